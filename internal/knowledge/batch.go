@@ -1,0 +1,318 @@
+package knowledge
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/google/uuid"
+)
+
+// A BatchID names a batch. It can stand only once in a store, which is what makes a retry harmless.
+type BatchID = uuid.UUID
+
+// NewBatchID returns a new id, a version 7 UUID.
+func NewBatchID() BatchID { return uuid.Must(uuid.NewV7()) }
+
+// A Verb says what an op does, and in a [Change] what was done.
+type Verb string
+
+// Verbs. A change never says patch: what it left behind is a put.
+const (
+	VerbPut     Verb = "put"     // write the whole document
+	VerbPatch   Verb = "patch"   // merge into the document (RFC 7396)
+	VerbRetire  Verb = "retire"  // clear the active flag
+	VerbRestore Verb = "restore" // set it again
+	VerbPurge   Verb = "purge"   // remove the document, and its texts from the log
+)
+
+// MaxBatchOps bounds the ops of one batch: other writers wait while its changes take their place in the log.
+const MaxBatchOps = 2000
+
+// A Seq is a change's place in the log: 1 for the first, without gaps.
+type Seq int64
+
+// Conditions of an op besides a version that must match.
+const (
+	// AnyVersion writes whatever is there.
+	AnyVersion int64 = 0
+	// NoVersion writes only if there is no such document.
+	NoVersion int64 = -1
+)
+
+// A Batch is a list of ops that all happen or none.
+type Batch struct {
+	ID    BatchID
+	Actor string // who writes; the doors set it from the caller
+	// At is when the ops took place, zero for now. Only a restore from an export sets it.
+	At  Time
+	Ops []Op
+}
+
+// An Op changes one document. A key stands at most once in a batch.
+type Op struct {
+	Verb  Verb
+	Key   Key
+	Doc   Document        // for a put, normalized
+	Patch json.RawMessage // for a patch
+	// IfVersion is the version that the writer saw: a positive number, [AnyVersion] or [NoVersion].
+	IfVersion int64
+}
+
+// Put returns the op that writes d.
+func Put(d Document, ifVersion int64) Op {
+	return Op{Verb: VerbPut, Key: d.Key(), Doc: d, IfVersion: ifVersion}
+}
+
+// A Receipt tells what a batch did.
+type Receipt struct {
+	Batch BatchID
+	Seq   Seq // of the batch's last change; 0 while it is queued
+	// Records holds for each op the record that it left behind, nil for a purge.
+	Records []*Record
+	// Queued is true when the batch is on disk in the journal and not yet at the primary.
+	Queued bool
+}
+
+// A Change is what one op did, as the log holds it.
+type Change struct {
+	Seq     Seq
+	Batch   BatchID // the zero id for a change made by hand in the database
+	Verb    Verb    // put, retire, restore or purge
+	Key     Key
+	Version int64
+	Record  *Record // the document after it; nil for a purge, and where a purge has emptied it since
+	Actor   string
+	At      Time
+	Hash    [32]byte // SHA-256 of the document as its engine stored it; of nothing for a purge
+	Chain   [32]byte // see [NextChain]
+	// More is true when the next change belongs to the same transaction: they are applied together.
+	More bool
+}
+
+// NextChain returns the chain value of a change: SHA-256 over the chain value before it, then seq, kind, id, version, verb and
+// batch, each followed by a line feed, then the document's hash. The first change's predecessor is 32 zero bytes.
+func NextChain(prev [32]byte, c *Change) [32]byte {
+	b := make([]byte, 0, 256)
+	b = append(b, prev[:]...)
+	b = strconv.AppendInt(b, int64(c.Seq), 10)
+	b = append(b, '\n')
+	b = append(append(b, c.Key.Kind...), '\n')
+	b = append(append(b, c.Key.ID...), '\n')
+	b = append(strconv.AppendInt(b, c.Version, 10), '\n')
+	b = append(append(b, c.Verb...), '\n')
+	b = append(append(b, c.Batch.String()...), '\n')
+	b = append(b, c.Hash[:]...)
+	return sha256.Sum256(b)
+}
+
+// ChangeVerb returns the verb of the change that leaves after behind where before was; nil for no document.
+func ChangeVerb(before, after Document) Verb {
+	switch {
+	case after == nil:
+		return VerbPurge
+	case before == nil || before.Active() == after.Active():
+		return VerbPut
+	case after.Active():
+		return VerbRestore
+	default:
+		return VerbRetire
+	}
+}
+
+// Validate returns nil or an [*InvalidError] with every fault of the batch and of the documents in it, pointers below
+// /ops/N.
+func (b *Batch) Validate() error {
+	var f faults
+	if b.ID == (BatchID{}) {
+		f.add("/id", "missing: want a UUID")
+	}
+	if len(b.Ops) == 0 || len(b.Ops) > MaxBatchOps {
+		f.add("/ops", "%d ops: want 1 to %d", len(b.Ops), MaxBatchOps)
+		return f.err()
+	}
+	if len(b.Actor) == 0 || len(b.Actor) > MaxTitle || TextFault(b.Actor) != "" {
+		f.add("/actor", "want a name of 1 to %d characters", MaxTitle)
+	}
+	seen := make(map[Key]int, len(b.Ops))
+	for i := range b.Ops {
+		op, p := &b.Ops[i], at("/ops", i)
+		if first, ok := seen[op.Key]; ok {
+			f.add(p, "%s stands in op %d already: a key stands once in a batch", op.Key, first)
+		}
+		seen[op.Key] = i
+		f.op(p, op)
+	}
+	return f.err()
+}
+
+func (f *faults) op(p string, op *Op) {
+	if New(op.Key.Kind) == nil {
+		f.add(p+"/kind", "no kind %q", op.Key.Kind)
+		return
+	}
+	if op.IfVersion < NoVersion {
+		f.add(p+"/if_version", "%d: want a version, 0 for any, or -1 for none", op.IfVersion)
+	}
+	switch op.Verb {
+	case VerbPut:
+		switch {
+		case op.Doc == nil:
+			f.add(p+"/document", "missing: a put needs a document")
+		case op.Doc.Key() != op.Key:
+			f.add(p+"/id", "%s, but the document is %s", op.Key, op.Doc.Key())
+		default:
+			var invalid *InvalidError
+			if errors.As(op.Doc.Validate(), &invalid) {
+				f.list = append(f.list, invalid.Below(p+"/document").Faults...)
+			}
+		}
+	case VerbPatch:
+		f.id(p+"/id", op.Key.ID)
+		if op.IfVersion == NoVersion {
+			f.add(p+"/if_version", "a patch needs a document to merge into")
+		}
+		var invalid *InvalidError
+		if errors.As(CheckJSON(op.Patch), &invalid) {
+			f.list = append(f.list, invalid.Below(p+"/patch").Faults...)
+		}
+	case VerbRetire, VerbRestore, VerbPurge:
+		f.id(p+"/id", op.Key.ID)
+		if op.IfVersion == NoVersion {
+			f.add(p+"/if_version", "a %s needs a document", op.Verb)
+		}
+	default:
+		f.add(p+"/verb", "%q: want put, patch, retire, restore or purge", op.Verb)
+	}
+}
+
+// Next returns the document that an op leaves behind; nil for a purge. Current is what is there now: nil only for a put.
+// The stamps are left to the engine. The error is an [*InvalidError] without a prefix.
+func (o *Op) Next(current Document) (Document, error) {
+	switch o.Verb {
+	case VerbPut:
+		return o.Doc, nil
+	case VerbPatch:
+		b, err := Canonical(current)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s: %w", o.Key, err)
+		}
+		if b, err = MergePatch(b, o.Patch); err != nil {
+			return nil, err
+		}
+		next, err := Decode(o.Key.Kind, b)
+		if err != nil {
+			return nil, err
+		}
+		if next.Key() != o.Key {
+			return nil, Invalid("/"+o.Key.Kind.IDField(), "a patch can't rename %s", o.Key)
+		}
+		return next, next.Validate()
+	case VerbRetire, VerbRestore:
+		next, err := Clone(current)
+		if err != nil {
+			return nil, err
+		}
+		next.SetActive(o.Verb == VerbRestore)
+		return next, nil
+	case VerbPurge:
+		return nil, nil //nolint:nilnil // a purge leaves nothing, and that is no error
+	}
+	return nil, Invalid("/verb", "%q: want put, patch, retire, restore or purge", o.Verb)
+}
+
+// Clone returns a deep copy of a document.
+func Clone(d Document) (Document, error) {
+	b, err := Canonical(d)
+	if err != nil {
+		return nil, fmt.Errorf("copy %s: %w", d.Key(), err)
+	}
+	return DecodeStored(d.Key().Kind, b)
+}
+
+// Stamp fills in what the store keeps on the document that a change leaves behind: who and when, and the version after
+// before. Before is nil when there was no document; lastVersion is then that of an earlier, purged one, or 0.
+func StampNext(next, before Document, lastVersion int64, actor string, now Time) {
+	s := next.Stamps()
+	s.UpdatedBy, s.UpdatedAt = actor, now
+	if before != nil {
+		b := before.Stamps()
+		s.CreatedBy, s.CreatedAt, s.Version = b.CreatedBy, b.CreatedAt, b.Version+1
+	} else {
+		s.CreatedBy, s.CreatedAt, s.Version = actor, now, lastVersion+1
+	}
+	if v, ok := next.(*Violation); ok {
+		v.ReportedBy = orDefault(v.ReportedBy, s.CreatedBy)
+		if v.ReportedAt.IsZero() {
+			v.ReportedAt = s.CreatedAt
+		}
+		if v.Status == ViolationResolved && v.ResolvedAt.IsZero() {
+			v.ResolvedAt, v.ResolvedBy = now, orDefault(v.ResolvedBy, actor)
+		}
+		if v.Status != ViolationResolved {
+			v.ResolvedAt, v.ResolvedBy = Time{}, ""
+		}
+	}
+}
+
+// jsonOp is an op as JSON has it.
+type jsonOp struct {
+	Verb      Verb            `json:"verb"`
+	Kind      Kind            `json:"kind"`
+	ID        string          `json:"id"`
+	IfVersion int64           `json:"if_version,omitempty"`
+	Document  json.RawMessage `json:"document,omitempty"`
+	Patch     json.RawMessage `json:"patch,omitempty"`
+}
+
+// MarshalJSON writes the op with its document in canonical form.
+func (o Op) MarshalJSON() ([]byte, error) {
+	j := jsonOp{Verb: o.Verb, Kind: o.Key.Kind, ID: o.Key.ID, IfVersion: o.IfVersion, Patch: o.Patch}
+	if o.Doc != nil {
+		var err error
+		if j.Document, err = Canonical(o.Doc); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(j)
+}
+
+// DecodeOp decodes an op that a caller sent, the document by [Decode]. The error is an [*InvalidError].
+func DecodeOp(data []byte) (Op, error) {
+	var j jsonOp
+	if err := json.Unmarshal(data, &j); err != nil {
+		return Op{}, Invalid("", "not an op: %s", err)
+	}
+	kind, err := ParseKind(string(j.Kind))
+	if err != nil {
+		return Op{}, Invalid("/kind", "%s", err)
+	}
+	op := Op{Verb: j.Verb, Key: Key{kind, j.ID}, IfVersion: j.IfVersion, Patch: j.Patch}
+	if len(j.Document) > 0 {
+		if op.Doc, err = Decode(kind, j.Document); err != nil {
+			var invalid *InvalidError
+			if errors.As(err, &invalid) {
+				return Op{}, invalid.Below("/document")
+			}
+			return Op{}, err
+		}
+		if j.ID == "" {
+			op.Key = op.Doc.Key()
+		}
+	}
+	return op, nil
+}
+
+// Fingerprint returns the SHA-256 of what the batch asks for, so that its id can't be used for something else.
+func (b *Batch) Fingerprint() ([32]byte, error) {
+	data, err := json.Marshal(struct {
+		Actor string `json:"actor"`
+		Ops   []Op   `json:"ops"`
+	}{b.Actor, b.Ops})
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("encode batch %s: %w", b.ID, err)
+	}
+	return sha256.Sum256(data), nil
+}

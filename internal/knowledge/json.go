@@ -1,0 +1,345 @@
+package knowledge
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode/utf8"
+)
+
+// MaxDocument is the size of the largest document, as JSON, in bytes.
+const MaxDocument = 2 << 20
+
+// MaxDepth is how deep arrays and objects of a document may nest.
+const MaxDepth = 32
+
+// DecodeStored decodes a document that was valid when it was stored. Unknown fields, of a newer schema, are passed over.
+func DecodeStored(kind Kind, data []byte) (Document, error) {
+	d := New(kind)
+	if d == nil {
+		return nil, fmt.Errorf("decode document: no kind %q", kind)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	if err := dec.Decode(d); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", kind, err)
+	}
+	tidyNumbers(d)
+	d.Normalize()
+	return d, nil
+}
+
+// Decode decodes a document that a caller sent and normalizes it. The error is an [*InvalidError] with every fault of form:
+// what is no JSON, an unknown field, a wrong type. Whether the values make sense is [Document.Validate]'s to say.
+func Decode(kind Kind, data []byte) (Document, error) {
+	d := New(kind)
+	if d == nil {
+		return nil, Invalid("/kind", "no kind %q", kind)
+	}
+	if err := CheckJSON(data); err != nil {
+		return nil, err
+	}
+	var f faults
+	f.decode("", data, reflect.ValueOf(d).Elem())
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	tidyNumbers(d)
+	d.Normalize()
+	return d, nil
+}
+
+// CheckJSON returns nil when data is one JSON value of valid UTF-8 within the bounds of size and depth.
+func CheckJSON(data []byte) error {
+	if len(data) > MaxDocument {
+		return Invalid("", "%d bytes: a document has at most %d", len(data), MaxDocument)
+	}
+	if !utf8.Valid(data) {
+		return Invalid("", "not valid UTF-8")
+	}
+	depth := 0
+	dec := json.NewDecoder(bytes.NewReader(data))
+	for {
+		tok, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			if dec.InputOffset() == 0 || len(bytes.TrimSpace(data)) == 0 {
+				return Invalid("", "empty: want a JSON object")
+			}
+			break
+		}
+		if err != nil {
+			return Invalid("", "not JSON: %s (byte %d)", err, dec.InputOffset())
+		}
+		switch tok {
+		case json.Delim('{'), json.Delim('['):
+			if depth++; depth > MaxDepth {
+				return Invalid("", "nested deeper than %d levels", MaxDepth)
+			}
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+	}
+	if !json.Valid(data) {
+		return Invalid("", "not JSON: more than one value")
+	}
+	return nil
+}
+
+//nolint:gochecknoglobals // the types that decode whole, never written
+var (
+	timeType  = reflect.TypeFor[Time]()
+	extraType = reflect.TypeFor[map[string]any]()
+)
+
+// fieldsOf caches the JSON fields of a struct type, embedded ones included.
+//
+//nolint:gochecknoglobals // a cache of what reflection says, safe for concurrent use
+var fieldsOf sync.Map
+
+func jsonFields(t reflect.Type) map[string][]int {
+	if m, ok := fieldsOf.Load(t); ok {
+		return m.(map[string][]int)
+	}
+	m := map[string][]int{}
+	for _, sf := range reflect.VisibleFields(t) {
+		if name, _, _ := strings.Cut(sf.Tag.Get("json"), ","); name != "" && name != "-" && sf.IsExported() {
+			m[name] = sf.Index
+		}
+	}
+	fieldsOf.Store(t, m)
+	return m
+}
+
+// decode reads raw into v and notes every fault with its pointer; encoding/json alone would stop at the first.
+func (f *faults) decode(pointer string, raw []byte, v reflect.Value) {
+	switch {
+	case v.Type() == timeType:
+		t := v.Addr().Interface().(*Time)
+		if err := t.UnmarshalJSON(raw); err != nil {
+			f.add(pointer, "%s", err)
+		}
+	case v.Type() == extraType || v.Kind() == reflect.Interface:
+		dec := json.NewDecoder(bytes.NewReader(raw))
+		dec.UseNumber()
+		if err := dec.Decode(v.Addr().Interface()); err != nil {
+			f.add(pointer, "%s: want %s", kindOfJSON(raw), wantedJSON(v.Type()))
+		}
+	case v.Kind() == reflect.Struct:
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &members); err != nil || members == nil {
+			f.add(pointer, "%s: want an object", kindOfJSON(raw))
+			return
+		}
+		fields := jsonFields(v.Type())
+		names := make([]string, 0, len(members))
+		for name := range members {
+			names = append(names, name)
+		}
+		sort.Strings(names)
+		for _, name := range names {
+			index, ok := fields[name]
+			if !ok {
+				f.add(pointer+"/"+escapePointer(name), "unknown field%s", nearest(name, fields))
+				continue
+			}
+			f.decode(pointer+"/"+escapePointer(name), members[name], v.FieldByIndex(index))
+		}
+	case v.Kind() == reflect.Slice:
+		var elems []json.RawMessage
+		if err := json.Unmarshal(raw, &elems); err != nil {
+			f.add(pointer, "%s: want an array", kindOfJSON(raw))
+			return
+		}
+		s := reflect.MakeSlice(v.Type(), len(elems), len(elems))
+		for i, e := range elems {
+			f.decode(at(pointer, i), e, s.Index(i))
+		}
+		v.Set(s)
+	case v.Kind() == reflect.Pointer:
+		if string(raw) == "null" {
+			v.SetZero()
+			return
+		}
+		p := reflect.New(v.Type().Elem())
+		f.decode(pointer, raw, p.Elem())
+		v.Set(p)
+	default:
+		if string(raw) == "null" { // the default stays
+			return
+		}
+		if err := json.Unmarshal(raw, v.Addr().Interface()); err != nil {
+			f.add(pointer, "%s: want %s", kindOfJSON(raw), wantedJSON(v.Type()))
+		}
+	}
+}
+
+func kindOfJSON(raw []byte) string {
+	raw = bytes.TrimSpace(raw)
+	if len(raw) == 0 {
+		return "nothing"
+	}
+	switch raw[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "the number " + string(raw)
+}
+
+func wantedJSON(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int64, reflect.Int:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Map:
+		return "an object"
+	default:
+		return "another type"
+	}
+}
+
+// nearest suggests the known name that an unknown one was meant for.
+func nearest(name string, fields map[string][]int) string {
+	best, dist := "", 3
+	for known := range fields {
+		if d := distance(name, known); d < dist || d == dist && best != "" && known < best {
+			best, dist = known, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(": did you mean %q?", best)
+}
+
+// distance is the Levenshtein distance of two short words.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diag := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diag, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diag+cost)
+		}
+	}
+	return row[len(b)]
+}
+
+// tidyNumbers writes every number of a document's free values in one way, the way that jsonb keeps too.
+func tidyNumbers(d Document) {
+	switch d := d.(type) {
+	case *Rule:
+		tidyExtra(d.Extra)
+	case *Practice:
+		tidyExtra(d.Extra)
+	case *Template:
+		tidyExtra(d.Extra)
+		for i := range d.Variables {
+			d.Variables[i].Default = tidyNumber(d.Variables[i].Default)
+		}
+	case *Category, *Violation, *Principal:
+	}
+}
+
+func tidyExtra(m map[string]any) {
+	for k, v := range m {
+		m[k] = tidyNumber(v)
+	}
+}
+
+func tidyNumber(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if i, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
+			return json.Number(strconv.FormatInt(i, 10))
+		}
+		x, err := v.Float64()
+		if err != nil {
+			return v.String() // out of range: kept as text
+		}
+		if x == 0 {
+			return json.Number("0")
+		}
+		return json.Number(strconv.FormatFloat(x, 'f', -1, 64))
+	case []any:
+		for i := range v {
+			v[i] = tidyNumber(v[i])
+		}
+	case map[string]any:
+		tidyExtra(v)
+	}
+	return v
+}
+
+// MergePatch applies a JSON merge patch (RFC 7396) to a JSON object. The error is an [*InvalidError].
+func MergePatch(target, patch []byte) ([]byte, error) {
+	if err := CheckJSON(patch); err != nil {
+		return nil, err
+	}
+	var t, p any
+	for _, in := range []struct {
+		data []byte
+		into *any
+	}{{target, &t}, {patch, &p}} {
+		dec := json.NewDecoder(bytes.NewReader(in.data))
+		dec.UseNumber()
+		if err := dec.Decode(in.into); err != nil {
+			return nil, Invalid("", "not JSON: %s", err)
+		}
+	}
+	if _, ok := p.(map[string]any); !ok {
+		return nil, Invalid("", "%s: a merge patch is an object", kindOfJSON(patch))
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(merge(t, p)); err != nil {
+		return nil, Invalid("", "%s", err)
+	}
+	return b.Bytes(), nil
+}
+
+func merge(target, patch any) any {
+	p, ok := patch.(map[string]any)
+	if !ok {
+		return patch
+	}
+	t, ok := target.(map[string]any)
+	if !ok {
+		t = map[string]any{}
+	}
+	for k, v := range p {
+		if v == nil {
+			delete(t, k)
+			continue
+		}
+		t[k] = merge(t[k], v)
+	}
+	return t
+}

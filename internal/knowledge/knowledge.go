@@ -1,0 +1,175 @@
+// Package knowledge holds the words of tenet: the kinds of documents a team keeps, the keys that name them, the batches
+// that change them and the changes that follow, with the rules that make each of them valid.
+package knowledge
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Kind says what a document is. Its value is the singular word used in keys, JSON and the change log.
+type Kind string
+
+// The kinds of documents.
+const (
+	KindRule      Kind = "rule"
+	KindPractice  Kind = "practice"
+	KindTemplate  Kind = "template"
+	KindCategory  Kind = "category"
+	KindViolation Kind = "violation"
+	KindPrincipal Kind = "principal"
+)
+
+// Kinds returns every kind, parents before the kinds that refer to them: a restore that writes in this order never
+// meets a reference to a document that is still to come.
+func Kinds() []Kind {
+	return []Kind{KindCategory, KindPrincipal, KindRule, KindPractice, KindTemplate, KindViolation}
+}
+
+// SearchKinds returns the kinds that full-text search covers.
+func SearchKinds() []Kind {
+	return []Kind{KindRule, KindPractice, KindTemplate, KindCategory}
+}
+
+// ParseKind returns the kind that s names, in the singular ("rule") or the plural ("rules").
+func ParseKind(s string) (Kind, error) {
+	for _, k := range Kinds() {
+		if s == string(k) || s == k.Plural() {
+			return k, nil
+		}
+	}
+	return "", fmt.Errorf("no kind %q: want one of category, principal, rule, practice, template, violation", s)
+}
+
+// Plural returns the name of the kind's table and of its REST collection.
+func (k Kind) Plural() string {
+	if k == KindCategory {
+		return "categories"
+	}
+	return string(k) + "s"
+}
+
+// IDField returns the name of the kind's id, the same in its table and in its JSON.
+func (k Kind) IDField() string { return string(k) + "_id" }
+
+// A Key names one document. Keys compare byte by byte.
+type Key struct {
+	Kind Kind   `json:"kind"`
+	ID   string `json:"id"`
+}
+
+// String returns the key as "kind/id".
+func (k Key) String() string { return string(k.Kind) + "/" + k.ID }
+
+// ParseKey returns the key that s, "kind/id", names.
+func ParseKey(s string) (Key, error) {
+	kind, id, ok := strings.Cut(s, "/")
+	if !ok {
+		return Key{}, fmt.Errorf("key %q: want kind/id, as in rule/SEC-001", s)
+	}
+	k, err := ParseKind(kind)
+	if err != nil {
+		return Key{}, fmt.Errorf("key %q: %w", s, err)
+	}
+	if why := idFault(id); why != "" {
+		return Key{}, fmt.Errorf("key %q: %s", s, why)
+	}
+	return Key{Kind: k, ID: id}, nil
+}
+
+// MaxID is the length of the longest id, in bytes.
+const MaxID = 128
+
+// idFault says what is wrong with an id, or nothing.
+func idFault(id string) string {
+	if id == "" || len(id) > MaxID {
+		return fmt.Sprintf("an id has 1 to %d characters of A-Z, a-z, 0-9, '.', '_', '-'; this one has %d", MaxID, len(id))
+	}
+	if id == "." || id == ".." {
+		return "an id can't be a dot or two: they mean something else in a path"
+	}
+	for i := range len(id) {
+		c := id[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-' {
+			continue
+		}
+		return fmt.Sprintf("an id holds only A-Z, a-z, 0-9, '.', '_', '-'; byte %d is %q", i+1, c)
+	}
+	return ""
+}
+
+// A Document is one of [*Rule], [*Practice], [*Template], [*Category], [*Violation], [*Principal]. The interface is sealed:
+// a type switch over it can be checked for completeness.
+type Document interface {
+	// Key returns the document's kind and id.
+	Key() Key
+	// CategoryID returns the id of the category the document belongs to, or "" for kinds that have none.
+	CategoryID() string
+	// Active reports whether the document is in use; retiring clears it, restoring sets it.
+	Active() bool
+	// SetActive sets what Active reports.
+	SetActive(active bool)
+	// Stamps returns the fields that the store keeps, for it to fill in.
+	Stamps() *Stamp
+	// Rank is the document's place in house order, smallest first; it is never negative. See [Rank].
+	Rank() int64
+	// Text returns what full-text search looks through.
+	Text() Text
+	// Normalize fills in defaults, so that what is stored does not depend on what a writer left out.
+	Normalize()
+	// Validate returns nil or an [*InvalidError] with every fault. It expects a normalized document.
+	Validate() error
+
+	document()
+}
+
+// A Stamp is what the store itself writes on a document. Writers' values for it are ignored.
+type Stamp struct {
+	CreatedBy string `json:"created_by" doc:"Who wrote the first version" readOnly:"true"`
+	CreatedAt Time   `json:"created_at" doc:"When the first version was written" readOnly:"true"`
+	UpdatedBy string `json:"updated_by" doc:"Who wrote this version" readOnly:"true"`
+	UpdatedAt Time   `json:"updated_at" doc:"When this version was written" readOnly:"true"`
+	Version   int64  `json:"version" doc:"1 for the first version, one more for each change" readOnly:"true"`
+}
+
+// Stamps returns s itself; it makes every kind that embeds a Stamp satisfy [Document].
+func (s *Stamp) Stamps() *Stamp { return s }
+
+// Text is the searchable text of a document, the parts that weigh most first.
+type Text struct {
+	Title string   // weight A: the title and nothing else
+	Tags  []string // weight B: tags and category
+	Lead  string   // weight C: description
+	Body  string   // weight D: everything else
+}
+
+// Rank tiers: house order puts tier 0 first, and within a tier the greater weight first.
+const (
+	tierBits   = 32
+	rankOffset = 1 << 31
+)
+
+// Rank returns the place in house order of a document of a tier (0 to 3) and a weight (its absolute value under 2^31):
+// by tier, then by weight, greatest first. Both engines compute the same number, PostgreSQL as a generated column.
+func Rank(tier int, weight int64) int64 {
+	return int64(tier)<<tierBits + rankOffset - weight
+}
+
+// New returns an empty document of a kind, with the defaults that a missing JSON field leaves in place.
+func New(kind Kind) Document {
+	switch kind {
+	case KindRule:
+		return &Rule{IsActive: true}
+	case KindPractice:
+		return &Practice{IsActive: true}
+	case KindTemplate:
+		return &Template{IsActive: true}
+	case KindCategory:
+		return &Category{IsActive: true}
+	case KindViolation:
+		return &Violation{IsActive: true}
+	case KindPrincipal:
+		return &Principal{}
+	}
+	return nil
+}

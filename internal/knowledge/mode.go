@@ -1,0 +1,35 @@
+package knowledge
+
+// A Mode says how a tenet stands to its primary.
+type Mode string
+
+// Modes. An embedded tenet is always normal.
+const (
+	ModeNormal     Mode = "normal"     // the primary answers
+	ModeDegraded   Mode = "degraded"   // the mirror answers, writes wait in the journal
+	ModeRecovering Mode = "recovering" // the primary is back, the journal is being replayed
+	ModeCold       Mode = "cold"       // neither primary nor mirror: the seed data answers what it can
+	ModeDiverged   Mode = "diverged"   // the primary is another history than the mirror: a person must look
+)
+
+// A Level says how fresh the answers are: current as of a time.
+type Level struct {
+	Mode Mode
+	AsOf Time // the last time at which the answering store was known to be current
+}
+
+// States of a batch.
+const (
+	BatchApplied  = "applied"  // done at the primary
+	BatchQueued   = "queued"   // durable in the journal, waiting for the primary
+	BatchParked   = "parked"   // did not fit when it was replayed: waiting for a person
+	BatchResolved = "resolved" // was parked, and a person has decided
+)
+
+// A BatchStatus tells where a batch stands.
+type BatchStatus struct {
+	ID     BatchID `json:"id" doc:"The batch's id"`
+	State  string  `json:"state" doc:"Where the batch stands" enum:"applied,queued,parked,resolved"`
+	Seq    Seq     `json:"seq,omitempty" doc:"The seq of its last change, once applied"`
+	Detail string  `json:"detail,omitempty" doc:"Why it was parked, or how it was resolved"`
+}

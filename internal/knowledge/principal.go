@@ -1,0 +1,65 @@
+package knowledge
+
+import "encoding/hex"
+
+// Roles, each with the rights of those before it.
+const (
+	RoleViewer      = "viewer"      // reads
+	RoleContributor = "contributor" // writes drafts, reports violations
+	RoleMaintainer  = "maintainer"  // publishes
+	RoleAdmin       = "admin"       // manages principals, purges
+)
+
+// Roles returns every role, the weakest first.
+func Roles() []string { return []string{RoleViewer, RoleContributor, RoleMaintainer, RoleAdmin} }
+
+// A Principal is somebody or something that calls tenet with a token. Admins alone see principals.
+type Principal struct {
+	PrincipalID string `json:"principal_id" doc:"The principal's id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._-]+$" example:"ci-payments"`
+	Name        string `json:"name" doc:"The name to show" maxLength:"255"`
+	Role        string `json:"role" doc:"What it may do" enum:"viewer,contributor,maintainer,admin" default:"viewer"`
+	TokenHash   string `json:"token_hash" doc:"SHA-256 of its token, in hex; the token itself is kept nowhere" pattern:"^[0-9a-f]{64}$"`
+	TokenPrefix string `json:"token_prefix" doc:"The first characters of its token, to tell tokens apart"`
+	Expiry      Time   `json:"expiry" doc:"When the token ends; null for never"`
+	Disabled    bool   `json:"disabled" doc:"True once its token no longer opens anything"`
+	Stamp
+}
+
+// Key implements [Document].
+func (p *Principal) Key() Key { return Key{KindPrincipal, p.PrincipalID} }
+
+// CategoryID implements [Document]; a principal has none.
+func (p *Principal) CategoryID() string { return "" }
+
+// Active implements [Document].
+func (p *Principal) Active() bool { return !p.Disabled }
+
+// SetActive implements [Document].
+func (p *Principal) SetActive(active bool) { p.Disabled = !active }
+
+// Rank implements [Document]: all alike, so that house order is by id.
+func (p *Principal) Rank() int64 { return Rank(3, 0) }
+
+// Text implements [Document]; principals are not searched.
+func (p *Principal) Text() Text { return Text{Title: p.Name} }
+
+// Normalize implements [Document].
+func (p *Principal) Normalize() {
+	p.Name = orDefault(p.Name, p.PrincipalID)
+	p.Role = orDefault(p.Role, RoleViewer)
+}
+
+// Validate implements [Document].
+func (p *Principal) Validate() error {
+	var f faults
+	f.id("/principal_id", p.PrincipalID)
+	f.line("/name", p.Name)
+	f.oneOf("/role", p.Role, Roles())
+	if b, err := hex.DecodeString(p.TokenHash); err != nil || len(b) != 32 || hex.EncodeToString(b) != p.TokenHash {
+		f.add("/token_hash", "want the SHA-256 of the token as 64 lower-case hex digits")
+	}
+	f.short("/token_prefix", p.TokenPrefix)
+	return f.err()
+}
+
+func (*Principal) document() {}

@@ -1,0 +1,264 @@
+package knowledge
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// A node of a parsed template: text, a placeholder, or a section with nodes of its own.
+type node struct {
+	text    string
+	name    string
+	section bool
+	invert  bool
+	nodes   []node
+}
+
+// MaxRendered bounds a rendered text, in bytes.
+const MaxRendered = 4 << 20
+
+// parseTemplate parses {{name}}, {{{name}}}, {{#name}}…{{/name}}, {{^name}}…{{/name}} and {{! comment}}: the part of
+// Mustache that needs no escaping and runs no code. Braces around anything but a declared name are text: templates
+// are often about templates. {{ name }} may have spaces.
+func parseTemplate(content string, declared map[string]bool) ([]node, error) {
+	type frame struct {
+		name  string
+		nodes []node
+	}
+	stack := []frame{{}}
+	add := func(n node) { top := &stack[len(stack)-1]; top.nodes = append(top.nodes, n) }
+	var inverted []bool
+	for len(content) > 0 {
+		m := placeholder.FindStringSubmatchIndex(content)
+		if m == nil {
+			add(node{text: content})
+			break
+		}
+		whole, sigil, name := content[m[0]:m[1]], content[m[2]:m[3]], content[m[4]:m[5]]
+		if m[0] > 0 {
+			add(node{text: content[:m[0]]})
+		}
+		content = content[m[1]:]
+		if !declared[name] {
+			add(node{text: whole})
+			continue
+		}
+		switch sigil {
+		case "#", "^":
+			if len(stack) > MaxDepth {
+				return nil, fmt.Errorf("sections nested deeper than %d", MaxDepth)
+			}
+			stack = append(stack, frame{name: name})
+			inverted = append(inverted, sigil == "^")
+		case "/":
+			if len(stack) == 1 || stack[len(stack)-1].name != name {
+				return nil, fmt.Errorf("%s closes a section that is not open", whole)
+			}
+			top := stack[len(stack)-1]
+			stack = stack[:len(stack)-1]
+			add(node{name: name, section: true, invert: inverted[len(inverted)-1], nodes: top.nodes})
+			inverted = inverted[:len(inverted)-1]
+		default:
+			add(node{name: name})
+		}
+	}
+	if len(stack) > 1 {
+		return nil, fmt.Errorf("section {{#%s}} is not closed: add {{/%s}}", stack[len(stack)-1].name, stack[len(stack)-1].name)
+	}
+	return stack[0].nodes, nil
+}
+
+//nolint:gochecknoglobals // compiled once, never written
+var placeholder = regexp.MustCompile(`\{\{\{?\s*([#^/]?)\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}\}?`)
+
+// Placeholders returns the names between braces in a template's text, each once, in the order of their first standing.
+func Placeholders(content string) []string {
+	names := []string{}
+	for _, m := range placeholder.FindAllStringSubmatch(content, -1) {
+		if !slices.Contains(names, m[2]) {
+			names = append(names, m[2])
+		}
+	}
+	return names
+}
+
+// Render returns the template's text with values in place of its variables. Values are strings, numbers, booleans or, for
+// multiselect, lists of strings; a string is also taken for a number or a boolean that it spells. The error is an
+// [*InvalidError] that names every missing, wrong and unknown value at once, with pointers below /values.
+func (t *Template) Render(values map[string]any) (string, error) {
+	var f faults
+	known := make(map[string]bool, len(t.Variables))
+	texts := make(map[string]string, len(t.Variables))
+	for i := range t.Variables {
+		v := &t.Variables[i]
+		known[v.Name] = true
+		given, ok := values[v.Name]
+		if !ok || given == nil {
+			given = v.Default
+		}
+		p := "/values/" + v.Name
+		if given == nil || given == "" {
+			if v.Required {
+				f.add(p, "missing: %s", v.wanted())
+			}
+			continue
+		}
+		text, why := v.check(given)
+		if why != "" {
+			f.add(p, "%s", why)
+		}
+		if why := TextFault(text); why != "" {
+			f.add(p, "%s", why)
+		}
+		texts[v.Name] = text
+	}
+	names := make([]string, 0, len(values))
+	for name := range values {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		if !known[name] {
+			f.add("/values/"+escapePointer(name), "the template has no such variable")
+		}
+	}
+	if err := f.err(); err != nil {
+		return "", err
+	}
+	nodes, err := parseTemplate(t.TemplateContent, known)
+	if err != nil {
+		return "", Invalid("/template_content", "%s", err)
+	}
+	var b strings.Builder
+	if !writeNodes(&b, nodes, texts) {
+		return "", Invalid("", "the text grows over %d bytes: give shorter values", MaxRendered)
+	}
+	return b.String(), nil
+}
+
+func writeNodes(b *strings.Builder, nodes []node, texts map[string]string) bool {
+	for _, n := range nodes {
+		switch {
+		case n.section:
+			on := texts[n.name] != "" && texts[n.name] != "false"
+			if on != n.invert && !writeNodes(b, n.nodes, texts) {
+				return false
+			}
+		case n.name != "":
+			b.WriteString(texts[n.name])
+		default:
+			b.WriteString(n.text)
+		}
+		if b.Len() > MaxRendered {
+			return false
+		}
+	}
+	return true
+}
+
+func (v *Variable) wanted() string {
+	switch v.Type {
+	case TypeNumber:
+		return "want a number"
+	case TypeBoolean:
+		return "want true or false"
+	case TypeSelect:
+		return "want one of " + strings.Join(v.Options, ", ")
+	case TypeMultiselect:
+		return "want a list out of " + strings.Join(v.Options, ", ")
+	}
+	return "want text"
+}
+
+// check returns a value as text, or why it does not fit the variable.
+func (v *Variable) check(value any) (text, why string) {
+	switch v.Type {
+	case TypeNumber:
+		s := scalar(value)
+		if _, err := strconv.ParseFloat(s, 64); err != nil {
+			return "", fmt.Sprintf("%q: %s", s, v.wanted())
+		}
+		return s, ""
+	case TypeBoolean:
+		s := scalar(value)
+		if s != "true" && s != "false" {
+			return "", fmt.Sprintf("%q: %s", s, v.wanted())
+		}
+		return s, ""
+	case TypeMultiselect:
+		list, ok := stringList(value)
+		if !ok {
+			return "", v.wanted()
+		}
+		for _, s := range list {
+			if !slices.Contains(v.Options, s) {
+				return "", fmt.Sprintf("%q: %s", s, v.wanted())
+			}
+		}
+		return strings.Join(list, ", "), ""
+	}
+	s, ok := value.(string)
+	if !ok {
+		return "", fmt.Sprintf("%v: %s", value, v.wanted())
+	}
+	switch {
+	case v.Type == TypeSelect && !slices.Contains(v.Options, s):
+		return "", fmt.Sprintf("%q: %s", s, v.wanted())
+	case v.Type == TypeText && strings.ContainsAny(s, "\r\n"):
+		return "", "holds a line break: want one line"
+	case v.Pattern != "":
+		re, err := regexp.Compile("^(?:" + v.Pattern + ")$")
+		if err != nil || !re.MatchString(s) {
+			return "", fmt.Sprintf("%q does not match the pattern %s", s, v.Pattern)
+		}
+	}
+	return s, ""
+}
+
+// scalar spells a JSON scalar.
+func scalar(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case bool:
+		return strconv.FormatBool(v)
+	case json.Number:
+		return v.String()
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case int:
+		return strconv.Itoa(v)
+	case int64:
+		return strconv.FormatInt(v, 10)
+	}
+	return fmt.Sprint(v)
+}
+
+func stringList(v any) ([]string, bool) {
+	switch v := v.(type) {
+	case []string:
+		return v, true
+	case string: // "a,b", as a command line gives it
+		parts := strings.Split(v, ",")
+		for i := range parts {
+			parts[i] = strings.TrimSpace(parts[i])
+		}
+		return parts, true
+	case []any:
+		out := make([]string, len(v))
+		for i, e := range v {
+			s, ok := e.(string)
+			if !ok {
+				return nil, false
+			}
+			out[i] = s
+		}
+		return out, true
+	}
+	return nil, false
+}

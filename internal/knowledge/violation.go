@@ -1,0 +1,87 @@
+package knowledge
+
+import "github.com/google/uuid"
+
+// Violation statuses.
+const (
+	ViolationOpen     = "open"
+	ViolationResolved = "resolved"
+	ViolationWaived   = "waived"
+)
+
+// ViolationStatuses returns the statuses of a violation.
+func ViolationStatuses() []string { return []string{ViolationOpen, ViolationResolved, ViolationWaived} }
+
+// A Violation is one place where a rule was found broken.
+type Violation struct {
+	ViolationID  string `json:"violation_id" doc:"The violation's id, a UUID (version 7 is advised)" format:"uuid"`
+	RuleID       string `json:"rule_id" doc:"The rule that was broken" example:"SEC-001"`
+	Source       string `json:"source" doc:"Who or what found it: a linter, a review, an assistant" example:"golangci-lint"`
+	Repository   string `json:"repository" doc:"Where: the repository" example:"payments-api"`
+	Path         string `json:"path" doc:"Where: the file" example:"internal/auth/login.go"`
+	Line         int64  `json:"line" doc:"Where: the line, from 1; 0 when it is about the whole file" minimum:"0"`
+	Message      string `json:"message" doc:"What is wrong there"`
+	Severity     string `json:"severity" doc:"How grave it is here" enum:"CRITICAL,ERROR,WARNING,INFO" default:"WARNING"`
+	Status       string `json:"status" doc:"Where it stands" enum:"open,resolved,waived" default:"open"`
+	WaiverReason string `json:"waiver_reason" doc:"Why it may stay; needed when waived"`
+	WaiverExpiry Time   `json:"waiver_expiry" doc:"When the waiver ends; null for never"`
+	ReportedBy   string `json:"reported_by" doc:"Who reported it; the writer when left out"`
+	ReportedAt   Time   `json:"reported_at" doc:"When it was found; now when left out"`
+	ResolvedAt   Time   `json:"resolved_at" doc:"When it was resolved; null while it is not"`
+	ResolvedBy   string `json:"resolved_by" doc:"Who resolved it"`
+	IsActive     bool   `json:"is_active" doc:"False once the report is retired" default:"true"`
+	Stamp
+}
+
+// Key implements [Document].
+func (v *Violation) Key() Key { return Key{KindViolation, v.ViolationID} }
+
+// CategoryID implements [Document]; a violation has none.
+func (v *Violation) CategoryID() string { return "" }
+
+// Active implements [Document].
+func (v *Violation) Active() bool { return v.IsActive }
+
+// SetActive implements [Document].
+func (v *Violation) SetActive(active bool) { v.IsActive = active }
+
+// Rank implements [Document]: the newest first. Seconds fit beside the offset until the year 2038, so they count in a
+// tier of their own: 2^34 less the seconds since 1970, never negative before the year 2514.
+func (v *Violation) Rank() int64 { return 1<<34 - max(0, v.ReportedAt.Unix()) }
+
+// Text implements [Document]; violations are listed by their filters and not searched.
+func (v *Violation) Text() Text { return Text{Title: v.Message} }
+
+// Normalize implements [Document].
+func (v *Violation) Normalize() {
+	v.Severity = orDefault(v.Severity, SeverityWarning)
+	v.Status = orDefault(v.Status, ViolationOpen)
+	if id, err := uuid.Parse(v.ViolationID); err == nil {
+		v.ViolationID = id.String()
+	}
+}
+
+// Validate implements [Document].
+func (v *Violation) Validate() error {
+	var f faults
+	if _, err := uuid.Parse(v.ViolationID); err != nil || len(v.ViolationID) != 36 {
+		f.add("/violation_id", "want a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057")
+	}
+	f.ref("/rule_id", v.RuleID)
+	f.short("/source", v.Source)
+	f.short("/repository", v.Repository)
+	f.text("/path", v.Path)
+	f.between("/line", float64(v.Line), 0, 1<<31-1)
+	f.needed("/message", v.Message)
+	f.oneOf("/severity", v.Severity, Severities())
+	f.oneOf("/status", v.Status, ViolationStatuses())
+	f.text("/waiver_reason", v.WaiverReason)
+	if v.Status == ViolationWaived && v.WaiverReason == "" {
+		f.add("/waiver_reason", "a waived violation says why: give a reason")
+	}
+	f.short("/reported_by", v.ReportedBy)
+	f.short("/resolved_by", v.ResolvedBy)
+	return f.err()
+}
+
+func (*Violation) document() {}
