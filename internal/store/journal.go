@@ -1,0 +1,44 @@
+package store
+
+import (
+	"encoding/json"
+
+	"tenet/internal/knowledge"
+)
+
+// An Entry is a batch in a journal: durable on this machine, and waiting for the primary.
+type Entry struct {
+	Seq         int64 // order of arrival; given by the journal
+	Batch       knowledge.Batch
+	Fingerprint [32]byte
+	// Bases holds for each op what it was made on top of.
+	Bases []Base
+	At    knowledge.Time // when it was taken
+	// Unknown is true when the primary may have done the batch already: its answer was lost.
+	Unknown bool
+}
+
+// A Base is what an op of a journalled batch was made on top of.
+type Base struct {
+	// Version is the primary's version that the writer saw: 0 when there was no document.
+	Version int64 `json:"version"`
+	// Parent is the pending batch that wrote what the writer saw, or the zero id. The version is then known once the
+	// parent is applied.
+	Parent knowledge.BatchID `json:"parent"`
+}
+
+// A Parked is a journalled batch that did not fit when it was replayed. It keeps its whole payload until a person decides.
+type Parked struct {
+	Entry      Entry
+	Op         int             // the first op that did not fit, -1 when the whole batch did not
+	Why        string          // in words
+	Found      int64           // the version found instead of the base; 0 for none
+	Base       json.RawMessage // the document that the writer saw; null when there was none or it is no longer known
+	Theirs     json.RawMessage // the document at the primary; null for none
+	Ours       json.RawMessage // the document that the batch would have left; null for none
+	ParkedAt   knowledge.Time
+	Resolution string // theirs, ours or merged; "" while nobody has decided
+	ResolvedBy string
+	ResolvedAt knowledge.Time
+	ResolvedAs knowledge.BatchID // the batch that carried out ours or merged
+}
