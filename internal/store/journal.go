@@ -13,9 +13,17 @@ type Entry struct {
 	Fingerprint [32]byte
 	// Bases holds for each op what it was made on top of.
 	Bases []Base
-	At    knowledge.Time // when it was taken
+	// Left holds for each op what it leaves behind here until the primary has decided.
+	Left []Left
+	At   knowledge.Time // when it was taken
 	// Unknown is true when the primary may have done the batch already: its answer was lost.
 	Unknown bool
+}
+
+// Left is what an op leaves behind: a record, or nothing after a purge.
+type Left struct {
+	Key    knowledge.Key
+	Record *knowledge.Record
 }
 
 // A Base is what an op of a journalled batch was made on top of.
@@ -41,4 +49,29 @@ type Parked struct {
 	ResolvedBy string
 	ResolvedAt knowledge.Time
 	ResolvedAs knowledge.BatchID // the batch that carried out ours or merged
+}
+
+// An Outcome tells where a journalled batch stands.
+type Outcome struct {
+	State    string                  // knowledge.BatchQueued, BatchApplied, BatchParked or BatchResolved
+	Seq      knowledge.Seq           // of its last change, once applied
+	Versions map[knowledge.Key]int64 // what it left at the primary, once applied
+	Why      string                  // why it was parked, or how it was resolved
+}
+
+// A JournalDepth tells how much waits in a journal.
+type JournalDepth struct {
+	Entries int64          // batches that wait
+	Bytes   int64          // their size
+	Limit   int64          // how many bytes may wait
+	Oldest  knowledge.Time // when the oldest was taken; zero when none waits
+	Parked  int64          // batches that wait for a person
+}
+
+// A Sink takes a snapshot of a primary: first where in its history it was taken, then every document, then the kept part of
+// the log in order.
+type Sink interface {
+	Begin(at knowledge.Position) error
+	Record(r *knowledge.Record) error
+	Change(c *knowledge.Change) error
 }
