@@ -15,7 +15,7 @@ func SmallDisk(t testing.TB, bytes int64) string {
 	if os.Getuid() != 0 {
 		t.Skip("skipped: only root can mount a small disk")
 	}
-	dir, err := os.MkdirTemp("", "pgtest-disk-")
+	dir, err := os.MkdirTemp("", "pgtest-disk-") //nolint:usetesting // the server's account may not enter t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}

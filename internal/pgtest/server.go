@@ -91,7 +91,7 @@ func newServer(t testing.TB, options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := os.MkdirTemp(options.Dir, "pgtest-")
+	root, err := os.MkdirTemp(options.Dir, "pgtest-") //nolint:usetesting // the server's account may not enter t.TempDir
 	if err != nil {
 		return nil, err
 	}
