@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"reflect"
 	"sort"
 	"strconv"
@@ -219,16 +221,21 @@ func wantedJSON(t reflect.Type) string {
 
 // nearest suggests the known name that an unknown one was meant for.
 func nearest(name string, fields map[string][]int) string {
+	if best := Nearest(name, maps.Keys(fields)); best != "" {
+		return fmt.Sprintf(": did you mean %q?", best)
+	}
+	return ""
+}
+
+// Nearest returns the known name that an unknown one was probably meant for, "" when none is near.
+func Nearest(name string, known iter.Seq[string]) string {
 	best, dist := "", 3
-	for known := range fields {
-		if d := distance(name, known); d < dist || d == dist && best != "" && known < best {
-			best, dist = known, d
+	for k := range known {
+		if d := distance(name, k); d < dist || d == dist && best != "" && k < best {
+			best, dist = k, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(": did you mean %q?", best)
+	return best
 }
 
 // distance is the Levenshtein distance of two short words.
