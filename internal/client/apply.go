@@ -1,0 +1,67 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// Apply implements [store.Writer]. A batch whose answer was lost is sent again: its id makes that harmless.
+func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
+	if s.isClosed() {
+		return knowledge.Receipt{}, store.ErrClosed
+	}
+	if err := b.Validate(); err != nil {
+		return knowledge.Receipt{}, err
+	}
+	body, err := json.Marshal(struct {
+		ID    knowledge.BatchID `json:"id"`
+		Mode  string            `json:"mode"`
+		Actor string            `json:"actor"`
+		At    knowledge.Time    `json:"at,omitzero"`
+		Ops   []knowledge.Op    `json:"ops"`
+	}{b.ID, "atomic", b.Actor, b.At, b.Ops})
+	if err != nil {
+		return knowledge.Receipt{}, knowledge.Invalid("/ops", "can't be encoded: %s", err)
+	}
+	a, err := s.do(ctx, request{method: http.MethodPost, path: "/api/v1/batches", body: body})
+	if err != nil {
+		return knowledge.Receipt{}, err
+	}
+	return s.receipt(a)
+}
+
+func (s *Store) receipt(a *answer) (knowledge.Receipt, error) {
+	var got struct {
+		ID      knowledge.BatchID `json:"id"`
+		State   string            `json:"state"`
+		Seq     knowledge.Seq     `json:"seq"`
+		Results []struct {
+			Kind     knowledge.Kind  `json:"kind"`
+			Document json.RawMessage `json:"document"`
+		} `json:"results"`
+	}
+	if err := json.Unmarshal(a.body, &got); err != nil {
+		return knowledge.Receipt{}, s.garbled(err)
+	}
+	receipt := knowledge.Receipt{
+		Batch: got.ID, Seq: got.Seq, Queued: got.State == knowledge.BatchQueued, Records: make([]*knowledge.Record, len(got.Results)),
+	}
+	for i, r := range got.Results {
+		if len(r.Document) == 0 || string(r.Document) == "null" {
+			continue
+		}
+		rec, err := record(r.Kind, r.Document, a.source())
+		if err != nil {
+			return knowledge.Receipt{}, s.garbled(err)
+		}
+		if receipt.Queued {
+			rec.Pending = got.ID
+		}
+		receipt.Records[i] = rec
+	}
+	return receipt, nil
+}

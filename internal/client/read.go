@@ -1,0 +1,223 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// Get implements [store.Reader].
+func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
+	if _, err := knowledge.ParseKey(key.String()); err != nil { // it can't be a path, and it can't be there
+		if _, end, closed := s.begin(ctx); closed != nil {
+			return nil, closed
+		} else {
+			end()
+		}
+		return nil, &store.NotFoundError{Key: key}
+	}
+	a, err := s.do(ctx, request{method: http.MethodGet, path: path(key)})
+	if err != nil {
+		return nil, err
+	}
+	r, err := record(key.Kind, a.body, a.source())
+	if err != nil {
+		return nil, s.garbled(err)
+	}
+	if pending, err := uuid.Parse(strings.Trim(a.header.Get("ETag"), `"`)); err == nil {
+		r.Pending = pending
+	}
+	return r, nil
+}
+
+// List implements [store.Reader].
+func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
+	whole := q
+	whole.Cursor = "" // the tenet that made it knows best whether it fits
+	if _, _, err := whole.Check(); err != nil {
+		if s.isClosed() {
+			return nil, store.ErrClosed
+		}
+		return nil, err
+	}
+	a, err := s.do(ctx, request{method: http.MethodGet, path: "/api/v1/" + q.Kind.Plural(), query: listParameters(&q)})
+	if err != nil {
+		return nil, err
+	}
+	var got struct {
+		Items []json.RawMessage `json:"items"`
+		Next  string            `json:"next"`
+	}
+	if err := json.Unmarshal(a.body, &got); err != nil {
+		return nil, s.garbled(err)
+	}
+	page := &knowledge.Page{Records: make([]*knowledge.Record, len(got.Items)), Next: got.Next, Source: a.source()}
+	for i, item := range got.Items {
+		if page.Records[i], err = record(q.Kind, item, page.Source); err != nil {
+			return nil, s.garbled(err)
+		}
+	}
+	return page, nil
+}
+
+func listParameters(q *knowledge.Query) url.Values {
+	v := parameters(
+		"category", q.Category, "tag", q.Tag, "language", q.Language, "severity", q.Severity, "enforcement", q.Enforcement,
+		"status", q.Status, "rule", q.Rule, "repository", q.Repository, "sort", string(q.Order), "cursor", q.Cursor,
+	)
+	switch q.Activity {
+	case knowledge.ActiveOnly:
+	case knowledge.RetiredOnly:
+		v.Set("active", "false")
+	case knowledge.AnyActivity:
+		v.Set("active", "any")
+	}
+	if !q.UpdatedSince.IsZero() {
+		v.Set("updated_since", q.UpdatedSince.Format(knowledge.TimeLayout))
+	}
+	number(v, "limit", int64(q.Limit))
+	return v
+}
+
+// Search implements [store.Reader].
+func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
+	v := parameters("q", q.Text, "category", q.Category, "tag", q.Tag, "language", q.Language, "severity", q.Severity)
+	for _, k := range q.Kinds {
+		v.Add("kind", string(k))
+	}
+	number(v, "limit", int64(q.Limit))
+	a, err := s.do(ctx, request{method: http.MethodGet, path: "/api/v1/search", query: v})
+	if err != nil {
+		return nil, err
+	}
+	var got struct {
+		Hits []struct {
+			Kind     knowledge.Kind  `json:"kind"`
+			Score    float64         `json:"score"`
+			Snippet  string          `json:"snippet"`
+			Marks    [][2]int        `json:"marks"`
+			Document json.RawMessage `json:"document"`
+		} `json:"hits"`
+		Bounded bool `json:"bounded"`
+	}
+	if err := json.Unmarshal(a.body, &got); err != nil {
+		return nil, s.garbled(err)
+	}
+	hits := &knowledge.Hits{Hits: make([]knowledge.Hit, len(got.Hits)), Source: a.source(), Bounded: got.Bounded}
+	for i, h := range got.Hits {
+		r, err := record(h.Kind, h.Document, hits.Source)
+		if err != nil {
+			return nil, s.garbled(err)
+		}
+		hits.Hits[i] = knowledge.Hit{Record: r, Score: h.Score, Snippet: h.Snippet, Marks: h.Marks}
+	}
+	return hits, nil
+}
+
+// Changes implements [store.Feed].
+func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	a, err := s.do(ctx, request{method: http.MethodGet, path: "/api/v1/changes", query: changeParameters(&q)})
+	if err != nil {
+		return nil, err
+	}
+	var got struct {
+		Changes []knowledge.Change `json:"changes"`
+	}
+	if err := json.Unmarshal(a.body, &got); err != nil {
+		return nil, s.garbled(err)
+	}
+	if got.Changes == nil {
+		got.Changes = []knowledge.Change{}
+	}
+	return got.Changes, nil
+}
+
+func changeParameters(q *knowledge.ChangeQuery) url.Values {
+	v := parameters("kind", string(q.Kind))
+	if q.Key != (knowledge.Key{}) {
+		v.Set("kind", string(q.Key.Kind))
+		v.Set("id", q.Key.ID)
+	}
+	number(v, "after", int64(q.After))
+	number(v, "limit", int64(q.Limit))
+	number(v, "version", q.Version)
+	if q.Batch != (knowledge.BatchID{}) {
+		v.Set("batch", q.Batch.String())
+	}
+	if q.Newest {
+		v.Set("newest", "true")
+	}
+	return v
+}
+
+// Wait implements [store.Feed]. It returns after some seconds without a change, too.
+func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error {
+	v := parameters("limit", "1", "wait", strconv.Itoa(waitSeconds))
+	number(v, "after", int64(after))
+	_, err := s.do(ctx, request{
+		method: http.MethodGet, path: "/api/v1/changes", query: v, timeout: waitSeconds*time.Second + s.timeout,
+	})
+	return err
+}
+
+// Ping implements [store.Store].
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.do(ctx, request{method: http.MethodGet, path: "/readyz", timeout: min(pingTimeout, s.timeout), once: true})
+	return err
+}
+
+func path(key knowledge.Key) string {
+	return "/api/v1/" + key.Kind.Plural() + "/" + url.PathEscape(key.ID)
+}
+
+// parameters returns the parameters that have a value.
+func parameters(namesAndValues ...string) url.Values {
+	v := url.Values{}
+	for i := 0; i < len(namesAndValues); i += 2 {
+		if namesAndValues[i+1] != "" {
+			v.Set(namesAndValues[i], namesAndValues[i+1])
+		}
+	}
+	return v
+}
+
+func number(v url.Values, name string, n int64) {
+	if n != 0 {
+		v.Set(name, strconv.FormatInt(n, 10))
+	}
+}
+
+// record returns the record of a document that was sent. It makes the canonical bytes anew: what stands between here and
+// the store may have escaped or spaced them otherwise.
+func record(kind knowledge.Kind, data []byte, source knowledge.Source) (*knowledge.Record, error) {
+	r, err := knowledge.RecordOf(kind, data)
+	if err != nil {
+		return nil, err
+	}
+	if source == "" {
+		source = knowledge.SourcePrimary
+	}
+	return r.From(source), nil
+}
+
+// garbled returns the error for an answer that can't be read.
+func (s *Store) garbled(err error) error {
+	if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
+		err = errors.New(invalid.Error())
+	}
+	return &store.UnavailableError{
+		Reason: fmt.Sprintf("can't read what %s answered: it may be another program, or a tenet of another version", s.base), Err: err,
+		Halt: true,
+	}
+}
