@@ -1,0 +1,338 @@
+package storetest
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+func batchLaws() []law {
+	return []law{
+		{name: "the same batch twice is one change and the same receipt", check: sameBatchTwice},
+		{name: "the same batch again is answered as before although the documents have moved on", check: sameBatchMuchLater},
+		{name: "a batch's id with other content is ErrReused", check: reusedID},
+		{name: "an id whose batch was refused may be used again", check: refusedIDIsFree},
+		{name: "a batch is left as its writer made it", check: batchIsLeftAlone},
+		{name: "kinds may be mixed in one batch and a rule may come with its category", check: mixedKinds},
+		{name: "a batch that fails in its last op has done nothing", check: lastOpFails},
+		{name: "every fault of a batch is named at once with its place", check: everyFaultIsNamed},
+		{name: "a key stands once in a batch", check: duplicateKey},
+		{name: "a batch of a thousand ops happens whole", check: thousandOps},
+		{name: "a batch over the bound is refused", check: tooManyOps},
+		{name: "a batch keeps its actor and its time", check: actorAndTime, actor: true},
+	}
+}
+
+func (s *suite) sameReceipt(what string, a, b knowledge.Receipt) {
+	s.Helper()
+	if diff := cmp.Diff(a, b, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Source" }, cmp.Ignore())); diff != "" {
+		s.Errorf("%s: the receipt differs (-first +again):\n%s", what, diff)
+	}
+}
+
+func sameBatchTwice(s *suite) {
+	docs := s.oneOfEach()
+	ops := make([]knowledge.Op, len(docs))
+	for i, d := range docs {
+		ops[i] = knowledge.Put(d, knowledge.NoVersion)
+	}
+	b := Batch(ops...)
+	first := s.applyBatch(b)
+	for range 3 {
+		s.sameReceipt("the same batch", first, s.applyBatch(b))
+	}
+	// A batch that a caller sends again was decoded again.
+	again := b
+	again.Ops = make([]knowledge.Op, len(ops))
+	for i, op := range ops {
+		data, err := json.Marshal(op)
+		if err != nil {
+			s.Fatal(err)
+		}
+		if again.Ops[i], err = knowledge.DecodeOp(data); err != nil {
+			s.Fatal(err)
+		}
+	}
+	s.sameReceipt("the same batch, decoded again", first, s.applyBatch(again))
+	for _, rec := range first.Records {
+		s.unchanged(rec)
+	}
+	if !s.o.Queued && !s.o.NoLog {
+		got := s.changes(knowledge.ChangeQuery{Batch: b.ID})
+		if len(got) != len(ops) {
+			s.Errorf("the log has %d changes of the batch, want %d", len(got), len(ops))
+		}
+	}
+}
+
+func sameBatchMuchLater(s *suite) {
+	r := Rule()
+	b := Batch(knowledge.Put(r, knowledge.AnyVersion))
+	first := s.applyBatch(b)
+	r2, err := knowledge.Clone(r)
+	if err != nil {
+		s.Fatal(err)
+	}
+	r2.(*knowledge.Rule).Title = "Moved on"
+	moved := s.put(r2)
+	s.sameReceipt("the first batch after a second one", first, s.applyBatch(b))
+	s.unchanged(moved)
+	// The same for a batch whose condition no longer holds.
+	c := Batch(knowledge.Put(Rule(), knowledge.NoVersion))
+	first = s.applyBatch(c)
+	s.sameReceipt("a creation, sent again", first, s.applyBatch(c))
+	p := Batch(knowledge.Op{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{"priority":77}`), IfVersion: moved.Version})
+	first = s.applyBatch(p)
+	s.sameReceipt("a patch, sent again", first, s.applyBatch(p))
+}
+
+func reusedID(s *suite) {
+	b := Batch(knowledge.Put(Rule(), knowledge.NoVersion))
+	first := s.applyBatch(b)
+	other := Rule()
+	for what, ops := range map[string][]knowledge.Op{
+		"another document":  {knowledge.Put(other, knowledge.NoVersion)},
+		"one document more": {b.Ops[0], knowledge.Put(other, knowledge.NoVersion)},
+		"another condition": {knowledge.Put(b.Ops[0].Doc, 1)},
+		"another verb":      {{Verb: knowledge.VerbRetire, Key: b.Ops[0].Key}},
+	} {
+		err := s.refused(knowledge.Batch{ID: b.ID, Actor: b.Actor, Ops: ops})
+		if !errors.Is(err, store.ErrReused) {
+			s.Errorf("%s under the same id: %v, want ErrReused", what, err)
+		}
+	}
+	s.missing(other.Key())
+	s.unchanged(first.Records[0])
+	s.sameReceipt("the batch itself", first, s.applyBatch(b))
+}
+
+func refusedIDIsFree(s *suite) {
+	r := Rule()
+	s.put(r)
+	b := Batch(knowledge.Put(r, knowledge.NoVersion))
+	if err := s.refused(b); !errors.Is(err, store.ErrConflict) {
+		s.Errorf("creating what is there: %v, want ErrConflict", err)
+	}
+	b.Ops = []knowledge.Op{knowledge.Put(r, 1)}
+	if rec := s.applyBatch(b).Records[0]; rec.Version != 2 {
+		s.Errorf("the corrected batch left version %d, want 2", rec.Version)
+	}
+}
+
+func batchIsLeftAlone(s *suite) {
+	docs := s.oneOfEach()
+	ops := make([]knowledge.Op, len(docs))
+	for i, d := range docs {
+		ops[i] = knowledge.Put(d, knowledge.NoVersion)
+	}
+	b := Batch(ops...)
+	before, err := b.Fingerprint()
+	if err != nil {
+		s.Fatal(err)
+	}
+	r := s.applyBatch(b)
+	after, err := b.Fingerprint()
+	if err != nil {
+		s.Fatal(err)
+	}
+	if before != after {
+		s.Error("Apply has written on the documents of its caller")
+	}
+	// And what the caller does with its documents later is no business of the store.
+	docs[2].(*knowledge.Rule).Tags[0] = "changed-by-the-caller"
+	docs[2].(*knowledge.Rule).Examples[0].Code = "changed by the caller"
+	docs[2].(*knowledge.Rule).Extra["owner"] = "changed by the caller"
+	s.unchanged(r.Records[2])
+	if got := string(s.get(docs[2].Key()).JSON); strings.Contains(got, "changed") {
+		s.Errorf("the stored rule changed with the caller's: %s", got)
+	}
+}
+
+func mixedKinds(s *suite) {
+	c := Category()
+	r := Rule(func(r *knowledge.Rule) { r.Category = c.ID })
+	v := Violation(r.RuleID)
+	docs := []knowledge.Document{
+		c, Principal(), r, Practice(func(p *knowledge.Practice) { p.Category = c.ID }), Template(func(t *knowledge.Template) { t.Category = c.ID }), v,
+	}
+	ops := make([]knowledge.Op, len(docs))
+	for i, d := range docs {
+		ops[i] = knowledge.Put(d, knowledge.NoVersion)
+	}
+	receipt := s.apply(ops...)
+	for i, d := range docs {
+		s.unchanged(receipt.Records[i])
+		s.same(receipt.Records[i], d)
+	}
+	// Everything an op can do, at once.
+	receipt = s.apply(
+		knowledge.Op{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{"title":"Patched"}`), IfVersion: 1},
+		knowledge.Op{Verb: knowledge.VerbRetire, Key: docs[3].Key(), IfVersion: 1},
+		knowledge.Op{Verb: knowledge.VerbPurge, Key: v.Key()},
+		knowledge.Put(Rule(), knowledge.NoVersion),
+		knowledge.Op{Verb: knowledge.VerbRestore, Key: docs[4].Key()},
+	)
+	if got := receipt.Records[1]; got.Active {
+		s.Errorf("%s is still in use after its retirement in a mixed batch", got.Key)
+	}
+	s.missing(v.Key())
+	if got := s.document(r.Key()).(*knowledge.Rule).Title; got != "Patched" {
+		s.Errorf("title after the patch: %q", got)
+	}
+}
+
+func lastOpFails(s *suite) {
+	there := Rule()
+	kept := s.put(there)
+	var log int
+	if !s.o.NoLog && !s.o.Queued {
+		log = len(s.log())
+	}
+	changed, err := knowledge.Clone(there)
+	if err != nil {
+		s.Fatal(err)
+	}
+	changed.(*knowledge.Rule).Title = "Half done"
+	created, category := Practice(), Category()
+	good := []knowledge.Op{
+		knowledge.Put(changed, 1), knowledge.Put(created, knowledge.NoVersion), knowledge.Put(category, knowledge.NoVersion),
+	}
+	for what, last := range map[string]knowledge.Op{
+		"a stale version":          {Verb: knowledge.VerbRetire, Key: knowledge.Key{Kind: knowledge.KindCategory, ID: GeneralCategory}, IfVersion: 7},
+		"a document that is there": knowledge.Put(Category(func(c *knowledge.Category) { c.ID = GeneralCategory }), knowledge.NoVersion),
+		"a missing document":       {Verb: knowledge.VerbPatch, Key: Rule().Key(), Patch: []byte(`{"title":"x"}`)},
+		"a missing retiree":        {Verb: knowledge.VerbRetire, Key: Template().Key()},
+		"a missing purge":          {Verb: knowledge.VerbPurge, Key: Rule().Key()},
+		"an unknown category":      knowledge.Put(Rule(func(r *knowledge.Rule) { r.Category = "nowhere" }), knowledge.NoVersion),
+		"an unknown rule":          knowledge.Put(Violation("no-such-rule"), knowledge.NoVersion),
+		"an invalid document":      knowledge.Put(Rule(func(r *knowledge.Rule) { r.Title = "" }), knowledge.NoVersion),
+		"an invalid patch":         {Verb: knowledge.VerbPatch, Key: knowledge.Key{Kind: knowledge.KindCategory, ID: GeneralCategory}, Patch: []byte(`{"name":7}`)},
+		"a category still used":    {Verb: knowledge.VerbPurge, Key: knowledge.Key{Kind: knowledge.KindCategory, ID: GeneralCategory}},
+	} {
+		b := Batch(append(good[:len(good):len(good)], last)...)
+		r, err := s.s.Apply(s.ctx, b)
+		if err == nil {
+			s.Fatalf("a batch that ends with %s succeeded: %+v", what, r)
+		}
+		s.checkError(err)
+		if len(r.Records) != 0 || r.Seq != 0 {
+			s.Errorf("a batch that ends with %s failed and has a receipt: %+v", what, r)
+		}
+		s.unchanged(kept)
+		s.missing(created.Key())
+		s.missing(category.Key())
+		if page := s.page(knowledge.Query{Kind: knowledge.KindPractice, Activity: knowledge.AnyActivity}); len(page.Records) != 0 {
+			s.Errorf("%s: a list holds what was not done", what)
+		}
+		if !s.o.NoLog && !s.o.Queued {
+			if got := len(s.log()); got != log {
+				s.Errorf("%s: the log has grown from %d to %d", what, log, got)
+			}
+		}
+	}
+	s.apply(good...) // nothing stands in the way of the good part
+}
+
+func everyFaultIsNamed(s *suite) {
+	err := s.refused(Batch(
+		knowledge.Put(Rule(func(r *knowledge.Rule) { r.Title, r.Severity = "", "LOUD" }), knowledge.AnyVersion),
+		knowledge.Put(Rule(), -5),
+		knowledge.Op{Verb: "shred", Key: Rule().Key()},
+		knowledge.Op{Verb: knowledge.VerbPatch, Key: Rule().Key(), Patch: []byte(`{"title":`)},
+		knowledge.Op{Verb: knowledge.VerbPut, Key: Rule().Key()},
+	))
+	s.invalidAt(err, "/ops/0/document/title", "/ops/0/document/severity", "/ops/1/if_version", "/ops/2/verb", "/ops/3/patch", "/ops/4/document")
+
+	err = s.refused(knowledge.Batch{Actor: Tester, Ops: []knowledge.Op{knowledge.Put(Rule(), 0)}})
+	s.invalidAt(err, "/id")
+	err = s.refused(Batch())
+	s.invalidAt(err, "/ops")
+	if !s.o.OwnActor {
+		b := Batch(knowledge.Put(Rule(), 0))
+		b.Actor = ""
+		s.invalidAt(s.refused(b), "/actor")
+	}
+}
+
+func duplicateKey(s *suite) {
+	r := Rule()
+	err := s.refused(Batch(knowledge.Put(r, knowledge.AnyVersion), knowledge.Put(Rule(), knowledge.AnyVersion), knowledge.Op{Verb: knowledge.VerbRetire, Key: r.Key()}))
+	s.invalidAt(err, "/ops/2")
+	s.missing(r.Key())
+}
+
+func thousandOps(s *suite) {
+	const n = 1000
+	ops := make([]knowledge.Op, n)
+	for i := range ops {
+		switch i % 4 {
+		case 0:
+			ops[i] = knowledge.Put(Rule(), knowledge.NoVersion)
+		case 1:
+			ops[i] = knowledge.Put(Practice(), knowledge.NoVersion)
+		case 2:
+			ops[i] = knowledge.Put(Template(), knowledge.AnyVersion)
+		default:
+			ops[i] = knowledge.Put(Category(), knowledge.NoVersion)
+		}
+	}
+	b := Batch(ops...)
+	r := s.applyBatch(b)
+	for i := 0; i < n; i += 97 {
+		s.unchanged(r.Records[i])
+	}
+	s.sameReceipt("a thousand ops again", r, s.applyBatch(b))
+	// Each of them again, with its version; the last one stale: nothing happens.
+	for i := range ops {
+		ops[i] = knowledge.Op{Verb: knowledge.VerbRetire, Key: ops[i].Key, IfVersion: 1}
+	}
+	ops[n-1].IfVersion = 3
+	if err := s.refused(Batch(ops...)); !errors.Is(err, store.ErrConflict) {
+		s.Errorf("a thousand ops with a stale one: %v, want ErrConflict", err)
+	}
+	s.unchanged(r.Records[0])
+	ops[n-1].IfVersion = 1
+	s.apply(ops...)
+	if rec := s.get(ops[0].Key); rec.Active || rec.Version != 2 {
+		s.Errorf("%s after the second batch: active %v, version %d", rec.Key, rec.Active, rec.Version)
+	}
+}
+
+func tooManyOps(s *suite) {
+	ops := make([]knowledge.Op, knowledge.MaxBatchOps+1)
+	for i := range ops {
+		ops[i] = knowledge.Put(Category(), knowledge.NoVersion)
+	}
+	s.invalidAt(s.refused(Batch(ops...)), "/ops")
+	s.missing(ops[0].Key)
+}
+
+func actorAndTime(s *suite) {
+	at := knowledge.At(time.Date(2020, 2, 29, 12, 0, 0, 987_654_000, time.UTC))
+	r := Rule()
+	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "Ünal O'Neill <u@example.com>", At: at, Ops: []knowledge.Op{knowledge.Put(r, knowledge.NoVersion)}}
+	s.applyBatch(b)
+	st := s.document(r.Key()).Stamps()
+	if st.CreatedBy != b.Actor || st.UpdatedBy != b.Actor || !st.CreatedAt.Equal(at.Time) || !st.UpdatedAt.Equal(at.Time) {
+		s.Errorf("stamps %+v, want actor %q at %v", *st, b.Actor, at)
+	}
+	later := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "second", Ops: []knowledge.Op{{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{"priority":1}`)}}}
+	s.applyBatch(later)
+	st = s.document(r.Key()).Stamps()
+	if st.CreatedBy != b.Actor || st.UpdatedBy != "second" || !st.CreatedAt.Equal(at.Time) || !st.UpdatedAt.After(at.Time) {
+		s.Errorf("stamps after a second writer: %+v", *st)
+	}
+	if s.o.NoLog || s.o.Queued {
+		return
+	}
+	c := s.changes(knowledge.ChangeQuery{Batch: b.ID})
+	if len(c) != 1 || c[0].Actor != b.Actor || !c[0].At.Equal(at.Time) {
+		s.Errorf("the change says %+v, want actor %q at %v", c, b.Actor, at)
+	}
+}

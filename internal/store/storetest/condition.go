@@ -1,0 +1,106 @@
+package storetest
+
+import (
+	"errors"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+func conditionLaws() []law {
+	return []law{
+		{name: "a stale version is ErrConflict with the details", check: staleVersion},
+		{name: "a document that is there can't be created", check: createTwice},
+		{name: "an op on a missing document is ErrNotFound", check: opOnMissing},
+		{name: "versions grow by one with each change", check: versionsGrow},
+	}
+}
+
+// conflict checks that err is a conflict with these details.
+func (s *suite) conflict(what string, err error, want store.ConflictError) {
+	s.Helper()
+	var got *store.ConflictError
+	if !errors.Is(err, store.ErrConflict) || !errors.As(err, &got) {
+		s.Errorf("%s: %T (%v), want a ConflictError", what, err, err)
+		return
+	}
+	if *got != want {
+		s.Errorf("%s: conflict %+v, want %+v", what, *got, want)
+	}
+}
+
+func staleVersion(s *suite) {
+	for _, d := range s.oneOfEach() {
+		s.put(d)
+		second := s.put(d)
+		k := d.Key()
+		for _, op := range []knowledge.Op{
+			knowledge.Put(d, 1),
+			{Verb: knowledge.VerbPatch, Key: k, Patch: []byte(`{}`), IfVersion: 1},
+			{Verb: knowledge.VerbRetire, Key: k, IfVersion: 1},
+			{Verb: knowledge.VerbRestore, Key: k, IfVersion: 1},
+			{Verb: knowledge.VerbPurge, Key: k, IfVersion: 1},
+		} {
+			other := Category()
+			err := s.refused(Batch(knowledge.Put(other, knowledge.NoVersion), op))
+			s.conflict(string(op.Verb)+" of a stale "+string(k.Kind), err, store.ConflictError{Key: k, Op: 1, Want: 1, Got: 2})
+			s.unchanged(second)
+			s.missing(other.Key())
+		}
+		err := s.refused(Batch(knowledge.Put(d, 3)))
+		s.conflict("a version that is still to come", err, store.ConflictError{Key: k, Op: 0, Want: 3, Got: 2})
+	}
+}
+
+func createTwice(s *suite) {
+	for _, d := range s.oneOfEach() {
+		rec := s.apply(knowledge.Put(d, knowledge.NoVersion)).Records[0]
+		err := s.refused(Batch(knowledge.Put(d, knowledge.NoVersion)))
+		s.conflict("creating a "+string(d.Key().Kind)+" twice", err, store.ConflictError{Key: d.Key(), Op: 0, Want: knowledge.NoVersion, Got: 1})
+		s.unchanged(rec)
+		s.apply(knowledge.Op{Verb: knowledge.VerbRetire, Key: d.Key()})
+		err = s.refused(Batch(knowledge.Put(d, knowledge.NoVersion)))
+		s.conflict("creating a retired one", err, store.ConflictError{Key: d.Key(), Op: 0, Want: knowledge.NoVersion, Got: 2})
+	}
+}
+
+func opOnMissing(s *suite) {
+	for _, d := range s.oneOfEach() {
+		k := d.Key()
+		for _, op := range []knowledge.Op{
+			{Verb: knowledge.VerbPatch, Key: k, Patch: []byte(`{}`)},
+			{Verb: knowledge.VerbRetire, Key: k},
+			{Verb: knowledge.VerbRestore, Key: k},
+			{Verb: knowledge.VerbPurge, Key: k},
+		} {
+			if err := s.refused(Batch(op)); !errors.Is(err, store.ErrNotFound) {
+				s.Errorf("%s of a missing %s: %v, want ErrNotFound", op.Verb, k.Kind, err)
+			}
+			op.IfVersion = 4
+			if err := s.refused(Batch(op)); !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrConflict) {
+				s.Errorf("%s of version 4 of a missing %s: %v, want ErrNotFound or ErrConflict", op.Verb, k.Kind, err)
+			}
+		}
+		err := s.refused(Batch(knowledge.Put(d, 4)))
+		s.conflict("writing version 5 of a missing "+string(k.Kind), err, store.ConflictError{Key: k, Op: 0, Want: 4, Got: 0})
+	}
+}
+
+func versionsGrow(s *suite) {
+	r := Rule()
+	k := r.Key()
+	for want, op := range []knowledge.Op{
+		knowledge.Put(r, knowledge.NoVersion),
+		knowledge.Put(r, 1),
+		knowledge.Put(r, knowledge.AnyVersion), // nothing is different, and still it is a change
+		{Verb: knowledge.VerbPatch, Key: k, Patch: []byte(`{"priority":3}`), IfVersion: 3},
+		{Verb: knowledge.VerbPatch, Key: k, Patch: []byte(`{}`)},
+		{Verb: knowledge.VerbRetire, Key: k, IfVersion: 5},
+		{Verb: knowledge.VerbRetire, Key: k},
+		{Verb: knowledge.VerbRestore, Key: k, IfVersion: 7},
+	} {
+		if rec := s.apply(op).Records[0]; rec.Version != int64(want)+1 {
+			s.Fatalf("version %d after %s, want %d", rec.Version, op.Verb, want+1)
+		}
+	}
+}
