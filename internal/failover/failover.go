@@ -1,0 +1,321 @@
+// Package failover keeps a store answering while its primary is away: reads from a live mirror, writes into a journal that is
+// replayed exactly once when the primary is back. DESIGN.md beside this file tells why it is built as it is.
+package failover
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A Primary is the store that holds the truth, and what a mirror needs of it beyond the contract.
+type Primary interface {
+	store.Store
+	// Position returns where the history of the primary stands now.
+	Position(ctx context.Context) (knowledge.Position, error)
+	// Snapshot hands everything to sink as it stood at one position: the documents, and of each the last versions of its
+	// history.
+	Snapshot(ctx context.Context, versions int, sink store.Sink) error
+}
+
+// A Mirror is a local copy of the primary. Besides the changes of the feed it takes what this instance knows earlier: writes
+// that were acknowledged, and writes that wait in the journal.
+type Mirror interface {
+	store.Reader
+	Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error)
+	// Position returns where the copy stands; [store.ErrNotFound] while it was never complete.
+	Position(ctx context.Context) (knowledge.Position, error)
+	// Replicate applies changes of the feed and moves the position, all in one transaction. A document that has an overlay
+	// keeps it until Settle, unless the change is the overlay's own batch.
+	Replicate(ctx context.Context, changes []knowledge.Change) error
+	// Foresee writes what the primary has acknowledged and the feed has not yet brought. Older versions are ignored.
+	Foresee(ctx context.Context, left []store.Left) error
+	// Overlay lays what a pending batch leaves behind over the copy; what is below is kept.
+	Overlay(ctx context.Context, id knowledge.BatchID, left []store.Left) error
+	// Settle ends the overlays of a batch: what it left at the primary takes their place, or nil: what is below them.
+	Settle(ctx context.Context, id knowledge.BatchID, keys []knowledge.Key, applied []store.Left) error
+	// Rebuild makes a new copy from what fill hands it and swaps it in when it is complete; overlays are carried over.
+	Rebuild(ctx context.Context, fill func(store.Sink) error) error
+	// Compare calls fn for every document of the copy, overlays left out, in the order of kind and id.
+	Compare(ctx context.Context, fn func(*knowledge.Record) error) error
+	// Check looks for damage.
+	Check(ctx context.Context) error
+}
+
+// A Journal keeps batches on disk until the primary has taken them. What it has acknowledged survives a kill.
+type Journal interface {
+	// Append makes an entry durable. The same batch again changes nothing. A full journal is an [*store.UnavailableError]
+	// with NotDone.
+	Append(ctx context.Context, e store.Entry) error
+	// Find returns a batch that was ever taken, with where it stands; [store.ErrNotFound] otherwise.
+	Find(ctx context.Context, id knowledge.BatchID) (store.Entry, store.Outcome, error)
+	// Oldest returns at most n waiting entries after a seq, the oldest first.
+	Oldest(ctx context.Context, after int64, n int) ([]store.Entry, error)
+	// Applied notes what a batch left at the primary; it waits no longer.
+	Applied(ctx context.Context, id knowledge.BatchID, seq knowledge.Seq, versions map[knowledge.Key]int64) error
+	// Park moves a batch from those that wait for the primary to those that wait for a person.
+	Park(ctx context.Context, p store.Parked) error
+	// Parked returns what waits for a person, and with resolved also what was decided, newest first.
+	Parked(ctx context.Context, resolved bool) ([]store.Parked, error)
+	// Resolve notes how a person decided.
+	Resolve(ctx context.Context, p store.Parked) error
+	Depth(ctx context.Context) (store.JournalDepth, error)
+}
+
+// Options of a [Store]. Zero values stand for the defaults named.
+type Options struct {
+	// Connect opens the primary. It is asked again until it succeeds.
+	Connect func(context.Context) (Primary, error)
+	Mirror  Mirror
+	Journal Journal
+	// Seed answers when there is neither primary nor mirror.
+	Seed store.Reader
+
+	HedgeDelay   time.Duration // how long a read waits for the primary before the mirror answers; 50 ms
+	ReadTimeout  time.Duration // how long a read at the primary may take; 2 s
+	WriteTimeout time.Duration // how long a write at the primary may take; 2 s; more for large batches
+	ProbeTimeout time.Duration // how long a probe may take; 1 s
+	Failures     int           // consecutive infrastructure failures that open the breaker; 3
+	Recovery     time.Duration // how long the breaker stays open before a probe; 30 s
+	Slots        int           // reads at the primary at once; more wait, and then go to the mirror; 16
+	Versions     int           // history kept in the mirror, versions of each document; 20
+	PollFloor    time.Duration // longest time between two looks at the feed; 250 ms
+	CheckEvery   time.Duration // between two comparisons of the mirror with the primary; 1 h
+	// RefuseWrites refuses writes in an outage instead of journalling them.
+	RefuseWrites bool
+	// Authorize says whether a batch's actor may still do it; nil for always.
+	Authorize func(ctx context.Context, b *knowledge.Batch) error
+	// Event is told of every transition and every other thing worth announcing; nil for nobody. It must not block.
+	Event func(Event)
+	Log   *slog.Logger
+}
+
+// An Event is something that happened to the standing of this instance.
+type Event struct {
+	At     knowledge.Time     `json:"at"`
+	Mode   knowledge.Mode     `json:"mode"`
+	From   knowledge.Mode     `json:"from,omitempty"`   // for a change of mode
+	Why    string             `json:"why,omitempty"`    // in words
+	Queued *knowledge.BatchID `json:"queued,omitempty"` // for a batch put in the journal
+}
+
+// A Store answers from the primary while it can, and from the mirror and the journal while it can't.
+type Store struct {
+	o       Options
+	mirror  Mirror
+	journal Journal
+	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	slots   chan struct{}
+	primary atomic.Pointer[Primary]
+	halt    atomic.Pointer[string] // why a person must act, nil while nobody must
+	asOf    atomic.Int64           // when the mirror was last known level, microseconds since 1970
+	applied atomic.Int64           // seq up to which the mirror has followed
+	closed  atomic.Bool
+	accept  atomic.Bool   // a person has accepted another history
+	check   atomic.Bool   // a person has asked for a comparison
+	kick    chan struct{} // rung when there is something for the keeper to do: capacity 1, a second ring is the same ring
+	bell    bell          // rung when the mirror has followed or the journal has grown
+	recent  recent
+	counts  counts
+	work    sync.WaitGroup // reads at the primary that outlive their callers
+
+	jmu sync.Mutex // held while a batch is journalled and overlaid, so that each is made on top of the one before
+
+	mu      sync.Mutex // guards what follows; never held across a call that leaves the process
+	mode    knowledge.Mode
+	since   time.Time
+	why     string
+	errs    []string // the last errors of the primary, newest last
+	pending map[knowledge.Key]knowledge.BatchID
+	waiting map[knowledge.BatchID]bool
+	ready   bool // the mirror was complete once
+	// compared is the last comparison of mirror and primary; replayBegan and replayedBefore belong to the replay under way.
+	compared       Comparison
+	replayBegan    time.Time
+	replayedBefore int64
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open returns a store over what o names, in the mode that the mirror and the journal allow before the primary was seen. It
+// does nothing by itself until [Store.Run] runs.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	o = withDefaults(o)
+	s := &Store{
+		o: o, mirror: o.Mirror, journal: o.Journal, slots: make(chan struct{}, o.Slots), kick: make(chan struct{}, 1),
+		since: time.Now(), mode: knowledge.ModeCold, why: "starting: the primary was not seen yet",
+		pending: map[knowledge.Key]knowledge.BatchID{}, waiting: map[knowledge.BatchID]bool{},
+	}
+	s.bell.init()
+	s.recent.init()
+	s.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		Name: "primary", MaxRequests: 1, Timeout: o.Recovery,
+		ReadyToTrip:   func(c gobreaker.Counts) bool { return int(c.ConsecutiveFailures) >= o.Failures },
+		IsSuccessful:  func(err error) bool { return !counts4breaker(err) },
+		IsExcluded:    func(err error) bool { return isGone(err) },
+		OnStateChange: func(_ string, from, to gobreaker.State) { s.breakerMoved(from, to) },
+	})
+	pos, err := s.mirror.Position(ctx)
+	switch {
+	case err == nil:
+		s.ready, s.mode, s.why = true, knowledge.ModeDegraded, "starting: the primary was not seen yet"
+		s.applied.Store(int64(pos.Seq))
+		if !pos.At.IsZero() {
+			s.asOf.Store(pos.At.UnixMicro())
+		}
+	case !isNotFound(err):
+		return nil, fmt.Errorf("read the mirror's position: %w", err)
+	}
+	if err := s.restorePending(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func withDefaults(o Options) Options {
+	for _, d := range []struct {
+		v   *time.Duration
+		def time.Duration
+	}{
+		{&o.HedgeDelay, 50 * time.Millisecond},
+		{&o.ReadTimeout, 2 * time.Second},
+		{&o.WriteTimeout, 2 * time.Second},
+		{&o.ProbeTimeout, time.Second},
+		{&o.Recovery, 30 * time.Second},
+		{&o.PollFloor, 250 * time.Millisecond},
+		{&o.CheckEvery, time.Hour},
+	} {
+		if *d.v == 0 {
+			*d.v = d.def
+		}
+	}
+	for _, d := range []struct {
+		v   *int
+		def int
+	}{{&o.Failures, 3}, {&o.Slots, 16}, {&o.Versions, 20}} {
+		if *d.v == 0 {
+			*d.v = d.def
+		}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// restorePending lays the waiting batches over the mirror again: a kill may have come between journal and overlay.
+func (s *Store) restorePending(ctx context.Context) error {
+	after := int64(0)
+	for {
+		entries, err := s.journal.Oldest(ctx, after, 500)
+		if err != nil {
+			return fmt.Errorf("read the journal: %w", err)
+		}
+		if len(entries) == 0 {
+			return nil
+		}
+		for i := range entries {
+			e := &entries[i]
+			after = e.Seq
+			if s.ready {
+				if err := s.mirror.Overlay(ctx, e.Batch.ID, e.Left); err != nil {
+					return fmt.Errorf("lay batch %s over the mirror: %w", e.Batch.ID, err)
+				}
+			}
+			s.notePending(e)
+		}
+	}
+}
+
+// notePending needs s.mu, or a store that nobody else has yet.
+func (s *Store) notePending(e *store.Entry) {
+	s.waiting[e.Batch.ID] = true
+	for i := range e.Batch.Ops {
+		s.pending[e.Batch.Ops[i].Key] = e.Batch.ID
+	}
+}
+
+// Level returns the mode and the time at which the answers were last known to be current.
+func (s *Store) Level() knowledge.Level {
+	s.mu.Lock()
+	mode := s.mode
+	s.mu.Unlock()
+	if mode == knowledge.ModeNormal {
+		return knowledge.Level{Mode: mode, AsOf: knowledge.At(time.Now())}
+	}
+	asOf := s.asOf.Load()
+	if asOf == 0 {
+		return knowledge.Level{Mode: mode}
+	}
+	return knowledge.Level{Mode: mode, AsOf: knowledge.At(time.UnixMicro(asOf))}
+}
+
+// Ready returns nil when reads can be answered, by whatever side.
+func (s *Store) Ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mode == knowledge.ModeCold {
+		return &store.UnavailableError{Reason: "neither the primary nor a mirror of it can answer: " + s.why, RetryAfter: 5 * time.Second}
+	}
+	return nil
+}
+
+// Ping implements [store.Store]: a store that can answer from its mirror is well.
+func (s *Store) Ping(ctx context.Context) error {
+	if s.closed.Load() {
+		return store.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.Ready()
+}
+
+// Close implements [store.Store]. The primary and the local files stay open until what still runs on them has ended;
+// their owner closes them.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return store.ErrClosed
+	}
+	s.work.Wait()
+	return nil
+}
+
+// now returns the primary to ask, nil when it should not be asked.
+func (s *Store) now() Primary {
+	p := s.primary.Load()
+	if p == nil {
+		return nil
+	}
+	return *p
+}
+
+// bell is a doorbell for any number of waiters.
+type bell struct {
+	mu sync.Mutex // guards ch
+	ch chan struct{}
+}
+
+func (b *bell) init() { b.ch = make(chan struct{}) }
+
+// wait returns a channel that is closed at the next ring.
+func (b *bell) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ch
+}
+
+func (b *bell) ring() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(b.ch)
+	b.ch = make(chan struct{})
+}

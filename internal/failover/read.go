@@ -1,0 +1,337 @@
+package failover
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// An answer is what one side said.
+type answer[T any] struct {
+	v   T
+	err error
+}
+
+// ask answers a read: from the primary when it is in time, else from the mirror. The primary's attempt has a deadline of its
+// own and is not cancelled when the mirror was faster: a cancelled query costs its connection.
+func ask[T any](ctx context.Context, s *Store, primary func(context.Context, store.Store) (T, error), local func(context.Context) (T, error)) (T, error) {
+	var none T
+	if s.closed.Load() {
+		return none, store.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	p := s.now()
+	if p == nil || !s.asksPrimary() {
+		return local(ctx)
+	}
+	hedge := time.NewTimer(s.o.HedgeDelay)
+	defer hedge.Stop()
+	select {
+	case s.slots <- struct{}{}:
+	default:
+		select {
+		case s.slots <- struct{}{}:
+		case <-hedge.C:
+			s.counts.noSlot.Add(1)
+			return local(ctx)
+		case <-ctx.Done():
+			return none, ctx.Err()
+		}
+	}
+	done, err := s.breaker.Allow()
+	if err != nil {
+		<-s.slots
+		return local(ctx)
+	}
+	got := make(chan answer[T], 1)
+	s.work.Go(func() {
+		defer func() { <-s.slots }()
+		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.ReadTimeout)
+		defer cancel()
+		v, err := primary(own, p)
+		c := classify(nil, err)
+		s.noteError(c, err)
+		done(c.told())
+		got <- answer[T]{v, err}
+	})
+	select {
+	case a := <-got:
+		return settle(ctx, s, a, local)
+	case <-hedge.C:
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+	if v, err := local(ctx); !errors.Is(err, store.ErrUnavailable) {
+		s.counts.hedged.Add(1)
+		return v, err
+	}
+	// No mirror yet: the primary is all there is.
+	select {
+	case a := <-got:
+		return settle(ctx, s, a, local)
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}
+
+// settle returns the primary's answer, or the mirror's where the primary had none.
+func settle[T any](ctx context.Context, s *Store, a answer[T], local func(context.Context) (T, error)) (T, error) {
+	switch classify(nil, a.err) {
+	case infra, halted, gone, readOnly:
+		s.counts.fellBack.Add(1)
+		v, err := local(ctx)
+		if errors.Is(err, store.ErrUnavailable) && errors.Is(a.err, store.ErrUnavailable) {
+			return v, a.err // both are away: the primary's reason is the one to act on
+		}
+		return v, err
+	case fine:
+	}
+	return a.v, a.err
+}
+
+// asksPrimary reports whether reads go to the primary in the present mode.
+func (s *Store) asksPrimary() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.mode {
+	case knowledge.ModeNormal, knowledge.ModeRecovering, knowledge.ModeCold:
+		return s.halt.Load() == nil
+	case knowledge.ModeDegraded, knowledge.ModeDiverged:
+	}
+	return false
+}
+
+// Get implements [store.Store].
+func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
+	if s.isPending(key) {
+		return s.localGet(ctx, key)
+	}
+	r, err := ask(ctx, s,
+		func(ctx context.Context, p store.Store) (*knowledge.Record, error) {
+			r, err := p.Get(ctx, key)
+			if err == nil {
+				s.recent.saw(r)
+			}
+			return r, err
+		},
+		func(ctx context.Context) (*knowledge.Record, error) { return s.localGet(ctx, key) })
+	// A batch on the key may have been journalled while the primary was asked: the overlay is looked at after the row was
+	// read, or a session could lose sight of its own write for an instant.
+	if err == nil && r.Source == knowledge.SourcePrimary || isNotFound(err) {
+		if s.isPending(key) {
+			return s.localGet(ctx, key)
+		}
+	}
+	return r, err
+}
+
+func (s *Store) isPending(key knowledge.Key) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.pending[key]
+	return ok
+}
+
+// localGet reads the mirror, never behind what this instance has already shown.
+func (s *Store) localGet(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
+	if !s.hasMirror() {
+		return s.seedGet(ctx, key)
+	}
+	r, err := s.mirror.Get(ctx, key)
+	if err != nil && !isNotFound(err) {
+		return nil, err
+	}
+	if seen := s.recent.newer(key, r); seen != nil && !s.isPending(key) {
+		return seen.From(knowledge.SourceMirror), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.mark(r), nil
+}
+
+// mark tells of a mirrored record that its batch still waits.
+func (s *Store) mark(r *knowledge.Record) *knowledge.Record {
+	s.mu.Lock()
+	id, ok := s.pending[r.Key]
+	s.mu.Unlock()
+	if !ok {
+		return r
+	}
+	c := *r
+	c.Pending = id
+	return &c
+}
+
+func (s *Store) hasMirror() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ready
+}
+
+// seedGet answers from the seed data what they hold; everything else is unavailable, never missing.
+func (s *Store) seedGet(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
+	if s.o.Seed != nil {
+		if r, err := s.o.Seed.Get(ctx, key); err == nil {
+			return r.From(knowledge.SourceSeed), nil
+		}
+	}
+	return nil, s.cold()
+}
+
+func (s *Store) cold() error {
+	return &store.UnavailableError{
+		Reason:     "the primary can't be reached and there is no mirror of it on this machine yet",
+		RetryAfter: 5 * time.Second, NotDone: true,
+	}
+}
+
+// List implements [store.Store].
+func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
+	local := func(ctx context.Context) (*knowledge.Page, error) { return s.localList(ctx, q) }
+	if s.anyPending() {
+		return local(ctx)
+	}
+	return ask(ctx, s, func(ctx context.Context, p store.Store) (*knowledge.Page, error) {
+		page, err := p.List(ctx, q)
+		if err == nil {
+			for _, r := range page.Records {
+				s.recent.saw(r)
+			}
+		}
+		return page, err
+	}, local)
+}
+
+func (s *Store) anyPending() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.pending) > 0
+}
+
+func (s *Store) localList(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	if !s.hasMirror() {
+		if s.o.Seed != nil {
+			if page, err := s.o.Seed.List(ctx, q); err != nil || len(page.Records) > 0 {
+				return seedPage(page), err
+			}
+		}
+		return nil, s.cold()
+	}
+	page, err := s.mirror.List(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out := *page
+	out.Records = make([]*knowledge.Record, len(page.Records))
+	for i, r := range page.Records {
+		out.Records[i] = s.freshest(r)
+	}
+	return &out, nil
+}
+
+func (s *Store) freshest(r *knowledge.Record) *knowledge.Record {
+	m := s.mark(r)
+	if m.Pending == (knowledge.BatchID{}) {
+		if seen := s.recent.newer(r.Key, r); seen != nil {
+			return seen.From(knowledge.SourceMirror)
+		}
+	}
+	return m
+}
+
+func seedPage(p *knowledge.Page) *knowledge.Page {
+	if p == nil {
+		return nil
+	}
+	out := &knowledge.Page{Next: p.Next, Source: knowledge.SourceSeed, Records: make([]*knowledge.Record, len(p.Records))}
+	for i, r := range p.Records {
+		out.Records[i] = r.From(knowledge.SourceSeed)
+	}
+	return out
+}
+
+// Search implements [store.Store].
+func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
+	local := func(ctx context.Context) (*knowledge.Hits, error) { return s.localSearch(ctx, q) }
+	if s.anyPending() {
+		return local(ctx)
+	}
+	return ask(ctx, s, func(ctx context.Context, p store.Store) (*knowledge.Hits, error) { return p.Search(ctx, q) }, local)
+}
+
+func (s *Store) localSearch(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	from, source := store.Reader(s.mirror), knowledge.SourceMirror
+	if !s.hasMirror() {
+		if s.o.Seed == nil {
+			return nil, s.cold()
+		}
+		from, source = s.o.Seed, knowledge.SourceSeed
+	}
+	hits, err := from.Search(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if source == knowledge.SourceSeed && len(hits.Hits) == 0 {
+		return nil, s.cold()
+	}
+	out := &knowledge.Hits{Source: source, Bounded: hits.Bounded, Hits: make([]knowledge.Hit, len(hits.Hits))}
+	for i, h := range hits.Hits {
+		if source == knowledge.SourceMirror {
+			h.Record = s.freshest(h.Record)
+		}
+		h.Record = h.Record.From(source)
+		out.Hits[i] = h
+	}
+	return out, nil
+}
+
+func (s *Store) open() error {
+	if s.closed.Load() {
+		return store.ErrClosed
+	}
+	return nil
+}
+
+// Changes implements [store.Store]: the primary's log, or the part of it that the mirror holds.
+func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	return ask(ctx, s,
+		func(ctx context.Context, p store.Store) ([]knowledge.Change, error) { return p.Changes(ctx, q) },
+		func(ctx context.Context) ([]knowledge.Change, error) {
+			if err := s.open(); err != nil {
+				return nil, err
+			}
+			if !s.hasMirror() {
+				return nil, s.cold()
+			}
+			return s.mirror.Changes(ctx, q)
+		})
+}
+
+// Wait implements [store.Store]: it rings when the mirror has followed the primary.
+func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error {
+	if err := s.open(); err != nil {
+		return err
+	}
+	rung := s.bell.wait()
+	if knowledge.Seq(s.applied.Load()) > after {
+		return nil
+	}
+	select {
+	case <-rung:
+		return s.open()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

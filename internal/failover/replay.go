@@ -1,0 +1,290 @@
+package failover
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+const (
+	// replayPage is how many waiting batches are looked at together.
+	replayPage = 256
+	// replayers is how many batches are at the primary at once; they touch different documents.
+	replayers = 8
+)
+
+// replayLoop brings the journal to the primary whenever both can.
+func (s *Store) replayLoop(ctx context.Context) {
+	for ctx.Err() == nil {
+		rung := s.bell.wait()
+		if s.modeNow() == knowledge.ModeRecovering && s.anyWaiting() {
+			s.replaying(true)
+			if err := s.replay(ctx); err == nil {
+				continue
+			}
+		}
+		s.replaying(false)
+		t := time.NewTimer(retryEvery)
+		select {
+		case <-rung:
+		case <-t.C:
+		case <-ctx.Done():
+		}
+		t.Stop()
+	}
+}
+
+// replaying keeps the clock of the replay's rate.
+func (s *Store) replaying(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !on:
+		s.replayBegan = time.Time{}
+	case s.replayBegan.IsZero():
+		s.replayBegan, s.replayedBefore = time.Now(), s.counts.replayed.Load()
+	}
+}
+
+func (s *Store) anyWaiting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.waiting) > 0
+}
+
+// replay brings a page of the journal to the primary, each batch after those that touch the same documents. It returns the
+// error of the primary that stopped it, or nil.
+func (s *Store) replay(ctx context.Context) error {
+	entries, err := s.journal.Oldest(ctx, 0, replayPage)
+	if err != nil {
+		s.o.Log.Error("journal can't be read", "error", err.Error())
+		return err
+	}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, replayers)
+	errs := make(chan error, len(entries))
+	before := map[knowledge.Key]chan struct{}{} // the last batch so far that touches a document: closed when it is done
+	failed := make(chan struct{})
+	var once sync.Once
+	for i := range entries {
+		e := &entries[i]
+		var waits []chan struct{}
+		mine := make(chan struct{})
+		for _, key := range touched(&e.Batch) {
+			if c, ok := before[key]; ok && c != mine {
+				waits = append(waits, c)
+			}
+			before[key] = mine
+		}
+		wg.Go(func() {
+			defer close(mine)
+			for _, c := range waits {
+				<-c
+			}
+			select {
+			case slots <- struct{}{}:
+				defer func() { <-slots }()
+			case <-failed:
+				return
+			}
+			select {
+			case <-failed: // what came before may not have been done: nothing may overtake it
+				return
+			default:
+			}
+			if err := s.replayOne(ctx, e); err != nil {
+				errs <- err
+				once.Do(func() { close(failed) })
+			}
+		})
+	}
+	wg.Wait()
+	close(errs)
+	return <-errs
+}
+
+// replayOne brings one batch to the primary. An error means that it still waits.
+func (s *Store) replayOne(ctx context.Context, e *store.Entry) error {
+	b, why, err := s.rebase(ctx, e)
+	if err != nil {
+		return err
+	}
+	p := s.now()
+	if p == nil {
+		return s.cold()
+	}
+	if why != "" {
+		return s.park(ctx, p, e, why, -1, nil)
+	}
+	if s.o.Authorize != nil {
+		if err := s.o.Authorize(ctx, &e.Batch); err != nil {
+			return s.park(ctx, p, e, fmt.Sprintf("%s may no longer do this: %s", e.Batch.Actor, err), -1, nil)
+		}
+	}
+	done, err := s.breaker.Allow()
+	if err != nil {
+		return err
+	}
+	own, cancel := context.WithTimeout(ctx, s.o.WriteTimeout+time.Duration(len(b.Ops))*opTime)
+	rec, err := p.Apply(own, b)
+	cancel()
+	c := classify(ctx.Err(), err)
+	s.noteError(c, err)
+	done(c.told())
+	if c != fine {
+		return err
+	}
+	if err != nil {
+		return s.unfit(ctx, p, e, err)
+	}
+	return s.settleApplied(ctx, e, &rec)
+}
+
+// rebase returns the batch with the versions filled in that its ops were made on top of, or why it can't be.
+func (s *Store) rebase(ctx context.Context, e *store.Entry) (knowledge.Batch, string, error) {
+	b := e.Batch
+	b.Origin = e.Fingerprint
+	if e.Unknown && len(e.Left) == 0 {
+		return b, "", nil // it was never seen here: the primary judges it as it was sent
+	}
+	b.Ops = append([]knowledge.Op(nil), b.Ops...)
+	for i := range b.Ops {
+		base := e.Bases[i]
+		if base.Parent != (knowledge.BatchID{}) {
+			_, out, err := s.journal.Find(ctx, base.Parent)
+			switch {
+			case isNotFound(err):
+				return b, "the batch that it was made on top of is no longer known", nil
+			case err != nil:
+				return b, "", err
+			case out.State == knowledge.BatchQueued:
+				return b, "", fmt.Errorf("batch %s waits for batch %s", e.Batch.ID, base.Parent)
+			case out.State != knowledge.BatchApplied:
+				return b, fmt.Sprintf("it was made on top of batch %s, which did not fit", base.Parent), nil
+			}
+			base.Version = out.Versions[b.Ops[i].Key]
+		}
+		b.Ops[i].IfVersion = base.Version
+		if base.Version == 0 && b.Ops[i].Verb == knowledge.VerbPut {
+			b.Ops[i].IfVersion = knowledge.NoVersion
+		}
+	}
+	return b, "", nil
+}
+
+// unfit parks a batch that the primary refused for good. A batch whose first answer was lost may be there under its id with
+// the content as it was sent: then it was done.
+func (s *Store) unfit(ctx context.Context, p Primary, e *store.Entry, cause error) error {
+	if errors.Is(cause, store.ErrReused) || e.Unknown {
+		own, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
+		defer cancel()
+		changes, err := p.Changes(own, knowledge.ChangeQuery{Batch: e.Batch.ID, Limit: knowledge.MaxChanges})
+		if err != nil {
+			return err
+		}
+		if len(changes) > 0 {
+			rec := receiptOf(&e.Batch, changes)
+			return s.settleApplied(ctx, e, &rec)
+		}
+	}
+	op, found := -1, (*int64)(nil)
+	if conflict, ok := errors.AsType[*store.ConflictError](cause); ok {
+		op, found = conflict.Op, &conflict.Got
+	}
+	return s.park(ctx, p, e, cause.Error(), op, found)
+}
+
+// settleApplied notes that the primary has a batch: first in the journal, then over the mirror.
+func (s *Store) settleApplied(ctx context.Context, e *store.Entry, rec *knowledge.Receipt) error {
+	versions := make(map[knowledge.Key]int64, len(rec.Records))
+	left := make([]store.Left, 0, len(rec.Records))
+	for i, r := range rec.Records {
+		if r != nil {
+			versions[r.Key] = r.Version
+			left = append(left, store.Left{Key: e.Batch.Ops[i].Key, Record: r})
+			s.recent.saw(r)
+		}
+	}
+	if err := s.journal.Applied(ctx, e.Batch.ID, rec.Seq, versions); err != nil {
+		return fmt.Errorf("note that batch %s is applied: %w", e.Batch.ID, err)
+	}
+	s.counts.replayed.Add(1)
+	s.settleMirror(ctx, e, left)
+	return nil
+}
+
+// settleMirror ends a batch's overlay and its waiting.
+func (s *Store) settleMirror(ctx context.Context, e *store.Entry, applied []store.Left) {
+	keys := make([]knowledge.Key, len(e.Batch.Ops))
+	for i := range e.Batch.Ops {
+		keys[i] = e.Batch.Ops[i].Key
+	}
+	if s.hasMirror() {
+		if err := s.mirror.Settle(ctx, e.Batch.ID, keys, applied); err != nil {
+			s.counts.mirrorErrors.Add(1)
+			s.o.Log.Error("mirror did not settle a batch; the next comparison repairs it", "batch", e.Batch.ID.String(), "error", err.Error())
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.waiting, e.Batch.ID)
+	for _, key := range keys {
+		if s.pending[key] == e.Batch.ID {
+			delete(s.pending, key)
+		}
+	}
+	if len(s.waiting) == 0 {
+		s.ring()
+	}
+}
+
+// park keeps a batch for a person, with what it was made on top of, what is at the primary now and what it would have left.
+func (s *Store) park(ctx context.Context, p Primary, e *store.Entry, why string, op int, found *int64) error {
+	parked := store.Parked{Entry: *e, Op: op, Why: why, ParkedAt: knowledge.At(time.Now())}
+	if found != nil {
+		parked.Found = *found
+	}
+	at := max(op, 0)
+	key := e.Batch.Ops[at].Key
+	own, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
+	defer cancel()
+	theirs, err := p.Get(own, key)
+	switch {
+	case err == nil:
+		parked.Theirs = json.RawMessage(theirs.JSON)
+		if found == nil {
+			parked.Found = theirs.Version
+		}
+	case !isNotFound(err):
+		return err
+	}
+	if at < len(e.Left) && e.Left[at].Record != nil {
+		parked.Ours = json.RawMessage(e.Left[at].Record.JSON)
+	} else if doc := e.Batch.Ops[at].Doc; doc != nil {
+		if parked.Ours, err = knowledge.Canonical(doc); err != nil {
+			return err
+		}
+	}
+	if at < len(e.Bases) && e.Bases[at].Version > 0 {
+		base, err := p.Changes(own, knowledge.ChangeQuery{Key: key, Version: e.Bases[at].Version, Limit: 1})
+		if err != nil {
+			return err
+		}
+		if len(base) == 1 && base[0].Record != nil {
+			parked.Base = json.RawMessage(base[0].Record.JSON)
+		}
+	}
+	if err := s.journal.Park(ctx, parked); err != nil {
+		return fmt.Errorf("park batch %s: %w", e.Batch.ID, err)
+	}
+	s.counts.parked.Add(1)
+	s.o.Log.Warn("batch parked: it no longer fits and waits for a person", "batch", e.Batch.ID.String(), "key", key.String(), "why", why)
+	s.settleMirror(ctx, e, nil)
+	return nil
+}

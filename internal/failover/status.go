@@ -1,0 +1,85 @@
+package failover
+
+import (
+	"context"
+	"time"
+
+	"tenet/internal/knowledge"
+)
+
+// Status tells everything about how an instance stands to its primary.
+type Status struct {
+	Mode      knowledge.Mode `json:"mode"`
+	Since     knowledge.Time `json:"since"`
+	Why       string         `json:"why"`
+	AsOf      knowledge.Time `json:"as_of"`
+	Breaker   string         `json:"breaker"` // closed, open or half-open
+	Errors    []string       `json:"errors"`  // the primary's last errors, the newest last
+	Halt      string         `json:"halt,omitempty"`
+	Mirror    MirrorStatus   `json:"mirror"`
+	Journal   JournalStatus  `json:"journal"`
+	Hedged    int64          `json:"hedged"`      // reads that the mirror answered first
+	FellBack  int64          `json:"fell_back"`   // reads that the mirror answered because the primary failed
+	Saturated int64          `json:"saturated"`   // reads that found no slot at the primary
+	Moves     int64          `json:"transitions"` // changes of mode
+}
+
+// MirrorStatus tells how the mirror stands.
+type MirrorStatus struct {
+	Ready    bool          `json:"ready"`
+	Seq      knowledge.Seq `json:"seq"`
+	Lag      float64       `json:"lag_seconds"` // since it was last known to be level
+	Errors   int64         `json:"errors"`
+	Builds   int64         `json:"builds"`
+	Compared Comparison    `json:"compared"`
+}
+
+// JournalStatus tells what waits.
+type JournalStatus struct {
+	Depth    int64   `json:"depth"`
+	Bytes    int64   `json:"bytes"`
+	Limit    int64   `json:"limit_bytes"`
+	Oldest   float64 `json:"oldest_seconds"` // age of the oldest batch that waits
+	Queued   int64   `json:"queued"`         // taken since the start
+	Replayed int64   `json:"replayed"`       // applied since the start
+	Parked   int64   `json:"parked"`         // waiting for a person
+	Rate     float64 `json:"replay_rate"`    // batches a second of the replay under way, 0 when none is
+}
+
+// Status returns how the instance stands.
+func (s *Store) Status(ctx context.Context) (Status, error) {
+	depth, err := s.journal.Depth(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	level := s.Level()
+	breaker := s.breaker.State().String()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := Status{
+		Mode: s.mode, Since: knowledge.At(s.since), Why: s.why, AsOf: level.AsOf, Breaker: breaker,
+		Errors: append([]string{}, s.errs...),
+		Mirror: MirrorStatus{
+			Ready: s.ready, Seq: knowledge.Seq(s.applied.Load()), Errors: s.counts.mirrorErrors.Load(), Builds: s.counts.resyncs.Load(),
+			Compared: s.compared,
+		},
+		Journal: JournalStatus{
+			Depth: depth.Entries, Bytes: depth.Bytes, Limit: depth.Limit, Queued: s.counts.queued.Load(),
+			Replayed: s.counts.replayed.Load(), Parked: depth.Parked,
+		},
+		Hedged: s.counts.hedged.Load(), FellBack: s.counts.fellBack.Load(), Saturated: s.counts.noSlot.Load(), Moves: s.counts.transitions.Load(),
+	}
+	if halt := s.halt.Load(); halt != nil {
+		st.Halt = *halt
+	}
+	if asOf := s.asOf.Load(); asOf != 0 {
+		st.Mirror.Lag = max(0, time.Since(time.UnixMicro(asOf)).Seconds())
+	}
+	if !depth.Oldest.IsZero() {
+		st.Journal.Oldest = max(0, time.Since(depth.Oldest.Time).Seconds())
+	}
+	if began := s.replayBegan; !began.IsZero() {
+		st.Journal.Rate = float64(s.counts.replayed.Load()-s.replayedBefore) / max(time.Since(began).Seconds(), 0.001)
+	}
+	return st, nil
+}

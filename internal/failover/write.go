@@ -1,0 +1,390 @@
+package failover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// maxQueuedOps bounds the batches that an outage accepts: a bulk import can wait for the primary, a person's edit can't.
+const maxQueuedOps = 200
+
+// opTime is how much longer than WriteTimeout a batch may take for each of its ops.
+const opTime = 10 * time.Millisecond
+
+// Apply implements [store.Store]. The receipt says Queued when the batch is in the journal and not yet at the primary.
+func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
+	if err := s.open(); err != nil {
+		return knowledge.Receipt{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return knowledge.Receipt{}, err
+	}
+	if err := b.Validate(); err != nil {
+		return knowledge.Receipt{}, err
+	}
+	if rec, known, err := s.known(ctx, &b); known || err != nil {
+		return rec, err
+	}
+	p := s.now()
+	if p == nil || !s.writesDirect(&b) {
+		return s.queue(ctx, b, false)
+	}
+	done, err := s.breaker.Allow()
+	if err != nil {
+		return s.queue(ctx, b, false)
+	}
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.WriteTimeout+time.Duration(len(b.Ops))*opTime)
+	defer cancel()
+	stop := context.AfterFunc(ctx, cancel)
+	rec, err := p.Apply(own, b)
+	stop()
+	c := classify(ctx.Err(), err)
+	s.noteError(c, err)
+	done(c.told())
+	switch c {
+	case fine:
+		if err == nil {
+			s.foresee(ctx, &rec, b.Ops)
+		}
+		return rec, err
+	case gone:
+		return knowledge.Receipt{}, ctx.Err()
+	case halted:
+		return knowledge.Receipt{}, err
+	case infra, readOnly:
+	}
+	u, _ := errors.AsType[*store.UnavailableError](err)
+	return s.queue(ctx, b, u == nil || !u.NotDone)
+}
+
+// writesDirect reports whether a batch goes to the primary: not in an outage, and not past a batch that waits for the same
+// documents or the documents it refers to.
+func (s *Store) writesDirect(b *knowledge.Batch) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.mode {
+	case knowledge.ModeDegraded, knowledge.ModeDiverged, knowledge.ModeCold:
+		return s.mode == knowledge.ModeCold && s.primary.Load() != nil
+	case knowledge.ModeNormal, knowledge.ModeRecovering:
+	}
+	if len(s.pending) == 0 {
+		return true
+	}
+	for _, key := range touched(b) {
+		if _, waits := s.pending[key]; waits {
+			return false
+		}
+	}
+	return true
+}
+
+// touched returns the documents that a batch writes or refers to.
+func touched(b *knowledge.Batch) []knowledge.Key {
+	keys := make([]knowledge.Key, 0, len(b.Ops)+4)
+	for i := range b.Ops {
+		op := &b.Ops[i]
+		keys = append(keys, op.Key)
+		if op.Doc == nil {
+			continue
+		}
+		if id := op.Doc.CategoryID(); id != "" {
+			keys = append(keys, knowledge.Key{Kind: knowledge.KindCategory, ID: id})
+		}
+		if v, ok := op.Doc.(*knowledge.Violation); ok {
+			keys = append(keys, knowledge.Key{Kind: knowledge.KindRule, ID: v.RuleID})
+		}
+	}
+	return keys
+}
+
+// known answers a batch that the journal has taken before.
+func (s *Store) known(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt, bool, error) {
+	e, _, err := s.journal.Find(ctx, b.ID)
+	switch {
+	case isNotFound(err):
+		return knowledge.Receipt{}, false, nil
+	case err != nil:
+		return knowledge.Receipt{}, false, err
+	}
+	print, err := b.Fingerprint()
+	if err != nil {
+		return knowledge.Receipt{}, false, err
+	}
+	if print != e.Fingerprint {
+		return knowledge.Receipt{}, false, store.ErrReused
+	}
+	return queuedReceipt(&e), true, nil
+}
+
+func queuedReceipt(e *store.Entry) knowledge.Receipt {
+	rec := knowledge.Receipt{Batch: e.Batch.ID, Queued: true, Records: make([]*knowledge.Record, len(e.Left))}
+	for i, l := range e.Left {
+		if l.Record != nil {
+			c := *l.Record
+			c.Pending, c.Source = e.Batch.ID, knowledge.SourceMirror
+			rec.Records[i] = &c
+		}
+	}
+	return rec
+}
+
+// foresee tells the mirror what the primary has acknowledged, so that a session that falls to it in the next instant still
+// sees its own write. That the mirror could not take it is no fault of the write: the feed brings it.
+func (s *Store) foresee(ctx context.Context, rec *knowledge.Receipt, ops []knowledge.Op) {
+	left := make([]store.Left, len(ops))
+	for i := range ops {
+		left[i].Key = ops[i].Key
+		if i < len(rec.Records) && rec.Records[i] != nil {
+			left[i].Record = rec.Records[i]
+			s.recent.saw(rec.Records[i])
+		}
+	}
+	if !s.hasMirror() {
+		return
+	}
+	if err := s.mirror.Foresee(context.WithoutCancel(ctx), left); err != nil {
+		s.counts.mirrorErrors.Add(1)
+		s.o.Log.Warn("mirror did not take an acknowledged write; the feed will bring it", "batch", rec.Batch.String(), "error", err.Error())
+	}
+}
+
+// queue puts a batch into the journal. Unknown says that the primary may have done it: then it can't be refused any more.
+func (s *Store) queue(ctx context.Context, b knowledge.Batch, unknown bool) (knowledge.Receipt, error) {
+	if err := s.queueable(&b, unknown); err != nil {
+		return knowledge.Receipt{}, err
+	}
+	s.jmu.Lock()
+	defer s.jmu.Unlock()
+	if rec, known, err := s.known(ctx, &b); known || err != nil {
+		return rec, err
+	}
+	mirrored := s.hasMirror()
+	if !mirrored && !unknown {
+		return knowledge.Receipt{}, s.cold()
+	}
+	if mirrored {
+		if rec, ok, err := s.mirrored(ctx, &b); ok || err != nil && !unknown {
+			return rec, err
+		}
+	}
+	print, err := b.Fingerprint()
+	if err != nil {
+		return knowledge.Receipt{}, err
+	}
+	e := store.Entry{Batch: b, Fingerprint: print, At: knowledge.At(time.Now()), Unknown: unknown}
+	if err := s.prepare(ctx, &e); err != nil {
+		if !unknown {
+			return knowledge.Receipt{}, err
+		}
+		e.Left, e.Bases = nil, basesAsSent(&b) // it waits without being seen
+	}
+	if err := s.journal.Append(ctx, e); err != nil {
+		if unknown {
+			return knowledge.Receipt{}, &store.UnavailableError{
+				Reason:     "the primary's answer was lost and the journal can't take the batch: ask again with the same batch id",
+				RetryAfter: 5 * time.Second, Err: err,
+			}
+		}
+		return knowledge.Receipt{}, err
+	}
+	// From here on the batch is durable: whatever fails now is repaired when the journal is read at the next start.
+	if err := s.overlay(context.WithoutCancel(ctx), &e); err != nil {
+		s.counts.mirrorErrors.Add(1)
+		s.o.Log.Error("mirror did not take a journalled write; it is safe in the journal", "batch", b.ID.String(), "error", err.Error())
+	}
+	s.counts.queued.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notePending(&e)
+	if s.mode == knowledge.ModeNormal {
+		s.moveLocked(knowledge.ModeRecovering, "a write waits in the journal")
+	}
+	s.event(Event{Queued: &b.ID})
+	s.ring()
+	return queuedReceipt(&e), nil
+}
+
+// overlay shows a journalled batch to the readers of this instance.
+func (s *Store) overlay(ctx context.Context, e *store.Entry) error {
+	if len(e.Left) == 0 || !s.hasMirror() {
+		return nil
+	}
+	return s.mirror.Overlay(ctx, e.Batch.ID, e.Left)
+}
+
+// queueable refuses what an outage does not take. A batch whose outcome is unknown can't be refused.
+func (s *Store) queueable(b *knowledge.Batch, unknown bool) error {
+	if unknown {
+		return nil
+	}
+	refuse := func(format string, args ...any) error {
+		return &store.UnavailableError{Reason: fmt.Sprintf(format, args...), RetryAfter: s.o.Recovery, NotDone: true}
+	}
+	if s.o.RefuseWrites {
+		return refuse("the primary can't be reached, and this tenet refuses writes in an outage")
+	}
+	if len(b.Ops) > maxQueuedOps {
+		return refuse("the primary can't be reached: a batch of %d ops waits for it, at most %d are taken in an outage", len(b.Ops), maxQueuedOps)
+	}
+	for i := range b.Ops {
+		if b.Ops[i].Verb == knowledge.VerbPurge {
+			return refuse("the primary can't be reached: a purge waits for it")
+		}
+	}
+	return nil
+}
+
+// mirrored answers a batch that the primary did and the feed has brought already.
+func (s *Store) mirrored(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt, bool, error) {
+	changes, err := s.mirror.Changes(ctx, knowledge.ChangeQuery{Batch: b.ID, Limit: knowledge.MaxChanges})
+	if err != nil || len(changes) == 0 {
+		return knowledge.Receipt{}, false, err
+	}
+	return receiptOf(b, changes), true, nil
+}
+
+// receiptOf makes a batch's receipt again from its changes.
+func receiptOf(b *knowledge.Batch, changes []knowledge.Change) knowledge.Receipt {
+	rec := knowledge.Receipt{Batch: b.ID, Records: make([]*knowledge.Record, len(b.Ops))}
+	at := make(map[knowledge.Key]*knowledge.Record, len(changes))
+	for i := range changes {
+		at[changes[i].Key] = changes[i].Record
+		rec.Seq = max(rec.Seq, changes[i].Seq)
+	}
+	for i := range b.Ops {
+		rec.Records[i] = at[b.Ops[i].Key]
+	}
+	return rec
+}
+
+func basesAsSent(b *knowledge.Batch) []store.Base {
+	bases := make([]store.Base, len(b.Ops))
+	for i := range b.Ops {
+		bases[i].Version = b.Ops[i].IfVersion
+	}
+	return bases
+}
+
+// prepare works out what the batch is made on top of and what it leaves behind, and refuses what the mirror can already see
+// to be in conflict. It needs s.jmu.
+func (s *Store) prepare(ctx context.Context, e *store.Entry) error {
+	e.Bases, e.Left = make([]store.Base, len(e.Batch.Ops)), make([]store.Left, len(e.Batch.Ops))
+	written := map[knowledge.Key]bool{}
+	for i := range e.Batch.Ops {
+		op := &e.Batch.Ops[i]
+		current, parent, err := s.standing(ctx, op.Key)
+		if err != nil {
+			return err
+		}
+		if err := judge(op, i, current); err != nil {
+			return err
+		}
+		if err := s.referred(ctx, op, i, written); err != nil {
+			return err
+		}
+		written[op.Key] = true
+		if current != nil && parent == (knowledge.BatchID{}) {
+			e.Bases[i].Version = max(current.Version, op.IfVersion)
+		}
+		if current == nil && op.IfVersion > 0 {
+			e.Bases[i].Version = op.IfVersion
+		}
+		e.Bases[i].Parent = parent
+		if e.Left[i], err = left(op, i, current, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// standing returns what a writer here sees of a document, nil for none, and the pending batch that wrote it, if any.
+func (s *Store) standing(ctx context.Context, key knowledge.Key) (*knowledge.Record, knowledge.BatchID, error) {
+	r, err := s.mirror.Get(ctx, key)
+	if err != nil && !isNotFound(err) {
+		return nil, knowledge.BatchID{}, err
+	}
+	if isNotFound(err) {
+		r = nil
+	}
+	s.mu.Lock()
+	parent, waits := s.pending[key]
+	s.mu.Unlock()
+	if !waits {
+		if seen := s.recent.newer(key, r); seen != nil {
+			r = seen
+		}
+	}
+	return r, parent, nil
+}
+
+// judge checks an op's condition as far as this side can know. A version newer than the mirror's is believed: its writer
+// has seen the primary, and the replay checks it.
+func judge(op *knowledge.Op, i int, current *knowledge.Record) error {
+	switch {
+	case current == nil && op.Verb != knowledge.VerbPut && op.IfVersion <= 0:
+		return &store.NotFoundError{Key: op.Key}
+	case current == nil && op.Verb != knowledge.VerbPut:
+		return &store.UnavailableError{
+			Reason: "the primary can't be reached and the mirror does not hold " + op.Key.String() + " yet", RetryAfter: 5 * time.Second, NotDone: true,
+		}
+	case current == nil, op.IfVersion == knowledge.AnyVersion, op.IfVersion >= current.Version:
+		return nil
+	}
+	return &store.ConflictError{Key: op.Key, Op: i, Want: op.IfVersion, Got: current.Version}
+}
+
+// referred checks that the documents exist that an op's document refers to.
+func (s *Store) referred(ctx context.Context, op *knowledge.Op, i int, written map[knowledge.Key]bool) error {
+	if op.Doc == nil {
+		return nil
+	}
+	var key knowledge.Key
+	field := ""
+	if id := op.Doc.CategoryID(); id != "" {
+		key, field = knowledge.Key{Kind: knowledge.KindCategory, ID: id}, "category"
+	}
+	if v, ok := op.Doc.(*knowledge.Violation); ok {
+		key, field = knowledge.Key{Kind: knowledge.KindRule, ID: v.RuleID}, "rule_id"
+	}
+	if field == "" || written[key] {
+		return nil
+	}
+	r, _, err := s.standing(ctx, key)
+	if err == nil && r == nil {
+		return knowledge.Invalid(fmt.Sprintf("/ops/%d/document/%s", i, field), "no %s %q: create it first", key.Kind, key.ID)
+	}
+	return err
+}
+
+// left works out what an op leaves behind here until the primary has decided.
+func left(op *knowledge.Op, i int, current *knowledge.Record, e *store.Entry) (store.Left, error) {
+	var before knowledge.Document
+	var err error
+	if current != nil {
+		if before, err = current.Document(); err != nil {
+			return store.Left{}, err
+		}
+	}
+	next, err := op.Next(before)
+	if err != nil {
+		if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
+			return store.Left{}, invalid.Below(fmt.Sprintf("/ops/%d/patch", i))
+		}
+		return store.Left{}, err
+	}
+	if next, err = knowledge.Clone(next); err != nil {
+		return store.Left{}, err
+	}
+	knowledge.StampNext(next, before, max(0, op.IfVersion), e.Batch.Actor, e.At)
+	r, err := knowledge.NewRecord(next)
+	if err != nil {
+		return store.Left{}, err
+	}
+	r.Source, r.Pending = knowledge.SourceMirror, e.Batch.ID
+	return store.Left{Key: op.Key, Record: r}, nil
+}
