@@ -44,7 +44,7 @@ if [ "$pid" -gt 1 ]; then
 		tries=$((tries + 1))
 	done
 	if kill -0 "$pid"; then
-		# shellcheck disable=SC2086
+		# shellcheck disable=SC2046,SC2086
 		kill -KILL "$pid" $all $(children)
 	fi
 fi

@@ -1,0 +1,57 @@
+# The race detector needs a C compiler. Without one the tests run without it, except in CI, where that is an error.
+CC_FOUND := $(shell command -v "$$(go env CC)")
+RACE     := $(if $(CC_FOUND)$(CI),-race)
+FUZZTIME ?= 1m
+SOAKTIME ?= 1h
+TOOL     := go tool -modfile=tools/go.mod
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race lint fuzz bench docs cover soak run-postgres
+
+help: ## Show these lines
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
+		printf '  %-14s %s\n' "$$target" "$$text"; done
+
+build: ## Build ./tenet, one static binary
+	CGO_ENABLED=0 go build -trimpath -o tenet ./cmd/tenet
+
+test: ## Run all tests, with the race detector where there is a C compiler; installs PostgreSQL on Debian when it may
+	@scripts/install-postgres
+	@$(if $(RACE),,echo "No C compiler: the race detector is off.")
+	go test $(RACE) -timeout 14m ./...
+
+race: ## Run all tests with the race detector, freshly
+	@scripts/install-postgres
+	go test -race -count=1 -timeout 14m ./...
+
+lint: ## Check style, find mistakes, dead code and a wrong compose file
+	go vet ./...
+	$(TOOL) golangci-lint run ./...
+	go fix -diff ./...
+	scripts/check-deadcode
+	scripts/check-compose
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/* .ci/run internal/pgtest/watchdog.sh; \
+		else echo "Scripts not checked: there is no shellcheck here."; fi
+
+fuzz: ## Run every fuzz test for FUZZTIME (1m)
+	FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+bench: ## Run the benchmarks
+	@scripts/install-postgres
+	go test -run='^$$' -bench=. -benchmem -timeout 0 $$(scripts/packages-with '^func Benchmark')
+
+docs: ## Write the generated documents and golden files anew
+	go test $$(scripts/packages-with 'flag\.Bool\("update"') -update
+
+cover: ## Run all tests and show how much of each function they reach; coverage.html shows the lines
+	@scripts/install-postgres
+	go test -timeout 14m -coverpkg=./... -coverprofile=coverage.out ./...
+	go tool cover -html=coverage.out -o coverage.html
+	go tool cover -func=coverage.out | tail -n 1
+
+soak: ## Run the randomised outage tests for SOAKTIME (1h); a failing one prints its seed
+	@scripts/install-postgres
+	TENET_SOAK=$(SOAKTIME) go test -run='^TestSoak' -v -count=1 -timeout 0 $$(scripts/packages-with '^func TestSoak')
+
+run-postgres: ## Start a throw-away PostgreSQL and a tenet on it; Ctrl-C removes both
+	@scripts/run-postgres
