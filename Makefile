@@ -38,10 +38,10 @@ fuzz: ## Run every fuzz test for FUZZTIME (1m)
 
 bench: ## Run the benchmarks
 	@scripts/install-postgres
-	go test -run='^$$' -bench=. -benchmem -timeout 0 $$(scripts/packages-with '^func Benchmark')
+	packages=$$(scripts/packages-with '^func Benchmark') && go test -run='^$$' -bench=. -benchmem -timeout 0 $$packages
 
 docs: ## Write the generated documents and golden files anew
-	go test $$(scripts/packages-with 'flag\.Bool\("update"') -update
+	packages=$$(scripts/packages-with 'flag\.Bool(Var)?\(.*"update"') && go test $$packages -update
 
 cover: ## Run all tests and show how much of each function they reach; coverage.html shows the lines
 	@scripts/install-postgres
@@ -51,7 +51,7 @@ cover: ## Run all tests and show how much of each function they reach; coverage.
 
 soak: ## Run the randomised outage tests for SOAKTIME (1h); a failing one prints its seed
 	@scripts/install-postgres
-	TENET_SOAK=$(SOAKTIME) go test -run='^TestSoak' -v -count=1 -timeout 0 $$(scripts/packages-with '^func TestSoak')
+	packages=$$(scripts/packages-with '^func TestSoak') && TENET_SOAK=$(SOAKTIME) go test -run='^TestSoak' -v -count=1 -timeout 0 $$packages
 
 run-postgres: ## Start a throw-away PostgreSQL and a tenet on it; Ctrl-C removes both
 	@scripts/run-postgres
