@@ -1,0 +1,70 @@
+// Package interchange reads and writes the formats in which other tools keep what tenet keeps.
+package interchange
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"tenet/internal/knowledge"
+)
+
+// A Format says how a file is read.
+type Format string
+
+// The formats that are read.
+const (
+	FormatCursor   Format = "cursor"   // Cursor rules: *.mdc, .cursorrules
+	FormatCopilot  Format = "copilot"  // *.instructions.md, copilot-instructions.md
+	FormatSkill    Format = "skill"    // SKILL.md
+	FormatAgents   Format = "agents"   // AGENTS.md, CLAUDE.md, GEMINI.md and rules for assistants in Markdown
+	FormatMarkdown Format = "markdown" // Markdown with or without front matter, our own export included
+	FormatRulePage Format = "rulepage" // Markdown pages of rules with correct and incorrect blocks
+	FormatRuleYAML Format = "ruleyaml" // YAML metadata of rules, with examples in a file beside it
+	FormatCSV      Format = "csv"      // tables of prompts
+	FormatJSONL    Format = "jsonl"    // JSON lines: our own export, or one document a line
+	FormatJSON     Format = "json"     // one document or a list of them
+)
+
+// Formats returns every format.
+func Formats() []Format {
+	return []Format{
+		FormatCursor, FormatCopilot, FormatSkill, FormatAgents, FormatMarkdown, FormatRulePage, FormatRuleYAML,
+		FormatCSV, FormatJSONL, FormatJSON,
+	}
+}
+
+// ParseFormat returns the format that s names.
+func ParseFormat(s string) (Format, error) {
+	if slices.Contains(Formats(), Format(s)) {
+		return Format(s), nil
+	}
+	names := make([]string, 0, len(Formats()))
+	for _, f := range Formats() {
+		names = append(names, string(f))
+	}
+	return "", fmt.Errorf("no format %q: want one of %s", s, strings.Join(names, ", "))
+}
+
+// An Item is what came of one file.
+type Item struct {
+	Path    string // within the source, with slashes
+	Format  Format // "" for a file that was skipped
+	Entries []Entry
+	// History is set for our own export with history, which has no Entries: it is read change by change.
+	History *Export
+	Notes   []string // what a person may want to know: what was repaired, guessed or left out
+	Skipped string   // why the file holds nothing to import; no fault
+	Err     error    // why the whole file is refused
+}
+
+// An Entry is one document of a file, or the reason why it is refused.
+type Entry struct {
+	Key   knowledge.Key
+	Doc   knowledge.Document // normalized and valid; nil when refused
+	Place string             // where in the file, as in "line 12"; "" for the whole file
+	Notes []string
+	Err   error
+	// Own is true for a document in a format of our own: it comes back as it was written, without a mark of its source.
+	Own bool
+}
