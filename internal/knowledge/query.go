@@ -62,6 +62,7 @@ type Page struct {
 	Records []*Record
 	Next    string // the cursor of the next page, "" on the last one
 	Source  Source
+	Memo    *Memo // the encoded page, where the answer stays in memory; nil elsewhere
 }
 
 // filters says which filters a kind has, by the name that a caller uses.

@@ -36,6 +36,7 @@ type Hits struct {
 	Source Source
 	// Bounded is true when more than MaxCandidates documents matched: the first of them in house order were ranked.
 	Bounded bool
+	Memo    *Memo // the encoded hits, where the answer stays in memory; nil elsewhere
 }
 
 // A Hit is a document that matched.

@@ -45,9 +45,11 @@ func (v *Violation) Active() bool { return v.IsActive }
 // SetActive implements [Document].
 func (v *Violation) SetActive(active bool) { v.IsActive = active }
 
-// Rank implements [Document]: the newest first. Seconds fit beside the offset until the year 2038, so they count in a
-// tier of their own: 2^34 less the seconds since 1970, never negative before the year 2514.
-func (v *Violation) Rank() int64 { return 1<<34 - max(0, v.ReportedAt.Unix()) }
+// rankOfEpoch is the rank of what was reported in 1970; each second later takes one off, until nothing is left in 2514.
+const rankOfEpoch = 1 << 34
+
+// Rank implements [Document]: the newest first, by the second; what is reported before 1970 or after 2514 counts as of then.
+func (v *Violation) Rank() int64 { return rankOfEpoch - min(max(0, v.ReportedAt.Unix()), rankOfEpoch) }
 
 // Text implements [Document]; violations are listed by their filters and not searched.
 func (v *Violation) Text() Text { return Text{Title: v.Message} }
