@@ -74,13 +74,13 @@ func (p *problem) err(status int) error {
 	switch code {
 	case "not_found":
 		if p.Kind == "" {
-			return store.ErrNotFound
+			return &refused{p.said(), store.ErrNotFound}
 		}
 		return &store.NotFoundError{Key: p.key()}
 	case "conflict":
 		return &store.ConflictError{Key: p.key(), Op: p.Op, Want: p.Want, Got: p.Got}
 	case "reused":
-		return store.ErrReused
+		return &refused{p.said(), store.ErrReused}
 	case "gone":
 		return &store.GoneError{Oldest: p.Oldest}
 	case "unauthenticated":
@@ -124,3 +124,15 @@ func (p *problem) invalid() error {
 	}
 	return e
 }
+
+// A refused error is one of the contract's in the words of the tenet.
+type refused struct {
+	text string
+	is   error
+}
+
+// Error says what the tenet said.
+func (e *refused) Error() string { return e.text }
+
+// Is reports whether target is the error of the contract.
+func (e *refused) Is(target error) bool { return target == e.is }
