@@ -1,0 +1,368 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+const batchesPath = "/api/v1/batches"
+
+// Modes of a batch.
+const (
+	modeAtomic     = "atomic"
+	modeBestEffort = "best_effort"
+)
+
+// batchRequest is what POST /batches reads.
+type batchRequest struct {
+	ID    *uuid.UUID      `json:"id,omitempty" doc:"The batch's id, which makes it happen once; new when left out" format:"uuid"`
+	Mode  string          `json:"mode,omitempty" doc:"Whether all ops happen or none, or each for itself" enum:"atomic,best_effort" default:"atomic"`
+	Actor string          `json:"actor,omitempty" doc:"Who wrote, for those who may write for others; the caller when left out" maxLength:"255"`
+	At    *knowledge.Time `json:"at,omitempty" doc:"When it was written, for those who may restore an export; now when left out"`
+	Ops   []batchOp       `json:"ops" doc:"What to do, each document once" minItems:"1" maxItems:"2000"`
+}
+
+// batchOp is one op of a batch.
+type batchOp struct {
+	Verb      knowledge.Verb  `json:"verb" doc:"What to do" enum:"put,patch,retire,restore,purge"`
+	Kind      knowledge.Kind  `json:"kind" doc:"The document's kind" enum:"rule,practice,template,category,violation,principal"`
+	ID        string          `json:"id,omitempty" doc:"The document's id; that of the document when left out"`
+	IfVersion int64           `json:"if_version,omitempty" doc:"The version that the writer saw; 0 for any, -1 for none" minimum:"-1"`
+	Document  json.RawMessage `json:"document,omitempty" doc:"For a put: the whole document"`
+	Patch     json.RawMessage `json:"patch,omitempty" doc:"For a patch: a merge patch (RFC 7396)"`
+}
+
+// batchAnswer tells what a batch did.
+type batchAnswer struct {
+	ID      uuid.UUID     `json:"id" doc:"The batch's id" format:"uuid"`
+	State   string        `json:"state" doc:"Whether it is done, or waits for the primary" enum:"applied,queued"`
+	Seq     knowledge.Seq `json:"seq,omitempty" doc:"The seq of its last change, once applied"`
+	Results []batchResult `json:"results" doc:"What became of each op, in their order"`
+	Failed  *int          `json:"failed,omitempty" doc:"With best_effort: how many ops were refused"`
+}
+
+// batchResult tells what one op did.
+type batchResult struct {
+	Kind     knowledge.Kind  `json:"kind" doc:"The document's kind"`
+	ID       string          `json:"id" doc:"The document's id"`
+	Verb     knowledge.Verb  `json:"verb" doc:"What was asked for"`
+	Version  int64           `json:"version,omitempty" doc:"The version it left behind; left out after a purge"`
+	Document json.RawMessage `json:"document,omitempty" doc:"The document it left behind; left out after a purge"`
+	Batch    *uuid.UUID      `json:"batch,omitempty" doc:"With best_effort: the id of the op's own batch" format:"uuid"`
+	State    string          `json:"state,omitempty" doc:"With best_effort: whether it is done, or waits for the primary" enum:"applied,queued"`
+	Error    *problem        `json:"error,omitempty" doc:"With best_effort: why it was refused"`
+}
+
+func (h *Handler) batchRoutes() []*route {
+	return []*route{
+		{
+			method: http.MethodPost, path: batchesPath, id: "apply-batch", tag: "batches",
+			summary: "Change many documents at once",
+			description: "An atomic batch happens as a whole or not at all. With best_effort every op is a batch of its own, whose id " +
+				"follows from the batch's id and the op's index, and is refused for itself: the answer is then 200 with the number " +
+				"of those that failed. A batch with an id that was used before is not done again and gets the same answer; the " +
+				"same id with other content is refused. 202 says that the batch is safe on disk and waits for the primary.",
+			handler: with(h.applyBatch), limit: h.o.Limits.MaxBatchBody,
+			body: &payload{media: mediaJSON, body: typeOf[batchRequest](), samples: exampleBatches()},
+			answers: []answer{
+				jsonAnswer[batchAnswer](http.StatusOK, "What the batch did", exampleBatchAnswer(), "Tenet-Batch", "Tenet-Seq"),
+				jsonAnswer[batchAnswer](http.StatusAccepted, "The batch waits for the primary", exampleQueuedBatch(), "Tenet-Batch", "Link"),
+			},
+			refusals: []int{
+				http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+				http.StatusUnprocessableEntity,
+			},
+		},
+		{
+			method: http.MethodGet, path: batchesPath + "/{id}", id: "get-batch", tag: "batches",
+			summary: "Ask where a batch stands",
+			description: "A batch that was answered with 202 ends as applied or as parked: a parked one did not fit any more when the " +
+				"primary came back, and waits for a person.",
+			handler:  with(h.batchStatus),
+			answers:  []answer{jsonAnswer[knowledge.BatchStatus](http.StatusOK, "Where the batch stands", exampleBatchStatus())},
+			refusals: []int{http.StatusNotFound},
+			sample:   exampleBatchID,
+		},
+	}
+}
+
+// A parsedBatch is a batch as it was sent: its ops decoded, each with what is wrong with it.
+type parsedBatch struct {
+	batch      knowledge.Batch
+	bestEffort bool
+	faults     []faultList // of each op
+}
+
+type batchParams struct {
+	idempotencyHeader
+}
+
+func (h *Handler) applyBatch(c *call, _ *batchParams) error {
+	raw, err := c.body()
+	if err != nil {
+		return err
+	}
+	if err := wellFormed(raw, knowledge.MaxDepth+4); err != nil {
+		return err
+	}
+	p, err := c.parseBatch(raw)
+	if err != nil {
+		return err
+	}
+	if p.bestEffort {
+		return h.applyEach(c, p)
+	}
+	var f faultList
+	for i := range p.faults {
+		f = append(f, p.faults[i]...)
+	}
+	if err := f.err(false); err != nil {
+		return err
+	}
+	receipt, err := h.o.Store.Apply(c.limited(), p.batch)
+	if err != nil {
+		return err
+	}
+	c.wrote(p.batch.ID, &receipt)
+	a := batchAnswer{ID: p.batch.ID, State: stateOf(&receipt), Seq: receipt.Seq, Results: make([]batchResult, len(p.batch.Ops))}
+	for i := range p.batch.Ops {
+		a.Results[i] = result(&p.batch.Ops[i])
+		if i < len(receipt.Records) {
+			a.Results[i].left(receipt.Records[i])
+		}
+	}
+	return c.json(statusOf(&receipt), &a)
+}
+
+func result(op *knowledge.Op) batchResult {
+	return batchResult{Kind: op.Key.Kind, ID: op.Key.ID, Verb: op.Verb}
+}
+
+func (r *batchResult) left(rec *knowledge.Record) {
+	if rec != nil {
+		r.Version, r.Document = rec.Version, rec.JSON
+	}
+}
+
+func stateOf(r *knowledge.Receipt) string {
+	if r.Queued {
+		return knowledge.BatchQueued
+	}
+	return knowledge.BatchApplied
+}
+
+func statusOf(r *knowledge.Receipt) int {
+	if r.Queued {
+		return http.StatusAccepted
+	}
+	return http.StatusOK
+}
+
+// applyEach does every op as a batch of its own.
+func (h *Handler) applyEach(c *call, p *parsedBatch) error {
+	failed := 0
+	all := knowledge.Receipt{}
+	a := batchAnswer{ID: p.batch.ID, Results: make([]batchResult, len(p.batch.Ops)), Failed: &failed}
+	var stopped error // what makes it pointless to go on
+	for i := range p.batch.Ops {
+		op := &p.batch.Ops[i]
+		id := uuid.NewSHA1(p.batch.ID, []byte(strconv.Itoa(i)))
+		r := result(op)
+		r.Batch = &id
+		receipt, err := h.applyOne(c.limited(), p, i, id, stopped)
+		if err != nil {
+			if errors.Is(err, store.ErrUnavailable) || c.ctx.Err() != nil {
+				stopped = notTried(err)
+			}
+			r.Error = problemOf(err)
+			failed++
+		} else {
+			if len(receipt.Records) > 0 {
+				r.left(receipt.Records[0])
+			}
+			r.State = stateOf(&receipt)
+			all.Queued = all.Queued || receipt.Queued
+			all.Seq = max(all.Seq, receipt.Seq)
+		}
+		a.Results[i] = r
+	}
+	if c.r.Context().Err() != nil {
+		return c.r.Context().Err()
+	}
+	c.wrote(p.batch.ID, &all)
+	a.State, a.Seq = stateOf(&all), all.Seq
+	return c.json(statusOf(&all), &a)
+}
+
+func (h *Handler) applyOne(
+	ctx context.Context, p *parsedBatch, i int, id knowledge.BatchID, stopped error,
+) (knowledge.Receipt, error) {
+	if err := p.faults[i].err(false); err != nil {
+		return knowledge.Receipt{}, single(below(err, i))
+	}
+	if stopped != nil {
+		return knowledge.Receipt{}, stopped
+	}
+	b := knowledge.Batch{ID: id, Actor: p.batch.Actor, At: p.batch.At, Ops: p.batch.Ops[i : i+1]}
+	receipt, err := h.o.Store.Apply(ctx, b)
+	if err != nil {
+		return receipt, single(err)
+	}
+	return receipt, nil
+}
+
+// notTried is the error of the ops behind one that found the store away.
+func notTried(err error) error {
+	e := &store.UnavailableError{Reason: "an op before this one found the store away: send the batch again", NotDone: true}
+	if cause, ok := errors.AsType[*store.UnavailableError](err); ok {
+		e.RetryAfter, e.Halt, e.ReadOnly = cause.RetryAfter, cause.Halt, cause.ReadOnly
+	}
+	return e
+}
+
+// below moves the pointers of op i to those of the only op of a batch, for single to cut.
+func below(err error, i int) error {
+	invalid, ok := errors.AsType[*knowledge.InvalidError](err)
+	if !ok {
+		return err
+	}
+	out := &knowledge.InvalidError{Query: invalid.Query}
+	prefix := "/ops/" + strconv.Itoa(i)
+	for _, f := range invalid.Faults {
+		if rest, ok := cutPointer(f.Pointer, prefix); ok {
+			f.Pointer = "/ops/0" + rest
+		}
+		out.Faults = append(out.Faults, f)
+	}
+	return out
+}
+
+// parseBatch reads the members of a batch. The error is about the batch itself; what is wrong with its ops is noted
+// beside them.
+func (c *call) parseBatch(raw []byte) (*parsedBatch, error) {
+	batch, err := c.newBatch()
+	if err != nil {
+		return nil, err
+	}
+	p := &parsedBatch{batch: batch}
+	var f faultList
+	members := f.object("", raw, "id", "mode", "actor", "at", "ops")
+	if members == nil {
+		return nil, f.err(false)
+	}
+	var id, mode, actor string
+	var ops []json.RawMessage
+	f.member("/id", members["id"], &id, "a UUID")
+	f.member("/mode", members["mode"], &mode, "atomic or best_effort")
+	f.member("/actor", members["actor"], &actor, "a name")
+	f.member("/at", members["at"], &p.batch.At, "a time such as 2026-01-31T12:00:00Z")
+	f.member("/ops", members["ops"], &ops, "an array")
+	c.batchID(&f, p, id)
+	switch mode {
+	case "", modeAtomic:
+	case modeBestEffort:
+		p.bestEffort = true
+	default:
+		f.add("/mode", "%q: want atomic or best_effort", mode)
+	}
+	if actor != "" {
+		p.batch.Actor = actor
+	}
+	if len(ops) == 0 || len(ops) > knowledge.MaxBatchOps {
+		f.add("/ops", "%d ops: want 1 to %d", len(ops), knowledge.MaxBatchOps)
+	}
+	if p.bestEffort && len(f) > 0 {
+		return nil, f.err(false)
+	}
+	if len(ops) <= knowledge.MaxBatchOps {
+		p.decodeOps(ops)
+	}
+	if len(f) > 0 {
+		for i := range p.faults {
+			f = append(f, p.faults[i]...)
+		}
+		return nil, f.err(false)
+	}
+	return p, nil
+}
+
+// batchID takes the id that the body gives, which must be that of the Idempotency-Key where there is one.
+func (c *call) batchID(f *faultList, p *parsedBatch, text string) {
+	if text == "" {
+		return
+	}
+	id, err := uuid.Parse(text)
+	switch {
+	case err != nil || len(text) != 36 || id == uuid.Nil:
+		f.add("/id", "%q: want a UUID", text)
+	case len(c.r.Header["Idempotency-Key"]) > 0 && id != p.batch.ID:
+		f.add("/id", "another one than the Idempotency-Key gives: give one of them")
+	default:
+		p.batch.ID = id
+	}
+}
+
+func (p *parsedBatch) decodeOps(ops []json.RawMessage) {
+	p.batch.Ops = make([]knowledge.Op, len(ops))
+	p.faults = make([]faultList, len(ops))
+	for i, raw := range ops {
+		p.batch.Ops[i], p.faults[i] = decodeOp("/ops/"+strconv.Itoa(i), raw)
+	}
+}
+
+// decodeOp reads an op, and returns what can be told of a faulty one, too.
+func decodeOp(pointer string, raw []byte) (knowledge.Op, faultList) {
+	var f faultList
+	var shape struct {
+		verb, kind, id string
+		version        int64
+	}
+	members := f.object(pointer, raw, "verb", "kind", "id", "if_version", "document", "patch")
+	f.member(pointer+"/verb", members["verb"], &shape.verb, "put, patch, retire, restore or purge")
+	f.member(pointer+"/kind", members["kind"], &shape.kind, "rule, practice, template, category, violation or principal")
+	f.member(pointer+"/id", members["id"], &shape.id, "an id")
+	f.member(pointer+"/if_version", members["if_version"], &shape.version, "a version, 0 for any, or -1 for none")
+	broken := knowledge.Op{Verb: knowledge.Verb(shape.verb), Key: knowledge.Key{Kind: knowledge.Kind(shape.kind), ID: shape.id}}
+	if len(f) > 0 {
+		return broken, f
+	}
+	if string(bytes.TrimSpace(members["document"])) == "null" {
+		f.add(pointer+"/document", "null: want a document, or leave it out")
+		return broken, f
+	}
+	op, err := knowledge.DecodeOp(raw)
+	if err != nil {
+		if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
+			return broken, append(f, invalid.Below(pointer).Faults...)
+		}
+		f.add(pointer, "%s", err)
+		return broken, f
+	}
+	return op, f
+}
+
+type batchStatusParams struct {
+	ID string `path:"id" doc:"The batch's id" format:"uuid"`
+}
+
+func (h *Handler) batchStatus(c *call, _ *batchStatusParams) error {
+	text := c.r.PathValue("id")
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != 36 {
+		return knowledge.BadQuery("id", "%q: want the UUID of a batch", text)
+	}
+	s, err := h.o.Batches.Batch(c.limited(), id)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, s)
+}

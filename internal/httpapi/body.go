@@ -1,0 +1,166 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"tenet/internal/knowledge"
+)
+
+// body reads the request's body, which must be of the media type that its route reads.
+func (c *call) body() ([]byte, error) {
+	want, free := c.route.body.media, c.route.body.free
+	given := c.r.Header.Get("Content-Type")
+	if given == "" && free && c.r.ContentLength == 0 {
+		return nil, nil
+	}
+	if err := checkMedia(given, want); err != nil {
+		return nil, err
+	}
+	if coding := c.r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return nil, refuse(errMediaType, "Content-Encoding %q: send the body as it is", coding)
+	}
+	limit := c.h.o.Limits.MaxBody
+	if c.route.limit > 0 {
+		limit = c.route.limit
+	}
+	if c.r.ContentLength > limit {
+		return nil, refuse(errTooLarge, "the body has %d bytes: at most %d fit", c.r.ContentLength, limit)
+	}
+	var b bytes.Buffer
+	if c.r.ContentLength > 0 {
+		b.Grow(int(c.r.ContentLength) + bytes.MinRead)
+	}
+	if _, err := io.Copy(&b, http.MaxBytesReader(c.w, c.r.Body, limit)); err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return nil, refuse(errTooLarge, "the body has more than the %d bytes that fit", limit)
+		}
+		if ctxErr := c.r.Context().Err(); ctxErr != nil {
+			return nil, ctxErr
+		}
+		return nil, refuse(errMalformed, "the body broke off: send it again")
+	}
+	return b.Bytes(), nil
+}
+
+// checkMedia compares a Content-Type with the one media type that a path reads.
+func checkMedia(given, want string) error {
+	if given == "" {
+		return refuse(errMediaType, "no Content-Type: want %s", want)
+	}
+	media, params, err := mime.ParseMediaType(given)
+	if err != nil || media != want {
+		return refuse(errMediaType, "Content-Type %q: want %s", given, want)
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return refuse(errMediaType, "charset %q: want UTF-8", charset)
+	}
+	return nil
+}
+
+// document reads the body as a document of a kind. Its id may still be missing.
+func (c *call) document(kind knowledge.Kind) (knowledge.Document, error) {
+	b, err := c.documentBytes()
+	if err != nil {
+		return nil, err
+	}
+	return knowledge.Decode(kind, b)
+}
+
+// documentBytes reads the body as JSON of the size of one document.
+func (c *call) documentBytes() ([]byte, error) {
+	b, err := c.body()
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > knowledge.MaxDocument {
+		return nil, refuse(errTooLarge, "the document has %d bytes: at most %d fit", len(b), knowledge.MaxDocument)
+	}
+	return b, wellFormed(b, knowledge.MaxDepth)
+}
+
+// wellFormed returns nil when b is one JSON value in valid UTF-8, nested no deeper than depth.
+func wellFormed(b []byte, depth int) error {
+	if len(bytes.TrimSpace(b)) == 0 {
+		return refuse(errMalformed, "the body is empty: want JSON")
+	}
+	if !utf8.Valid(b) {
+		return refuse(errMalformed, "the body is not valid UTF-8")
+	}
+	if tooDeep(b, depth) {
+		return refuse(errMalformed, "the JSON is nested deeper than %d levels", depth)
+	}
+	var raw json.RawMessage
+	if err := json.Unmarshal(b, &raw); err != nil {
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+			return refuse(errMalformed, "the body is not JSON: %s at byte %d", syntax, syntax.Offset)
+		}
+		return refuse(errMalformed, "the body is not JSON: %s", err)
+	}
+	return nil
+}
+
+// tooDeep reports whether the brackets of b, outside its strings, nest deeper than depth. It comes before the decoder,
+// which would follow them down.
+func tooDeep(b []byte, depth int) bool {
+	open, inString := 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if open++; open > depth {
+				return true
+			}
+		case c == '}' || c == ']':
+			open--
+		}
+	}
+	return false
+}
+
+// object splits a JSON object into its members and notes those that nobody knows.
+func (f *faultList) object(pointer string, raw []byte, known ...string) map[string]json.RawMessage {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
+		f.add(pointer, "want an object")
+		return nil
+	}
+	names := make([]string, 0, len(members))
+	for name := range members {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if slices.Contains(known, name) {
+			continue
+		}
+		hint := ": want " + strings.Join(known, ", ")
+		if near := knowledge.Nearest(name, slices.Values(known)); near != "" {
+			hint = fmt.Sprintf(": did you mean %q?", near)
+		}
+		f.add(pointer+"/"+pointerToken(name), "unknown field%s", hint)
+	}
+	return members
+}
+
+// member decodes one member of an object where it is given and not null.
+func (f *faultList) member(pointer string, raw json.RawMessage, into any, want string) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		f.add(pointer, "want %s", want)
+	}
+}

@@ -1,0 +1,164 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"tenet/internal/access"
+	"tenet/internal/knowledge"
+)
+
+// A call is one request with its answer. It stands in for the ResponseWriter, so that every answer, whoever writes it,
+// carries the headers of the house and is counted.
+type call struct {
+	h      *Handler
+	w      http.ResponseWriter
+	r      *http.Request
+	route  *route // nil until one matched
+	start  time.Time
+	id     string // of the request
+	caller *access.Caller
+	ctx    context.Context // the request's, with who is calling; of one request, like the call itself
+	cancel context.CancelFunc
+	level  knowledge.Level
+	source knowledge.Source // where the answer came from; "" when it came from no document
+	status int              // 0 until the head was written
+	bytes  int64
+	queued bool          // it wrote a batch that waits for the primary
+	slot   bool          // it holds one of the handler's slots
+	values [10][1]string // of the headers, so that they need no slices of their own
+	used   int
+}
+
+// Header implements [http.ResponseWriter].
+func (c *call) Header() http.Header { return c.w.Header() }
+
+// WriteHeader implements [http.ResponseWriter].
+func (c *call) WriteHeader(status int) {
+	if c.status == 0 {
+		c.head()
+		c.status = status
+	}
+	c.w.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (c *call) Write(b []byte) (int, error) {
+	if c.status == 0 {
+		c.WriteHeader(http.StatusOK)
+	}
+	n, err := c.w.Write(b)
+	c.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets [http.ResponseController] find what the server gave.
+func (c *call) Unwrap() http.ResponseWriter { return c.w }
+
+// Flush implements [http.Flusher], for streams.
+func (c *call) Flush() {
+	if c.status == 0 {
+		c.WriteHeader(http.StatusOK)
+	}
+	_ = http.NewResponseController(c.w).Flush() // who can't flush has nothing held back
+}
+
+// Hijack implements [http.Hijacker], for WebSockets.
+func (c *call) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c.status = http.StatusSwitchingProtocols
+	return http.NewResponseController(c.w).Hijack()
+}
+
+// set sets a header, whose name must be in canonical form, to one value without allocating.
+func (c *call) set(name, value string) {
+	if c.used == len(c.values) {
+		c.w.Header()[name] = []string{value}
+		return
+	}
+	slot := &c.values[c.used]
+	c.used++
+	slot[0] = value
+	c.w.Header()[name] = slot[:]
+}
+
+// head sets the headers that every answer has.
+func (c *call) head() {
+	level := c.level
+	if c.source == "" {
+		c.source = usualSource(level.Mode)
+	} else if c.source == knowledge.SourceMirror || c.source == knowledge.SourceSeed {
+		// The primary may have gone since the level was asked: never claim to be fresher than the mirror was.
+		now := c.h.o.Level()
+		level.Mode = now.Mode
+		if now.AsOf.Before(level.AsOf.Time) {
+			level.AsOf = now.AsOf
+		}
+	}
+	if c.queued && level.Mode == knowledge.ModeNormal {
+		level.Mode = knowledge.ModeDegraded // it is now, whatever it was when the request came
+	}
+	c.set("Tenet-Source", string(c.source))
+	c.set("Tenet-Mode", string(level.Mode))
+	if !level.AsOf.IsZero() {
+		c.set("Tenet-As-Of", level.AsOf.UTC().Format(knowledge.TimeLayout))
+	}
+	c.set("X-Request-Id", c.id)
+}
+
+// usualSource is where answers come from in a mode.
+func usualSource(m knowledge.Mode) knowledge.Source {
+	switch m {
+	case knowledge.ModeNormal:
+		return knowledge.SourcePrimary
+	case knowledge.ModeCold:
+		return knowledge.SourceSeed
+	case knowledge.ModeDegraded, knowledge.ModeRecovering, knowledge.ModeDiverged:
+	}
+	return knowledge.SourceMirror
+}
+
+// Media types of answers, shared by all of them: nobody appends to a header that was set.
+const (
+	mediaJSON    = "application/json"
+	mediaProblem = "application/problem+json"
+	mediaPatch   = "application/merge-patch+json"
+	mediaYAML    = "application/yaml"
+	mediaHTML    = "text/html; charset=utf-8"
+)
+
+// send writes a whole answer, compressed when the caller accepts that and it is long enough.
+func (c *call) send(status int, media string, body []byte) {
+	header := c.w.Header()
+	c.set("Content-Type", media)
+	if from := c.h.o.Limits.CompressFrom; from > 0 && len(body) >= from {
+		c.set("Vary", "Accept-Encoding")
+		if packed, done := c.compress(body); packed != nil {
+			defer done()
+			body = packed
+		}
+	}
+	if header["Cache-Control"] == nil {
+		c.set("Cache-Control", "private, no-cache")
+	}
+	c.set("Content-Length", strconv.Itoa(len(body)))
+	c.WriteHeader(status)
+	if c.r.Method == http.MethodHead {
+		return
+	}
+	_, _ = c.Write(body) // a caller that went away has nothing to be told
+}
+
+// buffer returns an empty buffer, and what gives it back once it was sent.
+func (c *call) buffer() (*[]byte, func()) {
+	b := c.h.buffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	*b = (*b)[:0]
+	return b, func() {
+		if cap(*b) <= 1<<20 { // a rare giant is not kept
+			c.h.buffers.Put(b)
+		}
+	}
+}

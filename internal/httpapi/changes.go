@@ -1,0 +1,153 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// maxWait bounds a long poll, in seconds.
+const maxWait = 30
+
+// pause is the least time between two looks of a long poll: a doorbell may ring for nothing, and often.
+const pause = 5 * time.Millisecond
+
+type changesParams struct {
+	After   knowledge.Seq `query:"after" doc:"Only changes after this one; with newest: before it" minimum:"0" default:"0" example:"0"`
+	Limit   int           `query:"limit" doc:"How many changes the answer holds; more where a transaction would be cut, unless filtered" minimum:"1" maximum:"2000" default:"500" example:"100"`
+	Kind    string        `query:"kind" doc:"Only changes of documents of this kind" enum:"rule,practice,template,category,violation,principal" example:"rule"`
+	ID      string        `query:"id" doc:"Only changes of this document; wants kind" example:"SEC-001"`
+	Version int64         `query:"version" doc:"Only the change that made this version; wants id" minimum:"1" example:"1"`
+	Batch   uuid.UUID     `query:"batch" doc:"Only changes of this batch" format:"uuid" example:"018f4a3e-7c10-7a5e-9f0b-2f6d1c3b5a70"`
+	Newest  bool          `query:"newest" doc:"True turns the order round: the newest first" example:"true"`
+	Wait    int           `query:"wait" doc:"How many seconds to wait for a change when there is none yet" minimum:"0" maximum:"30" default:"0" example:"1"`
+}
+
+func (h *Handler) changeRoutes() []*route {
+	return []*route{{
+		method: http.MethodGet, path: "/api/v1/changes", id: "list-changes", tag: "changes",
+		summary: "Read the log of changes",
+		description: "The log holds every change in the order in which it became visible, numbered without gaps. To follow it, ask " +
+			"again with after set to next_after of the answer before, and with wait to hear of the next change at once. " +
+			"Changes of one transaction come together; more says that the next change belongs to the same one.",
+		handler:  collecting(h.changes),
+		answers:  []answer{jsonAnswer[changePage](http.StatusOK, "A part of the log", exampleChangePage())},
+		refusals: []int{http.StatusGone},
+	}}
+}
+
+func (p *changesParams) query(f *faultList) knowledge.ChangeQuery {
+	q := knowledge.ChangeQuery{After: p.After, Limit: p.Limit, Version: p.Version, Batch: p.Batch, Newest: p.Newest}
+	kind, err := knowledge.ParseKind(p.Kind)
+	switch {
+	case p.Kind != "" && err != nil:
+		f.add("/kind", "%s", err)
+	case p.ID != "" && p.Kind == "":
+		f.add("/kind", "missing: an id is that of a document of some kind")
+	case p.ID != "":
+		q.Key = knowledge.Key{Kind: kind, ID: p.ID}
+	case p.Kind != "":
+		q.Kind = kind
+	}
+	if p.Version != 0 && p.ID == "" {
+		f.add("/id", "missing: a version is that of a document")
+	}
+	if p.Wait < 0 || p.Wait > maxWait {
+		f.add("/wait", "%d: want 0 to %d seconds", p.Wait, maxWait)
+	}
+	if p.Wait > 0 && p.Newest {
+		f.add("/wait", "can't stand beside newest: what is new comes at the end of the log")
+	}
+	return q
+}
+
+func (h *Handler) changes(c *call, p *changesParams, f faultList) error {
+	q := p.query(&f)
+	if len(f) > 0 {
+		_, err := q.Check() // what else is wrong is told at once
+		f.merge(err)
+		return f.err(true)
+	}
+	if p.Wait > 0 {
+		select {
+		case h.waiting <- struct{}{}:
+			defer func() { <-h.waiting }()
+		default:
+			return busy("too many callers wait for changes")
+		}
+	}
+	changes, next, err := h.await(c.limited(), q, time.Duration(p.Wait)*time.Second)
+	if err != nil {
+		return err
+	}
+	buf, done := c.buffer()
+	defer done()
+	b := appendChanges(*buf, changes)
+	b = append(b, `,"next_after":`...)
+	b = strconv.AppendInt(b, int64(next), 10)
+	*buf = append(b, '}')
+	c.send(http.StatusOK, mediaJSON, *buf)
+	return nil
+}
+
+// await reads the log, again until there is something or the time is over, and returns where to go on.
+func (h *Handler) await(ctx context.Context, q knowledge.ChangeQuery, wait time.Duration) ([]knowledge.Change, knowledge.Seq, error) {
+	end := time.Now().Add(wait)
+	for {
+		seen := q.After
+		if wait > 0 && q.Filtered() {
+			// What the filter lets nothing of through is not waited for again. The end is asked for first: what comes
+			// between the two questions is then in the answer or rings.
+			tail, err := store.Tail(ctx, h.o.Store)
+			if err != nil {
+				return nil, 0, err
+			}
+			seen = max(seen, tail)
+		}
+		changes, err := h.o.Store.Changes(ctx, q)
+		if err != nil {
+			return nil, 0, err
+		}
+		if n := len(changes); n > 0 {
+			return changes, changes[n-1].Seq, nil
+		}
+		more, err := h.ring(ctx, seen, time.Until(end))
+		if err != nil || !more {
+			return nil, seen, err
+		}
+	}
+}
+
+// ring returns when there may be changes after seq, and reports whether there is time to look: not when the wait is over,
+// or the handler is drained.
+func (h *Handler) ring(ctx context.Context, after knowledge.Seq, wait time.Duration) (bool, error) {
+	if wait <= 0 {
+		return false, nil
+	}
+	short, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	go func() {
+		select {
+		case <-h.drained:
+			cancel()
+		case <-short.Done():
+		}
+	}()
+	if err := h.o.Store.Wait(short, after); err != nil && short.Err() == nil {
+		return false, err
+	}
+	t := time.NewTimer(pause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true, nil
+	case <-short.Done():
+		return false, ctx.Err()
+	}
+}

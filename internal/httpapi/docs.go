@@ -1,0 +1,99 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"net/http"
+	"strings"
+)
+
+//go:embed docs.html
+var docsPage string
+
+// specRoutes serve the OpenAPI document and the page that shows it.
+func (h *Handler) specRoutes() []*route {
+	return []*route{
+		{
+			method: http.MethodGet, path: "/openapi.json", id: "get-openapi", tag: "operations",
+			summary: "Read the OpenAPI document", description: "This document, as JSON.",
+			handler: with(h.openapiJSON), public: true, storeless: true, probe: true,
+			answers: []answer{
+				{status: http.StatusOK, text: "The document", body: typeOf[map[string]any](), heads: []string{"ETag"}},
+				notModified(),
+			},
+		},
+		{
+			method: http.MethodGet, path: "/openapi.yaml", id: "get-openapi-yaml", tag: "operations",
+			summary: "Read the OpenAPI document as YAML", description: "This document, as YAML.",
+			handler: with(h.openapiYAML), public: true, storeless: true, probe: true,
+			answers: []answer{
+				{status: http.StatusOK, text: "The document", body: typeOf[string](), media: mediaYAML, heads: []string{"ETag"}},
+				notModified(),
+			},
+		},
+		{
+			method: http.MethodGet, path: "/docs", id: "get-docs", tag: "operations",
+			summary: "Browse the OpenAPI document", description: "A page that shows what this API can do.",
+			handler: with(h.docs), public: true, storeless: true, probe: true,
+			answers: []answer{{status: http.StatusOK, text: "The page", body: typeOf[string](), media: mediaHTML}},
+		},
+	}
+}
+
+type specParams struct{ knownHeader }
+
+func notModified() answer {
+	return answer{status: http.StatusNotModified, text: "The caller has the current version", heads: []string{"ETag"}}
+}
+
+func (h *Handler) openapiJSON(c *call, _ *specParams) error {
+	s, err := h.spec()
+	if err != nil {
+		return err
+	}
+	return c.sendSpec(mediaJSON, s.json, s.tag)
+}
+
+func (h *Handler) openapiYAML(c *call, _ *specParams) error {
+	s, err := h.spec()
+	if err != nil {
+		return err
+	}
+	return c.sendSpec(mediaYAML, s.yaml, s.tag)
+}
+
+func (c *call) sendSpec(media string, body []byte, tag string) error {
+	c.set("Etag", tag)
+	c.set("Cache-Control", "public, no-cache")
+	if same, ok := c.fresh(tag); ok {
+		c.set("Etag", same)
+		c.nothing(http.StatusNotModified)
+		return nil
+	}
+	c.send(http.StatusOK, media, body)
+	return nil
+}
+
+func (h *Handler) docs(c *call, _ *noParams) error {
+	header := c.Header()
+	header.Set("Content-Security-Policy", docsPolicy())
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	c.send(http.StatusOK, mediaHTML, []byte(docsPage))
+	return nil
+}
+
+// docsPolicy lets the page run its own script and style, ask this server, and nothing else.
+func docsPolicy() string {
+	return "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" +
+		"; script-src " + sumOf("script") + "; style-src " + sumOf("style")
+}
+
+// sumOf names the content of an element of the page by its sum.
+func sumOf(element string) string {
+	_, rest, _ := strings.Cut(docsPage, "<"+element+">")
+	content, _, _ := strings.Cut(rest, "</"+element+">")
+	sum := sha256.Sum256([]byte(content))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}

@@ -1,0 +1,307 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// maxIdempotencyKey bounds a key that is no UUID.
+const maxIdempotencyKey = 255
+
+// collection answers for one kind of documents.
+type collection struct {
+	h    *Handler
+	kind knowledge.Kind
+	path string // of the collection
+}
+
+// key returns the key that the path names. What can't be an id names nothing.
+func (l *collection) key(c *call) (knowledge.Key, error) {
+	key := knowledge.Key{Kind: l.kind, ID: c.r.PathValue("id")}
+	if !plainID(key.ID) {
+		if _, err := knowledge.ParseKey(string(l.kind) + "/" + key.ID); err != nil {
+			return key, &refusal{store.ErrNotFound, err.Error(), &store.NotFoundError{Key: key}}
+		}
+	}
+	return key, nil
+}
+
+// plainID tells most good ids without allocating.
+func plainID(id string) bool { return len(id) > 2 && len(id) <= knowledge.MaxID && sane(id) }
+
+type getParams struct {
+	documentPath
+	knownHeader
+}
+
+func (l *collection) get(c *call, _ *getParams) error {
+	key, err := l.key(c)
+	if err != nil {
+		return err
+	}
+	rec, err := l.h.o.Store.Get(c.ctx, key)
+	if err != nil {
+		return err
+	}
+	tag := etag(rec)
+	if same, ok := c.fresh(tag); ok {
+		c.source = rec.Source
+		c.set("Etag", same)
+		c.set("Vary", "Accept-Encoding")
+		c.set("Cache-Control", "private, no-cache")
+		c.nothing(http.StatusNotModified)
+		return nil
+	}
+	c.source = rec.Source
+	c.set("Etag", tag)
+	c.send(http.StatusOK, mediaJSON, rec.JSON)
+	return nil
+}
+
+type createParams struct{ writeHeaders }
+
+func (l *collection) create(c *call, _ *createParams) error {
+	batch, err := c.newBatch()
+	if err != nil {
+		return err
+	}
+	d, err := c.document(l.kind)
+	if err != nil {
+		return err
+	}
+	if v, ok := d.(*knowledge.Violation); ok && v.ViolationID == "" {
+		// Its batch's id: new where the caller gave no key, and the same again where the caller asks again.
+		v.ViolationID = batch.ID.String()
+	}
+	if len(c.r.Header["If-Match"]) > 0 {
+		return knowledge.BadQuery("If-Match", "a new document matches nothing: use PUT to replace one")
+	}
+	_, given, err := c.condition(c.limited(), d.Key())
+	if err != nil {
+		return err
+	}
+	batch.Ops = []knowledge.Op{knowledge.Put(d, knowledge.NoVersion)}
+	return l.write(c, batch, given)
+}
+
+type putParams struct {
+	documentPath
+	matchHeader
+	noneMatchHeader
+	writeHeaders
+}
+
+func (l *collection) put(c *call, _ *putParams) error {
+	batch, err := c.newBatch()
+	if err != nil {
+		return err
+	}
+	d, err := c.document(l.kind)
+	if err != nil {
+		return err
+	}
+	key := knowledge.Key{Kind: l.kind, ID: c.r.PathValue("id")}
+	if err := name(d, key); err != nil {
+		return err
+	}
+	version, given, err := c.condition(c.limited(), key)
+	if err != nil {
+		return err
+	}
+	batch.Ops = []knowledge.Op{knowledge.Put(d, version)}
+	return l.write(c, batch, given)
+}
+
+// name gives a document the id of its path, and refuses another one together with whatever else is wrong.
+func name(d knowledge.Document, key knowledge.Key) error {
+	if d.Key().ID == "" {
+		setID(d, key.ID)
+	}
+	if d.Key() == key {
+		return nil
+	}
+	var f faultList
+	f.add("/"+key.Kind.IDField(), "%q, but the path says %q: give the same or leave it out", d.Key().ID, key.ID)
+	f.merge(d.Validate())
+	return f.err(false)
+}
+
+func setID(d knowledge.Document, id string) {
+	switch d := d.(type) {
+	case *knowledge.Rule:
+		d.RuleID = id
+	case *knowledge.Practice:
+		d.PracticeID = id
+	case *knowledge.Template:
+		d.TemplateID = id
+	case *knowledge.Category:
+		d.ID = id
+	case *knowledge.Violation:
+		d.ViolationID = id
+	case *knowledge.Principal:
+		d.PrincipalID = id
+	}
+	d.Normalize() // a name may follow from the id
+}
+
+type patchParams struct {
+	documentPath
+	matchHeader
+	writeHeaders
+}
+
+func (l *collection) patch(c *call, _ *patchParams) error {
+	b, err := c.documentBytes()
+	if err != nil {
+		return err
+	}
+	return l.change(c, knowledge.Op{Verb: knowledge.VerbPatch, Patch: b})
+}
+
+type deleteParams struct {
+	documentPath
+	Purge bool `query:"purge" doc:"True removes the document and its texts from the log for ever, which admins may" example:"false"`
+	matchHeader
+	writeHeaders
+}
+
+func (l *collection) remove(c *call, p *deleteParams) error {
+	if p.Purge {
+		return l.change(c, knowledge.Op{Verb: knowledge.VerbPurge})
+	}
+	return l.change(c, knowledge.Op{Verb: knowledge.VerbRetire})
+}
+
+type restoreParams struct {
+	documentPath
+	matchHeader
+	writeHeaders
+}
+
+func (l *collection) restore(c *call, _ *restoreParams) error {
+	return l.change(c, knowledge.Op{Verb: knowledge.VerbRestore})
+}
+
+// change does an op on the document that the path names.
+func (l *collection) change(c *call, op knowledge.Op) error {
+	batch, err := c.newBatch()
+	if err != nil {
+		return err
+	}
+	if op.Key, err = l.key(c); err != nil {
+		return err
+	}
+	if len(c.r.Header["If-None-Match"]) > 0 {
+		return knowledge.BadQuery("If-None-Match", "only a document that is not there yet can be none: use PUT")
+	}
+	version, given, err := c.condition(c.limited(), op.Key)
+	if err != nil {
+		return missing(err)
+	}
+	op.IfVersion = version
+	batch.Ops = []knowledge.Op{op}
+	return missing(l.write(c, batch, given))
+}
+
+// missing tells a document that is not there from one at another version: only a put can do without one.
+func missing(err error) error {
+	if conflict, ok := errors.AsType[*store.ConflictError](err); ok && conflict.Got == 0 {
+		return &store.NotFoundError{Key: conflict.Key}
+	}
+	return err
+}
+
+// newBatch returns a batch without ops: its id from the caller's key, or new; its actor the caller.
+func (c *call) newBatch() (knowledge.Batch, error) {
+	b := knowledge.Batch{Actor: c.actor()}
+	keys := c.r.Header["Idempotency-Key"]
+	if len(keys) == 0 {
+		b.ID = knowledge.NewBatchID()
+		return b, nil
+	}
+	if len(keys) > 1 || keys[0] == "" || len(keys[0]) > maxIdempotencyKey || knowledge.TextFault(keys[0]) != "" {
+		return b, knowledge.BadQuery("Idempotency-Key", "want one UUID, or one text of 1 to %d bytes", maxIdempotencyKey)
+	}
+	if id, err := uuid.Parse(keys[0]); err == nil && len(keys[0]) == 36 && id != uuid.Nil {
+		b.ID = id
+		return b, nil
+	}
+	b.ID = uuid.NewSHA1(uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:tenet:caller:"+b.Actor)), []byte(keys[0]))
+	return b, nil
+}
+
+// actor is who the log says wrote what the caller writes.
+func (c *call) actor() string {
+	if c.caller == nil {
+		return ""
+	}
+	return c.caller.ID
+}
+
+// write applies a batch of one op and answers with what it left behind.
+func (l *collection) write(c *call, b knowledge.Batch, given bool) error {
+	receipt, err := l.h.o.Store.Apply(c.limited(), b)
+	if err != nil {
+		return stale(single(err), given)
+	}
+	c.wrote(b.ID, &receipt)
+	op := &b.Ops[0]
+	var rec *knowledge.Record
+	if len(receipt.Records) > 0 {
+		rec = receipt.Records[0]
+	}
+	if rec == nil {
+		status := http.StatusNoContent
+		if receipt.Queued {
+			status = http.StatusAccepted
+		}
+		c.nothing(status)
+		return nil
+	}
+	status := http.StatusOK
+	if op.Verb == knowledge.VerbPut && (op.IfVersion == knowledge.NoVersion || rec.Version == 1) {
+		status = http.StatusCreated
+		c.set("Location", l.path+"/"+rec.Key.ID)
+	}
+	if receipt.Queued {
+		status = http.StatusAccepted
+	}
+	c.record(status, rec)
+	return nil
+}
+
+// wrote sets the headers that tell what became of a batch.
+func (c *call) wrote(id knowledge.BatchID, r *knowledge.Receipt) {
+	c.set("Tenet-Batch", id.String())
+	c.source = knowledge.SourcePrimary
+	if r.Queued {
+		c.source = knowledge.SourceMirror
+		c.queued = true
+		c.set("Link", "<"+batchesPath+"/"+id.String()+`>; rel="monitor"`)
+		return
+	}
+	if r.Seq > 0 {
+		c.set("Tenet-Seq", decimal(int64(r.Seq)))
+	}
+}
+
+// logged tells where a batch stands by the log of changes alone: what is there was applied.
+type logged struct{ feed store.Feed }
+
+// Batch implements [BatchTeller].
+func (l logged) Batch(ctx context.Context, id knowledge.BatchID) (knowledge.BatchStatus, error) {
+	changes, err := l.feed.Changes(ctx, knowledge.ChangeQuery{Batch: id, Newest: true, Limit: 1})
+	if err != nil {
+		return knowledge.BatchStatus{}, err
+	}
+	if len(changes) == 0 {
+		return knowledge.BatchStatus{}, refuse(store.ErrNotFound, "no batch %s is known", id)
+	}
+	return knowledge.BatchStatus{ID: id, State: knowledge.BatchApplied, Seq: changes[0].Seq}, nil
+}

@@ -1,0 +1,132 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"unicode/utf8"
+
+	"tenet/internal/knowledge"
+)
+
+// Answers that hold documents are put together by hand: a document's bytes were made once and are copied as they are.
+
+// appendString appends s as a JSON string, without escapes for HTML, as documents are written.
+func appendString(b []byte, s string) []byte {
+	const digits = "0123456789abcdef"
+	b = append(b, '"')
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' {
+			b = append(b, c)
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(s[i:])
+			b = utf8.AppendRune(b, r) // what is no UTF-8 becomes U+FFFD
+			i += n
+			continue
+		}
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, `\n`...)
+		case '\r':
+			b = append(b, `\r`...)
+		case '\t':
+			b = append(b, `\t`...)
+		default:
+			b = append(b, '\\', 'u', '0', '0', digits[c>>4], digits[c&0xf])
+		}
+		i++
+	}
+	return append(b, '"')
+}
+
+// appendTime appends a time as documents write it.
+func appendTime(b []byte, t knowledge.Time) []byte {
+	if t.IsZero() {
+		return append(b, "null"...)
+	}
+	b = append(b, '"')
+	b = t.UTC().AppendFormat(b, knowledge.TimeLayout)
+	return append(b, '"')
+}
+
+// appendChange appends a change as [knowledge.Change] encodes itself, with the bytes of its document as they are.
+func appendChange(b []byte, c *knowledge.Change) []byte {
+	b = append(b, `{"seq":`...)
+	b = strconv.AppendInt(b, int64(c.Seq), 10)
+	b = append(b, `,"batch":"`...)
+	b = append(b, c.Batch.String()...)
+	b = append(b, `","verb":`...)
+	b = appendString(b, string(c.Verb))
+	b = append(b, `,"kind":`...)
+	b = appendString(b, string(c.Key.Kind))
+	b = append(b, `,"id":`...)
+	b = appendString(b, c.Key.ID)
+	b = append(b, `,"version":`...)
+	b = strconv.AppendInt(b, c.Version, 10)
+	b = append(b, `,"actor":`...)
+	b = appendString(b, c.Actor)
+	b = append(b, `,"at":`...)
+	b = appendTime(b, c.At)
+	b = append(b, `,"hash":"`...)
+	b = hex.AppendEncode(b, c.Hash[:])
+	b = append(b, `","chain":"`...)
+	b = hex.AppendEncode(b, c.Chain[:])
+	b = append(b, '"')
+	if c.More {
+		b = append(b, `,"more":true`...)
+	}
+	b = append(b, `,"document":`...)
+	if c.Record != nil {
+		b = append(b, c.Record.JSON...)
+	} else {
+		b = append(b, "null"...)
+	}
+	return append(b, '}')
+}
+
+func appendChanges(b []byte, changes []knowledge.Change) []byte {
+	b = append(b, `{"changes":[`...)
+	for i := range changes {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendChange(b, &changes[i])
+	}
+	return append(b, ']')
+}
+
+// json answers with a small value.
+func (c *call) json(status int, v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	c.send(status, mediaJSON, b.Bytes())
+	return nil
+}
+
+// record answers with a document.
+func (c *call) record(status int, r *knowledge.Record) {
+	c.source = r.Source
+	c.set("Etag", etag(r))
+	c.send(status, mediaJSON, r.JSON)
+}
+
+// nothing answers without a body.
+func (c *call) nothing(status int) {
+	if status != http.StatusNoContent && status != http.StatusNotModified {
+		c.set("Content-Length", "0")
+	}
+	c.WriteHeader(status)
+}

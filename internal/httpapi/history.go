@@ -1,0 +1,113 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// Bounds of a page of a document's history.
+const (
+	defaultHistory = 50
+	maxHistory     = 200
+)
+
+type historyParams struct {
+	documentPath
+	Limit  int           `query:"limit" doc:"How many changes the answer holds" minimum:"1" maximum:"200" default:"50" example:"10"`
+	Before knowledge.Seq `query:"before" doc:"Only changes before this one: next of the page before" minimum:"1" example:"1000"`
+}
+
+// history answers with what was done to a document, the newest first.
+func (l *collection) history(c *call, p *historyParams) error {
+	key, err := l.key(c)
+	if err != nil {
+		return err
+	}
+	var f faultList
+	if p.Limit < 0 || p.Limit > maxHistory {
+		f.add("/limit", "%d: want 1 to %d", p.Limit, maxHistory)
+	}
+	if p.Before < 0 {
+		f.add("/before", "%d: want the seq of a change", p.Before)
+	}
+	if err := f.err(true); err != nil {
+		return err
+	}
+	q := knowledge.ChangeQuery{Key: key, Newest: true, After: p.Before, Limit: orInt(p.Limit, defaultHistory)}
+	changes, err := l.h.o.Store.Changes(c.limited(), q)
+	if err != nil {
+		return err
+	}
+	if len(changes) == 0 && p.Before == 0 {
+		if _, err := l.h.o.Store.Get(c.ctx, key); err != nil {
+			return err
+		}
+	}
+	buf, done := c.buffer()
+	defer done()
+	b := appendChanges(*buf, changes)
+	if len(changes) == q.Limit {
+		b = append(b, `,"next":`...)
+		b = strconv.AppendInt(b, int64(changes[len(changes)-1].Seq), 10)
+	}
+	*buf = append(b, '}')
+	c.send(http.StatusOK, mediaJSON, *buf)
+	return nil
+}
+
+type versionParams struct {
+	documentPath
+	Version string `path:"version" doc:"A version, from 1" example:"1"`
+}
+
+// version answers with a document as it was.
+func (l *collection) version(c *call, _ *versionParams) error {
+	key, err := l.key(c)
+	if err != nil {
+		return err
+	}
+	text := c.r.PathValue("version")
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 {
+		return knowledge.BadQuery("version", "%q: want a version, from 1", text)
+	}
+	rec, err := l.at(c, key, n)
+	if err != nil {
+		return err
+	}
+	c.record(http.StatusOK, rec)
+	return nil
+}
+
+// at returns a document as it was at a version.
+func (l *collection) at(c *call, key knowledge.Key, version int64) (*knowledge.Record, error) {
+	changes, err := l.h.o.Store.Changes(c.limited(), knowledge.ChangeQuery{Key: key, Version: version, Limit: 1})
+	if err != nil && !errors.Is(err, store.ErrGone) {
+		return nil, err
+	}
+	if len(changes) > 0 && changes[0].Record != nil {
+		return changes[0].Record, nil
+	}
+	rec, err := l.h.o.Store.Get(c.ctx, key)
+	switch {
+	case err != nil && (len(changes) == 0 || !errors.Is(err, store.ErrNotFound)):
+		return nil, err
+	case len(changes) > 0:
+		return nil, &refusal{
+			store.ErrNotFound, key.String() + " had a version " + decimal(version) + ", whose text was purged",
+			&store.NotFoundError{Key: key},
+		}
+	case rec.Version == version:
+		return rec, nil // the log no longer reaches back to when it was written
+	}
+	return nil, &refusal{
+		store.ErrNotFound, key.String() + " has no version " + decimal(version) + "; it is at " + decimal(rec.Version),
+		&store.NotFoundError{Key: key},
+	}
+}
+
+func decimal(n int64) string { return strconv.FormatInt(n, 10) }

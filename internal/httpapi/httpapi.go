@@ -1,0 +1,163 @@
+// Package httpapi is the REST door: it turns HTTP requests into questions to a store, and their answers into HTTP.
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"tenet/internal/access"
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// Options is what a door is made of. Only Store is needed.
+type Options struct {
+	// Store answers. It decides what a caller may do; the door only says who is calling.
+	Store store.Store
+	// Authenticate returns who holds a token. Nil: nobody does, and only the public paths answer.
+	Authenticate func(token string) (*access.Caller, error)
+	// Level tells how fresh the answers are; it is asked for every request. Nil: always normal, as of now.
+	Level func() knowledge.Level
+	// Status returns what the status page shows beyond the version and the level. Nil: nothing.
+	Status func(ctx context.Context) any
+	// Batches tells where a batch stands. Nil: what the log of changes knows.
+	Batches BatchTeller
+	// Uses counts how often templates are rendered. Nil: nobody counts.
+	Uses UseCounter
+	// Ready returns why tenet can't answer, nothing when it can. Nil: what the store's Ping says.
+	Ready func(ctx context.Context) []string
+	// Fresh marks the context of a request that says Cache-Control: no-cache. Nil: such requests are like others.
+	Fresh func(ctx context.Context) context.Context
+	// Observe is called after every request with its route, as in "GET /api/v1/rules/{id}". Nil: nobody measures.
+	Observe func(route string, status int, took time.Duration)
+	// MetricsHandler answers /metrics. Nil: there is no such path.
+	MetricsHandler http.Handler
+	// Live answers GET /api/v1/live, the stream of changes, for callers with a token. Nil: there is no such path.
+	Live http.Handler
+	// Log gets what a person should know: panics, errors that nobody foresaw, outages. Nil: nothing is logged.
+	Log *slog.Logger
+	// AccessLog gets a line for every request. Nil: none is written.
+	AccessLog *slog.Logger
+	// Limits bounds what a caller may ask for.
+	Limits Limits
+	// Version is that of the program, for the status page.
+	Version string
+}
+
+// Limits bounds requests. Zero values stand for the defaults.
+type Limits struct {
+	MaxBody       int64         // bytes of a request's body: 4 MiB
+	MaxBatchBody  int64         // bytes of a batch: 32 MiB
+	MaxURL        int           // bytes of the path and query: 8 KiB
+	MaxConcurrent int           // requests at a time, probes not counted; more are refused with 503: 1024
+	MaxWaiting    int           // of these, requests that wait for a change; more are refused with 503: 512
+	Timeout       time.Duration // how long the store may take for a write or a long read: 60 s
+	CompressFrom  int           // bytes from which an answer is compressed for who accepts it: 2 KiB; negative: never
+}
+
+// A BatchTeller tells where a batch stands.
+type BatchTeller interface {
+	// Batch returns the status of a batch; an unknown one is [store.ErrNotFound].
+	Batch(ctx context.Context, id knowledge.BatchID) (knowledge.BatchStatus, error)
+}
+
+// A UseCounter counts how often templates are rendered.
+type UseCounter interface {
+	// Use counts one rendering. It does not wait.
+	Use(template string)
+	// Uses returns how often each of these templates was rendered; those never rendered may be left out.
+	Uses(ctx context.Context, ids []string) (map[string]int64, error)
+}
+
+// A Handler answers HTTP requests. Make one with [New].
+type Handler struct {
+	o       Options
+	mux     *http.ServeMux
+	routes  []*route
+	slots   chan struct{} // one for each request at work; a full one refuses
+	waiting chan struct{} // one for each long poll; a full one refuses
+	drained chan struct{} // closed when long polls should end
+	drain   sync.Once
+	spec    func() (*specification, error) // made when first asked for
+	zstd    *zstd.Encoder
+	gzip    sync.Pool // of *gzip.Writer
+	buffers sync.Pool // of *[]byte
+}
+
+// New returns the door to o.Store.
+func New(o Options) *Handler {
+	o = o.withDefaults()
+	h := &Handler{
+		o:       o,
+		mux:     http.NewServeMux(),
+		slots:   make(chan struct{}, o.Limits.MaxConcurrent),
+		waiting: make(chan struct{}, o.Limits.MaxWaiting),
+		drained: make(chan struct{}),
+		zstd:    newZstd(),
+	}
+	h.gzip.New = newGzip
+	h.buffers.New = func() any { b := make([]byte, 0, 16<<10); return &b }
+	h.spec = sync.OnceValues(h.specify)
+	for _, rt := range h.table() {
+		h.register(rt)
+	}
+	h.mux.HandleFunc("/", h.unmatched)
+	return h
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Level == nil {
+		o.Level = func() knowledge.Level {
+			return knowledge.Level{Mode: knowledge.ModeNormal, AsOf: knowledge.At(time.Now())}
+		}
+	}
+	if o.Authenticate == nil {
+		o.Authenticate = func(string) (*access.Caller, error) { return nil, store.ErrUnauthenticated }
+	}
+	if o.Batches == nil {
+		o.Batches = logged{o.Store}
+	}
+	if o.Ready == nil {
+		o.Ready = func(ctx context.Context) []string { return pinged(ctx, o.Store) }
+	}
+	l := &o.Limits
+	l.MaxBody = orInt(l.MaxBody, 4<<20)
+	l.MaxBatchBody = orInt(l.MaxBatchBody, 32<<20)
+	l.MaxURL = orInt(l.MaxURL, 8<<10)
+	l.MaxConcurrent = orInt(l.MaxConcurrent, 1024)
+	l.MaxWaiting = orInt(l.MaxWaiting, 512)
+	l.Timeout = orInt(l.Timeout, 60*time.Second)
+	l.CompressFrom = orInt(l.CompressFrom, 2<<10)
+	return o
+}
+
+func orInt[T ~int | ~int64](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+// Drain ends the requests that wait for a change, now and from now on, so that a server can stop without waiting for them.
+// They answer with what there is.
+func (h *Handler) Drain() { h.drain.Do(func() { close(h.drained) }) }
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{h: h, w: w, r: r, start: time.Now(), id: requestID(r.Header)}
+	defer c.finish()
+	c.level = h.o.Level()
+	if len(r.RequestURI) > h.o.Limits.MaxURL {
+		c.fail(refuse(errURLTooLong, "the URL has %d bytes: at most %d fit", len(r.RequestURI), h.o.Limits.MaxURL))
+		return
+	}
+	h.mux.ServeHTTP(c, r)
+}

@@ -1,0 +1,232 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"tenet/internal/access"
+	"tenet/internal/store"
+)
+
+// maxRequestID bounds a request id that a caller gives.
+const maxRequestID = 128
+
+// requestID returns the id that the caller gave, or a new one: random, since it only has to be told apart in a log.
+func requestID(h http.Header) string {
+	if given := h["X-Request-Id"]; len(given) == 1 && sane(given[0]) {
+		return given[0]
+	}
+	var b [16]byte
+	return string(strconv.AppendUint(b[:0], rand.Uint64()|1<<63, 16)) //nolint:gosec // no secret
+}
+
+func sane(id string) bool {
+	if id == "" || len(id) > maxRequestID {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// enter does what comes before every route: a slot, the caller, the deadline.
+func (c *call) enter() error {
+	c.ctx = access.WithRequestID(c.r.Context(), c.id)
+	if !c.route.probe {
+		select {
+		case c.h.slots <- struct{}{}:
+			c.slot = true
+		default:
+			return busy("too many requests at once")
+		}
+	}
+	if !c.route.public {
+		if err := c.authenticate(); err != nil {
+			return err
+		}
+	}
+	if !c.route.raw && !accepts(c.r.Header["Accept"], c.route.media()) {
+		return refuse(errNotAcceptable, "this path answers with %s", c.route.media())
+	}
+	if c.h.o.Fresh != nil && wantsFresh(c.r.Header["Cache-Control"]) {
+		c.ctx = c.h.o.Fresh(c.ctx)
+	}
+	return nil
+}
+
+// limited returns the call's context with the deadline for writes and long reads. Reads by key and by page have none
+// here: the engines bound their statements, and a timer would cost them more than the rest of the door.
+func (c *call) limited() context.Context {
+	if c.cancel == nil {
+		c.ctx, c.cancel = context.WithTimeout(c.ctx, c.h.o.Limits.Timeout)
+	}
+	return c.ctx
+}
+
+// leave gives back what enter and limited took.
+func (c *call) leave() {
+	if c.cancel != nil {
+		c.cancel()
+	}
+}
+
+func (c *call) authenticate() error {
+	token, ok := bearer(c.r.Header["Authorization"])
+	if !ok {
+		if c.route.path == metricsPath && local(c.r) {
+			return nil
+		}
+		return store.ErrUnauthenticated
+	}
+	caller, err := c.h.o.Authenticate(token)
+	if err != nil {
+		return err
+	}
+	c.caller = caller
+	c.ctx = access.WithCaller(c.ctx, caller)
+	return nil
+}
+
+// bearer returns the token of an Authorization header.
+func bearer(values []string) (string, bool) {
+	if len(values) != 1 {
+		return "", false
+	}
+	scheme, token, ok := strings.Cut(values[0], " ")
+	token = strings.TrimSpace(token)
+	return token, ok && token != "" && strings.EqualFold(scheme, "Bearer")
+}
+
+// local reports whether a request comes from a program on this machine, and not through a proxy on it.
+func local(r *http.Request) bool {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+		if len(r.Header[name]) > 0 {
+			return false
+		}
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// accepts reports whether an Accept header lets a media type through.
+func accepts(values []string, media string) bool {
+	if len(values) == 0 {
+		return true
+	}
+	media, _, _ = strings.Cut(media, ";")
+	family, _, _ := strings.Cut(media, "/")
+	for _, v := range values {
+		for part := range strings.SplitSeq(v, ",") {
+			name, params, _ := strings.Cut(part, ";")
+			name = strings.TrimSpace(name)
+			if quality(params) == 0 {
+				continue
+			}
+			if name == "*/*" || strings.EqualFold(name, media) || strings.EqualFold(name, family+"/*") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// quality returns the q of the parameters behind an entry of an Accept header, 1 when there is none.
+func quality(params string) float64 {
+	for p := range strings.SplitSeq(params, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
+		if strings.EqualFold(strings.TrimSpace(name), "q") {
+			q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil || q < 0 {
+				return 0
+			}
+			return q
+		}
+	}
+	return 1
+}
+
+func wantsFresh(values []string) bool {
+	for _, v := range values {
+		for part := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(part), "no-cache") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// busy says that the door has no room now.
+func busy(reason string) error {
+	return &store.UnavailableError{Reason: reason + ": ask again soon", RetryAfter: time.Second, NotDone: true}
+}
+
+// finish does what comes after every request, whatever became of it.
+func (c *call) finish() {
+	abort := false
+	if v := recover(); v != nil {
+		abort = c.panicked(v)
+	}
+	if c.slot {
+		<-c.h.slots
+	}
+	took := time.Since(c.start)
+	name := "unmatched"
+	if c.route != nil {
+		name = c.route.name
+	}
+	if c.h.o.Observe != nil {
+		c.h.o.Observe(name, c.status, took)
+	}
+	if c.h.o.AccessLog != nil {
+		c.logAccess(name, took)
+	}
+	if abort {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// panicked answers for a handler that can't. An answer that was begun can't be mended: it reports that the connection
+// is to be cut.
+func (c *call) panicked(v any) (abort bool) {
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		return true
+	}
+	c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelError, "panic while answering",
+		slog.String("request_id", c.id), slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path),
+		slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
+	if c.status != 0 {
+		return true
+	}
+	c.sendProblem(problemOf(errPanic))
+	return false
+}
+
+func (c *call) logAccess(route string, took time.Duration) {
+	caller := ""
+	if c.caller != nil {
+		caller = c.caller.ID
+	}
+	c.h.o.AccessLog.LogAttrs(c.r.Context(), slog.LevelInfo, "request",
+		slog.String("request_id", c.id), slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path),
+		slog.String("route", route), slog.Int("status", c.status), slog.Int64("bytes", c.bytes),
+		slog.Duration("took", took), slog.String("caller", caller), slog.String("peer", c.r.RemoteAddr),
+		slog.String("source", string(c.source)))
+}

@@ -1,0 +1,160 @@
+package httpapi
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+const (
+	metricsPath = "/metrics"
+	livePath    = "/api/v1/live"
+)
+
+// statusAnswer tells how tenet is.
+type statusAnswer struct {
+	Version string         `json:"version" doc:"The version of the program" example:"1.4.0"`
+	Mode    knowledge.Mode `json:"mode" doc:"How tenet stands to its primary" enum:"normal,degraded,recovering,cold,diverged"`
+	AsOf    knowledge.Time `json:"as_of" doc:"The last time at which the answers were known to be current; null when they never were"`
+	Ready   bool           `json:"ready" doc:"Whether tenet can answer"`
+	Reasons []string       `json:"reasons" doc:"Why it can't"`
+	Details any            `json:"details,omitempty" doc:"What else the parts of tenet tell about themselves"`
+}
+
+// callerAnswer tells who is calling.
+type callerAnswer struct {
+	ID     string         `json:"id" doc:"The principal's id" example:"ci-payments"`
+	Name   string         `json:"name" doc:"The name to show"`
+	Role   string         `json:"role" doc:"What the caller may do" enum:"viewer,contributor,maintainer,admin"`
+	Expiry knowledge.Time `json:"expiry" doc:"When the token ends; null for never"`
+	Local  bool           `json:"local" doc:"True for a caller on the machine itself, without a token"`
+}
+
+// readyAnswer says that tenet can answer.
+type readyAnswer struct {
+	Ready bool `json:"ready" doc:"True"`
+}
+
+// healthAnswer says that the process lives.
+type healthAnswer struct {
+	OK bool `json:"ok" doc:"True"`
+}
+
+func (h *Handler) opsRoutes() []*route {
+	routes := []*route{
+		{
+			method: http.MethodGet, path: "/api/v1/status", id: "get-status", tag: "operations",
+			summary:     "Ask how tenet is",
+			description: "The version, how fresh the answers are, and what the parts of this tenet tell about themselves.",
+			handler:     with(h.status),
+			answers:     []answer{jsonAnswer[statusAnswer](http.StatusOK, "How tenet is", exampleStatus())},
+			storeless:   true,
+		},
+		{
+			method: http.MethodGet, path: "/api/v1/me", id: "get-caller", tag: "operations",
+			summary:     "Ask who is calling",
+			description: "The principal that the token belongs to.",
+			handler:     with(h.me),
+			answers:     []answer{jsonAnswer[callerAnswer](http.StatusOK, "Who is calling", exampleCaller())},
+			storeless:   true,
+		},
+		{
+			method: http.MethodGet, path: "/healthz", id: "get-health", tag: "operations",
+			summary: "Ask whether the process lives", description: "It answers as long as the process does, without a token.",
+			handler: with(h.health), public: true, probe: true, storeless: true,
+			answers: []answer{jsonAnswer[healthAnswer](http.StatusOK, "The process lives", healthAnswer{OK: true})},
+		},
+		{
+			method: http.MethodGet, path: "/readyz", id: "get-readiness", tag: "operations",
+			summary:     "Ask whether tenet can answer",
+			description: "Without a token. 503 lists the reasons. How old the answers are is another matter: see the status.",
+			handler:     with(h.ready), public: true, probe: true,
+			answers:  []answer{jsonAnswer[readyAnswer](http.StatusOK, "Tenet can answer", readyAnswer{Ready: true})},
+			refusals: []int{http.StatusServiceUnavailable},
+		},
+	}
+	if h.o.MetricsHandler != nil {
+		routes = append(routes, &route{
+			method: http.MethodGet, path: metricsPath, id: "get-metrics", tag: "operations",
+			summary:     "Read the measures",
+			description: "In the text format of Prometheus, for any token, and without one for a program on this machine.",
+			handler:     with(h.metrics), probe: true, raw: true, storeless: true,
+			answers: []answer{{status: http.StatusOK, text: "The measures", body: typeOf[string](), media: "text/plain"}},
+		})
+	}
+	if h.o.Live != nil {
+		routes = append(routes, h.liveRoute())
+	}
+	return append(routes, h.specRoutes()...)
+}
+
+type noParams struct{}
+
+func (h *Handler) status(c *call, _ *noParams) error {
+	a := statusAnswer{Version: h.o.Version, Mode: c.level.Mode, AsOf: c.level.AsOf, Reasons: h.o.Ready(c.limited())}
+	a.Ready = len(a.Reasons) == 0
+	if a.Ready {
+		a.Reasons = []string{}
+	}
+	if h.o.Status != nil {
+		a.Details = h.o.Status(c.limited())
+	}
+	return c.json(http.StatusOK, a)
+}
+
+func (h *Handler) me(c *call, _ *noParams) error {
+	return c.json(http.StatusOK, callerAnswer{
+		ID: c.caller.ID, Name: c.caller.Name, Role: c.caller.Role, Expiry: c.caller.Expiry, Local: c.caller.Local,
+	})
+}
+
+func (h *Handler) health(c *call, _ *noParams) error {
+	return c.json(http.StatusOK, healthAnswer{OK: true})
+}
+
+func (h *Handler) ready(c *call, _ *noParams) error {
+	reasons := h.o.Ready(c.limited())
+	if len(reasons) == 0 {
+		return c.json(http.StatusOK, readyAnswer{Ready: true})
+	}
+	p := problemOf(&store.UnavailableError{Reason: strings.Join(reasons, "; ")})
+	p.Title, p.Reasons = "Tenet is not ready", reasons
+	c.sendProblem(p)
+	return nil
+}
+
+// readyTimeout bounds the question whether the store answers: who probes does not wait long.
+const readyTimeout = 2 * time.Second
+
+// pinged returns why a store does not answer.
+func pinged(ctx context.Context, s store.Store) []string {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	if err := s.Ping(ctx); err != nil {
+		return []string{problemOf(fmt.Errorf("ping: %w", err)).Detail}
+	}
+	return nil
+}
+
+func (h *Handler) metrics(c *call, _ *noParams) error {
+	h.o.MetricsHandler.ServeHTTP(c, c.r.WithContext(c.ctx))
+	return nil
+}
+
+// liveRoute streams changes. It is no operation of the OpenAPI document, which has no words for a WebSocket.
+func (h *Handler) liveRoute() *route {
+	return &route{
+		method: http.MethodGet, path: livePath, tag: "changes", raw: true, probe: true,
+		// It reads its own parameters.
+		handler: handler{params: typeOf[noParams](), run: func(c *call) error {
+			h.o.Live.ServeHTTP(c, c.r.WithContext(c.ctx))
+			return nil
+		}},
+	}
+}

@@ -1,0 +1,141 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"tenet/internal/knowledge"
+)
+
+// A querySet is the query parameters of a route, as the fields of a Go struct with a query tag name them.
+type querySet struct {
+	names  []string
+	fields map[string][]int
+}
+
+func newQuerySet(t reflect.Type) *querySet {
+	s := &querySet{fields: map[string][]int{}}
+	for _, f := range reflect.VisibleFields(t) {
+		if name := f.Tag.Get("query"); name != "" {
+			s.names = append(s.names, name)
+			s.fields[name] = f.Index
+		}
+	}
+	return s
+}
+
+// parse reads a query into v, a struct of the set's type. The faults name every parameter that is unknown, stands there
+// twice, or has a value that can't be read.
+func (s *querySet) parse(raw string, v reflect.Value) (faultList, error) {
+	if raw == "" {
+		return nil, nil
+	}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, refuse(errMalformed, "the query can't be read: %s", err)
+	}
+	given := make([]string, 0, len(values))
+	for name := range values {
+		given = append(given, name)
+	}
+	slices.Sort(given)
+	var f faultList
+	for _, name := range given {
+		index, ok := s.fields[name]
+		if !ok {
+			f.add("/"+pointerToken(name), "unknown parameter%s", s.hint(name))
+			continue
+		}
+		if why := setParam(v.FieldByIndex(index), values[name]); why != "" {
+			f.add("/"+name, "%s", why)
+		}
+	}
+	return f, nil
+}
+
+func (s *querySet) hint(name string) string {
+	if near := knowledge.Nearest(name, slices.Values(s.names)); near != "" {
+		return fmt.Sprintf(": did you mean %q?", near)
+	}
+	if len(s.names) == 0 {
+		return ": this path has none"
+	}
+	return ": this path knows " + strings.Join(s.names, ", ")
+}
+
+// setParam reads the values of one parameter into a field, or says what is wrong with them.
+func setParam(v reflect.Value, values []string) string {
+	if list, ok := v.Addr().Interface().(*[]string); ok {
+		for _, s := range values {
+			*list = append(*list, strings.Split(s, ",")...)
+		}
+		return ""
+	}
+	if len(values) > 1 {
+		return "stands there twice: give it once"
+	}
+	text := values[0]
+	switch into := v.Addr().Interface().(type) {
+	case *knowledge.Time:
+		if err := into.UnmarshalJSON([]byte(strconv.Quote(text))); err != nil {
+			return err.Error()
+		}
+		return ""
+	case *uuid.UUID:
+		id, err := uuid.Parse(text)
+		if err != nil || len(text) != 36 {
+			return fmt.Sprintf("%q: want a UUID", text)
+		}
+		*into = id
+		return ""
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Bool:
+		if text != "true" && text != "false" {
+			return fmt.Sprintf("%q: want true or false", text)
+		}
+		v.SetBool(text == "true")
+	case reflect.Int, reflect.Int64:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return fmt.Sprintf("%q: want a whole number", text)
+		}
+		v.SetInt(n)
+	default:
+		panic("parameter of type " + v.Type().String()) // a route names no other
+	}
+	return ""
+}
+
+// A faultList collects what is wrong with a request.
+type faultList []knowledge.Fault
+
+func (f *faultList) add(pointer, format string, args ...any) {
+	*f = append(*f, knowledge.Fault{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
+}
+
+func (f *faultList) err(query bool) error {
+	if len(*f) == 0 {
+		return nil
+	}
+	return &knowledge.InvalidError{Faults: *f, Query: query}
+}
+
+// pointerToken escapes a name for a JSON pointer.
+func pointerToken(s string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(s, "~", "~0"), "/", "~1")
+}
+
+// cutPointer returns what of a JSON pointer is below a prefix.
+func cutPointer(pointer, prefix string) (string, bool) {
+	rest, ok := strings.CutPrefix(pointer, prefix)
+	return rest, ok && (rest == "" || rest[0] == '/')
+}

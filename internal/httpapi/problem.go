@@ -1,0 +1,246 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// The door's own refusals. What a store refuses has the errors of package store.
+var (
+	errMalformed     = errors.New("malformed")
+	errNoPath        = errors.New("no such path")
+	errMethod        = errors.New("method not allowed")
+	errNotAcceptable = errors.New("not acceptable")
+	errPrecondition  = errors.New("precondition failed")
+	errTooLarge      = errors.New("too large")
+	errURLTooLong    = errors.New("URL too long")
+	errMediaType     = errors.New("unsupported media type")
+	errPanic         = errors.New("panic")
+)
+
+// statusGone is what the log of requests shows for a caller that went away; nobody reads the answer.
+const statusGone = 499
+
+// A row of the table that turns errors into answers.
+type row struct {
+	err    error
+	status int
+	code   string
+	title  string
+}
+
+// problems is that table: the only place where an error gets its status. The first row that an error is decides.
+func problems() []row {
+	return []row{
+		{errMalformed, http.StatusBadRequest, "invalid", "The request can't be read"},
+		{errPrecondition, http.StatusPreconditionFailed, "precondition_failed", "The document is not as the request expects it"},
+		{errTooLarge, http.StatusRequestEntityTooLarge, "too_large", "The request is too large"},
+		{errURLTooLong, http.StatusRequestURITooLong, "too_large", "The URL is too long"},
+		{errMediaType, http.StatusUnsupportedMediaType, "unsupported_media_type", "The body is of another type than this path reads"},
+		{errNotAcceptable, http.StatusNotAcceptable, "not_acceptable", "The answer has another type than the request accepts"},
+		{errMethod, http.StatusMethodNotAllowed, "method_not_allowed", "The path has no such method"},
+		{errNoPath, http.StatusNotFound, "not_found", "There is nothing here"},
+		{store.ErrNotFound, http.StatusNotFound, "not_found", "There is no such document"},
+		{store.ErrConflict, http.StatusConflict, "conflict", "The document is not as its writer saw it"},
+		{store.ErrReused, http.StatusUnprocessableEntity, "reused", "The batch id was used before for other content"},
+		{store.ErrGone, http.StatusGone, "gone", "The log no longer reaches back that far"},
+		{store.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "A valid token is needed"},
+		{store.ErrForbidden, http.StatusForbidden, "forbidden", "The caller may not do this"},
+		{store.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "Tenet can't answer now"},
+		{store.ErrClosed, http.StatusServiceUnavailable, "unavailable", "Tenet is stopping"},
+		{context.DeadlineExceeded, http.StatusGatewayTimeout, "timeout", "The answer took too long"},
+		{context.Canceled, statusGone, "canceled", "The caller went away"},
+	}
+}
+
+// problem is what went wrong, as RFC 9457 writes it.
+type problem struct {
+	Type       string            `json:"type" doc:"Names the kind of problem: urn:tenet:problem: and the code" example:"urn:tenet:problem:conflict"`
+	Title      string            `json:"title" doc:"The kind of problem in words"`
+	Status     int               `json:"status" doc:"The HTTP status" example:"409"`
+	Detail     string            `json:"detail" doc:"What is wrong here, and what to do"`
+	Code       string            `json:"code" doc:"The kind of problem for programs" enum:"invalid,not_found,conflict,precondition_failed,reused,gone,unavailable,timeout,unauthenticated,forbidden,too_large,unsupported_media_type,not_acceptable,method_not_allowed,canceled,internal"`
+	RequestID  string            `json:"request_id,omitempty" doc:"The request's id, to find it in the log"`
+	Errors     []knowledge.Fault `json:"errors,omitempty" doc:"Every fault of the request"`
+	Query      bool              `json:"query,omitempty" doc:"True when the errors are about the path, the query or a header; their pointers begin with its name"`
+	Kind       knowledge.Kind    `json:"kind,omitempty" doc:"The kind of the document it is about"`
+	ID         string            `json:"id,omitempty" doc:"The id of the document it is about"`
+	Op         *int              `json:"op,omitempty" doc:"Conflict: the index of the op in its batch"`
+	Want       *int64            `json:"want,omitempty" doc:"Conflict: the version that the writer saw, -1 for none"`
+	Got        *int64            `json:"got,omitempty" doc:"Conflict: the version that is there, 0 for none"`
+	Oldest     *knowledge.Seq    `json:"oldest,omitempty" doc:"Gone: the seq of the oldest change that is kept"`
+	RetryAfter *int              `json:"retry_after,omitempty" doc:"Unavailable: the seconds after which to ask again"`
+	Halt       bool              `json:"halt,omitempty" doc:"Unavailable: a person must act first"`
+	ReadOnly   bool              `json:"read_only,omitempty" doc:"Unavailable: reads still work"`
+	Reasons    []string          `json:"reasons,omitempty" doc:"Not ready: everything that is in the way"`
+	NotDone    bool              `json:"not_done,omitempty" doc:"Unavailable: it is certain that the write was not done"`
+}
+
+// A refusal is one of the door's own errors with what to tell the caller.
+type refusal struct {
+	err    error
+	detail string
+	cause  error // what else it is; nil for nothing
+}
+
+func refuse(err error, format string, args ...any) error {
+	return &refusal{err: err, detail: fmt.Sprintf(format, args...)}
+}
+
+// Error implements error.
+func (e *refusal) Error() string { return e.err.Error() + ": " + e.detail }
+
+// Unwrap lets errors.Is find what was refused and why.
+func (e *refusal) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.err}
+	}
+	return []error{e.err, e.cause}
+}
+
+// problemOf returns what a caller is told about an error, without the request's id.
+func problemOf(err error) *problem {
+	p := &problem{
+		Status: http.StatusInternalServerError, Code: "internal", Title: "Something went wrong in tenet",
+		Detail: "the log of tenet says more at this request's id",
+	}
+	known := false
+	for _, r := range problems() {
+		if errors.Is(err, r.err) {
+			p.Status, p.Code, p.Title, p.Detail, known = r.status, r.code, r.title, err.Error(), true
+			break
+		}
+	}
+	if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok && !known {
+		p.Status, p.Code, p.Title = http.StatusUnprocessableEntity, "invalid", "The document is not valid"
+		if invalid.Query {
+			p.Status, p.Title = http.StatusBadRequest, "The request is not valid"
+		}
+		p.Detail = plural(len(invalid.Faults), "fault") + ": see errors"
+	}
+	p.Type = "urn:tenet:problem:" + p.Code
+	p.detail(err)
+	return p
+}
+
+// detail fills in what the types of an error know.
+func (p *problem) detail(err error) {
+	if e, ok := errors.AsType[*refusal](err); ok {
+		p.Detail = e.detail
+	}
+	if e, ok := errors.AsType[*knowledge.InvalidError](err); ok {
+		p.Errors, p.Query = e.Faults, e.Query
+	}
+	if e, ok := errors.AsType[*store.NotFoundError](err); ok {
+		p.Kind, p.ID = e.Key.Kind, e.Key.ID
+	}
+	if e, ok := errors.AsType[*store.ConflictError](err); ok {
+		p.Kind, p.ID, p.Op, p.Want, p.Got = e.Key.Kind, e.Key.ID, &e.Op, &e.Want, &e.Got
+		p.Detail = strings.TrimPrefix(p.Detail, "conflict: ")
+	}
+	if e, ok := errors.AsType[*store.GoneError](err); ok {
+		p.Oldest = &e.Oldest
+		p.Detail = strings.TrimPrefix(p.Detail, "gone: ")
+	}
+	if e, ok := errors.AsType[*store.ForbiddenError](err); ok {
+		p.Detail = e.Reason
+	}
+	switch p.Status {
+	case http.StatusServiceUnavailable:
+		p.unavailable(err)
+	case http.StatusUnauthorized:
+		p.Detail = "send a header such as Authorization: Bearer tenet_...; the token must be known, not expired and not disabled"
+	case http.StatusGatewayTimeout:
+		p.Detail = "the answer took too long; whether a write was done is open: ask again with the same Idempotency-Key"
+	}
+}
+
+func (p *problem) unavailable(err error) {
+	after := time.Second
+	if e, ok := errors.AsType[*store.UnavailableError](err); ok {
+		// The cause is for the log: it may name hosts and users.
+		p.Detail, p.Halt, p.ReadOnly, p.NotDone = e.Reason, e.Halt, e.ReadOnly, e.NotDone
+		after = max(after, e.RetryAfter)
+	}
+	seconds := int((after + time.Second - 1) / time.Second)
+	p.RetryAfter = &seconds
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return strconv.Itoa(n) + " " + word + "s"
+}
+
+// fail answers with the problem that an error is, and logs what a person should know.
+func (c *call) fail(err error) {
+	p := problemOf(err)
+	switch {
+	case c.status != 0: // the answer has begun: nothing can be said any more
+		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelWarn, "answer broken off", slog.String("request_id", c.id), slog.Any("error", err))
+		panic(http.ErrAbortHandler)
+	case p.Status == statusGone:
+		c.status = statusGone
+		return
+	case p.Status == http.StatusInternalServerError:
+		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelError, "request failed", slog.String("request_id", c.id),
+			slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path), slog.Any("error", err))
+	case p.Status > http.StatusInternalServerError:
+		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelInfo, "request not answered", slog.String("request_id", c.id),
+			slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path), slog.Any("error", err))
+	}
+	c.sendProblem(p)
+}
+
+func (c *call) sendProblem(p *problem) {
+	p.RequestID = c.id
+	h := c.Header()
+	h.Del("Etag")
+	h.Del("Link")
+	h.Del("Location")
+	h.Set("Cache-Control", "no-store")
+	if p.RetryAfter != nil {
+		h.Set("Retry-After", strconv.Itoa(*p.RetryAfter))
+	}
+	if p.Status == http.StatusUnauthorized {
+		h.Set("Www-Authenticate", `Bearer realm="tenet"`)
+	}
+	b, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // a problem holds nothing that can't be encoded
+	}
+	c.send(p.Status, mediaProblem, b)
+}
+
+// single returns the error of a batch of one op as an error of its document: pointers lose the place of the op.
+func single(err error) error {
+	invalid, ok := errors.AsType[*knowledge.InvalidError](err)
+	if !ok {
+		return err
+	}
+	out := &knowledge.InvalidError{Query: invalid.Query, Faults: make([]knowledge.Fault, len(invalid.Faults))}
+	for i, f := range invalid.Faults {
+		if rest, ok := cutPointer(f.Pointer, "/ops/0"); ok {
+			f.Pointer = rest
+			for _, part := range []string{"/document", "/patch"} {
+				if rest, ok := cutPointer(f.Pointer, part); ok {
+					f.Pointer = rest
+					break
+				}
+			}
+		}
+		out.Faults[i] = f
+	}
+	return out
+}

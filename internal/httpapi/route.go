@@ -1,0 +1,135 @@
+package httpapi
+
+import (
+	"net/http"
+	"reflect"
+	"strings"
+
+	"tenet/internal/knowledge"
+)
+
+// A route is one operation: how it is asked for, what it answers, and what the OpenAPI document says about it.
+type route struct {
+	method, path string
+	id           string // the operation's id in the OpenAPI document
+	tag          string
+	summary      string
+	description  string
+	handler      handler
+	body         *payload // what it reads; nil for nothing
+	answers      []answer // what it answers when all goes well
+	refusals     []int    // the statuses of its problems besides those that every operation has
+	storeless    bool     // it never asks the store
+	public       bool     // it answers without a token
+	probe        bool     // it is not counted among the requests at work
+	limit        int64    // of the body, in bytes; 0 for Limits.MaxBody
+	sample       string   // the id of the example document, for the path
+	kind         knowledge.Kind
+	raw          bool   // it writes its answer itself
+	name         string // method and path, for measures and logs
+	queries      *querySet
+}
+
+// A handler is what a route runs, with the type that holds its parameters.
+type handler struct {
+	params reflect.Type
+	run    func(c *call) error
+}
+
+// with makes a handler of a function that wants its parameters parsed.
+func with[P any](fn func(c *call, p *P) error) handler {
+	return collecting(func(c *call, p *P, f faultList) error {
+		if len(f) > 0 {
+			return f.err(true)
+		}
+		return fn(c, p)
+	})
+}
+
+// collecting makes a handler of a function that has more to say about parameters of which some can't be read.
+func collecting[P any](fn func(c *call, p *P, f faultList) error) handler {
+	return handler{
+		params: reflect.TypeFor[P](),
+		run: func(c *call) error {
+			p := new(P)
+			f, err := c.route.queries.parse(c.r.URL.RawQuery, reflect.ValueOf(p).Elem())
+			if err != nil {
+				return err
+			}
+			return fn(c, p, f)
+		},
+	}
+}
+
+// An answer is a status with the Go type of its body.
+type answer struct {
+	status int
+	text   string
+	body   reflect.Type // nil for none
+	media  string       // application/json when empty
+	heads  []string     // names of headers that it carries besides those of every answer
+	sample any          // an example of the body
+}
+
+// A payload is what a request carries.
+type payload struct {
+	media   string
+	body    reflect.Type
+	samples []sample
+	free    bool // it may be left out
+}
+
+// A sample is a named example.
+type sample struct {
+	name, summary string
+	value         any
+}
+
+func (h *Handler) register(rt *route) {
+	rt.name = rt.method + " " + rt.path
+	rt.queries = newQuerySet(rt.handler.params)
+	h.routes = append(h.routes, rt)
+	h.mux.HandleFunc(rt.name, func(w http.ResponseWriter, _ *http.Request) {
+		c := w.(*call) //nolint:errcheck,forcetypeassert // ServeHTTP hands the mux nothing else
+		c.route = rt
+		if err := c.enter(); err != nil {
+			c.fail(err)
+			return
+		}
+		defer c.leave()
+		if err := rt.handler.run(c); err != nil {
+			c.fail(err)
+		}
+	})
+}
+
+// table returns every route.
+func (h *Handler) table() []*route {
+	var all []*route
+	for _, part := range [][]*route{
+		h.documentRoutes(), h.searchRoutes(), h.batchRoutes(), h.templateRoutes(), h.changeRoutes(), h.opsRoutes(),
+	} {
+		all = append(all, part...)
+	}
+	return all
+}
+
+// unmatched answers what no route does: a path that does not exist, or a method that a path does not have.
+func (h *Handler) unmatched(w http.ResponseWriter, r *http.Request) {
+	c := w.(*call) //nolint:errcheck,forcetypeassert // ServeHTTP hands the mux nothing else
+	var allowed []string
+	probe := *r
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		probe.Method = m
+		if _, pattern := h.mux.Handler(&probe); pattern != "/" && pattern != "" {
+			allowed = append(allowed, m)
+		}
+	}
+	if len(allowed) == 0 {
+		c.fail(refuse(errNoPath, "there is nothing at this path; /docs shows what there is"))
+		return
+	}
+	list := strings.Join(allowed, ", ")
+	c.Header().Set("Allow", list)
+	c.fail(refuse(errMethod, "this path knows %s", list))
+}

@@ -1,0 +1,253 @@
+package httpapi
+
+import (
+	"net/http"
+	"reflect"
+
+	"tenet/internal/knowledge"
+)
+
+// documentPath is the path of one document.
+type documentPath struct {
+	ID string `path:"id" doc:"The document's id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._-]+$"`
+}
+
+type matchHeader struct {
+	IfMatch string `header:"If-Match" doc:"The ETag of the version that the writer saw, or * for any; another one there is 412" example:"\"1\""`
+}
+
+type noneMatchHeader struct {
+	IfNoneMatch string `header:"If-None-Match" doc:"* writes only where there is no such document; else 412" example:"*"`
+}
+
+// knownHeader is that of reads with an ETag.
+type knownHeader struct {
+	IfNoneMatch string `header:"If-None-Match" doc:"ETags that the caller has: when one is current the answer is 304" example:"\"7\""`
+}
+
+type idempotencyHeader struct {
+	IdempotencyKey string `header:"Idempotency-Key" doc:"A UUID, which becomes the batch's id, or any text: asked again with it, nothing is done again and the answer is the same" maxLength:"255" example:"018f4a3e-7c10-7a5e-9f0b-2f6d1c3b5a99"`
+}
+
+// writeHeaders are those that every write of one document knows.
+type writeHeaders struct{ idempotencyHeader }
+
+// typeOf is the reflect.Type of T, nil for no body.
+func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
+
+func jsonAnswer[T any](status int, text string, example any, heads ...string) answer {
+	return answer{status: status, text: text, body: typeOf[T](), sample: example, heads: heads}
+}
+
+// media returns the type that a route answers with.
+func (rt *route) media() string {
+	if len(rt.answers) > 0 && rt.answers[0].media != "" {
+		return rt.answers[0].media
+	}
+	return mediaJSON
+}
+
+// documentRoutes returns the routes of every collection, in the order in which people look for them.
+func (h *Handler) documentRoutes() []*route {
+	var all []*route
+	for _, k := range []knowledge.Kind{
+		knowledge.KindRule, knowledge.KindPractice, knowledge.KindTemplate, knowledge.KindCategory, knowledge.KindViolation,
+		knowledge.KindPrincipal,
+	} {
+		l := &collection{h: h, kind: k, path: "/api/v1/" + k.Plural()}
+		for _, rt := range append(append(l.readRoutes(), l.writeRoutes()...), l.pastRoutes()...) {
+			rt.tag, rt.sample, rt.kind = k.Plural(), exampleID(k), k
+			all = append(all, rt)
+		}
+	}
+	return all
+}
+
+// pageTypes returns the Go type of a page of each kind's documents.
+func pageTypes() map[knowledge.Kind]reflect.Type {
+	return map[knowledge.Kind]reflect.Type{
+		knowledge.KindRule:      typeOf[page[knowledge.Rule]](),
+		knowledge.KindPractice:  typeOf[page[knowledge.Practice]](),
+		knowledge.KindTemplate:  typeOf[page[knowledge.Template]](),
+		knowledge.KindCategory:  typeOf[page[knowledge.Category]](),
+		knowledge.KindViolation: typeOf[page[knowledge.Violation]](),
+		knowledge.KindPrincipal: typeOf[page[knowledge.Principal]](),
+	}
+}
+
+// document returns the Go type of a kind's documents.
+func documentType(k knowledge.Kind) reflect.Type { return reflect.TypeOf(knowledge.New(k)).Elem() }
+
+func (l *collection) documentAnswer(status int, text string, heads ...string) answer {
+	return answer{status: status, text: text, body: documentType(l.kind), sample: exampleStored(l.kind), heads: append(heads, "ETag")}
+}
+
+func (l *collection) readRoutes() []*route {
+	one, many := string(l.kind), l.kind.Plural()
+	return []*route{
+		{
+			method: http.MethodGet, path: l.path, id: "list-" + many,
+			summary: "List " + many,
+			description: "A page of " + many + " in use, what matters most first, unless the parameters say otherwise. A page that is not " +
+				"the last one has next, and a Link header to the page behind it.",
+			handler: l.lists(),
+			answers: []answer{{
+				status: http.StatusOK, text: "A page", body: pageTypes()[l.kind], sample: examplePage(l.kind), heads: []string{"Link"},
+			}},
+		},
+		{
+			method: http.MethodGet, path: l.path + "/{id}", id: "get-" + one,
+			summary: "Read a " + one,
+			description: "The " + one + " as it is now, in use or retired. Its ETag is its version; while a write of it waits for the " +
+				"primary, the id of that batch.",
+			handler: with(l.get),
+			answers: []answer{
+				l.documentAnswer(http.StatusOK, "The "+one),
+				notModified(),
+			},
+			refusals: []int{http.StatusNotFound},
+		},
+	}
+}
+
+func (l *collection) writeRoutes() []*route {
+	one := string(l.kind)
+	wrote := []string{"Tenet-Batch", "Tenet-Seq"}
+	queued := l.documentAnswer(http.StatusAccepted, "The write is safe on disk and waits for the primary", "Tenet-Batch", "Link")
+	made := l.documentAnswer(http.StatusCreated, "The new "+one, append(wrote, "Location")...)
+	done := l.documentAnswer(http.StatusOK, "The "+one+" as it is now", wrote...)
+	reads := []int{http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity}
+	body := func(samples []sample) *payload {
+		return &payload{media: mediaJSON, body: documentType(l.kind), samples: samples}
+	}
+	return []*route{
+		{
+			method: http.MethodPost, path: l.path, id: "create-" + one,
+			summary: "Create a " + one, description: l.createText(),
+			handler: with(l.create), body: body(exampleCreates(l.kind)),
+			answers:  []answer{made, queued},
+			refusals: append([]int{http.StatusConflict, http.StatusPreconditionFailed}, reads...),
+		},
+		{
+			method: http.MethodPut, path: l.path + "/{id}", id: "put-" + one,
+			summary: "Write a whole " + one,
+			description: "Replaces the " + one + ", or creates it. If-Match says which version the writer saw; without it the last " +
+				"writer wins. Fields that are left out get their defaults. The id may be left out of the body.",
+			handler: with(l.put), body: body(examplePuts(l.kind)),
+			answers:  []answer{done, made, queued},
+			refusals: append([]int{http.StatusPreconditionFailed}, reads...),
+		},
+		{
+			method: http.MethodPatch, path: l.path + "/{id}", id: "patch-" + one,
+			summary: "Change fields of a " + one,
+			description: "Merges the body into the " + one + " (RFC 7396): a field replaces that of the document, null sets it back to its " +
+				"default, a list replaces the whole list.",
+			handler: with(l.patch),
+			body:    &payload{media: mediaPatch, body: typeOf[map[string]any](), samples: examplePatches(l.kind)},
+			answers: []answer{done, queued}, refusals: append([]int{http.StatusNotFound, http.StatusPreconditionFailed}, reads...),
+		},
+		{
+			method: http.MethodDelete, path: l.path + "/{id}", id: "retire-" + one,
+			summary: "Retire a " + one,
+			description: "Takes the " + one + " out of use; restore brings it back. With purge=true it and its texts in the log are removed " +
+				"for ever, which admins may.",
+			handler:  with(l.remove),
+			answers:  []answer{done, queued, {status: http.StatusNoContent, text: "The " + one + " is gone for ever", heads: wrote}},
+			refusals: []int{http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity},
+		},
+		{
+			method: http.MethodPost, path: l.path + "/{id}/restore", id: "restore-" + one,
+			summary: "Restore a " + one, description: "Brings a retired " + one + " back into use.",
+			handler: with(l.restore),
+			answers: []answer{done, queued}, refusals: []int{http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity},
+		},
+	}
+}
+
+func (l *collection) createText() string {
+	text := "Writes a " + string(l.kind) + " that is not there yet; one with the same id is a conflict."
+	if l.kind == knowledge.KindViolation {
+		text += " Without an id the violation gets a new one, a UUID of version 7."
+	}
+	return text
+}
+
+func (l *collection) pastRoutes() []*route {
+	one := string(l.kind)
+	return []*route{
+		{
+			method: http.MethodGet, path: l.path + "/{id}/history", id: "get-" + one + "-history",
+			summary:     "Read what was done to a " + one,
+			description: "Its changes, the newest first, each with the document that it left behind. next is the seq to ask on with.",
+			handler:     with(l.history),
+			answers:     []answer{jsonAnswer[historyPage](http.StatusOK, "Changes", exampleHistory(l.kind))},
+			refusals:    []int{http.StatusNotFound},
+		},
+		{
+			method: http.MethodGet, path: l.path + "/{id}/versions/{version}", id: "get-" + one + "-version",
+			summary:     "Read a " + one + " as it was",
+			description: "The document as a version left it behind. Versions of a purged document have no text any more.",
+			handler:     with(l.version),
+			answers:     []answer{l.documentAnswer(http.StatusOK, "The "+one+" at that version")},
+			refusals:    []int{http.StatusNotFound},
+		},
+		{
+			method: http.MethodGet, path: l.path + "/{id}/diff", id: "diff-" + one,
+			summary:     "Compare two versions of a " + one,
+			description: "What changed, as a merge patch and value by value. Without parameters: the last change.",
+			handler:     with(l.diff),
+			answers:     []answer{jsonAnswer[difference](http.StatusOK, "The difference", exampleDifference(l.kind))},
+			refusals:    []int{http.StatusNotFound},
+		},
+	}
+}
+
+// page is a part of a list.
+type page[T any] struct {
+	Items []T    `json:"items" doc:"The documents"`
+	Next  string `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`
+}
+
+// hits is the answer to a search.
+type hits struct {
+	Hits    []hit `json:"hits" doc:"What matches, the best first"`
+	Bounded bool  `json:"bounded" doc:"True when more matched than were ranked"`
+}
+
+// hit is a document that matches.
+type hit struct {
+	Kind     knowledge.Kind `json:"kind" doc:"The document's kind" enum:"rule,practice,template,category"`
+	ID       string         `json:"id" doc:"The document's id"`
+	Score    float64        `json:"score" doc:"Greater is better; comparable within one answer only"`
+	Snippet  string         `json:"snippet" doc:"A part of the text around the first match"`
+	Marks    [][]int        `json:"marks" doc:"The matches in the snippet: from and to, in bytes of UTF-8"`
+	Document any            `json:"document" doc:"The document"`
+}
+
+// change is an entry of the log.
+type change struct {
+	Seq      knowledge.Seq     `json:"seq" doc:"Its place in the log, from 1 without gaps" minimum:"1"`
+	Batch    knowledge.BatchID `json:"batch" doc:"The batch it belongs to; zeros for one made by hand in the database" format:"uuid"`
+	Verb     knowledge.Verb    `json:"verb" doc:"What was done" enum:"put,retire,restore,purge"`
+	Kind     knowledge.Kind    `json:"kind" doc:"The document's kind" enum:"rule,practice,template,category,violation,principal"`
+	ID       string            `json:"id" doc:"The document's id"`
+	Version  int64             `json:"version" doc:"The document's version after it" minimum:"1"`
+	Actor    string            `json:"actor" doc:"Who did it"`
+	At       knowledge.Time    `json:"at" doc:"When"`
+	Hash     string            `json:"hash" doc:"SHA-256 of the document as it was stored" pattern:"^[0-9a-f]{64}$"`
+	Chain    string            `json:"chain" doc:"SHA-256 that binds the change to all before it" pattern:"^[0-9a-f]{64}$"`
+	More     bool              `json:"more,omitempty" doc:"True when the next change belongs to the same transaction"`
+	Document any               `json:"document" doc:"The document after it; null after a purge"`
+}
+
+// changePage is a part of the log.
+type changePage struct {
+	Changes   []change      `json:"changes" doc:"Changes, the oldest first unless newest was asked for"`
+	NextAfter knowledge.Seq `json:"next_after" doc:"What to ask on with as after"`
+}
+
+// historyPage is a part of a document's history.
+type historyPage struct {
+	Changes []change      `json:"changes" doc:"Changes, the newest first"`
+	Next    knowledge.Seq `json:"next,omitempty" doc:"What to ask on with as before; left out at the end"`
+}
