@@ -1,0 +1,164 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// changeColumns lists what a change is made of.
+const changeColumns = "seq, kind, id, version, verb, batch_id, actor, at, document_hash, chain, more, category, active, rank, updated_at, document"
+
+// insertChange writes a change as it is.
+func (t *tx) insertChange(ctx context.Context, c *knowledge.Change) error {
+	args := []any{
+		int64(c.Seq), string(c.Key.Kind), c.Key.ID, c.Version, string(c.Verb), c.Batch[:], c.Actor, micros(c.At), c.Hash[:], c.Chain[:],
+		c.More, nil, nil, nil, nil, nil,
+	}
+	if r := c.Record; r != nil {
+		args = append(args[:11], r.Category, r.Active, r.Rank, micros(r.Updated), string(r.JSON))
+	}
+	return t.exec(ctx, "INSERT INTO changes ("+changeColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", args...)
+}
+
+// scanChange reads a change from a row of changeColumns.
+func scanChange(r *sql.Rows, source knowledge.Source) (knowledge.Change, error) {
+	var c knowledge.Change
+	var at int64
+	var batch, hash, chain []byte
+	var category, text *string
+	var active *bool
+	var rank, updated *int64
+	err := r.Scan(&c.Seq, &c.Key.Kind, &c.Key.ID, &c.Version, &c.Verb, &batch, &c.Actor, &at, &hash, &chain, &c.More,
+		&category, &active, &rank, &updated, &text)
+	if err != nil {
+		return c, err
+	}
+	copy(c.Batch[:], batch)
+	copy(c.Hash[:], hash)
+	copy(c.Chain[:], chain)
+	c.At = moment(at)
+	if text != nil && category != nil && active != nil && rank != nil && updated != nil {
+		c.Record = &knowledge.Record{
+			Key: c.Key, Version: c.Version, Category: *category, Active: *active, Rank: *rank, Updated: moment(*updated),
+			JSON: []byte(*text), Source: source,
+		}
+	}
+	return c, nil
+}
+
+// Changes returns a part of the log.
+func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	if s.closed.Load() {
+		return nil, store.ErrClosed
+	}
+	q, err := q.Check()
+	if err != nil {
+		return nil, err
+	}
+	var list []knowledge.Change
+	err = s.agree(ctx, func(v view) error {
+		if q.Filtered() {
+			query, args := filteredChanges(q)
+			list, err = v.changes(ctx, query, args, nil)
+			return err
+		}
+		list, err = v.following(ctx, q)
+		return err
+	})
+	return list, err
+}
+
+// following returns the changes after a seq, whole transactions.
+func (v view) following(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	const query = "SELECT " + changeColumns + " FROM changes WHERE seq > ? ORDER BY seq LIMIT ?"
+	if err := v.kept(ctx, q.After); err != nil {
+		return nil, err
+	}
+	list, err := v.changes(ctx, query, []any{int64(q.After), q.Limit}, make([]knowledge.Change, 0, min(q.Limit, 64)))
+	for err == nil && len(list) > 0 && list[len(list)-1].More {
+		before := len(list)
+		if list, err = v.changes(ctx, query, []any{int64(list[before-1].Seq), 64}, list); len(list) == before {
+			break // the log ends here, whatever it says
+		}
+		for i := before; i < len(list); i++ {
+			if !list[i].More {
+				list = list[:i+1]
+				break
+			}
+		}
+	}
+	return list, err
+}
+
+// kept returns an error when the log no longer holds what follows a seq.
+func (v view) kept(ctx context.Context, after knowledge.Seq) error {
+	start := knowledge.Seq(0)
+	err := v.query(ctx, "changes.start", "SELECT value FROM meta WHERE key = 'log_start'", nil, func(r *sql.Rows) error { return r.Scan(&start) })
+	if err != nil {
+		return err
+	}
+	if after < start {
+		return &store.GoneError{Oldest: start + 1}
+	}
+	return nil
+}
+
+func (v view) changes(ctx context.Context, query string, args []any, list []knowledge.Change) ([]knowledge.Change, error) {
+	if list == nil {
+		list = []knowledge.Change{}
+	}
+	err := v.query(ctx, "changes", query, args, func(r *sql.Rows) error {
+		c, err := scanChange(r, v.s.source)
+		list = append(list, c)
+		return err
+	})
+	return list, err
+}
+
+// filteredChanges returns the statement for a part of the log. Its index is that of the narrowest filter.
+func filteredChanges(q knowledge.ChangeQuery) (string, []any) {
+	var b strings.Builder
+	var args []any
+	index := ""
+	where := []string{}
+	and := func(cond string, values ...any) {
+		where = append(where, cond)
+		args = append(args, values...)
+	}
+	if q.Kind != "" {
+		index = " INDEXED BY changes_by_kind"
+		and("kind = ?", string(q.Kind))
+	}
+	if q.Batch != (knowledge.BatchID{}) {
+		index = " INDEXED BY changes_by_batch"
+		and("batch_id = ?", q.Batch[:])
+	}
+	if q.Key != (knowledge.Key{}) {
+		index = " INDEXED BY changes_by_key"
+		and("kind = ?", string(q.Key.Kind))
+		and("id = ?", q.Key.ID)
+	}
+	if q.Version != 0 {
+		and("version = ?", q.Version)
+	}
+	switch {
+	case q.Newest && q.After != 0:
+		and("seq < ?", int64(q.After))
+	case !q.Newest:
+		and("seq > ?", int64(q.After))
+	}
+	b.WriteString("SELECT " + changeColumns + " FROM changes" + index)
+	if len(where) > 0 {
+		b.WriteString(" WHERE " + strings.Join(where, " AND "))
+	}
+	b.WriteString(" ORDER BY seq")
+	if q.Newest {
+		b.WriteString(" DESC")
+	}
+	b.WriteString(" LIMIT ?")
+	return b.String(), append(args, q.Limit)
+}

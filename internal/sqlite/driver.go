@@ -1,0 +1,163 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	driver "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// This file alone knows the driver: how a file is opened, and what its errors mean.
+
+// How long a statement waits for another process that holds a lock on the file.
+const busyTimeout = 5 * time.Second
+
+// cachePages is the page cache of a connection, in KiB; the driver spends about twice as much.
+const cacheKiB = 8 << 10
+
+// walLimit is the size, in bytes, to which a checkpoint cuts the write-ahead log.
+const walLimit = 64 << 20
+
+// handle says how to open a file.
+type handle struct {
+	path     string
+	readOnly bool
+	normal   bool // synchronous=NORMAL: the last transactions may be lost with the machine, never with the process
+	unlinked bool // foreign keys are not checked: for loading in bulk
+	conns    int
+}
+
+// prepareDriver sets what holds for the whole process, before its first file is opened: locks that survive somebody else's
+// closing of the file, and one statement per pragma of an address.
+//
+//nolint:gochecknoglobals // the driver's own switches are global, and must be set once
+var prepareDriver = sync.OnceValue(func() error {
+	driver.StrictPragmas(true)
+	_, err := driver.OFDLocking(true)
+	if errors.Is(err, driver.ErrOFDLockingUnavailable) {
+		return nil // not on Linux: nothing to be had
+	}
+	return err
+})
+
+// open opens a file, without touching it yet.
+func (h handle) open() (*sql.DB, error) {
+	if err := prepareDriver(); err != nil {
+		return nil, fmt.Errorf("prepare the SQLite driver: %w", err)
+	}
+	q := url.Values{}
+	q.Set("_busy_timeout", strconv.FormatInt(busyTimeout.Milliseconds(), 10))
+	q.Set("_journal_mode", "WAL")
+	q.Set("_synchronous", "FULL")
+	if h.normal {
+		q.Set("_synchronous", "NORMAL")
+	}
+	q.Set("_foreign_keys", "1")
+	if h.unlinked {
+		q.Set("_foreign_keys", "0")
+	}
+	q.Set("_dqs", "0")
+	q.Set("_error_rc", "1")
+	q.Add("_pragma", fmt.Sprintf("cache_size(-%d)", cacheKiB))
+	q.Add("_pragma", fmt.Sprintf("journal_size_limit(%d)", walLimit))
+	q.Set("_txlock", "immediate")
+	if h.readOnly {
+		q.Set("_query_only", "1")
+		q.Set("_txlock", "deferred")
+	}
+	c, err := driver.NewConnector("file:" + (&url.URL{Path: h.path}).EscapedPath() + "?" + q.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", h.path, err)
+	}
+	db := sql.OpenDB(c)
+	db.SetMaxOpenConns(h.conns)
+	db.SetMaxIdleConns(h.conns)
+	return db, nil
+}
+
+// code returns the driver's code of an error, 0 when it has none.
+func code(err error) int {
+	var e *driver.Error
+	if errors.As(err, &e) {
+		return e.Code()
+	}
+	return 0
+}
+
+// translate turns an error that came of a call with a context into one of the contract's.
+func translate(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return contract(err)
+}
+
+// contract turns an error of the driver, or an inner one, into one of the contract's.
+func contract(err error) error {
+	if err == nil || known(err) {
+		return err
+	}
+	u := &store.UnavailableError{Err: err}
+	switch code(err) & 0xff {
+	case codes.SQLITE_BUSY, codes.SQLITE_LOCKED, codes.SQLITE_PROTOCOL:
+		u.Reason, u.RetryAfter, u.NotDone = "another process holds a lock on the database file: try again", time.Second, true
+	case codes.SQLITE_FULL:
+		u.Reason = "the disk of the data directory is full: free some space; nothing is lost, and reads still work"
+		u.ReadOnly, u.NotDone, u.RetryAfter = true, true, 10*time.Second
+	case codes.SQLITE_IOERR:
+		u.Reason = "the disk of the data directory does not take writes: look at its space and health; reads may still work"
+		u.ReadOnly, u.RetryAfter = true, 10*time.Second
+	case codes.SQLITE_READONLY, codes.SQLITE_PERM:
+		u.Reason = "the database file can't be written: give the process the right to write in its data directory"
+		u.ReadOnly, u.NotDone, u.Halt = true, true, true
+	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB, codes.SQLITE_FORMAT:
+		u.Reason, u.Halt = "the database file is damaged: restore it from a backup", true
+	case codes.SQLITE_CANTOPEN, codes.SQLITE_AUTH:
+		u.Reason, u.Halt, u.NotDone = "the database file can't be opened: look at the data directory and its rights", true, true
+	case codes.SQLITE_NOMEM:
+		u.Reason, u.RetryAfter = "out of memory", 10*time.Second
+	case codes.SQLITE_INTERRUPT:
+		u.Reason, u.RetryAfter = "the statement was interrupted: try again", time.Second
+	default:
+		u.Reason, u.Halt = "the database file does not answer as this version of the program expects", true
+	}
+	return u
+}
+
+// known reports whether an error is one that a store may return.
+func known(err error) bool {
+	for _, k := range []error{
+		store.ErrUnavailable, store.ErrNotFound, store.ErrConflict, store.ErrReused, store.ErrGone, store.ErrClosed,
+		context.Canceled, context.DeadlineExceeded, ErrOtherHistory, ErrGap,
+	} {
+		if errors.Is(err, k) {
+			return true
+		}
+	}
+	var invalid *knowledge.InvalidError
+	return errors.As(err, &invalid)
+}
+
+// damaged reports whether an error says that the file is no sound database.
+func damaged(err error) bool {
+	switch code(err) & 0xff {
+	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB, codes.SQLITE_FORMAT:
+		return true
+	}
+	return false
+}
+
+// lost reports whether an error may have ended the whole transaction, and not its statement alone.
+func lost(err error) bool {
+	return err != nil && code(err) != 0
+}

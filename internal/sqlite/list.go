@@ -1,0 +1,273 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// List returns a page of documents of one kind.
+func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
+	if s.closed.Load() {
+		return nil, store.ErrClosed
+	}
+	q, after, err := q.Check()
+	if err != nil {
+		return nil, err
+	}
+	page := &knowledge.Page{Records: []*knowledge.Record{}, Source: s.source}
+	title := ""
+	err = s.look(ctx, func(v view) error {
+		l := listing{q: q, tab: tableOf(q.Kind), after: after}
+		if err := l.plan(ctx, v); err != nil {
+			return err
+		}
+		query, args := l.statement()
+		return v.query(ctx, "list."+l.tab.name, query, args, func(r *sql.Rows) error {
+			rec := &knowledge.Record{Key: knowledge.Key{Kind: q.Kind}, Source: s.source}
+			var updated int64
+			var text, sortTitle string
+			err := r.Scan(&rec.Key.ID, &rec.Version, &rec.Category, &rec.Active, &rec.Rank, &updated, &text, &sortTitle)
+			if err != nil {
+				return err
+			}
+			if len(page.Records) == q.Limit {
+				page.Next = q.NextCursor(page.Records[q.Limit-1], title)
+				return nil
+			}
+			rec.Updated, rec.JSON = moment(updated), []byte(text)
+			page.Records = append(page.Records, rec)
+			title = sortTitle
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return page, nil
+}
+
+// A listing turns a query into a statement.
+type listing struct {
+	q     knowledge.Query
+	tab   table
+	after *knowledge.Cursor
+	// drive is the facet whose entries the statement walks along, none when it walks along an index of the table.
+	drive facet
+	// sorted is true when the entries are so few that sorting them costs less than walking along the order.
+	sorted bool
+}
+
+// fewEntries is up to how many entries of a facet are sorted where the order is not theirs.
+const fewEntries = 1000
+
+// plan decides along what the statement walks. Entries of a facet are in house order; where another order is asked for, a
+// rare value is sorted, and a frequent one looked for along the order.
+func (l *listing) plan(ctx context.Context, v view) error {
+	given := l.facets()
+	if len(given) == 0 {
+		return nil
+	}
+	if l.q.Order == knowledge.OrderHouse && len(given) == 1 {
+		l.drive = given[0]
+		return nil
+	}
+	least := fewEntries + 1
+	for _, f := range given {
+		n := 0
+		err := v.query(ctx, "list.facet", "SELECT count(*) FROM (SELECT 1 FROM facets WHERE kind = ? AND facet = ? AND value = ? LIMIT ?)",
+			[]any{string(l.q.Kind), f.name, f.value, fewEntries + 1}, func(r *sql.Rows) error { return r.Scan(&n) })
+		if err != nil {
+			return err
+		}
+		if n < least {
+			least, l.drive, l.sorted = n, f, l.q.Order != knowledge.OrderHouse
+		}
+	}
+	if l.drive == (facet{}) && l.q.Order == knowledge.OrderHouse {
+		l.drive = given[0]
+	}
+	return nil
+}
+
+func (l *listing) facets() []facet {
+	var given []facet
+	if l.q.Tag != "" {
+		given = append(given, facet{"tag", l.q.Tag})
+	}
+	if l.q.Language != "" {
+		given = append(given, facet{"language", l.q.Language})
+	}
+	return given
+}
+
+// statement returns the query and its arguments. A list of documents in use and retired ones is two lists, merged as they
+// come, since every index has the flag before the order.
+func (l *listing) statement() (string, []any) {
+	var b strings.Builder
+	var args []any
+	switch l.q.Activity {
+	case knowledge.ActiveOnly:
+		args = l.arm(&b, true, args)
+	case knowledge.RetiredOnly:
+		args = l.arm(&b, false, args)
+	case knowledge.AnyActivity:
+		args = l.arm(&b, true, args)
+		b.WriteString(" UNION ALL ")
+		args = l.arm(&b, false, args)
+	}
+	b.WriteString(" ORDER BY " + l.order())
+	b.WriteString(" LIMIT ?")
+	return b.String(), append(args, l.q.Limit+1)
+}
+
+// order names the columns of the result, which a merge of two lists wants.
+func (l *listing) order() string {
+	switch l.q.Order {
+	case knowledge.OrderUpdated:
+		return "updated_at DESC, id DESC"
+	case knowledge.OrderTitle:
+		return "title, id"
+	case knowledge.OrderID:
+		return "id"
+	case knowledge.OrderHouse:
+	}
+	return "rank, id"
+}
+
+// arm writes the statement for the documents in use, or for the retired ones.
+func (l *listing) arm(b *strings.Builder, active bool, args []any) []any {
+	t := &l.tab
+	id, rank := "t."+t.id, "t.rank"
+	from := t.name + " t" + l.index()
+	where := []string{"t." + t.active + " = " + flag(active)}
+	if l.drive != (facet{}) {
+		from = "facets f CROSS JOIN " + t.name + " t ON t." + t.id + " = f.id"
+		where = []string{"f.kind = ?", "f.facet = ?", "f.value = ?", "f.active = " + flag(active)}
+		args = append(args, string(l.q.Kind), l.drive.name, l.drive.value)
+		id, rank = "f.id", "f.rank"
+	}
+	b.WriteString("SELECT " + id + " AS id, t.version, " + l.category() + " AS category, t." + t.active + ", " + rank +
+		" AS rank, t.updated_at AS updated_at, t.document, t." + t.title + " AS title FROM " + from)
+	and := func(cond string, values ...any) {
+		where = append(where, cond)
+		args = append(args, values...)
+	}
+	l.filters(and, active, id, rank)
+	l.cursor(and, id, rank)
+	b.WriteString(" WHERE " + strings.Join(where, " AND "))
+	return args
+}
+
+func flag(v bool) string {
+	if v {
+		return "1"
+	}
+	return "0"
+}
+
+func (l *listing) category() string {
+	if l.tab.category == "''" {
+		return "''"
+	}
+	return "t." + l.tab.category
+}
+
+// filters adds the conditions that the query names.
+func (l *listing) filters(and func(string, ...any), active bool, id, rank string) {
+	q := &l.q
+	if q.Category != "" {
+		if l.drive != (facet{}) {
+			and("f.category = ?", q.Category)
+		} else {
+			and("t.category = ?", q.Category)
+		}
+	}
+	for _, f := range l.facets() {
+		if f != l.drive {
+			and("EXISTS (SELECT 1 FROM facets o WHERE o.kind = ? AND o.facet = ? AND o.value = ? AND o.active = "+flag(active)+" AND o.rank = "+
+				rank+" AND o.id = "+id+")", string(q.Kind), f.name, f.value)
+		}
+	}
+	for _, f := range []struct{ column, value string }{
+		{"enforcement", q.Enforcement}, {"status", q.Status}, {"rule_id", q.Rule}, {"repository", q.Repository},
+	} {
+		if f.value != "" {
+			and("t."+f.column+" = ?", f.value)
+		}
+	}
+	switch {
+	case q.Severity == "":
+	case q.Kind == knowledge.KindRule && q.Order == knowledge.OrderHouse:
+		low, high := severityRanks(q.Severity)
+		if l.after == nil || l.after.Rank < low { // with both, SQLite would start from the lower one
+			and(rank+" >= ?", low)
+		}
+		and(rank+" <= ?", high)
+	default:
+		and("t.severity = ?", q.Severity)
+	}
+	if !q.UpdatedSince.IsZero() {
+		and("t.updated_at >= ?", micros(q.UpdatedSince))
+	}
+}
+
+// severityRanks returns the ranks of the rules of a severity.
+func severityRanks(severity string) (low, high int64) {
+	for tier, s := range knowledge.Severities() {
+		if s == severity {
+			return knowledge.Rank(tier, knowledge.MaxPriority), knowledge.Rank(tier, -knowledge.MaxPriority)
+		}
+	}
+	return 0, -1
+}
+
+// cursor adds the place after which the page begins.
+func (l *listing) cursor(and func(string, ...any), id, rank string) {
+	c := l.after
+	if c == nil {
+		return
+	}
+	switch l.q.Order {
+	case knowledge.OrderUpdated:
+		and("(t.updated_at, "+id+") < (?, ?)", micros(c.Updated), c.ID)
+	case knowledge.OrderTitle:
+		and("(t."+l.tab.title+", "+id+") > (?, ?)", c.Title, c.ID)
+	case knowledge.OrderID:
+		and(id+" > ?", c.ID)
+	case knowledge.OrderHouse:
+		and("("+rank+", "+id+") > (?, ?)", c.Rank, c.ID)
+	}
+}
+
+// index names the index along which the list goes, so that a change of the schema or of SQLite can't make it sort. Only the
+// lists by title or id that are narrowed by what has no index in that order are left to SQLite.
+func (l *listing) index() string {
+	name := l.tab.name + "_by_"
+	order := string(l.q.Order)
+	house := l.q.Order == knowledge.OrderHouse
+	switch {
+	case l.q.Category != "":
+		return " INDEXED BY " + name + "category_" + order
+	case l.q.Kind == knowledge.KindViolation && (l.q.Rule != "" || l.q.Repository != "" || l.q.Status != ""):
+		if !house && l.q.Order != knowledge.OrderUpdated {
+			return ""
+		}
+		by := "status_"
+		if l.q.Repository != "" {
+			by = "repository_"
+		}
+		if l.q.Rule != "" {
+			by = "rule_"
+		}
+		return " INDEXED BY " + name + by + order
+	case house && l.q.Status != "":
+		return " INDEXED BY " + name + "status"
+	case house && l.q.Enforcement != "":
+		return " INDEXED BY " + name + "enforcement"
+	}
+	return " INDEXED BY " + name + order
+}

@@ -1,0 +1,139 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"sync"
+	"time"
+
+	"tenet/internal/store"
+)
+
+// A pool is the reading connections of a file, and the statements prepared on them.
+type pool struct {
+	db    *sql.DB
+	users sync.WaitGroup // reads in progress
+
+	mu         sync.Mutex // guards statements
+	statements map[string]*sql.Stmt
+}
+
+// maxStatements bounds the prepared statements. The shapes of queries are finite; what comes after the bound is prepared
+// for its one use.
+const maxStatements = 512
+
+func openPool(path string, conns int) (*pool, error) {
+	db, err := handle{path: path, readOnly: true, conns: conns}.open()
+	if err != nil {
+		return nil, err
+	}
+	return &pool{db: db, statements: map[string]*sql.Stmt{}}, nil
+}
+
+// close waits for the reads in progress.
+func (p *pool) close() error {
+	p.users.Wait()
+	return p.db.Close()
+}
+
+// prepared returns the statement of a query, or nil when there is no room for another one.
+func (p *pool) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	p.mu.Lock()
+	st, full := p.statements[query], len(p.statements) >= maxStatements
+	p.mu.Unlock()
+	if st != nil || full {
+		return st, nil
+	}
+	st, err := p.db.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if other := p.statements[query]; other != nil {
+		return other, st.Close()
+	}
+	p.statements[query] = st
+	return st, nil
+}
+
+// A view reads, either on any connection or within one transaction.
+type view struct {
+	s  *Store
+	p  *pool
+	tx *sql.Tx // nil for reads that needn't agree with each other
+}
+
+// query runs a statement and calls scan for each row.
+func (v view) query(ctx context.Context, name, query string, args []any, scan func(*sql.Rows) error) (err error) {
+	began := time.Now()
+	defer func() { v.s.observe(ctx, v.p, name, query, args, time.Since(began), err) }()
+	rows, err := v.rows(ctx, query, args)
+	if err != nil {
+		return v.s.translate(ctx, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return v.s.translate(ctx, err)
+		}
+	}
+	return v.s.translate(ctx, rows.Err())
+}
+
+func (v view) rows(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	st, err := v.p.prepared(ctx, query)
+	switch {
+	case err != nil:
+		return nil, err
+	case v.tx != nil && st != nil:
+		return v.tx.StmtContext(ctx, st).QueryContext(ctx, args...) //nolint:sqlclosecheck // closed by the one caller
+	case v.tx != nil:
+		return v.tx.QueryContext(ctx, query, args...) //nolint:sqlclosecheck // closed by the one caller
+	case st != nil:
+		return st.QueryContext(ctx, args...) //nolint:sqlclosecheck // closed by the one caller
+	}
+	return v.p.db.QueryContext(ctx, query, args...) //nolint:sqlclosecheck // closed by the one caller
+}
+
+// read runs one reading statement.
+func (s *Store) read(ctx context.Context, name, query string, args []any, scan func(*sql.Rows) error) error {
+	return s.look(ctx, func(v view) error { return v.query(ctx, name, query, args, scan) })
+}
+
+// look calls fn with a view, while the file stays what it is.
+func (s *Store) look(ctx context.Context, fn func(view) error) error {
+	if s.closed.Load() {
+		return store.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.RLock()
+	p := s.reads
+	p.users.Add(1)
+	s.mu.RUnlock()
+	defer p.users.Done()
+	return fn(view{s: s, p: p})
+}
+
+// agree calls fn with a view in which all reads see one moment.
+func (s *Store) agree(ctx context.Context, fn func(view) error) error {
+	return s.look(ctx, func(v view) error {
+		tx, err := v.p.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+		if err != nil {
+			return s.translate(ctx, err)
+		}
+		defer tx.Rollback()
+		v.tx = tx
+		return fn(v)
+	})
+}
+
+// translate is translate for a store that may have been closed meanwhile.
+func (s *Store) translate(ctx context.Context, err error) error {
+	if err != nil && !known(err) && ctx.Err() == nil && s.closed.Load() {
+		return store.ErrClosed
+	}
+	return translate(ctx, err)
+}

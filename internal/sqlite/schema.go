@@ -1,0 +1,136 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/pressly/goose/v3"
+
+	"tenet/internal/store"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// supported is how many schemas before the newest one the program still serves without migrating.
+const supported = 2
+
+// Schema tells how a database file stands to the schemas that the program knows.
+type Schema struct {
+	Version int64 // of the file; 0 for an empty one
+	Newest  int64 // that the program knows
+}
+
+// Pending reports whether there are migrations to run.
+func (s Schema) Pending() bool { return s.Version < s.Newest }
+
+// check returns nil when the program can serve the schema as it is.
+func (s Schema) check(path string) error {
+	switch {
+	case s.Version > s.Newest:
+		return &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
+			"%s has schema %d and this program knows schemas up to %d: run the newer program, or restore the backup made before its migration",
+			path, s.Version, s.Newest)}
+	case s.Version == 0 || s.Version < s.Newest-supported:
+		return &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
+			"%s has schema %d and this program needs at least schema %d: run \"tenet migrate up\"",
+			path, s.Version, max(1, s.Newest-supported))}
+	}
+	return nil
+}
+
+// migrator runs migrations on a file, on connections of its own.
+type migrator struct {
+	db *sql.DB
+	p  *goose.Provider
+}
+
+func newMigrator(path string) (*migrator, error) {
+	db, err := handle{path: path, conns: 2}.open()
+	if err != nil {
+		return nil, err
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read embedded migrations: %w", err), db.Close())
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read embedded migrations: %w", err), db.Close())
+	}
+	return &migrator{db, p}, nil
+}
+
+func (m *migrator) schema(ctx context.Context) (Schema, error) {
+	sources := m.p.ListSources()
+	s := Schema{Newest: sources[len(sources)-1].Version}
+	var tables int
+	err := m.db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = ?", goose.DefaultTablename).Scan(&tables)
+	if err != nil {
+		return s, translate(ctx, err)
+	}
+	if tables == 0 { // asking goose would write its table into the file
+		return s, nil
+	}
+	s.Version, err = m.p.GetDBVersion(ctx)
+	return s, translate(ctx, err)
+}
+
+// ReadSchema tells how the database file at path stands to the schemas that the program knows. A missing file has none.
+func ReadSchema(ctx context.Context, path string) (Schema, error) {
+	m, err := newMigrator(path)
+	if err != nil {
+		return Schema{}, err
+	}
+	defer m.db.Close()
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		sources := m.p.ListSources()
+		return Schema{Newest: sources[len(sources)-1].Version}, nil
+	}
+	return m.schema(ctx)
+}
+
+// Migrate brings the database file at path, which nobody has open, up or down to a schema; below 0 means the newest.
+func Migrate(ctx context.Context, path string, to int64) (Schema, error) {
+	m, err := newMigrator(path)
+	if err != nil {
+		return Schema{}, err
+	}
+	defer m.db.Close()
+	s, err := m.schema(ctx)
+	if err != nil {
+		return s, err
+	}
+	if to < 0 {
+		to = s.Newest
+	}
+	switch {
+	case s.Version > s.Newest:
+		return s, s.check(path)
+	case to > s.Newest:
+		return s, fmt.Errorf("migrate %s: there is no schema %d, the newest is %d", path, to, s.Newest)
+	case to > s.Version:
+		_, err = m.p.UpTo(ctx, to)
+	case to < s.Version:
+		_, err = m.p.DownTo(ctx, to)
+	}
+	if err != nil {
+		return s, translate(ctx, fmt.Errorf("migrate %s from schema %d to %d: %w", path, s.Version, to, err))
+	}
+	s.Version = to
+	return s, nil
+}
+
+// Schema tells how the store's file stands to the schemas that the program knows.
+func (s *Store) Schema(ctx context.Context) (Schema, error) {
+	out := s.schema
+	err := s.read(ctx, "schema", "SELECT max(version_id) FROM "+goose.DefaultTablename+" WHERE is_applied", nil, func(r *sql.Rows) error {
+		return r.Scan(&out.Version)
+	})
+	return out, err
+}
