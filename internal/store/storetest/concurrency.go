@@ -116,7 +116,12 @@ func followerSeesAll(s *suite) {
 	var target atomic.Int64
 	go func() {
 		caught <- store.Follow(ctx, s.s, 0, 50*time.Millisecond, func(list []knowledge.Change) error {
-			seen = append(seen, list...)
+			for _, c := range list {
+				if c.Seq != knowledge.Seq(len(seen))+1 {
+					return fmt.Errorf("change %d came after change %d", c.Seq, len(seen))
+				}
+				seen = append(seen, c)
+			}
 			if t := target.Load(); t != 0 && int64(seen[len(seen)-1].Seq) >= t {
 				return errEnough
 			}

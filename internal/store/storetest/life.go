@@ -111,8 +111,10 @@ func closed(s *suite) {
 	if err := s.s.Close(); err != nil {
 		s.Fatalf("Close: %v", err)
 	}
+	ctx, cancel := context.WithTimeout(s.ctx, 5*time.Second) // for a Wait that goes on waiting
+	defer cancel()
 	for name, call := range s.calls(r.Key(), Batch(knowledge.Put(Rule(), 0))) {
-		if err := call(s.ctx); !errors.Is(err, store.ErrClosed) {
+		if err := call(ctx); !errors.Is(err, store.ErrClosed) {
 			s.Errorf("%s after Close: %v, want ErrClosed", name, err)
 		}
 	}

@@ -98,7 +98,7 @@ type suite struct {
 	o   Options
 }
 
-func newSuite(t *testing.T, o Options) *suite {
+func newSuite(t testing.TB, o Options) *suite {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
