@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -102,18 +103,24 @@ func least(d knowledge.Document) map[string]any {
 	return m
 }
 
-// another returns the example document of a kind under an id that is free.
-func another(k knowledge.Kind, last string) knowledge.Document {
+// another returns the example document of a kind under an id that is free: n, from 2 to 9, tells several apart.
+func another(k knowledge.Kind, n int) knowledge.Document {
 	d := exampleDocument(k)
 	id := d.Key().ID
-	setID(d, id[:len(id)-1]+last)
+	switch k {
+	case knowledge.KindRule, knowledge.KindViolation:
+		id = id[:len(id)-1] + strconv.Itoa(n)
+	case knowledge.KindPractice, knowledge.KindTemplate, knowledge.KindCategory, knowledge.KindPrincipal:
+		id += "-" + strconv.Itoa(n)
+	}
+	setID(d, id)
 	return d
 }
 
 func exampleCreates(k knowledge.Kind) []sample {
 	return []sample{
-		{"least", "Only what is needed", least(another(k, "2"))},
-		{"whole", "Everything", sent(another(k, "3"))},
+		{"least", "Only what is needed", least(another(k, 2))},
+		{"whole", "Everything", sent(another(k, 3))},
 	}
 }
 
@@ -210,7 +217,7 @@ func exampleBatches() []sample {
 		return b
 	}
 	ops := []batchOp{
-		{Verb: knowledge.VerbPut, Kind: knowledge.KindCategory, Document: raw(least(another(knowledge.KindCategory, "-2")))},
+		{Verb: knowledge.VerbPut, Kind: knowledge.KindCategory, Document: raw(least(another(knowledge.KindCategory, 4)))},
 		{
 			Verb: knowledge.VerbPatch, Kind: knowledge.KindRule, ID: "SEC-001", IfVersion: 1,
 			Patch: raw(map[string]any{"priority": 95}),

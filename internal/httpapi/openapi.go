@@ -321,7 +321,7 @@ func finish(schemas huma.Registry) {
 		all[name].Required = fields
 	}
 	for name, fields := range map[string][]string{
-		"Violation": {"waiver_expiry", "resolved_at"}, "Principal": {"expiry"}, "StatusAnswer": {"as_of"}, "CallerAnswer": {"expiry"},
+		"Violation": {"waiver_expiry", "reported_at", "resolved_at"}, "Principal": {"expiry"}, "StatusAnswer": {"as_of"}, "CallerAnswer": {"expiry"},
 	} {
 		for _, f := range fields {
 			all[name].Properties[f].Nullable = true
