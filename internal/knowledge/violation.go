@@ -51,8 +51,18 @@ const rankOfEpoch = 1 << 34
 // Rank implements [Document]: the newest first, by the second; what is reported before 1970 or after 2514 counts as of then.
 func (v *Violation) Rank() int64 { return rankOfEpoch - min(max(0, v.ReportedAt.Unix()), rankOfEpoch) }
 
-// Text implements [Document]; violations are listed by their filters and not searched.
-func (v *Violation) Text() Text { return Text{Title: v.Message} }
+// Text implements [Document]; violations are listed by their filters and not searched. The title is what a list by title
+// sorts by: as much of the message as a title may have.
+func (v *Violation) Text() Text {
+	n := 0
+	for i := range v.Message {
+		if n == MaxTitle {
+			return Text{Title: v.Message[:i]}
+		}
+		n++
+	}
+	return Text{Title: v.Message}
+}
 
 // Normalize implements [Document].
 func (v *Violation) Normalize() {

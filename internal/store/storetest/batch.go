@@ -249,6 +249,9 @@ func everyFaultIsNamed(s *suite) {
 	))
 	s.invalidAt(err, "/ops/0/document/title", "/ops/0/document/severity", "/ops/1/if_version", "/ops/2/verb", "/ops/3/patch", "/ops/4/document")
 
+	other := Rule()
+	err = s.refused(Batch(knowledge.Op{Verb: knowledge.VerbPut, Key: other.Key(), Doc: Category()}))
+	s.invalidAt(err, "/ops/0/id") // a document under another's key
 	err = s.refused(knowledge.Batch{Actor: Tester, Ops: []knowledge.Op{knowledge.Put(Rule(), 0)}})
 	s.invalidAt(err, "/id")
 	err = s.refused(Batch())

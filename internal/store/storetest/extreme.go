@@ -12,6 +12,7 @@ import (
 func extremeLaws() []law {
 	return []law{
 		{name: "the longest texts and ids are kept", check: longest},
+		{name: "long messages are sorted by as much of them as a title has", check: longMessages},
 		{name: "every character that may be stored comes back", check: everyCharacter},
 		{name: "numbers of free values come back as they are written once and for all", check: freeNumbers},
 		{name: "a text over its bound is refused", check: tooLong},
@@ -205,3 +206,21 @@ func boundsOfKinds(s *suite) {
 		s.equal("house order of the bounds of "+kind.Plural(), expected(s, all, q), idsOf(all))
 	}
 }
+
+// longMessages checks the one kind whose title is cut out of a longer text.
+func longMessages(s *suite) {
+	rule := Rule()
+	s.put(rule)
+	same := strings.Repeat("é<\u2028", knowledge.MaxTitle/3)
+	var docs []*knowledge.Record
+	for _, end := range []string{"zzz", "aaa", "mmm", ""} {
+		docs = append(docs, s.put(Violation(rule.RuleID, func(v *knowledge.Violation) { v.Message = same + end + big() })))
+	}
+	docs = append(docs, s.put(Violation(rule.RuleID, func(v *knowledge.Violation) { v.Message = "short" })))
+	for _, order := range ordersOf(knowledge.KindViolation) {
+		q := knowledge.Query{Kind: knowledge.KindViolation, Order: order, Limit: 1}
+		s.equal(fmt.Sprintf("violations with long messages by %s", order), expected(s, docs, q), idsOf(s.pages(q)))
+	}
+}
+
+func big() string { return strings.Repeat("abcdefg\n", 40_000) }
