@@ -140,7 +140,7 @@ func (t *tx) op(ctx context.Context, b *knowledge.Batch, i int, at knowledge.Tim
 	}
 	var last int64
 	if now.doc == nil {
-		if _, err := t.one(ctx, "SELECT version FROM purged WHERE kind = ? AND id = ?", []any{string(op.Key.Kind), op.Key.ID}, &last); err != nil {
+		if last, err = t.lastPurged(ctx, op.Key); err != nil {
 			return nil, err
 		}
 		if last > 0 {
@@ -160,7 +160,7 @@ func (t *tx) op(ctx context.Context, b *knowledge.Batch, i int, at knowledge.Tim
 	if err != nil {
 		return nil, err
 	}
-	if err := t.put(ctx, rec, next, now); err != nil {
+	if err := t.put(ctx, rec, next, now, knowledge.BatchID{}); err != nil {
 		return nil, err
 	}
 	return rec, t.log(ctx, &knowledge.Change{

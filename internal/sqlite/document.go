@@ -3,8 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"hash/fnv"
-	"strings"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -29,18 +27,21 @@ func (t *tx) current(ctx context.Context, key knowledge.Key) (current, error) {
 	return current{doc, rank}, err
 }
 
-// put writes a document and everything that is found by it.
-func (t *tx) put(ctx context.Context, rec *knowledge.Record, doc knowledge.Document, before current) error {
+// put writes a document and everything that is found by it. Pending is the batch that still waits for the primary, if any.
+func (t *tx) put(ctx context.Context, rec *knowledge.Record, doc knowledge.Document, before current, pending knowledge.BatchID) error {
 	tab := tableOf(rec.Key.Kind)
-	err := t.exec(ctx, "INSERT INTO "+tab.name+" ("+tab.id+", rank, document) VALUES (?, ?, ?) ON CONFLICT ("+tab.id+
-		") DO UPDATE SET rank = excluded.rank, document = excluded.document", rec.Key.ID, rec.Rank, string(rec.JSON))
+	var waits any
+	if pending != (knowledge.BatchID{}) {
+		waits = pending[:]
+	}
+	err := t.exec(ctx, "INSERT INTO "+tab.name+" ("+tab.id+", rank, pending, document) VALUES (?, ?, ?, ?) ON CONFLICT ("+tab.id+
+		") DO UPDATE SET rank = excluded.rank, pending = excluded.pending, document = excluded.document",
+		rec.Key.ID, rec.Rank, waits, string(rec.JSON))
 	if err != nil {
 		return err
 	}
-	if before.doc != nil {
-		if err := t.dropFacets(ctx, before); err != nil {
-			return err
-		}
+	if err := t.dropFacets(ctx, before); err != nil {
+		return err
 	}
 	if err := t.addFacets(ctx, rec, doc); err != nil {
 		return err
@@ -51,25 +52,39 @@ func (t *tx) put(ctx context.Context, rec *knowledge.Record, doc knowledge.Docum
 	return t.index(ctx, rec, doc)
 }
 
-// remove takes a document out of everything, and its texts out of the log. A later one of the same key goes on from version.
-func (t *tx) remove(ctx context.Context, key knowledge.Key, before current, version int64) error {
+// erase takes a document out of everything but the log.
+func (t *tx) erase(ctx context.Context, key knowledge.Key, before current) error {
 	tab := tableOf(key.Kind)
 	if err := t.exec(ctx, "DELETE FROM "+tab.name+" WHERE "+tab.id+" = ?", key.ID); err != nil {
 		return err
 	}
-	if before.doc != nil {
-		if err := t.dropFacets(ctx, before); err != nil {
-			return err
-		}
+	if err := t.dropFacets(ctx, before); err != nil {
+		return err
 	}
-	if err := t.unindex(ctx, key); err != nil {
+	return t.unindex(ctx, key)
+}
+
+// remove takes a document out of everything, and its texts out of the log. A later one of the same key goes on from version.
+func (t *tx) remove(ctx context.Context, key knowledge.Key, before current, version int64) error {
+	if err := t.erase(ctx, key, before); err != nil {
 		return err
 	}
 	if err := t.forget(ctx, key); err != nil {
 		return err
 	}
+	return t.setPurged(ctx, key, version)
+}
+
+// setPurged notes the last version of a document that is gone.
+func (t *tx) setPurged(ctx context.Context, key knowledge.Key, version int64) error {
 	return t.exec(ctx, "INSERT INTO purged (kind, id, version) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version",
 		string(key.Kind), key.ID, version)
+}
+
+// lastPurged returns the last version of a document that is gone; 0 for none.
+func (t *tx) lastPurged(ctx context.Context, key knowledge.Key) (version int64, err error) {
+	_, err = t.one(ctx, "SELECT version FROM purged WHERE kind = ? AND id = ?", []any{string(key.Kind), key.ID}, &version)
+	return version, err
 }
 
 // forget empties the documents that the log holds of a key.
@@ -78,6 +93,9 @@ func (t *tx) forget(ctx context.Context, key knowledge.Key) error {
 }
 
 func (t *tx) dropFacets(ctx context.Context, before current) error {
+	if before.doc == nil {
+		return nil
+	}
 	key := before.doc.Key()
 	for _, f := range facetsOf(before.doc) {
 		err := t.exec(ctx, "DELETE FROM facets WHERE kind = ? AND facet = ? AND value = ? AND active = ? AND rank = ? AND id = ?",
@@ -100,88 +118,15 @@ func (t *tx) addFacets(ctx context.Context, rec *knowledge.Record, doc knowledge
 	return nil
 }
 
-// Places of search. A row's number is its place in house order: the rank, pressed into 23 bits, then three characters of the
-// id, then a hash of the key that tells the rest apart.
-const (
-	placeRankBits = 23
-	placeIDBits   = 19
-	placeHashBits = 21
-	placeTieBits  = placeIDBits + placeHashBits
-	// A rank of a kind that is searched is a tier and a weight within a million of its middle; see [knowledge.Rank].
-	placeWeights = 2*knowledge.MaxPriority + 1
-)
-
-// pressed returns the rank in as few bits as keep its order.
-func pressed(rank int64) int64 {
-	tier, weight := rank>>32, rank&(1<<32-1)-(1<<31)
-	weight = min(max(weight, -knowledge.MaxPriority), knowledge.MaxPriority) + knowledge.MaxPriority
-	return min(tier*placeWeights+weight, 1<<placeRankBits-1)
-}
-
-// place returns the number that a document of search would have, were it free.
-func place(key knowledge.Key, rank int64) int64 {
-	h := fnv.New32a()
-	h.Write([]byte(key.Kind + "/"))
-	h.Write([]byte(key.ID))
-	return pressed(rank)<<placeTieBits | idBits(key.ID)<<placeHashBits | int64(h.Sum32()&(1<<placeHashBits-1))
-}
-
-// idBits returns a number of the first characters of an id that sorts as the ids do.
-func idBits(id string) int64 {
-	const letters = "-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
-	n := int64(0)
-	for i := range 3 {
-		n *= int64(len(letters) + 1)
-		if i < len(id) {
-			n += int64(strings.IndexByte(letters, id[i])) + 1
-		}
-	}
-	return n
-}
-
-// unindex takes a document out of search.
-func (t *tx) unindex(ctx context.Context, key knowledge.Key) error {
-	var at int64
-	ok, err := t.one(ctx, "SELECT place FROM search WHERE kind = ? AND id = ?", []any{string(key.Kind), key.ID}, &at)
-	if err != nil || !ok {
-		return err
-	}
-	if err := t.exec(ctx, "DELETE FROM search WHERE place = ?", at); err != nil {
-		return err
-	}
-	return t.exec(ctx, "DELETE FROM search_words WHERE rowid = ?", at)
-}
-
-// index puts a document into search, where it is in use, in place of what was there of it.
-func (t *tx) index(ctx context.Context, rec *knowledge.Record, doc knowledge.Document) error {
-	if err := t.unindex(ctx, rec.Key); err != nil || !rec.Active {
-		return err
-	}
-	text := doc.Text()
-	at := place(rec.Key, rec.Rank)
-	for {
-		n, err := t.execCount(ctx, "INSERT INTO search (place, kind, id, category, rank, title, tags) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (place) DO NOTHING",
-			at, string(rec.Key.Kind), rec.Key.ID, rec.Category, rec.Rank, text.Title, strings.Join(text.Tags, " "))
-		if err != nil {
-			return err
-		}
-		if n == 1 {
-			break
-		}
-		at++ // taken: two keys with one hash
-	}
-	w := wordsOf(rec.Key.Kind, doc, &text)
-	return t.exec(ctx, "INSERT INTO search_words (rowid, title, tags, lead, body, title_forms, forms, facets) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		at, w.title, w.tags, w.lead, w.body, w.titleForms, w.forms, w.facets)
-}
-
-// scanRecord reads a record from a row of table.columns.
-func scanRecord(r *sql.Rows, kind knowledge.Kind, source knowledge.Source) (*knowledge.Record, error) {
+// scanRecord reads a record from a row of table.columns, and what follows it into more.
+func scanRecord(r *sql.Rows, kind knowledge.Kind, source knowledge.Source, more ...any) (*knowledge.Record, error) {
 	rec := &knowledge.Record{Key: knowledge.Key{Kind: kind}, Source: source}
 	var updated int64
+	var pending []byte
 	var text string
-	err := r.Scan(&rec.Key.ID, &rec.Version, &rec.Category, &rec.Active, &rec.Rank, &updated, &text)
+	err := r.Scan(append([]any{&rec.Key.ID, &rec.Version, &rec.Category, &rec.Active, &rec.Rank, &updated, &pending, &text}, more...)...)
 	rec.Updated, rec.JSON = moment(updated), []byte(text)
+	copy(rec.Pending[:], pending)
 	return rec, err
 }
 

@@ -45,7 +45,7 @@ func headline(title string) string {
 
 // columns lists what a record is made of.
 func (t *table) columns() string {
-	return t.id + ", version, " + t.category + ", " + t.active + ", rank, updated_at, document"
+	return t.id + ", version, " + t.category + ", " + t.active + ", rank, updated_at, pending, document"
 }
 
 // references lists what may refer to a document of a kind: the column of another table.

@@ -27,10 +27,8 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 		}
 		query, args := l.statement()
 		return v.query(ctx, "list."+l.tab.name, query, args, func(r *sql.Rows) error {
-			rec := &knowledge.Record{Key: knowledge.Key{Kind: q.Kind}, Source: s.source}
-			var updated int64
-			var text, sortTitle string
-			err := r.Scan(&rec.Key.ID, &rec.Version, &rec.Category, &rec.Active, &rec.Rank, &updated, &text, &sortTitle)
+			var sortTitle string
+			rec, err := scanRecord(r, q.Kind, s.source, &sortTitle)
 			if err != nil {
 				return err
 			}
@@ -38,7 +36,6 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 				page.Next = q.NextCursor(page.Records[q.Limit-1], title)
 				return nil
 			}
-			rec.Updated, rec.JSON = moment(updated), []byte(text)
 			page.Records = append(page.Records, rec)
 			title = sortTitle
 			return nil
@@ -151,7 +148,7 @@ func (l *listing) arm(b *strings.Builder, active bool, args []any) []any {
 		id, rank = "f.id", "f.rank"
 	}
 	b.WriteString("SELECT " + id + " AS id, t.version, " + l.category() + " AS category, t." + t.active + ", " + rank +
-		" AS rank, t.updated_at AS updated_at, t.document, t." + t.title + " AS title FROM " + from)
+		" AS rank, t.updated_at AS updated_at, t.pending, t.document, t." + t.title + " AS title FROM " + from)
 	and := func(cond string, values ...any) {
 		where = append(where, cond)
 		args = append(args, values...)

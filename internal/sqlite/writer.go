@@ -277,7 +277,11 @@ func (w *writer) commit(ctx context.Context, jobs []*job) int {
 		w.rollback(ctx)
 		return n
 	}
-	if err := w.exec(ctx, "COMMIT"); err != nil {
+	err = w.flush(ctx, &t.all)
+	if err == nil {
+		err = w.exec(ctx, "COMMIT")
+	}
+	if err != nil {
 		w.rollback(ctx)
 		w.fail(sealed, err)
 		return n
@@ -323,7 +327,9 @@ func (w *writer) rollback(ctx context.Context) {
 // A tx is the transaction of the database in which jobs are done.
 type tx struct {
 	*writer
-	head head // after what was done so far; takes the writer's place at the commit
+	head head    // after what was done so far; takes the writer's place at the commit
+	all  entries // of the jobs that were done
+	job  entries // of the one that is being done
 }
 
 // try does one job, and undoes it when it fails or its caller has given it up. The error is the job's, or the driver's.
@@ -337,8 +343,10 @@ func (t *tx) try(ctx context.Context, j *job, savepoint bool) error {
 		}
 	}
 	before := t.head
+	t.job = entries{}
 	err := j.run(ctx, t)
 	if err == nil && j.state.CompareAndSwap(jobOpen, jobSealed) {
+		t.all.merge(&t.job)
 		if savepoint {
 			return t.exec(ctx, "RELEASE job")
 		}

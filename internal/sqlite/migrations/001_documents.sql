@@ -1,5 +1,6 @@
 -- The documents, each as its canonical JSON; the other columns are read out of it by the database, so that they can't differ
--- from it. Rank is written beside it. Times are microseconds since 1970, UTC. A column that an index holds is stored.
+-- from it. Rank is written beside it, and in a mirror pending: the batch that left the document behind and still waits for the primary.
+-- Times are microseconds since 1970, UTC. A column that an index holds is stored.
 
 -- +goose Up
 CREATE TABLE meta (
@@ -18,6 +19,7 @@ CREATE TABLE categories (
   created_at INTEGER GENERATED ALWAYS AS (unixepoch(document ->> '$.created_at') * 1000000 + CAST(substr(document ->> '$.created_at', 21, 6) AS INTEGER)) VIRTUAL NOT NULL,
   updated_by TEXT GENERATED ALWAYS AS (document ->> '$.updated_by') VIRTUAL NOT NULL,
   updated_at INTEGER GENERATED ALWAYS AS (unixepoch(document ->> '$.updated_at') * 1000000 + CAST(substr(document ->> '$.updated_at', 21, 6) AS INTEGER)) STORED NOT NULL,
+  pending BLOB,
   document TEXT NOT NULL
 ) STRICT;
 
@@ -36,6 +38,7 @@ CREATE TABLE principals (
   created_at INTEGER GENERATED ALWAYS AS (unixepoch(document ->> '$.created_at') * 1000000 + CAST(substr(document ->> '$.created_at', 21, 6) AS INTEGER)) VIRTUAL NOT NULL,
   updated_by TEXT GENERATED ALWAYS AS (document ->> '$.updated_by') VIRTUAL NOT NULL,
   updated_at INTEGER GENERATED ALWAYS AS (unixepoch(document ->> '$.updated_at') * 1000000 + CAST(substr(document ->> '$.updated_at', 21, 6) AS INTEGER)) STORED NOT NULL,
+  pending BLOB,
   document TEXT NOT NULL
 ) STRICT;
 
@@ -61,6 +64,7 @@ CREATE TABLE rules (
   created_at INTEGER GENERATED ALWAYS AS (unixepoch(document ->> '$.created_at') * 1000000 + CAST(substr(document ->> '$.created_at', 21, 6) AS INTEGER)) VIRTUAL NOT NULL,
   updated_by TEXT GENERATED ALWAYS AS (document ->> '$.updated_by') VIRTUAL NOT NULL,
   updated_at INTEGER GENERATED ALWAYS AS (unixepoch(document ->> '$.updated_at') * 1000000 + CAST(substr(document ->> '$.updated_at', 21, 6) AS INTEGER)) STORED NOT NULL,
+  pending BLOB,
   document TEXT NOT NULL
 ) STRICT;
 
@@ -87,6 +91,7 @@ CREATE TABLE practices (
   created_at INTEGER GENERATED ALWAYS AS (unixepoch(document ->> '$.created_at') * 1000000 + CAST(substr(document ->> '$.created_at', 21, 6) AS INTEGER)) VIRTUAL NOT NULL,
   updated_by TEXT GENERATED ALWAYS AS (document ->> '$.updated_by') VIRTUAL NOT NULL,
   updated_at INTEGER GENERATED ALWAYS AS (unixepoch(document ->> '$.updated_at') * 1000000 + CAST(substr(document ->> '$.updated_at', 21, 6) AS INTEGER)) STORED NOT NULL,
+  pending BLOB,
   document TEXT NOT NULL
 ) STRICT;
 
@@ -108,6 +113,7 @@ CREATE TABLE templates (
   updated_by TEXT GENERATED ALWAYS AS (document ->> '$.updated_by') VIRTUAL NOT NULL,
   updated_at INTEGER GENERATED ALWAYS AS (unixepoch(document ->> '$.updated_at') * 1000000 + CAST(substr(document ->> '$.updated_at', 21, 6) AS INTEGER)) STORED NOT NULL,
   usage_count INTEGER NOT NULL DEFAULT 0,
+  pending BLOB,
   document TEXT NOT NULL
 ) STRICT;
 
@@ -135,6 +141,7 @@ CREATE TABLE violations (
   created_at INTEGER GENERATED ALWAYS AS (unixepoch(document ->> '$.created_at') * 1000000 + CAST(substr(document ->> '$.created_at', 21, 6) AS INTEGER)) VIRTUAL NOT NULL,
   updated_by TEXT GENERATED ALWAYS AS (document ->> '$.updated_by') VIRTUAL NOT NULL,
   updated_at INTEGER GENERATED ALWAYS AS (unixepoch(document ->> '$.updated_at') * 1000000 + CAST(substr(document ->> '$.updated_at', 21, 6) AS INTEGER)) STORED NOT NULL,
+  pending BLOB,
   document TEXT NOT NULL
 ) STRICT;
 
@@ -244,6 +251,7 @@ CREATE TABLE batches (
   at INTEGER NOT NULL,
   seq INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX batches_by_seq ON batches (seq);
 
 -- The last version of what was purged: a document of the same key that is made later goes on from there.
 CREATE TABLE purged (
@@ -253,7 +261,27 @@ CREATE TABLE purged (
   PRIMARY KEY (kind, id)
 ) STRICT, WITHOUT ROWID;
 
+-- In a mirror, what batches that wait for the primary leave behind, the latest of a key with the greatest layer. The tables
+-- above hold what is on top; below holds what the primary has, a null for nothing.
+CREATE TABLE overlays (
+  kind TEXT NOT NULL,
+  id TEXT NOT NULL,
+  layer INTEGER NOT NULL,
+  batch_id BLOB NOT NULL,
+  document TEXT,
+  PRIMARY KEY (kind, id, layer)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX overlays_by_batch ON overlays (batch_id);
+CREATE TABLE below (
+  kind TEXT NOT NULL,
+  id TEXT NOT NULL,
+  document TEXT,
+  PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;
+
 -- +goose Down
+DROP TABLE below;
+DROP TABLE overlays;
 DROP TABLE purged;
 DROP TABLE batches;
 DROP TABLE changes;

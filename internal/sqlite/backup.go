@@ -1,0 +1,58 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"tenet/internal/store"
+)
+
+// Backup writes a copy of the whole database, as it is at one moment, into a new file at path. Writers go on meanwhile. The
+// copy is on disk when it returns, and was looked over for damage; what there was at path before is only replaced then.
+func (s *Store) Backup(ctx context.Context, path string) error {
+	part := path + ".part"
+	if err := remove(part); err != nil {
+		return fmt.Errorf("back up to %s: %w", path, err)
+	}
+	defer remove(part) //nolint:errcheck // gone already when all went well
+	err := s.look(ctx, func(view) error {
+		db, err := handle{path: s.path, conns: 1}.open()
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		_, err = db.ExecContext(ctx, "VACUUM INTO ?", part)
+		return s.translate(ctx, err)
+	})
+	if err != nil {
+		return err
+	}
+	if err := quickCheck(ctx, part); err != nil {
+		return err
+	}
+	if err := errors.Join(remove(part+"-wal"), remove(part+"-shm"), syncPath(part), os.Rename(part, path), syncPath(filepath.Dir(path))); err != nil {
+		return &store.UnavailableError{Reason: "the backup can't be written to " + path + ": look at its space and rights", Err: err}
+	}
+	return nil
+}
+
+// remove removes a file that may not be there.
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// syncPath makes a file that nobody has open, or a directory, durable.
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

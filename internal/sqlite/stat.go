@@ -1,0 +1,60 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
+	"os"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A Stat tells how large a store is and how far its log goes.
+type Stat struct {
+	Path      string           `json:"path"`
+	Bytes     int64            `json:"bytes"`      // of the database file
+	WALBytes  int64            `json:"wal_bytes"`  // of the write-ahead log; grows while readers keep it in use
+	FreeBytes int64            `json:"free_bytes"` // of the file, that are not in use
+	Oldest    knowledge.Seq    `json:"oldest"`     // the oldest change kept; 0 for none
+	Newest    knowledge.Seq    `json:"newest"`     // the newest change; 0 for none
+	Waiting   int              `json:"waiting"`    // writes that wait for the writer
+	Schema    Schema           `json:"schema"`
+	Source    knowledge.Source `json:"source"`
+}
+
+// Stat tells how large the store is.
+func (s *Store) Stat(ctx context.Context) (Stat, error) {
+	st := Stat{Path: s.path, Schema: s.schema, Source: s.source, Waiting: len(s.jobs)}
+	err := s.agree(ctx, func(v view) error {
+		err := v.query(ctx, "stat", "SELECT (SELECT coalesce(min(seq), 0) FROM changes), (SELECT coalesce(max(seq), 0) FROM changes), "+
+			"(SELECT freelist_count FROM pragma_freelist_count) * (SELECT page_size FROM pragma_page_size)", nil, func(r *sql.Rows) error {
+			return r.Scan(&st.Oldest, &st.Newest, &st.FreeBytes)
+		})
+		return err
+	})
+	if err != nil {
+		return st, err
+	}
+	for path, into := range map[string]*int64{s.path: &st.Bytes, s.path + "-wal": &st.WALBytes} {
+		real, size, err := fileSize(path)
+		if err != nil {
+			return st, &store.UnavailableError{Reason: "the data directory can't be read: look at its rights", Err: err}
+		}
+		_ = real
+		*into = size
+	}
+	return st, nil
+}
+
+func fileSize(path string) (string, int64, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return path, 0, nil
+	}
+	if err != nil {
+		return path, 0, err
+	}
+	return path, info.Size(), nil
+}
