@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// common are the settings that every command has.
+type common struct {
+	Config           string        `name:"config" doc:"Settings file (else ./tenet.yaml, else tenet.yaml in the data directory)"`
+	DataDir          string        `name:"data-dir" doc:"Directory that holds the data (default: tenet in the user's data directory)"`
+	DatabaseURL      secret        `name:"database-url" doc:"PostgreSQL to use as the primary, as in postgres://user@host/name (none: the embedded database)"`
+	InsecureDatabase bool          `name:"insecure-database" doc:"Allow a PostgreSQL on another machine without verified TLS"`
+	URL              string        `name:"url" doc:"Address of a running tenet to speak to, as in http://127.0.0.1:8420"`
+	Token            secret        `name:"token" by:"secret" doc:"Token for the running tenet"`
+	TokenFile        string        `name:"token-file" doc:"File that holds the token for the running tenet"`
+	Timeout          time.Duration `name:"timeout" default:"60s" doc:"Longest time for one call"`
+	Output           string        `name:"output" short:"o" default:"table" doc:"How to print: table, json or yaml" by:"flag"`
+	Quiet            bool          `name:"quiet" short:"q" doc:"Print results and errors only" by:"flag"`
+}
+
+// An app is one run of the program.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	env      func(string) (string, bool)
+
+	common
+	root     *cobra.Command
+	shared   []*setting                    // of common
+	settings map[*cobra.Command][]*setting // of each command
+	file     *settingsFile
+}
+
+// run executes the command that args name and returns the exit code.
+func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer, env func(string) (string, bool)) int {
+	a := newApp(in, out, errs, env)
+	a.root.SetArgs(args)
+	err := a.root.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintln(errs, "tenet: "+explain(err))
+	}
+	return exitCode(err)
+}
+
+func newApp(in io.Reader, out, errs io.Writer, env func(string) (string, bool)) *app {
+	a := &app{in: in, out: out, err: errs, env: env, settings: map[*cobra.Command][]*setting{}, file: &settingsFile{}}
+	a.root = &cobra.Command{
+		Use:   "tenet",
+		Short: "Keep a team's engineering rules, practices and templates in one place",
+		Long: `Tenet keeps a team's engineering rules, best practices and templates in one place and serves them to people and to AI
+coding assistants.
+
+Start one with "tenet serve". Every other command finds its way by itself: to the tenet that --url names, else to the one
+that runs on the data directory, else straight into the database.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return a.unknownCommand(args[0])
+			}
+			return cmd.Help()
+		},
+		Args: cobra.ArbitraryArgs,
+	}
+	a.root.SetIn(in)
+	a.root.SetOut(out)
+	a.root.SetErr(errs)
+	a.root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError("%s; see `%s --help`", err, cmd.CommandPath())
+	})
+	a.shared = settingsOf(&a.common)
+	register(a.root.PersistentFlags(), a.shared)
+	a.addCommands()
+	return a
+}
+
+func (a *app) unknownCommand(name string) error {
+	hint := "`tenet --help` lists the commands"
+	if near := a.root.SuggestionsFor(name); len(near) > 0 {
+		hint = fmt.Sprintf("did you mean %q?", near[0])
+	}
+	return usageError("no command %q: %s", name, hint)
+}
+
+// command adds the running part to cmd: its settings, which are the fields of the struct that pointer points to (nil for
+// none), and what it does once they are filled.
+func (a *app) command(parent, cmd *cobra.Command, pointer any, do func(ctx context.Context, args []string) error) *cobra.Command {
+	var list []*setting
+	if pointer != nil {
+		list = settingsOf(pointer)
+		register(cmd.Flags(), list)
+	}
+	a.settings[cmd] = list
+	check := cmd.Args
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if check == nil {
+			check = cobra.NoArgs
+		}
+		if err := check(cmd, args); err != nil {
+			return usageError("%s; see `%s --help`", err, cmd.CommandPath())
+		}
+		return nil
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := a.load(cmd, list); err != nil {
+			return err
+		}
+		return do(cmd.Context(), args)
+	}
+	parent.AddCommand(cmd)
+	return cmd
+}
+
+// load fills the settings of a command and those that all share.
+func (a *app) load(cmd *cobra.Command, list []*setting) error {
+	if err := fill(a.shared, cmd.Flags(), a.env, a.file); err != nil { // config and data-dir, which say where the file is
+		return err
+	}
+	if err := a.defaultDataDir(); err != nil {
+		return err
+	}
+	file, err := findSettings(a.Config, a.DataDir, a.knownKeys())
+	if err != nil {
+		return err
+	}
+	a.file = file
+	if err := fill(append(slices.Clone(a.shared), list...), cmd.Flags(), a.env, file); err != nil {
+		return err
+	}
+	if !slices.Contains([]string{"table", "json", "yaml"}, a.Output) {
+		return usageError("--output %q: want table, json or yaml", a.Output)
+	}
+	return nil
+}
+
+// knownKeys returns every key that a settings file may hold: that of every command, since all read the same file.
+func (a *app) knownKeys() []string {
+	keys := map[string]bool{}
+	for _, list := range a.settings {
+		for _, s := range list {
+			keys[s.key()] = s.by != byFlag
+		}
+	}
+	for _, s := range a.shared {
+		keys[s.key()] = s.by != byFlag && s.name != "config"
+	}
+	var known []string
+	for k, ok := range keys {
+		if ok {
+			known = append(known, k)
+		}
+	}
+	slices.Sort(known)
+	return known
+}
+
+// defaultDataDir sets the data directory to the operating system's place for a user's data when nobody has named one.
+func (a *app) defaultDataDir() error {
+	if a.DataDir != "" {
+		return nil
+	}
+	dir, err := userDataDir(a.env)
+	if err != nil {
+		return err
+	}
+	a.DataDir = dir
+	return nil
+}
+
+func userDataDir(env func(string) (string, bool)) (string, error) {
+	if dir, ok := env("XDG_DATA_HOME"); ok && filepath.IsAbs(dir) {
+		return filepath.Join(dir, "tenet"), nil
+	}
+	if dir, ok := env("LocalAppData"); ok && runtime.GOOS == "windows" && dir != "" {
+		return filepath.Join(dir, "tenet"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", usageError("no home directory to keep data in: name one with --data-dir or TENET_DATA_DIR")
+	}
+	if runtime.GOOS == "darwin" {
+		return filepath.Join(home, "Library", "Application Support", "tenet"), nil
+	}
+	return filepath.Join(home, ".local", "share", "tenet"), nil
+}
+
+// say prints a line about the work for a person who watches.
+func (a *app) say(format string, args ...any) {
+	if !a.Quiet {
+		fmt.Fprintln(a.err, strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// A settingInForce is a setting as config and --print-config show it.
+type settingInForce struct {
+	Setting string `json:"setting"`
+	Value   string `json:"value"`
+	From    string `json:"from"`
+}
+
+func (a *app) addConfig() {
+	a.command(a.root, &cobra.Command{
+		Use:   "config",
+		Short: "Show the settings in force, and where each comes from",
+		Long: `Shows every setting that is in force, with where its value comes from: a flag, the environment, the settings file, or the
+default. Secrets are not shown.`,
+		Example: `  tenet config
+  TENET_LISTEN=:9000 tenet config --output json`,
+	}, nil, func(context.Context, []string) error {
+		var list []*setting
+		for _, cmd := range a.root.Commands() {
+			for _, s := range a.settings[cmd] {
+				if s.by != byFlag {
+					list = append(list, s)
+				}
+			}
+		}
+		if err := fill(list, a.root.Flags(), a.env, a.file); err != nil {
+			return err
+		}
+		return a.printSettings(list)
+	})
+}
+
+// printSettings prints the settings of a command and those that all share.
+func (a *app) printSettings(list []*setting) error {
+	shown := []settingInForce{}
+	t := &table{head: []string{"SETTING", "VALUE", "FROM"}, wide: 1}
+	for _, s := range slices.Concat(a.shared, list) {
+		if s.by == byFlag {
+			continue
+		}
+		in := settingInForce{Setting: s.key(), Value: s.value.String(), From: s.source}
+		if s.name == "config" && in.Value == "" && a.file.path != "" {
+			in.Value, in.From = a.file.path, "found"
+		}
+		if s.name == "data-dir" && in.From == "default" {
+			in.Value = a.DataDir
+		}
+		shown = append(shown, in)
+		t.add(in.Setting, in.Value, in.From)
+	}
+	return a.print(shown, func(w io.Writer, s screen) error { return t.write(w, s) })
+}
+
+// settingsText returns the heading and the lines of docs/configuration.md for a list of settings.
+func settingsText(list []*setting) string {
+	var b strings.Builder
+	b.WriteString("| file | environment | flag | default | what it is |\n| --- | --- | --- | --- | --- |\n")
+	for _, s := range list {
+		if s.by == byFlag {
+			continue
+		}
+		flag := "`--" + s.name + "`"
+		if s.by == bySecret {
+			flag = "-"
+		}
+		key := "`" + s.key() + "`"
+		if s.name == "config" {
+			key = "-"
+		}
+		def := "-"
+		if s.def != "" {
+			def = "`" + s.def + "`"
+		}
+		b.WriteString("| " + strings.Join([]string{key, "`" + s.env() + "`", flag, def, cellText(s.doc)}, " | ") + " |\n")
+	}
+	return b.String()
+}
+
+// cellText returns a text that can stand in a cell of a Markdown table.
+func cellText(s string) string { return strings.ReplaceAll(s, "|", "\\|") }

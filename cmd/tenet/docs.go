@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+type docsSettings struct {
+	Dir string `name:"dir" default:"docs" by:"flag" doc:"Directory to write to"`
+}
+
+// generated is the first line of every document that nobody edits by hand.
+const generated = "<!-- Written by `go run ./cmd/tenet docs`. Edit the program instead. -->\n\n"
+
+func (a *app) addDocs() {
+	var s docsSettings
+	a.command(a.root, &cobra.Command{
+		Use:    "docs",
+		Short:  "Write the documents that are made of the program",
+		Hidden: true,
+	}, &s, func(context.Context, []string) error {
+		for name, data := range a.documents() {
+			if err := os.WriteFile(filepath.Join(s.Dir, name), data, 0o644); err != nil { //nolint:gosec // for everybody to read
+				return fmt.Errorf("write %s: %w", name, err)
+			}
+		}
+		return nil
+	})
+}
+
+// documents returns the generated documents by file name.
+func (a *app) documents() map[string][]byte {
+	return map[string][]byte{"cli.md": a.cliDocument(), "configuration.md": a.configurationDocument()}
+}
+
+func (a *app) cliDocument() []byte {
+	var b bytes.Buffer
+	b.WriteString("# Command line\n\n" + generated + a.root.Long + "\n\n")
+	b.WriteString("## Exit codes\n\n| code | meaning |\n| --- | --- |\n")
+	for _, c := range exitCodes() {
+		fmt.Fprintf(&b, "| %d | %s |\n", c.code, c.text)
+	}
+	b.WriteString("\n## Flags of every command\n\n")
+	writeFlags(&b, a.root.PersistentFlags())
+	a.eachCommand(func(cmd *cobra.Command) {
+		fmt.Fprintf(&b, "\n## %s\n\n```\n%s\n```\n\n%s\n", cmd.CommandPath(), cmd.UseLine(), strings.TrimSpace(cmd.Long))
+		if cmd.Example != "" {
+			fmt.Fprintf(&b, "\n```sh\n%s\n```\n", unindent(cmd.Example))
+		}
+		if cmd.LocalNonPersistentFlags().HasAvailableFlags() {
+			b.WriteString("\n")
+			writeFlags(&b, cmd.LocalNonPersistentFlags())
+		}
+	})
+	return b.Bytes()
+}
+
+// eachCommand calls fn for every command that does something, in the order of their names.
+func (a *app) eachCommand(fn func(*cobra.Command)) {
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, c := range cmd.Commands() {
+			if c.Hidden || c.Name() == "help" || c.Name() == "completion" && c.Parent() != a.root {
+				continue
+			}
+			if c.Runnable() {
+				fn(c)
+			}
+			walk(c)
+		}
+	}
+	walk(a.root)
+}
+
+func writeFlags(b *bytes.Buffer, flags *pflag.FlagSet) {
+	b.WriteString("| flag | default | what it does |\n| --- | --- | --- |\n")
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden || f.Name == "help" {
+			return
+		}
+		name := "`--" + f.Name + "`"
+		if f.Shorthand != "" {
+			name = "`-" + f.Shorthand + "`, " + name
+		}
+		def := "-"
+		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && f.DefValue != "0s" {
+			def = "`" + f.DefValue + "`"
+		}
+		fmt.Fprintf(b, "| %s | %s | %s |\n", name, def, cellText(f.Usage))
+	})
+}
+
+func unindent(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimPrefix(lines[i], "  ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (a *app) configurationDocument() []byte {
+	var b bytes.Buffer
+	b.WriteString("# Configuration\n\n" + generated)
+	b.WriteString(`Every setting can be given as a flag, in the environment, or in a file, and has a default. The nearest wins: a flag over the
+environment, the environment over the file, the file over the default. ` + "`tenet config`" + ` shows what is in force and where each value comes
+from, ` + "`tenet serve --print-config`" + ` what a server would run with.
+
+The file is YAML. It is the one that ` + "`--config`" + ` or ` + "`TENET_CONFIG`" + ` names, else ` + "`tenet.yaml`" + ` in the working directory, else
+` + "`tenet.yaml`" + ` in the data directory. A key that nobody knows is an error, which names the nearest known one. A file that was found in the
+working directory can't send a token from elsewhere to an address of its own.
+
+` + "```yaml" + `
+listen: 127.0.0.1:8420
+data_dir: /var/lib/tenet
+log_format: json
+` + "```" + `
+
+Durations are written as ` + "`500ms`, `30s` or `5m`" + `. Secrets are never printed.
+
+## Of every command
+
+`)
+	b.WriteString(settingsText(a.shared))
+	a.eachCommand(func(cmd *cobra.Command) {
+		list := a.settings[cmd]
+		if !slices.ContainsFunc(list, func(s *setting) bool { return s.by != byFlag }) {
+			return
+		}
+		fmt.Fprintf(&b, "\n## Of `%s`\n\n", cmd.CommandPath())
+		b.WriteString(settingsText(list))
+	})
+	return b.Bytes()
+}

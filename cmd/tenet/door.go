@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"tenet/internal/client"
+	"tenet/internal/server"
+	"tenet/internal/store"
+)
+
+// A door is the way in that a command took: through a running tenet, or straight into the database.
+type door struct {
+	store.Store
+	remote *client.Store // nil when the database was opened
+	local  *server.Local // nil when a running tenet is asked
+}
+
+// actor returns who writes: the holder of the token, or the user of this machine.
+func (d *door) actor(ctx context.Context) (string, error) {
+	if d.local != nil {
+		return d.local.Actor(), nil
+	}
+	me, err := d.remote.Me(ctx)
+	if err != nil {
+		return "", err
+	}
+	return me.ID, nil
+}
+
+// place says in words where the door leads.
+func (d *door) place() string {
+	if d.remote != nil {
+		return "the tenet at " + d.remote.URL()
+	}
+	return d.local.Place()
+}
+
+// open finds the way in: the tenet that --url names, else the one that runs on the data directory, else the database.
+func (a *app) open(ctx context.Context) (*door, error) {
+	if a.URL != "" {
+		return a.openURL()
+	}
+	local, err := server.OpenLocal(ctx, a.localOptions())
+	if err == nil {
+		return &door{Store: local, local: local}, nil
+	}
+	owned, ok := errors.AsType[*server.OwnedError](err)
+	if !ok {
+		return nil, err
+	}
+	return a.openNeighbour(owned)
+}
+
+// openURL returns a client of the tenet that --url names.
+func (a *app) openURL() (*door, error) {
+	token := string(a.Token)
+	from := a.sourceOf("token")
+	if a.TokenFile != "" {
+		data, err := os.ReadFile(a.TokenFile)
+		if err != nil {
+			return nil, usageError("read the token: %s", err)
+		}
+		token, from = strings.TrimSpace(string(data)), a.sourceOf("token-file")
+	}
+	// A checked-out directory may hold a tenet.yaml that somebody else wrote: it must not draw this user's token to an
+	// address of its choice.
+	if a.file.found && token != "" && strings.HasPrefix(a.sourceOf("url"), "file ") && from != a.sourceOf("url") {
+		return nil, usageError("the address %s comes from %s in the working directory and the token from elsewhere (%s); "+
+			"to send it there, name the file with --config, or the address with --url or TENET_URL", a.URL, a.file.path, from)
+	}
+	return a.connect(a.URL, token)
+}
+
+func (a *app) connect(url, token string) (*door, error) {
+	c, err := client.New(client.Options{URL: url, Token: token, UserAgent: "tenet/" + buildInfo().Version, Timeout: a.Timeout})
+	if err != nil {
+		return nil, usageError("--url: %s", err)
+	}
+	return &door{Store: c, remote: c}, nil
+}
+
+// openNeighbour returns a client of the tenet that runs on the data directory.
+func (a *app) openNeighbour(owned *server.OwnedError) (*door, error) {
+	if owned.URL == "" {
+		return nil, &store.UnavailableError{Reason: owned.Error()}
+	}
+	if a.DatabaseURL != "" && a.sourceOf("database-url") != "default" && !owned.Dual {
+		return nil, usageError("a tenet without a PostgreSQL runs on %s: stop it, or leave out --database-url to speak to it", a.DataDir)
+	}
+	token := string(a.Token)
+	if token == "" {
+		data, err := os.ReadFile(filepath.Join(a.DataDir, server.TokenFile))
+		if err != nil {
+			return nil, fmt.Errorf("a tenet runs on %s, and its token can't be read (%w): %w", a.DataDir, err, store.ErrUnauthenticated)
+		}
+		token = strings.TrimSpace(string(data))
+	}
+	return a.connect(owned.URL, token)
+}
+
+// localOptions returns what opens the database without a listener.
+func (a *app) localOptions() server.Options {
+	return server.Options{
+		DataDir: a.DataDir, DatabaseURL: string(a.DatabaseURL), InsecureDatabase: a.InsecureDatabase, Version: buildInfo().Version,
+	}
+}
+
+// sourceOf returns where the value of a shared setting came from.
+func (a *app) sourceOf(name string) string {
+	for _, s := range a.shared {
+		if s.name == name {
+			return s.source
+		}
+	}
+	return ""
+}
+
+// withTimeout calls fn with a deadline of its own.
+func withTimeout[T any](ctx context.Context, d time.Duration, fn func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return fn(ctx)
+}
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// Exit codes. They are part of what a program can rely on, and are listed in docs/cli.md.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitConflict    = 4
+	exitUnavailable = 5
+	exitDenied      = 6
+	exitInterrupted = 130
+)
+
+// exitCodes tells what each exit code means, in order.
+func exitCodes() []struct {
+	code int
+	text string
+} {
+	return []struct {
+		code int
+		text string
+	}{
+		{exitOK, "done"},
+		{exitFailed, "refused or failed: the message says what and where"},
+		{exitUsage, "the command line or a setting is wrong"},
+		{exitNotFound, "there is no such document"},
+		{exitConflict, "the document is not at the version that was expected, or the batch id was used before"},
+		{exitUnavailable, "the tenet or its database can't be reached or can't answer now"},
+		{exitDenied, "not authenticated, or not allowed"},
+		{exitInterrupted, "interrupted from the keyboard"},
+	}
+}
+
+// errUsage marks errors that the command line or the settings are to blame for.
+var errUsage = errors.New("usage")
+
+type usage struct{ text string }
+
+func (e *usage) Error() string { return e.text }
+
+func (e *usage) Is(target error) bool { return target == errUsage }
+
+// usageError returns an error about the command line or the settings.
+func usageError(format string, args ...any) error { return &usage{fmt.Sprintf(format, args...)} }
+
+// exitCode returns the code that a command ends with after err.
+func exitCode(err error) int {
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errUsage):
+		return exitUsage
+	case errors.Is(err, store.ErrNotFound):
+		return exitNotFound
+	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrReused):
+		return exitConflict
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrClosed), errors.Is(err, context.DeadlineExceeded):
+		return exitUnavailable
+	case errors.Is(err, store.ErrUnauthenticated), errors.Is(err, store.ErrForbidden):
+		return exitDenied
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	}
+	return exitFailed
+}
+
+// explain returns an error as lines for a person: what is wrong, and what to do about it.
+func explain(err error) string {
+	if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
+		return explainInvalid(err, invalid)
+	}
+	text := err.Error()
+	switch exitCode(err) {
+	case exitConflict:
+		if errors.Is(err, store.ErrConflict) {
+			text += "\nSomebody has changed it since. Look at it with `tenet get`, and write on top of that version."
+		}
+	case exitUnavailable:
+		if errors.Is(err, context.DeadlineExceeded) {
+			text = "no answer in time; give more with --timeout"
+		}
+	case exitDenied:
+		if errors.Is(err, store.ErrUnauthenticated) {
+			text = "not authenticated: give a token in TENET_TOKEN, or in a file named by --token-file"
+		}
+	case exitInterrupted:
+		text = "interrupted"
+	}
+	return text
+}
+
+// explainInvalid puts every fault on a line of its own.
+func explainInvalid(err error, invalid *knowledge.InvalidError) string {
+	var b strings.Builder
+	before, _, _ := strings.Cut(err.Error(), invalid.Error())
+	b.WriteString(before)
+	if len(invalid.Faults) == 1 {
+		b.WriteString(faultText(invalid, invalid.Faults[0]))
+		return b.String()
+	}
+	fmt.Fprintf(&b, "%d faults:", len(invalid.Faults))
+	for _, f := range invalid.Faults {
+		b.WriteString("\n  " + faultText(invalid, f))
+	}
+	return b.String()
+}
+
+func faultText(invalid *knowledge.InvalidError, f knowledge.Fault) string {
+	where := f.Pointer
+	if invalid.Query {
+		where = strings.TrimPrefix(where, "/")
+	}
+	if where == "" {
+		return f.Detail
+	}
+	return where + ": " + f.Detail
+}

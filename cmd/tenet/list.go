@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tenet/internal/knowledge"
+)
+
+// filters are what narrows a list.
+type filters struct {
+	Category     string `name:"category" by:"flag" doc:"Only this category"`
+	Tag          string `name:"tag" by:"flag" doc:"Only documents with this tag"`
+	Language     string `name:"language" by:"flag" doc:"Only documents whose scope names this language"`
+	Severity     string `name:"severity" by:"flag" doc:"Only this severity: CRITICAL, ERROR, WARNING or INFO (rules, violations)"`
+	Enforcement  string `name:"enforcement" by:"flag" doc:"Only this enforcement: mandatory, recommended or optional (rules)"`
+	Status       string `name:"status" by:"flag" doc:"Only this status (rules: DRAFT, ACTIVE, DEPRECATED; violations: open, resolved, waived)"`
+	Rule         string `name:"rule" by:"flag" doc:"Only violations of this rule"`
+	Repository   string `name:"repository" by:"flag" doc:"Only violations in this repository"`
+	Active       string `name:"active" default:"true" by:"flag" doc:"true for documents in use, false for retired ones, any for both"`
+	UpdatedSince string `name:"updated-since" by:"flag" doc:"Only documents changed since: a time such as 2026-01-31T12:00:00Z, a day, or an age such as 24h"`
+	Sort         string `name:"sort" by:"flag" doc:"Order: house (what matters most first), updated, title or id"`
+	Limit        int    `name:"limit" default:"50" by:"flag" doc:"How many at most"`
+	Cursor       string `name:"cursor" by:"flag" doc:"Where to go on: next of an earlier answer"`
+	All          bool   `name:"all" by:"flag" doc:"All there are"`
+}
+
+// query returns the filters as a question.
+func (f *filters) query(kind knowledge.Kind, now time.Time) (knowledge.Query, error) {
+	q := knowledge.Query{
+		Kind: kind, Category: f.Category, Tag: f.Tag, Language: f.Language, Severity: f.Severity, Enforcement: f.Enforcement,
+		Status: f.Status, Rule: f.Rule, Repository: f.Repository, Order: knowledge.Order(f.Sort), Cursor: f.Cursor,
+	}
+	switch f.Active {
+	case "true":
+	case "false":
+		q.Activity = knowledge.RetiredOnly
+	case "any":
+		q.Activity = knowledge.AnyActivity
+	default:
+		return q, usageError("--active %q: want true, false or any", f.Active)
+	}
+	if f.Limit < 1 {
+		return q, usageError("--limit %d: want 1 or more, or --all", f.Limit)
+	}
+	if f.UpdatedSince != "" {
+		since, err := parseTime(f.UpdatedSince, now)
+		if err != nil {
+			return q, usageError("--updated-since %s", err)
+		}
+		q.UpdatedSince = since
+	}
+	return q, nil
+}
+
+// parseTime reads a time, a day, or an age before now.
+func parseTime(text string, now time.Time) (knowledge.Time, error) {
+	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return knowledge.At(t), nil
+		}
+	}
+	if age, err := time.ParseDuration(text); err == nil && age > 0 {
+		return knowledge.At(now.Add(-age)), nil
+	}
+	return knowledge.Time{}, usageError("%q: want a time such as 2026-01-31T12:00:00Z, a day such as 2026-01-31, or an age such as 24h", text)
+}
+
+func (a *app) addList() {
+	var f filters
+	a.command(a.root, &cobra.Command{
+		Use:   "list KIND",
+		Short: "List documents of one kind",
+		Long: `Lists documents of one kind: rules, practices, templates, categories, violations or principals. Filters narrow the list;
+one that the kind has no field for is refused.`,
+		Example: `  tenet list rules --severity CRITICAL
+  tenet list rules --language go --output json
+  tenet list violations --status open --repository payments-api --all`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeKinds,
+	}, &f, func(ctx context.Context, args []string) error {
+		kind, err := knowledge.ParseKind(args[0])
+		if err != nil {
+			return usageError("%s", err)
+		}
+		return a.list(ctx, kind, &f)
+	})
+}
+
+func (a *app) list(ctx context.Context, kind knowledge.Kind, f *filters) error {
+	q, err := f.query(kind, time.Now())
+	if err != nil {
+		return err
+	}
+	d, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	records, next, err := a.gather(ctx, d, q, f)
+	if err != nil {
+		return err
+	}
+	t := columns(kind)
+	for _, r := range records {
+		cells, err := row(r)
+		if err != nil {
+			return err
+		}
+		t.add(cells...)
+	}
+	if err := a.printTable(listingOf(records, next), t); err != nil {
+		return err
+	}
+	if a.Output == "table" {
+		switch {
+		case len(records) == 0:
+			a.say("no %s match", kind.Plural())
+		case next != "":
+			a.say("%d shown, and there are more: --all shows all, --cursor %s the next", len(records), next)
+		}
+	}
+	return nil
+}
+
+// gather asks for pages until there are as many records as wanted.
+func (a *app) gather(ctx context.Context, d *door, q knowledge.Query, f *filters) ([]*knowledge.Record, string, error) {
+	records := []*knowledge.Record{}
+	for {
+		q.Limit = knowledge.MaxLimit
+		if !f.All {
+			q.Limit = min(q.Limit, f.Limit-len(records))
+		}
+		page, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Page, error) { return d.List(ctx, q) })
+		if err != nil {
+			return nil, "", err
+		}
+		records = append(records, page.Records...)
+		if page.Next == "" || !f.All && len(records) >= f.Limit {
+			return records, page.Next, nil
+		}
+		q.Cursor = page.Next
+	}
+}
+
+// completeKinds completes the name of a kind.
+func completeKinds(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, k := range knowledge.Kinds() {
+		names = append(names, k.Plural())
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

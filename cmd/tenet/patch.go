@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tenet/internal/knowledge"
+)
+
+type patchSettings struct {
+	Set       []string `name:"set" by:"flag" doc:"Field and value, as in severity=ERROR or scope.languages='[\"go\"]'; may be given several times"`
+	File      string   `name:"file" by:"flag" doc:"JSON or YAML file with a merge patch (RFC 7396); - for standard input"`
+	IfVersion int64    `name:"if-version" by:"flag" doc:"Write only if this is the version that is there"`
+	Batch     string   `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+}
+
+func (a *app) addPatch() {
+	var s patchSettings
+	a.command(a.root, &cobra.Command{
+		Use:   "patch KEY",
+		Short: "Change fields of a document",
+		Long: `Changes some fields of a document and leaves the others. A value that is JSON (5, true, null, "text", ["a","b"]) is taken as
+such; anything else is text. null takes a field back to its default.`,
+		Example: `  tenet patch rule/SEC-001 --set severity=CRITICAL --set priority=10
+  tenet patch rule/SEC-001 --set 'tags=["web","sql"]' --if-version 3
+  tenet patch practice/small-pull-requests --file patch.yaml`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeKeys,
+	}, &s, func(ctx context.Context, args []string) error {
+		id, err := batchID(s.Batch)
+		if err != nil {
+			return err
+		}
+		key, err := parseKey(args[0])
+		if err != nil {
+			return err
+		}
+		patch, err := a.readPatch(&s)
+		if err != nil {
+			return err
+		}
+		d, err := a.open(ctx)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		return a.apply(ctx, d, id, []knowledge.Op{{Verb: knowledge.VerbPatch, Key: key, Patch: patch, IfVersion: s.IfVersion}})
+	})
+}
+
+// readPatch returns the merge patch of a file with what --set says on top.
+func (a *app) readPatch(s *patchSettings) (json.RawMessage, error) {
+	patch := json.RawMessage("{}")
+	if s.File != "" {
+		data, err := a.readFile(s.File)
+		if err != nil {
+			return nil, err
+		}
+		values, err := jsonOf(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.File, err)
+		}
+		if len(values) != 1 {
+			return nil, usageError("%s: want one object, found %d", s.File, len(values))
+		}
+		patch = values[0]
+	}
+	if s.File == "" && len(s.Set) == 0 {
+		return nil, usageError("nothing to change: give --set field=value or --file")
+	}
+	root := map[string]any{}
+	if err := json.Unmarshal(patch, &root); err != nil {
+		return nil, usageError("%s: want one object", s.File)
+	}
+	for _, text := range s.Set {
+		path, value, ok := strings.Cut(text, "=")
+		if !ok || path == "" {
+			return nil, usageError("--set %q: want field=value", text)
+		}
+		if err := setField(root, strings.Split(path, "."), jsonOrText(value)); err != nil {
+			return nil, usageError("--set %q: %s", text, err)
+		}
+	}
+	return json.Marshal(root)
+}
+
+func setField(object map[string]any, path []string, value any) error {
+	if len(path) == 1 {
+		object[path[0]] = value
+		return nil
+	}
+	inner, ok := object[path[0]].(map[string]any)
+	if !ok {
+		if object[path[0]] != nil {
+			return fmt.Errorf("%s has a value already", path[0])
+		}
+		inner = map[string]any{}
+		object[path[0]] = inner
+	}
+	return setField(inner, path[1:], value)
+}
+
+// jsonOrText returns what a word means: JSON where it is JSON, else the word itself.
+func jsonOrText(text string) any {
+	if json.Valid([]byte(text)) {
+		return json.RawMessage(text)
+	}
+	return text
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tenet/internal/httpapi"
+	"tenet/internal/server"
+)
+
+type serveSettings struct {
+	Listen           string        `name:"listen" default:"127.0.0.1:8420" doc:"Address to listen on; 0.0.0.0:8420 for other machines too, behind a proxy with TLS"`
+	PoolMin          int           `name:"pool-min" default:"2" doc:"PostgreSQL connections that are kept open"`
+	PoolMax          int           `name:"pool-max" default:"10" doc:"PostgreSQL connections at most"`
+	PoolIdle         time.Duration `name:"pool-idle" default:"5m" doc:"How long a PostgreSQL connection above pool-min may be idle"`
+	StatementTimeout time.Duration `name:"statement-timeout" default:"10s" doc:"Longest time for one statement in PostgreSQL"`
+	CommandTimeout   time.Duration `name:"command-timeout" default:"60s" doc:"Longest time for one request's work"`
+	SlowQuery        time.Duration `name:"slow-query" default:"200ms" doc:"Statements that take longer are logged with their plan"`
+	MaxBody          int           `name:"max-body" default:"4194304" doc:"Bytes of a request's body"`
+	MaxBatchBody     int           `name:"max-batch-body" default:"33554432" doc:"Bytes of a batch"`
+	MaxRequests      int           `name:"max-requests" default:"1024" doc:"Requests at work at one time; more are told to come back"`
+	Seed             bool          `name:"seed" default:"true" doc:"Write the starter set into a new, empty database"`
+	LogFormat        string        `name:"log-format" default:"auto" doc:"text, json, or auto: text for a terminal, json otherwise"`
+	LogLevel         string        `name:"log-level" default:"info" doc:"debug, info, warn or error"`
+	AccessLog        bool          `name:"access-log" default:"false" doc:"Log every request"`
+	PrintConfig      bool          `name:"print-config" by:"flag" doc:"Print the settings that would be in force, with where each comes from, and end"`
+}
+
+func (a *app) addServe() {
+	var s serveSettings
+	var cmd *cobra.Command
+	cmd = a.command(a.root, &cobra.Command{
+		Use:   "serve",
+		Short: "Run a tenet",
+		Long: `Runs a tenet until it gets SIGTERM or SIGINT; it then finishes the requests at work, within 10 seconds, and ends. Without
+settings it keeps its data in an embedded database in the user's data directory and listens on this machine only. With
+--database-url the PostgreSQL named there is the primary.
+
+The first start writes the starter set and makes an admin token, which is shown once and kept in admin.token in the data
+directory, readable by its owner only.`,
+		Example: `  tenet serve
+  tenet serve --listen 127.0.0.1:9000 --data-dir ./data
+  TENET_DATABASE_URL=postgres://tenet@db/tenet tenet serve
+  tenet serve --print-config`,
+	}, &s, func(ctx context.Context, _ []string) error {
+		if s.PrintConfig {
+			return a.printSettings(a.settings[cmd])
+		}
+		return a.serve(ctx, &s)
+	})
+}
+
+func (a *app) serve(ctx context.Context, s *serveSettings) error {
+	log, err := a.logger(s)
+	if err != nil {
+		return err
+	}
+	if a.URL != "" && a.sourceOf("url") == "flag --url" {
+		return usageError("--url names a tenet that runs elsewhere; to choose where this one listens use --listen")
+	}
+	o := a.localOptions()
+	o.Listen, o.Log, o.NoSeed, o.SlowQuery, o.AccessLog = s.Listen, log, !s.Seed, s.SlowQuery, s.AccessLog
+	o.Pool = server.Pool{Min: s.PoolMin, Max: s.PoolMax, Idle: s.PoolIdle, StatementTimeout: s.StatementTimeout}
+	o.Limits = httpapi.Limits{
+		MaxBody: int64(s.MaxBody), MaxBatchBody: int64(s.MaxBatchBody), MaxConcurrent: s.MaxRequests, Timeout: s.CommandTimeout,
+	}
+	srv, err := server.Open(ctx, o)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(a.out, greeting(srv.Facts()))
+	return srv.Run(ctx)
+}
+
+// greeting is what a person who starts a tenet wants to know first.
+func greeting(f server.Facts) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "tenet %s listens on %s\n", f.Version, f.URL)
+	fmt.Fprintf(&b, "  open   %s/docs\n", f.URL)
+	fmt.Fprintf(&b, "  mode   %s\n", f.Mode)
+	fmt.Fprintf(&b, "  data   %s\n", f.DataDir)
+	fmt.Fprintf(&b, "  token  %s\n", f.TokenFile)
+	if f.Seeded.Created > 0 {
+		fmt.Fprintf(&b, "The database was empty: %d documents of the starter set were written.\n", f.Seeded.Created)
+	}
+	if f.NewToken != "" {
+		fmt.Fprintf(&b, "The admin token, shown this once: %s\n", f.NewToken)
+	}
+	return b.String()
+}
+
+// logger returns the log that the settings ask for.
+func (a *app) logger(s *serveSettings) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		return nil, usageError("--log-level %q: want debug, info, warn or error", s.LogLevel)
+	}
+	o := &slog.HandlerOptions{Level: level}
+	switch {
+	case s.LogFormat == "json", s.LogFormat == "auto" && !isTerminal(a.err):
+		return slog.New(slog.NewJSONHandler(a.err, o)), nil
+	case s.LogFormat == "text", s.LogFormat == "auto":
+		return slog.New(slog.NewTextHandler(a.err, o)), nil
+	}
+	return nil, usageError("--log-format %q: want text, json or auto", s.LogFormat)
+}

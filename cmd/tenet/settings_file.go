@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"gopkg.in/yaml.v3"
+
+	"tenet/internal/knowledge"
+)
+
+// settingsFileName is the name of a settings file that nobody named.
+const settingsFileName = "tenet.yaml"
+
+// A settingsFile is what a tenet.yaml holds, by key.
+type settingsFile struct {
+	path   string // "" when there is none
+	values map[string]*yaml.Node
+	// found is true when the file was met in the working directory, and not named.
+	found bool
+}
+
+// readSettings reads a settings file, and checks that every key of it is known.
+func readSettings(path string, known []string) (*settingsFile, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	file := &settingsFile{path: path}
+	if err := yaml.Unmarshal(data, &file.values); err != nil {
+		return nil, usageError("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(file.values), func(a, b string) int { return file.values[a].Line - file.values[b].Line }) {
+		if slices.Contains(known, key) {
+			continue
+		}
+		hint := "`tenet config` lists the known ones"
+		if near := knowledge.Nearest(key, slices.Values(known)); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		return nil, usageError("%s:%d: unknown setting %q: %s", path, file.values[key].Line, key, hint)
+	}
+	return file, nil
+}
+
+// findSettings returns the settings file to use: the one named, else ./tenet.yaml, else the one in the data directory.
+func findSettings(named, dataDir string, known []string) (*settingsFile, error) {
+	if named != "" {
+		return readSettings(named, known)
+	}
+	for _, place := range []struct {
+		path  string
+		found bool
+	}{{settingsFileName, true}, {filepath.Join(dataDir, settingsFileName), false}} {
+		file, err := readSettings(place.path, known)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		file.found = place.found
+		return file, nil
+	}
+	return &settingsFile{}, nil
+}
+
+// fill gives every setting that has no flag its value: the environment's, else the file's, else the default that it has.
+func fill(list []*setting, flags *pflag.FlagSet, env func(string) (string, bool), file *settingsFile) error {
+	for _, s := range list {
+		if f := flags.Lookup(s.name); f != nil && f.Changed {
+			s.source = "flag --" + s.name
+			continue
+		}
+		if s.by == byFlag {
+			continue
+		}
+		if text, ok := env(s.env()); ok && text != "" {
+			if err := s.value.Set(text); err != nil {
+				return usageError("%s: %s", s.env(), err)
+			}
+			s.source = "environment " + s.env()
+			continue
+		}
+		if node := file.values[s.key()]; node != nil {
+			if node.Kind != yaml.ScalarNode {
+				return usageError("%s:%d: %s: want one value", file.path, node.Line, s.key())
+			}
+			if err := s.value.Set(node.Value); err != nil {
+				return usageError("%s:%d: %s: %s", file.path, node.Line, s.key(), err)
+			}
+			s.source = "file " + file.path
+		}
+	}
+	return nil
+}

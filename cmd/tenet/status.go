@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tenet/internal/client"
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A statusShown is what the command tells, for programs.
+type statusShown struct {
+	Place   string          `json:"place"`   // where the answers come from
+	Running bool            `json:"running"` // whether a tenet answers, or this command has opened the database itself
+	Version string          `json:"version"`
+	Mode    knowledge.Mode  `json:"mode"`
+	AsOf    knowledge.Time  `json:"as_of"`
+	Ready   bool            `json:"ready"`
+	Reasons []string        `json:"reasons"`
+	Seq     knowledge.Seq   `json:"seq"` // of the newest change
+	Details json.RawMessage `json:"details,omitempty"`
+}
+
+func (a *app) addStatus() {
+	a.command(a.root, &cobra.Command{
+		Use:   "status",
+		Short: "Show how the tenet is",
+		Long: `Shows which tenet or database the commands reach, whether it can answer, and how fresh its answers are. The exit code is 5
+when it can't answer, which makes the command a health check.`,
+		Example: `  tenet status
+  tenet status --quiet || echo down`,
+	}, nil, func(ctx context.Context, _ []string) error {
+		d, err := a.open(ctx)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		s, err := withTimeout(ctx, a.Timeout, d.status)
+		if err != nil {
+			return err
+		}
+		if !a.Quiet || a.Output != "table" {
+			if err := a.print(s, func(w io.Writer, sc screen) error { return writeStatus(w, sc, s) }); err != nil {
+				return err
+			}
+		}
+		if !s.Ready {
+			return &store.UnavailableError{Reason: strings.Join(s.Reasons, "; ")}
+		}
+		return nil
+	})
+}
+
+func (d *door) status(ctx context.Context) (*statusShown, error) {
+	s := &statusShown{Place: d.place(), Running: d.remote != nil, Version: buildInfo().Version, Mode: knowledge.ModeNormal, Ready: true, Reasons: []string{}}
+	if d.remote != nil {
+		said, err := d.remote.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.fill(said)
+	}
+	tail, err := store.Tail(ctx, d)
+	if err != nil && d.remote == nil {
+		return nil, err
+	}
+	s.Seq = tail
+	return s, nil
+}
+
+func (s *statusShown) fill(said *client.Status) {
+	s.Version, s.Mode, s.AsOf, s.Ready, s.Reasons, s.Details = said.Version, said.Mode, said.AsOf, said.Ready, said.Reasons, said.Details
+}
+
+func writeStatus(w io.Writer, sc screen, s *statusShown) error {
+	t := &table{head: []string{"", ""}, wide: 1}
+	t.add("from", s.Place)
+	t.add("version", s.Version)
+	t.add("ready", yesNo(s.Ready)+suffix(": ", strings.Join(s.Reasons, "; ")))
+	t.add("mode", string(s.Mode))
+	if !s.AsOf.IsZero() {
+		t.add("current as of", moment(s.AsOf))
+	}
+	t.add("newest change", itoa(int64(s.Seq)))
+	if len(s.Details) > 0 && string(s.Details) != "null" {
+		var details map[string]any
+		if json.Unmarshal(s.Details, &details) == nil {
+			addDetails(t, "", details)
+		}
+	}
+	return t.writeRows(w, sc)
+}
+
+func suffix(separator, text string) string {
+	if text == "" {
+		return ""
+	}
+	return separator + text
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// batchID reads --batch, or makes a new id.
+func batchID(text string) (knowledge.BatchID, error) {
+	if text == "" {
+		return knowledge.NewBatchID(), nil
+	}
+	id, err := uuid.Parse(text)
+	if err != nil || id == uuid.Nil {
+		return id, usageError("--batch %q: want a UUID", text)
+	}
+	return id, nil
+}
+
+// A receipt is what a write did, in the shape that the REST API has.
+type receipt struct {
+	ID      knowledge.BatchID `json:"id"`
+	State   string            `json:"state"`
+	Seq     knowledge.Seq     `json:"seq"`
+	Results []result          `json:"results"`
+}
+
+type result struct {
+	Kind     knowledge.Kind  `json:"kind"`
+	ID       string          `json:"id"`
+	Verb     knowledge.Verb  `json:"verb"`
+	Version  int64           `json:"version"`
+	Document json.RawMessage `json:"document"`
+}
+
+func receiptOf(b *knowledge.Batch, r *knowledge.Receipt) receipt {
+	out := receipt{ID: b.ID, State: knowledge.BatchApplied, Seq: r.Seq, Results: make([]result, len(b.Ops))}
+	if r.Queued {
+		out.State = knowledge.BatchQueued
+	}
+	for i, op := range b.Ops {
+		out.Results[i] = result{Kind: op.Key.Kind, ID: op.Key.ID, Verb: op.Verb, Document: json.RawMessage("null")}
+		if i < len(r.Records) && r.Records[i] != nil {
+			out.Results[i].Version, out.Results[i].Document = r.Records[i].Version, r.Records[i].JSON
+		}
+	}
+	return out
+}
+
+// apply does ops as one batch and prints what became of each.
+func (a *app) apply(ctx context.Context, d *door, id knowledge.BatchID, ops []knowledge.Op) error {
+	b := knowledge.Batch{ID: id, Ops: ops}
+	var err error
+	if b.Actor, err = withTimeout(ctx, a.Timeout, d.actor); err != nil {
+		return err
+	}
+	r, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Receipt, error) { return d.Apply(ctx, b) })
+	if err != nil {
+		return inDoubt(err, id)
+	}
+	return a.print(receiptOf(&b, &r), func(w io.Writer, _ screen) error { return writeReceipt(w, &b, &r) })
+}
+
+func writeReceipt(w io.Writer, b *knowledge.Batch, r *knowledge.Receipt) error {
+	var text strings.Builder
+	for i, op := range b.Ops {
+		var rec *knowledge.Record
+		if i < len(r.Records) {
+			rec = r.Records[i]
+		}
+		if rec == nil {
+			fmt.Fprintf(&text, "%s %s\n", op.Key, past(op.Verb, 0))
+			continue
+		}
+		fmt.Fprintf(&text, "%s %s, version %d\n", op.Key, past(op.Verb, rec.Version), rec.Version)
+	}
+	if r.Queued {
+		fmt.Fprintf(&text, "queued as batch %s: the primary is away, and gets it when it is back\n", b.ID)
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+// past says what a verb has done.
+func past(v knowledge.Verb, version int64) string {
+	switch v {
+	case knowledge.VerbPut, knowledge.VerbPatch:
+		if version == 1 {
+			return "created"
+		}
+		return "updated"
+	case knowledge.VerbRetire:
+		return "retired"
+	case knowledge.VerbRestore:
+		return "restored"
+	case knowledge.VerbPurge:
+		return "purged"
+	}
+	return string(v)
+}
+
+// inDoubt tells how to ask again when it isn't known whether a write was done.
+func inDoubt(err error, id knowledge.BatchID) error {
+	if e, ok := errors.AsType[*store.UnavailableError](err); ok && e.NotDone {
+		return err
+	}
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return &doubt{err, id}
+	}
+	return err
+}
+
+// A doubt says that a write may have been done or not.
+type doubt struct {
+	err error
+	id  knowledge.BatchID
+}
+
+func (e *doubt) Error() string {
+	return fmt.Sprintf("%s\nWhether it was done is open. To be sure, give the same command again with --batch %s: it is not done twice.",
+		e.err, e.id)
+}
+
+func (e *doubt) Unwrap() error { return e.err }

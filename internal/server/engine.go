@@ -1,0 +1,58 @@
+package server
+
+import (
+	"context"
+	"path/filepath"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/sqlite"
+	"tenet/internal/store"
+)
+
+// databaseFile is the embedded database in the data directory.
+const databaseFile = "tenet.db"
+
+// An engine is what a tenet needs of the store that holds its data, beyond the contract.
+type engine interface {
+	store.Store
+	useCounter
+	// VerifyChanges checks the log from its first change to its last.
+	VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error
+	schema(ctx context.Context) (Schema, error)
+	// stat tells what the status page shows of the engine.
+	stat(ctx context.Context) (any, error)
+	// place says in words which database it is.
+	place() string
+}
+
+// openEngine opens the database that the options name.
+func openEngine(ctx context.Context, o Options) (engine, error) {
+	if o.DatabaseURL != "" {
+		return openPostgres(ctx, o)
+	}
+	return openEmbedded(ctx, o)
+}
+
+// embedded is the engine of a tenet without a PostgreSQL.
+type embedded struct {
+	*sqlite.Store
+	path string
+}
+
+func openEmbedded(ctx context.Context, o Options) (*embedded, error) {
+	path := filepath.Join(o.DataDir, databaseFile)
+	s, err := sqlite.Open(ctx, path, sqlite.Options{SlowQuery: o.SlowQuery, Log: o.Log})
+	if err != nil {
+		return nil, err
+	}
+	return &embedded{s, path}, nil
+}
+
+func (e *embedded) place() string { return "the embedded database " + e.path }
+
+func (e *embedded) schema(ctx context.Context) (Schema, error) {
+	s, err := e.Schema(ctx)
+	return Schema{e.place(), s.Version, s.Newest}, err
+}
+
+func (e *embedded) stat(ctx context.Context) (any, error) { return e.Stat(ctx) }

@@ -1,0 +1,146 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A Finding is what one check of an install found.
+type Finding struct {
+	Check string `json:"check"`
+	State string `json:"state"` // ok, warning or wrong
+	Text  string `json:"text"`
+}
+
+// States of a finding.
+const (
+	FoundOK      = "ok"
+	FoundWarning = "warning"
+	FoundWrong   = "wrong"
+)
+
+// Free space in the data directory's file system that is little, and too little.
+const (
+	littleSpace  = 1 << 30
+	noSpace      = 100 << 20
+	clockAllowed = 5 * time.Second
+)
+
+// Examine looks at what can be looked at without opening the database: the data directory, the admin token, the disk and the
+// clock.
+func Examine(o Options, now time.Time) []Finding {
+	found := []Finding{examineDir(o.DataDir), examineToken(o.DataDir)}
+	if f, ok := examineDisk(o.DataDir); ok {
+		found = append(found, f)
+	}
+	clock := Finding{"clock", FoundOK, "this machine says " + now.UTC().Format(time.RFC3339)}
+	if now.Year() < 2026 {
+		clock.State, clock.Text = FoundWrong, clock.Text+": set it, or every change gets a wrong time"
+	}
+	return append(found, clock)
+}
+
+func examineDir(dir string) Finding {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Finding{"data directory", FoundWarning, dir + " does not exist yet: the first start makes it"}
+	case err != nil:
+		return Finding{"data directory", FoundWrong, err.Error()}
+	case !info.IsDir():
+		return Finding{"data directory", FoundWrong, dir + " is no directory: name another with --data-dir"}
+	case !writable(dir):
+		return Finding{"data directory", FoundWrong, "this user can't write into " + dir + ": change its owner, or name another with --data-dir"}
+	case info.Mode().Perm()&0o077 != 0:
+		return Finding{"data directory", FoundWarning, fmt.Sprintf("%s has mode %04o: other users may look into it; chmod 700 it", dir, info.Mode().Perm())}
+	}
+	return Finding{"data directory", FoundOK, dir}
+}
+
+func writable(dir string) bool {
+	f, err := os.CreateTemp(dir, ".examine-*")
+	if err != nil {
+		return false
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name())) == nil
+}
+
+func examineToken(dir string) Finding {
+	path := filepath.Join(dir, TokenFile)
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Finding{"admin token", FoundOK, "there is none yet: the first `tenet serve` makes it"}
+	case err != nil:
+		return Finding{"admin token", FoundWrong, err.Error()}
+	case info.Mode().Perm()&0o077 != 0:
+		return Finding{"admin token", FoundWrong, fmt.Sprintf("%s has mode %04o, and others can read it: chmod 600 it, and make a new one if they may have", path, info.Mode().Perm())}
+	}
+	return Finding{"admin token", FoundOK, path + " is readable by its owner only"}
+}
+
+func examineDisk(dir string) (Finding, bool) {
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) { // the first start may still have to make it
+		if _, err := os.Stat(dir); err == nil {
+			break
+		}
+	}
+	free, ok := freeSpace(dir)
+	if !ok {
+		return Finding{}, false
+	}
+	f := Finding{"disk", FoundOK, fmt.Sprintf("%d MiB are free", free>>20)}
+	switch {
+	case free < noSpace:
+		f.State, f.Text = FoundWrong, f.Text+": writes may be refused; free some space"
+	case free < littleSpace:
+		f.State, f.Text = FoundWarning, f.Text+": that is little"
+	}
+	return f, true
+}
+
+// Examine looks at the database: its schema, damage, and whether its newest change lies in the future of this machine's
+// clock.
+func (l *Local) Examine(ctx context.Context) []Finding {
+	found := []Finding{l.examineSchema(ctx), l.examineTime(ctx)}
+	if c, ok := l.engine.(interface{ Check(context.Context) error }); ok {
+		f := Finding{"damage", FoundOK, "the database file is sound"}
+		if err := c.Check(ctx); err != nil {
+			f.State, f.Text = FoundWrong, err.Error()
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+func (l *Local) examineSchema(ctx context.Context) Finding {
+	s, err := l.engine.schema(ctx)
+	switch {
+	case err != nil:
+		return Finding{"schema", FoundWrong, err.Error()}
+	case s.Version < s.Newest:
+		return Finding{"schema", FoundWarning, fmt.Sprintf("schema %d, and %d is the newest: run `tenet migrate up`", s.Version, s.Newest)}
+	}
+	return Finding{"schema", FoundOK, fmt.Sprintf("schema %d is the newest", s.Version)}
+}
+
+func (l *Local) examineTime(ctx context.Context) Finding {
+	f := Finding{"times", FoundOK, "no change lies in the future"}
+	last, err := l.Changes(ctx, knowledge.ChangeQuery{Newest: true, Limit: 1})
+	switch {
+	case err != nil && !errors.Is(err, store.ErrGone):
+		return Finding{"times", FoundWrong, err.Error()}
+	case len(last) > 0 && time.Until(last[0].At.Time) > clockAllowed:
+		f.State = FoundWarning
+		f.Text = fmt.Sprintf("the newest change was made at %s, which this machine's clock has not reached: compare the clocks", last[0].At.Format(time.RFC3339))
+	}
+	return f
+}

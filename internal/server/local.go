@@ -1,0 +1,115 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/user"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A Local is the database of a tenet that does not run, opened by a command on the same machine. Whoever can read and write
+// the database's files, or knows the PostgreSQL's password, may do everything.
+type Local struct {
+	store.Store
+	engine engine
+	home   *home // nil on a PostgreSQL: it needs no directory
+	actor  string
+	seeded SeedReport
+}
+
+// OpenLocal opens the database that the options name, without a listener. A new embedded database gets the starter set. The
+// error is an [*OwnedError] when a tenet runs on the data directory.
+func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
+	o = o.withDefaults()
+	l := &Local{actor: localActor()}
+	if l.home, err = openHome(o.DataDir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil && l.home != nil {
+			err = errors.Join(err, l.home.close())
+		}
+	}()
+	if o.DatabaseURL != "" {
+		// Nothing of the directory is used: a tenet may be started on it meanwhile.
+		if err := l.home.close(); err != nil {
+			return nil, err
+		}
+		l.home = nil
+	}
+	if l.engine, err = openEngine(ctx, o); err != nil {
+		return nil, err
+	}
+	l.Store = l.engine
+	if l.seeded, err = firstSeed(ctx, l.engine, o); err != nil {
+		return nil, errors.Join(err, l.engine.Close())
+	}
+	return l, nil
+}
+
+// firstSeed writes the starter set into a database that never held anything.
+func firstSeed(ctx context.Context, e engine, o Options) (SeedReport, error) {
+	if o.NoSeed {
+		return SeedReport{}, nil
+	}
+	tail, err := store.Tail(ctx, e)
+	if err != nil || tail != 0 {
+		return SeedReport{}, err
+	}
+	return Seed(ctx, e)
+}
+
+// Actor returns who writes: the user of this machine.
+func (l *Local) Actor() string { return l.actor }
+
+// Place says in words which database it is.
+func (l *Local) Place() string { return l.engine.place() }
+
+// Seeded tells what of the starter set was written when the database was opened.
+func (l *Local) Seeded() SeedReport { return l.seeded }
+
+// VerifyChanges checks the log of changes, with the documents in it.
+func (l *Local) VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error {
+	return l.engine.VerifyChanges(ctx, progress)
+}
+
+// Render returns the text of a template with values in place of its variables, and counts that as a use.
+func (l *Local) Render(ctx context.Context, key knowledge.Key, values map[string]any) (string, error) {
+	rec, err := l.Get(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	d, err := rec.Document()
+	if err != nil {
+		return "", err
+	}
+	t, ok := d.(*knowledge.Template)
+	if !ok {
+		return "", fmt.Errorf("%s is no template", key)
+	}
+	text, err := t.Render(values)
+	if err != nil {
+		return "", err
+	}
+	return text, l.engine.AddUses(ctx, map[string]int64{t.TemplateID: 1})
+}
+
+// Close closes the database and lets go of the directory.
+func (l *Local) Close() error {
+	err := l.engine.Close()
+	if l.home != nil {
+		err = errors.Join(err, l.home.close())
+	}
+	return err
+}
+
+func localActor() string {
+	u, err := user.Current()
+	if err != nil || u.Username == "" || knowledge.TextFault(u.Username) != "" || len(u.Username) > knowledge.MaxTitle-len("local:") {
+		return "local"
+	}
+	return "local:" + u.Username
+}

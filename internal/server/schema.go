@@ -1,0 +1,42 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"tenet/internal/sqlite"
+)
+
+// A Schema tells how a database stands to the schemas that the program knows.
+type Schema struct {
+	Place   string `json:"place"`   // which database, in words
+	Version int64  `json:"version"` // of the database; 0 for an empty one
+	Newest  int64  `json:"newest"`  // that the program knows
+}
+
+// ReadSchema tells the schema of the database that the options name.
+func ReadSchema(ctx context.Context, o Options) (Schema, error) {
+	if o.DatabaseURL != "" {
+		return Schema{}, errors.New("postgres to come")
+	}
+	path := filepath.Join(o.DataDir, databaseFile)
+	s, err := sqlite.ReadSchema(ctx, path)
+	return Schema{"the embedded database " + path, s.Version, s.Newest}, err
+}
+
+// Migrate brings the database that the options name up or down to a schema; below 0 means the newest. No tenet may be using
+// the embedded one.
+func Migrate(ctx context.Context, o Options, to int64) (_ Schema, err error) {
+	if o.DatabaseURL != "" {
+		return Schema{}, errors.New("postgres to come")
+	}
+	h, err := openHome(o.DataDir)
+	if err != nil {
+		return Schema{}, err
+	}
+	defer func() { err = errors.Join(err, h.close()) }()
+	path := h.path(databaseFile)
+	s, err := sqlite.Migrate(ctx, path, to)
+	return Schema{"the embedded database " + path, s.Version, s.Newest}, err
+}

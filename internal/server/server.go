@@ -1,0 +1,191 @@
+// Package server puts one tenet together, starts it and stops it.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"tenet/internal/httpapi"
+	"tenet/internal/store"
+)
+
+// DefaultListen is where a tenet listens when nobody says: on this machine only.
+const DefaultListen = "127.0.0.1:8420"
+
+// Options say how a tenet is made. Only DataDir is needed.
+type Options struct {
+	Listen           string // DefaultListen when empty
+	DataDir          string // one process at a time owns it
+	DatabaseURL      string // of a PostgreSQL that is the primary; the embedded database is when empty
+	InsecureDatabase bool   // allow a PostgreSQL on another machine without verified TLS
+	Pool             Pool
+	Limits           httpapi.Limits
+	SlowQuery        time.Duration // statements that take longer are logged; 200 ms when 0
+	NoSeed           bool          // leave an empty database empty
+	AccessLog        bool          // log every request
+	Version          string        // of the program
+	Log              *slog.Logger  // nothing is logged when nil
+}
+
+// Pool bounds the connections to PostgreSQL. Zero values stand for the engine's defaults.
+type Pool struct {
+	Min, Max         int
+	Idle             time.Duration
+	StatementTimeout time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.Listen == "" {
+		o.Listen = DefaultListen
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.SlowQuery == 0 {
+		o.SlowQuery = 200 * time.Millisecond
+	}
+	return o
+}
+
+// Times of the listener. There is no bound on how long an answer may take to write: exports and streams take their time,
+// and the handler bounds its own work.
+const (
+	headerTimeout  = 5 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 32 << 10
+)
+
+// Times of the end: all of it fits into the ten seconds that service managers are used to.
+const (
+	drainTimeout = 7 * time.Second
+	closeTimeout = 2 * time.Second
+)
+
+// A Server is one tenet.
+type Server struct {
+	o        Options
+	home     *home
+	parts    *parts
+	handler  *httpapi.Handler
+	http     *http.Server
+	listener net.Listener
+	facts    Facts
+}
+
+// Facts are what a person who starts a tenet wants to know.
+type Facts struct {
+	Version   string
+	URL       string // where it answers
+	Mode      string // in words
+	DataDir   string
+	TokenFile string // where the admin's token is
+	NewToken  string // that token, when it was made just now
+	Seeded    SeedReport
+}
+
+// Open makes a tenet: it takes the data directory, opens the database, gives a new one the starter set and an admin, and
+// listens. It answers once Run is called.
+func Open(ctx context.Context, o Options) (_ *Server, err error) {
+	o = o.withDefaults()
+	s := &Server{o: o}
+	if s.home, err = openHome(o.DataDir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close(ctx))
+		}
+	}()
+	// Before anything is written: a taken address is the commonest mistake.
+	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen); err != nil {
+		return nil, fmt.Errorf("listen on %s: %w: choose another address with --listen", o.Listen, err)
+	}
+	if s.parts, err = assemble(ctx, o); err != nil {
+		return nil, err
+	}
+	s.facts = Facts{Version: o.Version, URL: reachable(s.listener), Mode: s.parts.mode, DataDir: o.DataDir, TokenFile: s.home.path(TokenFile)}
+	if s.facts.Seeded, s.facts.NewToken, err = s.firstStart(ctx); err != nil {
+		return nil, err
+	}
+	s.handler = s.parts.door(o)
+	s.http = &http.Server{
+		Handler: s.handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+	}
+	if err := writeAddress(o.DataDir, address{URL: s.facts.URL, PID: pid(), Dual: o.DatabaseURL != ""}); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Facts returns what a person who starts the tenet wants to know.
+func (s *Server) Facts() Facts { return s.facts }
+
+// Handler returns what answers requests.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Store returns the whole chain, as the doors see it.
+func (s *Server) Store() store.Store { return s.parts.store }
+
+// Run answers until ctx ends, then finishes what is at work and closes everything, within ten seconds. It returns nil after
+// an orderly end.
+func (s *Server) Run(ctx context.Context) error {
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	background := make(chan error, 1)
+	go func() { background <- s.parts.run(work) }()
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(s.listener) }()
+	s.o.Log.LogAttrs(ctx, slog.LevelInfo, "tenet started", slog.String("url", s.facts.URL), slog.String("version", s.o.Version),
+		slog.String("mode", s.facts.Mode), slog.String("data_dir", s.o.DataDir))
+
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-served:
+	case failed = <-background:
+		background <- nil
+	}
+	s.o.Log.LogAttrs(work, slog.LevelInfo, "tenet stops: finishing the requests at work")
+	failed = errors.Join(failed, s.drain(work))
+	stop()
+	failed = errors.Join(failed, <-background)
+	return errors.Join(failed, s.close(context.WithoutCancel(ctx)))
+}
+
+// drain lets the requests at work finish, and ends those that take too long.
+func (s *Server) drain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	s.handler.Drain()
+	err := s.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.o.Log.LogAttrs(ctx, slog.LevelWarn, "requests broken off at the end", slog.Duration("after", drainTimeout))
+		return s.http.Close()
+	}
+	return err
+}
+
+// close closes what is open.
+func (s *Server) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	var errs []error
+	if s.listener != nil {
+		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if s.parts != nil {
+		errs = append(errs, s.parts.close(ctx))
+	}
+	if s.home != nil {
+		errs = append(errs, s.home.close())
+	}
+	return errors.Join(errs...)
+}
