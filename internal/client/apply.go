@@ -6,15 +6,11 @@ import (
 	"net/http"
 
 	"tenet/internal/knowledge"
-	"tenet/internal/store"
 )
 
 // Apply implements [store.Writer]. A batch whose answer was lost is sent again: its id makes that harmless.
 func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
-	if s.isClosed() {
-		return knowledge.Receipt{}, store.ErrClosed
-	}
-	if err := b.Validate(); err != nil {
+	if err := s.checked(b.Validate); err != nil {
 		return knowledge.Receipt{}, err
 	}
 	body, err := json.Marshal(struct {

@@ -19,13 +19,14 @@ import (
 
 // Get implements [store.Reader].
 func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
-	if _, err := knowledge.ParseKey(key.String()); err != nil { // it can't be a path, and it can't be there
-		if _, end, closed := s.begin(ctx); closed != nil {
-			return nil, closed
-		} else {
-			end()
+	err := s.checked(func() error {
+		if _, err := knowledge.ParseKey(key.String()); err != nil { // it can't stand in a path, and it can't be there
+			return &store.NotFoundError{Key: key}
 		}
-		return nil, &store.NotFoundError{Key: key}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	a, err := s.do(ctx, request{method: http.MethodGet, path: path(key)})
 	if err != nil {
@@ -43,12 +44,7 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 
 // List implements [store.Reader].
 func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
-	whole := q
-	whole.Cursor = "" // the tenet that made it knows best whether it fits
-	if _, _, err := whole.Check(); err != nil {
-		if s.isClosed() {
-			return nil, store.ErrClosed
-		}
+	if err := s.checked(func() error { return checkList(q) }); err != nil {
 		return nil, err
 	}
 	a, err := s.do(ctx, request{method: http.MethodGet, path: "/api/v1/" + q.Kind.Plural(), query: listParameters(&q)})
@@ -69,6 +65,27 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 		}
 	}
 	return page, nil
+}
+
+// maxCursor is longer than any cursor, and fits into a URL.
+const maxCursor = 6 << 10
+
+// checkList checks what a URL may not be able to carry. Whether the cursor fits is known best to the tenet that made it.
+func checkList(q knowledge.Query) error {
+	if len(q.Cursor) > maxCursor {
+		return knowledge.BadQuery("cursor", "not a cursor of this list: take next of the page before, with the same filters")
+	}
+	q.Cursor = ""
+	_, _, err := q.Check()
+	return err
+}
+
+// checked returns what check says, unless the store is closed.
+func (s *Store) checked(check func() error) error {
+	if s.isClosed() {
+		return store.ErrClosed
+	}
+	return check()
 }
 
 func listParameters(q *knowledge.Query) url.Values {
@@ -92,6 +109,9 @@ func listParameters(q *knowledge.Query) url.Values {
 
 // Search implements [store.Reader].
 func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
+	if err := s.checked(func() error { _, _, err := q.Check(); return err }); err != nil {
+		return nil, err
+	}
 	v := parameters("q", q.Text, "category", q.Category, "tag", q.Tag, "language", q.Language, "severity", q.Severity)
 	for _, k := range q.Kinds {
 		v.Add("kind", string(k))
@@ -127,6 +147,9 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 
 // Changes implements [store.Feed].
 func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	if err := s.checked(func() error { _, err := q.Check(); return err }); err != nil {
+		return nil, err
+	}
 	a, err := s.do(ctx, request{method: http.MethodGet, path: "/api/v1/changes", query: changeParameters(&q)})
 	if err != nil {
 		return nil, err

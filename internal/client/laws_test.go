@@ -1,0 +1,47 @@
+package client_test
+
+import (
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+
+	"tenet/internal/access"
+	"tenet/internal/client"
+	"tenet/internal/httpapi"
+	"tenet/internal/knowledge"
+	"tenet/internal/sqlite"
+	"tenet/internal/store"
+	"tenet/internal/store/storetest"
+)
+
+// TestKeepsTheLaws runs the contract's laws against a client of the REST door over the local engine, with an admin's token.
+func TestKeepsTheLaws(t *testing.T) {
+	storetest.Run(t, open)
+}
+
+func open(t testing.TB) store.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "tenet.db"), sqlite.Options{SkipCheck: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := &access.Caller{ID: "admin", Name: "admin", Role: knowledge.RoleAdmin}
+	h := httpapi.New(httpapi.Options{Store: s, Authenticate: func(token string) (*access.Caller, error) {
+		if token != "secret" {
+			return nil, store.ErrUnauthenticated
+		}
+		return admin, nil
+	}})
+	srv := httptest.NewServer(h)
+	c, err := client.New(client.Options{URL: srv.URL, Token: "secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Close()
+		h.Drain()
+		srv.Close()
+		s.Close()
+	})
+	return c
+}
