@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,6 +20,7 @@ import (
 
 	"tenet/internal/access"
 	"tenet/internal/knowledge"
+	"tenet/internal/sqlite"
 	"tenet/internal/store"
 )
 
@@ -70,7 +74,7 @@ func newTenet(t *testing.T, change func(*Options)) *tenet {
 	n := &tenet{t: t, auth: &authority{}, seen: map[pair]bool{}}
 	n.store = &faulty{next: seededStore(t)}
 	o := Options{
-		Store: n.store, Authenticate: n.auth.Authenticate, Version: "1.2.3",
+		Store: access.New(n.store, nil, nil), Authenticate: n.auth.Authenticate, Version: "1.2.3",
 		MetricsHandler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "tenet_up 1") }),
 		Observe: func(route string, status int, _ time.Duration) {
 			n.mu.Lock()
@@ -238,20 +242,59 @@ func (r *reply) holds(t *testing.T, want string) {
 }
 
 // seed writes the example document of every kind.
-func seed(t *testing.T, s store.Store) {
-	t.Helper()
+func seed(ctx context.Context, s store.Store) error {
+	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "seed"}
 	for _, k := range knowledge.Kinds() {
-		op := knowledge.Put(exampleDocument(k), knowledge.NoVersion)
-		if _, err := s.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "seed", Ops: []knowledge.Op{op}}); err != nil {
-			t.Fatalf("seed: %v", err)
-		}
+		b.Ops = append(b.Ops, knowledge.Put(exampleDocument(k), knowledge.NoVersion))
 	}
+	_, err := s.Apply(ctx, b)
+	return err
 }
 
-func seededStore(t *testing.T) store.Store {
+// seededFile makes the file that every test's store is a copy of, once.
+//
+//nolint:gochecknoglobals // made once for all tests, never written again
+var seededFile = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "tenet-httpapi")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "seeded.db")
+	ctx := context.Background()
+	s, err := sqlite.Open(ctx, path, sqlite.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if err := seed(ctx, s); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+// seededStore returns a store that holds the example document of every kind.
+func seededStore(t testing.TB) store.Store {
 	t.Helper()
-	s := newMemory()
-	seed(t, s)
+	file, err := seededFile()
+	if err != nil {
+		t.Fatalf("make the seeded store: %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "tenet.db")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := sqlite.Open(t.Context(), path, sqlite.Options{SkipCheck: true, Frozen: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
+			t.Errorf("close the store: %v", err)
+		}
+	})
 	return s
 }
 

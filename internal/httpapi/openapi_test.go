@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 const golden = "../../docs/api/openapi.json"
 
 // described is a handler with everything that the OpenAPI document tells of.
-func described() *Handler { return newHandler(newMemory()) }
+func described() *Handler { return newHandler(nil) }
 
 func TestOpenAPIDocumentIsTheGoldenOne(t *testing.T) {
 	s, err := described().spec()

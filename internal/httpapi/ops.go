@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -136,7 +137,7 @@ const readyTimeout = 2 * time.Second
 func pinged(ctx context.Context, s store.Store) []string {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	if err := s.Ping(ctx); err != nil {
+	if err := s.Ping(access.System(ctx)); err != nil { // the question is tenet's own: a probe has no token
 		return []string{problemOf(fmt.Errorf("ping: %w", err)).Detail}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -159,7 +160,10 @@ func (p *problem) detail(err error) {
 	case http.StatusServiceUnavailable:
 		p.unavailable(err)
 	case http.StatusUnauthorized:
-		p.Detail = "send a header such as Authorization: Bearer tenet_...; the token must be known, not expired and not disabled"
+		p.Detail = "send a header such as Authorization: Bearer tenet_..., with a token that an admin has made"
+		if e, ok := errors.AsType[*access.TokenError](err); ok {
+			p.Detail = e.Reason
+		}
 	case http.StatusGatewayTimeout:
 		p.Detail = "the answer took too long; whether a write was done is open: ask again with the same Idempotency-Key"
 	}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"reflect"
+	"slices"
 
 	"tenet/internal/knowledge"
 )
@@ -116,7 +117,9 @@ func (l *collection) writeRoutes() []*route {
 	queued := l.documentAnswer(http.StatusAccepted, "The write is safe on disk and waits for the primary", "Tenet-Batch", "Link")
 	made := l.documentAnswer(http.StatusCreated, "The new "+one, append(wrote, "Location")...)
 	done := l.documentAnswer(http.StatusOK, "The "+one+" as it is now", wrote...)
-	reads := []int{http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity}
+	// Without a condition a conflict is rare, and none of the caller's making: somebody published what a contributor edits.
+	cond := []int{http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity}
+	reads := slices.Concat(cond, []int{http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType})
 	body := func(samples []sample) *payload {
 		return &payload{media: mediaJSON, body: documentType(l.kind), samples: samples}
 	}
@@ -125,8 +128,7 @@ func (l *collection) writeRoutes() []*route {
 			method: http.MethodPost, path: l.path, id: "create-" + one,
 			summary: "Create a " + one, description: l.createText(),
 			handler: with(l.create), body: body(exampleCreates(l.kind)),
-			answers:  []answer{made, queued},
-			refusals: append([]int{http.StatusConflict, http.StatusPreconditionFailed}, reads...),
+			answers: []answer{made, queued}, refusals: reads,
 		},
 		{
 			method: http.MethodPut, path: l.path + "/{id}", id: "put-" + one,
@@ -134,8 +136,7 @@ func (l *collection) writeRoutes() []*route {
 			description: "Replaces the " + one + ", or creates it. If-Match says which version the writer saw; without it the last " +
 				"writer wins. Fields that are left out get their defaults. The id may be left out of the body.",
 			handler: with(l.put), body: body(examplePuts(l.kind)),
-			answers:  []answer{done, made, queued},
-			refusals: append([]int{http.StatusPreconditionFailed}, reads...),
+			answers: []answer{done, made, queued}, refusals: reads,
 		},
 		{
 			method: http.MethodPatch, path: l.path + "/{id}", id: "patch-" + one,
@@ -144,7 +145,7 @@ func (l *collection) writeRoutes() []*route {
 				"default, a list replaces the whole list.",
 			handler: with(l.patch),
 			body:    &payload{media: mediaPatch, body: typeOf[map[string]any](), samples: examplePatches(l.kind)},
-			answers: []answer{done, queued}, refusals: append([]int{http.StatusNotFound, http.StatusPreconditionFailed}, reads...),
+			answers: []answer{done, queued}, refusals: slices.Concat(reads, []int{http.StatusNotFound}),
 		},
 		{
 			method: http.MethodDelete, path: l.path + "/{id}", id: "retire-" + one,
@@ -153,13 +154,13 @@ func (l *collection) writeRoutes() []*route {
 				"for ever, which admins may.",
 			handler:  with(l.remove),
 			answers:  []answer{done, queued, {status: http.StatusNoContent, text: "The " + one + " is gone for ever", heads: wrote}},
-			refusals: []int{http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity},
+			refusals: slices.Concat(cond, []int{http.StatusNotFound}),
 		},
 		{
 			method: http.MethodPost, path: l.path + "/{id}/restore", id: "restore-" + one,
 			summary: "Restore a " + one, description: "Brings a retired " + one + " back into use.",
 			handler: with(l.restore),
-			answers: []answer{done, queued}, refusals: []int{http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity},
+			answers: []answer{done, queued}, refusals: slices.Concat(cond, []int{http.StatusNotFound}),
 		},
 	}
 }

@@ -99,10 +99,13 @@ func (n *tenet) provoke(rt *route, status int) *reply {
 	case http.StatusNotAcceptable:
 		return n.do(a.with("Accept", "image/png, text/csv;q=0.5"))
 	case http.StatusConflict:
-		if rt.path == batchesPath {
+		switch {
+		case rt.path == batchesPath:
 			a.body = `{"ops":[{"verb":"retire","kind":"rule","id":"SEC-001","if_version":77}]}`
-		} else {
+		case strings.HasPrefix(rt.id, "create-"):
 			a.body = encoded(sent(exampleDocument(rt.kind)))
+		default: // somebody wrote between the look and the write of a contributor
+			return broken(&store.ConflictError{Key: knowledge.Key{Kind: rt.kind, ID: rt.sample}, Want: 1, Got: 2})
 		}
 		return n.do(a)
 	case http.StatusGone:
