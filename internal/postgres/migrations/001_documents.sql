@@ -299,7 +299,7 @@ BEGIN
       NEW.created_at := clock_timestamp();
       NEW.updated_at := NEW.created_at;
     END IF;
-    NEW.version := 1 + coalesce((SELECT c.version FROM changes c WHERE c.kind = TG_ARGV[0] AND c.id = doc_id ORDER BY c.version DESC LIMIT 1), 0);
+    NEW.version := 1 + coalesce((SELECT max(p.version) FROM purges p WHERE p.kind = TG_ARGV[0] AND p.id = doc_id), 0);
   END IF;
   IF TG_TABLE_NAME = 'violations' THEN
     NEW.reported_by := coalesce(nullif(NEW.reported_by, ''), NEW.created_by);

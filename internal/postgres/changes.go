@@ -1,0 +1,254 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// changeColumns are what scanChange reads. The document comes as text, the hash is over that text.
+const changeColumns = "c.seq, c.kind, c.id, c.version, c.verb, c.batch_id, c.actor, c.at, c.document::text, c.document_hash, c.chain, c.txid::text"
+
+// changeFormats asks for every column as binary, for a statement that is sent by hand.
+//
+//nolint:gochecknoglobals // a constant of the protocol
+var changeFormats = []int16{1}
+
+// scanChange reads a row of the log.
+func scanChange(r pgx.Rows) (knowledge.Change, error) {
+	c, _, _, err := scanLogged(r)
+	return c, err
+}
+
+// scanLogged reads a row of the log, with the text that its hash is over and the transaction that it belongs to.
+func scanLogged(r pgx.Rows) (c knowledge.Change, document []byte, txid string, err error) {
+	var kind, verb string
+	var at pgtype.Timestamptz
+	var hash, chain []byte
+	var text *string
+	if err := r.Scan(&c.Seq, &kind, &c.Key.ID, &c.Version, &verb, &c.Batch, &c.Actor, &at, &text, &hash, &chain, &txid); err != nil {
+		return c, nil, "", err
+	}
+	c.Key.Kind, c.Verb, c.At = knowledge.Kind(kind), knowledge.Verb(verb), timeOf(at)
+	if len(hash) != 32 || len(chain) != 32 {
+		return c, nil, "", &scanError{fmt.Errorf("change %d: hash and chain have %d and %d bytes instead of 32", c.Seq, len(hash), len(chain))}
+	}
+	c.Hash, c.Chain = [32]byte(hash), [32]byte(chain)
+	if text != nil {
+		document = []byte(*text)
+		if c.Record, err = knowledge.RecordOf(c.Key.Kind, document); err != nil {
+			return c, nil, "", &scanError{fmt.Errorf("change %d: %w", c.Seq, err)}
+		}
+	}
+	return c, document, txid, nil
+}
+
+// Changes implements [store.Store].
+func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	if s.closed.Load() {
+		return nil, store.ErrClosed
+	}
+	q, err := q.Check()
+	if err != nil {
+		return nil, err
+	}
+	b := &statement{}
+	order := "c.seq"
+	switch {
+	case !q.Newest:
+		b.add("c.seq > $", int64(q.After))
+	case q.After > 0:
+		b.add("c.seq < $", int64(q.After))
+	}
+	if q.Newest {
+		order = "c.seq DESC"
+	}
+	if q.Key != (knowledge.Key{}) {
+		b.add("c.kind = $ AND c.id = $", string(q.Key.Kind), q.Key.ID)
+		if q.Version != 0 {
+			b.add("c.version = $", q.Version)
+		} else {
+			order = "c.version" // the same order for one document, and its index has it
+			if q.Newest {
+				order = "c.version DESC"
+			}
+		}
+	}
+	if q.Batch != (knowledge.BatchID{}) {
+		b.add("c.batch_id = $", q.Batch)
+	}
+	if q.Kind != "" {
+		b.add("c.kind = $", string(q.Kind))
+	}
+	limit := fmt.Sprintf(" LIMIT %d", q.Limit)
+	if !q.Filtered() { // up to the end of the transaction that the limit falls into; its changes stand in a row
+		limit = ""
+		b.add(`c.seq <= coalesce((SELECT max(e.seq) FROM changes e WHERE e.txid =
+			(SELECT l.txid FROM changes l WHERE l.seq = least($, (SELECT max(m.seq) FROM changes m))) AND e.seq >= $ AND e.seq <= $), 0)`,
+			int64(q.After)+int64(q.Limit), int64(q.After), int64(q.After)+int64(q.Limit)+knowledge.MaxBatchOps)
+	}
+	changes, err := s.changes(ctx, "changes", "SELECT "+changeColumns+" FROM changes c WHERE "+b.conditions()+" ORDER BY "+order+limit, b.args)
+	if err != nil || q.Filtered() {
+		return changes, err
+	}
+	if len(changes) == 0 || changes[0].Seq != q.After+1 {
+		return changes, s.gone(ctx, q.After)
+	}
+	return changes, nil
+}
+
+// gone returns a [store.GoneError] when the log begins after the change that follows after.
+func (s *Store) gone(ctx context.Context, after knowledge.Seq) error {
+	var oldest *int64
+	if err := s.one(ctx, "oldest change", "SELECT min(seq) FROM changes", nil, &oldest); err != nil {
+		return err
+	}
+	if oldest != nil && after < knowledge.Seq(*oldest)-1 {
+		return &store.GoneError{Oldest: knowledge.Seq(*oldest)}
+	}
+	return nil
+}
+
+// changes runs a statement over the log. More is set where the next change belongs to the same transaction.
+func (s *Store) changes(ctx context.Context, name, sql string, args []any) ([]knowledge.Change, error) {
+	changes := []knowledge.Change{}
+	last := ""
+	err := s.query(ctx, name, sql, args, func(r pgx.Rows) error {
+		c, _, txid, err := scanLogged(r)
+		if err != nil {
+			return err
+		}
+		if n := len(changes); n > 0 && changes[n-1].Seq+1 == c.Seq {
+			changes[n-1].More = last == txid
+		}
+		last = txid
+		changes = append(changes, c)
+		return nil
+	})
+	return changes, err
+}
+
+// Position returns where the log stands, and which database it is.
+func (s *Store) Position(ctx context.Context) (knowledge.Position, error) {
+	var p knowledge.Position
+	err := s.query(ctx, "position", positionSQL, nil, func(r pgx.Rows) (err error) {
+		p, err = scanPosition(r)
+		return err
+	})
+	return p, err
+}
+
+// positionSQL names the database by the cluster's identifier, which a base backup keeps and a dump does not, and its own number.
+const positionSQL = `SELECT s.system_identifier || '/' || d.oid, k.timeline_id, l.seq, l.chain, l.at
+FROM pg_control_system() s, pg_control_checkpoint() k, pg_database d
+LEFT JOIN LATERAL (SELECT c.seq, c.chain, c.at FROM changes c ORDER BY c.seq DESC LIMIT 1) l ON true
+WHERE d.datname = current_database()`
+
+func scanPosition(r pgx.Rows) (knowledge.Position, error) {
+	var p knowledge.Position
+	var seq *int64
+	var chain []byte
+	var at pgtype.Timestamptz
+	if err := r.Scan(&p.System, &p.Timeline, &seq, &chain, &at); err != nil {
+		return p, err
+	}
+	if seq != nil && len(chain) == 32 {
+		p.Seq, p.Chain, p.At = knowledge.Seq(*seq), [32]byte(chain), timeOf(at)
+	}
+	return p, nil
+}
+
+// snapshotTimeout bounds a snapshot, which reads everything.
+const snapshotTimeout = 30 * time.Minute
+
+// Snapshot hands every document to sink, and the last versions of each from the log, all as they stood at one position.
+func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) error {
+	if s.closed.Load() {
+		return store.ErrClosed
+	}
+	own, cancel := context.WithTimeout(ctx, snapshotTimeout)
+	defer cancel()
+	err := pgx.BeginTxFunc(own, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(own, "SET LOCAL statement_timeout = 0"); err != nil {
+			return err
+		}
+		at, err := collect(own, tx, positionSQL, scanPosition)
+		if err != nil || len(at) != 1 {
+			return err
+		}
+		if err := sink.Begin(at[0]); err != nil {
+			return &sinkError{err}
+		}
+		for _, kind := range knowledge.Kinds() {
+			t := tableOf(kind)
+			if err := each(own, tx, "SELECT "+t.columns+" FROM "+t.name+" t ORDER BY t."+t.id, nil, func(r pgx.Rows) error {
+				rec, err := t.record(r)
+				if err != nil {
+					return err
+				}
+				return sunk(sink.Record(rec))
+			}); err != nil {
+				return err
+			}
+		}
+		if versions == 0 {
+			return nil
+		}
+		return each(own, tx, "SELECT "+changeColumns+` FROM changes c WHERE c.seq IN (SELECT n.seq FROM
+			(SELECT seq, row_number() OVER (PARTITION BY kind, id ORDER BY version DESC) AS age FROM changes) n WHERE n.age <= $1) ORDER BY c.seq`,
+			[]any{versions}, func(r pgx.Rows) error {
+				c, err := scanChange(r)
+				if err != nil {
+					return err
+				}
+				return sunk(sink.Change(&c))
+			})
+	})
+	if sink, ok := errors.AsType[*sinkError](err); ok {
+		return sink.err
+	}
+	return contractual(ctx, err)
+}
+
+// A sinkError is what the taker of a snapshot said, on its way past the driver.
+type sinkError struct{ err error }
+
+func (e *sinkError) Error() string { return e.err.Error() }
+
+func sunk(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &sinkError{err}
+}
+
+func each(ctx context.Context, tx pgx.Tx, sql string, args []any, fn func(pgx.Rows) error) error {
+	rows, err := tx.Query(ctx, sql, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := fn(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func collect[T any](ctx context.Context, tx pgx.Tx, sql string, scan func(pgx.Rows) (T, error)) ([]T, error) {
+	var out []T
+	err := each(ctx, tx, sql, nil, func(r pgx.Rows) error {
+		v, err := scan(r)
+		out = append(out, v)
+		return err
+	})
+	return out, err
+}

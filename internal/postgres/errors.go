@@ -1,0 +1,159 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// SQLSTATEs of our own; see the first migration.
+const (
+	codeConflict   = "TN001"
+	codeMissing    = "TN002"
+	codeReference  = "TN003"
+	codeReferenced = "TN004"
+	codeReused     = "TN005"
+)
+
+// errRetry says that the same call is worth another try: the server chose it as the victim, or another came between.
+var errRetry = errors.New("retry")
+
+// translate turns an error of the driver into one of the contract. NotDone says that whatever happened, nothing was
+// committed. The caller's own end is looked for first: its deadline and ours look the same in an error.
+func translate(caller context.Context, err error, notDone bool) error {
+	if err == nil {
+		return nil
+	}
+	if cerr := caller.Err(); cerr != nil {
+		return cerr
+	}
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		reason := "the database can't be reached"
+		if errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err) {
+			reason = "the database did not answer in time"
+		}
+		return &store.UnavailableError{Reason: reason, Err: err, NotDone: notDone || neverSent(err)}
+	}
+	return fromServer(pg)
+}
+
+// neverSent reports whether a connection could not even be made. It never says so of a statement that was sent.
+func neverSent(err error) bool {
+	if _, ok := errors.AsType[*notSentError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[*pgconn.ConnectError](err)
+	return ok
+}
+
+// fromServer classifies what the server said by its code, never by its text. The server said ERROR and the session lives, or
+// FATAL before the commit: either way nothing was committed.
+func fromServer(pg *pgconn.PgError) error {
+	class := pg.Code
+	if len(class) > 2 {
+		class = class[:2]
+	}
+	away := &store.UnavailableError{Reason: "the database can't answer now", Err: pg, NotDone: true}
+	switch {
+	case pg.Severity == "FATAL" || pg.Severity == "PANIC" || pg.SeverityUnlocalized == "FATAL" || pg.SeverityUnlocalized == "PANIC":
+		away.NotDone = false // the end of a session may come while it commits
+		if class == "28" || class == "3D" {
+			away.Halt, away.NotDone = true, true
+			away.Reason = "the database refuses this program's role, or does not exist: a person must look at the address and the rights"
+		}
+		return away
+	case pg.Code == "25006":
+		away.ReadOnly, away.Reason = true, "the database is read-only: a standby, or fenced off"
+		return away
+	case pg.Code == "53100":
+		away.ReadOnly, away.Reason = true, "the database's disk is full: writes wait until there is room"
+		return away
+	case pg.Code == "40001", pg.Code == "40P01", pg.Code == "55P03", pg.Code == "0A000", pg.Code == "26000",
+		pg.Code == "23505":
+		return fmt.Errorf("%w: %w", errRetry, away)
+	case class == "08", class == "53", class == "57", class == "58", class == "XX":
+		return away
+	case class == "42", class == "28", class == "3D", class == "3F":
+		away.Halt = true
+		away.Reason = "the database's schema or rights are not what this program needs: run tenet migrate status"
+		return away
+	}
+	return knowledge.Invalid("", "the database refuses it: %s", firstLine(pg.Message))
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+// refusal turns what tenet_apply refuses into an error about the batch; not ok when the error is another.
+func refusal(b *knowledge.Batch, err error) (error, bool) {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || !strings.HasPrefix(pg.Code, "TN0") {
+		return nil, false
+	}
+	var d struct {
+		Op        int
+		Want, Got int64
+		Field     string
+	}
+	if json.Unmarshal([]byte(pg.Detail), &d) != nil || d.Op >= len(b.Ops) {
+		return knowledge.Invalid("", "the database refuses it: %s", pg.Message), true
+	}
+	op := &b.Ops[d.Op]
+	switch pg.Code {
+	case codeConflict:
+		return &store.ConflictError{Key: op.Key, Op: d.Op, Want: d.Want, Got: d.Got}, true
+	case codeMissing:
+		return &store.NotFoundError{Key: op.Key}, true
+	case codeReused:
+		return store.ErrReused, true
+	case codeReference:
+		kind, id := knowledge.KindCategory, op.Doc.CategoryID()
+		if v, ok := op.Doc.(*knowledge.Violation); ok {
+			kind, id = knowledge.KindRule, v.RuleID
+		}
+		return knowledge.Invalid(fmt.Sprintf("/ops/%d/document/%s", d.Op, d.Field), "no %s %q: create it first", kind, id), true
+	case codeReferenced:
+		return knowledge.Invalid(fmt.Sprintf("/ops/%d", d.Op), "%s is still referred to by other documents: purge or move those first", op.Key), true
+	}
+	return knowledge.Invalid("", "the database refuses it: %s", pg.Message), true
+}
+
+// tries is how often a call is made that the server asks to repeat.
+const tries = 6
+
+// again calls do until it does not ask for another try. Between tries it waits a little longer each time, so that two
+// writers do not meet again at once.
+func again(ctx context.Context, do func() error) error {
+	wait := 2 * time.Millisecond
+	for i := 1; ; i++ {
+		err := do()
+		if !errors.Is(err, errRetry) {
+			return err
+		}
+		if i == tries {
+			if u, ok := errors.AsType[*store.UnavailableError](err); ok {
+				return u
+			}
+			return err
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		}
+		wait *= 2
+	}
+}

@@ -1,0 +1,77 @@
+package postgres
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// An Observer hears of every statement when it is done.
+type Observer interface {
+	// QueryDone is called with the statement's name, how long it took, its rows included, and its error.
+	QueryDone(statement string, d time.Duration, err error)
+}
+
+// A SlowQuery is a statement that took longer than it should.
+type SlowQuery struct {
+	Statement string // its name
+	SQL       string
+	Duration  time.Duration
+	Plan      string // as EXPLAIN tells it
+}
+
+// slowEvery is how often a statement's slowness is told.
+const slowEvery = time.Minute
+
+// planTimeout bounds the look at the plan of a slow statement.
+const planTimeout = 2 * time.Second
+
+// A slowGate keeps a slow statement from being told again and again.
+type slowGate struct {
+	mu   sync.Mutex // guards last
+	last map[string]time.Time
+}
+
+func (g *slowGate) pass(statement string, now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if last, ok := g.last[statement]; ok && now.Sub(last) < slowEvery {
+		return false
+	}
+	if g.last == nil {
+		g.last = map[string]time.Time{}
+	}
+	g.last[statement] = now
+	return true
+}
+
+// observe tells of a statement. It returns its error unchanged.
+func (s *Store) observe(ctx context.Context, name, sql string, args []any, began time.Time, err error) error {
+	d := time.Since(began)
+	if s.o.Observer != nil {
+		s.o.Observer.QueryDone(name, d, err)
+	}
+	if d < s.o.SlowQuery || s.o.Slow == nil || err != nil || !s.slow.pass(name, time.Now()) {
+		return err
+	}
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), planTimeout)
+	defer cancel()
+	s.o.Slow(SlowQuery{Statement: name, SQL: sql, Duration: d, Plan: s.plan(own, sql, args)})
+	return err
+}
+
+// plan returns how the server would carry out a query, or why that can't be told.
+func (s *Store) plan(ctx context.Context, sql string, args []any) string {
+	rows, err := s.pool.Query(ctx, "EXPLAIN "+sql, append([]any{pgx.QueryExecModeExec}, args...)...)
+	if err != nil {
+		return err.Error()
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err.Error()
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,212 @@
+// Package postgres is the primary engine: a store in a PostgreSQL database, 14 or newer, shared by any number of tenets.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"tenet/internal/store"
+)
+
+// Options of a [Store]. Zero values stand for the defaults named.
+type Options struct {
+	// URL is the address of the database, as libpq takes it; several hosts are tried in order.
+	URL string
+	// Migrate brings the schema up to date when the store is opened; the role needs the right to.
+	Migrate bool
+	// AllowUnverifiedTLS takes a server on another machine whose certificate is not verified.
+	AllowUnverifiedTLS bool
+	MinConns           int32         // 2
+	MaxConns           int32         // 10
+	IdleTime           time.Duration // how long a connection may be idle; 5 min
+	ConnectTimeout     time.Duration // 2 s
+	StatementTimeout   time.Duration // of one statement, kept by the server; 10 s
+	CommandTimeout     time.Duration // of one call of a method; 60 s
+	// Observer hears of every statement; nobody when nil.
+	Observer Observer
+	// SlowQuery is how long a statement may take before Slow hears of it; 200 ms.
+	SlowQuery time.Duration
+	// Slow hears of slow statements, with the plan; nobody when nil. It is called at most once a minute for a statement.
+	Slow func(SlowQuery)
+	Log  *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	for _, d := range []struct {
+		v   *time.Duration
+		def time.Duration
+	}{
+		{&o.IdleTime, 5 * time.Minute},
+		{&o.ConnectTimeout, 2 * time.Second},
+		{&o.StatementTimeout, 10 * time.Second},
+		{&o.CommandTimeout, time.Minute},
+		{&o.SlowQuery, 200 * time.Millisecond},
+	} {
+		if *d.v == 0 {
+			*d.v = d.def
+		}
+	}
+	if o.MinConns == 0 {
+		o.MinConns = 2
+	}
+	if o.MaxConns == 0 {
+		o.MaxConns = 10
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// A Store keeps documents in a PostgreSQL database. It is a [store.Store].
+type Store struct {
+	o      Options
+	pool   *pgxpool.Pool
+	schema Schema // when it was opened
+	bell   bell
+	slow   slowGate
+	closed atomic.Bool
+	stop   context.CancelFunc // ends the listener
+	done   sync.WaitGroup
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Settings of every session. A statement that waits for a lock gives up before the program does, and a client that vanished is
+// noticed while its statement runs.
+func sessionSettings(o Options) map[string]string {
+	ms := func(d time.Duration) string { return fmt.Sprintf("%d", d.Milliseconds()) }
+	return map[string]string{
+		"application_name":                    "tenet",
+		"statement_timeout":                   ms(o.StatementTimeout),
+		"lock_timeout":                        "1500",
+		"idle_in_transaction_session_timeout": "5000",
+		"client_connection_check_interval":    "2000",
+		"tcp_keepalives_idle":                 "5",
+		"tcp_keepalives_interval":             "2",
+		"tcp_keepalives_count":                "3",
+		"tcp_user_timeout":                    "6000",
+		"default_transaction_isolation":       "read committed",
+		"timezone":                            "UTC",
+		"jit":                                 "off", // statements of microseconds; compiling one costs milliseconds
+	}
+}
+
+// Open connects to the database and checks, or with Migrate brings up to date, its schema. The context is for opening only.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	o = o.withDefaults()
+	cfg, err := pgxpool.ParseConfig(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("read the database address: %w", errors.New("not an address PostgreSQL knows; want postgres://user@host:5432/database?sslmode=verify-full"))
+	}
+	if err := checkTLS(cfg.ConnConfig, o.AllowUnverifiedTLS); err != nil {
+		return nil, err
+	}
+	cfg.MinConns, cfg.MaxConns, cfg.MaxConnIdleTime = o.MinConns, o.MaxConns, o.IdleTime
+	cfg.HealthCheckPeriod = 10 * time.Second
+	cfg.ConnConfig.ConnectTimeout = o.ConnectTimeout
+	cfg.ConnConfig.DialFunc = dialer(o.ConnectTimeout)
+	for name, value := range sessionSettings(o) {
+		if _, set := cfg.ConnConfig.RuntimeParams[name]; !set {
+			cfg.ConnConfig.RuntimeParams[name] = value
+		}
+	}
+	schema, err := prepare(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open the pool: %w", err)
+	}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s := &Store{o: o, pool: pool, schema: schema, stop: stop}
+	s.bell.init()
+	s.done.Go(func() { s.listen(life, cfg.ConnConfig.Copy()) })
+	return s, nil
+}
+
+// prepare migrates where it may, and checks that the schema is one this program can work with.
+func prepare(ctx context.Context, o Options) (Schema, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.CommandTimeout)
+	defer cancel()
+	if o.Migrate {
+		if schema, err := ReadSchema(ctx, o.URL); err == nil && schema.Version > schema.Newest {
+			return schema, schema.check()
+		}
+		schema, err := Migrate(ctx, o.URL, -1)
+		if err != nil {
+			return schema, err
+		}
+		return schema, schema.check()
+	}
+	schema, err := ReadSchema(ctx, o.URL)
+	if err != nil {
+		return schema, err
+	}
+	return schema, schema.check()
+}
+
+// checkTLS refuses a server on another machine that could be anybody.
+func checkTLS(cfg *pgx.ConnConfig, allow bool) error {
+	if allow {
+		return nil
+	}
+	hosts := []struct {
+		host string
+		safe bool
+	}{{cfg.Host, cfg.TLSConfig != nil && !cfg.TLSConfig.InsecureSkipVerify}}
+	for _, f := range cfg.Fallbacks {
+		hosts = append(hosts, struct {
+			host string
+			safe bool
+		}{f.Host, f.TLSConfig != nil && !f.TLSConfig.InsecureSkipVerify})
+	}
+	for _, h := range hosts {
+		if h.safe || local(h.host) {
+			continue
+		}
+		return fmt.Errorf("the database at %s is on another machine and its certificate would not be verified: add sslmode=verify-full to the address, "+
+			"or allow it with --database-allow-unverified-tls", h.host)
+	}
+	return nil
+}
+
+// local reports whether a host is this machine: a socket, the loopback interface.
+func local(host string) bool {
+	if host == "" || host[0] == '/' || host[0] == '@' || host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// Ping implements [store.Store].
+func (s *Store) Ping(ctx context.Context) error {
+	var one int
+	return s.one(ctx, "ping", "SELECT 1", nil, &one)
+}
+
+// Close implements [store.Store].
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return store.ErrClosed
+	}
+	s.stop()
+	s.bell.ring()
+	s.done.Wait()
+	s.pool.Close()
+	return nil
+}
+
+// Stat returns the state of the pool: connections in use, idle, at most, and how long callers have waited for one.
+func (s *Store) Stat() *pgxpool.Stat { return s.pool.Stat() }

@@ -1,0 +1,39 @@
+package postgres
+
+import (
+	"context"
+
+	"tenet/internal/knowledge"
+)
+
+// retainStep is how many changes go in one transaction, so that other writers needn't wait for long.
+const retainStep = 2000
+
+// Retain shortens the log: it removes the changes made before a time, and the batches they belong to, except for the newest
+// keep changes; the last one stays in any case, since the next number comes from it. Refused calls before the time go too.
+// It returns how many changes went.
+func (s *Store) Retain(ctx context.Context, before knowledge.Time, keep int64) (int64, error) {
+	gone := int64(0)
+	for {
+		var n int64
+		err := s.one(ctx, "retain", `WITH bounds AS (
+  SELECT min(seq) AS first, max(seq) - greatest($2, 1) AS cut FROM changes
+), cut AS ( -- up to the last whole transaction before the first change that must stay
+  SELECT max(c.seq) AS seq FROM changes c, bounds b
+  WHERE c.seq >= b.first AND c.seq <= least(b.cut, b.first + $3)
+    AND c.seq < coalesce((SELECT min(k.seq) FROM changes k WHERE k.seq >= b.first AND k.seq <= b.first + $3 AND k.at >= $1), b.first + $3 + 1)
+    AND c.txid <> coalesce((SELECT n.txid FROM changes n WHERE n.seq = c.seq + 1), '0'::xid8)
+), old AS (
+  DELETE FROM changes c USING cut WHERE c.seq <= cut.seq RETURNING c.batch_id
+), ledger AS (
+  DELETE FROM batches b USING old WHERE b.id = old.batch_id RETURNING b.id
+) SELECT (SELECT count(*) FROM old) + 0 * (SELECT count(*) FROM ledger)`, []any{before.Time, keep, retainStep}, &n)
+		gone += n
+		if err != nil || n == 0 {
+			if err == nil {
+				err = s.exec(ctx, "retain.refusals", "DELETE FROM refusals WHERE at < $1", before.Time)
+			}
+			return gone, err
+		}
+	}
+}

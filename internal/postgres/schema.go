@@ -1,0 +1,144 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"tenet/internal/store"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// supported is how many schemas before the newest one the program still serves without migrating.
+const supported = 2
+
+// Schema tells how a database stands to the schemas that the program knows.
+type Schema struct {
+	Version int64 // of the database; 0 for an empty one
+	Newest  int64 // that the program knows
+}
+
+// Pending reports whether there are migrations to run.
+func (s Schema) Pending() bool { return s.Version < s.Newest }
+
+// check returns nil when the program can serve the schema as it is.
+func (s Schema) check() error {
+	switch {
+	case s.Version > s.Newest:
+		return &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
+			"the database has schema %d and this program knows schemas up to %d: run the newer program, or restore the backup made before its migration",
+			s.Version, s.Newest)}
+	case s.Version == 0 || s.Version < s.Newest-supported:
+		return &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
+			"the database has schema %d and this program needs at least schema %d: run \"tenet migrate up\" with a role that may change the schema",
+			s.Version, max(1, s.Newest-supported))}
+	}
+	return nil
+}
+
+// migrator runs migrations on connections of its own. It alone goes through database/sql, for goose; documents never do, since
+// database/sql repeats statements whose outcome is unknown.
+type migrator struct {
+	db *sql.DB
+	p  *goose.Provider
+}
+
+func newMigrator(url string) (*migrator, error) {
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("read the database address: %w", errors.New("not an address PostgreSQL knows; want postgres://user@host:5432/database?sslmode=verify-full"))
+	}
+	cfg.ConnectTimeout = 2 * time.Second
+	db := stdlib.OpenDB(*cfg)
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read embedded migrations: %w", err), db.Close())
+	}
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make the migration lock: %w", err), db.Close())
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read embedded migrations: %w", err), db.Close())
+	}
+	return &migrator{db, p}, nil
+}
+
+func (m *migrator) schema(ctx context.Context) (Schema, error) {
+	sources := m.p.ListSources()
+	s := Schema{Newest: sources[len(sources)-1].Version}
+	var there bool
+	if err := m.db.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", goose.DefaultTablename).Scan(&there); err != nil {
+		return s, translate(ctx, err, true)
+	}
+	if !there { // asking goose would write its table
+		return s, nil
+	}
+	err := m.db.QueryRowContext(ctx, versionSQL).Scan(&s.Version)
+	return s, translate(ctx, err, true)
+}
+
+// versionSQL asks for the newest migration whose last entry says that it was applied, as goose keeps it.
+const versionSQL = `SELECT coalesce(max(version_id), 0) FROM (
+	SELECT DISTINCT ON (version_id) version_id, is_applied FROM ` + goose.DefaultTablename + ` ORDER BY version_id, id DESC) v WHERE is_applied`
+
+// ReadSchema tells how the database at url stands to the schemas that the program knows.
+func ReadSchema(ctx context.Context, url string) (Schema, error) {
+	m, err := newMigrator(url)
+	if err != nil {
+		return Schema{}, err
+	}
+	defer m.db.Close() //nolint:errcheck // nothing was written
+	return m.schema(ctx)
+}
+
+// Migrate brings the database at url up or down to a schema; below 0 means the newest. Any number of programs may do so at
+// once: one works, the others wait for it.
+func Migrate(ctx context.Context, url string, to int64) (Schema, error) {
+	m, err := newMigrator(url)
+	if err != nil {
+		return Schema{}, err
+	}
+	defer m.db.Close() //nolint:errcheck // goose has committed or not
+	s, err := m.schema(ctx)
+	if err != nil {
+		return s, err
+	}
+	if to < 0 {
+		to = s.Newest
+	}
+	switch {
+	case s.Version > s.Newest:
+		return s, s.check()
+	case to > s.Newest:
+		return s, fmt.Errorf("migrate: there is no schema %d, the newest is %d", to, s.Newest)
+	case to > s.Version:
+		_, err = m.p.UpTo(ctx, to)
+	case to < s.Version:
+		_, err = m.p.DownTo(ctx, to)
+	}
+	if err != nil {
+		return s, translate(ctx, fmt.Errorf("migrate from schema %d to %d: %w", s.Version, to, err), true)
+	}
+	s.Version = to
+	return s, nil
+}
+
+// Schema tells how the store's database stands to the schemas that the program knows.
+func (s *Store) Schema(ctx context.Context) (Schema, error) {
+	out := s.schema
+	err := s.one(ctx, "schema", versionSQL, nil, &out.Version)
+	return out, err
+}
