@@ -280,7 +280,12 @@ func newestFirst(s *suite) {
 	}
 	all := s.log()
 	for _, q := range []knowledge.ChangeQuery{
-		{Newest: true}, {Newest: true, Limit: 1}, {Newest: true, Limit: 5}, {Newest: true, After: 6}, {Newest: true, After: 1}, {Newest: true, After: 99},
+		{Newest: true},
+		{Newest: true, Limit: 1},
+		{Newest: true, Limit: 5},
+		{Newest: true, After: 6},
+		{Newest: true, After: 1},
+		{Newest: true, After: 99},
 		{Newest: true, After: 8, Limit: 2},
 	} {
 		s.equal(fmt.Sprintf("Changes(%+v)", q), seqsOf(expectedChanges(all, q)), seqsOf(s.changes(q)))

@@ -58,8 +58,7 @@ func (s *suite) checkError(err error) {
 			return
 		}
 	}
-	var invalid *knowledge.InvalidError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
 		if len(invalid.Faults) == 0 {
 			s.Error("an InvalidError names no fault")
 		}

@@ -27,7 +27,7 @@ func listLaws() []law {
 // library stores documents that differ in everything that a list looks at, and returns their records.
 func (s *suite) library() []*knowledge.Record {
 	s.Helper()
-	rnd := rand.New(rand.NewPCG(4, 2)) //nolint:gosec // the same library each time
+	rnd := rand.New(rand.NewPCG(4, 2)) // the same library each time
 	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
 	some := func(list ...string) []string {
 		rnd.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -229,7 +230,7 @@ func (m *memory) answers(parsed *knowledge.Search, t knowledge.Text) bool {
 	title := knowledge.Words(t.Title)
 	fields := [][]string{title, knowledge.Words(strings.Join(t.Tags, " ")), knowledge.Words(t.Lead), knowledge.Words(t.Body)}
 	for _, group := range parsed.Groups {
-		any := false
+		matched := false
 		for _, term := range group {
 			in := fields
 			if term.Title {
@@ -240,9 +241,9 @@ func (m *memory) answers(parsed *knowledge.Search, t knowledge.Text) bool {
 			if m.bug == "ignores exclusions" && term.Not {
 				found = false
 			}
-			any = any || empty || found != term.Not
+			matched = matched || empty || found != term.Not
 		}
-		if !any {
+		if !matched {
 			return false
 		}
 	}
@@ -267,7 +268,7 @@ func (m *memory) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 	if err := b.Validate(); err != nil {
 		return knowledge.Receipt{}, err
 	}
-	print, err := b.Fingerprint()
+	fingerprint, err := b.Fingerprint()
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
@@ -276,7 +277,7 @@ func (m *memory) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 	}
 	defer m.mu.Unlock()
 	if d, ok := m.batches[b.ID]; ok && m.bug != "forgets batches" {
-		if d.fingerprint != print && m.bug != "takes an id for anything" {
+		if d.fingerprint != fingerprint && m.bug != "takes an id for anything" {
 			return knowledge.Receipt{}, store.ErrReused
 		}
 		return d.receipt, nil
@@ -306,7 +307,7 @@ func (m *memory) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 		}
 	}
 	receipt := t.commit()
-	m.batches[b.ID] = done{print, receipt}
+	m.batches[b.ID] = done{fingerprint, receipt}
 	return receipt, nil
 }
 
@@ -439,13 +440,8 @@ func (t *memoryTx) purgeable(i int, k knowledge.Key) error {
 	if t.m.bug == "purges parents" {
 		return nil
 	}
-	all := map[knowledge.Key]*knowledge.Record{}
-	for key, rec := range t.m.docs {
-		all[key] = rec
-	}
-	for key, rec := range t.docs {
-		all[key] = rec
-	}
+	all := maps.Clone(t.m.docs)
+	maps.Copy(all, t.docs)
 	for _, rec := range all {
 		if rec == nil {
 			continue

@@ -1,0 +1,85 @@
+// Package access knows who is calling, what they may do, and what was refused.
+package access
+
+import (
+	"context"
+	"slices"
+
+	"tenet/internal/knowledge"
+)
+
+// A Caller is somebody whom a door has recognized. It is shared by many calls: nobody writes on it.
+type Caller struct {
+	ID     string         // the principal's id; the actor of what it writes
+	Name   string         // to show
+	Role   string         // one of [knowledge.Roles]
+	Expiry knowledge.Time // when its token ends; zero for never
+	Local  bool           // it came in through a door that only this machine's user can open
+}
+
+// Has reports whether the caller has the rights of a role. Nobody has none.
+func (c *Caller) Has(role string) bool {
+	if c == nil {
+		return false
+	}
+	want := rank(role)
+	return want >= 0 && rank(c.Role) >= want
+}
+
+// rank is a role's place, the weakest first; -1 for what is no role.
+func rank(role string) int {
+	switch role {
+	case knowledge.RoleViewer:
+		return 0
+	case knowledge.RoleContributor:
+		return 1
+	case knowledge.RoleMaintainer:
+		return 2
+	case knowledge.RoleAdmin:
+		return 3
+	}
+	return -1
+}
+
+type contextKey int
+
+const (
+	callerKey contextKey = iota
+	requestKey
+)
+
+// WithCaller returns a context in which c is calling.
+func WithCaller(ctx context.Context, c *Caller) context.Context {
+	return context.WithValue(ctx, callerKey, c)
+}
+
+// CallerFrom returns who is calling, nil when nobody is known to.
+func CallerFrom(ctx context.Context) *Caller {
+	c, _ := ctx.Value(callerKey).(*Caller)
+	return c
+}
+
+// WithRequestID returns a context that belongs to a request.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestKey, id)
+}
+
+// RequestID returns the id of the request that a context belongs to, "" for none.
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestKey).(string)
+	return id
+}
+
+// SystemID is the id of the program itself. No principal can have it: see [Directory].
+const SystemID = "system"
+
+// System returns a context in which the program itself is calling, with all rights.
+func System(ctx context.Context) context.Context {
+	return WithCaller(ctx, &Caller{ID: SystemID, Name: "Tenet", Role: knowledge.RoleAdmin, Local: true})
+}
+
+// stronger returns the roles that have the rights of role, for messages.
+func stronger(role string) []string {
+	all := knowledge.Roles()
+	return all[slices.Index(all, role):]
+}
