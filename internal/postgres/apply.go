@@ -63,24 +63,38 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 		return knowledge.Receipt{}, err
 	}
 	var rec knowledge.Receipt
-	err = again(ctx, func() error {
-		resolved, patched, err := s.resolve(own, ctx, &b, print)
-		if err != nil || resolved == nil {
-			if err == nil {
-				rec, err = s.receipt(own, ctx, &b)
-			}
+	for lost := 0; ; lost++ {
+		err = again(ctx, func() error {
+			rec, err = s.applyOnce(own, ctx, &b, print)
 			return err
+		})
+		if !errors.Is(err, errLost) || lost == maxLost {
+			break
 		}
-		rec, err = s.apply(own, ctx, &b, resolved, print)
-		if conflict, ok := errors.AsType[*store.ConflictError](err); ok && patched[conflict.Op] && b.Ops[conflict.Op].IfVersion == knowledge.AnyVersion {
-			return fmt.Errorf("%w: %w", errRetry, err) // another write came between the read and the write of the patch
-		}
-		return err
-	})
-	if errors.Is(err, errRetry) {
-		if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
-			return knowledge.Receipt{}, conflict
-		}
+	}
+	if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
+		return knowledge.Receipt{}, conflict
+	}
+	return rec, err
+}
+
+// errLost says that another write came between the read and the write of an unconditional patch.
+var errLost = errors.New("another write came between")
+
+// maxLost is how often an unconditional patch may lose that race before its writer hears of a conflict.
+const maxLost = 200
+
+func (s *Store) applyOnce(own, caller context.Context, b *knowledge.Batch, print [32]byte) (knowledge.Receipt, error) {
+	ops, patched, err := s.resolve(own, caller, b, print)
+	if err != nil {
+		return knowledge.Receipt{}, err
+	}
+	if ops == nil {
+		return s.receipt(own, caller, b)
+	}
+	rec, err := s.apply(own, caller, b, ops, patched, print)
+	if conflict, ok := errors.AsType[*store.ConflictError](err); ok && patched[conflict.Op] != nil && b.Ops[conflict.Op].IfVersion == knowledge.AnyVersion {
+		return knowledge.Receipt{}, fmt.Errorf("%w: %w", errLost, err)
 	}
 	return rec, err
 }
@@ -94,15 +108,15 @@ type sqlOp struct {
 	Document  json.RawMessage `json:"document,omitempty"`
 }
 
-// resolve returns the batch as the server takes it, every patch turned into the document it leaves behind; patched tells
-// which. Nil says that the ledger has the batch already.
-func (s *Store) resolve(own, caller context.Context, b *knowledge.Batch, print [32]byte) ([]sqlOp, map[int]bool, error) {
+// resolve returns the batch as the server takes it, every patch turned into the document it leaves behind, which
+// patched holds by op. Nil says that the ledger has the batch already.
+func (s *Store) resolve(own, caller context.Context, b *knowledge.Batch, print [32]byte) ([]sqlOp, map[int]knowledge.Document, error) {
 	current, done, err := s.forPatches(own, caller, b, print)
 	if err != nil || done {
 		return nil, nil, err
 	}
 	ops := make([]sqlOp, len(b.Ops))
-	patched := map[int]bool{}
+	patched := map[int]knowledge.Document{}
 	for i := range b.Ops {
 		op := &b.Ops[i]
 		ops[i] = sqlOp{Verb: op.Verb, Kind: op.Key.Kind, ID: op.Key.ID, IfVersion: op.IfVersion}
@@ -128,8 +142,7 @@ func (s *Store) resolve(own, caller context.Context, b *knowledge.Batch, print [
 				}
 				return nil, nil, err
 			}
-			ops[i].Verb, ops[i].IfVersion, patched[i] = knowledge.VerbPut, rec.Version, true
-			b.Ops[i].Doc = doc // for the message about a missing category
+			ops[i].Verb, ops[i].IfVersion, patched[i] = knowledge.VerbPut, rec.Version, doc
 		}
 		if doc != nil {
 			if ops[i].Document, err = knowledge.Canonical(doc); err != nil {
@@ -194,7 +207,7 @@ const (
 
 // apply sends the batch and the question what it did in one round trip, as two transactions. When the connection turns out to
 // be dead it is sent once more: the ledger knows the batch if it was done.
-func (s *Store) apply(own, caller context.Context, b *knowledge.Batch, ops []sqlOp, print [32]byte) (knowledge.Receipt, error) {
+func (s *Store) apply(own, caller context.Context, b *knowledge.Batch, ops []sqlOp, patched map[int]knowledge.Document, print [32]byte) (knowledge.Receipt, error) {
 	payload, err := json.Marshal(ops)
 	if err != nil {
 		return knowledge.Receipt{}, fmt.Errorf("encode batch %s: %w", b.ID, err)
@@ -206,7 +219,7 @@ func (s *Store) apply(own, caller context.Context, b *knowledge.Batch, ops []sql
 	}
 	s.observe(caller, "apply", applySQL, nil, began, err) //nolint:errcheck // it returns the same error
 	if err != nil {
-		if refused, ok := refusal(b, err); ok {
+		if refused, ok := refusal(b, patched, err); ok {
 			return knowledge.Receipt{}, refused
 		}
 		if s.closed.Load() {

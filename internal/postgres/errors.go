@@ -95,8 +95,9 @@ func firstLine(s string) string {
 	return line
 }
 
-// refusal turns what tenet_apply refuses into an error about the batch; not ok when the error is another.
-func refusal(b *knowledge.Batch, err error) (error, bool) {
+// refusal turns what tenet_apply refuses into an error about the batch; not ok when the error is another. Patched holds
+// what the batch's patches make of their documents.
+func refusal(b *knowledge.Batch, patched map[int]knowledge.Document, err error) (error, bool) {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok || !strings.HasPrefix(pg.Code, "TN0") {
 		return nil, false
@@ -118,11 +119,15 @@ func refusal(b *knowledge.Batch, err error) (error, bool) {
 	case codeReused:
 		return store.ErrReused, true
 	case codeReference:
-		kind, id := knowledge.KindCategory, op.Doc.CategoryID()
-		if v, ok := op.Doc.(*knowledge.Violation); ok {
+		doc, part := op.Doc, "document"
+		if p := patched[d.Op]; p != nil {
+			doc, part = p, "patch"
+		}
+		kind, id := knowledge.KindCategory, doc.CategoryID()
+		if v, ok := doc.(*knowledge.Violation); ok {
 			kind, id = knowledge.KindRule, v.RuleID
 		}
-		return knowledge.Invalid(fmt.Sprintf("/ops/%d/document/%s", d.Op, d.Field), "no %s %q: create it first", kind, id), true
+		return knowledge.Invalid(fmt.Sprintf("/ops/%d/%s/%s", d.Op, part, d.Field), "no %s %q: create it first", kind, id), true
 	case codeReferenced:
 		return knowledge.Invalid(fmt.Sprintf("/ops/%d", d.Op), "%s is still referred to by other documents: purge or move those first", op.Key), true
 	}

@@ -113,7 +113,7 @@ func listSQL(t *table, q *knowledge.Query, c *knowledge.Cursor) (string, []any) 
 			b.add("(t.updated_at, t."+t.id+") < ($, $)", c.Updated.Time, c.ID)
 		}
 		if !q.UpdatedSince.IsZero() {
-			b.add("t.updated_at >= $", q.UpdatedSince)
+			b.add("t.updated_at >= $", q.UpdatedSince.Time)
 		}
 	case knowledge.OrderTitle:
 		order = t.title + ", t." + t.id

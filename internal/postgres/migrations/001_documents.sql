@@ -247,9 +247,22 @@ CREATE INDEX violations_by_status ON violations (status, rank, violation_id) WHE
 CREATE INDEX violations_by_severity ON violations (severity, rank, violation_id) WHERE is_active;
 
 -- +goose StatementBegin
+-- tenet_lower is lower case by the rules of Unicode, whatever the locale of the database, where the server has them.
+DO $do$
+BEGIN
+  IF EXISTS (SELECT FROM pg_collation WHERE collname = 'und-x-icu') THEN
+    CREATE FUNCTION tenet_lower(t text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT lower(t COLLATE "und-x-icu") $$;
+  ELSE
+    CREATE FUNCTION tenet_lower(t text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT lower(t) $$;
+  END IF;
+END
+$do$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- tenet_words puts a space for every punctuation mark, so that the parser sees words only: the same words as everywhere in tenet.
 CREATE FUNCTION tenet_words(t text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT translate(left(t, 200000), E'!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~', repeat(' ', 32))
+  SELECT translate(tenet_lower(left(t, 200000)), E'!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~', repeat(' ', 32))
 $$;
 -- +goose StatementEnd
 
@@ -804,6 +817,20 @@ $$;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- tenet_lock takes the rows of a batch in one order, so that two batches over the same documents never wait for each other.
+CREATE FUNCTION tenet_lock(p_ops jsonb) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  PERFORM FROM categories t WHERE t.category_id = ANY (ARRAY(SELECT e ->> 'id' FROM jsonb_array_elements(p_ops) e WHERE e ->> 'kind' = 'category')) ORDER BY t.category_id FOR NO KEY UPDATE;
+  PERFORM FROM principals t WHERE t.principal_id = ANY (ARRAY(SELECT e ->> 'id' FROM jsonb_array_elements(p_ops) e WHERE e ->> 'kind' = 'principal')) ORDER BY t.principal_id FOR NO KEY UPDATE;
+  PERFORM FROM rules t WHERE t.rule_id = ANY (ARRAY(SELECT e ->> 'id' FROM jsonb_array_elements(p_ops) e WHERE e ->> 'kind' = 'rule')) ORDER BY t.rule_id FOR NO KEY UPDATE;
+  PERFORM FROM practices t WHERE t.practice_id = ANY (ARRAY(SELECT e ->> 'id' FROM jsonb_array_elements(p_ops) e WHERE e ->> 'kind' = 'practice')) ORDER BY t.practice_id FOR NO KEY UPDATE;
+  PERFORM FROM templates t WHERE t.template_id = ANY (ARRAY(SELECT e ->> 'id' FROM jsonb_array_elements(p_ops) e WHERE e ->> 'kind' = 'template')) ORDER BY t.template_id FOR NO KEY UPDATE;
+  PERFORM FROM violations t WHERE t.violation_id = ANY (ARRAY(SELECT e ->> 'id' FROM jsonb_array_elements(p_ops) e WHERE e ->> 'kind' = 'violation')) ORDER BY t.violation_id FOR NO KEY UPDATE;
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- tenet_apply does a batch, or nothing, and reports whether it was done now; false means that it was done before. It is called
 -- by itself, outside of a transaction block, so that the log's lock is never held while the server waits for the program.
 CREATE FUNCTION tenet_apply(p_batch uuid, p_fingerprint bytea, p_actor text, p_at timestamptz, p_ops jsonb)
@@ -823,6 +850,9 @@ BEGIN
       PERFORM tenet_refuse('TN005', 0, 0, 0, '');
     END IF;
     RETURN false;
+  END IF;
+  IF jsonb_array_length(p_ops) > 1 THEN
+    PERFORM tenet_lock(p_ops);
   END IF;
   FOR op IN SELECT e FROM jsonb_array_elements(p_ops) e LOOP
     kind := op ->> 'kind';
@@ -852,6 +882,7 @@ $$;
 -- +goose Down
 DROP TABLE search, facets, purges, batches, changes, violations, templates, practices, rules, principals, categories;
 DROP FUNCTION tenet_apply(uuid, bytea, text, timestamptz, jsonb);
+DROP FUNCTION tenet_lock(jsonb);
 DROP FUNCTION tenet_purge(text, text);
 DROP FUNCTION tenet_remove(integer, text, text, bigint, uuid, text, timestamptz);
 DROP FUNCTION tenet_set_active(integer, text, text, bigint, boolean, uuid, text, timestamptz);
@@ -873,5 +904,6 @@ DROP FUNCTION tenet_stamp();
 DROP FUNCTION tenet_strings(jsonb);
 DROP FUNCTION tenet_example_text(jsonb);
 DROP FUNCTION tenet_words(text);
+DROP FUNCTION tenet_lower(text);
 DROP TEXT SEARCH CONFIGURATION tenet;
 DROP TEXT SEARCH DICTIONARY tenet_stem;
