@@ -56,6 +56,8 @@ type Item struct {
 	Notes   []string // what a person may want to know: what was repaired, guessed or left out
 	Skipped string   // why the file holds nothing to import; no fault
 	Err     error    // why the whole file is refused
+	// kept is true for a file that was not looked into: what came of it before is not pruned.
+	kept bool
 }
 
 // An Entry is one document of a file, or the reason why it is refused.

@@ -2,8 +2,14 @@ package interchange
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"iter"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // ReadOptions says how to read. The zero value detects everything.
@@ -21,25 +27,169 @@ type Limits struct {
 	Total int64 // bytes of an unpacked archive; 512 MB
 }
 
+func (l Limits) orDefaults() Limits {
+	if l.Files <= 0 {
+		l.Files = 100_000
+	}
+	if l.File <= 0 {
+		l.File = 16 << 20
+	}
+	if l.Total <= 0 {
+		l.Total = 512 << 20
+	}
+	return l
+}
+
 // A Source is a file, a folder or an archive that is being imported.
-type Source struct{}
+type Source struct {
+	name string
+	root string // what of the source is being read: a folder ending in a slash, a file, or "" for all
+	o    ReadOptions
+	tree tree
+	// single is true when the caller named this one file: then it is read, or refused, but never passed over.
+	single bool
+}
 
 // Open opens a file, a folder, or an archive (.tar, .tar.gz, .tgz, .tar.zst, .zip).
-func Open(path string, o ReadOptions) (*Source, error) { return nil, errors.New("not built yet") }
+func Open(name string, o ReadOptions) (*Source, error) {
+	o.Limits = o.Limits.orDefaults()
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, fmt.Errorf("open source: %w", err)
+	}
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return nil, fmt.Errorf("open source: %w", err)
+	}
+	abs = filepath.ToSlash(abs)
+	switch {
+	case info.IsDir():
+		source, root := anchor(abs)
+		t, err := openFolder(name, root, o.Limits)
+		if err != nil {
+			return nil, err
+		}
+		return newSource(source, root, t, o)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("open source: %s is neither a file nor a folder", name)
+	case isArchive(name):
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("open source: %w", err)
+		}
+		defer f.Close() //nolint:errcheck // only read
+		return Read(path.Base(abs), f, o)
+	}
+	source, root := anchor(path.Dir(abs))
+	return openSingle(name, source, root+path.Base(abs), o)
+}
+
+// openSingle opens one file. Its examples stand beside it, so the tree knows of them too.
+func openSingle(name, source, at string, o ReadOptions) (*Source, error) {
+	t := &diskFiles{limits: o.Limits, paths: map[string]string{at: name}, streamable: true}
+	t.list = append(t.list, treeFile{path: at})
+	if beside, ok := examplesBeside(name); ok {
+		if info, err := os.Lstat(beside); err == nil && info.Mode().IsRegular() {
+			p := path.Join(path.Dir(at), filepath.Base(beside))
+			t.paths[p] = beside
+			t.list = append(t.list, treeFile{path: p})
+		}
+	}
+	s, err := newSource(source, at, t, o)
+	if err == nil {
+		s.single = true
+	}
+	return s, err
+}
 
 // Read reads a file or an archive from a stream; its name says which.
 func Read(name string, r io.Reader, o ReadOptions) (*Source, error) {
-	return nil, errors.New("not built yet")
+	o.Limits = o.Limits.orDefaults()
+	name = path.Base(filepath.ToSlash(name))
+	if isArchive(name) {
+		t, err := readArchive(name, r, o.Limits)
+		if err != nil {
+			return nil, err
+		}
+		source := archiveStem(name)
+		t.dropLeading(source)
+		return newSource(source, "", t, o)
+	}
+	data, err := readBounded(r, o.Limits.File)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	t := &memFiles{list: []treeFile{{path: name}}, data: map[string][]byte{name: data}}
+	s, err := newSource(stem(name), name, t, o)
+	if err == nil {
+		s.single = true
+	}
+	return s, err
+}
+
+func newSource(name, root string, t tree, o ReadOptions) (*Source, error) {
+	if o.Source != "" {
+		name = o.Source
+	}
+	name, _ = shorten(name)
+	if o.Category != "" {
+		o.Category = makeID(o.Category)
+	}
+	if len(SourceTag(name)) > 255 || strings.TrimSpace(name) == "" {
+		return nil, errors.Join(errors.New("the source needs a name of 1 to 248 characters: give one"), t.close())
+	}
+	return &Source{name: name, root: root, o: o, tree: t}, nil
+}
+
+// anchor returns the name of a folder's source, and the folder's place in it: names such as "rules" or ".cursor" say nothing
+// about whose they are, so the first folder above with a name of its own counts.
+func anchor(abs string) (source, root string) {
+	dir := abs
+	for {
+		base := path.Base(dir)
+		if base == "/" || base == "." {
+			return orElse(path.Base(abs), "root"), ""
+		}
+		if !isContainer(base) {
+			return base, root
+		}
+		root = base + "/" + root
+		dir = path.Dir(dir)
+	}
+}
+
+// isContainer reports whether a folder's name only says what kind of files it holds.
+func isContainer(name string) bool {
+	return strings.HasPrefix(name, ".") || slices.Contains([]string{
+		"rules", "docs", "doc", "documentation", "instructions", "skills", "prompts", "commands", "agents", "guidelines",
+		"practices", "templates", "categories", "violations", "src", "data", "content", "files", "imported",
+	}, strings.ToLower(name))
+}
+
+func orElse(s, other string) string {
+	if s == "" || s == "/" || s == "." {
+		return other
+	}
+	return s
 }
 
 // Name returns the name of the source.
-func (s *Source) Name() string { return "" }
+func (s *Source) Name() string { return s.name }
 
 // Len returns the number of files, for a progress bar.
-func (s *Source) Len() int { return 0 }
-
-// Items returns what came of each file, in the order of their paths.
-func (s *Source) Items() iter.Seq[Item] { return func(func(Item) bool) {} }
+func (s *Source) Len() int { return len(s.tree.files()) }
 
 // Close lets go of the files.
-func (s *Source) Close() error { return nil }
+func (s *Source) Close() error { return s.tree.close() }
+
+// Items returns what came of each file, in the order of their paths.
+func (s *Source) Items() iter.Seq[Item] {
+	return func(yield func(Item) bool) {
+		r := newReader(s)
+		for _, f := range s.tree.files() {
+			if !yield(r.item(f)) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package interchange
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+
+	"tenet/internal/knowledge"
+)
+
+// content returns the canonical JSON of what writers decide in a document: everything but the stamps.
+func content(d knowledge.Document) ([]byte, error) {
+	bare, err := knowledge.Clone(d)
+	if err != nil {
+		return nil, err
+	}
+	*bare.Stamps() = knowledge.Stamp{}
+	return knowledge.Canonical(bare)
+}
+
+func sameContent(a, b knowledge.Document) (bool, error) {
+	x, err := content(a)
+	if err != nil {
+		return false, err
+	}
+	y, err := content(b)
+	return bytes.Equal(x, y), err
+}
+
+// extraOf returns the free values of a document; nil for kinds that have none.
+func extraOf(d knowledge.Document) *map[string]any {
+	switch d := d.(type) {
+	case *knowledge.Rule:
+		return &d.Extra
+	case *knowledge.Practice:
+		return &d.Extra
+	case *knowledge.Template:
+		return &d.Extra
+	case *knowledge.Category, *knowledge.Violation, *knowledge.Principal:
+	}
+	return nil
+}
+
+// An origin is what extra tells of where a document was imported from.
+type origin struct {
+	source, path string
+	digest       string // of the document as it was imported
+	pruned       bool   // retired by an import whose source no longer held it
+}
+
+// originOf returns where a document was imported from, or false.
+func originOf(d knowledge.Document) (origin, bool) {
+	extra := extraOf(d)
+	if extra == nil {
+		return origin{}, false
+	}
+	m, ok := (*extra)[importedFrom].(map[string]any)
+	if !ok {
+		return origin{}, false
+	}
+	var o origin
+	o.source, _ = m["source"].(string)
+	o.path, _ = m["path"].(string)
+	o.digest, _ = m["digest"].(string)
+	o.pruned, _ = m["pruned"].(bool)
+	return o, o.source != ""
+}
+
+func (o origin) put(d knowledge.Document) {
+	m := map[string]any{"source": o.source, "path": o.path, "digest": o.digest}
+	if o.pruned {
+		m["pruned"] = true
+	}
+	(*extraOf(d))[importedFrom] = m
+}
+
+// digest returns the hash of a document as an import makes it: without stamps, without its origin, in use. A document whose
+// digest is no longer the one in its origin was edited since.
+func digest(d knowledge.Document) (string, error) {
+	bare, err := knowledge.Clone(d)
+	if err != nil {
+		return "", err
+	}
+	*bare.Stamps() = knowledge.Stamp{}
+	bare.SetActive(true)
+	if extra := extraOf(bare); extra != nil {
+		delete(*extra, importedFrom)
+	}
+	b, err := knowledge.Canonical(bare)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:16]), nil
+}
+
+// sign puts the digest of a freshly read document into its origin.
+func sign(d knowledge.Document) error {
+	o, ok := originOf(d)
+	if !ok {
+		return nil
+	}
+	var err error
+	if o.digest, err = digest(d); err != nil {
+		return err
+	}
+	o.put(d)
+	return nil
+}

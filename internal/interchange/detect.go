@@ -1,0 +1,136 @@
+package interchange
+
+import (
+	"encoding/json"
+	"path"
+	"slices"
+	"strings"
+)
+
+// skipName is what nameFormat says of a file that is never read.
+const skipName Format = "skip"
+
+// examplesOf is what nameFormat says of a file of examples, which is read with the rules beside it.
+const examplesOf Format = "examples"
+
+// nameFormat returns the format that a file's name promises. Markdown, YAML and JSON are looked into before they are
+// taken for what their names promise.
+func nameFormat(p string) Format {
+	base := strings.ToLower(path.Base(p))
+	ext := path.Ext(base)
+	switch {
+	case isNotice(base) || strings.HasSuffix(base, ".symlink"):
+		return skipName
+	case ext == ".mdc" || base == ".cursorrules":
+		return FormatCursor
+	case base == ".windsurfrules" || base == ".clinerules":
+		return FormatAgents
+	case strings.HasSuffix(base, ".instructions.md") || base == "copilot-instructions.md":
+		return FormatCopilot
+	case base == "skill.md":
+		return FormatSkill
+	case slices.Contains([]string{"agents.md", "agent.md", "claude.md", "gemini.md", "agents.override.md", "claude.local.md"}, base):
+		return FormatAgents
+	case ext == ".md" || ext == ".markdown" || ext == ".mdx":
+		return FormatMarkdown
+	case strings.HasSuffix(base, ".examples.yaml") || strings.HasSuffix(base, ".examples.yml"):
+		return examplesOf
+	case ext == ".yaml" || ext == ".yml":
+		return FormatRuleYAML
+	case ext == ".csv" || ext == ".tsv":
+		return FormatCSV
+	case ext == ".jsonl" || ext == ".ndjson" || strings.HasSuffix(base, ".jsonl.gz") || strings.HasSuffix(base, ".jsonl.zst"):
+		return FormatJSONL
+	case ext == ".json":
+		return FormatJSON
+	}
+	return skipName
+}
+
+func isNotice(base string) bool {
+	name, _, _ := strings.Cut(base, ".")
+	return slices.Contains([]string{"license", "licence", "notice", "copying", "patents", "copyright"}, name) ||
+		strings.HasPrefix(base, "license-") || strings.HasSuffix(base, ".license") || strings.HasSuffix(base, ".license.txt")
+}
+
+// skipReason says why a file with a name that promises nothing is passed over.
+func skipReason(p string) string {
+	base := strings.ToLower(path.Base(p))
+	switch {
+	case isNotice(base):
+		return "a licence or a notice"
+	case strings.HasSuffix(base, ".symlink"):
+		return "the name of a symbolic link's target, not a text"
+	case isArchive(base):
+		return "an archive within what is imported: import it by itself"
+	}
+	if ext := path.Ext(base); ext != "" && ext != base {
+		return "no format that tenet reads (" + shortQuote(ext) + ")"
+	}
+	return "no format that tenet reads"
+}
+
+// fits reports whether a file of the named format can be read as another one that the caller asked for.
+func fits(named, wanted Format) bool {
+	markdown := []Format{FormatCursor, FormatCopilot, FormatSkill, FormatAgents, FormatMarkdown, FormatRulePage}
+	switch {
+	case named == wanted:
+		return true
+	case slices.Contains(markdown, wanted):
+		return slices.Contains(markdown, named)
+	}
+	return false
+}
+
+// markdownFormat decides what a Markdown file without a telling name is.
+func markdownFormat(p string, fm *frontMatter, body string) Format {
+	switch {
+	case ownKind(fm.values) != "":
+		return FormatMarkdown
+	case fm.has("rule_type", "related_rules", "severity", "enforcement") || hasBlocks(body):
+		return FormatRulePage
+	case fm.has("globs", "alwaysApply", "applyTo") || inRulesFolder(p):
+		return FormatAgents
+	}
+	return FormatMarkdown
+}
+
+// inRulesFolder reports whether a path lies where an assistant looks for its rules.
+func inRulesFolder(p string) bool {
+	dirs := strings.Split(path.Dir(p), "/")
+	for i, d := range dirs {
+		if i > 0 && d == "rules" && len(dirs[i-1]) > 1 && dirs[i-1][0] == '.' || d == ".clinerules" || d == ".roorules" {
+			return true
+		}
+	}
+	return false
+}
+
+// examplesBeside returns the name of the file of examples that belongs to a file of metadata.
+func examplesBeside(p string) (string, bool) {
+	for _, end := range []string{".metadata.yaml", ".metadata.yml"} {
+		if s, ok := strings.CutSuffix(p, end); ok {
+			return s + strings.Replace(end, "metadata", "examples", 1), true
+		}
+	}
+	return "", false
+}
+
+// metadataBeside is the other way round.
+func metadataBeside(p string) (string, bool) {
+	for _, end := range []string{".examples.yaml", ".examples.yml"} {
+		if s, ok := strings.CutSuffix(p, end); ok {
+			return s + strings.Replace(end, "examples", "metadata", 1), true
+		}
+	}
+	return "", false
+}
+
+// looksLikeExport reports whether a text begins with the first line of our own export.
+func looksLikeExport(head []byte) bool {
+	line, _, _ := strings.Cut(string(head), "\n")
+	var h struct {
+		Tenet *json.Number `json:"tenet"`
+	}
+	return json.Unmarshal([]byte(line), &h) == nil && h.Tenet != nil
+}

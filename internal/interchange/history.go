@@ -1,0 +1,324 @@
+package interchange
+
+import (
+	"cmp"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"tenet/internal/knowledge"
+)
+
+// A history is the replay of an export with history: its changes are read twice, once to plan and once to write, because
+// a log may be larger than memory.
+type history struct {
+	export *Export
+	keys   map[knowledge.Key]*past
+	ops    int
+}
+
+// A past is what a replay knows of one document.
+type past struct {
+	there   int64 // version in the store, 0 for none
+	current knowledge.Document
+	matched int64 // version in the export whose document is the one that is there, 0 while it was not met
+	last    int64 // version of the last change in the export
+	base    int64 // versions up to this one are not in the export: purged, or older than its log
+	replays int
+	refused string
+	lost    bool // a purge has emptied earlier versions
+
+	// while writing
+	version int64 // the store's, as it will be after the ops so far
+	highest int64 // the highest that there was: a document that is made again goes on from there
+}
+
+// history plans a replay: a step for each document.
+func (p *Plan) history(base Step, e *Export) error {
+	h := &history{export: e, keys: map[knowledge.Key]*past{}}
+	first := len(p.steps)
+	for at, err := range e.Changes() {
+		if err != nil {
+			p.steps = append(p.steps[:first], base)
+			p.steps[first].Outcome, p.steps[first].Reason = Refused, err.Error()
+			return nil
+		}
+		k, err := p.past(h, base, at)
+		if err != nil {
+			return err
+		}
+		k.change(at)
+	}
+	for _, k := range h.sorted() {
+		st := base
+		st.Key, st.Version = k.key, k.there
+		k.finish(&st)
+		if st.Outcome != Refused {
+			h.ops += k.replays
+		}
+		p.seen[st.Key] = len(p.steps)
+		p.steps = append(p.steps, st)
+	}
+	if len(h.keys) == 0 {
+		base.Outcome, base.Reason = Skipped, "an export without changes"
+		p.steps = append(p.steps, base)
+		return nil
+	}
+	p.histories = append(p.histories, h)
+	return nil
+}
+
+// past returns what is known of the document that a change is about.
+func (p *Plan) past(h *history, base Step, at ChangeAt) (*past, error) {
+	key := at.Change.Key
+	if k, ok := h.keys[key]; ok {
+		return k, nil
+	}
+	k := &past{}
+	h.keys[key] = k
+	if i, twice := p.seen[key]; twice && p.implied(i) {
+		p.steps[i].giveWay()
+	} else if twice {
+		k.refused = fmt.Sprintf("%s was read before, from %s: import the export by itself", key, p.steps[i].where())
+		return k, nil
+	}
+	rec, err := p.o.Current(key)
+	if err != nil || rec == nil {
+		return k, err
+	}
+	k.there = rec.Version
+	k.current, err = rec.Document()
+	return k, err
+}
+
+// change takes the next change of the document into account.
+func (k *past) change(at ChangeAt) {
+	c := at.Change
+	if k.refused != "" {
+		return
+	}
+	if c.Version <= k.last {
+		k.refused = fmt.Sprintf("line %d: version %d after version %d: the lines are out of order", at.Line, c.Version, k.last)
+		return
+	}
+	if k.last == 0 {
+		k.base = c.Version - 1
+	}
+	k.last = c.Version
+	switch {
+	case k.there > 0 && k.matched == 0:
+		k.match(at)
+	default:
+		k.replay(at)
+	}
+}
+
+// match looks for the version that the store has. A store that was filled from an export whose first versions were purged
+// counts from the first that was left.
+func (k *past) match(at ChangeAt) {
+	c := at.Change
+	if c.Record == nil {
+		k.lost = k.lost || c.Verb != knowledge.VerbPurge
+		k.base = c.Version
+		return
+	}
+	if c.Version != k.there && c.Version-k.base != k.there {
+		return
+	}
+	d, err := c.Record.Document()
+	same := false
+	if err == nil {
+		same, err = sameContent(d, k.current)
+	}
+	switch {
+	case err == nil && same:
+		k.matched = c.Version
+	case c.Version == k.there:
+		k.refused = fmt.Sprintf("line %d: the store has another version %d: the two have parted", at.Line, c.Version)
+	}
+}
+
+// replay takes a change that the store has not.
+func (k *past) replay(at ChangeAt) {
+	c := at.Change
+	if c.Record == nil {
+		switch {
+		case c.Verb == knowledge.VerbPurge && (k.replays > 0 || k.there > 0):
+			k.replays++
+		default: // emptied by a purge, or the purge of what is no longer known
+			k.lost, k.base = true, c.Version
+		}
+		return
+	}
+	d, err := c.Record.Document()
+	if err == nil {
+		err = d.Validate()
+	}
+	if err != nil {
+		k.refused = fmt.Sprintf("line %d: %s", at.Line, err)
+		return
+	}
+	k.replays++
+}
+
+// finish fills in the outcome of the document.
+func (k *past) finish(st *Step) {
+	switch {
+	case k.refused == "" && k.there > k.last:
+		k.refused = fmt.Sprintf("the store is at version %d, the export ends at %d: the store is ahead", k.there, k.last)
+	case k.refused == "" && k.there > 0 && k.matched == 0:
+		k.refused = fmt.Sprintf("the export does not hold version %d, which the store has", k.there)
+	}
+	switch {
+	case k.refused != "":
+		st.Outcome, st.Reason = Refused, k.refused
+	case k.replays == 0:
+		st.Outcome = Unchanged
+	case k.there == 0:
+		st.Outcome = Created
+	default:
+		st.Outcome = Changed
+	}
+	if k.replays > 0 && st.Outcome != Refused {
+		st.Notes = append(slices.Clone(st.Notes), fmt.Sprintf("%d versions", k.replays))
+	}
+	if k.lost {
+		st.Notes = append(slices.Clone(st.Notes), "earlier versions were purged: the export no longer holds them, and versions are counted anew")
+	}
+}
+
+// A keyed past is a past with its key.
+type keyedPast struct {
+	key knowledge.Key
+	*past
+}
+
+func (h *history) sorted() []keyedPast {
+	out := make([]keyedPast, 0, len(h.keys))
+	for _, key := range slices.SortedFunc(maps.Keys(h.keys), func(a, b knowledge.Key) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(knowledge.Kinds(), a.Kind), slices.Index(knowledge.Kinds(), b.Kind)),
+			cmp.Compare(a.ID, b.ID))
+	}) {
+		out = append(out, keyedPast{key, h.keys[key]})
+	}
+	return out
+}
+
+// batches returns the batches of the history as they were: with their ids, actors and times. One that can't be repeated
+// whole, because the store has part of it, gets an id made of its own and of what is left, so that a repeated import finds
+// it done.
+func (h *history) batches(maxOps int) iter.Seq2[knowledge.Batch, error] {
+	return func(yield func(knowledge.Batch, error) bool) {
+		for _, k := range h.keys {
+			k.version, k.highest = k.there, k.there
+		}
+		g := &group{maxOps: maxOps}
+		for at, err := range h.export.Changes() {
+			if err != nil {
+				yield(knowledge.Batch{}, fmt.Errorf("read the export again: %w", err))
+				return
+			}
+			if g.open && !g.fits(at.Change) {
+				if b, ok := g.take(at.Change.Batch); ok && !yield(b, nil) {
+					return
+				}
+			}
+			g.begin(at.Change)
+			op, ok, err := h.op(at.Change)
+			if err != nil {
+				yield(knowledge.Batch{}, fmt.Errorf("line %d: %w", at.Line, err))
+				return
+			}
+			if !ok {
+				g.whole = false
+				continue
+			}
+			g.add(at.Change, op)
+		}
+		if b, ok := g.take(knowledge.BatchID{}); ok {
+			yield(b, nil)
+		}
+	}
+}
+
+// op returns the op that repeats a change, or false when there is nothing to repeat.
+func (h *history) op(c *knowledge.Change) (knowledge.Op, bool, error) {
+	k := h.keys[c.Key]
+	if k == nil || k.refused != "" || c.Version <= k.matched {
+		return knowledge.Op{}, false, nil
+	}
+	seen := k.version
+	if seen == 0 {
+		seen = knowledge.NoVersion
+	}
+	if c.Verb == knowledge.VerbPurge {
+		if k.version == 0 {
+			return knowledge.Op{}, false, nil
+		}
+		k.highest++
+		k.version = 0
+		return knowledge.Op{Verb: knowledge.VerbPurge, Key: c.Key, IfVersion: seen}, true, nil
+	}
+	if c.Record == nil {
+		return knowledge.Op{}, false, nil
+	}
+	d, err := c.Record.Document()
+	if err != nil {
+		return knowledge.Op{}, false, err
+	}
+	k.highest++
+	k.version = k.highest
+	return knowledge.Put(d, seen), true, nil
+}
+
+// A group gathers the ops of one batch of the history.
+type group struct {
+	maxOps int
+	batch  knowledge.Batch
+	keys   map[knowledge.Key]bool
+	whole  bool // every change of the batch is repeated, in this one batch
+	open   bool
+	split  bool // the next batch is the rest of this one
+}
+
+// fits reports whether a change belongs to the batch that is being gathered.
+func (g *group) fits(c *knowledge.Change) bool {
+	return g.open && g.batch.ID == c.Batch && c.Batch != (knowledge.BatchID{}) && g.batch.Actor == c.Actor &&
+		g.batch.At.Equal(c.At.Time) && !g.keys[c.Key] && len(g.batch.Ops) < g.maxOps
+}
+
+func (g *group) begin(c *knowledge.Change) {
+	if g.open {
+		return
+	}
+	g.batch = knowledge.Batch{ID: c.Batch, Actor: c.Actor, At: c.At}
+	g.keys, g.whole, g.open = map[knowledge.Key]bool{}, c.Batch != (knowledge.BatchID{}) && !g.split, true
+	g.split = false
+}
+
+func (g *group) add(c *knowledge.Change, op knowledge.Op) {
+	g.keys[c.Key] = true
+	g.batch.Ops = append(g.batch.Ops, op)
+}
+
+// take ends the batch, which a change of the batch next follows, and returns it, or false when nothing was gathered.
+func (g *group) take(next knowledge.BatchID) (knowledge.Batch, bool) {
+	g.split = g.batch.ID == next && next != (knowledge.BatchID{})
+	b, whole := g.batch, g.whole && !g.split
+	g.open = false
+	if len(b.Ops) == 0 {
+		return b, false
+	}
+	if !whole {
+		sum := b.ID.String()
+		for _, op := range b.Ops {
+			sum += fmt.Sprintf("\n%s %s %d", op.Verb, op.Key, op.IfVersion)
+		}
+		b.ID = uuid.NewSHA1(uuid.NameSpaceURL, []byte("tenet:replay\n"+b.At.Format(knowledge.TimeLayout)+"\n"+sum))
+	}
+	return b, true
+}

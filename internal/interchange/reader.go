@@ -1,0 +1,282 @@
+package interchange
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"tenet/internal/knowledge"
+)
+
+// A reader turns the files of a source into items.
+type reader struct {
+	s     *Source
+	ids   map[knowledge.Kind]ids
+	paths map[string]bool // what can be read in the tree
+}
+
+func newReader(s *Source) *reader {
+	r := &reader{s: s, ids: map[knowledge.Kind]ids{}, paths: map[string]bool{}}
+	for _, k := range knowledge.Kinds() {
+		r.ids[k] = ids{}
+	}
+	for _, f := range s.tree.files() {
+		r.paths[f.path] = f.skip == "" && f.err == nil
+	}
+	return r
+}
+
+// A file is one file on its way to documents.
+type file struct {
+	path  string
+	text  string
+	notes []string
+}
+
+func (f *file) note(format string, args ...any) {
+	f.notes = append(f.notes, fmt.Sprintf(format, args...))
+}
+
+// errNothing says that a file holds nothing to import, and why. It skips a file that was found and refuses one that was named.
+type errNothing struct{ why string }
+
+func (e *errNothing) Error() string { return e.why }
+
+func nothing(format string, args ...any) error { return &errNothing{fmt.Sprintf(format, args...)} }
+
+// item reads one file.
+func (r *reader) item(t treeFile) Item {
+	it := Item{Path: t.path}
+	named := nameFormat(t.path)
+	wanted := r.s.o.Format
+	switch {
+	case t.err != nil:
+		it.Err = t.err
+		return it
+	case t.skip != "":
+		it.Skipped = t.skip
+		return it
+	case named == examplesOf:
+		return r.examplesItem(it)
+	case r.s.single && wanted != "":
+		named = wanted
+	case named == skipName:
+		it.Skipped = skipReason(t.path)
+		if r.s.single {
+			it.Skipped, it.Err = "", errors.New(it.Skipped+": give the format that it has")
+		}
+		return it
+	case wanted != "" && !fits(named, wanted):
+		it.Skipped, it.kept = "not of the format "+string(wanted), true
+		return it
+	case wanted != "":
+		named = wanted
+	}
+	r.read(&it, named)
+	var none *errNothing
+	if errors.As(it.Err, &none) && !r.s.single {
+		it.Skipped, it.Err, it.Format = none.why, nil, ""
+	}
+	return it
+}
+
+// read fills in an item from its file.
+func (r *reader) read(it *Item, format Format) {
+	it.Format = format
+	if format == FormatJSONL {
+		r.readJSONL(it)
+		return
+	}
+	data, err := r.s.tree.read(it.Path)
+	if err != nil {
+		it.Err = readError(err)
+		return
+	}
+	text, err := cleanText(data)
+	if err != nil {
+		it.Err = err
+		return
+	}
+	f := &file{path: it.Path, text: text}
+	defer func() { it.Notes = append(it.Notes, f.notes...) }()
+	switch format {
+	case FormatRuleYAML:
+		it.Entries, it.Err = r.ruleYAML(f)
+	case FormatCSV:
+		it.Entries, it.Err = r.csv(f)
+	case FormatJSON:
+		it.Entries, it.Err = r.json(f)
+	default:
+		var e Entry
+		it.Format, e, it.Err = r.markdown(f, format)
+		if it.Err == nil {
+			it.Entries = []Entry{e}
+		}
+	}
+}
+
+func readError(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return fmt.Errorf("can't be read: %w", p.Err)
+	}
+	return fmt.Errorf("can't be read: %w", err)
+}
+
+// examplesItem is the item of a file that is read with the rules beside it.
+func (r *reader) examplesItem(it Item) Item {
+	rules, _ := metadataBeside(it.Path)
+	switch {
+	case r.paths[rules]:
+		it.Skipped = "examples of " + path.Base(rules) + ", read with it"
+	case r.s.single:
+		it.Err = errors.New("examples without the rule that they belong to: import " + path.Base(rules))
+	default:
+		it.Skipped = "examples without the rule that they belong to"
+	}
+	return it
+}
+
+// markdown reads a Markdown file: one document.
+func (r *reader) markdown(f *file, format Format) (Format, Entry, error) {
+	fm, body := splitFrontMatter(f.text)
+	f.notes = append(f.notes, fm.notes...)
+	if kind := ownKind(fm.values); kind != "" && (r.s.o.Format == "" || r.s.o.Format == FormatMarkdown) {
+		e, err := ownDocument(kind, fm.values, body)
+		return FormatMarkdown, e, err
+	}
+	if format == FormatMarkdown && r.s.o.Format == "" {
+		format = markdownFormat(f.path, fm, body)
+	}
+	body = trimBlankLines(body)
+	if format == FormatAgents || format == FormatCopilot {
+		if target := pointer(body); target != "" {
+			return format, Entry{}, nothing("it only points at %s", shortQuote(target))
+		}
+	}
+	if body == "" && len(fm.values) == 0 {
+		return format, Entry{}, nothing("it is empty")
+	}
+	var d knowledge.Document
+	switch format {
+	case FormatSkill:
+		d = r.skill(f, fm, body)
+	case FormatMarkdown:
+		d = r.practice(f, fm, body)
+	case FormatRulePage:
+		d = r.rulePage(f, fm, body)
+	default:
+		d = r.assistantRule(f, format, fm, body)
+	}
+	return format, r.entry(f, d, ""), nil
+}
+
+// pointer returns what a file points at that holds nothing but "@OTHER.md", or "".
+func pointer(body string) string {
+	body = strings.TrimSpace(body)
+	if !strings.HasPrefix(body, "@") || strings.ContainsAny(body, " \n\t") {
+		return ""
+	}
+	return body[1:]
+}
+
+// pathID returns the id of the one document that a file holds.
+func (r *reader) pathID(kind knowledge.Kind, f *file) string {
+	return r.ids[kind].forPath(r.s.name, f.path)
+}
+
+// category returns the category of a document: as asked for, from the front matter, the first telling folder, or "imported".
+func (r *reader) category(f *file, own string) string {
+	if r.s.o.Category != "" {
+		return r.s.o.Category
+	}
+	if own != "" {
+		return makeID(own)
+	}
+	dirs := strings.Split(path.Dir(f.path), "/")
+	if strings.EqualFold(path.Base(f.path), "SKILL.md") {
+		dirs = dirs[:len(dirs)-1] // the skill's own
+	}
+	for _, d := range dirs {
+		if d != "" && !isContainer(d) {
+			return makeID(d)
+		}
+	}
+	return "imported"
+}
+
+// importedFrom is the key of extra that says where a document came from.
+const importedFrom = "imported_from"
+
+// common fills in what rules, practices and templates share, from what is left of the front matter.
+func (r *reader) common(f *file, c *knowledge.Common, fm *frontMatter, tags ...string) {
+	for _, t := range append(tags, SourceTag(r.s.name)) {
+		t, _ = shorten(t)
+		if t != "" && !slices.Contains(c.Tags, t) {
+			c.Tags = append(c.Tags, t)
+		}
+	}
+	c.Extra = map[string]any{}
+	for k, v := range fm.values {
+		if k == importedFrom {
+			continue
+		}
+		c.Extra[k] = v
+	}
+	c.Extra[importedFrom] = map[string]any{"source": r.s.name, "path": f.path}
+}
+
+// entry checks a document that was made of a foreign file, and signs it with the digest of what was read.
+func (r *reader) entry(f *file, d knowledge.Document, place string) Entry {
+	e := Entry{Key: d.Key(), Place: place}
+	d, err := settle(d)
+	if err == nil {
+		err = sign(d)
+	}
+	if err == nil {
+		err = d.Validate()
+	}
+	if err != nil {
+		e.Err = located(err, f, place)
+		return e
+	}
+	e.Doc = d
+	return e
+}
+
+// settle returns a document as a store would hand it out, or why it is too large for one.
+func settle(d knowledge.Document) (knowledge.Document, error) {
+	d.Normalize()
+	b, err := knowledge.Canonical(d)
+	if err != nil {
+		return nil, err
+	}
+	if err := knowledge.CheckJSON(b); err != nil {
+		return nil, err
+	}
+	return knowledge.DecodeStored(d.Key().Kind, b)
+}
+
+// located adds to an error where in the file the first forbidden text stands, if it stands there as it is.
+func located(err error, f *file, place string) error {
+	if place != "" || f.text == "" {
+		return err
+	}
+	if why := knowledge.TextFault(f.text); why != "" {
+		return fmt.Errorf("%w (in the file: %s)", err, why)
+	}
+	return err
+}
+
+// jsonFault turns an error of a JSON decoder into one that a person can use.
+func jsonFault(err error) error {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return fmt.Errorf("not JSON: %s (byte %d)", syntax.Error(), syntax.Offset)
+	}
+	return fmt.Errorf("not JSON: %w", err)
+}

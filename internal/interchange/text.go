@@ -1,0 +1,191 @@
+package interchange
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"tenet/internal/knowledge"
+)
+
+// cleanText returns the text of a file: UTF-8, without byte order mark, lines ending in a line feed. Trailing spaces stay:
+// they mean a line break in Markdown.
+func cleanText(data []byte) (string, error) {
+	if bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
+		return "", errors.New("the file is UTF-16: save it as UTF-8")
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if !utf8.Valid(data) {
+		for i := 0; i < len(data); {
+			r, n := utf8.DecodeRune(data[i:])
+			if r == utf8.RuneError && n == 1 {
+				return "", fmt.Errorf("line %d: byte %d (0x%02x) is not UTF-8: save the file as UTF-8",
+					1+bytes.Count(data[:i], []byte("\n")), i+1, data[i])
+			}
+			i += n
+		}
+	}
+	return strings.ReplaceAll(string(data), "\r\n", "\n"), nil
+}
+
+// trimBlankLines removes empty lines from both ends and nothing else.
+func trimBlankLines(s string) string {
+	for {
+		line, rest, found := strings.Cut(s, "\n")
+		if !found || strings.TrimSpace(line) != "" {
+			break
+		}
+		s = rest
+	}
+	for {
+		i := strings.LastIndexByte(s, '\n')
+		if i < 0 || strings.TrimSpace(s[i:]) != "" {
+			break
+		}
+		s = s[:i]
+	}
+	if strings.TrimSpace(s) == "" {
+		return ""
+	}
+	return s
+}
+
+// A fence follows the code fences of Markdown line by line, so that what stands in code is not taken for structure.
+type fence struct {
+	mark byte
+	size int
+}
+
+// inside takes the next line and reports whether it belongs to a fenced block, its first and last line included.
+func (f *fence) inside(line string) bool {
+	s := strings.TrimLeft(line, " \t")
+	n := 0
+	for n < len(s) && (s[n] == '`' || s[n] == '~') && s[n] == s[0] {
+		n++
+	}
+	switch {
+	case f.size == 0 && n >= 3 && (s[0] == '~' || !strings.Contains(s[n:], "`")):
+		f.mark, f.size = s[0], n
+		return true
+	case f.size == 0:
+		return false
+	case n >= f.size && s[0] == f.mark && strings.TrimSpace(s[n:]) == "":
+		f.size = 0
+	}
+	return true
+}
+
+//nolint:gochecknoglobals // compiled once, never written
+var (
+	headingLine = regexp.MustCompile(`^ {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$`)
+	commentLine = regexp.MustCompile(`^\s*<!--.*-->\s*$`)
+	linkMarkup  = regexp.MustCompile(`!?\[([^\]]*)\]\([^)]*\)`)
+	htmlMarkup  = regexp.MustCompile(`</?[a-zA-Z][^<>]*>`)
+)
+
+// heading returns the level and the text of a heading line, 0 for another line.
+func heading(line string) (int, string) {
+	m := headingLine.FindStringSubmatch(line)
+	if m == nil {
+		return 0, ""
+	}
+	return len(m[1]), plain(m[2])
+}
+
+// plain returns one line of Markdown without its marks.
+func plain(s string) string {
+	s = linkMarkup.ReplaceAllString(s, "$1")
+	s = htmlMarkup.ReplaceAllString(s, "")
+	s = strings.NewReplacer("**", "", "`", "", "__", "").Replace(s)
+	return strings.Join(strings.Fields(s), " ")
+}
+
+// leadingHeading returns the heading that a text begins with, or "".
+func leadingHeading(body string) string {
+	for line := range strings.Lines(body) {
+		line = strings.TrimSuffix(line, "\n")
+		if strings.TrimSpace(line) == "" || commentLine.MatchString(line) {
+			continue
+		}
+		_, text := heading(line)
+		return text
+	}
+	return ""
+}
+
+// topHeading returns the first heading of level 1 outside of code, or "".
+func topHeading(body string) string {
+	var f fence
+	for line := range strings.Lines(body) {
+		line = strings.TrimSuffix(line, "\n")
+		if f.inside(line) {
+			continue
+		}
+		if level, text := heading(line); level == 1 {
+			return text
+		}
+	}
+	return ""
+}
+
+// firstParagraph returns the first paragraph of prose: no heading, code, table, image or HTML.
+func firstParagraph(body string) string {
+	var f fence
+	var lines []string
+	for line := range strings.Lines(body + "\n\n") {
+		line = strings.TrimRight(line, "\n")
+		s := strings.TrimSpace(line)
+		level, _ := heading(line)
+		prose := !f.inside(line) && s != "" && level == 0 && !strings.ContainsAny(s[:1], "|<!>") &&
+			!strings.HasPrefix(s, ":::") && strings.Trim(s, "-*_= ") != ""
+		if prose {
+			lines = append(lines, s)
+			continue
+		}
+		if len(lines) > 0 {
+			break
+		}
+	}
+	return strings.Join(lines, " ")
+}
+
+// shorten returns s as one line of at most [knowledge.MaxTitle] characters, and whether something was cut.
+func shorten(s string) (string, bool) {
+	s = strings.Join(strings.Fields(s), " ")
+	if utf8.RuneCountInString(s) <= knowledge.MaxTitle {
+		return s, false
+	}
+	r := []rune(s)[:knowledge.MaxTitle-1]
+	return strings.TrimRight(string(r), " ") + "…", true
+}
+
+// humanName makes a title of a file's or folder's name: "clean-code.mdc" gives "Clean code".
+func humanName(name string) string {
+	words := strings.FieldsFunc(name, func(r rune) bool { return r == '-' || r == '_' || unicode.IsSpace(r) })
+	s := strings.Join(words, " ")
+	if s == "" {
+		return name
+	}
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
+}
+
+// stem returns the name of a file without the endings that only say its format.
+func stem(p string) string {
+	base := path.Base(p)
+	lower := strings.ToLower(base)
+	for _, end := range []string{
+		".instructions.md", ".metadata.yaml", ".metadata.yml", ".jsonl.gz", ".jsonl.zst", ".jsonl", ".ndjson", ".json",
+		".markdown", ".mdx", ".mdc", ".md", ".yaml", ".yml", ".csv", ".tsv",
+	} {
+		if strings.HasSuffix(lower, end) && len(base) > len(end) {
+			return base[:len(base)-len(end)]
+		}
+	}
+	return base
+}
