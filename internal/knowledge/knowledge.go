@@ -138,7 +138,7 @@ func (s *Stamp) Stamps() *Stamp { return s }
 // Text is the searchable text of a document, the parts that weigh most first.
 type Text struct {
 	Title string   // weight A: the title and nothing else
-	Tags  []string // weight B: tags and category
+	Tags  []string // weight B: id, category and tags
 	Lead  string   // weight C: description
 	Body  string   // weight D: everything else
 }

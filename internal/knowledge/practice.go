@@ -60,7 +60,7 @@ func (p *Practice) Text() Text {
 	}
 	return Text{
 		Title: p.Title,
-		Tags:  append([]string{p.Category}, p.Tags...),
+		Tags:  append([]string{p.PracticeID, p.Category}, p.Tags...),
 		Lead:  p.Description,
 		Body: joinText(p.ImplementationGuide, joinText(p.Benefits...), exampleText(p.Examples), exampleText(p.AntiPatterns),
 			joinText(refs...)),

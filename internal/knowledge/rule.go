@@ -99,7 +99,7 @@ func (r *Rule) Rank() int64 { return Rank(severityTier(r.Severity), r.Priority) 
 func (r *Rule) Text() Text {
 	return Text{
 		Title: r.Title,
-		Tags:  append([]string{r.Category}, r.Tags...),
+		Tags:  append([]string{r.RuleID, r.Category}, r.Tags...),
 		Lead:  r.Description,
 		Body:  joinText(exampleText(r.Examples), exampleText(r.AntiPatterns), r.ViolationsConsequence),
 	}

@@ -63,7 +63,7 @@ func (t *Template) Rank() int64 { return Rank(2, 0) }
 
 // Text implements [Document].
 func (t *Template) Text() Text {
-	return Text{Title: t.Name, Tags: append([]string{t.Category}, t.Tags...), Lead: t.Description, Body: t.TemplateContent}
+	return Text{Title: t.Name, Tags: append([]string{t.TemplateID, t.Category}, t.Tags...), Lead: t.Description, Body: t.TemplateContent}
 }
 
 // Normalize implements [Document].
