@@ -16,16 +16,16 @@ import (
 
 // common are the settings that every command has.
 type common struct {
-	Config           string        `name:"config" doc:"Settings file (else ./tenet.yaml, else tenet.yaml in the data directory)"`
-	DataDir          string        `name:"data-dir" doc:"Directory that holds the data (default: tenet in the user's data directory)"`
-	DatabaseURL      secret        `name:"database-url" doc:"PostgreSQL to use as the primary, as in postgres://user@host/name (none: the embedded database)"`
-	InsecureDatabase bool          `name:"insecure-database" doc:"Allow a PostgreSQL on another machine without verified TLS"`
-	URL              string        `name:"url" doc:"Address of a running tenet to speak to, as in http://127.0.0.1:8420"`
-	Token            secret        `name:"token" by:"secret" doc:"Token for the running tenet"`
-	TokenFile        string        `name:"token-file" doc:"File that holds the token for the running tenet"`
-	Timeout          time.Duration `name:"timeout" default:"60s" doc:"Longest time for one call"`
-	Output           string        `name:"output" short:"o" default:"table" doc:"How to print: table, json or yaml" by:"flag"`
-	Quiet            bool          `name:"quiet" short:"q" doc:"Print results and errors only" by:"flag"`
+	Config             string        `name:"config" doc:"Settings file (else ./tenet.yaml, else tenet.yaml in the data directory)"`
+	DataDir            string        `name:"data-dir" doc:"Directory that holds the data (default: tenet in the user's data directory)"`
+	DatabaseURL        secret        `name:"database-url" doc:"PostgreSQL to use as the primary, as in postgres://user@host/name (none: the embedded database)"`
+	AllowUnverifiedTLS bool          `name:"database-allow-unverified-tls" doc:"Take a PostgreSQL on another machine although its certificate is not verified"`
+	URL                string        `name:"url" doc:"Address of a running tenet to speak to, as in http://127.0.0.1:8420"`
+	Token              secret        `name:"token" by:"secret" doc:"Token for the running tenet"`
+	TokenFile          string        `name:"token-file" doc:"File that holds the token for the running tenet"`
+	Timeout            time.Duration `name:"timeout" default:"60s" doc:"Longest time for one call"`
+	Output             string        `name:"output" short:"o" default:"table" doc:"How to print: table, json or yaml" by:"flag"`
+	Quiet              bool          `name:"quiet" short:"q" doc:"Print results and errors only" by:"flag"`
 }
 
 // An app is one run of the program.
@@ -62,8 +62,9 @@ coding assistants.
 
 Start one with "tenet serve". Every other command finds its way by itself: to the tenet that --url names, else to the one
 that runs on the data directory, else straight into the database.`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		SuggestionsMinimumDistance: 2,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return a.unknownCommand(args[0])

@@ -108,7 +108,7 @@ func (a *app) openNeighbour(owned *server.OwnedError) (*door, error) {
 // localOptions returns what opens the database without a listener.
 func (a *app) localOptions() server.Options {
 	return server.Options{
-		DataDir: a.DataDir, DatabaseURL: string(a.DatabaseURL), InsecureDatabase: a.InsecureDatabase, Version: buildInfo().Version,
+		DataDir: a.DataDir, DatabaseURL: string(a.DatabaseURL), AllowUnverifiedTLS: a.AllowUnverifiedTLS, Version: buildInfo().Version,
 	}
 }
 

@@ -24,6 +24,7 @@ type serveSettings struct {
 	MaxBody          int           `name:"max-body" default:"4194304" doc:"Bytes of a request's body"`
 	MaxBatchBody     int           `name:"max-batch-body" default:"33554432" doc:"Bytes of a batch"`
 	MaxRequests      int           `name:"max-requests" default:"1024" doc:"Requests at work at one time; more are told to come back"`
+	Migrate          bool          `name:"migrate" default:"true" doc:"Bring the schema of a PostgreSQL up to date at the start; false where the role may not, and tenet migrate up runs under another"`
 	Seed             bool          `name:"seed" default:"true" doc:"Write the starter set into a new, empty database"`
 	LogFormat        string        `name:"log-format" default:"auto" doc:"text, json, or auto: text for a terminal, json otherwise"`
 	LogLevel         string        `name:"log-level" default:"info" doc:"debug, info, warn or error"`
@@ -64,8 +65,8 @@ func (a *app) serve(ctx context.Context, s *serveSettings) error {
 		return usageError("--url names a tenet that runs elsewhere; to choose where this one listens use --listen")
 	}
 	o := a.localOptions()
-	o.Listen, o.Log, o.NoSeed, o.SlowQuery, o.AccessLog = s.Listen, log, !s.Seed, s.SlowQuery, s.AccessLog
-	o.Pool = server.Pool{Min: s.PoolMin, Max: s.PoolMax, Idle: s.PoolIdle, StatementTimeout: s.StatementTimeout}
+	o.Listen, o.Log, o.NoSeed, o.NoMigrate, o.SlowQuery, o.AccessLog = s.Listen, log, !s.Seed, !s.Migrate, s.SlowQuery, s.AccessLog
+	o.Pool = server.Pool{Min: int32(s.PoolMin), Max: int32(s.PoolMax), Idle: s.PoolIdle, StatementTimeout: s.StatementTimeout}
 	o.Limits = httpapi.Limits{
 		MaxBody: int64(s.MaxBody), MaxBatchBody: int64(s.MaxBatchBody), MaxConcurrent: s.MaxRequests, Timeout: s.CommandTimeout,
 	}

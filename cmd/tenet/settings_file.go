@@ -22,7 +22,7 @@ const settingsFileName = "tenet.yaml"
 // A settingsFile is what a tenet.yaml holds, by key.
 type settingsFile struct {
 	path   string // "" when there is none
-	values map[string]*yaml.Node
+	values map[string]yaml.Node
 	// found is true when the file was met in the working directory, and not named.
 	found bool
 }
@@ -89,7 +89,7 @@ func fill(list []*setting, flags *pflag.FlagSet, env func(string) (string, bool)
 			s.source = "environment " + s.env()
 			continue
 		}
-		if node := file.values[s.key()]; node != nil {
+		if node, ok := file.values[s.key()]; ok {
 			if node.Kind != yaml.ScalarNode {
 				return usageError("%s:%d: %s: want one value", file.path, node.Line, s.key())
 			}

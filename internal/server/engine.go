@@ -16,11 +16,12 @@ const databaseFile = "tenet.db"
 type engine interface {
 	store.Store
 	useCounter
+	refusalKeeper
 	// VerifyChanges checks the log from its first change to its last.
 	VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error
 	schema(ctx context.Context) (Schema, error)
 	// stat tells what the status page shows of the engine.
-	stat(ctx context.Context) (any, error)
+	stat(ctx context.Context) (map[string]any, error)
 	// place says in words which database it is.
 	place() string
 }
@@ -41,7 +42,9 @@ type embedded struct {
 
 func openEmbedded(ctx context.Context, o Options) (*embedded, error) {
 	path := filepath.Join(o.DataDir, databaseFile)
-	s, err := sqlite.Open(ctx, path, sqlite.Options{SlowQuery: o.SlowQuery, Log: o.Log})
+	s, err := sqlite.Open(ctx, path, sqlite.Options{
+		SlowQuery: o.SlowQuery, Log: o.Log, Slow: func(q sqlite.SlowQuery) { logSlow(ctx, o.Log, q.Statement, q.Duration, q.Plan) },
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -55,4 +58,21 @@ func (e *embedded) schema(ctx context.Context) (Schema, error) {
 	return Schema{e.place(), s.Version, s.Newest}, err
 }
 
-func (e *embedded) stat(ctx context.Context) (any, error) { return e.Stat(ctx) }
+func (e *embedded) stat(ctx context.Context) (map[string]any, error) {
+	s, err := e.Stat(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"bytes": s.Bytes, "wal_bytes": s.WALBytes, "free_bytes": s.FreeBytes, "oldest_change": s.Oldest, "newest_change": s.Newest,
+		"waiting_writes": s.Waiting, "schema": s.Schema.Version,
+	}, nil
+}
+
+func (e *embedded) refuse(ctx context.Context, list []refusal) error {
+	out := make([]sqlite.Refusal, len(list))
+	for i, r := range list {
+		out[i] = sqlite.Refusal{At: r.at, Actor: r.actor, Action: r.action, Key: r.key, Reason: r.reason, RequestID: r.requestID}
+	}
+	return e.Refuse(ctx, out...)
+}

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"tenet/internal/access"
 	"tenet/internal/httpapi"
-	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
@@ -17,6 +20,7 @@ type parts struct {
 	engine    engine
 	directory *access.Directory
 	uses      *uses
+	refusals  *refusals
 	store     store.Store // the whole chain
 	mode      string      // in words
 }
@@ -27,7 +31,7 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{log: o.Log, engine: e, uses: newUses(e, o.Log), mode: "embedded: the data is in this directory alone"}
+	p := &parts{log: o.Log, engine: e, uses: newUses(e, o.Log), refusals: newRefusals(e, o.Log), mode: "embedded: the data is in this directory alone"}
 	if o.DatabaseURL != "" {
 		p.mode = "on " + e.place()
 	}
@@ -35,57 +39,77 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	if err := p.directory.Load(ctx); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	p.store = stack(e)
+	p.store = stack(e, p.directory, p.refusals)
 	return p, nil
 }
 
 // stack puts the stores of a tenet on top of each other; a call meets the last line first.
-func stack(e engine) store.Store {
+func stack(e engine, dir *access.Directory, refused *refusals) store.Store {
 	var s store.Store = e
+	s = access.New(s, dir, refused.note)
 	return s
 }
 
 // door returns the REST door.
 func (p *parts) door(o Options) *httpapi.Handler {
-	return httpapi.New(httpapi.Options{
-		Store: p.store, Authenticate: p.directory.Authenticate, Uses: p.uses, Status: p.status,
+	h := httpapi.Options{
+		Store: p.store, Authenticate: p.directory.Authenticate, Uses: p.uses, Status: p.status, Ready: p.ready,
 		Log: o.Log, Limits: o.Limits, Version: o.Version,
-	})
-}
-
-// details are what the status page shows of the parts.
-type details struct {
-	Engine   any              `json:"engine"`
-	Schema   Schema           `json:"schema"`
-	Database string           `json:"database"`
-	Source   knowledge.Source `json:"-"`
-}
-
-func (p *parts) status(ctx context.Context) any {
-	d := details{Database: p.engine.place()}
-	var err error
-	if d.Engine, err = p.engine.stat(ctx); err != nil {
-		d.Engine = nil // readiness tells why
 	}
-	if d.Schema, err = p.engine.schema(ctx); err != nil {
-		d.Schema = Schema{}
+	if o.AccessLog {
+		h.AccessLog = o.Log
+	}
+	return httpapi.New(h)
+}
+
+// readyTimeout bounds the question whether the engine answers: who probes does not wait long.
+const readyTimeout = 2 * time.Second
+
+// ready returns why the tenet can't answer, nothing when it can.
+func (p *parts) ready(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	err := p.engine.Ping(ctx)
+	if e, ok := errors.AsType[*store.UnavailableError](err); ok {
+		return []string{e.Reason} // the cause is for the log: it may name hosts and users
+	}
+	if err != nil {
+		return []string{"the database gave no answer within " + readyTimeout.String()}
+	}
+	return nil
+}
+
+// status returns what the status page shows of the parts. What can't be told is left out; readiness says why.
+func (p *parts) status(ctx context.Context) any {
+	d := map[string]any{"database": p.engine.place()}
+	if s, err := p.engine.stat(ctx); err == nil {
+		maps.Copy(d, s)
 	}
 	return d
 }
 
 // run does what goes on beside the requests, until ctx ends.
 func (p *parts) run(ctx context.Context) error {
-	followed := make(chan error, 1)
-	go func() { followed <- p.directory.Run(ctx) }()
-	err := p.uses.Run(ctx)
-	if f := <-followed; !errors.Is(f, context.Canceled) {
-		err = errors.Join(err, f)
+	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run)
+}
+
+// together runs all of fns until ctx ends, or one of them fails, which ends the others.
+func together(ctx context.Context, fns ...func(context.Context) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, fn := range fns {
+		g.Go(func() error {
+			if err := fn(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				return err
+			}
+			return nil
+		})
 	}
-	return err
+	return g.Wait()
 }
 
 // close writes what is still in memory, and closes the database.
 func (p *parts) close(ctx context.Context) error {
 	p.uses.flush(ctx)
+	p.refusals.flush(ctx)
 	return p.engine.Close()
 }

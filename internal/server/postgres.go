@@ -2,7 +2,73 @@ package server
 
 import (
 	"context"
-	"errors"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"tenet/internal/postgres"
 )
 
-func openPostgres(context.Context, Options) (engine, error) { return nil, errors.New("postgres to come") }
+// primary is the engine of a tenet on a PostgreSQL.
+type primary struct {
+	*postgres.Store
+	where string
+}
+
+func openPostgres(ctx context.Context, o Options) (*primary, error) {
+	s, err := postgres.Open(ctx, postgres.Options{
+		URL: o.DatabaseURL, Migrate: !o.NoMigrate, AllowUnverifiedTLS: o.AllowUnverifiedTLS,
+		MinConns: o.Pool.Min, MaxConns: o.Pool.Max, IdleTime: o.Pool.Idle,
+		StatementTimeout: o.Pool.StatementTimeout, CommandTimeout: o.Limits.Timeout,
+		SlowQuery: o.SlowQuery, Log: o.Log,
+		Slow: func(q postgres.SlowQuery) { logSlow(ctx, o.Log, q.Statement, q.Duration, q.Plan) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &primary{s, "the PostgreSQL at " + databasePlace(o.DatabaseURL)}, nil
+}
+
+// databasePlace returns the host and name of a database address, and nothing secret.
+func databasePlace(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme == "" {
+		return "the address given"
+	}
+	host := u.Host
+	if host == "" {
+		host = u.Query().Get("host")
+	}
+	return strings.TrimSuffix(host+"/"+strings.TrimPrefix(u.Path, "/"), "/")
+}
+
+func logSlow(ctx context.Context, log *slog.Logger, statement string, took time.Duration, plan string) {
+	log.LogAttrs(ctx, slog.LevelWarn, "slow statement", slog.String("statement", statement), slog.Duration("took", took), slog.String("plan", plan))
+}
+
+func (p *primary) place() string { return p.where }
+
+func (p *primary) schema(ctx context.Context) (Schema, error) {
+	s, err := p.Schema(ctx)
+	return Schema{p.where, s.Version, s.Newest}, err
+}
+
+func (p *primary) stat(ctx context.Context) (map[string]any, error) {
+	schema, err := p.Schema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := p.Stat()
+	return map[string]any{
+		"connections": s.TotalConns(), "connections_idle": s.IdleConns(), "connections_most": s.MaxConns(), "schema": schema.Version,
+	}, nil
+}
+
+func (p *primary) refuse(ctx context.Context, list []refusal) error {
+	out := make([]postgres.Refusal, len(list))
+	for i, r := range list {
+		out[i] = postgres.Refusal{At: r.at, Actor: r.actor, Action: r.action, Key: r.key, Reason: r.reason, RequestID: r.requestID}
+	}
+	return p.Refuse(ctx, out...)
+}

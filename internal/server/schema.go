@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 
+	"tenet/internal/postgres"
 	"tenet/internal/sqlite"
 )
 
@@ -18,7 +19,8 @@ type Schema struct {
 // ReadSchema tells the schema of the database that the options name.
 func ReadSchema(ctx context.Context, o Options) (Schema, error) {
 	if o.DatabaseURL != "" {
-		return Schema{}, errors.New("postgres to come")
+		s, err := postgres.ReadSchema(ctx, o.DatabaseURL)
+		return Schema{"the PostgreSQL at " + databasePlace(o.DatabaseURL), s.Version, s.Newest}, err
 	}
 	path := filepath.Join(o.DataDir, databaseFile)
 	s, err := sqlite.ReadSchema(ctx, path)
@@ -29,7 +31,8 @@ func ReadSchema(ctx context.Context, o Options) (Schema, error) {
 // the embedded one.
 func Migrate(ctx context.Context, o Options, to int64) (_ Schema, err error) {
 	if o.DatabaseURL != "" {
-		return Schema{}, errors.New("postgres to come")
+		s, err := postgres.Migrate(ctx, o.DatabaseURL, to)
+		return Schema{"the PostgreSQL at " + databasePlace(o.DatabaseURL), s.Version, s.Newest}, err
 	}
 	h, err := openHome(o.DataDir)
 	if err != nil {

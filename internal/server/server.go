@@ -19,22 +19,24 @@ const DefaultListen = "127.0.0.1:8420"
 
 // Options say how a tenet is made. Only DataDir is needed.
 type Options struct {
-	Listen           string // DefaultListen when empty
-	DataDir          string // one process at a time owns it
-	DatabaseURL      string // of a PostgreSQL that is the primary; the embedded database is when empty
-	InsecureDatabase bool   // allow a PostgreSQL on another machine without verified TLS
-	Pool             Pool
-	Limits           httpapi.Limits
-	SlowQuery        time.Duration // statements that take longer are logged; 200 ms when 0
-	NoSeed           bool          // leave an empty database empty
-	AccessLog        bool          // log every request
-	Version          string        // of the program
-	Log              *slog.Logger  // nothing is logged when nil
+	Listen      string // DefaultListen when empty
+	DataDir     string // one process at a time owns it
+	DatabaseURL string // of a PostgreSQL that is the primary; the embedded database is when empty
+	// AllowUnverifiedTLS takes a PostgreSQL on another machine whose certificate is not verified.
+	AllowUnverifiedTLS bool
+	NoMigrate          bool // leave the schema of a PostgreSQL as it is
+	Pool               Pool
+	Limits             httpapi.Limits
+	SlowQuery          time.Duration // statements that take longer are logged; 200 ms when 0
+	NoSeed             bool          // leave an empty database empty
+	AccessLog          bool          // log every request
+	Version            string        // of the program
+	Log                *slog.Logger  // nothing is logged when nil
 }
 
 // Pool bounds the connections to PostgreSQL. Zero values stand for the engine's defaults.
 type Pool struct {
-	Min, Max         int
+	Min, Max         int32
 	Idle             time.Duration
 	StatementTimeout time.Duration
 }

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"tenet/internal/pgtest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func TestMain(m *testing.M) {
+	testscript.Main(withPostgreSQL{m}, map[string]func(){"tenet": main})
+}
+
+// withPostgreSQL stops the PostgreSQL that tests have started when they are done.
+type withPostgreSQL struct{ m *testing.M }
+
+func (w withPostgreSQL) Run() int { return pgtest.Main(w.m) }
+
+// TestScripts runs the command line as people do, on the embedded database. Each script has a home and a data directory of
+// its own.
+func TestScripts(t *testing.T) {
+	runScripts(t, nil, "testdata")
+}
+
+// TestScriptsOnPostgreSQL runs the scripts that hold on both engines with a PostgreSQL database for each.
+func TestScriptsOnPostgreSQL(t *testing.T) {
+	pgtest.URL(t) // skips here, and not within a script, where there is no PostgreSQL
+	runScripts(t, func(e *testscript.Env) { e.Setenv("TENET_DATABASE_URL", pgtest.URL(t)) }, "", "testdata/documents.txtar")
+}
+
+func runScripts(t *testing.T, setup func(*testscript.Env), dir string, files ...string) {
+	testscript.Run(t, testscript.Params{
+		Dir: dir, Files: files, UpdateScripts: *update,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("TENET_DATA_DIR", filepath.Join(e.WorkDir, "data"))
+			e.Setenv("TENET_LISTEN", "127.0.0.1:0")
+			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+			if setup != nil {
+				setup(e)
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"ready": cmdReady, "code": cmdCode, "mode": cmdMode, "terminate": cmdTerminate, "address": cmdAddress,
+		},
+	})
+}
+
+// cmdReady waits until the tenet of a data directory answers: ready [DIR].
+func cmdReady(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 1 {
+		ts.Fatalf("usage: ready [DIR]")
+	}
+	dir := ts.Getenv("TENET_DATA_DIR")
+	if len(args) == 1 {
+		dir = ts.MkAbs(args[0])
+	}
+	file := filepath.Join(dir, "tenet.json")
+	if err := eventually(func() bool { _, err := os.Stat(file); return err == nil }); err != nil {
+		ts.Fatalf("no tenet is running on %s: %v", dir, err)
+	}
+}
+
+// eventually returns nil as soon as holds does, and an error when that takes too long.
+func eventually(holds func() bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("still not after a minute")
+		}
+	}
+	return nil
+}
+
+// cmdCode runs tenet and checks its exit code: code N ARGS...
+func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N ARGS...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec("tenet", args[1:]...); err != nil {
+		_, text, ok := strings.Cut(err.Error(), "exit status ")
+		if !ok {
+			ts.Fatalf("tenet %s: %v", strings.Join(args[1:], " "), err)
+		}
+		got, err = strconv.Atoi(text)
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("tenet %s ended with %d, want %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+// cmdMode checks the mode of a file: mode 600 FILE.
+func cmdMode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: mode OCTAL FILE")
+	}
+	want, err := strconv.ParseUint(args[0], 8, 32)
+	ts.Check(err)
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if got := info.Mode().Perm(); got != fs.FileMode(want) {
+		ts.Fatalf("%s has mode %04o, want %04o", args[1], got, want)
+	}
+}
+
+// cmdTerminate sends SIGTERM to the tenet of the data directory.
+func cmdTerminate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: terminate")
+	}
+	p, err := os.FindProcess(runningTenet(ts).PID)
+	ts.Check(err)
+	ts.Check(p.Signal(syscall.SIGTERM))
+}
+
+// cmdAddress puts the address of the tenet of the data directory into a variable: address NAME.
+func cmdAddress(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: address NAME")
+	}
+	ts.Setenv(args[0], runningTenet(ts).URL)
+}
+
+type running struct {
+	PID int
+	URL string
+}
+
+func runningTenet(ts *testscript.TestScript) running {
+	var r running
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(ts.Getenv("TENET_DATA_DIR"), "tenet.json"))), &r))
+	return r
+}
