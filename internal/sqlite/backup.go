@@ -13,20 +13,20 @@ import (
 
 // Backup writes a copy of the whole database, as it is at one moment, into a new file at path. Writers go on meanwhile. The
 // copy is on disk when it returns, and was looked over for damage; what there was at path before is only replaced then.
-func (s *Store) Backup(ctx context.Context, path string) error {
+func (f *file) Backup(ctx context.Context, path string) error {
 	part := path + ".part"
 	if err := remove(part); err != nil {
 		return fmt.Errorf("back up to %s: %w", path, err)
 	}
 	defer remove(part) //nolint:errcheck // gone already when all went well
-	err := s.look(ctx, func(view) error {
-		db, err := handle{path: s.path, conns: 1}.open()
+	err := f.look(ctx, func(view) error {
+		db, err := handle{path: resolve(f.path), conns: 1}.open()
 		if err != nil {
 			return err
 		}
 		defer db.Close()
 		_, err = db.ExecContext(ctx, "VACUUM INTO ?", part)
-		return s.translate(ctx, err)
+		return f.translate(ctx, err)
 	})
 	if err != nil {
 		return err

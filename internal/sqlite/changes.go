@@ -112,7 +112,7 @@ func (v view) changes(ctx context.Context, query string, args []any, list []know
 		list = []knowledge.Change{}
 	}
 	err := v.query(ctx, "changes", query, args, func(r *sql.Rows) error {
-		c, err := scanChange(r, v.s.source)
+		c, err := scanChange(r, v.f.source)
 		list = append(list, c)
 		return err
 	})
@@ -161,4 +161,9 @@ func filteredChanges(q knowledge.ChangeQuery) (string, []any) {
 	}
 	b.WriteString(" LIMIT ?")
 	return b.String(), append(args, q.Limit)
+}
+
+// prefixed puts a prefix before each of a list of columns.
+func prefixed(prefix, columns string) string {
+	return prefix + strings.ReplaceAll(columns, ", ", ", "+prefix)
 }

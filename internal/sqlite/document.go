@@ -11,6 +11,7 @@ import (
 // current is a document as it stands before an op.
 type current struct {
 	doc  knowledge.Document // nil for none
+	text string             // its JSON
 	rank int64              // as it was stored
 }
 
@@ -24,7 +25,7 @@ func (t *tx) current(ctx context.Context, key knowledge.Key) (current, error) {
 		return current{}, err
 	}
 	doc, err := knowledge.DecodeStored(key.Kind, []byte(text))
-	return current{doc, rank}, err
+	return current{doc, text, rank}, err
 }
 
 // put writes a document and everything that is found by it. Pending is the batch that still waits for the primary, if any.
@@ -158,7 +159,7 @@ func (s *Store) absent(key knowledge.Key) error {
 func (v view) get(ctx context.Context, key knowledge.Key) (rec *knowledge.Record, err error) {
 	tab := tableOf(key.Kind)
 	err = v.query(ctx, "get", "SELECT "+tab.columns()+" FROM "+tab.name+" WHERE "+tab.id+" = ?", []any{key.ID}, func(r *sql.Rows) error {
-		rec, err = scanRecord(r, key.Kind, v.s.source)
+		rec, err = scanRecord(r, key.Kind, v.f.source)
 		return err
 	})
 	return rec, err

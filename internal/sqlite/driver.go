@@ -22,8 +22,11 @@ import (
 // How long a statement waits for another process that holds a lock on the file.
 const busyTimeout = 5 * time.Second
 
-// cachePages is the page cache of a connection, in KiB; the driver spends about twice as much.
-const cacheKiB = 8 << 10
+// The page cache of a connection, in KiB; the driver spends about twice as much. A bulk load writes few pages twice with more.
+const (
+	cacheKiB = 8 << 10
+	bulkKiB  = 64 << 10
+)
 
 // walLimit is the size, in bytes, to which a checkpoint cuts the write-ahead log.
 const walLimit = 64 << 20
@@ -32,9 +35,12 @@ const walLimit = 64 << 20
 type handle struct {
 	path     string
 	readOnly bool
-	normal   bool // synchronous=NORMAL: the last transactions may be lost with the machine, never with the process
-	unlinked bool // foreign keys are not checked: for loading in bulk
-	conns    int
+	// mirror is for a copy: synchronous=NORMAL, so that the last transactions may be lost with the machine, though never with
+	// the process, and foreign keys unchecked, since the primary has checked them.
+	mirror bool
+	// bulk is for a file that is thrown away unless it is finished: nothing is synced or can be rolled back.
+	bulk  bool
+	conns int
 }
 
 // prepareDriver sets what holds for the whole process, before its first file is opened: locks that survive somebody else's
@@ -59,16 +65,21 @@ func (h handle) open() (*sql.DB, error) {
 	q.Set("_busy_timeout", strconv.FormatInt(busyTimeout.Milliseconds(), 10))
 	q.Set("_journal_mode", "WAL")
 	q.Set("_synchronous", "FULL")
-	if h.normal {
-		q.Set("_synchronous", "NORMAL")
-	}
 	q.Set("_foreign_keys", "1")
-	if h.unlinked {
+	cache := cacheKiB
+	if h.mirror {
+		q.Set("_synchronous", "NORMAL")
 		q.Set("_foreign_keys", "0")
+	}
+	if h.bulk {
+		q.Set("_journal_mode", "OFF")
+		q.Set("_synchronous", "OFF")
+		q.Set("_foreign_keys", "0")
+		cache = bulkKiB
 	}
 	q.Set("_dqs", "0")
 	q.Set("_error_rc", "1")
-	q.Add("_pragma", fmt.Sprintf("cache_size(-%d)", cacheKiB))
+	q.Add("_pragma", fmt.Sprintf("cache_size(-%d)", cache))
 	q.Add("_pragma", fmt.Sprintf("journal_size_limit(%d)", walLimit))
 	q.Set("_txlock", "immediate")
 	if h.readOnly {

@@ -48,22 +48,22 @@ func (g *slowGate) pass(statement string, now time.Time) bool {
 }
 
 // observe tells of a reading statement.
-func (s *Store) observe(ctx context.Context, p *pool, name, query string, args []any, d time.Duration, err error) {
-	if s.opts.Observer != nil {
-		s.opts.Observer.QueryDone(name, d, err)
+func (f *file) observe(ctx context.Context, p *pool, name, query string, args []any, d time.Duration, err error) {
+	if f.opts.Observer != nil {
+		f.opts.Observer.QueryDone(name, d, err)
 	}
-	if d < s.opts.SlowQuery || s.opts.Slow == nil || !s.slow.pass(name, time.Now()) {
+	if d < f.opts.SlowQuery || f.opts.Slow == nil || !f.slow.pass(name, time.Now()) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), planTimeout)
 	defer cancel()
-	s.opts.Slow(SlowQuery{Statement: name, SQL: query, Duration: d, Plan: plan(ctx, p.db, query, args)})
+	f.opts.Slow(SlowQuery{Statement: name, SQL: query, Duration: d, Plan: plan(ctx, p.db, query, args)})
 }
 
 // observeWrite tells of something that was written, the wait for its turn and for the disk included.
-func (s *Store) observeWrite(name string, d time.Duration, err error) {
-	if s.opts.Observer != nil {
-		s.opts.Observer.QueryDone(name, d, err)
+func (f *file) observeWrite(name string, d time.Duration, err error) {
+	if f.opts.Observer != nil {
+		f.opts.Observer.QueryDone(name, d, err)
 	}
 }
 

@@ -59,7 +59,7 @@ func (p *pool) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 
 // A view reads, either on any connection or within one transaction.
 type view struct {
-	s  *Store
+	f  *file
 	p  *pool
 	tx *sql.Tx // nil for reads that needn't agree with each other
 }
@@ -67,18 +67,18 @@ type view struct {
 // query runs a statement and calls scan for each row.
 func (v view) query(ctx context.Context, name, query string, args []any, scan func(*sql.Rows) error) (err error) {
 	began := time.Now()
-	defer func() { v.s.observe(ctx, v.p, name, query, args, time.Since(began), err) }()
+	defer func() { v.f.observe(ctx, v.p, name, query, args, time.Since(began), err) }()
 	rows, err := v.rows(ctx, query, args)
 	if err != nil {
-		return v.s.translate(ctx, err)
+		return v.f.translate(ctx, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {
-			return v.s.translate(ctx, err)
+			return v.f.translate(ctx, err)
 		}
 	}
-	return v.s.translate(ctx, rows.Err())
+	return v.f.translate(ctx, rows.Err())
 }
 
 func (v view) rows(ctx context.Context, query string, args []any) (*sql.Rows, error) {
@@ -97,32 +97,32 @@ func (v view) rows(ctx context.Context, query string, args []any) (*sql.Rows, er
 }
 
 // read runs one reading statement.
-func (s *Store) read(ctx context.Context, name, query string, args []any, scan func(*sql.Rows) error) error {
-	return s.look(ctx, func(v view) error { return v.query(ctx, name, query, args, scan) })
+func (f *file) read(ctx context.Context, name, query string, args []any, scan func(*sql.Rows) error) error {
+	return f.look(ctx, func(v view) error { return v.query(ctx, name, query, args, scan) })
 }
 
 // look calls fn with a view, while the file stays what it is.
-func (s *Store) look(ctx context.Context, fn func(view) error) error {
-	if s.closed.Load() {
+func (f *file) look(ctx context.Context, fn func(view) error) error {
+	if f.closed.Load() {
 		return store.ErrClosed
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.mu.RLock()
-	p := s.reads
+	f.mu.RLock()
+	p := f.reads
 	p.users.Add(1)
-	s.mu.RUnlock()
+	f.mu.RUnlock()
 	defer p.users.Done()
-	return fn(view{s: s, p: p})
+	return fn(view{f: f, p: p})
 }
 
 // agree calls fn with a view in which all reads see one moment.
-func (s *Store) agree(ctx context.Context, fn func(view) error) error {
-	return s.look(ctx, func(v view) error {
+func (f *file) agree(ctx context.Context, fn func(view) error) error {
+	return f.look(ctx, func(v view) error {
 		tx, err := v.p.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 		if err != nil {
-			return s.translate(ctx, err)
+			return f.translate(ctx, err)
 		}
 		defer tx.Rollback()
 		v.tx = tx
@@ -131,8 +131,8 @@ func (s *Store) agree(ctx context.Context, fn func(view) error) error {
 }
 
 // translate is translate for a store that may have been closed meanwhile.
-func (s *Store) translate(ctx context.Context, err error) error {
-	if err != nil && !known(err) && ctx.Err() == nil && s.closed.Load() {
+func (f *file) translate(ctx context.Context, err error) error {
+	if err != nil && !known(err) && ctx.Err() == nil && f.closed.Load() {
 		return store.ErrClosed
 	}
 	return translate(ctx, err)

@@ -14,7 +14,7 @@ import (
 	"tenet/internal/store"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations/*.sql migrations/journal/*.sql
 var migrations embed.FS
 
 // supported is how many schemas before the newest one the program still serves without migrating.
@@ -50,12 +50,16 @@ type migrator struct {
 	p  *goose.Provider
 }
 
-func newMigrator(path string) (*migrator, error) {
+func newMigrator(path string, r role) (*migrator, error) {
 	db, err := handle{path: path, conns: 2}.open()
 	if err != nil {
 		return nil, err
 	}
-	files, err := fs.Sub(migrations, "migrations")
+	dir := "migrations"
+	if r == journal {
+		dir = "migrations/journal"
+	}
+	files, err := fs.Sub(migrations, dir)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read embedded migrations: %w", err), db.Close())
 	}
@@ -83,7 +87,11 @@ func (m *migrator) schema(ctx context.Context) (Schema, error) {
 
 // ReadSchema tells how the database file at path stands to the schemas that the program knows. A missing file has none.
 func ReadSchema(ctx context.Context, path string) (Schema, error) {
-	m, err := newMigrator(path)
+	return readSchema(ctx, path, primary)
+}
+
+func readSchema(ctx context.Context, path string, r role) (Schema, error) {
+	m, err := newMigrator(path, r)
 	if err != nil {
 		return Schema{}, err
 	}
@@ -97,7 +105,11 @@ func ReadSchema(ctx context.Context, path string) (Schema, error) {
 
 // Migrate brings the database file at path, which nobody has open, up or down to a schema; below 0 means the newest.
 func Migrate(ctx context.Context, path string, to int64) (Schema, error) {
-	m, err := newMigrator(path)
+	return migrate(ctx, path, primary, to)
+}
+
+func migrate(ctx context.Context, path string, r role, to int64) (Schema, error) {
+	m, err := newMigrator(path, r)
 	if err != nil {
 		return Schema{}, err
 	}
@@ -126,10 +138,10 @@ func Migrate(ctx context.Context, path string, to int64) (Schema, error) {
 	return s, nil
 }
 
-// Schema tells how the store's file stands to the schemas that the program knows.
-func (s *Store) Schema(ctx context.Context) (Schema, error) {
-	out := s.schema
-	err := s.read(ctx, "schema", "SELECT max(version_id) FROM "+goose.DefaultTablename+" WHERE is_applied", nil, func(r *sql.Rows) error {
+// Schema tells how the file stands to the schemas that the program knows.
+func (f *file) Schema(ctx context.Context) (Schema, error) {
+	out := f.schema
+	err := f.read(ctx, "schema", "SELECT max(version_id) FROM "+goose.DefaultTablename+" WHERE is_applied", nil, func(r *sql.Rows) error {
 		return r.Scan(&out.Version)
 	})
 	return out, err

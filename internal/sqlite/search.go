@@ -125,7 +125,7 @@ func (v view) shortlist(ctx context.Context, list []knowledge.Candidate, chosen 
 		tab := tableOf(kind)
 		err := v.query(ctx, "search.records", "SELECT "+tab.columns()+" FROM "+tab.name+" WHERE "+tab.id+" IN (SELECT value FROM json_each(?))",
 			[]any{asJSON(ids[kind])}, func(r *sql.Rows) error {
-				rec, err := scanRecord(r, kind, v.s.source)
+				rec, err := scanRecord(r, kind, v.f.source)
 				records = append(records, rec)
 				return err
 			})

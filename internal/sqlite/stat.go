@@ -37,24 +37,24 @@ func (s *Store) Stat(ctx context.Context) (Stat, error) {
 	if err != nil {
 		return st, err
 	}
-	for path, into := range map[string]*int64{s.path: &st.Bytes, s.path + "-wal": &st.WALBytes} {
-		real, size, err := fileSize(path)
+	file := resolve(s.path)
+	for path, into := range map[string]*int64{file: &st.Bytes, file + "-wal": &st.WALBytes} {
+		size, err := fileSize(path)
 		if err != nil {
 			return st, &store.UnavailableError{Reason: "the data directory can't be read: look at its rights", Err: err}
 		}
-		_ = real
 		*into = size
 	}
 	return st, nil
 }
 
-func fileSize(path string) (string, int64, error) {
+func fileSize(path string) (int64, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return path, 0, nil
+		return 0, nil
 	}
 	if err != nil {
-		return path, 0, err
+		return 0, err
 	}
-	return path, info.Size(), nil
+	return info.Size(), nil
 }

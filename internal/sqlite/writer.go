@@ -53,25 +53,32 @@ type head struct {
 
 // A writer owns the one connection that writes.
 type writer struct {
-	s    *Store
+	f    *file
 	path string
 	db   *sql.DB
 	conn *sql.Conn
 	head head
+	role role
 
 	statements map[string]*sql.Stmt
 }
 
-func openWriter(ctx context.Context, path string, normal bool) (*writer, error) {
-	db, err := handle{path: path, normal: normal, conns: 1}.open()
+func openWriter(ctx context.Context, h handle, role role) (*writer, error) {
+	db, err := h.open()
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{path: path, db: db, statements: map[string]*sql.Stmt{}}
+	w := &writer{path: h.path, db: db, role: role, statements: map[string]*sql.Stmt{}}
 	if w.conn, err = db.Conn(ctx); err != nil {
 		return nil, errors.Join(translate(ctx, err), db.Close())
 	}
-	if w.head, err = readHead(ctx, w); err != nil {
+	if role == primary {
+		err = w.identify(ctx)
+	}
+	if err == nil {
+		w.head, err = w.readHead(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(translate(ctx, err), w.close(ctx, false))
 	}
 	return w, nil
@@ -135,12 +142,12 @@ func (w *writer) one(ctx context.Context, query string, args []any, dest ...any)
 }
 
 // do hands a job to the writer and waits for its end. When ctx ends first and nothing was written yet, nothing will be.
-func (s *Store) do(ctx context.Context, name string, run func(ctx context.Context, t *tx) error) error {
-	return s.submit(ctx, &job{name: name, run: run})
+func (f *file) do(ctx context.Context, name string, run func(ctx context.Context, t *tx) error) error {
+	return f.submit(ctx, &job{name: name, run: run})
 }
 
-func (s *Store) submit(ctx context.Context, j *job) error {
-	if s.closed.Load() {
+func (f *file) submit(ctx context.Context, j *job) error {
+	if f.closed.Load() {
 		return store.ErrClosed
 	}
 	if err := ctx.Err(); err != nil {
@@ -148,10 +155,10 @@ func (s *Store) submit(ctx context.Context, j *job) error {
 	}
 	j.done, j.began = make(chan error, 1), time.Now()
 	select {
-	case s.jobs <- j:
+	case f.jobs <- j:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-s.done:
+	case <-f.done:
 		return store.ErrClosed
 	}
 	select {
@@ -162,7 +169,7 @@ func (s *Store) submit(ctx context.Context, j *job) error {
 			return ctx.Err()
 		}
 		return <-j.done
-	case <-s.done:
+	case <-f.done:
 		select {
 		case err := <-j.done:
 			return err
@@ -173,46 +180,46 @@ func (s *Store) submit(ctx context.Context, j *job) error {
 }
 
 // write does what is asked for until the store is closed.
-func (s *Store) write(ctx context.Context, w *writer) {
-	defer close(s.done)
-	w.s = s
+func (f *file) write(ctx context.Context, w *writer) {
+	defer close(f.done)
+	w.f = f
 	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
 	for {
 		select {
-		case <-s.quit:
-			s.err = w.close(ctx, true)
+		case <-f.quit:
+			f.err = w.close(ctx, true)
 			return
 		case <-tick.C:
-			s.trim(ctx, w)
-		case j := <-s.jobs:
+			f.trim(ctx, w)
+		case j := <-f.jobs:
 			if j.own != nil {
-				w = s.handOver(ctx, w, j)
+				w = f.handOver(ctx, w, j)
 				continue
 			}
-			w = s.group(ctx, w, j)
+			w = f.group(ctx, w, j)
 		}
 	}
 }
 
 // handOver lets a job put another writer in this one's place.
-func (s *Store) handOver(ctx context.Context, w *writer, j *job) *writer {
+func (f *file) handOver(ctx context.Context, w *writer, j *job) *writer {
 	if !j.state.CompareAndSwap(jobOpen, jobSealed) {
 		return w
 	}
 	next, err := j.own(ctx, w)
-	next.s = s
+	next.f = f
 	j.done <- err
 	return next
 }
 
 // group does a job together with those that wait behind it.
-func (s *Store) group(ctx context.Context, w *writer, first *job) *writer {
+func (f *file) group(ctx context.Context, w *writer, first *job) *writer {
 	jobs := []*job{first}
 	var own *job
 	for len(jobs) < groupSize && own == nil {
 		select {
-		case j := <-s.jobs:
+		case j := <-f.jobs:
 			if j.own != nil {
 				own = j
 				continue
@@ -227,9 +234,11 @@ func (s *Store) group(ctx context.Context, w *writer, first *job) *writer {
 		n := w.commit(ctx, jobs)
 		jobs = jobs[n:]
 	}
-	s.bell.ring(w.head.Seq)
+	if f.committed != nil {
+		f.committed(w.head)
+	}
 	if own != nil {
-		w = s.handOver(ctx, w, own)
+		w = f.handOver(ctx, w, own)
 	}
 	return w
 }
@@ -240,7 +249,7 @@ func (w *writer) commit(ctx context.Context, jobs []*job) int {
 	if err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return w.fail(jobs[:1], err)
 	}
-	at, err := readHead(ctx, w)
+	at, err := w.readHead(ctx)
 	if err != nil {
 		w.rollback(ctx)
 		return w.fail(jobs[:1], err)
@@ -314,7 +323,7 @@ func (w *writer) fail(jobs []*job, err error) int {
 // end tells a job's caller how it ended.
 func (w *writer) end(j *job, err error) {
 	err = contract(err)
-	w.s.observeWrite(j.name, time.Since(j.began), err)
+	w.f.observeWrite(j.name, time.Since(j.began), err)
 	j.ended = true
 	j.done <- err
 }
@@ -365,25 +374,34 @@ func (t *tx) try(ctx context.Context, j *job, savepoint bool) error {
 	return err
 }
 
-// readHead reads the end of the log: of the changes, or of a mirror that holds none the place where it stands.
-func readHead(ctx context.Context, w *writer) (head, error) {
+// readHead reads the end of the log: of the changes, or where a mirror stands. A journal has none.
+func (w *writer) readHead(ctx context.Context) (head, error) {
+	switch w.role {
+	case journal:
+		return head{}, nil
+	case mirror:
+		p, err := w.position(ctx)
+		if err != nil || p == nil {
+			return head{}, err
+		}
+		return head{p.Seq, p.Chain}, nil
+	case primary:
+	}
 	var h head
 	var chain []byte
-	ok, err := w.one(ctx, "SELECT seq, chain FROM changes ORDER BY seq DESC LIMIT 1", nil, &h.Seq, &chain)
-	if ok {
-		copy(h.Chain[:], chain)
-	}
+	_, err := w.one(ctx, "SELECT seq, chain FROM changes ORDER BY seq DESC LIMIT 1", nil, &h.Seq, &chain)
+	copy(h.Chain[:], chain)
 	return h, err
 }
 
 // trim keeps the write-ahead log short. While readers keep it in use it can't be emptied: then the next look may.
-func (s *Store) trim(ctx context.Context, w *writer) {
+func (f *file) trim(ctx context.Context, w *writer) {
 	st, err := os.Stat(w.path + "-wal")
 	if err != nil || st.Size() < walLimit/4 {
 		return
 	}
 	if err := w.checkpoint(ctx); err != nil {
-		s.opts.Log.WarnContext(ctx, "checkpoint failed", "path", w.path, "error", err)
+		f.opts.Log.WarnContext(ctx, "checkpoint failed", "path", w.path, "error", err)
 	}
 }
 

@@ -1,0 +1,169 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A role is what a file is for.
+type role int
+
+const (
+	primary role = iota
+	mirror
+	journal
+)
+
+// A file is a database file with those who read it and the one who writes it.
+type file struct {
+	opts      Options
+	path      string
+	role      role
+	source    knowledge.Source // of the records in it
+	schema    Schema           // when it was opened
+	slow      slowGate
+	now       func() time.Time
+	committed func(head) // told after every commit; nil for nobody
+
+	first  *writer // until start
+	jobs   chan *job
+	closed atomic.Bool
+	quit   chan struct{}  // closed when the writer shall end
+	done   chan struct{}  // closed when the writer has ended
+	err    error          // of closing the writer; to be read when done is closed
+	work   sync.WaitGroup // old files that are still read
+
+	// mu guards reads, which a swap of the file replaces.
+	mu    sync.RWMutex
+	reads *pool
+}
+
+// openFile migrates and checks the file, and opens the reading and the writing connections.
+func openFile(ctx context.Context, path string, r role, o Options, committed func(head)) (*file, error) {
+	f := &file{
+		opts: o.withDefaults(), path: path, role: r, source: knowledge.SourcePrimary, now: time.Now, committed: committed,
+		jobs: make(chan *job, queueLength), quit: make(chan struct{}), done: make(chan struct{}),
+	}
+	if r == mirror {
+		f.source = knowledge.SourceMirror
+	}
+	if err := f.migrate(ctx); err != nil {
+		return nil, err
+	}
+	if !o.SkipCheck {
+		if err := quickCheck(ctx, resolve(path)); err != nil {
+			return nil, err
+		}
+	}
+	real := resolve(path)
+	w, err := openWriter(ctx, handle{path: real, mirror: r == mirror, conns: 1}, r)
+	if err != nil {
+		return nil, err
+	}
+	if f.reads, err = openPool(real, f.opts.Readers); err != nil {
+		return nil, errors.Join(err, w.close(ctx, false))
+	}
+	f.first = w
+	return f, nil
+}
+
+// start lets the writer begin. The context's values stay with it, its end does not.
+func (f *file) start(ctx context.Context) {
+	w := f.first
+	f.first = nil
+	if f.committed != nil {
+		f.committed(w.head)
+	}
+	go f.write(context.WithoutCancel(ctx), w)
+}
+
+func (f *file) migrate(ctx context.Context) error {
+	var err error
+	if f.schema, err = readSchema(ctx, f.path, f.role); err != nil {
+		return err
+	}
+	if !f.opts.Frozen && f.schema.Pending() {
+		if f.schema, err = migrate(ctx, f.path, f.role, -1); err != nil {
+			return err
+		}
+	}
+	return f.schema.check(f.path)
+}
+
+// Close ends everything. What was acknowledged is in the file.
+func (f *file) Close() error {
+	if !f.closed.CompareAndSwap(false, true) {
+		return store.ErrClosed
+	}
+	close(f.quit)
+	<-f.done
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := errors.Join(f.err, f.reads.close())
+	f.work.Wait()
+	return contract(err)
+}
+
+// Check looks for damage in the file.
+func (f *file) Check(ctx context.Context) error {
+	if f.closed.Load() {
+		return store.ErrClosed
+	}
+	return quickCheck(ctx, resolve(f.path))
+}
+
+// quickCheck looks for damage, on a fresh connection: on one that has searched it would raise a false alarm.
+func quickCheck(ctx context.Context, path string) error {
+	db, err := handle{path: path, readOnly: true, conns: 1}.open()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var found string
+	err = db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found)
+	if err != nil && !damaged(err) {
+		return translate(ctx, err)
+	}
+	if err == nil && found == "ok" {
+		return nil
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: %s", errDamaged, found)
+	}
+	return &store.UnavailableError{Halt: true, NotDone: true, Err: err, Reason: fmt.Sprintf(
+		"the database file %s is damaged: move it away and restore a backup; keep the damaged file until that is done", path)}
+}
+
+// Damaged reports whether an error of Open or Check says that a file is damaged, and not merely out of reach.
+func Damaged(err error) bool {
+	var u *store.UnavailableError
+	return errors.As(err, &u) && (errors.Is(u.Err, errDamaged) || damaged(u.Err))
+}
+
+// errDamaged says what is wrong with a damaged file.
+var errDamaged = errors.New("damaged")
+
+// SetAside moves a damaged file, with what belongs to it, out of the way, and returns its new name.
+func SetAside(path string) (string, error) {
+	aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405")
+	real := resolve(path)
+	for _, part := range []string{"", "-wal", "-shm"} {
+		if err := os.Rename(real+part, aside+part); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("set %s aside: %w", path, err)
+		}
+	}
+	if real != path {
+		if err := remove(path); err != nil {
+			return "", fmt.Errorf("set %s aside: %w", path, err)
+		}
+	}
+	return aside, nil
+}

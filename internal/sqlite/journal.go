@@ -1,0 +1,207 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync/atomic"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// DefaultJournalBytes is how much a journal takes when nothing else is said.
+const DefaultJournalBytes = 1 << 30
+
+// JournalOptions say how a journal works. Zero values stand for the defaults named.
+type JournalOptions struct {
+	// MaxBytes is how much may wait; [DefaultJournalBytes]. What is over it is refused.
+	MaxBytes int64
+	// Options are those of any file; Mirror and Versions mean nothing here.
+	Options Options
+}
+
+// A Journal keeps batches on disk until the primary has taken them. What it has acknowledged survives a kill of the process
+// and of the machine. One process may have it open; see [Own].
+type Journal struct {
+	*file
+	limit   int64
+	waiting atomic.Int64 // bytes that wait
+}
+
+// OpenJournal opens the journal file at path, makes it if it isn't there, and migrates it. The context is for opening only.
+func OpenJournal(ctx context.Context, path string, o JournalOptions) (*Journal, error) {
+	if o.MaxBytes == 0 {
+		o.MaxBytes = DefaultJournalBytes
+	}
+	o.Options.Mirror = false
+	f, err := openFile(ctx, path, journal, o.Options, nil)
+	if err != nil {
+		return nil, err
+	}
+	f.start(ctx)
+	j := &Journal{file: f, limit: o.MaxBytes}
+	d, err := j.Depth(ctx)
+	if err != nil {
+		_ = j.Close()
+		return nil, err
+	}
+	j.waiting.Store(d.Bytes)
+	return j, nil
+}
+
+// Append makes an entry durable. The same batch again changes nothing; its id with another content is [store.ErrReused]. A
+// full journal is an [*store.UnavailableError] with NotDone. An entry whose batch the primary may have done already is taken
+// even then, for it can't be refused any more.
+func (j *Journal) Append(ctx context.Context, e store.Entry) error {
+	row, err := encodeEntry(&e)
+	if err != nil {
+		return contract(err)
+	}
+	added := int64(0)
+	err = j.do(ctx, "journal.append", func(ctx context.Context, t *tx) error {
+		added = 0
+		var was []byte
+		known, err := t.one(ctx, "SELECT fingerprint FROM entries WHERE id = ?", []any{e.Batch.ID[:]}, &was)
+		if err != nil {
+			return err
+		}
+		if known {
+			if string(was) != string(e.Fingerprint[:]) {
+				return store.ErrReused
+			}
+			return nil
+		}
+		if !e.Unknown && j.waiting.Load()+row.bytes > j.limit {
+			return fullJournal(j.limit)
+		}
+		added = row.bytes
+		return row.insert(ctx, t)
+	})
+	if err == nil {
+		j.waiting.Add(added)
+	}
+	return err
+}
+
+func fullJournal(limit int64) error {
+	return &store.UnavailableError{
+		Reason:  fmt.Sprintf("the journal is full: %d bytes wait for the primary, which does not answer; wait until it is back, or raise the journal's limit", limit),
+		NotDone: true, ReadOnly: true,
+	}
+}
+
+// entryColumns lists what an entry is made of.
+const entryColumns = "seq, id, fingerprint, actor, taken_at, batch_at, origin, unknown, ops, bases, left_behind"
+
+// outcomeColumns lists what became of an entry.
+const outcomeColumns = "state, coalesce(primary_seq, 0), coalesce(versions, ''), coalesce(why, '')"
+
+// Find returns a batch that was ever taken, with where it stands; [store.ErrNotFound] otherwise.
+func (j *Journal) Find(ctx context.Context, id knowledge.BatchID) (store.Entry, store.Outcome, error) {
+	var e store.Entry
+	var out store.Outcome
+	found := false
+	err := j.read(ctx, "journal.find", "SELECT "+entryColumns+", "+outcomeColumns+" FROM entries WHERE id = ?", []any{id[:]}, func(r *sql.Rows) error {
+		found = true
+		var versions string
+		var err error
+		if e, err = scanEntry(r, &out.State, &out.Seq, &versions, &out.Why); err != nil {
+			return err
+		}
+		out.Versions, err = decodeVersions(versions)
+		return err
+	})
+	if err == nil && !found {
+		err = store.ErrNotFound
+	}
+	return e, out, err
+}
+
+// Oldest returns at most n waiting entries after a seq, the oldest first.
+func (j *Journal) Oldest(ctx context.Context, after int64, n int) ([]store.Entry, error) {
+	return j.entries(ctx, "journal.oldest", "SELECT "+entryColumns+" FROM entries INDEXED BY entries_queued WHERE state = 'queued' AND seq > ? ORDER BY seq LIMIT ?", after, n)
+}
+
+// Waiting returns the waiting entries that write a key, the oldest first.
+func (j *Journal) Waiting(ctx context.Context, key knowledge.Key) ([]store.Entry, error) {
+	return j.entries(ctx, "journal.waiting", "SELECT "+prefixed("e.", entryColumns)+" FROM waiting_keys k CROSS JOIN entries e ON e.seq = k.seq WHERE k.kind = ? AND k.id = ? ORDER BY k.seq",
+		string(key.Kind), key.ID)
+}
+
+func (j *Journal) entries(ctx context.Context, name, query string, args ...any) ([]store.Entry, error) {
+	list := []store.Entry{}
+	err := j.read(ctx, name, query, args, func(r *sql.Rows) error {
+		e, err := scanEntry(r)
+		list = append(list, e)
+		return err
+	})
+	return list, err
+}
+
+// Applied notes what a batch left at the primary; it waits no longer.
+func (j *Journal) Applied(ctx context.Context, id knowledge.BatchID, seq knowledge.Seq, versions map[knowledge.Key]int64) error {
+	text, err := encodeVersions(versions)
+	if err != nil {
+		return contract(err)
+	}
+	return j.settle(ctx, "journal.applied", id, func(ctx context.Context, t *tx, at int64) error {
+		return t.exec(ctx, "UPDATE entries SET state = 'applied', settled_at = ?, primary_seq = ?, versions = ? WHERE seq = ?",
+			micros(knowledge.At(j.now())), int64(seq), text, at)
+	})
+}
+
+// settle ends the waiting of a batch. One that waits no longer is left as it is.
+func (j *Journal) settle(ctx context.Context, name string, id knowledge.BatchID, how func(ctx context.Context, t *tx, seq int64) error) error {
+	freed := int64(0)
+	err := j.do(ctx, name, func(ctx context.Context, t *tx) error {
+		freed = 0
+		var seq, bytes int64
+		var state string
+		known, err := t.one(ctx, "SELECT seq, state, bytes FROM entries WHERE id = ?", []any{id[:]}, &seq, &state, &bytes)
+		switch {
+		case err != nil:
+			return err
+		case !known:
+			return store.ErrNotFound
+		case state != knowledge.BatchQueued:
+			return nil
+		}
+		if err := t.exec(ctx, "DELETE FROM waiting_keys WHERE seq = ?", seq); err != nil {
+			return err
+		}
+		freed = bytes
+		return how(ctx, t, seq)
+	})
+	if err == nil {
+		j.waiting.Add(-freed)
+	}
+	return err
+}
+
+// Depth tells how much waits.
+func (j *Journal) Depth(ctx context.Context) (store.JournalDepth, error) {
+	d := store.JournalDepth{Limit: j.limit}
+	err := j.read(ctx, "journal.depth", "SELECT count(*), coalesce(sum(bytes), 0), min(taken_at), (SELECT count(*) FROM parked WHERE resolution = '') "+
+		"FROM entries INDEXED BY entries_queued WHERE state = 'queued'", nil, func(r *sql.Rows) error {
+		var oldest *int64
+		err := r.Scan(&d.Entries, &d.Bytes, &oldest, &d.Parked)
+		d.Oldest = maybe(oldest)
+		return err
+	})
+	return d, err
+}
+
+// Forget removes batches that were applied, or parked and resolved, before a time. It returns how many.
+func (j *Journal) Forget(ctx context.Context, before knowledge.Time) (int64, error) {
+	var n int64
+	err := j.do(ctx, "journal.forget", func(ctx context.Context, t *tx) error {
+		err := t.exec(ctx, "DELETE FROM parked WHERE seq IN (SELECT seq FROM entries WHERE settled_at < ? AND state = 'resolved')", micros(before))
+		if err != nil {
+			return err
+		}
+		n, err = t.execCount(ctx, "DELETE FROM entries WHERE settled_at < ? AND state IN ('applied', 'resolved')", micros(before))
+		return err
+	})
+	return n, err
+}

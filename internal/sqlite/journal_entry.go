@@ -1,0 +1,182 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// documentSchema is the version of the documents' form that entries are written in.
+const documentSchema = 1
+
+// jsonLeft is what an op leaves behind, as the journal holds it.
+type jsonLeft struct {
+	knowledge.Key
+	Document json.RawMessage `json:"document"`
+}
+
+// entryRow is an entry as its row holds it.
+type entryRow struct {
+	e                *store.Entry
+	ops, bases, left string
+	bytes            int64
+}
+
+func encodeEntry(e *store.Entry) (*entryRow, error) {
+	left := make([]jsonLeft, len(e.Left))
+	for i, l := range e.Left {
+		left[i] = jsonLeft{Key: l.Key}
+		if l.Record != nil {
+			left[i].Document = l.Record.JSON
+		}
+	}
+	r := &entryRow{e: e}
+	for _, part := range []struct {
+		into *string
+		from any
+	}{{&r.ops, e.Batch.Ops}, {&r.bases, e.Bases}, {&r.left, left}} {
+		text, err := plainJSON(part.from)
+		if err != nil {
+			return nil, fmt.Errorf("encode batch %s for the journal: %w", e.Batch.ID, err)
+		}
+		*part.into = text
+		r.bytes += int64(len(text))
+	}
+	return r, nil
+}
+
+// plainJSON encodes without escaping for HTML: documents stay the bytes they are.
+func plainJSON(v any) (string, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return b.String(), err
+}
+
+func (r *entryRow) insert(ctx context.Context, t *tx) error {
+	e := r.e
+	err := t.exec(ctx, "INSERT INTO entries (id, fingerprint, state, actor, taken_at, batch_at, origin, unknown, document_schema, bytes, ops, bases, left_behind) "+
+		"VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		e.Batch.ID[:], e.Fingerprint[:], e.Batch.Actor, micros(e.At), orNull(e.Batch.At), e.Batch.Origin[:], e.Unknown, documentSchema, r.bytes, r.ops, r.bases, r.left)
+	if err != nil {
+		return err
+	}
+	for i := range e.Batch.Ops {
+		key := e.Batch.Ops[i].Key
+		err := t.exec(ctx, "INSERT INTO waiting_keys (kind, id, seq) VALUES (?, ?, (SELECT seq FROM entries WHERE id = ?))", string(key.Kind), key.ID, e.Batch.ID[:])
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanEntry reads an entry from a row of entryColumns, and what follows it into more.
+func scanEntry(r *sql.Rows, more ...any) (store.Entry, error) {
+	var e store.Entry
+	var id, fingerprint, origin []byte
+	var taken int64
+	var at *int64
+	var ops, bases, left string
+	err := r.Scan(append([]any{&e.Seq, &id, &fingerprint, &e.Batch.Actor, &taken, &at, &origin, &e.Unknown, &ops, &bases, &left}, more...)...)
+	if err != nil {
+		return e, err
+	}
+	copy(e.Batch.ID[:], id)
+	copy(e.Fingerprint[:], fingerprint)
+	copy(e.Batch.Origin[:], origin)
+	e.At, e.Batch.At = moment(taken), maybe(at)
+	if err := decodeEntry(&e, ops, bases, left); err != nil {
+		return e, fmt.Errorf("decode batch %s of the journal: %w", e.Batch.ID, err)
+	}
+	return e, nil
+}
+
+func decodeEntry(e *store.Entry, ops, bases, left string) error {
+	var raw []json.RawMessage
+	var leaves []jsonLeft
+	err := errors.Join(json.Unmarshal([]byte(ops), &raw), json.Unmarshal([]byte(bases), &e.Bases), json.Unmarshal([]byte(left), &leaves))
+	if err != nil {
+		return err
+	}
+	e.Batch.Ops = make([]knowledge.Op, len(raw))
+	for i := range raw {
+		if e.Batch.Ops[i], err = decodeOp(raw[i]); err != nil {
+			return err
+		}
+	}
+	e.Left = make([]store.Left, len(leaves))
+	for i, l := range leaves {
+		e.Left[i].Key = l.Key
+		if len(l.Document) == 0 || string(l.Document) == "null" {
+			continue
+		}
+		rec, err := knowledge.RecordOf(l.Kind, l.Document)
+		if err != nil {
+			return err
+		}
+		rec.Source, rec.Pending = knowledge.SourceMirror, e.Batch.ID
+		e.Left[i].Record = rec
+	}
+	return nil
+}
+
+// decodeOp decodes an op that was valid when it was taken. Fields of its document that a newer program has written are passed
+// over, not refused: an entry must always come out of the journal again.
+func decodeOp(raw json.RawMessage) (knowledge.Op, error) {
+	var j struct {
+		Verb      knowledge.Verb  `json:"verb"`
+		Kind      knowledge.Kind  `json:"kind"`
+		ID        string          `json:"id"`
+		IfVersion int64           `json:"if_version"`
+		Document  json.RawMessage `json:"document"`
+		Patch     json.RawMessage `json:"patch"`
+	}
+	if err := json.Unmarshal(raw, &j); err != nil {
+		return knowledge.Op{}, err
+	}
+	op := knowledge.Op{Verb: j.Verb, Key: knowledge.Key{Kind: j.Kind, ID: j.ID}, IfVersion: j.IfVersion, Patch: j.Patch}
+	if len(j.Document) > 0 {
+		var err error
+		if op.Doc, err = knowledge.DecodeStored(j.Kind, j.Document); err != nil {
+			return op, err
+		}
+	}
+	return op, nil
+}
+
+// jsonVersion is the version that a batch left a document at.
+type jsonVersion struct {
+	knowledge.Key
+	Version int64 `json:"version"`
+}
+
+func encodeVersions(versions map[knowledge.Key]int64) (string, error) {
+	list := make([]jsonVersion, 0, len(versions))
+	for k, v := range versions {
+		list = append(list, jsonVersion{k, v})
+	}
+	return plainJSON(list)
+}
+
+func decodeVersions(text string) (map[knowledge.Key]int64, error) {
+	versions := map[knowledge.Key]int64{}
+	if text == "" {
+		return versions, nil
+	}
+	var list []jsonVersion
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, err
+	}
+	for _, v := range list {
+		versions[v.Key] = v.Version
+	}
+	return versions, nil
+}

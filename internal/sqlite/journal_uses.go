@@ -1,0 +1,52 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+)
+
+// AddUses keeps uses of templates that can't be counted at the primary now.
+func (j *Journal) AddUses(ctx context.Context, counts map[string]int64) error {
+	if len(counts) == 0 {
+		return nil
+	}
+	return j.do(ctx, "journal.uses", func(ctx context.Context, t *tx) error {
+		for id, n := range counts {
+			if err := t.exec(ctx, "INSERT INTO uses (template_id, count) VALUES (?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count", id, n); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// TakeUses hands the uses that wait to add, and forgets them when add has succeeded.
+func (j *Journal) TakeUses(ctx context.Context, add func(context.Context, map[string]int64) error) error {
+	counts, err := j.waitingUses(ctx)
+	if err != nil || len(counts) == 0 {
+		return err
+	}
+	if err := add(ctx, counts); err != nil {
+		return err
+	}
+	return j.do(context.WithoutCancel(ctx), "journal.uses", func(ctx context.Context, t *tx) error {
+		for id, n := range counts {
+			if err := t.exec(ctx, "UPDATE uses SET count = count - ? WHERE template_id = ?", n, id); err != nil {
+				return err
+			}
+		}
+		return t.exec(ctx, "DELETE FROM uses WHERE count <= 0")
+	})
+}
+
+func (j *Journal) waitingUses(ctx context.Context) (map[string]int64, error) {
+	counts := map[string]int64{}
+	err := j.read(ctx, "journal.uses", "SELECT template_id, count FROM uses", nil, func(r *sql.Rows) error {
+		var id string
+		var n int64
+		err := r.Scan(&id, &n)
+		counts[id] = n
+		return err
+	})
+	return counts, err
+}

@@ -1,0 +1,208 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// Overlay lays what a pending batch leaves behind over a mirror; what is below is kept. The same batch again changes nothing.
+func (s *Store) Overlay(ctx context.Context, id knowledge.BatchID, left []store.Left) error {
+	return s.do(ctx, "overlay", func(ctx context.Context, t *tx) error {
+		for _, l := range left {
+			if err := t.overlay(ctx, id, l.Key, l.Record); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Settle ends the overlays of a batch: what it left at the primary takes their place, or where that is nil what is below them.
+func (s *Store) Settle(ctx context.Context, id knowledge.BatchID, keys []knowledge.Key, applied []store.Left) error {
+	return s.do(ctx, "settle", func(ctx context.Context, t *tx) error {
+		for _, l := range applied {
+			if err := t.base(ctx, l.Key, l.Record, versionOf(l.Record)); err != nil {
+				return err
+			}
+		}
+		return t.endOverlays(ctx, id, keys)
+	})
+}
+
+// overlay lays one record, or nothing, over a key.
+func (t *tx) overlay(ctx context.Context, id knowledge.BatchID, key knowledge.Key, rec *knowledge.Record) error {
+	var one int
+	there, err := t.one(ctx, "SELECT 1 FROM overlays WHERE batch_id = ? AND kind = ? AND id = ?", []any{id[:], string(key.Kind), key.ID}, &one)
+	if err != nil || there {
+		return err
+	}
+	now, err := t.current(ctx, key)
+	if err != nil {
+		return err
+	}
+	_, overlaid, err := t.belowOf(ctx, key)
+	if err != nil {
+		return err
+	}
+	if !overlaid {
+		if err := t.keepBelow(ctx, key, now); err != nil {
+			return err
+		}
+	}
+	err = t.exec(ctx, "INSERT INTO overlays (kind, id, layer, batch_id, document) VALUES (?, ?, (SELECT coalesce(max(layer), 0) + 1 FROM overlays WHERE kind = ? AND id = ?), ?, ?)",
+		string(key.Kind), key.ID, string(key.Kind), key.ID, id[:], documentOf(rec))
+	if err != nil {
+		return err
+	}
+	return t.show(ctx, key, rec, now, id)
+}
+
+// endOverlays takes the layers of a batch off some keys, and shows what is on top then.
+func (t *tx) endOverlays(ctx context.Context, id knowledge.BatchID, keys []knowledge.Key) error {
+	for _, key := range keys {
+		n, err := t.execCount(ctx, "DELETE FROM overlays WHERE kind = ? AND id = ? AND batch_id = ?", string(key.Kind), key.ID, id[:])
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			continue
+		}
+		if err := t.resurface(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resurface shows the uppermost layer that a key still has, or what is below all of them.
+func (t *tx) resurface(ctx context.Context, key knowledge.Key) error {
+	now, err := t.current(ctx, key)
+	if err != nil {
+		return err
+	}
+	var text *string
+	var batch []byte
+	var pending knowledge.BatchID
+	left, err := t.one(ctx, "SELECT document, batch_id FROM overlays WHERE kind = ? AND id = ? ORDER BY layer DESC LIMIT 1",
+		[]any{string(key.Kind), key.ID}, &text, &batch)
+	if err != nil {
+		return err
+	}
+	if left {
+		copy(pending[:], batch)
+	} else {
+		if _, err := t.one(ctx, "SELECT document FROM below WHERE kind = ? AND id = ?", []any{string(key.Kind), key.ID}, &text); err != nil {
+			return err
+		}
+		if err := t.exec(ctx, "DELETE FROM below WHERE kind = ? AND id = ?", string(key.Kind), key.ID); err != nil {
+			return err
+		}
+	}
+	var rec *knowledge.Record
+	if text != nil {
+		if rec, err = knowledge.RecordOf(key.Kind, []byte(*text)); err != nil {
+			return err
+		}
+	}
+	return t.show(ctx, key, rec, now, pending)
+}
+
+// belowOf returns what the primary has of a key that is overlaid.
+func (t *tx) belowOf(ctx context.Context, key knowledge.Key) (below current, overlaid bool, err error) {
+	var text *string
+	overlaid, err = t.one(ctx, "SELECT document FROM below WHERE kind = ? AND id = ?", []any{string(key.Kind), key.ID}, &text)
+	if text != nil && err == nil {
+		below.text = *text
+		below.doc, err = knowledge.DecodeStored(key.Kind, []byte(*text))
+	}
+	return below, overlaid, err
+}
+
+// keepBelow puts aside what the primary has of a key that gets its first overlay.
+func (t *tx) keepBelow(ctx context.Context, key knowledge.Key, now current) error {
+	if now.doc == nil {
+		return t.setBelow(ctx, key, nil)
+	}
+	return t.setBelow(ctx, key, &knowledge.Record{JSON: []byte(now.text)})
+}
+
+func (t *tx) setBelow(ctx context.Context, key knowledge.Key, rec *knowledge.Record) error {
+	return t.exec(ctx, "INSERT INTO below (kind, id, document) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET document = excluded.document",
+		string(key.Kind), key.ID, documentOf(rec))
+}
+
+// documentOf returns a column's value for a record that may be nothing.
+func documentOf(rec *knowledge.Record) any {
+	if rec == nil {
+		return nil
+	}
+	return string(rec.JSON)
+}
+
+// A layer is one overlay, as it is carried from one mirror file to the next.
+type layer struct {
+	key   knowledge.Key
+	batch knowledge.BatchID
+	rec   *knowledge.Record
+}
+
+// layers returns every overlay of a file, the lower ones of a key first.
+func (w *writer) layers(ctx context.Context) ([]layer, error) {
+	rows, err := w.conn.QueryContext(ctx, "SELECT kind, id, batch_id, document FROM overlays ORDER BY kind, id, layer")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []layer
+	for rows.Next() {
+		var l layer
+		var batch []byte
+		var text *string
+		if err := rows.Scan(&l.key.Kind, &l.key.ID, &batch, &text); err != nil {
+			return nil, err
+		}
+		copy(l.batch[:], batch)
+		if text != nil {
+			if l.rec, err = knowledge.RecordOf(l.key.Kind, []byte(*text)); err != nil {
+				return nil, err
+			}
+		}
+		list = append(list, l)
+	}
+	return list, rows.Err()
+}
+
+// Compare calls fn for every document of a mirror, overlays left out, in the order of kind and id. All of them are of one
+// moment.
+func (s *Store) Compare(ctx context.Context, fn func(*knowledge.Record) error) error {
+	var failed error
+	err := s.agree(ctx, func(v view) error {
+		for _, kind := range knowledge.Kinds() {
+			tab := tableOf(kind)
+			query := "SELECT " + tab.columns() + " FROM " + tab.name + " t WHERE NOT EXISTS (SELECT 1 FROM below b WHERE b.kind = ?1 AND b.id = t." +
+				tab.id + ") UNION ALL SELECT b.id, 0, '', 0, 0, 0, NULL, b.document FROM below b WHERE b.kind = ?1 AND b.document IS NOT NULL ORDER BY 1"
+			err := v.query(ctx, "compare", query, []any{string(kind)}, func(r *sql.Rows) error {
+				rec, err := scanRecord(r, kind, s.source)
+				if err == nil && rec.Version == 0 {
+					rec, err = knowledge.RecordOf(kind, rec.JSON)
+				}
+				if err != nil {
+					return err
+				}
+				failed = fn(rec.From(s.source))
+				return failed
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}

@@ -1,0 +1,188 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A mirror that was rebuilt is a file named after the mirror with a number behind it, and the mirror's own name is a symbolic
+// link to it. So the new file takes the old one's place in one step, under the names that SQLite gives to what belongs to a
+// file, while the old one still answers those who read it.
+const generation = ".g"
+
+// resolve returns the file that a path leads to, the path itself while there is none.
+func resolve(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
+// nextGeneration returns the name of the file that will follow the present one.
+func nextGeneration(path string) string {
+	n := 0
+	if _, number, ok := strings.Cut(filepath.Base(resolve(path)), filepath.Base(path)+generation); ok {
+		n, _ = strconv.Atoi(number)
+	}
+	return path + generation + strconv.Itoa(n+1)
+}
+
+// sweep removes what builds and swaps that were cut short have left behind.
+func sweep(path string) error {
+	current := filepath.Base(resolve(path))
+	names, err := os.ReadDir(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return &store.UnavailableError{Reason: "the data directory can't be read: look at its rights", Halt: true, Err: err}
+	}
+	for _, e := range names {
+		if strings.HasPrefix(e.Name(), filepath.Base(path)+generation) && e.Name() != current && !strings.HasPrefix(e.Name(), current+"-") {
+			if err := remove(filepath.Join(filepath.Dir(path), e.Name())); err != nil {
+				return &store.UnavailableError{Reason: "an old mirror file can't be removed: look at the rights of the data directory", Halt: true, Err: err}
+			}
+		}
+	}
+	return nil
+}
+
+// Rebuild makes a new mirror from what fill hands it, and swaps it in when it is complete; overlays are carried over. Reads
+// go on meanwhile, from the old one.
+func (s *Store) Rebuild(ctx context.Context, fill func(store.Sink) error) error {
+	if s.closed.Load() {
+		return store.ErrClosed
+	}
+	b, err := NewBuilder(ctx, nextGeneration(s.path))
+	if err != nil {
+		return err
+	}
+	if err := fill(b); err != nil {
+		return errors.Join(err, b.Discard())
+	}
+	if err := b.Finish(); err != nil {
+		return err
+	}
+	if err := s.Swap(ctx, b.path); err != nil {
+		return errors.Join(err, removeFile(b.path))
+	}
+	return nil
+}
+
+// Build writes a new mirror file at path from the pages that next returns, up to one that is empty.
+func Build(ctx context.Context, path string, at knowledge.Position, next func() ([]*knowledge.Record, error)) error {
+	b, err := NewBuilder(ctx, path)
+	if err != nil {
+		return err
+	}
+	if err := b.Begin(at); err != nil {
+		return err
+	}
+	for {
+		page, err := next()
+		if err != nil {
+			return errors.Join(err, b.Discard())
+		}
+		if len(page) == 0 {
+			return b.Finish()
+		}
+		for _, r := range page {
+			if err := b.Record(r); err != nil {
+				return errors.Join(err, b.Discard())
+			}
+		}
+	}
+}
+
+// Swap puts a file that was built beside a mirror in the mirror's place. What waits over the old one is laid over the new one.
+func (s *Store) Swap(ctx context.Context, path string) error {
+	j := &job{name: "swap", own: func(ctx context.Context, w *writer) (*writer, error) {
+		next, err := s.swap(ctx, w, path)
+		if err != nil {
+			return w, contract(err)
+		}
+		s.bell.ring(next.head.Seq)
+		return next, nil
+	}}
+	return s.submit(ctx, j)
+}
+
+// swap returns the writer of the new file.
+func (s *Store) swap(ctx context.Context, old *writer, path string) (*writer, error) {
+	w, err := openWriter(ctx, handle{path: path, mirror: true, conns: 1}, mirror)
+	if err != nil {
+		return nil, err
+	}
+	if err := carry(ctx, old, w); err != nil {
+		return nil, errors.Join(fmt.Errorf("carry over what waits: %w", err), w.close(ctx, false))
+	}
+	reads, err := openPool(path, s.opts.Readers)
+	if err != nil {
+		return nil, errors.Join(err, w.close(ctx, false))
+	}
+	if err := s.relink(path); err != nil {
+		return nil, errors.Join(&store.UnavailableError{Reason: "the new mirror can't take the old one's place: look at the data directory", Err: err},
+			reads.close(), w.close(ctx, false))
+	}
+	s.mu.Lock()
+	before := s.reads
+	s.reads = reads
+	s.mu.Unlock()
+	s.work.Go(func() { // those who read the old file may take their time
+		err := errors.Join(before.close(), old.close(ctx, false))
+		if old.path != s.path { // the first file of all had the mirror's own name, which leads to the new one by now
+			err = errors.Join(err, remove(old.path))
+		}
+		if err = errors.Join(err, remove(old.path+"-wal"), remove(old.path+"-shm")); err != nil {
+			s.opts.Log.WarnContext(ctx, "old mirror file was not removed", "path", old.path, "error", err)
+		}
+	})
+	return w, nil
+}
+
+// relink makes the mirror's name lead to another file, in one step that a crash can't halve.
+func (s *Store) relink(path string) error {
+	link := s.path + generation + "link"
+	if err := remove(link); err != nil {
+		return err
+	}
+	if err := os.Symlink(filepath.Base(path), link); err != nil {
+		return err
+	}
+	if err := os.Rename(link, s.path); err != nil {
+		return err
+	}
+	return syncPath(filepath.Dir(s.path))
+}
+
+// carry lays what waits over one file over another.
+func carry(ctx context.Context, from, to *writer) error {
+	layers, err := from.layers(ctx)
+	if err != nil || len(layers) == 0 {
+		return err
+	}
+	if err := to.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	t := &tx{writer: to}
+	for _, l := range layers {
+		if err := t.overlay(ctx, l.batch, l.key, l.rec); err != nil {
+			to.rollback(ctx)
+			return err
+		}
+	}
+	if err := to.flush(ctx, &t.job); err != nil {
+		to.rollback(ctx)
+		return err
+	}
+	return to.exec(ctx, "COMMIT")
+}

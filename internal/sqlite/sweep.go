@@ -1,3 +1,0 @@
-package sqlite
-
-func sweep(path string) error { return nil }
