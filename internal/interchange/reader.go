@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tenet/internal/knowledge"
@@ -222,12 +223,36 @@ func (r *reader) common(f *file, c *knowledge.Common, fm *frontMatter, tags ...s
 	}
 	c.Extra = map[string]any{}
 	for k, v := range fm.values {
-		if k == importedFrom {
+		if k == importedFrom || v == nil {
 			continue
 		}
-		c.Extra[k] = v
+		c.Extra[k] = asWritten(v)
 	}
 	c.Extra[importedFrom] = map[string]any{"source": r.s.name, "path": f.path}
+}
+
+// asWritten keeps a number as text where a store would write it otherwise: version 1.20 is not version 1.2.
+func asWritten(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		x, err := v.Float64()
+		if err != nil || strings.ContainsAny(v.String(), ".eE") && strconv.FormatFloat(x, 'f', -1, 64) != v.String() {
+			return v.String()
+		}
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = asWritten(e)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = asWritten(e)
+		}
+		return out
+	}
+	return v
 }
 
 // entry checks a document that was made of a foreign file, and signs it with the digest of what was read.

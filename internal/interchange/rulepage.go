@@ -99,7 +99,7 @@ type pageLine struct {
 func (p *page) split() string {
 	var f fence
 	under, level := 0, 0
-	head := ""
+	head, nearest := "", ""
 	byHeading := hasBothHeadings(p.lines)
 	for i := 0; i < len(p.lines); i++ {
 		line := p.lines[i]
@@ -114,10 +114,13 @@ func (p *page) split() string {
 			continue
 		}
 		if m := blockOpen.FindStringSubmatch(line); m != nil && blockKind(m[1]) != 0 {
-			i = p.block(i, blockKind(m[1]), strings.TrimSpace(m[2]))
+			i = p.block(i, blockKind(m[1]), strings.TrimSpace(m[2]), nearest)
 			continue
 		}
 		l, text := heading(line)
+		if l > 0 {
+			nearest = text
+		}
 		if l > 0 && (l <= level || headingKind(text) != 0) {
 			under, level, head = headingKind(text), l, text
 		}
@@ -149,9 +152,12 @@ func (p *page) fenced(i, kind int, title string) int {
 	return last
 }
 
-// block takes out the ::: block that begins at line i, and returns its last line.
-func (p *page) block(i, kind int, options string) int {
+// block takes out the ::: block that begins at line i of a section, and returns its last line.
+func (p *page) block(i, kind int, options, section string) int {
 	title := p.leadIn()
+	if title == "" {
+		title, _ = shorten(section)
+	}
 	var notes []string
 	var found []knowledge.Example
 	last, closed := i+1, false
