@@ -37,10 +37,14 @@ func encodeEntry(e *store.Entry) (*entryRow, error) {
 		}
 	}
 	r := &entryRow{e: e}
+	ops, err := encodeOps(e.Batch.Ops)
+	if err != nil {
+		return nil, fmt.Errorf("encode batch %s for the journal: %w", e.Batch.ID, err)
+	}
 	for _, part := range []struct {
 		into *string
 		from any
-	}{{&r.ops, e.Batch.Ops}, {&r.bases, e.Bases}, {&r.left, left}} {
+	}{{&r.ops, ops}, {&r.bases, e.Bases}, {&r.left, left}} {
 		text, err := plainJSON(part.from)
 		if err != nil {
 			return nil, fmt.Errorf("encode batch %s for the journal: %w", e.Batch.ID, err)
@@ -100,15 +104,15 @@ func scanEntry(r *sql.Rows, more ...any) (store.Entry, error) {
 }
 
 func decodeEntry(e *store.Entry, ops, bases, left string) error {
-	var raw []json.RawMessage
+	var stored []storedOp
 	var leaves []jsonLeft
-	err := errors.Join(json.Unmarshal([]byte(ops), &raw), json.Unmarshal([]byte(bases), &e.Bases), json.Unmarshal([]byte(left), &leaves))
+	err := errors.Join(json.Unmarshal([]byte(ops), &stored), json.Unmarshal([]byte(bases), &e.Bases), json.Unmarshal([]byte(left), &leaves))
 	if err != nil {
 		return err
 	}
-	e.Batch.Ops = make([]knowledge.Op, len(raw))
-	for i := range raw {
-		if e.Batch.Ops[i], err = decodeOp(raw[i]); err != nil {
+	e.Batch.Ops = make([]knowledge.Op, len(stored))
+	for i := range stored {
+		if e.Batch.Ops[i], err = stored[i].op(); err != nil {
 			return err
 		}
 	}
@@ -128,28 +132,40 @@ func decodeEntry(e *store.Entry, ops, bases, left string) error {
 	return nil
 }
 
-// decodeOp decodes an op that was valid when it was taken. Fields of its document that a newer program has written are passed
-// over, not refused: an entry must always come out of the journal again.
-func decodeOp(raw json.RawMessage) (knowledge.Op, error) {
-	var j struct {
-		Verb      knowledge.Verb  `json:"verb"`
-		Kind      knowledge.Kind  `json:"kind"`
-		ID        string          `json:"id"`
-		IfVersion int64           `json:"if_version"`
-		Document  json.RawMessage `json:"document"`
-		Patch     json.RawMessage `json:"patch"`
-	}
-	if err := json.Unmarshal(raw, &j); err != nil {
-		return knowledge.Op{}, err
-	}
-	op := knowledge.Op{Verb: j.Verb, Key: knowledge.Key{Kind: j.Kind, ID: j.ID}, IfVersion: j.IfVersion, Patch: j.Patch}
-	if len(j.Document) > 0 {
-		var err error
-		if op.Doc, err = knowledge.DecodeStored(j.Kind, j.Document); err != nil {
-			return op, err
+// storedOp is an op as the journal holds it. Its texts stay the bytes they are: [knowledge.Op] itself escapes some for HTML.
+type storedOp struct {
+	Verb      knowledge.Verb  `json:"verb"`
+	Kind      knowledge.Kind  `json:"kind"`
+	ID        string          `json:"id"`
+	IfVersion int64           `json:"if_version,omitempty"`
+	Document  json.RawMessage `json:"document,omitempty"`
+	Patch     json.RawMessage `json:"patch,omitempty"`
+}
+
+func encodeOps(ops []knowledge.Op) ([]storedOp, error) {
+	list := make([]storedOp, len(ops))
+	for i, op := range ops {
+		list[i] = storedOp{Verb: op.Verb, Kind: op.Key.Kind, ID: op.Key.ID, IfVersion: op.IfVersion, Patch: op.Patch}
+		if op.Doc != nil {
+			var err error
+			if list[i].Document, err = knowledge.Canonical(op.Doc); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return op, nil
+	return list, nil
+}
+
+// op decodes an op that was valid when it was taken. Fields of its document that a newer program has written are passed over,
+// not refused: an entry must always come out of the journal again.
+func (o *storedOp) op() (knowledge.Op, error) {
+	op := knowledge.Op{Verb: o.Verb, Key: knowledge.Key{Kind: o.Kind, ID: o.ID}, IfVersion: o.IfVersion, Patch: o.Patch}
+	if len(o.Document) == 0 {
+		return op, nil
+	}
+	var err error
+	op.Doc, err = knowledge.DecodeStored(o.Kind, o.Document)
+	return op, err
 }
 
 // jsonVersion is the version that a batch left a document at.
