@@ -140,10 +140,10 @@ func (l *listing) arm(b *strings.Builder, active bool, args []any) []any {
 	t := &l.tab
 	id, rank := "t."+t.id, "t.rank"
 	from := t.name + " t" + l.index()
-	where := []string{"t." + t.active + " = " + flag(active)}
+	where := []string{"t." + t.active + " = " + digit(active)}
 	if l.drive != (facet{}) {
 		from = "facets f CROSS JOIN " + t.name + " t ON t." + t.id + " = f.id"
-		where = []string{"f.kind = ?", "f.facet = ?", "f.value = ?", "f.active = " + flag(active)}
+		where = []string{"f.kind = ?", "f.facet = ?", "f.value = ?", "f.active = " + digit(active)}
 		args = append(args, string(l.q.Kind), l.drive.name, l.drive.value)
 		id, rank = "f.id", "f.rank"
 	}
@@ -159,7 +159,7 @@ func (l *listing) arm(b *strings.Builder, active bool, args []any) []any {
 	return args
 }
 
-func flag(v bool) string {
+func digit(v bool) string {
 	if v {
 		return "1"
 	}
@@ -185,7 +185,7 @@ func (l *listing) filters(and func(string, ...any), active bool, id, rank string
 	}
 	for _, f := range l.facets() {
 		if f != l.drive {
-			and("EXISTS (SELECT 1 FROM facets o WHERE o.kind = ? AND o.facet = ? AND o.value = ? AND o.active = "+flag(active)+" AND o.rank = "+
+			and("EXISTS (SELECT 1 FROM facets o WHERE o.kind = ? AND o.facet = ? AND o.value = ? AND o.active = "+digit(active)+" AND o.rank = "+
 				rank+" AND o.id = "+id+")", string(q.Kind), f.name, f.value)
 		}
 	}
