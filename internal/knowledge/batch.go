@@ -3,8 +3,8 @@ package knowledge
 import (
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -139,6 +139,7 @@ func (b *Batch) Validate() error {
 	if len(b.Actor) == 0 || len(b.Actor) > MaxTitle || TextFault(b.Actor) != "" {
 		f.add("/actor", "want a name of 1 to %d characters", MaxTitle)
 	}
+	f.time("/at", b.At)
 	seen := make(map[Key]int, len(b.Ops))
 	for i := range b.Ops {
 		op, p := &b.Ops[i], at("/ops", i)
@@ -167,20 +168,14 @@ func (f *faults) op(p string, op *Op) {
 		case op.Doc.Key() != op.Key:
 			f.add(p+"/id", "%s, but the document is %s", op.Key, op.Doc.Key())
 		default:
-			var invalid *InvalidError
-			if errors.As(op.Doc.Validate(), &invalid) {
-				f.list = append(f.list, invalid.Below(p+"/document").Faults...)
-			}
+			f.below(p+"/document", op.Doc.Validate())
 		}
 	case VerbPatch:
 		f.id(p+"/id", op.Key.ID)
 		if op.IfVersion == NoVersion {
 			f.add(p+"/if_version", "a patch needs a document to merge into")
 		}
-		var invalid *InvalidError
-		if errors.As(CheckJSON(op.Patch), &invalid) {
-			f.list = append(f.list, invalid.Below(p+"/patch").Faults...)
-		}
+		f.below(p+"/patch", CheckJSON(op.Patch))
 	case VerbRetire, VerbRestore, VerbPurge:
 		f.id(p+"/id", op.Key.ID)
 		if op.IfVersion == NoVersion {
@@ -205,7 +200,7 @@ func (o *Op) Next(current Document) (Document, error) {
 		if b, err = MergePatch(b, o.Patch); err != nil {
 			return nil, err
 		}
-		next, err := Decode(o.Key.Kind, b)
+		next, err := decode(o.Key.Kind, b)
 		if err != nil {
 			return nil, err
 		}
@@ -263,7 +258,7 @@ func StampNext(next, before Document, lastVersion int64, actor string, now Time)
 // jsonOp is an op as JSON has it.
 type jsonOp struct {
 	Verb      Verb            `json:"verb"`
-	Kind      Kind            `json:"kind"`
+	Kind      string          `json:"kind"`
 	ID        string          `json:"id"`
 	IfVersion int64           `json:"if_version,omitempty"`
 	Document  json.RawMessage `json:"document,omitempty"`
@@ -272,7 +267,7 @@ type jsonOp struct {
 
 // MarshalJSON writes the op with its document in canonical form.
 func (o Op) MarshalJSON() ([]byte, error) {
-	j := jsonOp{Verb: o.Verb, Kind: o.Key.Kind, ID: o.Key.ID, IfVersion: o.IfVersion, Patch: o.Patch}
+	j := jsonOp{Verb: o.Verb, Kind: string(o.Key.Kind), ID: o.Key.ID, IfVersion: o.IfVersion, Patch: o.Patch}
 	if o.Doc != nil {
 		var err error
 		if j.Document, err = Canonical(o.Doc); err != nil {
@@ -282,28 +277,29 @@ func (o Op) MarshalJSON() ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// DecodeOp decodes an op that a caller sent, the document by [Decode]. The error is an [*InvalidError].
+// DecodeOp decodes an op that a caller sent, the document by [Decode]. The error is an [*InvalidError] with every fault of
+// form; an unknown field is one, since a condition that was spelled wrongly must not go unheeded.
 func DecodeOp(data []byte) (Op, error) {
-	var j jsonOp
-	if err := json.Unmarshal(data, &j); err != nil {
-		return Op{}, Invalid("", "not an op: %s", err)
+	if err := CheckJSON(data); err != nil {
+		return Op{}, err
 	}
-	kind, err := ParseKind(string(j.Kind))
-	if err != nil {
-		return Op{}, Invalid("/kind", "%s", err)
+	var j jsonOp
+	var f faults
+	f.decode("", data, reflect.ValueOf(&j).Elem())
+	kind, err := ParseKind(j.Kind)
+	if err != nil && f.err() == nil {
+		f.add("/kind", "%s", err)
 	}
 	op := Op{Verb: j.Verb, Key: Key{kind, j.ID}, IfVersion: j.IfVersion, Patch: j.Patch}
-	if len(j.Document) > 0 {
-		if op.Doc, err = Decode(kind, j.Document); err != nil {
-			var invalid *InvalidError
-			if errors.As(err, &invalid) {
-				return Op{}, invalid.Below("/document")
-			}
-			return Op{}, err
-		}
-		if j.ID == "" {
+	if err == nil && len(j.Document) > 0 {
+		if op.Doc, err = decode(kind, j.Document); err != nil {
+			f.below("/document", err)
+		} else if j.ID == "" {
 			op.Key = op.Doc.Key()
 		}
+	}
+	if err := f.err(); err != nil {
+		return Op{}, err
 	}
 	return op, nil
 }

@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"maps"
 	"reflect"
 	"sort"
-	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -33,7 +31,6 @@ func DecodeStored(kind Kind, data []byte) (Document, error) {
 	if err := dec.Decode(d); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", kind, err)
 	}
-	tidyNumbers(d)
 	d.Normalize()
 	return d, nil
 }
@@ -41,19 +38,23 @@ func DecodeStored(kind Kind, data []byte) (Document, error) {
 // Decode decodes a document that a caller sent and normalizes it. The error is an [*InvalidError] with every fault of form:
 // what is no JSON, an unknown field, a wrong type. Whether the values make sense is [Document.Validate]'s to say.
 func Decode(kind Kind, data []byte) (Document, error) {
-	d := New(kind)
-	if d == nil {
+	if New(kind) == nil {
 		return nil, Invalid("/kind", "no kind %q", kind)
 	}
 	if err := CheckJSON(data); err != nil {
 		return nil, err
 	}
+	return decode(kind, data)
+}
+
+// decode is Decode for what is known to be JSON.
+func decode(kind Kind, data []byte) (Document, error) {
+	d := New(kind)
 	var f faults
 	f.decode("", data, reflect.ValueOf(d).Elem())
 	if err := f.err(); err != nil {
 		return nil, err
 	}
-	tidyNumbers(d)
 	d.Normalize()
 	return d, nil
 }
@@ -66,38 +67,48 @@ func CheckJSON(data []byte) error {
 	if !utf8.Valid(data) {
 		return Invalid("", "not valid UTF-8")
 	}
-	depth := 0
-	dec := json.NewDecoder(bytes.NewReader(data))
-	for {
-		tok, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			if dec.InputOffset() == 0 || len(bytes.TrimSpace(data)) == 0 {
-				return Invalid("", "empty: want a JSON object")
-			}
-			break
+	if len(bytes.TrimSpace(data)) == 0 {
+		return Invalid("", "empty: want a JSON object")
+	}
+	if tooDeep(data) {
+		return Invalid("", "nested deeper than %d levels", MaxDepth)
+	}
+	var whole json.RawMessage
+	if err := json.Unmarshal(data, &whole); err != nil {
+		if at, ok := errors.AsType[*json.SyntaxError](err); ok {
+			return Invalid("", "not JSON: %s (byte %d)", err, at.Offset)
 		}
-		if err != nil {
-			return Invalid("", "not JSON: %s (byte %d)", err, dec.InputOffset())
-		}
-		switch tok {
-		case json.Delim('{'), json.Delim('['):
+		return Invalid("", "not JSON: %s", err)
+	}
+	return nil
+}
+
+// tooDeep counts brackets outside of strings, before anything walks down into them.
+func tooDeep(data []byte) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case c == '"':
+			quoted = !quoted
+		case c == '\\' && quoted:
+			i++
+		case quoted:
+		case c == '{' || c == '[':
 			if depth++; depth > MaxDepth {
-				return Invalid("", "nested deeper than %d levels", MaxDepth)
+				return true
 			}
-		case json.Delim('}'), json.Delim(']'):
+		case c == '}' || c == ']':
 			depth--
 		}
 	}
-	if !json.Valid(data) {
-		return Invalid("", "not JSON: more than one value")
-	}
-	return nil
+	return false
 }
 
 //nolint:gochecknoglobals // the types that decode whole, never written
 var (
 	timeType  = reflect.TypeFor[Time]()
 	extraType = reflect.TypeFor[map[string]any]()
+	rawType   = reflect.TypeFor[json.RawMessage]()
 )
 
 // fieldsOf caches the JSON fields of a struct type, embedded ones included.
@@ -122,6 +133,8 @@ func jsonFields(t reflect.Type) map[string][]int {
 // decode reads raw into v and notes every fault with its pointer; encoding/json alone would stop at the first.
 func (f *faults) decode(pointer string, raw []byte, v reflect.Value) {
 	switch {
+	case v.Type() == rawType:
+		v.SetBytes(raw)
 	case v.Type() == timeType:
 		t := v.Addr().Interface().(*Time)
 		if err := t.UnmarshalJSON(raw); err != nil {
@@ -148,7 +161,11 @@ func (f *faults) decode(pointer string, raw []byte, v reflect.Value) {
 		for _, name := range names {
 			index, ok := fields[name]
 			if !ok {
-				f.add(pointer+"/"+escapePointer(name), "unknown field%s", nearest(name, fields))
+				if f.full() { // what was meant takes its time
+					f.more++
+					continue
+				}
+				f.add(pointer+"/"+escapePointer(clipped(name).String()), "unknown field%s", nearest(name, fields))
 				continue
 			}
 			f.decode(pointer+"/"+escapePointer(name), members[name], v.FieldByIndex(index))
@@ -199,7 +216,7 @@ func kindOfJSON(raw []byte) string {
 	case 'n':
 		return "null"
 	}
-	return "the number " + string(raw)
+	return "the number " + clipped(raw).String()
 }
 
 func wantedJSON(t reflect.Type) string {
@@ -231,6 +248,9 @@ func nearest(name string, fields map[string][]int) string {
 func Nearest(name string, known iter.Seq[string]) string {
 	best, dist := "", 3
 	for k := range known {
+		if len(name) > len(k)+dist || len(k) > len(name)+dist { // they differ by this much at least
+			continue
+		}
 		if d := distance(name, k); d < dist || d == dist && best != "" && k < best {
 			best, dist = k, d
 		}
@@ -256,52 +276,6 @@ func distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
-}
-
-// tidyNumbers writes every number of a document's free values in one way, the way that jsonb keeps too.
-func tidyNumbers(d Document) {
-	switch d := d.(type) {
-	case *Rule:
-		tidyExtra(d.Extra)
-	case *Practice:
-		tidyExtra(d.Extra)
-	case *Template:
-		tidyExtra(d.Extra)
-		for i := range d.Variables {
-			d.Variables[i].Default = tidyNumber(d.Variables[i].Default)
-		}
-	case *Category, *Violation, *Principal:
-	}
-}
-
-func tidyExtra(m map[string]any) {
-	for k, v := range m {
-		m[k] = tidyNumber(v)
-	}
-}
-
-func tidyNumber(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if i, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
-			return json.Number(strconv.FormatInt(i, 10))
-		}
-		x, err := v.Float64()
-		if err != nil {
-			return v.String() // out of range: kept as text
-		}
-		if x == 0 {
-			return json.Number("0")
-		}
-		return json.Number(strconv.FormatFloat(x, 'f', -1, 64))
-	case []any:
-		for i := range v {
-			v[i] = tidyNumber(v[i])
-		}
-	case map[string]any:
-		tidyExtra(v)
-	}
-	return v
 }
 
 // MergePatch applies a JSON merge patch (RFC 7396) to a JSON object. The error is an [*InvalidError].

@@ -83,7 +83,7 @@ func hundredths(v *float64) *float64 {
 	if v == nil {
 		return nil
 	}
-	r := math.Round(*v*100) / 100
+	r := math.Round(*v*100)/100 + 0 // no -0, which numeric does not have
 	return &r
 }
 

@@ -47,6 +47,7 @@ func (p *Principal) Text() Text { return Text{Title: p.Name} }
 func (p *Principal) Normalize() {
 	p.Name = orDefault(p.Name, p.PrincipalID)
 	p.Role = orDefault(p.Role, RoleViewer)
+	p.Expiry = At(p.Expiry.Time)
 }
 
 // Validate implements [Document].
@@ -59,6 +60,7 @@ func (p *Principal) Validate() error {
 		f.add("/token_hash", "want the SHA-256 of the token as 64 lower-case hex digits")
 	}
 	f.short("/token_prefix", p.TokenPrefix)
+	f.time("/expiry", p.Expiry)
 	return f.err()
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 // Bounds of a page.
@@ -182,7 +184,10 @@ func (q Query) openCursor() (*Cursor, bool) {
 	}
 	sum, b := b[:cursorSum], b[cursorSum:]
 	var c Cursor
-	if !slices.Equal(sum, q.sum(b)) || json.Unmarshal(b, &c) != nil || idFault(c.ID) != "" {
+	if !slices.Equal(sum, q.sum(b)) || json.Unmarshal(b, &c) != nil || idFault(c.ID) != "" || TextFault(c.Title) != "" {
+		return nil, false
+	}
+	if _, err := uuid.Parse(c.ID); err != nil && q.Kind == KindViolation {
 		return nil, false
 	}
 	return &c, true
@@ -247,6 +252,9 @@ func (q ChangeQuery) Check() (ChangeQuery, error) {
 	}
 	if q.Version < 0 {
 		f.add("/version", "%d: want a version, from 1", q.Version)
+	}
+	if q.Version > 0 && q.Key == (Key{}) {
+		f.add("/version", "%d: a version of which document?", q.Version)
 	}
 	if err := f.err(); err != nil {
 		err.(*InvalidError).Query = true //nolint:errorlint,forcetypeassert // faults.err returns nothing else

@@ -22,9 +22,9 @@ type node struct {
 // MaxRendered bounds a rendered text, in bytes.
 const MaxRendered = 4 << 20
 
-// parseTemplate parses {{name}}, {{{name}}}, {{#name}}…{{/name}}, {{^name}}…{{/name}} and {{! comment}}: the part of
-// Mustache that needs no escaping and runs no code. Braces around anything but a declared name are text: templates
-// are often about templates. {{ name }} may have spaces.
+// parseTemplate parses {{name}}, {{{name}}}, {{#name}}…{{/name}} and {{^name}}…{{/name}}: the part of Mustache that needs no
+// escaping and runs no code. Braces around anything but a declared name are text: templates are often about templates.
+// {{ name }} may have spaces. Of more braces than a placeholder needs those outside are text, as in {"count":{{count}}}.
 func parseTemplate(content string, declared map[string]bool) ([]node, error) {
 	type frame struct {
 		name  string
@@ -39,7 +39,12 @@ func parseTemplate(content string, declared map[string]bool) ([]node, error) {
 			add(node{text: content})
 			break
 		}
-		whole, sigil, name := content[m[0]:m[1]], content[m[2]:m[3]], content[m[4]:m[5]]
+		whole, sigil, name := content[m[0]:m[1]], "", ""
+		if m[2] >= 0 {
+			name = content[m[2]:m[3]]
+		} else {
+			sigil, name = content[m[4]:m[5]], content[m[6]:m[7]]
+		}
 		if m[0] > 0 {
 			add(node{text: content[:m[0]]})
 		}
@@ -74,14 +79,15 @@ func parseTemplate(content string, declared map[string]bool) ([]node, error) {
 }
 
 //nolint:gochecknoglobals // compiled once, never written
-var placeholder = regexp.MustCompile(`\{\{\{?\s*([#^/]?)\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}\}?`)
+var placeholder = regexp.MustCompile(
+	`\{\{\{\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}\}|\{\{\s*([#^/]?)\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}`)
 
 // Placeholders returns the names between braces in a template's text, each once, in the order of their first standing.
 func Placeholders(content string) []string {
 	names := []string{}
 	for _, m := range placeholder.FindAllStringSubmatch(content, -1) {
-		if !slices.Contains(names, m[2]) {
-			names = append(names, m[2])
+		if name := m[1] + m[3]; !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	return names
@@ -98,11 +104,11 @@ func (t *Template) Render(values map[string]any) (string, error) {
 		v := &t.Variables[i]
 		known[v.Name] = true
 		given, ok := values[v.Name]
-		if !ok || given == nil {
+		if !ok || none(given) {
 			given = v.Default
 		}
 		p := "/values/" + v.Name
-		if given == nil || given == "" {
+		if none(given) {
 			if v.Required {
 				f.add(p, "missing: %s", v.wanted())
 			}
@@ -124,7 +130,7 @@ func (t *Template) Render(values map[string]any) (string, error) {
 	sort.Strings(names)
 	for _, name := range names {
 		if !known[name] {
-			f.add("/values/"+escapePointer(name), "the template has no such variable")
+			f.add("/values/"+escapePointer(clipped(name).String()), "the template has no such variable")
 		}
 	}
 	if err := f.err(); err != nil {
@@ -161,6 +167,21 @@ func writeNodes(b *strings.Builder, nodes []node, texts map[string]string) bool 
 	return true
 }
 
+// none reports whether a value says nothing.
+func none(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	case []string:
+		return len(v) == 0
+	}
+	return false
+}
+
 func (v *Variable) wanted() string {
 	switch v.Type {
 	case TypeNumber:
@@ -180,14 +201,14 @@ func (v *Variable) check(value any) (text, why string) {
 	switch v.Type {
 	case TypeNumber:
 		s := scalar(value)
-		if _, err := strconv.ParseFloat(s, 64); err != nil {
-			return "", fmt.Sprintf("%q: %s", s, v.wanted())
+		if _, ok := plainDecimal(s); !ok { // nor NaN, infinity or hexadecimal digits
+			return "", fmt.Sprintf("%q: %s", clipped(s), v.wanted())
 		}
 		return s, ""
 	case TypeBoolean:
 		s := scalar(value)
 		if s != "true" && s != "false" {
-			return "", fmt.Sprintf("%q: %s", s, v.wanted())
+			return "", fmt.Sprintf("%q: %s", clipped(s), v.wanted())
 		}
 		return s, ""
 	case TypeMultiselect:
@@ -197,24 +218,24 @@ func (v *Variable) check(value any) (text, why string) {
 		}
 		for _, s := range list {
 			if !slices.Contains(v.Options, s) {
-				return "", fmt.Sprintf("%q: %s", s, v.wanted())
+				return "", fmt.Sprintf("%q: %s", clipped(s), v.wanted())
 			}
 		}
 		return strings.Join(list, ", "), ""
 	}
 	s, ok := value.(string)
 	if !ok {
-		return "", fmt.Sprintf("%v: %s", value, v.wanted())
+		return "", fmt.Sprintf("%s: %s", clipped(fmt.Sprint(value)), v.wanted())
 	}
 	switch {
 	case v.Type == TypeSelect && !slices.Contains(v.Options, s):
-		return "", fmt.Sprintf("%q: %s", s, v.wanted())
+		return "", fmt.Sprintf("%q: %s", clipped(s), v.wanted())
 	case v.Type == TypeText && strings.ContainsAny(s, "\r\n"):
 		return "", "holds a line break: want one line"
 	case v.Pattern != "":
 		re, err := regexp.Compile("^(?:" + v.Pattern + ")$")
 		if err != nil || !re.MatchString(s) {
-			return "", fmt.Sprintf("%q does not match the pattern %s", s, v.Pattern)
+			return "", fmt.Sprintf("%q does not match the pattern %s", clipped(s), v.Pattern)
 		}
 	}
 	return s, ""

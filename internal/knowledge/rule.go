@@ -144,6 +144,7 @@ func (c *Common) normalize() {
 	if c.Extra == nil {
 		c.Extra = map[string]any{}
 	}
+	tidyExtra(c.Extra)
 }
 
 func severityTier(s string) int {

@@ -328,9 +328,9 @@ func (s *Search) score(t *Text) float64 {
 		best := 0.0
 		for i := range g {
 			term := &g[i]
-			tf := weightTitle*float64(term.count(title)) + weightTags*float64(term.count(tags))
+			tf := weightTitle * float64(term.count(title))
 			if !term.Title {
-				tf += weightLead*float64(term.count(lead)) + weightBody*float64(term.count(body))
+				tf += weightTags*float64(term.count(tags)) + weightLead*float64(term.count(lead)) + weightBody*float64(term.count(body))
 			}
 			best = max(best, tf*(saturation+1)/(tf+norm))
 		}

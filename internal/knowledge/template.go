@@ -74,6 +74,7 @@ func (t *Template) Normalize() {
 		v.Title = orDefault(v.Title, v.Name)
 		v.Type = orDefault(v.Type, TypeText)
 		v.Options = orEmpty(v.Options)
+		v.Default = tidy(v.Default)
 	}
 	t.Common.normalize()
 }
@@ -104,9 +105,9 @@ func (t *Template) Validate() error {
 func (f *faults) variable(p string, v *Variable, seen map[string]bool) {
 	switch {
 	case !variableName.MatchString(v.Name):
-		f.add(p+"/name", "%q: want a letter, then letters, digits and underscores; the shown name goes into title", v.Name)
+		f.add(p+"/name", "%q: want a letter, then letters, digits and underscores; the shown name goes into title", clipped(v.Name))
 	case seen[v.Name]:
-		f.add(p+"/name", "%q stands there twice", v.Name)
+		f.add(p+"/name", "%q stands there twice", clipped(v.Name))
 	}
 	seen[v.Name] = true
 	f.short(p+"/title", v.Title)
@@ -120,6 +121,7 @@ func (f *faults) variable(p string, v *Variable, seen map[string]bool) {
 		f.add(p+"/options", "only select and multiselect have options")
 	}
 	f.text(p+"/description", v.Description)
+	f.short(p+"/pattern", v.Pattern)
 	if v.Pattern != "" {
 		if v.Type != TypeText {
 			f.add(p+"/pattern", "only text has a pattern")
@@ -127,8 +129,8 @@ func (f *faults) variable(p string, v *Variable, seen map[string]bool) {
 			f.add(p+"/pattern", "not a regular expression: %s", err)
 		}
 	}
-	f.value(p+"/default", v.Default)
-	if v.Default != nil {
+	f.value(p+"/default", v.Default, 1)
+	if !none(v.Default) {
 		if _, why := v.check(v.Default); why != "" {
 			f.add(p+"/default", "%s", why)
 		}

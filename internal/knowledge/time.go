@@ -42,8 +42,8 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("want a time such as \"2026-01-31T12:00:00Z\"")
 	}
 	p, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil || p.Year() < 1 || p.Year() > 9999 {
-		return fmt.Errorf("%q is not a time: want RFC 3339, as in 2026-01-31T12:00:00Z", s)
+	if y := p.UTC().Year(); err != nil || y < 1 || y > 9999 { // the year in UTC, which is the one that is written
+		return fmt.Errorf("%q is not a time: want RFC 3339, as in 2026-01-31T12:00:00Z", clipped(s))
 	}
 	*t = At(p)
 	return nil

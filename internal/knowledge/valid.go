@@ -1,6 +1,8 @@
 package knowledge
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"sort"
@@ -57,18 +59,65 @@ func (e *InvalidError) Below(prefix string) *InvalidError {
 	return out
 }
 
+// MaxFaults is how many faults an error names. A caller with more of them has another trouble than each of them.
+const MaxFaults = 100
+
 // faults collects what is wrong with a document.
-type faults struct{ list []Fault }
+type faults struct {
+	list  []Fault
+	more  int // those over MaxFaults
+	bytes int // of all texts that were looked at
+}
 
 func (f *faults) err() error {
+	if f.bytes > MaxDocument {
+		f.add("", "%d bytes of text: a document has at most %d", f.bytes, MaxDocument)
+	}
 	if len(f.list) == 0 {
 		return nil
+	}
+	if f.more > 0 {
+		f.list = append(f.list, Fault{"", fmt.Sprintf("and %d more faults", f.more)})
 	}
 	return &InvalidError{Faults: f.list}
 }
 
+// full reports whether another fault would only be counted.
+func (f *faults) full() bool { return len(f.list) >= MaxFaults }
+
 func (f *faults) add(pointer, format string, args ...any) {
+	if f.full() {
+		f.more++
+		return
+	}
 	f.list = append(f.list, Fault{pointer, fmt.Sprintf(format, args...)})
+}
+
+// below adds the faults of a part, where err is an [*InvalidError] about it.
+func (f *faults) below(pointer string, err error) {
+	invalid, ok := errors.AsType[*InvalidError](err)
+	if !ok {
+		return
+	}
+	for _, fault := range invalid.Faults {
+		f.add(pointer+fault.Pointer, "%s", fault.Detail)
+	}
+}
+
+// clipped is a text as messages show it: its beginning, where it is long.
+type clipped string
+
+// String returns the text, or its beginning.
+func (c clipped) String() string {
+	const most = 80
+	if len(c) <= most {
+		return string(c)
+	}
+	end := most
+	for !utf8.RuneStart(c[end]) {
+		end--
+	}
+	return string(c[:end]) + "…"
 }
 
 func (f *faults) id(pointer, id string) {
@@ -113,6 +162,7 @@ func (f *faults) needed(pointer, s string) {
 }
 
 func (f *faults) text(pointer, s string) {
+	f.bytes += len(s)
 	if len(s) > MaxText {
 		f.add(pointer, "%d bytes: at most %d fit", len(s), MaxText)
 		return
@@ -155,7 +205,7 @@ func (f *faults) oneOf(pointer, s string, want []string) {
 			return
 		}
 	}
-	f.add(pointer, "%q: want one of %s", s, strings.Join(want, ", "))
+	f.add(pointer, "%q: want one of %s", clipped(s), strings.Join(want, ", "))
 }
 
 func (f *faults) between(pointer string, v, low, high float64) {
@@ -169,7 +219,7 @@ func (f *faults) common(c *Common) {
 	seen := map[string]bool{}
 	for i, t := range c.Tags {
 		if seen[t] {
-			f.add(at("/tags", i), "%q stands there twice", t)
+			f.add(at("/tags", i), "%q stands there twice", clipped(t))
 		}
 		seen[t] = true
 		f.line(at("/tags", i), t)
@@ -180,20 +230,36 @@ func (f *faults) common(c *Common) {
 	f.texts("/scope/targets", c.Scope.Targets)
 	for i, l := range c.Scope.Languages {
 		if l != strings.ToLower(l) || l == "" {
-			f.add(at("/scope/languages", i), "%q: want a language in lower case, as in go", l)
+			f.add(at("/scope/languages", i), "%q: want a language in lower case, as in go", clipped(l))
 		}
 	}
-	f.value("/extra", c.Extra)
+	f.value("/extra", c.Extra, 1)
 }
 
-// value checks every text of a free JSON value.
-func (f *faults) value(pointer string, v any) {
+// time checks that an instant can be written in [TimeLayout].
+func (f *faults) time(pointer string, t Time) {
+	if y := t.UTC().Year(); !t.IsZero() && (y < 1 || y > 9999) {
+		f.add(pointer, "the year %d: want one from 1 to 9999", y)
+	}
+}
+
+// value checks every text of a free JSON value that stands depth levels deep.
+func (f *faults) value(pointer string, v any, depth int) {
+	if depth > MaxDepth {
+		f.add(pointer, "nested deeper than %d levels", MaxDepth)
+		return
+	}
 	switch v := v.(type) {
+	case nil, bool:
 	case string:
 		f.text(pointer, v)
+	case json.Number:
+		if _, ok := plainDecimal(v.String()); !ok {
+			f.add(pointer, "%q is no number that can be kept", clipped(v))
+		}
 	case []any:
 		for i, e := range v {
-			f.value(at(pointer, i), e)
+			f.value(at(pointer, i), e, depth+1)
 		}
 	case map[string]any:
 		keys := make([]string, 0, len(v))
@@ -203,8 +269,10 @@ func (f *faults) value(pointer string, v any) {
 		sort.Strings(keys)
 		for _, k := range keys {
 			f.text(pointer, k)
-			f.value(pointer+"/"+escapePointer(k), v[k])
+			f.value(pointer+"/"+escapePointer(clipped(k).String()), v[k], depth+1)
 		}
+	default:
+		f.add(pointer, "%T: want a value that JSON has", v)
 	}
 }
 

@@ -71,6 +71,7 @@ func (v *Violation) Normalize() {
 	if id, err := uuid.Parse(v.ViolationID); err == nil {
 		v.ViolationID = id.String()
 	}
+	v.WaiverExpiry, v.ReportedAt, v.ResolvedAt = At(v.WaiverExpiry.Time), At(v.ReportedAt.Time), At(v.ResolvedAt.Time)
 }
 
 // Validate implements [Document].
@@ -91,7 +92,10 @@ func (v *Violation) Validate() error {
 	if v.Status == ViolationWaived && v.WaiverReason == "" {
 		f.add("/waiver_reason", "a waived violation says why: give a reason")
 	}
+	f.time("/waiver_expiry", v.WaiverExpiry)
 	f.short("/reported_by", v.ReportedBy)
+	f.time("/reported_at", v.ReportedAt)
+	f.time("/resolved_at", v.ResolvedAt)
 	f.short("/resolved_by", v.ResolvedBy)
 	return f.err()
 }
