@@ -82,13 +82,14 @@ type Options struct {
 	HedgeDelay   time.Duration // how long a read waits for the primary before the mirror answers; 50 ms
 	ReadTimeout  time.Duration // how long a read at the primary may take; 2 s
 	WriteTimeout time.Duration // how long a write at the primary may take; 2 s; more for large batches
-	ProbeTimeout time.Duration // how long a probe may take; 1 s
-	Failures     int           // consecutive infrastructure failures that open the breaker; 3
-	Recovery     time.Duration // how long the breaker stays open before a probe; 30 s
-	Slots        int           // reads at the primary at once; more wait, and then go to the mirror; 16
-	Versions     int           // history kept in the mirror, versions of each document; 20
-	PollFloor    time.Duration // longest time between two looks at the feed; 250 ms
-	CheckEvery   time.Duration // between two comparisons of the mirror with the primary; 1 h
+	// ConnectTimeout is how long Connect may take, migrations included; 1 min.
+	ConnectTimeout time.Duration
+	Failures       int           // consecutive infrastructure failures that open the breaker; 3
+	Recovery       time.Duration // how long the breaker stays open before a probe; 30 s
+	Slots          int           // reads at the primary at once; more wait, and then go to the mirror; 16
+	Versions       int           // history kept in the mirror, versions of each document; 20
+	PollFloor      time.Duration // longest time between two looks at the feed; 250 ms
+	CheckEvery     time.Duration // between two comparisons of the mirror with the primary; 1 h
 	// RefuseWrites refuses writes in an outage instead of journalling them.
 	RefuseWrites bool
 	// Authorize says whether a batch's actor may still do it; nil for always.
@@ -188,7 +189,7 @@ func withDefaults(o Options) Options {
 		{&o.HedgeDelay, 50 * time.Millisecond},
 		{&o.ReadTimeout, 2 * time.Second},
 		{&o.WriteTimeout, 2 * time.Second},
-		{&o.ProbeTimeout, time.Second},
+		{&o.ConnectTimeout, time.Minute},
 		{&o.Recovery, 30 * time.Second},
 		{&o.PollFloor, 250 * time.Millisecond},
 		{&o.CheckEvery, time.Hour},

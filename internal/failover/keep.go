@@ -146,7 +146,9 @@ func (s *Store) mirrorFailed(ctx context.Context, p Primary, err error) error {
 
 // connect opens the primary for the first time.
 func (s *Store) connect(ctx context.Context) (Primary, error) {
-	p, err := s.o.Connect(ctx)
+	short, cancel := context.WithTimeout(ctx, s.o.ConnectTimeout)
+	defer cancel()
+	p, err := s.o.Connect(short)
 	if err != nil {
 		return nil, err
 	}

@@ -32,8 +32,6 @@ func (s *Store) rebuild(ctx context.Context, p Primary, why string, guard bool) 
 	if err != nil {
 		return err
 	}
-	s.jmu.Lock() // what is journalled meanwhile would be laid over the old mirror
-	defer s.jmu.Unlock()
 	accepted := s.accept.Swap(false)
 	var tee *salvager
 	err = s.mirror.Rebuild(ctx, func(sink store.Sink) error {
@@ -63,7 +61,10 @@ func (s *Store) rebuild(ctx context.Context, p Primary, why string, guard bool) 
 	s.mu.Lock()
 	s.ready = true
 	s.mu.Unlock()
-	if err := s.overlayAll(ctx); err != nil {
+	s.jmu.Lock() // what was journalled before there was a mirror has no overlay yet
+	err = s.overlayAll(ctx)
+	s.jmu.Unlock()
+	if err != nil {
 		return err
 	}
 	s.o.Log.Info("mirror is complete", "documents", tee.n, "seq", int64(tee.at.Seq), "took", time.Since(began).Round(time.Millisecond).String())

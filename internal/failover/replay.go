@@ -225,6 +225,9 @@ func (s *Store) settleMirror(ctx context.Context, e *store.Entry, applied []stor
 	for i := range e.Batch.Ops {
 		keys[i] = e.Batch.Ops[i].Key
 	}
+	// A batch can be replayed before its writer has laid it over the mirror: that must be over before it is settled.
+	s.jmu.Lock()
+	defer s.jmu.Unlock()
 	if s.hasMirror() {
 		if err := s.mirror.Settle(ctx, e.Batch.ID, keys, applied); err != nil {
 			s.counts.mirrorErrors.Add(1)

@@ -1,0 +1,78 @@
+package failover_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"tenet/internal/failover"
+	"tenet/internal/sqlite"
+	"tenet/internal/store"
+	"tenet/internal/store/storetest"
+)
+
+var (
+	_ failover.Mirror  = (*sqlite.Store)(nil)
+	_ failover.Journal = (*sqlite.Journal)(nil)
+)
+
+// openEngine returns a fresh engine to be a primary.
+func openEngine(t testing.TB) store.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "primary.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// openInstance opens an instance over a primary, with its local files in dir. The returned function ends it.
+func openInstance(t testing.TB, dir string, p *faulty, change ...func(*failover.Options)) (*failover.Store, func()) {
+	t.Helper()
+	mirror, err := sqlite.Open(t.Context(), filepath.Join(dir, "mirror.db"), sqlite.Options{Mirror: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	journal, err := sqlite.OpenJournal(t.Context(), filepath.Join(dir, "journal.db"), sqlite.JournalOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := failover.Options{
+		Connect: func(ctx context.Context) (failover.Primary, error) { return p, p.Ping(ctx) },
+		Mirror:  mirror, Journal: journal,
+		HedgeDelay: 5 * time.Millisecond, ReadTimeout: 50 * time.Millisecond, WriteTimeout: 50 * time.Millisecond,
+		ConnectTimeout: 50 * time.Millisecond, Recovery: 20 * time.Millisecond, PollFloor: 10 * time.Millisecond,
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	s, err := failover.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := func() {
+		s.Close()
+		mirror.Close()
+		journal.Close()
+	}
+	t.Cleanup(end)
+	return s, end
+}
+
+func TestStoreKeepsTheContractInNormalMode(t *testing.T) {
+	storetest.Run(t, func(t testing.TB) store.Store {
+		// No patience is tested here: a laggard of the test machine must not turn into an outage.
+		s, _ := openInstance(t, t.TempDir(), &faulty{Store: openEngine(t), system: "one"}, func(o *failover.Options) {
+			o.HedgeDelay, o.ReadTimeout, o.WriteTimeout = 20*time.Second, 30*time.Second, 30*time.Second
+		})
+		run(t, s)
+		waitMode(t, s, "normal")
+		waitFor(t, "there is a mirror", func() bool {
+			st, err := s.Status(t.Context())
+			return err == nil && st.Mirror.Ready
+		})
+		return s
+	})
+}
