@@ -131,7 +131,9 @@ func (s *subscriber) run() {
 func (s *subscriber) follow() {
 	heart := time.NewTimer(s.h.o.PingEvery)
 	defer heart.Stop()
-	s.greet()
+	if s.goesOn() {
+		s.greet()
+	}
 	taken := make([]*event, 0, atOnce)
 	for s.goesOn() {
 		batch, bell, lost := s.h.take(s, taken[:0])
