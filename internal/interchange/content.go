@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 
 	"tenet/internal/knowledge"
 )
@@ -75,7 +76,8 @@ func (o origin) put(d knowledge.Document) {
 }
 
 // digest returns the hash of a document as an import makes it: without stamps, without its origin, in use. A document whose
-// digest is no longer the one in its origin was edited since.
+// digest is no longer the one in its origin was edited since. Empty values do not count, so that a field that a later
+// version adds is no edit.
 func digest(d knowledge.Document) (string, error) {
 	bare, err := knowledge.Clone(d)
 	if err != nil {
@@ -90,8 +92,56 @@ func digest(d knowledge.Document) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return "", err
+	}
+	if b, err = json.Marshal(compact(v)); err != nil {
+		return "", err
+	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:16]), nil
+}
+
+// compact returns a JSON value without the members that say nothing.
+func compact(v any) any {
+	switch v := v.(type) {
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = compact(e)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			if e = compact(e); !saysNothing(e) {
+				out[k] = e
+			}
+		}
+		return out
+	}
+	return v
+}
+
+func saysNothing(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case bool:
+		return !v
+	case json.Number:
+		return v == "0"
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	}
+	return false
 }
 
 // sign puts the digest of a freshly read document into its origin.

@@ -91,6 +91,8 @@ func markdownFormat(p string, fm *frontMatter, body string) Format {
 		return FormatRulePage
 	case fm.has("globs", "alwaysApply", "applyTo") || inRulesFolder(p):
 		return FormatAgents
+	case slices.Contains(strings.Split(strings.ToLower(path.Dir(p)), "/"), "rules"):
+		return FormatRulePage
 	}
 	return FormatMarkdown
 }

@@ -292,7 +292,8 @@ func located(err error, f *file, place string) error {
 		return err
 	}
 	if why := knowledge.TextFault(f.text); why != "" {
-		return fmt.Errorf("%w (in the file: %s)", err, why)
+		at, _, _ := strings.Cut(why, ":")
+		return fmt.Errorf("%w (in the file: %s)", err, at)
 	}
 	return err
 }

@@ -92,6 +92,9 @@ func (m *memFiles) dropLeading(source string) {
 	data := make(map[string][]byte, len(m.data))
 	for i := range m.list {
 		f := &m.list[i]
+		if f.err != nil {
+			continue // shown as it stands in the archive
+		}
 		old := f.path
 		f.path = strings.TrimPrefix(f.path, top+"/")
 		if d, ok := m.data[old]; ok {
