@@ -47,15 +47,41 @@ func (a *app) open(ctx context.Context) (*door, error) {
 	if a.URL != "" {
 		return a.openURL()
 	}
-	local, err := server.OpenLocal(ctx, a.localOptions())
-	if err == nil {
-		return &door{Store: local, local: local}, nil
+	patience, cancel := context.WithTimeout(ctx, ownedPatience)
+	defer cancel()
+	for {
+		local, err := server.OpenLocal(ctx, a.localOptions())
+		if err == nil {
+			a.saySeeded(local)
+			return &door{Store: local, local: local}, nil
+		}
+		owned, ok := errors.AsType[*server.OwnedError](err)
+		switch {
+		case !ok:
+			return nil, err
+		case owned.URL != "":
+			return a.openNeighbour(owned)
+		}
+		// Another command, which is soon done, or a tenet that is just starting.
+		select {
+		case <-time.After(ownedPause):
+		case <-patience.Done():
+			return nil, &store.UnavailableError{Reason: owned.Error()}
+		}
 	}
-	owned, ok := errors.AsType[*server.OwnedError](err)
-	if !ok {
-		return nil, err
+}
+
+// How long a command waits for another one to be done with the data directory.
+const (
+	ownedPatience = 10 * time.Second
+	ownedPause    = 20 * time.Millisecond
+)
+
+// saySeeded tells that a database was made.
+func (a *app) saySeeded(l *server.Local) {
+	if n := l.Seeded().Created; n > 0 {
+		a.say("%s is new: the %d documents of the starter set were written", l.Place(), n)
 	}
-	return a.openNeighbour(owned)
 }
 
 // openURL returns a client of the tenet that --url names.
@@ -88,12 +114,6 @@ func (a *app) connect(url, token string) (*door, error) {
 
 // openNeighbour returns a client of the tenet that runs on the data directory.
 func (a *app) openNeighbour(owned *server.OwnedError) (*door, error) {
-	if owned.URL == "" {
-		return nil, &store.UnavailableError{Reason: owned.Error()}
-	}
-	if a.DatabaseURL != "" && a.sourceOf("database-url") != "default" && !owned.Dual {
-		return nil, usageError("a tenet without a PostgreSQL runs on %s: stop it, or leave out --database-url to speak to it", a.DataDir)
-	}
 	token := string(a.Token)
 	if token == "" {
 		data, err := os.ReadFile(filepath.Join(a.DataDir, server.TokenFile))

@@ -165,8 +165,7 @@ func (a *app) carryOut(ctx context.Context, d *door, plan *interchange.Plan) err
 	if err != nil {
 		return err
 	}
-	count := plan.Count()
-	bar := a.progress("writing", count[interchange.Created]+count[interchange.Changed]+count[interchange.Pruned])
+	bar := a.progress("writing", plan.Writes())
 	written := 0
 	for b, err := range plan.Batches(actor, importOps) {
 		if err != nil {
@@ -213,6 +212,7 @@ func split(b knowledge.Batch, most int) []knowledge.Batch {
 type stepShown struct {
 	Source  string              `json:"source"`
 	Path    string              `json:"path"`
+	Place   string              `json:"place,omitempty"`
 	Format  interchange.Format  `json:"format"`
 	Key     string              `json:"key"`
 	Outcome interchange.Outcome `json:"outcome"`
@@ -224,14 +224,14 @@ type stepShown struct {
 func (a *app) reportPlan(plan *interchange.Plan) error {
 	steps := []stepShown{}
 	t := &table{head: []string{"OUTCOME", "KEY", "FILE", "WHY"}, wide: 3}
-	for _, s := range plan.Steps {
+	for _, s := range plan.Steps() {
 		key := ""
 		if s.Key != (knowledge.Key{}) {
 			key = s.Key.String()
 		}
-		steps = append(steps, stepShown{s.Source, s.Path, s.Format, key, s.Outcome, s.Reason, s.Notes})
+		steps = append(steps, stepShown{s.Source, s.Path, s.Place, s.Format, key, s.Outcome, s.Reason, s.Notes})
 		if s.Outcome == interchange.Refused || s.Outcome == interchange.Pruned {
-			t.add(string(s.Outcome), key, s.Path, s.Reason)
+			t.add(string(s.Outcome), key, strings.TrimSpace(s.Path+" "+s.Place), s.Reason)
 		}
 	}
 	return a.print(struct {
@@ -244,18 +244,13 @@ func (a *app) reportPlan(plan *interchange.Plan) error {
 			}
 		}
 		count := plan.Count()
-		sums := &table{head: []string{"CREATED", "CHANGED", "UNCHANGED", "PRUNED", "SKIPPED", "REFUSED"}}
+		sums := &table{}
 		var cells []string
-		for _, o := range outcomes() {
+		for _, o := range interchange.Outcomes() {
+			sums.head = append(sums.head, strings.ToUpper(string(o)))
 			cells = append(cells, itoa(int64(count[o])))
 		}
 		sums.add(cells...)
 		return sums.write(w, sc)
 	})
-}
-
-func outcomes() []interchange.Outcome {
-	return []interchange.Outcome{
-		interchange.Created, interchange.Changed, interchange.Unchanged, interchange.Pruned, interchange.Skipped, interchange.Refused,
-	}
 }

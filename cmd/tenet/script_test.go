@@ -69,8 +69,12 @@ func cmdReady(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 1 {
 		dir = ts.MkAbs(args[0])
 	}
-	file := filepath.Join(dir, "tenet.json")
-	if err := eventually(func() bool { _, err := os.Stat(file); return err == nil }); err != nil {
+	answers := func() bool {
+		data, err := os.ReadFile(filepath.Join(dir, "owner.json"))
+		var r running
+		return err == nil && json.Unmarshal(data, &r) == nil && r.URL != ""
+	}
+	if err := eventually(answers); err != nil {
 		ts.Fatalf("no tenet is running on %s: %v", dir, err)
 	}
 }
@@ -146,11 +150,11 @@ func cmdAddress(ts *testscript.TestScript, neg bool, args []string) {
 
 type running struct {
 	PID int
-	URL string
+	URL string `json:"address"`
 }
 
 func runningTenet(ts *testscript.TestScript) running {
 	var r running
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(ts.Getenv("TENET_DATA_DIR"), "tenet.json"))), &r))
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(ts.Getenv("TENET_DATA_DIR"), "owner.json"))), &r))
 	return r
 }

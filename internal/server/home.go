@@ -3,17 +3,22 @@ package server
 import (
 	"errors"
 	"fmt"
-	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"time"
 
-	"golang.org/x/sys/unix"
+	"tenet/internal/knowledge"
+	"tenet/internal/sqlite"
 )
+
+// TokenFile is the file in the data directory with the admin's token, readable by its owner only.
+const TokenFile = "admin.token"
 
 // A home is a data directory that this process owns.
 type home struct {
-	dir  string
-	lock *os.File
+	dir   string
+	owner *sqlite.Owner
 }
 
 // openHome makes the data directory where there is none and takes it. The error is an [*OwnedError] when another process has
@@ -22,38 +27,70 @@ func openHome(dir string) (*home, error) {
 	if dir == "" {
 		return nil, errors.New("no data directory: name one with --data-dir")
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data directory: %w", err)
+	owner, err := sqlite.Own(dir, sqlite.Ownership{PID: os.Getpid(), Since: knowledge.At(time.Now())})
+	if owned, ok := errors.AsType[*sqlite.OwnedError](err); ok {
+		return nil, &OwnedError{Dir: dir, URL: owned.Owner.Address, PID: owned.Owner.PID}
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "tenet.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("take the data directory: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, ownedBy(dir)
-	}
-	return &home{dir, f}, nil
+	return &home{dir, owner}, nil
 }
 
-// ownedBy returns who owns a data directory.
-func ownedBy(dir string) error {
-	a, err := readAddress(dir)
-	if err != nil {
-		return err
-	}
-	return &OwnedError{Dir: dir, URL: a.URL, PID: a.PID, Dual: a.Dual}
+// announce tells other processes of this machine where the tenet answers.
+func (h *home) announce(url string) error {
+	return h.owner.Announce(sqlite.Ownership{PID: os.Getpid(), Address: url, Since: knowledge.At(time.Now())})
 }
 
 func (h *home) path(name string) string { return filepath.Join(h.dir, name) }
 
 // close lets go of the directory.
-func (h *home) close() error {
-	err := os.Remove(h.path(addressFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return errors.Join(err, h.lock.Close())
+func (h *home) close() error { return h.owner.Release() }
+
+// An OwnedError says that another process owns the data directory.
+type OwnedError struct {
+	Dir string
+	URL string // where it answers; "" for one that does not, or not yet
+	PID int
 }
 
-func pid() int { return os.Getpid() }
+// Error says who owns the directory and what to do.
+func (e *OwnedError) Error() string {
+	if e.URL == "" {
+		return fmt.Sprintf("another process is using the data directory %s: wait until it is done, or name another with --data-dir", e.Dir)
+	}
+	return fmt.Sprintf("a tenet is running already on the data directory %s (process %d, %s): use that one, stop it, or name another "+
+		"directory with --data-dir", e.Dir, e.PID, e.URL)
+}
+
+// reachable returns the URL under which this machine reaches a listener: that of the loopback where it listens everywhere.
+func reachable(l net.Listener) string {
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return "http://" + l.Addr().String()
+	}
+	ip := addr.IP
+	if ip.IsUnspecified() {
+		ip = net.IPv4(127, 0, 0, 1)
+		if addr.IP.To4() == nil {
+			ip = net.IPv6loopback
+		}
+	}
+	return "http://" + net.JoinHostPort(ip.String(), fmt.Sprint(addr.Port))
+}
+
+// writePrivate writes a file that only its owner may read, whole or not at all.
+func writePrivate(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // made with mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone already when all went well
+	if _, err := f.Write(data); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

@@ -119,7 +119,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		Handler: s.handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}
-	if err := writeAddress(o.DataDir, address{URL: s.facts.URL, PID: pid(), Dual: o.DatabaseURL != ""}); err != nil {
+	if err := s.home.announce(s.facts.URL); err != nil {
 		return nil, err
 	}
 	return s, nil
