@@ -119,7 +119,7 @@ func (h *Hub) queued(ctx context.Context, id knowledge.BatchID, waiting map[know
 	defer cancel()
 	entry, outcome, err := h.o.Queued(ctx, id)
 	if err != nil {
-		h.o.Log.Warn("a batch that waits in the journal could not be announced", "batch", id.String(), "error", err.Error())
+		h.o.Log.WarnContext(ctx, "a batch that waits in the journal could not be announced", "batch", id.String(), "error", err.Error())
 		return
 	}
 	if outcome.State != knowledge.BatchQueued || waiting[id] || len(waiting) >= maxWaiting {

@@ -103,7 +103,7 @@ func appendFrame(dst []byte, first byte, payload []byte) []byte {
 	case n < len16:
 		dst = append(dst, byte(n))
 	case n < 1<<16:
-		dst = binary.BigEndian.AppendUint16(append(dst, len16), uint16(n)) //nolint:gosec // the case says that it fits
+		dst = binary.BigEndian.AppendUint16(append(dst, len16), uint16(n))
 	default:
 		dst = binary.BigEndian.AppendUint64(append(dst, len64), uint64(n))
 	}

@@ -144,7 +144,7 @@ type peer struct {
 // dial opens a stream; kind is "websocket" or "sse".
 func (r *rig) dial(kind, query, token string, header ...string) *peer {
 	r.t.Helper()
-	p, resp, err := r.try(kind, query, token, header...)
+	p, resp, err := r.try(kind, query, token, header...) //nolint:bodyclose // the peer reads it, and closes it
 	if err != nil {
 		r.t.Fatalf("subscribe to %q: %v (%v)", query, err, resp)
 	}

@@ -232,7 +232,7 @@ func (h *Hub) publishLocked(events []*event) {
 	for _, g := range h.groups {
 		for i, e := range events {
 			if g.filter.wants(e) {
-				g.ring(start+uint64(i), e.before) //nolint:gosec // an index is not negative
+				g.ring(start+uint64(i), e.before)
 				break
 			}
 		}

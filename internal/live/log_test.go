@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -116,7 +117,7 @@ func (l *memoryLog) replace(after knowledge.Seq, n int) {
 func (l *memoryLog) all() []knowledge.Change {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.list[:len(l.list):len(l.list)]
+	return slices.Clip(l.list)
 }
 
 func (l *memoryLog) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -153,8 +154,8 @@ func (p *pages) keep(pg *page) {
 	}
 	p.kept = append(p.kept, pg)
 	bytes := 0
-	for i := len(p.kept) - 1; i >= 0; i-- {
-		bytes += p.kept[i].bytes
+	for i, kept := range slices.Backward(p.kept) {
+		bytes += kept.bytes
 		if bytes > keptBytes || len(p.kept)-i > keptPages {
 			p.kept = append([]*page(nil), p.kept[i+1:]...)
 			return

@@ -65,6 +65,7 @@ func (h *Hub) serveEvents(w http.ResponseWriter, r *http.Request, s *subscriber)
 	case endReplaced:
 		h.refuse(w, errReplaced)
 		return
+	default:
 	}
 	s.connect(h.openStream(w, r))
 	s.run()

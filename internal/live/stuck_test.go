@@ -29,7 +29,7 @@ func (r *rig) stuck(query string) net.Conn {
 	fmt.Fprintf(conn, "GET /api/v1/live?%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAuthorization: Bearer viewer:stuck\r\n\r\n",
 		query, r.server.Listener.Addr())
-	resp, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), nil)
+	resp, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), nil) //nolint:bodyclose // it has none
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		r.t.Fatalf("handshake: %v, %v", resp, err)
 	}
@@ -67,7 +67,7 @@ func TestMeasuresAreNamedAndCounted(t *testing.T) {
 	p := r.dial("websocket", "after=0", "viewer")
 	p.expect(typeHello)
 	p.changes(4)
-	if _, _, err := r.try("sse", "", ""); err == nil {
+	if _, _, err := r.try("sse", "", ""); err == nil { //nolint:bodyclose // it ends with the test
 		t.Fatal("nobody was let in")
 	}
 	eventually(t, "everything was counted", func() bool { return counted(t, registry, "tenet_live_sent_total", "") == 5 })

@@ -121,10 +121,10 @@ func (p *parsing) keys() {
 			p.fault("key", "%s", err)
 			continue
 		}
-		if p.s.filter.keys == nil {
-			p.s.filter.keys = map[knowledge.Key]bool{}
+		if p.s.keys == nil {
+			p.s.keys = map[knowledge.Key]bool{}
 		}
-		p.s.filter.keys[key] = true
+		p.s.keys[key] = true
 	}
 }
 
@@ -201,7 +201,7 @@ func (s *subscription) asksForPrincipals() bool {
 	if slices.Contains(s.kinds, knowledge.KindPrincipal) {
 		return true
 	}
-	for k := range s.filter.keys {
+	for k := range s.keys {
 		if k.Kind == knowledge.KindPrincipal {
 			return true
 		}

@@ -129,7 +129,7 @@ func (s *subscription) query() url.Values {
 	for _, c := range s.categories {
 		q.Add("category", c)
 	}
-	for _, k := range keyTexts(s.filter.keys) {
+	for _, k := range keyTexts(s.keys) {
 		q.Add("key", k)
 	}
 	if s.chain != nil {

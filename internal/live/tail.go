@@ -45,14 +45,14 @@ func (t *tail) run(ctx context.Context) {
 			return
 		}
 		if errors.Is(err, errReplaced) {
-			t.h.o.Log.Warn("the log is another history than before; every subscriber was told to read afresh", "seq", int64(t.seq))
+			t.h.o.Log.WarnContext(ctx, "the log is another history than before; every subscriber was told to read afresh", "seq", int64(t.seq))
 			t.h.replaced()
 			t.started, t.seq = false, 0
 			continue
 		}
 		if !t.failing {
 			t.failing = true
-			t.h.o.Log.Warn("the log can't be followed now; trying again until it can", "after", int64(t.seq), "error", err.Error())
+			t.h.o.Log.WarnContext(ctx, "the log can't be followed now; trying again until it can", "after", int64(t.seq), "error", err.Error())
 		}
 		if t.seq > seq {
 			pause = minPause
@@ -88,7 +88,7 @@ func (t *tail) follow(ctx context.Context) error {
 		}
 		if t.failing {
 			t.failing = false
-			t.h.o.Log.Info("the log is followed again", "after", int64(t.seq))
+			t.h.o.Log.InfoContext(ctx, "the log is followed again", "after", int64(t.seq))
 		}
 		if len(changes) > 0 {
 			if err := t.publish(changes); err != nil {

@@ -8,7 +8,7 @@ import (
 // Names that a browser offers as subprotocols, since it can't set headers: the protocol itself, and its token.
 const (
 	Subprotocol   = "tenet.v1"
-	tokenProtocol = "tenet.token."
+	tokenProtocol = "tenet.token." //nolint:gosec // what stands before a token, and none itself
 )
 
 // TokenFromSubprotocol returns a handler that turns a token offered as the subprotocol tenet.token.TOKEN of a WebSocket into

@@ -2,6 +2,7 @@ package live
 
 import (
 	"bufio"
+	"bytes"
 	"compress/flate"
 	"context"
 	"crypto/tls"
@@ -12,8 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"bytes"
 
 	"github.com/coder/websocket"
 )
@@ -75,7 +74,7 @@ func (s *socket) Send(events []*event, documents bool) error {
 	if len(events) == 1 {
 		return s.pipe.send(s.frame(events[0], documents))
 	}
-	piece := s.h.buffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	piece := s.h.buffers.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
 	defer s.h.buffers.Put(piece)
 	b := (*piece)[:0]
 	for _, e := range events {
@@ -139,7 +138,7 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	early, err := rw.Reader.Peek(rw.Reader.Buffered())
+	early, err := rw.Peek(rw.Reader.Buffered())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -191,7 +190,7 @@ func (p *pipe) send(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(b) > 0 {
-		if err := p.Conn.SetWriteDeadline(time.Now().Add(p.timeout)); err != nil {
+		if err := p.SetWriteDeadline(time.Now().Add(p.timeout)); err != nil {
 			return err
 		}
 		n, err := p.Conn.Write(b[:min(len(b), pieceSize)])
