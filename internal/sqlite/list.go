@@ -59,7 +59,7 @@ type listing struct {
 }
 
 // fewEntries is up to how many entries of a facet are sorted where the order is not theirs.
-const fewEntries = 1000
+const fewEntries = 2500
 
 // plan decides along what the statement walks. Entries of a facet are in house order; where another order is asked for, a
 // rare value is sorted, and a frequent one looked for along the order.

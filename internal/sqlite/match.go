@@ -13,13 +13,13 @@ const (
 )
 
 // match returns the full-text question of a search. Words hold letters, digits and marks only, and stand in quotes: nothing
-// of what a caller wrote can be read as an operator.
-func match(s *knowledge.Search, q *knowledge.SearchQuery) string {
+// of what a caller wrote can be read as an operator. Known holds the words that begin with each beginning that is asked for.
+func match(s *knowledge.Search, q *knowledge.SearchQuery, known map[string][]string) string {
 	var wanted, unwanted []string
 	for _, g := range s.Groups {
 		terms := make([]string, len(g))
 		for i := range g {
-			terms[i] = matchTerm(&g[i])
+			terms[i] = matchTerm(&g[i], known)
 		}
 		if g[0].Not {
 			unwanted = append(unwanted, terms...)
@@ -50,7 +50,7 @@ func match(s *knowledge.Search, q *knowledge.SearchQuery) string {
 	return m
 }
 
-func matchTerm(t *knowledge.Term) string {
+func matchTerm(t *knowledge.Term, known map[string][]string) string {
 	text, forms := textColumns, prefixColumns
 	if t.Title {
 		text, forms = "title", "{title title_forms}"
@@ -59,7 +59,7 @@ func matchTerm(t *knowledge.Term) string {
 		return "(" + text + " : " + phrase(t.Words) + ")"
 	}
 	last := len(t.Words) - 1
-	begin := quote(t.Words[last]) + " *"
+	begin := beginning(t.Words[last], known)
 	if last == 0 {
 		return "(" + forms + " : " + begin + ")"
 	}
@@ -67,6 +67,20 @@ func matchTerm(t *knowledge.Term) string {
 	// such a phrase is found where its first words stand together and the last one anywhere.
 	before := phrase(t.Words[:last])
 	return "((" + text + " : " + before + ") AND (" + forms + " : " + begin + "))"
+}
+
+// beginning returns the words that begin in some way, or where none is known the question for them. Left to itself SQLite would
+// collect all their matches before it hands out the first.
+func beginning(word string, known map[string][]string) string {
+	list := known[word]
+	if len(list) == 0 {
+		return quote(word) + " *"
+	}
+	quoted := make([]string, len(list))
+	for i, w := range list {
+		quoted[i] = quote(w)
+	}
+	return "(" + strings.Join(quoted, " OR ") + ")"
 }
 
 // phrase returns words that stand next to each other, by their stems.

@@ -9,6 +9,9 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -57,13 +60,18 @@ func (v view) candidates(ctx context.Context, question *knowledge.Search, q *kno
 		l, h := severityRanks(q.Severity)
 		low, high = pressed(l)<<placeTieBits, (pressed(h)+1)<<placeTieBits
 	}
-	list, last, err := v.matches(ctx, question, q, low, high, knowledge.MaxCandidates+1)
+	known, cut, err := v.beginnings(ctx, question)
+	if err != nil {
+		return nil, false, err
+	}
+	words := match(question, q, known)
+	list, last, err := v.matches(ctx, words, q, low, high, knowledge.MaxCandidates+1)
 	if err != nil || len(list) <= knowledge.MaxCandidates {
-		return list, false, err
+		return list, cut, err
 	}
 	// Among documents of one rank whose ids begin alike the places are as good as random: all of these are looked at, up to
 	// a bound, so that the cut is where the order has it.
-	more, _, err := v.matches(ctx, question, q, last+1, min(high, (last>>placeHashBits+1)<<placeHashBits), tieMatches)
+	more, _, err := v.matches(ctx, words, q, last+1, min(high, (last>>placeHashBits+1)<<placeHashBits), tieMatches)
 	if err != nil {
 		return nil, false, err
 	}
@@ -74,12 +82,71 @@ func (v view) candidates(ctx context.Context, question *knowledge.Search, q *kno
 	return list[:knowledge.MaxCandidates], true, nil
 }
 
+// maxBeginnings is how many words a beginning stands for at most, in the order of the alphabet.
+const maxBeginnings = 512
+
+// beginnings returns the words that begin as the question asks for, and whether there are more than are looked for.
+func (v view) beginnings(ctx context.Context, question *knowledge.Search) (map[string][]string, bool, error) {
+	known, cut := map[string][]string{}, false
+	for _, g := range question.Groups {
+		for i := range g {
+			if !g[i].Prefix {
+				continue
+			}
+			word := g[i].Words[len(g[i].Words)-1]
+			list := []string{}
+			err := v.query(ctx, "search.words", beginningQuery, []any{fold(word), maxBeginnings + 1}, func(r *sql.Rows) error {
+				var w string
+				err := r.Scan(&w)
+				list = append(list, w)
+				return err
+			})
+			if err != nil {
+				return nil, false, err
+			}
+			cut = cut || len(list) > maxBeginnings
+			known[word] = list[:min(len(list), maxBeginnings)]
+		}
+	}
+	return known, cut, nil
+}
+
+// beginningQuery goes from word to word: the table has a row for every place where a word stands, and only the first of each is
+// looked at.
+const beginningQuery = "WITH RECURSIVE w (term) AS (SELECT (SELECT term FROM search_terms WHERE term >= ?1 LIMIT 1) " +
+	"UNION ALL SELECT (SELECT term FROM search_terms WHERE term >= w.term || char(1) LIMIT 1) FROM w WHERE w.term < ?1 || char(0x10ffff)) " +
+	"SELECT term FROM w WHERE term < ?1 || char(0x10ffff) LIMIT ?2"
+
+// fold takes the accents off a word, as the full-text table does.
+func fold(word string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, norm.NFD.String(word))
+}
+
 // matches returns matches from a place to before another, and the place of the last one.
-func (v view) matches(ctx context.Context, question *knowledge.Search, q *knowledge.SearchQuery, low, high int64, limit int) ([]knowledge.Candidate, int64, error) {
+func (v view) matches(ctx context.Context, words string, q *knowledge.SearchQuery, low, high int64, limit int) ([]knowledge.Candidate, int64, error) {
+	var list []knowledge.Candidate
+	var last int64
+	query, args := matchQuery(words, q, low, high, limit)
+	err := v.query(ctx, "search.matches", query, args, func(r *sql.Rows) error {
+		var c knowledge.Candidate
+		err := r.Scan(&last, &c.Key.Kind, &c.Key.ID, &c.Rank, &c.Title, &c.Tags)
+		list = append(list, c)
+		return err
+	})
+	return list, last, err
+}
+
+// matchQuery returns the statement for matches from a place to before another.
+func matchQuery(words string, q *knowledge.SearchQuery, low, high int64, limit int) (string, []any) {
 	var b strings.Builder
 	b.WriteString("SELECT s.place, s.kind, s.id, s.rank, s.title, s.tags FROM search_words CROSS JOIN search s ON s.place = search_words.rowid" +
 		" WHERE search_words MATCH ? AND search_words.rowid >= ? AND search_words.rowid < ?")
-	args := []any{match(question, q), low, high}
+	args := []any{words, low, high}
 	if len(q.Kinds) < len(knowledge.SearchKinds()) {
 		b.WriteString(" AND s.kind IN (SELECT value FROM json_each(?))")
 		args = append(args, asJSON(q.Kinds))
@@ -99,15 +166,7 @@ func (v view) matches(ctx context.Context, question *knowledge.Search, q *knowle
 		}
 	}
 	b.WriteString(" ORDER BY search_words.rowid LIMIT ?")
-	var list []knowledge.Candidate
-	var last int64
-	err := v.query(ctx, "search.matches", b.String(), append(args, limit), func(r *sql.Rows) error {
-		var c knowledge.Candidate
-		err := r.Scan(&last, &c.Key.Kind, &c.Key.ID, &c.Rank, &c.Title, &c.Tags)
-		list = append(list, c)
-		return err
-	})
-	return list, last, err
+	return b.String(), append(args, limit)
 }
 
 // shortlist reads some of the candidates whole.

@@ -220,6 +220,9 @@ CREATE VIRTUAL TABLE search_words USING fts5 (
   content = '', contentless_delete = 1, tokenize = "unicode61 remove_diacritics 2 categories 'L* N* Co M*'"
 );
 
+-- The words that stand there; it takes no room of its own.
+CREATE VIRTUAL TABLE search_terms USING fts5vocab (search_words, instance);
+
 -- The log. The columns after more repeat what a record shows besides its JSON.
 CREATE TABLE changes (
   seq INTEGER PRIMARY KEY,
@@ -285,6 +288,7 @@ DROP TABLE overlays;
 DROP TABLE purged;
 DROP TABLE batches;
 DROP TABLE changes;
+DROP TABLE search_terms;
 DROP TABLE search_words;
 DROP TABLE search;
 DROP TABLE facets;

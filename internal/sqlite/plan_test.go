@@ -1,0 +1,262 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tenet/internal/knowledge"
+)
+
+// corpusSize is how many documents the critical queries are looked at with.
+const corpusSize = 100_000
+
+// corpus builds a file of many documents: rules mostly, a fifth of them practices, templates and violations.
+func corpus(t testing.TB, path string, size int) {
+	t.Helper()
+	b, err := NewBuilder(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(b.Begin(knowledge.Position{System: "test", Seq: 1}))
+	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same documents every time
+	for i := range 20 {
+		must(b.Record(record(t, &knowledge.Category{ID: fmt.Sprintf("category-%02d", i), IsActive: true}, i)))
+	}
+	for i := range size {
+		must(b.Record(record(t, document(r, i), i)))
+	}
+	must(b.Finish())
+}
+
+// document returns the i-th document of a corpus.
+func document(r *rand.Rand, i int) knowledge.Document {
+	common := knowledge.Common{Tags: []string{fmt.Sprintf("tag%d", r.IntN(50))}, Scope: knowledge.Scope{Languages: []string{"go"}}}
+	if i%1000 == 0 {
+		common.Tags = append(common.Tags, "rare")
+	}
+	active, category := i%20 != 0, fmt.Sprintf("category-%02d", r.IntN(20))
+	title, text := words20(r, 6), words20(r, 60)
+	switch i % 20 {
+	case 17:
+		return &knowledge.Practice{PracticeID: fmt.Sprintf("practice-%06d", i), Category: category, Title: title, Description: text, IsActive: active, Common: common}
+	case 18:
+		return &knowledge.Template{TemplateID: fmt.Sprintf("template-%06d", i), Category: category, Name: title, TemplateContent: text, IsActive: active, Common: common}
+	case 19:
+		return &knowledge.Violation{
+			ViolationID: fmt.Sprintf("01890a5d-ac96-774b-bcce-%012d", i), RuleID: fmt.Sprintf("rule-%06d", r.IntN(i/20*20+1)/20*20), Repository: fmt.Sprintf("repository-%d", r.IntN(30)),
+			Message: title, Severity: knowledge.Severities()[r.IntN(4)], Status: knowledge.ViolationStatuses()[r.IntN(2)], IsActive: active,
+			ReportedAt: moment(1_700_000_000_000_000 + int64(i)*1_000_000),
+		}
+	}
+	return &knowledge.Rule{
+		RuleID: fmt.Sprintf("rule-%06d", i), Category: category, Title: title, Description: text, Severity: knowledge.Severities()[r.IntN(4)],
+		Enforcement: knowledge.Enforcements()[r.IntN(3)], Priority: int64(r.IntN(1000)), Status: knowledge.StatusActive, IsActive: active, Common: common,
+	}
+}
+
+// words20 returns n words of a text: some that stand in half of all documents, many that stand in few.
+func words20(r *rand.Rand, n int) string {
+	var b strings.Builder
+	for range n {
+		switch r.IntN(8) {
+		case 0:
+			b.WriteString([]string{"database ", "testing ", "always ", "review "}[r.IntN(4)])
+		case 1:
+			fmt.Fprintf(&b, "unusual%d ", r.IntN(20_000))
+		default:
+			fmt.Fprintf(&b, "word%d ", r.IntN(2000))
+		}
+	}
+	return b.String()
+}
+
+// record stamps a document as if it had been written i seconds after some time.
+func record(t testing.TB, d knowledge.Document, i int) *knowledge.Record {
+	t.Helper()
+	d.Normalize()
+	at := moment(1_700_000_000_000_000 + int64(i)*1_000_000)
+	*d.Stamps() = knowledge.Stamp{CreatedBy: "test", CreatedAt: at, UpdatedBy: "test", UpdatedAt: at, Version: 1}
+	rec, err := knowledge.NewRecord(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rec
+}
+
+// A planned statement is a critical query with its plan.
+type planned struct{ what, query, plan string }
+
+// fits returns what is wrong with a plan: a walk through a whole table, or a sort of what was found.
+func (p *planned) fault() string {
+	for step := range strings.Lines(p.plan) {
+		step = strings.TrimSpace(step)
+		switch {
+		case strings.Contains(step, "USE TEMP B-TREE"):
+			return step
+		case strings.HasPrefix(step, "SCAN") && !strings.Contains(step, "VIRTUAL TABLE") && !strings.Contains(step, "json_each"):
+			if !strings.Contains(step, "changes") || strings.Contains(step, "INDEX") { // the log is walked by its number
+				return step
+			}
+		}
+	}
+	return ""
+}
+
+func TestCriticalQueriesCostTheirPage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a file of 100,000 documents")
+	}
+	path := filepath.Join(t.TempDir(), "corpus.db")
+	corpus(t, path, corpusSize)
+	s := openAt(t, path, Options{Mirror: true})
+	err := s.look(t.Context(), func(v view) error {
+		for _, q := range listQueries() {
+			for _, p := range plannedLists(t, v, q) {
+				if why := p.fault(); why != "" {
+					t.Errorf("%s:\n%s\n%s\nplan:\n%s", p.what, why, p.query, p.plan)
+				}
+			}
+		}
+		for _, p := range otherPlans(t, v) {
+			if why := p.fault(); why != "" {
+				t.Errorf("%s:\n%s\n%s\nplan:\n%s", p.what, why, p.query, p.plan)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// listQueries returns the lists that must cost their page.
+func listQueries() []knowledge.Query {
+	var list []knowledge.Query
+	for _, kind := range knowledge.Kinds() {
+		filters := []knowledge.Query{{}}
+		switch kind {
+		case knowledge.KindRule:
+			filters = append(filters, knowledge.Query{Category: "category-01"}, knowledge.Query{Severity: knowledge.SeverityError},
+				knowledge.Query{Category: "category-01", Severity: knowledge.SeverityWarning},
+				knowledge.Query{Enforcement: "mandatory"}, knowledge.Query{Status: knowledge.StatusActive}, knowledge.Query{Tag: "tag1"}, knowledge.Query{Language: "go"},
+				knowledge.Query{Language: "go", Tag: "tag1"}, knowledge.Query{Language: "go", Category: "category-01"})
+		case knowledge.KindPractice, knowledge.KindTemplate:
+			filters = append(filters, knowledge.Query{Category: "category-01"}, knowledge.Query{Language: "go"})
+		case knowledge.KindViolation:
+			filters = append(filters, knowledge.Query{Rule: "rule-000020"}, knowledge.Query{Repository: "repository-1"}, knowledge.Query{Status: knowledge.ViolationOpen},
+				knowledge.Query{Severity: knowledge.SeverityError})
+		case knowledge.KindCategory, knowledge.KindPrincipal:
+		}
+		for _, f := range filters {
+			for _, order := range knowledge.Orders() {
+				narrowed := f.Rule+f.Repository+f.Status != "" && kind == knowledge.KindViolation
+				if narrowed && (order == knowledge.OrderTitle || order == knowledge.OrderID) {
+					continue // may cost its matches: see DESIGN.md
+				}
+				for _, activity := range []knowledge.Activity{knowledge.ActiveOnly, knowledge.RetiredOnly, knowledge.AnyActivity} {
+					q := f
+					q.Kind, q.Order, q.Activity = kind, order, activity
+					list = append(list, q)
+				}
+			}
+		}
+	}
+	return list
+}
+
+// plannedLists returns the plans of the first page of a list and of one in its middle.
+func plannedLists(t testing.TB, v view, q knowledge.Query) []planned {
+	t.Helper()
+	var list []planned
+	q, _, err := q.Check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, after := range map[string]*knowledge.Cursor{
+		"first page": nil,
+		"next page":  {ID: "rule-050000", Rank: knowledge.Rank(1, 500), Title: "m", Updated: moment(1_700_000_500_000_000)},
+	} {
+		l := listing{q: q, tab: tableOf(q.Kind), after: after}
+		if err := l.plan(t.Context(), v); err != nil {
+			t.Fatal(err)
+		}
+		if l.sorted {
+			continue // so few that a sort costs less
+		}
+		query, args := l.statement()
+		list = append(list, planned{fmt.Sprintf("%s of %+v", what, q), query, plan(t.Context(), v.p.db, query, args)})
+	}
+	return list
+}
+
+// otherPlans returns the plans of what is no list.
+func otherPlans(t testing.TB, v view) []planned {
+	t.Helper()
+	var list []planned
+	add := func(what, query string, args ...any) {
+		list = append(list, planned{what, query, plan(t.Context(), v.p.db, query, args)})
+	}
+	for _, kind := range knowledge.Kinds() {
+		tab := tableOf(kind)
+		add("get "+tab.name, "SELECT "+tab.columns()+" FROM "+tab.name+" WHERE "+tab.id+" = ?", "x")
+		add("read some "+tab.name, "SELECT "+tab.columns()+" FROM "+tab.name+" WHERE "+tab.id+" IN (SELECT value FROM json_each(?))", "[]")
+		for _, ref := range references(kind) {
+			add("what refers to "+tab.name, "SELECT 1 FROM "+ref.table+" WHERE "+ref.column+" = ? LIMIT 1", "x")
+		}
+	}
+	for _, q := range []knowledge.ChangeQuery{
+		{Newest: true}, {Newest: true, After: 5}, {Kind: knowledge.KindRule}, {Kind: knowledge.KindRule, Newest: true}, {Batch: knowledge.NewBatchID()},
+		{Key: knowledge.Key{Kind: knowledge.KindRule, ID: "x"}}, {Key: knowledge.Key{Kind: knowledge.KindRule, ID: "x"}, Newest: true, Version: 3},
+	} {
+		query, args := filteredChanges(q)
+		add(fmt.Sprintf("changes %+v", q), query, append(args, 50)[:len(args)]...)
+	}
+	add("feed", "SELECT "+changeColumns+" FROM changes WHERE seq > ? ORDER BY seq LIMIT ?", 1, 50)
+	return append(list, searchPlans(t, v)...)
+}
+
+// searchPlans returns the plans of searches, with every filter.
+func searchPlans(t testing.TB, v view) []planned {
+	t.Helper()
+	var list []planned
+	for _, q := range []knowledge.SearchQuery{
+		{Text: "database"}, {Text: `"always review" -testing word1*`, Category: "category-01", Tag: "tag1", Language: "go", Severity: knowledge.SeverityError},
+		{Text: "title:database", Kinds: []knowledge.Kind{knowledge.KindTemplate}},
+	} {
+		q, question, err := q.Check()
+		if err != nil {
+			t.Fatal(err)
+		}
+		known, _, err := v.beginnings(t.Context(), question)
+		if err != nil {
+			t.Fatal(err)
+		}
+		query, args := matchQuery(match(question, &q, known), &q, 0, 1<<62, 501)
+		list = append(list, planned{fmt.Sprintf("search %+v", q), query, plan(t.Context(), v.p.db, query, args)})
+	}
+	return list
+}
+
+func TestCommonWordsCostNoMoreThanTheirBound(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "corpus.db")
+	corpus(t, path, 4000)
+	s := openAt(t, path, Options{Mirror: true})
+	hits, err := s.Search(context.Background(), knowledge.SearchQuery{Text: "database", Limit: 10})
+	if err != nil || len(hits.Hits) != 10 || !hits.Bounded {
+		t.Errorf("Search for a common word: %d hits, bounded %v, %v", len(hits.Hits), hits.Bounded, err)
+	}
+	hits, err = s.Search(context.Background(), knowledge.SearchQuery{Text: "unusual7", Limit: 10})
+	if err != nil || hits.Bounded {
+		t.Errorf("Search for a rare word: bounded %v, %v", hits.Bounded, err)
+	}
+}
