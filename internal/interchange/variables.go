@@ -66,10 +66,10 @@ func variables(text string) (string, []knowledge.Variable, []string) {
 	return b.String(), vars, notes
 }
 
-// placeholderFor writes the placeholder in place of text[start:end]. Beside a brace it needs three of them: {{{name}}}
-// within braces reads as one placeholder and loses its neighbours.
+// placeholderFor writes the placeholder in place of text[start:end]. Between braces it needs three of them: {{{name}}} there
+// reads as one placeholder and loses its neighbours.
 func placeholderFor(name, text string, start, end int) string {
-	if start > 0 && text[start-1] == '{' || end < len(text) && text[end] == '}' {
+	if start > 0 && text[start-1] == '{' && end < len(text) && text[end] == '}' {
 		return "{{{" + name + "}}}"
 	}
 	return "{{" + name + "}}"
