@@ -58,12 +58,12 @@ func openFile(ctx context.Context, path string, r role, o Options, committed fun
 	if err := f.migrate(ctx); err != nil {
 		return nil, err
 	}
-	if !o.SkipCheck {
-		if err := quickCheck(ctx, resolve(path)); err != nil {
+	real := resolve(path)
+	if size, err := fileSize(real); err == nil && size <= f.opts.CheckLimit {
+		if err := quickCheck(ctx, real); err != nil {
 			return nil, err
 		}
 	}
-	real := resolve(path)
 	w, err := openWriter(ctx, handle{path: real, mirror: r == mirror, conns: 1}, r)
 	if err != nil {
 		return nil, err

@@ -23,8 +23,9 @@ type Options struct {
 	Readers int
 	// Frozen keeps the schema as it is; otherwise Open migrates to the newest.
 	Frozen bool
-	// SkipCheck leaves out the look for damage when the file is opened.
-	SkipCheck bool
+	// CheckLimit is up to which size, in bytes, a file is looked over for damage when it is opened; 64 MiB, which takes about a
+	// second. Larger files are left to Check, and so is every file when it is negative.
+	CheckLimit int64
 	// Observer hears of every statement; nobody when nil.
 	Observer Observer
 	// SlowQuery is how long a statement may take before Slow hears of it; 200 ms.
@@ -41,6 +42,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Readers == 0 {
 		o.Readers = max(4, 2*runtime.GOMAXPROCS(0))
+	}
+	if o.CheckLimit == 0 {
+		o.CheckLimit = 64 << 20
 	}
 	if o.SlowQuery == 0 {
 		o.SlowQuery = 200 * time.Millisecond
