@@ -94,6 +94,9 @@ type Options struct {
 	RefuseWrites bool
 	// Authorize says whether a batch's actor may still do it; nil for always.
 	Authorize func(ctx context.Context, b *knowledge.Batch) error
+	// Settled is told which documents may read otherwise than before although no change says so: a pending batch was applied
+	// or parked. Nil keys stand for all of them: the mirror was made anew. It must not block.
+	Settled func(keys []knowledge.Key)
 	// Event is told of every transition and every other thing worth announcing; nil for nobody. It must not block.
 	Event func(Event)
 	Log   *slog.Logger

@@ -335,3 +335,24 @@ func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error {
 		return ctx.Err()
 	}
 }
+
+// Mirrored returns the feed of what the mirror has applied. A read of this store that begins after a change was told there
+// sees it, whichever side answers: that is what a cache has to follow.
+func (s *Store) Mirrored() store.Feed { return mirrored{s} }
+
+// mirrored is the mirror's part of the log as a feed.
+type mirrored struct{ s *Store }
+
+// Changes implements [store.Feed].
+func (m mirrored) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	if err := m.s.open(); err != nil {
+		return nil, err
+	}
+	if !m.s.hasMirror() {
+		return nil, m.s.cold()
+	}
+	return m.s.mirror.Changes(ctx, q)
+}
+
+// Wait implements [store.Feed].
+func (m mirrored) Wait(ctx context.Context, after knowledge.Seq) error { return m.s.Wait(ctx, after) }

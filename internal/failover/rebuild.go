@@ -68,6 +68,7 @@ func (s *Store) rebuild(ctx context.Context, p Primary, why string, guard bool) 
 		return err
 	}
 	s.o.Log.Info("mirror is complete", "documents", tee.n, "seq", int64(tee.at.Seq), "took", time.Since(began).Round(time.Millisecond).String())
+	s.tellSettled(nil)
 	s.bell.ring()
 	return nil
 }

@@ -234,6 +234,7 @@ func (s *Store) settleMirror(ctx context.Context, e *store.Entry, applied []stor
 			s.o.Log.Error("mirror did not settle a batch; the next comparison repairs it", "batch", e.Batch.ID.String(), "error", err.Error())
 		}
 	}
+	defer s.tellSettled(keys)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.waiting, e.Batch.ID)
@@ -290,4 +291,11 @@ func (s *Store) park(ctx context.Context, p Primary, e *store.Entry, why string,
 	s.o.Log.Warn("batch parked: it no longer fits and waits for a person", "batch", e.Batch.ID.String(), "key", key.String(), "why", why)
 	s.settleMirror(ctx, e, nil)
 	return nil
+}
+
+// tellSettled announces that documents may read otherwise than before.
+func (s *Store) tellSettled(keys []knowledge.Key) {
+	if s.o.Settled != nil {
+		s.o.Settled(keys)
+	}
 }

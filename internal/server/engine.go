@@ -26,8 +26,16 @@ type engine interface {
 	place() string
 }
 
-// openEngine opens the database that the options name.
+// openEngine opens the database that the options name, for a tenet that serves.
 func openEngine(ctx context.Context, o Options) (engine, error) {
+	if o.DatabaseURL != "" {
+		return openDual(ctx, o)
+	}
+	return openEmbedded(ctx, o)
+}
+
+// openDirect opens the database that the options name, and nothing beside it.
+func openDirect(ctx context.Context, o Options) (engine, error) {
 	if o.DatabaseURL != "" {
 		return openPostgres(ctx, o)
 	}

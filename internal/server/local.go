@@ -40,7 +40,7 @@ func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 		}
 		l.home = nil
 	}
-	if l.engine, err = openEngine(ctx, o); err != nil {
+	if l.engine, err = openDirect(ctx, o); err != nil {
 		return nil, err
 	}
 	l.Store = l.engine

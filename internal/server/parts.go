@@ -7,10 +7,13 @@ import (
 	"maps"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"tenet/internal/access"
 	"tenet/internal/httpapi"
+	"tenet/internal/live"
 	"tenet/internal/store"
 )
 
@@ -18,9 +21,12 @@ import (
 type parts struct {
 	log       *slog.Logger
 	engine    engine
+	dual      *dual // the engine, on a PostgreSQL; nil when it is embedded
 	directory *access.Directory
 	uses      *uses
 	refusals  *refusals
+	live      *live.Hub
+	metrics   *prometheus.Registry
 	store     store.Store // the whole chain
 	mode      string      // in words
 }
@@ -35,11 +41,19 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	if o.DatabaseURL != "" {
 		p.mode = "on " + e.place()
 	}
+	p.dual, _ = e.(*dual)
 	p.directory = access.NewDirectory(e, o.Log)
-	if err := p.directory.Load(ctx); err != nil {
+	if p.dual != nil {
+		p.dual.directory.Store(p.directory)
+		p.dual.start(ctx)
+	}
+	// Without a primary and a mirror nobody is known yet; the directory loads again on its own.
+	if err := p.directory.Load(ctx); err != nil && (p.dual == nil || !errors.Is(err, store.ErrUnavailable)) {
 		return nil, errors.Join(err, e.Close())
 	}
 	p.store = stack(e, p.directory, p.refusals)
+	p.metrics = newRegistry(o.Version)
+	p.live = live.NewHub(live.Options{Feed: e, Role: p.directory.Role, Metrics: p.metrics, Log: o.Log})
 	return p, nil
 }
 
@@ -53,8 +67,11 @@ func stack(e engine, dir *access.Directory, refused *refusals) store.Store {
 // door returns the REST door.
 func (p *parts) door(o Options) *httpapi.Handler {
 	h := httpapi.Options{
-		Store: p.store, Authenticate: p.directory.Authenticate, Uses: p.uses, Status: p.status, Ready: p.ready,
-		Log: o.Log, Limits: o.Limits, Version: o.Version,
+		Store: p.store, Authenticate: p.authenticate(o.DataDir), Uses: p.uses, Status: p.status, Ready: p.ready,
+		Live: p.live, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}), Log: o.Log, Limits: o.Limits, Version: o.Version,
+	}
+	if p.dual != nil {
+		h.Level, h.Batches = p.dual.Level, p.dual.Store
 	}
 	if o.AccessLog {
 		h.AccessLog = o.Log
@@ -90,7 +107,7 @@ func (p *parts) status(ctx context.Context) any {
 
 // run does what goes on beside the requests, until ctx ends.
 func (p *parts) run(ctx context.Context) error {
-	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run)
+	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run, p.live.Run)
 }
 
 // together runs all of fns until ctx ends, or one of them fails, which ends the others.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tenet/internal/httpapi"
+	"tenet/internal/live"
 	"tenet/internal/store"
 )
 
@@ -26,6 +27,7 @@ type Options struct {
 	AllowUnverifiedTLS bool
 	NoMigrate          bool // leave the schema of a PostgreSQL as it is
 	Pool               Pool
+	Outage             Outage
 	Limits             httpapi.Limits
 	SlowQuery          time.Duration // statements that take longer are logged; 200 ms when 0
 	NoSeed             bool          // leave an empty database empty
@@ -64,8 +66,9 @@ const (
 
 // Times of the end: all of it fits into the ten seconds that service managers are used to.
 const (
-	drainTimeout = 7 * time.Second
-	closeTimeout = 2 * time.Second
+	drainTimeout   = 7 * time.Second
+	goodbyeTimeout = 2 * time.Second // of that, for streams
+	closeTimeout   = 2 * time.Second
 )
 
 // A Server is one tenet.
@@ -77,6 +80,7 @@ type Server struct {
 	http     *http.Server
 	listener net.Listener
 	facts    Facts
+	later    bool // the first start still has something to do
 }
 
 // Facts are what a person who starts a tenet wants to know.
@@ -111,12 +115,12 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.facts = Facts{Version: o.Version, URL: reachable(s.listener), Mode: s.parts.mode, DataDir: o.DataDir, TokenFile: s.home.path(TokenFile)}
-	if s.facts.Seeded, s.facts.NewToken, err = s.firstStart(ctx); err != nil {
+	if err = s.begin(ctx); err != nil {
 		return nil, err
 	}
 	s.handler = s.parts.door(o)
 	s.http = &http.Server{
-		Handler: s.handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: live.TokenFromSubprotocol(s.handler), ConnContext: live.ConnContext, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}
 	if err := s.home.announce(s.facts.URL); err != nil {
@@ -140,7 +144,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	background := make(chan error, 1)
-	go func() { background <- s.parts.run(work) }()
+	go func() { background <- together(work, s.parts.run, s.beginLater) }()
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(s.listener) }()
 	s.o.Log.LogAttrs(ctx, slog.LevelInfo, "tenet started", slog.String("url", s.facts.URL), slog.String("version", s.o.Version),
@@ -165,6 +169,12 @@ func (s *Server) drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	s.handler.Drain()
+	// Streams say goodbye first: a shutdown waits for some of them for ever, and forgets the others.
+	goodbye, cancelGoodbye := context.WithTimeout(ctx, goodbyeTimeout)
+	defer cancelGoodbye()
+	if err := s.parts.live.Close(goodbye); err != nil {
+		return err
+	}
 	err := s.http.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.o.Log.LogAttrs(ctx, slog.LevelWarn, "requests broken off at the end", slog.Duration("after", drainTimeout))

@@ -1,0 +1,235 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"tenet/internal/access"
+	"tenet/internal/failover"
+	"tenet/internal/knowledge"
+	"tenet/internal/sqlite"
+	"tenet/internal/store"
+)
+
+// Files of a tenet on a PostgreSQL, in its data directory.
+const (
+	mirrorFile  = "mirror.db"
+	journalFile = "journal.db"
+	seedFile    = "seed.db"
+)
+
+// Outage says how a tenet on a PostgreSQL bears its absence. Zero values stand for the defaults of [failover.Options].
+type Outage struct {
+	RefuseWrites bool          // refuse writes instead of journalling them
+	HedgeDelay   time.Duration // how long a read waits for PostgreSQL before the mirror answers
+	Failures     int           // consecutive failures that open the breaker
+	Recovery     time.Duration // how long it stays open before a probe
+	Versions     int           // history kept in the mirror, versions of each document
+	JournalBytes int64         // how much may wait in the journal
+	CheckEvery   time.Duration // between two comparisons of the mirror with PostgreSQL
+}
+
+// dual is the engine of a tenet on a PostgreSQL: the primary, its mirror and its journal.
+type dual struct {
+	*failover.Store
+	o       Options
+	where   string
+	primary atomic.Pointer[primary] // nil until PostgreSQL was reached
+	mirror  *sqlite.Store
+	journal *sqlite.Journal
+	seeds   *sqlite.Store // nil where there is a mirror
+	stop    func()        // ends what start began
+
+	// What stands on the engine is told of what happens in it.
+	directory atomic.Pointer[access.Directory]
+	settled   atomic.Pointer[func([]knowledge.Key)]
+	event     atomic.Pointer[func(failover.Event)]
+}
+
+// openDual opens the local files and, as far as it can be reached, the PostgreSQL.
+func openDual(ctx context.Context, o Options) (_ *dual, err error) {
+	d := &dual{o: o, where: "the PostgreSQL at " + databasePlace(o.DatabaseURL)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.closeFiles())
+		}
+	}()
+	slow := func(q sqlite.SlowQuery) { logSlow(ctx, o.Log, q.Statement, q.Duration, q.Plan) }
+	d.mirror, err = openMirror(ctx, filepath.Join(o.DataDir, mirrorFile), sqlite.Options{
+		Mirror: true, Versions: int64(o.Outage.Versions), SlowQuery: o.SlowQuery, Slow: slow, Log: o.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the mirror: %w", err)
+	}
+	d.journal, err = sqlite.OpenJournal(ctx, filepath.Join(o.DataDir, journalFile), sqlite.JournalOptions{MaxBytes: o.Outage.JournalBytes})
+	if err != nil {
+		return nil, fmt.Errorf("open the journal: %w", err)
+	}
+	var seeds store.Reader
+	if _, err := d.mirror.Position(ctx); errors.Is(err, store.ErrNotFound) && !o.NoSeed {
+		if d.seeds, err = openSeeds(ctx, filepath.Join(o.DataDir, seedFile)); err != nil {
+			return nil, err
+		}
+		seeds = d.seeds
+	}
+	d.Store, err = failover.Open(ctx, failover.Options{
+		Connect: d.connect, Mirror: d.mirror, Journal: d.journal, Seed: seeds,
+		HedgeDelay: o.Outage.HedgeDelay, Failures: o.Outage.Failures, Recovery: o.Outage.Recovery, Versions: o.Outage.Versions,
+		CheckEvery: o.Outage.CheckEvery, RefuseWrites: o.Outage.RefuseWrites, Log: o.Log, Authorize: d.authorize,
+		Settled: func(keys []knowledge.Key) {
+			if fn := d.settled.Load(); fn != nil {
+				(*fn)(keys)
+			}
+		},
+		Event: func(e failover.Event) {
+			if fn := d.event.Load(); fn != nil {
+				(*fn)(e)
+			}
+		},
+	})
+	return d, err
+}
+
+// openSeeds opens the starter set as a store of its own: what answers when there is neither primary nor mirror.
+func openSeeds(ctx context.Context, path string) (*sqlite.Store, error) {
+	s, err := sqlite.Open(ctx, path, sqlite.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("open the starter set: %w", err)
+	}
+	if _, err := Seed(ctx, s); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// openMirror opens the mirror. A damaged one is put aside: it is made anew from the primary, and a mirror that blocks the
+// start would turn a copy's fault into an outage.
+func openMirror(ctx context.Context, path string, o sqlite.Options) (*sqlite.Store, error) {
+	s, err := sqlite.Open(ctx, path, o)
+	if u, ok := errors.AsType[*store.UnavailableError](err); ok && u.Halt {
+		o.Log.Error("mirror is damaged: it is put aside and made anew", "error", u.Error())
+		aside, err := sqlite.SetAside(path)
+		if err != nil {
+			return nil, errors.Join(u, err)
+		}
+		o.Log.Warn("damaged mirror kept for a look", "path", aside)
+		return sqlite.Open(ctx, path, o)
+	}
+	return s, err
+}
+
+// connect opens the PostgreSQL.
+func (d *dual) connect(ctx context.Context) (failover.Primary, error) {
+	p, err := openPostgres(ctx, d.o)
+	if err != nil {
+		return nil, err
+	}
+	d.primary.Store(p)
+	return p, nil
+}
+
+// authorize looks at an actor's rights again before a journalled batch is replayed.
+func (d *dual) authorize(_ context.Context, b *knowledge.Batch) error {
+	dir := d.directory.Load()
+	if dir == nil {
+		return nil
+	}
+	if _, ok := dir.Role(b.Actor); !ok {
+		return errors.New("the actor was disabled, has expired or is gone")
+	}
+	return nil
+}
+
+func (d *dual) place() string { return d.where }
+
+// errAway says that a call needs the PostgreSQL itself.
+func (d *dual) errAway() error {
+	return &store.UnavailableError{Reason: d.where + " can't be reached", RetryAfter: 5 * time.Second, NotDone: true}
+}
+
+func (d *dual) schema(ctx context.Context) (Schema, error) {
+	p := d.primary.Load()
+	if p == nil {
+		return Schema{}, d.errAway()
+	}
+	return p.schema(ctx)
+}
+
+func (d *dual) stat(ctx context.Context) (map[string]any, error) {
+	st, err := d.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]any{"outage": st}
+	if p := d.primary.Load(); p != nil {
+		pool := p.Stat()
+		out["connections"], out["connections_idle"], out["connections_most"] = pool.TotalConns(), pool.IdleConns(), pool.MaxConns()
+	}
+	return out, nil
+}
+
+// VerifyChanges checks the primary's log, or the mirror's part of it while the primary is away.
+func (d *dual) VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error {
+	if p := d.primary.Load(); p != nil && d.Level().Mode == knowledge.ModeNormal {
+		return p.VerifyChanges(ctx, progress)
+	}
+	return d.mirror.VerifyChanges(ctx, progress)
+}
+
+// AddUses adds to the counts of the primary, or keeps them in the journal's file while it is away.
+func (d *dual) AddUses(ctx context.Context, counts map[string]int64) error {
+	p := d.primary.Load()
+	if p == nil || d.Level().Mode != knowledge.ModeNormal {
+		return d.journal.AddUses(ctx, counts)
+	}
+	if err := d.journal.TakeUses(ctx, p.AddUses); err != nil {
+		return err
+	}
+	return p.AddUses(ctx, counts)
+}
+
+// Uses returns the counts of the primary.
+func (d *dual) Uses(ctx context.Context, ids []string) (map[string]int64, error) {
+	if p := d.primary.Load(); p != nil {
+		return p.Uses(ctx, ids)
+	}
+	return nil, d.errAway()
+}
+
+// refuse keeps refusals at the primary, or beside the mirror while it is away.
+func (d *dual) refuse(ctx context.Context, list []refusal) error {
+	if p := d.primary.Load(); p != nil && d.Level().Mode == knowledge.ModeNormal {
+		return p.refuse(ctx, list)
+	}
+	return (&embedded{Store: d.mirror}).refuse(ctx, list)
+}
+
+// Close closes everything, the journal last.
+func (d *dual) Close() error {
+	if d.stop != nil {
+		d.stop()
+	}
+	err := d.Store.Close()
+	if p := d.primary.Load(); p != nil {
+		err = errors.Join(err, p.Close())
+	}
+	return errors.Join(err, d.closeFiles())
+}
+
+func (d *dual) closeFiles() error {
+	var errs []error
+	if d.seeds != nil {
+		errs = append(errs, d.seeds.Close())
+	}
+	if d.mirror != nil {
+		errs = append(errs, d.mirror.Close())
+	}
+	if d.journal != nil {
+		errs = append(errs, d.journal.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,87 @@
+package server_test
+
+import (
+	"testing"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/pgtest"
+	"tenet/internal/seed"
+	"tenet/internal/server"
+)
+
+func TestSeedingLeavesAloneWhatAnybodyHasTouched(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, o server.Options) {
+		o.DataDir = t.TempDir()
+		l, err := server.OpenLocal(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		all := l.Seeded().Created
+		if all == 0 || l.Seeded() != (server.SeedReport{Created: all}) {
+			t.Fatalf("an empty database was seeded with %+v", l.Seeded())
+		}
+		write(t, l, "ann", patch("rule/SEC-001", `{"title":"Ours"}`), knowledge.Op{Verb: knowledge.VerbRetire, Key: key("rule/SEC-002")})
+		write(t, l, "ann", knowledge.Op{Verb: knowledge.VerbPurge, Key: key("rule/SQL-001")})
+		// What an older starter set left behind: written by the seed, and different.
+		write(t, l, seed.Actor, patch("rule/SQL-002", `{"title":"Of last year"}`))
+
+		report, err := server.Seed(t.Context(), l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (server.SeedReport{Updated: 1, Current: all - 4, Edited: 3}); report != want {
+			t.Errorf("seeding again did %+v, want %+v", report, want)
+		}
+		if d, _ := get(t, l, "rule/SEC-001").Document(); d.Text().Title != "Ours" {
+			t.Errorf("an edited rule was overwritten: %q", d.Text().Title)
+		}
+		if get(t, l, "rule/SEC-002").Active {
+			t.Error("a retired rule came back")
+		}
+		if d, _ := get(t, l, "rule/SQL-002").Document(); d.Text().Title == "Of last year" || d.Stamps().Version != 3 {
+			t.Errorf("a rule of an older starter set was not brought up to date: %+v", *d.Stamps())
+		}
+		if report, err = server.Seed(t.Context(), l); err != nil || report.Created+report.Updated != 0 {
+			t.Errorf("seeding a third time did %+v, %v; want nothing", report, err)
+		}
+	})
+}
+
+func TestTwoTenetsSeedOneDatabaseOnce(t *testing.T) {
+	url := pgtest.URL(t)
+	const n = 3
+	reports := make(chan server.SeedReport, n)
+	for range n {
+		dir := t.TempDir()
+		go func() {
+			l, err := server.OpenLocal(t.Context(), server.Options{DataDir: dir, DatabaseURL: url})
+			if err != nil {
+				t.Error(err)
+				reports <- server.SeedReport{}
+				return
+			}
+			reports <- l.Seeded()
+			l.Close()
+		}()
+	}
+	created := 0
+	for range n {
+		created += (<-reports).Created
+	}
+	docs, err := seed.Documents()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if created != len(docs) {
+		t.Errorf("together they created %d documents, want %d", created, len(docs))
+	}
+}
+
+func key(text string) knowledge.Key {
+	k, err := knowledge.ParseKey(text)
+	if err != nil {
+		panic(err)
+	}
+	return k
+}
