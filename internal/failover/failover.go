@@ -252,14 +252,14 @@ func (s *Store) Level() knowledge.Level {
 	s.mu.Lock()
 	mode := s.mode
 	s.mu.Unlock()
+	level := knowledge.Level{Mode: mode}
+	if asOf := s.asOf.Load(); asOf != 0 {
+		level.AsOf = knowledge.At(time.UnixMicro(asOf))
+	}
 	if mode == knowledge.ModeNormal {
-		return knowledge.Level{Mode: mode, AsOf: knowledge.At(time.Now())}
+		level.AsOf, level.Local = knowledge.At(time.Now()), level.AsOf
 	}
-	asOf := s.asOf.Load()
-	if asOf == 0 {
-		return knowledge.Level{Mode: mode}
-	}
-	return knowledge.Level{Mode: mode, AsOf: knowledge.At(time.UnixMicro(asOf))}
+	return level
 }
 
 // Ready returns nil when reads can be answered, by whatever side.

@@ -95,8 +95,11 @@ func (c *call) head() {
 		now := c.h.o.Level()
 		level.Mode = now.Mode
 		if now.AsOf.Before(level.AsOf.Time) {
-			level.AsOf = now.AsOf
+			level.AsOf, level.Local = now.AsOf, now.Local
 		}
+	}
+	if c.source != knowledge.SourcePrimary && !level.Local.IsZero() {
+		level.AsOf = level.Local
 	}
 	if c.queued && level.Mode == knowledge.ModeNormal {
 		level.Mode = knowledge.ModeDegraded // it is now, whatever it was when the request came

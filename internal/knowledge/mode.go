@@ -15,7 +15,10 @@ const (
 // A Level says how fresh the answers are: current as of a time.
 type Level struct {
 	Mode Mode
-	AsOf Time // the last time at which the answering store was known to be current
+	AsOf Time // the last time at which the answers of this mode were known to be current
+	// Local is the same for what is kept on this machine, mirror and memory, while the primary answers too. The zero time
+	// stands for AsOf.
+	Local Time
 }
 
 // States of a batch.
