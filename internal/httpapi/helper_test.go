@@ -286,7 +286,7 @@ func seededStore(t testing.TB) store.Store {
 	if err := os.WriteFile(path, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := sqlite.Open(t.Context(), path, sqlite.Options{SkipCheck: true, Frozen: true})
+	s, err := sqlite.Open(t.Context(), path, sqlite.Options{CheckLimit: -1, Frozen: true})
 	if err != nil {
 		t.Fatal(err)
 	}
