@@ -1,6 +1,7 @@
 package knowledge
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -384,8 +385,19 @@ func (s *Search) marks(text string) [][2]int {
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b [2]int) int { return a[0] - b[0] })
-	return slices.CompactFunc(out, func(a, b [2]int) bool { return b[0] < a[1] })
+	slices.SortFunc(out, func(a, b [2]int) int { return cmp.Or(a[0]-b[0], b[1]-a[1]) })
+	return apart(out)
+}
+
+// apart keeps of sorted ranges that overlap the first.
+func apart(ranges [][2]int) [][2]int {
+	kept := ranges[:0]
+	for _, r := range ranges {
+		if len(kept) == 0 || r[0] >= kept[len(kept)-1][1] {
+			kept = append(kept, r)
+		}
+	}
+	return kept
 }
 
 func cut(text string, marks [][2]int) (string, [][2]int) {
