@@ -114,7 +114,7 @@ func (c clipped) String() string {
 		return string(c)
 	}
 	end := most
-	for !utf8.RuneStart(c[end]) {
+	for end > 0 && !utf8.RuneStart(c[end]) { // what is no UTF-8 may have no start at all
 		end--
 	}
 	return string(c[:end]) + "…"
