@@ -27,7 +27,7 @@ type tenet struct {
 }
 
 // start runs a tenet until the test ends.
-func start(t *testing.T, o server.Options) *tenet {
+func start(t testing.TB, o server.Options) *tenet {
 	t.Helper()
 	if o.DataDir == "" {
 		o.DataDir = filepath.Join(t.TempDir(), "data")
@@ -48,7 +48,7 @@ func start(t *testing.T, o server.Options) *tenet {
 }
 
 // end stops the tenet, and checks that it ends in order. A second end does nothing.
-func (x *tenet) end(t *testing.T) {
+func (x *tenet) end(t testing.TB) {
 	t.Helper()
 	x.stop()
 	if err, open := <-x.done; open && err != nil {
@@ -62,7 +62,7 @@ func (x *tenet) end(t *testing.T) {
 }
 
 // admin returns a client with the token of the data directory.
-func (x *tenet) admin(t *testing.T) *client.Store {
+func (x *tenet) admin(t testing.TB) *client.Store {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(x.dir, server.TokenFile))
 	if err != nil {
@@ -71,7 +71,7 @@ func (x *tenet) admin(t *testing.T) *client.Store {
 	return x.client(t, strings.TrimSpace(string(data)))
 }
 
-func (x *tenet) client(t *testing.T, token string) *client.Store {
+func (x *tenet) client(t testing.TB, token string) *client.Store {
 	t.Helper()
 	c, err := client.New(client.Options{URL: x.Facts().URL, Token: token, Attempts: 1})
 	if err != nil {

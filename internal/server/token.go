@@ -104,5 +104,8 @@ func (s *Server) firstStart(ctx context.Context) (SeedReport, string, error) {
 		return report, "", err
 	}
 	token, err := ensureAdmin(ctx, s.parts.engine, s.o.DataDir)
-	return report, token, err
+	if err != nil || token == "" {
+		return report, token, err
+	}
+	return report, token, s.parts.directory.Load(ctx) // the token opens from the first request on
 }
