@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,8 +10,6 @@ import (
 	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
-
-	"context"
 )
 
 // ready is a store that has its answers ready, as a cache would.

@@ -30,7 +30,7 @@ type call struct {
 	bytes  int64
 	queued bool          // it wrote a batch that waits for the primary
 	slot   bool          // it holds one of the handler's slots
-	values [10][1]string // of the headers, so that they need no slices of their own
+	values [12][1]string // of the headers, so that they need no slices of their own
 	used   int
 }
 
@@ -87,16 +87,27 @@ func (c *call) set(name, value string) {
 
 // head sets the headers that every answer has.
 func (c *call) head() {
+	level := c.answered()
+	c.set("Tenet-Source", string(c.source))
+	c.set("Tenet-Mode", string(level.Mode))
+	if !level.AsOf.IsZero() {
+		c.set("Tenet-As-Of", level.AsOf.UTC().Format(knowledge.TimeLayout))
+	}
+	c.set("X-Request-Id", c.id)
+	c.set("X-Content-Type-Options", "nosniff") // a document's text is never a page
+}
+
+// answered returns the level of the answer, and fills in where it came from.
+func (c *call) answered() knowledge.Level {
 	level := c.level
-	if c.source == "" {
+	switch c.source {
+	case "":
 		c.source = usualSource(level.Mode)
-	} else if c.source == knowledge.SourceMirror || c.source == knowledge.SourceSeed {
+	case knowledge.SourceMirror, knowledge.SourceSeed:
 		// The primary may have gone since the level was asked: never claim to be fresher than the mirror was.
 		now := c.h.o.Level()
-		level.Mode = now.Mode
-		if now.AsOf.Before(level.AsOf.Time) {
-			level.AsOf, level.Local = now.AsOf, now.Local
-		}
+		level = knowledge.Level{Mode: now.Mode, AsOf: earlier(level.AsOf, now.AsOf), Local: earlier(level.Local, now.Local)}
+	case knowledge.SourceHot, knowledge.SourceWarm, knowledge.SourcePrimary:
 	}
 	if c.source != knowledge.SourcePrimary && !level.Local.IsZero() {
 		level.AsOf = level.Local
@@ -104,12 +115,14 @@ func (c *call) head() {
 	if c.queued && level.Mode == knowledge.ModeNormal {
 		level.Mode = knowledge.ModeDegraded // it is now, whatever it was when the request came
 	}
-	c.set("Tenet-Source", string(c.source))
-	c.set("Tenet-Mode", string(level.Mode))
-	if !level.AsOf.IsZero() {
-		c.set("Tenet-As-Of", level.AsOf.UTC().Format(knowledge.TimeLayout))
+	return level
+}
+
+func earlier(a, b knowledge.Time) knowledge.Time {
+	if b.Before(a.Time) {
+		return b
 	}
-	c.set("X-Request-Id", c.id)
+	return a
 }
 
 // usualSource is where answers come from in a mode.
@@ -157,7 +170,7 @@ func (c *call) send(status int, media string, body []byte) {
 
 // buffer returns an empty buffer, and what gives it back once it was sent.
 func (c *call) buffer() (*[]byte, func()) {
-	b := c.h.buffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	b := c.h.buffers.Get().(*[]byte) // the pool holds nothing else
 	*b = (*b)[:0]
 	return b, func() {
 		if cap(*b) <= 1<<20 { // a rare giant is not kept

@@ -96,9 +96,8 @@ func fieldsOf(r *knowledge.Record) (map[string]any, error) {
 	if err := dec.Decode(&m); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", r.Key, err)
 	}
-	t := reflect.TypeFor[knowledge.Stamp]()
-	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	for f := range reflect.TypeFor[knowledge.Stamp]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		delete(m, name)
 	}
 	return m, nil

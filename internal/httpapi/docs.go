@@ -78,7 +78,6 @@ func (c *call) sendSpec(media string, body []byte, tag string) error {
 func (h *Handler) docs(c *call, _ *noParams) error {
 	header := c.Header()
 	header.Set("Content-Security-Policy", docsPolicy())
-	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "no-referrer")
 	c.send(http.StatusOK, mediaHTML, []byte(docsPage))
 	return nil

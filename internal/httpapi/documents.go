@@ -82,7 +82,7 @@ func (l *collection) create(c *call, _ *createParams) error {
 	if len(c.r.Header["If-Match"]) > 0 {
 		return knowledge.BadQuery("If-Match", "a new document matches nothing: use PUT to replace one")
 	}
-	_, given, err := c.condition(c.limited(), d.Key())
+	_, given, err := c.condition(c.limited(), d.Key(), batch.ID)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (l *collection) put(c *call, _ *putParams) error {
 	if err := name(d, key); err != nil {
 		return err
 	}
-	version, given, err := c.condition(c.limited(), key)
+	version, given, err := c.condition(c.limited(), key, batch.ID)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (l *collection) change(c *call, op knowledge.Op) error {
 	if len(c.r.Header["If-None-Match"]) > 0 {
 		return knowledge.BadQuery("If-None-Match", "only a document that is not there yet can be none: use PUT")
 	}
-	version, given, err := c.condition(c.limited(), op.Key)
+	version, given, err := c.condition(c.limited(), op.Key, batch.ID)
 	if err != nil {
 		return missing(err)
 	}

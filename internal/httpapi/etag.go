@@ -91,7 +91,7 @@ func (c *call) fresh(current string) (string, bool) {
 
 // condition reads the preconditions of a write: the version that the writer saw, or [knowledge.NoVersion] for
 // If-None-Match: *, and whether there was one.
-func (c *call) condition(ctx context.Context, key knowledge.Key) (version int64, given bool, err error) {
+func (c *call) condition(ctx context.Context, key knowledge.Key, batch knowledge.BatchID) (version int64, given bool, err error) {
 	match, none := c.r.Header["If-Match"], c.r.Header["If-None-Match"]
 	switch {
 	case len(match) > 0 && len(none) > 0:
@@ -113,8 +113,33 @@ func (c *call) condition(ctx context.Context, key knowledge.Key) (version int64,
 			return v, true, nil
 		}
 	}
+	if len(c.r.Header["Idempotency-Key"]) > 0 && !star {
+		if before, again, err := c.repeated(ctx, key, batch); again || err != nil {
+			return before, true, err
+		}
+	}
 	version, err = c.matching(ctx, key, tags, star)
 	return version, true, err
+}
+
+// repeated returns the version that a write was made on top of when it was done before. Its tags no longer match then, and
+// its batch must be the same again to get the same answer.
+func (c *call) repeated(ctx context.Context, key knowledge.Key, batch knowledge.BatchID) (int64, bool, error) {
+	changes, err := c.h.o.Store.Changes(ctx, knowledge.ChangeQuery{Batch: batch, Key: key, Limit: 1})
+	if err != nil {
+		return 0, false, err
+	}
+	if len(changes) > 0 {
+		return changes[0].Version - 1, true, nil
+	}
+	rec, err := c.h.o.Store.Get(ctx, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	return rec.Version - 1, rec.Pending == batch, nil
 }
 
 // matching returns the version that one of several tags, a batch's id or a star stands for: it has to look.

@@ -163,6 +163,9 @@ func (n *tenet) doWith(ctx context.Context, a ask) *reply {
 			continue
 		}
 		req.Header.Set(name, value)
+		if name == "Host" {
+			req.Host = value
+		}
 	}
 	resp, err := n.client.Do(req)
 	if err != nil {

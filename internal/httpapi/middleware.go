@@ -117,12 +117,21 @@ func local(r *http.Request) bool {
 			return false
 		}
 	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
+	// The name it was asked by must be this machine's, too: a page of elsewhere may make a browser here ask by its own.
+	return loopback(r.RemoteAddr) && (loopback(r.Host) || nameOf(r.Host) == "localhost")
+}
+
+func loopback(address string) bool {
+	ip := net.ParseIP(nameOf(address))
 	return ip != nil && ip.IsLoopback()
+}
+
+// nameOf returns the host of an address with or without a port.
+func nameOf(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return strings.Trim(address, "[]")
 }
 
 // accepts reports whether an Accept header lets a media type through.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+//nolint:gochecknoglobals // flags are read once, before the tests
 var update = flag.Bool("update", false, "write the golden files anew")
 
 const golden = "../../docs/api/openapi.json"

@@ -7,13 +7,12 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"net/http/httptest"
 
 	"tenet/internal/access"
 	"tenet/internal/knowledge"
@@ -368,4 +367,18 @@ type watching struct {
 func (w watching) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	w.get(ctx)
 	return w.Store.Get(ctx, key)
+}
+
+func TestCancelledRequestsAreNotTakenForDone(t *testing.T) {
+	n := newTenet(t, nil)
+	n.store.fail(context.Canceled)
+	r := n.do(put(rulePath, aRule))
+	if r.status != http.StatusServiceUnavailable {
+		t.Errorf("got %d %s, want 503", r.status, r.body)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.seen[pair{"PUT /api/v1/rules/{id}", statusGone}] {
+		t.Errorf("counted as %v, want %d", n.seen, statusGone)
+	}
 }

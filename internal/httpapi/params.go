@@ -71,7 +71,7 @@ func (s *querySet) hint(name string) string {
 
 // setParam reads the values of one parameter into a field, or says what is wrong with them.
 func setParam(v reflect.Value, values []string) string {
-	if list, ok := v.Addr().Interface().(*[]string); ok {
+	if list, ok := reflect.TypeAssert[*[]string](v.Addr()); ok {
 		for _, s := range values {
 			*list = append(*list, strings.Split(s, ",")...)
 		}

@@ -195,6 +195,8 @@ func (c *call) fail(err error) {
 		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelWarn, "answer broken off", slog.String("request_id", c.id), slog.Any("error", err))
 		panic(http.ErrAbortHandler)
 	case p.Status == statusGone:
+		// Most likely nobody hears it. But a server that stops cancels too, and must not seem to have said yes.
+		c.sendProblem(problemOf(&store.UnavailableError{Reason: "the request was broken off: ask again with the same Idempotency-Key"}))
 		c.status = statusGone
 		return
 	case p.Status == http.StatusInternalServerError:

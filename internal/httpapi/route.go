@@ -90,7 +90,7 @@ func (h *Handler) register(rt *route) {
 	rt.queries = newQuerySet(rt.handler.params)
 	h.routes = append(h.routes, rt)
 	h.mux.HandleFunc(rt.name, func(w http.ResponseWriter, _ *http.Request) {
-		c := w.(*call) //nolint:errcheck,forcetypeassert // ServeHTTP hands the mux nothing else
+		c := w.(*call) // ServeHTTP hands the mux nothing else
 		c.route = rt
 		if err := c.enter(); err != nil {
 			c.fail(err)
@@ -116,7 +116,7 @@ func (h *Handler) table() []*route {
 
 // unmatched answers what no route does: a path that does not exist, or a method that a path does not have.
 func (h *Handler) unmatched(w http.ResponseWriter, r *http.Request) {
-	c := w.(*call) //nolint:errcheck,forcetypeassert // ServeHTTP hands the mux nothing else
+	c := w.(*call) // ServeHTTP hands the mux nothing else
 	var allowed []string
 	probe := *r
 	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {

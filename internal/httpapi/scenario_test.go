@@ -235,6 +235,20 @@ func TestRepeatedWrites(t *testing.T) {
 			status: 201, changes: []string{"put category/other 1 the-maintainer"},
 		},
 		{
+			name: "again on top of one of several versions", before: []ask{put(rulePath, aRule).with("Idempotency-Key", batchUUID).with("If-Match", `"1", "2"`)},
+			ask: put(rulePath, aRule).with("Idempotency-Key", batchUUID).with("If-Match", `"1", "2"`), status: 200,
+			heads: map[string]string{"ETag": `"2"`, "Tenet-Batch": batchUUID},
+		},
+		{
+			name: "again on top of a batch",
+			before: []ask{
+				put(rulePath, aRule).with("Idempotency-Key", batchUUID[:35]+"b"),
+				put(rulePath, aRule).with("Idempotency-Key", batchUUID).with("If-Match", `"`+batchUUID[:35]+`b"`),
+			},
+			ask: put(rulePath, aRule).with("Idempotency-Key", batchUUID).with("If-Match", `"`+batchUUID[:35]+`b"`), status: 200,
+			heads: map[string]string{"ETag": `"3"`},
+		},
+		{
 			name: "a key that is too long", ask: create.with("Idempotency-Key", strings.Repeat("k", 256)), status: 400,
 			want: `{"query":true,"errors":[{"pointer":"/Idempotency-Key","detail":"*"}]}`,
 		},
@@ -267,13 +281,13 @@ func TestBatches(t *testing.T) {
 		{
 			name: "every fault at once", ask: post(batchesPath, `{"mode":"some","actr":"x","ops":[`+
 				`{"verb":"put","kind":"rules","document":{"rule_id":"A","titel":"T","priority":"high"}},`+
-				`{"verb":"put","kind":"recipe","document":{}},{"verb":1,"kind":"rule","id":2,"if_versoin":3},"?"]}`),
+				`{"verb":"put","kind":"recipe","document":{}},{"verb":1,"kind":"rule","id":2,"if_verzion":3},"?"]}`),
 			status: 422,
 			want: `{"code":"invalid","errors":[
 				{"pointer":"/actr","detail":"~actor"},{"pointer":"/mode","detail":"*"},
 				{"pointer":"/ops/0/document/priority","detail":"*"},{"pointer":"/ops/0/document/titel","detail":"~title"},
 				{"pointer":"/ops/1/kind","detail":"*"},
-				{"pointer":"/ops/2/if_versoin","detail":"~if_version"},{"pointer":"/ops/2/verb","detail":"*"},{"pointer":"/ops/2/id","detail":"*"},
+				{"pointer":"/ops/2/if_verzion","detail":"~if_version"},{"pointer":"/ops/2/verb","detail":"*"},{"pointer":"/ops/2/id","detail":"*"},
 				{"pointer":"/ops/3","detail":"*"}]}`,
 		},
 		{
@@ -432,6 +446,7 @@ func TestBadRequestsAreToldAndDoNothing(t *testing.T) {
 		{name: "a token of nobody's", ask: ask{method: http.MethodGet, path: rulePath, token: "guess"}, status: 401},
 		{name: "a token of another scheme", ask: get(rulePath).with("Authorization", "Basic YWRtaW46YWRtaW4="), status: 401},
 		{name: "measures from elsewhere", ask: ask{method: http.MethodGet, path: "/metrics", token: "-"}.with("X-Forwarded-For", "192.0.2.7"), status: 401},
+		{name: "measures by another name", ask: ask{method: http.MethodGet, path: "/metrics", token: "-", header: map[string]string{"Host": "evil.example"}}, status: 401},
 		{name: "an unknown path", ask: get("/api/v2/rules"), status: 404, want: `{"code":"not_found"}`},
 		{name: "a path with a slash too many", ask: get("/api/v1/rules/"), status: 404},
 		{name: "a method that a path has not", ask: ask{method: http.MethodDelete, path: "/api/v1/rules"}, status: 405, want: `{"code":"method_not_allowed"}`, heads: map[string]string{"Allow": "GET, HEAD, POST"}},
