@@ -26,6 +26,13 @@ type serveSettings struct {
 	MaxRequests      int           `name:"max-requests" default:"1024" doc:"Requests at work at one time; more are told to come back"`
 	Migrate          bool          `name:"migrate" default:"true" doc:"Bring the schema of a PostgreSQL up to date at the start; false where the role may not, and tenet migrate up runs under another"`
 	Seed             bool          `name:"seed" default:"true" doc:"Write the starter set into a new, empty database"`
+	HedgeDelay       time.Duration `name:"hedge-delay" default:"50ms" doc:"How long a read waits for PostgreSQL before the mirror answers it"`
+	BreakerFailures  int           `name:"breaker-failures" default:"3" doc:"Consecutive failures of PostgreSQL after which it is left alone"`
+	BreakerRecovery  time.Duration `name:"breaker-recovery" default:"30s" doc:"How long PostgreSQL is left alone before it is tried again"`
+	OutageWrites     string        `name:"outage-writes" default:"journal" doc:"What becomes of writes while PostgreSQL is away: journal keeps them on disk and replays them, refuse answers 503"`
+	JournalMaxBytes  int           `name:"journal-max-bytes" default:"1073741824" doc:"Bytes that may wait in the journal; more is refused with 503"`
+	MirrorVersions   int           `name:"mirror-versions" default:"20" doc:"Versions of each document in the mirror's history"`
+	MirrorCheck      time.Duration `name:"mirror-check" default:"1h" doc:"Time between two comparisons of the mirror with PostgreSQL"`
 	LogFormat        string        `name:"log-format" default:"auto" doc:"text, json, or auto: text for a terminal, json otherwise"`
 	LogLevel         string        `name:"log-level" default:"info" doc:"debug, info, warn or error"`
 	AccessLog        bool          `name:"access-log" default:"false" doc:"Log every request"`
@@ -69,6 +76,13 @@ func (a *app) serve(ctx context.Context, s *serveSettings) error {
 	o.Pool = server.Pool{Min: int32(s.PoolMin), Max: int32(s.PoolMax), Idle: s.PoolIdle, StatementTimeout: s.StatementTimeout}
 	o.Limits = httpapi.Limits{
 		MaxBody: int64(s.MaxBody), MaxBatchBody: int64(s.MaxBatchBody), MaxConcurrent: s.MaxRequests, Timeout: s.CommandTimeout,
+	}
+	if s.OutageWrites != "journal" && s.OutageWrites != "refuse" {
+		return usageError("--outage-writes %q: want journal or refuse", s.OutageWrites)
+	}
+	o.Outage = server.Outage{
+		RefuseWrites: s.OutageWrites == "refuse", HedgeDelay: s.HedgeDelay, Failures: s.BreakerFailures, Recovery: s.BreakerRecovery,
+		Versions: s.MirrorVersions, JournalBytes: int64(s.JournalMaxBytes), CheckEvery: s.MirrorCheck,
 	}
 	srv, err := server.Open(ctx, o)
 	if err != nil {
