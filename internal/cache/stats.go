@@ -2,139 +2,223 @@ package cache
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"tenet/internal/knowledge"
 )
 
-// tiers counts what one kind of question found where.
-type tiers struct{ hot, warm, miss atomic.Int64 }
-
-// statistics are totals since the start, with marks of the past for the windows.
-type statistics struct {
-	records, lists, searches                      tiers
-	loads, loadNanos                              atomic.Int64
-	evicted, demoted, promoted, dropped, tooLarge atomic.Int64
-
-	mu    sync.Mutex // guards what follows
-	marks []mark     // the newest last, one every markEvery
-}
-
-// A mark is what the totals were at one time.
-type mark struct{ asked, found int64 }
+// Target is the part of the questions that should be found in memory. Below it, with enough asked to judge, the budget is
+// too small for what is read, or what is read is seldom read twice.
+const Target = 0.90
 
 const (
-	markEvery = 10 * time.Second
-	keptMarks = 61 // ten minutes
+	// enough is how many questions in ten minutes allow a judgement.
+	enough = 10_000
+	// warnEvery is how often a poor ratio is logged at most.
+	warnEvery = time.Hour
+	// sampleEvery and samplesKept make a window of ten minutes.
+	sampleEvery = 10 * time.Second
+	samplesKept = 61
 )
 
-func (s *statistics) loaded(began time.Time) {
+// tiers counts where answers were found.
+type tiers struct{ hot, warm, miss atomic.Int64 }
+
+// statistics are totals since the start, with samples of the past for the windows.
+type statistics struct {
+	answers [asks][kinds]tiers
+
+	loads, loadErrors, loadNanos   atomic.Int64
+	overflowed, outdated, replaced atomic.Int64 // what left the hot tier
+	demoted, dropped, promoted     atomic.Int64
+	unfit                          atomic.Int64
+
+	mu      sync.Mutex // guards what follows
+	samples []sample   // the newest last, one every sampleEvery
+	warned  time.Time
+}
+
+// A sample is what the totals were at one time.
+type sample [asks][kinds]Counts
+
+func (s *statistics) begin() { s.samples = []sample{{}} }
+
+// found returns where answers for a slot are counted.
+func (s *statistics) found(at slot) *tiers { return &s.answers[at.ask][at.kind] }
+
+// loaded counts a question to the source.
+func (s *statistics) loaded(began time.Time, err error) {
 	s.loads.Add(1)
 	s.loadNanos.Add(int64(time.Since(began)))
-}
-
-func (s *statistics) totals() mark {
-	var m mark
-	for _, t := range []*tiers{&s.records, &s.lists, &s.searches} {
-		found := t.hot.Load() + t.warm.Load()
-		m.found += found
-		m.asked += found + t.miss.Load()
+	if err != nil {
+		s.loadErrors.Add(1)
 	}
-	return m
 }
 
-func (s *statistics) run(ctx context.Context) {
-	tick := time.NewTicker(markEvery)
+func (s *statistics) totals() (t sample) {
+	for a := range s.answers {
+		for k := range s.answers[a] {
+			c := &s.answers[a][k]
+			t[a][k] = Counts{Hot: c.hot.Load(), Warm: c.warm.Load(), Miss: c.miss.Load()}
+		}
+	}
+	return t
+}
+
+// run takes a sample now and then, and says when the ratio is poor.
+func (s *statistics) run(ctx context.Context, log *slog.Logger) {
+	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for {
 		select {
-		case <-tick.C:
-			s.mu.Lock()
-			s.marks = append(s.marks, s.totals())
-			if len(s.marks) > keptMarks {
-				s.marks = s.marks[1:]
+		case now := <-tick.C:
+			if c, poor := s.take(now); poor {
+				log.Warn("cache finds less than it should: give it more memory, or read through it what is read more than once",
+					"ratio", c.Ratio(), "target", Target, "asked_in_ten_minutes", c.asked())
 			}
-			s.mu.Unlock()
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// A Ratio is how much of what was asked was found in memory.
-type Ratio struct {
-	Asked int64   `json:"asked"`
-	Found float64 `json:"found"` // 0 to 1; 0 when nothing was asked
-}
-
-func (s *statistics) window(marks int) Ratio {
+// take takes a sample, and returns the counts of the last ten minutes and whether they are worth a warning.
+func (s *statistics) take(now time.Time) (Counts, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.totals()
-	var then mark
-	if marks > 0 && len(s.marks) > 0 {
-		then = s.marks[max(0, len(s.marks)-marks)]
+	t := s.totals()
+	s.samples = append(s.samples, t)
+	if len(s.samples) > samplesKept {
+		s.samples = append(s.samples[:0], s.samples[1:]...)
 	}
-	asked := now.asked - then.asked
-	if asked == 0 {
-		return Ratio{}
+	c := s.sinceLocked(&t, samplesKept).all()
+	if !c.poor() || !s.warned.IsZero() && now.Sub(s.warned) < warnEvery {
+		return c, false
 	}
-	return Ratio{Asked: asked, Found: float64(now.found-then.found) / float64(asked)}
+	s.warned = now
+	return c, true
 }
 
-// TierStats tells what one kind of question found where, since the start.
-type TierStats struct {
+// sinceLocked returns what was counted since the sample that is n back, or since the oldest. It needs mu.
+func (s *statistics) sinceLocked(now *sample, n int) sample {
+	out, then := *now, &s.samples[max(0, len(s.samples)-n)]
+	for a := range out {
+		for k := range out[a] {
+			out[a][k] = out[a][k].less(then[a][k])
+		}
+	}
+	return out
+}
+
+// Counts tell where answers were found.
+type Counts struct {
 	Hot  int64 `json:"hot"`
 	Warm int64 `json:"warm"`
 	Miss int64 `json:"miss"`
 }
 
-// Target is the part of the questions that should be found in memory. Below it, with enough asked to judge, the budget is
-// too small for what is read, or what is read is never read twice.
-const Target = 0.90
+// Ratio returns the part that was found in memory, 0 when nothing was asked.
+func (c Counts) Ratio() float64 {
+	if c.asked() == 0 {
+		return 0
+	}
+	return float64(c.Hot+c.Warm) / float64(c.asked())
+}
 
-// enough is how many questions in ten minutes allow a judgement.
-const enough = 10_000
+func (c Counts) asked() int64 { return c.Hot + c.Warm + c.Miss }
 
-// Stats tells how a cache does.
+func (c Counts) poor() bool { return c.asked() >= enough && c.Ratio() < Target }
+
+func (c Counts) plus(o Counts) Counts { return Counts{c.Hot + o.Hot, c.Warm + o.Warm, c.Miss + o.Miss} }
+
+func (c Counts) less(o Counts) Counts { return Counts{c.Hot - o.Hot, c.Warm - o.Warm, c.Miss - o.Miss} }
+
+// all returns the sum of a sample.
+func (t sample) all() (sum Counts) {
+	for a := range t {
+		sum = sum.plus(t.of(ask(a)))
+	}
+	return sum
+}
+
+// of returns the sum of a sample for one kind of question.
+func (t sample) of(a ask) (sum Counts) {
+	for _, c := range t[a] {
+		sum = sum.plus(c)
+	}
+	return sum
+}
+
+// Answers tell where answers were found over three spans of time.
+type Answers struct {
+	LastMinute     Counts `json:"last_minute"`
+	LastTenMinutes Counts `json:"last_ten_minutes"`
+	SinceStart     Counts `json:"since_start"`
+}
+
+// Stats tell how a cache does.
 type Stats struct {
-	Records    TierStats `json:"records"`
-	Lists      TierStats `json:"lists"`
-	Searches   TierStats `json:"searches"`
-	LastMinute Ratio     `json:"last_minute"`
-	LastTen    Ratio     `json:"last_ten_minutes"`
-	Total      Ratio     `json:"since_start"`
-	BelowGoal  bool      `json:"below_goal"` // fewer than 90 % found in the last ten minutes, with enough asked to judge
+	All      Answers `json:"all"`
+	Records  Answers `json:"records"`
+	Lists    Answers `json:"lists"`
+	Searches Answers `json:"searches"`
+	// Kinds are the records and lists of each kind since the start.
+	Kinds map[knowledge.Kind]Counts `json:"kinds"`
+	// BelowTarget is true when less than [Target] was found in the last ten minutes, with enough asked to judge.
+	BelowTarget bool `json:"below_target"`
 
-	HotBytes    uint64  `json:"hot_bytes"`
-	HotEntries  int     `json:"hot_entries"`
-	WarmBytes   uint64  `json:"warm_bytes"`
-	WarmEntries uint64  `json:"warm_entries"`
-	Loads       int64   `json:"loads"`
+	HotBudget   int64  `json:"hot_budget"`
+	HotBytes    uint64 `json:"hot_bytes"`
+	HotEntries  int    `json:"hot_entries"`
+	WarmBudget  int64  `json:"warm_budget"`
+	WarmBytes   uint64 `json:"warm_bytes"`
+	WarmEntries uint64 `json:"warm_entries"`
+
+	Loads       int64   `json:"loads"` // questions to the store under the cache
+	LoadErrors  int64   `json:"load_errors"`
 	LoadSeconds float64 `json:"load_seconds"` // of all loads together
-	Evicted     int64   `json:"evicted"`      // pushed out of hot for want of room
-	Demoted     int64   `json:"demoted"`      // of these, kept in warm
-	Dropped     int64   `json:"dropped"`      // of these, lost because the way down was full
-	TooLarge    int64   `json:"too_large"`    // of these, too large for warm
-	Promoted    int64   `json:"promoted"`     // brought back from warm
+
+	EvictedRoom     int64 `json:"evicted_room"`     // left hot for want of room
+	EvictedOutdated int64 `json:"evicted_outdated"` // left hot, for whatever reason, after a change had made them invalid
+	EvictedReplaced int64 `json:"evicted_replaced"` // left hot for a newer load of the same
+	Demoted         int64 `json:"demoted"`          // of those that left for want of room, kept in warm
+	Dropped         int64 `json:"dropped"`          // of those, lost because too many were on their way
+	Unfit           int64 `json:"unfit"`            // too large for a tier
+	Promoted        int64 `json:"promoted"`         // brought back from warm
+
+	Followed knowledge.Seq  `json:"followed"` // how far the feed was followed
+	AsOf     knowledge.Time `json:"as_of"`    // when everything in memory was last known to be current
 }
 
 // Stats returns how the cache does.
 func (s *Store) Stats() Stats {
-	tier := func(t *tiers) TierStats { return TierStats{t.hot.Load(), t.warm.Load(), t.miss.Load()} }
 	st := &s.stats
+	st.mu.Lock()
+	now := st.totals()
+	minute, ten := st.sinceLocked(&now, int(time.Minute/sampleEvery)), st.sinceLocked(&now, samplesKept-1)
+	st.mu.Unlock()
+	of := func(a ask) Answers { return Answers{minute.of(a), ten.of(a), now.of(a)} }
 	out := Stats{
-		Records: tier(&st.records), Lists: tier(&st.lists), Searches: tier(&st.searches),
-		LastMinute: st.window(6), LastTen: st.window(60), Total: st.window(0),
-		Loads: st.loads.Load(), LoadSeconds: time.Duration(st.loadNanos.Load()).Seconds(),
-		Evicted: st.evicted.Load(), Demoted: st.demoted.Load(), Dropped: st.dropped.Load(), TooLarge: st.tooLarge.Load(),
-		Promoted: st.promoted.Load(),
+		All: Answers{minute.all(), ten.all(), now.all()}, Records: of(askRecord), Lists: of(askList), Searches: of(askSearch),
+		Kinds: map[knowledge.Kind]Counts{}, BelowTarget: ten.all().poor(),
+		Loads: st.loads.Load(), LoadErrors: st.loadErrors.Load(), LoadSeconds: time.Duration(st.loadNanos.Load()).Seconds(),
+		EvictedRoom: st.overflowed.Load(), EvictedOutdated: st.outdated.Load(), EvictedReplaced: st.replaced.Load(),
+		Demoted: st.demoted.Load(), Dropped: st.dropped.Load(), Unfit: st.unfit.Load(), Promoted: st.promoted.Load(),
+		Followed: s.Followed(), AsOf: s.AsOf(),
 	}
-	out.BelowGoal = out.LastTen.Asked >= enough && out.LastTen.Found < Target
+	for k, name := range kindNames() {
+		if name != "" {
+			out.Kinds[name] = now[askRecord][k].plus(now[askList][k])
+		}
+	}
 	if s.hot != nil {
-		out.HotBytes, out.HotEntries = s.hot.WeightedSize(), s.hot.EstimatedSize()
+		out.HotBudget, out.HotBytes, out.HotEntries = s.o.Hot, s.hot.WeightedSize(), s.hot.EstimatedSize()
 	}
 	if s.warm != nil {
+		out.WarmBudget = s.o.Warm
 		out.WarmBytes, out.WarmEntries = s.warm.size()
 	}
 	return out
