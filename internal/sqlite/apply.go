@@ -91,7 +91,7 @@ func (t *tx) receipt(ctx context.Context, id knowledge.BatchID) (knowledge.Recei
 	if _, err := t.one(ctx, "SELECT seq FROM batches WHERE id = ?", []any{id[:]}, &receipt.Seq); err != nil {
 		return receipt, err
 	}
-	st, err := t.stmt(ctx, "SELECT "+changeColumns+" FROM changes WHERE batch_id = ? ORDER BY seq")
+	st, err := t.stmt(ctx, "SELECT "+changeColumns+" FROM changes WHERE batch_id = ? ORDER BY seq") //nolint:sqlclosecheck // closed with its writer
 	if err != nil {
 		return receipt, err
 	}
@@ -99,7 +99,7 @@ func (t *tx) receipt(ctx context.Context, id knowledge.BatchID) (knowledge.Recei
 	if err != nil {
 		return receipt, err
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // what went wrong, rows.Err tells
 	for rows.Next() {
 		c, err := scanChange(rows, knowledge.SourcePrimary)
 		if err != nil {
@@ -123,8 +123,7 @@ func (t *tx) op(ctx context.Context, b *knowledge.Batch, i int, at knowledge.Tim
 	}
 	next, err := op.Next(now.doc)
 	if err != nil {
-		var invalid *knowledge.InvalidError
-		if errors.As(err, &invalid) {
+		if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
 			if op.Verb == knowledge.VerbPatch {
 				pointer += "/patch"
 			}

@@ -55,7 +55,7 @@ func (b *Builder) prepare() error {
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // what went wrong, rows.Err tells
 	var names []string
 	for rows.Next() {
 		var name, sql string
@@ -72,8 +72,10 @@ func (b *Builder) prepare() error {
 			return err
 		}
 	}
-	for _, set := range []string{buildCache, "INSERT INTO search_words (search_words, rank) VALUES ('automerge', 0)",
-		"INSERT INTO search_words (search_words, rank) VALUES ('hashsize', 67108864)", "BEGIN"} {
+	for _, set := range []string{
+		buildCache, "INSERT INTO search_words (search_words, rank) VALUES ('automerge', 0)",
+		"INSERT INTO search_words (search_words, rank) VALUES ('hashsize', 67108864)", "BEGIN",
+	} {
 		if _, err := b.w.conn.ExecContext(b.ctx, set); err != nil {
 			return err
 		}

@@ -98,8 +98,7 @@ func (h handle) open() (*sql.DB, error) {
 
 // code returns the driver's code of an error, 0 when it has none.
 func code(err error) int {
-	var e *driver.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*driver.Error](err); ok {
 		return e.Code()
 	}
 	return 0

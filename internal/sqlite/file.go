@@ -58,17 +58,17 @@ func openFile(ctx context.Context, path string, r role, o Options, committed fun
 	if err := f.migrate(ctx); err != nil {
 		return nil, err
 	}
-	real := resolve(path)
-	if size, err := fileSize(real); err == nil && size <= f.opts.CheckLimit {
-		if err := quickCheck(ctx, real); err != nil {
+	there := resolve(path)
+	if size, err := fileSize(there); err == nil && size <= f.opts.CheckLimit {
+		if err := quickCheck(ctx, there); err != nil {
 			return nil, err
 		}
 	}
-	w, err := openWriter(ctx, handle{path: real, mirror: r == mirror, conns: 1}, r)
+	w, err := openWriter(ctx, handle{path: there, mirror: r == mirror, conns: 1}, r)
 	if err != nil {
 		return nil, err
 	}
-	if f.reads, err = openPool(real, f.opts.Readers); err != nil {
+	if f.reads, err = openPool(there, f.opts.Readers); err != nil {
 		return nil, errors.Join(err, w.close(ctx, false))
 	}
 	f.first = w
@@ -126,7 +126,7 @@ func quickCheck(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer db.Close() //nolint:errcheck // nothing was written
 	var found string
 	err = db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found)
 	if err != nil && !damaged(err) {
@@ -154,13 +154,13 @@ var errDamaged = errors.New("damaged")
 // SetAside moves a damaged file, with what belongs to it, out of the way, and returns its new name.
 func SetAside(path string) (string, error) {
 	aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405")
-	real := resolve(path)
+	there := resolve(path)
 	for _, part := range []string{"", "-wal", "-shm"} {
-		if err := os.Rename(real+part, aside+part); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Rename(there+part, aside+part); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return "", fmt.Errorf("set %s aside: %w", path, err)
 		}
 	}
-	if real != path {
+	if there != path {
 		if err := remove(path); err != nil {
 			return "", fmt.Errorf("set %s aside: %w", path, err)
 		}

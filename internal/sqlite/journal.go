@@ -120,13 +120,15 @@ func (j *Journal) Find(ctx context.Context, id knowledge.BatchID) (store.Entry, 
 
 // Oldest returns at most n waiting entries after a seq, the oldest first.
 func (j *Journal) Oldest(ctx context.Context, after int64, n int) ([]store.Entry, error) {
-	return j.entries(ctx, "journal.oldest", "SELECT "+entryColumns+" FROM entries INDEXED BY entries_queued WHERE state = 'queued' AND seq > ? ORDER BY seq LIMIT ?", after, n)
+	const query = "SELECT " + entryColumns + " FROM entries INDEXED BY entries_queued WHERE state = 'queued' AND seq > ? ORDER BY seq LIMIT ?"
+	return j.entries(ctx, "journal.oldest", query, after, n)
 }
 
 // Waiting returns the waiting entries that write a key, the oldest first.
 func (j *Journal) Waiting(ctx context.Context, key knowledge.Key) ([]store.Entry, error) {
-	return j.entries(ctx, "journal.waiting", "SELECT "+prefixed("e.", entryColumns)+" FROM waiting_keys k CROSS JOIN entries e ON e.seq = k.seq WHERE k.kind = ? AND k.id = ? ORDER BY k.seq",
-		string(key.Kind), key.ID)
+	query := "SELECT " + prefixed("e.", entryColumns) +
+		" FROM waiting_keys k CROSS JOIN entries e ON e.seq = k.seq WHERE k.kind = ? AND k.id = ? ORDER BY k.seq"
+	return j.entries(ctx, "journal.waiting", query, string(key.Kind), key.ID)
 }
 
 func (j *Journal) entries(ctx context.Context, name, query string, args ...any) ([]store.Entry, error) {

@@ -66,15 +66,17 @@ func plainJSON(v any) (string, error) {
 
 func (r *entryRow) insert(ctx context.Context, t *tx) error {
 	e := r.e
-	err := t.exec(ctx, "INSERT INTO entries (id, fingerprint, state, actor, taken_at, batch_at, origin, unknown, document_schema, bytes, ops, bases, left_behind) "+
-		"VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		e.Batch.ID[:], e.Fingerprint[:], e.Batch.Actor, micros(e.At), orNull(e.Batch.At), e.Batch.Origin[:], e.Unknown, documentSchema, r.bytes, r.ops, r.bases, r.left)
+	err := t.exec(ctx, "INSERT INTO entries (id, fingerprint, state, actor, taken_at, batch_at, origin, unknown, document_schema, bytes, "+
+		"ops, bases, left_behind) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		e.Batch.ID[:], e.Fingerprint[:], e.Batch.Actor, micros(e.At), orNull(e.Batch.At), e.Batch.Origin[:], e.Unknown,
+		documentSchema, r.bytes, r.ops, r.bases, r.left)
 	if err != nil {
 		return err
 	}
 	for i := range e.Batch.Ops {
 		key := e.Batch.Ops[i].Key
-		err := t.exec(ctx, "INSERT INTO waiting_keys (kind, id, seq) VALUES (?, ?, (SELECT seq FROM entries WHERE id = ?))", string(key.Kind), key.ID, e.Batch.ID[:])
+		err := t.exec(ctx, "INSERT INTO waiting_keys (kind, id, seq) VALUES (?, ?, (SELECT seq FROM entries WHERE id = ?))",
+			string(key.Kind), key.ID, e.Batch.ID[:])
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,8 @@ func (j *Journal) Export(ctx context.Context, w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	var failed error // of the writer
-	err := j.read(ctx, "journal.export", "SELECT "+entryColumns+", state, coalesce(why, '') FROM entries WHERE state IN ('queued', 'parked') ORDER BY seq", nil, func(r *sql.Rows) error {
+	const query = "SELECT " + entryColumns + ", state, coalesce(why, '') FROM entries WHERE state IN ('queued', 'parked') ORDER BY seq"
+	err := j.read(ctx, "journal.export", query, nil, func(r *sql.Rows) error {
 		var state, why string
 		e, err := scanEntry(r, &state, &why)
 		if err != nil {

@@ -30,8 +30,8 @@ func textOrNull(raw json.RawMessage) any {
 
 // Parked returns what waits for a person, and with resolved also what was decided, newest first.
 func (j *Journal) Parked(ctx context.Context, resolved bool) ([]store.Parked, error) {
-	query := "SELECT " + prefixed("e.", entryColumns) + ", p.op, p.why, p.found, p.base, p.theirs, p.ours, p.parked_at, p.resolution, p.resolved_by, p.resolved_at, p.resolved_as " +
-		"FROM parked p CROSS JOIN entries e ON e.seq = p.seq"
+	query := "SELECT " + prefixed("e.", entryColumns) + ", p.op, p.why, p.found, p.base, p.theirs, p.ours, p.parked_at, p.resolution, " +
+		"p.resolved_by, p.resolved_at, p.resolved_as FROM parked p CROSS JOIN entries e ON e.seq = p.seq"
 	if !resolved {
 		query += " WHERE p.resolution = ''"
 	}

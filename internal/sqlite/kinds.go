@@ -32,17 +32,6 @@ func tableOf(kind knowledge.Kind) table {
 	return t
 }
 
-// headline is as much of a document's title as the order by title looks at. Only the message of a violation can be longer.
-func headline(title string) string {
-	n := 0
-	for i := range title {
-		if n++; n > knowledge.MaxTitle {
-			return title[:i]
-		}
-	}
-	return title
-}
-
 // columns lists what a record is made of.
 func (t *table) columns() string {
 	return t.id + ", version, " + t.category + ", " + t.active + ", rank, updated_at, pending, document"

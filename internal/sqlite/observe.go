@@ -73,7 +73,7 @@ func plan(ctx context.Context, db *sql.DB, query string, args []any) string {
 	if err != nil {
 		return err.Error()
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // what went wrong, rows.Err tells
 	var steps []string
 	for rows.Next() {
 		var id, parent, unused int

@@ -52,7 +52,8 @@ func (t *tx) overlay(ctx context.Context, id knowledge.BatchID, key knowledge.Ke
 			return err
 		}
 	}
-	err = t.exec(ctx, "INSERT INTO overlays (kind, id, layer, batch_id, document) VALUES (?, ?, (SELECT coalesce(max(layer), 0) + 1 FROM overlays WHERE kind = ? AND id = ?), ?, ?)",
+	err = t.exec(ctx, "INSERT INTO overlays (kind, id, layer, batch_id, document) VALUES (?, ?, "+
+		"(SELECT coalesce(max(layer), 0) + 1 FROM overlays WHERE kind = ? AND id = ?), ?, ?)",
 		string(key.Kind), key.ID, string(key.Kind), key.ID, id[:], documentOf(rec))
 	if err != nil {
 		return err
@@ -155,7 +156,7 @@ func (w *writer) layers(ctx context.Context) ([]layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // what went wrong, rows.Err tells
 	var list []layer
 	for rows.Next() {
 		var l layer

@@ -28,7 +28,7 @@ func corpus(t testing.TB, path string, size int) {
 		}
 	}
 	must(b.Begin(knowledge.Position{System: "test", Seq: 1}))
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same documents every time
+	r := rand.New(rand.NewPCG(1, 2)) // the same documents every time
 	for i := range 20 {
 		must(b.Record(record(t, &knowledge.Category{ID: fmt.Sprintf("category-%02d", i), IsActive: true}, i)))
 	}
@@ -215,8 +215,13 @@ func otherPlans(t testing.TB, v view) []planned {
 		}
 	}
 	for _, q := range []knowledge.ChangeQuery{
-		{Newest: true}, {Newest: true, After: 5}, {Kind: knowledge.KindRule}, {Kind: knowledge.KindRule, Newest: true}, {Batch: knowledge.NewBatchID()},
-		{Key: knowledge.Key{Kind: knowledge.KindRule, ID: "x"}}, {Key: knowledge.Key{Kind: knowledge.KindRule, ID: "x"}, Newest: true, Version: 3},
+		{Newest: true},
+		{Newest: true, After: 5},
+		{Kind: knowledge.KindRule},
+		{Kind: knowledge.KindRule, Newest: true},
+		{Batch: knowledge.NewBatchID()},
+		{Key: knowledge.Key{Kind: knowledge.KindRule, ID: "x"}},
+		{Key: knowledge.Key{Kind: knowledge.KindRule, ID: "x"}, Newest: true, Version: 3},
 	} {
 		query, args := filteredChanges(q)
 		add(fmt.Sprintf("changes %+v", q), query, append(args, 50)[:len(args)]...)
@@ -230,7 +235,8 @@ func searchPlans(t testing.TB, v view) []planned {
 	t.Helper()
 	var list []planned
 	for _, q := range []knowledge.SearchQuery{
-		{Text: "database"}, {Text: `"always review" -testing word1*`, Category: "category-01", Tag: "tag1", Language: "go", Severity: knowledge.SeverityError},
+		{Text: "database"},
+		{Text: `"always review" -testing word1*`, Category: "category-01", Tag: "tag1", Language: "go", Severity: knowledge.SeverityError},
 		{Text: "title:database", Kinds: []knowledge.Kind{knowledge.KindTemplate}},
 	} {
 		q, question, err := q.Check()

@@ -51,7 +51,7 @@ func (p *pool) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if other := p.statements[query]; other != nil {
-		return other, st.Close()
+		return other, st.Close() //nolint:sqlclosecheck // the one that is kept is closed with its pool
 	}
 	p.statements[query] = st
 	return st, nil
@@ -72,7 +72,7 @@ func (v view) query(ctx context.Context, name, query string, args []any, scan fu
 	if err != nil {
 		return v.f.translate(ctx, err)
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // what went wrong, rows.Err tells
 	for rows.Next() {
 		if err := scan(rows); err != nil {
 			return v.f.translate(ctx, err)
@@ -82,18 +82,18 @@ func (v view) query(ctx context.Context, name, query string, args []any, scan fu
 }
 
 func (v view) rows(ctx context.Context, query string, args []any) (*sql.Rows, error) {
-	st, err := v.p.prepared(ctx, query)
+	st, err := v.p.prepared(ctx, query) //nolint:sqlclosecheck // closed with its pool
 	switch {
 	case err != nil:
 		return nil, err
 	case v.tx != nil && st != nil:
-		return v.tx.StmtContext(ctx, st).QueryContext(ctx, args...) //nolint:sqlclosecheck // closed by the one caller
+		return v.tx.StmtContext(ctx, st).QueryContext(ctx, args...) //nolint:sqlclosecheck // closed with the transaction
 	case v.tx != nil:
-		return v.tx.QueryContext(ctx, query, args...) //nolint:sqlclosecheck // closed by the one caller
+		return v.tx.QueryContext(ctx, query, args...)
 	case st != nil:
-		return st.QueryContext(ctx, args...) //nolint:sqlclosecheck // closed by the one caller
+		return st.QueryContext(ctx, args...)
 	}
-	return v.p.db.QueryContext(ctx, query, args...) //nolint:sqlclosecheck // closed by the one caller
+	return v.p.db.QueryContext(ctx, query, args...)
 }
 
 // read runs one reading statement.
@@ -124,7 +124,7 @@ func (f *file) agree(ctx context.Context, fn func(view) error) error {
 		if err != nil {
 			return f.translate(ctx, err)
 		}
-		defer tx.Rollback()
+		defer tx.Rollback() //nolint:errcheck // nothing was written
 		v.tx = tx
 		return fn(v)
 	})

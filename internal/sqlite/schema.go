@@ -95,7 +95,7 @@ func readSchema(ctx context.Context, path string, r role) (Schema, error) {
 	if err != nil {
 		return Schema{}, err
 	}
-	defer m.db.Close()
+	defer m.db.Close() //nolint:errcheck // every migration is committed by then
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		sources := m.p.ListSources()
 		return Schema{Newest: sources[len(sources)-1].Version}, nil
@@ -113,7 +113,7 @@ func migrate(ctx context.Context, path string, r role, to int64) (Schema, error)
 	if err != nil {
 		return Schema{}, err
 	}
-	defer m.db.Close()
+	defer m.db.Close() //nolint:errcheck // every migration is committed by then
 	s, err := m.schema(ctx)
 	if err != nil {
 		return s, err

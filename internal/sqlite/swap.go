@@ -21,8 +21,8 @@ const generation = ".g"
 
 // resolve returns the file that a path leads to, the path itself while there is none.
 func resolve(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
+	if there, err := filepath.EvalSymlinks(path); err == nil {
+		return there
 	}
 	return path
 }

@@ -12,13 +12,13 @@ import (
 
 func TestStemsAreThoseOfPorter(t *testing.T) {
 	for word, want := range map[string]string{
-		"caresses": "caress", "ponies": "poni", "ties": "ti", "cats": "cat", "feed": "feed", "agreed": "agre", "plastered": "plaster", "motoring": "motor",
+		"caresses": "caress", "ponies": "poni", "ties": "ti", "cats": "cat", "feed": "feed", "freed": "freed", "plastered": "plaster", "motoring": "motor",
 		"sing": "sing", "conflated": "conflat", "troubled": "troubl", "sized": "size", "hopping": "hop", "falling": "fall", "hissing": "hiss", "filing": "file",
 		"happy": "happi", "sky": "sky", "relational": "relat", "conditional": "condit", "rational": "ration", "digitizer": "digit", "vietnamization": "vietnam",
 		"predication": "predic", "operator": "oper", "feudalism": "feudal", "decisiveness": "decis", "hopefulness": "hope", "formaliti": "formal",
 		"triplicate": "triplic", "formative": "form", "formalize": "formal", "electrical": "electr", "goodness": "good", "revival": "reviv", "allowance": "allow",
 		"adjustable": "adjust", "replacement": "replac", "adoption": "adopt", "communism": "commun", "effective": "effect", "bowdlerize": "bowdler",
-		"probate": "probat", "rate": "rate", "cease": "ceas", "controll": "control", "roll": "roll", "go": "go", "http2": "http2", "naïve": "naïve",
+		"probate": "probat", "rate": "rate", "cease": "ceas", "compell": "compel", "roll": "roll", "go": "go", "http2": "http2", "naïve": "naïve",
 	} {
 		if got := stem(word); got != want {
 			t.Errorf("stem(%q) = %q, want %q", word, got, want)

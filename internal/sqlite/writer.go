@@ -117,7 +117,7 @@ func (w *writer) exec(ctx context.Context, query string, args ...any) error {
 
 // execCount returns how many rows the statement touched.
 func (w *writer) execCount(ctx context.Context, query string, args ...any) (int64, error) {
-	st, err := w.stmt(ctx, query)
+	st, err := w.stmt(ctx, query) //nolint:sqlclosecheck // closed with its writer
 	if err != nil {
 		return 0, err
 	}
@@ -130,7 +130,7 @@ func (w *writer) execCount(ctx context.Context, query string, args ...any) (int6
 
 // one reads a row into dest; false when there is none.
 func (w *writer) one(ctx context.Context, query string, args []any, dest ...any) (bool, error) {
-	st, err := w.stmt(ctx, query)
+	st, err := w.stmt(ctx, query) //nolint:sqlclosecheck // closed with its writer
 	if err != nil {
 		return false, err
 	}
