@@ -54,7 +54,7 @@ func TestATokenCanComeAsASubprotocol(t *testing.T) {
 		}
 		conn.CloseNow()
 	}
-	_, resp, err := websocket.Dial(ctx, r.server.URL, &websocket.DialOptions{Subprotocols: []string{Subprotocol, "tenet.token.guest"}}) //nolint:bodyclose // it is closed where it is read
+	_, resp, err := websocket.Dial(ctx, r.server.URL, &websocket.DialOptions{Subprotocols: []string{Subprotocol, "tenet.token.guest"}})
 	checkRefusal(t, resp, err, http.StatusForbidden, "forbidden", "guest")
 }
 
