@@ -5,48 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"syscall"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
-
-// batch sends several statements in one round trip.
-func (s *Store) batch(own, caller context.Context, name string, fill func(*pgx.Batch)) error {
-	return again(caller, func() error {
-		b := &pgx.Batch{}
-		fill(b)
-		began := time.Now()
-		err := s.pool.SendBatch(own, b).Close()
-		if dead(err) && own.Err() == nil {
-			b = &pgx.Batch{}
-			fill(b)
-			err = s.pool.SendBatch(own, b).Close()
-		}
-		s.observe(caller, name, "", nil, began, err) //nolint:errcheck // it returns the same error
-		return contractual(caller, err)
-	})
-}
-
-// dead reports whether a connection of the pool turned out to be closed by the other side: it may be that the server was
-// started anew while the connection was idle.
-func dead(err error) bool {
-	if err == nil {
-		return false
-	}
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return pg.Code == "57P01" || pg.Code == "57P02"
-	}
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-}
 
 // Apply implements [store.Store].
 func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
@@ -62,113 +28,181 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
-	var rec knowledge.Receipt
-	for lost := 0; ; lost++ {
-		err = again(ctx, func() error {
-			rec, err = s.applyOnce(own, ctx, &b, print)
-			return err
-		})
-		if !errors.Is(err, errLost) || lost == maxLost {
-			break
+	a := application{s: s, own: own, caller: ctx, batch: &b, print: print}
+	var receipt knowledge.Receipt
+	err = again(ctx, func() error {
+		receipt, err = a.try()
+		if !a.waits && errors.Is(err, errRetry) {
+			// Those that lost a race get in line, so that of many who write the same documents each gets its turn.
+			select {
+			case s.turn <- struct{}{}:
+				a.waits = true
+			case <-own.Done():
+			}
 		}
+		return err
+	})
+	if a.waits {
+		<-s.turn
 	}
-	if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
-		return knowledge.Receipt{}, conflict
-	}
-	return rec, err
+	return receipt, a.final(err)
 }
 
-// errLost says that another write came between the read and the write of an unconditional patch.
-var errLost = errors.New("another write came between")
+// An application is one call of Apply.
+type application struct {
+	s      *Store
+	own    context.Context //nolint:containedctx // of the one call that the application is
+	caller context.Context //nolint:containedctx // whose end is told apart from the store's own
+	batch  *knowledge.Batch
+	print  [32]byte
+	waits  bool // holds the store's turn
+	// unknown is set when a try has ended without an answer: from then on only success and a refusal are certain.
+	unknown bool
+}
 
-// maxLost is how often an unconditional patch may lose that race before its writer hears of a conflict.
-const maxLost = 200
-
-func (s *Store) applyOnce(own, caller context.Context, b *knowledge.Batch, print [32]byte) (knowledge.Receipt, error) {
-	ops, patched, err := s.resolve(own, caller, b, print)
+// try makes the documents that patches leave behind, sends the batch, and reads what it did.
+func (a *application) try() (knowledge.Receipt, error) {
+	docs, versions, done, err := a.patch()
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
-	if ops == nil {
-		return s.receipt(own, caller, b)
+	if done {
+		changes, err := a.s.changes(a.own, "read receipt", appliedSQL, []any{a.batch.ID})
+		return receiptOf(a.batch, changes), err
 	}
-	rec, err := s.apply(own, caller, b, ops, patched, print)
-	if conflict, ok := errors.AsType[*store.ConflictError](err); ok && patched[conflict.Op] != nil && b.Ops[conflict.Op].IfVersion == knowledge.AnyVersion {
-		return knowledge.Receipt{}, fmt.Errorf("%w: %w", errLost, err)
+	payload, err := a.payload(docs, versions)
+	if err != nil {
+		return knowledge.Receipt{}, err
 	}
-	return rec, err
+	began := time.Now()
+	changes, err := a.s.send(a.own, a.batch, payload, a.print)
+	if dead(err) && a.own.Err() == nil { // the ledger knows the batch if it was done
+		a.unknown = true
+		a.s.pool.Reset()
+		changes, err = a.s.send(a.own, a.batch, payload, a.print)
+	}
+	a.s.observe("apply", applySQL, nil, began, err)
+	if err != nil {
+		return knowledge.Receipt{}, a.failed(err, docs)
+	}
+	return receiptOf(a.batch, changes), nil
 }
 
-// A sqlOp is an op as tenet_apply takes it.
-type sqlOp struct {
-	Verb      knowledge.Verb  `json:"verb"`
-	Kind      knowledge.Kind  `json:"kind"`
-	ID        string          `json:"id"`
-	IfVersion int64           `json:"if_version"`
-	Document  json.RawMessage `json:"document,omitempty"`
-}
-
-// resolve returns the batch as the server takes it, every patch turned into the document it leaves behind, which
-// patched holds by op. Nil says that the ledger has the batch already.
-func (s *Store) resolve(own, caller context.Context, b *knowledge.Batch, print [32]byte) ([]sqlOp, map[int]knowledge.Document, error) {
-	current, done, err := s.forPatches(own, caller, b, print)
-	if err != nil || done {
-		return nil, nil, err
-	}
-	ops := make([]sqlOp, len(b.Ops))
-	patched := map[int]knowledge.Document{}
-	for i := range b.Ops {
-		op := &b.Ops[i]
-		ops[i] = sqlOp{Verb: op.Verb, Kind: op.Key.Kind, ID: op.Key.ID, IfVersion: op.IfVersion}
-		doc := op.Doc
-		if op.Verb == knowledge.VerbPatch {
-			rec := current[op.Key]
-			if rec == nil {
-				if op.IfVersion > 0 {
-					return nil, nil, &store.ConflictError{Key: op.Key, Op: i, Want: op.IfVersion}
-				}
-				return nil, nil, &store.NotFoundError{Key: op.Key}
+// failed turns what came of sending the batch into an error of the contract.
+func (a *application) failed(err error, docs []knowledge.Document) error {
+	if refused, ok := refusal(a.batch, docs, err); ok {
+		var conflict *store.ConflictError
+		if errors.As(refused, &conflict) {
+			if op := &a.batch.Ops[conflict.Op]; op.Verb == knowledge.VerbPatch && op.IfVersion == knowledge.AnyVersion {
+				return &retryError{refused} // somebody wrote between the read and the write of the patch
 			}
-			if op.IfVersion > 0 && op.IfVersion != rec.Version {
-				return nil, nil, &store.ConflictError{Key: op.Key, Op: i, Want: op.IfVersion, Got: rec.Version}
-			}
-			before, err := rec.Document()
-			if err != nil {
-				return nil, nil, &scanError{err}
-			}
-			if doc, err = op.Next(before); err != nil {
-				if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
-					return nil, nil, invalid.Below(fmt.Sprintf("/ops/%d/patch", i))
-				}
-				return nil, nil, err
-			}
-			ops[i].Verb, ops[i].IfVersion, patched[i] = knowledge.VerbPut, rec.Version, doc
 		}
+		return refused
+	}
+	if a.s.closed.Load() {
+		return store.ErrClosed
+	}
+	if bad, ok := errors.AsType[*scanError](err); ok {
+		return &store.UnavailableError{Reason: "the batch was done, and what it left behind can't be read", Err: bad.err, Halt: true}
+	}
+	err = translate(a.caller, err, false)
+	if u, ok := errors.AsType[*store.UnavailableError](err); ok && !u.NotDone {
+		a.unknown = true
+	}
+	return err
+}
+
+// final makes sure that nothing is called certainly not done after a try whose outcome is unknown.
+func (a *application) final(err error) error {
+	if u, ok := errors.AsType[*store.UnavailableError](err); ok && a.unknown {
+		u.NotDone = false
+	}
+	return err
+}
+
+// payload writes the ops as tenet_apply reads them: patches as puts of what they leave behind.
+func (a *application) payload(docs []knowledge.Document, versions []int64) ([]byte, error) {
+	b := []byte{'['}
+	for i := range a.batch.Ops {
+		op := &a.batch.Ops[i]
+		verb, doc, version := op.Verb, op.Doc, op.IfVersion
+		if verb == knowledge.VerbPatch {
+			verb, doc, version = knowledge.VerbPut, docs[i], versions[i]
+		}
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = fmt.Appendf(b, `{"n":%d,"verb":%q,"kind":%q,"id":%q,"if_version":%d`, i, string(verb), string(op.Key.Kind), op.Key.ID, version)
 		if doc != nil {
-			if ops[i].Document, err = knowledge.Canonical(doc); err != nil {
-				return nil, nil, fmt.Errorf("encode %s: %w", op.Key, err)
+			canonical, err := knowledge.Canonical(doc)
+			if err != nil {
+				return nil, fmt.Errorf("encode %s: %w", op.Key, err)
 			}
+			b = append(append(b, `,"document":`...), canonical...)
 		}
+		b = append(b, '}')
 	}
-	return ops, patched, nil
+	if b = append(b, ']'); len(b) > maxPayload {
+		return nil, knowledge.Invalid("/ops", "%d bytes of documents: a batch holds at most %d; send it as several", len(b), maxPayload)
+	}
+	return b, nil
 }
 
-// forPatches reads the documents that a batch patches, and whether the ledger has the batch: with the batch done, its
-// patches must not be judged by what is there now.
-func (s *Store) forPatches(own, caller context.Context, b *knowledge.Batch, print [32]byte) (map[knowledge.Key]*knowledge.Record, bool, error) {
-	var keys []knowledge.Key
-	for i := range b.Ops {
-		if b.Ops[i].Verb == knowledge.VerbPatch {
-			keys = append(keys, b.Ops[i].Key)
+// maxPayload is the size of the largest batch: a value of the server has at most 256 MB, and is copied a few times.
+const maxPayload = 128 << 20
+
+// patch reads what a batch patches, and returns for each patch the document that it leaves behind and the version that it was
+// made of. Done says that the ledger has the batch: then its patches must not be judged by what is there now.
+func (a *application) patch() (docs []knowledge.Document, versions []int64, done bool, err error) {
+	current, done, err := a.current()
+	if err != nil || done || current == nil {
+		return nil, nil, done, err
+	}
+	docs, versions = make([]knowledge.Document, len(a.batch.Ops)), make([]int64, len(a.batch.Ops))
+	for i := range a.batch.Ops {
+		op := &a.batch.Ops[i]
+		if op.Verb != knowledge.VerbPatch {
+			continue
+		}
+		rec := current[op.Key]
+		switch {
+		case rec == nil:
+			return nil, nil, false, &store.NotFoundError{Key: op.Key}
+		case op.IfVersion > 0 && op.IfVersion != rec.Version:
+			return nil, nil, false, &store.ConflictError{Key: op.Key, Op: i, Want: op.IfVersion, Got: rec.Version}
+		}
+		before, err := rec.Document()
+		if err != nil {
+			return nil, nil, false, a.s.contractual(a.caller, &scanError{err})
+		}
+		if docs[i], err = op.Next(before); err != nil {
+			if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
+				return nil, nil, false, invalid.Below("/ops/" + strconv.Itoa(i) + "/patch")
+			}
+			return nil, nil, false, err
+		}
+		versions[i] = rec.Version
+	}
+	return docs, versions, false, nil
+}
+
+// current reads the documents that the batch patches, nil when it patches none, and whether the ledger has the batch.
+func (a *application) current() (map[knowledge.Key]*knowledge.Record, bool, error) {
+	ids := map[knowledge.Kind][]string{}
+	for i := range a.batch.Ops {
+		if op := &a.batch.Ops[i]; op.Verb == knowledge.VerbPatch && tableOf(op.Key.Kind).holds(op.Key.ID) {
+			ids[op.Key.Kind] = append(ids[op.Key.Kind], op.Key.ID)
+		} else if op.Verb == knowledge.VerbPatch && ids[op.Key.Kind] == nil {
+			ids[op.Key.Kind] = []string{}
 		}
 	}
-	if keys == nil {
+	if len(ids) == 0 {
 		return nil, false, nil
 	}
-	current := map[knowledge.Key]*knowledge.Record{}
 	var known []byte
-	err := s.batch(own, caller, "read for patch", func(q *pgx.Batch) {
-		q.Queue("SELECT fingerprint FROM batches WHERE id = $1", b.ID).Query(func(rows pgx.Rows) error {
+	current := map[knowledge.Key]*knowledge.Record{}
+	err := a.s.batch(a.own, a.caller, "read for patch", func(q *pgx.Batch) {
+		q.Queue("SELECT fingerprint FROM batches WHERE id = $1", a.batch.ID).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
 				if err := rows.Scan(&known); err != nil {
 					return err
@@ -176,166 +210,93 @@ func (s *Store) forPatches(own, caller context.Context, b *knowledge.Batch, prin
 			}
 			return rows.Err()
 		})
-		for _, key := range keys {
-			t := tableOf(key.Kind)
-			q.Queue(t.getSQL, key.ID).Query(func(rows pgx.Rows) error {
-				for rows.Next() {
-					rec, err := t.record(rows)
-					if err != nil {
-						return err
-					}
-					current[key] = rec
-				}
-				return rows.Err()
+		for kind, list := range ids {
+			q.Queue(tableOf(kind).manySQL, list).Query(func(rows pgx.Rows) error {
+				return tableOf(kind).records(rows, func(rec *knowledge.Record) { current[rec.Key] = rec })
 			})
 		}
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, false, err
-	}
-	if known != nil && [32]byte(known) != print {
+	case known != nil && string(known) != string(a.print[:]):
 		return nil, false, store.ErrReused
 	}
 	return current, known != nil, nil
 }
 
-// applySQL does a batch in a transaction of its own; appliedSQL reads what it did, after its commit.
-const (
-	applySQL   = "SELECT tenet_apply($1, $2, $3, $4, $5)"
-	appliedSQL = "SELECT " + changeColumns + " FROM changes c WHERE c.batch_id = $1 ORDER BY c.seq"
-)
-
-// apply sends the batch and the question what it did in one round trip, as two transactions. When the connection turns out to
-// be dead it is sent once more: the ledger knows the batch if it was done.
-func (s *Store) apply(own, caller context.Context, b *knowledge.Batch, ops []sqlOp, patched map[int]knowledge.Document, print [32]byte) (knowledge.Receipt, error) {
-	payload, err := json.Marshal(ops)
-	if err != nil {
-		return knowledge.Receipt{}, fmt.Errorf("encode batch %s: %w", b.ID, err)
-	}
-	began := time.Now()
-	changes, err := s.send(own, b, payload, print)
-	if dead(err) && own.Err() == nil {
-		changes, err = s.send(own, b, payload, print)
-	}
-	s.observe(caller, "apply", applySQL, nil, began, err) //nolint:errcheck // it returns the same error
-	if err != nil {
-		if refused, ok := refusal(b, patched, err); ok {
-			return knowledge.Receipt{}, refused
-		}
-		if s.closed.Load() {
-			return knowledge.Receipt{}, store.ErrClosed
-		}
-		return knowledge.Receipt{}, contractual4write(caller, err)
-	}
-	return receiptOf(b, changes), nil
-}
-
-// contractual4write is contractual for a call that may have been carried out.
-func contractual4write(ctx context.Context, err error) error {
-	if _, ok := errors.AsType[*scanError](err); ok {
-		return err
-	}
-	return translate(ctx, err, false)
-}
-
-func (s *Store) send(ctx context.Context, b *knowledge.Batch, payload []byte, print [32]byte) ([]knowledge.Change, error) {
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return nil, &notSentError{err}
-	}
-	defer conn.Release()
-	pg, types := conn.Conn().PgConn(), conn.Conn().TypeMap()
-	var at []byte
-	if !b.At.IsZero() {
-		at = []byte(b.At.Format(knowledge.TimeLayout))
-	}
-	id := []byte(b.ID.String())
-	pipe := pg.StartPipeline(ctx)
-	pipe.SendQueryParams(applySQL, [][]byte{id, print[:], []byte(b.Actor), at, payload},
-		[]uint32{pgtype.UUIDOID, pgtype.ByteaOID, pgtype.TextOID, pgtype.TimestamptzOID, pgtype.JSONBOID}, []int16{0, 1, 0, 0, 0}, nil)
-	pipe.SendPipelineSync()
-	pipe.SendQueryParams(appliedSQL, [][]byte{id}, []uint32{pgtype.UUIDOID}, []int16{0}, changeFormats)
-	if err := pipe.Sync(); err != nil {
-		return nil, errors.Join(err, pipe.Close())
-	}
-	changes, err := readPipeline(pipe, types)
-	return changes, errors.Join(err, pipe.Close())
-}
-
-// readPipeline reads the answers to the batch and to the question after it. The first error is the one that counts; what
-// comes after it is read all the same, so that the connection can be used again.
-func readPipeline(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change, error) {
-	var changes []knowledge.Change
-	var first error
-	note := func(err error) {
-		if first == nil {
-			first = err
-		}
-	}
-	for syncs, results := 0, 0; syncs < 2; {
-		got, err := pipe.GetResults()
-		if err != nil {
-			note(err)
-			if _, server := errors.AsType[*pgconn.PgError](err); !server {
-				return nil, first
-			}
-			continue
-		}
-		switch got := got.(type) {
-		case *pgconn.PipelineSync:
-			syncs++
-		case *pgconn.ResultReader:
-			results++
-			rows := pgx.RowsFromResultReader(types, got)
-			for rows.Next() {
-				if syncs == 0 {
-					continue
-				}
-				c, err := scanChange(rows)
-				note(err)
-				changes = append(changes, c)
-			}
-			rows.Close()
-			note(rows.Err())
-		case nil:
-			return nil, errors.Join(first, io.ErrUnexpectedEOF)
-		}
-	}
-	return changes, first
-}
-
-// A notSentError says that a statement was not even sent.
-type notSentError struct{ err error }
-
-func (e *notSentError) Error() string { return e.err.Error() }
-func (e *notSentError) Unwrap() error { return e.err }
-
-// receipt reads what a batch did that the ledger has.
-func (s *Store) receipt(own, caller context.Context, b *knowledge.Batch) (knowledge.Receipt, error) {
-	changes, err := s.changes(own, "read receipt", appliedSQL, []any{b.ID})
-	if err != nil {
-		return knowledge.Receipt{}, translateKept(caller, err)
-	}
-	return receiptOf(b, changes), nil
-}
-
-// translateKept leaves errors of the contract as they are.
-func translateKept(ctx context.Context, err error) error {
-	if cerr := ctx.Err(); cerr != nil {
-		return cerr
-	}
-	return err
-}
-
+// receiptOf tells what a batch did by the changes that it left in the log.
 func receiptOf(b *knowledge.Batch, changes []knowledge.Change) knowledge.Receipt {
-	rec := knowledge.Receipt{Batch: b.ID, Records: make([]*knowledge.Record, len(b.Ops))}
+	if len(changes) == 0 {
+		return knowledge.Receipt{}
+	}
+	receipt := knowledge.Receipt{Batch: b.ID, Records: make([]*knowledge.Record, len(b.Ops))}
 	at := make(map[knowledge.Key]*knowledge.Record, len(changes))
 	for i := range changes {
 		at[changes[i].Key] = changes[i].Record
-		rec.Seq = max(rec.Seq, changes[i].Seq)
+		receipt.Seq = max(receipt.Seq, changes[i].Seq)
 	}
 	for i := range b.Ops {
-		rec.Records[i] = at[b.Ops[i].Key]
+		receipt.Records[i] = at[b.Ops[i].Key]
 	}
-	return rec
+	return receipt
+}
+
+// A brokenReference is what tenet_apply says of an op whose reference does not hold; the field is empty for a purge.
+type brokenReference struct {
+	Op    int
+	Field string
+	ID    string
+}
+
+// refusal turns what tenet_apply refuses into an error about the batch; not ok when the error is another. Docs holds what the
+// batch's patches leave behind.
+func refusal(b *knowledge.Batch, docs []knowledge.Document, err error) (error, bool) {
+	pg, ok := serverError(err)
+	if !ok {
+		return nil, false
+	}
+	var d struct {
+		Op        int
+		Want, Got int64
+	}
+	switch pg.Code {
+	case codeConflict, codeMissing:
+		if json.Unmarshal([]byte(pg.Detail), &d) != nil || d.Op < 0 || d.Op >= len(b.Ops) {
+			return nil, false
+		}
+		op := &b.Ops[d.Op]
+		if pg.Code == codeMissing {
+			return &store.NotFoundError{Key: op.Key}, true
+		}
+		return &store.ConflictError{Key: op.Key, Op: d.Op, Want: d.Want, Got: d.Got}, true
+	case codeReused:
+		return store.ErrReused, true
+	case codeReference:
+		var list []brokenReference
+		if json.Unmarshal([]byte(pg.Detail), &list) != nil || len(list) == 0 {
+			return nil, false
+		}
+		invalid := &knowledge.InvalidError{}
+		for _, r := range list {
+			invalid.Faults = append(invalid.Faults, r.fault(b, docs))
+		}
+		return invalid, true
+	}
+	return nil, false
+}
+
+func (r *brokenReference) fault(b *knowledge.Batch, docs []knowledge.Document) knowledge.Fault {
+	pointer := "/ops/" + strconv.Itoa(r.Op)
+	if r.Field == "" {
+		return knowledge.Fault{Pointer: pointer, Detail: fmt.Sprintf("%s is still referred to by other documents: purge or move those first", b.Ops[r.Op].Key)}
+	}
+	kind, part := "category", "/document/"
+	if r.Field == "rule_id" {
+		kind = "rule"
+	}
+	if docs != nil && docs[r.Op] != nil {
+		part = "/patch/"
+	}
+	return knowledge.Fault{Pointer: pointer + part + r.Field, Detail: fmt.Sprintf("no %s %q: create it first", kind, r.ID)}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,7 +16,8 @@ import (
 )
 
 // changeColumns are what scanChange reads. The document comes as text, the hash is over that text.
-const changeColumns = "c.seq, c.kind, c.id, c.version, c.verb, c.batch_id, c.actor, c.at, c.document::text, c.document_hash, c.chain, c.txid::text"
+const changeColumns = "c.seq, c.kind, c.id, c.version, c.verb, c.batch_id, c.actor, c.at, c.document::text, c.document_hash, c.chain, " +
+	"EXISTS (SELECT FROM changes n WHERE n.seq = c.seq + 1 AND n.txid = c.txid)"
 
 // changeFormats asks for every column as binary, for a statement that is sent by hand.
 //
@@ -23,31 +26,31 @@ var changeFormats = []int16{1}
 
 // scanChange reads a row of the log.
 func scanChange(r pgx.Rows) (knowledge.Change, error) {
-	c, _, _, err := scanLogged(r)
+	c, _, err := scanLogged(r)
 	return c, err
 }
 
-// scanLogged reads a row of the log, with the text that its hash is over and the transaction that it belongs to.
-func scanLogged(r pgx.Rows) (c knowledge.Change, document []byte, txid string, err error) {
+// scanLogged reads a row of the log, with the text that its hash is over.
+func scanLogged(r pgx.Rows) (c knowledge.Change, document []byte, err error) {
 	var kind, verb string
 	var at pgtype.Timestamptz
 	var hash, chain []byte
 	var text *string
-	if err := r.Scan(&c.Seq, &kind, &c.Key.ID, &c.Version, &verb, &c.Batch, &c.Actor, &at, &text, &hash, &chain, &txid); err != nil {
-		return c, nil, "", err
+	if err := r.Scan(&c.Seq, &kind, &c.Key.ID, &c.Version, &verb, &c.Batch, &c.Actor, &at, &text, &hash, &chain, &c.More); err != nil {
+		return c, nil, err
 	}
 	c.Key.Kind, c.Verb, c.At = knowledge.Kind(kind), knowledge.Verb(verb), timeOf(at)
 	if len(hash) != 32 || len(chain) != 32 {
-		return c, nil, "", &scanError{fmt.Errorf("change %d: hash and chain have %d and %d bytes instead of 32", c.Seq, len(hash), len(chain))}
+		return c, nil, &scanError{fmt.Errorf("change %d: hash and chain have %d and %d bytes instead of 32", c.Seq, len(hash), len(chain))}
 	}
 	c.Hash, c.Chain = [32]byte(hash), [32]byte(chain)
 	if text != nil {
 		document = []byte(*text)
 		if c.Record, err = knowledge.RecordOf(c.Key.Kind, document); err != nil {
-			return c, nil, "", &scanError{fmt.Errorf("change %d: %w", c.Seq, err)}
+			return c, nil, &scanError{fmt.Errorf("change %d: %w", c.Seq, err)}
 		}
 	}
-	return c, document, txid, nil
+	return c, document, nil
 }
 
 // Changes implements [store.Store].
@@ -59,27 +62,37 @@ func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 	if err != nil {
 		return nil, err
 	}
+	sql, args := changesSQL(&q)
+	changes, err := s.changes(ctx, "changes", sql, args)
+	if err != nil || q.Key != (knowledge.Key{}) || q.Batch != (knowledge.BatchID{}) || q.Newest {
+		return changes, err
+	}
+	// Who follows the log, all of it or a kind, must hear that a part is missing.
+	if len(changes) == 0 || changes[0].Seq != q.After+1 {
+		return changes, s.gone(ctx, q.After)
+	}
+	return changes, nil
+}
+
+// changesSQL returns the statement of a read of the log.
+func changesSQL(q *knowledge.ChangeQuery) (string, []any) {
 	b := &statement{}
 	order := "c.seq"
+	if q.Newest {
+		order = "c.seq DESC"
+	}
 	switch {
 	case !q.Newest:
 		b.add("c.seq > $", int64(q.After))
 	case q.After > 0:
 		b.add("c.seq < $", int64(q.After))
 	}
-	if q.Newest {
-		order = "c.seq DESC"
-	}
 	if q.Key != (knowledge.Key{}) {
 		b.add("c.kind = $ AND c.id = $", string(q.Key.Kind), q.Key.ID)
-		if q.Version != 0 {
-			b.add("c.version = $", q.Version)
-		} else {
-			order = "c.version" // the same order for one document, and its index has it
-			if q.Newest {
-				order = "c.version DESC"
-			}
-		}
+		order = strings.Replace(order, "seq", "version", 1) // the same order for one document, and its index has it
+	}
+	if q.Version != 0 {
+		b.add("c.version = $", q.Version)
 	}
 	if q.Batch != (knowledge.BatchID{}) {
 		b.add("c.batch_id = $", q.Batch)
@@ -87,21 +100,14 @@ func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 	if q.Kind != "" {
 		b.add("c.kind = $", string(q.Kind))
 	}
-	limit := fmt.Sprintf(" LIMIT %d", q.Limit)
-	if !q.Filtered() { // up to the end of the transaction that the limit falls into; its changes stand in a row
-		limit = ""
-		b.add(`c.seq <= coalesce((SELECT max(e.seq) FROM changes e WHERE e.txid =
-			(SELECT l.txid FROM changes l WHERE l.seq = least($, (SELECT max(m.seq) FROM changes m))) AND e.seq >= $ AND e.seq <= $), 0)`,
-			int64(q.After)+int64(q.Limit), int64(q.After), int64(q.After)+int64(q.Limit)+knowledge.MaxBatchOps)
+	tail := fmt.Sprintf(" LIMIT %d", q.Limit)
+	if !q.Filtered() { // up to the end of the transaction that the limit falls into, however long: its changes stand in a row
+		tail = ""
+		last := int64(min(q.After, math.MaxInt64-knowledge.MaxChanges)) + int64(q.Limit)
+		b.add(`c.seq < coalesce((SELECT n.seq FROM changes n WHERE n.seq > $
+AND n.txid <> (SELECT l.txid FROM changes l WHERE l.seq = $) ORDER BY n.seq LIMIT 1), 9223372036854775807)`, last, last)
 	}
-	changes, err := s.changes(ctx, "changes", "SELECT "+changeColumns+" FROM changes c WHERE "+b.conditions()+" ORDER BY "+order+limit, b.args)
-	if err != nil || q.Filtered() {
-		return changes, err
-	}
-	if len(changes) == 0 || changes[0].Seq != q.After+1 {
-		return changes, s.gone(ctx, q.After)
-	}
-	return changes, nil
+	return "SELECT " + changeColumns + " FROM changes c WHERE " + b.conditions() + " ORDER BY " + order + tail, b.args
 }
 
 // gone returns a [store.GoneError] when the log begins after the change that follows after.
@@ -116,21 +122,13 @@ func (s *Store) gone(ctx context.Context, after knowledge.Seq) error {
 	return nil
 }
 
-// changes runs a statement over the log. More is set where the next change belongs to the same transaction.
+// changes runs a statement over the log.
 func (s *Store) changes(ctx context.Context, name, sql string, args []any) ([]knowledge.Change, error) {
 	changes := []knowledge.Change{}
-	last := ""
 	err := s.query(ctx, name, sql, args, func(r pgx.Rows) error {
-		c, _, txid, err := scanLogged(r)
-		if err != nil {
-			return err
-		}
-		if n := len(changes); n > 0 && changes[n-1].Seq+1 == c.Seq {
-			changes[n-1].More = last == txid
-		}
-		last = txid
+		c, err := scanChange(r)
 		changes = append(changes, c)
-		return nil
+		return err
 	})
 	return changes, err
 }
@@ -146,8 +144,12 @@ func (s *Store) Position(ctx context.Context) (knowledge.Position, error) {
 }
 
 // positionSQL names the database by the cluster's identifier, which a base backup keeps and a dump does not, and its own number.
-const positionSQL = `SELECT s.system_identifier || '/' || d.oid, k.timeline_id, l.seq, l.chain, l.at
-FROM pg_control_system() s, pg_control_checkpoint() k, pg_database d
+const positionSQL = `SELECT s.system_identifier || '/' || d.oid,
+	CASE WHEN pg_is_in_recovery() THEN (SELECT k.timeline_id FROM pg_control_checkpoint() k)
+		-- the checkpoint may still be one of before a promotion; the name of the file now written says
+		ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer END,
+	l.seq, l.chain, l.at
+FROM pg_control_system() s, pg_database d
 LEFT JOIN LATERAL (SELECT c.seq, c.chain, c.at FROM changes c ORDER BY c.seq DESC LIMIT 1) l ON true
 WHERE d.datname = current_database()`
 
@@ -175,6 +177,7 @@ func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) err
 	}
 	own, cancel := context.WithTimeout(ctx, snapshotTimeout)
 	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
 	err := pgx.BeginTxFunc(own, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(own, "SET LOCAL statement_timeout = 0"); err != nil {
 			return err
@@ -214,7 +217,7 @@ func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) err
 	if sink, ok := errors.AsType[*sinkError](err); ok {
 		return sink.err
 	}
-	return contractual(ctx, err)
+	return s.contractual(ctx, err)
 }
 
 // A sinkError is what the taker of a snapshot said, on its way past the driver.

@@ -2,9 +2,7 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -16,12 +14,14 @@ import (
 
 // SQLSTATEs of our own; see the first migration.
 const (
-	codeConflict   = "TN001"
-	codeMissing    = "TN002"
-	codeReference  = "TN003"
-	codeReferenced = "TN004"
-	codeReused     = "TN005"
+	codeConflict  = "TN001"
+	codeMissing   = "TN002"
+	codeReused    = "TN003"
+	codeReference = "TN004"
 )
+
+// serverError returns what the server said, if it was the server.
+func serverError(err error) (*pgconn.PgError, bool) { return errors.AsType[*pgconn.PgError](err) }
 
 // errRetry says that the same call is worth another try: the server chose it as the victim, or another came between.
 var errRetry = errors.New("retry")
@@ -79,7 +79,8 @@ func fromServer(pg *pgconn.PgError) error {
 		return away
 	case pg.Code == "40001", pg.Code == "40P01", pg.Code == "55P03", pg.Code == "0A000", pg.Code == "26000",
 		pg.Code == "23505":
-		return fmt.Errorf("%w: %w", errRetry, away)
+		away.Reason, away.RetryAfter = "other writers stood in the way too often", time.Second
+		return &retryError{away}
 	case class == "08", class == "53", class == "57", class == "58", class == "XX":
 		return away
 	case class == "42", class == "28", class == "3D", class == "3F":
@@ -95,47 +96,25 @@ func firstLine(s string) string {
 	return line
 }
 
-// refusal turns what tenet_apply refuses into an error about the batch; not ok when the error is another. Patched holds
-// what the batch's patches make of their documents.
-func refusal(b *knowledge.Batch, patched map[int]knowledge.Document, err error) (error, bool) {
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok || !strings.HasPrefix(pg.Code, "TN0") {
-		return nil, false
+// A retryError is worth another try, and says what to answer when no try is left.
+type retryError struct{ err error }
+
+// Error says what stood in the way.
+func (e *retryError) Error() string { return e.err.Error() }
+
+// Is reports whether target is errRetry.
+func (e *retryError) Is(target error) bool { return target == errRetry }
+
+// once returns what a retryError stands for.
+func once(err error) error {
+	if r, ok := errors.AsType[*retryError](err); ok {
+		return r.err
 	}
-	var d struct {
-		Op        int
-		Want, Got int64
-		Field     string
-	}
-	if json.Unmarshal([]byte(pg.Detail), &d) != nil || d.Op >= len(b.Ops) {
-		return knowledge.Invalid("", "the database refuses it: %s", pg.Message), true
-	}
-	op := &b.Ops[d.Op]
-	switch pg.Code {
-	case codeConflict:
-		return &store.ConflictError{Key: op.Key, Op: d.Op, Want: d.Want, Got: d.Got}, true
-	case codeMissing:
-		return &store.NotFoundError{Key: op.Key}, true
-	case codeReused:
-		return store.ErrReused, true
-	case codeReference:
-		doc, part := op.Doc, "document"
-		if p := patched[d.Op]; p != nil {
-			doc, part = p, "patch"
-		}
-		kind, id := knowledge.KindCategory, doc.CategoryID()
-		if v, ok := doc.(*knowledge.Violation); ok {
-			kind, id = knowledge.KindRule, v.RuleID
-		}
-		return knowledge.Invalid(fmt.Sprintf("/ops/%d/%s/%s", d.Op, part, d.Field), "no %s %q: create it first", kind, id), true
-	case codeReferenced:
-		return knowledge.Invalid(fmt.Sprintf("/ops/%d", d.Op), "%s is still referred to by other documents: purge or move those first", op.Key), true
-	}
-	return knowledge.Invalid("", "the database refuses it: %s", pg.Message), true
+	return err
 }
 
 // tries is how often a call is made that the server asks to repeat.
-const tries = 6
+const tries = 8
 
 // again calls do until it does not ask for another try. Between tries it waits a little longer each time, so that two
 // writers do not meet again at once.
@@ -147,10 +126,7 @@ func again(ctx context.Context, do func() error) error {
 			return err
 		}
 		if i == tries {
-			if u, ok := errors.AsType[*store.UnavailableError](err); ok {
-				return u
-			}
-			return err
+			return once(err)
 		}
 		t := time.NewTimer(wait)
 		select {

@@ -13,35 +13,35 @@ import (
 //nolint:gochecknoglobals // the layout of the tables, made once and never written
 var (
 	rules = newTable(table{
-		kind: knowledge.KindRule, active: "active", title: "t.title",
+		kind: knowledge.KindRule, inUse: "active", title: "t.title",
 		columns: `t.rule_id, t.category, t.title, t.description, t.severity, t.enforcement, t.examples, t.anti_patterns,
 t.violations_consequence, t.priority, t.status, t.active` + commonColumns,
 		scan: scanRule,
 	})
 	practices = newTable(table{
-		kind: knowledge.KindPractice, active: "is_active", title: "t.title",
+		kind: knowledge.KindPractice, inUse: "is_active", title: "t.title",
 		columns: `t.practice_id, t.category, t.title, t.description, t.benefits, t.implementation_guide, t.anti_patterns, t."references",
 t.examples, t.effectiveness_score::float8, t.adoption_rate::float8, t.is_required, t.is_active` + commonColumns,
 		scan: scanPractice,
 	})
 	templates = newTable(table{
-		kind: knowledge.KindTemplate, active: "is_active", title: "t.name",
+		kind: knowledge.KindTemplate, inUse: "is_active", title: "t.name",
 		columns: `t.template_id, t.name, t.description, t.category, t.template_content, t.variables, t.is_active` + commonColumns,
 		scan:    scanTemplate,
 	})
 	categories = newTable(table{
-		kind: knowledge.KindCategory, active: "is_active", title: "t.name",
+		kind: knowledge.KindCategory, inUse: "is_active", title: "t.name",
 		columns: `t.category_id, t.name, t.description, t.is_active`,
 		scan:    scanCategory,
 	})
 	violations = newTable(table{
-		kind: knowledge.KindViolation, active: "is_active", title: `left(t.message, 255) COLLATE "C"`,
-		columns: `t.violation_id, t.rule_id, t.source, t.repository, t.path, t.line, t.message, t.severity, t.status, t.waiver_reason,
+		kind: knowledge.KindViolation, inUse: "is_active", title: `left(t.message, 255) COLLATE "C"`,
+		columns: `t.violation_id::text, t.rule_id, t.source, t.repository, t.path, t.line, t.message, t.severity, t.status, t.waiver_reason,
 t.waiver_expiry, t.reported_by, t.reported_at, t.resolved_at, t.resolved_by, t.is_active`,
 		scan: scanViolation,
 	})
 	principals = newTable(table{
-		kind: knowledge.KindPrincipal, active: "is_active", title: "t.name",
+		kind: knowledge.KindPrincipal, inUse: "disabled", title: "t.name",
 		columns: `t.principal_id, t.name, t.role, t.token_hash, t.token_prefix, t.expiry, t.disabled`,
 		scan:    scanPrincipal,
 	})

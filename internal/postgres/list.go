@@ -62,7 +62,7 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 		if q.Order == knowledge.OrderTitle {
 			doc, err := last.Document()
 			if err != nil {
-				return nil, &scanError{err}
+				return nil, s.contractual(ctx, &scanError{err})
 			}
 			title = doc.Text().Title
 			if q.Kind == knowledge.KindViolation {
@@ -85,65 +85,86 @@ func cutRunes(s string, n int) string {
 	return s
 }
 
-// listSQL returns the statement of a list. Each shape is the range of an index; the test of the plans names which.
+// listSQL returns the statement of a list. Each shape is a range of an index, or two ranges that are merged; the test of the
+// plans names which.
 func listSQL(t *table, q *knowledge.Query, c *knowledge.Cursor) (string, []any) {
 	b := &statement{}
-	id, rank := "t."+t.id, "t.rank"
 	from := t.name + " t"
-	facet, value := "tag", q.Tag
-	if value == "" {
-		facet, value = "language", q.Language
-	}
-	byFacet := value != "" && q.Activity == knowledge.ActiveOnly && q.Order == knowledge.OrderHouse
-	if byFacet { // the facet's own index is in house order: it leads, the documents follow
+	id, rank := "t."+t.id, "t.rank"
+	lead := leadingFacet(q)
+	if lead != (facet{}) { // the facet's own index is in house order: it leads, the documents follow
 		from = "facets f JOIN " + t.name + " t ON t." + t.id + " = f.id"
 		id, rank = "f.id", "f.rank"
-		b.add("f.kind = $ AND f.facet = $ AND f.value = $", string(t.kind), facet, value)
+		b.add("f.kind = $ AND f.facet = $ AND f.value = $", string(t.kind), lead.name, lead.value)
 	}
-	filters(b, t, q, byFacet, facet)
-	order := fmt.Sprintf("%s, %s", rank, id)
+	filters(b, t, q, lead)
+	order := place(b, t, q, c, rank, id)
+	tail := fmt.Sprintf(" ORDER BY %s LIMIT %d", order, q.Limit+1)
+	if q.Activity == knowledge.AnyActivity && q.Order != knowledge.OrderID {
+		// What is in use and what is retired are two ranges of the index: the first of each, merged.
+		all := "SELECT t.* FROM " + from + " WHERE " + b.conditions() + " AND "
+		return "SELECT " + t.columns + " FROM ((" + all + t.inUse + tail + ") UNION ALL (" + all + t.retired + tail + ")) t" + tail, b.args
+	}
+	return "SELECT " + t.columns + " FROM " + from + " WHERE " + b.conditions() + tail, b.args
+}
+
+// A facet is a value of a document that has several of them.
+type facet struct{ name, value string }
+
+// leadingFacet returns the facet whose index gives the order of the list, or none.
+func leadingFacet(q *knowledge.Query) facet {
+	switch {
+	case q.Activity != knowledge.ActiveOnly || q.Order != knowledge.OrderHouse:
+		return facet{}
+	case q.Tag != "":
+		return facet{"tag", q.Tag}
+	case q.Language != "":
+		return facet{"language", q.Language}
+	}
+	return facet{}
+}
+
+// place adds where the page begins and returns the order of the list.
+func place(b *statement, t *table, q *knowledge.Query, c *knowledge.Cursor, rank, id string) string {
+	at := "$" + t.cast("")
 	switch q.Order {
-	case knowledge.OrderHouse:
-		if c != nil {
-			b.add(fmt.Sprintf("(%s, %s) > ($, $)", rank, id), c.Rank, c.ID)
-		}
 	case knowledge.OrderUpdated:
-		order = "t.updated_at DESC, t." + t.id + " DESC"
 		if c != nil {
-			b.add("(t.updated_at, t."+t.id+") < ($, $)", c.Updated.Time, c.ID)
+			b.add("(t.updated_at, "+id+") < ($, "+at+")", c.Updated.Time, c.ID)
 		}
 		if !q.UpdatedSince.IsZero() {
 			b.add("t.updated_at >= $", q.UpdatedSince.Time)
 		}
+		return "t.updated_at DESC, " + id + " DESC"
 	case knowledge.OrderTitle:
-		order = t.title + ", t." + t.id
 		if c != nil {
-			b.add("("+t.title+", t."+t.id+") > ($, $)", c.Title, c.ID)
+			b.add("("+t.title+", "+id+") > ($, "+at+")", c.Title, c.ID)
 		}
+		return t.title + ", " + id
 	case knowledge.OrderID:
-		order = "t." + t.id
 		if c != nil {
-			b.add("t."+t.id+" > $", c.ID)
+			b.add(id+" > "+at, c.ID)
 		}
+		return id
+	case knowledge.OrderHouse:
 	}
-	sql := fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d", t.columns, from, b.conditions(), order, q.Limit+1)
-	return sql, b.args
+	if c != nil {
+		b.add("("+rank+", "+id+") > ($, "+at+")", c.Rank, c.ID)
+	}
+	return rank + ", " + id
 }
 
 // tierSize is the distance of two tiers in house order; see knowledge.Rank.
 const tierSize = 1 << 32
 
 // filters adds the conditions of a query but for its place.
-func filters(b *statement, t *table, q *knowledge.Query, byFacet bool, facet string) {
+func filters(b *statement, t *table, q *knowledge.Query, lead facet) {
 	switch q.Activity {
 	case knowledge.ActiveOnly:
-		b.add("t." + t.active)
+		b.add(t.inUse)
 	case knowledge.RetiredOnly:
-		b.add("NOT t." + t.active)
+		b.add(t.retired)
 	case knowledge.AnyActivity:
-	}
-	if q.Category != "" {
-		b.add("t.category = $", q.Category)
 	}
 	if q.Severity != "" {
 		if t.kind == knowledge.KindRule { // the severity is the tier of the rank: a range of the index in house order
@@ -154,19 +175,26 @@ func filters(b *statement, t *table, q *knowledge.Query, byFacet bool, facet str
 		}
 	}
 	for _, f := range []struct{ column, value string }{
-		{"enforcement", q.Enforcement}, {"status", q.Status}, {"rule_id", q.Rule}, {"repository", q.Repository},
+		{"category", q.Category},
+		{"enforcement", q.Enforcement},
+		{"status", q.Status},
+		{"rule_id", q.Rule},
+		{"repository", q.Repository},
 	} {
 		if f.value != "" {
 			b.add("t."+f.column+" = $", f.value)
 		}
 	}
-	for _, f := range []struct{ facet, value, path string }{{"tag", q.Tag, "t.tags"}, {"language", q.Language, "t.scope -> 'languages'"}} {
+	for _, f := range []struct {
+		facet
+		path string
+	}{{facet{"tag", q.Tag}, "t.tags"}, {facet{"language", q.Language}, "t.scope -> 'languages'"}} {
 		switch {
-		case f.value == "" || byFacet && f.facet == facet:
+		case f.value == "" || f.facet == lead:
 		case q.Activity == knowledge.ActiveOnly:
 			b.add("EXISTS (SELECT FROM facets g WHERE g.kind = $ AND g.facet = $ AND g.value = $ AND g.rank = t.rank AND g.id = t."+t.id+")",
-				string(t.kind), f.facet, f.value)
-		default:
+				string(t.kind), f.name, f.value)
+		default: // facets know what is in use only
 			b.add("jsonb_exists("+f.path+", $)", f.value)
 		}
 	}

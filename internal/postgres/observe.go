@@ -48,23 +48,37 @@ func (g *slowGate) pass(statement string, now time.Time) bool {
 	return true
 }
 
-// observe tells of a statement. It returns its error unchanged.
-func (s *Store) observe(ctx context.Context, name, sql string, args []any, began time.Time, err error) error {
+// observe tells of a statement. The look at the plan of a slow one is nothing that its caller waits for.
+func (s *Store) observe(name, sql string, args []any, began time.Time, err error) {
 	d := time.Since(began)
 	if s.o.Observer != nil {
 		s.o.Observer.QueryDone(name, d, err)
 	}
 	if d < s.o.SlowQuery || s.o.Slow == nil || err != nil || !s.slow.pass(name, time.Now()) {
-		return err
+		return
 	}
-	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), planTimeout)
-	defer cancel()
-	s.o.Slow(SlowQuery{Statement: name, SQL: sql, Duration: d, Plan: s.plan(own, sql, args)})
-	return err
+	s.closing.RLock() // Close waits for what begins before it
+	defer s.closing.RUnlock()
+	if s.closed.Load() {
+		return
+	}
+	s.done.Go(func() {
+		own, cancel := context.WithTimeout(s.life, planTimeout)
+		defer cancel()
+		s.o.Slow(SlowQuery{Statement: name, SQL: sql, Duration: d, Plan: s.plan(own, sql, args)})
+	})
 }
 
 // plan returns how the server would carry out a query, or why that can't be told.
 func (s *Store) plan(ctx context.Context, sql string, args []any) string {
+	if sql == "" || sql == applySQL { // several statements, or a function whose plan says nothing
+		return ""
+	}
+	if len(args) > 0 {
+		if _, ok := args[0].(pgx.QueryExecMode); ok {
+			args = args[1:]
+		}
+	}
 	rows, err := s.pool.Query(ctx, "EXPLAIN "+sql, append([]any{pgx.QueryExecModeExec}, args...)...)
 	if err != nil {
 		return err.Error()

@@ -69,14 +69,17 @@ func (o Options) withDefaults() Options {
 
 // A Store keeps documents in a PostgreSQL database. It is a [store.Store].
 type Store struct {
-	o      Options
-	pool   *pgxpool.Pool
-	schema Schema // when it was opened
-	bell   bell
-	slow   slowGate
-	closed atomic.Bool
-	stop   context.CancelFunc // ends the listener
-	done   sync.WaitGroup
+	o       Options
+	pool    *pgxpool.Pool
+	schema  Schema        // when it was opened
+	turn    chan struct{} // held by one write that has lost a race and is tried again
+	bell    bell
+	slow    slowGate
+	closed  atomic.Bool
+	closing sync.RWMutex    // held while closed becomes true, so that nothing joins done after it
+	life    context.Context //nolint:containedctx // ends with the store, and with it every call under way
+	stop    context.CancelFunc
+	done    sync.WaitGroup // the listener, and looks at slow plans
 }
 
 var _ store.Store = (*Store)(nil)
@@ -129,7 +132,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open the pool: %w", err)
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s := &Store{o: o, pool: pool, schema: schema, stop: stop}
+	s := &Store{o: o, pool: pool, schema: schema, turn: make(chan struct{}, 1), life: life, stop: stop}
 	s.bell.init()
 	s.done.Go(func() { s.listen(life, cfg.ConnConfig.Copy()) })
 	return s, nil
@@ -198,7 +201,10 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close implements [store.Store].
 func (s *Store) Close() error {
-	if s.closed.Swap(true) {
+	s.closing.Lock()
+	closed := s.closed.Swap(true)
+	s.closing.Unlock()
+	if closed {
 		return store.ErrClosed
 	}
 	s.stop()

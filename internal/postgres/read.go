@@ -11,7 +11,7 @@ import (
 	"tenet/internal/store"
 )
 
-// guard returns the context of one call, with the call's own deadline, or why it can't be made.
+// guard returns the context of one call, with the call's own deadline, or why it can't be made. It ends with the store too.
 func (s *Store) guard(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	if s.closed.Load() {
 		return nil, nil, store.ErrClosed
@@ -20,11 +20,13 @@ func (s *Store) guard(ctx context.Context) (context.Context, context.CancelFunc,
 		return nil, nil, err
 	}
 	own, cancel := context.WithTimeout(ctx, s.o.CommandTimeout)
-	return own, cancel, nil
+	stop := context.AfterFunc(s.life, cancel)
+	return own, func() { stop(); cancel() }, nil
 }
 
-// query runs a reading statement and hands its rows to scan, all of them before it returns. A connection that had died
-// while it was idle is replaced once.
+// query runs a statement whose repetition is harmless and hands its rows to scan, all of them before it returns. It is tried
+// again when the server asks for that, and once on a new connection when the old one turns out to be dead, but never
+// after scan has seen a row.
 func (s *Store) query(ctx context.Context, name, sql string, args []any, scan func(pgx.Rows) error) error {
 	own, cancel, err := s.guard(ctx)
 	if err != nil {
@@ -33,22 +35,32 @@ func (s *Store) query(ctx context.Context, name, sql string, args []any, scan fu
 	defer cancel()
 	return again(ctx, func() error {
 		began := time.Now()
-		err := s.queryOnce(own, sql, args, scan)
-		if dead(err) && own.Err() == nil {
-			err = s.queryOnce(own, sql, args, scan)
+		n, err := s.queryOnce(own, sql, args, scan)
+		if n == 0 && dead(err) && own.Err() == nil {
+			s.pool.Reset()
+			n, err = s.queryOnce(own, sql, args, scan)
 		}
-		s.observe(ctx, name, sql, args, began, err) //nolint:errcheck // it returns the same error
-		if s.closed.Load() && err != nil {
-			return store.ErrClosed
+		s.observe(name, sql, args, began, err)
+		err = s.contractual(ctx, err)
+		if n > 0 && errors.Is(err, errRetry) {
+			return once(err)
 		}
-		return contractual(ctx, err)
+		return err
 	})
 }
 
-// contractual lets the contract's own errors, which a scan returns, pass, and translates the driver's.
-func contractual(ctx context.Context, err error) error {
-	if _, ok := errors.AsType[*scanError](err); ok {
-		return err
+// contractual turns what may come out of the driver, or of a scan, into an error of the contract.
+func (s *Store) contractual(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case s.closed.Load():
+		return store.ErrClosed
+	}
+	if bad, ok := errors.AsType[*scanError](err); ok {
+		return &store.UnavailableError{
+			Reason: "a stored row can't be read: somebody has changed it past the program, and must put it right", Err: bad.err, Halt: true, NotDone: true,
+		}
 	}
 	return translate(ctx, err, true)
 }
@@ -56,23 +68,24 @@ func contractual(ctx context.Context, err error) error {
 // A scanError is a stored row that can't be read: a fault of the program or of somebody's hand, not of the connection.
 type scanError struct{ err error }
 
+// Error says what could not be read.
 func (e *scanError) Error() string { return "read a stored document: " + e.err.Error() }
 
-// Is makes a row that can't be read unavailable: asking for another may work, asking for this one won't until a person acts.
-func (e *scanError) Is(target error) bool { return target == store.ErrUnavailable }
-
-func (s *Store) queryOnce(ctx context.Context, sql string, args []any, scan func(pgx.Rows) error) error {
+// queryOnce returns how many rows scan has seen.
+func (s *Store) queryOnce(ctx context.Context, sql string, args []any, scan func(pgx.Rows) error) (int, error) {
 	rows, err := s.pool.Query(ctx, sql, args...)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer rows.Close()
+	n := 0
 	for rows.Next() {
+		n++
 		if err := scan(rows); err != nil {
-			return err
+			return n, err
 		}
 	}
-	return rows.Err()
+	return n, rows.Err()
 }
 
 // one runs a statement that answers one row.
@@ -91,10 +104,12 @@ func (s *Store) one(ctx context.Context, name, sql string, args []any, into ...a
 // Get implements [store.Store].
 func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	t := tableOf(key.Kind)
-	if t == nil {
-		if s.closed.Load() {
-			return nil, store.ErrClosed
+	if t == nil || !t.holds(key.ID) {
+		_, cancel, err := s.guard(ctx)
+		if err != nil {
+			return nil, err
 		}
+		cancel()
 		return nil, &store.NotFoundError{Key: key}
 	}
 	var rec *knowledge.Record

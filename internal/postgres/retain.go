@@ -22,7 +22,7 @@ func (s *Store) Retain(ctx context.Context, before knowledge.Time, keep int64) (
   SELECT max(c.seq) AS seq FROM changes c, bounds b
   WHERE c.seq >= b.first AND c.seq <= least(b.cut, b.first + $3)
     AND c.seq < coalesce((SELECT min(k.seq) FROM changes k WHERE k.seq >= b.first AND k.seq <= b.first + $3 AND k.at >= $1), b.first + $3 + 1)
-    AND c.txid <> coalesce((SELECT n.txid FROM changes n WHERE n.seq = c.seq + 1), '0'::xid8)
+    AND c.txid <> coalesce((SELECT n.txid FROM changes n WHERE n.seq = c.seq + 1), 0)
 ), old AS (
   DELETE FROM changes c USING cut WHERE c.seq <= cut.seq RETURNING c.batch_id
 ), ledger AS (

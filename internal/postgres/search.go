@@ -2,9 +2,9 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -52,14 +52,14 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 		return nil, err
 	}
 	if hits.Hits, err = search.Rank(records, q.Limit); err != nil {
-		return nil, &scanError{err}
+		return nil, s.contractual(ctx, &scanError{err})
 	}
 	return hits, nil
 }
 
 func searchSQL(q *knowledge.SearchQuery, search *knowledge.Search) (string, []any) {
 	b := &statement{}
-	b.add("s.vector @@ to_tsquery('tenet', $)", tsquery(search))
+	b.add("s.vector @@ tenet_query($::jsonb)", searchJSON(search))
 	kinds := make([]string, len(q.Kinds))
 	for i, k := range q.Kinds {
 		kinds[i] = string(k)
@@ -89,45 +89,30 @@ func searchSQL(q *knowledge.SearchQuery, search *knowledge.Search) (string, []an
 		b.conditions(), order, knowledge.MaxCandidates+1), b.args
 }
 
-// tsquery writes a search as to_tsquery reads it. Words hold letters and digits only, so quoting them is enough.
-func tsquery(s *knowledge.Search) string {
-	groups := make([]string, len(s.Groups))
+// A searchTerm is a term as tenet_query reads it.
+type searchTerm struct {
+	Words  []string `json:"w"`
+	Prefix bool     `json:"p"`
+	Not    bool     `json:"n"`
+	Title  bool     `json:"t"`
+}
+
+// searchJSON writes a search as tenet_query reads it.
+func searchJSON(s *knowledge.Search) string {
+	groups := make([][]searchTerm, len(s.Groups))
 	for i, g := range s.Groups {
-		terms := make([]string, len(g))
-		for j := range g {
-			terms[j] = tsterm(&g[j])
+		for _, t := range g {
+			groups[i] = append(groups[i], searchTerm(t))
 		}
-		groups[i] = "(" + strings.Join(terms, " | ") + ")"
 	}
-	return strings.Join(groups, " & ")
+	b, err := json.Marshal(groups)
+	if err != nil {
+		panic(err) // words and flags can be encoded
+	}
+	return string(b)
 }
 
-func tsterm(t *knowledge.Term) string {
-	words := make([]string, len(t.Words))
-	for i, w := range t.Words {
-		marks := ""
-		if t.Prefix && i == len(t.Words)-1 {
-			marks = "*"
-		}
-		if t.Title {
-			marks += "A"
-		}
-		words[i] = "'" + w + "'"
-		if marks != "" {
-			words[i] += ":" + marks
-		}
-	}
-	term := strings.Join(words, " <-> ")
-	if len(words) > 1 {
-		term = "(" + term + ")"
-	}
-	if t.Not {
-		return "!" + term
-	}
-	return term
-}
-
-// many returns the documents that keys name, in that order, without those that are gone. All kinds are read in one round
+// many returns the documents in use that keys name, in that order. All kinds are read in one round
 // trip.
 func (s *Store) many(ctx context.Context, name string, keys []knowledge.Key) ([]*knowledge.Record, error) {
 	if len(keys) == 0 {
@@ -148,15 +133,8 @@ func (s *Store) many(ctx context.Context, name string, keys []knowledge.Key) ([]
 				}
 			}
 			if t := tableOf(kind); len(ids) > 0 {
-				b.Queue("SELECT "+t.columns+" FROM "+t.name+" t WHERE t."+t.id+" = ANY ($1)", ids).Query(func(rows pgx.Rows) error {
-					for rows.Next() {
-						rec, err := t.record(rows)
-						if err != nil {
-							return err
-						}
-						at[rec.Key] = rec
-					}
-					return rows.Err()
+				b.Queue(t.manySQL, ids).Query(func(rows pgx.Rows) error {
+					return t.records(rows, func(rec *knowledge.Record) { at[rec.Key] = rec })
 				})
 			}
 		}
@@ -166,7 +144,7 @@ func (s *Store) many(ctx context.Context, name string, keys []knowledge.Key) ([]
 	}
 	records := make([]*knowledge.Record, 0, len(keys))
 	for _, k := range keys {
-		if rec := at[k]; rec != nil {
+		if rec := at[k]; rec != nil && rec.Active { // it may have been retired between the two statements
 			records = append(records, rec)
 		}
 	}

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -17,12 +20,13 @@ type table struct {
 	kind    knowledge.Kind
 	name    string
 	id      string
-	active  string
+	inUse   string // the condition that a document is in use, as its indexes have it
+	retired string
 	title   string // the expression that OrderTitle sorts by, as its index has it
 	columns string // what scan reads, in order
 	scan    func(r pgx.Rows) (knowledge.Document, error)
 
-	getName, getSQL, listName string
+	getName, getSQL, manySQL, listName string
 }
 
 // tableOf returns a kind's table, nil for none.
@@ -53,9 +57,31 @@ func newTable(t table) table {
 	t.columns += stampColumns
 	t.name = t.kind.Plural()
 	t.id = t.kind.IDField()
+	t.inUse, t.retired = "t."+t.inUse, "NOT t."+t.inUse
+	if t.kind == knowledge.KindPrincipal {
+		t.inUse, t.retired = t.retired, t.inUse // its flag says the opposite
+	}
 	t.getName, t.listName = "get "+string(t.kind), "list "+t.name
-	t.getSQL = "SELECT " + t.columns + " FROM " + t.name + " t WHERE t." + t.id + " = $1"
+	t.getSQL = "SELECT " + t.columns + " FROM " + t.name + " t WHERE t." + t.id + " = $1" + t.cast("")
+	t.manySQL = "SELECT " + t.columns + " FROM " + t.name + " t WHERE t." + t.id + " = ANY ($1" + t.cast("[]") + ")"
 	return t
+}
+
+// cast turns a parameter that holds an id, or with "[]" several, into what the column is.
+func (t *table) cast(list string) string {
+	if t.kind == knowledge.KindViolation {
+		return "::text" + list + "::uuid" + list
+	}
+	return ""
+}
+
+// holds reports whether there may be a document with this id at all: the server refuses what is no uuid, and what is no text.
+func (t *table) holds(id string) bool {
+	if t.kind == knowledge.KindViolation {
+		u, err := uuid.Parse(id)
+		return err == nil && u.String() == id
+	}
+	return utf8.ValidString(id) && !strings.Contains(id, "\x00")
 }
 
 // record reads a row as a record.
@@ -70,6 +96,18 @@ func (t *table) record(r pgx.Rows) (*knowledge.Record, error) {
 		return nil, &scanError{err}
 	}
 	return rec, nil
+}
+
+// records reads all rows as records.
+func (t *table) records(rows pgx.Rows, each func(*knowledge.Record)) error {
+	for rows.Next() {
+		rec, err := t.record(rows)
+		if err != nil {
+			return err
+		}
+		each(rec)
+	}
+	return rows.Err()
 }
 
 // stamp is where a document's stamps are read to.

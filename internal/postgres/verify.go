@@ -39,7 +39,7 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 		err := s.query(ctx, "verify", "SELECT "+changeColumns+` , EXISTS (SELECT FROM purges p WHERE p.kind = c.kind AND p.id = c.id AND p.version >= c.version)
 FROM changes c WHERE c.seq > $1 ORDER BY c.seq LIMIT $2`, []any{after, verifyPage}, func(r pgx.Rows) error {
 			var purged bool
-			c, document, _, err := scanLogged(rest{r, &purged})
+			c, document, err := scanLogged(rest{r, &purged})
 			if err != nil {
 				return err
 			}

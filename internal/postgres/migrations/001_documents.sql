@@ -1,66 +1,198 @@
--- The documents in columns of their own, the log of changes that is made inside COMMIT, the ledger of batches, and what lists
--- and searches need. DESIGN.md beside this folder tells why each part is as it is.
+-- The documents, their log, and what keeps both true. DESIGN.md beside this folder tells why it is built as it is.
+--
+-- Functions have the search path of the migration, or were bound to what they name when they were made (RETURN): nobody's own
+-- path decides what they touch. They run with the rights of their caller: the program's role needs SELECT, INSERT, UPDATE and
+-- DELETE on the tables and nothing more.
 
 -- +goose Up
 
--- English word stems without stop words: what is searched for must be found, "the" and "not" too.
-CREATE TEXT SEARCH DICTIONARY tenet_stem (TEMPLATE = snowball, Language = english);
-CREATE TEXT SEARCH CONFIGURATION tenet (COPY = simple);
-ALTER TEXT SEARCH CONFIGURATION tenet
-  ALTER MAPPING FOR asciiword, word, numword, asciihword, hword, numhword, hword_asciipart, hword_part, hword_numpart WITH tenet_stem;
+-- Words are reduced to their stems by the algorithm that the local engine uses too; there are no stop words.
+CREATE TEXT SEARCH DICTIONARY tenet_porter (TEMPLATE = pg_catalog.snowball, LANGUAGE = porter);
+CREATE TEXT SEARCH CONFIGURATION tenet (COPY = pg_catalog.simple);
+ALTER TEXT SEARCH CONFIGURATION tenet ALTER MAPPING FOR asciiword WITH tenet_porter;
 
+-- tenet_lower puts letters of any script in lower case, whatever the locale of the database knows of them.
+-- +goose StatementBegin
+DO $$
+DECLARE
+  letters text := '';
+BEGIN
+  IF EXISTS (SELECT FROM pg_catalog.pg_collation WHERE collname = 'und-x-icu' AND collnamespace = 'pg_catalog'::regnamespace) THEN
+    letters := ' COLLATE pg_catalog."und-x-icu"';
+  END IF;
+  EXECUTE 'CREATE FUNCTION tenet_lower(words text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN pg_catalog.lower(words' || letters || ')';
+END
+$$;
+-- +goose StatementEnd
+
+-- tenet_plain makes a text fall into the words that it has everywhere in tenet: runs of letters, digits and marks. Of ASCII only
+-- the characters go from which PostgreSQL's parser would make hosts, paths, numbers, tags and entities. Beyond ASCII accents go,
+-- and everything that belongs to no word: a locale that knows no letters takes it all for letters.
+-- +goose StatementBegin
+CREATE FUNCTION tenet_plain(words text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path FROM CURRENT AS $$
+BEGIN
+  IF octet_length(words) <> char_length(words) THEN
+    words := regexp_replace(normalize(tenet_lower(words), NFD), '[\u0300-\u036f]+', '', 'g');
+    words := regexp_replace(words, '[\u0080-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7\u02c2-\u02c5\u02d2-\u02df'
+      '\u02e5-\u02eb\u02ed\u02ef-\u02ff\u0375\u037e\u0384\u0385\u0387\u03f6\u0482\u055a-\u055f\u0589-\u058f\u05be\u05c0\u05c3\u05c6'
+      '\u05f3-\u060f\u061b-\u061f\u066a-\u066d\u06d4\u06dd\u06de\u06e9\u06fd\u06fe\u0700-\u070f\u0964\u0965\u0970\u0df4\u0e3f\u0e4f'
+      '\u0e5a\u0e5b\u0f01-\u0f17\u104a-\u104f\u10fb\u1360-\u137c\u1400\u166d\u166e\u1680\u16eb-\u16f0\u17d4-\u17d6\u17d8-\u17db'
+      '\u1800-\u180a\u180e\u2000-\u2070\u2074-\u207e\u2080-\u208e\u20a0-\u20cf\u2100\u2101\u2103-\u2106\u2108\u2109\u2114'
+      '\u2116-\u2118\u211e-\u2123\u2125\u2127\u2129\u212e\u213a\u213b\u2140-\u2144\u214a-\u214d\u214f-\u2182\u2185-\u2bff\u2e00-\u2e2e'
+      '\u2e30-\u3004\u3007-\u3029\u3030\u3036-\u303a\u303d-\u303f\u309b\u309c\u30a0\u30fb\u3190-\u319f\u31c0-\u31e3\u3200-\u33ff'
+      '\u4dc0-\u4dff\ua490-\ua4c6\ufd3e-\ufd4f\ufdfc-\ufdff\ufe10-\ufe19\ufe30-\ufe6b\ufeff-\uff0f\uff1a-\uff20\uff3b-\uff40'
+      '\uff5b-\uff65\uffe0-\uffff\U0001f000-\U0001fbca\U000e0000-\U000e007f]+', ' ', 'g');
+  END IF;
+  -- One by one: translate() looks through its whole list for every character.
+  RETURN replace(replace(replace(replace(replace(replace(words, '-', ' '), '.', ' '), '/', ' '), '<', ' '), '&', ' '), '+', ' ');
+END
+$$;
+-- +goose StatementEnd
+
+-- tenet_query returns the full-text query of a parsed search: [[{"w": [words], "p": prefix, "n": not, "t": title}]]. All
+-- groups must match, of a group one term. Nothing of a word can be read as an operator.
+-- +goose StatementBegin
+CREATE FUNCTION tenet_query(search jsonb) RETURNS tsquery LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path FROM CURRENT AS $$
+DECLARE
+  alternatives jsonb;
+  term jsonb;
+  word text;
+  beginning text;
+  weight text;
+  one tsquery;
+  together tsquery;
+  any_of tsquery;
+  all_of tsquery;
+BEGIN
+  FOR alternatives IN SELECT jsonb_array_elements(search) LOOP
+    any_of := NULL;
+    FOR term IN SELECT jsonb_array_elements(alternatives) LOOP
+      together := NULL;
+      weight := CASE WHEN (term ->> 't')::boolean THEN ':A' ELSE '' END;
+      beginning := CASE WHEN (term ->> 'p')::boolean THEN tenet_plain(term -> 'w' ->> -1) END;
+      FOR word IN SELECT tenet_plain(w) FROM jsonb_array_elements_text((term -> 'w') - CASE WHEN beginning IS NULL THEN 9999 ELSE -1 END) AS w LOOP
+        IF word = '' THEN
+          RETURN NULL; -- nothing but marks: no document has such a word
+        END IF;
+        one := to_tsquery('tenet', quote_literal(word) || weight);
+        together := CASE WHEN together IS NULL THEN one ELSE tsquery_phrase(together, one) END;
+      END LOOP;
+      IF beginning IS NOT NULL THEN
+        -- The stem of a word may be shorter than its beginning that is asked for: those of its likely forms count too.
+        one := (quote_literal(beginning) || CASE WHEN weight = '' THEN ':*' ELSE ':*A' END)::tsquery;
+        FOR word IN
+          SELECT DISTINCT (ts_lexize('tenet_porter', beginning || ending))[1]
+          FROM unnest('{"",e,g,ng,ing,d,ed,s,es,n,on,ion,y,ty,ity}'::text[]) AS ending
+        LOOP
+          IF NOT starts_with(word, beginning) THEN
+            one := one || (quote_literal(word) || weight)::tsquery;
+          END IF;
+        END LOOP;
+        together := CASE WHEN together IS NULL THEN one ELSE tsquery_phrase(together, one) END;
+      END IF;
+      any_of := CASE WHEN any_of IS NULL THEN together ELSE any_of || together END;
+    END LOOP;
+    IF (alternatives -> 0 ->> 'n')::boolean THEN
+      any_of := !! any_of;
+    END IF;
+    all_of := CASE WHEN all_of IS NULL THEN any_of ELSE all_of && any_of END;
+  END LOOP;
+  RETURN all_of;
+END
+$$;
+-- +goose StatementEnd
+
+-- The shapes of ids, times and JSON. The program checks more; these keep a hand edit from storing what it couldn't read again.
+CREATE FUNCTION tenet_is_id(id text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  RETURN id COLLATE "C" ~ '^[A-Za-z0-9._-]{1,128}$' AND id NOT IN ('.', '..');
+
+CREATE FUNCTION tenet_is_time(at timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  RETURN at >= '0001-01-01 00:00:00+00' AND at <= '9999-12-31 23:59:59.999999+00';
+
+CREATE FUNCTION tenet_is_texts(list jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  RETURN jsonb_typeof(list) = 'array' AND NOT coalesce(jsonb_path_exists(list, 'strict $[*] ? (@.type() != "string")', '{}', true), false);
+
+CREATE FUNCTION tenet_is_examples(list jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  RETURN jsonb_typeof(list) = 'array' AND NOT coalesce(jsonb_path_exists(list, 'strict $[*] ? (@.type() != "object"
+      || exists(@.title ? (@.type() != "string"))
+      || exists(@.language ? (@.type() != "string"))
+      || exists(@.code ? (@.type() != "string"))
+      || exists(@.note ? (@.type() != "string")))', '{}', true), false);
+
+CREATE FUNCTION tenet_is_references(list jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  RETURN jsonb_typeof(list) = 'array' AND NOT coalesce(jsonb_path_exists(list, 'strict $[*] ? (@.type() != "object"
+      || exists(@.title ? (@.type() != "string"))
+      || exists(@.url ? (@.type() != "string")))', '{}', true), false);
+
+CREATE FUNCTION tenet_is_variables(list jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  RETURN jsonb_typeof(list) = 'array' AND NOT coalesce(jsonb_path_exists(list, 'strict $[*] ? (@.type() != "object"
+      || exists(@.name ? (@.type() != "string"))
+      || exists(@.title ? (@.type() != "string"))
+      || exists(@.type ? (@.type() != "string"))
+      || exists(@.description ? (@.type() != "string"))
+      || exists(@.pattern ? (@.type() != "string"))
+      || exists(@.required ? (@.type() != "boolean")) || exists(@.options ? (@.type() != "array" || exists(@[*] ? (@.type() != "string")))))', '{}', true), false);
+
+CREATE FUNCTION tenet_is_scope(scope jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  RETURN jsonb_typeof(scope) = 'object' AND NOT coalesce(jsonb_path_exists(scope, 'strict $ ? (exists(@.activation ? (@.type() != "string"))
+      || exists(@.globs ? (@.type() != "array" || exists(@[*] ? (@.type() != "string"))))
+      || exists(@.languages ? (@.type() != "array" || exists(@[*] ? (@.type() != "string"))))
+      || exists(@.targets ? (@.type() != "array" || exists(@[*] ? (@.type() != "string")))))', '{}', true), false);
+
+-- Rank is house order, smallest first: a tier times 2^32, plus 2^31, less a weight.
 CREATE TABLE categories (
-  category_id text COLLATE "C" PRIMARY KEY,
+  category_id text COLLATE "C" PRIMARY KEY CHECK (tenet_is_id(category_id)),
   name varchar(255) COLLATE "C" NOT NULL,
   description text NOT NULL DEFAULT '',
   is_active boolean NOT NULL DEFAULT true,
   created_by text NOT NULL DEFAULT 'system',
-  created_at timestamptz NOT NULL DEFAULT now(),
+  created_at timestamptz NOT NULL DEFAULT now() CHECK (tenet_is_time(created_at)),
   updated_by text NOT NULL DEFAULT 'system',
-  updated_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now() CHECK (tenet_is_time(updated_at)),
   version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
   batch_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
-  rank bigint NOT NULL GENERATED ALWAYS AS (3 * 4294967296 + 2147483648) STORED
+  rank bigint NOT NULL GENERATED ALWAYS AS (
+    3 * 4294967296 + 2147483648) STORED
 );
 
 CREATE TABLE principals (
-  principal_id text COLLATE "C" PRIMARY KEY,
+  principal_id text COLLATE "C" PRIMARY KEY CHECK (tenet_is_id(principal_id)),
   name varchar(255) COLLATE "C" NOT NULL,
   role text NOT NULL DEFAULT 'viewer' CHECK (role IN ('viewer', 'contributor', 'maintainer', 'admin')),
   token_hash text NOT NULL CHECK (token_hash ~ '^[0-9a-f]{64}$'),
   token_prefix text NOT NULL DEFAULT '',
-  expiry timestamptz,
+  expiry timestamptz CHECK (tenet_is_time(expiry)),
   disabled boolean NOT NULL DEFAULT false,
   created_by text NOT NULL DEFAULT 'system',
-  created_at timestamptz NOT NULL DEFAULT now(),
+  created_at timestamptz NOT NULL DEFAULT now() CHECK (tenet_is_time(created_at)),
   updated_by text NOT NULL DEFAULT 'system',
-  updated_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now() CHECK (tenet_is_time(updated_at)),
   version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
   batch_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
-  is_active boolean NOT NULL GENERATED ALWAYS AS (NOT disabled) STORED,
-  rank bigint NOT NULL GENERATED ALWAYS AS (3 * 4294967296 + 2147483648) STORED
+  rank bigint NOT NULL GENERATED ALWAYS AS (
+    3 * 4294967296 + 2147483648) STORED
 );
 
 CREATE TABLE rules (
-  rule_id text COLLATE "C" PRIMARY KEY,
-  category text COLLATE "C" NOT NULL REFERENCES categories,
+  rule_id text COLLATE "C" PRIMARY KEY CHECK (tenet_is_id(rule_id)),
+  category text COLLATE "C" NOT NULL REFERENCES categories (category_id),
   title varchar(255) COLLATE "C" NOT NULL,
   description text NOT NULL,
   severity text NOT NULL DEFAULT 'WARNING' CHECK (severity IN ('CRITICAL', 'ERROR', 'WARNING', 'INFO')),
-  enforcement text NOT NULL DEFAULT 'recommended' CHECK (enforcement IN ('mandatory', 'recommended', 'optional')),
-  examples jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(examples) = 'array'),
-  anti_patterns jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(anti_patterns) = 'array'),
+  enforcement text COLLATE "C" NOT NULL DEFAULT 'recommended' CHECK (enforcement IN ('mandatory', 'recommended', 'optional')),
+  examples jsonb NOT NULL DEFAULT '[]' CHECK (tenet_is_examples(examples)),
+  anti_patterns jsonb NOT NULL DEFAULT '[]' CHECK (tenet_is_examples(anti_patterns)),
   violations_consequence text NOT NULL DEFAULT '',
   priority integer NOT NULL DEFAULT 0 CHECK (priority BETWEEN -1000000 AND 1000000),
-  status text NOT NULL DEFAULT 'ACTIVE' CHECK (status IN ('DRAFT', 'ACTIVE', 'DEPRECATED')),
+  status text COLLATE "C" NOT NULL DEFAULT 'ACTIVE' CHECK (status IN ('DRAFT', 'ACTIVE', 'DEPRECATED')),
   active boolean NOT NULL DEFAULT true,
-  tags jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(tags) = 'array'),
-  scope jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(scope) = 'object'),
+  tags jsonb NOT NULL DEFAULT '[]' CHECK (tenet_is_texts(tags)),
+  scope jsonb NOT NULL DEFAULT '{}' CHECK (tenet_is_scope(scope)),
   extra jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(extra) = 'object'),
   created_by text NOT NULL DEFAULT 'system',
-  created_at timestamptz NOT NULL DEFAULT now(),
+  created_at timestamptz NOT NULL DEFAULT now() CHECK (tenet_is_time(created_at)),
   updated_by text NOT NULL DEFAULT 'system',
-  updated_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now() CHECK (tenet_is_time(updated_at)),
   version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
   batch_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
   rank bigint NOT NULL GENERATED ALWAYS AS (
@@ -68,26 +200,26 @@ CREATE TABLE rules (
 );
 
 CREATE TABLE practices (
-  practice_id text COLLATE "C" PRIMARY KEY,
-  category text COLLATE "C" NOT NULL REFERENCES categories,
+  practice_id text COLLATE "C" PRIMARY KEY CHECK (tenet_is_id(practice_id)),
+  category text COLLATE "C" NOT NULL REFERENCES categories (category_id),
   title varchar(255) COLLATE "C" NOT NULL,
   description text NOT NULL,
-  benefits jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(benefits) = 'array'),
+  benefits jsonb NOT NULL DEFAULT '[]' CHECK (tenet_is_texts(benefits)),
   implementation_guide text NOT NULL DEFAULT '',
-  anti_patterns jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(anti_patterns) = 'array'),
-  "references" jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof("references") = 'array'),
-  examples jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(examples) = 'array'),
+  anti_patterns jsonb NOT NULL DEFAULT '[]' CHECK (tenet_is_examples(anti_patterns)),
+  "references" jsonb NOT NULL DEFAULT '[]' CHECK (tenet_is_references("references")),
+  examples jsonb NOT NULL DEFAULT '[]' CHECK (tenet_is_examples(examples)),
   effectiveness_score numeric(3,2) CHECK (effectiveness_score BETWEEN 0 AND 1),
   adoption_rate numeric(3,2) CHECK (adoption_rate BETWEEN 0 AND 1),
   is_required boolean NOT NULL DEFAULT false,
   is_active boolean NOT NULL DEFAULT true,
-  tags jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(tags) = 'array'),
-  scope jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(scope) = 'object'),
+  tags jsonb NOT NULL DEFAULT '[]' CHECK (tenet_is_texts(tags)),
+  scope jsonb NOT NULL DEFAULT '{}' CHECK (tenet_is_scope(scope)),
   extra jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(extra) = 'object'),
   created_by text NOT NULL DEFAULT 'system',
-  created_at timestamptz NOT NULL DEFAULT now(),
+  created_at timestamptz NOT NULL DEFAULT now() CHECK (tenet_is_time(created_at)),
   updated_by text NOT NULL DEFAULT 'system',
-  updated_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now() CHECK (tenet_is_time(updated_at)),
   version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
   batch_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
   rank bigint NOT NULL GENERATED ALWAYS AS (
@@ -95,103 +227,105 @@ CREATE TABLE practices (
 );
 
 CREATE TABLE templates (
-  template_id text COLLATE "C" PRIMARY KEY,
+  template_id text COLLATE "C" PRIMARY KEY CHECK (tenet_is_id(template_id)),
   name varchar(255) COLLATE "C" NOT NULL,
   description text NOT NULL DEFAULT '',
-  category text COLLATE "C" NOT NULL REFERENCES categories,
+  category text COLLATE "C" NOT NULL REFERENCES categories (category_id),
   template_content text NOT NULL,
-  variables jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(variables) = 'array'),
+  variables jsonb NOT NULL DEFAULT '[]' CHECK (tenet_is_variables(variables)),
+  usage_count bigint NOT NULL DEFAULT 0 CHECK (usage_count >= 0),
   is_active boolean NOT NULL DEFAULT true,
-  tags jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(tags) = 'array'),
-  scope jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(scope) = 'object'),
+  tags jsonb NOT NULL DEFAULT '[]' CHECK (tenet_is_texts(tags)),
+  scope jsonb NOT NULL DEFAULT '{}' CHECK (tenet_is_scope(scope)),
   extra jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(extra) = 'object'),
   created_by text NOT NULL DEFAULT 'system',
-  created_at timestamptz NOT NULL DEFAULT now(),
+  created_at timestamptz NOT NULL DEFAULT now() CHECK (tenet_is_time(created_at)),
   updated_by text NOT NULL DEFAULT 'system',
-  updated_at timestamptz NOT NULL DEFAULT now(),
-  version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
-  batch_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
-  usage_count bigint NOT NULL DEFAULT 0,
-  rank bigint NOT NULL GENERATED ALWAYS AS (2 * 4294967296 + 2147483648) STORED
-);
-
-CREATE TABLE violations (
-  violation_id text COLLATE "C" PRIMARY KEY CHECK (violation_id = violation_id::uuid::text),
-  rule_id text COLLATE "C" NOT NULL REFERENCES rules,
-  source text NOT NULL DEFAULT '',
-  repository text COLLATE "C" NOT NULL DEFAULT '',
-  path text NOT NULL DEFAULT '',
-  line integer NOT NULL DEFAULT 0 CHECK (line >= 0),
-  message text COLLATE "C" NOT NULL,
-  severity text NOT NULL DEFAULT 'WARNING' CHECK (severity IN ('CRITICAL', 'ERROR', 'WARNING', 'INFO')),
-  status text NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'resolved', 'waived')),
-  waiver_reason text NOT NULL DEFAULT '',
-  waiver_expiry timestamptz,
-  reported_by text NOT NULL DEFAULT '',
-  reported_at timestamptz NOT NULL,
-  resolved_at timestamptz,
-  resolved_by text NOT NULL DEFAULT '',
-  is_active boolean NOT NULL DEFAULT true,
-  created_by text NOT NULL DEFAULT 'system',
-  created_at timestamptz NOT NULL DEFAULT now(),
-  updated_by text NOT NULL DEFAULT 'system',
-  updated_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now() CHECK (tenet_is_time(updated_at)),
   version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
   batch_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
   rank bigint NOT NULL GENERATED ALWAYS AS (
-    17179869184 - greatest(0, floor(extract(epoch FROM reported_at AT TIME ZONE 'UTC')))::bigint) STORED
+    2 * 4294967296 + 2147483648) STORED
 );
 
--- The log. It is written by the triggers below and by nobody else.
-CREATE TABLE changes (
-  seq bigint PRIMARY KEY,
-  kind text COLLATE "C" NOT NULL,
-  id text COLLATE "C" NOT NULL,
-  version bigint NOT NULL,
-  verb text NOT NULL,
-  batch_id uuid NOT NULL,
-  actor text NOT NULL,
-  at timestamptz NOT NULL,
-  document jsonb,
-  document_hash bytea NOT NULL,
-  chain bytea NOT NULL,
-  txid xid8 NOT NULL DEFAULT pg_current_xact_id()
-);
-CREATE UNIQUE INDEX changes_by_key ON changes (kind, id, version);
-CREATE INDEX changes_by_batch ON changes (batch_id) WHERE batch_id <> '00000000-0000-0000-0000-000000000000';
-
--- The ledger: an id can stand here only once, which is what makes a retry harmless.
-CREATE TABLE batches (
-  id uuid PRIMARY KEY,
-  fingerprint bytea NOT NULL,
-  actor text NOT NULL,
-  at timestamptz NOT NULL DEFAULT now()
-);
-
--- Purges: the one way to delete a document.
-CREATE TABLE purges (
-  kind text COLLATE "C" NOT NULL,
-  id text COLLATE "C" NOT NULL,
-  version bigint NOT NULL,
-  batch_id uuid NOT NULL,
-  actor text NOT NULL,
-  at timestamptz NOT NULL,
-  txid xid8 NOT NULL DEFAULT pg_current_xact_id(),
-  PRIMARY KEY (kind, id, version)
+CREATE TABLE violations (
+  violation_id uuid PRIMARY KEY,
+  rule_id text COLLATE "C" NOT NULL REFERENCES rules (rule_id),
+  source text NOT NULL DEFAULT '',
+  repository text COLLATE "C" NOT NULL DEFAULT '' CHECK (char_length(repository) <= 255),
+  path text NOT NULL DEFAULT '',
+  line integer NOT NULL DEFAULT 0 CHECK (line >= 0),
+  message text NOT NULL,
+  severity text COLLATE "C" NOT NULL DEFAULT 'WARNING' CHECK (severity IN ('CRITICAL', 'ERROR', 'WARNING', 'INFO')),
+  status text COLLATE "C" NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'resolved', 'waived')),
+  waiver_reason text NOT NULL DEFAULT '',
+  waiver_expiry timestamptz CHECK (tenet_is_time(waiver_expiry)),
+  reported_by text NOT NULL DEFAULT '',
+  reported_at timestamptz NOT NULL CHECK (tenet_is_time(reported_at)),
+  resolved_at timestamptz CHECK (tenet_is_time(resolved_at)),
+  resolved_by text NOT NULL DEFAULT '',
+  is_active boolean NOT NULL DEFAULT true,
+  created_by text NOT NULL DEFAULT 'system',
+  created_at timestamptz NOT NULL DEFAULT now() CHECK (tenet_is_time(created_at)),
+  updated_by text NOT NULL DEFAULT 'system',
+  updated_at timestamptz NOT NULL DEFAULT now() CHECK (tenet_is_time(updated_at)),
+  version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
+  batch_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
+  rank bigint NOT NULL GENERATED ALWAYS AS (
+    17179869184 - least(greatest(floor(extract(epoch FROM reported_at AT TIME ZONE 'UTC')), 0), 17179869184)::bigint) STORED
 );
 
--- Which tag or language an active document has, in house order.
+-- Every list is a walk along one of these, in one direction: equal columns first, then the order, then the id. What is in use and
+-- what is retired stand apart in each, so that either is a range, and both together are two ranges that are merged.
+CREATE INDEX categories_by_house ON categories (is_active, rank, category_id);
+CREATE INDEX categories_by_updated ON categories (is_active, updated_at, category_id);
+CREATE INDEX categories_by_title ON categories (is_active, name, category_id);
+CREATE INDEX principals_by_house ON principals (disabled, rank, principal_id);
+CREATE INDEX principals_by_updated ON principals (disabled, updated_at, principal_id);
+CREATE INDEX principals_by_title ON principals (disabled, name, principal_id);
+CREATE INDEX rules_by_house ON rules (active, rank, rule_id);
+CREATE INDEX rules_by_updated ON rules (active, updated_at, rule_id);
+CREATE INDEX rules_by_title ON rules (active, title, rule_id);
+CREATE INDEX rules_by_category_house ON rules (category, active, rank, rule_id);
+CREATE INDEX rules_by_category_updated ON rules (category, active, updated_at, rule_id);
+CREATE INDEX rules_by_category_title ON rules (category, active, title, rule_id);
+CREATE INDEX rules_by_category_id ON rules (category, active, rule_id);
+CREATE INDEX rules_by_enforcement ON rules (enforcement, active, rank, rule_id);
+CREATE INDEX rules_by_status ON rules (status, active, rank, rule_id);
+CREATE INDEX practices_by_house ON practices (is_active, rank, practice_id);
+CREATE INDEX practices_by_updated ON practices (is_active, updated_at, practice_id);
+CREATE INDEX practices_by_title ON practices (is_active, title, practice_id);
+CREATE INDEX practices_by_category_house ON practices (category, is_active, rank, practice_id);
+CREATE INDEX practices_by_category_updated ON practices (category, is_active, updated_at, practice_id);
+CREATE INDEX practices_by_category_title ON practices (category, is_active, title, practice_id);
+CREATE INDEX practices_by_category_id ON practices (category, is_active, practice_id);
+CREATE INDEX templates_by_house ON templates (is_active, rank, template_id);
+CREATE INDEX templates_by_updated ON templates (is_active, updated_at, template_id);
+CREATE INDEX templates_by_title ON templates (is_active, name, template_id);
+CREATE INDEX templates_by_category_house ON templates (category, is_active, rank, template_id);
+CREATE INDEX templates_by_category_updated ON templates (category, is_active, updated_at, template_id);
+CREATE INDEX templates_by_category_title ON templates (category, is_active, name, template_id);
+CREATE INDEX templates_by_category_id ON templates (category, is_active, template_id);
+CREATE INDEX violations_by_house ON violations (is_active, rank, violation_id);
+CREATE INDEX violations_by_updated ON violations (is_active, updated_at, violation_id);
+CREATE INDEX violations_by_title ON violations (is_active, ("left"(message, 255) COLLATE "C"), violation_id);
+CREATE INDEX violations_by_rule ON violations (rule_id, is_active, rank, violation_id);
+CREATE INDEX violations_by_repository ON violations (repository, is_active, rank, violation_id);
+CREATE INDEX violations_by_status ON violations (status, is_active, rank, violation_id);
+CREATE INDEX violations_by_severity ON violations (severity, is_active, rank, violation_id);
+
+-- Values of documents in use that have several of them. The second index is the order of a list by tag or language.
 CREATE TABLE facets (
   kind text COLLATE "C" NOT NULL,
-  facet text COLLATE "C" NOT NULL,
+  id text COLLATE "C" NOT NULL,
+  facet text COLLATE "C" NOT NULL CHECK (facet IN ('tag', 'language')),
   value text COLLATE "C" NOT NULL,
   rank bigint NOT NULL,
-  id text COLLATE "C" NOT NULL,
-  PRIMARY KEY (kind, facet, value, rank, id)
+  PRIMARY KEY (kind, id, facet, value)
 );
-CREATE INDEX facets_by_key ON facets (kind, id);
+CREATE INDEX facets_by_value ON facets (kind, facet, value, rank, id);
 
--- What full-text search looks through: active documents only, apart from the documents, so that these stay small.
+-- The documents that search finds, with their words. The texts themselves are not kept twice.
 CREATE TABLE search (
   kind text COLLATE "C" NOT NULL,
   id text COLLATE "C" NOT NULL,
@@ -202,119 +336,85 @@ CREATE TABLE search (
   vector tsvector NOT NULL,
   PRIMARY KEY (kind, id)
 );
-CREATE INDEX search_vector ON search USING gin (vector) WITH (fastupdate = off);
+CREATE INDEX search_by_words ON search USING gin (vector);
 CREATE INDEX search_by_house ON search (rank, id, kind);
 CREATE INDEX search_by_kind ON search (kind, rank, id);
-CREATE INDEX search_by_category ON search (category, rank, id);
+CREATE INDEX search_by_category ON search (category, rank, id, kind);
 
--- Lists: every order has an index whose columns all ascend, or all descend, so that a page is a range of it.
-CREATE INDEX categories_by_house ON categories (rank, category_id) WHERE is_active;
-CREATE INDEX categories_by_updated ON categories (updated_at, category_id) WHERE is_active;
-CREATE INDEX categories_by_title ON categories (name, category_id) WHERE is_active;
-CREATE INDEX principals_by_house ON principals (rank, principal_id) WHERE is_active;
-CREATE INDEX principals_by_updated ON principals (updated_at, principal_id) WHERE is_active;
-CREATE INDEX principals_by_title ON principals (name, principal_id) WHERE is_active;
-CREATE INDEX rules_by_house ON rules (rank, rule_id) WHERE active;
-CREATE INDEX rules_by_updated ON rules (updated_at, rule_id) WHERE active;
-CREATE INDEX rules_by_title ON rules (title, rule_id) WHERE active;
-CREATE INDEX rules_by_category_house ON rules (category, rank, rule_id) WHERE active;
-CREATE INDEX rules_by_category_updated ON rules (category, updated_at, rule_id) WHERE active;
-CREATE INDEX rules_by_category_title ON rules (category, title, rule_id) WHERE active;
-CREATE INDEX rules_of_category ON rules (category); -- the reference, when a category is purged
-CREATE INDEX rules_by_enforcement ON rules (enforcement, rank, rule_id) WHERE active;
-CREATE INDEX rules_by_status ON rules (status, rank, rule_id) WHERE active;
-CREATE INDEX practices_by_house ON practices (rank, practice_id) WHERE is_active;
-CREATE INDEX practices_by_updated ON practices (updated_at, practice_id) WHERE is_active;
-CREATE INDEX practices_by_title ON practices (title, practice_id) WHERE is_active;
-CREATE INDEX practices_by_category_house ON practices (category, rank, practice_id) WHERE is_active;
-CREATE INDEX practices_by_category_updated ON practices (category, updated_at, practice_id) WHERE is_active;
-CREATE INDEX practices_by_category_title ON practices (category, title, practice_id) WHERE is_active;
-CREATE INDEX practices_of_category ON practices (category); -- the reference, when a category is purged
-CREATE INDEX templates_by_house ON templates (rank, template_id) WHERE is_active;
-CREATE INDEX templates_by_updated ON templates (updated_at, template_id) WHERE is_active;
-CREATE INDEX templates_by_title ON templates (name, template_id) WHERE is_active;
-CREATE INDEX templates_by_category_house ON templates (category, rank, template_id) WHERE is_active;
-CREATE INDEX templates_by_category_updated ON templates (category, updated_at, template_id) WHERE is_active;
-CREATE INDEX templates_by_category_title ON templates (category, name, template_id) WHERE is_active;
-CREATE INDEX templates_of_category ON templates (category); -- the reference, when a category is purged
-CREATE INDEX violations_by_house ON violations (rank, violation_id) WHERE is_active;
-CREATE INDEX violations_by_updated ON violations (updated_at, violation_id) WHERE is_active;
-CREATE INDEX violations_by_title ON violations ((left(message, 255)) COLLATE "C", violation_id) WHERE is_active;
-CREATE INDEX violations_by_rule ON violations (rule_id, rank, violation_id) WHERE is_active;
-CREATE INDEX violations_of_rule ON violations (rule_id); -- the reference, when a rule is purged
-CREATE INDEX violations_by_repository ON violations (repository, rank, violation_id) WHERE is_active;
-CREATE INDEX violations_by_status ON violations (status, rank, violation_id) WHERE is_active;
-CREATE INDEX violations_by_severity ON violations (severity, rank, violation_id) WHERE is_active;
+-- The log: what was done, in the order in which it became visible. A row that a purge has emptied keeps its document's hash.
+CREATE TABLE changes (
+  seq bigint PRIMARY KEY,
+  kind text COLLATE "C" NOT NULL,
+  id text COLLATE "C" NOT NULL,
+  version bigint NOT NULL,
+  verb text COLLATE "C" NOT NULL CHECK (verb IN ('put', 'retire', 'restore', 'purge')),
+  batch_id uuid NOT NULL,
+  actor text NOT NULL,
+  at timestamptz NOT NULL,
+  document jsonb,
+  document_hash bytea NOT NULL CHECK (octet_length(document_hash) = 32),
+  chain bytea NOT NULL CHECK (octet_length(chain) = 32),
+  txid bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint
+);
+CREATE UNIQUE INDEX changes_by_key ON changes (kind, id, version);
+CREATE INDEX changes_by_batch ON changes (batch_id, seq);
+CREATE INDEX changes_by_kind ON changes (kind, seq);
 
+-- The ledger: an id stands here once, whatever is retried.
+CREATE TABLE batches (
+  id uuid PRIMARY KEY,
+  fingerprint bytea NOT NULL CHECK (octet_length(fingerprint) = 32),
+  actor text NOT NULL,
+  at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Who purged what: it lets a document's row go, tells the log of it, and keeps the last version for a document of the same id.
+CREATE TABLE purges (
+  kind text COLLATE "C" NOT NULL,
+  id text COLLATE "C" NOT NULL,
+  version bigint NOT NULL,
+  batch_id uuid NOT NULL,
+  actor text NOT NULL,
+  at timestamptz NOT NULL,
+  PRIMARY KEY (kind, id, version)
+);
+
+-- tenet_stamp writes on a row what only the database may say: its version, who made it and when. A row comes from a batch when
+-- it carries a batch id that it did not carry before; everything else is a hand edit, by whoever opened the session.
 -- +goose StatementBegin
--- tenet_lower is lower case by the rules of Unicode, whatever the locale of the database, where the server has them.
-DO $do$
-BEGIN
-  IF EXISTS (SELECT FROM pg_collation WHERE collname = 'und-x-icu') THEN
-    CREATE FUNCTION tenet_lower(t text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT lower(t COLLATE "und-x-icu") $$;
-  ELSE
-    CREATE FUNCTION tenet_lower(t text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT lower(t) $$;
-  END IF;
-END
-$do$;
--- +goose StatementEnd
-
--- +goose StatementBegin
--- tenet_words puts a space for every punctuation mark, so that the parser sees words only: the same words as everywhere in tenet.
-CREATE FUNCTION tenet_words(t text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT translate(tenet_lower(left(t, 200000)), E'!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~', repeat(' ', 32))
-$$;
--- +goose StatementEnd
-
--- +goose StatementBegin
-CREATE FUNCTION tenet_example_text(list jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT string_agg(concat_ws(' ', e ->> 'title', e ->> 'code', e ->> 'note'), ' ') FROM jsonb_array_elements(list) e
-$$;
--- +goose StatementEnd
-
--- +goose StatementBegin
-CREATE FUNCTION tenet_strings(list jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT coalesce(string_agg(e, ' '), '') FROM jsonb_array_elements_text(list) e
-$$;
--- +goose StatementEnd
-
--- +goose StatementBegin
--- tenet_stamp lets the database own versions and attribution. A row whose batch id was not set anew was changed by hand: the
--- database user is its author.
 CREATE FUNCTION tenet_stamp() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
-  none constant uuid := '00000000-0000-0000-0000-000000000000';
-  doc_id text;
+  nobody CONSTANT uuid := '00000000-0000-0000-0000-000000000000';
+  key text;
 BEGIN
-  IF TG_TABLE_NAME = 'categories' THEN doc_id := NEW.category_id;
-  ELSIF TG_TABLE_NAME = 'principals' THEN doc_id := NEW.principal_id;
-  ELSIF TG_TABLE_NAME = 'rules' THEN doc_id := NEW.rule_id;
-  ELSIF TG_TABLE_NAME = 'practices' THEN doc_id := NEW.practice_id;
-  ELSIF TG_TABLE_NAME = 'templates' THEN doc_id := NEW.template_id;
-  ELSIF TG_TABLE_NAME = 'violations' THEN doc_id := NEW.violation_id;
-  END IF;
-  IF TG_OP = 'UPDATE' THEN
-    IF NEW.batch_id = OLD.batch_id THEN
-      NEW.batch_id := none;
+  IF TG_OP = 'INSERT' THEN
+    IF TG_ARGV[0] = 'rule' THEN key := NEW.rule_id;
+    ELSIF TG_ARGV[0] = 'practice' THEN key := NEW.practice_id;
+    ELSIF TG_ARGV[0] = 'template' THEN key := NEW.template_id;
+    ELSIF TG_ARGV[0] = 'category' THEN key := NEW.category_id;
+    ELSIF TG_ARGV[0] = 'violation' THEN key := NEW.violation_id;
+    ELSE key := NEW.principal_id;
+    END IF;
+    NEW.version := 1 + coalesce((
+      SELECT p.version FROM purges p WHERE p.kind = TG_ARGV[0] AND p.id = key ORDER BY p.version DESC LIMIT 1), 0);
+    IF coalesce(NEW.batch_id, nobody) = nobody THEN
+      NEW.batch_id := nobody;
       NEW.updated_by := session_user;
       NEW.updated_at := clock_timestamp();
-      IF to_jsonb(NEW) ->> TG_ARGV[1] IS DISTINCT FROM to_jsonb(OLD) ->> TG_ARGV[1] THEN
-        RAISE EXCEPTION 'the id of a document never changes' USING ERRCODE = 'TN010', HINT = 'insert a new document and retire this one';
-      END IF;
+      NEW.created_by := NEW.updated_by;
+      NEW.created_at := NEW.updated_at;
     END IF;
+  ELSE
     NEW.version := OLD.version + 1;
     NEW.created_by := OLD.created_by;
     NEW.created_at := OLD.created_at;
-  ELSE
-    IF NEW.batch_id = none THEN
-      NEW.created_by := session_user;
+    IF coalesce(NEW.batch_id, OLD.batch_id) = OLD.batch_id THEN
+      NEW.batch_id := nobody;
       NEW.updated_by := session_user;
-      NEW.created_at := clock_timestamp();
-      NEW.updated_at := NEW.created_at;
+      NEW.updated_at := clock_timestamp();
     END IF;
-    NEW.version := 1 + coalesce((SELECT max(p.version) FROM purges p WHERE p.kind = TG_ARGV[0] AND p.id = doc_id), 0);
   END IF;
-  IF TG_TABLE_NAME = 'violations' THEN
+  IF TG_ARGV[0] = 'violation' THEN
     NEW.reported_by := coalesce(nullif(NEW.reported_by, ''), NEW.created_by);
     NEW.reported_at := coalesce(NEW.reported_at, NEW.created_at);
     IF NEW.status <> 'resolved' THEN
@@ -330,580 +430,571 @@ END
 $$;
 -- +goose StatementEnd
 
+-- tenet_used lets a count of uses pass without making a version of it.
 -- +goose StatementBegin
--- tenet_log appends a change: the one place where a number of the log is taken, under a lock that is held only while the
--- transaction commits. The lock's number is the ASCII of "tenetlog".
-CREATE FUNCTION tenet_log(p_kind text, p_id text, p_version bigint, p_verb text, p_batch uuid, p_actor text, p_at timestamptz, p_document jsonb)
-RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION tenet_used() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
-  last_seq bigint;
-  last_chain bytea;
-  hash bytea := sha256(CASE WHEN p_document IS NULL THEN ''::bytea ELSE convert_to(p_document::text, 'UTF8') END);
+  rest templates := NEW;
 BEGIN
-  PERFORM pg_advisory_xact_lock(8387227955914040167);
-  SELECT c.seq, c.chain INTO last_seq, last_chain FROM changes c ORDER BY c.seq DESC LIMIT 1;
-  last_seq := coalesce(last_seq, 0) + 1;
-  last_chain := coalesce(last_chain, decode(repeat('00', 32), 'hex'));
-  INSERT INTO changes (seq, kind, id, version, verb, batch_id, actor, at, document, document_hash, chain) VALUES (
-    last_seq, p_kind, p_id, p_version, p_verb, p_batch, p_actor, p_at, p_document, hash,
-    sha256(last_chain || convert_to(concat(last_seq, E'\n', p_kind, E'\n', p_id, E'\n', p_version, E'\n', p_verb, E'\n', p_batch, E'\n'), 'UTF8') || hash));
-  PERFORM pg_notify('tenet_changes', '');
-END
-$$;
--- +goose StatementEnd
-
--- +goose StatementBegin
--- tenet_change runs inside COMMIT for every row that was written.
-CREATE FUNCTION tenet_change() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
-DECLARE
-  doc_id text;
-  doc jsonb := to_jsonb(NEW) - '{rank,batch_id,usage_count}'::text[];
-  was boolean;
-  now_active boolean;
-  verb text := 'put';
-BEGIN
-  IF TG_TABLE_NAME = 'categories' THEN doc_id := NEW.category_id;
-  ELSIF TG_TABLE_NAME = 'principals' THEN doc_id := NEW.principal_id;
-  ELSIF TG_TABLE_NAME = 'rules' THEN doc_id := NEW.rule_id;
-  ELSIF TG_TABLE_NAME = 'practices' THEN doc_id := NEW.practice_id;
-  ELSIF TG_TABLE_NAME = 'templates' THEN doc_id := NEW.template_id;
-  ELSIF TG_TABLE_NAME = 'violations' THEN doc_id := NEW.violation_id;
+  rest.usage_count := OLD.usage_count;
+  rest.rank := OLD.rank; -- not computed yet
+  IF rest IS DISTINCT FROM OLD THEN
+    RAISE EXCEPTION 'uses of template % are counted in a statement of their own', OLD.template_id USING ERRCODE = 'TN007',
+      HINT = 'Leave usage_count as it is when you change a template.';
   END IF;
-  IF TG_TABLE_NAME = 'principals' THEN doc := doc - 'is_active'; END IF;
-  IF TG_OP = 'UPDATE' THEN
-    IF TG_TABLE_NAME = 'rules' THEN was := OLD.active; now_active := NEW.active; ELSE was := OLD.is_active; now_active := NEW.is_active; END IF;
-    IF was AND NOT now_active THEN verb := 'retire'; ELSIF now_active AND NOT was THEN verb := 'restore'; END IF;
-  END IF;
-  PERFORM tenet_log(TG_ARGV[0], doc_id, NEW.version, verb, NEW.batch_id, NEW.updated_by, NEW.updated_at, doc);
-  RETURN NULL;
+  RETURN NEW;
 END
 $$;
 -- +goose StatementEnd
 
+-- tenet_same_id keeps a row's id for ever: another id is another document.
 -- +goose StatementBegin
-CREATE FUNCTION tenet_purged() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION tenet_same_id() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-  PERFORM tenet_log(NEW.kind, NEW.id, NEW.version, 'purge', NEW.batch_id, NEW.actor, NEW.at, NULL);
-  RETURN NULL;
+  RAISE EXCEPTION 'the id of a % can''t change', TG_ARGV[0] USING ERRCODE = 'TN007',
+    HINT = 'Insert a document with the new id and retire this one.';
 END
 $$;
 -- +goose StatementEnd
 
+-- tenet_keep refuses to let rows go in any way but by a purge, which leaves a change.
 -- +goose StatementBegin
 CREATE FUNCTION tenet_keep() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
   IF TG_OP = 'DELETE' THEN
-    IF EXISTS (SELECT 1 FROM purges p WHERE p.kind = TG_ARGV[0] AND p.id = to_jsonb(OLD) ->> TG_ARGV[1] AND p.txid = pg_current_xact_id()) THEN
+    IF EXISTS (SELECT FROM purges p WHERE p.kind = TG_ARGV[0] AND p.id = to_jsonb(OLD) ->> TG_ARGV[1] AND p.version = OLD.version + 1) THEN
       RETURN OLD;
     END IF;
   END IF;
-  RAISE EXCEPTION 'documents are not deleted' USING ERRCODE = 'TN011',
-    HINT = 'retire the document by clearing its active flag, or call tenet_purge(kind, id)';
+  RAISE EXCEPTION '% of % is refused', lower(TG_OP), TG_TABLE_NAME USING ERRCODE = 'TN007',
+    HINT = 'Retire documents: clear their active flag. To remove one with its history: SELECT tenet_purge(kind, id).';
 END
 $$;
 -- +goose StatementEnd
 
+-- tenet_log makes the row of the log while its transaction commits. Whoever holds the lock below commits next, so the order of
+-- seq is the order of commits; it is taken nowhere else, and never while the server waits for a client.
 -- +goose StatementBegin
--- tenet_reindex keeps facets and search for one document.
-CREATE FUNCTION tenet_reindex(p_kind text, p_id text, p_rank bigint, p_category text, p_title text, p_tags jsonb, p_languages jsonb, p_lead text, p_body text)
-RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION tenet_log() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
 DECLARE
-  words text := concat_ws(' ', p_id, p_category, tenet_strings(p_tags));
+  c changes;
+  before bytea;
+  was boolean;
+  is_now boolean;
 BEGIN
-  INSERT INTO facets (kind, facet, value, rank, id)
-    SELECT p_kind, 'tag', v, p_rank, p_id FROM jsonb_array_elements_text(p_tags) v
-    UNION SELECT p_kind, 'language', v, p_rank, p_id FROM jsonb_array_elements_text(p_languages) v;
-  INSERT INTO search (kind, id, category, rank, title, tags, vector) VALUES (p_kind, p_id, p_category, p_rank, p_title, words,
-    setweight(to_tsvector('tenet', tenet_words(p_title)), 'A') || setweight(to_tsvector('tenet', tenet_words(words)), 'B') ||
-    setweight(to_tsvector('tenet', tenet_words(p_lead)), 'C') || setweight(to_tsvector('tenet', tenet_words(p_body)), 'D'));
-END
-$$;
--- +goose StatementEnd
-
--- +goose StatementBegin
-CREATE FUNCTION tenet_index() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-DECLARE
-  none constant jsonb := '[]';
-  old_id text;
-BEGIN
-  IF TG_OP <> 'INSERT' THEN
-    old_id := to_jsonb(OLD) ->> TG_ARGV[1];
-    DELETE FROM facets f WHERE f.kind = TG_ARGV[0] AND f.id = old_id;
-    DELETE FROM search s WHERE s.kind = TG_ARGV[0] AND s.id = old_id;
-  END IF;
+  c.kind := TG_ARGV[0];
   IF TG_OP = 'DELETE' THEN
-    RETURN NULL;
+    c.id := to_jsonb(OLD) ->> TG_ARGV[1];
+    c.verb := 'purge';
+    SELECT p.version, p.batch_id, p.actor, p.at INTO STRICT c.version, c.batch_id, c.actor, c.at
+      FROM purges p WHERE p.kind = c.kind AND p.id = c.id AND p.version = OLD.version + 1;
+    c.document_hash := sha256('');
+  ELSE
+    c.document := to_jsonb(NEW) - '{rank,batch_id,usage_count}'::text[];
+    c.id := c.document ->> TG_ARGV[1];
+    c.version := NEW.version;
+    c.batch_id := NEW.batch_id;
+    c.actor := NEW.updated_by;
+    c.at := NEW.updated_at;
+    c.document_hash := sha256(convert_to(c.document::text, 'UTF8'));
+    c.verb := 'put';
+    IF TG_OP = 'UPDATE' THEN
+      IF c.kind = 'rule' THEN was := OLD.active; is_now := NEW.active;
+      ELSIF c.kind = 'principal' THEN was := NOT OLD.disabled; is_now := NOT NEW.disabled;
+      ELSE was := OLD.is_active; is_now := NEW.is_active;
+      END IF;
+      IF was <> is_now THEN
+        c.verb := CASE WHEN is_now THEN 'restore' ELSE 'retire' END;
+      END IF;
+    END IF;
   END IF;
-  IF TG_TABLE_NAME = 'rules' THEN
-    IF NEW.active THEN
-      PERFORM tenet_reindex('rule', NEW.rule_id, NEW.rank, NEW.category, NEW.title, NEW.tags, coalesce(NEW.scope -> 'languages', none), NEW.description,
-        concat_ws(' ', tenet_example_text(NEW.examples), tenet_example_text(NEW.anti_patterns), NEW.violations_consequence));
-    END IF;
-  ELSIF TG_TABLE_NAME = 'practices' THEN
-    IF NEW.is_active THEN
-      PERFORM tenet_reindex('practice', NEW.practice_id, NEW.rank, NEW.category, NEW.title, NEW.tags, coalesce(NEW.scope -> 'languages', none), NEW.description,
-        concat_ws(' ', NEW.implementation_guide, tenet_strings(NEW.benefits), tenet_example_text(NEW.examples), tenet_example_text(NEW.anti_patterns),
-          (SELECT string_agg(e ->> 'title', ' ') FROM jsonb_array_elements(NEW."references") e)));
-    END IF;
-  ELSIF TG_TABLE_NAME = 'templates' THEN
-    IF NEW.is_active THEN
-      PERFORM tenet_reindex('template', NEW.template_id, NEW.rank, NEW.category, NEW.name, NEW.tags, coalesce(NEW.scope -> 'languages', none), NEW.description,
-        NEW.template_content);
-    END IF;
-  ELSIF NEW.is_active THEN
-    PERFORM tenet_reindex('category', NEW.category_id, NEW.rank, '', NEW.name, none, none, NEW.description, '');
+  PERFORM pg_advisory_xact_lock(8387227955914040167); -- "tenetlog"
+  SELECT l.seq, l.chain INTO c.seq, before FROM changes l ORDER BY l.seq DESC LIMIT 1;
+  c.seq := coalesce(c.seq, 0) + 1;
+  c.chain := sha256(coalesce(before, decode(repeat('00', 32), 'hex'))
+    || convert_to(concat(c.seq, E'\n', c.kind, E'\n', c.id, E'\n', c.version, E'\n', c.verb, E'\n', c.batch_id, E'\n'), 'UTF8')
+    || c.document_hash);
+  INSERT INTO changes (seq, kind, id, version, verb, batch_id, actor, at, document, document_hash, chain)
+    VALUES (c.seq, c.kind, c.id, c.version, c.verb, c.batch_id, c.actor, c.at, c.document, c.document_hash, c.chain);
+  IF c.verb = 'purge' THEN
+    UPDATE changes e SET document = NULL WHERE e.kind = c.kind AND e.id = c.id AND e.document IS NOT NULL;
   END IF;
+  PERFORM pg_notify('tenet_changes', '');
   RETURN NULL;
 END
 $$;
 -- +goose StatementEnd
 
-CREATE TRIGGER categories_stamp BEFORE INSERT OR UPDATE OF category_id, name, description, is_active, created_by, created_at, updated_by, updated_at, version, batch_id ON categories FOR EACH ROW EXECUTE FUNCTION tenet_stamp('category', 'category_id');
-ALTER TABLE categories ENABLE ALWAYS TRIGGER categories_stamp;
-CREATE TRIGGER categories_keep BEFORE DELETE ON categories FOR EACH ROW EXECUTE FUNCTION tenet_keep('category', 'category_id');
-ALTER TABLE categories ENABLE ALWAYS TRIGGER categories_keep;
-CREATE TRIGGER categories_keep_all BEFORE TRUNCATE ON categories FOR EACH STATEMENT EXECUTE FUNCTION tenet_keep('category', 'category_id');
-ALTER TABLE categories ENABLE ALWAYS TRIGGER categories_keep_all;
-CREATE CONSTRAINT TRIGGER categories_change AFTER INSERT OR UPDATE OF category_id, name, description, is_active, created_by, created_at, updated_by, updated_at, version, batch_id ON categories DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tenet_change('category');
-ALTER TABLE categories ENABLE ALWAYS TRIGGER categories_change;
-CREATE TRIGGER categories_index AFTER INSERT OR DELETE OR UPDATE OF category_id, name, description, is_active, created_by, created_at, updated_by, updated_at, version, batch_id ON categories FOR EACH ROW EXECUTE FUNCTION tenet_index('category', 'category_id');
-ALTER TABLE categories ENABLE ALWAYS TRIGGER categories_index;
-
-CREATE TRIGGER principals_stamp BEFORE INSERT OR UPDATE OF principal_id, name, role, token_hash, token_prefix, expiry, disabled, created_by, created_at, updated_by, updated_at, version, batch_id ON principals FOR EACH ROW EXECUTE FUNCTION tenet_stamp('principal', 'principal_id');
-ALTER TABLE principals ENABLE ALWAYS TRIGGER principals_stamp;
-CREATE TRIGGER principals_keep BEFORE DELETE ON principals FOR EACH ROW EXECUTE FUNCTION tenet_keep('principal', 'principal_id');
-ALTER TABLE principals ENABLE ALWAYS TRIGGER principals_keep;
-CREATE TRIGGER principals_keep_all BEFORE TRUNCATE ON principals FOR EACH STATEMENT EXECUTE FUNCTION tenet_keep('principal', 'principal_id');
-ALTER TABLE principals ENABLE ALWAYS TRIGGER principals_keep_all;
-CREATE CONSTRAINT TRIGGER principals_change AFTER INSERT OR UPDATE OF principal_id, name, role, token_hash, token_prefix, expiry, disabled, created_by, created_at, updated_by, updated_at, version, batch_id ON principals DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tenet_change('principal');
-ALTER TABLE principals ENABLE ALWAYS TRIGGER principals_change;
-
-CREATE TRIGGER rules_stamp BEFORE INSERT OR UPDATE OF rule_id, category, title, description, severity, enforcement, examples, anti_patterns, violations_consequence, priority, status, active, tags, scope, extra, created_by, created_at, updated_by, updated_at, version, batch_id ON rules FOR EACH ROW EXECUTE FUNCTION tenet_stamp('rule', 'rule_id');
-ALTER TABLE rules ENABLE ALWAYS TRIGGER rules_stamp;
-CREATE TRIGGER rules_keep BEFORE DELETE ON rules FOR EACH ROW EXECUTE FUNCTION tenet_keep('rule', 'rule_id');
-ALTER TABLE rules ENABLE ALWAYS TRIGGER rules_keep;
-CREATE TRIGGER rules_keep_all BEFORE TRUNCATE ON rules FOR EACH STATEMENT EXECUTE FUNCTION tenet_keep('rule', 'rule_id');
-ALTER TABLE rules ENABLE ALWAYS TRIGGER rules_keep_all;
-CREATE CONSTRAINT TRIGGER rules_change AFTER INSERT OR UPDATE OF rule_id, category, title, description, severity, enforcement, examples, anti_patterns, violations_consequence, priority, status, active, tags, scope, extra, created_by, created_at, updated_by, updated_at, version, batch_id ON rules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tenet_change('rule');
-ALTER TABLE rules ENABLE ALWAYS TRIGGER rules_change;
-CREATE TRIGGER rules_index AFTER INSERT OR DELETE OR UPDATE OF rule_id, category, title, description, severity, enforcement, examples, anti_patterns, violations_consequence, priority, status, active, tags, scope, extra, created_by, created_at, updated_by, updated_at, version, batch_id ON rules FOR EACH ROW EXECUTE FUNCTION tenet_index('rule', 'rule_id');
-ALTER TABLE rules ENABLE ALWAYS TRIGGER rules_index;
-
-CREATE TRIGGER practices_stamp BEFORE INSERT OR UPDATE OF practice_id, category, title, description, benefits, implementation_guide, anti_patterns, "references", examples, effectiveness_score, adoption_rate, is_required, is_active, tags, scope, extra, created_by, created_at, updated_by, updated_at, version, batch_id ON practices FOR EACH ROW EXECUTE FUNCTION tenet_stamp('practice', 'practice_id');
-ALTER TABLE practices ENABLE ALWAYS TRIGGER practices_stamp;
-CREATE TRIGGER practices_keep BEFORE DELETE ON practices FOR EACH ROW EXECUTE FUNCTION tenet_keep('practice', 'practice_id');
-ALTER TABLE practices ENABLE ALWAYS TRIGGER practices_keep;
-CREATE TRIGGER practices_keep_all BEFORE TRUNCATE ON practices FOR EACH STATEMENT EXECUTE FUNCTION tenet_keep('practice', 'practice_id');
-ALTER TABLE practices ENABLE ALWAYS TRIGGER practices_keep_all;
-CREATE CONSTRAINT TRIGGER practices_change AFTER INSERT OR UPDATE OF practice_id, category, title, description, benefits, implementation_guide, anti_patterns, "references", examples, effectiveness_score, adoption_rate, is_required, is_active, tags, scope, extra, created_by, created_at, updated_by, updated_at, version, batch_id ON practices DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tenet_change('practice');
-ALTER TABLE practices ENABLE ALWAYS TRIGGER practices_change;
-CREATE TRIGGER practices_index AFTER INSERT OR DELETE OR UPDATE OF practice_id, category, title, description, benefits, implementation_guide, anti_patterns, "references", examples, effectiveness_score, adoption_rate, is_required, is_active, tags, scope, extra, created_by, created_at, updated_by, updated_at, version, batch_id ON practices FOR EACH ROW EXECUTE FUNCTION tenet_index('practice', 'practice_id');
-ALTER TABLE practices ENABLE ALWAYS TRIGGER practices_index;
-
-CREATE TRIGGER templates_stamp BEFORE INSERT OR UPDATE OF template_id, category, name, description, template_content, variables, is_active, tags, scope, extra, created_by, created_at, updated_by, updated_at, version, batch_id ON templates FOR EACH ROW EXECUTE FUNCTION tenet_stamp('template', 'template_id');
-ALTER TABLE templates ENABLE ALWAYS TRIGGER templates_stamp;
-CREATE TRIGGER templates_keep BEFORE DELETE ON templates FOR EACH ROW EXECUTE FUNCTION tenet_keep('template', 'template_id');
-ALTER TABLE templates ENABLE ALWAYS TRIGGER templates_keep;
-CREATE TRIGGER templates_keep_all BEFORE TRUNCATE ON templates FOR EACH STATEMENT EXECUTE FUNCTION tenet_keep('template', 'template_id');
-ALTER TABLE templates ENABLE ALWAYS TRIGGER templates_keep_all;
-CREATE CONSTRAINT TRIGGER templates_change AFTER INSERT OR UPDATE OF template_id, category, name, description, template_content, variables, is_active, tags, scope, extra, created_by, created_at, updated_by, updated_at, version, batch_id ON templates DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tenet_change('template');
-ALTER TABLE templates ENABLE ALWAYS TRIGGER templates_change;
-CREATE TRIGGER templates_index AFTER INSERT OR DELETE OR UPDATE OF template_id, category, name, description, template_content, variables, is_active, tags, scope, extra, created_by, created_at, updated_by, updated_at, version, batch_id ON templates FOR EACH ROW EXECUTE FUNCTION tenet_index('template', 'template_id');
-ALTER TABLE templates ENABLE ALWAYS TRIGGER templates_index;
-
-CREATE TRIGGER violations_stamp BEFORE INSERT OR UPDATE OF violation_id, rule_id, source, repository, path, line, message, severity, status, waiver_reason, waiver_expiry, reported_by, reported_at, resolved_at, resolved_by, is_active, created_by, created_at, updated_by, updated_at, version, batch_id ON violations FOR EACH ROW EXECUTE FUNCTION tenet_stamp('violation', 'violation_id');
-ALTER TABLE violations ENABLE ALWAYS TRIGGER violations_stamp;
-CREATE TRIGGER violations_keep BEFORE DELETE ON violations FOR EACH ROW EXECUTE FUNCTION tenet_keep('violation', 'violation_id');
-ALTER TABLE violations ENABLE ALWAYS TRIGGER violations_keep;
-CREATE TRIGGER violations_keep_all BEFORE TRUNCATE ON violations FOR EACH STATEMENT EXECUTE FUNCTION tenet_keep('violation', 'violation_id');
-ALTER TABLE violations ENABLE ALWAYS TRIGGER violations_keep_all;
-CREATE CONSTRAINT TRIGGER violations_change AFTER INSERT OR UPDATE OF violation_id, rule_id, source, repository, path, line, message, severity, status, waiver_reason, waiver_expiry, reported_by, reported_at, resolved_at, resolved_by, is_active, created_by, created_at, updated_by, updated_at, version, batch_id ON violations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tenet_change('violation');
-ALTER TABLE violations ENABLE ALWAYS TRIGGER violations_change;
-
-CREATE CONSTRAINT TRIGGER purges_change AFTER INSERT ON purges DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tenet_purged();
-ALTER TABLE purges ENABLE ALWAYS TRIGGER purges_change;
-
+-- tenet_index keeps what lists by tag and language and what search look at. Only documents in use are there. Very long texts
+-- are cut: the words of one document must fit into a megabyte.
 -- +goose StatementBegin
--- tenet_refuse ends a batch with what the program needs to tell its writer.
-CREATE FUNCTION tenet_refuse(p_code text, p_op integer, p_want bigint, p_got bigint, p_field text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION tenet_index(op text, doc_kind text, doc_id text, in_use boolean, doc_rank bigint, doc_category text, title text, tags jsonb,
+  languages jsonb, lead text, body text) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+  tag_words text;
 BEGIN
-  RAISE EXCEPTION 'batch refused' USING ERRCODE = p_code,
-    DETAIL = json_build_object('op', p_op, 'want', p_want, 'got', coalesce(p_got, 0), 'field', p_field)::text;
+  IF op <> 'INSERT' THEN
+    DELETE FROM facets f WHERE f.kind = doc_kind AND f.id = doc_id;
+    IF NOT in_use THEN
+      DELETE FROM search s WHERE s.kind = doc_kind AND s.id = doc_id;
+    END IF;
+  END IF;
+  IF NOT in_use THEN
+    RETURN;
+  END IF;
+  tag_words := concat_ws(' ', doc_id, nullif(doc_category, ''), (SELECT string_agg(t, ' ') FROM jsonb_array_elements_text(tags) AS t));
+  INSERT INTO search AS s (kind, id, category, rank, title, tags, vector)
+    VALUES (doc_kind, doc_id, doc_category, doc_rank, title, tag_words,
+      setweight(to_tsvector('tenet', tenet_plain(title)), 'A') || setweight(to_tsvector('tenet', tenet_plain("left"(tag_words, 8000))), 'B')
+      || setweight(to_tsvector('tenet', tenet_plain("left"(lead, 80000))), 'C') || to_tsvector('tenet', tenet_plain("left"(body, 140000))))
+    ON CONFLICT (kind, id) DO UPDATE SET category = excluded.category, rank = excluded.rank, title = excluded.title,
+      tags = excluded.tags, vector = excluded.vector;
+  INSERT INTO facets (kind, id, facet, value, rank)
+    SELECT doc_kind, doc_id, 'tag', t, doc_rank FROM jsonb_array_elements_text(tags) AS t WHERE octet_length(t) <= 1024
+    UNION
+    SELECT doc_kind, doc_id, 'language', l, doc_rank FROM jsonb_array_elements_text(languages) AS l WHERE octet_length(l) <= 1024;
 END
 $$;
 -- +goose StatementEnd
 
+-- tenet_texts returns some texts of a list of objects, one a line.
 -- +goose StatementBegin
-CREATE FUNCTION tenet_put_category(p_op integer, p_id text, p_if bigint, p_doc jsonb, p_batch uuid, p_actor text, p_at timestamptz)
-RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION tenet_texts(list jsonb, VARIADIC texts text[]) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
-  IF p_if <> -1 THEN
-    UPDATE categories t SET (name, description, is_active, batch_id, updated_by, updated_at) =
-      (d.name, d.description, d.is_active, p_batch, p_actor, p_at)
-      FROM jsonb_populate_record(NULL::categories, p_doc) d WHERE t.category_id = p_id AND (p_if = 0 OR t.version = p_if);
-    IF FOUND THEN
-      RETURN;
-    END IF;
-    IF p_if > 0 THEN
-      PERFORM tenet_refuse('TN001', p_op, p_if, (SELECT t.version FROM categories t WHERE t.category_id = p_id), '');
-    END IF;
-  END IF;
-  INSERT INTO categories (category_id, name, description, is_active, batch_id, created_by, created_at, updated_by, updated_at)
-    SELECT p_id, d.name, d.description, d.is_active, p_batch, p_actor, p_at, p_actor, p_at FROM jsonb_populate_record(NULL::categories, p_doc) d
-    ON CONFLICT (category_id) DO NOTHING;
-  IF NOT FOUND THEN
-    IF p_if = -1 THEN
-      PERFORM tenet_refuse('TN001', p_op, p_if, (SELECT t.version FROM categories t WHERE t.category_id = p_id), '');
-    END IF;
-    RAISE EXCEPTION 'another writer came between' USING ERRCODE = '40001';
-  END IF;
-END
-$$;
--- +goose StatementEnd
-
--- +goose StatementBegin
-CREATE FUNCTION tenet_put_principal(p_op integer, p_id text, p_if bigint, p_doc jsonb, p_batch uuid, p_actor text, p_at timestamptz)
-RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-  IF p_if <> -1 THEN
-    UPDATE principals t SET (name, role, token_hash, token_prefix, expiry, disabled, batch_id, updated_by, updated_at) =
-      (d.name, d.role, d.token_hash, d.token_prefix, d.expiry, d.disabled, p_batch, p_actor, p_at)
-      FROM jsonb_populate_record(NULL::principals, p_doc) d WHERE t.principal_id = p_id AND (p_if = 0 OR t.version = p_if);
-    IF FOUND THEN
-      RETURN;
-    END IF;
-    IF p_if > 0 THEN
-      PERFORM tenet_refuse('TN001', p_op, p_if, (SELECT t.version FROM principals t WHERE t.principal_id = p_id), '');
-    END IF;
-  END IF;
-  INSERT INTO principals (principal_id, name, role, token_hash, token_prefix, expiry, disabled, batch_id, created_by, created_at, updated_by, updated_at)
-    SELECT p_id, d.name, d.role, d.token_hash, d.token_prefix, d.expiry, d.disabled, p_batch, p_actor, p_at, p_actor, p_at FROM jsonb_populate_record(NULL::principals, p_doc) d
-    ON CONFLICT (principal_id) DO NOTHING;
-  IF NOT FOUND THEN
-    IF p_if = -1 THEN
-      PERFORM tenet_refuse('TN001', p_op, p_if, (SELECT t.version FROM principals t WHERE t.principal_id = p_id), '');
-    END IF;
-    RAISE EXCEPTION 'another writer came between' USING ERRCODE = '40001';
-  END IF;
-END
-$$;
--- +goose StatementEnd
-
--- +goose StatementBegin
-CREATE FUNCTION tenet_put_rule(p_op integer, p_id text, p_if bigint, p_doc jsonb, p_batch uuid, p_actor text, p_at timestamptz)
-RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-  IF NOT EXISTS (SELECT 1 FROM categories c WHERE c.category_id = p_doc ->> 'category') THEN
-    PERFORM tenet_refuse('TN003', p_op, 0, 0, 'category');
-  END IF;
-  IF p_if <> -1 THEN
-    UPDATE rules t SET (category, title, description, severity, enforcement, examples, anti_patterns, violations_consequence, priority, status, active, tags, scope, extra, batch_id, updated_by, updated_at) =
-      (d.category, d.title, d.description, d.severity, d.enforcement, d.examples, d.anti_patterns, d.violations_consequence, d.priority, d.status, d.active, d.tags, d.scope, d.extra, p_batch, p_actor, p_at)
-      FROM jsonb_populate_record(NULL::rules, p_doc) d WHERE t.rule_id = p_id AND (p_if = 0 OR t.version = p_if);
-    IF FOUND THEN
-      RETURN;
-    END IF;
-    IF p_if > 0 THEN
-      PERFORM tenet_refuse('TN001', p_op, p_if, (SELECT t.version FROM rules t WHERE t.rule_id = p_id), '');
-    END IF;
-  END IF;
-  INSERT INTO rules (rule_id, category, title, description, severity, enforcement, examples, anti_patterns, violations_consequence, priority, status, active, tags, scope, extra, batch_id, created_by, created_at, updated_by, updated_at)
-    SELECT p_id, d.category, d.title, d.description, d.severity, d.enforcement, d.examples, d.anti_patterns, d.violations_consequence, d.priority, d.status, d.active, d.tags, d.scope, d.extra, p_batch, p_actor, p_at, p_actor, p_at FROM jsonb_populate_record(NULL::rules, p_doc) d
-    ON CONFLICT (rule_id) DO NOTHING;
-  IF NOT FOUND THEN
-    IF p_if = -1 THEN
-      PERFORM tenet_refuse('TN001', p_op, p_if, (SELECT t.version FROM rules t WHERE t.rule_id = p_id), '');
-    END IF;
-    RAISE EXCEPTION 'another writer came between' USING ERRCODE = '40001';
-  END IF;
-END
-$$;
--- +goose StatementEnd
-
--- +goose StatementBegin
-CREATE FUNCTION tenet_put_practice(p_op integer, p_id text, p_if bigint, p_doc jsonb, p_batch uuid, p_actor text, p_at timestamptz)
-RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-  IF NOT EXISTS (SELECT 1 FROM categories c WHERE c.category_id = p_doc ->> 'category') THEN
-    PERFORM tenet_refuse('TN003', p_op, 0, 0, 'category');
-  END IF;
-  IF p_if <> -1 THEN
-    UPDATE practices t SET (category, title, description, benefits, implementation_guide, anti_patterns, "references", examples, effectiveness_score, adoption_rate, is_required, is_active, tags, scope, extra, batch_id, updated_by, updated_at) =
-      (d.category, d.title, d.description, d.benefits, d.implementation_guide, d.anti_patterns, d."references", d.examples, d.effectiveness_score, d.adoption_rate, d.is_required, d.is_active, d.tags, d.scope, d.extra, p_batch, p_actor, p_at)
-      FROM jsonb_populate_record(NULL::practices, p_doc) d WHERE t.practice_id = p_id AND (p_if = 0 OR t.version = p_if);
-    IF FOUND THEN
-      RETURN;
-    END IF;
-    IF p_if > 0 THEN
-      PERFORM tenet_refuse('TN001', p_op, p_if, (SELECT t.version FROM practices t WHERE t.practice_id = p_id), '');
-    END IF;
-  END IF;
-  INSERT INTO practices (practice_id, category, title, description, benefits, implementation_guide, anti_patterns, "references", examples, effectiveness_score, adoption_rate, is_required, is_active, tags, scope, extra, batch_id, created_by, created_at, updated_by, updated_at)
-    SELECT p_id, d.category, d.title, d.description, d.benefits, d.implementation_guide, d.anti_patterns, d."references", d.examples, d.effectiveness_score, d.adoption_rate, d.is_required, d.is_active, d.tags, d.scope, d.extra, p_batch, p_actor, p_at, p_actor, p_at FROM jsonb_populate_record(NULL::practices, p_doc) d
-    ON CONFLICT (practice_id) DO NOTHING;
-  IF NOT FOUND THEN
-    IF p_if = -1 THEN
-      PERFORM tenet_refuse('TN001', p_op, p_if, (SELECT t.version FROM practices t WHERE t.practice_id = p_id), '');
-    END IF;
-    RAISE EXCEPTION 'another writer came between' USING ERRCODE = '40001';
-  END IF;
-END
-$$;
--- +goose StatementEnd
-
--- +goose StatementBegin
-CREATE FUNCTION tenet_put_template(p_op integer, p_id text, p_if bigint, p_doc jsonb, p_batch uuid, p_actor text, p_at timestamptz)
-RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-  IF NOT EXISTS (SELECT 1 FROM categories c WHERE c.category_id = p_doc ->> 'category') THEN
-    PERFORM tenet_refuse('TN003', p_op, 0, 0, 'category');
-  END IF;
-  IF p_if <> -1 THEN
-    UPDATE templates t SET (category, name, description, template_content, variables, is_active, tags, scope, extra, batch_id, updated_by, updated_at) =
-      (d.category, d.name, d.description, d.template_content, d.variables, d.is_active, d.tags, d.scope, d.extra, p_batch, p_actor, p_at)
-      FROM jsonb_populate_record(NULL::templates, p_doc) d WHERE t.template_id = p_id AND (p_if = 0 OR t.version = p_if);
-    IF FOUND THEN
-      RETURN;
-    END IF;
-    IF p_if > 0 THEN
-      PERFORM tenet_refuse('TN001', p_op, p_if, (SELECT t.version FROM templates t WHERE t.template_id = p_id), '');
-    END IF;
-  END IF;
-  INSERT INTO templates (template_id, category, name, description, template_content, variables, is_active, tags, scope, extra, batch_id, created_by, created_at, updated_by, updated_at)
-    SELECT p_id, d.category, d.name, d.description, d.template_content, d.variables, d.is_active, d.tags, d.scope, d.extra, p_batch, p_actor, p_at, p_actor, p_at FROM jsonb_populate_record(NULL::templates, p_doc) d
-    ON CONFLICT (template_id) DO NOTHING;
-  IF NOT FOUND THEN
-    IF p_if = -1 THEN
-      PERFORM tenet_refuse('TN001', p_op, p_if, (SELECT t.version FROM templates t WHERE t.template_id = p_id), '');
-    END IF;
-    RAISE EXCEPTION 'another writer came between' USING ERRCODE = '40001';
-  END IF;
-END
-$$;
--- +goose StatementEnd
-
--- +goose StatementBegin
-CREATE FUNCTION tenet_put_violation(p_op integer, p_id text, p_if bigint, p_doc jsonb, p_batch uuid, p_actor text, p_at timestamptz)
-RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-  IF NOT EXISTS (SELECT 1 FROM rules r WHERE r.rule_id = p_doc ->> 'rule_id') THEN
-    PERFORM tenet_refuse('TN003', p_op, 0, 0, 'rule_id');
-  END IF;
-  IF p_if <> -1 THEN
-    UPDATE violations t SET (rule_id, source, repository, path, line, message, severity, status, waiver_reason, waiver_expiry, reported_by, reported_at, resolved_at, resolved_by, is_active, batch_id, updated_by, updated_at) =
-      (d.rule_id, d.source, d.repository, d.path, d.line, d.message, d.severity, d.status, d.waiver_reason, d.waiver_expiry, d.reported_by, coalesce(d.reported_at, t.created_at), d.resolved_at, d.resolved_by, d.is_active, p_batch, p_actor, p_at)
-      FROM jsonb_populate_record(NULL::violations, p_doc) d WHERE t.violation_id = p_id AND (p_if = 0 OR t.version = p_if);
-    IF FOUND THEN
-      RETURN;
-    END IF;
-    IF p_if > 0 THEN
-      PERFORM tenet_refuse('TN001', p_op, p_if, (SELECT t.version FROM violations t WHERE t.violation_id = p_id), '');
-    END IF;
-  END IF;
-  INSERT INTO violations (violation_id, rule_id, source, repository, path, line, message, severity, status, waiver_reason, waiver_expiry, reported_by, reported_at, resolved_at, resolved_by, is_active, batch_id, created_by, created_at, updated_by, updated_at)
-    SELECT p_id, d.rule_id, d.source, d.repository, d.path, d.line, d.message, d.severity, d.status, d.waiver_reason, d.waiver_expiry, d.reported_by, coalesce(d.reported_at, p_at), d.resolved_at, d.resolved_by, d.is_active, p_batch, p_actor, p_at, p_actor, p_at FROM jsonb_populate_record(NULL::violations, p_doc) d
-    ON CONFLICT (violation_id) DO NOTHING;
-  IF NOT FOUND THEN
-    IF p_if = -1 THEN
-      PERFORM tenet_refuse('TN001', p_op, p_if, (SELECT t.version FROM violations t WHERE t.violation_id = p_id), '');
-    END IF;
-    RAISE EXCEPTION 'another writer came between' USING ERRCODE = '40001';
-  END IF;
-END
-$$;
--- +goose StatementEnd
-
--- +goose StatementBegin
-CREATE FUNCTION tenet_version(p_kind text, p_id text) RETURNS bigint LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-    IF p_kind = 'category' THEN
-      RETURN (SELECT t.version FROM categories t WHERE t.category_id = p_id);
-    ELSIF p_kind = 'principal' THEN
-      RETURN (SELECT t.version FROM principals t WHERE t.principal_id = p_id);
-    ELSIF p_kind = 'rule' THEN
-      RETURN (SELECT t.version FROM rules t WHERE t.rule_id = p_id);
-    ELSIF p_kind = 'practice' THEN
-      RETURN (SELECT t.version FROM practices t WHERE t.practice_id = p_id);
-    ELSIF p_kind = 'template' THEN
-      RETURN (SELECT t.version FROM templates t WHERE t.template_id = p_id);
-    ELSIF p_kind = 'violation' THEN
-      RETURN (SELECT t.version FROM violations t WHERE t.violation_id = p_id);
-    END IF;
+  IF list = '[]' THEN
     RETURN NULL;
+  END IF;
+  RETURN (SELECT string_agg(e ->> t, E'\n') FROM jsonb_array_elements(list) AS e, unnest(texts) AS t);
 END
 $$;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
-CREATE FUNCTION tenet_set_active(p_op integer, p_kind text, p_id text, p_if bigint, p_active boolean, p_batch uuid, p_actor text, p_at timestamptz)
-RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION tenet_index_rule() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  PERFORM tenet_index(TG_OP, 'rule', NEW.rule_id, NEW.active, NEW.rank, NEW.category, NEW.title, NEW.tags,
+    coalesce(NEW.scope -> 'languages', '[]'), NEW.description,
+    concat_ws(E'\n', tenet_texts(NEW.examples, 'title', 'code', 'note'), tenet_texts(NEW.anti_patterns, 'title', 'code', 'note'),
+      NEW.violations_consequence));
+  RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE FUNCTION tenet_index_practice() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  PERFORM tenet_index(TG_OP, 'practice', NEW.practice_id, NEW.is_active, NEW.rank, NEW.category, NEW.title, NEW.tags,
+    coalesce(NEW.scope -> 'languages', '[]'), NEW.description,
+    concat_ws(E'\n', NEW.implementation_guide, (SELECT string_agg(b, E'\n') FROM jsonb_array_elements_text(NEW.benefits) AS b),
+      tenet_texts(NEW.examples, 'title', 'code', 'note'), tenet_texts(NEW.anti_patterns, 'title', 'code', 'note'),
+      tenet_texts(NEW."references", 'title')));
+  RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE FUNCTION tenet_index_template() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  PERFORM tenet_index(TG_OP, 'template', NEW.template_id, NEW.is_active, NEW.rank, NEW.category, NEW.name, NEW.tags,
+    coalesce(NEW.scope -> 'languages', '[]'), NEW.description, NEW.template_content);
+  RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE FUNCTION tenet_index_category() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  PERFORM tenet_index(TG_OP, 'category', NEW.category_id, NEW.is_active, NEW.rank, '', NEW.name, '[]', '[]', NEW.description, '');
+  RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE FUNCTION tenet_unindex() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
-  got bigint;
+  key text := to_jsonb(OLD) ->> TG_ARGV[1];
 BEGIN
-    IF p_kind = 'category' THEN
-      UPDATE categories t SET is_active = p_active, batch_id = p_batch, updated_by = p_actor, updated_at = p_at WHERE t.category_id = p_id AND (p_if = 0 OR t.version = p_if);
-    ELSIF p_kind = 'principal' THEN
-      UPDATE principals t SET disabled = NOT p_active, batch_id = p_batch, updated_by = p_actor, updated_at = p_at WHERE t.principal_id = p_id AND (p_if = 0 OR t.version = p_if);
-    ELSIF p_kind = 'rule' THEN
-      UPDATE rules t SET active = p_active, batch_id = p_batch, updated_by = p_actor, updated_at = p_at WHERE t.rule_id = p_id AND (p_if = 0 OR t.version = p_if);
-    ELSIF p_kind = 'practice' THEN
-      UPDATE practices t SET is_active = p_active, batch_id = p_batch, updated_by = p_actor, updated_at = p_at WHERE t.practice_id = p_id AND (p_if = 0 OR t.version = p_if);
-    ELSIF p_kind = 'template' THEN
-      UPDATE templates t SET is_active = p_active, batch_id = p_batch, updated_by = p_actor, updated_at = p_at WHERE t.template_id = p_id AND (p_if = 0 OR t.version = p_if);
-    ELSIF p_kind = 'violation' THEN
-      UPDATE violations t SET is_active = p_active, batch_id = p_batch, updated_by = p_actor, updated_at = p_at WHERE t.violation_id = p_id AND (p_if = 0 OR t.version = p_if);
-    END IF;
-  IF NOT FOUND THEN
-    got := tenet_version(p_kind, p_id);
-    PERFORM tenet_refuse(CASE WHEN got IS NULL AND p_if = 0 THEN 'TN002' ELSE 'TN001' END, p_op, p_if, got, '');
-  END IF;
+  DELETE FROM facets f WHERE f.kind = TG_ARGV[0] AND f.id = key;
+  DELETE FROM search s WHERE s.kind = TG_ARGV[0] AND s.id = key;
+  RETURN NULL;
 END
 $$;
 -- +goose StatementEnd
 
+-- The triggers, the same on every table. They fire ALWAYS: not even a session that plays a replica's part gets round the log.
 -- +goose StatementBegin
--- tenet_remove deletes a document and empties its texts in the log; a change without a document stays.
-CREATE FUNCTION tenet_remove(p_op integer, p_kind text, p_id text, p_if bigint, p_batch uuid, p_actor text, p_at timestamptz)
-RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DO $$
 DECLARE
-  got bigint;
+  t record;
+  name text;
 BEGIN
-    IF p_kind = 'category' THEN
-      SELECT t.version INTO got FROM categories t WHERE t.category_id = p_id FOR UPDATE;
-    ELSIF p_kind = 'principal' THEN
-      SELECT t.version INTO got FROM principals t WHERE t.principal_id = p_id FOR UPDATE;
-    ELSIF p_kind = 'rule' THEN
-      SELECT t.version INTO got FROM rules t WHERE t.rule_id = p_id FOR UPDATE;
-    ELSIF p_kind = 'practice' THEN
-      SELECT t.version INTO got FROM practices t WHERE t.practice_id = p_id FOR UPDATE;
-    ELSIF p_kind = 'template' THEN
-      SELECT t.version INTO got FROM templates t WHERE t.template_id = p_id FOR UPDATE;
-    ELSIF p_kind = 'violation' THEN
-      SELECT t.version INTO got FROM violations t WHERE t.violation_id = p_id FOR UPDATE;
-    END IF;
-  IF got IS NULL AND p_if = 0 THEN
-    PERFORM tenet_refuse('TN002', p_op, p_if, got, '');
-  ELSIF got IS NULL OR p_if > 0 AND p_if <> got THEN
-    PERFORM tenet_refuse('TN001', p_op, p_if, got, '');
-  END IF;
-  INSERT INTO purges (kind, id, version, batch_id, actor, at) VALUES (p_kind, p_id, got + 1, p_batch, p_actor, p_at);
-  BEGIN
-    IF p_kind = 'category' THEN
-      DELETE FROM categories t WHERE t.category_id = p_id;
-    ELSIF p_kind = 'principal' THEN
-      DELETE FROM principals t WHERE t.principal_id = p_id;
-    ELSIF p_kind = 'rule' THEN
-      DELETE FROM rules t WHERE t.rule_id = p_id;
-    ELSIF p_kind = 'practice' THEN
-      DELETE FROM practices t WHERE t.practice_id = p_id;
-    ELSIF p_kind = 'template' THEN
-      DELETE FROM templates t WHERE t.template_id = p_id;
-    ELSIF p_kind = 'violation' THEN
-      DELETE FROM violations t WHERE t.violation_id = p_id;
-    END IF;
-  EXCEPTION WHEN foreign_key_violation THEN
-    PERFORM tenet_refuse('TN004', p_op, p_if, got, '');
-  END;
-  UPDATE changes c SET document = NULL WHERE c.kind = p_kind AND c.id = p_id;
-END
-$$;
--- +goose StatementEnd
-
--- +goose StatementBegin
--- tenet_purge is the purge for a person at a prompt.
-CREATE FUNCTION tenet_purge(p_kind text, p_id text) RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $$
-  SELECT tenet_remove(0, p_kind, p_id, 0, '00000000-0000-0000-0000-000000000000', session_user::text, clock_timestamp())
-$$;
--- +goose StatementEnd
-
--- +goose StatementBegin
--- tenet_lock takes the rows of a batch in one order, so that two batches over the same documents never wait for each other.
-CREATE FUNCTION tenet_lock(p_ops jsonb) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-  PERFORM FROM categories t WHERE t.category_id = ANY (ARRAY(SELECT e ->> 'id' FROM jsonb_array_elements(p_ops) e WHERE e ->> 'kind' = 'category')) ORDER BY t.category_id FOR NO KEY UPDATE;
-  PERFORM FROM principals t WHERE t.principal_id = ANY (ARRAY(SELECT e ->> 'id' FROM jsonb_array_elements(p_ops) e WHERE e ->> 'kind' = 'principal')) ORDER BY t.principal_id FOR NO KEY UPDATE;
-  PERFORM FROM rules t WHERE t.rule_id = ANY (ARRAY(SELECT e ->> 'id' FROM jsonb_array_elements(p_ops) e WHERE e ->> 'kind' = 'rule')) ORDER BY t.rule_id FOR NO KEY UPDATE;
-  PERFORM FROM practices t WHERE t.practice_id = ANY (ARRAY(SELECT e ->> 'id' FROM jsonb_array_elements(p_ops) e WHERE e ->> 'kind' = 'practice')) ORDER BY t.practice_id FOR NO KEY UPDATE;
-  PERFORM FROM templates t WHERE t.template_id = ANY (ARRAY(SELECT e ->> 'id' FROM jsonb_array_elements(p_ops) e WHERE e ->> 'kind' = 'template')) ORDER BY t.template_id FOR NO KEY UPDATE;
-  PERFORM FROM violations t WHERE t.violation_id = ANY (ARRAY(SELECT e ->> 'id' FROM jsonb_array_elements(p_ops) e WHERE e ->> 'kind' = 'violation')) ORDER BY t.violation_id FOR NO KEY UPDATE;
-END
-$$;
--- +goose StatementEnd
-
--- +goose StatementBegin
--- tenet_apply does a batch, or nothing, and reports whether it was done now; false means that it was done before. It is called
--- by itself, outside of a transaction block, so that the log's lock is never held while the server waits for the program.
-CREATE FUNCTION tenet_apply(p_batch uuid, p_fingerprint bytea, p_actor text, p_at timestamptz, p_ops jsonb)
-RETURNS boolean LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-DECLARE
-  now_at timestamptz := coalesce(p_at, clock_timestamp());
-  op jsonb;
-  n integer := 0;
-  kind text;
-  id text;
-  verb text;
-  want bigint;
-BEGIN
-  INSERT INTO batches (id, fingerprint, actor) VALUES (p_batch, p_fingerprint, p_actor) ON CONFLICT DO NOTHING;
-  IF NOT FOUND THEN
-    IF (SELECT b.fingerprint FROM batches b WHERE b.id = p_batch) <> p_fingerprint THEN
-      PERFORM tenet_refuse('TN005', 0, 0, 0, '');
-    END IF;
-    RETURN false;
-  END IF;
-  IF jsonb_array_length(p_ops) > 1 THEN
-    PERFORM tenet_lock(p_ops);
-  END IF;
-  FOR op IN SELECT e FROM jsonb_array_elements(p_ops) e LOOP
-    kind := op ->> 'kind';
-    id := op ->> 'id';
-    verb := op ->> 'verb';
-    want := (op ->> 'if_version')::bigint;
-    IF verb = 'put' THEN
-      IF kind = 'category' THEN PERFORM tenet_put_category(n, id, want, op -> 'document', p_batch, p_actor, now_at);
-      ELSIF kind = 'principal' THEN PERFORM tenet_put_principal(n, id, want, op -> 'document', p_batch, p_actor, now_at);
-      ELSIF kind = 'rule' THEN PERFORM tenet_put_rule(n, id, want, op -> 'document', p_batch, p_actor, now_at);
-      ELSIF kind = 'practice' THEN PERFORM tenet_put_practice(n, id, want, op -> 'document', p_batch, p_actor, now_at);
-      ELSIF kind = 'template' THEN PERFORM tenet_put_template(n, id, want, op -> 'document', p_batch, p_actor, now_at);
-      ELSIF kind = 'violation' THEN PERFORM tenet_put_violation(n, id, want, op -> 'document', p_batch, p_actor, now_at);
-      END IF;
-    ELSIF verb = 'purge' THEN
-      PERFORM tenet_remove(n, kind, id, want, p_batch, p_actor, now_at);
+  FOR t IN SELECT * FROM (VALUES
+    ('categories', 'category', 'category_id', 'is_active', '{name,description}'::text[]),
+    ('principals', 'principal', 'principal_id', 'disabled', NULL),
+    ('rules', 'rule', 'rule_id', 'active', '{category,title,description,examples,anti_patterns,violations_consequence,tags,scope}'),
+    ('practices', 'practice', 'practice_id', 'is_active',
+      '{category,title,description,benefits,implementation_guide,anti_patterns,references,examples,tags,scope}'),
+    ('templates', 'template', 'template_id', 'is_active', '{category,name,description,template_content,tags,scope}'),
+    ('violations', 'violation', 'violation_id', 'is_active', NULL)
+  ) AS v (tab, kind, id, active, texts) LOOP
+    EXECUTE format('CREATE TRIGGER tenet_insert BEFORE INSERT ON %I FOR EACH ROW EXECUTE FUNCTION tenet_stamp(%L)', t.tab, t.kind);
+    IF t.kind = 'template' THEN
+      EXECUTE 'CREATE TRIGGER tenet_update BEFORE UPDATE ON templates FOR EACH ROW WHEN (OLD.usage_count = NEW.usage_count)'
+        ' EXECUTE FUNCTION tenet_stamp(''template'')';
+      EXECUTE 'CREATE TRIGGER tenet_use BEFORE UPDATE ON templates FOR EACH ROW WHEN (OLD.usage_count <> NEW.usage_count)'
+        ' EXECUTE FUNCTION tenet_used()';
     ELSE
-      PERFORM tenet_set_active(n, kind, id, want, verb = 'restore', p_batch, p_actor, now_at);
+      EXECUTE format('CREATE TRIGGER tenet_update BEFORE UPDATE ON %I FOR EACH ROW EXECUTE FUNCTION tenet_stamp(%L)', t.tab, t.kind);
     END IF;
-    n := n + 1;
+    EXECUTE format('CREATE TRIGGER tenet_id BEFORE UPDATE OF %1$I ON %2$I FOR EACH ROW WHEN (OLD.%1$I <> NEW.%1$I)'
+      ' EXECUTE FUNCTION tenet_same_id(%3$L)', t.id, t.tab, t.kind);
+    EXECUTE format('CREATE TRIGGER tenet_delete BEFORE DELETE ON %I FOR EACH ROW EXECUTE FUNCTION tenet_keep(%L, %L)', t.tab, t.kind, t.id);
+    EXECUTE format('CREATE TRIGGER tenet_truncate BEFORE TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION tenet_keep()', t.tab);
+    EXECUTE format('CREATE CONSTRAINT TRIGGER tenet_log_made AFTER INSERT OR DELETE ON %I DEFERRABLE INITIALLY DEFERRED'
+      ' FOR EACH ROW EXECUTE FUNCTION tenet_log(%L, %L)', t.tab, t.kind, t.id);
+    EXECUTE format('CREATE CONSTRAINT TRIGGER tenet_log_changed AFTER UPDATE ON %I DEFERRABLE INITIALLY DEFERRED'
+      ' FOR EACH ROW WHEN (OLD.version <> NEW.version) EXECUTE FUNCTION tenet_log(%L, %L)', t.tab, t.kind, t.id);
+    IF t.texts IS NOT NULL THEN
+      EXECUTE format('CREATE TRIGGER tenet_index_made AFTER INSERT ON %I FOR EACH ROW WHEN (NEW.%I) EXECUTE FUNCTION tenet_index_%s()',
+        t.tab, t.active, t.kind);
+      EXECUTE format('CREATE TRIGGER tenet_index_changed AFTER UPDATE ON %I FOR EACH ROW WHEN (%s) EXECUTE FUNCTION tenet_index_%s()', t.tab,
+        (SELECT string_agg(format('OLD.%1$I IS DISTINCT FROM NEW.%1$I', c), ' OR ') FROM unnest('{rank}'::text[] || t.active || t.texts) AS c), t.kind);
+      EXECUTE format('CREATE TRIGGER tenet_index_gone AFTER DELETE ON %I FOR EACH ROW EXECUTE FUNCTION tenet_unindex(%L, %L)', t.tab, t.kind, t.id);
+    END IF;
+    FOR name IN SELECT g.tgname FROM pg_trigger g WHERE g.tgrelid = t.tab::regclass AND NOT g.tgisinternal LOOP
+      EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER %I', t.tab, name);
+    END LOOP;
   END LOOP;
-  RETURN true;
+END
+$$;
+-- +goose StatementEnd
+
+-- tenet_lock locks the documents of a kind that are there, in the order of their ids, and returns their versions by kind/id.
+-- +goose StatementBegin
+CREATE FUNCTION tenet_lock(kind text, ids text[]) RETURNS jsonb LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+  found jsonb;
+BEGIN
+  CASE kind
+  WHEN 'category' THEN
+    SELECT jsonb_object_agg('category/' || d.category_id, d.version) INTO found FROM (
+      SELECT t.category_id, t.version FROM categories t WHERE t.category_id = ANY (ids) ORDER BY t.category_id FOR NO KEY UPDATE) AS d;
+  WHEN 'principal' THEN
+    SELECT jsonb_object_agg('principal/' || d.principal_id, d.version) INTO found FROM (
+      SELECT t.principal_id, t.version FROM principals t WHERE t.principal_id = ANY (ids) ORDER BY t.principal_id FOR NO KEY UPDATE) AS d;
+  WHEN 'rule' THEN
+    SELECT jsonb_object_agg('rule/' || d.rule_id, d.version) INTO found FROM (
+      SELECT t.rule_id, t.version FROM rules t WHERE t.rule_id = ANY (ids) ORDER BY t.rule_id FOR NO KEY UPDATE) AS d;
+  WHEN 'practice' THEN
+    SELECT jsonb_object_agg('practice/' || d.practice_id, d.version) INTO found FROM (
+      SELECT t.practice_id, t.version FROM practices t WHERE t.practice_id = ANY (ids) ORDER BY t.practice_id FOR NO KEY UPDATE) AS d;
+  WHEN 'template' THEN
+    SELECT jsonb_object_agg('template/' || d.template_id, d.version) INTO found FROM (
+      SELECT t.template_id, t.version FROM templates t WHERE t.template_id = ANY (ids) ORDER BY t.template_id FOR NO KEY UPDATE) AS d;
+  WHEN 'violation' THEN
+    SELECT jsonb_object_agg('violation/' || d.violation_id, d.version) INTO found FROM (
+      SELECT t.violation_id, t.version FROM violations t WHERE t.violation_id = ANY (ids::uuid[]) ORDER BY t.violation_id FOR NO KEY UPDATE) AS d;
+  END CASE;
+  RETURN coalesce(found, '{}');
+END
+$$;
+-- +goose StatementEnd
+
+-- The functions below write one op each: a whole document, or the flag that says whether it is in use, or its removal.
+-- +goose StatementBegin
+CREATE FUNCTION tenet_write_category(verb text, id text, there boolean, document jsonb, batch uuid, actor text, moment timestamptz) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  IF verb = 'put' AND there THEN
+    UPDATE categories t SET name = d.name, description = d.description, is_active = d.is_active, updated_by = actor,
+      updated_at = moment, batch_id = batch
+    FROM jsonb_populate_record(NULL::categories, document) AS d WHERE t.category_id = id;
+  ELSIF verb = 'put' THEN
+    INSERT INTO categories (category_id, name, description, is_active, created_by, created_at, updated_by, updated_at,
+      batch_id)
+    SELECT d.category_id, d.name, d.description, d.is_active, actor, moment, actor, moment, batch
+    FROM jsonb_populate_record(NULL::categories, document) AS d;
+  ELSIF verb = 'purge' THEN
+    DELETE FROM categories t WHERE t.category_id = id;
+  ELSE
+    UPDATE categories t SET is_active = (verb = 'restore'), updated_by = actor, updated_at = moment, batch_id = batch
+      WHERE t.category_id = id;
+  END IF;
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE FUNCTION tenet_write_principal(verb text, id text, there boolean, document jsonb, batch uuid, actor text, moment timestamptz) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  IF verb = 'put' AND there THEN
+    UPDATE principals t SET name = d.name, role = d.role, token_hash = d.token_hash, token_prefix = d.token_prefix, expiry =
+      d.expiry, disabled = d.disabled, updated_by = actor, updated_at = moment, batch_id = batch
+    FROM jsonb_populate_record(NULL::principals, document) AS d WHERE t.principal_id = id;
+  ELSIF verb = 'put' THEN
+    INSERT INTO principals (principal_id, name, role, token_hash, token_prefix, expiry, disabled, created_by, created_at,
+      updated_by, updated_at, batch_id)
+    SELECT d.principal_id, d.name, d.role, d.token_hash, d.token_prefix, d.expiry, d.disabled, actor, moment, actor, moment,
+      batch
+    FROM jsonb_populate_record(NULL::principals, document) AS d;
+  ELSIF verb = 'purge' THEN
+    DELETE FROM principals t WHERE t.principal_id = id;
+  ELSE
+    UPDATE principals t SET disabled = (verb = 'retire'), updated_by = actor, updated_at = moment, batch_id = batch
+      WHERE t.principal_id = id;
+  END IF;
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE FUNCTION tenet_write_rule(verb text, id text, there boolean, document jsonb, batch uuid, actor text, moment timestamptz) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  IF verb = 'put' AND there THEN
+    UPDATE rules t SET category = d.category, title = d.title, description = d.description, severity = d.severity, enforcement
+      = d.enforcement, examples = d.examples, anti_patterns = d.anti_patterns, violations_consequence =
+      d.violations_consequence, priority = d.priority, status = d.status, active = d.active, tags = d.tags, scope = d.scope,
+      extra = d.extra, updated_by = actor, updated_at = moment, batch_id = batch
+    FROM jsonb_populate_record(NULL::rules, document) AS d WHERE t.rule_id = id;
+  ELSIF verb = 'put' THEN
+    INSERT INTO rules (rule_id, category, title, description, severity, enforcement, examples, anti_patterns,
+      violations_consequence, priority, status, active, tags, scope, extra, created_by, created_at, updated_by, updated_at,
+      batch_id)
+    SELECT d.rule_id, d.category, d.title, d.description, d.severity, d.enforcement, d.examples, d.anti_patterns,
+      d.violations_consequence, d.priority, d.status, d.active, d.tags, d.scope, d.extra, actor, moment, actor, moment, batch
+    FROM jsonb_populate_record(NULL::rules, document) AS d;
+  ELSIF verb = 'purge' THEN
+    DELETE FROM rules t WHERE t.rule_id = id;
+  ELSE
+    UPDATE rules t SET active = (verb = 'restore'), updated_by = actor, updated_at = moment, batch_id = batch
+      WHERE t.rule_id = id;
+  END IF;
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE FUNCTION tenet_write_practice(verb text, id text, there boolean, document jsonb, batch uuid, actor text, moment timestamptz) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  IF verb = 'put' AND there THEN
+    UPDATE practices t SET category = d.category, title = d.title, description = d.description, benefits = d.benefits,
+      implementation_guide = d.implementation_guide, anti_patterns = d.anti_patterns, "references" = d."references", examples
+      = d.examples, effectiveness_score = d.effectiveness_score, adoption_rate = d.adoption_rate, is_required = d.is_required,
+      is_active = d.is_active, tags = d.tags, scope = d.scope, extra = d.extra, updated_by = actor, updated_at = moment,
+      batch_id = batch
+    FROM jsonb_populate_record(NULL::practices, document) AS d WHERE t.practice_id = id;
+  ELSIF verb = 'put' THEN
+    INSERT INTO practices (practice_id, category, title, description, benefits, implementation_guide, anti_patterns,
+      "references", examples, effectiveness_score, adoption_rate, is_required, is_active, tags, scope, extra, created_by,
+      created_at, updated_by, updated_at, batch_id)
+    SELECT d.practice_id, d.category, d.title, d.description, d.benefits, d.implementation_guide, d.anti_patterns,
+      d."references", d.examples, d.effectiveness_score, d.adoption_rate, d.is_required, d.is_active, d.tags, d.scope,
+      d.extra, actor, moment, actor, moment, batch
+    FROM jsonb_populate_record(NULL::practices, document) AS d;
+  ELSIF verb = 'purge' THEN
+    DELETE FROM practices t WHERE t.practice_id = id;
+  ELSE
+    UPDATE practices t SET is_active = (verb = 'restore'), updated_by = actor, updated_at = moment, batch_id = batch
+      WHERE t.practice_id = id;
+  END IF;
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE FUNCTION tenet_write_template(verb text, id text, there boolean, document jsonb, batch uuid, actor text, moment timestamptz) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  IF verb = 'put' AND there THEN
+    UPDATE templates t SET name = d.name, description = d.description, category = d.category, template_content =
+      d.template_content, variables = d.variables, is_active = d.is_active, tags = d.tags, scope = d.scope, extra = d.extra,
+      updated_by = actor, updated_at = moment, batch_id = batch
+    FROM jsonb_populate_record(NULL::templates, document) AS d WHERE t.template_id = id;
+  ELSIF verb = 'put' THEN
+    INSERT INTO templates (template_id, name, description, category, template_content, variables, is_active, tags, scope,
+      extra, created_by, created_at, updated_by, updated_at, batch_id)
+    SELECT d.template_id, d.name, d.description, d.category, d.template_content, d.variables, d.is_active, d.tags, d.scope,
+      d.extra, actor, moment, actor, moment, batch
+    FROM jsonb_populate_record(NULL::templates, document) AS d;
+  ELSIF verb = 'purge' THEN
+    DELETE FROM templates t WHERE t.template_id = id;
+  ELSE
+    UPDATE templates t SET is_active = (verb = 'restore'), updated_by = actor, updated_at = moment, batch_id = batch
+      WHERE t.template_id = id;
+  END IF;
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE FUNCTION tenet_write_violation(verb text, id text, there boolean, document jsonb, batch uuid, actor text, moment timestamptz) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  IF verb = 'put' AND there THEN
+    UPDATE violations t SET rule_id = d.rule_id, source = d.source, repository = d.repository, path = d.path, line = d.line,
+      message = d.message, severity = d.severity, status = d.status, waiver_reason = d.waiver_reason, waiver_expiry =
+      d.waiver_expiry, reported_by = d.reported_by, reported_at = d.reported_at, resolved_at = d.resolved_at, resolved_by =
+      d.resolved_by, is_active = d.is_active, updated_by = actor, updated_at = moment, batch_id = batch
+    FROM jsonb_populate_record(NULL::violations, document) AS d WHERE t.violation_id = id::uuid;
+  ELSIF verb = 'put' THEN
+    INSERT INTO violations (violation_id, rule_id, source, repository, path, line, message, severity, status, waiver_reason,
+      waiver_expiry, reported_by, reported_at, resolved_at, resolved_by, is_active, created_by, created_at, updated_by,
+      updated_at, batch_id)
+    SELECT d.violation_id, d.rule_id, d.source, d.repository, d.path, d.line, d.message, d.severity, d.status,
+      d.waiver_reason, d.waiver_expiry, d.reported_by, d.reported_at, d.resolved_at, d.resolved_by, d.is_active, actor,
+      moment, actor, moment, batch
+    FROM jsonb_populate_record(NULL::violations, document) AS d;
+  ELSIF verb = 'purge' THEN
+    DELETE FROM violations t WHERE t.violation_id = id::uuid;
+  ELSE
+    UPDATE violations t SET is_active = (verb = 'restore'), updated_by = actor, updated_at = moment, batch_id = batch
+      WHERE t.violation_id = id::uuid;
+  END IF;
+END
+$$;
+-- +goose StatementEnd
+
+-- tenet_broken returns what a batch refers to and is not there, and what it purges and others refer to, as a list of
+-- {"op", "field", "id"}; the field is empty for a purge. It looks at the documents as they were before the batch.
+-- +goose StatementBegin
+CREATE FUNCTION tenet_broken(ops jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE SET search_path FROM CURRENT AS $$
+DECLARE
+  list jsonb;
+BEGIN
+  WITH o AS (
+    SELECT x.*, x.document ->> 'category' AS category, x.document ->> 'rule_id' AS rule
+    FROM jsonb_to_recordset(ops) AS x (n integer, verb text, kind text, id text, document jsonb)
+  ), children AS (
+    SELECT 'category' AS kind, r.category AS id, 'rule' AS child_kind, r.rule_id AS child FROM rules r
+      WHERE r.category IN (SELECT p.id FROM o p WHERE p.verb = 'purge' AND p.kind = 'category')
+    UNION ALL SELECT 'category', r.category, 'practice', r.practice_id FROM practices r
+      WHERE r.category IN (SELECT p.id FROM o p WHERE p.verb = 'purge' AND p.kind = 'category')
+    UNION ALL SELECT 'category', r.category, 'template', r.template_id FROM templates r
+      WHERE r.category IN (SELECT p.id FROM o p WHERE p.verb = 'purge' AND p.kind = 'category')
+    UNION ALL SELECT 'rule', v.rule_id, 'violation', v.violation_id::text FROM violations v
+      WHERE v.rule_id IN (SELECT p.id FROM o p WHERE p.verb = 'purge' AND p.kind = 'rule')
+  ), referring AS (
+    SELECT c.kind, c.id FROM children c WHERE NOT EXISTS (
+      SELECT FROM o w WHERE w.kind = c.child_kind AND w.id = c.child AND w.verb IN ('put', 'purge'))
+    UNION ALL SELECT 'category', w.category FROM o w WHERE w.verb = 'put' AND w.kind IN ('rule', 'practice', 'template')
+    UNION ALL SELECT 'rule', w.rule FROM o w WHERE w.verb = 'put' AND w.kind = 'violation'
+  ), broken AS (
+    SELECT w.n, 'category' AS field, w.category AS id FROM o w
+      WHERE w.verb = 'put' AND w.kind IN ('rule', 'practice', 'template')
+        AND NOT EXISTS (SELECT FROM categories c WHERE c.category_id = w.category)
+        AND NOT EXISTS (SELECT FROM o c WHERE c.kind = 'category' AND c.verb = 'put' AND c.id = w.category)
+    UNION ALL
+    SELECT w.n, 'rule_id', w.rule FROM o w
+      WHERE w.verb = 'put' AND w.kind = 'violation'
+        AND NOT EXISTS (SELECT FROM rules r WHERE r.rule_id = w.rule)
+        AND NOT EXISTS (SELECT FROM o r WHERE r.kind = 'rule' AND r.verb = 'put' AND r.id = w.rule)
+    UNION ALL
+    SELECT p.n, '', p.id FROM o p WHERE p.verb = 'purge' AND EXISTS (SELECT FROM referring f WHERE f.kind = p.kind AND f.id = p.id)
+  )
+  SELECT jsonb_agg(jsonb_build_object('op', b.n, 'field', b.field, 'id', b.id) ORDER BY b.n, b.field) INTO list FROM broken b;
+  RETURN list;
+END
+$$;
+-- +goose StatementEnd
+
+-- tenet_apply does every op of a batch or none, exactly once: {"n", "verb", "kind", "id", "if_version", "document"}. Parents are
+-- written before their children and purged after them; within a kind the order of the ops is kept. It returns whether the
+-- batch was done before. It is called outside of a transaction block, so that the log's lock is never held while the server waits
+-- for the program. Errors: TN001 a version does not hold, TN002 a document is not there, TN003 the id was used for other
+-- content, TN004 a reference is broken; what is wrong stands in the detail, as JSON.
+-- +goose StatementBegin
+CREATE FUNCTION tenet_apply(batch uuid, fingerprint bytea, actor text, at timestamptz, ops jsonb) RETURNS boolean
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+  known bytea;
+  part record;
+  op record;
+  moment timestamptz;
+  versions jsonb := '{}';
+  broken jsonb;
+BEGIN
+  INSERT INTO batches AS b (id, fingerprint, actor) VALUES (batch, tenet_apply.fingerprint, tenet_apply.actor) ON CONFLICT (id) DO NOTHING;
+  IF NOT FOUND THEN
+    SELECT b.fingerprint INTO known FROM batches b WHERE b.id = batch;
+    IF known IS DISTINCT FROM tenet_apply.fingerprint THEN
+      RAISE EXCEPTION 'batch % was used before for other content', batch USING ERRCODE = 'TN003';
+    END IF;
+    RETURN true;
+  END IF;
+
+  FOR part IN
+    SELECT o.kind, array_agg(o.id) AS ids FROM jsonb_to_recordset(ops) AS o (kind text, id text) GROUP BY o.kind ORDER BY o.kind
+  LOOP
+    versions := versions || tenet_lock(part.kind, part.ids);
+  END LOOP;
+
+  SELECT o.n, o.verb, o.kind, o.id, o.if_version, v.version INTO op
+    FROM jsonb_to_recordset(ops) AS o (n integer, verb text, kind text, id text, if_version bigint),
+      LATERAL (SELECT (versions ->> (o.kind || '/' || o.id))::bigint AS version) AS v
+    WHERE NOT CASE
+      WHEN o.verb <> 'put' AND v.version IS NULL THEN false
+      WHEN o.if_version = 0 THEN true
+      WHEN o.if_version < 0 THEN v.version IS NULL
+      ELSE coalesce(v.version = o.if_version, false)
+    END
+    ORDER BY o.n LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'op % of batch % does not fit: %/% is at version %', op.n, batch, op.kind, op.id, coalesce(op.version, 0)
+      USING ERRCODE = CASE WHEN op.verb <> 'put' AND op.version IS NULL THEN 'TN002' ELSE 'TN001' END,
+        DETAIL = jsonb_build_object('op', op.n, 'want', op.if_version, 'got', coalesce(op.version, 0));
+  END IF;
+
+  moment := coalesce(tenet_apply.at, clock_timestamp()); -- with the rows locked: a later version has a later time
+  BEGIN
+    FOR op IN
+      SELECT o.*, (versions ->> (o.kind || '/' || o.id))::bigint AS version
+      FROM jsonb_to_recordset(ops) AS o (n integer, verb text, kind text, id text, document jsonb)
+      ORDER BY o.verb = 'purge', array_position('{category,principal,rule,practice,template,violation}', o.kind)
+        * CASE WHEN o.verb = 'purge' THEN -1 ELSE 1 END, o.n
+    LOOP
+      IF op.verb = 'purge' THEN
+        INSERT INTO purges (kind, id, version, batch_id, actor, at) VALUES (op.kind, op.id, op.version + 1, batch, tenet_apply.actor, moment);
+      END IF;
+      CASE op.kind
+      WHEN 'category' THEN PERFORM tenet_write_category(op.verb, op.id, op.version IS NOT NULL, op.document, batch, tenet_apply.actor, moment);
+      WHEN 'principal' THEN PERFORM tenet_write_principal(op.verb, op.id, op.version IS NOT NULL, op.document, batch, tenet_apply.actor, moment);
+      WHEN 'rule' THEN PERFORM tenet_write_rule(op.verb, op.id, op.version IS NOT NULL, op.document, batch, tenet_apply.actor, moment);
+      WHEN 'practice' THEN PERFORM tenet_write_practice(op.verb, op.id, op.version IS NOT NULL, op.document, batch, tenet_apply.actor, moment);
+      WHEN 'template' THEN PERFORM tenet_write_template(op.verb, op.id, op.version IS NOT NULL, op.document, batch, tenet_apply.actor, moment);
+      WHEN 'violation' THEN PERFORM tenet_write_violation(op.verb, op.id, op.version IS NOT NULL, op.document, batch, tenet_apply.actor, moment);
+      END CASE;
+    END LOOP;
+  EXCEPTION WHEN foreign_key_violation THEN
+    broken := tenet_broken(ops);
+    IF broken IS NULL THEN -- somebody else has mended it meanwhile
+      RAISE EXCEPTION 'a reference of batch % changed while it was applied', batch USING ERRCODE = '40001';
+    END IF;
+    RAISE EXCEPTION 'batch % breaks a reference', batch USING ERRCODE = 'TN004', DETAIL = broken;
+  END;
+  RETURN false;
+END
+$$;
+-- +goose StatementEnd
+
+-- tenet_purge removes a document and its texts from the log, for a person at a prompt.
+-- +goose StatementBegin
+CREATE FUNCTION tenet_purge(kind text, id text) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+  batch uuid := gen_random_uuid();
+BEGIN
+  PERFORM tenet_apply(batch, sha256(convert_to(batch::text, 'UTF8')), session_user::text, NULL,
+    jsonb_build_array(jsonb_build_object('n', 0, 'verb', 'purge', 'kind', kind, 'id', id, 'if_version', 0)));
 END
 $$;
 -- +goose StatementEnd
 
 -- +goose Down
-DROP TABLE search, facets, purges, batches, changes, violations, templates, practices, rules, principals, categories;
-DROP FUNCTION tenet_apply(uuid, bytea, text, timestamptz, jsonb);
-DROP FUNCTION tenet_lock(jsonb);
-DROP FUNCTION tenet_purge(text, text);
-DROP FUNCTION tenet_remove(integer, text, text, bigint, uuid, text, timestamptz);
-DROP FUNCTION tenet_set_active(integer, text, text, bigint, boolean, uuid, text, timestamptz);
-DROP FUNCTION tenet_version(text, text);
-DROP FUNCTION tenet_put_category(integer, text, bigint, jsonb, uuid, text, timestamptz);
-DROP FUNCTION tenet_put_principal(integer, text, bigint, jsonb, uuid, text, timestamptz);
-DROP FUNCTION tenet_put_rule(integer, text, bigint, jsonb, uuid, text, timestamptz);
-DROP FUNCTION tenet_put_practice(integer, text, bigint, jsonb, uuid, text, timestamptz);
-DROP FUNCTION tenet_put_template(integer, text, bigint, jsonb, uuid, text, timestamptz);
-DROP FUNCTION tenet_put_violation(integer, text, bigint, jsonb, uuid, text, timestamptz);
-DROP FUNCTION tenet_refuse(text, integer, bigint, bigint, text);
-DROP FUNCTION tenet_index();
-DROP FUNCTION tenet_reindex(text, text, bigint, text, text, jsonb, jsonb, text, text);
-DROP FUNCTION tenet_keep();
-DROP FUNCTION tenet_purged();
-DROP FUNCTION tenet_change();
-DROP FUNCTION tenet_log(text, text, bigint, text, uuid, text, timestamptz, jsonb);
-DROP FUNCTION tenet_stamp();
-DROP FUNCTION tenet_strings(jsonb);
-DROP FUNCTION tenet_example_text(jsonb);
-DROP FUNCTION tenet_words(text);
-DROP FUNCTION tenet_lower(text);
+DROP FUNCTION tenet_purge, tenet_apply, tenet_broken, tenet_write_rule, tenet_write_practice, tenet_write_template,
+  tenet_write_category, tenet_write_violation, tenet_write_principal, tenet_lock;
+DROP TABLE purges, batches, changes, search, facets, violations, templates, practices, rules, principals, categories;
+DROP FUNCTION tenet_unindex, tenet_index_category, tenet_index_template, tenet_index_practice, tenet_index_rule, tenet_texts,
+  tenet_index, tenet_log, tenet_keep, tenet_same_id, tenet_used, tenet_stamp, tenet_is_scope, tenet_is_variables,
+  tenet_is_references, tenet_is_examples, tenet_is_texts, tenet_is_time, tenet_is_id, tenet_query, tenet_plain, tenet_lower;
 DROP TEXT SEARCH CONFIGURATION tenet;
-DROP TEXT SEARCH DICTIONARY tenet_stem;
+DROP TEXT SEARCH DICTIONARY tenet_porter;

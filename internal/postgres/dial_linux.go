@@ -1,0 +1,21 @@
+package postgres
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// limitSilence gives a connection up when what was sent stays unacknowledged for too long.
+func limitSilence(network, _ string, c syscall.RawConn) error {
+	if network == "unix" {
+		return nil
+	}
+	var err error
+	if cerr := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds())) //nolint:gosec // a descriptor is a small number
+	}); cerr != nil {
+		return cerr
+	}
+	return err
+}

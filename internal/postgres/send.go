@@ -1,0 +1,128 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"tenet/internal/knowledge"
+)
+
+// applySQL does a batch in a transaction of its own; appliedSQL reads what it did, after its commit.
+const (
+	applySQL   = "SELECT tenet_apply($1, $2, $3, $4, $5)"
+	appliedSQL = "SELECT " + changeColumns + " FROM changes c WHERE c.batch_id = $1 ORDER BY c.seq"
+)
+
+// send sends the batch and the question what it did in one round trip, as two transactions.
+func (s *Store) send(ctx context.Context, b *knowledge.Batch, payload []byte, print [32]byte) ([]knowledge.Change, error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, &notSentError{err}
+	}
+	defer conn.Release()
+	pg, types := conn.Conn().PgConn(), conn.Conn().TypeMap()
+	var at []byte
+	if !b.At.IsZero() {
+		at = []byte(b.At.Format(knowledge.TimeLayout))
+	}
+	id := []byte(b.ID.String())
+	pipe := pg.StartPipeline(ctx)
+	pipe.SendQueryParams(applySQL, [][]byte{id, print[:], []byte(b.Actor), at, payload},
+		[]uint32{pgtype.UUIDOID, pgtype.ByteaOID, pgtype.TextOID, pgtype.TimestamptzOID, pgtype.JSONBOID}, []int16{0, 1, 0, 0, 0}, nil)
+	pipe.SendPipelineSync()
+	pipe.SendQueryParams(appliedSQL, [][]byte{id}, []uint32{pgtype.UUIDOID}, []int16{0}, changeFormats)
+	if err := pipe.Sync(); err != nil {
+		return nil, errors.Join(err, pipe.Close())
+	}
+	changes, err := readPipeline(pipe, types)
+	return changes, errors.Join(err, pipe.Close())
+}
+
+// readPipeline reads the answers to the batch and to the question after it. The first error is the one that counts; what
+// comes after it is read all the same, so that the connection can be used again.
+func readPipeline(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change, error) {
+	var changes []knowledge.Change
+	var first error
+	note := func(err error) {
+		if first == nil {
+			first = err
+		}
+	}
+	for syncs, results := 0, 0; syncs < 2; {
+		got, err := pipe.GetResults()
+		if err != nil {
+			note(err)
+			if _, server := errors.AsType[*pgconn.PgError](err); !server {
+				return nil, first
+			}
+			continue
+		}
+		switch got := got.(type) {
+		case *pgconn.PipelineSync:
+			syncs++
+		case *pgconn.ResultReader:
+			results++
+			rows := pgx.RowsFromResultReader(types, got)
+			for rows.Next() {
+				if syncs == 0 {
+					continue
+				}
+				c, err := scanChange(rows)
+				note(err)
+				changes = append(changes, c)
+			}
+			rows.Close()
+			note(rows.Err())
+		case nil:
+			return nil, errors.Join(first, io.ErrUnexpectedEOF)
+		}
+	}
+	return changes, first
+}
+
+// A notSentError says that a statement was not even sent.
+type notSentError struct{ err error }
+
+func (e *notSentError) Error() string { return e.err.Error() }
+func (e *notSentError) Unwrap() error { return e.err }
+
+// batch sends several reading statements in one round trip. What fill queues may be asked twice.
+func (s *Store) batch(own, caller context.Context, name string, fill func(*pgx.Batch)) error {
+	return again(caller, func() error {
+		began := time.Now()
+		err := s.batchOnce(own, fill)
+		if dead(err) && own.Err() == nil {
+			s.pool.Reset()
+			err = s.batchOnce(own, fill)
+		}
+		s.observe(name, "", nil, began, err)
+		return s.contractual(caller, err)
+	})
+}
+
+func (s *Store) batchOnce(ctx context.Context, fill func(*pgx.Batch)) error {
+	b := &pgx.Batch{}
+	fill(b)
+	return s.pool.SendBatch(ctx, b).Close()
+}
+
+// dead reports whether a connection turned out to be closed by the other side: the server may have been started anew while the
+// connection was idle.
+func dead(err error) bool {
+	if err == nil {
+		return false
+	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code == "57P01" || pg.Code == "57P02"
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
