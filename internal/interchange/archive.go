@@ -60,6 +60,7 @@ type unpacker struct {
 	limits Limits
 	files  memFiles
 	seen   map[string]bool
+	size   int64 // of what was kept; a sparse file is larger than what was read for it
 }
 
 // readArchive unpacks an archive into memory: it has no order that could be relied upon, and its bound is known.
@@ -172,7 +173,7 @@ func (u *unpacker) zipFile(f *zip.File, left *int64) error {
 	}
 	defer rc.Close() //nolint:errcheck // only read
 	m := &meter{r: rc, left: *left}
-	size := int64(min(f.UncompressedSize64, 1<<62)) //nolint:gosec // bounded on the left
+	size := int64(min(f.UncompressedSize64, 1<<62))
 	err = u.add(f.Name, "", size, m)
 	*left = m.left
 	if err != nil && !errors.Is(err, errTooMuch) {
@@ -207,10 +208,14 @@ func (u *unpacker) add(name, skip string, size int64, r io.Reader) error {
 	if size > u.limits.File {
 		return u.refuse(p, fmt.Errorf("more than %s: too large for one file", byteSize(u.limits.File)))
 	}
+	if u.size+size > u.limits.Total {
+		return errTooMuch
+	}
 	data, err := readBounded(r, u.limits.File)
 	if err != nil {
 		return err
 	}
+	u.size += int64(len(data))
 	u.seen[p] = true
 	u.files.list = append(u.files.list, treeFile{path: p})
 	u.files.data[p] = data

@@ -16,12 +16,9 @@ type frontMatter struct {
 	notes  []string
 }
 
-//nolint:gochecknoglobals // compiled once, never written
 var keyLine = regexp.MustCompile(`^["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?[ \t]*:(?:[ \t]+(.*))?$`)
 
 // tightKey is a key that tools know, written without the space that YAML wants.
-//
-//nolint:gochecknoglobals // compiled once, never written
 var tightKey = regexp.MustCompile(`^(description|globs|alwaysApply|applyTo|title|name|tags):(\S.*)$`)
 
 // splitFrontMatter returns the front matter of a text and what follows it. Real front matter is often not valid YAML
@@ -144,10 +141,7 @@ func (c *chunk) parse() any {
 			return m[c.key]
 		}
 	}
-	value := c.value
-	for _, line := range c.lines[1:] {
-		value += "\n" + line
-	}
+	value := strings.Join(append([]string{c.value}, c.lines[1:]...), "\n")
 	return unquote(strings.TrimSpace(value))
 }
 

@@ -192,6 +192,7 @@ func FuzzVariables(f *testing.F) {
 // FuzzMarkdownExport writes texts of every shape as Markdown: whatever a store may hold comes back as it was.
 func FuzzMarkdownExport(f *testing.F) {
 	f.Add("Title", "text\n", " code:\n  - x\n", "key: [", "---\n")
+	f.Add("t", "d", strings.Repeat("\x9f", 100), "n", "e")
 	f.Add("t", "\n\n---\nx\r\n", "\tcode\t", "\u2028\ufeff\u0085", "yes")
 	f.Fuzz(func(t *testing.T, title, description, code, note, extra string) {
 		d := &knowledge.Rule{

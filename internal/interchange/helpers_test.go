@@ -14,6 +14,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
+//nolint:gochecknoglobals // a flag of the tests
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // memory is a store as small as the tests need: it keeps documents and a log, and checks conditions.

@@ -46,7 +46,7 @@ func (p *Plan) history(base Step, e *Export) error {
 			p.steps[first].Outcome, p.steps[first].Reason = Refused, err.Error()
 			return nil
 		}
-		k, err := p.past(h, base, at)
+		k, err := p.past(h, at)
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func (p *Plan) history(base Step, e *Export) error {
 }
 
 // past returns what is known of the document that a change is about.
-func (p *Plan) past(h *history, base Step, at ChangeAt) (*past, error) {
+func (p *Plan) past(h *history, at ChangeAt) (*past, error) {
 	key := at.Change.Key
 	if k, ok := h.keys[key]; ok {
 		return k, nil
@@ -314,11 +314,11 @@ func (g *group) take(next knowledge.BatchID) (knowledge.Batch, bool) {
 		return b, false
 	}
 	if !whole {
-		sum := b.ID.String()
+		sum := fmt.Appendf(nil, "tenet:replay\n%s\n%s", b.At.Format(knowledge.TimeLayout), b.ID)
 		for _, op := range b.Ops {
-			sum += fmt.Sprintf("\n%s %s %d", op.Verb, op.Key, op.IfVersion)
+			sum = fmt.Appendf(sum, "\n%s %s %d", op.Verb, op.Key, op.IfVersion)
 		}
-		b.ID = uuid.NewSHA1(uuid.NameSpaceURL, []byte("tenet:replay\n"+b.At.Format(knowledge.TimeLayout)+"\n"+sum))
+		b.ID = uuid.NewSHA1(uuid.NameSpaceURL, sum)
 	}
 	return b, true
 }

@@ -144,7 +144,11 @@ func decodeChange(l line) (*knowledge.Change, error) {
 	case c.Change.Record != nil && c.Change.Record.Key != c.Change.Key:
 		return nil, fmt.Errorf("line %d: the change is of %s, its document is %s", l.n, c.Change.Key, c.Change.Record.Key)
 	}
-	if _, err := knowledge.ParseKey(c.Change.Key.String()); err != nil {
+	probe := knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: c.Change.Actor, At: c.Change.At,
+		Ops: []knowledge.Op{{Verb: knowledge.VerbRetire, Key: c.Change.Key}},
+	}
+	if err := probe.Validate(); err != nil {
 		return nil, fmt.Errorf("line %d: %w", l.n, err)
 	}
 	return c.Change, nil
@@ -366,11 +370,10 @@ func bareLines(r io.Reader) ([]Entry, error) {
 			continue
 		}
 		e, err := bareDocument(bytes.Clone(l.data), place)
-		var none *errNothing
-		switch {
-		case errors.As(err, &none) && len(entries) == 0:
+		if _, none := errors.AsType[*nothingError](err); none && len(entries) == 0 {
 			return nil, err
-		case err != nil:
+		}
+		if err != nil {
 			e.Err = err
 		}
 		entries = append(entries, e)

@@ -108,14 +108,12 @@ func ownEntry(kind knowledge.Kind, data []byte, place string) (Entry, error) {
 	}
 	e := Entry{Key: d.Key(), Place: place, Own: true}
 	*d.Stamps() = knowledge.Stamp{}
-	if d, err = settle(d); err == nil {
-		err = d.Validate()
+	if d, e.Err = settle(d); e.Err == nil {
+		e.Err = d.Validate()
 	}
-	if err != nil {
-		e.Err = err
-		return e, nil
+	if e.Err == nil {
+		e.Doc = d
 	}
-	e.Doc = d
 	return e, nil
 }
 
@@ -158,11 +156,10 @@ func (r *reader) json(f *file) ([]Entry, error) {
 			place = fmt.Sprintf("document %d", i+1)
 		}
 		e, err := bareDocument(raw, place)
-		var none *errNothing
-		switch {
-		case errors.As(err, &none):
+		if _, none := errors.AsType[*nothingError](err); none {
 			return nil, err
-		case err != nil:
+		}
+		if err != nil {
 			e.Err = err
 		}
 		entries = append(entries, e)

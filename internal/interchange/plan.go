@@ -107,16 +107,11 @@ func (p *Plan) Add(s *Source) error {
 
 func (p *Plan) item(s *Source, it Item) error {
 	base := Step{Source: s.name, Path: it.Path, Format: it.Format, Notes: it.Notes}
-	switch {
-	case it.Skipped != "":
-		base.Outcome, base.Reason = Skipped, it.Skipped
+	if base.Outcome, base.Reason = it.fate(); base.Outcome != "" {
 		p.steps = append(p.steps, base)
 		return nil
-	case it.Err != nil:
-		base.Outcome, base.Reason = Refused, it.Err.Error()
-		p.steps = append(p.steps, base)
-		return nil
-	case it.History != nil:
+	}
+	if it.History != nil {
 		return p.history(base, it.History)
 	}
 	for _, e := range it.Entries {
@@ -137,6 +132,17 @@ func (p *Plan) item(s *Source, it Item) error {
 		p.steps = append(p.steps, st)
 	}
 	return nil
+}
+
+// fate returns what becomes of a file that gave no document, and why; nothing for one that did.
+func (it *Item) fate() (Outcome, string) {
+	switch {
+	case it.Err != nil:
+		return Refused, it.Err.Error()
+	case it.Skipped != "":
+		return Skipped, it.Skipped
+	}
+	return "", ""
 }
 
 // claim notes which step a document belongs to, the first one that it was read for.

@@ -211,11 +211,12 @@ func TestAnIDOfAnotherOriginIsNotTakenOver(t *testing.T) {
 func TestBatchesAreBoundedAndInOrder(t *testing.T) {
 	m := newMemory()
 	dir := named(t, "many")
-	rows := "act,prompt,category\n"
+	var rows strings.Builder
+	rows.WriteString("act,prompt,category\n")
 	for i := range 25 {
-		rows += strings.Repeat("x", i+1) + ",Text,c" + string(rune('a'+i%5)) + "\n"
+		rows.WriteString(strings.Repeat("x", i+1) + ",Text,c" + string(rune('a'+i%5)) + "\n")
 	}
-	write(t, dir, map[string]string{"p.csv": rows})
+	write(t, dir, map[string]string{"p.csv": rows.String()})
 	p := m.plan(t, dir, ReadOptions{}, PlanOptions{})
 	seen, sizes := map[string]bool{}, []int{}
 	for b, err := range p.Batches("ann", 10) {

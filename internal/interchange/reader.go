@@ -42,12 +42,12 @@ func (f *file) note(format string, args ...any) {
 	f.notes = append(f.notes, fmt.Sprintf(format, args...))
 }
 
-// errNothing says that a file holds nothing to import, and why. It skips a file that was found and refuses one that was named.
-type errNothing struct{ why string }
+// nothingError says that a file holds nothing to import, and why. It skips a file that was found and refuses one that was named.
+type nothingError struct{ why string }
 
-func (e *errNothing) Error() string { return e.why }
+func (e *nothingError) Error() string { return e.why }
 
-func nothing(format string, args ...any) error { return &errNothing{fmt.Sprintf(format, args...)} }
+func nothing(format string, args ...any) error { return &nothingError{fmt.Sprintf(format, args...)} }
 
 // item reads one file.
 func (r *reader) item(t treeFile) Item {
@@ -78,8 +78,7 @@ func (r *reader) item(t treeFile) Item {
 		named = wanted
 	}
 	r.read(&it, named)
-	var none *errNothing
-	if errors.As(it.Err, &none) && !r.s.single {
+	if none, ok := errors.AsType[*nothingError](it.Err); ok && !r.s.single {
 		it.Skipped, it.Err, it.Format = none.why, nil, ""
 	}
 	return it
@@ -121,8 +120,7 @@ func (r *reader) read(it *Item, format Format) {
 }
 
 func readError(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return fmt.Errorf("can't be read: %w", p.Err)
 	}
 	return fmt.Errorf("can't be read: %w", err)
@@ -300,8 +298,7 @@ func located(err error, f *file, place string) error {
 
 // jsonFault turns an error of a JSON decoder into one that a person can use.
 func jsonFault(err error) error {
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("not JSON: %s (byte %d)", syntax.Error(), syntax.Offset)
 	}
 	return fmt.Errorf("not JSON: %w", err)

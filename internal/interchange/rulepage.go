@@ -9,7 +9,6 @@ import (
 	"tenet/internal/knowledge"
 )
 
-//nolint:gochecknoglobals // compiled once, never written
 var (
 	blockOpen  = regexp.MustCompile(`^\s*:{3,}\s*([A-Za-z]+)\b(.*)$`)
 	blockClose = regexp.MustCompile(`^\s*:{3,}\s*$`)
@@ -145,7 +144,7 @@ func hasBothHeadings(lines []string) bool {
 
 // fenced takes out the fenced code that begins at line i, and returns its last line.
 func (p *page) fenced(i, kind int, title string) int {
-	e, last, _ := readFence(p.lines, i)
+	e, last := readFence(p.lines, i)
 	e.Title, _ = shorten(title)
 	p.add(kind, e)
 	p.out = append(p.out, pageLine{cut: true})
@@ -168,7 +167,7 @@ func (p *page) block(i, kind int, options, section string) int {
 			break
 		}
 		if f := (fence{}); f.inside(line) {
-			e, end, _ := readFence(p.lines, last)
+			e, end := readFence(p.lines, last)
 			found, last = append(found, e), end
 			continue
 		}
@@ -266,8 +265,8 @@ func (p *page) rest() string {
 	return trimBlankLines(b.String())
 }
 
-// readFence reads the fenced code that begins at line i: its example, its last line, and whether it had an end.
-func readFence(lines []string, i int) (e knowledge.Example, last int, closed bool) {
+// readFence reads the fenced code that begins at line i: its example and its last line.
+func readFence(lines []string, i int) (e knowledge.Example, last int) {
 	var f fence
 	f.inside(lines[i])
 	info := strings.TrimLeft(lines[i], " \t")
@@ -278,10 +277,9 @@ func readFence(lines []string, i int) (e knowledge.Example, last int, closed boo
 	for ; last < len(lines); last++ {
 		f.inside(lines[last])
 		if f.size == 0 {
-			closed = true
 			break
 		}
 	}
 	e.Code = strings.Join(lines[i+1:min(last, len(lines))], "\n")
-	return e, min(last, len(lines)-1), closed
+	return e, min(last, len(lines)-1)
 }

@@ -76,24 +76,25 @@ func pathTexts(p string) []string {
 	return append(texts, stem(base))
 }
 
-// ids gives out ids, each once.
-type ids map[string]bool
+// ids gives out ids, each once. It holds for each the number to try next.
+type ids map[string]int
 
 // free returns id, or id with the first number behind it that was not given out.
 func (t ids) free(id string) string {
 	got := id
-	for i := 2; t[got]; i++ {
-		n := "-" + strconv.Itoa(i)
+	for t[got] > 0 {
+		t[id]++
+		n := "-" + strconv.Itoa(t[id])
 		got = id[:min(len(id), knowledge.MaxID-len(n))] + n
 	}
-	t[got] = true
+	t[got] = 1
 	return got
 }
 
 // forPath returns the id of a file. Where two paths give one id, the second in path order gets a hash of its path.
 func (t ids) forPath(source, p string) string {
 	id := makeID(append([]string{source}, pathTexts(p)...)...)
-	if t[id] {
+	if t[id] > 0 {
 		id = id[:min(len(id), knowledge.MaxID-9)] + "-" + shortHash(p)
 	}
 	return t.free(id)

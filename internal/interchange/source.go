@@ -73,7 +73,7 @@ func Open(name string, o ReadOptions) (*Source, error) {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("open source: %s is neither a file nor a folder", name)
 	case isArchive(name):
-		f, err := os.Open(name)
+		f, err := os.Open(name) //nolint:gosec // the caller names the file to read
 		if err != nil {
 			return nil, fmt.Errorf("open source: %w", err)
 		}

@@ -80,7 +80,6 @@ func (f *fence) inside(line string) bool {
 	return true
 }
 
-//nolint:gochecknoglobals // compiled once, never written
 var (
 	headingLine = regexp.MustCompile(`^ {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$`)
 	commentLine = regexp.MustCompile(`^\s*<!--.*-->\s*$`)

@@ -10,7 +10,6 @@ import (
 	"tenet/internal/knowledge"
 )
 
-//nolint:gochecknoglobals // compiled once, never written
 var dollarBraces = regexp.MustCompile(`\$\{([^{}]*)\}`)
 
 // variables turns ${name} and ${name:default} into {{placeholders}}, and returns the text, the variables in the order of
@@ -32,6 +31,9 @@ func variables(text string) (string, []knowledge.Variable, []string) {
 			continue
 		}
 		i, known := byTitle[title]
+		if !known && len(vars) > knowledge.MaxItems {
+			continue // too many to be valid, and every free name takes longer to find
+		}
 		if !known {
 			i = len(vars)
 			byTitle[title] = i
