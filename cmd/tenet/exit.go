@@ -92,7 +92,7 @@ func explain(err error) string {
 		}
 	case exitDenied:
 		if errors.Is(err, store.ErrUnauthenticated) {
-			text = "not authenticated: give a token in TENET_TOKEN, or in a file named by --token-file"
+			text += "\nGive a token in TENET_TOKEN, or in a file named by --token-file."
 		}
 	case exitInterrupted:
 		text = "interrupted"

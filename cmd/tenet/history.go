@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
+	"gopkg.in/yaml.v3"
 
 	"tenet/internal/knowledge"
 )
@@ -105,8 +110,11 @@ func (a *app) diff(ctx context.Context, d *door, key knowledge.Key, from, to int
 		}
 		to = changes[0].Version
 	}
+	if from == 0 && to == 1 {
+		return usageError("%s has had one version so far: there is nothing to compare", key)
+	}
 	if from == 0 {
-		from = max(1, to-1)
+		from = to - 1
 	}
 	older, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return readVersion(ctx, d, key, from) })
 	if err != nil {
@@ -125,11 +133,34 @@ func (a *app) diff(ctx context.Context, d *door, key knowledge.Key, from, to int
 func writeDiff(w io.Writer, older, newer *knowledge.Record) error {
 	var texts [2]bytes.Buffer
 	for i, r := range []*knowledge.Record{older, newer} {
-		if err := printYAML(&texts[i], json.RawMessage(r.JSON)); err != nil {
+		node, err := yamlOf(r.JSON)
+		if err != nil {
+			return err
+		}
+		dropStamps(node)
+		if err := encodeYAML(&texts[i], node); err != nil {
 			return err
 		}
 	}
 	name := func(r *knowledge.Record) string { return r.Key.String() + " version " + itoa(r.Version) }
-	_, err := w.Write(diff.Diff(name(older), texts[0].Bytes(), name(newer), texts[1].Bytes()))
+	text := diff.Diff(name(older), texts[0].Bytes(), name(newer), texts[1].Bytes())
+	if len(text) == 0 {
+		text = fmt.Appendf(nil, "versions %d and %d say the same\n", older.Version, newer.Version)
+	}
+	_, err := w.Write(text)
 	return err
+}
+
+// dropStamps takes out what the store writes on every version: it differs always, and "tenet history" shows it.
+func dropStamps(n *yaml.Node) {
+	t := reflect.TypeFor[knowledge.Stamp]()
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		for j := 0; j+1 < len(n.Content); j += 2 {
+			if n.Content[j].Value == name {
+				n.Content = slices.Delete(n.Content, j, j+2)
+				break
+			}
+		}
+	}
 }

@@ -41,6 +41,10 @@ func printYAML(w io.Writer, v any) error {
 	if err != nil {
 		return err
 	}
+	return encodeYAML(w, node)
+}
+
+func encodeYAML(w io.Writer, node *yaml.Node) error {
 	enc := yaml.NewEncoder(w)
 	enc.SetIndent(2)
 	if err := enc.Encode(node); err != nil {

@@ -33,6 +33,8 @@ type serveSettings struct {
 	JournalMaxBytes  int           `name:"journal-max-bytes" default:"1073741824" doc:"Bytes that may wait in the journal; more is refused with 503"`
 	MirrorVersions   int           `name:"mirror-versions" default:"20" doc:"Versions of each document in the mirror's history"`
 	MirrorCheck      time.Duration `name:"mirror-check" default:"1h" doc:"Time between two comparisons of the mirror with PostgreSQL"`
+	CacheHot         int           `name:"cache-hot" default:"512" doc:"MiB of memory for answers that are ready to send; 0 for none"`
+	CacheWarm        int           `name:"cache-warm" default:"2048" doc:"MiB of memory for compressed answers, kept on disk between two runs; 0 for none"`
 	LogFormat        string        `name:"log-format" default:"auto" doc:"text, json, or auto: text for a terminal, json otherwise"`
 	LogLevel         string        `name:"log-level" default:"info" doc:"debug, info, warn or error"`
 	AccessLog        bool          `name:"access-log" default:"false" doc:"Log every request"`
@@ -84,6 +86,7 @@ func (a *app) serve(ctx context.Context, s *serveSettings) error {
 		RefuseWrites: s.OutageWrites == "refuse", HedgeDelay: s.HedgeDelay, Failures: s.BreakerFailures, Recovery: s.BreakerRecovery,
 		Versions: s.MirrorVersions, JournalBytes: int64(s.JournalMaxBytes), CheckEvery: s.MirrorCheck,
 	}
+	o.CacheHot, o.CacheWarm = int64(s.CacheHot)<<20, int64(s.CacheWarm)<<20
 	srv, err := server.Open(ctx, o)
 	if err != nil {
 		return err

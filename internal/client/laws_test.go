@@ -21,7 +21,7 @@ func TestKeepsTheLaws(t *testing.T) {
 
 func open(t testing.TB) store.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "tenet.db"), sqlite.Options{SkipCheck: true})
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "tenet.db"), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func (p *problem) err(status int) error {
 	case "gone":
 		return &store.GoneError{Oldest: p.Oldest}
 	case "unauthenticated":
-		return store.ErrUnauthenticated
+		return &refused{"not authenticated: " + strings.TrimPrefix(p.said(), "not authenticated: "), store.ErrUnauthenticated}
 	case "forbidden":
 		return &store.ForbiddenError{Reason: strings.TrimPrefix(p.said(), "forbidden: ")}
 	case "invalid":
