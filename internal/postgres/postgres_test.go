@@ -1,8 +1,11 @@
 package postgres_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
+	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
 	"tenet/internal/postgres"
 	"tenet/internal/store"
@@ -37,4 +40,58 @@ func openAt(t testing.TB, url string) *postgres.Store {
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) store.Store { return open(t) })
+}
+
+// apply applies a batch that must succeed.
+func apply(t testing.TB, s *postgres.Store, ops ...knowledge.Op) knowledge.Receipt {
+	t.Helper()
+	r, err := s.Apply(t.Context(), storetest.Batch(ops...))
+	if err != nil {
+		t.Fatalf("apply %d ops: %v", len(ops), err)
+	}
+	return r
+}
+
+// general applies the category that the documents of storetest belong to.
+func general(t testing.TB, s *postgres.Store) {
+	t.Helper()
+	apply(t, s, knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = storetest.GeneralCategory }), knowledge.NoVersion))
+}
+
+func TestWordsAreThoseOfThePrograms(t *testing.T) {
+	s := open(t)
+	general(t, s)
+	apply(t, s, knowledge.Put(storetest.Rule(func(r *knowledge.Rule) {
+		r.Title, r.Description = "Security “quoted” policies—always running", "über den Größen: foo/bar a.b <xml> E=mc² 😀smile"
+	}), knowledge.NoVersion))
+	for _, q := range []string{
+		"securit*", "quoted", "policies", "policy", "always", "runn*", "polici*", "running*", "uber", "größen", "grossen OR größen", "xml", "smile", "foo bar", `"always running"`, `"policies alw*"`,
+	} {
+		hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: q})
+		if err != nil || len(hits.Hits) != 1 {
+			t.Errorf("search for %s: %d hits, %v; want 1", q, len(hits.Hits), err)
+		}
+	}
+}
+
+func TestLongAndManyWordsAreStored(t *testing.T) {
+	s := open(t)
+	general(t, s)
+	words := func(from int) string {
+		var b strings.Builder
+		for i := from; b.Len() < knowledge.MaxText-20; i++ {
+			fmt.Fprintf(&b, "w%d ", i*7919%1_000_003)
+		}
+		return b.String()
+	}
+	long := strings.ReplaceAll(words(0)[:100<<10], " ", "")
+	r := storetest.Rule(func(r *knowledge.Rule) {
+		r.Description, r.ViolationsConsequence, r.Scope.Languages = words(0), words(500_000), []string{long, "go"}
+	})
+	apply(t, s, knowledge.Put(r, knowledge.NoVersion))
+	for _, q := range []knowledge.Query{{Kind: knowledge.KindRule, Language: "go"}, {Kind: knowledge.KindRule, Tag: "io"}} {
+		if p, err := s.List(t.Context(), q); err != nil || len(p.Records) != 1 {
+			t.Errorf("list of %+v: %v, %v", q, p, err)
+		}
+	}
 }

@@ -60,7 +60,11 @@ func newMigrator(url string) (*migrator, error) {
 		return nil, fmt.Errorf("read the database address: %w", errors.New("not an address PostgreSQL knows; want postgres://user@host:5432/database?sslmode=verify-full"))
 	}
 	cfg.ConnectTimeout = 2 * time.Second
-	db := stdlib.OpenDB(*cfg)
+	// Functions keep the search path that they were made with: the schema of the tables and nothing that a session adds.
+	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "SELECT set_config('search_path', quote_ident(coalesce(current_schema(), 'public')) || ', pg_temp', false)")
+		return err
+	}))
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read embedded migrations: %w", err), db.Close())
