@@ -348,3 +348,43 @@ func TestAFileThatIsNamedIsNeverPassedOver(t *testing.T) {
 		}
 	}
 }
+
+func TestAStreamWithoutANameIsKnownByItsFirstBytes(t *testing.T) {
+	tarball := tarOf(t, tar.Header{Name: "a.md"})
+	export := exportHistory(t, lived(t))
+	for name, tc := range map[string]struct {
+		data []byte
+		want Format
+	}{
+		"tar":                   {tarball, FormatMarkdown},
+		"tar.gz":                {gzipped(t, tarball), FormatMarkdown},
+		"tar.zst":               {zstded(t, tarball), FormatMarkdown},
+		"export":                {export, FormatJSONL},
+		"lines":                 {[]byte("{\"category_id\":\"a\"}\n{\"category_id\":\"b\"}\n"), FormatJSONL},
+		"document":              {[]byte("{\n \"category_id\": \"a\"\n}\n"), FormatJSON},
+		"list":                  {[]byte("[{\"category_id\":\"a\"}]"), FormatJSON},
+		"own Markdown":          {[]byte("---\ncategory_id: a\n---\n"), FormatMarkdown},
+		"what says nothing":     {[]byte("act,prompt\na,b\n"), ""},
+		"what says only spaces": {[]byte("  \n"), ""},
+	} {
+		s, err := Read("-", bytes.NewReader(tc.data), ReadOptions{})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for it := range s.Items() {
+			if it.Format != tc.want || (it.Err == nil) != (tc.want != "") {
+				t.Errorf("%s is read as %q (%v), want %q", name, it.Format, it.Err, tc.want)
+			}
+		}
+	}
+	s, err := Read("-", strings.NewReader("act,prompt\na,b\n"), ReadOptions{Format: FormatCSV})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for it := range s.Items() {
+		if len(it.Entries) != 1 || it.Entries[0].Key.ID != "stdin-stdin-a" {
+			t.Errorf("a table on standard input gives %+v", it)
+		}
+	}
+}

@@ -283,12 +283,20 @@ type group struct {
 	whole  bool // every change of the batch is repeated, in this one batch
 	open   bool
 	split  bool // the next batch is the rest of this one
+	size   int  // of the documents, as JSON
 }
 
 // fits reports whether a change belongs to the batch that is being gathered.
 func (g *group) fits(c *knowledge.Change) bool {
 	return g.open && g.batch.ID == c.Batch && c.Batch != (knowledge.BatchID{}) && g.batch.Actor == c.Actor &&
-		g.batch.At.Equal(c.At.Time) && !g.keys[c.Key] && len(g.batch.Ops) < g.maxOps
+		g.batch.At.Equal(c.At.Time) && !g.keys[c.Key] && len(g.batch.Ops) < g.maxOps && (len(g.batch.Ops) == 0 || g.size+sizeOf(c) <= maxBatchBytes)
+}
+
+func sizeOf(c *knowledge.Change) int {
+	if c.Record == nil {
+		return 0
+	}
+	return len(c.Record.JSON)
 }
 
 func (g *group) begin(c *knowledge.Change) {
@@ -297,12 +305,13 @@ func (g *group) begin(c *knowledge.Change) {
 	}
 	g.batch = knowledge.Batch{ID: c.Batch, Actor: c.Actor, At: c.At}
 	g.keys, g.whole, g.open = map[knowledge.Key]bool{}, c.Batch != (knowledge.BatchID{}) && !g.split, true
-	g.split = false
+	g.split, g.size = false, 0
 }
 
 func (g *group) add(c *knowledge.Change, op knowledge.Op) {
 	g.keys[c.Key] = true
 	g.batch.Ops = append(g.batch.Ops, op)
+	g.size += sizeOf(c)
 }
 
 // take ends the batch, which a change of the batch next follows, and returns it, or false when nothing was gathered.

@@ -1,6 +1,9 @@
 package interchange
 
 import (
+	"bufio"
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -102,10 +105,22 @@ func openSingle(name, source, at string, o ReadOptions) (*Source, error) {
 	return s, err
 }
 
-// Read reads a file or an archive from a stream; its name says which.
+// Read reads a file or an archive from a stream; its name says which. A name that says nothing, such as "-", leaves it to
+// the first bytes.
 func Read(name string, r io.Reader, o ReadOptions) (*Source, error) {
 	o.Limits = o.Limits.orDefaults()
 	name = path.Base(filepath.ToSlash(name))
+	if path.Ext(name) == "" && nameFormat(name) == skipName {
+		br := bufio.NewReaderSize(r, 4<<10)
+		head, err := br.Peek(4 << 10)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		if name == "-" {
+			name = "stdin"
+		}
+		name, r = name+endingOf(head), br
+	}
 	if isArchive(name) {
 		t, err := readArchive(name, r, o.Limits)
 		if err != nil {
@@ -115,7 +130,11 @@ func Read(name string, r io.Reader, o ReadOptions) (*Source, error) {
 		t.dropLeading(source)
 		return newSource(source, "", t, o)
 	}
-	data, err := readBounded(r, o.Limits.File)
+	limit := o.Limits.File
+	if nameFormat(name) == FormatJSONL {
+		limit = o.Limits.Total // an export is one large file
+	}
+	data, err := readBounded(r, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
@@ -125,6 +144,33 @@ func Read(name string, r io.Reader, o ReadOptions) (*Source, error) {
 		s.single = true
 	}
 	return s, err
+}
+
+// endingOf returns the ending that a file with these first bytes would have, or "".
+func endingOf(head []byte) string {
+	text := bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\ufeff")))
+	switch {
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+		return ".zip"
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		return ".tar.gz"
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		return ".tar.zst"
+	case len(head) > 262 && string(head[257:262]) == "ustar":
+		return ".tar"
+	case looksLikeExport(text):
+		return ".jsonl"
+	case bytes.HasPrefix(text, []byte("[")):
+		return ".json"
+	case bytes.HasPrefix(text, []byte("{")):
+		if first, rest, more := bytes.Cut(text, []byte("\n")); json.Valid(first) && more && len(rest) > 0 {
+			return ".jsonl"
+		}
+		return ".json"
+	case bytes.HasPrefix(text, []byte("---\n")), bytes.HasPrefix(text, []byte("---\r\n")), bytes.HasPrefix(text, []byte("# ")):
+		return ".md"
+	}
+	return ""
 }
 
 func newSource(name, root string, t tree, o ReadOptions) (*Source, error) {
