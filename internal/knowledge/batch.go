@@ -230,7 +230,7 @@ func Clone(d Document) (Document, error) {
 	return DecodeStored(d.Key().Kind, b)
 }
 
-// Stamp fills in what the store keeps on the document that a change leaves behind: who and when, and the version after
+// StampNext fills in what the store keeps on the document that a change leaves behind: who and when, and the version after
 // before. Before is nil when there was no document; lastVersion is then that of an earlier, purged one, or 0.
 func StampNext(next, before Document, lastVersion int64, actor string, now Time) {
 	s := next.Stamps()

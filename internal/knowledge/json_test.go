@@ -14,10 +14,14 @@ func TestDecodeNamesEveryFaultOfForm(t *testing.T) {
 		want []string
 	}{
 		{`{"rule_id":"x"}`, nil},
-		{`{"rule_id":7,"title":null,"priority":"high","active":"yes","tags":"a","examples":{},"scope":[],"extra":[]}`,
-			[]string{"/rule_id", "/priority", "/active", "/tags", "/examples", "/scope", "/extra"}},
-		{`{"examples":[{"code":1,"nope":2},3,null,{"title":{}}]}`,
-			[]string{"/examples/0/code", "/examples/0/nope", "/examples/1", "/examples/2", "/examples/3/title"}},
+		{
+			`{"rule_id":7,"title":null,"priority":"high","active":"yes","tags":"a","examples":{},"scope":[],"extra":[]}`,
+			[]string{"/rule_id", "/priority", "/active", "/tags", "/examples", "/scope", "/extra"},
+		},
+		{
+			`{"examples":[{"code":1,"nope":2},3,null,{"title":{}}]}`,
+			[]string{"/examples/0/code", "/examples/0/nope", "/examples/1", "/examples/2", "/examples/3/title"},
+		},
 		{`{"tags":["a",1,null]}`, []string{"/tags/1"}},
 		{`{"scope":{"globs":[1],"langs":[]}}`, []string{"/scope/globs/0", "/scope/langs"}},
 		{`{"priority":1.5}`, []string{"/priority"}},
@@ -56,7 +60,7 @@ func TestDecodeNamesEveryFaultOfForm(t *testing.T) {
 
 func TestUnknownNamesAreToldWhatWasMeant(t *testing.T) {
 	for name, want := range map[string]string{
-		"tittle": `did you mean "title"?`, "Title": `did you mean "title"?`, "descripton": `did you mean "description"?`, "rule-id": `did you mean "rule_id"?`,
+		"tittle": `did you mean "title"?`, "Title": `did you mean "title"?`, "desription": `did you mean "description"?`, "rule-id": `did you mean "rule_id"?`,
 		"nothing_like_it": "", "x": "",
 	} {
 		_, err := Decode(KindRule, []byte(`{"`+name+`":1}`))
@@ -160,9 +164,11 @@ func TestMergePatchFollowsTheRFC(t *testing.T) {
 		{`{"e":null}`, `{"a":1}`, `{"a":1,"e":null}`},
 		{`[1,2]`, `{"a":"b","c":null}`, `{"a":"b"}`},
 		{`{}`, `{"a":{"bb":{"ccc":null}}}`, `{"a":{"bb":{}}}`},
-		{`{"title":"Goodbye!","author":{"givenName":"John","familyName":"Doe"},"tags":["example","sample"],"content":"This will be unchanged"}`,
+		{
+			`{"title":"Goodbye!","author":{"givenName":"John","familyName":"Doe"},"tags":["example","sample"],"content":"This will be unchanged"}`,
 			`{"title":"Hello!","phoneNumber":"+01-123-456-7890","author":{"familyName":null},"tags":["example"]}`,
-			`{"author":{"givenName":"John"},"content":"This will be unchanged","phoneNumber":"+01-123-456-7890","tags":["example"],"title":"Hello!"}`},
+			`{"author":{"givenName":"John"},"content":"This will be unchanged","phoneNumber":"+01-123-456-7890","tags":["example"],"title":"Hello!"}`,
+		},
 		{`{"n":12345678901234567890}`, `{"<":"&"}`, `{"<":"&","n":12345678901234567890}`},
 	} {
 		got, err := MergePatch([]byte(c.target), []byte(c.patch))

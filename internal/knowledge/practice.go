@@ -75,7 +75,7 @@ func (p *Practice) Normalize() {
 	p.Examples = orEmpty(p.Examples)
 	p.EffectivenessScore = hundredths(p.EffectivenessScore)
 	p.AdoptionRate = hundredths(p.AdoptionRate)
-	p.Common.normalize()
+	p.normalize()
 }
 
 // hundredths rounds to the two decimals that numeric(3,2) keeps, so that both engines store the same number.

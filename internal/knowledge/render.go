@@ -78,7 +78,6 @@ func parseTemplate(content string, declared map[string]bool) ([]node, error) {
 	return stack[0].nodes, nil
 }
 
-//nolint:gochecknoglobals // compiled once, never written
 var placeholder = regexp.MustCompile(
 	`\{\{\{\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}\}|\{\{\s*([#^/]?)\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}`)
 

@@ -112,7 +112,7 @@ func (r *Rule) Normalize() {
 	r.Status = orDefault(r.Status, StatusActive)
 	r.Examples = orEmpty(r.Examples)
 	r.AntiPatterns = orEmpty(r.AntiPatterns)
-	r.Common.normalize()
+	r.normalize()
 }
 
 // Validate implements [Document].

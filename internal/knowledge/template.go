@@ -76,10 +76,9 @@ func (t *Template) Normalize() {
 		v.Options = orEmpty(v.Options)
 		v.Default = tidy(v.Default)
 	}
-	t.Common.normalize()
+	t.normalize()
 }
 
-//nolint:gochecknoglobals // compiled once, never written
 var variableName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,127}$`)
 
 // Validate implements [Document].

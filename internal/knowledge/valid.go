@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -200,10 +201,8 @@ func (f *faults) examples(pointer string, list []Example) {
 }
 
 func (f *faults) oneOf(pointer, s string, want []string) {
-	for _, w := range want {
-		if s == w {
-			return
-		}
+	if slices.Contains(want, s) {
+		return
 	}
 	f.add(pointer, "%q: want one of %s", clipped(s), strings.Join(want, ", "))
 }
@@ -288,11 +287,16 @@ func escapePointer(s string) string {
 var secrets = []struct {
 	what string
 	re   *regexp.Regexp
-	mark string // a cheap substring without which re can't match
+	mark string // a cheap substring without which re can't match; rare in other texts
 }{
 	{"a private key", regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----\s+(?:[A-Za-z0-9+/=]\s*){64}`), "PRIVATE KEY-----"},
-	{"an AWS access key", regexp.MustCompile(`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`), "IA"},
-	{"a GitHub token", regexp.MustCompile(`\bgh[pousr]_[A-Za-z0-9]{36,}\b`), "gh"},
+	{"an AWS access key", regexp.MustCompile(`\bAKIA[0-9A-Z]{16}\b`), "AKIA"},
+	{"an AWS access key", regexp.MustCompile(`\bASIA[0-9A-Z]{16}\b`), "ASIA"},
+	{"a GitHub token", regexp.MustCompile(`\bghp_[A-Za-z0-9]{36,}\b`), "ghp_"},
+	{"a GitHub token", regexp.MustCompile(`\bgho_[A-Za-z0-9]{36,}\b`), "gho_"},
+	{"a GitHub token", regexp.MustCompile(`\bghu_[A-Za-z0-9]{36,}\b`), "ghu_"},
+	{"a GitHub token", regexp.MustCompile(`\bghs_[A-Za-z0-9]{36,}\b`), "ghs_"},
+	{"a GitHub token", regexp.MustCompile(`\bghr_[A-Za-z0-9]{36,}\b`), "ghr_"},
 	{"a GitHub token", regexp.MustCompile(`\bgithub_pat_[A-Za-z0-9_]{50,}\b`), "github_pat_"},
 	{"a GitLab token", regexp.MustCompile(`\bglpat-[A-Za-z0-9_-]{20,}\b`), "glpat-"},
 	{"a Slack token", regexp.MustCompile(`\bxox[abprs]-[0-9A-Za-z-]{20,}\b`), "xox"},

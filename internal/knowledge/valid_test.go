@@ -290,3 +290,13 @@ func TestScoresAreHundredthsAndNeverMinusZero(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkTextFault(b *testing.B) {
+	text := strings.Repeat("Right through the light, without a word of MEDIA or a thought of it. ", 30)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if why := TextFault(text); why != "" {
+			b.Fatal(why)
+		}
+	}
+}
