@@ -104,11 +104,13 @@ type Options struct {
 
 // An Event is something that happened to the standing of this instance.
 type Event struct {
-	At     knowledge.Time     `json:"at"`
-	Mode   knowledge.Mode     `json:"mode"`
-	From   knowledge.Mode     `json:"from,omitempty"`   // for a change of mode
-	Why    string             `json:"why,omitempty"`    // in words
-	Queued *knowledge.BatchID `json:"queued,omitempty"` // for a batch put in the journal
+	At   knowledge.Time `json:"at"`
+	Mode knowledge.Mode `json:"mode"`
+	From knowledge.Mode `json:"from,omitempty"` // for a change of mode
+	Why  string         `json:"why,omitempty"`  // in words
+	// Breaker is where the breaker before the primary stands, when it has moved: closed, half-open or open.
+	Breaker string             `json:"breaker,omitempty"`
+	Queued  *knowledge.BatchID `json:"queued,omitempty"` // for a batch put in the journal
 }
 
 // A Store answers from the primary while it can, and from the mirror and the journal while it can't.

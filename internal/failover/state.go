@@ -64,12 +64,14 @@ func (s *Store) ring() {
 }
 
 // breakerMoved is told by the breaker, which holds its own lock meanwhile.
-func (s *Store) breakerMoved(_, to gobreaker.State) {
+func (s *Store) breakerMoved(from, to gobreaker.State) {
+	s.o.Log.Info("breaker moved", "from", from.String(), "to", to.String())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.event(Event{Breaker: to.String()})
 	if to != gobreaker.StateOpen {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.mode == knowledge.ModeNormal || s.mode == knowledge.ModeRecovering {
 		s.moveLocked(s.awayLocked(), "the primary failed several times in a row")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,7 +13,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tenet/internal/access"
+	"tenet/internal/cache"
+	"tenet/internal/failover"
 	"tenet/internal/httpapi"
+	"tenet/internal/knowledge"
 	"tenet/internal/live"
 	"tenet/internal/store"
 )
@@ -22,6 +26,7 @@ type parts struct {
 	log       *slog.Logger
 	engine    engine
 	dual      *dual // the engine, on a PostgreSQL; nil when it is embedded
+	cache     *cache.Store
 	directory *access.Directory
 	uses      *uses
 	refusals  *refusals
@@ -51,23 +56,67 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	if err := p.directory.Load(ctx); err != nil && (p.dual == nil || !errors.Is(err, store.ErrUnavailable)) {
 		return nil, errors.Join(err, e.Close())
 	}
-	p.store = stack(e, p.directory, p.refusals)
+	if p.cache, err = p.openCache(ctx, o); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	p.store = stack(p.cache, p.directory, p.refusals)
 	p.metrics = newRegistry(o.Version)
-	p.live = live.NewHub(live.Options{Feed: e, Role: p.directory.Role, Metrics: p.metrics, Log: o.Log})
+	p.live = live.NewHub(p.liveOptions(o))
+	if p.dual != nil {
+		p.listen()
+	}
 	return p, nil
 }
 
-// stack puts the stores of a tenet on top of each other; a call meets the last line first.
-func stack(e engine, dir *access.Directory, refused *refusals) store.Store {
-	var s store.Store = e
+// stack puts the stores of a tenet on top of each other; a call meets the last line first. At the bottom is the engine: the
+// embedded database, or the failover between a PostgreSQL and its mirror.
+func stack(memory *cache.Store, dir *access.Directory, refused *refusals) store.Store {
+	var s store.Store = memory
 	s = access.New(s, dir, refused.note)
 	return s
+}
+
+// openCache opens the memory over the engine. It follows what the mirror has applied, not the primary's log: of a change that
+// a read could not see yet it must not hear.
+func (p *parts) openCache(ctx context.Context, o Options) (*cache.Store, error) {
+	c := cache.Options{Hot: o.CacheHot, Warm: o.CacheWarm, Dir: filepath.Join(o.DataDir, cacheDir), Log: o.Log}
+	if p.dual != nil {
+		c.Feed = p.dual.Mirrored()
+	}
+	return cache.Open(ctx, p.engine, c)
+}
+
+// cacheDir keeps the warm memory between two runs, in the data directory.
+const cacheDir = "cache"
+
+func (p *parts) liveOptions(o Options) live.Options {
+	l := live.Options{Feed: p.engine, Role: p.directory.Role, Metrics: p.metrics, Log: o.Log}
+	if p.dual != nil {
+		l.Level, l.Queued = p.dual.Level, p.dual.journal.Find
+	}
+	return l
+}
+
+// listen tells the memory and the live door what happens in an outage.
+func (p *parts) listen() {
+	settled := func(keys []knowledge.Key) {
+		if keys == nil {
+			p.cache.InvalidateAll()
+			return
+		}
+		p.cache.Invalidate(keys...)
+	}
+	p.dual.settled.Store(&settled)
+	event := func(e failover.Event) {
+		p.live.Announce(live.Notice{At: e.At, Mode: e.Mode, From: e.From, Breaker: e.Breaker, Why: e.Why, Queued: e.Queued})
+	}
+	p.dual.event.Store(&event)
 }
 
 // door returns the REST door.
 func (p *parts) door(o Options) *httpapi.Handler {
 	h := httpapi.Options{
-		Store: p.store, Authenticate: p.authenticate(o.DataDir), Uses: p.uses, Status: p.status, Ready: p.ready,
+		Store: p.store, Authenticate: p.authenticate(o.DataDir), Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh,
 		Live: p.live, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}), Log: o.Log, Limits: o.Limits, Version: o.Version,
 	}
 	if p.dual != nil {
@@ -98,7 +147,7 @@ func (p *parts) ready(ctx context.Context) []string {
 
 // status returns what the status page shows of the parts. What can't be told is left out; readiness says why.
 func (p *parts) status(ctx context.Context) any {
-	d := map[string]any{"database": p.engine.place()}
+	d := map[string]any{"database": p.engine.place(), "cache": p.cache.Stats()}
 	if s, err := p.engine.stat(ctx); err == nil {
 		maps.Copy(d, s)
 	}
@@ -107,7 +156,7 @@ func (p *parts) status(ctx context.Context) any {
 
 // run does what goes on beside the requests, until ctx ends.
 func (p *parts) run(ctx context.Context) error {
-	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run, p.live.Run)
+	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run, p.live.Run, p.cache.Run)
 }
 
 // together runs all of fns until ctx ends, or one of them fails, which ends the others.
@@ -128,5 +177,5 @@ func together(ctx context.Context, fns ...func(context.Context) error) error {
 func (p *parts) close(ctx context.Context) error {
 	p.uses.flush(ctx)
 	p.refusals.flush(ctx)
-	return p.engine.Close()
+	return p.cache.Close() // and the engine under it
 }

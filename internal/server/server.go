@@ -28,6 +28,8 @@ type Options struct {
 	NoMigrate          bool // leave the schema of a PostgreSQL as it is
 	Pool               Pool
 	Outage             Outage
+	CacheHot           int64 // bytes of ready answers in memory; 0 for none
+	CacheWarm          int64 // bytes of compressed answers in memory, kept on disk between two runs; 0 for none
 	Limits             httpapi.Limits
 	SlowQuery          time.Duration // statements that take longer are logged; 200 ms when 0
 	NoSeed             bool          // leave an empty database empty
