@@ -152,7 +152,7 @@ func prepared(operation, name string) []ask {
 // that the document gives for it.
 func TestEveryExampleWorks(t *testing.T) {
 	doc := readGolden(t)
-	n := newTenet(t, func(o *Options) { o.Uses = newCounter() })
+	n := newTenet(t, counting)
 	v := newValidator(t)
 	for _, path := range slices.Sorted(maps.Keys(doc.Paths)) {
 		for method, op := range doc.Paths[path] {
@@ -186,7 +186,7 @@ func TestEveryExampleWorks(t *testing.T) {
 						}
 					}
 				})
-				n = n.renewed(t)
+				n = n.renewed(t, counting)
 			}
 		}
 	}

@@ -32,6 +32,7 @@ type tenet struct {
 	auth   *authority
 	url    string
 	client *http.Client
+	close  func()        // ends it before its test does
 	seeded knowledge.Seq // the seq of the last change that seeding made
 
 	mu   sync.Mutex // guards what follows
@@ -87,13 +88,20 @@ func newTenet(t *testing.T, change func(*Options)) *tenet {
 	}
 	n.h = New(o)
 	server := httptest.NewServer(n.h)
-	t.Cleanup(server.Close)
+	n.close = sync.OnceFunc(func() {
+		server.Close()
+		n.store.Close()
+	})
+	t.Cleanup(n.close)
 	n.url, n.client = server.URL, server.Client()
 	n.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	n.client.Transport.(*http.Transport).DisableCompression = true
 	n.seeded = n.tail()
 	return n
 }
+
+// counting makes a tenet that counts the uses of templates.
+func counting(o *Options) { o.Uses = newCounter() }
 
 func (n *tenet) tail() knowledge.Seq {
 	n.t.Helper()

@@ -36,7 +36,7 @@ const (
 
 func runScenarios(t *testing.T, list []scenario) {
 	t.Helper()
-	n := newTenet(t, func(o *Options) { o.Uses = newCounter() })
+	n := newTenet(t, counting)
 	for _, sc := range list {
 		t.Run(sc.name, func(t *testing.T) {
 			n.t = t
@@ -67,7 +67,7 @@ func runScenarios(t *testing.T, list []scenario) {
 				t.Errorf("changes (-want +got):\n%s", diff)
 			}
 		})
-		n = n.renewed(t)
+		n = n.renewed(t, counting)
 	}
 }
 
