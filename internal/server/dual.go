@@ -58,9 +58,9 @@ func openDual(ctx context.Context, o Options) (_ *dual, err error) {
 			err = errors.Join(err, d.closeFiles())
 		}
 	}()
-	slow := func(q sqlite.SlowQuery) { logSlow(ctx, o.Log, q.Statement, q.Duration, q.Plan) }
+	slow := func(q sqlite.SlowQuery) { o.slowStatement(ctx, "mirror", q.Statement, q.Duration, q.Plan) }
 	d.mirror, err = openMirror(ctx, filepath.Join(o.DataDir, mirrorFile), sqlite.Options{
-		Mirror: true, Versions: int64(o.Outage.Versions), SlowQuery: o.SlowQuery, Slow: slow, Log: o.Log,
+		Mirror: true, Versions: int64(o.Outage.Versions), SlowQuery: o.SlowQuery, Slow: slow, Log: o.Log, Observer: o.observer("mirror"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the mirror: %w", err)

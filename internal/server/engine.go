@@ -51,7 +51,8 @@ type embedded struct {
 func openEmbedded(ctx context.Context, o Options) (*embedded, error) {
 	path := filepath.Join(o.DataDir, databaseFile)
 	s, err := sqlite.Open(ctx, path, sqlite.Options{
-		SlowQuery: o.SlowQuery, Log: o.Log, Slow: func(q sqlite.SlowQuery) { logSlow(ctx, o.Log, q.Statement, q.Duration, q.Plan) },
+		SlowQuery: o.SlowQuery, Log: o.Log, Observer: o.observer("sqlite"),
+		Slow: func(q sqlite.SlowQuery) { o.slowStatement(ctx, "sqlite", q.Statement, q.Duration, q.Plan) },
 	})
 	if err != nil {
 		return nil, err

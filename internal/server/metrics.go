@@ -1,8 +1,15 @@
 package server
 
 import (
+	"context"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"tenet/internal/failover"
+	"tenet/internal/knowledge"
+	"tenet/internal/observe"
 )
 
 // newRegistry returns the measures of one tenet, with those of its process.
@@ -14,4 +21,65 @@ func newRegistry(version string) *prometheus.Registry {
 	build.Set(1)
 	r.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r
+}
+
+// measure registers what the parts tell of themselves.
+func (p *parts) measure() {
+	observe.Gauges(p.metrics,
+		observe.Gauge{Name: "tenet_cache_hot_bytes", Help: "Bytes of ready answers in memory; at the budget, what is rarely read makes room.", Value: func() float64 { return float64(p.cache.Stats().HotBytes) }},
+		observe.Gauge{Name: "tenet_cache_warm_bytes", Help: "Bytes of compressed answers in memory.", Value: func() float64 { return float64(p.cache.Stats().WarmBytes) }},
+		observe.Gauge{Name: "tenet_cache_hit_ratio", Help: "Part of the questions of the last ten minutes that memory answered, 0 to 1; below 0.9 the budget is small for what is read.", Value: func() float64 { return p.cache.Stats().All.LastTenMinutes.Ratio() }},
+		observe.Gauge{Name: "tenet_cache_loads_total", Counter: true, Help: "Answers that had to be asked for below the cache; a steep rise is load on the database.", Value: func() float64 { return float64(p.cache.Stats().Loads) }},
+	)
+	if p.dual != nil {
+		p.dual.measure(p.metrics)
+	}
+}
+
+// statusTimeout bounds the look at the journal for a scrape.
+const statusTimeout = time.Second
+
+// measure registers how the instance stands to its PostgreSQL.
+func (d *dual) measure(reg prometheus.Registerer) {
+	status := func(value func(failover.Status) float64) func() float64 {
+		return func() float64 {
+			ctx, cancel := context.WithTimeout(context.Background(), statusTimeout) //nolint:forbidigo // a scrape brings no context
+			defer cancel()
+			st, err := d.Status(ctx)
+			if err != nil {
+				return -1
+			}
+			return value(st)
+		}
+	}
+	pool := func(value func(*primary) float64) func() float64 {
+		return func() float64 {
+			if p := d.primary.Load(); p != nil {
+				return value(p)
+			}
+			return 0
+		}
+	}
+	one := func(is bool) float64 {
+		if is {
+			return 1
+		}
+		return 0
+	}
+	observe.Gauges(reg,
+		observe.Gauge{Name: "tenet_degraded", Help: "1 while answers come from the mirror because PostgreSQL is away, has diverged or was never seen.", Value: func() float64 {
+			m := d.Level().Mode
+			return one(m != knowledge.ModeNormal && m != knowledge.ModeRecovering)
+		}},
+		observe.Gauge{Name: "tenet_breaker_open", Help: "1 while PostgreSQL is left alone after failures.", Value: status(func(s failover.Status) float64 { return one(s.Breaker != "closed") })},
+		observe.Gauge{Name: "tenet_mode_changes_total", Counter: true, Help: "Changes of mode; many mean that PostgreSQL comes and goes.", Value: status(func(s failover.Status) float64 { return float64(s.Moves) })},
+		observe.Gauge{Name: "tenet_mirror_lag_seconds", Help: "Time since the mirror was last known to be level with PostgreSQL; high values mean old answers in an outage.", Value: status(func(s failover.Status) float64 { return s.Mirror.Lag })},
+		observe.Gauge{Name: "tenet_journal_batches", Help: "Batches on disk that wait for PostgreSQL.", Value: status(func(s failover.Status) float64 { return float64(s.Journal.Depth) })},
+		observe.Gauge{Name: "tenet_journal_bytes", Help: "Bytes that wait for PostgreSQL; at the limit writes are refused.", Value: status(func(s failover.Status) float64 { return float64(s.Journal.Bytes) })},
+		observe.Gauge{Name: "tenet_journal_oldest_seconds", Help: "Age of the oldest batch that waits for PostgreSQL.", Value: status(func(s failover.Status) float64 { return s.Journal.Oldest })},
+		observe.Gauge{Name: "tenet_conflicts", Help: "Batches that did not fit when they were replayed and wait for a person: see tenet conflicts.", Value: status(func(s failover.Status) float64 { return float64(s.Journal.Parked) })},
+		observe.Gauge{Name: "tenet_pool_connections", Help: "Connections to PostgreSQL.", Value: pool(func(p *primary) float64 { return float64(p.Stat().TotalConns()) })},
+		observe.Gauge{Name: "tenet_pool_connections_busy", Help: "Connections to PostgreSQL in use; at the most, callers wait.", Value: pool(func(p *primary) float64 { return float64(p.Stat().AcquiredConns()) })},
+		observe.Gauge{Name: "tenet_pool_wait_seconds_total", Counter: true, Help: "Time that callers have waited for a connection; a steep rise asks for a larger pool.", Value: pool(func(p *primary) float64 { return p.Stat().EmptyAcquireWaitTime().Seconds() })},
+	)
 }

@@ -18,6 +18,7 @@ import (
 	"tenet/internal/httpapi"
 	"tenet/internal/knowledge"
 	"tenet/internal/live"
+	"tenet/internal/observe"
 	"tenet/internal/store"
 )
 
@@ -32,17 +33,20 @@ type parts struct {
 	refusals  *refusals
 	live      *live.Hub
 	metrics   *prometheus.Registry
+	measures  *observe.Metrics
 	store     store.Store // the whole chain
 	mode      string      // in words
 }
 
 // assemble opens the database and builds everything that stands on it.
 func assemble(ctx context.Context, o Options) (*parts, error) {
+	registry := newRegistry(o.Version)
+	o.measures = observe.New(registry)
 	e, err := openEngine(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{log: o.Log, engine: e, uses: newUses(e, o.Log), refusals: newRefusals(e, o.Log), mode: "embedded: the data is in this directory alone"}
+	p := &parts{metrics: registry, measures: o.measures, log: o.Log, engine: e, uses: newUses(e, o.Log), refusals: newRefusals(e, o.Log), mode: "embedded: the data is in this directory alone"}
 	if o.DatabaseURL != "" {
 		p.mode = "on " + e.place()
 	}
@@ -60,7 +64,7 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 		return nil, errors.Join(err, e.Close())
 	}
 	p.store = stack(p.cache, p.directory, p.refusals)
-	p.metrics = newRegistry(o.Version)
+	p.measure()
 	p.live = live.NewHub(p.liveOptions(o))
 	if p.dual != nil {
 		p.listen()
@@ -116,7 +120,7 @@ func (p *parts) listen() {
 // door returns the REST door.
 func (p *parts) door(o Options) *httpapi.Handler {
 	h := httpapi.Options{
-		Store: p.store, Authenticate: p.authenticate(o.DataDir), Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh,
+		Store: p.store, Authenticate: p.authenticate(o.DataDir), Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh, Observe: p.measures.Request,
 		Live: p.live, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}), Log: o.Log, Limits: o.Limits, Version: o.Version,
 	}
 	if p.dual != nil {

@@ -2,10 +2,8 @@ package server
 
 import (
 	"context"
-	"log/slog"
 	"net/url"
 	"strings"
-	"time"
 
 	"tenet/internal/postgres"
 )
@@ -21,8 +19,8 @@ func openPostgres(ctx context.Context, o Options) (*primary, error) {
 		URL: o.DatabaseURL, Migrate: !o.NoMigrate, AllowUnverifiedTLS: o.AllowUnverifiedTLS,
 		MinConns: o.Pool.Min, MaxConns: o.Pool.Max, IdleTime: o.Pool.Idle,
 		StatementTimeout: o.Pool.StatementTimeout, CommandTimeout: o.Limits.Timeout,
-		SlowQuery: o.SlowQuery, Log: o.Log,
-		Slow: func(q postgres.SlowQuery) { logSlow(ctx, o.Log, q.Statement, q.Duration, q.Plan) },
+		SlowQuery: o.SlowQuery, Log: o.Log, Observer: o.observer("postgres"),
+		Slow: func(q postgres.SlowQuery) { o.slowStatement(ctx, "postgres", q.Statement, q.Duration, q.Plan) },
 	})
 	if err != nil {
 		return nil, err
@@ -41,10 +39,6 @@ func databasePlace(address string) string {
 		host = u.Query().Get("host")
 	}
 	return strings.TrimSuffix(host+"/"+strings.TrimPrefix(u.Path, "/"), "/")
-}
-
-func logSlow(ctx context.Context, log *slog.Logger, statement string, took time.Duration, plan string) {
-	log.LogAttrs(ctx, slog.LevelWarn, "slow statement", slog.String("statement", statement), slog.Duration("took", took), slog.String("plan", plan))
 }
 
 func (p *primary) place() string { return p.where }

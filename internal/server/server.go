@@ -12,6 +12,7 @@ import (
 
 	"tenet/internal/httpapi"
 	"tenet/internal/live"
+	"tenet/internal/observe"
 	"tenet/internal/store"
 )
 
@@ -36,6 +37,30 @@ type Options struct {
 	AccessLog          bool          // log every request
 	Version            string        // of the program
 	Log                *slog.Logger  // nothing is logged when nil
+
+	measures *observe.Metrics // nil for a command: nobody scrapes it
+}
+
+// queryObserver is what the engines tell of their statements.
+type queryObserver interface {
+	QueryDone(statement string, d time.Duration, err error)
+}
+
+// observer returns what hears of the statements of an engine, nil when nobody does.
+func (o Options) observer(engine string) queryObserver {
+	if o.measures == nil {
+		return nil
+	}
+	return o.measures.Engine(engine)
+}
+
+// slowStatement logs a statement that took too long, and counts it.
+func (o Options) slowStatement(ctx context.Context, engine, statement string, took time.Duration, plan string) {
+	o.Log.LogAttrs(ctx, slog.LevelWarn, "slow statement", slog.String("engine", engine), slog.String("statement", statement),
+		slog.Duration("took", took), slog.String("plan", plan))
+	if o.measures != nil {
+		o.measures.Slow(engine, statement)
+	}
 }
 
 // Pool bounds the connections to PostgreSQL. Zero values stand for the engine's defaults.
