@@ -1,0 +1,291 @@
+package postgres_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/pgtest"
+	"tenet/internal/postgres"
+	"tenet/internal/store"
+	"tenet/internal/store/storetest"
+)
+
+// A thief stands before a server and steals what it answers to a batch: the server has done it, and nobody hears of it.
+type thief struct {
+	net.Listener
+	target string
+	steal  atomic.Int32 // how many answers are still to be stolen
+	hang   bool         // keep the connection open instead of cutting it
+	mu     sync.Mutex   // guards conns
+	conns  []net.Conn
+	wg     sync.WaitGroup
+}
+
+func newThief(t *testing.T, target string, hang bool) *thief {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &thief{Listener: l, target: target, hang: hang}
+	p.wg.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			p.wg.Go(func() { p.serve(client) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		p.mu.Lock()
+		for _, c := range p.conns {
+			c.Close()
+		}
+		p.mu.Unlock()
+		p.wg.Wait()
+	})
+	return p
+}
+
+func (p *thief) serve(client net.Conn) {
+	server, err := net.Dial("tcp", p.target)
+	if err != nil {
+		client.Close()
+		return
+	}
+	p.mu.Lock()
+	p.conns = append(p.conns, client, server)
+	p.mu.Unlock()
+	var armed atomic.Bool
+	p.wg.Go(func() {
+		defer server.Close()
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := client.Read(buf)
+			if err != nil {
+				return
+			}
+			if bytes.Contains(buf[:n], []byte("tenet_apply")) && p.steal.Add(-1) >= 0 {
+				armed.Store(true)
+			}
+			if _, err := server.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	})
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := server.Read(buf)
+		if err != nil {
+			break
+		}
+		if armed.Load() { // an answer has come, so the transaction has ended
+			if p.hang {
+				io.Copy(io.Discard, server)
+			}
+			break
+		}
+		if _, err := client.Write(buf[:n]); err != nil {
+			break
+		}
+	}
+	if !p.hang {
+		client.Close()
+		server.Close()
+	}
+}
+
+// through returns a store that reaches the database at address by way of a thief.
+func through(t *testing.T, address string, hang bool) (*postgres.Store, *thief) {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newThief(t, u.Host, hang)
+	u.Host = p.Addr().String()
+	return openAt(t, u.String()), p
+}
+
+func TestABatchWhoseAnswerIsLostIsDoneOnce(t *testing.T) {
+	s, thief := through(t, migrated(t), false)
+	general(t, s)
+	for lost := int32(1); lost <= 3; lost++ {
+		b := storetest.Batch(knowledge.Put(storetest.Rule(), knowledge.NoVersion))
+		thief.steal.Store(lost)
+		receipt, err := s.Apply(t.Context(), b)
+		for tries := 0; err != nil && tries < 5; tries++ {
+			var u *store.UnavailableError
+			if !errors.As(err, &u) || u.NotDone {
+				t.Fatalf("%d answers lost: %v; want unavailable, and not certain that it was not done", lost, err)
+			}
+			receipt, err = s.Apply(t.Context(), b)
+		}
+		if err != nil || receipt.Records[0].Version != 1 {
+			t.Fatalf("%d answers lost: %+v, %v", lost, receipt, err)
+		}
+		thief.steal.Store(0)
+		list, err := s.Changes(t.Context(), knowledge.ChangeQuery{Key: b.Ops[0].Key})
+		if err != nil || len(list) != 1 {
+			t.Errorf("%d answers lost: %d changes, %v; want the batch once", lost, len(list), err)
+		}
+	}
+}
+
+func TestAHangingAnswerLeavesTheOutcomeOpen(t *testing.T) {
+	s, thief := through(t, migrated(t), true)
+	general(t, s)
+	b := storetest.Batch(knowledge.Put(storetest.Rule(), knowledge.NoVersion))
+	thief.steal.Store(1)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := s.Apply(ctx, b); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("a batch without an answer: %v, want the caller's deadline", err)
+	}
+	if r, err := s.Apply(t.Context(), b); err != nil || r.Records[0].Version != 1 {
+		t.Fatalf("the same batch again: %+v, %v", r, err)
+	}
+}
+
+func TestARestartedServerCostsNobodyAnError(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{})
+	address := server.URL("postgres")
+	migrate(t, address, -1)
+	s := openAt(t, address)
+	general(t, s)
+	use := func() { // so that there are several idle connections
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				if _, err := s.Apply(t.Context(), storetest.Batch(knowledge.Put(storetest.Rule(), knowledge.NoVersion))); err != nil {
+					t.Errorf("apply: %v", err)
+				}
+				if _, err := s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule}); err != nil {
+					t.Errorf("list: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	use()
+	server.Restart()
+	use()
+	server.Kill()
+	_, err := s.Apply(t.Context(), storetest.Batch(knowledge.Put(storetest.Rule(), knowledge.NoVersion)))
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a batch while the server is away: %v", err)
+	}
+	server.Start()
+	use()
+	if err := s.VerifyChanges(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAPausedServerHoldsNobodyBeyondTheDeadline(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{})
+	address := server.URL("postgres")
+	migrate(t, address, -1)
+	s := openAt(t, address)
+	general(t, s)
+	server.Pause()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	for what, call := range map[string]func() error{
+		"ping":  func() error { return s.Ping(ctx) },
+		"get":   func() error { _, err := s.Get(ctx, knowledge.Key{Kind: knowledge.KindRule, ID: "x"}); return err },
+		"apply": func() error { _, err := s.Apply(ctx, storetest.Batch(knowledge.Put(storetest.Rule(), 0))); return err },
+		"wait":  func() error { return s.Wait(ctx, 1<<40) },
+	} {
+		if err := call(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s of a paused server: %v, want the deadline", what, err)
+		}
+	}
+	closed := make(chan error, 1)
+	go func() { _, err := s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule}); closed <- err }()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-closed; !errors.Is(err, store.ErrClosed) {
+		t.Errorf("a call under way when the store is closed: %v, want ErrClosed", err)
+	}
+	server.Continue()
+}
+
+func TestAFailureInsideCommitIsTriedAgain(t *testing.T) {
+	url := migrated(t)
+	s := openAt(t, url)
+	general(t, s)
+	// The first commit fails as one does that another transaction stands in the way of.
+	for _, sql := range []string{
+		"CREATE SEQUENCE failures",
+		`CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF nextval('failures') = 1 THEN RAISE EXCEPTION 'not now' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$`,
+		"CREATE CONSTRAINT TRIGGER z_fail AFTER INSERT ON rules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail_once()",
+	} {
+		pgtest.Exec(t, url, sql)
+	}
+	r := storetest.Rule()
+	if got := apply(t, s, knowledge.Put(r, knowledge.NoVersion)).Records[0].Version; got != 1 {
+		t.Errorf("version %d", got)
+	}
+	if got := pgtest.Value(t, url, "SELECT last_value FROM failures"); got != "2" {
+		t.Errorf("%s tries, want 2", got)
+	}
+}
+
+func TestAWriterWithAnOldSnapshotIsToldToTryAgain(t *testing.T) {
+	url := migrated(t)
+	s := openAt(t, url)
+	general(t, s)
+	conn := pgtest.Connect(t, url)
+	for _, sql := range []string{"BEGIN ISOLATION LEVEL REPEATABLE READ", "INSERT INTO categories (category_id, name) VALUES ('late', 'x')"} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply(t, s, knowledge.Put(storetest.Rule(), knowledge.NoVersion))
+	if _, err := conn.Exec(t.Context(), "COMMIT"); err == nil {
+		t.Error("a transaction took a number of the log that another had")
+	}
+	if err := s.VerifyChanges(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestASlowTransactionDelaysNobodyAndLosesNoChange(t *testing.T) {
+	url := migrated(t)
+	s := openAt(t, url)
+	general(t, s)
+	slow := pgtest.Connect(t, url)
+	for _, sql := range []string{"BEGIN", "INSERT INTO categories (category_id, name) VALUES ('slow', 'x')"} {
+		if _, err := slow.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var seen knowledge.Seq
+	for range 5 {
+		seen = apply(t, s, knowledge.Put(storetest.Rule(), knowledge.NoVersion)).Seq
+	}
+	if list, err := s.Changes(t.Context(), knowledge.ChangeQuery{}); err != nil || len(list) != 6 {
+		t.Errorf("%d changes are visible beside an open transaction, %v; want 6", len(list), err)
+	}
+	if _, err := slow.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Changes(t.Context(), knowledge.ChangeQuery{After: seen})
+	if err != nil || len(list) != 1 || list[0].Key.ID != "slow" || list[0].Seq != seen+1 {
+		t.Errorf("after %d: %+v, %v; want the slow one's change", seen, list, err)
+	}
+}
