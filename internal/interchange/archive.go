@@ -197,7 +197,7 @@ func (u *unpacker) add(name, skip string, size int64, r io.Reader) error {
 	if skip == "" && nameFormat(p) == skipName {
 		skip = skipReason(p)
 	}
-	if skip == "" && inSkippedFolder(p) {
+	if skip == "" && hidden(p) {
 		skip = "version control's own files or installed packages"
 	}
 	if skip != "" {
@@ -221,8 +221,6 @@ func (u *unpacker) add(name, skip string, size int64, r io.Reader) error {
 	u.files.data[p] = data
 	return nil
 }
-
-func inSkippedFolder(p string) bool { return hidden(p) }
 
 func (u *unpacker) refuse(name string, err error) error {
 	if len(u.files.list) >= u.limits.Files {
