@@ -1,128 +1,119 @@
-// Package observe measures what a tenet does: statements, requests, and whatever its parts tell of themselves.
+// Package observe measures what a tenet does, and makes the loggers that tell of it.
 package observe
 
 import (
-	"errors"
-	"strconv"
-	"sync"
+	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
-// Metrics are the measures of one tenet.
-type Metrics struct {
-	queries  *prometheus.HistogramVec
-	requests *prometheus.HistogramVec
-	slow     *prometheus.CounterVec
-
-	mu     sync.RWMutex // guards routes
-	routes map[route]prometheus.Observer
+// A Store measures every call to the store below it, by method and by what became of it. It changes nothing.
+type Store struct {
+	next  store.Store
+	name  string
+	calls *prometheus.HistogramVec
+	// observers are looked up at their first use: what never happens makes no time series.
+	observers [methods][results]atomic.Pointer[prometheus.Observer]
 }
 
-// A route is a path pattern and the status that it answered: few of both, however many are asked.
-type route struct {
-	pattern string
-	status  int
+var _ store.Store = (*Store)(nil)
+
+// New returns a store over next that m knows by a name: the engine's, or "all" for the whole chain.
+func New(next store.Store, name string, m *Metrics) *Store {
+	return &Store{next: next, name: name, calls: m.calls}
 }
 
-// New registers the measures with reg.
-func New(reg prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		queries: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "tenet_query_seconds",
-			Help: "Time of one statement, its rows included, by engine, name and outcome; high values mean a slow database, and outcome " +
-				"error says that it did not answer.",
-			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
-		}, []string{"engine", "statement", "outcome"}),
-		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "tenet_http_request_seconds",
-			Help:    "Time of one request, by route and status; high values are what callers feel.",
-			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-		}, []string{"route", "status"}),
-		slow: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tenet_slow_queries_total",
-			Help: "Statements that took longer than the slow-query setting, by engine and name; a rising value asks for a look at the plans in the log.",
-		}, []string{"engine", "statement"}),
-		routes: map[route]prometheus.Observer{},
-	}
-	reg.MustRegister(m.queries, m.requests, m.slow)
-	return m
+// A method is one of a store's, as an index.
+type method int
+
+const (
+	get method = iota
+	list
+	search
+	apply
+	changes
+	wait
+	ping
+	methods
+)
+
+// String returns the method's label.
+func (m method) String() string {
+	return [methods]string{"get", "list", "search", "apply", "changes", "wait", "ping"}[m]
 }
 
-// Request notes a request that was answered. The observer of a route and status is looked up once.
-func (m *Metrics) Request(pattern string, status int, took time.Duration) {
-	r := route{pattern, status}
-	m.mu.RLock()
-	o := m.routes[r]
-	m.mu.RUnlock()
+// done measures a call that began at a time and ended now.
+func (s *Store) done(m method, began time.Time, err error) {
+	took, r := time.Since(began).Seconds(), resultOf(err)
+	o := s.observers[m][r].Load()
 	if o == nil {
-		o = m.requests.WithLabelValues(pattern, strconv.Itoa(status))
-		m.mu.Lock()
-		m.routes[r] = o
-		m.mu.Unlock()
+		found := s.calls.WithLabelValues(s.name, m.String(), r.String())
+		o = &found
+		s.observers[m][r].Store(o) // two at once look up the same one
 	}
-	o.Observe(took.Seconds())
+	(*o).Observe(took)
 }
 
-// Slow notes a statement that took longer than it should.
-func (m *Metrics) Slow(engine, statement string) { m.slow.WithLabelValues(engine, statement).Inc() }
-
-// Engine returns what hears of the statements of one engine.
-func (m *Metrics) Engine(name string) *Engine {
-	return &Engine{m: m, name: name, known: map[outcome]prometheus.Observer{}}
+// Get implements [store.Store].
+func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
+	began := time.Now()
+	r, err := s.next.Get(ctx, key)
+	s.done(get, began, err)
+	return r, err
 }
 
-// An Engine hears of the statements of one engine.
-type Engine struct {
-	m    *Metrics
-	name string
-
-	mu    sync.RWMutex // guards known
-	known map[outcome]prometheus.Observer
+// List implements [store.Store].
+func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
+	began := time.Now()
+	p, err := s.next.List(ctx, q)
+	s.done(list, began, err)
+	return p, err
 }
 
-type outcome struct {
-	statement string
-	failed    bool
+// Search implements [store.Store].
+func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
+	began := time.Now()
+	h, err := s.next.Search(ctx, q)
+	s.done(search, began, err)
+	return h, err
 }
 
-// QueryDone notes a statement. That nothing was found or a condition did not hold is an answer, not a failure.
-func (e *Engine) QueryDone(statement string, d time.Duration, err error) {
-	failed := err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrConflict)
-	k := outcome{statement, failed}
-	e.mu.RLock()
-	o := e.known[k]
-	e.mu.RUnlock()
-	if o == nil {
-		word := "ok"
-		if failed {
-			word = "error"
-		}
-		o = e.m.queries.WithLabelValues(e.name, statement, word)
-		e.mu.Lock()
-		e.known[k] = o
-		e.mu.Unlock()
-	}
-	o.Observe(d.Seconds())
+// Apply implements [store.Store].
+func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
+	began := time.Now()
+	r, err := s.next.Apply(ctx, b)
+	s.done(apply, began, err)
+	return r, err
 }
 
-// A Gauge is a number that a part tells when it is asked.
-type Gauge struct {
-	Name, Help string
-	Counter    bool // it only grows
-	Value      func() float64
+// Changes implements [store.Store].
+func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	began := time.Now()
+	c, err := s.next.Changes(ctx, q)
+	s.done(changes, began, err)
+	return c, err
 }
 
-// Gauges registers numbers that are asked for when they are scraped.
-func Gauges(reg prometheus.Registerer, list ...Gauge) {
-	for _, g := range list {
-		if g.Counter {
-			reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: g.Name, Help: g.Help}, g.Value))
-			continue
-		}
-		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.Name, Help: g.Help}, g.Value))
-	}
+// Wait implements [store.Store]. Its time is that of silence: long where little is written.
+func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error {
+	began := time.Now()
+	err := s.next.Wait(ctx, after)
+	s.done(wait, began, err)
+	return err
 }
+
+// Ping implements [store.Store].
+func (s *Store) Ping(ctx context.Context) error {
+	began := time.Now()
+	err := s.next.Ping(ctx)
+	s.done(ping, began, err)
+	return err
+}
+
+// Close closes the store below. It happens once and is not measured.
+func (s *Store) Close() error { return s.next.Close() }

@@ -1,0 +1,64 @@
+package observe
+
+import (
+	"context"
+	"errors"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A result is what became of a call, as an index.
+type result int
+
+const (
+	resultOK          result = iota
+	resultNotFound           // there is no such document
+	resultConflict           // it is not at the version that its writer saw
+	resultInvalid            // the caller's mistake
+	resultRefused            // nobody known, or not allowed to
+	resultGone               // the log begins later
+	resultCancelled          // the caller gave up
+	resultTimeout            // a deadline passed
+	resultUnavailable        // the store can't answer
+	resultClosed             // the store was closed
+	resultError              // none of the contract's errors: a bug
+	results
+)
+
+// String returns the result's label.
+func (r result) String() string {
+	return [results]string{
+		"ok", "not_found", "conflict", "invalid", "refused", "gone", "cancelled", "timeout", "unavailable", "closed", "error",
+	}[r]
+}
+
+func resultOf(err error) result {
+	if err == nil {
+		return resultOK
+	}
+	for _, c := range []struct {
+		target error
+		is     result
+	}{
+		// An unavailable store may say so because of a deadline of its own.
+		{store.ErrUnavailable, resultUnavailable},
+		{store.ErrNotFound, resultNotFound},
+		{store.ErrConflict, resultConflict},
+		{store.ErrReused, resultInvalid},
+		{store.ErrUnauthenticated, resultRefused},
+		{store.ErrForbidden, resultRefused},
+		{store.ErrGone, resultGone},
+		{store.ErrClosed, resultClosed},
+		{context.Canceled, resultCancelled},
+		{context.DeadlineExceeded, resultTimeout},
+	} {
+		if errors.Is(err, c.target) {
+			return c.is
+		}
+	}
+	if _, ok := errors.AsType[*knowledge.InvalidError](err); ok {
+		return resultInvalid
+	}
+	return resultError
+}
