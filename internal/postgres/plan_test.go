@@ -1,0 +1,200 @@
+package postgres
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/pgtest"
+)
+
+// fill makes 100,000 rules and a tenth of each other kind, past the triggers: what a plan depends on is how values spread.
+const fill = `
+ALTER TABLE categories DISABLE TRIGGER USER; ALTER TABLE rules DISABLE TRIGGER USER; ALTER TABLE practices DISABLE TRIGGER USER;
+ALTER TABLE templates DISABLE TRIGGER USER; ALTER TABLE violations DISABLE TRIGGER USER; ALTER TABLE principals DISABLE TRIGGER USER;
+INSERT INTO categories (category_id, name) SELECT 'cat-' || i, 'Category ' || i FROM generate_series(0, 999) i;
+INSERT INTO principals (principal_id, name, token_hash, disabled) SELECT 'p-' || i, 'P ' || i, repeat('0', 64), i % 20 = 0 FROM generate_series(0, 9999) i;
+INSERT INTO rules (rule_id, category, title, description, severity, enforcement, status, priority, active, tags, scope, updated_at)
+  SELECT 'r-' || i, 'cat-' || CASE WHEN i % 30 = 0 THEN 0 ELSE i % 1000 END, 'Rule ' || md5(i::text), 'd' || i, (ARRAY['CRITICAL','ERROR','WARNING','INFO'])[1 + i % 4],
+    CASE WHEN i % 61 = 0 THEN 'mandatory' ELSE 'optional' END, CASE WHEN i % 59 = 0 THEN 'DRAFT' ELSE 'ACTIVE' END, i % 100, i % 20 > 0,
+    jsonb_build_array('t' || i % 50, 'all'), jsonb_build_object('languages', jsonb_build_array('l' || i % 10)), now() - i * interval '1 minute'
+  FROM generate_series(0, 99999) i;
+INSERT INTO practices (practice_id, category, title, description, is_required, effectiveness_score, is_active, updated_at)
+  SELECT 'p-' || i, 'cat-' || i % 1000, 'P ' || md5(i::text), 'd', i % 2 = 0, (i % 100) / 100.0, i % 20 > 0, now() - i * interval '1 minute' FROM generate_series(0, 9999) i;
+INSERT INTO templates (template_id, category, name, template_content, is_active, updated_at)
+  SELECT 't-' || i, 'cat-' || i % 1000, 'T ' || md5(i::text), 'c', i % 20 > 0, now() - i * interval '1 minute' FROM generate_series(0, 9999) i;
+INSERT INTO violations (violation_id, rule_id, repository, message, severity, status, reported_at, is_active)
+  SELECT md5(i::text)::uuid, 'r-' || i % 1000, 'repo-' || i % 50, 'm' || i, CASE WHEN i % 61 = 0 THEN 'ERROR' ELSE 'INFO' END,
+    CASE WHEN i % 59 = 0 THEN 'open' ELSE 'resolved' END, now() - i * interval '1 minute', i % 20 > 0 FROM generate_series(0, 29999) i;
+INSERT INTO facets (kind, id, facet, value, rank) SELECT 'rule', r.rule_id, 'tag', t, r.rank FROM rules r, jsonb_array_elements_text(r.tags) t WHERE r.active
+  UNION ALL SELECT 'rule', r.rule_id, 'language', l, r.rank FROM rules r, jsonb_array_elements_text(r.scope -> 'languages') l WHERE r.active;
+INSERT INTO search (kind, id, category, rank, title, tags, vector)
+  SELECT 'rule', rule_id, category, rank, title, 'x', to_tsvector('tenet', concat_ws(' ', title, CASE WHEN hashtext(rule_id) % 2 = 0 THEN 'database' END,
+    'rare' || abs(hashtext(rule_id) % 20000))) FROM rules WHERE active
+  UNION ALL SELECT 'practice', practice_id, category, rank, title, 'x', to_tsvector('tenet', title || ' database') FROM practices WHERE is_active
+  UNION ALL SELECT 'template', template_id, category, rank, name, 'x', to_tsvector('tenet', name) FROM templates WHERE is_active;
+INSERT INTO changes (seq, kind, id, version, verb, batch_id, actor, at, document_hash, chain)
+  SELECT i + 1, CASE WHEN i % 97 = 0 THEN 'category' ELSE 'rule' END, 'x-' || i % 9000, 1 + i / 9000, 'put', md5((i / 3)::text)::uuid, 'a', now(), sha256('x'), sha256('x') FROM generate_series(0, 99999) i;
+ANALYZE;`
+
+// A planNode is a step of a plan as EXPLAIN tells it.
+type planNode struct {
+	Type  string     `json:"Node Type"`
+	Index string     `json:"Index Name"`
+	Table string     `json:"Relation Name"`
+	Rows  float64    `json:"Plan Rows"`
+	Plans []planNode `json:"Plans"`
+}
+
+func (n *planNode) walk(visit func(*planNode)) {
+	visit(n)
+	for i := range n.Plans {
+		n.Plans[i].walk(visit)
+	}
+}
+
+func TestEveryCriticalQueryCostsItsPage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped in short mode: it fills a database with 100,000 rules")
+	}
+	url := pgtest.URL(t)
+	if _, err := Migrate(t.Context(), url, -1); err != nil {
+		t.Fatal(err)
+	}
+	conn := pgtest.Connect(t, url)
+	if _, err := conn.PgConn().Exec(t.Context(), fill).ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range critical() {
+		root := explain(t, conn, c.sql, c.args)
+		var indexes []string
+		root.walk(func(n *planNode) {
+			if n.Index != "" {
+				indexes = append(indexes, n.Index)
+			}
+			if n.Type == "Seq Scan" {
+				t.Errorf("%s: reads all of %s", c.name, n.Table)
+			}
+			if strings.Contains(n.Type, "Sort") && n.Plans[0].Rows > 2500 {
+				t.Errorf("%s: sorts %.0f rows", c.name, n.Plans[0].Rows)
+			}
+		})
+		for _, want := range c.indexes {
+			if !slices.Contains(indexes, want) {
+				t.Errorf("%s: uses %v and not %s", c.name, indexes, want)
+			}
+		}
+	}
+}
+
+func explain(t *testing.T, conn *pgx.Conn, sql string, args []any) *planNode {
+	t.Helper()
+	var text string
+	if err := conn.QueryRow(t.Context(), "EXPLAIN (FORMAT JSON) "+sql, append([]any{pgx.QueryExecModeExec}, args...)...).Scan(&text); err != nil {
+		t.Fatalf("%v\n%s", err, sql)
+	}
+	var plans []struct{ Plan planNode }
+	if err := json.Unmarshal([]byte(text), &plans); err != nil {
+		t.Fatal(err)
+	}
+	return &plans[0].Plan
+}
+
+// A query of the program, and indexes that its plan must use.
+type criticalQuery struct {
+	name    string
+	sql     string
+	args    []any
+	indexes []string
+}
+
+// critical returns every shape of query that a caller can ask at will.
+func critical() []criticalQuery {
+	var all []criticalQuery
+	list := func(q knowledge.Query, indexes ...string) {
+		q, _, err := q.Check()
+		if err != nil {
+			panic(err)
+		}
+		cursor := &knowledge.Cursor{ID: "r-5", Rank: 1 << 33, Title: "Rule 5", Updated: knowledge.Time{}}
+		if q.Kind == knowledge.KindViolation {
+			cursor.ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+		}
+		for what, c := range map[string]*knowledge.Cursor{"first": nil, "next": cursor} {
+			sql, args := listSQL(tableOf(q.Kind), &q, c)
+			all = append(all, criticalQuery{fmt.Sprintf("%s page of %+v", what, q), sql, args, indexes})
+		}
+	}
+	for _, kind := range knowledge.Kinds() {
+		t := kind.Plural()
+		for _, a := range []knowledge.Activity{knowledge.ActiveOnly, knowledge.AnyActivity} {
+			list(knowledge.Query{Kind: kind, Activity: a}, t+"_by_house")
+			list(knowledge.Query{Kind: kind, Activity: a, Order: knowledge.OrderUpdated}, t+"_by_updated")
+			list(knowledge.Query{Kind: kind, Activity: a, Order: knowledge.OrderTitle}, t+"_by_title")
+			list(knowledge.Query{Kind: kind, Activity: a, Order: knowledge.OrderID})
+		}
+		list(knowledge.Query{Kind: kind, Activity: knowledge.RetiredOnly}, t+"_by_house")
+	}
+	for _, kind := range []knowledge.Kind{knowledge.KindRule, knowledge.KindPractice, knowledge.KindTemplate} {
+		for _, order := range knowledge.Orders() { // ten documents of such a category are also quickly sorted: no index is named
+			list(knowledge.Query{Kind: kind, Category: "cat-7", Order: order})
+		}
+	}
+	list(knowledge.Query{Kind: knowledge.KindRule, Category: "cat-0"}, "rules_by_category_house")
+	list(knowledge.Query{Kind: knowledge.KindRule, Category: "cat-0", Order: knowledge.OrderTitle}, "rules_by_category_title")
+	list(knowledge.Query{Kind: knowledge.KindRule, Category: "cat-0", Order: knowledge.OrderUpdated}, "rules_by_category_updated")
+	list(knowledge.Query{Kind: knowledge.KindRule, Category: "cat-0", Order: knowledge.OrderID})
+	list(knowledge.Query{Kind: knowledge.KindRule, Severity: knowledge.SeverityError}, "rules_by_house")
+	list(knowledge.Query{Kind: knowledge.KindRule, Enforcement: "mandatory"}, "rules_by_enforcement")
+	list(knowledge.Query{Kind: knowledge.KindRule, Status: knowledge.StatusDraft}, "rules_by_status")
+	list(knowledge.Query{Kind: knowledge.KindRule, Tag: "t7"}, "facets_by_value")
+	list(knowledge.Query{Kind: knowledge.KindRule, Tag: "all"}, "facets_by_value")
+	list(knowledge.Query{Kind: knowledge.KindRule, Language: "l3"}, "facets_by_value")
+	list(knowledge.Query{Kind: knowledge.KindViolation, Rule: "r-7"}, "violations_by_rule")
+	list(knowledge.Query{Kind: knowledge.KindViolation, Repository: "repo-7"}, "violations_by_repository")
+	list(knowledge.Query{Kind: knowledge.KindViolation, Status: knowledge.ViolationOpen}, "violations_by_status")
+	list(knowledge.Query{Kind: knowledge.KindViolation, Severity: knowledge.SeverityError}, "violations_by_severity")
+
+	search := func(q knowledge.SearchQuery, indexes ...string) {
+		q, s, err := q.Check()
+		if err != nil {
+			panic(err)
+		}
+		sql, args := searchSQL(&q, s)
+		all = append(all, criticalQuery{fmt.Sprintf("search %+v", q), sql, args, indexes})
+	}
+	search(knowledge.SearchQuery{Text: "database"}, "search_by_house")
+	search(knowledge.SearchQuery{Text: "rare77"}, "search_by_words")
+	search(knowledge.SearchQuery{Text: "database rare77"}, "search_by_words")
+	search(knowledge.SearchQuery{Text: "database", Kinds: []knowledge.Kind{knowledge.KindRule}}, "search_by_kind")
+
+	changes := func(q knowledge.ChangeQuery, indexes ...string) {
+		q, err := q.Check()
+		if err != nil {
+			panic(err)
+		}
+		sql, args := changesSQL(&q)
+		all = append(all, criticalQuery{fmt.Sprintf("changes %+v", q), sql, args, indexes})
+	}
+	key := knowledge.Key{Kind: knowledge.KindRule, ID: "x-3"}
+	changes(knowledge.ChangeQuery{After: 99_000}, "changes_pkey")
+	changes(knowledge.ChangeQuery{Newest: true, Limit: 20}, "changes_pkey")
+	changes(knowledge.ChangeQuery{Key: key}, "changes_by_key")
+	changes(knowledge.ChangeQuery{Key: key, Newest: true}, "changes_by_key")
+	changes(knowledge.ChangeQuery{Key: key, Version: 3}, "changes_by_key")
+	changes(knowledge.ChangeQuery{Batch: knowledge.NewBatchID()}, "changes_by_batch")
+	changes(knowledge.ChangeQuery{Kind: knowledge.KindCategory, After: 50_000, Limit: 50}, "changes_by_kind")
+	for _, kind := range knowledge.Kinds() {
+		id := "x"
+		if kind == knowledge.KindViolation {
+			id = "01890a5d-ac96-774b-bcce-b302099a8057"
+		}
+		all = append(all, criticalQuery{"get " + string(kind), tableOf(kind).getSQL, []any{id}, []string{kind.Plural() + "_pkey"}})
+	}
+	return all
+}
