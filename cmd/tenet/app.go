@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer, 
 	a.root.SetArgs(args)
 	err := a.root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintln(errs, "tenet: "+explain(err))
+		_, _ = fmt.Fprintln(errs, "tenet: "+explain(err)) // who can't be told can't be told that either
 	}
 	return exitCode(err)
 }
@@ -198,6 +198,6 @@ func userDataDir(env func(string) (string, bool)) (string, error) {
 // say prints a line about the work for a person who watches.
 func (a *app) say(format string, args ...any) {
 	if !a.Quiet {
-		fmt.Fprintln(a.err, strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
+		_, _ = fmt.Fprintln(a.err, strings.TrimRight(fmt.Sprintf(format, args...), "\n")) // a remark, and no result
 	}
 }

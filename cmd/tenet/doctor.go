@@ -37,7 +37,7 @@ func (a *app) doctorChanges(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close()
+	defer a.close(d)
 	bar := a.progress("verifying", -1)
 	report, err := verifyChanges(ctx, d, a.Timeout, func(n int64) { bar.set(int(n)) })
 	bar.done()
@@ -116,7 +116,7 @@ func (a *app) examineStore(ctx context.Context) []server.Finding {
 	if err != nil {
 		return []server.Finding{{Check: "store", State: stateBad, Text: explain(err)}}
 	}
-	defer d.Close()
+	defer a.close(d)
 	s, err := withTimeout(ctx, a.Timeout, d.status)
 	if err != nil {
 		return []server.Finding{{Check: "store", State: stateBad, Text: explain(err)}}

@@ -149,4 +149,11 @@ func withTimeout[T any](ctx context.Context, d time.Duration, fn func(context.Co
 	return fn(ctx)
 }
 
+// close lets go of the way in. What was acknowledged is safe whatever comes of it.
+func (a *app) close(d *door) {
+	if err := d.Close(); err != nil {
+		a.say("close %s: %s", d.place(), err)
+	}
+}
+
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -46,7 +46,7 @@ folder of Markdown files. "-" is standard output. "tenet import" reads both back
 		if err != nil {
 			return err
 		}
-		defer d.Close()
+		defer a.close(d)
 		if s.Format == "markdown" {
 			return a.exportMarkdown(ctx, d, args[0], s.Force)
 		}
@@ -67,7 +67,7 @@ func (a *app) exportLines(ctx context.Context, d *door, dest string, s *exportSe
 	if err != nil {
 		return usageError("%s", err)
 	}
-	defer os.Remove(f.Name()) // gone already when all went well
+	defer os.Remove(f.Name()) //nolint:errcheck // gone already when all went well
 	n, err := a.writeExport(ctx, d, f, !s.NoHistory)
 	if err == nil {
 		err = f.Sync()

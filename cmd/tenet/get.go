@@ -36,7 +36,7 @@ and given back to "tenet put", which then refuses to overwrite what somebody els
 		if err != nil {
 			return err
 		}
-		defer d.Close()
+		defer a.close(d)
 		rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) {
 			if s.Version != 0 {
 				return readVersion(ctx, d, key, s.Version)
@@ -100,7 +100,7 @@ func (a *app) completeKeys(cmd *cobra.Command, args []string, begun string) ([]s
 	if err != nil {
 		return nil, quiet
 	}
-	defer d.Close()
+	defer a.close(d)
 	var keys []string
 	for _, kind := range knowledge.Kinds() {
 		page, err := d.List(cmd.Context(), knowledge.Query{Kind: kind, Order: knowledge.OrderID, Activity: knowledge.AnyActivity, Limit: knowledge.MaxLimit})

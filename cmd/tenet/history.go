@@ -40,7 +40,7 @@ func (a *app) addHistory() {
 		if err != nil {
 			return err
 		}
-		defer d.Close()
+		defer a.close(d)
 		changes, err := a.historyOf(ctx, d, key, s.Limit)
 		if err != nil {
 			return err
@@ -94,7 +94,7 @@ FROM the one before.`,
 		if err != nil {
 			return err
 		}
-		defer d.Close()
+		defer a.close(d)
 		return a.diff(ctx, d, key, versions[0], versions[1])
 	})
 }

@@ -58,7 +58,7 @@ otherwise, and the exit code is 1. The same import again changes nothing.`,
 		if err != nil {
 			return err
 		}
-		defer d.Close()
+		defer a.close(d)
 		return a.importAll(ctx, d, args, o, &s)
 	})
 }
@@ -71,7 +71,7 @@ func (a *app) importAll(ctx context.Context, d *door, paths []string, o intercha
 		if err != nil {
 			return usageError("%s", err)
 		}
-		defer source.Close() //nolint:gocritic // the batches are made of the open sources, after the loop
+		defer source.Close() //nolint:errcheck // it was only read; the batches are made of it after the loop
 		bar.more(source.Len())
 		if err := plan.Add(source); err != nil {
 			return fmt.Errorf("import %s: %w", path, err)

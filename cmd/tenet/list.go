@@ -98,7 +98,7 @@ func (a *app) list(ctx context.Context, kind knowledge.Kind, f *filters) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close()
+	defer a.close(d)
 	records, next, err := a.gather(ctx, d, q, f)
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ such; anything else is text. null takes a field back to its default.`,
 		if err != nil {
 			return err
 		}
-		defer d.Close()
+		defer a.close(d)
 		return a.apply(ctx, d, id, []knowledge.Op{{Verb: knowledge.VerbPatch, Key: key, Patch: patch, IfVersion: s.IfVersion}})
 	})
 }

@@ -45,5 +45,5 @@ func (p *progress) done() {
 // isTerminal reports whether a person sits at a reader or writer.
 func isTerminal(v any) bool {
 	f, ok := v.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a file's number is small
+	return ok && term.IsTerminal(int(f.Fd()))
 }

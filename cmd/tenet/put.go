@@ -50,7 +50,7 @@ A document that says its version, as "tenet get" prints it, is written only if t
 		if err != nil {
 			return err
 		}
-		defer d.Close()
+		defer a.close(d)
 		return a.apply(ctx, d, id, ops)
 	})
 }
@@ -63,7 +63,7 @@ func (a *app) readFile(name string) ([]byte, error) {
 		if err != nil {
 			return nil, usageError("%s", err)
 		}
-		defer f.Close()
+		defer f.Close() //nolint:errcheck // it was only read
 		in = f
 	}
 	const most = 64 << 20

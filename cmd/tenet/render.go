@@ -42,7 +42,7 @@ func (a *app) addRender() {
 		if err != nil {
 			return err
 		}
-		defer d.Close()
+		defer a.close(d)
 		text, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (string, error) { return d.render(ctx, key, values) })
 		if err != nil {
 			return err

@@ -19,6 +19,7 @@ import (
 	"tenet/internal/pgtest"
 )
 
+//nolint:gochecknoglobals // a flag of the test program
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) {

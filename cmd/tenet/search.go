@@ -47,7 +47,7 @@ question that holds a minus, and quotes around one that holds quotes.`,
 		if err != nil {
 			return err
 		}
-		defer d.Close()
+		defer a.close(d)
 		hits, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Hits, error) { return d.Search(ctx, q) })
 		if err != nil {
 			return err

@@ -20,7 +20,9 @@ func (s secret) String() string {
 func (s secret) GoString() string { return s.String() }
 
 // MarshalText hides the secret from JSON and YAML.
-func (s secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+func (s secret) MarshalText() ([]byte, error) { //nolint:unparam // the interface wants the error
+	return []byte(s.String()), nil
+}
 
 // LogValue hides the secret from logs.
 func (s secret) LogValue() slog.Value { return slog.StringValue(s.String()) }

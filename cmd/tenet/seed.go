@@ -21,7 +21,7 @@ seeded by itself.`,
 		if err != nil {
 			return err
 		}
-		defer d.Close()
+		defer a.close(d)
 		report, err := server.Seed(ctx, d)
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -15,8 +16,8 @@ import (
 
 type serveSettings struct {
 	Listen           string        `name:"listen" default:"127.0.0.1:8420" doc:"Address to listen on; 0.0.0.0:8420 for other machines too, behind a proxy with TLS"`
-	PoolMin          int           `name:"pool-min" default:"2" doc:"PostgreSQL connections that are kept open"`
-	PoolMax          int           `name:"pool-max" default:"10" doc:"PostgreSQL connections at most"`
+	PoolMin          int32         `name:"pool-min" default:"2" doc:"PostgreSQL connections that are kept open"`
+	PoolMax          int32         `name:"pool-max" default:"10" doc:"PostgreSQL connections at most"`
 	PoolIdle         time.Duration `name:"pool-idle" default:"5m" doc:"How long a PostgreSQL connection above pool-min may be idle"`
 	StatementTimeout time.Duration `name:"statement-timeout" default:"10s" doc:"Longest time for one statement in PostgreSQL"`
 	CommandTimeout   time.Duration `name:"command-timeout" default:"60s" doc:"Longest time for one request's work"`
@@ -75,7 +76,7 @@ func (a *app) serve(ctx context.Context, s *serveSettings) error {
 	}
 	o := a.localOptions()
 	o.Listen, o.Log, o.NoSeed, o.NoMigrate, o.SlowQuery, o.AccessLog = s.Listen, log, !s.Seed, !s.Migrate, s.SlowQuery, s.AccessLog
-	o.Pool = server.Pool{Min: int32(s.PoolMin), Max: int32(s.PoolMax), Idle: s.PoolIdle, StatementTimeout: s.StatementTimeout}
+	o.Pool = server.Pool{Min: s.PoolMin, Max: s.PoolMax, Idle: s.PoolIdle, StatementTimeout: s.StatementTimeout}
 	o.Limits = httpapi.Limits{
 		MaxBody: int64(s.MaxBody), MaxBatchBody: int64(s.MaxBatchBody), MaxConcurrent: s.MaxRequests, Timeout: s.CommandTimeout,
 	}
@@ -91,7 +92,7 @@ func (a *app) serve(ctx context.Context, s *serveSettings) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(a.out, greeting(srv.Facts()))
+	_, _ = io.WriteString(a.out, greeting(srv.Facts())) // a server needs nobody who reads
 	return srv.Run(ctx)
 }
 

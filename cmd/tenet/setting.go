@@ -123,9 +123,9 @@ func (f *field) Set(text string) error {
 			return fmt.Errorf("%q: want true or false", text)
 		}
 		f.v.SetBool(b)
-	case int, int64:
+	case int, int32, int64:
 		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
+		if err != nil || f.v.OverflowInt(n) {
 			return fmt.Errorf("%q: want a whole number", text)
 		}
 		f.v.SetInt(n)
@@ -144,7 +144,7 @@ func (f *field) Type() string {
 		return "duration"
 	case bool:
 		return "bool"
-	case int, int64:
+	case int, int32, int64:
 		return "int"
 	default:
 		return "string"

@@ -29,7 +29,7 @@ type settingsFile struct {
 
 // readSettings reads a settings file, and checks that every key of it is known.
 func readSettings(path string, known []string) (*settingsFile, error) {
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(path) //nolint:gosec // the user names the file
 	if err != nil {
 		return nil, fmt.Errorf("read settings: %w", err)
 	}

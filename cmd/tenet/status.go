@@ -39,7 +39,7 @@ when it can't answer, which makes the command a health check.`,
 		if err != nil {
 			return err
 		}
-		defer d.Close()
+		defer a.close(d)
 		s, err := withTimeout(ctx, a.Timeout, d.status)
 		if err != nil {
 			return err

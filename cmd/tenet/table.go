@@ -31,11 +31,11 @@ type screen struct {
 // screenOf returns what is known about w.
 func screenOf(w io.Writer, env func(string) (string, bool)) screen {
 	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file's number is small
+	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return screen{}
 	}
 	s := screen{columns: 80}
-	if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 { //nolint:gosec // a file's number is small
+	if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
 		s.columns = n
 	}
 	if text, ok := env("COLUMNS"); ok {

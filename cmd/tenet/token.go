@@ -89,7 +89,7 @@ func (a *app) createToken(ctx context.Context, id string, s *tokenCreateSettings
 	if err != nil {
 		return err
 	}
-	defer d.Close()
+	defer a.close(d)
 	b := knowledge.Batch{ID: batch, Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}}
 	if b.Actor, err = withTimeout(ctx, a.Timeout, d.actor); err != nil {
 		return err

@@ -87,7 +87,7 @@ func (a *app) doVerb(ctx context.Context, verb knowledge.Verb, args []string, if
 	if err != nil {
 		return err
 	}
-	defer d.Close()
+	defer a.close(d)
 	return a.apply(ctx, d, id, ops)
 }
 
@@ -96,7 +96,9 @@ func (a *app) confirm(question string) error {
 	if !isTerminal(a.in) {
 		return usageError("%s Say --yes to do it; there is nobody to ask", question)
 	}
-	fmt.Fprintf(a.err, "%s [y/N] ", question)
+	if _, err := fmt.Fprintf(a.err, "%s [y/N] ", question); err != nil {
+		return fmt.Errorf("ask: %w", err)
+	}
 	line, err := bufio.NewReader(a.in).ReadString('\n')
 	if answer := strings.ToLower(strings.TrimSpace(line)); err != nil || answer != "y" && answer != "yes" {
 		return usageError("nothing was done")

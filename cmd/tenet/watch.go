@@ -40,7 +40,7 @@ With --output json every line is one message: a change, or a change in how the t
 		if err != nil {
 			return err
 		}
-		defer d.Close()
+		defer a.close(d)
 		if d.remote == nil {
 			return usageError("no tenet is running on %s, and while this command looks nobody else can write: start one with "+
 				"`tenet serve`, or name one with --url", a.DataDir)
@@ -114,7 +114,7 @@ func (a *app) watch(ctx context.Context, c *client.Store, w client.Watch, count 
 		return nil
 	})
 	if errors.Is(err, errSeenAll) || ctx.Err() != nil {
-		return nil // to be interrupted is how a watch ends
+		return nil //nolint:nilerr // to be interrupted is how a watch ends
 	}
 	return err
 }

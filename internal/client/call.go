@@ -131,7 +131,7 @@ func (s *Store) attempt(ctx context.Context, r request) (*answer, error) {
 	if err != nil {
 		return nil, s.unreachable(err, timeout)
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // it was only read
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return nil, s.unreachable(err, timeout)

@@ -39,6 +39,7 @@ func problem(w http.ResponseWriter, status int, body string) {
 	io.WriteString(w, body)
 }
 
+//nolint:gochecknoglobals // never written
 var key = knowledge.Key{Kind: knowledge.KindRule, ID: "SEC-001"}
 
 func TestAnAddressThatIsNoTenetsIsRefused(t *testing.T) {
@@ -96,7 +97,7 @@ func TestSentinelsAreRebuiltFromProblems(t *testing.T) {
 		`{"code":"internal"}`: store.ErrUnavailable, `{"code":"timeout"}`: store.ErrUnavailable,
 	} {
 		status := 400
-		if want == store.ErrUnavailable {
+		if errors.Is(want, store.ErrUnavailable) {
 			status = 500
 		}
 		s := answering(t, func(w http.ResponseWriter, _ *http.Request) { problem(w, status, body) })
@@ -125,7 +126,9 @@ func TestARedirectDoesNotTakeTheTokenAlong(t *testing.T) {
 	var asked atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
 	defer other.Close()
-	s := answering(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect) })
+	s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+	})
 	if _, err := s.Get(t.Context(), key); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("a redirect: %v, want ErrUnavailable", err)
 	}

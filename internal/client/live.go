@@ -112,7 +112,7 @@ func (f *following) stream(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.CloseNow()
+	defer conn.CloseNow() //nolint:errcheck // its end was told already
 	conn.SetReadLimit(liveLimit)
 	silence := helloTimeout
 	for {
@@ -189,7 +189,7 @@ func (f *following) dial(ctx context.Context) (*websocket.Conn, error) {
 	if resp == nil || resp.StatusCode == http.StatusSwitchingProtocols {
 		return nil, &lostError{cause: f.s.unreachable(err, f.s.timeout)}
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // it was only read
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return nil, &lostError{cause: f.s.unreachable(err, f.s.timeout)}

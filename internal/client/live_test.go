@@ -128,8 +128,10 @@ func TestAWatchGoesOnWhereItsStreamEnded(t *testing.T) {
 	got, s, err := watch(t, Watch{After: 3}, 9,
 		step{messages: []string{fmt.Sprintf(hello, 3), changeText(t, 4), changeText(t, 5)}},
 		step{status: http.StatusServiceUnavailable, problem: `{"code":"unavailable","retry_after":0.1,"detail":"not now"}`},
-		step{messages: []string{fmt.Sprintf(hello, 5), changeText(t, 5), changeText(t, 6), `{"type":"ping","seq":8,"mode":"normal"}`,
-			`{"type":"bye","seq":9,"retry_ms":1,"why":"stops"}`}},
+		step{messages: []string{
+			fmt.Sprintf(hello, 5), changeText(t, 5), changeText(t, 6), `{"type":"ping","seq":8,"mode":"normal"}`,
+			`{"type":"bye","seq":9,"retry_ms":1,"why":"stops"}`,
+		}},
 		step{messages: []string{fmt.Sprintf(hello, 9), changeText(t, 10)}, silent: true},
 	)
 	if !errors.Is(err, errEnough) || types(got) != "hello 4 5 lost lost hello 6 ping lost" {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -204,12 +205,12 @@ func path(key knowledge.Key) string {
 	return "/api/v1/" + key.Kind.Plural() + "/" + url.PathEscape(key.ID)
 }
 
-// parameters returns the parameters that have a value.
+// parameters returns the parameters that have a value, of names each followed by its value.
 func parameters(namesAndValues ...string) url.Values {
 	v := url.Values{}
-	for i := 0; i < len(namesAndValues); i += 2 {
-		if namesAndValues[i+1] != "" {
-			v.Set(namesAndValues[i], namesAndValues[i+1])
+	for pair := range slices.Chunk(namesAndValues, 2) {
+		if name, value := pair[0], pair[1]; value != "" {
+			v.Set(name, value)
 		}
 	}
 	return v
