@@ -254,6 +254,56 @@ func exampleBatchStatus() any {
 	return knowledge.BatchStatus{ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchApplied, Seq: 43}
 }
 
+// exampleConflict is a conflict about the example rule: both sides gave it another title.
+func exampleConflict() conflict {
+	side := func(title, by string, version int64) json.RawMessage {
+		d := exampleDocument(knowledge.KindRule)
+		d.(*knowledge.Rule).Title = title
+		knowledge.StampNext(d, nil, 0, by, exampleTime())
+		d.Stamps().Version = version
+		r, err := knowledge.NewRecord(d)
+		if err != nil {
+			panic(err) // examples are constants
+		}
+		return r.JSON
+	}
+	return conflict{
+		ID: uuid.MustParse(exampleBatchID), Actor: "anna", Kind: knowledge.KindRule, DocumentID: "SEC-001", Verb: knowledge.VerbPut, Ops: 1,
+		Why: "rule/SEC-001 is at version 2, and was written on top of version 1", Found: 2,
+		Base: side("Use parameterized queries", "anna", 1), Theirs: side("Never build SQL from text", "ben", 2),
+		Ours: side("Pass values as parameters", "anna", 2), QueuedAt: exampleTime(), ParkedAt: exampleTime(),
+	}
+}
+
+func exampleConflicts() any { return conflictList{Conflicts: []conflict{exampleConflict()}} }
+
+func exampleResolves() []sample {
+	merged := least(exampleDocument(knowledge.KindRule))
+	merged["title"] = "Never build SQL from text: pass values as parameters"
+	encoded, err := json.Marshal(merged)
+	if err != nil {
+		panic(err) // examples are constants
+	}
+	return []sample{
+		{"ours", "What was journalled is written over it", resolveRequest{Resolution: resolveOurs}},
+		{"theirs", "What is at the primary stays", resolveRequest{Resolution: resolveTheirs}},
+		{"merged", "A document made of both is written", resolveRequest{Resolution: resolveMerged, Document: encoded}},
+	}
+}
+
+// exampleResolved is the answer to the first of exampleResolves.
+func exampleResolved() any { return exampleDecision(knowledge.BatchApplied, 44) }
+
+func exampleResolvedLater() any { return exampleDecision(knowledge.BatchQueued, 0) }
+
+func exampleDecision(state string, seq knowledge.Seq) resolveAnswer {
+	c, at, as := exampleConflict(), exampleTime(), uuid.MustParse("7c9e6679-7425-5de4-944b-e07fc1f90ae7")
+	c.Resolution, c.ResolvedBy, c.ResolvedAt, c.ResolvedAs = resolveOurs, "carla", &at, &as
+	return resolveAnswer{Conflict: c, State: state, Seq: seq, Results: []batchResult{{
+		Kind: c.Kind, ID: c.DocumentID, Verb: knowledge.VerbPut, Version: 3, Document: c.Ours,
+	}}}
+}
+
 func exampleRenders() []sample {
 	return []sample{
 		{"values", "Some values", renderRequest{Values: map[string]any{"title": "The mail server is down", "impact": "all", "followed_up": true}}},

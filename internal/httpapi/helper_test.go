@@ -75,7 +75,7 @@ func newTenet(t *testing.T, change func(*Options)) *tenet {
 	n := &tenet{t: t, auth: &authority{}, seen: map[pair]bool{}}
 	n.store = &faulty{next: seededStore(t)}
 	o := Options{
-		Store: access.New(n.store, nil, nil), Authenticate: n.auth.Authenticate, Version: "1.2.3",
+		Store: access.New(n.store, nil, nil), Authenticate: n.auth.Authenticate, Version: "1.2.3", Desk: desk{n.store}, Mirror: &mirrorBell{},
 		MetricsHandler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "tenet_up 1") }),
 		Observe: func(route string, status int, _ time.Duration) {
 			n.mu.Lock()

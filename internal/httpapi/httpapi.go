@@ -27,6 +27,10 @@ type Options struct {
 	Status func(ctx context.Context) any
 	// Batches tells where a batch stands. Nil: what the log of changes knows.
 	Batches BatchTeller
+	// Desk keeps the conflicts of an outage. Nil: there are none.
+	Desk Desk
+	// Mirror is what stands in for the primary while it is away. Nil: there is none.
+	Mirror Mirror
 	// Uses counts how often templates are rendered. Nil: nobody counts.
 	Uses UseCounter
 	// Ready returns why tenet can't answer, nothing when it can. Nil: what the store's Ping says.

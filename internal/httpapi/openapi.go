@@ -95,6 +95,7 @@ func tags() []*huma.Tag {
 		{Name: "search", Description: "Finding documents by their text"},
 		{Name: "batches", Description: "Changing many documents at once"},
 		{Name: "changes", Description: "The log of everything that was done"},
+		{Name: "conflicts", Description: "Writes of an outage that did not fit, and what was decided about them"},
 		{Name: "operations", Description: "How tenet is"},
 	}
 }
@@ -207,7 +208,7 @@ func parameter(schemas huma.Registry, rt *route, f reflect.StructField, in, name
 	switch {
 	case name == "id" && in == "path":
 		p.Example = rt.sample
-		if rt.kind == knowledge.KindViolation || rt.path == batchesPath+"/{id}" {
+		if rt.kind == knowledge.KindViolation || strings.HasPrefix(rt.path, batchesPath) || strings.HasPrefix(rt.path, conflictsPath) {
 			s.Format, s.Pattern, s.MinLength, s.MaxLength = "uuid", "", nil, nil
 		}
 	case name == "cursor":
@@ -330,13 +331,15 @@ func finish(schemas huma.Registry) {
 	all["BatchStatus"].Properties["id"].Format = "uuid"
 	all["Hit"].Properties["document"].AnyOf = documents
 	all["BatchResult"].Properties["document"].AnyOf = documents
-	all["BatchOp"].Properties["document"] = &huma.Schema{
-		Type: huma.TypeObject, AdditionalProperties: true, Description: all["BatchOp"].Properties["document"].Description,
+	for _, free := range []struct{ schema, field string }{{"BatchOp", "document"}, {"BatchOp", "patch"}, {"ResolveRequest", "document"}} {
+		p := all[free.schema].Properties
+		p[free.field] = &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: p[free.field].Description}
 	}
-	all["BatchOp"].Properties["patch"] = &huma.Schema{
-		Type: huma.TypeObject, AdditionalProperties: true, Description: all["BatchOp"].Properties["patch"].Description,
+	orNull := append(slices.Clone(documents), &huma.Schema{Type: "null"})
+	all["Change"].Properties["document"].AnyOf = orNull
+	for _, side := range []string{"base", "theirs", "ours"} {
+		all["Conflict"].Properties[side].AnyOf = orNull
 	}
-	all["Change"].Properties["document"].AnyOf = append(slices.Clone(documents), &huma.Schema{Type: "null"})
 }
 
 // mend makes lists lists: tenet sends an empty one rather than null.

@@ -107,7 +107,8 @@ func (h *Handler) register(rt *route) {
 func (h *Handler) table() []*route {
 	var all []*route
 	for _, part := range [][]*route{
-		h.documentRoutes(), h.searchRoutes(), h.batchRoutes(), h.templateRoutes(), h.changeRoutes(), h.opsRoutes(),
+		h.documentRoutes(), h.searchRoutes(), h.batchRoutes(), h.templateRoutes(), h.changeRoutes(), h.conflictRoutes(),
+		h.opsRoutes(),
 	} {
 		all = append(all, part...)
 	}

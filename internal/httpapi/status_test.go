@@ -88,8 +88,15 @@ func (n *tenet) provoke(rt *route, status int) *reply {
 		a.token = "-"
 		return n.do(a)
 	case http.StatusForbidden:
+		if strings.HasPrefix(rt.path, mirrorPath) {
+			a.token = knowledge.RoleMaintainer
+			return n.do(a)
+		}
 		return broken(&store.ForbiddenError{Reason: "the test says so"})
 	case http.StatusNotFound:
+		if strings.HasPrefix(rt.path, mirrorPath) {
+			return newTenet(n.t, func(o *Options) { o.Mirror = nil }).do(a)
+		}
 		if rt.path != batchesPath {
 			a.path = strings.Replace(a.path, rt.sample, "018f4a3e-7c10-7a5e-9f0b-ffffffffffff", 1)
 		} else {
