@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -24,11 +25,11 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	if err := b.Validate(); err != nil {
 		return knowledge.Receipt{}, err
 	}
-	print, err := b.Fingerprint()
+	fingerprint, err := b.Fingerprint()
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
-	a := application{s: s, own: own, caller: ctx, batch: &b, print: print}
+	a := application{s: s, own: own, caller: ctx, batch: &b, fingerprint: fingerprint}
 	var receipt knowledge.Receipt
 	err = again(ctx, func() error {
 		receipt, err = a.try()
@@ -50,12 +51,12 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 
 // An application is one call of Apply.
 type application struct {
-	s      *Store
-	own    context.Context //nolint:containedctx // of the one call that the application is
-	caller context.Context //nolint:containedctx // whose end is told apart from the store's own
-	batch  *knowledge.Batch
-	print  [32]byte
-	waits  bool // holds the store's turn
+	s           *Store
+	own         context.Context //nolint:containedctx // of the one call that the application is
+	caller      context.Context //nolint:containedctx // whose end is told apart from the store's own
+	batch       *knowledge.Batch
+	fingerprint [32]byte
+	waits       bool // holds the store's turn
 	// unknown is set when a try has ended without an answer: from then on only success and a refusal are certain.
 	unknown bool
 }
@@ -75,11 +76,11 @@ func (a *application) try() (knowledge.Receipt, error) {
 		return knowledge.Receipt{}, err
 	}
 	began := time.Now()
-	changes, err := a.s.send(a.own, a.batch, payload, a.print)
+	changes, err := a.s.send(a.own, a.batch, payload, a.fingerprint)
 	if dead(err) && a.own.Err() == nil { // the ledger knows the batch if it was done
 		a.unknown = true
 		a.s.pool.Reset()
-		changes, err = a.s.send(a.own, a.batch, payload, a.print)
+		changes, err = a.s.send(a.own, a.batch, payload, a.fingerprint)
 	}
 	a.s.observe("apply", applySQL, nil, began, err)
 	if err != nil {
@@ -91,8 +92,7 @@ func (a *application) try() (knowledge.Receipt, error) {
 // failed turns what came of sending the batch into an error of the contract.
 func (a *application) failed(err error, docs []knowledge.Document) error {
 	if refused, ok := refusal(a.batch, docs, err); ok {
-		var conflict *store.ConflictError
-		if errors.As(refused, &conflict) {
+		if conflict, ok := errors.AsType[*store.ConflictError](refused); ok {
 			if op := &a.batch.Ops[conflict.Op]; op.Verb == knowledge.VerbPatch && op.IfVersion == knowledge.AnyVersion {
 				return &retryError{refused} // somebody wrote between the read and the write of the patch
 			}
@@ -219,7 +219,7 @@ func (a *application) current() (map[knowledge.Key]*knowledge.Record, bool, erro
 	switch {
 	case err != nil:
 		return nil, false, err
-	case known != nil && string(known) != string(a.print[:]):
+	case known != nil && string(known) != string(a.fingerprint[:]):
 		return nil, false, store.ErrReused
 	}
 	return current, known != nil, nil
@@ -262,7 +262,7 @@ func refusal(b *knowledge.Batch, docs []knowledge.Document, err error) (error, b
 	}
 	switch pg.Code {
 	case codeConflict, codeMissing:
-		if json.Unmarshal([]byte(pg.Detail), &d) != nil || d.Op < 0 || d.Op >= len(b.Ops) {
+		if !detail(pg, &d) || d.Op < 0 || d.Op >= len(b.Ops) {
 			return nil, false
 		}
 		op := &b.Ops[d.Op]
@@ -274,7 +274,7 @@ func refusal(b *knowledge.Batch, docs []knowledge.Document, err error) (error, b
 		return store.ErrReused, true
 	case codeReference:
 		var list []brokenReference
-		if json.Unmarshal([]byte(pg.Detail), &list) != nil || len(list) == 0 {
+		if !detail(pg, &list) || len(list) == 0 {
 			return nil, false
 		}
 		invalid := &knowledge.InvalidError{}
@@ -285,6 +285,9 @@ func refusal(b *knowledge.Batch, docs []knowledge.Document, err error) (error, b
 	}
 	return nil, false
 }
+
+// detail reads what tenet_apply says besides its code.
+func detail(pg *pgconn.PgError, into any) bool { return json.Unmarshal([]byte(pg.Detail), into) == nil }
 
 func (r *brokenReference) fault(b *knowledge.Batch, docs []knowledge.Document) knowledge.Fault {
 	pointer := "/ops/" + strconv.Itoa(r.Op)

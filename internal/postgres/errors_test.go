@@ -62,9 +62,8 @@ func TestErrorsAreClassifiedByCodeAndType(t *testing.T) {
 	} {
 		err := translate(t.Context(), c.err, false)
 		var got class
-		var u *store.UnavailableError
 		final := once(err)
-		if errors.As(final, &u) {
+		if u, ok := errors.AsType[*store.UnavailableError](final); ok {
 			got.unavailable, got.readOnly, got.halt, got.notDone = errors.Is(final, store.ErrUnavailable), u.ReadOnly, u.Halt, u.NotDone
 		}
 		got.retry = errors.Is(err, errRetry)

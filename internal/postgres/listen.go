@@ -45,7 +45,7 @@ const (
 func (s *Store) listen(ctx context.Context, cfg *pgx.ConnConfig) {
 	for ctx.Err() == nil {
 		if err := s.listenOnce(ctx, cfg); err != nil && ctx.Err() == nil {
-			s.o.Log.Debug("doorbell of the log is out of order; the log is looked at on a timer", "error", err.Error())
+			s.o.Log.DebugContext(ctx, "doorbell of the log is out of order; the log is looked at on a timer", "error", err.Error())
 		}
 		t := time.NewTimer(listenAgain)
 		select {

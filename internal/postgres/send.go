@@ -22,7 +22,7 @@ const (
 )
 
 // send sends the batch and the question what it did in one round trip, as two transactions.
-func (s *Store) send(ctx context.Context, b *knowledge.Batch, payload []byte, print [32]byte) ([]knowledge.Change, error) {
+func (s *Store) send(ctx context.Context, b *knowledge.Batch, payload []byte, fingerprint [32]byte) ([]knowledge.Change, error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, &notSentError{err}
@@ -35,7 +35,7 @@ func (s *Store) send(ctx context.Context, b *knowledge.Batch, payload []byte, pr
 	}
 	id := []byte(b.ID.String())
 	pipe := pg.StartPipeline(ctx)
-	pipe.SendQueryParams(applySQL, [][]byte{id, print[:], []byte(b.Actor), at, payload},
+	pipe.SendQueryParams(applySQL, [][]byte{id, fingerprint[:], []byte(b.Actor), at, payload},
 		[]uint32{pgtype.UUIDOID, pgtype.ByteaOID, pgtype.TextOID, pgtype.TimestamptzOID, pgtype.JSONBOID}, []int16{0, 1, 0, 0, 0}, nil)
 	pipe.SendPipelineSync()
 	pipe.SendQueryParams(appliedSQL, [][]byte{id}, []uint32{pgtype.UUIDOID}, []int16{0}, changeFormats)
