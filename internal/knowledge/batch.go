@@ -280,8 +280,8 @@ func (o Op) MarshalJSON() ([]byte, error) {
 // DecodeOp decodes an op that a caller sent, the document by [Decode]. The error is an [*InvalidError] with every fault of
 // form; an unknown field is one, since a condition that was spelled wrongly must not go unheeded.
 func DecodeOp(data []byte) (Op, error) {
-	if err := CheckJSON(data); err != nil {
-		return Op{}, err
+	if !json.Valid(data) { // its document and its patch have bounds of their own
+		return Op{}, Invalid("", "not JSON")
 	}
 	var j jsonOp
 	var f faults
@@ -292,7 +292,7 @@ func DecodeOp(data []byte) (Op, error) {
 	}
 	op := Op{Verb: j.Verb, Key: Key{kind, j.ID}, IfVersion: j.IfVersion, Patch: j.Patch}
 	if err == nil && len(j.Document) > 0 {
-		if op.Doc, err = decode(kind, j.Document); err != nil {
+		if op.Doc, err = Decode(kind, j.Document); err != nil {
 			f.below("/document", err)
 		} else if j.ID == "" {
 			op.Key = op.Doc.Key()

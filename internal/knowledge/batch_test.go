@@ -185,13 +185,32 @@ func TestNextSaysWhatAnOpLeavesBehind(t *testing.T) {
 	wantFaults(t, "shred", err, "/verb")
 }
 
-// A document as large as allowed can still be patched: the bound is on what a writer sends.
-func TestALargeDocumentCanBePatched(t *testing.T) {
+// A document as large as allowed can still be sent back, alone and in a batch, and patched.
+func TestTheLargestDocumentCanBeSentBackAndPatched(t *testing.T) {
 	rule := valid()[0].(*Rule)
-	quotes := strings.Repeat(`"`, MaxText)
-	rule.Examples, rule.AntiPatterns = []Example{{Code: quotes}, {Code: quotes}}, []Example{{Code: quotes}}
-	if err := rule.Validate(); err != nil {
+	quotes := strings.Repeat("\"\n\u2028\u2029", MaxText/8)
+	rule.Examples, rule.AntiPatterns = []Example{{Code: quotes}}, []Example{{Code: strings.Repeat("x", MaxText)}}
+	var deep any = "bottom"
+	for range MaxDepth - 2 {
+		deep = []any{deep}
+	}
+	rule.Extra = map[string]any{"deep": deep}
+	room := MaxDocument - stampRoom - len(canonical(t, rule))
+	rule.ViolationsConsequence = strings.Repeat("x", min(MaxText, room))
+	if err := rule.Validate(); err != nil || room > MaxText || room < 0 {
+		t.Fatalf("room for %d: %v", room, err)
+	}
+	StampNext(rule, nil, 0, strings.Repeat("é", MaxTitle), At(time.Now()))
+	stored := canonical(t, rule)
+	if _, err := Decode(KindRule, []byte(stored)); err != nil {
+		t.Errorf("sent back: %v", err)
+	}
+	data, err := json.Marshal(Put(rule, 1))
+	if err != nil {
 		t.Fatal(err)
+	}
+	if op, err := DecodeOp(data); err != nil || canonical(t, op.Doc) != stored {
+		t.Errorf("sent back in a batch: %v", err)
 	}
 	o := Op{Verb: VerbPatch, Key: rule.Key(), Patch: []byte(`{"title":"New"}`)}
 	next, err := o.Next(rule)

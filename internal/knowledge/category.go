@@ -36,7 +36,7 @@ func (c *Category) Validate() error {
 	f.id("/category_id", c.ID)
 	f.line("/name", c.Name)
 	f.text("/description", c.Description)
-	return f.err()
+	return f.document(c)
 }
 
 func (*Category) document() {}

@@ -110,7 +110,7 @@ func (p *Practice) Validate() error {
 		f.between("/adoption_rate", *p.AdoptionRate, 0, 1)
 	}
 	f.common(&p.Common)
-	return f.err()
+	return f.document(p)
 }
 
 func (*Practice) document() {}

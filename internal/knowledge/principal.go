@@ -61,7 +61,7 @@ func (p *Principal) Validate() error {
 	}
 	f.short("/token_prefix", p.TokenPrefix)
 	f.time("/expiry", p.Expiry)
-	return f.err()
+	return f.document(p)
 }
 
 func (*Principal) document() {}

@@ -130,7 +130,7 @@ func (r *Rule) Validate() error {
 	f.between("/priority", float64(r.Priority), -MaxPriority, MaxPriority)
 	f.oneOf("/status", r.Status, RuleStatuses())
 	f.common(&r.Common)
-	return f.err()
+	return f.document(r)
 }
 
 func (*Rule) document() {}

@@ -98,7 +98,7 @@ func (t *Template) Validate() error {
 		f.add("/template_content", "%s", err)
 	}
 	f.common(&t.Common)
-	return f.err()
+	return f.document(t)
 }
 
 func (f *faults) variable(p string, v *Variable, seen map[string]bool) {

@@ -67,13 +67,26 @@ const MaxFaults = 100
 type faults struct {
 	list  []Fault
 	more  int // those over MaxFaults
-	bytes int // of all texts that were looked at
+	bytes int // of all values that were looked at, roughly
+}
+
+// stampRoom is what the stamps of a document may add to it.
+const stampRoom = 4 << 10
+
+// document is err for a whole document, whose size it checks where that is near the bound. What is stored can then always
+// be sent back: as JSON it is no longer than what may be sent.
+func (f *faults) document(d Document) error {
+	if f.bytes > MaxDocument/8 {
+		whole, err := Canonical(d)
+		stamp, stampErr := json.Marshal(d.Stamps())
+		if n := len(whole) - len(stamp); err == nil && stampErr == nil && n > MaxDocument-stampRoom {
+			f.add("", "%d bytes as JSON: a document has at most %d", n, MaxDocument-stampRoom)
+		}
+	}
+	return f.err()
 }
 
 func (f *faults) err() error {
-	if f.bytes > MaxDocument {
-		f.add("", "%d bytes of text: a document has at most %d", f.bytes, MaxDocument)
-	}
 	if len(f.list) == 0 {
 		return nil
 	}
@@ -248,11 +261,13 @@ func (f *faults) value(pointer string, v any, depth int) {
 		f.add(pointer, "nested deeper than %d levels", MaxDepth)
 		return
 	}
+	f.bytes += 8
 	switch v := v.(type) {
 	case nil, bool:
 	case string:
 		f.text(pointer, v)
 	case json.Number:
+		f.bytes += len(v)
 		if _, ok := plainDecimal(v.String()); !ok {
 			f.add(pointer, "%q is no number that can be kept", clipped(v))
 		}

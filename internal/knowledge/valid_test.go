@@ -218,8 +218,18 @@ func TestADocumentHasABoundAsAWhole(t *testing.T) {
 	if err := r.Validate(); err != nil {
 		t.Errorf("1.5 MB of text: %v", err)
 	}
+	quoted := strings.Repeat(`"`, MaxText)
 	r.AntiPatterns = []Example{{Code: text}}
-	wantFaults(t, "more than 2 MB of text", r.Validate(), "")
+	wantFaults(t, "2 MB of text", r.Validate(), "")
+	r.Examples, r.AntiPatterns = []Example{{Code: quoted}, {Code: quoted}}, []Example{}
+	wantFaults(t, "1 MB of quotes, which are 2 MB as JSON", r.Validate(), "")
+	r.Examples = []Example{}
+	list := make([]any, MaxDocument/2)
+	for i := range list {
+		list[i] = json.Number("0")
+	}
+	r.Extra = map[string]any{"zeros": list}
+	wantFaults(t, "2 MB of zeros", r.Validate(), "")
 }
 
 func TestFreeValuesHaveABoundOfDepth(t *testing.T) {

@@ -97,7 +97,7 @@ func (v *Violation) Validate() error {
 	f.time("/reported_at", v.ReportedAt)
 	f.time("/resolved_at", v.ResolvedAt)
 	f.short("/resolved_by", v.ResolvedBy)
-	return f.err()
+	return f.document(v)
 }
 
 func (*Violation) document() {}
