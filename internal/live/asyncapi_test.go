@@ -16,7 +16,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+var update = flag.Bool("update", false, "rewrite the golden files") //nolint:gochecknoglobals // a flag of the test binary
 
 // described is every message, with its name in the description, a sentence, and an example.
 func described() []struct {

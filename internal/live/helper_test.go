@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -77,7 +78,12 @@ func newRig(t testing.TB, log *memoryLog, o Options) *rig {
 		}
 	}()
 	r.stop = func() { cancel(); <-done }
-	r.server = httptest.NewUnstartedServer(TokenFromSubprotocol(recognize(r.hub)))
+	mux := http.NewServeMux()
+	mux.Handle("/", TokenFromSubprotocol(recognize(r.hub)))
+	mux.HandleFunc("/example", func(w http.ResponseWriter, req *http.Request) {
+		http.ServeFile(w, req, filepath.Join("..", "..", "docs", "examples", "live.html"))
+	})
+	r.server = httptest.NewUnstartedServer(mux)
 	r.server.Config.ConnContext = ConnContext
 	r.server.Start()
 	t.Cleanup(func() { r.stop(); r.server.Close() })
