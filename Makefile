@@ -36,8 +36,9 @@ lint: ## Check style, find mistakes, dead code and a wrong compose file
 fuzz: ## Run every fuzz test for FUZZTIME (1m)
 	FUZZTIME=$(FUZZTIME) scripts/fuzz
 
-bench: ## Run the benchmarks
+bench: ## Measure a whole tenet and write docs/benchmarks.md, then run the benchmarks of its parts
 	@scripts/install-postgres
+	go test -tags bench -count=1 -timeout 0 -run '^TestReport$$' ./internal/bench -report "$(CURDIR)/docs/benchmarks.md"
 	packages=$$(scripts/packages-with '^func Benchmark') && go test -run='^$$' -bench=. -benchmem -timeout 0 $$packages
 
 docs: ## Write the generated documents and golden files anew

@@ -33,6 +33,7 @@ func (p *parts) measure() {
 	)
 	if p.dual != nil {
 		p.dual.measure(p.metrics)
+		p.measures.Pool("postgres", p.dual.pool)
 	}
 }
 
@@ -50,14 +51,6 @@ func (d *dual) measure(reg prometheus.Registerer) {
 				return -1
 			}
 			return value(st)
-		}
-	}
-	pool := func(value func(*primary) float64) func() float64 {
-		return func() float64 {
-			if p := d.primary.Load(); p != nil {
-				return value(p)
-			}
-			return 0
 		}
 	}
 	one := func(is bool) float64 {
@@ -78,8 +71,18 @@ func (d *dual) measure(reg prometheus.Registerer) {
 		observe.Gauge{Name: "tenet_journal_bytes", Help: "Bytes that wait for PostgreSQL; at the limit writes are refused.", Value: status(func(s failover.Status) float64 { return float64(s.Journal.Bytes) })},
 		observe.Gauge{Name: "tenet_journal_oldest_seconds", Help: "Age of the oldest batch that waits for PostgreSQL.", Value: status(func(s failover.Status) float64 { return s.Journal.Oldest })},
 		observe.Gauge{Name: "tenet_conflicts", Help: "Batches that did not fit when they were replayed and wait for a person: see tenet conflicts.", Value: status(func(s failover.Status) float64 { return float64(s.Journal.Parked) })},
-		observe.Gauge{Name: "tenet_pool_connections", Help: "Connections to PostgreSQL.", Value: pool(func(p *primary) float64 { return float64(p.Stat().TotalConns()) })},
-		observe.Gauge{Name: "tenet_pool_connections_busy", Help: "Connections to PostgreSQL in use; at the most, callers wait.", Value: pool(func(p *primary) float64 { return float64(p.Stat().AcquiredConns()) })},
-		observe.Gauge{Name: "tenet_pool_wait_seconds_total", Counter: true, Help: "Time that callers have waited for a connection; a steep rise asks for a larger pool.", Value: pool(func(p *primary) float64 { return p.Stat().EmptyAcquireWaitTime().Seconds() })},
 	)
+}
+
+// pool tells the state of the connections to PostgreSQL, all zero before the first.
+func (d *dual) pool() observe.PoolStats {
+	p := d.primary.Load()
+	if p == nil {
+		return observe.PoolStats{}
+	}
+	s := p.Stat()
+	return observe.PoolStats{
+		Limit: int(s.MaxConns()), Used: int(s.AcquiredConns()), Idle: int(s.IdleConns()), Opening: int(s.ConstructingConns()),
+		Acquired: s.AcquireCount(), Waited: s.EmptyAcquireCount(), WaitTime: s.EmptyAcquireWaitTime(), Cancelled: s.CanceledAcquireCount(),
+	}
 }

@@ -41,7 +41,8 @@ type parts struct {
 // assemble opens the database and builds everything that stands on it.
 func assemble(ctx context.Context, o Options) (*parts, error) {
 	registry := newRegistry(o.Version)
-	o.measures = observe.New(registry)
+	o.measures = observe.NewMetrics(registry)
+	o.measures.SlowQuery = o.SlowQuery
 	e, err := openEngine(ctx, o)
 	if err != nil {
 		return nil, err
@@ -63,7 +64,7 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	if p.cache, err = p.openCache(ctx, o); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	p.store = stack(p.cache, p.directory, p.refusals)
+	p.store = stack(observe.New(p.cache, "all", p.measures), p.directory, p.refusals)
 	p.measure()
 	p.live = live.NewHub(p.liveOptions(o))
 	if p.dual != nil {
@@ -74,7 +75,7 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 
 // stack puts the stores of a tenet on top of each other; a call meets the last line first. At the bottom is the engine: the
 // embedded database, or the failover between a PostgreSQL and its mirror.
-func stack(memory *cache.Store, dir *access.Directory, refused *refusals) store.Store {
+func stack(memory store.Store, dir *access.Directory, refused *refusals) store.Store {
 	var s store.Store = memory
 	s = access.New(s, dir, refused.note)
 	return s
@@ -120,11 +121,11 @@ func (p *parts) listen() {
 // door returns the REST door.
 func (p *parts) door(o Options) *httpapi.Handler {
 	h := httpapi.Options{
-		Store: p.store, Authenticate: p.authenticate(o.DataDir), Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh, Observe: p.measures.Request,
+		Store: p.store, Authenticate: p.authenticate(o.DataDir), Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh, Observe: p.measures.ObserveRequest,
 		Live: p.live, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}), Log: o.Log, Limits: o.Limits, Version: o.Version,
 	}
 	if p.dual != nil {
-		h.Level, h.Batches = p.dual.Level, p.dual.Store
+		h.Level, h.Batches, h.Desk, h.Mirror = p.dual.Level, p.dual.Store, p.dual.Store, p.dual.Store
 	}
 	if o.AccessLog {
 		h.AccessLog = o.Log

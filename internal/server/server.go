@@ -51,16 +51,13 @@ func (o Options) observer(engine string) queryObserver {
 	if o.measures == nil {
 		return nil
 	}
-	return o.measures.Engine(engine)
+	return o.measures.Query(engine)
 }
 
-// slowStatement logs a statement that took too long, and counts it.
+// slowStatement logs a statement that took too long; the measures count it by themselves.
 func (o Options) slowStatement(ctx context.Context, engine, statement string, took time.Duration, plan string) {
 	o.Log.LogAttrs(ctx, slog.LevelWarn, "slow statement", slog.String("engine", engine), slog.String("statement", statement),
 		slog.Duration("took", took), slog.String("plan", plan))
-	if o.measures != nil {
-		o.measures.Slow(engine, statement)
-	}
 }
 
 // Pool bounds the connections to PostgreSQL. Zero values stand for the engine's defaults.

@@ -1,0 +1,21 @@
+package observe
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// A Gauge is a number that a part tells when it is asked.
+type Gauge struct {
+	Name, Help string // Help says what a high value means
+	Counter    bool   // it only grows
+	Value      func() float64
+}
+
+// Gauges collects numbers that are asked for when somebody scrapes them.
+func Gauges(reg prometheus.Registerer, list ...Gauge) {
+	for _, g := range list {
+		if g.Counter {
+			reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: g.Name, Help: g.Help}, g.Value))
+			continue
+		}
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.Name, Help: g.Help}, g.Value))
+	}
+}
