@@ -1,4 +1,4 @@
-package client_test
+package httpapi_test
 
 import (
 	"net/http/httptest"
@@ -14,12 +14,12 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// TestKeepsTheLaws runs the contract's laws against a client of the REST door over the local engine, with an admin's token.
-func TestKeepsTheLaws(t *testing.T) {
-	storetest.Run(t, open)
+// TestClientKeepsTheLaws runs the contract's laws against a client of the REST door over the local engine, with an admin's token.
+func TestClientKeepsTheLaws(t *testing.T) {
+	storetest.Run(t, openClient)
 }
 
-func open(t testing.TB) store.Store {
+func openClient(t testing.TB) store.Store {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "tenet.db"), sqlite.Options{})
 	if err != nil {
