@@ -195,13 +195,13 @@ func TestStatementsAreHeardOfAndSlowOnesWithTheirPlan(t *testing.T) {
 	if _, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "general", Kinds: []knowledge.Kind{knowledge.KindRule, knowledge.KindCategory}}); err != nil {
 		t.Error(err)
 	}
+	plans := map[string]string{}
+	for len(plans) < 4 { // each is told once: the fourth is the reading of what was found
+		q := <-slow
+		plans[q.Statement] = q.Plan
+	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
-	}
-	close(slow)
-	plans := map[string]string{}
-	for q := range slow {
-		plans[q.Statement] = q.Plan
 	}
 	for _, name := range []string{"apply", "list categories", "search"} {
 		if e.heard[name] == 0 {
