@@ -37,7 +37,9 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 	if err != nil {
 		return nil, s.garbled(err)
 	}
-	if pending, err := uuid.Parse(strings.Trim(a.header.Get("ETag"), `"`)); err == nil {
+	// A compressed answer's tag names the encoding behind the version or batch.
+	tag := strings.TrimSuffix(strings.TrimSuffix(strings.Trim(a.header.Get("ETag"), `"`), "-gzip"), "-zstd")
+	if pending, err := uuid.Parse(tag); err == nil {
 		r.Pending = pending
 	}
 	return r, nil
