@@ -121,6 +121,9 @@ func (t *tx) op(ctx context.Context, b *knowledge.Batch, i int, at knowledge.Tim
 	if err := condition(op, i, now); err != nil {
 		return nil, err
 	}
+	if b.At.IsZero() && now.doc != nil && at.Before(now.doc.Stamps().UpdatedAt.Time) {
+		at = now.doc.Stamps().UpdatedAt // the clock was set back: a document's times never are
+	}
 	next, err := op.Next(now.doc)
 	if err != nil {
 		if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {

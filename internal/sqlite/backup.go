@@ -19,6 +19,9 @@ func (f *file) Backup(ctx context.Context, path string) error {
 		return fmt.Errorf("back up to %s: %w", path, err)
 	}
 	defer remove(part) //nolint:errcheck // gone already when all went well
+	if err := private(part); err != nil {
+		return err
+	}
 	err := f.look(ctx, func(view) error {
 		db, err := handle{path: resolve(f.path), conns: 1}.open()
 		if err != nil {

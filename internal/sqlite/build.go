@@ -35,6 +35,9 @@ func NewBuilder(ctx context.Context, path string) (*Builder, error) {
 	if err := removeFile(path); err != nil {
 		return nil, &store.UnavailableError{Reason: "the new mirror can't be written beside the old one: look at the data directory", Err: err}
 	}
+	if err := private(path); err != nil {
+		return nil, err
+	}
 	if _, err := Migrate(ctx, path, -1); err != nil {
 		return nil, err
 	}

@@ -55,6 +55,9 @@ func openFile(ctx context.Context, path string, r role, o Options, committed fun
 	if r == mirror {
 		f.source = knowledge.SourceMirror
 	}
+	if err := private(path); err != nil {
+		return nil, err
+	}
 	if err := f.migrate(ctx); err != nil {
 		return nil, err
 	}
@@ -73,6 +76,23 @@ func openFile(ctx context.Context, path string, r role, o Options, committed fun
 	}
 	f.first = w
 	return f, nil
+}
+
+// private makes a file that is not there yet, for its owner's eyes only: it will hold the hashes of tokens. SQLite gives what
+// belongs to a file the same rights.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // a path of the operator's
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return &store.UnavailableError{Halt: true, NotDone: true, Err: err, Reason: "the database file " + path +
+			" can't be made: make its directory, and give the process the right to write there"}
+	}
+	return nil
 }
 
 // start lets the writer begin. The context's values stay with it, its end does not.

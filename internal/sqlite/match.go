@@ -90,7 +90,7 @@ func phrase(list []string) string {
 	}
 	out := make([]string, len(list))
 	for i, w := range list {
-		out[i] = stem(w)
+		out[i] = stem(fold(w))
 	}
 	return quote(strings.Join(out, " "))
 }

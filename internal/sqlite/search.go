@@ -9,9 +9,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unicode"
-
-	"golang.org/x/text/unicode/norm"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -116,16 +113,6 @@ func (v view) beginnings(ctx context.Context, question *knowledge.Search) (map[s
 const beginningQuery = "WITH RECURSIVE w (term) AS (SELECT (SELECT term FROM search_terms WHERE term >= ?1 LIMIT 1) " +
 	"UNION ALL SELECT (SELECT term FROM search_terms WHERE term >= w.term || char(1) LIMIT 1) FROM w WHERE w.term < ?1 || char(0x10ffff)) " +
 	"SELECT term FROM w WHERE term < ?1 || char(0x10ffff) LIMIT ?2"
-
-// fold takes the accents off a word, as the full-text table does.
-func fold(word string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Mn, r) {
-			return -1
-		}
-		return r
-	}, norm.NFD.String(word))
-}
 
 // matches returns matches from a place to before another, and the place of the last one.
 func (v view) matches(ctx context.Context, words string, q *knowledge.SearchQuery, low, high int64, limit int) ([]knowledge.Candidate, int64, error) {

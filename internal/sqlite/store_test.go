@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"tenet/internal/store"
 	"tenet/internal/store/storetest"
@@ -27,4 +29,30 @@ func openAt(t testing.TB, path string, o Options) *Store {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+func TestTimesOfADocumentNeverGoBack(t *testing.T) {
+	s := openTest(t, Options{})
+	rule := storetest.Rule()
+	first := put(t, s, general(), rule).Records[1]
+	s.now = func() time.Time { return first.Updated.Add(-time.Hour) }
+	second := put(t, s, rule).Records[0]
+	if second.Updated != first.Updated {
+		t.Errorf("with the clock an hour back the rule was updated at %v, want %v", second.Updated, first.Updated)
+	}
+}
+
+func TestFilesAreForTheirOwnerOnly(t *testing.T) {
+	s := openTest(t, Options{})
+	put(t, s, general())
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if err := s.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{s.path, s.path + "-wal", backup} {
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v; want mode 0600", filepath.Base(path), info.Mode(), err)
+		}
+	}
 }

@@ -11,12 +11,15 @@ import (
 
 // A TamperError says where the log is not as it was written.
 type TamperError struct {
-	Seq knowledge.Seq
+	Seq knowledge.Seq // 0 where a document is not as the log left it
 	Why string
 }
 
 // Error says what does not fit.
 func (e *TamperError) Error() string {
+	if e.Seq == 0 {
+		return fmt.Sprintf("a document was changed past the log: %s; restore its last version, or compare with a backup", e.Why)
+	}
 	return fmt.Sprintf("the log was changed after it was written: change %d: %s; compare with a backup", e.Seq, e.Why)
 }
 
@@ -24,7 +27,7 @@ func (e *TamperError) Error() string {
 const verifyPage = 500
 
 // VerifyChanges checks the log from its first change kept to its last: numbers without gaps, each link of the chain, and that
-// each document is the one that was written. Progress is called now and then with how far it is; it may be nil. The error is
+// each document is the one that was written, in the log and where it is read. Progress is called now and then with how far it is; it may be nil. The error is
 // a [*TamperError] when something does not fit.
 func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error {
 	var first, last knowledge.Seq
@@ -69,7 +72,38 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 			progress(after, last)
 		}
 	}
+	if s.opts.Mirror { // its log holds the hashes of the primary's own texts
+		return nil
+	}
+	for _, kind := range knowledge.Kinds() {
+		if err := s.verifyDocuments(ctx, kind); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// verifyDocuments checks that every document of a kind is as its last change left it, where the log still holds that.
+func (s *Store) verifyDocuments(ctx context.Context, kind knowledge.Kind) error {
+	tab := tableOf(kind)
+	var found error
+	err := s.read(ctx, "verify."+tab.name, "SELECT t."+tab.id+", t.document, "+
+		"(SELECT c.document_hash FROM changes c WHERE c.kind = ? AND c.id = t."+tab.id+" ORDER BY c.seq DESC LIMIT 1) FROM "+tab.name+" t",
+		[]any{string(kind)}, func(r *sql.Rows) error {
+			var id, text string
+			var hash []byte
+			if err := r.Scan(&id, &text, &hash); err != nil {
+				return err
+			}
+			if sum := sha256.Sum256([]byte(text)); hash != nil && string(hash) != string(sum[:]) && found == nil {
+				found = &TamperError{Why: knowledge.Key{Kind: kind, ID: id}.String() + " is not as its last change left it"}
+			}
+			return nil
+		})
+	if err != nil {
+		return err
+	}
+	return found
 }
 
 // A verifier walks along the log.

@@ -34,6 +34,7 @@ func TestTamperingWithTheLogIsFound(t *testing.T) {
 		"a changed key":           {"UPDATE changes SET id = 'x' WHERE seq = 3", 3},
 		"a removed change":        {"DELETE FROM changes WHERE seq = 4", 4},
 		"a removed document":      {"UPDATE changes SET document = NULL WHERE seq = 2", 2},
+		"a document past the log": {"UPDATE rules SET document = json_set(document, '$.title', 'Leave it open')", 0},
 		"an attributed batch":     {"UPDATE changes SET batch_id = zeroblob(16) WHERE seq = 5", 5},
 		"a document and its hash": {"UPDATE changes SET document_hash = zeroblob(32), document = '{}' WHERE seq = 2", 2},
 	} {

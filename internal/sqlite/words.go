@@ -2,6 +2,9 @@ package sqlite
 
 import (
 	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 
 	"tenet/internal/knowledge"
 )
@@ -53,12 +56,25 @@ func (f formSet) text() string {
 func stems(text string, forms formSet) string {
 	list := knowledge.Words(text)
 	for i, w := range list {
-		if s := stem(w); s != w {
+		if s := stem(fold(w)); s != w {
 			forms.add(w)
 			list[i] = s
 		}
 	}
 	return strings.Join(list, " ")
+}
+
+// fold takes the accents off a word, so that it is found with them and without.
+func fold(word string) string {
+	if len(word) == utf8.RuneCountInString(word) {
+		return word // nothing but ASCII
+	}
+	return norm.NFC.String(strings.Map(func(r rune) rune {
+		if r >= 0x0300 && r <= 0x036f { // the combining marks of European scripts; elsewhere they are letters
+			return -1
+		}
+		return r
+	}, norm.NFD.String(word)))
 }
 
 // kindMark and languageMark are words that no question holds by chance and that are looked for in their own column only.

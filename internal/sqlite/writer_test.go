@@ -12,8 +12,8 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// together hands jobs to the writer while it is busy, so that it finds them all at once, and returns their errors.
-func together(t *testing.T, s *Store, calls ...func() error) []error {
+// hold keeps the writer busy until release is called.
+func hold(t *testing.T, s *Store) (release func()) {
 	t.Helper()
 	busy, free := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
@@ -28,20 +28,35 @@ func together(t *testing.T, s *Store, calls ...func() error) []error {
 		}
 	})
 	<-busy
-	errs := make([]error, len(calls))
-	for i, call := range calls {
-		before := len(s.jobs)
-		wg.Go(func() { errs[i] = call() })
-		for len(s.jobs) == before { // the queue says when the call has arrived
-			select {
-			case <-t.Context().Done():
-				t.Fatal("the call never came")
-			default:
-				runtime.Gosched()
-			}
-		}
+	return func() {
+		close(free)
+		wg.Wait()
 	}
-	close(free)
+}
+
+// queued waits until so many jobs wait for the writer, which must be held.
+func queued(t *testing.T, s *Store, n int) {
+	t.Helper()
+	for len(s.jobs) < n {
+		if t.Context().Err() != nil {
+			t.Fatal("the call never came")
+		}
+		runtime.Gosched()
+	}
+}
+
+// together hands jobs to the writer while it is busy, in their order, so that it finds them all at once, and returns their
+// errors.
+func together(t *testing.T, s *Store, calls ...func() error) []error {
+	t.Helper()
+	release := hold(t, s)
+	errs := make([]error, len(calls))
+	var wg sync.WaitGroup
+	for i, call := range calls {
+		wg.Go(func() { errs[i] = call() })
+		queued(t, s, i+1)
+	}
+	release()
 	wg.Wait()
 	return errs
 }
@@ -104,24 +119,18 @@ func TestCallGivenUpBeforeItsTurnWritesNothing(t *testing.T) {
 	put(t, s, general())
 	ctx, cancel := context.WithCancel(t.Context())
 	rule := storetest.Rule()
-	errs := together(t, s, func() error {
-		cancelled := make(chan error, 1)
-		go func() {
-			_, err := s.Apply(ctx, storetest.Batch(knowledge.Put(rule, 0)))
-			cancelled <- err
-		}()
-		for len(s.jobs) == 0 {
-			if t.Context().Err() != nil {
-				break
-			}
-			runtime.Gosched()
-		}
-		cancel()
-		return <-cancelled
-	})
-	if !errors.Is(errs[0], context.Canceled) {
-		t.Errorf("Apply that was given up: %v, want the context's error", errs[0])
+	release := hold(t, s)
+	given := make(chan error, 1)
+	go func() {
+		_, err := s.Apply(ctx, storetest.Batch(knowledge.Put(rule, 0)))
+		given <- err
+	}()
+	queued(t, s, 1)
+	cancel()
+	if err := <-given; !errors.Is(err, context.Canceled) {
+		t.Errorf("Apply that was given up: %v, want the context's error", err)
 	}
+	release()
 	put(t, s, storetest.Rule()) // whatever waited was before this one
 	if _, err := s.Get(t.Context(), rule.Key()); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Get of what was given up: %v, want ErrNotFound", err)
