@@ -20,7 +20,8 @@ func (a *app) addDoctor() {
 		Long: `Checks the settings, the data directory and its rights, the admin token, the disk, the clock, the way to the tenet or the
 database, and the schema. The exit code is 1 when something is wrong.`,
 		Example: `  tenet doctor
-  tenet doctor changes`,
+  tenet doctor changes
+  tenet doctor mirror`,
 		Args: cobra.NoArgs,
 	}, nil, func(ctx context.Context, _ []string) error { return a.doctor(ctx) })
 	a.command(group, &cobra.Command{
@@ -30,6 +31,7 @@ database, and the schema. The exit code is 1 when something is wrong.`,
 before it, so that nothing can be changed, taken out or put in without a trace.`,
 		Example: `  tenet doctor changes`,
 	}, nil, func(ctx context.Context, _ []string) error { return a.doctorChanges(ctx) })
+	a.addDoctorMirror(group)
 }
 
 func (a *app) doctorChanges(ctx context.Context) error {

@@ -1,0 +1,301 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/spf13/cobra"
+
+	"tenet/internal/client"
+	"tenet/internal/knowledge"
+)
+
+type conflictsSettings struct {
+	Resolved bool `name:"resolved" by:"flag" doc:"Also those that were decided"`
+}
+
+func (a *app) addConflicts() {
+	group := &cobra.Command{
+		Use:   "conflicts",
+		Short: "Decide what becomes of writes that did not fit after an outage",
+		Long: `Shows and decides the writes that were acknowledged while PostgreSQL was away and did not fit when it came back, because the
+document had been changed there meanwhile. Nothing of them is lost: each waits until a person decides.
+
+They lie beside a running tenet that works on a PostgreSQL, so these commands speak to such a tenet only.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError("no command %q: want conflicts list, show or resolve", args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	a.root.AddCommand(group)
+	var s conflictsSettings
+	a.command(group, &cobra.Command{
+		Use:   "list",
+		Short: "List the conflicts",
+		Long:  `Lists the conflicts that wait for a decision, the newest first.`,
+		Example: `  tenet conflicts list
+  tenet conflicts list --resolved --output json`,
+	}, &s, func(ctx context.Context, _ []string) error { return a.listConflicts(ctx, s.Resolved) })
+	a.command(group, &cobra.Command{
+		Use:   "show ID",
+		Short: "Show both sides of a conflict",
+		Long: `Shows a conflict as two differences: what was changed at the primary, and what the write would have changed, both against the
+document that its writer saw. The ID may be cut short as long as it names one conflict.`,
+		Example: `  tenet conflicts show 018f4a3e
+  tenet conflicts show 018f4a3e --output json | jq .ours > merged.json`,
+		Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeConflicts,
+	}, nil, func(ctx context.Context, args []string) error { return a.showConflict(ctx, args[0]) })
+	a.command(group, &cobra.Command{
+		Use:   "resolve ID theirs|ours|merged [FILE|-]",
+		Short: "Decide a conflict",
+		Long: `Decides a conflict. "theirs" leaves everything as it is at the primary, "ours" writes the whole batch over it, and "merged"
+writes the document of a JSON or YAML file in place of both. It needs the role maintainer, or admin where the batch is about a
+principal or purges. A conflict is decided once; the history of the document keeps what was overwritten.`,
+		Example: `  tenet conflicts resolve 018f4a3e theirs
+  tenet conflicts resolve 018f4a3e merged merged.yaml`,
+		Args: cobra.RangeArgs(2, 3), ValidArgsFunction: a.completeConflicts,
+	}, nil, a.resolveConflict)
+}
+
+// openRunning finds the running tenet, which alone can do what is asked for.
+func (a *app) openRunning(ctx context.Context) (*door, error) {
+	d, err := a.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if d.remote != nil {
+		return d, nil
+	}
+	a.close(d)
+	return nil, usageError("no tenet runs on %s, and only a running one that works on a PostgreSQL can do this: start it with "+
+		"`tenet serve --database-url …`, or name it with --url", a.DataDir)
+}
+
+func (a *app) listConflicts(ctx context.Context, resolved bool) error {
+	d, err := a.openRunning(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	list, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]client.Conflict, error) { return d.remote.Conflicts(ctx, resolved) })
+	if err != nil {
+		return err
+	}
+	t := &table{head: []string{"ID", "DOCUMENT", "VERB", "BY", "SINCE (UTC)", "STATE", "WHY"}, wide: 6}
+	for i := range list {
+		c := &list[i]
+		state := "waits"
+		if c.Resolution != "" {
+			state = c.Resolution + " by " + c.ResolvedBy
+		}
+		t.add(c.ID.String(), c.Key().String(), string(c.Verb), c.Actor, moment(c.ParkedAt), state, c.Why)
+	}
+	if len(list) == 0 {
+		a.say("no conflicts")
+		if a.Output == "table" {
+			return nil
+		}
+	}
+	return a.printTable(struct {
+		Conflicts []client.Conflict `json:"conflicts"`
+	}{append([]client.Conflict{}, list...)}, t)
+}
+
+// findConflict returns the conflict that an id, or the beginning of one, names.
+func (a *app) findConflict(ctx context.Context, d *door, text string) (*client.Conflict, error) {
+	if id, err := uuid.Parse(text); err == nil {
+		return withTimeout(ctx, a.Timeout, func(ctx context.Context) (*client.Conflict, error) { return d.remote.Conflict(ctx, id) })
+	}
+	list, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]client.Conflict, error) { return d.remote.Conflicts(ctx, true) })
+	if err != nil {
+		return nil, err
+	}
+	list = slices.DeleteFunc(list, func(c client.Conflict) bool { return !strings.HasPrefix(c.ID.String(), strings.ToLower(text)) })
+	switch len(list) {
+	case 0:
+		return nil, usageError("no conflict %q: `tenet conflicts list` shows what there is", text)
+	case 1:
+		return &list[0], nil
+	}
+	return nil, usageError("%q names %d conflicts: give more of the id", text, len(list))
+}
+
+func (a *app) showConflict(ctx context.Context, id string) error {
+	d, err := a.openRunning(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	c, err := a.findConflict(ctx, d, id)
+	if err != nil {
+		return err
+	}
+	return a.print(c, func(w io.Writer, sc screen) error { return writeConflict(w, sc, c) })
+}
+
+// writeConflict prints a conflict for a person.
+func writeConflict(w io.Writer, sc screen, c *client.Conflict) error {
+	t := &table{wide: 1}
+	t.add("conflict", c.ID.String())
+	t.add("document", c.Key().String())
+	t.add("written by", c.Actor+", "+moment(c.QueuedAt))
+	t.add("parked", moment(c.ParkedAt))
+	t.add("why", c.Why)
+	if c.Ops > 1 {
+		t.add("batch", fmt.Sprintf("of %d ops; all of them wait", c.Ops))
+	}
+	if c.Resolution != "" && c.ResolvedAt != nil {
+		t.add("decided", c.Resolution+" by "+c.ResolvedBy+", "+moment(*c.ResolvedAt))
+	}
+	if c.ResolvedAs != nil {
+		t.add("written as", "batch "+c.ResolvedAs.String())
+	}
+	if err := t.writeRows(w, sc); err != nil {
+		return err
+	}
+	base, err := sideText(c.Base)
+	if err != nil {
+		return err
+	}
+	for _, side := range []struct {
+		name, none string
+		document   json.RawMessage
+	}{
+		{"theirs, at the primary", "there is no such document at the primary", c.Theirs},
+		{"ours, as it was acknowledged", "the write leaves no document", c.Ours},
+	} {
+		text, err := sideText(side.document)
+		if err != nil {
+			return err
+		}
+		shown := string(diff.Diff("base", base, side.name, text))
+		switch {
+		case len(text) == 0:
+			shown = side.name + ": " + side.none + "\n"
+		case shown == "":
+			shown = side.name + ": nothing was changed\n"
+		}
+		if _, err := io.WriteString(w, "\n"+plainLines(shown)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sideText returns one side of a conflict as YAML without what the store writes by itself; nothing for no document.
+func sideText(document json.RawMessage) ([]byte, error) {
+	if len(document) == 0 || string(document) == "null" {
+		return nil, nil
+	}
+	node, err := yamlOf(document)
+	if err != nil {
+		return nil, err
+	}
+	dropStamps(node)
+	var b bytes.Buffer
+	if err := encodeYAML(&b, node); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// plainLines returns a text that can do nothing to a terminal.
+func plainLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = cell(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (a *app) resolveConflict(ctx context.Context, args []string) error {
+	how := args[1]
+	if !slices.Contains(decisions(), how) {
+		return usageError("%q: want theirs, ours or merged", how)
+	}
+	if (how == "merged") != (len(args) == 3) {
+		return usageError("a file is for merged, and merged needs one: tenet conflicts resolve ID merged FILE")
+	}
+	var document json.RawMessage
+	if len(args) == 3 {
+		data, err := a.readFile(args[2])
+		if err != nil {
+			return err
+		}
+		values, err := jsonOf(data)
+		if err != nil {
+			return fmt.Errorf("%s: %w", args[2], err)
+		}
+		if len(values) != 1 {
+			return usageError("%s holds %d documents: want one", args[2], len(values))
+		}
+		document = values[0]
+	}
+	d, err := a.openRunning(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	c, err := a.findConflict(ctx, d, args[0])
+	if err != nil {
+		return err
+	}
+	r, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*client.Resolution, error) {
+		return d.remote.Resolve(ctx, c.ID, how, document)
+	})
+	if err != nil {
+		return err
+	}
+	return a.print(r, func(w io.Writer, _ screen) error {
+		text := fmt.Sprintf("%s: %s stays as it is at the primary", c.ID, c.Key())
+		switch {
+		case r.State == knowledge.BatchQueued:
+			text = fmt.Sprintf("%s: decided as %s; PostgreSQL has gone again, and the write waits for it", c.ID, how)
+		case how != "theirs":
+			text = fmt.Sprintf("%s: %s was written (%s), change %d", c.ID, c.Key(), how, r.Seq)
+		}
+		_, err := fmt.Fprintln(w, text)
+		return err
+	})
+}
+
+// decisions are the ways to resolve a conflict.
+func decisions() []string { return []string{"theirs", "ours", "merged"} }
+
+// completeConflicts offers the conflicts that wait, then the decisions, then files.
+func (a *app) completeConflicts(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	switch {
+	case len(args) == 1 && cmd.Name() == "resolve":
+		return decisions(), cobra.ShellCompDirectiveNoFileComp
+	case len(args) == 2 && args[1] == "merged":
+		return nil, cobra.ShellCompDirectiveDefault
+	case len(args) > 0 || a.load(cmd, nil) != nil:
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	d, err := a.openRunning(cmd.Context())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	defer a.close(d)
+	list, err := withTimeout(cmd.Context(), a.Timeout, func(ctx context.Context) ([]client.Conflict, error) { return d.remote.Conflicts(ctx, false) })
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var ids []string
+	for i := range list {
+		if id := list[i].ID.String(); strings.HasPrefix(id, typed) {
+			ids = append(ids, id+"\t"+list[i].Key().String())
+		}
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}
