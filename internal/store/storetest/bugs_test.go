@@ -77,6 +77,7 @@ func TestEverySeededBugIsFound(t *testing.T) {
 		"lives after Close":                "after Close every method is ErrClosed",
 		"looks before it locks":            "of writers who saw the same version exactly one wins",
 		"never says more":                  "the log tells every change once in order and its chain verifies",
+		"notes ops and not changes":        "a change says what happened whatever op it was",
 		"purges parents":                   "what others refer to can't be purged",
 		"repeats the last of a page":       "a cursor may be followed twice and with another limit",
 		"sets its own time":                "a batch keeps its actor and its time",

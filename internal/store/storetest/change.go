@@ -12,6 +12,8 @@ func changeLaws() []law {
 	return []law{
 		{name: "the log tells every change once in order and its chain verifies", check: logIsWhole, log: true},
 		{name: "an answer of the log never ends within a transaction", check: transactionsStayWhole, log: true},
+		{name: "a transaction longer than a page of the log comes whole", check: longTransaction, log: true},
+		{name: "a change says what happened whatever op it was", check: changeSaysWhatHappened, log: true},
 		{name: "the log is read from any place", check: logFromAnyPlace, log: true},
 		{name: "the log is narrowed by key, version, batch and kind", check: logFilters, log: true},
 		{name: "the newest changes come first when asked for", check: newestFirst, log: true},
@@ -80,7 +82,7 @@ func (s *suite) checkChangeRecord(c *knowledge.Change) {
 func logIsWhole(s *suite) {
 	records := map[knowledge.BatchID][]*knowledge.Record{}
 	seqs := map[knowledge.BatchID]knowledge.Seq{}
-	n := 1 // the category
+	n := s.fresh + 1 // the category
 	note := func(r knowledge.Receipt) {
 		records[r.Batch] = r.Records
 		seqs[r.Batch] = r.Seq
@@ -190,6 +192,39 @@ func transactionsStayWhole(s *suite) {
 	}
 }
 
+func longTransaction(s *suite) {
+	before := s.tail()
+	ops := make([]knowledge.Op, knowledge.DefaultChanges+100)
+	for i := range ops {
+		ops[i] = knowledge.Put(Category(), knowledge.NoVersion)
+	}
+	s.apply(ops...)
+	s.put(Rule())
+	part := s.changes(knowledge.ChangeQuery{After: before})
+	if len(part) != len(ops) {
+		s.Errorf("a transaction of %d changes came in an answer of %d", len(ops), len(part))
+	}
+	if rest := s.changes(knowledge.ChangeQuery{After: before + knowledge.Seq(len(ops))}); len(rest) != 1 {
+		s.Errorf("after it there are %d changes, want 1", len(rest))
+	}
+}
+
+func changeSaysWhatHappened(s *suite) {
+	r := Rule()
+	with := func(active bool) knowledge.Op {
+		return knowledge.Put(Rule(func(d *knowledge.Rule) { d.RuleID, d.IsActive = r.RuleID, active }), knowledge.AnyVersion)
+	}
+	s.apply(with(true))
+	s.apply(with(false))
+	s.apply(with(false))
+	s.apply(patchOp(r.Key(), `{"active":true}`))
+	s.apply(with(true))
+	s.verbsOf(r.Key(), knowledge.VerbPut, knowledge.VerbRetire, knowledge.VerbPut, knowledge.VerbRestore, knowledge.VerbPut)
+	born := Practice(func(p *knowledge.Practice) { p.IsActive = false })
+	s.put(born)
+	s.verbsOf(born.Key(), knowledge.VerbPut)
+}
+
 func logFromAnyPlace(s *suite) {
 	for range 5 {
 		s.put(Rule())
@@ -272,8 +307,8 @@ func expectedChanges(all []knowledge.Change, q knowledge.ChangeQuery) []knowledg
 }
 
 func newestFirst(s *suite) {
-	if seq, err := store.Tail(s.ctx, s.s); err != nil || seq != 1 {
-		s.Errorf("Tail of a log with one change is %d, %v", seq, err)
+	if seq, err := store.Tail(s.ctx, s.s); err != nil || seq != knowledge.Seq(s.fresh)+1 {
+		s.Errorf("Tail of a log with %d changes is %d, %v", s.fresh+1, seq, err)
 	}
 	for range 3 {
 		s.apply(knowledge.Put(Rule(), 0), knowledge.Put(Rule(), 0), knowledge.Put(Rule(), 0))

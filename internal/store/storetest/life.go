@@ -159,10 +159,10 @@ func twoStores(s *suite) {
 		return
 	}
 	list, err := other.Changes(s.ctx, knowledge.ChangeQuery{})
-	if err != nil || len(list) != 0 {
+	if err != nil || len(list) != s.fresh {
 		s.Errorf("a fresh store has changes: %v, %v", list, err)
 	}
-	if seq, err := store.Tail(s.ctx, other); err != nil || seq != 0 {
+	if seq, err := store.Tail(s.ctx, other); err != nil || seq != knowledge.Seq(s.fresh) {
 		s.Errorf("Tail of a fresh store is %d, %v", seq, err)
 	}
 }

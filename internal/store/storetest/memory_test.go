@@ -354,7 +354,7 @@ func (t *memoryTx) op(i int) error {
 		return below(err, i, op.Verb)
 	}
 	change := knowledge.Change{
-		Batch: t.b.ID, Verb: knowledge.ChangeVerb(before, next), Key: op.Key, Version: version + 1, Actor: t.b.Actor, At: t.now,
+		Batch: t.b.ID, Verb: t.verb(op, before, next), Key: op.Key, Version: version + 1, Actor: t.b.Actor, At: t.now,
 	}
 	if next == nil {
 		if err := t.purgeable(i, op.Key); err != nil {
@@ -390,6 +390,13 @@ func (t *memoryTx) op(i int) error {
 	change.Record, change.Hash = after, sha256.Sum256(after.JSON)
 	t.changes = append(t.changes, change)
 	return nil
+}
+
+func (t *memoryTx) verb(op *knowledge.Op, before, next knowledge.Document) knowledge.Verb {
+	if t.m.bug == "notes ops and not changes" && op.Verb == knowledge.VerbPut {
+		return op.Verb
+	}
+	return knowledge.ChangeVerb(before, next)
 }
 
 func (t *memoryTx) condition(i int, rec *knowledge.Record) error {

@@ -55,6 +55,18 @@ func strangeKeys(s *suite) {
 		if rec != nil || !errors.Is(err, store.ErrNotFound) && !errors.As(err, &invalid) {
 			s.Errorf("Get(%q) = %v, %v; want ErrNotFound or an InvalidError", k, rec, err)
 		}
+		for _, verb := range []knowledge.Verb{knowledge.VerbPatch, knowledge.VerbRetire, knowledge.VerbPurge} {
+			err := s.refused(Batch(knowledge.Op{Verb: verb, Key: k, Patch: []byte(`{}`)}))
+			if !errors.Is(err, store.ErrNotFound) && !errors.As(err, &invalid) {
+				s.Errorf("%s of %q: %v; want ErrNotFound or an InvalidError", verb, k, err)
+			}
+		}
+		if k == (knowledge.Key{}) {
+			continue // asks for every change
+		}
+		if list, err := s.s.Changes(s.ctx, knowledge.ChangeQuery{Key: k}); len(list) != 0 || err != nil && !errors.As(err, &invalid) {
+			s.Errorf("Changes of %q: %v, %v; want none or an InvalidError", k, list, err)
+		}
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 
 // Options say what is tested and what a special store can't do. Zero values test everything.
 type Options struct {
-	// Open returns a fresh, empty store, which is closed when the test ends. It is called several times in one test.
+	// Open returns a fresh store, which is closed when the test ends. It is called several times in one test. It holds
+	// nothing but what every store of its sort begins with: at most a few principals, and their changes.
 	Open func(t testing.TB) store.Store
 	// Queued is set for a store whose receipts are queued: laws about the log are left out, since it holds nothing yet.
 	Queued bool
@@ -96,6 +97,8 @@ type suite struct {
 	ctx context.Context //nolint:containedctx // the context of the one test that the suite lives for
 	s   store.Store
 	o   Options
+	// fresh is how many changes the log of a fresh store has.
+	fresh int
 }
 
 func newSuite(t testing.TB, o Options) *suite {
@@ -103,6 +106,9 @@ func newSuite(t testing.TB, o Options) *suite {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	s := &suite{TB: t, ctx: ctx, s: o.Open(t), o: o}
+	if !o.NoLog && !o.Queued {
+		s.fresh = len(s.log())
+	}
 	s.apply(knowledge.Put(Category(func(c *knowledge.Category) { c.ID = GeneralCategory }), knowledge.NoVersion))
 	return s
 }
