@@ -27,7 +27,7 @@ func (f *file) Backup(ctx context.Context, path string) error {
 		if err != nil {
 			return err
 		}
-		defer db.Close()
+		defer db.Close() //nolint:errcheck // the copy is looked over by itself
 		_, err = db.ExecContext(ctx, "VACUUM INTO ?", part)
 		return f.translate(ctx, err)
 	})
