@@ -133,10 +133,17 @@ func (d *dual) connect(ctx context.Context) (failover.Primary, error) {
 }
 
 // authorize looks at an actor's rights again before a journalled batch is replayed.
-func (d *dual) authorize(_ context.Context, b *knowledge.Batch) error {
+func (d *dual) authorize(ctx context.Context, b *knowledge.Batch) error {
 	dir := d.directory.Load()
 	if dir == nil {
 		return nil
+	}
+	if _, ok := dir.Role(b.Actor); ok {
+		return nil
+	}
+	// A journal is replayed from the first moment on, when the directory may not be filled yet.
+	if err := dir.Load(ctx); err != nil {
+		return fmt.Errorf("look for the actor: %w", err)
 	}
 	if _, ok := dir.Role(b.Actor); !ok {
 		return errors.New("the actor was disabled, has expired or is gone")

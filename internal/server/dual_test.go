@@ -1,0 +1,264 @@
+package server_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tenet/internal/client"
+	"tenet/internal/knowledge"
+	"tenet/internal/pgtest"
+	"tenet/internal/postgres"
+	"tenet/internal/server"
+)
+
+// A web is a caller with a token who looks at statuses and headers.
+type web struct {
+	t     *testing.T
+	url   string
+	token string
+}
+
+// browse returns a caller with the admin's token.
+func (x *tenet) browse(t *testing.T) *web {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(x.dir, server.TokenFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &web{t, x.Facts().URL, strings.TrimSpace(string(data))}
+}
+
+// A said is an answer.
+type said struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (w *web) do(method, path, body string) *said {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+w.token)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &said{resp.StatusCode, resp.Header, string(text)}
+}
+
+// want does a request and checks the status of its answer.
+func (w *web) want(status int, method, path, body string) *said {
+	w.t.Helper()
+	s := w.do(method, path, body)
+	if s.status != status {
+		w.t.Fatalf("%s %s: %d, want %d\n%s", method, path, s.status, status, s.body)
+	}
+	return s
+}
+
+// outage are the settings of a tenet that notices and forgets an outage quickly.
+func outage() server.Outage { return server.Outage{Recovery: 500 * time.Millisecond} }
+
+// level waits until a tenet is in normal mode and its mirror has followed as far as the log goes.
+func level(t *testing.T, c *client.Store) {
+	t.Helper()
+	pgtest.Await(t, "a mirror that is level", func() bool {
+		var details struct {
+			Outage struct {
+				Mode   knowledge.Mode `json:"mode"`
+				Mirror struct {
+					Ready bool          `json:"ready"`
+					Seq   knowledge.Seq `json:"seq"`
+				} `json:"mirror"`
+			} `json:"outage"`
+		}
+		s, err := c.Status(t.Context())
+		if err != nil || json.Unmarshal(s.Details, &details) != nil {
+			return false
+		}
+		newest, err := c.Changes(t.Context(), knowledge.ChangeQuery{Newest: true, Limit: 1})
+		return err == nil && len(newest) == 1 && details.Outage.Mode == knowledge.ModeNormal && details.Outage.Mirror.Ready &&
+			details.Outage.Mirror.Seq == newest[0].Seq
+	})
+}
+
+// degrade reads until the answers come from the mirror. Every read is answered meanwhile.
+func degrade(t *testing.T, w *web, path string) {
+	t.Helper()
+	pgtest.Await(t, "the mode degraded", func() bool {
+		return w.want(http.StatusOK, http.MethodGet, path, "").header.Get("Tenet-Mode") == string(knowledge.ModeDegraded)
+	})
+}
+
+// past writes into the database past every tenet.
+func past(t *testing.T, url string, ops ...knowledge.Op) {
+	t.Helper()
+	s, err := postgres.Open(t.Context(), postgres.Options{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	write(t, s, "somebody-else", ops...)
+}
+
+const (
+	disputedPath = "/api/v1/categories/disputed"
+	calmPath     = "/api/v1/categories/calm"
+)
+
+func named(name string) string { return `{"name":"` + name + `"}` }
+
+// state waits until a batch stands somewhere.
+func state(t *testing.T, w *web, batch, want string) {
+	t.Helper()
+	pgtest.Await(t, "batch "+want, func() bool {
+		return strings.Contains(w.want(http.StatusOK, http.MethodGet, "/api/v1/batches/"+batch, "").body, `"state":"`+want+`"`)
+	})
+}
+
+// TestAnOutageIsBorne takes a tenet through an outage of its PostgreSQL, a restart within it, and the conflict that a write
+// past the tenet leaves behind.
+func TestAnOutageIsBorne(t *testing.T) {
+	pg := pgtest.Start(t, pgtest.Options{})
+	o := server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"), Outage: outage()}
+	x := start(t, o)
+	w := x.browse(t)
+	for _, path := range []string{disputedPath, calmPath} {
+		w.want(http.StatusCreated, http.MethodPut, path, named("Before"))
+		w.want(http.StatusOK, http.MethodPut, path, named("Base"))
+	}
+	level(t, x.admin(t))
+
+	pg.Stop(pgtest.Immediate)
+	degrade(t, w, disputedPath)
+	queued := map[string]string{}
+	for _, path := range []string{disputedPath, calmPath} {
+		s := w.want(http.StatusAccepted, http.MethodPut, path, named("Ours"))
+		queued[path] = s.header.Get("Tenet-Batch")
+		if s.header.Get("Tenet-Mode") != "degraded" || queued[path] == "" {
+			t.Errorf("a queued write says %v", s.header)
+		}
+	}
+	state(t, w, queued[disputedPath], knowledge.BatchQueued)
+	x.end(t)
+
+	x = start(t, o) // PostgreSQL is still away
+	w = x.browse(t)
+	state(t, w, queued[disputedPath], knowledge.BatchQueued)
+	if s := w.want(http.StatusOK, http.MethodGet, disputedPath, ""); !strings.Contains(s.body, `"Ours"`) || s.header.Get("Tenet-Source") != "mirror" {
+		t.Errorf("after a restart in the outage: %v %s", s.header, s.body)
+	}
+	w.want(http.StatusNotFound, http.MethodPost, "/api/v1/conflicts/"+queued[calmPath]+"/resolve", `{"resolution":"ours"}`)
+	x.end(t)
+
+	pg.Start()
+	past(t, o.DatabaseURL, patch("category/disputed", named("Theirs")))
+	x = start(t, o)
+	w = x.browse(t)
+	state(t, w, queued[calmPath], knowledge.BatchApplied)
+	state(t, w, queued[disputedPath], knowledge.BatchParked)
+	level(t, x.admin(t))
+	if s := w.want(http.StatusOK, http.MethodGet, disputedPath, ""); !strings.Contains(s.body, `"Theirs"`) {
+		t.Errorf("while the conflict waits: %s", s.body)
+	}
+	resolveOurs(t, x, w, queued[disputedPath])
+}
+
+// resolveOurs decides the one conflict there is, and looks at what comes of it.
+func resolveOurs(t *testing.T, x *tenet, w *web, batch string) {
+	t.Helper()
+	admin := x.admin(t)
+	list, err := admin.Conflicts(t.Context(), false)
+	if err != nil || len(list) != 1 || list[0].ID.String() != batch {
+		t.Fatalf("the conflicts: %+v, %v", list, err)
+	}
+	c := list[0]
+	for side, name := range map[string]json.RawMessage{"Base": c.Base, "Theirs": c.Theirs, "Ours": c.Ours} {
+		if !strings.Contains(string(name), `"name":"`+side+`"`) {
+			t.Errorf("%s is %s", side, name)
+		}
+	}
+	if c.Key() != key("category/disputed") || c.Found != 3 || c.Actor != "admin" {
+		t.Errorf("the conflict: %+v", c)
+	}
+	r, err := admin.Resolve(t.Context(), c.ID, "ours", nil)
+	if err != nil || r.State != knowledge.BatchApplied || r.Conflict.Resolution != "ours" || r.Conflict.ResolvedBy != "admin" || r.Conflict.ResolvedAs == nil {
+		t.Fatalf("the decision: %+v, %v", r, err)
+	}
+	if s := w.want(http.StatusOK, http.MethodGet, disputedPath, ""); !strings.Contains(s.body, `"Ours"`) || !strings.Contains(s.body, `"version":4`) {
+		t.Errorf("after the decision: %s", s.body)
+	}
+	state(t, w, batch, knowledge.BatchResolved)
+	if list, err := admin.Conflicts(t.Context(), false); err != nil || len(list) != 0 {
+		t.Errorf("conflicts after the decision: %+v, %v", list, err)
+	}
+	if list, err := admin.Conflicts(t.Context(), true); err != nil || len(list) != 1 {
+		t.Errorf("decided conflicts: %+v, %v", list, err)
+	}
+	w.want(http.StatusUnprocessableEntity, http.MethodPost, "/api/v1/conflicts/"+batch+"/resolve", `{"resolution":"theirs"}`)
+}
+
+func TestAMirrorIsComparedWhenAsked(t *testing.T) {
+	x := start(t, server.Options{DatabaseURL: pgtest.URL(t), Outage: outage()})
+	admin := x.admin(t)
+	level(t, admin)
+	if err := admin.CheckMirror(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Await(t, "a comparison that finds no difference", func() bool {
+		s, err := admin.Status(t.Context())
+		return err == nil && strings.Contains(string(s.Details), `"equal":true`)
+	})
+	if err := admin.AcceptPrimary(t.Context()); err != nil {
+		t.Errorf("accepting the primary there is: %v", err)
+	}
+}
+
+// TestAColdStartAnswersFromTheStarterSet starts a tenet that has never seen its PostgreSQL, which is away.
+func TestAColdStartAnswersFromTheStarterSet(t *testing.T) {
+	pg := pgtest.Start(t, pgtest.Options{})
+	pg.Stop(pgtest.Fast)
+	dir := filepath.Join(t.TempDir(), "data")
+	_, token, err := server.NewPrincipal("admin", knowledge.RoleAdmin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, server.TokenFile), []byte(token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	x := start(t, server.Options{DataDir: dir, DatabaseURL: pg.URL("postgres"), Outage: outage()})
+	w := x.browse(t)
+	s := w.want(http.StatusOK, http.MethodGet, "/api/v1/rules?limit=1", "")
+	if s.header.Get("Tenet-Source") != "seed" || s.header.Get("Tenet-Mode") != "cold" {
+		t.Errorf("a list from the starter set says %v", s.header)
+	}
+	w.want(http.StatusServiceUnavailable, http.MethodGet, "/api/v1/rules/NO-SUCH-RULE", "")
+
+	pg.Start()
+	pgtest.Await(t, "a tenet that has joined", func() bool {
+		w = x.browse(t) // joining makes an admin, whose token takes the old one's place
+		s := w.do(http.MethodGet, "/api/v1/rules?limit=1", "")
+		return s.status == http.StatusOK && s.header.Get("Tenet-Mode") == "normal" && s.header.Get("Tenet-Source") == "primary"
+	})
+	w.want(http.StatusCreated, http.MethodPut, calmPath, named("After"))
+}
