@@ -24,7 +24,7 @@ func (s *Store) Retain(ctx context.Context, before knowledge.Time, keep int64) (
 	cut := last - knowledge.Seq(max(keep, 1))
 	gone := int64(0)
 	for from := first; from <= cut; {
-		to := min(from+retainStep-1, cut)
+		to := min(from+retainStep-1, cut) // a batch is no longer than a step: each takes at least one
 		var n int64
 		err := s.do(ctx, "retain", func(ctx context.Context, t *tx) error {
 			var err error
@@ -32,10 +32,13 @@ func (s *Store) Retain(ctx context.Context, before knowledge.Time, keep int64) (
 			return err
 		})
 		gone += n
-		if err != nil || n < int64(to-from)+1 {
+		if err != nil {
 			return gone, err
 		}
-		from = to + 1
+		if n == 0 {
+			break
+		}
+		from += knowledge.Seq(n)
 	}
 	return gone, s.do(ctx, "retain.refusals", func(ctx context.Context, t *tx) error {
 		return t.exec(ctx, "DELETE FROM refusals WHERE at < ?", micros(before))

@@ -70,9 +70,15 @@ func TestRetentionShortensTheLogFromItsBeginning(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, s, storetest.Rule(), storetest.Rule())
+	if err := s.Refuse(ctx, Refusal{At: b.At}, Refusal{At: knowledge.At(time.Now())}); err != nil {
+		t.Fatal(err)
+	}
 	n, err := s.Retain(ctx, knowledge.At(time.Now().Add(-24*time.Hour)), 0)
 	if err != nil || n != 3 {
 		t.Fatalf("Retain = %d, %v; want the three old changes", n, err)
+	}
+	if list, err := s.Refusals(ctx, knowledge.Time{}, 10); err != nil || len(list) != 1 {
+		t.Errorf("%d refusals are left (%v), want the new one", len(list), err)
 	}
 	var gone *store.GoneError
 	if _, err := s.Changes(ctx, knowledge.ChangeQuery{After: 2}); !errors.As(err, &gone) || gone.Oldest != 4 {
@@ -161,5 +167,25 @@ func TestStatTellsSizes(t *testing.T) {
 	st, err := s.Stat(t.Context())
 	if err != nil || st.Bytes+st.WALBytes == 0 || st.Oldest != 1 || st.Newest != 11 || st.Schema.Pending() {
 		t.Errorf("Stat = %+v, %v", st, err)
+	}
+}
+
+func TestRetentionTakesWholeTransactionsHoweverLong(t *testing.T) {
+	s := openTest(t, Options{})
+	put(t, s, general())
+	for range 3 {
+		ops := make([]knowledge.Op, 1500)
+		for i := range ops {
+			ops[i] = knowledge.Put(storetest.Violation("", func(v *knowledge.Violation) { v.RuleID = "r" }), 0)
+		}
+		ops[0] = knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID = "r" }), 0)
+		apply(t, s, ops...)
+	}
+	n, err := s.Retain(t.Context(), knowledge.At(time.Now().Add(time.Hour)), 100)
+	if err != nil || n != 3001 {
+		t.Errorf("Retain = %d, %v; want all of the first two batches and nothing of the third, of which some must stay", n, err)
+	}
+	if list := feed(t, s, 3001); len(list) != 1500 {
+		t.Errorf("the log holds %d changes, want the whole third batch", len(list))
 	}
 }
