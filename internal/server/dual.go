@@ -111,12 +111,12 @@ func openSeeds(ctx context.Context, path string) (*sqlite.Store, error) {
 func openMirror(ctx context.Context, path string, o sqlite.Options) (*sqlite.Store, error) {
 	s, err := sqlite.Open(ctx, path, o)
 	if u, ok := errors.AsType[*store.UnavailableError](err); ok && u.Halt {
-		o.Log.Error("mirror is damaged: it is put aside and made anew", "error", u.Error())
+		o.Log.ErrorContext(ctx, "mirror is damaged: it is put aside and made anew", "error", u.ErrorContext(ctx, ))
 		aside, err := sqlite.SetAside(path)
 		if err != nil {
 			return nil, errors.Join(u, err)
 		}
-		o.Log.Warn("damaged mirror kept for a look", "path", aside)
+		o.Log.WarnContext(ctx, "damaged mirror kept for a look", "path", aside)
 		return sqlite.Open(ctx, path, o)
 	}
 	return s, err
