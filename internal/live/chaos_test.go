@@ -28,8 +28,6 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
-
 // An instance is a tenet, as far as this package sees one: a store on the shared database, a hub, and a door with an address
 // that outlives it.
 type instance struct {

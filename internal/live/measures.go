@@ -59,10 +59,10 @@ func newMeasures(h *Hub, r prometheus.Registerer) *measures {
 	return m
 }
 
-// sent counts messages that the network took.
-func (m *measures) sent(events []*event) {
+// sent counts messages that the network took. What somebody gets who has come back is no measure of delay.
+func (m *measures) sent(events []*event, level bool) {
 	m.messages.Add(float64(len(events)))
-	if first := events[0]; !first.at.IsZero() {
+	if first := events[0]; level && !first.at.IsZero() {
 		m.delay.Observe(time.Since(first.at).Seconds())
 	}
 }

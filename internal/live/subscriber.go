@@ -98,14 +98,16 @@ func (h *Hub) look(s *subscriber) (inRing bool, at *event) {
 	return s.after >= h.ring.low, h.ring.change(s.after)
 }
 
-// gone ends the stream when an error says that the log begins later than the subscriber's position.
+// gone ends the stream when an error says that the log begins later than the subscriber's position. While the primary is away
+// that may be true of its mirror alone, which keeps less: the stream waits, then.
 func (s *subscriber) gone(err error) bool {
 	gone, ok := errors.AsType[*store.GoneError](err)
-	if ok {
-		s.oldest = gone.Oldest
-		s.end(endGone)
+	if !ok || s.h.o.Level().Mode != knowledge.ModeNormal {
+		return false
 	}
-	return ok
+	s.oldest = gone.Oldest
+	s.end(endGone)
+	return true
 }
 
 // run sends what the subscriber wants until the stream ends, then says goodbye.
@@ -187,7 +189,7 @@ func (s *subscriber) send(events []*event) {
 			s.mode, s.breaker = e.mode.Mode, e.mode.Breaker
 		}
 	}
-	s.h.measure.sent(events)
+	s.h.measure.sent(events, s.wasUp)
 }
 
 // park waits, level with the log, until there is something to send.

@@ -297,6 +297,25 @@ func TestASubscriberALittleBehindReadsTheLog(t *testing.T) {
 	})
 }
 
+func TestNothingIsGoneWhileThePrimaryIsAway(t *testing.T) {
+	var mode standing
+	mode.Store(knowledge.ModeDegraded)
+	inBubble(t, Options{Ring: 4, Level: mode.level}, func(b *bubble) {
+		b.log.forget(5) // as a mirror does, which keeps less than the primary
+		w := b.join("after=0", nil)
+		pass(time.Minute)
+		if got := w.types(); got != "hello ping ping" {
+			t.Errorf("got %s, want pings", got)
+		}
+		b.log.forget(1)
+		mode.Store(knowledge.ModeNormal)
+		pass(5 * time.Second)
+		if got := w.seqs(); !slices.Equal(got, upTo(1, 10)) {
+			t.Errorf("got %v, want 1 to 10", got)
+		}
+	})
+}
+
 func TestPingsGoOnWhileTheLogIsAway(t *testing.T) {
 	inBubble(t, Options{Ring: 4}, func(b *bubble) {
 		b.log.failWith(&store.UnavailableError{Reason: "away"})

@@ -133,7 +133,7 @@ func (t *tail) read(ctx context.Context) ([]knowledge.Change, error) {
 	short, cancel := context.WithTimeout(ctx, t.h.o.ReadTimeout)
 	defer cancel()
 	changes, err := t.h.o.Feed.Changes(short, knowledge.ChangeQuery{After: t.seq})
-	if gone, ok := errors.AsType[*store.GoneError](err); ok && gone.Oldest > t.seq+1 {
+	if gone, ok := errors.AsType[*store.GoneError](err); ok && gone.Oldest > t.seq+1 && t.h.o.Level().Mode == knowledge.ModeNormal {
 		t.seq, t.linked = gone.Oldest-1, false
 		t.h.restart(t.seq)
 		return t.h.o.Feed.Changes(short, knowledge.ChangeQuery{After: t.seq})
