@@ -111,7 +111,7 @@ func openSeeds(ctx context.Context, path string) (*sqlite.Store, error) {
 func openMirror(ctx context.Context, path string, o sqlite.Options) (*sqlite.Store, error) {
 	s, err := sqlite.Open(ctx, path, o)
 	if u, ok := errors.AsType[*store.UnavailableError](err); ok && u.Halt {
-		o.Log.ErrorContext(ctx, "mirror is damaged: it is put aside and made anew", "error", u.ErrorContext(ctx, ))
+		o.Log.ErrorContext(ctx, "mirror is damaged: it is put aside and made anew", "error", u.Error())
 		aside, err := sqlite.SetAside(path)
 		if err != nil {
 			return nil, errors.Join(u, err)
