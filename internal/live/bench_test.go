@@ -330,9 +330,9 @@ func newBareServer(b *testing.B, size int) *benchServer {
 
 // A bench is a server with its clients at work.
 type bench struct {
-	b      *testing.B
-	server *benchServer
-	lines  *bufio.Scanner
+	b       *testing.B
+	server  *benchServer
+	lines   *bufio.Scanner
 	perIdle float64 // bytes of memory for each idle connection
 }
 
@@ -345,7 +345,7 @@ func newBench(b *testing.B, s *benchServer, l load) *bench {
 		b.Fatal(err)
 	}
 	before := memory()
-	cmd := exec.Command(os.Args[0]) //nolint:gosec // it is this program
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), benchVariable+"="+string(text))
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -377,7 +377,7 @@ func memory() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapInuse + m.StackInuse) //nolint:gosec // far from the end of the numbers
+	return int64(m.HeapInuse + m.StackInuse)
 }
 
 // line returns the next line of the clients: a seq and when its last copy was received.
