@@ -31,7 +31,7 @@ func (a *app) addStatus() {
 		Use:   "status",
 		Short: "Show how the tenet is",
 		Long: `Shows which tenet or database the commands reach, whether it can answer, and how fresh its answers are. The exit code is 5
-when it can't answer, which makes the command a health check.`,
+when it can't answer, which makes the command a health check. --output json tells more of the parts.`,
 		Example: `  tenet status
   tenet status --quiet || echo down`,
 	}, nil, func(ctx context.Context, _ []string) error {
@@ -90,7 +90,8 @@ func writeStatus(w io.Writer, sc screen, s *statusShown) error {
 	if len(s.Details) > 0 && string(s.Details) != "null" {
 		var details map[string]any
 		if json.Unmarshal(s.Details, &details) == nil {
-			addDetails(t, "", details)
+			delete(details, "newest_change") // said already
+			addDetails(t, nil, details)
 		}
 	}
 	return t.writeRows(w, sc)
