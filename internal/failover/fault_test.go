@@ -204,7 +204,7 @@ func (c *cluster) client(ctx context.Context, s *failover.Store, name string) {
 		if i%5 == 4 {
 			key = shared
 		}
-		base := int64(knowledge.NoVersion)
+		base := knowledge.NoVersion
 		r, err := s.Get(ctx, key)
 		switch {
 		case err == nil:

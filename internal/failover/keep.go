@@ -137,7 +137,7 @@ func (s *Store) mirrorFailed(ctx context.Context, p Primary, err error) error {
 		return ctx.Err()
 	}
 	s.counts.mirrorErrors.Add(1)
-	s.o.Log.Error("mirror did not take the primary's changes", "error", err.Error())
+	s.o.Log.ErrorContext(ctx, "mirror did not take the primary's changes", "error", err.Error())
 	if s.counts.mirrorErrors.Load() < int64(s.o.Failures) {
 		return nil // a full disk, a moment's fault: look again
 	}

@@ -27,7 +27,7 @@ var errShrunk = errors.New("more than a fifth of the documents are gone")
 func (s *Store) rebuild(ctx context.Context, p Primary, why string, guard bool) error {
 	began := time.Now()
 	s.counts.resyncs.Add(1)
-	s.o.Log.Warn("mirror is being built", "why", why)
+	s.o.Log.WarnContext(ctx, "mirror is being built", "why", why)
 	old, err := s.mirrored4salvage(ctx, guard)
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func (s *Store) rebuild(ctx context.Context, p Primary, why string, guard bool) 
 	if err != nil {
 		return err
 	}
-	s.o.Log.Info("mirror is complete", "documents", tee.n, "seq", int64(tee.at.Seq), "took", time.Since(began).Round(time.Millisecond).String())
+	s.o.Log.InfoContext(ctx, "mirror is complete", "documents", tee.n, "seq", int64(tee.at.Seq), "took", time.Since(began).Round(time.Millisecond).String())
 	s.tellSettled(nil)
 	s.bell.ring()
 	return nil
@@ -137,7 +137,7 @@ func (s *Store) mirrored4salvage(ctx context.Context, guard bool) (map[knowledge
 		return ctx.Err()
 	})
 	if err != nil && ctx.Err() == nil {
-		s.o.Log.Error("mirror can't be read whole; what it alone holds is lost", "error", err.Error())
+		s.o.Log.ErrorContext(ctx, "mirror can't be read whole; what it alone holds is lost", "error", err.Error())
 		return old, nil
 	}
 	return old, err
@@ -158,13 +158,13 @@ func (s *Store) salvage(ctx context.Context, old map[knowledge.Key]*knowledge.Re
 			ID:    uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "salvage %s %d %x", key, r.Version, sha256.Sum256(r.JSON))),
 			Actor: doc.Stamps().UpdatedBy, Ops: []knowledge.Op{knowledge.Put(doc, 0)},
 		}
-		print, err := b.Fingerprint()
+		sum, err := b.Fingerprint()
 		if err != nil {
 			return err
 		}
 		parked := store.Parked{
 			Entry: store.Entry{
-				Batch: b, Fingerprint: print, Bases: []store.Base{{Version: r.Version - 1}}, At: knowledge.At(time.Now()),
+				Batch: b, Fingerprint: sum, Bases: []store.Base{{Version: r.Version - 1}}, At: knowledge.At(time.Now()),
 				Left: []store.Left{{Key: key, Record: r}},
 			},
 			Why:   "the primary lost it: " + why,
@@ -177,7 +177,7 @@ func (s *Store) salvage(ctx context.Context, old map[knowledge.Key]*knowledge.Re
 			return fmt.Errorf("keep %s, which the primary lost: %w", key, err)
 		}
 		s.counts.parked.Add(1)
-		s.o.Log.Error("the primary lost a change that the mirror has; it is kept among the conflicts", "key", key.String(), "version", r.Version)
+		s.o.Log.ErrorContext(ctx, "the primary lost a change that the mirror has; it is kept among the conflicts", "key", key.String(), "version", r.Version)
 	}
 	return nil
 }
@@ -190,14 +190,14 @@ type digest struct {
 
 func (d *digest) add(r *knowledge.Record) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%d\n", r.Key, r.Version)
+	h.Write(fmt.Appendf(nil, "%s\n%d\n", r.Key, r.Version))
 	h.Write(r.JSON)
 	var one [sha256.Size]byte
 	h.Sum(one[:0])
 	carry := 0
 	for i := range d.sum { // addition modulo 2^256: unlike xor, a document twice is not a document never
 		carry += int(d.sum[i]) + int(one[i])
-		d.sum[i] = byte(carry)
+		d.sum[i] = byte(carry & 0xff)
 		carry >>= 8
 	}
 	d.n++
@@ -270,10 +270,10 @@ func (s *Store) compare(ctx context.Context, p Primary) error {
 		if s.foreseenAhead(ctx, p, theirs.at) {
 			return nil
 		}
-		s.o.Log.Error("mirror differs from the primary", "seq", int64(theirs.at.Seq), "documents", theirs.n, "mirrored", ours.n)
+		s.o.Log.ErrorContext(ctx, "mirror differs from the primary", "seq", int64(theirs.at.Seq), "documents", theirs.n, "mirrored", ours.n)
 		return s.rebuild(ctx, p, "it differs from the primary", true)
 	}
-	s.o.Log.Info("mirror equals the primary", "seq", int64(theirs.at.Seq), "documents", theirs.n)
+	s.o.Log.InfoContext(ctx, "mirror equals the primary", "seq", int64(theirs.at.Seq), "documents", theirs.n)
 	return nil
 }
 

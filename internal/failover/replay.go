@@ -63,7 +63,7 @@ func (s *Store) anyWaiting() bool {
 func (s *Store) replay(ctx context.Context) error {
 	entries, err := s.journal.Oldest(ctx, 0, replayPage)
 	if err != nil {
-		s.o.Log.Error("journal can't be read", "error", err.Error())
+		s.o.Log.ErrorContext(ctx, "journal can't be read", "error", err.Error())
 		return err
 	}
 	var wg sync.WaitGroup
@@ -231,7 +231,7 @@ func (s *Store) settleMirror(ctx context.Context, e *store.Entry, applied []stor
 	if s.hasMirror() {
 		if err := s.mirror.Settle(ctx, e.Batch.ID, keys, applied); err != nil {
 			s.counts.mirrorErrors.Add(1)
-			s.o.Log.Error("mirror did not settle a batch; the next comparison repairs it", "batch", e.Batch.ID.String(), "error", err.Error())
+			s.o.Log.ErrorContext(ctx, "mirror did not settle a batch; the next comparison repairs it", "batch", e.Batch.ID.String(), "error", err.Error())
 		}
 	}
 	defer s.tellSettled(keys)
@@ -288,7 +288,7 @@ func (s *Store) park(ctx context.Context, p Primary, e *store.Entry, why string,
 		return fmt.Errorf("park batch %s: %w", e.Batch.ID, err)
 	}
 	s.counts.parked.Add(1)
-	s.o.Log.Warn("batch parked: it no longer fits and waits for a person", "batch", e.Batch.ID.String(), "key", key.String(), "why", why)
+	s.o.Log.WarnContext(ctx, "batch parked: it no longer fits and waits for a person", "batch", e.Batch.ID.String(), "key", key.String(), "why", why)
 	s.settleMirror(ctx, e, nil)
 	return nil
 }

@@ -111,11 +111,11 @@ func (s *Store) known(ctx context.Context, b *knowledge.Batch) (knowledge.Receip
 	case err != nil:
 		return knowledge.Receipt{}, false, err
 	}
-	print, err := b.Fingerprint()
+	sum, err := b.Fingerprint()
 	if err != nil {
 		return knowledge.Receipt{}, false, err
 	}
-	if print != e.Fingerprint {
+	if sum != e.Fingerprint {
 		return knowledge.Receipt{}, false, store.ErrReused
 	}
 	return queuedReceipt(&e), true, nil
@@ -149,7 +149,7 @@ func (s *Store) foresee(ctx context.Context, rec *knowledge.Receipt, ops []knowl
 	}
 	if err := s.mirror.Foresee(context.WithoutCancel(ctx), left); err != nil {
 		s.counts.mirrorErrors.Add(1)
-		s.o.Log.Warn("mirror did not take an acknowledged write; the feed will bring it", "batch", rec.Batch.String(), "error", err.Error())
+		s.o.Log.WarnContext(ctx, "mirror did not take an acknowledged write; the feed will bring it", "batch", rec.Batch.String(), "error", err.Error())
 	}
 }
 
@@ -172,11 +172,11 @@ func (s *Store) queue(ctx context.Context, b knowledge.Batch, unknown bool) (kno
 			return rec, err
 		}
 	}
-	print, err := b.Fingerprint()
+	sum, err := b.Fingerprint()
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
-	e := store.Entry{Batch: b, Fingerprint: print, At: knowledge.At(time.Now()), Unknown: unknown}
+	e := store.Entry{Batch: b, Fingerprint: sum, At: knowledge.At(time.Now()), Unknown: unknown}
 	if err := s.prepare(ctx, &e); err != nil {
 		if !unknown {
 			return knowledge.Receipt{}, err
@@ -195,7 +195,7 @@ func (s *Store) queue(ctx context.Context, b knowledge.Batch, unknown bool) (kno
 	// From here on the batch is durable: whatever fails now is repaired when the journal is read at the next start.
 	if err := s.overlay(context.WithoutCancel(ctx), &e); err != nil {
 		s.counts.mirrorErrors.Add(1)
-		s.o.Log.Error("mirror did not take a journalled write; it is safe in the journal", "batch", b.ID.String(), "error", err.Error())
+		s.o.Log.ErrorContext(ctx, "mirror did not take a journalled write; it is safe in the journal", "batch", b.ID.String(), "error", err.Error())
 	}
 	s.counts.queued.Add(1)
 	s.mu.Lock()

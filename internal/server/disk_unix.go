@@ -10,5 +10,5 @@ func freeSpace(dir string) (uint64, bool) {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, false
 	}
-	return st.Bavail * uint64(st.Bsize), true //nolint:gosec,unconvert // a block has a positive size; its type differs between systems
+	return st.Bavail * uint64(st.Bsize), true //nolint:gosec // a block has a positive size; its type differs between systems
 }

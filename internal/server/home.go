@@ -85,7 +85,7 @@ func writePrivate(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // gone already when all went well
+	defer os.Remove(f.Name()) //nolint:errcheck // gone already when all went well
 	if _, err := f.Write(data); err != nil {
 		return errors.Join(err, f.Close())
 	}

@@ -76,9 +76,7 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 // stack puts the stores of a tenet on top of each other; a call meets the last line first. At the bottom is the engine: the
 // embedded database, or the failover between a PostgreSQL and its mirror.
 func stack(memory store.Store, dir *access.Directory, refused *refusals) store.Store {
-	var s store.Store = memory
-	s = access.New(s, dir, refused.note)
-	return s
+	return access.New(memory, dir, refused.note)
 }
 
 // openCache opens the memory over the engine. It follows what the mirror has applied, not the primary's log: of a change that

@@ -13,7 +13,6 @@ import (
 	"tenet/internal/httpapi"
 	"tenet/internal/live"
 	"tenet/internal/observe"
-	"tenet/internal/store"
 )
 
 // DefaultListen is where a tenet listens when nobody says: on this machine only.
@@ -155,12 +154,6 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 
 // Facts returns what a person who starts the tenet wants to know.
 func (s *Server) Facts() Facts { return s.facts }
-
-// Handler returns what answers requests.
-func (s *Server) Handler() http.Handler { return s.handler }
-
-// Store returns the whole chain, as the doors see it.
-func (s *Server) Store() store.Store { return s.parts.store }
 
 // Run answers until ctx ends, then finishes what is at work and closes everything, within ten seconds. It returns nil after
 // an orderly end.

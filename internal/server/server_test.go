@@ -134,7 +134,7 @@ func openStream(t *testing.T, x *tenet) (*http.Response, error) {
 		}
 		req.Header.Set("Accept", "text/event-stream")
 		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(data)))
-		if resp, err = http.DefaultClient.Do(req); err != nil {
+		if resp, err = http.DefaultClient.Do(req); err != nil { //nolint:bodyclose // closed below, or at the end of the test
 			t.Fatal(err)
 		}
 		if resp.StatusCode == http.StatusServiceUnavailable { // the hub has not read the log yet
