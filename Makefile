@@ -30,6 +30,7 @@ lint: ## Check style, find mistakes, dead code and a wrong compose file
 	go fix -diff ./...
 	scripts/check-deadcode
 	scripts/check-compose
+	scripts/lint-openapi
 	@if command -v shellcheck >/dev/null; then shellcheck scripts/* .ci/run internal/pgtest/watchdog.sh; \
 		else echo "Scripts not checked: there is no shellcheck here."; fi
 

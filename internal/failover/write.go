@@ -225,6 +225,11 @@ func (s *Store) queueable(b *knowledge.Batch, unknown bool) error {
 	refuse := func(format string, args ...any) error {
 		return &store.UnavailableError{Reason: fmt.Sprintf(format, args...), RetryAfter: s.o.Recovery, NotDone: true}
 	}
+	if why := s.halt.Load(); why != nil {
+		u := &store.UnavailableError{Reason: "the primary's schema or rights are wrong: a person must act before writes are taken", Halt: true, NotDone: true}
+		u.Err = errors.New(*why)
+		return u
+	}
 	if s.o.RefuseWrites {
 		return refuse("the primary can't be reached, and this tenet refuses writes in an outage")
 	}
