@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"tenet/internal/server"
 )
 
 type docsSettings struct {
@@ -26,8 +29,12 @@ func (a *app) addDocs() {
 		Use:    "docs",
 		Short:  "Write the documents that are made of the program",
 		Hidden: true,
-	}, &s, func(context.Context, []string) error {
-		for name, data := range a.documents() {
+	}, &s, func(ctx context.Context, _ []string) error {
+		docs, err := a.documents(ctx, s.Dir)
+		if err != nil {
+			return err
+		}
+		for name, data := range docs {
 			if err := os.WriteFile(filepath.Join(s.Dir, name), data, 0o644); err != nil { //nolint:gosec // for everybody to read
 				return fmt.Errorf("write %s: %w", name, err)
 			}
@@ -36,9 +43,68 @@ func (a *app) addDocs() {
 	})
 }
 
-// documents returns the generated documents by file name.
-func (a *app) documents() map[string][]byte {
-	return map[string][]byte{"cli.md": a.cliDocument(), "configuration.md": a.configurationDocument()}
+// documents returns the generated documents by file name. Those that are generated in part only are taken from dir.
+func (a *app) documents(ctx context.Context, dir string) (map[string][]byte, error) {
+	operations, err := a.operationsDocument(ctx, filepath.Join(dir, "operations.md"))
+	if err != nil {
+		return nil, err
+	}
+	return map[string][]byte{
+		"cli.md": a.cliDocument(), "configuration.md": a.configurationDocument(), "operations.md": operations,
+	}, nil
+}
+
+// What stands around the generated part of operations.md.
+const (
+	measuresBegin = "<!-- measures: written by `go run ./cmd/tenet docs` -->\n"
+	measuresEnd   = "<!-- end of the measures -->\n"
+)
+
+// operationsDocument returns docs/operations.md with the table of measures that the program has.
+func (a *app) operationsDocument(ctx context.Context, path string) ([]byte, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the user names the directory
+	if err != nil {
+		return nil, fmt.Errorf("read the document: %w", err)
+	}
+	before, rest, begun := strings.Cut(string(data), measuresBegin)
+	_, after, ended := strings.Cut(rest, measuresEnd)
+	if !begun || !ended {
+		return nil, fmt.Errorf("%s lacks the lines between which the measures stand", path)
+	}
+	list, err := measures(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	b.WriteString(before + measuresBegin + "\n| name | labels | meaning |\n| --- | --- | --- |\n")
+	for _, m := range list {
+		labels := "-"
+		if m.Labels != "" {
+			labels = m.Labels
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", m.Name, labels, cellText(m.Help))
+	}
+	b.WriteString("\n" + measuresEnd + after)
+	return b.Bytes(), nil
+}
+
+// measures returns the measures of a tenet on a PostgreSQL, which has all of them. Nothing needs to answer at its address.
+func measures(ctx context.Context) (_ []server.Measure, err error) {
+	dir, err := os.MkdirTemp("", "tenet-docs-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	srv, err := server.Open(ctx, server.Options{
+		DataDir: dir, Listen: "127.0.0.1:0", DatabaseURL: "postgres://127.0.0.1:1/tenet?sslmode=disable", NoSeed: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	list := srv.Measures()
+	ended, end := context.WithCancel(ctx)
+	end()
+	return list, srv.Run(ended) // which closes it
 }
 
 func (a *app) cliDocument() []byte {
