@@ -43,6 +43,9 @@ func TestReport(t *testing.T) {
 	r.write(t)
 }
 
+// loadBatch is how many documents go in one batch of the bulk load.
+const loadBatch = 500
+
 // loaded tells what the large stores hold.
 type loaded struct {
 	rules      []string
@@ -53,7 +56,7 @@ type loaded struct {
 func (r *report) load(t *testing.T, url, lite string) loaded {
 	t.Helper()
 	var l loaded
-	r.line("## Bulk load of %d generated documents, batches of 1,000\n", *sizeFlag)
+	r.line("## Bulk load of %d generated documents, batches of %d\n", *sizeFlag, loadBatch)
 	r.line("| engine | documents a second |")
 	r.line("| --- | --- |")
 	pg, err := postgres.Open(t.Context(), postgres.Options{URL: url})
@@ -74,7 +77,7 @@ func (r *report) load(t *testing.T, url, lite string) loaded {
 		s    store.Store
 	}{{"PostgreSQL", pg}, {"SQLite", sq}} {
 		began, n := time.Now(), 0
-		batches(t, *sizeFlag, 1000, func(b knowledge.Batch) {
+		batches(t, *sizeFlag, loadBatch, func(b knowledge.Batch) {
 			if _, err := e.s.Apply(t.Context(), b); err != nil {
 				t.Fatal(err)
 			}
