@@ -38,13 +38,14 @@ type notices struct {
 
 func newNotices() notices { return notices{kick: make(chan struct{}, 1)} }
 
-// Announce tells every subscriber. It never waits, and may be called with locks held. Where thousands of notices wait, one
-// about a batch is left out; the change itself comes with the log.
+// Announce tells every subscriber. It never waits, and may be called with locks held. Where thousands of notices wait, the
+// oldest is left out: the change itself comes with the log, and the mode with the next ping.
 func (h *Hub) Announce(n Notice) {
 	h.notices.mu.Lock()
-	if len(h.notices.list) < maxNotices || n.Queued == nil {
-		h.notices.list = append(h.notices.list, n)
+	if len(h.notices.list) == maxNotices {
+		h.notices.list = h.notices.list[1:]
 	}
+	h.notices.list = append(h.notices.list, n)
 	h.notices.mu.Unlock()
 	select {
 	case h.notices.kick <- struct{}{}:
