@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"strings"
 
@@ -64,6 +65,15 @@ func (d *door) status(ctx context.Context) (*statusShown, error) {
 			return nil, err
 		}
 		s.fill(said)
+	}
+	if d.local != nil {
+		stat, err := d.local.Stat(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if s.Details, err = json.Marshal(stat); err != nil {
+			return nil, fmt.Errorf("encode: %w", err)
+		}
 	}
 	tail, err := store.Tail(ctx, d)
 	if err != nil && d.remote == nil {

@@ -68,6 +68,9 @@ func (l *Local) Actor() string { return l.actor }
 // Place says in words which database it is.
 func (l *Local) Place() string { return l.engine.place() }
 
+// Stat tells how large the database is, or how its connections stand.
+func (l *Local) Stat(ctx context.Context) (map[string]any, error) { return l.engine.stat(ctx) }
+
 // Seeded tells what of the starter set was written when the database was opened.
 func (l *Local) Seeded() SeedReport { return l.seeded }
 
