@@ -80,7 +80,7 @@ func Open(ctx context.Context, next store.Store, o Options) (*Store, error) {
 			s.warm.close()
 			return nil, ctx.Err()
 		}
-		o.Log.Warn("cache can't read the log of changes yet; the warm tier waits for it", "error", err.Error())
+		o.Log.WarnContext(ctx, "cache can't read the log of changes yet; the warm tier waits for it", "error", err.Error())
 	}
 	return s, nil
 }

@@ -76,12 +76,12 @@ func (s *Store) Run(ctx context.Context) error {
 			continue
 		}
 		if gone := errors.Is(err, store.ErrGone); gone || errors.Is(err, errParted) {
-			s.o.Log.Warn("cache begins anew: what was missed can't be told", "error", err.Error())
+			s.o.Log.WarnContext(ctx, "cache begins anew: what was missed can't be told", "error", err.Error())
 			s.lost()
 			continue
 		}
 		if !s.AsOf().Before(failed) { // once for each outage
-			s.o.Log.Warn("cache can't follow the changes and serves what it holds until it can", "error", err.Error())
+			s.o.Log.WarnContext(ctx, "cache can't follow the changes and serves what it holds until it can", "error", err.Error())
 		}
 		failed = time.Now()
 		pause(ctx, retryEvery)
@@ -130,7 +130,7 @@ func (s *Store) locate(ctx context.Context) error {
 		}
 	}
 	if at.known {
-		s.o.Log.Info("warm cache begins empty: the log does not tell what has changed since it was saved")
+		s.o.Log.InfoContext(ctx, "warm cache begins empty: the log does not tell what has changed since it was saved")
 	}
 	s.stamps.changeAll()
 	s.settle(end, end.seq)

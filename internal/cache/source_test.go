@@ -118,6 +118,9 @@ func (s *source) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledg
 		}
 	}
 	s.leave("search")
+	if q.Limit > 0 && len(found.Hits) > q.Limit {
+		found.Hits = found.Hits[:q.Limit]
+	}
 	return found, nil
 }
 

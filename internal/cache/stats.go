@@ -2,12 +2,14 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 // Target is the part of the questions that should be found in memory. Below it, with enough asked to judge, the budget is
@@ -49,11 +51,11 @@ func (s *statistics) begin() { s.samples = []sample{{}} }
 // found returns where answers for a slot are counted.
 func (s *statistics) found(at slot) *tiers { return &s.answers[at.ask][at.kind] }
 
-// loaded counts a question to the source.
+// loaded counts a question to the source. That there is no such document, or that the question is a bad one, is an answer.
 func (s *statistics) loaded(began time.Time, err error) {
 	s.loads.Add(1)
 	s.loadNanos.Add(int64(time.Since(began)))
-	if err != nil {
+	if _, invalid := errors.AsType[*knowledge.InvalidError](err); err != nil && !invalid && !errors.Is(err, store.ErrNotFound) {
 		s.loadErrors.Add(1)
 	}
 }
@@ -76,7 +78,7 @@ func (s *statistics) run(ctx context.Context, log *slog.Logger) {
 		select {
 		case now := <-tick.C:
 			if c, poor := s.take(now); poor {
-				log.Warn("cache finds less than it should: give it more memory, or read through it what is read more than once",
+				log.WarnContext(ctx, "cache finds less than it should: give it more memory, or read through it what is read more than once",
 					"ratio", c.Ratio(), "target", Target, "asked_in_ten_minutes", c.asked())
 			}
 		case <-ctx.Done():

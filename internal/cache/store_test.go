@@ -2,7 +2,6 @@ package cache_test
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 
 	"tenet/internal/cache"
@@ -27,7 +26,7 @@ func TestStoreKeepsTheLaws(t *testing.T) {
 // openSQLite opens an empty database; the cache over it closes it.
 func openSQLite(t testing.TB) *sqlite.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "tenet.db"), sqlite.Options{})
+	s, err := sqlite.Open(t.Context(), storetest.File(t, "tenet.db", migrated), sqlite.Options{CheckLimit: -1, Frozen: true})
 	if err != nil {
 		t.Fatalf("open the database: %v", err)
 	}
@@ -54,4 +53,13 @@ func openOver(t testing.TB, next store.Store, o cache.Options) *cache.Store {
 		_ = s.Close()
 	})
 	return s
+}
+
+// migrated makes an empty database with its schema.
+func migrated(path string) error {
+	s, err := sqlite.Open(context.Background(), path, sqlite.Options{})
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }

@@ -55,6 +55,12 @@ func (s *Store) demote(it *item) {
 	if !s.stamps.holds(it.asOf, it.dep) || s.peek(key, it.dep) != nil {
 		return
 	}
+	switch made, err := s.warm.codec.learn(it.rec.JSON); {
+	case err != nil:
+		s.o.Log.Info("warm cache compresses without a dictionary: its documents have too little in common", "error", err.Error())
+	case made:
+		s.o.Log.Debug("warm cache has made a dictionary of its documents")
+	}
 	if s.warm.put(it.rec, it.asOf) {
 		s.stats.demoted.Add(1)
 	} else {
