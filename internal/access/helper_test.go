@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -91,7 +90,7 @@ func (f *faulty) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowle
 // openEngine opens an engine of the test's own.
 func openEngine(t testing.TB) *sqlite.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "tenet.db"), sqlite.Options{})
+	s, err := sqlite.Open(t.Context(), storetest.File(t, "tenet.db", migrated), sqlite.Options{CheckLimit: -1, Frozen: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,4 +157,13 @@ func eventually(t *testing.T, what string, holds func() bool) {
 			t.Fatalf("%s: it did not come to that", what)
 		}
 	}
+}
+
+// migrated makes an empty database with its schema.
+func migrated(path string) error {
+	s, err := sqlite.Open(context.Background(), path, sqlite.Options{})
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }

@@ -200,8 +200,9 @@ func TestAnOutageHidesNothingThatIsHeld(t *testing.T) {
 	s := openTest(t, src, Options{})
 	run(t, s)
 	held, other := put(t, s, rule("a")), put(t, s, rule("b"))
-	get(t, s, held.Key)
+	// What the feed brings after the read is stamped again, and read again.
 	await(t, "the feed is level", func() bool { return s.Followed() == 2 && !s.AsOf().IsZero() })
+	get(t, s, held.Key)
 	src.setAway(&store.UnavailableError{Reason: "out for lunch"})
 	if got := get(t, s, held.Key); got.Source != knowledge.SourceHot {
 		t.Errorf("source is %q, want hot", got.Source)

@@ -62,6 +62,7 @@ func TestAnEditCostsNoList(t *testing.T) {
 	run(t, s)
 	key := put(t, s, rule("a")).Key
 	put(t, s, rule("b"))
+	await(t, "the feed is level", func() bool { return s.Followed() == 2 })
 	q := knowledge.Query{Kind: knowledge.KindRule}
 	list(t, s, q)
 	receipt, err := s.Apply(t.Context(), storetest.Batch(knowledge.Op{Verb: knowledge.VerbPatch, Key: key, Patch: []byte(`{"description":"new"}`)}))

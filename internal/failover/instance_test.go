@@ -20,7 +20,7 @@ var (
 // openEngine returns a fresh engine to be a primary.
 func openEngine(t testing.TB) store.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "primary.db"), sqlite.Options{})
+	s, err := sqlite.Open(t.Context(), storetest.File(t, "primary.db", migrated), sqlite.Options{CheckLimit: -1, Frozen: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,4 +75,13 @@ func TestStoreKeepsTheContractInNormalMode(t *testing.T) {
 		})
 		return s
 	})
+}
+
+// migrated makes an empty database with its schema.
+func migrated(path string) error {
+	s, err := sqlite.Open(context.Background(), path, sqlite.Options{})
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }

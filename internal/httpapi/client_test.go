@@ -1,8 +1,8 @@
 package httpapi_test
 
 import (
+	"context"
 	"net/http/httptest"
-	"path/filepath"
 	"testing"
 
 	"tenet/internal/access"
@@ -21,7 +21,7 @@ func TestClientKeepsTheLaws(t *testing.T) {
 
 func openClient(t testing.TB) store.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "tenet.db"), sqlite.Options{})
+	s, err := sqlite.Open(t.Context(), storetest.File(t, "tenet.db", migrated), sqlite.Options{CheckLimit: -1, Frozen: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,4 +44,13 @@ func openClient(t testing.TB) store.Store {
 		s.Close()
 	})
 	return c
+}
+
+// migrated makes an empty database with its schema.
+func migrated(path string) error {
+	s, err := sqlite.Open(context.Background(), path, sqlite.Options{})
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }
