@@ -10,9 +10,11 @@ import (
 
 const mb = 1 << 20
 
+// Budgets of the tiers.
 const (
-	// DefaultHot and DefaultWarm are the budgets where there is memory enough.
-	DefaultHot  = 512 * mb
+	// DefaultHot is the budget of the hot tier where there is memory enough.
+	DefaultHot = 512 * mb
+	// DefaultWarm is the budget of the warm tier where there is memory enough.
 	DefaultWarm = 2048 * mb
 	// Default stands for a budget that nobody has set.
 	Default = -1

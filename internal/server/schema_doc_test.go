@@ -37,7 +37,7 @@ func TestSchemaDocumentIsCurrent(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Schema\n\nGenerated from a migrated PostgreSQL database; `make docs` writes it anew. The embedded SQLite database has the same tables and columns,\n" +
 		"but for its own means of search; there the columns of a document are generated from its canonical JSON in the column `document`.\n")
-	for _, table := range strings.Fields(pgtest.Value(t, url, tablesSQL)) {
+	for table := range strings.FieldsSeq(pgtest.Value(t, url, tablesSQL)) {
 		fmt.Fprintf(&b, "\n## %s\n\n| column | type | null | default |\n| --- | --- | --- | --- |\n%s\n", table, pgtest.Value(t, url, columnsSQL, table))
 		if indexes := pgtest.Value(t, url, indexesSQL, table); indexes != "" {
 			fmt.Fprintf(&b, "\nIndexes:\n\n%s\n", indexes)

@@ -17,12 +17,7 @@ var files sync.Map
 func File(t testing.TB, name string, fill func(path string) error) string {
 	t.Helper()
 	once, _ := files.LoadOrStore(name, sync.OnceValues(func() ([]byte, error) {
-		dir, err := os.MkdirTemp("", "storetest")
-		if err != nil {
-			return nil, err
-		}
-		defer os.RemoveAll(dir)
-		path := filepath.Join(dir, name)
+		path := filepath.Join(t.TempDir(), name)
 		if err := fill(path); err != nil {
 			return nil, err
 		}
