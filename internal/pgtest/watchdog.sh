@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Ends a PostgreSQL server and removes its directory when the process that started it has gone.
 # Called with the directory to remove and the data directory. Standard input is a pipe from that process: each line is
 # the server's process id, 0 for none; its end is the sign to act. It ends by itself, also after kill -9.
