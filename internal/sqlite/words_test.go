@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -78,16 +79,16 @@ func TestNoQuestionBreaksSearch(t *testing.T) {
 	put(t, s, general(), storetest.Rule())
 	rapid.Check(t, func(r *rapid.T) {
 		parts := rapid.SliceOfN(rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{`"`, "*", "-", "OR", "AND", "NOT", "NEAR(", ")", "title:", "{", "^", "+", ":", "close", "pol"})), 1, 8).Draw(r, "parts")
-		text := ""
+		var text strings.Builder
 		for _, p := range parts {
-			text += p + rapid.SampledFrom([]string{"", " "}).Draw(r, "gap")
+			text.WriteString(p + rapid.SampledFrom([]string{"", " "}).Draw(r, "gap"))
 		}
-		q := knowledge.SearchQuery{Text: text}
+		q := knowledge.SearchQuery{Text: text.String()}
 		if _, _, err := q.Check(); err != nil {
 			return
 		}
 		if _, err := s.Search(t.Context(), q); err != nil {
-			r.Errorf("Search(%q): %v", text, err)
+			r.Errorf("Search(%q): %v", text.String(), err)
 		}
 	})
 }
