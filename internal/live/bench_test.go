@@ -317,7 +317,7 @@ func newBareServer(b *testing.B, size int) *benchServer {
 		count: func() int { mu.Lock(); defer mu.Unlock(); return len(queues) },
 		publish: func() int {
 			seq++
-			text := []byte(fmt.Sprintf(`{"type":"change","seq":%d,%s`, seq, rest))
+			text := fmt.Appendf(nil, `{"type":"change","seq":%d,%s`, seq, rest)
 			mu.Lock()
 			defer mu.Unlock()
 			for _, q := range queues {
