@@ -17,7 +17,7 @@ import (
 func filled(t testing.TB) (*Store, []knowledge.Key) {
 	t.Helper()
 	src := newSource()
-	s := openTest(t, src, Options{Warm: MinWarm})
+	s := openTest(t, src, Options{Hot: 512 << 20, Warm: MinWarm})
 	var keys []knowledge.Key
 	for _, rec := range generated(t, 2000) {
 		src.docs[rec.Key.Kind][rec.Key.ID] = rec
@@ -122,8 +122,7 @@ func BenchmarkGetWarm(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		key := keys[i%len(keys)]
-		kind, _ := kindIndex(key.Kind)
-		s.hot.Invalidate(slot{askRecord, kind, key.ID})
+		s.hot.Invalidate(slotOf(key))
 		if rec, err := s.Get(ctx, key); err != nil || rec.Source != knowledge.SourceWarm {
 			b.Fatal(rec, err)
 		}

@@ -38,7 +38,7 @@ type Store struct {
 	hot     *otter.Cache[slot, *item] // nil when the cache is off
 	warm    *warm                     // nil when the tier is off
 	flights flights
-	down    chan *item // on the way from hot to warm
+	down    chan descent
 	place   place
 	own     ownBatches
 	stats   statistics
@@ -56,7 +56,7 @@ func Open(ctx context.Context, next store.Store, o Options) (*Store, error) {
 	if o.Feed == nil {
 		o.Feed = next
 	}
-	s := &Store{next: next, o: o, down: make(chan *item, demotions)}
+	s := &Store{next: next, o: o, down: make(chan descent, demotions)}
 	s.flights.open, s.flights.all = map[slot]*flight{}, map[*flight]struct{}{}
 	s.stamps.clock.Store(1)
 	s.stats.begin()
@@ -126,7 +126,7 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 	if store.Fresh(ctx) {
 		return s.freshGet(ctx, key)
 	}
-	at := slot{askRecord, kind, key.ID}
+	at := slot{ask: askRecord, kind: kind, id: key.ID}
 	if it, ok := s.hot.GetIfPresent(at); ok && s.stamps.holds(it.asOf, it.dep) {
 		s.stats.found(at).hot.Add(1)
 		return it.rec, it.absent
@@ -159,15 +159,9 @@ func (s *Store) freshGet(ctx context.Context, key knowledge.Key) (*knowledge.Rec
 func (s *Store) loadRecord(ctx context.Context, key knowledge.Key, at slot) (*item, error) {
 	dep := stripeOf(key)
 	return s.fly(ctx, at, []stripe{dep}, func(ctx context.Context, asOf uint64) (*item, error) {
-		if s.warm != nil {
-			if rec, was := s.warm.get(key); rec != nil && s.stamps.holds(was, dep) {
-				s.stats.found(at).warm.Add(1)
-				s.stats.promoted.Add(1)
-				s.seen.raise(dep, rec.Version)
-				it := recordItem(rec, was, dep)
-				s.keep(at, it)
-				return it, nil
-			}
+		if it := s.promote(key, at, dep); it != nil {
+			s.stats.found(at).warm.Add(1)
+			return it, nil
 		}
 		s.stats.found(at).miss.Add(1)
 		began := time.Now()
@@ -185,6 +179,22 @@ func (s *Store) loadRecord(ctx context.Context, key knowledge.Key, at slot) (*it
 		s.keep(at, it)
 		return it, nil
 	})
+}
+
+// promote brings a record back from the warm tier, nil when it holds none that is valid.
+func (s *Store) promote(key knowledge.Key, at slot, dep stripe) *item {
+	if s.warm == nil {
+		return nil
+	}
+	rec, was := s.warm.get(key)
+	if rec == nil || !s.stamps.holds(was, dep) {
+		return nil
+	}
+	s.stats.promoted.Add(1)
+	s.seen.raise(dep, rec.Version)
+	it := recordItem(rec, was, dep)
+	s.keep(at, it)
+	return it
 }
 
 // Changes implements [store.Store]; the log is not cached.

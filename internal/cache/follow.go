@@ -237,8 +237,8 @@ func (a anchored) Wait(ctx context.Context, after knowledge.Seq) error {
 func (s *Store) demoteAll(ctx context.Context) {
 	for {
 		select {
-		case it := <-s.down:
-			s.demote(it)
+		case d := <-s.down:
+			s.demote(d)
 		case <-ctx.Done():
 			return
 		}

@@ -20,9 +20,16 @@ const (
 
 // A slot names what an item answers: a document, a list or a search.
 type slot struct {
-	ask  ask
-	kind byte // see kindIndex
-	id   string
+	ask   ask
+	ready bool // a list or a search with its bodies
+	kind  byte // see kindIndex
+	id    string
+}
+
+// slotOf returns the slot of a document of a known kind.
+func slotOf(key knowledge.Key) slot {
+	kind, _ := kindIndex(key.Kind)
+	return slot{ask: askRecord, kind: kind, id: key.ID}
 }
 
 // kinds is how many values kindIndex has.
@@ -66,12 +73,12 @@ type item struct {
 	rec    *knowledge.Record
 	absent error // what the source said instead of a record
 
-	// A page, or hits.
+	// A list or a search, and where it is ready, with its bodies.
 	deps   []stripe // what membership and order depend on
+	list   *listing
 	page   *knowledge.Page
-	bodies []stripe // of the keys of the page's records
-	bodyAt uint64   // the time at which the bodies were last known to hold
 	hits   *knowledge.Hits
+	bodyAt uint64 // the time at which the bodies were last known to hold
 
 	passing bool // it must not be kept: it is about to change in a way that no change of the log tells
 }
@@ -79,13 +86,18 @@ type item struct {
 // What an item costs beside the bytes that it holds: its structs and strings, and the hot tier's own node, table and sketch.
 const (
 	recordCost = 420
-	pageCost   = 700
-	entryCost  = 180 // of each record on a page
-	hitCost    = 320
+	listCost   = 700
+	entryCost  = 48 // of each key on a list
+	partCost   = 64 // of what else there is to a hit
+	bodyCost   = 180
 )
 
-// largest is the part of the hot budget that one item may take, 1/largest.
-const largest = 8
+// The part of the hot budget that one item may take: 1/largest, and 1/largestReady for an answer that could be put together
+// again from its records.
+const (
+	largest      = 8
+	largestReady = 256
+)
 
 func recordItem(rec *knowledge.Record, asOf uint64, dep stripe) *item {
 	return &item{
@@ -98,34 +110,46 @@ func absentItem(key knowledge.Key, asOf uint64, dep stripe, err error) *item {
 	return &item{asOf: asOf, dep: dep, absent: err, weight: uint32(min(2*len(key.ID)+recordCost, maxWeight))}
 }
 
-// pageItem weighs a page twice: its bodies, which live as long as the page does when the records' own items are evicted,
-// and the encoded page that a door makes of them.
-func pageItem(page *knowledge.Page, asOf uint64, deps, bodies []stripe, from knowledge.Source) *item {
-	it := &item{asOf: asOf, bodyAt: asOf, from: from, deps: deps, bodies: bodies, page: page}
-	size := pageCost + len(page.Next)
-	for _, r := range page.Records {
-		size += 2*len(r.JSON) + entryCost
-		it.passing = it.passing || passing(r)
+// readyItem returns a listing with its bodies. It weighs them twice: they live as long as it does when the records' own items
+// are evicted, and a door makes encoded bytes of them.
+func readyItem(at slot, it *item, records []*knowledge.Record, bodyAt uint64) *item {
+	whole := &item{asOf: it.asOf, from: it.from, deps: it.deps, list: it.list, bodyAt: bodyAt, passing: it.passing}
+	size := int(it.list.weight(at))
+	for _, r := range records {
+		size += 2*len(r.JSON) + bodyCost
+		whole.passing = whole.passing || passing(r)
 	}
-	it.weight = uint32(min(size, maxWeight))
-	return it
+	whole.weight = uint32(min(size, maxWeight))
+	if at.ask == askList {
+		whole.page = &knowledge.Page{Next: it.list.next, Source: knowledge.SourceHot, Memo: new(knowledge.Memo), Records: records}
+		return whole
+	}
+	whole.hits = &knowledge.Hits{
+		Bounded: it.list.bounded, Source: knowledge.SourceHot, Memo: new(knowledge.Memo), Hits: make([]knowledge.Hit, len(records)),
+	}
+	for i, p := range it.list.parts {
+		whole.hits.Hits[i] = knowledge.Hit{Record: records[i], Score: p.Score, Snippet: p.Snippet, Marks: p.Marks}
+	}
+	return whole
 }
 
-// hitsItem weighs hits as pageItem weighs pages.
-func hitsItem(found *knowledge.Hits, asOf uint64, deps []stripe) *item {
-	kept := &knowledge.Hits{
-		Bounded: found.Bounded, Source: knowledge.SourceHot, Memo: new(knowledge.Memo), Hits: make([]knowledge.Hit, len(found.Hits)),
+// body returns the record at a place of a list; nil when it has no bodies.
+func (it *item) body(i int) *knowledge.Record {
+	switch {
+	case it.page != nil:
+		return it.page.Records[i]
+	case it.hits != nil:
+		return it.hits.Hits[i].Record
 	}
-	it := &item{asOf: asOf, from: found.Source, deps: deps, hits: kept, passing: found.Source == knowledge.SourceSeed}
-	size := pageCost
-	for i, h := range found.Hits {
-		it.passing = it.passing || passing(h.Record)
-		h.Record = h.Record.From(knowledge.SourceHot)
-		kept.Hits[i] = h
-		size += 2*(len(h.Record.JSON)+len(h.Snippet)) + 16*len(h.Marks) + hitCost
+	return nil
+}
+
+// source returns where the answer came from.
+func (it *item) source() knowledge.Source {
+	if it == nil {
+		return ""
 	}
-	it.weight = uint32(min(size, maxWeight))
-	return it
+	return it.from
 }
 
 // maxWeight keeps a weight within its type.
@@ -160,6 +184,15 @@ func (s *Store) keep(at slot, it *item) {
 	})
 }
 
+// keepReady keeps an answer that is ready to send, if it is not too much of the tier: it pays when it is asked for more often
+// than all the records together that have to make room for it.
+func (s *Store) keepReady(at slot, it *item) {
+	if int64(it.weight) <= s.o.Hot/largestReady {
+		at.ready = true
+		s.keep(at, it)
+	}
+}
+
 // outdoes reports whether an item in memory is better than one that was just loaded.
 func (s *Store) outdoes(old, it *item) bool {
 	if it.rec == nil || old.rec == nil {
@@ -170,11 +203,10 @@ func (s *Store) outdoes(old, it *item) bool {
 
 // peek returns the item of a document in the hot tier if it is valid, else nil. Nobody counts it as a use.
 func (s *Store) peek(key knowledge.Key, dep stripe) *item {
-	kind, ok := kindIndex(key.Kind)
-	if !ok || s.hot == nil {
+	if s.hot == nil {
 		return nil
 	}
-	e, ok := s.hot.GetEntryQuietly(slot{askRecord, kind, key.ID})
+	e, ok := s.hot.GetEntryQuietly(slotOf(key))
 	if !ok || !s.stamps.holds(e.Value.asOf, dep) {
 		return nil
 	}

@@ -353,8 +353,9 @@ func dawdle(string) {
 	}
 }
 
-// raceOptions let everything happen: records fall out of the hot tier all the time, pages seldom.
-func raceOptions() Options { return Options{Hot: 512 << 10, Warm: MinWarm} }
+// raceOptions let everything happen: there is room for pages that are ready to send, and the ballast is too large for the hot
+// tier.
+func raceOptions() Options { return Options{Hot: 8 << 20, Warm: MinWarm} }
 
 const (
 	raceDocs      = 24
@@ -366,7 +367,11 @@ const (
 func raceSource(t *testing.T) *source {
 	src := newSource()
 	for i := range ballast {
-		put(t, src, storetest.Practice(func(p *knowledge.Practice) { p.PracticeID = fmt.Sprintf("ballast-%d", i) }))
+		id := fmt.Sprint("ballast-", i)
+		text := strings.Repeat(id+" is heavy. ", 1000)
+		src.docs[knowledge.KindPractice][id] = &knowledge.Record{
+			Key: knowledge.Key{Kind: knowledge.KindPractice, ID: id}, Version: 1, Active: true, JSON: []byte(text), Source: knowledge.SourcePrimary,
+		}
 	}
 	src.pause = dawdle
 	return src
@@ -504,7 +509,11 @@ func TestTheCheckerFindsBrokenCaches(t *testing.T) {
 			src := raceSource(t)
 			s := &broken{Store: src, bug: bug, stamps: new(stamps), items: map[string]*item{}}
 			h := newHistory(raceDocs)
-			h.hammer(t, hammering{writers: 3, readers: 8, rounds: 1500}, []store.Store{s}, []reader{{s: s}})
+			rounds := 1500
+			if bug != "" {
+				rounds = 50_000 // it ends with the first fault
+			}
+			h.hammer(t, hammering{writers: 3, readers: 8, rounds: rounds}, []store.Store{s}, []reader{{s: s}})
 			if found := len(h.found()) > 0; found != (bug != "") {
 				t.Errorf("faults: %q", h.found())
 			}

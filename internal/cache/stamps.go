@@ -94,9 +94,15 @@ func scopeOf(what string, kind knowledge.Kind, narrow string) stripe {
 	return hash(string(kind), what, narrow)
 }
 
-// hash is FNV-1a over strings with borders between them. It is the same in every process, since the stamps outlive one: they
-// are kept with the warm tier.
+// hash returns a stripe for strings. It is the same in every process, since the stamps outlive one: they are kept with the
+// warm tier.
 func hash(a, b, c string) stripe {
+	h := fnv(a, b, c)
+	return stripe((h ^ h>>32) % stripeCount)
+}
+
+// fnv is FNV-1a over strings with borders between them.
+func fnv(a, b, c string) uint64 {
 	h := uint64(14695981039346656037)
 	for _, s := range [...]string{a, b, c} {
 		for i := range len(s) {
@@ -104,5 +110,5 @@ func hash(a, b, c string) stripe {
 		}
 		h = (h ^ 0xff) * 1099511628211
 	}
-	return stripe((h ^ h>>32) % stripeCount)
+	return h
 }

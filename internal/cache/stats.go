@@ -51,6 +51,18 @@ func (s *statistics) begin() { s.samples = []sample{{}} }
 // found returns where answers for a slot are counted.
 func (s *statistics) found(at slot) *tiers { return &s.answers[at.ask][at.kind] }
 
+// count counts an answer that was put together from what was found.
+func (s *statistics) count(at slot, found knowledge.Source) {
+	switch found {
+	case knowledge.SourceHot:
+		s.found(at).hot.Add(1)
+	case knowledge.SourceWarm:
+		s.found(at).warm.Add(1)
+	default:
+		s.found(at).miss.Add(1)
+	}
+}
+
 // loaded counts a question to the source. That there is no such document, or that the question is a bad one, is an answer.
 func (s *statistics) loaded(began time.Time, err error) {
 	s.loads.Add(1)

@@ -45,7 +45,7 @@ func TestStatsTellWhatWasFoundWhere(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if st.Loads != 4 || st.Demoted != 1 || st.Promoted != 1 || st.HotEntries != 4 || st.WarmEntries != 1 || st.BelowTarget {
+	if st.Loads != 4 || st.Demoted != 1 || st.Promoted != 1 || st.HotEntries != 6 || st.WarmEntries != 1 || st.BelowTarget {
 		t.Errorf("%+v", st)
 	}
 }
@@ -158,7 +158,7 @@ func TestTheCollectorsFiguresAreTheStats(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]float64{
-		"loads_total": 2, "budget_bytes hot": 1 << 20, "budget_bytes warm": MinWarm, "entries hot": 2,
+		"loads_total": 2, "budget_bytes hot": 1 << 20, "budget_bytes warm": MinWarm, "entries hot": 3,
 		"answers_total hot rule record": 1, "answers_total miss rule record": 1, "answers_total miss rule list": 1, "answers_total hot  search": 0,
 	} {
 		if value, ok := got[name]; !ok || value != want {

@@ -17,18 +17,23 @@ import (
 const (
 	// MinWarm is the least budget of the warm tier: it takes memory in pieces of this size.
 	MinWarm = 32 << 20
-	// maxEntry is the size up to which an entry is kept: of a larger one fastcache would silently keep the older value.
+	// maxEntry is the size up to which an entry and its key are kept: of a larger one fastcache would silently keep the older value.
 	maxEntry = 64<<10 - 512
-	// demotions is how many records may wait for the way down to the warm tier; more are dropped, which costs a load later.
+	// demotions is how many items may wait for the way down to the warm tier; more are dropped, which costs a load later.
 	demotions = 1024
 )
+
+// A descent is an item on the way from the hot tier to the warm one.
+type descent struct {
+	at slot
+	it *item
+}
 
 // deleted sends what the hot tier has no room for on the way to the warm tier. It must be quick: it runs under otter's lock.
 func (s *Store) deleted(e otter.DeletionEvent[slot, *item]) {
 	it := e.Value
-	valid := s.stamps.valid(it.asOf, it.deps...) && (it.deps != nil || s.stamps.holds(it.asOf, it.dep))
 	switch {
-	case !valid:
+	case !s.valid(it):
 		s.stats.outdated.Add(1)
 		return
 	case e.Cause != otter.CauseOverflow:
@@ -36,39 +41,52 @@ func (s *Store) deleted(e otter.DeletionEvent[slot, *item]) {
 		return
 	}
 	s.stats.overflowed.Add(1)
-	if s.warm == nil || it.rec == nil || it.rec.Key.Kind == knowledge.KindPrincipal {
+	secret, _ := kindIndex(knowledge.KindPrincipal)
+	if s.warm == nil || it.absent != nil || e.Key.ready || e.Key.kind == secret {
 		return // secrets of principals stay out of files
 	}
 	select {
-	case s.down <- it:
+	case s.down <- descent{e.Key, it}:
 	default:
 		s.stats.dropped.Add(1)
 	}
 }
 
-// demote compresses an item into the warm tier, unless the warm tier has that very load already or the hot tier has it again.
-func (s *Store) demote(it *item) {
-	key := it.rec.Key
-	if asOf, _, ok := s.warm.head(key); ok && asOf == it.asOf {
+// demote compresses an item into the warm tier, unless the warm tier has that very load already, the hot tier has something
+// for its slot again, or it is no longer valid.
+func (s *Store) demote(d descent) {
+	it := d.it
+	if asOf, _, ok := s.warm.head(d.at); ok && asOf == it.asOf {
 		return
 	}
-	if !s.stamps.holds(it.asOf, it.dep) || s.peek(key, it.dep) != nil {
+	if e, ok := s.hot.GetEntryQuietly(d.at); ok && s.valid(e.Value) || !s.valid(it) {
 		return
 	}
-	switch made, err := s.warm.codec.learn(it.rec.JSON); {
-	case err != nil:
-		s.o.Log.Info("warm cache compresses without a dictionary: its documents have too little in common", "error", err.Error())
-	case made:
-		s.o.Log.Debug("warm cache has made a dictionary of its documents")
+	fits := false
+	if it.rec != nil {
+		switch made, err := s.warm.codec.learn(it.rec.JSON); {
+		case err != nil:
+			s.o.Log.Info("warm cache compresses without a dictionary: its documents have too little in common", "error", err.Error())
+		case made:
+			s.o.Log.Debug("warm cache has made a dictionary of its documents")
+		}
+		fits = s.warm.put(it.rec, it.asOf)
+	} else {
+		fits = s.warm.putListing(d.at, it)
 	}
-	if s.warm.put(it.rec, it.asOf) {
+	if fits {
 		s.stats.demoted.Add(1)
 	} else {
 		s.stats.unfit.Add(1)
 	}
 }
 
-// warm holds records compressed and outside the Go heap.
+// valid reports whether an item still holds, but for the bodies of one that has any.
+func (s *Store) valid(it *item) bool {
+	return s.stamps.valid(it.asOf, it.deps...) && (it.deps != nil || s.stamps.holds(it.asOf, it.dep))
+}
+
+// warm holds records, and what is on lists and among hits, compressed and outside the Go heap.
 type warm struct {
 	cache *fastcache.Cache
 	codec *codec
@@ -109,20 +127,36 @@ func (w *warm) size() (bytes, entries uint64) {
 	return st.BytesSize, st.EntriesCount
 }
 
-// keyRoom is room for the key of an entry.
+// keyRoom is room for the key of a usual entry.
 const keyRoom = 160
 
-func warmKey(dst []byte, k knowledge.Key) []byte {
-	dst = append(dst, k.Kind...)
-	dst = append(dst, '/')
-	return append(dst, k.ID...)
+// warmKey returns the key of an entry. It is the same in every process.
+func warmKey(dst []byte, at slot) []byte {
+	return append(append(dst, byte(at.ask), at.kind), at.id...)
 }
 
 // put keeps a record, and reports whether it fits.
 func (w *warm) put(r *knowledge.Record, asOf uint64) bool {
-	b := w.encode(make([]byte, 0, headSize+len(r.Category)+len(r.JSON)/2), r, asOf)
-	key := warmKey(make([]byte, 0, keyRoom), r.Key)
-	if len(b) > maxEntry || len(r.Category) > math.MaxUint8 || len(key) > keyRoom {
+	if len(r.Category) > math.MaxUint8 {
+		return false
+	}
+	return w.set(slotOf(r.Key), w.encode(make([]byte, 0, headSize+len(r.Category)+len(r.JSON)/2), r, asOf))
+}
+
+// putListing keeps a list or a search, and reports whether it fits.
+func (w *warm) putListing(at slot, it *item) bool {
+	doc, err := encodeListing(it)
+	if err != nil {
+		return false
+	}
+	b := binary.LittleEndian.AppendUint64(make([]byte, 0, 8+len(doc)/2), it.asOf)
+	return w.set(at, w.codec.compress(b, doc))
+}
+
+// set keeps an entry, and reports whether it fits. One that does not leaves nothing behind.
+func (w *warm) set(at slot, b []byte) bool {
+	key := warmKey(make([]byte, 0, keyRoom), at)
+	if len(key)+len(b) > maxEntry {
 		w.cache.Del(key)
 		return false
 	}
@@ -130,25 +164,45 @@ func (w *warm) put(r *knowledge.Record, asOf uint64) bool {
 	return true
 }
 
-// head returns of the record kept under key when it was asked for, and its version.
-func (w *warm) head(key knowledge.Key) (asOf uint64, version int64, ok bool) {
-	b := w.raw(key)
-	if len(b) < headSize {
+// head returns of the entry of a slot when it was asked for, and the version of a record.
+func (w *warm) head(at slot) (asOf uint64, version int64, ok bool) {
+	b := w.raw(at)
+	switch {
+	case len(b) < 8, at.ask == askRecord && len(b) < headSize:
 		return 0, 0, false
+	case at.ask == askRecord:
+		version = int64(binary.LittleEndian.Uint64(b[8:]))
 	}
-	return binary.LittleEndian.Uint64(b), int64(binary.LittleEndian.Uint64(b[8:])), true
+	return binary.LittleEndian.Uint64(b), version, true
 }
 
-// get returns the record kept under key and when it was asked for; nil when there is none, or none that can be read.
+// get returns the record of a document and when it was asked for; nil when there is none, or none that can be read.
 func (w *warm) get(key knowledge.Key) (*knowledge.Record, uint64) {
-	return w.decode(w.raw(key), key)
+	return w.decode(w.raw(slotOf(key)), key)
 }
 
-func (w *warm) raw(key knowledge.Key) []byte {
+// getListing returns a list or a search, nil when there is none, or none that can be read.
+func (w *warm) getListing(at slot, deps []stripe) *item {
+	b := w.raw(at)
+	if len(b) < 8 {
+		return nil
+	}
+	doc, ok := w.codec.decompress(b[8:])
+	if !ok {
+		return nil
+	}
+	it, ok := decodeListing(doc, at, binary.LittleEndian.Uint64(b), deps)
+	if !ok {
+		return nil
+	}
+	return it
+}
+
+func (w *warm) raw(at slot) []byte {
 	if !w.usable.Load() {
 		return nil
 	}
-	b, _ := w.cache.HasGet(nil, warmKey(make([]byte, 0, keyRoom), key))
+	b, _ := w.cache.HasGet(nil, warmKey(make([]byte, 0, keyRoom), at))
 	return b
 }
 

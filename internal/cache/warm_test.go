@@ -44,9 +44,8 @@ func sink(t *testing.T, s *Store, keys ...knowledge.Key) {
 		if it == nil {
 			t.Fatalf("%s is not in the hot tier", key)
 		}
-		kind, _ := kindIndex(key.Kind)
-		s.hot.Invalidate(slot{askRecord, kind, key.ID})
-		s.demote(it)
+		s.hot.Invalidate(slotOf(key))
+		s.demote(descent{slotOf(key), it})
 	}
 }
 
@@ -83,7 +82,7 @@ func TestAWarmEntryIsAsOldAsItsQuestion(t *testing.T) {
 		t.Errorf("version %d from %s, want 2 from the source", got.Version, got.Source)
 	}
 	// One that is brought back in the middle of a change does not get any younger by it.
-	asOf, _, _ := s.warm.head(keys[1])
+	asOf, _, _ := s.warm.head(slotOf(keys[1]))
 	get(t, s, keys[1])
 	if it := s.peek(keys[1], stripeOf(keys[1])); it == nil || it.asOf != asOf {
 		t.Errorf("the promoted item is %+v, want it as of %d", it, asOf)
@@ -98,12 +97,12 @@ func TestADemotionThatIsLateIsHarmless(t *testing.T) {
 	}
 	late := s.peek(keys[0], stripeOf(keys[0]))
 	put(t, s, rule("a0"))
-	s.demote(late)
+	s.demote(descent{slotOf(keys[0]), late})
 	if rec, asOf := s.warm.get(keys[0]); rec != nil && rec.Version == 1 && s.stamps.holds(asOf, stripeOf(keys[0])) {
 		t.Error("an old version was demoted as valid")
 	}
 	get(t, s, keys[0])
-	s.demote(late)
+	s.demote(descent{slotOf(keys[0]), late})
 	if got := get(t, s, keys[0]).Version; got != 2 {
 		t.Errorf("version %d, want 2", got)
 	}
@@ -116,7 +115,7 @@ func TestAnItemThatIsBackInHotIsNotCompressed(t *testing.T) {
 		get(t, s, key)
 	}
 	s.warm.cache.Reset()
-	s.demote(s.peek(keys[0], stripeOf(keys[0])))
+	s.demote(descent{slotOf(keys[0]), s.peek(keys[0], stripeOf(keys[0]))})
 	if st := s.Stats(); st.WarmEntries != 0 {
 		t.Errorf("%d entries are in the warm tier", st.WarmEntries)
 	}
@@ -136,7 +135,7 @@ func TestPrincipalsStayOutOfTheWarmTier(t *testing.T) {
 		t.Error("nothing was evicted")
 	}
 	for _, rec := range list(t, s, knowledge.Query{Kind: knowledge.KindPrincipal, Activity: knowledge.AnyActivity}).Records {
-		if _, _, ok := s.warm.head(rec.Key); ok {
+		if _, _, ok := s.warm.head(slotOf(rec.Key)); ok {
 			t.Errorf("%s is in the warm tier", rec.Key)
 		}
 	}
@@ -152,7 +151,7 @@ func TestARecordTooLargeForTheWarmTierReplacesNothing(t *testing.T) {
 	put(t, s, rule("a0", func(r *knowledge.Rule) { r.Description = string(noise) }))
 	get(t, s, keys[0])
 	sink(t, s, keys[0])
-	if _, version, ok := s.warm.head(keys[0]); ok {
+	if _, version, ok := s.warm.head(slotOf(keys[0])); ok {
 		t.Errorf("the warm tier holds version %d", version)
 	}
 	if st := s.Stats(); st.Unfit != 1 {
