@@ -23,8 +23,9 @@ const (
 const (
 	// workMemory is what a busy tenet needs on the Go heap beside the hot tier: requests, subscribers, the engine, and room for
 	// the garbage of a while. A small machine has less to do.
-	workMemory = 384 * mb
-	// outsideMemory is what it needs outside the heap beside the warm tier: the program itself, stacks, the engine's files.
+	workMemory = 256 * mb
+	// outsideMemory is what it needs outside the heap beside the warm tier: the program itself, stacks, the engine's files. It
+	// is also the base of the promise that a soak checks: all memory is at most 1.15 times hot, warm and this together.
 	outsideMemory = 150 * mb
 	// leastHot is the smallest hot tier that Budget chooses, and leastWork what the heap needs beside it in any case.
 	leastHot  = 8 * mb
@@ -175,22 +176,21 @@ func (m Memory) shrunk(hot, warm int64) Sizes {
 	chooseHot, chooseWarm := hot == Default, warm == Default
 	switch {
 	case chooseHot && chooseWarm:
-		hot = room * 4 / (6 + 17*warmPerHot/4)
+		hot = room * 4 / (5 + 17*warmPerHot/4)
 		if warm = hot * warmPerHot; warm < MinWarm {
-			hot = room * 2 / 3
+			hot = room * 4 / 5
 		}
 	case chooseHot:
-		hot = (room - outside(warm)) * 2 / 3
+		hot = (room - outside(warm)) * 4 / 5
 	case chooseWarm:
-		warm = (room - hot*3/2) * 16 / 17
+		warm = (room - hot*5/4) * 16 / 17
 	}
 	if chooseHot {
 		hot = min(max(hot, leastHot), DefaultHot)
 	}
 	if chooseWarm {
-		if warm = min(warm, DefaultWarm); warm < MinWarm {
-			warm = 0
-		}
+		warm = min(max(warm, 0), DefaultWarm)
+		warm -= warm % MinWarm
 	}
 	return sizes(max(hot, 0), max(warm, 0), work)
 }
@@ -199,7 +199,7 @@ func (m Memory) shrunk(hot, warm int64) Sizes {
 func outside(warm int64) int64 { return warm + warm/16 }
 
 func sizes(hot, warm, work int64) Sizes {
-	s := Sizes{Hot: hot, Warm: warm, Limit: hot*3/2 + warm/16 + work}
+	s := Sizes{Hot: hot, Warm: warm, Limit: hot*5/4 + warm/16 + work}
 	s.Needs = s.Limit + s.Warm + outsideMemory
 	return s
 }

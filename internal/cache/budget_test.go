@@ -98,15 +98,15 @@ func TestBudgetsFitIntoMemory(t *testing.T) {
 	}{
 		"plenty":                         {shared(24000), Default, Default, 512, 2048, ""},
 		"unknown":                        {Memory{}, Default, Default, 512, 2048, ""},
-		"4 GB for a database as well":    {shared(4096), Default, Default, 263, 1053, "will find less"},
-		"1 GB alone":                     {own(1024), Default, Default, 40, 162, "will find less"},
-		"too little for a warm tier":     {own(512), Default, Default, 28, 0, "will find less"},
-		"too little for anything":        {own(256), Default, Default, 8, 0, "give it more memory"},
+		"4 GB for a database as well":    {shared(4096), Default, Default, 298, 1184, "will find less"},
+		"1 GB alone":                     {own(1024), Default, Default, 65, 256, "will find less"},
+		"too little for a warm tier":     {own(512), Default, Default, 33, 0, "will find less"},
+		"too little for anything":        {own(200), Default, Default, 8, 0, "give it more memory"},
 		"set and fitting":                {own(4096), 256 * mb, 1024 * mb, 256, 1024, ""},
 		"set too large":                  {own(1024), 512 * mb, 2048 * mb, 512, 2048, "give it more memory"},
 		"off":                            {own(1024), 0, 0, 0, 0, ""},
-		"hot set, room for a small warm": {own(2048), 128 * mb, Default, 128, 762, "will find less"},
-		"warm set, room for a small hot": {own(2048), Default, 512 * mb, 305, 512, "will find less"},
+		"hot set, room for a small warm": {own(2048), 128 * mb, Default, 128, 896, "will find less"},
+		"warm set, room for a small hot": {own(2048), Default, 512 * mb, 468, 512, "will find less"},
 		"warm off, hot as usual":         {own(4096), Default, 0, 512, 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,6 +22,7 @@ func (s *Store) Collector() prometheus.Collector {
 			"Many for want of room, with a poor hit ratio, mean that the hot tier is too small.", "cause"),
 		demoted:  desc("demotions_total", "Records that fell from the hot to the warm tier."),
 		dropped:  desc("demotions_dropped_total", "Records that were lost on the way to the warm tier because too many were on it. Many mean that the processor can't compress as fast as the hot tier evicts."),
+		once:     desc("demotions_refused_total", "Records that a full warm tier did not take because they were wanted only once lately."),
 		promoted: desc("promotions_total", "Records that came back from the warm to the hot tier. Many mean that the hot tier is small for what is read often."),
 		unfit:    desc("unfit_total", "Answers that were too large to keep. Many mean that large documents are read often and asked for each time."),
 		loads:    desc("loads_total", "Questions to the store under the cache."),
@@ -37,14 +38,14 @@ func (s *Store) Collector() prometheus.Collector {
 type collector struct {
 	s *Store
 
-	answers, ratio, bytes, budget, entries, left, demoted, dropped, promoted, unfit *prometheus.Desc
-	loads, failed, seconds, followed, asOf                                          *prometheus.Desc
+	answers, ratio, bytes, budget, entries, left, demoted, dropped, once, promoted, unfit *prometheus.Desc
+	loads, failed, seconds, followed, asOf                                                *prometheus.Desc
 }
 
 // Describe implements [prometheus.Collector].
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.answers, c.ratio, c.bytes, c.budget, c.entries, c.left, c.demoted, c.dropped, c.promoted, c.unfit,
+		c.answers, c.ratio, c.bytes, c.budget, c.entries, c.left, c.demoted, c.dropped, c.once, c.promoted, c.unfit,
 		c.loads, c.failed, c.seconds, c.followed, c.asOf,
 	} {
 		ch <- d
@@ -85,6 +86,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	count(c.left, st.EvictedReplaced, "replaced")
 	count(c.demoted, st.Demoted)
 	count(c.dropped, st.Dropped)
+	count(c.once, st.Once)
 	count(c.promoted, st.Promoted)
 	count(c.unfit, st.Unfit)
 	count(c.loads, st.Loads)

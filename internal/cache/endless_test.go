@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -15,13 +16,17 @@ import (
 )
 
 // An endless store makes up the documents that it is asked for, and takes no memory for them: rules "0", "1" and so on, each
-// different and of about 4 KB, pages of 50 of them, and searches that find 20.
+// different and of about 4 KB. Its pages hold 50 of them, what is wanted most on the first, and its searches find 20, of which
+// some are wanted more than others.
 type endless struct {
 	texts []*knowledge.Record
 	asked atomic.Int64
 }
 
 var _ store.Store = (*endless)(nil)
+
+// searched is how many documents an endless store searches.
+const searched = 100_000
 
 func newEndless(t testing.TB) *endless {
 	t.Helper()
@@ -76,8 +81,10 @@ func (e *endless) Search(_ context.Context, q knowledge.SearchQuery) (*knowledge
 	if err != nil {
 		return nil, knowledge.Invalid("/q", "want a number")
 	}
-	for i := range knowledge.DefaultHits {
-		found.Hits = append(found.Hits, knowledge.Hit{Record: e.record(n*31 + i*7), Snippet: "a part of the text"})
+	r := rand.New(rand.NewPCG(uint64(n), 5))
+	for range knowledge.DefaultHits {
+		rank := int(math.Pow(searched, r.Float64())) - 1 // as uneven as the wishes for single documents
+		found.Hits = append(found.Hits, knowledge.Hit{Record: e.record(rank), Snippet: "a part of the text"})
 	}
 	return found, nil
 }
@@ -129,7 +136,7 @@ func (m *mix) ask(ctx context.Context, s store.Store) error {
 	return err
 }
 
-// key returns the key of a document; the first of a page are not the most wanted ones.
+// key returns the key of a document. The most wanted is "0".
 func (m *mix) key() knowledge.Key {
-	return knowledge.Key{Kind: knowledge.KindRule, ID: strconv.FormatUint(m.docs.Uint64()*7919%1_000_003, 10)}
+	return knowledge.Key{Kind: knowledge.KindRule, ID: strconv.FormatUint(m.docs.Uint64(), 10)}
 }

@@ -33,10 +33,10 @@ type tiers struct{ hot, warm, miss atomic.Int64 }
 type statistics struct {
 	answers [asks][kinds]tiers
 
-	loads, loadErrors, loadNanos   atomic.Int64
-	overflowed, outdated, replaced atomic.Int64 // what left the hot tier
-	demoted, dropped, promoted     atomic.Int64
-	unfit                          atomic.Int64
+	loads, loadErrors, loadNanos     atomic.Int64
+	overflowed, outdated, replaced   atomic.Int64 // what left the hot tier
+	demoted, dropped, once, promoted atomic.Int64
+	unfit                            atomic.Int64
 
 	mu      sync.Mutex // guards what follows
 	samples []sample   // the newest last, one every sampleEvery
@@ -200,6 +200,7 @@ type Stats struct {
 	EvictedReplaced int64 `json:"evicted_replaced"` // left hot for a newer load of the same
 	Demoted         int64 `json:"demoted"`          // of those that left for want of room, kept in warm
 	Dropped         int64 `json:"dropped"`          // of those, lost because too many were on their way
+	Once            int64 `json:"once"`             // of those, not let in because they were wanted only once
 	Unfit           int64 `json:"unfit"`            // too large for a tier
 	Promoted        int64 `json:"promoted"`         // brought back from warm
 
@@ -220,7 +221,7 @@ func (s *Store) Stats() Stats {
 		Kinds: map[knowledge.Kind]Counts{}, BelowTarget: ten.all().poor(),
 		Loads: st.loads.Load(), LoadErrors: st.loadErrors.Load(), LoadSeconds: time.Duration(st.loadNanos.Load()).Seconds(),
 		EvictedRoom: st.overflowed.Load(), EvictedOutdated: st.outdated.Load(), EvictedReplaced: st.replaced.Load(),
-		Demoted: st.demoted.Load(), Dropped: st.dropped.Load(), Unfit: st.unfit.Load(), Promoted: st.promoted.Load(),
+		Demoted: st.demoted.Load(), Dropped: st.dropped.Load(), Once: st.once.Load(), Unfit: st.unfit.Load(), Promoted: st.promoted.Load(),
 		Followed: s.Followed(), AsOf: s.AsOf(),
 	}
 	for k, name := range kindNames() {
@@ -232,7 +233,7 @@ func (s *Store) Stats() Stats {
 		out.HotBudget, out.HotBytes, out.HotEntries = s.o.Hot, s.hot.WeightedSize(), s.hot.EstimatedSize()
 	}
 	if s.warm != nil {
-		out.WarmBudget = s.o.Warm
+		out.WarmBudget = s.o.Warm - s.o.Warm%MinWarm
 		out.WarmBytes, out.WarmEntries = s.warm.size()
 	}
 	return out

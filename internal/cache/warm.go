@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// MinWarm is the least budget of the warm tier: it takes memory in pieces of this size.
+	// MinWarm is the least budget of the warm tier. It takes memory in pieces of this size: what is left of a budget is not used.
 	MinWarm = 32 << 20
 	// maxEntry is the size up to which an entry and its key are kept: of a larger one fastcache would silently keep the older value.
 	maxEntry = 64<<10 - 512
@@ -62,6 +62,10 @@ func (s *Store) demote(d descent) {
 	if e, ok := s.hot.GetEntryQuietly(d.at); ok && s.valid(e.Value) || !s.valid(it) {
 		return
 	}
+	if !s.warm.admission.admit(d.at, s.warm.cache) {
+		s.stats.once.Add(1)
+		return
+	}
 	fits := false
 	if it.rec != nil {
 		switch made, err := s.warm.codec.learn(it.rec.JSON); {
@@ -88,14 +92,16 @@ func (s *Store) valid(it *item) bool {
 
 // warm holds records, and what is on lists and among hits, compressed and outside the Go heap.
 type warm struct {
-	cache *fastcache.Cache
-	codec *codec
+	cache     *fastcache.Cache
+	codec     *codec
+	admission admission
 	// usable is false while nobody knows what has changed since the entries were saved.
 	usable atomic.Bool
 }
 
 // openWarm opens a tier with what was saved in dir; an empty one when dir is "" or holds nothing that fits.
 func openWarm(dir string, bytes int64) (*warm, error) {
+	bytes -= bytes % MinWarm
 	c, err := openCodec(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open the warm tier: %w", err)
