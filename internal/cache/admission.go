@@ -14,7 +14,7 @@ const (
 
 // admission keeps what is asked for only once out of the warm tier, which forgets the oldest first, whatever it is worth:
 // with uneven wishes half of what falls out of the hot tier is never wanted again, and would push out what is. It belongs to
-// the one goroutine that demotes.
+// the one goroutine at a time that demotes.
 type admission struct {
 	counts [admissionCounts]uint8
 	seen   int

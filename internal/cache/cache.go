@@ -94,9 +94,9 @@ func (s *Store) openWarm() error {
 		s.o.Log.Warn("warm tier is off: its budget is too small", "budget", s.o.Warm, "least", int64(MinWarm))
 		return nil
 	}
-	dir, saved := "", false
+	dir, written, saved := "", uint64(0), false
 	if s.o.Dir != "" {
-		if saved = s.restore(); saved {
+		if written, saved = s.restore(); saved {
 			dir = s.o.Dir
 		}
 	}
@@ -104,6 +104,7 @@ func (s *Store) openWarm() error {
 	if s.warm, err = openWarm(dir, s.o.Warm); err != nil {
 		return err
 	}
+	s.warm.written.Store(written)
 	s.warm.usable.Store(!saved)
 	if s.o.Dir != "" {
 		return discard(s.o.Dir)

@@ -25,7 +25,8 @@ const (
 )
 
 // A codec compresses documents for the warm tier, after a while with a dictionary that it has made of them: documents are
-// short and alike, so that most of what repeats is in others. It writes from one goroutine and is read by many.
+// short and alike, so that most of what repeats is in others. It writes from one goroutine at a time and
+// is read by many.
 type codec struct {
 	enc *zstd.Encoder
 	dec atomic.Pointer[zstd.Decoder] // reads what was written with the dictionary, and what was without

@@ -22,7 +22,7 @@ func TestStatsTellWhatWasFoundWhere(t *testing.T) {
 	key := put(t, s, rule("a")).Key
 	get(t, s, key)
 	get(t, s, key)
-	sink(t, s, key)
+	sinkEach(t, s, key)
 	get(t, s, key)
 	for range 3 {
 		list(t, s, knowledge.Query{Kind: knowledge.KindRule})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,9 +42,8 @@ func (s *Store) deleted(e otter.DeletionEvent[slot, *item]) {
 		return
 	}
 	s.stats.overflowed.Add(1)
-	secret, _ := kindIndex(knowledge.KindPrincipal)
-	if s.warm == nil || it.absent != nil || e.Key.ready || e.Key.kind == secret {
-		return // secrets of principals stay out of files
+	if s.warm == nil || !e.Key.sinks(it) {
+		return
 	}
 	select {
 	case s.down <- descent{e.Key, it}:
@@ -52,11 +52,23 @@ func (s *Store) deleted(e otter.DeletionEvent[slot, *item]) {
 	}
 }
 
-// demote compresses an item into the warm tier, unless the warm tier has that very load already, the hot tier has something
-// for its slot again, or it is no longer valid.
+// sinks reports whether an item belongs in the warm tier: what can be put together from other items does not, nor what is
+// cheap to ask for, and the secrets of principals stay out of files.
+func (at slot) sinks(it *item) bool {
+	secret, _ := kindIndex(knowledge.KindPrincipal)
+	return it.absent == nil && !at.ready && at.kind != secret
+}
+
+// demote compresses an item into the warm tier, unless the warm tier has that very load already and will have it for a while,
+// the hot tier has something for its slot again, or it is no longer valid.
 func (s *Store) demote(d descent) {
 	it := d.it
-	if asOf, _, ok := s.warm.head(d.at); ok && asOf == it.asOf {
+	s.warm.writing.Lock()
+	defer s.warm.writing.Unlock()
+	if s.closed.Load() {
+		return
+	}
+	if h, ok := s.warm.head(d.at); ok && h.asOf == it.asOf && s.warm.young(h) {
 		return
 	}
 	if e, ok := s.hot.GetEntryQuietly(d.at); ok && s.valid(e.Value) || !s.valid(it) {
@@ -66,22 +78,41 @@ func (s *Store) demote(d descent) {
 		s.stats.once.Add(1)
 		return
 	}
-	fits := false
-	if it.rec != nil {
-		switch made, err := s.warm.codec.learn(it.rec.JSON); {
-		case err != nil:
-			s.o.Log.Info("warm cache compresses without a dictionary: its documents have too little in common", "error", err.Error())
-		case made:
-			s.o.Log.Debug("warm cache has made a dictionary of its documents")
-		}
-		fits = s.warm.put(it.rec, it.asOf)
-	} else {
-		fits = s.warm.putListing(d.at, it)
-	}
-	if fits {
+	if s.sink(d) {
 		s.stats.demoted.Add(1)
 	} else {
 		s.stats.unfit.Add(1)
+	}
+}
+
+// sink writes an item to the warm tier, and reports whether it fits. It needs warm.writing.
+func (s *Store) sink(d descent) bool {
+	if d.it.rec == nil {
+		return s.warm.putListing(d.at, d.it)
+	}
+	switch made, err := s.warm.codec.learn(d.it.rec.JSON); {
+	case err != nil:
+		s.o.Log.Info("warm cache compresses without a dictionary: its documents have too little in common", "error", err.Error())
+	case made:
+		s.o.Log.Debug("warm cache has made a dictionary of its documents")
+	}
+	return s.warm.put(d.it.rec, d.it.asOf)
+}
+
+// sinkAll writes what the hot tier holds to the warm tier, what is wanted most first, as long as there is time.
+func (s *Store) sinkAll(until time.Time) {
+	s.warm.writing.Lock()
+	defer s.warm.writing.Unlock()
+	for e := range s.hot.Hottest() {
+		if time.Now().After(until) {
+			return
+		}
+		if !e.Key.sinks(e.Value) || !s.valid(e.Value) {
+			continue
+		}
+		if h, ok := s.warm.head(e.Key); !ok || h.asOf != e.Value.asOf {
+			s.sink(descent{e.Key, e.Value})
+		}
 	}
 }
 
@@ -93,8 +124,11 @@ func (s *Store) valid(it *item) bool {
 // warm holds records, and what is on lists and among hits, compressed and outside the Go heap.
 type warm struct {
 	cache     *fastcache.Cache
+	writing   sync.Mutex // held by those who write entries; guards codec, but for reading, and admission
 	codec     *codec
 	admission admission
+	bytes     uint64        // the budget
+	written   atomic.Uint64 // bytes ever written; the tier forgets what was written a budget ago
 	// usable is false while nobody knows what has changed since the entries were saved.
 	usable atomic.Bool
 }
@@ -106,7 +140,7 @@ func openWarm(dir string, bytes int64) (*warm, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the warm tier: %w", err)
 	}
-	w := &warm{codec: c}
+	w := &warm{codec: c, bytes: uint64(bytes)}
 	if dir != "" {
 		if w.cache, err = fastcache.LoadFromFileMaxBytes(filepath.Join(dir, warmDir), int(bytes)); err == nil {
 			return w, nil
@@ -122,6 +156,8 @@ func (w *warm) close() {
 		return
 	}
 	w.usable.Store(false)
+	w.writing.Lock()
+	defer w.writing.Unlock()
 	w.cache.Reset()
 	w.codec.close()
 }
@@ -146,7 +182,7 @@ func (w *warm) put(r *knowledge.Record, asOf uint64) bool {
 	if len(r.Category) > math.MaxUint8 {
 		return false
 	}
-	return w.set(slotOf(r.Key), w.encode(make([]byte, 0, headSize+len(r.Category)+len(r.JSON)/2), r, asOf))
+	return w.set(slotOf(r.Key), w.encode(make([]byte, 0, fixedSize+len(r.Category)+len(r.JSON)/2), r, asOf))
 }
 
 // putListing keeps a list or a search, and reports whether it fits.
@@ -155,8 +191,7 @@ func (w *warm) putListing(at slot, it *item) bool {
 	if err != nil {
 		return false
 	}
-	b := binary.LittleEndian.AppendUint64(make([]byte, 0, 8+len(doc)/2), it.asOf)
-	return w.set(at, w.codec.compress(b, doc))
+	return w.set(at, w.codec.compress(appendHead(make([]byte, 0, headSize+len(doc)/2), it.asOf), doc))
 }
 
 // set keeps an entry, and reports whether it fits. One that does not leaves nothing behind.
@@ -166,21 +201,35 @@ func (w *warm) set(at slot, b []byte) bool {
 		w.cache.Del(key)
 		return false
 	}
+	binary.LittleEndian.PutUint64(b[8:], w.written.Add(uint64(len(key)+len(b))))
 	w.cache.Set(key, b)
 	return true
 }
 
-// head returns of the entry of a slot when it was asked for, and the version of a record.
-func (w *warm) head(at slot) (asOf uint64, version int64, ok bool) {
-	b := w.raw(at)
-	switch {
-	case len(b) < 8, at.ask == askRecord && len(b) < headSize:
-		return 0, 0, false
-	case at.ask == askRecord:
-		version = int64(binary.LittleEndian.Uint64(b[8:]))
-	}
-	return binary.LittleEndian.Uint64(b), version, true
+// A head begins every entry.
+type head struct {
+	asOf    uint64 // when it was asked for
+	written uint64 // how much had been written to the tier by then
 }
+
+const headSize = 16
+
+func appendHead(b []byte, asOf uint64) []byte {
+	return append(binary.LittleEndian.AppendUint64(b, asOf), make([]byte, headSize-8)...) // set fills in the rest
+}
+
+// head returns the head of the entry of a slot.
+func (w *warm) head(at slot) (head, bool) {
+	b := w.raw(at)
+	if len(b) < headSize {
+		return head{}, false
+	}
+	return head{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])}, true
+}
+
+// young reports whether an entry is in the newer half of the tier. An older one that is wanted again is written once more, or
+// it would be forgotten however often it is asked for.
+func (w *warm) young(h head) bool { return w.written.Load()-h.written < w.bytes/2 }
 
 // get returns the record of a document and when it was asked for; nil when there is none, or none that can be read.
 func (w *warm) get(key knowledge.Key) (*knowledge.Record, uint64) {
@@ -190,10 +239,10 @@ func (w *warm) get(key knowledge.Key) (*knowledge.Record, uint64) {
 // getListing returns a list or a search, nil when there is none, or none that can be read.
 func (w *warm) getListing(at slot, deps []stripe) *item {
 	b := w.raw(at)
-	if len(b) < 8 {
+	if len(b) < headSize {
 		return nil
 	}
-	doc, ok := w.codec.decompress(b[8:])
+	doc, ok := w.codec.decompress(b[headSize:])
 	if !ok {
 		return nil
 	}
@@ -212,13 +261,13 @@ func (w *warm) raw(at slot) []byte {
 	return b
 }
 
-// headSize is the length of the fixed part of an entry: as-of, version, rank, updated, whether it is active, length of the
-// category.
-const headSize = 8*4 + 2
+// fixedSize is the length of the fixed part of a record's entry: head, version, rank, updated, whether it is active, length of
+// the category.
+const fixedSize = headSize + 8*3 + 2
 
 // encode appends a record as the tier holds it.
 func (w *warm) encode(b []byte, r *knowledge.Record, asOf uint64) []byte {
-	b = binary.LittleEndian.AppendUint64(b, asOf)
+	b = appendHead(b, asOf)
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.Version))
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.Rank))
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.Updated.UnixMicro()))
@@ -233,10 +282,10 @@ func (w *warm) encode(b []byte, r *knowledge.Record, asOf uint64) []byte {
 
 // decode reads what encode wrote; nil for anything else: a file that was damaged while nobody looked is as good as none.
 func (w *warm) decode(b []byte, key knowledge.Key) (*knowledge.Record, uint64) {
-	if len(b) < headSize {
+	if len(b) < fixedSize {
 		return nil, 0
 	}
-	n := headSize + int(b[headSize-1])
+	n := fixedSize + int(b[fixedSize-1])
 	if len(b) < n {
 		return nil, 0
 	}
@@ -244,9 +293,9 @@ func (w *warm) decode(b []byte, key knowledge.Key) (*knowledge.Record, uint64) {
 	if !ok {
 		return nil, 0
 	}
+	number := func(i int) int64 { return int64(binary.LittleEndian.Uint64(b[headSize+8*i:])) }
 	return &knowledge.Record{
-		Key: key, Version: int64(binary.LittleEndian.Uint64(b[8:])), Rank: int64(binary.LittleEndian.Uint64(b[16:])),
-		Updated: knowledge.At(time.UnixMicro(int64(binary.LittleEndian.Uint64(b[24:])))),
-		Active:  b[headSize-2] == 1, Category: string(b[headSize:n]), JSON: doc, Source: knowledge.SourceWarm,
+		Key: key, Version: number(0), Rank: number(1), Updated: knowledge.At(time.UnixMicro(number(2))),
+		Active: b[fixedSize-2] == 1, Category: string(b[fixedSize:n]), JSON: doc, Source: knowledge.SourceWarm,
 	}, binary.LittleEndian.Uint64(b)
 }

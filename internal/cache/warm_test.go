@@ -32,12 +32,12 @@ func warmed(t *testing.T, next store.Store, dir string) (*Store, []knowledge.Key
 	for _, key := range keys {
 		get(t, s, key)
 	}
-	sink(t, s, keys...)
+	sinkEach(t, s, keys...)
 	return s, keys
 }
 
-// sink moves documents from the hot tier to the warm one, as the demotion of an evicted item does.
-func sink(t *testing.T, s *Store, keys ...knowledge.Key) {
+// sinkEach moves documents from the hot tier to the warm one, as the demotion of an evicted item does.
+func sinkEach(t *testing.T, s *Store, keys ...knowledge.Key) {
 	t.Helper()
 	for _, key := range keys {
 		it := s.peek(key, stripeOf(key))
@@ -82,10 +82,10 @@ func TestAWarmEntryIsAsOldAsItsQuestion(t *testing.T) {
 		t.Errorf("version %d from %s, want 2 from the source", got.Version, got.Source)
 	}
 	// One that is brought back in the middle of a change does not get any younger by it.
-	asOf, _, _ := s.warm.head(slotOf(keys[1]))
+	before, _ := s.warm.head(slotOf(keys[1]))
 	get(t, s, keys[1])
-	if it := s.peek(keys[1], stripeOf(keys[1])); it == nil || it.asOf != asOf {
-		t.Errorf("the promoted item is %+v, want it as of %d", it, asOf)
+	if it := s.peek(keys[1], stripeOf(keys[1])); it == nil || it.asOf != before.asOf {
+		t.Errorf("the promoted item is %+v, want it as of %d", it, before.asOf)
 	}
 }
 
@@ -135,7 +135,7 @@ func TestPrincipalsStayOutOfTheWarmTier(t *testing.T) {
 		t.Error("nothing was evicted")
 	}
 	for _, rec := range list(t, s, knowledge.Query{Kind: knowledge.KindPrincipal, Activity: knowledge.AnyActivity}).Records {
-		if _, _, ok := s.warm.head(slotOf(rec.Key)); ok {
+		if _, ok := s.warm.head(slotOf(rec.Key)); ok {
 			t.Errorf("%s is in the warm tier", rec.Key)
 		}
 	}
@@ -150,9 +150,9 @@ func TestARecordTooLargeForTheWarmTierReplacesNothing(t *testing.T) {
 	}
 	put(t, s, rule("a0", func(r *knowledge.Rule) { r.Description = string(noise) }))
 	get(t, s, keys[0])
-	sink(t, s, keys[0])
-	if _, version, ok := s.warm.head(slotOf(keys[0])); ok {
-		t.Errorf("the warm tier holds version %d", version)
+	sinkEach(t, s, keys[0])
+	if rec, _ := s.warm.get(keys[0]); rec != nil {
+		t.Errorf("the warm tier holds version %d", rec.Version)
 	}
 	if st := s.Stats(); st.Unfit != 1 {
 		t.Errorf("%d items did not fit, want 1", st.Unfit)
@@ -374,6 +374,42 @@ func TestAnOpenThatIsGivenUpLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestListsAndSearchesFallAndComeBackToo(t *testing.T) {
+	src, dir := newSource(), t.TempDir()
+	s, keys := warmed(t, shared{src}, dir)
+	q := knowledge.Query{Kind: knowledge.KindRule}
+	find := knowledge.SearchQuery{Text: "descriptors", Kinds: []knowledge.Kind{knowledge.KindRule}}
+	want := list(t, s, q)
+	wantHits, err := s.Search(t.Context(), find)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := openTest(t, shared{src}, Options{Warm: MinWarm, Dir: dir})
+	before := src.asked.Load()
+	got := list(t, again, q)
+	hits, err := again.Search(t.Context(), find)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(simplePage(want), simplePage(got)); diff != "" || got.Source != knowledge.SourceWarm {
+		t.Errorf("list from %s (-want +got):\n%s", got.Source, diff)
+	}
+	if diff := cmp.Diff(simpleHits(wantHits), simpleHits(hits)); diff != "" || len(hits.Hits) != len(keys) {
+		t.Errorf("search (-want +got):\n%s", diff)
+	}
+	if n := src.asked.Load() - before; n != 0 {
+		t.Errorf("the source was asked %d times", n)
+	}
+	// What has changed since is not on them any more.
+	write(t, again, knowledge.Op{Verb: knowledge.VerbRetire, Key: keys[0]})
+	if n := len(list(t, again, q).Records); n != 9 {
+		t.Errorf("%d documents are listed, want 9", n)
+	}
+}
+
 func openWarmTest(t testing.TB) *warm {
 	t.Helper()
 	w, err := openWarm("", MinWarm)
@@ -392,7 +428,7 @@ func FuzzWarmDecode(f *testing.F) {
 		Updated: knowledge.At(time.Unix(1, 2000)), JSON: []byte(`{"rule_id":"a"}`), Source: knowledge.SourceWarm,
 	}
 	f.Add([]byte{})
-	f.Add(make([]byte, headSize))
+	f.Add(make([]byte, fixedSize))
 	f.Add(w.encode(nil, rec, 9))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, asOf := w.decode(b, rec.Key)
@@ -410,6 +446,38 @@ func FuzzWarmDecode(f *testing.F) {
 		if diff := cmp.Diff(got, again); diff != "" || was != asOf {
 			t.Errorf("as of %d and %d (-first +second):\n%s", asOf, was, diff)
 		}
+	})
+}
+
+func FuzzListingDecode(f *testing.F) {
+	at := slot{ask: askSearch, id: "x"}
+	it := &item{from: knowledge.SourcePrimary, list: &listing{
+		keys: []knowledge.Key{{Kind: knowledge.KindRule, ID: "a"}}, shapes: []uint32{7}, parts: []part{{Score: 1.5, Snippet: "s", Marks: [][2]int{{0, 1}}}},
+	}}
+	b, err := encodeListing(it)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b, true)
+	f.Add([]byte(`{"k":[],"s":[],"f":"primary"}`), false)
+	f.Fuzz(func(t *testing.T, b []byte, search bool) {
+		at := at
+		if !search {
+			at.ask = askList
+		}
+		got, ok := decodeListing(b, at, 3, nil)
+		if !ok {
+			return
+		}
+		l := got.list
+		if len(l.bodies) != len(l.keys) || len(l.shapes) != len(l.keys) || search && len(l.parts) != len(l.keys) || !search && len(l.parts) != 0 {
+			t.Errorf("%+v", l)
+		}
+		records := make([]*knowledge.Record, len(l.keys))
+		for i := range records {
+			records[i] = &knowledge.Record{Key: l.keys[i]}
+		}
+		readyItem(at, got, records, 3)
 	})
 }
 
