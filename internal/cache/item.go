@@ -119,7 +119,7 @@ func readyItem(at slot, it *item, records []*knowledge.Record, bodyAt uint64) *i
 		size += 2*len(r.JSON) + bodyCost
 		whole.passing = whole.passing || passing(r)
 	}
-	whole.weight = uint32(min(size, maxWeight))
+	whole.weight = uint32(max(0, min(size, maxWeight)))
 	if at.ask == askList {
 		whole.page = &knowledge.Page{Next: it.list.next, Source: knowledge.SourceHot, Memo: new(knowledge.Memo), Records: records}
 		return whole

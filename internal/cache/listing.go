@@ -2,8 +2,8 @@ package cache
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"tenet/internal/knowledge"
@@ -33,9 +33,9 @@ func shapeOf(r *knowledge.Record) uint32 {
 	if r.Active {
 		active = "active"
 	}
-	var rank [8]byte
-	binary.LittleEndian.PutUint64(rank[:], uint64(r.Rank))
-	return uint32(fnv(r.Category, active, string(rank[:])))
+	var rank [16]byte
+	sum := fnv(r.Category, active, string(strconv.AppendInt(rank[:0], r.Rank, 36)))
+	return uint32(sum ^ sum>>32) //nolint:gosec // half of a hash is a hash
 }
 
 // A question is a list or a search that is not ready.
