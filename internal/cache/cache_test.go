@@ -131,6 +131,66 @@ func TestALoadOnItsWayIsNotJoinedByWhoHasSeenWhatIsNewer(t *testing.T) {
 	}
 }
 
+// A list is on its way while a document moves off it, or changes what it is filtered by, and a reader is shown that: the list
+// must show the document neither as it was, since that reader has seen what is newer, nor as it is, since it does not belong.
+func TestAListOnItsWayShowsNothingThatHasLeftIt(t *testing.T) {
+	for _, c := range []struct {
+		name, patch string
+		q           knowledge.Query
+		want        int
+	}{
+		{"moved", `{"category":"elsewhere"}`, knowledge.Query{Kind: knowledge.KindRule, Category: "here"}, 0},
+		{"edited", `{"description":"another text"}`, knowledge.Query{Kind: knowledge.KindRule, Category: "here"}, 1},
+		{"retagged", `{"tags":[]}`, knowledge.Query{Kind: knowledge.KindRule, Category: "here", Tag: "here"}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			src := newSource()
+			s := openTest(t, src, Options{})
+			key := put(t, src, rule("a", func(r *knowledge.Rule) { r.Category, r.Tags = "here", []string{"here"} })).Key
+			get(t, s, key)
+			g := stop(src, "list")
+			early := make(chan *knowledge.Page, 1)
+			go func() { early <- list(t, s, c.q) }()
+			<-g.reached
+			moved := write(t, src, knowledge.Op{Verb: knowledge.VerbPatch, Key: key, Patch: []byte(c.patch)}) // elsewhere: no feed has told of it
+			if _, err := s.Get(store.WithFresh(t.Context()), key); err != nil {
+				t.Fatal(err)
+			}
+			get(t, s, key) // the new version is in memory
+			close(g.release)
+			for _, page := range []*knowledge.Page{<-early, list(t, s, c.q)} {
+				if len(page.Records) != c.want {
+					t.Errorf("the list has %d documents, want %d", len(page.Records), c.want)
+				}
+				for _, r := range page.Records {
+					if r.Version != moved.Version {
+						t.Errorf("the list shows version %d after version %d was shown", r.Version, moved.Version)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A list is in memory when a document on it has changed what the list is filtered by, and a reader is shown that before the feed
+// has told of it.
+func TestAListInMemoryShowsNothingThatHasLeftIt(t *testing.T) {
+	src := newSource()
+	s := openTest(t, src, Options{})
+	key := put(t, src, rule("a", func(r *knowledge.Rule) { r.Category, r.Tags = "here", []string{"here"} })).Key
+	q := knowledge.Query{Kind: knowledge.KindRule, Category: "here", Tag: "here"}
+	if n := len(list(t, s, q).Records); n != 1 {
+		t.Fatalf("the list has %d documents, want 1", n)
+	}
+	write(t, src, knowledge.Op{Verb: knowledge.VerbPatch, Key: key, Patch: []byte(`{"tags":[]}`)})
+	if _, err := s.Get(store.WithFresh(t.Context()), key); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(list(t, s, q).Records); n != 0 {
+		t.Errorf("the list has %d documents, want none: the only one has lost the tag, and a reader has seen that", n)
+	}
+}
+
 func TestACallerWhoLeavesDoesNotEndTheLoadForOthers(t *testing.T) {
 	src := newSource()
 	s := openTest(t, src, Options{})

@@ -75,7 +75,7 @@ func (s *Store) answer(ctx context.Context, at slot, q *question) (*item, knowle
 		s.stats.loaded(began, err)
 		return it, err
 	})
-	if err != nil || s.stamps.valid(it.bodyAt, it.list.bodies...) {
+	if err != nil || it == nil || s.stamps.valid(it.bodyAt, it.list.bodies...) {
 		return it, it.source(), err
 	}
 	// The load may have been under way when a body changed, and this caller may have come after that.
@@ -160,7 +160,9 @@ func (s *Store) inMemory(key knowledge.Key, dep stripe) (*knowledge.Record, know
 	return nil, ""
 }
 
-// takeIn makes an answer of what the source has said, and items of the records in it.
+// takeIn makes an answer of what the source has said, and items of the records in it. It returns nil when readers were shown a
+// newer version of one of them meanwhile, which does not belong there: they may not be shown the older one, nor a newer one in
+// an older one's place.
 func (s *Store) takeIn(at slot, records []*knowledge.Record, list *listing, from knowledge.Source, asOf uint64, deps []stripe) *item {
 	it := &item{asOf: asOf, from: from, deps: deps, list: list, passing: from == knowledge.SourceSeed}
 	n := len(records)
@@ -170,7 +172,10 @@ func (s *Store) takeIn(at slot, records []*knowledge.Record, list *listing, from
 		it.passing = it.passing || passing(r)
 		list.keys[i], list.bodies[i] = r.Key, stripeOf(r.Key)
 		shown[i], since[i] = s.takeInRecord(r, asOf, list.bodies[i])
-		list.shapes[i] = shapeOf(shown[i])
+		list.shapes[i] = shapeOf(r)
+		if shown[i].Version != r.Version && (at.ask == askSearch || !sameShape(r, shown[i])) {
+			return nil // a hit says what was found in its text
+		}
 	}
 	it.weight = list.weight(at)
 	s.keep(at, it)

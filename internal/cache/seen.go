@@ -29,8 +29,8 @@ func (s *seen) clear() {
 }
 
 // noticed compares a record that the source was asked for at asOf with what was seen. Before news is shown every other answer
-// that holds the document is made invalid, also one that is still on its way. It returns the time as of which the record
-// holds.
+// that holds the document, or ought to from now on, is made invalid, also one that is still on its way. It returns the time as
+// of which the record holds.
 func (s *Store) noticed(rec *knowledge.Record, dep stripe, asOf uint64) uint64 {
 	old := s.seen[dep].Load()
 	if rec.Version <= old || passing(rec) {
@@ -39,7 +39,7 @@ func (s *Store) noticed(rec *knowledge.Record, dep stripe, asOf uint64) uint64 {
 	if old == 0 { // nobody was shown anything, but a load may be under way
 		asOf = s.stamps.renew(asOf, dep)
 	} else {
-		asOf = s.stamps.renew(asOf, dep, scopeOf(scopeUpdated, rec.Key.Kind, ""), scopeOf(scopeText, rec.Key.Kind, ""))
+		asOf = s.stamps.renew(asOf, dep, s.touched(nil, rec.Key, rec, true)...)
 	}
 	s.seen.raise(dep, rec.Version)
 	return asOf

@@ -90,7 +90,7 @@ func (s *source) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, 
 	}
 	page := &knowledge.Page{Records: []*knowledge.Record{}, Source: knowledge.SourcePrimary}
 	for _, rec := range s.docs[q.Kind] {
-		if (q.Category == "" || rec.Category == q.Category) && (rec.Active || q.Activity == knowledge.AnyActivity) {
+		if (q.Category == "" || rec.Category == q.Category) && (rec.Active || q.Activity == knowledge.AnyActivity) && (q.Tag == "" || tagged(rec, q.Tag)) {
 			page.Records = append(page.Records, rec)
 		}
 	}
@@ -102,6 +102,16 @@ func (s *source) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, 
 		page.Records = page.Records[:q.Limit]
 	}
 	return page, nil
+}
+
+// tagged reports whether a rule carries a tag.
+func tagged(rec *knowledge.Record, tag string) bool {
+	doc, err := rec.Document()
+	if err != nil {
+		panic(err) // a test's own mistake
+	}
+	r, ok := doc.(*knowledge.Rule)
+	return ok && slices.Contains(r.Tags, tag)
 }
 
 func (s *source) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
