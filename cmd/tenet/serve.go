@@ -2,15 +2,20 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"tenet/internal/cache"
 	"tenet/internal/httpapi"
+	"tenet/internal/observe"
 	"tenet/internal/server"
 )
 
@@ -34,8 +39,8 @@ type serveSettings struct {
 	JournalMaxBytes  int           `name:"journal-max-bytes" default:"1073741824" doc:"Bytes that may wait in the journal; more is refused with 503"`
 	MirrorVersions   int           `name:"mirror-versions" default:"20" doc:"Versions of each document in the mirror's history"`
 	MirrorCheck      time.Duration `name:"mirror-check" default:"1h" doc:"Time between two comparisons of the mirror with PostgreSQL"`
-	CacheHot         int           `name:"cache-hot" default:"512" doc:"MiB of memory for answers that are ready to send; 0 for none"`
-	CacheWarm        int           `name:"cache-warm" default:"2048" doc:"MiB of memory for compressed answers, kept on disk between two runs; 0 for none"`
+	CacheHot         mebibytes     `name:"cache-hot" default:"auto" doc:"MiB of memory for answers that are ready to send, 0 for none; auto: 512, or less on a machine that has little"`
+	CacheWarm        mebibytes     `name:"cache-warm" default:"auto" doc:"MiB of memory for compressed answers, kept on disk between two runs, 0 for none; auto: 2048, or less on a machine that has little"`
 	LogFormat        string        `name:"log-format" default:"auto" doc:"text, json, or auto: text for a terminal, json otherwise"`
 	LogLevel         string        `name:"log-level" default:"info" doc:"debug, info, warn or error"`
 	AccessLog        bool          `name:"access-log" default:"false" doc:"Log every request"`
@@ -75,7 +80,11 @@ func (a *app) serve(ctx context.Context, s *serveSettings) error {
 		return usageError("--url names a tenet that runs elsewhere; to choose where this one listens use --listen")
 	}
 	o := a.localOptions()
-	o.Listen, o.Log, o.NoSeed, o.NoMigrate, o.SlowQuery, o.AccessLog = s.Listen, log, !s.Seed, !s.Migrate, s.SlowQuery, s.AccessLog
+	o.Listen, o.Log, o.NoSeed, o.NoMigrate, o.SlowQuery = s.Listen, log, !s.Seed, !s.Migrate, s.SlowQuery
+	lines := observe.NewBuffer(a.err) // a write for every request would cost more than most answers
+	if s.AccessLog {
+		o.AccessLog = observe.NewLogger(lines, a.logFormat(s), slog.LevelInfo)
+	}
 	o.Pool = server.Pool{Min: s.PoolMin, Max: s.PoolMax, Idle: s.PoolIdle, StatementTimeout: s.StatementTimeout}
 	o.Limits = httpapi.Limits{
 		MaxBody: int64(s.MaxBody), MaxBatchBody: int64(s.MaxBatchBody), MaxConcurrent: s.MaxRequests, Timeout: s.CommandTimeout,
@@ -87,13 +96,40 @@ func (a *app) serve(ctx context.Context, s *serveSettings) error {
 		RefuseWrites: s.OutageWrites == "refuse", HedgeDelay: s.HedgeDelay, Failures: s.BreakerFailures, Recovery: s.BreakerRecovery,
 		Versions: s.MirrorVersions, JournalBytes: int64(s.JournalMaxBytes), CheckEvery: s.MirrorCheck,
 	}
-	o.CacheHot, o.CacheWarm = int64(s.CacheHot)<<20, int64(s.CacheWarm)<<20
+	a.fitMemory(ctx, s, &o)
 	srv, err := server.Open(ctx, o)
 	if err != nil {
 		return err
 	}
 	_, _ = io.WriteString(a.out, greeting(srv.Facts())) // a server needs nobody who reads
-	return srv.Run(ctx)
+	ended, end := context.WithCancel(context.WithoutCancel(ctx))
+	written := make(chan error, 1)
+	go func() { written <- lines.Run(ended) }()
+	err = srv.Run(ctx)
+	end()
+	if lost := <-written; !errors.Is(lost, context.Canceled) {
+		err = errors.Join(err, fmt.Errorf("write the access log: %w", lost))
+	}
+	return err
+}
+
+// fitMemory sizes the caches by the memory that there is, and keeps the Go heap within what that leaves; a limit that
+// somebody has set in the environment stands.
+func (a *app) fitMemory(ctx context.Context, s *serveSettings, o *server.Options) {
+	sizes := cache.Budget(cache.ReadMemory(os.DirFS("/")), s.CacheHot.bytes(), s.CacheWarm.bytes())
+	o.CacheHot, o.CacheWarm = sizes.Hot, sizes.Warm
+	if sizes.Warning != "" {
+		o.Log.LogAttrs(ctx, slog.LevelWarn, "little memory", slog.String("reason", sizes.Warning))
+	}
+	limit := sizes.Limit
+	if _, set := a.env("GOMEMLIMIT"); set {
+		limit = debug.SetMemoryLimit(-1)
+	} else {
+		debug.SetMemoryLimit(limit)
+	}
+	const mb = 1 << 20
+	o.Log.LogAttrs(ctx, slog.LevelInfo, "memory", slog.Int64("cache_hot_mb", sizes.Hot/mb), slog.Int64("cache_warm_mb", sizes.Warm/mb),
+		slog.Int64("heap_limit_mb", limit/mb), slog.Int64("needs_mb", sizes.Needs/mb))
 }
 
 // greeting is what a person who starts a tenet wants to know first.
@@ -119,12 +155,23 @@ func (a *app) logger(s *serveSettings) (*slog.Logger, error) {
 	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
 		return nil, usageError("--log-level %q: want debug, info, warn or error", s.LogLevel)
 	}
-	o := &slog.HandlerOptions{Level: level}
-	switch {
-	case s.LogFormat == "json", s.LogFormat == "auto" && !isTerminal(a.err):
-		return slog.New(slog.NewJSONHandler(a.err, o)), nil
-	case s.LogFormat == "text", s.LogFormat == "auto":
-		return slog.New(slog.NewTextHandler(a.err, o)), nil
+	switch s.LogFormat {
+	case logAuto, observe.FormatJSON, observe.FormatText:
+		return observe.NewLogger(a.err, a.logFormat(s), level), nil
 	}
 	return nil, usageError("--log-format %q: want text, json or auto", s.LogFormat)
+}
+
+// logAuto is the format that suits whoever reads.
+const logAuto = "auto"
+
+// logFormat returns the format of the log.
+func (a *app) logFormat(s *serveSettings) string {
+	if s.LogFormat != logAuto {
+		return s.LogFormat
+	}
+	if isTerminal(a.err) {
+		return observe.FormatText
+	}
+	return observe.FormatJSON
 }

@@ -123,6 +123,12 @@ func (f *field) Set(text string) error {
 			return fmt.Errorf("%q: want true or false", text)
 		}
 		f.v.SetBool(b)
+	case mebibytes:
+		n, err := parseMebibytes(text)
+		if err != nil {
+			return err
+		}
+		f.v.SetInt(int64(n))
 	case int, int32, int64:
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || f.v.OverflowInt(n) {
@@ -144,9 +150,47 @@ func (f *field) Type() string {
 		return "duration"
 	case bool:
 		return "bool"
+	case mebibytes:
+		return "MiB"
 	case int, int32, int64:
 		return "int"
 	default:
 		return "string"
 	}
+}
+
+// mebibytes is a size of memory, or [autoSize] for what the machine has room for.
+type mebibytes int64
+
+const (
+	autoSize mebibytes = -1
+	auto               = "auto"
+	mostMiB            = 1 << 30 // a petabyte
+)
+
+// String returns the size as it is set.
+func (m mebibytes) String() string {
+	if m == autoSize {
+		return auto
+	}
+	return strconv.FormatInt(int64(m), 10)
+}
+
+// bytes returns the size in bytes, less than 0 for auto.
+func (m mebibytes) bytes() int64 {
+	if m == autoSize {
+		return int64(m)
+	}
+	return int64(m) << 20
+}
+
+func parseMebibytes(text string) (mebibytes, error) {
+	if text == auto {
+		return autoSize, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || n > mostMiB {
+		return 0, fmt.Errorf("%q: want MiB as a whole number, 0 for none, or auto", text)
+	}
+	return mebibytes(n), nil
 }

@@ -101,6 +101,9 @@ func writeStatus(w io.Writer, sc screen, s *statusShown) error {
 		var details map[string]any
 		if json.Unmarshal(s.Details, &details) == nil {
 			delete(details, "newest_change") // said already
+			if addCache(t, s.Details) {
+				delete(details, "cache")
+			}
 			addDetails(t, nil, details)
 		}
 	}

@@ -139,7 +139,7 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 	if it.rec != nil {
 		return it.rec.From(it.from), nil // the first who ask hear where it came from
 	}
-	return nil, it.absent
+	return nil, &store.NotFoundError{Key: key, Source: it.from}
 }
 
 // freshGet asks the source, and lets everybody know what it did not hold yet.

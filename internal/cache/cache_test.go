@@ -53,9 +53,14 @@ func TestThatThereIsNoneIsRememberedUntilThereIsOne(t *testing.T) {
 	src := newSource()
 	s := openTest(t, src, Options{})
 	key := knowledge.Key{Kind: knowledge.KindRule, ID: "a"}
-	for range 3 {
-		if _, err := s.Get(t.Context(), key); !errors.Is(err, store.ErrNotFound) {
-			t.Fatalf("Get of nothing: %v", err)
+	for i := range 3 {
+		want := knowledge.SourceHot
+		if i == 0 {
+			want = ""
+		}
+		_, err := s.Get(t.Context(), key)
+		if none, ok := errors.AsType[*store.NotFoundError](err); !ok || none.Source != want || none.Key != key {
+			t.Fatalf("Get of nothing: %+v, want a NotFoundError from %q", err, want)
 		}
 	}
 	if n := src.asked.Load(); n != 1 {

@@ -13,8 +13,11 @@ func (s *Store) Collector() prometheus.Collector {
 		s: s,
 		answers: desc("answers_total", "Questions by where their answer was found: hot, warm, or miss when the store under the cache was "+
 			"asked. Many misses mean that the cache is too small, or that little is read twice.", "question", "kind", "found"),
-		ratio: desc("hit_ratio", "Part of the questions of the last ten minutes that was answered from memory, 0 to 1; 0 when nothing was "+
-			"asked. Above 0.9 is as it should be."),
+		ratio: desc("hit_ratio", "Part of the questions that a tier has answered, 0 to 1, over the last minute, the last ten minutes and since "+
+			"the start; the tier any is both together. A kind that nobody has asked for is left out. Above 0.9 for any is as it should be.",
+			"kind", "tier", "span"),
+		below: desc("below_target", "1 while less than 0.9 of the questions of the last ten minutes was answered from memory, with enough asked "+
+			"to judge. The cache is too small, or little is read twice."),
 		bytes:   desc("bytes", "Memory that a tier takes. It comes near the budget when the tier is full, which is as it should be.", "tier"),
 		budget:  desc("budget_bytes", "Memory that a tier may take; 0 when it is off.", "tier"),
 		entries: desc("entries", "Answers that a tier holds.", "tier"),
@@ -38,14 +41,14 @@ func (s *Store) Collector() prometheus.Collector {
 type collector struct {
 	s *Store
 
-	answers, ratio, bytes, budget, entries, left, demoted, dropped, once, promoted, unfit *prometheus.Desc
-	loads, failed, seconds, followed, asOf                                                *prometheus.Desc
+	answers, ratio, below, bytes, budget, entries, left, demoted, dropped, once, promoted, unfit *prometheus.Desc
+	loads, failed, seconds, followed, asOf                                                       *prometheus.Desc
 }
 
 // Describe implements [prometheus.Collector].
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.answers, c.ratio, c.bytes, c.budget, c.entries, c.left, c.demoted, c.dropped, c.once, c.promoted, c.unfit,
+		c.answers, c.ratio, c.below, c.bytes, c.budget, c.entries, c.left, c.demoted, c.dropped, c.once, c.promoted, c.unfit,
 		c.loads, c.failed, c.seconds, c.followed, c.asOf,
 	} {
 		ch <- d
@@ -74,7 +77,26 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	st := c.s.Stats()
-	gauge(c.ratio, st.All.LastTenMinutes.Ratio())
+	ratios := func(kind string, a Answers) {
+		for span, t := range map[string]Counts{"1m": a.LastMinute, "10m": a.LastTenMinutes, "start": a.SinceStart} {
+			asked := float64(max(t.Asked(), 1))
+			gauge(c.ratio, float64(t.Hot)/asked, kind, "hot", span)
+			gauge(c.ratio, float64(t.Warm)/asked, kind, "warm", span)
+			gauge(c.ratio, t.Ratio(), kind, "any", span)
+		}
+	}
+	ratios("all", st.All)
+	for kind, a := range st.Kinds {
+		ratios(string(kind), a)
+	}
+	if st.Searches.SinceStart.Asked() > 0 {
+		ratios("search", st.Searches)
+	}
+	if st.BelowTarget {
+		gauge(c.below, 1)
+	} else {
+		gauge(c.below, 0)
+	}
 	gauge(c.bytes, float64(st.HotBytes), "hot")
 	gauge(c.bytes, float64(st.WarmBytes), "warm")
 	gauge(c.budget, float64(st.HotBudget), "hot")

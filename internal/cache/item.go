@@ -1,11 +1,13 @@
 package cache
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/maypok86/otter/v2"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 // An ask is a kind of question.
@@ -71,7 +73,7 @@ type item struct {
 	// A record, or that there is none.
 	dep    stripe // of its key
 	rec    *knowledge.Record
-	absent error // what the source said instead of a record
+	absent error // that there is none, as this cache says it
 
 	// A list or a search, and where it is ready, with its bodies.
 	deps   []stripe // what membership and order depend on
@@ -107,7 +109,13 @@ func recordItem(rec *knowledge.Record, asOf uint64, dep stripe) *item {
 }
 
 func absentItem(key knowledge.Key, asOf uint64, dep stripe, err error) *item {
-	return &item{asOf: asOf, dep: dep, absent: err, weight: uint32(min(2*len(key.ID)+recordCost, maxWeight))}
+	key.ID = strings.Clone(key.ID) // the caller's may be a part of something long
+	it := &item{asOf: asOf, dep: dep, weight: uint32(min(2*len(key.ID)+recordCost, maxWeight))}
+	it.absent = &store.NotFoundError{Key: key, Source: knowledge.SourceHot}
+	if said, ok := errors.AsType[*store.NotFoundError](err); ok {
+		it.from = said.Source
+	}
+	return it
 }
 
 // readyItem returns a listing with its bodies. It weighs them twice: they live as long as it does when the records' own items

@@ -143,7 +143,7 @@ func TestSoakHitRatio(t *testing.T) {
 				read(t, s, 300_000, ask)
 				got := read(t, s, 200_000, ask)
 				t.Logf("%d MB of data, hot %d, warm %d MB, mixed %v: %.3f of all found (hot %.3f, warm %.3f)", data/mb, c.hot/mb, c.warm/mb, mixed,
-					got.SinceStart.Ratio(), float64(got.SinceStart.Hot)/float64(got.SinceStart.asked()), float64(got.SinceStart.Warm)/float64(got.SinceStart.asked()))
+					got.SinceStart.Ratio(), float64(got.SinceStart.Hot)/float64(got.SinceStart.Asked()), float64(got.SinceStart.Warm)/float64(got.SinceStart.Asked()))
 				if !mixed && got.SinceStart.Ratio() < c.want {
 					t.Errorf("%.3f found, want %.2f", got.SinceStart.Ratio(), c.want)
 				}

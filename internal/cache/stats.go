@@ -2,8 +2,10 @@ package cache
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,7 +93,7 @@ func (s *statistics) run(ctx context.Context, log *slog.Logger) {
 		case now := <-tick.C:
 			if c, poor := s.take(now); poor {
 				log.WarnContext(ctx, "cache finds less than it should: give it more memory, or read through it what is read more than once",
-					"ratio", c.Ratio(), "target", Target, "asked_in_ten_minutes", c.asked())
+					"ratio", c.Ratio(), "target", Target, "asked_in_ten_minutes", c.Asked())
 			}
 		case <-ctx.Done():
 			return
@@ -127,24 +129,34 @@ func (s *statistics) sinceLocked(now *sample, n int) sample {
 	return out
 }
 
-// Counts tell where answers were found.
+// Counts tell where answers were found. In JSON the ratio stands beside them.
 type Counts struct {
 	Hot  int64 `json:"hot"`
 	Warm int64 `json:"warm"`
 	Miss int64 `json:"miss"`
 }
 
-// Ratio returns the part that was found in memory, 0 when nothing was asked.
-func (c Counts) Ratio() float64 {
-	if c.asked() == 0 {
-		return 0
-	}
-	return float64(c.Hot+c.Warm) / float64(c.asked())
+// MarshalJSON implements [json.Marshaler].
+func (c Counts) MarshalJSON() ([]byte, error) {
+	type plain Counts
+	return json.Marshal(struct {
+		plain
+		Ratio float64 `json:"ratio"`
+	}{plain(c), math.Round(c.Ratio()*1e4) / 1e4})
 }
 
-func (c Counts) asked() int64 { return c.Hot + c.Warm + c.Miss }
+// Ratio returns the part that was found in memory, 0 when nothing was asked.
+func (c Counts) Ratio() float64 {
+	if c.Asked() == 0 {
+		return 0
+	}
+	return float64(c.Hot+c.Warm) / float64(c.Asked())
+}
 
-func (c Counts) poor() bool { return c.asked() >= enough && c.Ratio() < Target }
+// Asked returns how many questions there were.
+func (c Counts) Asked() int64 { return c.Hot + c.Warm + c.Miss }
+
+func (c Counts) poor() bool { return c.Asked() >= enough && c.Ratio() < Target }
 
 func (c Counts) plus(o Counts) Counts { return Counts{c.Hot + o.Hot, c.Warm + o.Warm, c.Miss + o.Miss} }
 
@@ -166,6 +178,9 @@ func (t sample) of(a ask) (sum Counts) {
 	return sum
 }
 
+// ofKind returns the sum of a sample for the records and lists of a kind.
+func (t sample) ofKind(kind int) Counts { return t[askRecord][kind].plus(t[askList][kind]) }
+
 // Answers tell where answers were found over three spans of time.
 type Answers struct {
 	LastMinute     Counts `json:"last_minute"`
@@ -179,8 +194,8 @@ type Stats struct {
 	Records  Answers `json:"records"`
 	Lists    Answers `json:"lists"`
 	Searches Answers `json:"searches"`
-	// Kinds are the records and lists of each kind since the start.
-	Kinds map[knowledge.Kind]Counts `json:"kinds"`
+	// Kinds are the records and lists of each kind that was asked for.
+	Kinds map[knowledge.Kind]Answers `json:"kinds"`
 	// BelowTarget is true when less than [Target] was found in the last ten minutes, with enough asked to judge.
 	BelowTarget bool `json:"below_target"`
 
@@ -218,15 +233,16 @@ func (s *Store) Stats() Stats {
 	of := func(a ask) Answers { return Answers{minute.of(a), ten.of(a), now.of(a)} }
 	out := Stats{
 		All: Answers{minute.all(), ten.all(), now.all()}, Records: of(askRecord), Lists: of(askList), Searches: of(askSearch),
-		Kinds: map[knowledge.Kind]Counts{}, BelowTarget: ten.all().poor(),
+		Kinds: map[knowledge.Kind]Answers{}, BelowTarget: ten.all().poor(),
 		Loads: st.loads.Load(), LoadErrors: st.loadErrors.Load(), LoadSeconds: time.Duration(st.loadNanos.Load()).Seconds(),
 		EvictedRoom: st.overflowed.Load(), EvictedOutdated: st.outdated.Load(), EvictedReplaced: st.replaced.Load(),
 		Demoted: st.demoted.Load(), Dropped: st.dropped.Load(), Once: st.once.Load(), Unfit: st.unfit.Load(), Promoted: st.promoted.Load(),
 		Followed: s.Followed(), AsOf: s.AsOf(),
 	}
 	for k, name := range kindNames() {
-		if name != "" {
-			out.Kinds[name] = now[askRecord][k].plus(now[askList][k])
+		a := Answers{minute.ofKind(k), ten.ofKind(k), now.ofKind(k)}
+		if name != "" && a.SinceStart.Asked() > 0 {
+			out.Kinds[name] = a
 		}
 	}
 	if s.hot != nil {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -36,7 +37,8 @@ func TestStatsTellWhatWasFoundWhere(t *testing.T) {
 	st := s.Stats()
 	got := map[string]Counts{
 		"records": st.Records.SinceStart, "lists": st.Lists.SinceStart, "searches": st.Searches.SinceStart, "all": st.All.LastMinute,
-		"rules": st.Kinds[knowledge.KindRule], "templates": st.Kinds[knowledge.KindTemplate], "practices": st.Kinds[knowledge.KindPractice],
+		"rules": st.Kinds[knowledge.KindRule].SinceStart, "templates": st.Kinds[knowledge.KindTemplate].LastMinute,
+		"practices": st.Kinds[knowledge.KindPractice].SinceStart,
 	}
 	want := map[string]Counts{
 		"records": {Hot: 3, Warm: 1, Miss: 2}, "lists": {Hot: 2, Miss: 1}, "searches": {Hot: 2, Miss: 1}, "all": {Hot: 7, Warm: 1, Miss: 4},
@@ -44,6 +46,10 @@ func TestStatsTellWhatWasFoundWhere(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	const wantJSON = `{"hot":3,"warm":1,"miss":2,"ratio":0.6667}`
+	if b, err := json.Marshal(st.Records.LastTenMinutes); err != nil || string(b) != wantJSON {
+		t.Errorf("in JSON: %s, %v, want %s", b, err, wantJSON)
 	}
 	if st.Loads != 4 || st.Demoted != 1 || st.Promoted != 1 || st.HotEntries != 6 || st.WarmEntries != 1 || st.BelowTarget {
 		t.Errorf("%+v", st)
@@ -61,7 +67,7 @@ func TestWindowsForgetWhatIsOlder(t *testing.T) {
 			}
 		}
 		total := func(a Answers) [3]int64 {
-			return [3]int64{a.LastMinute.asked(), a.LastTenMinutes.asked(), a.SinceStart.asked()}
+			return [3]int64{a.LastMinute.Asked(), a.LastTenMinutes.Asked(), a.SinceStart.Asked()}
 		}
 		check := func(when string, minute, ten, all int64) {
 			t.Helper()
@@ -159,6 +165,7 @@ func TestTheCollectorsFiguresAreTheStats(t *testing.T) {
 	}
 	for name, want := range map[string]float64{
 		"loads_total": 2, "budget_bytes hot": 1 << 20, "budget_bytes warm": MinWarm, "entries hot": 3,
+		"hit_ratio all start any": 1.0 / 3, "hit_ratio rule 10m hot": 1.0 / 3, "hit_ratio rule 1m warm": 0, "below_target": 0,
 		"answers_total hot rule record": 1, "answers_total miss rule record": 1, "answers_total miss rule list": 1, "answers_total hot  search": 0,
 	} {
 		if value, ok := got[name]; !ok || value != want {

@@ -150,7 +150,7 @@ func (s *Store) localGet(ctx context.Context, key knowledge.Key) (*knowledge.Rec
 		return seen.From(knowledge.SourceMirror), nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, &store.NotFoundError{Key: key, Source: knowledge.SourceMirror}
 	}
 	return s.mark(r), nil
 }

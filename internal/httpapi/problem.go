@@ -190,6 +190,9 @@ func plural(n int, word string) string {
 // fail answers with the problem that an error is, and logs what a person should know.
 func (c *call) fail(err error) {
 	p := problemOf(err)
+	if none, ok := errors.AsType[*store.NotFoundError](err); ok {
+		c.source = none.Source
+	}
 	switch {
 	case c.status != 0: // the answer has begun: nothing can be said any more
 		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelWarn, "answer broken off", slog.String("request_id", c.id), slog.Any("error", err))

@@ -25,12 +25,7 @@ func newRegistry(version string) *prometheus.Registry {
 
 // measure registers what the parts tell of themselves.
 func (p *parts) measure() {
-	observe.Gauges(p.metrics,
-		observe.Gauge{Name: "tenet_cache_hot_bytes", Help: "Bytes of ready answers in memory; at the budget, what is rarely read makes room.", Value: func() float64 { return float64(p.cache.Stats().HotBytes) }},
-		observe.Gauge{Name: "tenet_cache_warm_bytes", Help: "Bytes of compressed answers in memory.", Value: func() float64 { return float64(p.cache.Stats().WarmBytes) }},
-		observe.Gauge{Name: "tenet_cache_hit_ratio", Help: "Part of the questions of the last ten minutes that memory answered, 0 to 1; below 0.9 the budget is small for what is read.", Value: func() float64 { return p.cache.Stats().All.LastTenMinutes.Ratio() }},
-		observe.Gauge{Name: "tenet_cache_loads_total", Counter: true, Help: "Answers that had to be asked for below the cache; a steep rise is load on the database.", Value: func() float64 { return float64(p.cache.Stats().Loads) }},
-	)
+	p.metrics.MustRegister(p.cache.Collector())
 	if p.dual != nil {
 		p.dual.measure(p.metrics)
 		p.measures.Pool("postgres", p.dual.pool)

@@ -120,13 +120,10 @@ func (p *parts) listen() {
 func (p *parts) door(o Options) *httpapi.Handler {
 	h := httpapi.Options{
 		Store: p.store, Authenticate: p.authenticate(o.DataDir), Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh, Observe: p.measures.ObserveRequest,
-		Live: p.live, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}), Log: o.Log, Limits: o.Limits, Version: o.Version,
+		Live: p.live, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}), Log: o.Log, AccessLog: o.AccessLog, Limits: o.Limits, Version: o.Version,
 	}
 	if p.dual != nil {
 		h.Level, h.Batches, h.Desk, h.Mirror = p.dual.Level, p.dual.Store, p.dual.Store, p.dual.Store
-	}
-	if o.AccessLog {
-		h.AccessLog = o.Log
 	}
 	return httpapi.New(h)
 }

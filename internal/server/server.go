@@ -28,12 +28,12 @@ type Options struct {
 	NoMigrate          bool // leave the schema of a PostgreSQL as it is
 	Pool               Pool
 	Outage             Outage
-	CacheHot           int64 // bytes of ready answers in memory; 0 for none
+	CacheHot           int64 // bytes of ready answers in memory; 0 for none. cache.Budget tells what the memory has room for
 	CacheWarm          int64 // bytes of compressed answers in memory, kept on disk between two runs; 0 for none
 	Limits             httpapi.Limits
 	SlowQuery          time.Duration // statements that take longer are logged; 200 ms when 0
 	NoSeed             bool          // leave an empty database empty
-	AccessLog          bool          // log every request
+	AccessLog          *slog.Logger  // gets a line for every request; none is written when nil
 	Version            string        // of the program
 	Log                *slog.Logger  // nothing is logged when nil
 

@@ -52,7 +52,10 @@ func (e *ConflictError) Error() string {
 func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 
 // A NotFoundError tells what was not there. It is [ErrNotFound].
-type NotFoundError struct{ Key knowledge.Key }
+type NotFoundError struct {
+	Key    knowledge.Key
+	Source knowledge.Source // who said so; "" for whoever answers usually
+}
 
 // Error names the document.
 func (e *NotFoundError) Error() string { return e.Key.String() + " does not exist" }
