@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -30,6 +31,9 @@ type serveSettings struct {
 	MaxBody          int           `name:"max-body" default:"4194304" doc:"Bytes of a request's body"`
 	MaxBatchBody     int           `name:"max-batch-body" default:"33554432" doc:"Bytes of a batch"`
 	MaxRequests      int           `name:"max-requests" default:"1024" doc:"Requests at work at one time; more are told to come back"`
+	LiveOrigins      string        `name:"live-origins" doc:"Hosts whose pages may follow the live changes, besides the tenet's own; several between commas, as in docs.example.com,https://*.example.org"`
+	LiveStreams      int           `name:"live-streams" default:"10000" doc:"Live streams at one time; more are told to come back"`
+	LiveStreamsEach  int           `name:"live-streams-each" default:"1000" doc:"Live streams of one principal at one time"`
 	Migrate          bool          `name:"migrate" default:"true" doc:"Bring the schema of a PostgreSQL up to date at the start; false where the role may not, and tenet migrate up runs under another"`
 	Seed             bool          `name:"seed" default:"true" doc:"Write the starter set into a new, empty database"`
 	HedgeDelay       time.Duration `name:"hedge-delay" default:"50ms" doc:"How long a read waits for PostgreSQL before the mirror answers it"`
@@ -89,6 +93,9 @@ func (a *app) serve(ctx context.Context, s *serveSettings) error {
 	o.Limits = httpapi.Limits{
 		MaxBody: int64(s.MaxBody), MaxBatchBody: int64(s.MaxBatchBody), MaxConcurrent: s.MaxRequests, Timeout: s.CommandTimeout,
 	}
+	if o.Live, err = s.live(); err != nil {
+		return err
+	}
 	if s.OutageWrites != "journal" && s.OutageWrites != "refuse" {
 		return usageError("--outage-writes %q: want journal or refuse", s.OutageWrites)
 	}
@@ -130,6 +137,24 @@ func (a *app) fitMemory(ctx context.Context, s *serveSettings, o *server.Options
 	const mb = 1 << 20
 	o.Log.LogAttrs(ctx, slog.LevelInfo, "memory", slog.Int64("cache_hot_mb", sizes.Hot/mb), slog.Int64("cache_warm_mb", sizes.Warm/mb),
 		slog.Int64("heap_limit_mb", limit/mb), slog.Int64("needs_mb", sizes.Needs/mb))
+}
+
+// live returns what the settings say of live streams.
+func (s *serveSettings) live() (server.Live, error) {
+	l := server.Live{MaxConnections: s.LiveStreams, MaxPerPrincipal: s.LiveStreamsEach}
+	if l.MaxConnections < 1 || l.MaxPerPrincipal < 1 {
+		return l, usageError("--live-streams and --live-streams-each: want numbers from 1")
+	}
+	for host := range strings.SplitSeq(s.LiveOrigins, ",") {
+		if host = strings.TrimSpace(host); host == "" {
+			continue
+		}
+		if _, err := path.Match(host, ""); err != nil {
+			return l, usageError("--live-origins: %q is no pattern of hosts: %s", host, err)
+		}
+		l.Origins = append(l.Origins, host)
+	}
+	return l, nil
 }
 
 // greeting is what a person who starts a tenet wants to know first.

@@ -89,6 +89,10 @@ func (p *problem) err(status int) error {
 		return &store.ForbiddenError{Reason: strings.TrimPrefix(p.said(), "forbidden: ")}
 	case "invalid":
 		return p.invalid()
+	case "unavailable":
+		if p.Oldest > 0 {
+			return &store.GoneError{Oldest: p.Oldest, Copy: true}
+		}
 	}
 	if status < http.StatusInternalServerError && status != http.StatusTooManyRequests {
 		return p.invalid()

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"tenet/internal/failover"
 	"tenet/internal/knowledge"
@@ -22,6 +23,7 @@ const (
 	losesReply       // does what it is asked and loses the answer
 	readonly         // answers reads, refuses writes: a standby
 	halts            // the schema is wrong
+	slow             // answers reads, later than the mirror would
 )
 
 // faulty is a primary that fails on demand. Its store is a real engine.
@@ -44,6 +46,8 @@ func (f *faulty) fail(ctx context.Context) error {
 		return &store.UnavailableError{Reason: "timeout", Err: ctx.Err()}
 	case halts:
 		return &store.UnavailableError{Reason: "relation does not exist", Halt: true, NotDone: true}
+	case slow:
+		<-time.After(20 * time.Millisecond)
 	case healthy, losesReply, readonly:
 	}
 	return nil

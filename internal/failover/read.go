@@ -315,7 +315,11 @@ func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 			if !s.hasMirror() {
 				return nil, s.cold()
 			}
-			return s.mirror.Changes(ctx, q)
+			changes, err := s.mirror.Changes(ctx, q)
+			if gone, ok := errors.AsType[*store.GoneError](err); ok {
+				return nil, &store.GoneError{Oldest: gone.Oldest, Copy: true} // the primary keeps more
+			}
+			return changes, err
 		})
 }
 

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -141,6 +142,10 @@ func (h *Hub) settle(ctx context.Context, waiting map[knowledge.BatchID]bool) {
 			return
 		}
 		entry, outcome, err := h.outcome(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			delete(waiting, id) // the journal has forgotten it: it was applied long ago
+			continue
+		}
 		if err != nil {
 			return
 		}

@@ -87,7 +87,7 @@ func TestTheDescriptionIsCurrent(t *testing.T) {
 		"info": object{
 			"title": "Tenet live", "version": "1",
 			"description": "Every change of a tenet as it happens. The same path answers with server-sent events to who accepts text/event-stream: an event's name is the message's type, its data the message, its id the position.",
-			"license":     object{"name": "Apache-2.0"},
+			"license":     object{"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
 		},
 		"defaultContentType": "application/json",
 		"servers":            object{"local": object{"host": "127.0.0.1:8420", "protocol": "ws", "description": "A tenet on this machine", "security": []any{object{"$ref": "#/components/securitySchemes/token"}}}},

@@ -232,7 +232,7 @@ func node(modules, kind string, i *instance) func(*follower) error {
 	}
 }
 
-// npm returns the directory of the clients from npm, or skips; in CI it fails.
+// npm returns the directory of the clients from npm, "" where they are not installed; in CI it fails there.
 func npm(t *testing.T) string {
 	t.Helper()
 	modules, err := filepath.Abs(filepath.Join("..", "..", "tools", "npm"))

@@ -21,6 +21,7 @@ type memoryLog struct {
 	mu     sync.Mutex // guards what follows
 	list   []knowledge.Change
 	oldest knowledge.Seq
+	mirror bool // it is a copy that begins later than the log
 	fail   error
 	reads  int
 	bell   chan struct{}
@@ -98,6 +99,13 @@ func (l *memoryLog) forget(oldest knowledge.Seq) {
 	l.oldest = oldest
 }
 
+// leanOn makes the log be a mirror's part of it, from oldest on; 0 ends that.
+func (l *memoryLog) leanOn(oldest knowledge.Seq) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.oldest, l.mirror = max(1, oldest), oldest > 0
+}
+
 // failWith makes every read fail, until it is called with nil.
 func (l *memoryLog) failWith(err error) {
 	l.mu.Lock()
@@ -145,7 +153,7 @@ func (l *memoryLog) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]kno
 		return l.list[end-1 : end : end], nil
 	}
 	if q.After < l.oldest-1 {
-		return nil, &store.GoneError{Oldest: l.oldest}
+		return nil, &store.GoneError{Oldest: l.oldest, Copy: l.mirror}
 	}
 	var out []knowledge.Change
 	for i := int(q.After); i < len(l.list); i++ {

@@ -20,12 +20,14 @@ const (
 
 // helloMessage opens every stream.
 type helloMessage struct {
-	Type   string         `json:"type" enum:"hello"`
-	Mode   knowledge.Mode `json:"mode" doc:"How this tenet stands to its primary" enum:"normal,degraded,recovering,cold,diverged" example:"normal"`
-	AsOf   knowledge.Time `json:"as_of" doc:"The last time at which the answers were known to be current; null when they never were"`
-	After  knowledge.Seq  `json:"after" doc:"Where the stream begins: the first change comes after this one" example:"41"`
-	Newest knowledge.Seq  `json:"newest" doc:"The newest change that this tenet knows of" example:"43"`
-	Ping   int            `json:"ping_seconds" doc:"The longest silence before a ping, in seconds" example:"25"`
+	Type string         `json:"type" enum:"hello"`
+	Mode knowledge.Mode `json:"mode" doc:"How this tenet stands to its primary" enum:"normal,degraded,recovering,cold,diverged" example:"normal"`
+	// Breaker is left out where there is none, and while it has not moved.
+	Breaker string         `json:"breaker,omitempty" doc:"Where the breaker before the primary stands; left out while it has not moved" enum:"closed,half-open,open" example:"closed"`
+	AsOf    knowledge.Time `json:"as_of" doc:"The last time at which the answers were known to be current; null when they never were"`
+	After   knowledge.Seq  `json:"after" doc:"Where the stream begins: the first change comes after this one" example:"41"`
+	Newest  knowledge.Seq  `json:"newest" doc:"The newest change that this tenet knows of" example:"43"`
+	Ping    int            `json:"ping_seconds" doc:"The longest silence before a ping, in seconds" example:"25"`
 }
 
 // changeMessage is one change, as the log holds it. It is written here for the description and the tests: what is sent is

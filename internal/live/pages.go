@@ -167,15 +167,7 @@ func (p *pages) keep(pg *page) {
 func (p *pages) load(ctx context.Context, start knowledge.Seq) (*page, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	q := knowledge.ChangeQuery{After: start, Limit: pageChanges}
-	changes, err := p.feed.Changes(ctx, q)
-	if errors.Is(err, store.ErrGone) {
-		// A mirror, which keeps less, may have answered because the primary was slow with so much. It is quick with little.
-		if _, err := p.feed.Changes(ctx, knowledge.ChangeQuery{After: start, Limit: 1}); err != nil {
-			return nil, err
-		}
-		changes, err = p.feed.Changes(ctx, q)
-	}
+	changes, err := p.feed.Changes(ctx, knowledge.ChangeQuery{After: start, Limit: pageChanges})
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,7 @@ type subscriber struct {
 	// Where it is. They belong to its own goroutine.
 	after   knowledge.Seq  // every change up to here was sent or does not pass
 	index   uint64         // of the next event in the ring; below the ring's first for not known
+	begun   uint64         // where the ring ended when it was greeted: it knows of the changes of mode before
 	wasUp   bool           // it was level with the log once
 	mode    knowledge.Mode // as it was last told
 	breaker string         // as it was last told
@@ -98,11 +99,11 @@ func (h *Hub) look(s *subscriber) (inRing bool, at *event) {
 	return s.after >= h.ring.low, h.ring.change(s.after)
 }
 
-// gone ends the stream when an error says that the log begins later than the subscriber's position. While the primary is away
-// that may be true of its mirror alone, which keeps less: the stream waits, then.
+// gone ends the stream when an error says that the log begins later than the subscriber's position. Where that is true of a
+// mirror alone, which keeps less, the stream waits for the primary.
 func (s *subscriber) gone(err error) bool {
 	gone, ok := errors.AsType[*store.GoneError](err)
-	if !ok || s.h.o.Level().Mode != knowledge.ModeNormal {
+	if !ok || gone.Copy {
 		return false
 	}
 	s.oldest = gone.Oldest
@@ -154,10 +155,16 @@ func (s *subscriber) follow() {
 	}
 }
 
-// goesOn reports whether the stream goes on: a token that is over ends it before anything else is sent.
+// goesOn reports whether the stream goes on: a token that is over, or a role that is another now, ends it before anything else
+// is sent.
 func (s *subscriber) goesOn() bool {
 	if !s.caller.Expiry.IsZero() && !time.Now().Before(s.caller.Expiry.Time) {
 		s.end(endExpired)
+	}
+	if role := s.h.o.Role; role != nil && !s.caller.Local {
+		if now, ok := role(s.caller.ID); !ok || now != s.caller.Role {
+			s.end(endCredentials)
+		}
 	}
 	return ending(s.why.Load()) == endNone
 }
@@ -171,10 +178,10 @@ func (s *subscriber) tooFar() bool {
 func (s *subscriber) greet() {
 	asOf := s.h.o.Level().AsOf
 	newest, _ := s.h.standing()
-	m := s.h.modeNow()
+	m := s.h.begin(s)
 	s.mode, s.breaker = m.Mode, m.Breaker
 	s.send([]*event{note(typeHello, s.after, comeBack(0), helloMessage{
-		Type: typeHello, Mode: m.Mode, AsOf: asOf, After: s.after, Newest: newest, Ping: int(s.h.o.PingEvery.Seconds()),
+		Type: typeHello, Mode: m.Mode, Breaker: m.Breaker, AsOf: asOf, After: s.after, Newest: newest, Ping: int(s.h.o.PingEvery.Seconds()),
 	})})
 }
 
@@ -213,11 +220,6 @@ func (s *subscriber) park(b *bell, heart *time.Timer) {
 // beat sends a ping with the subscriber's position.
 func (s *subscriber) beat(heart *time.Timer, mode knowledge.Mode) {
 	heart.Reset(s.h.o.PingEvery)
-	if role := s.h.o.Role; role != nil && !s.caller.Local {
-		if now, ok := role(s.caller.ID); !ok || now != s.caller.Role {
-			s.end(endCredentials)
-		}
-	}
 	if !s.goesOn() {
 		return
 	}
@@ -321,6 +323,9 @@ func (h *Hub) take(s *subscriber, into []*event) (events []*event, b *bell, lost
 			continue // it has come back from a tenet that had seen more of the log
 		}
 		s.after = max(s.after, e.after())
+		if e.mode != nil && s.index < s.begun {
+			continue // the greeting told what came of it
+		}
 		if s.group.filter.wants(e) {
 			into = append(into, e)
 		}
@@ -342,6 +347,14 @@ func (h *Hub) place(s *subscriber, b *bell) knowledge.Mode {
 		s.index, s.after = h.ring.next, max(s.after, h.ring.high)
 	}
 	return h.mode.mode.Mode
+}
+
+// begin notes where the ring ends, and returns the last change of mode before.
+func (h *Hub) begin(s *subscriber) *modeMessage {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.begun = h.ring.next
+	return h.mode.mode
 }
 
 // standing returns the newest change and how many subscribers there are.

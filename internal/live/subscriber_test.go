@@ -237,11 +237,12 @@ func TestARoleThatWasTakenAwayEndsAStream(t *testing.T) {
 		w, local := b.join("", admin), b.join("", &access.Caller{ID: "local", Role: knowledge.RoleAdmin, Local: true})
 		pass(25 * time.Second)
 		role.Store(knowledge.RoleViewer)
-		pass(25 * time.Second)
+		b.log.rules(1)
+		synctest.Wait()
 		if got := w.types(); got != "hello ping bye" || w.code != codeCredentials {
-			t.Errorf("got %s and code %d, want a goodbye at the second ping", got, w.code)
+			t.Errorf("got %s and code %d, want a goodbye before anything else is sent", got, w.code)
 		}
-		if got := local.types(); got != "hello ping ping" {
+		if got := local.types(); got != "hello ping change" {
 			t.Errorf("who is on the machine itself got %s", got)
 		}
 	})
@@ -301,17 +302,50 @@ func TestNothingIsGoneWhileThePrimaryIsAway(t *testing.T) {
 	var mode standing
 	mode.Store(knowledge.ModeDegraded)
 	inBubble(t, Options{Ring: 4, Level: mode.level}, func(b *bubble) {
-		b.log.forget(5) // as a mirror does, which keeps less than the primary
+		b.log.leanOn(5)
 		w := b.join("after=0", nil)
 		pass(time.Minute)
 		if got := w.types(); got != "hello ping ping" {
 			t.Errorf("got %s, want pings", got)
 		}
-		b.log.forget(1)
+		b.log.leanOn(0)
 		mode.Store(knowledge.ModeNormal)
 		pass(5 * time.Second)
 		if got := w.seqs(); !slices.Equal(got, upTo(1, 10)) {
 			t.Errorf("got %v, want 1 to 10", got)
+		}
+	})
+}
+
+// TestAHubStartsOnAMirrorWithoutAPast starts one in an outage, over a copy that begins where it was made.
+func TestAHubStartsOnAMirrorWithoutAPast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newLog(t)
+		log.rules(10)
+		log.leanOn(11)
+		hub := NewHub(Options{Feed: log})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- hub.Run(ctx) }()
+		synctest.Wait()
+		b := &bubble{t: t, hub: hub, log: log}
+		level, behind := b.join("after=10", nil), b.join("after=8", nil)
+		log.rules(1)
+		synctest.Wait()
+		if got := level.seqs(); !slices.Equal(got, upTo(11, 11)) {
+			t.Errorf("who is level got %v, want 11", got)
+		}
+		if got := behind.seqs(); len(got) != 0 {
+			t.Errorf("who is behind the copy got %v, want nothing yet", got)
+		}
+		log.leanOn(0)
+		pass(5 * time.Second)
+		if got := behind.seqs(); !slices.Equal(got, upTo(9, 11)) {
+			t.Errorf("who is behind got %v, want 9 to 11", got)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -400,8 +434,14 @@ func TestAChangeOfModeIsToldOnce(t *testing.T) {
 		if got := late.types(); !strings.HasPrefix(got, "hello change") || strings.Contains(got, "mode") {
 			t.Errorf("who comes later hears %s, want the mode in the greeting alone", got)
 		}
-		if late.list[0].Mode != knowledge.ModeDegraded {
-			t.Errorf("the greeting is %s, want degraded", late.list[0].raw)
+		within := b.join("after=9", nil) // what it lacks is in the ring, and the changes of mode are behind it there
+		if got := within.types(); got != "hello change" {
+			t.Errorf("who comes back hears %s, want no mode that is over", got)
+		}
+		for _, w := range []*tape{late, within} {
+			if m := w.list[0]; m.Mode != knowledge.ModeDegraded || m.Breaker != "half-open" {
+				t.Errorf("the greeting is %s, want degraded and half-open", m.raw)
+			}
 		}
 		mode.Store(knowledge.ModeNormal) // and nobody says so
 		pass(2 * time.Second)

@@ -128,12 +128,13 @@ func (t *tail) start(ctx context.Context) error {
 	return nil
 }
 
-// read returns the next changes. A log that begins later than where the tail stands is followed from its beginning.
+// read returns the next changes. A log that begins later than where the tail stands is followed from its beginning, and so is
+// the mirror's part of it: who needs what comes before asks for it, and hears whether it is gone.
 func (t *tail) read(ctx context.Context) ([]knowledge.Change, error) {
 	short, cancel := context.WithTimeout(ctx, t.h.o.ReadTimeout)
 	defer cancel()
 	changes, err := t.h.o.Feed.Changes(short, knowledge.ChangeQuery{After: t.seq})
-	if gone, ok := errors.AsType[*store.GoneError](err); ok && gone.Oldest > t.seq+1 && t.h.o.Level().Mode == knowledge.ModeNormal {
+	if gone, ok := errors.AsType[*store.GoneError](err); ok && gone.Oldest > t.seq+1 {
 		t.seq, t.linked = gone.Oldest-1, false
 		t.h.restart(t.seq)
 		return t.h.o.Feed.Changes(short, knowledge.ChangeQuery{After: t.seq})

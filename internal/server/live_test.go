@@ -90,3 +90,29 @@ func (told *telling) await(t *testing.T, what string, is func(*client.LiveMessag
 	})
 	return found
 }
+
+// TestWhatWaitedBeforeARestartIsToldWhenParked restarts a tenet in an outage, while a write waits that will not fit.
+func TestWhatWaitedBeforeARestartIsToldWhenParked(t *testing.T) {
+	pg := pgtest.Start(t, pgtest.Options{})
+	o := server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"), Outage: outage()}
+	x := start(t, o)
+	w := x.browse(t)
+	w.want(http.StatusCreated, http.MethodPut, calmPath, named("Before"))
+	level(t, x.admin(t))
+	pg.Stop(pgtest.Immediate)
+	degrade(t, w, calmPath)
+	batch := w.want(http.StatusAccepted, http.MethodPut, calmPath, named("Mine")).header.Get("Tenet-Batch")
+	x.end(t)
+	pg.Start()
+	past(t, o.DatabaseURL, patch("category/calm", named("Theirs")))
+	pg.Stop(pgtest.Immediate)
+
+	x = start(t, o)
+	told := follow(t, x.admin(t), client.Watch{Tail: true, Keys: []knowledge.Key{key("category/calm")}})
+	told.await(t, "the greeting", func(m *client.LiveMessage) bool { return m.Type == client.LiveHello })
+	pg.Start()
+	parked := told.await(t, "the write was parked", func(m *client.LiveMessage) bool { return m.Type == client.LiveParked })
+	if parked.Batch.String() != batch || parked.Key != key("category/calm") || parked.Why == "" {
+		t.Errorf("what was parked was told as %s", parked.Raw)
+	}
+}

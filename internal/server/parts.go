@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"path/filepath"
@@ -68,7 +69,9 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	p.measure()
 	p.live = live.NewHub(p.liveOptions(o))
 	if p.dual != nil {
-		p.listen()
+		if err := p.listen(ctx); err != nil {
+			return nil, errors.Join(err, e.Close())
+		}
 	}
 	return p, nil
 }
@@ -93,7 +96,10 @@ func (p *parts) openCache(ctx context.Context, o Options) (*cache.Store, error) 
 const cacheDir = "cache"
 
 func (p *parts) liveOptions(o Options) live.Options {
-	l := live.Options{Feed: p.engine, Role: p.directory.Role, Metrics: p.metrics, Log: o.Log}
+	l := live.Options{
+		Feed: p.engine, Role: p.directory.Role, Metrics: p.metrics, Log: o.Log,
+		Origins: o.Live.Origins, MaxConnections: o.Live.MaxConnections, MaxPerPrincipal: o.Live.MaxPerPrincipal,
+	}
 	if p.dual != nil {
 		l.Level, l.Queued = p.dual.Level, p.dual.journal.Find
 	}
@@ -101,7 +107,7 @@ func (p *parts) liveOptions(o Options) live.Options {
 }
 
 // listen tells the memory and the live door what happens in an outage.
-func (p *parts) listen() {
+func (p *parts) listen(ctx context.Context) error {
 	settled := func(keys []knowledge.Key) {
 		if keys == nil {
 			p.cache.InvalidateAll()
@@ -114,7 +120,24 @@ func (p *parts) listen() {
 		p.live.Announce(live.Notice{At: e.At, Mode: e.Mode, From: e.From, Breaker: e.Breaker, Why: e.Why, Queued: e.Queued})
 	}
 	p.dual.event.Store(&event)
+	// What waits since before this start is watched again: who has heard of it hears what becomes of it.
+	for after := int64(0); ; {
+		waiting, err := p.dual.journal.Oldest(ctx, after, waitingAtOnce)
+		if err != nil {
+			return fmt.Errorf("read the journal: %w", err)
+		}
+		if len(waiting) == 0 {
+			return nil
+		}
+		for i := range waiting {
+			after = waiting[i].Seq
+			p.live.Announce(live.Notice{Queued: &waiting[i].Batch.ID})
+		}
+	}
 }
+
+// waitingAtOnce is how many batches are read from the journal in one go.
+const waitingAtOnce = 100
 
 // door returns the REST door.
 func (p *parts) door(o Options) *httpapi.Handler {

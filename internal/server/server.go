@@ -31,6 +31,7 @@ type Options struct {
 	CacheHot           int64 // bytes of ready answers in memory; 0 for none. cache.Budget tells what the memory has room for
 	CacheWarm          int64 // bytes of compressed answers in memory, kept on disk between two runs; 0 for none
 	Limits             httpapi.Limits
+	Live               Live
 	SlowQuery          time.Duration // statements that take longer are logged; 200 ms when 0
 	NoSeed             bool          // leave an empty database empty
 	AccessLog          *slog.Logger  // gets a line for every request; none is written when nil
@@ -57,6 +58,13 @@ func (o Options) observer(engine string) queryObserver {
 func (o Options) slowStatement(ctx context.Context, engine, statement string, took time.Duration, plan string) {
 	o.Log.LogAttrs(ctx, slog.LevelWarn, "slow statement", slog.String("engine", engine), slog.String("statement", statement),
 		slog.Duration("took", took), slog.String("plan", plan))
+}
+
+// Live says who may follow the changes live, and how many. Zero values stand for the defaults of [live.Options].
+type Live struct {
+	Origins         []string // hosts whose pages may, besides the tenet's own
+	MaxConnections  int      // streams at one time
+	MaxPerPrincipal int      // streams of one principal
 }
 
 // Pool bounds the connections to PostgreSQL. Zero values stand for the engine's defaults.

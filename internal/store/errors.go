@@ -85,15 +85,28 @@ func (e *UnavailableError) Error() string {
 func (e *UnavailableError) Is(target error) bool { return target == ErrUnavailable }
 
 // A GoneError tells where the log begins. It is [ErrGone].
-type GoneError struct{ Oldest knowledge.Seq }
+type GoneError struct {
+	Oldest knowledge.Seq
+	// Copy says that it is a mirror's part of the log that begins there, while the whole log can't be asked. Nothing is gone
+	// then: the error is [ErrUnavailable].
+	Copy bool
+}
 
 // Error says where to start instead.
 func (e *GoneError) Error() string {
+	if e.Copy {
+		return fmt.Sprintf("unavailable: the primary can't be asked now, and the mirror's part of the log begins at change %d: ask for that, or come back later", e.Oldest)
+	}
 	return fmt.Sprintf("gone: the log begins at change %d: read everything afresh, then follow from there", e.Oldest)
 }
 
-// Is reports whether target is [ErrGone].
-func (e *GoneError) Is(target error) bool { return target == ErrGone }
+// Is reports whether target is [ErrGone], or for a copy [ErrUnavailable].
+func (e *GoneError) Is(target error) bool {
+	if e.Copy {
+		return target == ErrUnavailable
+	}
+	return target == ErrGone
+}
 
 // A ForbiddenError tells what the caller may not do. It is [ErrForbidden].
 type ForbiddenError struct {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"tenet/internal/knowledge"
@@ -42,13 +43,21 @@ func wait(ctx context.Context, feed Feed, after knowledge.Seq, floor time.Durati
 	return err
 }
 
-// Tail returns the seq of the newest change, 0 while there is none.
+// Tail returns the seq of the newest change, 0 while there is none. Of a copy that was made without its past, and has seen no
+// change yet, it is the one at which it was made.
 func Tail(ctx context.Context, feed Feed) (knowledge.Seq, error) {
 	changes, err := feed.Changes(ctx, knowledge.ChangeQuery{Newest: true, Limit: 1})
-	if err != nil || len(changes) == 0 {
+	if err != nil {
 		return 0, err
 	}
-	return changes[0].Seq, nil
+	if len(changes) > 0 {
+		return changes[0].Seq, nil
+	}
+	_, err = feed.Changes(ctx, knowledge.ChangeQuery{Limit: 1})
+	if gone, ok := errors.AsType[*GoneError](err); ok {
+		return gone.Oldest - 1, nil
+	}
+	return 0, err
 }
 
 // All calls fn with every record of a list, page by page.
