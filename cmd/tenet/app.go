@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"tenet/internal/knowledge"
 )
 
 // common are the settings that every command has.
@@ -33,6 +35,7 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 	env      func(string) (string, bool)
+	environ  []string // names and values, as in HOME=/root
 
 	common
 	root     *cobra.Command
@@ -42,8 +45,9 @@ type app struct {
 }
 
 // run executes the command that args name and returns the exit code.
-func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer, env func(string) (string, bool)) int {
+func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer, env func(string) (string, bool), environ []string) int {
 	a := newApp(in, out, errs, env)
+	a.environ = environ
 	a.root.SetArgs(args)
 	err := a.root.ExecuteContext(ctx)
 	if err != nil {
@@ -127,6 +131,9 @@ func (a *app) load(cmd *cobra.Command, list []*setting) error {
 	if err := fill(a.shared, cmd.Flags(), a.env, a.file); err != nil { // config and data-dir, which say where the file is
 		return err
 	}
+	if err := a.checkEnvironment(); err != nil {
+		return err
+	}
 	if err := a.defaultDataDir(); err != nil {
 		return err
 	}
@@ -140,6 +147,24 @@ func (a *app) load(cmd *cobra.Command, list []*setting) error {
 	}
 	if !slices.Contains([]string{"table", "json", "yaml"}, a.Output) {
 		return usageError("--output %q: want table, json or yaml", a.Output)
+	}
+	return nil
+}
+
+// checkEnvironment refuses a variable whose name is almost that of a setting: one who has misspelt TENET_DATA_DIR must not get a
+// new store elsewhere. Names that are like none stay alone, since others may have made them: a cluster that calls a service
+// tenet gives every program a TENET_PORT.
+func (a *app) checkEnvironment() error {
+	known := append(a.knownKeys(), "config")
+	for _, pair := range a.environ {
+		name, value, _ := strings.Cut(pair, "=")
+		key, ours := strings.CutPrefix(name, "TENET_")
+		if key = strings.ToLower(key); !ours || value == "" || slices.Contains(known, key) {
+			continue
+		}
+		if near := knowledge.Nearest(key, slices.Values(known)); near != "" {
+			return usageError("%s is no setting: did you mean TENET_%s?", name, strings.ToUpper(near))
+		}
 	}
 	return nil
 }

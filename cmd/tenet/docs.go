@@ -180,7 +180,8 @@ environment, the environment over the file, the file over the default. ` + "`ten
 from, ` + "`tenet serve --print-config`" + ` what a server would run with.
 
 The file is YAML. It is the one that ` + "`--config`" + ` or ` + "`TENET_CONFIG`" + ` names, else ` + "`tenet.yaml`" + ` in the working directory, else
-` + "`tenet.yaml`" + ` in the data directory. A key that nobody knows is an error, which names the nearest known one. A file that was found in the
+` + "`tenet.yaml`" + ` in the data directory. A key that nobody knows is an error, which names the nearest known one; so is a
+variable in the environment whose name is almost that of a setting. A file that was found in the
 working directory can't send a token from elsewhere to an address of its own.
 
 ` + "```yaml" + `

@@ -14,7 +14,7 @@ import (
 
 type tokenCreateSettings struct {
 	Name    string `name:"name" by:"flag" doc:"Name to show (default: the id)"`
-	Role    string `name:"role" default:"viewer" by:"flag" doc:"viewer reads; contributor writes drafts and reports violations; maintainer publishes; admin manages principals and purges"`
+	Role    string `name:"role" default:"viewer" by:"flag" doc:"viewer reads; contributor writes drafts of rules and reports violations; maintainer publishes and waives; admin manages principals and purges"`
 	Expires string `name:"expires" by:"flag" doc:"When the token ends: a time, a day, or how long it lives, such as 720h (default: never)"`
 	Batch   string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 }

@@ -142,6 +142,10 @@ func (c call) judgeChange(op *knowledge.Op, before, after knowledge.Document) er
 		if was, ok := before.(*knowledge.Violation); ok && was.CreatedBy != c.caller.ID {
 			return no("it was reported by " + was.CreatedBy + ", and a contributor edits its own reports; a maintainer edits all")
 		}
+		if after.Status == knowledge.ViolationWaived {
+			// Else whoever breaks a rule, a program perhaps, could report that and excuse itself in one breath.
+			return no("a contributor reports and resolves; a maintainer decides what may stay, and waives it")
+		}
 		return nil
 	case *knowledge.Practice, *knowledge.Template, *knowledge.Category, *knowledge.Principal:
 	}

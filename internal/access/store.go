@@ -22,7 +22,7 @@ type Refusal struct {
 //
 //   - a viewer reads everything but principals;
 //   - a contributor also creates and edits rules that are drafts before and after, and reports violations and edits those it
-//     has created;
+//     has created, but waives none;
 //   - a maintainer also writes every document but principals;
 //   - an admin also reads and writes principals, purges, and says when a batch took place and who wrote it.
 //

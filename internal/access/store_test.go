@@ -98,6 +98,14 @@ func TestEveryRoleMayDoWhatItIsFor(t *testing.T) {
 		{"retire a category", func(w world) knowledge.Op { return retire(w.category) }, knowledge.RoleMaintainer},
 		{"report a violation", func(w world) knowledge.Op { return put(storetest.Violation(w.published.Key().ID)) }, knowledge.RoleContributor},
 		{"resolve an own report", func(w world) knowledge.Op { return patch(w.own, `{"status":"resolved"}`) }, knowledge.RoleContributor},
+		{"waive an own report", func(w world) knowledge.Op {
+			return patch(w.own, `{"status":"waived","waiver_reason":"It is only a test."}`)
+		}, knowledge.RoleMaintainer},
+		{"report what is waived already", func(w world) knowledge.Op {
+			return put(storetest.Violation(w.published.Key().ID, func(v *knowledge.Violation) {
+				v.Status, v.WaiverReason = knowledge.ViolationWaived, "It is only a test."
+			}))
+		}, knowledge.RoleMaintainer},
 		{"resolve another's report", func(w world) knowledge.Op { return patch(w.other, `{"status":"resolved"}`) }, knowledge.RoleMaintainer},
 		{"write over another's report", func(w world) knowledge.Op { return put(w.other) }, knowledge.RoleMaintainer},
 		{"make a principal", func(world) knowledge.Op { return put(storetest.Principal()) }, knowledge.RoleAdmin},

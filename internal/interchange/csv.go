@@ -38,10 +38,11 @@ type table struct {
 
 // A row is a record of a table; its fields are empty where there is a fault.
 type row struct {
-	fields []string
-	lines  []int // on which line each field begins
-	line   int
-	err    error
+	fields     []string
+	lines      []int // on which line each field begins
+	line       int
+	separators int // taken out of its fields
+	err        error
 }
 
 // csv reads a table of prompts: a template for each row.
@@ -61,6 +62,7 @@ func (r *reader) csv(f *file) ([]Entry, error) {
 			continue
 		}
 		one := &file{path: f.path}
+		one.noteSeparators(row.separators)
 		d := r.template(one, t, row, titles[i])
 		e := r.entry(one, d, place)
 		if e.Err != nil {
@@ -120,8 +122,11 @@ func readTable(f *file) (*table, error) {
 		}
 		line, _ := c.FieldPos(0)
 		row := row{fields: fields, line: line, lines: make([]int, len(fields))}
-		for i := range fields {
+		for i, s := range fields {
 			row.lines[i], _ = c.FieldPos(i)
+			var n int
+			fields[i], n = withoutSeparators(s)
+			row.separators += n
 		}
 		if len(fields) != len(header) {
 			row.err = fmt.Errorf("%d fields where the header has %d: is a text with commas not in quotes?", len(fields), len(header))

@@ -42,6 +42,12 @@ func (f *file) note(format string, args ...any) {
 	f.notes = append(f.notes, fmt.Sprintf(format, args...))
 }
 
+func (f *file) noteSeparators(n int) {
+	if n > 0 {
+		f.note("%d separators (control characters) were taken out of the text", n)
+	}
+}
+
 // nothingError says that a file holds nothing to import, and why. It skips a file that was found and refuses one that was named.
 type nothingError struct{ why string }
 
@@ -102,6 +108,11 @@ func (r *reader) read(it *Item, format Format) {
 		return
 	}
 	f := &file{path: it.Path, text: text}
+	if format != FormatCSV { // a table notes it at its row
+		var n int
+		f.text, n = withoutSeparators(text)
+		f.noteSeparators(n)
+	}
 	defer func() { it.Notes = append(it.Notes, f.notes...) }()
 	switch format {
 	case FormatRuleYAML:

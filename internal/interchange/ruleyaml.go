@@ -212,6 +212,7 @@ func (r *reader) readExamples(p string) ([]exampleSet, error) {
 	if err != nil {
 		return nil, err
 	}
+	text, _ = withoutSeparators(text)
 	if why := knowledge.TextFault(text); why != "" {
 		return nil, errors.New(why)
 	}

@@ -33,6 +33,37 @@ func cleanText(data []byte) (string, error) {
 	return strings.ReplaceAll(string(data), "\r\n", "\n"), nil
 }
 
+// withoutSeparators returns a text without the separators that some programs put between its parts, and how many there were.
+// A page break and a vertical tab become line feeds; the separators of files, groups, records and units go, and leave a space
+// where words would run together. They show nothing and do nothing; any other control character can move a terminal's cursor
+// or hide text, and is refused with its place.
+func withoutSeparators(s string) (string, int) {
+	const separators = "\v\f\x1c\x1d\x1e\x1f"
+	if !strings.ContainsAny(s, separators) {
+		return s, 0
+	}
+	n := 0
+	out := make([]byte, 0, len(s))
+	for i := range len(s) { // bytes will do: no part of a longer character looks like one of these
+		switch b := s[i]; {
+		case b == '\v', b == '\f':
+			n++
+			out = append(out, '\n')
+		case b >= 0x1c && b <= 0x1f:
+			n++
+			atEdge := len(out) == 0 || isSpace(out[len(out)-1]) || i+1 == len(s) || isSpace(s[i+1])
+			if !atEdge {
+				out = append(out, ' ')
+			}
+		default:
+			out = append(out, b)
+		}
+	}
+	return string(out), n
+}
+
+func isSpace(b byte) bool { return b <= ' ' }
+
 // trimBlankLines removes empty lines from both ends and nothing else.
 func trimBlankLines(s string) string {
 	for {
