@@ -83,7 +83,7 @@ func explain(err error) string {
 	text := err.Error()
 	switch exitCode(err) {
 	case exitConflict:
-		if errors.Is(err, store.ErrConflict) {
+		if conflict, ok := errors.AsType[*store.ConflictError](err); ok && conflict.Want != knowledge.NoVersion {
 			text += "\nSomebody has changed it since. Look at it with `tenet get`, and write on top of that version."
 		}
 	case exitUnavailable:

@@ -128,7 +128,7 @@ func TestConflicts(t *testing.T) {
 		{name: "merged without a document", ask: resolve(exampleBatchID, `{"resolution":"merged"}`), status: 422, want: `{"errors":[{"pointer":"/document","detail":"*"}]}`},
 		{name: "a document for nothing", ask: resolve(exampleBatchID, `{"resolution":"ours","document":{}}`), status: 422, want: `{"errors":[{"pointer":"/document","detail":"*"}]}`},
 		{
-			name: "a faulty document", ask: resolve(exampleBatchID, `{"resolution":"merged","document":{"titel":1}}`), status: 422,
+			name: "a faulty document", ask: resolve(exampleBatchID, `{"resolution":"merged","document":{"category":"security","title":"T","description":"D","titel":1}}`), status: 422,
 			want: `{"errors":[{"pointer":"/document/titel","detail":"~title"}]}`,
 		},
 	})

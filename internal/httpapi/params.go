@@ -17,14 +17,20 @@ import (
 type querySet struct {
 	names  []string
 	fields map[string][]int
+	least  map[string]int64 // of those that have a minimum, as the OpenAPI document says too
 }
 
 func newQuerySet(t reflect.Type) *querySet {
-	s := &querySet{fields: map[string][]int{}}
+	s := &querySet{fields: map[string][]int{}, least: map[string]int64{}}
 	for _, f := range reflect.VisibleFields(t) {
-		if name := f.Tag.Get("query"); name != "" {
-			s.names = append(s.names, name)
-			s.fields[name] = f.Index
+		name := f.Tag.Get("query")
+		if name == "" {
+			continue
+		}
+		s.names = append(s.names, name)
+		s.fields[name] = f.Index
+		if least, err := strconv.ParseInt(f.Tag.Get("minimum"), 10, 64); err == nil {
+			s.least[name] = least
 		}
 	}
 	return s
@@ -54,6 +60,12 @@ func (s *querySet) parse(raw string, v reflect.Value) (faultList, error) {
 		}
 		if why := setParam(v.FieldByIndex(index), values[name]); why != "" {
 			f.add("/"+name, "%s", why)
+			continue
+		}
+		// Without this a 0 would pass for a parameter that was not given.
+		if least, ok := s.least[name]; ok && v.FieldByIndex(index).Int() < least {
+			f.add("/"+name, "%s: want %d or more", values[name][0], least)
+			v.FieldByIndex(index).SetZero()
 		}
 	}
 	return f, nil

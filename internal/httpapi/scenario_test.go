@@ -258,7 +258,7 @@ func TestRepeatedWrites(t *testing.T) {
 func TestBatches(t *testing.T) {
 	two := `"ops":[{"verb":"put","kind":"category","document":{"category_id":"b1"}},{"verb":"retire","kind":"rule","id":"SEC-001"}]`
 	half := `"ops":[{"verb":"put","kind":"category","document":{"category_id":"b1"}},{"verb":"retire","kind":"rule","id":"NONE"},` +
-		`{"verb":"put","kind":"rule","document":{"rule_id":"X","titel":"?"}},{"verb":"patch","kind":"rule","id":"SEC-001","if_version":5,"patch":{}}]`
+		`{"verb":"put","kind":"rule","document":{"rule_id":"X","category":"security","title":"T","description":"D","titel":"?"}},{"verb":"patch","kind":"rule","id":"SEC-001","if_version":5,"patch":{}}]`
 	runScenarios(t, []scenario{
 		{
 			name: "atomic", ask: post(batchesPath, `{"id":"`+batchUUID+`",`+two+`}`), status: 200,
@@ -280,12 +280,13 @@ func TestBatches(t *testing.T) {
 		},
 		{
 			name: "every fault at once", ask: post(batchesPath, `{"mode":"some","actr":"x","ops":[`+
-				`{"verb":"put","kind":"rules","document":{"rule_id":"A","titel":"T","priority":"high"}},`+
+				`{"verb":"put","kind":"rules","document":{"rule_id":"A","title":"T","titel":"T","priority":"high"}},`+
 				`{"verb":"put","kind":"recipe","document":{}},{"verb":1,"kind":"rule","id":2,"if_verzion":3},"?"]}`),
 			status: 422,
 			want: `{"code":"invalid","errors":[
 				{"pointer":"/actr","detail":"~actor"},{"pointer":"/mode","detail":"*"},
 				{"pointer":"/ops/0/document/priority","detail":"*"},{"pointer":"/ops/0/document/titel","detail":"~title"},
+				{"pointer":"/ops/0/document/category","detail":"*"},{"pointer":"/ops/0/document/description","detail":"*"},
 				{"pointer":"/ops/1/kind","detail":"*"},
 				{"pointer":"/ops/2/if_verzion","detail":"~if_version"},{"pointer":"/ops/2/verb","detail":"*"},{"pointer":"/ops/2/id","detail":"*"},
 				{"pointer":"/ops/3","detail":"*"}]}`,
@@ -403,9 +404,13 @@ func TestBadRequestsAreToldAndDoNothing(t *testing.T) {
 		{name: "brackets in a text", ask: put(rulePath, `{"category":"security","title":"T","description":"\"`+strings.Repeat("[", 99)+`"}`), status: 200, changes: []string{"put rule/SEC-001 2 the-admin"}},
 		{name: "a list", ask: put(rulePath, `[]`), status: 422, want: `{"errors":[{"pointer":"","detail":"*"}]}`},
 		{
-			name: "wrong types and unknown fields", ask: put(rulePath, `{"titel":"T","priority":"high","tags":"sql","active":1,"scope":{"glob":[]}}`), status: 422,
-			want: `{"code":"invalid","errors":[{"pointer":"/active","detail":"*"},{"pointer":"/priority","detail":"*"},{"pointer":"/scope/glob","detail":"~globs"},{"pointer":"/tags","detail":"*"},{"pointer":"/titel","detail":"~title"}]}`,
+			name: "wrong types and unknown fields", ask: put(rulePath, `{"titel":"T","severity":"HIGH","priority":"high","tags":"sql","active":1,"scope":{"glob":[]}}`), status: 422,
+			want: `{"code":"invalid","errors":[{"pointer":"/active","detail":"*"},{"pointer":"/priority","detail":"*"},{"pointer":"/scope/glob","detail":"~globs"},{"pointer":"/tags","detail":"*"},{"pointer":"/titel","detail":"~title"},
+				{"pointer":"/category","detail":"*"},{"pointer":"/title","detail":"*"},{"pointer":"/description","detail":"*"},{"pointer":"/severity","detail":"*"}]}`,
 		},
+		{name: "a page of nothing", ask: get("/api/v1/rules?limit=0"), status: 400, want: `{"query":true,"errors":[{"pointer":"/limit","detail":"*"}]}`},
+		{name: "a search of nothing", ask: get("/api/v1/search?q=x&limit=0"), status: 400, want: `{"errors":[{"pointer":"/limit","detail":"*"}]}`},
+		{name: "a difference from nothing", ask: get(rulePath + "/diff?from=0"), status: 400, want: `{"errors":[{"pointer":"/from","detail":"*"}]}`},
 		{
 			name: "every faulty value", ask: put(rulePath, `{"category":"","title":"a\nb","description":" ","severity":"BAD","priority":9999999}`), status: 422,
 			want: `{"errors":[{"pointer":"/category","detail":"*"},{"pointer":"/title","detail":"*"},{"pointer":"/description","detail":"*"},{"pointer":"/severity","detail":"*"},{"pointer":"/priority","detail":"*"}]}`,

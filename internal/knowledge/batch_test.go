@@ -64,7 +64,7 @@ func TestOpsAreDecodedStrictly(t *testing.T) {
 		{`{"verb":"put","kind":"rule","id":"SEC-001","document":{"rule_id":"SEC-001"}}`, nil},
 		{`{"verb":"put","kind":"rules","document":{"rule_id":"SEC-001"},"if_version":-1}`, nil},
 		{`{"verb":"patch","kind":"rule","id":"SEC-001","patch":{"title":null},"if_version":3}`, nil},
-		{`{"verb":"put","kind":"rule","document":{"tittle":1,"tags":2}}`, []string{"/document/tittle", "/document/tags"}},
+		{`{"verb":"put","kind":"rule","document":{"category":"c","title":"t","description":"d","tittle":1,"tags":2}}`, []string{"/document/tittle", "/document/tags"}},
 		{`{"verb":"put","kind":"rule","ifversion":3,"document":{"rule_id":"x"}}`, []string{"/ifversion"}},
 		{`{"verb":"put","kind":"rule","if_version":"3","document":7}`, []string{"/if_version", "/document"}},
 		{`{"verb":"put","kind":"nonsense"}`, []string{"/kind"}},

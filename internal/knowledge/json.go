@@ -8,6 +8,7 @@ import (
 	"iter"
 	"maps"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -36,7 +37,8 @@ func DecodeStored(kind Kind, data []byte) (Document, error) {
 }
 
 // Decode decodes a document that a caller sent and normalizes it. The error is an [*InvalidError] with every fault of form:
-// what is no JSON, an unknown field, a wrong type. Whether the values make sense is [Document.Validate]'s to say.
+// what is no JSON, an unknown field, a wrong type. Whether the values make sense is [Document.Validate]'s to say; where the form
+// is at fault Decode asks it about what could be read, so that the caller hears everything at once.
 func Decode(kind Kind, data []byte) (Document, error) {
 	if New(kind) == nil {
 		return nil, Invalid("/kind", "no kind %q", kind)
@@ -52,11 +54,46 @@ func decode(kind Kind, data []byte) (Document, error) {
 	d := New(kind)
 	var f faults
 	f.decode("", data, reflect.ValueOf(d).Elem())
-	if err := f.err(); err != nil {
-		return nil, err
-	}
 	d.Normalize()
+	if len(f.list) > 0 {
+		f.values(d)
+		return nil, f.err()
+	}
 	return d, nil
+}
+
+// values adds what is wrong with the values of a document whose form is at fault already, but for what that fault covers: a
+// text of a wrong type is not missing as well. The id may come from elsewhere, such as a path.
+func (f *faults) values(d Document) {
+	invalid, ok := errors.AsType[*InvalidError](d.Validate())
+	if !ok {
+		return
+	}
+	form := f.list
+	id := "/" + d.Key().Kind.IDField()
+	for _, fault := range invalid.Faults {
+		if fault.Pointer == id && d.Key().ID == "" || covered(form, fault.Pointer) {
+			continue
+		}
+		f.add(fault.Pointer, "%s", fault.Detail)
+	}
+}
+
+// covered reports whether one of the faults is about what a pointer leads to, about what holds it, or about a part of it. A fault
+// of an element is one of its whole array: the place of what could not be read looks like a value, and like its neighbours.
+func covered(list []Fault, pointer string) bool {
+	return slices.ContainsFunc(list, func(f Fault) bool {
+		whole := strings.TrimRight(f.Pointer, "0123456789")
+		if strings.HasSuffix(whole, "/") && whole != f.Pointer {
+			return within(pointer, strings.TrimSuffix(whole, "/"))
+		}
+		return within(pointer, f.Pointer) || within(f.Pointer, pointer)
+	})
+}
+
+func within(pointer, whole string) bool {
+	rest, ok := strings.CutPrefix(pointer, whole)
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 // CheckJSON returns nil when data is one JSON value of valid UTF-8 within the bounds of size and depth.

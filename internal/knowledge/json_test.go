@@ -2,6 +2,8 @@ package knowledge
 
 import (
 	"encoding/json"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,14 +50,46 @@ func TestDecodeNamesEveryFaultOfForm(t *testing.T) {
 		{`{"description":"` + strings.Repeat("x", MaxDocument) + `"}`, []string{""}},
 	} {
 		_, err := Decode(KindRule, []byte(c.data))
+		err = butMissing(err)
 		wantFaults(t, "Decode "+clipped(c.data).String(), err, c.want...)
 	}
 	_, err := Decode("nonsense", []byte(`{}`))
 	wantFaults(t, "a kind", err, "/kind")
-	_, err = Decode(KindTemplate, []byte(`{"variables":[{"name":1},{"default":{"a":[1]}},{"required":1}]}`))
-	wantFaults(t, "variables", err, "/variables/0/name", "/variables/2/required")
+	_, err = Decode(KindTemplate, []byte(`{"variables":[{"name":1},{"name":"b","default":"x"},{"name":"c","required":1}]}`))
+	wantFaults(t, "variables", butMissing(err), "/variables/0/name", "/variables/2/required")
 	_, err = Decode(KindPractice, []byte(`{"effectiveness_score":"high","adoption_rate":null}`))
-	wantFaults(t, "scores", err, "/effectiveness_score")
+	wantFaults(t, "scores", butMissing(err), "/effectiveness_score")
+}
+
+// butMissing returns the error without the faults that something is missing.
+func butMissing(err error) error {
+	invalid, ok := errors.AsType[*InvalidError](err)
+	if !ok {
+		return err
+	}
+	list := slices.DeleteFunc(slices.Clone(invalid.Faults), func(f Fault) bool { return strings.HasPrefix(f.Detail, "missing") })
+	return &InvalidError{Faults: list}
+}
+
+func TestDecodeNamesFaultyValuesTooWhereTheFormIsAtFault(t *testing.T) {
+	for _, c := range []struct {
+		data string
+		want []string
+	}{
+		{`{"title":5,"severity":"HUGE","tags":["a","a"]}`, []string{"/title", "/severity", "/tags/1", "/category", "/description"}},
+		{`{"titel":"T","category":"c","description":"d"}`, []string{"/titel", "/title"}},
+		// The place of the number is no second empty tag, and what stands after it is judged the next time.
+		{`{"tags":["a",1,null,"a"],"category":"c","title":"t","description":"d"}`, []string{"/tags/1"}},
+		{`{"scope":{"globs":[1],"activation":"x"},"category":"c","title":"t","description":"d"}`, []string{"/scope/globs/0", "/scope/activation"}},
+		{`{"scope":7,"category":"c","title":"t","description":"d"}`, []string{"/scope"}},
+		{`{"rule_id":"a b","category":"c","title":"t","description":"d","priority":"1"}`, []string{"/priority", "/rule_id"}},
+		{`{"category":"c","title":"t","description":"d","priority":"1"}`, []string{"/priority"}}, // the id may come from a path
+		{`{"category":"c","title":"t","description":"d","examples":[{"code":1},{}]}`, []string{"/examples/0/code", "/examples/1"}},
+		{`[]`, []string{""}},
+	} {
+		_, err := Decode(KindRule, []byte(c.data))
+		wantFaults(t, "Decode "+c.data, err, c.want...)
+	}
 }
 
 func TestUnknownNamesAreToldWhatWasMeant(t *testing.T) {

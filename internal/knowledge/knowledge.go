@@ -5,6 +5,7 @@ package knowledge
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // A Kind says what a document is. Its value is the singular word used in keys, JSON and the change log.
@@ -93,7 +94,11 @@ func idFault(id string) string {
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-' {
 			continue
 		}
-		return fmt.Sprintf("an id holds only A-Z, a-z, 0-9, '.', '_', '-'; byte %d is %q", i+1, c)
+		r, n := utf8.DecodeRuneInString(id[i:])
+		if r == utf8.RuneError && n == 1 {
+			return fmt.Sprintf("an id holds only A-Z, a-z, 0-9, '.', '_', '-'; byte %d is 0x%02x", i+1, c)
+		}
+		return fmt.Sprintf("an id holds only A-Z, a-z, 0-9, '.', '_', '-'; byte %d is %q", i+1, r)
 	}
 	return ""
 }
