@@ -1,14 +1,10 @@
 package postgres_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
-	"net"
 	"net/url"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,142 +15,58 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// A thief stands before a server and steals what it answers to a batch: the server has done it, and nobody hears of it.
-type thief struct {
-	net.Listener
-	target string
-	steal  atomic.Int32 // how many answers are still to be stolen
-	hang   bool         // keep the connection open instead of cutting it
-	mu     sync.Mutex   // guards conns
-	conns  []net.Conn
-	wg     sync.WaitGroup
-}
-
-func newThief(t *testing.T, target string, hang bool) *thief {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &thief{Listener: l, target: target, hang: hang}
-	p.wg.Go(func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			p.wg.Go(func() { p.serve(client) })
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		p.mu.Lock()
-		for _, c := range p.conns {
-			c.Close()
-		}
-		p.mu.Unlock()
-		p.wg.Wait()
-	})
-	return p
-}
-
-func (p *thief) serve(client net.Conn) {
-	server, err := net.Dial("tcp", p.target)
-	if err != nil {
-		client.Close()
-		return
-	}
-	p.mu.Lock()
-	p.conns = append(p.conns, client, server)
-	p.mu.Unlock()
-	var armed atomic.Bool
-	p.wg.Go(func() {
-		defer server.Close()
-		buf := make([]byte, 64<<10)
-		for {
-			n, err := client.Read(buf)
-			if err != nil {
-				return
-			}
-			if bytes.Contains(buf[:n], []byte("tenet_apply")) && p.steal.Add(-1) >= 0 {
-				armed.Store(true)
-			}
-			if _, err := server.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-	})
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := server.Read(buf)
-		if err != nil {
-			break
-		}
-		if armed.Load() { // an answer has come, so the transaction has ended
-			if p.hang {
-				io.Copy(io.Discard, server)
-			}
-			break
-		}
-		if _, err := client.Write(buf[:n]); err != nil {
-			break
-		}
-	}
-	if !p.hang {
-		client.Close()
-		server.Close()
-	}
-}
-
-// through returns a store that reaches the database at address by way of a thief.
-func through(t *testing.T, address string, hang bool) (*postgres.Store, *thief) {
+// through returns a store that reaches the database at address by way of a proxy, which can steal what is answered to a batch.
+func through(t *testing.T, address string) (*postgres.Store, *pgtest.Proxy) {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newThief(t, u.Host, hang)
-	u.Host = p.Addr().String()
-	return openAt(t, u.String()), p
+	p := pgtest.NewProxy(t, u.Host, "tenet_apply")
+	return openAt(t, p.Through(address)), p
 }
 
 func TestABatchWhoseAnswerIsLostIsDoneOnce(t *testing.T) {
-	s, thief := through(t, migrated(t), false)
+	s, proxy := through(t, migrated(t))
 	general(t, s)
-	for lost := int32(1); lost <= 3; lost++ {
+	for name, trick := range map[string]pgtest.Trick{
+		"cut before": pgtest.CutBefore, "reset before": pgtest.ResetBefore, "cut after": pgtest.CutAfter, "reset after": pgtest.ResetAfter, "late": pgtest.Late,
+	} {
 		b := storetest.Batch(knowledge.Put(storetest.Rule(), knowledge.NoVersion))
-		thief.steal.Store(lost)
+		proxy.Play(trick)
+		_, err := s.Apply(t.Context(), b)
+		var u *store.UnavailableError
+		if !errors.As(err, &u) || u.NotDone {
+			t.Fatalf("%s: %v; want unavailable, and not certain that it was not done", name, err)
+		}
+		proxy.Once(trick) // one lost answer is not even noticed
 		receipt, err := s.Apply(t.Context(), b)
-		for tries := 0; err != nil && tries < 5; tries++ {
-			var u *store.UnavailableError
-			if !errors.As(err, &u) || u.NotDone {
-				t.Fatalf("%d answers lost: %v; want unavailable, and not certain that it was not done", lost, err)
-			}
-			receipt, err = s.Apply(t.Context(), b)
-		}
 		if err != nil || receipt.Records[0].Version != 1 {
-			t.Fatalf("%d answers lost: %+v, %v", lost, receipt, err)
+			t.Fatalf("%s, again: %+v, %v", name, receipt, err)
 		}
-		thief.steal.Store(0)
 		list, err := s.Changes(t.Context(), knowledge.ChangeQuery{Key: b.Ops[0].Key})
 		if err != nil || len(list) != 1 {
-			t.Errorf("%d answers lost: %d changes, %v; want the batch once", lost, len(list), err)
+			t.Errorf("%s: %d changes, %v; want the batch once", name, len(list), err)
 		}
 	}
 }
 
 func TestAHangingAnswerLeavesTheOutcomeOpen(t *testing.T) {
-	s, thief := through(t, migrated(t), true)
+	s, proxy := through(t, migrated(t))
 	general(t, s)
-	b := storetest.Batch(knowledge.Put(storetest.Rule(), knowledge.NoVersion))
-	thief.steal.Store(1)
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	if _, err := s.Apply(ctx, b); !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("a batch without an answer: %v, want the caller's deadline", err)
-	}
-	if r, err := s.Apply(t.Context(), b); err != nil || r.Records[0].Version != 1 {
-		t.Fatalf("the same batch again: %+v, %v", r, err)
+	for _, trick := range []pgtest.Trick{pgtest.HangBefore, pgtest.HangAfter} {
+		b := storetest.Batch(knowledge.Put(storetest.Rule(), knowledge.NoVersion))
+		proxy.Once(trick)
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		_, err := s.Apply(ctx, b)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("a batch without an answer: %v, want the caller's deadline", err)
+		}
+		proxy.Stop()
+		if r, err := s.Apply(t.Context(), b); err != nil || r.Records[0].Version != 1 {
+			t.Fatalf("the same batch again: %+v, %v", r, err)
+		}
 	}
 }
 
