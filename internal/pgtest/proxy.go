@@ -266,7 +266,7 @@ func (l *link) late(r *bufio.Reader, message []byte) {
 	}
 	l.swallows.Store(int32(Late))
 	_ = l.client.Close()
-	wait := time.NewTimer(rand.N(latest)) //nolint:gosec // a delay is no secret
+	wait := time.NewTimer(rand.N(latest))
 	defer wait.Stop()
 	select {
 	case <-wait.C:
