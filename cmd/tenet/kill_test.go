@@ -107,9 +107,9 @@ type process struct {
 }
 
 // serveProcess starts a tenet and waits until it answers. It is killed when the test ends.
-func serveProcess(t *testing.T, dir, databaseURL string) *process {
+func serveProcess(t *testing.T, dir, databaseURL string, args ...string) *process {
 	t.Helper()
-	cmd := exec.Command("tenet", "serve", "--listen", "127.0.0.1:0", "--data-dir", dir)
+	cmd := exec.Command("tenet", append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", dir}, args...)...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), "TENET_DATABASE_URL="+databaseURL)
 	var output strings.Builder

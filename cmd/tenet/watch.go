@@ -135,7 +135,9 @@ func (a *app) printLive(m *client.LiveMessage) error {
 	case client.LiveChange:
 		return a.printLiveChange(m)
 	case client.LiveMode:
-		a.say("mode %s: %s", cell(string(m.Mode)), cell(m.Why))
+		if m.From != "" { // the moves of the breaker are for programs
+			a.say("mode %s: %s", cell(string(m.Mode)), cell(m.Why))
+		}
 	case client.LiveParked:
 		a.say("%s was not changed by batch %s, which waits for a person: %s", cell(m.Key.String()), m.Batch, cell(m.Why))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -232,8 +233,15 @@ func read(ctx context.Context, conn *websocket.Conn, silence time.Duration) ([]b
 	ctx, cancel := context.WithTimeoutCause(ctx, silence, errors.New("nothing came for too long"))
 	defer cancel()
 	_, text, err := conn.Read(ctx)
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err == nil:
+		return text, nil
+	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	}
-	return text, err
+	// What the library was about is of no interest; what happened to the connection is.
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return nil, fmt.Errorf("the connection broke: %w", err)
 }

@@ -126,7 +126,7 @@ func changeEvent(c *knowledge.Change, now time.Time) (*event, error) {
 		purge: c.Verb == knowledge.VerbPurge,
 	}
 	e.describe(c.Record)
-	e.fill(text, c.Record)
+	e.fill(append([]byte(`{"type":"change",`), text[1:]...), c.Record)
 	return e, nil
 }
 
@@ -142,10 +142,9 @@ func (e *event) describe(r *knowledge.Record) {
 	}
 }
 
-// fill sets the body from the JSON of a change without a document, and the document.
+// fill sets the body from the JSON of a message without a document, which it uses up, and the document.
 func (e *event) fill(head []byte, r *knowledge.Record) {
-	text := []byte(`{"type":"change",`)
-	text = append(text, head[1:len(head)-len(noDocument)]...)
+	text := head[:len(head)-len(noDocument)]
 	e.cut = len(text)
 	if r == nil {
 		text = append(text, noDocument...)

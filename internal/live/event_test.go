@@ -32,12 +32,34 @@ func strict(t *testing.T, text []byte, into any) {
 	if err := json.Unmarshal(text, &fields); err != nil {
 		t.Fatal(err)
 	}
+	if n := fieldsOf(t, text); n != len(fields) {
+		t.Errorf("%s has a field twice", text)
+	}
 	for f := range reflect.TypeOf(into).Elem().Fields() {
 		name, rest, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if _, ok := fields[name]; !ok && rest == "" {
 			t.Errorf("%s has no %s", text, name)
 		}
 	}
+}
+
+// fieldsOf counts the fields of a JSON object.
+func fieldsOf(t *testing.T, text []byte) (n int) {
+	t.Helper()
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if _, err := dec.Token(); err != nil {
+		t.Fatal(err)
+	}
+	for ; dec.More(); n++ {
+		var value json.RawMessage
+		if _, err := dec.Token(); err != nil {
+			t.Fatal(err)
+		}
+		if err := dec.Decode(&value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
 }
 
 func TestWhatIsSentIsWhatIsDescribed(t *testing.T) {

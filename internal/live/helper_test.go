@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -21,15 +20,6 @@ import (
 
 // patience bounds everything that a test waits for.
 const patience = 20 * time.Second
-
-// missing skips a test that lacks a program; in CI it fails.
-func missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
 
 // eventually waits until something holds.
 func eventually(t testing.TB, what string, holds func() bool) {

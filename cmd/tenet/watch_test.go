@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tenet/internal/access"
+	"tenet/internal/browsertest"
+	"tenet/internal/knowledge"
+	"tenet/internal/pgtest"
+	"tenet/internal/store"
+)
+
+// TestABrowserAndAWatchSeeEveryChangeOnce runs two tenets on one PostgreSQL, with the example's page in a browser on the first
+// and tenet watch on the second, kills everything in turn while changes are made, and compares what both were told with the log.
+func TestABrowserAndAWatchSeeEveryChangeOnce(t *testing.T) {
+	pg := pgtest.Start(t, pgtest.Options{})
+	pages := httptest.NewServer(http.FileServer(http.Dir(filepath.Join("..", "..", "docs", "examples"))))
+	t.Cleanup(pages.Close)
+	t.Setenv("TENET_LIVE_ORIGINS", pages.URL)
+	t.Setenv("TENET_BREAKER_RECOVERY", "500ms")
+	one, two := newSite(t, pg.URL("postgres")), newSite(t, pg.URL("postgres"))
+	begin, err := store.Tail(t.Context(), one.client(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	page := browsertest.Open(t, pages.URL+"/live.html?tenet=http://"+one.addr)
+	page.Await("!!document.forms[0]?.onsubmit", "true")
+	page.Eval("document.querySelector('input').value = '" + one.token(t) + "'; document.forms[0].requestSubmit()")
+	page.Await("document.querySelector('output').value", "normal")
+	lines := watchJSON(t, two, begin)
+
+	one.put(t, "first")
+	two.put(t, "second")
+	took := time.Now()
+	page.Await("document.querySelectorAll('li').length", "2")
+	t.Logf("two writes were shown within %v of the second's answer", time.Since(took))
+
+	one.kill(t)
+	two.put(t, "while-one-is-away")
+	one.serve(t)
+	one.put(t, "one-is-back")
+	two.kill(t)
+	one.put(t, "while-two-is-away")
+	two.serve(t)
+	two.put(t, "two-is-back")
+	pg.Kill()
+	one.put(t, "while-the-database-is-away")
+	two.put(t, "while-the-database-is-away-too")
+	pg.Start()
+	two.put(t, "final")
+
+	const shown = "[...document.querySelectorAll('li')].reverse().map(li => li.textContent.split(' ')[0]).filter(s => s !== 'waiting').join(' ')"
+	page.Await("[...document.querySelectorAll('li')].filter(li => !li.textContent.startsWith('waiting')).length", "9")
+	if err := eventually(func() bool { return len(lines.seqs(t)) >= 9 }); err != nil {
+		t.Errorf("the watch has told of %v: %v\n%s", lines.seqs(t), err, lines.said())
+	}
+	list, err := two.client(t).Changes(t.Context(), knowledge.ChangeQuery{After: begin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for i := range list {
+		want = append(want, strconv.Itoa(int(list[i].Seq)))
+	}
+	if diff := cmp.Diff(strings.Join(want, " "), page.Eval(shown)); diff != "" {
+		t.Errorf("the page (-log +shown):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, lines.seqs(t)); diff != "" {
+		t.Errorf("the watch (-log +told):\n%s", diff)
+	}
+}
+
+// A site is a tenet that keeps its address and its data from one process to the next.
+type site struct {
+	*process
+	addr, database string
+}
+
+func newSite(t *testing.T, database string) *site {
+	t.Helper()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free.Close()
+	s := &site{process: &process{dir: filepath.Join(t.TempDir(), "data")}, addr: free.Addr().String(), database: database}
+	s.serve(t)
+	return s
+}
+
+// serve starts the tenet.
+func (s *site) serve(t *testing.T) {
+	t.Helper()
+	s.process = serveProcess(t, s.dir, s.database, "--listen", s.addr)
+}
+
+func (s *site) token(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.dir, "admin.token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// put writes a category, again with the same batch until it is answered.
+func (s *site) put(t *testing.T, id string) {
+	t.Helper()
+	c := &knowledge.Category{ID: id, Name: id}
+	c.Normalize()
+	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: access.SystemID, Ops: []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)}}
+	to := s.client(t)
+	var last error
+	if err := eventually(func() bool { _, last = to.Apply(t.Context(), b); return last == nil }); err != nil {
+		t.Fatalf("put %s: %v", id, last)
+	}
+}
+
+// Printed is what a program has printed.
+type printed struct {
+	mu       sync.Mutex // guards out and err
+	out, err bytes.Buffer
+}
+
+// watchJSON runs tenet watch until the test ends.
+func watchJSON(t *testing.T, s *site, after knowledge.Seq) *printed {
+	t.Helper()
+	p := &printed{}
+	cmd := exec.Command("tenet", "watch", "--output", "json", "--after", strconv.Itoa(int(after)))
+	cmd.Env = append(os.Environ(), "TENET_URL=http://"+s.addr, "TENET_TOKEN="+s.token(t))
+	cmd.Stdout, cmd.Stderr = part{p, &p.out}, part{p, &p.err}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return p
+}
+
+// A part takes one of a program's two outputs.
+type part struct {
+	p  *printed
+	to *bytes.Buffer
+}
+
+func (w part) Write(b []byte) (int, error) {
+	w.p.mu.Lock()
+	defer w.p.mu.Unlock()
+	return w.to.Write(b)
+}
+
+// seqs returns the seqs of the changes that were printed.
+func (p *printed) seqs(t *testing.T) []string {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []string
+	for line := range strings.Lines(p.out.String()) {
+		var m struct {
+			Type        string
+			Seq         int
+			Provisional bool
+		}
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatalf("the watch printed %q: %v", line, err)
+		}
+		if m.Type == "change" && !m.Provisional {
+			out = append(out, strconv.Itoa(m.Seq))
+		}
+	}
+	return out
+}
+
+func (p *printed) said() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return fmt.Sprintf("out:\n%serr:\n%s", p.out.String(), p.err.String())
+}
