@@ -35,7 +35,7 @@ before it, so that nothing can be changed, taken out or put in without a trace.`
 }
 
 func (a *app) doctorChanges(ctx context.Context) error {
-	d, err := a.open(ctx)
+	d, err := a.openToLook(ctx)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,10 @@ func (a *app) examineSettings() server.Finding {
 
 // examineStore looks at what answers.
 func (a *app) examineStore(ctx context.Context) []server.Finding {
-	d, err := a.open(ctx)
+	if a.URL == "" && !server.HasDatabase(a.localOptions()) {
+		return []server.Finding{{Check: "store", State: stateWarn, Text: "there is none yet: the first `tenet serve` makes it"}}
+	}
+	d, err := a.openToLook(ctx)
 	if err != nil {
 		return []server.Finding{{Check: "store", State: stateBad, Text: explain(err)}}
 	}

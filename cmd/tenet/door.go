@@ -43,14 +43,26 @@ func (d *door) place() string {
 }
 
 // open finds the way in: the tenet that --url names, else the one that runs on the data directory, else the database.
-func (a *app) open(ctx context.Context) (*door, error) {
+func (a *app) open(ctx context.Context) (*door, error) { return a.openWith(ctx, a.localOptions()) }
+
+// openToLook is open for commands that only look: they make no database and put nothing into one.
+func (a *app) openToLook(ctx context.Context) (*door, error) {
+	o := a.localOptions()
+	o.NoSeed = true
+	if a.URL == "" && !server.HasDatabase(o) {
+		return nil, &store.UnavailableError{Reason: "there is no tenet in " + a.DataDir + " yet: `tenet serve` makes one"}
+	}
+	return a.openWith(ctx, o)
+}
+
+func (a *app) openWith(ctx context.Context, o server.Options) (*door, error) {
 	if a.URL != "" {
 		return a.openURL()
 	}
 	patience, cancel := context.WithTimeout(ctx, ownedPatience)
 	defer cancel()
 	for {
-		local, err := server.OpenLocal(ctx, a.localOptions())
+		local, err := server.OpenLocal(ctx, o)
 		if err == nil {
 			a.saySeeded(local)
 			return &door{Store: local, local: local}, nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -54,7 +55,10 @@ otherwise, and the exit code is 1. The same import again changes nothing.`,
 			}
 			o.Format = f
 		}
-		d, err := a.open(ctx)
+		local := a.localOptions()
+		// A backup is restored into nothing: a starter set of today would stand in the way of the one that it holds.
+		local.NoSeed = slices.ContainsFunc(args, interchange.HoldsHistory)
+		d, err := a.openWith(ctx, local)
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ when it can't answer, which makes the command a health check. --output json tell
 		Example: `  tenet status
   tenet status --quiet || echo down`,
 	}, nil, func(ctx context.Context, _ []string) error {
-		d, err := a.open(ctx)
+		d, err := a.openToLook(ctx)
 		if err != nil {
 			return err
 		}

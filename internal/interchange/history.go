@@ -29,7 +29,8 @@ type past struct {
 	base    int64 // versions up to this one are not in the export: purged, or older than its log
 	replays int
 	refused string
-	lost    bool // a purge has emptied earlier versions
+	stays   string // why the store's own is left as it is, although the export has another
+	lost    bool   // a purge has emptied earlier versions
 
 	// while writing
 	version int64 // the store's, as it will be after the ops so far
@@ -97,7 +98,7 @@ func (p *Plan) past(h *history, at ChangeAt) (*past, error) {
 // change takes the next change of the document into account.
 func (k *past) change(at ChangeAt) {
 	c := at.Change
-	if k.refused != "" {
+	if k.refused != "" || k.stays != "" {
 		return
 	}
 	if c.Version <= k.last {
@@ -136,9 +137,18 @@ func (k *past) match(at ChangeAt) {
 	switch {
 	case err == nil && same:
 		k.matched = c.Version
+	case c.Version == k.there && k.ownAdmin():
+		k.stays = "this tenet has made an admin of its own, who stays with the token that it has"
 	case c.Version == k.there:
 		k.refused = fmt.Sprintf("line %d: the store has another version %d: the two have parted", at.Line, c.Version)
 	}
+}
+
+// ownAdmin reports whether the store's document is the admin that a first start makes: a tenet that an export is restored into
+// has one before anybody can call it.
+func (k *past) ownAdmin() bool {
+	p, ok := k.current.(*knowledge.Principal)
+	return ok && p.CreatedBy == "system" && p.Version == 1
 }
 
 // replay takes a change that the store has not.
@@ -166,6 +176,10 @@ func (k *past) replay(at ChangeAt) {
 
 // finish fills in the outcome of the document.
 func (k *past) finish(st *Step) {
+	if k.stays != "" {
+		st.Outcome, st.Reason = Skipped, k.stays
+		return
+	}
 	switch {
 	case k.refused == "" && k.there > k.last:
 		k.refused = fmt.Sprintf("the store is at version %d, the export ends at %d: the store is ahead", k.there, k.last)
@@ -248,7 +262,7 @@ func (h *history) batches(maxOps int) iter.Seq2[knowledge.Batch, error] {
 // op returns the op that repeats a change, or false when there is nothing to repeat.
 func (h *history) op(c *knowledge.Change) (knowledge.Op, bool, error) {
 	k := h.keys[c.Key]
-	if k == nil || k.refused != "" || c.Version <= k.matched {
+	if k == nil || k.refused != "" || k.stays != "" || c.Version <= k.matched {
 		return knowledge.Op{}, false, nil
 	}
 	seen := k.version

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"os"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -325,6 +326,30 @@ func (r *reader) readJSONL(it *Item) {
 		return
 	}
 	it.Entries, it.Err = documentLines(br)
+}
+
+// HoldsHistory reports whether a file is an export of ours with history. What can't be read is none.
+func HoldsHistory(name string) bool {
+	f, err := os.Open(name) //nolint:gosec // the user names the file
+	if err != nil {
+		return false
+	}
+	rc, err := unpackLines(f, Limits{}.orDefaults())
+	if err != nil {
+		return false
+	}
+	defer rc.Close() //nolint:errcheck // only read
+	head := make([]byte, 4<<10)
+	n, err := io.ReadFull(rc, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return false
+	}
+	head = bytes.TrimSpace(bytes.TrimPrefix(head[:n], []byte("\ufeff")))
+	if !looksLikeExport(head) {
+		return false
+	}
+	h, err := readHeader(head)
+	return err == nil && h.History
 }
 
 func readHeader(head []byte) (Header, error) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/user"
+	"path/filepath"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -48,6 +50,15 @@ func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 		return nil, errors.Join(err, l.engine.Close())
 	}
 	return l, nil
+}
+
+// HasDatabase reports whether there is a database to open: a PostgreSQL is named, or the data directory has one.
+func HasDatabase(o Options) bool {
+	if o.DatabaseURL != "" {
+		return true
+	}
+	_, err := os.Stat(filepath.Join(o.DataDir, databaseFile))
+	return err == nil
 }
 
 // firstSeed writes the starter set into a database that never held anything.
