@@ -75,6 +75,7 @@ func (a *application) try() (knowledge.Receipt, error) {
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
+	payload.vectors = a.vectors(docs)
 	began := time.Now()
 	changes, err := a.s.send(a.own, a.batch, payload, a.fingerprint)
 	if dead(err) && a.own.Err() == nil { // the ledger knows the batch if it was done
@@ -121,7 +122,7 @@ func (a *application) final(err error) error {
 }
 
 // payload writes the ops as tenet_apply reads them: patches as puts of what they leave behind.
-func (a *application) payload(docs []knowledge.Document, versions []int64) ([]byte, error) {
+func (a *application) payload(docs []knowledge.Document, versions []int64) (payload, error) {
 	b := []byte{'['}
 	for i := range a.batch.Ops {
 		op := &a.batch.Ops[i]
@@ -136,16 +137,35 @@ func (a *application) payload(docs []knowledge.Document, versions []int64) ([]by
 		if doc != nil {
 			canonical, err := knowledge.Canonical(doc)
 			if err != nil {
-				return nil, fmt.Errorf("encode %s: %w", op.Key, err)
+				return payload{}, fmt.Errorf("encode %s: %w", op.Key, err)
 			}
 			b = append(append(b, `,"document":`...), canonical...)
 		}
 		b = append(b, '}')
 	}
 	if b = append(b, ']'); len(b) > maxPayload {
-		return nil, knowledge.Invalid("/ops", "%d bytes of documents: a batch holds at most %d; send it as several", len(b), maxPayload)
+		return payload{}, knowledge.Invalid("/ops", "%d bytes of documents: a batch holds at most %d; send it as several", len(b), maxPayload)
 	}
-	return b, nil
+	return payload{ops: b}, nil
+}
+
+// A payload is what tenet_apply is given of a batch.
+type payload struct{ ops, vectors []byte }
+
+// vectors returns the search vectors of what the batch puts; nil leaves all of them to the server, as it is when they could
+// not be made: then the batch itself will tell why.
+func (a *application) vectors(patched []knowledge.Document) []byte {
+	docs := make([]knowledge.Document, len(a.batch.Ops))
+	for i := range a.batch.Ops {
+		if docs[i] = a.batch.Ops[i].Doc; patched != nil && patched[i] != nil {
+			docs[i] = patched[i]
+		}
+	}
+	list, err := a.s.words.vectors(a.own, docs, a.s.stems)
+	if err != nil {
+		return nil
+	}
+	return vectorArray(list)
 }
 
 // maxPayload is the size of the largest batch: a value of the server has at most 256 MB, and is copied a few times.

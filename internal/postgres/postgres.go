@@ -73,6 +73,7 @@ type Store struct {
 	pool    *pgxpool.Pool
 	schema  Schema        // when it was opened
 	turn    chan struct{} // held by one write that has lost a race and is tried again
+	words   vocabulary
 	bell    bell
 	slow    slowGate
 	closed  atomic.Bool

@@ -17,12 +17,12 @@ import (
 
 // applySQL does a batch in a transaction of its own; appliedSQL reads what it did, after its commit.
 const (
-	applySQL   = "SELECT tenet_apply($1, $2, $3, $4, $5)"
+	applySQL   = "SELECT tenet_apply($1, $2, $3, $4, $5, $6)"
 	appliedSQL = "SELECT " + changeColumns + " FROM changes c WHERE c.batch_id = $1 ORDER BY c.seq"
 )
 
 // send sends the batch and the question what it did in one round trip, as two transactions.
-func (s *Store) send(ctx context.Context, b *knowledge.Batch, payload []byte, fingerprint [32]byte) ([]knowledge.Change, error) {
+func (s *Store) send(ctx context.Context, b *knowledge.Batch, p payload, fingerprint [32]byte) ([]knowledge.Change, error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, &notSentError{err}
@@ -35,8 +35,8 @@ func (s *Store) send(ctx context.Context, b *knowledge.Batch, payload []byte, fi
 	}
 	id := []byte(b.ID.String())
 	pipe := pg.StartPipeline(ctx)
-	pipe.SendQueryParams(applySQL, [][]byte{id, fingerprint[:], []byte(b.Actor), at, payload},
-		[]uint32{pgtype.UUIDOID, pgtype.ByteaOID, pgtype.TextOID, pgtype.TimestamptzOID, pgtype.JSONBOID}, []int16{0, 1, 0, 0, 0}, nil)
+	pipe.SendQueryParams(applySQL, [][]byte{id, fingerprint[:], []byte(b.Actor), at, p.ops, p.vectors},
+		[]uint32{pgtype.UUIDOID, pgtype.ByteaOID, pgtype.TextOID, pgtype.TimestamptzOID, pgtype.JSONBOID, tsvectorArrayOID}, []int16{0, 1, 0, 0, 0, 1}, nil)
 	pipe.SendPipelineSync()
 	pipe.SendQueryParams(appliedSQL, [][]byte{id}, []uint32{pgtype.UUIDOID}, []int16{0}, changeFormats)
 	if err := pipe.Sync(); err != nil {
