@@ -48,6 +48,25 @@ const (
 	requestKey
 )
 
+// A Request is the context of one request with who is calling and the request's id, as [WithCaller] and [WithRequestID] would
+// make it, without a link of the chain for each.
+type Request struct {
+	context.Context
+	Caller *Caller
+	ID     string
+}
+
+// Value implements [context.Context].
+func (r *Request) Value(key any) any {
+	switch key {
+	case callerKey:
+		return r.Caller
+	case requestKey:
+		return r.ID
+	}
+	return r.Context.Value(key)
+}
+
 // WithCaller returns a context in which c is calling.
 func WithCaller(ctx context.Context, c *Caller) context.Context {
 	return context.WithValue(ctx, callerKey, c)

@@ -118,13 +118,13 @@ func absentItem(key knowledge.Key, asOf uint64, dep stripe, err error) *item {
 	return it
 }
 
-// readyItem returns a listing with its bodies. It weighs them twice: they live as long as it does when the records' own items
-// are evicted, and a door makes encoded bytes of them.
+// readyItem returns a listing with its bodies. It weighs them two and a half times: they live as long as it does when the
+// records' own items are evicted, and a door makes encoded bytes of them, and compressed ones.
 func readyItem(at slot, it *item, records []*knowledge.Record, bodyAt uint64) *item {
 	whole := &item{asOf: it.asOf, from: it.from, deps: it.deps, list: it.list, bodyAt: bodyAt, passing: it.passing}
 	size := int(it.list.weight(at))
 	for _, r := range records {
-		size += 2*len(r.JSON) + bodyCost
+		size += len(r.JSON)*5/2 + bodyCost
 		whole.passing = whole.passing || passing(r)
 	}
 	whole.weight = uint32(max(0, min(size, maxWeight)))

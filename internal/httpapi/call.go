@@ -5,7 +5,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"strconv"
 	"time"
 
 	"tenet/internal/access"
@@ -15,23 +14,25 @@ import (
 // A call is one request with its answer. It stands in for the ResponseWriter, so that every answer, whoever writes it,
 // carries the headers of the house and is counted.
 type call struct {
-	h      *Handler
-	w      http.ResponseWriter
-	r      *http.Request
-	route  *route // nil until one matched
-	start  time.Time
-	id     string // of the request
-	caller *access.Caller
-	ctx    context.Context // the request's, with who is calling; of one request, like the call itself
-	cancel context.CancelFunc
-	level  knowledge.Level
-	source knowledge.Source // where the answer came from; "" when it came from no document
-	status int              // 0 until the head was written
-	bytes  int64
-	queued bool          // it wrote a batch that waits for the primary
-	slot   bool          // it holds one of the handler's slots
-	values [12][1]string // of the headers, so that they need no slices of their own
-	used   int
+	h     *Handler
+	w     http.ResponseWriter
+	r     *http.Request
+	route *route // nil until one matched
+	start time.Time
+	id    string // of the request
+	docID string // of a document, where the path was read without the mux
+	// request is the request's context with who is calling, and ctx what the store gets; of one request, like the call itself.
+	request access.Request
+	ctx     context.Context
+	cancel  context.CancelFunc
+	level   knowledge.Level
+	source  knowledge.Source // where the answer came from; "" when it came from no document
+	status  int              // 0 until the head was written
+	bytes   int64
+	queued  bool          // it wrote a batch that waits for the primary
+	slot    bool          // it holds one of the handler's slots
+	values  [12][1]string // of the headers, so that they need no slices of their own
+	used    int
 }
 
 // Header implements [http.ResponseWriter].
@@ -71,30 +72,6 @@ func (c *call) Flush() {
 func (c *call) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c.status = http.StatusSwitchingProtocols
 	return http.NewResponseController(c.w).Hijack()
-}
-
-// set sets a header, whose name must be in canonical form, to one value without allocating.
-func (c *call) set(name, value string) {
-	if c.used == len(c.values) {
-		c.w.Header()[name] = []string{value}
-		return
-	}
-	slot := &c.values[c.used]
-	c.used++
-	slot[0] = value
-	c.w.Header()[name] = slot[:]
-}
-
-// head sets the headers that every answer has.
-func (c *call) head() {
-	level := c.answered()
-	c.set("Tenet-Source", string(c.source))
-	c.set("Tenet-Mode", string(level.Mode))
-	if !level.AsOf.IsZero() {
-		c.set("Tenet-As-Of", level.AsOf.UTC().Format(knowledge.TimeLayout))
-	}
-	c.set("X-Request-Id", c.id)
-	c.set("X-Content-Type-Options", "nosniff") // a document's text is never a page
 }
 
 // answered returns the level of the answer, and fills in where it came from.
@@ -145,28 +122,6 @@ const (
 	mediaYAML    = "application/yaml"
 	mediaHTML    = "text/html; charset=utf-8"
 )
-
-// send writes a whole answer, compressed when the caller accepts that and it is long enough.
-func (c *call) send(status int, media string, body []byte) {
-	header := c.w.Header()
-	c.set("Content-Type", media)
-	if from := c.h.o.Limits.CompressFrom; from > 0 && len(body) >= from {
-		c.set("Vary", "Accept-Encoding")
-		if packed, done := c.compress(body); packed != nil {
-			defer done()
-			body = packed
-		}
-	}
-	if header["Cache-Control"] == nil {
-		c.set("Cache-Control", "private, no-cache")
-	}
-	c.set("Content-Length", strconv.Itoa(len(body)))
-	c.WriteHeader(status)
-	if c.r.Method == http.MethodHead {
-		return
-	}
-	_, _ = c.Write(body) // a caller that went away has nothing to be told
-}
 
 // buffer returns an empty buffer, and what gives it back once it was sent.
 func (c *call) buffer() (*[]byte, func()) {

@@ -26,55 +26,75 @@ func newGzip() any {
 	return w
 }
 
+// A coding is a way to compress an answer.
+type coding int
+
+const (
+	codingGzip coding = iota
+	codingZstd
+	codingCount = 2
+)
+
+// String returns the coding's name.
+func (k coding) String() string { return [codingCount]string{"gzip", "zstd"}[k] }
+
+// suffix is what the tag of an answer in the coding ends with.
+func (k coding) suffix() string { return [codingCount]string{"-gzip", "-zstd"}[k] }
+
+// pack appends a body in a coding.
+func (h *Handler) pack(k coding, body, into []byte) []byte {
+	if k == codingZstd {
+		return h.zstd.EncodeAll(body, into)
+	}
+	w := h.gzip.Get().(*gzip.Writer) // the pool holds nothing else
+	buf := bytes.NewBuffer(into)
+	w.Reset(buf)
+	_, _ = w.Write(body) // a buffer takes everything
+	_ = w.Close()
+	h.gzip.Put(w)
+	return buf.Bytes()
+}
+
 // compress returns the body in the coding that the caller likes best, with the headers that say so, and what gives its
 // buffer back; nothing for a caller that accepts none.
 func (c *call) compress(body []byte) (packed []byte, done func()) {
-	coding := preferred(c.r.Header["Accept-Encoding"])
-	if coding == "" {
+	k, ok := preferred(c.r.Header["Accept-Encoding"])
+	if !ok {
 		return nil, nil
 	}
 	buf, done := c.buffer()
-	switch coding {
-	case "zstd":
-		*buf = c.h.zstd.EncodeAll(body, *buf)
-	case "gzip":
-		w := c.h.gzip.Get().(*gzip.Writer) // the pool holds nothing else
-		into := bytes.NewBuffer(*buf)
-		w.Reset(into)
-		_, _ = w.Write(body) // a buffer takes everything
-		_ = w.Close()
-		c.h.gzip.Put(w)
-		*buf = into.Bytes()
-	}
-	c.w.Header()["Content-Encoding"] = []string{coding}
+	*buf = c.h.pack(k, body, *buf)
+	c.set("Content-Encoding", k.String())
 	if tags := c.w.Header()["Etag"]; len(tags) == 1 && strings.HasSuffix(tags[0], `"`) {
-		c.set("Etag", strings.TrimSuffix(tags[0], `"`)+"-"+coding+`"`)
+		c.set("Etag", tagIn(tags[0], k))
 	}
 	return *buf, done
 }
 
-// preferred returns zstd, gzip or "": the coding of an Accept-Encoding header with the greatest quality, zstd where they
-// are alike.
-func preferred(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	best, top := "", 0.0
+// preferred returns the coding of an Accept-Encoding header with the greatest quality, zstd where they are alike; false for
+// none.
+func preferred(values []string) (best coding, ok bool) {
+	top := 0.0
 	for _, v := range values {
 		for part := range strings.SplitSeq(v, ",") {
 			name, params, weighed := strings.Cut(part, ";")
-			name = strings.ToLower(strings.TrimSpace(name))
-			if name != "zstd" && name != "gzip" {
+			var k coding
+			switch name = strings.TrimSpace(name); {
+			case strings.EqualFold(name, codingZstd.String()):
+				k = codingZstd
+			case strings.EqualFold(name, codingGzip.String()):
+				k = codingGzip
+			default:
 				continue
 			}
 			q := 1.0
 			if weighed {
 				q = quality(params)
 			}
-			if q > top || q == top && q > 0 && name == "zstd" {
-				best, top = name, q
+			if q > top || q == top && q > 0 && k == codingZstd {
+				best, top = k, q
 			}
 		}
 	}
-	return best
+	return best, top > 0
 }

@@ -139,7 +139,7 @@ func (h *Handler) mirrorRoute(what, summary, description string, do func(Mirror)
 		method: http.MethodPost, path: mirrorPath + "/" + what, id: what + "-mirror", tag: "operations",
 		summary: summary, description: description, storeless: true,
 		handler: with(func(c *call, _ *noParams) error {
-			if !c.caller.Has(knowledge.RoleAdmin) {
+			if !c.request.Caller.Has(knowledge.RoleAdmin) {
 				return &store.ForbiddenError{Reason: "the mirror is for admins: ask with the token of one"}
 			}
 			if h.o.Mirror == nil {
@@ -167,7 +167,7 @@ func (h *Handler) listConflicts(c *call, p *conflictsParams) error {
 		return err
 	}
 	for i := range list {
-		if c.caller.Has(mayRead(&list[i])) {
+		if c.request.Caller.Has(mayRead(&list[i])) {
 			a.Conflicts = append(a.Conflicts, conflictOf(&list[i]))
 		}
 	}
@@ -199,7 +199,7 @@ func (h *Handler) parked(c *call) (*store.Parked, error) {
 			return nil, err
 		}
 		for i := range list {
-			if list[i].Entry.Batch.ID == id && c.caller.Has(mayRead(&list[i])) {
+			if list[i].Entry.Batch.ID == id && c.request.Caller.Has(mayRead(&list[i])) {
 				return &list[i], nil
 			}
 		}
@@ -238,21 +238,21 @@ func (h *Handler) resolveConflict(c *call, _ *conflictPath) error {
 	if err := wellFormed(raw, knowledge.MaxDepth+1); err != nil {
 		return err
 	}
-	if !c.caller.Has(knowledge.RoleMaintainer) {
+	if !c.request.Caller.Has(knowledge.RoleMaintainer) {
 		return &store.ForbiddenError{Reason: "to decide a conflict needs the role maintainer or admin"}
 	}
 	p, err := h.parked(c)
 	if err != nil {
 		return err
 	}
-	if need := mayResolve(p); !c.caller.Has(need) {
+	if need := mayResolve(p); !c.request.Caller.Has(need) {
 		return &store.ForbiddenError{Reason: "to decide a conflict about a purge needs the role " + need}
 	}
 	how, merged, err := decision(raw, p)
 	if err != nil {
 		return err
 	}
-	receipt, err := h.o.Desk.Resolve(c.limited(), p.Entry.Batch.ID, how, c.caller.ID, merged)
+	receipt, err := h.o.Desk.Resolve(c.limited(), p.Entry.Batch.ID, how, c.request.Caller.ID, merged)
 	if errors.Is(err, store.ErrNotFound) {
 		return refuse(store.ErrNotFound, "there is no conflict %s", p.Entry.Batch.ID)
 	}

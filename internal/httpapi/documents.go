@@ -21,49 +21,6 @@ type collection struct {
 	path string // of the collection
 }
 
-// key returns the key that the path names. What can't be an id names nothing.
-func (l *collection) key(c *call) (knowledge.Key, error) {
-	key := knowledge.Key{Kind: l.kind, ID: c.r.PathValue("id")}
-	if !plainID(key.ID) {
-		if _, err := knowledge.ParseKey(string(l.kind) + "/" + key.ID); err != nil {
-			return key, &refusal{store.ErrNotFound, err.Error(), &store.NotFoundError{Key: key}}
-		}
-	}
-	return key, nil
-}
-
-// plainID tells most good ids without allocating.
-func plainID(id string) bool { return len(id) > 2 && len(id) <= knowledge.MaxID && sane(id) }
-
-type getParams struct {
-	documentPath
-	knownHeader
-}
-
-func (l *collection) get(c *call, _ *getParams) error {
-	key, err := l.key(c)
-	if err != nil {
-		return err
-	}
-	rec, err := l.h.o.Store.Get(c.ctx, key)
-	if err != nil {
-		return err
-	}
-	tag := etag(rec)
-	if same, ok := c.fresh(tag); ok {
-		c.source = rec.Source
-		c.set("Etag", same)
-		c.set("Vary", "Accept-Encoding")
-		c.set("Cache-Control", "private, no-cache")
-		c.nothing(http.StatusNotModified)
-		return nil
-	}
-	c.source = rec.Source
-	c.set("Etag", tag)
-	c.send(http.StatusOK, mediaJSON, rec.JSON)
-	return nil
-}
-
 type createParams struct{ writeHeaders }
 
 func (l *collection) create(c *call, _ *createParams) error {
@@ -238,10 +195,10 @@ func (c *call) newBatch() (knowledge.Batch, error) {
 
 // actor is who the log says wrote what the caller writes.
 func (c *call) actor() string {
-	if c.caller == nil {
+	if c.request.Caller == nil {
 		return ""
 	}
-	return c.caller.ID
+	return c.request.Caller.ID
 }
 
 // write applies a batch of one op and answers with what it left behind.

@@ -21,8 +21,8 @@ func etag(r *knowledge.Record) string {
 	return string(append(strconv.AppendInt(append(b[:0], '"'), r.Version, 10), '"'))
 }
 
-// codings are the suffixes that a compressed answer's tag carries: its bytes are others.
-func codings() []string { return []string{"-gzip", "-zstd"} }
+// tagIn returns the tag of an answer in a coding: its bytes are others.
+func tagIn(tag string, k coding) string { return strings.TrimSuffix(tag, `"`) + k.suffix() + `"` }
 
 // A tag is one entry of If-Match or If-None-Match, without quotes and suffix.
 type tag struct {
@@ -52,8 +52,8 @@ func parseTags(values []string) (tags []tag, star, ok bool) {
 		}
 		t.value, rest = rest[1:1+end], rest[end+2:]
 		t.sent = whole[:len(whole)-len(rest)]
-		for _, c := range codings() {
-			t.value = strings.TrimSuffix(t.value, c)
+		for k := range codingCount {
+			t.value = strings.TrimSuffix(t.value, coding(k).suffix())
 		}
 		tags = append(tags, t)
 		rest = strings.TrimSpace(rest)

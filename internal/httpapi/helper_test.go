@@ -77,10 +77,12 @@ func newTenet(t *testing.T, change func(*Options)) *tenet {
 	o := Options{
 		Store: access.New(n.store, nil, nil), Authenticate: n.auth.Authenticate, Version: "1.2.3", Desk: desk{n.store}, Mirror: &mirrorBell{},
 		MetricsHandler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "tenet_up 1") }),
-		Observe: func(route string, status int, _ time.Duration) {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			n.seen[pair{route, status}] = true
+		Observe: func(route string) func(int, time.Duration) {
+			return func(status int, _ time.Duration) {
+				n.mu.Lock()
+				defer n.mu.Unlock()
+				n.seen[pair{route, status}] = true
+			}
 		},
 	}
 	if change != nil {

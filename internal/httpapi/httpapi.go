@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -37,8 +38,9 @@ type Options struct {
 	Ready func(ctx context.Context) []string
 	// Fresh marks the context of a request that says Cache-Control: no-cache. Nil: such requests are like others.
 	Fresh func(ctx context.Context) context.Context
-	// Observe is called after every request with its route, as in "GET /api/v1/rules/{id}". Nil: nobody measures.
-	Observe func(route string, status int, took time.Duration)
+	// Observe returns what is called after every request of a route, as in "GET /api/v1/rules/{id}"; it is asked once for each
+	// route, when that is first used. Nil: nobody measures.
+	Observe func(route string) func(status int, took time.Duration)
 	// MetricsHandler answers /metrics. Nil: there is no such path.
 	MetricsHandler http.Handler
 	// Live answers GET /api/v1/live, the stream of changes, for callers with a token. Nil: there is no such path.
@@ -61,7 +63,7 @@ type Limits struct {
 	MaxConcurrent int           // requests at a time, probes not counted; more are refused with 503: 1024
 	MaxWaiting    int           // of these, requests that wait for a change; more are refused with 503: 512
 	Timeout       time.Duration // how long the store may take for a write or a long read: 60 s
-	CompressFrom  int           // bytes from which an answer is compressed for who accepts it: 2 KiB; negative: never
+	CompressFrom  int           // bytes from which an answer is compressed for who accepts it: 12 KiB; negative: never
 }
 
 // A BatchTeller tells where a batch stands.
@@ -83,9 +85,12 @@ type Handler struct {
 	o       Options
 	mux     *http.ServeMux
 	routes  []*route
-	slots   chan struct{} // one for each request at work; a full one refuses
-	waiting chan struct{} // one for each long poll; a full one refuses
-	drained chan struct{} // closed when long polls should end
+	reads   map[string]directReads  // by the plural of their kind
+	nowhere *route                  // what matches no other
+	working atomic.Int64            // requests at work
+	spelled atomic.Pointer[spelled] // the last time that was written to a header
+	waiting chan struct{}           // one for each long poll; a full one refuses
+	drained chan struct{}           // closed when long polls should end
 	drain   sync.Once
 	spec    func() (*specification, error) // made when first asked for
 	zstd    *zstd.Encoder
@@ -99,7 +104,8 @@ func New(o Options) *Handler {
 	h := &Handler{
 		o:       o,
 		mux:     http.NewServeMux(),
-		slots:   make(chan struct{}, o.Limits.MaxConcurrent),
+		reads:   map[string]directReads{},
+		nowhere: &route{name: "unmatched"},
 		waiting: make(chan struct{}, o.Limits.MaxWaiting),
 		drained: make(chan struct{}),
 		zstd:    newZstd(),
@@ -107,6 +113,7 @@ func New(o Options) *Handler {
 	h.gzip.New = newGzip
 	h.buffers.New = func() any { b := make([]byte, 0, 16<<10); return &b }
 	h.spec = sync.OnceValues(h.specify)
+	h.measure(h.nowhere)
 	for _, rt := range h.table() {
 		h.register(rt)
 	}
@@ -139,7 +146,8 @@ func (o Options) withDefaults() Options {
 	l.MaxConcurrent = orInt(l.MaxConcurrent, 1024)
 	l.MaxWaiting = orInt(l.MaxWaiting, 512)
 	l.Timeout = orInt(l.Timeout, 60*time.Second)
-	l.CompressFrom = orInt(l.CompressFrom, 2<<10)
+	// What fits the first packets of a connection arrives no sooner when it is compressed, which costs more than all the rest.
+	l.CompressFrom = orInt(l.CompressFrom, 12<<10)
 	return o
 }
 
@@ -153,15 +161,3 @@ func orInt[T ~int | ~int64](v, def T) T {
 // Drain ends the requests that wait for a change, now and from now on, so that a server can stop without waiting for them.
 // They answer with what there is.
 func (h *Handler) Drain() { h.drain.Do(func() { close(h.drained) }) }
-
-// ServeHTTP answers one request.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{h: h, w: w, r: r, start: time.Now(), id: requestID(r.Header)}
-	defer c.finish()
-	c.level = h.o.Level()
-	if len(r.RequestURI) > h.o.Limits.MaxURL {
-		c.fail(refuse(errURLTooLong, "the URL has %d bytes: at most %d fit", len(r.RequestURI), h.o.Limits.MaxURL))
-		return
-	}
-	h.mux.ServeHTTP(c, r)
-}

@@ -2,8 +2,6 @@ package httpapi
 
 import (
 	"errors"
-	"net/http"
-	"net/url"
 
 	"tenet/internal/knowledge"
 )
@@ -21,6 +19,7 @@ type pageParams struct {
 	Sort         string         `query:"sort" doc:"The order: what matters most first, the last changed first, by title, by id" enum:"house,updated,title,id" default:"house" example:"title"`
 	Limit        int            `query:"limit" doc:"How many documents a page holds" minimum:"1" maximum:"200" default:"50" example:"20"`
 	Cursor       string         `query:"cursor" doc:"Where the page begins: next of the page before, with the same filters"`
+	knownHeader
 }
 
 func (p *pageParams) query(f *faultList) knowledge.Query {
@@ -98,46 +97,6 @@ func (l *collection) lists() handler {
 	case knowledge.KindCategory, knowledge.KindPrincipal:
 	}
 	return collecting(func(c *call, p *listPlainParams, f faultList) error { return l.list(c, p, f) })
-}
-
-func (l *collection) list(c *call, p lister, f faultList) error {
-	q := p.query(&f)
-	q.Kind = l.kind
-	if len(f) > 0 {
-		_, _, err := q.Check() // what else is wrong is told at once
-		f.merge(err)
-		return f.err(true)
-	}
-	page, err := l.h.o.Store.List(c.ctx, q)
-	if err != nil {
-		return err
-	}
-	buf, done := c.buffer()
-	defer done()
-	b := append(*buf, `{"items":[`...)
-	for i, rec := range page.Records {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, rec.JSON...)
-	}
-	b = append(b, ']')
-	if page.Next != "" {
-		b = append(b, `,"next":`...)
-		b = appendString(b, page.Next)
-		c.set("Link", "<"+nextURL(c.r.URL, page.Next)+`>; rel="next"`)
-	}
-	*buf = append(b, '}')
-	c.source = page.Source
-	c.send(http.StatusOK, mediaJSON, *buf)
-	return nil
-}
-
-// nextURL returns the path and query of the next page.
-func nextURL(u *url.URL, cursor string) string {
-	q := u.Query()
-	q.Set("cursor", cursor)
-	return u.EscapedPath() + "?" + q.Encode()
 }
 
 // merge adds the faults of an error, when it has any.

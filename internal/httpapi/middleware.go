@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"tenet/internal/access"
 	"tenet/internal/store"
 )
 
@@ -42,31 +41,6 @@ func sane(id string) bool {
 	return true
 }
 
-// enter does what comes before every route: a slot, the caller, the deadline.
-func (c *call) enter() error {
-	c.ctx = access.WithRequestID(c.r.Context(), c.id)
-	if !c.route.probe {
-		select {
-		case c.h.slots <- struct{}{}:
-			c.slot = true
-		default:
-			return busy("too many requests at once")
-		}
-	}
-	if !c.route.public {
-		if err := c.authenticate(); err != nil {
-			return err
-		}
-	}
-	if !c.route.raw && !accepts(c.r.Header["Accept"], c.route.media()) {
-		return refuse(errNotAcceptable, "this path answers with %s", c.route.media())
-	}
-	if c.h.o.Fresh != nil && wantsFresh(c.r.Header["Cache-Control"]) {
-		c.ctx = c.h.o.Fresh(c.ctx)
-	}
-	return nil
-}
-
 // limited returns the call's context with the deadline for writes and long reads. Reads by key and by page have none
 // here: the engines bound their statements, and a timer would cost them more than the rest of the door.
 func (c *call) limited() context.Context {
@@ -81,33 +55,6 @@ func (c *call) leave() {
 	if c.cancel != nil {
 		c.cancel()
 	}
-}
-
-func (c *call) authenticate() error {
-	token, ok := bearer(c.r.Header["Authorization"])
-	if !ok {
-		if c.route.path == metricsPath && local(c.r) {
-			return nil
-		}
-		return store.ErrUnauthenticated
-	}
-	caller, err := c.h.o.Authenticate(token)
-	if err != nil {
-		return err
-	}
-	c.caller = caller
-	c.ctx = access.WithCaller(c.ctx, caller)
-	return nil
-}
-
-// bearer returns the token of an Authorization header.
-func bearer(values []string) (string, bool) {
-	if len(values) != 1 {
-		return "", false
-	}
-	scheme, token, ok := strings.Cut(values[0], " ")
-	token = strings.TrimSpace(token)
-	return token, ok && token != "" && strings.EqualFold(scheme, "Bearer")
 }
 
 // local reports whether a request comes from a program on this machine, and not through a proxy on it.
@@ -187,31 +134,6 @@ func busy(reason string) error {
 	return &store.UnavailableError{Reason: reason + ": ask again soon", RetryAfter: time.Second, NotDone: true}
 }
 
-// finish does what comes after every request, whatever became of it.
-func (c *call) finish() {
-	abort := false
-	if v := recover(); v != nil {
-		abort = c.panicked(v)
-	}
-	if c.slot {
-		<-c.h.slots
-	}
-	took := time.Since(c.start)
-	name := "unmatched"
-	if c.route != nil {
-		name = c.route.name
-	}
-	if c.h.o.Observe != nil {
-		c.h.o.Observe(name, c.status, took)
-	}
-	if c.h.o.AccessLog != nil {
-		c.logAccess(name, took)
-	}
-	if abort {
-		panic(http.ErrAbortHandler)
-	}
-}
-
 // panicked answers for a handler that can't. An answer that was begun can't be mended: it reports that the connection
 // is to be cut.
 func (c *call) panicked(v any) (abort bool) {
@@ -230,8 +152,8 @@ func (c *call) panicked(v any) (abort bool) {
 
 func (c *call) logAccess(route string, took time.Duration) {
 	caller := ""
-	if c.caller != nil {
-		caller = c.caller.ID
+	if c.request.Caller != nil {
+		caller = c.request.Caller.ID
 	}
 	c.h.o.AccessLog.LogAttrs(c.r.Context(), slog.LevelInfo, "request",
 		slog.String("request_id", c.id), slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path),

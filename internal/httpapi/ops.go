@@ -111,7 +111,7 @@ func (h *Handler) status(c *call, _ *noParams) error {
 
 func (h *Handler) me(c *call, _ *noParams) error {
 	return c.json(http.StatusOK, callerAnswer{
-		ID: c.caller.ID, Name: c.caller.Name, Role: c.caller.Role, Expiry: c.caller.Expiry, Local: c.caller.Local,
+		ID: c.request.Caller.ID, Name: c.request.Caller.Name, Role: c.request.Caller.Role, Expiry: c.request.Caller.Expiry, Local: c.request.Caller.Local,
 	})
 }
 

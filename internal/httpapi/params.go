@@ -39,9 +39,15 @@ func newQuerySet(t reflect.Type) *querySet {
 // parse reads a query into v, a struct of the set's type. The faults name every parameter that is unknown, stands there
 // twice, or has a value that can't be read.
 func (s *querySet) parse(raw string, v reflect.Value) (faultList, error) {
-	if raw == "" {
+	if s.plain(raw, v) {
 		return nil, nil
 	}
+	v.SetZero()
+	return s.full(raw, v)
+}
+
+// full reads any query.
+func (s *querySet) full(raw string, v reflect.Value) (faultList, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
 		return nil, refuse(errMalformed, "the query can't be read: %s", err)
@@ -69,6 +75,39 @@ func (s *querySet) parse(raw string, v reflect.Value) (faultList, error) {
 		}
 	}
 	return f, nil
+}
+
+// plain reads a query in which nothing is wrong, as most are, for next to nothing. Of any other it reports false, and has read a
+// part of it.
+func (s *querySet) plain(raw string, v reflect.Value) bool {
+	for raw != "" {
+		var pair string
+		pair, raw, _ = strings.Cut(raw, "&")
+		name, text, _ := strings.Cut(pair, "=")
+		index, ok := s.fields[name]
+		if !ok || text == "" || strings.Contains(text, ";") {
+			return false
+		}
+		if strings.ContainsAny(text, "%+") {
+			var err error
+			if text, err = url.QueryUnescape(text); err != nil {
+				return false
+			}
+		}
+		field := v.FieldByIndex(index)
+		switch {
+		case !field.IsZero(): // it stands there twice
+			return false
+		case field.Kind() == reflect.String:
+			field.SetString(text)
+		case setParam(field, []string{text}) != "":
+			return false
+		}
+		if least, ok := s.least[name]; ok && field.Int() < least {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *querySet) hint(name string) string {

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
+	"time"
 
 	"tenet/internal/knowledge"
 )
@@ -28,6 +30,7 @@ type route struct {
 	raw          bool   // it writes its answer itself
 	name         string // method and path, for measures and logs
 	queries      *querySet
+	observe      func() func(status int, took time.Duration) // see measure
 }
 
 // A handler is what a route runs, with the type that holds its parameters.
@@ -89,17 +92,29 @@ func (h *Handler) register(rt *route) {
 	rt.name = rt.method + " " + rt.path
 	rt.queries = newQuerySet(rt.handler.params)
 	h.routes = append(h.routes, rt)
+	h.measure(rt)
 	h.mux.HandleFunc(rt.name, func(w http.ResponseWriter, _ *http.Request) {
-		c := w.(*call) // ServeHTTP hands the mux nothing else
-		c.route = rt
-		if err := c.enter(); err != nil {
-			c.fail(err)
-			return
+		w.(*call).serve(rt) // ServeHTTP hands the mux nothing else
+	})
+	if plural, ok := strings.CutPrefix(rt.path, apiPrefix); ok && rt.method == http.MethodGet && rt.kind != "" {
+		reads := h.reads[rt.kind.Plural()]
+		switch plural {
+		case rt.kind.Plural():
+			reads.many = rt
+		case rt.kind.Plural() + "/{id}":
+			reads.one = rt
 		}
-		defer c.leave()
-		if err := rt.handler.run(c); err != nil {
-			c.fail(err)
+		h.reads[rt.kind.Plural()] = reads
+	}
+}
+
+// measure sees to it that a route is measured from its first use on.
+func (h *Handler) measure(rt *route) {
+	rt.observe = sync.OnceValue(func() func(int, time.Duration) {
+		if h.o.Observe == nil {
+			return func(int, time.Duration) {}
 		}
+		return h.o.Observe(rt.name)
 	})
 }
 

@@ -90,11 +90,11 @@ func (l *collection) readRoutes() []*route {
 			method: http.MethodGet, path: l.path, id: "list-" + many,
 			summary: "List " + many,
 			description: "A page of " + many + " in use, what matters most first, unless the parameters say otherwise. A page that is not " +
-				"the last one has next, and a Link header to the page behind it.",
+				"the last one has next, and a Link header to the page behind it. Its ETag changes with what is on it.",
 			handler: l.lists(),
 			answers: []answer{{
-				status: http.StatusOK, text: "A page", body: pageTypes()[l.kind], sample: examplePage(l.kind), heads: []string{"Link"},
-			}},
+				status: http.StatusOK, text: "A page", body: pageTypes()[l.kind], sample: examplePage(l.kind), heads: []string{"Link", "ETag"},
+			}, notModified()},
 		},
 		{
 			method: http.MethodGet, path: l.path + "/{id}", id: "get-" + one,

@@ -15,6 +15,7 @@ type searchParams struct {
 	Language string   `query:"language" doc:"A language of their scope" example:"go"`
 	Severity string   `query:"severity" doc:"The severity of rules" enum:"CRITICAL,ERROR,WARNING,INFO" example:"CRITICAL"`
 	Limit    int      `query:"limit" doc:"How many hits the answer holds" minimum:"1" maximum:"100" default:"20" example:"5"`
+	knownHeader
 }
 
 func (h *Handler) searchRoutes() []*route {
@@ -25,11 +26,14 @@ func (h *Handler) searchRoutes() []*route {
 			"excludes it, quotes ask for a phrase, a star ends a prefix, title: looks only there. Of many matches the first 500 in " +
 			"house order are ranked; bounded says that there were more.",
 		handler: collecting(h.search),
-		answers: []answer{jsonAnswer[hits](http.StatusOK, "The documents that match best, the best first", exampleHits())},
+		answers: []answer{
+			jsonAnswer[hits](http.StatusOK, "The documents that match best, the best first", exampleHits(), "ETag"),
+			notModified(),
+		},
 	}}
 }
 
-func (h *Handler) search(c *call, p *searchParams, f faultList) error {
+func (p *searchParams) query(f *faultList) knowledge.SearchQuery {
 	q := knowledge.SearchQuery{
 		Text: p.Q, Category: p.Category, Tag: p.Tag, Language: p.Language, Severity: p.Severity, Limit: p.Limit,
 	}
@@ -41,30 +45,7 @@ func (h *Handler) search(c *call, p *searchParams, f faultList) error {
 		}
 		q.Kinds = append(q.Kinds, k)
 	}
-	if len(f) > 0 {
-		_, _, err := q.Check() // what else is wrong is told at once
-		f.merge(err)
-		return f.err(true)
-	}
-	found, err := h.o.Store.Search(c.ctx, q)
-	if err != nil {
-		return err
-	}
-	buf, done := c.buffer()
-	defer done()
-	b := append(*buf, `{"hits":[`...)
-	for i := range found.Hits {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendHit(b, &found.Hits[i])
-	}
-	b = append(b, `],"bounded":`...)
-	b = strconv.AppendBool(b, found.Bounded)
-	*buf = append(b, '}')
-	c.source = found.Source
-	c.send(http.StatusOK, mediaJSON, *buf)
-	return nil
+	return q
 }
 
 func appendHit(b []byte, hit *knowledge.Hit) []byte {

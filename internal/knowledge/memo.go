@@ -2,20 +2,22 @@ package knowledge
 
 import "sync/atomic"
 
-// A Memo keeps the bytes that a door made of a page or of hits, so that an answer which stays in memory is encoded once. It is
-// shared by everybody who got the same answer.
-type Memo struct{ bytes atomic.Pointer[[]byte] }
+// A Memo keeps what a door has made of a page or of hits, so that an answer which stays in memory is encoded once. It is shared
+// by everybody who got the same answer. A nil memo keeps nothing.
+type Memo struct{ made atomic.Value }
 
-// Bytes returns what encode made the first time. A nil memo encodes every time. Two callers at the first moment may both
-// encode; one of the results is kept.
-func (m *Memo) Bytes(encode func() []byte) []byte {
+// Load returns what was kept, nil for nothing.
+func (m *Memo) Load() any {
 	if m == nil {
-		return encode()
+		return nil
 	}
-	if b := m.bytes.Load(); b != nil {
-		return *b
+	return m.made.Load()
+}
+
+// Store keeps what a door has made, always a value of the same type. Two callers at the first moment may both make it; one of
+// the results is kept.
+func (m *Memo) Store(made any) {
+	if m != nil {
+		m.made.Store(made)
 	}
-	b := encode()
-	m.bytes.Store(&b)
-	return b
 }

@@ -148,7 +148,7 @@ func TestRequestsAreMeasuredByRouteAndStatus(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			m.Request(route).Observe(200, time.Millisecond)
-			m.ObserveRequest(route, 404, time.Millisecond)
+			m.Request(route).Observe(404, time.Millisecond)
 		})
 	}
 	wg.Wait()

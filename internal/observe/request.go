@@ -51,8 +51,3 @@ func (r *RouteMetrics) Observe(status int, d time.Duration) {
 	}
 	(*c).Inc()
 }
-
-// ObserveRequest measures a request by its route's name.
-func (m *Metrics) ObserveRequest(route string, status int, d time.Duration) {
-	m.Request(route).Observe(status, d)
-}

@@ -142,13 +142,18 @@ const waitingAtOnce = 100
 // door returns the REST door.
 func (p *parts) door(o Options) *httpapi.Handler {
 	h := httpapi.Options{
-		Store: p.store, Authenticate: p.authenticate(o.DataDir), Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh, Observe: p.measures.ObserveRequest,
+		Store: p.store, Authenticate: p.authenticate(o.DataDir), Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh, Observe: p.observed,
 		Live: p.live, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}), Log: o.Log, AccessLog: o.AccessLog, Limits: o.Limits, Version: o.Version,
 	}
 	if p.dual != nil {
 		h.Level, h.Batches, h.Desk, h.Mirror = p.dual.Level, p.dual.Store, p.dual.Store, p.dual.Store
 	}
 	return httpapi.New(h)
+}
+
+// observed returns what measures the requests of a route.
+func (p *parts) observed(route string) func(status int, took time.Duration) {
+	return p.measures.Request(route).Observe
 }
 
 // readyTimeout bounds the question whether the engine answers: who probes does not wait long.

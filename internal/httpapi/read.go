@@ -1,0 +1,472 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"tenet/internal/access"
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// The path of a read that memory answers, from the request to the last byte, in the order in which it is walked: the route, the
+// token, the question, the condition, the answer, the measures. Its other half is read.go of package cache; between the two lie
+// the one-line methods of access and observe. Nothing on it encodes a document or asks anybody outside the process.
+
+// apiPrefix begins the path of every document.
+const apiPrefix = "/api/v1/"
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{h: h, w: w, r: r, start: time.Now(), id: requestID(r.Header)}
+	defer c.finish()
+	c.level = h.o.Level()
+	if rt, id := h.direct(r); rt != nil {
+		c.docID = id
+		c.serve(rt)
+		return
+	}
+	if len(r.RequestURI) > h.o.Limits.MaxURL {
+		c.fail(refuse(errURLTooLong, "the URL has %d bytes: at most %d fit", len(r.RequestURI), h.o.Limits.MaxURL))
+		return
+	}
+	h.mux.ServeHTTP(c, r)
+}
+
+// directReads are the routes of a collection that most requests are for.
+type directReads struct{ one, many *route }
+
+// direct returns the route of a read of one document or of a list, and the document's id: what the mux would find, without
+// its work. It returns nil for everything else, and for every path that needs a second look.
+func (h *Handler) direct(r *http.Request) (*route, string) {
+	rest, ok := strings.CutPrefix(r.URL.Path, apiPrefix)
+	if !ok || r.Method != http.MethodGet || len(r.RequestURI) > h.o.Limits.MaxURL {
+		return nil, ""
+	}
+	plural, id, one := strings.Cut(rest, "/")
+	reads, ok := h.reads[plural]
+	switch {
+	case !ok:
+		return nil, ""
+	case !one:
+		return reads.many, ""
+	case plainID(id):
+		return reads.one, id
+	}
+	return nil, ""
+}
+
+// serve runs a route.
+func (c *call) serve(rt *route) {
+	c.route = rt
+	if err := c.enter(); err != nil {
+		c.fail(err)
+		return
+	}
+	defer c.leave()
+	if err := rt.handler.run(c); err != nil {
+		c.fail(err)
+	}
+}
+
+// enter does what comes before every route: a slot, the caller, the deadline.
+func (c *call) enter() error {
+	c.request = access.Request{Context: c.r.Context(), ID: c.id}
+	c.ctx = &c.request
+	if !c.route.probe {
+		c.slot = true
+		if c.h.working.Add(1) > int64(c.h.o.Limits.MaxConcurrent) {
+			return busy("too many requests at once")
+		}
+	}
+	if !c.route.public {
+		if err := c.authenticate(); err != nil {
+			return err
+		}
+	}
+	if !c.route.raw && !accepts(c.r.Header["Accept"], c.route.media()) {
+		return refuse(errNotAcceptable, "this path answers with %s", c.route.media())
+	}
+	if c.h.o.Fresh != nil && wantsFresh(c.r.Header["Cache-Control"]) {
+		c.ctx = c.h.o.Fresh(c.ctx)
+	}
+	return nil
+}
+
+func (c *call) authenticate() error {
+	token, ok := bearer(c.r.Header["Authorization"])
+	if !ok {
+		if c.route.path == metricsPath && local(c.r) {
+			return nil
+		}
+		return store.ErrUnauthenticated
+	}
+	caller, err := c.h.o.Authenticate(token)
+	if err != nil {
+		return err
+	}
+	c.request.Caller = caller
+	return nil
+}
+
+// bearer returns the token of an Authorization header.
+func bearer(values []string) (string, bool) {
+	if len(values) != 1 {
+		return "", false
+	}
+	scheme, token, ok := strings.Cut(values[0], " ")
+	token = strings.TrimSpace(token)
+	return token, ok && token != "" && strings.EqualFold(scheme, "Bearer")
+}
+
+// key returns the key that the path names. What can't be an id names nothing.
+func (l *collection) key(c *call) (knowledge.Key, error) {
+	key := knowledge.Key{Kind: l.kind, ID: c.docID}
+	if key.ID != "" {
+		return key, nil
+	}
+	key.ID = c.r.PathValue("id")
+	if !plainID(key.ID) {
+		if _, err := knowledge.ParseKey(string(l.kind) + "/" + key.ID); err != nil {
+			return key, &refusal{store.ErrNotFound, err.Error(), &store.NotFoundError{Key: key}}
+		}
+	}
+	return key, nil
+}
+
+// plainID tells most good ids without allocating.
+func plainID(id string) bool { return len(id) > 2 && len(id) <= knowledge.MaxID && sane(id) }
+
+type getParams struct {
+	documentPath
+	knownHeader
+}
+
+func (l *collection) get(c *call, _ *getParams) error {
+	key, err := l.key(c)
+	if err != nil {
+		return err
+	}
+	rec, err := l.h.o.Store.Get(c.ctx, key)
+	if err != nil {
+		return err
+	}
+	c.source = rec.Source
+	if tag := etag(rec); !c.unchanged(tag, len(rec.JSON)) {
+		c.set("Etag", tag)
+		c.send(http.StatusOK, mediaJSON, rec.JSON)
+	}
+	return nil
+}
+
+func (l *collection) list(c *call, p lister, f faultList) error {
+	q := p.query(&f)
+	q.Kind = l.kind
+	if len(f) > 0 {
+		_, _, err := q.Check() // what else is wrong is told at once
+		f.merge(err)
+		return f.err(true)
+	}
+	page, err := l.h.o.Store.List(c.ctx, q)
+	if err != nil {
+		return err
+	}
+	a, ok := page.Memo.Load().(*ready)
+	if !ok {
+		a = newReady(encodePage(page), pageTag(page))
+		if page.Next != "" {
+			a.link = "<" + nextURL(c.r.URL, page.Next) + `>; rel="next"`
+		}
+		page.Memo.Store(a)
+	}
+	c.source = page.Source
+	c.sendReady(a)
+	return nil
+}
+
+func (h *Handler) search(c *call, p *searchParams, f faultList) error {
+	q := p.query(&f)
+	if len(f) > 0 {
+		_, _, err := q.Check() // what else is wrong is told at once
+		f.merge(err)
+		return f.err(true)
+	}
+	found, err := h.o.Store.Search(c.ctx, q)
+	if err != nil {
+		return err
+	}
+	a, ok := found.Memo.Load().(*ready)
+	if !ok {
+		a = newReady(encodeHits(found), hitsTag(found))
+		found.Memo.Store(a)
+	}
+	c.source = found.Source
+	c.sendReady(a)
+	return nil
+}
+
+// A ready answer is a page or hits as they are sent. It is made once and lives as long as they stay in memory.
+type ready struct {
+	body   []byte
+	tag    string
+	length string
+	link   string // to the next page
+	packed [codingCount]atomic.Pointer[packed]
+}
+
+// packed is a ready answer in one of the codings, made when somebody first accepts it.
+type packed struct {
+	body        []byte
+	tag, length string
+}
+
+func newReady(body []byte, tag string) *ready {
+	return &ready{body: body, tag: tag, length: strconv.Itoa(len(body))}
+}
+
+// in returns the answer in a coding.
+func (a *ready) in(h *Handler, k coding) *packed {
+	if p := a.packed[k].Load(); p != nil {
+		return p
+	}
+	body := h.pack(k, a.body, nil)
+	p := &packed{body: body, tag: tagIn(a.tag, k), length: strconv.Itoa(len(body))}
+	a.packed[k].Store(p) // two at once make the same
+	return p
+}
+
+// sendReady writes a ready answer, or that the caller has it already.
+func (c *call) sendReady(a *ready) {
+	if c.unchanged(a.tag, len(a.body)) {
+		return
+	}
+	body, tag, length := a.body, a.tag, a.length
+	if c.packable(len(a.body)) {
+		if k, ok := preferred(c.r.Header["Accept-Encoding"]); ok {
+			p := a.in(c.h, k)
+			body, tag, length = p.body, p.tag, p.length
+			c.set("Content-Encoding", k.String())
+		}
+	}
+	c.set("Etag", tag)
+	if a.link != "" {
+		c.set("Link", a.link)
+	}
+	c.whole(http.StatusOK, mediaJSON, body, length)
+}
+
+// unchanged answers a caller who has what a tag names already, and reports whether it did.
+func (c *call) unchanged(tag string, size int) bool {
+	same, ok := c.fresh(tag)
+	if !ok {
+		return false
+	}
+	c.packable(size)
+	c.set("Etag", same)
+	c.set("Cache-Control", privately)
+	c.nothing(http.StatusNotModified)
+	return true
+}
+
+// privately lets a caller keep an answer, and ask each time whether it still holds.
+const privately = "private, no-cache"
+
+// send writes a whole answer, compressed when the caller accepts that and it is long enough.
+func (c *call) send(status int, media string, body []byte) {
+	if c.packable(len(body)) {
+		if packed, done := c.compress(body); packed != nil {
+			defer done()
+			body = packed
+		}
+	}
+	c.whole(status, media, body, strconv.Itoa(len(body)))
+}
+
+// packable reports whether a body is long enough to be compressed, and says in a header that the answer depends on that.
+func (c *call) packable(size int) bool {
+	from := c.h.o.Limits.CompressFrom
+	if from <= 0 || size < from {
+		return false
+	}
+	c.set("Vary", "Accept-Encoding")
+	return true
+}
+
+// whole writes an answer whose bytes are ready.
+func (c *call) whole(status int, media string, body []byte, length string) {
+	c.set("Content-Type", media)
+	if c.w.Header()["Cache-Control"] == nil {
+		c.set("Cache-Control", privately)
+	}
+	c.set("Content-Length", length)
+	c.WriteHeader(status)
+	if c.r.Method == http.MethodHead {
+		return
+	}
+	_, _ = c.Write(body) // a caller that went away has nothing to be told
+}
+
+// head sets the headers that every answer has.
+func (c *call) head() {
+	level := c.answered()
+	c.set("Tenet-Source", string(c.source))
+	c.set("Tenet-Mode", string(level.Mode))
+	if !level.AsOf.IsZero() {
+		c.set("Tenet-As-Of", c.h.moment(level.AsOf))
+	}
+	c.set("X-Request-Id", c.id)
+	c.set("X-Content-Type-Options", "nosniff") // a document's text is never a page
+}
+
+// set sets a header, whose name must be in canonical form, to one value without allocating.
+func (c *call) set(name, value string) {
+	if c.used == len(c.values) {
+		c.w.Header()[name] = []string{value}
+		return
+	}
+	slot := &c.values[c.used]
+	c.used++
+	slot[0] = value
+	c.w.Header()[name] = slot[:]
+}
+
+// A spelled time is one that was written for a header.
+type spelled struct {
+	at   time.Time
+	text string
+}
+
+// spellEvery is how exact the time in a header is: an earlier one than the true one claims nothing that is not so.
+const spellEvery = time.Millisecond
+
+// moment writes a time as documents do. Answers of the same millisecond share the text.
+func (h *Handler) moment(t knowledge.Time) string {
+	if s := h.spelled.Load(); s != nil {
+		if ahead := t.Sub(s.at); ahead >= 0 && ahead < spellEvery {
+			return s.text
+		}
+	}
+	s := &spelled{t.Time, t.UTC().Format(knowledge.TimeLayout)}
+	h.spelled.Store(s)
+	return s.text
+}
+
+// finish does what comes after every request, whatever became of it.
+func (c *call) finish() {
+	abort := false
+	if v := recover(); v != nil {
+		abort = c.panicked(v)
+	}
+	if c.slot {
+		c.h.working.Add(-1)
+	}
+	took := time.Since(c.start)
+	rt := c.route
+	if rt == nil {
+		rt = c.h.nowhere
+	}
+	rt.observe()(c.status, took)
+	if c.h.o.AccessLog != nil {
+		c.logAccess(rt.name, took)
+	}
+	if abort {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// encodePage returns a page as JSON.
+func encodePage(page *knowledge.Page) []byte {
+	size := len(page.Next) + 32
+	for _, rec := range page.Records {
+		size += len(rec.JSON) + 1
+	}
+	b := append(make([]byte, 0, size), `{"items":[`...)
+	for i, rec := range page.Records {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, rec.JSON...)
+	}
+	b = append(b, ']')
+	if page.Next != "" {
+		b = append(b, `,"next":`...)
+		b = appendString(b, page.Next)
+	}
+	return append(b, '}')
+}
+
+// tagBytes is how much of a SHA-256 is a tag.
+const tagBytes = 12
+
+// pageTag returns the tag of a page, which has no version of its own: it sums up which versions of what are on it. The bodies
+// themselves would take longer to sum up than to send.
+func pageTag(page *knowledge.Page) string {
+	b := make([]byte, 0, 64*len(page.Records)+64)
+	for _, rec := range page.Records {
+		b = appendIdentity(b, rec)
+	}
+	return tagOf(append(b, page.Next...))
+}
+
+// hitsTag is the same for hits, which also hold what was found in each.
+func hitsTag(found *knowledge.Hits) string {
+	b := make([]byte, 0, 256*len(found.Hits)+64)
+	for i := range found.Hits {
+		hit := &found.Hits[i]
+		b = appendIdentity(b, hit.Record)
+		b = append(binary.LittleEndian.AppendUint64(b, math.Float64bits(hit.Score)), hit.Snippet...)
+		for _, m := range hit.Marks {
+			b = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(b, uint32(m[0])), uint32(m[1])) //nolint:gosec // within a snippet
+		}
+		b = append(b, 0)
+	}
+	return tagOf(strconv.AppendBool(b, found.Bounded))
+}
+
+// appendIdentity appends what tells a version of a document from every other, also from one of the same number in a database
+// that was restored from a backup.
+func appendIdentity(b []byte, rec *knowledge.Record) []byte {
+	b = append(append(append(append(b, rec.Key.Kind...), '/'), rec.Key.ID...), 0)
+	b = binary.LittleEndian.AppendUint64(b, uint64(rec.Version)) //nolint:gosec // only its bits matter
+	b = binary.LittleEndian.AppendUint64(b, uint64(rec.Updated.UnixMicro()))
+	return append(b, rec.Pending[:]...)
+}
+
+func tagOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return `"` + hex.EncodeToString(sum[:tagBytes]) + `"`
+}
+
+// nextURL returns the path and query of the next page.
+func nextURL(u *url.URL, cursor string) string {
+	q := u.Query()
+	q.Set("cursor", cursor)
+	return u.EscapedPath() + "?" + q.Encode()
+}
+
+// encodeHits returns the hits of a search as JSON.
+func encodeHits(found *knowledge.Hits) []byte {
+	size := 32
+	for i := range found.Hits {
+		hit := &found.Hits[i]
+		size += len(hit.Record.JSON) + len(hit.Record.Key.ID) + len(hit.Snippet)*9/8 + 16*len(hit.Marks) + 128
+	}
+	b := append(make([]byte, 0, size), `{"hits":[`...)
+	for i := range found.Hits {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendHit(b, &found.Hits[i])
+	}
+	b = append(b, `],"bounded":`...)
+	b = strconv.AppendBool(b, found.Bounded)
+	return append(b, '}')
+}
