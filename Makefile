@@ -6,7 +6,7 @@ SOAKTIME ?= 1h
 TOOL     := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fuzz bench docs cover soak run-postgres
+.PHONY: help build test race lint fuzz bench docs cover soak release run-postgres
 
 help: ## Show these lines
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -58,6 +58,9 @@ cover: ## Run all tests and show how much of each function they reach; coverage.
 soak: ## Run the randomised outage tests for SOAKTIME (1h); a failing one prints its seed
 	@scripts/install-postgres
 	packages=$$(scripts/packages-with '^func TestSoak') && TENET_SOAK=$(SOAKTIME) go test -run='^TestSoak' -v -count=1 -timeout 0 $$packages
+
+release: ## Build dist/: programs for several platforms, with checksums, from a tagged commit
+	@scripts/release
 
 run-postgres: ## Start a throw-away PostgreSQL and a tenet on it; Ctrl-C removes both
 	@scripts/run-postgres

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+// TestWhatWatchesATenetAsksForMeasuresThatThereAre looks for every measure that the alerts, the dashboard and the manual name.
+func TestWhatWatchesATenetAsksForMeasuresThatThereAre(t *testing.T) {
+	list, err := measures(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string][]string{} // by name, the labels
+	for _, m := range list {
+		known[m.Name] = strings.Split(m.Labels, ", ")
+	}
+	// Those of a histogram are asked for by its parts.
+	suffix := regexp.MustCompile(`_(bucket|sum|count)$`)
+	named := regexp.MustCompile(`\btenet_[a-z_]+`)
+	for _, name := range []string{"deploy/alerts.yaml", "deploy/dashboard.json", "docs/operations.md"} {
+		data, err := os.ReadFile(filepath.Join("..", "..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := named.FindAllString(string(data), -1)
+		if len(found) == 0 {
+			t.Errorf("%s names no measure", name)
+		}
+		for _, measure := range found {
+			if known[measure] == nil && known[suffix.ReplaceAllString(measure, "")] == nil {
+				t.Errorf("%s names %s, which no tenet has", name, measure)
+			}
+		}
+	}
+	for _, q := range queries(t) {
+		for _, by := range regexp.MustCompile(`by \(([a-z, ]+)\)`).FindAllStringSubmatch(q, -1) {
+			measure := suffix.ReplaceAllString(named.FindString(q), "")
+			for label := range strings.SplitSeq(by[1], ", ") {
+				if label != "le" && label != "instance" && label != "version" && !slices.Contains(known[measure], label) {
+					t.Errorf("%s: %s has no label %s, but %s", q, measure, label, strings.Join(known[measure], ", "))
+				}
+			}
+		}
+	}
+}
+
+// queries returns every question that the alerts and the dashboard ask.
+func queries(t *testing.T) []string {
+	t.Helper()
+	var alerts struct {
+		Groups []struct {
+			Rules []struct {
+				Alert, Expr string
+				Annotations map[string]string
+			}
+		}
+	}
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	var out []string
+	for name, into := range map[string]any{"alerts.yaml": &alerts, "dashboard.json": &dashboard} {
+		data, err := os.ReadFile(filepath.Join("..", "..", "deploy", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := json.Unmarshal
+		if strings.HasSuffix(name, ".yaml") {
+			read = yaml.Unmarshal
+		}
+		if err := read(data, into); err != nil {
+			t.Fatalf("deploy/%s: %v", name, err)
+		}
+	}
+	for _, g := range alerts.Groups {
+		for _, r := range g.Rules {
+			if r.Alert == "" || r.Expr == "" || r.Annotations["summary"] == "" || r.Annotations["action"] == "" {
+				t.Errorf("deploy/alerts.yaml: %+v lacks a part", r)
+			}
+			out = append(out, r.Expr)
+		}
+	}
+	for _, p := range dashboard.Panels {
+		if p.Title == "" || len(p.Targets) == 0 {
+			t.Errorf("deploy/dashboard.json: the panel %q asks nothing", p.Title)
+		}
+		for _, q := range p.Targets {
+			out = append(out, q.Expr)
+		}
+	}
+	if len(out) < 20 {
+		t.Errorf("only %d questions were found", len(out))
+	}
+	return out
+}
