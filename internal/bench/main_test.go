@@ -106,6 +106,40 @@ func (p *process) start(t *testing.T, ready string, cmd *exec.Cmd) {
 	})
 }
 
+// level waits until a tenet beside PostgreSQL has a whole mirror: building it costs processor time that no request asked for.
+func (p *process) level(t *testing.T) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Minute)
+	for {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/api/v1/status", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+p.token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		status := decode[struct {
+			Details struct {
+				Outage struct{ Mirror struct{ Ready bool } }
+			}
+		}](t, data)
+		switch {
+		case status.Details.Outage.Mirror.Ready:
+			return
+		case time.Now().After(deadline):
+			t.Fatalf("no mirror after ten minutes: %s", data)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
 func (p *process) stop() {
 	if p.cmd.ProcessState != nil {
 		return
@@ -273,11 +307,22 @@ func machine() string {
 	return fmt.Sprintf("%d cores (%s), %s %s/%s", runtime.NumCPU(), cpu, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-func us(d time.Duration) string { return fmt.Sprintf("%.0f us", float64(d.Nanoseconds())/1000) }
-func ms(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d.Microseconds())/1000) }
-func ratio(a, b time.Duration) string {
-	return fmt.Sprintf("%.2f", float64(a)/math.Max(float64(b), 1))
+// verdict says whether a figure keeps its bound.
+func verdict(figure, bound float64) string {
+	if figure <= bound {
+		return fmt.Sprintf("at most %g: met", bound)
+	}
+	return fmt.Sprintf("at most %g: **not met**", bound)
 }
+
+// repeat ends a section with the command that measures it again.
+func (r *report) repeat(section string) {
+	r.line("\nAgain: `go test -tags bench -count=1 -timeout 0 -run '^TestReport$/^%s$' ./internal/bench`\n", section)
+}
+
+func us(d time.Duration) string        { return fmt.Sprintf("%.0f us", float64(d.Nanoseconds())/1000) }
+func ms(d time.Duration) string        { return fmt.Sprintf("%.2f ms", float64(d.Microseconds())/1000) }
+func ratio(a, b time.Duration) float64 { return float64(a) / math.Max(float64(b), 1) }
 
 func decode[T any](t *testing.T, data []byte) T {
 	t.Helper()

@@ -80,7 +80,7 @@ func (e *env) large(t *testing.T, r *report) *loaded {
 }
 
 // loadBatch is how many documents go in one batch of the bulk load.
-const loadBatch = 500
+const loadBatch = 1000
 
 // loaded tells where the large stores are and what they hold.
 type loaded struct {
@@ -174,6 +174,7 @@ func (r *report) reads(t *testing.T, e *env) {
 	bare.start(t, "/ready", cmd)
 	onPG := startTenet(t, bin, filepath.Join(dir, "dual"), "--database-url", url, "--cache-hot", "0", "--cache-warm", "0")
 	onPG.extra = bare.extra
+	onPG.level(t)
 	lite := startTenet(t, bin, filepath.Join(dir, "lite"), "--cache-hot", "0", "--cache-warm", "0")
 	defer func() { bare.stop(); onPG.stop(); lite.stop() }()
 	var gets, bareGets, lists, bareLists []string
@@ -186,26 +187,28 @@ func (r *report) reads(t *testing.T, e *env) {
 	r.line("## Uncached reads\n")
 	r.line("Processor time of the server and PostgreSQL together for one request, 8 connections, against a handler written by hand with pgx and")
 	r.line("encoding/json on the same tables (alternating A B A B, the better run of each). Tenet checks a token and says how fresh its answer is.\n")
-	r.line("| request | by hand | tenet on PostgreSQL | ratio | tenet on SQLite |")
-	r.line("| --- | --- | --- | --- | --- |")
+	r.line("| request | by hand | tenet on PostgreSQL | ratio | bound | tenet on SQLite |")
+	r.line("| --- | --- | --- | --- | --- | --- |")
 	for _, q := range []struct {
 		name        string
 		paths, hand []string
 	}{{"one document", gets, bareGets}, {"list of 50", lists, bareLists}} {
 		hand, ours := alternate(t, bare, onPG, 8, 4*time.Second, q.hand, q.paths)
 		local := ask(t, lite, 8, 3*time.Second, q.paths)
-		r.line("| %s | %s | %s | %s | %s |", q.name, us(hand.cpu), us(ours.cpu), ratio(ours.cpu, hand.cpu), us(local.cpu))
+		over := ratio(ours.cpu, hand.cpu)
+		r.line("| %s | %s | %s | %.2f | %s | %s |", q.name, us(hand.cpu), us(ours.cpu), over, verdict(over, 1.3), us(local.cpu))
 		if n := hand.failed + ours.failed + local.failed; n > 0 {
 			t.Errorf("%s: %d requests failed", q.name, n)
 		}
 	}
-	r.line("")
+	r.repeat("reads")
 }
 
 func (r *report) searches(t *testing.T, e *env) {
 	l := e.large(t, r)
 	bin, url, dir := e.bin, l.url, l.dir
 	onPG := startTenet(t, bin, filepath.Join(dir, "dual"), "--database-url", url, "--cache-hot", "0", "--cache-warm", "0")
+	onPG.level(t)
 	lite := startTenet(t, bin, filepath.Join(dir, "lite"), "--cache-hot", "0", "--cache-warm", "0")
 	defer func() { onPG.stop(); lite.stop() }()
 	rare := make([]string, 40)
@@ -215,16 +218,20 @@ func (r *report) searches(t *testing.T, e *env) {
 	common := []string{"/api/v1/search?q=" + storegen.CommonWord}
 	r.line("## Search over %d documents\n", *sizeFlag)
 	r.line("One caller at a time; the common word stands in half of the documents.\n")
-	r.line("| engine | rare p50 | rare p99 | common p50 | common p99 | common/rare p50 |")
-	r.line("| --- | --- | --- | --- | --- | --- |")
+	r.line("| engine | rare p50 | rare p99 | common p50 | common p99 | common/rare p50 | bound |")
+	r.line("| --- | --- | --- | --- | --- | --- | --- |")
 	for _, e := range []struct {
 		name string
 		p    *process
 	}{{"PostgreSQL", onPG}, {"SQLite", lite}} {
 		x, y := ask(t, e.p, 1, 3*time.Second, rare), ask(t, e.p, 1, 3*time.Second, common)
-		r.line("| %s | %s | %s | %s | %s | %s |", e.name, ms(x.p50), ms(x.p99), ms(y.p50), ms(y.p99), ratio(y.p50, x.p50))
+		over := ratio(y.p50, x.p50)
+		r.line("| %s | %s | %s | %s | %s | %.2f | %s |", e.name, ms(x.p50), ms(x.p99), ms(y.p50), ms(y.p99), over, verdict(over, 5))
+		if n := x.failed + y.failed; n > 0 {
+			t.Errorf("%s: %d searches failed", e.name, n)
+		}
 	}
-	r.line("")
+	r.repeat("searches")
 }
 
 // writes compares writing through the engine with bare inserts of the same rows into a table without index or log.
@@ -271,7 +278,7 @@ func (r *report) writes(t *testing.T, e *env) {
 		local := rate(func(b knowledge.Batch) error { _, err := lite.Apply(t.Context(), b); return err })
 		r.line("| %s | %.0f/s | %.0f/s | %.2f | %.0f/s |", fmt.Sprintf("batches of %d", size), hand, ours, hand/ours, local)
 	}
-	r.line("")
+	r.repeat("writes")
 }
 
 func insertBare(ctx context.Context, conn *pgx.Conn, b knowledge.Batch) error {
@@ -324,5 +331,5 @@ func (r *report) imports(t *testing.T, e *env) {
 		r.line("| %s | %d | %.1f | %.0f |", e.name, n, took.Seconds(), float64(n)/took.Seconds())
 		p.stop()
 	}
-	r.line("")
+	r.repeat("imports")
 }

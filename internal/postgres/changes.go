@@ -179,7 +179,9 @@ func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) err
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
 	err := pgx.BeginTxFunc(own, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(own, "SET LOCAL statement_timeout = 0"); err != nil {
+		// Who takes a snapshot writes it to a disk, and may stop reading for longer than a reader of a query ever does: the
+		// server must not take that for a client that vanished.
+		if _, err := tx.Exec(own, "SET LOCAL statement_timeout = 0; SET LOCAL tcp_user_timeout = 60000"); err != nil {
 			return err
 		}
 		at, err := collect(own, tx, positionSQL, scanPosition)
