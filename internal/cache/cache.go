@@ -112,36 +112,6 @@ func (s *Store) openWarm() error {
 	return nil
 }
 
-// Get implements [store.Store].
-func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
-	if s.closed.Load() {
-		return nil, store.ErrClosed
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	kind, known := kindIndex(key.Kind)
-	if s.hot == nil || !known {
-		return s.next.Get(ctx, key)
-	}
-	if store.Fresh(ctx) {
-		return s.freshGet(ctx, key)
-	}
-	at := slot{ask: askRecord, kind: kind, id: key.ID}
-	if it, ok := s.hot.GetIfPresent(at); ok && s.stamps.holds(it.asOf, it.dep) {
-		s.stats.found(at).hot.Add(1)
-		return it.rec, it.absent
-	}
-	it, err := s.loadRecord(ctx, key, at)
-	if err != nil {
-		return nil, err
-	}
-	if it.rec != nil {
-		return it.rec.From(it.from), nil // the first who ask hear where it came from
-	}
-	return nil, &store.NotFoundError{Key: key, Source: it.from}
-}
-
 // freshGet asks the source, and lets everybody know what it did not hold yet.
 func (s *Store) freshGet(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	rec, err := s.next.Get(ctx, key)

@@ -47,17 +47,6 @@ type question struct {
 // few is how many bodies of n may be asked for one by one before it is better to ask the whole question.
 func few(n int) int { return 1 + n/10 }
 
-// ready returns the answer for a slot that is ready to send and holds, nil for none.
-func (s *Store) ready(at slot) *item {
-	at.ready = true
-	it, ok := s.hot.GetIfPresent(at)
-	if !ok || !s.stamps.valid(it.asOf, it.deps...) || !s.stamps.valid(it.bodyAt, it.list.bodies...) {
-		return nil
-	}
-	s.stats.found(at).hot.Add(1)
-	return it
-}
-
 // answer returns an answer that is ready to send, and where it was found: put together from memory, or brought in by one
 // flight for all who ask. A nil item means that everything moves while it is being put together: the caller asks the source.
 func (s *Store) answer(ctx context.Context, at slot, q *question) (*item, knowledge.Source, error) {

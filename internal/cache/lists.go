@@ -2,35 +2,9 @@ package cache
 
 import (
 	"context"
-	"strconv"
-	"time"
 
 	"tenet/internal/knowledge"
-	"tenet/internal/store"
 )
-
-// List implements [store.Store]. A list is kept as what is on it, with the bodies in the records' own items, so that an edit
-// that moves nothing costs one record and no list. What is asked for often is kept ready to send beside it.
-func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
-	if s.closed.Load() {
-		return nil, store.ErrClosed
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	kind, known := kindIndex(q.Kind)
-	if s.hot == nil || !known {
-		return s.next.List(ctx, q)
-	}
-	if store.Fresh(ctx) {
-		return s.freshList(ctx, q)
-	}
-	at := slot{ask: askList, kind: kind, id: listKey(&q)}
-	if it := s.ready(at); it != nil {
-		return it.page, nil
-	}
-	return s.list(ctx, q, at)
-}
 
 func (s *Store) list(ctx context.Context, q knowledge.Query, at slot) (*knowledge.Page, error) {
 	it, found, err := s.answer(ctx, at, &question{
@@ -76,27 +50,6 @@ func listDeps(q *knowledge.Query) []stripe {
 	default:
 		return []stripe{scopeOf(scopeAll, q.Kind, "")}
 	}
-}
-
-// Search implements [store.Store]. Hits are kept like a list.
-func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
-	if s.closed.Load() {
-		return nil, store.ErrClosed
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if s.hot == nil {
-		return s.next.Search(ctx, q)
-	}
-	if store.Fresh(ctx) {
-		return s.freshSearch(ctx, q)
-	}
-	at := slot{ask: askSearch, id: searchKey(&q)}
-	if it := s.ready(at); it != nil {
-		return it.hits, nil
-	}
-	return s.search(ctx, q, at)
 }
 
 func (s *Store) search(ctx context.Context, q knowledge.SearchQuery, at slot) (*knowledge.Hits, error) {
@@ -149,45 +102,4 @@ func searchDeps(q *knowledge.SearchQuery) []stripe {
 		deps[i] = scopeOf(scopeText, k, "")
 	}
 	return deps
-}
-
-// keyBytes is room for the key of a usual question.
-const keyBytes = 256
-
-// listKey and searchKey spell a question in one way. They separate by a byte that no valid parameter holds.
-func listKey(q *knowledge.Query) string {
-	b, order := make([]byte, 0, keyBytes), q.Order
-	if order == "" && q.UpdatedSince.IsZero() {
-		order = knowledge.OrderHouse
-	}
-	for _, part := range [...]string{
-		q.Category, q.Tag, q.Language, q.Severity, q.Enforcement, q.Status, q.Rule, q.Repository, string(q.Activity), string(order), q.Cursor,
-	} {
-		b = append(append(b, part...), 0)
-	}
-	limit := q.Limit
-	if limit == 0 {
-		limit = knowledge.DefaultLimit
-	}
-	b = strconv.AppendInt(b, int64(limit), 10)
-	if !q.UpdatedSince.IsZero() {
-		b = q.UpdatedSince.UTC().AppendFormat(append(b, 0), time.RFC3339Nano)
-	}
-	return string(b)
-}
-
-func searchKey(q *knowledge.SearchQuery) string {
-	b := make([]byte, 0, keyBytes)
-	for _, part := range [...]string{q.Text, q.Category, q.Tag, q.Language, q.Severity} {
-		b = append(append(b, part...), 0)
-	}
-	limit := q.Limit
-	if limit == 0 {
-		limit = knowledge.DefaultHits
-	}
-	b = strconv.AppendInt(b, int64(limit), 10)
-	for _, k := range q.Kinds {
-		b = append(append(b, 0), k...)
-	}
-	return string(b)
 }
