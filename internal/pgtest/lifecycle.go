@@ -148,9 +148,9 @@ func (s *Server) launch() error {
 	}
 	defer func() { _ = log.Close() }()
 	cmd := s.installation.command(context.Background(), s.root, "postgres", "-D", s.data,
-		"-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="+s.root)
+		"-p", strconv.Itoa(s.port), "-c", "listen_addresses="+s.options.Network.host(), "-c", "unix_socket_directories="+s.root)
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
+	if err := s.options.Network.enter(cmd.Start); err != nil {
 		return err
 	}
 	exited := make(chan struct{})
@@ -287,7 +287,7 @@ func freePort() (int, error) {
 }
 
 func portIsFree(port int) bool {
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // no waiting is involved
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return false
 	}

@@ -44,7 +44,7 @@ func processes() ([]process, error) {
 }
 
 func processesFromPS() ([]process, error) {
-	out, err := exec.Command("ps", "-A", "-o", "pid=", "-o", "ppid=", "-o", "state=").Output() //nolint:noctx // ends at once
+	out, err := exec.Command("ps", "-A", "-o", "pid=", "-o", "ppid=", "-o", "state=").Output()
 	if err != nil {
 		return nil, fmt.Errorf("read the process table with ps: %w", err)
 	}

@@ -61,7 +61,7 @@ type Proxy struct {
 // with a statement in which marker stands.
 func NewProxy(t testing.TB, target, marker string) *Proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // no waiting is involved
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func (p *Proxy) accept() {
 		target := p.target
 		p.mu.Unlock()
 		p.wg.Go(func() {
-			server, err := net.DialTimeout("tcp", target, patience) //nolint:noctx // it has a timeout
+			server, err := net.DialTimeout("tcp", target, patience)
 			if err != nil {
 				_ = client.Close()
 				return

@@ -34,6 +34,8 @@ type Options struct {
 	Dir string
 	// WALDir is an empty or missing directory for pg_wal. Default: inside the data directory.
 	WALDir string
+	// Network is where the server is, instead of this machine's loopback. The program under test must be told to trust it.
+	Network *Network
 }
 
 // A Server is a PostgreSQL server of one test. Its methods fail the test when they do not succeed; the test must have
@@ -139,6 +141,9 @@ func (s *Server) initialize() error {
 	if err := s.configure(settings); err != nil {
 		return err
 	}
+	if err := s.appendTo("pg_hba.conf", "host all all 198.18.0.0/15 trust\n"); err != nil { // where a Network is
+		return err
+	}
 	return s.configure(s.options.Settings)
 }
 
@@ -169,11 +174,15 @@ func (s *Server) configure(settings map[string]string) error {
 	for name, value := range settings {
 		fmt.Fprintf(&lines, "%s = '%s'\n", name, strings.ReplaceAll(value, "'", "''"))
 	}
-	file, err := os.OpenFile(filepath.Join(s.data, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	return s.appendTo("postgresql.conf", lines.String())
+}
+
+func (s *Server) appendTo(name, text string) error {
+	file, err := os.OpenFile(filepath.Join(s.data, name), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	_, err = file.WriteString(lines.String())
+	_, err = file.WriteString(text)
 	return errors.Join(err, file.Close())
 }
 
@@ -194,7 +203,9 @@ func (s *Server) SocketURL(database string) string {
 }
 
 // Addr returns the address that the server listens on, as host:port, for a proxy before it.
-func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+func (s *Server) Addr() string {
+	return net.JoinHostPort(s.options.Network.host(), strconv.Itoa(s.port))
+}
 
 // DataDir returns the data directory.
 func (s *Server) DataDir() string { return s.data }

@@ -2,7 +2,10 @@ package pgtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 )
 
 // Standby makes a hot standby of the server for the test, by a base backup, which follows it by streaming replication, and
@@ -54,5 +57,46 @@ func (s *Server) CatchUp(standby *Server) {
 	s.must("catch up", until("the standby to have replayed "+lsn, func(context.Context) (bool, error) {
 		level, err := value(standby.URL("postgres"), "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false)", lsn)
 		return level == "t", err
+	}))
+}
+
+// Backup copies the data of the running server, for [Server.Restore].
+func (s *Server) Backup() {
+	s.t.Helper()
+	s.must("back up", s.program("pg_basebackup", "-D", s.backup(), "--wal-method=stream", "--checkpoint=fast", "--no-sync", "-d", s.URL("")))
+}
+
+// Restore puts the data of the last backup in the place of what the server has now, as after the loss of a disk. The server
+// must have been stopped, and is not started.
+func (s *Server) Restore() {
+	s.t.Helper()
+	if s.Running() {
+		s.must("restore", errors.New("stop the server first"))
+	}
+	s.must("restore", os.RemoveAll(s.data))
+	s.must("restore", os.Rename(s.backup(), s.data))
+}
+
+func (s *Server) backup() string { return filepath.Join(s.root, "backup") }
+
+// Synchronous makes the server acknowledge nothing before its standby has it, so that a failover loses nothing.
+func (s *Server) Synchronous() {
+	s.t.Helper()
+	s.Exec("ALTER SYSTEM SET synchronous_standby_names = '*'")
+	s.Exec("SELECT pg_reload_conf()")
+	s.must("become synchronous", until("the standby to be synchronous", func(context.Context) (bool, error) {
+		state, err := value(s.URL("postgres"), "SELECT sync_state FROM pg_stat_replication")
+		return state == "sync", err
+	}))
+}
+
+// Detach makes a standby hear no more of its primary, as when the line between the two is cut.
+func (s *Server) Detach() {
+	s.t.Helper()
+	s.Exec("ALTER SYSTEM SET primary_conninfo = ''")
+	s.Exec("SELECT pg_reload_conf()")
+	s.must("detach", until("the standby to hear nothing", func(context.Context) (bool, error) {
+		n, err := value(s.URL("postgres"), "SELECT count(*) FROM pg_stat_wal_receiver")
+		return n == "0", err
 	}))
 }

@@ -25,7 +25,7 @@ type watchdog struct {
 
 // newWatchdog starts a watchdog over the directory root, which holds the data directory data.
 func newWatchdog(root, data string) (*watchdog, error) {
-	cmd := exec.Command("/bin/sh", "-c", watchdogScript, "pgtest-watchdog", root, data) //nolint:noctx // it must outlive every context
+	cmd := exec.Command("/bin/sh", "-c", watchdogScript, "pgtest-watchdog", root, data)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what ends the test's process group must not end it
 	pipe, err := cmd.StdinPipe()
