@@ -187,16 +187,19 @@ func (d *dual) VerifyChanges(ctx context.Context, progress func(done, last knowl
 	return d.mirror.VerifyChanges(ctx, progress)
 }
 
-// AddUses adds to the counts of the primary, or keeps them in the journal's file while it is away.
+// keepTimeout bounds the writing of counts to the journal's file.
+const keepTimeout = time.Second
+
+// AddUses adds to the counts of the primary, or keeps them in the journal's file while it is away. A primary that goes away at
+// that moment may have counted them already: better twice than not at all.
 func (d *dual) AddUses(ctx context.Context, counts map[string]int64) error {
 	p := d.primary.Load()
-	if p == nil || d.Level().Mode != knowledge.ModeNormal {
-		return d.journal.AddUses(ctx, counts)
+	if p != nil && d.Level().Mode == knowledge.ModeNormal && d.journal.TakeUses(ctx, p.AddUses) == nil && p.AddUses(ctx, counts) == nil {
+		return nil
 	}
-	if err := d.journal.TakeUses(ctx, p.AddUses); err != nil {
-		return err
-	}
-	return p.AddUses(ctx, counts)
+	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
+	defer cancel()
+	return d.journal.AddUses(keep, counts)
 }
 
 // Uses returns the counts of the primary.

@@ -144,10 +144,14 @@ func TestAnOutageIsBorne(t *testing.T) {
 		w.want(http.StatusCreated, http.MethodPut, path, named("Before"))
 		w.want(http.StatusOK, http.MethodPut, path, named("Base"))
 	}
+	const greeting = "/api/v1/templates/greeting"
+	w.want(http.StatusCreated, http.MethodPut, greeting, `{"name":"Greeting","category":"security","template_content":"Hello"}`)
+	w.want(http.StatusOK, http.MethodPost, greeting+"/render", `{}`)
 	level(t, x.admin(t))
 
 	pg.Stop(pgtest.Immediate)
 	degrade(t, w, disputedPath)
+	w.want(http.StatusOK, http.MethodPost, greeting+"/render", `{}`)
 	queued := map[string]string{}
 	for _, path := range []string{disputedPath, calmPath} {
 		s := w.want(http.StatusAccepted, http.MethodPut, path, named("Ours"))
@@ -177,6 +181,13 @@ func TestAnOutageIsBorne(t *testing.T) {
 	level(t, x.admin(t))
 	if s := w.want(http.StatusOK, http.MethodGet, disputedPath, ""); !strings.Contains(s.body, `"Theirs"`) {
 		t.Errorf("while the conflict waits: %s", s.body)
+	}
+	w.want(http.StatusOK, http.MethodPost, greeting+"/render", `{}`)
+	x.end(t)
+	x = start(t, o) // what waited in the journal's file was written with the last use
+	w = x.browse(t)
+	if s := w.want(http.StatusOK, http.MethodGet, greeting+"/usage", ""); !strings.Contains(s.body, `"usage_count":3`) {
+		t.Errorf("after uses before, in and after the outage: %s", s.body)
 	}
 	resolveOurs(t, x, w, queued[disputedPath])
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"tenet/internal/cache"
 	"tenet/internal/client"
 	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
@@ -34,6 +35,9 @@ func start(t testing.TB, o server.Options) *tenet {
 	}
 	if o.Listen == "" {
 		o.Listen = "127.0.0.1:0"
+	}
+	if o.CacheHot == 0 { // every test goes through the memory, as everybody does
+		o.CacheHot, o.CacheWarm = 16<<20, cache.MinWarm
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	s, err := server.Open(ctx, o)
