@@ -35,6 +35,7 @@ func sections() []section {
 		{"searches", (*report).searches},
 		{"writes", (*report).writes},
 		{"imports", (*report).imports},
+		{"live", (*report).live},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -19,10 +20,10 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/gobwas/ws"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
-	"tenet/internal/postgres"
 	"tenet/internal/store/storetest"
 )
 
@@ -276,9 +277,22 @@ func benchListen(b *testing.B, h http.Handler) (addr string, shut func()) {
 	return listener.Addr().String(), func() { server.Close() }
 }
 
-// newBareServer starts what one writes first: a goroutine with a queue for each connection of the library, which frames every
-// message for each of them.
-func newBareServer(b *testing.B, size int) *benchServer {
+// Queues are what one writes first: one for each connection, and a goroutine that empties it.
+type queues struct {
+	mu  sync.Mutex // guards all
+	all []chan []byte
+}
+
+func (q *queues) add() chan []byte {
+	queue := make(chan []byte, 64)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.all = append(q.all, queue)
+	return queue
+}
+
+// server returns the server that publishes into the queues what frame makes of a message.
+func (q *queues) server(b *testing.B, size int, addr string, shut func(), frame func([]byte) []byte) *benchServer {
 	b.Helper()
 	log := newLog(b)
 	log.add(put(b, benchDocument(size)))
@@ -287,8 +301,28 @@ func newBareServer(b *testing.B, size int) *benchServer {
 		b.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(e.full.text), `"seq":1,`)
-	var mu sync.Mutex // guards queues
-	var queues []chan []byte
+	seq := 0
+	return &benchServer{
+		addr: addr, close: shut,
+		count: func() int { q.mu.Lock(); defer q.mu.Unlock(); return len(q.all) },
+		publish: func() int {
+			seq++
+			text := frame(fmt.Appendf(nil, `{"type":"change","seq":%d,%s`, seq, rest))
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			for _, queue := range q.all {
+				queue <- text
+			}
+			return seq
+		},
+	}
+}
+
+// newCoderServer starts a server with nothing but the library that the hub uses too: it frames every message for each
+// connection.
+func newCoderServer(b *testing.B, size int) *benchServer {
+	b.Helper()
+	var q queues
 	addr, shut := benchListen(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, nil)
 		if err != nil {
@@ -296,11 +330,7 @@ func newBareServer(b *testing.B, size int) *benchServer {
 		}
 		defer conn.CloseNow()
 		ctx := conn.CloseRead(context.WithoutCancel(r.Context()))
-		queue := make(chan []byte, 64)
-		mu.Lock()
-		queues = append(queues, queue)
-		mu.Unlock()
-		for {
+		for queue := q.add(); ; {
 			select {
 			case text := <-queue:
 				if conn.Write(ctx, websocket.MessageText, text) != nil {
@@ -311,21 +341,59 @@ func newBareServer(b *testing.B, size int) *benchServer {
 			}
 		}
 	}))
-	seq := 0
-	return &benchServer{
-		addr: addr, close: shut,
-		count: func() int { mu.Lock(); defer mu.Unlock(); return len(queues) },
-		publish: func() int {
-			seq++
-			text := fmt.Appendf(nil, `{"type":"change","seq":%d,%s`, seq, rest)
-			mu.Lock()
-			defer mu.Unlock()
-			for _, q := range queues {
-				q <- text
-			}
-			return seq
-		},
+	return q.server(b, size, addr, shut, func(text []byte) []byte { return text })
+}
+
+// newGobwasServer starts a server with nothing but the leanest library: no net/http, one frame for all connections, a goroutine
+// that writes and one that reads.
+func newGobwasServer(b *testing.B, size int) *benchServer {
+	b.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
 	}
+	var q queues
+	serve := func(conn net.Conn) {
+		defer conn.Close()
+		if _, err := ws.Upgrade(conn); err != nil {
+			return
+		}
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			for {
+				h, err := ws.ReadHeader(conn)
+				if err == nil {
+					_, err = io.CopyN(io.Discard, conn, h.Length)
+				}
+				if err != nil {
+					return
+				}
+			}
+		}()
+		for queue := q.add(); ; {
+			select {
+			case frame := <-queue:
+				if _, err := conn.Write(frame); err != nil {
+					return
+				}
+			case <-gone:
+				return
+			}
+		}
+	}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go serve(conn)
+		}
+	}()
+	return q.server(b, size, listener.Addr().String(), func() { listener.Close() }, func(text []byte) []byte {
+		return ws.MustCompileFrame(ws.NewTextFrame(text))
+	})
 }
 
 // A bench is a server with its clients at work.
@@ -339,6 +407,13 @@ type bench struct {
 // newBench connects clients to a server.
 func newBench(b *testing.B, s *benchServer, l load) *bench {
 	b.Helper()
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		b.Fatal(err)
+	}
+	if most := uint64(l.Clients + 200); files.Max < most { // Go itself raises what it may
+		b.Skipf("%d connections need as many open files, and the hard limit is %d: raise it, as with prlimit --nofile=%d", l.Clients, files.Max, most)
+	}
 	l.Addr = s.addr
 	text, err := json.Marshal(l)
 	if err != nil {
@@ -437,15 +512,19 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkFanOut sends one message of 500 bytes to all subscribers at a time.
+// BenchmarkFanOut sends one message of 500 bytes to all subscribers at a time: through the hub, as WebSockets and as server-sent
+// events, and through servers that have a bare library and nothing else.
 func BenchmarkFanOut(b *testing.B) {
 	for _, clients := range []int{1000, 5000, 10_000} {
-		for _, name := range []string{"hub", "events", "bare"} {
+		for _, name := range []string{"hub", "events", "coder", "gobwas"} {
 			b.Run(fmt.Sprintf("%s/%d", name, clients), func(b *testing.B) {
 				var s *benchServer
-				if name == "bare" {
-					s = newBareServer(b, 500)
-				} else {
+				switch name {
+				case "coder":
+					s = newCoderServer(b, 500)
+				case "gobwas":
+					s = newGobwasServer(b, 500)
+				default:
 					s = newBenchHub(b, 500, Options{})
 				}
 				newBench(b, s, load{Clients: clients, Events: name == "events"}).run(1, clients)
@@ -456,9 +535,9 @@ func BenchmarkFanOut(b *testing.B) {
 
 // BenchmarkBurst sends 50 messages of 500 bytes at once to 1,000 subscribers.
 func BenchmarkBurst(b *testing.B) {
-	for _, name := range []string{"hub", "bare"} {
+	for _, name := range []string{"hub", "coder"} {
 		b.Run(name, func(b *testing.B) {
-			s := newBareServer
+			s := newCoderServer
 			if name == "hub" {
 				s = func(b *testing.B, size int) *benchServer { return newBenchHub(b, size, Options{}) }
 			}
@@ -484,60 +563,4 @@ func BenchmarkCompression(b *testing.B) {
 			newBench(b, newBenchHub(b, 4<<10, Options{}), load{Clients: 1000, Deflate: deflate}).run(1, 1000)
 		})
 	}
-}
-
-// BenchmarkAcrossInstances measures the time from the acknowledgement of a write on one instance to its receipt on another.
-func BenchmarkAcrossInstances(b *testing.B) {
-	b.Run("postgres", func(b *testing.B) { across(b, 0) })
-	b.Run("postgres-writers", func(b *testing.B) { across(b, 4) })
-}
-
-func across(b *testing.B, writers int) {
-	url := pgtest.URL(b)
-	writer, err := postgres.Open(b.Context(), postgres.Options{URL: url, Migrate: true})
-	if err != nil {
-		b.Fatal(err)
-	}
-	reader, err := postgres.Open(b.Context(), postgres.Options{URL: url})
-	if err != nil {
-		b.Fatal(err)
-	}
-	hub := NewHub(Options{Feed: reader})
-	ctx, cancel := context.WithCancel(context.Background())
-	var work sync.WaitGroup
-	work.Go(func() { hub.Run(ctx) })
-	addr, shut := benchListen(b, recognize(hub))
-	b.Cleanup(func() {
-		cancel()
-		work.Wait()
-		shut()
-		writer.Close()
-		reader.Close()
-	})
-	eventually(b, "the hub is ready", func() bool { hub.mu.Lock(); defer hub.mu.Unlock(); return hub.ready })
-	p, _, err := dialSocket(b, "http://"+addr+"/?key=category/bench", http.Header{"Authorization": {"Bearer viewer"}}, websocket.CompressionDisabled) //nolint:bodyclose // the peer reads it, and closes it
-	if err != nil {
-		b.Fatal(err)
-	}
-	p.expect(typeHello)
-	for i := range writers {
-		doc := benchDocument(500)
-		doc.(*knowledge.Category).ID = fmt.Sprintf("other-%d", i)
-		work.Go(func() {
-			for ctx.Err() == nil {
-				writer.Apply(ctx, storetest.Batch(knowledge.Put(doc, knowledge.AnyVersion)))
-			}
-		})
-	}
-	var delays []time.Duration
-	doc := benchDocument(500)
-	for b.Loop() {
-		if _, err := writer.Apply(b.Context(), storetest.Batch(knowledge.Put(doc, knowledge.AnyVersion))); err != nil {
-			b.Fatal(err)
-		}
-		acknowledged := time.Now()
-		p.expect(typeChange)
-		delays = append(delays, time.Since(acknowledged))
-	}
-	percentiles(b, delays, "received-ms")
 }
