@@ -25,6 +25,8 @@ type Options struct {
 	// Feed tells what has changed; the store under the cache when nil. It must not tell of a change before a read of that
 	// store can see it: over a primary with a mirror that is the mirror's feed.
 	Feed store.Feed
+	// AsOf tells as of when the feed is current, for [Store.AsOf]; nil when it is always as of now.
+	AsOf func() knowledge.Time
 	// Log hears of a warm tier that can't be used, of a feed that can't be followed, and of a poor hit ratio; nothing when nil.
 	Log *slog.Logger
 }

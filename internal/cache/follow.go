@@ -26,7 +26,14 @@ type place struct {
 	at    mark
 	found bool          // at was compared with the feed
 	until knowledge.Seq // the warm tier can be used from here on
-	level time.Time     // when the feed was last found to hold no more
+	asked moment        // when the feed was last asked
+	level moment        // when it was last asked and everything that it said was followed
+}
+
+// A moment is when the feed was asked, and as of when it was current itself.
+type moment struct {
+	at   time.Time
+	asOf knowledge.Time
 }
 
 // A mark is a change that was followed. Two logs that have it in common have everything before it in common.
@@ -53,7 +60,23 @@ func (s *Store) Followed() knowledge.Seq {
 func (s *Store) AsOf() knowledge.Time {
 	s.place.mu.Lock()
 	defer s.place.mu.Unlock()
-	return knowledge.At(s.place.level)
+	return s.place.level.asOf
+}
+
+// levelAt returns when the feed was last found to be followed to its end.
+func (s *Store) levelAt() time.Time {
+	s.place.mu.Lock()
+	defer s.place.mu.Unlock()
+	return s.place.level.at
+}
+
+// moment returns the present one. It is taken before the feed is asked.
+func (s *Store) moment() moment {
+	m := moment{at: time.Now()}
+	if m.asOf = knowledge.At(m.at); s.o.AsOf != nil {
+		m.asOf = s.o.AsOf()
+	}
+	return m
 }
 
 // Run follows the feed, moves what is evicted to the warm tier and keeps the statistics, until ctx ends. It returns the
@@ -80,7 +103,7 @@ func (s *Store) Run(ctx context.Context) error {
 			s.lost()
 			continue
 		}
-		if !s.AsOf().Before(failed) { // once for each outage
+		if !s.levelAt().Before(failed) { // once for each outage
 			s.o.Log.WarnContext(ctx, "cache can't follow the changes and serves what it holds until it can", "error", err.Error())
 		}
 		failed = time.Now()
@@ -190,6 +213,9 @@ func (s *Store) followed(changes []knowledge.Change) error {
 	s.place.mu.Lock()
 	defer s.place.mu.Unlock()
 	s.place.at = mark{end.Seq, end.Chain, true}
+	if len(changes) < knowledge.DefaultChanges { // it had no more to say; under steady writes it is never found silent
+		s.place.level = s.place.asked
+	}
 	s.openAt(end.Seq)
 	return nil
 }
@@ -200,11 +226,13 @@ type anchored struct{ s *Store }
 
 // Changes implements [store.Feed].
 func (a anchored) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
-	asked := time.Now()
+	asked := a.s.moment()
 	changes, err := a.after(ctx, q)
-	if err == nil && len(changes) == 0 {
+	if err == nil {
 		a.s.place.mu.Lock()
-		a.s.place.level = asked
+		if a.s.place.asked = asked; len(changes) == 0 {
+			a.s.place.level = asked
+		}
 		a.s.place.mu.Unlock()
 	}
 	return changes, err

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -234,5 +236,29 @@ func TestAnEmptyLogThatBeginsLateIsFollowed(t *testing.T) {
 	await(t, "the change has arrived", func() bool { return s.Followed() == 2 })
 	if got := get(t, s, key).Version; got != 2 {
 		t.Errorf("version %d, want 2", got)
+	}
+}
+
+// What is in memory is never claimed to be fresher than the feed was when it was last followed to its end, also while there is
+// always something to follow.
+func TestMemoryIsAsOldAsTheFeedWasWhenItWasFollowed(t *testing.T) {
+	src, log := newSource(), &lines{}
+	var now atomic.Int64 // of the feed, in seconds
+	at := func(n int64) knowledge.Time { return knowledge.At(time.Unix(n, 0)) }
+	now.Store(100)
+	s := openTest(t, src, Options{Log: log.logger(), AsOf: func() knowledge.Time { return at(now.Load()) }})
+	put(t, src, rule("a"))
+	run(t, s)
+	await(t, "the feed was followed", func() bool { return s.AsOf() == at(100) })
+	now.Store(50) // a mirror that was replaced by an older one
+	put(t, src, rule("b"))
+	await(t, "a change was followed", func() bool { return s.Followed() == 2 })
+	await(t, "its time is told", func() bool { return s.AsOf() == at(50) })
+	src.setAway(&store.UnavailableError{Reason: "away"})
+	now.Store(200)
+	src.ring()
+	await(t, "the outage is told", func() bool { return log.count("can't follow") == 1 })
+	if got := s.AsOf(); got != at(50) {
+		t.Errorf("while the feed can't be asked memory claims to be as of %s, want %s", got, at(50))
 	}
 }

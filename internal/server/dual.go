@@ -153,6 +153,17 @@ func (d *dual) authorize(ctx context.Context, b *knowledge.Batch) error {
 
 func (d *dual) place() string { return d.where }
 
+// mirrorAsOf returns as of when the mirror is current.
+func (d *dual) mirrorAsOf() knowledge.Time { return localAsOf(d.Level()) }
+
+// localAsOf returns as of when what is kept on this machine is current.
+func localAsOf(l knowledge.Level) knowledge.Time {
+	if l.Local.IsZero() {
+		return l.AsOf
+	}
+	return l.Local
+}
+
 // errAway says that a call needs the PostgreSQL itself.
 func (d *dual) errAway() error {
 	return &store.UnavailableError{Reason: d.where + " can't be reached", RetryAfter: 5 * time.Second, NotDone: true}

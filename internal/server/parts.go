@@ -87,9 +87,20 @@ func stack(memory store.Store, dir *access.Directory, refused *refusals) store.S
 func (p *parts) openCache(ctx context.Context, o Options) (*cache.Store, error) {
 	c := cache.Options{Hot: o.CacheHot, Warm: o.CacheWarm, Dir: filepath.Join(o.DataDir, cacheDir), Log: o.Log}
 	if p.dual != nil {
-		c.Feed = p.dual.Mirrored()
+		c.Feed, c.AsOf = p.dual.Mirrored(), p.dual.mirrorAsOf
 	}
 	return cache.Open(ctx, p.engine, c)
+}
+
+// level returns how fresh answers are. What is in memory is as old as the moment to which it has followed the mirror, and the
+// mirror as old as that at most.
+func (p *parts) level() knowledge.Level {
+	l := p.dual.Level()
+	l.Local = localAsOf(l)
+	if at := p.cache.AsOf(); !at.IsZero() && at.Before(l.Local.Time) {
+		l.Local = at
+	}
+	return l
 }
 
 // cacheDir keeps the warm memory between two runs, in the data directory.
@@ -146,7 +157,7 @@ func (p *parts) door(o Options) *httpapi.Handler {
 		Live: p.live, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}), Log: o.Log, AccessLog: o.AccessLog, Limits: o.Limits, Version: o.Version,
 	}
 	if p.dual != nil {
-		h.Level, h.Batches, h.Desk, h.Mirror = p.dual.Level, p.dual.Store, p.dual.Store, p.dual.Store
+		h.Level, h.Batches, h.Desk, h.Mirror = p.level, p.dual.Store, p.dual.Store, p.dual.Store
 	}
 	return httpapi.New(h)
 }
