@@ -10,11 +10,8 @@ import (
 	"tenet/internal/store"
 )
 
-// How a file is built.
-const (
-	buildCommit = 5000 // documents of one transaction, and of one piece of the full-text index
-	buildCache  = "PRAGMA temp_store = MEMORY"
-)
+// buildCommit is how many documents are one transaction, and one piece of the full-text index.
+const buildCommit = 5000
 
 // A Builder makes a new mirror file from a snapshot of the primary. It is a [store.Sink]. Nothing of the file counts before
 // Finish has returned.
@@ -76,7 +73,7 @@ func (b *Builder) prepare() error {
 		}
 	}
 	for _, set := range []string{
-		buildCache, "INSERT INTO search_words (search_words, rank) VALUES ('automerge', 0)",
+		"INSERT INTO search_words (search_words, rank) VALUES ('automerge', 0)",
 		"INSERT INTO search_words (search_words, rank) VALUES ('hashsize', 67108864)", "BEGIN",
 	} {
 		if _, err := b.w.conn.ExecContext(b.ctx, set); err != nil {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tenet/internal/knowledge"
 )
@@ -119,15 +122,18 @@ func TestCriticalQueriesCostTheirPage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "corpus.db")
 	corpus(t, path, corpusSize)
 	s := openAt(t, path, Options{Mirror: true})
+	plansFit(t, s)
+}
+
+// plansFit tells of every critical query whose plan costs more than its page.
+func plansFit(t *testing.T, s *Store) {
+	t.Helper()
 	err := s.look(t.Context(), func(v view) error {
+		list := otherPlans(t, v)
 		for _, q := range listQueries() {
-			for _, p := range plannedLists(t, v, q) {
-				if why := p.fault(); why != "" {
-					t.Errorf("%s:\n%s\n%s\nplan:\n%s", p.what, why, p.query, p.plan)
-				}
-			}
+			list = append(list, plannedLists(t, v, q)...)
 		}
-		for _, p := range otherPlans(t, v) {
+		for _, p := range list {
 			if why := p.fault(); why != "" {
 				t.Errorf("%s:\n%s\n%s\nplan:\n%s", p.what, why, p.query, p.plan)
 			}
@@ -136,6 +142,52 @@ func TestCriticalQueriesCostTheirPage(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestSoakCriticalQueriesCostTheirPageAtAMillion also carries the lists and searches out: a list may take some times as long
+// as reading its documents one by one, however many others there are, and a common word some times as long as a rare one.
+func TestSoakCriticalQueriesCostTheirPageAtAMillion(t *testing.T) {
+	if os.Getenv("TENET_SOAK") == "" {
+		t.Skip("TENET_SOAK is not set")
+	}
+	path := filepath.Join(t.TempDir(), "corpus.db")
+	corpus(t, path, 1_000_000)
+	s := openAt(t, path, Options{Mirror: true})
+	plansFit(t, s)
+	timed := func(n int, do func(i int) error) []time.Duration {
+		times := make([]time.Duration, n)
+		for i := range times {
+			began := time.Now()
+			if err := do(i); err != nil {
+				t.Fatal(err)
+			}
+			times[i] = time.Since(began)
+		}
+		slices.Sort(times)
+		return times
+	}
+	one := timed(2000, func(i int) error {
+		_, err := s.Get(t.Context(), knowledge.Key{Kind: knowledge.KindRule, ID: fmt.Sprintf("rule-%06d", i*7919%50_000*20)})
+		return err
+	})[1000]
+	t.Logf("a document takes %v", one)
+	for _, q := range listQueries() {
+		if took := timed(5, func(int) error { _, err := s.List(t.Context(), q); return err })[2]; took > 50*10*one {
+			t.Errorf("%+v takes %v, which is %d times one of its documents", q, took, took/one)
+		}
+	}
+	slowest := func(word func(i int) string) time.Duration {
+		return timed(300, func(i int) error {
+			_, err := s.Search(t.Context(), knowledge.SearchQuery{Text: word(i)})
+			return err
+		})[297]
+	}
+	rare := slowest(func(i int) string { return fmt.Sprintf("unusual%d", i*61%20_000) })
+	common := slowest(func(int) string { return "database" })
+	t.Logf("p99 of a rare word %v, of one in most of all %v", rare, common)
+	if common > 10*rare {
+		t.Errorf("the 99th percentile of a common word is %v, of a rare one %v: want at most ten times as much", common, rare)
 	}
 }
 
