@@ -32,6 +32,7 @@ before it, so that nothing can be changed, taken out or put in without a trace.`
 		Example: `  tenet doctor changes`,
 	}, nil, func(ctx context.Context, _ []string) error { return a.doctorChanges(ctx) })
 	a.addDoctorMirror(group)
+	a.addDoctorJournal(group)
 }
 
 func (a *app) doctorChanges(ctx context.Context) error {

@@ -24,7 +24,7 @@ func (c call) judge(ctx context.Context, b knowledge.Batch) (knowledge.Batch, er
 		b.Actor = c.caller.ID
 	}
 	for i := range b.Ops {
-		if need := needed(&b.Ops[i]); !c.caller.Has(need) {
+		if need := Needed(&b.Ops[i]); !c.caller.Has(need) {
 			return b, c.forbid(ctx, b.Ops[i].Verb, b.Ops[i].Key, mayNot(&b.Ops[i], need))
 		}
 	}
@@ -34,8 +34,8 @@ func (c call) judge(ctx context.Context, b knowledge.Batch) (knowledge.Batch, er
 	return c.judgeDrafts(ctx, b)
 }
 
-// needed returns the weakest role that may do an op, as far as the op itself tells.
-func needed(op *knowledge.Op) string {
+// Needed returns the weakest role that may do an op, as far as the op itself tells.
+func Needed(op *knowledge.Op) string {
 	switch {
 	case op.Key.Kind == knowledge.KindPrincipal, op.Verb == knowledge.VerbPurge:
 		return knowledge.RoleAdmin

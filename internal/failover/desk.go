@@ -49,7 +49,11 @@ func (s *Store) Resolve(ctx context.Context, id knowledge.BatchID, how, by strin
 			return knowledge.Receipt{}, knowledge.Invalid("/document", "%s, but the conflict is about %s", merged.Key(), p.Entry.Batch.Ops[at].Key)
 		}
 		merged.Normalize()
-		b.Ops = []knowledge.Op{knowledge.Put(merged, max(p.Found, 0))}
+		found := p.Found
+		if found <= 0 {
+			found = knowledge.NoVersion // it was made of nothing: what came since is not to be overwritten
+		}
+		b.Ops = []knowledge.Op{knowledge.Put(merged, found)}
 	default:
 		return knowledge.Receipt{}, knowledge.Invalid("/resolution", "%q: want theirs, ours or merged", how)
 	}
@@ -124,6 +128,11 @@ func (s *Store) Batch(ctx context.Context, id knowledge.BatchID) (knowledge.Batc
 		return knowledge.BatchStatus{}, err
 	}
 	if len(changes) == 0 {
+		if mode := s.modeNow(); mode != knowledge.ModeNormal && mode != knowledge.ModeRecovering {
+			return knowledge.BatchStatus{}, &store.UnavailableError{
+				Reason: "this machine does not know the batch, and the primary, which may, can't be reached", RetryAfter: s.o.Recovery, NotDone: true,
+			}
+		}
 		return knowledge.BatchStatus{}, fmt.Errorf("batch %s: %w", id, store.ErrNotFound)
 	}
 	return knowledge.BatchStatus{ID: id, State: knowledge.BatchApplied, Seq: changes[len(changes)-1].Seq}, nil

@@ -48,6 +48,8 @@ type Mirror interface {
 	Compare(ctx context.Context, fn func(*knowledge.Record) error) error
 	// Check looks for damage.
 	Check(ctx context.Context) error
+	// Overlaid returns the batches that lie over the copy, and the documents that they lie over.
+	Overlaid(ctx context.Context) (map[knowledge.BatchID][]knowledge.Key, error)
 }
 
 // A Journal keeps batches on disk until the primary has taken them. What it has acknowledged survives a kill.
@@ -61,12 +63,15 @@ type Journal interface {
 	Oldest(ctx context.Context, after int64, n int) ([]store.Entry, error)
 	// Applied notes what a batch left at the primary; it waits no longer.
 	Applied(ctx context.Context, id knowledge.BatchID, seq knowledge.Seq, versions map[knowledge.Key]int64) error
-	// Park moves a batch from those that wait for the primary to those that wait for a person.
+	// Park moves a batch from those that wait for the primary to those that wait for a person. One that the journal has never
+	// taken is taken by it.
 	Park(ctx context.Context, p store.Parked) error
 	// Parked returns what waits for a person, and with resolved also what was decided, newest first.
 	Parked(ctx context.Context, resolved bool) ([]store.Parked, error)
 	// Resolve notes how a person decided.
 	Resolve(ctx context.Context, p store.Parked) error
+	// Forget removes batches that were applied, or parked and resolved, before a time, and returns how many.
+	Forget(ctx context.Context, before knowledge.Time) (int64, error)
 	Depth(ctx context.Context) (store.JournalDepth, error)
 }
 
@@ -86,14 +91,19 @@ type Options struct {
 	ConnectTimeout time.Duration
 	Failures       int           // consecutive infrastructure failures that open the breaker; 3
 	Recovery       time.Duration // how long the breaker stays open before a probe; 30 s
+	Soon           time.Duration // the same for a primary that refuses at once, or has several hosts; 3 s, at most Recovery
+	Hosts          int           // how many hosts the primary may be on; 1
 	Slots          int           // reads at the primary at once; more wait, and then go to the mirror; 16
 	Versions       int           // history kept in the mirror, versions of each document; 20
 	PollFloor      time.Duration // longest time between two looks at the feed; 250 ms
 	CheckEvery     time.Duration // between two comparisons of the mirror with the primary; 1 h
 	// RefuseWrites refuses writes in an outage instead of journalling them.
 	RefuseWrites bool
-	// Authorize says whether a batch's actor may still do it; nil for always.
-	Authorize func(ctx context.Context, b *knowledge.Batch) error
+	// Caller returns who is calling, whose rights are looked at again before a replay; nil for the batch's actor.
+	Caller func(ctx context.Context) string
+	// Authorize returns a [*store.ForbiddenError] when a caller may no longer do what a batch does, and another error when that
+	// can't be told now; nil for always.
+	Authorize func(ctx context.Context, caller string, b *knowledge.Batch) error
 	// Settled is told which documents may read otherwise than before although no change says so: a pending batch was applied
 	// or parked. Nil keys stand for all of them: the mirror was made anew. It must not block.
 	Settled func(keys []knowledge.Key)
@@ -121,32 +131,42 @@ type Store struct {
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	slots   chan struct{}
 	primary atomic.Pointer[Primary]
-	halt    atomic.Pointer[string] // why a person must act, nil while nobody must
-	asOf    atomic.Int64           // when the mirror was last known level, microseconds since 1970
-	applied atomic.Int64           // seq up to which the mirror has followed
-	closed  atomic.Bool
-	accept  atomic.Bool   // a person has accepted another history
-	check   atomic.Bool   // a person has asked for a comparison
-	kick    chan struct{} // rung when there is something for the keeper to do: capacity 1, a second ring is the same ring
-	bell    bell          // rung when the mirror has followed or the journal has grown
-	recent  recent
-	counts  counts
-	work    sync.WaitGroup // reads at the primary that outlive their callers
+	halt    atomic.Pointer[string] // why a person must act before the primary can be read, nil while nobody must
+	// haltWrites is the same for writes; refused counts writes in a row that a read-only primary refused, and writesAfter is
+	// when it is asked again, nanoseconds since 1970.
+	haltWrites           atomic.Pointer[string]
+	refused, writesAfter atomic.Int64
+	refusing             atomic.Bool  // the primary's last failure came at once
+	asOf                 atomic.Int64 // when the mirror was last known level, microseconds since 1970
+	applied              atomic.Int64 // seq up to which the mirror has followed
+	closed               atomic.Bool
+	accept               atomic.Bool   // a person has accepted another history
+	check                atomic.Bool   // a person has asked for a comparison
+	kick                 chan struct{} // rung when there is something for the keeper to do: capacity 1, a second ring is the same ring
+	bell                 bell          // rung when the mirror has followed or the journal has grown
+	recent               recent
+	counts               counts
+	work                 sync.WaitGroup // reads at the primary that outlive their callers
 
 	jmu sync.Mutex // held while a batch is journalled and overlaid, so that each is made on top of the one before
 
-	mu      sync.Mutex // guards what follows; never held across a call that leaves the process
-	mode    knowledge.Mode
-	since   time.Time
-	why     string
-	errs    []string // the last errors of the primary, newest last
-	pending map[knowledge.Key]knowledge.BatchID
-	waiting map[knowledge.BatchID]bool
-	ready   bool // the mirror was complete once
+	mu    sync.Mutex // guards what follows; never held across a call that leaves the process
+	mode  knowledge.Mode
+	since time.Time
+	why   string
+	errs  []string // the last errors of the primary, newest last
+	// breakerAt is where the breaker stands, and opened when it did, the zero time while it is closed.
+	breakerAt gobreaker.State
+	opened    time.Time
+	pending   map[knowledge.Key]knowledge.BatchID
+	waiting   map[knowledge.BatchID]bool // whether what it leaves behind is seen here
+	ready     bool                       // the mirror was complete once
 	// compared is the last comparison of mirror and primary; replayBegan and replayedBefore belong to the replay under way.
 	compared       Comparison
 	replayBegan    time.Time
 	replayedBefore int64
+
+	chain [32]byte // of the last change that the mirror has applied; only the keeper looks at it
 }
 
 var _ store.Store = (*Store)(nil)
@@ -163,11 +183,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.bell.init()
 	s.recent.init()
 	s.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		Name: "primary", MaxRequests: 1, Timeout: o.Recovery,
+		Name: "primary", MaxRequests: 1, Timeout: min(o.Soon, o.Recovery),
 		ReadyToTrip:   func(c gobreaker.Counts) bool { return int(c.ConsecutiveFailures) >= o.Failures },
 		IsSuccessful:  func(err error) bool { return !counts4breaker(err) },
 		IsExcluded:    func(err error) bool { return isGone(err) },
-		OnStateChange: func(_ string, from, to gobreaker.State) { s.breakerMoved(from, to) },
+		OnStateChange: func(_ string, _, to gobreaker.State) { s.breakerMoved(to) },
 	})
 	pos, err := s.mirror.Position(ctx)
 	switch {
@@ -196,6 +216,7 @@ func withDefaults(o Options) Options {
 		{&o.WriteTimeout, 2 * time.Second},
 		{&o.ConnectTimeout, time.Minute},
 		{&o.Recovery, 30 * time.Second},
+		{&o.Soon, 3 * time.Second},
 		{&o.PollFloor, 250 * time.Millisecond},
 		{&o.CheckEvery, time.Hour},
 	} {
@@ -211,13 +232,15 @@ func withDefaults(o Options) Options {
 			*d.v = d.def
 		}
 	}
+	o.Soon = min(o.Soon, o.Recovery)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o
 }
 
-// restorePending lays the waiting batches over the mirror again: a kill may have come between journal and overlay.
+// restorePending lays the waiting batches over the mirror again, and takes off those that wait no longer: a kill may have come
+// between journal and overlay.
 func (s *Store) restorePending(ctx context.Context) error {
 	after := int64(0)
 	for {
@@ -226,24 +249,67 @@ func (s *Store) restorePending(ctx context.Context) error {
 			return fmt.Errorf("read the journal: %w", err)
 		}
 		if len(entries) == 0 {
-			return nil
+			return s.sweep(ctx)
 		}
 		for i := range entries {
 			e := &entries[i]
 			after = e.Seq
-			if s.ready {
-				if err := s.mirror.Overlay(ctx, e.Batch.ID, e.Left); err != nil {
-					return fmt.Errorf("lay batch %s over the mirror: %w", e.Batch.ID, err)
-				}
+			if err := s.relay(ctx, e); err != nil {
+				return err
 			}
 			s.notePending(e)
 		}
 	}
 }
 
+// relay lays a waiting batch over the mirror again. One that the feed has brought is not: it would hide what was written on top
+// of it, here or by others.
+func (s *Store) relay(ctx context.Context, e *store.Entry) error {
+	if len(e.Left) == 0 || !s.hasMirror() {
+		return nil
+	}
+	brought, err := s.mirror.Changes(ctx, knowledge.ChangeQuery{Batch: e.Batch.ID, Limit: 1})
+	if err == nil && len(brought) == 0 {
+		err = s.mirror.Overlay(ctx, e.Batch.ID, e.Left)
+	}
+	if err != nil {
+		return fmt.Errorf("lay batch %s over the mirror: %w", e.Batch.ID, err)
+	}
+	return nil
+}
+
+// sweep takes batches off the mirror that the journal no longer holds as waiting.
+func (s *Store) sweep(ctx context.Context) error {
+	if !s.hasMirror() {
+		return nil
+	}
+	s.jmu.Lock() // what is being journalled just now waits
+	defer s.jmu.Unlock()
+	overlaid, err := s.mirror.Overlaid(ctx)
+	if err != nil {
+		return fmt.Errorf("look at what lies over the mirror: %w", err)
+	}
+	for id, keys := range overlaid {
+		_, out, err := s.journal.Find(ctx, id)
+		switch {
+		case err != nil && !isNotFound(err):
+			return fmt.Errorf("look for batch %s in the journal: %w", id, err)
+		case err == nil && out.State == knowledge.BatchQueued,
+			// What it left is shown until the feed brings it, which takes it off.
+			err == nil && out.State == knowledge.BatchApplied && out.Seq > knowledge.Seq(s.applied.Load()):
+			continue
+		}
+		if err := s.mirror.Settle(ctx, id, keys, nil); err != nil {
+			return fmt.Errorf("take batch %s off the mirror: %w", id, err)
+		}
+		s.tellSettled(keys)
+	}
+	return nil
+}
+
 // notePending needs s.mu, or a store that nobody else has yet.
 func (s *Store) notePending(e *store.Entry) {
-	s.waiting[e.Batch.ID] = true
+	s.waiting[e.Batch.ID] = len(e.Left) > 0
 	for i := range e.Batch.Ops {
 		s.pending[e.Batch.Ops[i].Key] = e.Batch.ID
 	}
@@ -255,11 +321,13 @@ func (s *Store) Level() knowledge.Level {
 	mode := s.mode
 	s.mu.Unlock()
 	level := knowledge.Level{Mode: mode}
+	now := time.Now()
 	if asOf := s.asOf.Load(); asOf != 0 {
-		level.AsOf = knowledge.At(time.UnixMicro(asOf))
+		// The clock may have been set back since, and the position's time is the primary's: never claim to know the future.
+		level.AsOf = knowledge.At(time.UnixMicro(min(asOf, now.UnixMicro())))
 	}
 	if mode == knowledge.ModeNormal {
-		level.AsOf, level.Local = knowledge.At(time.Now()), level.AsOf
+		level.AsOf, level.Local = knowledge.At(now), level.AsOf
 	}
 	return level
 }
@@ -291,6 +359,7 @@ func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return store.ErrClosed
 	}
+	s.bell.ring() // whoever waits hears of it
 	s.work.Wait()
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"tenet/internal/failover"
 	"tenet/internal/knowledge"
+	"tenet/internal/sqlite"
 	"tenet/internal/store"
 )
 
@@ -24,20 +25,38 @@ const (
 	readonly         // answers reads, refuses writes: a standby
 	halts            // the schema is wrong
 	slow             // answers reads, later than the mirror would
+	keepsOut         // answers reads, and lets nobody write: the rights are wrong
 )
 
 // faulty is a primary that fails on demand. Its store is a real engine.
 type faulty struct {
 	store.Store
 	fault   atomic.Int32
-	writing sync.RWMutex // held for reading by a write, for writing by a snapshot: what the engine's isolation gives elsewhere
+	other   atomic.Pointer[store.Store] // takes the store's place
+	asked   atomic.Int64                // calls so far
+	written atomic.Int64                // of them, batches
+	onApply func()                      // called within each batch; nil for nothing
+	hold    chan struct{}               // a snapshot waits until it is closed; nil for not
 	system  string
+}
+
+// engine returns the store behind the faults.
+func (f *faulty) engine() store.Store {
+	if other := f.other.Load(); other != nil {
+		return *other
+	}
+	return f.Store
+}
+
+func (f *faulty) Wait(ctx context.Context, after knowledge.Seq) error {
+	return f.engine().Wait(ctx, after)
 }
 
 func (f *faulty) set(to fault) { f.fault.Store(int32(to)) }
 
 // fail returns the error of the present fault for a read, nil when there is none.
 func (f *faulty) fail(ctx context.Context) error {
+	f.asked.Add(1)
 	switch fault(f.fault.Load()) {
 	case refused:
 		return &store.UnavailableError{Reason: "connection refused", NotDone: true}
@@ -48,7 +67,7 @@ func (f *faulty) fail(ctx context.Context) error {
 		return &store.UnavailableError{Reason: "relation does not exist", Halt: true, NotDone: true}
 	case slow:
 		<-time.After(20 * time.Millisecond)
-	case healthy, losesReply, readonly:
+	case healthy, losesReply, readonly, keepsOut:
 	}
 	return nil
 }
@@ -57,47 +76,52 @@ func (f *faulty) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record,
 	if err := f.fail(ctx); err != nil {
 		return nil, err
 	}
-	return f.Store.Get(ctx, key)
+	return f.engine().Get(ctx, key)
 }
 
 func (f *faulty) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
 	if err := f.fail(ctx); err != nil {
 		return nil, err
 	}
-	return f.Store.List(ctx, q)
+	return f.engine().List(ctx, q)
 }
 
 func (f *faulty) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	if err := f.fail(ctx); err != nil {
 		return nil, err
 	}
-	return f.Store.Search(ctx, q)
+	return f.engine().Search(ctx, q)
 }
 
 func (f *faulty) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
 	if err := f.fail(ctx); err != nil {
 		return nil, err
 	}
-	return f.Store.Changes(ctx, q)
+	return f.engine().Changes(ctx, q)
 }
 
 func (f *faulty) Ping(ctx context.Context) error {
 	if err := f.fail(ctx); err != nil {
 		return err
 	}
-	return f.Store.Ping(ctx)
+	return f.engine().Ping(ctx)
 }
 
 func (f *faulty) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
 	if err := f.fail(ctx); err != nil {
 		return knowledge.Receipt{}, err
 	}
+	f.written.Add(1)
+	if f.onApply != nil {
+		f.onApply()
+	}
+	if fault(f.fault.Load()) == keepsOut {
+		return knowledge.Receipt{}, &store.UnavailableError{Reason: "permission denied", Halt: true, NotDone: true}
+	}
 	if fault(f.fault.Load()) == readonly {
 		return knowledge.Receipt{}, &store.UnavailableError{Reason: "read-only", ReadOnly: true, NotDone: true}
 	}
-	f.writing.RLock()
-	rec, err := f.Store.Apply(context.WithoutCancel(ctx), b)
-	f.writing.RUnlock()
+	rec, err := f.engine().Apply(context.WithoutCancel(ctx), b)
 	if fault(f.fault.Load()) == losesReply {
 		return knowledge.Receipt{}, &store.UnavailableError{Reason: "connection reset", Err: errors.Join(err)}
 	}
@@ -109,49 +133,31 @@ func (f *faulty) Position(ctx context.Context) (knowledge.Position, error) {
 	if err := f.fail(ctx); err != nil {
 		return knowledge.Position{}, err
 	}
-	last, err := f.Store.Changes(ctx, knowledge.ChangeQuery{Newest: true, Limit: 1})
-	if err != nil {
-		return knowledge.Position{}, err
-	}
-	pos := knowledge.Position{System: f.system, Timeline: 1}
-	if len(last) == 1 {
-		pos.Seq, pos.Chain, pos.At = last[0].Seq, last[0].Chain, last[0].At
-	}
-	return pos, nil
+	pos, err := f.engine().(*sqlite.Store).Position(ctx)
+	pos.System, pos.Timeline = f.system, 1
+	return pos, err
 }
 
 // Snapshot implements [failover.Primary].
 func (f *faulty) Snapshot(ctx context.Context, versions int, sink store.Sink) error {
-	f.writing.Lock()
-	defer f.writing.Unlock()
-	pos, err := f.Position(ctx)
-	if err != nil {
+	if f.hold != nil {
+		<-f.hold
+	}
+	if err := f.fail(ctx); err != nil {
 		return err
 	}
-	if err := sink.Begin(pos); err != nil {
-		return err
-	}
-	for _, kind := range knowledge.Kinds() {
-		q := knowledge.Query{Kind: kind, Activity: knowledge.AnyActivity, Order: knowledge.OrderID}
-		if err := store.All(ctx, f.Store, q, sink.Record); err != nil {
-			return err
-		}
-	}
-	if versions == 0 {
-		return nil
-	}
-	for after := knowledge.Seq(0); ; {
-		changes, err := f.Store.Changes(ctx, knowledge.ChangeQuery{After: after})
-		if err != nil || len(changes) == 0 {
-			return err
-		}
-		for i := range changes {
-			if err := sink.Change(&changes[i]); err != nil {
-				return err
-			}
-		}
-		after = changes[len(changes)-1].Seq
-	}
+	return f.engine().(*sqlite.Store).Snapshot(ctx, versions, named{sink, f.system})
+}
+
+// named is a sink that hears another name of the primary.
+type named struct {
+	store.Sink
+	system string
+}
+
+func (n named) Begin(at knowledge.Position) error {
+	at.System, at.Timeline = n.system, 1
+	return n.Sink.Begin(at)
 }
 
 // run keeps a store going until the test ends or stop is called.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sony/gobreaker/v2"
+
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -35,38 +37,111 @@ type keeper struct {
 	s        *Store
 	verified bool      // the primary's history was found to be the mirror's since the last failure
 	checked  time.Time // when mirror and primary were last compared
+	failures int       // of the mirror in a row
+	built    time.Time // when the mirror was last built because it failed
+}
+
+// A localError is a failure of this machine's files. It says nothing about the primary.
+type localError struct{ err error }
+
+func (e *localError) Error() string { return e.err.Error() }
+func (e *localError) Unwrap() error { return e.err }
+
+// local marks an error as one of this machine's files.
+func local(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &localError{err}
 }
 
 // step looks at the primary once, and waits until the next look is due.
 func (k *keeper) step(ctx context.Context) {
 	s := k.s
-	done, err := s.breaker.Allow()
-	if err != nil {
+	if s.breaker.State() != gobreaker.StateClosed && !k.probe(ctx) {
 		pause(ctx, retryEvery)
 		return
 	}
+	began := time.Now()
 	level, err := k.look(ctx)
-	if errors.Is(err, errDiverged) {
-		done(nil)
-		pause(ctx, s.o.PollFloor)
+	switch _, here := errors.AsType[*localError](err); {
+	case errors.Is(err, errDiverged):
+		k.await(ctx, s.o.Recovery) // a person
+		return
+	case here && ctx.Err() == nil:
+		k.failed(ctx, err)
 		return
 	}
 	c := classify(ctx.Err(), err)
+	s.noteRead(c, err, time.Since(began))
+	s.report(c)
 	if err != nil {
 		k.verified = false
-	}
-	s.noteError(c, err)
-	done(c.told())
-	if err != nil {
-		if c == infra || c == halted {
-			s.lost(c)
+		if c == halted {
+			s.lost()
 		}
 		pause(ctx, retryEvery)
 		return
 	}
+	k.failures = 0
 	if level {
 		k.rest(ctx)
 	}
+}
+
+// report tells the breaker what became of a look.
+func (s *Store) report(c class) {
+	if done, err := s.breaker.Allow(); err == nil {
+		done(c.told())
+	}
+}
+
+// probe asks a primary behind an open breaker whether it is back: one call, with a deadline of its own. It reports whether it
+// is.
+func (k *keeper) probe(ctx context.Context) bool {
+	s := k.s
+	if !s.probeDue() {
+		return false
+	}
+	done, err := s.breaker.Allow()
+	if err != nil {
+		return false
+	}
+	s.mu.Lock()
+	s.breakerAtLocked(gobreaker.StateHalfOpen)
+	s.mu.Unlock()
+	k.verified = false
+	began := time.Now()
+	if p := s.now(); p == nil {
+		_, err = s.connect(ctx)
+	} else {
+		short, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
+		_, err = p.Position(short)
+		cancel()
+	}
+	c := classify(ctx.Err(), err)
+	s.noteRead(c, err, time.Since(began))
+	done(c.told())
+	if c == halted {
+		s.lost()
+	}
+	return err == nil
+}
+
+// failed bears a failure of the mirror. One that goes on is met with a new mirror, but not over and over: that would read the
+// whole primary each time, and a full disk stays full.
+func (k *keeper) failed(ctx context.Context, err error) {
+	s := k.s
+	s.counts.mirrorErrors.Add(1)
+	k.failures++
+	k.verified = false // it may be the primary that has become another
+	s.o.Log.ErrorContext(ctx, "mirror can't follow the primary", "error", err.Error(), "failures", k.failures)
+	pause(ctx, min(retryEvery<<min(k.failures, 10), s.o.Recovery))
+}
+
+// broken reports whether the mirror should be built anew because it has failed too often.
+func (k *keeper) broken() bool {
+	return k.failures >= k.s.o.Failures && time.Since(k.built) > k.s.o.Recovery
 }
 
 // look follows the primary as far as one page goes, and reports whether the mirror is level with it.
@@ -80,7 +155,11 @@ func (k *keeper) look(ctx context.Context) (level bool, err error) {
 	}
 	if !s.hasMirror() {
 		s.arrived()
-		return false, s.rebuild(ctx, p, "there was no mirror yet", false)
+		return false, s.rebuild(ctx, p, "there was no mirror yet", fresh)
+	}
+	if k.broken() {
+		k.built = time.Now()
+		return false, s.rebuild(ctx, p, "it did not take the primary's changes", behind)
 	}
 	if !k.verified {
 		if err := k.verify(ctx, p); err != nil {
@@ -89,34 +168,66 @@ func (k *keeper) look(ctx context.Context) (level bool, err error) {
 		k.verified = true
 	}
 	asked := time.Now()
-	short, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
-	changes, err := p.Changes(short, knowledge.ChangeQuery{After: knowledge.Seq(s.applied.Load())})
-	cancel()
+	changes, err := k.next(ctx, p)
 	switch {
 	case errors.Is(err, store.ErrGone):
-		return false, s.rebuild(ctx, p, "the mirror is older than the log", true)
-	case err != nil:
+		return false, s.rebuild(ctx, p, "the mirror is older than the log", behind)
+	case err != nil || !k.verified:
 		return false, err
 	}
 	s.arrived()
 	if len(changes) > 0 {
 		if err := s.replicate(ctx, changes); err != nil {
-			return false, s.mirrorFailed(ctx, p, err)
+			return false, local(err)
 		}
-		s.counts.mirrorErrors.Store(0)
 		return false, nil
 	}
 	s.asOf.Store(asked.UnixMicro())
+	s.recent.levelled(asked)
 	s.levelled()
-	if asked := s.check.Swap(false); asked || time.Since(k.checked) > s.o.CheckEvery {
-		if asked || !k.checked.IsZero() {
-			if err := s.compare(ctx, p); err != nil {
-				return false, err
-			}
-		}
+	return true, k.upkeep(ctx, p)
+}
+
+// next reads what comes after the mirror's last change. It asks for that change too: a primary that does not have it, or has
+// another in its place, has been replaced by one with another history, which may look level or behind.
+func (k *keeper) next(ctx context.Context, p Primary) ([]knowledge.Change, error) {
+	s := k.s
+	at := knowledge.Seq(s.applied.Load())
+	short, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
+	defer cancel()
+	changes, err := p.Changes(short, knowledge.ChangeQuery{After: max(at-1, 0)})
+	if err != nil || at == 0 {
+		return changes, err
+	}
+	if len(changes) == 0 || changes[0].Seq != at || changes[0].Chain != s.chain {
+		k.verified = false
+		return nil, nil
+	}
+	return changes[1:], nil
+}
+
+// settledFor is how long the journal remembers what became of a batch. The primary's ledger remembers it for good.
+const settledFor = 30 * 24 * time.Hour
+
+// upkeep does from time to time what keeps the local files right.
+func (k *keeper) upkeep(ctx context.Context, p Primary) error {
+	s := k.s
+	asked := s.check.Swap(false)
+	if k.checked.IsZero() {
 		k.checked = time.Now()
 	}
-	return true, nil
+	if !asked && time.Since(k.checked) <= s.o.CheckEvery {
+		return nil
+	}
+	k.checked = time.Now()
+	if _, err := s.journal.Forget(ctx, knowledge.At(time.Now().Add(-settledFor))); err != nil {
+		s.o.Log.ErrorContext(ctx, "journal did not forget what is settled", "error", err.Error())
+	}
+	done, err := s.compare(ctx, p)
+	if err != nil || !done && asked {
+		s.check.Store(asked) // it waits for a quieter moment
+	}
+	return err
 }
 
 // replicate applies changes to the mirror and tells everybody who follows it.
@@ -125,23 +236,11 @@ func (s *Store) replicate(ctx context.Context, changes []knowledge.Change) error
 		return err
 	}
 	s.recent.followed(changes)
-	s.applied.Store(int64(changes[len(changes)-1].Seq))
+	last := &changes[len(changes)-1]
+	s.chain = last.Chain
+	s.applied.Store(int64(last.Seq))
 	s.bell.ring()
 	return nil
-}
-
-// mirrorFailed rebuilds a mirror that does not take the primary's changes: it is damaged, or its history is another one. The
-// error is nil when it was rebuilt.
-func (s *Store) mirrorFailed(ctx context.Context, p Primary, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	s.counts.mirrorErrors.Add(1)
-	s.o.Log.ErrorContext(ctx, "mirror did not take the primary's changes", "error", err.Error())
-	if s.counts.mirrorErrors.Load() < int64(s.o.Failures) {
-		return nil // a full disk, a moment's fault: look again
-	}
-	return s.rebuild(ctx, p, "it did not take the primary's changes: "+err.Error(), true)
 }
 
 // connect opens the primary for the first time.
@@ -175,16 +274,17 @@ func (s *Store) arrived() {
 func (s *Store) levelled() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.accept.Store(false) // a person's word is for the history that was there when it was given
 	if s.mode == knowledge.ModeRecovering && len(s.waiting) == 0 {
 		s.moveLocked(knowledge.ModeNormal, "the journal is empty and the mirror is level")
 	}
 }
 
-// lost notes that the primary could not be asked when the store was not yet or no longer in touch with it.
-func (s *Store) lost(c class) {
+// lost notes that the primary answers and is of no use: its schema or its rights are wrong.
+func (s *Store) lost() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c == halted && s.mode == knowledge.ModeNormal {
+	if s.mode == knowledge.ModeNormal || s.mode == knowledge.ModeRecovering {
 		s.moveLocked(s.awayLocked(), "the primary's schema or rights are wrong")
 	}
 }
@@ -211,6 +311,17 @@ func (k *keeper) rest(ctx context.Context) {
 	<-stop
 }
 
+// await waits for a ring of this instance, at most for a time.
+func (k *keeper) await(ctx context.Context, most time.Duration) {
+	t := time.NewTimer(most)
+	defer t.Stop()
+	select {
+	case <-k.s.kick:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -228,8 +339,9 @@ func (k *keeper) verify(ctx context.Context, p Primary) error {
 	s := k.s
 	ours, err := s.mirror.Position(ctx)
 	if err != nil {
-		return fmt.Errorf("read the mirror's position: %w", err)
+		return local(fmt.Errorf("read the mirror's position: %w", err))
 	}
+	s.chain = ours.Chain
 	short, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
 	defer cancel()
 	theirs, err := p.Position(short)
@@ -243,24 +355,24 @@ func (k *keeper) verify(ctx context.Context, p Primary) error {
 		return nil
 	}
 	if theirs.Seq < ours.Seq {
-		return s.rebuild(ctx, p, "the primary lacks changes that the mirror has", true)
+		return s.rebuild(ctx, p, "the primary lacks changes that the mirror has", parted)
 	}
 	at, err := p.Changes(short, knowledge.ChangeQuery{After: ours.Seq - 1, Limit: 1})
 	switch {
 	case errors.Is(err, store.ErrGone):
-		return s.rebuild(ctx, p, "the mirror is older than the log", true)
+		return s.rebuild(ctx, p, "the mirror is older than the log", behind)
 	case err != nil:
 		return err
 	case len(at) == 0 || at[0].Seq != ours.Seq || at[0].Chain != ours.Chain:
-		return s.rebuild(ctx, p, "the histories of primary and mirror have parted", true)
+		return s.rebuild(ctx, p, "the histories of primary and mirror have parted", parted)
 	}
 	return nil
 }
 
 // diverge stops following until a person has decided.
 func (s *Store) diverge(ctx context.Context, p Primary, why string) error {
-	if s.accept.Swap(false) {
-		return s.rebuild(ctx, p, why+", and a person has accepted it", false)
+	if s.accept.Load() {
+		return s.rebuild(ctx, p, why+", and a person has accepted it", parted)
 	}
 	s.move(knowledge.ModeDiverged, why+"; the mirror goes on serving what it holds until the primary is accepted: see tenet doctor mirror")
 	return errDiverged

@@ -88,7 +88,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 
 func (w *world) apply(b knowledge.Batch) {
 	w.t.Helper()
-	if _, err := w.primary.Store.Apply(w.t.Context(), b); err != nil {
+	if _, err := w.primary.engine().Apply(w.t.Context(), b); err != nil {
 		w.t.Fatalf("set up: %v", err)
 	}
 }
@@ -210,7 +210,7 @@ func (w *world) settle() {
 func (w *world) check() {
 	w.t.Helper()
 	ctx := w.t.Context()
-	changes := logOf(w.t, w.primary.Store)
+	changes := logOf(w.t, w.primary.engine())
 	byBatch := map[knowledge.BatchID][]knowledge.Change{}
 	versions := map[knowledge.Key]int64{}
 	for _, c := range changes {
@@ -292,17 +292,25 @@ func logOf(t testing.TB, s store.Store) []knowledge.Change {
 // waitFor polls a condition until it holds; what it waits for has no signal of its own.
 func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
+	if !comes(time.Minute, ok) {
+		t.Fatalf("waited in vain until %s", what)
+	}
+}
+
+// comes polls a condition until it holds or patience ends.
+func comes(patience time.Duration, ok func() bool) bool {
+	late := time.NewTimer(patience)
+	defer late.Stop()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("waited in vain until %s", what)
+		case <-late.C:
+			return false
 		}
 	}
+	return true
 }
 
 func waitMode(t testing.TB, s *failover.Store, want knowledge.Mode) {

@@ -16,8 +16,11 @@ type answer[T any] struct {
 }
 
 // ask answers a read: from the primary when it is in time, else from the mirror. The primary's attempt has a deadline of its
-// own and is not cancelled when the mirror was faster: a cancelled query costs its connection.
-func ask[T any](ctx context.Context, s *Store, primary func(context.Context, store.Store) (T, error), local func(context.Context) (T, error)) (T, error) {
+// own and is not cancelled when the mirror was faster: a cancelled query costs its connection. With whole, the mirror's answer
+// is taken early only when it is known to be the primary's too.
+func ask[T any](
+	ctx context.Context, s *Store, primary func(context.Context, store.Store) (T, error), local func(context.Context) (T, error), whole func(T, error) bool,
+) (T, error) {
 	var none T
 	if s.closed.Load() {
 		return none, store.ErrClosed
@@ -53,9 +56,10 @@ func ask[T any](ctx context.Context, s *Store, primary func(context.Context, sto
 		defer func() { <-s.slots }()
 		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.ReadTimeout)
 		defer cancel()
+		began := time.Now()
 		v, err := primary(own, p)
 		c := classify(nil, err)
-		s.noteError(c, err)
+		s.noteRead(c, err, time.Since(began))
 		done(c.told())
 		got <- answer[T]{v, err}
 	})
@@ -66,11 +70,11 @@ func ask[T any](ctx context.Context, s *Store, primary func(context.Context, sto
 	case <-ctx.Done():
 		return none, ctx.Err()
 	}
-	if v, err := local(ctx); !errors.Is(err, store.ErrUnavailable) {
+	if v, err := local(ctx); !errors.Is(err, store.ErrUnavailable) && (whole == nil || whole(v, err)) {
 		s.counts.hedged.Add(1)
 		return v, err
 	}
-	// No mirror yet: the primary is all there is.
+	// No mirror yet, or not all of it: the primary is all there is.
 	select {
 	case a := <-got:
 		return settle(ctx, s, a, local)
@@ -82,7 +86,7 @@ func ask[T any](ctx context.Context, s *Store, primary func(context.Context, sto
 // settle returns the primary's answer, or the mirror's where the primary had none.
 func settle[T any](ctx context.Context, s *Store, a answer[T], local func(context.Context) (T, error)) (T, error) {
 	switch classify(nil, a.err) {
-	case infra, halted, gone, readOnly:
+	case infra, halted, gone, readOnly: // read-only too: the disk was too full even for what a read sorts
 		s.counts.fellBack.Add(1)
 		v, err := local(ctx)
 		if errors.Is(err, store.ErrUnavailable) && errors.Is(a.err, store.ErrUnavailable) {
@@ -108,22 +112,26 @@ func (s *Store) asksPrimary() bool {
 
 // Get implements [store.Store].
 func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
-	if s.isPending(key) {
+	if s.isPending(key) && s.hasMirror() {
 		return s.localGet(ctx, key)
 	}
 	r, err := ask(ctx, s,
 		func(ctx context.Context, p store.Store) (*knowledge.Record, error) {
+			asked := time.Now()
 			r, err := p.Get(ctx, key)
-			if err == nil {
-				s.recent.saw(r)
+			switch {
+			case err == nil:
+				s.recent.saw(r, asked)
+			case isNotFound(err):
+				s.recent.gone(key, asked)
 			}
 			return r, err
 		},
-		func(ctx context.Context) (*knowledge.Record, error) { return s.localGet(ctx, key) })
+		func(ctx context.Context) (*knowledge.Record, error) { return s.localGet(ctx, key) }, nil)
 	// A batch on the key may have been journalled while the primary was asked: the overlay is looked at after the row was
 	// read, or a session could lose sight of its own write for an instant.
 	if err == nil && r.Source == knowledge.SourcePrimary || isNotFound(err) {
-		if s.isPending(key) {
+		if s.isPending(key) && s.hasMirror() {
 			return s.localGet(ctx, key)
 		}
 	}
@@ -146,7 +154,10 @@ func (s *Store) localGet(ctx context.Context, key knowledge.Key) (*knowledge.Rec
 	if err != nil && !isNotFound(err) {
 		return nil, err
 	}
-	if seen := s.recent.newer(key, r); seen != nil && !s.isPending(key) {
+	if seen, gone := s.recent.newer(key, r); (seen != nil || gone) && !s.isPending(key) {
+		if gone {
+			return nil, &store.NotFoundError{Key: key, Source: knowledge.SourceMirror}
+		}
 		return seen.From(knowledge.SourceMirror), nil
 	}
 	if err != nil {
@@ -198,20 +209,22 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 		return local(ctx)
 	}
 	return ask(ctx, s, func(ctx context.Context, p store.Store) (*knowledge.Page, error) {
+		asked := time.Now()
 		page, err := p.List(ctx, q)
 		if err == nil {
 			for _, r := range page.Records {
-				s.recent.saw(r)
+				s.recent.saw(r, asked)
 			}
 		}
 		return page, err
-	}, local)
+	}, local, nil)
 }
 
+// anyPending reports whether lists and searches come from the mirror because batches lie over it.
 func (s *Store) anyPending() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.pending) > 0
+	return len(s.pending) > 0 && s.ready
 }
 
 func (s *Store) localList(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
@@ -231,17 +244,24 @@ func (s *Store) localList(ctx context.Context, q knowledge.Query) (*knowledge.Pa
 		return nil, err
 	}
 	out := *page
-	out.Records = make([]*knowledge.Record, len(page.Records))
-	for i, r := range page.Records {
-		out.Records[i] = s.freshest(r)
+	out.Records = make([]*knowledge.Record, 0, len(page.Records))
+	for _, r := range page.Records {
+		if r = s.freshest(r); r != nil {
+			out.Records = append(out.Records, r)
+		}
 	}
 	return &out, nil
 }
 
+// freshest returns the newest that is known of a mirrored record, nil for one that is gone.
 func (s *Store) freshest(r *knowledge.Record) *knowledge.Record {
 	m := s.mark(r)
 	if m.Pending == (knowledge.BatchID{}) {
-		if seen := s.recent.newer(r.Key, r); seen != nil {
+		seen, gone := s.recent.newer(r.Key, r)
+		switch {
+		case gone:
+			return nil
+		case seen != nil:
 			return seen.From(knowledge.SourceMirror)
 		}
 	}
@@ -265,7 +285,16 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 	if s.anyPending() {
 		return local(ctx)
 	}
-	return ask(ctx, s, func(ctx context.Context, p store.Store) (*knowledge.Hits, error) { return p.Search(ctx, q) }, local)
+	return ask(ctx, s, func(ctx context.Context, p store.Store) (*knowledge.Hits, error) {
+		asked := time.Now()
+		hits, err := p.Search(ctx, q)
+		if err == nil {
+			for i := range hits.Hits {
+				s.recent.saw(hits.Hits[i].Record, asked)
+			}
+		}
+		return hits, err
+	}, local, nil)
 }
 
 func (s *Store) localSearch(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
@@ -286,13 +315,15 @@ func (s *Store) localSearch(ctx context.Context, q knowledge.SearchQuery) (*know
 	if source == knowledge.SourceSeed && len(hits.Hits) == 0 {
 		return nil, s.cold()
 	}
-	out := &knowledge.Hits{Source: source, Bounded: hits.Bounded, Hits: make([]knowledge.Hit, len(hits.Hits))}
-	for i, h := range hits.Hits {
+	out := &knowledge.Hits{Source: source, Bounded: hits.Bounded, Hits: make([]knowledge.Hit, 0, len(hits.Hits))}
+	for _, h := range hits.Hits {
 		if source == knowledge.SourceMirror {
-			h.Record = s.freshest(h.Record)
+			if h.Record = s.freshest(h.Record); h.Record == nil {
+				continue
+			}
 		}
 		h.Record = h.Record.From(source)
-		out.Hits[i] = h
+		out.Hits = append(out.Hits, h)
 	}
 	return out, nil
 }
@@ -320,7 +351,19 @@ func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 				return nil, &store.GoneError{Oldest: gone.Oldest, Copy: true} // the primary keeps more
 			}
 			return changes, err
-		})
+		},
+		func(changes []knowledge.Change, err error) bool { return err == nil && wholeHistory(&q, changes) })
+}
+
+// wholeHistory reports whether a mirror, which keeps only a part of the log, has answered as the primary would have.
+func wholeHistory(q *knowledge.ChangeQuery, changes []knowledge.Change) bool {
+	switch {
+	case q.Batch != (knowledge.BatchID{}), q.Key != (knowledge.Key{}) && q.Version > 0:
+		return len(changes) > 0
+	case q.Key != (knowledge.Key{}):
+		return len(changes) > 0 && (changes[0].Version == 1 || changes[len(changes)-1].Version == 1 || q.Newest && len(changes) == q.Limit)
+	}
+	return true
 }
 
 // Wait implements [store.Store]: it rings when the mirror has followed the primary.

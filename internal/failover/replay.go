@@ -25,8 +25,15 @@ func (s *Store) replayLoop(ctx context.Context) {
 		rung := s.bell.wait()
 		if s.modeNow() == knowledge.ModeRecovering && s.anyWaiting() {
 			s.replaying(true)
-			if err := s.replay(ctx); err == nil {
-				continue
+			err := s.replay(ctx)
+			switch classify(nil, err) {
+			case fine:
+				if err == nil {
+					continue
+				}
+			case readOnly, halted: // the primary answers: it will say the same in a moment
+				pause(ctx, s.o.Soon)
+			case infra, gone:
 			}
 		}
 		s.replaying(false)
@@ -69,19 +76,13 @@ func (s *Store) replay(ctx context.Context) error {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, replayers)
 	errs := make(chan error, len(entries))
-	before := map[knowledge.Key]chan struct{}{} // the last batch so far that touches a document: closed when it is done
+	line := order{}
 	failed := make(chan struct{})
 	var once sync.Once
 	for i := range entries {
 		e := &entries[i]
-		var waits []chan struct{}
 		mine := make(chan struct{})
-		for _, key := range touched(&e.Batch) {
-			if c, ok := before[key]; ok && c != mine {
-				waits = append(waits, c)
-			}
-			before[key] = mine
-		}
+		waits := line.behind(&e.Batch, mine)
 		wg.Go(func() {
 			defer close(mine)
 			for _, c := range waits {
@@ -109,6 +110,47 @@ func (s *Store) replay(ctx context.Context) error {
 	return <-errs
 }
 
+// An order tells which batches so far touch a document: a channel each, closed when it is done.
+type order map[knowledge.Key]*turn
+
+// A turn holds the last batch that writes a document, and those since that refer to it.
+type turn struct {
+	writer  chan struct{}
+	readers []chan struct{}
+}
+
+// behind puts a batch in line, and returns those that it has to wait for: who writes a document waits for all before it, who
+// refers to one only for its last writer.
+func (o order) behind(b *knowledge.Batch, mine chan struct{}) (waits []chan struct{}) {
+	written, referred := touched(b)
+	at := func(key knowledge.Key) *turn {
+		if o[key] == nil {
+			o[key] = &turn{}
+		}
+		return o[key]
+	}
+	for _, key := range referred {
+		t := at(key)
+		if t.writer != nil {
+			waits = append(waits, t.writer)
+		}
+		t.readers = append(t.readers, mine)
+	}
+	for _, key := range written {
+		t := at(key)
+		if t.writer != nil {
+			waits = append(waits, t.writer)
+		}
+		for _, c := range t.readers {
+			if c != mine { // it may refer to what it writes
+				waits = append(waits, c)
+			}
+		}
+		t.writer, t.readers = mine, nil
+	}
+	return waits
+}
+
 // replayOne brings one batch to the primary. An error means that it still waits.
 func (s *Store) replayOne(ctx context.Context, e *store.Entry) error {
 	b, why, err := s.rebase(ctx, e)
@@ -122,22 +164,24 @@ func (s *Store) replayOne(ctx context.Context, e *store.Entry) error {
 	if why != "" {
 		return s.park(ctx, p, e, why, -1, nil)
 	}
+	if e.Newer {
+		return s.park(ctx, p, e, "it was written by a newer program than this one, which can't be sure to understand all of it", -1, nil)
+	}
 	if s.o.Authorize != nil {
-		if err := s.o.Authorize(ctx, &e.Batch); err != nil {
-			return s.park(ctx, p, e, fmt.Sprintf("%s may no longer do this: %s", e.Batch.Actor, err), -1, nil)
+		err := s.o.Authorize(ctx, e.Caller, &e.Batch)
+		if errors.Is(err, store.ErrForbidden) {
+			return s.park(ctx, p, e, err.Error(), -1, nil)
+		}
+		if err != nil {
+			return fmt.Errorf("look at the rights of %s: %w", e.Caller, err) // nothing is decided yet
 		}
 	}
 	done, err := s.breaker.Allow()
 	if err != nil {
 		return err
 	}
-	own, cancel := context.WithTimeout(ctx, s.o.WriteTimeout+time.Duration(len(b.Ops))*opTime)
-	rec, err := p.Apply(own, b)
-	cancel()
-	c := classify(ctx.Err(), err)
-	s.noteError(c, err)
-	done(c.told())
-	if c != fine {
+	rec, err := s.applyAt(ctx, p, b, done)
+	if classify(ctx.Err(), err) != fine {
 		return err
 	}
 	if err != nil {
@@ -178,10 +222,10 @@ func (s *Store) rebase(ctx context.Context, e *store.Entry) (knowledge.Batch, st
 	return b, "", nil
 }
 
-// unfit parks a batch that the primary refused for good. A batch whose first answer was lost may be there under its id with
-// the content as it was sent: then it was done.
+// unfit parks a batch that the primary refused for good. One whose first answer was lost may have been done, and the ledger may
+// have forgotten it since: then the log tells.
 func (s *Store) unfit(ctx context.Context, p Primary, e *store.Entry, cause error) error {
-	if errors.Is(cause, store.ErrReused) || e.Unknown {
+	if e.Unknown && !errors.Is(cause, store.ErrReused) {
 		own, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
 		defer cancel()
 		changes, err := p.Changes(own, knowledge.ChangeQuery{Batch: e.Batch.ID, Limit: knowledge.MaxChanges})
@@ -208,7 +252,7 @@ func (s *Store) settleApplied(ctx context.Context, e *store.Entry, rec *knowledg
 		if r != nil {
 			versions[r.Key] = r.Version
 			left = append(left, store.Left{Key: e.Batch.Ops[i].Key, Record: r})
-			s.recent.saw(r)
+			s.recent.saw(r, time.Now())
 		}
 	}
 	if err := s.journal.Applied(ctx, e.Batch.ID, rec.Seq, versions); err != nil {
@@ -231,7 +275,7 @@ func (s *Store) settleMirror(ctx context.Context, e *store.Entry, applied []stor
 	if s.hasMirror() {
 		if err := s.mirror.Settle(ctx, e.Batch.ID, keys, applied); err != nil {
 			s.counts.mirrorErrors.Add(1)
-			s.o.Log.ErrorContext(ctx, "mirror did not settle a batch; the next comparison repairs it", "batch", e.Batch.ID.String(), "error", err.Error())
+			s.o.Log.ErrorContext(ctx, "mirror did not settle a batch; the keeper takes it off later", "batch", e.Batch.ID.String(), "error", err.Error())
 		}
 	}
 	defer s.tellSettled(keys)

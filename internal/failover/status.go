@@ -13,8 +13,9 @@ type Status struct {
 	Since     knowledge.Time `json:"since"`
 	Why       string         `json:"why"`
 	AsOf      knowledge.Time `json:"as_of"`
-	Breaker   string         `json:"breaker"` // closed, open or half-open
-	Errors    []string       `json:"errors"`  // the primary's last errors, the newest last
+	Breaker   string         `json:"breaker"`       // closed, open or half-open
+	Swings    int64          `json:"breaker_moves"` // how often it has moved
+	Errors    []string       `json:"errors"`        // the primary's last errors, the newest last
 	Halt      string         `json:"halt,omitempty"`
 	Mirror    MirrorStatus   `json:"mirror"`
 	Journal   JournalStatus  `json:"journal"`
@@ -43,6 +44,7 @@ type JournalStatus struct {
 	Queued   int64   `json:"queued"`         // taken since the start
 	Replayed int64   `json:"replayed"`       // applied since the start
 	Parked   int64   `json:"parked"`         // waiting for a person
+	Done     int64   `json:"replay_done"`    // batches that the replay under way has brought to the primary so far, of those and depth
 	Rate     float64 `json:"replay_rate"`    // batches a second of the replay under way, 0 when none is
 }
 
@@ -53,11 +55,10 @@ func (s *Store) Status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	level := s.Level()
-	breaker := s.breaker.State().String()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Status{
-		Mode: s.mode, Since: knowledge.At(s.since), Why: s.why, AsOf: level.AsOf, Breaker: breaker,
+		Mode: s.mode, Since: knowledge.At(s.since), Why: s.why, AsOf: level.AsOf, Breaker: s.breakerAt.String(), Swings: s.counts.breakerMoves.Load(),
 		Errors: append([]string{}, s.errs...),
 		Mirror: MirrorStatus{
 			Ready: s.ready, Seq: knowledge.Seq(s.applied.Load()), Errors: s.counts.mirrorErrors.Load(), Builds: s.counts.resyncs.Load(),
@@ -69,9 +70,7 @@ func (s *Store) Status(ctx context.Context) (Status, error) {
 		},
 		Hedged: s.counts.hedged.Load(), FellBack: s.counts.fellBack.Load(), Saturated: s.counts.noSlot.Load(), Moves: s.counts.transitions.Load(),
 	}
-	if halt := s.halt.Load(); halt != nil {
-		st.Halt = *halt
-	}
+	st.Halt = s.halted()
 	if asOf := s.asOf.Load(); asOf != 0 {
 		st.Mirror.Lag = max(0, time.Since(time.UnixMicro(asOf)).Seconds())
 	}
@@ -79,7 +78,8 @@ func (s *Store) Status(ctx context.Context) (Status, error) {
 		st.Journal.Oldest = max(0, time.Since(depth.Oldest.Time).Seconds())
 	}
 	if began := s.replayBegan; !began.IsZero() {
-		st.Journal.Rate = float64(s.counts.replayed.Load()-s.replayedBefore) / max(time.Since(began).Seconds(), 0.001)
+		st.Journal.Done = s.counts.replayed.Load() - s.replayedBefore
+		st.Journal.Rate = float64(st.Journal.Done) / max(time.Since(began).Seconds(), 0.001)
 	}
 	return st, nil
 }

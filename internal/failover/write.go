@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,28 +39,40 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	if err != nil {
 		return s.queue(ctx, b, false)
 	}
-	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.WriteTimeout+time.Duration(len(b.Ops))*opTime)
-	defer cancel()
-	stop := context.AfterFunc(ctx, cancel)
-	rec, err := p.Apply(own, b)
-	stop()
-	c := classify(ctx.Err(), err)
-	s.noteError(c, err)
-	done(c.told())
-	switch c {
-	case fine:
+	got := make(chan answer[knowledge.Receipt], 1)
+	s.work.Go(func() {
+		rec, err := s.applyAt(context.WithoutCancel(ctx), p, b, done)
 		if err == nil {
 			s.foresee(ctx, &rec, b.Ops)
 		}
-		return rec, err
-	case gone:
+		got <- answer[knowledge.Receipt]{rec, err}
+	})
+	select {
+	case a := <-got:
+		switch classify(nil, a.err) {
+		case fine, halted:
+			return a.v, a.err
+		case infra, readOnly, gone:
+		}
+		u, _ := errors.AsType[*store.UnavailableError](a.err)
+		return s.queue(ctx, b, u == nil || !u.NotDone)
+	case <-ctx.Done():
+		// The batch is not cancelled: that would cost its connection and leave its outcome open, which so only the caller does
+		// not know. Asking again with the same id tells.
 		return knowledge.Receipt{}, ctx.Err()
-	case halted:
-		return knowledge.Receipt{}, err
-	case infra, readOnly:
 	}
-	u, _ := errors.AsType[*store.UnavailableError](err)
-	return s.queue(ctx, b, u == nil || !u.NotDone)
+}
+
+// applyAt sends a batch to the primary within a deadline of its own, and tells everybody what became of it.
+func (s *Store) applyAt(ctx context.Context, p Primary, b knowledge.Batch, done func(error)) (knowledge.Receipt, error) {
+	own, cancel := context.WithTimeout(ctx, s.o.WriteTimeout+time.Duration(len(b.Ops))*opTime)
+	defer cancel()
+	began := time.Now()
+	rec, err := p.Apply(own, b)
+	c := classify(ctx.Err(), err)
+	s.noteWrite(c, err, time.Since(began))
+	done(c.told())
+	return rec, err
 }
 
 // writesDirect reports whether a batch goes to the primary: not in an outage, and not past a batch that waits for the same
@@ -72,34 +85,40 @@ func (s *Store) writesDirect(b *knowledge.Batch) bool {
 		return s.mode == knowledge.ModeCold && s.primary.Load() != nil
 	case knowledge.ModeNormal, knowledge.ModeRecovering:
 	}
+	if after := s.writesAfter.Load(); after != 0 && time.Now().UnixNano() < after {
+		return false // it takes no writes: a standby, a full disk
+	}
 	if len(s.pending) == 0 {
 		return true
 	}
-	for _, key := range touched(b) {
-		if _, waits := s.pending[key]; waits {
-			return false
+	written, referred := touched(b)
+	for _, keys := range [][]knowledge.Key{written, referred} {
+		for _, key := range keys {
+			if _, waits := s.pending[key]; waits {
+				return false
+			}
 		}
 	}
 	return true
 }
 
-// touched returns the documents that a batch writes or refers to.
-func touched(b *knowledge.Batch) []knowledge.Key {
-	keys := make([]knowledge.Key, 0, len(b.Ops)+4)
+// touched returns the documents that a batch writes, and those that it refers to.
+func touched(b *knowledge.Batch) (written, referred []knowledge.Key) {
+	written = make([]knowledge.Key, 0, len(b.Ops))
 	for i := range b.Ops {
 		op := &b.Ops[i]
-		keys = append(keys, op.Key)
+		written = append(written, op.Key)
 		if op.Doc == nil {
 			continue
 		}
 		if id := op.Doc.CategoryID(); id != "" {
-			keys = append(keys, knowledge.Key{Kind: knowledge.KindCategory, ID: id})
+			referred = append(referred, knowledge.Key{Kind: knowledge.KindCategory, ID: id})
 		}
 		if v, ok := op.Doc.(*knowledge.Violation); ok {
-			keys = append(keys, knowledge.Key{Kind: knowledge.KindRule, ID: v.RuleID})
+			referred = append(referred, knowledge.Key{Kind: knowledge.KindRule, ID: v.RuleID})
 		}
 	}
-	return keys
+	return written, referred
 }
 
 // known answers a batch that the journal has taken before.
@@ -141,7 +160,9 @@ func (s *Store) foresee(ctx context.Context, rec *knowledge.Receipt, ops []knowl
 		left[i].Key = ops[i].Key
 		if i < len(rec.Records) && rec.Records[i] != nil {
 			left[i].Record = rec.Records[i]
-			s.recent.saw(rec.Records[i])
+			s.recent.saw(rec.Records[i], time.Now())
+		} else {
+			s.recent.gone(ops[i].Key, time.Now())
 		}
 	}
 	if !s.hasMirror() {
@@ -168,7 +189,7 @@ func (s *Store) queue(ctx context.Context, b knowledge.Batch, unknown bool) (kno
 		return knowledge.Receipt{}, s.cold()
 	}
 	if mirrored {
-		if rec, ok, err := s.mirrored(ctx, &b); ok || err != nil && !unknown {
+		if rec, ok, err := s.mirrored(ctx, &b); ok || err != nil && !unknown || errors.Is(err, store.ErrReused) {
 			return rec, err
 		}
 	}
@@ -176,7 +197,10 @@ func (s *Store) queue(ctx context.Context, b knowledge.Batch, unknown bool) (kno
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
-	e := store.Entry{Batch: b, Fingerprint: sum, At: knowledge.At(time.Now()), Unknown: unknown}
+	e := store.Entry{Batch: b, Caller: b.Actor, Fingerprint: sum, At: knowledge.At(time.Now()), Unknown: unknown}
+	if s.o.Caller != nil {
+		e.Caller = s.o.Caller(ctx)
+	}
 	if err := s.prepare(ctx, &e); err != nil {
 		if !unknown {
 			return knowledge.Receipt{}, err
@@ -225,16 +249,20 @@ func (s *Store) queueable(b *knowledge.Batch, unknown bool) error {
 	refuse := func(format string, args ...any) error {
 		return &store.UnavailableError{Reason: fmt.Sprintf(format, args...), RetryAfter: s.o.Recovery, NotDone: true}
 	}
-	if why := s.halt.Load(); why != nil {
-		u := &store.UnavailableError{Reason: "the primary's schema or rights are wrong: a person must act before writes are taken", Halt: true, NotDone: true}
-		u.Err = errors.New(*why)
-		return u
+	if why := s.halted(); why != "" {
+		return &store.UnavailableError{
+			Reason: "the primary's schema or rights are wrong: a person must act before writes are taken", RetryAfter: s.o.Recovery, Halt: true, NotDone: true,
+			Err: errors.New(why),
+		}
 	}
 	if s.o.RefuseWrites {
 		return refuse("the primary can't be reached, and this tenet refuses writes in an outage")
 	}
 	if len(b.Ops) > maxQueuedOps {
 		return refuse("the primary can't be reached: a batch of %d ops waits for it, at most %d are taken in an outage", len(b.Ops), maxQueuedOps)
+	}
+	if !b.At.IsZero() {
+		return refuse("the primary can't be reached: the restore of an export waits for it")
 	}
 	for i := range b.Ops {
 		if b.Ops[i].Verb == knowledge.VerbPurge {
@@ -250,7 +278,49 @@ func (s *Store) mirrored(ctx context.Context, b *knowledge.Batch) (knowledge.Rec
 	if err != nil || len(changes) == 0 {
 		return knowledge.Receipt{}, false, err
 	}
+	if !sameContent(b, changes) {
+		return knowledge.Receipt{}, false, store.ErrReused
+	}
 	return receiptOf(b, changes), true, nil
+}
+
+// sameContent reports whether changes may be what a batch did. The log does not hold the batch's fingerprint, so that what a
+// patch asked for can't be told.
+func sameContent(b *knowledge.Batch, changes []knowledge.Change) bool {
+	at := make(map[knowledge.Key]*knowledge.Change, len(changes))
+	for i := range changes {
+		at[changes[i].Key] = &changes[i]
+	}
+	if len(at) != len(b.Ops) {
+		return false
+	}
+	for i := range b.Ops {
+		op := &b.Ops[i]
+		c := at[op.Key]
+		if c == nil || c.Actor != b.Actor || (op.Verb == knowledge.VerbPurge) != (c.Verb == knowledge.VerbPurge) {
+			return false
+		}
+		if op.Verb != knowledge.VerbPut || c.Record == nil || op.Key.Kind == knowledge.KindViolation { // a violation is stamped all over
+			continue
+		}
+		ours, err := knowledge.Clone(op.Doc)
+		theirs, failed := c.Record.Document()
+		if err != nil || failed != nil {
+			return false
+		}
+		*ours.Stamps() = *theirs.Stamps()
+		if a, b, ok := canonicals(ours, theirs); ok && !bytes.Equal(a, b) {
+			return false
+		}
+	}
+	return true
+}
+
+// canonicals returns the canonical forms of two documents.
+func canonicals(x, y knowledge.Document) (a, b []byte, ok bool) {
+	a, err := knowledge.Canonical(x)
+	b, failed := knowledge.Canonical(y)
+	return a, b, err == nil && failed == nil
 }
 
 // receiptOf makes a batch's receipt again from its changes.
@@ -318,9 +388,12 @@ func (s *Store) standing(ctx context.Context, key knowledge.Key) (*knowledge.Rec
 	}
 	s.mu.Lock()
 	parent, waits := s.pending[key]
+	if waits && !s.waiting[parent] {
+		parent = knowledge.BatchID{} // nobody has seen what it leaves behind
+	}
 	s.mu.Unlock()
 	if !waits {
-		if seen := s.recent.newer(key, r); seen != nil {
+		if seen, gone := s.recent.newer(key, r); seen != nil || gone {
 			r = seen
 		}
 	}
@@ -386,6 +459,9 @@ func left(op *knowledge.Op, i int, current *knowledge.Record, e *store.Entry) (s
 		return store.Left{}, err
 	}
 	knowledge.StampNext(next, before, max(0, op.IfVersion), e.Batch.Actor, e.At)
+	if stamps := next.Stamps(); stamps.Version <= op.IfVersion {
+		stamps.Version = op.IfVersion + 1 // its writer has seen a later version than the mirror has
+	}
 	r, err := knowledge.NewRecord(next)
 	if err != nil {
 		return store.Left{}, err

@@ -85,6 +85,9 @@ func (a *application) try() (knowledge.Receipt, error) {
 	}
 	a.s.observe("apply", applySQL, nil, began, err)
 	if err != nil {
+		if pg, ok := serverError(err); ok && pg.Code == codeReadOnly {
+			a.s.leave()
+		}
 		return knowledge.Receipt{}, a.failed(err, docs)
 	}
 	return receiptOf(a.batch, changes), nil

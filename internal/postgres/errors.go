@@ -20,6 +20,9 @@ const (
 	codeReference = "TN004"
 )
 
+// codeReadOnly is what a standby, or a primary that was fenced off, says to a write.
+const codeReadOnly = "25006"
+
 // serverError returns what the server said, if it was the server.
 func serverError(err error) (*pgconn.PgError, bool) { return errors.AsType[*pgconn.PgError](err) }
 
@@ -71,7 +74,7 @@ func fromServer(pg *pgconn.PgError) error {
 			away.Reason = "the database refuses this program's role, or does not exist: a person must look at the address and the rights"
 		}
 		return away
-	case pg.Code == "25006":
+	case pg.Code == codeReadOnly:
 		away.ReadOnly, away.Reason = true, "the database is read-only: a standby, or fenced off"
 		return away
 	case pg.Code == "53100":

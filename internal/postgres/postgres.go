@@ -77,6 +77,7 @@ type Store struct {
 	bell    bell
 	slow    slowGate
 	closed  atomic.Bool
+	left    atomic.Int64    // when leave was last done, nanoseconds since 1970
 	closing sync.RWMutex    // held while closed becomes true, so that nothing joins done after it
 	life    context.Context //nolint:containedctx // ends with the store, and with it every call under way
 	stop    context.CancelFunc
@@ -183,6 +184,23 @@ func checkTLS(cfg *pgx.ConnConfig, allow bool) error {
 			"or allow it with --database-allow-unverified-tls", h.host)
 	}
 	return nil
+}
+
+// Hosts returns how many hosts an address names.
+func Hosts(address string) int {
+	cfg, err := pgx.ParseConfig(address)
+	if err != nil {
+		return 0
+	}
+	type place struct {
+		host string
+		port uint16
+	}
+	places := map[place]bool{{cfg.Host, cfg.Port}: true}
+	for _, f := range cfg.Fallbacks {
+		places[place{f.Host, f.Port}] = true
+	}
+	return len(places)
 }
 
 // local reports whether a host is this machine: a socket, the loopback interface.

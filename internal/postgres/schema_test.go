@@ -65,7 +65,7 @@ func TestThreeProcessesThatStartAtOnceMigrateOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got := pgtest.Value(t, url, "SELECT string_agg(version_id::text, ',' ORDER BY id) FROM goose_db_version"); got != "0,1,2,3" {
+	if got := pgtest.Value(t, url, "SELECT string_agg(version_id::text, ',' ORDER BY id) FROM goose_db_version"); got != "0,1,2" {
 		t.Errorf("the migrations that ran: %s, want each once", got)
 	}
 }
@@ -106,17 +106,15 @@ func serve(t *testing.T, s *postgres.Store) {
 	}
 }
 
-func TestASchemaTwoBeforeTheNewestIsServedAlsoWhileItIsMigrated(t *testing.T) {
+func TestAnOlderSchemaIsServedAlsoWhileItIsMigrated(t *testing.T) {
 	url := pgtest.URL(t)
 	migrate(t, url, 1)
 	s := openAt(t, url)
 	serve(t, s)
-	for to := range int64(2) {
-		var wg sync.WaitGroup
-		wg.Go(func() { migrate(t, url, to+2) })
-		serve(t, s)
-		wg.Wait()
-	}
+	var wg sync.WaitGroup
+	wg.Go(func() { migrate(t, url, 2) })
+	serve(t, s)
+	wg.Wait()
 	serve(t, s)
 	schema, err := s.Schema(t.Context())
 	if err != nil || schema.Pending() || schema.Version != schema.Newest {

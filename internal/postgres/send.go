@@ -114,6 +114,18 @@ func (s *Store) batchOnce(ctx context.Context, fill func(*pgx.Batch)) error {
 	return s.pool.SendBatch(ctx, b).Close()
 }
 
+// leaveEvery is how long a server that takes no writes is stayed with at least.
+const leaveEvery = 2 * time.Second
+
+// leave gives up the connections to a server that has become read-only, so that the next go to the one that took its place: of
+// several hosts a role is asked for only when a connection is made.
+func (s *Store) leave() {
+	now, last := time.Now().UnixNano(), s.left.Load()
+	if now-last > int64(leaveEvery) && s.left.CompareAndSwap(last, now) {
+		s.pool.Reset()
+	}
+}
+
 // dead reports whether a connection turned out to be closed by the other side: the server may have been started anew while the
 // connection was idle.
 func dead(err error) bool {

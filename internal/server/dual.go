@@ -11,15 +11,17 @@ import (
 	"tenet/internal/access"
 	"tenet/internal/failover"
 	"tenet/internal/knowledge"
+	"tenet/internal/postgres"
 	"tenet/internal/sqlite"
 	"tenet/internal/store"
 )
 
 // Files of a tenet on a PostgreSQL, in its data directory.
 const (
-	mirrorFile  = "mirror.db"
-	journalFile = "journal.db"
-	seedFile    = "seed.db"
+	mirrorFile = "mirror.db"
+	seedFile   = "seed.db"
+	// JournalFile holds what waits for the PostgreSQL.
+	JournalFile = "journal.db"
 )
 
 // Outage says how a tenet on a PostgreSQL bears its absence. Zero values stand for the defaults of [failover.Options].
@@ -65,7 +67,7 @@ func openDual(ctx context.Context, o Options) (_ *dual, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the mirror: %w", err)
 	}
-	d.journal, err = sqlite.OpenJournal(ctx, filepath.Join(o.DataDir, journalFile), sqlite.JournalOptions{MaxBytes: o.Outage.JournalBytes})
+	d.journal, err = sqlite.OpenJournal(ctx, filepath.Join(o.DataDir, JournalFile), sqlite.JournalOptions{MaxBytes: o.Outage.JournalBytes})
 	if err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
@@ -79,7 +81,8 @@ func openDual(ctx context.Context, o Options) (_ *dual, err error) {
 	d.Store, err = failover.Open(ctx, failover.Options{
 		Connect: d.connect, Mirror: d.mirror, Journal: d.journal, Seed: seeds,
 		HedgeDelay: o.Outage.HedgeDelay, Failures: o.Outage.Failures, Recovery: o.Outage.Recovery, Versions: o.Outage.Versions,
-		CheckEvery: o.Outage.CheckEvery, RefuseWrites: o.Outage.RefuseWrites, Log: o.Log, Authorize: d.authorize,
+		CheckEvery: o.Outage.CheckEvery, RefuseWrites: o.Outage.RefuseWrites, Log: o.Log, Authorize: d.authorize, Caller: caller,
+		Hosts: postgres.Hosts(o.DatabaseURL),
 		Settled: func(keys []knowledge.Key) {
 			if fn := d.settled.Load(); fn != nil {
 				(*fn)(keys)
@@ -132,21 +135,34 @@ func (d *dual) connect(ctx context.Context) (failover.Primary, error) {
 	return p, nil
 }
 
-// authorize looks at an actor's rights again before a journalled batch is replayed.
-func (d *dual) authorize(ctx context.Context, b *knowledge.Batch) error {
+// caller returns who is calling, "" for the program itself.
+func caller(ctx context.Context) string {
+	if c := access.CallerFrom(ctx); c != nil {
+		return c.ID
+	}
+	return access.SystemID
+}
+
+// authorize looks at a caller's rights again before a journalled batch is replayed.
+func (d *dual) authorize(ctx context.Context, who string, b *knowledge.Batch) error {
 	dir := d.directory.Load()
 	if dir == nil {
-		return nil
+		return d.errAway() // nothing is known yet
 	}
-	if _, ok := dir.Role(b.Actor); ok {
-		return nil
+	role, known := dir.Role(who)
+	if !known {
+		// A journal is replayed from the first moment on, when the directory may not be filled yet.
+		if err := dir.Load(ctx); err != nil {
+			return err
+		}
+		if role, known = dir.Role(who); !known {
+			return &store.ForbiddenError{Reason: who + ", who asked for it, was disabled, has expired or is gone"}
+		}
 	}
-	// A journal is replayed from the first moment on, when the directory may not be filled yet.
-	if err := dir.Load(ctx); err != nil {
-		return fmt.Errorf("look for the actor: %w", err)
-	}
-	if _, ok := dir.Role(b.Actor); !ok {
-		return errors.New("the actor was disabled, has expired or is gone")
+	for i := range b.Ops {
+		if need := access.Needed(&b.Ops[i]); !(&access.Caller{Role: role}).Has(need) {
+			return &store.ForbiddenError{Reason: fmt.Sprintf("%s, who asked for it, has the role %s by now: %s %s needs %s", who, role, b.Ops[i].Verb, b.Ops[i].Key, need)}
+		}
 	}
 	return nil
 }

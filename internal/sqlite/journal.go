@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -87,12 +88,12 @@ func (j *Journal) Append(ctx context.Context, e store.Entry) error {
 func fullJournal(limit int64) error {
 	return &store.UnavailableError{
 		Reason:  fmt.Sprintf("the journal is full: %d bytes wait for the primary, which does not answer; wait until it is back, or raise the journal's limit", limit),
-		NotDone: true, ReadOnly: true,
+		RetryAfter: 30 * time.Second, NotDone: true, ReadOnly: true,
 	}
 }
 
 // entryColumns lists what an entry is made of.
-const entryColumns = "seq, id, fingerprint, actor, taken_at, batch_at, origin, unknown, ops, bases, left_behind"
+const entryColumns = "seq, id, fingerprint, actor, caller, taken_at, batch_at, origin, unknown, document_schema, ops, bases, left_behind"
 
 // outcomeColumns lists what became of an entry.
 const outcomeColumns = "state, coalesce(primary_seq, 0), coalesce(versions, ''), coalesce(why, '')"
@@ -147,20 +148,28 @@ func (j *Journal) Applied(ctx context.Context, id knowledge.BatchID, seq knowled
 	if err != nil {
 		return contract(err)
 	}
-	return j.settle(ctx, "journal.applied", id, func(ctx context.Context, t *tx, at int64) error {
+	return j.settle(ctx, "journal.applied", id, nil, func(ctx context.Context, t *tx, at int64) error {
 		return t.exec(ctx, "UPDATE entries SET state = 'applied', settled_at = ?, primary_seq = ?, versions = ? WHERE seq = ?",
 			micros(knowledge.At(j.now())), int64(seq), text, at)
 	})
 }
 
-// settle ends the waiting of a batch. One that waits no longer is left as it is.
-func (j *Journal) settle(ctx context.Context, name string, id knowledge.BatchID, how func(ctx context.Context, t *tx, seq int64) error) error {
+// settle ends the waiting of a batch. One that waits no longer is left as it is; one that is unknown is taken first, where its
+// row is given.
+func (j *Journal) settle(ctx context.Context, name string, id knowledge.BatchID, row *entryRow, how func(ctx context.Context, t *tx, seq int64) error) error {
 	freed := int64(0)
 	err := j.do(ctx, name, func(ctx context.Context, t *tx) error {
 		freed = 0
 		var seq, bytes int64
 		var state string
-		known, err := t.one(ctx, "SELECT seq, state, bytes FROM entries WHERE id = ?", []any{id[:]}, &seq, &state, &bytes)
+		const query = "SELECT seq, state, bytes FROM entries WHERE id = ?"
+		known, err := t.one(ctx, query, []any{id[:]}, &seq, &state, &bytes)
+		if err == nil && !known && row != nil {
+			if err = row.insert(ctx, t); err == nil {
+				known, err = t.one(ctx, query, []any{id[:]}, &seq, &state, &bytes)
+			}
+			bytes = 0 // it never waited
+		}
 		switch {
 		case err != nil:
 			return err

@@ -66,9 +66,9 @@ func plainJSON(v any) (string, error) {
 
 func (r *entryRow) insert(ctx context.Context, t *tx) error {
 	e := r.e
-	err := t.exec(ctx, "INSERT INTO entries (id, fingerprint, state, actor, taken_at, batch_at, origin, unknown, document_schema, bytes, "+
-		"ops, bases, left_behind) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		e.Batch.ID[:], e.Fingerprint[:], e.Batch.Actor, micros(e.At), orNull(e.Batch.At), e.Batch.Origin[:], e.Unknown,
+	err := t.exec(ctx, "INSERT INTO entries (id, fingerprint, state, actor, caller, taken_at, batch_at, origin, unknown, document_schema, bytes, "+
+		"ops, bases, left_behind) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		e.Batch.ID[:], e.Fingerprint[:], e.Batch.Actor, e.Caller, micros(e.At), orNull(e.Batch.At), e.Batch.Origin[:], e.Unknown,
 		documentSchema, r.bytes, r.ops, r.bases, r.left)
 	if err != nil {
 		return err
@@ -91,10 +91,14 @@ func scanEntry(r *sql.Rows, more ...any) (store.Entry, error) {
 	var taken int64
 	var at *int64
 	var ops, bases, left string
-	err := r.Scan(append([]any{&e.Seq, &id, &fingerprint, &e.Batch.Actor, &taken, &at, &origin, &e.Unknown, &ops, &bases, &left}, more...)...)
+	var form int
+	err := r.Scan(append([]any{
+		&e.Seq, &id, &fingerprint, &e.Batch.Actor, &e.Caller, &taken, &at, &origin, &e.Unknown, &form, &ops, &bases, &left,
+	}, more...)...)
 	if err != nil {
 		return e, err
 	}
+	e.Newer = form > documentSchema
 	copy(e.Batch.ID[:], id)
 	copy(e.Fingerprint[:], fingerprint)
 	copy(e.Batch.Origin[:], origin)

@@ -9,10 +9,14 @@ import (
 	"tenet/internal/store"
 )
 
-// Park moves a batch from those that wait for the primary to those that wait for a person. One that is parked already, or was
-// applied, stays as it is.
+// Park moves a batch from those that wait for the primary to those that wait for a person. One that the journal has never taken
+// is taken; one that is parked already, or was applied, stays as it is.
 func (j *Journal) Park(ctx context.Context, p store.Parked) error {
-	return j.settle(ctx, "journal.park", p.Entry.Batch.ID, func(ctx context.Context, t *tx, seq int64) error {
+	row, err := encodeEntry(&p.Entry)
+	if err != nil {
+		return contract(err)
+	}
+	return j.settle(ctx, "journal.park", p.Entry.Batch.ID, row, func(ctx context.Context, t *tx, seq int64) error {
 		if err := t.exec(ctx, "UPDATE entries SET state = 'parked', why = ? WHERE seq = ?", p.Why, seq); err != nil {
 			return err
 		}

@@ -1,8 +1,6 @@
 package sqlite
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -197,9 +195,13 @@ func TestFullJournalRefusesAndKeepsWhatItHas(t *testing.T) {
 	appendEntry(t, j, entry(t, storetest.Rule()))
 }
 
-func TestJournalIsExported(t *testing.T) {
+func TestJournalIsReadBesideItsOwner(t *testing.T) {
 	ctx := t.Context()
-	j := openJournal(t, filepath.Join(t.TempDir(), "journal.db"), JournalOptions{})
+	path := filepath.Join(t.TempDir(), "journal.db")
+	if err := ReadJournal(ctx, path, nil); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("ReadJournal without a journal: %v, want ErrNotFound", err)
+	}
+	j := openJournal(t, path, JournalOptions{})
 	var want []knowledge.BatchID
 	for i := range 3 {
 		e := entry(t, storetest.Rule())
@@ -211,26 +213,22 @@ func TestJournalIsExported(t *testing.T) {
 			}
 			continue
 		case 1:
-			if err := j.Park(ctx, store.Parked{Entry: e, Why: "x"}); err != nil {
+			if err := j.Park(ctx, store.Parked{Entry: e, Why: "x", Theirs: json.RawMessage(`{"a":1}`)}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		want = append(want, e.Batch.ID)
 	}
-	var b bytes.Buffer
-	if err := j.Export(ctx, &b); err != nil {
-		t.Fatalf("Export: %v", err)
-	}
 	var got []knowledge.BatchID
-	for lines := bufio.NewScanner(&b); lines.Scan(); {
-		var e struct {
-			Batch knowledge.BatchID `json:"batch"`
-			Ops   []json.RawMessage `json:"ops"`
+	err := ReadJournal(ctx, path, func(l *JournalLine) error {
+		if len(l.Ops) != 2 || l.State == knowledge.BatchParked != (string(l.Theirs) == `{"a":1}`) {
+			t.Errorf("batch %s is %s, has %d ops and theirs %s", l.Batch, l.State, len(l.Ops), l.Theirs)
 		}
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil || len(e.Ops) != 2 {
-			t.Errorf("line %s: %v", lines.Bytes(), err)
-		}
-		got = append(got, e.Batch)
+		got = append(got, l.Batch)
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("ReadJournal beside its owner: %v", err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("exported batches (-want +got):\n%s", diff)

@@ -143,6 +143,23 @@ func documentOf(rec *knowledge.Record) any {
 	return string(rec.JSON)
 }
 
+// Overlaid returns the batches that lie over a mirror, and the documents that they lie over.
+func (s *Store) Overlaid(ctx context.Context) (map[knowledge.BatchID][]knowledge.Key, error) {
+	overlaid := map[knowledge.BatchID][]knowledge.Key{}
+	err := s.read(ctx, "overlaid", "SELECT batch_id, kind, id FROM overlays", nil, func(r *sql.Rows) error {
+		var batch []byte
+		var key knowledge.Key
+		if err := r.Scan(&batch, &key.Kind, &key.ID); err != nil {
+			return err
+		}
+		var id knowledge.BatchID
+		copy(id[:], batch)
+		overlaid[id] = append(overlaid[id], key)
+		return nil
+	})
+	return overlaid, err
+}
+
 // A layer is one overlay, as it is carried from one mirror file to the next.
 type layer struct {
 	key   knowledge.Key

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -123,7 +122,8 @@ func (s *Store) swap(ctx context.Context, old *writer, path string) (*writer, er
 		return nil, err
 	}
 	if err := carry(ctx, old, w); err != nil {
-		return nil, errors.Join(fmt.Errorf("carry over what waits: %w", err), w.close(ctx, false))
+		// A damaged mirror is replaced for just that. The journal has what waits, and lays it over the new one again.
+		s.opts.Log.WarnContext(ctx, "what waits was not carried over from the old mirror file", "path", old.path, "error", err)
 	}
 	reads, err := openPool(path, s.opts.Readers)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 type Entry struct {
 	Seq         int64 // order of arrival; given by the journal
 	Batch       knowledge.Batch
+	Caller      string // who asked for it, whose rights are looked at again when it is replayed
 	Fingerprint [32]byte
 	// Bases holds for each op what it was made on top of.
 	Bases []Base
@@ -18,6 +19,8 @@ type Entry struct {
 	At   knowledge.Time // when it was taken
 	// Unknown is true when the primary may have done the batch already: its answer was lost.
 	Unknown bool
+	// Newer is true when a newer program has written it, in a form that this one may not understand all of.
+	Newer bool
 }
 
 // Left is what an op leaves behind: a record, or nothing after a purge.

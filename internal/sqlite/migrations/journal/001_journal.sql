@@ -7,6 +7,7 @@ CREATE TABLE entries (
   fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
   state TEXT NOT NULL CHECK (state IN ('queued', 'applied', 'parked', 'resolved')),
   actor TEXT NOT NULL,
+  caller TEXT NOT NULL,
   taken_at INTEGER NOT NULL,
   batch_at INTEGER,
   origin BLOB NOT NULL,

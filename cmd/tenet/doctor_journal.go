@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/server"
+	"tenet/internal/sqlite"
+	"tenet/internal/store"
+)
+
+type journalSettings struct {
+	Export string `name:"export" by:"flag" doc:"A new file for the batches, whole, as JSON lines; - for standard output"`
+}
+
+func (a *app) addDoctorJournal(group *cobra.Command) {
+	var s journalSettings
+	a.command(group, &cobra.Command{
+		Use:   "journal",
+		Short: "Show or export what waits in the journal of this machine",
+		Long: `Reads the journal in the data directory: the writes that were acknowledged while PostgreSQL was away, and wait for it or, as
+conflicts, for a person. It only reads, needs neither a running tenet nor PostgreSQL, and does no harm beside a running one.
+
+With --export every batch comes as one line of JSON with all its documents: what to keep before the disk is given up, and what to write
+by hand if the machine is.`,
+		Example: `  tenet doctor journal
+  tenet doctor journal --export journal.jsonl`,
+		Args: cobra.NoArgs,
+	}, &s, func(ctx context.Context, _ []string) error { return a.doctorJournal(ctx, s.Export) })
+}
+
+func (a *app) doctorJournal(ctx context.Context, export string) error {
+	path := filepath.Join(a.DataDir, server.JournalFile)
+	lines := []*sqlite.JournalLine{}
+	keep := func(l *sqlite.JournalLine) error { lines = append(lines, l); return nil }
+	if export != "" {
+		return a.exportJournal(ctx, path, export)
+	}
+	if err := sqlite.ReadJournal(ctx, path, keep); err != nil {
+		return noJournal(a.DataDir, err)
+	}
+	t := &table{head: []string{"SEQ", "BATCH", "STATE", "BY", "SINCE (UTC)", "OPS", "FIRST DOCUMENT", "WHY"}, wide: 7}
+	for _, l := range lines {
+		first := ""
+		if len(l.Ops) > 0 {
+			first = string(l.Ops[0].Verb) + " " + l.Ops[0].Key.String()
+		}
+		t.add(itoa(l.Seq), l.Batch.String(), l.State, l.Actor, moment(l.At), strconv.Itoa(len(l.Ops)), first, l.Why)
+	}
+	if len(lines) == 0 {
+		a.say("nothing waits in %s", path)
+		if a.Output == "table" {
+			return nil
+		}
+	}
+	return a.printTable(struct {
+		Batches []*sqlite.JournalLine `json:"batches"`
+	}{lines}, t)
+}
+
+// exportJournal writes a journal to a new file, for its owner's eyes only, or to standard output.
+func (a *app) exportJournal(ctx context.Context, path, dest string) (err error) {
+	out := a.out
+	if dest != "-" {
+		f, err := os.OpenFile(dest, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // a path of the caller's
+		if errors.Is(err, os.ErrExist) {
+			return usageError("%s is there already: name another file", dest)
+		}
+		if err != nil {
+			return usageError("%s", err)
+		}
+		defer func() {
+			if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+				err = errors.Join(err, os.Remove(dest)) // half an export looks like a whole one
+			}
+		}()
+		out = f
+	}
+	n, waiting := 0, 0
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	err = sqlite.ReadJournal(ctx, path, func(l *sqlite.JournalLine) error {
+		n++
+		if l.State == knowledge.BatchQueued {
+			waiting++
+		}
+		return enc.Encode(l)
+	})
+	if err != nil {
+		return noJournal(a.DataDir, err)
+	}
+	a.say("%d batches written to %s: %d wait for PostgreSQL, %d for a person", n, dest, waiting, n-waiting)
+	return nil
+}
+
+// noJournal says what it means when there is none.
+func noJournal(dir string, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return usageError("there is no journal in %s: no tenet has worked on a PostgreSQL from there, or it is another directory", dir)
+	}
+	return fmt.Errorf("read the journal: %w", err)
+}

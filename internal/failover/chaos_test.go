@@ -1,0 +1,580 @@
+package failover_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"tenet/internal/failover"
+	"tenet/internal/knowledge"
+	"tenet/internal/sqlite"
+	"tenet/internal/store"
+	"tenet/internal/store/storetest"
+)
+
+// A chaos is some instances on one primary, with clients that read and write through them while faults come and go and
+// instances are killed. It knows what everybody was told, and compares that with what came of it.
+type chaos struct {
+	t     *testing.T
+	look  store.Store                      // the primary, past the instances
+	wrap  func(o *failover.Options)        // puts a bug into every instance; nil for none
+	dial  func() (failover.Primary, error) // opens the primary for an instance
+	nodes []*node
+	keys  []knowledge.Key
+
+	mu       sync.Mutex // guards what follows
+	sent     []*sending
+	acked    map[knowledge.Key][]ack
+	reads    map[knowledge.Key][]porcupine.Operation
+	foul     map[string]bool // titles that must never be in the log
+	problems []string
+	notes    []string // what was done, and when
+	calls    int
+	slowest  time.Duration
+	began    time.Time
+	patience time.Duration // how long the instances may take to get level in the end
+}
+
+// A node is an instance that can be killed and come back on the same files.
+type node struct {
+	dir string
+	mu  sync.RWMutex // held for reading by a call, for writing while the instance is away
+	s   *failover.Store
+	end func()
+	gen int
+}
+
+// A sending is a batch, when it was sent first, and what its writer heard last.
+type sending struct {
+	batch   knowledge.Batch
+	key     knowledge.Key
+	base    int64
+	called  time.Time
+	heard   time.Time // when 200 was heard; the zero time otherwise
+	version int64     // told with it, or with 202
+	queued  bool
+	done    bool // 200 or 202 was heard
+	refused bool // certainly not done, and nothing else was ever heard
+	err     error
+}
+
+// An ack is a version that somebody was told is written, and when.
+type ack struct {
+	at      time.Time
+	version int64
+}
+
+func newChaos(t *testing.T, look store.Store, dial func() (failover.Primary, error), nodes int, wrap func(*failover.Options)) *chaos {
+	t.Helper()
+	c := &chaos{
+		t: t, look: look, dial: dial, wrap: wrap, began: time.Now(), acked: map[knowledge.Key][]ack{}, reads: map[knowledge.Key][]porcupine.Operation{},
+		foul: map[string]bool{}, patience: time.Minute,
+	}
+	_, err := look.Apply(t.Context(), batchOf(knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = "general" }), 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		c.keys = append(c.keys, ruleKey(fmt.Sprintf("R-%d", i)))
+	}
+	for range nodes {
+		n := &node{dir: t.TempDir()}
+		c.open(n)
+		c.nodes = append(c.nodes, n)
+		t.Cleanup(func() { n.end() })
+	}
+	for _, n := range c.nodes {
+		waitFor(t, "the mirror is there", func() bool {
+			st, err := n.s.Status(t.Context())
+			return err == nil && st.Mirror.Ready && st.Mode == knowledge.ModeNormal
+		})
+	}
+	return c
+}
+
+// open starts an instance on a node's files.
+func (c *chaos) open(n *node) {
+	c.t.Helper()
+	mirror, err := sqlite.Open(context.Background(), filepath.Join(n.dir, "mirror.db"), sqlite.Options{Mirror: true})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	journal, err := sqlite.OpenJournal(context.Background(), filepath.Join(n.dir, "journal.db"), sqlite.JournalOptions{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var mu sync.Mutex // guards primary
+	var primary failover.Primary
+	o := failover.Options{
+		Connect: func(context.Context) (failover.Primary, error) {
+			p, err := c.dial()
+			mu.Lock()
+			defer mu.Unlock()
+			primary = p
+			return p, err
+		},
+		Mirror: mirror, Journal: journal, Recovery: 200 * time.Millisecond, ReadTimeout: time.Second, WriteTimeout: time.Second,
+	}
+	if c.wrap != nil {
+		c.wrap(&o)
+	}
+	s, err := failover.Open(context.Background(), o)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	var once sync.Once
+	n.s, n.end = s, func() {
+		once.Do(func() {
+			cancel()
+			<-ended
+			s.Close()
+			mu.Lock()
+			defer mu.Unlock()
+			if primary != nil {
+				primary.Close()
+			}
+			mirror.Close()
+			journal.Close()
+		})
+	}
+}
+
+// kill ends an instance without a farewell, and starts it again.
+func (c *chaos) kill(n *node) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.end()
+	n.gen++
+	c.open(n)
+}
+
+func (c *chaos) problem(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.problems) < 40 {
+		c.problems = append(c.problems, fmt.Sprintf("%7.3fs ", time.Since(c.began).Seconds())+fmt.Sprintf(format, args...))
+	}
+}
+
+// note notes what is done to everybody.
+func (c *chaos) note(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.notes = append(c.notes, fmt.Sprintf("%7.3fs ", time.Since(c.began).Seconds())+fmt.Sprintf(format, args...))
+}
+
+// until waits for so many more calls.
+func (c *chaos) until(n int) {
+	c.t.Helper()
+	count := func() int { c.mu.Lock(); defer c.mu.Unlock(); return c.calls }
+	want := count() + n
+	waitFor(c.t, "calls go on", func() bool { return count() >= want })
+}
+
+// load runs the clients while during runs.
+func (c *chaos) load(seed uint64, during func(r *rand.Rand)) {
+	c.t.Helper()
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for i, n := range c.nodes {
+		for j := range 3 {
+			x := &client{c: c, n: n, id: i*3 + j, r: rand.New(rand.NewPCG(seed, uint64(i*3+j))), seen: map[knowledge.Key]int64{}, own: map[knowledge.Key]int64{}, mine: map[knowledge.Key]knowledge.BatchID{}}
+			wg.Go(func() { x.run(stop) })
+		}
+	}
+	func() {
+		defer wg.Wait()
+		defer close(stop)
+		during(rand.New(rand.NewPCG(seed, 1<<40)))
+	}()
+}
+
+// A client is a session on one instance.
+type client struct {
+	c    *chaos
+	n    *node
+	id   int
+	r    *rand.Rand
+	gen  int
+	seen map[knowledge.Key]int64 // the newest version that it was shown
+	own  map[knowledge.Key]int64 // of these, what it wrote itself
+	mine map[knowledge.Key]knowledge.BatchID
+	last []*sending
+}
+
+func (x *client) run(stop chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		x.n.mu.RLock()
+		if x.gen != x.n.gen { // a session ends with its process: what it wrote must still be there, others' may come back later
+			x.gen, x.seen = x.n.gen, maps.Clone(x.own)
+		}
+		x.step(x.n.s)
+		x.n.mu.RUnlock()
+		x.c.mu.Lock()
+		x.c.calls++
+		x.c.mu.Unlock()
+	}
+}
+
+func (x *client) step(s *failover.Store) {
+	key := x.c.keys[x.r.IntN(len(x.c.keys))]
+	switch n := x.r.IntN(100); {
+	case n < 45:
+		x.read(s, key)
+	case n < 90:
+		x.write(s, key)
+	case n < 95 && len(x.last) > 0:
+		x.send(s, x.last[x.r.IntN(len(x.last))])
+	case n < 97 && len(x.last) > 0:
+		x.reuse(s, x.last[x.r.IntN(len(x.last))])
+	default:
+		x.list(s)
+	}
+}
+
+// deadline bounds one call: what takes longer hangs.
+const deadline = 30 * time.Second
+
+// read reads a document, checks what the session is shown, and returns its version as the session knows it; false when it
+// could not be read.
+func (x *client) read(s *failover.Store, key knowledge.Key) (int64, bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	before, began := s.Level(), time.Now()
+	r, err := s.Get(ctx, key)
+	ended, after := time.Now(), s.Level()
+	x.c.mu.Lock()
+	x.c.slowest = max(x.c.slowest, ended.Sub(began))
+	x.c.mu.Unlock()
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		x.c.problem("client %d: read %s failed: %v", x.id, key, err)
+		return 0, false
+	}
+	version, from := int64(0), knowledge.SourceMirror
+	pending := false
+	if r != nil {
+		version, from, pending = r.Version, r.Source, r.Pending != (knowledge.BatchID{})
+	}
+	if asOf := statedAsOf(before, after, from); !pending {
+		if want := x.c.ackedBefore(key, asOf); version < want {
+			x.c.problem("client %d: %s is said to be current as of %s, is version %d from the %s, and version %d was acknowledged before",
+				x.id, key, asOf.Format("05.000000"), version, from, want)
+		}
+	}
+	if pending {
+		return version, true
+	}
+	if version < x.seen[key] {
+		x.c.problem("client %d: %s was at version %d and went back to %d, from the %s", x.id, key, x.seen[key], version, from)
+	}
+	x.seen[key] = version
+	if id, waits := x.mine[key]; waits {
+		if st, err := s.Batch(ctx, id); err == nil && st.State == knowledge.BatchQueued {
+			x.c.problem("client %d: %s shows version %d without the session's own batch %s, which waits", x.id, key, version, id)
+		} else if err == nil {
+			delete(x.mine, key)
+		}
+	}
+	if r != nil && from == knowledge.SourcePrimary {
+		x.c.mu.Lock()
+		x.c.reads[key] = append(x.c.reads[key], porcupine.Operation{
+			ClientId: x.id, Input: registerOp{}, Output: version, Call: began.UnixNano(), Return: ended.UnixNano(),
+		})
+		x.c.mu.Unlock()
+	}
+	return version, true
+}
+
+// statedAsOf is what a door says of an answer: see the answered level of package httpapi.
+func statedAsOf(before, after knowledge.Level, from knowledge.Source) time.Time {
+	of := func(l knowledge.Level) time.Time {
+		if from != knowledge.SourcePrimary && !l.Local.IsZero() {
+			return l.Local.Time
+		}
+		return l.AsOf.Time
+	}
+	a, b := of(before), of(after)
+	if from != knowledge.SourcePrimary && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func (c *chaos) ackedBefore(key knowledge.Key, at time.Time) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	most := int64(0)
+	for _, a := range c.acked[key] {
+		if a.at.Before(at) {
+			most = max(most, a.version)
+		}
+	}
+	return most
+}
+
+// list reads all the rules: none that was acknowledged may be missing on the instance that acknowledged it.
+func (x *client) list(s *failover.Store) {
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	page, err := s.List(ctx, knowledge.Query{Kind: knowledge.KindRule, Activity: knowledge.AnyActivity})
+	if err != nil {
+		x.c.problem("client %d: a list failed: %v", x.id, err)
+		return
+	}
+	versions := map[knowledge.Key]int64{}
+	for _, r := range page.Records {
+		versions[r.Key] = r.Version
+		if r.Pending != (knowledge.BatchID{}) {
+			versions[r.Key] = 1 << 40
+		}
+	}
+	for key, own := range x.own {
+		if versions[key] < own {
+			x.c.problem("client %d: a list shows %s at version %d, which the session has written up to %d", x.id, key, versions[key], own)
+		}
+	}
+}
+
+func (x *client) write(s *failover.Store, key knowledge.Key) {
+	version, ok := x.read(s, key)
+	if !ok {
+		return
+	}
+	base := version
+	if base == 0 {
+		base = knowledge.NoVersion
+	}
+	doc := storetest.Rule(func(r *knowledge.Rule) {
+		r.RuleID, r.Category, r.Title = key.ID, "general", fmt.Sprintf("written by %d, %d", x.id, x.r.Uint64())
+	})
+	out := &sending{batch: batchOf(knowledge.Put(doc, base)), key: key, base: base, called: time.Now()}
+	x.c.mu.Lock()
+	x.c.sent = append(x.c.sent, out)
+	x.c.mu.Unlock()
+	if x.last = append(x.last, out); len(x.last) > 8 {
+		x.last = x.last[1:]
+	}
+	x.send(s, out)
+}
+
+// send sends a batch, for the first time or again.
+func (x *client) send(s *failover.Store, out *sending) {
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	rec, err := s.Apply(ctx, out.batch)
+	heard := time.Now()
+	x.c.mu.Lock()
+	defer x.c.mu.Unlock()
+	if err != nil {
+		if u, ok := errors.AsType[*store.UnavailableError](err); !out.done && (!ok || u.NotDone) {
+			out.refused = true
+		}
+		out.err = err
+		return
+	}
+	version := rec.Records[0].Version
+	if out.done && out.queued == rec.Queued && version != out.version {
+		x.c.problems = append(x.c.problems, fmt.Sprintf("batch %s was answered with version %d, and again with %d", out.batch.ID, out.version, version))
+	}
+	out.done, out.refused, out.queued, out.version = true, false, rec.Queued, version
+	if rec.Queued {
+		x.mine[out.key] = out.batch.ID
+		return
+	}
+	if out.heard.IsZero() {
+		out.heard = heard
+	}
+	x.c.acked[out.key] = append(x.c.acked[out.key], ack{heard, version})
+	x.seen[out.key] = max(x.seen[out.key], version)
+	x.own[out.key] = max(x.own[out.key], version)
+}
+
+// reuse sends other content under the id of an earlier batch: it must not be done, whatever is answered.
+func (x *client) reuse(s *failover.Store, old *sending) {
+	x.c.mu.Lock()
+	known := old.done
+	x.c.mu.Unlock()
+	if !known {
+		return
+	}
+	title := fmt.Sprintf("under a used id %d", x.r.Uint64())
+	x.c.mu.Lock()
+	x.c.foul[title] = true
+	x.c.mu.Unlock()
+	b := old.batch
+	b.Ops = []knowledge.Op{knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Category, r.Title = old.key.ID, "general", title }), 0)}
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	// In an outage it can't always be told yet: then it is queued, and parked in the end.
+	if rec, err := s.Apply(ctx, b); err == nil && !rec.Queued {
+		x.c.problem("client %d: other content under the id %s was answered with success", x.id, b.ID)
+	}
+}
+
+// A registerOp is a read or a write of a document, as a register that holds a version.
+type registerOp struct {
+	write bool
+	base  int64
+}
+
+// register is a compare-and-set register: a write replaces exactly the version that it was made on.
+func register() porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return int64(0) },
+		Step: func(state, input, output any) (bool, any) {
+			op := input.(registerOp)
+			if !op.write {
+				return output == state, state
+			}
+			return state == max(op.base, 0), max(op.base, 0) + 1
+		},
+	}
+}
+
+// settle waits until every instance is level, and compares what everybody was told with what came of it.
+func (c *chaos) settle() {
+	c.t.Helper()
+	for i, n := range c.nodes {
+		if !comes(c.patience, func() bool {
+			st, err := n.s.Status(c.t.Context())
+			return err == nil && st.Mode == knowledge.ModeNormal && st.Journal.Depth == 0
+		}) {
+			st, err := n.s.Status(c.t.Context())
+			c.problem("instance %d has not come back to normal with an empty journal: %+v (%v)", i, st, err)
+			return
+		}
+	}
+	changes := logOf(c.t, c.look)
+	applied := c.checkLog(changes)
+	parked := map[knowledge.BatchID]bool{}
+	for _, n := range c.nodes {
+		list, err := n.s.Conflicts(c.t.Context(), true)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for i := range list {
+			parked[list[i].Entry.Batch.ID] = true
+			if list[i].Ours == nil {
+				c.problem("batch %s was parked without what it wanted to write", list[i].Entry.Batch.ID)
+			}
+		}
+	}
+	counts := [3]int{}
+	for _, s := range c.sent {
+		counts[c.checkSent(s, applied[s.batch.ID], parked[s.batch.ID])]++
+	}
+	c.checkRegisters(applied)
+	for i, n := range c.nodes {
+		n.s.CheckMirror()
+		waitFor(c.t, "the mirror was compared", func() bool {
+			st, err := n.s.Status(c.t.Context())
+			return err == nil && (st.Mirror.Compared.Seq >= knowledge.Seq(len(changes)))
+		})
+		if st, _ := n.s.Status(c.t.Context()); !st.Mirror.Compared.Equal {
+			c.problem("mirror %d differs from the primary: %+v", i, st.Mirror)
+		}
+	}
+	c.t.Logf("%d calls, %d writes of which %d were queued and %d refused, %d changes, %d parked, slowest read %s",
+		c.calls, len(c.sent), counts[1], counts[2], len(changes), len(parked), c.slowest.Round(time.Millisecond))
+}
+
+// checkLog checks the log by itself, and returns its changes by batch.
+func (c *chaos) checkLog(changes []knowledge.Change) map[knowledge.BatchID][]knowledge.Change {
+	applied := map[knowledge.BatchID][]knowledge.Change{}
+	versions := map[knowledge.Key]int64{}
+	var chain [32]byte
+	for i := range changes {
+		ch := &changes[i]
+		if ch.Seq != knowledge.Seq(i+1) {
+			c.problem("change %d has the number %d", i+1, ch.Seq)
+		}
+		if chain = knowledge.NextChain(chain, ch); chain != ch.Chain {
+			c.problem("the chain breaks at change %d", ch.Seq)
+		}
+		if ch.Version != versions[ch.Key]+1 {
+			c.problem("%s went from version %d to %d", ch.Key, versions[ch.Key], ch.Version)
+		}
+		versions[ch.Key] = ch.Version
+		applied[ch.Batch] = append(applied[ch.Batch], *ch)
+		if ch.Record != nil {
+			for title := range c.foul {
+				if strings.Contains(string(ch.Record.JSON), title) {
+					c.problem("change %d has the content that was sent under a used id", ch.Seq)
+				}
+			}
+		}
+	}
+	return applied
+}
+
+// checkSent checks what became of one batch, and returns 0 for one that was told done, 1 for queued, 2 for refused.
+func (c *chaos) checkSent(s *sending, done []knowledge.Change, parked bool) int {
+	id := s.batch.ID
+	if len(done) > 1 {
+		c.problem("batch %s was applied %d times", id, len(done))
+	}
+	if len(done) == 1 {
+		if replaced := done[0].Version - 1; replaced != max(s.base, 0) {
+			c.problem("batch %s was made on version %d and replaced version %d", id, s.base, replaced)
+		}
+	}
+	switch {
+	case !s.heard.IsZero():
+		if len(done) == 0 || done[0].Version != s.version && !s.queued {
+			c.problem("batch %s was acknowledged at version %d; the log has %d changes of it", id, s.version, len(done))
+		}
+		return 0
+	case s.done:
+		if (len(done) == 1) == parked {
+			c.problem("batch %s was queued: applied %t, parked %t; want one of them", id, len(done) == 1, parked)
+		}
+		return 1
+	case s.refused && len(done) > 0:
+		c.problem("batch %s was refused (%v) and is there", id, s.err)
+	}
+	return 2
+}
+
+// checkRegisters checks the history of each document as one of a register.
+func (c *chaos) checkRegisters(applied map[knowledge.BatchID][]knowledge.Change) {
+	end := time.Now().UnixNano()
+	history := maps.Clone(c.reads)
+	for i, s := range c.sent {
+		if len(applied[s.batch.ID]) == 0 {
+			continue
+		}
+		until := end
+		if !s.heard.IsZero() {
+			until = s.heard.UnixNano()
+		}
+		history[s.key] = append(history[s.key], porcupine.Operation{
+			ClientId: 1000 + i, Input: registerOp{true, s.base}, Call: s.called.UnixNano(), Return: until,
+		})
+	}
+	for key, ops := range history {
+		switch got := porcupine.CheckOperationsTimeout(register(), ops, 5*time.Second); got {
+		case porcupine.Ok:
+		case porcupine.Unknown:
+			c.note("the history of %s, %d calls, was too much to check", key, len(ops))
+		case porcupine.Illegal:
+			c.problem("the history of %s, %d calls, is not one of a compare-and-set register", key, len(ops))
+		}
+	}
+}

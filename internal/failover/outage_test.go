@@ -1,0 +1,606 @@
+package failover_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tenet/internal/failover"
+	"tenet/internal/knowledge"
+	"tenet/internal/sqlite"
+	"tenet/internal/store"
+	"tenet/internal/store/storetest"
+)
+
+// gated is a mirror that can be held back or fail.
+type gated struct {
+	failover.Mirror
+	shut   atomic.Bool           // it takes no changes, and waits
+	broken atomic.Pointer[error] // what it says to changes; nil for nothing
+	settle atomic.Bool           // it fails to settle
+}
+
+func (g *gated) Replicate(ctx context.Context, changes []knowledge.Change) error {
+	if err := g.broken.Load(); err != nil {
+		return *err
+	}
+	if g.shut.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return g.Mirror.Replicate(ctx, changes)
+}
+
+func (g *gated) Settle(ctx context.Context, id knowledge.BatchID, keys []knowledge.Key, applied []store.Left) error {
+	if g.settle.Load() {
+		return errors.New("killed here")
+	}
+	return g.Mirror.Settle(ctx, id, keys, applied)
+}
+
+// behind makes an instance whose mirror is g.
+func behind(g *gated) func(*failover.Options) {
+	return func(o *failover.Options) {
+		g.Mirror = o.Mirror
+		o.Mirror = g
+	}
+}
+
+// patient gives calls all the time they want.
+func patient(o *failover.Options) {
+	o.HedgeDelay, o.ReadTimeout, o.WriteTimeout = 20*time.Second, 30*time.Second, 30*time.Second
+}
+
+func rule(id string) *knowledge.Rule {
+	return storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Category = id, "general" })
+}
+
+func ruleKey(id string) knowledge.Key { return knowledge.Key{Kind: knowledge.KindRule, ID: id} }
+
+func batchOf(ops ...knowledge.Op) knowledge.Batch {
+	return knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "writer", Ops: ops}
+}
+
+// scene is a primary with the category general, and an instance on it that is level.
+type scene struct {
+	t       *testing.T
+	primary *faulty
+	dir     string
+	s       *failover.Store
+	end     func()
+}
+
+func newScene(t *testing.T, change ...func(*failover.Options)) *scene {
+	t.Helper()
+	c := &scene{t: t, dir: t.TempDir(), primary: &faulty{Store: openEngine(t), system: "one"}}
+	c.past(knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = "general" }), 0))
+	c.open(change...)
+	waitFor(t, "the instance is level", func() bool {
+		st, err := c.s.Status(t.Context())
+		return err == nil && st.Mirror.Ready && st.Mode == knowledge.ModeNormal
+	})
+	return c
+}
+
+func (c *scene) open(change ...func(*failover.Options)) {
+	c.t.Helper()
+	s, closeFiles := openInstance(c.t, c.dir, c.primary, change...)
+	stop := run(c.t, s)
+	c.s, c.end = s, func() { stop(); closeFiles() }
+}
+
+// past writes at the primary past the instance.
+func (c *scene) past(ops ...knowledge.Op) knowledge.Receipt {
+	c.t.Helper()
+	rec, err := c.primary.engine().Apply(c.t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "other", Ops: ops})
+	if err != nil {
+		c.t.Fatalf("write past the instance: %v", err)
+	}
+	return rec
+}
+
+// write writes through the instance.
+func (c *scene) write(ops ...knowledge.Op) knowledge.Receipt {
+	c.t.Helper()
+	rec, err := c.s.Apply(c.t.Context(), batchOf(ops...))
+	if err != nil {
+		c.t.Fatalf("write: %v", err)
+	}
+	return rec
+}
+
+// follow waits until the mirror has everything.
+func (c *scene) follow() {
+	c.t.Helper()
+	tail, err := store.Tail(c.t.Context(), c.primary.engine())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	waitFor(c.t, fmt.Sprintf("the mirror is at change %d", tail), func() bool {
+		st, err := c.s.Status(c.t.Context())
+		return err == nil && st.Mirror.Seq == tail
+	})
+}
+
+func (c *scene) status() failover.Status {
+	c.t.Helper()
+	st, err := c.s.Status(c.t.Context())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return st
+}
+
+func (c *scene) conflicts() []store.Parked {
+	c.t.Helper()
+	list, err := c.s.Conflicts(c.t.Context(), false)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return list
+}
+
+func TestWhatASearchHasShownIsNotForgottenInAnOutage(t *testing.T) {
+	g := &gated{}
+	c := newScene(t, behind(g))
+	c.past(knowledge.Put(rule("R"), 0))
+	c.follow()
+	g.shut.Store(true)
+	newer := rule("R")
+	newer.Title = "Unmistakable zebra"
+	c.past(knowledge.Put(newer, 0))
+	hits, err := c.s.Search(t.Context(), knowledge.SearchQuery{Text: "zebra"})
+	if err != nil || len(hits.Hits) != 1 || hits.Hits[0].Record.Version != 2 {
+		t.Fatalf("search at the primary: %+v, %v", hits, err)
+	}
+	c.primary.set(refused)
+	for range 4 {
+		if r, err := c.s.Get(t.Context(), ruleKey("R")); err != nil || r.Version != 2 {
+			t.Errorf("the session has seen version 2, and is shown %s (%v)", versionOf(r), err)
+		}
+	}
+}
+
+func TestWhatWasPurgedOrFoundGoneDoesNotComeBackInAnOutage(t *testing.T) {
+	g := &gated{}
+	c := newScene(t, behind(g))
+	c.past(knowledge.Put(rule("mine"), 0), knowledge.Put(rule("others"), 0))
+	c.follow()
+	for _, id := range []string{"mine", "others"} { // both are remembered
+		if _, err := c.s.Get(t.Context(), ruleKey(id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.shut.Store(true)
+	c.past(knowledge.Op{Verb: knowledge.VerbPurge, Key: ruleKey("others")})
+	c.write(knowledge.Op{Verb: knowledge.VerbPurge, Key: ruleKey("mine")})
+	if _, err := c.s.Get(t.Context(), ruleKey("others")); !errors.Is(err, store.ErrNotFound) {
+		t.Fatalf("a purged rule at the primary: %v", err)
+	}
+	c.primary.set(refused)
+	for _, id := range []string{"mine", "others"} {
+		if r, err := c.s.Get(t.Context(), ruleKey(id)); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("rule %s was gone and is there again: %s (%v)", id, versionOf(r), err)
+		}
+	}
+	page, err := c.s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule})
+	if err != nil || len(page.Records) != 0 {
+		t.Errorf("a list shows %d rules that are gone (%v)", len(page.Records), err)
+	}
+}
+
+func TestAHistoryIsNotCutShortWhenThePrimaryIsSlow(t *testing.T) {
+	c := newScene(t, func(o *failover.Options) { o.Versions, o.ReadTimeout = 2, 20*time.Second })
+	for range 4 {
+		c.past(knowledge.Put(rule("R"), 0))
+	}
+	b := batchOf(knowledge.Put(rule("old"), 0))
+	if _, err := c.primary.engine().Apply(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	// A mirror made from now on has but the last versions, and not every batch.
+	c.end()
+	c.dir = t.TempDir()
+	c.open(func(o *failover.Options) { o.Versions, o.ReadTimeout = 2, 20*time.Second })
+	waitMode(t, c.s, knowledge.ModeNormal)
+	c.follow()
+	c.primary.set(slow)
+	list, err := c.s.Changes(t.Context(), knowledge.ChangeQuery{Key: ruleKey("R")})
+	if err != nil || len(list) != 4 {
+		t.Errorf("the history has %d versions (%v), want all 4", len(list), err)
+	}
+	if list, err = c.s.Changes(t.Context(), knowledge.ChangeQuery{}); err != nil || len(list) != 6 {
+		t.Errorf("the log has %d changes (%v), want all 6", len(list), err)
+	}
+}
+
+func TestABatchThatOnlyThePrimaryKnowsIsNotDeniedInAnOutage(t *testing.T) {
+	c := newScene(t)
+	if _, err := c.s.Batch(t.Context(), knowledge.NewBatchID()); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("an unknown batch: %v, want not found", err)
+	}
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	if _, err := c.s.Batch(t.Context(), knowledge.NewBatchID()); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("an unknown batch in an outage: %v, want unavailable", err)
+	}
+}
+
+func TestACancelledWriteIsFinishedAndSeen(t *testing.T) {
+	c := newScene(t, patient)
+	reached, release := make(chan struct{}), make(chan struct{})
+	c.primary.onApply = func() { close(reached); <-release }
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.s.Apply(ctx, batchOf(knowledge.Put(rule("R"), knowledge.NoVersion)))
+		done <- err
+	}()
+	<-reached
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled write: %v, want context.Canceled", err)
+	}
+	close(release)
+	waitFor(t, "the write is seen", func() bool {
+		_, err := c.s.Get(t.Context(), ruleKey("R"))
+		return err == nil
+	})
+	if st := c.status(); st.Breaker != "closed" || st.Journal.Queued != 0 {
+		t.Errorf("afterwards: %+v; want the breaker closed and nothing journalled", st)
+	}
+}
+
+func TestATroubleOfTheMirrorIsNoOutageOfThePrimary(t *testing.T) {
+	g := &gated{}
+	c := newScene(t, behind(g), func(o *failover.Options) { o.Recovery = 5 * time.Second })
+	full := error(&store.UnavailableError{Reason: "the disk is full", Halt: true, NotDone: true})
+	g.broken.Store(&full)
+	c.write(knowledge.Put(rule("R"), 0))
+	waitFor(t, "the mirror has failed", func() bool { return c.status().Mirror.Errors > 0 })
+	if rec := c.write(knowledge.Put(rule("S"), 0)); rec.Queued {
+		t.Error("a write was queued although the primary is well")
+	}
+	if st := c.status(); st.Mode != knowledge.ModeNormal || st.Halt != "" || st.Breaker != "closed" {
+		t.Errorf("the status says %+v, want normal", st)
+	}
+	g.broken.Store(nil)
+	c.follow()
+}
+
+func TestAMirrorThatKeepsFailingIsBuiltAnew(t *testing.T) {
+	g := &gated{}
+	c := newScene(t, behind(g))
+	damaged := errors.New("malformed")
+	g.broken.Store(&damaged)
+	c.past(knowledge.Put(rule("R"), 0))
+	waitFor(t, "the mirror was built anew", func() bool { return c.status().Mirror.Builds >= 2 })
+	g.broken.Store(nil)
+	c.follow()
+}
+
+func TestARefusingPrimaryIsAskedSoonAndAHangingOneIsLeftAlone(t *testing.T) {
+	c := newScene(t, func(o *failover.Options) {
+		o.Recovery, o.Soon, o.ReadTimeout, o.WriteTimeout = time.Hour, 20*time.Millisecond, 600*time.Millisecond, 600*time.Millisecond
+	})
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	c.primary.set(healthy)
+	waitMode(t, c.s, knowledge.ModeNormal)
+
+	c.primary.set(hangs)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	if st := c.status(); st.Breaker != "open" {
+		t.Errorf("the breaker is %s, want open", st.Breaker)
+	}
+	time.Sleep(700 * time.Millisecond) //nolint:forbidigo // calls under way when the breaker opened may still end, and then nothing may come
+	before := c.primary.asked.Load()
+	time.Sleep(300 * time.Millisecond) //nolint:forbidigo // that nothing is asked can't be waited for
+	if n := c.primary.asked.Load() - before; n != 0 {
+		t.Errorf("a hanging primary was asked %d times within its hour", n)
+	}
+}
+
+func TestOneOfSeveralHostsIsAskedSoonAlsoWhenItHangs(t *testing.T) {
+	c := newScene(t, func(o *failover.Options) {
+		o.Recovery, o.Soon, o.ReadTimeout, o.WriteTimeout, o.Hosts = time.Hour, 20*time.Millisecond, 600*time.Millisecond, 600*time.Millisecond, 2
+	})
+	c.primary.set(hangs)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	c.primary.set(healthy)
+	waitMode(t, c.s, knowledge.ModeNormal)
+}
+
+func TestReadsGoToThePrimaryWhileTheFirstMirrorIsBuilt(t *testing.T) {
+	p := &faulty{Store: openEngine(t), system: "one", hold: make(chan struct{})}
+	c := &scene{t: t, dir: t.TempDir(), primary: p}
+	c.past(knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = "general" }), 0))
+	p.set(refused)
+	c.open(patient)
+	waitFor(t, "the breaker has opened", func() bool { return c.status().Breaker == "open" })
+	p.set(healthy)
+	key := knowledge.Key{Kind: knowledge.KindCategory, ID: "general"}
+	waitFor(t, "a read is answered by the primary", func() bool {
+		r, err := c.s.Get(t.Context(), key)
+		return err == nil && r.Source == knowledge.SourcePrimary
+	})
+	if c.status().Mirror.Ready {
+		t.Error("the mirror is there already: the test shows nothing")
+	}
+	close(p.hold)
+	waitFor(t, "there is a mirror", func() bool { return c.status().Mirror.Ready })
+}
+
+func TestAPrimaryThatTakesNoWritesIsSparedThemAndGoesOnAnsweringReads(t *testing.T) {
+	c := newScene(t, func(o *failover.Options) { patient(o); o.Recovery, o.Soon = time.Hour, time.Hour })
+	c.past(knowledge.Put(rule("R"), 0))
+	c.follow()
+	c.primary.set(readonly)
+	for i := range 4 {
+		if rec := c.write(knowledge.Put(rule(fmt.Sprintf("W-%d", i)), 0)); !rec.Queued {
+			t.Fatal("a read-only primary has taken a write")
+		}
+	}
+	before := c.primary.written.Load()
+	for i := range 5 {
+		c.write(knowledge.Put(rule(fmt.Sprintf("V-%d", i)), 0))
+	}
+	if n := c.primary.written.Load() - before; n > 1 { // a replay may have been under way
+		t.Errorf("a primary that takes no writes was asked to %d times", n)
+	}
+	if r, err := c.s.Get(t.Context(), ruleKey("R")); err != nil || r.Source != knowledge.SourcePrimary {
+		t.Errorf("a read: %s (%v), want it from the primary", versionOf(r), err)
+	}
+}
+
+func TestLackingTheRightToWriteRefusesWritesOnly(t *testing.T) {
+	c := newScene(t, patient)
+	c.past(knowledge.Put(rule("R"), 0))
+	c.follow()
+	c.primary.set(keepsOut)
+	for range 3 {
+		_, err := c.s.Apply(t.Context(), batchOf(knowledge.Put(rule("W"), 0)))
+		if u, ok := errors.AsType[*store.UnavailableError](err); !ok || !u.Halt || !u.NotDone {
+			t.Fatalf("a write: %v, want a refusal that asks for a person", err)
+		}
+	}
+	for range 5 { // a look of the keeper in between does not make it forget
+		c.past(knowledge.Put(rule("R"), 0))
+		c.follow()
+		if st := c.status(); st.Halt == "" || st.Mode != knowledge.ModeNormal {
+			t.Fatalf("the status says %+v, want a halt in the mode normal", st)
+		}
+	}
+	if r, err := c.s.Get(t.Context(), ruleKey("R")); err != nil || r.Source != knowledge.SourcePrimary {
+		t.Errorf("a read: %s (%v), want it from the primary", versionOf(r), err)
+	}
+	c.primary.set(healthy)
+	c.write(knowledge.Put(rule("W"), 0))
+	if st := c.status(); st.Halt != "" {
+		t.Errorf("after the repair the status still says %q", st.Halt)
+	}
+}
+
+func TestBatchesOfOneCategoryAreReplayedTogether(t *testing.T) {
+	c := newScene(t, patient)
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	c.write(knowledge.Put(rule("A"), 0))
+	c.write(knowledge.Put(rule("B"), 0))
+	var both sync.WaitGroup // each waits for the other
+	both.Add(2)
+	c.primary.onApply = func() { both.Done(); both.Wait() }
+	c.primary.set(healthy)
+	waitMode(t, c.s, knowledge.ModeNormal)
+}
+
+func TestAParkedBatchLeavesTheMirrorAlsoAfterAKill(t *testing.T) {
+	g := &gated{}
+	c := newScene(t, behind(g))
+	c.write(knowledge.Put(rule("R"), 0))
+	c.follow()
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	ours := rule("R")
+	ours.Title = "Ours"
+	c.write(knowledge.Put(ours, 1))
+	c.past(knowledge.Put(rule("R"), 0)) // it no longer fits
+	g.settle.Store(true)                // as if killed between the journal and the mirror
+	c.primary.set(healthy)
+	waitFor(t, "the batch is parked", func() bool { return c.status().Journal.Parked == 1 })
+	c.follow()
+	c.end()
+
+	c.primary.set(refused)
+	c.open()
+	if r, err := c.s.Get(t.Context(), ruleKey("R")); err != nil || r.Version != 2 || r.Pending != (knowledge.BatchID{}) {
+		t.Errorf("after the restart the rule is %s (%v), want the primary's version 2", versionOf(r), err)
+	}
+	page, err := c.s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule})
+	if err != nil || len(page.Records) != 1 || strings.Contains(string(page.Records[0].JSON), `"Ours"`) {
+		t.Errorf("a list shows the parked write (%v)", err)
+	}
+}
+
+func TestRightsThatCantBeLookedUpParkNothing(t *testing.T) {
+	var tries atomic.Int64
+	revoked := func(_ context.Context, caller string, b *knowledge.Batch) error {
+		switch {
+		case caller != "writer":
+			return fmt.Errorf("asked about %s", caller)
+		case tries.Add(1) < 4:
+			return &store.UnavailableError{Reason: "the directory can't be read now"}
+		case b.Ops[0].Key.ID == "revoked":
+			return &store.ForbiddenError{Reason: "writer may no longer do this"}
+		}
+		return nil
+	}
+	c := newScene(t, func(o *failover.Options) { o.Authorize = revoked })
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	c.write(knowledge.Put(rule("fine"), 0))
+	c.write(knowledge.Put(rule("revoked"), 0))
+	c.primary.set(healthy)
+	waitMode(t, c.s, knowledge.ModeNormal)
+	list := c.conflicts()
+	if len(list) != 1 || list[0].Entry.Batch.Ops[0].Key.ID != "revoked" || !strings.Contains(list[0].Why, "no longer") {
+		t.Errorf("parked: %+v; want the one whose writer has lost the right", list)
+	}
+	if _, err := c.primary.engine().Get(t.Context(), ruleKey("fine")); err != nil {
+		t.Errorf("the other batch: %v", err)
+	}
+}
+
+func TestAMergeOverNothingDoesNotOverwriteWhatCameSince(t *testing.T) {
+	c := newScene(t)
+	c.write(knowledge.Put(rule("R"), 0))
+	c.follow()
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	c.write(knowledge.Put(rule("R"), 1))
+	c.past(knowledge.Op{Verb: knowledge.VerbPurge, Key: ruleKey("R")})
+	c.primary.set(healthy)
+	waitMode(t, c.s, knowledge.ModeNormal)
+	list := c.conflicts()
+	if len(list) != 1 || list[0].Found != 0 {
+		t.Fatalf("parked: %+v; want one that found nothing", list)
+	}
+	c.past(knowledge.Put(rule("R"), knowledge.NoVersion))
+	_, err := c.s.Resolve(t.Context(), list[0].Entry.Batch.ID, failover.ResolveMerged, "judge", rule("R"))
+	if !errors.Is(err, store.ErrConflict) {
+		t.Errorf("a merge over a document that nobody has looked at: %v, want a conflict", err)
+	}
+}
+
+// parting copies the primary as it is, and returns the copy: a standby that hears nothing more.
+func (c *scene) parting() store.Store {
+	c.t.Helper()
+	path := filepath.Join(c.t.TempDir(), "standby.db")
+	if err := c.primary.Store.(*sqlite.Store).Backup(c.t.Context(), path); err != nil {
+		c.t.Fatal(err)
+	}
+	s, err := sqlite.Open(c.t.Context(), path, sqlite.Options{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// TestWhatAFailoverHasLostIsKept takes the primary away and puts one in its place that had not received the last writes. One of
+// the documents was written there again, and even more often: nothing about its number shows that a write was lost.
+func TestWhatAFailoverHasLostIsKept(t *testing.T) {
+	for _, ahead := range []bool{false, true} {
+		t.Run(fmt.Sprintf("the new one is ahead: %t", ahead), func(t *testing.T) {
+			c := newScene(t)
+			for _, id := range []string{"overtaken", "lost", "purged", "a", "b", "c", "d", "e", "f"} {
+				c.write(knowledge.Put(rule(id), 0))
+			}
+			standby := c.parting()
+			lost := rule("overtaken")
+			lost.Title = "Acknowledged, and lost"
+			first := c.write(knowledge.Put(lost, 0))
+			c.write(knowledge.Put(rule("lost"), 0), knowledge.Put(rule("new"), 0))
+			c.follow()
+			old := c.primary.engine()
+			c.primary.other.Store(&standby)
+			if ahead {
+				for range 6 {
+					c.past(knowledge.Put(rule("overtaken"), 0))
+				}
+			}
+			c.past(knowledge.Op{Verb: knowledge.VerbPurge, Key: ruleKey("purged")})
+			waitFor(t, "the lost writes are kept", func() bool { return len(c.conflicts()) == 2 })
+			waitMode(t, c.s, knowledge.ModeNormal)
+			c.follow()
+			list := c.conflicts()
+			if id := list[1].Entry.Batch.Ops[0].Key.ID; id != "overtaken" || !strings.Contains(string(list[1].Ours), lost.Title) {
+				t.Errorf("the first conflict is about %s: %s", id, list[1].Ours)
+			}
+			if !strings.Contains(list[1].Why, first.Batch.String()) {
+				t.Errorf("the conflict does not name the batch that was lost: %s", list[1].Why)
+			}
+			if n := len(list[0].Entry.Batch.Ops); n != 2 {
+				t.Errorf("the second conflict has %d ops, want both of the batch", n)
+			}
+			if ahead { // and back: what the second history alone had is kept as well
+				c.primary.other.Store(&old)
+				waitFor(t, "the mirror has gone back", func() bool { return len(c.conflicts()) > 2 })
+			}
+		})
+	}
+}
+
+func TestAShrunkPrimaryIsNotFollowedUntilAPersonSaysSo(t *testing.T) {
+	c := newScene(t)
+	empty := c.parting() // nothing but the category
+	for i := range 6 {
+		c.write(knowledge.Put(rule(fmt.Sprintf("R-%d", i)), 0))
+	}
+	c.follow()
+	c.primary.other.Store(&empty)
+	waitMode(t, c.s, knowledge.ModeDiverged)
+	if r, err := c.s.Get(t.Context(), ruleKey("R-0")); err != nil || r.Source != knowledge.SourceMirror {
+		t.Errorf("a read: %s (%v), want it from the old mirror", versionOf(r), err)
+	}
+	if rec := c.write(knowledge.Put(rule("R-9"), 0)); !rec.Queued {
+		t.Error("a write went to a primary that nobody has accepted")
+	}
+	c.s.AcceptPrimary()
+	waitMode(t, c.s, knowledge.ModeNormal)
+	if n := len(c.conflicts()); n != 6 {
+		t.Errorf("%d conflicts, want the six writes that the primary has not", n)
+	}
+	if _, err := c.s.Get(t.Context(), ruleKey("R-0")); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a rule that the accepted primary has not: %v", err)
+	}
+}
+
+func TestAnotherClusterIsAcceptedAndWhatItLacksIsKept(t *testing.T) {
+	c := newScene(t)
+	for i := range 10 {
+		c.write(knowledge.Put(rule(fmt.Sprintf("R-%d", i)), 0))
+	}
+	other := c.parting()
+	c.write(knowledge.Put(rule("R-0"), 0))
+	c.follow()
+	c.end()
+	c.primary.other.Store(&other)
+	c.primary.system = "two"
+	c.open()
+	waitMode(t, c.s, knowledge.ModeDiverged)
+	c.s.AcceptPrimary()
+	waitMode(t, c.s, knowledge.ModeNormal)
+	if list := c.conflicts(); len(list) != 1 || list[0].Entry.Batch.Ops[0].Key.ID != "R-0" {
+		t.Errorf("kept: %+v; want the write that the other cluster has not", list)
+	}
+}
+
+func TestAMirrorOlderThanTheLogIsMadeAnewAndAccusesNobody(t *testing.T) {
+	c := newScene(t)
+	for i := range 10 {
+		c.write(knowledge.Put(rule(fmt.Sprintf("R-%d", i)), 0))
+	}
+	c.follow()
+	c.end()
+	c.past(knowledge.Op{Verb: knowledge.VerbPurge, Key: ruleKey("R-0")})
+	for range 20 {
+		c.past(knowledge.Put(rule("R-1"), 0))
+	}
+	n, err := c.primary.Store.(*sqlite.Store).Retain(t.Context(), knowledge.At(time.Now().Add(time.Hour)), 5)
+	if err != nil || n == 0 {
+		t.Fatalf("the log was shortened by %d, %v", n, err)
+	}
+	c.open()
+	waitMode(t, c.s, knowledge.ModeNormal)
+	c.follow()
+	if list := c.conflicts(); len(list) != 0 {
+		t.Errorf("%d conflicts about documents that were purged or are newer: %s", len(list), list[0].Why)
+	}
+}

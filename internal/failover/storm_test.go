@@ -1,0 +1,200 @@
+package failover_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"tenet/internal/failover"
+	"tenet/internal/knowledge"
+	"tenet/internal/pgtest"
+	"tenet/internal/postgres"
+	"tenet/internal/store"
+)
+
+//nolint:gochecknoglobals // a flag of the test
+var stormSeed = flag.Uint64("storm-seed", 0, "seed of the random outages of a real PostgreSQL; 0 takes one from the clock")
+
+// TestRandomOutagesOfPostgreSQL lets clients read and write through three instances on a real server that is killed, stopped,
+// restarted and made read-only at random, while the instances are killed too, and checks every invariant. A failure names its
+// seed: run it again with -storm-seed.
+func TestRandomOutagesOfPostgreSQL(t *testing.T) { storm(t, seedOf(*stormSeed), 6) }
+
+// TestSoakOutages does the same for as long as TENET_SOAK says, with a new seed and a new database each round.
+func TestSoakOutages(t *testing.T) {
+	text := os.Getenv("TENET_SOAK")
+	if text == "" {
+		t.Skip("TENET_SOAK is not set: it says how long to soak, as in 10m")
+	}
+	long, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("TENET_SOAK: %v", err)
+	}
+	seed := seedOf(*stormSeed)
+	for end := time.Now().Add(long); time.Now().Before(end) && !t.Failed(); seed++ {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { storm(t, seed, 20) })
+	}
+}
+
+func seedOf(seed uint64) uint64 {
+	if seed == 0 {
+		return uint64(time.Now().UnixNano()) % 1_000_000
+	}
+	return seed
+}
+
+// storm runs so many faults, one after the other.
+func storm(t *testing.T, seed uint64, faults int) {
+	t.Helper()
+	server := pgtest.Start(t, pgtest.Options{})
+	url := server.NewDatabase()
+	if _, err := postgres.Migrate(t.Context(), url, -1); err != nil {
+		t.Fatal(err)
+	}
+	c := newChaos(t, openPrimary(t, url), func() (failover.Primary, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		p, err := postgres.Open(ctx, postgres.Options{URL: url, MaxConns: 6})
+		if err != nil {
+			return nil, err
+		}
+		return p, nil
+	}, 3, nil)
+	none := func() {}
+	type fault struct {
+		name   string
+		inject func()
+		heal   func()
+	}
+	all := []fault{
+		{"killed", server.Kill, server.Start},
+		{"stopped", server.Pause, server.Continue},
+		{"shut down immediately", func() { server.Stop(pgtest.Immediate) }, server.Start},
+		{"shut down fast", func() { server.Stop(pgtest.Fast) }, server.Start},
+		{"restarted", server.Restart, none},
+		{"backend killed", server.KillBackend, server.WaitReady},
+		{"connections terminated", func() {
+			pgtest.Exec(t, url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tenet'")
+		}, none},
+		{"read-only", func() { readOnly(t, url, "on") }, func() { readOnly(t, url, "off") }},
+	}
+	c.load(seed, func(r *rand.Rand) {
+		c.until(100)
+		for range faults {
+			f := all[r.IntN(len(all))]
+			c.note("fault: %s", f.name)
+			f.inject()
+			c.until(50 + r.IntN(100))
+			if r.IntN(2) == 0 {
+				c.note("an instance is killed")
+				c.kill(c.nodes[r.IntN(len(c.nodes))])
+				c.until(30)
+			}
+			f.heal()
+			c.note("healed: %s", f.name)
+			c.until(50 + r.IntN(150))
+			if r.IntN(3) == 0 {
+				c.note("an instance is killed")
+				c.kill(c.nodes[r.IntN(len(c.nodes))])
+			}
+		}
+	})
+	c.settle()
+	if len(c.problems) > 0 {
+		t.Errorf("seed %d:\n%s\n\n%s", seed, strings.Join(c.problems, "\n"), strings.Join(c.notes, "\n"))
+	}
+}
+
+// TestTheCheckerFindsSeededBugs puts a bug into the instances, and expects the checker of the random outages to find it.
+func TestTheCheckerFindsSeededBugs(t *testing.T) {
+	for _, bug := range []struct {
+		name string
+		wrap func(o *failover.Options)
+		dial func(p failover.Primary) failover.Primary
+		says []string // any of these
+	}{
+		{"none", nil, nil, nil},
+		{"a retry has no batch id of its own", nil, func(p failover.Primary) failover.Primary { return &anew{p} }, []string{"times", "is there", "the log has", "applied false"}},
+		{"no version is compared", nil, func(p failover.Primary) failover.Primary { return &careless{p} }, []string{"and replaced version", "is not one of a compare-and-set register"}},
+		{"a journal forgets", func(o *failover.Options) { o.Journal = &forgetful{Journal: o.Journal} }, nil, []string{"applied false, parked false", "has not come back to normal"}},
+	} {
+		t.Run(bug.name, func(t *testing.T) {
+			engine := openEngine(t)
+			p := &faulty{Store: engine, system: "one"}
+			c := newChaos(t, engine, func() (failover.Primary, error) {
+				if bug.dial != nil {
+					return bug.dial(stays{p}), p.Ping(context.Background())
+				}
+				return stays{p}, p.Ping(context.Background())
+			}, 2, bug.wrap)
+			if bug.says != nil {
+				c.patience = 5 * time.Second
+			}
+			c.load(1, func(r *rand.Rand) {
+				for range 8 {
+					p.set([]fault{refused, losesReply, losesReply, hangs, readonly}[r.IntN(5)])
+					c.until(40)
+					p.set(healthy)
+					c.until(40)
+				}
+			})
+			c.settle()
+			found := strings.Join(c.problems, "\n")
+			if bug.says == nil {
+				if found != "" {
+					t.Errorf("without a bug the checker says:\n%s", found)
+				}
+				return
+			}
+			for _, text := range bug.says {
+				if strings.Contains(found, text) {
+					return
+				}
+			}
+			t.Errorf("the checker has not found it; it says: %q", found)
+		})
+	}
+}
+
+// stays is a primary that outlives the instances.
+type stays struct{ failover.Primary }
+
+func (stays) Close() error { return nil }
+
+// anew gives every batch another id: what was done is done again.
+type anew struct{ failover.Primary }
+
+func (a *anew) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
+	b.ID = knowledge.NewBatchID()
+	return a.Primary.Apply(ctx, b)
+}
+
+// careless writes whatever is there.
+type careless struct{ failover.Primary }
+
+func (c *careless) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
+	b.Origin, _ = b.Fingerprint()
+	b.Ops = append([]knowledge.Op(nil), b.Ops...)
+	for i := range b.Ops {
+		b.Ops[i].IfVersion = knowledge.AnyVersion
+	}
+	return c.Primary.Apply(ctx, b)
+}
+
+// forgetful takes every third batch and does not keep it.
+type forgetful struct {
+	failover.Journal
+	n int
+}
+
+func (f *forgetful) Append(ctx context.Context, e store.Entry) error {
+	if f.n++; f.n%3 == 0 {
+		return nil
+	}
+	return f.Journal.Append(ctx, e)
+}
