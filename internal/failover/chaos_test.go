@@ -569,7 +569,7 @@ func (c *chaos) checkRegisters(applied map[knowledge.BatchID][]knowledge.Change)
 		})
 	}
 	for key, ops := range history {
-		switch got := porcupine.CheckOperationsTimeout(register(), ops, 5*time.Second); got {
+		switch got := porcupine.CheckOperationsTimeout(register(), ops, c.patience/4); got {
 		case porcupine.Ok:
 		case porcupine.Unknown:
 			c.note("the history of %s, %d calls, was too much to check", key, len(ops))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -18,7 +19,16 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	if point := os.Getenv(crashEnv); point != "" {
+		if err := crashing(point); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	pgtest.Main(m)
+}
 
 // TestFaultsOfPostgreSQL does to a real server what servers suffer, under a steady load of several clients, and checks that
 // no read failed, that every acknowledged write is there exactly once or parked, and that the mirror equals the primary.

@@ -141,8 +141,15 @@ func (s *Store) known(ctx context.Context, b *knowledge.Batch) (knowledge.Receip
 }
 
 func queuedReceipt(e *store.Entry) knowledge.Receipt {
-	rec := knowledge.Receipt{Batch: e.Batch.ID, Queued: true, Records: make([]*knowledge.Record, len(e.Left))}
-	for i, l := range e.Left {
+	rec := knowledge.Receipt{Batch: e.Batch.ID, Queued: true, Records: make([]*knowledge.Record, len(e.Batch.Ops))}
+	for i := range e.Batch.Ops {
+		var l store.Left
+		if i < len(e.Left) {
+			l = e.Left[i]
+		} else if op := &e.Batch.Ops[i]; op.Verb == knowledge.VerbPut {
+			// What the primary may have made of it could not be worked out here; this much is certain.
+			l, _ = left(op, i, nil, e)
+		}
 		if l.Record != nil {
 			c := *l.Record
 			c.Pending, c.Source = e.Batch.ID, knowledge.SourceMirror
