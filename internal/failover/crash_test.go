@@ -32,6 +32,15 @@ type crash struct {
 	left  atomic.Int64
 }
 
+// nth returns at which time a point is deadly: so late that somebody was told something before, where there is a before.
+func nth(point string) int64 {
+	switch point {
+	case "applied directly", "followed", "before following":
+		return 2
+	}
+	return 1
+}
+
 // at kills the process where it is, as kill -9 does.
 func (c *crash) at(point string) {
 	if c.point == point && c.left.Add(-1) == 0 {
@@ -146,7 +155,7 @@ func crashing(point string) error {
 	defer cancel()
 	dir := os.Getenv("TENET_TEST_CRASH_DIR")
 	k := &crash{point: point}
-	k.left.Store(1)
+	k.left.Store(nth(point))
 	direct, err := postgres.Open(ctx, postgres.Options{URL: os.Getenv("TENET_TEST_CRASH_URL")})
 	if err != nil {
 		return err

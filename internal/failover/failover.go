@@ -144,6 +144,7 @@ type Store struct {
 	check                atomic.Bool   // a person has asked for a comparison
 	kick                 chan struct{} // rung when there is something for the keeper to do: capacity 1, a second ring is the same ring
 	bell                 bell          // rung when the mirror has followed or the journal has grown
+	settled              bell          // rung when a waiting batch was applied or parked
 	recent               recent
 	counts               counts
 	work                 sync.WaitGroup // reads at the primary that outlive their callers
@@ -181,6 +182,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		pending: map[knowledge.Key]knowledge.BatchID{}, waiting: map[knowledge.BatchID]bool{},
 	}
 	s.bell.init()
+	s.settled.init()
 	s.recent.init()
 	s.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name: "primary", MaxRequests: 1, Timeout: min(o.Soon, o.Recovery),

@@ -278,6 +278,7 @@ func (s *Store) settleMirror(ctx context.Context, e *store.Entry, applied []stor
 			s.o.Log.ErrorContext(ctx, "mirror did not settle a batch; the keeper takes it off later", "batch", e.Batch.ID.String(), "error", err.Error())
 		}
 	}
+	defer s.settled.ring()
 	defer s.tellSettled(keys)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -33,7 +33,11 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	}
 	p := s.now()
 	if p == nil || !s.writesDirect(&b) {
-		return s.queue(ctx, b, false)
+		if free, err := s.drained(ctx, &b); err != nil {
+			return knowledge.Receipt{}, err
+		} else if p == nil || !free {
+			return s.queue(ctx, b, false)
+		}
 	}
 	done, err := s.breaker.Allow()
 	if err != nil {
@@ -100,6 +104,58 @@ func (s *Store) writesDirect(b *knowledge.Batch) bool {
 		}
 	}
 	return true
+}
+
+// drainTime is how long a write waits for those before it to be replayed. Without it a few documents that many write would keep
+// an instance recovering for ever: each write would be put behind the one before.
+const drainTime = 250 * time.Millisecond
+
+// drained waits while the journal is being replayed for the batches that a batch would have to wait for there, and reports
+// whether it may go to the primary. What it was made on top of must have been applied: the version of a batch that was parked
+// was never more than a promise, and another document may have it by now.
+func (s *Store) drained(ctx context.Context, b *knowledge.Batch) (bool, error) {
+	parents := s.parents(b)
+	t := time.NewTimer(drainTime)
+	defer t.Stop()
+	for {
+		rung := s.settled.wait()
+		if s.modeNow() != knowledge.ModeRecovering || s.writesAfter.Load() != 0 || s.halted() != "" {
+			return false, nil
+		}
+		if s.writesDirect(b) {
+			break
+		}
+		select {
+		case <-rung:
+		case <-t.C:
+			return false, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+	for i, id := range parents {
+		_, out, err := s.journal.Find(ctx, id)
+		if err != nil && !isNotFound(err) {
+			return false, err
+		}
+		if op := &b.Ops[i]; out.State != knowledge.BatchApplied && op.IfVersion > 0 {
+			return false, &store.ConflictError{Key: op.Key, Op: i, Want: op.IfVersion, Got: max(op.IfVersion-1, 0)}
+		}
+	}
+	return true, nil
+}
+
+// parents returns for the ops of a batch the waiting batches that they would be made on top of.
+func (s *Store) parents(b *knowledge.Batch) map[int]knowledge.BatchID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	parents := map[int]knowledge.BatchID{}
+	for i := range b.Ops {
+		if id, waits := s.pending[b.Ops[i].Key]; waits {
+			parents[i] = id
+		}
+	}
+	return parents
 }
 
 // touched returns the documents that a batch writes, and those that it refers to.

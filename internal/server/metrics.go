@@ -65,6 +65,17 @@ func (d *dual) measure(reg prometheus.Registerer) {
 		observe.Gauge{Name: "tenet_journal_batches", Help: "Batches on disk that wait for PostgreSQL.", Value: status(func(s failover.Status) float64 { return float64(s.Journal.Depth) })},
 		observe.Gauge{Name: "tenet_journal_bytes", Help: "Bytes that wait for PostgreSQL; at the limit writes are refused.", Value: status(func(s failover.Status) float64 { return float64(s.Journal.Bytes) })},
 		observe.Gauge{Name: "tenet_journal_oldest_seconds", Help: "Age of the oldest batch that waits for PostgreSQL.", Value: status(func(s failover.Status) float64 { return s.Journal.Oldest })},
+		observe.Gauge{Name: "tenet_breaker_moves_total", Counter: true, Help: "Moves of the breaker before PostgreSQL; many mean that it fails again and again.", Value: status(func(s failover.Status) float64 { return float64(s.Swings) })},
+		observe.Gauge{Name: "tenet_halted", Help: "1 while PostgreSQL answers and its schema or its rights do not let tenet work: a person must act.", Value: status(func(s failover.Status) float64 { return one(s.Halt != "") })},
+		observe.Gauge{Name: "tenet_mirror_seq", Help: "The last change that the mirror has; behind the newest change for long: it no longer follows.", Value: status(func(s failover.Status) float64 { return float64(s.Mirror.Seq) })},
+		observe.Gauge{Name: "tenet_mirror_builds_total", Counter: true, Help: "Mirrors made anew, each of which reads all of PostgreSQL; more than one a start: look at the log for why.", Value: status(func(s failover.Status) float64 { return float64(s.Mirror.Builds) })},
+		observe.Gauge{Name: "tenet_mirror_errors_total", Counter: true, Help: "Times that the mirror's file did not take something; growing: look at its disk.", Value: status(func(s failover.Status) float64 { return float64(s.Mirror.Errors) })},
+		observe.Gauge{Name: "tenet_reads_hedged_total", Counter: true, Help: "Reads that the mirror answered because PostgreSQL took longer than the hedge delay; steep: it is slow, or the delay is too short.", Value: status(func(s failover.Status) float64 { return float64(s.Hedged) })},
+		observe.Gauge{Name: "tenet_reads_fell_back_total", Counter: true, Help: "Reads that the mirror answered because PostgreSQL failed to.", Value: status(func(s failover.Status) float64 { return float64(s.FellBack) })},
+		observe.Gauge{Name: "tenet_reads_saturated_total", Counter: true, Help: "Reads that the mirror answered because too many were at PostgreSQL already.", Value: status(func(s failover.Status) float64 { return float64(s.Saturated) })},
+		observe.Gauge{Name: "tenet_journal_queued_total", Counter: true, Help: "Batches that the journal took.", Value: status(func(s failover.Status) float64 { return float64(s.Journal.Queued) })},
+		observe.Gauge{Name: "tenet_journal_replayed_total", Counter: true, Help: "Batches of the journal that PostgreSQL took; standing still in mode recovering: the log says what stops it.", Value: status(func(s failover.Status) float64 { return float64(s.Journal.Replayed) })},
+		observe.Gauge{Name: "tenet_journal_replay_rate", Help: "Batches a second of the replay under way, 0 while none is.", Value: status(func(s failover.Status) float64 { return s.Journal.Rate })},
 		observe.Gauge{Name: "tenet_conflicts", Help: "Batches that did not fit when they were replayed and wait for a person: see tenet conflicts.", Value: status(func(s failover.Status) float64 { return float64(s.Journal.Parked) })},
 	)
 }

@@ -87,7 +87,7 @@ func (j *Journal) Append(ctx context.Context, e store.Entry) error {
 
 func fullJournal(limit int64) error {
 	return &store.UnavailableError{
-		Reason:  fmt.Sprintf("the journal is full: %d bytes wait for the primary, which does not answer; wait until it is back, or raise the journal's limit", limit),
+		Reason:     fmt.Sprintf("the journal is full: %d bytes wait for the primary, which does not answer; wait until it is back, or raise the journal's limit", limit),
 		RetryAfter: 30 * time.Second, NotDone: true, ReadOnly: true,
 	}
 }
