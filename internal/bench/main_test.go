@@ -41,6 +41,10 @@ func TestMain(m *testing.M) {
 		servePgx(os.Args[1])
 		return
 	}
+	if os.Getenv(roleEnv) == plainRole {
+		servePlain(os.Args[1])
+		return
+	}
 	os.Exit(pgtest.Main(m))
 }
 

@@ -36,6 +36,10 @@ func sections() []section {
 		{"writes", (*report).writes},
 		{"imports", (*report).imports},
 		{"live", (*report).live},
+		{"outages", (*report).outages},
+		{"recoveries", (*report).recoveries},
+		{"mirrors", (*report).mirrors},
+		{"overhead", (*report).overhead},
 	}
 }
 

@@ -214,7 +214,12 @@ type client struct {
 	last []*sending
 }
 
+// thinks is how long a client thinks between two calls: in an outage, which is fast, it would do nothing but fill the journal.
+const thinks = 3 * time.Millisecond
+
 func (x *client) run(stop chan struct{}) {
+	pace := time.NewTimer(thinks)
+	defer pace.Stop()
 	for {
 		select {
 		case <-stop:
@@ -230,6 +235,8 @@ func (x *client) run(stop chan struct{}) {
 		x.c.mu.Lock()
 		x.c.calls++
 		x.c.mu.Unlock()
+		pace.Reset(thinks)
+		<-pace.C
 	}
 }
 

@@ -170,6 +170,9 @@ func crashing(point string) error {
 	}
 	p := &door{Primary: direct, k: k}
 	l := &life{ctx: ctx, p: p, direct: direct, end: point == "end"}
+	if !l.end { // before the mirror is made, or there were nothing in it
+		l.past(storetest.Category(func(c *knowledge.Category) { c.ID = "general" }), rule("A"), rule("B"))
+	}
 	l.s, err = failover.Open(ctx, failover.Options{
 		Connect: func(context.Context) (failover.Primary, error) { return p, nil },
 		Mirror:  &mortalMirror{Mirror: mirror, k: k, p: p}, Journal: &mortalJournal{Journal: journal, k: k},
@@ -242,7 +245,6 @@ func (l *life) past(docs ...knowledge.Document) {
 
 func (l *life) run() error {
 	if !l.end {
-		l.past(storetest.Category(func(c *knowledge.Category) { c.ID = "general" }), rule("A"), rule("B"))
 		l.mode(knowledge.ModeNormal)
 		l.write("A")
 		l.write("C")
