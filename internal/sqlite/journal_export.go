@@ -43,8 +43,9 @@ func ReadJournal(ctx context.Context, path string, fn func(*JournalLine) error) 
 		return err
 	}
 	defer db.Close() //nolint:errcheck // nothing was written
-	rows, err := db.QueryContext(ctx, "SELECT "+prefixed("e.", entryColumns)+", e.state, coalesce(e.why, ''), p.base, p.theirs, p.ours FROM entries e "+
-		"LEFT JOIN parked p ON p.seq = e.seq WHERE e.state IN ('queued', 'parked') ORDER BY e.seq")
+	query := "SELECT " + prefixed("e.", entryColumns) + ", e.state, coalesce(e.why, ''), p.base, p.theirs, p.ours FROM entries e " +
+		"LEFT JOIN parked p ON p.seq = e.seq WHERE e.state IN ('queued', 'parked') ORDER BY e.seq"
+	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return translate(ctx, err)
 	}
