@@ -105,6 +105,9 @@ func wellFormed(b []byte, depth int) error {
 		}
 		return refuse(errMalformed, "the body is not JSON: %s", err)
 	}
+	if why := knowledge.Ambiguity(b); why != "" {
+		return refuse(errMalformed, "the body does not mean one thing: %s", why)
+	}
 	return nil
 }
 

@@ -96,7 +96,8 @@ func within(pointer, whole string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// CheckJSON returns nil when data is one JSON value of valid UTF-8 within the bounds of size and depth.
+// CheckJSON returns nil when data is one JSON value of valid UTF-8 within the bounds of size and depth, and
+// means one thing to every reader.
 func CheckJSON(data []byte) error {
 	if len(data) > MaxDocument {
 		return Invalid("", "%d bytes: a document has at most %d", len(data), MaxDocument)
@@ -116,6 +117,9 @@ func CheckJSON(data []byte) error {
 			return Invalid("", "not JSON: %s (byte %d)", err, at.Offset)
 		}
 		return Invalid("", "not JSON: %s", err)
+	}
+	if why := Ambiguity(data); why != "" {
+		return Invalid("", "%s", why)
 	}
 	return nil
 }
