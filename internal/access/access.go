@@ -15,6 +15,8 @@ type Caller struct {
 	Role   string         // one of [knowledge.Roles]
 	Expiry knowledge.Time // when its token ends; zero for never
 	Local  bool           // it came in through a door that only this machine's user can open
+
+	version int64 // of the principal
 }
 
 // Has reports whether the caller has the rights of a role. Nobody has none.

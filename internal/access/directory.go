@@ -108,6 +108,13 @@ func (d *Directory) Role(actor string) (string, bool) {
 	return e.caller.Role, true
 }
 
+// Holds reports whether a caller is what its principal is now: not another version, disabled, expired or gone. A stream that
+// was opened while the directory had not yet heard of a change ends by it.
+func (d *Directory) Holds(c *Caller) bool {
+	e := d.state.Load().byID[c.ID]
+	return e != nil && !e.off && !expired(e.caller) && e.version == c.version
+}
+
 // Load reads every principal. What was learnt of newer ones meanwhile stays.
 func (d *Directory) Load(ctx context.Context) error {
 	d.mu.Lock()
@@ -149,7 +156,7 @@ func entryOf(r *knowledge.Record) (entry, error) {
 	}
 	e := entry{
 		version: r.Version, off: p.Disabled,
-		caller: &Caller{ID: p.PrincipalID, Name: p.Name, Role: p.Role, Expiry: p.Expiry},
+		caller: &Caller{ID: p.PrincipalID, Name: p.Name, Role: p.Role, Expiry: p.Expiry, version: r.Version},
 	}
 	if n, err := hex.Decode(e.hash[:], []byte(p.TokenHash)); err != nil || n != len(e.hash) {
 		return entry{}, fmt.Errorf("%s: its token hash is no SHA-256", r.Key)

@@ -75,7 +75,7 @@ func TestAuthenticateTellsWhyATokenOpensNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := d.Authenticate(good)
-	if want := (Caller{ID: p1.PrincipalID, Name: "Ünal", Role: knowledge.RoleAdmin, Expiry: soon}); err != nil || *c != want {
+	if want := (Caller{ID: p1.PrincipalID, Name: "Ünal", Role: knowledge.RoleAdmin, Expiry: soon, version: 1}); err != nil || *c != want {
 		t.Errorf("Authenticate = %+v, %v; want %+v", c, err, want)
 	}
 	if _, err := d.Authenticate(long); err != nil {
@@ -301,5 +301,39 @@ func BenchmarkAuthenticate(b *testing.B) {
 		if _, err := d.Authenticate(token); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestACallerHoldsUntilItsPrincipalIsAnother(t *testing.T) {
+	s := openEngine(t)
+	token, p := newToken(t)
+	apply(t, s, knowledge.Put(p, knowledge.NoVersion))
+	d := NewDirectory(s, quiet())
+	caller := func(token string) *Caller {
+		t.Helper()
+		if err := d.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c, err := d.Authenticate(token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	first := caller(token)
+	if caller(token); !d.Holds(first) {
+		t.Error("a principal that was read again is another")
+	}
+	other, rotated := newToken(t)
+	p.TokenHash, p.TokenPrefix = rotated.TokenHash, rotated.TokenPrefix
+	apply(t, s, knowledge.Put(p, knowledge.AnyVersion))
+	second := caller(other)
+	if d.Holds(first) || !d.Holds(second) {
+		t.Errorf("with another token the first caller holds: %v, the second: %v", d.Holds(first), d.Holds(second))
+	}
+	p.Disabled = true
+	apply(t, s, knowledge.Put(p, knowledge.AnyVersion))
+	if err := d.Load(t.Context()); err != nil || d.Holds(second) || d.Holds(&Caller{ID: "nobody"}) {
+		t.Errorf("disabled, and unknown, callers hold: %v", err)
 	}
 }

@@ -18,9 +18,9 @@ import (
 type Options struct {
 	// Feed is the log. It is read once for all, as the system: what a subscriber may not see is left out here.
 	Feed store.Feed
-	// Role returns the role that a principal has now, false for one that may do nothing. Nil: a subscriber keeps the role that
-	// it came with until a change of its principal shows up in the log.
-	Role func(principal string) (string, bool)
+	// Holds reports whether a caller still is who they were when they came. Nil: they are until a change of their principal
+	// shows up in the log.
+	Holds func(*access.Caller) bool
 	// Level tells the mode and how fresh the log is; always normal when nil.
 	Level func() knowledge.Level
 	// Queued returns a batch that a [Notice] names, and where it stands. Nil: batches that wait in the journal are not announced.

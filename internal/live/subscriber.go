@@ -45,6 +45,7 @@ type subscriber struct {
 	index   uint64         // of the next event in the ring; below the ring's first for not known
 	begun   uint64         // where the ring ended when it was greeted: it knows of the changes of mode before
 	wasUp   bool           // it was level with the log once
+	unsure  bool           // whether the log is the history that it knows could not be told yet
 	mode    knowledge.Mode // as it was last told
 	breaker string         // as it was last told
 	oldest  knowledge.Seq  // where the log begins, once that is why the stream ends
@@ -71,23 +72,32 @@ func (s *subscriber) connect(w wire) {
 // check looks whether the stream can begin where the subscriber wants: whether the log reaches back that far, and is the
 // history that the subscriber knows.
 func (s *subscriber) check() {
-	inRing, known := s.h.look(s)
-	if !inRing {
+	if inRing, _ := s.h.look(s); !inRing {
 		if _, err := s.ask(s.after, nil); s.gone(err) {
 			return
 		}
 	}
-	if s.sub.chain == nil || s.sub.tail {
-		return
+	if s.sub.chain != nil && !s.sub.tail {
+		s.prove(nil)
 	}
+}
+
+// prove compares the log with the history that the subscriber knows. Where this tenet has not seen as much of it yet, nothing
+// can be told, and nothing is sent until it can.
+func (s *subscriber) prove(heart *time.Timer) {
+	_, known := s.h.look(s)
 	if known == nil {
-		events, err := s.ask(s.after-1, nil)
-		if s.gone(err) || len(events) == 0 || events[0].seq != s.after {
-			return // the log is not there yet, or no longer: it can't be told
+		events, err := s.ask(s.after-1, heart)
+		if errors.Is(err, store.ErrGone) {
+			s.unsure = false // the change itself is kept no longer; those after it are
+			return
+		}
+		if s.unsure = err != nil || len(events) == 0; s.unsure {
+			return
 		}
 		known = events[0]
 	}
-	if !bytes.HasPrefix(known.chain[:], s.sub.chain) {
+	if s.unsure = false; known.seq == s.after && !bytes.HasPrefix(known.chain[:], s.sub.chain) {
 		s.end(endReplaced)
 	}
 }
@@ -139,6 +149,11 @@ func (s *subscriber) follow() {
 	}
 	taken := make([]*event, 0, atOnce)
 	for s.goesOn() {
+		if s.unsure {
+			s.rest(heart)
+			s.prove(heart)
+			continue
+		}
 		batch, bell, lost := s.h.take(s, taken[:0])
 		switch {
 		case lost && s.tooFar():
@@ -155,16 +170,14 @@ func (s *subscriber) follow() {
 	}
 }
 
-// goesOn reports whether the stream goes on: a token that is over, or a role that is another now, ends it before anything else
-// is sent.
+// goesOn reports whether the stream goes on: a token that is over, or a principal that is another now, ends it before anything
+// else is sent.
 func (s *subscriber) goesOn() bool {
 	if !s.caller.Expiry.IsZero() && !time.Now().Before(s.caller.Expiry.Time) {
 		s.end(endExpired)
 	}
-	if role := s.h.o.Role; role != nil && !s.caller.Local {
-		if now, ok := role(s.caller.ID); !ok || now != s.caller.Role {
-			s.end(endCredentials)
-		}
+	if holds := s.h.o.Holds; holds != nil && !s.caller.Local && !holds(s.caller) {
+		s.end(endCredentials)
 	}
 	return ending(s.why.Load()) == endNone
 }

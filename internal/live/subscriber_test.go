@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -229,14 +230,53 @@ func TestNothingIsSentOnATokenThatIsOver(t *testing.T) {
 	})
 }
 
-func TestARoleThatWasTakenAwayEndsAStream(t *testing.T) {
-	var role atomic.Value
-	role.Store(knowledge.RoleAdmin)
-	inBubble(t, Options{Role: func(string) (string, bool) { return role.Load().(string), true }}, func(b *bubble) {
+// TestAHistoryThatCantBeComparedYetIsWaitedFor comes with a position that this tenet has not seen yet.
+func TestAHistoryThatCantBeComparedYetIsWaitedFor(t *testing.T) {
+	inBubble(t, Options{}, func(b *bubble) {
+		ahead := newLog(t)
+		ahead.list = b.log.all()
+		ahead.rules(4)
+		others := ahead.all()[10:]
+		same := b.join(fmt.Sprintf("after=12&chain=%x", others[1].Chain), nil)
+		other := b.join(fmt.Sprintf("after=12&chain=%x", others[0].Chain), nil)
+		pass(26 * time.Second)
+		for _, w := range []*tape{same, other} {
+			if got := w.types(); got != "hello ping" {
+				t.Errorf("before the log was there: %s, want a greeting and a ping", got)
+			}
+		}
+		b.log.mu.Lock()
+		b.log.list = append(b.log.list, others...)
+		b.log.ring()
+		b.log.mu.Unlock()
+		pass(5 * time.Second)
+		if got := same.seqs(); !slices.Equal(got, upTo(13, 14)) {
+			t.Errorf("who knows this history got %v, want 13 and 14", got)
+		}
+		if got := other.types(); got != "hello ping gone" {
+			t.Errorf("who knows another got %s, want gone and no change", got)
+		}
+	})
+}
+
+func TestAPositionRightBeforeTheLogNeedsNoProof(t *testing.T) {
+	inBubble(t, Options{Ring: 4}, func(b *bubble) {
+		chain := b.log.all()[2].Chain
+		b.log.forget(4)
+		w := b.join(fmt.Sprintf("after=3&chain=%x", chain), nil)
+		if got := w.seqs(); !slices.Equal(got, upTo(4, 10)) {
+			t.Errorf("got %v, want 4 to 10: %s", got, w.types())
+		}
+	})
+}
+
+func TestAPrincipalThatIsAnotherEndsAStream(t *testing.T) {
+	var changed atomic.Bool
+	inBubble(t, Options{Holds: func(*access.Caller) bool { return !changed.Load() }}, func(b *bubble) {
 		admin := &access.Caller{ID: "someone", Role: knowledge.RoleAdmin}
 		w, local := b.join("", admin), b.join("", &access.Caller{ID: "local", Role: knowledge.RoleAdmin, Local: true})
 		pass(25 * time.Second)
-		role.Store(knowledge.RoleViewer)
+		changed.Store(true)
 		b.log.rules(1)
 		synctest.Wait()
 		if got := w.types(); got != "hello ping bye" || w.code != codeCredentials {

@@ -108,7 +108,7 @@ const cacheDir = "cache"
 
 func (p *parts) liveOptions(o Options) live.Options {
 	l := live.Options{
-		Feed: p.engine, Role: p.directory.Role, Metrics: p.metrics, Log: o.Log,
+		Feed: p.engine, Holds: p.directory.Holds, Metrics: p.metrics, Log: o.Log,
 		Origins: o.Live.Origins, MaxConnections: o.Live.MaxConnections, MaxPerPrincipal: o.Live.MaxPerPrincipal,
 	}
 	if p.dual != nil {
