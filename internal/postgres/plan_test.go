@@ -32,7 +32,7 @@ INSERT INTO practices (practice_id, category, title, description, is_required, e
 INSERT INTO templates (template_id, category, name, template_content, is_active, updated_at)
   SELECT 't-' || i, 'cat-' || i % 1000, 'T ' || md5(i::text), 'c', i % 20 > 0, now() - i * interval '1 minute' FROM generate_series(1, {rules} / 10) i;
 INSERT INTO violations (violation_id, rule_id, repository, message, severity, status, reported_at, is_active)
-  SELECT md5(i::text)::uuid, 'r-' || i % 1000, 'repo-' || i % 50, 'm' || i, CASE WHEN i % 61 = 0 THEN 'ERROR' ELSE 'INFO' END,
+  SELECT md5(i::text)::uuid, 'r-' || 1 + i % 1000, 'repo-' || i % 50, 'm' || i, CASE WHEN i % 61 = 0 THEN 'ERROR' ELSE 'INFO' END,
     CASE WHEN i % 59 = 0 THEN 'open' ELSE 'resolved' END, now() - i * interval '1 minute', i % 20 > 0 FROM generate_series(1, {rules} * 3 / 10) i;
 INSERT INTO facets (kind, id, facet, value, rank) SELECT 'rule', r.rule_id, 'tag', t, r.rank FROM rules r, jsonb_array_elements_text(r.tags) t WHERE r.active
   UNION ALL SELECT 'rule', r.rule_id, 'language', l, r.rank FROM rules r, jsonb_array_elements_text(r.scope -> 'languages') l WHERE r.active;
