@@ -42,5 +42,14 @@ func NewLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 	if format == FormatText {
 		return slog.New(slog.NewTextHandler(w, o))
 	}
+	o.ReplaceAttr = inSeconds
 	return slog.New(slog.NewJSONHandler(w, o))
+}
+
+// inSeconds writes how long something lasted as measures do. Left alone it would be a number of nanoseconds.
+func inSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+	}
+	return a
 }

@@ -203,11 +203,11 @@ func TestMeasuringAllocatesNothing(t *testing.T) {
 
 func TestLoggersWriteTheirFormatAndLevel(t *testing.T) {
 	var out bytes.Buffer
-	for format, want := range map[string]string{FormatJSON: `"msg":"seen"`, FormatText: "msg=seen", "": `"msg":"seen"`} {
+	for format, want := range map[string]string{FormatJSON: `"msg":"seen","took":0.2783`, FormatText: "msg=seen took=278.3ms", "": `"msg":"seen"`} {
 		out.Reset()
 		log := NewLogger(&out, format, slog.LevelInfo)
 		log.Debug("hidden")
-		log.Info("seen", slog.String(KeyRequestID, "7"))
+		log.Info("seen", slog.Duration(KeyTook, 278300*time.Microsecond), slog.String(KeyRequestID, "7"))
 		if got := out.String(); !strings.Contains(got, want) || strings.Contains(got, "hidden") || strings.Count(got, "\n") != 1 {
 			t.Errorf("format %q: %s", format, got)
 		}
