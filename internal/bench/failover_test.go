@@ -247,7 +247,7 @@ func (r *report) recoveries(t *testing.T, e *env) {
 	r.line("| batches | journalled | replayed |")
 	r.line("| --- | --- | --- |")
 	for _, size := range []int{1, 20} {
-		n := 4000 / size
+		n := 1500 / size
 		if size > 1 {
 			n = 12_000 / size
 		}

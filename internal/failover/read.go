@@ -112,6 +112,9 @@ func (s *Store) asksPrimary() bool {
 
 // Get implements [store.Store].
 func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
+	if err := s.open(); err != nil {
+		return nil, err
+	}
 	if s.isPending(key) && s.hasMirror() {
 		return s.localGet(ctx, key)
 	}

@@ -422,9 +422,6 @@ func (s *Store) prepare(ctx context.Context, e *store.Entry) error {
 		if err := judge(op, i, current); err != nil {
 			return err
 		}
-		if err := s.referred(ctx, op, i, written); err != nil {
-			return err
-		}
 		written[op.Key] = true
 		if current != nil && parent == (knowledge.BatchID{}) {
 			e.Bases[i].Version = max(current.Version, op.IfVersion)
@@ -434,6 +431,9 @@ func (s *Store) prepare(ctx context.Context, e *store.Entry) error {
 		}
 		e.Bases[i].Parent = parent
 		if e.Left[i], err = left(op, i, current, e); err != nil {
+			return err
+		}
+		if err := s.referred(ctx, op, i, e.Left[i].Record, written); err != nil {
 			return err
 		}
 	}
@@ -479,17 +479,25 @@ func judge(op *knowledge.Op, i int, current *knowledge.Record) error {
 	return &store.ConflictError{Key: op.Key, Op: i, Want: op.IfVersion, Got: current.Version}
 }
 
-// referred checks that the documents exist that an op's document refers to.
-func (s *Store) referred(ctx context.Context, op *knowledge.Op, i int, written map[knowledge.Key]bool) error {
-	if op.Doc == nil {
+// referred checks that the documents exist that what an op leaves behind refers to.
+func (s *Store) referred(ctx context.Context, op *knowledge.Op, i int, after *knowledge.Record, written map[knowledge.Key]bool) error {
+	doc, part := op.Doc, "document"
+	if op.Verb == knowledge.VerbPatch {
+		var err error
+		if doc, err = after.Document(); err != nil {
+			return err
+		}
+		part = "patch"
+	}
+	if doc == nil {
 		return nil
 	}
 	var key knowledge.Key
 	field := ""
-	if id := op.Doc.CategoryID(); id != "" {
+	if id := doc.CategoryID(); id != "" {
 		key, field = knowledge.Key{Kind: knowledge.KindCategory, ID: id}, "category"
 	}
-	if v, ok := op.Doc.(*knowledge.Violation); ok {
+	if v, ok := doc.(*knowledge.Violation); ok {
 		key, field = knowledge.Key{Kind: knowledge.KindRule, ID: v.RuleID}, "rule_id"
 	}
 	if field == "" || written[key] {
@@ -497,7 +505,7 @@ func (s *Store) referred(ctx context.Context, op *knowledge.Op, i int, written m
 	}
 	r, _, err := s.standing(ctx, key)
 	if err == nil && r == nil {
-		return knowledge.Invalid(fmt.Sprintf("/ops/%d/document/%s", i, field), "no %s %q: create it first", key.Kind, key.ID)
+		return knowledge.Invalid(fmt.Sprintf("/ops/%d/%s/%s", i, part, field), "no %s %q: create it first", key.Kind, key.ID)
 	}
 	return err
 }
