@@ -55,7 +55,7 @@ func (r *report) outages(t *testing.T, e *env) {
 	}
 	through.Host = wall.Addr().String()
 	p := startTenet(t, e.bin, filepath.Join(t.TempDir(), "data"), "--database-url", through.String(), "--cache-hot", "0", "--cache-warm", "0", "--seed=false")
-	awaitMode(t, p, `"mode":"normal"`, `"ready":true`)
+	awaitMode(t, p, `"mode":"normal"`, `"mirror":{"ready":true`)
 	var paths []string
 	for _, id := range ids {
 		paths = append(paths, "/api/v1/rules/"+id)
@@ -370,7 +370,7 @@ func (r *report) overhead(t *testing.T, e *env) {
 	address := e.pg.NewDatabase()
 	ids := fill(t, address, 5000)
 	dual := startTenet(t, e.bin, filepath.Join(t.TempDir(), "data"), "--database-url", address, "--cache-hot", "0", "--cache-warm", "0", "--seed=false")
-	awaitMode(t, dual, `"mode":"normal"`, `"ready":true`)
+	awaitMode(t, dual, `"mode":"normal"`, `"mirror":{"ready":true`)
 	plain := &process{url: "http://" + freeAddr(t), token: dual.token}
 	cmd := exec.Command(os.Args[0], strings.TrimPrefix(plain.url, "http://"))
 	cmd.Env = append(os.Environ(), roleEnv+"="+plainRole, "TENET_BENCH_DATABASE="+address)

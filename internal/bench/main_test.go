@@ -232,13 +232,12 @@ func ask(t *testing.T, p *process, conns int, d time.Duration, paths []string) l
 			return err
 		}
 		defer resp.Body.Close()
-		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-			return err
-		}
 		if resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("%s: %s", req.URL, resp.Status)
+			said, _ := io.ReadAll(io.LimitReader(resp.Body, 400))
+			return fmt.Errorf("%s: %s: %s", req.URL, resp.Status, said)
 		}
-		return nil
+		_, err = io.Copy(io.Discard, resp.Body)
+		return err
 	}
 	if err := one(0); err != nil {
 		t.Fatal(err)

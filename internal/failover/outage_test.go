@@ -337,6 +337,25 @@ func TestReadsGoToThePrimaryWhileTheFirstMirrorIsBuilt(t *testing.T) {
 	waitFor(t, "there is a mirror", func() bool { return c.status().Mirror.Ready })
 }
 
+func TestManyReadersWaitForThePrimaryWhileThereIsNoMirror(t *testing.T) {
+	p := &faulty{Store: openEngine(t), system: "one", hold: make(chan struct{})}
+	c := &scene{t: t, dir: t.TempDir(), primary: p}
+	c.past(knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = "general" }), 0))
+	c.open(func(o *failover.Options) { o.Slots, o.ReadTimeout = 1, 20*time.Second })
+	waitMode(t, c.s, knowledge.ModeNormal)
+	p.set(slow) // each takes longer than the hedge delay, and one is asked at a time
+	var readers sync.WaitGroup
+	for range 8 {
+		readers.Go(func() {
+			if _, err := c.s.Get(t.Context(), knowledge.Key{Kind: knowledge.KindCategory, ID: "general"}); err != nil {
+				t.Errorf("a read while the first mirror is built: %v", err)
+			}
+		})
+	}
+	readers.Wait()
+	close(p.hold)
+}
+
 func TestAPrimaryThatTakesNoWritesIsSparedThemAndGoesOnAnsweringReads(t *testing.T) {
 	c := newScene(t, func(o *failover.Options) { patient(o); o.Recovery, o.Soon = time.Hour, time.Hour })
 	c.past(knowledge.Put(rule("R"), 0))

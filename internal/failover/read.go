@@ -32,7 +32,11 @@ func ask[T any](
 	if p == nil || !s.asksPrimary() {
 		return local(ctx)
 	}
-	hedge := time.NewTimer(s.o.HedgeDelay)
+	patience := s.o.HedgeDelay
+	if !s.hasMirror() {
+		patience = s.o.ReadTimeout // nobody else can answer
+	}
+	hedge := time.NewTimer(patience)
 	defer hedge.Stop()
 	select {
 	case s.slots <- struct{}{}:
