@@ -4,6 +4,7 @@ package access
 import (
 	"context"
 	"slices"
+	"strconv"
 
 	"tenet/internal/knowledge"
 )
@@ -55,7 +56,16 @@ const (
 type Request struct {
 	context.Context
 	Caller *Caller
-	ID     string
+	Given  string // the request's id, when the caller has named it
+	Number uint64 // what the id is made of otherwise
+}
+
+// RequestID returns the request's id. Most are never asked for, so it is spelled only then.
+func (r *Request) RequestID() string {
+	if r.Given != "" {
+		return r.Given
+	}
+	return strconv.FormatUint(r.Number, 16)
 }
 
 // Value implements [context.Context].
@@ -64,7 +74,7 @@ func (r *Request) Value(key any) any {
 	case callerKey:
 		return r.Caller
 	case requestKey:
-		return r.ID
+		return r.RequestID()
 	}
 	return r.Context.Value(key)
 }

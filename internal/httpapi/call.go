@@ -14,15 +14,16 @@ import (
 // A call is one request with its answer. It stands in for the ResponseWriter, so that every answer, whoever writes it,
 // carries the headers of the house and is counted.
 type call struct {
-	h     *Handler
-	w     http.ResponseWriter
-	r     *http.Request
-	route *route // nil until one matched
-	start time.Time
-	id    string // of the request
-	docID string // of a document, where the path was read without the mux
+	h      *Handler
+	w      http.ResponseWriter
+	r      *http.Request
+	route  *route // nil until one matched
+	start  time.Time
+	id     string // of the request
+	direct bool   // its route was found without the mux
+	docID  string // of a document, where the path was read without the mux
 	// request is the request's context with who is calling, and ctx what the store gets; of one request, like the call itself.
-	request access.Request
+	request *access.Request
 	ctx     context.Context
 	cancel  context.CancelFunc
 	level   knowledge.Level
@@ -41,7 +42,7 @@ func (c *call) Header() http.Header { return c.w.Header() }
 // WriteHeader implements [http.ResponseWriter].
 func (c *call) WriteHeader(status int) {
 	if c.status == 0 {
-		c.head()
+		c.head(status)
 		c.status = status
 	}
 	c.w.WriteHeader(status)

@@ -96,6 +96,7 @@ type Handler struct {
 	zstd    *zstd.Encoder
 	gzip    sync.Pool // of *gzip.Writer
 	buffers sync.Pool // of *[]byte
+	calls   sync.Pool // of *call
 }
 
 // New returns the door to o.Store.
@@ -112,6 +113,7 @@ func New(o Options) *Handler {
 	}
 	h.gzip.New = newGzip
 	h.buffers.New = func() any { b := make([]byte, 0, 16<<10); return &b }
+	h.calls.New = func() any { return new(call) }
 	h.spec = sync.OnceValues(h.specify)
 	h.measure(h.nowhere)
 	for _, rt := range h.table() {

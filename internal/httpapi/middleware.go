@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -19,13 +18,12 @@ import (
 // maxRequestID bounds a request id that a caller gives.
 const maxRequestID = 128
 
-// requestID returns the id that the caller gave, or a new one: random, since it only has to be told apart in a log.
-func requestID(h http.Header) string {
+// givenID returns the id that the caller gave to the request, "" for none.
+func givenID(h http.Header) string {
 	if given := h["X-Request-Id"]; len(given) == 1 && sane(given[0]) {
 		return given[0]
 	}
-	var b [16]byte
-	return string(strconv.AppendUint(b[:0], rand.Uint64()|1<<63, 16)) //nolint:gosec // no secret
+	return ""
 }
 
 func sane(id string) bool {
@@ -141,7 +139,7 @@ func (c *call) panicked(v any) (abort bool) {
 		return true
 	}
 	c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelError, "panic while answering",
-		slog.String("request_id", c.id), slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path),
+		slog.String("request_id", c.request.RequestID()), slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path),
 		slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
 	if c.status != 0 {
 		return true
@@ -156,7 +154,7 @@ func (c *call) logAccess(route string, took time.Duration) {
 		caller = c.request.Caller.ID
 	}
 	c.h.o.AccessLog.LogAttrs(c.r.Context(), slog.LevelInfo, "request",
-		slog.String("request_id", c.id), slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path),
+		slog.String("request_id", c.request.RequestID()), slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path),
 		slog.String("route", route), slog.Int("status", c.status), slog.Int64("bytes", c.bytes),
 		slog.Duration("took", took), slog.String("caller", caller), slog.String("peer", c.r.RemoteAddr),
 		slog.String("source", string(c.source)))

@@ -229,7 +229,7 @@ func commonHeaders() map[string]*huma.Param {
 		"Tenet-Mode": text("How tenet stands to its primary", "normal",
 			"normal", "degraded", "recovering", "cold", "diverged"),
 		"Tenet-As-Of":  asOf,
-		"X-Request-Id": text("The request's id: the one that was sent, or a new one", "9f86d081884c7d65"),
+		"X-Request-Id": text("The request's id: the one that was sent, or a new one. A document or list that was read well has it only when it was sent, or when requests are logged", "9f86d081884c7d65"),
 	}
 }
 

@@ -195,7 +195,7 @@ func (c *call) fail(err error) {
 	}
 	switch {
 	case c.status != 0: // the answer has begun: nothing can be said any more
-		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelWarn, "answer broken off", slog.String("request_id", c.id), slog.Any("error", err))
+		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelWarn, "answer broken off", slog.String("request_id", c.request.RequestID()), slog.Any("error", err))
 		panic(http.ErrAbortHandler)
 	case p.Status == statusGone:
 		// Most likely nobody hears it. But a server that stops cancels too, and must not seem to have said yes.
@@ -203,17 +203,17 @@ func (c *call) fail(err error) {
 		c.status = statusGone
 		return
 	case p.Status == http.StatusInternalServerError:
-		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelError, "request failed", slog.String("request_id", c.id),
+		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelError, "request failed", slog.String("request_id", c.request.RequestID()),
 			slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path), slog.Any("error", err))
 	case p.Status > http.StatusInternalServerError:
-		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelInfo, "request not answered", slog.String("request_id", c.id),
+		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelInfo, "request not answered", slog.String("request_id", c.request.RequestID()),
 			slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path), slog.Any("error", err))
 	}
 	c.sendProblem(p)
 }
 
 func (c *call) sendProblem(p *problem) {
-	p.RequestID = c.id
+	p.RequestID = c.request.RequestID()
 	h := c.Header()
 	h.Del("Etag")
 	h.Del("Link")

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -26,11 +27,14 @@ const apiPrefix = "/api/v1/"
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{h: h, w: w, r: r, start: time.Now(), id: requestID(r.Header)}
+	c := h.calls.Get().(*call) // the pool holds nothing else
+	*c = call{h: h, w: w, r: r, start: time.Now(), request: &access.Request{
+		Context: r.Context(), Given: givenID(r.Header), Number: rand.Uint64() | 1<<63, //nolint:gosec // no secret
+	}}
 	defer c.finish()
 	c.level = h.o.Level()
 	if rt, id := h.direct(r); rt != nil {
-		c.docID = id
+		c.direct, c.docID = true, id
 		c.serve(rt)
 		return
 	}
@@ -79,8 +83,7 @@ func (c *call) serve(rt *route) {
 
 // enter does what comes before every route: a slot, the caller, the deadline.
 func (c *call) enter() error {
-	c.request = access.Request{Context: c.r.Context(), ID: c.id}
-	c.ctx = &c.request
+	c.ctx = c.request
 	if !c.route.probe {
 		c.slot = true
 		if c.h.working.Add(1) > int64(c.h.o.Limits.MaxConcurrent) {
@@ -314,15 +317,19 @@ func (c *call) whole(status int, media string, body []byte, length string) {
 	_, _ = c.Write(body) // a caller that went away has nothing to be told
 }
 
-// head sets the headers that every answer has.
-func (c *call) head() {
+// head sets the headers that every answer with a status has. With one more, those of a document would no longer fit into the
+// first piece of a map, which net/http copies for each answer: so the id of a request that was answered well is told only to
+// those who can find it somewhere.
+func (c *call) head(status int) {
 	level := c.answered()
 	c.set("Tenet-Source", string(c.source))
 	c.set("Tenet-Mode", string(level.Mode))
 	if !level.AsOf.IsZero() {
 		c.set("Tenet-As-Of", c.h.moment(level.AsOf))
 	}
-	c.set("X-Request-Id", c.id)
+	if !c.direct || c.request.Given != "" || status >= http.StatusBadRequest || c.h.o.AccessLog != nil {
+		c.set("X-Request-Id", c.request.RequestID())
+	}
 	c.set("X-Content-Type-Options", "nosniff") // a document's text is never a page
 }
 
@@ -379,6 +386,9 @@ func (c *call) finish() {
 	}
 	if abort {
 		panic(http.ErrAbortHandler)
+	}
+	if c.direct { // the server has copied the headers, and nobody has kept the call
+		c.h.calls.Put(c)
 	}
 }
 

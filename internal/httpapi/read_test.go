@@ -100,7 +100,11 @@ func TestDirectReadsAreThoseOfTheMux(t *testing.T) {
 		rapid.StringMatching(`[a-zA-Z0-9._%-]{0,6}`))
 	found := 0
 	rapid.Check(t, func(t *rapid.T) {
-		path := "/api/v1/" + strings.Join(rapid.SliceOfN(segment, 1, 3).Draw(t, "segments"), "/")
+		parts := rapid.SliceOfN(segment, 0, 3).Draw(t, "segments")
+		if len(parts) < 2 || rapid.Bool().Draw(t, "a collection") {
+			parts = append([]string{rapid.SampledFrom([]string{"rules", "templates", "principals"}).Draw(t, "kind")}, parts...)
+		}
+		path := "/api/v1/" + strings.Join(parts, "/")
 		if rapid.IntRange(0, 9).Draw(t, "elsewhere") == 0 {
 			path = "/" + segment.Draw(t, "root") + path
 		}
