@@ -8,10 +8,13 @@ import (
 	"tenet/internal/store"
 )
 
+// MethodAuthenticate stands in a [Refusal] for the method of a call that came no further than a door.
+const MethodAuthenticate = "Authenticate"
+
 // A Refusal is a call that was not let through: what the audit log says about it.
 type Refusal struct {
 	Caller    *Caller        // nil when nobody known was calling
-	Method    string         // of the store
+	Method    string         // of the store, or MethodAuthenticate
 	Verb      knowledge.Verb // of the op that was refused, "" for reads
 	Key       knowledge.Key  // what the call was about; the kind alone for a list, neither for a whole log
 	Reason    string

@@ -22,6 +22,8 @@ type Options struct {
 	Store store.Store
 	// Authenticate returns who holds a token. Nil: nobody does, and only the public paths answer.
 	Authenticate func(token string) (*access.Caller, error)
+	// Refused is told of every call that no valid token came with. Nil: nobody is; the store tells of those it refuses itself.
+	Refused func(ctx context.Context, r access.Refusal)
 	// Level tells how fresh the answers are; it is asked for every request. Nil: always normal, as of now.
 	Level func() knowledge.Level
 	// Status returns what the status page shows beyond the version and the level. Nil: nothing.

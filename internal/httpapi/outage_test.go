@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -152,6 +153,30 @@ func TestPanicsAreAnsweredAndLogged(t *testing.T) {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not hold %q: %s", want, &log)
 		}
+	}
+}
+
+func TestCallsWithoutAValidTokenAreTold(t *testing.T) {
+	var told []access.Refusal
+	n := newTenet(t, func(o *Options) {
+		authenticate := o.Authenticate
+		o.Authenticate = func(token string) (*access.Caller, error) {
+			if token == "off" {
+				return nil, &access.TokenError{Reason: access.ReasonDisabled, ID: "ann"}
+			}
+			return authenticate(token)
+		}
+		o.Refused = func(_ context.Context, r access.Refusal) { told = append(told, r) }
+	})
+	n.do(get(rulePath))
+	n.do(ask{method: http.MethodGet, path: rulePath, token: "-"}.with("X-Request-Id", "r1"))
+	n.do(ask{method: http.MethodGet, path: rulePath, token: "off"}.with("X-Request-Id", "r2"))
+	want := []access.Refusal{
+		{Method: access.MethodAuthenticate, Reason: "no token: GET /api/v1/rules/{id}", RequestID: "r1"},
+		{Method: access.MethodAuthenticate, Reason: access.ReasonDisabled + ": GET /api/v1/rules/{id}", RequestID: "r2", Caller: &access.Caller{ID: "ann"}},
+	}
+	if !reflect.DeepEqual(told, want) {
+		t.Errorf("told of %+v, want %+v", told, want)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -110,14 +111,30 @@ func (c *call) authenticate() error {
 		if c.route.path == metricsPath && local(c.r) {
 			return nil
 		}
+		c.tellRefused("", "no token")
 		return store.ErrUnauthenticated
 	}
 	caller, err := c.h.o.Authenticate(token)
 	if err != nil {
+		if no, ok := errors.AsType[*access.TokenError](err); ok {
+			c.tellRefused(no.ID, no.Reason)
+		}
 		return err
 	}
 	c.request.Caller = caller
 	return nil
+}
+
+// tellRefused tells of a call that comes with no valid token; id is the principal's, if that is known.
+func (c *call) tellRefused(id, reason string) {
+	if c.h.o.Refused == nil {
+		return
+	}
+	r := access.Refusal{Method: access.MethodAuthenticate, Reason: reason + ": " + c.route.name, RequestID: c.id}
+	if id != "" {
+		r.Caller = &access.Caller{ID: id}
+	}
+	c.h.o.Refused(c.r.Context(), r)
 }
 
 // bearer returns the token of an Authorization header.

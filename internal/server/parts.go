@@ -153,7 +153,7 @@ const waitingAtOnce = 100
 // door returns the REST door.
 func (p *parts) door(o Options) *httpapi.Handler {
 	h := httpapi.Options{
-		Store: p.store, Authenticate: p.authenticate(o.DataDir), Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh, Observe: p.observed,
+		Store: p.store, Authenticate: p.authenticate(o.DataDir), Refused: p.refusals.note, Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh, Observe: p.observed,
 		Live: p.live, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}), Log: o.Log, AccessLog: o.AccessLog, Limits: o.Limits, Version: o.Version,
 	}
 	if p.dual != nil {

@@ -33,6 +33,8 @@ const (
 	refusalQueue   = 1024 // what comes while it is full is counted and logged, not kept: an attack must not fill the disk
 	refusalBatch   = 200
 	refusalTimeout = 5 * time.Second
+	// refusalStrangers is how many calls without a valid token are kept and logged in a minute: anybody can make them.
+	refusalStrangers = 120
 )
 
 // refusals keeps what was refused, beside the calls: nobody waits for it.
@@ -41,6 +43,9 @@ type refusals struct {
 	log    *slog.Logger
 	queue  chan refusal
 	lost   atomic.Int64
+
+	strangers atomic.Int64 // calls without a valid token in this minute
+	minute    atomic.Int64 // which that is
 }
 
 func newRefusals(engine refusalKeeper, log *slog.Logger) *refusals {
@@ -49,6 +54,10 @@ func newRefusals(engine refusalKeeper, log *slog.Logger) *refusals {
 
 // note takes in a call that was not let through.
 func (r *refusals) note(ctx context.Context, from access.Refusal) {
+	if from.Method == access.MethodAuthenticate && !r.strangerFits(time.Now()) {
+		r.lost.Add(1)
+		return
+	}
 	entry := refusal{at: knowledge.At(time.Now()), action: strings.ToLower(from.Method), reason: from.Reason, requestID: from.RequestID}
 	if from.Caller != nil {
 		entry.actor = from.Caller.ID
@@ -66,6 +75,14 @@ func (r *refusals) note(ctx context.Context, from access.Refusal) {
 	default:
 		r.lost.Add(1)
 	}
+}
+
+// strangerFits reports whether one more call without a valid token is kept in this minute.
+func (r *refusals) strangerFits(now time.Time) bool {
+	if minute := now.Unix() / 60; r.minute.Swap(minute) != minute {
+		r.strangers.Store(0)
+	}
+	return r.strangers.Add(1) <= refusalStrangers
 }
 
 // Run keeps what was refused until ctx ends.
@@ -105,7 +122,7 @@ func (r *refusals) take(first refusal) []refusal {
 
 func (r *refusals) keep(ctx context.Context, list []refusal) {
 	if lost := r.lost.Swap(0); lost > 0 {
-		r.log.LogAttrs(ctx, slog.LevelWarn, "too many refusals at once: some are in this log only", slog.Int64("lost", lost))
+		r.log.LogAttrs(ctx, slog.LevelWarn, "too many refusals at once: some were not kept", slog.Int64("lost", lost))
 	}
 	ctx, cancel := context.WithTimeout(ctx, refusalTimeout)
 	defer cancel()
