@@ -2,8 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +24,7 @@ import (
 
 	"tenet/internal/access"
 	"tenet/internal/browsertest"
+	"tenet/internal/client"
 	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
 	"tenet/internal/store"
@@ -193,4 +198,138 @@ func (p *printed) said() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return fmt.Sprintf("out:\n%serr:\n%s", p.out.String(), p.err.String())
+}
+
+// TestSoakWatch lets watchers follow two tenets, some from one to the other and back, for as long as TENET_SOAK says, while
+// documents are written and everything is killed, stopped and paused at random, and compares what each was told with the log.
+func TestSoakWatch(t *testing.T) {
+	soak, err := time.ParseDuration(os.Getenv("TENET_SOAK"))
+	if err != nil {
+		t.Skip("set TENET_SOAK to a duration to run this for long")
+	}
+	pg := pgtest.Start(t, pgtest.Options{})
+	t.Setenv("TENET_BREAKER_RECOVERY", "500ms")
+	sites := []*site{newSite(t, pg.URL("postgres")), newSite(t, pg.URL("postgres"))}
+	begin, err := store.Tail(t.Context(), sites[0].client(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients := []*client.Store{sites[0].client(t), sites[1].client(t)}
+	end := time.Now().Add(soak)
+	ctx, cancel := context.WithDeadline(t.Context(), end.Add(3*time.Minute))
+	defer cancel()
+	var watchers []*watcher
+	var work sync.WaitGroup
+	for n := range 4 {
+		w := &watcher{after: begin}
+		watchers = append(watchers, w)
+		// The first two stay where they are, the others go elsewhere after some changes.
+		work.Go(func() {
+			for w.err == nil {
+				if n < len(clients) {
+					w.watch(ctx, clients[n], 0)
+				} else {
+					w.watch(ctx, clients[rand.IntN(len(clients))], 1+rand.IntN(20))
+				}
+			}
+		})
+	}
+	for n := 0; time.Now().Before(end); n++ {
+		for i := range 1 + rand.IntN(10) {
+			sites[rand.IntN(2)].put(t, fmt.Sprintf("c-%d-%d", n, i))
+		}
+		disturb(t, pg, sites[rand.IntN(2)], fmt.Sprintf("d-%d", n))
+	}
+	sites[0].put(t, "final")
+	work.Wait()
+	log := whole(t, clients[1], begin)
+	for n, w := range watchers {
+		if !errors.Is(w.err, io.EOF) {
+			t.Errorf("watcher %d: %v", n, w.err)
+		}
+		if diff := cmp.Diff(log, w.told); diff != "" {
+			t.Errorf("watcher %d (-log +told):\n%s", n, diff)
+		}
+	}
+	t.Logf("%d changes", len(log))
+}
+
+// A watcher keeps its position and what it was told.
+type watcher struct {
+	after knowledge.Seq
+	chain [32]byte
+	told  []knowledge.Seq
+	err   error // why it ended: io.EOF once it was told of the change "final"
+}
+
+// watch follows one tenet from where the watcher stands; with n for so many changes, or until the stream is lost.
+func (w *watcher) watch(ctx context.Context, c *client.Store, n int) {
+	left := n
+	err := c.Watch(ctx, client.Watch{After: w.after, Chain: w.chain}, func(m client.LiveMessage) error {
+		switch {
+		case n > 0 && m.Type == client.LiveLost:
+			return errSeenAll
+		case m.Type != client.LiveChange || m.Provisional:
+			return nil
+		}
+		w.told = append(w.told, m.Seq)
+		w.after, w.chain = m.Seq, m.Change.Chain
+		if m.Key.ID == "final" {
+			return io.EOF
+		}
+		if left--; left == 0 {
+			return errSeenAll
+		}
+		return nil
+	})
+	if !errors.Is(err, errSeenAll) {
+		w.err = err
+	}
+}
+
+// disturb does something bad to a tenet or the database.
+func disturb(t *testing.T, pg *pgtest.Server, s *site, id string) {
+	t.Helper()
+	switch rand.IntN(6) {
+	case 0:
+		s.kill(t)
+		s.serve(t)
+	case 1:
+		s.end(t)
+		s.serve(t)
+	case 2:
+		pg.Kill()
+		s.put(t, id)
+		pg.Start()
+	case 3:
+		pg.Pause()
+		s.put(t, id)
+		pg.Continue()
+	case 4:
+		pg.WaitReady()
+		pg.KillBackend()
+		pg.WaitReady()
+	case 5:
+		pg.Stop(pgtest.Immediate)
+		s.kill(t)
+		s.serve(t)
+		pg.Start()
+	}
+}
+
+// whole returns the seqs of the log up to the change "final".
+func whole(t *testing.T, c *client.Store, after knowledge.Seq) (seqs []knowledge.Seq) {
+	t.Helper()
+	for {
+		list, err := c.Changes(t.Context(), knowledge.ChangeQuery{After: after})
+		if err != nil || len(list) == 0 {
+			t.Fatalf("read the log after %d: %v", after, err)
+		}
+		for i := range list {
+			after = list[i].Seq
+			if seqs = append(seqs, after); list[i].Key.ID == "final" {
+				return seqs
+			}
+		}
+	}
 }
