@@ -159,7 +159,27 @@ func nextTerm(rest string) (t Term, after string, ok bool) {
 
 // Words splits a text into its words: runs of letters, digits and marks, in lower case.
 func Words(text string) []string {
-	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !isWord(r) })
+	text = strings.ToLower(text)
+	words := make([]string, 0, len(text)/7+1) // about as long as words are, with what parts them
+	start := -1
+	for i := 0; i < len(text); {
+		r, size := rune(text[i]), 1
+		if r >= utf8.RuneSelf {
+			r, size = utf8.DecodeRuneInString(text[i:])
+		}
+		switch in := isWord(r); {
+		case in && start < 0:
+			start = i
+		case !in && start >= 0:
+			words = append(words, text[start:i])
+			start = -1
+		}
+		i += size
+	}
+	if start >= 0 {
+		words = append(words, text[start:])
+	}
+	return words
 }
 
 func isWord(r rune) bool {
@@ -263,7 +283,8 @@ func sameWord(word, want string, prefix bool) bool {
 	if word == want || prefix && strings.HasPrefix(word, want) {
 		return true
 	}
-	return len(word) > 3 && len(want) > 3 && stem(word) == stem(want)
+	// A stem is a beginning of its word, two letters at the least: nearly all words differ in these.
+	return len(word) > 3 && len(want) > 3 && word[:2] == want[:2] && stem(word) == stem(want)
 }
 
 func stem(w string) string {

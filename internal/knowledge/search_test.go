@@ -2,11 +2,14 @@ package knowledge
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 func parse(t testing.TB, text string) *Search {
@@ -207,4 +210,19 @@ func TestSnippetsShowTheFirstMatch(t *testing.T) {
 			t.Errorf("%q in %.50q: marked %q, want %q", c.question, c.lead, words, c.marks)
 		}
 	}
+}
+
+func TestWordsAreRunsOfLettersDigitsAndMarks(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.SampledFrom([]rune("aZ09 _-.,éß數\u0301İ\ufffd\n")))).Draw(r, "text")
+		if len(text) > 1 && rapid.Bool().Draw(r, "cut") {
+			text = text[:len(text)-1] // in the middle of a character
+		}
+		want := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
+			return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r)
+		})
+		if got := Words(text); !slices.Equal(got, want) {
+			r.Fatalf("Words(%q) = %q, want %q", text, got, want)
+		}
+	})
 }
