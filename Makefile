@@ -43,6 +43,7 @@ fuzz: ## Run every fuzz test for FUZZTIME (1m)
 
 bench: ## Measure a whole tenet and write docs/benchmarks.md, then run the benchmarks of its parts
 	@scripts/install-postgres
+	@scripts/install-wrk
 	go test -tags bench -count=1 -timeout 0 -run '^TestReport$$' ./internal/bench -report "$(CURDIR)/docs/benchmarks.md"
 	packages=$$(scripts/packages-with '^func Benchmark') && go test -run='^$$' -bench=. -benchmem -timeout 0 $$packages
 

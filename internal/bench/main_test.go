@@ -37,11 +37,14 @@ var (
 const roleEnv = "TENET_BENCH_ROLE"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(roleEnv) == "pgx" {
+	switch os.Getenv(roleEnv) {
+	case "pgx":
 		servePgx(os.Args[1])
 		return
-	}
-	if os.Getenv(roleEnv) == plainRole {
+	case "bare":
+		serveBare(os.Args[1], os.Args[2])
+		return
+	case plainRole:
 		servePlain(os.Args[1])
 		return
 	}
@@ -215,24 +218,33 @@ type load struct {
 // ask sends requests over conns connections for about d, the paths taken in turn.
 func ask(t *testing.T, p *process, conns int, d time.Duration, paths []string) load {
 	t.Helper()
+	return askFor(t, p, conns, d, question{paths: paths, status: http.StatusOK})
+}
+
+func askFor(t *testing.T, p *process, conns int, d time.Duration, q question) load {
+	t.Helper()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: conns, DisableCompression: true}, Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
 	var next, failed atomic.Int64
 	times := make([][]time.Duration, conns)
 	one := func(i int64) error {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+paths[int(i)%len(paths)], nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+q.paths[(q.from+int(i))%len(q.paths)], nil)
 		if err != nil {
 			return err
 		}
 		if p.token != "" {
 			req.Header.Set("Authorization", "Bearer "+p.token)
 		}
+		for _, h := range q.headers {
+			name, value, _ := strings.Cut(h, ": ")
+			req.Header.Set(name, value)
+		}
 		resp, err := client.Do(req)
 		if err != nil {
 			return err
 		}
 		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
+		if resp.StatusCode != q.status {
 			said, _ := io.ReadAll(io.LimitReader(resp.Body, 400))
 			return fmt.Errorf("%s: %s: %s", req.URL, resp.Status, said)
 		}

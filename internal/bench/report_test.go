@@ -32,6 +32,7 @@ type section struct {
 func sections() []section {
 	return []section{
 		{"reads", (*report).reads},
+		{"cached", (*report).cached},
 		{"searches", (*report).searches},
 		{"writes", (*report).writes},
 		{"imports", (*report).imports},
