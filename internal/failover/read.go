@@ -130,7 +130,7 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 			case err == nil:
 				s.recent.saw(r, asked)
 			case isNotFound(err):
-				s.recent.gone(key, asked)
+				s.sawGone(ctx, key, asked)
 			}
 			return r, err
 		},
@@ -143,6 +143,17 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 		}
 	}
 	return r, err
+}
+
+// sawGone notes that the primary had no such document when it was asked, so that the mirror does not show one that it still has.
+func (s *Store) sawGone(ctx context.Context, key knowledge.Key, asked time.Time) {
+	var version int64
+	if s.hasMirror() {
+		if r, err := s.mirror.Get(ctx, key); err == nil {
+			version = r.Version
+		}
+	}
+	s.recent.gone(key, asked, version)
 }
 
 func (s *Store) isPending(key knowledge.Key) bool {

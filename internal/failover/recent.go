@@ -1,11 +1,15 @@
 package failover
 
 import (
+	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 // recentWindow is how much longer than the feed's position a record may be unknown to the mirror: a transaction that began
@@ -25,17 +29,27 @@ type recent struct {
 	known   map[knowledge.Key]sight
 	level   time.Time               // when the last change that the mirror has applied was made, by the primary's clock
 	applied map[knowledge.Key]int64 // versions that the mirror has applied since it was last level
+	batches map[knowledge.BatchID]acknowledged
 }
 
 // A sight is what was seen of a document: a record, or nothing where it was gone.
 type sight struct {
 	record *knowledge.Record
+	gone   int64     // without a record: the last version that is known to be gone
 	at     time.Time // when the answer was there
+}
+
+// An acknowledged batch, and what its writer was told.
+type acknowledged struct {
+	batch   knowledge.Batch
+	receipt knowledge.Receipt
+	at      time.Time
 }
 
 func (r *recent) init() {
 	r.known = map[knowledge.Key]sight{}
 	r.applied = map[knowledge.Key]int64{}
+	r.batches = map[knowledge.BatchID]acknowledged{}
 }
 
 // saw notes a record that the primary answered to a question asked at a time.
@@ -58,26 +72,70 @@ func (r *recent) saw(rec *knowledge.Record, asked time.Time) {
 	case r.applied[rec.Key] >= rec.Version && !there:
 		return
 	}
-	r.note(rec.Key, rec)
+	r.note(rec.Key, sight{record: rec})
 }
 
-// gone notes that the primary had no such document when it was asked at a time.
-func (r *recent) gone(key knowledge.Key, asked time.Time) {
+// gone notes that the primary had no such document when it was asked at a time, although there was a version of it; 0 when
+// none is known. One that comes to be later is not gone.
+func (r *recent) gone(key knowledge.Key, asked time.Time, version int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if was, there := r.known[key]; there && !asked.After(was.at) {
+	was, there := r.known[key]
+	if there && !asked.After(was.at) {
 		return
 	}
-	r.note(key, nil)
+	if was.record != nil {
+		version = max(version, was.record.Version)
+	}
+	if version > 0 {
+		r.note(key, sight{gone: version})
+	}
 }
 
 // note needs r.mu.
-func (r *recent) note(key knowledge.Key, rec *knowledge.Record) {
+func (r *recent) note(key knowledge.Key, what sight) {
 	if len(r.known) >= recentLimit {
 		clear(r.known)
 	}
-	r.known[key] = sight{rec, time.Now()}
+	what.at = time.Now()
+	r.known[key] = what
 	r.n.Store(int64(len(r.known)))
+}
+
+// acknowledge remembers what the writer of a batch was told. Until the mirror has its changes nothing else here knows of it, and
+// a batch that is sent again would stand in its own way.
+func (r *recent) acknowledge(b *knowledge.Batch, rec *knowledge.Receipt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.batches) >= recentLimit {
+		clear(r.batches)
+	}
+	r.batches[b.ID] = acknowledged{*b, *rec, time.Now()}
+}
+
+// acknowledgements returns what the mirror may not have of what was acknowledged.
+func (r *recent) acknowledgements() []acknowledged {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.Collect(maps.Values(r.batches))
+}
+
+// receipt returns what the writer of a batch was told; [store.ErrReused] when it was a batch of other content.
+func (r *recent) receipt(b *knowledge.Batch) (knowledge.Receipt, bool, error) {
+	r.mu.RLock()
+	was, there := r.batches[b.ID]
+	r.mu.RUnlock()
+	if !there {
+		return knowledge.Receipt{}, false, nil
+	}
+	before, err := was.batch.Fingerprint()
+	if err != nil {
+		return knowledge.Receipt{}, false, err
+	}
+	if now, err := b.Fingerprint(); err != nil || now != before {
+		return knowledge.Receipt{}, false, errors.Join(store.ErrReused, err)
+	}
+	return was.receipt, true, nil
 }
 
 // newer returns what is remembered of key if the mirror's record (nil for none) is older: a record, or with gone nothing.
@@ -92,7 +150,7 @@ func (r *recent) newer(key knowledge.Key, mirrored *knowledge.Record) (rec *know
 	case !there, was.record != nil && mirrored != nil && mirrored.Version >= was.record.Version:
 		return nil, false
 	case was.record == nil:
-		return nil, mirrored != nil
+		return nil, mirrored != nil && mirrored.Version <= was.gone
 	}
 	return was.record, false
 }
@@ -120,11 +178,13 @@ func (r *recent) followed(changes []knowledge.Change) {
 
 // levelled forgets what was learnt before a question that found the mirror level with the primary.
 func (r *recent) levelled(asked time.Time) {
-	if r.n.Load() == 0 {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for id, was := range r.batches {
+		if was.at.Before(asked) {
+			delete(r.batches, id)
+		}
+	}
 	for key, was := range r.known {
 		if was.at.Before(asked) {
 			delete(r.known, key)

@@ -162,15 +162,15 @@ func (s *Store) replayOne(ctx context.Context, e *store.Entry) error {
 		return s.cold()
 	}
 	if why != "" {
-		return s.park(ctx, p, e, why, -1, nil)
+		return s.unfit(ctx, p, e, errors.New(why))
 	}
 	if e.Newer {
-		return s.park(ctx, p, e, "it was written by a newer program than this one, which can't be sure to understand all of it", -1, nil)
+		return s.unfit(ctx, p, e, errors.New("it was written by a newer program than this one, which can't be sure to understand all of it"))
 	}
 	if s.o.Authorize != nil {
 		err := s.o.Authorize(ctx, e.Caller, &e.Batch)
 		if errors.Is(err, store.ErrForbidden) {
-			return s.park(ctx, p, e, err.Error(), -1, nil)
+			return s.unfit(ctx, p, e, err)
 		}
 		if err != nil {
 			return fmt.Errorf("look at the rights of %s: %w", e.Caller, err) // nothing is decided yet

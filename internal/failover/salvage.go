@@ -85,6 +85,9 @@ func (s *Store) salvage(ctx context.Context, p Primary, t *salvager, why string,
 		if err := s.salvageLog(ctx, p, fork, why, told); err != nil {
 			return err
 		}
+		if err := s.salvageAcknowledged(ctx, p, why); err != nil {
+			return err
+		}
 	}
 	for key, old := range t.lost {
 		_, there := t.seen[key]
@@ -183,6 +186,39 @@ func (s *Store) salvageBatch(ctx context.Context, p Primary, changes []knowledge
 	}
 	return s.keep(ctx, fmt.Appendf(nil, "salvage %s %d %x", first.Batch, first.Seq, first.Chain),
 		fmt.Sprintf("the primary lost it (batch %s, change %d): %s", first.Batch, first.Seq, why), first.Actor, ops)
+}
+
+// salvageAcknowledged parks what was acknowledged so late that the log of the mirror does not have it. Its documents may have
+// been written again since, at the primary as it is now, so that the versions tell nothing.
+func (s *Store) salvageAcknowledged(ctx context.Context, p Primary, why string) error {
+	for _, was := range s.recent.acknowledgements() {
+		q := knowledge.ChangeQuery{Batch: was.batch.ID, Limit: 1}
+		ours, err := s.mirror.Changes(ctx, q)
+		if err != nil {
+			return local(err)
+		}
+		short, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
+		theirs, err := p.Changes(short, q)
+		cancel()
+		if err != nil {
+			return err
+		}
+		if len(ours) > 0 || len(theirs) > 0 {
+			continue
+		}
+		ops := make([]lostOp, len(was.batch.Ops))
+		for i := range was.batch.Ops {
+			ops[i] = lostOp{key: was.batch.Ops[i].Key}
+			if r := was.receipt.Records[i]; r != nil {
+				ops[i].record, ops[i].was = r, r.Version
+			}
+		}
+		name := fmt.Appendf(nil, "salvage %s %d", was.batch.ID, was.receipt.Seq)
+		if err := s.keep(ctx, name, fmt.Sprintf("the primary lost it (batch %s): %s", was.batch.ID, why), was.batch.Actor, ops); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fork returns the last change that mirror and primary have in common, as far as their logs reach back.

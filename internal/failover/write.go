@@ -47,6 +47,7 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	s.work.Go(func() {
 		rec, err := s.applyAt(context.WithoutCancel(ctx), p, b, done)
 		if err == nil {
+			s.recent.acknowledge(&b, &rec)
 			s.foresee(ctx, &rec, b.Ops)
 		}
 		got <- answer[knowledge.Receipt]{rec, err}
@@ -225,7 +226,7 @@ func (s *Store) foresee(ctx context.Context, rec *knowledge.Receipt, ops []knowl
 			left[i].Record = rec.Records[i]
 			s.recent.saw(rec.Records[i], time.Now())
 		} else {
-			s.recent.gone(ops[i].Key, time.Now())
+			s.sawGone(ctx, ops[i].Key, time.Now())
 		}
 	}
 	if !s.hasMirror() {
@@ -245,6 +246,9 @@ func (s *Store) queue(ctx context.Context, b knowledge.Batch, unknown bool) (kno
 	s.jmu.Lock()
 	defer s.jmu.Unlock()
 	if rec, known, err := s.known(ctx, &b); known || err != nil {
+		return rec, err
+	}
+	if rec, known, err := s.recent.receipt(&b); known || err != nil {
 		return rec, err
 	}
 	mirrored := s.hasMirror()
