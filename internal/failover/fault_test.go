@@ -1,22 +1,15 @@
 package failover_test
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
-	"tenet/internal/failover"
-	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
-	"tenet/internal/postgres"
-	"tenet/internal/sqlite"
 	"tenet/internal/store"
-	"tenet/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) {
@@ -30,311 +23,154 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m)
 }
 
-// TestFaultsOfPostgreSQL does to a real server what servers suffer, under a steady load of several clients, and checks that
-// no read failed, that every acknowledged write is there exactly once or parked, and that the mirror equals the primary.
-func TestFaultsOfPostgreSQL(t *testing.T) {
-	server := pgtest.Start(t, pgtest.Options{})
-	for _, f := range []struct {
-		name   string
-		inject func(t *testing.T, url string)
-		heal   func(t *testing.T, url string)
-	}{
-		{"killed", func(*testing.T, string) { server.Kill() }, func(*testing.T, string) { server.Start() }},
-		{"stopped and continued", func(*testing.T, string) { server.Pause() }, func(*testing.T, string) { server.Continue() }},
-		{"one backend killed", func(*testing.T, string) { server.KillBackend() }, func(*testing.T, string) { server.WaitReady() }},
-		{"shut down fast", func(*testing.T, string) { server.Stop(pgtest.Fast) }, func(*testing.T, string) { server.Start() }},
-		{"shut down immediately", func(*testing.T, string) { server.Stop(pgtest.Immediate) }, func(*testing.T, string) { server.Start() }},
-		{"restarted", func(*testing.T, string) { server.Restart() }, func(*testing.T, string) {}},
-		{"read-only", func(t *testing.T, url string) { readOnly(t, url, "on") }, func(t *testing.T, url string) { readOnly(t, url, "off") }},
-		{
-			"connections terminated",
-			func(t *testing.T, url string) {
-				pgtest.Exec(t, url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tenet'")
-			},
-			func(*testing.T, string) {},
-		},
-		{
-			"table locked",
-			func(t *testing.T, url string) { lockRules(t, url) },
-			func(*testing.T, string) {},
-		},
-	} {
+// A trouble is a row of the fault matrix: something that happens to PostgreSQL or on the way to it while clients read and write.
+type trouble struct {
+	name   string
+	site   func(t *testing.T) *site // where it happens; nil for a fresh database on the group's server
+	inject func(c *cluster)
+	heal   func(c *cluster) // nil when it passes by itself
+	// lasts is for how long it lasts at least; 2 s. Reads must not take half as long.
+	lasts time.Duration
+	// refuses says that writes are refused meanwhile, and not taken into the journal.
+	refuses bool
+	// unfelt says that it may pass without any call noticing.
+	unfelt bool
+	// after looks at more than every row does.
+	after func(c *cluster)
+}
+
+// run drives a trouble under load and checks what every trouble must leave behind: no read failed or waited for its end, every
+// acknowledged write is there exactly once or waits for a person, the log is whole, the mirrors equal the primary.
+func (f *trouble) run(t *testing.T, s *site) {
+	t.Helper()
+	c := newCluster(t, s, 2)
+	var began, healed time.Time
+	c.load(func() {
+		c.until("writes to be done", time.Time{}, 20, wasTaken)
+		began = time.Now()
+		f.inject(c)
+		answered := wasTaken
+		if f.refuses {
+			answered = wasRefused
+		}
+		c.until("writes to be answered through the trouble", began, 20, answered)
+		hold(t, time.Until(began.Add(cmp.Or(f.lasts, 2*time.Second))))
+		healed = time.Now()
+		if f.heal != nil {
+			f.heal(c)
+		}
+		c.until("writes to reach the primary after it", healed, 20, wasDirect)
+	})
+	c.settle()
+	c.bound(began, healed)
+	if !f.unfelt && !c.felt(began) {
+		t.Error("nobody has noticed the trouble: the test tests nothing")
+	}
+	c.check()
+	if f.after != nil {
+		f.after(c)
+	}
+}
+
+// runAll runs troubles one after the other on a server of their own, beside other groups.
+func runAll(t *testing.T, server *pgtest.Server, troubles []trouble) {
+	t.Helper()
+	for i := range troubles {
+		f := &troubles[i]
 		t.Run(f.name, func(t *testing.T) {
-			url := server.NewDatabase()
-			c := newCluster(t, url, 2)
-			c.load(func() {
-				c.until("writes are done", 40)
-				f.inject(t, url)
-				c.until("writes went on through the fault", 40)
-				f.heal(t, url)
-				c.until("writes go on after it", 40)
-			})
-			c.settle()
-			c.check()
-		})
-	}
-}
-
-// readOnly makes new transactions of the database read-only, as on a standby or a fenced-off primary.
-func readOnly(t *testing.T, url, state string) {
-	t.Helper()
-	// The session that says so must be able to take it back.
-	pgtest.Exec(t, url, "SET default_transaction_read_only = off")
-	pgtest.Exec(t, url, "ALTER SYSTEM SET default_transaction_read_only = "+state)
-	pgtest.Exec(t, url, "SELECT pg_reload_conf()")
-}
-
-// lockRules holds a lock that every write and read of rules waits for, for the rest of the test's fault.
-func lockRules(t *testing.T, url string) {
-	t.Helper()
-	conn := pgtest.Connect(t, url)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer cancel()
-		tx, err := conn.Begin(ctx)
-		if err != nil {
-			return
-		}
-		if _, err := tx.Exec(ctx, "LOCK TABLE rules IN ACCESS EXCLUSIVE MODE"); err == nil {
-			<-ctx.Done()
-		}
-		tx.Rollback(context.WithoutCancel(ctx))
-	}()
-	t.Cleanup(func() { <-done })
-}
-
-// A cluster is some instances on one PostgreSQL, with clients that write and read.
-type cluster struct {
-	t         *testing.T
-	url       string
-	primary   *postgres.Store // for a look past the instances
-	instances []*failover.Store
-
-	mu   sync.Mutex // guards what follows
-	sent []*sent
-	wake chan struct{}
-}
-
-func newCluster(t *testing.T, url string, n int) *cluster {
-	t.Helper()
-	c := &cluster{t: t, url: url, wake: make(chan struct{}, 1)}
-	if _, err := postgres.Migrate(t.Context(), url, -1); err != nil {
-		t.Fatal(err)
-	}
-	c.primary = openPrimary(t, url)
-	_, err := c.primary.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "setup", Ops: []knowledge.Op{
-		knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = "general" }), 0),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range n {
-		c.instances = append(c.instances, openOnPostgres(t, t.TempDir(), url))
-	}
-	for _, s := range c.instances {
-		waitFor(t, "the mirror is there", func() bool {
-			st, err := s.Status(t.Context())
-			return err == nil && st.Mirror.Ready && st.Mode == knowledge.ModeNormal
-		})
-	}
-	return c
-}
-
-func openPrimary(t testing.TB, url string) *postgres.Store {
-	t.Helper()
-	s, err := postgres.Open(t.Context(), postgres.Options{URL: url})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
-}
-
-func openOnPostgres(t testing.TB, dir, url string) *failover.Store {
-	t.Helper()
-	mirror, err := sqlite.Open(t.Context(), filepath.Join(dir, "mirror.db"), sqlite.Options{Mirror: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { mirror.Close() })
-	journal, err := sqlite.OpenJournal(t.Context(), filepath.Join(dir, "journal.db"), sqlite.JournalOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { journal.Close() })
-	var opened *postgres.Store
-	t.Cleanup(func() {
-		if opened != nil {
-			opened.Close()
-		}
-	})
-	s, err := failover.Open(t.Context(), failover.Options{
-		Connect: func(ctx context.Context) (failover.Primary, error) {
-			p, err := postgres.Open(ctx, postgres.Options{URL: url})
-			if err != nil {
-				return nil, err
+			if f.site != nil {
+				f.run(t, f.site(t))
+				return
 			}
-			opened = p
-			return p, nil
+			f.run(t, newSite(t, server))
+		})
+	}
+}
+
+// TestFaultsOfPostgreSQL does to a real server what servers suffer.
+func TestFaultsOfPostgreSQL(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgtest.Options{})
+	runAll(t, server, []trouble{
+		{name: "killed", inject: func(*cluster) { server.Kill() }, heal: func(*cluster) { server.Start() }},
+		{name: "stopped and continued", inject: func(*cluster) { server.Pause() }, heal: func(*cluster) { server.Continue() }},
+		{name: "one backend killed", inject: func(*cluster) { server.KillBackend() }, heal: func(*cluster) { server.WaitReady() }, lasts: time.Millisecond},
+		{name: "shut down fast", inject: func(*cluster) { server.Stop(pgtest.Fast) }, heal: func(*cluster) { server.Start() }},
+		{name: "shut down immediately", inject: func(*cluster) { server.Stop(pgtest.Immediate) }, heal: func(*cluster) { server.Start() }},
+		{
+			// It waits for its clients, who notice nothing until they need a new connection.
+			name: "shut down smartly", unfelt: true,
+			inject: func(*cluster) { server.Shutdown(pgtest.Smart) },
+			heal:   func(*cluster) { server.Stop(pgtest.Fast); server.Start() },
 		},
-		Mirror: mirror, Journal: journal, Recovery: 500 * time.Millisecond,
+		{name: "restarted", inject: func(*cluster) { server.Restart() }, lasts: time.Millisecond, unfelt: true},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	run(t, s)
-	return s
 }
 
-// load runs the clients for as long as during runs.
-func (c *cluster) load(during func()) {
+// until waits for so many more writes that began after a time and were answered in a way.
+func (c *cluster) until(what string, after time.Time, n int, ok func(*attempt) bool) {
 	c.t.Helper()
-	ctx, cancel := context.WithCancel(c.t.Context())
-	var wg sync.WaitGroup
-	for i, s := range c.instances {
-		for n := range 3 {
-			wg.Go(func() { c.client(ctx, s, fmt.Sprintf("I%d-C%d", i, n)) })
-		}
-	}
-	defer wg.Wait()
-	defer cancel()
-	during()
+	pgtest.Await(c.t, what, func() bool { return c.history.count(after, ok) >= n })
 }
 
-// client writes its own document and one that all clients share, and reads what it wrote.
-func (c *cluster) client(ctx context.Context, s *failover.Store, name string) {
-	own := knowledge.Key{Kind: knowledge.KindRule, ID: name}
-	shared := knowledge.Key{Kind: knowledge.KindRule, ID: "shared"}
-	last := map[knowledge.Key]int64{}
-	for i := 0; ctx.Err() == nil; i++ {
-		key := own
-		if i%5 == 4 {
-			key = shared
-		}
-		base := knowledge.NoVersion
-		r, err := s.Get(ctx, key)
-		switch {
-		case err == nil:
-			base = r.Version
-			if key == own && r.Version < last[key] {
-				c.t.Errorf("%s: %s was at version %d and is at %d", name, key, last[key], r.Version)
-			}
-		case ctx.Err() != nil:
-			return
-		case !errors.Is(err, store.ErrNotFound) || last[key] > 0:
-			c.t.Errorf("%s: read %s: %v", name, key, err)
-		}
-		doc := storetest.Rule(func(r *knowledge.Rule) {
-			r.RuleID, r.Category, r.Title = key.ID, "general", fmt.Sprintf("%s %d", name, i)
-		})
-		out := &sent{key: key, base: base, batch: knowledge.Batch{
-			ID: knowledge.NewBatchID(), Actor: name, Ops: []knowledge.Op{knowledge.Put(doc, base)},
-		}}
-		// A write that was begun is finished: a client that goes away in the middle learns nothing, and neither would the check.
-		out.receipt, out.err = s.Apply(context.WithoutCancel(ctx), out.batch)
-		if out.err == nil && !out.receipt.Queued {
-			last[key] = out.receipt.Records[0].Version
-		}
-		c.note(out)
-	}
+func wasTaken(w *attempt) bool  { return w.err == nil }
+func wasDirect(w *attempt) bool { return w.err == nil && !w.receipt.Queued && !w.again }
+func wasQueued(w *attempt) bool { return w.err == nil && w.receipt.Queued && !w.again }
+func wasRefused(w *attempt) bool {
+	return errors.Is(w.err, store.ErrUnavailable)
 }
 
-func (c *cluster) note(out *sent) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.sent = append(c.sent, out)
+// hold lets a trouble last.
+func hold(t testing.TB, d time.Duration) {
+	t.Helper()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
-	case c.wake <- struct{}{}:
-	default:
+	case <-timer.C:
+	case <-t.Context().Done():
 	}
 }
 
-// until waits for so many more acknowledged writes.
-func (c *cluster) until(what string, n int) {
+// bound checks that no read waited for the trouble to end. How fast reads are is measured elsewhere, on a machine that does
+// nothing else; here other tests run beside, so only waiting counts.
+func (c *cluster) bound(began, healed time.Time) {
 	c.t.Helper()
-	count := func() int {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		done := 0
-		for _, s := range c.sent {
-			if s.err == nil {
-				done++
-			}
-		}
-		return done
+	reads, lasted := c.history.readsIn(began, healed), healed.Sub(began)
+	if len(reads) == 0 {
+		c.t.Error("nobody has read through the trouble")
+		return
 	}
-	want := count() + n
-	waitFor(c.t, what, func() bool { return count() >= want })
-}
-
-func (c *cluster) settle() {
-	c.t.Helper()
-	for _, s := range c.instances {
-		waitMode(c.t, s, knowledge.ModeNormal)
+	slowest := reads[len(reads)-1]
+	c.t.Logf("%d reads in %v: p50 %v, p99 %v, max %v", len(reads), lasted.Round(time.Millisecond), reads[len(reads)/2].Round(time.Microsecond),
+		reads[len(reads)*99/100].Round(time.Microsecond), slowest.Round(time.Microsecond))
+	if lasted >= 2*time.Second && slowest >= time.Second+(lasted-2*time.Second)/2 {
+		c.t.Errorf("a read took %v of a trouble of %v", slowest, lasted)
 	}
 }
 
-// check compares what the clients were told with what the primary holds.
-func (c *cluster) check() {
+// felt reports whether the instances have noticed that something was wrong.
+func (c *cluster) felt(began time.Time) bool {
 	c.t.Helper()
-	ctx := c.t.Context()
-	if err := c.primary.VerifyChanges(ctx, nil); err != nil {
-		c.t.Error(err)
+	if c.history.count(began, wasQueued)+c.history.count(began, wasRefused) > 0 {
+		return true
 	}
-	changes := logOf(c.t, c.primary)
-	applied := map[knowledge.BatchID][]knowledge.Change{}
-	versions := map[knowledge.Key]int64{}
-	for i, ch := range changes {
-		if ch.Seq != knowledge.Seq(i+1) {
-			c.t.Fatalf("change %d has the number %d", i+1, ch.Seq)
-		}
-		if ch.Version != versions[ch.Key]+1 {
-			c.t.Errorf("%s went from version %d to %d", ch.Key, versions[ch.Key], ch.Version)
-		}
-		versions[ch.Key] = ch.Version
-		applied[ch.Batch] = append(applied[ch.Batch], ch)
-	}
-	parked := map[knowledge.BatchID]bool{}
-	for _, s := range c.instances {
-		list, err := s.Conflicts(ctx, true)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		for _, p := range list {
-			parked[p.Entry.Batch.ID] = true
+	for _, in := range c.instances {
+		st, err := in.Status(c.t.Context())
+		if err != nil || st.FellBack+st.Hedged > 0 || len(st.Errors) > 0 {
+			return true
 		}
 	}
-	queued := 0
-	for _, s := range c.sent {
-		done := applied[s.batch.ID]
-		switch {
-		case len(done) > 1:
-			c.t.Errorf("batch %s was applied %d times", s.batch.ID, len(done))
-		case s.err != nil:
-			if len(done) != 0 {
-				c.t.Errorf("batch %s was refused (%v) and is there", s.batch.ID, s.err)
-			}
-		case s.receipt.Queued:
-			queued++
-			if (len(done) == 1) == parked[s.batch.ID] {
-				c.t.Errorf("batch %s was queued: applied %t, parked %t; want one of them", s.batch.ID, len(done) == 1, parked[s.batch.ID])
-			}
-		case len(done) == 0 || done[0].Version != s.receipt.Records[0].Version:
-			c.t.Errorf("batch %s was acknowledged at version %d; the log has %v", s.batch.ID, s.receipt.Records[0].Version, done)
-		}
+	return false
+}
+
+// TestSoakStoppedForLong stops a server for much longer than any deadline, and for longer than a breaker waits.
+func TestSoakStoppedForLong(t *testing.T) {
+	if os.Getenv("TENET_SOAK") == "" {
+		t.Skip("it takes a minute: make soak runs it")
 	}
-	c.t.Logf("%d writes, %d queued, %d parked, %d changes", len(c.sent), queued, len(parked), len(changes))
-	for i, s := range c.instances {
-		s.CheckMirror()
-		waitFor(c.t, "the mirror was compared", func() bool {
-			st, err := s.Status(ctx)
-			return err == nil && st.Mirror.Compared.Seq >= knowledge.Seq(len(changes))
-		})
-		if st, _ := s.Status(ctx); !st.Mirror.Compared.Equal {
-			c.t.Errorf("mirror %d differs from the primary: %+v", i, st.Mirror)
-		}
-	}
+	server := pgtest.Start(t, pgtest.Options{})
+	runAll(t, server, []trouble{{
+		name: "stopped for 40 s", lasts: 40 * time.Second,
+		inject: func(*cluster) { server.Pause() }, heal: func(*cluster) { server.Continue() },
+	}})
 }

@@ -1,0 +1,92 @@
+package failover_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Shopify/toxiproxy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"tenet/internal/pgtest"
+)
+
+// TestFaultsOfTheNetwork breaks the line between the instances and a server that is well.
+func TestFaultsOfTheNetwork(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgtest.Options{})
+	var troubles []trouble
+	for _, f := range []struct {
+		name   string
+		toxics []string // stream, type and attributes
+		lasts  time.Duration
+	}{
+		{"refused", nil, 0},
+		{"silent", []string{`downstream timeout {"timeout": 0}`, `upstream timeout {"timeout": 0}`}, 0},
+		{"70 ms away", []string{`downstream latency {"latency": 70, "jitter": 10}`}, 0},
+		{"1.5 s away", []string{`downstream latency {"latency": 1500}`}, 3 * time.Second},
+		{"4 KB a second", []string{`downstream bandwidth {"rate": 4}`}, 3 * time.Second},
+		{"reset", []string{`downstream reset_peer {"timeout": 0}`}, 0},
+		{"cut in the middle of an answer", []string{`downstream limit_data {"bytes": 20000}`}, 0},
+	} {
+		var w *wire
+		troubles = append(troubles, trouble{
+			name: f.name, lasts: f.lasts,
+			site: func(t *testing.T) *site {
+				t.Helper()
+				s := newSite(t, server)
+				w = newWire(t, server.Addr())
+				s.address = strings.Replace(s.url, server.Addr(), w.proxy.Listen, 1)
+				return s
+			},
+			inject: func(*cluster) { w.damage(f.toxics) },
+			heal:   func(*cluster) { w.mend() },
+		})
+	}
+	runAll(t, server, troubles)
+}
+
+// A wire is a line to a server that can be damaged.
+type wire struct {
+	t     *testing.T
+	proxy *toxiproxy.Proxy
+}
+
+func newWire(t *testing.T, target string) *wire {
+	t.Helper()
+	hub := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
+	zerolog.SetGlobalLevel(zerolog.Disabled) // its toxics have loggers of their own
+	w := &wire{t, toxiproxy.NewProxy(hub, t.Name(), "127.0.0.1:0", target)}
+	if err := w.proxy.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.proxy.Stop)
+	return w
+}
+
+// damage adds what is wrong with the line; without anything nobody listens at its end.
+func (w *wire) damage(toxics []string) {
+	w.t.Helper()
+	if len(toxics) == 0 {
+		w.proxy.Stop()
+	}
+	for i, text := range toxics {
+		part := strings.SplitN(text, " ", 3)
+		spec := fmt.Sprintf(`{"name": "%d", "stream": %q, "type": %q, "attributes": %s}`, i, part[0], part[1], part[2])
+		if _, err := w.proxy.Toxics.AddToxicJson(strings.NewReader(spec)); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+func (w *wire) mend() {
+	w.t.Helper()
+	w.proxy.Toxics.ResetToxics(w.t.Context())
+	if !w.proxy.Enabled {
+		if err := w.proxy.Start(); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
