@@ -19,7 +19,6 @@ type call struct {
 	r      *http.Request
 	route  *route // nil until one matched
 	start  time.Time
-	id     string // of the request
 	direct bool   // its route was found without the mux
 	docID  string // of a document, where the path was read without the mux
 	// request is the request's context with who is calling, and ctx what the store gets; of one request, like the call itself.

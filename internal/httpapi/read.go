@@ -130,7 +130,7 @@ func (c *call) tellRefused(id, reason string) {
 	if c.h.o.Refused == nil {
 		return
 	}
-	r := access.Refusal{Method: access.MethodAuthenticate, Reason: reason + ": " + c.route.name, RequestID: c.id}
+	r := access.Refusal{Method: access.MethodAuthenticate, Reason: reason + ": " + c.route.name, RequestID: c.request.RequestID()}
 	if id != "" {
 		r.Caller = &access.Caller{ID: id}
 	}
