@@ -41,8 +41,8 @@ INSERT INTO search (kind, id, category, rank, title, tags, vector)
     'rare' || abs(hashtext(rule_id) % 20000))) FROM rules WHERE active
   UNION ALL SELECT 'practice', practice_id, category, rank, title, 'x', to_tsvector('tenet', title || ' database') FROM practices WHERE is_active
   UNION ALL SELECT 'template', template_id, category, rank, name, 'x', to_tsvector('tenet', name) FROM templates WHERE is_active;
-INSERT INTO changes (seq, kind, id, version, verb, batch_id, actor, at, document_hash, chain)
-  SELECT i, CASE WHEN i % 97 = 0 THEN 'category' ELSE 'rule' END, 'x-' || i % 9000, 1 + i / 9000, 'put', md5((i / 3)::text)::uuid, 'a', now(), sha256('x'), sha256('x') FROM generate_series(1, {rules}) i;
+INSERT INTO changes (seq, kind, id, version, verb, batch_id, actor, at, document_hash, chain, txid)
+  SELECT i, CASE WHEN i % 97 = 0 THEN 'category' ELSE 'rule' END, 'x-' || i % 9000, 1 + i / 9000, 'put', md5((i / 3)::text)::uuid, 'a', now(), sha256('x'), sha256('x'), 1000 + i / 3 FROM generate_series(1, {rules}) i;
 ANALYZE;`
 
 // filled returns a connection to a database with so many rules, and its address.
