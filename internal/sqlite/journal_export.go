@@ -42,8 +42,9 @@ func ReadJournal(ctx context.Context, path string, fn func(*JournalLine) error) 
 	if err != nil {
 		return err
 	}
-	defer db.Close()                                                                                                                 //nolint:errcheck // nothing was written
-	query := "SELECT " + prefixed("e.", entryColumns) + ", e.state, coalesce(e.why, ''), p.base, p.theirs, p.ours FROM entries e " + //nolint:gosec // columns of our own
+	defer db.Close() //nolint:errcheck // nothing was written
+	//nolint:gosec // columns of our own
+	query := "SELECT " + prefixed("e.", entryColumns) + ", e.state, coalesce(e.why, ''), p.base, p.theirs, p.ours FROM entries e " +
 		"LEFT JOIN parked p ON p.seq = e.seq WHERE e.state IN ('queued', 'parked') ORDER BY e.seq"
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
