@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 
 	"github.com/maypok86/otter/v2"
 
@@ -64,7 +65,7 @@ func kindNames() [kinds]knowledge.Kind {
 	}
 }
 
-// An item is an answer in memory. It never changes.
+// An item is an answer in memory. It never changes, but for when it was checked.
 type item struct {
 	asOf   uint64           // the time of the stamps before the source was asked
 	from   knowledge.Source // where the answer came from
@@ -81,6 +82,8 @@ type item struct {
 	page   *knowledge.Page
 	hits   *knowledge.Hits
 	bodyAt uint64 // the time at which the bodies were last known to hold
+	// checked is the clock at which all of it was last found valid.
+	checked atomic.Uint64
 
 	passing bool // it must not be kept: it is about to change in a way that no change of the log tells
 }
