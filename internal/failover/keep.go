@@ -255,6 +255,9 @@ func (s *Store) connect(ctx context.Context) (Primary, error) {
 	return p, nil
 }
 
+// whyBuilding is why a store without a mirror is in its mode; it stops being so when the mirror is level.
+const whyBuilding = "the primary answers; the mirror is being built"
+
 // arrived notes that the primary answers.
 func (s *Store) arrived() {
 	s.mu.Lock()
@@ -262,7 +265,7 @@ func (s *Store) arrived() {
 	switch s.mode {
 	case knowledge.ModeDegraded, knowledge.ModeCold, knowledge.ModeDiverged:
 		if !s.ready && len(s.pending) == 0 {
-			s.moveLocked(knowledge.ModeNormal, "the primary answers; the mirror is being built")
+			s.moveLocked(knowledge.ModeNormal, whyBuilding)
 			return
 		}
 		s.moveLocked(knowledge.ModeRecovering, "the primary answers again")
@@ -277,6 +280,9 @@ func (s *Store) levelled() {
 	s.accept.Store(false) // a person's word is for the history that was there when it was given
 	if s.mode == knowledge.ModeRecovering && len(s.waiting) == 0 {
 		s.moveLocked(knowledge.ModeNormal, "the journal is empty and the mirror is level")
+	}
+	if s.why == whyBuilding {
+		s.why = "the primary answers, and the mirror is level"
 	}
 }
 
