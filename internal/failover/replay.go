@@ -194,8 +194,10 @@ func (s *Store) replayOne(ctx context.Context, e *store.Entry) error {
 func (s *Store) rebase(ctx context.Context, e *store.Entry) (knowledge.Batch, string, error) {
 	b := e.Batch
 	b.Origin = e.Fingerprint
-	if e.Unknown && len(e.Left) == 0 {
-		return b, "", nil // it was never seen here: the primary judges it as it was sent
+	if e.Unknown {
+		// The primary may have it, or get it only now: whichever comes first must be judged by the same words, or a late delivery
+		// could do what was parked.
+		return b, "", nil
 	}
 	b.Ops = append([]knowledge.Op(nil), b.Ops...)
 	for i := range b.Ops {
