@@ -145,6 +145,7 @@ type Store struct {
 	kick                 chan struct{} // rung when there is something for the keeper to do: capacity 1, a second ring is the same ring
 	bell                 bell          // rung when the mirror has followed or the journal has grown
 	settled              bell          // rung when a waiting batch was applied or parked
+	touched              atomic.Int64  // how often the mirror was given something
 	recent               recent
 	counts               counts
 	work                 sync.WaitGroup // reads at the primary that outlive their callers

@@ -232,6 +232,7 @@ func (k *keeper) upkeep(ctx context.Context, p Primary) error {
 
 // replicate applies changes to the mirror and tells everybody who follows it.
 func (s *Store) replicate(ctx context.Context, changes []knowledge.Change) error {
+	s.touched.Add(1)
 	if err := s.mirror.Replicate(ctx, changes); err != nil {
 		return err
 	}

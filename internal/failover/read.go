@@ -124,13 +124,13 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 	}
 	r, err := ask(ctx, s,
 		func(ctx context.Context, p store.Store) (*knowledge.Record, error) {
-			asked := time.Now()
+			asked, before := time.Now(), s.touched.Load()
 			r, err := p.Get(ctx, key)
 			switch {
 			case err == nil:
 				s.recent.saw(r, asked)
 			case isNotFound(err):
-				s.sawGone(ctx, key, asked)
+				s.sawGone(ctx, key, asked, before)
 			}
 			return r, err
 		},
@@ -146,14 +146,17 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 }
 
 // sawGone notes that the primary had no such document when it was asked, so that the mirror does not show one that it still has.
-func (s *Store) sawGone(ctx context.Context, key knowledge.Key, asked time.Time) {
+// What the mirror was given since the question may be newer than the answer, and then the answer tells nothing.
+func (s *Store) sawGone(ctx context.Context, key knowledge.Key, asked time.Time, before int64) {
 	var version int64
 	if s.hasMirror() {
 		if r, err := s.mirror.Get(ctx, key); err == nil {
 			version = r.Version
 		}
 	}
-	s.recent.gone(key, asked, version)
+	if s.touched.Load() == before {
+		s.recent.gone(key, asked, version)
+	}
 }
 
 func (s *Store) isPending(key knowledge.Key) bool {

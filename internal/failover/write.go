@@ -226,12 +226,13 @@ func (s *Store) foresee(ctx context.Context, rec *knowledge.Receipt, ops []knowl
 			left[i].Record = rec.Records[i]
 			s.recent.saw(rec.Records[i], time.Now())
 		} else {
-			s.sawGone(ctx, ops[i].Key, time.Now())
+			s.sawGone(ctx, ops[i].Key, time.Now(), s.touched.Load())
 		}
 	}
 	if !s.hasMirror() {
 		return
 	}
+	s.touched.Add(1)
 	if err := s.mirror.Foresee(context.WithoutCancel(ctx), left); err != nil {
 		s.counts.mirrorErrors.Add(1)
 		s.o.Log.WarnContext(ctx, "mirror did not take an acknowledged write; the feed will bring it", "batch", rec.Batch.String(), "error", err.Error())
@@ -305,6 +306,7 @@ func (s *Store) overlay(ctx context.Context, e *store.Entry) error {
 	if len(e.Left) == 0 || !s.hasMirror() {
 		return nil
 	}
+	s.touched.Add(1)
 	return s.mirror.Overlay(ctx, e.Batch.ID, e.Left)
 }
 
