@@ -173,6 +173,14 @@ func FuzzSearch(f *testing.F) {
 			}
 			end = m[1]
 		}
+		for _, g := range s.Groups {
+			for i := range g {
+				words := Words(body)
+				if found, n := g[i].in(body); found != g[i].count(words) || n != len(words) {
+					t.Fatalf("%v stands %d times among the %d words of %q, want %d of %d", g[i].Words, found, n, body, g[i].count(words), len(words))
+				}
+			}
+		}
 		list := []Candidate{{Title: title, Tags: tags}, {Title: lead, Tags: body, Rank: 1}}
 		if got := s.Shortlist(list, 2); len(got) != 2 || got[0] == got[1] {
 			t.Fatalf("shortlist %v", got)

@@ -2,6 +2,7 @@ package knowledge
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -161,30 +162,41 @@ func nextTerm(rest string) (t Term, after string, ok bool) {
 func Words(text string) []string {
 	text = strings.ToLower(text)
 	words := make([]string, 0, len(text)/7+1) // about as long as words are, with what parts them
-	start := -1
-	for i := 0; i < len(text); {
-		r, size := rune(text[i]), 1
-		if r >= utf8.RuneSelf {
-			r, size = utf8.DecodeRuneInString(text[i:])
-		}
-		switch in := isWord(r); {
-		case in && start < 0:
-			start = i
-		case !in && start >= 0:
-			words = append(words, text[start:i])
-			start = -1
-		}
-		i += size
-	}
-	if start >= 0 {
-		words = append(words, text[start:])
+	for word := range rawWords(text) {
+		words = append(words, word)
 	}
 	return words
 }
 
+// rawWords are the words of a text in its own case.
+func rawWords(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		start := -1
+		for i := 0; i < len(text); {
+			r, size := rune(text[i]), 1
+			if r >= utf8.RuneSelf {
+				r, size = utf8.DecodeRuneInString(text[i:])
+			}
+			switch in := isWord(r); {
+			case in && start < 0:
+				start = i
+			case !in && start >= 0:
+				if !yield(text[start:i]) {
+					return
+				}
+				start = -1
+			}
+			i += size
+		}
+		if start >= 0 {
+			yield(text[start:])
+		}
+	}
+}
+
 func isWord(r rune) bool {
 	if r < utf8.RuneSelf {
-		return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z'
+		return uint(r-'a') < 26 || uint(r-'A') < 26 || uint(r-'0') < 10 // a comparison each: it is asked for every letter read
 	}
 	return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
 }
@@ -197,16 +209,20 @@ type Candidate struct {
 	Tags  string // tags and category, separated by spaces
 }
 
-// Shortlist returns the indices of at most n candidates worth reading whole, best first: those with the most of the words
-// in the title, then in the tags, then in house order. It is the same on every engine.
-func (s *Search) Shortlist(list []Candidate, n int) []int {
+// shortest is how many documents are read whole at least, so that the best of few hits are the best of many.
+const shortest = 40
+
+// Shortlist returns the indices of the candidates worth reading whole for the best limit of hits: twice as many, and at least
+// shortest, best first. These are those with the most of the words in the title, then in the tags, then in house order. It is the
+// same on every engine.
+func (s *Search) Shortlist(list []Candidate, limit int) []int {
 	type scored struct {
 		i     int
 		score float64
 	}
 	order := make([]scored, len(list))
 	for i := range list {
-		order[i] = scored{i, 3*s.share(Words(list[i].Title)) + s.share(Words(list[i].Tags))}
+		order[i] = scored{i, 3*s.share(list[i].Title) + s.share(list[i].Tags)}
 	}
 	slices.SortStableFunc(order, func(a, b scored) int {
 		if a.score != b.score {
@@ -214,8 +230,9 @@ func (s *Search) Shortlist(list []Candidate, n int) []int {
 		}
 		return compareHouse(&list[a.i], &list[b.i])
 	})
-	out := make([]int, 0, min(n, len(order)))
-	for _, o := range order[:min(n, len(order))] {
+	n := min(len(order), max(shortest, 2*limit))
+	out := make([]int, 0, n)
+	for _, o := range order[:n] {
 		out = append(out, o.i)
 	}
 	return out
@@ -241,8 +258,8 @@ func compareHouse(a, b *Candidate) int {
 	return strings.Compare(string(a.Key.Kind), string(b.Key.Kind))
 }
 
-// share is the part of the positive groups that some of the words satisfy.
-func (s *Search) share(words []string) float64 {
+// share is the part of the positive groups that some of a text's words satisfy.
+func (s *Search) share(text string) float64 {
 	groups, found := 0, 0
 	for _, g := range s.Groups {
 		if g[0].Not {
@@ -250,13 +267,29 @@ func (s *Search) share(words []string) float64 {
 		}
 		groups++
 		for i := range g {
-			if g[i].count(words) > 0 {
+			if n, _ := g[i].in(text); n > 0 {
 				found++
 				break
 			}
 		}
 	}
 	return float64(found) / float64(groups)
+}
+
+// in is how often a term stands in a text, and how many words the text has.
+func (t *Term) in(text string) (found, words int) {
+	if len(t.Words) != 1 {
+		all := Words(text)
+		return t.count(all), len(all)
+	}
+	want := t.Words[0]
+	for word := range rawWords(text) {
+		words++
+		if begins(word, want) && sameWord(strings.ToLower(word), want, t.Prefix) {
+			found++
+		}
+	}
+	return found, words
 }
 
 // count is how often a term stands among words.
@@ -339,10 +372,7 @@ func (s *Search) Rank(records []*Record, limit int) ([]Hit, error) {
 }
 
 func (s *Search) score(t *Text) float64 {
-	title, tags, lead, body := Words(t.Title), Words(strings.Join(t.Tags, " ")), Words(t.Lead), Words(t.Body)
-	length := float64(len(title) + len(lead) + len(body))
-	norm := saturation * (0.5 + 0.5*length/meanWords)
-	total := 0.0
+	total, tags := 0.0, strings.Join(t.Tags, " ")
 	for _, g := range s.Groups {
 		if g[0].Not {
 			continue
@@ -350,9 +380,14 @@ func (s *Search) score(t *Text) float64 {
 		best := 0.0
 		for i := range g {
 			term := &g[i]
-			tf := weightTitle * float64(term.count(title))
+			inTitle, title := term.in(t.Title)
+			inLead, lead := term.in(t.Lead)
+			inBody, body := term.in(t.Body)
+			norm := saturation * (0.5 + 0.5*float64(title+lead+body)/meanWords)
+			tf := weightTitle * float64(inTitle)
 			if !term.Title {
-				tf += weightTags*float64(term.count(tags)) + weightLead*float64(term.count(lead)) + weightBody*float64(term.count(body))
+				inTags, _ := term.in(tags)
+				tf += weightTags*float64(inTags) + weightLead*float64(inLead) + weightBody*float64(inBody)
 			}
 			best = max(best, tf*(saturation+1)/(tf+norm))
 		}
@@ -380,34 +415,52 @@ func (s *Search) snippet(t *Text) (string, [][2]int) {
 // marks returns the byte ranges of the words that the search looks for. The text is scanned in its own case, since lower
 // case may have another length.
 func (s *Search) marks(text string) [][2]int {
-	var words []string
-	var ranges [][2]int
-	start := -1
-	for i, r := range text + " " {
-		switch {
-		case isWord(r):
-			if start < 0 {
-				start = i
-			}
-		case start >= 0:
-			words = append(words, strings.ToLower(text[start:i]))
-			ranges = append(ranges, [2]int{start, i})
-			start = -1
-		}
-	}
 	var out [][2]int
-	for i := range words {
-		for _, g := range s.Groups {
-			for j := range g {
-				t := &g[j]
-				if !t.Not && !t.Title && i+len(t.Words) <= len(words) && t.count(words[i:i+len(t.Words)]) > 0 {
-					out = append(out, [2]int{ranges[i][0], ranges[i+len(t.Words)-1][1]})
-				}
+	for _, g := range s.Groups {
+		for i := range g {
+			if t := &g[i]; !t.Not && !t.Title {
+				out = t.marks(text, out)
 			}
 		}
 	}
 	slices.SortFunc(out, func(a, b [2]int) int { return cmp.Or(a[0]-b[0], b[1]-a[1]) })
 	return apart(out)
+}
+
+// marks adds the byte ranges at which the term stands.
+func (t *Term) marks(text string, out [][2]int) [][2]int {
+	last := make([]string, 0, len(t.Words)) // the words before, as many as the term has
+	starts := make([]int, 0, len(t.Words))
+	at := 0
+	for word := range rawWords(text) {
+		at += strings.Index(text[at:], word)
+		if len(last) == len(t.Words) {
+			last, starts = append(last[:0], last[1:]...), append(starts[:0], starts[1:]...)
+		}
+		last, starts = append(last, word), append(starts, at)
+		at += len(word)
+		if len(last) == len(t.Words) && t.stands(last) {
+			out = append(out, [2]int{starts[0], at})
+		}
+	}
+	return out
+}
+
+// stands reports whether words, each in its own case, are the term's.
+func (t *Term) stands(words []string) bool {
+	for i, word := range words {
+		if !begins(word, t.Words[i]) || !sameWord(strings.ToLower(word), t.Words[i], t.Prefix && i == len(words)-1) {
+			return false
+		}
+	}
+	return true
+}
+
+// begins reports whether a word in its own case may begin as another in lower case does. It spares most words the lower case.
+func begins(word, lower string) bool {
+	c := word[0]
+	// Beyond ASCII a letter's lower case may begin with any byte.
+	return c >= utf8.RuneSelf || c == lower[0] || 'A' <= c && c <= 'Z' && c+'a'-'A' == lower[0]
 }
 
 // apart keeps of sorted ranges that overlap the first.

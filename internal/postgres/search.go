@@ -42,7 +42,7 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 	if len(found) > knowledge.MaxCandidates {
 		hits.Bounded, found = true, found[:knowledge.MaxCandidates]
 	}
-	short := search.Shortlist(found, max(60, 2*q.Limit))
+	short := search.Shortlist(found, q.Limit)
 	keys := make([]knowledge.Key, len(short))
 	for i, at := range short {
 		keys[i] = found[at].Key

@@ -18,9 +18,6 @@ import (
 // order.
 const tieMatches = 2000
 
-// shortest is how many documents are read whole at least, so that the best of few hits are the best of many.
-const shortest = 60
-
 // Search returns the documents in use that match a text, the best first.
 func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	if s.closed.Load() {
@@ -38,7 +35,7 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 			return err
 		}
 		hits.Bounded = bounded
-		records, err = v.shortlist(ctx, list, question.Shortlist(list, max(shortest, 2*q.Limit)))
+		records, err = v.shortlist(ctx, list, question.Shortlist(list, q.Limit))
 		return err
 	})
 	if err != nil || len(records) == 0 {
