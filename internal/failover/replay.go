@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -194,9 +195,9 @@ func (s *Store) replayOne(ctx context.Context, e *store.Entry) error {
 func (s *Store) rebase(ctx context.Context, e *store.Entry) (knowledge.Batch, string, error) {
 	b := e.Batch
 	b.Origin = e.Fingerprint
-	if e.Unknown {
-		// The primary may have it, or get it only now: whichever comes first must be judged by the same words, or a late delivery
-		// could do what was parked.
+	if e.Unknown && (len(e.Left) == 0 || whatever(&b)) {
+		// It was never seen here, or was to replace whatever is there. The primary may have it, or get it only now: whichever comes
+		// first is judged by the same words, or a late delivery could do what was parked.
 		return b, "", nil
 	}
 	b.Ops = append([]knowledge.Op(nil), b.Ops...)
@@ -222,6 +223,11 @@ func (s *Store) rebase(ctx context.Context, e *store.Entry) (knowledge.Batch, st
 		}
 	}
 	return b, "", nil
+}
+
+// whatever reports whether a batch was to replace whatever is there.
+func whatever(b *knowledge.Batch) bool {
+	return slices.ContainsFunc(b.Ops, func(op knowledge.Op) bool { return op.IfVersion == knowledge.AnyVersion })
 }
 
 // unfit parks a batch that the primary refused for good. One whose first answer was lost may have been done, and the ledger may
