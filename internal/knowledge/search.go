@@ -196,7 +196,7 @@ func rawWords(text string) iter.Seq[string] {
 
 func isWord(r rune) bool {
 	if r < utf8.RuneSelf {
-		return uint(r-'a') < 26 || uint(r-'A') < 26 || uint(r-'0') < 10 // a comparison each: it is asked for every letter read
+		return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z'
 	}
 	return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
 }
