@@ -16,6 +16,9 @@ type Caller struct {
 	Role   string         // one of [knowledge.Roles]
 	Expiry knowledge.Time // when its token ends; zero for never
 	Local  bool           // it came in through a door that only this machine's user can open
+	// Unsure says that the caller's rights can't be looked up now. What its role allows for certain it may do; the rest is
+	// unavailable and not forbidden.
+	Unsure bool
 
 	version int64 // of the principal
 }

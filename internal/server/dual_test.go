@@ -264,6 +264,9 @@ func TestAColdStartAnswersFromTheStarterSet(t *testing.T) {
 		t.Errorf("a list from the starter set says %v", s.header)
 	}
 	w.want(http.StatusServiceUnavailable, http.MethodGet, "/api/v1/rules/NO-SUCH-RULE", "")
+	if s := w.want(http.StatusServiceUnavailable, http.MethodPut, calmPath, named("Too early")); s.header.Get("Retry-After") == "" {
+		t.Errorf("a write without primary and mirror does not say when to ask again: %v", s.header)
+	}
 
 	pg.Start()
 	pgtest.Await(t, "a tenet that has joined", func() bool {

@@ -602,7 +602,8 @@ END;
 -- tenet_index keeps what lists by tag and language and what search look at, for documents of a kind that were written. Only
 -- documents in use are there. The vectors, in the order of the ids, are those of the program; where there is none it is made here.
 -- Replaced are the ids that may be there already. Plans are held to the indexes: one that was made while the tables were small
--- would otherwise read all of them for each batch of a long import.
+-- would otherwise read all of them for each batch of a long import. OFFSET keeps each row's lookup one by its key: joined, the table
+-- would be walked by another index, and the ids be looked for in it.
 -- +goose StatementBegin
 CREATE FUNCTION tenet_index(doc_kind text, ids text[], vectors tsvector[], replaced text[]) RETURNS void LANGUAGE plpgsql
 SET search_path FROM CURRENT SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
@@ -619,35 +620,35 @@ BEGIN
     SELECT doc_kind, d.rule_id, d.category, d.rank, d.title, t.tags, coalesce(w.vector, tenet_vector(d.title, t.tags, d.description,
       concat_ws(E'\n', tenet_texts(d.examples, 'title', 'code', 'note'), tenet_texts(d.anti_patterns, 'title', 'code', 'note'),
         d.violations_consequence)))
-    FROM unnest(ids, vectors) AS w (id, vector) JOIN rules d ON d.rule_id = w.id AND d.active,
+    FROM unnest(ids, vectors) AS w (id, vector) CROSS JOIN LATERAL (SELECT * FROM rules r WHERE r.rule_id = w.id AND r.active OFFSET 0) AS d,
       LATERAL (SELECT tenet_tags(d.rule_id, d.category, d.tags)) AS t (tags);
     INSERT INTO facets (kind, id, facet, value, rank)
     SELECT doc_kind, d.rule_id, f.facet, f.value, d.rank
-    FROM unnest(ids) AS w (id) JOIN rules d ON d.rule_id = w.id AND d.active, tenet_facets(d.tags, d.scope) AS f;
+    FROM unnest(ids) AS w (id) CROSS JOIN LATERAL (SELECT * FROM rules r WHERE r.rule_id = w.id AND r.active OFFSET 0) AS d, tenet_facets(d.tags, d.scope) AS f;
   WHEN 'practice' THEN
     INSERT INTO search (kind, id, category, rank, title, tags, vector)
     SELECT doc_kind, d.practice_id, d.category, d.rank, d.title, t.tags, coalesce(w.vector, tenet_vector(d.title, t.tags, d.description,
       concat_ws(E'\n', d.implementation_guide, (SELECT string_agg(b, E'\n') FROM jsonb_array_elements_text(d.benefits) AS b),
         tenet_texts(d.examples, 'title', 'code', 'note'), tenet_texts(d.anti_patterns, 'title', 'code', 'note'),
         tenet_texts(d."references", 'title'))))
-    FROM unnest(ids, vectors) AS w (id, vector) JOIN practices d ON d.practice_id = w.id AND d.is_active,
+    FROM unnest(ids, vectors) AS w (id, vector) CROSS JOIN LATERAL (SELECT * FROM practices r WHERE r.practice_id = w.id AND r.is_active OFFSET 0) AS d,
       LATERAL (SELECT tenet_tags(d.practice_id, d.category, d.tags)) AS t (tags);
     INSERT INTO facets (kind, id, facet, value, rank)
     SELECT doc_kind, d.practice_id, f.facet, f.value, d.rank
-    FROM unnest(ids) AS w (id) JOIN practices d ON d.practice_id = w.id AND d.is_active, tenet_facets(d.tags, d.scope) AS f;
+    FROM unnest(ids) AS w (id) CROSS JOIN LATERAL (SELECT * FROM practices r WHERE r.practice_id = w.id AND r.is_active OFFSET 0) AS d, tenet_facets(d.tags, d.scope) AS f;
   WHEN 'template' THEN
     INSERT INTO search (kind, id, category, rank, title, tags, vector)
     SELECT doc_kind, d.template_id, d.category, d.rank, d.name, t.tags,
       coalesce(w.vector, tenet_vector(d.name, t.tags, d.description, d.template_content))
-    FROM unnest(ids, vectors) AS w (id, vector) JOIN templates d ON d.template_id = w.id AND d.is_active,
+    FROM unnest(ids, vectors) AS w (id, vector) CROSS JOIN LATERAL (SELECT * FROM templates r WHERE r.template_id = w.id AND r.is_active OFFSET 0) AS d,
       LATERAL (SELECT tenet_tags(d.template_id, d.category, d.tags)) AS t (tags);
     INSERT INTO facets (kind, id, facet, value, rank)
     SELECT doc_kind, d.template_id, f.facet, f.value, d.rank
-    FROM unnest(ids) AS w (id) JOIN templates d ON d.template_id = w.id AND d.is_active, tenet_facets(d.tags, d.scope) AS f;
+    FROM unnest(ids) AS w (id) CROSS JOIN LATERAL (SELECT * FROM templates r WHERE r.template_id = w.id AND r.is_active OFFSET 0) AS d, tenet_facets(d.tags, d.scope) AS f;
   WHEN 'category' THEN
     INSERT INTO search (kind, id, category, rank, title, tags, vector)
     SELECT doc_kind, d.category_id, '', d.rank, d.name, d.category_id, coalesce(w.vector, tenet_vector(d.name, d.category_id, d.description, ''))
-    FROM unnest(ids, vectors) AS w (id, vector) JOIN categories d ON d.category_id = w.id AND d.is_active;
+    FROM unnest(ids, vectors) AS w (id, vector) CROSS JOIN LATERAL (SELECT * FROM categories r WHERE r.category_id = w.id AND r.is_active OFFSET 0) AS d;
   ELSE -- principals and violations are neither searched nor tagged
   END CASE;
 END
