@@ -333,9 +333,7 @@ func TestReadsGoToThePrimaryWhileTheFirstMirrorIsBuilt(t *testing.T) {
 	if c.status().Mirror.Ready {
 		t.Error("the mirror is there already: the test shows nothing")
 	}
-	if why := c.status().Why; !strings.Contains(why, "is being built") {
-		t.Errorf("the status says %q while the mirror is built", why)
-	}
+	waitFor(t, "the status says that the mirror is being built", func() bool { return strings.Contains(c.status().Why, "is being built") })
 	close(p.hold)
 	waitFor(t, "there is a mirror", func() bool { return c.status().Mirror.Ready })
 	waitFor(t, "the status says that the mirror is level", func() bool { return strings.Contains(c.status().Why, "is level") })
