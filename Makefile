@@ -19,10 +19,21 @@ build: ## Build ./tenet, one static binary
 # the tests of the engines ten times slower. The rest of its driver is watched: generic code that it has in common with ours must be.
 UNWATCHED := -gcflags='modernc.org/sqlite/lib=-race=false -d=checkptr=0'
 
+# Not watched: packages in which nothing runs at once, and the tests that wait for real faults or judge broken stores, whose code
+# is watched in the others.
+CALM     := tenet/internal/interchange tenet/internal/seed tenet/internal/store/storegen tenet/internal/store/storetest
+FAULTS   := ^Test(Faults|LostPackets|FailoverOfPostgreSQL|AKillAtAnyStepLosesNothing|TheChecksFindSeededBugs|TheCheckerFindsSeededBugs)
+
 test: ## Run all tests, with the race detector where there is a C compiler; installs PostgreSQL on Debian when it may
 	@scripts/install-postgres
-	@$(if $(RACE),,echo "No C compiler: the race detector is off.")
-	go test $(if $(RACE),-race $(UNWATCHED)) -timeout 30m ./...
+ifeq ($(RACE),)
+	@echo "No C compiler: the race detector is off."
+	go test -timeout 30m ./...
+else
+	go test -race $(UNWATCHED) -timeout 30m -skip '$(FAULTS)' $(filter-out $(CALM),$(shell go list ./...))
+	go test -timeout 30m $(CALM)
+	go test -timeout 30m -run '$(FAULTS)' ./internal/failover
+endif
 
 race: ## Run all tests with the race detector on everything, freshly; slow
 	@scripts/install-postgres

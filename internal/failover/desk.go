@@ -66,6 +66,12 @@ func (s *Store) Resolve(ctx context.Context, id knowledge.BatchID, how, by strin
 	if err != nil {
 		return rec, err
 	}
+	// This write did not come through what remembers answers above.
+	keys := make([]knowledge.Key, len(b.Ops))
+	for i := range b.Ops {
+		keys[i] = b.Ops[i].Key
+	}
+	s.tellSettled(keys)
 	p.ResolvedAs = b.ID
 	return rec, s.journal.Resolve(ctx, p)
 }

@@ -171,6 +171,10 @@ func (s *Store) localGet(ctx context.Context, key knowledge.Key) (*knowledge.Rec
 	if !s.hasMirror() {
 		return s.seedGet(ctx, key)
 	}
+	return whole(&s.recent, func() (*knowledge.Record, error) { return s.mirrorGet(ctx, key) })
+}
+
+func (s *Store) mirrorGet(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	r, err := s.mirror.Get(ctx, key)
 	if err != nil && !isNotFound(err) {
 		return nil, err
@@ -260,6 +264,10 @@ func (s *Store) localList(ctx context.Context, q knowledge.Query) (*knowledge.Pa
 		}
 		return nil, s.cold()
 	}
+	return whole(&s.recent, func() (*knowledge.Page, error) { return s.mirrorList(ctx, q) })
+}
+
+func (s *Store) mirrorList(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
 	page, err := s.mirror.List(ctx, q)
 	if err != nil {
 		return nil, err
@@ -322,29 +330,38 @@ func (s *Store) localSearch(ctx context.Context, q knowledge.SearchQuery) (*know
 	if err := s.open(); err != nil {
 		return nil, err
 	}
-	from, source := store.Reader(s.mirror), knowledge.SourceMirror
-	if !s.hasMirror() {
-		if s.o.Seed == nil {
-			return nil, s.cold()
-		}
-		from, source = s.o.Seed, knowledge.SourceSeed
+	if s.hasMirror() {
+		return whole(&s.recent, func() (*knowledge.Hits, error) { return s.mirrorSearch(ctx, q) })
 	}
-	hits, err := from.Search(ctx, q)
+	if s.o.Seed == nil {
+		return nil, s.cold()
+	}
+	hits, err := s.o.Seed.Search(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	if source == knowledge.SourceSeed && len(hits.Hits) == 0 {
+	if len(hits.Hits) == 0 {
 		return nil, s.cold()
 	}
-	out := &knowledge.Hits{Source: source, Bounded: hits.Bounded, Hits: make([]knowledge.Hit, 0, len(hits.Hits))}
+	out := &knowledge.Hits{Source: knowledge.SourceSeed, Bounded: hits.Bounded, Hits: make([]knowledge.Hit, len(hits.Hits))}
+	for i, h := range hits.Hits {
+		h.Record = h.Record.From(knowledge.SourceSeed)
+		out.Hits[i] = h
+	}
+	return out, nil
+}
+
+func (s *Store) mirrorSearch(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
+	hits, err := s.mirror.Search(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out := &knowledge.Hits{Source: knowledge.SourceMirror, Bounded: hits.Bounded, Hits: make([]knowledge.Hit, 0, len(hits.Hits))}
 	for _, h := range hits.Hits {
-		if source == knowledge.SourceMirror {
-			if h.Record = s.freshest(h.Record); h.Record == nil {
-				continue
-			}
+		if h.Record = s.freshest(h.Record); h.Record != nil {
+			h.Record = h.Record.From(knowledge.SourceMirror)
+			out.Hits = append(out.Hits, h)
 		}
-		h.Record = h.Record.From(source)
-		out.Hits = append(out.Hits, h)
 	}
 	return out, nil
 }

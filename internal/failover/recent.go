@@ -25,7 +25,9 @@ const recentLimit = 100_000
 // and is forgotten then.
 type recent struct {
 	n       atomic.Int64
-	mu      sync.RWMutex // guards what follows
+	forgot  atomic.Uint64 // counts the times at which something was forgotten
+	hold    sync.RWMutex  // held by a read during which nothing may be forgotten; taken before mu
+	mu      sync.RWMutex  // guards what follows
 	known   map[knowledge.Key]sight
 	level   time.Time               // when the last change that the mirror has applied was made, by the primary's clock
 	applied map[knowledge.Key]int64 // versions that the mirror has applied since it was last level
@@ -44,6 +46,21 @@ type acknowledged struct {
 	batch   knowledge.Batch
 	receipt knowledge.Receipt
 	at      time.Time
+}
+
+// whole answers a read of the mirror that is then compared with what is remembered. Where something was forgotten meanwhile, the
+// mirror may have been read before it had that: it is read again, and in the end while nothing is forgotten.
+func whole[T any](r *recent, read func() (T, error)) (T, error) {
+	for range 3 {
+		before := r.forgot.Load()
+		v, err := read()
+		if r.forgot.Load() == before {
+			return v, err
+		}
+	}
+	r.hold.RLock()
+	defer r.hold.RUnlock()
+	return read()
 }
 
 func (r *recent) init() {
@@ -160,6 +177,8 @@ func (r *recent) followed(changes []knowledge.Change) {
 	if len(changes) == 0 {
 		return
 	}
+	r.hold.Lock()
+	defer r.hold.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.level = changes[len(changes)-1].At.Time
@@ -168,6 +187,7 @@ func (r *recent) followed(changes []knowledge.Change) {
 		r.applied[c.Key] = c.Version
 		if was, there := r.known[c.Key]; there && was.record != nil && was.record.Version <= c.Version {
 			delete(r.known, c.Key)
+			r.forgot.Add(1)
 		}
 	}
 	if len(r.applied) > recentLimit {
@@ -178,6 +198,8 @@ func (r *recent) followed(changes []knowledge.Change) {
 
 // levelled forgets what was learnt before a question that found the mirror level with the primary.
 func (r *recent) levelled(asked time.Time) {
+	r.hold.Lock()
+	defer r.hold.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for id, was := range r.batches {
@@ -188,6 +210,7 @@ func (r *recent) levelled(asked time.Time) {
 	for key, was := range r.known {
 		if was.at.Before(asked) {
 			delete(r.known, key)
+			r.forgot.Add(1)
 		}
 	}
 	r.n.Store(int64(len(r.known)))

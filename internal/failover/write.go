@@ -448,25 +448,30 @@ func (s *Store) prepare(ctx context.Context, e *store.Entry) error {
 
 // standing returns what a writer here sees of a document, nil for none, and the pending batch that wrote it, if any.
 func (s *Store) standing(ctx context.Context, key knowledge.Key) (*knowledge.Record, knowledge.BatchID, error) {
-	r, err := s.mirror.Get(ctx, key)
-	if err != nil && !isNotFound(err) {
-		return nil, knowledge.BatchID{}, err
-	}
-	if isNotFound(err) {
-		r = nil
-	}
-	s.mu.Lock()
-	parent, waits := s.pending[key]
-	if waits && !s.waiting[parent] {
-		parent = knowledge.BatchID{} // nobody has seen what it leaves behind
-	}
-	s.mu.Unlock()
-	if !waits {
-		if seen, gone := s.recent.newer(key, r); seen != nil || gone {
-			r = seen
+	var parent knowledge.BatchID
+	r, err := whole(&s.recent, func() (*knowledge.Record, error) {
+		r, err := s.mirror.Get(ctx, key)
+		if err != nil && !isNotFound(err) {
+			return nil, err
 		}
-	}
-	return r, parent, nil
+		if isNotFound(err) {
+			r = nil
+		}
+		var waits bool
+		s.mu.Lock()
+		parent, waits = s.pending[key]
+		if waits && !s.waiting[parent] {
+			parent = knowledge.BatchID{} // nobody has seen what it leaves behind
+		}
+		s.mu.Unlock()
+		if !waits {
+			if seen, gone := s.recent.newer(key, r); seen != nil || gone {
+				r = seen
+			}
+		}
+		return r, nil
+	})
+	return r, parent, err
 }
 
 // judge checks an op's condition as far as this side can know. A version newer than the mirror's is believed: its writer
