@@ -22,7 +22,7 @@ UNWATCHED := -gcflags='modernc.org/sqlite/lib=-race=false -d=checkptr=0'
 # Not watched: packages in which nothing runs at once, and the tests that wait for real faults or judge broken stores, whose code
 # is watched in the others.
 CALM     := tenet/internal/interchange tenet/internal/seed tenet/internal/store/storegen tenet/internal/store/storetest
-FAULTS   := ^Test(Faults|LostPackets|FailoverOfPostgreSQL|AKillAtAnyStepLosesNothing|TheChecksFindSeededBugs|TheCheckerFindsSeededBugs)
+FAULTS   := ^Test(Faults(Of|By|Around)|LostPackets|FailoverOfPostgreSQL|AKillAtAnyStepLosesNothing|TheChecksFindSeededBugs|TheCheckerFindsSeededBugs)
 
 test: ## Run all tests, with the race detector where there is a C compiler; installs PostgreSQL on Debian when it may
 	@scripts/install-postgres
