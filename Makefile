@@ -19,9 +19,9 @@ build: ## Build ./tenet, one static binary
 # the tests of the engines ten times slower. The rest of its driver is watched: generic code that it has in common with ours must be.
 UNWATCHED := -gcflags='modernc.org/sqlite/lib=-race=false -d=checkptr=0'
 
-# Not watched: packages in which nothing runs at once, and the tests that wait for real faults or judge broken stores, whose code
-# is watched in the others.
-CALM     := tenet/internal/interchange tenet/internal/seed tenet/internal/store/storegen tenet/internal/store/storetest
+# Not watched: packages in which little runs at once, or nothing that is not watched elsewhere, and the tests that wait for real
+# faults or judge broken stores. Those spend their time waiting, so the calm ones run beside them.
+CALM     := tenet/cmd/tenet tenet/internal/interchange tenet/internal/seed tenet/internal/store/storegen tenet/internal/store/storetest
 FAULTS   := ^Test(Faults(Of|By|Around)|LostPackets|FailoverOfPostgreSQL|AKillAtAnyStepLosesNothing|TheChecksFindSeededBugs|TheCheckerFindsSeededBugs)
 
 test: ## Run all tests, with the race detector where there is a C compiler; installs PostgreSQL on Debian when it may
@@ -31,8 +31,9 @@ ifeq ($(RACE),)
 	go test -timeout 30m ./...
 else
 	go test -race $(UNWATCHED) -timeout 30m -skip '$(FAULTS)' $(filter-out $(CALM),$(shell go list ./...))
-	go test -timeout 30m $(CALM)
-	go test -timeout 30m -run '$(FAULTS)' ./internal/failover
+	go test -timeout 30m $(CALM) & calm=$$!; \
+	go test -timeout 30m -run '$(FAULTS)' ./internal/failover; faults=$$?; \
+	wait $$calm && exit $$faults
 endif
 
 race: ## Run all tests with the race detector on everything, freshly; slow

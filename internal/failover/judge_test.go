@@ -122,6 +122,9 @@ func (j *judgement) direct(w *attempt, done []knowledge.Change) {
 		}
 		return
 	}
+	if j.kept(w) {
+		return // what was acknowledged is kept for a person; its writer, who could not know, has sent it again to the new primary
+	}
 	for _, r := range w.receipt.Records {
 		if c := j.at[versioned{r.Key, r.Version}]; c == nil || c.Batch != w.batch.ID {
 			j.found("batch %s was acknowledged as version %d of %s, which is another's", w.batch.ID, r.Version, r.Key)
