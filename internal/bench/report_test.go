@@ -54,6 +54,9 @@ func TestReport(t *testing.T) {
 		machine(), pgtest.Value(t, e.pg.URL("postgres"), "SHOW server_version"))
 	for _, s := range sections() {
 		t.Run(s.name, func(t *testing.T) { s.run(r, t, e) })
+		if *reportFlag != "" {
+			r.write(t) // what there is so far: a run takes long, and may be broken off
+		}
 	}
 }
 
