@@ -277,7 +277,7 @@ func (s *session) get(key knowledge.Key) *knowledge.Record {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		if (s.seen[key] > 0 || owns) && !s.c.site.loses {
-			s.fail("%s was there and is not found", key)
+			s.fail("%s was there and is not found by the %s%s", key, sourceOf(err), s.story())
 		}
 		return nil
 	case err != nil:
@@ -366,8 +366,37 @@ func (s *session) write(i int, whatever bool, keys ...knowledge.Key) {
 	}
 	s.send(w)
 	if !w.shared && errors.Is(w.err, store.ErrConflict) && !s.c.site.loses {
-		s.fail("a write of its own documents: %v", w.err)
+		s.fail("a write of its own documents: %v%s", w.err, s.story())
 	}
+}
+
+// sourceOf returns who has said that a document is not there.
+func sourceOf(err error) knowledge.Source {
+	missing, _ := errors.AsType[*store.NotFoundError](err)
+	if missing == nil {
+		return ""
+	}
+	return missing.Source
+}
+
+// story tells what the session has done last, for a fault's message.
+func (s *session) story() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, ", at %s in mode %s; before that", time.Now().UTC().Format(time.StampMilli), s.in.Level().Mode)
+	for _, w := range s.c.history.all() {
+		if w.by != s.name || w.shared || time.Since(w.ended) > 3*time.Second {
+			continue
+		}
+		_, out, err := s.in.journal.Find(s.c.t.Context(), w.batch.ID)
+		fmt.Fprintf(&b, "\n  %s to %s: batch %s, again %t, queued %t, error %v, in the journal %s %s (%v)", w.began.UTC().Format(time.StampMilli),
+			w.ended.UTC().Format(time.StampMilli), w.batch.ID, w.again, w.receipt.Queued, w.err, out.State, out.Why, err)
+		for i, r := range w.receipt.Records {
+			if r != nil {
+				fmt.Fprintf(&b, "; op %d %s version %d from the %s, pending %s", i, r.Key, r.Version, r.Source, r.Pending)
+			}
+		}
+	}
+	return b.String()
 }
 
 // noise returns a text of some kilobytes that a database can't compress to nothing.

@@ -109,9 +109,15 @@ func (a *application) failed(err error, docs []knowledge.Document) error {
 	if bad, ok := errors.AsType[*scanError](err); ok {
 		return &store.UnavailableError{Reason: "the batch was done, and what it left behind can't be read", Err: bad.err, Halt: true}
 	}
+	_, committed := errors.AsType[*committedError](err)
+	a.unknown = a.unknown || committed
 	err = translate(a.caller, err, false)
-	if u, ok := errors.AsType[*store.UnavailableError](err); ok && !u.NotDone {
+	u, ok := errors.AsType[*store.UnavailableError](err)
+	switch {
+	case ok && !u.NotDone:
 		a.unknown = true
+	case committed && !ok && !errors.Is(err, errRetry) && a.caller.Err() == nil: // no error of the reading may pass for a refusal
+		return &store.UnavailableError{Reason: "the batch was done, and what it left behind can't be read", Err: err}
 	}
 	return err
 }

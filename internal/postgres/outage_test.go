@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -154,6 +155,36 @@ func TestAFailureInsideCommitIsTriedAgain(t *testing.T) {
 	}
 	if got := pgtest.Value(t, url, "SELECT last_value FROM failures"); got != "2" {
 		t.Errorf("%s tries, want 2", got)
+	}
+}
+
+func TestWhatIsDoneAndCanNotBeReadIsNotRefused(t *testing.T) {
+	url := migrated(t)
+	role := "tenet_blinded"
+	pgtest.Exec(t, url, "CREATE ROLE "+role+" LOGIN")
+	t.Cleanup(func() { pgtest.Exec(t, url, "DROP OWNED BY "+role); pgtest.Exec(t, url, "DROP ROLE "+role) })
+	pgtest.Exec(t, url, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "+role)
+	s := openAt(t, strings.Replace(url, "postgres@", role+"@", 1))
+	general(t, s)
+	// The commit itself takes away the right to read the log, so that the batch is done and its receipt can't be made.
+	for _, sql := range []string{
+		"CREATE FUNCTION blind() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN REVOKE SELECT ON changes FROM " + role + "; RETURN NULL; END $$",
+		"CREATE CONSTRAINT TRIGGER z_blind AFTER INSERT ON rules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION blind()",
+	} {
+		pgtest.Exec(t, url, sql)
+	}
+	b := storetest.Batch(knowledge.Put(storetest.Rule(), knowledge.NoVersion))
+	_, err := s.Apply(t.Context(), b)
+	var u *store.UnavailableError
+	if !errors.As(err, &u) || u.NotDone || !u.Halt {
+		t.Errorf("%v; want unavailable until a person acts, and not certain that it was not done", err)
+	}
+	if n := pgtest.Value(t, url, "SELECT count(*) FROM changes WHERE batch_id = '"+b.ID.String()+"'"); n != "1" {
+		t.Errorf("%s changes: the batch was to be done", n)
+	}
+	pgtest.Exec(t, url, "GRANT SELECT ON changes TO "+role)
+	if r, err := s.Apply(t.Context(), b); err != nil || r.Records[0].Version != 1 {
+		t.Errorf("the same batch again: %+v, %v", r, err)
 	}
 }
 

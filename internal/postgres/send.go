@@ -51,12 +51,15 @@ func (s *Store) send(ctx context.Context, b *knowledge.Batch, p payload, fingerp
 func readPipeline(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change, error) {
 	var changes []knowledge.Change
 	var first error
+	syncs := 0
 	note := func(err error) {
-		if first == nil {
-			first = err
+		if first == nil && err != nil {
+			if first = err; syncs > 0 {
+				first = &committedError{err}
+			}
 		}
 	}
-	for syncs, results := 0, 0; syncs < 2; {
+	for syncs < 2 {
 		got, err := pipe.GetResults()
 		if err != nil {
 			note(err)
@@ -69,7 +72,6 @@ func readPipeline(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change,
 		case *pgconn.PipelineSync:
 			syncs++
 		case *pgconn.ResultReader:
-			results++
 			rows := pgx.RowsFromResultReader(types, got)
 			for rows.Next() {
 				if syncs == 0 {
@@ -82,11 +84,19 @@ func readPipeline(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change,
 			rows.Close()
 			note(rows.Err())
 		case nil:
-			return nil, errors.Join(first, io.ErrUnexpectedEOF)
+			note(io.ErrUnexpectedEOF)
+			return nil, first
 		}
 	}
 	return changes, first
 }
+
+// A committedError says that the batch was done and that what it did could not be read: the rights to read may have been taken
+// away in between.
+type committedError struct{ err error }
+
+func (e *committedError) Error() string { return e.err.Error() }
+func (e *committedError) Unwrap() error { return e.err }
 
 // A notSentError says that a statement was not even sent.
 type notSentError struct{ err error }
