@@ -1,10 +1,12 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -12,6 +14,10 @@ import (
 
 // buildCommit is how many documents are one transaction, and one piece of the full-text index.
 const buildCommit = 5000
+
+// buildLevels is how many levels the full-text index of a new file is moved up. Four pieces of a level are merged into one of
+// the next, so the large piece is not written again before some hundred thousand writes have followed.
+const buildLevels = 8
 
 // A Builder makes a new mirror file from a snapshot of the primary. It is a [store.Sink]. Nothing of the file counts before
 // Finish has returned.
@@ -22,6 +28,7 @@ type Builder struct {
 	t     *tx
 	at    *knowledge.Position
 	n     int
+	piece int
 	later []string // the indexes, to be made when the rows are there
 }
 
@@ -42,7 +49,7 @@ func NewBuilder(ctx context.Context, path string) (*Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Builder{ctx: ctx, path: path, w: w, t: &tx{writer: w}}
+	b := &Builder{ctx: ctx, path: path, w: w, t: &tx{writer: w}, piece: buildCommit}
 	if err := b.prepare(); err != nil {
 		return nil, errors.Join(b.fail(err), b.Discard())
 	}
@@ -72,11 +79,17 @@ func (b *Builder) prepare() error {
 			return err
 		}
 	}
-	for _, set := range []string{
-		"INSERT INTO search_words (search_words, rank) VALUES ('automerge', 0)",
-		"INSERT INTO search_words (search_words, rank) VALUES ('hashsize', 67108864)", "BEGIN",
-	} {
-		if _, err := b.w.conn.ExecContext(b.ctx, set); err != nil {
+	return b.execAll(setWords("automerge", 0), setWords("crisismerge", 2000), setWords("hashsize", 64<<20), "BEGIN")
+}
+
+// setWords returns the statement that sets an option of the full-text index.
+func setWords(option string, value int) string {
+	return fmt.Sprintf("INSERT INTO search_words (search_words, rank) VALUES ('%s', %d)", option, value)
+}
+
+func (b *Builder) execAll(statements ...string) error {
+	for _, sql := range statements {
+		if _, err := b.w.conn.ExecContext(b.ctx, sql); err != nil {
 			return err
 		}
 	}
@@ -127,7 +140,7 @@ func (b *Builder) Change(c *knowledge.Change) error {
 
 // step ends a transaction when it is large enough.
 func (b *Builder) step() error {
-	if b.n++; b.n%buildCommit != 0 {
+	if b.n++; b.n%b.piece != 0 {
 		return nil
 	}
 	if err := b.ctx.Err(); err != nil {
@@ -179,14 +192,59 @@ func (b *Builder) complete() error {
 	if err := b.commit(); err != nil {
 		return err
 	}
-	b.later = append(b.later, "INSERT INTO search_words (search_words, rank) VALUES ('automerge', 4)",
-		"INSERT INTO search_words (search_words, rank) VALUES ('hashsize', 1048576)", "PRAGMA journal_mode = WAL")
-	for _, sql := range b.later {
-		if _, err := b.w.conn.ExecContext(b.ctx, sql); err != nil {
-			return err
-		}
+	if err := b.execAll(b.later...); err != nil {
+		return err
 	}
-	return nil
+	err := b.execAll("INSERT INTO search_words (search_words) VALUES ('optimize')", setWords("automerge", 4), setWords("crisismerge", 16),
+		setWords("hashsize", 1<<20), "PRAGMA journal_mode = WAL")
+	if err != nil {
+		return err
+	}
+	return b.lift()
+}
+
+// structureRow is the row in which FTS5 keeps which pieces its index is made of.
+const structureRow = 10
+
+// lift moves the full-text index up, so that the small pieces that writes leave are merged with one another. On the level where
+// it was made, its large piece would be written anew, whole and in one go, by the next write but a few.
+func (b *Builder) lift() error {
+	var structure []byte
+	if err := b.w.conn.QueryRowContext(b.ctx, "SELECT block FROM search_words_data WHERE id = ?", structureRow).Scan(&structure); err != nil {
+		return err
+	}
+	lifted, ok := lifted(structure, buildLevels)
+	if !ok {
+		return errors.New("the full-text index is not of the form that this program knows")
+	}
+	_, err := b.w.conn.ExecContext(b.ctx, "UPDATE search_words_data SET block = ? WHERE id = ?", lifted, structureRow)
+	return err
+}
+
+// lifted returns the structure of a full-text index with so many empty levels below those that it has. It is four bytes of a
+// cookie, a mark, and numbers of one byte or more: of the levels, the pieces, the writes; then for each level that of the
+// pieces being merged, that of the pieces, and what tells about each.
+func lifted(structure []byte, levels byte) ([]byte, bool) {
+	at := 4
+	if len(structure) < at {
+		return nil, false
+	}
+	if mark := []byte{0xff, 0, 0, 1}; bytes.HasPrefix(structure[at:], mark) {
+		at += len(mark)
+	}
+	count := at
+	for range 3 {
+		for at < len(structure) && structure[at] >= 0x80 {
+			at++
+		}
+		at++
+	}
+	if at > len(structure) || structure[count] > 0x7f-levels {
+		return nil, false
+	}
+	up := slices.Concat(structure[:at], make([]byte, 2*int(levels)), structure[at:])
+	up[count] += levels
+	return up, true
 }
 
 // Discard throws the file away.
