@@ -30,9 +30,13 @@ func (g *gated) Replicate(ctx context.Context, changes []knowledge.Change) error
 	if err := g.broken.Load(); err != nil {
 		return *err
 	}
-	if g.shut.Load() {
-		<-ctx.Done()
-		return ctx.Err()
+	for g.shut.Load() {
+		pause := time.NewTimer(5 * time.Millisecond)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	return g.Mirror.Replicate(ctx, changes)
 }
@@ -164,6 +168,41 @@ func TestWhatASearchHasShownIsNotForgottenInAnOutage(t *testing.T) {
 		if r, err := c.s.Get(t.Context(), ruleKey("R")); err != nil || r.Version != 2 {
 			t.Errorf("the session has seen version 2, and is shown %s (%v)", versionOf(r), err)
 		}
+	}
+}
+
+func TestWhatABatchOfUnknownOutcomeDidIsNotHidden(t *testing.T) {
+	g := &gated{}
+	c := newScene(t, behind(g))
+	g.shut.Store(true)
+	b := batchOf(knowledge.Put(rule("R"), knowledge.NoVersion))
+	if _, err := c.primary.engine().Apply(t.Context(), b); err != nil { // it has arrived, and its writer does not know
+		t.Fatal(err)
+	}
+	if _, err := c.s.Get(t.Context(), b.Ops[0].Key); err != nil { // as a read does that was slower than the hedge
+		t.Fatal(err)
+	}
+	c.primary.set(losesReply)
+	rec, err := c.s.Apply(t.Context(), b)
+	if err != nil || !rec.Queued {
+		t.Fatalf("a batch whose answer is lost: queued %t, %v", rec.Queued, err)
+	}
+	c.primary.set(refused)
+	r, err := c.s.Get(t.Context(), b.Ops[0].Key)
+	if err != nil || r.Version != 1 || r.Pending != b.ID {
+		t.Errorf("its writer is shown %s, %v; want version 1, waiting for the batch", versionOf(r), err)
+	}
+	if rec := c.write(knowledge.Put(rule("R"), 1)); !rec.Queued || rec.Records[0].Version != 2 {
+		t.Errorf("written on top of it: queued %t, version %d", rec.Queued, rec.Records[0].Version)
+	}
+	c.primary.set(healthy)
+	g.shut.Store(false)
+	waitMode(t, c.s, knowledge.ModeNormal)
+	if list := c.conflicts(); len(list) != 0 {
+		t.Errorf("parked: %+v", list)
+	}
+	if r, err := c.s.Get(t.Context(), b.Ops[0].Key); err != nil || r.Version != 2 {
+		t.Errorf("in the end: %s, %v; want version 2", versionOf(r), err)
 	}
 }
 

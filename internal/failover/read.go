@@ -179,29 +179,43 @@ func (s *Store) mirrorGet(ctx context.Context, key knowledge.Key) (*knowledge.Re
 	if err != nil && !isNotFound(err) {
 		return nil, err
 	}
-	if seen, gone := s.recent.newer(key, r); (seen != nil || gone) && !s.isPending(key) {
-		if gone {
-			return nil, &store.NotFoundError{Key: key, Source: knowledge.SourceMirror}
-		}
-		return seen.From(knowledge.SourceMirror), nil
-	}
 	if err != nil {
+		r = nil
+	}
+	if r = s.freshest(key, r); r == nil {
 		return nil, &store.NotFoundError{Key: key, Source: knowledge.SourceMirror}
 	}
-	return s.mark(r), nil
+	return r, nil
 }
 
-// mark tells of a mirrored record that its batch still waits.
-func (s *Store) mark(r *knowledge.Record) *knowledge.Record {
-	s.mu.Lock()
-	id, ok := s.pending[r.Key]
-	s.mu.Unlock()
-	if !ok {
+// freshest returns the newest that is known of a document of which the mirror has a record, or nil for none; nil for one that
+// is gone. What lies over the mirror is newer than all that the primary has shown. A batch that waits without being seen lies
+// nowhere: what the primary has shown may be what it did.
+func (s *Store) freshest(key knowledge.Key, mirrored *knowledge.Record) *knowledge.Record {
+	r := mirrored
+	pending, seen := s.over(key)
+	if !seen {
+		switch newer, gone := s.recent.newer(key, mirrored); {
+		case gone:
+			return nil
+		case newer != nil:
+			r = newer.From(knowledge.SourceMirror)
+		}
+	}
+	if r == nil || pending == (knowledge.BatchID{}) {
 		return r
 	}
 	c := *r
-	c.Pending = id
+	c.Pending = pending
 	return &c
+}
+
+// over returns the last batch that waits for a document, if any, and whether what it leaves behind lies over the mirror.
+func (s *Store) over(key knowledge.Key) (id knowledge.BatchID, seen bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id = s.pending[key]
+	return id, s.waiting[id]
 }
 
 func (s *Store) hasMirror() bool {
@@ -275,26 +289,11 @@ func (s *Store) mirrorList(ctx context.Context, q knowledge.Query) (*knowledge.P
 	out := *page
 	out.Records = make([]*knowledge.Record, 0, len(page.Records))
 	for _, r := range page.Records {
-		if r = s.freshest(r); r != nil {
+		if r = s.freshest(r.Key, r); r != nil {
 			out.Records = append(out.Records, r)
 		}
 	}
 	return &out, nil
-}
-
-// freshest returns the newest that is known of a mirrored record, nil for one that is gone.
-func (s *Store) freshest(r *knowledge.Record) *knowledge.Record {
-	m := s.mark(r)
-	if m.Pending == (knowledge.BatchID{}) {
-		seen, gone := s.recent.newer(r.Key, r)
-		switch {
-		case gone:
-			return nil
-		case seen != nil:
-			return seen.From(knowledge.SourceMirror)
-		}
-	}
-	return m
 }
 
 func seedPage(p *knowledge.Page) *knowledge.Page {
@@ -358,7 +357,7 @@ func (s *Store) mirrorSearch(ctx context.Context, q knowledge.SearchQuery) (*kno
 	}
 	out := &knowledge.Hits{Source: knowledge.SourceMirror, Bounded: hits.Bounded, Hits: make([]knowledge.Hit, 0, len(hits.Hits))}
 	for _, h := range hits.Hits {
-		if h.Record = s.freshest(h.Record); h.Record != nil {
+		if h.Record = s.freshest(h.Record.Key, h.Record); h.Record != nil {
 			h.Record = h.Record.From(knowledge.SourceMirror)
 			out.Hits = append(out.Hits, h)
 		}

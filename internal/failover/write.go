@@ -457,16 +457,11 @@ func (s *Store) standing(ctx context.Context, key knowledge.Key) (*knowledge.Rec
 		if isNotFound(err) {
 			r = nil
 		}
-		var waits bool
-		s.mu.Lock()
-		parent, waits = s.pending[key]
-		if waits && !s.waiting[parent] {
+		var seen bool
+		if parent, seen = s.over(key); !seen {
 			parent = knowledge.BatchID{} // nobody has seen what it leaves behind
-		}
-		s.mu.Unlock()
-		if !waits {
-			if seen, gone := s.recent.newer(key, r); seen != nil || gone {
-				r = seen
+			if newer, gone := s.recent.newer(key, r); newer != nil || gone {
+				r = newer
 			}
 		}
 		return r, nil
