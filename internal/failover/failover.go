@@ -21,8 +21,8 @@ type Primary interface {
 	store.Store
 	// Position returns where the history of the primary stands now.
 	Position(ctx context.Context) (knowledge.Position, error)
-	// Snapshot hands everything to sink as it stood at one position: the documents, and of each the last versions of its
-	// history.
+	// Snapshot hands everything to sink as it stood at one position: the documents in the order of kind and id, and of each the
+	// last versions of its history.
 	Snapshot(ctx context.Context, versions int, sink store.Sink) error
 }
 
@@ -46,6 +46,8 @@ type Mirror interface {
 	Rebuild(ctx context.Context, fill func(store.Sink) error) error
 	// Compare calls fn for every document of the copy, overlays left out, in the order of kind and id.
 	Compare(ctx context.Context, fn func(*knowledge.Record) error) error
+	// Documents returns at most n documents of the copy after a key, overlays left out, in the order of kind and id.
+	Documents(ctx context.Context, after knowledge.Key, n int) ([]*knowledge.Record, error)
 	// Check looks for damage.
 	Check(ctx context.Context) error
 	// Overlaid returns the batches that lie over the copy, and the documents that they lie over.
@@ -163,8 +165,8 @@ type Store struct {
 	pending   map[knowledge.Key]knowledge.BatchID
 	waiting   map[knowledge.BatchID]bool // whether what it leaves behind is seen here
 	ready     bool                       // the mirror was complete once
-	// compared is the last comparison of mirror and primary; replayBegan and replayedBefore belong to the replay under way.
-	compared       Comparison
+	// comparison is the last one of mirror and primary; replayBegan and replayedBefore belong to the replay under way.
+	comparison     Comparison
 	replayBegan    time.Time
 	replayedBefore int64
 

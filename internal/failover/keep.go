@@ -29,16 +29,20 @@ func (s *Store) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		k.step(ctx)
 	}
+	if k.outcome != nil {
+		<-k.outcome
+	}
 	return ctx.Err()
 }
 
 // A keeper follows the primary. It is used by one goroutine.
 type keeper struct {
 	s        *Store
-	verified bool      // the primary's history was found to be the mirror's since the last failure
-	checked  time.Time // when mirror and primary were last compared
-	failures int       // of the mirror in a row
-	built    time.Time // when the mirror was last built because it failed
+	verified bool         // the primary's history was found to be the mirror's since the last failure
+	checked  time.Time    // when mirror and primary were last compared
+	outcome  chan outcome // of the comparison under way, nil when there is none
+	failures int          // of the mirror in a row
+	built    time.Time    // when the mirror was last built because it failed
 }
 
 // A localError is a failure of this machine's files. It says nothing about the primary.
@@ -212,6 +216,15 @@ const settledFor = 30 * 24 * time.Hour
 // upkeep does from time to time what keeps the local files right.
 func (k *keeper) upkeep(ctx context.Context, p Primary) error {
 	s := k.s
+	select {
+	case o := <-k.outcome:
+		k.outcome = nil
+		return s.compared(ctx, p, &o)
+	default:
+	}
+	if k.outcome != nil {
+		return nil
+	}
 	asked := s.check.Swap(false)
 	if k.checked.IsZero() {
 		k.checked = time.Now()
@@ -220,14 +233,22 @@ func (k *keeper) upkeep(ctx context.Context, p Primary) error {
 		return nil
 	}
 	k.checked = time.Now()
+	if s.anyWaiting() {
+		s.check.Store(asked) // it waits for a quieter moment
+		return nil
+	}
 	if _, err := s.journal.Forget(ctx, knowledge.At(time.Now().Add(-settledFor))); err != nil {
 		s.o.Log.ErrorContext(ctx, "journal did not forget what is settled", "error", err.Error())
 	}
-	done, err := s.compare(ctx, p)
-	if err != nil || !done && asked {
-		s.check.Store(asked) // it waits for a quieter moment
+	if err := s.sweep(ctx); err != nil {
+		return local(err)
 	}
-	return err
+	k.outcome = make(chan outcome, 1)
+	go func() {
+		k.outcome <- s.compare(ctx, p, asked)
+		s.ring()
+	}()
+	return nil
 }
 
 // replicate applies changes to the mirror and tells everybody who follows it.

@@ -62,7 +62,7 @@ func (s *Store) Status(ctx context.Context) (Status, error) {
 		Errors: append([]string{}, s.errs...),
 		Mirror: MirrorStatus{
 			Ready: s.ready, Seq: knowledge.Seq(s.applied.Load()), Errors: s.counts.mirrorErrors.Load(), Builds: s.counts.resyncs.Load(),
-			Compared: s.compared,
+			Compared: s.comparison,
 		},
 		Journal: JournalStatus{
 			Depth: depth.Entries, Bytes: depth.Bytes, Limit: depth.Limit, Queued: s.counts.queued.Load(),

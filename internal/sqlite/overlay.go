@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"slices"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -196,28 +197,54 @@ func (w *writer) layers(ctx context.Context) ([]layer, error) {
 // Compare calls fn for every document of a mirror, overlays left out, in the order of kind and id. All of them are of one
 // moment.
 func (s *Store) Compare(ctx context.Context, fn func(*knowledge.Record) error) error {
-	var failed error
-	err := s.agree(ctx, func(v view) error {
+	return s.agree(ctx, func(v view) error {
 		for _, kind := range knowledge.Kinds() {
-			tab := tableOf(kind)
-			query := "SELECT " + tab.columns() + " FROM " + tab.name + " t WHERE NOT EXISTS (SELECT 1 FROM below b WHERE b.kind = ?1 AND b.id = t." +
-				tab.id + ") UNION ALL SELECT b.id, 0, '', 0, 0, 0, NULL, b.document FROM below b WHERE b.kind = ?1 AND b.document IS NOT NULL ORDER BY 1"
-			err := v.query(ctx, "compare", query, []any{string(kind)}, func(r *sql.Rows) error {
-				rec, err := scanRecord(r, kind, s.source)
-				if err == nil && rec.Version == 0 {
-					rec, err = knowledge.RecordOf(kind, rec.JSON)
-				}
-				if err != nil {
-					return err
-				}
-				failed = fn(rec.From(s.source))
-				return failed
-			})
-			if err != nil {
+			if err := s.below(ctx, v, kind, "", -1, fn); err != nil {
 				return err
 			}
 		}
 		return nil
+	})
+}
+
+// Documents returns at most n documents of a mirror that come after a key, overlays left out, in the order of kind and id; the
+// zero key comes before all of them.
+func (s *Store) Documents(ctx context.Context, after knowledge.Key, n int) ([]*knowledge.Record, error) {
+	var list []*knowledge.Record
+	kinds := knowledge.Kinds()
+	err := s.look(ctx, func(v view) error {
+		for i := max(0, slices.Index(kinds, after.Kind)); i < len(kinds) && len(list) < n; i++ {
+			err := s.below(ctx, v, kinds[i], after.ID, n-len(list), func(r *knowledge.Record) error {
+				list = append(list, r)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			after.ID = ""
+		}
+		return nil
+	})
+	return list, err
+}
+
+// below calls fn for what a mirror has of a kind below its overlays: at most n documents after an id, all of them where n is
+// negative.
+func (s *Store) below(ctx context.Context, v view, kind knowledge.Kind, after string, n int, fn func(*knowledge.Record) error) error {
+	tab := tableOf(kind)
+	query := "SELECT " + tab.columns() + " FROM " + tab.name + " t WHERE t." + tab.id + " > ?2 AND NOT EXISTS (SELECT 1 FROM below b WHERE b.kind = ?1 AND b.id = t." +
+		tab.id + ") UNION ALL SELECT b.id, 0, '', 0, 0, 0, NULL, b.document FROM below b WHERE b.kind = ?1 AND b.id > ?2 AND b.document IS NOT NULL ORDER BY 1 LIMIT ?3"
+	var failed error
+	err := v.query(ctx, "compare", query, []any{string(kind), after, n}, func(r *sql.Rows) error {
+		rec, err := scanRecord(r, kind, s.source)
+		if err == nil && rec.Version == 0 {
+			rec, err = knowledge.RecordOf(kind, rec.JSON)
+		}
+		if err != nil {
+			return err
+		}
+		failed = fn(rec.From(s.source))
+		return failed
 	})
 	if failed != nil {
 		return failed
