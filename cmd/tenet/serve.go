@@ -134,6 +134,9 @@ func (a *app) fitMemory(ctx context.Context, s *serveSettings, o *server.Options
 	} else {
 		debug.SetMemoryLimit(limit)
 	}
+	if _, set := a.env("GOGC"); !set {
+		keepHeapRoom(uint64(min(heapRoom, limit/4))) //nolint:gosec // a limit is above nothing
+	}
 	const mb = 1 << 20
 	o.Log.LogAttrs(ctx, slog.LevelInfo, "memory", slog.Int64("cache_hot_mb", sizes.Hot/mb), slog.Int64("cache_warm_mb", sizes.Warm/mb),
 		slog.Int64("heap_limit_mb", limit/mb), slog.Int64("needs_mb", sizes.Needs/mb))

@@ -21,7 +21,8 @@ import (
 
 // The path of a read that memory answers, from the request to the last byte, in the order in which it is walked: the route, the
 // token, the question, the condition, the answer, the measures. Its other half is read.go of package cache; between the two lie
-// the one-line methods of access and observe. Nothing on it encodes a document or asks anybody outside the process.
+// the one-line methods of access and observe, and at its end conn.go, which hands a page to the system in one piece. Nothing on
+// it encodes a document or asks anybody outside the process.
 
 // apiPrefix begins the path of every document.
 const apiPrefix = "/api/v1/"
@@ -329,6 +330,10 @@ func (c *call) whole(status int, media string, body []byte, length string) {
 	c.set("Content-Length", length)
 	c.WriteHeader(status)
 	if c.r.Method == http.MethodHead {
+		return
+	}
+	if len(body) > shortAnswer {
+		_ = c.writeAtOnce(body)
 		return
 	}
 	_, _ = c.Write(body) // a caller that went away has nothing to be told

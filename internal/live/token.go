@@ -15,7 +15,7 @@ const (
 // the Authorization header that next looks for. The token leaves the list, so that no answer and no log repeats it.
 func TokenFromSubprotocol(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if offered := r.Header.Values("Sec-WebSocket-Protocol"); len(offered) > 0 && isWebSocket(r) {
+		if offered := r.Header["Sec-Websocket-Protocol"]; len(offered) > 0 && isWebSocket(r) {
 			var rest []string
 			token := ""
 			for name := range strings.SplitSeq(strings.Join(offered, ","), ",") {

@@ -151,13 +151,18 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.handler = s.parts.door(o)
 	s.http = &http.Server{
-		Handler: live.TokenFromSubprotocol(s.handler), ConnContext: live.ConnContext, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: live.TokenFromSubprotocol(s.handler), ConnContext: connContext, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}
 	if err := s.home.announce(s.facts.URL); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// connContext lets both doors find the connection of a request.
+func connContext(ctx context.Context, c net.Conn) context.Context {
+	return httpapi.ConnContext(live.ConnContext(ctx, c), c)
 }
 
 // Facts returns what a person who starts the tenet wants to know.
@@ -171,7 +176,7 @@ func (s *Server) Run(ctx context.Context) error {
 	background := make(chan error, 1)
 	go func() { background <- together(work, s.parts.run, s.beginLater) }()
 	served := make(chan error, 1)
-	go func() { served <- s.http.Serve(s.listener) }()
+	go func() { served <- s.http.Serve(httpapi.Listen(s.listener)) }()
 	s.o.Log.LogAttrs(ctx, slog.LevelInfo, "tenet started", slog.String("url", s.facts.URL), slog.String("version", s.o.Version),
 		slog.String("mode", s.facts.Mode), slog.String("data_dir", s.o.DataDir))
 
