@@ -22,6 +22,8 @@ type mirrorReport struct {
 	Why    string         `json:"why"`
 	Mirror struct {
 		Ready    bool          `json:"ready"`
+		State    string        `json:"state"`
+		Why      string        `json:"why"`
 		Seq      knowledge.Seq `json:"seq"`
 		Lag      float64       `json:"lag_seconds"`
 		Errors   int64         `json:"errors"`
@@ -138,7 +140,7 @@ func (a *app) mirrorReport(ctx context.Context, d *door) (*mirrorReport, error) 
 func writeMirror(w io.Writer, sc screen, r *mirrorReport) error {
 	t := &table{wide: 1}
 	t.add("mode", string(r.Mode)+suffix(": ", r.Why))
-	t.add("mirror", fmt.Sprintf("complete: %s, up to change %d, level %.1f s ago", yesNo(r.Mirror.Ready), r.Mirror.Seq, r.Mirror.Lag))
+	t.add("mirror", fmt.Sprintf("%s%s, up to change %d, level %.1f s ago", r.Mirror.State, suffix(": ", r.Mirror.Why), r.Mirror.Seq, r.Mirror.Lag))
 	t.add("made anew", fmt.Sprintf("%d times since the start", r.Mirror.Builds))
 	compared := "not since the start"
 	if c := r.Mirror.Compared; !c.At.IsZero() {

@@ -139,7 +139,7 @@ func openPrimary(t testing.TB, url string) *postgres.Store {
 // open starts an instance with its mirror in dir and its journal in another directory, or the same.
 func (s *site) open(t testing.TB, address, dir, journals string) *instance {
 	t.Helper()
-	mirror, err := sqlite.Open(t.Context(), filepath.Join(dir, "mirror.db"), sqlite.Options{Mirror: true})
+	mirror, err := openMirror(t.Context(), filepath.Join(dir, "mirror.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"tenet/internal/knowledge"
 )
@@ -137,7 +136,7 @@ func (s *Store) CheckMirror() {
 func (s *Store) compare(ctx context.Context, p Primary, asked bool) outcome {
 	o := outcome{of: s.counts.resyncs.Load(), asked: asked}
 	if err := s.mirror.Check(ctx); err != nil {
-		o.why = "it is damaged: " + err.Error()
+		o.why = err.Error()
 		return o
 	}
 	c := &comparison{s: s, ctx: ctx, differ: map[knowledge.Key]bool{}}
@@ -156,7 +155,7 @@ func (s *Store) compare(ctx context.Context, p Primary, asked bool) outcome {
 		o.err = err
 		return o
 	}
-	o.Comparison = Comparison{At: knowledge.At(time.Now()), Seq: c.at.Seq, Documents: c.n, Equal: len(c.differ) == 0}
+	o.Comparison = Comparison{At: knowledge.At(s.o.Wall()), Seq: c.at.Seq, Documents: c.n, Equal: len(c.differ) == 0}
 	if !o.Equal {
 		o.why = "it differs from the primary"
 		s.o.Log.ErrorContext(ctx, "mirror differs from the primary", "seq", int64(o.Seq), "documents", o.Documents, "different", len(c.differ))
@@ -181,8 +180,12 @@ func (s *Store) compared(ctx context.Context, p Primary, o *outcome) error {
 		s.mu.Unlock()
 	}
 	if o.why != "" {
+		if o.asked && o.At.IsZero() {
+			s.check.Store(true) // the new one is compared
+		}
 		return s.rebuild(ctx, p, o.why, behind)
 	}
+	s.mirrorWell()
 	s.o.Log.InfoContext(ctx, "mirror equals the primary", "seq", int64(o.Seq), "documents", o.Documents)
 	return nil
 }

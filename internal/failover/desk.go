@@ -3,7 +3,6 @@ package failover
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -30,7 +29,7 @@ func (s *Store) Resolve(ctx context.Context, id knowledge.BatchID, how, by strin
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
-	p.Resolution, p.ResolvedBy, p.ResolvedAt = how, by, knowledge.At(time.Now())
+	p.Resolution, p.ResolvedBy, p.ResolvedAt = how, by, knowledge.At(s.o.Wall())
 	if how == ResolveTheirs {
 		return knowledge.Receipt{}, s.journal.Resolve(ctx, p)
 	}

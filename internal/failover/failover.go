@@ -50,6 +50,8 @@ type Mirror interface {
 	Documents(ctx context.Context, after knowledge.Key, n int) ([]*knowledge.Record, error)
 	// Check looks for damage.
 	Check(ctx context.Context) error
+	// Present returns an error when the file is no longer where it was: what is open would be gone after a restart.
+	Present() error
 	// Overlaid returns the batches that lie over the copy, and the documents that they lie over.
 	Overlaid(ctx context.Context) (map[knowledge.BatchID][]knowledge.Key, error)
 }
@@ -111,7 +113,10 @@ type Options struct {
 	Settled func(keys []knowledge.Key)
 	// Event is told of every transition and every other thing worth announcing; nil for nobody. It must not block.
 	Event func(Event)
-	Log   *slog.Logger
+	// Wall is the clock on the wall, for what is told and kept; time.Now. How long something took it does not say: it may be set
+	// back and forth.
+	Wall func() time.Time
+	Log  *slog.Logger
 }
 
 // An Event is something that happened to the standing of this instance.
@@ -132,25 +137,28 @@ type Store struct {
 	journal Journal
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	slots   chan struct{}
+	began   time.Time
 	primary atomic.Pointer[Primary]
 	halt    atomic.Pointer[string] // why a person must act before the primary can be read, nil while nobody must
 	// haltWrites is the same for writes; refused counts writes in a row that a read-only primary refused, and writesAfter is
-	// when it is asked again, nanoseconds since 1970.
+	// when it is asked again, nanoseconds since began.
 	haltWrites           atomic.Pointer[string]
 	refused, writesAfter atomic.Int64
-	refusing             atomic.Bool  // the primary's last failure came at once
-	asOf                 atomic.Int64 // when the mirror was last known level, microseconds since 1970
-	applied              atomic.Int64 // seq up to which the mirror has followed
-	closed               atomic.Bool
-	accept               atomic.Bool   // a person has accepted another history
-	check                atomic.Bool   // a person has asked for a comparison
-	kick                 chan struct{} // rung when there is something for the keeper to do: capacity 1, a second ring is the same ring
-	bell                 bell          // rung when the mirror has followed or the journal has grown
-	settled              bell          // rung when a waiting batch was applied or parked
-	touched              atomic.Int64  // how often the mirror was given something
-	recent               recent
-	counts               counts
-	work                 sync.WaitGroup // reads at the primary that outlive their callers
+	refusing             atomic.Bool // the primary's last failure came at once
+	// asOf is when the mirror was last known level, by a clock that nobody sets where this process has seen it.
+	asOf    atomic.Pointer[time.Time]
+	applied atomic.Int64 // seq up to which the mirror has followed
+	closed  atomic.Bool
+	accept  atomic.Bool   // a person has accepted another history
+	check   atomic.Bool   // a person has asked for a comparison
+	suspect atomic.Bool   // the mirror has failed in a way that a sound one does not
+	kick    chan struct{} // rung when there is something for the keeper to do: capacity 1, a second ring is the same ring
+	bell    bell          // rung when the mirror has followed or the journal has grown
+	settled bell          // rung when a waiting batch was applied or parked
+	touched atomic.Int64  // how often the mirror was given something
+	recent  recent
+	counts  counts
+	work    sync.WaitGroup // reads at the primary that outlive their callers
 
 	jmu sync.Mutex // held while a batch is journalled and overlaid, so that each is made on top of the one before
 
@@ -165,6 +173,8 @@ type Store struct {
 	pending   map[knowledge.Key]knowledge.BatchID
 	waiting   map[knowledge.BatchID]bool // whether what it leaves behind is seen here
 	ready     bool                       // the mirror was complete once
+	building  string                     // why the mirror is being made just now, "" while it is not
+	trouble   string                     // what the mirror has last failed with, "" once it is whole again
 	// comparison is the last one of mirror and primary; replayBegan and replayedBefore belong to the replay under way.
 	comparison     Comparison
 	replayBegan    time.Time
@@ -181,7 +191,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	o = withDefaults(o)
 	s := &Store{
 		o: o, mirror: o.Mirror, journal: o.Journal, slots: make(chan struct{}, o.Slots), kick: make(chan struct{}, 1),
-		since: time.Now(), mode: knowledge.ModeCold, why: "starting: the primary was not seen yet",
+		began: time.Now(), since: time.Now(), mode: knowledge.ModeCold, why: "starting: the primary was not seen yet",
 		pending: map[knowledge.Key]knowledge.BatchID{}, waiting: map[knowledge.BatchID]bool{},
 	}
 	s.bell.init()
@@ -200,7 +210,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.ready, s.mode, s.why = true, knowledge.ModeDegraded, "starting: the primary was not seen yet"
 		s.applied.Store(int64(pos.Seq))
 		if !pos.At.IsZero() {
-			s.asOf.Store(pos.At.UnixMicro())
+			s.asOf.Store(&pos.At.Time)
 		}
 	case !isNotFound(err):
 		return nil, fmt.Errorf("read the mirror's position: %w", err)
@@ -238,6 +248,9 @@ func withDefaults(o Options) Options {
 		}
 	}
 	o.Soon = min(o.Soon, o.Recovery)
+	if o.Wall == nil {
+		o.Wall = time.Now
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -254,13 +267,19 @@ func (s *Store) restorePending(ctx context.Context) error {
 			return fmt.Errorf("read the journal: %w", err)
 		}
 		if len(entries) == 0 {
-			return s.sweep(ctx)
+			// A mirror that does not take what lies over it is no reason not to start: what waits is in the journal.
+			if err := s.sweep(ctx); err != nil {
+				s.mirrorFailed(ctx, err)
+			}
+			return nil
 		}
 		for i := range entries {
 			e := &entries[i]
 			after = e.Seq
-			if err := s.relay(ctx, e); err != nil {
-				return err
+			if s.ready {
+				if err := s.relay(ctx, e); err != nil {
+					s.mirrorFailed(ctx, err)
+				}
 			}
 			s.notePending(e)
 		}
@@ -270,7 +289,7 @@ func (s *Store) restorePending(ctx context.Context) error {
 // relay lays a waiting batch over the mirror again. One that the feed has brought is not: it would hide what was written on top
 // of it, here or by others.
 func (s *Store) relay(ctx context.Context, e *store.Entry) error {
-	if len(e.Left) == 0 || !s.hasMirror() {
+	if len(e.Left) == 0 {
 		return nil
 	}
 	brought, err := s.mirror.Changes(ctx, knowledge.ChangeQuery{Batch: e.Batch.ID, Limit: 1})
@@ -278,7 +297,7 @@ func (s *Store) relay(ctx context.Context, e *store.Entry) error {
 		err = s.mirror.Overlay(ctx, e.Batch.ID, e.Left)
 	}
 	if err != nil {
-		return fmt.Errorf("lay batch %s over the mirror: %w", e.Batch.ID, err)
+		return local(fmt.Errorf("lay batch %s over the mirror: %w", e.Batch.ID, err))
 	}
 	return nil
 }
@@ -326,10 +345,11 @@ func (s *Store) Level() knowledge.Level {
 	mode := s.mode
 	s.mu.Unlock()
 	level := knowledge.Level{Mode: mode}
-	now := time.Now()
-	if asOf := s.asOf.Load(); asOf != 0 {
-		// The clock may have been set back since, and the position's time is the primary's: never claim to know the future.
-		level.AsOf = knowledge.At(time.UnixMicro(min(asOf, now.UnixMicro())))
+	now := s.o.Wall()
+	if asOf := s.asOf.Load(); asOf != nil {
+		// The clock may have been set since: how long ago it was still holds. And the position's time is the primary's: never claim
+		// to know the future.
+		level.AsOf = knowledge.At(now.Add(-max(0, time.Since(*asOf))))
 	}
 	if mode == knowledge.ModeNormal {
 		level.AsOf, level.Local = knowledge.At(now), level.AsOf

@@ -20,6 +20,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if text := os.Getenv(instanceEnv); text != "" {
+		if err := beInstance(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	pgtest.Main(m)
 }
 
@@ -93,7 +100,7 @@ func TestFaultsOfPostgreSQL(t *testing.T) {
 	server := pgtest.Start(t, pgtest.Options{})
 	runAll(t, server, []trouble{
 		{name: "killed", inject: func(*cluster) { server.Kill() }, heal: func(*cluster) { server.Start() }},
-		{name: "stopped and continued", inject: func(*cluster) { server.Pause() }, heal: func(*cluster) { server.Continue() }},
+		{name: "stopped and continued", inject: func(*cluster) { server.Pause() }, heal: func(*cluster) { server.Continue() }, lasts: 4 * time.Second},
 		{name: "one backend killed", inject: func(*cluster) { server.KillBackend() }, heal: func(*cluster) { server.WaitReady() }, lasts: time.Millisecond},
 		{name: "shut down fast", inject: func(*cluster) { server.Stop(pgtest.Fast) }, heal: func(*cluster) { server.Start() }},
 		{name: "shut down immediately", inject: func(*cluster) { server.Stop(pgtest.Immediate) }, heal: func(*cluster) { server.Start() }},

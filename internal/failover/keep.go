@@ -136,7 +136,7 @@ func (k *keeper) probe(ctx context.Context) bool {
 // whole primary each time, and a full disk stays full.
 func (k *keeper) failed(ctx context.Context, err error) {
 	s := k.s
-	s.counts.mirrorErrors.Add(1)
+	s.mirrorFailed(ctx, err)
 	k.failures++
 	k.verified = false // it may be the primary that has become another
 	s.o.Log.ErrorContext(ctx, "mirror can't follow the primary", "error", err.Error(), "failures", k.failures)
@@ -186,9 +186,10 @@ func (k *keeper) look(ctx context.Context) (level bool, err error) {
 		}
 		return false, nil
 	}
-	s.asOf.Store(asked.UnixMicro())
+	s.asOf.Store(&asked)
 	s.recent.levelled(asked)
 	s.levelled()
+	s.mirrorWell()
 	return true, k.upkeep(ctx, p)
 }
 
@@ -216,6 +217,10 @@ const settledFor = 30 * 24 * time.Hour
 // upkeep does from time to time what keeps the local files right.
 func (k *keeper) upkeep(ctx context.Context, p Primary) error {
 	s := k.s
+	if err := s.mirror.Present(); err != nil {
+		k.built = time.Now()
+		return s.rebuild(ctx, p, err.Error(), behind)
+	}
 	select {
 	case o := <-k.outcome:
 		k.outcome = nil
@@ -226,6 +231,13 @@ func (k *keeper) upkeep(ctx context.Context, p Primary) error {
 		return nil
 	}
 	asked := s.check.Swap(false)
+	if s.suspect.Load() && time.Since(k.built) > s.o.Recovery { // but not over and over, as in broken
+		k.built, asked = time.Now(), true
+		s.suspect.Store(false)
+		if err := s.mirror.Check(ctx); err != nil && ctx.Err() == nil {
+			return s.rebuild(ctx, p, err.Error(), behind)
+		}
+	}
 	if k.checked.IsZero() {
 		k.checked = time.Now()
 	}
@@ -237,7 +249,7 @@ func (k *keeper) upkeep(ctx context.Context, p Primary) error {
 		s.check.Store(asked) // it waits for a quieter moment
 		return nil
 	}
-	if _, err := s.journal.Forget(ctx, knowledge.At(time.Now().Add(-settledFor))); err != nil {
+	if _, err := s.journal.Forget(ctx, knowledge.At(s.o.Wall().Add(-settledFor))); err != nil {
 		s.o.Log.ErrorContext(ctx, "journal did not forget what is settled", "error", err.Error())
 	}
 	if err := s.sweep(ctx); err != nil {
@@ -257,6 +269,7 @@ func (s *Store) replicate(ctx context.Context, changes []knowledge.Change) error
 	if err := s.mirror.Replicate(ctx, changes); err != nil {
 		return err
 	}
+	s.mirrorWell()
 	s.recent.followed(changes)
 	last := &changes[len(changes)-1]
 	s.chain = last.Chain

@@ -664,3 +664,38 @@ func TestAMirrorOlderThanTheLogIsMadeAnewAndAccusesNobody(t *testing.T) {
 		t.Errorf("%d conflicts about documents that were purged or are newer: %s", len(list), list[0].Why)
 	}
 }
+
+// TestAWriteThatAKillLeftUnansweredIsNotRefused sends a batch again after a kill, in an outage that began before the feed had brought
+// it: the mirror has what it wrote, and does not know by whom.
+func TestAWriteThatAKillLeftUnansweredIsNotRefused(t *testing.T) {
+	g := &gated{}
+	c := newScene(t, behind(g))
+	c.write(knowledge.Put(rule("A"), knowledge.NoVersion))
+	c.follow()
+	g.shut.Store(true)
+	done := batchOf(knowledge.Put(rule("A"), 1))
+	if rec, err := c.s.Apply(t.Context(), done); err != nil || rec.Queued {
+		t.Fatalf("write: %+v, %v", rec, err)
+	}
+	c.primary.set(refused)
+	c.end()
+	c.open()
+	rec, err := c.s.Apply(t.Context(), done)
+	if err != nil || !rec.Queued {
+		t.Errorf("the batch again: %+v, %v, want it queued: it may be done", rec, err)
+	}
+	if r, err := c.s.Get(t.Context(), ruleKey("A")); err != nil || r.Version != 2 {
+		t.Errorf("read: %v, %v", r, err)
+	}
+	c.primary.set(healthy)
+	waitMode(t, c.s, knowledge.ModeNormal)
+	if st, err := c.s.Batch(t.Context(), done.ID); err != nil || st.State != knowledge.BatchApplied {
+		t.Errorf("the batch is %+v, %v", st, err)
+	}
+	if n := len(c.conflicts()); n != 0 {
+		t.Errorf("%d conflicts", n)
+	}
+	if _, err := c.s.Apply(t.Context(), batchOf(knowledge.Put(rule("A"), 1))); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("another batch on the same version: %v", err)
+	}
+}

@@ -3,6 +3,7 @@ package failover
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"tenet/internal/knowledge"
@@ -119,8 +120,8 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 	if err := s.open(); err != nil {
 		return nil, err
 	}
-	if s.isPending(key) && s.hasMirror() {
-		return s.localGet(ctx, key)
+	if r, waits, err := s.pendingGet(ctx, key); waits {
+		return r, err
 	}
 	r, err := ask(ctx, s,
 		func(ctx context.Context, p store.Store) (*knowledge.Record, error) {
@@ -138,11 +139,37 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 	// A batch on the key may have been journalled while the primary was asked: the overlay is looked at after the row was
 	// read, or a session could lose sight of its own write for an instant.
 	if err == nil && r.Source == knowledge.SourcePrimary || isNotFound(err) {
-		if s.isPending(key) && s.hasMirror() {
-			return s.localGet(ctx, key)
+		if r, waits, err := s.pendingGet(ctx, key); waits {
+			return r, err
 		}
 	}
 	return r, err
+}
+
+// pendingGet reads a document with a waiting batch, which lies over the mirror. Where there is no mirror, or it can't be read, the
+// journal has what the batch leaves behind; false where that is not known, or nothing waits.
+func (s *Store) pendingGet(ctx context.Context, key knowledge.Key) (*knowledge.Record, bool, error) {
+	if !s.isPending(key) {
+		return nil, false, nil
+	}
+	if s.hasMirror() {
+		if r, err := s.localGet(ctx, key); !errors.Is(err, store.ErrUnavailable) {
+			return r, true, err
+		}
+	}
+	s.mu.Lock()
+	id := s.pending[key]
+	s.mu.Unlock()
+	e, out, err := s.journal.Find(ctx, id)
+	if err != nil || out.State != knowledge.BatchQueued {
+		return nil, false, nil // it was settled just now
+	}
+	for _, r := range slices.Backward(queuedReceipt(&e).Records) {
+		if r != nil && r.Key == key {
+			return r, true, nil
+		}
+	}
+	return nil, false, nil
 }
 
 // sawGone notes that the primary had no such document when it was asked, so that the mirror does not show one that it still has.
@@ -177,6 +204,7 @@ func (s *Store) localGet(ctx context.Context, key knowledge.Key) (*knowledge.Rec
 func (s *Store) mirrorGet(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	r, err := s.mirror.Get(ctx, key)
 	if err != nil && !isNotFound(err) {
+		s.readFailed(ctx, err)
 		return nil, err
 	}
 	if err != nil {
@@ -245,7 +273,9 @@ func (s *Store) cold() error {
 func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
 	local := func(ctx context.Context) (*knowledge.Page, error) { return s.localList(ctx, q) }
 	if s.anyPending() {
-		return local(ctx)
+		if page, err := local(ctx); !errors.Is(err, store.ErrUnavailable) {
+			return page, err
+		}
 	}
 	return ask(ctx, s, func(ctx context.Context, p store.Store) (*knowledge.Page, error) {
 		asked := time.Now()
@@ -284,6 +314,7 @@ func (s *Store) localList(ctx context.Context, q knowledge.Query) (*knowledge.Pa
 func (s *Store) mirrorList(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
 	page, err := s.mirror.List(ctx, q)
 	if err != nil {
+		s.readFailed(ctx, err)
 		return nil, err
 	}
 	out := *page
@@ -294,6 +325,13 @@ func (s *Store) mirrorList(ctx context.Context, q knowledge.Query) (*knowledge.P
 		}
 	}
 	return &out, nil
+}
+
+// readFailed notes that the mirror could not be read, unless that is the question's own fault.
+func (s *Store) readFailed(ctx context.Context, err error) {
+	if _, ok := errors.AsType[*store.UnavailableError](err); ok {
+		s.mirrorFailed(ctx, err)
+	}
 }
 
 func seedPage(p *knowledge.Page) *knowledge.Page {
@@ -311,7 +349,9 @@ func seedPage(p *knowledge.Page) *knowledge.Page {
 func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	local := func(ctx context.Context) (*knowledge.Hits, error) { return s.localSearch(ctx, q) }
 	if s.anyPending() {
-		return local(ctx)
+		if hits, err := local(ctx); !errors.Is(err, store.ErrUnavailable) {
+			return hits, err
+		}
 	}
 	return ask(ctx, s, func(ctx context.Context, p store.Store) (*knowledge.Hits, error) {
 		asked := time.Now()
@@ -353,6 +393,7 @@ func (s *Store) localSearch(ctx context.Context, q knowledge.SearchQuery) (*know
 func (s *Store) mirrorSearch(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	hits, err := s.mirror.Search(ctx, q)
 	if err != nil {
+		s.readFailed(ctx, err)
 		return nil, err
 	}
 	out := &knowledge.Hits{Source: knowledge.SourceMirror, Bounded: hits.Bounded, Hits: make([]knowledge.Hit, 0, len(hits.Hits))}

@@ -32,6 +32,8 @@ const (
 func (s *Store) rebuild(ctx context.Context, p Primary, why string, because reason) error {
 	began := time.Now()
 	s.counts.resyncs.Add(1)
+	s.makeMirror(why)
+	defer s.makeMirror("")
 	s.o.Log.WarnContext(ctx, "mirror is being built", "why", why)
 	accepted := s.accept.Load()
 	tee := &salvager{lost: map[knowledge.Key]fingerprint{}}
@@ -71,28 +73,33 @@ func (s *Store) rebuild(ctx context.Context, p Primary, why string, because reas
 	s.recent.rebuilt(tee.at.At.Time, began)
 	s.chain = tee.at.Chain
 	s.applied.Store(int64(tee.at.Seq))
-	s.asOf.Store(began.UnixMicro())
-	s.mu.Lock()
-	s.ready = true
-	s.mu.Unlock()
-	s.jmu.Lock() // what was journalled before there was a mirror has no overlay yet
-	err = s.overlayAll(ctx)
-	s.jmu.Unlock()
-	if err != nil {
-		return local(err)
+	s.asOf.Store(&began)
+	if err := s.overlayAll(ctx); err != nil {
+		return err
 	}
+	s.suspect.Store(false)
+	s.mirrorWell()
 	s.o.Log.InfoContext(ctx, "mirror is complete", "documents", tee.n, "seq", int64(tee.at.Seq), "took", time.Since(began).Round(time.Millisecond).String())
 	s.tellSettled(nil)
 	s.bell.ring()
 	return nil
 }
 
-// overlayAll lays what waits over a new mirror.
+// overlayAll lays what waits over a new mirror, where it was not carried over from the old one, and makes it the one that answers:
+// who reads it sees what waits.
 func (s *Store) overlayAll(ctx context.Context) error {
+	s.jmu.Lock() // what is being journalled just now waits
+	defer s.jmu.Unlock()
 	for after := int64(0); ; {
 		entries, err := s.journal.Oldest(ctx, after, 500)
-		if err != nil || len(entries) == 0 {
-			return err
+		if err != nil {
+			return local(err)
+		}
+		if len(entries) == 0 {
+			s.mu.Lock()
+			s.ready = true
+			s.mu.Unlock()
+			return nil
 		}
 		for i := range entries {
 			after = entries[i].Seq
@@ -100,5 +107,41 @@ func (s *Store) overlayAll(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+}
+
+// makeMirror notes that the mirror is being made, and why; "" when it no longer is. One that is made anew is not level meanwhile, and
+// so the mode is not normal.
+func (s *Store) makeMirror(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.building = why
+	if why != "" && s.ready && s.mode == knowledge.ModeNormal {
+		s.moveLocked(knowledge.ModeRecovering, "the mirror is being made anew: "+why)
+	}
+}
+
+// mirrorFailed notes that the mirror did not do what it was asked. A failure that asks for a person is none of those that pass: the
+// keeper then looks whether it is damaged.
+func (s *Store) mirrorFailed(ctx context.Context, err error) {
+	if ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
+		return
+	}
+	s.counts.mirrorErrors.Add(1)
+	s.mu.Lock()
+	s.trouble = err.Error()
+	s.mu.Unlock()
+	if u, ok := errors.AsType[*store.UnavailableError](err); ok && u.Halt && !s.suspect.Swap(true) {
+		s.o.Log.ErrorContext(ctx, "mirror does not answer as it should: it is looked over, and made anew where it is damaged", "error", err.Error())
+		s.ring()
+	}
+}
+
+// mirrorWell notes that the mirror has done what it was asked.
+func (s *Store) mirrorWell() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.suspect.Load() {
+		s.trouble = ""
 	}
 }

@@ -282,7 +282,7 @@ func (s *Store) settleMirror(ctx context.Context, e *store.Entry, applied []stor
 	defer s.jmu.Unlock()
 	if s.hasMirror() {
 		if err := s.mirror.Settle(ctx, e.Batch.ID, keys, applied); err != nil {
-			s.counts.mirrorErrors.Add(1)
+			s.mirrorFailed(ctx, err)
 			s.o.Log.ErrorContext(ctx, "mirror did not settle a batch; the keeper takes it off later", "batch", e.Batch.ID.String(), "error", err.Error())
 		}
 	}
@@ -303,7 +303,7 @@ func (s *Store) settleMirror(ctx context.Context, e *store.Entry, applied []stor
 
 // park keeps a batch for a person, with what it was made on top of, what is at the primary now and what it would have left.
 func (s *Store) park(ctx context.Context, p Primary, e *store.Entry, why string, op int, found *int64) error {
-	parked := store.Parked{Entry: *e, Op: op, Why: why, ParkedAt: knowledge.At(time.Now())}
+	parked := store.Parked{Entry: *e, Op: op, Why: why, ParkedAt: knowledge.At(s.o.Wall())}
 	if found != nil {
 		parked.Found = *found
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -271,7 +270,7 @@ func (s *Store) same(ctx context.Context, p Primary, at knowledge.Seq) (bool, er
 // keep parks what the primary has lost. The id follows from the content, so that a build that is begun again keeps it once.
 func (s *Store) keep(ctx context.Context, name []byte, why, actor string, lost []lostOp) error {
 	b := knowledge.Batch{ID: uuid.NewSHA1(uuid.NameSpaceOID, name), Actor: actor}
-	e := store.Entry{Caller: actor, At: knowledge.At(time.Now())}
+	e := store.Entry{Caller: actor, At: knowledge.At(s.o.Wall())}
 	for _, l := range lost {
 		op := knowledge.Op{Verb: knowledge.VerbPurge, Key: l.key}
 		if l.record != nil {
@@ -290,7 +289,7 @@ func (s *Store) keep(ctx context.Context, name []byte, why, actor string, lost [
 		return err
 	}
 	e.Batch, e.Fingerprint = b, sum
-	parked := store.Parked{Entry: e, Why: why, Found: lost[0].found, ParkedAt: knowledge.At(time.Now())}
+	parked := store.Parked{Entry: e, Why: why, Found: lost[0].found, ParkedAt: knowledge.At(s.o.Wall())}
 	if lost[0].record != nil {
 		parked.Ours = json.RawMessage(lost[0].record.JSON)
 	}

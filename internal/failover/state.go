@@ -54,7 +54,7 @@ func (s *Store) event(e Event) {
 	if s.o.Event == nil {
 		return
 	}
-	e.At, e.Mode = knowledge.At(time.Now()), s.mode
+	e.At, e.Mode = knowledge.At(s.o.Wall()), s.mode
 	s.o.Event(e)
 }
 
@@ -140,7 +140,7 @@ func (s *Store) noteWrite(c class, err error, took time.Duration) {
 		}
 	case readOnly:
 		if s.refused.Add(1) >= int64(s.o.Failures) {
-			s.writesAfter.Store(time.Now().Add(s.o.Soon).UnixNano())
+			s.writesAfter.Store(int64(time.Since(s.began) + s.o.Soon))
 		}
 	case infra, gone:
 	}
@@ -168,7 +168,7 @@ func (s *Store) noteError(c class, err error, took time.Duration) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.errs = append(s.errs, time.Now().UTC().Format(time.RFC3339)+" "+err.Error())
+	s.errs = append(s.errs, s.o.Wall().UTC().Format(time.RFC3339)+" "+err.Error())
 	if len(s.errs) > keptErrors {
 		s.errs = s.errs[len(s.errs)-keptErrors:]
 	}

@@ -28,11 +28,34 @@ type Status struct {
 // MirrorStatus tells how the mirror stands.
 type MirrorStatus struct {
 	Ready    bool          `json:"ready"`
+	State    string        `json:"state"`         // [MirrorNone], [MirrorBuilding], [MirrorFailing] or [MirrorReady]
+	Why      string        `json:"why,omitempty"` // why it is being built, or what it fails with
 	Seq      knowledge.Seq `json:"seq"`
 	Lag      float64       `json:"lag_seconds"` // since it was last known to be level
 	Errors   int64         `json:"errors"`
 	Builds   int64         `json:"builds"`
 	Compared Comparison    `json:"compared"`
+}
+
+// States of a mirror.
+const (
+	MirrorNone     = "none"     // it was never complete
+	MirrorBuilding = "building" // it is being made, or made anew
+	MirrorFailing  = "failing"  // it did not do what it was asked last: its file is damaged, or its disk is full
+	MirrorReady    = "ready"    // it answers, as of its lag ago
+)
+
+// mirrorStateLocked returns a mirror's state, and why it is in it. It needs s.mu.
+func (s *Store) mirrorStateLocked() (state, why string) {
+	switch {
+	case s.building != "":
+		return MirrorBuilding, s.building
+	case s.trouble != "":
+		return MirrorFailing, s.trouble
+	case !s.ready:
+		return MirrorNone, ""
+	}
+	return MirrorReady, ""
 }
 
 // JournalStatus tells what waits.
@@ -71,11 +94,12 @@ func (s *Store) Status(ctx context.Context) (Status, error) {
 		Hedged: s.counts.hedged.Load(), FellBack: s.counts.fellBack.Load(), Saturated: s.counts.noSlot.Load(), Moves: s.counts.transitions.Load(),
 	}
 	st.Halt = s.halted()
-	if asOf := s.asOf.Load(); asOf != 0 {
-		st.Mirror.Lag = max(0, time.Since(time.UnixMicro(asOf)).Seconds())
+	st.Mirror.State, st.Mirror.Why = s.mirrorStateLocked()
+	if asOf := s.asOf.Load(); asOf != nil {
+		st.Mirror.Lag = max(0, time.Since(*asOf).Seconds())
 	}
 	if !depth.Oldest.IsZero() {
-		st.Journal.Oldest = max(0, time.Since(depth.Oldest.Time).Seconds())
+		st.Journal.Oldest = max(0, s.o.Wall().Sub(depth.Oldest.Time).Seconds())
 	}
 	if began := s.replayBegan; !began.IsZero() {
 		st.Journal.Done = s.counts.replayed.Load() - s.replayedBefore

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"tenet/internal/knowledge"
@@ -90,7 +91,7 @@ func (s *Store) writesDirect(b *knowledge.Batch) bool {
 		return s.mode == knowledge.ModeCold && s.primary.Load() != nil
 	case knowledge.ModeNormal, knowledge.ModeRecovering:
 	}
-	if after := s.writesAfter.Load(); after != 0 && time.Now().UnixNano() < after {
+	if after := s.writesAfter.Load(); after != 0 && int64(time.Since(s.began)) < after {
 		return false // it takes no writes: a standby, a full disk
 	}
 	if len(s.pending) == 0 {
@@ -234,7 +235,7 @@ func (s *Store) foresee(ctx context.Context, rec *knowledge.Receipt, ops []knowl
 	}
 	s.touched.Add(1)
 	if err := s.mirror.Foresee(context.WithoutCancel(ctx), left); err != nil {
-		s.counts.mirrorErrors.Add(1)
+		s.mirrorFailed(ctx, err)
 		s.o.Log.WarnContext(ctx, "mirror did not take an acknowledged write; the feed will bring it", "batch", rec.Batch.String(), "error", err.Error())
 	}
 }
@@ -265,12 +266,13 @@ func (s *Store) queue(ctx context.Context, b knowledge.Batch, unknown bool) (kno
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
-	e := store.Entry{Batch: b, Caller: b.Actor, Fingerprint: sum, At: knowledge.At(time.Now()), Unknown: unknown}
+	e := store.Entry{Batch: b, Caller: b.Actor, Fingerprint: sum, At: knowledge.At(s.o.Wall()), Unknown: unknown}
 	if s.o.Caller != nil {
 		e.Caller = s.o.Caller(ctx)
 	}
 	if err := s.prepare(ctx, &e); err != nil {
-		if !unknown {
+		e.Unknown = unknown || s.mayBeDone(ctx, err)
+		if !e.Unknown {
 			return knowledge.Receipt{}, err
 		}
 		e.Left, e.Bases = nil, basesAsSent(&b) // it waits without being seen
@@ -286,7 +288,7 @@ func (s *Store) queue(ctx context.Context, b knowledge.Batch, unknown bool) (kno
 	}
 	// From here on the batch is durable: whatever fails now is repaired when the journal is read at the next start.
 	if err := s.overlay(context.WithoutCancel(ctx), &e); err != nil {
-		s.counts.mirrorErrors.Add(1)
+		s.mirrorFailed(ctx, err)
 		s.o.Log.ErrorContext(ctx, "mirror did not take a journalled write; it is safe in the journal", "batch", b.ID.String(), "error", err.Error())
 	}
 	s.counts.queued.Add(1)
@@ -404,6 +406,38 @@ func receiptOf(b *knowledge.Batch, changes []knowledge.Change) knowledge.Receipt
 		rec.Records[i] = at[b.Ops[i].Key]
 	}
 	return rec
+}
+
+// mayBeDone reports whether what a batch is in conflict with may be the batch's own work: a version that was acknowledged before this
+// process began and that the feed has not brought, so that nothing here tells whose it is. Who heard no answer because the process
+// was killed must not hear now that it was refused.
+func (s *Store) mayBeDone(ctx context.Context, err error) bool {
+	conflict, ok := errors.AsType[*store.ConflictError](err)
+	if !ok || !s.hasMirror() {
+		return false
+	}
+	key, own := conflict.Key, max(conflict.Want, 0)+1 // the version that it would have
+	if conflict.Got < own || s.waitsAs(ctx, key, own) || s.recent.wrote(key, own) {
+		return false
+	}
+	logged, err := s.mirror.Changes(ctx, knowledge.ChangeQuery{Key: key, Newest: true, Limit: 1})
+	return err == nil && (len(logged) == 0 || logged[0].Version < own)
+}
+
+// waitsAs reports whether a version of a document is a waiting batch's.
+func (s *Store) waitsAs(ctx context.Context, key knowledge.Key, version int64) bool {
+	s.mu.Lock()
+	id := s.pending[key]
+	s.mu.Unlock()
+	for id != (knowledge.BatchID{}) {
+		e, _, err := s.journal.Find(ctx, id)
+		at := slices.IndexFunc(e.Left, func(l store.Left) bool { return l.Key == key && l.Record != nil })
+		if err != nil || at < 0 || e.Left[at].Record.Version <= version {
+			return true
+		}
+		id = e.Bases[at].Parent
+	}
+	return false
 }
 
 func basesAsSent(b *knowledge.Batch) []store.Base {

@@ -83,6 +83,7 @@ func (h handle) open() (*sql.DB, error) {
 	q.Add("_pragma", fmt.Sprintf("journal_size_limit(%d)", walLimit))
 	q.Set("_txlock", "immediate")
 	if h.readOnly {
+		q.Set("mode", "rw") // one that was deleted is not made again
 		q.Set("_query_only", "1")
 		q.Set("_txlock", "deferred")
 	} else {

@@ -41,9 +41,11 @@ type file struct {
 	err    error          // of closing the writer; to be read when done is closed
 	work   sync.WaitGroup // old files that are still read
 
-	// mu guards reads, which a swap of the file replaces.
+	// mu guards what a swap of the file replaces.
 	mu    sync.RWMutex
 	reads *pool
+	there string      // the file that the path led to when it was opened
+	is    os.FileInfo // that file
 }
 
 // openFile migrates and checks the file, and opens the reading and the writing connections.
@@ -74,7 +76,10 @@ func openFile(ctx context.Context, path string, r role, o Options, committed fun
 	if f.reads, err = openPool(there, f.opts.Readers); err != nil {
 		return nil, errors.Join(err, w.close(ctx, false))
 	}
-	f.first = w
+	f.first, f.there = w, there
+	if f.is, err = os.Stat(there); err != nil {
+		return nil, errors.Join(err, f.reads.close(), w.close(ctx, false))
+	}
 	return f, nil
 }
 
@@ -138,6 +143,19 @@ func (f *file) Check(ctx context.Context) error {
 		return store.ErrClosed
 	}
 	return quickCheck(ctx, resolve(f.path))
+}
+
+// Present returns an error when the file that is open is no longer the one that its path leads to: it was deleted or moved away.
+// What is open goes on answering until it is closed.
+func (f *file) Present() error {
+	f.mu.RLock()
+	is := f.is
+	f.mu.RUnlock()
+	now, err := os.Stat(f.path)
+	if err == nil && os.SameFile(is, now) {
+		return nil
+	}
+	return &store.UnavailableError{Halt: true, Err: err, Reason: "the database file " + f.path + " was deleted, moved or replaced while it was open"}
 }
 
 // quickCheck looks for damage, on a fresh connection: on one that has searched it would raise a false alarm.

@@ -26,13 +26,16 @@ func resolve(path string) string {
 	return path
 }
 
-// nextGeneration returns the name of the file that will follow the present one.
-func nextGeneration(path string) string {
+// nextGeneration returns the name of the file that will follow the one that is open, wherever its path leads by now.
+func (s *Store) nextGeneration() string {
+	s.mu.RLock()
+	there := s.there
+	s.mu.RUnlock()
 	n := 0
-	if _, number, ok := strings.Cut(filepath.Base(resolve(path)), filepath.Base(path)+generation); ok {
+	if _, number, ok := strings.Cut(filepath.Base(there), filepath.Base(s.path)+generation); ok {
 		n, _ = strconv.Atoi(number)
 	}
-	return path + generation + strconv.Itoa(n+1)
+	return s.path + generation + strconv.Itoa(n+1)
 }
 
 // sweep removes what builds and swaps that were cut short have left behind.
@@ -61,7 +64,7 @@ func (s *Store) Rebuild(ctx context.Context, fill func(store.Sink) error) error 
 	if s.closed.Load() {
 		return store.ErrClosed
 	}
-	b, err := NewBuilder(ctx, nextGeneration(s.path))
+	b, err := NewBuilder(ctx, s.nextGeneration())
 	if err != nil {
 		return err
 	}
@@ -129,13 +132,17 @@ func (s *Store) swap(ctx context.Context, old *writer, path string) (*writer, er
 	if err != nil {
 		return nil, errors.Join(err, w.close(ctx, false))
 	}
-	if err := s.relink(path); err != nil {
+	is, err := os.Stat(path)
+	if err == nil {
+		err = s.relink(path)
+	}
+	if err != nil {
 		return nil, errors.Join(&store.UnavailableError{Reason: "the new mirror can't take the old one's place: look at the data directory", Err: err},
 			reads.close(), w.close(ctx, false))
 	}
 	s.mu.Lock()
 	before := s.reads
-	s.reads = reads
+	s.reads, s.there, s.is = reads, path, is
 	s.mu.Unlock()
 	s.work.Go(func() { // those who read the old file may take their time
 		err := errors.Join(before.close(), old.close(ctx, false))

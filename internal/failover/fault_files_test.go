@@ -1,0 +1,317 @@
+package failover_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tenet/internal/failover"
+	"tenet/internal/knowledge"
+	"tenet/internal/pgtest"
+	"tenet/internal/store"
+)
+
+// TestFaultsOfAMirrorsFile damages or deletes the mirror of an instance that runs, or does not, while PostgreSQL is there, or is
+// not. The journal survives all of that, no answer is ever a wrong one, and the mirror is made anew by itself.
+func TestFaultsOfAMirrorsFile(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgtest.Options{})
+	for _, what := range []struct {
+		name string
+		do   func(testing.TB, string)
+	}{{"damaged", damage}, {"deleted", deleteFile}} {
+		for _, runs := range []bool{true, false} {
+			for _, up := range []bool{true, false} {
+				name := what.name + map[bool]string{true: " while it runs", false: " while it is stopped"}[runs] +
+					map[bool]string{true: ", with PostgreSQL", false: ", in an outage"}[up]
+				t.Run(name, func(t *testing.T) { mirrorFault(t, server, what.do, runs, up) })
+			}
+		}
+	}
+}
+
+func mirrorFault(t *testing.T, server *pgtest.Server, do func(testing.TB, string), runs, up bool) {
+	t.Helper()
+	c := newCluster(t, newSite(t, server), 2)
+	in := c.instances[0]
+	waits := int64(0)
+	hurt := func() { do(t, filepath.Join(in.dir, "mirror.db")) }
+	c.load(func() {
+		c.until("writes to be done", time.Time{}, 20, wasTaken)
+		if runs && up {
+			hurt()
+			in.CheckMirror() // what lies in memory hides it for long
+			pgtest.Await(t, "the mirror to be made anew under load", func() bool { return in.status(t).Mirror.Builds >= 2 })
+			return
+		}
+		if !up {
+			began := time.Now()
+			server.Kill()
+			c.until("writes to wait", began, 30, wasQueued)
+		}
+	})
+	if !up {
+		waits = in.status(t).Journal.Depth
+		if waits == 0 {
+			t.Error("nothing waits in the journal: the test tests nothing")
+		}
+	}
+	switch {
+	case runs && !up:
+		hurt()
+		c.askAll(in)
+	case !runs:
+		in.end()
+		hurt()
+		in = c.site.open(t, c.site.address, in.dir, in.dir)
+		c.instances[0] = in
+		if st := in.status(t); !up && (st.Mode != knowledge.ModeCold || st.Mirror.State != failover.MirrorNone || in.Ready() == nil) {
+			t.Errorf("started without a mirror and without PostgreSQL: %+v", st)
+		}
+		c.askAll(in)
+	}
+	if st := in.status(t); !up && st.Journal.Depth < waits {
+		t.Errorf("%d batches waited, and %d are left", waits, st.Journal.Depth)
+	}
+	if !up {
+		server.Start()
+	}
+	if runs && !up {
+		in.CheckMirror()
+	}
+	builds := int64(1) // of a new process
+	if runs {
+		builds = 2
+	}
+	pgtest.Await(t, "the mirror to be made anew", func() bool {
+		st := in.status(t)
+		return st.Mirror.Builds >= builds && st.Mirror.State == failover.MirrorReady
+	})
+	c.settle()
+	began := time.Now()
+	c.load(func() { c.until("writes to be done as before", began, 20, wasDirect) })
+	c.settle()
+	c.check()
+}
+
+// status returns how an instance stands.
+func (in *instance) status(t testing.TB) failover.Status {
+	t.Helper()
+	st, err := in.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+// askAll asks an instance for what is always there and for what clients wrote: each answer is the right one, or says that there is
+// none now. It never is an empty list, and never a document that is not found.
+func (c *cluster) askAll(in *instance) {
+	c.t.Helper()
+	ctx := c.t.Context()
+	page, err := in.List(ctx, knowledge.Query{Kind: knowledge.KindRule, Category: "bulk", Limit: knowledge.MaxLimit})
+	if !errors.Is(err, store.ErrUnavailable) && (err != nil || len(page.Records) != bulk) {
+		c.t.Errorf("a list: %v, %v", page, err)
+	}
+	wrote := map[knowledge.Key]string{} // the last title of each
+	waits := map[knowledge.Key]bool{}
+	for _, w := range c.history.all() {
+		if w.shared || w.err != nil || w.again || w.by[:2] != "I0" {
+			continue
+		}
+		for i := range w.batch.Ops {
+			wrote[w.batch.Ops[i].Key], waits[w.batch.Ops[i].Key] = w.title, w.receipt.Queued
+		}
+	}
+	answered := 0
+	for key, title := range wrote {
+		r, err := in.Get(ctx, key)
+		switch {
+		case errors.Is(err, store.ErrUnavailable) && !waits[key]:
+		case err != nil:
+			c.t.Errorf("read %s, which waits: %t: %v", key, waits[key], err)
+		case titleOf(c.t, r) != title:
+			c.t.Errorf("%s was last written as %q and reads %q", key, title, titleOf(c.t, r))
+		default:
+			answered++
+		}
+	}
+	c.t.Logf("%d of %d documents were answered", answered, len(wrote))
+}
+
+// TestAnInstanceOlderThanTheSchemaServesItsMirror starts an instance on a database that a newer program has migrated: it says so,
+// answers from its mirror, refuses writes, and keeps its journal until the right program comes.
+func TestAnInstanceOlderThanTheSchemaServesItsMirror(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgtest.Options{})
+	c := newCluster(t, newSite(t, server), 2)
+	in := c.instances[0]
+	c.load(func() {
+		c.until("writes to be done", time.Time{}, 20, wasTaken)
+		began := time.Now()
+		server.Kill()
+		c.until("writes to wait", began, 30, wasQueued)
+	})
+	waits := in.status(t).Journal.Depth
+	in.end()
+	server.Start()
+	pgtest.Exec(t, c.site.url, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, true)")
+	in = c.site.open(t, c.site.address, in.dir, in.dir)
+	c.instances[0] = in
+	pgtest.Await(t, "the schema to be refused", func() bool { return in.status(t).Halt != "" })
+	if st := in.status(t); st.Mode != knowledge.ModeDegraded || st.Journal.Depth != waits || in.Ready() != nil {
+		t.Errorf("on a newer schema: %+v, want degraded, ready, and %d batches waiting", st, waits)
+	}
+	if page, err := in.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule, Category: "bulk", Limit: knowledge.MaxLimit}); err != nil || len(page.Records) != bulk {
+		t.Errorf("a list: %v, %v", page, err)
+	}
+	c.askAll(in)
+	_, err := in.Apply(t.Context(), batchOf(knowledge.Put(rule("too-new"), 0)))
+	if u, ok := errors.AsType[*store.UnavailableError](err); !ok || !u.Halt || !u.NotDone || u.Err == nil {
+		t.Errorf("a write on a newer schema: %v, want a refusal that says why", err)
+	} else {
+		t.Logf("a write is refused: %v", err)
+	}
+	pgtest.Exec(t, c.site.url, "DELETE FROM goose_db_version WHERE version_id = 99")
+	c.settle()
+	c.check()
+}
+
+// TestFaultsOfClocks sets the clock on the wall of one instance back, and then forwards, while PostgreSQL is stopped, comes back,
+// takes no writes: what is told as current never is younger than it is, and nothing waits for the clock.
+func TestFaultsOfClocks(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgtest.Options{})
+	for _, step := range []time.Duration{-time.Hour, 50 * 24 * time.Hour} {
+		t.Run(step.String(), func(t *testing.T) {
+			s := newSite(t, server)
+			var ahead atomic.Int64
+			s.outage = func(o *failover.Options) {
+				o.Wall = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+			}
+			c := newCluster(t, s, 2)
+			in := c.instances[0]
+			var settled time.Time
+			c.load(func() {
+				c.until("writes to be done", time.Time{}, 20, wasTaken)
+				began := time.Now()
+				readOnly(t, s.url, "on")
+				c.until("writes to wait for a primary that takes none", began, 20, wasQueued)
+				ahead.Store(int64(step))
+				stepped := time.Now()
+				readOnly(t, s.url, "off")
+				c.until("writes to reach the primary after the step", stepped, 20, wasDirect)
+				began = time.Now()
+				server.Pause()
+				c.until("writes to wait", began, 20, wasQueued)
+				pgtest.Await(t, "the instance to give the primary up", func() bool { return in.Level().Mode == knowledge.ModeDegraded })
+				settled = time.Now()
+				ahead.Store(0)
+				c.notYounger(in, time.Now, settled)
+				ahead.Store(int64(step))
+				c.notYounger(in, func() time.Time { return time.Now().Add(step) }, settled)
+				if st := in.status(t); st.Mirror.Lag > time.Since(began).Seconds()+5 {
+					t.Errorf("the mirror is said to be %v s old, and the outage lasts %v", st.Mirror.Lag, time.Since(began))
+				}
+				ahead.Store(-int64(step))
+				server.Continue()
+				began = time.Now()
+				c.until("writes to reach the primary", began, 20, wasDirect)
+			})
+			c.settle()
+			c.check()
+		})
+	}
+}
+
+// notYounger checks that an instance which has given its primary up some time ago does not claim to know it as of later, whatever
+// the clock shows.
+func (c *cluster) notYounger(in *instance, wall func() time.Time, gaveUp time.Time) {
+	c.t.Helper()
+	hold(c.t, 20*time.Millisecond)
+	ago := time.Since(gaveUp)
+	if asOf := in.Level().AsOf.Time; asOf.After(wall().Add(-ago)) {
+		c.t.Errorf("as of %v, at %v by the clock, %v after the primary was given up", asOf, wall(), ago)
+	}
+}
+
+// TestADamagedMirrorIsNoReasonNotToStart damages a mirror that is too large to be looked over at the start, and whose journal is
+// not empty.
+func TestADamagedMirrorIsNoReasonNotToStart(t *testing.T) {
+	t.Parallel()
+	c := newScene(t)
+	c.write(knowledge.Put(rule("A"), 0))
+	c.follow()
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	if rec := c.write(knowledge.Put(rule("A"), 0)); !rec.Queued {
+		t.Fatal("the batch is not queued")
+	}
+	c.end()
+	unread := &unreadable{}
+	c.open(func(o *failover.Options) { unread.Mirror, o.Mirror = o.Mirror, unread })
+	if r, err := c.s.Get(t.Context(), ruleKey("A")); err != nil || r.Pending == (knowledge.BatchID{}) {
+		t.Errorf("a document with a waiting batch: %v, %v, want it from the journal", r, err)
+	}
+	if _, err := c.s.Get(t.Context(), ruleKey("B")); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a document of a damaged mirror: %v", err)
+	}
+	if st, err := c.s.Status(t.Context()); err != nil || st.Mirror.State != failover.MirrorFailing || st.Mirror.Why == "" || st.Journal.Depth != 1 {
+		t.Errorf("status: %+v, %v", st, err)
+	}
+	c.primary.set(healthy)
+	waitFor(t, "the mirror is made anew and the journal drained", func() bool {
+		st, err := c.s.Status(t.Context())
+		return err == nil && st.Mirror.State == failover.MirrorReady && st.Journal.Depth == 0 && st.Mode == knowledge.ModeNormal
+	})
+}
+
+// unreadable is a mirror whose file is damaged until it is made anew.
+type unreadable struct {
+	failover.Mirror
+	whole atomic.Bool
+}
+
+func (u *unreadable) fails() error {
+	if u.whole.Load() {
+		return nil
+	}
+	return &store.UnavailableError{Reason: "the database file is damaged", Halt: true}
+}
+
+func (u *unreadable) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
+	if err := u.fails(); err != nil {
+		return nil, err
+	}
+	return u.Mirror.Get(ctx, key)
+}
+
+func (u *unreadable) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	if err := u.fails(); err != nil {
+		return nil, err
+	}
+	return u.Mirror.Changes(ctx, q)
+}
+
+func (u *unreadable) Overlaid(ctx context.Context) (map[knowledge.BatchID][]knowledge.Key, error) {
+	if err := u.fails(); err != nil {
+		return nil, err
+	}
+	return u.Mirror.Overlaid(ctx)
+}
+
+func (u *unreadable) Check(ctx context.Context) error {
+	if err := u.fails(); err != nil {
+		return err
+	}
+	return u.Mirror.Check(ctx)
+}
+
+func (u *unreadable) Rebuild(ctx context.Context, fill func(store.Sink) error) error {
+	err := u.Mirror.Rebuild(ctx, fill)
+	u.whole.Store(err == nil)
+	return err
+}
