@@ -13,18 +13,16 @@ import (
 
 	"tenet/internal/failover"
 	"tenet/internal/knowledge"
-	"tenet/internal/pgtest"
-	"tenet/internal/postgres"
 	"tenet/internal/store"
 )
 
 //nolint:gochecknoglobals // a flag of the test
 var stormSeed = flag.Uint64("storm-seed", 0, "seed of the random outages of a real PostgreSQL; 0 takes one from the clock")
 
-// TestRandomOutagesOfPostgreSQL lets clients read and write through three instances on a real server that is killed, stopped,
-// restarted and made read-only at random, while the instances are killed too, and checks every invariant. A failure names its
-// seed: run it again with -storm-seed.
-func TestRandomOutagesOfPostgreSQL(t *testing.T) { storm(t, seedOf(*stormSeed), 4) }
+// TestRandomOutagesOfPostgreSQL lets clients read and write through three instances on a real server, each in a process of its
+// own, while all that can go wrong does at random, alone and together: see [storm]. It checks every invariant. A failure names
+// its seed: run it again with -storm-seed.
+func TestRandomOutagesOfPostgreSQL(t *testing.T) { runStorm(t, seedOf(*stormSeed), 4) }
 
 // TestSoakOutages does the same for as long as TENET_SOAK says, with a new seed and a new database each round.
 func TestSoakOutages(t *testing.T) {
@@ -38,7 +36,7 @@ func TestSoakOutages(t *testing.T) {
 	}
 	seed := seedOf(*stormSeed)
 	for end := time.Now().Add(long); time.Now().Before(end) && !t.Failed(); seed++ {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { storm(t, seed, 20) })
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { runStorm(t, seed, 20) })
 	}
 }
 
@@ -47,68 +45,6 @@ func seedOf(seed uint64) uint64 {
 		return uint64(time.Now().UnixNano()) % 1_000_000
 	}
 	return seed
-}
-
-// storm runs so many faults, one after the other.
-func storm(t *testing.T, seed uint64, faults int) {
-	t.Helper()
-	server := pgtest.Start(t, pgtest.Options{})
-	url := server.NewDatabase()
-	if _, err := postgres.Migrate(t.Context(), url, -1); err != nil {
-		t.Fatal(err)
-	}
-	c := newChaos(t, openPrimary(t, url), func() (failover.Primary, error) {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		p, err := postgres.Open(ctx, postgres.Options{URL: url, MaxConns: 6})
-		if err != nil {
-			return nil, err
-		}
-		return p, nil
-	}, 3, nil)
-	none := func() {}
-	type fault struct {
-		name   string
-		inject func()
-		heal   func()
-	}
-	all := []fault{
-		{"killed", server.Kill, server.Start},
-		{"stopped", server.Pause, server.Continue},
-		{"shut down immediately", func() { server.Stop(pgtest.Immediate) }, server.Start},
-		{"shut down fast", func() { server.Stop(pgtest.Fast) }, server.Start},
-		{"restarted", server.Restart, none},
-		{"backend killed", server.KillBackend, server.WaitReady},
-		{"connections terminated", func() {
-			pgtest.Exec(t, url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tenet'")
-		}, none},
-		{"read-only", func() { readOnly(t, url, "on") }, func() { readOnly(t, url, "off") }},
-	}
-	c.load(seed, func(r *rand.Rand) {
-		c.until(100)
-		for range faults {
-			f := all[r.IntN(len(all))]
-			c.note("fault: %s", f.name)
-			f.inject()
-			c.until(50 + r.IntN(100))
-			if r.IntN(2) == 0 {
-				c.note("an instance is killed")
-				c.kill(c.nodes[r.IntN(len(c.nodes))])
-				c.until(30)
-			}
-			f.heal()
-			c.note("healed: %s", f.name)
-			c.until(50 + r.IntN(150))
-			if r.IntN(3) == 0 {
-				c.note("an instance is killed")
-				c.kill(c.nodes[r.IntN(len(c.nodes))])
-			}
-		}
-	})
-	c.settle()
-	if len(c.problems) > 0 {
-		t.Errorf("seed %d:\n%s\n\n%s", seed, strings.Join(c.problems, "\n"), strings.Join(c.notes, "\n"))
-	}
 }
 
 // TestTheCheckerFindsSeededBugs puts a bug into the instances, and expects the checker of the random outages to find it.
@@ -133,7 +69,7 @@ func TestTheCheckerFindsSeededBugs(t *testing.T) {
 					return bug.dial(stays{p}), p.Ping(context.Background())
 				}
 				return stays{p}, p.Ping(context.Background())
-			}, 2, bug.wrap)
+			}, 2, bug.wrap).begin()
 			if bug.says != nil {
 				c.patience = 3 * time.Second
 			}
@@ -144,7 +80,7 @@ func TestTheCheckerFindsSeededBugs(t *testing.T) {
 					p.set(healthy)
 					if bug.says == nil {
 						for _, n := range c.nodes {
-							waitMode(t, n.s, knowledge.ModeNormal)
+							waitFor(t, "an instance is normal", func() bool { return n.s.Level().Mode == knowledge.ModeNormal })
 						}
 					}
 					c.until(40)

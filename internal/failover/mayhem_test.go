@@ -1,0 +1,330 @@
+package failover_test
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/pgtest"
+	"tenet/internal/postgres"
+)
+
+// A storm is three instances on a real server, each in a process of its own and with a line of its own, and what goes wrong
+// with all of them.
+type storm struct {
+	*chaos
+	t      *testing.T
+	r      *rand.Rand
+	server *pgtest.Server
+	url    string
+	wires  []*wire         // of the instances: what a network does to bytes
+	tricks []*pgtest.Proxy // of the instances: what it does to commits
+	tables string          // the disk of the tables, "" where none may be mounted
+	book   string          // the disk of the first instance's journal, the same
+}
+
+// A mishap is something that goes wrong. It returns what ends it.
+type mishap struct {
+	name string
+	do   func() (heal func())
+}
+
+// runStorm lets so many mishaps pass, one to three at a time.
+func runStorm(t *testing.T, seed uint64, mishaps int) {
+	t.Helper()
+	s := newStorm(t)
+	s.load(seed, func(r *rand.Rand) {
+		s.r = r
+		s.until(100)
+		for n := 0; n < mishaps; {
+			n += s.pass()
+		}
+	})
+	s.settle()
+	t.Logf("seed %d:\n%s", seed, strings.Join(s.notes, "\n"))
+	if len(s.problems) > 0 {
+		t.Errorf("seed %d, run it again with -storm-seed:\n%s", seed, strings.Join(s.problems, "\n"))
+	}
+}
+
+func newStorm(t *testing.T) *storm {
+	t.Helper()
+	s := &storm{t: t}
+	t.Run("small disks", func(sub *testing.T) { // it may not be allowed
+		pgtest.SmallDisk(sub, 1<<20)
+		s.tables, s.book = "yes", "yes"
+	})
+	if s.tables != "" {
+		s.tables, s.book = pgtest.SmallDisk(t, 128<<20), pgtest.SmallDisk(t, 48<<20)
+	}
+	s.server = pgtest.Start(t, pgtest.Options{Settings: map[string]string{"max_connections": "40", "deadlock_timeout": "50ms"}})
+	s.url = s.server.NewDatabase()
+	if s.tables != "" {
+		s.server.Tablespace("small", s.tables)
+		name := pgtest.Value(t, s.url, "SELECT current_database()")
+		pgtest.Exec(t, s.server.URL("postgres"), "ALTER DATABASE "+name+" SET TABLESPACE small")
+	}
+	if _, err := postgres.Migrate(t.Context(), s.url, -1); err != nil {
+		t.Fatal(err)
+	}
+	s.chaos = newChaos(t, openPrimary(t, s.url), nil, 3, nil)
+	s.nodes[0].journal = s.book
+	for i, n := range s.nodes {
+		w := newWire(t, s.server.Addr())
+		p := pgtest.NewProxy(t, w.proxy.Listen, "tenet_apply")
+		s.wires, s.tricks = append(s.wires, w), append(s.tricks, p)
+		n.log = filepath.Join(n.dir, "log")
+		t.Cleanup(func() {
+			if log, _ := os.ReadFile(n.log); t.Failed() {
+				t.Logf("instance %d, the end of its log:\n%s", i, log[max(0, len(log)-20_000):])
+			}
+		})
+	}
+	s.start = func(n *node) {
+		i := s.index(n)
+		p, err := startProcess(setting{n.dir, cmp.Or(n.journal, n.dir), s.tricks[i].Through(s.url), n.log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.s, n.end = p, p.kill
+	}
+	s.begin()
+	return s
+}
+
+func (s *storm) index(n *node) int {
+	for i := range s.nodes {
+		if s.nodes[i] == n {
+			return i
+		}
+	}
+	return -1
+}
+
+// pass lets one to three mishaps come together, and returns how many. What needs a server that answers comes first and goes last.
+func (s *storm) pass() int {
+	groups := [][]mishap{s.ofFiles(), s.ofSessions(), s.ofCommits(), s.ofLines(), s.ofServers()}
+	n := 1 + s.r.IntN(3)
+	chosen := map[int]bool{}
+	for len(chosen) < n {
+		chosen[s.r.IntN(len(groups))] = true
+	}
+	var heals []func()
+	var names []string
+	for i, group := range groups {
+		if !chosen[i] {
+			continue
+		}
+		m := group[s.r.IntN(len(group))]
+		names = append(names, m.name)
+		s.note("fault: %s", m.name)
+		heals = append(heals, m.do())
+	}
+	s.until(50 + s.r.IntN(100))
+	if s.r.IntN(2) == 0 {
+		s.kill9(s.any())
+		s.until(30)
+	}
+	for _, heal := range slices.Backward(heals) {
+		heal()
+	}
+	s.note("healed: %s", strings.Join(names, ", "))
+	s.whole()
+	s.until(50 + s.r.IntN(150))
+	if s.r.IntN(3) == 0 {
+		s.kill9(s.any())
+	}
+	return n
+}
+
+// any returns one of the instances.
+func (s *storm) any() *node { return s.nodes[s.r.IntN(len(s.nodes))] }
+
+// some returns the numbers of one instance, or two, or all.
+func (s *storm) some() []int { return s.r.Perm(len(s.nodes))[:1+s.r.IntN(len(s.nodes))] }
+
+// kill9 kills an instance whatever it is doing, and starts it again.
+func (s *storm) kill9(n *node) {
+	s.note("instance %d is killed", s.index(n))
+	n.end()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.gen++
+	s.open(n)
+}
+
+// whole waits until the mirrors that were damaged were made anew. A damage inside of documents only a comparison finds, which
+// is not waited for here: it is asked for.
+func (s *storm) whole() {
+	for i, n := range s.nodes {
+		if !n.hurt.Load() {
+			continue
+		}
+		if s.r.IntN(2) == 0 {
+			s.kill9(n)
+		}
+		asked := time.Now()
+		n.s.CheckMirror()
+		if !comes(s.patience, func() bool {
+			st, err := n.s.Status(s.t.Context())
+			anew := st.Mirror.Builds > 0 || st.Mirror.Compared.Equal && st.Mirror.Compared.At.After(asked)
+			return err == nil && st.Mirror.Ready && anew && st.Mode == knowledge.ModeNormal
+		}) {
+			st, err := n.s.Status(s.t.Context())
+			s.problem("instance %d has not made its damaged mirror anew: %+v (%v)", i, st, err)
+		}
+		n.hurt.Store(false)
+	}
+}
+
+func (s *storm) ofServers() []mishap {
+	v := s.server
+	list := []mishap{
+		{"the server is killed", func() func() { v.Kill(); return v.Start }},
+		{"the server is stopped", func() func() { v.Pause(); return v.Continue }},
+		{"the server is shut down at once", func() func() { v.Stop(pgtest.Immediate); return v.Start }},
+		{"the server is shut down fast", func() func() { v.Stop(pgtest.Fast); return v.Start }},
+		{"the server is restarted", func() func() { v.Restart(); return func() {} }},
+		{"too many connections", v.Crowd},
+		{"a backend is killed", func() func() { v.KillBackend(); return v.WaitReady }},
+	}
+	if s.tables != "" {
+		list = append(list, mishap{"the disk of the tables is full", func() func() { return pgtest.Fill(s.t, s.tables) }})
+	}
+	return list
+}
+
+func (s *storm) ofSessions() []mishap {
+	return []mishap{
+		{"connections are terminated", func() func() {
+			pgtest.Exec(s.t, s.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tenet'")
+			return func() {}
+		}},
+		{"the server takes no writes", func() func() {
+			readOnly(s.t, s.url, "on")
+			return func() { readOnly(s.t, s.url, "off") }
+		}},
+		{"all wait for a lock", func() func() { return s.lock("ACCESS EXCLUSIVE") }},
+		{"writers wait for a lock", func() func() { return s.lock("SHARE") }},
+	}
+}
+
+func (s *storm) lock(mode string) (release func()) {
+	c := &cluster{t: s.t, site: &site{url: s.url}}
+	return c.lock(mode)
+}
+
+func (s *storm) ofCommits() []mishap {
+	var list []mishap
+	for what, trick := range map[string]pgtest.Trick{
+		"cut before they are sent": pgtest.CutBefore, "reset before they are sent": pgtest.ResetBefore, "hang": pgtest.HangBefore,
+		"lose their client": pgtest.Vanish, "are cut before the answer": pgtest.CutAfter, "are reset before the answer": pgtest.ResetAfter,
+		"get no answer": pgtest.HangAfter, "come late": pgtest.Late,
+	} {
+		list = append(list, mishap{"commits " + what, func() func() {
+			some := s.some()
+			s.note("  of instances %d", some)
+			for _, i := range some {
+				s.tricks[i].Play(trick)
+			}
+			return func() {
+				for _, i := range some {
+					s.tricks[i].Stop()
+				}
+			}
+		}})
+	}
+	return sorted(list)
+}
+
+func (s *storm) ofLines() []mishap {
+	var list []mishap
+	for what, toxics := range map[string][]string{
+		"are cut": nil, "are silent": {`downstream timeout {"timeout": 0}`, `upstream timeout {"timeout": 0}`},
+		"are slow": {`downstream latency {"latency": 70, "jitter": 30}`}, "are very slow": {`downstream latency {"latency": 1500}`},
+		"are narrow": {`downstream bandwidth {"rate": 4}`}, "are reset": {`downstream reset_peer {"timeout": 0}`},
+		"end in the middle of an answer": {`downstream limit_data {"bytes": 20000}`}, "swallow answers": {`downstream timeout {"timeout": 0}`},
+	} {
+		list = append(list, mishap{"lines " + what, func() func() {
+			some := s.some()
+			s.note("  of instances %d", some)
+			for _, i := range some {
+				s.wires[i].damage(toxics)
+			}
+			return func() {
+				for _, i := range some {
+					s.wires[i].proxy.Stop() // what is still on its way would take its time
+					s.wires[i].mend()
+				}
+			}
+		}})
+	}
+	return sorted(list)
+}
+
+// sorted makes the choice by a seed the same each time.
+func sorted(list []mishap) []mishap {
+	slices.SortFunc(list, func(a, b mishap) int { return cmp.Compare(a.name, b.name) })
+	return list
+}
+
+func (s *storm) ofFiles() []mishap {
+	list := []mishap{
+		{"a mirror is damaged", func() func() { return s.hurt(damage) }},
+		{"a mirror is deleted", func() func() { return s.hurt(deleteFile) }},
+	}
+	if s.book != "" {
+		list = append(list, mishap{"the disk of a journal is full", func() func() { return pgtest.Fill(s.t, s.book) }})
+	}
+	return list
+}
+
+// hurt does something to the mirror of an instance that runs. It is mended when everything else is.
+func (s *storm) hurt(do func(testing.TB, string)) func() {
+	n := s.any()
+	s.note("  of instance %d", s.index(n))
+	n.hurt.Store(true)
+	do(s.t, filepath.Join(n.dir, "mirror.db"))
+	return func() {}
+}
+
+// damage writes over all of a database but its first page.
+func damage(t testing.TB, path string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	is, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := int64(4096); at < is.Size(); at += 4096 {
+		if _, err := f.WriteAt(bytes.Repeat([]byte{0xa5}, 4096), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// deleteFile deletes a database with all that belongs to it.
+func deleteFile(t testing.TB, path string) {
+	t.Helper()
+	there, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{path, there, there + "-wal", there + "-shm"} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+}
