@@ -80,6 +80,7 @@ type sending struct {
 	version int64     // told with it, or with 202
 	queued  bool
 	done    bool // 200 or 202 was heard
+	open    bool // an answer said that it may be done, or none came
 	refused bool // certainly not done, and nothing else was ever heard
 	err     error
 }
@@ -427,7 +428,10 @@ func (x *client) send(s subject, out *sending) {
 	x.c.mu.Lock()
 	defer x.c.mu.Unlock()
 	if err != nil {
-		if u, ok := errors.AsType[*store.UnavailableError](err); !out.done && (!ok || u.NotDone) {
+		u, away := errors.AsType[*store.UnavailableError](err)
+		out.open = out.open || away && !u.NotDone
+		// That it could not be taken now says nothing of an earlier try whose outcome is open; a conflict does.
+		if !out.done && (!away || u.NotDone && !out.open) {
 			out.refused = true
 		}
 		out.err = err
