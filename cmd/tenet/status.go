@@ -104,6 +104,9 @@ func writeStatus(w io.Writer, sc screen, s *statusShown) error {
 			if addCache(t, s.Details) {
 				delete(details, "cache")
 			}
+			if addOutage(t, s.Details) {
+				delete(details, "outage")
+			}
 			addDetails(t, nil, details)
 		}
 	}

@@ -42,6 +42,10 @@ func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 		}
 		l.home = nil
 	}
+	if l.home != nil && !hasFile(o, databaseFile) && hasFile(o, JournalFile) {
+		return nil, &store.UnavailableError{Halt: true, NotDone: true, Reason: "the data directory " + o.DataDir +
+			" is that of a tenet on a PostgreSQL, which does not run: start it, or name its PostgreSQL with --database-url"}
+	}
 	if l.engine, err = openDirect(ctx, o); err != nil {
 		return nil, err
 	}
@@ -52,12 +56,14 @@ func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 	return l, nil
 }
 
-// HasDatabase reports whether there is a database to open: a PostgreSQL is named, or the data directory has one.
+// HasDatabase reports whether there is a database to open: a PostgreSQL is named, or the data directory has one or is that of a
+// tenet on a PostgreSQL.
 func HasDatabase(o Options) bool {
-	if o.DatabaseURL != "" {
-		return true
-	}
-	_, err := os.Stat(filepath.Join(o.DataDir, databaseFile))
+	return o.DatabaseURL != "" || hasFile(o, databaseFile) || hasFile(o, JournalFile)
+}
+
+func hasFile(o Options, name string) bool {
+	_, err := os.Stat(filepath.Join(o.DataDir, name))
 	return err == nil
 }
 

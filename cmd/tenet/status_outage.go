@@ -1,0 +1,62 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"tenet/internal/failover"
+)
+
+// addOutage shows how a tenet on a PostgreSQL stands to it, and reports whether there was such a thing to show.
+func addOutage(t *table, details json.RawMessage) bool {
+	var d struct {
+		Outage *failover.Status `json:"outage"`
+	}
+	if json.Unmarshal(details, &d) != nil || d.Outage == nil {
+		return false
+	}
+	o := d.Outage
+	t.add("outage mode", fmt.Sprintf("%s since %s, after %d changes of mode", o.Mode, moment(o.Since), o.Moves))
+	t.add("outage why", o.Why)
+	if o.Halt != "" {
+		t.add("outage halt", o.Halt)
+	}
+	t.add("outage breaker", o.Breaker)
+	m := o.Mirror
+	t.add("outage mirror", m.State+suffix(": ", m.Why)+fmt.Sprintf("; at change %d, level %s ago, built %d times since the start", m.Seq, age(m.Lag), m.Builds))
+	j := o.Journal
+	waits := "nothing waits"
+	if j.Depth > 0 {
+		waits = fmt.Sprintf("%s, %.1f of %.0f MB, the oldest for %s", plural(j.Depth, "batch waits", "batches wait"), megabytes(j.Bytes), megabytes(j.Limit), age(j.Oldest))
+	}
+	t.add("outage journal", fmt.Sprintf("%s; since the start %d were taken and %d applied", waits, j.Queued, j.Replayed))
+	if j.Rate > 0 && j.Depth > 0 {
+		t.add("outage replay", fmt.Sprintf("%d of %d done, %.0f a second", j.Done, j.Done+j.Depth, j.Rate))
+	}
+	if j.Parked > 0 {
+		t.add("outage conflicts", plural(j.Parked, "batch waits", "batches wait")+" for a person: see tenet conflicts list")
+	}
+	t.add("outage reads", fmt.Sprintf("%d answered by the mirror first, %d since PostgreSQL failed, %d since it was full", o.Hedged, o.FellBack, o.Saturated))
+	for i, text := range o.Errors {
+		t.add([]string{"outage errors", ""}[min(i, 1)], text)
+	}
+	return true
+}
+
+func age(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	if d < time.Second {
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+func megabytes(n int64) float64 { return float64(n) / (1 << 20) }
+
+func plural(n int64, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return itoa(n) + " " + many
+}
