@@ -194,7 +194,7 @@ func (r *report) cachedCosts(t *testing.T, e *env, l *loaded) {
 // nineInTen asks for documents of which nine in ten are asked for again and again, and one never was.
 func nineInTen(l *loaded, prefix string) question {
 	var q question
-	hot, cold := l.rules[:500], l.rules[500:min(len(l.rules), 20_000)]
+	hot, cold := l.rules[:500], l.rules[500:min(len(l.rules), 40_000)] // enough for all turns
 	for i, id := range cold {
 		for j := range 9 {
 			q.paths = append(q.paths, prefix+hot[(9*i+j)%len(hot)])
