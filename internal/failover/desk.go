@@ -98,8 +98,8 @@ func (s *Store) ours(ctx context.Context, e *store.Entry) ([]knowledge.Op, error
 	ops := make([]knowledge.Op, len(e.Batch.Ops))
 	for i := range e.Batch.Ops {
 		op := e.Batch.Ops[i]
-		if i < len(e.Left) && e.Left[i].Record != nil {
-			doc, err := e.Left[i].Record.Document()
+		if l, _ := e.LeftOf(op.Key); l.Record != nil {
+			doc, err := l.Record.Document()
 			if err != nil {
 				return nil, err
 			}

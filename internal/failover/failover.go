@@ -170,11 +170,11 @@ type Store struct {
 	// breakerAt is where the breaker stands, and opened when it did, the zero time while it is closed.
 	breakerAt gobreaker.State
 	opened    time.Time
-	pending   map[knowledge.Key]knowledge.BatchID
-	waiting   map[knowledge.BatchID]bool // whether what it leaves behind is seen here
-	ready     bool                       // the mirror was complete once
-	building  string                     // why the mirror is being made just now, "" while it is not
-	trouble   string                     // what the mirror has last failed with, "" once it is whole again
+	pending   map[knowledge.Key]pending
+	waiting   map[knowledge.BatchID]bool
+	ready     bool   // the mirror was complete once
+	building  string // why the mirror is being made just now, "" while it is not
+	trouble   string // what the mirror has last failed with, "" once it is whole again
 	// comparison is the last one of mirror and primary; replayBegan and replayedBefore belong to the replay under way.
 	comparison     Comparison
 	replayBegan    time.Time
@@ -192,7 +192,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		o: o, mirror: o.Mirror, journal: o.Journal, slots: make(chan struct{}, o.Slots), kick: make(chan struct{}, 1),
 		began: time.Now(), since: time.Now(), mode: knowledge.ModeCold, why: "starting: the primary was not seen yet",
-		pending: map[knowledge.Key]knowledge.BatchID{}, waiting: map[knowledge.BatchID]bool{},
+		pending: map[knowledge.Key]pending{}, waiting: map[knowledge.BatchID]bool{},
 	}
 	s.bell.init()
 	s.settled.init()
@@ -333,10 +333,18 @@ func (s *Store) sweep(ctx context.Context) error {
 
 // notePending needs s.mu, or a store that nobody else has yet.
 func (s *Store) notePending(e *store.Entry) {
-	s.waiting[e.Batch.ID] = len(e.Left) > 0
+	s.waiting[e.Batch.ID] = true
 	for i := range e.Batch.Ops {
-		s.pending[e.Batch.Ops[i].Key] = e.Batch.ID
+		key := e.Batch.Ops[i].Key
+		_, seen := e.LeftOf(key)
+		s.pending[key] = pending{e.Batch.ID, seen}
 	}
+}
+
+// pending is the last batch that waits for a document.
+type pending struct {
+	batch knowledge.BatchID
+	seen  bool // what it leaves behind lies over the mirror
 }
 
 // Level returns the mode and the time at which the answers were last known to be current.

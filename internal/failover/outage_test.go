@@ -175,11 +175,11 @@ func TestWhatABatchOfUnknownOutcomeDidIsNotHidden(t *testing.T) {
 	g := &gated{}
 	c := newScene(t, behind(g))
 	g.shut.Store(true)
-	b := batchOf(knowledge.Put(rule("R"), knowledge.NoVersion))
+	b := batchOf(knowledge.Put(rule("unread"), knowledge.NoVersion), knowledge.Put(rule("read"), knowledge.NoVersion))
 	if _, err := c.primary.engine().Apply(t.Context(), b); err != nil { // it has arrived, and its writer does not know
 		t.Fatal(err)
 	}
-	if _, err := c.s.Get(t.Context(), b.Ops[0].Key); err != nil { // as a read does that was slower than the hedge
+	if _, err := c.s.Get(t.Context(), ruleKey("read")); err != nil { // as a read does that was slower than the hedge
 		t.Fatal(err)
 	}
 	c.primary.set(losesReply)
@@ -188,12 +188,14 @@ func TestWhatABatchOfUnknownOutcomeDidIsNotHidden(t *testing.T) {
 		t.Fatalf("a batch whose answer is lost: queued %t, %v", rec.Queued, err)
 	}
 	c.primary.set(refused)
-	r, err := c.s.Get(t.Context(), b.Ops[0].Key)
-	if err != nil || r.Version != 1 || r.Pending != b.ID {
-		t.Errorf("its writer is shown %s, %v; want version 1, waiting for the batch", versionOf(r), err)
-	}
-	if rec := c.write(knowledge.Put(rule("R"), 1)); !rec.Queued || rec.Records[0].Version != 2 {
-		t.Errorf("written on top of it: queued %t, version %d", rec.Queued, rec.Records[0].Version)
+	for _, id := range []string{"unread", "read"} {
+		r, err := c.s.Get(t.Context(), ruleKey(id))
+		if err != nil || r.Version != 1 || r.Pending != b.ID {
+			t.Errorf("its writer is shown rule %s at %s, %v; want version 1, waiting for the batch", id, versionOf(r), err)
+		}
+		if rec := c.write(knowledge.Put(rule(id), 1)); !rec.Queued || rec.Records[0].Version != 2 {
+			t.Errorf("written on top of it: queued %t, version %d", rec.Queued, rec.Records[0].Version)
+		}
 	}
 	c.primary.set(healthy)
 	g.shut.Store(false)
@@ -201,8 +203,10 @@ func TestWhatABatchOfUnknownOutcomeDidIsNotHidden(t *testing.T) {
 	if list := c.conflicts(); len(list) != 0 {
 		t.Errorf("parked: %+v", list)
 	}
-	if r, err := c.s.Get(t.Context(), b.Ops[0].Key); err != nil || r.Version != 2 {
-		t.Errorf("in the end: %s, %v; want version 2", versionOf(r), err)
+	for _, id := range []string{"unread", "read"} {
+		if r, err := c.s.Get(t.Context(), ruleKey(id)); err != nil || r.Version != 2 {
+			t.Errorf("in the end: rule %s at %s, %v; want version 2", id, versionOf(r), err)
+		}
 	}
 }
 

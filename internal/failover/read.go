@@ -158,7 +158,7 @@ func (s *Store) pendingGet(ctx context.Context, key knowledge.Key) (*knowledge.R
 		}
 	}
 	s.mu.Lock()
-	id := s.pending[key]
+	id := s.pending[key].batch
 	s.mu.Unlock()
 	e, out, err := s.journal.Find(ctx, id)
 	if err != nil || out.State != knowledge.BatchQueued {
@@ -217,8 +217,8 @@ func (s *Store) mirrorGet(ctx context.Context, key knowledge.Key) (*knowledge.Re
 }
 
 // freshest returns the newest that is known of a document of which the mirror has a record, or nil for none; nil for one that
-// is gone. What lies over the mirror is newer than all that the primary has shown. A batch that waits without being seen lies
-// nowhere: what the primary has shown may be what it did.
+// is gone. What lies over the mirror is newer than all that the primary has shown. Where a batch that waits lies not over the
+// mirror, what the primary has shown may be what it did.
 func (s *Store) freshest(key knowledge.Key, mirrored *knowledge.Record) *knowledge.Record {
 	r := mirrored
 	pending, seen := s.over(key)
@@ -242,8 +242,8 @@ func (s *Store) freshest(key knowledge.Key, mirrored *knowledge.Record) *knowled
 func (s *Store) over(key knowledge.Key) (id knowledge.BatchID, seen bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id = s.pending[key]
-	return id, s.waiting[id]
+	p := s.pending[key]
+	return p.batch, p.seen
 }
 
 func (s *Store) hasMirror() bool {

@@ -195,8 +195,8 @@ func (s *Store) replayOne(ctx context.Context, e *store.Entry) error {
 func (s *Store) rebase(ctx context.Context, e *store.Entry) (knowledge.Batch, string, error) {
 	b := e.Batch
 	b.Origin = e.Fingerprint
-	if e.Unknown && (len(e.Left) == 0 || whatever(&b)) {
-		// It was never seen here, or was to replace whatever is there. The primary may have it, or get it only now: whichever comes
+	if e.Unknown && (len(e.Left) < len(b.Ops) || whatever(&b)) {
+		// It does not fit as far as is seen here, or was to replace whatever is there. The primary may have it, or get it only now: whichever comes
 		// first is judged by the same words, or a late delivery could do what was parked.
 		return b, "", nil
 	}
@@ -292,7 +292,7 @@ func (s *Store) settleMirror(ctx context.Context, e *store.Entry, applied []stor
 	defer s.mu.Unlock()
 	delete(s.waiting, e.Batch.ID)
 	for _, key := range keys {
-		if s.pending[key] == e.Batch.ID {
+		if s.pending[key].batch == e.Batch.ID {
 			delete(s.pending, key)
 		}
 	}
@@ -321,8 +321,8 @@ func (s *Store) park(ctx context.Context, p Primary, e *store.Entry, why string,
 	case !isNotFound(err):
 		return err
 	}
-	if at < len(e.Left) && e.Left[at].Record != nil {
-		parked.Ours = json.RawMessage(e.Left[at].Record.JSON)
+	if l, _ := e.LeftOf(key); l.Record != nil {
+		parked.Ours = json.RawMessage(l.Record.JSON)
 	} else if doc := e.Batch.Ops[at].Doc; doc != nil {
 		if parked.Ours, err = knowledge.Canonical(doc); err != nil {
 			return err

@@ -153,8 +153,8 @@ func (s *Store) parents(b *knowledge.Batch) map[int]knowledge.BatchID {
 	defer s.mu.Unlock()
 	parents := map[int]knowledge.BatchID{}
 	for i := range b.Ops {
-		if id, waits := s.pending[b.Ops[i].Key]; waits {
-			parents[i] = id
+		if last, waits := s.pending[b.Ops[i].Key]; waits {
+			parents[i] = last.batch
 		}
 	}
 	return parents
@@ -201,10 +201,9 @@ func (s *Store) known(ctx context.Context, b *knowledge.Batch) (knowledge.Receip
 func queuedReceipt(e *store.Entry) knowledge.Receipt {
 	rec := knowledge.Receipt{Batch: e.Batch.ID, Queued: true, Records: make([]*knowledge.Record, len(e.Batch.Ops))}
 	for i := range e.Batch.Ops {
-		var l store.Left
-		if i < len(e.Left) {
-			l = e.Left[i]
-		} else if op := &e.Batch.Ops[i]; op.Verb == knowledge.VerbPut {
+		op := &e.Batch.Ops[i]
+		l, known := e.LeftOf(op.Key)
+		if !known && op.Verb == knowledge.VerbPut {
 			// What the primary may have made of it could not be worked out here; this much is certain.
 			l, _ = left(op, i, nil, e)
 		}
@@ -270,12 +269,12 @@ func (s *Store) queue(ctx context.Context, b knowledge.Batch, unknown bool) (kno
 	if s.o.Caller != nil {
 		e.Caller = s.o.Caller(ctx)
 	}
-	if err := s.prepare(ctx, &e); err != nil {
-		e.Unknown = unknown || s.mayBeDone(ctx, err)
-		if !e.Unknown {
-			return knowledge.Receipt{}, err
-		}
-		e.Left, e.Bases = nil, basesAsSent(&b) // it waits without being seen
+	if err = s.prepare(ctx, &e); err != nil && s.mayBeDone(ctx, err) {
+		e.Unknown = true
+		err = s.prepare(ctx, &e)
+	}
+	if err != nil {
+		return knowledge.Receipt{}, err
 	}
 	if err := s.journal.Append(ctx, e); err != nil {
 		if unknown {
@@ -427,15 +426,15 @@ func (s *Store) mayBeDone(ctx context.Context, err error) bool {
 // waitsAs reports whether a version of a document is a waiting batch's.
 func (s *Store) waitsAs(ctx context.Context, key knowledge.Key, version int64) bool {
 	s.mu.Lock()
-	id := s.pending[key]
+	id := s.pending[key].batch
 	s.mu.Unlock()
 	for id != (knowledge.BatchID{}) {
 		e, _, err := s.journal.Find(ctx, id)
-		at := slices.IndexFunc(e.Left, func(l store.Left) bool { return l.Key == key && l.Record != nil })
-		if err != nil || at < 0 || e.Left[at].Record.Version <= version {
+		l, _ := e.LeftOf(key)
+		if err != nil || l.Record == nil || l.Record.Version <= version {
 			return true
 		}
-		id = e.Bases[at].Parent
+		id = e.Bases[slices.IndexFunc(e.Batch.Ops, func(op knowledge.Op) bool { return op.Key == key })].Parent
 	}
 	return false
 }
@@ -449,35 +448,48 @@ func basesAsSent(b *knowledge.Batch) []store.Base {
 }
 
 // prepare works out what the batch is made on top of and what it leaves behind, and refuses what the mirror can already see
-// to be in conflict. It needs s.jmu.
+// to be in conflict. It needs s.jmu. A batch of unknown outcome can't be refused: what an op is in conflict with may be its own
+// doing, which somebody has seen at the primary. Such an op leaves nothing behind, and the batch is judged as it was sent.
 func (s *Store) prepare(ctx context.Context, e *store.Entry) error {
-	e.Bases, e.Left = make([]store.Base, len(e.Batch.Ops)), make([]store.Left, len(e.Batch.Ops))
+	e.Bases, e.Left = make([]store.Base, len(e.Batch.Ops)), make([]store.Left, 0, len(e.Batch.Ops))
 	written := map[knowledge.Key]bool{}
 	for i := range e.Batch.Ops {
-		op := &e.Batch.Ops[i]
-		current, parent, err := s.standing(ctx, op.Key)
-		if err != nil {
+		base, l, err := s.prepareOp(ctx, e, i, written)
+		if err != nil && !e.Unknown {
 			return err
 		}
-		if err := judge(op, i, current); err != nil {
-			return err
-		}
-		written[op.Key] = true
-		if current != nil && parent == (knowledge.BatchID{}) {
-			e.Bases[i].Version = max(current.Version, op.IfVersion)
-		}
-		if current == nil && op.IfVersion > 0 {
-			e.Bases[i].Version = op.IfVersion
-		}
-		e.Bases[i].Parent = parent
-		if e.Left[i], err = left(op, i, current, e); err != nil {
-			return err
-		}
-		if err := s.referred(ctx, op, i, e.Left[i].Record, written); err != nil {
-			return err
+		if err == nil {
+			e.Bases[i], e.Left = base, append(e.Left, l)
 		}
 	}
+	if len(e.Left) < len(e.Batch.Ops) {
+		e.Bases = basesAsSent(&e.Batch)
+	}
 	return nil
+}
+
+// prepareOp does so for one op. Written are the documents that the ops before it write.
+func (s *Store) prepareOp(ctx context.Context, e *store.Entry, i int, written map[knowledge.Key]bool) (base store.Base, l store.Left, err error) {
+	op := &e.Batch.Ops[i]
+	current, parent, err := s.standing(ctx, op.Key)
+	if err != nil {
+		return base, l, err
+	}
+	if err := judge(op, i, current); err != nil {
+		return base, l, err
+	}
+	written[op.Key] = true
+	if current != nil && parent == (knowledge.BatchID{}) {
+		base.Version = max(current.Version, op.IfVersion)
+	}
+	if current == nil && op.IfVersion > 0 {
+		base.Version = op.IfVersion
+	}
+	base.Parent = parent
+	if l, err = left(op, i, current, e); err != nil {
+		return base, l, err
+	}
+	return base, l, s.referred(ctx, op, i, l.Record, written)
 }
 
 // standing returns what a writer here sees of a document, nil for none, and the pending batch that wrote it, if any.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"slices"
 
 	"tenet/internal/knowledge"
 )
@@ -14,13 +15,22 @@ type Entry struct {
 	Fingerprint [32]byte
 	// Bases holds for each op what it was made on top of.
 	Bases []Base
-	// Left holds for each op what it leaves behind here until the primary has decided.
+	// Left holds for each op what it leaves behind here until the primary has decided; none for those of which that can't be said.
 	Left []Left
 	At   knowledge.Time // when it was taken
 	// Unknown is true when the primary may have done the batch already: its answer was lost.
 	Unknown bool
 	// Newer is true when a newer program has written it, in a form that this one may not understand all of.
 	Newer bool
+}
+
+// LeftOf returns what the batch leaves behind of a document; false where that can't be said.
+func (e *Entry) LeftOf(key knowledge.Key) (Left, bool) {
+	i := slices.IndexFunc(e.Left, func(l Left) bool { return l.Key == key })
+	if i < 0 {
+		return Left{}, false
+	}
+	return e.Left[i], true
 }
 
 // Left is what an op leaves behind: a record, or nothing after a purge.
