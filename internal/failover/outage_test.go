@@ -210,6 +210,36 @@ func TestWhatABatchOfUnknownOutcomeDidIsNotHidden(t *testing.T) {
 	}
 }
 
+func TestABatchOfLongAgoThatIsSentAgainInAnOutageIsNotParked(t *testing.T) {
+	c := newScene(t)
+	b := batchOf(knowledge.Put(rule("R"), knowledge.AnyVersion))
+	if _, err := c.primary.engine().Apply(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	c.past(knowledge.Put(rule("R"), 1))
+	c.end()
+	c.dir = t.TempDir() // a mirror made from now on has but the last version
+	c.open(func(o *failover.Options) { o.Versions = 1 })
+	waitMode(t, c.s, knowledge.ModeNormal)
+	c.follow()
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	before := c.write(knowledge.Put(rule("R"), 2))
+	if rec, err := c.s.Apply(t.Context(), b); err != nil || !rec.Queued {
+		t.Fatalf("sent again: queued %t, %v", rec.Queued, err)
+	}
+	c.past(knowledge.Put(rule("R"), 2)) // what it seems to be made on top of will not fit
+	c.primary.set(healthy)
+	waitMode(t, c.s, knowledge.ModeNormal)
+	list := c.conflicts()
+	if len(list) != 1 || list[0].Entry.Batch.ID != before.Batch {
+		t.Errorf("parked: %+v; want batch %s alone", list, before.Batch)
+	}
+	if st, err := c.s.Batch(t.Context(), b.ID); err != nil || st.State != knowledge.BatchApplied {
+		t.Errorf("the batch is %s, %v; want applied, as it was", st.State, err)
+	}
+}
+
 func TestWhatWasPurgedOrFoundGoneDoesNotComeBackInAnOutage(t *testing.T) {
 	g := &gated{}
 	c := newScene(t, behind(g))

@@ -230,17 +230,18 @@ func whatever(b *knowledge.Batch) bool {
 	return slices.ContainsFunc(b.Ops, func(op knowledge.Op) bool { return op.IfVersion == knowledge.AnyVersion })
 }
 
-// unfit parks a batch that the primary refused for good. One whose first answer was lost may have been done, and the ledger may
-// have forgotten it since: then the log tells.
+// unfit parks a batch that the primary refused for good, or that is not even sent to it. One whose first answer was lost may have
+// been done, and the ledger may have forgotten it since; and one that was done long ago may have been sent again, to a mirror
+// that no longer has it. Then the log tells.
 func (s *Store) unfit(ctx context.Context, p Primary, e *store.Entry, cause error) error {
-	if e.Unknown && !errors.Is(cause, store.ErrReused) {
+	if !errors.Is(cause, store.ErrReused) {
 		own, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
 		defer cancel()
 		changes, err := p.Changes(own, knowledge.ChangeQuery{Batch: e.Batch.ID, Limit: knowledge.MaxChanges})
 		if err != nil {
 			return err
 		}
-		if len(changes) > 0 {
+		if len(changes) > 0 && (e.Unknown || sameContent(&e.Batch, changes)) {
 			rec := receiptOf(&e.Batch, changes)
 			return s.settleApplied(ctx, e, &rec)
 		}
