@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tenet/internal/client"
+	"tenet/internal/knowledge"
 	"tenet/internal/server"
 	"tenet/internal/store"
 )
@@ -20,6 +21,7 @@ type door struct {
 	store.Store
 	remote *client.Store // nil when the database was opened
 	local  *server.Local // nil when a running tenet is asked
+	shown  bool          // how fresh the answers are was shown
 }
 
 // actor returns who writes: the holder of the token, or the user of this machine.
@@ -162,7 +164,18 @@ func withTimeout[T any](ctx context.Context, d time.Duration, fn func(context.Co
 }
 
 // close lets go of the way in. What was acknowledged is safe whatever comes of it.
+//
+// What a tenet has answered without its primary may be old, and the reader is told so.
 func (a *app) close(d *door) {
+	if d.remote != nil && !d.shown {
+		switch l := d.remote.Level(); l.Mode {
+		case knowledge.ModeDegraded, knowledge.ModeDiverged:
+			a.say("the PostgreSQL of %s is away: its copy answers, current as of %s UTC", d.place(), moment(l.AsOf))
+		case knowledge.ModeCold:
+			a.say("the PostgreSQL of %s is away: the starter set answers", d.place())
+		case knowledge.ModeNormal, knowledge.ModeRecovering:
+		}
+	}
 	if err := d.Close(); err != nil {
 		a.say("close %s: %s", d.place(), err)
 	}

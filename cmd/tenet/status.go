@@ -60,6 +60,7 @@ when it can't answer, which makes the command a health check. --output json tell
 func (d *door) status(ctx context.Context) (*statusShown, error) {
 	s := &statusShown{Place: d.place(), Running: d.remote != nil, Version: buildInfo().Version, Mode: knowledge.ModeNormal, Ready: true, Reasons: []string{}}
 	if d.remote != nil {
+		d.shown = true
 		said, err := d.remote.Status(ctx)
 		if err != nil {
 			return nil, err

@@ -5,8 +5,10 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"time"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 // A Caller is somebody whom a door has recognized. It is shared by many calls: nobody writes on it.
@@ -30,6 +32,21 @@ func (c *Caller) Has(role string) bool {
 	}
 	want := rank(role)
 	return want >= 0 && rank(c.Role) >= want
+}
+
+// unsureRetry is when a caller whose rights can't be looked up should ask again.
+const unsureRetry = 5 * time.Second
+
+// Deny returns the refusal of what the caller's role does not allow: one that is unavailable for now where its rights can't be
+// looked up, since it may well have them.
+func (c *Caller) Deny(reason string) error {
+	if c != nil && c.Unsure {
+		return &store.UnavailableError{
+			Reason:     "the primary can't be reached and nothing on this machine tells what " + c.ID + " may do: only the starter set can be read",
+			RetryAfter: unsureRetry, NotDone: true,
+		}
+	}
+	return &store.ForbiddenError{Reason: reason}
 }
 
 // rank is a role's place, the weakest first; -1 for what is no role.

@@ -3,7 +3,6 @@ package access
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -76,19 +75,12 @@ func (c call) tell(ctx context.Context, verb knowledge.Verb, key knowledge.Key, 
 	}
 }
 
-// unsureRetry is when a caller whose rights can't be looked up should ask again.
-const unsureRetry = 5 * time.Second
-
 // forbid notes a refusal and returns it as an error.
 func (c call) forbid(ctx context.Context, verb knowledge.Verb, key knowledge.Key, reason string) error {
-	if c.caller.Unsure {
-		return &store.UnavailableError{
-			Reason:     "the primary can't be reached and nothing on this machine tells what " + c.caller.ID + " may do: only the starter set can be read",
-			RetryAfter: unsureRetry, NotDone: true,
-		}
+	if !c.caller.Unsure {
+		c.tell(ctx, verb, key, reason)
 	}
-	c.tell(ctx, verb, key, reason)
-	return &store.ForbiddenError{Reason: reason}
+	return c.caller.Deny(reason)
 }
 
 func (c call) admin() bool { return c.caller.Has(knowledge.RoleAdmin) }

@@ -1,6 +1,8 @@
 package failover
 
 import (
+	"context"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -92,7 +94,11 @@ func (s *Store) breakerAtLocked(at gobreaker.State) {
 	if s.breakerAt == at {
 		return
 	}
-	s.o.Log.Info("breaker moved", "from", s.breakerAt.String(), "to", at.String())
+	level := slog.LevelInfo
+	if s.breakerAt == gobreaker.StateHalfOpen && at == gobreaker.StateOpen || at == gobreaker.StateHalfOpen {
+		level = slog.LevelDebug // each probe of a long outage
+	}
+	s.o.Log.Log(context.Background(), level, "breaker moved", "from", s.breakerAt.String(), "to", at.String())
 	s.breakerAt = at
 	s.counts.breakerMoves.Add(1)
 	s.event(Event{Breaker: at.String()})

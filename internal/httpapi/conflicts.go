@@ -140,7 +140,7 @@ func (h *Handler) mirrorRoute(what, summary, description string, do func(Mirror)
 		summary: summary, description: description, storeless: true,
 		handler: with(func(c *call, _ *noParams) error {
 			if !c.request.Caller.Has(knowledge.RoleAdmin) {
-				return &store.ForbiddenError{Reason: "the mirror is for admins: ask with the token of one"}
+				return c.request.Caller.Deny("the mirror is for admins: ask with the token of one")
 			}
 			if h.o.Mirror == nil {
 				return refuse(store.ErrNotFound, "this tenet has no mirror: it runs without a PostgreSQL")
@@ -199,8 +199,12 @@ func (h *Handler) parked(c *call) (*store.Parked, error) {
 			return nil, err
 		}
 		for i := range list {
-			if list[i].Entry.Batch.ID == id && c.request.Caller.Has(mayRead(&list[i])) {
-				return &list[i], nil
+			switch p := &list[i]; {
+			case p.Entry.Batch.ID != id:
+			case c.request.Caller.Has(mayRead(p)):
+				return p, nil
+			case c.request.Caller.Unsure:
+				return nil, c.request.Caller.Deny("") // it may be shown to this one
 			}
 		}
 	}
@@ -239,14 +243,14 @@ func (h *Handler) resolveConflict(c *call, _ *conflictPath) error {
 		return err
 	}
 	if !c.request.Caller.Has(knowledge.RoleMaintainer) {
-		return &store.ForbiddenError{Reason: "to decide a conflict needs the role maintainer or admin"}
+		return c.request.Caller.Deny("to decide a conflict needs the role maintainer or admin")
 	}
 	p, err := h.parked(c)
 	if err != nil {
 		return err
 	}
 	if need := mayResolve(p); !c.request.Caller.Has(need) {
-		return &store.ForbiddenError{Reason: "to decide a conflict about a purge needs the role " + need}
+		return c.request.Caller.Deny("to decide a conflict about a purge needs the role " + need)
 	}
 	how, merged, err := decision(raw, p)
 	if err != nil {

@@ -92,7 +92,7 @@ func (h *Hub) admit(r *http.Request) (*subscriber, error) {
 	}
 	sub.principals = caller.Has(knowledge.RoleAdmin)
 	if sub.asksForPrincipals() && !sub.principals {
-		return nil, &store.ForbiddenError{Reason: "only admins may see principals"}
+		return nil, caller.Deny("only admins may see principals")
 	}
 	return h.join(caller, sub, sub.name())
 }

@@ -267,6 +267,12 @@ func TestAColdStartAnswersFromTheStarterSet(t *testing.T) {
 	if s := w.want(http.StatusServiceUnavailable, http.MethodPut, calmPath, named("Too early")); s.header.Get("Retry-After") == "" {
 		t.Errorf("a write without primary and mirror does not say when to ask again: %v", s.header)
 	}
+	// Whose rights can't be looked up is not told that it has none.
+	for _, path := range []string{"/api/v1/mirror/check", "/api/v1/mirror/accept", "/api/v1/conflicts/" + knowledge.NewBatchID().String() + "/resolve"} {
+		if s := w.want(http.StatusServiceUnavailable, http.MethodPost, path, `{"resolution":"theirs"}`); s.header.Get("Retry-After") == "" {
+			t.Errorf("%s does not say when to ask again: %v", path, s.header)
+		}
+	}
 
 	pg.Start()
 	pgtest.Await(t, "a tenet that has joined", func() bool {
