@@ -97,7 +97,7 @@ func (a *app) exportJournal(ctx context.Context, path, dest string) (err error) 
 	if err != nil {
 		return noJournal(a.DataDir, err)
 	}
-	a.say("%d batches written to %s: %d wait for PostgreSQL, %d for a person", n, dest, waiting, n-waiting)
+	a.say("%s written to %s: %d wait for PostgreSQL, %d for a person", plural(int64(n), "batch", "batches"), dest, waiting, n-waiting)
 	return nil
 }
 

@@ -141,7 +141,7 @@ func writeMirror(w io.Writer, sc screen, r *mirrorReport) error {
 	t := &table{wide: 1}
 	t.add("mode", string(r.Mode)+suffix(": ", r.Why))
 	t.add("mirror", fmt.Sprintf("%s%s, up to change %d, level %.1f s ago", r.Mirror.State, suffix(": ", r.Mirror.Why), r.Mirror.Seq, r.Mirror.Lag))
-	t.add("made anew", fmt.Sprintf("%d times since the start", r.Mirror.Builds))
+	t.add("built", plural(r.Mirror.Builds, "time", "times")+" since the start")
 	compared := "not since the start"
 	if c := r.Mirror.Compared; !c.At.IsZero() {
 		compared = fmt.Sprintf("%s at change %d: %d documents, equal: %s", moment(c.At), c.Seq, c.Documents, yesNo(c.Equal))

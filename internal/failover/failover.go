@@ -146,19 +146,20 @@ type Store struct {
 	refused, writesAfter atomic.Int64
 	refusing             atomic.Bool // the primary's last failure came at once
 	// asOf is when the mirror was last known level, by a clock that nobody sets where this process has seen it.
-	asOf    atomic.Pointer[time.Time]
-	applied atomic.Int64 // seq up to which the mirror has followed
-	closed  atomic.Bool
-	accept  atomic.Bool   // a person has accepted another history
-	check   atomic.Bool   // a person has asked for a comparison
-	suspect atomic.Bool   // the mirror has failed in a way that a sound one does not
-	kick    chan struct{} // rung when there is something for the keeper to do: capacity 1, a second ring is the same ring
-	bell    bell          // rung when the mirror has followed or the journal has grown
-	settled bell          // rung when a waiting batch was applied or parked
-	touched atomic.Int64  // how often the mirror was given something
-	recent  recent
-	counts  counts
-	work    sync.WaitGroup // reads at the primary that outlive their callers
+	asOf     atomic.Pointer[time.Time]
+	wasLevel atomic.Bool  // the mirror was level at some time since this process began
+	applied  atomic.Int64 // seq up to which the mirror has followed
+	closed   atomic.Bool
+	accept   atomic.Bool   // a person has accepted another history
+	check    atomic.Bool   // a person has asked for a comparison
+	suspect  atomic.Bool   // the mirror has failed in a way that a sound one does not
+	kick     chan struct{} // rung when there is something for the keeper to do: capacity 1, a second ring is the same ring
+	bell     bell          // rung when the mirror has followed or the journal has grown
+	settled  bell          // rung when a waiting batch was applied or parked
+	touched  atomic.Int64  // how often the mirror was given something
+	recent   recent
+	counts   counts
+	work     sync.WaitGroup // reads at the primary that outlive their callers
 
 	jmu sync.Mutex // held while a batch is journalled and overlaid, so that each is made on top of the one before
 

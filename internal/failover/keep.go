@@ -187,6 +187,7 @@ func (k *keeper) look(ctx context.Context) (level bool, err error) {
 		return false, nil
 	}
 	s.asOf.Store(&asked)
+	s.wasLevel.Store(true)
 	s.recent.levelled(asked)
 	s.levelled()
 	s.mirrorWell()

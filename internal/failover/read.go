@@ -474,7 +474,7 @@ func (m mirrored) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowl
 		return nil, err
 	}
 	if !m.s.hasMirror() {
-		return nil, m.s.cold()
+		return nil, &store.UnavailableError{Reason: "there is no mirror of the primary on this machine yet", RetryAfter: 5 * time.Second}
 	}
 	return m.s.mirror.Changes(ctx, q)
 }

@@ -137,18 +137,6 @@ func (r *recent) acknowledgements() []acknowledged {
 	return slices.Collect(maps.Values(r.batches))
 }
 
-// wrote reports whether a version is one that was acknowledged since this process began.
-func (r *recent) wrote(key knowledge.Key, version int64) bool {
-	for _, was := range r.acknowledgements() {
-		for _, rec := range was.receipt.Records {
-			if rec != nil && rec.Key == key && rec.Version == version {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // receipt returns what the writer of a batch was told; [store.ErrReused] when it was a batch of other content.
 func (r *recent) receipt(b *knowledge.Batch) (knowledge.Receipt, bool, error) {
 	r.mu.RLock()

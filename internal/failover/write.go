@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"tenet/internal/knowledge"
@@ -269,7 +268,7 @@ func (s *Store) queue(ctx context.Context, b knowledge.Batch, unknown bool) (kno
 	if s.o.Caller != nil {
 		e.Caller = s.o.Caller(ctx)
 	}
-	if err = s.prepare(ctx, &e); err != nil && s.mayBeDone(ctx, err) {
+	if err = s.prepare(ctx, &e); err != nil && s.mayBeDone(b.ID, err) {
 		e.Unknown = true
 		err = s.prepare(ctx, &e)
 	}
@@ -407,36 +406,14 @@ func receiptOf(b *knowledge.Batch, changes []knowledge.Change) knowledge.Receipt
 	return rec
 }
 
-// mayBeDone reports whether what a batch is in conflict with may be the batch's own work: a version that was acknowledged before this
-// process began and that the feed has not brought, so that nothing here tells whose it is. Who heard no answer because the process
-// was killed must not hear now that it was refused.
-func (s *Store) mayBeDone(ctx context.Context, err error) bool {
-	conflict, ok := errors.AsType[*store.ConflictError](err)
-	if !ok || !s.hasMirror() {
+// mayBeDone reports whether a batch that is in conflict here may have been done before this process began: its first answer was lost
+// with the process before, and since then nothing was level that would tell. Who heard no answer because of a kill must not hear
+// now that it was refused. An id that was made since is new.
+func (s *Store) mayBeDone(id knowledge.BatchID, err error) bool {
+	if !errors.Is(err, store.ErrConflict) || s.wasLevel.Load() {
 		return false
 	}
-	key, own := conflict.Key, max(conflict.Want, 0)+1 // the version that it would have
-	if conflict.Got < own || s.waitsAs(ctx, key, own) || s.recent.wrote(key, own) {
-		return false
-	}
-	logged, err := s.mirror.Changes(ctx, knowledge.ChangeQuery{Key: key, Newest: true, Limit: 1})
-	return err == nil && (len(logged) == 0 || logged[0].Version < own)
-}
-
-// waitsAs reports whether a version of a document is a waiting batch's.
-func (s *Store) waitsAs(ctx context.Context, key knowledge.Key, version int64) bool {
-	s.mu.Lock()
-	id := s.pending[key].batch
-	s.mu.Unlock()
-	for id != (knowledge.BatchID{}) {
-		e, _, err := s.journal.Find(ctx, id)
-		l, _ := e.LeftOf(key)
-		if err != nil || l.Record == nil || l.Record.Version <= version {
-			return true
-		}
-		id = e.Bases[slices.IndexFunc(e.Batch.Ops, func(op knowledge.Op) bool { return op.Key == key })].Parent
-	}
-	return false
+	return id.Version() != 7 || !time.Unix(id.Time().UnixTime()).After(s.began)
 }
 
 func basesAsSent(b *knowledge.Batch) []store.Base {

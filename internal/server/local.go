@@ -42,9 +42,8 @@ func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 		}
 		l.home = nil
 	}
-	if l.home != nil && !hasFile(o, databaseFile) && hasFile(o, JournalFile) {
-		return nil, &store.UnavailableError{Halt: true, NotDone: true, Reason: "the data directory " + o.DataDir +
-			" is that of a tenet on a PostgreSQL, which does not run: start it, or name its PostgreSQL with --database-url"}
+	if err := o.embedded(); err != nil {
+		return nil, err
 	}
 	if l.engine, err = openDirect(ctx, o); err != nil {
 		return nil, err
@@ -60,6 +59,16 @@ func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 // tenet on a PostgreSQL.
 func HasDatabase(o Options) bool {
 	return o.DatabaseURL != "" || hasFile(o, databaseFile) || hasFile(o, JournalFile)
+}
+
+// embedded returns an error where the options mean the embedded database and the directory is that of a tenet on a PostgreSQL: a
+// database made there would be the wrong one.
+func (o Options) embedded() error {
+	if o.DatabaseURL != "" || hasFile(o, databaseFile) || !hasFile(o, JournalFile) {
+		return nil
+	}
+	return &store.UnavailableError{Halt: true, NotDone: true, Reason: "the data directory " + o.DataDir +
+		" is that of a tenet on a PostgreSQL: name its PostgreSQL with --database-url, or start the tenet to speak to it"}
 }
 
 func hasFile(o Options, name string) bool {

@@ -22,6 +22,9 @@ func ReadSchema(ctx context.Context, o Options) (Schema, error) {
 		s, err := postgres.ReadSchema(ctx, o.DatabaseURL)
 		return Schema{"the PostgreSQL at " + databasePlace(o.DatabaseURL), s.Version, s.Newest}, err
 	}
+	if err := o.embedded(); err != nil {
+		return Schema{}, err
+	}
 	path := filepath.Join(o.DataDir, databaseFile)
 	s, err := sqlite.ReadSchema(ctx, path)
 	return Schema{"the embedded database " + path, s.Version, s.Newest}, err
@@ -33,6 +36,9 @@ func Migrate(ctx context.Context, o Options, to int64) (_ Schema, err error) {
 	if o.DatabaseURL != "" {
 		s, err := postgres.Migrate(ctx, o.DatabaseURL, to)
 		return Schema{"the PostgreSQL at " + databasePlace(o.DatabaseURL), s.Version, s.Newest}, err
+	}
+	if err := o.embedded(); err != nil {
+		return Schema{}, err
 	}
 	h, err := openHome(o.DataDir)
 	if err != nil {
