@@ -139,8 +139,8 @@ func (a *app) mirrorReport(ctx context.Context, d *door) (*mirrorReport, error) 
 
 func writeMirror(w io.Writer, sc screen, r *mirrorReport) error {
 	t := &table{wide: 1}
-	t.add("mode", string(r.Mode)+suffix(": ", r.Why))
-	t.add("mirror", fmt.Sprintf("%s%s, up to change %d, level %.1f s ago", r.Mirror.State, suffix(": ", r.Mirror.Why), r.Mirror.Seq, r.Mirror.Lag))
+	t.add("mode", string(r.Mode)+colon(r.Why))
+	t.add("mirror", fmt.Sprintf("%s%s, up to change %d, level %.1f s ago", r.Mirror.State, colon(r.Mirror.Why), r.Mirror.Seq, r.Mirror.Lag))
 	t.add("built", plural(r.Mirror.Builds, "time", "times")+" since the start")
 	compared := "not since the start"
 	if c := r.Mirror.Compared; !c.At.IsZero() {

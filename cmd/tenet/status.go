@@ -92,7 +92,7 @@ func writeStatus(w io.Writer, sc screen, s *statusShown) error {
 	t := &table{head: []string{"", ""}, wide: 1}
 	t.add("from", s.Place)
 	t.add("version", s.Version)
-	t.add("ready", yesNo(s.Ready)+suffix(": ", strings.Join(s.Reasons, "; ")))
+	t.add("ready", yesNo(s.Ready)+colon(strings.Join(s.Reasons, "; ")))
 	t.add("mode", string(s.Mode))
 	if !s.AsOf.IsZero() {
 		t.add("current as of", moment(s.AsOf))
@@ -114,9 +114,10 @@ func writeStatus(w io.Writer, sc screen, s *statusShown) error {
 	return t.writeRows(w, sc)
 }
 
-func suffix(separator, text string) string {
+// colon puts a text behind what it explains; nothing where there is none.
+func colon(text string) string {
 	if text == "" {
 		return ""
 	}
-	return separator + text
+	return ": " + text
 }

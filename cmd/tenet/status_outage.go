@@ -24,7 +24,7 @@ func addOutage(t *table, details json.RawMessage) bool {
 	}
 	t.add("outage breaker", o.Breaker)
 	m := o.Mirror
-	t.add("outage mirror", m.State+suffix(": ", m.Why)+fmt.Sprintf("; at change %d, level %s ago, built %s since the start", m.Seq, age(m.Lag), plural(m.Builds, "time", "times")))
+	t.add("outage mirror", m.State+colon(m.Why)+fmt.Sprintf("; at change %d, level %s ago, built %s since the start", m.Seq, age(m.Lag), plural(m.Builds, "time", "times")))
 	j := o.Journal
 	waits := "nothing waits"
 	if j.Depth > 0 {

@@ -1,8 +1,6 @@
 package failover
 
 import (
-	"context"
-	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -94,11 +92,11 @@ func (s *Store) breakerAtLocked(at gobreaker.State) {
 	if s.breakerAt == at {
 		return
 	}
-	level := slog.LevelInfo
+	say := s.o.Log.Info
 	if s.breakerAt == gobreaker.StateHalfOpen && at == gobreaker.StateOpen || at == gobreaker.StateHalfOpen {
-		level = slog.LevelDebug // each probe of a long outage
+		say = s.o.Log.Debug // each probe of a long outage
 	}
-	s.o.Log.Log(context.Background(), level, "breaker moved", "from", s.breakerAt.String(), "to", at.String())
+	say("breaker moved", "from", s.breakerAt.String(), "to", at.String())
 	s.breakerAt = at
 	s.counts.breakerMoves.Add(1)
 	s.event(Event{Breaker: at.String()})
