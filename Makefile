@@ -53,10 +53,10 @@ lint: ## Check style, find mistakes, dead code and a wrong compose file
 fuzz: ## Run every fuzz test for FUZZTIME (1m)
 	FUZZTIME=$(FUZZTIME) scripts/fuzz
 
-bench: ## Measure a whole tenet and write docs/benchmarks.md, then run the benchmarks of its parts
+bench: ## Measure a whole tenet and write docs/benchmarks.md, then run the benchmarks of its parts; HUGE=1000000 adds a mirror of so many
 	@scripts/install-postgres
 	@scripts/install-wrk
-	go test -tags bench -count=1 -timeout 0 -run '^TestReport$$' ./internal/bench -report "$(CURDIR)/docs/benchmarks.md"
+	go test -tags bench -count=1 -timeout 0 -run '^TestReport$$' ./internal/bench -report "$(CURDIR)/docs/benchmarks.md" -huge $(or $(HUGE),0)
 	packages=$$(scripts/packages-with '^func Benchmark') && go test -run='^$$' -bench=. -benchmem -timeout 0 $$packages
 
 docs: ## Write the generated documents and golden files anew

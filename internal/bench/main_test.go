@@ -31,6 +31,7 @@ import (
 var (
 	reportFlag = flag.String("report", "", "file to write the report to; standard output when empty")
 	sizeFlag   = flag.Int("size", 100_000, "documents in the large store")
+	hugeFlag   = flag.Int("huge", 0, "documents in the huge database of which a mirror is made; none when 0")
 )
 
 // roleEnv makes the test binary be something else: the handler that a tenet is compared with.

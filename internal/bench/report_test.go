@@ -40,6 +40,7 @@ func sections() []section {
 		{"outages", (*report).outages},
 		{"recoveries", (*report).recoveries},
 		{"mirrors", (*report).mirrors},
+		{"million", (*report).million},
 		{"overhead", (*report).overhead},
 	}
 }
