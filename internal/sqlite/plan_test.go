@@ -185,7 +185,11 @@ func TestSoakCriticalQueriesCostTheirPageAtAMillion(t *testing.T) {
 	})[1000]
 	t.Logf("a document takes %v", one)
 	for _, q := range listQueries() {
-		if took := timed(5, func(int) error { _, err := s.List(t.Context(), q); return err })[2]; took > 50*10*one {
+		most := 50 * 10 * one
+		if q.Tag != "" && q.Order != knowledge.OrderHouse {
+			most = 51 * 50 * one // one document in fifty has the tag, and all on the way are looked at: see DESIGN.md
+		}
+		if took := timed(5, func(int) error { _, err := s.List(t.Context(), q); return err })[2]; took > most {
 			t.Errorf("%+v takes %v, which is %d times one of its documents", q, took, took/one)
 		}
 	}
