@@ -240,6 +240,39 @@ func TestABatchOfLongAgoThatIsSentAgainInAnOutageIsNotParked(t *testing.T) {
 	}
 }
 
+func TestABatchThatWasDoneIsNotRefusedForWhatWaitedAndDidNotFit(t *testing.T) {
+	c := newScene(t)
+	c.write(knowledge.Put(rule("R"), knowledge.NoVersion))
+	b := batchOf(knowledge.Put(rule("R"), 1))
+	first, err := c.s.Apply(t.Context(), b)
+	if err != nil || first.Queued {
+		t.Fatalf("the batch: queued %t, %v", first.Queued, err)
+	}
+	c.follow()
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	c.write(knowledge.Put(rule("R"), 2))
+	c.past(knowledge.Put(rule("R"), 2)) // so that what waits does not fit
+	reached, release := make(chan struct{}), make(chan struct{})
+	c.primary.onApply = sync.OnceFunc(func() { close(reached); <-release })
+	c.primary.set(healthy)
+	<-reached // what waits is being replayed
+	again := make(chan error, 1)
+	go func() {
+		rec, err := c.s.Apply(t.Context(), b)
+		if err == nil && (rec.Queued || rec.Records[0].Version != 2) {
+			err = fmt.Errorf("queued %t, version %d", rec.Queued, rec.Records[0].Version)
+		}
+		again <- err
+	}()
+	pause := time.NewTimer(50 * time.Millisecond) // for it to get in line; when it comes late it only tests less
+	<-pause.C
+	close(release)
+	if err := <-again; err != nil {
+		t.Errorf("the same batch again: %v; want what its writer was told before", err)
+	}
+}
+
 func TestWhatWasPurgedOrFoundGoneDoesNotComeBackInAnOutage(t *testing.T) {
 	g := &gated{}
 	c := newScene(t, behind(g))

@@ -33,9 +33,13 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	}
 	p := s.now()
 	if p == nil || !s.writesDirect(&b) {
-		if free, err := s.drained(ctx, &b); err != nil {
+		free, err := s.drained(ctx, &b)
+		switch {
+		case p != nil && errors.Is(err, store.ErrConflict):
+			return s.doneBefore(ctx, p, &b, err)
+		case err != nil:
 			return knowledge.Receipt{}, err
-		} else if p == nil || !free {
+		case p == nil || !free:
 			return s.queue(ctx, b, false)
 		}
 	}
@@ -144,6 +148,25 @@ func (s *Store) drained(ctx context.Context, b *knowledge.Batch) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// doneBefore answers a batch that does not fit here and that the primary may have done before: it was sent again.
+func (s *Store) doneBefore(ctx context.Context, p Primary, b *knowledge.Batch, refusal error) (knowledge.Receipt, error) {
+	if rec, known, err := s.recent.receipt(b); known || err != nil {
+		return rec, err
+	}
+	own, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
+	defer cancel()
+	changes, err := p.Changes(own, knowledge.ChangeQuery{Batch: b.ID, Limit: knowledge.MaxChanges})
+	switch {
+	case err != nil:
+		return knowledge.Receipt{}, err
+	case len(changes) == 0:
+		return knowledge.Receipt{}, refusal
+	case !sameContent(b, changes):
+		return knowledge.Receipt{}, store.ErrReused
+	}
+	return receiptOf(b, changes), nil
 }
 
 // parents returns for the ops of a batch the waiting batches that they would be made on top of.
