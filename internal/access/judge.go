@@ -68,9 +68,9 @@ func (c call) judgeDrafts(ctx context.Context, b knowledge.Batch) (knowledge.Bat
 		if err == nil {
 			continue
 		}
-		// What holds now need not have held when the batch was done. One that was done can't be done again: its writer gets
-		// the same receipt.
-		if again, lookErr := c.applied(ctx, b.ID); lookErr != nil || again {
+		// What holds now need not have held when the batch was done, or taken. It can't be done again: its writer gets the same
+		// receipt.
+		if again, lookErr := c.taken(ctx, b.ID); lookErr != nil || again {
 			return impossible(judged), lookErr
 		}
 		if no, ok := errors.AsType[*store.ForbiddenError](err); ok {
@@ -81,8 +81,13 @@ func (c call) judgeDrafts(ctx context.Context, b knowledge.Batch) (knowledge.Bat
 	return judged, nil
 }
 
-// applied reports whether a batch with this id was done: nothing more can happen under it.
-func (c call) applied(ctx context.Context, id knowledge.BatchID) (bool, error) {
+// taken reports whether a batch with this id was done, or waits to be: nothing more can happen under it.
+func (c call) taken(ctx context.Context, id knowledge.BatchID) (bool, error) {
+	if c.s.waits != nil {
+		if waits, err := c.s.waits(ctx, id); waits || err != nil {
+			return waits, err
+		}
+	}
 	list, err := c.s.next.Changes(ctx, knowledge.ChangeQuery{Batch: id, Limit: 1})
 	return len(list) > 0, err
 }

@@ -34,6 +34,7 @@ type Store struct {
 	next    store.Store
 	dir     *Directory
 	refused func(context.Context, Refusal)
+	waits   func(context.Context, knowledge.BatchID) (bool, error) // nil where everything that was taken is in the log
 }
 
 var _ store.Store = (*Store)(nil)
@@ -42,6 +43,13 @@ var _ store.Store = (*Store)(nil)
 // it does not let through; both may be nil.
 func New(next store.Store, dir *Directory, refused func(context.Context, Refusal)) *Store {
 	return &Store{next: next, dir: dir, refused: refused}
+}
+
+// WithJournal makes s ask waits whether the store below has taken a batch that its log does not have yet. It returns s, which
+// must not be in use.
+func (s *Store) WithJournal(waits func(context.Context, knowledge.BatchID) (bool, error)) *Store {
+	s.waits = waits
+	return s
 }
 
 // A call is one use of one method.

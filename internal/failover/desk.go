@@ -119,6 +119,15 @@ func (s *Store) ours(ctx context.Context, e *store.Entry) ([]knowledge.Op, error
 	return ops, nil
 }
 
+// Journalled reports whether a batch was ever put in the journal, whatever has become of it.
+func (s *Store) Journalled(ctx context.Context, id knowledge.BatchID) (bool, error) {
+	_, _, err := s.journal.Find(ctx, id)
+	if isNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Batch tells where a batch stands: in the journal's book, or in the log.
 func (s *Store) Batch(ctx context.Context, id knowledge.BatchID) (knowledge.BatchStatus, error) {
 	_, out, err := s.journal.Find(ctx, id)

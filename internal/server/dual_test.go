@@ -15,6 +15,7 @@ import (
 	"tenet/internal/pgtest"
 	"tenet/internal/postgres"
 	"tenet/internal/server"
+	"tenet/internal/store/storetest"
 )
 
 // A web is a caller with a token who looks at statuses and headers.
@@ -147,6 +148,13 @@ func TestAnOutageIsBorne(t *testing.T) {
 	const greeting = "/api/v1/templates/greeting"
 	w.want(http.StatusCreated, http.MethodPut, greeting, `{"name":"Greeting","category":"security","template_content":"Hello"}`)
 	w.want(http.StatusOK, http.MethodPost, greeting+"/render", `{}`)
+	learner, token, err := server.NewPrincipal("learner", knowledge.RoleContributor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	learner.Normalize()
+	draft := storetest.Rule(func(r *knowledge.Rule) { r.Category, r.Status = "security", knowledge.StatusDraft })
+	write(t, x.admin(t), "admin", knowledge.Put(learner, knowledge.NoVersion), knowledge.Put(draft, knowledge.NoVersion))
 	level(t, x.admin(t))
 
 	pg.Stop(pgtest.Immediate)
@@ -161,6 +169,13 @@ func TestAnOutageIsBorne(t *testing.T) {
 		}
 	}
 	state(t, w, queued[disputedPath], knowledge.BatchQueued)
+	// A contributor's batch, which is judged by what stands now, is answered in the same way when it is sent again.
+	edit := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "learner", Ops: []knowledge.Op{knowledge.Put(draft, 1)}}
+	for range 2 {
+		if r, err := x.client(t, token).Apply(t.Context(), edit); err != nil || !r.Queued || r.Records[0].Version != 2 {
+			t.Errorf("a contributor's batch in the outage: %+v, %v; want it queued as version 2", r, err)
+		}
+	}
 	x.end(t)
 
 	x = start(t, o) // PostgreSQL is still away

@@ -65,7 +65,11 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	if p.cache, err = p.openCache(ctx, o); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	p.store = stack(observe.New(p.cache, "all", p.measures), p.directory, p.refusals)
+	var waits func(context.Context, knowledge.BatchID) (bool, error)
+	if p.dual != nil {
+		waits = p.dual.Journalled
+	}
+	p.store = stack(observe.New(p.cache, "all", p.measures), p.directory, p.refusals, waits)
 	p.measure()
 	p.live = live.NewHub(p.liveOptions(o))
 	if p.dual != nil {
@@ -78,8 +82,10 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 
 // stack puts the stores of a tenet on top of each other; a call meets the last line first. At the bottom is the engine: the
 // embedded database, or the failover between a PostgreSQL and its mirror.
-func stack(memory store.Store, dir *access.Directory, refused *refusals) store.Store {
-	return access.New(memory, dir, refused.note)
+func stack(
+	memory store.Store, dir *access.Directory, refused *refusals, waits func(context.Context, knowledge.BatchID) (bool, error),
+) store.Store {
+	return access.New(memory, dir, refused.note).WithJournal(waits)
 }
 
 // openCache opens the memory over the engine. It follows what the mirror has applied, not the primary's log: of a change that
