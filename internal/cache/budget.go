@@ -171,7 +171,7 @@ func (m Memory) share() int64 {
 
 // shrunk returns the sizes that fit into the share, keeping what was set.
 func (m Memory) shrunk(hot, warm int64) Sizes {
-	work := min(workMemory, m.share()/2)
+	work := min(workMemory, max(leastWork, m.share()/2))
 	room := m.share() - work - outsideMemory
 	chooseHot, chooseWarm := hot == Default, warm == Default
 	switch {
