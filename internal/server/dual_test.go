@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"tenet/internal/pgtest"
 	"tenet/internal/postgres"
 	"tenet/internal/server"
+	"tenet/internal/store"
 	"tenet/internal/store/storetest"
 )
 
@@ -239,6 +241,15 @@ func resolveOurs(t *testing.T, x *tenet, w *web, batch string) {
 		t.Errorf("decided conflicts: %+v, %v", list, err)
 	}
 	w.want(http.StatusUnprocessableEntity, http.MethodPost, "/api/v1/conflicts/"+batch+"/resolve", `{"resolution":"theirs"}`)
+}
+
+func TestADirectoryOfAPostgreSQLIsNotServedWithoutIt(t *testing.T) {
+	o := server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pgtest.URL(t), Outage: outage()}
+	start(t, o).end(t)
+	o.DatabaseURL, o.Listen = "", "127.0.0.1:0"
+	if _, err := server.Open(t.Context(), o); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "--database-url") {
+		t.Errorf("served without its PostgreSQL: %v; want it refused, and what to give", err)
+	}
 }
 
 func TestAMirrorIsComparedWhenAsked(t *testing.T) {

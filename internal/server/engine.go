@@ -31,6 +31,11 @@ func openEngine(ctx context.Context, o Options) (engine, error) {
 	if o.DatabaseURL != "" {
 		return openDual(ctx, o)
 	}
+	if hasFile(o, JournalFile) { // also beside an embedded database: that is of before
+		return nil, &store.UnavailableError{Halt: true, NotDone: true, Reason: "the data directory " + o.DataDir + " is that of a tenet on a PostgreSQL: " +
+			"name its PostgreSQL with --database-url; to leave the PostgreSQL for good, see that tenet doctor journal shows nothing that waits, and move " +
+			mirrorFile + " and " + JournalFile + " away"}
+	}
 	return openEmbedded(ctx, o)
 }
 
