@@ -273,6 +273,25 @@ func TestABatchThatWasDoneIsNotRefusedForWhatWaitedAndDidNotFit(t *testing.T) {
 	}
 }
 
+func TestWhatWasMadeOnANewerVersionDoesNotReplaceWhatWaits(t *testing.T) {
+	c := newScene(t)
+	c.past(knowledge.Put(rule("R"), 0))
+	c.follow()
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	waits := c.write(knowledge.Put(rule("R"), 1))
+	other := c.write(knowledge.Put(rule("R"), 5)) // its writer has seen version 5, not what waits here as version 2
+	c.primary.set(healthy)
+	waitMode(t, c.s, knowledge.ModeNormal)
+	list := c.conflicts()
+	if len(list) != 1 || list[0].Entry.Batch.ID != other.Batch {
+		t.Errorf("parked: %+v; want batch %s alone, which was made on a version that there is not", list, other.Batch)
+	}
+	if st, err := c.s.Batch(t.Context(), waits.Batch); err != nil || st.State != knowledge.BatchApplied {
+		t.Errorf("what waited is %s, %v; want it applied", st.State, err)
+	}
+}
+
 func TestWhatWasPurgedOrFoundGoneDoesNotComeBackInAnOutage(t *testing.T) {
 	g := &gated{}
 	c := newScene(t, behind(g))

@@ -479,6 +479,9 @@ func (s *Store) prepareOp(ctx context.Context, e *store.Entry, i int, written ma
 		return base, l, err
 	}
 	written[op.Key] = true
+	if current != nil && op.IfVersion > current.Version {
+		parent = knowledge.BatchID{} // its writer has seen something else than what waits here: only that version will do
+	}
 	if current != nil && parent == (knowledge.BatchID{}) {
 		base.Version = max(current.Version, op.IfVersion)
 	}
