@@ -373,8 +373,8 @@ func (m *mortalMirror) Replicate(ctx context.Context, changes []knowledge.Change
 	return err
 }
 
-func (m *mortalMirror) Overlay(ctx context.Context, id knowledge.BatchID, left []store.Left) error {
-	err := m.Mirror.Overlay(ctx, id, left)
+func (m *mortalMirror) Overlay(ctx context.Context, waiting ...store.Entry) error {
+	err := m.Mirror.Overlay(ctx, waiting...)
 	m.k.at("overlaid")
 	return err
 }

@@ -38,8 +38,9 @@ type Mirror interface {
 	Replicate(ctx context.Context, changes []knowledge.Change) error
 	// Foresee writes what the primary has acknowledged and the feed has not yet brought. Older versions are ignored.
 	Foresee(ctx context.Context, left []store.Left) error
-	// Overlay lays what a pending batch leaves behind over the copy; what is below is kept.
-	Overlay(ctx context.Context, id knowledge.BatchID, left []store.Left) error
+	// Overlay lays what waiting batches leave behind over the copy, each over those before it; what is below is kept. A batch that
+	// lies there changes nothing, nor does one that the feed has brought.
+	Overlay(ctx context.Context, waiting ...store.Entry) error
 	// Settle ends the overlays of a batch: what it left at the primary takes their place, or nil: what is below them.
 	Settle(ctx context.Context, id knowledge.BatchID, keys []knowledge.Key, applied []store.Left) error
 	// Rebuild makes a new copy from what fill hands it and swaps it in when it is complete; overlays are carried over.
@@ -274,33 +275,16 @@ func (s *Store) restorePending(ctx context.Context) error {
 			}
 			return nil
 		}
-		for i := range entries {
-			e := &entries[i]
-			after = e.Seq
-			if s.ready {
-				if err := s.relay(ctx, e); err != nil {
-					s.mirrorFailed(ctx, err)
-				}
+		if s.ready {
+			if err := s.mirror.Overlay(ctx, entries...); err != nil {
+				s.mirrorFailed(ctx, err)
 			}
-			s.notePending(e)
+		}
+		for i := range entries {
+			after = entries[i].Seq
+			s.notePending(&entries[i])
 		}
 	}
-}
-
-// relay lays a waiting batch over the mirror again. One that the feed has brought is not: it would hide what was written on top
-// of it, here or by others.
-func (s *Store) relay(ctx context.Context, e *store.Entry) error {
-	if len(e.Left) == 0 {
-		return nil
-	}
-	brought, err := s.mirror.Changes(ctx, knowledge.ChangeQuery{Batch: e.Batch.ID, Limit: 1})
-	if err == nil && len(brought) == 0 {
-		err = s.mirror.Overlay(ctx, e.Batch.ID, e.Left)
-	}
-	if err != nil {
-		return local(fmt.Errorf("lay batch %s over the mirror: %w", e.Batch.ID, err))
-	}
-	return nil
 }
 
 // sweep takes batches off the mirror that the journal no longer holds as waiting.

@@ -384,6 +384,7 @@ func (k *keeper) verify(ctx context.Context, p Primary) error {
 		return local(fmt.Errorf("read the mirror's position: %w", err))
 	}
 	s.chain = ours.Chain
+	s.applied.Store(int64(ours.Seq)) // it may have taken changes and failed to say so
 	short, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
 	defer cancel()
 	theirs, err := p.Position(short)

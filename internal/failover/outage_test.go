@@ -24,6 +24,14 @@ type gated struct {
 	shut   atomic.Bool           // it takes no changes, and waits
 	broken atomic.Pointer[error] // what it says to changes; nil for nothing
 	settle atomic.Bool           // it fails to settle
+	lays   func()                // called before a batch is laid over it; nil for nothing
+}
+
+func (g *gated) Overlay(ctx context.Context, waiting ...store.Entry) error {
+	if g.lays != nil {
+		g.lays()
+	}
+	return g.Mirror.Overlay(ctx, waiting...)
 }
 
 func (g *gated) Replicate(ctx context.Context, changes []knowledge.Change) error {
@@ -289,6 +297,58 @@ func TestWhatWasMadeOnANewerVersionDoesNotReplaceWhatWaits(t *testing.T) {
 	}
 	if st, err := c.s.Batch(t.Context(), waits.Batch); err != nil || st.State != knowledge.BatchApplied {
 		t.Errorf("what waited is %s, %v; want it applied", st.State, err)
+	}
+}
+
+func TestWhatTheFeedBringsWhileItIsJournalledHidesNothing(t *testing.T) {
+	g := &gated{}
+	c := newScene(t, behind(g))
+	at := c.past(knowledge.Put(rule("R"), 0)).Seq
+	c.follow()
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	first, second := batchOf(knowledge.Put(rule("R"), 1)), batchOf(knowledge.Put(rule("R"), 2))
+	for _, b := range []knowledge.Batch{first, second} { // they have arrived, and their writers do not know
+		if _, err := c.primary.engine().Apply(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	feed, err := c.primary.engine().Changes(t.Context(), knowledge.ChangeQuery{After: at})
+	if err != nil || len(feed) != 2 {
+		t.Fatalf("%d changes, %v; want both", len(feed), err)
+	}
+	brings := func(change knowledge.Change) {
+		if err := g.Replicate(t.Context(), []knowledge.Change{change}); err != nil {
+			t.Error(err)
+		}
+	}
+	g.lays = sync.OnceFunc(func() { brings(feed[0]) })
+	for _, b := range []knowledge.Batch{first, second} {
+		if rec, err := c.s.Apply(t.Context(), b); err != nil || !rec.Queued {
+			t.Fatalf("a batch that has arrived: queued %t, %v", rec.Queued, err)
+		}
+	}
+	brings(feed[1])
+	if r, err := c.s.Get(t.Context(), ruleKey("R")); err != nil || r.Version != 3 {
+		t.Errorf("readers are shown %s, %v; want version 3", versionOf(r), err)
+	}
+	if rec, err := c.s.Apply(t.Context(), batchOf(knowledge.Put(rule("R"), 2))); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("written on top of version 2: queued %t, %v; want a conflict with version 3", rec.Queued, err)
+	}
+	c.past(knowledge.Put(rule("R"), 3)) // and what others write on top of it is no child of what waits here
+	feed, err = c.primary.engine().Changes(t.Context(), knowledge.ChangeQuery{After: feed[1].Seq})
+	if err != nil || len(feed) != 1 {
+		t.Fatalf("%d changes, %v; want one", len(feed), err)
+	}
+	brings(feed[0])
+	child := c.write(knowledge.Put(rule("R"), 4))
+	c.primary.set(healthy)
+	waitMode(t, c.s, knowledge.ModeNormal)
+	if list := c.conflicts(); len(list) != 0 {
+		t.Errorf("parked: %s", list[0].Why)
+	}
+	if st, err := c.s.Batch(t.Context(), child.Batch); err != nil || st.State != knowledge.BatchApplied {
+		t.Errorf("what was written on top of another's is %s, %v; want it applied", st.State, err)
 	}
 }
 

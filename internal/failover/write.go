@@ -330,7 +330,7 @@ func (s *Store) overlay(ctx context.Context, e *store.Entry) error {
 		return nil
 	}
 	s.touched.Add(1)
-	return s.mirror.Overlay(ctx, e.Batch.ID, e.Left)
+	return s.mirror.Overlay(ctx, *e)
 }
 
 // queueable refuses what an outage does not take. A batch whose outcome is unknown can't be refused.
@@ -495,10 +495,10 @@ func (s *Store) prepareOp(ctx context.Context, e *store.Entry, i int, written ma
 	return base, l, s.referred(ctx, op, i, l.Record, written)
 }
 
-// standing returns what a writer here sees of a document, nil for none, and the pending batch that wrote it, if any.
-func (s *Store) standing(ctx context.Context, key knowledge.Key) (*knowledge.Record, knowledge.BatchID, error) {
-	var parent knowledge.BatchID
-	r, err := whole(&s.recent, func() (*knowledge.Record, error) {
+// standing returns what a writer here sees of a document, nil for none, and the waiting batch that wrote just that, if any: one that
+// the feed has brought waits still, and what was written on top of it may be another's.
+func (s *Store) standing(ctx context.Context, key knowledge.Key) (r *knowledge.Record, parent knowledge.BatchID, err error) {
+	r, err = whole(&s.recent, func() (*knowledge.Record, error) {
 		r, err := s.mirror.Get(ctx, key)
 		if err != nil && !isNotFound(err) {
 			return nil, err
@@ -506,15 +506,16 @@ func (s *Store) standing(ctx context.Context, key knowledge.Key) (*knowledge.Rec
 		if isNotFound(err) {
 			r = nil
 		}
-		var seen bool
-		if parent, seen = s.over(key); !seen {
-			parent = knowledge.BatchID{} // nobody has seen what it leaves behind
+		if _, seen := s.over(key); !seen {
 			if newer, gone := s.recent.newer(key, r); newer != nil || gone {
 				r = newer
 			}
 		}
 		return r, nil
 	})
+	if r != nil {
+		parent = r.Pending
+	}
 	return r, parent, err
 }
 

@@ -360,7 +360,7 @@ func TestOverlaysLieOverTheMirrorUntilTheyAreSettled(t *testing.T) {
 	a, b, c := knowledge.NewBatchID(), knowledge.NewBatchID(), knowledge.NewBatchID()
 	overlay := func(id knowledge.BatchID, list []store.Left) {
 		t.Helper()
-		if err := mirror.Overlay(ctx, id, list); err != nil {
+		if err := mirror.Overlay(ctx, store.Entry{Batch: knowledge.Batch{ID: id}, Left: list}); err != nil {
 			t.Fatalf("Overlay: %v", err)
 		}
 	}
@@ -413,7 +413,8 @@ func TestFeedEndsTheOverlayOfItsOwnBatch(t *testing.T) {
 	rule := storetest.Rule(func(r *knowledge.Rule) { r.Title = "base" })
 	put(t, primary, general())
 	b := storetest.Batch(knowledge.Put(rule, 0))
-	if err := mirror.Overlay(ctx, b.ID, left(t, stamped(t, rule, "pending", 1))); err != nil {
+	waiting := store.Entry{Batch: b, Left: left(t, stamped(t, rule, "pending", 1))}
+	if err := mirror.Overlay(ctx, waiting); err != nil {
 		t.Fatal(err)
 	}
 	if title, by := titleOf(t, mirror, rule.Key()); title != "pending" || by != b.ID {
@@ -423,6 +424,9 @@ func TestFeedEndsTheOverlayOfItsOwnBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := mirror.Replicate(ctx, feed(t, primary, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := mirror.Overlay(ctx, waiting); err != nil { // who journalled it comes late
 		t.Fatal(err)
 	}
 	if title, by := titleOf(t, mirror, rule.Key()); title != "base" || by != (knowledge.BatchID{}) {

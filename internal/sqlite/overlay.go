@@ -9,12 +9,15 @@ import (
 	"tenet/internal/store"
 )
 
-// Overlay lays what a pending batch leaves behind over a mirror; what is below is kept. The same batch again changes nothing.
-func (s *Store) Overlay(ctx context.Context, id knowledge.BatchID, left []store.Left) error {
+// Overlay lays what waiting batches leave behind over a mirror, each over those before it; what is below is kept. A batch that lies
+// there changes nothing, nor does one that the feed has brought: it would hide what was written on top of it.
+func (s *Store) Overlay(ctx context.Context, waiting ...store.Entry) error {
 	return s.do(ctx, "overlay", func(ctx context.Context, t *tx) error {
-		for _, l := range left {
-			if err := t.overlay(ctx, id, l.Key, l.Record); err != nil {
-				return err
+		for i := range waiting {
+			for _, l := range waiting[i].Left {
+				if err := t.overlay(ctx, waiting[i].Batch.ID, l.Key, l.Record); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -36,7 +39,8 @@ func (s *Store) Settle(ctx context.Context, id knowledge.BatchID, keys []knowled
 // overlay lays one record, or nothing, over a key.
 func (t *tx) overlay(ctx context.Context, id knowledge.BatchID, key knowledge.Key, rec *knowledge.Record) error {
 	var one int
-	there, err := t.one(ctx, "SELECT 1 FROM overlays WHERE batch_id = ? AND kind = ? AND id = ?", []any{id[:], string(key.Kind), key.ID}, &one)
+	there, err := t.one(ctx, "SELECT 1 FROM overlays WHERE batch_id = ?1 AND kind = ?2 AND id = ?3 UNION ALL "+
+		"SELECT 1 FROM changes WHERE batch_id = ?1 LIMIT 1", []any{id[:], string(key.Kind), key.ID}, &one)
 	if err != nil || there {
 		return err
 	}
