@@ -64,7 +64,8 @@ type Journal interface {
 	Append(ctx context.Context, e store.Entry) error
 	// Find returns a batch that was ever taken, with where it stands; [store.ErrNotFound] otherwise.
 	Find(ctx context.Context, id knowledge.BatchID) (store.Entry, store.Outcome, error)
-	// Oldest returns at most n waiting entries after a seq, the oldest first.
+	// Oldest returns at most n waiting entries after a seq, the oldest first; fewer where they are large. None means that there are
+	// none.
 	Oldest(ctx context.Context, after int64, n int) ([]store.Entry, error)
 	// Applied notes what a batch left at the primary; it waits no longer.
 	Applied(ctx context.Context, id knowledge.BatchID, seq knowledge.Seq, versions map[knowledge.Key]int64) error
@@ -175,6 +176,7 @@ type Store struct {
 	pending   map[knowledge.Key]pending
 	waiting   map[knowledge.BatchID]bool
 	ready     bool   // the mirror was complete once
+	laying    bool   // the first mirror is complete, and what waits is being laid over it
 	building  string // why the mirror is being made just now, "" while it is not
 	trouble   string // what the mirror has last failed with, "" once it is whole again
 	// comparison is the last one of mirror and primary; replayBegan and replayedBefore belong to the replay under way.
@@ -264,7 +266,7 @@ func withDefaults(o Options) Options {
 func (s *Store) restorePending(ctx context.Context) error {
 	after := int64(0)
 	for {
-		entries, err := s.journal.Oldest(ctx, after, 500)
+		entries, err := s.journal.Oldest(ctx, after, overlayPage)
 		if err != nil {
 			return fmt.Errorf("read the journal: %w", err)
 		}

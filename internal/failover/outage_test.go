@@ -24,12 +24,12 @@ type gated struct {
 	shut   atomic.Bool           // it takes no changes, and waits
 	broken atomic.Pointer[error] // what it says to changes; nil for nothing
 	settle atomic.Bool           // it fails to settle
-	lays   func()                // called before a batch is laid over it; nil for nothing
+	lays   func(batches int)     // called before batches are laid over it; nil for nothing
 }
 
 func (g *gated) Overlay(ctx context.Context, waiting ...store.Entry) error {
 	if g.lays != nil {
-		g.lays()
+		g.lays(len(waiting))
 	}
 	return g.Mirror.Overlay(ctx, waiting...)
 }
@@ -160,7 +160,7 @@ func (c *scene) conflicts() []store.Parked {
 
 func TestWhatASearchHasShownIsNotForgottenInAnOutage(t *testing.T) {
 	g := &gated{}
-	c := newScene(t, behind(g))
+	c := newScene(t, patient, behind(g))
 	c.past(knowledge.Put(rule("R"), 0))
 	c.follow()
 	g.shut.Store(true)
@@ -322,7 +322,8 @@ func TestWhatTheFeedBringsWhileItIsJournalledHidesNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	g.lays = sync.OnceFunc(func() { brings(feed[0]) })
+	once := sync.OnceFunc(func() { brings(feed[0]) })
+	g.lays = func(int) { once() }
 	for _, b := range []knowledge.Batch{first, second} {
 		if rec, err := c.s.Apply(t.Context(), b); err != nil || !rec.Queued {
 			t.Fatalf("a batch that has arrived: queued %t, %v", rec.Queued, err)
@@ -349,6 +350,66 @@ func TestWhatTheFeedBringsWhileItIsJournalledHidesNothing(t *testing.T) {
 	}
 	if st, err := c.s.Batch(t.Context(), child.Batch); err != nil || st.State != knowledge.BatchApplied {
 		t.Errorf("what was written on top of another's is %s, %v; want it applied", st.State, err)
+	}
+}
+
+func TestALongJournalIsReplayedWhileItIsLaidOverAFirstMirror(t *testing.T) {
+	c := newScene(t)
+	var docs []knowledge.Op
+	for i := range 8 { // as many as are replayed at once, at least
+		docs = append(docs, knowledge.Put(rule(fmt.Sprintf("R-%d", i)), knowledge.NoVersion))
+	}
+	c.past(docs...)
+	c.follow()
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	const each = 70 // more than a page in all
+	var writers sync.WaitGroup
+	for i := range docs {
+		writers.Go(func() {
+			for version := range each {
+				doc := rule(fmt.Sprintf("R-%d", i))
+				doc.Title = fmt.Sprintf("version %d", version+2)
+				if _, err := c.s.Apply(t.Context(), batchOf(knowledge.Put(doc, int64(version+1)))); err != nil {
+					t.Errorf("write: %v", err)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	c.past(knowledge.Put(rule("R-7"), 1)) // what waits for it does not fit
+	c.end()
+	deleteFile(t, filepath.Join(c.dir, "mirror.db"))
+	c.primary.set(healthy)
+	var journal failover.Journal
+	g, pages, laying := &gated{}, 0, make(chan struct{})
+	c.primary.onApply = func() { <-laying }
+	g.lays = func(int) {
+		if pages++; pages == 1 { // what is replayed now can't be settled before this page is laid
+			close(laying)
+			waitFor(t, "something is parked", func() bool {
+				d, err := journal.Depth(t.Context())
+				return err == nil && d.Parked > 0 && d.Entries < int64(each*len(docs))
+			})
+		}
+	}
+	c.open(behind(g), func(o *failover.Options) { journal = o.Journal })
+	waitMode(t, c.s, knowledge.ModeNormal)
+	if pages < 2 {
+		t.Errorf("the journal was laid over the mirror in %d pages; want several", pages)
+	}
+	if list := c.conflicts(); len(list) != each {
+		t.Errorf("%d batches are parked, want the %d of one document", len(list), each)
+	}
+	if laid, err := g.Overlaid(t.Context()); err != nil || len(laid) != 0 {
+		t.Errorf("%d batches still lie over the mirror, %v; want none", len(laid), err)
+	}
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	for i := range len(docs) - 1 {
+		if r, err := c.s.Get(t.Context(), ruleKey(fmt.Sprintf("R-%d", i))); err != nil || r.Version != each+1 || r.Pending != (knowledge.BatchID{}) {
+			t.Errorf("the mirror has %s, %v; want version %d", versionOf(r), err, each+1)
+		}
 	}
 }
 

@@ -89,40 +89,35 @@ func (s *Store) rebuild(ctx context.Context, p Primary, why string, because reas
 const overlayPage = 500
 
 // overlayAll lays what waits over a new mirror, where it was not carried over from the old one, and makes it the one that answers:
-// who reads it sees what waits. A long journal is laid over a first mirror while more is journalled; only the last page holds that
-// up. Over one that answers already what is journalled is laid meanwhile, and must not come to lie below what waits longer.
+// who reads it sees what waits. A long journal is laid over a first mirror page by page, and what comes to be journalled meanwhile
+// gets its turn between them. Over one that answers already that would come to lie below what waits longer: there it waits.
 func (s *Store) overlayAll(ctx context.Context) error {
-	after := int64(0)
-	for full := !s.hasMirror(); full; {
-		var err error
-		if after, full, err = s.overlayNext(ctx, after); err != nil {
-			return err
-		}
-	}
-	s.jmu.Lock() // what is being journalled just now waits
-	defer s.jmu.Unlock()
-	for full := true; full; {
-		var err error
-		if after, full, err = s.overlayNext(ctx, after); err != nil {
-			return err
-		}
-	}
 	s.mu.Lock()
-	s.ready = true
+	first := !s.ready
+	s.laying = first
 	s.mu.Unlock()
-	return nil
-}
-
-// overlayNext lays a page of the journal over the mirror. It returns where the page ends, and whether there may be another.
-func (s *Store) overlayNext(ctx context.Context, after int64) (end int64, full bool, err error) {
-	entries, err := s.journal.Oldest(ctx, after, overlayPage)
-	if err != nil || len(entries) == 0 {
-		return after, false, local(err)
+	s.jmu.Lock()
+	defer s.jmu.Unlock()
+	for after := int64(0); ; {
+		entries, err := s.journal.Oldest(ctx, after, overlayPage)
+		if err != nil {
+			return local(err)
+		}
+		if len(entries) == 0 {
+			s.mu.Lock()
+			s.ready, s.laying = true, false
+			s.mu.Unlock()
+			return nil
+		}
+		if err := s.mirror.Overlay(ctx, entries...); err != nil {
+			return local(fmt.Errorf("lay what waits over the mirror: %w", err))
+		}
+		after = entries[len(entries)-1].Seq
+		if first {
+			s.jmu.Unlock()
+			s.jmu.Lock()
+		}
 	}
-	if err := s.mirror.Overlay(ctx, entries...); err != nil {
-		return after, false, local(fmt.Errorf("lay what waits over the mirror: %w", err))
-	}
-	return entries[len(entries)-1].Seq, len(entries) == overlayPage, nil
 }
 
 // makeMirror notes that the mirror is being made, and why; "" when it no longer is. One that is made anew is not level meanwhile, and

@@ -281,7 +281,10 @@ func (s *Store) settleMirror(ctx context.Context, e *store.Entry, applied []stor
 	// A batch can be replayed before its writer has laid it over the mirror: that must be over before it is settled.
 	s.jmu.Lock()
 	defer s.jmu.Unlock()
-	if s.hasMirror() {
+	s.mu.Lock()
+	laid := s.ready || s.laying
+	s.mu.Unlock()
+	if laid {
 		if err := s.mirror.Settle(ctx, e.Batch.ID, keys, applied); err != nil {
 			s.mirrorFailed(ctx, err)
 			s.o.Log.ErrorContext(ctx, "mirror did not settle a batch; the keeper takes it off later", "batch", e.Batch.ID.String(), "error", err.Error())

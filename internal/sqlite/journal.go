@@ -119,17 +119,30 @@ func (j *Journal) Find(ctx context.Context, id knowledge.BatchID) (store.Entry, 
 	return e, out, err
 }
 
-// Oldest returns at most n waiting entries after a seq, the oldest first.
-func (j *Journal) Oldest(ctx context.Context, after int64, n int) ([]store.Entry, error) {
-	const query = "SELECT " + entryColumns + " FROM entries INDEXED BY entries_queued WHERE state = 'queued' AND seq > ? ORDER BY seq LIMIT ?"
-	return j.entries(ctx, "journal.oldest", query, after, n)
-}
+// pageBytes bounds what a page of waiting entries holds; one that is larger is a page of its own.
+const pageBytes = 16 << 20
 
-// Waiting returns the waiting entries that write a key, the oldest first.
-func (j *Journal) Waiting(ctx context.Context, key knowledge.Key) ([]store.Entry, error) {
-	query := "SELECT " + prefixed("e.", entryColumns) +
-		" FROM waiting_keys k CROSS JOIN entries e ON e.seq = k.seq WHERE k.kind = ? AND k.id = ? ORDER BY k.seq"
-	return j.entries(ctx, "journal.waiting", query, string(key.Kind), key.ID)
+// Oldest returns at most n waiting entries after a seq, the oldest first; fewer where they are large. None means that there are none.
+func (j *Journal) Oldest(ctx context.Context, after int64, n int) ([]store.Entry, error) {
+	const sizes = "SELECT seq, bytes FROM entries INDEXED BY entries_queued WHERE state = 'queued' AND seq > ? ORDER BY seq LIMIT ?"
+	last, total := after, int64(0)
+	err := j.read(ctx, "journal.page", sizes, []any{after, n}, func(r *sql.Rows) error {
+		var seq, bytes int64
+		err := r.Scan(&seq, &bytes)
+		if total += bytes; last == after || total <= pageBytes {
+			last = seq
+		}
+		return err
+	})
+	if err != nil || last == after {
+		return nil, err
+	}
+	const query = "SELECT " + entryColumns + " FROM entries INDEXED BY entries_queued WHERE state = 'queued' AND seq > ? AND seq <= ? ORDER BY seq"
+	list, err := j.entries(ctx, "journal.oldest", query, after, last)
+	if err == nil && len(list) == 0 { // all of them were settled just now
+		return j.Oldest(ctx, last, n)
+	}
+	return list, err
 }
 
 func (j *Journal) entries(ctx context.Context, name, query string, args ...any) ([]store.Entry, error) {
@@ -177,9 +190,6 @@ func (j *Journal) settle(ctx context.Context, name string, id knowledge.BatchID,
 			return store.ErrNotFound
 		case state != knowledge.BatchQueued:
 			return nil
-		}
-		if err := t.exec(ctx, "DELETE FROM waiting_keys WHERE seq = ?", seq); err != nil {
-			return err
 		}
 		freed = bytes
 		return how(ctx, t, seq)

@@ -66,22 +66,10 @@ func plainJSON(v any) (string, error) {
 
 func (r *entryRow) insert(ctx context.Context, t *tx) error {
 	e := r.e
-	err := t.exec(ctx, "INSERT INTO entries (id, fingerprint, state, actor, caller, taken_at, batch_at, origin, unknown, document_schema, bytes, "+
+	return t.exec(ctx, "INSERT INTO entries (id, fingerprint, state, actor, caller, taken_at, batch_at, origin, unknown, document_schema, bytes, "+
 		"ops, bases, left_behind) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		e.Batch.ID[:], e.Fingerprint[:], e.Batch.Actor, e.Caller, micros(e.At), orNull(e.Batch.At), e.Batch.Origin[:], e.Unknown,
 		documentSchema, r.bytes, r.ops, r.bases, r.left)
-	if err != nil {
-		return err
-	}
-	for i := range e.Batch.Ops {
-		key := e.Batch.Ops[i].Key
-		err := t.exec(ctx, "INSERT INTO waiting_keys (kind, id, seq) VALUES (?, ?, (SELECT seq FROM entries WHERE id = ?))",
-			string(key.Kind), key.ID, e.Batch.ID[:])
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // scanEntry reads an entry from a row of entryColumns, and what follows it into more.
