@@ -489,16 +489,7 @@ func (c *cluster) check() {
 // judge returns what is wrong with a log, after what the clients were told.
 func (c *cluster) judge(changes []knowledge.Change) []string {
 	c.t.Helper()
-	parked := map[knowledge.BatchID]store.Parked{}
-	for _, s := range c.instances {
-		list, err := s.Conflicts(c.t.Context(), true)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		for _, p := range list {
-			parked[p.Entry.Batch.ID] = p
-		}
-	}
+	parked := c.parked()
 	writes := c.history.all()
 	queued, refused := 0, 0
 	for _, w := range writes {
@@ -510,6 +501,22 @@ func (c *cluster) judge(changes []knowledge.Change) []string {
 	}
 	c.t.Logf("%d writes, %d queued, %d refused, %d parked, %d changes", len(writes), queued, refused, len(parked), len(changes))
 	return judge(writes, changes, parked, c.site.loses)
+}
+
+// parked returns what waits for a person, at any instance, and what did.
+func (c *cluster) parked() map[knowledge.BatchID]store.Parked {
+	c.t.Helper()
+	parked := map[knowledge.BatchID]store.Parked{}
+	for _, s := range c.instances {
+		list, err := s.Conflicts(c.t.Context(), true)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, p := range list {
+			parked[p.Entry.Batch.ID] = p
+		}
+	}
+	return parked
 }
 
 // history is what the clients have done and heard.

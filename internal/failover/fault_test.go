@@ -155,9 +155,13 @@ func (c *cluster) bound(began, healed time.Time) {
 	}
 }
 
-// felt reports whether the instances have noticed that something was wrong.
+// felt reports whether the instances have noticed that something was wrong: where the primary has lost what it had acknowledged, that
+// this is kept.
 func (c *cluster) felt(began time.Time) bool {
 	c.t.Helper()
+	if c.site.loses {
+		return len(c.parked()) > 0
+	}
 	if c.history.count(began, wasQueued)+c.history.count(began, wasRefused) > 0 {
 		return true
 	}
