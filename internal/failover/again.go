@@ -1,0 +1,124 @@
+package failover
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// known answers a batch that the journal has taken before.
+func (s *Store) known(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt, bool, error) {
+	e, _, err := s.journal.Find(ctx, b.ID)
+	switch {
+	case isNotFound(err):
+		return knowledge.Receipt{}, false, nil
+	case err != nil:
+		return knowledge.Receipt{}, false, err
+	}
+	sum, err := b.Fingerprint()
+	if err != nil {
+		return knowledge.Receipt{}, false, err
+	}
+	if sum != e.Fingerprint {
+		return knowledge.Receipt{}, false, store.ErrReused
+	}
+	return queuedReceipt(&e), true, nil
+}
+
+// mirrored answers a batch that the primary did and the feed has brought already.
+func (s *Store) mirrored(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt, bool, error) {
+	changes, err := s.mirror.Changes(ctx, knowledge.ChangeQuery{Batch: b.ID, Limit: knowledge.MaxChanges})
+	if err != nil || len(changes) == 0 {
+		return knowledge.Receipt{}, false, err
+	}
+	if !sameContent(b, changes) {
+		return knowledge.Receipt{}, false, store.ErrReused
+	}
+	return receiptOf(b, changes), true, nil
+}
+
+// doneBefore answers a batch that does not fit here and that the primary may have done before: it was sent again.
+func (s *Store) doneBefore(ctx context.Context, p Primary, b *knowledge.Batch, refusal error) (knowledge.Receipt, error) {
+	if rec, known, err := s.recent.receipt(b); known || err != nil {
+		return rec, err
+	}
+	own, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
+	defer cancel()
+	changes, err := p.Changes(own, knowledge.ChangeQuery{Batch: b.ID, Limit: knowledge.MaxChanges})
+	switch {
+	case err != nil:
+		return knowledge.Receipt{}, err
+	case len(changes) == 0:
+		return knowledge.Receipt{}, refusal
+	case !sameContent(b, changes):
+		return knowledge.Receipt{}, store.ErrReused
+	}
+	return receiptOf(b, changes), nil
+}
+
+// mayBeDone reports whether a batch that is in conflict here may have been done before this process began: its first answer was lost
+// with the process before, and since then nothing was level that would tell. Who heard no answer because of a kill must not hear
+// now that it was refused. An id that was made since is new.
+func (s *Store) mayBeDone(id knowledge.BatchID, err error) bool {
+	if !errors.Is(err, store.ErrConflict) || s.wasLevel.Load() {
+		return false
+	}
+	return id.Version() != 7 || !time.Unix(id.Time().UnixTime()).After(s.began)
+}
+
+// sameContent reports whether changes may be what a batch did. The log does not hold the batch's fingerprint, so that what a
+// patch asked for can't be told.
+func sameContent(b *knowledge.Batch, changes []knowledge.Change) bool {
+	at := make(map[knowledge.Key]*knowledge.Change, len(changes))
+	for i := range changes {
+		at[changes[i].Key] = &changes[i]
+	}
+	if len(at) != len(b.Ops) {
+		return false
+	}
+	for i := range b.Ops {
+		op := &b.Ops[i]
+		c := at[op.Key]
+		if c == nil || c.Actor != b.Actor || (op.Verb == knowledge.VerbPurge) != (c.Verb == knowledge.VerbPurge) {
+			return false
+		}
+		if op.Verb != knowledge.VerbPut || c.Record == nil || op.Key.Kind == knowledge.KindViolation { // a violation is stamped all over
+			continue
+		}
+		ours, err := knowledge.Clone(op.Doc)
+		theirs, failed := c.Record.Document()
+		if err != nil || failed != nil {
+			return false
+		}
+		*ours.Stamps() = *theirs.Stamps()
+		if a, b, ok := canonicals(ours, theirs); ok && !bytes.Equal(a, b) {
+			return false
+		}
+	}
+	return true
+}
+
+// canonicals returns the canonical forms of two documents.
+func canonicals(x, y knowledge.Document) (a, b []byte, ok bool) {
+	a, err := knowledge.Canonical(x)
+	b, failed := knowledge.Canonical(y)
+	return a, b, err == nil && failed == nil
+}
+
+// receiptOf makes a batch's receipt again from its changes.
+func receiptOf(b *knowledge.Batch, changes []knowledge.Change) knowledge.Receipt {
+	rec := knowledge.Receipt{Batch: b.ID, Records: make([]*knowledge.Record, len(b.Ops))}
+	at := make(map[knowledge.Key]*knowledge.Record, len(changes))
+	for i := range changes {
+		at[changes[i].Key] = changes[i].Record
+		rec.Seq = max(rec.Seq, changes[i].Seq)
+	}
+	for i := range b.Ops {
+		rec.Records[i] = at[b.Ops[i].Key]
+	}
+	return rec
+}
