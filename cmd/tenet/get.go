@@ -21,7 +21,8 @@ func (a *app) addGet() {
 		Use:   "get KEY",
 		Short: "Print one document",
 		Long: `Prints the document that a key such as rule/SEC-001 names. What it prints, YAML unless --output says json, can be edited
-and given back to "tenet put", which then refuses to overwrite what somebody else has written meanwhile.`,
+and given back to "tenet put", which then refuses to overwrite what somebody else has written meanwhile. A document that waits for an
+absent PostgreSQL says so, with the batch that it waits in as pending; "tenet put" then asks what became of that.`,
 		Example: `  tenet get rule/SEC-001
   tenet get rule/SEC-001 --version 1
   tenet get template/incident-report > t.yaml && $EDITOR t.yaml && tenet put t.yaml`,
@@ -47,6 +48,12 @@ and given back to "tenet put", which then refuses to overwrite what somebody els
 			return err
 		}
 		doc := json.RawMessage(rec.JSON)
+		if rec.Pending != (knowledge.BatchID{}) {
+			a.say("version %d of %s waits in batch %s for PostgreSQL, which may decide otherwise", rec.Version, key, rec.Pending)
+			if doc, err = withPending(doc, rec.Pending); err != nil {
+				return err
+			}
+		}
 		return a.print(doc, func(w io.Writer, _ screen) error { return printYAML(w, doc) })
 	})
 }

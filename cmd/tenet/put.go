@@ -38,7 +38,7 @@ A document that says its version, as "tenet get" prints it, is written only if t
 		if err != nil {
 			return err
 		}
-		ops, err := a.readPuts(args[0], &s)
+		ops, made, err := a.readPuts(args[0], &s)
 		if err != nil {
 			return err
 		}
@@ -51,6 +51,12 @@ A document that says its version, as "tenet get" prints it, is written only if t
 			return err
 		}
 		defer a.close(d)
+		for i, batch := range made {
+			ops[i].IfVersion, err = withTimeout(ctx, a.Timeout, func(ctx context.Context) (int64, error) { return d.pendingVersion(ctx, &ops[i], batch) })
+			if err != nil {
+				return err
+			}
+		}
 		return a.apply(ctx, d, id, ops)
 	})
 }
@@ -77,30 +83,37 @@ func (a *app) readFile(name string) ([]byte, error) {
 	return data, nil
 }
 
-// readPuts reads documents and returns the ops that write them. Every fault of every document is named at once.
-func (a *app) readPuts(name string, s *putSettings) ([]knowledge.Op, error) {
+// readPuts reads documents and returns the ops that write them, and for those that were made of what a batch had left that waited
+// then, that batch. Every fault of every document is named at once.
+func (a *app) readPuts(name string, s *putSettings) ([]knowledge.Op, map[int]knowledge.BatchID, error) {
 	if s.Create && (s.Force || s.IfVersion != 0) || s.Force && s.IfVersion != 0 {
-		return nil, usageError("--create, --force and --if-version exclude each other")
+		return nil, nil, usageError("--create, --force and --if-version exclude each other")
 	}
 	data, err := a.readFile(name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	values, err := jsonOf(data)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	case len(values) == 0:
-		return nil, usageError("%s holds no document", name)
+		return nil, nil, usageError("%s holds no document", name)
 	case len(values) > knowledge.MaxBatchOps:
-		return nil, usageError("%s holds %d documents, and at most %d are written at once: use tenet import", name, len(values), knowledge.MaxBatchOps)
+		return nil, nil, usageError("%s holds %d documents, and at most %d are written at once: use tenet import", name, len(values), knowledge.MaxBatchOps)
 	case len(values) > 1 && s.IfVersion != 0:
-		return nil, usageError("--if-version is for one document, and %s holds %d", name, len(values))
+		return nil, nil, usageError("--if-version is for one document, and %s holds %d", name, len(values))
 	}
-	ops := make([]knowledge.Op, len(values))
+	ops, made := make([]knowledge.Op, len(values)), map[int]knowledge.BatchID{}
 	var faulty knowledge.InvalidError
 	for i, raw := range values {
-		ops[i], err = putOp(raw, s)
+		raw, batch, err := takePending(raw)
+		if err == nil {
+			ops[i], err = putOp(raw, s)
+		}
+		if batch != (knowledge.BatchID{}) && !s.Create && !s.Force && s.IfVersion == 0 {
+			made[i] = batch
+		}
 		invalid, ok := errors.AsType[*knowledge.InvalidError](err)
 		switch {
 		case ok && len(values) > 1:
@@ -108,13 +121,13 @@ func (a *app) readPuts(name string, s *putSettings) ([]knowledge.Op, error) {
 		case ok:
 			faulty.Faults = append(faulty.Faults, invalid.Faults...)
 		case err != nil:
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if len(faulty.Faults) > 0 {
-		return nil, fmt.Errorf("%s: %w", name, &faulty)
+		return nil, nil, fmt.Errorf("%s: %w", name, &faulty)
 	}
-	return ops, nil
+	return ops, made, nil
 }
 
 func putOp(raw json.RawMessage, s *putSettings) (knowledge.Op, error) {

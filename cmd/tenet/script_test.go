@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -43,6 +44,30 @@ func TestScriptsOnPostgreSQL(t *testing.T) {
 	runScripts(t, func(e *testscript.Env) { e.Setenv("TENET_DATABASE_URL", pgtest.URL(t)) }, "", "testdata/documents.txtar", "testdata/postgres/dual.txtar")
 }
 
+// TestScriptsOfAnOutage runs the scripts in which the PostgreSQL goes away and comes back.
+func TestScriptsOfAnOutage(t *testing.T) {
+	pgtest.URL(t) // skips here, and not within a script, where there is no PostgreSQL
+	runScripts(t, func(e *testscript.Env) {
+		address, err := url.Parse(pgtest.URL(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		proxy := pgtest.NewProxy(t, address.Host, "tenet_apply")
+		e.Values[primaryAway{}] = func(away bool) {
+			if away {
+				proxy.Turn("127.0.0.1:1") // nobody listens there
+			} else {
+				proxy.Turn(address.Host)
+			}
+		}
+		e.Setenv("DIRECT_URL", address.String())
+		e.Setenv("TENET_DATABASE_URL", proxy.Through(address.String()))
+		e.Setenv("TENET_BREAKER_RECOVERY", "1s")
+	}, "", "testdata/postgres/outage.txtar")
+}
+
+type primaryAway struct{}
+
 func runScripts(t *testing.T, setup func(*testscript.Env), dir string, files ...string) {
 	testscript.Run(t, testscript.Params{
 		Dir: dir, Files: files, UpdateScripts: *update,
@@ -56,7 +81,7 @@ func runScripts(t *testing.T, setup func(*testscript.Env), dir string, files ...
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready": cmdReady, "code": cmdCode, "mode": cmdMode, "terminate": cmdTerminate, "address": cmdAddress,
+			"ready": cmdReady, "enters": cmdEnters, "primary": cmdPrimary, "code": cmdCode, "mode": cmdMode, "terminate": cmdTerminate, "address": cmdAddress,
 		},
 	})
 }
@@ -94,6 +119,31 @@ func eventually(holds func() bool) error {
 		}
 	}
 	return nil
+}
+
+// cmdPrimary takes the PostgreSQL away from the tenet, or gives it back: primary away|back.
+func cmdPrimary(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: primary away|back")
+	}
+	ts.Value(primaryAway{}).(func(bool))(args[0] == "away") //nolint:forcetypeassert // the setup of these scripts
+}
+
+// cmdEnters waits until the tenet is in a mode: enters MODE.
+func cmdEnters(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: enters MODE")
+	}
+	err := eventually(func() bool {
+		var st struct {
+			Mode string `json:"mode"`
+		}
+		err := ts.Exec("tenet", "status", "--output", "json")
+		return err == nil && json.Unmarshal([]byte(ts.ReadFile("stdout")), &st) == nil && st.Mode == args[0]
+	})
+	if err != nil {
+		ts.Fatalf("the mode is not %s: %v", args[0], err)
+	}
 }
 
 // cmdCode runs tenet and checks its exit code: code N ARGS...

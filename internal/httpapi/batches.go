@@ -36,7 +36,7 @@ type batchOp struct {
 	Verb      knowledge.Verb  `json:"verb" doc:"What to do" enum:"put,patch,retire,restore,purge"`
 	Kind      knowledge.Kind  `json:"kind" doc:"The document's kind" enum:"rule,practice,template,category,violation,principal"`
 	ID        string          `json:"id,omitempty" doc:"The document's id; that of the document when left out"`
-	IfVersion int64           `json:"if_version,omitempty" doc:"The version that the writer saw; 0 for any, -1 for none" minimum:"-1"`
+	IfVersion int64           `json:"if_version,omitempty" doc:"The version that the writer saw; 0 for any, -1 for none. Of a document whose ETag is the id of a batch it is only promised: write that one alone, with If-Match" minimum:"-1"`
 	Document  json.RawMessage `json:"document,omitempty" doc:"For a put: the whole document"`
 	Patch     json.RawMessage `json:"patch,omitempty" doc:"For a patch: a merge patch (RFC 7396)"`
 }
