@@ -51,6 +51,7 @@ func TestFaultsOfTheNetwork(t *testing.T) {
 // A wire is a line to a server that can be damaged.
 type wire struct {
 	t     *testing.T
+	hub   *toxiproxy.ApiServer
 	proxy *toxiproxy.Proxy
 }
 
@@ -58,12 +59,26 @@ func newWire(t *testing.T, target string) *wire {
 	t.Helper()
 	hub := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
 	zerolog.SetGlobalLevel(zerolog.Disabled) // its toxics have loggers of their own
-	w := &wire{t, toxiproxy.NewProxy(hub, t.Name(), "127.0.0.1:0", target)}
-	if err := w.proxy.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.proxy.Stop)
+	w := &wire{t, hub, nil}
+	w.lay("127.0.0.1:0", target)
+	t.Cleanup(func() { w.proxy.Stop() })
 	return w
+}
+
+func (w *wire) lay(listen, target string) {
+	w.t.Helper()
+	w.proxy = toxiproxy.NewProxy(w.hub, w.t.Name(), listen, target)
+	if err := w.proxy.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// renew ends all connections and puts a sound line in the place of a damaged one. To mend that would take 5 s for each piece that is
+// still on its way to somebody who has gone.
+func (w *wire) renew() {
+	w.t.Helper()
+	w.proxy.Stop()
+	w.lay(w.proxy.Listen, w.proxy.Upstream)
 }
 
 // damage adds what is wrong with the line; without anything nobody listens at its end.

@@ -261,8 +261,7 @@ func (s *storm) ofLines() []mishap {
 			}
 			return func() {
 				for _, i := range some {
-					s.wires[i].proxy.Stop() // what is still on its way would take its time
-					s.wires[i].mend()
+					s.wires[i].renew()
 				}
 			}
 		}})
