@@ -2,7 +2,6 @@ package failover_test
 
 import (
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +59,20 @@ func TestFailoverOfPostgreSQL(t *testing.T) {
 			},
 		},
 		{
+			// Both take writes, the instances move one after the other, and what was written at the old one is lost to the new.
+			name: "a standby is promoted while the old primary lives",
+			site: func(t *testing.T) *site { p = newPair(t); s := p.site(t); s.loses = true; return s },
+			inject: func(c *cluster) {
+				p.old.CatchUp(p.standby)
+				p.standby.Detach()
+				p.standby.Promote()
+				p.names[0].Turn(p.standby.Addr())
+				c.until("both to be written to", time.Now(), 40, wasDirect)
+				p.names[1].Turn(p.standby.Addr())
+				p.look(c)
+			},
+		},
+		{
 			name: "an older backup is restored",
 			site: func(t *testing.T) *site {
 				p = &pair{old: pgtest.Start(t, pgtest.Options{})}
@@ -93,31 +106,6 @@ func TestFailoverOfPostgreSQL(t *testing.T) {
 			inject: func(c *cluster) {
 				p.old.Kill()
 				p.standby.Promote()
-				p.look(c)
-			},
-		},
-	})
-}
-
-// TestSoakTwoPrimaries promotes a standby while the old primary lives and both take writes: the instances move one after the other,
-// and what was written at the old one is lost to the new. The judge still finds a fault in some runs, so it is a soak for now.
-func TestSoakTwoPrimaries(t *testing.T) {
-	if os.Getenv("TENET_SOAK") == "" {
-		t.Skip("TENET_SOAK is not set: make soak runs this")
-	}
-	var p *pair
-	runAll(t, nil, []trouble{
-		{
-			// Both take writes, the instances move one after the other, and what was written at the old one is lost to the new.
-			name: "a standby is promoted while the old primary lives",
-			site: func(t *testing.T) *site { p = newPair(t); s := p.site(t); s.loses = true; return s },
-			inject: func(c *cluster) {
-				p.old.CatchUp(p.standby)
-				p.standby.Detach()
-				p.standby.Promote()
-				p.names[0].Turn(p.standby.Addr())
-				c.until("both to be written to", time.Now(), 40, wasDirect)
-				p.names[1].Turn(p.standby.Addr())
 				p.look(c)
 			},
 		},

@@ -33,6 +33,7 @@ type faulty struct {
 	store.Store
 	fault   atomic.Int32
 	other   atomic.Pointer[store.Store] // takes the store's place
+	late    atomic.Pointer[store.Store] // still takes the batches; nil for nothing
 	asked   atomic.Int64                // calls so far
 	written atomic.Int64                // of them, batches
 	onApply func()                      // called within each batch; nil for nothing
@@ -121,7 +122,11 @@ func (f *faulty) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 	if fault(f.fault.Load()) == readonly {
 		return knowledge.Receipt{}, &store.UnavailableError{Reason: "read-only", ReadOnly: true, NotDone: true}
 	}
-	rec, err := f.engine().Apply(context.WithoutCancel(ctx), b)
+	engine := f.engine()
+	if late := f.late.Load(); late != nil {
+		engine = *late
+	}
+	rec, err := engine.Apply(context.WithoutCancel(ctx), b)
 	if fault(f.fault.Load()) == losesReply {
 		return knowledge.Receipt{}, &store.UnavailableError{Reason: "connection reset", Err: errors.Join(err)}
 	}

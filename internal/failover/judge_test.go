@@ -3,6 +3,7 @@ package failover_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"tenet/internal/knowledge"
@@ -95,7 +96,7 @@ func (j *judgement) outcome(list []*attempt) {
 		switch {
 		case one.err == nil && !one.receipt.Queued:
 			taken = true
-			j.direct(one, done)
+			j.direct(one, list, done)
 		case one.err == nil:
 			taken = true
 		default:
@@ -114,16 +115,18 @@ func (j *judgement) outcome(list []*attempt) {
 	}
 }
 
-// direct judges an answer that said which versions were written.
-func (j *judgement) direct(w *attempt, done []knowledge.Change) {
+// direct judges an answer, one of those to a batch, that said which versions were written.
+func (j *judgement) direct(w *attempt, list []*attempt, done []knowledge.Change) {
 	if len(done) == 0 {
 		if !j.kept(w) {
 			j.found("batch %s of %s was acknowledged as applied and is not there", w.batch.ID, w.by)
 		}
 		return
 	}
-	if j.kept(w) {
-		return // what was acknowledged is kept for a person; its writer, who could not know, has sent it again to the new primary
+	if j.kept(w) || j.loses && slices.ContainsFunc(list, func(o *attempt) bool { return o.again && o.ended.After(w.ended) }) {
+		// What was acknowledged is lost. Its writer, who could not know, has sent it again to the new primary, which has taken it anew:
+		// after it was kept for a person, or before, and then there was nothing to keep.
+		return
 	}
 	for _, r := range w.receipt.Records {
 		if c := j.at[versioned{r.Key, r.Version}]; c == nil || c.Batch != w.batch.ID {

@@ -179,6 +179,13 @@ func (k *keeper) look(ctx context.Context) (level bool, err error) {
 	case err != nil || !k.verified:
 		return false, err
 	}
+	if len(changes) == 0 {
+		if lacks, err := s.lacks(ctx, p, asked); err != nil {
+			return false, err
+		} else if lacks {
+			return false, s.rebuild(ctx, p, "the primary lacks what it had acknowledged", parted)
+		}
+	}
 	s.arrived()
 	if len(changes) > 0 {
 		if err := s.replicate(ctx, changes); err != nil {

@@ -1,6 +1,7 @@
 package failover_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,6 +128,15 @@ func (c *scene) write(ops ...knowledge.Op) knowledge.Receipt {
 	return rec
 }
 
+// brief tells of what waits for a person what matters, without the documents.
+func brief(list []store.Parked) string {
+	var text strings.Builder
+	for _, p := range list {
+		fmt.Fprintf(&text, "[batch %s, op %d: %s] ", p.Entry.Batch.ID, p.Op, p.Why)
+	}
+	return cmp.Or(text.String(), "nothing")
+}
+
 // follow waits until the mirror has everything.
 func (c *scene) follow() {
 	c.t.Helper()
@@ -209,7 +219,7 @@ func TestWhatABatchOfUnknownOutcomeDidIsNotHidden(t *testing.T) {
 	g.shut.Store(false)
 	waitMode(t, c.s, knowledge.ModeNormal)
 	if list := c.conflicts(); len(list) != 0 {
-		t.Errorf("parked: %+v", list)
+		t.Errorf("parked: %s", brief(list))
 	}
 	for _, id := range []string{"unread", "read"} {
 		if r, err := c.s.Get(t.Context(), ruleKey(id)); err != nil || r.Version != 2 {
@@ -241,7 +251,7 @@ func TestABatchOfLongAgoThatIsSentAgainInAnOutageIsNotParked(t *testing.T) {
 	waitMode(t, c.s, knowledge.ModeNormal)
 	list := c.conflicts()
 	if len(list) != 1 || list[0].Entry.Batch.ID != before.Batch {
-		t.Errorf("parked: %+v; want batch %s alone", list, before.Batch)
+		t.Errorf("parked: %s; want batch %s alone", brief(list), before.Batch)
 	}
 	if st, err := c.s.Batch(t.Context(), b.ID); err != nil || st.State != knowledge.BatchApplied {
 		t.Errorf("the batch is %s, %v; want applied, as it was", st.State, err)
@@ -293,7 +303,7 @@ func TestWhatWasMadeOnANewerVersionDoesNotReplaceWhatWaits(t *testing.T) {
 	waitMode(t, c.s, knowledge.ModeNormal)
 	list := c.conflicts()
 	if len(list) != 1 || list[0].Entry.Batch.ID != other.Batch {
-		t.Errorf("parked: %+v; want batch %s alone, which was made on a version that there is not", list, other.Batch)
+		t.Errorf("parked: %s; want batch %s alone, which was made on a version that there is not", brief(list), other.Batch)
 	}
 	if st, err := c.s.Batch(t.Context(), waits.Batch); err != nil || st.State != knowledge.BatchApplied {
 		t.Errorf("what waited is %s, %v; want it applied", st.State, err)
@@ -717,7 +727,7 @@ func TestRightsThatCantBeLookedUpParkNothing(t *testing.T) {
 	waitMode(t, c.s, knowledge.ModeNormal)
 	list := c.conflicts()
 	if len(list) != 1 || list[0].Entry.Batch.Ops[0].Key.ID != "revoked" || !strings.Contains(list[0].Why, "no longer") {
-		t.Errorf("parked: %+v; want the one whose writer has lost the right", list)
+		t.Errorf("parked: %s; want the one whose writer has lost the right", brief(list))
 	}
 	if _, err := c.primary.engine().Get(t.Context(), ruleKey("fine")); err != nil {
 		t.Errorf("the other batch: %v", err)
@@ -736,7 +746,7 @@ func TestAMergeOverNothingDoesNotOverwriteWhatCameSince(t *testing.T) {
 	waitMode(t, c.s, knowledge.ModeNormal)
 	list := c.conflicts()
 	if len(list) != 1 || list[0].Found != 0 {
-		t.Fatalf("parked: %+v; want one that found nothing", list)
+		t.Fatalf("parked: %s; want one that found nothing", brief(list))
 	}
 	c.past(knowledge.Put(rule("R"), knowledge.NoVersion))
 	_, err := c.s.Resolve(t.Context(), list[0].Entry.Batch.ID, failover.ResolveMerged, "judge", rule("R"))
@@ -804,6 +814,51 @@ func TestWhatAFailoverHasLostIsKept(t *testing.T) {
 	}
 }
 
+// TestWhatWasAcknowledgedAndNeverFollowedIsKept loses a write of which the feed has brought nothing: the mirror's history is the new
+// primary's, and only the mirror's rows are not.
+func TestWhatWasAcknowledgedAndNeverFollowedIsKept(t *testing.T) {
+	for _, queued := range []bool{false, true} {
+		t.Run(fmt.Sprintf("replayed: %t", queued), func(t *testing.T) {
+			c := newScene(t)
+			for _, id := range []string{"there", "a", "b", "c", "d", "e", "f"} {
+				c.write(knowledge.Put(rule(id), 0))
+			}
+			c.follow()
+			lost := batchOf(knowledge.Put(rule("there"), 1), knowledge.Put(rule("new"), 0))
+			if queued {
+				c.primary.set(refused)
+				waitMode(t, c.s, knowledge.ModeDegraded)
+				if rec, err := c.s.Apply(t.Context(), lost); err != nil || !rec.Queued {
+					t.Fatalf("write in an outage: %+v, %v", rec, err)
+				}
+			}
+			standby, old := c.parting(), c.primary.engine()
+			c.primary.late.Store(&old)
+			c.primary.other.Store(&standby)
+			c.primary.set(healthy)
+			if !queued {
+				if rec, err := c.s.Apply(t.Context(), lost); err != nil || rec.Queued {
+					t.Fatalf("write: %+v, %v", rec, err)
+				}
+			}
+			waitFor(t, "the lost write is kept", func() bool { return len(c.conflicts()) > 0 })
+			waitMode(t, c.s, knowledge.ModeNormal)
+			list := c.conflicts()
+			if len(list) != 1 || len(list[0].Entry.Batch.Ops) != 2 || !strings.Contains(list[0].Why, lost.ID.String()) {
+				t.Errorf("kept: %s; want batch %s once, and whole", brief(list), lost.ID)
+			}
+			c.primary.set(refused)
+			waitMode(t, c.s, knowledge.ModeDegraded)
+			if r, err := c.s.Get(t.Context(), ruleKey("there")); err != nil || r.Version != 1 {
+				t.Errorf("the mirror has %s, %v; want version 1, as the primary", versionOf(r), err)
+			}
+			if r, err := c.s.Get(t.Context(), ruleKey("new")); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("the mirror has %s, %v; want nothing, as the primary", versionOf(r), err)
+			}
+		})
+	}
+}
+
 func TestAShrunkPrimaryIsNotFollowedUntilAPersonSaysSo(t *testing.T) {
 	c := newScene(t)
 	empty := c.parting() // nothing but the category
@@ -845,7 +900,7 @@ func TestAnotherClusterIsAcceptedAndWhatItLacksIsKept(t *testing.T) {
 	c.s.AcceptPrimary()
 	waitMode(t, c.s, knowledge.ModeNormal)
 	if list := c.conflicts(); len(list) != 1 || list[0].Entry.Batch.Ops[0].Key.ID != "R-0" {
-		t.Errorf("kept: %+v; want the write that the other cluster has not", list)
+		t.Errorf("kept: %s; want the write that the other cluster has not", brief(list))
 	}
 }
 

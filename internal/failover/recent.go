@@ -2,8 +2,6 @@ package failover
 
 import (
 	"errors"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -130,11 +128,17 @@ func (r *recent) acknowledge(b *knowledge.Batch, rec *knowledge.Receipt) {
 	r.batches[b.ID] = acknowledged{*b, *rec, time.Now()}
 }
 
-// acknowledgements returns what the mirror may not have of what was acknowledged.
-func (r *recent) acknowledgements() []acknowledged {
+// acknowledgements returns what the mirror may not have of what was acknowledged before a time.
+func (r *recent) acknowledgements(before time.Time) []acknowledged {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return slices.Collect(maps.Values(r.batches))
+	var list []acknowledged
+	for _, was := range r.batches {
+		if was.at.Before(before) {
+			list = append(list, was)
+		}
+	}
+	return list
 }
 
 // receipt returns what the writer of a batch was told; [store.ErrReused] when it was a batch of other content.
@@ -185,6 +189,9 @@ func (r *recent) followed(changes []knowledge.Change) {
 	for i := range changes {
 		c := &changes[i]
 		r.applied[c.Key] = c.Version
+		if was, there := r.batches[c.Batch]; there && c.Seq >= was.receipt.Seq {
+			delete(r.batches, c.Batch)
+		}
 		if was, there := r.known[c.Key]; there && was.record != nil && was.record.Version <= c.Version {
 			delete(r.known, c.Key)
 			r.forgot.Add(1)

@@ -267,6 +267,7 @@ func (s *Store) settleApplied(ctx context.Context, e *store.Entry, rec *knowledg
 	if err := s.journal.Applied(ctx, e.Batch.ID, rec.Seq, versions); err != nil {
 		return fmt.Errorf("note that batch %s is applied: %w", e.Batch.ID, err)
 	}
+	s.recent.acknowledge(&e.Batch, rec)
 	s.counts.replayed.Add(1)
 	s.settleMirror(ctx, e, left)
 	return nil

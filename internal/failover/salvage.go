@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -84,7 +85,7 @@ func (s *Store) salvage(ctx context.Context, p Primary, t *salvager, why string,
 		if err := s.salvageLog(ctx, p, fork, why, told); err != nil {
 			return err
 		}
-		if err := s.salvageAcknowledged(ctx, p, why); err != nil {
+		if err := s.salvageAcknowledged(ctx, p, t, why, told); err != nil {
 			return err
 		}
 	}
@@ -189,27 +190,20 @@ func (s *Store) salvageBatch(ctx context.Context, p Primary, changes []knowledge
 
 // salvageAcknowledged parks what was acknowledged so late that the log of the mirror does not have it. Its documents may have
 // been written again since, at the primary as it is now, so that the versions tell nothing.
-func (s *Store) salvageAcknowledged(ctx context.Context, p Primary, why string) error {
-	for _, was := range s.recent.acknowledgements() {
-		q := knowledge.ChangeQuery{Batch: was.batch.ID, Limit: 1}
-		ours, err := s.mirror.Changes(ctx, q)
-		if err != nil {
-			return local(err)
-		}
-		short, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
-		theirs, err := p.Changes(short, q)
-		cancel()
-		if err != nil {
+func (s *Store) salvageAcknowledged(ctx context.Context, p Primary, t *salvager, why string, told map[knowledge.Key]bool) error {
+	for _, was := range s.recent.acknowledgements(time.Now()) {
+		if lost, err := s.unlogged(ctx, p, &was); err != nil {
 			return err
-		}
-		if len(ours) > 0 || len(theirs) > 0 {
+		} else if !lost {
 			continue
 		}
 		ops := make([]lostOp, len(was.batch.Ops))
 		for i := range was.batch.Ops {
-			ops[i] = lostOp{key: was.batch.Ops[i].Key}
+			key := was.batch.Ops[i].Key
+			ops[i] = lostOp{key: key}
 			if r := was.receipt.Records[i]; r != nil {
 				ops[i].record, ops[i].was = r, r.Version
+				told[key] = told[key] || t.lost[key] == fingerprintOf(r)
 			}
 		}
 		name := fmt.Appendf(nil, "salvage %s %d", was.batch.ID, was.receipt.Seq)
@@ -218,6 +212,39 @@ func (s *Store) salvageAcknowledged(ctx context.Context, p Primary, why string) 
 		}
 	}
 	return nil
+}
+
+// lacks reports whether the primary has lost something that it had acknowledged before a question that found the mirror level. The
+// feed has not brought it, and so the histories look the same: only what is remembered here tells.
+func (s *Store) lacks(ctx context.Context, p Primary, asked time.Time) (bool, error) {
+	for _, was := range s.recent.acknowledgements(asked) {
+		if lost, err := s.unlogged(ctx, p, &was); lost || err != nil {
+			return lost, err
+		}
+	}
+	return false, nil
+}
+
+// unlogged reports whether neither the mirror's log nor the primary's has a batch that was acknowledged. Where the log no longer
+// reaches back so far, it is taken to have had it.
+func (s *Store) unlogged(ctx context.Context, p Primary, was *acknowledged) (bool, error) {
+	if was.receipt.Seq == 0 {
+		return false, nil // sent again after the log had forgotten it
+	}
+	q := knowledge.ChangeQuery{Batch: was.batch.ID, Limit: 1}
+	if ours, err := s.mirror.Changes(ctx, q); len(ours) > 0 || err != nil {
+		return false, local(err)
+	}
+	short, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
+	defer cancel()
+	if theirs, err := p.Changes(short, q); len(theirs) > 0 || err != nil {
+		return false, err
+	}
+	_, err := p.Changes(short, knowledge.ChangeQuery{After: was.receipt.Seq - 1, Limit: 1})
+	if errors.Is(err, store.ErrGone) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // fork returns the last change that mirror and primary have in common, as far as their logs reach back.
