@@ -484,7 +484,7 @@ func TestBuildTakesPages(t *testing.T) {
 	}
 	kinds := knowledge.Kinds()
 	path := filepath.Join(t.TempDir(), "mirror.db")
-	err = Build(ctx, path, at, func() ([]*knowledge.Record, error) {
+	err = build(ctx, path, at, func() ([]*knowledge.Record, error) {
 		for len(kinds) > 0 {
 			kind := kinds[0]
 			kinds = kinds[1:]
@@ -496,14 +496,39 @@ func TestBuildTakesPages(t *testing.T) {
 		return nil, nil
 	})
 	if err != nil {
-		t.Fatalf("Build: %v", err)
+		t.Fatalf("build: %v", err)
 	}
 	mirror := openAt(t, path, Options{Mirror: true})
 	equal(t, "the mirror differs", everything(t, primary), everything(t, mirror))
 	canceled, cancel := context.WithCancel(ctx)
 	cancel()
-	err = Build(canceled, filepath.Join(t.TempDir(), "x.db"), at, func() ([]*knowledge.Record, error) { return nil, nil })
+	err = build(canceled, filepath.Join(t.TempDir(), "x.db"), at, func() ([]*knowledge.Record, error) { return nil, nil })
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("Build with a cancelled context: %v", err)
+		t.Errorf("build with a cancelled context: %v", err)
+	}
+}
+
+// build writes a new mirror file at path from the pages that next returns, up to one that is empty.
+func build(ctx context.Context, path string, at knowledge.Position, next func() ([]*knowledge.Record, error)) error {
+	b, err := NewBuilder(ctx, path)
+	if err != nil {
+		return err
+	}
+	if err := b.Begin(at); err != nil {
+		return err
+	}
+	for {
+		page, err := next()
+		if err != nil {
+			return errors.Join(err, b.Discard())
+		}
+		if len(page) == 0 {
+			return b.Finish()
+		}
+		for _, r := range page {
+			if err := b.Record(r); err != nil {
+				return errors.Join(err, b.Discard())
+			}
+		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
@@ -78,31 +77,6 @@ func (s *Store) Rebuild(ctx context.Context, fill func(store.Sink) error) error 
 		return errors.Join(err, removeFile(b.path))
 	}
 	return nil
-}
-
-// Build writes a new mirror file at path from the pages that next returns, up to one that is empty.
-func Build(ctx context.Context, path string, at knowledge.Position, next func() ([]*knowledge.Record, error)) error {
-	b, err := NewBuilder(ctx, path)
-	if err != nil {
-		return err
-	}
-	if err := b.Begin(at); err != nil {
-		return err
-	}
-	for {
-		page, err := next()
-		if err != nil {
-			return errors.Join(err, b.Discard())
-		}
-		if len(page) == 0 {
-			return b.Finish()
-		}
-		for _, r := range page {
-			if err := b.Record(r); err != nil {
-				return errors.Join(err, b.Discard())
-			}
-		}
-	}
 }
 
 // Swap puts a file that was built beside a mirror in the mirror's place. What waits over the old one is laid over the new one.
