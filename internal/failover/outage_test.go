@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -283,8 +284,10 @@ func TestABatchThatWasDoneIsNotRefusedForWhatWaitedAndDidNotFit(t *testing.T) {
 		}
 		again <- err
 	}()
-	pause := time.NewTimer(50 * time.Millisecond) // for it to get in line; when it comes late it only tests less
-	<-pause.C
+	waitFor(t, "it is in line behind what is replayed", func() bool {
+		stacks := make([]byte, 1<<20)
+		return len(again) > 0 || strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "(*Store).drained(")
+	})
 	close(release)
 	if err := <-again; err != nil {
 		t.Errorf("the same batch again: %v; want what its writer was told before", err)
