@@ -10,6 +10,43 @@ import (
 	"tenet/internal/store"
 )
 
+// A batch that was taken before is answered as it was then. Who is asked, in this order:
+//
+//   - the journal, of every write: that is one look at a key
+//   - what the primary has acknowledged lately, and then the mirror's log, of a write that is about to be journalled or refused here;
+//     one that goes to the primary is answered by the primary's ledger
+//   - the primary's log, of a write that is about to be refused here although the primary can be asked: that it does not fit may be its
+//     own doing
+
+// takenHere answers a batch by what this machine knows. With lenient, who asks can bear it that a damaged mirror does not say.
+func (s *Store) takenHere(ctx context.Context, b *knowledge.Batch, lenient bool) (knowledge.Receipt, bool, error) {
+	if rec, taken, err := s.known(ctx, b); taken || err != nil {
+		return rec, taken, err
+	}
+	if rec, taken, err := s.recent.receipt(b); taken || err != nil {
+		return rec, taken, err
+	}
+	if !s.hasMirror() {
+		return knowledge.Receipt{}, false, nil
+	}
+	rec, taken, err := s.mirrored(ctx, b)
+	if err != nil && lenient && !errors.Is(err, store.ErrReused) {
+		return knowledge.Receipt{}, false, nil
+	}
+	return rec, taken, err
+}
+
+// takenAnywhere answers a batch that does not fit here by what this machine knows, and then by the primary's log.
+func (s *Store) takenAnywhere(ctx context.Context, p Primary, b *knowledge.Batch) (knowledge.Receipt, bool, error) {
+	if rec, taken, err := s.takenHere(ctx, b, true); taken || err != nil {
+		return rec, taken, err
+	}
+	own, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
+	defer cancel()
+	changes, err := p.Changes(own, knowledge.ChangeQuery{Batch: b.ID, Limit: knowledge.MaxChanges})
+	return logged(b, changes, err)
+}
+
 // known answers a batch that the journal has taken before.
 func (s *Store) known(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt, bool, error) {
 	e, _, err := s.journal.Find(ctx, b.ID)
@@ -32,32 +69,18 @@ func (s *Store) known(ctx context.Context, b *knowledge.Batch) (knowledge.Receip
 // mirrored answers a batch that the primary did and the feed has brought already.
 func (s *Store) mirrored(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt, bool, error) {
 	changes, err := s.mirror.Changes(ctx, knowledge.ChangeQuery{Batch: b.ID, Limit: knowledge.MaxChanges})
-	if err != nil || len(changes) == 0 {
+	return logged(b, changes, err)
+}
+
+// logged answers a batch by what a log has of it.
+func logged(b *knowledge.Batch, changes []knowledge.Change, err error) (knowledge.Receipt, bool, error) {
+	switch {
+	case err != nil, len(changes) == 0:
 		return knowledge.Receipt{}, false, err
-	}
-	if !sameContent(b, changes) {
+	case !sameContent(b, changes):
 		return knowledge.Receipt{}, false, store.ErrReused
 	}
 	return receiptOf(b, changes), true, nil
-}
-
-// doneBefore answers a batch that does not fit here and that the primary may have done before: it was sent again.
-func (s *Store) doneBefore(ctx context.Context, p Primary, b *knowledge.Batch, refusal error) (knowledge.Receipt, error) {
-	if rec, known, err := s.recent.receipt(b); known || err != nil {
-		return rec, err
-	}
-	own, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
-	defer cancel()
-	changes, err := p.Changes(own, knowledge.ChangeQuery{Batch: b.ID, Limit: knowledge.MaxChanges})
-	switch {
-	case err != nil:
-		return knowledge.Receipt{}, err
-	case len(changes) == 0:
-		return knowledge.Receipt{}, refusal
-	case !sameContent(b, changes):
-		return knowledge.Receipt{}, store.ErrReused
-	}
-	return receiptOf(b, changes), nil
 }
 
 // mayBeDone reports whether a batch that is in conflict here may have been done before this process began: its first answer was lost

@@ -294,6 +294,32 @@ func TestABatchThatWasDoneIsNotRefusedForWhatWaitedAndDidNotFit(t *testing.T) {
 	}
 }
 
+func TestABatchThatOnlyThePrimaryKnowsIsNotRefusedForWhatWaits(t *testing.T) {
+	g := &gated{}
+	c := newScene(t, behind(g))
+	c.write(knowledge.Put(rule("R"), knowledge.NoVersion))
+	c.follow()
+	b := batchOf(knowledge.Put(rule("R"), 1))
+	g.shut.Store(true) // the feed brings nothing of it
+	if _, err := c.primary.engine().Apply(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	c.primary.set(refused)
+	if rec, err := c.s.Apply(t.Context(), batchOf(knowledge.Put(rule("R"), 1))); err != nil || !rec.Queued {
+		t.Fatalf("write in an outage: %+v, %v", rec, err)
+	}
+	reached, release := make(chan struct{}), make(chan struct{})
+	c.primary.onApply = sync.OnceFunc(func() { close(reached); <-release })
+	defer close(release)
+	defer g.shut.Store(false)
+	c.primary.set(healthy)
+	<-reached
+	rec, err := c.s.Apply(t.Context(), b)
+	if err != nil || rec.Queued || rec.Records[0].Version != 2 {
+		t.Errorf("a batch that was done at the primary, behind one that waits: %+v, %v; want what the primary has of it", rec, err)
+	}
+}
+
 func TestWhatWasMadeOnANewerVersionDoesNotReplaceWhatWaits(t *testing.T) {
 	c := newScene(t)
 	c.past(knowledge.Put(rule("R"), 0))

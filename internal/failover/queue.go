@@ -15,25 +15,26 @@ const maxQueuedOps = 200
 
 // queue puts a batch into the journal. Unknown says that the primary may have done it: then it can't be refused any more.
 func (s *Store) queue(ctx context.Context, b knowledge.Batch, unknown bool) (knowledge.Receipt, error) {
+	rec, err := s.enqueue(ctx, b, unknown)
+	if p := s.now(); p != nil && errors.Is(err, store.ErrConflict) && s.asksPrimary() {
+		if was, taken, failed := s.takenAnywhere(ctx, p, &b); taken || errors.Is(failed, store.ErrReused) {
+			return was, failed
+		}
+	}
+	return rec, err
+}
+
+func (s *Store) enqueue(ctx context.Context, b knowledge.Batch, unknown bool) (knowledge.Receipt, error) {
 	if err := s.queueable(&b, unknown); err != nil {
 		return knowledge.Receipt{}, err
 	}
 	s.jmu.Lock()
 	defer s.jmu.Unlock()
-	if rec, known, err := s.known(ctx, &b); known || err != nil {
+	if rec, taken, err := s.takenHere(ctx, &b, unknown); taken || err != nil {
 		return rec, err
 	}
-	if rec, known, err := s.recent.receipt(&b); known || err != nil {
-		return rec, err
-	}
-	mirrored := s.hasMirror()
-	if !mirrored && !unknown {
+	if !unknown && !s.hasMirror() {
 		return knowledge.Receipt{}, s.cold()
-	}
-	if mirrored {
-		if rec, ok, err := s.mirrored(ctx, &b); ok || err != nil && !unknown || errors.Is(err, store.ErrReused) {
-			return rec, err
-		}
 	}
 	sum, err := b.Fingerprint()
 	if err != nil {

@@ -31,7 +31,10 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 		free, err := s.drained(ctx, &b)
 		switch {
 		case p != nil && errors.Is(err, store.ErrConflict):
-			return s.doneBefore(ctx, p, &b, err)
+			if rec, taken, failed := s.takenAnywhere(ctx, p, &b); taken || failed != nil {
+				return rec, failed
+			}
+			return knowledge.Receipt{}, err
 		case err != nil:
 			return knowledge.Receipt{}, err
 		case p == nil || !free:
