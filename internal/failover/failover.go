@@ -163,7 +163,9 @@ type Store struct {
 	counts   counts
 	work     sync.WaitGroup // reads at the primary that outlive their callers
 
-	jmu sync.Mutex // held while a batch is journalled and overlaid, so that each is made on top of the one before
+	// jmu is held while a batch is journalled and overlaid, so that each is made on top of the one before, and read while one is
+	// settled: its overlay is there by then.
+	jmu sync.RWMutex
 
 	mu    sync.Mutex // guards what follows; never held across a call that leaves the process
 	mode  knowledge.Mode

@@ -16,8 +16,12 @@ import (
 const (
 	// replayPage is how many waiting batches are looked at together.
 	replayPage = 256
-	// replayers is how many batches are at the primary at once; they touch different documents.
-	replayers = 8
+	// replayers is how many batches are at the primary at once; they touch different documents. So many that the engine can let
+	// some share a commit while others are committed.
+	replayers = 64
+	// replayPatience is how many times longer than a direct write a batch may take: it may wait for others before it is sent, and
+	// be sent once more without them.
+	replayPatience = 3
 )
 
 // replayLoop brings the journal to the primary whenever both can.
@@ -181,7 +185,7 @@ func (s *Store) replayOne(ctx context.Context, e *store.Entry) error {
 	if err != nil {
 		return err
 	}
-	rec, err := s.applyAt(ctx, p, b, done)
+	rec, err := s.applyAt(ctx, p, b, replayPatience, done)
 	if classify(ctx.Err(), err) != fine {
 		return err
 	}
@@ -280,8 +284,8 @@ func (s *Store) settleMirror(ctx context.Context, e *store.Entry, applied []stor
 		keys[i] = e.Batch.Ops[i].Key
 	}
 	// A batch can be replayed before its writer has laid it over the mirror: that must be over before it is settled.
-	s.jmu.Lock()
-	defer s.jmu.Unlock()
+	s.jmu.RLock()
+	defer s.jmu.RUnlock()
 	s.mu.Lock()
 	laid := s.ready || s.laying
 	s.mu.Unlock()

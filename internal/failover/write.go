@@ -47,7 +47,7 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	}
 	got := make(chan answer[knowledge.Receipt], 1)
 	s.work.Go(func() {
-		rec, err := s.applyAt(context.WithoutCancel(ctx), p, b, done)
+		rec, err := s.applyAt(context.WithoutCancel(ctx), p, b, 1, done)
 		if err == nil {
 			s.recent.acknowledge(&b, &rec)
 			s.foresee(ctx, &rec, b.Ops)
@@ -168,9 +168,9 @@ func (s *Store) parents(b *knowledge.Batch) map[int]knowledge.BatchID {
 	return parents
 }
 
-// applyAt sends a batch to the primary within a deadline of its own, and tells everybody what became of it.
-func (s *Store) applyAt(ctx context.Context, p Primary, b knowledge.Batch, done func(error)) (knowledge.Receipt, error) {
-	own, cancel := context.WithTimeout(ctx, s.o.WriteTimeout+time.Duration(len(b.Ops))*opTime)
+// applyAt sends a batch to the primary within a deadline of its own, some times that of a write, and tells everybody what became of it.
+func (s *Store) applyAt(ctx context.Context, p Primary, b knowledge.Batch, patience time.Duration, done func(error)) (knowledge.Receipt, error) {
+	own, cancel := context.WithTimeout(ctx, patience*s.o.WriteTimeout+time.Duration(len(b.Ops))*opTime)
 	defer cancel()
 	began := time.Now()
 	rec, err := p.Apply(own, b)

@@ -57,6 +57,7 @@ type application struct {
 	batch       *knowledge.Batch
 	fingerprint [32]byte
 	waits       bool // holds the store's turn
+	alone       bool // has been in a group that failed, and goes by itself from now on
 	// unknown is set when a try has ended without an answer: from then on only success and a refusal are certain.
 	unknown bool
 }
@@ -76,14 +77,7 @@ func (a *application) try() (knowledge.Receipt, error) {
 		return knowledge.Receipt{}, err
 	}
 	payload.vectors = a.vectors(docs)
-	began := time.Now()
-	changes, err := a.s.send(a.own, a.batch, payload, a.fingerprint)
-	if dead(err) && a.own.Err() == nil { // the ledger knows the batch if it was done
-		a.unknown = true
-		a.s.pool.Reset()
-		changes, err = a.s.send(a.own, a.batch, payload, a.fingerprint)
-	}
-	a.s.observe("apply", applySQL, nil, began, err)
+	changes, err := a.send(payload)
 	if err != nil {
 		if pg, ok := serverError(err); ok && pg.Code == codeReadOnly {
 			a.s.leave()
@@ -91,6 +85,35 @@ func (a *application) try() (knowledge.Receipt, error) {
 		return knowledge.Receipt{}, a.failed(err, docs)
 	}
 	return receiptOf(a.batch, changes), nil
+}
+
+// send sends the batch, together with others where it may wait for them, and reads what it did.
+func (a *application) send(p payload) ([]knowledge.Change, error) {
+	if a.shares(p) {
+		a.alone = true // in the next try, if there is one
+		o := a.share(p)
+		a.unknown = a.unknown || o.unknown
+		if !o.again {
+			return o.changes, o.err
+		}
+	}
+	if a.replayed() {
+		select {
+		case a.s.lanes <- struct{}{}:
+			defer func() { <-a.s.lanes }()
+		case <-a.own.Done():
+			return nil, &notSentError{a.own.Err()}
+		}
+	}
+	began := time.Now()
+	changes, err := a.s.send(a.own, a, p)
+	if dead(err) && a.own.Err() == nil { // the ledger knows the batch if it was done
+		a.unknown = true
+		a.s.pool.Reset()
+		changes, err = a.s.send(a.own, a, p)
+	}
+	a.s.observe("apply", applySQL, nil, began, err)
+	return changes, err
 }
 
 // failed turns what came of sending the batch into an error of the contract.

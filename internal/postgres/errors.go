@@ -67,7 +67,7 @@ func fromServer(pg *pgconn.PgError) error {
 	}
 	away := &store.UnavailableError{Reason: "the database can't answer now", Err: pg, NotDone: true}
 	switch {
-	case pg.Severity == "FATAL" || pg.Severity == "PANIC" || pg.SeverityUnlocalized == "FATAL" || pg.SeverityUnlocalized == "PANIC":
+	case fatal(pg):
 		away.NotDone = false // the end of a session may come while it commits
 		if class == "28" || class == "3D" {
 			away.Halt, away.NotDone = true, true
@@ -92,6 +92,11 @@ func fromServer(pg *pgconn.PgError) error {
 		return away
 	}
 	return knowledge.Invalid("", "the database refuses it: %s", firstLine(pg.Message))
+}
+
+// fatal reports whether the session ended with what the server said.
+func fatal(pg *pgconn.PgError) bool {
+	return pg.Severity == "FATAL" || pg.Severity == "PANIC" || pg.SeverityUnlocalized == "FATAL" || pg.SeverityUnlocalized == "PANIC"
 }
 
 func firstLine(s string) string {

@@ -265,6 +265,11 @@ func critical() []criticalQuery {
 	changes(knowledge.ChangeQuery{Key: key, Version: 3}, "changes_by_key")
 	changes(knowledge.ChangeQuery{Batch: knowledge.NewBatchID()}, "changes_by_batch")
 	changes(knowledge.ChangeQuery{Kind: knowledge.KindCategory, After: 50_000, Limit: 50}, "changes_by_kind")
+	group := make([]string, groupBatches)
+	for i := range group {
+		group[i] = knowledge.NewBatchID().String()
+	}
+	all = append(all, criticalQuery{"changes of a group", groupedSQL, []any{group}, []string{"changes_by_batch"}})
 	for _, kind := range knowledge.Kinds() {
 		id := "x"
 		if kind == knowledge.KindViolation {

@@ -73,6 +73,8 @@ type Store struct {
 	pool    *pgxpool.Pool
 	schema  Schema        // when it was opened
 	turn    chan struct{} // held by one write that has lost a race and is tried again
+	lanes   chan struct{} // each held by one replayed batch that is sent alone
+	groups  gathering
 	words   vocabulary
 	bell    bell
 	slow    slowGate
@@ -81,7 +83,7 @@ type Store struct {
 	closing sync.RWMutex    // held while closed becomes true, so that nothing joins done after it
 	life    context.Context //nolint:containedctx // ends with the store, and with it every call under way
 	stop    context.CancelFunc
-	done    sync.WaitGroup // the listener, and looks at slow plans
+	done    sync.WaitGroup // the listener, groups, and looks at slow plans
 }
 
 var _ store.Store = (*Store)(nil)
@@ -134,7 +136,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open the pool: %w", err)
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s := &Store{o: o, pool: pool, schema: schema, turn: make(chan struct{}, 1), life: life, stop: stop}
+	s := &Store{o: o, pool: pool, schema: schema, turn: make(chan struct{}, 1), lanes: make(chan struct{}, max(1, o.MaxConns/2)), life: life, stop: stop}
 	s.bell.init()
 	s.done.Go(func() { s.listen(life, cfg.ConnConfig.Copy()) })
 	return s, nil

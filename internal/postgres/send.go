@@ -22,36 +22,46 @@ const (
 )
 
 // send sends the batch and the question what it did in one round trip, as two transactions.
-func (s *Store) send(ctx context.Context, b *knowledge.Batch, p payload, fingerprint [32]byte) ([]knowledge.Change, error) {
+func (s *Store) send(ctx context.Context, a *application, p payload) ([]knowledge.Change, error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, &notSentError{err}
 	}
 	defer conn.Release()
-	pg, types := conn.Conn().PgConn(), conn.Conn().TypeMap()
-	var at []byte
-	if !b.At.IsZero() {
-		at = []byte(b.At.Format(knowledge.TimeLayout))
-	}
-	id := []byte(b.ID.String())
-	pipe := pg.StartPipeline(ctx)
-	pipe.SendQueryParams(applySQL, [][]byte{id, fingerprint[:], []byte(b.Actor), at, p.ops, p.vectors},
-		[]uint32{pgtype.UUIDOID, pgtype.ByteaOID, pgtype.TextOID, pgtype.TimestamptzOID, pgtype.JSONBOID, tsvectorArrayOID}, []int16{0, 1, 0, 0, 0, 1}, nil)
+	pipe := conn.Conn().PgConn().StartPipeline(ctx)
+	p.queue(pipe, a)
 	pipe.SendPipelineSync()
-	pipe.SendQueryParams(appliedSQL, [][]byte{id}, []uint32{pgtype.UUIDOID}, []int16{0}, changeFormats)
-	if err := pipe.Sync(); err != nil {
-		return nil, errors.Join(err, pipe.Close())
-	}
-	changes, err := readPipeline(pipe, types)
-	return changes, errors.Join(err, pipe.Close())
+	pipe.SendQueryParams(appliedSQL, [][]byte{[]byte(a.batch.ID.String())}, []uint32{pgtype.UUIDOID}, []int16{0}, changeFormats)
+	changes, _, err := finish(pipe, conn.Conn().TypeMap())
+	return changes, err
 }
 
-// readPipeline reads the answers to the batch and to the question after it. The first error is the one that counts; what
-// comes after it is read all the same, so that the connection can be used again.
-func readPipeline(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change, error) {
+// queue adds the call that does a batch to a pipeline.
+func (p payload) queue(pipe *pgconn.Pipeline, a *application) {
+	var at []byte
+	if !a.batch.At.IsZero() {
+		at = []byte(a.batch.At.Format(knowledge.TimeLayout))
+	}
+	pipe.SendQueryParams(applySQL, [][]byte{[]byte(a.batch.ID.String()), a.fingerprint[:], []byte(a.batch.Actor), at, p.ops, p.vectors},
+		[]uint32{pgtype.UUIDOID, pgtype.ByteaOID, pgtype.TextOID, pgtype.TimestamptzOID, pgtype.JSONBOID, tsvectorArrayOID}, []int16{0, 1, 0, 0, 0, 1}, nil)
+}
+
+// finish sends a pipeline of two transactions, what is to be done and the question what it did, and reads the answers. It
+// also tells how many statements had been answered when the error came.
+func finish(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change, int, error) {
+	if err := pipe.Sync(); err != nil {
+		return nil, 0, errors.Join(err, pipe.Close())
+	}
+	changes, answered, err := readPipeline(pipe, types)
+	return changes, answered, errors.Join(err, pipe.Close())
+}
+
+// readPipeline reads the answers. The first error is the one that counts; what comes after it is read all the same, so that the
+// connection can be used again.
+func readPipeline(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change, int, error) {
 	var changes []knowledge.Change
 	var first error
-	syncs := 0
+	syncs, answered := 0, 0
 	note := func(err error) {
 		if first == nil && err != nil {
 			if first = err; syncs > 0 {
@@ -64,7 +74,7 @@ func readPipeline(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change,
 		if err != nil {
 			note(err)
 			if _, server := errors.AsType[*pgconn.PgError](err); !server {
-				return nil, first
+				return nil, answered, first
 			}
 			continue
 		}
@@ -83,12 +93,15 @@ func readPipeline(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change,
 			}
 			rows.Close()
 			note(rows.Err())
+			if first == nil {
+				answered++
+			}
 		case nil:
 			note(io.ErrUnexpectedEOF)
-			return nil, first
+			return nil, answered, first
 		}
 	}
-	return changes, first
+	return changes, answered, first
 }
 
 // A committedError says that the batch was done and that what it did could not be read: the rights to read may have been taken
