@@ -48,6 +48,7 @@ type Proxy struct {
 	marker   []byte
 	trick    atomic.Int32
 	played   atomic.Int64
+	stops    atomic.Int64 // how often tricks were stopped
 	wg       sync.WaitGroup
 	ended    chan struct{}
 
@@ -98,6 +99,7 @@ func (p *Proxy) Once(trick Trick) { p.trick.Store(-int32(trick)) }
 // Stop plays no more tricks, and ends the connections that hang.
 func (p *Proxy) Stop() {
 	p.trick.Store(0)
+	p.stops.Add(1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for l := range p.links {
@@ -194,6 +196,16 @@ type link struct {
 	target         string
 	swallows       atomic.Int32 // the trick after which answers are kept from the client
 	hangs          atomic.Bool
+	stops          atomic.Int64 // of the proxy, when the link's trick was taken
+}
+
+// hang notes that the link hangs until the tricks are stopped, and ends it if they were since its own was taken: nobody else would,
+// and its transaction would hold its locks for good.
+func (l *link) hang() {
+	l.hangs.Store(true)
+	if l.p.stops.Load() != l.stops.Load() {
+		l.end(false)
+	}
 }
 
 // end closes both connections. It may be called any number of times.
@@ -212,6 +224,7 @@ func (l *link) up() {
 	var trick Trick
 	for err == nil {
 		if trick == 0 && message[0] == 'P' && bytes.Contains(message, l.p.marker) {
+			l.stops.Store(l.p.stops.Load())
 			trick = l.p.take()
 			if trick == Late {
 				l.late(r, message)
@@ -242,12 +255,12 @@ func (l *link) up() {
 func (l *link) stopBefore(trick Trick, rest io.Reader) {
 	switch trick {
 	case HangBefore:
-		l.hangs.Store(true)
+		l.hang()
 		_, _ = io.Copy(io.Discard, rest)
 	case Vanish:
-		l.hangs.Store(true)
 		l.swallows.Store(int32(trick))
 		_ = l.client.Close()
+		l.hang()
 	default:
 		l.end(trick == ResetBefore)
 	}
@@ -299,7 +312,7 @@ func (l *link) down() {
 			}
 		case message[0] != 'Z': // the transaction has not ended
 		case trick == HangAfter:
-			l.hangs.Store(true)
+			l.hang()
 		case trick != Vanish:
 			l.end(trick == ResetAfter)
 			return

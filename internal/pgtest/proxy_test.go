@@ -61,6 +61,30 @@ func TestAProxyComesBetweenACommitAndItsAnswer(t *testing.T) {
 	}
 }
 
+func TestAProxyThatIsStoppedInTheMiddleOfATrickHoldsNoSession(t *testing.T) {
+	s := pgtest.Start(t, pgtest.Options{})
+	address := s.URL("postgres")
+	p := pgtest.NewProxy(t, s.Addr(), "SELECT 'marked'")
+	for i, trick := range []pgtest.Trick{pgtest.HangBefore, pgtest.Vanish} {
+		conn := pgtest.Connect(t, p.Through(address))
+		pid := conn.PgConn().PID()
+		p.Once(trick)
+		pipe := conn.PgConn().StartPipeline(t.Context())
+		pipe.SendQueryParams("SELECT 'marked'", nil, nil, nil, nil)
+		if err := pipe.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		pgtest.Await(t, "the trick to begin", func() bool { return p.Played() == i+1 })
+		p.Stop()
+		if err := pipe.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		pgtest.Await(t, "the session to end", func() bool {
+			return pgtest.Value(t, address, "SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid) == "0"
+		})
+	}
+}
+
 func TestAProxyTurnsToAnotherServer(t *testing.T) {
 	one, two := pgtest.Start(t, pgtest.Options{}), pgtest.Start(t, pgtest.Options{})
 	p := pgtest.NewProxy(t, one.Addr(), "nothing")
