@@ -296,7 +296,10 @@ func alternate(t *testing.T, a, b *process, conns int, d time.Duration, pathsA, 
 }
 
 // A report is what docs/benchmarks.md says.
-type report struct{ b strings.Builder }
+type report struct {
+	b      strings.Builder
+	before string // the report that is to be replaced
+}
 
 func (r *report) line(format string, args ...any) { fmt.Fprintf(&r.b, format+"\n", args...) }
 
