@@ -547,9 +547,16 @@ func (c *chaos) settle() {
 func (c *chaos) checkLog(changes []knowledge.Change) map[knowledge.BatchID][]knowledge.Change {
 	applied := map[knowledge.BatchID][]knowledge.Change{}
 	versions := map[knowledge.Key]int64{}
+	sent := map[knowledge.BatchID]bool{changes[0].Batch: true} // the category's
+	for _, s := range c.sent {
+		sent[s.batch.ID] = true
+	}
 	var chain [32]byte
 	for i := range changes {
 		ch := &changes[i]
+		if !sent[ch.Batch] {
+			c.problem("change %d of %s is of batch %s, which nobody has sent", ch.Seq, ch.Key, ch.Batch)
+		}
 		if ch.Seq != knowledge.Seq(i+1) {
 			c.problem("change %d has the number %d", i+1, ch.Seq)
 		}

@@ -66,6 +66,9 @@ func prepare(t *testing.T, url string) {
 			r.RuleID, r.Category, r.Title = fmt.Sprintf("bulk-%03d", i), "bulk", "A steadfast rule"
 		}), 0))
 	}
+	for i := range others {
+		ops = append(ops, knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Category = fmt.Sprintf("other-%03d", i), "general" }), 0))
+	}
 	_, err = p.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: setup, Ops: ops})
 	if err = errors.Join(err, p.Close()); err != nil {
 		t.Fatal(err)
@@ -93,6 +96,7 @@ type instance struct {
 const (
 	clients = 3   // of each instance
 	bulk    = 100 // documents that nobody writes and every list must hold
+	others  = 200 // so many that what a failover loses is no fifth of them all
 )
 
 // newCluster starts n instances on a site.

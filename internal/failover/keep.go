@@ -70,7 +70,7 @@ func (k *keeper) step(ctx context.Context) {
 	level, err := k.look(ctx)
 	switch _, here := errors.AsType[*localError](err); {
 	case errors.Is(err, errDiverged):
-		k.await(ctx, s.o.Recovery) // a person
+		k.await(ctx, s.o.Recovery)
 		return
 	case here && ctx.Err() == nil:
 		k.failed(ctx, err)
@@ -360,14 +360,19 @@ func (k *keeper) rest(ctx context.Context) {
 	<-stop
 }
 
-// await waits for a ring of this instance, at most for a time.
+// await waits until a person accepts the primary, at most for a time. Each write that is journalled rings too, and is no reason to
+// look again: that reads the whole primary.
 func (k *keeper) await(ctx context.Context, most time.Duration) {
 	t := time.NewTimer(most)
 	defer t.Stop()
-	select {
-	case <-k.s.kick:
-	case <-t.C:
-	case <-ctx.Done():
+	for !k.s.accept.Load() {
+		select {
+		case <-k.s.kick:
+		case <-t.C:
+			return
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -889,7 +889,7 @@ func TestWhatWasAcknowledgedAndNeverFollowedIsKept(t *testing.T) {
 }
 
 func TestAShrunkPrimaryIsNotFollowedUntilAPersonSaysSo(t *testing.T) {
-	c := newScene(t)
+	c := newScene(t, func(o *failover.Options) { o.Recovery = time.Hour })
 	empty := c.parting() // nothing but the category
 	for i := range 6 {
 		c.write(knowledge.Put(rule(fmt.Sprintf("R-%d", i)), 0))
@@ -900,8 +900,13 @@ func TestAShrunkPrimaryIsNotFollowedUntilAPersonSaysSo(t *testing.T) {
 	if r, err := c.s.Get(t.Context(), ruleKey("R-0")); err != nil || r.Source != knowledge.SourceMirror {
 		t.Errorf("a read: %s (%v), want it from the old mirror", versionOf(r), err)
 	}
-	if rec := c.write(knowledge.Put(rule("R-9"), 0)); !rec.Queued {
-		t.Error("a write went to a primary that nobody has accepted")
+	for i := range 20 {
+		if rec := c.write(knowledge.Put(rule(fmt.Sprintf("R-9%d", i)), 0)); !rec.Queued {
+			t.Error("a write went to a primary that nobody has accepted")
+		}
+	}
+	if n := c.status().Mirror.Builds; n > 3 {
+		t.Errorf("the primary was read whole %d times; want no more of it for each write", n)
 	}
 	c.s.AcceptPrimary()
 	waitMode(t, c.s, knowledge.ModeNormal)
