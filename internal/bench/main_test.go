@@ -144,7 +144,7 @@ func (p *process) level(t *testing.T) {
 		case time.Now().After(deadline):
 			t.Fatalf("no mirror after ten minutes: %s", data)
 		}
-		time.Sleep(200 * time.Millisecond)
+		wait(t, 200*time.Millisecond)
 	}
 }
 

@@ -80,7 +80,7 @@ func logged(b *knowledge.Batch, changes []knowledge.Change, err error) (knowledg
 	case !sameContent(b, changes):
 		return knowledge.Receipt{}, false, store.ErrReused
 	}
-	return receiptOf(b, changes), true, nil
+	return knowledge.ReceiptOf(b, changes), true, nil
 }
 
 // mayBeDone reports whether a batch that is in conflict here may have been done before this process began: its first answer was lost
@@ -130,18 +130,4 @@ func canonicals(x, y knowledge.Document) (a, b []byte, ok bool) {
 	a, err := knowledge.Canonical(x)
 	b, failed := knowledge.Canonical(y)
 	return a, b, err == nil && failed == nil
-}
-
-// receiptOf makes a batch's receipt again from its changes.
-func receiptOf(b *knowledge.Batch, changes []knowledge.Change) knowledge.Receipt {
-	rec := knowledge.Receipt{Batch: b.ID, Records: make([]*knowledge.Record, len(b.Ops))}
-	at := make(map[knowledge.Key]*knowledge.Record, len(changes))
-	for i := range changes {
-		at[changes[i].Key] = changes[i].Record
-		rec.Seq = max(rec.Seq, changes[i].Seq)
-	}
-	for i := range b.Ops {
-		rec.Records[i] = at[b.Ops[i].Key]
-	}
-	return rec
 }

@@ -246,7 +246,7 @@ func (s *Store) unfit(ctx context.Context, p Primary, e *store.Entry, cause erro
 			return err
 		}
 		if len(changes) > 0 && (e.Unknown || sameContent(&e.Batch, changes)) {
-			rec := receiptOf(&e.Batch, changes)
+			rec := knowledge.ReceiptOf(&e.Batch, changes)
 			return s.settleApplied(ctx, e, &rec)
 		}
 	}

@@ -1,11 +1,7 @@
 package httpapi
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
-	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -414,91 +410,9 @@ func (c *call) finish() {
 	}
 }
 
-// encodePage returns a page as JSON.
-func encodePage(page *knowledge.Page) []byte {
-	size := len(page.Next) + 32
-	for _, rec := range page.Records {
-		size += len(rec.JSON) + 1
-	}
-	b := append(make([]byte, 0, size), `{"items":[`...)
-	for i, rec := range page.Records {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, rec.JSON...)
-	}
-	b = append(b, ']')
-	if page.Next != "" {
-		b = append(b, `,"next":`...)
-		b = appendString(b, page.Next)
-	}
-	return append(b, '}')
-}
-
-// tagBytes is how much of a SHA-256 is a tag.
-const tagBytes = 12
-
-// pageTag returns the tag of a page, which has no version of its own: it sums up which versions of what are on it. The bodies
-// themselves would take longer to sum up than to send.
-func pageTag(page *knowledge.Page) string {
-	b := make([]byte, 0, 64*len(page.Records)+64)
-	for _, rec := range page.Records {
-		b = appendIdentity(b, rec)
-	}
-	return tagOf(append(b, page.Next...))
-}
-
-// hitsTag is the same for hits, which also hold what was found in each.
-func hitsTag(found *knowledge.Hits) string {
-	b := make([]byte, 0, 256*len(found.Hits)+64)
-	for i := range found.Hits {
-		hit := &found.Hits[i]
-		b = appendIdentity(b, hit.Record)
-		b = append(binary.LittleEndian.AppendUint64(b, math.Float64bits(hit.Score)), hit.Snippet...)
-		for _, m := range hit.Marks {
-			b = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(b, uint32(m[0])), uint32(m[1])) //nolint:gosec // within a snippet
-		}
-		b = append(b, 0)
-	}
-	return tagOf(strconv.AppendBool(b, found.Bounded))
-}
-
-// appendIdentity appends what tells a version of a document from every other, also from one of the same number in a database
-// that was restored from a backup.
-func appendIdentity(b []byte, rec *knowledge.Record) []byte {
-	b = append(append(append(append(b, rec.Key.Kind...), '/'), rec.Key.ID...), 0)
-	b = binary.LittleEndian.AppendUint64(b, uint64(rec.Version)) //nolint:gosec // only its bits matter
-	b = binary.LittleEndian.AppendUint64(b, uint64(rec.Updated.UnixMicro()))
-	return append(b, rec.Pending[:]...)
-}
-
-func tagOf(b []byte) string {
-	sum := sha256.Sum256(b)
-	return `"` + hex.EncodeToString(sum[:tagBytes]) + `"`
-}
-
 // nextURL returns the path and query of the next page.
 func nextURL(u *url.URL, cursor string) string {
 	q := u.Query()
 	q.Set("cursor", cursor)
 	return u.EscapedPath() + "?" + q.Encode()
-}
-
-// encodeHits returns the hits of a search as JSON.
-func encodeHits(found *knowledge.Hits) []byte {
-	size := 32
-	for i := range found.Hits {
-		hit := &found.Hits[i]
-		size += len(hit.Record.JSON) + len(hit.Record.Key.ID) + len(hit.Snippet)*9/8 + 16*len(hit.Marks) + 128
-	}
-	b := append(make([]byte, 0, size), `{"hits":[`...)
-	for i := range found.Hits {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendHit(b, &found.Hits[i])
-	}
-	b = append(b, `],"bounded":`...)
-	b = strconv.AppendBool(b, found.Bounded)
-	return append(b, '}')
 }

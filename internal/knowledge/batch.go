@@ -318,3 +318,20 @@ func (b *Batch) Fingerprint() ([32]byte, error) {
 	}
 	return sha256.Sum256(data), nil
 }
+
+// ReceiptOf makes a batch's receipt again from the changes that it left in a log; an empty one where the log has none of them.
+func ReceiptOf(b *Batch, changes []Change) Receipt {
+	if len(changes) == 0 {
+		return Receipt{}
+	}
+	receipt := Receipt{Batch: b.ID, Records: make([]*Record, len(b.Ops))}
+	at := make(map[Key]*Record, len(changes))
+	for i := range changes {
+		at[changes[i].Key] = changes[i].Record
+		receipt.Seq = max(receipt.Seq, changes[i].Seq)
+	}
+	for i := range b.Ops {
+		receipt.Records[i] = at[b.Ops[i].Key]
+	}
+	return receipt
+}

@@ -70,7 +70,7 @@ func (a *application) try() (knowledge.Receipt, error) {
 	}
 	if done {
 		changes, err := a.s.changes(a.own, "read receipt", appliedSQL, []any{a.batch.ID})
-		return receiptOf(a.batch, changes), err
+		return knowledge.ReceiptOf(a.batch, changes), err
 	}
 	payload, err := a.payload(docs, versions)
 	if err != nil {
@@ -84,7 +84,7 @@ func (a *application) try() (knowledge.Receipt, error) {
 		}
 		return knowledge.Receipt{}, a.failed(err, docs)
 	}
-	return receiptOf(a.batch, changes), nil
+	return knowledge.ReceiptOf(a.batch, changes), nil
 }
 
 // send sends the batch, together with others where it may wait for them, and reads what it did.
@@ -275,23 +275,6 @@ func (a *application) current() (map[knowledge.Key]*knowledge.Record, bool, erro
 		return nil, false, store.ErrReused
 	}
 	return current, known != nil, nil
-}
-
-// receiptOf tells what a batch did by the changes that it left in the log.
-func receiptOf(b *knowledge.Batch, changes []knowledge.Change) knowledge.Receipt {
-	if len(changes) == 0 {
-		return knowledge.Receipt{}
-	}
-	receipt := knowledge.Receipt{Batch: b.ID, Records: make([]*knowledge.Record, len(b.Ops))}
-	at := make(map[knowledge.Key]*knowledge.Record, len(changes))
-	for i := range changes {
-		at[changes[i].Key] = changes[i].Record
-		receipt.Seq = max(receipt.Seq, changes[i].Seq)
-	}
-	for i := range b.Ops {
-		receipt.Records[i] = at[b.Ops[i].Key]
-	}
-	return receipt
 }
 
 // A brokenReference is what tenet_apply says of an op whose reference does not hold; the field is empty for a purge.
