@@ -32,15 +32,20 @@ func takePending(raw json.RawMessage) (json.RawMessage, knowledge.BatchID, error
 	if err := json.Unmarshal(raw, &members); err != nil || members[pendingMember] == nil {
 		return raw, none, nil //nolint:nilerr // whatever it is, who decodes it says what is wrong
 	}
-	var text string
-	err := json.Unmarshal(members[pendingMember], &text)
-	batch, wrong := uuid.Parse(text)
-	if err != nil || wrong != nil {
-		return raw, none, knowledge.Invalid("/"+pendingMember, "want the id of a batch, as `tenet get` prints it")
-	}
+	mark := members[pendingMember]
 	delete(members, pendingMember)
-	raw, err = json.Marshal(members)
-	return raw, batch, err
+	raw, err := json.Marshal(members)
+	if err != nil {
+		return nil, none, fmt.Errorf("encode the document: %w", err)
+	}
+	var text string
+	if err = json.Unmarshal(mark, &text); err == nil {
+		var batch knowledge.BatchID
+		if batch, err = uuid.Parse(text); err == nil {
+			return raw, batch, nil
+		}
+	}
+	return raw, none, knowledge.Invalid("/"+pendingMember, "want the id of a batch, as `tenet get` prints it")
 }
 
 // pendingVersion returns the version on which an op is made that was made of what a batch had left. A batch that did not fit left

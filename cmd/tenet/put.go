@@ -106,22 +106,28 @@ func (a *app) readPuts(name string, s *putSettings) ([]knowledge.Op, map[int]kno
 	}
 	ops, made := make([]knowledge.Op, len(values)), map[int]knowledge.BatchID{}
 	var faulty knowledge.InvalidError
+	note := func(i int, err error) error {
+		invalid, ok := errors.AsType[*knowledge.InvalidError](err)
+		if !ok {
+			return err
+		}
+		if len(values) > 1 {
+			invalid = invalid.Below(fmt.Sprintf("/%d", i))
+		}
+		faulty.Faults = append(faulty.Faults, invalid.Faults...)
+		return nil
+	}
 	for i, raw := range values {
 		raw, batch, err := takePending(raw)
-		if err == nil {
-			ops[i], err = putOp(raw, s)
+		if err := note(i, err); err != nil {
+			return nil, nil, err
+		}
+		ops[i], err = putOp(raw, s)
+		if err := note(i, err); err != nil {
+			return nil, nil, err
 		}
 		if batch != (knowledge.BatchID{}) && !s.Create && !s.Force && s.IfVersion == 0 {
 			made[i] = batch
-		}
-		invalid, ok := errors.AsType[*knowledge.InvalidError](err)
-		switch {
-		case ok && len(values) > 1:
-			faulty.Faults = append(faulty.Faults, invalid.Below(fmt.Sprintf("/%d", i)).Faults...)
-		case ok:
-			faulty.Faults = append(faulty.Faults, invalid.Faults...)
-		case err != nil:
-			return nil, nil, err
 		}
 	}
 	if len(faulty.Faults) > 0 {
