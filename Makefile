@@ -6,7 +6,7 @@ SOAKTIME ?= 1h
 TOOL     := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fuzz bench docs cover soak release run-postgres
+.PHONY: help build test test-postgres race lint clients house fuzz bench docs cover soak release run-postgres
 
 help: ## Show these lines
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -16,13 +16,20 @@ build: ## Build ./tenet, one static binary
 	CGO_ENABLED=0 go build -trimpath -o tenet ./cmd/tenet
 
 # The race detector watches everything but the translated C of SQLite, which shares no memory between goroutines and would make
-# the tests of the engines ten times slower. The rest of its driver is watched: generic code that it has in common with ours must be.
-UNWATCHED := -gcflags='modernc.org/sqlite/lib=-race=false -d=checkptr=0'
+# the tests of the engines ten times slower, and libraries that do nothing but reckon in memory of their caller: gzip and
+# scrypt, which have no generic code either. The rest of SQLite's driver is watched: generic code that it has in common with ours must be.
+UNWATCHED := -gcflags='modernc.org/sqlite/lib=-race=false -d=checkptr=0' $(foreach p,github.com/klauspost/compress/flate \
+	golang.org/x/crypto/scrypt,-gcflags='$(p)=-race=false')
 
-# Not watched: packages in which little runs at once, or nothing that is not watched elsewhere, and the tests that wait for real
-# faults or judge broken stores. Those spend their time waiting, so the calm ones run beside them.
-CALM     := tenet/cmd/tenet tenet/internal/interchange tenet/internal/seed tenet/internal/store/storegen tenet/internal/store/storetest
+# Not watched: packages in which little runs at once, or nothing that is not watched elsewhere; the tests that wait for real faults or
+# judge broken stores; and the laws, but for those that are about callers at once.
+CALM     := tenet/cmd/tenet tenet/internal/coherence tenet/internal/interchange tenet/internal/observe tenet/internal/seed tenet/internal/server \
+	tenet/internal/store/storegen tenet/internal/store/storetest
 FAULTS   := ^Test(Faults(Of|By|Around)|LostPackets|FailoverOfPostgreSQL|AKillAtAnyStepLosesNothing|TheChecksFindSeededBugs|TheCheckerFindsSeededBugs)
+LAWS     := Keeps?The(Laws|Contract)|^TestTheLawsHold
+LAWFUL   := ./internal/access ./internal/cache ./internal/failover ./internal/httpapi ./internal/postgres ./internal/sqlite ./internal/upkeep
+ATONCE   := ^TestStoreKeepsTheLaws$$/^(of_writers|the_same_batch|a_follower|batches_over|readers_of|a_cancelled|Wait|Close)|Crowd
+CROWDED  := ./internal/postgres ./internal/server ./internal/sqlite
 
 test: ## Run all tests, with the race detector where there is a C compiler; installs PostgreSQL on Debian when it may
 	@scripts/install-postgres
@@ -30,18 +37,22 @@ ifeq ($(RACE),)
 	@echo "No C compiler: the race detector is off."
 	go test -timeout 30m ./...
 else
-	go test -race $(UNWATCHED) -timeout 30m -skip '$(FAULTS)' $(filter-out $(CALM),$(shell go list ./...))
-	go test -timeout 30m $(CALM) & calm=$$!; \
-	go test -timeout 30m -run '$(FAULTS)' ./internal/failover; faults=$$?; \
-	wait $$calm && exit $$faults
+	@# Those that wait leave the processor to those that reckon: all run at once, and whoever fails fails the target.
+	@( nice go test -race $(UNWATCHED) -timeout 30m -skip '$(FAULTS)|$(LAWS)' $(filter-out $(CALM),$(shell go list ./...)); all=$$?; \
+		nice go test -race $(UNWATCHED) -timeout 30m -run '$(ATONCE)' $(CROWDED) && exit $$all ) & watched=$$!; \
+	go test -timeout 30m -run '$(FAULTS)|$(LAWS)' $(LAWFUL) & faults=$$!; \
+	go test -p 1 -timeout 30m $(CALM); calm=$$?; \
+	wait $$faults || calm=1; wait $$watched || calm=1; exit $$calm
 endif
+
+test-postgres: ## Run the tests of PostgreSQL on another version of it: VERSION=14, 16, 17 or 18, fetched by npm
+	bin=$$(scripts/fetch-postgres $(VERSION)) && TENET_TEST_PG_BIN=$$bin go test -count=1 -timeout 20m ./internal/postgres
 
 race: ## Run all tests with the race detector on everything, freshly; slow
 	@scripts/install-postgres
 	go test -race -count=1 -timeout 60m ./...
 
 lint: ## Check style, find mistakes, dead code and a wrong compose file
-	go vet ./...
 	$(TOOL) golangci-lint run ./...
 	go fix -diff ./...
 	scripts/check-deadcode
@@ -49,6 +60,12 @@ lint: ## Check style, find mistakes, dead code and a wrong compose file
 	scripts/lint-openapi
 	@if command -v shellcheck >/dev/null; then shellcheck scripts/* .ci/run internal/pgtest/watchdog.sh; \
 		else echo "Scripts not checked: there is no shellcheck here."; fi
+
+clients: ## Make clients of the OpenAPI document with the usual generators, and let each ask a running tenet
+	scripts/check-clients
+
+house: ## Count what is too long: types by methods, files, functions, lines
+	go test -count=1 -v -run '^TestTheHouseStaysInOrder$$' .
 
 fuzz: ## Run every fuzz test for FUZZTIME (1m)
 	FUZZTIME=$(FUZZTIME) scripts/fuzz
@@ -72,7 +89,7 @@ soak: ## Run the randomised outage tests for SOAKTIME (1h); a failing one prints
 	@scripts/install-postgres
 	packages=$$(scripts/packages-with '^func TestSoak') && TENET_SOAK=$(SOAKTIME) go test -run='^TestSoak' -v -count=1 -timeout 0 $$packages
 
-release: ## Build dist/: programs for several platforms, with checksums, from a tagged commit
+release: ## Build dist/: archives for several platforms, Debian packages, SBOMs, checksums, from a tagged commit
 	@scripts/release
 
 run-postgres: ## Start a throw-away PostgreSQL and a tenet on it; Ctrl-C removes both

@@ -32,6 +32,33 @@ func TestImportsGoDownAsTheTableSays(t *testing.T) {
 	}
 }
 
+// TestOneFunctionReadsTheAddressOfAPostgreSQL keeps passwords from servers that could be anybody: the rule about certificates
+// stands in that function.
+func TestOneFunctionReadsTheAddressOfAPostgreSQL(t *testing.T) {
+	const allowed = "internal/postgres/config.go"
+	ways := []string{"pgxpool.ParseConfig(", "pgx.ParseConfig(", "pgconn.ParseConfig(", "pgx.Connect(", "pgconn.Connect(", "pgxpool.New(", "sql.Open(\"pgx"}
+	found := 0
+	err := fs.WalkDir(os.DirFS("."), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") ||
+			strings.HasPrefix(name, "internal/pgtest/") || strings.HasPrefix(name, "internal/bench/") {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		for _, way := range ways {
+			if !strings.Contains(string(text), way) {
+				continue
+			}
+			if found++; name != allowed {
+				t.Errorf("%s has %s...): make the configuration with config of %s", name, way, allowed)
+			}
+		}
+		return err
+	})
+	if err != nil || found == 0 {
+		t.Errorf("looked through the program: %v, found %d ways to reach a PostgreSQL", err, found)
+	}
+}
+
 func TestEachKindOfForbiddenImportIsFound(t *testing.T) {
 	table := "| 3 | `cmd/tenet` | | everything below |\n" +
 		"| 2 | `internal/cache` | | `knowledge` |\n" +

@@ -25,8 +25,12 @@ type common struct {
 	URL                string        `name:"url" doc:"Address of a running tenet to speak to, as in http://127.0.0.1:8420"`
 	Token              secret        `name:"token" by:"secret" doc:"Token for the running tenet"`
 	TokenFile          string        `name:"token-file" doc:"File that holds the token for the running tenet"`
+	Review             []string      `name:"review" doc:"What is written by proposals alone, as in kind=rule,enforcement=mandatory,approvals=2; may be given several times"`
+	ReviewOwn          bool          `name:"review-own" doc:"Let people approve of what they have proposed themselves"`
+	AgentWrites        string        `name:"agent-writes" default:"propose" doc:"What becomes of what agents write: propose makes proposals of it, refuse answers 403"`
+	Agent              string        `name:"as-agent" doc:"The name of the agent that runs the command: it reads, reports and proposes; a tenet that runs is told"`
 	Timeout            time.Duration `name:"timeout" default:"60s" doc:"Longest time for one call"`
-	Output             string        `name:"output" short:"o" default:"table" doc:"How to print: table, json or yaml" by:"flag"`
+	Output             string        `name:"output" short:"o" default:"table" doc:"How to print: table, json or yaml; where documents are listed also wide, csv or name" by:"flag"`
 	Quiet              bool          `name:"quiet" short:"q" doc:"Print results and errors only" by:"flag"`
 }
 
@@ -66,12 +70,11 @@ coding assistants.
 
 Start one with "tenet serve". Every other command finds its way by itself: to the tenet that --url names, else to the one
 that runs on the data directory, else straight into the database.`,
-		SuggestionsMinimumDistance: 2,
-		SilenceErrors:              true,
-		SilenceUsage:               true,
+		SilenceErrors: true,
+		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return a.unknownCommand(args[0])
+				return unknownCommand(a.root, args[0])
 			}
 			return cmd.Help()
 		},
@@ -80,21 +83,13 @@ that runs on the data directory, else straight into the database.`,
 	a.root.SetIn(in)
 	a.root.SetOut(out)
 	a.root.SetErr(errs)
-	a.root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError("%s; see `%s --help`", err, cmd.CommandPath())
-	})
+	a.root.SetFlagErrorFunc(unknownFlag)
+	a.root.Version = buildInfo().Version
+	a.root.SetVersionTemplate(buildInfo().String() + "\n")
 	a.shared = settingsOf(&a.common)
 	register(a.root.PersistentFlags(), a.shared)
-	a.addCommands()
+	addCommands(a)
 	return a
-}
-
-func (a *app) unknownCommand(name string) error {
-	hint := "`tenet --help` lists the commands"
-	if near := a.root.SuggestionsFor(name); len(near) > 0 {
-		hint = fmt.Sprintf("did you mean %q?", near[0])
-	}
-	return usageError("no command %q: %s", name, hint)
 }
 
 // command adds the running part to cmd: its settings, which are the fields of the struct that pointer points to (nil for
@@ -145,10 +140,8 @@ func (a *app) load(cmd *cobra.Command, list []*setting) error {
 	if err := fill(append(slices.Clone(a.shared), list...), cmd.Flags(), a.env, file); err != nil {
 		return err
 	}
-	if !slices.Contains([]string{"table", "json", "yaml"}, a.Output) {
-		return usageError("--output %q: want table, json or yaml", a.Output)
-	}
-	return nil
+	a.URL = withScheme(a.URL)
+	return checkOutput(cmd, a.Output)
 }
 
 // checkEnvironment refuses a variable whose name is almost that of a setting: one who has misspelt TENET_DATA_DIR must not get a

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"tenet/internal/knowledge"
@@ -17,16 +20,77 @@ type chainReport struct {
 	Changes int64         `json:"changes"`
 	// Anchored is true when the look began at the very first change; a log that was cut begins at a change whose
 	// predecessor can't be checked.
-	Anchored bool     `json:"anchored"`
-	Faults   []string `json:"faults"`
+	Anchored bool `json:"anchored"`
+	// Head is the chain value of the last change: kept elsewhere, it shows later whether the log was written anew.
+	Head string `json:"head"`
+	// Documents says whether every document was compared with its hash: only the database itself can do that.
+	Documents bool `json:"documents"`
+	// Unattested is how many purges were made before their hash held who made them and when.
+	Unattested int64    `json:"unattested"`
+	Faults     []string `json:"faults"`
+
+	// Why says why documents were not compared; "" where they were.
+	Why string `json:"why,omitempty"`
+
+	want anchor
+}
+
+// An anchor is a chain value that was noted elsewhere.
+type anchor struct {
+	seq   knowledge.Seq // 0 for none
+	chain string        // in hex
+	found bool
+}
+
+// parseAnchor reads what the report shows as the head.
+func parseAnchor(text string) (anchor, error) {
+	if text == "" {
+		return anchor{}, nil
+	}
+	seq, chain, _ := strings.Cut(text, "-")
+	n, err := strconv.ParseInt(seq, 10, 64)
+	if raw, bad := hex.DecodeString(chain); err != nil || n < 1 || bad != nil || len(raw) < 8 {
+		return anchor{}, usageError("--head %q: want the head that an earlier tenet doctor changes has shown, as in 42-9f86d081884c7d65", text)
+	}
+	return anchor{seq: knowledge.Seq(n), chain: strings.ToLower(chain)}, nil
+}
+
+// compare notes whether a change is the one that was noted elsewhere.
+func (r *chainReport) compare(c *knowledge.Change) {
+	if c.Seq != r.want.seq {
+		return
+	}
+	r.want.found = true
+	if !strings.HasPrefix(hex.EncodeToString(c.Chain[:]), r.want.chain) {
+		r.fault("change %d has another chain value than the head that was noted: the log was written anew up to there, or is another history", c.Seq)
+	}
+}
+
+// stamped finds a change whose actor, time or version is not the one that its document was stamped with.
+func (r *chainReport) stamped(c *knowledge.Change) {
+	if c.Record == nil {
+		return
+	}
+	d, err := c.Record.Document()
+	if err != nil {
+		r.fault("change %d holds a document that can't be read: %s", c.Seq, err)
+		return
+	}
+	s := d.Stamps()
+	if s.UpdatedBy != c.Actor {
+		r.fault("change %d says that %s made it, and its document that %s did", c.Seq, c.Actor, s.UpdatedBy)
+	}
+	if !s.UpdatedAt.Equal(c.At.Time) {
+		r.fault("change %d says that it was made at %s, and its document at %s", c.Seq, c.At.Format(time.RFC3339Nano), s.UpdatedAt.Format(time.RFC3339Nano))
+	}
 }
 
 // maxFaults is how many faults are told; more of them say nothing more.
 const maxFaults = 20
 
 // verifyChanges reads the whole log and checks that no change is missing, and that each is what its chain value was made of.
-func verifyChanges(ctx context.Context, feed store.Feed, timeout time.Duration, seen func(int64)) (*chainReport, error) {
-	r := &chainReport{Anchored: true, Faults: []string{}}
+func verifyChanges(ctx context.Context, feed store.Feed, timeout time.Duration, want anchor, seen func(int64)) (*chainReport, error) {
+	r := &chainReport{Anchored: true, Faults: []string{}, want: want}
 	var prev *knowledge.Change
 	after := knowledge.Seq(0)
 	for {
@@ -41,6 +105,9 @@ func verifyChanges(ctx context.Context, feed store.Feed, timeout time.Duration, 
 			return r, err
 		}
 		if len(changes) == 0 {
+			if r.want.seq != 0 && !r.want.found {
+				r.fault("the log ends at change %d, or begins after it, and does not hold change %d, which was noted as a head: what was there was cut off", r.To, r.want.seq)
+			}
 			return r, nil
 		}
 		for i := range changes {
@@ -59,7 +126,14 @@ func verifyChanges(ctx context.Context, feed store.Feed, timeout time.Duration, 
 // check looks at a change and the one before it; nil for the first one.
 func (r *chainReport) check(prev, c *knowledge.Change) {
 	r.Changes++
-	r.To = c.Seq
+	r.To, r.Head = c.Seq, fmt.Sprintf("%d-%x", c.Seq, c.Chain)
+	r.compare(c)
+	r.stamped(c)
+	if old, ok := c.Attested(); !ok {
+		r.fault("change %d is a purge by somebody else, or at another time, than was written", c.Seq)
+	} else if old {
+		r.Unattested++
+	}
 	var before [32]byte
 	switch {
 	case prev == nil:

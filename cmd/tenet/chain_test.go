@@ -55,7 +55,7 @@ func TestWhatWasDoneToALogIsFound(t *testing.T) {
 		"a chain restarted":  {func(l log) log { l[5].Chain = knowledge.NextChain([32]byte{}, &l[5]); return l }, []string{"change 6", "change 7"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			report, err := verifyChanges(t.Context(), c.do(chained(8)), time.Minute, func(int64) {})
+			report, err := verifyChanges(t.Context(), c.do(chained(8)), time.Minute, anchor{}, func(int64) {})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func TestWhatWasDoneToALogIsFound(t *testing.T) {
 func TestAShortenedLogIsVerifiedFromItsBeginning(t *testing.T) {
 	l := chained(9)[4:]
 	l[0].Batch = knowledge.BatchID{1} // marks a log that says where it begins
-	report, err := verifyChanges(t.Context(), l, time.Minute, func(int64) {})
+	report, err := verifyChanges(t.Context(), l, time.Minute, anchor{}, func(int64) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,16 @@
 package main
 
 // addCommands adds every command.
-func (a *app) addCommands() {
+func addCommands(a *app) {
 	a.root.CompletionOptions.DisableDefaultCmd = true
-	for _, add := range []func(){
-		a.addServe, a.addMigrate, a.addSeed, a.addImport, a.addExport, a.addList, a.addGet, a.addSearch, a.addPut, a.addPatch, a.addVerbs,
-		a.addHistory, a.addWatch, a.addDiff, a.addRender, a.addToken, a.addStatus, a.addConflicts, a.addDoctor, a.addConfig, a.addCompletion, a.addVersion, a.addDocs,
+	for _, add := range []func(*app){
+		addServe, addMigrate, addSeed, addImport, addSource, addExport, addList, addGet, addSearch, addGuidance,
+		addExplain, addMCP, addCheck, addHook, addSync, addFleet, addEffect, addMove, addPut, addPatch, addVerbs,
+		addHistory, addWatch, addDiff, addRender, addToken, addStatus, addConflicts, addJobs, addBackup, addDoctor,
+		addConfig, addCompletion, addVersion, addDocs, addAudit, addLabel, addPack, addPropose, addReview, addEdit, addNew,
+		addUndo, addReport,
 	} {
-		add()
+		add(a)
 	}
+	completeFlags(a)
 }

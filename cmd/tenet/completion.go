@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (a *app) addCompletion() {
+func addCompletion(a *app) {
 	shells := []string{"bash", "zsh", "fish", "powershell"}
 	a.command(a.root, &cobra.Command{
 		Use:   "completion SHELL",

@@ -16,7 +16,7 @@ type settingInForce struct {
 	From    string `json:"from"`
 }
 
-func (a *app) addConfig() {
+func addConfig(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "config",
 		Short: "Show the settings in force, and where each comes from",
@@ -36,12 +36,12 @@ default. Secrets are not shown.`,
 		if err := fill(list, a.root.Flags(), a.env, a.file); err != nil {
 			return err
 		}
-		return a.printSettings(list)
+		return printSettings(a, list)
 	})
 }
 
 // printSettings prints the settings of a command and those that all share.
-func (a *app) printSettings(list []*setting) error {
+func printSettings(a *app, list []*setting) error {
 	shown := []settingInForce{}
 	t := &table{head: []string{"SETTING", "VALUE", "FROM"}, wide: 1}
 	for _, s := range slices.Concat(a.shared, list) {

@@ -17,11 +17,30 @@ import (
 	"tenet/internal/knowledge"
 )
 
-type conflictsSettings struct {
-	Resolved bool `name:"resolved" by:"flag" doc:"Also those that were decided"`
+// conflictFilters say which conflicts are meant.
+type conflictFilters struct {
+	Kind     string `name:"kind" by:"flag" doc:"Only those about documents of a kind"`
+	Document string `name:"document" by:"flag" doc:"Only those about the document of an id"`
+	Actor    string `name:"actor" by:"flag" doc:"Only what this principal wrote"`
 }
 
-func (a *app) addConflicts() {
+func (f conflictFilters) query() client.ConflictQuery {
+	return client.ConflictQuery{Kind: f.Kind, DocumentID: f.Document, Actor: f.Actor}
+}
+
+type conflictsSettings struct {
+	Resolved bool   `name:"resolved" by:"flag" doc:"Also those that were decided"`
+	Limit    int    `name:"limit" by:"flag" doc:"How many at most; 0 for all" default:"0"`
+	Kind     string `name:"kind" by:"flag" doc:"Only those about documents of a kind"`
+	Document string `name:"document" by:"flag" doc:"Only those about the document of an id"`
+	Actor    string `name:"actor" by:"flag" doc:"Only what this principal wrote"`
+}
+
+type resolveSettings struct {
+	Seen string `name:"seen" by:"flag" doc:"What the decision has seen, as tenet conflicts show tells it; needed for ours and merged"`
+}
+
+func addConflicts(a *app) {
 	group := &cobra.Command{
 		Use:   "conflicts",
 		Short: "Decide what becomes of writes that did not fit after an outage",
@@ -32,7 +51,7 @@ They lie beside a running tenet that works on a PostgreSQL, so these commands sp
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError("no command %q: want conflicts list, show or resolve", args[0])
+				return usageError("no command %q: want conflicts list, show, resolve or resolve-all", args[0])
 			}
 			return cmd.Help()
 		},
@@ -44,8 +63,10 @@ They lie beside a running tenet that works on a PostgreSQL, so these commands sp
 		Short: "List the conflicts",
 		Long:  `Lists the conflicts that wait for a decision, the newest first.`,
 		Example: `  tenet conflicts list
+  tenet conflicts list --kind rule --actor anna
   tenet conflicts list --resolved --output json`,
-	}, &s, func(ctx context.Context, _ []string) error { return a.listConflicts(ctx, s.Resolved) })
+	}, &s, func(ctx context.Context, _ []string) error { return listConflicts(ctx, a, &s) })
+	var seen resolveSettings
 	a.command(group, &cobra.Command{
 		Use:   "show ID",
 		Short: "Show both sides of a conflict",
@@ -53,23 +74,32 @@ They lie beside a running tenet that works on a PostgreSQL, so these commands sp
 document that its writer saw. The ID may be cut short as long as it names one conflict.`,
 		Example: `  tenet conflicts show 018f4a3e
   tenet conflicts show 018f4a3e --output json | jq .ours > merged.json`,
-		Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeConflicts,
-	}, nil, func(ctx context.Context, args []string) error { return a.showConflict(ctx, args[0]) })
+		Args: cobra.ExactArgs(1), ValidArgsFunction: func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+			return completeConflicts(a, cmd, args, typed)
+		},
+	}, nil, func(ctx context.Context, args []string) error { return showConflict(ctx, a, args[0]) })
 	a.command(group, &cobra.Command{
 		Use:   "resolve ID theirs|ours|merged [FILE|-]",
 		Short: "Decide a conflict",
 		Long: `Decides a conflict. "theirs" leaves everything as it is at the primary, "ours" writes the whole batch over it, and "merged"
 writes the document of a JSON or YAML file in place of both. It needs the role maintainer, or admin where the batch is about a
-principal or purges. A conflict is decided once; the history of the document keeps what was overwritten.`,
+principal or purges. A conflict is decided once; the history of the document keeps what was overwritten.
+
+"ours" and "merged" say with --seen what they write over, as "tenet conflicts show" told it. Where something was written since, they are
+refused: look again.`,
 		Example: `  tenet conflicts resolve 018f4a3e theirs
-  tenet conflicts resolve 018f4a3e merged merged.yaml`,
-		Args: cobra.RangeArgs(2, 3), ValidArgsFunction: a.completeConflicts,
-	}, nil, a.resolveConflict)
+  tenet conflicts resolve 018f4a3e ours --seen 8f1c5a90d2b7e364
+  tenet conflicts resolve 018f4a3e merged merged.yaml --seen 8f1c5a90d2b7e364`,
+		Args: cobra.RangeArgs(2, 3), ValidArgsFunction: func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+			return completeConflicts(a, cmd, args, typed)
+		},
+	}, &seen, func(ctx context.Context, args []string) error { return resolveConflict(ctx, a, args, seen.Seen) })
+	addResolveAll(a, group)
 }
 
 // openRunning finds the running tenet, which alone can do what is asked for.
-func (a *app) openRunning(ctx context.Context) (*door, error) {
-	d, err := a.open(ctx)
+func openRunning(ctx context.Context, a *app) (*door, error) {
+	d, err := a.openToLook(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -81,13 +111,15 @@ func (a *app) openRunning(ctx context.Context) (*door, error) {
 		"`tenet serve --database-url …`, or name it with --url", a.DataDir)
 }
 
-func (a *app) listConflicts(ctx context.Context, resolved bool) error {
-	d, err := a.openRunning(ctx)
+func listConflicts(ctx context.Context, a *app, s *conflictsSettings) error {
+	d, err := openRunning(ctx, a)
 	if err != nil {
 		return err
 	}
 	defer a.close(d)
-	list, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]client.Conflict, error) { return d.remote.Conflicts(ctx, resolved) })
+	q := conflictFilters{s.Kind, s.Document, s.Actor}.query()
+	q.Resolved = s.Resolved
+	list, err := allConflicts(ctx, a, d, q, s.Limit)
 	if err != nil {
 		return err
 	}
@@ -111,12 +143,45 @@ func (a *app) listConflicts(ctx context.Context, resolved bool) error {
 	}{append([]client.Conflict{}, list...)}, t)
 }
 
+// maxCompleted is how many conflicts are offered to complete a command.
+const maxCompleted = 200
+
+// allConflicts reads conflicts page by page, at most so many; 0 for all.
+func allConflicts(ctx context.Context, a *app, d *door, q client.ConflictQuery, most int) ([]client.Conflict, error) {
+	var all []client.Conflict
+	for {
+		q.Limit = conflictPage
+		if most > 0 {
+			q.Limit = min(conflictPage, most-len(all))
+		}
+		page, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (conflictsPage, error) {
+			list, next, err := d.remote.Conflicts(ctx, q)
+			return conflictsPage{list, next}, err
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.list...)
+		if q.Cursor = page.next; q.Cursor == "" || most > 0 && len(all) >= most {
+			return all, nil
+		}
+	}
+}
+
+// conflictPage is how many conflicts are asked for at once.
+const conflictPage = 200
+
+type conflictsPage struct {
+	list []client.Conflict
+	next string
+}
+
 // findConflict returns the conflict that an id, or the beginning of one, names.
-func (a *app) findConflict(ctx context.Context, d *door, text string) (*client.Conflict, error) {
+func findConflict(ctx context.Context, a *app, d *door, text string) (*client.Conflict, error) {
 	if id, err := uuid.Parse(text); err == nil {
 		return withTimeout(ctx, a.Timeout, func(ctx context.Context) (*client.Conflict, error) { return d.remote.Conflict(ctx, id) })
 	}
-	list, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]client.Conflict, error) { return d.remote.Conflicts(ctx, true) })
+	list, err := allConflicts(ctx, a, d, client.ConflictQuery{Resolved: true}, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -130,13 +195,13 @@ func (a *app) findConflict(ctx context.Context, d *door, text string) (*client.C
 	return nil, usageError("%q names %d conflicts: give more of the id", text, len(list))
 }
 
-func (a *app) showConflict(ctx context.Context, id string) error {
-	d, err := a.openRunning(ctx)
+func showConflict(ctx context.Context, a *app, id string) error {
+	d, err := openRunning(ctx, a)
 	if err != nil {
 		return err
 	}
 	defer a.close(d)
-	c, err := a.findConflict(ctx, d, id)
+	c, err := findConflict(ctx, a, d, id)
 	if err != nil {
 		return err
 	}
@@ -156,6 +221,12 @@ func writeConflict(w io.Writer, sc screen, c *client.Conflict) error {
 	}
 	if c.Resolution != "" && c.ResolvedAt != nil {
 		t.add("decided", c.Resolution+" by "+c.ResolvedBy+", "+moment(*c.ResolvedAt))
+	}
+	if c.Lost != nil {
+		t.add("lost", "batch "+c.Lost.String()+", by a failover of PostgreSQL")
+	}
+	if c.Seen != "" {
+		t.add("seen", c.Seen+" (for --seen of a decision)")
 	}
 	if c.ResolvedAs != nil {
 		t.add("written as", "batch "+c.ResolvedAs.String())
@@ -218,7 +289,7 @@ func plainLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-func (a *app) resolveConflict(ctx context.Context, args []string) error {
+func resolveConflict(ctx context.Context, a *app, args []string, seen string) error {
 	how := args[1]
 	if !slices.Contains(decisions(), how) {
 		return usageError("%q: want theirs, ours or merged", how)
@@ -226,9 +297,12 @@ func (a *app) resolveConflict(ctx context.Context, args []string) error {
 	if (how == "merged") != (len(args) == 3) {
 		return usageError("a file is for merged, and merged needs one: tenet conflicts resolve ID merged FILE")
 	}
+	if how != "theirs" && seen == "" {
+		return usageError("%s needs --seen, so that nothing is overwritten that came since you looked: `tenet conflicts show %s` tells it", how, args[0])
+	}
 	var document json.RawMessage
 	if len(args) == 3 {
-		data, err := a.readFile(args[2])
+		data, err := readFile(a, args[2])
 		if err != nil {
 			return err
 		}
@@ -241,17 +315,17 @@ func (a *app) resolveConflict(ctx context.Context, args []string) error {
 		}
 		document = values[0]
 	}
-	d, err := a.openRunning(ctx)
+	d, err := openRunning(ctx, a)
 	if err != nil {
 		return err
 	}
 	defer a.close(d)
-	c, err := a.findConflict(ctx, d, args[0])
+	c, err := findConflict(ctx, a, d, args[0])
 	if err != nil {
 		return err
 	}
 	r, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*client.Resolution, error) {
-		return d.remote.Resolve(ctx, c.ID, how, document)
+		return d.remote.Resolve(ctx, c.ID, how, seen, document)
 	})
 	if err != nil {
 		return err
@@ -273,7 +347,7 @@ func (a *app) resolveConflict(ctx context.Context, args []string) error {
 func decisions() []string { return []string{"theirs", "ours", "merged"} }
 
 // completeConflicts offers the conflicts that wait, then the decisions, then files.
-func (a *app) completeConflicts(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+func completeConflicts(a *app, cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	switch {
 	case len(args) == 1 && cmd.Name() == "resolve":
 		return decisions(), cobra.ShellCompDirectiveNoFileComp
@@ -282,12 +356,12 @@ func (a *app) completeConflicts(cmd *cobra.Command, args []string, typed string)
 	case len(args) > 0 || a.load(cmd, nil) != nil:
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	d, err := a.openRunning(cmd.Context())
+	d, err := openRunning(cmd.Context(), a)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	defer a.close(d)
-	list, err := withTimeout(cmd.Context(), a.Timeout, func(ctx context.Context) ([]client.Conflict, error) { return d.remote.Conflicts(ctx, false) })
+	list, err := allConflicts(cmd.Context(), a, d, client.ConflictQuery{}, maxCompleted)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -23,14 +23,14 @@ type docsSettings struct {
 // generated is the first line of every document that nobody edits by hand.
 const generated = "<!-- Written by `go run ./cmd/tenet docs`. Edit the program instead. -->\n\n"
 
-func (a *app) addDocs() {
+func addDocs(a *app) {
 	var s docsSettings
 	a.command(a.root, &cobra.Command{
 		Use:    "docs",
 		Short:  "Write the documents that are made of the program",
 		Hidden: true,
 	}, &s, func(ctx context.Context, _ []string) error {
-		docs, err := a.documents(ctx, s.Dir)
+		docs, err := documents(ctx, a, s.Dir)
 		if err != nil {
 			return err
 		}
@@ -44,39 +44,41 @@ func (a *app) addDocs() {
 }
 
 // documents returns the generated documents by file name. Those that are generated in part only are taken from dir.
-func (a *app) documents(ctx context.Context, dir string) (map[string][]byte, error) {
-	operations, err := a.operationsDocument(ctx, filepath.Join(dir, "operations.md"))
+func documents(ctx context.Context, a *app, dir string) (map[string][]byte, error) {
+	watch, err := metricsDocument(ctx, filepath.Join(dir, metricsPage))
 	if err != nil {
 		return nil, err
 	}
 	return map[string][]byte{
-		"cli.md": a.cliDocument(), "configuration.md": a.configurationDocument(), "operations.md": operations,
+		"cli.md": cliDocument(a), "configuration.md": configurationDocument(a), metricsPage: watch,
+		"assistants.md": assistantsDocument(),
 	}, nil
 }
 
-// What stands around the generated part of operations.md.
+// metricsPage is the page whose table of metrics is generated, between metricsBegin and metricsEnd.
 const (
-	measuresBegin = "<!-- measures: written by `go run ./cmd/tenet docs` -->\n"
-	measuresEnd   = "<!-- end of the measures -->\n"
+	metricsPage  = "operations/watch.md"
+	metricsBegin = "<!-- metrics: written by `go run ./cmd/tenet docs` -->\n"
+	metricsEnd   = "<!-- end of the metrics -->\n"
 )
 
-// operationsDocument returns docs/operations.md with the table of measures that the program has.
-func (a *app) operationsDocument(ctx context.Context, path string) ([]byte, error) {
+// metricsDocument returns the page at path with a new table of metrics.
+func metricsDocument(ctx context.Context, path string) ([]byte, error) {
 	data, err := os.ReadFile(path) //nolint:gosec // the user names the directory
 	if err != nil {
 		return nil, fmt.Errorf("read the document: %w", err)
 	}
-	before, rest, begun := strings.Cut(string(data), measuresBegin)
-	_, after, ended := strings.Cut(rest, measuresEnd)
+	before, rest, begun := strings.Cut(string(data), metricsBegin)
+	_, after, ended := strings.Cut(rest, metricsEnd)
 	if !begun || !ended {
-		return nil, fmt.Errorf("%s lacks the lines between which the measures stand", path)
+		return nil, fmt.Errorf("%s lacks the comments that mark the table of metrics", path)
 	}
 	list, err := measures(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
-	b.WriteString(before + measuresBegin + "\n| name | labels | meaning |\n| --- | --- | --- |\n")
+	b.WriteString(before + metricsBegin + "\n| name | labels | meaning |\n| --- | --- | --- |\n")
 	for _, m := range list {
 		labels := "-"
 		if m.Labels != "" {
@@ -84,7 +86,7 @@ func (a *app) operationsDocument(ctx context.Context, path string) ([]byte, erro
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", m.Name, labels, cellText(m.Help))
 	}
-	b.WriteString("\n" + measuresEnd + after)
+	b.WriteString("\n" + metricsEnd + after)
 	return b.Bytes(), nil
 }
 
@@ -107,7 +109,7 @@ func measures(ctx context.Context) (_ []server.Measure, err error) {
 	return list, srv.Run(ended) // which closes it
 }
 
-func (a *app) cliDocument() []byte {
+func cliDocument(a *app) []byte {
 	var b bytes.Buffer
 	b.WriteString("# Command line\n\n" + generated + a.root.Long + "\n\n")
 	b.WriteString("## Exit codes\n\n| code | meaning |\n| --- | --- |\n")
@@ -116,7 +118,7 @@ func (a *app) cliDocument() []byte {
 	}
 	b.WriteString("\n## Flags of every command\n\n")
 	writeFlags(&b, a.root.PersistentFlags())
-	a.eachCommand(func(cmd *cobra.Command) {
+	eachCommand(a, func(cmd *cobra.Command) {
 		fmt.Fprintf(&b, "\n## %s\n\n```\n%s\n```\n\n%s\n", cmd.CommandPath(), cmd.UseLine(), strings.TrimSpace(cmd.Long))
 		if cmd.Example != "" {
 			fmt.Fprintf(&b, "\n```sh\n%s\n```\n", unindent(cmd.Example))
@@ -130,7 +132,7 @@ func (a *app) cliDocument() []byte {
 }
 
 // eachCommand calls fn for every command that does something, in the order of their names.
-func (a *app) eachCommand(fn func(*cobra.Command)) {
+func eachCommand(a *app, fn func(*cobra.Command)) {
 	var walk func(cmd *cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		for _, c := range cmd.Commands() {
@@ -172,7 +174,7 @@ func unindent(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-func (a *app) configurationDocument() []byte {
+func configurationDocument(a *app) []byte {
 	var b bytes.Buffer
 	b.WriteString("# Configuration\n\n" + generated)
 	b.WriteString(`Every setting can be given as a flag, in the environment, or in a file, and has a default. The nearest wins: a flag over the
@@ -196,7 +198,7 @@ Durations are written as ` + "`500ms`, `30s` or `5m`" + `. Secrets are never pri
 
 `)
 	b.WriteString(settingsText(a.shared))
-	a.eachCommand(func(cmd *cobra.Command) {
+	eachCommand(a, func(cmd *cobra.Command) {
 		list := a.settings[cmd]
 		if !slices.ContainsFunc(list, func(s *setting) bool { return s.by != byFlag }) {
 			return

@@ -11,7 +11,7 @@ import (
 // TestDocumentsAreCurrent fails when a generated document is not what the program would write now.
 func TestDocumentsAreCurrent(t *testing.T) {
 	a := newApp(os.Stdin, os.Stdout, os.Stderr, func(string) (string, bool) { return "", false })
-	docs, err := a.documents(t.Context(), filepath.Join("..", "..", "docs"))
+	docs, err := documents(t.Context(), a, filepath.Join("..", "..", "docs"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,37 +22,43 @@ type journalSettings struct {
 	Export string `name:"export" by:"flag" doc:"A new file for the batches, whole, as JSON lines; - for standard output"`
 }
 
-func (a *app) addDoctorJournal(group *cobra.Command) {
+func addDoctorJournal(a *app, group *cobra.Command) {
 	var s journalSettings
 	a.command(group, &cobra.Command{
 		Use:   "journal",
 		Short: "Show or export what waits in the journal of this machine",
 		Long: `Reads the journal in the data directory: the writes that were acknowledged while PostgreSQL was away, and wait for it or, as
-conflicts, for a person. It only reads, needs neither a running tenet nor PostgreSQL, and does no harm beside a running one.
+conflicts, for a person. It only reads, needs neither a running tenet nor PostgreSQL, and does no harm beside a running one. Each batch
+is compared with its checksum: a damaged one is named, and the command fails.
 
 With --export every batch comes as one line of JSON with all its documents: what to keep before the disk is given up, and what to write
 by hand if the machine is.`,
 		Example: `  tenet doctor journal
   tenet doctor journal --export journal.jsonl`,
 		Args: cobra.NoArgs,
-	}, &s, func(ctx context.Context, _ []string) error { return a.doctorJournal(ctx, s.Export) })
+	}, &s, func(ctx context.Context, _ []string) error { return doctorJournal(ctx, a, s.Export) })
 }
 
-func (a *app) doctorJournal(ctx context.Context, export string) error {
+func doctorJournal(ctx context.Context, a *app, export string) error {
 	path := filepath.Join(a.DataDir, server.JournalFile)
 	lines := []*sqlite.JournalLine{}
 	keep := func(l *sqlite.JournalLine) error { lines = append(lines, l); return nil }
 	if export != "" {
-		return a.exportJournal(ctx, path, export)
+		return exportJournal(ctx, a, path, export)
 	}
 	if err := sqlite.ReadJournal(ctx, path, keep); err != nil {
 		return noJournal(a.DataDir, err)
 	}
 	t := &table{head: []string{"SEQ", "BATCH", "STATE", "BY", "SINCE (UTC)", "OPS", "FIRST DOCUMENT", "WHY"}, wide: 7}
+	damaged := 0
 	for _, l := range lines {
 		first := ""
 		if len(l.Ops) > 0 {
 			first = string(l.Ops[0].Verb) + " " + l.Ops[0].Key.String()
+		}
+		if l.Damaged {
+			damaged++
+			l.Why = strings.TrimPrefix(l.Why+"; its text is damaged: it is not applied", "; ")
 		}
 		t.add(itoa(l.Seq), l.Batch.String(), l.State, l.Actor, moment(l.At), strconv.Itoa(len(l.Ops)), first, l.Why)
 	}
@@ -61,13 +68,18 @@ func (a *app) doctorJournal(ctx context.Context, export string) error {
 			return nil
 		}
 	}
-	return a.printTable(struct {
+	err := a.printTable(struct {
 		Batches []*sqlite.JournalLine `json:"batches"`
 	}{lines}, t)
+	if err == nil && damaged > 0 {
+		err = fmt.Errorf("%s in %s: the disk may be failing; what can still be read is shown, and a person decides",
+			plural(int64(damaged), "damaged batch", "damaged batches"), path)
+	}
+	return err
 }
 
 // exportJournal writes a journal to a new file, for its owner's eyes only, or to standard output.
-func (a *app) exportJournal(ctx context.Context, path, dest string) (err error) {
+func exportJournal(ctx context.Context, a *app, path, dest string) (err error) {
 	out := a.out
 	if dest != "-" {
 		f, err := os.OpenFile(dest, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // a path of the caller's

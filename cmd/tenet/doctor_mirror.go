@@ -41,7 +41,7 @@ type mirrorReport struct {
 	} `json:"journal"`
 }
 
-func (a *app) addDoctorMirror(group *cobra.Command) {
+func addDoctorMirror(a *app, group *cobra.Command) {
 	var s mirrorSettings
 	a.command(group, &cobra.Command{
 		Use:   "mirror",
@@ -53,11 +53,11 @@ In the mode diverged the tenet has found another database than the one it knows,
 that is --accept. It needs the admin's token.`,
 		Example: `  tenet doctor mirror
   tenet doctor mirror --accept`,
-	}, &s, func(ctx context.Context, _ []string) error { return a.doctorMirror(ctx, s.Accept) })
+	}, &s, func(ctx context.Context, _ []string) error { return doctorMirror(ctx, a, s.Accept) })
 }
 
-func (a *app) doctorMirror(ctx context.Context, accept bool) error {
-	d, err := a.openRunning(ctx)
+func doctorMirror(ctx context.Context, a *app, accept bool) error {
+	d, err := openRunning(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (a *app) doctorMirror(ctx context.Context, accept bool) error {
 	if _, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, ask(ctx) }); err != nil {
 		return err
 	}
-	after, done, err := a.awaitMirror(ctx, d, before, accept)
+	after, done, err := awaitMirror(ctx, a, d, before, accept)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (a *app) doctorMirror(ctx context.Context, accept bool) error {
 const mirrorPatience = 10 * time.Second
 
 // awaitMirror waits until the tenet has done what was asked for, and returns its report as it then is.
-func (a *app) awaitMirror(ctx context.Context, d *door, before *mirrorReport, accept bool) (*mirrorReport, bool, error) {
+func awaitMirror(ctx context.Context, a *app, d *door, before *mirrorReport, accept bool) (*mirrorReport, bool, error) {
 	wait, cancel := context.WithTimeout(ctx, mirrorPatience)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)

@@ -1,15 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
+	"tenet/internal/access"
 	"tenet/internal/client"
 	"tenet/internal/knowledge"
 	"tenet/internal/server"
@@ -22,6 +27,7 @@ type door struct {
 	remote *client.Store // nil when the database was opened
 	local  *server.Local // nil when a running tenet is asked
 	shown  bool          // how fresh the answers are was shown
+	hops   bool          // another instance may answer the next command
 }
 
 // actor returns who writes: the holder of the token, or the user of this machine.
@@ -52,7 +58,7 @@ func (a *app) openToLook(ctx context.Context) (*door, error) {
 	o := a.localOptions()
 	o.NoSeed = true
 	if a.URL == "" && !server.HasDatabase(o) {
-		return nil, &store.UnavailableError{Reason: "there is no tenet in " + a.DataDir + " yet: `tenet serve` makes one"}
+		return nil, &store.UnavailableError{Reason: "there is no tenet in " + a.DataDir + " yet: `tenet serve` makes one; --data-dir and TENET_DATA_DIR name another place"}
 	}
 	return a.openWith(ctx, o)
 }
@@ -61,11 +67,23 @@ func (a *app) openWith(ctx context.Context, o server.Options) (*door, error) {
 	if a.URL != "" {
 		return a.openURL()
 	}
+	if err := server.CheckAddress(o); err != nil {
+		return nil, usageError("--database-url: %s", err)
+	}
+	var err error
+	if o.Policy, err = policyOf(&a.common); err != nil {
+		return nil, err
+	}
 	patience, cancel := context.WithTimeout(ctx, ownedPatience)
 	defer cancel()
 	for {
 		local, err := server.OpenLocal(ctx, o)
 		if err == nil {
+			if token, from, _ := a.givenToken(); token != "" || a.TokenFile != "" {
+				// Without a tenet nobody looks at tokens: the command would do as the owner of the files what its token may not.
+				return nil, errors.Join(usageError("a token is given (%s), and no tenet runs on %s that could look at it: start one, "+
+					"name one with --url, or leave the token out to work on the database as the owner of its files", from, a.DataDir), local.Close())
+			}
 			a.saySeeded(local)
 			return &door{Store: local, local: local}, nil
 		}
@@ -100,26 +118,44 @@ func (a *app) saySeeded(l *server.Local) {
 
 // openURL returns a client of the tenet that --url names.
 func (a *app) openURL() (*door, error) {
-	token := string(a.Token)
-	from := a.sourceOf("token")
-	if a.TokenFile != "" {
-		data, err := os.ReadFile(a.TokenFile)
-		if err != nil {
-			return nil, usageError("read the token: %s", err)
-		}
-		token, from = strings.TrimSpace(string(data)), a.sourceOf("token-file")
+	token, from, err := a.givenToken()
+	if err != nil {
+		return nil, err
 	}
 	// A checked-out directory may hold a tenet.yaml that somebody else wrote: it must not draw this user's token to an
-	// address of its choice.
+	// address of its choice, neither one from elsewhere nor one in a file that it names.
+	if a.TokenFile != "" {
+		from = a.TokenFile + ", by " + from
+	}
 	if a.file.found && token != "" && strings.HasPrefix(a.sourceOf("url"), "file ") && from != a.sourceOf("url") {
 		return nil, usageError("the address %s comes from %s in the working directory and the token from elsewhere (%s); "+
 			"to send it there, name the file with --config, or the address with --url or TENET_URL", a.URL, a.file.path, from)
 	}
-	return a.connect(a.URL, token)
+	d, err := a.connect(a.URL, token, nil)
+	if err == nil {
+		d.hops = true
+		seenBefore(d.remote)
+	}
+	return d, err
 }
 
-func (a *app) connect(url, token string) (*door, error) {
-	c, err := client.New(client.Options{URL: url, Token: token, UserAgent: "tenet/" + buildInfo().Version, Timeout: a.Timeout})
+// givenToken returns the token that the settings name, and which setting did; "" for none.
+func (a *app) givenToken() (token, from string, err error) {
+	if a.TokenFile == "" {
+		return string(a.Token), a.sourceOf("token"), nil
+	}
+	data, err := os.ReadFile(a.TokenFile)
+	if err != nil {
+		return "", "", usageError("read the token: %s", err)
+	}
+	if token = strings.TrimSpace(string(data)); token == "" {
+		return "", "", usageError("read the token: %s is empty", a.TokenFile)
+	}
+	return token, a.sourceOf("token-file"), nil
+}
+
+func (a *app) connect(url, token string, with *http.Client) (*door, error) {
+	c, err := client.New(client.Options{URL: url, Token: token, HTTPClient: with, UserAgent: "tenet/" + buildInfo().Version, Timeout: a.Timeout, Agent: a.Agent})
 	if err != nil {
 		return nil, usageError("--url: %s", err)
 	}
@@ -128,7 +164,10 @@ func (a *app) connect(url, token string) (*door, error) {
 
 // openNeighbour returns a client of the tenet that runs on the data directory.
 func (a *app) openNeighbour(owned *server.OwnedError) (*door, error) {
-	token := string(a.Token)
+	token, _, err := a.givenToken()
+	if err != nil {
+		return nil, err
+	}
 	if token == "" {
 		data, err := os.ReadFile(filepath.Join(a.DataDir, server.TokenFile))
 		if err != nil {
@@ -136,14 +175,59 @@ func (a *app) openNeighbour(owned *server.OwnedError) (*door, error) {
 		}
 		token = strings.TrimSpace(string(data))
 	}
-	return a.connect(owned.URL, token)
+	if owned.Certificate == "" {
+		return a.connect(owned.URL, token, nil)
+	}
+	return a.connect(owned.URL, token, pinned(owned.Certificate))
+}
+
+// pinned returns a client for the tenet on this machine that answers with the certificate in a file: it stands for names that this
+// machine's own address is none of, so it is compared itself.
+func pinned(file string) *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection compares the certificate itself
+		VerifyConnection: func(s tls.ConnectionState) error {
+			data, err := os.ReadFile(file) //nolint:gosec // the owner of the data directory has named it
+			if err != nil {
+				return err
+			}
+			block, _ := pem.Decode(data)
+			if block == nil || len(s.PeerCertificates) == 0 || !bytes.Equal(block.Bytes, s.PeerCertificates[0].Raw) {
+				return fmt.Errorf("the tenet on this machine answers with another certificate than %s holds", file)
+			}
+			return nil
+		},
+	}
+	return &http.Client{Transport: t}
 }
 
 // localOptions returns what opens the database without a listener.
 func (a *app) localOptions() server.Options {
 	return server.Options{
 		DataDir: a.DataDir, DatabaseURL: string(a.DatabaseURL), AllowUnverifiedTLS: a.AllowUnverifiedTLS, Version: buildInfo().Version,
+		Agent: a.Agent,
 	}
+}
+
+// policyOf reads what must be reviewed.
+func policyOf(s *common) (access.Policy, error) {
+	p := access.Policy{OwnApproval: s.ReviewOwn, RefuseAgents: s.AgentWrites == "refuse"}
+	if s.AgentWrites != "propose" && s.AgentWrites != "refuse" {
+		return p, usageError("--agent-writes %q: want propose or refuse", s.AgentWrites)
+	}
+	for _, text := range s.Review {
+		r, err := access.ParsePolicyRule(text)
+		if err != nil {
+			return p, usageError("--review %s", err)
+		}
+		p.Rules = append(p.Rules, r)
+	}
+	if knowledge.TextFault(s.Agent) != "" || len(s.Agent) > 100 {
+		return p, usageError("--agent: want a name of at most 100 characters")
+	}
+	return p, nil
 }
 
 // sourceOf returns where the value of a shared setting came from.
@@ -175,6 +259,9 @@ func (a *app) close(d *door) {
 			a.say("the PostgreSQL of %s is away: the starter set answers", d.place())
 		case knowledge.ModeNormal, knowledge.ModeRecovering:
 		}
+	}
+	if d.hops {
+		keepSeen(d.remote)
 	}
 	if err := d.Close(); err != nil {
 		a.say("close %s: %s", d.place(), err)

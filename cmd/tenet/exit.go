@@ -78,12 +78,16 @@ func exitCode(err error) int {
 // explain returns an error as lines for a person: what is wrong, and what to do about it.
 func explain(err error) string {
 	if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
-		return explainInvalid(err, invalid)
+		text := explainInvalid(err, invalid)
+		if c, ok := errors.AsType[*categoryError](err); ok {
+			text += "\n" + strings.TrimPrefix(c.hint, ": ") + "\n--create-category of `tenet put` creates it"
+		}
+		return text
 	}
 	text := err.Error()
 	switch exitCode(err) {
 	case exitConflict:
-		if conflict, ok := errors.AsType[*store.ConflictError](err); ok && conflict.Want != knowledge.NoVersion {
+		if conflict, ok := errors.AsType[*store.ConflictError](err); ok && conflict.Want != knowledge.NoVersion && !strings.Contains(text, "\n") { // else it says already what to do
 			text += "\nSomebody has changed it since. Look at it with `tenet get`, and write on top of that version."
 		}
 	case exitUnavailable:
@@ -96,6 +100,9 @@ func explain(err error) string {
 		}
 	case exitInterrupted:
 		text = "interrupted"
+		if stopped, ok := errors.AsType[*stoppedError](err); ok {
+			text += ": " + stopped.rest()
+		}
 	}
 	return text
 }
@@ -103,17 +110,17 @@ func explain(err error) string {
 // explainInvalid puts every fault on a line of its own.
 func explainInvalid(err error, invalid *knowledge.InvalidError) string {
 	var b strings.Builder
-	before, _, _ := strings.Cut(err.Error(), invalid.Error())
+	before, after, _ := strings.Cut(err.Error(), invalid.Error())
 	b.WriteString(before)
 	if len(invalid.Faults) == 1 {
 		b.WriteString(faultText(invalid, invalid.Faults[0]))
-		return b.String()
+		return b.String() + after
 	}
 	fmt.Fprintf(&b, "%d faults:", len(invalid.Faults))
 	for _, f := range invalid.Faults {
 		b.WriteString("\n  " + faultText(invalid, f))
 	}
-	return b.String()
+	return b.String() + after
 }
 
 func faultText(invalid *knowledge.InvalidError, f knowledge.Fault) string {

@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,58 +12,85 @@ import (
 )
 
 type getSettings struct {
-	Version int64 `name:"version" by:"flag" doc:"This version instead of the newest"`
+	Version int64  `name:"version" by:"flag" doc:"This version instead of the newest"`
+	Label   string `name:"label" by:"flag" doc:"The document as it stands where this label does"`
+	Fields  string `name:"fields" by:"flag" doc:"Only these fields, as in title,scope.globs; \"tenet explain KIND\" lists them"`
 }
 
-func (a *app) addGet() {
+func addGet(a *app) {
 	var s getSettings
 	a.command(a.root, &cobra.Command{
 		Use:   "get KEY",
 		Short: "Print one document",
-		Long: `Prints the document that a key such as rule/SEC-001 names. What it prints, YAML unless --output says json, can be edited
-and given back to "tenet put", which then refuses to overwrite what somebody else has written meanwhile. A document that waits for an
+		Long: `Prints the document that a key such as rule/SEC-001, or a kind and an id, names: on a terminal for reading, as --output wide does
+anywhere. Into a file or a pipe it prints YAML, or what --output says, which can be edited and given back to "tenet put", which then refuses to overwrite what somebody else has written meanwhile. A document that waits for an
 absent PostgreSQL says so, with the batch that it waits in as pending; "tenet put" then asks what became of that.`,
 		Example: `  tenet get rule/SEC-001
+  tenet get rule SEC-001 --output wide
   tenet get rule/SEC-001 --version 1
+  tenet get rule/SEC-001 --label production
   tenet get template/incident-report > t.yaml && $EDITOR t.yaml && tenet put t.yaml`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeKeys,
+		Annotations: prints(asWide, asName),
+		Args:        cobra.RangeArgs(1, 2),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+			return completeKeys(a, cmd, args, begun)
+		},
 	}, &s, func(ctx context.Context, args []string) error {
-		key, err := parseKey(args[0])
+		key, err := oneKey(args)
 		if err != nil {
 			return err
 		}
-		d, err := a.open(ctx)
+		fields, err := splitFields(key.Kind, s.Fields)
+		if err != nil {
+			return err
+		}
+		if s.Version != 0 && s.Label != "" {
+			return usageError("--version and --label say two things: give one")
+		}
+		d, err := a.openToLook(ctx)
 		if err != nil {
 			return err
 		}
 		defer a.close(d)
 		rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) {
-			if s.Version != 0 {
+			switch {
+			case s.Version != 0:
 				return readVersion(ctx, d, key, s.Version)
+			case s.Label != "":
+				return readAtLabel(ctx, d, key, s.Label)
 			}
 			return d.Get(ctx, key)
 		})
 		if err != nil {
 			return err
 		}
-		doc := json.RawMessage(rec.JSON)
 		if rec.Pending != (knowledge.BatchID{}) {
 			a.say("version %d of %s waits in batch %s for PostgreSQL, which may decide otherwise", rec.Version, key, rec.Pending)
-			if doc, err = withPending(doc, rec.Pending); err != nil {
-				return err
-			}
 		}
-		return a.print(doc, func(w io.Writer, _ screen) error { return printYAML(w, doc) })
+		return printDocument(a, rec, fields)
 	})
 }
 
-func parseKey(text string) (knowledge.Key, error) {
-	key, err := knowledge.ParseKey(text)
-	if err != nil {
-		return key, usageError("%s", err)
+// printDocument prints a document: for a person at a terminal to read, else as text that can be edited and written again.
+func printDocument(a *app, rec *knowledge.Record, fields []string) error {
+	if a.Output == asName {
+		return writeNames(a.out, []knowledge.Key{rec.Key})
 	}
-	return key, nil
+	doc, err := documentOf(rec)
+	if err != nil {
+		return err
+	}
+	if len(fields) > 0 {
+		if doc, err = chosen(doc, fields); err != nil {
+			return err
+		}
+	}
+	return a.print(doc, func(w io.Writer, sc screen) error {
+		if len(fields) == 0 && (a.Output == asWide || screenOf(a.out, a.env).columns > 0) {
+			return writeView(w, sc, rec)
+		}
+		return printYAML(w, doc)
+	})
 }
 
 // readVersion returns one version of a document, out of the log.
@@ -94,30 +121,27 @@ func (e *versionError) Error() string {
 
 func (e *versionError) Is(target error) bool { return target == store.ErrNotFound }
 
-// completeKeys completes a key, with what the tenet has.
-func (a *app) completeKeys(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+// withKeys completes keys.
+func withKeys(a *app) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		return completeKeys(a, cmd, args, begun)
+	}
+}
+
+// completeKeys completes a key, in one word or in two, with what the tenet has.
+func completeKeys(a *app, cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 	const quiet = cobra.ShellCompDirectiveNoFileComp
 	if len(args) > 0 {
-		return nil, quiet
-	}
-	if err := a.load(cmd, nil); err != nil {
-		return nil, quiet
-	}
-	d, err := a.open(cmd.Context())
-	if err != nil {
-		return nil, quiet
-	}
-	defer a.close(d)
-	var keys []string
-	for _, kind := range knowledge.Kinds() {
-		page, err := d.List(cmd.Context(), knowledge.Query{Kind: kind, Order: knowledge.OrderID, Activity: knowledge.AnyActivity, Limit: knowledge.MaxLimit})
-		if err != nil {
-			continue // a kind that the caller may not see
+		kind, err := knowledge.ParseKind(args[0])
+		if err != nil || len(args) > 1 {
+			return nil, quiet
 		}
-		for _, r := range page.Records {
-			if k := r.Key.String(); len(k) >= len(begun) && k[:len(begun)] == begun {
-				keys = append(keys, k)
-			}
+		return idsOf(a, kind)(cmd, nil, begun)
+	}
+	var keys []string
+	for _, r := range recordsToComplete(a, cmd, knowledge.Kinds()...) {
+		if k := r.Key.String(); strings.HasPrefix(k, begun) {
+			keys = append(keys, k)
 		}
 	}
 	return keys, quiet

@@ -22,32 +22,44 @@ type historySettings struct {
 	Limit int `name:"limit" default:"50" by:"flag" doc:"How many changes at most (up to 2000), the newest first"`
 }
 
-func (a *app) addHistory() {
+func addHistory(a *app) {
 	var s historySettings
 	a.command(a.root, &cobra.Command{
-		Use:               "history KEY",
-		Short:             "Show who changed a document, and when",
-		Long:              `Shows the changes of a document, the newest first. "tenet get KEY --version N" prints one of its versions, "tenet diff" what changed between two.`,
-		Example:           `  tenet history rule/SEC-001`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeKeys,
+		Use:   "history KEY",
+		Short: "Show who changed a document, and when",
+		Long: `Shows the changes of a document, the newest first, with the fields that each has changed. "tenet get KEY --version N" prints one of
+its versions, "tenet diff" what changed between two, and "tenet undo BATCH" takes a write back.`,
+		Example:     "  tenet history rule/SEC-001\n  tenet history rule SEC-001 --limit 5",
+		Annotations: prints(asWide, asCSV),
+		Args:        cobra.RangeArgs(1, 2),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+			return completeKeys(a, cmd, args, begun)
+		},
 	}, &s, func(ctx context.Context, args []string) error {
-		key, err := parseKey(args[0])
+		key, err := oneKey(args)
 		if err != nil {
 			return err
 		}
-		d, err := a.open(ctx)
+		d, err := a.openToLook(ctx)
 		if err != nil {
 			return err
 		}
 		defer a.close(d)
-		changes, err := a.historyOf(ctx, d, key, s.Limit)
+		changes, err := historyOf(ctx, a, d, key, s.Limit)
 		if err != nil {
 			return err
 		}
-		t := &table{head: []string{"VERSION", "VERB", "BY", "AT (UTC)", "SEQ", "BATCH"}, wide: 2}
-		for _, c := range changes {
-			t.add(itoa(c.Version), string(c.Verb), c.Actor, moment(c.At), itoa(int64(c.Seq)), c.Batch.String())
+		fields, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]string, error) { return changedFields(ctx, d, changes) })
+		if err != nil {
+			return err
+		}
+		t := &table{head: []string{"VERSION", "VERB", "BY", "AT (UTC)", "SEQ", "BATCH", "CHANGED"}, wide: 6}
+		for i, c := range changes {
+			by := c.Actor
+			if c.Entered() {
+				by += " (entered by " + c.EnteredBy + ", " + moment(c.EnteredAt) + ")"
+			}
+			t.add(itoa(c.Version), string(c.Verb), by, moment(c.At), itoa(int64(c.Seq)), c.Batch.String(), fields[i])
 		}
 		return a.printTable(struct {
 			Changes []knowledge.Change `json:"changes"`
@@ -56,7 +68,7 @@ func (a *app) addHistory() {
 }
 
 // historyOf returns a document's changes, the newest first. A document without any is not found.
-func (a *app) historyOf(ctx context.Context, d *door, key knowledge.Key, limit int) ([]knowledge.Change, error) {
+func historyOf(ctx context.Context, a *app, d *door, key knowledge.Key, limit int) ([]knowledge.Change, error) {
 	return withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]knowledge.Change, error) {
 		changes, err := d.Changes(ctx, knowledge.ChangeQuery{Key: key, Newest: true, Limit: limit})
 		if err != nil {
@@ -69,39 +81,60 @@ func (a *app) historyOf(ctx context.Context, d *door, key knowledge.Key, limit i
 	})
 }
 
-func (a *app) addDiff() {
+type diffSettings struct {
+	File string `name:"file" short:"f" by:"flag" doc:"JSON or YAML file, a folder of such files, or - for standard input"`
+}
+
+func addDiff(a *app) {
+	var s diffSettings
 	a.command(a.root, &cobra.Command{
 		Use:   "diff KEY [FROM [TO]]",
-		Short: "Show what changed between two versions of a document",
+		Short: "Show what changed between two versions, or what a file would change",
 		Long: `Shows what changed between two versions of a document, as lines of its YAML. Without TO it is the newest version, without
-FROM the one before.`,
+FROM the one before.
+
+With --file it shows what "tenet put FILE" would change: of each document in the file, against what is there.`,
 		Example: `  tenet diff rule/SEC-001
-  tenet diff rule/SEC-001 1 3`,
-		Args:              cobra.RangeArgs(1, 3),
-		ValidArgsFunction: a.completeKeys,
-	}, nil, func(ctx context.Context, args []string) error {
-		key, err := parseKey(args[0])
+  tenet diff rule SEC-001 1 3
+  tenet diff --file rules.yaml`,
+		Args: cobra.RangeArgs(0, 4),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+			return completeKeys(a, cmd, args, begun)
+		},
+	}, &s, func(ctx context.Context, args []string) error {
+		switch {
+		case s.File != "" && len(args) > 0:
+			return usageError("name a document or a --file, not both")
+		case s.File != "":
+			return diffFile(ctx, a, s.File)
+		case len(args) == 0:
+			return usageError("name a document or a --file; see `tenet diff --help`")
+		}
+		key, rest, err := takeKey(args)
 		if err != nil {
 			return err
 		}
+		if len(rest) > 2 {
+			return usageError("%q is too much: want a document and two versions at most", rest[2])
+		}
 		var versions [2]int64
-		for i, text := range args[1:] {
+		for i, text := range rest {
 			if versions[i], err = strconv.ParseInt(text, 10, 64); err != nil || versions[i] < 1 {
 				return usageError("version %q: want a number from 1", text)
 			}
 		}
-		d, err := a.open(ctx)
+		d, err := a.openToLook(ctx)
 		if err != nil {
 			return err
 		}
 		defer a.close(d)
-		return a.diff(ctx, d, key, versions[0], versions[1])
+		return diffVersions(ctx, a, d, key, versions[0], versions[1])
 	})
 }
 
-func (a *app) diff(ctx context.Context, d *door, key knowledge.Key, from, to int64) error {
+func diffVersions(ctx context.Context, a *app, d *door, key knowledge.Key, from, to int64) error {
 	if to == 0 {
-		changes, err := a.historyOf(ctx, d, key, 1)
+		changes, err := historyOf(ctx, a, d, key, 1)
 		if err != nil {
 			return err
 		}
@@ -131,24 +164,35 @@ func (a *app) diff(ctx context.Context, d *door, key knowledge.Key, from, to int
 }
 
 func writeDiff(w io.Writer, older, newer *knowledge.Record) error {
-	var texts [2]bytes.Buffer
-	for i, r := range []*knowledge.Record{older, newer} {
-		node, err := yamlOf(r.JSON)
-		if err != nil {
-			return err
-		}
-		dropStamps(node)
-		if err := encodeYAML(&texts[i], node); err != nil {
-			return err
-		}
-	}
 	name := func(r *knowledge.Record) string { return r.Key.String() + " version " + itoa(r.Version) }
-	text := diff.Diff(name(older), texts[0].Bytes(), name(newer), texts[1].Bytes())
+	text, err := diffOf(name(older), older.JSON, name(newer), newer.JSON)
+	if err != nil {
+		return err
+	}
 	if len(text) == 0 {
 		text = fmt.Appendf(nil, "versions %d and %d say the same\n", older.Version, newer.Version)
 	}
-	_, err := w.Write(text)
+	_, err = w.Write(text)
 	return err
+}
+
+// diffOf returns what differs between two documents, as lines of their YAML without stamps; nil for no document.
+func diffOf(before string, old []byte, after string, now []byte) ([]byte, error) {
+	var texts [2]bytes.Buffer
+	for i, doc := range [][]byte{old, now} {
+		if doc == nil {
+			continue
+		}
+		node, err := yamlOf(doc)
+		if err != nil {
+			return nil, err
+		}
+		dropStamps(node)
+		if err := encodeYAML(&texts[i], node); err != nil {
+			return nil, err
+		}
+	}
+	return diff.Diff(before, texts[0].Bytes(), after, texts[1].Bytes()), nil
 }
 
 // dropStamps takes out what the store writes on every version: it differs always, and "tenet history" shows it.

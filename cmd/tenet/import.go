@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"os"
 	"slices"
 	"strings"
 
@@ -18,32 +16,41 @@ import (
 )
 
 type importSettings struct {
-	Format    string `name:"format" by:"flag" doc:"Format of the files, where their names and contents do not tell"`
-	Category  string `name:"category" by:"flag" doc:"Category of everything that is imported"`
-	Source    string `name:"source" by:"flag" doc:"Name of the source, by which a later import finds again what this one brought (default: made of the path)"`
-	DryRun    bool   `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing"`
-	Prune     bool   `name:"prune" by:"flag" doc:"Retire what the source brought earlier and no longer holds"`
-	KeepGoing bool   `name:"keep-going" by:"flag" doc:"Import what is good although something is refused"`
-	Overwrite bool   `name:"overwrite" by:"flag" doc:"Replace also what was edited here since it was imported"`
+	Format    string   `name:"format" by:"flag" doc:"Format of the files, where their names and contents do not tell"`
+	Category  string   `name:"category" by:"flag" doc:"Category of everything that is imported"`
+	Source    string   `name:"source" by:"flag" doc:"Name of the source, by which a later import finds again what this one brought (default: made of the path)"`
+	DryRun    bool     `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing"`
+	Prune     bool     `name:"prune" by:"flag" doc:"Retire what the source brought earlier and no longer holds"`
+	KeepGoing bool     `name:"keep-going" by:"flag" doc:"Import what is good although something is refused"`
+	Overwrite bool     `name:"overwrite" by:"flag" doc:"Replace also what was edited here since it was imported"`
+	Verbose   bool     `name:"verbose" short:"v" by:"flag" doc:"List every document and file, with what changes line by line"`
+	Status    string   `name:"status" by:"flag" doc:"Status of the rules that are created: DRAFT, ACTIVE or DEPRECATED; later imports leave it to you"`
+	Strict    bool     `name:"strict" by:"flag" doc:"Refuse templates with placeholders that no variable declares, or variables that stand nowhere in the text"`
+	Column    []string `name:"column" by:"flag" doc:"Which column of a table holds a field, as in title=Rule; may be given several times"`
+	Ref       string   `name:"ref" by:"flag" doc:"Branch or tag of a git repository that is imported by its address"`
 }
 
-func (a *app) addImport() {
+func addImport(a *app) {
 	var s importSettings
 	var formats []string
 	for _, f := range interchange.Formats() {
 		formats = append(formats, string(f))
 	}
 	a.command(a.root, &cobra.Command{
-		Use:   "import PATH...",
-		Short: "Import files, folders and archives of other tools",
-		Long: `Imports what a team has written for other tools: a file, a folder, or an archive (.tar, .tar.gz, .tgz, .tar.zst, .zip); - is a
-file on standard input. Formats are detected; --format names one of ` + strings.Join(formats, ", ") + `.
+		Use:   "import PATH|URL...",
+		Short: "Import files, folders, archives and repositories of other tools",
+		Long: `Imports what a team has written for other tools: a file, a folder, or an archive (.tar, .tar.gz, .tgz, .tar.zst, .zip), here or
+behind an https address, or a git repository by its address; - is a file on standard input. Formats are detected; --format names one
+of ` + strings.Join(formats, ", ") + `.
 
 Everything is checked before anything is written. When something is refused nothing is written, unless --keep-going says
-otherwise, and the exit code is 1. The same import again changes nothing.`,
+otherwise, and the exit code is 1. The same import again changes nothing, also from another folder or checkout. A dry run lists every
+document and file: what would be created, what would change and how, what is refused or passed over, and why.`,
 		Example: `  tenet import .cursor/rules --category web
   tenet import AGENTS.md --dry-run
+  tenet import https://github.com/acme/handbook.git --ref v2 --status DRAFT
   tenet import rules.tar.gz --source handbook --prune
+  tenet import rules.csv --column title=Rule --column description=Text
   tenet import backup.jsonl`,
 		Args: cobra.MinimumNArgs(1),
 	}, &s, func(ctx context.Context, args []string) error {
@@ -55,6 +62,13 @@ otherwise, and the exit code is 1. The same import again changes nothing.`,
 			}
 			o.Format = f
 		}
+		if s.Status = strings.ToUpper(s.Status); s.Status != "" && !slices.Contains(knowledge.RuleStatuses(), s.Status) {
+			return usageError("--status %q: want %s", s.Status, strings.Join(knowledge.RuleStatuses(), ", "))
+		}
+		var err error
+		if o.Columns, err = columnsOf(s.Column); err != nil {
+			return err
+		}
 		local := a.localOptions()
 		// A backup is restored into nothing: a starter set of today would stand in the way of the one that it holds.
 		local.NoSeed = slices.ContainsFunc(args, interchange.HoldsHistory)
@@ -63,17 +77,31 @@ otherwise, and the exit code is 1. The same import again changes nothing.`,
 			return err
 		}
 		defer a.close(d)
-		return a.importAll(ctx, d, args, o, &s)
+		return importAll(ctx, a, d, args, o, &s)
 	})
 }
 
-func (a *app) importAll(ctx context.Context, d *door, paths []string, o interchange.ReadOptions, s *importSettings) error {
+// columnsOf reads --column.
+func columnsOf(given []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, text := range given {
+		field, name, ok := strings.Cut(text, "=")
+		if !ok || !slices.Contains(interchange.ColumnFields(), field) {
+			return nil, usageError("--column %q: want FIELD=COLUMN, with one of the fields %s", text, strings.Join(interchange.ColumnFields(), ", "))
+		}
+		out[field] = name
+	}
+	return out, nil
+}
+
+func importAll(ctx context.Context, a *app, d *door, paths []string, o interchange.ReadOptions, s *importSettings) error {
 	bar := a.progress("reading", 0)
-	plan := interchange.NewPlan(a.planOptions(ctx, d, s, bar))
+	plan := interchange.NewPlan(planOptions(ctx, a, d, s, bar))
 	for _, path := range paths {
-		source, err := a.openSource(path, o)
+		source, clean, err := openSource(ctx, a, path, s.Ref, o)
+		defer clean() //nolint:gocritic // the batches are made of the sources after the loop
 		if err != nil {
-			return usageError("%s", err)
+			return err
 		}
 		defer source.Close() //nolint:errcheck // it was only read; the batches are made of it after the loop
 		bar.more(source.Len())
@@ -85,7 +113,7 @@ func (a *app) importAll(ctx context.Context, d *door, paths []string, o intercha
 		}
 	}
 	bar.done()
-	if err := a.reportPlan(plan); err != nil {
+	if err := reportPlan(a, plan, s); err != nil {
 		return err
 	}
 	refused := plan.Count()[interchange.Refused]
@@ -95,7 +123,7 @@ func (a *app) importAll(ctx context.Context, d *door, paths []string, o intercha
 	case plan.Blocked():
 		return fmt.Errorf("%d refused, and nothing was written: correct them, or give --keep-going to import the others", refused)
 	default:
-		if err := a.carryOut(ctx, d, plan); err != nil {
+		if err := carryOut(ctx, a, d, plan); err != nil {
 			return err
 		}
 	}
@@ -105,20 +133,9 @@ func (a *app) importAll(ctx context.Context, d *door, paths []string, o intercha
 	return nil
 }
 
-// openSource opens a path, or standard input for "-".
-func (a *app) openSource(path string, o interchange.ReadOptions) (*interchange.Source, error) {
-	if path == "-" {
-		return interchange.Read("-", a.in, o)
-	}
-	if _, err := os.Stat(path); err != nil {
-		return nil, err
-	}
-	return interchange.Open(path, o)
-}
-
-func (a *app) planOptions(ctx context.Context, d *door, s *importSettings, bar *progress) interchange.PlanOptions {
-	o := interchange.PlanOptions{
-		KeepGoing: s.KeepGoing, Overwrite: s.Overwrite,
+func planOptions(ctx context.Context, a *app, d *door, s *importSettings, bar *progress) interchange.PlanOptions {
+	return interchange.PlanOptions{
+		KeepGoing: s.KeepGoing, Overwrite: s.Overwrite, Prune: s.Prune, Status: s.Status, Strict: s.Strict, Recognize: s.Source == "",
 		Current: func(key knowledge.Key) (*knowledge.Record, error) {
 			rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
 			if errors.Is(err, store.ErrNotFound) {
@@ -126,20 +143,24 @@ func (a *app) planOptions(ctx context.Context, d *door, s *importSettings, bar *
 			}
 			return rec, err
 		},
+		Imported: func(tag string) iter.Seq2[*knowledge.Record, error] {
+			return listed(ctx, d, knowledge.Query{Tag: tag}, interchange.Listed()[1:])
+		},
+		All: func() iter.Seq2[*knowledge.Record, error] {
+			return listed(ctx, d, knowledge.Query{}, interchange.Listed())
+		},
 		Progress: func(done, _ int) { bar.set(done) },
+		Entries:  func(path string, done, of int) { bar.about(path, done, of) },
 	}
-	if s.Prune {
-		o.Imported = func(tag string) iter.Seq2[*knowledge.Record, error] { return a.tagged(ctx, d, tag) }
-	}
-	return o
 }
 
-// tagged returns the documents of every kind that carry a tag.
-func (a *app) tagged(ctx context.Context, d *door, tag string) iter.Seq2[*knowledge.Record, error] {
+// listed returns the documents of some kinds that a query finds, in use or retired.
+func listed(ctx context.Context, d *door, q knowledge.Query, kinds []knowledge.Kind) iter.Seq2[*knowledge.Record, error] {
 	errStop := errors.New("enough")
 	return func(yield func(*knowledge.Record, error) bool) {
-		for _, kind := range []knowledge.Kind{knowledge.KindRule, knowledge.KindPractice, knowledge.KindTemplate} {
-			q := knowledge.Query{Kind: kind, Tag: tag, Activity: knowledge.AnyActivity, Order: knowledge.OrderID}
+		for _, kind := range kinds {
+			q := q
+			q.Kind, q.Activity, q.Order = kind, knowledge.AnyActivity, knowledge.OrderID
 			err := store.All(ctx, d, q, func(r *knowledge.Record) error {
 				if !yield(r, nil) {
 					return errStop
@@ -163,23 +184,43 @@ const (
 	importBytes = 16 << 20
 )
 
+// A stoppedError says how far an import came.
+type stoppedError struct {
+	written, of int
+	err         error
+}
+
+func (e *stoppedError) Error() string {
+	return fmt.Sprintf("%s\n%s", e.err, e.rest())
+}
+
+// rest says what is there, and how to go on.
+func (e *stoppedError) rest() string {
+	return fmt.Sprintf("%d of %d documents were written; the same import again goes on where this one stopped", e.written, e.of)
+}
+
+func (e *stoppedError) Unwrap() error { return e.err }
+
 // carryOut writes a plan, batch by batch.
-func (a *app) carryOut(ctx context.Context, d *door, plan *interchange.Plan) error {
+func carryOut(ctx context.Context, a *app, d *door, plan *interchange.Plan) error {
 	actor, err := withTimeout(ctx, a.Timeout, d.actor)
 	if err != nil {
 		return err
 	}
 	bar := a.progress("writing", plan.Writes())
+	defer bar.done()
 	written := 0
 	for b, err := range plan.Batches(actor, importOps) {
 		if err != nil {
 			return err
 		}
 		for _, part := range split(b, importBytes) {
+			if err := ctx.Err(); err != nil { // between two batches: nothing is in doubt
+				return &stoppedError{written, plan.Writes(), err}
+			}
 			_, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Receipt, error) { return d.Apply(ctx, part) })
 			if err != nil {
-				bar.done()
-				return fmt.Errorf("%d documents were written, then: %w\nThe same import again goes on where this one stopped", written, err)
+				return &stoppedError{written, plan.Writes(), err}
 			}
 			written += len(part.Ops)
 			bar.set(written)
@@ -210,51 +251,4 @@ func split(b knowledge.Batch, most int) []knowledge.Batch {
 		size += n
 	}
 	return append(parts, part)
-}
-
-// A stepShown is a step of an import as programs get it.
-type stepShown struct {
-	Source  string              `json:"source"`
-	Path    string              `json:"path"`
-	Place   string              `json:"place,omitempty"`
-	Format  interchange.Format  `json:"format"`
-	Key     string              `json:"key"`
-	Outcome interchange.Outcome `json:"outcome"`
-	Reason  string              `json:"reason,omitempty"`
-	Notes   []string            `json:"notes,omitempty"`
-}
-
-// reportPlan prints what an import does: every step for programs, what a person must look at and the sums for people.
-func (a *app) reportPlan(plan *interchange.Plan) error {
-	steps := []stepShown{}
-	t := &table{head: []string{"OUTCOME", "KEY", "FILE", "WHY"}, wide: 3}
-	for _, s := range plan.Steps() {
-		key := ""
-		if s.Key != (knowledge.Key{}) {
-			key = s.Key.String()
-		}
-		steps = append(steps, stepShown{s.Source, s.Path, s.Place, s.Format, key, s.Outcome, s.Reason, s.Notes})
-		if s.Outcome == interchange.Refused || s.Outcome == interchange.Pruned {
-			t.add(string(s.Outcome), key, strings.TrimSpace(s.Path+" "+s.Place), s.Reason)
-		}
-	}
-	return a.print(struct {
-		Steps []stepShown                 `json:"steps"`
-		Count map[interchange.Outcome]int `json:"count"`
-	}{steps, plan.Count()}, func(w io.Writer, sc screen) error {
-		if len(t.rows) > 0 {
-			if err := t.write(w, sc); err != nil {
-				return err
-			}
-		}
-		count := plan.Count()
-		sums := &table{}
-		var cells []string
-		for _, o := range interchange.Outcomes() {
-			sums.head = append(sums.head, strings.ToUpper(string(o)))
-			cells = append(cells, itoa(int64(count[o])))
-		}
-		sums.add(cells...)
-		return sums.write(w, sc)
-	})
 }

@@ -78,7 +78,7 @@ func killInBulkImport(t *testing.T, databaseURL string) {
 			t.Errorf("batch %s has left %d changes, want %d", b.ID, len(changes), killBatchOps)
 		}
 	}
-	report, err := verifyChanges(t.Context(), c, time.Minute, func(int64) {})
+	report, err := verifyChanges(t.Context(), c, time.Minute, anchor{}, func(int64) {})
 	if err != nil || len(report.Faults) > 0 {
 		t.Errorf("the log does not verify: %v, %v", report.Faults, err)
 	}

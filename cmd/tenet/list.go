@@ -25,6 +25,7 @@ type filters struct {
 	Limit        int    `name:"limit" default:"50" by:"flag" doc:"How many at most"`
 	Cursor       string `name:"cursor" by:"flag" doc:"Where to go on: next of an earlier answer"`
 	All          bool   `name:"all" by:"flag" doc:"All there are"`
+	Fields       string `name:"fields" by:"flag" doc:"Only these fields, as in rule_id,severity,scope.globs; \"tenet explain KIND\" lists them"`
 }
 
 // query returns the filters as a question.
@@ -68,16 +69,19 @@ func parseTime(text string, now time.Time) (knowledge.Time, error) {
 	return knowledge.Time{}, usageError("%q: want a time such as 2026-01-31T12:00:00Z, a day such as 2026-01-31, or an age such as 24h", text)
 }
 
-func (a *app) addList() {
+func addList(a *app) {
 	var f filters
 	a.command(a.root, &cobra.Command{
 		Use:   "list KIND",
 		Short: "List documents of one kind",
 		Long: `Lists documents of one kind: rules, practices, templates, categories, violations or principals. Filters narrow the list;
-one that the kind has no field for is refused.`,
+one that the kind has no field for is refused. --output wide shows more of each and cuts nothing, csv is for spreadsheets, and name prints
+keys only, which other commands take.`,
 		Example: `  tenet list rules --severity CRITICAL
   tenet list rules --language go --output json
+  tenet list rules --fields rule_id,severity,title --output csv
   tenet list violations --status open --repository payments-api --all`,
+		Annotations:       prints(asWide, asCSV, asName),
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeKinds,
 	}, &f, func(ctx context.Context, args []string) error {
@@ -85,39 +89,35 @@ one that the kind has no field for is refused.`,
 		if err != nil {
 			return usageError("%s", err)
 		}
-		return a.list(ctx, kind, &f)
+		return listDocuments(ctx, a, kind, &f)
 	})
 }
 
-func (a *app) list(ctx context.Context, kind knowledge.Kind, f *filters) error {
+func listDocuments(ctx context.Context, a *app, kind knowledge.Kind, f *filters) error {
 	q, err := f.query(kind, time.Now())
 	if err != nil {
 		return err
 	}
-	d, err := a.open(ctx)
+	fields, err := splitFields(kind, f.Fields)
+	if err != nil {
+		return err
+	}
+	d, err := a.openToLook(ctx)
 	if err != nil {
 		return err
 	}
 	defer a.close(d)
-	records, next, err := a.gather(ctx, d, q, f)
+	records, next, err := gather(ctx, a, d, q, f)
 	if err != nil {
 		return err
 	}
-	t := columns(kind)
-	for _, r := range records {
-		cells, err := row(r)
-		if err != nil {
-			return err
-		}
-		t.add(cells...)
-	}
-	if err := a.printTable(listingOf(records, next), t); err != nil {
+	if err := printRecords(a, kind, records, next, fields); err != nil {
 		return err
 	}
-	if a.Output == "table" {
+	if a.Output != asJSON && a.Output != asYAML {
 		switch {
 		case len(records) == 0:
-			a.say("no %s match", kind.Plural())
+			a.say("no %s match%s", kind.Plural(), unknownCategory(ctx, d, f.Category))
 		case next != "":
 			a.say("%d shown, and there are more: --all shows all, --cursor %s the next", len(records), next)
 		}
@@ -125,8 +125,38 @@ func (a *app) list(ctx context.Context, kind knowledge.Kind, f *filters) error {
 	return nil
 }
 
+// printRecords prints documents of one kind, or some of their fields.
+func printRecords(a *app, kind knowledge.Kind, records []*knowledge.Record, next string, fields []string) error {
+	if a.Output == asName {
+		return writeNames(a.out, keysOfRecords(records))
+	}
+	if len(fields) > 0 {
+		l := listingOf(records, next)
+		for i := range l.Items {
+			var err error
+			if l.Items[i], err = chosen(l.Items[i], fields); err != nil {
+				return err
+			}
+		}
+		return a.printTable(l, fieldTable(records, fields))
+	}
+	whole := a.Output == asWide || a.Output == asCSV
+	t := columns(kind)
+	if whole {
+		t.head = append(t.head, "VERSION", "UPDATED (UTC)", "BY")
+	}
+	for _, r := range records {
+		cells, err := row(r, whole)
+		if err != nil {
+			return err
+		}
+		t.add(cells...)
+	}
+	return a.printTable(listingOf(records, next), t)
+}
+
 // gather asks for pages until there are as many records as wanted.
-func (a *app) gather(ctx context.Context, d *door, q knowledge.Query, f *filters) ([]*knowledge.Record, string, error) {
+func gather(ctx context.Context, a *app, d *door, q knowledge.Query, f *filters) ([]*knowledge.Record, string, error) {
 	records := []*knowledge.Record{}
 	for {
 		q.Limit = knowledge.MaxLimit

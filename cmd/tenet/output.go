@@ -16,11 +16,20 @@ func (a *app) print(v any, people func(w io.Writer, s screen) error) error {
 	case "yaml":
 		return printYAML(a.out, v)
 	}
-	return people(a.out, screenOf(a.out, a.env))
+	sc := screenOf(a.out, a.env)
+	if a.Output == asWide {
+		sc.columns = 0
+	}
+	return people(a.out, sc)
 }
 
 // printTable prints a table, or v for programs.
-func (a *app) printTable(v any, t *table) error { return a.print(v, t.write) }
+func (a *app) printTable(v any, t *table) error {
+	if a.Output == asCSV {
+		return t.writeCSV(a.out)
+	}
+	return a.print(v, t.write)
+}
 
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)

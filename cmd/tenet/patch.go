@@ -15,10 +15,11 @@ type patchSettings struct {
 	Set       []string `name:"set" by:"flag" doc:"Field and value, as in severity=ERROR or scope.languages='[\"go\"]'; may be given several times"`
 	File      string   `name:"file" by:"flag" doc:"JSON or YAML file with a merge patch (RFC 7396); - for standard input"`
 	IfVersion int64    `name:"if-version" by:"flag" doc:"Write only if this is the version that is there"`
+	IfBatch   string   `name:"if-batch" by:"flag" doc:"Write only if this batch, which may still wait for PostgreSQL, has left what is there"`
 	Batch     string   `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 }
 
-func (a *app) addPatch() {
+func addPatch(a *app) {
 	var s patchSettings
 	a.command(a.root, &cobra.Command{
 		Use:   "patch KEY",
@@ -28,18 +29,25 @@ such; anything else is text. null takes a field back to its default.`,
 		Example: `  tenet patch rule/SEC-001 --set severity=CRITICAL --set priority=10
   tenet patch rule/SEC-001 --set 'tags=["web","sql"]' --if-version 3
   tenet patch practice/small-pull-requests --file patch.yaml`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeKeys,
+		Annotations: prints(asName),
+		Args:        cobra.RangeArgs(1, 2),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+			return completeKeys(a, cmd, args, begun)
+		},
 	}, &s, func(ctx context.Context, args []string) error {
 		id, err := batchID(s.Batch)
 		if err != nil {
 			return err
 		}
-		key, err := parseKey(args[0])
+		key, err := oneKey(args)
 		if err != nil {
 			return err
 		}
-		patch, err := a.readPatch(&s)
+		on, err := conditionOf(s.IfVersion, s.IfBatch)
+		if err != nil {
+			return err
+		}
+		patch, err := readPatch(a, &s)
 		if err != nil {
 			return err
 		}
@@ -48,15 +56,15 @@ such; anything else is text. null takes a field back to its default.`,
 			return err
 		}
 		defer a.close(d)
-		return a.apply(ctx, d, id, []knowledge.Op{{Verb: knowledge.VerbPatch, Key: key, Patch: patch, IfVersion: s.IfVersion}})
+		return apply(ctx, a, d, id, []knowledge.Op{{Verb: knowledge.VerbPatch, Key: key, Patch: patch, IfVersion: on.version, IfBatch: on.batch}})
 	})
 }
 
 // readPatch returns the merge patch of a file with what --set says on top.
-func (a *app) readPatch(s *patchSettings) (json.RawMessage, error) {
+func readPatch(a *app, s *patchSettings) (json.RawMessage, error) {
 	patch := json.RawMessage("{}")
 	if s.File != "" {
-		data, err := a.readFile(s.File)
+		data, err := readFile(a, s.File)
 		if err != nil {
 			return nil, err
 		}

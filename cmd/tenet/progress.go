@@ -35,6 +35,21 @@ func (p *progress) set(n int) {
 	}
 }
 
+// about tells of the work within one large file.
+func (p *progress) about(what string, done, of int) {
+	if p.bar == nil {
+		return
+	}
+	text := what
+	if of > 1 {
+		text = what + " " + itoa(int64(done)) + "/" + itoa(int64(of))
+	}
+	if r := []rune(cell(text)); len(r) > 40 {
+		text = "…" + string(r[len(r)-39:])
+	}
+	p.bar.Describe(text)
+}
+
 func (p *progress) done() {
 	if p.bar != nil {
 		_ = p.bar.Finish()

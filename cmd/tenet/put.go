@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,32 +17,39 @@ import (
 )
 
 type putSettings struct {
-	Kind      string `name:"kind" by:"flag" doc:"What the documents are, where their id field does not tell"`
-	IfVersion int64  `name:"if-version" by:"flag" doc:"Write only if this is the version that is there"`
-	Create    bool   `name:"create" by:"flag" doc:"Write only if there is no such document"`
-	Force     bool   `name:"force" by:"flag" doc:"Write whatever is there, also where the file says which version it was made of"`
-	DryRun    bool   `name:"dry-run" by:"flag" doc:"Check the documents and write nothing"`
-	Batch     string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+	Kind       string `name:"kind" by:"flag" doc:"What the documents are, where their id field does not tell"`
+	IfVersion  int64  `name:"if-version" by:"flag" doc:"Write only if this is the version that is there"`
+	Create     bool   `name:"create" by:"flag" doc:"Write only if there is no such document"`
+	Force      bool   `name:"force" by:"flag" doc:"Write whatever is there, also where the file says which version it was made of"`
+	DryRun     bool   `name:"dry-run" by:"flag" doc:"Check the documents and write nothing"`
+	Strict     bool   `name:"strict" by:"flag" doc:"Refuse a template with a placeholder that no variable declares, or a variable that stands nowhere in its text"`
+	Categories bool   `name:"create-category" by:"flag" doc:"Create the categories that the documents name and that are not there"`
+	Batch      string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 }
 
-func (a *app) addPut() {
+func addPut(a *app) {
 	var s putSettings
 	a.command(a.root, &cobra.Command{
-		Use:   "put FILE|-",
-		Short: "Write documents from a JSON or YAML file",
-		Long: `Writes the documents of a JSON or YAML file, or of standard input: one, several, or a list of them. All are written, or none.
+		Use:   "put FILE|FOLDER|-",
+		Short: "Write documents from JSON or YAML files",
+		Long: `Writes the documents of a JSON or YAML file, of all such files in a folder, or of standard input: one, several, or a list of them. All
+are written, or none.
 A document that says its version, as "tenet get" prints it, is written only if that is still the version that is there.`,
 		Example: `  tenet put rule.yaml
   tenet get rule/SEC-001 | sed 's/WARNING/ERROR/' | tenet put -
   tenet put new-rules.json --create --dry-run`,
-		Args: cobra.ExactArgs(1),
+		Annotations: prints(asName),
+		Args:        cobra.ExactArgs(1),
 	}, &s, func(ctx context.Context, args []string) error {
 		id, err := batchID(s.Batch)
 		if err != nil {
 			return err
 		}
-		ops, made, err := a.readPuts(args[0], &s)
+		ops, err := readPuts(a, args[0], &s)
 		if err != nil {
+			return err
+		}
+		if err := loose(a, ops, s.Strict); err != nil {
 			return err
 		}
 		if s.DryRun {
@@ -51,18 +61,38 @@ A document that says its version, as "tenet get" prints it, is written only if t
 			return err
 		}
 		defer a.close(d)
-		for i, batch := range made {
-			ops[i].IfVersion, err = withTimeout(ctx, a.Timeout, func(ctx context.Context) (int64, error) { return d.pendingVersion(ctx, &ops[i], batch) })
-			if err != nil {
+		if s.Categories {
+			if ops, err = createCategories(ctx, d, ops); err != nil {
 				return err
 			}
 		}
-		return a.apply(ctx, d, id, ops)
+		return apply(ctx, a, d, id, ops)
 	})
 }
 
+// loose names what the writers of templates may not have meant, and refuses it where that is asked for.
+func loose(a *app, ops []knowledge.Op, strict bool) error {
+	var faulty knowledge.InvalidError
+	for i := range ops {
+		t, ok := ops[i].Doc.(*knowledge.Template)
+		if !ok {
+			continue
+		}
+		for _, f := range t.Loose() {
+			faulty.Faults = append(faulty.Faults, knowledge.Fault{Pointer: ops[i].Key.String() + f.Pointer, Detail: f.Detail})
+		}
+	}
+	if strict && len(faulty.Faults) > 0 {
+		return &faulty
+	}
+	for _, f := range faulty.Faults {
+		a.say("%s: %s", f.Pointer, f.Detail)
+	}
+	return nil
+}
+
 // readFile reads a file, or standard input for "-", no more than fits into one batch.
-func (a *app) readFile(name string) ([]byte, error) {
+func readFile(a *app, name string) ([]byte, error) {
 	in := a.in
 	if name != "-" {
 		f, err := os.Open(name) //nolint:gosec // the user names the file
@@ -83,28 +113,24 @@ func (a *app) readFile(name string) ([]byte, error) {
 	return data, nil
 }
 
-// readPuts reads documents and returns the ops that write them, and for those that were made of what a batch had left that waited
-// then, that batch. Every fault of every document is named at once.
-func (a *app) readPuts(name string, s *putSettings) ([]knowledge.Op, map[int]knowledge.BatchID, error) {
+// readPuts reads documents and returns the ops that write them. Those that were made of what a waiting batch had left name that batch.
+// Every fault of every document is named at once.
+func readPuts(a *app, name string, s *putSettings) ([]knowledge.Op, error) {
 	if s.Create && (s.Force || s.IfVersion != 0) || s.Force && s.IfVersion != 0 {
-		return nil, nil, usageError("--create, --force and --if-version exclude each other")
+		return nil, usageError("--create, --force and --if-version exclude each other")
 	}
-	data, err := a.readFile(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	values, err := jsonOf(data)
+	values, err := readPutValues(a, name)
 	switch {
 	case err != nil:
-		return nil, nil, fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	case len(values) == 0:
-		return nil, nil, usageError("%s holds no document", name)
+		return nil, usageError("%s holds no document", name)
 	case len(values) > knowledge.MaxBatchOps:
-		return nil, nil, usageError("%s holds %d documents, and at most %d are written at once: use tenet import", name, len(values), knowledge.MaxBatchOps)
+		return nil, usageError("%s holds %d documents, and at most %d are written at once: use tenet import", name, len(values), knowledge.MaxBatchOps)
 	case len(values) > 1 && s.IfVersion != 0:
-		return nil, nil, usageError("--if-version is for one document, and %s holds %d", name, len(values))
+		return nil, usageError("--if-version is for one document, and %s holds %d", name, len(values))
 	}
-	ops, made := make([]knowledge.Op, len(values)), map[int]knowledge.BatchID{}
+	ops := make([]knowledge.Op, len(values))
 	var faulty knowledge.InvalidError
 	note := func(i int, err error) error {
 		invalid, ok := errors.AsType[*knowledge.InvalidError](err)
@@ -112,28 +138,84 @@ func (a *app) readPuts(name string, s *putSettings) ([]knowledge.Op, map[int]kno
 			return err
 		}
 		if len(values) > 1 {
-			invalid = invalid.Below(fmt.Sprintf("/%d", i))
+			invalid = invalid.Below(values[i].pointer)
 		}
 		faulty.Faults = append(faulty.Faults, invalid.Faults...)
 		return nil
 	}
-	for i, raw := range values {
-		raw, batch, err := takePending(raw)
+	for i := range values {
+		raw, batch, err := takePending(values[i].raw)
 		if err := note(i, err); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		ops[i], err = putOp(raw, s)
 		if err := note(i, err); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if batch != (knowledge.BatchID{}) && !s.Create && !s.Force && s.IfVersion == 0 {
-			made[i] = batch
+			ops[i].IfVersion, ops[i].IfBatch = knowledge.AnyVersion, batch
 		}
 	}
 	if len(faulty.Faults) > 0 {
-		return nil, nil, fmt.Errorf("%s: %w", name, &faulty)
+		return nil, fmt.Errorf("%s: %w", name, &faulty)
 	}
-	return ops, made, nil
+	parentsFirst(ops)
+	return ops, nil
+}
+
+// A putValue is a document to write, and where it stands.
+type putValue struct {
+	raw     json.RawMessage
+	pointer string // of faults, where there are several
+}
+
+// readPutValues reads the documents of a file, of the JSON and YAML files in a folder, or of standard input for "-".
+func readPutValues(a *app, name string) ([]putValue, error) {
+	files := []string{name}
+	if info, err := os.Stat(name); name != "-" && err == nil && info.IsDir() {
+		if files, err = documentFiles(name); err != nil {
+			return nil, usageError("%s", err)
+		}
+		if len(files) == 0 {
+			return nil, usageError("%s holds no JSON or YAML files; \"tenet import\" reads others", name)
+		}
+	}
+	var out []putValue
+	for _, file := range files {
+		data, err := readFile(a, file)
+		if err != nil {
+			return nil, err
+		}
+		list, err := jsonOf(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		for i, raw := range list {
+			v := putValue{raw, fmt.Sprintf("/%d", i)}
+			if len(files) > 1 {
+				v.pointer = file + v.pointer
+			}
+			out = append(out, v)
+		}
+	}
+	return out, nil
+}
+
+// documentFiles returns the JSON and YAML files below a folder, in the order of their names. No link is followed.
+func documentFiles(dir string) ([]string, error) {
+	var out []string
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		switch ext := strings.ToLower(filepath.Ext(p)); {
+		case err != nil:
+			return err
+		case d.Type().IsRegular() && (ext == ".yaml" || ext == ".yml" || ext == ".json"):
+			out = append(out, p)
+		case d.IsDir() && p != dir && strings.HasPrefix(d.Name(), "."):
+			return fs.SkipDir
+		}
+		return nil
+	})
+	return out, err
 }
 
 func putOp(raw json.RawMessage, s *putSettings) (knowledge.Op, error) {

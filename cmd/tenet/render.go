@@ -14,11 +14,13 @@ import (
 )
 
 type renderSettings struct {
-	Set    []string `name:"set" by:"flag" doc:"Variable and value, as in title='Login fails'; @file takes the value from a file; may be given several times"`
-	Values string   `name:"values" by:"flag" doc:"JSON or YAML file with the values; - for standard input"`
+	Set     []string `name:"set" by:"flag" doc:"Variable and value, as in title='Login fails'; @file takes the value from a file; may be given several times"`
+	Version int64    `name:"version" by:"flag" doc:"This version of the template instead of the newest"`
+	Label   string   `name:"label" by:"flag" doc:"The template as it stands where this label does"`
+	Values  string   `name:"values" by:"flag" doc:"JSON or YAML file with the values; - for standard input"`
 }
 
-func (a *app) addRender() {
+func addRender(a *app) {
 	var s renderSettings
 	a.command(a.root, &cobra.Command{
 		Use:   "render TEMPLATE",
@@ -26,24 +28,42 @@ func (a *app) addRender() {
 		Long: `Prints the text of a template with values in place of its variables. What is missing or does not fit is named, all at once;
 "tenet get template/ID" shows the variables.`,
 		Example: `  tenet render incident-report --set title='Login fails' --set severity=high
-  tenet render incident-report --values values.yaml --set summary=@summary.md`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeTemplates,
+  tenet render incident-report --values values.yaml --set summary=@summary.md
+  tenet render incident-report --version 3 --values values.yaml`,
+		Args: cobra.ExactArgs(1),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+			return completeTemplates(a, cmd, args, begun)
+		},
 	}, &s, func(ctx context.Context, args []string) error {
 		key, err := parseKey(string(knowledge.KindTemplate) + "/" + strings.TrimPrefix(args[0], "template/"))
 		if err != nil {
 			return err
 		}
-		values, err := a.readValues(&s)
+		if s.Version != 0 && s.Label != "" {
+			return usageError("--version and --label say two things: give one")
+		}
+		values, err := readValues(a, &s)
 		if err != nil {
 			return err
 		}
-		d, err := a.open(ctx)
+		d, err := a.openToLook(ctx)
 		if err != nil {
 			return err
 		}
 		defer a.close(d)
-		text, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (string, error) { return d.render(ctx, key, values) })
+		text, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (string, error) {
+			switch {
+			case s.Version != 0:
+				return renderVersion(ctx, d, key, s.Version, values)
+			case s.Label != "":
+				rec, err := readAtLabel(ctx, d, key, s.Label)
+				if err != nil {
+					return "", err
+				}
+				return renderRecord(rec, values)
+			}
+			return d.render(ctx, key, values)
+		})
 		if err != nil {
 			return err
 		}
@@ -60,6 +80,28 @@ func (a *app) addRender() {
 	})
 }
 
+// renderVersion fills in a version of a template, out of the log. It counts as no use: those are of what holds now.
+func renderVersion(ctx context.Context, d *door, key knowledge.Key, n int64, values map[string]any) (string, error) {
+	rec, err := readVersion(ctx, d, key, n)
+	if err != nil {
+		return "", err
+	}
+	return renderRecord(rec, values)
+}
+
+// renderRecord fills in a template as a record has it.
+func renderRecord(rec *knowledge.Record, values map[string]any) (string, error) {
+	doc, err := rec.Document()
+	if err != nil {
+		return "", err
+	}
+	t, ok := doc.(*knowledge.Template)
+	if !ok {
+		return "", fmt.Errorf("%s is no template", rec.Key)
+	}
+	return t.Render(values)
+}
+
 // render fills in a template: the running tenet's way, which counts its use, or here.
 func (d *door) render(ctx context.Context, key knowledge.Key, values map[string]any) (string, error) {
 	if d.remote != nil {
@@ -68,10 +110,10 @@ func (d *door) render(ctx context.Context, key knowledge.Key, values map[string]
 	return d.local.Render(ctx, key, values)
 }
 
-func (a *app) readValues(s *renderSettings) (map[string]any, error) {
+func readValues(a *app, s *renderSettings) (map[string]any, error) {
 	values := map[string]any{}
 	if s.Values != "" {
-		data, err := a.readFile(s.Values)
+		data, err := readFile(a, s.Values)
 		if err != nil {
 			return nil, err
 		}
@@ -101,8 +143,8 @@ func (a *app) readValues(s *renderSettings) (map[string]any, error) {
 }
 
 // completeTemplates completes the id of a template.
-func (a *app) completeTemplates(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
-	keys, directive := a.completeKeys(cmd, args, "template/"+begun)
+func completeTemplates(a *app, cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	keys, directive := completeKeys(a, cmd, args, "template/"+begun)
 	for i, k := range keys {
 		keys[i] = strings.TrimPrefix(k, "template/")
 	}

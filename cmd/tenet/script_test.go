@@ -41,7 +41,7 @@ func TestScripts(t *testing.T) {
 // TestScriptsOnPostgreSQL runs the scripts that hold on both engines with a PostgreSQL database for each.
 func TestScriptsOnPostgreSQL(t *testing.T) {
 	pgtest.URL(t) // skips here, and not within a script, where there is no PostgreSQL
-	runScripts(t, func(e *testscript.Env) { e.Setenv("TENET_DATABASE_URL", pgtest.URL(t)) }, "", "testdata/documents.txtar", "testdata/postgres/dual.txtar")
+	runScripts(t, func(e *testscript.Env) { e.Setenv("TENET_DATABASE_URL", pgtest.URL(t)) }, "", "testdata/documents.txtar", "testdata/postgres/dual.txtar", "testdata/postgres/move.txtar")
 }
 
 // TestScriptsOfAnOutage runs the scripts in which the PostgreSQL goes away and comes back.
@@ -63,7 +63,7 @@ func TestScriptsOfAnOutage(t *testing.T) {
 		e.Setenv("DIRECT_URL", address.String())
 		e.Setenv("TENET_DATABASE_URL", proxy.Through(address.String()))
 		e.Setenv("TENET_BREAKER_RECOVERY", "1s")
-	}, "", "testdata/postgres/outage.txtar")
+	}, "", "testdata/postgres/outage.txtar", "testdata/postgres/assistants.txtar")
 }
 
 type primaryAway struct{}
@@ -75,6 +75,11 @@ func runScripts(t *testing.T, setup func(*testscript.Env), dir string, files ...
 			e.Setenv("TENET_DATA_DIR", filepath.Join(e.WorkDir, "data"))
 			e.Setenv("TENET_LISTEN", "127.0.0.1:0")
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+			host, err := os.Hostname()
+			if err != nil {
+				return err
+			}
+			e.Setenv("HOST", host)
 			if setup != nil {
 				setup(e)
 			}

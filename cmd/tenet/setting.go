@@ -37,10 +37,15 @@ func (s *setting) key() string { return strings.ReplaceAll(s.name, "-", "_") }
 func (s *setting) env() string { return "TENET_" + strings.ToUpper(s.key()) }
 
 // settingsOf returns the settings that the fields of a struct are, with their defaults set.
-func settingsOf(pointer any) []*setting {
-	v := reflect.ValueOf(pointer).Elem()
+func settingsOf(pointer any) []*setting { return settingsIn(reflect.ValueOf(pointer).Elem()) }
+
+func settingsIn(v reflect.Value) []*setting {
 	var list []*setting
 	for i := range v.NumField() {
+		if v.Type().Field(i).Anonymous { // a group that several commands share
+			list = append(list, settingsIn(v.Field(i))...)
+			continue
+		}
 		tag := v.Type().Field(i).Tag
 		if tag.Get("name") == "" {
 			continue

@@ -53,7 +53,11 @@ func readSettings(path string, known []string) (*settingsFile, error) {
 // findSettings returns the settings file to use: the one named, else ./tenet.yaml, else the one in the data directory.
 func findSettings(named, dataDir string, known []string) (*settingsFile, error) {
 	if named != "" {
-		return readSettings(named, known)
+		file, err := readSettings(named, known)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, usageError("--config: %s", err)
+		}
+		return file, err
 	}
 	for _, place := range []struct {
 		path  string

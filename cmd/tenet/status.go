@@ -27,15 +27,22 @@ type statusShown struct {
 	Details json.RawMessage `json:"details,omitempty"`
 }
 
-func (a *app) addStatus() {
+type statusSettings struct {
+	All bool `name:"all" by:"flag" doc:"Show every figure of the parts, too"`
+}
+
+func addStatus(a *app) {
+	var set statusSettings
 	a.command(a.root, &cobra.Command{
 		Use:   "status",
 		Short: "Show how the tenet is",
 		Long: `Shows which tenet or database the commands reach, whether it can answer, and how fresh its answers are. The exit code is 5
-when it can't answer, which makes the command a health check. --output json tells more of the parts.`,
+when it can't answer, which makes the command a health check. --all shows the figures of its parts, for who looks after it; --output json
+always has them.`,
 		Example: `  tenet status
+  tenet status --all
   tenet status --quiet || echo down`,
-	}, nil, func(ctx context.Context, _ []string) error {
+	}, &set, func(ctx context.Context, _ []string) error {
 		d, err := a.openToLook(ctx)
 		if err != nil {
 			return err
@@ -46,7 +53,7 @@ when it can't answer, which makes the command a health check. --output json tell
 			return err
 		}
 		if !a.Quiet || a.Output != "table" {
-			if err := a.print(s, func(w io.Writer, sc screen) error { return writeStatus(w, sc, s) }); err != nil {
+			if err := a.print(s, func(w io.Writer, sc screen) error { return writeStatus(w, sc, s, set.All) }); err != nil {
 				return err
 			}
 		}
@@ -88,7 +95,8 @@ func (s *statusShown) fill(said *client.Status) {
 	s.Version, s.Mode, s.AsOf, s.Ready, s.Reasons, s.Details = said.Version, said.Mode, said.AsOf, said.Ready, said.Reasons, said.Details
 }
 
-func writeStatus(w io.Writer, sc screen, s *statusShown) error {
+// writeStatus prints what a person wants to know first, and with all every figure.
+func writeStatus(w io.Writer, sc screen, s *statusShown, all bool) error {
 	t := &table{head: []string{"", ""}, wide: 1}
 	t.add("from", s.Place)
 	t.add("version", s.Version)
@@ -98,6 +106,11 @@ func writeStatus(w io.Writer, sc screen, s *statusShown) error {
 		t.add("current as of", moment(s.AsOf))
 	}
 	t.add("newest change", itoa(int64(s.Seq)))
+	if !all {
+		addCacheLine(t, s.Details)
+		addOutage(t, s.Details)
+		return t.writeRows(w, sc)
+	}
 	if len(s.Details) > 0 && string(s.Details) != "null" {
 		var details map[string]any
 		if json.Unmarshal(s.Details, &details) == nil {

@@ -60,6 +60,23 @@ func addCache(t *table, details json.RawMessage) bool {
 	return true
 }
 
+// addCacheLine adds what a person wants to know of the memory of a running tenet: how much it answers, and whether that is enough.
+func addCacheLine(t *table, details json.RawMessage) {
+	var d struct {
+		Cache *cache.Stats `json:"cache"`
+	}
+	if json.Unmarshal(details, &d) != nil || d.Cache == nil || d.Cache.HotBudget == 0 {
+		return
+	}
+	if c := d.Cache.All.LastTenMinutes; c.Asked() > 0 {
+		text := fmt.Sprintf("%.1f %% of %s in ten minutes", 100*c.Ratio(), plural(c.Asked(), "read", "reads"))
+		if d.Cache.BelowTarget {
+			text += fmt.Sprintf(", less than %.0f %%: give cache-hot and cache-warm more memory", 100*cache.Target)
+		}
+		t.add("from memory", text)
+	}
+}
+
 // foundText says how much of what was asked for was found, and where.
 func foundText(c cache.Counts) string {
 	if c.Asked() == 0 {

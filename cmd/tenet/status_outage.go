@@ -17,7 +17,7 @@ func addOutage(t *table, details json.RawMessage) bool {
 		return false
 	}
 	o := d.Outage
-	t.add("outage mode", fmt.Sprintf("%s since %s, after %d changes of mode", o.Mode, moment(o.Since), o.Moves))
+	t.add("outage mode", fmt.Sprintf("%s since %s, after %s of mode", o.Mode, moment(o.Since), plural(o.Moves, "change", "changes")))
 	t.add("outage why", o.Why)
 	if o.Halt != "" {
 		t.add("outage halt", o.Halt)
@@ -37,7 +37,7 @@ func addOutage(t *table, details json.RawMessage) bool {
 	if j.Parked > 0 {
 		t.add("outage conflicts", plural(j.Parked, "batch waits", "batches wait")+" for a person: see tenet conflicts list")
 	}
-	t.add("outage reads", fmt.Sprintf("%d answered by the mirror first, %d since PostgreSQL failed, %d since it was full", o.Hedged, o.FellBack, o.Saturated))
+	t.add("outage reads", fmt.Sprintf("by the mirror, but for %d that PostgreSQL was asked; of those the mirror answered %d, since PostgreSQL failed", o.Passed, o.FellBack))
 	for i, text := range o.Errors {
 		t.add([]string{"outage errors", ""}[min(i, 1)], text)
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 	"golang.org/x/text/width"
@@ -52,6 +53,9 @@ func screenOf(w io.Writer, env func(string) (string, bool)) screen {
 // minWide is how far the column that gives way is narrowed at most.
 const minWide = 16
 
+// minOther is how far the other columns are.
+const minOther = 12
+
 // write prints the table below its heading.
 func (t *table) write(w io.Writer, s screen) error {
 	return writeColumns(w, s, append([][]string{t.head}, t.rows...), t.wide, true)
@@ -68,7 +72,11 @@ func writeColumns(w io.Writer, s screen, rows [][]string, wide int, headed bool)
 	for n, row := range rows {
 		var line strings.Builder
 		for i, c := range row {
-			c = shorten(cell(c), widths[i])
+			if c = cell(c); i == wide || i == len(row)-1 {
+				c = shorten(c, widths[i])
+			} else {
+				c = shortenInside(c, widths[i])
+			}
 			line.WriteString(c)
 			if i < len(row)-1 {
 				line.WriteString(strings.Repeat(" ", widths[i]-textWidth(c)+2))
@@ -98,8 +106,25 @@ func columnWidths(rows [][]string, wide, limit int) []int {
 		}
 		total += widths[i]
 	}
-	if over := total - limit; limit > 0 && over > 0 {
-		widths[wide] = max(min(minWide, widths[wide]), widths[wide]-over)
+	over := total - limit
+	if limit <= 0 || over <= 0 {
+		return widths
+	}
+	narrower := max(min(minWide, widths[wide]), widths[wide]-over)
+	over -= widths[wide] - narrower
+	widths[wide] = narrower
+	for over > 0 { // ids and names that are too long give way too, the widest first
+		widest := 0
+		for i := range widths {
+			if i != wide && (widest == wide || widths[i] > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest == wide || widths[widest] <= minOther {
+			break
+		}
+		widths[widest]--
+		over--
 	}
 	return widths
 }
@@ -132,6 +157,22 @@ func runeWidth(r rune) int {
 	default:
 		return 1
 	}
+}
+
+// shortenInside cuts a name to n columns in its middle: long ids differ at their ends as often as at their beginnings.
+func shortenInside(s string, n int) string {
+	if textWidth(s) <= n {
+		return s
+	}
+	end := len(s)
+	for used := 0; end > 0; {
+		r, size := utf8.DecodeLastRuneInString(s[:end])
+		if used += runeWidth(r); used > (n-1)/2 {
+			break
+		}
+		end -= size
+	}
+	return shorten(s, n-textWidth(s[end:])) + s[end:]
 }
 
 // shorten cuts a text to n columns, with a mark where something is missing.

@@ -4,10 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/server"
 )
@@ -15,11 +19,12 @@ import (
 type tokenCreateSettings struct {
 	Name    string `name:"name" by:"flag" doc:"Name to show (default: the id)"`
 	Role    string `name:"role" default:"viewer" by:"flag" doc:"viewer reads; contributor writes drafts of rules and reports violations; maintainer publishes and waives; admin manages principals and purges"`
+	Agent   bool   `name:"agent" by:"flag" doc:"It is a program that decides by itself: it reads, reports and proposes, whatever its role"`
 	Expires string `name:"expires" by:"flag" doc:"When the token ends: a time, a day, or how long it lives, such as 720h (default: never)"`
 	Batch   string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 }
 
-func (a *app) addToken() {
+func addToken(a *app) {
 	group := &cobra.Command{
 		Use:   "token",
 		Short: "Manage who may call, and with which token",
@@ -27,7 +32,7 @@ func (a *app) addToken() {
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError("no command %q: want token create, list or revoke", args[0])
+				return usageError("no command %q: want token create, rotate, list or revoke", args[0])
 			}
 			return cmd.Help()
 		},
@@ -42,7 +47,15 @@ up to whoever uses it; every tenet command takes it from TENET_TOKEN or --token-
 		Example: `  tenet token create ci-payments --role contributor --expires 2160h
   TENET_TOKEN=$(tenet token create laptop --role maintainer --quiet)`,
 		Args: cobra.ExactArgs(1),
-	}, &create, func(ctx context.Context, args []string) error { return a.createToken(ctx, args[0], &create) })
+	}, &create, func(ctx context.Context, args []string) error { return createToken(ctx, a, args[0], &create) })
+	var rotate tokenRotateSettings
+	a.command(group, &cobra.Command{
+		Use:   "rotate ID",
+		Short: "Give a principal another token",
+		Long: `Gives a principal another token and prints it, shown this once; the old one opens nothing from then on. A revoked principal is in
+use again. When the old token is the admin's in the data directory of this machine, its file gets the new one.`,
+		Example: `  tenet token rotate ci-payments --expires 2160h`, Args: cobra.ExactArgs(1),
+	}, &rotate, func(ctx context.Context, args []string) error { return rotateToken(ctx, a, args[0], &rotate) })
 	var list filters
 	list.Active, list.Limit = "any", knowledge.MaxLimit
 	a.command(group, &cobra.Command{
@@ -50,7 +63,7 @@ up to whoever uses it; every tenet command takes it from TENET_TOKEN or --token-
 		Example: `  tenet token list`,
 	}, nil, func(ctx context.Context, _ []string) error {
 		list.All, list.Sort = true, string(knowledge.OrderID)
-		return a.list(ctx, knowledge.KindPrincipal, &list)
+		return listDocuments(ctx, a, knowledge.KindPrincipal, &list)
 	})
 	var revoke verbSettings
 	a.command(group, &cobra.Command{
@@ -61,11 +74,11 @@ up to whoever uses it; every tenet command takes it from TENET_TOKEN or --token-
 		for i, id := range args {
 			keys[i] = string(knowledge.KindPrincipal) + "/" + id
 		}
-		return a.doVerb(ctx, knowledge.VerbRetire, keys, revoke.IfVersion, revoke.Batch)
+		return doVerb(ctx, a, knowledge.VerbRetire, keys, revoke)
 	})
 }
 
-func (a *app) createToken(ctx context.Context, id string, s *tokenCreateSettings) error {
+func createToken(ctx context.Context, a *app, id string, s *tokenCreateSettings) error {
 	batch, err := batchID(s.Batch)
 	if err != nil {
 		return err
@@ -77,7 +90,7 @@ func (a *app) createToken(ctx context.Context, id string, s *tokenCreateSettings
 	if err != nil {
 		return err
 	}
-	p.Name = s.Name
+	p.Name, p.Agent = s.Name, s.Agent
 	if p.Expiry, err = expiry(s.Expires, time.Now()); err != nil {
 		return err
 	}
@@ -91,6 +104,9 @@ func (a *app) createToken(ctx context.Context, id string, s *tokenCreateSettings
 	}
 	defer a.close(d)
 	b := knowledge.Batch{ID: batch, Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}}
+	if was, version, err := principal(ctx, a, d, id); err == nil && was.Disabled && s.Batch == "" {
+		b.Ops[0].IfVersion = version // the id of a revoked one can be used again
+	}
 	if b.Actor, err = withTimeout(ctx, a.Timeout, d.actor); err != nil {
 		return err
 	}
@@ -98,7 +114,16 @@ func (a *app) createToken(ctx context.Context, id string, s *tokenCreateSettings
 	if err != nil {
 		return err
 	}
-	a.say("%s may call as %s until %s, with the token", p.PrincipalID, p.Role, day(p.Expiry, "it is revoked"))
+	return showToken(a, p, token)
+}
+
+// showToken prints a token, this once.
+func showToken(a *app, p *knowledge.Principal, token string) error {
+	until := "it is revoked"
+	if !p.Expiry.IsZero() {
+		until = moment(p.Expiry) + " UTC"
+	}
+	a.say("%s may call as %s until %s, with the token", p.PrincipalID, p.Role, until)
 	return a.print(struct {
 		ID     string         `json:"id"`
 		Role   string         `json:"role"`
@@ -108,6 +133,85 @@ func (a *app) createToken(ctx context.Context, id string, s *tokenCreateSettings
 		_, err := fmt.Fprintln(w, token)
 		return err
 	})
+}
+
+type tokenRotateSettings struct {
+	Expires string `name:"expires" by:"flag" doc:"When the new token ends: a time, a day, or how long it lives, such as 720h (default: as the old one, unless that is past)"`
+}
+
+// principal returns a principal and its version.
+func principal(ctx context.Context, a *app, d *door, id string) (*knowledge.Principal, int64, error) {
+	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) {
+		return d.Get(ctx, knowledge.Key{Kind: knowledge.KindPrincipal, ID: id})
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	doc, err := rec.Document()
+	if err != nil {
+		return nil, 0, err
+	}
+	p, ok := doc.(*knowledge.Principal)
+	if !ok {
+		return nil, 0, fmt.Errorf("%s is no principal", rec.Key)
+	}
+	return p, rec.Version, nil
+}
+
+func rotateToken(ctx context.Context, a *app, id string, s *tokenRotateSettings) error {
+	if _, err := parseKey(string(knowledge.KindPrincipal) + "/" + id); err != nil {
+		return err
+	}
+	until, err := expiry(s.Expires, time.Now())
+	if err != nil {
+		return err
+	}
+	d, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	p, version, err := principal(ctx, a, d, id)
+	if err != nil {
+		return err
+	}
+	next, token, err := server.NewPrincipal(id, p.Role)
+	if err != nil {
+		return err
+	}
+	next.Name, next.Expiry = p.Name, until
+	if s.Expires == "" {
+		if next.Expiry = p.Expiry; !p.Expiry.IsZero() && p.Expiry.Before(time.Now()) {
+			return usageError("the old token has expired on %s UTC: say with --expires when the new one ends", moment(p.Expiry))
+		}
+	}
+	b := knowledge.Batch{ID: knowledge.NewBatchID(), Ops: []knowledge.Op{knowledge.Put(next, version)}}
+	if b.Actor, err = withTimeout(ctx, a.Timeout, d.actor); err != nil {
+		return err
+	}
+	path := filepath.Join(a.DataDir, server.TokenFile)
+	own := tokenFileHolds(path, p.TokenHash)
+	if own { // the file comes first: a token that is known and in no file would be an admin that nobody can be
+		if err := os.WriteFile(path+".new", []byte(token+"\n"), 0o600); err != nil {
+			return fmt.Errorf("keep the new token: %w", err)
+		}
+	}
+	if _, err = withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Receipt, error) { return d.Apply(ctx, b) }); err != nil {
+		return err
+	}
+	if own {
+		if err := os.Rename(path+".new", path); err != nil {
+			return fmt.Errorf("the new token stands in %s.new, and %s still holds the old one: %w", path, path, err)
+		}
+		a.say("%s holds the new token", path)
+	}
+	return showToken(a, next, token)
+}
+
+// tokenFileHolds reports whether a file holds the token with a hash.
+func tokenFileHolds(path, hash string) bool {
+	data, err := os.ReadFile(path) //nolint:gosec // in the data directory that the user chose
+	return err == nil && access.HashToken(strings.TrimSpace(string(data))) == hash
 }
 
 // expiry reads when a token ends: a time, a day, or a span from now.

@@ -4,95 +4,169 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 type verbSettings struct {
 	IfVersion int64  `name:"if-version" by:"flag" doc:"Only if this is the version that is there"`
+	IfBatch   string `name:"if-batch" by:"flag" doc:"Only if this batch, which may still wait for PostgreSQL, has left what is there"`
 	Batch     string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 }
 
-func (a *app) addVerbs() {
-	a.addVerb(knowledge.VerbRetire, &cobra.Command{
-		Use:     "retire KEY...",
-		Short:   "Take documents out of use",
-		Long:    `Takes documents out of use. They stay, with their history, and "tenet restore" brings them back.`,
-		Example: `  tenet retire rule/SEC-001`,
-	})
-	a.addVerb(knowledge.VerbRestore, &cobra.Command{
-		Use:     "restore KEY...",
-		Short:   "Bring retired documents back",
-		Long:    `Brings retired documents back into use.`,
-		Example: `  tenet restore rule/SEC-001`,
-	})
-	a.addPurge()
+// A condition is what must stand of a document for a write to be done.
+type condition struct {
+	version int64
+	batch   knowledge.BatchID
 }
 
-func (a *app) addVerb(verb knowledge.Verb, cmd *cobra.Command) {
-	var s verbSettings
-	cmd.Args = cobra.MinimumNArgs(1)
-	cmd.ValidArgsFunction = a.completeKeys
-	a.command(a.root, cmd, &s, func(ctx context.Context, args []string) error {
-		return a.doVerb(ctx, verb, args, s.IfVersion, s.Batch)
+// conditionOf reads --if-version and --if-batch.
+func conditionOf(version int64, batch string) (condition, error) {
+	if batch == "" {
+		return condition{version: version}, nil
+	}
+	if version != 0 {
+		return condition{}, usageError("--if-version and --if-batch are two conditions: give one of them")
+	}
+	id, err := uuid.Parse(batch)
+	if err != nil || len(batch) != 36 {
+		return condition{}, usageError("--if-batch %q: want the UUID of a batch", batch)
+	}
+	return condition{version: knowledge.AnyVersion, batch: id}, nil
+}
+
+func addVerbs(a *app) {
+	var retire retireSettings
+	a.command(a.root, &cobra.Command{
+		Use:   "retire KEY...",
+		Short: "Take documents out of use",
+		Long: `Takes documents out of use: those that are named, everything that a source brought, or everything with a tag. They stay, with their
+history, and "tenet restore" brings them back.`,
+		Example:           "  tenet retire rule/SEC-001\n  tenet retire rule SEC-001 SEC-002\n  tenet retire --tag legacy --dry-run",
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: withKeys(a),
+		Annotations:       prints(asName),
+	}, &retire, func(ctx context.Context, args []string) error {
+		switch {
+		case retire.Source != "" || retire.Tag != "":
+			return retireMany(ctx, a, args, &retire)
+		case retire.DryRun:
+			return usageError("--dry-run goes with --source or --tag")
+		case len(args) == 0:
+			return usageError("name a document, a --source or a --tag; see `tenet retire --help`")
+		}
+		return doVerb(ctx, a, knowledge.VerbRetire, args, retire.verbSettings)
 	})
+	var restore restoreVerbSettings
+	a.command(a.root, &cobra.Command{
+		Use:   "restore KEY...",
+		Short: "Bring retired documents, or an older version, back",
+		Long: `Brings retired documents back into use. With --version an older version of one document is written again, on top of the newest:
+nothing of the history is lost.`,
+		Example:           "  tenet restore rule/SEC-001\n  tenet restore rule/SEC-001 --version 3",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: withKeys(a),
+		Annotations:       prints(asName),
+	}, &restore, func(ctx context.Context, args []string) error {
+		if restore.Version != 0 {
+			return restoreVersion(ctx, a, args, &restore)
+		}
+		if last := len(args) - 1; last > 0 && strings.Contains(args[last-1], "/") && !strings.ContainsFunc(args[last], func(r rune) bool { return r < '0' || r > '9' }) {
+			return usageError("to bring version %[1]s back: tenet restore %[2]s --version %[1]s", args[last], strings.Join(args[:last], " "))
+		}
+		return doVerb(ctx, a, knowledge.VerbRestore, args, restore.verbSettings)
+	})
+	addPurge(a)
 }
 
 type purgeSettings struct {
 	IfVersion int64  `name:"if-version" by:"flag" doc:"Only if this is the version that is there"`
+	IfBatch   string `name:"if-batch" by:"flag" doc:"Only if this batch, which may still wait for PostgreSQL, has left what is there"`
 	Batch     string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 	Yes       bool   `name:"yes" short:"y" by:"flag" doc:"Do not ask"`
 }
 
-func (a *app) addPurge() {
+func addPurge(a *app) {
 	var s purgeSettings
 	a.command(a.root, &cobra.Command{
 		Use:   "purge KEY...",
 		Short: "Remove documents for ever, their texts from the history too",
 		Long: `Removes documents, and their texts from every version in the log; the log keeps that there was something and who removed it.
-This can't be undone. Only admins may do it. To take a document out of use, "tenet retire" is what you want.`,
+Proposals that hold a text of it are named: they are purged on their own. This can't be undone.
+Only admins may do it. To take a document out of use, "tenet retire" is what you want.`,
 		Example:           `  tenet purge rule/SEC-001 --yes`,
 		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: a.completeKeys,
+		ValidArgsFunction: withKeys(a),
 	}, &s, func(ctx context.Context, args []string) error {
 		if !s.Yes {
-			if err := a.confirm(fmt.Sprintf("Remove %s for ever?", strings.Join(args, ", "))); err != nil {
+			if err := confirm(a, fmt.Sprintf("Remove %s for ever?", strings.Join(args, ", "))); err != nil {
 				return err
 			}
 		}
-		return a.doVerb(ctx, knowledge.VerbPurge, args, s.IfVersion, s.Batch)
+		return doVerb(ctx, a, knowledge.VerbPurge, args, verbSettings{s.IfVersion, s.IfBatch, s.Batch})
 	})
 }
 
-func (a *app) doVerb(ctx context.Context, verb knowledge.Verb, args []string, ifVersion int64, batch string) error {
-	id, err := batchID(batch)
+func doVerb(ctx context.Context, a *app, verb knowledge.Verb, args []string, s verbSettings) error {
+	id, err := batchID(s.Batch)
 	if err != nil {
 		return err
 	}
-	if len(args) > 1 && ifVersion != 0 {
-		return usageError("--if-version is for one document, and %d are named", len(args))
+	on, err := conditionOf(s.IfVersion, s.IfBatch)
+	if err != nil {
+		return err
 	}
-	ops := make([]knowledge.Op, len(args))
-	for i, text := range args {
-		key, err := parseKey(text)
-		if err != nil {
-			return err
-		}
-		ops[i] = knowledge.Op{Verb: verb, Key: key, IfVersion: ifVersion}
+	keys, err := readKeys(args)
+	if err != nil {
+		return err
+	}
+	if len(keys) > 1 && on != (condition{}) {
+		return usageError("--if-version and --if-batch are for one document, and %d are named", len(keys))
+	}
+	ops := make([]knowledge.Op, len(keys))
+	for i, key := range keys {
+		ops[i] = knowledge.Op{Verb: verb, Key: key, IfVersion: on.version, IfBatch: on.batch}
 	}
 	d, err := a.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer a.close(d)
-	return a.apply(ctx, d, id, ops)
+	if err := apply(ctx, a, d, id, ops); err != nil || verb != knowledge.VerbPurge {
+		return err
+	}
+	return sayQuoted(ctx, a, d, keys)
+}
+
+// sayQuoted names the proposals that still hold texts of documents that were purged: what they propose is a text of its own.
+func sayQuoted(ctx context.Context, a *app, d *door, purged []knowledge.Key) error {
+	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+	defer cancel()
+	q := knowledge.Query{Kind: knowledge.KindProposal, Activity: knowledge.AnyActivity, Order: knowledge.OrderID}
+	return store.All(ctx, d, q, func(r *knowledge.Record) error {
+		doc, err := r.Document()
+		if err != nil {
+			return err
+		}
+		p, ok := doc.(*knowledge.Proposal)
+		if !ok || !slices.ContainsFunc(p.Ops, func(o knowledge.ProposedOp) bool {
+			return slices.Contains(purged, knowledge.Key{Kind: knowledge.Kind(o.Kind), ID: o.ID})
+		}) {
+			return nil
+		}
+		a.say("%s proposes a text of it, and still holds that: tenet purge %s", r.Key, r.Key)
+		return nil
+	})
 }
 
 // confirm asks a person, and refuses where there is none to ask.
-func (a *app) confirm(question string) error {
+func confirm(a *app, question string) error {
 	if !isTerminal(a.in) {
 		return usageError("%s Say --yes to do it; there is nobody to ask", question)
 	}

@@ -46,7 +46,16 @@ func buildInfo() build {
 	return b
 }
 
-func (a *app) addVersion() {
+// String returns what the program is on one line.
+func (b build) String() string {
+	text := "tenet " + b.Version
+	if b.Revision != "" {
+		text += fmt.Sprintf(" (%s, %s)", b.Revision, b.Time)
+	}
+	return fmt.Sprintf("%s, %s %s", text, b.Go, b.Platform)
+}
+
+func addVersion(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:     "version",
 		Short:   "Print which version of tenet this is",
@@ -55,11 +64,7 @@ func (a *app) addVersion() {
 	}, nil, func(context.Context, []string) error {
 		b := buildInfo()
 		return a.print(b, func(w io.Writer, _ screen) error {
-			text := "tenet " + b.Version
-			if b.Revision != "" {
-				text += fmt.Sprintf(" (%s, %s)", b.Revision, b.Time)
-			}
-			_, err := fmt.Fprintf(w, "%s, %s %s\n", text, b.Go, b.Platform)
+			_, err := fmt.Fprintln(w, b)
 			return err
 		})
 	})

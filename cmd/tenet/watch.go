@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -16,11 +15,11 @@ type watchSettings struct {
 	Kind     []string `name:"kind" by:"flag" doc:"Only documents of this kind; may stand several times"`
 	Category []string `name:"category" by:"flag" doc:"Only documents of this category; may stand several times"`
 	Key      []string `name:"key" by:"flag" doc:"Only this document, as in rule/SEC-001; may stand several times"`
-	After    string   `name:"after" by:"flag" doc:"Begin after this change, 0 for the start of the log (default: only what comes from now on)"`
+	After    string   `name:"after" by:"flag" doc:"Begin after this change or position, as in 42 or 42-9f86d081884c7d65; 0 for the start of the log (default: only what comes from now on)"`
 	Count    int      `name:"count" short:"n" by:"flag" doc:"Stop after so many changes"`
 }
 
-func (a *app) addWatch() {
+func addWatch(a *app) {
 	var s watchSettings
 	a.command(a.root, &cobra.Command{
 		Use:   "watch",
@@ -36,7 +35,7 @@ With --output json every line is one message: a change, or a change in how the t
 		if err != nil {
 			return err
 		}
-		d, err := a.open(ctx)
+		d, err := a.openToLook(ctx)
 		if err != nil {
 			return err
 		}
@@ -45,7 +44,7 @@ With --output json every line is one message: a change, or a change in how the t
 			return usageError("no tenet is running on %s, and while this command looks nobody else can write: start one with "+
 				"`tenet serve`, or name one with --url", a.DataDir)
 		}
-		return a.watch(ctx, d.remote, w, s.Count)
+		return watch(ctx, a, d.remote, w, s.Count)
 	})
 }
 
@@ -53,11 +52,11 @@ With --output json every line is one message: a change, or a change in how the t
 func (s *watchSettings) watch() (client.Watch, error) {
 	w := client.Watch{Categories: s.Category, Tail: s.After == ""}
 	if s.After != "" {
-		n, err := strconv.ParseInt(s.After, 10, 64)
-		if err != nil || n < 0 {
-			return w, usageError("--after %q: want the seq of a change, or 0", s.After)
+		after, err := knowledge.ParseMark(s.After)
+		if err != nil {
+			return w, usageError("--after %s", err)
 		}
-		w.After = knowledge.Seq(n)
+		w.After = after
 	}
 	if s.Count < 0 {
 		return w, usageError("--count %d: want a number from 1", s.Count)
@@ -82,7 +81,7 @@ func (s *watchSettings) watch() (client.Watch, error) {
 // errSeenAll ends a watch that has shown as many changes as were asked for.
 var errSeenAll = errors.New("all changes were shown")
 
-func (a *app) watch(ctx context.Context, c *client.Store, w client.Watch, count int) error {
+func watch(ctx context.Context, a *app, c *client.Store, w client.Watch, count int) error {
 	w.NoDocuments = a.Output == "table"
 	seen, connected := 0, false
 	err := c.Watch(ctx, w, func(m client.LiveMessage) error {
@@ -102,7 +101,7 @@ func (a *app) watch(ctx context.Context, c *client.Store, w client.Watch, count 
 		case client.LivePing:
 			return nil
 		}
-		if err := a.printLive(&m); err != nil {
+		if err := printLive(a, &m); err != nil {
 			return err
 		}
 		if m.Type == client.LiveChange && !m.Provisional {
@@ -120,7 +119,7 @@ func (a *app) watch(ctx context.Context, c *client.Store, w client.Watch, count 
 }
 
 // printLive prints one message: a line of JSON, a YAML document, or a line for a person.
-func (a *app) printLive(m *client.LiveMessage) error {
+func printLive(a *app, m *client.LiveMessage) error {
 	switch a.Output {
 	case "json":
 		_, err := fmt.Fprintf(a.out, "%s\n", m.Raw)
@@ -133,7 +132,7 @@ func (a *app) printLive(m *client.LiveMessage) error {
 	}
 	switch m.Type {
 	case client.LiveChange:
-		return a.printLiveChange(m)
+		return printLiveChange(a, m)
 	case client.LiveMode:
 		if m.From != "" { // the moves of the breaker are for programs
 			a.say("mode %s: %s", cell(string(m.Mode)), cell(m.Why))
@@ -144,7 +143,7 @@ func (a *app) printLive(m *client.LiveMessage) error {
 	return nil
 }
 
-func (a *app) printLiveChange(m *client.LiveMessage) error {
+func printLiveChange(a *app, m *client.LiveMessage) error {
 	seq := itoa(int64(m.Seq))
 	if m.Provisional {
 		seq = "waiting"

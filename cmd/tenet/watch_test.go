@@ -39,9 +39,13 @@ func TestABrowserAndAWatchSeeEveryChangeOnce(t *testing.T) {
 	t.Setenv("TENET_LIVE_ORIGINS", pages.URL)
 	t.Setenv("TENET_BREAKER_RECOVERY", "500ms")
 	one, two := newSite(t, pg.URL("postgres")), newSite(t, pg.URL("postgres"))
-	begin, err := store.Tail(t.Context(), one.client(t))
+	// The second has written its admin by now; the first hears of it a moment later.
+	begin, err := store.Tail(t.Context(), two.client(t))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := eventually(func() bool { at, err := store.Tail(t.Context(), one.client(t)); return err == nil && at >= begin }); err != nil {
+		t.Fatal("the first instance has not followed the second:", err)
 	}
 
 	page := browsertest.Open(t, pages.URL+"/live.html?tenet=http://"+one.addr)
@@ -265,7 +269,7 @@ type watcher struct {
 // watch follows one tenet from where the watcher stands; with n for so many changes, or until the stream is lost.
 func (w *watcher) watch(ctx context.Context, c *client.Store, n int) {
 	left := n
-	err := c.Watch(ctx, client.Watch{After: w.after, Chain: w.chain}, func(m client.LiveMessage) error {
+	err := c.Watch(ctx, client.Watch{After: knowledge.MarkAt(w.after, w.chain)}, func(m client.LiveMessage) error {
 		switch {
 		case n > 0 && m.Type == client.LiveLost:
 			return errSeenAll

@@ -57,15 +57,27 @@ func receiptOf(b *knowledge.Batch, r *knowledge.Receipt) receipt {
 }
 
 // apply does ops as one batch and prints what became of each.
-func (a *app) apply(ctx context.Context, d *door, id knowledge.BatchID, ops []knowledge.Op) error {
+func apply(ctx context.Context, a *app, d *door, id knowledge.BatchID, ops []knowledge.Op) error {
 	b := knowledge.Batch{ID: id, Ops: ops}
 	var err error
 	if b.Actor, err = withTimeout(ctx, a.Timeout, d.actor); err != nil {
 		return err
 	}
 	r, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Receipt, error) { return d.Apply(ctx, b) })
+	if made, ok := errors.AsType[*store.ProposedError](err); ok {
+		return a.print(struct {
+			State    string        `json:"state"`
+			Proposal knowledge.Key `json:"proposal"`
+		}{"proposed", made.Key}, func(w io.Writer, _ screen) error {
+			_, err := io.WriteString(w, saidProposed(made))
+			return err
+		})
+	}
 	if err != nil {
-		return inDoubt(err, id)
+		return inDoubt(withCategories(ctx, d, ops, err), id)
+	}
+	if a.Output == asName {
+		return printPlanned(a, ops)
 	}
 	return a.print(receiptOf(&b, &r), func(w io.Writer, _ screen) error { return writeReceipt(w, &b, &r) })
 }

@@ -1,67 +1,46 @@
-// Package access knows who is calling, what they may do, and what was refused.
+// Package access decides who is calling, what they may do, and reports what was refused.
 package access
 
 import (
 	"context"
-	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
-// A Caller is somebody whom a door has recognized. It is shared by many calls: nobody writes on it.
+// A Caller is an authenticated principal. Many calls share it; it must not be modified.
 type Caller struct {
-	ID     string         // the principal's id; the actor of what it writes
-	Name   string         // to show
-	Role   string         // one of [knowledge.Roles]
-	Expiry knowledge.Time // when its token ends; zero for never
-	Local  bool           // it came in through a door that only this machine's user can open
-	// Unsure says that the caller's rights can't be looked up now. What its role allows for certain it may do; the rest is
-	// unavailable and not forbidden.
+	ID     string         // the principal's id; the actor of its writes
+	Name   string         // display name
+	Role   string         // one of [knowledge.Roles]: a set of rights, see [Caller.May]
+	Agent  bool           // a program that decides by itself: it has only some of its role's rights
+	Expiry knowledge.Time // when its token expires; zero for never
+	Local  bool           // it came in through the Unix socket or the command line of this machine
+	// Unsure is true if the caller's rights can't be looked up now. What any role allows is allowed; the rest is
+	// unavailable, not forbidden.
 	Unsure bool
 
-	version int64 // of the principal
+	version     int64  // of the principal
+	ownApproval bool   // the policy lets it review its own proposals
+	writesFor   string // the actor that an admin enters a batch for: its writer when proposing, but never when reviewing
 }
 
-// Has reports whether the caller has the rights of a role. Nobody has none.
-func (c *Caller) Has(role string) bool {
-	if c == nil {
-		return false
-	}
-	want := rank(role)
-	return want >= 0 && rank(c.Role) >= want
-}
-
-// unsureRetry is when a caller whose rights can't be looked up should ask again.
+// unsureRetry is the Retry-After for a caller whose rights can't be looked up.
 const unsureRetry = 5 * time.Second
 
-// Deny returns the refusal of what the caller's role does not allow: one that is unavailable for now where its rights can't be
-// looked up, since it may well have them.
-func (c *Caller) Deny(reason string) error {
+// Deny returns the error for a call that the caller's role does not allow: no, or "unavailable" if the caller's rights
+// can't be looked up and may include it.
+func (c *Caller) Deny(no *store.ForbiddenError) error {
 	if c != nil && c.Unsure {
 		return &store.UnavailableError{
-			Reason:     "the primary can't be reached and nothing on this machine tells what " + c.ID + " may do: only the starter set can be read",
+			Reason:     "the primary can't be reached, and this instance can't look up what " + c.ID + " may do: only the starter set can be read",
 			RetryAfter: unsureRetry, NotDone: true,
 		}
 	}
-	return &store.ForbiddenError{Reason: reason}
-}
-
-// rank is a role's place, the weakest first; -1 for what is no role.
-func rank(role string) int {
-	switch role {
-	case knowledge.RoleViewer:
-		return 0
-	case knowledge.RoleContributor:
-		return 1
-	case knowledge.RoleMaintainer:
-		return 2
-	case knowledge.RoleAdmin:
-		return 3
-	}
-	return -1
+	return no
 }
 
 type contextKey int
@@ -69,18 +48,39 @@ type contextKey int
 const (
 	callerKey contextKey = iota
 	requestKey
+	wholeKey
 )
 
-// A Request is the context of one request with who is calling and the request's id, as [WithCaller] and [WithRequestID] would
-// make it, without a link of the chain for each.
+// A Request is the context of one request: [WithCaller] and [WithRequestID] in one link of the context chain.
 type Request struct {
 	context.Context
 	Caller *Caller
-	Given  string // the request's id, when the caller has named it
-	Number uint64 // what the id is made of otherwise
+	Given  string // the request's id, if the caller has set one
+	Number uint64 // the source of the id otherwise
+	Origin Origin // where the request comes from; nil if unknown
+	// Told is true once a refusal of the request was reported.
+	Told atomic.Bool
 }
 
-// RequestID returns the request's id. Most are never asked for, so it is spelled only then.
+// An Origin is where a request comes from.
+type Origin interface {
+	// Peer returns the remote address. It must be called before the request is answered.
+	Peer() string
+}
+
+// tellOf adds the request's address to a refusal, and marks the request as reported.
+func tellOf(ctx context.Context, r *Refusal) {
+	q, ok := ctx.Value(wholeKey).(*Request)
+	if !ok {
+		return
+	}
+	q.Told.Store(true)
+	if q.Origin != nil {
+		r.Peer = q.Origin.Peer()
+	}
+}
+
+// RequestID returns the request's id. Few are asked for, so the text is made on demand.
 func (r *Request) RequestID() string {
 	if r.Given != "" {
 		return r.Given
@@ -95,6 +95,8 @@ func (r *Request) Value(key any) any {
 		return r.Caller
 	case requestKey:
 		return r.RequestID()
+	case wholeKey:
+		return r
 	}
 	return r.Context.Value(key)
 }
@@ -104,18 +106,18 @@ func WithCaller(ctx context.Context, c *Caller) context.Context {
 	return context.WithValue(ctx, callerKey, c)
 }
 
-// CallerFrom returns who is calling, nil when nobody is known to.
+// CallerFrom returns the caller, nil if there is none.
 func CallerFrom(ctx context.Context) *Caller {
 	c, _ := ctx.Value(callerKey).(*Caller)
 	return c
 }
 
-// WithRequestID returns a context that belongs to a request.
+// WithRequestID returns a context with a request id.
 func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestKey, id)
 }
 
-// RequestID returns the id of the request that a context belongs to, "" for none.
+// RequestID returns the request id of a context, "" for none.
 func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestKey).(string)
 	return id
@@ -124,13 +126,7 @@ func RequestID(ctx context.Context) string {
 // SystemID is the id of the program itself. No principal can have it: see [Directory].
 const SystemID = "system"
 
-// System returns a context in which the program itself is calling, with all rights.
+// System returns a context in which the program itself is the caller, with all rights.
 func System(ctx context.Context) context.Context {
 	return WithCaller(ctx, &Caller{ID: SystemID, Name: "Tenet", Role: knowledge.RoleAdmin, Local: true})
-}
-
-// stronger returns the roles that have the rights of role, for messages.
-func stronger(role string) []string {
-	all := knowledge.Roles()
-	return all[slices.Index(all, role):]
 }

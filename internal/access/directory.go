@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -16,62 +15,63 @@ import (
 	"tenet/internal/store"
 )
 
-// Why a token opens nothing.
+// Reasons why a token is refused.
 const (
 	ReasonUnknown  = "no such token: ask an admin for one"
 	ReasonExpired  = "the token has expired: ask an admin for a new one"
 	ReasonDisabled = "the token was disabled by an admin"
 )
 
-// A TokenError tells why a token opens nothing. It is [store.ErrUnauthenticated].
+// A TokenError says why a token is refused. It is [store.ErrUnauthenticated].
 type TokenError struct {
 	Reason string // one of ReasonUnknown, ReasonExpired, ReasonDisabled
-	ID     string // the principal's id, for the log; "" when the token is unknown
+	ID     string // the principal's id, for the log; "" if the token is unknown
 }
 
-// Error says why.
+// Error returns the reason.
 func (e *TokenError) Error() string { return "not authenticated: " + e.Reason }
 
 // Is reports whether target is [store.ErrUnauthenticated].
 func (e *TokenError) Is(target error) bool { return target == store.ErrUnauthenticated }
 
-// A Directory knows every principal by its token and by its id. It answers from memory, whatever its store does: while that
-// can't be reached, who was known last stays known.
+// A Directory finds principals by token and by id. It answers from memory; while its store can't be reached, it goes on
+// with the principals it knows.
 type Directory struct {
 	next  store.Store
+	feed  store.Feed // the feed that Run follows
 	log   *slog.Logger
-	state atomic.Pointer[state] // what is asked; never nil
+	state atomic.Pointer[state] // the current snapshot; never nil
 
-	mu      sync.Mutex // guards all below
+	mu      sync.Mutex // guards the fields below
 	entries map[string]entry
-	clock   int64 // grows with everything learnt
+	clock   int64 // counts what was learnt
 }
 
-// An entry is a principal as it was learnt last. Version decides between what was written here and what the feed brings.
+// An entry is the last known version of a principal, from a write here or from the feed.
 type entry struct {
 	version int64
-	learnt  int64 // the directory's clock
+	learnt  int64 // the directory's clock at that time
 	hash    [sha256.Size]byte
 	caller  *Caller // nil after a purge
 	off     bool    // disabled
 }
 
-// A state is what calls read. It never changes: another one takes its place.
+// A state is a read-only snapshot of the directory.
 type state struct {
 	byToken map[[sha256.Size]byte]*entry
 	byID    map[string]*entry
 }
 
-// NewDirectory returns an empty directory of the principals of next. Load fills it, Run keeps it current.
+// NewDirectory returns an empty directory of the principals in next. Load fills it, Run keeps it current.
 func NewDirectory(next store.Store, log *slog.Logger) *Directory {
-	d := &Directory{next: next, log: log, entries: map[string]entry{}}
+	d := &Directory{next: next, feed: next, log: log, entries: map[string]entry{}}
 	d.state.Store(&state{})
 	return d
 }
 
-// Authenticate returns who holds a token, or a [*TokenError]. The caller is shared: nobody writes on it.
+// Authenticate returns the holder of a token, or a [*TokenError]. The caller is shared and must not be modified.
 func (d *Directory) Authenticate(token string) (*Caller, error) {
-	// The token is looked up by its hash: how long that takes tells nothing about tokens that exist.
+	// The lookup is by hash, so its time tells nothing about existing tokens.
 	e := d.state.Load().byToken[hashToken(token)]
 	switch {
 	case e == nil:
@@ -86,7 +86,7 @@ func (d *Directory) Authenticate(token string) (*Caller, error) {
 
 func expired(c *Caller) bool { return !c.Expiry.IsZero() && !time.Now().Before(c.Expiry.Time) }
 
-// hashToken hashes a token; one of ours without a copy on the heap.
+// hashToken hashes a token, without a heap copy if it has the length of one of ours.
 func hashToken(token string) [sha256.Size]byte {
 	var b [64]byte
 	if len(token) > len(b) {
@@ -95,27 +95,27 @@ func hashToken(token string) [sha256.Size]byte {
 	return sha256.Sum256(b[:copy(b[:], token)])
 }
 
-// Role returns the role that an actor has now; false for an actor that is unknown, disabled or expired. The system is always
-// an admin.
-func (d *Directory) Role(actor string) (string, bool) {
+// Caller returns an actor's current caller; false if the actor is unknown, disabled or expired. The system always may
+// do everything.
+func (d *Directory) Caller(actor string) (*Caller, bool) {
 	if actor == SystemID {
-		return knowledge.RoleAdmin, true
+		return CallerFrom(System(context.Background())), true //nolint:forbidigo // only to name the system
 	}
 	e := d.state.Load().byID[actor]
 	if e == nil || e.off || expired(e.caller) {
-		return "", false
+		return nil, false
 	}
-	return e.caller.Role, true
+	return e.caller, true
 }
 
-// Holds reports whether a caller is what its principal is now: not another version, disabled, expired or gone. A stream that
-// was opened while the directory had not yet heard of a change ends by it.
+// Holds reports whether a caller is still current: false if its principal was changed, disabled, deleted or has
+// expired. A stream opened with an outdated caller is closed when Holds turns false.
 func (d *Directory) Holds(c *Caller) bool {
 	e := d.state.Load().byID[c.ID]
 	return e != nil && !e.off && !expired(e.caller) && e.version == c.version
 }
 
-// Load reads every principal. What was learnt of newer ones meanwhile stays.
+// Load reads all principals. Newer versions learnt meanwhile stay.
 func (d *Directory) Load(ctx context.Context) error {
 	d.mu.Lock()
 	begun := d.clock
@@ -156,7 +156,10 @@ func entryOf(r *knowledge.Record) (entry, error) {
 	}
 	e := entry{
 		version: r.Version, off: p.Disabled,
-		caller: &Caller{ID: p.PrincipalID, Name: p.Name, Role: p.Role, Expiry: p.Expiry, version: r.Version},
+		caller: &Caller{
+			ID: p.PrincipalID, Name: p.Name, Role: p.Role, Agent: p.Agent, Expiry: p.Expiry,
+			version: r.Version,
+		},
 	}
 	if n, err := hex.Decode(e.hash[:], []byte(p.TokenHash)); err != nil || n != len(e.hash) {
 		return entry{}, fmt.Errorf("%s: its token hash is no SHA-256", r.Key)
@@ -164,8 +167,17 @@ func entryOf(r *knowledge.Record) (entry, error) {
 	return e, nil
 }
 
-// publish makes what is known what is asked. Two principals with one token are a mistake of an admin: the first by id has it,
-// whatever the order in which they were learnt. The caller holds the lock.
+// CallerOf returns the caller that a principal's record describes; nil if it is disabled or expired.
+func CallerOf(r *knowledge.Record) (*Caller, error) {
+	e, err := entryOf(r)
+	if err != nil || e.off || expired(e.caller) {
+		return nil, err
+	}
+	return e.caller, nil
+}
+
+// publish swaps in a new read-only snapshot. If two principals have the same token, which is an admin's mistake, the
+// token belongs to the first by id, whatever the order in which they were learnt. It needs d.mu.
 func (d *Directory) publish() {
 	s := &state{
 		byToken: make(map[[sha256.Size]byte]*entry, len(d.entries)), byID: make(map[string]*entry, len(d.entries)),
@@ -182,13 +194,14 @@ func (d *Directory) publish() {
 	d.state.Store(s)
 }
 
-// learn takes in what was written. A nil record is a purge.
+// learn takes in a version of a principal. A nil record is a purge.
 func (d *Directory) learn(id string, version int64, r *knowledge.Record) {
 	e := entry{version: version}
 	if r != nil {
 		var err error
 		if e, err = entryOf(r); err != nil {
-			d.log.Error("a principal can't be read: its token does not work here", "principal", id, "error", err)
+			d.log.Error("principal can't be decoded: its token does not work on this instance",
+				"principal", id, "error", err)
 			return
 		}
 	}
@@ -203,7 +216,7 @@ func (d *Directory) learn(id string, version int64, r *knowledge.Record) {
 	d.publish()
 }
 
-// learnReceipt takes in the principals that a batch has written, at once: who makes a token can use it at once.
+// learnReceipt takes in the principals that a batch has written, so that a new token works at once.
 func (d *Directory) learnReceipt(b *knowledge.Batch, r *knowledge.Receipt) {
 	for i, op := range b.Ops {
 		if op.Key.Kind != knowledge.KindPrincipal || i >= len(r.Records) {
@@ -220,56 +233,41 @@ func (d *Directory) learnReceipt(b *knowledge.Batch, r *knowledge.Receipt) {
 	}
 }
 
-// Bounds of keeping current.
+// Intervals of Run.
 const (
 	retryAfter = time.Second
-	// reloadAfter is how often everything is read again: what was learnt from a batch that waited and was parked in the end
-	// is forgotten then.
+	// reloadAfter is how often all principals are read again. A reload drops versions learnt from a queued batch that
+	// was parked.
 	reloadAfter = time.Minute
 )
 
+// Follow makes the directory follow another feed than its store's.
+func (d *Directory) Follow(feed store.Feed) { d.feed = feed }
+
 // Run keeps the directory current until ctx ends or the store is closed.
 func (d *Directory) Run(ctx context.Context) error {
-	for {
-		err := d.follow(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, store.ErrClosed):
-			return err
-		case err == nil: // time to read everything again
-			continue
-		}
-		d.log.WarnContext(ctx, "principals can't be followed: those known last stay in force", "error", err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(retryAfter):
-		}
+	w := store.Watch{
+		Name: "directory of principals", Feed: d.feed, Begin: d.begin, Changed: d.changed, Again: reloadAfter,
+		Retry: retryAfter, Log: d.log,
 	}
+	return w.Run(ctx)
 }
 
-// follow reads everything, then the changes since, for as long as reloadAfter.
-func (d *Directory) follow(ctx context.Context) error {
-	after, err := store.Tail(ctx, d.next)
-	if err != nil {
-		return fmt.Errorf("follow principals: %w", err)
+// begin reads all principals. If the feed fails, the store's current state is still used.
+func (d *Directory) begin(ctx context.Context, _ error) (store.Place, error) {
+	end, err := store.Newest(ctx, d.feed)
+	if failed := d.Load(ctx); failed != nil {
+		return end, failed
 	}
-	if err := d.Load(ctx); err != nil {
-		return err
-	}
-	some, cancel := context.WithTimeout(ctx, reloadAfter)
-	defer cancel()
-	err = store.Follow(some, d.next, after, 0, func(list []knowledge.Change) error {
-		for _, c := range slices.Backward(list) { // the newest of each is enough, and comes first
-			if c.Key.Kind == knowledge.KindPrincipal && (c.Record != nil || c.Verb == knowledge.VerbPurge) {
-				d.learn(c.Key.ID, c.Version, c.Record)
-			}
+	return end, err
+}
+
+// changed takes in changes of principals.
+func (d *Directory) changed(list []knowledge.Change) error {
+	for _, c := range slices.Backward(list) { // newest first: older versions are then skipped
+		if c.Key.Kind == knowledge.KindPrincipal && (c.Record != nil || c.Verb == knowledge.VerbPurge) {
+			d.learn(c.Key.ID, c.Version, c.Record)
 		}
-		return nil
-	})
-	if some.Err() != nil {
-		return nil
 	}
-	return fmt.Errorf("follow principals: %w", err)
+	return nil
 }

@@ -92,7 +92,7 @@ func TestAuthenticateTellsWhyATokenOpensNothing(t *testing.T) {
 	for actor, want := range map[string]string{
 		p1.PrincipalID: knowledge.RoleAdmin, p2.PrincipalID: "", p3.PrincipalID: "", "nobody": "", "": "", SystemID: knowledge.RoleAdmin,
 	} {
-		if got, ok := d.Role(actor); got != want || ok != (want != "") {
+		if got, ok := roleOf(d, actor); got != want || ok != (want != "") {
 			t.Errorf("Role(%q) = %q, %v; want %q", actor, got, ok, want)
 		}
 	}
@@ -181,7 +181,7 @@ func TestWhatIsNewerStaysWhateverComesLate(t *testing.T) {
 		return r
 	}
 	role := func() string {
-		r, _ := d.Role(p.PrincipalID)
+		r, _ := roleOf(d, p.PrincipalID)
 		return r
 	}
 	d.learn(p.PrincipalID, 2, record(2, knowledge.RoleAdmin))
@@ -222,13 +222,13 @@ func TestLoadKeepsWhatWasLearntMeanwhile(t *testing.T) {
 	}
 	// What the store has no longer, though nobody said so, ends with the next Load.
 	d.learn("ghost", 9, mustRecord(t, storetest.Principal(func(p *knowledge.Principal) { p.PrincipalID = "ghost" })))
-	if _, ok := d.Role("ghost"); !ok {
+	if _, ok := roleOf(d, "ghost"); !ok {
 		t.Error("what was learnt is not known")
 	}
 	if err := d.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := d.Role("ghost"); ok {
+	if _, ok := roleOf(d, "ghost"); ok {
 		t.Error("what the store does not have is still known after Load")
 	}
 }
@@ -336,4 +336,16 @@ func TestACallerHoldsUntilItsPrincipalIsAnother(t *testing.T) {
 	if err := d.Load(t.Context()); err != nil || d.Holds(second) || d.Holds(&Caller{ID: "nobody"}) {
 		t.Errorf("disabled, and unknown, callers hold: %v", err)
 	}
+}
+
+func TestTheDirectoryBeginsAnewInANewHistory(t *testing.T) {
+	storetest.RunFollower(t, func() store.Store { return openEngine(t) }, func(s store.Store) storetest.Follower {
+		d := NewDirectory(s, quiet())
+		return storetest.Follower{Run: d.Run, Name: func(id string) string {
+			if e := d.state.Load().byID[id]; e != nil {
+				return e.caller.Name
+			}
+			return ""
+		}}
+	})
 }

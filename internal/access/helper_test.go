@@ -131,6 +131,16 @@ func (h *house) must(ops ...knowledge.Op) knowledge.Receipt {
 	return r
 }
 
+// own applies ops as the system, in the name of somebody of a role.
+func (h *house) own(role string, ops ...knowledge.Op) {
+	h.t.Helper()
+	b := storetest.Batch(ops...)
+	b.Actor = "the-" + role
+	if _, err := h.Apply(System(h.t.Context()), b); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 // try applies ops as somebody of a role.
 func (h *house) try(role string, ops ...knowledge.Op) (knowledge.Receipt, error) {
 	return h.Apply(h.as(role), storetest.Batch(ops...))
@@ -166,4 +176,13 @@ func migrated(path string) error {
 		return err
 	}
 	return s.Close()
+}
+
+// roleOf returns the role that an actor has now.
+func roleOf(d *Directory, actor string) (string, bool) {
+	c, ok := d.Caller(actor)
+	if !ok {
+		return "", false
+	}
+	return c.Role, true
 }

@@ -3,54 +3,79 @@ package access
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math"
-	"strings"
+	"strconv"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
-// judge returns the batch as it goes to the store, or why it does not.
+// judge returns the batch to send to the store, or the error that refuses it.
 func (c call) judge(ctx context.Context, b knowledge.Batch) (knowledge.Batch, error) {
-	b.Origin = [32]byte{} // only a replay, below, knows a batch by another fingerprint than its own
-	if !c.admin() {
+	if no := Decide(c.caller, Act{Verb: VerbDate}); no != nil {
 		if !b.At.IsZero() {
-			return b, c.forbid(ctx, "", knowledge.Key{}, "only an admin says when a batch took place")
+			no.Reason = "set the time of a batch: " + no.Reason
+			return b, c.forbid(ctx, "", knowledge.Key{}, no)
 		}
 		b.Actor = c.caller.ID
+	}
+	if b.At.IsZero() && c.caller.ID != SystemID { // an imported history keeps its reporters and resolvers
+		var err error
+		if b, err = c.stampless(ctx, b); err != nil {
+			return b, err
+		}
 	}
 	if b.Actor == "" {
 		b.Actor = c.caller.ID
 	}
-	for i := range b.Ops {
-		if need := Needed(&b.Ops[i]); !c.caller.Has(need) {
-			return b, c.forbid(ctx, b.Ops[i].Verb, b.Ops[i].Key, mayNot(&b.Ops[i], need))
-		}
+	if err := c.enters(ctx, &b); err != nil {
+		return b, err
 	}
-	if c.caller.Has(knowledge.RoleMaintainer) {
+	if i, no := decideOps(c.caller, &b); no != nil {
+		return b, c.forbid(ctx, b.Ops[i].Verb, b.Ops[i].Key, no)
+	}
+	// Past changes were judged at their time, and the program's own writes need no review.
+	if !c.mustSee(&b) || c.caller.ID == SystemID || !b.At.IsZero() && c.caller.May(DoDate, anyKind) {
 		return b, nil
 	}
 	return c.judgeDrafts(ctx, b)
 }
 
-// Needed returns the weakest role that may do an op, as far as the op itself tells.
-func Needed(op *knowledge.Op) string {
-	switch {
-	case op.Key.Kind == knowledge.KindPrincipal, op.Verb == knowledge.VerbPurge:
-		return knowledge.RoleAdmin
-	case op.Key.Kind == knowledge.KindRule, op.Key.Kind == knowledge.KindViolation:
-		return knowledge.RoleContributor
+// entered reports a batch that was entered with another actor or another time.
+func (c call) entered(ctx context.Context, b *knowledge.Batch) {
+	if c.s.refused == nil || b.EnteredBy == "" {
+		return
 	}
-	return knowledge.RoleMaintainer
+	reason := "batch " + b.ID.String() + " as " + b.Actor
+	if !b.At.IsZero() {
+		reason += ", as of " + b.At.Format(knowledge.TimeLayout)
+	}
+	r := Refusal{Caller: c.caller, Method: MethodEnter, Reason: reason, RequestID: RequestID(ctx)}
+	if len(b.Ops) == 1 {
+		r.Key = b.Ops[0].Key
+	}
+	if q, ok := ctx.Value(wholeKey).(*Request); ok && q.Origin != nil {
+		r.Peer = q.Origin.Peer()
+	}
+	c.s.refused(ctx, r)
 }
 
-func mayNot(op *knowledge.Op, need string) string {
-	return fmt.Sprintf("%s %s: that needs the role %s", op.Verb, op.Key, strings.Join(stronger(need), " or "))
+// mustSee reports whether a decision about a batch needs the current documents.
+func (c call) mustSee(b *knowledge.Batch) bool {
+	for i := range b.Ops {
+		op := &b.Ops[i]
+		a := Act{Verb: op.Verb, Key: op.Key}
+		switch {
+		case !a.writes():
+		case op.Key.Kind == knowledge.KindProposal, c.s.policy.most(op.Key) > 0,
+			!c.caller.May(DoPublish, op.Key.Kind) && !c.caller.May(DoManage, op.Key.Kind):
+			return true
+		}
+	}
+	return false
 }
 
-// judgeDrafts judges the ops of a contributor by the documents before and after them. The batch that it returns holds only
-// for the versions that were judged: a document that is published meanwhile is a conflict, not a way round.
+// judgeDrafts judges operations by the documents before and after them. The returned batch applies only to the versions
+// that were judged: a document that is published meanwhile causes a conflict.
 func (c call) judgeDrafts(ctx context.Context, b knowledge.Batch) (knowledge.Batch, error) {
 	if err := b.Validate(); err != nil {
 		return b, err
@@ -61,15 +86,15 @@ func (c call) judgeDrafts(ctx context.Context, b knowledge.Batch) (knowledge.Bat
 	}
 	judged := b
 	judged.Ops = append([]knowledge.Op(nil), b.Ops...)
-	// The writer's own fingerprint stands beside the versions filled in here, so that a retry still finds its batch.
+	// Origin keeps the fingerprint of the writer's own batch, so that a retry still matches it.
 	judged.Origin = origin
 	for i := range judged.Ops {
-		err := c.judgeOp(ctx, i, &judged.Ops[i])
+		err := c.judgeOp(ctx, &b, i, &judged.Ops[i])
 		if err == nil {
 			continue
 		}
-		// What holds now need not have held when the batch was done, or taken. It can't be done again: its writer gets the same
-		// receipt.
+		// The decision may have been another when the batch was first sent. A batch that was taken can't be applied
+		// again: its writer gets the same receipt.
 		if again, lookErr := c.taken(ctx, b.ID); lookErr != nil || again {
 			return impossible(judged), lookErr
 		}
@@ -81,7 +106,7 @@ func (c call) judgeDrafts(ctx context.Context, b knowledge.Batch) (knowledge.Bat
 	return judged, nil
 }
 
-// taken reports whether a batch with this id was done, or waits to be: nothing more can happen under it.
+// taken reports whether a batch with this id was applied or waits in the journal: the id can't cause another change.
 func (c call) taken(ctx context.Context, id knowledge.BatchID) (bool, error) {
 	if c.s.waits != nil {
 		if waits, err := c.s.waits(ctx, id); waits || err != nil {
@@ -92,17 +117,17 @@ func (c call) taken(ctx context.Context, id knowledge.BatchID) (bool, error) {
 	return len(list) > 0, err
 }
 
-// impossible binds every op to a version that no document reaches. A store that knows the batch looks no further than its id;
-// one that has forgotten it does nothing.
+// impossible binds every operation to a version that no document reaches. A store that knows the batch answers by its
+// id alone; one that has forgotten it applies nothing.
 func impossible(b knowledge.Batch) knowledge.Batch {
 	for i := range b.Ops {
-		b.Ops[i].IfVersion = math.MaxInt64
+		b.Ops[i].IfVersion, b.Ops[i].IfBatch = knowledge.NeverVersion, knowledge.BatchID{}
 	}
 	return b
 }
 
-// judgeOp judges one op and binds it to the version that was judged.
-func (c call) judgeOp(ctx context.Context, i int, op *knowledge.Op) error {
+// judgeOp judges one operation and binds it to the judged version.
+func (c call) judgeOp(ctx context.Context, b *knowledge.Batch, i int, op *knowledge.Op) error {
 	var before knowledge.Document
 	if op.IfVersion != knowledge.NoVersion {
 		rec, err := c.s.next.Get(ctx, op.Key)
@@ -113,10 +138,10 @@ func (c call) judgeOp(ctx context.Context, i int, op *knowledge.Op) error {
 			return &store.ConflictError{Key: op.Key, Op: i, Want: op.IfVersion}
 		case err != nil:
 			return err
-		case op.IfVersion != knowledge.AnyVersion && op.IfVersion != rec.Version:
-			return &store.ConflictError{Key: op.Key, Op: i, Want: op.IfVersion, Got: rec.Version}
 		default:
-			op.IfVersion = rec.Version
+			if err := c.bind(ctx, i, op, rec); err != nil {
+				return err
+			}
 			if before, err = rec.Document(); err != nil {
 				return err
 			}
@@ -124,35 +149,72 @@ func (c call) judgeOp(ctx context.Context, i int, op *knowledge.Op) error {
 	}
 	after, err := op.Next(before)
 	if err != nil {
-		return nil //nolint:nilerr // the store says what is wrong with it, in its place
+		return nil //nolint:nilerr // the store reports the fault
 	}
-	return c.judgeChange(op, before, after)
+	caller := c.caller
+	if op.Key.Kind == knowledge.KindProposal {
+		if invalid, ok := errors.AsType[*knowledge.InvalidError](claims(caller, before, after)); ok {
+			part := "/document"
+			if op.Verb == knowledge.VerbPatch {
+				part = "/patch"
+			}
+			return invalid.Below("/ops/" + strconv.Itoa(i) + part)
+		}
+		own := *caller
+		own.ownApproval = c.s.policy.OwnApproval
+		if c.caller.May(DoDate, anyKind) {
+			own.writesFor = b.Actor
+		}
+		caller = &own
+	}
+	if no := Decide(caller, Act{Verb: op.Verb, Key: op.Key, Before: before, After: after, Seen: true}); no != nil {
+		return no
+	}
+	if err := c.applied(ctx, b, i, before, after); err != nil {
+		return err
+	}
+	if applies(b) || op.Key.Kind == knowledge.KindProposal {
+		return nil
+	}
+	if no := c.direct(op, before, after); no != nil {
+		return no
+	}
+	return nil
 }
 
-// judgeChange says whether a contributor may make after of before; before is nil for a new document.
-func (c call) judgeChange(op *knowledge.Op, before, after knowledge.Document) error {
-	no := func(why string) error {
-		return &store.ForbiddenError{Reason: fmt.Sprintf("%s %s: %s", op.Verb, op.Key, why)}
+// applies reports whether a batch applies a proposal, in the only form that [call.applied] accepts.
+func applies(b *knowledge.Batch) bool {
+	last := &b.Ops[len(b.Ops)-1]
+	return last.Key.Kind == knowledge.KindProposal && last.Verb == knowledge.VerbPatch &&
+		string(last.Patch) == knowledge.AppliedPatch
+}
+
+// bind makes an operation apply only to the judged record: by its version, or, if the record is pending and its version
+// only promised, by the batch that left it.
+func (c call) bind(ctx context.Context, i int, op *knowledge.Op, rec *knowledge.Record) error {
+	none := knowledge.BatchID{}
+	no := &store.ConflictError{
+		Key: op.Key, Op: i, Want: op.IfVersion, Got: rec.Version, WantBatch: op.IfBatch,
+		GotBatch: rec.Pending,
 	}
-	switch after := after.(type) {
-	case *knowledge.Rule:
-		if was, ok := before.(*knowledge.Rule); ok && was.Status != knowledge.StatusDraft {
-			return no("it is " + was.Status + ", and a contributor edits drafts only; a maintainer edits what is published")
+	switch {
+	case op.IfBatch != none && op.IfBatch != rec.Pending:
+		if rec.Pending != none {
+			return no
 		}
-		if after.Status != knowledge.StatusDraft {
-			return no("a contributor writes drafts: set status to DRAFT; a maintainer publishes it")
+		changes, err := c.s.next.Changes(ctx, knowledge.ChangeQuery{Batch: op.IfBatch, Key: op.Key, Limit: 1})
+		if err != nil {
+			return err
 		}
-		return nil
-	case *knowledge.Violation:
-		if was, ok := before.(*knowledge.Violation); ok && was.CreatedBy != c.caller.ID {
-			return no("it was reported by " + was.CreatedBy + ", and a contributor edits its own reports; a maintainer edits all")
+		if len(changes) == 0 || changes[0].Version != rec.Version {
+			return no
 		}
-		if after.Status == knowledge.ViolationWaived {
-			// Else whoever breaks a rule, a program perhaps, could report that and excuse itself in one breath.
-			return no("a contributor reports and resolves; a maintainer decides what may stay, and waives it")
-		}
-		return nil
-	case *knowledge.Practice, *knowledge.Template, *knowledge.Category, *knowledge.Principal:
+	case op.IfVersion != knowledge.AnyVersion && (op.IfVersion != rec.Version || rec.Pending != none):
+		return no
+	case rec.Pending != none:
+		op.IfVersion, op.IfBatch = knowledge.AnyVersion, rec.Pending
+	default:
+		op.IfVersion = rec.Version
 	}
-	return no("that needs the role " + strings.Join(stronger(knowledge.RoleMaintainer), " or "))
+	return nil
 }

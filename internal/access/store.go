@@ -2,98 +2,131 @@ package access
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
-// MethodAuthenticate stands in a [Refusal] for the method of a call that came no further than a door.
+// MethodAuthenticate is a [Refusal]'s method for a call that was refused during authentication.
 const MethodAuthenticate = "Authenticate"
 
-// A Refusal is a call that was not let through: what the audit log says about it.
+// MethodRequest is a [Refusal]'s method for a call that a door has refused by itself.
+const MethodRequest = "Request"
+
+// MethodEnter is a [Refusal]'s method for a write that was allowed but is reported all the same: it has another actor
+// than its caller, or a given time.
+const MethodEnter = "Enter"
+
+// A Refusal is a refused call, for the audit log.
 type Refusal struct {
-	Caller    *Caller        // nil when nobody known was calling
-	Method    string         // of the store, or MethodAuthenticate
-	Verb      knowledge.Verb // of the op that was refused, "" for reads
-	Key       knowledge.Key  // what the call was about; the kind alone for a list, neither for a whole log
+	Caller    *Caller        // nil if the caller is unknown
+	Method    string         // a store method, or MethodAuthenticate, MethodRequest or MethodEnter
+	Verb      knowledge.Verb // of the refused operation, "" for reads
+	Key       knowledge.Key  // the document of the call; only the kind for a list, empty for the whole log
 	Reason    string
 	RequestID string
+	Peer      string // the remote address; "" if unknown
 }
 
-// A Store lets through what its caller may do:
+// A Store allows each caller what its role allows:
 //
 //   - a viewer reads everything but principals;
-//   - a contributor also creates and edits rules that are drafts before and after, and reports violations and edits those it
+//   - a contributor also creates rules that are drafts and edits its own, which stay drafts, and reports violations and edits those it
 //     has created, but waives none;
 //   - a maintainer also writes every document but principals;
+//   - a contributor proposes changes to anything, and a maintainer decides about the proposals of others; a proposal is applied as one
+//     batch, with as many approvals as the policy asks for;
+//   - an agent reads, reports and proposes; its other writes become proposals;
 //   - an admin also reads and writes principals, purges, and says when a batch took place and who wrote it.
 //
-// What was written carries the caller's id. A call without a caller is [store.ErrUnauthenticated].
+// Writes carry the caller's id. A call without a caller is [store.ErrUnauthenticated].
 type Store struct {
-	next    store.Store
-	dir     *Directory
-	refused func(context.Context, Refusal)
-	waits   func(context.Context, knowledge.BatchID) (bool, error) // nil where everything that was taken is in the log
+	next     store.Store
+	dir      *Directory
+	refused  func(context.Context, Refusal)
+	meter    *meter                                                 // nil for no quotas
+	waits    func(context.Context, knowledge.BatchID) (bool, error) // nil if every taken batch is in the log
+	policy   Policy
+	imported imported
 }
 
 var _ store.Store = (*Store)(nil)
 
-// New returns a store over next. It tells dir of the principals that were written through it, and refused of every call that
-// it does not let through; both may be nil.
+// New returns a store over next. It tells dir of principals written through it, and refused of every refused call; both
+// may be nil.
 func New(next store.Store, dir *Directory, refused func(context.Context, Refusal)) *Store {
 	return &Store{next: next, dir: dir, refused: refused}
 }
 
-// WithJournal makes s ask waits whether the store below has taken a batch that its log does not have yet. It returns s, which
-// must not be in use.
+// WithJournal sets a function that reports whether the store below has taken a batch that its log does not have yet. It
+// returns s, and must be called before s is used.
 func (s *Store) WithJournal(waits func(context.Context, knowledge.BatchID) (bool, error)) *Store {
 	s.waits = waits
 	return s
 }
 
-// A call is one use of one method.
+// WithQuotas limits the writes of principals. It returns s, and must be called before s is used.
+func (s *Store) WithQuotas(q Quotas) *Store {
+	s.meter = newMeter(q)
+	return s
+}
+
+// WithPolicy sets the review policy. It returns s, and must be called before s is used.
+func (s *Store) WithPolicy(p Policy) *Store {
+	s.policy = p
+	return s
+}
+
+// A call is one call of a store method.
 type call struct {
 	s      *Store
 	method string
 	caller *Caller
 }
 
-// enter returns the call, or why nobody is calling.
+// enter returns the call, or an error if its caller is unknown, expired or without rights.
 func (s *Store) enter(ctx context.Context, method string) (call, error) {
 	c := call{s, method, CallerFrom(ctx)}
 	switch {
 	case c.caller == nil:
-		c.tell(ctx, "", knowledge.Key{}, "nobody known is calling")
+		c.tell(ctx, "", knowledge.Key{}, "no known caller")
 		return c, store.ErrUnauthenticated
-	case expired(c.caller): // a connection may outlive its token
+	case expired(c.caller): // a connection may live longer than its token
 		c.tell(ctx, "", knowledge.Key{}, ReasonExpired)
 		return c, &TokenError{Reason: ReasonExpired, ID: c.caller.ID}
-	case !c.caller.Has(knowledge.RoleViewer):
-		return c, c.forbid(ctx, "", knowledge.Key{}, fmt.Sprintf("%q is no role that may do anything", c.caller.Role))
+	case !c.caller.May(DoRead, ""):
+		return c, c.forbid(ctx, "", knowledge.Key{}, noRole(c.caller))
 	}
 	return c, nil
 }
 
 func (c call) tell(ctx context.Context, verb knowledge.Verb, key knowledge.Key, reason string) {
 	if c.s.refused != nil {
-		c.s.refused(ctx, Refusal{
-			Caller: c.caller, Method: c.method, Verb: verb, Key: key, Reason: reason, RequestID: RequestID(ctx),
-		})
+		r := Refusal{
+			Caller: c.caller, Method: c.method, Verb: verb, Key: key, Reason: reason,
+			RequestID: RequestID(ctx),
+		}
+		tellOf(ctx, &r)
+		c.s.refused(ctx, r)
 	}
 }
 
-// forbid notes a refusal and returns it as an error.
-func (c call) forbid(ctx context.Context, verb knowledge.Verb, key knowledge.Key, reason string) error {
+// forbid reports a refusal and returns it as an error.
+func (c call) forbid(ctx context.Context, verb knowledge.Verb, key knowledge.Key, no *store.ForbiddenError) error {
 	if !c.caller.Unsure {
-		c.tell(ctx, verb, key, reason)
+		c.tell(ctx, verb, key, no.Reason)
 	}
-	return c.caller.Deny(reason)
+	return c.caller.Deny(no)
 }
 
-func (c call) admin() bool { return c.caller.Has(knowledge.RoleAdmin) }
-
-const principalsAreHidden = "only an admin sees principals"
+// mayRead returns nil if the caller may read documents of a key's kind.
+func (c call) mayRead(ctx context.Context, key knowledge.Key) error {
+	if no := Decide(c.caller, Act{Verb: VerbRead, Key: key}); no != nil {
+		return c.forbid(ctx, "", key, no)
+	}
+	return nil
+}
 
 // Get implements [store.Store].
 func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
@@ -101,8 +134,8 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 	if err != nil {
 		return nil, err
 	}
-	if key.Kind == knowledge.KindPrincipal && !c.admin() {
-		return nil, c.forbid(ctx, "", key, principalsAreHidden)
+	if err := c.mayRead(ctx, key); err != nil {
+		return nil, err
 	}
 	return s.next.Get(ctx, key)
 }
@@ -113,13 +146,13 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 	if err != nil {
 		return nil, err
 	}
-	if q.Kind == knowledge.KindPrincipal && !c.admin() {
-		return nil, c.forbid(ctx, "", knowledge.Key{Kind: q.Kind}, principalsAreHidden)
+	if err := c.mayRead(ctx, knowledge.Key{Kind: q.Kind}); err != nil {
+		return nil, err
 	}
 	return s.next.List(ctx, q)
 }
 
-// Search implements [store.Store]. No search covers principals, so there is nothing to leave out.
+// Search implements [store.Store]. No search covers principals, so nothing is filtered.
 func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	if _, err := s.enter(ctx, "Search"); err != nil {
 		return nil, err
@@ -133,14 +166,52 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
+	if s.meter != nil { // before judging, which costs more than refusing
+		if err := s.meter.take(c.caller, &b); err != nil {
+			return knowledge.Receipt{}, err
+		}
+		leave, err := s.meter.enter(ctx, c.caller)
+		if err != nil {
+			return knowledge.Receipt{}, err
+		}
+		defer leave()
+	}
+	asked := b
 	if b, err = c.judge(ctx, b); err != nil {
-		return knowledge.Receipt{}, err
+		return c.instead(ctx, &asked, err)
 	}
 	r, err := s.next.Apply(ctx, b)
+	if err == nil {
+		c.entered(ctx, &b)
+	}
 	if err == nil && s.dir != nil {
 		s.dir.learnReceipt(&b, &r)
 	}
 	return r, err
+}
+
+// instead answers for a refused batch: with a proposal made of an agent's batch, or else with the refusal.
+func (c call) instead(ctx context.Context, b *knowledge.Batch, refused error) (knowledge.Receipt, error) {
+	if !errors.Is(refused, store.ErrForbidden) {
+		return knowledge.Receipt{}, refused
+	}
+	next, p, ok := c.propose(ctx, b)
+	if !ok || next.Validate() != nil {
+		return knowledge.Receipt{}, refused
+	}
+	var err error
+	if next.Origin, err = b.Fingerprint(); err != nil {
+		return knowledge.Receipt{}, err
+	}
+	r, err := c.s.next.Apply(ctx, next)
+	if err != nil {
+		return knowledge.Receipt{}, err
+	}
+	made := &store.ProposedError{Key: p.Key(), Receipt: r}
+	if len(r.Records) > 0 && r.Records[0] != nil {
+		made.Key = r.Records[0].Key
+	}
+	return knowledge.Receipt{}, made
 }
 
 // Changes implements [store.Store].
@@ -149,22 +220,24 @@ func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 	if err != nil {
 		return nil, err
 	}
-	if c.admin() {
+	if SeesAll(c.caller) {
 		return s.next.Changes(ctx, q)
 	}
-	if q.Kind == knowledge.KindPrincipal || q.Key.Kind == knowledge.KindPrincipal {
-		return nil, c.forbid(ctx, "", knowledge.Key{Kind: knowledge.KindPrincipal, ID: q.Key.ID}, principalsAreHidden)
+	for _, key := range []knowledge.Key{q.Key, {Kind: q.Kind}} {
+		if err := c.mayRead(ctx, key); err != nil {
+			return nil, err
+		}
 	}
 	return s.visible(ctx, q)
 }
 
-// Wait implements [store.Store]. For a caller who sees no principals their changes are none: it waits on.
+// Wait implements [store.Store]. For a caller that may not see principals, their changes don't end the wait.
 func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error {
 	c, err := s.enter(ctx, "Wait")
 	if err != nil {
 		return err
 	}
-	if c.admin() {
+	if SeesAll(c.caller) {
 		return s.next.Wait(ctx, after)
 	}
 	for {
@@ -176,7 +249,7 @@ func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error {
 			return err
 		}
 		if len(list) == 0 || len(shown(list)) > 0 {
-			return nil // rung for nothing, or for something
+			return nil // woken without a change, or by one that the caller may see
 		}
 		after = list[len(list)-1].Seq
 	}
@@ -190,5 +263,5 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.next.Ping(ctx)
 }
 
-// Close closes the store below. It is the server's to call, and has no caller to ask for.
+// Close closes the store below. Only the server calls it, so there is no caller to check.
 func (s *Store) Close() error { return s.next.Close() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -61,7 +62,8 @@ func methods(h *house) map[string]func(context.Context) error {
 
 func TestEveryRoleMayDoWhatItIsFor(t *testing.T) {
 	type world struct {
-		draft, published, practice, category knowledge.Document
+		draft, published, practice, category knowledge.Document // the draft is the caller's
+		another                              knowledge.Document // a draft of somebody else
 		own, other                           knowledge.Document
 		principal                            knowledge.Document
 	}
@@ -85,6 +87,11 @@ func TestEveryRoleMayDoWhatItIsFor(t *testing.T) {
 			return put(storetest.Rule(draft, func(r *knowledge.Rule) { r.RuleID = w.published.Key().ID }))
 		}, knowledge.RoleMaintainer},
 		{"edit a draft", func(w world) knowledge.Op { return patch(w.draft, `{"title":"Better"}`) }, knowledge.RoleContributor},
+		{"edit another's draft", func(w world) knowledge.Op { return patch(w.another, `{"title":"Better"}`) }, knowledge.RoleMaintainer},
+		{"retire another's draft", func(w world) knowledge.Op { return retire(w.another) }, knowledge.RoleMaintainer},
+		{"write over another's draft", func(w world) knowledge.Op {
+			return put(storetest.Rule(draft, func(r *knowledge.Rule) { r.RuleID = w.another.Key().ID }))
+		}, knowledge.RoleMaintainer},
 		{"publish a draft", func(w world) knowledge.Op { return patch(w.draft, `{"status":"ACTIVE"}`) }, knowledge.RoleMaintainer},
 		{"publish a draft by leaving its status out", func(w world) knowledge.Op { return patch(w.draft, `{"status":null}`) }, knowledge.RoleMaintainer},
 		{"edit a published rule", func(w world) knowledge.Op { return patch(w.published, `{"title":"Better"}`) }, knowledge.RoleMaintainer},
@@ -119,19 +126,15 @@ func TestEveryRoleMayDoWhatItIsFor(t *testing.T) {
 				h := openHouse(t)
 				w := world{
 					draft: storetest.Rule(draft), published: storetest.Rule(), practice: storetest.Practice(), category: storetest.Category(),
-					principal: storetest.Principal(),
+					principal: storetest.Principal(), another: storetest.Rule(draft),
 				}
 				w.own, w.other = storetest.Violation(w.published.Key().ID), storetest.Violation(w.published.Key().ID)
-				h.must(put(w.draft), put(w.published), put(w.practice), put(w.category), put(w.principal), put(w.other))
-				mine := storetest.Batch(put(w.own))
-				mine.Actor = "the-" + role
-				if _, err := h.Apply(System(t.Context()), mine); err != nil {
-					t.Fatal(err)
-				}
+				h.must(put(w.another), put(w.published), put(w.practice), put(w.category), put(w.principal), put(w.other))
+				h.own(role, put(w.own), put(w.draft))
 				op := c.op(w)
 				bystander := put(storetest.Rule(draft))
 				_, err := h.try(role, bystander, op)
-				if (&Caller{Role: role}).Has(c.need) {
+				if slices.Index(knowledge.Roles(), role) >= slices.Index(knowledge.Roles(), c.need) {
 					if err != nil {
 						t.Errorf("%s may not %s: %v", role, c.what, err)
 					}
@@ -163,14 +166,14 @@ func TestContributorsWriteIsBoundToWhatWasJudged(t *testing.T) {
 		"a draft that is published meanwhile": {knowledge.Put(rule, 0), publish, edit},
 		"a draft that is created meanwhile":   {knowledge.Put(storetest.Rule(), 0), knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID = rule.RuleID + "-2" }), 0), knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Status = rule.RuleID+"-2", knowledge.StatusDraft }), 0)},
 	} {
-		h.must(c.before)
+		h.own(knowledge.RoleContributor, c.before)
 		h.engine.afterGet = func() { h.must(c.meanwhile) }
 		if _, err := h.try(knowledge.RoleContributor, c.op); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("%s: %v, want ErrConflict", what, err)
 		}
 	}
 	// A version that was not the one judged is a conflict before anything is asked.
-	h.must(knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Status = "late", knowledge.StatusDraft }), 0))
+	h.own(knowledge.RoleContributor, knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Status = "late", knowledge.StatusDraft }), 0))
 	op := knowledge.Op{Verb: knowledge.VerbPatch, Key: knowledge.Key{Kind: knowledge.KindRule, ID: "late"}, Patch: []byte(`{}`), IfVersion: 2}
 	h.engine.afterGet = func() {
 		h.must(knowledge.Op{Verb: knowledge.VerbPatch, Key: op.Key, Patch: []byte(`{"status":"ACTIVE"}`)})
@@ -197,7 +200,7 @@ func TestContributorsBatchSentAgainIsAnsweredAsBefore(t *testing.T) {
 		"an edit":    {Verb: knowledge.VerbPatch, Key: rule.Key(), Patch: []byte(`{"priority":3}`)},
 	} {
 		if what == "an edit" {
-			h.must(knowledge.Put(rule, 0))
+			h.own(knowledge.RoleContributor, knowledge.Put(rule, 0))
 		}
 		b := storetest.Batch(op)
 		first, err := h.Apply(h.as(knowledge.RoleContributor), b)
@@ -246,18 +249,60 @@ func TestOnlyAnAdminWritesForOthers(t *testing.T) {
 		}
 		b = storetest.Batch(knowledge.Put(storetest.Rule(), 0))
 		b.Actor, b.At = "", at
-		_, err = h.Apply(h.as(role), b)
-		if role != knowledge.RoleAdmin {
+		if _, err = h.Apply(h.as(role), b); role != knowledge.RoleAdmin {
 			h.forbidden("a maintainer sets the time", err)
-		} else if err != nil {
-			t.Errorf("an admin sets the time: %v", err)
+		} else if f, ok := errors.AsType[*knowledge.InvalidError](err); !ok || f.Faults[0].Pointer != "/at" {
+			t.Errorf("an admin sets the time in a log in which somebody has written: %v", err)
 		}
 	}
 	list, err := h.Changes(System(t.Context()), knowledge.ChangeQuery{Newest: true, Limit: 1})
-	if err != nil || list[0].Actor != "the-admin" || list[0].At != at {
-		t.Errorf("the admin's own batch of 2020: %+v, %v", list, err)
+	if err != nil || list[0].Actor != "somebody-else" || list[0].EnteredBy != "the-admin" || list[0].EnteredAt.IsZero() {
+		t.Errorf("what the admin has entered: %+v, %v", list, err)
 	}
 }
+
+// TestAnImportedTimeIsTakenWhereNobodyHasWritten writes a history into a log that holds what the program has made, and nothing else.
+func TestAnImportedTimeIsTakenWhereNobodyHasWritten(t *testing.T) {
+	h := &house{t: t, engine: newFaulty(openEngine(t))}
+	h.Store = New(h.engine, nil, func(_ context.Context, r Refusal) { h.refused = append(h.refused, r) })
+	at := knowledge.At(time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC))
+	general := storetest.Category(func(c *knowledge.Category) { c.ID = storetest.GeneralCategory })
+	h.must(knowledge.Put(storetest.Principal(), 0))
+	seeded := storetest.Batch(knowledge.Put(general, 0))
+	seeded.Actor = knowledge.SeedActor
+	if _, err := h.Apply(System(t.Context()), seeded); err != nil {
+		t.Fatal(err)
+	}
+	admin := h.as(knowledge.RoleAdmin)
+	var last knowledge.Batch
+	for i := range 3 {
+		last = storetest.Batch(knowledge.Put(storetest.Rule(), 0))
+		last.Actor, last.At, last.EnteredBy = "ann", knowledge.At(at.Add(time.Duration(i)*time.Hour)), "nobody"
+		if _, err := h.Apply(admin, last); err != nil {
+			t.Fatalf("batch %d of a history: %v", i, err)
+		}
+	}
+	list, err := h.Changes(admin, knowledge.ChangeQuery{Newest: true, Limit: 1})
+	if err != nil || list[0].Actor != "ann" || !list[0].At.Equal(last.At.Time) || list[0].EnteredBy != "the-admin" || !list[0].EnteredAt.After(last.At.Time) {
+		t.Errorf("the last of the history: %+v, %v", list, err)
+	}
+	if n := len(h.refused); n != 3 || h.refused[2].Method != MethodEnter {
+		t.Errorf("the record of calls has %+v", h.refused)
+	}
+	if _, err := h.Apply(admin, storetest.Batch(knowledge.Put(storetest.Rule(), 0))); err != nil {
+		t.Fatal(err)
+	}
+	next := storetest.Batch(knowledge.Put(storetest.Rule(), 0))
+	next.At = at
+	if f, ok := errors.AsType[*knowledge.InvalidError](error1(h.Apply(admin, next))); !ok || f.Faults[0].Pointer != "/at" {
+		t.Errorf("a time after somebody has written: %v", f)
+	}
+	if _, err := h.Apply(admin, last); err != nil {
+		t.Errorf("the last of the history again: %v", err)
+	}
+}
+
+func error1[T any](_ T, err error) error { return err }
 
 func TestPrincipalsAreSeenByAdminsAlone(t *testing.T) {
 	h := openHouse(t)
@@ -391,14 +436,14 @@ func TestAMadeTokenWorksAtOnce(t *testing.T) {
 		if !errors.Is(err, store.ErrUnauthenticated) || !errors.As(err, &no) || no.Reason != step.reason {
 			t.Errorf("after a %s: %v, want %s", step.verb, err, step.reason)
 		}
-		if role, ok := h.dir.Role(p.PrincipalID); ok {
+		if role, ok := roleOf(h.dir, p.PrincipalID); ok {
 			t.Errorf("after a %s it still has the role %s", step.verb, role)
 		}
 	}
 }
 
-func ExampleCaller_Has() {
+func ExampleCaller_May() {
 	c := &Caller{ID: "ci", Role: knowledge.RoleContributor}
-	fmt.Println(c.Has(knowledge.RoleViewer), c.Has(knowledge.RoleMaintainer), (*Caller)(nil).Has(knowledge.RoleViewer))
+	fmt.Println(c.May(DoRead, knowledge.KindRule), c.May(DoPublish, knowledge.KindRule), (*Caller)(nil).May(DoRead, knowledge.KindRule))
 	// Output: true false false
 }

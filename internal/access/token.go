@@ -8,17 +8,17 @@ import (
 	"fmt"
 )
 
-// tokenMark begins every token, so that one that has got loose is recognized.
+// tokenMark begins every token, so that scanners can find leaked tokens.
 const tokenMark = "tenet_"
 
 // Sizes of a token.
 const (
-	tokenBytes  = 32 // of chance
-	prefixChars = 12 // that are shown
+	tokenBytes  = 32 // random bytes
+	prefixChars = 12 // shown characters
 )
 
-// NewToken returns a new token, the hash by which it is known, and the beginning that may be shown. The token itself is kept
-// nowhere: who loses it needs another one.
+// NewToken returns a new token, its hash, and the prefix that may be shown. The token is stored nowhere: a lost one
+// must be replaced.
 func NewToken() (token, hash, prefix string, err error) {
 	var b [tokenBytes]byte
 	if _, err := rand.Read(b[:]); err != nil {
@@ -28,7 +28,7 @@ func NewToken() (token, hash, prefix string, err error) {
 	return token, HashToken(token), token[:prefixChars], nil
 }
 
-// HashToken returns the SHA-256 of a token in hex, as a principal holds it.
+// HashToken returns the SHA-256 of a token in hex, as a principal stores it.
 func HashToken(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])

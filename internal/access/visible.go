@@ -6,8 +6,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// visible reads a part of the log without the changes of principals. It reads on where so many were left out that the answer
-// would be shorter than what was asked for: an empty answer is the end of the log.
+// visible reads the log without the changes of principals. If filtering leaves fewer changes than asked for, it reads
+// on: an empty answer means the end of the log.
 func (s *Store) visible(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
 	q, err := q.Check()
 	if err != nil {
@@ -36,23 +36,24 @@ func (s *Store) visible(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 	}
 }
 
-// without returns the changes that are not about principals, each as it is.
+// without returns the changes that are not about principals.
 func without(list []knowledge.Change) []knowledge.Change {
 	out := make([]knowledge.Change, 0, len(list))
 	for _, c := range list {
-		if c.Key.Kind != knowledge.KindPrincipal {
+		if !hidden(c.Key.Kind) {
 			out = append(out, c)
 		}
 	}
 	return out
 }
 
-// shown is without for whole transactions: where the last changes of one are left out, the one before ends it.
+// shown filters like without but keeps transaction boundaries: if a transaction's last changes are filtered out, the
+// change before them ends it.
 func shown(list []knowledge.Change) []knowledge.Change {
 	out := make([]knowledge.Change, 0, len(list))
 	begin := 0 // where the transaction begins in out
 	for i := range list {
-		if list[i].Key.Kind != knowledge.KindPrincipal {
+		if !hidden(list[i].Key.Kind) {
 			out = append(out, list[i])
 		}
 		if !list[i].More {

@@ -127,7 +127,7 @@ func awaitMode(t *testing.T, p *process, texts ...string) {
 // fill migrates a database and writes generated documents, and returns the ids of its rules.
 func fill(t *testing.T, address string, n int) []string {
 	t.Helper()
-	if _, err := postgres.Migrate(t.Context(), address, -1); err != nil {
+	if _, err := postgres.Migrate(t.Context(), postgres.Address{URL: address}, -1); err != nil {
 		t.Fatal(err)
 	}
 	s := openPG(t, address)
@@ -356,7 +356,8 @@ func (r *report) lag(t *testing.T, s *postgres.Store, made *failover.Store, when
 	}
 	seen := map[knowledge.Seq]time.Time{}
 	wg.Go(func() {
-		_ = store.Follow(ctx, made.Mirrored(), tail, 0, func(changes []knowledge.Change) error {
+		w := store.Watch{Feed: made.Mirrored(), Begin: func(context.Context, error) (store.Place, error) { return store.Place{Seq: tail}, nil }}
+		w.Changed = func(changes []knowledge.Change) error {
 			now := time.Now()
 			mu.Lock()
 			defer mu.Unlock()
@@ -364,7 +365,8 @@ func (r *report) lag(t *testing.T, s *postgres.Store, made *failover.Store, when
 				seen[changes[i].Seq] = now
 			}
 			return nil
-		})
+		}
+		_ = w.Run(ctx)
 	})
 	tick := time.NewTicker(time.Second / rate)
 	writing, end := sync.WaitGroup{}, time.Now().Add(lasts)

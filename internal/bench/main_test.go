@@ -339,7 +339,8 @@ func (r *report) repeat(section string) {
 	r.line("\nAgain: `go test -tags bench -count=1 -timeout 0 -run '^TestReport$/^%s$' ./internal/bench`\n", section)
 }
 
-func us(d time.Duration) string        { return fmt.Sprintf("%.0f us", float64(d.Nanoseconds())/1000) }
+func us(d time.Duration) string { return fmt.Sprintf("%.0f us", float64(d.Nanoseconds())/1000) }
+
 func ms(d time.Duration) string        { return fmt.Sprintf("%.2f ms", float64(d.Microseconds())/1000) }
 func ratio(a, b time.Duration) float64 { return float64(a) / math.Max(float64(b), 1) }
 

@@ -3,16 +3,12 @@
 package bench
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
@@ -84,7 +80,7 @@ func (e *env) large(t *testing.T, r *report) *loaded {
 		return e.big
 	}
 	l := &loaded{url: e.pg.NewDatabase(), dir: e.t.TempDir()}
-	if _, err := postgres.Migrate(t.Context(), l.url, -1); err != nil {
+	if _, err := postgres.Migrate(t.Context(), postgres.Address{URL: l.url}, -1); err != nil {
 		t.Fatal(err)
 	}
 	r.load(t, l)
@@ -245,65 +241,6 @@ func (r *report) searches(t *testing.T, e *env) {
 		}
 	}
 	r.repeat("searches")
-}
-
-// writes compares writing through the engine with bare inserts of the same rows into a table without index or log.
-func (r *report) writes(t *testing.T, e *env) {
-	pg := e.pg
-	url := pg.NewDatabase()
-	if _, err := postgres.Migrate(t.Context(), url, -1); err != nil {
-		t.Fatal(err)
-	}
-	s, err := postgres.Open(t.Context(), postgres.Options{URL: url})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	conn := pgtest.Connect(t, url)
-	pgtest.Exec(t, url, "CREATE TABLE bare (rule_id text PRIMARY KEY, document jsonb NOT NULL)")
-	lite, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "writes.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lite.Close()
-	r.line("## Writes\n")
-	r.line("One writer, each commit flushed to disk. By hand: the same documents as one jsonb column by pgx, pipelined in batches, with no log, no search")
-	r.line("and no history.\n")
-	r.line("| writes | by hand | PostgreSQL | ratio | SQLite |")
-	r.line("| --- | --- | --- | --- | --- |")
-	for _, size := range []int{1, 1000} {
-		n := 600
-		if size > 1 {
-			n = 12_000
-		}
-		rate := func(apply func(b knowledge.Batch) error) float64 {
-			done, began := 0, time.Now()
-			batches(t, n, size, func(b knowledge.Batch) {
-				if err := apply(b); err != nil {
-					t.Fatal(err)
-				}
-				done += len(b.Ops)
-			})
-			return float64(done) / time.Since(began).Seconds()
-		}
-		hand := rate(func(b knowledge.Batch) error { return insertBare(t.Context(), conn, b) })
-		ours := rate(func(b knowledge.Batch) error { _, err := s.Apply(t.Context(), b); return err })
-		local := rate(func(b knowledge.Batch) error { _, err := lite.Apply(t.Context(), b); return err })
-		r.line("| %s | %.0f/s | %.0f/s | %.2f | %.0f/s |", fmt.Sprintf("batches of %d", size), hand, ours, hand/ours, local)
-	}
-	r.repeat("writes")
-}
-
-func insertBare(ctx context.Context, conn *pgx.Conn, b knowledge.Batch) error {
-	q := &pgx.Batch{}
-	for i := range b.Ops {
-		doc, err := knowledge.Canonical(b.Ops[i].Doc)
-		if err != nil {
-			return err
-		}
-		q.Queue("INSERT INTO bare VALUES ($1, $2) ON CONFLICT (rule_id) DO UPDATE SET document = excluded.document", b.Ops[i].Key.String(), doc)
-	}
-	return conn.SendBatch(ctx, q).Close()
 }
 
 // imports runs the command line over every archive of the shared data.

@@ -3,25 +3,25 @@ package cache
 import "github.com/VictoriaMetrics/fastcache"
 
 const (
-	// admitted is how often an item must have wanted down lately to be let in once the warm tier is full.
+	// admitted is how many recent evictions from the hot tier an item needs to enter a full warm tier.
 	admitted = 2
-	// admissionCounts is how many counters there are, and lately how many items each sees until all are halved.
+	// admissionCounts is the number of counters. All are halved after lately evictions per counter.
 	admissionCounts = 1 << 17
 	lately          = 2
-	// fullEvery is how often it is looked whether the tier is full.
+	// fullEvery is how many evictions pass between two checks whether the tier is full.
 	fullEvery = 256
 )
 
-// admission keeps what is asked for only once out of the warm tier, which forgets the oldest first, whatever it is worth:
-// with uneven wishes half of what falls out of the hot tier is never wanted again, and would push out what is. It belongs to
-// the one goroutine at a time that demotes.
+// admission keeps items that are asked for only once out of the warm tier. That tier drops its oldest entries first,
+// whatever their use, and under a skewed load half of the items evicted from the hot tier are never asked for again:
+// they would push out useful ones. Only the goroutine that demotes uses it.
 type admission struct {
 	counts [admissionCounts]uint8
 	seen   int
-	full   bool // the tier has begun to forget
+	full   bool // the tier has begun to drop entries
 }
 
-// admit counts an item that wants down, and reports whether it may.
+// admit counts an item evicted from the hot tier, and reports whether it may enter the warm tier.
 func (a *admission) admit(at slot, tier *fastcache.Cache) bool {
 	if a.seen++; !a.full && a.seen%fullEvery == 0 {
 		var st fastcache.Stats

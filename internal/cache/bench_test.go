@@ -117,12 +117,12 @@ func BenchmarkGetWarm(b *testing.B) {
 	s, keys := filled(b)
 	ctx := b.Context()
 	for _, key := range keys {
-		s.warm.put(s.peek(key, stripeOf(key)).rec, s.stamps.now())
+		s.mem.warm.put(s.mem.peek(key, stripeOf(key)).rec, s.mem.stamps.now())
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		key := keys[i%len(keys)]
-		s.hot.Invalidate(slotOf(key))
+		s.mem.hot.Invalidate(slotOf(key))
 		if rec, err := s.Get(ctx, key); err != nil || rec.Source != knowledge.SourceWarm {
 			b.Fatal(rec, err)
 		}
@@ -136,7 +136,7 @@ func BenchmarkGetMiss(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		key := keys[i%len(keys)]
-		s.stamps.change(stripeOf(key))
+		s.mem.stamps.change(stripeOf(key))
 		if _, err := s.Get(ctx, key); err != nil {
 			b.Fatal(err)
 		}
@@ -165,7 +165,7 @@ func BenchmarkListAfterAnEdit(b *testing.B) {
 	edited := stripeOf(page.Records[0].Key)
 	b.ReportAllocs()
 	for b.Loop() {
-		s.stamps.change(edited)
+		s.mem.stamps.change(edited)
 		if _, err := s.List(ctx, q); err != nil {
 			b.Fatal(err)
 		}
@@ -188,8 +188,8 @@ func BenchmarkDemote(b *testing.B) {
 	var recs []*knowledge.Record
 	bytes := 0
 	for _, key := range keys {
-		rec := s.peek(key, stripeOf(key)).rec
-		if _, err := s.warm.codec.learn(rec.JSON); err != nil {
+		rec := s.mem.peek(key, stripeOf(key)).rec
+		if _, err := s.mem.warm.codec.learn(rec.JSON); err != nil {
 			b.Fatal(err)
 		}
 		recs = append(recs, rec)
@@ -198,7 +198,7 @@ func BenchmarkDemote(b *testing.B) {
 	b.SetBytes(int64(bytes / len(recs)))
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		s.warm.put(recs[i%len(recs)], uint64(i))
+		s.mem.warm.put(recs[i%len(recs)], uint64(i))
 	}
 }
 

@@ -10,40 +10,40 @@ import (
 
 const mb = 1 << 20
 
-// Budgets of the tiers.
+// Memory budgets of the tiers.
 const (
-	// DefaultHot is the budget of the hot tier where there is memory enough.
+	// DefaultHot is the hot tier's budget if there is enough memory.
 	DefaultHot = 512 * mb
-	// DefaultWarm is the budget of the warm tier where there is memory enough.
+	// DefaultWarm is the warm tier's budget if there is enough memory.
 	DefaultWarm = 2048 * mb
-	// Default stands for a budget that nobody has set.
+	// Default stands for a budget that is not set.
 	Default = -1
 )
 
 const (
-	// workMemory is what a busy tenet needs on the Go heap beside the hot tier: requests, subscribers, the engine, and room for
-	// the garbage of a while. A small machine has less to do.
+	// workMemory is the Go heap that a busy instance needs beside the hot tier: for requests, subscribers, the engine
+	// and uncollected garbage. A small machine has less to do.
 	workMemory = 256 * mb
-	// outsideMemory is what it needs outside the heap beside the warm tier: the program itself, stacks, the engine's files. It
-	// is also the base of the promise that a soak checks: all memory is at most 1.15 times hot, warm and this together.
+	// outsideMemory is the memory outside the Go heap, without the warm tier: the program, stacks, and the engine's
+	// files. A soak test checks that all memory stays under 1.15 times the sum of hot, warm and this.
 	outsideMemory = 150 * mb
-	// leastHot is the smallest hot tier that Budget chooses, and leastWork what the heap needs beside it in any case.
+	// leastHot is the smallest hot tier that Budget chooses, and leastWork the smallest heap beside it.
 	leastHot  = 8 * mb
 	leastWork = 64 * mb
-	// warmPerHot is how much larger than the hot tier the warm one is.
+	// warmPerHot is the ratio of warm to hot when Budget chooses both.
 	warmPerHot = 4
 )
 
 // Memory is how much memory a process may use.
 type Memory struct {
-	Bytes int64  // 0 when nobody knows
-	Of    string // whose: "the container", "the machine"
-	// Own is true when the memory is for this process alone, as a container's is.
+	Bytes int64  // 0 if unknown
+	Of    string // its owner: "the container", "the machine"
+	// Own is true if the memory belongs to this process alone, like a container's.
 	Own bool
 }
 
-// ReadMemory returns the smaller of the memory of the machine and of the limits of the process's control group, of either
-// version. The root is that of the file system, os.DirFS("/").
+// ReadMemory returns the machine's memory or the lowest limit of the process's control group (version 1 or 2),
+// whichever is less. root is the file system's root, os.DirFS("/").
 func ReadMemory(root fs.FS) Memory {
 	m := Memory{Bytes: machineMemory(root), Of: "the machine"}
 	if limit := groupLimit(root); limit > 0 && (m.Bytes == 0 || limit < m.Bytes) {
@@ -52,7 +52,7 @@ func ReadMemory(root fs.FS) Memory {
 	return m
 }
 
-// machineMemory reads the memory of the machine from /proc/meminfo, 0 when it is not told.
+// machineMemory reads the machine's memory from /proc/meminfo, 0 if it can't.
 func machineMemory(root fs.FS) int64 {
 	b, err := fs.ReadFile(root, "proc/meminfo")
 	if err != nil {
@@ -70,7 +70,7 @@ func machineMemory(root fs.FS) int64 {
 	return 0
 }
 
-// groupLimit returns the least limit of the process's control group and those above it, 0 for none.
+// groupLimit returns the lowest limit of the process's control group and its parents, 0 for none.
 func groupLimit(root fs.FS) int64 {
 	b, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {
@@ -89,7 +89,7 @@ func groupLimit(root fs.FS) int64 {
 		case strings.Contains(","+parts[1]+",", ",memory,"):
 			base, files = "sys/fs/cgroup/memory", []string{"memory.limit_in_bytes"}
 		}
-		// Inside a container the path may be that of the machine, which is not there: then the root is the container's own group.
+		// Inside a container the path may be the host's and not exist: then the root is the container's own group.
 		for dir := path.Clean("/" + parts[2]); base != ""; dir = path.Dir(dir) {
 			for _, file := range files {
 				if n := limitIn(root, path.Join(base, dir, file)); n > 0 && (least == 0 || n < least) {
@@ -104,7 +104,7 @@ func groupLimit(root fs.FS) int64 {
 	return least
 }
 
-// limitIn reads one limit, 0 for none. The first version says "none" with a number that no machine has.
+// limitIn reads one limit, 0 for none. Version 1 writes a huge number for none.
 func limitIn(root fs.FS, file string) int64 {
 	b, err := fs.ReadFile(root, file)
 	if err != nil {
@@ -117,20 +117,20 @@ func limitIn(root fs.FS, file string) int64 {
 	return n
 }
 
-// Sizes are the budgets of a tenet's memory.
+// Sizes are the memory budgets of an instance.
 type Sizes struct {
 	Hot, Warm int64
-	// Limit is for the Go heap, which holds the hot tier and all work: debug.SetMemoryLimit, or GOMEMLIMIT. The warm tier is
-	// outside of it.
+	// Limit is for the Go heap, which holds the hot tier and all other work: debug.SetMemoryLimit, or GOMEMLIMIT. The
+	// warm tier is outside the heap.
 	Limit int64
-	// Needs is what the process may take altogether: a container wants at least this.
+	// Needs is the memory of the whole process: a container must have at least this.
 	Needs int64
-	// Warning says what is wrong with it, and what to do; "" when all is well.
+	// Warning says why the sizes do not fit and what to do; "" if they fit.
 	Warning string
 }
 
-// Budget returns the sizes that fit into memory: hot and warm as they were set, and where they are [Default] as large as usual,
-// or as large as there is room for.
+// Budget returns sizes that fit into memory. A budget that is set stays; one that is [Default] gets its default size,
+// or less if there is less room.
 func Budget(m Memory, hot, warm int64) Sizes {
 	chosen := hot == Default || warm == Default
 	s := sizes(orUsual(hot, DefaultHot), orUsual(warm, DefaultWarm), workMemory)
@@ -144,11 +144,12 @@ func Budget(m Memory, hot, warm int64) Sizes {
 	case s.Needs > m.Bytes:
 		s.Warning = fmt.Sprintf("%s has %d MB of memory, and with caches of %d MB hot and %d MB warm tenet may take %d MB: "+
 			"give it more memory or smaller caches", m.Of, m.Bytes/mb, s.Hot/mb, s.Warm/mb, s.Needs/mb)
-		s.Limit = max(m.Bytes-s.Warm-outsideMemory, s.Hot*5/4+leastWork) // less would only collect garbage all the time
+		s.Limit = max(m.Bytes-s.Warm-outsideMemory, s.Hot*5/4+leastWork) // a lower limit would collect garbage all the time
 		s.Needs = s.Limit + s.Warm + outsideMemory
 	case chosen:
 		s.Warning = fmt.Sprintf("%s has %d MB of memory: the caches get %d MB hot and %d MB warm instead of %d and %d, and will "+
-			"find less", m.Of, m.Bytes/mb, s.Hot/mb, s.Warm/mb, orUsual(hot, DefaultHot)/mb, orUsual(warm, DefaultWarm)/mb)
+			"find less", m.Of, m.Bytes/mb, s.Hot/mb, s.Warm/mb, orUsual(hot, DefaultHot)/mb,
+			orUsual(warm, DefaultWarm)/mb)
 	}
 	return s
 }
@@ -160,8 +161,8 @@ func orUsual(set, usual int64) int64 {
 	return max(set, 0)
 }
 
-// share is the part of the memory that a tenet takes without being told to: most of its own, half of what it shares, since
-// there may be a database beside it.
+// share is the memory that an instance takes if nothing is set: most of its own, or half of a shared machine's, which
+// may also run a database.
 func (m Memory) share() int64 {
 	if m.Own {
 		return m.Bytes / 4 * 3
@@ -169,7 +170,7 @@ func (m Memory) share() int64 {
 	return m.Bytes / 2
 }
 
-// shrunk returns the sizes that fit into the share, keeping what was set.
+// shrunk returns sizes that fit into the share. A budget that is set stays.
 func (m Memory) shrunk(hot, warm int64) Sizes {
 	work := min(workMemory, max(leastWork, m.share()/2))
 	room := m.share() - work - outsideMemory
@@ -195,7 +196,7 @@ func (m Memory) shrunk(hot, warm int64) Sizes {
 	return sizes(max(hot, 0), max(warm, 0), work)
 }
 
-// outside is what the warm tier takes: its entries, and their index on the heap.
+// outside is the memory of the warm tier: its entries, and their index on the heap.
 func outside(warm int64) int64 { return warm + warm/16 }
 
 func sizes(hot, warm, work int64) Sizes {

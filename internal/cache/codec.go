@@ -15,30 +15,29 @@ import (
 )
 
 const (
-	// dictSize is how much a dictionary holds of what documents have in common. Larger ones gained nothing.
+	// dictSize is the size of a dictionary. Larger ones gained nothing.
 	dictSize = 32 << 10
-	// trainOn is how many bytes of documents a dictionary is made from, of which each gives at most sampleSize, and one in
-	// sampleOneIn is looked at. It takes about a second, once in the life of a warm tier.
+	// trainOn is how many bytes of documents a dictionary is trained on: one in sampleOneIn documents, none larger than
+	// sampleSize. Training takes about a second, once in the life of a warm tier.
 	trainOn     = 1 << 20
 	sampleSize  = 16 << 10
 	sampleOneIn = 4
 )
 
-// A codec compresses documents for the warm tier, after a while with a dictionary that it has made of them: documents are
-// short and alike, so that most of what repeats is in others. It writes from one goroutine at a time and
-// is read by many.
+// A codec compresses documents for the warm tier. Documents are short and alike, so after some of them it trains a
+// dictionary. One goroutine at a time compresses, many decompress.
 type codec struct {
 	enc *zstd.Encoder
-	dec atomic.Pointer[zstd.Decoder] // reads what was written with the dictionary, and what was without
+	dec atomic.Pointer[zstd.Decoder] // reads entries with and without the dictionary
 
-	dict    []byte // nil until there is one
-	trained bool   // there is one, or there will be none
+	dict    []byte // nil until it is trained
+	trained bool   // the dictionary is trained, or training has failed for good
 	looked  int
 	samples [][]byte
 	sampled int // bytes
 }
 
-// openCodec returns a codec with the dictionary of a directory; without one when dir is "" or it holds none.
+// openCodec returns a codec with the dictionary saved in a directory; without one if dir is "" or has none.
 func openCodec(dir string) (*codec, error) {
 	c := &codec{}
 	if dir != "" {
@@ -50,7 +49,7 @@ func openCodec(dir string) (*codec, error) {
 	return c, c.use(nil)
 }
 
-// use makes the codec write with a dictionary, nil for none.
+// use makes the codec compress with a dictionary, nil for none.
 func (c *codec) use(dictionary []byte) error {
 	eo := []zstd.EOption{zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1)}
 	do := []zstd.DOption{zstd.WithDecoderMaxMemory(knowledge.MaxDocument * 2)}
@@ -69,21 +68,21 @@ func (c *codec) use(dictionary []byte) error {
 		_ = c.enc.Close()
 	}
 	c.enc, c.dict = enc, dictionary
-	c.dec.Store(dec) // the one before is left to those who still read with it
+	c.dec.Store(dec) // the old decoder stays with those who still read with it
 	return nil
 }
 
 // compress appends a document compressed.
 func (c *codec) compress(dst, doc []byte) []byte { return c.enc.EncodeAll(doc, dst) }
 
-// decompress returns the document; false when it is damaged.
+// decompress returns the document; false if it is damaged.
 func (c *codec) decompress(b []byte) ([]byte, bool) {
 	doc, err := c.dec.Load().DecodeAll(b, nil)
 	return doc, err == nil
 }
 
-// learn looks at a document that is about to be compressed, and makes the dictionary when it has seen enough of them. It
-// reports whether it made one.
+// learn collects samples from documents about to be compressed, and trains the dictionary when it has enough. It
+// reports whether it has trained one.
 func (c *codec) learn(doc []byte) (bool, error) {
 	if c.trained {
 		return false, nil
@@ -103,11 +102,20 @@ func (c *codec) learn(doc []byte) (bool, error) {
 	return err == nil, err
 }
 
-// train makes a dictionary. That documents which nobody has foreseen could end the process is not worth the memory it saves.
+// forget makes the codec compress without a dictionary until it has trained another.
+func (c *codec) forget() error {
+	c.trained, c.samples, c.sampled, c.looked = false, nil, 0, 0
+	if c.dict == nil {
+		return nil
+	}
+	return c.use(nil)
+}
+
+// train trains a dictionary. The library may panic on unusual samples, which must not end the process.
 func train(samples [][]byte) (dictionary []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("make a dictionary: %v", p)
+			err = fmt.Errorf("train a dictionary: %v", p)
 		}
 	}()
 	sum := crc32.NewIEEE()
@@ -119,7 +127,7 @@ func train(samples [][]byte) (dictionary []byte, err error) {
 	})
 }
 
-// save writes the dictionary.
+// save writes the dictionary to dir.
 func (c *codec) save(dir string) error {
 	if c.dict == nil {
 		return nil

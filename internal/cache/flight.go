@@ -9,7 +9,7 @@ import (
 	"tenet/internal/store"
 )
 
-// flightTime is how long one shared load may take: it no longer has its callers' deadlines.
+// flightTime is the deadline of a shared load, which does not have its callers' deadlines.
 const flightTime = 15 * time.Second
 
 // A flight is one load that any number of callers wait for.
@@ -25,13 +25,13 @@ type flight struct {
 type flights struct {
 	work sync.WaitGroup
 
-	mu     sync.Mutex           // guards what follows
-	open   map[slot]*flight     // those that may be joined
-	all    map[*flight]struct{} // also those that a change has overtaken
+	mu     sync.Mutex           // guards the fields below
+	open   map[slot]*flight     // loads that callers may join
+	all    map[*flight]struct{} // also loads that a change has outdated
 	closed bool
 }
 
-// close ends the loads under way and waits for them. None begins later.
+// close cancels the loads in flight and waits for them. No load starts later.
 func (f *flights) close() {
 	f.mu.Lock()
 	f.closed = true
@@ -42,9 +42,11 @@ func (f *flights) close() {
 	f.work.Wait()
 }
 
-// fly returns what load gives for a slot. A load under way is joined when nothing that it depends on has changed since it
-// asked its source; otherwise a new one starts.
-func (s *Store) fly(ctx context.Context, at slot, deps []stripe, load func(ctx context.Context, asOf uint64) (*item, error)) (*item, error) {
+// fly returns the result of load for a slot. A caller joins a load in flight if nothing that it depends on has changed
+// since it started; otherwise a new one starts.
+func (s *Store) fly(
+	ctx context.Context, at slot, deps []stripe, load func(ctx context.Context, asOf uint64) (*item, error),
+) (*item, error) {
 	f, err := s.board(ctx, at, deps, load)
 	if err != nil {
 		return nil, err
@@ -57,28 +59,30 @@ func (s *Store) fly(ctx context.Context, at slot, deps []stripe, load func(ctx c
 	switch {
 	case !errors.Is(f.err, context.Canceled) && !errors.Is(f.err, context.DeadlineExceeded):
 		return f.item, f.err
-	case s.closed.Load():
+	case s.mem.closed.Load():
 		return nil, store.ErrClosed
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	}
-	// The shared load ran into its own deadline, which is none of this caller's.
-	return load(ctx, s.stamps.now())
+	// The shared load hit its own deadline; this caller's has not passed.
+	return load(ctx, s.mem.stamps.now())
 }
 
-// board returns the flight to wait for.
-func (s *Store) board(ctx context.Context, at slot, deps []stripe, load func(ctx context.Context, asOf uint64) (*item, error)) (*flight, error) {
+// board returns the flight that a caller waits for.
+func (s *Store) board(
+	ctx context.Context, at slot, deps []stripe, load func(ctx context.Context, asOf uint64) (*item, error),
+) (*flight, error) {
 	fs := &s.flights
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if fs.closed {
 		return nil, store.ErrClosed
 	}
-	if f := fs.open[at]; f != nil && s.stamps.valid(f.asOf, deps...) {
+	if f := fs.open[at]; f != nil && s.mem.stamps.valid(f.asOf, deps...) {
 		return f, nil
 	}
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTime)
-	f := &flight{asOf: s.stamps.now(), cancel: cancel, done: make(chan struct{})}
+	f := &flight{asOf: s.mem.stamps.now(), cancel: cancel, done: make(chan struct{})}
 	fs.open[at], fs.all[f] = f, struct{}{}
 	fs.work.Go(func() {
 		defer cancel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tenet/internal/knowledge"
@@ -11,273 +12,229 @@ import (
 )
 
 const (
-	// retryEvery is how long the follower waits when the feed can't answer.
+	// retryEvery is how long the follower waits after the feed has failed.
 	retryEvery = 200 * time.Millisecond
-	// catchUp bounds how many changes a warm start follows; with more it begins cold.
+	// catchUp is how many changes a warm start follows at most; beyond it the warm tier starts empty.
 	catchUp = 200_000
 )
 
-// errParted says that the log is not the one that was followed: a standby that lacks the last commits, a restored backup.
-var errParted = errors.New("the log of changes is another one than before")
-
-// A place is how far the feed was followed.
+// A place is how far the feed has been followed.
 type place struct {
-	mu    sync.Mutex // guards what follows
-	at    mark
-	found bool          // at was compared with the feed
-	until knowledge.Seq // the warm tier can be used from here on
+	seq   atomic.Int64 // at's seq, to be read without the lock
+	mu    sync.Mutex   // guards the fields below
+	at    store.Place
+	found bool          // at was found in the feed
+	until knowledge.Seq // the warm tier may answer once the feed was followed to here
 	asked moment        // when the feed was last asked
-	level moment        // when it was last asked and everything that it said was followed
+	level moment        // when it was last asked and everything it returned was followed
 }
 
-// A moment is when the feed was asked, and as of when it was current itself.
+// A moment is when the feed was asked, and the time at which the feed was current then.
 type moment struct {
 	at   time.Time
 	asOf knowledge.Time
 }
 
-// A mark is a change that was followed. Two logs that have it in common have everything before it in common.
-type mark struct {
-	seq   knowledge.Seq
-	chain [32]byte
-	known bool // whether chain is known
-}
-
-func (p *place) now() (mark, bool) {
+func (p *place) now() (store.Place, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.at, p.found
 }
 
-// Followed returns how far the feed was followed: an answer of this cache is not older than that change.
+// A follower stamps what the changes of the feed touch, and knows how far the feed has been followed.
+type follower struct {
+	o     Options
+	mem   *memory
+	place place
+	own   ownBatches
+}
+
+// at returns the place that the feed has been followed to.
+func (f *follower) at() store.Place {
+	at, _ := f.place.now()
+	return at
+}
+
+// Followed returns the seq up to which the feed has been followed: an answer of this cache is not older than that
+// change.
 func (s *Store) Followed() knowledge.Seq {
-	at, _ := s.place.now()
-	return at.seq
+	at, _ := s.feed.place.now()
+	return at.Seq
 }
 
-// AsOf returns when everything in memory was last known to be current, the zero time while it never was: an outage of the
-// feed shows here.
+// Position returns the mark of the last change that has been followed: answers that begin later include it and all
+// before it. False means that no place in the feed is known.
+func (s *Store) Position() (knowledge.Mark, bool) {
+	at, found := s.feed.place.now()
+	if !found || !at.Known && at.Seq > 0 {
+		return knowledge.Mark{Seq: at.Seq}, found
+	}
+	return knowledge.MarkAt(at.Seq, at.Chain), true
+}
+
+// AsOf returns when everything in memory was last known to be current, zero if never. During an outage of the feed it
+// stands still.
 func (s *Store) AsOf() knowledge.Time {
-	s.place.mu.Lock()
-	defer s.place.mu.Unlock()
-	return s.place.level.asOf
+	s.feed.place.mu.Lock()
+	defer s.feed.place.mu.Unlock()
+	return s.feed.place.level.asOf
 }
 
-// levelAt returns when the feed was last found to be followed to its end.
-func (s *Store) levelAt() time.Time {
-	s.place.mu.Lock()
-	defer s.place.mu.Unlock()
-	return s.place.level.at
-}
-
-// moment returns the present one. It is taken before the feed is asked.
-func (s *Store) moment() moment {
+// moment returns the current moment. It is taken before the feed is asked.
+func (f *follower) moment() moment {
 	m := moment{at: time.Now()}
-	if m.asOf = knowledge.At(m.at); s.o.AsOf != nil {
-		m.asOf = s.o.AsOf()
+	if m.asOf = knowledge.At(m.at); f.o.AsOf != nil {
+		m.asOf = f.o.AsOf()
 	}
 	return m
 }
 
-// Run follows the feed, moves what is evicted to the warm tier and keeps the statistics, until ctx ends. It returns the
+// Run follows the feed, moves evicted entries to the warm tier and keeps the statistics, until ctx ends. It returns the
 // context's error.
 func (s *Store) Run(ctx context.Context) error {
-	if s.hot == nil {
+	if s.mem.hot == nil {
 		<-ctx.Done()
 		return ctx.Err()
 	}
 	var wg sync.WaitGroup
-	if s.warm != nil {
-		wg.Go(func() { s.demoteAll(ctx) })
+	if s.mem.warm != nil {
+		wg.Go(func() { s.mem.demoteAll(ctx) })
 	}
-	wg.Go(func() { s.stats.run(ctx, s.o.Log) })
-	var failed time.Time
-	for ctx.Err() == nil {
-		err := s.follow(ctx)
-		if ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
-			pause(ctx, retryEvery)
-			continue
-		}
-		if gone := errors.Is(err, store.ErrGone); gone || errors.Is(err, errParted) {
-			s.o.Log.WarnContext(ctx, "cache begins anew: what was missed can't be told", "error", err.Error())
-			s.lost()
-			continue
-		}
-		if !s.levelAt().Before(failed) { // once for each outage
-			s.o.Log.WarnContext(ctx, "cache can't follow the changes and serves what it holds until it can", "error", err.Error())
-		}
-		failed = time.Now()
-		pause(ctx, retryEvery)
+	wg.Go(func() { s.mem.stats.run(ctx, s.o.Log) })
+	w := store.Watch{
+		Name: "cache", Feed: s.o.Feed, Begin: s.feed.locateAgain, Changed: s.feed.followed, Asking: s.feed.asking,
+		Level: s.feed.levelNow, Retry: retryEvery, Log: s.o.Log,
+	}
+	if err := w.Run(ctx); errors.Is(err, store.ErrClosed) {
+		<-ctx.Done()
 	}
 	wg.Wait()
 	return ctx.Err()
 }
 
-// follow follows the feed until it fails.
-func (s *Store) follow(ctx context.Context) error {
-	if err := s.locate(ctx); err != nil {
-		return err
+// locateAgain finds the place to follow the feed from. After an error, in a new history or beyond a trimmed log, the
+// missed changes are unknown, so everything is invalidated.
+func (f *follower) locateAgain(ctx context.Context, why error) (store.Place, error) {
+	if why != nil {
+		f.lost()
 	}
-	at, _ := s.place.now()
-	return store.Follow(ctx, anchored{s}, at.seq, 0, s.followed)
+	if err := f.locate(ctx); err != nil {
+		return store.Place{}, err
+	}
+	at, _ := f.place.now()
+	return at, nil
 }
 
-// lost forgets where the feed was followed to, and with it everything.
-func (s *Store) lost() {
-	s.stamps.changeAll()
-	s.seen.clear()
-	s.place.mu.Lock()
-	defer s.place.mu.Unlock()
-	s.place.at, s.place.found = mark{}, false
+// asking notes that the feed is about to be asked.
+func (f *follower) asking() {
+	asked := f.moment()
+	f.place.mu.Lock()
+	defer f.place.mu.Unlock()
+	f.place.asked = asked
 }
 
-// locate finds the place in the feed to follow it from, unless it is known: where the saved warm tier was left if the log
-// still has that place, else its end. Everything read before the end is known is then asked again.
-func (s *Store) locate(ctx context.Context) error {
-	at, found := s.place.now()
+// levelNow notes that the feed had no more changes.
+func (f *follower) levelNow() {
+	f.place.mu.Lock()
+	defer f.place.mu.Unlock()
+	f.place.level = f.place.asked
+}
+
+// lost forgets the place in the feed, and invalidates everything.
+func (f *follower) lost() {
+	f.mem.stamps.changeAll()
+	f.mem.seen.clear()
+	f.place.mu.Lock()
+	defer f.place.mu.Unlock()
+	f.place.at, f.place.found = store.Place{}, false
+	f.place.seq.Store(0)
+}
+
+// locate finds the place in the feed to follow it from, unless it is known: the place of the saved warm tier if the log
+// still has it, and otherwise the end. Everything read before is then invalid.
+func (f *follower) locate(ctx context.Context) error {
+	at, found := f.place.now()
 	if found {
 		return nil
 	}
-	end, err := s.end(ctx)
+	end, err := store.Newest(ctx, f.o.Feed)
 	if err != nil {
 		return err
 	}
-	if at.known && at.seq <= end.seq && end.seq-at.seq <= catchUp {
-		changes, err := s.o.Feed.Changes(ctx, knowledge.ChangeQuery{After: at.seq - 1, Limit: 1})
+	if at.Known && at.Seq <= end.Seq && end.Seq-at.Seq <= catchUp {
+		changes, err := f.o.Feed.Changes(ctx, knowledge.ChangeQuery{After: at.Seq - 1, Limit: 1})
 		if err != nil && !errors.Is(err, store.ErrGone) {
 			return err
 		}
-		if len(changes) > 0 && changes[0].Seq == at.seq && changes[0].Chain == at.chain {
-			s.settle(at, end.seq)
+		if len(changes) > 0 && changes[0].Seq == at.Seq && changes[0].Chain == at.Chain {
+			f.start(at, end.Seq)
 			return nil
 		}
 	}
-	if at.known {
-		s.o.Log.InfoContext(ctx, "warm cache begins empty: the log does not tell what has changed since it was saved")
+	if at.Known {
+		f.o.Log.InfoContext(ctx, "warm cache starts empty: the log does not reach back to when it was saved")
 	}
-	s.stamps.changeAll()
-	s.settle(end, end.seq)
+	f.mem.stamps.changeAll()
+	f.start(end, end.Seq)
 	return nil
 }
 
-// end returns the last change of the feed.
-func (s *Store) end(ctx context.Context) (mark, error) {
-	changes, err := s.o.Feed.Changes(ctx, knowledge.ChangeQuery{Newest: true, Limit: 1})
-	if err != nil {
-		return mark{}, err
-	}
-	if len(changes) > 0 {
-		return mark{changes[0].Seq, changes[0].Chain, true}, nil
-	}
-	// An empty log may still begin late: a copy that was made without its past.
-	_, err = s.o.Feed.Changes(ctx, knowledge.ChangeQuery{Limit: 1})
-	if gone, ok := errors.AsType[*store.GoneError](err); ok {
-		return mark{seq: gone.Oldest - 1}, nil
-	}
-	return mark{}, err
+// start notes the place to follow the feed from, and the seq from which the warm tier is current.
+func (f *follower) start(at store.Place, until knowledge.Seq) {
+	f.place.mu.Lock()
+	defer f.place.mu.Unlock()
+	f.place.at, f.place.found, f.place.until = at, true, until
+	f.place.seq.Store(int64(at.Seq))
+	f.openAt(at.Seq)
 }
 
-// settle notes the place to follow from, and from where on the warm tier is as good as the feed.
-func (s *Store) settle(at mark, until knowledge.Seq) {
-	s.place.mu.Lock()
-	defer s.place.mu.Unlock()
-	s.place.at, s.place.found, s.place.until = at, true, until
-	s.openAt(at.seq)
-}
-
-// openAt lets the warm tier answer once the feed was followed far enough. It needs place.mu.
-func (s *Store) openAt(seq knowledge.Seq) {
-	if s.warm != nil && seq >= s.place.until {
-		s.warm.usable.Store(true)
+// openAt lets the warm tier answer once the feed has been followed far enough. It needs place.mu.
+func (f *follower) openAt(seq knowledge.Seq) {
+	if f.mem.warm != nil && seq >= f.place.until {
+		f.mem.warm.usable.Store(true)
 	}
 }
 
-// followed stamps what changes have touched.
-func (s *Store) followed(changes []knowledge.Change) error {
+// followed stamps what changes touch.
+func (f *follower) followed(changes []knowledge.Change) error {
 	list := make([]stripe, 0, 4*len(changes))
 	var last knowledge.BatchID
 	for i := range changes {
 		c := &changes[i]
-		if own, ok := s.own.touched(c.Batch); !ok {
-			list = s.touched(list, c.Key, c.Record, len(changes) <= fewOps)
+		if own, ok := f.own.touched(c.Batch); !ok {
+			list = f.mem.touched(list, c.Key, c.Record, len(changes) <= fewOps)
 		} else if c.Batch != last || i == 0 {
 			list = append(list, own...)
 		}
 		last = c.Batch
 	}
-	s.stamps.change(list...)
+	f.mem.stamps.change(list...)
+	purged := false
 	for i := range changes {
-		s.told(changes[i].Record)
+		f.mem.told(changes[i].Record)
+		purged = purged || changes[i].Verb == knowledge.VerbPurge
+	}
+	if purged && f.mem.warm != nil {
+		if err := f.mem.warm.forget(f.o.Dir); err != nil {
+			f.o.Log.Warn("the saved warm cache may still hold the text of a purged document", "error", err.Error())
+		}
 	}
 	end := &changes[len(changes)-1]
-	s.place.mu.Lock()
-	defer s.place.mu.Unlock()
-	s.place.at = mark{end.Seq, end.Chain, true}
-	if len(changes) < knowledge.DefaultChanges { // it had no more to say; under steady writes it is never found silent
-		s.place.level = s.place.asked
-	}
-	s.openAt(end.Seq)
+	f.place.mu.Lock()
+	defer f.place.mu.Unlock()
+	f.place.at = store.PlaceOf(end)
+	f.place.seq.Store(int64(end.Seq))
+	f.openAt(end.Seq)
 	return nil
 }
 
-// anchored is the feed of a cache, read from one change before the place that was followed to: when that change is no longer
-// the same, or no longer there, the log is another one.
-type anchored struct{ s *Store }
-
-// Changes implements [store.Feed].
-func (a anchored) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
-	asked := a.s.moment()
-	changes, err := a.after(ctx, q)
-	if err == nil {
-		a.s.place.mu.Lock()
-		if a.s.place.asked = asked; len(changes) == 0 {
-			a.s.place.level = asked
-		}
-		a.s.place.mu.Unlock()
-	}
-	return changes, err
-}
-
-func (a anchored) after(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
-	at, _ := a.s.place.now()
-	if !at.known {
-		return a.s.o.Feed.Changes(ctx, q)
-	}
-	back := q
-	back.After = at.seq - 1
-	changes, err := a.s.o.Feed.Changes(ctx, back)
-	switch {
-	case errors.Is(err, store.ErrGone):
-		return a.s.o.Feed.Changes(ctx, q) // the log begins right behind the place: there is nothing to compare
-	case err != nil:
-		return nil, err
-	case len(changes) == 0, changes[0].Seq != at.seq, changes[0].Chain != at.chain:
-		return nil, errParted
-	}
-	return changes[1:], nil
-}
-
-// Wait implements [store.Feed].
-func (a anchored) Wait(ctx context.Context, after knowledge.Seq) error {
-	return a.s.o.Feed.Wait(ctx, after)
-}
-
-func (s *Store) demoteAll(ctx context.Context) {
+func (m *memory) demoteAll(ctx context.Context) {
 	for {
 		select {
-		case d := <-s.down:
-			s.demote(d)
+		case d := <-m.down:
+			m.demote(d)
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
 	}
 }

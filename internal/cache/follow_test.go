@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/sqlite"
 	"tenet/internal/store"
 	"tenet/internal/store/storetest"
 )
@@ -92,10 +94,10 @@ func TestTheFeedsOutageIsToldOnceAndEndsByItself(t *testing.T) {
 	key := put(t, s, rule("a")).Key
 	await(t, "the feed is level", func() bool { return s.Followed() == 1 })
 	for range 2 {
-		told := log.count("can't follow")
+		told := log.count("can't be followed")
 		src.setAway(&store.UnavailableError{Reason: "out for lunch"})
 		src.ring()
-		await(t, "the outage is told", func() bool { return log.count("can't follow") == told+1 })
+		await(t, "the outage is told", func() bool { return log.count("can't be followed") == told+1 })
 		asOf := s.AsOf()
 		src.setAway(nil)
 		put(t, src, rule("a"))
@@ -178,7 +180,7 @@ func TestAnotherHistoryIsNoticed(t *testing.T) {
 			await(t, "the feed is level", func() bool { return s.Followed() == 3 })
 			get(t, s, key)
 			src.become(another(t, length))
-			await(t, "the other history is noticed", func() bool { return log.count("begins anew") > 0 && s.Followed() == knowledge.Seq(length) })
+			await(t, "the other history is noticed", func() bool { return log.count("starts again") > 0 && s.Followed() == knowledge.Seq(length) })
 			rec, err := s.Get(t.Context(), key)
 			switch {
 			case length == 0 && !errors.Is(err, store.ErrNotFound):
@@ -204,14 +206,14 @@ func TestALogThatWasCutIsFollowedFromWhereItBegins(t *testing.T) {
 	if got := get(t, s, key).Version; got != 6 {
 		t.Errorf("version %d, want 6", got)
 	}
-	if n := log.count("begins anew"); n != 1 {
+	if n := log.count("starts again"); n != 1 {
 		t.Errorf("it was told %d times that everything is asked again, want once", n)
 	}
 	// Now the change that the cache stands at is gone too, and there is nothing to compare.
 	src.cut(6)
 	put(t, src, rule("a"))
 	await(t, "the change has arrived", func() bool { return s.Followed() == 7 })
-	if n := log.count("begins anew"); n != 1 {
+	if n := log.count("starts again"); n != 1 {
 		t.Errorf("it was told %d times that everything is asked again, want once", n)
 	}
 }
@@ -257,8 +259,36 @@ func TestMemoryIsAsOldAsTheFeedWasWhenItWasFollowed(t *testing.T) {
 	src.setAway(&store.UnavailableError{Reason: "away"})
 	now.Store(200)
 	src.ring()
-	await(t, "the outage is told", func() bool { return log.count("can't follow") == 1 })
+	await(t, "the outage is told", func() bool { return log.count("can't be followed") == 1 })
 	if got := s.AsOf(); got != at(50) {
 		t.Errorf("while the feed can't be asked memory claims to be as of %s, want %s", got, at(50))
 	}
+}
+
+func TestTheCacheBeginsAnewInANewHistory(t *testing.T) {
+	storetest.RunFollower(t, func() store.Store {
+		s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "tenet.db"), sqlite.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
+	}, func(s store.Store) storetest.Follower {
+		c, err := Open(t.Context(), s, Options{Hot: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return storetest.Follower{Run: c.Run, Name: func(id string) string {
+			r, err := c.Get(t.Context(), knowledge.Key{Kind: knowledge.KindPrincipal, ID: id})
+			if err != nil {
+				return ""
+			}
+			d, err := r.Document()
+			if err != nil {
+				t.Error(err)
+				return ""
+			}
+			return d.(*knowledge.Principal).Name
+		}}
+	})
 }

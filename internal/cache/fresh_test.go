@@ -202,8 +202,9 @@ func (w *scribbler) op() knowledge.Op {
 		return patch(`{"severity":"INFO"}`, `{"message":"WORD"}`, `{"status":"resolved"}`)
 	case knowledge.KindPrincipal:
 		return patch(`{"name":"WORD"}`)
+	default:
+		return knowledge.Op{}
 	}
-	return knowledge.Op{}
 }
 
 func TestEveryAnswerIsWhatAFreshOneWouldBe(t *testing.T) {

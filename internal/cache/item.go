@@ -3,28 +3,27 @@ package cache
 import (
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
-
-	"github.com/maypok86/otter/v2"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
-// An ask is a kind of question.
+// An ask is a kind of query.
 type ask byte
 
 const (
 	askRecord ask = iota
 	askList
 	askSearch
-	asks // how many there are
+	asks // number of asks
 )
 
-// A slot names what an item answers: a document, a list or a search.
+// A slot identifies a query: for a document, a list or a search.
 type slot struct {
 	ask   ask
-	ready bool // a list or a search with its bodies
+	ready bool // a list or a search together with its bodies
 	kind  byte // see kindIndex
 	id    string
 }
@@ -35,70 +34,67 @@ func slotOf(key knowledge.Key) slot {
 	return slot{ask: askRecord, kind: kind, id: key.ID}
 }
 
-// kinds is how many values kindIndex has.
-const kinds = 7
+// kinds bounds the values of kindIndex.
+const kinds = 32
 
-// kindIndex returns a small number for a kind, false for one that does not exist. 0 stands for several kinds at once.
+// kindIndex returns a small number for a kind, false if there is no such kind. 0 stands for several kinds at once.
 func kindIndex(k knowledge.Kind) (byte, bool) {
-	switch k {
-	case knowledge.KindRule:
-		return 1, true
-	case knowledge.KindPractice:
-		return 2, true
-	case knowledge.KindTemplate:
-		return 3, true
-	case knowledge.KindCategory:
-		return 4, true
-	case knowledge.KindViolation:
-		return 5, true
-	case knowledge.KindPrincipal:
-		return 6, true
-	}
-	return 0, false
+	i, ok := kindNumbers()[k]
+	return i, ok
 }
 
-// kindNames are the kinds in the order of kindIndex.
-func kindNames() [kinds]knowledge.Kind {
-	return [kinds]knowledge.Kind{
-		"", knowledge.KindRule, knowledge.KindPractice, knowledge.KindTemplate, knowledge.KindCategory, knowledge.KindViolation,
-		knowledge.KindPrincipal,
+//nolint:gochecknoglobals // made once, never written
+var kindNumbers = sync.OnceValue(func() map[knowledge.Kind]byte {
+	m := map[knowledge.Kind]byte{}
+	for i, d := range knowledge.Described() {
+		m[d.Kind] = byte(i + 1)
 	}
+	return m
+})
+
+// kindNames returns the kinds in the order of kindIndex.
+func kindNames() []knowledge.Kind {
+	names := []knowledge.Kind{""}
+	for _, d := range knowledge.Described() {
+		names = append(names, d.Kind)
+	}
+	return names
 }
 
-// An item is an answer in memory. It never changes, but for when it was checked.
+// An item is an answer in memory. Only checked ever changes.
 type item struct {
-	asOf   uint64           // the time of the stamps before the source was asked
-	from   knowledge.Source // where the answer came from
+	asOf   uint64           // the clock of the stamps before the source was asked
+	from   knowledge.Source // the source of the answer
 	weight uint32
 
-	// A record, or that there is none.
-	dep    stripe // of its key
+	// For a record, or for "not found".
+	dep    stripe // of the record's key
 	rec    *knowledge.Record
-	absent error // that there is none, as this cache says it
+	absent error // the "not found" error that this cache returns
 
-	// A list or a search, and where it is ready, with its bodies.
-	deps   []stripe // what membership and order depend on
+	// For a list or a search; with page or hits set if it is ready to send.
+	deps   []stripe // stripes that membership and order depend on
 	list   *listing
 	page   *knowledge.Page
 	hits   *knowledge.Hits
-	bodyAt uint64 // the time at which the bodies were last known to hold
-	// checked is the clock at which all of it was last found valid.
+	bodyAt uint64 // the clock at which the bodies were last known to be valid
+	// checked is the clock at which the whole item was last found valid.
 	checked atomic.Uint64
 
-	passing bool // it must not be kept: it is about to change in a way that no change of the log tells
+	passing bool // it must not be kept: it will change without a change in the log
 }
 
-// What an item costs beside the bytes that it holds: its structs and strings, and the hot tier's own node, table and sketch.
+// Memory of an item beside its bytes: its structs and strings, and the hot tier's own node, table and sketch.
 const (
 	recordCost = 420
 	listCost   = 700
-	entryCost  = 48 // of each key on a list
-	partCost   = 64 // of what else there is to a hit
+	entryCost  = 48 // for each key on a list
+	partCost   = 64 // for the rest of each hit
 	bodyCost   = 180
 )
 
-// The part of the hot budget that one item may take: 1/largest, and 1/largestReady for an answer that could be put together
-// again from its records.
+// The largest share of the hot budget that one item may take: 1/largest, and 1/largestReady for a ready answer, which
+// could be assembled again from its records.
 const (
 	largest      = 8
 	largestReady = 256
@@ -112,7 +108,7 @@ func recordItem(rec *knowledge.Record, asOf uint64, dep stripe) *item {
 }
 
 func absentItem(key knowledge.Key, asOf uint64, dep stripe, err error) *item {
-	key.ID = strings.Clone(key.ID) // the caller's may be a part of something long
+	key.ID = strings.Clone(key.ID) // the caller's string may be part of a long one
 	it := &item{asOf: asOf, dep: dep, weight: uint32(min(2*len(key.ID)+recordCost, maxWeight))}
 	it.absent = &store.NotFoundError{Key: key, Source: knowledge.SourceHot}
 	if said, ok := errors.AsType[*store.NotFoundError](err); ok {
@@ -121,8 +117,8 @@ func absentItem(key knowledge.Key, asOf uint64, dep stripe, err error) *item {
 	return it
 }
 
-// readyItem returns a listing with its bodies. It weighs them two and a half times: they live as long as it does when the
-// records' own items are evicted, and a door makes encoded bytes of them, and compressed ones.
+// readyItem returns a listing with its bodies. The bodies weigh two and a half times their size: they stay in memory when
+// the records' own items are evicted, and the HTTP API keeps an encoded and a compressed form of them.
 func readyItem(at slot, it *item, records []*knowledge.Record, bodyAt uint64) *item {
 	whole := &item{asOf: it.asOf, from: it.from, deps: it.deps, list: it.list, bodyAt: bodyAt, passing: it.passing}
 	size := int(it.list.weight(at))
@@ -132,19 +128,23 @@ func readyItem(at slot, it *item, records []*knowledge.Record, bodyAt uint64) *i
 	}
 	whole.weight = uint32(max(0, min(size, maxWeight)))
 	if at.ask == askList {
-		whole.page = &knowledge.Page{Next: it.list.next, Source: knowledge.SourceHot, Memo: new(knowledge.Memo), Records: records}
+		whole.page = &knowledge.Page{
+			Next: it.list.next, Total: it.list.total, Source: knowledge.SourceHot,
+			Memo: new(knowledge.Memo), Records: records,
+		}
 		return whole
 	}
-	whole.hits = &knowledge.Hits{
-		Bounded: it.list.bounded, Source: knowledge.SourceHot, Memo: new(knowledge.Memo), Hits: make([]knowledge.Hit, len(records)),
-	}
-	for i, p := range it.list.parts {
-		whole.hits.Hits[i] = knowledge.Hit{Record: records[i], Score: p.Score, Snippet: p.Snippet, Marks: p.Marks}
+	head := it.list.head.Head()
+	whole.hits = &head
+	whole.hits.Source, whole.hits.Memo, whole.hits.Hits = knowledge.SourceHot, new(knowledge.Memo),
+		make([]knowledge.Hit, len(records))
+	for i := range it.list.parts {
+		whole.hits.Hits[i] = it.list.parts[i].hit(records[i])
 	}
 	return whole
 }
 
-// body returns the record at a place of a list; nil when it has no bodies.
+// body returns the record at an index of a list; nil if the item has no bodies.
 func (it *item) body(i int) *knowledge.Record {
 	switch {
 	case it.page != nil:
@@ -155,7 +155,7 @@ func (it *item) body(i int) *knowledge.Record {
 	return nil
 }
 
-// source returns where the answer came from.
+// source returns the source of the answer.
 func (it *item) source() knowledge.Source {
 	if it == nil {
 		return ""
@@ -166,75 +166,8 @@ func (it *item) source() knowledge.Source {
 // maxWeight keeps a weight within its type.
 const maxWeight = 1 << 31
 
-// passing reports whether a record is about to change without a change in the log: what waits in a journal may be parked,
-// and the seed data give way to the first database that is seen.
+// passing reports whether a record will change without a change in the log: a batch that waits in a journal may be
+// parked, and seed documents give way to the first database.
 func passing(r *knowledge.Record) bool {
 	return r.Pending != (knowledge.BatchID{}) || r.Source == knowledge.SourceSeed
-}
-
-// keep puts an item into the hot tier, unless what stands there was asked for later or is a newer version: two loads of one
-// document may end in the wrong order, and no reader shall go back.
-func (s *Store) keep(at slot, it *item) {
-	if it.passing {
-		return
-	}
-	if int64(it.weight) > s.o.Hot/largest {
-		s.stats.unfit.Add(1)
-		return
-	}
-	if it.rec != nil {
-		at.id = it.rec.Key.ID // the caller's may be a part of something long
-	} else {
-		at.id = strings.Clone(at.id)
-	}
-	s.hot.Compute(at, func(old *item, found bool) (*item, otter.ComputeOp) {
-		if found && s.outdoes(old, it) {
-			return nil, otter.CancelOp
-		}
-		return it, otter.WriteOp
-	})
-}
-
-// keepReady keeps an answer that is ready to send, if it is not too much of the tier: it pays when it is asked for more often
-// than all the records together that have to make room for it.
-func (s *Store) keepReady(at slot, it *item) {
-	if int64(it.weight) <= s.o.Hot/largestReady {
-		at.ready = true
-		s.keep(at, it)
-	}
-}
-
-// outdoes reports whether an item in memory is better than one that was just loaded.
-func (s *Store) outdoes(old, it *item) bool {
-	if it.rec == nil || old.rec == nil {
-		return old.asOf > it.asOf
-	}
-	return old.rec.Version >= it.rec.Version && s.stamps.holds(old.asOf, old.dep)
-}
-
-// peek returns the item of a document in the hot tier if it is valid, else nil. Nobody counts it as a use.
-func (s *Store) peek(key knowledge.Key, dep stripe) *item {
-	if s.hot == nil {
-		return nil
-	}
-	e, ok := s.hot.GetEntryQuietly(slotOf(key))
-	if !ok || !s.stamps.holds(e.Value.asOf, dep) {
-		return nil
-	}
-	return e.Value
-}
-
-// held returns the valid record of a document in memory, nil when there is none.
-func (s *Store) held(key knowledge.Key) *knowledge.Record {
-	dep := stripeOf(key)
-	if it := s.peek(key, dep); it != nil {
-		return it.rec
-	}
-	if s.warm == nil {
-		return nil
-	}
-	if rec, asOf := s.warm.get(key); rec != nil && s.stamps.holds(asOf, dep) {
-		return rec
-	}
-	return nil
 }

@@ -14,7 +14,8 @@ func (s *Store) list(ctx context.Context, q knowledge.Query, at slot) (*knowledg
 			if err != nil {
 				return nil, err
 			}
-			return s.takeIn(at, page.Records, &listing{next: page.Next}, page.Source, asOf, deps), nil
+			return s.mem.takeIn(at, page.Records, &listing{next: page.Next, total: page.Total}, page.Source, asOf,
+				deps), nil
 		},
 	})
 	if err != nil {
@@ -28,19 +29,19 @@ func (s *Store) list(ctx context.Context, q knowledge.Query, at slot) (*knowledg
 	return &page, nil
 }
 
-// freshList asks the source, and lets everybody know what it did not hold yet.
+// freshList reads from the store under the cache, and invalidates what a newer version makes outdated.
 func (s *Store) freshList(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
 	page, err := s.next.List(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range page.Records {
-		s.noticed(r, stripeOf(r.Key), 0)
+		s.mem.noticed(r, stripeOf(r.Key), 0)
 	}
 	return page, nil
 }
 
-// listDeps returns what the membership and the order of a list depend on.
+// listDeps returns the stripes that a list's membership and order depend on.
 func listDeps(q *knowledge.Query) []stripe {
 	switch {
 	case q.Order == knowledge.OrderUpdated || !q.UpdatedSince.IsZero():
@@ -60,12 +61,13 @@ func (s *Store) search(ctx context.Context, q knowledge.SearchQuery, at slot) (*
 			if err != nil {
 				return nil, err
 			}
-			list := &listing{bounded: hits.Bounded, parts: make([]part, len(hits.Hits))}
+			head := hits.Head()
+			list := &listing{head: &head, parts: make([]part, len(hits.Hits))}
 			records := make([]*knowledge.Record, len(hits.Hits))
-			for i, h := range hits.Hits {
-				records[i], list.parts[i] = h.Record, part{Score: h.Score, Snippet: h.Snippet, Marks: h.Marks}
+			for i := range hits.Hits {
+				records[i], list.parts[i] = hits.Hits[i].Record, partOf(&hits.Hits[i])
 			}
-			return s.takeIn(at, records, list, hits.Source, asOf, deps), nil
+			return s.mem.takeIn(at, records, list, hits.Source, asOf, deps), nil
 		},
 	})
 	if err != nil {
@@ -79,19 +81,19 @@ func (s *Store) search(ctx context.Context, q knowledge.SearchQuery, at slot) (*
 	return &hits, nil
 }
 
-// freshSearch asks the source, and lets everybody know what it did not hold yet.
+// freshSearch reads from the store under the cache, and invalidates what a newer version makes outdated.
 func (s *Store) freshSearch(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	hits, err := s.next.Search(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	for i := range hits.Hits {
-		s.noticed(hits.Hits[i].Record, stripeOf(hits.Hits[i].Record.Key), 0)
+		s.mem.noticed(hits.Hits[i].Record, stripeOf(hits.Hits[i].Record.Key), 0)
 	}
 	return hits, nil
 }
 
-// searchDeps returns what a search depends on: every text of its kinds.
+// searchDeps returns the stripes that a search depends on: all texts of its kinds.
 func searchDeps(q *knowledge.SearchQuery) []stripe {
 	kinds := q.Kinds
 	if len(kinds) == 0 {

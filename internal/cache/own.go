@@ -7,23 +7,24 @@ import (
 )
 
 const (
-	// ownKept is how many of this instance's own batches are remembered until the feed has brought them.
+	// ownKept is how many of this instance's own batches are remembered.
 	ownKept = 4096
-	// ownStripes is how many stripes a batch may have touched to be remembered.
+	// ownStripes is the most stripes that a remembered batch may touch.
 	ownStripes = 256
 )
 
-// ownBatches remembers what this instance's own batches have touched. When the feed brings them, the same is stamped again
-// and no more: what was read in between may have come from a mirror that did not have them yet. Without it, an edit that
-// moves nothing would look like one whose predecessor nobody knows, and cost every list of its kind.
+// ownBatches remembers the stripes that this instance's own batches have touched. When the feed brings such a batch,
+// the same stripes are stamped again, since an answer read in between may come from a mirror that did not have the
+// batch yet. Without ownBatches the previous version would be unknown by then, and an edit that moves nothing would
+// invalidate every list of its kind.
 type ownBatches struct {
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	lists map[knowledge.BatchID][]stripe
 	ring  [ownKept]knowledge.BatchID
 	next  int
 }
 
-// add remembers a batch; the oldest is forgotten.
+// add remembers a batch, and forgets the oldest.
 func (o *ownBatches) add(id knowledge.BatchID, list []stripe) {
 	if len(list) > ownStripes || id == (knowledge.BatchID{}) {
 		return
@@ -41,7 +42,7 @@ func (o *ownBatches) add(id knowledge.BatchID, list []stripe) {
 	o.lists[id] = list
 }
 
-// touched returns what a batch has touched; false when it is not known here.
+// touched returns the stripes that a batch has touched; false if the batch is not known.
 func (o *ownBatches) touched(id knowledge.BatchID) ([]stripe, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -29,7 +29,7 @@ type tracked struct {
 	key   knowledge.Key
 	write sync.Mutex // held by the one who writes it
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	states []state    // by version; the first: before it was there
 	seqs   []knowledge.Seq
 	acked  int64
@@ -458,7 +458,7 @@ type broken struct {
 	bug    string
 	stamps *stamps
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	items map[string]*item
 }
 

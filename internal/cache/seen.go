@@ -6,9 +6,9 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// seen remembers, for each stripe, the newest version of its documents that this instance has shown to anybody or was told of.
-// It lets no reader go back in time: the source may show a change before the feed has told of it, while another answer in
-// memory still holds the version before.
+// seen remembers, for each stripe, the newest version of its documents that this instance has shown or learnt of. It
+// keeps readers from going back in time: the source may show a change before the feed has brought it, while another
+// answer in memory still holds the version before.
 type seen [stripeCount]atomic.Int64
 
 // raise notes a version.
@@ -21,26 +21,26 @@ func (s *seen) raise(i stripe, version int64) {
 	}
 }
 
-// clear forgets everything: versions of another history can't be compared.
+// clear forgets all versions: those of another history can't be compared.
 func (s *seen) clear() {
 	for i := range s {
 		s[i].Store(0)
 	}
 }
 
-// noticed compares a record that the source was asked for at asOf with what was seen. Before news is shown every other answer
-// that holds the document, or ought to from now on, is made invalid, also one that is still on its way. It returns the time as
-// of which the record holds.
-func (s *Store) noticed(rec *knowledge.Record, dep stripe, asOf uint64) uint64 {
-	old := s.seen[dep].Load()
+// noticed compares a loaded record with the newest version seen; asOf is the clock when its load began. Before a newer
+// version is returned, noticed invalidates every cached answer that contains the document, including loads in flight.
+// It returns the clock at which the record is valid.
+func (m *memory) noticed(rec *knowledge.Record, dep stripe, asOf uint64) uint64 {
+	old := m.seen[dep].Load()
 	if rec.Version <= old || passing(rec) {
 		return asOf
 	}
-	if old == 0 { // nobody was shown anything, but a load may be under way
-		asOf = s.stamps.renew(asOf, dep)
+	if old == 0 { // no version was shown, but a load may be in flight
+		asOf = m.stamps.renew(asOf, dep)
 	} else {
-		asOf = s.stamps.renew(asOf, dep, s.touched(nil, rec.Key, rec, true)...)
+		asOf = m.stamps.renew(asOf, dep, m.touched(nil, rec.Key, rec, true)...)
 	}
-	s.seen.raise(dep, rec.Version)
+	m.seen.raise(dep, rec.Version)
 	return asOf
 }

@@ -37,7 +37,7 @@ func collecting() (gc, all float64) {
 
 // paced lets the demotion keep up: no store under a cache answers as fast as one that makes its answers up.
 func paced(s *Store) {
-	for len(s.down) > demotions/2 {
+	for len(s.mem.down) > demotions/2 {
 		runtime.Gosched()
 	}
 }

@@ -23,7 +23,7 @@ type source struct {
 	// asked counts the reads.
 	asked atomic.Int64
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	docs   map[knowledge.Kind]map[string]*knowledge.Record
 	past   map[knowledge.Key]int64 // the last version of what was purged
 	log    []knowledge.Change

@@ -7,18 +7,18 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// stripeCount is how many stamps there are: two keys that share one cost each other a needless load now and then. 1 MB.
+// stripeCount is the number of stamps, 1 MB. Two keys that share a stamp cause each other a needless load now and then.
 const stripeCount = 1 << 17
 
-// stamps tell when what an entry depends on was last changed, by one clock of this process. An entry notes the clock before
-// its source is asked, and is valid while nothing that it depends on has a later stamp: so an answer that is late, demoted
-// or promoted after a change can never be taken for a newer one.
+// stamps hold the clock of the last change for each key and scope, by one logical clock of this process. An entry notes
+// the clock before its source is asked, and is valid while nothing it depends on has a later stamp. So an answer that
+// arrives late, or is demoted or promoted after a change, never passes for a newer one.
 //
-// The clock is moved last: whoever reads a time from it sees every stamp up to that time.
+// The clock moves last: a reader of the clock sees every stamp up to it.
 type stamps struct {
-	mu      sync.Mutex // held by those who stamp
+	mu      sync.Mutex // held while stamping
 	clock   atomic.Uint64
-	floor   atomic.Uint64 // everything older than this is invalid
+	floor   atomic.Uint64 // everything older is invalid
 	stripes [stripeCount]atomic.Uint64
 }
 
@@ -27,7 +27,7 @@ type stripe = uint32
 
 func (s *stamps) now() uint64 { return s.clock.Load() }
 
-// change gives stripes a new stamp. What changed must be visible to readers of the source already.
+// change stamps stripes. Readers of the source must already see the change.
 func (s *stamps) change(list ...stripe) {
 	if len(list) == 0 {
 		return
@@ -41,9 +41,9 @@ func (s *stamps) change(list ...stripe) {
 	s.clock.Store(t)
 }
 
-// renew gives a stripe a new stamp and returns it, for an answer that was asked for at asOf and is now the only valid one: the
-// answer is as good as asked for at that stamp, since nothing was changed in between. If something was, the answer stays as
-// old as it was. The others get the same stamp in either case.
+// renew stamps a stripe and returns the stamp, for an answer loaded at asOf that is now the only valid one. If nothing
+// changed since asOf, the answer is as good as loaded now; otherwise it keeps its old clock. The other stripes get the
+// same stamp in either case.
 func (s *stamps) renew(asOf uint64, i stripe, others ...stripe) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,12 +68,12 @@ func (s *stamps) changeAll() {
 	s.clock.Store(t)
 }
 
-// holds reports whether what was asked for at asOf, and depends on one stripe, is still valid.
+// holds reports whether an answer loaded at asOf is valid, if it depends on one stripe.
 func (s *stamps) holds(asOf uint64, i stripe) bool {
 	return asOf >= s.floor.Load() && s.stripes[i].Load() <= asOf
 }
 
-// valid reports whether what was asked for at asOf is still valid.
+// valid reports whether an answer loaded at asOf is valid, if it depends on a list of stripes.
 func (s *stamps) valid(asOf uint64, list ...stripe) bool {
 	if asOf < s.floor.Load() {
 		return false
@@ -89,19 +89,19 @@ func (s *stamps) valid(asOf uint64, list ...stripe) bool {
 // stripeOf returns the stripe of a document.
 func stripeOf(k knowledge.Key) stripe { return hash(string(k.Kind), k.ID, "") }
 
-// scopeOf returns the stripe of a set of answers: what they are about, then what narrows it.
+// scopeOf returns the stripe of a scope: its name, its kind, and what narrows it.
 func scopeOf(what string, kind knowledge.Kind, narrow string) stripe {
 	return hash(string(kind), what, narrow)
 }
 
-// hash returns a stripe for strings. It is the same in every process, since the stamps outlive one: they are kept with the
-// warm tier.
+// hash returns the stripe of some strings. It is the same in every process, because the stamps are saved with the warm
+// tier.
 func hash(a, b, c string) stripe {
 	h := fnv(a, b, c)
 	return stripe((h ^ h>>32) % stripeCount)
 }
 
-// fnv is FNV-1a over strings with borders between them.
+// fnv is FNV-1a over strings, with separators between them.
 func fnv(a, b, c string) uint64 {
 	h := uint64(14695981039346656037)
 	for _, s := range [...]string{a, b, c} {

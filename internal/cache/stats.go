@@ -14,46 +14,46 @@ import (
 	"tenet/internal/store"
 )
 
-// Target is the part of the questions that should be found in memory. Below it, with enough asked to judge, the budget is
-// too small for what is read, or what is read is seldom read twice.
+// Target is the share of reads that the cache should answer. Below it, with enough reads to judge, the budget is too
+// small, or little is read more than once.
 const Target = 0.90
 
 const (
-	// enough is how many questions in ten minutes allow a judgement.
+	// enough is how many reads in ten minutes allow a judgement.
 	enough = 10_000
-	// warnEvery is how often a poor ratio is logged at most.
+	// warnEvery is the shortest time between two warnings about the hit ratio.
 	warnEvery = time.Hour
 	// sampleEvery and samplesKept make a window of ten minutes.
 	sampleEvery = 10 * time.Second
 	samplesKept = 61
 )
 
-// tiers counts where answers were found.
+// tiers counts answers by where they were found.
 type tiers struct{ hot, warm, miss atomic.Int64 }
 
-// statistics are totals since the start, with samples of the past for the windows.
+// statistics are totals since the start, with samples of earlier totals for the windows.
 type statistics struct {
 	answers [asks][kinds]tiers
 
 	loads, loadErrors, loadNanos     atomic.Int64
-	overflowed, outdated, replaced   atomic.Int64 // what left the hot tier
+	overflowed, outdated, replaced   atomic.Int64 // entries that left the hot tier
 	demoted, dropped, once, promoted atomic.Int64
 	unfit                            atomic.Int64
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	samples []sample   // the newest last, one every sampleEvery
 	warned  time.Time
 }
 
-// A sample is what the totals were at one time.
+// A sample holds the totals at one time.
 type sample [asks][kinds]Counts
 
 func (s *statistics) begin() { s.samples = []sample{{}} }
 
-// found returns where answers for a slot are counted.
+// found returns the counters for a slot.
 func (s *statistics) found(at slot) *tiers { return &s.answers[at.ask][at.kind] }
 
-// count counts an answer that was put together from what was found.
+// count counts an answer that was assembled from memory.
 func (s *statistics) count(at slot, found knowledge.Source) {
 	switch found {
 	case knowledge.SourceHot:
@@ -65,11 +65,12 @@ func (s *statistics) count(at slot, found knowledge.Source) {
 	}
 }
 
-// loaded counts a question to the source. That there is no such document, or that the question is a bad one, is an answer.
+// loaded counts a load from the source. "Not found" and an invalid query are answers, not errors.
 func (s *statistics) loaded(began time.Time, err error) {
 	s.loads.Add(1)
 	s.loadNanos.Add(int64(time.Since(began)))
-	if _, invalid := errors.AsType[*knowledge.InvalidError](err); err != nil && !invalid && !errors.Is(err, store.ErrNotFound) {
+	if _, invalid := errors.AsType[*knowledge.InvalidError](err); err != nil && !invalid &&
+		!errors.Is(err, store.ErrNotFound) {
 		s.loadErrors.Add(1)
 	}
 }
@@ -84,7 +85,7 @@ func (s *statistics) totals() (t sample) {
 	return t
 }
 
-// run takes a sample now and then, and says when the ratio is poor.
+// run takes samples, and logs a poor hit ratio.
 func (s *statistics) run(ctx context.Context, log *slog.Logger) {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
@@ -92,7 +93,8 @@ func (s *statistics) run(ctx context.Context, log *slog.Logger) {
 		select {
 		case now := <-tick.C:
 			if c, poor := s.take(now); poor {
-				log.WarnContext(ctx, "cache finds less than it should: give it more memory, or read through it what is read more than once",
+				log.WarnContext(ctx,
+					"cache hit ratio is below target: raise cache_hot or cache_warm, or send one-off reads with Cache-Control: no-cache",
 					"ratio", c.Ratio(), "target", Target, "asked_in_ten_minutes", c.Asked())
 			}
 		case <-ctx.Done():
@@ -101,7 +103,7 @@ func (s *statistics) run(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// take takes a sample, and returns the counts of the last ten minutes and whether they are worth a warning.
+// take takes a sample. It returns the counts of the last ten minutes, and whether they need a warning.
 func (s *statistics) take(now time.Time) (Counts, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +120,7 @@ func (s *statistics) take(now time.Time) (Counts, bool) {
 	return c, true
 }
 
-// sinceLocked returns what was counted since the sample that is n back, or since the oldest. It needs mu.
+// sinceLocked returns the counts since the nth sample from the end, or since the oldest. It needs mu.
 func (s *statistics) sinceLocked(now *sample, n int) sample {
 	out, then := *now, &s.samples[max(0, len(s.samples)-n)]
 	for a := range out {
@@ -129,7 +131,7 @@ func (s *statistics) sinceLocked(now *sample, n int) sample {
 	return out
 }
 
-// Counts tell where answers were found. In JSON the ratio stands beside them.
+// Counts tell where answers were found. In JSON the ratio is added.
 type Counts struct {
 	Hot  int64 `json:"hot"`
 	Warm int64 `json:"warm"`
@@ -145,7 +147,7 @@ func (c Counts) MarshalJSON() ([]byte, error) {
 	}{plain(c), math.Round(c.Ratio()*1e4) / 1e4})
 }
 
-// Ratio returns the part that was found in memory, 0 when nothing was asked.
+// Ratio returns the share of reads answered from memory, 0 if there were none.
 func (c Counts) Ratio() float64 {
 	if c.Asked() == 0 {
 		return 0
@@ -153,7 +155,7 @@ func (c Counts) Ratio() float64 {
 	return float64(c.Hot+c.Warm) / float64(c.Asked())
 }
 
-// Asked returns how many questions there were.
+// Asked returns the number of reads.
 func (c Counts) Asked() int64 { return c.Hot + c.Warm + c.Miss }
 
 func (c Counts) poor() bool { return c.Asked() >= enough && c.Ratio() < Target }
@@ -170,7 +172,7 @@ func (t sample) all() (sum Counts) {
 	return sum
 }
 
-// of returns the sum of a sample for one kind of question.
+// of returns the sum of a sample for one kind of query.
 func (t sample) of(a ask) (sum Counts) {
 	for _, c := range t[a] {
 		sum = sum.plus(c)
@@ -181,22 +183,22 @@ func (t sample) of(a ask) (sum Counts) {
 // ofKind returns the sum of a sample for the records and lists of a kind.
 func (t sample) ofKind(kind int) Counts { return t[askRecord][kind].plus(t[askList][kind]) }
 
-// Answers tell where answers were found over three spans of time.
+// Answers tell where answers were found, over three spans of time.
 type Answers struct {
 	LastMinute     Counts `json:"last_minute"`
 	LastTenMinutes Counts `json:"last_ten_minutes"`
 	SinceStart     Counts `json:"since_start"`
 }
 
-// Stats tell how a cache does.
+// Stats are the cache's statistics.
 type Stats struct {
 	All      Answers `json:"all"`
 	Records  Answers `json:"records"`
 	Lists    Answers `json:"lists"`
 	Searches Answers `json:"searches"`
-	// Kinds are the records and lists of each kind that was asked for.
+	// Kinds holds the records and lists of each kind with reads.
 	Kinds map[knowledge.Kind]Answers `json:"kinds"`
-	// BelowTarget is true when less than [Target] was found in the last ten minutes, with enough asked to judge.
+	// BelowTarget is true if less than [Target] of the last ten minutes' reads came from memory, with enough to judge.
 	BelowTarget bool `json:"below_target"`
 
 	HotBudget   int64  `json:"hot_budget"`
@@ -206,37 +208,40 @@ type Stats struct {
 	WarmBytes   uint64 `json:"warm_bytes"`
 	WarmEntries uint64 `json:"warm_entries"`
 
-	Loads       int64   `json:"loads"` // questions to the store under the cache
+	Loads       int64   `json:"loads"` // reads sent to the store under the cache
 	LoadErrors  int64   `json:"load_errors"`
-	LoadSeconds float64 `json:"load_seconds"` // of all loads together
+	LoadSeconds float64 `json:"load_seconds"` // total of all loads
 
-	EvictedRoom     int64 `json:"evicted_room"`     // left hot for want of room
-	EvictedOutdated int64 `json:"evicted_outdated"` // left hot, for whatever reason, after a change had made them invalid
-	EvictedReplaced int64 `json:"evicted_replaced"` // left hot for a newer load of the same
-	Demoted         int64 `json:"demoted"`          // of those that left for want of room, kept in warm
-	Dropped         int64 `json:"dropped"`          // of those, lost because too many were on their way
-	Once            int64 `json:"once"`             // of those, not let in because they were wanted only once
+	EvictedRoom     int64 `json:"evicted_room"`     // left hot for lack of room
+	EvictedOutdated int64 `json:"evicted_outdated"` // left hot, for any reason, after a change had made them invalid
+	EvictedReplaced int64 `json:"evicted_replaced"` // left hot for a newer load
+	Demoted         int64 `json:"demoted"`          // of those that left for lack of room: moved to warm
+	Dropped         int64 `json:"dropped"`          // of those: dropped because too many were waiting
+	Once            int64 `json:"once"`             // of those: not admitted because they were asked for only once
 	Unfit           int64 `json:"unfit"`            // too large for a tier
-	Promoted        int64 `json:"promoted"`         // brought back from warm
+	Promoted        int64 `json:"promoted"`         // moved back from warm
 
-	Followed knowledge.Seq  `json:"followed"` // how far the feed was followed
+	Followed knowledge.Seq  `json:"followed"` // how far the feed has been followed
 	AsOf     knowledge.Time `json:"as_of"`    // when everything in memory was last known to be current
 }
 
-// Stats returns how the cache does.
+// Stats returns the cache's statistics.
 func (s *Store) Stats() Stats {
-	st := &s.stats
+	st := &s.mem.stats
 	st.mu.Lock()
 	now := st.totals()
 	minute, ten := st.sinceLocked(&now, int(time.Minute/sampleEvery)), st.sinceLocked(&now, samplesKept-1)
 	st.mu.Unlock()
 	of := func(a ask) Answers { return Answers{minute.of(a), ten.of(a), now.of(a)} }
 	out := Stats{
-		All: Answers{minute.all(), ten.all(), now.all()}, Records: of(askRecord), Lists: of(askList), Searches: of(askSearch),
-		Kinds: map[knowledge.Kind]Answers{}, BelowTarget: ten.all().poor(),
-		Loads: st.loads.Load(), LoadErrors: st.loadErrors.Load(), LoadSeconds: time.Duration(st.loadNanos.Load()).Seconds(),
+		All: Answers{minute.all(), ten.all(), now.all()}, Records: of(askRecord), Lists: of(askList),
+		Searches: of(askSearch),
+		Kinds:    map[knowledge.Kind]Answers{}, BelowTarget: ten.all().poor(),
+		Loads: st.loads.Load(), LoadErrors: st.loadErrors.Load(),
+		LoadSeconds: time.Duration(st.loadNanos.Load()).Seconds(),
 		EvictedRoom: st.overflowed.Load(), EvictedOutdated: st.outdated.Load(), EvictedReplaced: st.replaced.Load(),
-		Demoted: st.demoted.Load(), Dropped: st.dropped.Load(), Once: st.once.Load(), Unfit: st.unfit.Load(), Promoted: st.promoted.Load(),
+		Demoted: st.demoted.Load(), Dropped: st.dropped.Load(), Once: st.once.Load(), Unfit: st.unfit.Load(),
+		Promoted: st.promoted.Load(),
 		Followed: s.Followed(), AsOf: s.AsOf(),
 	}
 	for k, name := range kindNames() {
@@ -245,12 +250,12 @@ func (s *Store) Stats() Stats {
 			out.Kinds[name] = a
 		}
 	}
-	if s.hot != nil {
-		out.HotBudget, out.HotBytes, out.HotEntries = s.o.Hot, s.hot.WeightedSize(), s.hot.EstimatedSize()
+	if s.mem.hot != nil {
+		out.HotBudget, out.HotBytes, out.HotEntries = s.o.Hot, s.mem.hot.WeightedSize(), s.mem.hot.EstimatedSize()
 	}
-	if s.warm != nil {
+	if s.mem.warm != nil {
 		out.WarmBudget = s.o.Warm - s.o.Warm%MinWarm
-		out.WarmBytes, out.WarmEntries = s.warm.size()
+		out.WarmBytes, out.WarmEntries = s.mem.warm.size()
 	}
 	return out
 }

@@ -109,25 +109,25 @@ func TestAPoorRatioIsToldOnceAnHourAndOnlyWhenThereIsEnoughToJudge(t *testing.T)
 		}
 		miss(enough - 1)
 		pass(t, 20*time.Second)
-		if s.Stats().BelowTarget || log.count("finds less") != 0 {
+		if s.Stats().BelowTarget || log.count("below target") != 0 {
 			t.Error("a judgement over too little")
 		}
 		miss(1)
 		pass(t, 20*time.Second)
-		if !s.Stats().BelowTarget || log.count("finds less") != 1 {
-			t.Errorf("below target: %v, told %d times", s.Stats().BelowTarget, log.count("finds less"))
+		if !s.Stats().BelowTarget || log.count("below target") != 1 {
+			t.Errorf("below target: %v, told %d times", s.Stats().BelowTarget, log.count("below target"))
 		}
 		pass(t, 11*time.Minute)
 		miss(enough)
 		pass(t, 20*time.Second)
-		if log.count("finds less") != 1 {
-			t.Errorf("told %d times within the hour", log.count("finds less"))
+		if log.count("below target") != 1 {
+			t.Errorf("told %d times within the hour", log.count("below target"))
 		}
 		pass(t, time.Hour)
 		miss(enough)
 		pass(t, 20*time.Second)
-		if log.count("finds less") != 2 {
-			t.Errorf("told %d times after the hour", log.count("finds less"))
+		if log.count("below target") != 2 {
+			t.Errorf("told %d times after the hour", log.count("below target"))
 		}
 	})
 }

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -16,11 +17,12 @@ import (
 )
 
 const (
-	// MinWarm is the least budget of the warm tier. It takes memory in pieces of this size: what is left of a budget is not used.
+	// MinWarm is the smallest budget of the warm tier. The tier takes memory in pieces of this size; the rest of a
+	// budget is not used.
 	MinWarm = 32 << 20
-	// maxEntry is the size up to which an entry and its key are kept: of a larger one fastcache would silently keep the older value.
+	// maxEntry is the largest entry with its key: of a larger one fastcache would silently keep the old value.
 	maxEntry = 64<<10 - 512
-	// demotions is how many items may wait for the way down to the warm tier; more are dropped, which costs a load later.
+	// demotions is how many items may wait to move to the warm tier; more are dropped, which costs a load later.
 	demotions = 1024
 )
 
@@ -30,110 +32,110 @@ type descent struct {
 	it *item
 }
 
-// deleted sends what the hot tier has no room for on the way to the warm tier. It must be quick: it runs under otter's lock.
-func (s *Store) deleted(e otter.DeletionEvent[slot, *item]) {
+// deleted sends items that the hot tier has no room for to the warm tier. It must be quick: it runs under otter's lock.
+func (m *memory) deleted(e otter.DeletionEvent[slot, *item]) {
 	it := e.Value
 	switch {
-	case !s.valid(it):
-		s.stats.outdated.Add(1)
+	case !m.valid(it):
+		m.stats.outdated.Add(1)
 		return
 	case e.Cause != otter.CauseOverflow:
-		s.stats.replaced.Add(1)
+		m.stats.replaced.Add(1)
 		return
 	}
-	s.stats.overflowed.Add(1)
-	if s.warm == nil || !e.Key.sinks(it) {
+	m.stats.overflowed.Add(1)
+	if m.warm == nil || !e.Key.sinks(it) {
 		return
 	}
 	select {
-	case s.down <- descent{e.Key, it}:
+	case m.down <- descent{e.Key, it}:
 	default:
-		s.stats.dropped.Add(1)
+		m.stats.dropped.Add(1)
 	}
 }
 
-// sinks reports whether an item belongs in the warm tier: what can be put together from other items does not, nor what is
-// cheap to ask for, and the secrets of principals stay out of files.
+// sinks reports whether an item belongs in the warm tier. Answers that can be assembled from other items or are cheap
+// to load do not, and neither do principals, whose secrets stay out of files.
 func (at slot) sinks(it *item) bool {
 	secret, _ := kindIndex(knowledge.KindPrincipal)
 	return it.absent == nil && !at.ready && at.kind != secret
 }
 
-// demote compresses an item into the warm tier, unless the warm tier has that very load already and will have it for a while,
-// the hot tier has something for its slot again, or it is no longer valid.
-func (s *Store) demote(d descent) {
+// demote compresses an item into the warm tier. It does nothing if the warm tier has the same load and will keep it for
+// a while, if the hot tier has loaded the slot again, or if the item is no longer valid.
+func (m *memory) demote(d descent) {
 	it := d.it
-	s.warm.writing.Lock()
-	defer s.warm.writing.Unlock()
-	if s.closed.Load() {
+	m.warm.writing.Lock()
+	defer m.warm.writing.Unlock()
+	if m.closed.Load() {
 		return
 	}
-	if h, ok := s.warm.head(d.at); ok && h.asOf == it.asOf && s.warm.young(h) {
+	if h, ok := m.warm.head(d.at); ok && h.asOf == it.asOf && m.warm.young(h) {
 		return
 	}
-	if e, ok := s.hot.GetEntryQuietly(d.at); ok && s.valid(e.Value) || !s.valid(it) {
+	if e, ok := m.hot.GetEntryQuietly(d.at); ok && m.valid(e.Value) || !m.valid(it) {
 		return
 	}
-	if !s.warm.admission.admit(d.at, s.warm.cache) {
-		s.stats.once.Add(1)
+	if !m.warm.admission.admit(d.at, m.warm.cache) {
+		m.stats.once.Add(1)
 		return
 	}
-	if s.sink(d) {
-		s.stats.demoted.Add(1)
+	if m.sink(d) {
+		m.stats.demoted.Add(1)
 	} else {
-		s.stats.unfit.Add(1)
+		m.stats.unfit.Add(1)
 	}
 }
 
 // sink writes an item to the warm tier, and reports whether it fits. It needs warm.writing.
-func (s *Store) sink(d descent) bool {
+func (m *memory) sink(d descent) bool {
 	if d.it.rec == nil {
-		return s.warm.putListing(d.at, d.it)
+		return m.warm.putListing(d.at, d.it)
 	}
-	switch made, err := s.warm.codec.learn(d.it.rec.JSON); {
+	switch made, err := m.warm.codec.learn(d.it.rec.JSON); {
 	case err != nil:
-		s.o.Log.Info("warm cache compresses without a dictionary: its documents have too little in common", "error", err.Error())
+		m.o.Log.Info("warm cache compresses without a dictionary: training one failed", "error", err.Error())
 	case made:
-		s.o.Log.Debug("warm cache has made a dictionary of its documents")
+		m.o.Log.Debug("warm cache has trained a dictionary")
 	}
-	return s.warm.put(d.it.rec, d.it.asOf)
+	return m.warm.put(d.it.rec, d.it.asOf)
 }
 
-// sinkAll writes what the hot tier holds to the warm tier, what is wanted most first, as long as there is time.
-func (s *Store) sinkAll(until time.Time) {
-	s.warm.writing.Lock()
-	defer s.warm.writing.Unlock()
-	for e := range s.hot.Hottest() {
+// sinkAll writes the hot tier to the warm tier, the most used entries first, until the time is up.
+func (m *memory) sinkAll(until time.Time) {
+	m.warm.writing.Lock()
+	defer m.warm.writing.Unlock()
+	for e := range m.hot.Hottest() {
 		if time.Now().After(until) {
 			return
 		}
-		if !e.Key.sinks(e.Value) || !s.valid(e.Value) {
+		if !e.Key.sinks(e.Value) || !m.valid(e.Value) {
 			continue
 		}
-		if h, ok := s.warm.head(e.Key); !ok || h.asOf != e.Value.asOf {
-			s.sink(descent{e.Key, e.Value})
+		if h, ok := m.warm.head(e.Key); !ok || h.asOf != e.Value.asOf {
+			m.sink(descent{e.Key, e.Value})
 		}
 	}
 }
 
-// valid reports whether an item still holds, but for the bodies of one that has any.
-func (s *Store) valid(it *item) bool {
-	return s.stamps.valid(it.asOf, it.deps...) && (it.deps != nil || s.stamps.holds(it.asOf, it.dep))
+// valid reports whether an item is valid, without regard to its bodies.
+func (m *memory) valid(it *item) bool {
+	return m.stamps.valid(it.asOf, it.deps...) && (it.deps != nil || m.stamps.holds(it.asOf, it.dep))
 }
 
-// warm holds records, and what is on lists and among hits, compressed and outside the Go heap.
+// warm holds records and listings, compressed and outside the Go heap.
 type warm struct {
 	cache     *fastcache.Cache
-	writing   sync.Mutex // held by those who write entries; guards codec, but for reading, and admission
+	writing   sync.Mutex // held while writing entries; guards admission, and codec except for reads
 	codec     *codec
 	admission admission
 	bytes     uint64        // the budget
-	written   atomic.Uint64 // bytes ever written; the tier forgets what was written a budget ago
-	// usable is false while nobody knows what has changed since the entries were saved.
+	written   atomic.Uint64 // total bytes written; the tier drops an entry after a budget's worth of later writes
+	// usable is false until it is known what has changed since the entries were saved.
 	usable atomic.Bool
 }
 
-// openWarm opens a tier with what was saved in dir; an empty one when dir is "" or holds nothing that fits.
+// openWarm opens a tier with the entries saved in dir; an empty tier if dir is "" or has none that fit.
 func openWarm(dir string, bytes int64) (*warm, error) {
 	bytes -= bytes % MinWarm
 	c, err := openCodec(dir)
@@ -150,7 +152,7 @@ func openWarm(dir string, bytes int64) (*warm, error) {
 	return w, nil
 }
 
-// close gives the memory back.
+// close frees the memory.
 func (w *warm) close() {
 	if w == nil {
 		return
@@ -162,14 +164,27 @@ func (w *warm) close() {
 	w.codec.close()
 }
 
-// size returns the bytes and the entries that the tier holds.
+// forget drops every entry, their saved copy in dir, and the codec's dictionary, so that none of them holds a purged
+// text. fastcache can't erase a single entry, only make it unfindable.
+func (w *warm) forget(dir string) error {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	w.cache.Reset()
+	err := w.codec.forget()
+	if dir == "" {
+		return err
+	}
+	return errors.Join(err, discard(dir))
+}
+
+// size returns the bytes and the number of entries in the tier.
 func (w *warm) size() (bytes, entries uint64) {
 	var st fastcache.Stats
 	w.cache.UpdateStats(&st)
 	return st.BytesSize, st.EntriesCount
 }
 
-// keyRoom is room for the key of a usual entry.
+// keyRoom is room for a typical key.
 const keyRoom = 160
 
 // warmKey returns the key of an entry. It is the same in every process.
@@ -177,7 +192,7 @@ func warmKey(dst []byte, at slot) []byte {
 	return append(append(dst, byte(at.ask), at.kind), at.id...)
 }
 
-// put keeps a record, and reports whether it fits.
+// put stores a record, and reports whether it fits.
 func (w *warm) put(r *knowledge.Record, asOf uint64) bool {
 	if len(r.Category) > math.MaxUint8 {
 		return false
@@ -185,7 +200,7 @@ func (w *warm) put(r *knowledge.Record, asOf uint64) bool {
 	return w.set(slotOf(r.Key), w.encode(make([]byte, 0, fixedSize+len(r.Category)+len(r.JSON)/2), r, asOf))
 }
 
-// putListing keeps a list or a search, and reports whether it fits.
+// putListing stores a list or a search, and reports whether it fits.
 func (w *warm) putListing(at slot, it *item) bool {
 	doc, err := encodeListing(it)
 	if err != nil {
@@ -194,7 +209,7 @@ func (w *warm) putListing(at slot, it *item) bool {
 	return w.set(at, w.codec.compress(appendHead(make([]byte, 0, headSize+len(doc)/2), it.asOf), doc))
 }
 
-// set keeps an entry, and reports whether it fits. One that does not leaves nothing behind.
+// set stores an entry, and reports whether it fits. If not, an older entry of the slot is removed.
 func (w *warm) set(at slot, b []byte) bool {
 	key := warmKey(make([]byte, 0, keyRoom), at)
 	if len(key)+len(b) > maxEntry {
@@ -208,8 +223,8 @@ func (w *warm) set(at slot, b []byte) bool {
 
 // A head begins every entry.
 type head struct {
-	asOf    uint64 // when it was asked for
-	written uint64 // how much had been written to the tier by then
+	asOf    uint64 // the clock when the entry was loaded
+	written uint64 // total bytes written to the tier by then
 }
 
 const headSize = 16
@@ -218,7 +233,7 @@ func appendHead(b []byte, asOf uint64) []byte {
 	return append(binary.LittleEndian.AppendUint64(b, asOf), make([]byte, headSize-8)...) // set fills in the rest
 }
 
-// head returns the head of the entry of a slot.
+// head returns the head of a slot's entry.
 func (w *warm) head(at slot) (head, bool) {
 	b := w.raw(at)
 	if len(b) < headSize {
@@ -227,16 +242,16 @@ func (w *warm) head(at slot) (head, bool) {
 	return head{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])}, true
 }
 
-// young reports whether an entry is in the newer half of the tier. An older one that is wanted again is written once more, or
-// it would be forgotten however often it is asked for.
+// young reports whether an entry is in the newer half of the tier. An older entry that is asked for again is written
+// again; otherwise the tier would drop it however often it is used.
 func (w *warm) young(h head) bool { return w.written.Load()-h.written < w.bytes/2 }
 
-// get returns the record of a document and when it was asked for; nil when there is none, or none that can be read.
+// get returns the record of a document and its clock; nil if there is none that can be read.
 func (w *warm) get(key knowledge.Key) (*knowledge.Record, uint64) {
 	return w.decode(w.raw(slotOf(key)), key)
 }
 
-// getListing returns a list or a search, nil when there is none, or none that can be read.
+// getListing returns a list or a search, nil if there is none that can be read.
 func (w *warm) getListing(at slot, deps []stripe) *item {
 	b := w.raw(at)
 	if len(b) < headSize {
@@ -261,11 +276,11 @@ func (w *warm) raw(at slot) []byte {
 	return b
 }
 
-// fixedSize is the length of the fixed part of a record's entry: head, version, rank, updated, whether it is active, length of
-// the category.
+// fixedSize is the length of the fixed part of a record's entry: head, version, rank, updated, active, length of the
+// category.
 const fixedSize = headSize + 8*3 + 2
 
-// encode appends a record as the tier holds it.
+// encode appends the warm tier's form of a record.
 func (w *warm) encode(b []byte, r *knowledge.Record, asOf uint64) []byte {
 	b = appendHead(b, asOf)
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.Version))
@@ -280,7 +295,7 @@ func (w *warm) encode(b []byte, r *knowledge.Record, asOf uint64) []byte {
 	return w.codec.compress(b, r.JSON)
 }
 
-// decode reads what encode wrote; nil for anything else: a file that was damaged while nobody looked is as good as none.
+// decode decodes what encode wrote; nil for anything else, such as an entry of a damaged file.
 func (w *warm) decode(b []byte, key knowledge.Key) (*knowledge.Record, uint64) {
 	if len(b) < fixedSize {
 		return nil, 0

@@ -40,12 +40,12 @@ func warmed(t *testing.T, next store.Store, dir string) (*Store, []knowledge.Key
 func sinkEach(t *testing.T, s *Store, keys ...knowledge.Key) {
 	t.Helper()
 	for _, key := range keys {
-		it := s.peek(key, stripeOf(key))
+		it := s.mem.peek(key, stripeOf(key))
 		if it == nil {
 			t.Fatalf("%s is not in the hot tier", key)
 		}
-		s.hot.Invalidate(slotOf(key))
-		s.demote(descent{slotOf(key), it})
+		s.mem.hot.Invalidate(slotOf(key))
+		s.mem.demote(descent{slotOf(key), it})
 	}
 }
 
@@ -82,9 +82,9 @@ func TestAWarmEntryIsAsOldAsItsQuestion(t *testing.T) {
 		t.Errorf("version %d from %s, want 2 from the source", got.Version, got.Source)
 	}
 	// One that is brought back in the middle of a change does not get any younger by it.
-	before, _ := s.warm.head(slotOf(keys[1]))
+	before, _ := s.mem.warm.head(slotOf(keys[1]))
 	get(t, s, keys[1])
-	if it := s.peek(keys[1], stripeOf(keys[1])); it == nil || it.asOf != before.asOf {
+	if it := s.mem.peek(keys[1], stripeOf(keys[1])); it == nil || it.asOf != before.asOf {
 		t.Errorf("the promoted item is %+v, want it as of %d", it, before.asOf)
 	}
 }
@@ -95,14 +95,14 @@ func TestADemotionThatIsLateIsHarmless(t *testing.T) {
 	for _, key := range keys {
 		get(t, s, key)
 	}
-	late := s.peek(keys[0], stripeOf(keys[0]))
+	late := s.mem.peek(keys[0], stripeOf(keys[0]))
 	put(t, s, rule("a0"))
-	s.demote(descent{slotOf(keys[0]), late})
-	if rec, asOf := s.warm.get(keys[0]); rec != nil && rec.Version == 1 && s.stamps.holds(asOf, stripeOf(keys[0])) {
+	s.mem.demote(descent{slotOf(keys[0]), late})
+	if rec, asOf := s.mem.warm.get(keys[0]); rec != nil && rec.Version == 1 && s.mem.stamps.holds(asOf, stripeOf(keys[0])) {
 		t.Error("an old version was demoted as valid")
 	}
 	get(t, s, keys[0])
-	s.demote(descent{slotOf(keys[0]), late})
+	s.mem.demote(descent{slotOf(keys[0]), late})
 	if got := get(t, s, keys[0]).Version; got != 2 {
 		t.Errorf("version %d, want 2", got)
 	}
@@ -114,8 +114,8 @@ func TestAnItemThatIsBackInHotIsNotCompressed(t *testing.T) {
 	for _, key := range keys {
 		get(t, s, key)
 	}
-	s.warm.cache.Reset()
-	s.demote(descent{slotOf(keys[0]), s.peek(keys[0], stripeOf(keys[0]))})
+	s.mem.warm.cache.Reset()
+	s.mem.demote(descent{slotOf(keys[0]), s.mem.peek(keys[0], stripeOf(keys[0]))})
 	if st := s.Stats(); st.WarmEntries != 0 {
 		t.Errorf("%d entries are in the warm tier", st.WarmEntries)
 	}
@@ -135,7 +135,7 @@ func TestPrincipalsStayOutOfTheWarmTier(t *testing.T) {
 		t.Error("nothing was evicted")
 	}
 	for _, rec := range list(t, s, knowledge.Query{Kind: knowledge.KindPrincipal, Activity: knowledge.AnyActivity}).Records {
-		if _, ok := s.warm.head(slotOf(rec.Key)); ok {
+		if _, ok := s.mem.warm.head(slotOf(rec.Key)); ok {
 			t.Errorf("%s is in the warm tier", rec.Key)
 		}
 	}
@@ -151,7 +151,7 @@ func TestARecordTooLargeForTheWarmTierReplacesNothing(t *testing.T) {
 	put(t, s, rule("a0", func(r *knowledge.Rule) { r.Description = string(noise) }))
 	get(t, s, keys[0])
 	sinkEach(t, s, keys[0])
-	if rec, _ := s.warm.get(keys[0]); rec != nil {
+	if rec, _ := s.mem.warm.get(keys[0]); rec != nil {
 		t.Errorf("the warm tier holds version %d", rec.Version)
 	}
 	if st := s.Stats(); st.Unfit != 1 {
@@ -167,7 +167,7 @@ func TestARestartBeginsWarm(t *testing.T) {
 	}
 	// While nobody looks one document changes and one is removed.
 	put(t, src, rule("a0"))
-	write(t, src, knowledge.Op{Verb: knowledge.VerbPurge, Key: keys[1]})
+	write(t, src, knowledge.Op{Verb: knowledge.VerbRetire, Key: keys[1]})
 
 	s := openTest(t, shared{src}, Options{Warm: MinWarm, Dir: dir})
 	run(t, s)
@@ -175,14 +175,33 @@ func TestARestartBeginsWarm(t *testing.T) {
 	if got := get(t, s, keys[0]); got.Version != 2 || got.Source != knowledge.SourcePrimary {
 		t.Errorf("what changed: version %d from %s, want 2 from the source", got.Version, got.Source)
 	}
-	if rec, err := s.Get(t.Context(), keys[1]); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("what was removed: %v, %v", rec, err)
+	if got := get(t, s, keys[1]); got.Version != 2 || got.Active {
+		t.Errorf("what was retired: version %d, active %t", got.Version, got.Active)
 	}
 	for _, key := range keys[2:] {
 		if got := get(t, s, key); got.Source != knowledge.SourceWarm {
 			t.Errorf("%s comes from %s, want warm", key, got.Source)
 		}
 	}
+}
+
+// A purged text must be in no file, and in no memory that is written to one: the whole tier goes, and its dictionary.
+func TestAPurgeEmptiesTheWarmTierAndWhatWasSaved(t *testing.T) {
+	src, dir := newSource(), t.TempDir()
+	s, keys := warmed(t, shared{src}, dir)
+	if err := os.WriteFile(filepath.Join(dir, dictFile), []byte("of another start"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, n := s.mem.warm.size(); n == 0 {
+		t.Fatal("the warm tier is empty before the purge")
+	}
+	run(t, s)
+	write(t, src, knowledge.Op{Verb: knowledge.VerbPurge, Key: keys[1]})
+	await(t, "the warm tier is empty", func() bool { _, n := s.mem.warm.size(); return n == 0 })
+	await(t, "what was saved is gone", func() bool {
+		_, err := os.Stat(filepath.Join(dir, dictFile))
+		return errors.Is(err, fs.ErrNotExist)
+	})
 }
 
 func TestARestartWithNothingNewNeedsNoFollower(t *testing.T) {
@@ -298,7 +317,7 @@ func TestAKillLosesTheWarmTier(t *testing.T) {
 		t.Fatalf("source %s, want warm", got.Source)
 	}
 	killed.Invalidate(keys...) // and it is never closed
-	t.Cleanup(killed.warm.close)
+	t.Cleanup(killed.mem.warm.close)
 	s := openTest(t, shared{src}, Options{Warm: MinWarm, Dir: dir})
 	for _, key := range keys {
 		if got := get(t, s, key); got.Source != knowledge.SourcePrimary {

@@ -8,7 +8,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// Apply implements [store.Writer]. A batch whose answer was lost is sent again: its id makes that harmless.
+// Apply implements [store.Writer]. A batch without an answer is sent again, which its id makes harmless.
 func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
 	if err := s.checked(b.Validate); err != nil {
 		return knowledge.Receipt{}, err
@@ -27,10 +27,10 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
-	return s.receipt(a)
+	return receipt(s, a)
 }
 
-func (s *Store) receipt(a *answer) (knowledge.Receipt, error) {
+func receipt(s *Store, a *answer) (knowledge.Receipt, error) {
 	var got struct {
 		ID      knowledge.BatchID `json:"id"`
 		State   string            `json:"state"`
@@ -41,10 +41,11 @@ func (s *Store) receipt(a *answer) (knowledge.Receipt, error) {
 		} `json:"results"`
 	}
 	if err := json.Unmarshal(a.body, &got); err != nil {
-		return knowledge.Receipt{}, s.garbled(err)
+		return knowledge.Receipt{}, garbled(s, err)
 	}
 	receipt := knowledge.Receipt{
-		Batch: got.ID, Seq: got.Seq, Queued: got.State == knowledge.BatchQueued, Records: make([]*knowledge.Record, len(got.Results)),
+		Batch: got.ID, Seq: got.Seq, Queued: got.State == knowledge.BatchQueued,
+		Records: make([]*knowledge.Record, len(got.Results)),
 	}
 	for i, r := range got.Results {
 		if len(r.Document) == 0 || string(r.Document) == "null" {
@@ -52,7 +53,7 @@ func (s *Store) receipt(a *answer) (knowledge.Receipt, error) {
 		}
 		rec, err := record(r.Kind, r.Document, a.source())
 		if err != nil {
-			return knowledge.Receipt{}, s.garbled(err)
+			return knowledge.Receipt{}, garbled(s, err)
 		}
 		if receipt.Queued {
 			rec.Pending = got.ID

@@ -1,4 +1,4 @@
-// Package client is a store that speaks to a running tenet over HTTP: the way in of the command line and of other programs.
+// Package client is a store that calls a running server over HTTP, for the command line and other programs.
 package client
 
 import (
@@ -20,49 +20,54 @@ const (
 	DefaultTimeout  = 60 * time.Second
 	DefaultAttempts = 4
 	pingTimeout     = 5 * time.Second
-	waitSeconds     = 25 // how long the server keeps a Wait, well under the idle limits of proxies
+	waitSeconds     = 25 // how long the server holds a Wait, well under the idle limits of proxies
 )
 
-// Options say which tenet to speak to.
+// Options configures a [Store].
 type Options struct {
-	URL        string        // where the tenet answers, as in http://127.0.0.1:8420
-	Token      string        // who is calling; none when empty
-	HTTPClient *http.Client  // with what; one of its own when nil
-	UserAgent  string        // "tenet-client" when empty
-	Timeout    time.Duration // the longest time for one attempt; DefaultTimeout when 0
-	Attempts   int           // how often a call is made at most; DefaultAttempts when 0
+	URL        string        // the server's address, such as http://127.0.0.1:8420
+	Token      string        // the caller's token; "" for none
+	HTTPClient *http.Client  // nil for a new one
+	UserAgent  string        // "" means "tenet-client"
+	Agent      string        // name of the calling agent, which has fewer rights than its token; "" for a person
+	Timeout    time.Duration // of one attempt; 0 means DefaultTimeout
+	Attempts   int           // attempts per call; 0 means DefaultAttempts
 }
 
-// A Store is a [store.Store] whose documents are kept by a tenet elsewhere.
+// A Store is a [store.Store] whose documents are on a server.
 type Store struct {
 	base      *url.URL
 	token     string
 	http      *http.Client
 	userAgent string
+	agent     string
 	timeout   time.Duration
 	attempts  int
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	closed bool
 	calls  map[*call]struct{}
 	level  knowledge.Level
+	seen   knowledge.Seq // the newest seq of any answer
 }
 
 var _ store.Store = (*Store)(nil)
 
-// New returns a store that speaks to the tenet at a URL. It does not call it yet.
+// New returns a store for the server at a URL. It does not call it yet.
 func New(o Options) (*Store, error) {
 	base, err := url.Parse(strings.TrimRight(o.URL, "/"))
 	switch {
 	case err != nil:
-		return nil, errors.New("the tenet's address is not a URL: want one such as http://127.0.0.1:8420")
+		return nil, errors.New("the server's address is not a URL: want one such as http://127.0.0.1:8420")
 	case base.Scheme != "http" && base.Scheme != "https" || base.Host == "":
-		return nil, fmt.Errorf("%q is not a tenet's address: want a URL such as http://127.0.0.1:8420", base.Redacted())
+		return nil, fmt.Errorf("%q is not a server's address: want a URL such as http://127.0.0.1:8420",
+			base.Redacted())
 	case base.User != nil || base.RawQuery != "" || base.Fragment != "":
-		return nil, fmt.Errorf("%q: a tenet's address has no user, query or fragment; give the token apart", base.Redacted())
+		return nil, fmt.Errorf("%q: a server's address has no user, query or fragment; set the token separately",
+			base.Redacted())
 	}
 	s := &Store{
-		base: base, token: o.Token, userAgent: o.UserAgent, timeout: o.Timeout, attempts: o.Attempts,
+		base: base, token: o.Token, userAgent: o.UserAgent, agent: o.Agent, timeout: o.Timeout, attempts: o.Attempts,
 		calls: map[*call]struct{}{},
 	}
 	if s.userAgent == "" {
@@ -79,22 +84,37 @@ func New(o Options) (*Store, error) {
 		c := *o.HTTPClient
 		s.http = &c
 	}
-	// A redirect would send the token to an address that nobody named.
+	// A redirect would send the token to another address.
 	s.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return s, nil
 }
 
-// URL returns the address of the tenet.
+// URL returns the server's address.
 func (s *Store) URL() string { return s.base.String() }
 
-// Level returns how fresh the last answer was; the zero level before the first one.
+// Level returns the mode and currency of the last answer; zero before the first one.
 func (s *Store) Level() knowledge.Level {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.level
 }
 
-// Close implements [store.Store]. Calls that are under way end with [store.ErrClosed].
+// Seen returns the newest seq of any answer or live change. Every read asks for at least this seq, so a caller that is
+// sent from one instance to another reads its own writes and never goes back in time.
+func (s *Store) Seen() knowledge.Seq {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
+}
+
+// See notes a seq that the caller has seen elsewhere.
+func (s *Store) See(seq knowledge.Seq) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = max(s.seen, seq)
+}
+
+// Close implements [store.Store]. Calls under way end with [store.ErrClosed].
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {

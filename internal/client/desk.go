@@ -5,36 +5,39 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"tenet/internal/knowledge"
 )
 
-// A Conflict is a write of an outage that did not fit when the primary came back.
+// A Conflict is a batch of an outage that was parked because it conflicts with the primary.
 type Conflict struct {
 	ID         knowledge.BatchID  `json:"id"`
 	Actor      string             `json:"actor"`
 	Kind       knowledge.Kind     `json:"kind"`
 	DocumentID string             `json:"document_id"`
-	Op         int                `json:"op"` // -1 when it was no op alone that did not fit
+	Op         int                `json:"op"` // -1 if it is the whole batch
 	Verb       knowledge.Verb     `json:"verb"`
-	Ops        int                `json:"ops"` // how many the batch has
+	Ops        int                `json:"ops"` // number of ops in the batch
 	Why        string             `json:"why"`
 	Found      int64              `json:"found"`
-	Base       json.RawMessage    `json:"base"`   // what the writer saw, null for nothing
-	Theirs     json.RawMessage    `json:"theirs"` // what is at the primary
-	Ours       json.RawMessage    `json:"ours"`   // what the write would have left
+	Base       json.RawMessage    `json:"base"`           // the document that the writer saw, null for none
+	Theirs     json.RawMessage    `json:"theirs"`         // the primary's document
+	Seen       string             `json:"seen,omitempty"` // identifies the current state of its documents
+	Lost       *knowledge.BatchID `json:"lost,omitempty"` // the acknowledged batch that a failover of the primary has lost
+	Ours       json.RawMessage    `json:"ours"`           // the document that the write would have left
 	QueuedAt   knowledge.Time     `json:"queued_at"`
 	ParkedAt   knowledge.Time     `json:"parked_at"`
-	Resolution string             `json:"resolution,omitempty"` // theirs, ours or merged; "" while nobody has decided
+	Resolution string             `json:"resolution,omitempty"` // theirs, ours or merged; "" until it is decided
 	ResolvedBy string             `json:"resolved_by,omitempty"`
 	ResolvedAt *knowledge.Time    `json:"resolved_at,omitempty"`
 	ResolvedAs *knowledge.BatchID `json:"resolved_as,omitempty"`
 }
 
-// Key is the document that the conflict is about.
+// Key is the document of the conflict.
 func (c *Conflict) Key() knowledge.Key { return knowledge.Key{Kind: c.Kind, ID: c.DocumentID} }
 
-// A Resolution is what a decision did.
+// A Resolution is the effect of a decision.
 type Resolution struct {
 	Conflict Conflict        `json:"conflict"`
 	State    string          `json:"state"` // knowledge.BatchApplied or BatchQueued
@@ -42,45 +45,103 @@ type Resolution struct {
 	Results  json.RawMessage `json:"results"`
 }
 
-// Conflicts returns the conflicts that wait for a person, and with resolved those decided, too; the newest first.
-func (s *Store) Conflicts(ctx context.Context, resolved bool) ([]Conflict, error) {
-	r := request{method: http.MethodGet, path: conflictsPath}
-	if resolved {
-		r.query = url.Values{"resolved": {"true"}}
+// A ConflictQuery selects conflicts. Zero values select the first page of those that wait for a decision.
+type ConflictQuery struct {
+	Resolved   bool // also resolved ones
+	Kind       string
+	DocumentID string
+	Actor      string // their writer
+	Limit      int
+	Cursor     string // next of the previous page
+}
+
+// Conflicts returns a page of conflicts, the newest first, and the cursor of the next page; "" on the last one.
+func (s *Store) Conflicts(ctx context.Context, q ConflictQuery) (list []Conflict, next string, err error) {
+	r := request{method: http.MethodGet, path: conflictsPath, query: url.Values{}}
+	if q.Resolved {
+		r.query.Set("resolved", "true")
+	}
+	if q.Limit > 0 {
+		r.query.Set("limit", strconv.Itoa(q.Limit))
+	}
+	for name, value := range map[string]string{
+		"kind": q.Kind, "document_id": q.DocumentID, "actor": q.Actor, "cursor": q.Cursor,
+	} {
+		if value != "" {
+			r.query.Set(name, value)
+		}
 	}
 	got, err := told[struct {
 		Conflicts []Conflict `json:"conflicts"`
+		Next      string     `json:"next"`
 	}](ctx, s, r)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return got.Conflicts, nil
+	return got.Conflicts, got.Next, nil
 }
 
-// Conflict returns one conflict, decided or not.
+// Conflict returns one conflict, resolved or not.
 func (s *Store) Conflict(ctx context.Context, id knowledge.BatchID) (*Conflict, error) {
 	return ask[Conflict](ctx, s, conflictsPath+"/"+id.String())
 }
 
-// Resolve decides a conflict as theirs, ours or merged; merged needs the document to write.
-func (s *Store) Resolve(ctx context.Context, id knowledge.BatchID, how string, document json.RawMessage) (*Resolution, error) {
+// Resolve decides a conflict as theirs, ours or merged. Ours and merged need the conflict's seen value, and merged the
+// document to write.
+func (s *Store) Resolve(
+	ctx context.Context, id knowledge.BatchID, how, seen string, document json.RawMessage,
+) (*Resolution, error) {
 	body, err := json.Marshal(struct {
 		Resolution string          `json:"resolution"`
+		Seen       string          `json:"seen,omitempty"`
 		Document   json.RawMessage `json:"document,omitempty"`
-	}{how, document})
+	}{how, seen, document})
 	if err != nil {
 		return nil, knowledge.Invalid("/document", "can't be encoded: %s", err)
 	}
-	return told[Resolution](ctx, s, request{method: http.MethodPost, path: conflictsPath + "/" + id.String() + "/resolve", body: body, once: true})
+	return told[Resolution](ctx, s,
+		request{method: http.MethodPost, path: conflictsPath + "/" + id.String() + "/resolve", body: body, once: true})
 }
 
-// CheckMirror asks the tenet to compare its mirror with the primary. It does not wait for the outcome, which the status shows.
+// A ResolutionOfMany is the effect of one decision about many conflicts.
+type ResolutionOfMany struct {
+	Decided []struct {
+		ID    knowledge.BatchID `json:"id"`
+		State string            `json:"state"` // knowledge.BatchApplied or BatchQueued
+		Seq   knowledge.Seq     `json:"seq,omitempty"`
+	} `json:"decided"`
+	Stopped string `json:"stopped,omitempty"` // why the next was not decided
+}
+
+// ResolveMany decides conflicts as theirs or ours, in the order in which their batches were acknowledged.
+func (s *Store) ResolveMany(ctx context.Context, how string, conflicts []Conflict) (*ResolutionOfMany, error) {
+	type one struct {
+		ID   knowledge.BatchID `json:"id"`
+		Seen string            `json:"seen,omitempty"`
+	}
+	list := make([]one, len(conflicts))
+	for i := range conflicts {
+		list[i] = one{conflicts[i].ID, conflicts[i].Seen}
+	}
+	body, err := json.Marshal(struct {
+		Resolution string `json:"resolution"`
+		Conflicts  []one  `json:"conflicts"`
+	}{how, list})
+	if err != nil {
+		return nil, knowledge.Invalid("/conflicts", "can't be encoded: %s", err)
+	}
+	return told[ResolutionOfMany](ctx, s,
+		request{method: http.MethodPost, path: conflictsPath + "/resolve", body: body, once: true})
+}
+
+// CheckMirror makes the server compare its mirror with the primary. It does not wait for the result, which the status
+// shows.
 func (s *Store) CheckMirror(ctx context.Context) error {
 	_, err := s.do(ctx, request{method: http.MethodPost, path: "/api/v1/mirror/check"})
 	return err
 }
 
-// AcceptPrimary lets the tenet make its mirror anew from a primary that has another history.
+// AcceptPrimary lets the server rebuild its mirror from a primary with another history.
 func (s *Store) AcceptPrimary(ctx context.Context) error {
 	_, err := s.do(ctx, request{method: http.MethodPost, path: "/api/v1/mirror/accept"})
 	return err
@@ -96,7 +157,7 @@ func told[T any](ctx context.Context, s *Store, r request) (*T, error) {
 	}
 	v := new(T)
 	if err := json.Unmarshal(a.body, v); err != nil {
-		return nil, s.garbled(err)
+		return nil, garbled(s, err)
 	}
 	return v, nil
 }

@@ -9,7 +9,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// A Status is what a tenet tells about itself.
+// A Status is a server's status.
 type Status struct {
 	Version string          `json:"version"`
 	Mode    knowledge.Mode  `json:"mode"`
@@ -19,12 +19,12 @@ type Status struct {
 	Details json.RawMessage `json:"details,omitempty"`
 }
 
-// Status asks the tenet how it is.
+// Status returns the server's status.
 func (s *Store) Status(ctx context.Context) (*Status, error) {
 	return ask[Status](ctx, s, "/api/v1/status")
 }
 
-// A Caller is who a tenet takes the holder of the token for.
+// A Caller is the principal of a token.
 type Caller struct {
 	ID     string         `json:"id"`
 	Name   string         `json:"name"`
@@ -32,15 +32,15 @@ type Caller struct {
 	Expiry knowledge.Time `json:"expiry"`
 }
 
-// Me asks the tenet who is calling.
+// Me returns the caller that the token belongs to.
 func (s *Store) Me(ctx context.Context) (*Caller, error) { return ask[Caller](ctx, s, "/api/v1/me") }
 
-// Batch asks where a batch stands.
+// Batch returns the state of a batch.
 func (s *Store) Batch(ctx context.Context, id knowledge.BatchID) (*knowledge.BatchStatus, error) {
 	return ask[knowledge.BatchStatus](ctx, s, "/api/v1/batches/"+id.String())
 }
 
-// Render asks for the text of a template with values in place of its variables. The tenet counts it as a use.
+// Render returns the text of a template with values for its variables. The server counts it as a use.
 func (s *Store) Render(ctx context.Context, template string, values map[string]any) (string, error) {
 	body, err := json.Marshal(struct {
 		Values map[string]any `json:"values"`
@@ -57,7 +57,7 @@ func (s *Store) Render(ctx context.Context, template string, values map[string]a
 		Text string `json:"text"`
 	}
 	if err := json.Unmarshal(a.body, &got); err != nil {
-		return "", s.garbled(err)
+		return "", garbled(s, err)
 	}
 	return got.Text, nil
 }
@@ -70,7 +70,7 @@ func ask[T any](ctx context.Context, s *Store, path string) (*T, error) {
 	}
 	v := new(T)
 	if err := json.Unmarshal(a.body, v); err != nil {
-		return nil, s.garbled(err)
+		return nil, garbled(s, err)
 	}
 	return v, nil
 }

@@ -2,14 +2,12 @@ package client
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/coder/websocket"
@@ -18,22 +16,21 @@ import (
 	"tenet/internal/store"
 )
 
-// A Watch says which changes to follow, and from where. Each list narrows, an empty one does not.
+// A Watch selects the changes to follow, and the start. Each non-empty list narrows the selection.
 type Watch struct {
 	Kinds      []knowledge.Kind
 	Categories []string
 	Keys       []knowledge.Key
-	// After is the last change that was seen, 0 for the start of the log. Chain is its chain value where that is known: a
-	// log that is another history is noticed then.
-	After knowledge.Seq
-	Chain [32]byte
-	// Tail begins at the end of the log, wherever that is, instead of after After.
+	// After is the last change seen, zero for the start of the log. With its chain value, another history of the log is
+	// detected.
+	After knowledge.Mark
+	// Tail starts at the end of the log instead of after After.
 	Tail bool
 	// NoDocuments leaves the documents out.
 	NoDocuments bool
 }
 
-// Times of a watch.
+// Limits of a watch.
 const (
 	helloTimeout = 30 * time.Second // for the first message of a stream
 	slack        = 15 * time.Second // that a ping may be late
@@ -42,9 +39,10 @@ const (
 	liveLimit    = 2*knowledge.MaxDocument + 64<<10 // bytes of a message
 )
 
-// Watch calls fn with every change after where it begins, in order, each once, and with what else the tenet tells. A stream
-// that ends is opened again where it ended, for as long as ctx lasts; fn hears of that as [LiveLost]. It returns the error of fn or of
-// ctx, [store.ErrGone] when the log no longer reaches back to where it has to go on, and what the tenet refuses for good.
+// Watch calls fn with every change after the start, in order and once each, and with the server's other messages. A
+// stream that ends is opened again where it ended, until ctx ends; fn learns of that as [LiveLost]. Watch returns the
+// error of fn or of ctx, [store.ErrGone] if the log is trimmed beyond the position, or a permanent refusal of the
+// server.
 func (s *Store) Watch(ctx context.Context, w Watch, fn func(LiveMessage) error) error {
 	within, end, err := s.begin(ctx)
 	if err != nil {
@@ -68,12 +66,15 @@ func (s *Store) Watch(ctx context.Context, w Watch, fn func(LiveMessage) error) 
 		if f.greeted {
 			pause = firstPause
 		}
-		wait := pause/2 + rand.N(pause) //nolint:gosec // chance, not secrecy
+		wait := pause/2 + rand.N(pause) //nolint:gosec // not a secret
 		if lost.retry > 0 {
 			wait = lost.retry
 		}
 		pause = min(2*pause, longestPause)
-		if err := fn(LiveMessage{Type: LiveLost, Seq: f.w.After, Why: lost.Error(), Retry: wait, Err: lost.cause}); err != nil {
+		if err := fn(LiveMessage{
+			Type: LiveLost, Seq: f.w.After.Seq, Why: lost.Error(), Retry: wait,
+			Err: lost.cause,
+		}); err != nil {
 			return err
 		}
 		sleep(within, wait)
@@ -92,13 +93,13 @@ func sleep(ctx context.Context, d time.Duration) {
 // A lostError says that a stream ended and can be opened again.
 type lostError struct {
 	cause error
-	retry time.Duration // when; 0 when nobody has said
+	retry time.Duration // when to open it; 0 if not set
 }
 
-// Error says how it ended.
+// Error returns why it ended.
 func (e *lostError) Error() string { return "the stream ended: " + e.cause.Error() }
 
-// A following is a watch at work.
+// A following is a running watch.
 type following struct {
 	s       *Store
 	w       Watch
@@ -106,14 +107,14 @@ type following struct {
 	greeted bool // the last stream began
 }
 
-// stream opens a stream and follows it to its end. The error is a [*lostError] when another one can go on.
+// stream opens a stream and follows it to its end. The error is a [*lostError] if another stream can continue.
 func (f *following) stream(ctx context.Context) error {
 	f.greeted = false
 	conn, err := f.dial(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.CloseNow() //nolint:errcheck // its end was told already
+	defer conn.CloseNow() //nolint:errcheck // its end was reported already
 	conn.SetReadLimit(liveLimit)
 	silence := helloTimeout
 	for {
@@ -123,20 +124,17 @@ func (f *following) stream(ctx context.Context) error {
 		}
 		m, err := decodeLive(text)
 		if err != nil {
-			return f.s.garbled(err)
+			return garbled(f.s, err)
 		}
 		switch m.Type {
 		case LiveHello:
 			f.greeted = true
 			silence = 2*m.Ping + slack
 		case LiveBehind, LiveBye:
-			f.reached(m.Seq)
+			f.reached(&m)
 			return &lostError{cause: errors.New(m.Why), retry: m.Retry}
 		case LiveGone:
-			if m.Oldest > 0 {
-				return &store.GoneError{Oldest: m.Oldest}
-			}
-			return &refused{"gone: " + m.Why, store.ErrGone}
+			return &store.GoneError{Oldest: m.Oldest, Other: m.Oldest == 0}
 		}
 		if err := f.hand(m); err != nil {
 			return err
@@ -144,10 +142,10 @@ func (f *following) stream(ctx context.Context) error {
 	}
 }
 
-// hand gives a message to the caller, and notes the position. A change that was seen is not given again.
+// hand passes a message to the caller, and notes the position. A change that was seen already is skipped.
 func (f *following) hand(m LiveMessage) error {
 	final := m.Type == LiveChange && !m.Provisional
-	if final && m.Seq <= f.w.After {
+	if final && m.Seq <= f.w.After.Seq {
 		return nil
 	}
 	if err := f.fn(m); err != nil {
@@ -155,19 +153,19 @@ func (f *following) hand(m LiveMessage) error {
 	}
 	switch {
 	case final:
-		f.w.After, f.w.Chain = m.Seq, m.Change.Chain
+		f.w.After = knowledge.MarkAt(m.Seq, m.Change.Chain)
 	case m.Type == LiveHello && f.w.Tail:
-		f.w.After, f.w.Tail = m.Seq, false
+		f.w.After, f.w.Tail = m.Position, false
 	case m.Type == LivePing:
-		f.reached(m.Seq)
+		f.reached(&m)
 	}
 	return nil
 }
 
-// reached notes a position behind changes that were filtered out.
-func (f *following) reached(seq knowledge.Seq) {
-	if seq > f.w.After {
-		f.w.After, f.w.Chain = seq, [32]byte{} // which came without their chain
+// reached notes a position after changes that were filtered out.
+func (f *following) reached(m *LiveMessage) {
+	if m.Position.Seq > f.w.After.Seq {
+		f.w.After = m.Position
 	}
 }
 
@@ -188,12 +186,12 @@ func (f *following) dial(ctx context.Context) (*websocket.Conn, error) {
 		return conn, nil
 	}
 	if resp == nil || resp.StatusCode == http.StatusSwitchingProtocols {
-		return nil, &lostError{cause: f.s.unreachable(err, f.s.timeout)}
+		return nil, &lostError{cause: unreachable(f.s, err, f.s.timeout)}
 	}
 	defer resp.Body.Close() //nolint:errcheck // it was only read
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return nil, &lostError{cause: f.s.unreachable(err, f.s.timeout)}
+		return nil, &lostError{cause: unreachable(f.s, err, f.s.timeout)}
 	}
 	err = f.s.refusal(resp, body)
 	if e, ok := errors.AsType[*store.UnavailableError](err); ok && !e.Halt {
@@ -208,10 +206,7 @@ func (w *Watch) query() url.Values {
 	if w.Tail {
 		v.Set("tail", "true")
 	} else {
-		v.Set("after", strconv.FormatInt(int64(w.After), 10))
-		if w.Chain != ([32]byte{}) && w.After > 0 {
-			v.Set("chain", hex.EncodeToString(w.Chain[:]))
-		}
+		v.Set("after", w.After.String())
 	}
 	for _, k := range w.Kinds {
 		v.Add("kind", string(k))
@@ -228,9 +223,9 @@ func (w *Watch) query() url.Values {
 	return v
 }
 
-// read returns the next message, or an error when nothing comes for too long.
+// read returns the next message, or an error after too long a silence.
 func read(ctx context.Context, conn *websocket.Conn, silence time.Duration) ([]byte, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, silence, errors.New("nothing came for too long"))
+	ctx, cancel := context.WithTimeoutCause(ctx, silence, errors.New("no message for too long"))
 	defer cancel()
 	_, text, err := conn.Read(ctx)
 	switch {
@@ -239,7 +234,7 @@ func read(ctx context.Context, conn *websocket.Conn, silence time.Duration) ([]b
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	}
-	// What the library was about is of no interest; what happened to the connection is.
+	// The connection's error matters, not what the library was doing.
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner
 	}

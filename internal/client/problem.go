@@ -13,7 +13,7 @@ import (
 	"tenet/internal/store"
 )
 
-// A problem is a refusal as the tenet words it (RFC 9457), with the fields that rebuild an error of the contract.
+// A problem is a refusal by the server (RFC 9457), with the fields that rebuild an error of the contract.
 type problem struct {
 	Title      string            `json:"title"`
 	Detail     string            `json:"detail"`
@@ -22,9 +22,12 @@ type problem struct {
 	Query      bool              `json:"query"`
 	Kind       knowledge.Kind    `json:"kind"`
 	ID         string            `json:"id"`
+	Right      string            `json:"right"`
 	Op         int               `json:"op"`
 	Want       int64             `json:"want"`
 	Got        int64             `json:"got"`
+	WantBatch  knowledge.BatchID `json:"want_batch"`
+	GotBatch   knowledge.BatchID `json:"got_batch"`
 	Oldest     knowledge.Seq     `json:"oldest"`
 	RetryAfter float64           `json:"retry_after"`
 	Halt       bool              `json:"halt"`
@@ -32,17 +35,17 @@ type problem struct {
 	NotDone    bool              `json:"not_done"`
 }
 
-// refusal returns the error that an answer with a status of 300 or more stands for.
+// refusal returns the error for an answer with a status of 300 or more.
 func (s *Store) refusal(resp *http.Response, body []byte) error {
 	if resp.StatusCode < http.StatusBadRequest {
 		return &store.UnavailableError{
-			Reason:  fmt.Sprintf("%s sends its callers on to %q: use that address", s.base, resp.Header.Get("Location")),
+			Reason:  fmt.Sprintf("%s redirects to %q: use that address", s.base, resp.Header.Get("Location")),
 			NotDone: true, Halt: true,
 		}
 	}
 	var p problem
 	if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); !strings.HasSuffix(t, "json") || json.Unmarshal(body, &p) != nil {
-		return s.foreign(resp)
+		return foreign(s, resp)
 	}
 	if p.RetryAfter == 0 {
 		p.RetryAfter, _ = strconv.ParseFloat(resp.Header.Get("Retry-After"), 64)
@@ -50,10 +53,10 @@ func (s *Store) refusal(resp *http.Response, body []byte) error {
 	return p.err(resp.StatusCode)
 }
 
-// foreign returns the error for an answer that no tenet gave: that of a proxy before it, or of another program.
-func (s *Store) foreign(resp *http.Response) error {
+// foreign returns the error for an answer that does not come from a tenet server but from a proxy or another program.
+func foreign(s *Store, resp *http.Response) error {
 	e := &store.UnavailableError{
-		Reason: fmt.Sprintf("what answers at %s is not a tenet, or a proxy before one (status %s): check the address", s.base, resp.Status),
+		Reason: fmt.Sprintf("the server at %s is not tenet, or a proxy answers for it (status %s): check the address", s.base, resp.Status),
 		Halt:   resp.StatusCode < http.StatusInternalServerError,
 	}
 	if resp.StatusCode == http.StatusTooManyRequests {
@@ -64,8 +67,7 @@ func (s *Store) foreign(resp *http.Response) error {
 	return e
 }
 
-// err returns the error of the contract that a problem was made of: by its code, or by its status where the code is of a
-// newer tenet.
+// err rebuilds the contract's error from a problem: by its code, or by its status if the code is unknown.
 func (p *problem) err(status int) error {
 	code := p.Code
 	if code == "" {
@@ -78,15 +80,15 @@ func (p *problem) err(status int) error {
 		}
 		return &store.NotFoundError{Key: p.key()}
 	case "conflict":
-		return &store.ConflictError{Key: p.key(), Op: p.Op, Want: p.Want, Got: p.Got}
+		return &store.ConflictError{Key: p.key(), Op: p.Op, Want: p.Want, Got: p.Got, WantBatch: p.WantBatch, GotBatch: p.GotBatch}
 	case "reused":
 		return &refused{p.said(), store.ErrReused}
 	case "gone":
-		return &store.GoneError{Oldest: p.Oldest}
+		return &store.GoneError{Oldest: p.Oldest, Other: p.Oldest == 0}
 	case "unauthenticated":
 		return &refused{"not authenticated: " + strings.TrimPrefix(p.said(), "not authenticated: "), store.ErrUnauthenticated}
 	case "forbidden":
-		return &store.ForbiddenError{Reason: strings.TrimPrefix(p.said(), "forbidden: ")}
+		return &store.ForbiddenError{Reason: strings.TrimPrefix(p.said(), "forbidden: "), Right: p.Right}
 	case "invalid":
 		return p.invalid()
 	case "unavailable":
@@ -94,13 +96,14 @@ func (p *problem) err(status int) error {
 			return &store.GoneError{Oldest: p.Oldest, Copy: true}
 		}
 	}
-	if status < http.StatusInternalServerError && status != http.StatusTooManyRequests {
+	tooMany := status == http.StatusTooManyRequests
+	if status < http.StatusInternalServerError && !tooMany && status != http.StatusRequestTimeout {
 		return p.invalid()
 	}
 	return &store.UnavailableError{
 		Reason:     strings.TrimPrefix(p.said(), "unavailable: "),
 		RetryAfter: time.Duration(p.RetryAfter * float64(time.Second)),
-		ReadOnly:   p.ReadOnly, Halt: p.Halt, NotDone: p.NotDone || status == http.StatusTooManyRequests,
+		ReadOnly:   p.ReadOnly, Halt: p.Halt, NotDone: p.NotDone || tooMany || status == http.StatusRequestTimeout, TooMany: tooMany,
 	}
 }
 
@@ -113,7 +116,7 @@ func codes() map[int]string {
 
 func (p *problem) key() knowledge.Key { return knowledge.Key{Kind: p.Kind, ID: p.ID} }
 
-// said returns what the tenet said in words.
+// said returns the server's message.
 func (p *problem) said() string {
 	if p.Detail != "" {
 		return p.Detail
@@ -129,13 +132,13 @@ func (p *problem) invalid() error {
 	return e
 }
 
-// A refused error is one of the contract's in the words of the tenet.
+// A refused error is one of the contract's errors with the server's message.
 type refused struct {
 	text string
 	is   error
 }
 
-// Error says what the tenet said.
+// Error returns the server's message.
 func (e *refused) Error() string { return e.text }
 
 // Is reports whether target is the error of the contract.

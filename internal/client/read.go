@@ -21,7 +21,7 @@ import (
 // Get implements [store.Reader].
 func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	err := s.checked(func() error {
-		if _, err := knowledge.ParseKey(key.String()); err != nil { // it can't stand in a path, and it can't be there
+		if _, err := knowledge.ParseKey(key.String()); err != nil { // a path can't hold it, so it does not exist
 			return &store.NotFoundError{Key: key}
 		}
 		return nil
@@ -35,9 +35,9 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 	}
 	r, err := record(key.Kind, a.body, a.source())
 	if err != nil {
-		return nil, s.garbled(err)
+		return nil, garbled(s, err)
 	}
-	// A compressed answer's tag names the encoding behind the version or batch.
+	// The tag of a compressed answer has the encoding after the version or batch.
 	tag := strings.TrimSuffix(strings.TrimSuffix(strings.Trim(a.header.Get("ETag"), `"`), "-gzip"), "-zstd")
 	if pending, err := uuid.Parse(tag); err == nil {
 		r.Pending = pending
@@ -57,14 +57,18 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 	var got struct {
 		Items []json.RawMessage `json:"items"`
 		Next  string            `json:"next"`
+		Total int               `json:"total"`
 	}
 	if err := json.Unmarshal(a.body, &got); err != nil {
-		return nil, s.garbled(err)
+		return nil, garbled(s, err)
 	}
-	page := &knowledge.Page{Records: make([]*knowledge.Record, len(got.Items)), Next: got.Next, Source: a.source()}
+	page := &knowledge.Page{
+		Records: make([]*knowledge.Record, len(got.Items)), Next: got.Next, Total: got.Total,
+		Source: a.source(),
+	}
 	for i, item := range got.Items {
 		if page.Records[i], err = record(q.Kind, item, page.Source); err != nil {
-			return nil, s.garbled(err)
+			return nil, garbled(s, err)
 		}
 	}
 	return page, nil
@@ -73,17 +77,18 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 // maxCursor is longer than any cursor, and fits into a URL.
 const maxCursor = 6 << 10
 
-// checkList checks what a URL may not be able to carry. Whether the cursor fits is known best to the tenet that made it.
+// checkList checks what a URL can't carry. Only the server knows whether the cursor is valid.
 func checkList(q knowledge.Query) error {
 	if len(q.Cursor) > maxCursor {
-		return knowledge.BadQuery("cursor", "not a cursor of this list: take next of the page before, with the same filters")
+		return knowledge.BadQuery("cursor",
+			"not a cursor of this list: take next of the page before, with the same filters")
 	}
 	q.Cursor = ""
 	_, _, err := q.Check()
 	return err
 }
 
-// checked returns what check says, unless the store is closed.
+// checked returns the error of check, unless the store is closed.
 func (s *Store) checked(check func() error) error {
 	if s.isClosed() {
 		return store.ErrClosed
@@ -93,7 +98,8 @@ func (s *Store) checked(check func() error) error {
 
 func listParameters(q *knowledge.Query) url.Values {
 	v := parameters(
-		"category", q.Category, "tag", q.Tag, "language", q.Language, "severity", q.Severity, "enforcement", q.Enforcement,
+		"category", q.Category, "tag", q.Tag, "language", q.Language, "severity", q.Severity,
+		"enforcement", q.Enforcement,
 		"status", q.Status, "rule", q.Rule, "repository", q.Repository, "sort", string(q.Order), "cursor", q.Cursor,
 	)
 	switch q.Activity {
@@ -107,6 +113,9 @@ func listParameters(q *knowledge.Query) url.Values {
 		v.Set("updated_since", q.UpdatedSince.Format(knowledge.TimeLayout))
 	}
 	number(v, "limit", int64(q.Limit))
+	if q.Total {
+		v.Set("total", "true")
+	}
 	return v
 }
 
@@ -120,6 +129,15 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 		v.Add("kind", string(k))
 	}
 	number(v, "limit", int64(q.Limit))
+	for name, given := range map[string]bool{"facets": q.Facets, "literal": q.Literal} {
+		if given {
+			v.Set(name, "true")
+		}
+	}
+	if q.Cursor != "" {
+		v.Set("cursor", q.Cursor)
+	}
+	v.Set("view", "full")
 	a, err := s.do(ctx, request{method: http.MethodGet, path: "/api/v1/search", query: v})
 	if err != nil {
 		return nil, err
@@ -130,20 +148,34 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 			Score    float64         `json:"score"`
 			Snippet  string          `json:"snippet"`
 			Marks    [][2]int        `json:"marks"`
+			Missing  []string        `json:"missing"`
+			Title    string          `json:"title"`
+			Severity string          `json:"severity"`
 			Document json.RawMessage `json:"document"`
 		} `json:"hits"`
-		Bounded bool `json:"bounded"`
+		Next    string                 `json:"next"`
+		Total   int                    `json:"total"`
+		Bounded bool                   `json:"bounded"`
+		Facets  []knowledge.FacetCount `json:"facets"`
+		knowledge.Reading
 	}
 	if err := json.Unmarshal(a.body, &got); err != nil {
-		return nil, s.garbled(err)
+		return nil, garbled(s, err)
 	}
-	hits := &knowledge.Hits{Hits: make([]knowledge.Hit, len(got.Hits)), Source: a.source(), Bounded: got.Bounded}
+	hits := &knowledge.Hits{
+		Hits: make([]knowledge.Hit, len(got.Hits)), Source: a.source(), Next: got.Next, Total: got.Total,
+		Bounded: got.Bounded,
+		Reading: got.Reading, Facets: got.Facets,
+	}
 	for i, h := range got.Hits {
 		r, err := record(h.Kind, h.Document, hits.Source)
 		if err != nil {
-			return nil, s.garbled(err)
+			return nil, garbled(s, err)
 		}
-		hits.Hits[i] = knowledge.Hit{Record: r, Score: h.Score, Snippet: h.Snippet, Marks: h.Marks}
+		hits.Hits[i] = knowledge.Hit{
+			Record: r, Score: h.Score, Snippet: h.Snippet, Marks: h.Marks, Missing: h.Missing, Title: h.Title,
+			Severity: h.Severity,
+		}
 	}
 	return hits, nil
 }
@@ -154,6 +186,9 @@ func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 		return nil, err
 	}
 	a, err := s.do(ctx, request{method: http.MethodGet, path: "/api/v1/changes", query: changeParameters(&q)})
+	if gone, ok := errors.AsType[*store.GoneError](err); ok && gone.Other {
+		return []knowledge.Change{}, nil // by the contract there is nothing after a bare seq beyond the end; see [Store.Watch]
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +196,7 @@ func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 		Changes []knowledge.Change `json:"changes"`
 	}
 	if err := json.Unmarshal(a.body, &got); err != nil {
-		return nil, s.garbled(err)
+		return nil, garbled(s, err)
 	}
 	if got.Changes == nil {
 		got.Changes = []knowledge.Change{}
@@ -187,7 +222,7 @@ func changeParameters(q *knowledge.ChangeQuery) url.Values {
 	return v
 }
 
-// Wait implements [store.Feed]. It returns after some seconds without a change, too.
+// Wait implements [store.Feed]. It also returns after some seconds without a change.
 func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error {
 	v := parameters("limit", "1", "wait", strconv.Itoa(waitSeconds))
 	number(v, "after", int64(after))
@@ -199,7 +234,10 @@ func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error {
 
 // Ping implements [store.Store].
 func (s *Store) Ping(ctx context.Context) error {
-	_, err := s.do(ctx, request{method: http.MethodGet, path: "/readyz", timeout: min(pingTimeout, s.timeout), once: true})
+	_, err := s.do(ctx, request{
+		method: http.MethodGet, path: "/readyz", timeout: min(pingTimeout, s.timeout),
+		once: true,
+	})
 	return err
 }
 
@@ -207,7 +245,7 @@ func path(key knowledge.Key) string {
 	return "/api/v1/" + key.Kind.Plural() + "/" + url.PathEscape(key.ID)
 }
 
-// parameters returns the parameters that have a value, of names each followed by its value.
+// parameters returns the parameters with a value, from pairs of name and value.
 func parameters(namesAndValues ...string) url.Values {
 	v := url.Values{}
 	for pair := range slices.Chunk(namesAndValues, 2) {
@@ -224,7 +262,8 @@ func number(v url.Values, name string, n int64) {
 	}
 }
 
-// record returns the record of a document that was sent. It makes the canonical bytes anew: what stands between here and
+// record returns the record of a document in an answer. It makes the canonical bytes again, since a proxy may have
+// changed escapes or spaces.
 // the store may have escaped or spaced them otherwise.
 func record(kind knowledge.Kind, data []byte, source knowledge.Source) (*knowledge.Record, error) {
 	r, err := knowledge.RecordOf(kind, data)
@@ -237,13 +276,14 @@ func record(kind knowledge.Kind, data []byte, source knowledge.Source) (*knowled
 	return r.From(source), nil
 }
 
-// garbled returns the error for an answer that can't be read.
-func (s *Store) garbled(err error) error {
+// garbled returns the error for an answer that can't be decoded.
+func garbled(s *Store, err error) error {
 	if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
 		err = errors.New(invalid.Error())
 	}
 	return &store.UnavailableError{
-		Reason: fmt.Sprintf("can't read what %s answered: it may be another program, or a tenet of another version", s.base), Err: err,
+		Reason: fmt.Sprintf("can't decode the answer of %s: it may be another program, or another version of tenet",
+			s.base), Err: err,
 		Halt: true,
 	}
 }

@@ -10,46 +10,65 @@ import (
 	"tenet/internal/store"
 )
 
-// A batch that was taken before is answered as it was then. Who is asked, in this order:
-//
-//   - the journal, of every write: that is one look at a key
-//   - what the primary has acknowledged lately, and then the mirror's log, of a write that is about to be journalled or refused here;
-//     one that goes to the primary is answered by the primary's ledger
-//   - the primary's log, of a write that is about to be refused here although the primary can be asked: that it does not fit may be its
-//     own doing
+// A batch that is sent again gets its first answer. Its first answer is looked for, in this order:
+// //
+//   - in the journal, for every write: that is one lookup by key
+//   - in the recent acknowledgements and then in the mirror's log, for a write that is about to be journalled or refused here; the
+//     primary's ledger answers for a write that goes to the primary
+//   - in the primary's log, for a write that is about to be refused here although the primary can be asked: the conflict may be the
+//     batch's own first attempt
 
-// takenHere answers a batch by what this machine knows. With lenient, who asks can bear it that a damaged mirror does not say.
-func (s *Store) takenHere(ctx context.Context, b *knowledge.Batch, lenient bool) (knowledge.Receipt, bool, error) {
-	if rec, taken, err := s.known(ctx, b); taken || err != nil {
+// A past finds the first answer of a batch that is sent again.
+type past struct {
+	o       *Options
+	life    *life
+	up      *upstream
+	copy    *localCopy
+	acks    *acks
+	journal Journal
+}
+
+// takenHere returns a batch's first answer if this instance knows it. If lenient is set, an error of the mirror counts
+// as "not found".
+func (h *past) takenHere(ctx context.Context, b *knowledge.Batch, lenient bool) (knowledge.Receipt, bool, error) {
+	if rec, taken, err := h.known(ctx, b); taken || err != nil {
 		return rec, taken, err
 	}
-	if rec, taken, err := s.recent.receipt(b); taken || err != nil {
+	if rec, taken, err := h.acks.receipt(b); taken || err != nil {
 		return rec, taken, err
 	}
-	if !s.hasMirror() {
+	if !h.copy.complete() {
 		return knowledge.Receipt{}, false, nil
 	}
-	rec, taken, err := s.mirrored(ctx, b)
+	rec, taken, err := h.mirrored(ctx, b)
 	if err != nil && lenient && !errors.Is(err, store.ErrReused) {
 		return knowledge.Receipt{}, false, nil
 	}
 	return rec, taken, err
 }
 
-// takenAnywhere answers a batch that does not fit here by what this machine knows, and then by the primary's log.
-func (s *Store) takenAnywhere(ctx context.Context, p Primary, b *knowledge.Batch) (knowledge.Receipt, bool, error) {
-	if rec, taken, err := s.takenHere(ctx, b, true); taken || err != nil {
-		return rec, taken, err
+// inConflict answers a batch that conflicts here. Its first answer goes out instead if this instance or the primary's
+// log knows it: the conflict may be the batch's own first attempt.
+func (h *past) inConflict(ctx context.Context, b *knowledge.Batch, conflict error) (knowledge.Receipt, error) {
+	if rec, taken, err := h.takenHere(ctx, b, true); taken || err != nil {
+		return rec, err
 	}
-	own, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
+	p := h.up.reachable()
+	if p == nil {
+		return knowledge.Receipt{}, conflict
+	}
+	own, cancel := context.WithTimeout(ctx, h.o.ReadTimeout)
 	defer cancel()
 	changes, err := p.Changes(own, knowledge.ChangeQuery{Batch: b.ID, Limit: knowledge.MaxChanges})
-	return logged(b, changes, err)
+	if rec, taken, err := logged(b, changes, err); taken || err != nil {
+		return rec, err
+	}
+	return knowledge.Receipt{}, conflict
 }
 
-// known answers a batch that the journal has taken before.
-func (s *Store) known(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt, bool, error) {
-	e, _, err := s.journal.Find(ctx, b.ID)
+// known returns a batch's first answer if the journal has the batch.
+func (h *past) known(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt, bool, error) {
+	e, _, err := h.journal.Find(ctx, b.ID)
 	switch {
 	case isNotFound(err):
 		return knowledge.Receipt{}, false, nil
@@ -66,13 +85,13 @@ func (s *Store) known(ctx context.Context, b *knowledge.Batch) (knowledge.Receip
 	return queuedReceipt(&e), true, nil
 }
 
-// mirrored answers a batch that the primary did and the feed has brought already.
-func (s *Store) mirrored(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt, bool, error) {
-	changes, err := s.mirror.Changes(ctx, knowledge.ChangeQuery{Batch: b.ID, Limit: knowledge.MaxChanges})
+// mirrored returns a batch's first answer if the mirror's log has the batch.
+func (h *past) mirrored(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt, bool, error) {
+	changes, err := h.copy.mirror.Changes(ctx, knowledge.ChangeQuery{Batch: b.ID, Limit: knowledge.MaxChanges})
 	return logged(b, changes, err)
 }
 
-// logged answers a batch by what a log has of it.
+// logged rebuilds a batch's first answer from its changes in a log.
 func logged(b *knowledge.Batch, changes []knowledge.Change, err error) (knowledge.Receipt, bool, error) {
 	switch {
 	case err != nil, len(changes) == 0:
@@ -83,18 +102,19 @@ func logged(b *knowledge.Batch, changes []knowledge.Change, err error) (knowledg
 	return knowledge.ReceiptOf(b, changes), true, nil
 }
 
-// mayBeDone reports whether a batch that is in conflict here may have been done before this process began: its first answer was lost
-// with the process before, and since then nothing was level that would tell. Who heard no answer because of a kill must not hear
-// now that it was refused. An id that was made since is new.
-func (s *Store) mayBeDone(id knowledge.BatchID, err error) bool {
-	if !errors.Is(err, store.ErrConflict) || s.wasLevel.Load() {
+// mayBeDone reports whether a batch that conflicts here may have been applied before this process started: if the
+// previous process crashed before it answered, and the mirror has not been level since, nothing here can tell. A caller
+// whose first attempt was cut off by a crash must not be told that the write was refused. An id made after this process
+// started is new.
+func (h *past) mayBeDone(id knowledge.BatchID, err error) bool {
+	if !errors.Is(err, store.ErrConflict) || h.copy.wasLevel.Load() {
 		return false
 	}
-	return id.Version() != 7 || !time.Unix(id.Time().UnixTime()).After(s.began)
+	return id.Version() != 7 || !time.Unix(id.Time().UnixTime()).After(h.life.began)
 }
 
-// sameContent reports whether changes may be what a batch did. The log does not hold the batch's fingerprint, so that what a
-// patch asked for can't be told.
+// sameContent reports whether changes may be the effect of a batch. The log does not hold the batch's fingerprint, so
+// the content of a patch can't be compared.
 func sameContent(b *knowledge.Batch, changes []knowledge.Change) bool {
 	at := make(map[knowledge.Key]*knowledge.Change, len(changes))
 	for i := range changes {
@@ -109,7 +129,7 @@ func sameContent(b *knowledge.Batch, changes []knowledge.Change) bool {
 		if c == nil || c.Actor != b.Actor || (op.Verb == knowledge.VerbPurge) != (c.Verb == knowledge.VerbPurge) {
 			return false
 		}
-		if op.Verb != knowledge.VerbPut || c.Record == nil || op.Key.Kind == knowledge.KindViolation { // a violation is stamped all over
+		if op.Verb != knowledge.VerbPut || c.Record == nil || knowledge.StampsMore(op.Doc) {
 			continue
 		}
 		ours, err := knowledge.Clone(op.Doc)

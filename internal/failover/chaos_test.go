@@ -33,7 +33,7 @@ type chaos struct {
 	nodes []*node
 	keys  []knowledge.Key
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	sent     []*sending
 	acked    map[knowledge.Key][]ack
 	reads    map[knowledge.Key][]porcupine.Operation
@@ -54,7 +54,7 @@ type subject interface {
 	Batch(ctx context.Context, id knowledge.BatchID) (knowledge.BatchStatus, error)
 	Level() knowledge.Level
 	Status(ctx context.Context) (failover.Status, error)
-	Conflicts(ctx context.Context, resolved bool) ([]store.Parked, error)
+	Conflicts(ctx context.Context, q store.ParkedQuery) ([]store.Parked, error)
 	CheckMirror()
 }
 
@@ -277,23 +277,38 @@ func (x *client) step(s subject) {
 	}
 }
 
+// oneMoment checks that a record's text is the one that its version names.
+func (x *client) oneMoment(r *knowledge.Record) {
+	doc, err := r.Document()
+	if err != nil {
+		x.c.problem("client %d: what is shown of %s can't be read: %v", x.id, r.Key, err)
+		return
+	}
+	if text := doc.Stamps().Version; text != r.Version {
+		x.c.problem("client %d: %s shows the text of version %d under the tag of version %d", x.id, r.Key, text, r.Version)
+	}
+}
+
 // deadline bounds one call: what takes longer hangs.
 const deadline = 30 * time.Second
 
-// read reads a document, checks what the session is shown, and returns its version as the session knows it; false when it
-// could not be read.
-func (x *client) read(s subject, key knowledge.Key) (int64, bool) {
+// read reads a document, checks what the session is shown, and returns that, nil for nothing; false when it could not be read.
+func (x *client) read(s subject, key knowledge.Key) (*knowledge.Record, bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
+	now := x.r.IntN(4) == 0 // it wants an answer as of now
+	if now {
+		ctx = required(ctx)
+	}
 	before, began := s.Level(), time.Now()
 	r, err := s.Get(ctx, key)
 	ended, after := time.Now(), s.Level()
 	switch {
-	case x.excused(err):
-		return 0, false
+	case x.excused(err), now && errors.Is(err, store.ErrUnavailable):
+		return nil, false
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		x.c.problem("client %d: read %s failed: %v", x.id, key, err)
-		return 0, false
+		return nil, false
 	}
 	x.c.mu.Lock()
 	x.c.slowest = max(x.c.slowest, ended.Sub(began))
@@ -304,6 +319,7 @@ func (x *client) read(s subject, key knowledge.Key) (int64, bool) {
 	version, from := int64(0), knowledge.SourceMirror
 	pending := false
 	if r != nil {
+		x.oneMoment(r)
 		version, from, pending = r.Version, r.Source, r.Pending != (knowledge.BatchID{})
 	}
 	if asOf := statedAsOf(before, after, from); !pending {
@@ -313,7 +329,7 @@ func (x *client) read(s subject, key knowledge.Key) (int64, bool) {
 		}
 	}
 	if pending {
-		return version, true
+		return r, true
 	}
 	if version < x.seen[key] {
 		x.c.problem("client %d: %s was at version %d and went back to %d, from the %s", x.id, key, x.seen[key], version, from)
@@ -326,14 +342,14 @@ func (x *client) read(s subject, key knowledge.Key) (int64, bool) {
 			delete(x.mine, key)
 		}
 	}
-	if r != nil && from == knowledge.SourcePrimary {
+	if r != nil && (now || from == knowledge.SourcePrimary) {
 		x.c.mu.Lock()
 		x.c.reads[key] = append(x.c.reads[key], porcupine.Operation{
 			ClientId: x.id, Input: registerOp{}, Output: version, Call: began.UnixNano(), Return: ended.UnixNano(),
 		})
 		x.c.mu.Unlock()
 	}
-	return version, true
+	return r, true
 }
 
 // slowestRead is how long a read may take on a machine that does other things too; what is promised is measured elsewhere.
@@ -398,18 +414,18 @@ func (x *client) list(s subject) {
 }
 
 func (x *client) write(s subject, key knowledge.Key) {
-	version, ok := x.read(s, key)
+	r, ok := x.read(s, key)
 	if !ok {
 		return
 	}
-	base := version
-	if base == 0 {
-		base = knowledge.NoVersion
+	base := knowledge.NoVersion
+	if r != nil {
+		base = r.Version
 	}
 	doc := storetest.Rule(func(r *knowledge.Rule) {
 		r.RuleID, r.Category, r.Title = key.ID, "general", fmt.Sprintf("written by %d, %d", x.id, x.r.Uint64())
 	})
-	out := &sending{batch: batchOf(knowledge.Put(doc, base)), key: key, base: base, called: time.Now()}
+	out := &sending{batch: batchOf(onto(doc, r)), key: key, base: base, called: time.Now()}
 	x.c.mu.Lock()
 	x.c.sent = append(x.c.sent, out)
 	x.c.mu.Unlock()
@@ -513,7 +529,7 @@ func (c *chaos) settle() {
 	applied := c.checkLog(changes)
 	parked := map[knowledge.BatchID]bool{}
 	for _, n := range c.nodes {
-		list, err := n.s.Conflicts(c.t.Context(), true)
+		list, err := n.s.Conflicts(c.t.Context(), store.ParkedQuery{Resolved: true})
 		if err != nil {
 			c.t.Fatal(err)
 		}

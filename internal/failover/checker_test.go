@@ -94,7 +94,7 @@ func (r *renaming) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Rece
 	if again {
 		b.ID, b.Ops = knowledge.NewBatchID(), append([]knowledge.Op(nil), b.Ops...)
 		for i := range b.Ops {
-			b.Ops[i].IfVersion = knowledge.AnyVersion // else its own first try would stand in its way
+			b.Ops[i].IfVersion, b.Ops[i].IfBatch = knowledge.AnyVersion, knowledge.BatchID{} // else its own first try would stand in its way
 		}
 	}
 	return r.Primary.Apply(ctx, b)
@@ -106,7 +106,7 @@ type unchecking struct{ failover.Primary }
 func (u *unchecking) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
 	b.Ops = append([]knowledge.Op(nil), b.Ops...)
 	for i := range b.Ops {
-		b.Ops[i].IfVersion = knowledge.AnyVersion
+		b.Ops[i].IfVersion, b.Ops[i].IfBatch = knowledge.AnyVersion, knowledge.BatchID{}
 	}
 	return u.Primary.Apply(ctx, b)
 }

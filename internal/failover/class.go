@@ -3,24 +3,45 @@ package failover
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
-// A class says what an error of the primary means for the one who asked and for the breaker.
+// A class says what an error of the primary means for the caller and for the breaker.
 type class int
 
 const (
-	fine     class = iota // an answer: also the caller's own errors
-	infra                 // the primary can't be reached or can't answer: counts
-	readOnly              // it answers reads and refuses writes
-	halted                // its schema or its rights are wrong: a person must act
-	gone                  // the caller went away: says nothing about the primary
+	fine         class = iota // the primary answered; errors of the caller's making count as answers
+	infra                     // the primary can't be reached or can't answer: counts as a failure
+	readOnly                  // the primary answers reads and refuses writes
+	late                      // the primary answers other calls, and did not answer this write in time: it is busy, not down
+	halted                    // the primary's schema or rights are wrong: an operator must act
+	disconnected              // the caller disconnected: says nothing about the primary
 )
 
-// classify looks at an error of a call that had a deadline of its own. Whether the caller has gone is the caller's
-// context's to say, never the error's: our own deadline and the caller's look the same.
+// String names the class, for the log.
+func (c class) String() string {
+	switch c {
+	case fine:
+		return "answered"
+	case infra:
+		return "unreachable"
+	case readOnly:
+		return "read-only"
+	case late:
+		return "late"
+	case halted:
+		return "halted"
+	case disconnected:
+		return "caller disconnected"
+	}
+	return "class " + strconv.Itoa(int(c))
+}
+
+// classify sorts an error of a call that had a deadline of its own. Only the caller's context tells whether the caller
+// disconnected; the error does not, since our deadline and the caller's look the same.
 func classify(callerErr, err error) class {
 	if err == nil {
 		return fine
@@ -35,10 +56,11 @@ func classify(callerErr, err error) class {
 		return infra
 	}
 	switch {
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrClosed), errors.Is(err, context.DeadlineExceeded) && callerErr == nil:
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrClosed),
+		errors.Is(err, context.DeadlineExceeded) && callerErr == nil:
 		return infra
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return gone
+		return disconnected
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrReused),
 		errors.Is(err, store.ErrGone), isInvalid(err):
 		return fine
@@ -53,22 +75,22 @@ func isInvalid(err error) bool {
 
 func isNotFound(err error) bool { return errors.Is(err, store.ErrNotFound) }
 
-// errGone stands for a call whose caller went away, in what the breaker is told.
-var errGone = errors.New("the caller went away")
+// errExcluded tells the breaker to ignore a call.
+var errExcluded = errors.New("not counted")
 
-// errInfra stands for an infrastructure failure, in what the breaker is told.
+// errInfra tells the breaker to count a call as a failure.
 var errInfra = errors.New("infrastructure failure")
 
-func isGone(err error) bool         { return errors.Is(err, errGone) }
-func counts4breaker(err error) bool { return errors.Is(err, errInfra) }
+func isExcluded(err error) bool { return errors.Is(err, errExcluded) }
+func isInfra(err error) bool    { return errors.Is(err, errInfra) }
 
-// told is what the breaker is told of a class.
-func (c class) told() error {
+// forBreaker returns the error that the breaker gets for a class.
+func (c class) forBreaker() error {
 	switch c {
 	case infra:
 		return errInfra
-	case gone:
-		return errGone
+	case disconnected, late:
+		return errExcluded
 	case fine, readOnly, halted:
 	}
 	return nil

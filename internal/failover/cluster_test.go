@@ -203,7 +203,7 @@ func (c *cluster) load(during func()) {
 	for i, in := range c.instances {
 		for n := range clients {
 			s := &session{
-				c: c, in: in, name: fmt.Sprintf("I%d-C%d", i, n), seen: map[knowledge.Key]int64{}, wrote: map[knowledge.Key]string{},
+				c: c, in: in, name: fmt.Sprintf("I%d-C%d", i, n), seen: map[knowledge.Key]int64{}, wrote: map[knowledge.Key]string{}, unsure: map[string]bool{},
 				taken: map[knowledge.BatchID]bool{}, rand: mathrand.New(mathrand.NewPCG(uint64(i), uint64(n))),
 			}
 			wg.Go(func() { s.run(ctx) })
@@ -222,8 +222,10 @@ type session struct {
 	rand  *mathrand.Rand
 	seen  map[knowledge.Key]int64  // the newest version that it was shown
 	wrote map[knowledge.Key]string // the title that it wrote last to a document of its own
-	last  []*attempt               // what it has written
-	taken map[knowledge.BatchID]bool
+	// unsure holds the titles of writes of which it heard that nobody knows whether they were done.
+	unsure map[string]bool
+	last   []*attempt // what it has written
+	taken  map[knowledge.BatchID]bool
 }
 
 func (s *session) run(ctx context.Context) {
@@ -296,7 +298,11 @@ func (s *session) get(key knowledge.Key) *knowledge.Record {
 		}
 		s.seen[key] = max(s.seen[key], r.Version)
 	}
-	if title := titleOf(s.c.t, r); owns && title != wrote {
+	switch title := titleOf(s.c.t, r); {
+	case !owns || title == wrote:
+	case s.unsure[title]: // its writer heard that nobody knows whether it was done: it was
+		s.wrote[key] = title
+	default:
 		s.fail("%s was last written as %q and reads %q, version %d from the %s, pending %s", key, wrote, title, r.Version, r.Source, r.Pending)
 	}
 	return r
@@ -351,20 +357,18 @@ func (s *session) write(i int, whatever bool, keys ...knowledge.Key) {
 	w.batch = knowledge.Batch{ID: knowledge.NewBatchID(), Actor: s.name}
 	for _, key := range keys {
 		on := onTop{version: knowledge.NoVersion}
-		if r := s.get(key); r != nil {
+		r := s.get(key)
+		if r != nil {
 			on.version, on.of = r.Version, r.Pending
-			if w.shared && !whatever && on.of != (knowledge.BatchID{}) {
-				return // its number is provisional: should its batch be parked, another's version may get it
-			}
 		}
 		doc := storetest.Rule(func(r *knowledge.Rule) {
 			r.RuleID, r.Category, r.Title = key.ID, "general", w.title
 			r.Description = noise(s.rand)
 		})
 		w.on = append(w.on, on)
-		op := knowledge.Put(doc, on.version)
+		op := onto(doc, r)
 		if whatever {
-			op.IfVersion = knowledge.AnyVersion
+			op = knowledge.Put(doc, knowledge.AnyVersion)
 		}
 		w.batch.Ops = append(w.batch.Ops, op)
 	}
@@ -449,6 +453,9 @@ func (s *session) send(w *attempt) {
 		}
 		s.taken[w.batch.ID] = true
 	}
+	if u, ok := errors.AsType[*store.UnavailableError](w.err); ok && !u.NotDone {
+		s.unsure[w.title] = true
+	}
 	if !w.again {
 		s.last = append(s.last, w)
 	}
@@ -512,7 +519,7 @@ func (c *cluster) parked() map[knowledge.BatchID]store.Parked {
 	c.t.Helper()
 	parked := map[knowledge.BatchID]store.Parked{}
 	for _, s := range c.instances {
-		list, err := s.Conflicts(c.t.Context(), true)
+		list, err := s.Conflicts(c.t.Context(), store.ParkedQuery{Resolved: true})
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -525,7 +532,7 @@ func (c *cluster) parked() map[knowledge.BatchID]store.Parked {
 
 // history is what the clients have done and heard.
 type history struct {
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	writes []*attempt
 	reads  []read
 }

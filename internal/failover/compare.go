@@ -10,26 +10,26 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// comparePage is how many documents of the mirror are read at once to be compared: a longer read would keep the mirror's
-// write-ahead log from being emptied.
+// comparePage is how many documents of the mirror are read at once: a longer read would keep SQLite from truncating the
+// mirror's write-ahead log.
 const comparePage = 500
 
-// A comparison walks along a snapshot of the primary and along the mirror, side by side, while the mirror goes on following. So
-// a difference counts only when no change of that document explains it.
+// A comparison reads a snapshot of the primary and the mirror side by side, while the mirror goes on following. A
+// difference therefore counts only when no change of that document explains it.
 type comparison struct {
-	s      *Store
+	x      *comparer
 	ctx    context.Context //nolint:containedctx // a sink's methods take none, and a comparison lives as long as one call
 	at     knowledge.Position
-	from   knowledge.Seq       // both sides held what came up to here
+	from   knowledge.Seq       // both sides have every change up to this one
 	n      int64               // documents of the primary
-	page   []*knowledge.Record // of the mirror, not yet met
-	last   knowledge.Key       // of the mirror's documents read so far
+	page   []*knowledge.Record // documents of the mirror that are read and not yet compared
+	last   knowledge.Key       // key of the last document read from the mirror
 	differ map[knowledge.Key]bool
 }
 
 // Begin implements [store.Sink].
 func (c *comparison) Begin(at knowledge.Position) error {
-	c.at, c.from = at, min(at.Seq, knowledge.Seq(c.s.applied.Load()))
+	c.at, c.from = at, min(at.Seq, knowledge.Seq(c.x.copy.applied.Load()))
 	return nil
 }
 
@@ -50,7 +50,7 @@ func (c *comparison) Record(r *knowledge.Record) error {
 		}
 		switch {
 		case order > 0:
-			c.differ[ours.Key] = true // the mirror alone has it
+			c.differ[ours.Key] = true // only the mirror has it
 			continue
 		case order < 0 || ours.Version != r.Version || !bytes.Equal(ours.JSON, r.JSON):
 			c.differ[r.Key] = true
@@ -62,7 +62,7 @@ func (c *comparison) Record(r *knowledge.Record) error {
 // Change implements [store.Sink].
 func (c *comparison) Change(*knowledge.Change) error { return nil }
 
-// rest notes what the mirror alone has behind the primary's last document.
+// rest notes the documents that the mirror has after the primary's last one.
 func (c *comparison) rest() error {
 	for {
 		ours, err := c.peek()
@@ -74,28 +74,28 @@ func (c *comparison) rest() error {
 	}
 }
 
-// peek returns the mirror's next document, nil behind the last.
+// peek returns the mirror's next document, nil after the last.
 func (c *comparison) peek() (*knowledge.Record, error) {
 	if len(c.page) == 0 {
-		page, err := c.s.mirror.Documents(c.ctx, c.last, comparePage)
+		page, err := c.x.copy.mirror.Documents(c.ctx, c.last, comparePage)
 		if err != nil || len(page) == 0 {
-			return nil, local(err)
+			return nil, onDisk(err)
 		}
 		c.page, c.last = page, page[len(page)-1].Key
 	}
 	return c.page[0], nil
 }
 
-// compareKeys orders keys as a snapshot does.
+// compareKeys orders keys as a snapshot orders them.
 func compareKeys(a, b knowledge.Key) int {
 	kinds := knowledge.Kinds()
 	return cmp.Or(cmp.Compare(slices.Index(kinds, a.Kind), slices.Index(kinds, b.Kind)), cmp.Compare(a.ID, b.ID))
 }
 
-// explain strikes out the differences that changes explain that one side had already and the other had not, up to now: the
-// mirror may also hold acknowledged writes of this instance that the feed has yet to bring.
+// explain removes the differences that a change since the comparison began explains. The mirror may also hold
+// acknowledged writes of this instance that the feed has yet to bring.
 func (c *comparison) explain(p Primary) error {
-	short, cancel := context.WithTimeout(c.ctx, c.s.o.ReadTimeout)
+	short, cancel := context.WithTimeout(c.ctx, c.x.o.ReadTimeout)
 	defer cancel()
 	now, err := p.Position(short)
 	for at := c.from; err == nil && at < now.Seq && len(c.differ) > 0; {
@@ -112,40 +112,41 @@ func (c *comparison) explain(p Primary) error {
 }
 
 func (c *comparison) changes(p Primary, after knowledge.Seq) ([]knowledge.Change, error) {
-	short, cancel := context.WithTimeout(c.ctx, c.s.o.ReadTimeout)
+	short, cancel := context.WithTimeout(c.ctx, c.x.o.ReadTimeout)
 	defer cancel()
 	return p.Changes(short, knowledge.ChangeQuery{After: after})
 }
 
-// An outcome is what came of a comparison.
+// An outcome is the result of a comparison.
 type outcome struct {
 	Comparison
-	why   string // why the mirror must be made anew; empty when it need not
-	err   error  // of the primary: nothing was compared
-	of    int64  // which of the mirrors of this process was compared
-	asked bool   // by a person
+	why   string // why the mirror must be rebuilt; empty when it need not
+	err   error  // the primary failed: nothing was compared
+	of    int64  // the number of rebuilds when the comparison began: after another rebuild the outcome is about an old mirror
+	asked bool   // a person asked for it
 }
 
-// CheckMirror asks the keeper to compare the mirror with the primary at its next look.
-func (s *Store) CheckMirror() {
-	s.check.Store(true)
-	s.ring()
+// A comparer compares the mirror with the primary, beside the keeper.
+type comparer struct {
+	o      *Options
+	copy   *localCopy
+	counts *counts
 }
 
 // compare compares the mirror with the primary.
-func (s *Store) compare(ctx context.Context, p Primary, asked bool) outcome {
-	o := outcome{of: s.counts.resyncs.Load(), asked: asked}
-	if err := s.mirror.Check(ctx); err != nil {
+func (x *comparer) compare(ctx context.Context, p Primary, asked bool) outcome {
+	o := outcome{of: x.counts.resyncs.Load(), asked: asked}
+	if err := x.copy.mirror.Check(ctx); err != nil {
 		o.why = err.Error()
 		return o
 	}
-	c := &comparison{s: s, ctx: ctx, differ: map[knowledge.Key]bool{}}
+	c := &comparison{x: x, ctx: ctx, differ: map[knowledge.Key]bool{}}
 	err := p.Snapshot(ctx, 0, c)
 	if err == nil {
 		err = c.rest()
 	}
-	if _, here := errors.AsType[*localError](err); here {
-		o.why = "it can't be read whole: " + err.Error()
+	if _, here := errors.AsType[*diskError](err); here {
+		o.why = "part of it can't be read: " + err.Error()
 		return o
 	}
 	if err == nil {
@@ -155,38 +156,37 @@ func (s *Store) compare(ctx context.Context, p Primary, asked bool) outcome {
 		o.err = err
 		return o
 	}
-	o.Comparison = Comparison{At: knowledge.At(s.o.Wall()), Seq: c.at.Seq, Documents: c.n, Equal: len(c.differ) == 0}
+	o.Comparison = Comparison{At: knowledge.At(x.o.Wall()), Seq: c.at.Seq, Documents: c.n, Equal: len(c.differ) == 0}
 	if !o.Equal {
 		o.why = "it differs from the primary"
-		s.o.Log.ErrorContext(ctx, "mirror differs from the primary", "seq", int64(o.Seq), "documents", o.Documents, "different", len(c.differ))
+		x.o.Log.ErrorContext(ctx, "mirror differs from the primary", "seq", int64(o.Seq), "documents", o.Documents,
+			"different", len(c.differ))
 	}
 	return o
 }
 
-// compared takes note of what came of a comparison. It runs on the keeper.
-func (s *Store) compared(ctx context.Context, p Primary, o *outcome) error {
-	if old := o.of != s.counts.resyncs.Load(); old || o.err != nil {
+// compared acts on the outcome of a comparison. It runs on the keeper's goroutine.
+func (k *keeper) compared(ctx context.Context, p Primary, o *outcome) error {
+	if old := o.of != k.counts.resyncs.Load(); old || o.err != nil {
 		if o.err != nil {
-			s.o.Log.WarnContext(ctx, "mirror was not compared with the primary", "error", o.err.Error())
+			k.o.Log.WarnContext(ctx, "mirror was not compared with the primary", "error", o.err.Error())
 		}
 		if o.asked {
-			s.check.Store(true)
+			k.check.Store(true)
 		}
 		return nil
 	}
 	if !o.At.IsZero() {
-		s.mu.Lock()
-		s.comparison = o.Comparison
-		s.mu.Unlock()
+		k.copy.compared(o.Comparison)
 	}
 	if o.why != "" {
 		if o.asked && o.At.IsZero() {
-			s.check.Store(true) // the new one is compared
+			k.check.Store(true) // the rebuilt mirror is compared
 		}
-		return s.rebuild(ctx, p, o.why, behind)
+		return k.rebuild(ctx, p, o.why, behind)
 	}
-	s.mirrorWell()
-	s.o.Log.InfoContext(ctx, "mirror equals the primary", "seq", int64(o.Seq), "documents", o.Documents)
+	k.copy.well()
+	k.o.Log.InfoContext(ctx, "mirror equals the primary", "seq", int64(o.Seq), "documents", o.Documents)
 	return nil
 }
 

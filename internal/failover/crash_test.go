@@ -59,7 +59,7 @@ func TestAKillAtAnyStepLosesNothing(t *testing.T) {
 	} {
 		t.Run(point, func(t *testing.T) {
 			url, dir := pgtest.Template(t, "failover", func(url string) error {
-				_, err := postgres.Migrate(context.Background(), url, -1)
+				_, err := postgres.Migrate(context.Background(), postgres.Address{URL: url}, -1)
 				return err
 			}), t.TempDir()
 			first := runCrash(t, url, dir, point)
@@ -176,7 +176,7 @@ func crashing(point string) error {
 	l.s, err = failover.Open(ctx, failover.Options{
 		Connect: func(context.Context) (failover.Primary, error) { return p, nil },
 		Mirror:  &mortalMirror{Mirror: mirror, k: k, p: p}, Journal: &mortalJournal{Journal: journal, k: k},
-		HedgeDelay: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, Recovery: 100 * time.Millisecond,
+		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, Recovery: 100 * time.Millisecond,
 	})
 	if err != nil {
 		return err
@@ -214,11 +214,11 @@ func (l *life) write(id string) {
 	if l.err != nil {
 		return
 	}
-	base := knowledge.NoVersion
-	if r, err := l.s.Get(l.ctx, ruleKey(id)); err == nil {
-		base = r.Version
+	r, err := l.s.Get(l.ctx, ruleKey(id))
+	if err != nil {
+		r = nil
 	}
-	rec, err := l.s.Apply(l.ctx, batchOf(knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Category = id, "general" }), base)))
+	rec, err := l.s.Apply(l.ctx, batchOf(onto(storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Category = id, "general" }), r)))
 	if err != nil {
 		l.err = fmt.Errorf("write %s: %w", id, err)
 		return
@@ -291,7 +291,7 @@ func (l *life) last() error {
 	if l.err == nil && !st.Mirror.Compared.Equal {
 		l.err = fmt.Errorf("the mirror differs: %+v", st.Mirror)
 	}
-	list, err := l.s.Conflicts(l.ctx, true)
+	list, err := l.s.Conflicts(l.ctx, store.ParkedQuery{Resolved: true})
 	l.err = errors.Join(l.err, err)
 	for i := range list {
 		if list[i].Ours == nil {

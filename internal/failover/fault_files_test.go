@@ -262,10 +262,11 @@ func TestADamagedMirrorIsNoReasonNotToStart(t *testing.T) {
 	if st, err := c.s.Status(t.Context()); err != nil || st.Mirror.State != failover.MirrorFailing || st.Mirror.Why == "" || st.Journal.Depth != 1 {
 		t.Errorf("status: %+v, %v", st, err)
 	}
+	waitFor(t, "readiness says what reads get", func() bool { return c.s.Ready() != nil })
 	c.primary.set(healthy)
 	waitFor(t, "the mirror is made anew and the journal drained", func() bool {
 		st, err := c.s.Status(t.Context())
-		return err == nil && st.Mirror.State == failover.MirrorReady && st.Journal.Depth == 0 && st.Mode == knowledge.ModeNormal
+		return err == nil && st.Mirror.State == failover.MirrorReady && st.Journal.Depth == 0 && st.Mode == knowledge.ModeNormal && c.s.Ready() == nil
 	})
 }
 

@@ -167,7 +167,7 @@ func (c *cluster) felt(began time.Time) bool {
 	}
 	for _, in := range c.instances {
 		st, err := in.Status(c.t.Context())
-		if err != nil || st.FellBack+st.Hedged > 0 || len(st.Errors) > 0 {
+		if err != nil || st.FellBack > 0 || len(st.Errors) > 0 {
 			return true
 		}
 	}

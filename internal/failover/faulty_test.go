@@ -25,20 +25,23 @@ const (
 	readonly         // answers reads, refuses writes: a standby
 	halts            // the schema is wrong
 	slow             // answers reads, later than the mirror would
+	stalls           // answers reads, and no write in time
 	keepsOut         // answers reads, and lets nobody write: the rights are wrong
 )
 
 // faulty is a primary that fails on demand. Its store is a real engine.
 type faulty struct {
 	store.Store
-	fault   atomic.Int32
-	other   atomic.Pointer[store.Store] // takes the store's place
-	late    atomic.Pointer[store.Store] // still takes the batches; nil for nothing
-	asked   atomic.Int64                // calls so far
-	written atomic.Int64                // of them, batches
-	onApply func()                      // called within each batch; nil for nothing
-	hold    chan struct{}               // a snapshot waits until it is closed; nil for not
-	system  string
+	fault    atomic.Int32
+	other    atomic.Pointer[store.Store] // takes the store's place
+	late     atomic.Pointer[store.Store] // still takes the batches; nil for nothing
+	asked    atomic.Int64                // calls so far
+	written  atomic.Int64                // of them, batches
+	onApply  func()                      // called within each batch; nil for nothing
+	hold     chan struct{}               // a snapshot waits until it is closed; nil for not
+	system   string
+	promoted atomic.Int64 // how often a standby took its place
+	newest   atomic.Int64 // how often it was asked for its newest seq
 }
 
 // engine returns the store behind the faults.
@@ -68,7 +71,7 @@ func (f *faulty) fail(ctx context.Context) error {
 		return &store.UnavailableError{Reason: "relation does not exist", Halt: true, NotDone: true}
 	case slow:
 		<-time.After(20 * time.Millisecond)
-	case healthy, losesReply, readonly, keepsOut:
+	case healthy, losesReply, readonly, keepsOut, stalls:
 	}
 	return nil
 }
@@ -113,6 +116,10 @@ func (f *faulty) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 		return knowledge.Receipt{}, err
 	}
 	f.written.Add(1)
+	if fault(f.fault.Load()) == stalls {
+		<-ctx.Done()
+		return knowledge.Receipt{}, &store.UnavailableError{Reason: "timeout", Err: ctx.Err()}
+	}
 	if f.onApply != nil {
 		f.onApply()
 	}
@@ -139,8 +146,17 @@ func (f *faulty) Position(ctx context.Context) (knowledge.Position, error) {
 		return knowledge.Position{}, err
 	}
 	pos, err := f.engine().(*sqlite.Store).Position(ctx)
-	pos.System, pos.Timeline = f.system, 1
+	pos.System, pos.Timeline = f.system, 1+f.promoted.Load()
 	return pos, err
+}
+
+// Newest implements [failover.Primary].
+func (f *faulty) Newest(ctx context.Context) (knowledge.Seq, error) {
+	f.newest.Add(1)
+	if err := f.fail(ctx); err != nil {
+		return 0, err
+	}
+	return f.engine().(*sqlite.Store).Newest(ctx)
 }
 
 // Snapshot implements [failover.Primary].
@@ -151,17 +167,18 @@ func (f *faulty) Snapshot(ctx context.Context, versions int, sink store.Sink) er
 	if err := f.fail(ctx); err != nil {
 		return err
 	}
-	return f.engine().(*sqlite.Store).Snapshot(ctx, versions, named{sink, f.system})
+	return f.engine().(*sqlite.Store).Snapshot(ctx, versions, named{sink, f.system, 1 + f.promoted.Load()})
 }
 
 // named is a sink that hears another name of the primary.
 type named struct {
 	store.Sink
-	system string
+	system   string
+	timeline int64
 }
 
 func (n named) Begin(at knowledge.Position) error {
-	at.System, at.Timeline = n.system, 1
+	at.System, at.Timeline = n.system, n.timeline
 	return n.Sink.Begin(at)
 }
 

@@ -42,7 +42,7 @@ func openInstance(t testing.TB, dir string, p *faulty, change ...func(*failover.
 	o := failover.Options{
 		Connect: func(ctx context.Context) (failover.Primary, error) { return p, p.Ping(ctx) },
 		Mirror:  mirror, Journal: journal,
-		HedgeDelay: 5 * time.Millisecond, ReadTimeout: 50 * time.Millisecond, WriteTimeout: 50 * time.Millisecond,
+		ReadWait: 100 * time.Millisecond, ReadTimeout: 50 * time.Millisecond, WriteTimeout: 50 * time.Millisecond,
 		ConnectTimeout: 50 * time.Millisecond, Recovery: 20 * time.Millisecond, PollFloor: 10 * time.Millisecond,
 	}
 	for _, c := range change {
@@ -65,7 +65,7 @@ func TestStoreKeepsTheContractInNormalMode(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) store.Store {
 		// No patience is tested here: a laggard of the test machine must not turn into an outage.
 		s, _ := openInstance(t, t.TempDir(), &faulty{Store: openEngine(t), system: "one"}, func(o *failover.Options) {
-			o.HedgeDelay, o.ReadTimeout, o.WriteTimeout = 20*time.Second, 30*time.Second, 30*time.Second
+			o.ReadTimeout, o.WriteTimeout = 30*time.Second, 30*time.Second
 		})
 		run(t, s)
 		waitMode(t, s, "normal")

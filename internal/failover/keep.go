@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -12,77 +13,88 @@ import (
 	"tenet/internal/store"
 )
 
-// retryEvery is how long the keeper waits after a failed look at the primary. The breaker decides when a failed primary is
-// asked again at all; this only bounds how often the breaker is asked.
+// retryEvery is how long the keeper waits after a failed look at the primary. The breaker decides when a failed primary
+// is asked again; this only limits how often the breaker is asked.
 const retryEvery = 100 * time.Millisecond
 
-// Run keeps the store going until ctx ends: it connects to the primary, keeps the mirror level with it, replays the journal,
-// and moves between the modes. It returns the context's error.
-func (s *Store) Run(ctx context.Context) error {
-	replayer := make(chan struct{})
-	go func() {
-		defer close(replayer)
-		s.replayLoop(ctx)
-	}()
-	defer func() { <-replayer }()
-	k := &keeper{s: s}
+// A keeper follows the primary. It is used by one goroutine.
+type keeper struct {
+	o        *Options
+	board    *board
+	modes    *modes
+	counts   *counts
+	up       *upstream
+	copy     *localCopy
+	waits    *waitlist
+	acks     *acks
+	queue    *queue
+	salvage  *salvage
+	comparer *comparer
+	journal  Journal
+
+	accept atomic.Bool // a person has accepted a primary with another history
+	check  atomic.Bool // a person has asked for a comparison
+
+	// What follows belongs to the goroutine of run.
+	wanted   <-chan struct{} // closed when something to do was posted since the current look began
+	chain    [32]byte        // checksum chain of the last change that the mirror has applied
+	timeline int64           // the primary's timeline when its history was last found to be the mirror's
+	verified bool            // since the last failure the primary's history was found to be the mirror's
+	checked  time.Time       // when mirror and primary were last compared
+	outcome  chan outcome    // of the comparison under way, nil if there is none
+	failures int             // mirror errors in a row
+	built    time.Time       // when the mirror was last rebuilt because it failed
+}
+
+// run looks at the primary again and again until ctx ends.
+func (k *keeper) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		k.step(ctx)
 	}
 	if k.outcome != nil {
 		<-k.outcome
 	}
-	return ctx.Err()
 }
 
-// A keeper follows the primary. It is used by one goroutine.
-type keeper struct {
-	s        *Store
-	verified bool         // the primary's history was found to be the mirror's since the last failure
-	checked  time.Time    // when mirror and primary were last compared
-	outcome  chan outcome // of the comparison under way, nil when there is none
-	failures int          // of the mirror in a row
-	built    time.Time    // when the mirror was last built because it failed
-}
+// A diskError is an error of this instance's files. It says nothing about the primary.
+type diskError struct{ err error }
 
-// A localError is a failure of this machine's files. It says nothing about the primary.
-type localError struct{ err error }
+func (e *diskError) Error() string { return e.err.Error() }
+func (e *diskError) Unwrap() error { return e.err }
 
-func (e *localError) Error() string { return e.err.Error() }
-func (e *localError) Unwrap() error { return e.err }
-
-// local marks an error as one of this machine's files.
-func local(err error) error {
+// onDisk marks an error as one of this instance's files.
+func onDisk(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &localError{err}
+	return &diskError{err}
 }
 
 // step looks at the primary once, and waits until the next look is due.
 func (k *keeper) step(ctx context.Context) {
-	s := k.s
-	if s.breaker.State() != gobreaker.StateClosed && !k.probe(ctx) {
+	k.wanted = k.board.next(lookWanted)
+	k.modes.remind(k.waits.len())
+	if k.up.breaker.State() != gobreaker.StateClosed && !k.probe(ctx) {
 		pause(ctx, retryEvery)
 		return
 	}
 	began := time.Now()
 	level, err := k.look(ctx)
-	switch _, here := errors.AsType[*localError](err); {
+	switch _, here := errors.AsType[*diskError](err); {
 	case errors.Is(err, errDiverged):
-		k.await(ctx, s.o.Recovery)
+		k.await(ctx, k.o.Recovery)
 		return
 	case here && ctx.Err() == nil:
 		k.failed(ctx, err)
 		return
 	}
 	c := classify(ctx.Err(), err)
-	s.noteRead(c, err, time.Since(began))
-	s.report(c)
+	k.modes.heard(readSaid, c, err, time.Since(began))
+	k.up.report(c)
 	if err != nil {
 		k.verified = false
 		if c == halted {
-			s.lost()
+			k.modes.handle(input{kind: primaryUnusable})
 		}
 		pause(ctx, retryEvery)
 		return
@@ -93,77 +105,65 @@ func (k *keeper) step(ctx context.Context) {
 	}
 }
 
-// report tells the breaker what became of a look.
-func (s *Store) report(c class) {
-	if done, err := s.breaker.Allow(); err == nil {
-		done(c.told())
-	}
-}
-
-// probe asks a primary behind an open breaker whether it is back: one call, with a deadline of its own. It reports whether it
-// is.
+// probe sends one call with its own deadline to a primary behind an open breaker, and reports whether the primary is
+// back.
 func (k *keeper) probe(ctx context.Context) bool {
-	s := k.s
-	if !s.probeDue() {
+	if !k.modes.probeDue() {
 		return false
 	}
-	done, err := s.breaker.Allow()
+	done, err := k.up.breaker.Allow()
 	if err != nil {
 		return false
 	}
-	s.mu.Lock()
-	s.breakerAtLocked(gobreaker.StateHalfOpen)
-	s.mu.Unlock()
+	k.modes.handle(input{kind: breakerMoved, breaker: gobreaker.StateHalfOpen})
 	k.verified = false
 	began := time.Now()
-	if p := s.now(); p == nil {
-		_, err = s.connect(ctx)
+	if p := k.up.current(); p == nil {
+		_, err = k.up.connect(ctx)
 	} else {
-		short, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
+		short, cancel := context.WithTimeout(ctx, k.o.ReadTimeout)
 		_, err = p.Position(short)
 		cancel()
 	}
 	c := classify(ctx.Err(), err)
-	s.noteRead(c, err, time.Since(began))
-	done(c.told())
+	k.modes.heard(readSaid, c, err, time.Since(began))
+	done(c.forBreaker())
 	if c == halted {
-		s.lost()
+		k.modes.handle(input{kind: primaryUnusable})
 	}
 	return err == nil
 }
 
-// failed bears a failure of the mirror. One that goes on is met with a new mirror, but not over and over: that would read the
-// whole primary each time, and a full disk stays full.
+// failed handles a mirror error. Errors that go on lead to a rebuild, but not to one after another: each reads the
+// whole primary, and a full disk stays full.
 func (k *keeper) failed(ctx context.Context, err error) {
-	s := k.s
-	s.mirrorFailed(ctx, err)
+	k.copy.failed(ctx, err)
 	k.failures++
-	k.verified = false // it may be the primary that has become another
-	s.o.Log.ErrorContext(ctx, "mirror can't follow the primary", "error", err.Error(), "failures", k.failures)
-	pause(ctx, min(retryEvery<<min(k.failures, 10), s.o.Recovery))
+	k.verified = false // the primary may have been replaced by another
+	k.o.Log.ErrorContext(ctx, "mirror failed to follow the primary", "error", err.Error(), "failures", k.failures)
+	pause(ctx, min(retryEvery<<min(k.failures, 10), k.o.Recovery))
 }
 
-// broken reports whether the mirror should be built anew because it has failed too often.
+// broken reports whether the mirror has failed so often that it should be rebuilt.
 func (k *keeper) broken() bool {
-	return k.failures >= k.s.o.Failures && time.Since(k.built) > k.s.o.Recovery
+	return k.failures >= k.o.Failures && time.Since(k.built) > k.o.Recovery
 }
 
-// look follows the primary as far as one page goes, and reports whether the mirror is level with it.
+// look follows the primary for one page of changes, and reports whether the mirror is level with it.
 func (k *keeper) look(ctx context.Context) (level bool, err error) {
-	s := k.s
-	p := s.now()
+	p := k.up.current()
 	if p == nil {
-		if p, err = s.connect(ctx); err != nil {
+		if p, err = k.up.connect(ctx); err != nil {
 			return false, err
 		}
 	}
-	if !s.hasMirror() {
-		s.arrived()
-		return false, s.rebuild(ctx, p, "there was no mirror yet", fresh)
+	if !k.copy.complete() {
+		k.arrived()
+		return false, k.rebuild(ctx, p, "there is no mirror yet", noMirror)
 	}
 	if k.broken() {
 		k.built = time.Now()
-		return false, s.rebuild(ctx, p, "it did not take the primary's changes", behind)
+		return false, k.rebuild(ctx, p, "it failed to apply the primary's changes", behind)
 	}
 	if !k.verified {
 		if err := k.verify(ctx, p); err != nil {
@@ -175,199 +175,169 @@ func (k *keeper) look(ctx context.Context) (level bool, err error) {
 	changes, err := k.next(ctx, p)
 	switch {
 	case errors.Is(err, store.ErrGone):
-		return false, s.rebuild(ctx, p, "the mirror is older than the log", behind)
+		return false, k.rebuild(ctx, p, "the mirror is older than the log", behind)
 	case err != nil || !k.verified:
 		return false, err
 	}
 	if len(changes) == 0 {
-		if lacks, err := s.lacks(ctx, p, asked); err != nil {
+		if lacks, err := k.salvage.lacks(ctx, p, asked); err != nil {
 			return false, err
 		} else if lacks {
-			return false, s.rebuild(ctx, p, "the primary lacks what it had acknowledged", parted)
+			return false, k.rebuild(ctx, p, "the primary lost a write that it had acknowledged", parted)
 		}
 	}
-	s.arrived()
 	if len(changes) > 0 {
-		if err := s.replicate(ctx, changes); err != nil {
-			return false, local(err)
+		if other, err := k.changed(ctx, p); other || err != nil {
+			k.verified = false
+			return false, err
+		}
+	}
+	k.arrived()
+	if len(changes) > 0 {
+		if err := k.replicate(ctx, changes); err != nil {
+			return false, onDisk(err)
+		}
+		if len(changes) < knowledge.DefaultChanges-1 { // the page reached the end of the log as of asked
+			k.copy.asOf.Store(&asked)
 		}
 		return false, nil
 	}
-	s.asOf.Store(&asked)
-	s.wasLevel.Store(true)
-	s.recent.levelled(asked)
-	s.levelled()
-	s.mirrorWell()
+	k.copy.asOf.Store(&asked)
+	k.copy.wasLevel.Store(true)
+	k.acks.levelled(asked)
+	k.levelled()
+	k.copy.well()
 	return true, k.upkeep(ctx, p)
 }
 
-// next reads what comes after the mirror's last change. It asks for that change too: a primary that does not have it, or has
-// another in its place, has been replaced by one with another history, which may look level or behind.
+// next reads the changes after the mirror's last one. It asks for the last one too: a primary that lacks it, or has
+// another in its place, has been replaced by one with another history, even if that looks level or behind.
 func (k *keeper) next(ctx context.Context, p Primary) ([]knowledge.Change, error) {
-	s := k.s
-	at := knowledge.Seq(s.applied.Load())
-	short, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
+	at := knowledge.Seq(k.copy.applied.Load())
+	short, cancel := context.WithTimeout(ctx, k.o.ReadTimeout)
 	defer cancel()
 	changes, err := p.Changes(short, knowledge.ChangeQuery{After: max(at-1, 0)})
 	if err != nil || at == 0 {
 		return changes, err
 	}
-	if len(changes) == 0 || changes[0].Seq != at || changes[0].Chain != s.chain {
+	if len(changes) == 0 || changes[0].Seq != at || changes[0].Chain != k.chain {
 		k.verified = false
 		return nil, nil
 	}
 	return changes[1:], nil
 }
 
-// settledFor is how long the journal remembers what became of a batch. The primary's ledger remembers it for good.
-const settledFor = 30 * 24 * time.Hour
+// outcomesKept is how long the journal remembers the outcome of a batch. The primary's ledger remembers it for good.
+const outcomesKept = 30 * 24 * time.Hour
 
-// upkeep does from time to time what keeps the local files right.
+// upkeep maintains the local files from time to time.
 func (k *keeper) upkeep(ctx context.Context, p Primary) error {
-	s := k.s
-	if err := s.mirror.Present(); err != nil {
+	if err := k.copy.mirror.Present(); err != nil {
 		k.built = time.Now()
-		return s.rebuild(ctx, p, err.Error(), behind)
+		return k.rebuild(ctx, p, err.Error(), behind)
 	}
 	select {
 	case o := <-k.outcome:
 		k.outcome = nil
-		return s.compared(ctx, p, &o)
+		return k.compared(ctx, p, &o)
 	default:
 	}
 	if k.outcome != nil {
 		return nil
 	}
-	asked := s.check.Swap(false)
-	if s.suspect.Load() && time.Since(k.built) > s.o.Recovery { // but not over and over, as in broken
+	asked := k.check.Swap(false)
+	if k.copy.suspect.Load() && time.Since(k.built) > k.o.Recovery { // at most once per Recovery, as in broken
 		k.built, asked = time.Now(), true
-		s.suspect.Store(false)
-		if err := s.mirror.Check(ctx); err != nil && ctx.Err() == nil {
-			return s.rebuild(ctx, p, err.Error(), behind)
+		k.copy.trusted()
+		if err := k.copy.mirror.Check(ctx); err != nil && ctx.Err() == nil {
+			return k.rebuild(ctx, p, err.Error(), behind)
 		}
 	}
 	if k.checked.IsZero() {
 		k.checked = time.Now()
 	}
-	if !asked && time.Since(k.checked) <= s.o.CheckEvery {
+	if !asked && time.Since(k.checked) <= k.o.CheckEvery {
 		return nil
 	}
 	k.checked = time.Now()
-	if s.anyWaiting() {
-		s.check.Store(asked) // it waits for a quieter moment
+	if k.waits.any() {
+		k.check.Store(asked) // later, when nothing waits
 		return nil
 	}
-	if _, err := s.journal.Forget(ctx, knowledge.At(s.o.Wall().Add(-settledFor))); err != nil {
-		s.o.Log.ErrorContext(ctx, "journal did not forget what is settled", "error", err.Error())
+	if _, err := k.journal.Forget(ctx, knowledge.At(k.o.Wall().Add(-outcomesKept))); err != nil {
+		k.o.Log.ErrorContext(ctx, "journal failed to delete old outcomes", "error", err.Error())
 	}
-	if err := s.sweep(ctx); err != nil {
-		return local(err)
+	if err := k.queue.sweep(ctx); err != nil {
+		return onDisk(err)
 	}
 	k.outcome = make(chan outcome, 1)
 	go func() {
-		k.outcome <- s.compare(ctx, p, asked)
-		s.ring()
+		k.outcome <- k.comparer.compare(ctx, p, asked)
+		k.board.post(lookWanted)
 	}()
 	return nil
 }
 
-// replicate applies changes to the mirror and tells everybody who follows it.
-func (s *Store) replicate(ctx context.Context, changes []knowledge.Change) error {
-	s.touched.Add(1)
-	if err := s.mirror.Replicate(ctx, changes); err != nil {
+// replicate applies changes to the mirror and wakes its followers.
+func (k *keeper) replicate(ctx context.Context, changes []knowledge.Change) error {
+	last := &changes[len(changes)-1]
+	raise(&k.copy.coming, last.Seq)
+	if err := k.copy.mirror.Replicate(ctx, changes); err != nil {
 		return err
 	}
-	s.mirrorWell()
-	s.recent.followed(changes)
-	last := &changes[len(changes)-1]
-	s.chain = last.Chain
-	s.applied.Store(int64(last.Seq))
-	s.bell.ring()
+	k.copy.well()
+	k.acks.followed(changes)
+	k.chain = last.Chain
+	k.copy.applied.Store(int64(last.Seq))
+	k.board.post(mirrorFollowed)
 	return nil
 }
 
-// connect opens the primary for the first time.
-func (s *Store) connect(ctx context.Context) (Primary, error) {
-	short, cancel := context.WithTimeout(ctx, s.o.ConnectTimeout)
-	defer cancel()
-	p, err := s.o.Connect(short)
-	if err != nil {
-		return nil, err
-	}
-	s.primary.Store(&p)
-	return p, nil
+// arrived notes that the primary answers, and that its history is the mirror's.
+func (k *keeper) arrived() {
+	k.waits.counted(func(n int) { k.modes.handle(input{kind: primaryAnswers, waiting: n}) })
 }
 
-// whyBuilding is why a store without a mirror is in its mode; it stops being so when the mirror is level.
-const whyBuilding = "the primary answers; the mirror is being built"
-
-// arrived notes that the primary answers.
-func (s *Store) arrived() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch s.mode {
-	case knowledge.ModeDegraded, knowledge.ModeCold, knowledge.ModeDiverged:
-		if !s.ready && len(s.pending) == 0 {
-			s.moveLocked(knowledge.ModeNormal, whyBuilding)
-			return
-		}
-		s.moveLocked(knowledge.ModeRecovering, "the primary answers again")
-	case knowledge.ModeNormal, knowledge.ModeRecovering:
-	}
+// levelled notes that the mirror is level with the primary. If nothing waits, the mode becomes normal.
+func (k *keeper) levelled() {
+	k.accept.Store(false) // an acceptance holds only for the history that was there when it was given
+	k.waits.counted(func(n int) { k.modes.handle(input{kind: mirrorLevel, waiting: n}) })
 }
 
-// levelled returns to normal when nothing waits.
-func (s *Store) levelled() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.accept.Store(false) // a person's word is for the history that was there when it was given
-	if s.mode == knowledge.ModeRecovering && len(s.waiting) == 0 {
-		s.moveLocked(knowledge.ModeNormal, "the journal is empty and the mirror is level")
-	}
-	if s.why == whyBuilding {
-		s.why = "the primary answers, and the mirror is level"
-	}
-}
-
-// lost notes that the primary answers and is of no use: its schema or its rights are wrong.
-func (s *Store) lost() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.mode == knowledge.ModeNormal || s.mode == knowledge.ModeRecovering {
-		s.moveLocked(s.awayLocked(), "the primary's schema or rights are wrong")
-	}
-}
-
-// rest waits for the doorbell of the primary, or of this instance.
+// rest waits until the primary has a new change, or this instance has something to do.
 func (k *keeper) rest(ctx context.Context) {
-	short, cancel := context.WithTimeout(ctx, k.s.o.PollFloor)
+	short, cancel := context.WithTimeout(ctx, k.o.PollFloor)
 	defer cancel()
 	stop := make(chan struct{})
-	go func() { // a ring of this instance ends the wait too
+	go func() { // work on this instance ends the wait too
 		defer close(stop)
 		select {
-		case <-k.s.kick:
+		case <-k.wanted:
 			cancel()
 		case <-short.Done():
 		}
 	}()
-	if p := k.s.now(); p != nil {
-		if err := p.Wait(short, knowledge.Seq(k.s.applied.Load())); err != nil && short.Err() == nil {
-			pause(short, k.s.o.PollFloor) // the doorbell is broken; the floor is not
+	if p := k.up.current(); p != nil {
+		if err := p.Wait(short, knowledge.Seq(k.copy.applied.Load())); err != nil && short.Err() == nil {
+			pause(short, k.o.PollFloor) // the primary's notifications fail; poll instead
 		}
 	}
 	cancel()
 	<-stop
 }
 
-// await waits until a person accepts the primary, at most for a time. Each write that is journalled rings too, and is no reason to
-// look again: that reads the whole primary.
+// await waits until a person accepts the primary, for at most a given time. Journalled writes post lookWanted too, and
+// are no reason for another look: each look reads the whole primary.
 func (k *keeper) await(ctx context.Context, most time.Duration) {
 	t := time.NewTimer(most)
 	defer t.Stop()
-	for !k.s.accept.Load() {
+	for {
+		wanted := k.board.next(lookWanted)
+		if k.accept.Load() {
+			return
+		}
 		select {
-		case <-k.s.kick:
+		case <-wanted:
 		case <-t.C:
 			return
 		case <-ctx.Done():
@@ -385,57 +355,120 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// errDiverged says that the primary's history is not the mirror's, and that a person must decide.
-var errDiverged = errors.New("the primary is another history than the mirror")
+// errDiverged says that the primary's history is not the mirror's, and a person must decide.
+var errDiverged = errors.New("the primary has another history than the mirror")
 
-// verify compares the histories of mirror and primary, and makes the mirror anew where they have parted.
+// verify compares the histories of mirror and primary, and rebuilds the mirror if they have parted.
 func (k *keeper) verify(ctx context.Context, p Primary) error {
-	s := k.s
-	ours, err := s.mirror.Position(ctx)
+	ours, err := k.copy.mirror.Position(ctx)
 	if err != nil {
-		return local(fmt.Errorf("read the mirror's position: %w", err))
+		return onDisk(fmt.Errorf("read the mirror's position: %w", err))
 	}
-	s.chain = ours.Chain
-	s.applied.Store(int64(ours.Seq)) // it may have taken changes and failed to say so
-	short, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
+	k.chain = ours.Chain
+	k.copy.applied.Store(int64(ours.Seq)) // the mirror may have applied changes and then returned an error
+	promised := k.copy.promised()
+	short, cancel := context.WithTimeout(ctx, k.o.ReadTimeout)
 	defer cancel()
 	theirs, err := p.Position(short)
 	if err != nil {
 		return err
 	}
-	if ours.System != "" && theirs.System != "" && ours.System != theirs.System {
-		return s.diverge(ctx, p, "the primary is another database cluster than the one mirrored")
+	if why := foreign(&theirs, &ours); why != "" {
+		return k.diverge(ctx, p, why)
 	}
+	if err := k.compareLogs(ctx, p, &theirs, &ours); err != nil {
+		return err
+	}
+	k.copy.renounce(promised, theirs.Seq)
+	return k.identify(ctx, &theirs)
+}
+
+// compareLogs rebuilds the mirror if its history is not the primary's.
+func (k *keeper) compareLogs(ctx context.Context, p Primary, theirs, ours *knowledge.Position) error {
 	if ours.Seq == 0 {
 		return nil
 	}
+	short, cancel := context.WithTimeout(ctx, k.o.ReadTimeout)
+	defer cancel()
 	if theirs.Seq < ours.Seq {
-		return s.rebuild(ctx, p, "the primary lacks changes that the mirror has", parted)
+		return k.rebuild(ctx, p, "the primary lacks changes that the mirror has", parted)
 	}
 	at, err := p.Changes(short, knowledge.ChangeQuery{After: ours.Seq - 1, Limit: 1})
 	switch {
 	case errors.Is(err, store.ErrGone):
-		return s.rebuild(ctx, p, "the mirror is older than the log", behind)
+		return k.rebuild(ctx, p, "the mirror is older than the log", behind)
 	case err != nil:
 		return err
 	case len(at) == 0 || at[0].Seq != ours.Seq || at[0].Chain != ours.Chain:
-		return s.rebuild(ctx, p, "the histories of primary and mirror have parted", parted)
+		return k.rebuild(ctx, p, "the histories of primary and mirror have parted", parted)
 	}
 	return nil
 }
 
-// diverge stops following until a person has decided.
-func (s *Store) diverge(ctx context.Context, p Primary, why string) error {
-	if s.accept.Load() {
-		return s.rebuild(ctx, p, why+", and a person has accepted it", parted)
+// identify notes the primary's cluster and timeline, so that the mirror never follows an earlier timeline by itself.
+func (k *keeper) identify(ctx context.Context, theirs *knowledge.Position) error {
+	now, err := k.copy.mirror.Position(ctx) // the mirror may have been rebuilt
+	if err == nil && theirs.System != "" && (now.System != theirs.System || now.Timeline < theirs.Timeline) {
+		err = k.copy.mirror.SetIdentity(ctx, theirs.System, theirs.Timeline)
 	}
-	s.move(knowledge.ModeDiverged, why+"; the mirror goes on serving what it holds until the primary is accepted: see tenet doctor mirror")
-	return errDiverged
+	if err != nil {
+		return onDisk(fmt.Errorf("note the cluster that the mirror follows: %w", err))
+	}
+	k.timeline = theirs.Timeline
+	return nil
 }
 
-// AcceptPrimary lets the mirror be made anew from a primary that is another history, which a program alone must not decide.
-// What the mirror has and the primary has not is kept among the conflicts.
-func (s *Store) AcceptPrimary() {
-	s.accept.Store(true)
-	s.ring()
+// changed reports whether the primary's timeline is another than the one whose history was found to be the mirror's.
+// That can happen without any failed call: a connection pool reconnects by itself, and an old primary that comes back
+// has the same log up to the mirror's position, followed by its own changes.
+func (k *keeper) changed(ctx context.Context, p Primary) (bool, error) {
+	short, cancel := context.WithTimeout(ctx, k.o.ReadTimeout)
+	defer cancel()
+	theirs, err := p.Position(short)
+	return theirs.Timeline != k.timeline, err
+}
+
+// foreign returns why only a person may let the mirror follow a primary; "" if nothing speaks against it. An old
+// primary that comes back after a standby was promoted has an earlier timeline: the changes it took since are not
+// authoritative, and the changes it lacks are not lost.
+func foreign(theirs, ours *knowledge.Position) string {
+	switch {
+	case ours.System != "" && theirs.System != "" && ours.System != theirs.System:
+		return "the primary is another database cluster than the mirror's: " + bothPositions(theirs, ours)
+	case ours.System != "" && theirs.Timeline > 0 && theirs.Timeline < ours.Timeline:
+		return "the primary has an earlier timeline than the mirror, like an old primary that comes back after a standby was promoted: " +
+			bothPositions(theirs, ours)
+	}
+	return ""
+}
+
+// bothPositions describes the positions of primary and mirror, for the person who has to choose.
+func bothPositions(primary, mirror *knowledge.Position) string {
+	name := func(p *knowledge.Position) string {
+		at := "cluster " + p.System
+		if p.System == "" {
+			at = "an unknown cluster"
+		}
+		if p.Timeline != 0 {
+			at += fmt.Sprintf(", timeline %d", p.Timeline)
+		}
+		at += fmt.Sprintf(", change %d", p.Seq)
+		if !p.At.IsZero() {
+			at += " of " + p.At.Format(time.RFC3339)
+		}
+		return at
+	}
+	return "the primary is " + name(primary) + "; the mirror is of " + name(mirror)
+}
+
+// diverge stops following the primary until a person has decided.
+func (k *keeper) diverge(ctx context.Context, p Primary, why string) error {
+	if k.accept.Load() {
+		return k.rebuild(ctx, p, why+", and it was accepted", parted)
+	}
+	k.modes.handle(input{
+		kind: otherHistory,
+		why:  why + "; the mirror goes on answering, without the primary's changes, until the primary is accepted: see tenet doctor mirror",
+	})
+	return errDiverged
 }

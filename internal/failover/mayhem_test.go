@@ -72,7 +72,7 @@ func newStorm(t *testing.T) *storm {
 		name := pgtest.Value(t, s.url, "SELECT current_database()")
 		pgtest.Exec(t, s.server.URL("postgres"), "ALTER DATABASE "+name+" SET TABLESPACE small")
 	}
-	if _, err := postgres.Migrate(t.Context(), s.url, -1); err != nil {
+	if _, err := postgres.Migrate(t.Context(), postgres.Address{URL: s.url}, -1); err != nil {
 		t.Fatal(err)
 	}
 	s.chaos = newChaos(t, openPrimary(t, s.url), nil, 3, nil)

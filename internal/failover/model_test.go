@@ -136,7 +136,8 @@ func (w *world) write() {
 		return
 	}
 	base := knowledge.NoVersion
-	if r, err := w.s.Get(w.t.Context(), key); err == nil {
+	r, err := w.s.Get(w.t.Context(), key)
+	if err == nil {
 		base = r.Version
 	} else if !errors.Is(err, store.ErrNotFound) {
 		w.t.Fatalf("read %s: %v", key, err)
@@ -146,7 +147,7 @@ func (w *world) write() {
 		r.Title = fmt.Sprintf("written %d", len(w.all))
 	})
 	w.send(&sent{
-		batch: knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "writer", Ops: []knowledge.Op{knowledge.Put(doc, base)}},
+		batch: knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "writer", Ops: []knowledge.Op{onto(doc, r)}},
 		key:   key, base: base,
 	})
 }
@@ -220,7 +221,7 @@ func (w *world) check() {
 		}
 		versions[c.Key] = c.Version
 	}
-	parked, err := w.s.Conflicts(ctx, true)
+	parked, err := w.s.Conflicts(ctx, store.ParkedQuery{Resolved: true})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -38,6 +38,7 @@ var errKilled = errors.New("the process was killed")
 // Calls of an instance in another process, and their answers.
 type (
 	question struct {
+		Wish     store.Wish
 		Key      knowledge.Key
 		Query    knowledge.Query
 		Batch    knowledge.BatchID
@@ -48,6 +49,7 @@ type (
 	writing struct {
 		Document  json.RawMessage // of a rule
 		IfVersion int64
+		IfBatch   knowledge.BatchID
 	}
 	reply struct {
 		Record  *knowledge.Record
@@ -178,7 +180,7 @@ func answerTo(r *http.Request, s *failover.Store, q *question, a *reply) (err er
 	ctx := r.Context()
 	switch r.URL.Path {
 	case "/get":
-		a.Record, err = s.Get(ctx, q.Key)
+		a.Record, err = s.Get(store.WithWish(ctx, q.Wish), q.Key)
 	case "/list":
 		a.Page, err = s.List(ctx, q.Query)
 	case "/apply":
@@ -188,7 +190,9 @@ func answerTo(r *http.Request, s *failover.Store, q *question, a *reply) (err er
 			if err != nil {
 				return err
 			}
-			b.Ops = append(b.Ops, knowledge.Put(doc, w.IfVersion))
+			op := knowledge.Put(doc, w.IfVersion)
+			op.IfBatch = w.IfBatch
+			b.Ops = append(b.Ops, op)
 		}
 		a.Receipt, err = s.Apply(ctx, b)
 	case "/batch":
@@ -201,7 +205,7 @@ func answerTo(r *http.Request, s *failover.Store, q *question, a *reply) (err er
 		s.CheckMirror()
 	case "/conflicts":
 		var list []store.Parked
-		list, err = s.Conflicts(ctx, q.Resolved)
+		list, err = s.Conflicts(ctx, store.ParkedQuery{Resolved: q.Resolved})
 		for i := range list {
 			a.Parked = append(a.Parked, parked{list[i].Entry.Batch.ID, list[i].Ours})
 		}
@@ -284,7 +288,7 @@ func gone(ctx context.Context) error {
 }
 
 func (p *process) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
-	a, err := p.call(ctx, "/get", question{Key: key})
+	a, err := p.call(ctx, "/get", question{Key: key, Wish: store.WishOf(ctx)})
 	if err != nil {
 		return nil, err
 	}
@@ -306,7 +310,7 @@ func (p *process) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Recei
 		if err != nil {
 			return knowledge.Receipt{}, err
 		}
-		q.Ops = append(q.Ops, writing{doc, op.IfVersion})
+		q.Ops = append(q.Ops, writing{doc, op.IfVersion, op.IfBatch})
 	}
 	a, err := p.call(ctx, "/apply", q)
 	if err != nil {
@@ -342,8 +346,8 @@ func (p *process) Status(ctx context.Context) (failover.Status, error) {
 	return a.Status, nil
 }
 
-func (p *process) Conflicts(ctx context.Context, resolved bool) ([]store.Parked, error) {
-	a, err := p.call(ctx, "/conflicts", question{Resolved: resolved})
+func (p *process) Conflicts(ctx context.Context, q store.ParkedQuery) ([]store.Parked, error) {
+	a, err := p.call(ctx, "/conflicts", question{Resolved: q.Resolved})
 	if err != nil {
 		return nil, err
 	}

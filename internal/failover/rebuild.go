@@ -10,43 +10,68 @@ import (
 	"tenet/internal/store"
 )
 
-// keptShare is the part of the mirror's documents that a primary must still have for the mirror to be made anew without a
-// person's word.
+// keptShare is the share of the mirror's documents that a primary must have for a rebuild without a person's
+// acceptance.
 const keptShare = 0.8
 
-// errShrunk says that a snapshot holds suspiciously little.
-var errShrunk = errors.New("more than a fifth of the documents are gone")
+// errShrunk says that a snapshot holds suspiciously few documents.
+var errShrunk = errors.New("more than a fifth of the documents are missing")
 
-// A reason says why a mirror is made anew, and with it what of the old one matters.
+// A reason says why a mirror is rebuilt, and with it which writes of the old mirror must be kept.
 type reason int
 
 const (
-	fresh  reason = iota // there is none, or it is damaged: nothing of it counts
-	behind               // it is of the primary's history, as far as can be told, and can't follow it
-	parted               // its history is another than the primary's
+	noMirror reason = iota // there is no mirror, or it is damaged: nothing is kept
+	behind                 // the mirror has the primary's history, as far as can be told, but can't follow it
+	parted                 // the mirror's history has parted from the primary's
 )
 
-// rebuild makes the mirror anew from a snapshot of the primary. What the old mirror has and the primary has not is kept for a
-// person before the new one takes its place. A snapshot that lacks more than a fifth of the documents is refused, unless a
-// person has accepted the primary.
-func (s *Store) rebuild(ctx context.Context, p Primary, why string, because reason) error {
+// A guard refuses the snapshot of a primary that may not be followed.
+type guard struct {
+	store.Sink
+	ours *knowledge.Position // nil for any
+}
+
+// foreignError says that a snapshot comes from a primary that only a person may accept.
+type foreignError struct{ why string }
+
+func (e *foreignError) Error() string { return e.why }
+
+// Begin implements [store.Sink].
+func (g guard) Begin(at knowledge.Position) error {
+	if g.ours != nil {
+		if why := foreign(&at, g.ours); why != "" {
+			return &foreignError{why}
+		}
+	}
+	return g.Sink.Begin(at)
+}
+
+// rebuild makes the mirror again from a snapshot of the primary. Before the new mirror takes its place, the writes that
+// the old one has and the primary lacks are parked. A snapshot that lacks more than a fifth of the documents is
+// refused, unless a person has accepted the primary.
+func (k *keeper) rebuild(ctx context.Context, p Primary, why string, because reason) error {
 	began := time.Now()
-	s.counts.resyncs.Add(1)
-	s.makeMirror(why)
-	defer s.makeMirror("")
-	s.o.Log.WarnContext(ctx, "mirror is being built", "why", why)
-	accepted := s.accept.Load()
+	k.counts.resyncs.Add(1)
+	k.copy.setBuilding(why)
+	defer k.copy.setBuilding("")
+	k.o.Log.WarnContext(ctx, "mirror is being built", "why", why)
+	accepted := k.accept.Load()
 	tee := &salvager{lost: map[knowledge.Key]fingerprint{}}
-	if because != fresh && s.hasMirror() {
-		if err := s.remember(ctx, tee); err != nil {
+	if because != noMirror && k.copy.complete() {
+		if err := k.salvage.remember(ctx, tee); err != nil {
 			return err
 		}
 	}
-	var failed error // of the primary, or the guard
-	err := s.mirror.Rebuild(ctx, func(sink store.Sink) error {
+	var failed error // an error of the primary or the guard
+	watch := guard{Sink: tee}
+	if ours, err := k.copy.mirror.Position(ctx); err == nil && !accepted {
+		watch.ours = &ours
+	}
+	err := k.copy.mirror.Rebuild(ctx, func(sink store.Sink) error {
 		tee.next = sink
-		if err := p.Snapshot(ctx, s.o.Versions, tee); err != nil {
-			if _, here := errors.AsType[*localError](err); !here {
+		if err := p.Snapshot(ctx, k.o.Versions, watch); err != nil {
+			if _, here := errors.AsType[*diskError](err); !here {
 				failed = err
 			}
 			return err
@@ -55,103 +80,55 @@ func (s *Store) rebuild(ctx context.Context, p Primary, why string, because reas
 			failed = errShrunk
 			return failed
 		}
-		failed = s.salvage(ctx, p, tee, why, because)
+		failed = k.salvage.run(ctx, p, tee, why, because)
+		raise(&k.copy.coming, tee.at.Seq)
 		return failed
 	})
 	if errors.Is(failed, errShrunk) {
-		s.move(knowledge.ModeDiverged, fmt.Sprintf("%s, and of %d documents it has only %d; the mirror goes on serving what it holds until "+
-			"the primary is accepted: see tenet doctor mirror", why, tee.had, tee.n))
-		return errDiverged
+		return k.refuseShrunk(ctx, tee, why)
+	}
+	if foreign, ok := errors.AsType[*foreignError](failed); ok {
+		return k.diverge(ctx, p, foreign.why)
 	}
 	if failed != nil {
 		return failed
 	}
 	if err != nil {
-		return local(fmt.Errorf("build the mirror: %w", err))
+		return onDisk(fmt.Errorf("build the mirror: %w", err))
 	}
-	s.accept.Store(false)
-	s.recent.rebuilt(tee.at.At.Time, began)
-	s.chain = tee.at.Chain
-	s.applied.Store(int64(tee.at.Seq))
-	s.asOf.Store(&began)
-	if err := s.overlayAll(ctx); err != nil {
+	return k.rebuilt(ctx, tee, began)
+}
+
+// refuseShrunk stops following a primary whose snapshot holds suspiciously few documents, until a person has decided.
+func (k *keeper) refuseShrunk(ctx context.Context, tee *salvager, why string) error {
+	where := ""
+	if ours, err := k.copy.mirror.Position(ctx); err == nil {
+		where = " (" + bothPositions(&tee.at, &ours) + ")"
+	}
+	k.modes.handle(input{kind: otherHistory, why: fmt.Sprintf("%s, and of %d documents it has only %d%s; "+
+		"the mirror goes on answering, without the primary's changes, until the primary is accepted: see tenet doctor mirror",
+		why, tee.had, tee.n, where)})
+	return errDiverged
+}
+
+// rebuilt makes a complete new mirror the one that answers. began is when the rebuild began.
+func (k *keeper) rebuilt(ctx context.Context, tee *salvager, began time.Time) error {
+	k.accept.Store(false)
+	k.acks.levelled(began)
+	k.chain = tee.at.Chain
+	k.copy.applied.Store(int64(tee.at.Seq))
+	k.copy.asOf.Store(&began)
+	if err := k.queue.layAll(ctx); err != nil {
 		return err
 	}
-	s.suspect.Store(false)
-	s.mirrorWell()
-	s.o.Log.InfoContext(ctx, "mirror is complete", "documents", tee.n, "seq", int64(tee.at.Seq), "took", time.Since(began).Round(time.Millisecond).String())
-	s.tellSettled(nil)
-	s.bell.ring()
+	k.copy.trusted()
+	k.copy.well()
+	k.o.Log.InfoContext(ctx, "mirror is complete", "documents", tee.n, "seq", int64(tee.at.Seq),
+		"took", time.Since(began).Round(time.Millisecond).String())
+	k.board.invalidate(nil)
+	k.board.post(mirrorFollowed)
 	return nil
 }
 
-// overlayPage is how many waiting batches are laid over a mirror at once.
+// overlayPage is how many waiting batches are laid over a mirror in one transaction.
 const overlayPage = 500
-
-// overlayAll lays what waits over a new mirror, where it was not carried over from the old one, and makes it the one that answers:
-// who reads it sees what waits. A long journal is laid over a first mirror page by page, and what comes to be journalled meanwhile
-// gets its turn between them. Over one that answers already that would come to lie below what waits longer: there it waits.
-func (s *Store) overlayAll(ctx context.Context) error {
-	s.mu.Lock()
-	first := !s.ready
-	s.laying = first
-	s.mu.Unlock()
-	s.jmu.Lock()
-	defer s.jmu.Unlock()
-	for after := int64(0); ; {
-		entries, err := s.journal.Oldest(ctx, after, overlayPage)
-		if err != nil {
-			return local(err)
-		}
-		if len(entries) == 0 {
-			s.mu.Lock()
-			s.ready, s.laying = true, false
-			s.mu.Unlock()
-			return nil
-		}
-		if err := s.mirror.Overlay(ctx, entries...); err != nil {
-			return local(fmt.Errorf("lay what waits over the mirror: %w", err))
-		}
-		after = entries[len(entries)-1].Seq
-		if first {
-			s.jmu.Unlock()
-			s.jmu.Lock()
-		}
-	}
-}
-
-// makeMirror notes that the mirror is being made, and why; "" when it no longer is. One that is made anew is not level meanwhile, and
-// so the mode is not normal.
-func (s *Store) makeMirror(why string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.building = why
-	if why != "" && s.ready && s.mode == knowledge.ModeNormal {
-		s.moveLocked(knowledge.ModeRecovering, "the mirror is being made anew: "+why)
-	}
-}
-
-// mirrorFailed notes that the mirror did not do what it was asked. A failure that asks for a person is none of those that pass: the
-// keeper then looks whether it is damaged.
-func (s *Store) mirrorFailed(ctx context.Context, err error) {
-	if ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
-		return
-	}
-	s.counts.mirrorErrors.Add(1)
-	s.mu.Lock()
-	s.trouble = err.Error()
-	s.mu.Unlock()
-	if u, ok := errors.AsType[*store.UnavailableError](err); ok && u.Halt && !s.suspect.Swap(true) {
-		s.o.Log.ErrorContext(ctx, "mirror does not answer as it should: it is looked over, and made anew where it is damaged", "error", err.Error())
-		s.ring()
-	}
-}
-
-// mirrorWell notes that the mirror has done what it was asked.
-func (s *Store) mirrorWell() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.suspect.Load() {
-		s.trouble = ""
-	}
-}

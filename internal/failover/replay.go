@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -14,37 +13,56 @@ import (
 )
 
 const (
-	// replayPage is how many waiting batches are looked at together.
+	// replayPage is how many waiting batches are read from the journal at once.
 	replayPage = 256
-	// replayers is how many batches are at the primary at once; they touch different documents. So many that the engine can let
-	// some share a commit while others are committed.
+	// replayers is how many batches are at the primary at once; they touch different documents. There are many so that
+	// the engine can gather some for a shared commit while others are being committed.
 	replayers = 64
-	// replayPatience is how many times longer than a direct write a batch may take: it may wait for others before it is sent, and
-	// be sent once more without them.
+	// replayPatience is how many times the deadline of a direct write a replayed batch gets: it may wait for others
+	// before it is sent, and be sent once more without them.
 	replayPatience = 3
 )
 
-// replayLoop brings the journal to the primary whenever both can.
-func (s *Store) replayLoop(ctx context.Context) {
+// A replayer brings the waiting batches from the journal to the primary.
+type replayer struct {
+	o       *Options
+	board   *board
+	modes   *modes
+	counts  *counts
+	up      *upstream
+	copy    *localCopy
+	waits   *waitlist
+	acks    *acks
+	queue   *queue
+	journal Journal
+
+	mu     sync.Mutex // guards the fields below, which time the replay under way
+	began  time.Time
+	before int64
+}
+
+// run replays the journal whenever the mode is recovering and batches wait, until ctx ends.
+func (r *replayer) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		rung := s.bell.wait()
-		if s.modeNow() == knowledge.ModeRecovering && s.anyWaiting() {
-			s.replaying(true)
-			err := s.replay(ctx)
+		moved, grown := r.board.next(modeMoved), r.board.next(batchWaits)
+		if r.modes.mode() == knowledge.ModeRecovering && r.waits.any() {
+			r.timed(true)
+			err := r.page(ctx)
 			switch classify(nil, err) {
 			case fine:
 				if err == nil {
 					continue
 				}
-			case readOnly, halted: // the primary answers: it will say the same in a moment
-				pause(ctx, s.o.Soon)
-			case infra, gone:
+			case readOnly, halted: // the primary answers, and would say the same in a moment
+				pause(ctx, r.o.Soon)
+			case infra, late, disconnected:
 			}
 		}
-		s.replaying(false)
+		r.timed(false)
 		t := time.NewTimer(retryEvery)
 		select {
-		case <-rung:
+		case <-moved:
+		case <-grown:
 		case <-t.C:
 		case <-ctx.Done():
 		}
@@ -52,36 +70,40 @@ func (s *Store) replayLoop(ctx context.Context) {
 	}
 }
 
-// replaying keeps the clock of the replay's rate.
-func (s *Store) replaying(on bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// timed starts or stops the clock for the replay's rate.
+func (r *replayer) timed(on bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch {
 	case !on:
-		s.replayBegan = time.Time{}
-	case s.replayBegan.IsZero():
-		s.replayBegan, s.replayedBefore = time.Now(), s.counts.replayed.Load()
+		r.began = time.Time{}
+	case r.began.IsZero():
+		r.began, r.before = time.Now(), r.counts.replayed.Load()
 	}
 }
 
-func (s *Store) anyWaiting() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.waiting) > 0
+// tell fills in the replay's part of a status.
+func (r *replayer) tell(st *JournalStatus) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.began.IsZero() {
+		st.Done = r.counts.replayed.Load() - r.before
+		st.Rate = float64(st.Done) / max(time.Since(r.began).Seconds(), 0.001)
+	}
 }
 
-// replay brings a page of the journal to the primary, each batch after those that touch the same documents. It returns the
-// error of the primary that stopped it, or nil.
-func (s *Store) replay(ctx context.Context) error {
-	entries, err := s.journal.Oldest(ctx, 0, replayPage)
+// page replays a page of the journal, each batch after those that touch the same documents. It returns the error of the
+// primary that stopped it, or nil.
+func (r *replayer) page(ctx context.Context) error {
+	entries, err := r.journal.Oldest(ctx, 0, replayPage)
 	if err != nil {
-		s.o.Log.ErrorContext(ctx, "journal can't be read", "error", err.Error())
+		r.o.Log.ErrorContext(ctx, "journal failed", "error", err.Error())
 		return err
 	}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, replayers)
 	errs := make(chan error, len(entries))
-	line := order{}
+	line, now := order{}, r.up.lookup()
 	failed := make(chan struct{})
 	var once sync.Once
 	for i := range entries {
@@ -100,11 +122,11 @@ func (s *Store) replay(ctx context.Context) error {
 				return
 			}
 			select {
-			case <-failed: // what came before may not have been done: nothing may overtake it
+			case <-failed: // an earlier batch may not have been applied: nothing may overtake it
 				return
 			default:
 			}
-			if err := s.replayOne(ctx, e); err != nil {
+			if err := r.one(ctx, now, e); err != nil {
 				errs <- err
 				once.Do(func() { close(failed) })
 			}
@@ -115,210 +137,141 @@ func (s *Store) replay(ctx context.Context) error {
 	return <-errs
 }
 
-// An order tells which batches so far touch a document: a channel each, closed when it is done.
-type order map[knowledge.Key]*turn
-
-// A turn holds the last batch that writes a document, and those since that refer to it.
-type turn struct {
-	writer  chan struct{}
-	readers []chan struct{}
-}
-
-// behind puts a batch in line, and returns those that it has to wait for: who writes a document waits for all before it, who
-// refers to one only for its last writer.
-func (o order) behind(b *knowledge.Batch, mine chan struct{}) (waits []chan struct{}) {
-	written, referred := touched(b)
-	at := func(key knowledge.Key) *turn {
-		if o[key] == nil {
-			o[key] = &turn{}
+// one replays one batch. An error means that the batch still waits.
+func (r *replayer) one(ctx context.Context, now Lookup, e *store.Entry) error {
+	if e.Damaged {
+		p := r.up.current()
+		if p == nil {
+			return cold()
 		}
-		return o[key]
+		return r.unfit(ctx, p, e, errors.New("its journal entry is damaged: the checksum differs"))
 	}
-	for _, key := range referred {
-		t := at(key)
-		if t.writer != nil {
-			waits = append(waits, t.writer)
-		}
-		t.readers = append(t.readers, mine)
-	}
-	for _, key := range written {
-		t := at(key)
-		if t.writer != nil {
-			waits = append(waits, t.writer)
-		}
-		for _, c := range t.readers {
-			if c != mine { // it may refer to what it writes
-				waits = append(waits, c)
-			}
-		}
-		t.writer, t.readers = mine, nil
-	}
-	return waits
-}
-
-// replayOne brings one batch to the primary. An error means that it still waits.
-func (s *Store) replayOne(ctx context.Context, e *store.Entry) error {
-	b, why, err := s.rebase(ctx, e)
+	b, why, err := r.rebase(ctx, e)
 	if err != nil {
 		return err
 	}
-	p := s.now()
+	p := r.up.current()
 	if p == nil {
-		return s.cold()
+		return cold()
 	}
 	if why != "" {
-		return s.unfit(ctx, p, e, errors.New(why))
+		return r.unfit(ctx, p, e, errors.New(why))
 	}
 	if e.Newer {
-		return s.unfit(ctx, p, e, errors.New("it was written by a newer program than this one, which can't be sure to understand all of it"))
+		return r.unfit(ctx, p, e,
+			errors.New("it was journalled by a newer version of the program, and this version may not understand all of it"))
 	}
-	if s.o.Authorize != nil {
-		err := s.o.Authorize(ctx, e.Caller, &e.Batch)
+	if r.o.Authorize != nil {
+		err := r.o.Authorize(ctx, now, e.Caller, &e.Batch)
 		if errors.Is(err, store.ErrForbidden) {
-			return s.unfit(ctx, p, e, err)
+			return r.unfit(ctx, p, e, err)
 		}
 		if err != nil {
-			return fmt.Errorf("look at the rights of %s: %w", e.Caller, err) // nothing is decided yet
+			return fmt.Errorf("check the rights of %s: %w", e.Caller, err) // nothing is decided yet
 		}
 	}
-	done, err := s.breaker.Allow()
+	done, err := r.up.breaker.Allow()
 	if err != nil {
 		return err
 	}
-	rec, err := s.applyAt(ctx, p, b, replayPatience, done)
+	rec, err := r.up.apply(ctx, p, b, replayPatience, done)
 	if classify(ctx.Err(), err) != fine {
 		return err
 	}
 	if err != nil {
-		return s.unfit(ctx, p, e, err)
+		return r.unfit(ctx, p, e, err)
 	}
-	return s.settleApplied(ctx, e, &rec)
+	return r.finishApplied(ctx, e, &rec)
 }
 
-// rebase returns the batch with the versions filled in that its ops were made on top of, or why it can't be.
-func (s *Store) rebase(ctx context.Context, e *store.Entry) (knowledge.Batch, string, error) {
+// rebase returns the batch with conditions that name what its operations were made on top of, or the reason why it
+// can't be applied. A document that was waiting then is named by its batch, which the primary compares with the batch
+// that wrote the current version.
+func (r *replayer) rebase(ctx context.Context, e *store.Entry) (knowledge.Batch, string, error) {
 	b := e.Batch
 	b.Origin = e.Fingerprint
-	if e.Unknown && (len(e.Left) < len(b.Ops) || whatever(&b)) {
-		// It does not fit as far as is seen here, or was to replace whatever is there. The primary may have it, or get it only now: whichever comes
-		// first is judged by the same words, or a late delivery could do what was parked.
+	if e.Unknown {
+		// The primary may have the batch already, or get it late from the first attempt: both attempts must have the
+		// same conditions, or the late one could apply what was parked.
 		return b, "", nil
 	}
 	b.Ops = append([]knowledge.Op(nil), b.Ops...)
 	for i := range b.Ops {
-		base := e.Bases[i]
-		if base.Parent != (knowledge.BatchID{}) {
-			_, out, err := s.journal.Find(ctx, base.Parent)
-			switch {
-			case isNotFound(err):
-				return b, "the batch that it was made on top of is no longer known", nil
-			case err != nil:
-				return b, "", err
-			case out.State == knowledge.BatchQueued:
-				return b, "", fmt.Errorf("batch %s waits for batch %s", e.Batch.ID, base.Parent)
-			case out.State != knowledge.BatchApplied:
-				return b, fmt.Sprintf("it was made on top of batch %s, which did not fit", base.Parent), nil
+		op, base := &b.Ops[i], e.Bases[i]
+		op.IfVersion, op.IfBatch = base.Version, base.Parent
+		if base.Parent == (knowledge.BatchID{}) {
+			if base.Version == 0 && op.Verb == knowledge.VerbPut {
+				op.IfVersion = knowledge.NoVersion
 			}
-			base.Version = out.Versions[b.Ops[i].Key]
+			continue
 		}
-		b.Ops[i].IfVersion = base.Version
-		if base.Version == 0 && b.Ops[i].Verb == knowledge.VerbPut {
-			b.Ops[i].IfVersion = knowledge.NoVersion
+		op.IfVersion = knowledge.AnyVersion
+		_, out, err := r.journal.Find(ctx, base.Parent)
+		switch {
+		case isNotFound(err): // it was not journalled here: the primary decides
+		case err != nil:
+			return b, "", err
+		case out.State == knowledge.BatchQueued:
+			return b, "", fmt.Errorf("batch %s waits for batch %s", e.Batch.ID, base.Parent)
+		case out.State != knowledge.BatchApplied:
+			return b, fmt.Sprintf("it was made on top of batch %s, which was parked", base.Parent), nil
 		}
 	}
 	return b, "", nil
 }
 
-// whatever reports whether a batch was to replace whatever is there.
-func whatever(b *knowledge.Batch) bool {
-	return slices.ContainsFunc(b.Ops, func(op knowledge.Op) bool { return op.IfVersion == knowledge.AnyVersion })
-}
-
-// unfit parks a batch that the primary refused for good, or that is not even sent to it. One whose first answer was lost may have
-// been done, and the ledger may have forgotten it since; and one that was done long ago may have been sent again, to a mirror
-// that no longer has it. Then the log tells.
-func (s *Store) unfit(ctx context.Context, p Primary, e *store.Entry, cause error) error {
+// unfit parks a batch that the primary refused for good, or that can't be sent. But first it asks the primary's log: an
+// earlier attempt may have been applied without its answer reaching us, and the primary's ledger or the mirror may have
+// forgotten it since.
+func (r *replayer) unfit(ctx context.Context, p Primary, e *store.Entry, cause error) error {
 	if !errors.Is(cause, store.ErrReused) {
-		own, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
+		own, cancel := context.WithTimeout(ctx, r.o.ReadTimeout)
 		defer cancel()
 		changes, err := p.Changes(own, knowledge.ChangeQuery{Batch: e.Batch.ID, Limit: knowledge.MaxChanges})
 		if err != nil {
 			return err
 		}
-		if len(changes) > 0 && (e.Unknown || sameContent(&e.Batch, changes)) {
+		if len(changes) > 0 && (e.Unknown || e.Damaged || sameContent(&e.Batch, changes)) {
 			rec := knowledge.ReceiptOf(&e.Batch, changes)
-			return s.settleApplied(ctx, e, &rec)
+			return r.finishApplied(ctx, e, &rec)
 		}
 	}
 	op, found := -1, (*int64)(nil)
 	if conflict, ok := errors.AsType[*store.ConflictError](cause); ok {
 		op, found = conflict.Op, &conflict.Got
 	}
-	return s.park(ctx, p, e, cause.Error(), op, found)
+	return r.park(ctx, p, e, cause.Error(), op, found)
 }
 
-// settleApplied notes that the primary has a batch: first in the journal, then over the mirror.
-func (s *Store) settleApplied(ctx context.Context, e *store.Entry, rec *knowledge.Receipt) error {
+// finishApplied notes that the primary has a batch: first in the journal, then in the mirror.
+func (r *replayer) finishApplied(ctx context.Context, e *store.Entry, rec *knowledge.Receipt) error {
 	versions := make(map[knowledge.Key]int64, len(rec.Records))
 	left := make([]store.Left, 0, len(rec.Records))
 	for i, r := range rec.Records {
 		if r != nil {
 			versions[r.Key] = r.Version
 			left = append(left, store.Left{Key: e.Batch.Ops[i].Key, Record: r})
-			s.recent.saw(r, time.Now())
 		}
 	}
-	if err := s.journal.Applied(ctx, e.Batch.ID, rec.Seq, versions); err != nil {
+	if err := r.journal.Applied(ctx, e.Batch.ID, rec.Seq, versions); err != nil {
 		return fmt.Errorf("note that batch %s is applied: %w", e.Batch.ID, err)
 	}
-	s.recent.acknowledge(&e.Batch, rec)
-	s.counts.replayed.Add(1)
-	s.settleMirror(ctx, e, left)
+	r.acks.add(&e.Batch, rec)
+	raise(&r.copy.foreseen, rec.Seq)
+	r.counts.replayed.Add(1)
+	r.queue.finish(ctx, e, left)
 	return nil
 }
 
-// settleMirror ends a batch's overlay and its waiting.
-func (s *Store) settleMirror(ctx context.Context, e *store.Entry, applied []store.Left) {
-	keys := make([]knowledge.Key, len(e.Batch.Ops))
-	for i := range e.Batch.Ops {
-		keys[i] = e.Batch.Ops[i].Key
-	}
-	// A batch can be replayed before its writer has laid it over the mirror: that must be over before it is settled.
-	s.jmu.RLock()
-	defer s.jmu.RUnlock()
-	s.mu.Lock()
-	laid := s.ready || s.laying
-	s.mu.Unlock()
-	if laid {
-		if err := s.mirror.Settle(ctx, e.Batch.ID, keys, applied); err != nil {
-			s.mirrorFailed(ctx, err)
-			s.o.Log.ErrorContext(ctx, "mirror did not settle a batch; the keeper takes it off later", "batch", e.Batch.ID.String(), "error", err.Error())
-		}
-	}
-	defer s.settled.ring()
-	defer s.tellSettled(keys)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.waiting, e.Batch.ID)
-	for _, key := range keys {
-		if s.pending[key].batch == e.Batch.ID {
-			delete(s.pending, key)
-		}
-	}
-	if len(s.waiting) == 0 {
-		s.ring()
-	}
-}
-
-// park keeps a batch for a person, with what it was made on top of, what is at the primary now and what it would have left.
-func (s *Store) park(ctx context.Context, p Primary, e *store.Entry, why string, op int, found *int64) error {
-	parked := store.Parked{Entry: *e, Op: op, Why: why, ParkedAt: knowledge.At(s.o.Wall())}
+// park parks a batch, with the version it was made on, the primary's current one, and the one it would have written.
+func (r *replayer) park(ctx context.Context, p Primary, e *store.Entry, why string, op int, found *int64) error {
+	parked := store.Parked{Entry: *e, Op: op, Why: why, ParkedAt: knowledge.At(r.o.Wall())}
 	if found != nil {
 		parked.Found = *found
 	}
 	at := max(op, 0)
 	key := e.Batch.Ops[at].Key
-	own, cancel := context.WithTimeout(ctx, s.o.ReadTimeout)
+	own, cancel := context.WithTimeout(ctx, r.o.ReadTimeout)
 	defer cancel()
 	theirs, err := p.Get(own, key)
 	switch {
@@ -346,18 +299,12 @@ func (s *Store) park(ctx context.Context, p Primary, e *store.Entry, why string,
 			parked.Base = json.RawMessage(base[0].Record.JSON)
 		}
 	}
-	if err := s.journal.Park(ctx, parked); err != nil {
+	if err := r.journal.Park(ctx, parked); err != nil {
 		return fmt.Errorf("park batch %s: %w", e.Batch.ID, err)
 	}
-	s.counts.parked.Add(1)
-	s.o.Log.WarnContext(ctx, "batch parked: it no longer fits and waits for a person", "batch", e.Batch.ID.String(), "key", key.String(), "why", why)
-	s.settleMirror(ctx, e, nil)
+	r.counts.parked.Add(1)
+	r.o.Log.WarnContext(ctx, "batch parked: it conflicts with the primary and waits for a decision",
+		"batch", e.Batch.ID.String(), "key", key.String(), "why", why)
+	r.queue.finish(ctx, e, nil)
 	return nil
-}
-
-// tellSettled announces that documents may read otherwise than before.
-func (s *Store) tellSettled(keys []knowledge.Key) {
-	if s.o.Settled != nil {
-		s.o.Settled(keys)
-	}
 }

@@ -2,36 +2,35 @@ package failover
 
 import (
 	"context"
-	"time"
 
 	"tenet/internal/knowledge"
 )
 
-// Status tells everything about how an instance stands to its primary.
+// Status describes an instance's mirror, journal and connection to its primary.
 type Status struct {
-	Mode      knowledge.Mode `json:"mode"`
-	Since     knowledge.Time `json:"since"`
-	Why       string         `json:"why"`
-	AsOf      knowledge.Time `json:"as_of"`
-	Breaker   string         `json:"breaker"`       // closed, open or half-open
-	Swings    int64          `json:"breaker_moves"` // how often it has moved
-	Errors    []string       `json:"errors"`        // the primary's last errors, the newest last
-	Halt      string         `json:"halt,omitempty"`
-	Mirror    MirrorStatus   `json:"mirror"`
-	Journal   JournalStatus  `json:"journal"`
-	Hedged    int64          `json:"hedged"`      // reads that the mirror answered first
-	FellBack  int64          `json:"fell_back"`   // reads that the mirror answered because the primary failed
-	Saturated int64          `json:"saturated"`   // reads that found no slot at the primary
-	Moves     int64          `json:"transitions"` // changes of mode
+	Mode     knowledge.Mode `json:"mode"`
+	Since    knowledge.Time `json:"since"`
+	Why      string         `json:"why"`
+	AsOf     knowledge.Time `json:"as_of"`
+	Breaker  string         `json:"breaker"`       // closed, open or half-open
+	Swings   int64          `json:"breaker_moves"` // how often the breaker has changed its state
+	Errors   []string       `json:"errors"`        // the primary's last errors, the newest last
+	Halt     string         `json:"halt,omitempty"`
+	Mirror   MirrorStatus   `json:"mirror"`
+	Journal  JournalStatus  `json:"journal"`
+	Floor    knowledge.Seq  `json:"floor"`       // the seq that the mirror must have before it answers
+	Passed   int64          `json:"passed"`      // reads sent to the primary because the mirror could not answer
+	FellBack int64          `json:"fell_back"`   // those of them that the mirror answered after all, because the primary failed
+	Moves    int64          `json:"transitions"` // changes of mode
 }
 
-// MirrorStatus tells how the mirror stands.
+// MirrorStatus describes the mirror.
 type MirrorStatus struct {
 	Ready    bool          `json:"ready"`
 	State    string        `json:"state"`         // [MirrorNone], [MirrorBuilding], [MirrorFailing] or [MirrorReady]
-	Why      string        `json:"why,omitempty"` // why it is being built, or what it fails with
+	Why      string        `json:"why,omitempty"` // why it is being built, or its last error
 	Seq      knowledge.Seq `json:"seq"`
-	Lag      float64       `json:"lag_seconds"` // since it was last known to be level
+	Lag      float64       `json:"lag_seconds"` // since the mirror was last known to be level
 	Errors   int64         `json:"errors"`
 	Builds   int64         `json:"builds"`
 	Compared Comparison    `json:"compared"`
@@ -40,25 +39,12 @@ type MirrorStatus struct {
 // States of a mirror.
 const (
 	MirrorNone     = "none"     // it was never complete
-	MirrorBuilding = "building" // it is being made, or made anew
-	MirrorFailing  = "failing"  // it did not do what it was asked last: its file is damaged, or its disk is full
-	MirrorReady    = "ready"    // it answers, as of its lag ago
+	MirrorBuilding = "building" // it is being built or rebuilt
+	MirrorFailing  = "failing"  // its last call failed: the file is damaged, or the disk is full
+	MirrorReady    = "ready"    // it answers, as of lag_seconds ago
 )
 
-// mirrorStateLocked returns a mirror's state, and why it is in it. It needs s.mu.
-func (s *Store) mirrorStateLocked() (state, why string) {
-	switch {
-	case s.building != "":
-		return MirrorBuilding, s.building
-	case s.trouble != "":
-		return MirrorFailing, s.trouble
-	case !s.ready:
-		return MirrorNone, ""
-	}
-	return MirrorReady, ""
-}
-
-// JournalStatus tells what waits.
+// JournalStatus describes the journal and its replay.
 type JournalStatus struct {
 	Depth    int64   `json:"depth"`
 	Bytes    int64   `json:"bytes"`
@@ -67,43 +53,29 @@ type JournalStatus struct {
 	Queued   int64   `json:"queued"`         // taken since the start
 	Replayed int64   `json:"replayed"`       // applied since the start
 	Parked   int64   `json:"parked"`         // waiting for a person
-	Done     int64   `json:"replay_done"`    // batches that the replay under way has brought to the primary so far, of those and depth
-	Rate     float64 `json:"replay_rate"`    // batches a second of the replay under way, 0 when none is
+	Done     int64   `json:"replay_done"`    // batches replayed so far by the replay under way, of those and depth
+	Rate     float64 `json:"replay_rate"`    // batches per second of the replay under way, 0 if there is none
 }
 
-// Status returns how the instance stands.
+// Status returns the instance's current status.
 func (s *Store) Status(ctx context.Context) (Status, error) {
-	depth, err := s.journal.Depth(ctx)
+	depth, err := s.o.Journal.Depth(ctx)
 	if err != nil {
 		return Status{}, err
 	}
-	level := s.Level()
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	st := Status{
-		Mode: s.mode, Since: knowledge.At(s.since), Why: s.why, AsOf: level.AsOf, Breaker: s.breakerAt.String(), Swings: s.counts.breakerMoves.Load(),
-		Errors: append([]string{}, s.errs...),
-		Mirror: MirrorStatus{
-			Ready: s.ready, Seq: knowledge.Seq(s.applied.Load()), Errors: s.counts.mirrorErrors.Load(), Builds: s.counts.resyncs.Load(),
-			Compared: s.comparison,
-		},
+		AsOf: s.Level().AsOf,
 		Journal: JournalStatus{
 			Depth: depth.Entries, Bytes: depth.Bytes, Limit: depth.Limit, Queued: s.counts.queued.Load(),
 			Replayed: s.counts.replayed.Load(), Parked: depth.Parked,
 		},
-		Hedged: s.counts.hedged.Load(), FellBack: s.counts.fellBack.Load(), Saturated: s.counts.noSlot.Load(), Moves: s.counts.transitions.Load(),
-	}
-	st.Halt = s.halted()
-	st.Mirror.State, st.Mirror.Why = s.mirrorStateLocked()
-	if asOf := s.asOf.Load(); asOf != nil {
-		st.Mirror.Lag = max(0, time.Since(*asOf).Seconds())
+		Floor: knowledge.Seq(s.copy.floor.Load()), Passed: s.counts.passed.Load(), FellBack: s.counts.fellBack.Load(),
 	}
 	if !depth.Oldest.IsZero() {
 		st.Journal.Oldest = max(0, s.o.Wall().Sub(depth.Oldest.Time).Seconds())
 	}
-	if began := s.replayBegan; !began.IsZero() {
-		st.Journal.Done = s.counts.replayed.Load() - s.replayedBefore
-		st.Journal.Rate = float64(st.Journal.Done) / max(time.Since(began).Seconds(), 0.001)
-	}
+	s.modes.tell(&st)
+	s.copy.tell(&st.Mirror)
+	s.replayer.tell(&st.Journal)
 	return st, nil
 }

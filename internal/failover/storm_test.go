@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,6 +61,8 @@ func TestTheCheckerFindsSeededBugs(t *testing.T) {
 		{"a retry has no batch id of its own", nil, func(p failover.Primary) failover.Primary { return &anew{p, &met} }, []string{"which nobody has sent", "and again with"}},
 		{"no version is compared", nil, func(p failover.Primary) failover.Primary { return &careless{p} }, []string{"and replaced version", "is not one of a compare-and-set register"}},
 		{"a journal forgets", func(o *failover.Options) { o.Journal = &forgetful{Journal: o.Journal} }, nil, []string{"applied false, parked false", "has not come back to normal"}},
+		{"what the copy could not take is forgotten", func(o *failover.Options) { o.Mirror = &belated{o.Mirror} }, nil, []string{"and went back to"}},
+		{"a text is shown under the tag of another moment", func(o *failover.Options) { o.Mirror = &mixing{Mirror: o.Mirror} }, nil, []string{"under the tag of version"}},
 	} {
 		t.Run(bug.name, func(t *testing.T) {
 			engine := openEngine(t)
@@ -121,7 +124,7 @@ func (a *anew) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt,
 	if _, again := a.met.LoadOrStore(b.ID, true); again {
 		b.ID, b.Ops = knowledge.NewBatchID(), append([]knowledge.Op(nil), b.Ops...)
 		for i := range b.Ops {
-			b.Ops[i].IfVersion = knowledge.AnyVersion // else its own first try would stand in its way
+			b.Ops[i].IfVersion, b.Ops[i].IfBatch = knowledge.AnyVersion, knowledge.BatchID{} // else its own first try would stand in its way
 		}
 	}
 	return a.Primary.Apply(ctx, b)
@@ -134,7 +137,7 @@ func (c *careless) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Rece
 	b.Origin, _ = b.Fingerprint()
 	b.Ops = append([]knowledge.Op(nil), b.Ops...)
 	for i := range b.Ops {
-		b.Ops[i].IfVersion = knowledge.AnyVersion
+		b.Ops[i].IfVersion, b.Ops[i].IfBatch = knowledge.AnyVersion, knowledge.BatchID{}
 	}
 	return c.Primary.Apply(ctx, b)
 }
@@ -142,12 +145,37 @@ func (c *careless) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Rece
 // forgetful takes every third batch and does not keep it.
 type forgetful struct {
 	failover.Journal
-	n int
+	n atomic.Int64
 }
 
 func (f *forgetful) Append(ctx context.Context, e store.Entry) error {
-	if f.n++; f.n%3 == 0 {
+	if f.n.Add(1)%3 == 0 {
 		return nil
 	}
 	return f.Journal.Append(ctx, e)
+}
+
+// belated says that it has shown what was acknowledged, and shows it when the feed brings it: no floor is raised.
+type belated struct{ failover.Mirror }
+
+func (belated) Foresee(context.Context, []store.Left) error { return nil }
+
+// mixing shows the text of a look before under what a document is called now.
+type mixing struct {
+	failover.Mirror
+	last sync.Map // by key
+}
+
+func (m *mixing) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
+	r, err := m.Mirror.Get(ctx, key)
+	if err != nil {
+		return r, err
+	}
+	before, had := m.last.Swap(key, r)
+	if !had {
+		return r, nil
+	}
+	mixed := *r
+	mixed.JSON = before.(*knowledge.Record).JSON
+	return &mixed, nil
 }

@@ -34,9 +34,10 @@ type batchRequest struct {
 // batchOp is one op of a batch.
 type batchOp struct {
 	Verb      knowledge.Verb  `json:"verb" doc:"What to do" enum:"put,patch,retire,restore,purge"`
-	Kind      knowledge.Kind  `json:"kind" doc:"The document's kind" enum:"rule,practice,template,category,violation,principal"`
+	Kind      knowledge.Kind  `json:"kind" doc:"The document's kind"`
 	ID        string          `json:"id,omitempty" doc:"The document's id; that of the document when left out"`
-	IfVersion int64           `json:"if_version,omitempty" doc:"The version that the writer saw; 0 for any, -1 for none. Of a document whose ETag is the id of a batch it is only promised: write that one alone, with If-Match" minimum:"-1"`
+	IfVersion int64           `json:"if_version,omitempty" doc:"The version that the writer saw; 0 for any, -1 for none. Of a document whose ETag is the id of a batch it is only promised: give if_batch in its place" minimum:"-1"`
+	IfBatch   *uuid.UUID      `json:"if_batch,omitempty" doc:"In place of if_version: the batch that left what the writer saw, which is the ETag of a document that waits for the primary" format:"uuid"`
 	Document  json.RawMessage `json:"document,omitempty" doc:"For a put: the whole document"`
 	Patch     json.RawMessage `json:"patch,omitempty" doc:"For a patch: a merge patch (RFC 7396)"`
 }
@@ -62,7 +63,7 @@ type batchResult struct {
 	Error    *problem        `json:"error,omitempty" doc:"With best_effort: why it was refused"`
 }
 
-func (h *Handler) batchRoutes() []*route {
+func batchRoutes(h *Handler) []*route {
 	return []*route{
 		{
 			method: http.MethodPost, path: batchesPath, id: "apply-batch", tag: "batches",
@@ -71,7 +72,7 @@ func (h *Handler) batchRoutes() []*route {
 				"follows from the batch's id and the op's index, and is refused for itself: the answer is then 200 with the number " +
 				"of those that failed. A batch with an id that was used before is not done again and gets the same answer; the " +
 				"same id with other content is refused. 202 says that the batch is safe on disk and waits for the primary.",
-			handler: with(h.applyBatch), limit: h.o.Limits.MaxBatchBody,
+			handler: with(applyBatch), limit: h.o.Limits.MaxBatchBody,
 			body: &payload{media: mediaJSON, body: typeOf[batchRequest](), samples: exampleBatches()},
 			answers: []answer{
 				jsonAnswer[batchAnswer](http.StatusOK, "What the batch did", exampleBatchAnswer(), "Tenet-Batch", "Tenet-Seq"),
@@ -87,7 +88,7 @@ func (h *Handler) batchRoutes() []*route {
 			summary: "Ask where a batch stands",
 			description: "A batch that was answered with 202 ends as applied or as parked: a parked one did not fit any more when the " +
 				"primary came back, and waits for a person.",
-			handler:  with(h.batchStatus),
+			handler:  with(batchStatus),
 			answers:  []answer{jsonAnswer[knowledge.BatchStatus](http.StatusOK, "Where the batch stands", exampleBatchStatus())},
 			refusals: []int{http.StatusNotFound},
 			sample:   exampleBatchID,
@@ -106,7 +107,7 @@ type batchParams struct {
 	idempotencyHeader
 }
 
-func (h *Handler) applyBatch(c *call, _ *batchParams) error {
+func applyBatch(c *call, _ *batchParams) error {
 	raw, err := c.body()
 	if err != nil {
 		return err
@@ -114,12 +115,12 @@ func (h *Handler) applyBatch(c *call, _ *batchParams) error {
 	if err := wellFormed(raw, knowledge.MaxDepth+4); err != nil {
 		return err
 	}
-	p, err := c.parseBatch(raw)
+	p, err := parseBatch(c, raw)
 	if err != nil {
 		return err
 	}
 	if p.bestEffort {
-		return h.applyEach(c, p)
+		return applyEach(c, p)
 	}
 	var f faultList
 	for i := range p.faults {
@@ -128,11 +129,11 @@ func (h *Handler) applyBatch(c *call, _ *batchParams) error {
 	if err := f.err(false); err != nil {
 		return err
 	}
-	receipt, err := h.o.Store.Apply(c.limited(), p.batch)
+	receipt, err := c.h.o.Store.Apply(c.limited(), p.batch)
 	if err != nil {
 		return err
 	}
-	c.wrote(p.batch.ID, &receipt)
+	wrote(c, p.batch.ID, &receipt)
 	a := batchAnswer{ID: p.batch.ID, State: stateOf(&receipt), Seq: receipt.Seq, Results: make([]batchResult, len(p.batch.Ops))}
 	for i := range p.batch.Ops {
 		a.Results[i] = result(&p.batch.Ops[i])
@@ -168,7 +169,7 @@ func statusOf(r *knowledge.Receipt) int {
 }
 
 // applyEach does every op as a batch of its own.
-func (h *Handler) applyEach(c *call, p *parsedBatch) error {
+func applyEach(c *call, p *parsedBatch) error {
 	failed := 0
 	all := knowledge.Receipt{}
 	a := batchAnswer{ID: p.batch.ID, Results: make([]batchResult, len(p.batch.Ops)), Failed: &failed}
@@ -178,7 +179,7 @@ func (h *Handler) applyEach(c *call, p *parsedBatch) error {
 		id := uuid.NewSHA1(p.batch.ID, []byte(strconv.Itoa(i)))
 		r := result(op)
 		r.Batch = &id
-		receipt, err := h.applyOne(c.limited(), p, i, id, stopped)
+		receipt, err := applyOne(c.limited(), c.h, p, i, id, stopped)
 		if err != nil {
 			if errors.Is(err, store.ErrUnavailable) || c.ctx.Err() != nil {
 				stopped = notTried(err)
@@ -198,13 +199,13 @@ func (h *Handler) applyEach(c *call, p *parsedBatch) error {
 	if c.r.Context().Err() != nil {
 		return c.r.Context().Err()
 	}
-	c.wrote(p.batch.ID, &all)
+	wrote(c, p.batch.ID, &all)
 	a.State, a.Seq = stateOf(&all), all.Seq
 	return c.json(statusOf(&all), &a)
 }
 
-func (h *Handler) applyOne(
-	ctx context.Context, p *parsedBatch, i int, id knowledge.BatchID, stopped error,
+func applyOne(
+	ctx context.Context, h *Handler, p *parsedBatch, i int, id knowledge.BatchID, stopped error,
 ) (knowledge.Receipt, error) {
 	if err := p.faults[i].err(false); err != nil {
 		return knowledge.Receipt{}, single(below(err, i))
@@ -248,8 +249,8 @@ func below(err error, i int) error {
 
 // parseBatch reads the members of a batch. The error is about the batch itself; what is wrong with its ops is noted
 // beside them.
-func (c *call) parseBatch(raw []byte) (*parsedBatch, error) {
-	batch, err := c.newBatch()
+func parseBatch(c *call, raw []byte) (*parsedBatch, error) {
+	batch, err := newBatch(c)
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +267,7 @@ func (c *call) parseBatch(raw []byte) (*parsedBatch, error) {
 	f.member("/actor", members["actor"], &actor, "a name")
 	f.member("/at", members["at"], &p.batch.At, "a time such as 2026-01-31T12:00:00Z")
 	f.member("/ops", members["ops"], &ops, "an array")
-	c.batchID(&f, p, id)
+	batchID(c, &f, p, id)
 	switch mode {
 	case "", modeAtomic:
 	case modeBestEffort:
@@ -296,7 +297,7 @@ func (c *call) parseBatch(raw []byte) (*parsedBatch, error) {
 }
 
 // batchID takes the id that the body gives, which must be that of the Idempotency-Key where there is one.
-func (c *call) batchID(f *faultList, p *parsedBatch, text string) {
+func batchID(c *call, f *faultList, p *parsedBatch, text string) {
 	if text == "" {
 		return
 	}
@@ -326,7 +327,7 @@ func decodeOp(pointer string, raw []byte) (knowledge.Op, faultList) {
 		verb, kind, id string
 		version        int64
 	}
-	members := f.object(pointer, raw, "verb", "kind", "id", "if_version", "document", "patch")
+	members := f.object(pointer, raw, "verb", "kind", "id", "if_version", "if_batch", "document", "patch")
 	f.member(pointer+"/verb", members["verb"], &shape.verb, "put, patch, retire, restore or purge")
 	f.member(pointer+"/kind", members["kind"], &shape.kind, "rule, practice, template, category, violation or principal")
 	f.member(pointer+"/id", members["id"], &shape.id, "an id")
@@ -354,13 +355,13 @@ type batchStatusParams struct {
 	ID string `path:"id" doc:"The batch's id" format:"uuid"`
 }
 
-func (h *Handler) batchStatus(c *call, _ *batchStatusParams) error {
+func batchStatus(c *call, _ *batchStatusParams) error {
 	text := c.r.PathValue("id")
 	id, err := uuid.Parse(text)
 	if err != nil || len(text) != 36 {
 		return knowledge.BadQuery("id", "%q: want the UUID of a batch", text)
 	}
-	s, err := h.o.Batches.Batch(c.limited(), id)
+	s, err := c.h.o.Batches.Batch(c.limited(), id)
 	if err != nil {
 		return err
 	}

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
-	"net/http"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -17,12 +15,12 @@ import (
 
 // body reads the request's body, which must be of the media type that its route reads.
 func (c *call) body() ([]byte, error) {
-	want, free := c.route.body.media, c.route.body.free
+	want, also, free := c.route.body.media, c.route.body.also, c.route.body.free
 	given := c.r.Header.Get("Content-Type")
 	if given == "" && free && c.r.ContentLength == 0 {
 		return nil, nil
 	}
-	if err := checkMedia(given, want); err != nil {
+	if err := checkMedia(given, want, also); err != nil {
 		return nil, err
 	}
 	if coding := c.r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
@@ -35,30 +33,21 @@ func (c *call) body() ([]byte, error) {
 	if c.r.ContentLength > limit {
 		return nil, refuse(errTooLarge, "the body has %d bytes: at most %d fit", c.r.ContentLength, limit)
 	}
-	var b bytes.Buffer
-	if c.r.ContentLength > 0 {
-		b.Grow(int(c.r.ContentLength) + bytes.MinRead)
-	}
-	if _, err := io.Copy(&b, http.MaxBytesReader(c.w, c.r.Body, limit)); err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, refuse(errTooLarge, "the body has more than the %d bytes that fit", limit)
-		}
-		if ctxErr := c.r.Context().Err(); ctxErr != nil {
-			return nil, ctxErr
-		}
-		return nil, refuse(errMalformed, "the body broke off: send it again")
-	}
-	return b.Bytes(), nil
+	return take(c, limit)
 }
 
-// checkMedia compares a Content-Type with the one media type that a path reads.
-func checkMedia(given, want string) error {
+// checkMedia compares a Content-Type with what a path reads: one media type, and where also is not empty that one too.
+func checkMedia(given, want, also string) error {
+	wanted := want
+	if also != "" {
+		wanted += " or " + also
+	}
 	if given == "" {
-		return refuse(errMediaType, "no Content-Type: want %s", want)
+		return refuse(errMediaType, "no Content-Type: want %s", wanted)
 	}
 	media, params, err := mime.ParseMediaType(given)
-	if err != nil || media != want {
-		return refuse(errMediaType, "Content-Type %q: want %s", given, want)
+	if err != nil || media != want && (also == "" || media != also) {
+		return refuse(errMediaType, "Content-Type %q: want %s", given, wanted)
 	}
 	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
 		return refuse(errMediaType, "charset %q: want UTF-8", charset)
@@ -68,7 +57,7 @@ func checkMedia(given, want string) error {
 
 // document reads the body as a document of a kind. Its id may still be missing.
 func (c *call) document(kind knowledge.Kind) (knowledge.Document, error) {
-	b, err := c.documentBytes()
+	b, err := documentBytes(c)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +65,7 @@ func (c *call) document(kind knowledge.Kind) (knowledge.Document, error) {
 }
 
 // documentBytes reads the body as JSON of the size of one document.
-func (c *call) documentBytes() ([]byte, error) {
+func documentBytes(c *call) ([]byte, error) {
 	b, err := c.body()
 	if err != nil {
 		return nil, err

@@ -29,10 +29,17 @@ type call struct {
 	source  knowledge.Source // where the answer came from; "" when it came from no document
 	status  int              // 0 until the head was written
 	bytes   int64
-	queued  bool          // it wrote a batch that waits for the primary
-	slot    bool          // it holds one of the handler's slots
-	values  [12][1]string // of the headers, so that they need no slices of their own
-	used    int
+	queued  bool   // it wrote a batch that waits for the primary
+	slot    bool   // it holds one of the handler's slots
+	taken   bool   // its body was read, or as much of it as came
+	held    int64  // bytes of the budget of bodies
+	share   *share // of the caller; nil where nobody known is calling, and for probes
+	// conditional says that a write named what it expects to be there, and unmatched why that was found not to hold.
+	conditional bool
+	unmatched   *refusal
+	cause       error         // of a problem that is the answer
+	values      [12][1]string // of the headers, so that they need no slices of their own
+	used        int
 }
 
 // Header implements [http.ResponseWriter].
@@ -41,8 +48,10 @@ func (c *call) Header() http.Header { return c.w.Header() }
 // WriteHeader implements [http.ResponseWriter].
 func (c *call) WriteHeader(status int) {
 	if c.status == 0 {
+		hurry(c)
 		c.head(status)
 		c.status = status
+		refused(c, status)
 	}
 	c.w.WriteHeader(status)
 }
@@ -52,7 +61,7 @@ func (c *call) Write(b []byte) (int, error) {
 	if c.status == 0 {
 		c.WriteHeader(http.StatusOK)
 	}
-	n, err := c.w.Write(b)
+	n, err := c.w.Write(b) //nolint:gosec // what is written is said by who writes; a browser is told its type and not to guess
 	c.bytes += int64(n)
 	return n, err
 }
@@ -79,7 +88,7 @@ func (c *call) answered() knowledge.Level {
 	level := c.level
 	switch c.source {
 	case "":
-		c.source = usualSource(level.Mode)
+		c.source = usualSource(&level)
 	case knowledge.SourceMirror, knowledge.SourceSeed:
 		// The primary may have gone since the level was asked: never claim to be fresher than the mirror was.
 		now := c.h.o.Level()
@@ -103,9 +112,12 @@ func earlier(a, b knowledge.Time) knowledge.Time {
 }
 
 // usualSource is where answers come from in a mode.
-func usualSource(m knowledge.Mode) knowledge.Source {
-	switch m {
+func usualSource(l *knowledge.Level) knowledge.Source {
+	switch l.Mode {
 	case knowledge.ModeNormal:
+		if !l.Local.IsZero() {
+			return knowledge.SourceMirror
+		}
 		return knowledge.SourcePrimary
 	case knowledge.ModeCold:
 		return knowledge.SourceSeed

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -19,31 +21,36 @@ const maxWait = 30
 const pause = 5 * time.Millisecond
 
 type changesParams struct {
-	After   knowledge.Seq `query:"after" doc:"Only changes after this one; with newest: before it" minimum:"0" default:"0" example:"0"`
-	Limit   int           `query:"limit" doc:"How many changes the answer holds; more where a transaction would be cut, unless filtered" minimum:"1" maximum:"2000" default:"500" example:"100"`
-	Kind    string        `query:"kind" doc:"Only changes of documents of this kind" enum:"rule,practice,template,category,violation,principal" example:"rule"`
-	ID      string        `query:"id" doc:"Only changes of this document; wants kind" example:"SEC-001"`
-	Version int64         `query:"version" doc:"Only the change that made this version; wants id" minimum:"1" example:"1"`
-	Batch   uuid.UUID     `query:"batch" doc:"Only changes of this batch" format:"uuid" example:"018f4a3e-7c10-7a5e-9f0b-2f6d1c3b5a70"`
-	Newest  bool          `query:"newest" doc:"True turns the order round: the newest first" example:"true"`
-	Wait    int           `query:"wait" doc:"How many seconds to wait for a change when there is none yet" minimum:"0" maximum:"30" default:"0" example:"1"`
+	After   string    `query:"after" doc:"Only changes after this position, or after the change with this seq; with newest: before it" default:"0" pattern:"^[0-9]{1,19}(-[0-9a-fA-F]{16,64})?$" example:"0"`
+	Limit   int       `query:"limit" doc:"How many changes the answer holds; more where a transaction would be cut, unless filtered" minimum:"1" maximum:"2000" default:"500" example:"100"`
+	Kind    string    `query:"kind" doc:"Only changes of documents of this kind" kinds:"all" example:"rule"`
+	ID      string    `query:"id" doc:"Only changes of this document; wants kind" example:"SEC-001"`
+	Version int64     `query:"version" doc:"Only the change that made this version; wants id" minimum:"1" example:"1"`
+	Batch   uuid.UUID `query:"batch" doc:"Only changes of this batch" format:"uuid" example:"018f4a3e-7c10-7a5e-9f0b-2f6d1c3b5a70"`
+	Newest  bool      `query:"newest" doc:"True turns the order round: the newest first" example:"true"`
+	Wait    int       `query:"wait" doc:"How many seconds to wait for a change when there is none yet" minimum:"0" maximum:"30" default:"0" example:"1"`
 }
 
-func (h *Handler) changeRoutes() []*route {
+func changeRoutes() []*route {
 	return []*route{{
 		method: http.MethodGet, path: "/api/v1/changes", id: "list-changes", tag: "changes",
 		summary: "Read the log of changes",
 		description: "The log holds every change in the order in which it became visible, numbered without gaps. To follow it, ask " +
-			"again with after set to next_after of the answer before, and with wait to hear of the next change at once. " +
-			"Changes of one transaction come together; more says that the next change belongs to the same one.",
-		handler:  collecting(h.changes),
+			"again with after set to position of the answer before, and with wait to hear of the next change at once. " +
+			"Changes of one transaction come together; more says that the next change belongs to the same one. A position names the " +
+			"history that it belongs to: after a restore from a backup, or with a position behind the end of the log, the answer is 410.",
+		handler:  collecting(changes),
 		answers:  []answer{jsonAnswer[changePage](http.StatusOK, "A part of the log", exampleChangePage())},
 		refusals: []int{http.StatusGone},
 	}}
 }
 
-func (p *changesParams) query(f *faultList) knowledge.ChangeQuery {
-	q := knowledge.ChangeQuery{After: p.After, Limit: p.Limit, Version: p.Version, Batch: p.Batch, Newest: p.Newest}
+func (p *changesParams) query(f *faultList) (knowledge.ChangeQuery, knowledge.Mark) {
+	at, err := knowledge.ParseMark(cmp.Or(p.After, "0"))
+	if err != nil {
+		f.add("/after", "%s", err)
+	}
+	q := knowledge.ChangeQuery{After: at.Seq, Limit: p.Limit, Version: p.Version, Batch: p.Batch, Newest: p.Newest}
 	kind, err := knowledge.ParseKind(p.Kind)
 	switch {
 	case p.Kind != "" && err != nil:
@@ -64,11 +71,11 @@ func (p *changesParams) query(f *faultList) knowledge.ChangeQuery {
 	if p.Wait > 0 && p.Newest {
 		f.add("/wait", "can't stand beside newest: what is new comes at the end of the log")
 	}
-	return q
+	return q, at
 }
 
-func (h *Handler) changes(c *call, p *changesParams, f faultList) error {
-	q := p.query(&f)
+func changes(c *call, p *changesParams, f faultList) error {
+	q, at := p.query(&f)
 	if len(f) > 0 {
 		_, err := q.Check() // what else is wrong is told at once
 		f.merge(err)
@@ -76,13 +83,24 @@ func (h *Handler) changes(c *call, p *changesParams, f faultList) error {
 	}
 	if p.Wait > 0 {
 		select {
-		case h.waiting <- struct{}{}:
-			defer func() { <-h.waiting }()
+		case c.h.waiting <- struct{}{}:
+			defer func() { <-c.h.waiting }()
+			waited, err := waits(c)
+			defer waited()
+			if err != nil {
+				return err
+			}
 		default:
 			return busy("too many callers wait for changes")
 		}
 	}
-	changes, next, err := h.await(c.limited(), q, time.Duration(p.Wait)*time.Second)
+	if !p.Newest {
+		var err error
+		if at, err = c.h.reach(c.limited(), at); err != nil {
+			return err
+		}
+	}
+	changes, next, err := c.h.await(c.limited(), q, at, time.Duration(p.Wait)*time.Second)
 	if err != nil {
 		return err
 	}
@@ -90,34 +108,54 @@ func (h *Handler) changes(c *call, p *changesParams, f faultList) error {
 	defer done()
 	b := appendChanges(*buf, changes)
 	b = append(b, `,"next_after":`...)
-	b = strconv.AppendInt(b, int64(next), 10)
-	*buf = append(b, '}')
+	b = strconv.AppendInt(b, int64(next.Seq), 10)
+	b = append(b, `,"position":"`...)
+	*buf = append(next.Append(b), `"}`...)
 	c.send(http.StatusOK, mediaJSON, *buf)
 	return nil
 }
 
+// reach returns the mark of a position with its chain value, once it is certain that the log has it. A tenet on a PostgreSQL may
+// have seen less of the log than another one; only while it is level can it tell that a position is none of this log.
+func (h *Handler) reach(ctx context.Context, m knowledge.Mark) (knowledge.Mark, error) {
+	ctx = access.System(ctx) // the position may be a change that the caller may not see
+	at, err := store.Find(ctx, h.o.Store, m)
+	if err == nil && at.Seq < m.Seq && h.o.Fresh != nil {
+		at, err = store.Find(h.o.Fresh(ctx), h.o.Store, m)
+	}
+	switch {
+	case err != nil || at.Seq == m.Seq:
+		return at, err
+	case h.o.Level().Mode != knowledge.ModeNormal:
+		return m, nil
+	}
+	return m, &store.GoneError{Other: true}
+}
+
 // await reads the log, again until there is something or the time is over, and returns where to go on.
-func (h *Handler) await(ctx context.Context, q knowledge.ChangeQuery, wait time.Duration) ([]knowledge.Change, knowledge.Seq, error) {
+func (h *Handler) await(ctx context.Context, q knowledge.ChangeQuery, at knowledge.Mark, wait time.Duration) ([]knowledge.Change, knowledge.Mark, error) {
 	end := time.Now().Add(wait)
 	for {
-		seen := q.After
+		seen := at
 		if wait > 0 && q.Filtered() {
 			// What the filter lets nothing of through is not waited for again. The end is asked for first: what comes
 			// between the two questions is then in the answer or rings.
-			tail, err := store.Tail(ctx, h.o.Store)
+			end, err := store.End(ctx, h.o.Store)
 			if err != nil {
-				return nil, 0, err
+				return nil, at, err
 			}
-			seen = max(seen, tail)
+			if end.Seq > seen.Seq {
+				seen = end
+			}
 		}
 		changes, err := h.o.Store.Changes(ctx, q)
 		if err != nil {
-			return nil, 0, err
+			return nil, at, err
 		}
 		if n := len(changes); n > 0 {
-			return changes, changes[n-1].Seq, nil
+			return changes, knowledge.MarkAt(changes[n-1].Seq, changes[n-1].Chain), nil
 		}
-		more, err := h.ring(ctx, seen, time.Until(end))
+		more, err := h.ring(ctx, seen.Seq, time.Until(end))
 		if err != nil || !more {
 			return nil, seen, err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -24,7 +25,7 @@ const (
 // A desk is one with some conflicts which stay as they are, whatever is decided.
 type desk struct{ *faulty }
 
-func (d desk) Conflicts(_ context.Context, resolved bool) ([]store.Parked, error) {
+func (d desk) Conflicts(_ context.Context, q store.ParkedQuery) ([]store.Parked, error) {
 	if err := d.fault(); err != nil {
 		return nil, err
 	}
@@ -38,36 +39,51 @@ func (d desk) Conflicts(_ context.Context, resolved bool) ([]store.Parked, error
 		}
 	}
 	open := parked(exampleBatchID, knowledge.Put(exampleDocument(knowledge.KindRule), 1))
-	open.Base, open.Theirs, open.Ours = example.Base, example.Theirs, example.Ours
+	open.Base, open.Theirs, open.Ours, open.Seen = example.Base, example.Theirs, example.Ours, example.Seen
 	decided := parked(decidedID, knowledge.Put(exampleDocument(knowledge.KindCategory), 1))
 	decided.Op, decided.Resolution, decided.ResolvedBy, decided.ResolvedAt = -1, resolveTheirs, "carla", example.ParkedAt
 	list := []store.Parked{
 		open, parked(purgeID, knowledge.Op{Verb: knowledge.VerbPurge, Key: knowledge.Key{Kind: knowledge.KindTemplate, ID: "incident-report"}}),
 		parked(principalID, knowledge.Put(exampleDocument(knowledge.KindPrincipal), 1)),
 	}
-	if resolved {
+	if q.Resolved {
 		list = append(list, decided)
 	}
 	return list, nil
 }
 
-func (d desk) Resolve(ctx context.Context, id knowledge.BatchID, how, by string, merged knowledge.Document) (knowledge.Receipt, error) {
+func (d desk) Resolve(ctx context.Context, by string, decisions ...store.Decision) ([]store.Decided, error) {
 	if err := d.fault(); err != nil {
-		return knowledge.Receipt{}, err
+		return nil, err
 	}
-	if id.String() == decidedID {
-		return knowledge.Receipt{}, knowledge.Invalid("", "the conflict was resolved already")
+	var done []store.Decided
+	for _, decision := range decisions {
+		if decision.ID.String() == decidedID {
+			return done, knowledge.Invalid("", "the conflict was resolved already")
+		}
+		one := store.Decided{ID: decision.ID}
+		if decision.How != resolveTheirs {
+			if decision.Seen != exampleSeen {
+				return done, &store.ConflictError{Key: knowledge.Key{Kind: knowledge.KindRule, ID: "SEC-001"}, Want: 2, Got: 3}
+			}
+			merged := decision.Merged
+			if merged == nil {
+				d := exampleDocument(knowledge.KindRule)
+				d.(*knowledge.Rule).Title = "Pass values as parameters"
+				merged = d
+			}
+			merged.Normalize()
+			rec, err := d.Apply(ctx, knowledge.Batch{
+				ID: uuid.NewSHA1(decision.ID, []byte(decision.How)), Actor: by, Ops: []knowledge.Op{knowledge.Put(merged, 1)},
+			})
+			if err != nil {
+				return done, err
+			}
+			one.Receipt = rec
+		}
+		done = append(done, one)
 	}
-	if how == resolveTheirs {
-		return knowledge.Receipt{}, nil
-	}
-	if merged == nil {
-		d := exampleDocument(knowledge.KindRule)
-		d.(*knowledge.Rule).Title = "Pass values as parameters"
-		merged = d
-	}
-	merged.Normalize()
-	return d.Apply(ctx, knowledge.Batch{ID: uuid.NewSHA1(id, []byte(how)), Actor: by, Ops: []knowledge.Op{knowledge.Put(merged, 1)}})
+	return done, nil
 }
 
 // A mirrorBell counts what is asked of a mirror.
@@ -78,7 +94,6 @@ func (m *mirrorBell) CheckMirror() { m.checks.Add(1) }
 func (m *mirrorBell) AcceptPrimary() { m.accepts.Add(1) }
 
 func TestConflicts(t *testing.T) {
-	as := func(role string, a ask) ask { a.token = role; return a }
 	resolve := func(id, body string) ask { return post(conflictsPath+"/"+id+"/resolve", body) }
 	merged := encoded(exampleResolves()[2].value)
 	runScenarios(t, []scenario{
@@ -104,7 +119,7 @@ func TestConflicts(t *testing.T) {
 			want: `{"conflict":{"id":"` + exampleBatchID + `"},"state":"applied","results":[]}`,
 		},
 		{
-			name: "ours", ask: as(knowledge.RoleMaintainer, resolve(exampleBatchID, `{"resolution":"ours"}`)), status: 200,
+			name: "ours", ask: as(knowledge.RoleMaintainer, resolve(exampleBatchID, `{"resolution":"ours","seen":"`+exampleSeen+`"}`)), status: 200,
 			want:  `{"state":"applied","seq":"*","results":[{"kind":"rule","id":"SEC-001","version":2,"document":{"title":"Pass values as parameters"}}]}`,
 			heads: map[string]string{"Tenet-Batch": "*", "Tenet-Seq": "*"}, changes: []string{"put rule/SEC-001 2 the-maintainer"},
 		},
@@ -113,12 +128,33 @@ func TestConflicts(t *testing.T) {
 			want: `{"results":[{"document":{"title":"~Never build SQL from text: pass"}}]}`, changes: []string{"put rule/SEC-001 2 the-admin"},
 		},
 		{
-			name: "merged without an id", ask: resolve(exampleBatchID, `{"resolution":"merged","document":`+aRule+`}`), status: 200,
+			name: "merged without an id", ask: resolve(exampleBatchID, `{"resolution":"merged","seen":"`+exampleSeen+`","document":`+aRule+`}`), status: 200,
 			want: `{"results":[{"id":"SEC-001"}]}`, changes: []string{"put rule/SEC-001 2 the-admin"},
 		},
-		{name: "ours, by a contributor", ask: as(knowledge.RoleContributor, resolve(exampleBatchID, `{"resolution":"ours"}`)), status: 403},
-		{name: "a purge, by a maintainer", ask: as(knowledge.RoleMaintainer, resolve(purgeID, `{"resolution":"ours"}`)), status: 403},
-		{name: "a principal, by a maintainer", ask: as(knowledge.RoleMaintainer, resolve(principalID, `{"resolution":"ours"}`)), status: 404},
+		{name: "ours of what is no longer so", ask: resolve(exampleBatchID, `{"resolution":"ours","seen":"0123"}`), status: 409, want: `{"code":"conflict","got":3}`},
+		{name: "a page", ask: get(conflictsPath + "?limit=20&kind=rule&document_id=SEC-001&actor=anna&cursor=7"), status: 200, want: `{"conflicts":"*"}`},
+		{name: "another kind", ask: get(conflictsPath + "?kind=song"), status: 400, want: `{"errors":[{"pointer":"/kind","detail":"*"}]}`},
+		{name: "another cursor", ask: get(conflictsPath + "?cursor=x"), status: 400, want: `{"errors":[{"pointer":"/cursor","detail":"*"}]}`},
+		{
+			name: "many", ask: post(conflictsPath+"/resolve", encoded(exampleResolveMany()[0].value)), status: 200,
+			want: `{"decided":[{"id":"` + exampleBatchID + `","state":"applied","seq":"*"}]}`, changes: []string{"put rule/SEC-001 2 the-admin"},
+		},
+		{
+			name: "many, one of them decided", status: 200, want: `{"decided":[{"id":"` + exampleBatchID + `"}],"stopped":"~already"}`,
+			ask: post(conflictsPath+"/resolve", `{"resolution":"theirs","conflicts":[{"id":"`+exampleBatchID+`"},{"id":"`+decidedID+`"}]}`),
+		},
+		{
+			name: "many without what was seen", ask: post(conflictsPath+"/resolve", `{"resolution":"ours","conflicts":[{"id":"`+exampleBatchID+`"},{"id":"7"}]}`), status: 422,
+			want: `{"errors":[{"pointer":"/conflicts/0/seen","detail":"*"},{"pointer":"/conflicts/1/id","detail":"*"}]}`,
+		},
+		{name: "none of many", ask: post(conflictsPath+"/resolve", `{"resolution":"merged","conflicts":[]}`), status: 422, want: `{"errors":[{"pointer":"/resolution","detail":"*"},{"pointer":"/conflicts","detail":"*"}]}`},
+		{
+			name: "many with a purge, by a maintainer", status: 403,
+			ask: as(knowledge.RoleMaintainer, post(conflictsPath+"/resolve", `{"resolution":"theirs","conflicts":[{"id":"`+purgeID+`"}]}`)),
+		},
+		{name: "ours, by a contributor", ask: as(knowledge.RoleContributor, resolve(exampleBatchID, `{"resolution":"ours","seen":"`+exampleSeen+`"}`)), status: 403},
+		{name: "a purge, by a maintainer", ask: as(knowledge.RoleMaintainer, resolve(purgeID, `{"resolution":"ours","seen":"`+exampleSeen+`"}`)), status: 403},
+		{name: "a principal, by a maintainer", ask: as(knowledge.RoleMaintainer, resolve(principalID, `{"resolution":"ours","seen":"`+exampleSeen+`"}`)), status: 404},
 		{name: "one that is decided", ask: resolve(decidedID, `{"resolution":"theirs"}`), status: 422, want: `{"errors":[{"pointer":"","detail":"~already"}]}`},
 		{name: "no decision", ask: resolve(exampleBatchID, `{}`), status: 422, want: `{"errors":[{"pointer":"/resolution","detail":"*"}]}`},
 		{
@@ -134,12 +170,34 @@ func TestConflicts(t *testing.T) {
 	})
 }
 
+// TestADecisionIsNoWayRoundTheReview decides conflicts whose documents the policy has written by proposals alone, before the decision or
+// after it.
+func TestADecisionIsNoWayRoundTheReview(t *testing.T) {
+	n := newTenet(t, func(o *Options) {
+		o.Policy = access.Policy{Rules: []access.PolicyRule{{Kind: knowledge.KindRule, Category: "security", Approvals: 2}}}
+	})
+	maintainer := func(a ask) *reply { return n.do(as(knowledge.RoleMaintainer, a)) }
+	merged := encoded(exampleResolves()[2].value)
+	for _, a := range []ask{
+		post(conflictsPath+"/"+exampleBatchID+"/resolve", `{"resolution":"ours","seen":"`+exampleSeen+`"}`),
+		post(conflictsPath+"/"+exampleBatchID+"/resolve", merged),
+		post(conflictsPath+"/resolve", `{"resolution":"ours","conflicts":[{"id":"`+exampleBatchID+`","seen":"`+exampleSeen+`"}]}`),
+	} {
+		if r := maintainer(a); r.status != http.StatusForbidden || !strings.Contains(string(r.body), "asks for 2 approvals") {
+			t.Errorf("%s %s: %d %s, want 403", a.path, a.body, r.status, r.body)
+		}
+	}
+	if r := maintainer(post(conflictsPath+"/"+exampleBatchID+"/resolve", `{"resolution":"theirs"}`)); r.status != http.StatusOK {
+		t.Errorf("theirs: %d %s", r.status, r.body)
+	}
+}
+
 func TestATenetWithoutADeskHasNoConflicts(t *testing.T) {
 	n := newTenet(t, func(o *Options) { o.Desk = nil })
 	if r := n.do(get(conflictsPath)); r.status != http.StatusOK || strings.TrimSpace(string(r.body)) != `{"conflicts":[]}` {
 		t.Errorf("the list: %d %s", r.status, r.body)
 	}
-	for _, a := range []ask{get(conflictsPath + "/" + exampleBatchID), post(conflictsPath+"/"+exampleBatchID+"/resolve", `{"resolution":"ours"}`)} {
+	for _, a := range []ask{get(conflictsPath + "/" + exampleBatchID), post(conflictsPath+"/"+exampleBatchID+"/resolve", `{"resolution":"ours","seen":"`+exampleSeen+`"}`)} {
 		if r := n.do(a); r.status != http.StatusNotFound {
 			t.Errorf("%s %s: %d %s", a.method, a.path, r.status, r.body)
 		}

@@ -25,7 +25,7 @@ func connected(t *testing.T) (*conn, net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	near, err := Listen(l).Accept()
+	near, err := Listen(l, nil).Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestAnswersOfAnyLengthArriveWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = server.Serve(Listen(l)) }()
+	go func() { _ = server.Serve(Listen(l, nil)) }()
 	defer server.Close()
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableCompression: true}}
 	defer client.CloseIdleConnections()

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -12,12 +13,12 @@ import (
 var docsPage string
 
 // specRoutes serve the OpenAPI document and the page that shows it.
-func (h *Handler) specRoutes() []*route {
-	return []*route{
+func specRoutes(h *Handler) []*route {
+	routes := []*route{
 		{
 			method: http.MethodGet, path: "/openapi.json", id: "get-openapi", tag: "operations",
 			summary: "Read the OpenAPI document", description: "This document, as JSON.",
-			handler: with(h.openapiJSON), public: true, storeless: true, probe: true,
+			handler: with(openapiJSON), public: true, storeless: true, probe: true,
 			answers: []answer{
 				{status: http.StatusOK, text: "The document", body: typeOf[map[string]any](), heads: []string{"ETag"}},
 				notModified(),
@@ -26,20 +27,33 @@ func (h *Handler) specRoutes() []*route {
 		{
 			method: http.MethodGet, path: "/openapi.yaml", id: "get-openapi-yaml", tag: "operations",
 			summary: "Read the OpenAPI document as YAML", description: "This document, as YAML.",
-			handler: with(h.openapiYAML), public: true, storeless: true, probe: true,
+			handler: with(openapiYAML), public: true, storeless: true, probe: true,
 			answers: []answer{
 				{status: http.StatusOK, text: "The document", body: typeOf[string](), media: mediaYAML, heads: []string{"ETag"}},
 				notModified(),
 			},
 		},
 		{
+			method: http.MethodGet, path: asyncPath, id: "get-asyncapi", tag: "operations",
+			summary: "Read the AsyncAPI document", description: "What GET /api/v1/live tells: every change as it happens, as a WebSocket or as server-sent events.",
+			handler: with(liveDescription), public: true, storeless: true, probe: true,
+			answers: []answer{
+				{status: http.StatusOK, text: "The document", body: typeOf[map[string]any](), heads: []string{"ETag"}},
+				notModified(),
+			},
+		},
+		{
 			method: http.MethodGet, path: "/docs", id: "get-docs", tag: "operations",
 			summary: "Browse the OpenAPI document", description: "A page that shows what this API can do.",
-			handler: with(h.docs), public: true, storeless: true, probe: true,
+			handler: with(docs), public: true, storeless: true, probe: true,
 			answers: []answer{{status: http.StatusOK, text: "The page", body: typeOf[string](), media: mediaHTML}},
 		},
 	}
+	return slices.DeleteFunc(routes, func(rt *route) bool { return rt.path == asyncPath && h.o.LiveDescription == nil })
 }
+
+// asyncPath is where the description of the live stream is.
+const asyncPath = "/asyncapi.json"
 
 type specParams struct{ knownHeader }
 
@@ -47,26 +61,31 @@ func notModified() answer {
 	return answer{status: http.StatusNotModified, text: "The caller has the current version", heads: []string{"ETag"}}
 }
 
-func (h *Handler) openapiJSON(c *call, _ *specParams) error {
-	s, err := h.spec()
+func openapiJSON(c *call, _ *specParams) error {
+	s, err := c.h.spec()
 	if err != nil {
 		return err
 	}
-	return c.sendSpec(mediaJSON, s.json, s.tag)
+	return sendSpec(c, mediaJSON, s.json, s.tag)
 }
 
-func (h *Handler) openapiYAML(c *call, _ *specParams) error {
-	s, err := h.spec()
+func openapiYAML(c *call, _ *specParams) error {
+	s, err := c.h.spec()
 	if err != nil {
 		return err
 	}
-	return c.sendSpec(mediaYAML, s.yaml, s.tag)
+	return sendSpec(c, mediaYAML, s.yaml, s.tag)
 }
 
-func (c *call) sendSpec(media string, body []byte, tag string) error {
+func liveDescription(c *call, _ *specParams) error {
+	body := c.h.o.LiveDescription
+	return sendSpec(c, mediaJSON, body, tagOf(body))
+}
+
+func sendSpec(c *call, media string, body []byte, tag string) error {
 	c.set("Etag", tag)
 	c.set("Cache-Control", "public, no-cache")
-	if same, ok := c.fresh(tag); ok {
+	if same, ok := fresh(c, tag); ok {
 		c.set("Etag", same)
 		c.nothing(http.StatusNotModified)
 		return nil
@@ -75,7 +94,7 @@ func (c *call) sendSpec(media string, body []byte, tag string) error {
 	return nil
 }
 
-func (h *Handler) docs(c *call, _ *noParams) error {
+func docs(c *call, _ *noParams) error {
 	header := c.Header()
 	header.Set("Content-Security-Policy", docsPolicy())
 	header.Set("Referrer-Policy", "no-referrer")

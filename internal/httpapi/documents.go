@@ -24,7 +24,7 @@ type collection struct {
 type createParams struct{ writeHeaders }
 
 func (l *collection) create(c *call, _ *createParams) error {
-	batch, err := c.newBatch()
+	batch, err := newBatch(c)
 	if err != nil {
 		return err
 	}
@@ -32,19 +32,22 @@ func (l *collection) create(c *call, _ *createParams) error {
 	if err != nil {
 		return err
 	}
-	if v, ok := d.(*knowledge.Violation); ok && v.ViolationID == "" {
+	if knowledge.Describe(l.kind).UUID && d.Key().ID == "" {
 		// Its batch's id: new where the caller gave no key, and the same again where the caller asks again.
-		v.ViolationID = batch.ID.String()
+		knowledge.SetID(d, batch.ID.String())
 	}
 	if len(c.r.Header["If-Match"]) > 0 {
 		return knowledge.BadQuery("If-Match", "a new document matches nothing: use PUT to replace one")
 	}
-	_, given, err := c.condition(c.limited(), d.Key(), batch.ID)
-	if err != nil {
+	if err := l.filled(c, d); err != nil {
 		return err
 	}
-	batch.Ops = []knowledge.Op{knowledge.Put(d, knowledge.NoVersion)}
-	return l.write(c, batch, given)
+	batch.Ops = []knowledge.Op{knowledge.Put(d, knowledge.AnyVersion)}
+	if err := condition(c.limited(), c, &batch); err != nil {
+		return err
+	}
+	batch.Ops[0].IfVersion = knowledge.NoVersion
+	return l.write(c, batch)
 }
 
 type putParams struct {
@@ -55,7 +58,7 @@ type putParams struct {
 }
 
 func (l *collection) put(c *call, _ *putParams) error {
-	batch, err := c.newBatch()
+	batch, err := newBatch(c)
 	if err != nil {
 		return err
 	}
@@ -67,12 +70,20 @@ func (l *collection) put(c *call, _ *putParams) error {
 	if err := name(d, key); err != nil {
 		return err
 	}
-	version, given, err := c.condition(c.limited(), key, batch.ID)
-	if err != nil {
+	if err := l.filled(c, d); err != nil {
 		return err
 	}
-	batch.Ops = []knowledge.Op{knowledge.Put(d, version)}
-	return l.write(c, batch, given)
+	// The version in a body is a condition, as for tenet put: whoever sends back what they have read writes over that alone. A
+	// condition in a header takes its place.
+	seen := d.Stamps().Version
+	if seen < 0 {
+		return knowledge.Invalid("/version", "%d: want the version that you saw, or leave it out", seen)
+	}
+	batch.Ops = []knowledge.Op{knowledge.Put(d, seen)}
+	if err := condition(c.limited(), c, &batch); err != nil {
+		return err
+	}
+	return l.write(c, batch)
 }
 
 // name gives a document the id of its path, and refuses another one together with whatever else is wrong.
@@ -90,20 +101,7 @@ func name(d knowledge.Document, key knowledge.Key) error {
 }
 
 func setID(d knowledge.Document, id string) {
-	switch d := d.(type) {
-	case *knowledge.Rule:
-		d.RuleID = id
-	case *knowledge.Practice:
-		d.PracticeID = id
-	case *knowledge.Template:
-		d.TemplateID = id
-	case *knowledge.Category:
-		d.ID = id
-	case *knowledge.Violation:
-		d.ViolationID = id
-	case *knowledge.Principal:
-		d.PrincipalID = id
-	}
+	knowledge.SetID(d, id)
 	d.Normalize() // a name may follow from the id
 }
 
@@ -114,7 +112,7 @@ type patchParams struct {
 }
 
 func (l *collection) patch(c *call, _ *patchParams) error {
-	b, err := c.documentBytes()
+	b, err := documentBytes(c)
 	if err != nil {
 		return err
 	}
@@ -147,7 +145,7 @@ func (l *collection) restore(c *call, _ *restoreParams) error {
 
 // change does an op on the document that the path names.
 func (l *collection) change(c *call, op knowledge.Op) error {
-	batch, err := c.newBatch()
+	batch, err := newBatch(c)
 	if err != nil {
 		return err
 	}
@@ -157,13 +155,11 @@ func (l *collection) change(c *call, op knowledge.Op) error {
 	if len(c.r.Header["If-None-Match"]) > 0 {
 		return knowledge.BadQuery("If-None-Match", "only a document that is not there yet can be none: use PUT")
 	}
-	version, given, err := c.condition(c.limited(), op.Key, batch.ID)
-	if err != nil {
+	batch.Ops = []knowledge.Op{op}
+	if err := condition(c.limited(), c, &batch); err != nil {
 		return missing(err)
 	}
-	op.IfVersion = version
-	batch.Ops = []knowledge.Op{op}
-	return missing(l.write(c, batch, given))
+	return missing(l.write(c, batch))
 }
 
 // missing tells a document that is not there from one at another version: only a put can do without one.
@@ -175,7 +171,7 @@ func missing(err error) error {
 }
 
 // newBatch returns a batch without ops: its id from the caller's key, or new; its actor the caller.
-func (c *call) newBatch() (knowledge.Batch, error) {
+func newBatch(c *call) (knowledge.Batch, error) {
 	b := knowledge.Batch{Actor: c.actor()}
 	keys := c.r.Header["Idempotency-Key"]
 	if len(keys) == 0 {
@@ -202,12 +198,12 @@ func (c *call) actor() string {
 }
 
 // write applies a batch of one op and answers with what it left behind.
-func (l *collection) write(c *call, b knowledge.Batch, given bool) error {
+func (l *collection) write(c *call, b knowledge.Batch) error {
 	receipt, err := l.h.o.Store.Apply(c.limited(), b)
 	if err != nil {
-		return stale(single(err), given)
+		return stale(c, single(err))
 	}
-	c.wrote(b.ID, &receipt)
+	wrote(c, b.ID, &receipt)
 	op := &b.Ops[0]
 	var rec *knowledge.Record
 	if len(receipt.Records) > 0 {
@@ -234,7 +230,7 @@ func (l *collection) write(c *call, b knowledge.Batch, given bool) error {
 }
 
 // wrote sets the headers that tell what became of a batch.
-func (c *call) wrote(id knowledge.BatchID, r *knowledge.Receipt) {
+func wrote(c *call, id knowledge.BatchID, r *knowledge.Receipt) {
 	c.set("Tenet-Batch", id.String())
 	c.source = knowledge.SourcePrimary
 	if r.Queued {

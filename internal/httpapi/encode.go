@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"math"
 	"net/http"
 	"strconv"
 	"unicode/utf8"
@@ -79,6 +78,12 @@ func appendChange(b []byte, c *knowledge.Change) []byte {
 	b = appendString(b, c.Actor)
 	b = append(b, `,"at":`...)
 	b = appendTime(b, c.At)
+	if c.Entered() {
+		b = append(b, `,"entered_by":`...)
+		b = appendString(b, c.EnteredBy)
+		b = append(b, `,"entered_at":`...)
+		b = appendTime(b, c.EnteredAt)
+	}
 	b = append(b, `,"hash":"`...)
 	b = hex.AppendEncode(b, c.Hash[:])
 	b = append(b, `","chain":"`...)
@@ -134,8 +139,8 @@ func (c *call) nothing(status int) {
 	c.WriteHeader(status)
 }
 
-// encodePage returns a page as JSON.
-func encodePage(page *knowledge.Page) []byte {
+// encodePage returns a page as JSON, with some fields of each document, or all where none are named.
+func encodePage(page *knowledge.Page, fields []string, total bool) ([]byte, error) {
 	size := len(page.Next) + 32
 	for _, rec := range page.Records {
 		size += len(rec.JSON) + 1
@@ -145,14 +150,25 @@ func encodePage(page *knowledge.Page) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, rec.JSON...)
+		if len(fields) == 0 {
+			b = append(b, rec.JSON...)
+			continue
+		}
+		some, err := knowledge.PickFields(rec.JSON, fields)
+		if err != nil {
+			return nil, err
+		}
+		b = append(b, some...)
 	}
 	b = append(b, ']')
+	if total {
+		b = strconv.AppendInt(append(b, `,"total":`...), int64(page.Total), 10)
+	}
 	if page.Next != "" {
 		b = append(b, `,"next":`...)
 		b = appendString(b, page.Next)
 	}
-	return append(b, '}')
+	return append(b, '}'), nil
 }
 
 // tagBytes is how much of a SHA-256 is a tag.
@@ -160,27 +176,16 @@ const tagBytes = 12
 
 // pageTag returns the tag of a page, which has no version of its own: it sums up which versions of what are on it. The bodies
 // themselves would take longer to sum up than to send.
-func pageTag(page *knowledge.Page) string {
+func pageTag(page *knowledge.Page, view string) string {
 	b := make([]byte, 0, 64*len(page.Records)+64)
 	for _, rec := range page.Records {
 		b = appendIdentity(b, rec)
 	}
-	return tagOf(append(b, page.Next...))
-}
-
-// hitsTag is the same for hits, which also hold what was found in each.
-func hitsTag(found *knowledge.Hits) string {
-	b := make([]byte, 0, 256*len(found.Hits)+64)
-	for i := range found.Hits {
-		hit := &found.Hits[i]
-		b = appendIdentity(b, hit.Record)
-		b = append(binary.LittleEndian.AppendUint64(b, math.Float64bits(hit.Score)), hit.Snippet...)
-		for _, m := range hit.Marks {
-			b = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(b, uint32(m[0])), uint32(m[1])) //nolint:gosec // within a snippet
-		}
-		b = append(b, 0)
+	b = append(append(b, page.Next...), view...)
+	if page.Total > 0 {
+		b = strconv.AppendInt(append(b, 0), int64(page.Total), 10)
 	}
-	return tagOf(strconv.AppendBool(b, found.Bounded))
+	return tagOf(b)
 }
 
 // appendIdentity appends what tells a version of a document from every other, also from one of the same number in a database
@@ -195,23 +200,4 @@ func appendIdentity(b []byte, rec *knowledge.Record) []byte {
 func tagOf(b []byte) string {
 	sum := sha256.Sum256(b)
 	return `"` + hex.EncodeToString(sum[:tagBytes]) + `"`
-}
-
-// encodeHits returns the hits of a search as JSON.
-func encodeHits(found *knowledge.Hits) []byte {
-	size := 32
-	for i := range found.Hits {
-		hit := &found.Hits[i]
-		size += len(hit.Record.JSON) + len(hit.Record.Key.ID) + len(hit.Snippet)*9/8 + 16*len(hit.Marks) + 128
-	}
-	b := append(make([]byte, 0, size), `{"hits":[`...)
-	for i := range found.Hits {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendHit(b, &found.Hits[i])
-	}
-	b = append(b, `],"bounded":`...)
-	b = strconv.AppendBool(b, found.Bounded)
-	return append(b, '}')
 }

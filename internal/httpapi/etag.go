@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"strconv"
 	"strings"
@@ -12,22 +14,44 @@ import (
 	"tenet/internal/store"
 )
 
-// etag returns the strong tag of a record: its version, or the batch that wrote it while that still waits in a journal.
+// sumDigits is how many hex digits of the SHA-256 of a document its tag carries.
+const sumDigits = 12
+
+// etag returns the strong tag of a record: its version and a part of its hash, as in "3-9f86d081884c"; or the batch that wrote
+// it while that still waits in a journal. The version alone would come again, for another text, in a database that was put
+// back from a backup.
 func etag(r *knowledge.Record) string {
 	if r.Pending != (knowledge.BatchID{}) {
 		return `"` + r.Pending.String() + `"`
 	}
-	var b [24]byte
-	return string(append(strconv.AppendInt(append(b[:0], '"'), r.Version, 10), '"'))
+	var b [24 + sumDigits]byte
+	t := append(strconv.AppendInt(append(b[:0], '"'), r.Version, 10), '-')
+	return string(append(appendSum(t, r), '"'))
+}
+
+// appendSum appends the part of a record's hash that its tag carries.
+func appendSum(b []byte, r *knowledge.Record) []byte {
+	sum := sha256.Sum256(r.JSON)
+	return hex.AppendEncode(b, sum[:sumDigits/2])
+}
+
+// versionTag reads a tag without quotes that names a version, with a part of the document's hash or alone.
+func versionTag(value string) (version int64, sum string, ok bool) {
+	digits, sum, whole := strings.Cut(value, "-")
+	version, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || version <= 0 || whole && len(sum) != sumDigits {
+		return 0, "", false
+	}
+	return version, sum, true
 }
 
 // tagIn returns the tag of an answer in a coding: its bytes are others.
 func tagIn(tag string, k coding) string { return strings.TrimSuffix(tag, `"`) + k.suffix() + `"` }
 
-// A tag is one entry of If-Match or If-None-Match, without quotes and suffix.
+// A tag is one entry of If-Match or If-None-Match, without quotes and suffix. That a proxy which compresses has made it a weak
+// one (W/) changes nothing: a tag of tenet's names one text, in whatever coding.
 type tag struct {
 	value string
-	weak  bool
 	sent  string // as the caller wrote it
 }
 
@@ -41,7 +65,7 @@ func parseTags(values []string) (tags []tag, star, ok bool) {
 		var t tag
 		whole := rest
 		if after, weak := strings.CutPrefix(rest, "W/"); weak {
-			t.weak, rest = true, after
+			rest = after
 		}
 		if !strings.HasPrefix(rest, `"`) {
 			return nil, false, false
@@ -69,7 +93,7 @@ func parseTags(values []string) (tags []tag, star, ok bool) {
 }
 
 // fresh reports whether the caller already has what current, a quoted tag, names, and the tag to answer with.
-func (c *call) fresh(current string) (string, bool) {
+func fresh(c *call, current string) (string, bool) {
 	values := c.r.Header["If-None-Match"]
 	if len(values) == 0 {
 		return "", false
@@ -89,101 +113,155 @@ func (c *call) fresh(current string) (string, bool) {
 	return current, star
 }
 
-// condition reads the preconditions of a write: the version that the writer saw, or [knowledge.NoVersion] for
-// If-None-Match: *, and whether there was one.
-func (c *call) condition(ctx context.Context, key knowledge.Key, batch knowledge.BatchID) (version int64, given bool, err error) {
+// condition reads the preconditions of a write into its only op: the version that the writer saw, the batch that left it, or
+// [knowledge.NoVersion] for If-None-Match: *. One that has to be looked at and does not hold becomes [knowledge.NeverVersion]: the
+// store refuses it, unless the batch was taken before. That question comes first, and nobody asks it but the store.
+func condition(ctx context.Context, c *call, b *knowledge.Batch) error {
+	op := &b.Ops[0]
 	match, none := c.r.Header["If-Match"], c.r.Header["If-None-Match"]
+	c.conditional = len(match) > 0 || len(none) > 0
 	switch {
 	case len(match) > 0 && len(none) > 0:
-		return 0, false, knowledge.BadQuery("If-Match", "stands beside If-None-Match: give one of them")
+		return knowledge.BadQuery("If-Match", "stands beside If-None-Match: give one of them")
 	case len(none) > 0:
 		if _, star, ok := parseTags(none); !ok || !star {
-			return 0, false, knowledge.BadQuery("If-None-Match", "a write knows only If-None-Match: *")
+			return knowledge.BadQuery("If-None-Match", "a write knows only If-None-Match: *")
 		}
-		return knowledge.NoVersion, true, nil
+		op.IfVersion = knowledge.NoVersion
+		return nil
 	case len(match) == 0:
-		return knowledge.AnyVersion, false, nil
+		return nil
 	}
 	tags, star, ok := parseTags(match)
 	if !ok {
-		return 0, false, knowledge.BadQuery("If-Match", "want an ETag in quotes, as in \"3\", or *")
+		return knowledge.BadQuery("If-Match", "want an ETag in quotes, as in \"3-9f86d081884c\", or *")
 	}
-	if len(tags) == 1 && !tags[0].weak {
-		if v, err := strconv.ParseInt(tags[0].value, 10, 64); err == nil && v > 0 {
-			return v, true, nil
+	if len(tags) == 1 {
+		version, sum, ok := versionTag(tags[0].value)
+		if ok && sum == "" { // the version alone, as a person may write it
+			op.IfVersion = version
+			return nil
+		}
+		if ok {
+			op.IfVersion = version
+			return unless(c, b, "", seen(ctx, c, op.Key, version, sum))
+		}
+		if id, ok := batchTag(tags[0].value); ok {
+			op.IfBatch = id
+			return nil
 		}
 	}
-	if len(c.r.Header["Idempotency-Key"]) > 0 && !star {
-		if before, again, err := c.repeated(ctx, key, batch); again || err != nil {
-			return before, true, err
+	if star {
+		if op.Verb != knowledge.VerbPut {
+			return nil // the store knows whether it is there
 		}
+		_, err := there(ctx, c, op.Key)
+		return unless(c, b, "", err)
 	}
-	version, err = c.matching(ctx, key, tags, star)
-	return version, true, err
+	return unless(c, b, strings.Join(match, ","), matching(ctx, c, op, tags))
 }
 
-// repeated returns the version that a write was made on top of when it was done before. Its tags no longer match then, and
-// its batch must be the same again to get the same answer.
-func (c *call) repeated(ctx context.Context, key knowledge.Key, batch knowledge.BatchID) (int64, bool, error) {
-	changes, err := c.h.o.Store.Changes(ctx, knowledge.ChangeQuery{Batch: batch, Key: key, Limit: 1})
-	if err != nil {
-		return 0, false, err
-	}
-	if len(changes) > 0 {
-		return changes[0].Version - 1, true, nil
-	}
-	rec, err := c.h.o.Store.Get(ctx, key)
-	if errors.Is(err, store.ErrNotFound) {
-		return 0, false, nil
-	}
-	if err != nil {
-		return 0, false, err
-	}
-	return rec.Version - 1, rec.Pending == batch, nil
+// batchTag reads a tag without quotes that names a batch.
+func batchTag(value string) (knowledge.BatchID, bool) {
+	id, err := uuid.Parse(value)
+	return id, err == nil && len(value) == 36 && id != uuid.Nil
 }
 
-// matching returns the version that one of several tags, a batch's id or a star stands for: it has to look.
-func (c *call) matching(ctx context.Context, key knowledge.Key, tags []tag, star bool) (int64, error) {
+// unless makes of a condition that was found not to hold one that never does, and keeps what there is to tell. The batch is known by
+// what its writer sent, tags and all, whatever was found.
+func unless(c *call, b *knowledge.Batch, tags string, err error) error {
+	no, refused := errors.AsType[*refusal](err)
+	if err != nil && !refused || err == nil && tags == "" {
+		return err
+	}
+	sent := *b
+	sent.Ops = []knowledge.Op{b.Ops[0]}
+	if tags != "" {
+		sent.Ops[0].IfVersion, sent.Ops[0].IfBatch = knowledge.AnyVersion, knowledge.BatchID{}
+	}
+	origin, err := sent.Fingerprint()
+	if err != nil {
+		return err
+	}
+	if tags != "" {
+		origin = sha256.Sum256(append(origin[:], tags...))
+	}
+	b.Origin = origin
+	if refused {
+		b.Ops[0].IfVersion, b.Ops[0].IfBatch = knowledge.NeverVersion, knowledge.BatchID{}
+		c.unmatched = no
+	}
+	return nil
+}
+
+// there returns a document of which some version must be there.
+func there(ctx context.Context, c *call, key knowledge.Key) (*knowledge.Record, error) {
 	rec, err := c.h.o.Store.Get(ctx, key)
 	if errors.Is(err, store.ErrNotFound) {
-		return 0, &refusal{
+		return nil, &refusal{
 			errPrecondition, key.String() + " does not exist: nothing matches",
 			&store.ConflictError{Key: key, Want: knowledge.AnyVersion},
 		}
 	}
-	if err != nil {
-		return 0, err
+	return rec, err
+}
+
+// seen returns a [*refusal] when the version that a writer saw has another text here than the writer saw. A version that is not here
+// is left to the store.
+func seen(ctx context.Context, c *call, key knowledge.Key, version int64, sum string) error {
+	rec, err := c.h.o.Store.Get(ctx, key)
+	if err == nil && rec.Version < version && c.h.o.Fresh != nil {
+		rec, err = c.h.o.Store.Get(c.h.o.Fresh(ctx), key) // it was read from another tenet, which is further
 	}
-	if star {
-		return knowledge.AnyVersion, nil
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case rec.Version != version || rec.Pending != (knowledge.BatchID{}) || string(appendSum(nil, rec)) == sum:
+		return nil
 	}
-	current := strings.Trim(etag(rec), `"`)
-	for _, t := range tags {
-		if t.weak {
-			continue
-		}
-		if t.value == current {
-			return rec.Version, nil
-		}
-		same, err := c.wroteVersion(ctx, t.value, rec)
-		if err != nil {
-			return 0, err
-		}
-		if same {
-			return rec.Version, nil
-		}
-	}
-	return 0, &refusal{
-		errPrecondition, key.String() + " is at " + etag(rec) + ", which If-Match does not name: read it again",
-		&store.ConflictError{Key: key, Want: knowledge.AnyVersion, Got: rec.Version},
+	return &refusal{
+		errPrecondition, key.String() + " is at version " + decimal(version) + ", but its text is another than the one that If-Match " +
+			"names, as after a database was put back from a backup: read it again",
+		&store.ConflictError{Key: key, Want: version, Got: version},
 	}
 }
 
-// wroteVersion reports whether a batch, named by the tag that its write carried while it waited, is what made a record.
-func (c *call) wroteVersion(ctx context.Context, batch string, rec *knowledge.Record) (bool, error) {
-	id, err := uuid.Parse(batch)
+// matching makes the condition of an op of that one of several tags that names what is there, by its version or by its batch. A
+// [*refusal] says that none does.
+func matching(ctx context.Context, c *call, op *knowledge.Op, tags []tag) error {
+	rec, err := there(ctx, c, op.Key)
 	if err != nil {
-		return false, nil //nolint:nilerr // a tag of somebody else's making matches nothing
+		return err
+	}
+	current := strings.Trim(etag(rec), `"`)
+	for _, t := range tags {
+		if id, ok := batchTag(t.value); ok {
+			if by, err := leftBy(ctx, c, id, rec); err != nil {
+				return err
+			} else if by {
+				op.IfBatch = id
+				return nil
+			}
+			continue
+		}
+		version, sum, ok := versionTag(t.value)
+		if ok && rec.Pending == (knowledge.BatchID{}) && (t.value == current || sum == "" && version == rec.Version) {
+			op.IfVersion = version
+			return nil
+		}
+	}
+	return &refusal{
+		errPrecondition, op.Key.String() + " is at " + etag(rec) + ", which If-Match does not name: read it again",
+		&store.ConflictError{Key: op.Key, Want: knowledge.AnyVersion, Got: rec.Version},
+	}
+}
+
+// leftBy reports whether a batch is what left a record.
+func leftBy(ctx context.Context, c *call, id knowledge.BatchID, rec *knowledge.Record) (bool, error) {
+	if rec.Pending != (knowledge.BatchID{}) {
+		return rec.Pending == id, nil
 	}
 	changes, err := c.h.o.Store.Changes(ctx, knowledge.ChangeQuery{Batch: id, Key: rec.Key, Limit: 1})
 	if err != nil || len(changes) == 0 {
@@ -193,10 +271,17 @@ func (c *call) wroteVersion(ctx context.Context, batch string, rec *knowledge.Re
 }
 
 // stale turns a conflict into a failed precondition where the caller gave one.
-func stale(err error, given bool) error {
+func stale(c *call, err error) error {
 	conflict, ok := errors.AsType[*store.ConflictError](err)
-	if !ok || !given {
+	switch {
+	case !ok || !c.conditional:
 		return err
+	case c.unmatched != nil && conflict.Want == knowledge.NeverVersion:
+		return c.unmatched
 	}
+	return precondition(conflict)
+}
+
+func precondition(conflict *store.ConflictError) error {
 	return &refusal{errPrecondition, strings.TrimPrefix(conflict.Error(), "conflict: "), conflict}
 }

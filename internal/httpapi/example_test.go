@@ -139,6 +139,8 @@ func text(v any) string {
 // prepared are the requests that an example needs to have been made before it.
 func prepared(operation, name string) []ask {
 	switch {
+	case operation == "apply-proposal":
+		return []ask{as(knowledge.RoleMaintainer, post("/api/v1/proposals/"+exampleID(knowledge.KindProposal)+"/reviews", `{"verdict":"approve"}`))}
 	case operation == "get-batch":
 		return []ask{post("/api/v1/categories", `{"category_id":"for-its-batch"}`).with("Idempotency-Key", exampleBatchID)}
 	case strings.HasPrefix(operation, "diff-") && strings.HasPrefix(name, "query"):
@@ -177,13 +179,14 @@ func TestEveryExampleWorks(t *testing.T) {
 					if !ok {
 						t.Fatalf("%s %s: %d is not documented", a.method, a.path, r.status)
 					}
-					for mediaType, m := range answer.Content {
-						if got, _, _ := strings.Cut(r.header.Get("Content-Type"), ";"); got != mediaType {
-							t.Errorf("Content-Type %s, documented as %s", got, mediaType)
-						}
-						if strings.HasSuffix(mediaType, "json") {
-							v.check(t, m.Schema, r.body)
-						}
+					got, _, _ := strings.Cut(r.header.Get("Content-Type"), ";")
+					m, ok := answer.Content[got]
+					if !ok && len(answer.Content) > 0 {
+						t.Errorf("Content-Type %s is not documented", got)
+					}
+					if strings.HasSuffix(got, "json") {
+						// Who asks for a part of each document gets no more, also where its schema requires more.
+						v.check(t, m.Schema, r.body, strings.HasPrefix(op.OperationID, "list-") && (name == "query view" || name == "query fields"))
 					}
 				})
 				n = n.renewed(t, counting)
@@ -217,7 +220,7 @@ func newValidator(t *testing.T) *validator {
 	return &validator{r}
 }
 
-func (v *validator) check(t *testing.T, schema map[string]any, body []byte) {
+func (v *validator) check(t *testing.T, schema map[string]any, body []byte, part bool) {
 	t.Helper()
 	ref, ok := schema["$ref"].(string)
 	if !ok {
@@ -236,6 +239,9 @@ func (v *validator) check(t *testing.T, schema map[string]any, body []byte) {
 	var res huma.ValidateResult
 	huma.Validate(v.schemas, s, huma.NewPathBuffer(nil, 0), huma.ModeReadFromServer, value, &res)
 	for _, err := range res.Errors {
+		if part && strings.Contains(err.Error(), "expected required property") && strings.Contains(err.Error(), "(items[") {
+			continue
+		}
 		t.Errorf("the answer is not as %s says: %v", ref, err)
 	}
 }

@@ -5,22 +5,21 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"tenet/internal/guidance"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
 // The examples of the OpenAPI document. A test sends each of them to a tenet that holds exampleStored of every kind.
 
-const (
-	exampleBatchID     = "018f4a3e-7c10-7a5e-9f0b-2f6d1c3b5a70"
-	exampleViolationID = "01890a5d-ac96-774b-bcce-b302099a8057"
-)
+const exampleBatchID = "018f4a3e-7c10-7a5e-9f0b-2f6d1c3b5a70"
 
 func exampleTime() knowledge.Time { return knowledge.At(time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)) }
 
@@ -29,51 +28,7 @@ func exampleID(k knowledge.Kind) string { return exampleDocument(k).Key().ID }
 
 // exampleDocument is a document of a kind as a writer may send it.
 func exampleDocument(k knowledge.Kind) knowledge.Document {
-	d := knowledge.New(k)
-	switch d := d.(type) {
-	case *knowledge.Rule:
-		d.RuleID, d.Category = "SEC-001", "security"
-		d.Title = "Use parameterized queries"
-		d.Description = "Pass values to SQL as parameters. Never put them together with the text of the statement."
-		d.Severity, d.Enforcement, d.Priority = knowledge.SeverityCritical, "mandatory", 90
-		d.Examples = []knowledge.Example{{Language: "go", Code: `db.Query("select * from users where id = $1", id)`, Note: "The driver sends the value apart."}}
-		d.AntiPatterns = []knowledge.Example{{Language: "go", Code: `db.Query("select * from users where id = " + id)`, Note: "Whoever chooses the id writes SQL."}}
-		d.ViolationsConsequence = "The change is not merged."
-		d.Tags = []string{"sql", "injection"}
-		d.Scope = knowledge.Scope{Activation: "glob", Globs: []string{"**/*.go"}, Languages: []string{"go"}}
-	case *knowledge.Practice:
-		d.PracticeID, d.Category = "small-pull-requests", "security"
-		d.Title = "Keep pull requests small"
-		d.Description = "A change of 200 lines gets read; one of 2,000 gets approved."
-		d.Benefits = []string{"Faults are found while they are cheap.", "Reviews take minutes."}
-		d.ImplementationGuide = "Split by layer or by behaviour; merge behind a flag what is not ready to be seen."
-		score := 0.85
-		d.EffectivenessScore = &score
-		d.References = []knowledge.Reference{{Title: "The art of the small change", URL: "https://example.org/small-changes"}}
-		d.Tags = []string{"review"}
-	case *knowledge.Template:
-		d.TemplateID, d.Category = "incident-report", "security"
-		d.Name = "Incident report"
-		d.Description = "What to write down after an incident."
-		d.TemplateContent = "# {{title}}\n\nImpact: {{impact}}\n{{#followed_up}}Followed up.{{/followed_up}}\n"
-		d.Variables = []knowledge.Variable{
-			{Name: "title", Title: "Title", Type: knowledge.TypeText, Required: true, Description: "One line"},
-			{Name: "impact", Title: "Impact", Type: knowledge.TypeSelect, Options: []string{"none", "some", "all"}, Default: "none"},
-			{Name: "followed_up", Title: "Followed up?", Type: knowledge.TypeBoolean},
-		}
-		d.Tags = []string{"operations"}
-	case *knowledge.Category:
-		d.ID, d.Name, d.Description = "security", "Security", "What keeps strangers out."
-	case *knowledge.Violation:
-		d.ViolationID, d.RuleID = exampleViolationID, "SEC-001"
-		d.Source, d.Repository, d.Path, d.Line = "golangci-lint", "payments-api", "internal/auth/login.go", 42
-		d.Message = "SQL is put together from text."
-		d.Severity = knowledge.SeverityError
-	case *knowledge.Principal:
-		d.PrincipalID, d.Name, d.Role = "ci-payments", "CI of the payments team", knowledge.RoleContributor
-		d.TokenHash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-		d.TokenPrefix = "tenet_4fK2"
-	}
+	d := knowledge.Describe(k).Example()
 	d.Normalize()
 	return d
 }
@@ -88,8 +43,10 @@ func exampleStored(k knowledge.Kind) knowledge.Document {
 // sent returns a document as a writer sends it: without what the store keeps.
 func sent(d knowledge.Document) map[string]any {
 	m, _ := plain(d).(map[string]any)
-	for _, name := range []string{"created_by", "created_at", "updated_by", "updated_at", "version"} {
-		delete(m, name)
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(d).Elem()) {
+		if f.Tag.Get("readOnly") == "true" {
+			delete(m, f.Tag.Get("json"))
+		}
 	}
 	return m
 }
@@ -97,7 +54,7 @@ func sent(d knowledge.Document) map[string]any {
 // least returns the fields that a writer must give.
 func least(d knowledge.Document) map[string]any {
 	all, m := sent(d), map[string]any{}
-	for _, name := range written()[d.Key().Kind] {
+	for _, name := range knowledge.Describe(d.Key().Kind).Needed {
 		m[name] = all[name]
 	}
 	return m
@@ -107,10 +64,9 @@ func least(d knowledge.Document) map[string]any {
 func another(k knowledge.Kind, n int) knowledge.Document {
 	d := exampleDocument(k)
 	id := d.Key().ID
-	switch k {
-	case knowledge.KindRule, knowledge.KindViolation:
+	if c := id[len(id)-1]; c >= '0' && c <= '9' {
 		id = id[:len(id)-1] + strconv.Itoa(n)
-	case knowledge.KindPractice, knowledge.KindTemplate, knowledge.KindCategory, knowledge.KindPrincipal:
+	} else {
 		id += "-" + strconv.Itoa(n)
 	}
 	setID(d, id)
@@ -132,24 +88,11 @@ func examplePuts(k knowledge.Kind) []sample {
 }
 
 func examplePatches(k knowledge.Kind) []sample {
-	switch k {
-	case knowledge.KindRule:
-		return []sample{
-			{"title", "Another title", map[string]any{"title": "Never build SQL from text"}},
-			{"reset", "A field back to its default", map[string]any{"priority": nil, "tags": []string{"sql"}}},
-		}
-	case knowledge.KindPractice:
-		return []sample{{"required", "Expected of everybody from now on", map[string]any{"is_required": true, "adoption_rate": 0.4}}}
-	case knowledge.KindTemplate, knowledge.KindCategory:
-		return []sample{{"description", "Another description", map[string]any{"description": "What to write down when it is over."}}}
-	case knowledge.KindViolation:
-		return []sample{
-			{"resolve", "It is mended", map[string]any{"status": "resolved"}},
-			{"waive", "It may stay", map[string]any{"status": "waived", "waiver_reason": "The table holds nothing that is secret."}},
-		}
-	case knowledge.KindPrincipal:
+	var list []sample
+	for _, s := range knowledge.Describe(k).Patches {
+		list = append(list, sample{s.Name, s.Summary, s.Patch})
 	}
-	return []sample{{"disable", "Its token opens nothing any more", map[string]any{"disabled": true}}}
+	return list
 }
 
 // exampleCursor is a cursor that fits a list without filters.
@@ -171,10 +114,13 @@ func examplePage(k knowledge.Kind) any {
 
 func exampleHits() any {
 	d := exampleStored(knowledge.KindRule)
-	return hits{Hits: []hit{{
-		Kind: knowledge.KindRule, ID: d.Key().ID, Score: 4.216667, Snippet: "Pass values to SQL as parameters.",
-		Marks: [][]int{{22, 32}}, Document: d,
-	}}}
+	return hits{
+		Hits: []hit{{
+			Kind: knowledge.KindRule, ID: d.Key().ID, Score: 14.2167, Title: d.Text().Title, Category: d.CategoryID(), Severity: knowledge.SeverityCritical,
+			Version: 1, Updated: exampleTime(), Snippet: "Pass values to SQL as parameters.", Marks: [][]int{{22, 32}}, Missing: []string{},
+		}}, Total: 1, Matched: knowledge.MatchedAll, Required: []string{"parameterized", "queries"}, LeftOut: []knowledge.LeftOut{},
+		SearchedFor: []knowledge.Correction{}, Suggestions: []string{}, UnknownFields: []string{},
+	}
 }
 
 func exampleChange(k knowledge.Kind) change {
@@ -188,20 +134,14 @@ func exampleChange(k knowledge.Kind) change {
 }
 
 func exampleChangePage() any {
-	return changePage{Changes: []change{exampleChange(knowledge.KindCategory)}, NextAfter: 42}
+	return changePage{Changes: []change{exampleChange(knowledge.KindCategory)}, NextAfter: 42, Position: "42-60303ae22b998861"}
 }
 
 func exampleHistory(k knowledge.Kind) any { return historyPage{Changes: []change{exampleChange(k)}} }
 
 func exampleDifference(k knowledge.Kind) any {
-	field, before, after := "title", "Parameterized queries", "Use parameterized queries"
-	switch k {
-	case knowledge.KindCategory, knowledge.KindTemplate, knowledge.KindPrincipal:
-		field = "name"
-	case knowledge.KindViolation:
-		field = "message"
-	case knowledge.KindRule, knowledge.KindPractice:
-	}
+	changed := knowledge.Describe(k).Changed
+	field, before, after := changed[0], changed[1], changed[2]
 	return difference{
 		From: 1, To: 2, Patch: map[string]any{field: after},
 		Changes: []differentField{{Pointer: "/" + field, From: before, To: after}},
@@ -271,7 +211,7 @@ func exampleConflict() conflict {
 		ID: uuid.MustParse(exampleBatchID), Actor: "anna", Kind: knowledge.KindRule, DocumentID: "SEC-001", Verb: knowledge.VerbPut, Ops: 1,
 		Why: "rule/SEC-001 is at version 2, and was written on top of version 1", Found: 2,
 		Base: side("Use parameterized queries", "anna", 1), Theirs: side("Never build SQL from text", "ben", 2),
-		Ours: side("Pass values as parameters", "anna", 2), QueuedAt: exampleTime(), ParkedAt: exampleTime(),
+		Ours: side("Pass values as parameters", "anna", 2), Seen: exampleSeen, QueuedAt: exampleTime(), ParkedAt: exampleTime(),
 	}
 }
 
@@ -285,10 +225,23 @@ func exampleResolves() []sample {
 		panic(err) // examples are constants
 	}
 	return []sample{
-		{"ours", "What was journalled is written over it", resolveRequest{Resolution: resolveOurs}},
+		{"ours", "What was journalled is written over it", resolveRequest{Resolution: resolveOurs, Seen: exampleSeen}},
 		{"theirs", "What is at the primary stays", resolveRequest{Resolution: resolveTheirs}},
-		{"merged", "A document made of both is written", resolveRequest{Resolution: resolveMerged, Document: encoded}},
+		{"merged", "A document made of both is written", resolveRequest{Resolution: resolveMerged, Seen: exampleSeen, Document: encoded}},
 	}
+}
+
+// exampleSeen names what stands of the documents of the example.
+const exampleSeen = "8f1c5a90d2b7e364"
+
+func exampleResolveMany() []sample {
+	return []sample{{"ours", "What was journalled is written over what is there", resolveManyRequest{
+		Resolution: resolveOurs, Conflicts: []seenConflict{{ID: exampleBatchID, Seen: exampleSeen}},
+	}}}
+}
+
+func exampleResolvedMany() any {
+	return resolveManyAnswer{Decided: []decidedConflict{{ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchApplied, Seq: 44}}}
 }
 
 // exampleResolved is the answer to the first of exampleResolves.
@@ -298,6 +251,7 @@ func exampleResolvedLater() any { return exampleDecision(knowledge.BatchQueued, 
 
 func exampleDecision(state string, seq knowledge.Seq) resolveAnswer {
 	c, at, as := exampleConflict(), exampleTime(), uuid.MustParse("7c9e6679-7425-5de4-944b-e07fc1f90ae7")
+	c.Seen = ""
 	c.Resolution, c.ResolvedBy, c.ResolvedAt, c.ResolvedAs = resolveOurs, "carla", &at, &as
 	return resolveAnswer{Conflict: c, State: state, Seq: seq, Results: []batchResult{{
 		Kind: c.Kind, ID: c.DocumentID, Verb: knowledge.VerbPut, Version: 3, Document: c.Ours,
@@ -335,13 +289,46 @@ func exampleErrors() map[int]error {
 		http.StatusNotAcceptable:         refuse(errNotAcceptable, "this path answers with application/json"),
 		http.StatusConflict:              &store.ConflictError{Key: key, Want: knowledge.NoVersion, Got: 4},
 		http.StatusGone:                  &store.GoneError{Oldest: 1000},
-		http.StatusPreconditionFailed:    stale(conflict, true),
+		http.StatusPreconditionFailed:    precondition(conflict),
 		http.StatusRequestEntityTooLarge: refuse(errTooLarge, "the body has 5000000 bytes: at most 4194304 fit"),
 		http.StatusRequestURITooLong:     refuse(errURLTooLong, "the URL has 9000 bytes: at most 8192 fit"),
 		http.StatusUnsupportedMediaType:  refuse(errMediaType, "Content-Type \"text/plain\": want application/json"),
 		http.StatusUnprocessableEntity:   knowledge.Invalid("/title", "missing: want one line of text"),
+		http.StatusTooManyRequests:       enough("requests at a time", 256),
+		http.StatusRequestTimeout:        refuse(errSlow, "fewer than 16384 bytes of the body came in 10s: send it again, faster"),
 		http.StatusInternalServerError:   fmt.Errorf("boom"),
 		http.StatusServiceUnavailable:    &store.UnavailableError{Reason: "the primary can't be reached", RetryAfter: 5 * time.Second, NotDone: true},
 		http.StatusGatewayTimeout:        context.DeadlineExceeded,
+	}
+}
+
+func exampleGuidances() []sample {
+	tokens := 4000
+	none := 0
+	return []sample{
+		{"task", "For a task in a file", guidanceRequest{
+			Paths: []string{"cmd/pay/main.go"}, Task: "add a refund endpoint", Budget: &guidanceBudget{Tokens: &tokens, Family: "claude"},
+			Known: []guidanceKnown{{Key: "rule/SEC-001", Version: 1}},
+		}},
+		{"explain", "Everything that holds or could, without texts", guidanceRequest{
+			Paths: []string{"cmd/pay/main.go"}, Budget: &guidanceBudget{Tokens: &none},
+		}},
+	}
+}
+
+func exampleGuidance() any {
+	return guidance.Answer{
+		Seq: 42, AsOf: exampleTime(), ETag: `"3f786850e387550fdab836ed"`,
+		Items: []guidance.Item{{
+			Kind: knowledge.KindRule, ID: "SEC-001", Key: "rule/SEC-001", Version: 1, Title: "Use parameterized queries", Severity: "CRITICAL",
+			Enforcement: "mandatory", Form: guidance.FormBrief, Tokens: 40,
+			Because: []guidance.Reason{{By: guidance.ByGlob, Glob: "**/*.go", Path: "cmd/pay/main.go"}},
+			Text:    "### Use parameterized queries\nrule/SEC-001, CRITICAL, mandatory\n\nPass values to SQL as parameters.\n",
+		}},
+		LeftOut: guidance.Omissions{Total: 2, Counts: map[string]int{guidance.LeftModel: 2}, First: []guidance.Omission{{
+			Kind: knowledge.KindPractice, ID: "small-pull-requests", Title: "Keep pull requests small", Reason: guidance.LeftModel, Tokens: 230,
+		}}},
+		Budget: guidance.Spent{Tokens: 4000, Reserve: 480, Used: 40, Family: "openai", Estimate: true},
+		Notes:  []string{},
 	}
 }

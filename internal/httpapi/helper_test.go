@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"tenet/internal/access"
+	"tenet/internal/guidance"
 	"tenet/internal/knowledge"
 	"tenet/internal/sqlite"
 	"tenet/internal/store"
@@ -37,6 +38,7 @@ type tenet struct {
 
 	mu   sync.Mutex // guards what follows
 	seen map[pair]bool
+	told []access.Refusal // of every refused call
 }
 
 // A pair is an answer of a route.
@@ -63,10 +65,19 @@ func (a *authority) Authenticate(token string) (*access.Caller, error) {
 	if a.err != nil {
 		return nil, a.err
 	}
+	if token == agentToken {
+		return &access.Caller{ID: "the-agent", Name: "The agent", Role: knowledge.RoleMaintainer, Agent: true}, nil
+	}
 	if !slices.Contains(knowledge.Roles(), token) {
 		return nil, store.ErrUnauthenticated
 	}
 	return &access.Caller{ID: "the-" + token, Name: "The " + token, Role: token}, nil
+}
+
+func (n *tenet) refused(_ context.Context, r access.Refusal) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.told = append(n.told, r)
 }
 
 // newTenet starts a tenet; change may alter its options.
@@ -75,7 +86,8 @@ func newTenet(t *testing.T, change func(*Options)) *tenet {
 	n := &tenet{t: t, auth: &authority{}, seen: map[pair]bool{}}
 	n.store = &faulty{next: seededStore(t)}
 	o := Options{
-		Store: access.New(n.store, nil, nil), Authenticate: n.auth.Authenticate, Version: "1.2.3", Desk: desk{n.store}, Mirror: &mirrorBell{},
+		Seq:   func() knowledge.Seq { return n.seeded },
+		Store: access.New(n.store, nil, n.refused), Refused: n.refused, Authenticate: n.auth.Authenticate, Version: "1.2.3", Desk: desk{n.store}, Mirror: &mirrorBell{}, Jobs: jobs{n.store}, Fleet: aFleet{n.store}, Effects: someEffects{n.store}, Check: aCheck{n.store}.Check, Audit: jobs{n.store}, LiveDescription: []byte(`{"asyncapi":"3.0.0"}`),
 		MetricsHandler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "tenet_up 1") }),
 		Observe: func(route string) func(int, time.Duration) {
 			return func(status int, _ time.Duration) {
@@ -85,13 +97,19 @@ func newTenet(t *testing.T, change func(*Options)) *tenet {
 			}
 		},
 	}
+	o.Guidance = guidance.New(guidance.Options{Store: n.store.next, Feed: n.store.next, TextBytes: 1})
 	if change != nil {
 		change(&o)
 	}
+	following, stop := context.WithCancel(t.Context())
+	var followers sync.WaitGroup
+	followers.Go(func() { o.Guidance.Run(following) })
 	n.h = New(o)
 	server := httptest.NewServer(n.h)
 	n.close = sync.OnceFunc(func() {
 		server.Close()
+		stop()
+		followers.Wait()
 		n.store.Close()
 	})
 	t.Cleanup(n.close)
@@ -130,6 +148,7 @@ func (n *tenet) changesSince(after knowledge.Seq) []string {
 
 // An ask is a request of a test. The token is that of an admin unless it says otherwise; "-" is none.
 type ask struct {
+	drip         io.Reader // in place of the body
 	method, path string
 	token        string
 	header       map[string]string
@@ -150,7 +169,11 @@ func (n *tenet) do(a ask) *reply {
 
 func (n *tenet) doWith(ctx context.Context, a ask) *reply {
 	n.t.Helper()
-	req, err := http.NewRequestWithContext(ctx, a.method, n.url+a.path, strings.NewReader(a.body))
+	var body io.Reader = strings.NewReader(a.body)
+	if a.drip != nil {
+		body = a.drip
+	}
+	req, err := http.NewRequestWithContext(ctx, a.method, n.url+a.path, body)
 	if err != nil {
 		n.t.Fatalf("%s %s: %v", a.method, a.path, err)
 	}
@@ -182,11 +205,11 @@ func (n *tenet) doWith(ctx context.Context, a ask) *reply {
 		n.t.Fatalf("%s %s: %v", a.method, a.path, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		n.t.Fatalf("%s %s: read the answer: %v", a.method, a.path, err)
 	}
-	return &reply{resp.StatusCode, resp.Header, body}
+	return &reply{resp.StatusCode, resp.Header, text}
 }
 
 // get decodes the body of a reply.
@@ -257,10 +280,19 @@ func (r *reply) holds(t *testing.T, want string) {
 // seed writes the example document of every kind.
 func seed(ctx context.Context, s store.Store) error {
 	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "seed"}
+	// A proposal is changed by its writer alone: it is the admin's, as whom most tests ask.
+	own := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "the-admin"}
 	for _, k := range knowledge.Kinds() {
-		b.Ops = append(b.Ops, knowledge.Put(exampleDocument(k), knowledge.NoVersion))
+		into := &b
+		if k == knowledge.KindProposal {
+			into = &own
+		}
+		into.Ops = append(into.Ops, knowledge.Put(exampleDocument(k), knowledge.NoVersion))
 	}
 	_, err := s.Apply(ctx, b)
+	if err == nil {
+		_, err = s.Apply(ctx, own)
+	}
 	return err
 }
 
@@ -404,5 +436,11 @@ func (f *faulty) Close() error { return f.next.Close() }
 
 // newHandler returns a door that has every path.
 func newHandler(s store.Store) *Handler {
-	return New(Options{Store: s, Authenticate: (&authority{}).Authenticate, MetricsHandler: http.NotFoundHandler()})
+	return New(Options{Store: s, Authenticate: (&authority{}).Authenticate, MetricsHandler: http.NotFoundHandler(), LiveDescription: []byte("{}")})
+}
+
+// as asks with the token of another role.
+func as(role string, a ask) ask {
+	a.token = role
+	return a
 }

@@ -38,7 +38,8 @@ func (l *collection) history(c *call, p *historyParams) error {
 		return err
 	}
 	q := knowledge.ChangeQuery{Key: key, Newest: true, After: p.Before, Limit: orInt(p.Limit, defaultHistory)}
-	changes, err := l.h.o.Store.Changes(c.limited(), q)
+	ctx, part := store.WithPartial(c.limited())
+	changes, err := l.h.o.Store.Changes(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -54,9 +55,19 @@ func (l *collection) history(c *call, p *historyParams) error {
 		b = append(b, `,"next":`...)
 		b = strconv.AppendInt(b, int64(changes[len(changes)-1].Seq), 10)
 	}
+	b = appendPartial(b, part)
 	*buf = append(b, '}')
 	c.send(http.StatusOK, mediaJSON, *buf)
 	return nil
+}
+
+// appendPartial says of an answer that is only a part where it begins.
+func appendPartial(b []byte, part *store.Partial) []byte {
+	if part.Oldest == 0 {
+		return b
+	}
+	b = append(b, `,"partial":true,"partial_from":`...)
+	return strconv.AppendInt(b, int64(part.Oldest), 10)
 }
 
 type versionParams struct {

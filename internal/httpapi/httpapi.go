@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"tenet/internal/access"
+	"tenet/internal/check"
+	"tenet/internal/guidance"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -26,27 +29,61 @@ type Options struct {
 	Refused func(ctx context.Context, r access.Refusal)
 	// Level tells how fresh the answers are; it is asked for every request. Nil: always normal, as of now.
 	Level func() knowledge.Level
+	// Position returns a place in the log that every read which begins later shows; false where none is known. Nil: none is.
+	Position func() (knowledge.Mark, bool)
+	// Seq returns a seq that no answer given so far is ahead of; asked for every answer. Nil: answers don't say it.
+	Seq func() knowledge.Seq
 	// Status returns what the status page shows beyond the version and the level. Nil: nothing.
 	Status func(ctx context.Context) any
+	// Guidance tells what holds for a path or a task. Nil: nobody does, and there are no such paths.
+	Guidance *guidance.Index
 	// Batches tells where a batch stands. Nil: what the log of changes knows.
 	Batches BatchTeller
 	// Desk keeps the conflicts of an outage. Nil: there are none.
 	Desk Desk
+	// Policy says what is written by proposals alone: no decision of a conflict is a way round it.
+	Policy access.Policy
 	// Mirror is what stands in for the primary while it is away. Nil: there is none.
 	Mirror Mirror
+	// Jobs is the work that comes round. Nil: there is none.
+	Jobs Jobs
+	// Fleet knows how repositories stand to what they take. Nil: nobody does, and there are no such paths.
+	Fleet Fleet
+	// Check checks files. Nil: nobody does, and there is no such path.
+	Check func(ctx context.Context, q *check.Question) (*check.Result, error)
+	// Effects knows what rules and practices do. Nil: nobody does, and there is no such path.
+	Effects Effects
+	// Audit keeps the calls that were refused. Nil: nobody does.
+	Audit Audit
 	// Uses counts how often templates are rendered. Nil: nobody counts.
 	Uses UseCounter
 	// Ready returns why tenet can't answer, nothing when it can. Nil: what the store's Ping says.
 	Ready func(ctx context.Context) []string
+	// Crowded returns why there is no room for more callers before they reach the door, "" when there is. Nil: there always is.
+	Crowded func() string
+	// Trusted are the addresses of proxies, whose X-Forwarded-For tells where a call comes from.
+	Trusted []netip.Prefix
+	// Origins are those of other sites whose pages may ask, as [CheckOrigin] takes them. None: no other site's may.
+	Origins []string
 	// Fresh marks the context of a request that says Cache-Control: no-cache. Nil: such requests are like others.
 	Fresh func(ctx context.Context) context.Context
 	// Observe returns what is called after every request of a route, as in "GET /api/v1/rules/{id}"; it is asked once for each
 	// route, when that is first used. Nil: nobody measures.
 	Observe func(route string) func(status int, took time.Duration)
+	// MetricsOpen lets /metrics be read without a token.
+	MetricsOpen bool
 	// MetricsHandler answers /metrics. Nil: there is no such path.
 	MetricsHandler http.Handler
 	// Live answers GET /api/v1/live, the stream of changes, for callers with a token. Nil: there is no such path.
 	Live http.Handler
+	// LiveDescription is the AsyncAPI document of Live, as JSON.
+	LiveDescription []byte
+	// MCP answers assistants at /mcp, for callers with a token. Nil: there is no such path.
+	MCP http.Handler
+	// Pages are for people with a browser, at PageRoutes, as in "GET /search"; what goes wrong elsewhere is told a browser with a page,
+	// too. Nil: there are none.
+	Pages      Pages
+	PageRoutes []string
 	// Log gets what a person should know: panics, errors that nobody foresaw, outages. Nil: nothing is logged.
 	Log *slog.Logger
 	// AccessLog gets a line for every request. Nil: none is written.
@@ -61,8 +98,11 @@ type Options struct {
 type Limits struct {
 	MaxBody       int64         // bytes of a request's body: 4 MiB
 	MaxBatchBody  int64         // bytes of a batch: 32 MiB
+	MaxBodies     int64         // bytes of all bodies in flight; more are refused with 503: 256 MiB
+	BodyWindow    time.Duration // in which 16 KiB of a body must come, or all that is left of it: 10 s
 	MaxURL        int           // bytes of the path and query: 8 KiB
 	MaxConcurrent int           // requests at a time, probes not counted; more are refused with 503: 1024
+	MaxEach       int           // of these, those of one principal, and of those whose body is on its way; more are refused with 429: a quarter, 64 at least
 	MaxWaiting    int           // of these, requests that wait for a change; more are refused with 503: 512
 	Timeout       time.Duration // how long the store may take for a write or a long read: 60 s
 	CompressFrom  int           // bytes from which an answer is compressed for who accepts it: 12 KiB; negative: never
@@ -84,21 +124,25 @@ type UseCounter interface {
 
 // A Handler answers HTTP requests. Make one with [New].
 type Handler struct {
-	o       Options
-	mux     *http.ServeMux
-	routes  []*route
-	reads   map[string]directReads  // by the plural of their kind
-	nowhere *route                  // what matches no other
-	working atomic.Int64            // requests at work
-	spelled atomic.Pointer[spelled] // the last time that was written to a header
-	waiting chan struct{}           // one for each long poll; a full one refuses
-	drained chan struct{}           // closed when long polls should end
-	drain   sync.Once
-	spec    func() (*specification, error) // made when first asked for
-	zstd    *zstd.Encoder
-	gzip    sync.Pool // of *gzip.Writer
-	buffers sync.Pool // of *[]byte
-	calls   sync.Pool // of *call
+	o          Options
+	mux        *http.ServeMux
+	routes     []*route
+	reads      map[string]directReads     // by the plural of their kind
+	nowhere    *route                     // what matches no other
+	working    atomic.Int64               // requests at work
+	bodies     atomic.Int64               // bytes of bodies that requests at work hold
+	shares     shares                     // what each caller has of the door
+	spelled    atomic.Pointer[spelled]    // the last time that was written to a header
+	spelledSeq atomic.Pointer[spelledSeq] // the last seq that was written to one
+	placed     atomic.Pointer[placed]     // the last position that was written to one
+	waiting    chan struct{}              // one for each long poll; a full one refuses
+	drained    chan struct{}              // closed when long polls should end
+	drain      sync.Once
+	spec       func() (*specification, error) // made when first asked for
+	zstd       *zstd.Encoder
+	gzip       sync.Pool // of *gzip.Writer
+	buffers    sync.Pool // of *[]byte
+	calls      sync.Pool // of *call
 }
 
 // New returns the door to o.Store.
@@ -147,7 +191,14 @@ func (o Options) withDefaults() Options {
 	l.MaxBody = orInt(l.MaxBody, 4<<20)
 	l.MaxBatchBody = orInt(l.MaxBatchBody, 32<<20)
 	l.MaxURL = orInt(l.MaxURL, 8<<10)
+	if l.MaxBodies == 0 {
+		l.MaxBodies = 256 << 20
+	}
+	if l.BodyWindow == 0 {
+		l.BodyWindow = 10 * time.Second
+	}
 	l.MaxConcurrent = orInt(l.MaxConcurrent, 1024)
+	l.MaxEach = orInt(l.MaxEach, max(l.MaxConcurrent/4, 64))
 	l.MaxWaiting = orInt(l.MaxWaiting, 512)
 	l.Timeout = orInt(l.Timeout, 60*time.Second)
 	// What fits the first packets of a connection arrives no sooner when it is compressed, which costs more than all the rest.

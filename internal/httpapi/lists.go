@@ -2,14 +2,36 @@ package httpapi
 
 import (
 	"errors"
+	"reflect"
 
 	"tenet/internal/knowledge"
 )
 
-// A lister is the parameters of a list.
-type lister interface {
-	// query returns the question without its kind, and notes what is wrong with it.
-	query(f *faultList) knowledge.Query
+// viewParams say how much of each document an answer with many holds.
+type viewParams struct {
+	View   string   `query:"view" doc:"How much of each document: all of it, or what is enough to choose among them; a summary lacks fields that the schema requires" enum:"full,summary" default:"full" example:"summary"`
+	Fields []string `query:"fields" doc:"The fields of each document to send and no others, also of those that the schema requires; repeated or separated by commas" example:"version"`
+}
+
+// wanted returns the fields of a kind's documents to send; none for whole documents.
+func (p *viewParams) wanted(kind knowledge.Kind, f *faultList) []string {
+	switch p.View {
+	case "", "full", "summary":
+	default:
+		f.add("/view", "%q: want full or summary", p.View)
+	}
+	for _, name := range p.Fields {
+		if err := knowledge.CheckField(kind, name); err != nil {
+			f.add("/fields", "%s", err)
+		}
+	}
+	switch {
+	case p.View != "" && len(p.Fields) > 0:
+		f.add("/fields", "a view says already which fields are sent: leave out view or fields")
+	case p.View == "summary":
+		return knowledge.SummaryFields(kind)
+	}
+	return p.Fields
 }
 
 // pageParams are those that every list has.
@@ -19,11 +41,13 @@ type pageParams struct {
 	Sort         string         `query:"sort" doc:"The order: what matters most first, the last changed first, by title, by id" enum:"house,updated,title,id" default:"house" example:"title"`
 	Limit        int            `query:"limit" doc:"How many documents a page holds" minimum:"1" maximum:"200" default:"50" example:"20"`
 	Cursor       string         `query:"cursor" doc:"Where the page begins: next of the page before, with the same filters"`
+	Total        bool           `query:"total" doc:"True also counts the documents of all pages together" example:"true"`
+	viewParams
 	knownHeader
 }
 
 func (p *pageParams) query(f *faultList) knowledge.Query {
-	q := knowledge.Query{UpdatedSince: p.UpdatedSince, Order: knowledge.Order(p.Sort), Limit: p.Limit, Cursor: p.Cursor}
+	q := knowledge.Query{UpdatedSince: p.UpdatedSince, Order: knowledge.Order(p.Sort), Limit: p.Limit, Cursor: p.Cursor, Total: p.Total}
 	switch p.Active {
 	case "", "true":
 	case "false":
@@ -36,67 +60,41 @@ func (p *pageParams) query(f *faultList) knowledge.Query {
 	return q
 }
 
-// commonFilters are those of rules, practices and templates.
-type commonFilters struct {
-	Category string `query:"category" doc:"The id of their category" example:"security"`
-	Tag      string `query:"tag" doc:"A tag that they carry" example:"sql"`
-	Language string `query:"language" doc:"A language of their scope" example:"go"`
-}
-
-func (p *commonFilters) into(q knowledge.Query) knowledge.Query {
-	q.Category, q.Tag, q.Language = p.Category, p.Tag, p.Language
-	return q
-}
-
+// listParams are the parameters of every list. A list knows the filters of its kind alone: what they mean, and which values they
+// have, the kind's description tells.
 type listParams struct {
-	commonFilters
+	Category    string `query:"category" filter:"true"`
+	Tag         string `query:"tag" filter:"true"`
+	Language    string `query:"language" filter:"true"`
+	Severity    string `query:"severity" filter:"true"`
+	Enforcement string `query:"enforcement" filter:"true"`
+	Status      string `query:"status" filter:"true"`
+	Rule        string `query:"rule" filter:"true"`
+	Repository  string `query:"repository" filter:"true"`
 	pageParams
 }
 
-func (p *listParams) query(f *faultList) knowledge.Query { return p.into(p.pageParams.query(f)) }
-
-type listRulesParams struct {
-	commonFilters
-	Severity    string `query:"severity" doc:"How grave a violation is" enum:"CRITICAL,ERROR,WARNING,INFO" example:"CRITICAL"`
-	Enforcement string `query:"enforcement" doc:"How strictly they hold" enum:"mandatory,recommended,optional" example:"mandatory"`
-	Status      string `query:"status" doc:"Where they stand in their life" enum:"DRAFT,ACTIVE,DEPRECATED" example:"ACTIVE"`
-	pageParams
-}
-
-func (p *listRulesParams) query(f *faultList) knowledge.Query {
-	q := p.into(p.pageParams.query(f))
-	q.Severity, q.Enforcement, q.Status = p.Severity, p.Enforcement, p.Status
-	return q
-}
-
-type listViolationsParams struct {
-	Rule       string `query:"rule" doc:"The id of the rule that was broken" example:"SEC-001"`
-	Repository string `query:"repository" doc:"Where it was broken" example:"payments-api"`
-	Severity   string `query:"severity" doc:"How grave they are" enum:"CRITICAL,ERROR,WARNING,INFO" example:"ERROR"`
-	Status     string `query:"status" doc:"Where they stand" enum:"open,resolved,waived" example:"open"`
-	pageParams
-}
-
-func (p *listViolationsParams) query(f *faultList) knowledge.Query {
+func (p *listParams) query(f *faultList) knowledge.Query {
 	q := p.pageParams.query(f)
-	q.Rule, q.Repository, q.Severity, q.Status = p.Rule, p.Repository, p.Severity, p.Status
+	q.Category, q.Tag, q.Language, q.Severity = p.Category, p.Tag, p.Language, p.Severity
+	q.Enforcement, q.Status, q.Rule, q.Repository = p.Enforcement, p.Status, p.Rule, p.Repository
 	return q
 }
-
-type listPlainParams struct{ pageParams }
 
 // lists makes the handler of a collection's list.
 func (l *collection) lists() handler {
-	switch l.kind {
-	case knowledge.KindRule:
-		return collecting(func(c *call, p *listRulesParams, f faultList) error { return l.list(c, p, f) })
-	case knowledge.KindViolation:
-		return collecting(func(c *call, p *listViolationsParams, f faultList) error { return l.list(c, p, f) })
-	case knowledge.KindPractice, knowledge.KindTemplate:
-		return collecting(func(c *call, p *listParams, f faultList) error { return l.list(c, p, f) })
-	case knowledge.KindCategory, knowledge.KindPrincipal:
+	h := collecting(l.list)
+	h.of = knowledge.Describe(l.kind)
+	return h
+}
+
+// filterOf returns the filter that a parameter is of a kind's lists, and whether it is a parameter of theirs at all.
+func filterOf(of *knowledge.Description, f reflect.StructField) (filter *knowledge.Filter, ok bool) {
+	if f.Tag.Get("filter") == "" || of == nil {
+		return nil, true
 	}
-	return collecting(func(c *call, p *listPlainParams, f faultList) error { return l.list(c, p, f) })
+	filter = of.Filter(f.Tag.Get("query"))
+	return filter, filter != nil
 }
 
 // merge adds the faults of an error, when it has any.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -55,30 +54,6 @@ func (c *call) leave() {
 	}
 }
 
-// local reports whether a request comes from a program on this machine, and not through a proxy on it.
-func local(r *http.Request) bool {
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
-		if len(r.Header[name]) > 0 {
-			return false
-		}
-	}
-	// The name it was asked by must be this machine's, too: a page of elsewhere may make a browser here ask by its own.
-	return loopback(r.RemoteAddr) && (loopback(r.Host) || nameOf(r.Host) == "localhost")
-}
-
-func loopback(address string) bool {
-	ip := net.ParseIP(nameOf(address))
-	return ip != nil && ip.IsLoopback()
-}
-
-// nameOf returns the host of an address with or without a port.
-func nameOf(address string) string {
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		return host
-	}
-	return strings.Trim(address, "[]")
-}
-
 // accepts reports whether an Accept header lets a media type through.
 func accepts(values []string, media string) bool {
 	if len(values) == 0 {
@@ -99,6 +74,29 @@ func accepts(values []string, media string) bool {
 		}
 	}
 	return false
+}
+
+// wants reports whether the caller names a media type before the one that its route answers with.
+func (c *call) wants(media string) bool {
+	if media == "" {
+		return false
+	}
+	media, _, _ = strings.Cut(media, ";")
+	asked := 0.0
+	for _, v := range c.r.Header["Accept"] {
+		for part := range strings.SplitSeq(v, ",") {
+			name, params, _ := strings.Cut(part, ";")
+			switch strings.ToLower(strings.TrimSpace(name)) {
+			case media:
+				asked = max(asked, quality(params))
+			case c.route.media():
+				if quality(params) >= 1 {
+					return false
+				}
+			}
+		}
+	}
+	return asked > 0
 }
 
 // quality returns the q of the parameters behind an entry of an Accept header, 1 when there is none.
@@ -156,6 +154,6 @@ func (c *call) logAccess(route string, took time.Duration) {
 	c.h.o.AccessLog.LogAttrs(c.r.Context(), slog.LevelInfo, "request",
 		slog.String("request_id", c.request.RequestID()), slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path),
 		slog.String("route", route), slog.Int("status", c.status), slog.Int64("bytes", c.bytes),
-		slog.Duration("took", took), slog.String("caller", caller), slog.String("peer", c.r.RemoteAddr),
+		slog.Duration("took", took), slog.String("caller", caller), slog.String("peer", peerOf(c)),
 		slog.String("source", string(c.source)))
 }

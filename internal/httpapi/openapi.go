@@ -61,11 +61,20 @@ func (h *Handler) describe() *huma.OpenAPI {
 			Title: "Tenet", Version: apiVersion,
 			Description: "Rules, best practices and templates of engineering teams, for people and for AI assistants.\n\n" +
 				"Every answer says where it came from and how fresh it is, in the headers Tenet-Source, Tenet-Mode and Tenet-As-Of. " +
+				"A read with Tenet-Min-Seq: N waits until the instance that answers has the log up to change N: send the newest Tenet-Seq that you " +
+				"have seen, and you never go back in time, whichever instance you ask. A read with Cache-Control: no-cache has everything in it that " +
+				"was acknowledged before it began. While PostgreSQL can't be asked, or the wait takes more than two seconds, both are answered as " +
+				"of Tenet-As-Of; with Tenet-Require: fresh they are 503 instead. " +
+				"Every change as it happens comes from GET " + livePath + ", which " + asyncPath + " describes. " +
 				"What goes wrong is told as application/problem+json, every fault of a request at once.",
 			License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 		},
 		Servers: []*huma.Server{{URL: "/", Description: "The tenet that served this document"}},
 		Tags:    tags(),
+		ExternalDocs: &huma.ExternalDocs{
+			URL:         asyncPath,
+			Description: "The live stream of changes, GET " + livePath + ": a WebSocket, or server-sent events for who accepts text/event-stream",
+		},
 		Components: &huma.Components{
 			Schemas: schemas,
 			SecuritySchemes: map[string]*huma.SecurityScheme{"token": {
@@ -85,19 +94,19 @@ func (h *Handler) describe() *huma.OpenAPI {
 }
 
 func tags() []*huma.Tag {
-	return []*huma.Tag{
-		{Name: "rules", Description: "What must or should be done, and why"},
-		{Name: "practices", Description: "Ways of working that a team has found good"},
-		{Name: "templates", Description: "Texts with variables, to be rendered"},
-		{Name: "categories", Description: "What groups rules, practices and templates"},
-		{Name: "violations", Description: "Places where a rule was found broken"},
-		{Name: "principals", Description: "Who may call tenet; for admins"},
+	var list []*huma.Tag
+	for _, d := range knowledge.Described() {
+		list = append(list, &huma.Tag{Name: d.Plural, Description: d.About})
+	}
+	return append(list, []*huma.Tag{
 		{Name: "search", Description: "Finding documents by their text"},
+		{Name: "fleet", Description: "How repositories stand to what they take"},
+		{Name: "guidance", Description: "What holds for a file, a language or a task, and why"},
 		{Name: "batches", Description: "Changing many documents at once"},
 		{Name: "changes", Description: "The log of everything that was done"},
 		{Name: "conflicts", Description: "Writes of an outage that did not fit, and what was decided about them"},
 		{Name: "operations", Description: "How tenet is"},
-	}
+	}...)
 }
 
 // operation describes one route.
@@ -110,15 +119,18 @@ func (h *Handler) operation(schemas huma.Registry, rt *route) *huma.Operation {
 	if rt.public {
 		op.Security = []map[string][]string{{}}
 	}
-	if rt.path == metricsPath {
+	if rt.path == metricsPath && h.o.MetricsOpen {
 		op.Security = append(op.Security, map[string][]string{})
 	}
 	if b := rt.body; b != nil {
 		op.RequestBody = &huma.RequestBody{
 			Required: !b.free,
 			Content: map[string]*huma.MediaType{
-				b.media: {Schema: schemas.Schema(b.body, true, ""), Examples: examples(b.samples)},
+				b.media: {Schema: bodySchema(schemas, b.body), Examples: examples(b.samples)},
 			},
+		}
+		if b.also != "" {
+			op.RequestBody.Content[b.also] = op.RequestBody.Content[b.media]
 		}
 	}
 	for _, a := range rt.answers {
@@ -133,8 +145,14 @@ func (h *Handler) operation(schemas huma.Registry, rt *route) *huma.Operation {
 // statuses returns those of a route's problems, the ones that every operation has included.
 func (rt *route) statuses() []int {
 	all := append([]int{http.StatusBadRequest, http.StatusRequestURITooLong}, rt.refusals...)
+	if rt.body != nil {
+		all = append(all, http.StatusRequestTimeout)
+	}
 	if !rt.raw {
 		all = append(all, http.StatusNotAcceptable)
+	}
+	if !rt.public && !rt.probe {
+		all = append(all, http.StatusTooManyRequests)
 	}
 	if !rt.public {
 		all = append(all, http.StatusUnauthorized, http.StatusInternalServerError, http.StatusServiceUnavailable)
@@ -152,7 +170,9 @@ func response(schemas huma.Registry, rt *route, a *answer) *huma.Response {
 		r.Headers[name] = &huma.Param{Ref: "#/components/headers/" + name}
 	}
 	for _, name := range a.heads {
-		r.Headers[name] = answerHeaders()[name]
+		if h := answerHeaders()[name]; h != nil { // the others every answer has
+			r.Headers[name] = h
+		}
 	}
 	if a.body == nil {
 		return r
@@ -167,6 +187,10 @@ func response(schemas huma.Registry, rt *route, a *answer) *huma.Response {
 		m.Example = plain(a.sample)
 	}
 	r.Content = map[string]*huma.MediaType{media: m}
+	if a.also != "" {
+		also, _, _ := strings.Cut(a.also, ";")
+		r.Content[also] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
+	}
 	return r
 }
 
@@ -182,13 +206,26 @@ func examples(list []sample) map[string]*huma.Example {
 func parameters(schemas huma.Registry, rt *route) []*huma.Param {
 	var list []*huma.Param
 	for _, f := range reflect.VisibleFields(rt.handler.params) {
+		filter, ok := filterOf(rt.handler.of, f)
 		for _, in := range []string{"path", "query", "header"} {
-			if name := f.Tag.Get(in); name != "" {
-				list = append(list, parameter(schemas, rt, f, in, name))
+			if name := f.Tag.Get(in); name != "" && ok {
+				p := parameter(schemas, rt, f, in, name)
+				if filter != nil {
+					filtered(p, filter)
+				}
+				list = append(list, p)
 			}
 		}
 	}
 	return list
+}
+
+// filtered adds to a parameter what the description of a kind tells of it.
+func filtered(p *huma.Param, filter *knowledge.Filter) {
+	p.Description, p.Example = filter.Doc, filter.Example
+	for _, v := range filter.Values {
+		p.Schema.Enum = append(p.Schema.Enum, v)
+	}
 }
 
 func parameter(schemas huma.Registry, rt *route, f reflect.StructField, in, name string) *huma.Param {
@@ -196,6 +233,12 @@ func parameter(schemas huma.Registry, rt *route, f reflect.StructField, in, name
 	p := &huma.Param{Name: name, In: in, Description: s.Description, Required: in == "path" || f.Tag.Get("required") == "true", Schema: s}
 	if f.Type == typeOf[uuid.UUID]() {
 		s.Format = "uuid"
+	}
+	switch f.Tag.Get("kinds") {
+	case "all":
+		s.Enum = kindEnum(func(*knowledge.Description) bool { return true })
+	case "searched":
+		s.Items.Enum = kindEnum(func(d *knowledge.Description) bool { return d.Searched })
 	}
 	if name == "version" && in == "path" {
 		one := 1.0
@@ -208,9 +251,13 @@ func parameter(schemas huma.Registry, rt *route, f reflect.StructField, in, name
 	switch {
 	case name == "id" && in == "path":
 		p.Example = rt.sample
-		if rt.kind == knowledge.KindViolation || strings.HasPrefix(rt.path, batchesPath) || strings.HasPrefix(rt.path, conflictsPath) {
+		if d := knowledge.Describe(rt.kind); d != nil && d.UUID || strings.HasPrefix(rt.path, batchesPath) || strings.HasPrefix(rt.path, conflictsPath) {
 			s.Format, s.Pattern, s.MinLength, s.MaxLength = "uuid", "", nil, nil
 		}
+	case name == "cursor" && rt.path == conflictsPath:
+		p.Example = "41"
+	case name == "cursor" && rt.kind == "":
+		p.Example = knowledge.SearchQuery{Text: "parameterized queries"}.NextCursor(knowledge.DefaultHits)
 	case name == "cursor":
 		p.Example = exampleCursor(rt.kind)
 	}
@@ -228,7 +275,11 @@ func commonHeaders() map[string]*huma.Param {
 		"Tenet-Source": text("Where the answer came from", "hot", "hot", "warm", "primary", "mirror", "seed"),
 		"Tenet-Mode": text("How tenet stands to its primary", "normal",
 			"normal", "degraded", "recovering", "cold", "diverged"),
-		"Tenet-As-Of":  asOf,
+		"Tenet-As-Of": asOf,
+		"Tenet-Seq": {
+			Description: "A seq that the answer is not ahead of; of a write that was done the seq of its last change. Sent as Tenet-Min-Seq to any instance, it makes sure that nothing is older than this answer",
+			Schema:      &huma.Schema{Type: huma.TypeInteger, Format: "int64"}, Example: 42,
+		},
 		"X-Request-Id": text("The request's id: the one that was sent, or a new one. A document or list that was read well has it only when it was sent, or when requests are logged", "9f86d081884c7d65"),
 	}
 }
@@ -239,23 +290,22 @@ func answerHeaders() map[string]*huma.Param {
 		return &huma.Param{Description: doc, Schema: &huma.Schema{Type: huma.TypeString}, Example: example}
 	}
 	return map[string]*huma.Param{
-		"ETag":        text("The version of the document, in quotes", `"7"`),
-		"Location":    text("Where the new document is", "/api/v1/rules/SEC-001"),
-		"Link":        text("Where to go on: the next page, or the batch to watch", `</api/v1/rules?cursor=abc>; rel="next"`),
+		"ETag":     text("The version of the document and a part of its hash, in quotes", `"7-9f86d081884c"`),
+		"Location": text("Where the new document is", "/api/v1/rules/SEC-001"),
+		"Link":     text("Where to go on: the next page, or the batch to watch", `</api/v1/rules?cursor=abc>; rel="next"`),
+		"Tenet-Position": text("A position in the log of changes: everything up to it is in the answer. Who reads all pages and then "+
+			"follows the log from the position of the first page misses nothing; left out where it is not known", "42-60303ae22b998861"),
 		"Tenet-Batch": text("The id of the batch that the write was", exampleBatchID),
-		"Tenet-Seq": {
-			Description: "The seq of the write's change",
-			Schema:      &huma.Schema{Type: huma.TypeInteger, Format: "int64"}, Example: 42,
-		},
 	}
 }
 
-// refusalName names the component that describes a status of problems.
+// refusalName names the component that describes a status of problems. No schema has such a name: generators make types of both.
 func refusalName(status int) string {
-	return strings.ReplaceAll(strings.ReplaceAll(http.StatusText(status), " ", ""), "-", "")
+	return strings.ReplaceAll(strings.ReplaceAll(http.StatusText(status), " ", ""), "-", "") + "Problem"
 }
 
-// refusals describes every status of problems.
+// refusals describes every status of problems. Their headers are those of every answer, and a few more: to name all of them at each
+// status of each operation would make generated clients three times as long.
 func refusals(schemas huma.Registry) map[string]*huma.Response {
 	out := map[string]*huma.Response{}
 	for status, err := range exampleErrors() {
@@ -264,10 +314,7 @@ func refusals(schemas huma.Registry) map[string]*huma.Response {
 		r := &huma.Response{Description: p.Title, Headers: map[string]*huma.Param{}, Content: map[string]*huma.MediaType{
 			mediaProblem: {Schema: schemas.Schema(typeOf[problem](), true, ""), Example: plain(p)},
 		}}
-		for name := range commonHeaders() {
-			r.Headers[name] = &huma.Param{Ref: "#/components/headers/" + name}
-		}
-		if status == http.StatusServiceUnavailable {
+		if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 			r.Headers["Retry-After"] = &huma.Param{
 				Description: "The seconds after which to ask again", Schema: &huma.Schema{Type: huma.TypeInteger}, Example: 5,
 			}
@@ -284,21 +331,33 @@ func refusals(schemas huma.Registry) map[string]*huma.Response {
 
 // newSchemas returns the registry of schemas, with what Go types don't say of themselves.
 func newSchemas() huma.Registry {
-	r := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	r := huma.NewMapRegistry(schemaPrefix, func(t reflect.Type, hint string) string {
+		if of, ok := pageOf(t); ok {
+			return "Page" + of.Name()
+		}
+		return huma.DefaultSchemaNamer(t, hint)
+	})
 	r.RegisterTypeAlias(typeOf[knowledge.Time](), typeOf[time.Time]())
 	return r
 }
 
-// written names for each kind what a writer must give; everything else has a default.
-func written() map[knowledge.Kind][]string {
-	return map[knowledge.Kind][]string{
-		knowledge.KindRule:      {"rule_id", "category", "title", "description"},
-		knowledge.KindPractice:  {"practice_id", "category", "title", "description"},
-		knowledge.KindTemplate:  {"template_id", "category", "name", "template_content"},
-		knowledge.KindCategory:  {"category_id"},
-		knowledge.KindViolation: {"rule_id", "message"},
-		knowledge.KindPrincipal: {"principal_id", "token_hash"},
+// kindEnums names the kinds that there are wherever an answer or a request holds one.
+func kindEnums(all map[string]*huma.Schema) {
+	all["Hit"].Properties["kind"].Enum = kindEnum(func(d *knowledge.Description) bool { return d.Searched })
+	for _, name := range []string{"Change", "BatchOp", "BatchResult", "Conflict"} {
+		all[name].Properties["kind"].Enum = kindEnum(func(*knowledge.Description) bool { return true })
 	}
+}
+
+// kindEnum returns the kinds that a condition holds for, as a schema has them.
+func kindEnum(holds func(*knowledge.Description) bool) []any {
+	var list []any
+	for _, d := range knowledge.Described() {
+		if holds(d) {
+			list = append(list, string(d.Kind))
+		}
+	}
+	return list
 }
 
 // finish mends what the schemas can't learn from the types.
@@ -312,18 +371,22 @@ func finish(schemas huma.Registry) {
 	for _, k := range knowledge.Kinds() {
 		name := huma.DefaultSchemaNamer(documentType(k), "")
 		s := all[name]
-		s.Required = append(slices.Clone(written()[k]), stamps...)
-		documents = append(documents, &huma.Schema{Ref: "#/components/schemas/" + name})
+		s.Required = append(slices.Clone(knowledge.Describe(k).Needed), stamps...)
+		documents = append(documents, &huma.Schema{Ref: schemaPrefix + name})
+		all[name+inputSuffix] = input(s, knowledge.Describe(k).Needed)
 	}
 	slices.SortFunc(documents, func(a, b *huma.Schema) int { return strings.Compare(a.Ref, b.Ref) })
 	for name, fields := range map[string][]string{
-		"Example": nil, "Reference": nil, "Scope": nil, "Variable": {"name"}, "RenderRequest": nil, "Fault": {"pointer", "detail"},
+		"Example": nil, "Reference": nil, "Scope": nil, "Variable": {"name"}, "RenderRequest": nil, "GuidanceRequest": nil, "GuidanceBudget": nil, "Fault": {"pointer", "detail"},
 	} {
 		all[name].Required = fields
 	}
-	for name, fields := range map[string][]string{
-		"Violation": {"waiver_expiry", "reported_at", "resolved_at"}, "Principal": {"expiry"}, "StatusAnswer": {"as_of"}, "CallerAnswer": {"expiry"},
-	} {
+	kindEnums(all)
+	nullable := map[string][]string{"StatusAnswer": {"as_of"}, "CallerAnswer": {"expiry"}}
+	for _, d := range knowledge.Described() {
+		nullable[documentType(d.Kind).Name()] = d.Nullable
+	}
+	for name, fields := range nullable {
 		for _, f := range fields {
 			all[name].Properties[f].Nullable = true
 		}
@@ -342,13 +405,17 @@ func finish(schemas huma.Registry) {
 	}
 }
 
-// mend makes lists lists: tenet sends an empty one rather than null.
+// mend makes lists lists: tenet sends an empty one rather than null. A default is told in words: generators take a field that has one for
+// a field that a writer must give.
 func mend(s *huma.Schema) {
 	if s == nil {
 		return
 	}
 	if s.Type == huma.TypeArray {
 		s.Nullable = false
+	}
+	if s.Default != nil {
+		s.Description, s.Default = fmt.Sprintf("%s; %v when left out", s.Description, plain(s.Default)), nil
 	}
 	mend(s.Items)
 	for _, p := range s.Properties {

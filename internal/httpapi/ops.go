@@ -47,13 +47,13 @@ type healthAnswer struct {
 	OK bool `json:"ok" doc:"True"`
 }
 
-func (h *Handler) opsRoutes() []*route {
+func opsRoutes(h *Handler) []*route {
 	routes := []*route{
 		{
 			method: http.MethodGet, path: "/api/v1/status", id: "get-status", tag: "operations",
 			summary:     "Ask how tenet is",
 			description: "The version, how fresh the answers are, and what the parts of this tenet tell about themselves.",
-			handler:     with(h.status),
+			handler:     with(status),
 			answers:     []answer{jsonAnswer[statusAnswer](http.StatusOK, "How tenet is", exampleStatus())},
 			storeless:   true,
 		},
@@ -61,14 +61,14 @@ func (h *Handler) opsRoutes() []*route {
 			method: http.MethodGet, path: "/api/v1/me", id: "get-caller", tag: "operations",
 			summary:     "Ask who is calling",
 			description: "The principal that the token belongs to.",
-			handler:     with(h.me),
+			handler:     with(me),
 			answers:     []answer{jsonAnswer[callerAnswer](http.StatusOK, "Who is calling", exampleCaller())},
 			storeless:   true,
 		},
 		{
 			method: http.MethodGet, path: "/healthz", id: "get-health", tag: "operations",
 			summary: "Ask whether the process lives", description: "It answers as long as the process does, without a token.",
-			handler: with(h.health), public: true, probe: true, storeless: true,
+			handler: with(health), public: true, probe: true, storeless: true,
 			answers: []answer{jsonAnswer[healthAnswer](http.StatusOK, "The process lives", healthAnswer{OK: true})},
 		},
 		{
@@ -80,47 +80,51 @@ func (h *Handler) opsRoutes() []*route {
 			refusals: []int{http.StatusServiceUnavailable},
 		},
 	}
+	routes = append(routes, auditRoute())
 	if h.o.MetricsHandler != nil {
 		routes = append(routes, &route{
 			method: http.MethodGet, path: metricsPath, id: "get-metrics", tag: "operations",
 			summary:     "Read the measures",
-			description: "In the text format of Prometheus, for any token, and without one for a program on this machine.",
-			handler:     with(h.metrics), probe: true, raw: true, storeless: true,
+			description: "In the text format of Prometheus, for any token; without one where an operator has said so (`--metrics-open`).",
+			handler:     with(metrics), probe: true, raw: true, storeless: true,
 			answers: []answer{{status: http.StatusOK, text: "The measures", body: typeOf[string](), media: "text/plain"}},
 		})
 	}
 	if h.o.Live != nil {
-		routes = append(routes, h.liveRoute())
+		routes = append(routes, liveRoute(h))
 	}
-	return append(routes, h.specRoutes()...)
+	if h.o.MCP != nil {
+		routes = append(routes, assistantRoutes(h.o.MCP)...)
+	}
+	return append(routes, specRoutes(h)...)
 }
 
 type noParams struct{}
 
-func (h *Handler) status(c *call, _ *noParams) error {
-	a := statusAnswer{Version: h.o.Version, Mode: c.level.Mode, AsOf: c.level.AsOf, Reasons: h.o.Ready(c.limited())}
+func status(c *call, _ *noParams) error {
+	a := statusAnswer{Version: c.h.o.Version, Mode: c.level.Mode, AsOf: c.level.AsOf, Reasons: append(c.h.o.Ready(c.limited()), crowded(c.h)...)}
 	a.Ready = len(a.Reasons) == 0
 	if a.Ready {
 		a.Reasons = []string{}
 	}
-	if h.o.Status != nil {
-		a.Details = h.o.Status(c.limited())
+	if c.h.o.Status != nil {
+		a.Details = c.h.o.Status(c.limited())
 	}
 	return c.json(http.StatusOK, a)
 }
 
-func (h *Handler) me(c *call, _ *noParams) error {
+func me(c *call, _ *noParams) error {
 	return c.json(http.StatusOK, callerAnswer{
 		ID: c.request.Caller.ID, Name: c.request.Caller.Name, Role: c.request.Caller.Role, Expiry: c.request.Caller.Expiry, Local: c.request.Caller.Local,
 	})
 }
 
-func (h *Handler) health(c *call, _ *noParams) error {
+func health(c *call, _ *noParams) error {
 	return c.json(http.StatusOK, healthAnswer{OK: true})
 }
 
 func (h *Handler) ready(c *call, _ *noParams) error {
-	reasons := h.o.Ready(c.limited())
+	reasons := append(h.o.Ready(c.limited()), crowded(h)...)
 	if len(reasons) == 0 {
 		return c.json(http.StatusOK, readyAnswer{Ready: true})
 	}
@@ -143,13 +147,13 @@ func pinged(ctx context.Context, s store.Store) []string {
 	return nil
 }
 
-func (h *Handler) metrics(c *call, _ *noParams) error {
-	h.o.MetricsHandler.ServeHTTP(c, c.r.WithContext(c.ctx))
+func metrics(c *call, _ *noParams) error {
+	c.h.o.MetricsHandler.ServeHTTP(c, c.r.WithContext(c.ctx))
 	return nil
 }
 
 // liveRoute streams changes. It is no operation of the OpenAPI document, which has no words for a WebSocket.
-func (h *Handler) liveRoute() *route {
+func liveRoute(h *Handler) *route {
 	return &route{
 		method: http.MethodGet, path: livePath, tag: "changes", raw: true, probe: true,
 		// It reads its own parameters.

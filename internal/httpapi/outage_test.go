@@ -28,7 +28,7 @@ func TestQueuedWritesSayThatTheyWait(t *testing.T) {
 		t.Fatalf("got %d %s", r.status, r.body)
 	}
 	for name, want := range map[string]string{
-		"ETag": `"` + batchUUID + `"`, "Tenet-Mode": "degraded", "Tenet-Source": "mirror", "Tenet-Seq": "", "Tenet-Batch": batchUUID,
+		"ETag": `"` + batchUUID + `"`, "Tenet-Mode": "degraded", "Tenet-Source": "mirror", "Tenet-Batch": batchUUID,
 		"Link": "</api/v1/batches/" + batchUUID + `>; rel="monitor"`,
 	} {
 		if got := r.header.Get(name); got != want {
@@ -45,7 +45,7 @@ func TestQueuedWritesSayThatTheyWait(t *testing.T) {
 		t.Fatalf("each for itself: got %d %s", r.status, r.body)
 	}
 	r.holds(t, `{"state":"queued","failed":1,"results":[{"state":"queued"},{"error":{"code":"not_found"}}]}`)
-	if r = n.do(del("/api/v1/violations/" + exampleViolationID + "?purge=true")); r.status != http.StatusAccepted || len(r.body) > 0 {
+	if r = n.do(del("/api/v1/violations/" + exampleID(knowledge.KindViolation) + "?purge=true")); r.status != http.StatusAccepted || len(r.body) > 0 {
 		t.Errorf("purge: got %d %s", r.status, r.body)
 	}
 }
@@ -172,8 +172,8 @@ func TestCallsWithoutAValidTokenAreTold(t *testing.T) {
 	n.do(ask{method: http.MethodGet, path: rulePath, token: "-"}.with("X-Request-Id", "r1"))
 	n.do(ask{method: http.MethodGet, path: rulePath, token: "off"}.with("X-Request-Id", "r2"))
 	want := []access.Refusal{
-		{Method: access.MethodAuthenticate, Reason: "no token: GET /api/v1/rules/{id}", RequestID: "r1"},
-		{Method: access.MethodAuthenticate, Reason: access.ReasonDisabled + ": GET /api/v1/rules/{id}", RequestID: "r2", Caller: &access.Caller{ID: "ann"}},
+		{Method: access.MethodAuthenticate, Reason: "no token: GET /api/v1/rules/{id}", RequestID: "r1", Peer: "127.0.0.1"},
+		{Method: access.MethodAuthenticate, Reason: access.ReasonDisabled + ": GET /api/v1/rules/{id}", RequestID: "r2", Peer: "127.0.0.1", Caller: &access.Caller{ID: "ann"}},
 	}
 	if !reflect.DeepEqual(told, want) {
 		t.Errorf("told of %+v, want %+v", told, want)

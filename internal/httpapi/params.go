@@ -20,11 +20,11 @@ type querySet struct {
 	least  map[string]int64 // of those that have a minimum, as the OpenAPI document says too
 }
 
-func newQuerySet(t reflect.Type) *querySet {
+func newQuerySet(t reflect.Type, of *knowledge.Description) *querySet {
 	s := &querySet{fields: map[string][]int{}, least: map[string]int64{}}
 	for _, f := range reflect.VisibleFields(t) {
 		name := f.Tag.Get("query")
-		if name == "" {
+		if _, ok := filterOf(of, f); name == "" || !ok {
 			continue
 		}
 		s.names = append(s.names, name)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -26,6 +28,7 @@ var (
 	errTooLarge      = errors.New("too large")
 	errURLTooLong    = errors.New("URL too long")
 	errMediaType     = errors.New("unsupported media type")
+	errSlow          = errors.New("too slow")
 	errPanic         = errors.New("panic")
 )
 
@@ -47,13 +50,14 @@ func problems() []row {
 		{errPrecondition, http.StatusPreconditionFailed, "precondition_failed", "The document is not as the request expects it"},
 		{errTooLarge, http.StatusRequestEntityTooLarge, "too_large", "The request is too large"},
 		{errURLTooLong, http.StatusRequestURITooLong, "too_large", "The URL is too long"},
+		{errSlow, http.StatusRequestTimeout, "too_slow", "The request came too slowly"},
 		{errMediaType, http.StatusUnsupportedMediaType, "unsupported_media_type", "The body is of another type than this path reads"},
 		{errNotAcceptable, http.StatusNotAcceptable, "not_acceptable", "The answer has another type than the request accepts"},
 		{errMethod, http.StatusMethodNotAllowed, "method_not_allowed", "The path has no such method"},
 		{errNoPath, http.StatusNotFound, "not_found", "There is nothing here"},
 		{store.ErrNotFound, http.StatusNotFound, "not_found", "There is no such document"},
 		{store.ErrConflict, http.StatusConflict, "conflict", "The document is not as its writer saw it"},
-		{store.ErrReused, http.StatusUnprocessableEntity, "reused", "The batch id was used before for other content"},
+		{store.ErrReused, http.StatusUnprocessableEntity, "reused", "The batch id was already used with different content"},
 		{store.ErrGone, http.StatusGone, "gone", "The log no longer reaches back that far"},
 		{store.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "A valid token is needed"},
 		{store.ErrForbidden, http.StatusForbidden, "forbidden", "The caller may not do this"},
@@ -70,15 +74,18 @@ type problem struct {
 	Title      string            `json:"title" doc:"The kind of problem in words"`
 	Status     int               `json:"status" doc:"The HTTP status" example:"409"`
 	Detail     string            `json:"detail" doc:"What is wrong here, and what to do"`
-	Code       string            `json:"code" doc:"The kind of problem for programs" enum:"invalid,not_found,conflict,precondition_failed,reused,gone,unavailable,timeout,unauthenticated,forbidden,too_large,unsupported_media_type,not_acceptable,method_not_allowed,canceled,internal"`
+	Code       string            `json:"code" doc:"The kind of problem for programs" enum:"invalid,not_found,conflict,precondition_failed,reused,gone,unavailable,too_many,too_slow,timeout,unauthenticated,forbidden,too_large,unsupported_media_type,not_acceptable,method_not_allowed,canceled,internal"`
 	RequestID  string            `json:"request_id,omitempty" doc:"The request's id, to find it in the log"`
 	Errors     []knowledge.Fault `json:"errors,omitempty" doc:"Every fault of the request"`
 	Query      bool              `json:"query,omitempty" doc:"True when the errors are about the path, the query or a header; their pointers begin with its name"`
 	Kind       knowledge.Kind    `json:"kind,omitempty" doc:"The kind of the document it is about"`
 	ID         string            `json:"id,omitempty" doc:"The id of the document it is about"`
+	Right      string            `json:"right,omitempty" doc:"Forbidden: the right that the caller lacks" example:"publish"`
 	Op         *int              `json:"op,omitempty" doc:"Conflict: the index of the op in its batch"`
 	Want       *int64            `json:"want,omitempty" doc:"Conflict: the version that the writer saw, -1 for none"`
 	Got        *int64            `json:"got,omitempty" doc:"Conflict: the version that is there, 0 for none"`
+	WantBatch  *uuid.UUID        `json:"want_batch,omitempty" doc:"Conflict: the batch that left what the writer saw, where the write named that" format:"uuid"`
+	GotBatch   *uuid.UUID        `json:"got_batch,omitempty" doc:"Conflict: the batch that left what is there, where that waits for the primary" format:"uuid"`
 	Oldest     *knowledge.Seq    `json:"oldest,omitempty" doc:"Gone: the seq of the oldest change that is kept"`
 	RetryAfter *int              `json:"retry_after,omitempty" doc:"Unavailable: the seconds after which to ask again"`
 	Halt       bool              `json:"halt,omitempty" doc:"Unavailable: a person must act first"`
@@ -129,6 +136,9 @@ func problemOf(err error) *problem {
 		}
 		p.Detail = plural(len(invalid.Faults), "fault") + ": see errors"
 	}
+	if e, ok := errors.AsType[*store.UnavailableError](err); ok && e.TooMany {
+		p.Status, p.Code, p.Title = http.StatusTooManyRequests, "too_many", "The caller has had its share for now"
+	}
 	p.Type = "urn:tenet:problem:" + p.Code
 	p.detail(err)
 	return p
@@ -147,6 +157,7 @@ func (p *problem) detail(err error) {
 	}
 	if e, ok := errors.AsType[*store.ConflictError](err); ok {
 		p.Kind, p.ID, p.Op, p.Want, p.Got = e.Key.Kind, e.Key.ID, &e.Op, &e.Want, &e.Got
+		p.WantBatch, p.GotBatch = batchOrNone(e.WantBatch), batchOrNone(e.GotBatch)
 		p.Detail = strings.TrimPrefix(p.Detail, "conflict: ")
 	}
 	if e, ok := errors.AsType[*store.GoneError](err); ok {
@@ -154,10 +165,10 @@ func (p *problem) detail(err error) {
 		p.Detail = strings.TrimPrefix(p.Detail, "gone: ")
 	}
 	if e, ok := errors.AsType[*store.ForbiddenError](err); ok {
-		p.Detail = e.Reason
+		p.Detail, p.Right = e.Reason, e.Right
 	}
 	switch p.Status {
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		p.unavailable(err)
 	case http.StatusUnauthorized:
 		p.Detail = "send a header such as Authorization: Bearer tenet_..., with a token that an admin has made"
@@ -167,6 +178,14 @@ func (p *problem) detail(err error) {
 	case http.StatusGatewayTimeout:
 		p.Detail = "the answer took too long; whether a write was done is open: ask again with the same Idempotency-Key"
 	}
+}
+
+// batchOrNone returns nil for the zero id.
+func batchOrNone(id knowledge.BatchID) *knowledge.BatchID {
+	if id == (knowledge.BatchID{}) {
+		return nil
+	}
+	return &id
 }
 
 func (p *problem) unavailable(err error) {
@@ -189,7 +208,12 @@ func plural(n int, word string) string {
 
 // fail answers with the problem that an error is, and logs what a person should know.
 func (c *call) fail(err error) {
+	if made, ok := errors.AsType[*store.ProposedError](err); ok {
+		proposed(c, made)
+		return
+	}
 	p := problemOf(err)
+	c.cause = err
 	if none, ok := errors.AsType[*store.NotFoundError](err); ok {
 		c.source = none.Source
 	}
@@ -224,6 +248,12 @@ func (c *call) sendProblem(p *problem) {
 	}
 	if p.Status == http.StatusUnauthorized {
 		h.Set("Www-Authenticate", `Bearer realm="tenet"`)
+	}
+	if browses(c) {
+		c.h.o.Pages.Head(h)
+		vary(c, "Accept")
+		c.send(p.Status, mediaHTML, c.h.o.Pages.Refusal(c.r.WithContext(c.request), p.Status, p.Title, p.Detail))
+		return
 	}
 	b, err := json.Marshal(p)
 	if err != nil {

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"errors"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -29,8 +28,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	*c = call{h: h, w: w, r: r, start: time.Now(), request: &access.Request{
 		Context: r.Context(), Given: givenID(r.Header), Number: rand.Uint64() | 1<<63, //nolint:gosec // no secret
 	}}
+	c.request.Origin = origin{c}
 	defer c.finish()
 	c.level = h.o.Level()
+	if len(h.o.Origins) > 0 && crossOrigin(c) {
+		return
+	}
 	if rt, id := h.direct(r); rt != nil {
 		c.direct, c.docID = true, id
 		c.serve(rt)
@@ -93,45 +96,66 @@ func (c *call) enter() error {
 			return err
 		}
 	}
-	if !c.route.raw && !accepts(c.r.Header["Accept"], c.route.media()) {
+	if c.route.pages {
+		if err := recognise(c); err != nil {
+			return err
+		}
+	}
+	if !c.route.raw && !accepts(c.r.Header["Accept"], c.route.media()) && !c.wants(c.route.also()) {
 		return refuse(errNotAcceptable, "this path answers with %s", c.route.media())
 	}
 	if c.h.o.Fresh != nil && wantsFresh(c.r.Header["Cache-Control"]) {
 		c.ctx = c.h.o.Fresh(c.ctx)
 	}
+	return c.wish()
+}
+
+// wish reads what a caller wishes for of its reads beyond the freshness.
+func (c *call) wish() error {
+	least, require := c.r.Header["Tenet-Min-Seq"], c.r.Header["Tenet-Require"]
+	if least == nil && require == nil {
+		return nil
+	}
+	w := store.WishOf(c.ctx)
+	if least != nil {
+		n, err := strconv.ParseInt(least[0], 10, 64)
+		if err != nil || n < 0 || len(least) > 1 {
+			return knowledge.BadQuery("Tenet-Min-Seq", "%q: want one number, the newest Tenet-Seq that was seen", strings.Join(least, ", "))
+		}
+		w.MinSeq = knowledge.Seq(n)
+	}
+	if require != nil {
+		if w.Required = len(require) == 1 && require[0] == "fresh"; !w.Required {
+			return knowledge.BadQuery("Tenet-Require", "%q: want fresh", strings.Join(require, ", "))
+		}
+		w.Fresh = true
+	}
+	c.ctx = store.WithWish(c.ctx, w)
 	return nil
 }
 
 func (c *call) authenticate() error {
 	token, ok := bearer(c.r.Header["Authorization"])
 	if !ok {
-		if c.route.path == metricsPath && local(c.r) {
+		if c.route.path == metricsPath && c.h.o.MetricsOpen {
 			return nil
 		}
-		c.tellRefused("", "no token")
 		return store.ErrUnauthenticated
 	}
 	caller, err := c.h.o.Authenticate(token)
 	if err != nil {
-		if no, ok := errors.AsType[*access.TokenError](err); ok {
-			c.tellRefused(no.ID, no.Reason)
-		}
 		return err
 	}
+	if name := c.r.Header["Tenet-Agent"]; len(name) > 0 && name[0] != "" && !caller.Agent {
+		less := *caller // shared by all calls
+		less.Agent = true
+		caller = &less
+	}
 	c.request.Caller = caller
-	return nil
-}
-
-// tellRefused tells of a call that comes with no valid token; id is the principal's, if that is known.
-func (c *call) tellRefused(id, reason string) {
-	if c.h.o.Refused == nil {
-		return
+	if c.route.probe {
+		return nil
 	}
-	r := access.Refusal{Method: access.MethodAuthenticate, Reason: reason + ": " + c.route.name, RequestID: c.request.RequestID()}
-	if id != "" {
-		r.Caller = &access.Caller{ID: id}
-	}
-	c.h.o.Refused(c.r.Context(), r)
+	return takeShare(c, caller.ID)
 }
 
 // bearer returns the token of an Authorization header.
@@ -176,6 +200,50 @@ func (l *collection) get(c *call, _ *getParams) error {
 	if err != nil {
 		return err
 	}
+	return c.answerRecord(rec)
+}
+
+// labelParam is that of reads of documents as they stand at a label.
+type labelParam struct {
+	Label string `query:"label" doc:"The document as it stands where this label does; as it is now when left out" example:"production"`
+}
+
+type getAtParams struct {
+	getParams
+	labelParam
+}
+
+// getAt is get for a kind whose documents are read at labels too.
+func (l *collection) getAt(c *call, p *getAtParams) error {
+	if p.Label == "" {
+		return l.get(c, &p.getParams)
+	}
+	key, err := l.key(c)
+	if err != nil {
+		return err
+	}
+	rec, err := atLabel(c, p.Label, key)
+	if err != nil {
+		return err
+	}
+	return c.answerRecord(rec)
+}
+
+// atLabel returns a document as it stands at a label, or as it is now without one.
+func atLabel(c *call, label string, key knowledge.Key) (*knowledge.Record, error) {
+	ctx := c.limited()
+	if label == "" {
+		return c.h.o.Store.Get(ctx, key)
+	}
+	l, err := store.LabelOf(ctx, c.h.o.Store, label)
+	if err != nil {
+		return nil, err
+	}
+	return store.AtLabel(ctx, c.h.o.Store, l, key)
+}
+
+// answerRecord answers with a document, unless the caller has it.
+func (c *call) answerRecord(rec *knowledge.Record) error {
 	c.source = rec.Source
 	if tag := etag(rec); !c.unchanged(tag, len(rec.JSON)) {
 		c.set("Etag", tag)
@@ -184,48 +252,52 @@ func (l *collection) get(c *call, _ *getParams) error {
 	return nil
 }
 
-func (l *collection) list(c *call, p lister, f faultList) error {
+func (l *collection) list(c *call, p *listParams, f faultList) error {
 	q := p.query(&f)
 	q.Kind = l.kind
+	fields := p.wanted(l.kind, &f)
 	if len(f) > 0 {
 		_, _, err := q.Check() // what else is wrong is told at once
 		f.merge(err)
 		return f.err(true)
 	}
+	at := l.h.position()
 	page, err := l.h.o.Store.List(c.ctx, q)
 	if err != nil {
 		return err
 	}
-	a, ok := page.Memo.Load().(*ready)
-	if !ok {
-		a = newReady(encodePage(page), pageTag(page))
-		if page.Next != "" {
-			a.link = "<" + nextURL(c.r.URL, page.Next) + `>; rel="next"`
-		}
-		page.Memo.Store(a)
+	view := strings.Join(fields, ",")
+	a, err := viewsOf(page.Memo).ready(view, func() (*ready, error) {
+		body, err := encodePage(page, fields, q.Total)
+		return linked(c, newReady(body, pageTag(page, view)), page.Next), err
+	})
+	if err != nil {
+		return err
 	}
 	c.source = page.Source
+	c.placed(at)
 	c.sendReady(a)
 	return nil
 }
 
-func (h *Handler) search(c *call, p *searchParams, f faultList) error {
+func search(c *call, p *searchParams, f faultList) error {
 	q := p.query(&f)
 	if len(f) > 0 {
 		_, _, err := q.Check() // what else is wrong is told at once
 		f.merge(err)
 		return f.err(true)
 	}
-	found, err := h.o.Store.Search(c.ctx, q)
+	at := c.h.position()
+	found, err := c.h.o.Store.Search(c.ctx, q)
 	if err != nil {
 		return err
 	}
-	a, ok := found.Memo.Load().(*ready)
-	if !ok {
-		a = newReady(encodeHits(found), hitsTag(found))
-		found.Memo.Store(a)
+	a, err := p.ready(c, found)
+	if err != nil {
+		return err
 	}
 	c.source = found.Source
+	c.placed(at)
 	c.sendReady(a)
 	return nil
 }
@@ -282,7 +354,7 @@ func (c *call) sendReady(a *ready) {
 
 // unchanged answers a caller who has what a tag names already, and reports whether it did.
 func (c *call) unchanged(tag string, size int) bool {
-	same, ok := c.fresh(tag)
+	same, ok := fresh(c, tag)
 	if !ok {
 		return false
 	}
@@ -313,7 +385,11 @@ func (c *call) packable(size int) bool {
 	if from <= 0 || size < from {
 		return false
 	}
-	c.set("Vary", "Accept-Encoding")
+	if c.route != nil && c.route.also() != "" {
+		vary(c, "Accept, Accept-Encoding")
+	} else {
+		vary(c, "Accept-Encoding")
+	}
 	return true
 }
 
@@ -335,15 +411,17 @@ func (c *call) whole(status int, media string, body []byte, length string) {
 	_, _ = c.Write(body) // a caller that went away has nothing to be told
 }
 
-// head sets the headers that every answer with a status has. With one more, those of a document would no longer fit into the
-// first piece of a map, which net/http copies for each answer: so the id of a request that was answered well is told only to
-// those who can find it somewhere.
+// head sets the headers that every answer with a status has. Each costs a little for every answer: so the id of a request that
+// was answered well is told only to those who can find it somewhere.
 func (c *call) head(status int) {
 	level := c.answered()
 	c.set("Tenet-Source", string(c.source))
 	c.set("Tenet-Mode", string(level.Mode))
 	if !level.AsOf.IsZero() {
 		c.set("Tenet-As-Of", c.h.moment(level.AsOf))
+	}
+	if c.h.o.Seq != nil && c.w.Header()["Tenet-Seq"] == nil {
+		c.set("Tenet-Seq", c.h.seq(c.h.o.Seq()))
 	}
 	if !c.direct || c.request.Given != "" || status >= http.StatusBadRequest || c.h.o.AccessLog != nil {
 		c.set("X-Request-Id", c.request.RequestID())
@@ -363,27 +441,6 @@ func (c *call) set(name, value string) {
 	c.w.Header()[name] = slot[:]
 }
 
-// A spelled time is one that was written for a header.
-type spelled struct {
-	at   time.Time
-	text string
-}
-
-// spellEvery is how exact the time in a header is: an earlier one than the true one claims nothing that is not so.
-const spellEvery = time.Millisecond
-
-// moment writes a time as documents do. Answers of the same millisecond share the text.
-func (h *Handler) moment(t knowledge.Time) string {
-	if s := h.spelled.Load(); s != nil {
-		if ahead := t.Sub(s.at); ahead >= 0 && ahead < spellEvery {
-			return s.text
-		}
-	}
-	s := &spelled{t.Time, t.UTC().Format(knowledge.TimeLayout)}
-	h.spelled.Store(s)
-	return s.text
-}
-
 // finish does what comes after every request, whatever became of it.
 func (c *call) finish() {
 	abort := false
@@ -393,6 +450,10 @@ func (c *call) finish() {
 	if c.slot {
 		c.h.working.Add(-1)
 	}
+	if c.held > 0 {
+		c.h.bodies.Add(-c.held)
+	}
+	leaveShare(c)
 	took := time.Since(c.start)
 	rt := c.route
 	if rt == nil {

@@ -33,7 +33,7 @@ func newCachedTenet(t *testing.T) *tenet {
 
 // Whatever was asked before and is ready must be what it was the first time, in every coding, until something on it changes.
 func TestReadyAnswersAreThoseOfTheFirstTime(t *testing.T) {
-	for _, path := range []string{"/api/v1/rules", "/api/v1/rules?limit=1&sort=id", "/api/v1/search?q=parameter*"} {
+	for _, path := range []string{"/api/v1/rules", "/api/v1/rules?limit=1&sort=id", "/api/v1/rules?fields=description,examples,created_at,updated_at,tags,scope,title&total=true", "/api/v1/search?q=parameter*"} {
 		t.Run(path, func(t *testing.T) {
 			n := newCachedTenet(t)
 			first := n.do(get(path))
@@ -137,7 +137,7 @@ func TestDirectReadsAreThoseOfTheMux(t *testing.T) {
 
 // A query that is read the short way gives what the long way gives.
 func TestPlainQueriesAreReadAsAllOthers(t *testing.T) {
-	set := newQuerySet(reflect.TypeFor[listRulesParams]())
+	set := newQuerySet(reflect.TypeFor[listParams](), knowledge.Describe(knowledge.KindRule))
 	pair := rapid.Custom(func(t *rapid.T) string {
 		name := rapid.SampledFrom([]string{"limit", "category", "tag", "updated_since", "active", "sort", "cursor", "nothing", "", "lim%69t"}).Draw(t, "name")
 		text := rapid.SampledFrom([]string{"", "5", "0", "-1", "x", "a%20b", "a+b", "%zz", "a;b", "true", "2026-01-31T12:00:00Z", "a=b"}).Draw(t, "text")
@@ -145,14 +145,14 @@ func TestPlainQueriesAreReadAsAllOthers(t *testing.T) {
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		raw := strings.Join(rapid.SliceOfN(pair, 0, 3).Draw(t, "pairs"), "&")
-		var short, long listRulesParams
+		var short, long listParams
 		if !set.plain(raw, reflect.ValueOf(&short).Elem()) {
 			return
 		}
 		if faults, err := set.full(raw, reflect.ValueOf(&long).Elem()); err != nil || len(faults) > 0 {
 			t.Fatalf("%q is read, and has the faults %v, %v", raw, faults, err)
 		}
-		if diff := cmp.Diff(long, short, cmp.AllowUnexported(listRulesParams{}, commonFilters{}, pageParams{}, knownHeader{})); diff != "" {
+		if diff := cmp.Diff(long, short, cmp.AllowUnexported(listParams{}, pageParams{}, knownHeader{})); diff != "" {
 			t.Fatalf("%q (-long +short):\n%s", raw, diff)
 		}
 	})

@@ -25,14 +25,14 @@ type usageAnswer struct {
 	UsageCount int64 `json:"usage_count" doc:"How often the template was rendered" minimum:"0"`
 }
 
-func (h *Handler) templateRoutes() []*route {
+func templateRoutes() []*route {
 	return []*route{
 		{
 			method: http.MethodPost, path: "/api/v1/templates/{id}/render", id: "render-template", tag: "templates",
 			summary: "Render a template",
 			description: "Puts values in place of the template's variables. Missing required values, wrong ones and unknown ones are " +
 				"all named at once, with pointers below /values.",
-			handler: with(h.render),
+			handler: with(render),
 			body:    &payload{media: mediaJSON, body: typeOf[renderRequest](), samples: exampleRenders(), free: true},
 			answers: []answer{jsonAnswer[renderAnswer](http.StatusOK, "The rendered text", exampleRendered())},
 			refusals: []int{
@@ -44,7 +44,7 @@ func (h *Handler) templateRoutes() []*route {
 			method: http.MethodGet, path: "/api/v1/templates/{id}/usage", id: "get-template-usage", tag: "templates",
 			summary:     "Ask how often a template was rendered",
 			description: "The count is no part of the document: it changes without a new version.",
-			handler:     with(h.usage),
+			handler:     with(usage),
 			answers:     []answer{jsonAnswer[usageAnswer](http.StatusOK, "The count", usageAnswer{UsageCount: 12})},
 			refusals:    []int{http.StatusNotFound},
 			sample:      exampleID(knowledge.KindTemplate),
@@ -56,22 +56,27 @@ type templateParams struct {
 	documentPath
 }
 
-// template returns the record of the template that the path names.
-func (h *Handler) template(c *call) (*knowledge.Record, error) {
-	l := collection{h: h, kind: knowledge.KindTemplate}
+type renderParams struct {
+	documentPath
+	labelParam
+}
+
+// template returns the record of the template that the path names, as it stands at a label; now without one.
+func template(c *call, label string) (*knowledge.Record, error) {
+	l := collection{h: c.h, kind: knowledge.KindTemplate}
 	key, err := l.key(c)
 	if err != nil {
 		return nil, err
 	}
-	return h.o.Store.Get(c.limited(), key)
+	return atLabel(c, label, key)
 }
 
-func (h *Handler) render(c *call, _ *templateParams) error {
-	values, err := c.renderValues()
+func render(c *call, p *renderParams) error {
+	values, err := renderValues(c)
 	if err != nil {
 		return err
 	}
-	rec, err := h.template(c)
+	rec, err := template(c, p.Label)
 	if err != nil {
 		return err
 	}
@@ -87,15 +92,15 @@ func (h *Handler) render(c *call, _ *templateParams) error {
 	if err != nil {
 		return err
 	}
-	if h.o.Uses != nil {
-		h.o.Uses.Use(t.TemplateID)
+	if c.h.o.Uses != nil {
+		c.h.o.Uses.Use(t.TemplateID)
 	}
 	c.source = rec.Source
 	return c.json(http.StatusOK, renderAnswer{Text: text, Version: rec.Version})
 }
 
 // renderValues reads the values of a body, which may be left out.
-func (c *call) renderValues() (map[string]any, error) {
+func renderValues(c *call) (map[string]any, error) {
 	raw, err := c.body()
 	if err != nil || raw == nil {
 		return nil, err
@@ -116,14 +121,14 @@ func (c *call) renderValues() (map[string]any, error) {
 	return values, f.err(false)
 }
 
-func (h *Handler) usage(c *call, _ *templateParams) error {
-	rec, err := h.template(c)
+func usage(c *call, _ *templateParams) error {
+	rec, err := template(c, "")
 	if err != nil {
 		return err
 	}
 	var n int64
-	if h.o.Uses != nil {
-		counts, err := h.o.Uses.Uses(c.limited(), []string{rec.Key.ID})
+	if c.h.o.Uses != nil {
+		counts, err := c.h.o.Uses.Uses(c.limited(), []string{rec.Key.ID})
 		if err != nil {
 			return err
 		}

@@ -28,6 +28,7 @@ type route struct {
 	sample       string   // the id of the example document, for the path
 	kind         knowledge.Kind
 	raw          bool   // it writes its answer itself
+	pages        bool   // it is for a person with a browser, who signs in with a cookie
 	name         string // method and path, for measures and logs
 	queries      *querySet
 	observe      func() func(status int, took time.Duration) // see measure
@@ -36,6 +37,7 @@ type route struct {
 // A handler is what a route runs, with the type that holds its parameters.
 type handler struct {
 	params reflect.Type
+	of     *knowledge.Description // whose filters are the parameters of a list; nil for anything else
 	run    func(c *call) error
 }
 
@@ -70,6 +72,7 @@ type answer struct {
 	text   string
 	body   reflect.Type // nil for none
 	media  string       // application/json when empty
+	also   string       // another media type, for who accepts that only; "" for none
 	heads  []string     // names of headers that it carries besides those of every answer
 	sample any          // an example of the body
 }
@@ -77,6 +80,7 @@ type answer struct {
 // A payload is what a request carries.
 type payload struct {
 	media   string
+	also    string // another media type that means the same; "" for none
 	body    reflect.Type
 	samples []sample
 	free    bool // it may be left out
@@ -90,7 +94,7 @@ type sample struct {
 
 func (h *Handler) register(rt *route) {
 	rt.name = rt.method + " " + rt.path
-	rt.queries = newQuerySet(rt.handler.params)
+	rt.queries = newQuerySet(rt.handler.params, rt.handler.of)
 	h.routes = append(h.routes, rt)
 	h.measure(rt)
 	h.mux.HandleFunc(rt.name, func(w http.ResponseWriter, _ *http.Request) {
@@ -122,8 +126,8 @@ func (h *Handler) measure(rt *route) {
 func (h *Handler) table() []*route {
 	var all []*route
 	for _, part := range [][]*route{
-		h.documentRoutes(), h.searchRoutes(), h.batchRoutes(), h.templateRoutes(), h.changeRoutes(), h.conflictRoutes(),
-		h.opsRoutes(),
+		h.documentRoutes(), proposalRoutes(h), h.searchRoutes(), guidanceRoutes(), fleetDoor{h}.routes(), effectDoor{h}.routes(), checkDoor{h}.routes(), batchRoutes(h), templateRoutes(), changeRoutes(), conflictRoutes(h), jobRoutes(),
+		opsRoutes(h), pageRoutes(&h.o),
 	} {
 		all = append(all, part...)
 	}

@@ -14,7 +14,7 @@ type documentPath struct {
 }
 
 type matchHeader struct {
-	IfMatch string `header:"If-Match" doc:"The ETag of the version that the writer saw, or * for any; another one there is 412" example:"\"1\""`
+	IfMatch string `header:"If-Match" doc:"The ETag of the version that the writer saw, or * for any; another one there is 412. The version alone, as in \"1\", is a condition on the number and not on the text" example:"\"1\""`
 }
 
 type noneMatchHeader struct {
@@ -23,7 +23,7 @@ type noneMatchHeader struct {
 
 // knownHeader is that of reads with an ETag.
 type knownHeader struct {
-	IfNoneMatch string `header:"If-None-Match" doc:"ETags that the caller has: when one is current the answer is 304" example:"\"7\""`
+	IfNoneMatch string `header:"If-None-Match" doc:"ETags that the caller has: when one is current the answer is 304" example:"\"7-9f86d081884c\""`
 }
 
 type idempotencyHeader struct {
@@ -48,13 +48,19 @@ func (rt *route) media() string {
 	return mediaJSON
 }
 
+// also returns the other type that a route answers with, "" for none.
+func (rt *route) also() string {
+	if len(rt.answers) > 0 {
+		return rt.answers[0].also
+	}
+	return ""
+}
+
 // documentRoutes returns the routes of every collection, in the order in which people look for them.
 func (h *Handler) documentRoutes() []*route {
 	var all []*route
-	for _, k := range []knowledge.Kind{
-		knowledge.KindRule, knowledge.KindPractice, knowledge.KindTemplate, knowledge.KindCategory, knowledge.KindViolation,
-		knowledge.KindPrincipal,
-	} {
+	for _, d := range knowledge.Described() {
+		k := d.Kind
 		l := &collection{h: h, kind: k, path: "/api/v1/" + k.Plural()}
 		for _, rt := range append(append(l.readRoutes(), l.writeRoutes()...), l.pastRoutes()...) {
 			rt.tag, rt.sample, rt.kind = k.Plural(), exampleID(k), k
@@ -64,16 +70,21 @@ func (h *Handler) documentRoutes() []*route {
 	return all
 }
 
-// pageTypes returns the Go type of a page of each kind's documents.
-func pageTypes() map[knowledge.Kind]reflect.Type {
-	return map[knowledge.Kind]reflect.Type{
-		knowledge.KindRule:      typeOf[page[knowledge.Rule]](),
-		knowledge.KindPractice:  typeOf[page[knowledge.Practice]](),
-		knowledge.KindTemplate:  typeOf[page[knowledge.Template]](),
-		knowledge.KindCategory:  typeOf[page[knowledge.Category]](),
-		knowledge.KindViolation: typeOf[page[knowledge.Violation]](),
-		knowledge.KindPrincipal: typeOf[page[knowledge.Principal]](),
+// pageType returns the Go type of a page of a kind's documents.
+func pageType(k knowledge.Kind) reflect.Type {
+	return reflect.StructOf([]reflect.StructField{
+		{Name: "Items", Type: reflect.SliceOf(documentType(k)), Tag: `json:"items" doc:"The documents"`},
+		{Name: "Total", Type: typeOf[int](), Tag: `json:"total,omitempty" doc:"With total=true: how many documents all pages hold together"`},
+		{Name: "Next", Type: typeOf[string](), Tag: `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`},
+	})
+}
+
+// pageOf returns the type of the documents of a page, false for the type of something else.
+func pageOf(t reflect.Type) (reflect.Type, bool) {
+	if t.Kind() != reflect.Struct || t.Name() != "" || t.NumField() != 3 || t.Field(0).Name != "Items" {
+		return nil, false
 	}
+	return t.Field(0).Type.Elem(), true
 }
 
 // document returns the Go type of a kind's documents.
@@ -85,23 +96,28 @@ func (l *collection) documentAnswer(status int, text string, heads ...string) an
 
 func (l *collection) readRoutes() []*route {
 	one, many := string(l.kind), l.kind.Plural()
+	get := with(l.get)
+	if knowledge.Labelled(l.kind) {
+		get = with(l.getAt)
+	}
 	return []*route{
 		{
 			method: http.MethodGet, path: l.path, id: "list-" + many,
 			summary: "List " + many,
 			description: "A page of " + many + " in use, what matters most first, unless the parameters say otherwise. A page that is not " +
-				"the last one has next, and a Link header to the page behind it. Its ETag changes with what is on it.",
+				"the last one has next, and a Link header to the page behind it. Its ETag changes with what is on it. With view=summary or fields " +
+				"the items hold these fields and no others.",
 			handler: l.lists(),
 			answers: []answer{{
-				status: http.StatusOK, text: "A page", body: pageTypes()[l.kind], sample: examplePage(l.kind), heads: []string{"Link", "ETag"},
+				status: http.StatusOK, text: "A page", body: pageType(l.kind), sample: examplePage(l.kind), heads: []string{"Link", "ETag", "Tenet-Position"},
 			}, notModified()},
 		},
 		{
 			method: http.MethodGet, path: l.path + "/{id}", id: "get-" + one,
 			summary: "Read a " + one,
-			description: "The " + one + " as it is now, in use or retired. Its ETag is its version; while a write of it waits for the " +
+			description: "The " + one + " as it is now, in use or retired. Its ETag is its version with a part of its hash; while a write of it waits for the " +
 				"primary, the id of that batch.",
-			handler: with(l.get),
+			handler: get,
 			answers: []answer{
 				l.documentAnswer(http.StatusOK, "The "+one),
 				notModified(),
@@ -133,7 +149,7 @@ func (l *collection) writeRoutes() []*route {
 		{
 			method: http.MethodPut, path: l.path + "/{id}", id: "put-" + one,
 			summary: "Write a whole " + one,
-			description: "Replaces the " + one + ", or creates it. If-Match says which version the writer saw; without it the last " +
+			description: "Replaces the " + one + ", or creates it. If-Match says which version the writer saw, or the version in the body does; without either the last " +
 				"writer wins. Fields that are left out get their defaults. The id may be left out of the body.",
 			handler: with(l.put), body: body(examplePuts(l.kind)),
 			answers: []answer{done, made, queued}, refusals: reads,
@@ -141,10 +157,10 @@ func (l *collection) writeRoutes() []*route {
 		{
 			method: http.MethodPatch, path: l.path + "/{id}", id: "patch-" + one,
 			summary: "Change fields of a " + one,
-			description: "Merges the body into the " + one + " (RFC 7396): a field replaces that of the document, null sets it back to its " +
+			description: "Merges the body into the " + one + " (RFC 7396, also where it is sent as application/json): a field replaces that of the document, null sets it back to its " +
 				"default, a list replaces the whole list.",
 			handler: with(l.patch),
-			body:    &payload{media: mediaPatch, body: typeOf[map[string]any](), samples: examplePatches(l.kind)},
+			body:    &payload{media: mediaPatch, also: mediaJSON, body: typeOf[map[string]any](), samples: examplePatches(l.kind)},
 			answers: []answer{done, queued}, refusals: slices.Concat(reads, []int{http.StatusNotFound}),
 		},
 		{
@@ -167,8 +183,8 @@ func (l *collection) writeRoutes() []*route {
 
 func (l *collection) createText() string {
 	text := "Writes a " + string(l.kind) + " that is not there yet; one with the same id is a conflict."
-	if l.kind == knowledge.KindViolation {
-		text += " Without an id the violation gets a new one, a UUID of version 7."
+	if knowledge.Describe(l.kind).UUID {
+		text += " Without an id the " + string(l.kind) + " gets a new one, a UUID of version 7."
 	}
 	return text
 }
@@ -203,26 +219,36 @@ func (l *collection) pastRoutes() []*route {
 	}
 }
 
-// page is a part of a list.
-type page[T any] struct {
-	Items []T    `json:"items" doc:"The documents"`
-	Next  string `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`
-}
-
 // hits is the answer to a search.
 type hits struct {
-	Hits    []hit `json:"hits" doc:"What matches, the best first"`
-	Bounded bool  `json:"bounded" doc:"True when more matched than were ranked"`
+	Hits          []hit                  `json:"hits" doc:"What matches, the best first"`
+	Total         int                    `json:"total" doc:"How many documents match; with bounded at least so many"`
+	Bounded       bool                   `json:"bounded" doc:"True when not everything was looked at, since the question would have cost too much"`
+	Matched       string                 `json:"matched" doc:"How much of the question the first hit holds: all of its words, most, some, or none since nothing matches" enum:"all,most,some,none"`
+	Required      []string               `json:"required" doc:"The words and conditions that every hit of the page holds"`
+	LeftOut       []knowledge.LeftOut    `json:"left_out" doc:"The words that played no part, with the reason"`
+	SearchedFor   []knowledge.Correction `json:"searched_for" doc:"Words that no document has, and those that were looked for in their place; literal=true looks for what was typed"`
+	Suggestions   []string               `json:"suggestions" doc:"With literal: words that resemble those that no document has"`
+	UnknownFields []string               `json:"unknown_fields" doc:"What stands before a colon in the question and is no field: it was looked for as a word"`
+	Facets        []knowledge.FacetCount `json:"facets,omitempty" doc:"With facets=true: how many hits have which value, the most frequent twenty of each"`
+	Next          string                 `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`
 }
 
 // hit is a document that matches.
 type hit struct {
-	Kind     knowledge.Kind `json:"kind" doc:"The document's kind" enum:"rule,practice,template,category"`
+	Kind     knowledge.Kind `json:"kind" doc:"The document's kind"`
 	ID       string         `json:"id" doc:"The document's id"`
 	Score    float64        `json:"score" doc:"Greater is better; comparable within one answer only"`
-	Snippet  string         `json:"snippet" doc:"A part of the text around the first match"`
-	Marks    [][]int        `json:"marks" doc:"The matches in the snippet: from and to, in bytes of UTF-8"`
-	Document any            `json:"document" doc:"The document"`
+	Title    string         `json:"title" doc:"Its title or name"`
+	Category string         `json:"category,omitempty" doc:"Its category"`
+	Severity string         `json:"severity,omitempty" doc:"The severity of a rule" enum:"CRITICAL,ERROR,WARNING,INFO"`
+	Version  int64          `json:"version" doc:"Its version"`
+	Updated  knowledge.Time `json:"updated_at" doc:"When it was last changed"`
+	Snippet  string         `json:"snippet" doc:"The part of the text that shows the most words of the question"`
+	Marks    [][]int        `json:"marks" doc:"The words in the snippet: from and to, in bytes of UTF-8"`
+	Missing  []string       `json:"missing" doc:"The words of the question that the document does not hold"`
+	Document any            `json:"document,omitempty" doc:"With view=full: the document"`
+	Fields   map[string]any `json:"fields,omitempty" doc:"With fields: those of the document"`
 }
 
 // change is an entry of the log.
@@ -230,11 +256,13 @@ type change struct {
 	Seq      knowledge.Seq     `json:"seq" doc:"Its place in the log, from 1 without gaps" minimum:"1"`
 	Batch    knowledge.BatchID `json:"batch" doc:"The batch it belongs to; zeros for one made by hand in the database" format:"uuid"`
 	Verb     knowledge.Verb    `json:"verb" doc:"What was done" enum:"put,retire,restore,purge"`
-	Kind     knowledge.Kind    `json:"kind" doc:"The document's kind" enum:"rule,practice,template,category,violation,principal"`
+	Kind     knowledge.Kind    `json:"kind" doc:"The document's kind"`
 	ID       string            `json:"id" doc:"The document's id"`
 	Version  int64             `json:"version" doc:"The document's version after it" minimum:"1"`
 	Actor    string            `json:"actor" doc:"Who did it"`
 	At       knowledge.Time    `json:"at" doc:"When"`
+	By       string            `json:"entered_by,omitempty" doc:"Who handed it in, where that was another than the actor or the time was given"`
+	Entered  knowledge.Time    `json:"entered_at,omitzero" doc:"When it was handed in: beside entered_by"`
 	Hash     string            `json:"hash" doc:"SHA-256 of the document as it was stored" pattern:"^[0-9a-f]{64}$"`
 	Chain    string            `json:"chain" doc:"SHA-256 that binds the change to all before it" pattern:"^[0-9a-f]{64}$"`
 	More     bool              `json:"more,omitempty" doc:"True when the next change belongs to the same transaction"`
@@ -244,11 +272,14 @@ type change struct {
 // changePage is a part of the log.
 type changePage struct {
 	Changes   []change      `json:"changes" doc:"Changes, the oldest first unless newest was asked for"`
-	NextAfter knowledge.Seq `json:"next_after" doc:"What to ask on with as after"`
+	NextAfter knowledge.Seq `json:"next_after" doc:"The seq of the last change that was seen"`
+	Position  string        `json:"position" doc:"What to ask on with as after: next_after with the first digits of the chain value there" example:"42-60303ae22b998861"`
 }
 
 // historyPage is a part of a document's history.
 type historyPage struct {
 	Changes []change      `json:"changes" doc:"Changes, the newest first"`
 	Next    knowledge.Seq `json:"next,omitempty" doc:"What to ask on with as before; left out at the end"`
+	Partial bool          `json:"partial,omitempty" doc:"There is more, which can't be asked for now: PostgreSQL is away"`
+	From    knowledge.Seq `json:"partial_from,omitempty" doc:"Of a part, the seq of the oldest change that is here"`
 }

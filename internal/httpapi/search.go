@@ -1,20 +1,28 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"tenet/internal/knowledge"
 )
 
 type searchParams struct {
-	Q        string   `query:"q" required:"true" doc:"What to look for: words, \"a phrase\", -not, one OR another, prefix*, title:word" maxLength:"1024" example:"parameterized queries"`
-	Kind     []string `query:"kind" doc:"The kinds to look through, repeated or separated by commas; all four when left out" enum:"rule,practice,template,category" example:"rule"`
+	Q        string   `query:"q" required:"true" doc:"What to look for, as one would ask. Conditions: \"a phrase\", -not, one OR another, prefix*, title:word, tag:, category:, kind:, id:" maxLength:"8192" example:"parameterized queries"`
+	Kind     []string `query:"kind" doc:"The kinds to look through, repeated or separated by commas; all of them when left out" kinds:"searched" example:"rule"`
 	Category string   `query:"category" doc:"The id of their category" example:"security"`
 	Tag      string   `query:"tag" doc:"A tag that they carry" example:"sql"`
 	Language string   `query:"language" doc:"A language of their scope" example:"go"`
 	Severity string   `query:"severity" doc:"The severity of rules" enum:"CRITICAL,ERROR,WARNING,INFO" example:"CRITICAL"`
 	Limit    int      `query:"limit" doc:"How many hits the answer holds" minimum:"1" maximum:"100" default:"20" example:"5"`
+	Cursor   string   `query:"cursor" doc:"Where the page begins: next of the page before, with the same question and filters"`
+	Facets   bool     `query:"facets" doc:"True also counts the hits by kind, category, tag, language and severity" example:"true"`
+	Literal  bool     `query:"literal" doc:"True looks for a word that no document has as it was typed, and not for a similar one" example:"false"`
+	View     string   `query:"view" doc:"What is told of each hit: enough to choose among them, or the whole document" enum:"summary,full" default:"summary" example:"full"`
+	Fields   []string `query:"fields" doc:"Fields of the documents to send along, repeated or separated by commas" example:"description"`
 	knownHeader
 }
 
@@ -22,12 +30,12 @@ func (h *Handler) searchRoutes() []*route {
 	return []*route{{
 		method: http.MethodGet, path: "/api/v1/search", id: "search", tag: "search",
 		summary: "Find documents in use by their text",
-		description: "Every word must stand somewhere in the document; OR between two words asks for either, a minus in front of one " +
-			"excludes it, quotes ask for a phrase, a star ends a prefix, title: looks only there. Of many matches the first 500 in " +
-			"house order are ranked; bounded says that there were more.",
-		handler: collecting(h.search),
+		description: "Words are wishes: a document that holds more of them, and rarer ones, comes first; matched tells how much of the question the " +
+			"first hit holds. Conditions hold for every hit: OR between two words asks for either, a minus in front of one " +
+			"excludes it, quotes ask for a phrase, a star ends a prefix, title:, tag:, category:, kind: and id: look only there.",
+		handler: collecting(search),
 		answers: []answer{
-			jsonAnswer[hits](http.StatusOK, "The documents that match best, the best first", exampleHits(), "ETag"),
+			jsonAnswer[hits](http.StatusOK, "The documents that match best, the best first", exampleHits(), "ETag", "Tenet-Position", "Link"),
 			notModified(),
 		},
 	}}
@@ -36,16 +44,92 @@ func (h *Handler) searchRoutes() []*route {
 func (p *searchParams) query(f *faultList) knowledge.SearchQuery {
 	q := knowledge.SearchQuery{
 		Text: p.Q, Category: p.Category, Tag: p.Tag, Language: p.Language, Severity: p.Severity, Limit: p.Limit,
+		Cursor: p.Cursor, Facets: p.Facets, Literal: p.Literal,
 	}
 	for _, word := range p.Kind {
 		k, err := knowledge.ParseKind(word)
 		if err != nil {
-			f.add("/kind", "%q can't be searched: want rule, practice, template or category", word)
+			f.add("/kind", "%q can't be searched: want one of %s", word, knowledge.KindList(knowledge.SearchKinds()))
 			continue
 		}
 		q.Kinds = append(q.Kinds, k)
 	}
+	if p.View == "full" && len(p.Fields) > 0 {
+		f.add("/fields", "the full view has all fields: leave out view or fields")
+	}
+	if p.View != "" && p.View != "full" && p.View != "summary" {
+		f.add("/view", "%q: want summary or full", p.View)
+	}
+	kinds := q.Kinds
+	if len(kinds) == 0 {
+		kinds = knowledge.SearchKinds()
+	}
+	for _, name := range p.Fields {
+		var err error
+		known := slices.ContainsFunc(kinds, func(k knowledge.Kind) bool { err = knowledge.CheckField(k, name); return err == nil })
+		if !known {
+			f.add("/fields", "%s", err)
+		}
+	}
 	return q
+}
+
+// ready returns the hits as they are sent: made once for each view as long as the answer stays in memory.
+func (p *searchParams) ready(c *call, found *knowledge.Hits) (*ready, error) {
+	name := ""
+	if p.View == "full" || len(p.Fields) > 0 {
+		name = p.View + " " + strings.Join(p.Fields, ",")
+	}
+	return viewsOf(found.Memo).ready(name, func() (*ready, error) {
+		body, err := p.encode(found)
+		if err != nil {
+			return nil, err
+		}
+		return linked(c, newReady(body, tagOf(body)), found.Next), nil
+	})
+}
+
+// encode returns the hits of a search as JSON.
+func (p *searchParams) encode(found *knowledge.Hits) ([]byte, error) {
+	size := 1024
+	for i := range found.Hits {
+		hit := &found.Hits[i]
+		size += len(hit.Record.Key.ID) + len(hit.Title) + len(hit.Snippet)*9/8 + 16*len(hit.Marks) + 256
+		if p.View == "full" {
+			size += len(hit.Record.JSON)
+		}
+	}
+	b := append(make([]byte, 0, size), `{"hits":[`...)
+	for i := range found.Hits {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendHit(b, &found.Hits[i])
+		switch {
+		case p.View == "full":
+			b = append(append(b, `,"document":`...), found.Hits[i].Record.JSON...)
+		case len(p.Fields) > 0:
+			some, err := knowledge.PickFields(found.Hits[i].Record.JSON, p.Fields)
+			if err != nil {
+				return nil, err
+			}
+			b = append(append(b, `,"fields":`...), some...)
+		}
+		b = append(b, '}')
+	}
+	b = append(b, `],"total":`...)
+	b = strconv.AppendInt(b, int64(found.Total), 10)
+	b = append(b, `,"bounded":`...)
+	b = strconv.AppendBool(b, found.Bounded)
+	head, err := json.Marshal(struct {
+		knowledge.Reading
+		Facets []knowledge.FacetCount `json:"facets,omitempty"`
+		Next   string                 `json:"next,omitempty"`
+	}{found.Reading.Filled(), found.Facets, found.Next})
+	if err != nil {
+		return nil, err
+	}
+	return append(append(b, ','), head[1:]...), nil
 }
 
 func appendHit(b []byte, hit *knowledge.Hit) []byte {
@@ -55,6 +139,15 @@ func appendHit(b []byte, hit *knowledge.Hit) []byte {
 	b = appendString(b, hit.Record.Key.ID)
 	b = append(b, `,"score":`...)
 	b = strconv.AppendFloat(b, hit.Score, 'f', -1, 64)
+	for _, f := range []struct{ name, value string }{{"title", hit.Title}, {"category", hit.Record.Category}, {"severity", hit.Severity}} {
+		if f.value != "" || f.name == "title" {
+			b = appendString(append(append(append(b, `,"`...), f.name...), `":`...), f.value)
+		}
+	}
+	b = append(b, `,"version":`...)
+	b = strconv.AppendInt(b, hit.Record.Version, 10)
+	b = append(b, `,"updated_at":`...)
+	b = appendTime(b, hit.Record.Updated)
 	b = append(b, `,"snippet":`...)
 	b = appendString(b, hit.Snippet)
 	b = append(b, `,"marks":[`...)
@@ -68,7 +161,12 @@ func appendHit(b []byte, hit *knowledge.Hit) []byte {
 		b = strconv.AppendInt(b, int64(m[1]), 10)
 		b = append(b, ']')
 	}
-	b = append(b, `],"document":`...)
-	b = append(b, hit.Record.JSON...)
-	return append(b, '}')
+	b = append(b, `],"missing":[`...)
+	for i, word := range hit.Missing {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, word)
+	}
+	return append(b, ']')
 }

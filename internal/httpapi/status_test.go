@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -21,11 +23,11 @@ func base(rt *route) ask {
 	if rt.path == "/api/v1/search" {
 		a.path += "?q=sql"
 	}
+	if rt.path == guidancePath && rt.method == http.MethodGet {
+		a.path += "?path=cmd/pay/main.go"
+	}
 	if rt.body != nil {
 		a.body = encoded(rt.body.samples[0].value)
-	}
-	if rt.path == metricsPath {
-		a.header = map[string]string{"X-Forwarded-For": "192.0.2.1"} // else it needs no token here
 	}
 	return a
 }
@@ -75,6 +77,9 @@ func (n *tenet) provoke(rt *route, status int) *reply {
 	case http.StatusOK, http.StatusCreated:
 		return n.succeed(rt, status)
 	case http.StatusAccepted:
+		if rt.id == "apply-proposal" {
+			a.path = strings.Replace(rt.path, "{id}", n.approved(), 1)
+		}
 		n.store.queue(true)
 		defer n.store.queue(false)
 		return n.do(a)
@@ -88,7 +93,7 @@ func (n *tenet) provoke(rt *route, status int) *reply {
 		a.token = "-"
 		return n.do(a)
 	case http.StatusForbidden:
-		if strings.HasPrefix(rt.path, mirrorPath) {
+		if strings.HasPrefix(rt.path, mirrorPath) || strings.HasPrefix(rt.path, jobsPath) || rt.path == auditPath {
 			a.token = knowledge.RoleMaintainer
 			return n.do(a)
 		}
@@ -97,7 +102,15 @@ func (n *tenet) provoke(rt *route, status int) *reply {
 		if strings.HasPrefix(rt.path, mirrorPath) {
 			return newTenet(n.t, func(o *Options) { o.Mirror = nil }).do(a)
 		}
-		if rt.path != batchesPath {
+		if rt.id == "get-guidance" {
+			a = a.plus("label=there-is-none")
+		} else if rt.path == guidancePath {
+			a.body = `{"label":"there-is-none"}`
+		} else if rt.path == checkPath {
+			a.body = `{"repository":"there-is-none","files":[{"path":"a","content":""}]}`
+		} else if rt.id == "resolve-conflicts" {
+			a.body = strings.Replace(a.body, exampleBatchID, "018f4a3e-7c10-7a5e-9f0b-ffffffffffff", 1)
+		} else if rt.path != batchesPath {
 			a.path = strings.Replace(a.path, rt.sample, "018f4a3e-7c10-7a5e-9f0b-ffffffffffff", 1)
 		} else {
 			a.body = `{"ops":[{"verb":"retire","kind":"rule","id":"there-is-none"}]}`
@@ -115,6 +128,13 @@ func (n *tenet) provoke(rt *route, status int) *reply {
 			return broken(&store.ConflictError{Key: knowledge.Key{Kind: rt.kind, ID: rt.sample}, Want: 1, Got: 2})
 		}
 		return n.do(a)
+	case http.StatusTooManyRequests:
+		mine := &n.h.shares.get("the-admin").inside
+		mine.Add(int64(n.h.o.Limits.MaxEach))
+		defer mine.Add(-int64(n.h.o.Limits.MaxEach))
+		return n.do(a)
+	case http.StatusRequestTimeout:
+		return n.dripping(a)
 	case http.StatusGone:
 		return broken(&store.GoneError{Oldest: 9})
 	case http.StatusPreconditionFailed:
@@ -152,11 +172,41 @@ func (n *tenet) succeed(rt *route, status int) *reply {
 		d := another(rt.kind, 8)
 		a.path = strings.Replace(rt.path, "{id}", d.Key().ID, 1)
 		a.body = encoded(sent(d))
+	case rt.id == "apply-proposal":
+		a.path = strings.Replace(rt.path, "{id}", n.approved(), 1)
 	case rt.path == batchesPath+"/{id}":
 		r := n.do(ask{method: http.MethodPost, path: "/api/v1/categories", body: `{"category_id":"for-its-batch"}`})
 		a.path = batchesPath + "/" + r.header.Get("Tenet-Batch")
 	}
 	return n.do(a)
+}
+
+// dripping asks a door that waits for no body, with a body that never comes.
+func (n *tenet) dripping(a ask) *reply {
+	o := n.h.o
+	o.Limits.BodyWindow = time.Nanosecond
+	server := httptest.NewServer(New(o))
+	defer server.Close()
+	slow, end := io.Pipe()
+	defer end.Close()
+	url := n.url
+	n.url, a.drip = server.URL, slow
+	defer func() { n.url = url }()
+	return n.do(a)
+}
+
+// approved makes a proposal that somebody else has approved of, and returns its id.
+func (n *tenet) approved() string {
+	n.t.Helper()
+	id := knowledge.NewBatchID().String()
+	body := `{"proposal_id":"` + id + `","title":"A category","ops":[{"verb":"put","kind":"category","document":{"category_id":"` + id + `"}}]}`
+	if r := n.do(post("/api/v1/proposals", body)); r.status != http.StatusCreated {
+		n.t.Fatalf("propose: %d %s", r.status, r.body)
+	}
+	if r := n.do(as(knowledge.RoleMaintainer, post("/api/v1/proposals/"+id+"/reviews", `{"verdict":"approve"}`))); r.status != http.StatusOK {
+		n.t.Fatalf("approve: %d %s", r.status, r.body)
+	}
+	return id
 }
 
 // free creates a document that nothing refers to, and returns its path.

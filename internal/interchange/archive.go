@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -34,10 +35,10 @@ func archiveStem(name string) string {
 	return name
 }
 
-// errTooMuch stops the reading of an archive that unpacks to more than the bound.
+// errTooMuch stops reading an archive that unpacks to more than the limit.
 var errTooMuch = errors.New("the archive unpacks to too much")
 
-// A meter counts what is unpacked and stops at the bound.
+// A meter counts unpacked bytes and stops at the limit.
 type meter struct {
 	r    io.Reader
 	left int64
@@ -55,7 +56,7 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// An unpacker gathers the files of an archive.
+// An unpacker collects the files of an archive.
 type unpacker struct {
 	limits Limits
 	files  memFiles
@@ -63,7 +64,7 @@ type unpacker struct {
 	size   int64 // of what was kept; a sparse file is larger than what was read for it
 }
 
-// readArchive unpacks an archive into memory: it has no order that could be relied upon, and its bound is known.
+// readArchive unpacks an archive into memory: the order of its files is arbitrary, and its size is limited.
 func readArchive(name string, r io.Reader, limits Limits) (*memFiles, error) {
 	u := &unpacker{limits: limits, files: memFiles{data: map[string][]byte{}}, seen: map[string]bool{}}
 	var err error
@@ -79,11 +80,55 @@ func readArchive(name string, r io.Reader, limits Limits) (*memFiles, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read archive %s: %w", name, err)
 	}
+	u.passOver()
 	sortFiles(u.files.list)
 	return &u.files, nil
 }
 
-// packedTar looks at the first bytes for the compression: names lie.
+// passOver marks the files to skip, by the .gitignore and .gitattributes files of the archive.
+func (u *unpacker) passOver() {
+	ignore := newIgnorer()
+	for _, f := range u.files.list {
+		if base := path.Base(f.path); slices.Contains(ignoreFiles(), base) && f.err == nil {
+			ignore.add(strings.TrimPrefix(path.Dir(f.path), "."), base, u.files.data[f.path])
+			delete(u.files.data, f.path)
+		}
+	}
+	for i := range u.files.list {
+		f := &u.files.list[i]
+		if f.skip != "" || f.err != nil {
+			continue
+		}
+		if f.skip = u.reason(ignore, f.path); f.skip != "" {
+			delete(u.files.data, f.path)
+		}
+	}
+}
+
+// reason says why a file of an archive is skipped.
+func (u *unpacker) reason(ignore *ignorer, p string) string {
+	for i, c := range p {
+		if c != '/' {
+			continue
+		}
+		dir := p[:i]
+		if why := skippedFolder(path.Base(dir)); why != "" {
+			return why
+		}
+		if why := builtFolder(dir, func(name string) bool { return u.seen[name] }); why != "" {
+			return why
+		}
+		if why := ignore.reason(dir, true); why != "" {
+			return why
+		}
+	}
+	if personal(p) {
+		return personalReason
+	}
+	return ignore.reason(p, false)
+}
+
+// packedTar detects the compression by the first bytes: names are unreliable.
 func (u *unpacker) packedTar(r io.Reader) error {
 	br := bufio.NewReader(r)
 	magic, err := br.Peek(4)
@@ -182,7 +227,7 @@ func (u *unpacker) zipFile(f *zip.File, left *int64) error {
 	return err
 }
 
-// add takes one entry. An error stops the archive.
+// add reads one entry. An error stops reading the archive.
 func (u *unpacker) add(name, skip string, size int64, r io.Reader) error {
 	if len(u.files.list) >= u.limits.Files {
 		return errTooMuch
@@ -194,11 +239,12 @@ func (u *unpacker) add(name, skip string, size int64, r io.Reader) error {
 	case u.seen[p]:
 		return u.refuse(p, errors.New("the archive holds this path twice"))
 	}
-	if skip == "" && nameFormat(p) == skipName {
+	patterns := slices.Contains(ignoreFiles(), path.Base(p)) && size <= maxIgnoreBytes
+	if skip == "" && nameFormat(p) == skipName && !patterns {
 		skip = skipReason(p)
 	}
 	if skip == "" && hidden(p) {
-		skip = "version control's own files or installed packages"
+		skip = hiddenReason(p)
 	}
 	if skip != "" {
 		u.seen[p] = true
@@ -230,7 +276,7 @@ func (u *unpacker) refuse(name string, err error) error {
 	return nil
 }
 
-// entryPath returns the path of an entry, or why it is none that stays in the archive.
+// entryPath returns the path of an entry, or an error if the path leads out of the archive.
 func entryPath(name string) (string, error) {
 	name = strings.ReplaceAll(name, `\`, "/")
 	p := path.Clean(name)

@@ -5,17 +5,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"tenet/internal/knowledge"
 )
 
-// assistantRule makes a rule of a file that tells assistants how to work: Cursor, Copilot, AGENTS.md and its kin.
+// assistantRule makes a rule of a file of instructions for assistants: Cursor, Copilot, AGENTS.md and similar.
 func (r *reader) assistantRule(f *file, format Format, fm *frontMatter, body string) *knowledge.Rule {
 	summary := fm.peek("description") // stays in extra: the rule's own description is the text
 	d := &knowledge.Rule{IsActive: true, RuleID: r.pathID(knowledge.KindRule, f)}
 	title := titleOf(f, fm, body, summary)
 	r.ruleFields(f, d, fm)
-	d.Scope = scopeOf(f, format, fm, summary)
+	d.Scope = r.scopeOf(f, format, fm, summary)
 	d.Title, d.Description = fitTitle(f, title, body, fm)
 	if d.Description == "" && summary != "" {
 		d.Description = summary
@@ -42,7 +43,7 @@ func (r *reader) practice(f *file, fm *frontMatter, body string) *knowledge.Prac
 	summary := fm.text("description")
 	d.Category = r.category(f, firstOf(fm.list("category")))
 	d.Tags = tagsOf(fm)
-	d.Scope = scopeOf(f, FormatMarkdown, fm, summary)
+	d.Scope = r.scopeOf(f, FormatMarkdown, fm, summary)
 	var guide string
 	d.Title, guide = fitTitle(f, title, body, fm)
 	if summary == "" {
@@ -54,7 +55,7 @@ func (r *reader) practice(f *file, fm *frontMatter, body string) *knowledge.Prac
 	return d
 }
 
-// ruleFields takes the keys of front matter that a rule has fields for.
+// ruleFields sets the fields of a rule from the keys of front matter.
 func (r *reader) ruleFields(f *file, d *knowledge.Rule, fm *frontMatter) {
 	d.Category = r.category(f, firstOf(fm.list("category")))
 	d.Tags = tagsOf(fm)
@@ -82,94 +83,48 @@ func (r *reader) ruleFields(f *file, d *knowledge.Rule, fm *frontMatter) {
 	}
 }
 
-// severity maps the words that tools have for it.
+// severity maps a tool's word for a severity.
 func severity(s string) (string, bool) {
 	switch strings.ToUpper(strings.TrimSpace(s)) {
-	case "CRITICAL", "BLOCKER", "FATAL":
+	case "CRITICAL", "BLOCKER", "FATAL", "EMERGENCY", "ALERT":
 		return knowledge.SeverityCritical, true
 	case "HIGH", "ERROR", "MAJOR":
 		return knowledge.SeverityError, true
 	case "MEDIUM", "MODERATE", "WARNING", "WARN", "MINOR":
 		return knowledge.SeverityWarning, true
-	case "LOW", "INFO", "INFORMATION", "NOTE", "STYLE", "HINT":
+	case "LOW", "INFO", "INFORMATION", "INFORMATIONAL", "NOTE", "NOTICE", "DEBUG", "STYLE", "HINT", "SUGGESTION", "REFACTOR", "CONVENTION",
+		"INVENTORY", "EXPERIMENT":
 		return knowledge.SeverityInfo, true
 	}
 	return "", false
 }
 
-// scopeOf says when a document holds: as the front matter has it, or as its place among an assistant's files says.
-func scopeOf(f *file, format Format, fm *frontMatter, summary string) knowledge.Scope {
-	var s knowledge.Scope
-	for _, key := range []string{"globs", "applyTo", "paths"} {
-		if key == "paths" && format == FormatMarkdown {
-			continue // a word with many meanings
-		}
-		for _, g := range fm.globs(key) {
-			if !slices.Contains(s.Globs, g) {
-				s.Globs = append(s.Globs, g)
-			}
-		}
-	}
-	for _, l := range fm.list("languages") {
-		s.Languages = append(s.Languages, strings.ToLower(l))
-	}
-	if format != FormatMarkdown {
-		for _, t := range fm.list("targets") {
-			if t != "*" {
-				s.Targets = append(s.Targets, t)
-			}
-		}
-	}
-	always := fm.has("alwaysApply") && fm.truth("alwaysApply")
-	switch {
-	case always:
-		s.Activation = "always"
-	case len(s.Globs) > 0:
-		s.Activation = "glob"
-	case format == FormatAgents && isAgentsFile(f.path):
-		s.Activation = "always"
-		if dir := ownedFolder(f.path); dir != "" {
-			s.Activation, s.Globs = "glob", []string{dir + "/**"}
-		}
-	case format == FormatCopilot && strings.EqualFold(path.Base(f.path), "copilot-instructions.md"),
-		format == FormatCursor && strings.EqualFold(path.Base(f.path), ".cursorrules"):
-		s.Activation = "always"
-	case summary == "" && (format == FormatCursor || format == FormatCopilot):
-		s.Activation = "manual"
-	default:
-		s.Activation = "model"
-	}
-	return s
-}
-
 // isAgentsFile reports whether a file holds for the folder that it lies in, whole.
 func isAgentsFile(p string) bool {
-	return nameFormat(p) == FormatAgents
+	a, _ := adapterFor(p)
+	return a != nil && a.Format == FormatAgents && !strings.Contains(a.Paths[0], "**")
 }
 
-// ownedFolder returns the folder that an AGENTS.md holds for: its own, or the one above for those in folders such as .github.
+// ownedFolder returns the folder that an AGENTS.md holds for: its own, or the one above for those in folders such as
+// .github.
 func ownedFolder(p string) string {
-	dir := path.Dir(p)
-	for dir != "." && strings.HasPrefix(path.Base(dir), ".") {
-		dir = path.Dir(dir)
-	}
-	if dir == "." {
-		return ""
-	}
-	return dir
+	_, folder := adapterFor(p)
+	return folder
 }
 
-// titleOf finds the title of a document: in the front matter, the heading that the text begins with, the tool's own name
-// for it, its one line of description, a heading further down, or the file's name.
+// titleOf finds the title of a document: in the front matter, the tool's own name for it, the heading that the text
+// begins with, its one line of description, a heading further down, or the file's name. A file that names itself keeps
+// its name: the first heading of many is "Role" or "Instructions".
 func titleOf(f *file, fm *frontMatter, body, summary string) string {
 	if t := plain(fm.text("title")); t != "" {
 		return t
 	}
-	if t := leadingHeading(body); t != "" {
-		return t
+	head := leadingHeading(body)
+	if name := fm.peek("name"); name != "" {
+		return ownName(name, head)
 	}
-	if t := fm.peek("name"); t != "" {
-		return t
+	if head != "" {
+		return head
 	}
 	if summary != "" && !strings.Contains(summary, "\n") && len(summary) <= 160 {
 		return strings.TrimSuffix(summary, ".")
@@ -191,7 +146,21 @@ func titleOf(f *file, fm *frontMatter, body, summary string) string {
 	return humanName(name)
 }
 
-// fitTitle cuts a title that is too long and then keeps the whole one, in extra and above the text.
+// ownName returns the name that a file gives itself as a title. A name in the form of an id is written as words, by the
+// heading where that is the same in words.
+func ownName(name, heading string) string {
+	if strings.ContainsFunc(name, unicode.IsSpace) || !strings.ContainsAny(name, "-_") {
+		return plain(name)
+	}
+	a, _ := slug(name)
+	b, _ := slug(heading)
+	if a == b && heading != "" {
+		return heading
+	}
+	return humanName(name)
+}
+
+// fitTitle cuts a title that is too long, and keeps the full one in extra and above the text.
 func fitTitle(f *file, title, body string, fm *frontMatter) (string, string) {
 	short, cut := shorten(title)
 	if !cut {

@@ -30,23 +30,20 @@ func sameContent(a, b knowledge.Document) (bool, error) {
 
 // extraOf returns the free values of a document; nil for kinds that have none.
 func extraOf(d knowledge.Document) *map[string]any {
-	switch d := d.(type) {
-	case *knowledge.Rule:
-		return &d.Extra
-	case *knowledge.Practice:
-		return &d.Extra
-	case *knowledge.Template:
-		return &d.Extra
-	case *knowledge.Category, *knowledge.Violation, *knowledge.Principal:
+	if c := knowledge.CommonOf(d); c != nil {
+		return &c.Extra
 	}
 	return nil
 }
 
-// An origin is what extra tells of where a document was imported from.
+// An origin is the part of extra that says where a document was imported from.
 type origin struct {
 	source, path string
+	entry        string // what names the document among those of its file; "" for one that is all of it
 	digest       string // of the document as it was imported
 	pruned       bool   // retired by an import whose source no longer held it
+	off          bool   // retired by an import whose file has it switched off
+	status       string // that it was created with, where a person said which: then the file does not decide it
 }
 
 // originOf returns where a document was imported from, or false.
@@ -62,22 +59,50 @@ func originOf(d knowledge.Document) (origin, bool) {
 	var o origin
 	o.source, _ = m["source"].(string)
 	o.path, _ = m["path"].(string)
+	o.entry, _ = m["entry"].(string)
 	o.digest, _ = m["digest"].(string)
+	o.off, _ = m["off"].(bool)
+	o.status, _ = m["status"].(string)
 	o.pruned, _ = m["pruned"].(bool)
 	return o, o.source != ""
 }
 
+// statusOf returns the status of a rule, "" for other kinds.
+func statusOf(d knowledge.Document) string {
+	if rule, ok := d.(*knowledge.Rule); ok {
+		return rule.Status
+	}
+	return ""
+}
+
+// setEntry stores what identifies a document within its file.
+func setEntry(d knowledge.Document, name string) {
+	if o, ok := originOf(d); ok {
+		o.entry = name
+		o.put(d)
+	}
+}
+
 func (o origin) put(d knowledge.Document) {
 	m := map[string]any{"source": o.source, "path": o.path, "digest": o.digest}
+	if o.entry != "" {
+		m["entry"] = o.entry
+	}
 	if o.pruned {
 		m["pruned"] = true
+	}
+	if o.off {
+		m["off"] = true
+	}
+	if o.status != "" {
+		m["status"] = o.status
 	}
 	(*extraOf(d))[importedFrom] = m
 }
 
-// digest returns the hash of a document as an import makes it: without stamps, without its origin, in use. A document whose
-// digest is no longer the one in its origin was edited since. Empty values do not count, so that a field that a later
-// version adds is no edit.
+// digest returns the hash of a document as imported: active, without stamps and origin. If the digest differs from the
+// one in its origin, the document was edited since. Empty values are left out, so that a field added by a later version
+// does not count as an edit.
 func digest(d knowledge.Document) (string, error) {
 	bare, err := knowledge.Clone(d)
 	if err != nil {
@@ -85,6 +110,11 @@ func digest(d knowledge.Document) (string, error) {
 	}
 	*bare.Stamps() = knowledge.Stamp{}
 	bare.SetActive(true)
+	if rule, ok := bare.(*knowledge.Rule); ok {
+		if o, _ := originOf(bare); o.status != "" {
+			rule.Status = ""
+		}
+	}
 	if extra := extraOf(bare); extra != nil {
 		delete(*extra, importedFrom)
 	}
@@ -105,7 +135,7 @@ func digest(d knowledge.Document) (string, error) {
 	return hex.EncodeToString(sum[:16]), nil
 }
 
-// compact returns a JSON value without the members that say nothing.
+// compact returns a JSON value without empty members.
 func compact(v any) any {
 	switch v := v.(type) {
 	case []any:
@@ -144,7 +174,7 @@ func saysNothing(v any) bool {
 	return false
 }
 
-// sign puts the digest of a freshly read document into its origin.
+// sign stores the digest of an imported document in its origin.
 func sign(d knowledge.Document) error {
 	o, ok := originOf(d)
 	if !ok {
@@ -154,6 +184,7 @@ func sign(d knowledge.Document) error {
 	if o.digest, err = digest(d); err != nil {
 		return err
 	}
+	o.off = !d.Active()
 	o.put(d)
 	return nil
 }

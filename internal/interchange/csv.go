@@ -16,7 +16,7 @@ import (
 // maxRows bounds the rows of a table.
 const maxRows = 100_000
 
-// columns maps what tables of prompts call their columns to the fields of a template.
+// columns maps the column names of tables of prompts to the fields of a template.
 func columns() map[string][]string {
 	return map[string][]string{
 		"title":       {"act", "title", "name"},
@@ -29,14 +29,14 @@ func columns() map[string][]string {
 	}
 }
 
-// A table is a CSV file with its columns found.
+// A table is a CSV file with its columns mapped to fields.
 type table struct {
 	header []string
 	at     map[string]int // field of a template → column
 	rows   []row
 }
 
-// A row is a record of a table; its fields are empty where there is a fault.
+// A row is a record of a table; if it has a fault, its fields are empty.
 type row struct {
 	fields     []string
 	lines      []int // on which line each field begins
@@ -49,6 +49,12 @@ type row struct {
 func (r *reader) csv(f *file) ([]Entry, error) {
 	t, err := readTable(f)
 	if err != nil {
+		return nil, err
+	}
+	if t.holdsRules(r.s.o.Columns) {
+		return t.rules(r, f, r.s.o.Columns)
+	}
+	if err := t.find(r.s.o.Columns); err != nil {
 		return nil, err
 	}
 	titles := t.rowIDs(r, f)
@@ -105,8 +111,8 @@ func readTable(f *file) (*table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("not CSV: %w", err)
 	}
-	t := &table{header: header, at: map[string]int{}}
-	if err := t.find(); err != nil {
+	t := &table{header: header}
+	if err := t.tidyHeader(); err != nil {
 		return nil, err
 	}
 	for {
@@ -139,7 +145,8 @@ func readTable(f *file) (*table, error) {
 	return t, nil
 }
 
-// separator returns what separates the fields: a tab in .tsv files, else whichever of the usual ones the header has most of.
+// separator returns what separates the fields: a tab in .tsv files, else whichever of the usual ones the header has
+// most of.
 func separator(f *file) rune {
 	if strings.EqualFold(path.Ext(f.path), ".tsv") {
 		return '\t'
@@ -154,8 +161,8 @@ func separator(f *file) rune {
 	return best
 }
 
-// find finds the columns by their names in the header.
-func (t *table) find() error {
+// tidyHeader checks that no two columns have one name.
+func (t *table) tidyHeader() error {
 	seen := map[string]bool{}
 	for i, name := range t.header {
 		name = strings.ToLower(strings.TrimSpace(name))
@@ -165,20 +172,20 @@ func (t *table) find() error {
 		seen[name] = true
 		t.header[i] = strings.TrimSpace(t.header[i])
 	}
-	for field, names := range columns() {
-		for _, want := range names {
-			i := slices.IndexFunc(t.header, func(h string) bool { return strings.EqualFold(h, want) })
-			if i >= 0 {
-				t.at[field] = i
-				break
-			}
-		}
+	return nil
+}
+
+// find finds the columns of templates: as the caller says, else by their names in the header.
+func (t *table) find(given map[string]string) error {
+	var err error
+	if t.at, err = t.place(columns(), given); err != nil {
+		return err
 	}
 	if _, ok := t.at["content"]; !ok {
-		return nothing("line 1: no column for the text of a template: call it prompt, content, template, text or body")
+		return nothing("line 1: no column for the text of a template: call it prompt, content, template, text or body, or say which it is with --column")
 	}
 	if _, ok := t.at["title"]; !ok {
-		return nothing("line 1: no column for the name of a template: call it act, title or name")
+		return nothing("line 1: no column for the name of a template: call it act, title or name, or say which it is with --column")
 	}
 	return nil
 }
@@ -191,8 +198,8 @@ func (t *table) value(r row, field string) string {
 	return ""
 }
 
-// rowIDs returns the id of each row, made of the file's path and the row's title. Of rows with one title the first has the
-// plain id and the others are numbered in their order: an edit of a text, or a row put between, changes no id.
+// rowIDs returns the id of each row, made of the file's path and the row's title. Of rows with one title the first has
+// the plain id and the others are numbered in their order: an edit of a text, or a row put between, changes no id.
 func (t *table) rowIDs(r *reader, f *file) []string {
 	given := r.ids[knowledge.KindTemplate]
 	texts := append([]string{r.s.name}, pathTexts(f.path)...)

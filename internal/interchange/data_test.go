@@ -52,7 +52,7 @@ func archives() []struct {
 		count map[Outcome]int
 		kinds map[knowledge.Kind]int
 	}{
-		{"assistant-files", n{Created: 76, Skipped: 20}, k{knowledge.KindRule: 38, knowledge.KindPractice: 29, knowledge.KindCategory: 9}},
+		{"assistant-files", n{Created: 76, Skipped: 20}, k{knowledge.KindRule: 38, knowledge.KindPractice: 21, knowledge.KindTemplate: 8, knowledge.KindCategory: 9}},
 		{"awesome-copilot", n{Created: 279, Skipped: 2}, k{knowledge.KindRule: 124, knowledge.KindPractice: 152, knowledge.KindCategory: 3}},
 		{"awesome-cursorrules", n{Created: 184, Skipped: 2}, k{knowledge.KindRule: 183, knowledge.KindCategory: 1}},
 		{"engineering-playbook", n{Created: 182, Skipped: 2}, k{knowledge.KindPractice: 164, knowledge.KindCategory: 18}},
@@ -70,7 +70,7 @@ func TestRealArchivesImport(t *testing.T) {
 			t.Parallel()
 			path := dataFile(t, a.name)
 			m := newMemory()
-			p := m.run(t, path, ReadOptions{}, PlanOptions{KeepGoing: true, Imported: m.imported})
+			p := m.run(t, path, ReadOptions{}, PlanOptions{KeepGoing: true, Imported: m.imported, Prune: true})
 			if diff := cmp.Diff(a.count, p.Count()); diff != "" {
 				t.Errorf("outcomes (-want +got):\n%s\n%s", diff, strings.Join(refusals(p), "\n"))
 			}
@@ -96,7 +96,7 @@ func TestRealArchivesImport(t *testing.T) {
 // checkAgain imports a second time: nothing changes.
 func checkAgain(t *testing.T, m *memory, path string) {
 	t.Helper()
-	p := m.plan(t, path, ReadOptions{}, PlanOptions{KeepGoing: true, Imported: m.imported})
+	p := m.plan(t, path, ReadOptions{}, PlanOptions{KeepGoing: true, Imported: m.imported, Prune: true})
 	if n := p.Count(); n[Created]+n[Changed]+n[Pruned] > 0 || n[Unchanged] == 0 {
 		t.Errorf("the second import comes to %v, want nothing but unchanged", n)
 	}
@@ -126,7 +126,7 @@ func checkMarkdown(t *testing.T, m *memory) {
 		files[f.Path] = string(f.Data)
 	}
 	write(t, dir, files)
-	p := m.plan(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported})
+	p := m.plan(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported, Prune: true})
 	if diff := cmp.Diff(map[Outcome]int{Unchanged: len(m.docs)}, p.Count()); diff != "" {
 		t.Errorf("an export as Markdown comes back as (-want +got):\n%s\n%s", diff, strings.Join(refusals(p), "\n"))
 	}

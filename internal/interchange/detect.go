@@ -7,30 +7,23 @@ import (
 	"strings"
 )
 
-// skipName is what nameFormat says of a file that is never read.
+// skipName is the format of a file that is never read.
 const skipName Format = "skip"
 
 // examplesOf is what nameFormat says of a file of examples, which is read with the rules beside it.
 const examplesOf Format = "examples"
 
-// nameFormat returns the format that a file's name promises. Markdown, YAML and JSON are looked into before they are
-// taken for what their names promise.
+// nameFormat returns the format that a file's name suggests. For Markdown, YAML and JSON the content decides.
 func nameFormat(p string) Format {
 	base := strings.ToLower(path.Base(p))
 	ext := path.Ext(base)
-	switch {
-	case isNotice(base) || strings.HasSuffix(base, ".symlink"):
+	if isNotice(base) || strings.HasSuffix(base, ".symlink") {
 		return skipName
-	case ext == ".mdc" || base == ".cursorrules":
-		return FormatCursor
-	case base == ".windsurfrules" || base == ".clinerules":
-		return FormatAgents
-	case strings.HasSuffix(base, ".instructions.md") || base == "copilot-instructions.md":
-		return FormatCopilot
-	case base == "skill.md":
-		return FormatSkill
-	case slices.Contains([]string{"agents.md", "agent.md", "claude.md", "gemini.md", "agents.override.md", "claude.local.md"}, base):
-		return FormatAgents
+	}
+	if a, _ := adapterFor(p); a != nil {
+		return a.Format
+	}
+	switch {
 	case ext == ".md" || ext == ".markdown" || ext == ".mdx":
 		return FormatMarkdown
 	case strings.HasSuffix(base, ".examples.yaml") || strings.HasSuffix(base, ".examples.yml"):
@@ -41,8 +34,10 @@ func nameFormat(p string) Format {
 		return FormatCSV
 	case ext == ".jsonl" || ext == ".ndjson" || strings.HasSuffix(base, ".jsonl.gz") || strings.HasSuffix(base, ".jsonl.zst"):
 		return FormatJSONL
-	case ext == ".json":
+	case ext == ".json" || ext == ".sarif" || eslintFile(base):
 		return FormatJSON
+	case ext == ".xml":
+		return FormatXML
 	}
 	return skipName
 }
@@ -53,7 +48,7 @@ func isNotice(base string) bool {
 		strings.HasPrefix(base, "license-") || strings.HasSuffix(base, ".license") || strings.HasSuffix(base, ".license.txt")
 }
 
-// skipReason says why a file with a name that promises nothing is passed over.
+// skipReason says why a file with an unknown name is skipped.
 func skipReason(p string) string {
 	base := strings.ToLower(path.Base(p))
 	switch {
@@ -72,7 +67,7 @@ func skipReason(p string) string {
 
 // fits reports whether a file of the named format can be read as another one that the caller asked for.
 func fits(named, wanted Format) bool {
-	markdown := []Format{FormatCursor, FormatCopilot, FormatSkill, FormatAgents, FormatMarkdown, FormatRulePage}
+	markdown := []Format{FormatCursor, FormatCopilot, FormatSkill, FormatAgents, FormatPrompt, FormatMarkdown, FormatRulePage}
 	switch {
 	case named == wanted:
 		return true
@@ -85,9 +80,9 @@ func fits(named, wanted Format) bool {
 // markdownFormat decides what a Markdown file without a telling name is.
 func markdownFormat(p string, fm *frontMatter, body string) Format {
 	switch {
-	case ownKind(fm.values) != "":
+	case ownKind(fm.values, shownKind) != "":
 		return FormatMarkdown
-	case fm.has("rule_type", "related_rules", "severity", "enforcement") || hasBlocks(body):
+	case showsRule(fm, body):
 		return FormatRulePage
 	case fm.has("globs", "alwaysApply", "applyTo") || inRulesFolder(p):
 		return FormatAgents
@@ -95,6 +90,11 @@ func markdownFormat(p string, fm *frontMatter, body string) Format {
 		return FormatRulePage
 	}
 	return FormatMarkdown
+}
+
+// showsRule reports whether a page is a rule's by what stands in it.
+func showsRule(fm *frontMatter, body string) bool {
+	return fm.has("rule_type", "related_rules", "severity", "enforcement") || hasBlocks(body)
 }
 
 // inRulesFolder reports whether a path lies where an assistant looks for its rules.
@@ -108,7 +108,7 @@ func inRulesFolder(p string) bool {
 	return false
 }
 
-// examplesBeside returns the name of the file of examples that belongs to a file of metadata.
+// examplesBeside returns the name of the examples file of a metadata file.
 func examplesBeside(p string) (string, bool) {
 	for _, end := range []string{".metadata.yaml", ".metadata.yml"} {
 		if s, ok := strings.CutSuffix(p, end); ok {
@@ -118,7 +118,7 @@ func examplesBeside(p string) (string, bool) {
 	return "", false
 }
 
-// metadataBeside is the other way round.
+// metadataBeside returns the name of the metadata file of an examples file.
 func metadataBeside(p string) (string, bool) {
 	for _, end := range []string{".examples.yaml", ".examples.yml"} {
 		if s, ok := strings.CutSuffix(p, end); ok {

@@ -19,12 +19,12 @@ type File struct {
 	Data []byte
 }
 
-// Markdown returns a document as a Markdown file: front matter with every field but the stamps and those that are empty,
-// and its main text below. The same document gives the same bytes, and reading them gives the same document. Principals have
-// no such form: they hold what opens doors, and no text.
+// Markdown returns a document as a Markdown file: front matter with every field but the stamps and those that are
+// empty, and its main text below. The same document gives the same bytes, and reading them gives the same document.
+// Principals are not exported: they hold hashes of tokens, and no text.
 func Markdown(d knowledge.Document) (File, error) {
 	key := d.Key()
-	if key.Kind == knowledge.KindPrincipal {
+	if knowledge.Describe(key.Kind).Hidden {
 		return File{}, fmt.Errorf("export %s: a principal is not written as Markdown: use JSON lines", key)
 	}
 	fields, err := orderedFields(d)
@@ -65,15 +65,15 @@ func assemble(head []byte, body string) []byte {
 	return b.Bytes()
 }
 
-// readsBack reports whether a file gives the document that it was made of. YAML has too many ways to read a text to do
-// without.
+// readsBack reports whether reading a file returns the document that it was made from. YAML has too many ways to read a
+// text to skip this check.
 func readsBack(d knowledge.Document, data []byte) bool {
 	text, err := cleanText(data)
 	if err != nil {
 		return false
 	}
 	fm, body := splitFrontMatter(text)
-	if len(fm.notes) > 0 || ownKind(fm.values) != d.Key().Kind {
+	if len(fm.notes) > 0 || ownKind(fm.values, shownKind) != d.Key().Kind {
 		return false
 	}
 	e, err := ownDocument(d.Key().Kind, fm.values, body)
@@ -199,7 +199,7 @@ func ordered(dec *json.Decoder) (any, error) {
 	return tok, nil
 }
 
-// prettyYAML writes fields as a person would: texts of several lines as blocks.
+// prettyYAML writes fields in a readable form: texts of several lines as blocks.
 func prettyYAML(fields []field) ([]byte, error) {
 	n := yamlNode(members(fields))
 	var b bytes.Buffer
@@ -246,8 +246,8 @@ func yamlNode(v any) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
 }
 
-// plainYAML writes each field as JSON on one line, with whatever YAML could take for something else escaped: for the rare
-// text that a block can't hold.
+// plainYAML writes each field as JSON on one line, with everything escaped that YAML could misread: for the rare text
+// that a block can't contain.
 func plainYAML(fields []field) ([]byte, error) {
 	var b bytes.Buffer
 	for _, f := range fields {

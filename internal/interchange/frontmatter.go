@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// A frontMatter is the head of a Markdown file. Readers take the keys they know; the rest goes into a document's extra.
+// A frontMatter is the front matter of a Markdown file. Readers take the keys that they know; the rest goes into extra.
 type frontMatter struct {
 	values map[string]any
 	raw    map[string]string // what stood behind each key, for those that YAML would misread
@@ -164,17 +164,22 @@ func (fm *frontMatter) has(keys ...string) bool {
 	return false
 }
 
-// take returns the value of a key and removes it, so that it does not go into extra.
-func (fm *frontMatter) take(key string) (value any, raw string) {
-	k := key
-	if _, ok := fm.values[key]; !ok {
-		for _, have := range slices.Sorted(maps.Keys(fm.values)) {
-			if strings.EqualFold(have, key) {
-				k = have
-				break
-			}
+// keyFold returns a key as the front matter has it, in whatever case of letters.
+func (fm *frontMatter) keyFold(key string) string {
+	if _, ok := fm.values[key]; ok {
+		return key
+	}
+	for _, have := range slices.Sorted(maps.Keys(fm.values)) {
+		if strings.EqualFold(have, key) {
+			return have
 		}
 	}
+	return key
+}
+
+// take returns the value of a key and removes it, so that it does not go into extra.
+func (fm *frontMatter) take(key string) (value any, raw string) {
+	k := fm.keyFold(key)
 	value, raw = fm.values[k], fm.raw[k]
 	delete(fm.values, k)
 	return value, raw
@@ -188,6 +193,9 @@ func (fm *frontMatter) text(key string) string {
 
 // peek is text without taking the key.
 func (fm *frontMatter) peek(key string) string { return textOf(fm.values[key]) }
+
+// peekFold is peek in any case of letters.
+func (fm *frontMatter) peekFold(key string) string { return fm.peek(fm.keyFold(key)) }
 
 func textOf(v any) string {
 	switch v := v.(type) {

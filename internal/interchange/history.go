@@ -12,15 +12,15 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// A history is the replay of an export with history: its changes are read twice, once to plan and once to write, because
-// a log may be larger than memory.
+// A history is the replay of an export with history: its changes are read twice, once to plan and once to write,
+// because a log may be larger than memory.
 type history struct {
 	export *Export
 	keys   map[knowledge.Key]*past
 	ops    int
 }
 
-// A past is what a replay knows of one document.
+// A past is the state of one document during a replay.
 type past struct {
 	there   int64 // version in the store, 0 for none
 	current knowledge.Document
@@ -72,7 +72,7 @@ func (p *Plan) history(base Step, e *Export) error {
 	return nil
 }
 
-// past returns what is known of the document that a change is about.
+// past returns the state of the document of a change.
 func (p *Plan) past(h *history, at ChangeAt) (*past, error) {
 	key := at.Change.Key
 	if k, ok := h.keys[key]; ok {
@@ -117,13 +117,17 @@ func (k *past) change(at ChangeAt) {
 	}
 }
 
-// match looks for the version that the store has. A store that was filled from an export whose first versions were purged
-// counts from the first that was left.
+// match looks for the version that the store has. A store that was filled from an export whose first versions were
+// purged counts from the first that was left.
 func (k *past) match(at ChangeAt) {
 	c := at.Change
 	if c.Record == nil {
 		k.lost = k.lost || c.Verb != knowledge.VerbPurge
 		k.base = c.Version
+		// The store's document may be the one that was purged there since: then the purge is for it, too.
+		if s := k.current.Stamps(); c.Verb != knowledge.VerbPurge && c.Version == k.there && s.UpdatedBy == c.Actor && s.UpdatedAt.Equal(c.At.Time) {
+			k.matched = c.Version
+		}
 		return
 	}
 	if c.Version != k.there && c.Version-k.base != k.there {
@@ -144,14 +148,14 @@ func (k *past) match(at ChangeAt) {
 	}
 }
 
-// ownAdmin reports whether the store's document is the admin that a first start makes: a tenet that an export is restored into
-// has one before anybody can call it.
+// ownAdmin reports whether the store's document is the admin that a first start makes: a tenet that an export is
+// restored into has one before anybody can call it.
 func (k *past) ownAdmin() bool {
 	p, ok := k.current.(*knowledge.Principal)
 	return ok && p.CreatedBy == "system" && p.Version == 1
 }
 
-// replay takes a change that the store has not.
+// replay adds a change that the store lacks.
 func (k *past) replay(at ChangeAt) {
 	c := at.Change
 	if c.Record == nil {
@@ -174,7 +178,7 @@ func (k *past) replay(at ChangeAt) {
 	k.replays++
 }
 
-// finish fills in the outcome of the document.
+// finish sets the outcome of the document.
 func (k *past) finish(st *Step) {
 	if k.stays != "" {
 		st.Outcome, st.Reason = Skipped, k.stays
@@ -223,8 +227,8 @@ func (h *history) sorted() []keyedPast {
 }
 
 // batches returns the batches of the history as they were: with their ids, actors and times. One that can't be repeated
-// whole, because the store has part of it, gets an id made of its own and of what is left, so that a repeated import finds
-// it done.
+// whole, because the store has part of it, gets an id made of its own and of what is left, so that a repeated import
+// finds it done.
 func (h *history) batches(maxOps int) iter.Seq2[knowledge.Batch, error] {
 	return func(yield func(knowledge.Batch, error) bool) {
 		for _, k := range h.keys {
@@ -289,7 +293,7 @@ func (h *history) op(c *knowledge.Change) (knowledge.Op, bool, error) {
 	return knowledge.Put(d, seen), true, nil
 }
 
-// A group gathers the ops of one batch of the history.
+// A group collects the ops of one batch of the history.
 type group struct {
 	maxOps int
 	batch  knowledge.Batch
@@ -300,7 +304,7 @@ type group struct {
 	size   int  // of the documents, as JSON
 }
 
-// fits reports whether a change belongs to the batch that is being gathered.
+// fits reports whether a change belongs to the current batch.
 func (g *group) fits(c *knowledge.Change) bool {
 	return g.open && g.batch.ID == c.Batch && c.Batch != (knowledge.BatchID{}) && g.batch.Actor == c.Actor &&
 		g.batch.At.Equal(c.At.Time) && !g.keys[c.Key] && len(g.batch.Ops) < g.maxOps && (len(g.batch.Ops) == 0 || g.size+sizeOf(c) <= maxBatchBytes)

@@ -202,19 +202,66 @@ func TestALongTransactionIsSplitWithoutUsingItsIDTwice(t *testing.T) {
 	}
 }
 
+// forged returns an export with texts replaced in one of its lines, whose sum is made anew where resum says so.
+func forged(t *testing.T, whole string, line int, resum bool, replace ...string) string {
+	t.Helper()
+	lines := strings.SplitAfter(whole, "\n")
+	was := lines[line]
+	lines[line] = strings.NewReplacer(replace...).Replace(was)
+	if lines[line] == was {
+		t.Fatalf("line %d does not hold %q: %s", line+1, replace, was)
+	}
+	if resum {
+		var raw rawChange
+		if err := json.Unmarshal([]byte(lines[line]), &raw); err != nil {
+			t.Fatal(err)
+		}
+		lines[line] = `{"change":` + string(raw.Change) + `,"sum":"` + sumOf(raw.Change) + `"}` + "\n"
+	}
+	return strings.Join(lines, "")
+}
+
+func TestAPurgeTravels(t *testing.T) {
+	m := lived(t)
+	other := newMemory()
+	other.run(t, exportFile(t, m, "e.jsonl"), ReadOptions{}, PlanOptions{})
+	key := knowledge.Key{Kind: knowledge.KindRule, ID: "A"}
+	if err := m.apply(knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "admin", Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: key}}}); err != nil {
+		t.Fatal(err)
+	}
+	p := other.run(t, exportFile(t, m, "f.jsonl"), ReadOptions{}, PlanOptions{})
+	if other.docs[key] != nil || p.Writes() != 1 {
+		t.Errorf("after the import of a purge: %v, %d writes", other.docs[key], p.Writes())
+	}
+	// Another document of the same id is not the one that was purged.
+	third := newMemory()
+	third.put(t, category("c"), "zoe")
+	third.put(t, rule("A", "Mine."), "zoe")
+	third.put(t, rule("A", "Mine still."), "zoe")
+	if r := refusals(third.plan(t, exportFile(t, m, "g.jsonl"), ReadOptions{}, PlanOptions{})); len(r) == 0 {
+		t.Error("a purge of another's document is taken for one of this")
+	}
+}
+
 func TestAnExportThatWasDamagedIsRefused(t *testing.T) {
 	m := lived(t)
 	whole := string(exportHistory(t, m))
 	lines := strings.SplitAfter(whole, "\n")
 	for name, tc := range map[string]struct{ text, want string }{
-		"cut off":       {strings.Join(lines[:4], ""), "cut off"},
-		"cut in a line": {whole[:len(whole)/2], "line "},
-		"a line lost":   {strings.Join(append(append([]string{}, lines[:3]...), lines[4:]...), ""), "some were lost"},
-		"out of order":  {lines[0] + lines[1] + lines[5] + lines[2] + lines[3] + lines[4] + strings.Join(lines[6:], ""), "out of order"},
-		"text behind":   {whole + "{}\n", "behind the last line"},
-		"a newer form":  {strings.Replace(whole, `"tenet":1`, `"tenet":2`, 1), "form 2"},
-		"no change":     {lines[0] + `{"kind":"rule"}` + "\n" + `{"end":true,"lines":1}`, "no change"},
-		"another key":   {strings.Replace(whole, `"id":"A"`, `"id":"Z"`, 1), "its document is rule/A"},
+		"cut off":                    {strings.Join(lines[:4], ""), "cut off"},
+		"cut in a line":              {whole[:len(whole)/2], "line "},
+		"a line lost":                {strings.Join(append(append([]string{}, lines[:3]...), lines[4:]...), ""), "some were lost"},
+		"out of order":               {lines[0] + lines[1] + lines[5] + lines[2] + lines[3] + lines[4] + strings.Join(lines[6:], ""), "out of order"},
+		"text behind":                {whole + "{}\n", "behind the last line"},
+		"a newer form":               {strings.Replace(whole, `"tenet":1`, `"tenet":2`, 1), "form 2"},
+		"no change":                  {lines[0] + `{"kind":"rule"}` + "\n" + `{"end":true,"lines":1}`, "no change"},
+		"another key":                {strings.Replace(whole, `"id":"A"`, `"id":"Z"`, 1), "its document is rule/A"},
+		"another title":              {forged(t, whole, 2, false, "Rule A", "Rule Z"), "line 3: the change 2 of rule/A is another one than was exported"},
+		"another title with its sum": {forged(t, whole, 2, true, "Rule A", "Rule Z"), "line 3: the document of change 2 of rule/A"},
+		"another actor with its sum": {forged(t, whole, 2, true, `"actor":"bo"`, `"actor":"mo"`), "line 3: the change 2 of rule/A says version 1 by mo"},
+		"another verb with its sum":  {forged(t, whole, 2, true, `"verb":"put"`, `"verb":"retire"`), "line 3: the change 2 of rule/A is not what its chain"},
+		"a line taken out, and told": {strings.Replace(strings.Join(append(append([]string{}, lines[:3]...), lines[4:]...), ""), `"lines":7`, `"lines":6`, 1), "line 4: changes before it are missing"},
+		"a line without its sum":     {strings.Replace(whole, `,"sum":"`, `,"sun":"`, 1), "no sum"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "e.jsonl")

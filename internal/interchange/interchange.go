@@ -19,18 +19,21 @@ const (
 	FormatSkill    Format = "skill"    // SKILL.md
 	FormatAgents   Format = "agents"   // AGENTS.md, CLAUDE.md, GEMINI.md and rules for assistants in Markdown
 	FormatMarkdown Format = "markdown" // Markdown with or without front matter, our own export included
+	FormatPrompt   Format = "prompt"   // prompt files, slash commands, forms of issues and pull requests
 	FormatRulePage Format = "rulepage" // Markdown pages of rules with correct and incorrect blocks
 	FormatRuleYAML Format = "ruleyaml" // YAML metadata of rules, with examples in a file beside it
 	FormatCSV      Format = "csv"      // tables of prompts
 	FormatJSONL    Format = "jsonl"    // JSON lines: our own export, or one document a line
-	FormatJSON     Format = "json"     // one document or a list of them
+	FormatJSON     Format = "json"     // one document or a list of them; SARIF and the settings of linters
+	FormatXML      Format = "xml"      // quality profiles of SonarQube
 )
 
 // Formats returns every format.
 func Formats() []Format {
 	return []Format{
-		FormatCursor, FormatCopilot, FormatSkill, FormatAgents, FormatMarkdown, FormatRulePage, FormatRuleYAML,
-		FormatCSV, FormatJSONL, FormatJSON,
+		FormatCursor, FormatCopilot, FormatSkill, FormatAgents, FormatPrompt, FormatMarkdown, FormatRulePage,
+		FormatRuleYAML,
+		FormatCSV, FormatJSONL, FormatJSON, FormatXML,
 	}
 }
 
@@ -46,7 +49,7 @@ func ParseFormat(s string) (Format, error) {
 	return "", fmt.Errorf("no format %q: want one of %s", s, strings.Join(names, ", "))
 }
 
-// An Item is what came of one file.
+// An Item is the result of reading one file.
 type Item struct {
 	Path    string // within the source, with slashes
 	Format  Format // "" for a file that was skipped
@@ -56,7 +59,7 @@ type Item struct {
 	Notes   []string // what a person may want to know: what was repaired, guessed or left out
 	Skipped string   // why the file holds nothing to import; no fault
 	Err     error    // why the whole file is refused
-	// kept is true for a file that was not looked into: what came of it before is not pruned.
+	// kept is true for a file that was not read: its earlier documents are not pruned.
 	kept bool
 }
 

@@ -16,7 +16,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// exportVersion is the version of the form of our exports.
+// exportVersion is the version of the export format.
 const exportVersion = 1
 
 // maxLine bounds a line of JSON lines: a document and what stands around it.
@@ -29,10 +29,11 @@ type Header struct {
 	History    bool           `json:"history"` // every change, or only the documents as they are
 }
 
-// A trailer is the last line of an export, so that one that was cut off is not taken for a whole one.
+// A trailer is the last line of an export. Without it the export counts as truncated.
 type trailer struct {
 	End   bool  `json:"end"`
-	Lines int64 `json:"lines"` // between the first and the last
+	Lines int64 `json:"lines"`          // between the first and the last
+	Gaps  bool  `json:"gaps,omitempty"` // changes that the exporter may not see are left out between them
 }
 
 // A documentLine is a line of an export without history.
@@ -41,16 +42,13 @@ type documentLine struct {
 	Document json.RawMessage `json:"document"`
 }
 
-// A changeLine is a line of an export with history.
-type changeLine struct {
-	Change *knowledge.Change `json:"change"`
-}
-
 // A Writer writes an export as JSON lines.
 type Writer struct {
 	w     *bufio.Writer
 	lines int64
 	h     Header
+	last  knowledge.Seq
+	gaps  bool
 }
 
 // NewWriter writes the first line; it sets the version of the form.
@@ -65,12 +63,17 @@ func (w *Writer) Change(c *knowledge.Change) error {
 	if !w.h.History {
 		return errors.New("export: a change in an export without history")
 	}
+	text, err := c.MarshalJSON()
+	if err != nil {
+		return fmt.Errorf("write export: %w", err)
+	}
 	w.lines++
-	return w.line(changeLine{c})
+	w.gaps, w.last = w.gaps || w.last != 0 && c.Seq != w.last+1, c.Seq
+	return w.line(rawChange{text, sumOf(text)})
 }
 
-// Document writes a document as it is, in an export without history. Kinds come in the order of [knowledge.Kinds], so that
-// no document stands before one that it names.
+// Document writes a document as it is, in an export without history. Kinds come in the order of [knowledge.Kinds], so
+// that no document stands before one that it names.
 func (w *Writer) Document(r *knowledge.Record) error {
 	if w.h.History {
 		return errors.New("export: a document in an export with history")
@@ -90,7 +93,7 @@ func (w *Writer) line(v any) error {
 
 // Close writes the last line, without which an export counts as cut off, and flushes. It does not close what is below.
 func (w *Writer) Close() error {
-	if err := w.line(trailer{End: true, Lines: w.lines}); err != nil {
+	if err := w.line(trailer{End: true, Lines: w.lines, Gaps: w.gaps}); err != nil {
 		return err
 	}
 	if err := w.w.Flush(); err != nil {
@@ -105,7 +108,8 @@ type Export struct {
 	open   func() (io.ReadCloser, error)
 }
 
-// Changes returns the changes in their order, each with the line that it stands in. After an error there is nothing more.
+// Changes returns the changes in their order, each with the line that it stands in. After an error there is nothing
+// more.
 func (e *Export) Changes() iter.Seq2[ChangeAt, error] {
 	return func(yield func(ChangeAt, error) bool) {
 		rc, err := e.open()
@@ -114,10 +118,11 @@ func (e *Export) Changes() iter.Seq2[ChangeAt, error] {
 			return
 		}
 		defer rc.Close() //nolint:errcheck // only read
-		for l, err := range exportLines(rc) {
+		var p proof
+		for l, err := range exportLines(rc, p.end) {
 			at := ChangeAt{Line: l.n}
 			if err == nil {
-				at.Change, err = decodeChange(l)
+				at.Change, err = decodeChange(l, &p)
 			}
 			if !yield(at, err) || err != nil {
 				return
@@ -132,9 +137,12 @@ type ChangeAt struct {
 	Change *knowledge.Change
 }
 
-func decodeChange(l line) (*knowledge.Change, error) {
-	var c changeLine
-	if err := json.Unmarshal(l.data, &c); err != nil {
+func decodeChange(l line, p *proof) (*knowledge.Change, error) {
+	var raw rawChange
+	var c struct {
+		Change *knowledge.Change `json:"change"`
+	}
+	if err := errors.Join(json.Unmarshal(l.data, &c), json.Unmarshal(l.data, &raw)); err != nil {
 		return nil, fmt.Errorf("line %d: %w", l.n, jsonFault(err))
 	}
 	switch {
@@ -152,7 +160,7 @@ func decodeChange(l line) (*knowledge.Change, error) {
 	if err := probe.Validate(); err != nil {
 		return nil, fmt.Errorf("line %d: %w", l.n, err)
 	}
-	return c.Change, nil
+	return c.Change, p.check(&l, &raw, c.Change)
 }
 
 // A line is a line of text that is not empty.
@@ -199,8 +207,9 @@ func lines(r io.Reader) iter.Seq2[line, error] {
 	}
 }
 
-// exportLines returns the lines between the first and the last of our own export, and an error when the last is missing.
-func exportLines(r io.Reader) iter.Seq2[line, error] {
+// exportLines returns the lines between the first and the last of our own export, and an error when the last is
+// missing, or what check, which may be nil, says of it.
+func exportLines(r io.Reader, check func(*trailer) error) iter.Seq2[line, error] {
 	return func(yield func(line, error) bool) {
 		var count, last int64
 		var end *trailer
@@ -231,6 +240,10 @@ func exportLines(r io.Reader) iter.Seq2[line, error] {
 			yield(line{n: last}, fmt.Errorf("line %d: the export ends without its last line: it was cut off", last))
 		case end.Lines != count:
 			yield(line{n: last}, fmt.Errorf("line %d: %d lines where the export had %d: some were lost or put in", last, count, end.Lines))
+		case check != nil:
+			if err := check(end); err != nil {
+				yield(line{n: last}, err)
+			}
 		}
 	}
 }
@@ -330,6 +343,9 @@ func (r *reader) readJSONL(it *Item) {
 
 // HoldsHistory reports whether a file is an export of ours with history. What can't be read is none.
 func HoldsHistory(name string) bool {
+	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+		return false // opening a pipe that nobody writes to would wait for ever
+	}
 	f, err := os.Open(name) //nolint:gosec // the user names the file
 	if err != nil {
 		return false
@@ -368,7 +384,7 @@ func readHeader(head []byte) (Header, error) {
 // documentLines reads the documents of our own export without history.
 func documentLines(r io.Reader) ([]Entry, error) {
 	var entries []Entry
-	for l, err := range exportLines(r) {
+	for l, err := range exportLines(r, nil) {
 		if err != nil {
 			return nil, err
 		}

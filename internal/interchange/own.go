@@ -5,42 +5,33 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
 	"tenet/internal/knowledge"
 )
 
-// exportedKinds returns the kinds that have a Markdown form, violations first: they also name a rule.
-func exportedKinds() []knowledge.Kind {
-	return []knowledge.Kind{
-		knowledge.KindViolation, knowledge.KindRule, knowledge.KindPractice, knowledge.KindTemplate, knowledge.KindCategory,
-	}
-}
-
-// ownKind returns the kind of a document in our own form, which its id field tells, or "".
-func ownKind(values map[string]any) knowledge.Kind {
-	for _, k := range exportedKinds() {
-		if id, ok := values[k.IDField()].(string); ok && id != "" {
+// ownKind returns the kind of a document in our own form, which its id field tells, or "". Kinds that name a document
+// of another kind come before that one.
+func ownKind(values map[string]any, among func(*knowledge.Description) bool) knowledge.Kind {
+	kinds := knowledge.Kinds()
+	for _, k := range slices.Backward(kinds) {
+		if id, ok := values[k.IDField()].(string); ok && id != "" && among(knowledge.Describe(k)) {
 			return k
 		}
 	}
 	return ""
 }
 
+// anyKind and shownKind say which kinds are looked for: all, and those that have a Markdown form.
+func anyKind(*knowledge.Description) bool     { return true }
+func shownKind(d *knowledge.Description) bool { return !d.Hidden }
+
 // mainField returns the field that a kind's Markdown form holds as its text.
-func mainField(k knowledge.Kind) string {
-	switch k {
-	case knowledge.KindPractice:
-		return "implementation_guide"
-	case knowledge.KindTemplate:
-		return "template_content"
-	case knowledge.KindViolation:
-		return "message"
-	case knowledge.KindRule, knowledge.KindCategory, knowledge.KindPrincipal:
-	}
-	return "description"
-}
+func mainField(k knowledge.Kind) string { return knowledge.Describe(k).TextField }
 
 // ownDocument reads a document in our own Markdown form. Keys that its kind has no field for go into extra.
 func ownDocument(kind knowledge.Kind, values map[string]any, body string) (Entry, error) {
@@ -82,25 +73,19 @@ func ownDocument(kind knowledge.Kind, values map[string]any, body string) (Entry
 	return e, err
 }
 
-// fieldNames returns the JSON fields of a kind.
+// fieldNames returns the JSON fields of a kind, those that are left out when empty too.
 func fieldNames(kind knowledge.Kind) map[string]bool {
 	out := map[string]bool{}
-	b, err := knowledge.Canonical(knowledge.New(kind))
-	var fields map[string]json.RawMessage
-	if err == nil {
-		err = json.Unmarshal(b, &fields)
-	}
-	if err != nil {
-		return out
-	}
-	for k := range fields {
-		out[k] = true
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(knowledge.New(kind)).Elem()) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+			out[name] = true
+		}
 	}
 	return out
 }
 
-// ownEntry decodes and checks a document in our own JSON. What is wrong with its form is the file's error; what is wrong
-// with its values is the entry's.
+// ownEntry decodes and checks a document in our own JSON. What is wrong with its form is the file's error; what is
+// wrong with its values is the entry's.
 func ownEntry(kind knowledge.Kind, data []byte, place string) (Entry, error) {
 	d, err := knowledge.Decode(kind, data)
 	if err != nil {
@@ -117,7 +102,30 @@ func ownEntry(kind knowledge.Kind, data []byte, place string) (Entry, error) {
 	return e, nil
 }
 
-// json reads a JSON file: one document, a list of them, or a list below the key "documents".
+var ownField = regexp.MustCompile(`"(?:rule|practice|template|category|violation)_id"|"documents"`)
+
+// jsonFile reads a JSON file: our own documents, or the rules of a linter.
+func (r *reader) jsonFile(f *file) ([]Entry, error) {
+	entries, err := r.json(f)
+	none, ok := errors.AsType[*nothingError](err)
+	if !ok && (err == nil || !eslintFile(path.Base(f.path)) && !strings.Contains(f.text, "//")) {
+		return entries, err
+	}
+	rules, ok, ruleErr := r.jsonRules(f)
+	switch {
+	case ruleErr != nil:
+		return nil, ruleErr
+	case ok:
+		return rules, nil
+	case none == nil && eslintFile(path.Base(f.path)):
+		return r.ruleYAML(f) // .eslintrc may be YAML
+	case none == nil && !r.s.single && !ownField.MatchString(f.text):
+		return nil, nothing("%s", err) // settings with comments, most of the time
+	}
+	return entries, err
+}
+
+// json reads a JSON file of our own: one document, a list of them, or a list below the key "documents".
 func (r *reader) json(f *file) ([]Entry, error) {
 	text := strings.TrimSpace(f.text)
 	if text == "" {
@@ -184,10 +192,7 @@ func bareDocument(raw json.RawMessage, place string) (Entry, error) {
 	if json.Unmarshal(raw, &values) != nil {
 		return Entry{}, nothing("JSON without documents of tenet")
 	}
-	kind := ownKind(values)
-	if id, ok := values[knowledge.KindPrincipal.IDField()].(string); kind == "" && ok && id != "" {
-		kind = knowledge.KindPrincipal
-	}
+	kind := ownKind(values, anyKind)
 	if kind == "" {
 		return Entry{}, nothing("JSON without documents of tenet: want rule_id, practice_id, template_id or category_id")
 	}

@@ -13,7 +13,7 @@ import (
 // ErrRefused says that a plan holds refusals, and that it was not told to keep going.
 var ErrRefused = errors.New("something was refused, and nothing is imported by halves")
 
-// An Outcome says what an import does with one document or file.
+// An Outcome says what an import does with a document or a file.
 type Outcome string
 
 // Outcomes.
@@ -29,7 +29,7 @@ const (
 // Outcomes returns every outcome, in the order of a summary.
 func Outcomes() []Outcome { return []Outcome{Created, Changed, Unchanged, Pruned, Skipped, Refused} }
 
-// A Step is what an import does with one document, or with a file that gave none.
+// A Step is the action of an import for one document, or for a file without documents.
 type Step struct {
 	Source  string
 	Path    string        // of the file, within the source
@@ -42,8 +42,12 @@ type Step struct {
 	Version int64 // the version that is there now; 0 for none
 
 	doc  knowledge.Document // what to write, nil for none and for history
+	was  knowledge.Document // what is there now, of a change
 	size int                // of doc, as JSON
 }
+
+// Documents returns what is there now and what will be, of a step that changes a document; nil for others.
+func (st *Step) Documents() (was, will knowledge.Document) { return st.was, st.doc }
 
 // A Current returns the document that a key names as it is now, in use or retired; nil when there is none.
 type Current func(knowledge.Key) (*knowledge.Record, error)
@@ -51,15 +55,30 @@ type Current func(knowledge.Key) (*knowledge.Record, error)
 // PlanOptions says how to plan.
 type PlanOptions struct {
 	Current Current // required
-	// Imported lists the documents of every kind, in use or retired, that carry a tag (see [SourceTag]). Set it to prune:
-	// what a source imported before and no longer holds is retired.
+	// Imported lists the documents of every kind, in use or retired, that carry a tag (see [SourceTag]). With it, what
+	// a source imported before is compared without asking for each document, and is known again by its place in the
+	// source whatever its id is.
 	Imported func(tag string) iter.Seq2[*knowledge.Record, error]
+	// All lists every document of the kinds [Listed], in use or retired. With it, an import of many documents is
+	// compared by a few pages.
+	All func() iter.Seq2[*knowledge.Record, error]
+	// Recognize leaves out what is there already from another folder or checkout: the same text that holds for the
+	// same. It needs All.
+	Recognize bool
+	// Status is what a rule gets that is created; the file's, or ACTIVE, when empty.
+	Status string
+	// Strict refuses templates with placeholders that no variable declares, or variables that their text does not use.
+	Strict bool
+	// Prune retires what a source imported before and no longer holds. It needs Imported.
+	Prune bool
 	// KeepGoing imports what is good although something is refused.
 	KeepGoing bool
 	// Overwrite replaces also what was edited in tenet since it was imported, or came from somewhere else.
 	Overwrite bool
 	// Progress is called after each file with how many of a source are done. May be nil.
 	Progress func(done, of int)
+	// Entries is called now and then within a file of many documents. May be nil.
+	Entries func(path string, done, of int)
 }
 
 // A Plan is what an import will do, worked out before anything is written.
@@ -69,6 +88,10 @@ type Plan struct {
 	seen      map[knowledge.Key]int // step of each document that was read
 	there     map[string]bool       // categories that are known to exist
 	histories []*history
+	before    *imported // what the source that is being read imported before
+	shelf     *shelf    // what the store holds; nil before it is needed, and for a large store
+	filled    bool      // the shelf was asked for
+	asked     int       // documents that were asked for one by one
 }
 
 // NewPlan returns an empty plan.
@@ -76,14 +99,18 @@ func NewPlan(o PlanOptions) *Plan {
 	return &Plan{o: o, seen: map[knowledge.Key]int{}, there: map[string]bool{}}
 }
 
-// Add reads a whole source and plans its import. The source must stay open until the batches are made. The error is that
-// of Current or Imported; what is wrong with the files becomes a refused step.
+// Add reads a whole source and plans its import. The source must stay open until the batches are made. The error is
+// that of Current or Imported; what is wrong with the files becomes a refused step.
 func (p *Plan) Add(s *Source) error {
 	first := len(p.steps)
 	done := 0
+	var err error
+	if p.before, err = p.loadImported(s); err != nil {
+		return err
+	}
 	keep := map[string]bool{} // files whose documents are not pruned: nobody knows what they hold
 	for it := range s.Items() {
-		if it.Err != nil || it.kept {
+		if it.Err != nil || it.kept || slices.ContainsFunc(it.Entries, func(e Entry) bool { return e.Err != nil }) {
 			keep[it.Path] = true
 		}
 		if err := p.item(s, it); err != nil {
@@ -97,7 +124,7 @@ func (p *Plan) Add(s *Source) error {
 	if err := p.categories(s, first); err != nil {
 		return err
 	}
-	if p.o.Imported == nil {
+	if !p.o.Prune || p.o.Imported == nil {
 		return nil
 	}
 	return p.prune(s, keep)
@@ -112,10 +139,16 @@ func (p *Plan) item(s *Source, it Item) error {
 	if it.History != nil {
 		return p.history(base, it.History)
 	}
-	for _, e := range it.Entries {
+	for i, e := range it.Entries {
+		if p.o.Entries != nil && i%100 == 0 {
+			p.o.Entries(it.Path, i, len(it.Entries))
+		}
+		if err := p.known(&e); err != nil {
+			return err
+		}
 		st := base
 		st.Key, st.Place = e.Key, e.Place
-		st.Notes = slices.Concat(base.Notes, e.Notes)
+		st.Notes = slices.Concat(base.Notes, e.Notes, p.loose(&e))
 		if e.Err != nil {
 			st.Outcome, st.Reason = Refused, e.Err.Error()
 			if e.Key.ID != "" {
@@ -132,7 +165,7 @@ func (p *Plan) item(s *Source, it Item) error {
 	return nil
 }
 
-// fate returns what becomes of a file that gave no document, and why; nothing for one that did.
+// fate returns the outcome of a file without documents, and the reason; "" for a file with documents.
 func (it *Item) fate() (Outcome, string) {
 	switch {
 	case it.Err != nil:
@@ -143,7 +176,7 @@ func (it *Item) fate() (Outcome, string) {
 	return "", ""
 }
 
-// claim notes which step a document belongs to, the first one that it was read for.
+// claim records the step of a document: the first one that read it.
 func (p *Plan) claim(k knowledge.Key, step int) {
 	if _, ok := p.seen[k]; !ok {
 		p.seen[k] = step
@@ -158,12 +191,12 @@ func (p *Plan) entry(st *Step, e Entry) error {
 		p.steps[i].giveWay()
 	}
 	p.seen[e.Key] = len(p.steps)
-	rec, err := p.o.Current(e.Key)
+	rec, err := p.current(e.Key)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", e.Key, err)
 	}
 	if rec == nil {
-		return st.write(Created, e.Doc)
+		return p.create(st, e)
 	}
 	st.Version = rec.Version
 	current, err := rec.Document()
@@ -176,13 +209,68 @@ func (p *Plan) entry(st *Step, e Entry) error {
 	return p.foreignChange(st, e.Doc, current)
 }
 
+// create decides about a document that is not there under its id.
+func (p *Plan) create(st *Step, e Entry) error {
+	key, here, err := p.here(&e)
+	if err != nil {
+		return err
+	}
+	if here {
+		delete(p.seen, e.Key)
+		st.Outcome, st.Key = Unchanged, key
+		st.Notes = append(st.Notes, "is here already as "+key.String())
+		return nil
+	}
+	if err := p.begin(e.Doc, e.Own); err != nil {
+		return err
+	}
+	st.Notes = append(st.Notes, p.supersedes(e)...)
+	if e.Key.Kind == knowledge.KindLabel { // it comes without the log that it was set in
+		st.Notes = append(st.Notes, "it names a position of the log that it comes from, and another one here: set it anew with tenet label move "+e.Key.ID+" now")
+	}
+	return st.write(Created, e.Doc)
+}
+
+// begin gives a rule that is created the status that was asked for.
+func (p *Plan) begin(d knowledge.Document, own bool) error {
+	rule, ok := d.(*knowledge.Rule)
+	if !ok || p.o.Status == "" || rule.Status == p.o.Status {
+		return nil
+	}
+	rule.Status = p.o.Status
+	if o, foreign := originOf(d); foreign && !own {
+		o.status = p.o.Status
+		o.put(d)
+		return sign(d)
+	}
+	return nil
+}
+
+// loose names what a template's writer may not have meant. A strict plan refuses it.
+func (p *Plan) loose(e *Entry) []string {
+	t, ok := e.Doc.(*knowledge.Template)
+	if !ok {
+		return nil
+	}
+	faults := t.Loose()
+	if len(faults) > 0 && p.o.Strict {
+		e.Doc, e.Err = nil, &knowledge.InvalidError{Faults: faults}
+		return nil
+	}
+	var out []string
+	for _, f := range faults {
+		out = append(out, f.Detail)
+	}
+	return out
+}
+
 // implied reports whether a step only makes a category that others name.
 func (p *Plan) implied(step int) bool {
 	st := &p.steps[step]
 	return st.Key.Kind == knowledge.KindCategory && st.Format == "" && st.Outcome == Created
 }
 
-// giveWay takes back the making of a category that is met itself.
+// giveWay cancels the creation of a category that the import contains itself.
 func (st *Step) giveWay() {
 	st.Outcome, st.Reason, st.doc, st.size = Skipped, "what is imported holds the category itself", nil, 0
 }
@@ -231,11 +319,13 @@ func (st *Step) ownChange(d, current knowledge.Document) error {
 		st.Outcome = Unchanged
 		return nil
 	}
+	st.was = current
 	return st.write(Changed, d)
 }
 
-// foreignChange compares a document made of a foreign file with what is there. The digest that the last import left tells
-// an edit of the file from an edit in tenet: the first is taken over, the second is kept, and both together are refused.
+// foreignChange compares a document made of a foreign file with what is there. The digest that the last import left
+// tells an edit of the file from an edit in tenet: the first is taken over, the second is kept, and both together are
+// refused.
 func (p *Plan) foreignChange(st *Step, d, current knowledge.Document) error {
 	now, _ := originOf(d)
 	before, ok := originOf(current)
@@ -243,17 +333,35 @@ func (p *Plan) foreignChange(st *Step, d, current knowledge.Document) error {
 		if !p.o.Overwrite {
 			st.Outcome = Refused
 			st.Reason = fmt.Sprintf("%s is there and did not come from this source: name another source, or overwrite it", d.Key())
+			st.was = current
 			return nil
 		}
+	}
+	if rule, ok := d.(*knowledge.Rule); ok && before.status != "" { // the status is decided here, and not by the file
+		now.status = before.status
+		now.put(d)
+		rule.Status = statusOf(current)
+		if err := sign(d); err != nil {
+			return err
+		}
+		now, _ = originOf(d)
 	}
 	asImported, err := digest(current)
 	if err != nil {
 		return err
 	}
 	edited := asImported != before.digest
+	if now.digest == before.digest { // what a later tenet notes of the origin alone is no change
+		now.entry = before.entry
+		now.put(d)
+	}
 	switch {
 	case before.pruned:
 		st.Notes = append(st.Notes, "in its source again: restored")
+	case before.off && current.Active() && now.digest == before.digest:
+		d.SetActive(true) // a person switched it on here
+	case before.off && d.Active():
+		st.Notes = append(st.Notes, "switched on again in its source: restored")
 	case !current.Active():
 		d.SetActive(false)
 		st.Notes = append(st.Notes, "it is retired, and stays so: restore it to use it")
@@ -294,7 +402,7 @@ func (p *Plan) categories(s *Source, first int) error {
 		if i, ok := p.seen[key]; ok && p.steps[i].Outcome != Refused {
 			continue // the source holds it
 		}
-		rec, err := p.o.Current(key)
+		rec, err := p.current(key)
 		if err != nil {
 			return fmt.Errorf("read %s: %w", key, err)
 		}
@@ -325,87 +433,4 @@ func (p *Plan) categories(s *Source, first int) error {
 		}
 	}
 	return nil
-}
-
-// Steps returns what the import does, in the order of sources and paths. The caller must not change them.
-func (p *Plan) Steps() []Step { return p.steps }
-
-// Count returns the number of steps of each outcome.
-func (p *Plan) Count() map[Outcome]int {
-	n := map[Outcome]int{}
-	for i := range p.steps {
-		n[p.steps[i].Outcome]++
-	}
-	return n
-}
-
-// Blocked reports whether something is refused and the plan is not to keep going.
-func (p *Plan) Blocked() bool { return !p.o.KeepGoing && p.Count()[Refused] > 0 }
-
-// maxBatchBytes bounds a batch's documents: a batch travels as one request and stands whole in memory on its way.
-const maxBatchBytes = 4 << 20
-
-// Batches returns the writes, each of at most maxOps ops ([knowledge.MaxBatchOps] when 0): first histories as they were,
-// then documents, kinds in the order in which they refer to each other. Every op names the version that it was compared
-// with, so that a document which was written meanwhile is a conflict and is not overwritten. A blocked plan gives
-// [ErrRefused]. To retry a batch, keep it: its id is new in every run, since an id made of the content would make the
-// store take an import after a purge for one that was done.
-func (p *Plan) Batches(actor string, maxOps int) iter.Seq2[knowledge.Batch, error] {
-	if maxOps <= 0 || maxOps > knowledge.MaxBatchOps {
-		maxOps = knowledge.MaxBatchOps
-	}
-	return func(yield func(knowledge.Batch, error) bool) {
-		if p.Blocked() {
-			yield(knowledge.Batch{}, ErrRefused)
-			return
-		}
-		for _, h := range p.histories {
-			for b, err := range h.batches(maxOps) {
-				if !yield(b, err) || err != nil {
-					return
-				}
-			}
-		}
-		var ops []knowledge.Op
-		size := 0
-		for _, st := range p.writes() {
-			if len(ops) > 0 && (len(ops) == maxOps || size+st.size > maxBatchBytes) {
-				if !yield(knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Ops: ops}, nil) {
-					return
-				}
-				ops, size = nil, 0
-			}
-			version := st.Version
-			if version == 0 {
-				version = knowledge.NoVersion
-			}
-			ops, size = append(ops, knowledge.Put(st.doc, version)), size+st.size
-		}
-		if len(ops) > 0 {
-			yield(knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Ops: ops}, nil)
-		}
-	}
-}
-
-// Writes returns the number of ops that the batches will hold, for a progress bar.
-func (p *Plan) Writes() int {
-	n := len(p.writes())
-	for _, h := range p.histories {
-		n += h.ops
-	}
-	return n
-}
-
-// writes returns the steps that write a document, parents first.
-func (p *Plan) writes() []*Step {
-	var out []*Step
-	for i := range p.steps {
-		if p.steps[i].doc != nil {
-			out = append(out, &p.steps[i])
-		}
-	}
-	slices.SortStableFunc(out, func(a, b *Step) int {
-		return cmp.Compare(slices.Index(knowledge.Kinds(), a.Key.Kind), slices.Index(knowledge.Kinds(), b.Key.Kind))
-	})
-	return out
 }

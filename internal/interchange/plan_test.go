@@ -108,11 +108,11 @@ func TestPruneRetiresOnlyWhatThisSourceImported(t *testing.T) {
 		}
 	}
 	// A part of the source says nothing about the rest of it.
-	p := m.plan(t, filepath.Join(dir, "rules"), ReadOptions{}, PlanOptions{Imported: m.imported})
+	p := m.plan(t, filepath.Join(dir, "rules"), ReadOptions{}, PlanOptions{Imported: m.imported, Prune: true})
 	if n := p.Count(); n[Pruned] != 1 {
 		t.Errorf("the folder of rules alone prunes %d, want 1", n[Pruned])
 	}
-	p = m.run(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported})
+	p = m.run(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported, Prune: true})
 	if diff := cmp.Diff(map[Outcome]int{Pruned: 2, Unchanged: 4, Skipped: 1}, p.Count()); diff != "" {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
 	}
@@ -127,12 +127,12 @@ func TestPruneRetiresOnlyWhatThisSourceImported(t *testing.T) {
 	if v := m.log[len(m.log)-1].Verb; v != knowledge.VerbRetire {
 		t.Errorf("the log says %s, want retire", v)
 	}
-	if p = m.run(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported}); p.Writes() != 0 {
+	if p = m.run(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported, Prune: true}); p.Writes() != 0 {
 		t.Errorf("pruning twice writes %d", p.Writes())
 	}
 	// What comes back is restored.
 	write(t, dir, team())
-	p = m.run(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported})
+	p = m.run(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported, Prune: true})
 	if n := p.Count(); n[Changed] != 2 || !m.doc(t, "rule/team-rules-two").Active() {
 		t.Errorf("after the files came back: %v", n)
 	}
@@ -141,12 +141,12 @@ func TestPruneRetiresOnlyWhatThisSourceImported(t *testing.T) {
 func TestPruneLeavesAloneWhatCouldNotBeRead(t *testing.T) {
 	m, dir := importTeam(t)
 	write(t, dir, map[string]string{"prompts/p.csv": "act,prompt\n\"A,Do\n"})
-	p := m.plan(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported, KeepGoing: true})
+	p := m.plan(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported, Prune: true, KeepGoing: true})
 	if n := p.Count(); n[Pruned] != 0 || n[Refused] != 1 {
 		t.Errorf("a broken table: %v, want 1 refused and nothing pruned", n)
 	}
 	write(t, dir, team())
-	p = m.plan(t, dir, ReadOptions{Format: FormatCSV}, PlanOptions{Imported: m.imported})
+	p = m.plan(t, dir, ReadOptions{Format: FormatCSV}, PlanOptions{Imported: m.imported, Prune: true})
 	if n := p.Count(); n[Pruned] != 0 || n[Refused] != 0 {
 		t.Errorf("with one format only: %v, want nothing pruned", n)
 	}
@@ -304,7 +304,7 @@ func TestSourcesAreNamedAfterWhoseTheyAre(t *testing.T) {
 func TestAPartOfASourceHasTheIDsOfTheWhole(t *testing.T) {
 	m, dir := importTeam(t)
 	for _, path := range []string{"rules", "prompts", "rules/one.mdc", "prompts/p.csv"} {
-		p := m.plan(t, filepath.Join(dir, filepath.FromSlash(path)), ReadOptions{}, PlanOptions{Imported: m.imported})
+		p := m.plan(t, filepath.Join(dir, filepath.FromSlash(path)), ReadOptions{}, PlanOptions{Imported: m.imported, Prune: true})
 		if n := p.Count(); len(n) != 1 || n[Unchanged] == 0 {
 			t.Errorf("%s by itself: %v, want all unchanged", path, n)
 		}

@@ -11,10 +11,7 @@ func SourceTag(name string) string { return "source:" + name }
 
 // prune plans to retire what the source imported before, from where it was read now, and no longer holds.
 func (p *Plan) prune(s *Source, keep map[string]bool) error {
-	for rec, err := range p.o.Imported(SourceTag(s.name)) {
-		if err != nil {
-			return fmt.Errorf("list what %s imported: %w", s.name, err)
-		}
+	for _, rec := range p.before.list {
 		if _, read := p.seen[rec.Key]; read || !rec.Active {
 			continue
 		}

@@ -18,16 +18,23 @@ type reader struct {
 	s     *Source
 	ids   map[knowledge.Kind]ids
 	paths map[string]bool // what can be read in the tree
+	known map[string]bool // what is there at all
+	// imported holds the plain texts that an assistant's own file brings in.
+	imported map[string]bringer
 }
 
 func newReader(s *Source) *reader {
-	r := &reader{s: s, ids: map[knowledge.Kind]ids{}, paths: map[string]bool{}}
+	r := &reader{
+		s: s, ids: map[knowledge.Kind]ids{}, paths: map[string]bool{}, known: map[string]bool{}, imported: map[string]bringer{},
+	}
 	for _, k := range knowledge.Kinds() {
 		r.ids[k] = ids{}
 	}
 	for _, f := range s.tree.files() {
 		r.paths[f.path] = f.skip == "" && f.err == nil
+		r.known[f.path] = true
 	}
+	r.findImports()
 	return r
 }
 
@@ -36,6 +43,7 @@ type file struct {
 	path  string
 	text  string
 	notes []string
+	ours  bool // a part of it was written by tenet
 }
 
 func (f *file) note(format string, args ...any) {
@@ -48,7 +56,8 @@ func (f *file) noteSeparators(n int) {
 	}
 }
 
-// nothingError says that a file holds nothing to import, and why. It skips a file that was found and refuses one that was named.
+// nothingError says that a file holds nothing to import, and why. It skips a file that was found and refuses one that
+// was named.
 type nothingError struct{ why string }
 
 func (e *nothingError) Error() string { return e.why }
@@ -69,6 +78,9 @@ func (r *reader) item(t treeFile) Item {
 		return it
 	case named == examplesOf:
 		return r.examplesItem(it)
+	case r.overridden(t.path):
+		it.Skipped = "AGENTS.override.md in its folder takes its place"
+		return it
 	case r.s.single && wanted != "":
 		named = wanted
 	case named == skipName:
@@ -120,7 +132,11 @@ func (r *reader) read(it *Item, format Format) {
 	case FormatCSV:
 		it.Entries, it.Err = r.csv(f)
 	case FormatJSON:
-		it.Entries, it.Err = r.json(f)
+		it.Entries, it.Err = r.jsonFile(f)
+	case FormatXML:
+		it.Entries, it.Err = r.sonar(f)
+	case FormatPrompt:
+		it.Format, it.Entries, it.Err = r.prompts(f, format)
 	default:
 		var e Entry
 		it.Format, e, it.Err = r.markdown(f, format)
@@ -155,18 +171,29 @@ func (r *reader) examplesItem(it Item) Item {
 func (r *reader) markdown(f *file, format Format) (Format, Entry, error) {
 	fm, body := splitFrontMatter(f.text)
 	f.notes = append(f.notes, fm.notes...)
-	if kind := ownKind(fm.values); kind != "" && (r.s.o.Format == "" || r.s.o.Format == FormatMarkdown) {
+	if kind := ownKind(fm.values, shownKind); kind != "" && (r.s.o.Format == "" || r.s.o.Format == FormatMarkdown) {
 		e, err := ownDocument(kind, fm.values, body)
 		return FormatMarkdown, e, err
 	}
 	if format == FormatMarkdown && r.s.o.Format == "" {
 		format = markdownFormat(f.path, fm, body)
 	}
-	body = trimBlankLines(body)
+	if format == FormatAgents && r.s.o.Format == "" && !isAgentsFile(f.path) && showsRule(fm, body) {
+		format = FormatRulePage
+	}
+	body = trimBlankLines(r.withoutOwnPart(f, body))
 	if format == FormatAgents || format == FormatCopilot {
 		if target := pointer(body); target != "" {
-			return format, Entry{}, nothing("it only points at %s", shortQuote(target))
+			why := r.missing(f.path, target)
+			if why != "" {
+				why = ", which " + why
+			}
+			return format, Entry{}, nothing("it only points at %s%s", shortQuote(target), why)
 		}
+		r.noteImports(f, body)
+	}
+	if body == "" && len(f.text) > 0 && f.ours {
+		return format, Entry{}, nothing("it holds only what tenet wrote into it")
 	}
 	if body == "" && len(fm.values) == 0 {
 		return format, Entry{}, nothing("it is empty")
@@ -175,6 +202,8 @@ func (r *reader) markdown(f *file, format Format) (Format, Entry, error) {
 	switch format {
 	case FormatSkill:
 		d = r.skill(f, fm, body)
+	case FormatPrompt:
+		d = r.prompt(f, fm, body)
 	case FormatMarkdown:
 		d = r.practice(f, fm, body)
 	case FormatRulePage:
@@ -185,7 +214,53 @@ func (r *reader) markdown(f *file, format Format) (Format, Entry, error) {
 	return format, r.entry(f, d, ""), nil
 }
 
-// pointer returns what a file points at that holds nothing but "@OTHER.md", or "".
+// prompts reads a file of prompts: Markdown, a form in YAML, or a command in TOML.
+func (r *reader) prompts(f *file, format Format) (Format, []Entry, error) {
+	var e Entry
+	var err error
+	switch strings.ToLower(path.Ext(f.path)) {
+	case ".yml", ".yaml":
+		e, err = r.issueForm(f)
+	case ".toml":
+		e, err = r.tomlCommand(f)
+	default:
+		format, e, err = r.markdown(f, format)
+	}
+	if err != nil {
+		return format, nil, err
+	}
+	return format, []Entry{e}, nil
+}
+
+// overridden reports whether a file beside one takes its place.
+func (r *reader) overridden(p string) bool {
+	return strings.EqualFold(path.Base(p), "AGENTS.md") && r.paths[path.Join(path.Dir(p), "AGENTS.override.md")] && !r.s.single
+}
+
+// Marks around what tenet writes into a file that has other parts.
+const (
+	ownBegin = "<!-- tenet:begin"
+	ownEnd   = "<!-- tenet:end -->"
+)
+
+// withoutOwnPart returns a text without the part that tenet wrote into it: that is imported already, as what it was
+// made of.
+func (r *reader) withoutOwnPart(f *file, body string) string {
+	before, rest, found := strings.Cut(body, ownBegin)
+	if !found {
+		return body
+	}
+	_, after, found := strings.Cut(rest, ownEnd)
+	if !found {
+		f.note("%s has no %s: read as it stands", ownBegin, ownEnd)
+		return body
+	}
+	f.ours = true
+	f.note("the part that tenet wrote was left out")
+	return trimBlankLines(before) + "\n\n" + trimBlankLines(after)
+}
+
+// pointer returns the target of a file whose only content is "@OTHER.md", or "".
 func pointer(body string) string {
 	body = strings.TrimSpace(body)
 	if !strings.HasPrefix(body, "@") || strings.ContainsAny(body, " \n\t") {
@@ -199,7 +274,8 @@ func (r *reader) pathID(kind knowledge.Kind, f *file) string {
 	return r.ids[kind].forPath(r.s.name, f.path)
 }
 
-// category returns the category of a document: as asked for, from the front matter, the first telling folder, or "imported".
+// category returns the category of a document: as asked for, from the front matter, the first telling folder, or
+// "imported".
 func (r *reader) category(f *file, own string) string {
 	if r.s.o.Category != "" {
 		return r.s.o.Category

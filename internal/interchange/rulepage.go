@@ -66,7 +66,7 @@ func (r *reader) rulePage(f *file, fm *frontMatter, body string) *knowledge.Rule
 	summary := fm.peek("description")
 	title := titleOf(f, fm, body, summary)
 	r.ruleFields(f, d, fm)
-	d.Scope = scopeOf(f, FormatRulePage, fm, summary)
+	d.Scope = r.scopeOf(f, FormatRulePage, fm, summary)
 	p := page{f: f, lines: strings.Split(body, "\n")}
 	text := p.split()
 	d.Examples, d.AntiPatterns = p.good, p.bad
@@ -79,7 +79,7 @@ func (r *reader) rulePage(f *file, fm *frontMatter, body string) *knowledge.Rule
 	return d
 }
 
-// A page is a rule page that is taken apart.
+// A page is a rule page, split into text and examples.
 type page struct {
 	f         *file
 	lines     []string

@@ -6,56 +6,123 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
 	"tenet/internal/knowledge"
 )
 
-// ruleYAML reads a YAML file that describes rules: one, a list, or a list below the key "rules".
+// ruleYAML reads a YAML file that describes rules: one, a list, a list below the key "rules", or as a linter or a
+// policy engine writes them.
 func (r *reader) ruleYAML(f *file) ([]Entry, error) {
 	docs, err := parseYAML(f.text)
 	if err != nil {
-		if r.s.single || isMetadata(f.path) || r.s.o.Format != "" {
+		if r.s.single || isMetadata(f.path) || r.s.o.Format != "" || meansRules(f.text) {
 			return nil, err
 		}
 		return nil, nothing("%s", err)
 	}
-	var found []yamlRule
+	if own, ok := ownDocuments(docs); ok {
+		return own, nil
+	}
+	var found []foundRule
+	var strays []yamlValue
+	said := false
 	for _, d := range docs {
 		if d.value == nil {
 			continue
 		}
-		some, ok := rulesIn(d)
+		said = true
+		some, ok := rulesIn(f, d)
 		if !ok {
-			return nil, nothing("YAML that describes no rules: want a title and a severity, a description or an id")
+			strays = append(strays, d)
+			continue
 		}
 		found = append(found, some...)
 	}
-	if len(found) == 0 {
+	switch {
+	case !said:
 		return nil, nothing("YAML without content")
+	case len(found) == 0:
+		return nil, nothing("YAML that describes no rules: want a title and a severity, a description or an id")
 	}
+	for _, d := range strays {
+		if m, ok := d.value.(map[string]any); ok && halfRule(m) {
+			found = append(found, genericRule(m, d.line))
+			continue
+		}
+		f.note("line %d: a YAML document that describes no rule: passed over", d.line)
+	}
+	return r.foundEntries(f, found, len(docs) == 1), nil
+}
+
+// meansRules reports whether a text that is not YAML was meant to be rules, so that it is not passed over.
+func meansRules(text string) bool {
+	return rulesHead.MatchString(text) && severityLine.MatchString(text) && !strings.Contains(text, "{{")
+}
+
+var (
+	rulesHead    = regexp.MustCompile(`(?m)^(?:rules:|\s*-?\s*(?:id|rule_id):)`)
+	severityLine = regexp.MustCompile(`(?m)^\s*-?\s*(?:severity|message|level):`)
+)
+
+// foundEntries makes entries of rules. The id of a rule that has one in the file is made of it, however many others
+// stand there; alone says that the file holds one YAML document.
+func (r *reader) foundEntries(f *file, found []foundRule, alone bool) []Entry {
 	examples := r.exampleSets(f)
 	entries := make([]Entry, 0, len(found))
-	base := r.ids[knowledge.KindRule].forPath(r.s.name, f.path)
-	texts := append([]string{r.s.name}, pathTexts(f.path)...)
+	first := map[string]string{}
 	for _, y := range found {
 		one := &file{path: f.path, text: f.text}
-		id, place := base, ""
+		place, at := "", orElse(y.place, fmt.Sprintf("line %d", y.line))
 		if len(found) > 1 {
-			id = r.ids[knowledge.KindRule].free(makeID(append(texts, y.name())...))
-			one.text, place = "", fmt.Sprintf("line %d", y.line)
+			one.text, place = "", at
 		}
-		d := r.ruleOf(one, y, id, examples)
+		name := y.entryName()
+		id := r.foundID(f, &y, alone)
+		key := knowledge.Key{Kind: knowledge.KindRule, ID: id}
+		if was, twice := first[name]; twice && y.ident != "" && y.err == nil {
+			y.err = fmt.Errorf("the id %q stands there twice, first in %s: each rule needs one of its own", shortQuote(y.ident), was)
+			key.ID = ""
+		} else if !twice {
+			first[name] = at
+		}
+		if y.err != nil {
+			entries = append(entries, Entry{Key: key, Place: at, Err: y.err})
+			continue
+		}
+		key.ID = r.ids[knowledge.KindRule].free(id)
+		d := r.ruleOf(one, y, key.ID, examples)
+		if y.ident != "" || y.listed {
+			setEntry(d, name)
+		}
 		e := r.entry(one, d, place)
-		e.Notes = one.notes
+		e.Notes = append(one.notes, y.notes...)
 		entries = append(entries, e)
 	}
 	if len(found) == 1 {
 		f.notes = append(f.notes, entries[0].Notes...)
 		entries[0].Notes = nil
 	}
-	return entries, nil
+	return entries
+}
+
+// foundID returns the id of a rule: the file's path and what names the rule in it. A rule that is all of its file, and
+// has no id, is named by the path alone, and so is one that is called like its file.
+func (r *reader) foundID(f *file, y *foundRule, alone bool) string {
+	texts := append([]string{r.s.name}, pathTexts(f.path)...)
+	name := y.entryName()
+	a, _ := slug(texts[len(texts)-1])
+	b, _ := slug(name)
+	if y.ident == "" && alone && !y.listed || name == "" || a == b {
+		id := makeID(texts...)
+		if r.ids[knowledge.KindRule][id] > 0 {
+			id = id[:min(len(id), knowledge.MaxID-9)] + "-" + shortHash(f.path)
+		}
+		return id
+	}
+	return makeID(append(texts, name)...)
 }
 
 func isMetadata(p string) bool {
@@ -63,110 +130,38 @@ func isMetadata(p string) bool {
 	return ok
 }
 
-// A yamlRule is a rule as YAML has it.
-type yamlRule struct {
-	values map[string]any
-	line   int
-}
-
-// rulesIn returns the rules of a YAML document.
-func rulesIn(d yamlValue) ([]yamlRule, bool) {
-	list, ok := d.value.([]any)
-	if m, isMap := d.value.(map[string]any); isMap {
-		if list, ok = m["rules"].([]any); !ok {
-			list, ok = []any{m}, true
-		}
-	}
-	if !ok || len(list) == 0 {
-		return nil, false
-	}
-	lines := listLines(d)
-	out := make([]yamlRule, len(list))
-	for i, v := range list {
-		m, ok := v.(map[string]any)
-		if !ok || !describesRule(m) {
-			return nil, false
-		}
-		out[i] = yamlRule{values: m, line: d.line}
-		if i < len(lines) {
-			out[i].line = lines[i]
-		}
-	}
-	return out, true
-}
-
-// listLines returns the lines at which the entries of a document's list begin.
-func listLines(d yamlValue) []int {
-	n := d.node
-	if len(n.Content) > 0 {
-		n = n.Content[0]
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == "rules" {
-			n = n.Content[i+1]
-			break
-		}
-	}
-	lines := make([]int, 0, len(n.Content))
-	for _, c := range n.Content {
-		lines = append(lines, c.Line)
-	}
-	return lines
-}
-
-// describesRule tells the metadata of a rule from any other YAML.
-func describesRule(m map[string]any) bool {
-	if textOf(m["title"]) == "" && textOf(m["name"]) == "" && textOf(m["rule_id"]) == "" {
-		return false
-	}
-	custom, _ := m["custom"].(map[string]any)
-	_, known := severity(textOf(m["severity"]))
-	_, below := severity(textOf(custom["severity"]))
-	return known || below || textOf(m["rule_id"]) != "" || textOf(m["id"]) != "" && textOf(m["description"]) != ""
-}
-
-func (y *yamlRule) name() string {
-	for _, key := range []string{"rule_id", "id", "title", "name"} {
-		if s := textOf(y.values[key]); s != "" {
-			return s
-		}
-	}
-	return ""
-}
-
-// ruleOf makes a rule of its YAML. Keys without a field go into extra.
-func (r *reader) ruleOf(f *file, y yamlRule, id string, examples []exampleSet) *knowledge.Rule {
+// ruleOf makes a rule of what was found. Keys without a field go into extra.
+func (r *reader) ruleOf(f *file, y foundRule, id string, examples []exampleSet) *knowledge.Rule {
 	fm := &frontMatter{values: maps.Clone(y.values)}
-	custom := &frontMatter{values: map[string]any{}}
-	if m, ok := fm.values["custom"].(map[string]any); ok {
-		custom.values = maps.Clone(m)
-	}
 	d := &knowledge.Rule{IsActive: true, RuleID: id}
-	ident := orElse(textOf(custom.values["id"]), orElse(fm.peek("id"), fm.peek("rule_id")))
-	if s := custom.peek("severity"); s != "" && !fm.has("severity") {
-		if sev, ok := severity(s); ok {
-			d.Severity = sev
+	if y.category != "" && textOf(fm.values["category"]) == "" {
+		fm.values["category"] = y.category
+	}
+	d.Category = r.category(f, firstOf(fm.list("category")))
+	d.Tags = tagsOf(fm)
+	for _, t := range y.tags {
+		if t, _ = shorten(t); t != "" && !slices.Contains(d.Tags, t) {
+			d.Tags = append(d.Tags, t)
 		}
 	}
-	severityNow := d.Severity
-	r.ruleFields(f, d, fm)
-	d.Severity = orElse(d.Severity, severityNow)
-	if b, ok := custom.values["deprecated"].(bool); ok && b || fm.peek("deprecated") == "true" {
-		d.Status = knowledge.StatusDeprecated
+	y.grade(f, d, fm)
+	for _, key := range y.used {
+		delete(fm.values, key)
 	}
-	title := plain(fm.text("title"))
+	title := plain(y.title)
 	if title == "" {
-		title = orElse(fm.peek("name"), orElse(ident, humanName(stem(f.path))))
+		title = orElse(y.ident, humanName(stem(f.path)))
 	}
-	text := trimBlankLines(fm.text("description"))
+	text := trimBlankLines(y.text)
 	if text == "" {
 		text = described(f, "", title)
 	}
-	if action := orElse(custom.peek("recommended_action"), orElse(custom.peek("recommended_actions"), fm.peek("recommended_action"))); action != "" {
-		text += "\n\n## Recommended action\n\n" + action
+	if y.action != "" {
+		text += "\n\n## Recommended action\n\n" + y.action
 	}
 	d.Title, d.Description = fitTitle(f, title, text, fm)
-	d.Scope = knowledge.Scope{}
+	d.Scope = y.scope(f)
+	d.Examples, d.AntiPatterns = y.good, y.bad
 	for _, set := range examples {
 		d.Examples = append(d.Examples, set.good...)
 		d.AntiPatterns = append(d.AntiPatterns, set.bad...)
@@ -179,7 +174,11 @@ func (r *reader) ruleOf(f *file, y yamlRule, id string, examples []exampleSet) *
 			fm.values["example_links"] = links
 		}
 	}
-	r.common(f, &d.Common, fm, ident)
+	r.common(f, &d.Common, fm, y.ident)
+	if y.off {
+		f.note("its tool has it switched off: it is retired here")
+		d.IsActive = false
+	}
 	return d
 }
 

@@ -13,8 +13,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// slug makes an id's text of any text: lower case, without accents, everything else that an id can't hold a dash. Lost is
-// true when letters or digits of another script fell away, so that two texts may have become one.
+// slug makes an id's text of any text: lower case, without accents, everything else that an id can't hold a dash. Lost
+// is true when letters or digits of another script fell away, so that two texts may have become one.
 func slug(s string) (out string, lost bool) {
 	var b strings.Builder
 	dash := false
@@ -42,8 +42,8 @@ func shortHash(s string) string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// makeID makes an id of texts, joined by dashes. What was lost or would not fit is replaced by a hash of the whole, so that
-// different texts have different ids.
+// makeID makes an id of texts, joined by dashes. What was lost or would not fit is replaced by a hash of the whole, so
+// that different texts have different ids.
 func makeID(texts ...string) string {
 	whole := strings.Join(texts, "/")
 	id, lost := "", false
@@ -65,8 +65,8 @@ func makeID(texts ...string) string {
 	return id
 }
 
-// pathTexts returns what the id of a file is made of: its folders and its name without the ending. A skill is named by its
-// folder.
+// pathTexts returns what the id of a file is made of: its folders and its name without the ending. A skill is named by
+// its folder.
 func pathTexts(p string) []string {
 	dir, base := path.Split(p)
 	texts := strings.FieldsFunc(dir, func(r rune) bool { return r == '/' })

@@ -20,7 +20,9 @@ type ReadOptions struct {
 	Format   Format // detected by name and content when empty
 	Source   string // the name under which prune finds the documents again; made of the path when empty
 	Category string // of every document; from the front matter, the folder, or "imported" when empty
-	Limits   Limits
+	// Columns says which column of a table holds a field (see [ColumnFields]), where its name does not tell.
+	Columns map[string]string
+	Limits  Limits
 }
 
 // Limits bounds what is read, so that no archive unpacks to more than the machine has. Zero values are the defaults.
@@ -67,14 +69,14 @@ func Open(name string, o ReadOptions) (*Source, error) {
 	abs = filepath.ToSlash(abs)
 	switch {
 	case info.IsDir():
-		source, root := anchor(abs)
+		source, root := namedAnchor(abs)
 		t, err := openFolder(name, root, o.Limits)
 		if err != nil {
 			return nil, err
 		}
 		return newSource(source, root, t, o)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("open source: %s is neither a file nor a folder", name)
+		return nil, fmt.Errorf("open source: %s is neither a file nor a folder: read it through standard input, as in `tenet import - < %s`", name, name)
 	case isArchive(name):
 		f, err := os.Open(name) //nolint:gosec // the caller names the file to read
 		if err != nil {
@@ -83,7 +85,7 @@ func Open(name string, o ReadOptions) (*Source, error) {
 		defer f.Close() //nolint:errcheck // only read
 		return Read(path.Base(abs), f, o)
 	}
-	source, root := anchor(path.Dir(abs))
+	source, root := namedAnchor(path.Dir(abs))
 	return openSingle(name, source, root+path.Base(abs), o)
 }
 
@@ -105,8 +107,8 @@ func openSingle(name, source, at string, o ReadOptions) (*Source, error) {
 	return s, err
 }
 
-// Read reads a file or an archive from a stream; its name says which. A name that says nothing, such as "-", leaves it to
-// the first bytes.
+// Read reads a file or an archive from a stream; its name says which. A name that says nothing, such as "-", leaves it
+// to the first bytes.
 func Read(name string, r io.Reader, o ReadOptions) (*Source, error) {
 	o.Limits = o.Limits.orDefaults()
 	name = path.Base(filepath.ToSlash(name))
@@ -187,8 +189,8 @@ func newSource(name, root string, t tree, o ReadOptions) (*Source, error) {
 	return &Source{name: name, root: root, o: o, tree: t}, nil
 }
 
-// anchor returns the name of a folder's source, and the folder's place in it: names such as "rules" or ".cursor" say nothing
-// about whose they are, so the first folder above with a name of its own counts.
+// anchor returns the name of a folder's source, and the folder's place in it: names such as "rules" or ".cursor" say
+// nothing about whose they are, so the first folder above with a name of its own counts.
 func anchor(abs string) (source, root string) {
 	dir := abs
 	for {
@@ -204,11 +206,23 @@ func anchor(abs string) (source, root string) {
 	}
 }
 
+// namedAnchor is anchor, with the name of the repository where the folder is the top of a work tree that was cloned.
+func namedAnchor(abs string) (source, root string) {
+	source, root = anchor(abs)
+	top := strings.TrimSuffix(strings.TrimSuffix(abs+"/", root), "/")
+	if name := remoteName(filepath.FromSlash(top)); name != "" {
+		source = name
+	}
+	return source, root
+}
+
 // isContainer reports whether a folder's name only says what kind of files it holds.
 func isContainer(name string) bool {
 	return strings.HasPrefix(name, ".") || slices.Contains([]string{
 		"rules", "docs", "doc", "documentation", "instructions", "skills", "prompts", "commands", "agents", "guidelines",
 		"practices", "templates", "categories", "violations", "src", "data", "content", "files", "imported",
+		"issue_template", "issue_templates", "pull_request_template", "merge_request_templates", "discussion_template", "command",
+		"workflows", "steering", "chatmodes", "agent", "droids", "microagents",
 	}, strings.ToLower(name))
 }
 
@@ -225,10 +239,10 @@ func (s *Source) Name() string { return s.name }
 // Len returns the number of files, for a progress bar.
 func (s *Source) Len() int { return len(s.tree.files()) }
 
-// Close lets go of the files.
+// Close closes the files.
 func (s *Source) Close() error { return s.tree.close() }
 
-// Items returns what came of each file, in the order of their paths.
+// Items returns the result of each file, in the order of their paths.
 func (s *Source) Items() iter.Seq[Item] {
 	return func(yield func(Item) bool) {
 		r := newReader(s)

@@ -13,8 +13,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// cleanText returns the text of a file: UTF-8, without byte order mark, lines ending in a line feed. Trailing spaces stay:
-// they mean a line break in Markdown.
+// cleanText returns the text of a file: UTF-8, without byte order mark, lines ending in a line feed. Trailing spaces
+// stay: they mean a line break in Markdown.
 func cleanText(data []byte) (string, error) {
 	if bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
 		return "", errors.New("the file is UTF-16: save it as UTF-8")
@@ -33,10 +33,10 @@ func cleanText(data []byte) (string, error) {
 	return strings.ReplaceAll(string(data), "\r\n", "\n"), nil
 }
 
-// withoutSeparators returns a text without the separators that some programs put between its parts, and how many there were.
-// A page break and a vertical tab become line feeds; the separators of files, groups, records and units go, and leave a space
-// where words would run together. They show nothing and do nothing; any other control character can move a terminal's cursor
-// or hide text, and is refused with its place.
+// withoutSeparators returns a text without the separators that some programs put between its parts, and how many there
+// were. A page break and a vertical tab become line feeds; the separators of files, groups, records and units go, and
+// leave a space where words would run together. They show nothing and do nothing; any other control character can move
+// a terminal's cursor or hide text, and is refused with its place.
 func withoutSeparators(s string) (string, int) {
 	const separators = "\v\f\x1c\x1d\x1e\x1f"
 	if !strings.ContainsAny(s, separators) {
@@ -210,8 +210,9 @@ func stem(p string) string {
 	base := path.Base(p)
 	lower := strings.ToLower(base)
 	for _, end := range []string{
-		".instructions.md", ".metadata.yaml", ".metadata.yml", ".jsonl.gz", ".jsonl.zst", ".jsonl", ".ndjson", ".json",
+		".instructions.md", ".prompt.md", ".metadata.yaml", ".metadata.yml", ".jsonl.gz", ".jsonl.zst", ".jsonl", ".ndjson", ".sarif.json", ".json",
 		".markdown", ".mdx", ".mdc", ".md", ".yaml", ".yml", ".csv", ".tsv",
+		".toml", ".prompt", ".sarif", ".xml",
 	} {
 		if strings.HasSuffix(lower, end) && len(base) > len(end) {
 			return base[:len(base)-len(end)]

@@ -23,7 +23,7 @@ type tree interface {
 	close() error
 }
 
-// A treeFile is a file, or why its place holds nothing to read.
+// A treeFile is a file, or the reason why it can't be read.
 type treeFile struct {
 	path string
 	skip string // why it is passed over
@@ -158,6 +158,7 @@ type folder struct {
 	prefix string // of the paths
 	limits Limits
 	list   []treeFile
+	ignore *ignorer
 }
 
 func openFolder(name, prefix string, limits Limits) (*folder, error) {
@@ -172,7 +173,8 @@ func openFolder(name, prefix string, limits Limits) (*folder, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open source: %w", err), root.Close())
 	}
-	t := &folder{root: root, dir: dir, prefix: prefix, limits: limits}
+	t := &folder{root: root, dir: dir, prefix: prefix, limits: limits, ignore: newIgnorer()}
+	t.ignore.aboveFolder(dir)
 	if err := fs.WalkDir(root.FS(), ".", t.visit); err != nil {
 		return nil, errors.Join(fmt.Errorf("list %s: %w", name, err), root.Close())
 	}
@@ -191,10 +193,13 @@ func (t *folder) visit(p string, d fs.DirEntry, err error) error {
 	case err != nil:
 		t.list = append(t.list, treeFile{path: at, err: err})
 	case d.IsDir():
-		if why := skippedFolder(d.Name()); why != "" && p != "." {
+		if why := t.skipDir(p); why != "" {
 			t.list = append(t.list, treeFile{path: at + "/", skip: why})
 			return fs.SkipDir
 		}
+		t.readIgnores(p)
+	case t.skipFile(p) != "":
+		t.list = append(t.list, treeFile{path: at, skip: t.skipFile(p)})
 	case d.Type()&fs.ModeSymlink != 0:
 		t.list = append(t.list, t.link(p, at))
 	case !d.Type().IsRegular():
@@ -205,15 +210,43 @@ func (t *folder) visit(p string, d fs.DirEntry, err error) error {
 	return nil
 }
 
-// skippedFolder says why nothing below a folder of this name is read.
-func skippedFolder(name string) string {
-	switch name {
-	case ".git", ".hg", ".svn":
-		return "version control's own files"
-	case "node_modules":
-		return "installed packages"
+// skipDir says why nothing below a folder is read. What the caller named is read.
+func (t *folder) skipDir(p string) string {
+	if p == "." {
+		return ""
 	}
-	return ""
+	if why := skippedFolder(path.Base(p)); why != "" {
+		return why
+	}
+	if why := builtFolder(p, func(name string) bool { _, err := t.root.Lstat(name); return err == nil }); why != "" {
+		return why
+	}
+	return t.ignore.reason(p, true)
+}
+
+func (t *folder) skipFile(p string) string {
+	if personal(p) {
+		return personalReason
+	}
+	return t.ignore.reason(p, false)
+}
+
+// readIgnores reads what a folder says of what is passed over in it.
+func (t *folder) readIgnores(p string) {
+	for _, name := range ignoreFiles() {
+		info, err := t.root.Lstat(path.Join(p, name))
+		if err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		f, err := t.root.Open(path.Join(p, name))
+		if err != nil {
+			continue
+		}
+		if data, err := readBounded(f, maxIgnoreBytes); err == nil {
+			t.ignore.add(strings.TrimSuffix(path.Join(t.ignore.prefix, p), "."), name, data)
+		}
+		_ = f.Close() // only read
+	}
 }
 
 // link decides about a symbolic link. What it points to within the tree is met by itself; a link is only read where it
@@ -241,13 +274,15 @@ func (t *folder) link(p, at string) treeFile {
 }
 
 // hidden reports whether a path lies in a folder that is not walked.
-func hidden(p string) bool {
+func hidden(p string) bool { return hiddenReason(p) != "" }
+
+func hiddenReason(p string) string {
 	for dir := range strings.SplitSeq(path.Dir(p), "/") {
-		if skippedFolder(dir) != "" {
-			return true
+		if why := skippedFolder(dir); why != "" {
+			return why
 		}
 	}
-	return false
+	return ""
 }
 
 func (t *folder) files() []treeFile { return t.list }

@@ -12,8 +12,9 @@ import (
 
 var dollarBraces = regexp.MustCompile(`\$\{([^{}]*)\}`)
 
-// variables turns ${name} and ${name:default} into {{placeholders}}, and returns the text, the variables in the order of
-// their first standing, and what a person may want to know. Braces of program code, as in ${index + 1}, stay as they are.
+// variables turns ${name} and ${name:default} into {{placeholders}}, and returns the text, the variables in the order
+// of their first standing, and what a person may want to know. Braces of program code, as in ${index + 1}, stay as they
+// are.
 func variables(text string) (string, []knowledge.Variable, []string) {
 	var vars []knowledge.Variable
 	var notes []string
@@ -68,8 +69,8 @@ func variables(text string) (string, []knowledge.Variable, []string) {
 	return b.String(), vars, notes
 }
 
-// placeholderFor writes the placeholder in place of text[start:end]. Between braces it needs three of them: {{{name}}} there
-// reads as one placeholder and loses its neighbours.
+// placeholderFor writes the placeholder in place of text[start:end]. Between braces it needs three of them: {{{name}}}
+// there reads as one placeholder and loses its neighbours.
 func placeholderFor(name, text string, start, end int) string {
 	if start > 0 && text[start-1] == '{' && end < len(text) && text[end] == '}' {
 		return "{{{" + name + "}}}"

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -119,12 +118,9 @@ func fromScalar(n *yaml.Node) any {
 			return b
 		}
 	case "!!int", "!!float":
+		// A number that JSON would write otherwise (007, 1_000, 0x10) stays the text that stood there.
 		if json.Valid([]byte(n.Value)) {
 			return json.Number(n.Value)
-		}
-		var i int64
-		if n.ShortTag() == "!!int" && n.Decode(&i) == nil {
-			return json.Number(strconv.FormatInt(i, 10))
 		}
 	}
 	return n.Value

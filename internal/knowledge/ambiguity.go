@@ -8,9 +8,9 @@ import (
 	"unicode/utf16"
 )
 
-// Ambiguity says what in a JSON text means different things to different readers, or nothing: a name that an object has twice,
-// of which one reader takes the first and another the last, and half of a character that takes two escapes, for which
-// encoding/json puts another character in silence. The text must be JSON.
+// Ambiguity returns what different JSON parsers would read differently, or nothing: a name that occurs twice in an
+// object (some take the first, some the last), and half of a surrogate pair (encoding/json silently replaces it). The
+// text must be JSON.
 func Ambiguity(data []byte) string {
 	var open []*memberNames // one for each bracket that is open; nil for an array
 	atName := false
@@ -77,7 +77,7 @@ func escapedUnit(text []byte) (rune, bool) {
 	return rune(n), err == nil
 }
 
-// A memberNames holds the names of an object's members as they are met.
+// A memberNames collects the member names of an object.
 type memberNames struct {
 	few  [][]byte
 	many map[string]bool // once they are more than few

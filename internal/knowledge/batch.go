@@ -4,22 +4,23 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 
 	"github.com/google/uuid"
 )
 
-// A BatchID names a batch. It can stand only once in a store, which is what makes a retry harmless.
+// A BatchID identifies a batch. A store accepts each id once, so a retry is harmless.
 type BatchID = uuid.UUID
 
 // NewBatchID returns a new id, a version 7 UUID.
 func NewBatchID() BatchID { return uuid.Must(uuid.NewV7()) }
 
-// A Verb says what an op does, and in a [Change] what was done.
+// A Verb says what an op does or, in a [Change], what it did.
 type Verb string
 
-// Verbs. A change never says patch: what it left behind is a put.
+// Verbs. A change never has the verb patch: its result is a put.
 const (
 	VerbPut     Verb = "put"     // write the whole document
 	VerbPatch   Verb = "patch"   // merge into the document (RFC 7396)
@@ -28,33 +29,40 @@ const (
 	VerbPurge   Verb = "purge"   // remove the document, and its texts from the log
 )
 
-// MaxBatchOps bounds the ops of one batch: other writers wait while its changes take their place in the log.
+// MaxBatchOps is the largest number of ops in a batch. Other writers wait while its changes are written to the log.
 const MaxBatchOps = 2000
 
-// A Seq is a change's place in the log: 1 for the first, without gaps.
+// A Seq is the number of a change in the log, from 1, without gaps.
 type Seq int64
 
 // Conditions of an op besides a version that must match.
 const (
-	// AnyVersion writes whatever is there.
+	// AnyVersion writes whatever the current version is.
 	AnyVersion int64 = 0
 	// NoVersion writes only if there is no such document.
 	NoVersion int64 = -1
+	// NeverVersion is a version that no document reaches. An op with it is refused, unless its batch was applied
+	// before. A door uses it when it sees that a condition does not hold, so that the store still checks for a retry
+	// first.
+	NeverVersion int64 = math.MaxInt64
 )
 
-// A Batch is a list of ops that all happen or none.
+// A Batch is a list of ops of which all are applied or none.
 type Batch struct {
 	ID    BatchID
 	Actor string // who writes; the doors set it from the caller
 	// At is when the ops took place, zero for now. Only a restore from an export sets it.
 	At  Time
 	Ops []Op
-	// Origin is the fingerprint of the batch as its writer sent it, where a replay has filled in the versions since; zero
-	// otherwise. With it a retry by the writer still finds its batch.
+	// EnteredBy is the caller, if that is not the actor or if At is set; else empty. The doors set it, and the log
+	// keeps it.
+	EnteredBy string
+	// Origin is the fingerprint of the batch as its writer sent it, if a door or a replay has filled in conditions
+	// since; else zero. With it a retry by the writer finds its batch.
 	Origin [32]byte
 }
 
-// An Op changes one document. A key stands at most once in a batch.
+// An Op changes one document. A batch has at most one op for each key.
 type Op struct {
 	Verb  Verb
 	Key   Key
@@ -62,6 +70,10 @@ type Op struct {
 	Patch json.RawMessage // for a patch
 	// IfVersion is the version that the writer saw: a positive number, [AnyVersion] or [NoVersion].
 	IfVersion int64
+	// IfBatch is the batch that wrote what the writer saw, if that batch waited in the journal: its version was only
+	// promised, and a promise is never compared with a real version. Zero for none. It is allowed with [AnyVersion]
+	// only.
+	IfBatch BatchID
 }
 
 // Put returns the op that writes d.
@@ -69,17 +81,17 @@ func Put(d Document, ifVersion int64) Op {
 	return Op{Verb: VerbPut, Key: d.Key(), Doc: d, IfVersion: ifVersion}
 }
 
-// A Receipt tells what a batch did.
+// A Receipt is the result of a batch.
 type Receipt struct {
 	Batch BatchID
 	Seq   Seq // of the batch's last change; 0 while it is queued
-	// Records holds for each op the record that it left behind, nil for a purge.
+	// Records holds the resulting record of each op, nil for a purge.
 	Records []*Record
 	// Queued is true when the batch is on disk in the journal and not yet at the primary.
 	Queued bool
 }
 
-// A Change is what one op did, as the log holds it.
+// A Change is one row of the log: what one op did.
 type Change struct {
 	Seq     Seq
 	Batch   BatchID // the zero id for a change made by hand in the database
@@ -89,14 +101,26 @@ type Change struct {
 	Record  *Record // the document after it; nil for a purge, and where a purge has emptied it since
 	Actor   string
 	At      Time
-	Hash    [32]byte // SHA-256 of the document as its engine stored it; of nothing for a purge
-	Chain   [32]byte // see [NextChain]
+	// EnteredBy and EnteredAt say who entered a change under another's name or time, and when; else they are empty. If
+	// no time was given, EnteredAt is At.
+	EnteredBy string
+	EnteredAt Time
+	Hash      [32]byte // SHA-256 of the document as its engine stored it; of nothing for a purge
+	Chain     [32]byte // see [NextChain]
 	// More is true when the next change belongs to the same transaction: they are applied together.
 	More bool
 }
 
-// NextChain returns the chain value of a change: SHA-256 over the chain value before it, then seq, kind, id, version, verb and
-// batch, each followed by a line feed, then the document's hash. The first change's predecessor is 32 zero bytes.
+// Entered reports whether the change was entered under another's name or time.
+func (c *Change) Entered() bool { return c.EnteredBy != "" }
+
+// enteredForm is the number of the form of the chain that contains who entered a change. The first form has no number.
+const enteredForm = 2
+
+// NextChain returns the chain value of a change. In form 1 it is the SHA-256 of the chain value before it (32 zero
+// bytes for the first change), then seq, kind, id, version, verb and batch, each followed by a line feed, then the
+// document's hash. A change that was entered for somebody has form 2: before the hash it adds the number 2, the actor,
+// the time, who entered it and when, each followed by a line feed, times in microseconds since 1970.
 func NextChain(prev [32]byte, c *Change) [32]byte {
 	b := make([]byte, 0, 256)
 	b = append(b, prev[:]...)
@@ -107,11 +131,35 @@ func NextChain(prev [32]byte, c *Change) [32]byte {
 	b = append(strconv.AppendInt(b, c.Version, 10), '\n')
 	b = append(append(b, c.Verb...), '\n')
 	b = append(append(b, c.Batch.String()...), '\n')
+	if c.Entered() {
+		b = append(strconv.AppendInt(b, enteredForm, 10), '\n')
+		b = append(append(b, c.Actor...), '\n')
+		b = append(strconv.AppendInt(b, c.At.UnixMicro(), 10), '\n')
+		b = append(append(b, c.EnteredBy...), '\n')
+		b = append(strconv.AppendInt(b, c.EnteredAt.UnixMicro(), 10), '\n')
+	}
 	b = append(b, c.Hash[:]...)
 	return sha256.Sum256(b)
 }
 
-// ChangeVerb returns the verb of the change that leaves after behind where before was; nil for no document.
+// PurgeHash returns the hash of a change without a document: of its actor and time, which other changes have in the
+// document.
+func PurgeHash(actor string, at Time) [32]byte {
+	b := append([]byte("purge\n"), actor...)
+	return sha256.Sum256(strconv.AppendInt(append(b, '\n'), at.UnixMicro(), 10))
+}
+
+// Attested reports whether the hash of a change without a document matches its actor and time. For a purge by an older
+// program, whose hash is that of nothing, old is true and nothing can be verified.
+func (c *Change) Attested() (old, ok bool) {
+	if c.Verb != VerbPurge {
+		return false, true
+	}
+	old = c.Hash == sha256.Sum256(nil)
+	return old, old || c.Hash == PurgeHash(c.Actor, c.At)
+}
+
+// ChangeVerb returns the verb of the change from before to after; nil means no document.
 func ChangeVerb(before, after Document) Verb {
 	switch {
 	case after == nil:
@@ -139,6 +187,9 @@ func (b *Batch) Validate() error {
 	if len(b.Actor) == 0 || len(b.Actor) > MaxTitle || TextFault(b.Actor) != "" {
 		f.add("/actor", "want a name of 1 to %d characters", MaxTitle)
 	}
+	if b.EnteredBy != "" && (len(b.EnteredBy) > MaxTitle || TextFault(b.EnteredBy) != "") {
+		f.add("/entered_by", "want a name of 1 to %d characters", MaxTitle)
+	}
 	f.time("/at", b.At)
 	seen := make(map[Key]int, len(b.Ops))
 	for i := range b.Ops {
@@ -159,6 +210,9 @@ func (f *faults) op(p string, op *Op) {
 	}
 	if op.IfVersion < NoVersion {
 		f.add(p+"/if_version", "%d: want a version, 0 for any, or -1 for none", op.IfVersion)
+	}
+	if op.IfBatch != (BatchID{}) && op.IfVersion != AnyVersion {
+		f.add(p+"/if_batch", "stands beside if_version: give the batch of a document that waits, else the version")
 	}
 	switch op.Verb {
 	case VerbPut:
@@ -186,8 +240,8 @@ func (f *faults) op(p string, op *Op) {
 	}
 }
 
-// Next returns the document that an op leaves behind; nil for a purge. Current is what is there now: nil only for a put.
-// The stamps are left to the engine. The error is an [*InvalidError] without a prefix.
+// Next returns the resulting document of an op; nil for a purge. Current is the stored document: nil only for a put.
+// The engine sets the stamps. The error is an [*InvalidError] without a prefix.
 func (o *Op) Next(current Document) (Document, error) {
 	switch o.Verb {
 	case VerbPut:
@@ -230,8 +284,8 @@ func Clone(d Document) (Document, error) {
 	return DecodeStored(d.Key().Kind, b)
 }
 
-// StampNext fills in what the store keeps on the document that a change leaves behind: who and when, and the version after
-// before. Before is nil when there was no document; lastVersion is then that of an earlier, purged one, or 0.
+// StampNext sets the stamps of a change's resulting document: actor, time, and the version after that of before. If
+// there was no document before is nil, and lastVersion is the version of an earlier, purged one, or 0.
 func StampNext(next, before Document, lastVersion int64, actor string, now Time) {
 	s := next.Stamps()
 	s.UpdatedBy, s.UpdatedAt = actor, now
@@ -241,26 +295,27 @@ func StampNext(next, before Document, lastVersion int64, actor string, now Time)
 	} else {
 		s.CreatedBy, s.CreatedAt, s.Version = actor, now, lastVersion+1
 	}
-	if v, ok := next.(*Violation); ok {
-		v.ReportedBy = orDefault(v.ReportedBy, s.CreatedBy)
-		if v.ReportedAt.IsZero() {
-			v.ReportedAt = s.CreatedAt
-		}
-		if v.Status == ViolationResolved && v.ResolvedAt.IsZero() {
-			v.ResolvedAt, v.ResolvedBy = now, orDefault(v.ResolvedBy, actor)
-		}
-		if v.Status != ViolationResolved {
-			v.ResolvedAt, v.ResolvedBy = Time{}, ""
-		}
+	if own, ok := next.(stamper); ok {
+		own.stamped(actor, now)
 	}
 }
 
-// jsonOp is an op as JSON has it.
+// A stamper has additional fields that the store sets when it stamps a document.
+type stamper interface{ stamped(actor string, now Time) }
+
+// StampsMore reports whether the store sets more than the stamps of a document.
+func StampsMore(d Document) bool {
+	_, ok := d.(stamper)
+	return ok
+}
+
+// jsonOp is the JSON form of an op.
 type jsonOp struct {
 	Verb      Verb            `json:"verb"`
 	Kind      string          `json:"kind"`
 	ID        string          `json:"id"`
 	IfVersion int64           `json:"if_version,omitempty"`
+	IfBatch   *BatchID        `json:"if_batch,omitempty"`
 	Document  json.RawMessage `json:"document,omitempty"`
 	Patch     json.RawMessage `json:"patch,omitempty"`
 }
@@ -268,6 +323,9 @@ type jsonOp struct {
 // MarshalJSON writes the op with its document in canonical form.
 func (o Op) MarshalJSON() ([]byte, error) {
 	j := jsonOp{Verb: o.Verb, Kind: string(o.Key.Kind), ID: o.Key.ID, IfVersion: o.IfVersion, Patch: o.Patch}
+	if o.IfBatch != (BatchID{}) {
+		j.IfBatch = &o.IfBatch
+	}
 	if o.Doc != nil {
 		var err error
 		if j.Document, err = Canonical(o.Doc); err != nil {
@@ -277,8 +335,8 @@ func (o Op) MarshalJSON() ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// DecodeOp decodes an op that a caller sent, the document by [Decode]. The error is an [*InvalidError] with every fault of
-// form; an unknown field is one, since a condition that was spelled wrongly must not go unheeded.
+// DecodeOp decodes an op that a caller sent, the document by [Decode]. The error is an [*InvalidError] with every fault
+// of form. An unknown field is a fault, since a misspelt condition must not be ignored.
 func DecodeOp(data []byte) (Op, error) {
 	if !json.Valid(data) { // its document and its patch have bounds of their own
 		return Op{}, Invalid("", "not JSON")
@@ -291,6 +349,12 @@ func DecodeOp(data []byte) (Op, error) {
 		f.add("/kind", "%s", err)
 	}
 	op := Op{Verb: j.Verb, Key: Key{kind, j.ID}, IfVersion: j.IfVersion, Patch: j.Patch}
+	if j.IfBatch != nil {
+		op.IfBatch = *j.IfBatch
+		if op.IfBatch == (BatchID{}) {
+			f.add("/if_batch", "want the id of a batch, or leave it out")
+		}
+	}
 	if err == nil && len(j.Document) > 0 {
 		if op.Doc, err = Decode(kind, j.Document); err != nil {
 			f.below("/document", err)
@@ -304,7 +368,7 @@ func DecodeOp(data []byte) (Op, error) {
 	return op, nil
 }
 
-// Fingerprint returns the SHA-256 of what the batch asks for, so that its id can't be used for something else.
+// Fingerprint returns the SHA-256 of the content of the batch, so that its id can't be used for other content.
 func (b *Batch) Fingerprint() ([32]byte, error) {
 	if b.Origin != ([32]byte{}) {
 		return b.Origin, nil
@@ -319,7 +383,7 @@ func (b *Batch) Fingerprint() ([32]byte, error) {
 	return sha256.Sum256(data), nil
 }
 
-// ReceiptOf makes a batch's receipt again from the changes that it left in a log; an empty one where the log has none of them.
+// ReceiptOf rebuilds a batch's receipt from its changes in the log; it is empty if the log has none of them.
 func ReceiptOf(b *Batch, changes []Change) Receipt {
 	if len(changes) == 0 {
 		return Receipt{}

@@ -21,7 +21,7 @@ func (c *Category) Active() bool { return c.IsActive }
 // SetActive implements [Document].
 func (c *Category) SetActive(active bool) { c.IsActive = active }
 
-// Rank implements [Document]: all alike, so that house order is by id.
+// Rank implements [Document]: it is constant, so that house order is by id.
 func (c *Category) Rank() int64 { return Rank(3, 0) }
 
 // Text implements [Document].
@@ -40,3 +40,27 @@ func (c *Category) Validate() error {
 }
 
 func (*Category) document() {}
+
+// KindCategory is the kind of [*Category].
+const KindCategory Kind = "category"
+
+func describeCategory() *Description {
+	return &Description{
+		Kind: KindCategory, Plural: "categories", About: "What groups rules, practices and templates",
+		New:         func() Document { return &Category{IsActive: true} },
+		ActiveField: "is_active", TitleField: "name", TextField: "description", Searched: true,
+		Needed: []string{"category_id"},
+		Columns: []Column{
+			column("ID", func(c *Category) string { return c.ID }),
+			column("NAME", func(c *Category) string { return c.Name }),
+			column("DESCRIPTION", func(c *Category) string { return c.Description }),
+		},
+		Example: func() Document {
+			return &Category{ID: "security", Name: "Security", Description: "What keeps strangers out.", IsActive: true}
+		},
+		Patches: []Sample{{
+			"description", "Another description", map[string]any{"description": "What to write down when it is over."},
+		}},
+		Changed: [3]string{"name", "Parameterized queries", "Use parameterized queries"},
+	}
+}

@@ -1,12 +1,13 @@
 package knowledge
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 )
 
-// jsonChange is a change as JSON has it: in the REST API, in exports, in live events.
+// jsonChange is the JSON form of a change: in the REST API, in exports, in live events.
 type jsonChange struct {
 	Seq      Seq             `json:"seq"`
 	Batch    BatchID         `json:"batch"`
@@ -16,6 +17,8 @@ type jsonChange struct {
 	Version  int64           `json:"version"`
 	Actor    string          `json:"actor"`
 	At       Time            `json:"at"`
+	By       string          `json:"entered_by,omitempty"`
+	Entered  *Time           `json:"entered_at,omitempty"`
 	Hash     string          `json:"hash"`
 	Chain    string          `json:"chain"`
 	More     bool            `json:"more,omitempty"`
@@ -28,10 +31,19 @@ func (c Change) MarshalJSON() ([]byte, error) {
 		Seq: c.Seq, Batch: c.Batch, Verb: c.Verb, Kind: c.Key.Kind, ID: c.Key.ID, Version: c.Version, Actor: c.Actor, At: c.At,
 		Hash: hex.EncodeToString(c.Hash[:]), Chain: hex.EncodeToString(c.Chain[:]), More: c.More, Document: json.RawMessage("null"),
 	}
+	if c.Entered() {
+		j.By, j.Entered = c.EnteredBy, &c.EnteredAt
+	}
 	if c.Record != nil {
 		j.Document = c.Record.JSON
 	}
-	return json.Marshal(j)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // the document stays the bytes that its hash may be of
+	if err := enc.Encode(j); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.
@@ -42,6 +54,13 @@ func (c *Change) UnmarshalJSON(b []byte) error {
 	}
 	*c = Change{
 		Seq: j.Seq, Batch: j.Batch, Verb: j.Verb, Key: Key{j.Kind, j.ID}, Version: j.Version, Actor: j.Actor, At: j.At, More: j.More,
+		EnteredBy: j.By,
+	}
+	if (j.By == "") != (j.Entered == nil) {
+		return fmt.Errorf("decode change %d: entered_by and entered_at stand together", j.Seq)
+	}
+	if j.Entered != nil {
+		c.EnteredAt = *j.Entered
 	}
 	for _, h := range []struct {
 		into *[32]byte
@@ -57,6 +76,11 @@ func (c *Change) UnmarshalJSON(b []byte) error {
 		if c.Record, err = RecordOf(j.Kind, j.Document); err != nil {
 			return fmt.Errorf("decode change %d: %w", j.Seq, err)
 		}
+		var text bytes.Buffer // as it was sent: what its hash may be of
+		if err := json.Compact(&text, j.Document); err != nil {
+			return fmt.Errorf("decode change %d: %w", j.Seq, err)
+		}
+		c.Record.JSON = text.Bytes()
 	}
 	return nil
 }

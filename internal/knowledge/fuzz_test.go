@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -129,40 +130,44 @@ func FuzzSearch(f *testing.F) {
 	f.Add(`a "b c" -d OR e* title:f`, "A title with a", "tag-a", "some b c text", "and e-mail")
 	f.Add("größe БАЗА", "Größe", "", "die größe, БАЗА", "")
 	f.Add(`i "s"`, "İ", "ſ", "K", "ǅ")
-	f.Fuzz(func(t *testing.T, question, title, tags, lead, body string) {
-		_, s, err := SearchQuery{Text: question}.Check()
+	f.Add("c++ .net --no-verify a/b::c.d-e_fG", "C++/C#", "AVD-AWS-0004", "连接池 format-all再提交", "\u0313 node:net:1555:16 '\\u2713'")
+	f.Add("tag:x id:a-* kind:rule -category:y severity:z", "x", "x", "x", "x")
+	f.Fuzz(func(t *testing.T, text, title, tags, lead, body string) {
+		_, q, err := SearchQuery{Text: text}.Check()
 		if err != nil {
 			faultsOf(t, err)
 			return
 		}
-		positive := false
-		for _, g := range s.Groups {
-			if len(g) == 0 {
-				t.Fatal("a group without terms")
-			}
-			for _, term := range g {
-				positive = positive || !term.Not
-				if term.Not && len(g) > 1 || len(term.Words) == 0 {
-					t.Fatalf("a group %+v", g)
-				}
-				for _, w := range term.Words {
-					if w == "" || len(Words(w)) != 1 {
-						t.Fatalf("%q is no word", w)
-					}
-				}
+		if len(q.Wishes)+len(q.Must) == 0 || len(q.Slots) > maxSlots {
+			t.Fatalf("%d wishes, %d conditions, %d slots", len(q.Wishes), len(q.Must), len(q.Slots))
+		}
+		for _, text := range []string{title, tags, lead, body} {
+			if TextFault(text) != "" { // is never stored
+				return
 			}
 		}
-		if !positive {
-			t.Fatal("nothing to look for")
+		doc := &Rule{RuleID: "a-1", Category: "y", Title: title, Description: lead, ViolationsConsequence: body, IsActive: true}
+		doc.Tags = strings.Fields(tags)
+		e := NewEntry(doc)
+		frequency := make([]int, len(q.Slots))
+		for i := range e.Postings {
+			p := &e.Postings[i]
+			if p.Term == "" || len(p.Term) > maxTerm+2 || i > 0 && e.Postings[i-1].Term >= p.Term || !slices.IsSorted(p.Places) {
+				t.Fatalf("posting %d is %+v", i, p)
+			}
 		}
-		if !utf8.ValidString(lead) || !utf8.ValidString(body) { // is never stored
-			return
+		for i := range q.Slots {
+			if q.Holds(i, e) {
+				frequency[i] = 1
+			}
 		}
-		text := Text{Title: title, Tags: strings.Fields(tags), Lead: lead, Body: body}
-		if score := s.score(&text); !(score >= 0 && score < 1e6) {
-			t.Fatalf("score %v", score)
+		s := q.Scorer(1, frequency)
+		mask, inTitle, sum := s.Look(e)
+		score := s.Final(sum, mask, inTitle, Shape{e.Title, e.Words}) + s.Near(mask, func(slot int) []uint32 { return q.Places(slot, e) })
+		if !(score >= 0 && score < 1e6) || inTitle&^mask != 0 {
+			t.Fatalf("score %v, mask %b, in the title %b", score, mask, inTitle)
 		}
-		snippet, marks := s.snippet(&text)
+		snippet, marks := q.Snippet(&Text{Lead: lead, Body: body}, q.newMarker())
 		if !utf8.ValidString(snippet) || !strings.Contains(lead, snippet) && !strings.Contains(body, snippet) {
 			t.Fatalf("the snippet %q is no part of the text", snippet)
 		}
@@ -173,17 +178,17 @@ func FuzzSearch(f *testing.F) {
 			}
 			end = m[1]
 		}
-		for _, g := range s.Groups {
-			for i := range g {
-				words := Words(body)
-				if found, n := g[i].in(body); found != g[i].count(words) || n != len(words) {
-					t.Fatalf("%v stands %d times among the %d words of %q, want %d of %d", g[i].Words, found, n, body, g[i].count(words), len(words))
-				}
-			}
-		}
-		list := []Candidate{{Title: title, Tags: tags}, {Title: lead, Tags: body, Rank: 1}}
-		if got := s.Shortlist(list, 2); len(got) != 2 || got[0] == got[1] {
-			t.Fatalf("shortlist %v", got)
+		s.Reading([]uint64{mask}, frequency)
+	})
+}
+
+func FuzzSearchCursor(f *testing.F) {
+	f.Add(SearchQuery{Text: "a"}.NextCursor(20), "a")
+	f.Add("AAAA", "b")
+	f.Fuzz(func(t *testing.T, cursor, text string) {
+		q := SearchQuery{Text: text, Cursor: cursor}
+		if n, ok := q.offset(); ok && cursor != "" && (n <= 0 || n >= MaxPaged || q.NextCursor(n) != cursor) {
+			t.Fatalf("the cursor %q stands for %d", cursor, n)
 		}
 	})
 }

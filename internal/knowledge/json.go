@@ -21,7 +21,7 @@ const MaxDocument = 2 << 20
 // MaxDepth is how deep arrays and objects of a document may nest.
 const MaxDepth = 32
 
-// DecodeStored decodes a document that was valid when it was stored. Unknown fields, of a newer schema, are passed over.
+// DecodeStored decodes a document that was valid when it was stored. It ignores unknown fields, of a newer schema.
 func DecodeStored(kind Kind, data []byte) (Document, error) {
 	d := New(kind)
 	if d == nil {
@@ -36,9 +36,9 @@ func DecodeStored(kind Kind, data []byte) (Document, error) {
 	return d, nil
 }
 
-// Decode decodes a document that a caller sent and normalizes it. The error is an [*InvalidError] with every fault of form:
-// what is no JSON, an unknown field, a wrong type. Whether the values make sense is [Document.Validate]'s to say; where the form
-// is at fault Decode asks it about what could be read, so that the caller hears everything at once.
+// Decode decodes a document that a caller sent and normalizes it. The error is an [*InvalidError] with every fault of
+// form: invalid JSON, an unknown field, a wrong type. [Document.Validate] checks the values; if the form is at fault,
+// Decode also calls it for the part that could be read, so that the caller gets all faults at once.
 func Decode(kind Kind, data []byte) (Document, error) {
 	if New(kind) == nil {
 		return nil, Invalid("/kind", "no kind %q", kind)
@@ -49,7 +49,7 @@ func Decode(kind Kind, data []byte) (Document, error) {
 	return decode(kind, data)
 }
 
-// decode is Decode for what is known to be JSON.
+// decode is Decode for data that is known to be JSON.
 func decode(kind Kind, data []byte) (Document, error) {
 	d := New(kind)
 	var f faults
@@ -62,8 +62,8 @@ func decode(kind Kind, data []byte) (Document, error) {
 	return d, nil
 }
 
-// values adds what is wrong with the values of a document whose form is at fault already, but for what that fault covers: a
-// text of a wrong type is not missing as well. The id may come from elsewhere, such as a path.
+// values adds the faults in the values of a document whose form is at fault already, except those that follow from
+// these: a text of a wrong type is not missing as well. The id may come from elsewhere, such as a path.
 func (f *faults) values(d Document) {
 	invalid, ok := errors.AsType[*InvalidError](d.Validate())
 	if !ok {
@@ -79,8 +79,8 @@ func (f *faults) values(d Document) {
 	}
 }
 
-// covered reports whether one of the faults is about what a pointer leads to, about what holds it, or about a part of it. A fault
-// of an element is one of its whole array: the place of what could not be read looks like a value, and like its neighbours.
+// covered reports whether one of the faults is about the value at a pointer, its parent, or a part of it. A fault of an
+// element counts for its whole array: an element that could not be read looks like an empty value.
 func covered(list []Fault, pointer string) bool {
 	return slices.ContainsFunc(list, func(f Fault) bool {
 		whole := strings.TrimRight(f.Pointer, "0123456789")
@@ -124,7 +124,7 @@ func CheckJSON(data []byte) error {
 	return nil
 }
 
-// tooDeep counts brackets outside of strings, before anything walks down into them.
+// tooDeep counts nested brackets outside of strings, before anything recurses into them.
 func tooDeep(data []byte) bool {
 	depth, quoted := 0, false
 	for i := 0; i < len(data); i++ {
@@ -171,7 +171,7 @@ func jsonFields(t reflect.Type) map[string][]int {
 	return m
 }
 
-// decode reads raw into v and notes every fault with its pointer; encoding/json alone would stop at the first.
+// decode decodes raw into v and collects every fault with its pointer; encoding/json would stop at the first.
 func (f *faults) decode(pointer string, raw []byte, v reflect.Value) {
 	switch {
 	case v.Type() == rawType:
@@ -188,40 +188,9 @@ func (f *faults) decode(pointer string, raw []byte, v reflect.Value) {
 			f.add(pointer, "%s: want %s", kindOfJSON(raw), wantedJSON(v.Type()))
 		}
 	case v.Kind() == reflect.Struct:
-		var members map[string]json.RawMessage
-		if err := json.Unmarshal(raw, &members); err != nil || members == nil {
-			f.add(pointer, "%s: want an object", kindOfJSON(raw))
-			return
-		}
-		fields := jsonFields(v.Type())
-		names := make([]string, 0, len(members))
-		for name := range members {
-			names = append(names, name)
-		}
-		sort.Strings(names)
-		for _, name := range names {
-			index, ok := fields[name]
-			if !ok {
-				if f.full() { // what was meant takes its time
-					f.more++
-					continue
-				}
-				f.add(pointer+"/"+escapePointer(clipped(name).String()), "unknown field%s", nearest(name, fields))
-				continue
-			}
-			f.decode(pointer+"/"+escapePointer(name), members[name], v.FieldByIndex(index))
-		}
+		f.decodeStruct(pointer, raw, v)
 	case v.Kind() == reflect.Slice:
-		var elems []json.RawMessage
-		if err := json.Unmarshal(raw, &elems); err != nil {
-			f.add(pointer, "%s: want an array", kindOfJSON(raw))
-			return
-		}
-		s := reflect.MakeSlice(v.Type(), len(elems), len(elems))
-		for i, e := range elems {
-			f.decode(at(pointer, i), e, s.Index(i))
-		}
-		v.Set(s)
+		f.decodeSlice(pointer, raw, v)
 	case v.Kind() == reflect.Pointer:
 		if string(raw) == "null" {
 			v.SetZero()
@@ -238,6 +207,47 @@ func (f *faults) decode(pointer string, raw []byte, v reflect.Value) {
 			f.add(pointer, "%s: want %s", kindOfJSON(raw), wantedJSON(v.Type()))
 		}
 	}
+}
+
+// decodeStruct decodes an object into the struct v.
+func (f *faults) decodeStruct(pointer string, raw []byte, v reflect.Value) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
+		f.add(pointer, "%s: want an object", kindOfJSON(raw))
+		return
+	}
+	fields := jsonFields(v.Type())
+	names := make([]string, 0, len(members))
+	for name := range members {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		index, ok := fields[name]
+		if !ok {
+			if f.full() { // what was meant takes its time
+				f.more++
+				continue
+			}
+			f.add(pointer+"/"+EscapePointer(clipped(name).String()), "unknown field%s", nearest(name, fields))
+			continue
+		}
+		f.decode(pointer+"/"+EscapePointer(name), members[name], v.FieldByIndex(index))
+	}
+}
+
+// decodeSlice decodes an array into the slice v.
+func (f *faults) decodeSlice(pointer string, raw []byte, v reflect.Value) {
+	var elems []json.RawMessage
+	if err := json.Unmarshal(raw, &elems); err != nil {
+		f.add(pointer, "%s: want an array", kindOfJSON(raw))
+		return
+	}
+	s := reflect.MakeSlice(v.Type(), len(elems), len(elems))
+	for i, e := range elems {
+		f.decode(at(pointer, i), e, s.Index(i))
+	}
+	v.Set(s)
 }
 
 func kindOfJSON(raw []byte) string {
@@ -277,7 +287,7 @@ func wantedJSON(t reflect.Type) string {
 	}
 }
 
-// nearest suggests the known name that an unknown one was meant for.
+// nearest suggests the known name that is closest to an unknown one.
 func nearest(name string, fields map[string][]int) string {
 	if best := Nearest(name, maps.Keys(fields)); best != "" {
 		return fmt.Sprintf(": did you mean %q?", best)
@@ -285,7 +295,7 @@ func nearest(name string, fields map[string][]int) string {
 	return ""
 }
 
-// Nearest returns the known name that an unknown one was probably meant for, "" when none is near.
+// Nearest returns the known name that is closest to an unknown one, or "" if none is close.
 func Nearest(name string, known iter.Seq[string]) string {
 	best, dist := "", 3
 	for k := range known {

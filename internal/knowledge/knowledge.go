@@ -1,5 +1,5 @@
-// Package knowledge holds the words of tenet: the kinds of documents a team keeps, the keys that name them, the batches
-// that change them and the changes that follow, with the rules that make each of them valid.
+// Package knowledge defines the domain types: the kinds of documents, the keys that name them, the batches that change
+// them and the changes that result, with their validation.
 package knowledge
 
 import (
@@ -7,51 +7,6 @@ import (
 	"strings"
 	"unicode/utf8"
 )
-
-// A Kind says what a document is. Its value is the singular word used in keys, JSON and the change log.
-type Kind string
-
-// The kinds of documents.
-const (
-	KindRule      Kind = "rule"
-	KindPractice  Kind = "practice"
-	KindTemplate  Kind = "template"
-	KindCategory  Kind = "category"
-	KindViolation Kind = "violation"
-	KindPrincipal Kind = "principal"
-)
-
-// Kinds returns every kind, parents before the kinds that refer to them: a restore that writes in this order never
-// meets a reference to a document that is still to come.
-func Kinds() []Kind {
-	return []Kind{KindCategory, KindPrincipal, KindRule, KindPractice, KindTemplate, KindViolation}
-}
-
-// SearchKinds returns the kinds that full-text search covers.
-func SearchKinds() []Kind {
-	return []Kind{KindRule, KindPractice, KindTemplate, KindCategory}
-}
-
-// ParseKind returns the kind that s names, in the singular ("rule") or the plural ("rules").
-func ParseKind(s string) (Kind, error) {
-	for _, k := range Kinds() {
-		if s == string(k) || s == k.Plural() {
-			return k, nil
-		}
-	}
-	return "", fmt.Errorf("no kind %q: want one of category, principal, rule, practice, template, violation", s)
-}
-
-// Plural returns the name of the kind's table and of its REST collection.
-func (k Kind) Plural() string {
-	if k == KindCategory {
-		return "categories"
-	}
-	return string(k) + "s"
-}
-
-// IDField returns the name of the kind's id, the same in its table and in its JSON.
-func (k Kind) IDField() string { return string(k) + "_id" }
 
 // A Key names one document. Keys compare byte by byte.
 type Key struct {
@@ -61,6 +16,9 @@ type Key struct {
 
 // String returns the key as "kind/id".
 func (k Key) String() string { return string(k.Kind) + "/" + k.ID }
+
+// Sound reports whether the kind of the key exists and its id is valid.
+func (k Key) Sound() bool { return Describe(k.Kind) != nil && idFault(k.ID) == "" }
 
 // ParseKey returns the key that s, "kind/id", names.
 func ParseKey(s string) (Key, error) {
@@ -81,7 +39,7 @@ func ParseKey(s string) (Key, error) {
 // MaxID is the length of the longest id, in bytes.
 const MaxID = 128
 
-// idFault says what is wrong with an id, or nothing.
+// idFault says what is wrong with an id, or returns "".
 func idFault(id string) string {
 	if id == "" || len(id) > MaxID {
 		return fmt.Sprintf("an id has 1 to %d characters of A-Z, a-z, 0-9, '.', '_', '-'; this one has %d", MaxID, len(id))
@@ -103,14 +61,14 @@ func idFault(id string) string {
 	return ""
 }
 
-// A Document is one of [*Rule], [*Practice], [*Template], [*Category], [*Violation], [*Principal]. The interface is sealed:
-// a type switch over it can be checked for completeness.
+// A Document is one of [*Rule], [*Practice], [*Template], [*Category], [*Violation], [*Principal], [*Pack],
+// [*Repository], [*Label], [*Proposal]. The interface is sealed: a type switch over it can be checked for completeness.
 type Document interface {
 	// Key returns the document's kind and id.
 	Key() Key
 	// CategoryID returns the id of the category the document belongs to, or "" for kinds that have none.
 	CategoryID() string
-	// Active reports whether the document is in use; retiring clears it, restoring sets it.
+	// Active reports whether the document is active; retiring clears it, restoring sets it.
 	Active() bool
 	// SetActive sets what Active reports.
 	SetActive(active bool)
@@ -118,7 +76,7 @@ type Document interface {
 	Stamps() *Stamp
 	// Rank is the document's place in house order, smallest first; it is never negative. See [Rank].
 	Rank() int64
-	// Text returns what full-text search looks through.
+	// Text returns the text for full-text search.
 	Text() Text
 	// Normalize fills in defaults, so that what is stored does not depend on what a writer left out.
 	Normalize()
@@ -128,7 +86,7 @@ type Document interface {
 	document()
 }
 
-// A Stamp is what the store itself writes on a document. Writers' values for it are ignored.
+// A Stamp holds the fields of a document that the store sets. Values from writers are ignored.
 type Stamp struct {
 	CreatedBy string `json:"created_by" doc:"Who wrote the first version" readOnly:"true"`
 	CreatedAt Time   `json:"created_at" doc:"When the first version was written" readOnly:"true"`
@@ -158,23 +116,4 @@ const (
 // by tier, then by weight, greatest first. Both engines compute the same number, PostgreSQL as a generated column.
 func Rank(tier int, weight int64) int64 {
 	return int64(tier)<<tierBits + rankOffset - weight
-}
-
-// New returns an empty document of a kind, with the defaults that a missing JSON field leaves in place.
-func New(kind Kind) Document {
-	switch kind {
-	case KindRule:
-		return &Rule{IsActive: true}
-	case KindPractice:
-		return &Practice{IsActive: true}
-	case KindTemplate:
-		return &Template{IsActive: true}
-	case KindCategory:
-		return &Category{IsActive: true}
-	case KindViolation:
-		return &Violation{IsActive: true}
-	case KindPrincipal:
-		return &Principal{}
-	}
-	return nil
 }

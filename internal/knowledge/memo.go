@@ -2,11 +2,11 @@ package knowledge
 
 import "sync/atomic"
 
-// A Memo keeps what a door has made of a page or of hits, so that an answer which stays in memory is encoded once. It is shared
-// by everybody who got the same answer. A nil memo keeps nothing.
+// A Memo caches a door's encoding of a page or of hits, so that a cached answer is encoded once. All callers with the
+// same answer share it. A nil memo caches nothing.
 type Memo struct{ made atomic.Value }
 
-// Load returns what was kept, nil for nothing.
+// Load returns the cached value, or nil.
 func (m *Memo) Load() any {
 	if m == nil {
 		return nil
@@ -14,8 +14,7 @@ func (m *Memo) Load() any {
 	return m.made.Load()
 }
 
-// Store keeps what a door has made, always a value of the same type. Two callers at the first moment may both make it; one of
-// the results is kept.
+// Store caches a value, always of the same type. Two callers may both make it at first; one of the results is kept.
 func (m *Memo) Store(made any) {
 	if m != nil {
 		m.made.Store(made)

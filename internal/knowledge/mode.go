@@ -1,9 +1,9 @@
 package knowledge
 
-// A Mode says how a tenet stands to its primary.
+// A Mode says how an instance stands to its primary.
 type Mode string
 
-// Modes. An embedded tenet is always normal.
+// Modes. An embedded instance is always normal.
 const (
 	ModeNormal     Mode = "normal"     // the primary answers
 	ModeDegraded   Mode = "degraded"   // the mirror answers, writes wait in the journal
@@ -16,8 +16,8 @@ const (
 type Level struct {
 	Mode Mode
 	AsOf Time // the last time at which the answers of this mode were known to be current
-	// Local is the same for what is kept on this machine, mirror and memory, while the primary answers too. The zero time
-	// stands for AsOf.
+	// Local is the same for what is kept on this machine, mirror and memory, while the primary answers too. The zero
+	// time stands for AsOf.
 	Local Time
 }
 
@@ -29,7 +29,7 @@ const (
 	BatchResolved = "resolved" // was parked, and a person has decided
 )
 
-// A BatchStatus tells where a batch stands.
+// A BatchStatus is the state of a batch.
 type BatchStatus struct {
 	ID     BatchID `json:"id" doc:"The batch's id"`
 	State  string  `json:"state" doc:"Where the batch stands" enum:"applied,queued,parked,resolved"`

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// maxDigits is how long a number may be when it is written out. One that would be longer is kept as text.
+// maxDigits is the largest length of a number without an exponent. A longer one is kept as text.
 const maxDigits = 400
 
-// tidyExtra writes every number of a free value in one way, the way that jsonb keeps too, and leaves only the types that JSON
-// has: what was made in Go is then the same as what was read.
+// tidyExtra converts a free value to JSON types only, with every number in the form that jsonb keeps: so a value made
+// in Go equals one that was read.
 func tidyExtra(m map[string]any) {
 	for k, v := range m {
 		m[k] = tidy(v)
@@ -66,8 +66,8 @@ func tidyNumber(n json.Number) any {
 	return n
 }
 
-// plainDecimal writes a JSON number without an exponent and without zeros that say nothing, every digit kept. It is not ok for
-// what is no number, or would get too long.
+// plainDecimal formats a JSON number without an exponent and without superfluous zeros, with every digit. It is not ok
+// for text that is not a number, or would get too long.
 func plainDecimal(s string) (string, bool) {
 	if s == "" || !digit(s[len(s)-1]) || s[0] != '-' && !digit(s[0]) || !json.Valid([]byte(s)) {
 		return "", false

@@ -39,7 +39,8 @@ func (p *Practice) Active() bool { return p.IsActive }
 // SetActive implements [Document].
 func (p *Practice) SetActive(active bool) { p.IsActive = active }
 
-// Rank implements [Document]: required practices beside ERROR rules, the others beside WARNING rules, the most effective first.
+// Rank implements [Document]: required practices beside ERROR rules, the others beside WARNING rules, the most
+// effective first.
 func (p *Practice) Rank() int64 {
 	tier := 2
 	if p.IsRequired {
@@ -114,3 +115,38 @@ func (p *Practice) Validate() error {
 }
 
 func (*Practice) document() {}
+
+// KindPractice is the kind of [*Practice].
+const KindPractice Kind = "practice"
+
+func describePractice() *Description {
+	return &Description{
+		Kind: KindPractice, Plural: "practices", About: "Ways of working that a team has found good",
+		New:    func() Document { return &Practice{IsActive: true} },
+		Parent: KindCategory, ParentField: "category", ActiveField: "is_active", TitleField: "title", TextField: "implementation_guide",
+		Searched: true, Filters: commonFilters(),
+		Needed: []string{"practice_id", "category", "title", "description"},
+		Columns: []Column{
+			column("ID", func(p *Practice) string { return p.PracticeID }),
+			column("REQUIRED", func(p *Practice) string { return yesNo(p.IsRequired) }),
+			column("CATEGORY", func(p *Practice) string { return p.Category }),
+			column("TITLE", func(p *Practice) string { return p.Title }),
+		},
+		Example: examplePractice,
+		Patches: []Sample{{"required", "Expected of everybody from now on", map[string]any{"is_required": true, "adoption_rate": 0.4}}},
+		Changed: [3]string{"title", "Parameterized queries", "Use parameterized queries"},
+	}
+}
+
+func examplePractice() Document {
+	score := 0.85
+	return &Practice{
+		PracticeID: "small-pull-requests", Category: "security", Title: "Keep pull requests small",
+		Description:         "A change of 200 lines gets read; one of 2,000 gets approved.",
+		Benefits:            []string{"Faults are found while they are cheap.", "Reviews take minutes."},
+		ImplementationGuide: "Split by layer or by behaviour; merge behind a flag what is not ready to be seen.",
+		EffectivenessScore:  &score, IsActive: true,
+		References: []Reference{{Title: "The art of the small change", URL: "https://example.org/small-changes"}},
+		Common:     Common{Tags: []string{"review"}},
+	}
+}

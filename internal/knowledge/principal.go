@@ -2,6 +2,9 @@ package knowledge
 
 import "encoding/hex"
 
+// SeedActor is who writes the starter set.
+const SeedActor = "seed"
+
 // Roles, each with the rights of those before it.
 const (
 	RoleViewer      = "viewer"      // reads
@@ -13,7 +16,7 @@ const (
 // Roles returns every role, the weakest first.
 func Roles() []string { return []string{RoleViewer, RoleContributor, RoleMaintainer, RoleAdmin} }
 
-// A Principal is somebody or something that calls tenet with a token. Admins alone see principals.
+// A Principal is a person or a program that calls the API with a token. Only admins see principals.
 type Principal struct {
 	PrincipalID string `json:"principal_id" doc:"The principal's id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._-]+$" example:"ci-payments"`
 	Name        string `json:"name" doc:"The name to show" maxLength:"255"`
@@ -21,6 +24,7 @@ type Principal struct {
 	TokenHash   string `json:"token_hash" doc:"SHA-256 of its token, in hex; the token itself is kept nowhere" pattern:"^[0-9a-f]{64}$"`
 	TokenPrefix string `json:"token_prefix" doc:"The first characters of its token, to tell tokens apart"`
 	Expiry      Time   `json:"expiry" doc:"When the token ends; null for never"`
+	Agent       bool   `json:"agent" doc:"True for a program that decides by itself: it reads, reports and proposes, whatever its role"`
 	Disabled    bool   `json:"disabled" doc:"True once its token no longer opens anything"`
 	Stamp
 }
@@ -37,7 +41,7 @@ func (p *Principal) Active() bool { return !p.Disabled }
 // SetActive implements [Document].
 func (p *Principal) SetActive(active bool) { p.Disabled = !active }
 
-// Rank implements [Document]: all alike, so that house order is by id.
+// Rank implements [Document]: it is constant, so that house order is by id.
 func (p *Principal) Rank() int64 { return Rank(3, 0) }
 
 // Text implements [Document]; principals are not searched.
@@ -65,3 +69,36 @@ func (p *Principal) Validate() error {
 }
 
 func (*Principal) document() {}
+
+// KindPrincipal is the kind of [*Principal].
+const KindPrincipal Kind = "principal"
+
+func describePrincipal() *Description {
+	return &Description{
+		Kind: KindPrincipal, Plural: "principals", About: "Who may call tenet; for admins",
+		New:         func() Document { return &Principal{} },
+		ActiveField: "disabled", Negated: true, TitleField: "name", TextField: "description", Hidden: true, NoMarkdown: true,
+		Needed: []string{"principal_id", "token_hash"}, Nullable: []string{"expiry"},
+		Columns: []Column{
+			column("ID", func(p *Principal) string { return p.PrincipalID }),
+			column("ROLE", func(p *Principal) string {
+				if p.Agent {
+					return p.Role + " (agent)"
+				}
+				return p.Role
+			}),
+			column("TOKEN", func(p *Principal) string { return p.TokenPrefix + "…" }),
+			column("EXPIRES", func(p *Principal) string { return day(p.Expiry, "never") }),
+			column("NAME", func(p *Principal) string { return p.Name }),
+		},
+		Off: "revoked",
+		Example: func() Document {
+			return &Principal{ //nolint:gosec // the hash of an example
+				PrincipalID: "ci-payments", Name: "CI of the payments team", Role: RoleContributor,
+				TokenHash: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", TokenPrefix: "tenet_4fK2",
+			}
+		},
+		Patches: []Sample{{"disable", "Its token opens nothing any more", map[string]any{"disabled": true}}},
+		Changed: [3]string{"name", "Parameterized queries", "Use parameterized queries"},
+	}
+}

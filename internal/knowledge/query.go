@@ -16,7 +16,7 @@ const (
 	MaxLimit     = 200
 )
 
-// An Order is one of the orders that a list can have. Each has an index in every engine.
+// An Order is an order of a list. Each has an index in every engine.
 type Order string
 
 // Orders. Ties are broken by id, ascending (for [OrderUpdated]: descending, like the times).
@@ -30,7 +30,7 @@ const (
 // Orders returns every order, the default first.
 func Orders() []Order { return []Order{OrderHouse, OrderUpdated, OrderTitle, OrderID} }
 
-// An Activity says whether a list holds documents in use, retired ones, or both.
+// An Activity says whether a list contains active documents, retired ones, or both.
 type Activity string
 
 // Activities; the zero value is [ActiveOnly].
@@ -40,8 +40,8 @@ const (
 	AnyActivity Activity = "any"
 )
 
-// A Query asks for documents of one kind, page by page. Empty filters let everything through; a filter that the kind has
-// no field for is a fault.
+// A Query lists documents of one kind, page by page. Empty filters match everything; a filter that the kind does not
+// have is a fault.
 type Query struct {
 	Kind         Kind
 	Category     string
@@ -57,60 +57,84 @@ type Query struct {
 	Order        Order
 	Limit        int
 	Cursor       string // Page.Next of the page before
+	Total        bool   // also count all documents that the filters let through
 }
 
 // A Page is a part of a list.
 type Page struct {
 	Records []*Record
 	Next    string // the cursor of the next page, "" on the last one
+	Total   int    // how many documents all pages hold together, where the query asked for it
 	Source  Source
 	Memo    *Memo // the encoded page, where the answer stays in memory; nil elsewhere
 }
 
-// filters says which filters a kind has, by the name that a caller uses.
-func (k Kind) filters() []string {
-	switch k {
-	case KindRule:
-		return []string{"category", "tag", "language", "severity", "enforcement", "status"}
-	case KindPractice, KindTemplate:
-		return []string{"category", "tag", "language"}
-	case KindViolation:
-		return []string{"severity", "status", "rule", "repository"}
-	case KindCategory, KindPrincipal:
+// Filters are the names of every filter that a list of some kind has, each a field of [Query].
+func Filters() []string {
+	return []string{"category", "tag", "language", "severity", "enforcement", "status", "rule", "repository"}
+}
+
+// Filter returns the value of a filter; "" if it is not set.
+func (q *Query) Filter(name string) string {
+	if v := q.filter(name); v != nil {
+		return *v
+	}
+	return ""
+}
+
+// SetFilter sets the value of a filter, which must be one of [Filters].
+func (q *Query) SetFilter(name, value string) { *q.filter(name) = value }
+
+func (q *Query) filter(name string) *string {
+	switch name {
+	case "category":
+		return &q.Category
+	case "tag":
+		return &q.Tag
+	case "language":
+		return &q.Language
+	case "severity":
+		return &q.Severity
+	case "enforcement":
+		return &q.Enforcement
+	case "status":
+		return &q.Status
+	case "rule":
+		return &q.Rule
+	case "repository":
+		return &q.Repository
 	}
 	return nil
 }
 
-// Check returns the query with its defaults filled in and the place that its cursor stands for, nil without one. The error
-// is an [*InvalidError] that names every faulty parameter.
-func (q Query) Check() (Query, *Cursor, error) {
-	var f faults
-	if New(q.Kind) == nil {
-		f.add("/kind", "no kind %q", q.Kind)
-	}
-	for _, given := range []struct {
-		name, value string
-		oneOf       []string
-	}{
-		{"category", q.Category, nil},
-		{"tag", q.Tag, nil},
-		{"language", q.Language, nil},
-		{"severity", q.Severity, Severities()},
-		{"enforcement", q.Enforcement, Enforcements()},
-		{"status", q.Status, map[Kind][]string{KindRule: RuleStatuses(), KindViolation: ViolationStatuses()}[q.Kind]},
-		{"rule", q.Rule, nil},
-		{"repository", q.Repository, nil},
-	} {
-		switch {
-		case given.value == "":
-		case !slices.Contains(q.Kind.filters(), given.name):
-			f.add("/"+given.name, "%s have no such filter", q.Kind.Plural())
-		case given.oneOf != nil:
-			f.oneOf("/"+given.name, given.value, given.oneOf)
+// checkFilters adds faults for filters that the kind does not have, and for impossible values.
+func (q *Query) checkFilters(f *faults, d *Description) {
+	for _, name := range Filters() {
+		value := q.Filter(name)
+		if value == "" {
+			continue
+		}
+		switch filter := d.Filter(name); {
+		case filter == nil:
+			f.add("/"+name, "%s have no such filter", d.Plural)
+		case filter.Values != nil:
+			f.oneOf("/"+name, value, filter.Values)
 		default:
-			f.short("/"+given.name, given.value)
+			f.short("/"+name, value)
 		}
 	}
+}
+
+// Check returns the query with its defaults filled in and the place that its cursor stands for, nil without one. The
+// error is an [*InvalidError] that names every faulty parameter.
+func (q Query) Check() (Query, *Cursor, error) {
+	var f faults
+	d := Describe(q.Kind)
+	if d == nil {
+		f.add("/kind", "no kind %q", q.Kind)
+		d = &Description{Plural: q.Kind.Plural()}
+	}
+	q.checkFilters(&f, d)
 	if q.Order == "" {
 		q.Order = OrderHouse
 		if !q.UpdatedSince.IsZero() {
@@ -146,7 +170,7 @@ func (q Query) Check() (Query, *Cursor, error) {
 	return q, c, nil
 }
 
-// A Cursor is the place of the last record of a page. Only the fields of the query's order are set.
+// A Cursor is the position of the last record of a page. Only the fields of the query's order are set.
 type Cursor struct {
 	Rank    int64  `json:"r,omitempty"`
 	Updated Time   `json:"u,omitzero"`
@@ -157,8 +181,8 @@ type Cursor struct {
 // cursorSum is how many bytes of the check sum a cursor carries.
 const cursorSum = 8
 
-// NextCursor returns the opaque text of the place after record, whose title the engine knows. It holds a sum over the
-// place and the query, so that a cursor that was changed or belongs to another list is refused.
+// NextCursor returns the opaque cursor after a record, whose title the engine passes. It contains a checksum of the
+// position and the query, so that a cursor that was edited or belongs to another list is refused.
 func (q Query) NextCursor(r *Record, title string) string {
 	c := Cursor{ID: r.Key.ID}
 	switch q.Order {
@@ -190,19 +214,24 @@ func (q Query) openCursor() (*Cursor, bool) {
 	if !slices.Equal(sum, q.sum(b)) || json.Unmarshal(b, &c) != nil || idFault(c.ID) != "" || TextFault(c.Title) != "" {
 		return nil, false
 	}
-	if _, err := uuid.Parse(c.ID); err != nil && q.Kind == KindViolation {
-		return nil, false
+	if d := Describe(q.Kind); d != nil && d.UUID {
+		if _, err := uuid.Parse(c.ID); err != nil {
+			return nil, false
+		}
 	}
 	return &c, true
 }
 
-// sum covers everything of the query that decides membership and order, not the limit: it may change between pages.
+// sum covers all fields of the query that decide membership and order. The limit is left out: it may change between
+// pages.
 func (q Query) sum(place []byte) []byte {
 	h := sha256.New()
-	h.Write([]byte(strings.Join([]string{
-		"tenet cursor 1", string(q.Kind), q.Category, q.Tag, q.Language, q.Severity, q.Enforcement, q.Status, q.Rule,
-		q.Repository, string(q.Activity), q.UpdatedSince.Format(TimeLayout), string(q.Order),
-	}, "\x00")))
+	parts := []string{"tenet cursor 1", string(q.Kind)}
+	for _, name := range Filters() {
+		parts = append(parts, q.Filter(name))
+	}
+	parts = append(parts, string(q.Activity), q.UpdatedSince.Format(TimeLayout), string(q.Order))
+	h.Write([]byte(strings.Join(parts, "\x00")))
 	h.Write([]byte{0})
 	h.Write(place)
 	return h.Sum(nil)[:cursorSum]
@@ -214,7 +243,7 @@ const (
 	MaxChanges     = 2000
 )
 
-// A ChangeQuery asks for a part of the log, oldest first.
+// A ChangeQuery reads a part of the log, oldest first.
 type ChangeQuery struct {
 	After Seq // only changes after this one
 	Limit int // DefaultChanges when 0; the answer is longer where the limit would cut a transaction, unless filtered
@@ -223,11 +252,11 @@ type ChangeQuery struct {
 	Version int64
 	Batch   BatchID
 	Kind    Kind
-	// Newest turns the order round: the newest change first, and only those before After where it is not 0.
+	// Newest reverses the order: the newest change first, and only those before After if that is not 0.
 	Newest bool
 }
 
-// Filtered reports whether the query asks for less than every change.
+// Filtered reports whether the query has any filter.
 func (q ChangeQuery) Filtered() bool {
 	return q.Key != (Key{}) || q.Version != 0 || q.Batch != (BatchID{}) || q.Kind != "" || q.Newest
 }

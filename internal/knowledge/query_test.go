@@ -110,10 +110,7 @@ func TestQueriesGetDefaultsAndBounds(t *testing.T) {
 		} {
 			f.q.Kind = kind
 			_, _, err := f.q.Check()
-			has := false
-			for _, name := range kind.filters() {
-				has = has || name == f.name
-			}
+			has := Describe(kind).Filter(f.name) != nil
 			if has != (err == nil) {
 				t.Errorf("%s by %s: %v", kind, f.name, err)
 			}

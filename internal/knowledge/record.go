@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 )
 
 // A Source says where an answer came from.
@@ -18,7 +19,7 @@ const (
 	SourceSeed    Source = "seed"    // the embedded starter set
 )
 
-// A Record is a document as a store hands it out. It never changes: who needs another one makes another one.
+// A Record is a stored document. It never changes: to modify it, make a new one.
 type Record struct {
 	Key      Key
 	Version  int64
@@ -28,11 +29,11 @@ type Record struct {
 	Updated  Time
 	JSON     []byte // canonical; made once, sent as it is
 	Source   Source
-	// Pending is the id of the batch that wrote this version while it still waits in a journal, the zero id otherwise.
+	// Pending is the id of the batch that wrote this version, while it waits in a journal; else zero.
 	Pending BatchID
 }
 
-// NewRecord returns the record of a document, which must be normalized and stamped, and is not kept.
+// NewRecord returns the record of a document, which must be normalized and stamped. It does not keep the document.
 func NewRecord(d Document) (*Record, error) {
 	b, err := Canonical(d)
 	if err != nil {
@@ -57,7 +58,7 @@ func RecordOf(kind Kind, stored []byte) (*Record, error) {
 // Document decodes the record. Most readers never need to.
 func (r *Record) Document() (Document, error) { return DecodeStored(r.Key.Kind, r.JSON) }
 
-// From returns the record as handed out by another source. The bytes are shared.
+// From returns the record with another source. The bytes are shared.
 func (r *Record) From(s Source) *Record {
 	if r.Source == s {
 		return r
@@ -77,4 +78,19 @@ func Canonical(d Document) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// SameContent reports whether two documents are equal except for their stamps.
+func SameContent(a, b Document) bool {
+	if a == nil || b == nil || reflect.TypeOf(a) != reflect.TypeOf(b) {
+		return false
+	}
+	shallow := reflect.New(reflect.TypeOf(a).Elem())
+	shallow.Elem().Set(reflect.ValueOf(a).Elem())
+	stamped, ok := reflect.TypeAssert[Document](shallow)
+	if !ok {
+		return false
+	}
+	*stamped.Stamps() = *b.Stamps()
+	return reflect.DeepEqual(stamped, b)
 }

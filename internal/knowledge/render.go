@@ -3,6 +3,7 @@ package knowledge
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"sort"
@@ -19,12 +20,13 @@ type node struct {
 	nodes   []node
 }
 
-// MaxRendered bounds a rendered text, in bytes.
+// MaxRendered is the largest size of a rendered text, in bytes.
 const MaxRendered = 4 << 20
 
-// parseTemplate parses {{name}}, {{{name}}}, {{#name}}…{{/name}} and {{^name}}…{{/name}}: the part of Mustache that needs no
-// escaping and runs no code. Braces around anything but a declared name are text: templates are often about templates.
-// {{ name }} may have spaces. Of more braces than a placeholder needs those outside are text, as in {"count":{{count}}}.
+// parseTemplate parses {{name}}, {{{name}}}, {{#name}}…{{/name}} and {{^name}}…{{/name}}: the part of Mustache that
+// needs no escaping and runs no code. Braces around anything but a declared name are text: templates are often about
+// templates. {{ name }} may have spaces. Of more braces than a placeholder needs those outside are text, as in
+// {"count":{{count}}}.
 func parseTemplate(content string, declared map[string]bool) ([]node, error) {
 	type frame struct {
 		name  string
@@ -81,7 +83,8 @@ func parseTemplate(content string, declared map[string]bool) ([]node, error) {
 var placeholder = regexp.MustCompile(
 	`\{\{\{\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}\}|\{\{\s*([#^/]?)\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}`)
 
-// Placeholders returns the names between braces in a template's text, each once, in the order of their first standing.
+// Placeholders returns the names between braces in a template's text, each once, in the order of their first
+// occurrence.
 func Placeholders(content string) []string {
 	names := []string{}
 	for _, m := range placeholder.FindAllStringSubmatch(content, -1) {
@@ -92,8 +95,46 @@ func Placeholders(content string) []string {
 	return names
 }
 
-// Render returns the template's text with values in place of its variables. Values are strings, numbers, booleans or, for
-// multiselect, lists of strings; a string is also taken for a number or a boolean that it spells. The error is an
+// Loose returns probable mistakes of a template: a placeholder that no variable declares, which stays text, and a
+// variable that the text does not use. Neither is an error, since templates are often about templates.
+func (t *Template) Loose() []Fault {
+	declared, used := map[string]bool{}, map[string]bool{}
+	for _, v := range t.Variables {
+		declared[v.Name] = true
+	}
+	var f faults
+	for _, at := range placeholder.FindAllStringSubmatchIndex(t.TemplateContent, -1) {
+		group := 2
+		if at[group] < 0 {
+			group = 6
+		}
+		name := t.TemplateContent[at[group]:at[group+1]]
+		if used[name] {
+			continue
+		}
+		if !declared[name] && at[0] > 0 && t.TemplateContent[at[0]-1] == '$' {
+			continue // an expression of another program, as in ${{ github }}
+		}
+		used[name] = true
+		if declared[name] {
+			continue
+		}
+		hint := "it stays text"
+		if near := Nearest(name, maps.Keys(declared)); near != "" && len(name) > 2 {
+			hint += "; is {{" + near + "}} meant?"
+		}
+		f.add("/template_content", "%s: {{%s}} is declared by no variable: %s", place(t.TemplateContent, at[0]), clipped(name), hint)
+	}
+	for i, v := range t.Variables {
+		if !used[v.Name] {
+			f.add(at("/variables", i), "%q stands nowhere in the text", clipped(v.Name))
+		}
+	}
+	return f.list
+}
+
+// Render returns the template's text with values in place of its variables. Values are strings, numbers, booleans or,
+// for multiselect, lists of strings; a string is also taken for a number or a boolean that it spells. The error is an
 // [*InvalidError] that names every missing, wrong and unknown value at once, with pointers below /values.
 func (t *Template) Render(values map[string]any) (string, error) {
 	var f faults
@@ -129,7 +170,7 @@ func (t *Template) Render(values map[string]any) (string, error) {
 	sort.Strings(names)
 	for _, name := range names {
 		if !known[name] {
-			f.add("/values/"+escapePointer(clipped(name).String()), "the template has no such variable")
+			f.add("/values/"+EscapePointer(clipped(name).String()), "the template has no such variable")
 		}
 	}
 	if err := f.err(); err != nil {
@@ -166,7 +207,7 @@ func writeNodes(b *strings.Builder, nodes []node, texts map[string]string) bool 
 	return true
 }
 
-// none reports whether a value says nothing.
+// none reports whether a value is empty.
 func none(v any) bool {
 	switch v := v.(type) {
 	case nil:

@@ -172,3 +172,35 @@ func TestVariablesKeepTheShownNameApart(t *testing.T) {
 		t.Errorf("variables: %+v", v)
 	}
 }
+
+func TestSlipsOfThePenAreNamed(t *testing.T) {
+	for _, tc := range []struct {
+		content string
+		vars    []string
+		want    []string
+	}{
+		{"To {{name}}: {{message}}.", []string{"name", "message"}, nil},
+		{
+			"To {{name}}:\n{{mesage}}.",
+			[]string{"name", "message"},
+			[]string{"/template_content line 2, column 1: {{mesage}} is declared by no variable: it stays text; is {{message}} meant?", `/variables/1 "message" stands nowhere in the text`},
+		},
+		{"{{#on}}{{x}}{{/on}}", []string{"on"}, []string{"/template_content line 1, column 8: {{x}} is declared by no variable: it stays text"}},
+		{"{{^off}}x{{/off}} {{{ raw }}}", []string{"off", "raw"}, nil},
+		{`{"a":{}} {{ "x": 1 }} ${{ github.ref }} ${{ matrix }} {{ .Values }} {{ a | b }}`, nil, nil},
+		{"costs ${{amount}}", []string{"amount"}, nil},
+		{"{{other}} {{other}}", nil, []string{"/template_content line 1, column 1: {{other}} is declared by no variable: it stays text"}},
+	} {
+		tpl := &Template{TemplateContent: tc.content}
+		for _, v := range tc.vars {
+			tpl.Variables = append(tpl.Variables, Variable{Name: v})
+		}
+		var got []string
+		for _, f := range tpl.Loose() {
+			got = append(got, f.Pointer+" "+f.Detail)
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", tc.content, diff)
+		}
+	}
+}

@@ -1,6 +1,8 @@
 package knowledge
 
-// Severities, from the gravest to the lightest.
+import "strings"
+
+// Severities, the most severe first.
 const (
 	SeverityCritical = "CRITICAL"
 	SeverityError    = "ERROR"
@@ -8,12 +10,12 @@ const (
 	SeverityInfo     = "INFO"
 )
 
-// Severities returns every severity, gravest first. A severity's index is its tier in house order.
+// Severities returns every severity, the most severe first. Its index is its tier in house order.
 func Severities() []string {
 	return []string{SeverityCritical, SeverityError, SeverityWarning, SeverityInfo}
 }
 
-// Enforcements returns how strictly a rule can hold, strictest first.
+// Enforcements returns the enforcements of a rule, the strictest first.
 func Enforcements() []string { return []string{"mandatory", "recommended", "optional"} }
 
 // Rule statuses.
@@ -26,7 +28,7 @@ const (
 // RuleStatuses returns the life of a rule in order.
 func RuleStatuses() []string { return []string{StatusDraft, StatusActive, StatusDeprecated} }
 
-// MaxPriority bounds a rule's priority on both sides.
+// MaxPriority is the largest absolute value of a rule's priority.
 const MaxPriority = 1_000_000
 
 // Bounds of texts, in characters.
@@ -36,7 +38,7 @@ const (
 	MaxItems = 500 // entries of one list field
 )
 
-// A Rule is something that holds in a team's work: what must or should be done, and why.
+// A Rule says what must or should be done in a team's work, and why.
 type Rule struct {
 	RuleID                string    `json:"rule_id" doc:"The rule's id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._-]+$" example:"SEC-001"`
 	Category              string    `json:"category" doc:"The id of the rule's category" example:"security"`
@@ -47,6 +49,7 @@ type Rule struct {
 	Examples              []Example `json:"examples" doc:"What following the rule looks like"`
 	AntiPatterns          []Example `json:"anti_patterns" doc:"What breaking the rule looks like"`
 	ViolationsConsequence string    `json:"violations_consequence" doc:"What happens when the rule is broken"`
+	Checks                []Check   `json:"checks,omitempty" doc:"How a program finds that the rule is broken" maxItems:"50"`
 	Priority              int64     `json:"priority" doc:"Greater comes first among rules of one severity" minimum:"-1000000" maximum:"1000000"`
 	Status                string    `json:"status" doc:"Where the rule stands in its life" enum:"DRAFT,ACTIVE,DEPRECATED" default:"ACTIVE"`
 	IsActive              bool      `json:"active" doc:"False once the rule is retired" default:"true"`
@@ -54,7 +57,7 @@ type Rule struct {
 	Stamp
 }
 
-// An Example shows code or text, with a word about it.
+// An Example shows code or text, with a short explanation.
 type Example struct {
 	Title    string `json:"title,omitempty" doc:"One line about the example"`
 	Language string `json:"language,omitempty" doc:"The language of the code, as on a Markdown fence" example:"go"`
@@ -62,7 +65,7 @@ type Example struct {
 	Note     string `json:"note,omitempty" doc:"Why it is good or bad"`
 }
 
-// Common is what rules, practices and templates share.
+// Common has the fields that rules, practices and templates share.
 type Common struct {
 	Tags  []string       `json:"tags" doc:"Free words to find the document by"`
 	Scope Scope          `json:"scope" doc:"Where the document holds"`
@@ -129,11 +132,14 @@ func (r *Rule) Validate() error {
 	f.text("/violations_consequence", r.ViolationsConsequence)
 	f.between("/priority", float64(r.Priority), -MaxPriority, MaxPriority)
 	f.oneOf("/status", r.Status, RuleStatuses())
+	f.checks(r.Checks)
 	f.common(&r.Common)
 	return f.document(r)
 }
 
 func (*Rule) document() {}
+
+func (c *Common) commonFields() *Common { return c }
 
 func (c *Common) normalize() {
 	c.Tags = orEmpty(c.Tags)
@@ -154,4 +160,68 @@ func severityTier(s string) int {
 		}
 	}
 	return len(Severities()) - 1
+}
+
+// KindRule is the kind of [*Rule].
+const KindRule Kind = "rule"
+
+func describeRule() *Description {
+	return &Description{
+		Kind: KindRule, Plural: "rules", About: "What must or should be done, and why",
+		New:    func() Document { return &Rule{IsActive: true} },
+		Parent: KindCategory, ParentField: "category", ActiveField: "active", TitleField: "title",
+		TierField: "severity", TextField: "description", Searched: true,
+		Filters: append(commonFilters(),
+			Filter{Name: "severity", Field: "severity", Values: Severities(), Doc: "How grave a violation is", Example: SeverityCritical},
+			Filter{
+				Name: "status", Field: "status", Values: RuleStatuses(), Doc: "Where they stand in their life", Example: StatusActive,
+				Indexed: []Order{OrderHouse},
+			},
+			Filter{
+				Name: "enforcement", Field: "enforcement", Values: Enforcements(), Doc: "How strictly they hold", Example: "mandatory",
+				Indexed: []Order{OrderHouse},
+			}),
+		Needed: []string{"rule_id", "category", "title", "description"},
+		Columns: []Column{
+			column("ID", func(r *Rule) string { return r.RuleID }),
+			column("SEVERITY", func(r *Rule) string { return r.Severity }),
+			column("ENFORCEMENT", func(r *Rule) string { return r.Enforcement }),
+			column("CATEGORY", func(r *Rule) string { return r.Category }),
+			column("TITLE", func(r *Rule) string {
+				if r.Status == StatusActive {
+					return r.Title
+				}
+				return r.Title + " (" + strings.ToLower(r.Status) + ")"
+			}),
+		},
+		Example: exampleRule,
+		Patches: []Sample{
+			{"title", "Another title", map[string]any{"title": "Never build SQL from text"}},
+			{"reset", "A field back to its default", map[string]any{"priority": nil, "tags": []string{"sql"}}},
+		},
+		Changed: [3]string{"title", "Parameterized queries", "Use parameterized queries"},
+	}
+}
+
+func exampleRule() Document {
+	return &Rule{
+		RuleID: "SEC-001", Category: "security", Title: "Use parameterized queries",
+		Description: "Pass values to SQL as parameters. Never put them together with the text of the statement.",
+		Severity:    SeverityCritical, Enforcement: "mandatory", Priority: 90,
+		Examples: []Example{{
+			Language: "go", Code: `db.Query("select * from users where id = $1", id)`, Note: "The driver sends the value apart.",
+		}},
+		AntiPatterns: []Example{{
+			Language: "go", Code: `db.Query("select * from users where id = " + id)`, Note: "Whoever chooses the id writes SQL.",
+		}},
+		ViolationsConsequence: "The change is not merged.", IsActive: true,
+		Checks: []Check{{
+			ID: "glued", Kind: CheckForbid, Pattern: `Query\("[^"]*"\s*\+`, Globs: []string{"**/*.go"}, Message: "A statement is put together from text.",
+			Fix: "Pass the value as a parameter.",
+		}},
+		Common: Common{
+			Tags:  []string{"sql", "injection"},
+			Scope: Scope{Activation: "glob", Globs: []string{"**/*.go"}, Languages: []string{"go"}},
+		},
+	}
 }

@@ -1,97 +1,236 @@
 package knowledge
 
 import (
-	"cmp"
-	"slices"
+	"math/bits"
 	"strings"
 	"unicode/utf8"
 )
 
-// snippetBytes is about how long a snippet is.
-const snippetBytes = 200
+// Bounds of snippets.
+const (
+	snippetBytes = 200     // about how long one is
+	snippetText  = 1 << 16 // how much of a text is looked through for it
+	snippetMarks = 500     // and how many words are found at most
+)
 
-// snippet cuts a part around the first match out of the description, or the body, or else the beginning of the description.
-func (s *Search) snippet(t *Text) (string, [][2]int) {
-	for _, text := range []string{t.Lead, t.Body} {
-		if marks := s.marks(text); len(marks) > 0 {
-			return cut(text, marks)
-		}
-	}
-	if t.Lead != "" {
-		return cut(t.Lead, nil)
-	}
-	return cut(t.Body, nil)
+// A marker finds the words of a query in texts.
+type marker struct {
+	terms    map[string]uint64 // the slots that a term stands for
+	prefixes []prefixMark
+	phrases  []*Slot
+	slots    []int // of the phrases
+	first    [256]bool
+	stems    stemmer
+	tongues  bool
+
+	text  string
+	last  []piece
+	marks []mark
 }
 
-// marks returns the byte ranges of the words that the search looks for. The text is scanned in its own case, since lower
-// case may have another length.
-func (s *Search) marks(text string) [][2]int {
-	var out [][2]int
-	for _, g := range s.Groups {
-		for i := range g {
-			if t := &g[i]; !t.Not && !t.Title {
-				out = t.marks(text, out)
+type prefixMark struct {
+	text string
+	slot uint64
+}
+
+type mark struct {
+	from, to int
+	slots    uint64
+}
+
+// newMarker returns a marker for the words of a query.
+func (q *Question) newMarker() *marker {
+	m := &marker{terms: map[string]uint64{}, stems: newStemmer(), tongues: q.tongue != inEnglish}
+	wanted := uint64(0)
+	for _, w := range q.Wishes {
+		wanted |= maskOf(w.Whole) | maskOf(w.Parts)
+	}
+	for _, c := range q.Must {
+		wanted |= maskOf(c.Any)
+	}
+	for _, c := range q.Not {
+		wanted &^= maskOf(c.Any)
+	}
+	for i := range q.Slots {
+		s := &q.Slots[i]
+		if wanted&(1<<i) == 0 || s.Title || strings.HasPrefix(s.Prefix, "\x02") {
+			continue
+		}
+		if len(s.Words) > 1 {
+			m.phrases, m.slots = append(m.phrases, s), append(m.slots, i)
+		} else if s.Prefix != "" {
+			m.prefixes = append(m.prefixes, prefixMark{s.Prefix, 1 << i})
+			m.first[s.Prefix[0]] = true
+		}
+		for _, terms := range s.Words {
+			for _, t := range terms {
+				if bare := strings.TrimPrefix(t, stemMark); t[0] != 2 && len(bare) > 1 {
+					if len(s.Words) == 1 && s.Prefix == "" {
+						m.terms[t] |= 1 << i
+					}
+					if bare != t {
+						bare = bare[1:]
+					}
+					m.first[bare[0]] = true
+				}
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b [2]int) int { return cmp.Or(a[0]-b[0], b[1]-a[1]) })
-	return apart(out)
+	return m
 }
 
-// marks adds the byte ranges at which the term stands.
-func (t *Term) marks(text string, out [][2]int) [][2]int {
-	last := make([]string, 0, len(t.Words)) // the words before, as many as the term has
-	starts := make([]int, 0, len(t.Words))
-	at := 0
-	for word := range rawWords(text) {
-		at += strings.Index(text[at:], word)
-		if len(last) == len(t.Words) {
-			last, starts = append(last[:0], last[1:]...), append(starts[:0], starts[1:]...)
-		}
-		last, starts = append(last, word), append(starts, at)
-		at += len(word)
-		if len(last) == len(t.Words) && t.stands(last) {
-			out = append(out, [2]int{starts[0], at})
+// find returns the places in a text at which words of the question stand.
+func (m *marker) find(text string) []mark {
+	m.text, m.last, m.marks = text, m.last[:0], nil
+	if len(m.terms)+len(m.prefixes)+len(m.phrases) > 0 {
+		(&scanner{emit: m.piece}).scan(text)
+	}
+	return m.marks
+}
+
+func (m *marker) piece(p *piece) {
+	if len(m.marks) >= snippetMarks {
+		return
+	}
+	if p.words == 1 && len(m.phrases) > 0 {
+		m.phrase(p)
+	}
+	c := p.text[0]
+	if c < utf8.RuneSelf && !m.first[c] {
+		return
+	}
+	if slots := m.slotsOf(p.text, p.gram); slots != 0 {
+		m.add(p.from, p.to, slots)
+	}
+}
+
+// slotsOf returns the slots that a word stands for.
+func (m *marker) slotsOf(word string, gram bool) uint64 {
+	if gram {
+		return m.terms[word] | m.beginning(word)
+	}
+	word = clip(fold(word))
+	slots := m.terms[word] | m.beginning(word) | m.terms[inEnglish.mark()+m.stems.stem(inEnglish, word)]
+	if m.tongues || !ascii(word) {
+		for l := inGerman; l < tongues; l++ {
+			slots |= m.terms[l.mark()+m.stems.stem(l, word)]
 		}
 	}
-	return out
+	return slots
 }
 
-// stands reports whether words, each in its own case, are the term's.
-func (t *Term) stands(words []string) bool {
-	for i, word := range words {
-		if !begins(word, t.Words[i]) || !sameWord(strings.ToLower(word), t.Words[i], t.Prefix && i == len(words)-1) {
+func (m *marker) beginning(word string) uint64 {
+	var slots uint64
+	for _, p := range m.prefixes {
+		if strings.HasPrefix(word, p.text) {
+			slots |= p.slot
+		}
+	}
+	return slots
+}
+
+// phrase looks whether a phrase ends with a word.
+func (m *marker) phrase(p *piece) {
+	if n := len(m.last); n > 0 && m.last[n-1].at == p.at {
+		return
+	}
+	if m.last = append(m.last, *p); len(m.last) > 32 {
+		m.last = append(m.last[:0], m.last[16:]...)
+	}
+	for i, s := range m.phrases {
+		n := len(s.Words)
+		if len(m.last) < n {
+			continue
+		}
+		if list := m.last[len(m.last)-n:]; m.stands(s, list) {
+			m.add(list[0].from, list[n-1].to, 1<<m.slots[i])
+		}
+	}
+}
+
+func (m *marker) stands(s *Slot, list []piece) bool {
+	for k := range s.Words {
+		word := fold(list[k].text)
+		if k == len(s.Words)-1 && s.Prefix != "" {
+			if !strings.HasPrefix(word, s.Prefix) {
+				return false
+			}
+			continue
+		}
+		stem, ok := inEnglish.mark()+m.stems.stem(inEnglish, word), false
+		for _, t := range s.Words[k] {
+			ok = ok || t == word || t == stem
+		}
+		if !ok {
 			return false
 		}
 	}
 	return true
 }
 
-// begins reports whether a word in its own case may begin as another in lower case does. It spares most words the lower case.
-func begins(word, lower string) bool {
-	c := word[0]
-	// Beyond ASCII a letter's lower case may begin with any byte.
-	return c >= utf8.RuneSelf || c == lower[0] || 'A' <= c && c <= 'Z' && c+'a'-'A' == lower[0]
-}
-
-// apart keeps of sorted ranges that overlap the first.
-func apart(ranges [][2]int) [][2]int {
-	kept := ranges[:0]
-	for _, r := range ranges {
-		if len(kept) == 0 || r[0] >= kept[len(kept)-1][1] {
-			kept = append(kept, r)
+// add marks a range. If ranges overlap, the first and longer one stays.
+func (m *marker) add(from, to int, slots uint64) {
+	for len(m.marks) > 0 {
+		l := &m.marks[len(m.marks)-1]
+		switch {
+		case l.to <= from:
+			m.marks = append(m.marks, mark{from, to, slots})
+			return
+		case l.from >= from: // the new one covers it
+			slots |= l.slots
+			to = max(to, l.to)
+			m.marks = m.marks[:len(m.marks)-1]
+		default:
+			l.slots |= slots
+			l.to = max(l.to, to)
+			return
 		}
 	}
-	return kept
+	m.marks = append(m.marks, mark{from, to, slots})
 }
 
-func cut(text string, marks [][2]int) (string, [][2]int) {
+// Snippet cuts the part out of a document's description, or the rest of its text, that shows the most words of the
+// question, or else the beginning of the description. The marks are the words' byte ranges.
+func (q *Question) Snippet(t *Text, m *marker) (string, [][2]int) {
+	lead, body := head(t.Lead, snippetText), head(t.Body, snippetText)
+	inLead := m.find(lead)
+	best, n := densest(inLead)
+	if wanted := len(q.Wishes) + len(q.Must); n < wanted || n == 0 {
+		inBody := m.find(body)
+		if b, more := densest(inBody); more > n {
+			return cut(body, inBody[b:])
+		}
+	}
+	if n > 0 {
+		return cut(lead, inLead[best:])
+	}
+	if lead != "" {
+		return cut(lead, nil)
+	}
+	return cut(body, nil)
+}
+
+// densest returns the mark from which on a snippet shows the most different words, and how many.
+func densest(marks []mark) (best, most int) {
+	for i := range marks {
+		var seen uint64
+		for j := i; j < len(marks) && marks[j].to-marks[i].from <= snippetBytes*3/4; j++ {
+			seen |= marks[j].slots
+		}
+		if n := bits.OnesCount64(seen); n > most {
+			best, most = i, n
+		}
+	}
+	return best, most
+}
+
+func cut(text string, marks []mark) (string, [][2]int) {
 	from := 0
 	if len(marks) > 0 {
-		from = max(0, marks[0][0]-snippetBytes/4)
+		from = max(0, marks[0].from-snippetBytes/4)
 	}
 	if from > 0 {
-		if i := strings.IndexAny(text[from:marks[0][0]], " \n"); i >= 0 {
+		if i := strings.IndexAny(text[from:marks[0].from], " \n"); i >= 0 {
 			from += i + 1
 		}
 	}
@@ -109,9 +248,34 @@ func cut(text string, marks [][2]int) (string, [][2]int) {
 	}
 	kept := [][2]int{}
 	for _, m := range marks {
-		if m[0] >= from && m[1] <= to {
-			kept = append(kept, [2]int{m[0] - from, m[1] - from})
+		if m.from >= from && m.to <= to {
+			kept = append(kept, [2]int{m.from - from, m.to - from})
 		}
 	}
 	return text[from:to], kept
+}
+
+// Hits builds the hits of a page, with snippets and missing words.
+func (s *Scorer) Hits(found []Found, records map[Key]*Record) ([]Hit, error) {
+	m := s.q.newMarker()
+	hits := make([]Hit, 0, len(found))
+	for i := range found {
+		rec := records[found[i].Key]
+		if rec == nil {
+			continue
+		}
+		doc, err := rec.Document()
+		if err != nil {
+			return nil, err
+		}
+		t := doc.Text()
+		h := Hit{Record: rec, Score: found[i].Score, Missing: s.Missing(found[i].Mask)}
+		h.Snippet, h.Marks = s.q.Snippet(&t, m)
+		h.Title = t.Title
+		if r, ok := doc.(*Rule); ok {
+			h.Severity = r.Severity
+		}
+		hits = append(hits, h)
+	}
+	return hits, nil
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A Template is a text with variables, to be rendered: a prompt, a form, a skeleton.
+// A Template is a text with variables: a prompt, a form, a skeleton.
 type Template struct {
 	TemplateID      string     `json:"template_id" doc:"The template's id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._-]+$" example:"incident-report"`
 	Name            string     `json:"name" doc:"The name to show" maxLength:"255"`
@@ -34,7 +34,7 @@ func VariableTypes() []string {
 	return []string{TypeText, TypeMultiline, TypeNumber, TypeBoolean, TypeSelect, TypeMultiselect}
 }
 
-// A Variable is what a placeholder stands for. Name is safe to write between braces; Title is the name to show.
+// A Variable declares a placeholder. Name is safe between braces; Title is shown to people.
 type Variable struct {
 	Name        string   `json:"name" doc:"The name between the braces: a letter, then letters, digits and underscores" pattern:"^[A-Za-z][A-Za-z0-9_]*$" example:"brand_product"`
 	Title       string   `json:"title" doc:"The name to show" example:"Brand's core product"`
@@ -138,7 +138,7 @@ func (f *faults) variable(p string, v *Variable, seen map[string]bool) {
 
 func (*Template) document() {}
 
-// SafeName returns a variable's name made of the name to show: "Brand's core product" gives "brand_s_core_product".
+// SafeName makes a variable's name from its title: "Brand's core product" gives "brand_s_core_product".
 func SafeName(title string) string {
 	var b strings.Builder
 	for _, r := range strings.ToLower(title) {
@@ -159,11 +159,57 @@ func SafeName(title string) string {
 	return s
 }
 
-// FreeName returns name, or name with the first number behind it that taken does not hold.
+// FreeName returns name, or name with the first number that makes it unused.
 func FreeName(name string, taken map[string]bool) string {
 	free := name
 	for i := 2; taken[free]; i++ {
 		free = name + "_" + strconv.Itoa(i)
 	}
 	return free
+}
+
+// KindTemplate is the kind of [*Template].
+const KindTemplate Kind = "template"
+
+func describeTemplate() *Description {
+	variables := column("VARIABLES", func(t *Template) string {
+		names := make([]string, len(t.Variables))
+		for i, v := range t.Variables {
+			names[i] = v.Name
+		}
+		return strings.Join(names, " ")
+	})
+	variables.Max = 40
+	return &Description{
+		Kind: KindTemplate, Plural: "templates", About: "Texts with variables, to be rendered",
+		New:    func() Document { return &Template{IsActive: true} },
+		Parent: KindCategory, ParentField: "category", ActiveField: "is_active", TitleField: "name", TextField: "template_content",
+		Searched: true, Filters: commonFilters(),
+		Needed: []string{"template_id", "category", "name", "template_content"},
+		Columns: []Column{
+			column("ID", func(t *Template) string { return t.TemplateID }),
+			column("CATEGORY", func(t *Template) string { return t.Category }),
+			variables,
+			column("NAME", func(t *Template) string { return t.Name }),
+		},
+		Example: exampleTemplate,
+		Patches: []Sample{{
+			"description", "Another description", map[string]any{"description": "What to write down when it is over."},
+		}},
+		Changed: [3]string{"name", "Parameterized queries", "Use parameterized queries"},
+	}
+}
+
+func exampleTemplate() Document {
+	return &Template{
+		TemplateID: "incident-report", Category: "security", Name: "Incident report",
+		Description:     "What to write down after an incident.",
+		TemplateContent: "# {{title}}\n\nImpact: {{impact}}\n{{#followed_up}}Followed up.{{/followed_up}}\n",
+		Variables: []Variable{
+			{Name: "title", Title: "Title", Type: TypeText, Required: true, Description: "One line"},
+			{Name: "impact", Title: "Impact", Type: TypeSelect, Options: []string{"none", "some", "all"}, Default: "none"},
+			{Name: "followed_up", Title: "Followed up?", Type: TypeBoolean},
+		},
+		IsActive: true, Common: Common{Tags: []string{"operations"}},
+	}
 }

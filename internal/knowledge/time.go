@@ -6,13 +6,14 @@ import (
 	"time"
 )
 
-// TimeLayout is how a time is written in JSON: UTC, always six digits after the second, so that the text sorts as the time does.
+// TimeLayout is how a time is written in JSON: UTC, always six digits after the second, so that the text sorts as the
+// time does.
 const TimeLayout = "2006-01-02T15:04:05.000000Z"
 
 // A Time is an instant in UTC at microseconds, the precision of every engine.
 type Time struct{ time.Time }
 
-// At returns t in UTC, cut to microseconds. Every time that enters or leaves an engine goes through it.
+// At returns t in UTC, truncated to microseconds. Engines convert all times with it.
 func At(t time.Time) Time {
 	if t.IsZero() {
 		return Time{}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -12,16 +11,16 @@ import (
 	"unicode/utf8"
 )
 
-// A Fault is one thing wrong with what a caller sent.
+// A Fault is one mistake in a caller's input.
 type Fault struct {
 	Pointer string `json:"pointer"` // JSON pointer (RFC 6901) of the faulty field, "" for the whole
 	Detail  string `json:"detail"`  // what is wrong, and what would be right
 }
 
-// An InvalidError holds every fault of what a caller sent. Nothing was done.
+// An InvalidError holds every fault of a caller's input. Nothing was done.
 type InvalidError struct {
 	Faults []Fault
-	// Query is true when a query or a path is at fault, not a document.
+	// Query is true if a query or a path is at fault, not a document.
 	Query bool
 }
 
@@ -60,21 +59,21 @@ func (e *InvalidError) Below(prefix string) *InvalidError {
 	return out
 }
 
-// MaxFaults is how many faults an error names. A caller with more of them has another trouble than each of them.
+// MaxFaults is the largest number of faults that an error names. With more, the single fault is not the problem.
 const MaxFaults = 100
 
-// faults collects what is wrong with a document.
+// faults collects the faults of a document.
 type faults struct {
 	list  []Fault
 	more  int // those over MaxFaults
 	bytes int // of all values that were looked at, roughly
 }
 
-// stampRoom is what the stamps of a document may add to it.
+// stampRoom is the largest size of the stamps of a document.
 const stampRoom = 4 << 10
 
-// document is err for a whole document, whose size it checks where that is near the bound. What is stored can then always
-// be sent back: as JSON it is no longer than what may be sent.
+// document is err for a whole document. It also checks the size, so that a stored document can always be sent back: its
+// JSON is never larger than the limit for requests.
 func (f *faults) document(d Document) error {
 	if f.bytes > MaxDocument/8 {
 		whole, err := Canonical(d)
@@ -96,7 +95,7 @@ func (f *faults) err() error {
 	return &InvalidError{Faults: f.list}
 }
 
-// full reports whether another fault would only be counted.
+// full reports whether further faults are only counted.
 func (f *faults) full() bool { return len(f.list) >= MaxFaults }
 
 func (f *faults) add(pointer, format string, args ...any) {
@@ -118,7 +117,7 @@ func (f *faults) below(pointer string, err error) {
 	}
 }
 
-// clipped is a text as messages show it: its beginning, where it is long.
+// clipped is a text for messages: a long one is cut.
 type clipped string
 
 // String returns the text, or its beginning.
@@ -237,7 +236,7 @@ func (f *faults) common(c *Common) {
 		f.line(at("/tags", i), t)
 	}
 	f.oneOf("/scope/activation", c.Scope.Activation, Activations())
-	f.texts("/scope/globs", c.Scope.Globs)
+	f.globs("/scope/globs", c.Scope.Globs)
 	f.texts("/scope/languages", c.Scope.Languages)
 	f.texts("/scope/targets", c.Scope.Targets)
 	for i, l := range c.Scope.Languages {
@@ -283,7 +282,7 @@ func (f *faults) value(pointer string, v any, depth int) {
 		sort.Strings(keys)
 		for _, k := range keys {
 			f.text(pointer, k)
-			f.value(pointer+"/"+escapePointer(clipped(k).String()), v[k], depth+1)
+			f.value(pointer+"/"+EscapePointer(clipped(k).String()), v[k], depth+1)
 		}
 	default:
 		f.add(pointer, "%T: want a value that JSON has", v)
@@ -292,39 +291,12 @@ func (f *faults) value(pointer string, v any, depth int) {
 
 func at(pointer string, i int) string { return pointer + "/" + strconv.Itoa(i) }
 
-func escapePointer(s string) string {
+// EscapePointer writes a name as a part of a JSON pointer.
+func EscapePointer(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, "~", "~0"), "/", "~1")
 }
 
-// secrets are the shapes of credentials that must not be stored where every assistant reads.
-//
-//nolint:gochecknoglobals // compiled once, never written
-var secrets = []struct {
-	what string
-	re   *regexp.Regexp
-	mark string // a cheap substring without which re can't match; rare in other texts
-}{
-	{"a private key", regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----\s+(?:[A-Za-z0-9+/=]\s*){64}`), "PRIVATE KEY-----"},
-	{"an AWS access key", regexp.MustCompile(`\bAKIA[0-9A-Z]{16}\b`), "AKIA"},
-	{"an AWS access key", regexp.MustCompile(`\bASIA[0-9A-Z]{16}\b`), "ASIA"},
-	{"a GitHub token", regexp.MustCompile(`\bghp_[A-Za-z0-9]{36,}\b`), "ghp_"},
-	{"a GitHub token", regexp.MustCompile(`\bgho_[A-Za-z0-9]{36,}\b`), "gho_"},
-	{"a GitHub token", regexp.MustCompile(`\bghu_[A-Za-z0-9]{36,}\b`), "ghu_"},
-	{"a GitHub token", regexp.MustCompile(`\bghs_[A-Za-z0-9]{36,}\b`), "ghs_"},
-	{"a GitHub token", regexp.MustCompile(`\bghr_[A-Za-z0-9]{36,}\b`), "ghr_"},
-	{"a GitHub token", regexp.MustCompile(`\bgithub_pat_[A-Za-z0-9_]{50,}\b`), "github_pat_"},
-	{"a GitLab token", regexp.MustCompile(`\bglpat-[A-Za-z0-9_-]{20,}\b`), "glpat-"},
-	{"a Slack token", regexp.MustCompile(`\bxox[abprs]-[0-9A-Za-z-]{20,}\b`), "xox"},
-	{"a Google API key", regexp.MustCompile(`\bAIza[0-9A-Za-z_-]{35}\b`), "AIza"},
-	{"a Stripe key", regexp.MustCompile(`\b[sr]k_live_[0-9a-zA-Z]{20,}\b`), "k_live_"},
-	{"an Anthropic API key", regexp.MustCompile(`\bsk-ant-[A-Za-z0-9_-]{32,}\b`), "sk-ant-"},
-	{"an OpenAI API key", regexp.MustCompile(`\bsk-[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}\b`), "T3BlbkFJ"},
-	{"an OpenAI API key", regexp.MustCompile(`\bsk-proj-[A-Za-z0-9_-]{40,}\b`), "sk-proj-"},
-	{"an npm token", regexp.MustCompile(`\bnpm_[A-Za-z0-9]{36}\b`), "npm_"},
-	{"a tenet token", regexp.MustCompile(`\btenet_[A-Za-z0-9_-]{43}\b`), "tenet_"},
-}
-
-// TextFault says what forbids storing a text, with the place, or nothing: invalid UTF-8, control characters,
+// TextFault says why a text may not be stored, with the place, or returns "": invalid UTF-8, control characters,
 // characters that change the direction of text or hide it, credentials.
 func TextFault(s string) string {
 	if !utf8.ValidString(s) {
@@ -351,21 +323,14 @@ func TextFault(s string) string {
 		case r >= 0xe0000 && r <= 0xe007f && prev != 0x1f3f4 && (prev < 0xe0000 || prev > 0xe007f):
 			// Tag characters follow a black flag to make the flags of regions; elsewhere they only hide text.
 			return fmt.Sprintf("%s: invisible tag character U+%04X", place(s, i), r)
+		case hides(r):
+			return fmt.Sprintf("%s: invisible character U+%04X, which no script needs", place(s, i), r)
+		case zeroWidth(r) && zeroWidth(prev):
+			return fmt.Sprintf("%s: several characters without width in a row, U+%04X the last, hide something", place(s, i), r)
 		}
 		prev = r
 	}
-	for _, k := range secrets {
-		if !strings.Contains(s, k.mark) {
-			continue
-		}
-		for _, m := range k.re.FindAllStringIndex(s, -1) {
-			if strings.Contains(strings.ToUpper(s[m[0]:m[1]]), "EXAMPLE") { // the documented placeholder keys
-				continue
-			}
-			return fmt.Sprintf("%s: looks like %s; remove it, and revoke it if it is real", place(s, m[0]), k.what)
-		}
-	}
-	return ""
+	return secretFault(s)
 }
 
 // place names the line and column of byte i of s.

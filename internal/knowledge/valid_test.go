@@ -20,12 +20,16 @@ func TestValidDocumentsAreValid(t *testing.T) {
 
 func TestEmptyDocumentsNameEverythingThatIsMissing(t *testing.T) {
 	for kind, want := range map[Kind][]string{
-		KindRule:      {"/rule_id", "/category", "/title", "/description"},
-		KindPractice:  {"/practice_id", "/category", "/title", "/description"},
-		KindTemplate:  {"/template_id", "/category", "/name", "/template_content"},
-		KindCategory:  {"/category_id", "/name"},
-		KindViolation: {"/violation_id", "/rule_id", "/message"},
-		KindPrincipal: {"/principal_id", "/name", "/token_hash"},
+		KindRule:       {"/rule_id", "/category", "/title", "/description"},
+		KindPractice:   {"/practice_id", "/category", "/title", "/description"},
+		KindTemplate:   {"/template_id", "/category", "/name", "/template_content"},
+		KindCategory:   {"/category_id", "/name"},
+		KindViolation:  {"/violation_id", "/rule_id", "/message"},
+		KindPrincipal:  {"/principal_id", "/name", "/token_hash"},
+		KindPack:       {"/pack_id", "/name"},
+		KindRepository: {"/repository_id", "/name"},
+		KindLabel:      {"/label_id", "/name"},
+		KindProposal:   {"/proposal_id", "/title", "/ops"},
 	} {
 		d := New(kind)
 		d.Normalize()
@@ -174,6 +178,31 @@ func TestTextFaultNamesTheFaultAndItsPlace(t *testing.T) {
 		{"tenet_" + strings.Repeat("a", 43), "tenet token"},
 		{"-----BEGIN RSA PRIVATE KEY-----\n" + key + "\n-----END RSA PRIVATE KEY-----", "private key"},
 		{"-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----", ""},
+		{`"-----BEGIN PRIVATE KEY-----\n` + strings.ReplaceAll(key, "\n", `\n`) + `\n-----END PRIVATE KEY-----"`, "private key"},
+		{"Bearer eyJ" + strings.Repeat("a", 20) + ".eyJ" + strings.Repeat("b", 20) + "." + strings.Repeat("c", 43), "signed token"},
+		{"A JWT has three parts, as in eyJhbGciOi.eyJzdWIi.c2ln", ""},
+		{"postgres://app:k3y7x9Qz@db.internal/app", "address with a password"},
+		{"postgres://user:password@localhost/db and https://user:pass1234@example.com", ""},
+		{"hf_" + strings.Repeat("a", 34), "Hugging Face"},
+		{"dop_v1_" + strings.Repeat("a1", 32), "DigitalOcean"},
+		{"dckr_pat_" + strings.Repeat("a", 27), "Docker Hub"},
+		{"SG." + strings.Repeat("a", 22) + "." + strings.Repeat("b", 43), "SendGrid"},
+		{"shpat_" + strings.Repeat("a1", 16), "Shopify"},
+		{"pypi-AgEIcHlwaS5vcmc" + strings.Repeat("a", 60), "PyPI"},
+		{"hvs." + strings.Repeat("a", 24), "Vault"},
+		{"AGE-SECRET-KEY-1" + strings.Repeat("Q", 58), "age key"},
+		{"GOCSPX-" + strings.Repeat("a", 28), "Google client"},
+		{"glsa_" + strings.Repeat("a", 32) + "_" + strings.Repeat("0", 8), "Grafana"},
+		{"123456789:AA" + strings.Repeat("a", 33), "Telegram"},
+		{"dapi" + strings.Repeat("0a", 16), "Databricks"},
+		{"NRAK-" + strings.Repeat("A", 27), "New Relic"},
+		{"lin_api_" + strings.Repeat("a", 40), "Linear"},
+		{"AccountKey=" + strings.Repeat("a", 86) + "==", "Azure"},
+		{"https://hooks.slack.com/services/T00000000/B00000000/" + strings.Repeat("a", 24), "Slack webhook"},
+		{"AKIA\u200bIOSFODNN7ABCDEFG", "without its invisible characters, line 1, column 1: looks like an AWS"},
+		{"a\u200b\u200bb", "in a row"},
+		{"a\u3164b", "U+3164"},
+		{"\u0645\u06cc\u200c\u062e \U0001f469\u200d\U0001f4bb \u0e01\u200b\u0e02", ""}, // Persian, an emoji, Thai
 	} {
 		got := TextFault(c.text)
 		if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
@@ -273,7 +302,11 @@ func TestDefaultsAreTheHousesOwn(t *testing.T) {
 		{KindTemplate, `{"template_id":"","name":"","description":"","category":"","template_content":"","variables":[],"is_active":true,"tags":[],"scope":{"activation":"model","globs":[],"languages":[],"targets":[]},"extra":{},"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
 		{KindCategory, `{"category_id":"","name":"","description":"","is_active":true,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
 		{KindViolation, `{"violation_id":"","rule_id":"","source":"","repository":"","path":"","line":0,"message":"","severity":"WARNING","status":"open","waiver_reason":"","waiver_expiry":null,"reported_by":"","reported_at":null,"resolved_at":null,"resolved_by":"","is_active":true,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
-		{KindPrincipal, `{"principal_id":"","name":"","role":"viewer","token_hash":"","token_prefix":"","expiry":null,"disabled":false,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
+		{KindPack, `{"pack_id":"","name":"","description":"","select":{"kinds":[],"categories":[],"tags":[],"ids":[],"except":[]},"extends":[],"raise":[],"is_active":true,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
+		{KindRepository, `{"repository_id":"","name":"","url":"","packs":[],"targets":[],"label":"","owner":"","exemptions":[],"is_active":true,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
+		{KindLabel, `{"label_id":"","name":"","description":"","seq":0,"holds":{},"is_active":true,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
+		{KindProposal, `{"proposal_id":"","title":"","why":"","ops":[],"ops_digest":"37517e5f3dc66819f61f5a7bb8ace1921282415f10551d2defa5c3eb0985b570","state":"open","reviews":[],"is_active":true,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
+		{KindPrincipal, `{"principal_id":"","name":"","role":"viewer","token_hash":"","token_prefix":"","expiry":null,"agent":false,"disabled":false,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
 	} {
 		d, err := Decode(c.kind, []byte(`{}`))
 		if err != nil {
@@ -314,4 +347,21 @@ func BenchmarkTextFault(b *testing.B) {
 			b.Fatal(why)
 		}
 	}
+}
+
+func TestChecksAreBounded(t *testing.T) {
+	for pattern, want := range map[string]string{
+		`passw(or)?d`: "", `(?i)begin [a-z ]*private key`: "", `^//`: "", "": "empty", "(": "missing closing", `(?=x)`: "RE2", "a*": "empty text", "^|x": "empty text",
+		"(x{1000}){9}": "RE2", "(abcdef){400}": "too costly", strings.Repeat("a", 1001): "1000 bytes",
+	} {
+		r := &Rule{RuleID: "A", Category: "c", Title: "t", Description: "d", Checks: []Check{{ID: "x", Kind: CheckForbid, Pattern: pattern}}}
+		r.Normalize()
+		err := r.Validate()
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "/checks/0/pattern")) {
+			t.Errorf("pattern %q: %v, want %q", pattern, err, want)
+		}
+	}
+	r := &Rule{RuleID: "A", Category: "c", Title: "t", Description: "d", Checks: []Check{{ID: "x", Kind: "x", Pattern: "b", Globs: []string{"["}}, {ID: "x", Kind: CheckPath, Pattern: "b"}}}
+	r.Normalize()
+	wantFaults(t, "checks", r.Validate(), "/checks/0/kind", "/checks/0/globs/0", "/checks/1/id")
 }

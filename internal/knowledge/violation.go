@@ -1,6 +1,11 @@
 package knowledge
 
-import "github.com/google/uuid"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+)
 
 // Violation statuses.
 const (
@@ -12,7 +17,7 @@ const (
 // ViolationStatuses returns the statuses of a violation.
 func ViolationStatuses() []string { return []string{ViolationOpen, ViolationResolved, ViolationWaived} }
 
-// A Violation is one place where a rule was found broken.
+// A Violation is one place where a rule is broken.
 type Violation struct {
 	ViolationID  string `json:"violation_id" doc:"The violation's id, a UUID (version 7 is advised)" format:"uuid"`
 	RuleID       string `json:"rule_id" doc:"The rule that was broken" example:"SEC-001"`
@@ -45,24 +50,16 @@ func (v *Violation) Active() bool { return v.IsActive }
 // SetActive implements [Document].
 func (v *Violation) SetActive(active bool) { v.IsActive = active }
 
-// rankOfEpoch is the rank of what was reported in 1970; each second later takes one off, until nothing is left in 2514.
+// rankOfEpoch is the rank of a violation reported in 1970. It decreases by one each second, to 0 in 2514.
 const rankOfEpoch = 1 << 34
 
-// Rank implements [Document]: the newest first, by the second; what is reported before 1970 or after 2514 counts as of then.
+// Rank implements [Document]: the newest first, by the second; what is reported before 1970 or after 2514 counts as of
+// then.
 func (v *Violation) Rank() int64 { return rankOfEpoch - min(max(0, v.ReportedAt.Unix()), rankOfEpoch) }
 
-// Text implements [Document]; violations are listed by their filters and not searched. The title is what a list by title
-// sorts by: as much of the message as a title may have.
-func (v *Violation) Text() Text {
-	n := 0
-	for i := range v.Message {
-		if n == MaxTitle {
-			return Text{Title: v.Message[:i]}
-		}
-		n++
-	}
-	return Text{Title: v.Message}
-}
+// Text implements [Document]; violations are listed by their filters and not searched. The title is what a list by
+// title sorts by: as much of the message as a title may have.
+func (v *Violation) Text() Text { return Text{Title: firstRunes(v.Message, MaxTitle)} }
 
 // Normalize implements [Document].
 func (v *Violation) Normalize() {
@@ -101,3 +98,65 @@ func (v *Violation) Validate() error {
 }
 
 func (*Violation) document() {}
+
+// stamped implements [stamper].
+func (v *Violation) stamped(actor string, now Time) {
+	v.ReportedBy = orDefault(v.ReportedBy, v.CreatedBy)
+	if v.ReportedAt.IsZero() {
+		v.ReportedAt = v.CreatedAt
+	}
+	if v.Status != ViolationResolved {
+		v.ResolvedAt, v.ResolvedBy = Time{}, ""
+	} else if v.ResolvedAt.IsZero() {
+		v.ResolvedAt, v.ResolvedBy = now, orDefault(v.ResolvedBy, actor)
+	}
+}
+
+// KindViolation is the kind of [*Violation].
+const KindViolation Kind = "violation"
+
+func describeViolation() *Description {
+	orders := []Order{OrderHouse, OrderUpdated}
+	return &Description{
+		Kind: KindViolation, Plural: "violations", About: "Places where a rule was found broken",
+		New:    func() Document { return &Violation{IsActive: true} },
+		Parent: KindRule, ParentField: "rule_id", ActiveField: "is_active", TitleField: "message", LongTitle: true, TextField: "message",
+		Filters: []Filter{
+			{Name: "rule", Field: "rule_id", Doc: "The id of the rule that was broken", Example: "SEC-001", Indexed: orders},
+			{Name: "repository", Field: "repository", Doc: "Where it was broken", Example: "payments-api", Indexed: orders},
+			{
+				Name: "status", Field: "status", Values: ViolationStatuses(), Doc: "Where they stand", Example: ViolationOpen,
+				Indexed: orders,
+			},
+			{Name: "severity", Field: "severity", Values: Severities(), Doc: "How grave they are", Example: SeverityError},
+		},
+		UUID: true, NoMarkdown: true,
+		Needed: []string{"rule_id", "message"}, Nullable: []string{"waiver_expiry", "reported_at", "resolved_at"},
+		Columns: []Column{
+			column("ID", func(v *Violation) string { return v.ViolationID }),
+			column("RULE", func(v *Violation) string { return v.RuleID }),
+			column("SEVERITY", func(v *Violation) string { return v.Severity }),
+			column("STATUS", func(v *Violation) string { return v.Status }),
+			column("WHERE", func(v *Violation) string {
+				place := v.Path
+				if v.Line > 0 {
+					place = fmt.Sprintf("%s:%d", place, v.Line)
+				}
+				return strings.Trim(v.Repository+" "+place, " ")
+			}),
+			column("MESSAGE", func(v *Violation) string { return v.Message }),
+		},
+		Example: func() Document {
+			return &Violation{
+				ViolationID: "01890a5d-ac96-774b-bcce-b302099a8057", RuleID: "SEC-001", Source: "golangci-lint",
+				Repository: "payments-api", Path: "internal/auth/login.go", Line: 42, Message: "SQL is put together from text.",
+				Severity: SeverityError, IsActive: true,
+			}
+		},
+		Patches: []Sample{
+			{"resolve", "It is mended", map[string]any{"status": "resolved"}},
+			{"waive", "It may stay", map[string]any{"status": "waived", "waiver_reason": "The table holds nothing that is secret."}},
+		},
+		Changed: [3]string{"message", "Parameterized queries", "Use parameterized queries"},
+	}
+}

@@ -10,37 +10,37 @@ import (
 	"tenet/internal/store"
 )
 
-// A Notice is something about this tenet that is not in the log. A notice with From or Breaker tells of a change of mode, one
-// with Queued of a batch that the journal took.
+// A Notice is a change of this instance that is not in the log: a change of mode if From or Breaker is set, a batch put
+// in the journal if Queued is.
 type Notice struct {
 	At      knowledge.Time
-	Mode    knowledge.Mode     // how this tenet stands to its primary
-	From    knowledge.Mode     // how it stood before
-	Breaker string             // where the breaker before the primary stands now: closed, half-open or open
+	Mode    knowledge.Mode     // the instance's mode
+	From    knowledge.Mode     // the mode before
+	Breaker string             // the breaker's new state: closed, half-open or open
 	Why     string             // in words
 	Queued  *knowledge.BatchID // a batch that waits for the primary
 }
 
-// Bounds of announcements.
+// Limits of announcements.
 const (
-	maxNotices = 4096            // notices that wait to be told
+	maxNotices = 4096            // notices that wait to be published
 	maxWaiting = 100_000         // batches whose outcome is watched
-	maxLooks   = 500             // batches that are looked at in one go
-	lookEvery  = 1 * time.Second // between two looks at the mode and at batches that wait
+	maxLooks   = 500             // batches checked at a time
+	lookEvery  = 1 * time.Second // between two checks of the mode and of waiting batches
 )
 
-// notices are what was announced and not yet told.
+// notices holds the notices that are not yet published.
 type notices struct {
-	kick chan struct{} // holds one: a second notice is seen with the first
+	kick chan struct{} // holds one signal, for any number of notices
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	list []Notice
 }
 
 func newNotices() notices { return notices{kick: make(chan struct{}, 1)} }
 
-// Announce tells every subscriber. It never waits, and may be called with locks held. Where thousands of notices wait, the
-// oldest is left out: the change itself comes with the log, and the mode with the next ping.
+// Announce publishes a notice to every subscriber. It never blocks, and may be called with locks held. If maxNotices
+// wait, the oldest is dropped: its change still comes with the log, and its mode with the next ping.
 func (h *Hub) Announce(n Notice) {
 	h.notices.mu.Lock()
 	if len(h.notices.list) == maxNotices {
@@ -62,7 +62,7 @@ func (n *notices) take() []Notice {
 	return list
 }
 
-// announce turns notices into events until ctx ends, and watches what becomes of the batches that it has announced.
+// announce turns notices into events until ctx ends, and watches the batches that it has announced.
 func (h *Hub) announce(ctx context.Context) {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
@@ -73,7 +73,7 @@ func (h *Hub) announce(ctx context.Context) {
 			return
 		case <-h.notices.kick:
 		case <-look.C:
-			h.settle(ctx, waiting)
+			h.checkWaiting(ctx, waiting)
 		}
 		for _, n := range h.notices.take() {
 			if n.From != "" || n.Breaker != "" {
@@ -87,7 +87,7 @@ func (h *Hub) announce(ctx context.Context) {
 	}
 }
 
-// moved tells of a change of mode.
+// moved publishes a change of mode.
 func (h *Hub) moved(n *Notice) {
 	m := h.modeNow()
 	breaker := n.Breaker
@@ -105,23 +105,27 @@ func (h *Hub) moved(n *Notice) {
 	if from == "" && m.Mode != n.Mode {
 		from = m.Mode
 	}
-	h.publish([]*event{modeEvent(&modeMessage{Type: typeMode, Mode: n.Mode, From: from, Breaker: breaker, Why: n.Why, At: at}, time.Now())})
+	h.publish([]*event{modeEvent(&modeMessage{
+		Type: typeMode, Mode: n.Mode, From: from, Breaker: breaker, Why: n.Why,
+		At: at,
+	}, time.Now())})
 }
 
-// noteMode tells of a change of mode that nobody announced.
+// noteMode publishes a change of mode that was not announced.
 func (h *Hub) noteMode() {
 	if mode, before := h.o.Level().Mode, h.modeNow().Mode; mode != before {
 		h.moved(&Notice{Mode: mode, From: before})
 	}
 }
 
-// queued tells of a batch that waits in the journal, unless the log has brought it already.
+// queued publishes a batch that waits in the journal, unless the log already has it.
 func (h *Hub) queued(ctx context.Context, id knowledge.BatchID, waiting map[knowledge.BatchID]bool) {
 	ctx, cancel := context.WithTimeout(ctx, h.o.ReadTimeout)
 	defer cancel()
 	entry, outcome, err := h.o.Queued(ctx, id)
 	if err != nil {
-		h.o.Log.WarnContext(ctx, "a batch that waits in the journal could not be announced", "batch", id.String(), "error", err.Error())
+		h.o.Log.WarnContext(ctx, "a batch in the journal could not be announced",
+			"batch", id.String(), "error", err.Error())
 		return
 	}
 	if outcome.State != knowledge.BatchQueued || waiting[id] || len(waiting) >= maxWaiting {
@@ -131,10 +135,10 @@ func (h *Hub) queued(ctx context.Context, id knowledge.BatchID, waiting map[know
 	h.publishUnless(id, provisionalEvents(&entry, time.Now()))
 }
 
-// settle looks what has become of the batches that were announced: the log tells of those applied, and this of those parked.
-func (h *Hub) settle(ctx context.Context, waiting map[knowledge.BatchID]bool) {
+// checkWaiting checks the announced batches: the log publishes those that were applied, checkWaiting those that were parked.
+func (h *Hub) checkWaiting(ctx context.Context, waiting map[knowledge.BatchID]bool) {
 	if mode := h.modeNow().Mode; mode == knowledge.ModeDegraded || mode == knowledge.ModeCold {
-		return // nothing moves before the primary is back
+		return // nothing is replayed before the primary is back
 	}
 	looks := 0
 	for id := range waiting {
@@ -143,7 +147,7 @@ func (h *Hub) settle(ctx context.Context, waiting map[knowledge.BatchID]bool) {
 		}
 		entry, outcome, err := h.outcome(ctx, id)
 		if errors.Is(err, store.ErrNotFound) {
-			delete(waiting, id) // the journal has forgotten it: it was applied long ago
+			delete(waiting, id) // the journal has deleted its outcome: it was applied long ago
 			continue
 		}
 		if err != nil {
@@ -165,7 +169,7 @@ func (h *Hub) outcome(ctx context.Context, id knowledge.BatchID) (store.Entry, s
 	return h.o.Queued(ctx, id)
 }
 
-// publishUnless publishes what a batch will do, unless the ring shows that it has been done.
+// publishUnless publishes the provisional changes of a batch, unless the ring has its final ones.
 func (h *Hub) publishUnless(batch knowledge.BatchID, events []*event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -48,9 +48,9 @@ func described() []struct {
 		{"ping", "Sent when nothing else was for a while. Its seq moves on over what is filtered out.", pingMessage{
 			Type: typePing, Seq: 57, Mode: knowledge.ModeNormal, At: at,
 		}},
-		{"behind", "The last message of a stream that could not keep up.", behindMessage{Type: typeBehind, Seq: 57, Newest: 90210, Retry: 1500, Why: "the stream is too far behind the log: come back with this seq"}},
-		{"gone", "The last message of a stream that the log no longer reaches: read everything afresh.", goneMessage{Type: typeGone, Oldest: 1200, Why: "the log no longer reaches back that far"}},
-		{"bye", "The last message of a stream that ends for another reason.", byeMessage{Type: typeBye, Seq: 57, Retry: 2750, Why: "this tenet stops: come back later, or to another one"}},
+		{"behind", "The last message of a stream that could not keep up.", behindMessage{Type: typeBehind, Seq: 57, Newest: 90210, Retry: 1500, Why: "the stream is too far behind the log: reconnect with this position"}},
+		{"gone", "The last message of a stream that the log no longer reaches: read everything again.", goneMessage{Type: typeGone, Oldest: 1200, Why: "the log no longer reaches back that far"}},
+		{"bye", "The last message of a stream that ends for another reason.", byeMessage{Type: typeBye, Seq: 57, Retry: 2750, Why: "this instance is stopping: reconnect later, or to another instance"}},
 	}
 }
 
@@ -114,18 +114,19 @@ func TestTheDescriptionIsCurrent(t *testing.T) {
 	if err := enc.Encode(doc); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join("..", "..", "docs", "api", "asyncapi.json")
-	if *update {
-		if err := os.WriteFile(path, want.Bytes(), 0o644); err != nil {
+	for _, path := range []string{filepath.Join("..", "..", "docs", "api", "asyncapi.json"), "asyncapi.json"} { // for readers, and for the program
+		if *update {
+			if err := os.WriteFile(path, want.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(path)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want.String(), string(got)); diff != "" {
-		t.Errorf("docs/api/asyncapi.json is out of date; `make docs` writes it anew (-types +file):\n%s", diff)
+		if diff := cmp.Diff(want.String(), string(got)); diff != "" {
+			t.Errorf("%s is out of date; `make docs` writes it anew (-types +file):\n%s", path, diff)
+		}
 	}
 }
 
@@ -175,6 +176,13 @@ func fieldSchema(f reflect.StructField) object {
 	}
 	if v := f.Tag.Get("example"); v != "" {
 		s["examples"] = []any{value(v)}
+	}
+	if f.Tag.Get("kinds") != "" {
+		var all []any
+		for _, k := range knowledge.Kinds() {
+			all = append(all, string(k))
+		}
+		s["enum"] = all
 	}
 	if v := f.Tag.Get("enum"); v != "" {
 		var all []any

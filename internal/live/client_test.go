@@ -49,7 +49,7 @@ func TestTheGoClientFollowsAHub(t *testing.T) {
 	if err := c.Watch(ctx, client.Watch{Kinds: []knowledge.Kind{knowledge.KindPrincipal}}, nil); !errors.Is(err, store.ErrForbidden) {
 		t.Errorf("a viewer who asks for principals gets %v, want %v", err, store.ErrForbidden)
 	}
-	if err := c.Watch(ctx, client.Watch{After: 3, Chain: [32]byte{1}}, nil); !errors.Is(err, store.ErrGone) {
+	if err := c.Watch(ctx, client.Watch{After: knowledge.MarkAt(3, [32]byte{1})}, nil); !errors.Is(err, store.ErrGone) {
 		t.Errorf("who knows another history gets %v, want %v", err, store.ErrGone)
 	}
 }

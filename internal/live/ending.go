@@ -2,29 +2,31 @@ package live
 
 import (
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
-// An ending says why a stream ends. The zero value says that it goes on.
+// An ending is the reason why a stream ends. The zero value means that it goes on.
 type ending int32
 
 const (
 	endNone        ending = iota
-	endLeft               // the peer went away
-	endStuck              // the peer takes nothing
+	endLeft               // the peer disconnected
+	endStuck              // the peer does not take what is sent
 	endSilent             // the peer does not answer pings
-	endSpoke              // the peer sent a message, and nobody reads any
+	endSpoke              // the peer sent a message, which is not allowed
 	endBehind             // the subscriber fell too far behind
-	endBusy               // the log could not be read in time for a subscriber who is behind
-	endGone               // the log does not reach back that far
-	endReplaced           // the log is another history
+	endBusy               // the log could not be read in time for a subscriber that is behind
+	endGone               // the log is trimmed beyond the position
+	endReplaced           // the log has another history
 	endCredentials        // the principal was changed
-	endExpired            // the token is over
-	endStopping           // this tenet stops
+	endExpired            // the token has expired
+	endStopping           // this instance stops
 )
 
 // Codes of the Close frame, in the range for private use.
@@ -34,7 +36,7 @@ const (
 	codeGone        websocket.StatusCode = 4410
 )
 
-// label is the ending in the measures; "" for one that is no cutting off.
+// label is the ending's label in the metrics; "" if the stream was not cut off.
 func (e ending) label() string {
 	switch e {
 	case endStuck:
@@ -73,51 +75,57 @@ func (e ending) close() (websocket.StatusCode, string) {
 		return codeCredentials, "credentials"
 	case endNone, endLeft, endStuck, endSilent, endStopping:
 	}
-	return websocket.StatusGoingAway, "come back"
+	return websocket.StatusGoingAway, "reconnect"
 }
 
-// Delays after which a subscriber should come back.
+// Delays before a subscriber should reconnect.
 const (
 	soon    = time.Second      // at least
-	perHead = time.Millisecond // more for each subscriber who is sent away at the same time
+	perHead = time.Millisecond // more for each subscriber that is sent away at the same time
 	longest = 30 * time.Second // at most
 )
 
-// comeBack returns a delay by chance, so that n subscribers don't come back at once.
+// comeBack returns a random delay, so that n subscribers don't reconnect at once.
 func comeBack(n int) time.Duration {
 	spread := min(soon+time.Duration(n)*perHead, longest)
-	return soon + rand.N(spread) //nolint:gosec // chance, not secrecy
+	return soon + rand.N(spread) //nolint:gosec // not a secret
 }
 
-// goodbye returns the last message of a subscriber, nil for one that would not get it. Count is how many others there are.
-func (e ending) goodbye(seq, newest, oldest knowledge.Seq, count int) *event {
+// goodbye returns a subscriber's last message, nil if it would not arrive. count is the number of other subscribers.
+func (e ending) goodbye(at knowledge.Mark, newest, oldest knowledge.Seq, count int) *event {
 	retry := comeBack(0)
 	switch e {
 	case endBehind, endBusy:
-		why := "the stream is too far behind the log: come back with this seq"
+		why := "the stream is too far behind the log: reconnect with this position"
 		if e == endBusy {
-			why = "too many subscribers read the log at the moment: come back with this seq"
+			why = "too many subscribers are reading the log: reconnect with this position"
 			retry = comeBack(count)
 		}
-		return note(typeBehind, seq, retry, behindMessage{Type: typeBehind, Seq: seq, Newest: newest, Retry: retry.Milliseconds(), Why: why})
+		return note(typeBehind, at, retry,
+			behindMessage{
+				Type: typeBehind, Seq: at.Seq, Position: at.String(), Newest: newest,
+				Retry: retry.Milliseconds(), Why: why,
+			})
 	case endGone:
-		return note(typeGone, noID, retry, goneMessage{
-			Type: typeGone, Oldest: oldest, Why: "the log no longer reaches back that far: read everything afresh, then follow from there",
+		return note(typeGone, knowledge.Mark{Seq: noID}, retry, goneMessage{
+			Type: typeGone, Oldest: oldest,
+			Why: "the log no longer reaches back that far: read everything again, then follow from there",
 		})
 	case endReplaced:
-		return note(typeGone, noID, retry, goneMessage{
-			Type: typeGone, Why: "the log is another history than the one followed so far, after a restore or a failover: read everything afresh, then follow from there",
+		return note(typeGone, knowledge.Mark{Seq: noID}, retry, goneMessage{
+			Type: typeGone, Why: strings.TrimPrefix((&store.GoneError{Other: true}).Error(), "gone: "),
 		})
 	case endCredentials, endExpired, endStopping:
 		why := map[ending]string{
-			endCredentials: "the principal was changed: come back, with a token that is valid",
-			endExpired:     "the token has expired: come back with another one",
-			endStopping:    "this tenet stops: come back later, or to another one",
+			endCredentials: "the principal was changed: reconnect with a valid token",
+			endExpired:     "the token has expired: reconnect with another one",
+			endStopping:    "this instance is stopping: reconnect later, or to another instance",
 		}[e]
 		if e == endStopping {
 			retry = comeBack(count)
 		}
-		return note(typeBye, seq, retry, byeMessage{Type: typeBye, Seq: seq, Retry: retry.Milliseconds(), Why: why})
+		return note(typeBye, at, retry,
+			byeMessage{Type: typeBye, Seq: at.Seq, Position: at.String(), Retry: retry.Milliseconds(), Why: why})
 	case endNone, endLeft, endStuck, endSilent, endSpoke:
 	}
 	return nil

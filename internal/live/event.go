@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -13,41 +12,42 @@ import (
 	"tenet/internal/store"
 )
 
-// noID is the SSE id of an event that moves nobody's position.
+// noID is the SSE id of an event that moves no position.
 const noID knowledge.Seq = -1
 
-// An event is one message, encoded once for everybody who gets it.
+// An event is one message, encoded once for all who get it.
 type event struct {
 	name  string        // the message's type
 	id    knowledge.Seq // the position that a subscriber has reached with it, noID for none
-	retry time.Duration // when to come back; 0 when nothing is said about it
+	mark  []byte        // the first bytes of the log's chain value at id; nil if unknown
+	retry time.Duration // when to reconnect; 0 if not set
 	at    time.Time     // when it was published
 
-	// The place in the ring.
-	seq    knowledge.Seq // of the change; 0 when it is not in the log
-	before knowledge.Seq // where the log stood before the event
+	// The event's place in the log.
+	seq    knowledge.Seq // of the change; 0 if it is not in the log
+	before knowledge.Seq // the end of the log before the event
 	chain  [32]byte      // the log's chain value at seq
 
-	// What filters look at.
+	// The fields that filters check.
 	toAll    bool // it goes to everybody
 	key      knowledge.Key
 	category string // of the document
-	unknown  bool   // the category is not known, since there is no document
+	unknown  bool   // the category is not known, because there is no document
 	batch    knowledge.BatchID
 	purge    bool         // it is a change that purged the document
 	mode     *modeMessage // for a change of mode
 
 	full body
-	// bare is the message without the document, made when it is first wanted: most streams have one or the other.
+	// bare is the message without the document, made on first use: most streams want only one of the two.
 	bare     body
 	bareOnce sync.Once
-	cut      int // where the document begins in full.text; 0 when there is none to leave out
+	cut      int // where the document begins in full.text; 0 if there is none
 }
 
-// after returns where the log stands after the event.
+// after returns the end of the log after the event.
 func (e *event) after() knowledge.Seq { return max(e.seq, e.before) }
 
-// body returns the message with the document or without.
+// body returns the message, with or without the document.
 func (e *event) body(document bool) *body {
 	if document || e.cut == 0 {
 		return &e.full
@@ -59,29 +59,31 @@ func (e *event) body(document bool) *body {
 	return &e.bare
 }
 
-// without returns the event with null instead of its document, as the log holds it once a purge has emptied it.
+// without returns the event with null instead of its document, as the log has it after a purge.
 func (e *event) without() *event {
 	text := append([]byte{}, e.full.text[:e.cut]...)
 	text = append(text, noDocument...)
 	out := &event{
-		name: e.name, id: e.id, at: e.at, seq: e.seq, before: e.before, chain: e.chain, key: e.key, category: e.category,
-		unknown: e.unknown, batch: e.batch, cut: e.cut,
+		name: e.name, id: e.id, at: e.at, seq: e.seq, before: e.before, chain: e.chain, key: e.key,
+		category: e.category,
+		unknown:  e.unknown, batch: e.batch, cut: e.cut, mark: e.mark,
 	}
 	out.full.set(text)
 	return out
 }
 
-// A body is the text of a message and the forms in which it goes out.
+// A body is the text of a message in its wire formats.
 type body struct {
 	text []byte // JSON, without line breaks
-	// frame is a whole WebSocket frame. What a server sends is not masked, so the same bytes do for every connection. Text is its end.
+	// frame is a whole WebSocket frame. A server's frames are not masked, so every connection gets the same bytes. text
+	// is its end.
 	frame []byte
 
 	packOnce sync.Once
-	packed   []byte // the same as a compressed frame; nil when it is not shorter
+	packed   []byte // the same as a compressed frame; nil if that is not shorter
 }
 
-// Bits and bounds of WebSocket frames (RFC 6455, section 5.2).
+// Bits and limits of WebSocket frames (RFC 6455, section 5.2).
 const (
 	finalText  = 0x80 | 0x1 // a whole text message in one frame
 	compressed = 0x40
@@ -96,7 +98,7 @@ func (b *body) set(text []byte) {
 	b.text = b.frame[len(b.frame)-len(text):]
 }
 
-// appendFrame appends a frame as a server sends it.
+// appendFrame appends an unmasked frame.
 func appendFrame(dst []byte, first byte, payload []byte) []byte {
 	dst = append(dst, first)
 	switch n := len(payload); {
@@ -125,12 +127,15 @@ func changeEvent(c *knowledge.Change, now time.Time) (*event, error) {
 		name: typeChange, id: c.Seq, at: now, seq: c.Seq, before: c.Seq - 1, chain: c.Chain, key: c.Key, batch: c.Batch,
 		purge: c.Verb == knowledge.VerbPurge,
 	}
+	at := knowledge.MarkAt(c.Seq, c.Chain)
+	e.mark = at.Chain
 	e.describe(c.Record)
-	e.fill(append([]byte(`{"type":"change",`), text[1:]...), c.Record)
+	begin := append(at.Append([]byte(`{"type":"change","position":"`)), `",`...)
+	e.fill(append(begin, text[1:]...), c.Record)
 	return e, nil
 }
 
-// describe notes what filters look at. The document of a category counts as being of that category.
+// describe sets the fields that filters check. A category's document belongs to that category.
 func (e *event) describe(r *knowledge.Record) {
 	switch {
 	case e.key.Kind == knowledge.KindCategory:
@@ -138,11 +143,11 @@ func (e *event) describe(r *knowledge.Record) {
 	case r != nil:
 		e.category = r.Category
 	default:
-		e.unknown = slices.Contains([]knowledge.Kind{knowledge.KindRule, knowledge.KindPractice, knowledge.KindTemplate}, e.key.Kind)
+		e.unknown = knowledge.Describe(e.key.Kind).HasCategory()
 	}
 }
 
-// fill sets the body from the JSON of a message without a document, which it uses up, and the document.
+// fill sets the body from a document and the JSON of a message without it, which fill overwrites.
 func (e *event) fill(head []byte, r *knowledge.Record) {
 	text := head[:len(head)-len(noDocument)]
 	e.cut = len(text)
@@ -155,7 +160,7 @@ func (e *event) fill(head []byte, r *knowledge.Record) {
 	e.full.set(text)
 }
 
-// provisionalEvents returns an event for each op of a batch that waits in the journal.
+// provisionalEvents returns an event for each op of a batch in the journal.
 func provisionalEvents(entry *store.Entry, now time.Time) []*event {
 	events := make([]*event, 0, len(entry.Batch.Ops))
 	for i := range entry.Batch.Ops {
@@ -202,9 +207,9 @@ func modeEvent(m *modeMessage, now time.Time) *event {
 	return e
 }
 
-// note returns an event for one subscriber alone.
-func note(name string, id knowledge.Seq, retry time.Duration, message any) *event {
-	e := &event{name: name, id: id, retry: retry}
+// note returns an event for a single subscriber.
+func note(name string, at knowledge.Mark, retry time.Duration, message any) *event {
+	e := &event{name: name, id: at.Seq, mark: at.Chain, retry: retry}
 	e.full.set(encode(message))
 	return e
 }

@@ -97,12 +97,12 @@ func TestWhatIsSentIsWhatIsDescribed(t *testing.T) {
 		strict(t, e.body(false).text, &got)
 	}
 	strict(t, modeEvent(&modeMessage{Type: typeMode}, testTime).full.text, &modeMessage{})
-	strict(t, note(typeHello, 1, 0, helloMessage{}).full.text, &helloMessage{})
-	strict(t, endBusy.goodbye(1, 2, 0, 3).full.text, &behindMessage{})
-	strict(t, endBehind.goodbye(1, 2, 0, 3).full.text, &behindMessage{})
-	strict(t, endGone.goodbye(1, 2, 3, 4).full.text, &goneMessage{})
-	strict(t, endReplaced.goodbye(1, 2, 3, 4).full.text, &goneMessage{})
-	strict(t, endStopping.goodbye(1, 2, 3, 4).full.text, &byeMessage{})
+	strict(t, note(typeHello, knowledge.Mark{Seq: 1}, 0, helloMessage{}).full.text, &helloMessage{})
+	strict(t, endBusy.goodbye(knowledge.Mark{Seq: 1}, 2, 0, 3).full.text, &behindMessage{})
+	strict(t, endBehind.goodbye(knowledge.Mark{Seq: 1}, 2, 0, 3).full.text, &behindMessage{})
+	strict(t, endGone.goodbye(knowledge.Mark{Seq: 1}, 2, 3, 4).full.text, &goneMessage{})
+	strict(t, endReplaced.goodbye(knowledge.Mark{Seq: 1}, 2, 3, 4).full.text, &goneMessage{})
+	strict(t, endStopping.goodbye(knowledge.Mark{Seq: 1}, 2, 3, 4).full.text, &byeMessage{})
 }
 
 func newChange(t *testing.T) knowledge.Change {

@@ -7,8 +7,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// A filter says which changes a subscriber gets: those that pass each of its lists, where an empty one lets everything
-// through.
+// A filter selects the changes that a subscriber gets: those that pass each of its lists. An empty list passes
+// everything.
 type filter struct {
 	kinds      []knowledge.Kind
 	categories []string
@@ -21,7 +21,7 @@ func (f *filter) wants(e *event) bool {
 	if e.toAll {
 		return true
 	}
-	if e.key.Kind == knowledge.KindPrincipal && !f.principals {
+	if !f.principals && knowledge.Describe(e.key.Kind).Hidden {
 		return false
 	}
 	if len(f.kinds) > 0 && !slices.Contains(f.kinds, e.key.Kind) {
@@ -30,11 +30,11 @@ func (f *filter) wants(e *event) bool {
 	if len(f.keys) > 0 && !f.keys[e.key] {
 		return false
 	}
-	// A change that left no document behind passes: whoever kept the document must hear that it is gone.
+	// A change without a document passes: subscribers that keep the document must learn that it was deleted.
 	return len(f.categories) == 0 || e.unknown || slices.Contains(f.categories, e.category)
 }
 
-// name returns a text that is the same for filters that let the same through, and for no others.
+// name returns a text that is equal for filters that pass the same changes, and only for those.
 func (f *filter) name() string {
 	var b strings.Builder
 	if f.principals {
@@ -46,7 +46,7 @@ func (f *filter) name() string {
 		b.WriteByte(0)
 		for _, s := range slices.Compact(list) {
 			b.WriteString(s)
-			b.WriteByte(1) // stands in no id
+			b.WriteByte(1) // no id contains it
 		}
 	}
 	return b.String()

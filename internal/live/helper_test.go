@@ -121,6 +121,7 @@ func recognize(next http.Handler) http.Handler {
 type message struct {
 	Type        string            `json:"type"`
 	Seq         knowledge.Seq     `json:"seq"`
+	Position    string            `json:"position"`
 	After       knowledge.Seq     `json:"after"`
 	Newest      knowledge.Seq     `json:"newest"`
 	Oldest      knowledge.Seq     `json:"oldest"`

@@ -1,4 +1,4 @@
-// Package live is the door that tells many subscribers of every change, over WebSockets and server-sent events.
+// Package live publishes every change to many subscribers, over WebSockets and server-sent events.
 package live
 
 import (
@@ -14,36 +14,40 @@ import (
 	"tenet/internal/store"
 )
 
-// Options of a [Hub]. Only Feed is needed; zero values stand for the defaults named.
+// Options configures a [Hub]. Only Feed is required; zero values mean the defaults named.
 type Options struct {
-	// Feed is the log. It is read once for all, as the system: what a subscriber may not see is left out here.
+	// Feed is the log. It is read once for all subscribers, as the system; filters keep from each what it may not see.
 	Feed store.Feed
-	// Holds reports whether a caller still is who they were when they came. Nil: they are until a change of their principal
-	// shows up in the log.
+	// Holds reports whether a caller is still current. If nil, a caller is current until a change of its principal
+	// appears in the log.
 	Holds func(*access.Caller) bool
-	// Level tells the mode and how fresh the log is; always normal when nil.
+	// Alone says that Feed is the only log: a position beyond its end is from another log. Otherwise Feed may be a
+	// mirror that lags.
+	Alone bool
+	// Level returns the mode and how current the log is; nil means always normal.
 	Level func() knowledge.Level
-	// Queued returns a batch that a [Notice] names, and where it stands. Nil: batches that wait in the journal are not announced.
+	// Queued returns the batch of a [Notice] and its state. If nil, batches in the journal are not announced.
 	Queued func(ctx context.Context, id knowledge.BatchID) (store.Entry, store.Outcome, error)
-	// Origins names hosts, as in "docs.example.com" or "https://*.example.com", whose pages may subscribe besides those of
-	// tenet itself.
+	// Origins lists hosts whose pages may subscribe, besides the server's own, such as "docs.example.com" or
+	// "https://*.example.com".
 	Origins []string
 
-	Ring            int           // events held in memory, ready to be sent; 1024
-	RingBytes       int64         // their bytes at most, about; 64 MiB
-	Readers         int           // reads of the log at a time for subscribers who are behind the ring; 4
+	Ring            int           // events kept in memory, ready to be sent; 1024
+	RingBytes       int64         // their approximate size at most; 64 MiB
+	Readers         int           // concurrent reads of the log for subscribers that are behind the ring; 4
 	MaxConnections  int           // more are refused with 503; 10,000
 	MaxPerPrincipal int           // more of one principal are refused with 429; 1,000
-	MaxLag          int           // changes that a subscriber who was level once may fall behind; 20,000
+	MaxLag          int           // changes that a subscriber that was level may fall behind; 20,000
 	PingEvery       time.Duration // the longest silence on a stream; 25 s
 	WriteTimeout    time.Duration // how long a peer may take for a piece of 64 KiB; 5 s
 	ReadTimeout     time.Duration // how long a read of the log may take; 15 s
 	PollFloor       time.Duration // the longest time between two looks at the log; 1 s
-	// CompressFrom is the size in bytes from which a message is compressed, once for all who accept that; 1 KiB, negative for never.
+	// CompressFrom is the size in bytes from which a message is compressed, once for all that accept that; 1 KiB,
+	// negative for never.
 	CompressFrom int
 
-	Metrics prometheus.Registerer // nil: nobody measures
-	Log     *slog.Logger          // nil: nothing is logged
+	Metrics prometheus.Registerer // nil for no metrics
+	Log     *slog.Logger          // nil discards
 }
 
 func (o Options) withDefaults() Options {
@@ -77,19 +81,21 @@ func or[T comparable](v, def T) T {
 	return v
 }
 
-// A Hub follows the log and tells its subscribers. Make one with [NewHub], give it to the HTTP door, and run it.
+// A Hub follows the log and sends its changes to subscribers. Make one with [NewHub], mount it as an HTTP handler, and
+// run it.
 type Hub struct {
 	o       Options
-	measure *measures
+	metrics *metrics
 	pages   *pages
 	packer  packer
 	notices notices
 	buffers sync.Pool      // of *[]byte, for joined messages
 	work    sync.WaitGroup // of connections; grows only under mu while the hub is not closing
 
-	mu         sync.Mutex // guards what follows; never held across a call that leaves the process
+	mu         sync.Mutex // guards the fields below; never held across a call that leaves the process
 	ring       ring
-	ready      bool // the log was read up to its end once
+	ready      bool          // the log has been read to its end once
+	readied    chan struct{} // closed when ready becomes true
 	closing    bool
 	groups     map[string]*group
 	principals map[string]map[*subscriber]struct{}
@@ -97,41 +103,43 @@ type Hub struct {
 	mode       *event // the last change of mode
 }
 
-// A group is the subscribers with one filter. What does not pass is looked at once for all of them, and wakes none.
+// A group is the subscribers with the same filter. An event is filtered once for all of them, and wakes only groups it
+// passes.
 type group struct {
 	filter *filter
 	name   string
 	size   int
-	bell   *bell // for those who have seen everything
+	bell   *bell // for members that have seen everything
 }
 
-// A bell wakes the subscribers of a group who have nothing more to send.
+// A bell wakes the members of a group that have nothing more to send.
 type bell struct {
 	rung  chan struct{} // closed when there is something
-	index uint64        // where it stands in the ring; set before rung is closed
-	after knowledge.Seq // where the log stood before it; set before rung is closed
+	index uint64        // the event's index in the ring; set before rung is closed
+	after knowledge.Seq // the end of the log before the event; set before rung is closed
 }
 
 func newBell() *bell { return &bell{rung: make(chan struct{})} }
 
-// NewHub returns a hub without subscribers. It refuses everybody until [Hub.Run] has read the log.
+// NewHub returns a hub without subscribers. It refuses subscribers until [Hub.Run] has read the log.
 func NewHub(o Options) *Hub {
 	o = o.withDefaults()
 	h := &Hub{
-		o: o, ring: newRing(o.Ring, o.RingBytes), groups: map[string]*group{}, principals: map[string]map[*subscriber]struct{}{},
-		notices: newNotices(), pages: newPages(o.Feed, o.ReadTimeout),
+		o: o, ring: newRing(o.Ring, o.RingBytes), groups: map[string]*group{},
+		principals: map[string]map[*subscriber]struct{}{},
+		readied:    make(chan struct{}), notices: newNotices(), pages: newPages(o.Feed, o.ReadTimeout),
 	}
 	h.buffers.New = func() any { b := make([]byte, 0, pieceSize); return &b }
 	level := o.Level()
 	h.mode = modeEvent(&modeMessage{Type: typeMode, Mode: level.Mode, At: knowledge.At(time.Now())}, time.Now())
-	h.measure = newMeasures(h, o.Metrics)
+	h.metrics = newMetrics(h, o.Metrics)
 	return h
 }
 
-// closeTimeout bounds the goodbyes of a hub whose Run is over.
+// closeTimeout bounds the goodbyes after Run has ended.
 const closeTimeout = 10 * time.Second
 
-// Run follows the log until ctx ends, then closes the hub. It survives every failure of the log.
+// Run follows the log until ctx ends, through all its failures, then closes the hub.
 func (h *Hub) Run(ctx context.Context) error {
 	ctx = access.System(ctx)
 	var parts sync.WaitGroup
@@ -147,9 +155,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	return err
 }
 
-// Close refuses new subscribers and says goodbye to those there are: each is told when to come back. It returns when all are
-// gone; when ctx ends first, the rest are cut off. An http.Server that is shut down waits for event streams and forgets
-// WebSockets: close the hub before.
+// Close refuses new subscribers and tells the connected ones when to reconnect. It returns when all have disconnected;
+// if ctx ends first, the rest are cut off. http.Server.Shutdown waits for event streams and ignores WebSockets, so
+// close the hub first.
 func (h *Hub) Close(ctx context.Context) error {
 	h.mu.Lock()
 	h.closing = true
@@ -173,7 +181,7 @@ func (h *Hub) Close(ctx context.Context) error {
 	return nil
 }
 
-// subscribers returns everybody.
+// subscribers returns all subscribers.
 func (h *Hub) subscribers() []*subscriber {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -186,7 +194,7 @@ func (h *Hub) subscribers() []*subscriber {
 	return all
 }
 
-// wires returns the wires of everybody who has one.
+// wires returns the wires of all subscribers that have one.
 func (h *Hub) wires() []wire {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -201,7 +209,7 @@ func (h *Hub) wires() []wire {
 	return all
 }
 
-// publish puts events into the ring and wakes those who want one of them.
+// publish adds events to the ring and wakes the groups that they pass.
 func (h *Hub) publish(events []*event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -212,7 +220,7 @@ func (h *Hub) publish(events []*event) {
 func (h *Hub) publishLocked(events []*event) {
 	for _, e := range events {
 		if e.seq != 0 && e.key.Kind == knowledge.KindPrincipal {
-			// Its role may be another now, or its token worth nothing: it has to come back and show who it is.
+			// Its role may have changed, or its token may be disabled: it must reconnect and authenticate again.
 			for s := range h.principals[e.key.ID] {
 				s.end(endCredentials)
 			}
@@ -246,7 +254,7 @@ func (g *group) ring(index uint64, after knowledge.Seq) {
 	g.bell = newBell()
 }
 
-// restart empties the ring because the log goes on after seq, and wakes everybody to see what that means for them.
+// restart empties the ring because the log goes on after seq, and wakes all subscribers to check their positions.
 func (h *Hub) restart(seq knowledge.Seq) {
 	h.pages.forget()
 	h.mu.Lock()
@@ -258,19 +266,31 @@ func (h *Hub) restart(seq knowledge.Seq) {
 	}
 }
 
-// replaced ends every stream because the log is another history than the one that was followed.
+// replaced ends every stream because the log has another history than the one that was followed.
 func (h *Hub) replaced() {
 	h.mu.Lock()
-	h.ready = false
+	if h.ready {
+		h.ready, h.readied = false, make(chan struct{})
+	}
 	h.mu.Unlock()
 	for _, s := range h.subscribers() {
 		s.end(endReplaced)
 	}
 }
 
-// level notes that the log was read up to its end.
+// Position returns the mark of the newest change seen; false until the log has been read to its end.
+func (h *Hub) Position() (knowledge.Mark, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ring.mark(h.ring.high), h.ready
+}
+
+// level notes that the log has been read to its end.
 func (h *Hub) level() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.ready = true
+	if !h.ready {
+		h.ready = true
+		close(h.readied)
+	}
 }

@@ -95,8 +95,8 @@ func TestAMessageHoldsTheChangeAsTheLogHasIt(t *testing.T) {
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("change (-want +got):\n%s", diff)
 				}
-				if kind == "sse" && m.lastID != strconv.Itoa(int(want.Seq)) {
-					t.Errorf("the event's id is %q, want the seq %d", m.lastID, want.Seq)
+				if at := knowledge.MarkAt(want.Seq, want.Chain).String(); kind == "sse" && m.lastID != at || m.Position != at {
+					t.Errorf("the event's id is %q and its position %q, want %s", m.lastID, m.Position, at)
 				}
 			}
 		})
@@ -163,8 +163,8 @@ func TestRefusalsComeBeforeTheStream(t *testing.T) {
 	}{
 		{"nobody", "", "", nil, 401, "unauthenticated", ""},
 		{"no role", "", "guest", nil, 403, "forbidden", "guest"},
-		{"principals", "kind=principal", "maintainer", nil, 403, "forbidden", "admins"},
-		{"a principal", "key=principal/x", "viewer", nil, 403, "forbidden", "admins"},
+		{"principals", "kind=principal", "maintainer", nil, 403, "forbidden", "admin"},
+		{"a principal", "key=principal/x", "viewer", nil, 403, "forbidden", "admin"},
 		{"unknown parameter", "kinds=rule", "viewer", nil, 400, "invalid", "kinds"},
 		{"token in the URL", "token=abc", "viewer", nil, 400, "invalid", "token"},
 		{"unknown kind", "kind=rule,law", "viewer", nil, 400, "invalid", "law"},
@@ -189,6 +189,7 @@ func TestRefusalsComeBeforeTheStream(t *testing.T) {
 				p := r.dial(kind, "", "viewer", "Origin", origin)
 				p.expect(typeHello)
 				p.shut()
+				eventually(t, "it has left", func() bool { _, n := r.hub.standing(); return n == 0 })
 			})
 		}
 	})
@@ -342,6 +343,48 @@ func TestAChainOfAnotherHistoryIsGone(t *testing.T) {
 	r.dial("websocket", "after=401&chain="+chain(400), "viewer").expect(typeHello) // nobody can tell yet
 }
 
+// After a backup was put back the log ends before what a subscriber has seen, and later goes on with other changes.
+func TestAPositionBehindTheEndOfTheOnlyLogIsGone(t *testing.T) {
+	log := newLog(t)
+	log.rules(20)
+	r := newRig(t, log, Options{Alone: true})
+	r.dial("websocket", "after=20", "viewer").expect(typeHello)
+	for _, after := range []string{"21", "21-0123456789abcdef", "5000"} {
+		if m, err := r.dial("websocket", "after="+after, "viewer").next(); err != nil || m.Type != typeGone || m.Oldest != 0 {
+			t.Errorf("after %s: got %s and %v, want gone", after, m.raw, err)
+		}
+		_, resp, err := r.try("sse", "after="+after, "viewer")
+		checkRefusal(t, resp, err, http.StatusGone, "gone", "beyond its end")
+	}
+}
+
+func TestAPositionLeadsBackAndIsKnownInAnotherHistory(t *testing.T) {
+	kinds(t, func(t *testing.T, kind string) {
+		log := newLog(t)
+		log.rules(20)
+		r := newRig(t, log, Options{PollFloor: 10 * time.Millisecond, PingEvery: 20 * time.Millisecond})
+		p := r.dial(kind, "after=0&kind=practice", "viewer")
+		p.expect(typeHello)
+		m := p.expect(typePing)
+		for m.Seq < 20 { // it moves on over the rules, which are left out
+			m = p.expect(typePing)
+		}
+		at := m.Position
+		if want := knowledge.MarkAt(20, log.all()[19].Chain).String(); at != want {
+			t.Fatalf("the position is %q, want %q", at, want)
+		}
+		back := r.dial(kind, "after="+at, "viewer")
+		if m := back.expect(typeHello); m.Position != at {
+			t.Errorf("came back to %q, want %q", m.Position, at)
+		}
+		log.replace(15, 30)
+		p.expect(typeGone)
+		r.level()
+		_, resp, err := r.try("sse", "after="+at, "viewer")
+		checkRefusal(t, resp, err, http.StatusGone, "gone", "another history")
+	})
+}
+
 func TestAStreamOutlivesAnOutageOfTheLog(t *testing.T) {
 	kinds(t, func(t *testing.T, kind string) {
 		log := newLog(t)
@@ -438,7 +481,7 @@ func TestAHubThatClosesSaysWhenToComeBack(t *testing.T) {
 			if m.Seq != 3 || m.Retry < 1000 || m.Why == "" {
 				t.Errorf("got %s, want a goodbye with seq 3 and a delay", m.raw)
 			}
-			if kind == "sse" && (m.lastID != "3" || m.retry != strconv.FormatInt(m.Retry, 10)) {
+			if kind == "sse" && (m.lastID != m.Position || !strings.HasPrefix(m.Position, "3-") || m.retry != strconv.FormatInt(m.Retry, 10)) {
 				t.Errorf("the last event has id %q and retry %q, want 3 and %d", m.lastID, m.retry, m.Retry)
 			}
 			delays[m.Retry] = true
@@ -452,7 +495,7 @@ func TestAHubThatClosesSaysWhenToComeBack(t *testing.T) {
 		}
 		<-stopped
 		_, resp, err := r.try(kind, "", "viewer")
-		checkRefusal(t, resp, err, http.StatusServiceUnavailable, "unavailable", "stops")
+		checkRefusal(t, resp, err, http.StatusServiceUnavailable, "unavailable", "stopping")
 		checkRetry(t, resp)
 	})
 }

@@ -11,37 +11,38 @@ import (
 	"tenet/internal/store"
 )
 
-// errBusy says that a subscriber waited too long for its turn to read the log.
+// errBusy says that a subscriber waited too long for a read of the log.
 var errBusy = errors.New("the readers of the log are busy")
 
-// Bounds of what is read from the log for subscribers behind the ring.
+// Limits of reads for subscribers behind the ring.
 const (
-	pageChanges = 128      // of one page; more where a transaction would be cut
-	keptPages   = 16       // pages kept for the next who asks
+	pageChanges = 128      // of one page; more if a transaction would be split
+	keptPages   = 16       // pages kept for later readers
 	keptBytes   = 16 << 20 // of all kept pages
 )
 
-// pages reads the log for subscribers who are behind the ring. A page begins at a multiple of its size, wherever a subscriber
-// stands: of many who come back after an outage, the first pays for the page and the others share it, encoded once.
+// pages reads the log for subscribers behind the ring. Pages begin at multiples of their size, whatever the
+// subscribers' positions, so of many that reconnect after an outage the first reads a page and the others share it,
+// encoded once.
 type pages struct {
 	feed    store.Feed
 	timeout time.Duration
-	queries chan *pageQuery // read by a few goroutines: so many reads are under way at most, the others wait
+	queries chan *pageQuery // answered by Readers goroutines, which bounds the concurrent reads
 
-	mu      sync.Mutex // guards what follows
-	kept    []*page    // the last one used comes last
+	mu      sync.Mutex // guards the fields below
+	kept    []*page    // the most recently used last
 	flights map[knowledge.Seq]*flight
-	epoch   int // counts how often everything was forgotten
+	epoch   int // number of calls of forget
 }
 
 // A pageQuery asks for the changes after a position.
 type pageQuery struct {
 	after  knowledge.Seq
-	answer chan pageAnswer // holds one answer, so that nobody waits for who asked
+	answer chan pageAnswer // holds one answer, so that the reader never waits for the subscriber
 }
 
 type pageAnswer struct {
-	events []*event // from the one after the position; empty when the log has none
+	events []*event // those after the position; empty at the end of the log
 	err    error
 }
 
@@ -49,12 +50,12 @@ func newPageQuery(after knowledge.Seq) *pageQuery { return &pageQuery{after, mak
 
 // A page is a part of the log.
 type page struct {
-	start  knowledge.Seq // its changes come after this one
+	start  knowledge.Seq // its changes come after this seq
 	events []*event
 	bytes  int
 }
 
-// A flight is a read under way that several wait for.
+// A flight is a read under way that several subscribers wait for.
 type flight struct {
 	done chan struct{}
 	page *page
@@ -78,7 +79,7 @@ func (p *pages) serve(ctx context.Context) {
 	}
 }
 
-// forget drops what is kept: some of it may not be told any more.
+// forget drops the kept pages: some may hold documents that were purged.
 func (p *pages) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,7 +87,7 @@ func (p *pages) forget() {
 	clear(p.flights)
 }
 
-// read returns some of the changes after a position, at least one if there is any.
+// read returns changes after a position, at least one if there is any.
 func (p *pages) read(ctx context.Context, after knowledge.Seq) ([]*event, error) {
 	pg, err := p.share(ctx, after-after%pageChanges)
 	if gone, ok := errors.AsType[*store.GoneError](err); ok && gone.Oldest <= after+1 {
@@ -103,7 +104,7 @@ func (p *pages) read(ctx context.Context, after knowledge.Seq) ([]*event, error)
 	return nil, nil
 }
 
-// share returns a page from memory, or from the read of it that is under way, or reads it.
+// share returns a page from memory, or from a read under way, or reads it.
 func (p *pages) share(ctx context.Context, start knowledge.Seq) (*page, error) {
 	p.mu.Lock()
 	if pg := p.find(start); pg != nil {
@@ -136,7 +137,7 @@ func (p *pages) share(ctx context.Context, start knowledge.Seq) (*page, error) {
 	return f.page, f.err
 }
 
-// find returns a page that is kept, and makes it the last used one. It needs the lock.
+// find returns a kept page, and marks it as recently used. It needs the lock.
 func (p *pages) find(start knowledge.Seq) *page {
 	for i, pg := range p.kept {
 		if pg.start == start {
@@ -147,7 +148,7 @@ func (p *pages) find(start knowledge.Seq) *page {
 	return nil
 }
 
-// keep keeps a page to which nothing will be added, and drops those used longest ago. It needs the lock.
+// keep keeps a complete page, and drops the least recently used ones. It needs the lock.
 func (p *pages) keep(pg *page) {
 	if pg == nil || len(pg.events) < pageChanges {
 		return

@@ -15,18 +15,19 @@ import (
 // errUpgrade says that a request asks for neither kind of stream.
 var errUpgrade = errors.New("this path is a stream: open it as a WebSocket, or accept " + mediaEvents)
 
-// A tooManyError says that a principal has as many streams as it may have.
+// A tooManyError says that a principal has too many streams.
 type tooManyError struct{ streams int }
 
-// Error says how many.
+// Error names the number of streams.
 func (e *tooManyError) Error() string {
-	return fmt.Sprintf("you have %d open streams, and no more are allowed: close one, or subscribe to more with one", e.streams)
+	return fmt.Sprintf("you have %d open streams, the limit: close one, or subscribe to more with one stream",
+		e.streams)
 }
 
 // tooManyRetry is when a principal with too many streams may try again.
 const tooManyRetry = 10 * time.Second
 
-// A problem is a refusal as every door of tenet writes it (RFC 9457).
+// A problem is a refusal in the problem format of the REST API (RFC 9457).
 type problem struct {
 	Type       string            `json:"type"`
 	Title      string            `json:"title"`
@@ -40,7 +41,7 @@ type problem struct {
 	NotDone    bool              `json:"not_done,omitempty"`
 }
 
-// refusals is the one table from errors to answers. The first row that an error is decides.
+// refusals maps errors to answers. The first row that matches decides.
 func refusals() []struct {
 	err    error
 	status int
@@ -56,15 +57,17 @@ func refusals() []struct {
 		{store.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "A valid token is needed"},
 		{store.ErrForbidden, http.StatusForbidden, "forbidden", "The caller may not do this"},
 		{errUpgrade, http.StatusUpgradeRequired, "upgrade_required", "This path is a stream"},
-		{store.ErrGone, http.StatusGone, "gone", "The log no longer reaches back that far"},
-		{errReplaced, http.StatusGone, "gone", "The log is another history"},
+		{store.ErrGone, http.StatusGone, "gone", "The log does not reach the position"},
 		{store.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "Tenet can't answer now"},
 	}
 }
 
-// problemOf returns what a caller is told about an error.
+// problemOf returns the problem for an error.
 func problemOf(err error) *problem {
-	p := &problem{Status: http.StatusInternalServerError, Code: "internal", Title: "Something went wrong in tenet", Detail: err.Error()}
+	p := &problem{
+		Status: http.StatusInternalServerError, Code: "internal", Title: "Something went wrong in tenet",
+		Detail: err.Error(),
+	}
 	for _, row := range refusals() {
 		if errors.Is(err, row.err) {
 			p.Status, p.Code, p.Title = row.status, row.code, row.title
@@ -72,7 +75,8 @@ func problemOf(err error) *problem {
 		}
 	}
 	if e, ok := errors.AsType[*knowledge.InvalidError](err); ok {
-		p.Status, p.Code, p.Title, p.Errors, p.Query = http.StatusBadRequest, "invalid", "The request is not valid", e.Faults, true
+		p.Status, p.Code, p.Title, p.Errors, p.Query = http.StatusBadRequest, "invalid", "The request is not valid",
+			e.Faults, true
 	}
 	if e, ok := errors.AsType[*store.ForbiddenError](err); ok {
 		p.Detail = e.Reason
@@ -100,7 +104,7 @@ func (p *problem) retry(after time.Duration) {
 // refuse answers a request that gets no stream.
 func (h *Hub) refuse(w http.ResponseWriter, err error) {
 	p := problemOf(err)
-	h.measure.refusals.WithLabelValues(strconv.Itoa(p.Status)).Inc()
+	h.metrics.refusals.WithLabelValues(strconv.Itoa(p.Status)).Inc()
 	header := w.Header()
 	header.Set("Content-Type", "application/problem+json")
 	header.Set("Cache-Control", "no-store")
@@ -115,5 +119,5 @@ func (h *Hub) refuse(w http.ResponseWriter, err error) {
 		header.Set("Retry-After", strconv.Itoa(*p.RetryAfter))
 	}
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p) // a caller that went away has nothing to be told
+	_ = json.NewEncoder(w).Encode(p) // a caller that disconnected needs no answer
 }

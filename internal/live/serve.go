@@ -7,15 +7,16 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"time"
 
 	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
-// ServeHTTP answers a subscription: as a WebSocket, or as server-sent events where the request accepts them. The context says
-// who is calling. Refusals come before the stream begins, but for one: a WebSocket is told in a message that its position is
-// gone, since a browser shows nobody the status of a refused handshake.
+// ServeHTTP answers a subscription: as a WebSocket, or as server-sent events if the request accepts them. The context
+// holds the caller. Refusals come before the stream begins, with one exception: a WebSocket gets a message if its
+// position is gone, because browsers do not show the status of a refused handshake.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s, err := h.admit(r)
 	switch {
@@ -28,8 +29,8 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveSocket starts a WebSocket. It returns as soon as the handshake is done: from then on the connection is the hub's, and
-// what the HTTP server kept for it is free.
+// serveSocket starts a WebSocket. It returns after the handshake: from then on the hub owns the connection, and the
+// HTTP server's memory for it is free.
 func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request, s *subscriber) {
 	socket, err := h.openSocket(w, r)
 	if err != nil {
@@ -63,7 +64,7 @@ func (h *Hub) serveEvents(w http.ResponseWriter, r *http.Request, s *subscriber)
 		h.refuse(w, &store.GoneError{Oldest: s.oldest})
 		return
 	case endReplaced:
-		h.refuse(w, errReplaced)
+		h.refuse(w, &store.GoneError{Other: true})
 		return
 	default:
 	}
@@ -71,14 +72,14 @@ func (h *Hub) serveEvents(w http.ResponseWriter, r *http.Request, s *subscriber)
 	s.run()
 }
 
-// admit reads a request and finds room for it.
+// admit parses a request and reserves a place for it.
 func (h *Hub) admit(r *http.Request) (*subscriber, error) {
 	caller := access.CallerFrom(r.Context())
 	if caller == nil {
 		return nil, store.ErrUnauthenticated
 	}
-	if !caller.Has(knowledge.RoleViewer) {
-		return nil, &store.ForbiddenError{Reason: fmt.Sprintf("%q is no role that may do anything", caller.Role)}
+	if err := access.Enter(caller); err != nil {
+		return nil, err
 	}
 	if err := h.checkOrigin(r); err != nil {
 		return nil, err
@@ -90,11 +91,31 @@ func (h *Hub) admit(r *http.Request) (*subscriber, error) {
 	if err != nil {
 		return nil, err
 	}
-	sub.principals = caller.Has(knowledge.RoleAdmin)
-	if sub.asksForPrincipals() && !sub.principals {
-		return nil, caller.Deny("only admins may see principals")
+	sub.principals = access.SeesAll(caller)
+	for _, kind := range sub.asked() {
+		if no := access.Decide(caller, access.Act{Verb: access.VerbRead, Key: knowledge.Key{Kind: kind}}); no != nil {
+			return nil, caller.Deny(no)
+		}
 	}
+	h.awaitReady(r.Context())
 	return h.join(caller, sub, sub.name())
+}
+
+// startPatience is how long a subscriber waits for a hub that is still starting.
+const startPatience = 2 * time.Second
+
+// awaitReady waits briefly until the log has been read to its end once.
+func (h *Hub) awaitReady(ctx context.Context) {
+	h.mu.Lock()
+	readied := h.readied
+	h.mu.Unlock()
+	t := time.NewTimer(startPatience)
+	defer t.Stop()
+	select {
+	case <-readied:
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // join adds a subscriber.
@@ -104,12 +125,16 @@ func (h *Hub) join(caller *access.Caller, sub *subscription, name string) (*subs
 	own := h.principals[caller.ID]
 	switch {
 	case h.closing:
-		return nil, &store.UnavailableError{Reason: "this tenet stops: come back later, or to another one", RetryAfter: comeBack(h.count)}
+		return nil, &store.UnavailableError{Reason: "this instance is stopping: reconnect later, or to another instance", RetryAfter: comeBack(h.count)}
 	case !h.ready:
-		return nil, &store.UnavailableError{Reason: "the log of changes can't be read now: come back later", RetryAfter: comeBack(0)}
+		return nil, &store.UnavailableError{
+			Reason:     "the log of changes can't be read now: reconnect later",
+			RetryAfter: comeBack(0),
+		}
 	case h.count >= h.o.MaxConnections:
 		return nil, &store.UnavailableError{
-			Reason: fmt.Sprintf("%d streams are open, and no more are allowed: come back later", h.count), RetryAfter: comeBack(h.count),
+			Reason:     fmt.Sprintf("%d streams are open, the limit: reconnect later", h.count),
+			RetryAfter: comeBack(h.count),
 		}
 	case len(own) >= h.o.MaxPerPrincipal:
 		return nil, &tooManyError{streams: len(own)}
@@ -149,11 +174,11 @@ func (h *Hub) leave(s *subscriber) {
 	h.work.Done()
 }
 
-// checkOrigin refuses pages of other hosts: a browser lets any page open a WebSocket to anywhere.
+// checkOrigin refuses pages of other hosts, since browsers let any page open a WebSocket to any host.
 func (h *Hub) checkOrigin(r *http.Request) error {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
-		return nil // no browser
+		return nil // not a browser
 	}
 	u, err := url.Parse(origin)
 	if err == nil && u.Host != "" {
@@ -170,5 +195,6 @@ func (h *Hub) checkOrigin(r *http.Request) error {
 			}
 		}
 	}
-	return &store.ForbiddenError{Reason: fmt.Sprintf("pages of %q may not subscribe: an operator can allow their host", origin)}
+	return &store.ForbiddenError{Reason: fmt.Sprintf("pages of %q may not subscribe: an operator can allow the host",
+		origin)}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"tenet/internal/knowledge"
 )
 
 // An eventStream is a wire over server-sent events.
@@ -24,8 +26,8 @@ const mediaEvents = "text/event-stream"
 // connKey is the key of a connection in a context.
 type connKey struct{}
 
-// ConnContext is for [http.Server.ConnContext]. With it an event stream can bound what the kernel keeps for a subscriber who
-// takes nothing; WebSockets need no help.
+// ConnContext is for [http.Server.ConnContext]. It lets an event stream limit the kernel's send buffer for a subscriber
+// that does not read; WebSockets do not need it.
 func ConnContext(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, conn)
 }
@@ -37,11 +39,11 @@ func (h *Hub) openStream(w http.ResponseWriter, r *http.Request) *eventStream {
 	}
 	header := w.Header()
 	if r.ProtoMajor == 1 {
-		header.Set("Connection", "close") // the deadlines of the stream are not those of another request
+		header.Set("Connection", "close") // the stream's deadlines must not apply to another request
 	}
 	header.Set("Content-Type", mediaEvents)
 	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no") // a proxy that collects answers would keep the events
+	header.Set("X-Accel-Buffering", "no") // a buffering proxy would keep the events
 	w.WriteHeader(http.StatusOK)
 	return &eventStream{h: h, w: w, rc: http.NewResponseController(w)}
 }
@@ -74,13 +76,13 @@ func (s *eventStream) Send(events []*event, documents bool) error {
 	return s.rc.Flush()
 }
 
-// maxFields bounds what stands around the message in an event.
+// maxFields bounds the bytes around a message in an event.
 const maxFields = 128
 
 // appendFields appends the fields of an event up to its message.
 func appendFields(b []byte, e *event) []byte {
 	if e.id != noID {
-		b = strconv.AppendInt(append(b, "id: "...), int64(e.id), 10)
+		b = knowledge.Mark{Seq: e.id, Chain: e.mark}.Append(append(b, "id: "...))
 		b = append(b, '\n')
 	}
 	if e.retry > 0 {
@@ -91,7 +93,7 @@ func appendFields(b []byte, e *event) []byte {
 	return append(b, "\ndata: "...)
 }
 
-// write hands bytes to the network. The peer has the write timeout for each piece, so that a slow one gets large messages too.
+// write sends bytes. The peer gets the write timeout for each piece, so that large messages reach slow peers too.
 func (s *eventStream) write(b []byte) error {
 	for len(b) > 0 {
 		err := s.rc.SetWriteDeadline(time.Now().Add(s.h.o.WriteTimeout))
@@ -107,7 +109,7 @@ func (s *eventStream) write(b []byte) error {
 	return nil
 }
 
-// Ping implements [wire]: what was written and not taken shows that a peer is gone; event streams have no answers.
+// Ping implements [wire]. An event stream has no pongs: a peer that disconnected shows as a failed write.
 func (s *eventStream) Ping() error { return nil }
 
 // Close implements [wire]: the end of the handler ends the stream.
@@ -115,5 +117,5 @@ func (s *eventStream) Close(websocket.StatusCode, string) {}
 
 // Cut implements [wire]: a write under way fails at once.
 func (s *eventStream) Cut() {
-	_ = s.rc.SetWriteDeadline(time.Now()) // where there are no deadlines nothing can be cut
+	_ = s.rc.SetWriteDeadline(time.Now()) // without deadlines nothing can be cut off
 }

@@ -1,7 +1,6 @@
 package live
 
 import (
-	"bytes"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -15,24 +14,24 @@ import (
 
 // A wire carries messages to one peer. Cut may be called at any time; the other methods are called by one goroutine.
 type wire interface {
-	// Send writes messages as one piece where they fit. An error means that the peer can't be reached any more.
+	// Send writes messages, together if they fit. An error means that the peer can't be reached any more.
 	Send(events []*event, documents bool) error
-	// Ping asks the peer for a sign of life. It does not wait; it fails when the peer owes several.
+	// Ping asks the peer for a pong. It does not wait for it, and fails if several are missing.
 	Ping() error
-	// Close ends the connection in an orderly way.
+	// Close closes the connection with a Close frame.
 	Close(code websocket.StatusCode, reason string)
 	// Cut ends the connection at once.
 	Cut()
 }
 
-// Bounds of a subscriber's patience.
+// Limits of a subscriber.
 const (
-	atOnce       = 64               // events taken from the ring in one go
-	readPatience = 10 * time.Second // how long it waits for its turn to read the log
+	atOnce       = 64               // events taken from the ring at a time
+	readPatience = 10 * time.Second // how long it waits for a read of the log
 	retryPause   = time.Second      // between two attempts to read the log
 )
 
-// A subscriber is a cursor into the ring, and into the log where it is behind the ring.
+// A subscriber is a cursor into the ring, or into the log if it is behind the ring.
 type subscriber struct {
 	h      *Hub
 	caller *access.Caller
@@ -40,22 +39,24 @@ type subscriber struct {
 	group  *group
 	wire   wire
 
-	// Where it is. They belong to its own goroutine.
-	after   knowledge.Seq  // every change up to here was sent or does not pass
-	index   uint64         // of the next event in the ring; below the ring's first for not known
-	begun   uint64         // where the ring ended when it was greeted: it knows of the changes of mode before
+	// Its position, used only by its own goroutine.
+	after   knowledge.Seq  // every change up to here was sent or filtered out
+	index   uint64         // of the next event in the ring; below the ring's first if unknown
+	begun   uint64         // the end of the ring when it was greeted: it knows the earlier changes of mode
 	wasUp   bool           // it was level with the log once
-	unsure  bool           // whether the log is the history that it knows could not be told yet
-	mode    knowledge.Mode // as it was last told
-	breaker string         // as it was last told
-	oldest  knowledge.Seq  // where the log begins, once that is why the stream ends
+	seen    knowledge.Mark // the last change that was read for it, or that it has proven to know
+	unsure  bool           // it is not yet known whether the log has the subscriber's history
+	short   time.Time      // since when the log ends before its position; zero if it does not
+	mode    knowledge.Mode // last sent
+	breaker string         // last sent
+	oldest  knowledge.Seq  // where the log begins, if the stream ends because of that
 
-	at   atomic.Int64  // after, for the measures; -1 while it waits for a bell
-	why  atomic.Int32  // the first ending that somebody wanted
-	quit chan struct{} // closed with it
+	at   atomic.Int64  // after, for the metrics; -1 while it waits for a bell
+	why  atomic.Int32  // the first ending that was set
+	quit chan struct{} // closed when why is set
 }
 
-// end makes the stream end. Only the first reason counts.
+// end ends the stream. Only the first reason counts.
 func (s *subscriber) end(why ending) {
 	if s.why.CompareAndSwap(int32(endNone), int32(why)) {
 		close(s.quit)
@@ -69,48 +70,94 @@ func (s *subscriber) connect(w wire) {
 	s.wire = w
 }
 
-// check looks whether the stream can begin where the subscriber wants: whether the log reaches back that far, and is the
-// history that the subscriber knows.
+// check reports whether the stream can begin at the subscriber's position: whether the log reaches back that far, and
+// has the subscriber's history.
 func (s *subscriber) check() {
-	if inRing, _ := s.h.look(s); !inRing {
+	if s.sub.tail || s.after == 0 && s.h.inRing(0) {
+		return
+	}
+	if !s.h.inRing(s.after) {
 		if _, err := s.ask(s.after, nil); s.gone(err) {
 			return
 		}
 	}
-	if s.sub.chain != nil && !s.sub.tail {
+	if newest, _ := s.h.standing(); s.sub.chain != nil || s.after > newest {
 		s.prove(nil)
 	}
 }
 
-// prove compares the log with the history that the subscriber knows. Where this tenet has not seen as much of it yet, nothing
-// can be told, and nothing is sent until it can.
+// prove compares the log with the history that the subscriber knows. If this instance has not seen that much of the log
+// yet, nothing is sent until it has. A log that ends before the position is another history if it is certainly the
+// whole log.
 func (s *subscriber) prove(heart *time.Timer) {
-	_, known := s.h.look(s)
+	known := s.h.inHand(s.after)
 	if known == nil {
 		events, err := s.ask(s.after-1, heart)
-		if errors.Is(err, store.ErrGone) {
-			s.unsure = false // the change itself is kept no longer; those after it are
+		switch {
+		case errors.Is(err, store.ErrGone):
+			s.unsure = false // the change itself is trimmed; those after it are not
 			return
-		}
-		if s.unsure = err != nil || len(events) == 0; s.unsure {
+		case err != nil:
+			s.unsure, s.short = true, time.Time{}
+			return
+		case len(events) == 0:
+			s.unsure = true
+			s.beyond()
 			return
 		}
 		known = events[0]
 	}
-	if s.unsure = false; known.seq == s.after && !bytes.HasPrefix(known.chain[:], s.sub.chain) {
+	s.unsure = false
+	switch at := (knowledge.Mark{Seq: s.after, Chain: s.sub.chain}); {
+	case known.seq != s.after: // the log begins right after it
+	case at.Fits(known.chain):
+		s.seen = knowledge.Mark{Seq: known.seq, Chain: known.mark}
+	default:
 		s.end(endReplaced)
 	}
 }
 
-// look reports whether the ring holds every change after the subscriber's position, and the one at it where it is held.
-func (h *Hub) look(s *subscriber) (inRing bool, at *event) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return s.after >= h.ring.low, h.ring.change(s.after)
+// beyond notes that the log ends before the subscriber's position, and ends the stream once that is certainly the whole
+// log.
+func (s *subscriber) beyond() {
+	switch {
+	case s.h.o.Alone:
+		s.end(endReplaced)
+	case s.h.o.Level().Mode != knowledge.ModeNormal:
+		s.short = time.Time{}
+	case s.short.IsZero():
+		s.short = time.Now()
+	case time.Since(s.short) >= shortLimit:
+		s.end(endReplaced)
+	}
 }
 
-// gone ends the stream when an error says that the log begins later than the subscriber's position. Where that is true of a
-// mirror alone, which keeps less, the stream waits for the primary.
+// inRing reports whether the ring holds every change after a position.
+func (h *Hub) inRing(after knowledge.Seq) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return after >= h.ring.low
+}
+
+// inHand returns the event of a change, nil if the ring does not hold it.
+func (h *Hub) inHand(seq knowledge.Seq) *event {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ring.change(seq)
+}
+
+// position returns the subscriber's position, with the chain value if that is known.
+func (s *subscriber) position() knowledge.Mark {
+	if s.after > 0 && s.seen.Seq == s.after && s.seen.Chain != nil {
+		return s.seen
+	}
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	return s.h.ring.mark(s.after)
+}
+
+// gone ends the stream if an error says that the log begins after the subscriber's position. If only a mirror's part of
+// the log begins there, the stream waits for the primary.
 func (s *subscriber) gone(err error) bool {
 	gone, ok := errors.AsType[*store.GoneError](err)
 	if !ok || gone.Copy {
@@ -121,17 +168,17 @@ func (s *subscriber) gone(err error) bool {
 	return true
 }
 
-// run sends what the subscriber wants until the stream ends, then says goodbye.
+// run sends events until the stream ends, then says goodbye.
 func (s *subscriber) run() {
 	s.follow()
 	why := ending(s.why.Load())
-	s.h.measure.ended(why)
+	s.h.metrics.ended(why)
 	if why == endLeft || why == endStuck || why == endSilent {
 		s.wire.Cut()
 		return
 	}
 	newest, count := s.h.standing()
-	if last := why.goodbye(s.after, newest, s.oldest, count); last != nil {
+	if last := why.goodbye(s.position(), newest, s.oldest, count); last != nil {
 		if s.wire.Send([]*event{last}, true) != nil {
 			s.wire.Cut()
 			return
@@ -140,7 +187,7 @@ func (s *subscriber) run() {
 	s.wire.Close(why.close())
 }
 
-// follow is the one loop of a stream: resuming, lagging and being level are places in it.
+// follow is the main loop of a stream: catching up, lagging and being level are states of it.
 func (s *subscriber) follow() {
 	heart := time.NewTimer(s.h.o.PingEvery)
 	defer heart.Stop()
@@ -170,8 +217,8 @@ func (s *subscriber) follow() {
 	}
 }
 
-// goesOn reports whether the stream goes on: a token that is over, or a principal that is another now, ends it before anything
-// else is sent.
+// goesOn reports whether the stream goes on. It ends before the next event if the token has expired or the principal
+// has changed.
 func (s *subscriber) goesOn() bool {
 	if !s.caller.Expiry.IsZero() && !time.Now().Before(s.caller.Expiry.Time) {
 		s.end(endExpired)
@@ -193,12 +240,14 @@ func (s *subscriber) greet() {
 	newest, _ := s.h.standing()
 	m := s.h.begin(s)
 	s.mode, s.breaker = m.Mode, m.Breaker
-	s.send([]*event{note(typeHello, s.after, comeBack(0), helloMessage{
-		Type: typeHello, Mode: m.Mode, Breaker: m.Breaker, AsOf: asOf, After: s.after, Newest: newest, Ping: int(s.h.o.PingEvery.Seconds()),
+	at := s.position()
+	s.send([]*event{note(typeHello, at, comeBack(0), helloMessage{
+		Type: typeHello, Mode: m.Mode, Breaker: m.Breaker, AsOf: asOf, After: at.Seq, Position: at.String(),
+		Newest: newest, Ping: int(s.h.o.PingEvery.Seconds()),
 	})})
 }
 
-// send hands messages to the wire.
+// send sends messages.
 func (s *subscriber) send(events []*event) {
 	if err := s.wire.Send(events, s.sub.documents); err != nil {
 		s.end(endStuck)
@@ -209,10 +258,10 @@ func (s *subscriber) send(events []*event) {
 			s.mode, s.breaker = e.mode.Mode, e.mode.Breaker
 		}
 	}
-	s.h.measure.sent(events, s.wasUp)
+	s.h.metrics.sent(events, s.wasUp)
 }
 
-// park waits, level with the log, until there is something to send.
+// park waits until there is something to send to a subscriber that is level with the log.
 func (s *subscriber) park(b *bell, heart *time.Timer) {
 	for {
 		select {
@@ -236,7 +285,10 @@ func (s *subscriber) beat(heart *time.Timer, mode knowledge.Mode) {
 	if !s.goesOn() {
 		return
 	}
-	s.send([]*event{note(typePing, s.after, 0, pingMessage{Type: typePing, Seq: s.after, Mode: mode, At: knowledge.At(time.Now())})})
+	at := s.position()
+	s.send([]*event{note(typePing, at, 0, pingMessage{
+		Type: typePing, Seq: at.Seq, Position: at.String(), Mode: mode, At: knowledge.At(time.Now()),
+	})})
 	if err := s.wire.Ping(); err != nil {
 		s.end(endSilent)
 	}
@@ -251,7 +303,7 @@ func (s *subscriber) catchUp(heart *time.Timer) {
 	case errors.Is(err, errBusy):
 		s.end(endBusy)
 		return
-	case err != nil || len(events) == 0: // the log can't be read now, or is read from a mirror that is not there yet
+	case err != nil || len(events) == 0: // the log can't be read now, or is read from a mirror that lags
 		s.rest(heart)
 		return
 	}
@@ -271,10 +323,11 @@ func (s *subscriber) catchUp(heart *time.Timer) {
 	if len(batch) > 0 && s.goesOn() {
 		s.send(batch)
 	}
-	s.after = events[len(events)-1].seq
+	last := events[len(events)-1]
+	s.after, s.seen = last.seq, knowledge.Mark{Seq: last.seq, Chain: last.mark}
 }
 
-// ask asks for the page of the log after a position. Meanwhile the heart beats, where there is one.
+// ask asks for the page after a position, and keeps sending pings while it waits.
 func (s *subscriber) ask(after knowledge.Seq, heart *time.Timer) ([]*event, error) {
 	var beats <-chan time.Time
 	if heart != nil {
@@ -287,7 +340,7 @@ func (s *subscriber) ask(after knowledge.Seq, heart *time.Timer) ([]*event, erro
 	for {
 		select {
 		case asked <- q:
-			asked = nil // and now for the answer
+			asked = nil // the query was taken: wait for its answer
 			patience.Stop()
 		case a := <-q.answer:
 			return a.events, a.err
@@ -301,7 +354,7 @@ func (s *subscriber) ask(after knowledge.Seq, heart *time.Timer) ([]*event, erro
 	}
 }
 
-// rest waits before the log is asked again.
+// rest waits before the next attempt to read the log.
 func (s *subscriber) rest(heart *time.Timer) {
 	t := time.NewTimer(retryPause)
 	defer t.Stop()
@@ -317,8 +370,8 @@ func (s *subscriber) rest(heart *time.Timer) {
 	}
 }
 
-// take moves a subscriber through the ring. It returns the next events that the subscriber wants; or the bell of those who
-// have seen everything; or that it is lost: what it needs is not in the ring any more.
+// take moves a subscriber through the ring. It returns the next events for the subscriber; or, at the ring's end, its
+// group's bell; or that the subscriber is lost, because its next event is no longer in the ring.
 func (h *Hub) take(s *subscriber, into []*event) (events []*event, b *bell, lost bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -333,11 +386,11 @@ func (h *Hub) take(s *subscriber, into []*event) (events []*event, b *bell, lost
 	for ; s.index < r.next && len(into) < cap(into); s.index++ {
 		e := *r.at(s.index)
 		if e.seq != 0 && e.seq <= s.after {
-			continue // it has come back from a tenet that had seen more of the log
+			continue // the subscriber comes from an instance that had seen more of the log
 		}
 		s.after = max(s.after, e.after())
 		if e.mode != nil && s.index < s.begun {
-			continue // the greeting told what came of it
+			continue // the greeting contained it
 		}
 		if s.group.filter.wants(e) {
 			into = append(into, e)
@@ -347,12 +400,12 @@ func (h *Hub) take(s *subscriber, into []*event) (events []*event, b *bell, lost
 		return into, nil, false
 	}
 	if m := h.mode.mode; m.Mode != s.mode || m.Breaker != s.breaker {
-		return append(into, h.mode), nil, false // it changed while the subscriber read the log
+		return append(into, h.mode), nil, false // the mode changed while the subscriber read the log
 	}
 	return nil, s.group.bell, false
 }
 
-// place moves a subscriber who waits for a bell past what was filtered out since.
+// place moves a waiting subscriber past events that were filtered out.
 func (h *Hub) place(s *subscriber, b *bell) knowledge.Mode {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -362,7 +415,7 @@ func (h *Hub) place(s *subscriber, b *bell) knowledge.Mode {
 	return h.mode.mode.Mode
 }
 
-// begin notes where the ring ends, and returns the last change of mode before.
+// begin notes the ring's end, and returns the last change of mode before it.
 func (h *Hub) begin(s *subscriber) *modeMessage {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -370,7 +423,7 @@ func (h *Hub) begin(s *subscriber) *modeMessage {
 	return h.mode.mode
 }
 
-// standing returns the newest change and how many subscribers there are.
+// standing returns the newest change and the number of subscribers.
 func (h *Hub) standing() (newest knowledge.Seq, count int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -1,7 +1,6 @@
 package live
 
 import (
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -12,27 +11,24 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// Bounds of a subscription.
-const (
-	maxNames = 200 // in each list
-	minChain = 16  // hex digits of a chain value that tell two histories apart
-)
+// maxNames bounds each list of a subscription.
+const maxNames = 200
 
-// A subscription is what somebody asks for.
+// A subscription is the parsed query of a request.
 type subscription struct {
 	filter
 	after     knowledge.Seq
-	tail      bool   // begin at the end of the log; after is not set then
-	chain     []byte // the first bytes of the chain value at after; nil when nobody knows them
+	tail      bool   // begin at the end of the log; after is then not set
+	chain     []byte // the first bytes of the chain value at after; nil if unknown
 	documents bool
 }
 
-// parameters returns the names that a query may hold.
+// parameters returns the valid query parameters.
 func parameters() []string {
 	return []string{"after", "category", "chain", "document", "key", "kind", "tail"}
 }
 
-// parse reads a subscription from the query of a request and its Last-Event-ID. The error is a [*knowledge.InvalidError]
+// parse parses a subscription from a request's query and its Last-Event-ID. The error is a [*knowledge.InvalidError]
 // with every fault.
 func parse(rawQuery, lastEventID string) (*subscription, error) {
 	values, err := url.ParseQuery(rawQuery)
@@ -67,7 +63,7 @@ func mapKeys(values url.Values) func(func(string) bool) {
 	}
 }
 
-// parsing is a subscription while it is read.
+// parsing is a subscription while it is parsed.
 type parsing struct {
 	values url.Values
 	s      *subscription
@@ -79,7 +75,7 @@ func (p *parsing) fault(name, format string, args ...any) {
 	p.faults = append(p.faults, knowledge.Fault{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
 }
 
-// list returns the values of a parameter that may stand there several times, each with several values between commas.
+// list returns the values of a parameter that may occur several times, each with values separated by commas.
 func (p *parsing) list(name string) []string {
 	var all []string
 	for _, v := range p.values[name] {
@@ -128,11 +124,11 @@ func (p *parsing) keys() {
 	}
 }
 
-// one returns the value of a parameter that stands there at most once, and whether it does.
+// one returns the value of a parameter that may occur once, and whether it does.
 func (p *parsing) one(name string) (string, bool) {
 	v := p.values[name]
 	if len(v) > 1 {
-		p.fault(name, "stands there %d times: give it once", len(v))
+		p.fault(name, "occurs %d times: give it once", len(v))
 		return "", false
 	}
 	if len(v) == 0 {
@@ -155,29 +151,30 @@ func (p *parsing) flag(name string, def bool) bool {
 	return def
 }
 
-// start finds where to begin. A Last-Event-ID wins: a browser that comes back sends it with the URL that it began with.
+// start finds the starting position. Last-Event-ID wins: a browser that reconnects sends it with the original URL.
 func (p *parsing) start(lastEventID string) {
 	after, given := p.one("after")
 	p.s.tail = p.flag("tail", false)
 	switch {
 	case lastEventID != "":
-		p.s.after, p.s.tail = p.seq("Last-Event-ID", lastEventID), false
-		delete(p.values, "chain") // it is about another place
+		p.position("Last-Event-ID", lastEventID)
+		p.s.tail = false
+		delete(p.values, "chain") // it belongs to another position
 	case given && p.s.tail:
-		p.fault("tail", "can't stand beside after: it means the end of the log")
+		p.fault("tail", "can't be combined with after: it means the end of the log")
 	case given:
-		p.s.after = p.seq("after", after)
+		p.position("after", after)
 	default:
 		p.s.tail = true
 	}
 }
 
-func (p *parsing) seq(name, text string) knowledge.Seq {
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 {
-		p.fault(name, "%q: want the seq of the last change seen, or 0 for the start of the log", text)
+func (p *parsing) position(name, text string) {
+	m, err := knowledge.ParseMark(text)
+	if err != nil {
+		p.fault(name, "%s", err)
 	}
-	return knowledge.Seq(n)
+	p.s.after, p.s.chain = m.Seq, m.Chain
 }
 
 func (p *parsing) chain() {
@@ -185,28 +182,28 @@ func (p *parsing) chain() {
 	if !ok {
 		return
 	}
-	b, err := hex.DecodeString(text)
-	if err != nil || len(text) < minChain || len(b) > len(event{}.chain) {
-		p.fault("chain", "want the chain value of the change that after names, or at least its first %d hex digits", minChain)
+	if p.s.after == 0 {
+		p.fault("chain", "needs after, the seq of its change")
 		return
 	}
-	if p.s.after == 0 {
-		p.fault("chain", "belongs to a change: give the seq of it as after")
+	m, err := knowledge.ParseMark(strconv.FormatInt(int64(p.s.after), 10) + "-" + text)
+	switch {
+	case err != nil:
+		p.fault("chain", "want the chain value of the change that after names, or at least its first 16 hex digits")
+	case p.s.chain != nil:
+		p.fault("chain", "is already part of after: give it once")
+	default:
+		p.s.chain = m.Chain
 	}
-	p.s.chain = b
 }
 
-// asksForPrincipals reports whether somebody asks for principals by name.
-func (s *subscription) asksForPrincipals() bool {
-	if slices.Contains(s.kinds, knowledge.KindPrincipal) {
-		return true
-	}
+// asked returns the kinds that the subscription names.
+func (s *subscription) asked() []knowledge.Kind {
+	kinds := slices.Clone(s.kinds)
 	for k := range s.keys {
-		if k.Kind == knowledge.KindPrincipal {
-			return true
-		}
+		kinds = append(kinds, k.Kind)
 	}
-	return false
+	return kinds
 }
 
 // subscribe reads the subscription of a request.

@@ -5,14 +5,15 @@ import (
 	"strings"
 )
 
-// Names that a browser offers as subprotocols, since it can't set headers: the protocol itself, and its token.
+// Subprotocols that a browser offers, since it can't set headers: the protocol itself, and its token.
 const (
 	Subprotocol   = "tenet.v1"
-	tokenProtocol = "tenet.token." //nolint:gosec // what stands before a token, and none itself
+	tokenProtocol = "tenet.token." //nolint:gosec // a prefix, not a token
 )
 
-// TokenFromSubprotocol returns a handler that turns a token offered as the subprotocol tenet.token.TOKEN of a WebSocket into
-// the Authorization header that next looks for. The token leaves the list, so that no answer and no log repeats it.
+// TokenFromSubprotocol returns a handler that turns a token offered as the subprotocol tenet.token.TOKEN of a WebSocket
+// into the Authorization header that next looks for. The token leaves the list, so that no answer and no log repeats
+// it.
 func TokenFromSubprotocol(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if offered := r.Header["Sec-Websocket-Protocol"]; len(offered) > 0 && isWebSocket(r) {

@@ -19,18 +19,18 @@ import (
 
 // Sizes of a connection.
 const (
-	pieceSize    = 64 << 10 // bytes handed to the network at once
-	socketBuffer = 64 << 10 // what the kernel keeps for a peer that takes nothing: without a bound it would be megabytes
-	bufferSize   = 256      // of what the library reads and writes, which is control frames only
-	readLimit    = 4 << 10  // of what a peer may send: nothing is read from it
-	owedPongs    = 2        // pings that may be unanswered
+	pieceSize    = 64 << 10 // bytes sent at once
+	socketBuffer = 64 << 10 // the kernel's send buffer for a peer that does not read: by default it would be megabytes
+	bufferSize   = 256      // for the library's reads and writes, which are control frames only
+	readLimit    = 4 << 10  // the most that a peer may send: nothing is expected from it
+	owedPongs    = 2        // pings without a pong
 )
 
-// errSilent says that a peer owes too many answers.
+// errSilent says that a peer has not answered several pings.
 var errSilent = errors.New("the peer does not answer")
 
-// A socket is a wire over a WebSocket. The library does the handshake, reads, answers pings and closes. Messages don't go
-// through it: they are frames already, the same ones for everybody, and several leave in one write.
+// A socket is a wire over a WebSocket. The library does the handshake, reads, answers pings and closes. Messages bypass
+// it: they are ready-made frames, the same for all connections, and several go out in one write.
 type socket struct {
 	h      *Hub
 	conn   *websocket.Conn
@@ -39,7 +39,7 @@ type socket struct {
 	owed   atomic.Int32
 }
 
-// openSocket upgrades a request. When it fails it has answered.
+// openSocket upgrades a request. If it fails, it has sent the answer.
 func (h *Hub) openSocket(w http.ResponseWriter, r *http.Request) (*socket, error) {
 	s := &socket{h: h}
 	up := &upgrade{ResponseWriter: w, timeout: h.o.WriteTimeout}
@@ -60,9 +60,9 @@ func (h *Hub) openSocket(w http.ResponseWriter, r *http.Request) (*socket, error
 	return s, nil
 }
 
-// listen reads until the connection ends: control frames, to which the library answers, and nothing else.
+// listen reads control frames, which the library answers, until the connection ends.
 func (s *socket) listen(ctx context.Context) ending {
-	// A context that can end would cost a timer for every frame; the connection is closed instead.
+	// A context that can end would cost a timer per frame; closing the connection ends the read too.
 	if _, _, err := s.conn.Reader(context.WithoutCancel(ctx)); err != nil {
 		return endLeft
 	}
@@ -119,13 +119,13 @@ const pingFrame = 0x80 | 0x9
 
 // Close implements [wire].
 func (s *socket) Close(code websocket.StatusCode, reason string) {
-	_ = s.conn.Close(code, reason) // a peer that does not answer is gone all the same
+	_ = s.conn.Close(code, reason) // a peer that does not answer is disconnected anyway
 }
 
 // Cut implements [wire].
 func (s *socket) Cut() { _ = s.pipe.Close() } // the reader sees it, and ends
 
-// An upgrade lets the library hijack a connection, and puts a pipe between.
+// An upgrade lets the library hijack a connection, and wraps it in a pipe.
 type upgrade struct {
 	http.ResponseWriter
 	timeout time.Duration
@@ -144,25 +144,26 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	limitBuffer(conn)
 	u.pipe = &pipe{Conn: conn, timeout: u.timeout, early: bytes.Clone(early)}
-	// The server's buffers are large, and kept for as long as the connection lives.
-	return u.pipe, bufio.NewReadWriter(bufio.NewReaderSize(u.pipe, bufferSize), bufio.NewWriterSize(u.pipe, bufferSize)), nil
+	// The server's buffers are large, and would live as long as the connection.
+	return u.pipe, bufio.NewReadWriter(bufio.NewReaderSize(u.pipe, bufferSize),
+		bufio.NewWriterSize(u.pipe, bufferSize)), nil
 }
 
-// limitBuffer bounds what the kernel keeps for a peer that takes nothing.
+// limitBuffer limits the kernel's send buffer for a peer that does not read.
 func limitBuffer(conn net.Conn) {
 	if t, ok := conn.(*tls.Conn); ok {
 		conn = t.NetConn()
 	}
 	if c, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
-		_ = c.SetWriteBuffer(socketBuffer) // without it there is more memory at stake, and nothing else
+		_ = c.SetWriteBuffer(socketBuffer) // a failure only costs memory
 	}
 }
 
-// A pipe is a connection on which two write whole frames: the hub its messages, the library its control frames.
+// A pipe is a connection with two writers of whole frames: the hub's messages and the library's control frames.
 type pipe struct {
 	net.Conn
 	timeout time.Duration
-	early   []byte // what the peer sent right behind its handshake; belongs to the reader
+	early   []byte // what the peer sent right after its handshake; used by the reader only
 
 	mu sync.Mutex // held while frames are written
 }
@@ -185,7 +186,8 @@ func (p *pipe) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// send writes whole frames. The peer has the write timeout for each piece, so that a slow one gets large messages too.
+// send writes whole frames. The peer gets the write timeout for each piece, so that large messages reach slow peers
+// too.
 func (p *pipe) send(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -202,13 +204,13 @@ func (p *pipe) send(b []byte) error {
 	return nil
 }
 
-// A packer compresses messages, each on its own, so that one compressed frame does for everybody.
+// A packer compresses messages, each on its own, so that one compressed frame serves all connections.
 type packer struct {
-	mu sync.Mutex // guards w, of which one is enough: each message is compressed once
+	mu sync.Mutex // guards w; one is enough because each message is compressed once
 	w  *flate.Writer
 }
 
-// pack returns the compressed frame of a message, nil when it is no shorter.
+// pack returns the compressed frame of a message, nil if it is not shorter.
 func (p *packer) pack(b *body) []byte {
 	b.packOnce.Do(func() {
 		p.mu.Lock()

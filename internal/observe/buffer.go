@@ -8,31 +8,31 @@ import (
 	"time"
 )
 
-// Bounds of a buffer.
+// Limits of a buffer.
 const (
 	bufferSize = 64 << 10
 	flushEvery = time.Second
 )
 
-// A Buffer collects lines and writes them many at a time: for a log with a line for every request. What it holds when the
-// process is killed is lost, so it is not for lines that a person must see. It holds 64 KiB at most: who brings more waits
-// until they are written.
+// A Buffer collects log lines and writes many at a time, for a log with a line per request. Lines in the buffer are
+// lost when the process is killed, so it must not hold lines that a person has to see. It holds at most 64 KiB; beyond
+// that, writers wait until it is written.
 type Buffer struct {
 	lost atomic.Int64
 
-	mu    sync.Mutex // guards all below
+	mu    sync.Mutex // guards the fields below
 	w     io.Writer
 	lines []byte
 }
 
-// NewBuffer returns a buffer before w. Run writes out what it holds each second; a buffer that nobody runs writes when it is
-// full, and when it is flushed.
+// NewBuffer returns a buffer in front of w. Run writes it out every second; without Run it is written when it is full
+// or flushed.
 func NewBuffer(w io.Writer) *Buffer {
 	return &Buffer{w: w, lines: make([]byte, 0, bufferSize)}
 }
 
-// Write takes in whole lines. It fails only where they can't be written: they are dropped then, so that what comes later has
-// a chance. See Lost.
+// Write adds whole lines. If they can't be written, it returns an error and drops them, so that later lines have a
+// chance; see Lost.
 func (b *Buffer) Write(lines []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -49,14 +49,14 @@ func (b *Buffer) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// Flush writes out what the buffer holds.
+// Flush writes the buffered lines.
 func (b *Buffer) Flush() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.flush()
 }
 
-// flush is Flush for who holds the lock.
+// flush is Flush with the lock held.
 func (b *Buffer) flush() error {
 	if len(b.lines) == 0 {
 		return nil
@@ -66,17 +66,17 @@ func (b *Buffer) flush() error {
 		b.lost.Add(int64(len(b.lines) - n))
 	}
 	b.lines = b.lines[:0]
-	if cap(b.lines) > 2*bufferSize { // a very long line has passed
+	if cap(b.lines) > 2*bufferSize { // after a very long line, free its memory
 		b.lines = make([]byte, 0, bufferSize)
 	}
 	return err
 }
 
-// Lost returns how many bytes could not be written.
+// Lost returns the number of bytes that could not be written.
 func (b *Buffer) Lost() int64 { return b.lost.Load() }
 
-// Run writes out what the buffer holds each second, and when ctx ends. It returns the context's error, or that of the last
-// writing.
+// Run writes the buffered lines every second, and when ctx ends. It returns the context's error, or the error of the
+// last write.
 func (b *Buffer) Run(ctx context.Context) error {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
@@ -88,7 +88,7 @@ func (b *Buffer) Run(ctx context.Context) error {
 			}
 			return ctx.Err()
 		case <-tick.C:
-			_ = b.Flush() // Lost tells; the next lines may have more luck
+			_ = b.Flush() // Lost counts it; the next write may succeed
 		}
 	}
 }

@@ -2,14 +2,14 @@ package observe
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// A Gauge is a number that a part tells when it is asked.
+// A Gauge is a number that is read on demand.
 type Gauge struct {
 	Name, Help string // Help says what a high value means
-	Counter    bool   // it only grows
+	Counter    bool   // it only increases
 	Value      func() float64
 }
 
-// Gauges collects numbers that are asked for when somebody scrapes them.
+// Gauges collects gauges, which are read at each scrape.
 func Gauges(reg prometheus.Registerer, list ...Gauge) {
 	for _, g := range list {
 		if g.Counter {

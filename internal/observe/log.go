@@ -5,38 +5,38 @@ import (
 	"log/slog"
 )
 
-// Keys of attributes. A thing has the same key in every line of the log.
+// Keys of log attributes. The same thing has the same key in every line.
 const (
 	KeyBatch     = "batch"      // a batch's id
 	KeyBytes     = "bytes"      // the size of an answer
-	KeyCaller    = "caller"     // the id of who is calling
+	KeyCaller    = "caller"     // the caller's id
 	KeyEngine    = "engine"     // postgres or sqlite
 	KeyError     = "error"      // an error, with its causes
 	KeyKey       = "key"        // a document, as kind/id
 	KeyMethod    = "method"     // of HTTP, or of a store
-	KeyMode      = "mode"       // how a tenet stands to its primary
+	KeyMode      = "mode"       // an instance's mode
 	KeyPath      = "path"       // of a request
-	KeyPeer      = "peer"       // the address of who is calling
+	KeyPeer      = "peer"       // the remote address
 	KeyPlan      = "plan"       // of a slow statement
-	KeyPrincipal = "principal"  // the id of a principal that is spoken of
+	KeyPrincipal = "principal"  // the id of a principal other than the caller
 	KeyReason    = "reason"     // why something was refused
 	KeyRequestID = "request_id" // of the request that a line belongs to
 	KeyRoute     = "route"      // the pattern that a request matched
-	KeySeq       = "seq"        // a change's place in the log of changes
-	KeySource    = "source"     // where an answer came from
+	KeySeq       = "seq"        // the number of a change
+	KeySource    = "source"     // the source of an answer
 	KeyStatement = "statement"  // the name of an SQL statement
 	KeyStatus    = "status"     // of an HTTP answer
-	KeyTook      = "took"       // how long something lasted
+	KeyTook      = "took"       // a duration
 	KeyVersion   = "version"    // of the program, or of a document
 )
 
-// Formats of a log.
+// Log formats.
 const (
-	FormatJSON = "json" // for programs; also what any other name stands for
+	FormatJSON = "json" // for programs; also used for unknown names
 	FormatText = "text" // for people
 )
 
-// NewLogger returns a logger that writes lines of a level and above to w, in one of the formats.
+// NewLogger returns a logger that writes lines at or above a level to w.
 func NewLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if format == FormatText {
@@ -46,7 +46,7 @@ func NewLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, o))
 }
 
-// inSeconds writes how long something lasted as measures do. Left alone it would be a number of nanoseconds.
+// inSeconds writes durations in seconds, like the metrics. By default slog writes nanoseconds.
 func inSeconds(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		a.Value = slog.Float64Value(a.Value.Duration().Seconds())

@@ -1,4 +1,4 @@
-// Package observe measures what a tenet does, and makes the loggers that tell of it.
+// Package observe provides metrics, and the loggers.
 package observe
 
 import (
@@ -12,23 +12,23 @@ import (
 	"tenet/internal/store"
 )
 
-// A Store measures every call to the store below it, by method and by what became of it. It changes nothing.
+// A Store measures every call to the store below it, by method and result. It changes nothing.
 type Store struct {
 	next  store.Store
 	name  string
 	calls *prometheus.HistogramVec
-	// observers are looked up at their first use: what never happens makes no time series.
+	// observers are created on first use, so that unused ones make no time series.
 	observers [methods][results]atomic.Pointer[prometheus.Observer]
 }
 
 var _ store.Store = (*Store)(nil)
 
-// New returns a store over next that m knows by a name: the engine's, or "all" for the whole chain.
+// New returns a store over next. name is its label in the metrics: the engine's, or "all" for the whole chain.
 func New(next store.Store, name string, m *Metrics) *Store {
 	return &Store{next: next, name: name, calls: m.calls}
 }
 
-// A method is one of a store's, as an index.
+// A method is a store method, as an index.
 type method int
 
 const (
@@ -47,14 +47,14 @@ func (m method) String() string {
 	return [methods]string{"get", "list", "search", "apply", "changes", "wait", "ping"}[m]
 }
 
-// done measures a call that began at a time and ended now.
+// done measures a call from its beginning until now.
 func (s *Store) done(m method, began time.Time, err error) {
 	took, r := time.Since(began).Seconds(), resultOf(err)
 	o := s.observers[m][r].Load()
 	if o == nil {
 		found := s.calls.WithLabelValues(s.name, m.String(), r.String())
 		o = &found
-		s.observers[m][r].Store(o) // two at once look up the same one
+		s.observers[m][r].Store(o) // two goroutines at once get the same one
 	}
 	(*o).Observe(took)
 }
@@ -99,7 +99,7 @@ func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 	return c, err
 }
 
-// Wait implements [store.Store]. Its time is that of silence: long where little is written.
+// Wait implements [store.Store]. Its duration is the time without changes: long if there are few writes.
 func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error {
 	began := time.Now()
 	err := s.next.Wait(ctx, after)
@@ -115,5 +115,5 @@ func (s *Store) Ping(ctx context.Context) error {
 	return err
 }
 
-// Close closes the store below. It happens once and is not measured.
+// Close closes the store below. It is not measured.
 func (s *Store) Close() error { return s.next.Close() }

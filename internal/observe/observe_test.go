@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -124,6 +127,42 @@ func TestEveryErrorHasItsResult(t *testing.T) {
 	}
 }
 
+// A said is what a server says by a code.
+type said string
+
+func (s said) Error() string    { return "said" }
+func (s said) SQLState() string { return string(s) }
+
+func TestATimeoutIsToldApartFromARefusedConnection(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	_, nobody := net.Dial("tcp", address)
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{nobody, "refused"},
+		{fmt.Errorf("read: %w", io.ErrUnexpectedEOF), "refused"},
+		{said("57P01"), "refused"},
+		{said("53300"), "refused"},
+		{context.DeadlineExceeded, "timeout"},
+		{&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, "timeout"},
+		{said("57014"), "timeout"},
+		{said("42501"), "server"},
+		{fmt.Errorf("get: %w", said("40001")), "server"},
+		{context.Canceled, "cancelled"},
+		{errors.New("x"), "other"},
+	} {
+		if got := causeOf(c.err); got != c.want {
+			t.Errorf("%v is %s, want %s", c.err, got, c.want)
+		}
+	}
+}
+
 func TestStatementsAreMeasuredByName(t *testing.T) {
 	r := prometheus.NewRegistry()
 	m := NewMetrics(r)
@@ -134,7 +173,7 @@ func TestStatementsAreMeasuredByName(t *testing.T) {
 	m.SlowQuery = time.Hour
 	m.Query("sqlite").QueryDone("get", time.Minute, nil)
 	has(t, r,
-		`tenet_query_seconds_count{engine="postgres",statement="get"} 3`, `tenet_query_errors_total{engine="postgres",statement="get"} 1`,
+		`tenet_query_seconds_count{engine="postgres",statement="get"} 3`, `tenet_query_errors_total{cause="other",engine="postgres",statement="get"} 1`,
 		`tenet_slow_queries_total{engine="postgres",statement="get"} 2`, `tenet_slow_queries_total{engine="sqlite",statement="get"} 0`,
 		`tenet_query_seconds_bucket{engine="postgres",statement="get",le="0.001"} 1`,
 	)

@@ -9,31 +9,32 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// RouteMetrics measure the requests of one route.
+// RouteMetrics measures the requests of one route.
 type RouteMetrics struct {
 	m     *Metrics
 	route string
 	time  prometheus.Observer
-	// statuses are looked up at their first use; the first one is for what is no status.
+	// statuses are created on first use; the first one is for requests without a status.
 	statuses [maxStatus + 1]atomic.Pointer[prometheus.Counter]
 }
 
-// maxStatus is the greatest status of HTTP.
+// maxStatus is the highest HTTP status.
 const maxStatus = 599
 
-// routes are those that were asked for.
+// routes holds the metrics of each route.
 type routes struct{ m sync.Map } // of string to *RouteMetrics
 
-// Request returns the measures of a route: its pattern, never a path, of which there are too many.
+// Request returns the metrics of a route. route is the pattern, never a path, because there are too many paths.
 func (m *Metrics) Request(route string) *RouteMetrics {
 	if r, ok := m.routes.m.Load(route); ok {
 		return r.(*RouteMetrics)
 	}
-	r, _ := m.routes.m.LoadOrStore(route, &RouteMetrics{m: m, route: route, time: m.requestTimes.WithLabelValues(route)})
+	r, _ := m.routes.m.LoadOrStore(route,
+		&RouteMetrics{m: m, route: route, time: m.requestTimes.WithLabelValues(route)})
 	return r.(*RouteMetrics)
 }
 
-// Observe measures a request that was answered with a status; 0 for one that was broken off before.
+// Observe measures a request and its status, 0 if it was aborted before it had one.
 func (r *RouteMetrics) Observe(status int, d time.Duration) {
 	r.time.Observe(d.Seconds())
 	if status < 100 || status > maxStatus {

@@ -8,28 +8,29 @@ import (
 	"tenet/internal/store"
 )
 
-// A result is what became of a call, as an index.
+// A result is the result of a call, as an index.
 type result int
 
 const (
 	resultOK          result = iota
 	resultNotFound           // there is no such document
-	resultConflict           // it is not at the version that its writer saw
-	resultInvalid            // the caller's mistake
-	resultRefused            // nobody known, or not allowed to
-	resultGone               // the log begins later
-	resultCancelled          // the caller gave up
+	resultConflict           // the document is not at the version that its writer saw
+	resultInvalid            // a mistake of the caller
+	resultRefused            // the caller is unknown, or may not do this
+	resultGone               // the log is trimmed
+	resultCancelled          // the caller disconnected or cancelled
 	resultTimeout            // a deadline passed
 	resultUnavailable        // the store can't answer
 	resultClosed             // the store was closed
-	resultError              // none of the contract's errors: a bug
+	resultError              // not an error of the contract: a bug
 	results
 )
 
 // String returns the result's label.
 func (r result) String() string {
 	return [results]string{
-		"ok", "not_found", "conflict", "invalid", "refused", "gone", "cancelled", "timeout", "unavailable", "closed", "error",
+		"ok", "not_found", "conflict", "invalid", "refused", "gone", "cancelled", "timeout", "unavailable", "closed",
+		"error",
 	}[r]
 }
 
@@ -41,7 +42,7 @@ func resultOf(err error) result {
 		target error
 		is     result
 	}{
-		// An unavailable store may say so because of a deadline of its own.
+		// A store may be unavailable because of its own deadline.
 		{store.ErrUnavailable, resultUnavailable},
 		{store.ErrNotFound, resultNotFound},
 		{store.ErrConflict, resultConflict},

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+	"testing"
 )
 
 // oldestMajor is the oldest PostgreSQL that Tenet supports.
@@ -92,7 +93,9 @@ func debianVersion(bin string) int {
 
 // majorOf asks the server binary for its version.
 func majorOf(bin string) (int, error) {
-	out, err := exec.CommandContext(context.Background(), filepath.Join(bin, "postgres"), "--version").Output()
+	cmd := exec.CommandContext(context.Background(), filepath.Join(bin, "postgres"), "--version")
+	cmd.Env = append(os.Environ(), libraries(bin)...)
+	out, err := cmd.Output()
 	if err != nil {
 		return 0, fmt.Errorf("ask %s for its version: %w", bin, err)
 	}
@@ -101,6 +104,21 @@ func majorOf(bin string) (int, error) {
 		return 0, fmt.Errorf("%s does not say its version: %q", bin, out)
 	}
 	return strconv.Atoi(string(found[1]))
+}
+
+// libraries returns the setting by which programs find libraries that were packed with them, beside their directory. Only they get it: the
+// system's own programs have theirs.
+func libraries(bin string) []string {
+	lib := filepath.Join(filepath.Dir(bin), "lib")
+	if os.Getenv("TENET_TEST_PG_BIN") == "" || len(glob(filepath.Join(lib, "libpq.so*"))) == 0 {
+		return nil
+	}
+	return []string{"LD_LIBRARY_PATH=" + lib}
+}
+
+func glob(pattern string) []string {
+	list, _ := filepath.Glob(pattern)
+	return list
 }
 
 // serverAccount returns the ordinary account that must run the server when the test runs as root, which PostgreSQL refuses.
@@ -131,7 +149,7 @@ func serverAccount() (*syscall.Credential, error) {
 func (i installation) command(ctx context.Context, dir, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(i.bin, name), args...)
 	cmd.Dir = dir // the account may not be allowed to stand where the test stands
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "HOME="+dir)
+	cmd.Env = append(append(os.Environ(), libraries(i.bin)...), "LC_ALL=C", "HOME="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: i.owner}
 	return cmd
 }
@@ -142,4 +160,16 @@ func (i installation) give(dir string) error {
 		return nil
 	}
 	return os.Chown(dir, int(i.owner.Uid), int(i.owner.Gid))
+}
+
+// Need ends a test that can't have a program: it is skipped, or fails where the environment has CI set.
+func Need(t testing.TB, program, install string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err == nil {
+		return
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatalf("there is no %s: %s", program, install)
+	}
+	t.Skipf("skipped, there is no %s: %s", program, install)
 }

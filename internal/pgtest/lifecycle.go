@@ -45,21 +45,21 @@ var errNotRunning = errors.New("the server does not run")
 // Start starts the server again after Stop, Kill or its own end, on the same port, and waits until it answers.
 func (s *Server) Start() {
 	s.t.Helper()
-	s.must("start", s.start())
+	s.must("start", start(s))
 }
 
 // Stop shuts the server down and waits for its end. With [Smart] that means until every client has closed its connections:
 // see [Server.Shutdown] for a smart stop under way. A paused server must be continued first.
 func (s *Server) Stop(mode StopMode) {
 	s.t.Helper()
-	s.must("stop", s.shutdown(mode))
+	s.must("stop", shutdown(s, mode))
 	s.WaitStopped()
 }
 
 // Shutdown tells the server to shut down and does not wait.
 func (s *Server) Shutdown(mode StopMode) {
 	s.t.Helper()
-	s.must("shut down", s.shutdown(mode))
+	s.must("shut down", shutdown(s, mode))
 }
 
 // Restart stops the server by [Fast] and starts it.
@@ -72,26 +72,26 @@ func (s *Server) Restart() {
 // Kill sends SIGKILL to all the server's processes at once, as if the machine had lost them, and waits until they are gone.
 func (s *Server) Kill() {
 	s.t.Helper()
-	s.must("kill", s.kill())
+	s.must("kill", kill(s))
 }
 
 // KillBackend sends SIGKILL to one backend, upon which the server ends all sessions, recovers, and goes on with the
 // same first process. It does not wait for that: see [Server.WaitReady].
 func (s *Server) KillBackend() {
 	s.t.Helper()
-	s.must("kill a backend", s.killBackend())
+	s.must("kill a backend", killBackend(s))
 }
 
 // Pause stops all the server's processes with SIGSTOP. Connections are still accepted by the kernel, and nobody answers.
 func (s *Server) Pause() {
 	s.t.Helper()
-	s.must("pause", s.pause())
+	s.must("pause", pause(s))
 }
 
 // Continue lets the processes that Pause stopped go on.
 func (s *Server) Continue() {
 	s.t.Helper()
-	s.must("continue", s.resume())
+	s.must("continue", resume(s))
 }
 
 // Running tells whether the server's first process exists, paused or not.
@@ -104,21 +104,21 @@ func (s *Server) Running() bool {
 // WaitReady waits until the server answers, after KillBackend for instance.
 func (s *Server) WaitReady() {
 	s.t.Helper()
-	s.must("wait for an answer", s.waitReady())
+	s.must("wait for an answer", waitReady(s))
 }
 
 // WaitStopped waits until the server has ended: after [Server.Shutdown], or by itself, as it does when pg_wal is full.
 func (s *Server) WaitStopped() {
 	s.t.Helper()
-	s.must("wait for the end", s.waitStopped())
+	s.must("wait for the end", waitStopped(s))
 }
 
 // start starts the server. Should somebody have taken the port of a server that has never run, it takes another.
-func (s *Server) start() error {
+func start(s *Server) error {
 	for tries := 0; ; tries++ {
-		err := s.launch()
+		err := launch(s)
 		if err == nil {
-			err = s.waitReady()
+			err = waitReady(s)
 		}
 		if err == nil || tries == 3 || s.Running() || portIsFree(s.port) {
 			return err
@@ -133,7 +133,7 @@ func (s *Server) start() error {
 }
 
 // launch starts the first process.
-func (s *Server) launch() error {
+func launch(s *Server) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -167,7 +167,7 @@ func (s *Server) launch() error {
 	return err
 }
 
-func (s *Server) waitReady() error {
+func waitReady(s *Server) error {
 	return until("the server to answer", func(ctx context.Context) (bool, error) {
 		if !s.Running() {
 			return false, fmt.Errorf("%w; its log ends:\n%s", errNotRunning, s.logTail())
@@ -176,12 +176,12 @@ func (s *Server) waitReady() error {
 	})
 }
 
-func (s *Server) waitStopped() error {
+func waitStopped(s *Server) error {
 	return until("the server to end", func(context.Context) (bool, error) { return !s.Running(), nil })
 }
 
 // running returns the first process, or an error if there is none.
-func (s *Server) running() (int, error) {
+func running(s *Server) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.pid == 0 {
@@ -190,20 +190,20 @@ func (s *Server) running() (int, error) {
 	return s.pid, nil
 }
 
-func (s *Server) shutdown(mode StopMode) error {
+func shutdown(s *Server, mode StopMode) error {
 	signal, err := mode.signal()
 	if err != nil {
 		return err
 	}
-	pid, err := s.running()
+	pid, err := running(s)
 	if err != nil {
 		return err
 	}
 	return send(pid, signal)
 }
 
-func (s *Server) pause() error {
-	pid, err := s.running()
+func pause(s *Server) error {
+	pid, err := running(s)
 	if err != nil {
 		return err
 	}
@@ -212,8 +212,8 @@ func (s *Server) pause() error {
 }
 
 // resume continues the first process last, so that it finds its children as they were.
-func (s *Server) resume() error {
-	pid, err := s.running()
+func resume(s *Server) error {
+	pid, err := running(s)
 	if err != nil {
 		return err
 	}
@@ -231,8 +231,8 @@ func (s *Server) resume() error {
 	return send(pid, syscall.SIGCONT)
 }
 
-func (s *Server) kill() error {
-	pid, err := s.running()
+func kill(s *Server) error {
+	pid, err := running(s)
 	if err != nil {
 		return err
 	}
@@ -251,7 +251,7 @@ func (s *Server) kill() error {
 	})
 }
 
-func (s *Server) killBackend() error {
+func killBackend(s *Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, s.URL("postgres"))

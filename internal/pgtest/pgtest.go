@@ -107,8 +107,8 @@ func (s *shared) open() (string, error) {
 	if s.server, s.err = newServer(nil, Options{}); s.err != nil {
 		return "", s.err
 	}
-	if s.err = s.server.initialize(); s.err == nil {
-		s.err = s.server.start()
+	if s.err = initialize(s.server); s.err == nil {
+		s.err = start(s.server)
 	}
 	if s.err != nil {
 		_ = s.server.close()

@@ -59,7 +59,7 @@ type Proxy struct {
 }
 
 // NewProxy returns a proxy to the server at target, host:port, that ends with the test. Its tricks are played on pipelines
-// with a statement in which marker stands.
+// with a statement in which marker stands, or whose name it is.
 func NewProxy(t testing.TB, target, marker string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -223,7 +223,7 @@ func (l *link) up() {
 	message, err := readMessage(r, false)
 	var trick Trick
 	for err == nil {
-		if trick == 0 && message[0] == 'P' && bytes.Contains(message, l.p.marker) {
+		if trick == 0 && runs(message) && bytes.Contains(message, l.p.marker) {
 			l.stops.Store(l.p.stops.Load())
 			trick = l.p.take()
 			if trick == Late {
@@ -249,6 +249,12 @@ func (l *link) up() {
 	if Trick(l.swallows.Load()) == 0 {
 		l.end(false)
 	}
+}
+
+// runs reports whether a message begins to run a statement: its text without a name, or the use of a prepared one by its name. The
+// preparing of one under a name runs nothing.
+func runs(message []byte) bool {
+	return message[0] == 'B' || message[0] == 'P' && len(message) > 5 && message[5] == 0
 }
 
 // stopBefore plays the tricks that keep a commit from the server.

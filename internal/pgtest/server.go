@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -60,7 +61,7 @@ type Server struct {
 func Start(t testing.TB, options Options) *Server {
 	t.Helper()
 	s := adopt(t, options)
-	s.must("make a PostgreSQL server", s.initialize())
+	s.must("make a PostgreSQL server", initialize(s))
 	s.Start()
 	return s
 }
@@ -112,12 +113,12 @@ func newServer(t testing.TB, options Options) (*Server, error) {
 }
 
 // initialize makes the data directory.
-func (s *Server) initialize() error {
+func initialize(s *Server) error {
 	args := []string{"-D", s.data, "-U", "postgres", "--auth=trust", "--encoding=UTF8"}
 	if !s.options.Durable {
 		args = append(args, "--no-sync")
 	}
-	dir, err := s.prepareWALDir()
+	dir, err := prepareWALDir(s)
 	if err != nil {
 		return err
 	}
@@ -148,7 +149,7 @@ func (s *Server) initialize() error {
 }
 
 // prepareWALDir makes the directory for pg_wal, if one is wanted, and hands it to the server's account.
-func (s *Server) prepareWALDir() (string, error) {
+func prepareWALDir(s *Server) (string, error) {
 	if s.options.WALDir == "" {
 		return "", nil
 	}
@@ -209,6 +210,31 @@ func (s *Server) Addr() string {
 
 // DataDir returns the data directory.
 func (s *Server) DataDir() string { return s.data }
+
+// MakeDir returns a new directory of a server's account, for what its programs write. It goes with the server.
+func MakeDir(s *Server, name string) string {
+	s.t.Helper()
+	dir := filepath.Join(s.root, name)
+	s.must("make a directory", os.Mkdir(dir, 0o700))
+	s.must("make a directory", s.installation.give(dir))
+	return dir
+}
+
+// LinkDir makes a directory with the same files as another one of a server's account. A file that is to be changed in one of them
+// has to be replaced.
+func LinkDir(s *Server, from, to string) {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), "cp", "-al", from, to)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.must("link "+from, fmt.Errorf("%w: %s", err, out))
+	}
+}
+
+// WriteFile writes a file that a server's account may read.
+func WriteFile(s *Server, path, text string) {
+	s.t.Helper()
+	s.must("write "+path, errors.Join(os.WriteFile(path, []byte(text), 0o600), s.installation.give(path)))
+}
 
 // Log returns what the server has logged so far.
 func (s *Server) Log() string {

@@ -2,11 +2,13 @@ package pgtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Exec executes a statement on a connection of its own, for what a test does behind the back of the program under test.
@@ -87,4 +89,12 @@ func value(url, sql string, args ...any) (string, error) {
 	}
 	rows.Close()
 	return first, rows.Err()
+}
+
+// Code returns the code of what a server said; "" for another error, or none.
+func Code(err error) string {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code
+	}
+	return ""
 }

@@ -15,18 +15,18 @@ import (
 func (s *Server) Standby(options Options) *Server {
 	s.t.Helper()
 	standby := adopt(s.t, options)
-	s.must("make a standby", standby.copyFrom(s))
+	s.must("make a standby", copyFrom(standby, s))
 	standby.Start()
 	return standby
 }
 
 // copyFrom fills the data directory from a running server.
-func (s *Server) copyFrom(primary *Server) error {
+func copyFrom(s *Server, primary *Server) error {
 	args := []string{
 		"-D", s.data, "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync",
 		"-d", fmt.Sprintf("%s&application_name=standby_%d", primary.URL(""), s.port),
 	}
-	dir, err := s.prepareWALDir()
+	dir, err := prepareWALDir(s)
 	if err != nil {
 		return err
 	}

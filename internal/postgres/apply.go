@@ -25,6 +25,9 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	if err := b.Validate(); err != nil {
 		return knowledge.Receipt{}, err
 	}
+	if err := guarded(own, s); err != nil {
+		return knowledge.Receipt{}, err
+	}
 	fingerprint, err := b.Fingerprint()
 	if err != nil {
 		return knowledge.Receipt{}, err
@@ -69,20 +72,19 @@ func (a *application) try() (knowledge.Receipt, error) {
 		return knowledge.Receipt{}, err
 	}
 	if done {
-		changes, err := a.s.changes(a.own, "read receipt", appliedSQL, []any{a.batch.ID})
+		changes, err := a.s.changes(a.own, "read receipt", appliedSQL, []any{[]knowledge.BatchID{a.batch.ID}})
 		return knowledge.ReceiptOf(a.batch, changes), err
 	}
 	payload, err := a.payload(docs, versions)
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
-	payload.vectors = a.vectors(docs)
 	changes, err := a.send(payload)
 	if err != nil {
 		if pg, ok := serverError(err); ok && pg.Code == codeReadOnly {
 			a.s.leave()
 		}
-		return knowledge.Receipt{}, a.failed(err, docs)
+		return knowledge.Receipt{}, a.failed(err)
 	}
 	return knowledge.ReceiptOf(a.batch, changes), nil
 }
@@ -106,22 +108,23 @@ func (a *application) send(p payload) ([]knowledge.Change, error) {
 		}
 	}
 	began := time.Now()
-	changes, err := a.s.send(a.own, a, p)
+	alone := []*member{{application: a, payload: p}}
+	changes, err := a.s.send(a.own, alone, false)
 	if dead(err) && a.own.Err() == nil { // the ledger knows the batch if it was done
 		a.unknown = true
 		a.s.pool.Reset()
-		changes, err = a.s.send(a.own, a, p)
+		changes, err = a.s.send(a.own, alone, false)
 	}
 	a.s.observe("apply", applySQL, nil, began, err)
 	return changes, err
 }
 
 // failed turns what came of sending the batch into an error of the contract.
-func (a *application) failed(err error, docs []knowledge.Document) error {
-	if refused, ok := refusal(a.batch, docs, err); ok {
+func (a *application) failed(err error) error {
+	if refused, ok := refusal(a.batch, err); ok {
 		if conflict, ok := errors.AsType[*store.ConflictError](refused); ok {
-			if op := &a.batch.Ops[conflict.Op]; op.Verb == knowledge.VerbPatch && op.IfVersion == knowledge.AnyVersion {
-				return &retryError{refused} // somebody wrote between the read and the write of the patch
+			if op := &a.batch.Ops[conflict.Op]; reads(op) && op.IfVersion == knowledge.AnyVersion || op.IfBatch != (knowledge.BatchID{}) {
+				return &retryError{refused} // somebody wrote between the read and the write
 			}
 		}
 		return refused
@@ -153,67 +156,24 @@ func (a *application) final(err error) error {
 	return err
 }
 
-// payload writes the ops as tenet_apply reads them: patches as puts of what they leave behind.
-func (a *application) payload(docs []knowledge.Document, versions []int64) (payload, error) {
-	b := []byte{'['}
-	for i := range a.batch.Ops {
-		op := &a.batch.Ops[i]
-		verb, doc, version := op.Verb, op.Doc, op.IfVersion
-		if verb == knowledge.VerbPatch {
-			verb, doc, version = knowledge.VerbPut, docs[i], versions[i]
-		}
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = fmt.Appendf(b, `{"n":%d,"verb":%q,"kind":%q,"id":%q,"if_version":%d`, i, string(verb), string(op.Key.Kind), op.Key.ID, version)
-		if doc != nil {
-			canonical, err := knowledge.Canonical(doc)
-			if err != nil {
-				return payload{}, fmt.Errorf("encode %s: %w", op.Key, err)
-			}
-			b = append(append(b, `,"document":`...), canonical...)
-		}
-		b = append(b, '}')
-	}
-	if b = append(b, ']'); len(b) > maxPayload {
-		return payload{}, knowledge.Invalid("/ops", "%d bytes of documents: a batch holds at most %d; send it as several", len(b), maxPayload)
-	}
-	return payload{ops: b}, nil
-}
-
-// A payload is what tenet_apply is given of a batch.
-type payload struct{ ops, vectors []byte }
-
-// vectors returns the search vectors of what the batch puts; nil leaves all of them to the server, as it is when they could
-// not be made: then the batch itself will tell why.
-func (a *application) vectors(patched []knowledge.Document) []byte {
-	docs := make([]knowledge.Document, len(a.batch.Ops))
-	for i := range a.batch.Ops {
-		if docs[i] = a.batch.Ops[i].Doc; patched != nil && patched[i] != nil {
-			docs[i] = patched[i]
-		}
-	}
-	list, err := a.s.words.vectors(a.own, docs, a.s.stems)
-	if err != nil {
-		return nil
-	}
-	return vectorArray(list)
-}
-
-// maxPayload is the size of the largest batch: a value of the server has at most 256 MB, and is copied a few times.
-const maxPayload = 128 << 20
-
-// patch reads what a batch patches, and returns for each patch the document that it leaves behind and the version that it was
-// made of. Done says that the ledger has the batch: then its patches must not be judged by what is there now.
+// patch reads what a batch patches or restores, and what it names the last batch of. It returns for each of these the document that it leaves behind, and
+// for all the version that is there: the server compares that once more, with the rows locked. Done says that the ledger has the batch: then its patches must not be judged by what is there now.
 func (a *application) patch() (docs []knowledge.Document, versions []int64, done bool, err error) {
-	current, done, err := a.current()
-	if err != nil || done || current == nil {
+	current, standing, done, err := a.current()
+	if err != nil || done || current == nil && standing == nil {
 		return nil, nil, done, err
 	}
 	docs, versions = make([]knowledge.Document, len(a.batch.Ops)), make([]int64, len(a.batch.Ops))
 	for i := range a.batch.Ops {
 		op := &a.batch.Ops[i]
-		if op.Verb != knowledge.VerbPatch {
+		if op.IfBatch != (knowledge.BatchID{}) {
+			now := standing[op.Key]
+			if err := now.leftBy(op, i); err != nil {
+				return nil, nil, false, err
+			}
+			versions[i] = now.version
+		}
+		if !reads(op) {
 			continue
 		}
 		rec := current[op.Key]
@@ -222,6 +182,8 @@ func (a *application) patch() (docs []knowledge.Document, versions []int64, done
 			return nil, nil, false, &store.NotFoundError{Key: op.Key}
 		case op.IfVersion > 0 && op.IfVersion != rec.Version:
 			return nil, nil, false, &store.ConflictError{Key: op.Key, Op: i, Want: op.IfVersion, Got: rec.Version}
+		case versions[i] > 0 && versions[i] != rec.Version:
+			return nil, nil, false, &retryError{&store.ConflictError{Key: op.Key, Op: i, Got: rec.Version, WantBatch: op.IfBatch}}
 		}
 		before, err := rec.Document()
 		if err != nil {
@@ -238,22 +200,61 @@ func (a *application) patch() (docs []knowledge.Document, versions []int64, done
 	return docs, versions, false, nil
 }
 
-// current reads the documents that the batch patches, nil when it patches none, and whether the ledger has the batch.
-func (a *application) current() (map[knowledge.Key]*knowledge.Record, bool, error) {
-	ids := map[knowledge.Kind][]string{}
-	for i := range a.batch.Ops {
-		if op := &a.batch.Ops[i]; op.Verb == knowledge.VerbPatch && tableOf(op.Key.Kind).holds(op.Key.ID) {
-			ids[op.Key.Kind] = append(ids[op.Key.Kind], op.Key.ID)
-		} else if op.Verb == knowledge.VerbPatch && ids[op.Key.Kind] == nil {
+// reads reports whether the document that an op leaves behind is made here of what is there: of a patch the server is told it, and of a
+// restore its words.
+func reads(op *knowledge.Op) bool {
+	return op.Verb == knowledge.VerbPatch || op.Verb == knowledge.VerbRestore && knowledge.Describe(op.Key.Kind).Searched
+}
+
+// A standing is where a document stands: its version, and the batch that left it.
+type standing struct {
+	version int64 // 0 for none
+	batch   knowledge.BatchID
+}
+
+// leftBy returns nil when the batch that an op names left what is there.
+func (now standing) leftBy(op *knowledge.Op, i int) error {
+	switch {
+	case now.version == 0 && op.Verb != knowledge.VerbPut:
+		return &store.NotFoundError{Key: op.Key}
+	case now.batch != op.IfBatch || now.version == 0:
+		return &store.ConflictError{Key: op.Key, Op: i, Got: now.version, WantBatch: op.IfBatch}
+	}
+	return nil
+}
+
+// idsOf returns the ids of the documents whose ops are wanted, by kind: an empty list where there can be no such document.
+func idsOf(ops []knowledge.Op, wanted func(*knowledge.Op) bool) map[knowledge.Kind][]string {
+	var ids map[knowledge.Kind][]string
+	for i := range ops {
+		op := &ops[i]
+		if !wanted(op) {
+			continue
+		}
+		if ids == nil {
+			ids = map[knowledge.Kind][]string{}
+		}
+		if ids[op.Key.Kind] == nil {
 			ids[op.Key.Kind] = []string{}
 		}
+		if tableOf(op.Key.Kind).holds(op.Key.ID) {
+			ids[op.Key.Kind] = append(ids[op.Key.Kind], op.Key.ID)
+		}
 	}
-	if len(ids) == 0 {
-		return nil, false, nil
+	return ids
+}
+
+// current reads the documents that the batch patches, and where those stand of which it names the last batch; nil for none. It also
+// tells whether the ledger has the batch.
+func (a *application) current() (current map[knowledge.Key]*knowledge.Record, stands map[knowledge.Key]standing, done bool, err error) {
+	patched := idsOf(a.batch.Ops, reads)
+	bound := idsOf(a.batch.Ops, func(op *knowledge.Op) bool { return op.IfBatch != (knowledge.BatchID{}) })
+	if patched == nil && bound == nil {
+		return nil, nil, false, nil
 	}
 	var known []byte
-	current := map[knowledge.Key]*knowledge.Record{}
-	err := a.s.batch(a.own, a.caller, "read for patch", func(q *pgx.Batch) {
+	current, stands = map[knowledge.Key]*knowledge.Record{}, map[knowledge.Key]standing{}
+	err = a.s.batch(a.own, a.caller, "read for patch", func(q *pgx.Batch) {
 		q.Queue("SELECT fingerprint FROM batches WHERE id = $1", a.batch.ID).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
 				if err := rows.Scan(&known); err != nil {
@@ -262,7 +263,19 @@ func (a *application) current() (map[knowledge.Key]*knowledge.Record, bool, erro
 			}
 			return rows.Err()
 		})
-		for kind, list := range ids {
+		for kind, list := range bound {
+			q.Queue(tableOf(kind).standsSQL, list).Query(func(rows pgx.Rows) error {
+				for rows.Next() {
+					key, now := knowledge.Key{Kind: kind}, standing{}
+					if err := rows.Scan(&key.ID, &now.version, &now.batch); err != nil {
+						return err
+					}
+					stands[key] = now
+				}
+				return rows.Err()
+			})
+		}
+		for kind, list := range patched {
 			q.Queue(tableOf(kind).manySQL, list).Query(func(rows pgx.Rows) error {
 				return tableOf(kind).records(rows, func(rec *knowledge.Record) { current[rec.Key] = rec })
 			})
@@ -270,11 +283,11 @@ func (a *application) current() (map[knowledge.Key]*knowledge.Record, bool, erro
 	})
 	switch {
 	case err != nil:
-		return nil, false, err
+		return nil, nil, false, err
 	case known != nil && string(known) != string(a.fingerprint[:]):
-		return nil, false, store.ErrReused
+		return nil, nil, false, store.ErrReused
 	}
-	return current, known != nil, nil
+	return current, stands, known != nil, nil
 }
 
 // A brokenReference is what tenet_apply says of an op whose reference does not hold; the field is empty for a purge.
@@ -286,7 +299,7 @@ type brokenReference struct {
 
 // refusal turns what tenet_apply refuses into an error about the batch; not ok when the error is another. Docs holds what the
 // batch's patches leave behind.
-func refusal(b *knowledge.Batch, docs []knowledge.Document, err error) (error, bool) {
+func refusal(b *knowledge.Batch, err error) (error, bool) {
 	pg, ok := serverError(err)
 	if !ok {
 		return nil, false
@@ -304,7 +317,10 @@ func refusal(b *knowledge.Batch, docs []knowledge.Document, err error) (error, b
 		if pg.Code == codeMissing {
 			return &store.NotFoundError{Key: op.Key}, true
 		}
-		return &store.ConflictError{Key: op.Key, Op: d.Op, Want: d.Want, Got: d.Got}, true
+		if op.IfBatch != (knowledge.BatchID{}) {
+			d.Want = 0 // the version that this batch had left when it was looked at
+		}
+		return &store.ConflictError{Key: op.Key, Op: d.Op, Want: d.Want, Got: d.Got, WantBatch: op.IfBatch}, true
 	case codeReused:
 		return store.ErrReused, true
 	case codeReference:
@@ -314,7 +330,7 @@ func refusal(b *knowledge.Batch, docs []knowledge.Document, err error) (error, b
 		}
 		invalid := &knowledge.InvalidError{}
 		for _, r := range list {
-			invalid.Faults = append(invalid.Faults, r.fault(b, docs))
+			invalid.Faults = append(invalid.Faults, r.fault(b))
 		}
 		return invalid, true
 	}
@@ -324,16 +340,13 @@ func refusal(b *knowledge.Batch, docs []knowledge.Document, err error) (error, b
 // detail reads what tenet_apply says besides its code.
 func detail(pg *pgconn.PgError, into any) bool { return json.Unmarshal([]byte(pg.Detail), into) == nil }
 
-func (r *brokenReference) fault(b *knowledge.Batch, docs []knowledge.Document) knowledge.Fault {
+func (r *brokenReference) fault(b *knowledge.Batch) knowledge.Fault {
 	pointer := "/ops/" + strconv.Itoa(r.Op)
 	if r.Field == "" {
 		return knowledge.Fault{Pointer: pointer, Detail: fmt.Sprintf("%s is still referred to by other documents: purge or move those first", b.Ops[r.Op].Key)}
 	}
-	kind, part := "category", "/document/"
-	if r.Field == "rule_id" {
-		kind = "rule"
-	}
-	if docs != nil && docs[r.Op] != nil {
+	kind, part := knowledge.Describe(b.Ops[r.Op].Key.Kind).Parent, "/document/"
+	if b.Ops[r.Op].Verb == knowledge.VerbPatch {
 		part = "/patch/"
 	}
 	return knowledge.Fault{Pointer: pointer + part + r.Field, Detail: fmt.Sprintf("no %s %q: create it first", kind, r.ID)}

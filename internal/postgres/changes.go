@@ -16,13 +16,8 @@ import (
 )
 
 // changeColumns are what scanChange reads. The document comes as text, the hash is over that text.
-const changeColumns = "c.seq, c.kind, c.id, c.version, c.verb, c.batch_id, c.actor, c.at, c.document::text, c.document_hash, c.chain, " +
+const changeColumns = "c.seq, c.kind, c.id, c.version, c.verb, c.batch_id, c.actor, c.at, c.document::text, c.document_hash, c.chain, c.entered_by, c.entered_at, " +
 	"coalesce((SELECT n.txid FROM changes n WHERE n.seq = c.seq + 1) = c.txid, false)" // EXISTS would be hashed, over the whole log
-
-// changeFormats asks for every column as binary, for a statement that is sent by hand.
-//
-//nolint:gochecknoglobals // a constant of the protocol
-var changeFormats = []int16{1}
 
 // scanChange reads a row of the log.
 func scanChange(r pgx.Rows) (knowledge.Change, error) {
@@ -33,10 +28,10 @@ func scanChange(r pgx.Rows) (knowledge.Change, error) {
 // scanLogged reads a row of the log, with the text that its hash is over.
 func scanLogged(r pgx.Rows) (c knowledge.Change, document []byte, err error) {
 	var kind, verb string
-	var at pgtype.Timestamptz
+	var at, entered pgtype.Timestamptz
 	var hash, chain []byte
-	var text *string
-	if err := r.Scan(&c.Seq, &kind, &c.Key.ID, &c.Version, &verb, &c.Batch, &c.Actor, &at, &text, &hash, &chain, &c.More); err != nil {
+	var text, by *string
+	if err := r.Scan(&c.Seq, &kind, &c.Key.ID, &c.Version, &verb, &c.Batch, &c.Actor, &at, &text, &hash, &chain, &by, &entered, &c.More); err != nil {
 		return c, nil, err
 	}
 	c.Key.Kind, c.Verb, c.At = knowledge.Kind(kind), knowledge.Verb(verb), timeOf(at)
@@ -44,6 +39,9 @@ func scanLogged(r pgx.Rows) (c knowledge.Change, document []byte, err error) {
 		return c, nil, &scanError{fmt.Errorf("change %d: hash and chain have %d and %d bytes instead of 32", c.Seq, len(hash), len(chain))}
 	}
 	c.Hash, c.Chain = [32]byte(hash), [32]byte(chain)
+	if by != nil {
+		c.EnteredBy, c.EnteredAt = *by, timeOf(entered)
+	}
 	if text != nil {
 		document = []byte(*text)
 		if c.Record, err = knowledge.RecordOf(c.Key.Kind, document); err != nil {
@@ -170,7 +168,8 @@ func scanPosition(r pgx.Rows) (knowledge.Position, error) {
 // snapshotTimeout bounds a snapshot, which reads everything.
 const snapshotTimeout = 30 * time.Minute
 
-// Snapshot hands every document to sink, and the last versions of each from the log, all as they stood at one position.
+// Snapshot hands every document to sink, and the last versions of each from the log, all as they stood at one position. It has
+// a connection of its own: one of the pool would be missing for as long as the sink takes.
 func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) error {
 	if s.closed.Load() {
 		return store.ErrClosed
@@ -178,7 +177,12 @@ func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) err
 	own, cancel := context.WithTimeout(ctx, snapshotTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
-	err := pgx.BeginTxFunc(own, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	conn, err := pgx.ConnectConfig(own, s.alone.Copy())
+	if err != nil {
+		return s.contractual(ctx, err)
+	}
+	defer bye(own, conn)
+	err = pgx.BeginTxFunc(own, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		// Who takes a snapshot writes it to a disk, and may stop reading for longer than a reader of a query ever does: the
 		// server must not take that for a client that vanished.
 		if _, err := tx.Exec(own, "SET LOCAL statement_timeout = 0; SET LOCAL tcp_user_timeout = 60000"); err != nil {

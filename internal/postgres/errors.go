@@ -2,8 +2,11 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -43,10 +46,30 @@ func translate(caller context.Context, err error, notDone bool) error {
 		reason := "the database can't be reached"
 		if errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err) {
 			reason = "the database did not answer in time"
+		} else if why := plainCause(err); why != "" {
+			reason += ": " + why
 		}
 		return &store.UnavailableError{Reason: reason, Err: err, NotDone: notDone || neverSent(err)}
 	}
 	return fromServer(pg)
+}
+
+// plainCause returns why a server can't be reached in words that name neither hosts nor users: anybody may read it. It is "" where
+// only the log should tell.
+func plainCause(err error) string {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		if dns.IsNotFound {
+			return "its host name is not known: look at the address"
+		}
+		return "its host name can't be looked up"
+	}
+	if cert, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && cert != nil {
+		return "its certificate does not verify"
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno.Error() // such as connection refused
+	}
+	return ""
 }
 
 // neverSent reports whether a connection could not even be made. It never says so of a statement that was sent.
@@ -67,6 +90,10 @@ func fromServer(pg *pgconn.PgError) error {
 	}
 	away := &store.UnavailableError{Reason: "the database can't answer now", Err: pg, NotDone: true}
 	switch {
+	case pg.Code == codePreparedTwice, pg.Code == codeProtocol && fatal(pg):
+		away.Halt, away.Reason = true, "the database address leads to a pooler, such as PgBouncer, that does not keep a session's statements and settings "+
+			"together: name PostgreSQL's own address, or a pool in session mode; see PostgreSQL in docs/operations/run.md"
+		return away
 	case fatal(pg):
 		away.NotDone = false // the end of a session may come while it commits
 		if class == "28" || class == "3D" {
@@ -120,6 +147,13 @@ func once(err error) error {
 	}
 	return err
 }
+
+// Codes by which a pooler is known that hands the same server session to several clients: a prepared statement of another client
+// is there already, or the pooler itself refuses a setting of the session.
+const (
+	codePreparedTwice = "42P05"
+	codeProtocol      = "08P01"
+)
 
 // tries is how often a call is made that the server asks to repeat.
 const tries = 8

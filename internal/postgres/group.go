@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -34,7 +31,6 @@ const (
 const (
 	hurrySQL   = "SELECT set_config('lock_timeout', '100', true)"
 	unhurrySQL = "SELECT set_config('lock_timeout', NULL, true)"
-	groupedSQL = "SELECT " + changeColumns + " FROM changes c WHERE c.batch_id = ANY ($1) ORDER BY c.seq"
 )
 
 // A gathering holds the batches that wait for a group.
@@ -64,10 +60,8 @@ func (a *application) replayed() bool { return a.batch.Origin != [32]byte{} }
 
 // shares reports whether a batch goes into a group.
 func (a *application) shares(p payload) bool {
-	return a.replayed() && !a.alone && len(a.batch.Ops) <= groupOps/4 && p.size() <= groupBytes/4
+	return a.replayed() && !a.alone && len(a.batch.Ops) <= groupOps/4 && p.size <= groupBytes/4
 }
-
-func (p payload) size() int { return len(p.ops) + len(p.vectors) }
 
 // share has the batch done in a group. One whose caller goes away in the middle is done or not with the others.
 func (a *application) share(p payload) outcome {
@@ -133,7 +127,7 @@ func (g *gathering) next() (group []*member) {
 	ops, size := 0, 0
 	g.waiting = slices.DeleteFunc(g.waiting, func(m *member) bool {
 		b := m.batch
-		if len(group) == groupBatches || ops+len(b.Ops) > groupOps || size+m.size() > groupBytes || ids[b.ID] ||
+		if len(group) == groupBatches || ops+len(b.Ops) > groupOps || size+m.size > groupBytes || ids[b.ID] ||
 			slices.ContainsFunc(b.Ops, func(op knowledge.Op) bool { return keys[op.Key] }) {
 			return false
 		}
@@ -141,7 +135,7 @@ func (g *gathering) next() (group []*member) {
 			keys[b.Ops[i].Key] = true
 		}
 		ids[b.ID] = true
-		ops, size, group = ops+len(b.Ops), size+m.size(), append(group, m)
+		ops, size, group = ops+len(b.Ops), size+m.size, append(group, m)
 		return true
 	})
 	return group
@@ -159,7 +153,8 @@ func (s *Store) carry(group []*member) {
 	}
 	for drops := 0; ; drops++ {
 		began := time.Now()
-		changes, blamed, err := s.sendGroup(ctx, group)
+		changes, err := s.send(ctx, group, true)
+		blamed := blamed(err, len(group))
 		s.observe("apply group", applySQL, nil, began, err)
 		pg, server := serverError(err)
 		_, committed := errors.AsType[*committedError](err)
@@ -202,27 +197,23 @@ func latest(group []*member) (t time.Time) {
 	return t
 }
 
-// sendGroup sends the batches of a group as one transaction, and the question what they did, in one round trip. Blamed is the
-// one whose call the server refused; negative where it is none's.
-func (s *Store) sendGroup(ctx context.Context, group []*member) (changes []knowledge.Change, blamed int, err error) {
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return nil, -1, &notSentError{err}
+// blamed returns which batch of a group the server blames for an error, by its number; negative where it is none's.
+func blamed(err error, group int) int {
+	pg, ok := serverError(err)
+	if !ok {
+		return -1
 	}
-	defer conn.Release()
-	pipe := conn.Conn().PgConn().StartPipeline(ctx)
-	pipe.SendQueryParams(hurrySQL, nil, nil, nil, nil)
-	ids := make([]string, len(group))
-	for i, m := range group {
-		ids[i] = m.batch.ID.String()
-		m.queue(pipe, m.application)
+	var one struct{ Batch *int }
+	var list []struct{ Batch *int }
+	switch {
+	case detail(pg, &one) && one.Batch != nil:
+	case detail(pg, &list) && len(list) > 0 && list[0].Batch != nil:
+		one = list[0]
+	default:
+		return -1
 	}
-	pipe.SendQueryParams(unhurrySQL, nil, nil, nil, nil)
-	pipe.SendPipelineSync()
-	pipe.SendQueryParams(groupedSQL, [][]byte{[]byte("{" + strings.Join(ids, ",") + "}")}, []uint32{pgtype.UUIDArrayOID}, []int16{0}, changeFormats)
-	changes, answered, err := finish(pipe, conn.Conn().TypeMap())
-	if blamed = answered - 1; blamed >= len(group) {
-		blamed = -1
+	if *one.Batch < 0 || *one.Batch >= group {
+		return -1
 	}
-	return changes, blamed, err
+	return *one.Batch
 }

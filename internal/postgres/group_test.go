@@ -257,6 +257,25 @@ func TestWhoSpoilsAGroupIsToldAsAlone(t *testing.T) {
 	onceEach(t, s, append(batches, first), append(results, result{before, nil}))
 }
 
+func TestAGroupPassesByWhatWasDoneBefore(t *testing.T) {
+	address := migrated(t)
+	s := openAt(t, waiting(t, address))
+	general(t, s)
+	var batches []knowledge.Batch
+	for range 6 {
+		batches = append(batches, replayed(t, knowledge.Put(storetest.Rule(), knowledge.NoVersion)))
+	}
+	for _, i := range []int{0, 3, 4, 5} { // more than a group may lose
+		if _, err := s.Apply(t.Context(), batches[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	onceEach(t, s, batches, gathered(t, s, address, batches...)())
+	if n := transactions(t, address, []knowledge.Batch{batches[1], batches[2]}); n != "1" {
+		t.Errorf("the two that were new were done in %s transactions, want 1", n)
+	}
+}
+
 // isInvalid reports whether an error is about one place of a batch.
 func isInvalid(err error, pointer string) bool {
 	invalid, ok := errors.AsType[*knowledge.InvalidError](err)

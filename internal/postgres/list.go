@@ -55,6 +55,11 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 		return nil, err
 	}
 	page := &knowledge.Page{Records: records, Source: knowledge.SourcePrimary}
+	if q.Total {
+		if page.Total, err = total(ctx, s, t, &q); err != nil {
+			return nil, err
+		}
+	}
 	if len(records) > q.Limit {
 		page.Records = records[:q.Limit:q.Limit]
 		last := page.Records[q.Limit-1]
@@ -65,24 +70,21 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 				return nil, s.contractual(ctx, &scanError{err})
 			}
 			title = doc.Text().Title
-			if q.Kind == knowledge.KindViolation {
-				title = cutRunes(title, knowledge.MaxTitle)
-			}
 		}
 		page.Next = q.NextCursor(last, title)
 	}
 	return page, nil
 }
 
-// cutRunes returns the first n characters of s.
-func cutRunes(s string, n int) string {
-	for i := range s {
-		if n == 0 {
-			return s[:i]
-		}
-		n--
+// total returns how many documents all pages of a list hold together.
+func total(ctx context.Context, s *Store, t *table, q *knowledge.Query) (n int, err error) {
+	b := &statement{}
+	filters(b, t, q, facet{})
+	if !q.UpdatedSince.IsZero() {
+		b.add("t.updated_at >= $", q.UpdatedSince.Time)
 	}
-	return s
+	err = s.query(ctx, "count."+t.name, "SELECT count(*) FROM "+t.name+" t WHERE "+b.conditions(), b.args, func(r pgx.Rows) error { return r.Scan(&n) })
+	return n, err
 }
 
 // listSQL returns the statement of a list. Each shape is a range of an index, or two ranges that are merged; the test of the
@@ -166,23 +168,16 @@ func filters(b *statement, t *table, q *knowledge.Query, lead facet) {
 		b.add(t.retired)
 	case knowledge.AnyActivity:
 	}
-	if q.Severity != "" {
-		if t.kind == knowledge.KindRule { // the severity is the tier of the rank: a range of the index in house order
-			tier := int64(slices.Index(knowledge.Severities(), q.Severity))
+	d := knowledge.Describe(t.kind)
+	for i := range d.Filters {
+		f := &d.Filters[i]
+		switch value := q.Filter(f.Name); {
+		case value == "" || f.Field == "":
+		case f.Field == d.TierField: // a range of the index in house order
+			tier := int64(slices.Index(f.Values, value))
 			b.add("t.rank >= $ AND t.rank < $", tier*tierSize, (tier+1)*tierSize)
-		} else {
-			b.add("t.severity = $", q.Severity)
-		}
-	}
-	for _, f := range []struct{ column, value string }{
-		{"category", q.Category},
-		{"enforcement", q.Enforcement},
-		{"status", q.Status},
-		{"rule_id", q.Rule},
-		{"repository", q.Repository},
-	} {
-		if f.value != "" {
-			b.add("t."+f.column+" = $", f.value)
+		default:
+			b.add("t."+f.Field+" = $", value)
 		}
 	}
 	for _, f := range []struct {

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,27 +9,6 @@ import (
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
-
-// bell rings for any number of waiters.
-type bell struct {
-	mu sync.Mutex // guards ch
-	ch chan struct{}
-}
-
-func (b *bell) init() { b.ch = make(chan struct{}) }
-
-func (b *bell) wait() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.ch
-}
-
-func (b *bell) ring() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	close(b.ch)
-	b.ch = make(chan struct{})
-}
 
 const (
 	// listenCheck is how long the listening connection may hear nothing before it is asked whether it still lives.
@@ -43,9 +21,12 @@ const (
 
 // listen waits for the doorbell of the log, on a connection of its own that never opens a transaction. It ends with ctx.
 func (s *Store) listen(ctx context.Context, cfg *pgx.ConnConfig) {
+	broken := false
 	for ctx.Err() == nil {
-		if err := s.listenOnce(ctx, cfg); err != nil && ctx.Err() == nil {
-			s.o.Log.DebugContext(ctx, "doorbell of the log is out of order; the log is looked at on a timer", "error", err.Error())
+		err := listenOnce(ctx, s, cfg, func() { broken = false })
+		if err != nil && ctx.Err() == nil && !broken {
+			broken = true // said once: it is tried every half second, for as long as an outage lasts
+			s.o.Log.DebugContext(ctx, "the connection that waits for changes is gone; it is made again when that can be", "error", err.Error())
 		}
 		t := time.NewTimer(listenAgain)
 		select {
@@ -56,29 +37,34 @@ func (s *Store) listen(ctx context.Context, cfg *pgx.ConnConfig) {
 	}
 }
 
-func (s *Store) listenOnce(ctx context.Context, cfg *pgx.ConnConfig) error {
+// listenOnce listens until the connection fails. It calls heard once it listens.
+func listenOnce(ctx context.Context, s *Store, cfg *pgx.ConnConfig, heard func()) error {
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		conn.Close(bye) //nolint:errcheck // it is given up either way
-	}()
+	defer bye(ctx, conn)
 	if _, err := conn.Exec(ctx, "LISTEN tenet_changes"); err != nil {
 		return err
 	}
+	heard()
 	for {
-		s.bell.ring() // also after connecting: what came before was not heard
-		if err := s.hear(ctx, conn); err != nil {
+		s.bell.Ring() // also after connecting: what came before was not heard
+		if err := hear(ctx, s, conn); err != nil {
 			return err
 		}
 	}
 }
 
+// bye closes a connection that is not of the pool.
+func bye(ctx context.Context, conn *pgx.Conn) {
+	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	conn.Close(short) //nolint:errcheck // it is given up either way
+}
+
 // hear returns when the bell has rung. From time to time it asks the server for a sign of life: a cut line is silent too.
-func (s *Store) hear(ctx context.Context, conn *pgx.Conn) error {
+func hear(ctx context.Context, s *Store, conn *pgx.Conn) error {
 	for {
 		quiet, cancel := context.WithTimeout(ctx, listenCheck)
 		_, err := conn.WaitForNotification(quiet)
@@ -96,21 +82,26 @@ func (s *Store) hear(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
+// Newest returns the seq of the newest change, 0 while there is none.
+func (s *Store) Newest(ctx context.Context) (knowledge.Seq, error) {
+	var newest *int64
+	if err := s.one(ctx, "newest change", "SELECT max(seq) FROM changes", nil, &newest); err != nil || newest == nil {
+		return 0, err
+	}
+	return knowledge.Seq(*newest), nil
+}
+
 // Wait implements [store.Store].
 func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		rung := s.bell.wait()
+		rung := s.bell.Next()
 		if s.closed.Load() {
 			return store.ErrClosed
 		}
-		var newest *int64
-		if err := s.one(ctx, "newest change", "SELECT max(seq) FROM changes", nil, &newest); err != nil {
+		if newest, err := s.Newest(ctx); err != nil || newest > after {
 			return err
-		}
-		if newest != nil && knowledge.Seq(*newest) > after {
-			return nil
 		}
 		select {
 		case <-rung:

@@ -65,12 +65,12 @@ func (s *Store) observe(name, sql string, args []any, began time.Time, err error
 	s.done.Go(func() {
 		own, cancel := context.WithTimeout(s.life, planTimeout)
 		defer cancel()
-		s.o.Slow(SlowQuery{Statement: name, SQL: sql, Duration: d, Plan: s.plan(own, sql, args)})
+		s.o.Slow(SlowQuery{Statement: name, SQL: sql, Duration: d, Plan: plan(own, s, sql, args)})
 	})
 }
 
 // plan returns how the server would carry out a query, or why that can't be told.
-func (s *Store) plan(ctx context.Context, sql string, args []any) string {
+func plan(ctx context.Context, s *Store, sql string, args []any) string {
 	if sql == "" || sql == applySQL { // several statements, or a function whose plan says nothing
 		return ""
 	}

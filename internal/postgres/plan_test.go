@@ -14,6 +14,7 @@ import (
 
 	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
+	"tenet/internal/store"
 )
 
 // filling makes {rules} rules and a tenth of each other kind, past the triggers: what a plan depends on is how values spread.
@@ -34,6 +35,12 @@ INSERT INTO templates (template_id, category, name, template_content, is_active,
 INSERT INTO violations (violation_id, rule_id, repository, message, severity, status, reported_at, is_active)
   SELECT md5(i::text)::uuid, 'r-' || 1 + i % 1000, 'repo-' || i % 50, 'm' || i, CASE WHEN i % 61 = 0 THEN 'ERROR' ELSE 'INFO' END,
     CASE WHEN i % 59 = 0 THEN 'open' ELSE 'resolved' END, now() - i * interval '1 minute', i % 20 > 0 FROM generate_series(1, {rules} * 3 / 10) i;
+ALTER TABLE packs DISABLE TRIGGER USER; ALTER TABLE repositories DISABLE TRIGGER USER; ALTER TABLE labels DISABLE TRIGGER USER; ALTER TABLE proposals DISABLE TRIGGER USER;
+INSERT INTO packs (pack_id, name, is_active, updated_at) SELECT 'p-' || i, 'P ' || md5(i::text), i % 20 > 0, now() - i * interval '1 minute' FROM generate_series(1, {rules} / 10) i;
+INSERT INTO repositories (repository_id, name, is_active, updated_at) SELECT 'p-' || i, 'P ' || md5(i::text), i % 20 > 0, now() - i * interval '1 minute' FROM generate_series(1, {rules} / 10) i;
+INSERT INTO labels (label_id, name, is_active, updated_at) SELECT 'p-' || i, 'P ' || md5(i::text), i % 20 > 0, now() - i * interval '1 minute' FROM generate_series(1, {rules} / 10) i;
+INSERT INTO proposals (proposal_id, title, state, is_active, created_at, updated_at) SELECT md5(i::text)::uuid, 'P ' || md5(i::text), CASE WHEN i % 59 = 0 THEN 'open' ELSE 'applied' END,
+  i % 20 > 0, now() - i * interval '2 minutes', now() - i * interval '1 minute' FROM generate_series(1, {rules} / 10) i;
 INSERT INTO facets (kind, id, facet, value, rank) SELECT 'rule', r.rule_id, 'tag', t, r.rank FROM rules r, jsonb_array_elements_text(r.tags) t WHERE r.active
   UNION ALL SELECT 'rule', r.rule_id, 'language', l, r.rank FROM rules r, jsonb_array_elements_text(r.scope -> 'languages') l WHERE r.active;
 INSERT INTO search (kind, id, category, rank, title, tags, vector)
@@ -41,6 +48,8 @@ INSERT INTO search (kind, id, category, rank, title, tags, vector)
     'rare' || abs(hashtext(rule_id) % 20000))) FROM rules WHERE active
   UNION ALL SELECT 'practice', practice_id, category, rank, title, 'x', to_tsvector('tenet', title || ' database') FROM practices WHERE is_active
   UNION ALL SELECT 'template', template_id, category, rank, name, 'x', to_tsvector('tenet', name) FROM templates WHERE is_active;
+INSERT INTO standings (repository, state, since, at, touched, standing)
+  SELECT 'r-' || i, CASE WHEN i % 61 = 0 THEN 'behind' ELSE 'current' END, now(), now(), now() - i * interval '1 second', '{}' FROM generate_series(1, {rules} / 10) i;
 INSERT INTO changes (seq, kind, id, version, verb, batch_id, actor, at, document_hash, chain, txid)
   SELECT i, CASE WHEN i % 97 = 0 THEN 'category' ELSE 'rule' END, 'x-' || i % 9000, 1 + i / 9000, 'put', md5((i / 3)::text)::uuid, 'a', now(), sha256('x'), sha256('x'), 1000 + i / 3 FROM generate_series(1, {rules}) i;
 ANALYZE;`
@@ -49,7 +58,7 @@ ANALYZE;`
 func filled(t *testing.T, rules int) (*pgx.Conn, string) {
 	t.Helper()
 	url := pgtest.URL(t)
-	if _, err := Migrate(t.Context(), url, -1); err != nil {
+	if _, err := Migrate(t.Context(), Address{URL: url}, -1); err != nil {
 		t.Fatal(err)
 	}
 	conn := pgtest.Connect(t, url)
@@ -198,7 +207,7 @@ func critical() []criticalQuery {
 			panic(err)
 		}
 		cursor := &knowledge.Cursor{ID: "r-5", Rank: 1 << 33, Title: "Rule 5", Updated: knowledge.Time{}}
-		if q.Kind == knowledge.KindViolation {
+		if knowledge.Describe(q.Kind).UUID {
 			cursor.ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 		}
 		for what, c := range map[string]*knowledge.Cursor{"first": nil, "next": cursor} {
@@ -235,13 +244,14 @@ func critical() []criticalQuery {
 	list(knowledge.Query{Kind: knowledge.KindViolation, Repository: "repo-7"}, "violations_by_repository")
 	list(knowledge.Query{Kind: knowledge.KindViolation, Status: knowledge.ViolationOpen}, "violations_by_status")
 	list(knowledge.Query{Kind: knowledge.KindViolation, Severity: knowledge.SeverityError}, "violations_by_severity")
+	list(knowledge.Query{Kind: knowledge.KindProposal, Status: knowledge.ProposalOpen}, "proposals_by_status")
 
 	search := func(q knowledge.SearchQuery, indexes ...string) {
 		q, s, err := q.Check()
 		if err != nil {
 			panic(err)
 		}
-		sql, args := searchSQL(&q, s)
+		sql, args := searchSQL(&q, s, allWords)
 		all = append(all, criticalQuery{fmt.Sprintf("search %+v", q), sql, args, indexes})
 	}
 	search(knowledge.SearchQuery{Text: "database"}, "search_by_house")
@@ -269,10 +279,20 @@ func critical() []criticalQuery {
 	for i := range group {
 		group[i] = knowledge.NewBatchID().String()
 	}
-	all = append(all, criticalQuery{"changes of a group", groupedSQL, []any{group}, []string{"changes_by_batch"}})
+	all = append(all, criticalQuery{"changes of a group", appliedSQL, []any{group}, []string{"changes_by_batch"}})
+	fleet := func(q store.FleetQuery, indexes ...string) {
+		sql, args := standingsSQL(q)
+		all = append(all, criticalQuery{fmt.Sprintf("fleet %+v", q), sql, args, indexes})
+	}
+	fleet(store.FleetQuery{}, "standings_pkey")
+	fleet(store.FleetQuery{After: "r-5"}, "standings_pkey")
+	fleet(store.FleetQuery{State: store.FleetBehind}, "standings_by_state")
+	fleet(store.FleetQuery{State: store.FleetCurrent, After: "r-5"})
+	fleet(store.FleetQuery{IDs: []string{"r-5"}}, "standings_pkey")
+	fleet(store.FleetQuery{Touched: knowledge.At(time.Now().Add(-time.Minute))}, "standings_by_touched")
 	for _, kind := range knowledge.Kinds() {
 		id := "x"
-		if kind == knowledge.KindViolation {
+		if knowledge.Describe(kind).UUID {
 			id = "01890a5d-ac96-774b-bcce-b302099a8057"
 		}
 		all = append(all, criticalQuery{"get " + string(kind), tableOf(kind).getSQL, []any{id}, []string{kind.Plural() + "_pkey"}})

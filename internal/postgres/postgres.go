@@ -3,7 +3,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -71,19 +70,22 @@ func (o Options) withDefaults() Options {
 type Store struct {
 	o       Options
 	pool    *pgxpool.Pool
-	schema  Schema        // when it was opened
-	turn    chan struct{} // held by one write that has lost a race and is tried again
-	lanes   chan struct{} // each held by one replayed batch that is sent alone
+	alone   *pgx.ConnConfig // of connections that are not of the pool
+	schema  Schema          // when it was opened
+	turn    chan struct{}   // held by one write that has lost a race and is tried again
+	lanes   chan struct{}   // each held by one replayed batch that is sent alone
 	groups  gathering
-	words   vocabulary
-	bell    bell
+	bell    store.Bell
 	slow    slowGate
 	closed  atomic.Bool
 	left    atomic.Int64    // when leave was last done, nanoseconds since 1970
+	watch   watch           // over what guards the log
 	closing sync.RWMutex    // held while closed becomes true, so that nothing joins done after it
 	life    context.Context //nolint:containedctx // ends with the store, and with it every call under way
 	stop    context.CancelFunc
-	done    sync.WaitGroup // the listener, groups, and looks at slow plans
+	// certificates are those of the pool's newest session.
+	certificates *certificates
+	done         sync.WaitGroup // the listener, groups, and looks at slow plans
 }
 
 var _ store.Store = (*Store)(nil)
@@ -111,11 +113,8 @@ func sessionSettings(o Options) map[string]string {
 // Open connects to the database and checks, or with Migrate brings up to date, its schema. The context is for opening only.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	o = o.withDefaults()
-	cfg, err := pgxpool.ParseConfig(o.URL)
+	cfg, err := o.address().config()
 	if err != nil {
-		return nil, fmt.Errorf("read the database address: %w", errors.New("not an address PostgreSQL knows; want postgres://user@host:5432/database?sslmode=verify-full"))
-	}
-	if err := checkTLS(cfg.ConnConfig, o.AllowUnverifiedTLS); err != nil {
 		return nil, err
 	}
 	cfg.MinConns, cfg.MaxConns, cfg.MaxConnIdleTime = o.MinConns, o.MaxConns, o.IdleTime
@@ -127,6 +126,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 			cfg.ConnConfig.RuntimeParams[name] = value
 		}
 	}
+	seen := &certificates{}
+	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error { seen.note(conn); return nil }
 	schema, err := prepare(ctx, o)
 	if err != nil {
 		return nil, err
@@ -136,73 +137,37 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open the pool: %w", err)
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s := &Store{o: o, pool: pool, schema: schema, turn: make(chan struct{}, 1), lanes: make(chan struct{}, max(1, o.MaxConns/2)), life: life, stop: stop}
-	s.bell.init()
-	s.done.Go(func() { s.listen(life, cfg.ConnConfig.Copy()) })
+	s := &Store{o: o, pool: pool, certificates: seen, alone: cfg.ConnConfig.Copy(), schema: schema, turn: make(chan struct{}, 1), lanes: make(chan struct{}, max(1, o.MaxConns/2)), life: life, stop: stop}
+	if err := s.Guards(ctx); err != nil {
+		stop()
+		pool.Close()
+		return nil, err
+	}
+	s.done.Go(func() { s.listen(life, s.alone.Copy()) })
 	return s, nil
 }
+
+func (o *Options) address() Address { return Address{o.URL, o.AllowUnverifiedTLS} }
 
 // prepare migrates where it may, and checks that the schema is one this program can work with.
 func prepare(ctx context.Context, o Options) (Schema, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.CommandTimeout)
 	defer cancel()
 	if o.Migrate {
-		if schema, err := ReadSchema(ctx, o.URL); err == nil && schema.Version > schema.Newest {
+		if schema, err := ReadSchema(ctx, o.address()); err == nil && schema.Version > schema.Newest {
 			return schema, schema.check()
 		}
-		schema, err := Migrate(ctx, o.URL, -1)
+		schema, err := Migrate(ctx, o.address(), -1)
 		if err != nil {
 			return schema, err
 		}
 		return schema, schema.check()
 	}
-	schema, err := ReadSchema(ctx, o.URL)
+	schema, err := ReadSchema(ctx, o.address())
 	if err != nil {
 		return schema, err
 	}
 	return schema, schema.check()
-}
-
-// checkTLS refuses a server on another machine that could be anybody.
-func checkTLS(cfg *pgx.ConnConfig, allow bool) error {
-	if allow {
-		return nil
-	}
-	hosts := []struct {
-		host string
-		safe bool
-	}{{cfg.Host, cfg.TLSConfig != nil && !cfg.TLSConfig.InsecureSkipVerify}}
-	for _, f := range cfg.Fallbacks {
-		hosts = append(hosts, struct {
-			host string
-			safe bool
-		}{f.Host, f.TLSConfig != nil && !f.TLSConfig.InsecureSkipVerify})
-	}
-	for _, h := range hosts {
-		if h.safe || local(h.host) {
-			continue
-		}
-		return fmt.Errorf("the database at %s is on another machine and its certificate would not be verified: add sslmode=verify-full to the address, "+
-			"or allow it with --database-allow-unverified-tls", h.host)
-	}
-	return nil
-}
-
-// Hosts returns how many hosts an address names.
-func Hosts(address string) int {
-	cfg, err := pgx.ParseConfig(address)
-	if err != nil {
-		return 0
-	}
-	type place struct {
-		host string
-		port uint16
-	}
-	places := map[place]bool{{cfg.Host, cfg.Port}: true}
-	for _, f := range cfg.Fallbacks {
-		places[place{f.Host, f.Port}] = true
-	}
-	return len(places)
 }
 
 // local reports whether a host is this machine: a socket, the loopback interface.
@@ -229,7 +194,7 @@ func (s *Store) Close() error {
 		return store.ErrClosed
 	}
 	s.stop()
-	s.bell.ring()
+	s.bell.Ring()
 	s.done.Wait()
 	s.pool.Close()
 	return nil

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // migrated returns the address of a fresh database with the newest schema.
 func migrated(t testing.TB) string {
 	return pgtest.Template(t, "newest", func(url string) error {
-		_, err := postgres.Migrate(t.Context(), url, -1)
+		_, err := postgres.Migrate(t.Context(), postgres.Address{URL: url}, -1)
 		return err
 	})
 }
@@ -38,9 +38,28 @@ func openAt(t testing.TB, url string) *postgres.Store {
 	return s
 }
 
-func TestStore(t *testing.T) {
-	storetest.Run(t, func(t testing.TB) store.Store { return open(t) })
+func TestStoreKeepsTheLaws(t *testing.T) {
+	storetest.RunEngine(t, func(t testing.TB) store.Store { return open(t) })
 }
+
+func TestTheLawsHoldWithOneConnection(t *testing.T) {
+	storetest.Run(t, func(t testing.TB) store.Store {
+		s, err := postgres.Open(t.Context(), postgres.Options{URL: migrated(t), MaxConns: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
+	})
+}
+
+func TestEffectBookKeepsItsLaws(t *testing.T) {
+	storetest.EffectBook(t, postgres.NewEffectBook(open(t)))
+}
+
+func TestFleetBookKeepsItsLaws(t *testing.T) { storetest.FleetBook(t, postgres.NewFleetBook(open(t))) }
+
+func TestRunBookKeepsItsLaws(t *testing.T) { storetest.RunBook(t, open(t).RunBook()) }
 
 // apply applies a batch that must succeed.
 func apply(t testing.TB, s *postgres.Store, ops ...knowledge.Op) knowledge.Receipt {

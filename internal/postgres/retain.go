@@ -13,6 +13,28 @@ const retainStep = 2000
 // keep changes; the last one stays in any case, since the next number comes from it. Refused calls before the time go too.
 // It returns how many changes went.
 func (s *Store) Retain(ctx context.Context, before knowledge.Time, keep int64) (int64, error) {
+	if s.schema.Version < schemaOfRights {
+		return retainDirectly(ctx, s, before, keep)
+	}
+	gone := int64(0)
+	for {
+		var n int64
+		err := s.one(ctx, "retain", "SELECT tenet_retain($1, $2, $3)", []any{before.Time, keep, retainStep}, &n)
+		gone += n
+		if err != nil {
+			return gone, err
+		}
+		if n == 0 {
+			return gone, s.exec(ctx, "retain.refusals", "SELECT tenet_retain_refusals($1)", before.Time)
+		}
+	}
+}
+
+// schemaOfRights is the first schema in which functions of the owner remove what has had its time.
+const schemaOfRights = 12
+
+// retainDirectly does it in a schema before that, for which the role must own the log.
+func retainDirectly(ctx context.Context, s *Store, before knowledge.Time, keep int64) (int64, error) {
 	gone := int64(0)
 	for {
 		var n int64
@@ -37,3 +59,6 @@ func (s *Store) Retain(ctx context.Context, before knowledge.Time, keep int64) (
 		}
 	}
 }
+
+// Analyze brings the statistics of the query planner up to date, of the tables that this role owns.
+func (s *Store) Analyze(ctx context.Context) error { return s.exec(ctx, "analyze", "ANALYZE") }

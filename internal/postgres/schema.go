@@ -20,8 +20,12 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// supported is how many schemas before the newest one the program still serves without migrating.
-const supported = 2
+// supported is how many schemas before the newest one the program still serves without migrating, and needed the first that tells who has
+// entered a change: it serves none before that.
+const (
+	supported = 2
+	needed    = 9
+)
 
 // Schema tells how a database stands to the schemas that the program knows.
 type Schema struct {
@@ -32,6 +36,9 @@ type Schema struct {
 // Pending reports whether there are migrations to run.
 func (s Schema) Pending() bool { return s.Version < s.Newest }
 
+// oldest returns the oldest schema that the program serves without migrating.
+func (s Schema) oldest() int64 { return max(needed, s.Newest-supported) }
+
 // check returns nil when the program can serve the schema as it is.
 func (s Schema) check() error {
 	switch {
@@ -39,10 +46,10 @@ func (s Schema) check() error {
 		return &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
 			"the database has schema %d and this program knows schemas up to %d: run the newer program, or restore the backup made before its migration",
 			s.Version, s.Newest)}
-	case s.Version == 0 || s.Version < s.Newest-supported:
+	case s.Version < s.oldest():
 		return &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
 			"the database has schema %d and this program needs at least schema %d: run \"tenet migrate up\" with a role that may change the schema",
-			s.Version, max(1, s.Newest-supported))}
+			s.Version, s.oldest())}
 	}
 	return nil
 }
@@ -54,11 +61,12 @@ type migrator struct {
 	p  *goose.Provider
 }
 
-func newMigrator(url string) (*migrator, error) {
-	cfg, err := pgx.ParseConfig(url)
+func newMigrator(a Address) (*migrator, error) {
+	pool, err := a.config()
 	if err != nil {
-		return nil, fmt.Errorf("read the database address: %w", errors.New("not an address PostgreSQL knows; want postgres://user@host:5432/database?sslmode=verify-full"))
+		return nil, err
 	}
+	cfg := pool.ConnConfig
 	cfg.ConnectTimeout = 2 * time.Second
 	// Functions keep the search path that they were made with: the schema of the tables and nothing that a session adds.
 	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
@@ -99,8 +107,8 @@ const versionSQL = `SELECT coalesce(max(version_id), 0) FROM (
 	SELECT DISTINCT ON (version_id) version_id, is_applied FROM ` + goose.DefaultTablename + ` ORDER BY version_id, id DESC) v WHERE is_applied`
 
 // ReadSchema tells how the database at url stands to the schemas that the program knows.
-func ReadSchema(ctx context.Context, url string) (Schema, error) {
-	m, err := newMigrator(url)
+func ReadSchema(ctx context.Context, a Address) (Schema, error) {
+	m, err := newMigrator(a)
 	if err != nil {
 		return Schema{}, err
 	}
@@ -110,8 +118,8 @@ func ReadSchema(ctx context.Context, url string) (Schema, error) {
 
 // Migrate brings the database at url up or down to a schema; below 0 means the newest. Any number of programs may do so at
 // once: one works, the others wait for it.
-func Migrate(ctx context.Context, url string, to int64) (Schema, error) {
-	m, err := newMigrator(url)
+func Migrate(ctx context.Context, a Address, to int64) (Schema, error) {
+	m, err := newMigrator(a)
 	if err != nil {
 		return Schema{}, err
 	}

@@ -2,9 +2,9 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,54 +12,198 @@ import (
 	"tenet/internal/store"
 )
 
-// Search implements [store.Store]: one statement finds the candidates in house order, one reads those worth ranking.
+// Bounds of a search. The copy of a tenet answers searches; this one is for when there is none.
+const (
+	maxCandidates = 500  // of each look: in house order the first
+	maxCounted    = 5000 // up to which the documents that hold a word are counted
+	maxRanked     = 120  // that are read whole
+)
+
+// A candidate is a match before it is read.
+type candidate struct {
+	key         knowledge.Key
+	rank        int64
+	title, tags string
+	score       float64
+}
+
+// Search implements [store.Store]: some statements find candidates, one reads those worth ranking. Words that no document has are left
+// out, and not corrected; facets are not counted.
 func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	if s.closed.Load() {
 		return nil, store.ErrClosed
 	}
-	q, search, err := q.Check()
+	q, question, err := q.Check()
 	if err != nil {
 		return nil, err
 	}
-	sql, args := searchSQL(&q, search)
-	var found []knowledge.Candidate
-	// The statement is planned with the words in hand: a rare word comes through the inverted index, a common one along the
-	// house order. A plan made without them would be wrong for one of the two.
-	err = s.query(ctx, "search", sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...), func(r pgx.Rows) error {
-		var c knowledge.Candidate
-		var kind string
-		if err := r.Scan(&kind, &c.Key.ID, &c.Rank, &c.Title, &c.Tags); err != nil {
-			return err
-		}
-		c.Key.Kind = knowledge.Kind(kind)
-		found = append(found, c)
-		return nil
-	})
+	frequency, documents, err := frequencies(ctx, s, question)
 	if err != nil {
 		return nil, err
 	}
-	hits := &knowledge.Hits{Source: knowledge.SourcePrimary, Hits: []knowledge.Hit{}}
-	if len(found) > knowledge.MaxCandidates {
-		hits.Bounded, found = true, found[:knowledge.MaxCandidates]
+	scorer := question.Scorer(documents, frequency)
+	list, bounded, err := candidates(ctx, s, &q, question)
+	if err != nil {
+		return nil, err
 	}
-	short := search.Shortlist(found, q.Limit)
-	keys := make([]knowledge.Key, len(short))
-	for i, at := range short {
-		keys[i] = found[at].Key
+	total := len(list)
+	shortlist(scorer, list)
+	list = list[:min(len(list), max(maxRanked, q.Offset()+q.Limit))]
+	keys := make([]knowledge.Key, len(list))
+	ranks := make(map[knowledge.Key]int64, len(list))
+	for i := range list {
+		keys[i], ranks[list[i].key] = list[i].key, list[i].rank
 	}
 	records, err := s.many(ctx, "search records", keys)
 	if err != nil {
 		return nil, err
 	}
-	if hits.Hits, err = search.Rank(records, q.Limit); err != nil {
+	found, byKey := []knowledge.Found{}, map[knowledge.Key]*knowledge.Record{}
+	for _, rec := range records {
+		f, ok, err := look(question, scorer, rec)
+		if err != nil {
+			return nil, s.contractual(ctx, &scanError{err})
+		}
+		if !ok {
+			total--
+			continue
+		}
+		f.Rank, byKey[rec.Key] = ranks[rec.Key], rec
+		found = append(found, f)
+	}
+	// The order beyond the first is that of titles and tags, so that a page does not depend on the one that was asked for.
+	top := min(maxRanked, len(found))
+	slices.SortFunc(found[:top], func(a, b knowledge.Found) int { return knowledge.CompareFound(&a, &b) })
+	for i := max(top, 1); i < len(found); i++ {
+		found[i].Score = min(found[i].Score, found[i-1].Score)
+	}
+	from := min(q.Offset(), len(found))
+	page := found[from:min(from+q.Limit, len(found))]
+	hits := &knowledge.Hits{Source: knowledge.SourcePrimary, Total: total, Bounded: bounded}
+	if hits.Hits, err = scorer.Hits(page, byKey); err != nil {
 		return nil, s.contractual(ctx, &scanError{err})
+	}
+	masks := make([]uint64, len(page))
+	for i := range page {
+		masks[i] = page[i].Mask
+	}
+	hits.Reading = scorer.Reading(masks, frequency)
+	if next := from + len(page); next < len(found) {
+		hits.Next = q.NextCursor(next)
 	}
 	return hits, nil
 }
 
-func searchSQL(q *knowledge.SearchQuery, search *knowledge.Search) (string, []any) {
+// look ranks a document by its whole text.
+func look(question *knowledge.Question, scorer *knowledge.Scorer, rec *knowledge.Record) (f knowledge.Found, ok bool, err error) {
+	doc, err := rec.Document()
+	if err != nil {
+		return f, false, err
+	}
+	e := knowledge.NewEntry(doc)
+	mask, title, sum := scorer.Look(e)
+	if !scorer.Accepts(mask) {
+		return f, false, nil
+	}
+	shape := knowledge.Shape{Title: e.Title, Words: e.Words}
+	score := scorer.Final(sum, mask, title, shape) + scorer.Near(mask, func(slot int) []uint32 { return question.Places(slot, e) })
+	return knowledge.Found{Score: knowledge.Round(score), Mask: mask, Title: title, Shape: shape, Key: rec.Key}, true, nil
+}
+
+// shortlist puts those candidates first whose title and tags promise most.
+func shortlist(scorer *knowledge.Scorer, list []candidate) {
+	for i := range list {
+		c := &list[i]
+		e := knowledge.NewEntry(&knowledge.Rule{RuleID: c.key.ID, Title: c.title, Common: knowledge.Common{Tags: strings.Fields(c.tags)}})
+		mask, title, sum := scorer.Look(e)
+		c.score += scorer.Final(sum, mask, title, knowledge.Shape{Title: e.Title, Words: 250})
+	}
+	slices.SortStableFunc(list, func(a, b candidate) int {
+		switch {
+		case a.score > b.score:
+			return -1
+		case a.score < b.score:
+			return 1
+		}
+		return 0
+	})
+}
+
+// frequencies returns how many documents hold each slot, about, and how many there are.
+func frequencies(ctx context.Context, s *Store, question *knowledge.Question) ([]int, int, error) {
+	list := make([]string, len(question.Slots))
+	for i := range question.Slots {
+		list[i] = slotQuery(&question.Slots[i])
+	}
+	frequency, documents := make([]int, len(list)), 0
+	err := s.query(ctx, "search words", "SELECT w.n, CASE WHEN w.q = '' THEN 1 ELSE (SELECT count(*) FROM (SELECT FROM search s WHERE s.vector @@ w.q::tsquery LIMIT $2) AS x) END, "+
+		"greatest((SELECT reltuples FROM pg_class WHERE oid = 'search'::regclass), 1000)::bigint FROM unnest($1::text[]) WITH ORDINALITY AS w (q, n)",
+		[]any{list, maxCounted}, func(r pgx.Rows) error {
+			var n, count, all int
+			err := r.Scan(&n, &count, &all)
+			if n > 0 && n <= len(frequency) {
+				frequency[n-1] = count
+			}
+			documents = max(documents, all, count)
+			return err
+		})
+	return frequency, documents, err
+}
+
+// candidates returns the documents that hold all the words, and where these are few, those that hold some: in the title first.
+func candidates(ctx context.Context, s *Store, q *knowledge.SearchQuery, question *knowledge.Question) ([]candidate, bool, error) {
+	var list []candidate
+	seen, bounded := map[knowledge.Key]bool{}, false
+	for _, l := range []looking{allWords, anyInTitle, anyWord} {
+		sql, args := searchSQL(q, question, l)
+		n := 0
+		// The statement is planned with the words in hand: a rare word comes through the inverted index, a common one along the
+		// house order. A plan made without them would be wrong for one of the two.
+		err := s.query(ctx, "search", sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...), func(r pgx.Rows) error {
+			var c candidate
+			var kind string
+			if err := r.Scan(&kind, &c.key.ID, &c.rank, &c.title, &c.tags); err != nil {
+				return err
+			}
+			c.key.Kind = knowledge.Kind(kind)
+			if n++; n > maxCandidates {
+				bounded = true
+				return nil
+			}
+			if !seen[c.key] {
+				seen[c.key] = true
+				c.score = float64(anyWord-l) / 2
+				list = append(list, c)
+			}
+			return nil
+		})
+		if err != nil || len(question.Wishes) < 2 {
+			return list, bounded, err
+		}
+	}
+	return list, bounded, nil
+}
+
+// A looking is which of the words a document must have.
+type looking int
+
+const (
+	allWords looking = iota
+	anyInTitle
+	anyWord
+)
+
+func searchSQL(q *knowledge.SearchQuery, question *knowledge.Question, l looking) (string, []any) {
 	b := &statement{}
-	b.add("s.vector @@ tenet_query($::jsonb)", searchJSON(search))
+	if w := wishQuery(question, l); w != "" {
+		b.add("s.vector @@ $::tsquery", w)
+	}
+	for _, c := range question.Must {
+		b.anyOf(question, c.Any, "")
+	}
+	for _, c := range question.Not {
+		b.anyOf(question, c.Any, "NOT ")
+	}
 	kinds := make([]string, len(q.Kinds))
 	for i, k := range q.Kinds {
 		kinds[i] = string(k)
@@ -86,30 +230,121 @@ func searchSQL(q *knowledge.SearchQuery, search *knowledge.Search) (string, []an
 		}
 	}
 	return fmt.Sprintf("SELECT s.kind, s.id, s.rank, s.title, s.tags FROM search s WHERE %s ORDER BY %s LIMIT %d",
-		b.conditions(), order, knowledge.MaxCandidates+1), b.args
+		b.conditions(), order, maxCandidates+1), b.args
 }
 
-// A searchTerm is a term as tenet_query reads it.
-type searchTerm struct {
-	Words  []string `json:"w"`
-	Prefix bool     `json:"p"`
-	Not    bool     `json:"n"`
-	Title  bool     `json:"t"`
-}
-
-// searchJSON writes a search as tenet_query reads it.
-func searchJSON(s *knowledge.Search) string {
-	groups := make([][]searchTerm, len(s.Groups))
-	for i, g := range s.Groups {
-		for _, t := range g {
-			groups[i] = append(groups[i], searchTerm(t))
+// anyOf adds the condition that one of some slots holds.
+func (b *statement) anyOf(question *knowledge.Question, slots []int, not string) {
+	var parts []string
+	var args []any
+	for _, i := range slots {
+		s := &question.Slots[i]
+		if field, value, prefix := s.Field(); field != "" {
+			if prefix {
+				parts, args = append(parts, "lower(s.id) LIKE $"), append(args, likePrefix(value))
+				continue
+			}
+			switch field {
+			case "tag":
+				parts = append(parts, "EXISTS (SELECT FROM facets f WHERE f.kind = s.kind AND f.facet = 'tag' AND f.value = $ AND f.rank = s.rank AND f.id = s.id)")
+			case "id":
+				parts = append(parts, "lower(s.id) = $")
+			default:
+				parts = append(parts, "s."+field+" = $")
+			}
+			args = append(args, value)
+			continue
 		}
+		parts, args = append(parts, "s.vector @@ $::tsquery"), append(args, slotQuery(s))
 	}
-	b, err := json.Marshal(groups)
-	if err != nil {
-		panic(err) // words and flags can be encoded
+	b.add(not+"("+strings.Join(parts, " OR ")+")", args...)
+}
+
+func likePrefix(text string) string {
+	return strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(text) + "%"
+}
+
+// wishQuery returns the full-text query of the words that are wanted, "" for none.
+func wishQuery(question *knowledge.Question, l looking) string {
+	var all []string
+	if len(question.Must) > 0 && l != anyInTitle { // then they only rank
+		return ""
 	}
-	return string(b)
+	for _, w := range question.Wishes {
+		var whole, parts []string
+		for _, i := range w.Whole {
+			whole = append(whole, slotQueryIn(&question.Slots[i], l == anyInTitle))
+		}
+		for _, i := range w.Parts {
+			parts = append(parts, slotQueryIn(&question.Slots[i], l == anyInTitle))
+		}
+		if len(parts) > 0 {
+			sign := " & "
+			if l != allWords {
+				sign = " | "
+			}
+			whole = append(whole, "("+strings.Join(parts, sign)+")")
+		}
+		all = append(all, "("+strings.Join(whole, " | ")+")")
+	}
+	if l == allWords {
+		return strings.Join(all, " & ")
+	}
+	return strings.Join(all, " | ")
+}
+
+func slotQuery(s *knowledge.Slot) string { return slotQueryIn(s, s.Title) }
+
+// slotQueryIn returns the full-text query of a slot, "" for one that is a column's. A phrase that ends in a beginning is looked for as
+// words that stand anywhere: ranking looks at the document again.
+func slotQueryIn(s *knowledge.Slot, title bool) string {
+	if field, _, _ := s.Field(); field != "" {
+		return ""
+	}
+	suffix := ""
+	if title {
+		suffix = ":A"
+	}
+	sign := " <-> "
+	if s.Prefix != "" {
+		sign = " & "
+	}
+	words := make([]string, 0, len(s.Words))
+	for k, terms := range s.Words {
+		var alike []string
+		if s.Prefix != "" && k == len(s.Words)-1 {
+			alike = append(alike, lexeme(s.Prefix)+":*"+strings.TrimPrefix(suffix, ":"))
+		}
+		if len(s.Words) > 1 {
+			terms = placed(terms)
+		}
+		for _, t := range terms {
+			alike = append(alike, lexeme(t)+suffix)
+			// The words of a row that the server has cut, a restored or hand-edited one, are stems without a mark, of words as they
+			// are spelt: those of the other languages are made of that spelling.
+			if stem := knowledge.BareStem(t); stem != "" && len(s.Words) == 1 {
+				alike = append(alike, lexeme(stem)+suffix)
+			}
+		}
+		if len(alike) == 0 { // accents alone are no word
+			alike = []string{lexeme("\x03")}
+		}
+		words = append(words, "("+strings.Join(alike, " | ")+")")
+	}
+	return "(" + strings.Join(words, sign) + ")"
+}
+
+// placed returns the terms that have places: a word that is not its own stem has none, and the server would take no phrase with it.
+func placed(terms []string) []string {
+	if len(terms) > 1 && !slices.Contains(terms, knowledge.StemTerm(terms[0])) {
+		return terms[1:]
+	}
+	return terms
+}
+
+// lexeme writes a word as a query of the server's holds it.
+func lexeme(word string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", "''").Replace(word) + "'"
 }
 
 // many returns the documents in use that keys name, in that order. All kinds are read in one round

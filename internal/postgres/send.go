@@ -15,53 +15,93 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// applySQL does a batch in a transaction of its own; appliedSQL reads what it did, after its commit.
+// applySQL does some batches in a transaction of its own; appliedSQL reads what they did, after its commit.
 const (
-	applySQL   = "SELECT tenet_apply($1, $2, $3, $4, $5, $6)"
-	appliedSQL = "SELECT " + changeColumns + " FROM changes c WHERE c.batch_id = $1 ORDER BY c.seq"
+	applySQL   = "SELECT tenet_apply($1::uuid[], $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+	appliedSQL = "SELECT " + changeColumns + " FROM changes c WHERE c.batch_id = ANY ($1::uuid[]) ORDER BY c.seq"
+	// enterSQL notes who hands in batches under another's name or time, of those that were just done: the log's rows are made at the commit.
+	enterSQL = "SELECT tenet_enter($1, $2, $3)"
+	// enterDirectlySQL does it in a schema before that in which a function of the owner does.
+	enterDirectlySQL = `UPDATE batches b SET entered_by = e.who, entered_at = CASE WHEN e.given THEN clock_timestamp() END
+FROM unnest($1::uuid[], $2::text[], $3::boolean[]) AS e (id, who, given) WHERE b.id = e.id AND NOT EXISTS (SELECT FROM changes c WHERE c.batch_id = b.id)`
 )
 
-// send sends the batch and the question what it did in one round trip, as two transactions.
-func (s *Store) send(ctx context.Context, a *application, p payload) ([]knowledge.Change, error) {
+// Names of what sessions keep prepared.
+const (
+	applyName   = "tenet_apply"
+	appliedName = "tenet_applied"
+)
+
+//nolint:gochecknoglobals // a constant of the protocol
+var oneBinary = []int16{1}
+
+// send sends batches and the question what they did in one round trip, as two transactions. A hurried one does not wait long for rows
+// that somebody else has locked.
+func (s *Store) send(ctx context.Context, batches []*member, hurried bool) ([]knowledge.Change, error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, &notSentError{err}
 	}
 	defer conn.Release()
+	if _, err := conn.Conn().Prepare(ctx, applyName, applySQL); err != nil {
+		return nil, &notSentError{err}
+	}
+	if _, err := conn.Conn().Prepare(ctx, appliedName, appliedSQL); err != nil {
+		return nil, &notSentError{err}
+	}
+	ids := newArray(pgtype.UUIDOID, len(batches), 16*len(batches))
+	for _, m := range batches {
+		ids.add(m.batch.ID[:])
+	}
 	pipe := conn.Conn().PgConn().StartPipeline(ctx)
-	p.queue(pipe, a)
+	if hurried {
+		pipe.SendQueryParams(hurrySQL, nil, nil, nil, nil)
+	}
+	pipe.SendQueryPrepared(applyName, arguments(batches), oneBinary, oneBinary)
+	enter(pipe, batches, s.schema.Version)
+	if hurried {
+		pipe.SendQueryParams(unhurrySQL, nil, nil, nil, nil)
+	}
 	pipe.SendPipelineSync()
-	pipe.SendQueryParams(appliedSQL, [][]byte{[]byte(a.batch.ID.String())}, []uint32{pgtype.UUIDOID}, []int16{0}, changeFormats)
-	changes, _, err := finish(pipe, conn.Conn().TypeMap())
-	return changes, err
+	pipe.SendQueryPrepared(appliedName, [][]byte{ids.done()}, oneBinary, oneBinary)
+	return finish(pipe, conn.Conn().TypeMap())
 }
 
-// queue adds the call that does a batch to a pipeline.
-func (p payload) queue(pipe *pgconn.Pipeline, a *application) {
-	var at []byte
-	if !a.batch.At.IsZero() {
-		at = []byte(a.batch.At.Format(knowledge.TimeLayout))
+// enter adds the statement that notes who hands batches in for others, where somebody does.
+func enter(pipe *pgconn.Pipeline, batches []*member, schema int64) {
+	ids, who, given := newArray(pgtype.UUIDOID, 1, 0), newArray(pgtype.TextOID, 1, 0), newArray(pgtype.BoolOID, 1, 0)
+	for _, m := range batches {
+		if m.batch.EnteredBy == "" {
+			continue
+		}
+		ids.add(m.batch.ID[:])
+		who.add([]byte(m.batch.EnteredBy))
+		given.add([]byte{map[bool]byte{true: 1}[!m.batch.At.IsZero()]})
 	}
-	pipe.SendQueryParams(applySQL, [][]byte{[]byte(a.batch.ID.String()), a.fingerprint[:], []byte(a.batch.Actor), at, p.ops, p.vectors},
-		[]uint32{pgtype.UUIDOID, pgtype.ByteaOID, pgtype.TextOID, pgtype.TimestamptzOID, pgtype.JSONBOID, tsvectorArrayOID}, []int16{0, 1, 0, 0, 0, 1}, nil)
+	sql := enterSQL
+	if schema < schemaOfRights {
+		sql = enterDirectlySQL
+	}
+	if ids.n > 0 {
+		pipe.SendQueryParams(sql, [][]byte{ids.done(), who.done(), given.done()}, nil, oneBinary, nil)
+	}
 }
 
-// finish sends a pipeline of two transactions, what is to be done and the question what it did, and reads the answers. It
-// also tells how many statements had been answered when the error came.
-func finish(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change, int, error) {
+// finish sends a pipeline of two transactions, what is to be done and the question what it did, and reads the answers.
+func finish(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change, error) {
 	if err := pipe.Sync(); err != nil {
-		return nil, 0, errors.Join(err, pipe.Close())
+		return nil, errors.Join(err, pipe.Close())
 	}
-	changes, answered, err := readPipeline(pipe, types)
-	return changes, answered, errors.Join(err, pipe.Close())
+	changes, err := readPipeline(pipe, types)
+	return changes, errors.Join(err, pipe.Close())
 }
 
 // readPipeline reads the answers. The first error is the one that counts; what comes after it is read all the same, so that the
 // connection can be used again.
-func readPipeline(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change, int, error) {
+func readPipeline(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change, error) {
 	var changes []knowledge.Change
 	var first error
-	syncs, answered := 0, 0
+	syncs := 0
 	note := func(err error) {
 		if first == nil && err != nil {
 			if first = err; syncs > 0 {
@@ -74,7 +114,7 @@ func readPipeline(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change,
 		if err != nil {
 			note(err)
 			if _, server := errors.AsType[*pgconn.PgError](err); !server {
-				return nil, answered, first
+				return nil, first
 			}
 			continue
 		}
@@ -93,15 +133,12 @@ func readPipeline(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change,
 			}
 			rows.Close()
 			note(rows.Err())
-			if first == nil {
-				answered++
-			}
 		case nil:
 			note(io.ErrUnexpectedEOF)
-			return nil, answered, first
+			return nil, first
 		}
 	}
-	return changes, answered, first
+	return changes, first
 }
 
 // A committedError says that the batch was done and that what it did could not be read: the rights to read may have been taken

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -20,56 +22,159 @@ type table struct {
 	kind    knowledge.Kind
 	name    string
 	id      string
+	uuid    bool   // its id is one
 	inUse   string // the condition that a document is in use, as its indexes have it
 	retired string
 	title   string // the expression that OrderTitle sorts by, as its index has it
 	columns string // what scan reads, in order
-	scan    func(r pgx.Rows) (knowledge.Document, error)
+	fields  []field
 
-	getName, getSQL, manySQL, listName string
+	make func() knowledge.Document
+
+	getName, getSQL, manySQL, standsSQL, listName string
 }
 
-// tableOf returns a kind's table, nil for none.
-func tableOf(kind knowledge.Kind) *table {
-	switch kind {
-	case knowledge.KindRule:
-		return &rules
-	case knowledge.KindPractice:
-		return &practices
-	case knowledge.KindTemplate:
-		return &templates
-	case knowledge.KindCategory:
-		return &categories
-	case knowledge.KindViolation:
-		return &violations
-	case knowledge.KindPrincipal:
-		return &principals
-	}
-	return nil
+// A field is a field of a kind's Go type, in which a column of the same name is read.
+type field struct {
+	index []int
+	shape shape
 }
+
+// A shape is how a column is read.
+type shape byte
 
 const (
-	stampColumns  = `, t.created_by, t.created_at, t.updated_by, t.updated_at, t.version`
-	commonColumns = `, t.tags, t.scope, t.extra`
+	shapePlain   shape = iota // as it is
+	shapeTime                 // a point in time, perhaps none
+	shapeJSON                 // JSON, which is decoded only when it holds something: most lists of most documents are empty
+	shapeNumbers              // JSON whose free values keep the numbers that were written
 )
 
-func newTable(t table) table {
-	t.columns += stampColumns
-	t.name = t.kind.Plural()
-	t.id = t.kind.IDField()
-	t.inUse, t.retired = "t."+t.inUse, "NOT t."+t.inUse
-	if t.kind == knowledge.KindPrincipal {
-		t.inUse, t.retired = t.retired, t.inUse // its flag says the opposite
+//nolint:gochecknoglobals // the layout of the tables, made once and never written
+var tables = sync.OnceValue(func() map[knowledge.Kind]*table {
+	all := map[knowledge.Kind]*table{}
+	for _, d := range knowledge.Described() {
+		all[d.Kind] = newTable(d)
 	}
-	t.getName, t.listName = "get "+string(t.kind), "list "+t.name
+	return all
+})
+
+// tableOf returns a kind's table, nil for none.
+func tableOf(kind knowledge.Kind) *table { return tables()[kind] }
+
+func newTable(d *knowledge.Description) *table {
+	t := &table{
+		kind: d.Kind, name: d.Plural, id: d.Kind.IDField(), uuid: d.UUID, title: "t." + d.TitleField, make: d.New,
+		inUse: "t." + d.ActiveField, retired: "NOT t." + d.ActiveField, getName: "get " + string(d.Kind), listName: "list " + d.Plural,
+	}
+	if d.Negated {
+		t.inUse, t.retired = t.retired, t.inUse
+	}
+	if d.LongTitle {
+		t.title = fmt.Sprintf(`left(%s, %d) COLLATE "C"`, t.title, knowledge.MaxTitle)
+	}
+	var columns []string
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(d.New()).Elem()) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "" {
+			continue
+		}
+		at := field{index: f.Index, shape: shapeOf(f.Type)}
+		column := `t."` + name + `"`
+		switch {
+		case f.Type == reflect.TypeFor[*float64]():
+			column += "::float8"
+		case name == t.id && t.uuid:
+			column += "::text"
+		}
+		columns, t.fields = append(columns, column), append(t.fields, at)
+	}
+	t.columns = strings.Join(columns, ", ")
 	t.getSQL = "SELECT " + t.columns + " FROM " + t.name + " t WHERE t." + t.id + " = $1" + t.cast("")
 	t.manySQL = "SELECT " + t.columns + " FROM " + t.name + " t WHERE t." + t.id + " = ANY ($1" + t.cast("[]") + ")"
+	t.standsSQL = "SELECT t." + t.id + "::text, t.version, t.batch_id FROM " + t.name + " t WHERE t." + t.id + " = ANY ($1" + t.cast("[]") + ")"
 	return t
+}
+
+func shapeOf(t reflect.Type) shape {
+	switch {
+	case t == reflect.TypeFor[knowledge.Time]():
+		return shapeTime
+	case t == reflect.TypeFor[json.RawMessage]():
+		return shapeJSON
+	case t.Kind() == reflect.Slice || t.Kind() == reflect.Map || t.Kind() == reflect.Struct:
+		if free(t) {
+			return shapeNumbers
+		}
+		return shapeJSON
+	}
+	return shapePlain
+}
+
+// free reports whether a type holds values of any type.
+func free(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Interface:
+		return true
+	case reflect.Slice, reflect.Map, reflect.Pointer:
+		return free(t.Elem())
+	case reflect.Struct:
+		for f := range t.Fields() {
+			if free(f.Type) {
+				return true
+			}
+		}
+	default:
+	}
+	return false
+}
+
+// scan reads a row as a document.
+func (t *table) scan(r pgx.Rows) (knowledge.Document, error) {
+	d := t.make()
+	v := reflect.ValueOf(d).Elem()
+	into := make([]any, len(t.fields))
+	for i, f := range t.fields {
+		switch f.shape {
+		case shapeTime:
+			into[i] = new(pgtype.Timestamptz)
+		case shapeJSON, shapeNumbers:
+			into[i] = new(pgtype.DriverBytes)
+		case shapePlain:
+			into[i] = v.FieldByIndex(f.index).Addr().Interface()
+		}
+	}
+	if err := r.Scan(into...); err != nil {
+		return nil, err
+	}
+	for i, f := range t.fields {
+		switch read := into[i].(type) {
+		case *pgtype.Timestamptz:
+			*v.FieldByIndex(f.index).Addr().Interface().(*knowledge.Time) = timeOf(*read) //nolint:forcetypeassert // its shape says so
+		case *pgtype.DriverBytes:
+			if len(*read) <= 2 { // [] or {}: Normalize makes it
+				continue
+			}
+			if err := decodeJSON(*read, v.FieldByIndex(f.index).Addr().Interface(), f.shape); err != nil {
+				return nil, &scanError{err}
+			}
+		}
+	}
+	return d, nil
+}
+
+func decodeJSON(raw []byte, into any, s shape) error {
+	if s == shapeJSON {
+		return json.Unmarshal(raw, into)
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	return dec.Decode(into)
 }
 
 // cast turns a parameter that holds an id, or with "[]" several, into what the column is.
 func (t *table) cast(list string) string {
-	if t.kind == knowledge.KindViolation {
+	if t.uuid {
 		return "::text" + list + "::uuid" + list
 	}
 	return ""
@@ -77,7 +182,7 @@ func (t *table) cast(list string) string {
 
 // holds reports whether there may be a document with this id at all: the server refuses what is no uuid, and what is no text.
 func (t *table) holds(id string) bool {
-	if t.kind == knowledge.KindViolation {
+	if t.uuid {
 		u, err := uuid.Parse(id)
 		return err == nil && u.String() == id
 	}
@@ -110,17 +215,6 @@ func (t *table) records(rows pgx.Rows, each func(*knowledge.Record)) error {
 	return rows.Err()
 }
 
-// stamp is where a document's stamps are read to.
-type stamp struct{ created, updated pgtype.Timestamptz }
-
-func (s *stamp) into(d *knowledge.Stamp) []any {
-	return []any{&d.CreatedBy, &s.created, &d.UpdatedBy, &s.updated, &d.Version}
-}
-
-func (s *stamp) done(d *knowledge.Stamp) {
-	d.CreatedAt, d.UpdatedAt = timeOf(s.created), timeOf(s.updated)
-}
-
 func timeOf(t pgtype.Timestamptz) knowledge.Time {
 	if !t.Valid {
 		return knowledge.Time{}
@@ -134,39 +228,4 @@ func null(t knowledge.Time) *time.Time {
 		return nil
 	}
 	return &t.Time
-}
-
-// A jsonColumn is read as it is and decoded only when it holds something: most lists of most documents are empty.
-type jsonColumn struct {
-	raw  pgtype.DriverBytes
-	into any
-}
-
-// common is where tags, scope and extra are read to.
-type common struct{ tags, scope, extra pgtype.DriverBytes }
-
-func (c *common) into() []any { return []any{&c.tags, &c.scope, &c.extra} }
-
-func (c *common) done(d *knowledge.Common) error {
-	return decodeAll(jsonColumn{c.tags, &d.Tags}, jsonColumn{c.scope, &d.Scope}, jsonColumn{c.extra, &d.Extra})
-}
-
-func decodeAll(columns ...jsonColumn) error {
-	for _, c := range columns {
-		if len(c.raw) <= 2 { // [] or {}: Normalize makes it
-			continue
-		}
-		if extra, ok := c.into.(*map[string]any); ok {
-			dec := json.NewDecoder(bytes.NewReader(c.raw))
-			dec.UseNumber()
-			if err := dec.Decode(extra); err != nil {
-				return &scanError{err}
-			}
-			continue
-		}
-		if err := json.Unmarshal(c.raw, c.into); err != nil {
-			return &scanError{err}
-		}
-	}
-	return nil
 }

@@ -150,6 +150,9 @@ func TestAClientCertificateIsEnoughAndNeeded(t *testing.T) {
 			if err := store.Ping(t.Context()); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
+			if ends := postgres.CertificatesOf(store); ends.Server.IsZero() || ends.Client.IsZero() {
+				t.Errorf("%s: nothing says when the certificates end: %+v", name, ends)
+			}
 			a.must(store.Close())
 		}
 	}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -12,12 +13,15 @@ import (
 
 // A TamperError says where the log is not as it was written.
 type TamperError struct {
-	Seq knowledge.Seq
+	Seq knowledge.Seq // 0 where a document is not as the log left it, or nothing guards the log
 	Why string
 }
 
 // Error says what does not fit.
 func (e *TamperError) Error() string {
+	if e.Seq == 0 {
+		return fmt.Sprintf("something was changed past the log: %s; compare with a backup", e.Why)
+	}
 	return fmt.Sprintf("the log was changed after it was written: change %d: %s; compare with a backup", e.Seq, e.Why)
 }
 
@@ -28,9 +32,21 @@ const verifyPage = 500
 // each document is the one that was written. Progress is called now and then with how far it is; it may be nil. The error is
 // a [*TamperError] when something does not fit.
 func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error {
+	if err := s.Guards(ctx); err != nil {
+		return err
+	}
 	var first, last int64
 	if err := s.one(ctx, "verify.bounds", "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM changes", nil, &first, &last); err != nil {
 		return err
+	}
+	if first > 1 { // retention takes what stands in the ledger with the changes; a forger may not think of it
+		var left int64
+		if err := s.one(ctx, "verify.ledger", "SELECT count(*) FROM batches b WHERE NOT EXISTS (SELECT FROM changes c WHERE c.batch_id = b.id)", nil, &left); err != nil {
+			return err
+		}
+		if left > 0 {
+			return &TamperError{Seq: knowledge.Seq(first) - 1, Why: fmt.Sprintf("it is missing, and the ledger still holds %d batches that the log does not", left)}
+		}
 	}
 	v := verifier{next: knowledge.Seq(first)}
 	for after := first - 1; after < last; {
@@ -61,6 +77,48 @@ FROM changes c WHERE c.seq > $1 ORDER BY c.seq LIMIT $2`, []any{after, verifyPag
 			progress(knowledge.Seq(after), knowledge.Seq(last))
 		}
 	}
+	for _, kind := range knowledge.Kinds() {
+		if err := verifyDocuments(ctx, s, tableOf(kind)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verifyDocuments checks that every document of a kind is as its last change left it, where the log still holds that: a log that was never
+// shortened tells of each. What a later schema has added to the table the change does not know.
+func verifyDocuments(ctx context.Context, s *Store, t *table) error {
+	documents := "(SELECT t." + t.id + "::text AS id, to_jsonb(t) AS row FROM " + t.name + " t)"
+	for _, look := range []struct{ name, sql, why string }{
+		{
+			"", "SELECT d.id FROM " + documents + ` d CROSS JOIN LATERAL (
+	SELECT c.document FROM changes c WHERE c.kind = $1 AND c.id = d.id ORDER BY c.version DESC LIMIT 1) l
+WHERE l.document <> (SELECT jsonb_object_agg(k, d.row -> k) FROM jsonb_object_keys(l.document) k) LIMIT 1`,
+			"is not as its last change left it",
+		},
+		{
+			".unknown", "SELECT d.id FROM " + documents + ` d WHERE coalesce((SELECT min(seq) FROM changes), 1) = 1
+	AND NOT EXISTS (SELECT FROM changes c WHERE c.kind = $1 AND c.id = d.id) LIMIT 1`,
+			"was never written: no change tells of it",
+		},
+		{
+			".missing", `SELECT l.id FROM (
+	SELECT DISTINCT ON (c.id) c.id, c.verb FROM changes c WHERE c.kind = $1 ORDER BY c.id, c.version DESC) l
+WHERE l.verb <> 'purge' AND NOT EXISTS (SELECT FROM ` + documents + " d WHERE d.id = l.id) LIMIT 1",
+			"is missing, and its last change left it there",
+		},
+	} {
+		var found error
+		err := s.query(ctx, "verify."+t.name+look.name, look.sql, []any{string(t.kind)}, func(r pgx.Rows) error {
+			var id string
+			err := r.Scan(&id)
+			found = &TamperError{Why: knowledge.Key{Kind: t.kind, ID: id}.String() + " " + look.why}
+			return err
+		})
+		if err = errors.Join(err, found); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -87,6 +145,9 @@ func (v *verifier) check(c *knowledge.Change, document []byte, purged bool) erro
 	// Where retention has cut the log off, the first link is taken as it stands.
 	if (v.begun || c.Seq == 1) && knowledge.NextChain(v.chain, c) != c.Chain {
 		return &TamperError{Seq: c.Seq, Why: "it does not follow from the change before it"}
+	}
+	if _, ok := c.Attested(); !ok {
+		return &TamperError{Seq: c.Seq, Why: "it is a purge by somebody else, or at another time, than was written"}
 	}
 	switch {
 	case document != nil && c.Verb == knowledge.VerbPurge:

@@ -1,5 +1,5 @@
-// Package seed holds the starter set: the categories, rules, practices and templates that a new install begins with, and
-// that are still there to read when neither the primary nor the mirror is.
+// Package seed holds the starter set: the categories, rules, practices, templates and packs that a new install begins with,
+// and that are still there to read when neither the primary nor the mirror is.
 package seed
 
 import (
@@ -19,7 +19,7 @@ import (
 )
 
 // Actor is who writes the starter set.
-const Actor = "seed"
+const Actor = knowledge.SeedActor
 
 // files holds the starter set as it is edited: one YAML list of documents for each kind and category.
 //
@@ -27,15 +27,17 @@ const Actor = "seed"
 var files embed.FS
 
 // Documents returns the starter set, normalized and valid, stamps left zero: categories first, so that no document is met
-// before the category it names, then rules, practices and templates, each by id. Every call returns documents of its own.
+// before the category it names, then rules, practices, templates and packs, each by id. Every call returns documents of its own.
 func Documents() ([]knowledge.Document, error) { return documents(files) }
 
-// Records returns the starter set as the records of a store into which [Actor] wrote it at one time.
+// Records returns what a new install begins with, the starter set without its stacks, as the records of a store into which [Actor] wrote it
+// at one time.
 func Records(at time.Time) ([]*knowledge.Record, error) {
 	docs, err := Documents()
 	if err != nil {
 		return nil, err
 	}
+	docs = slices.DeleteFunc(docs, func(d knowledge.Document) bool { return StackOf(d) != "" })
 	records := make([]*knowledge.Record, len(docs))
 	for i, d := range docs {
 		knowledge.StampNext(d, nil, 0, Actor, knowledge.At(at))
@@ -61,6 +63,7 @@ func patterns() []struct {
 		{knowledge.KindRule, "data/rules/*.yaml"},
 		{knowledge.KindPractice, "data/practices/*.yaml"},
 		{knowledge.KindTemplate, "data/templates/*.yaml"},
+		{knowledge.KindPack, "data/packs.yaml"},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +28,8 @@ const (
 // Outage says how a tenet on a PostgreSQL bears its absence. Zero values stand for the defaults of [failover.Options].
 type Outage struct {
 	RefuseWrites bool          // refuse writes instead of journalling them
-	HedgeDelay   time.Duration // how long a read waits for PostgreSQL before the mirror answers
+	FreshReads   bool          // every read is as of now, and not as of when the mirror is
+	CopyMaxLag   time.Duration // how old the mirror may be while PostgreSQL answers; then PostgreSQL answers reads
 	Failures     int           // consecutive failures that open the breaker
 	Recovery     time.Duration // how long it stays open before a probe
 	Versions     int           // history kept in the mirror, versions of each document
@@ -38,18 +40,18 @@ type Outage struct {
 // dual is the engine of a tenet on a PostgreSQL: the primary, its mirror and its journal.
 type dual struct {
 	*failover.Store
-	o       Options
-	where   string
-	primary atomic.Pointer[primary] // nil until PostgreSQL was reached
-	mirror  *sqlite.Store
-	journal *sqlite.Journal
-	seeds   *sqlite.Store // nil where there is a mirror
-	stop    func()        // ends what start began
+	o        Options
+	where    string
+	primary  atomic.Pointer[primary] // nil until PostgreSQL was reached
+	mirror   *sqlite.Store
+	journal  *sqlite.Journal
+	seeds    *sqlite.Store // nil where there is a mirror
+	instance *sqlite.Store // runs of the jobs of this machine
+	stop     func()        // ends what start began
 
 	// What stands on the engine is told of what happens in it.
-	directory atomic.Pointer[access.Directory]
-	settled   atomic.Pointer[func([]knowledge.Key)]
-	event     atomic.Pointer[func(failover.Event)]
+	settled atomic.Pointer[func([]knowledge.Key)]
+	event   atomic.Pointer[func(failover.Event)]
 }
 
 // openDual opens the local files and, as far as it can be reached, the PostgreSQL.
@@ -71,6 +73,9 @@ func openDual(ctx context.Context, o Options) (_ *dual, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
+	if d.instance, err = sqlite.Open(ctx, filepath.Join(o.DataDir, instanceFile), sqlite.Options{Log: o.Log}); err != nil {
+		return nil, fmt.Errorf("open what this machine keeps of its jobs: %w", err)
+	}
 	var seeds store.Reader
 	if _, err := d.mirror.Position(ctx); errors.Is(err, store.ErrNotFound) && !o.NoSeed {
 		if d.seeds, err = openSeeds(ctx, filepath.Join(o.DataDir, seedFile)); err != nil {
@@ -80,8 +85,8 @@ func openDual(ctx context.Context, o Options) (_ *dual, err error) {
 	}
 	d.Store, err = failover.Open(ctx, failover.Options{
 		Connect: d.connect, Mirror: d.mirror, Journal: d.journal, Seed: seeds,
-		HedgeDelay: o.Outage.HedgeDelay, Failures: o.Outage.Failures, Recovery: o.Outage.Recovery, Versions: o.Outage.Versions,
-		CheckEvery: o.Outage.CheckEvery, RefuseWrites: o.Outage.RefuseWrites, Log: o.Log, Authorize: d.authorize, Caller: caller,
+		FreshReads: o.Outage.FreshReads, CopyMaxLag: o.Outage.CopyMaxLag, Failures: o.Outage.Failures, Recovery: o.Outage.Recovery, Versions: o.Outage.Versions,
+		CheckEvery: o.Outage.CheckEvery, RefuseWrites: o.Outage.RefuseWrites, Log: o.Log, Authorize: authorize, Caller: caller,
 		Hosts: postgres.Hosts(o.DatabaseURL),
 		Settled: func(keys []knowledge.Key) {
 			if fn := d.settled.Load(); fn != nil {
@@ -132,6 +137,7 @@ func (d *dual) connect(ctx context.Context) (failover.Primary, error) {
 		return nil, err
 	}
 	d.primary.Store(p)
+	warnOfDrift(ctx, d.o.Log, p)
 	return p, nil
 }
 
@@ -143,26 +149,28 @@ func caller(ctx context.Context) string {
 	return access.SystemID
 }
 
-// authorize looks at a caller's rights again before a journalled batch is replayed.
-func (d *dual) authorize(ctx context.Context, who string, b *knowledge.Batch) error {
-	dir := d.directory.Load()
-	if dir == nil {
-		return d.errAway() // nothing is known yet
+// authorize looks at a caller's rights again before a journalled batch is replayed, as they are at the primary then: what follows its
+// log here may not have heard yet that somebody was revoked during the outage.
+func authorize(ctx context.Context, now failover.Lookup, who string, b *knowledge.Batch) error {
+	if who == access.SystemID {
+		return nil
 	}
-	role, known := dir.Role(who)
-	if !known {
-		// A journal is replayed from the first moment on, when the directory may not be filled yet.
-		if err := dir.Load(ctx); err != nil {
+	r, err := now(ctx, knowledge.Key{Kind: knowledge.KindPrincipal, ID: who})
+	var by *access.Caller
+	switch {
+	case err == nil:
+		if by, err = access.CallerOf(r); err != nil {
 			return err
 		}
-		if role, known = dir.Role(who); !known {
-			return &store.ForbiddenError{Reason: who + ", who asked for it, was disabled, has expired or is gone"}
-		}
+	case !errors.Is(err, store.ErrNotFound):
+		return err
 	}
-	for i := range b.Ops {
-		if need := access.Needed(&b.Ops[i]); !(&access.Caller{Role: role}).Has(need) {
-			return &store.ForbiddenError{Reason: fmt.Sprintf("%s, who asked for it, has the role %s by now: %s %s needs %s", who, role, b.Ops[i].Verb, b.Ops[i].Key, need)}
-		}
+	if by == nil {
+		return &store.ForbiddenError{Reason: who + ", who asked for it, was disabled, has expired or is gone"}
+	}
+	if no := access.DecideBatch(by, b); no != nil {
+		no.Reason = fmt.Sprintf("%s, who asked for it, has the role %s by now: %s", who, by.Role, no.Reason)
+		return no
 	}
 	return nil
 }
@@ -171,6 +179,19 @@ func (d *dual) place() string { return d.where }
 
 // mirrorAsOf returns as of when the mirror is current.
 func (d *dual) mirrorAsOf() knowledge.Time { return localAsOf(d.Level()) }
+
+// waiting returns the documents that a batch in the journal writes.
+func (d *dual) waiting(ctx context.Context, id knowledge.BatchID) ([]knowledge.Key, error) {
+	e, _, err := d.journal.Find(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]knowledge.Key, len(e.Batch.Ops))
+	for i := range e.Batch.Ops {
+		keys[i] = e.Batch.Ops[i].Key
+	}
+	return keys, nil
+}
 
 // localAsOf returns as of when what is kept on this machine is current.
 func localAsOf(l knowledge.Level) knowledge.Time {
@@ -202,6 +223,12 @@ func (d *dual) stat(ctx context.Context) (map[string]any, error) {
 	if p := d.primary.Load(); p != nil {
 		pool := p.Stat()
 		out["connections"], out["connections_idle"], out["connections_most"] = pool.TotalConns(), pool.IdleConns(), pool.MaxConns()
+		ends := postgres.CertificatesOf(p.Store)
+		for name, at := range map[string]time.Time{"certificate_ends": ends.Server, "client_certificate_ends": ends.Client} {
+			if !at.IsZero() {
+				out[name] = at.UTC().Format(time.RFC3339)
+			}
+		}
 	}
 	return out, nil
 }
@@ -229,20 +256,69 @@ func (d *dual) AddUses(ctx context.Context, counts map[string]int64) error {
 	return d.journal.AddUses(keep, counts)
 }
 
-// Uses returns the counts of the primary.
-func (d *dual) Uses(ctx context.Context, ids []string) (map[string]int64, error) {
-	if p := d.primary.Load(); p != nil {
-		return p.Uses(ctx, ids)
+// countTimeout bounds the question for counts.
+const countTimeout = 2 * time.Second
+
+// FlushUses adds what was counted in an outage to the counts of the primary, once that is back: also where nothing is rendered any more.
+func (d *dual) FlushUses(ctx context.Context) error {
+	p := d.primary.Load()
+	if p == nil || d.Level().Mode != knowledge.ModeNormal {
+		return nil
 	}
-	return nil, d.errAway()
+	ctx, cancel := context.WithTimeout(ctx, usesTimeout)
+	defer cancel()
+	return d.journal.TakeUses(ctx, p.AddUses)
 }
 
-// refuse keeps refusals at the primary, or beside the mirror while it is away.
-func (d *dual) refuse(ctx context.Context, list []refusal) error {
-	if p := d.primary.Load(); p != nil && d.Level().Mode == knowledge.ModeNormal {
-		return p.refuse(ctx, list)
+// Uses returns the counts of the primary.
+func (d *dual) Uses(ctx context.Context, ids []string) (map[string]int64, error) {
+	p := d.primary.Load()
+	if p == nil || d.Level().Mode == knowledge.ModeDegraded {
+		return nil, d.errAway()
 	}
-	return (&embedded{Store: d.mirror}).refuse(ctx, list)
+	own, cancel := context.WithTimeout(ctx, countTimeout)
+	defer cancel()
+	counts, err := p.Uses(own, ids)
+	if err != nil && ctx.Err() == nil && own.Err() != nil {
+		return nil, d.errAway()
+	}
+	return counts, err
+}
+
+// guards looks at the primary, while that is there.
+func (d *dual) guards(ctx context.Context) error {
+	if p := d.primary.Load(); p != nil && d.Level().Mode == knowledge.ModeNormal {
+		return p.guards(ctx)
+	}
+	return nil
+}
+
+// drift looks at the primary, while that is there.
+func (d *dual) drift(ctx context.Context) ([]string, error) {
+	if p := d.primary.Load(); p != nil && d.Level().Mode == knowledge.ModeNormal {
+		return p.drift(ctx)
+	}
+	return nil, nil
+}
+
+// Refuse keeps refusals at the primary, or beside the mirror while it is away.
+func (d *dual) Refuse(ctx context.Context, list ...store.Refusal) error {
+	if p := d.primary.Load(); p != nil && d.Level().Mode == knowledge.ModeNormal {
+		return p.Refuse(ctx, list...)
+	}
+	return d.mirror.Refuse(ctx, list...)
+}
+
+// Refusals returns those of the primary, and those that were kept here while it was away.
+func (d *dual) Refusals(ctx context.Context, before knowledge.Time, actor string, limit int) ([]store.Refusal, error) {
+	list, err := d.mirror.Refusals(ctx, before, actor, limit)
+	if p := d.primary.Load(); err == nil && p != nil && d.Level().Mode != knowledge.ModeDegraded {
+		var theirs []store.Refusal
+		theirs, err = p.Refusals(ctx, before, actor, limit)
+		list = append(list, theirs...)
+		slices.SortStableFunc(list, func(a, b store.Refusal) int { return b.At.Compare(a.At.Time) })
+	}
+	return list[:min(len(list), limit)], err
 }
 
 // Close closes everything, the journal last.
@@ -261,6 +337,9 @@ func (d *dual) closeFiles() error {
 	var errs []error
 	if d.seeds != nil {
 		errs = append(errs, d.seeds.Close())
+	}
+	if d.instance != nil {
+		errs = append(errs, d.instance.Close())
 	}
 	if d.mirror != nil {
 		errs = append(errs, d.mirror.Close())

@@ -156,7 +156,8 @@ func TestAnOutageIsBorne(t *testing.T) {
 	}
 	learner.Normalize()
 	draft := storetest.Rule(func(r *knowledge.Rule) { r.Category, r.Status = "security", knowledge.StatusDraft })
-	write(t, x.admin(t), "admin", knowledge.Put(learner, knowledge.NoVersion), knowledge.Put(draft, knowledge.NoVersion))
+	write(t, x.admin(t), "admin", knowledge.Put(learner, knowledge.NoVersion))
+	write(t, x.client(t, token), "learner", knowledge.Put(draft, knowledge.NoVersion))
 	level(t, x.admin(t))
 
 	pg.Stop(pgtest.Immediate)
@@ -213,7 +214,7 @@ func TestAnOutageIsBorne(t *testing.T) {
 func resolveOurs(t *testing.T, x *tenet, w *web, batch string) {
 	t.Helper()
 	admin := x.admin(t)
-	list, err := admin.Conflicts(t.Context(), false)
+	list, _, err := admin.Conflicts(t.Context(), client.ConflictQuery{})
 	if err != nil || len(list) != 1 || list[0].ID.String() != batch {
 		t.Fatalf("the conflicts: %+v, %v", list, err)
 	}
@@ -226,7 +227,7 @@ func resolveOurs(t *testing.T, x *tenet, w *web, batch string) {
 	if c.Key() != key("category/disputed") || c.Found != 3 || c.Actor != "admin" {
 		t.Errorf("the conflict: %+v", c)
 	}
-	r, err := admin.Resolve(t.Context(), c.ID, "ours", nil)
+	r, err := admin.Resolve(t.Context(), c.ID, "ours", c.Seen, nil)
 	if err != nil || r.State != knowledge.BatchApplied || r.Conflict.Resolution != "ours" || r.Conflict.ResolvedBy != "admin" || r.Conflict.ResolvedAs == nil {
 		t.Fatalf("the decision: %+v, %v", r, err)
 	}
@@ -234,10 +235,10 @@ func resolveOurs(t *testing.T, x *tenet, w *web, batch string) {
 		t.Errorf("after the decision: %s", s.body)
 	}
 	state(t, w, batch, knowledge.BatchResolved)
-	if list, err := admin.Conflicts(t.Context(), false); err != nil || len(list) != 0 {
+	if list, _, err := admin.Conflicts(t.Context(), client.ConflictQuery{}); err != nil || len(list) != 0 {
 		t.Errorf("conflicts after the decision: %+v, %v", list, err)
 	}
-	if list, err := admin.Conflicts(t.Context(), true); err != nil || len(list) != 1 {
+	if list, _, err := admin.Conflicts(t.Context(), client.ConflictQuery{Resolved: true}); err != nil || len(list) != 1 {
 		t.Errorf("decided conflicts: %+v, %v", list, err)
 	}
 	w.want(http.StatusUnprocessableEntity, http.MethodPost, "/api/v1/conflicts/"+batch+"/resolve", `{"resolution":"theirs"}`)
@@ -304,7 +305,7 @@ func TestAColdStartAnswersFromTheStarterSet(t *testing.T) {
 	pgtest.Await(t, "a tenet that has joined", func() bool {
 		w = x.browse(t) // joining makes an admin, whose token takes the old one's place
 		s := w.do(http.MethodGet, "/api/v1/rules?limit=1", "")
-		return s.status == http.StatusOK && s.header.Get("Tenet-Mode") == "normal" && s.header.Get("Tenet-Source") == "primary"
+		return s.status == http.StatusOK && s.header.Get("Tenet-Mode") == "normal" && s.header.Get("Tenet-Source") != "seed"
 	})
 	w.want(http.StatusCreated, http.MethodPut, calmPath, named("After"))
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"tenet/internal/knowledge"
@@ -110,7 +112,7 @@ func examineDisk(dir string) (Finding, bool) {
 // Examine looks at the database: its schema, damage, and whether its newest change lies in the future of this machine's
 // clock.
 func (l *Local) Examine(ctx context.Context) []Finding {
-	found := []Finding{l.examineSchema(ctx), l.examineTime(ctx)}
+	found := []Finding{l.examineSchema(ctx), l.examineShape(ctx), l.examineTime(ctx)}
 	if c, ok := l.engine.(interface{ Check(context.Context) error }); ok {
 		f := Finding{"damage", FoundOK, "the database file is sound"}
 		if err := c.Check(ctx); err != nil {
@@ -130,6 +132,40 @@ func (l *Local) examineSchema(ctx context.Context) Finding {
 		return Finding{"schema", FoundWarning, fmt.Sprintf("schema %d, and %d is the newest: run `tenet migrate up`", s.Version, s.Newest)}
 	}
 	return Finding{"schema", FoundOK, fmt.Sprintf("schema %d is the newest", s.Version)}
+}
+
+func (l *Local) examineShape(ctx context.Context) Finding {
+	list, err := l.engine.drift(ctx)
+	switch {
+	case err != nil:
+		return Finding{"shape", FoundWrong, err.Error()}
+	case len(list) > 0:
+		return Finding{"shape", FoundWarning, driftText(list)}
+	}
+	return Finding{"shape", FoundOK, "tables, columns, checks, indexes, triggers and functions are those of the migrations"}
+}
+
+// Drifted begins what is said of a schema that differs from that of the migrations.
+const Drifted = "the schema is not what the migrations make: "
+
+// driftText says in words how a schema differs.
+func driftText(list []string) string {
+	return Drifted + strings.Join(list, "; ")
+}
+
+// warnOfDrift writes into the log how the schema of a database differs from that of the migrations, and returns it.
+func warnOfDrift(ctx context.Context, log *slog.Logger, e interface {
+	drift(ctx context.Context) ([]string, error)
+},
+) []string {
+	list, err := e.drift(ctx)
+	switch {
+	case err != nil:
+		log.LogAttrs(ctx, slog.LevelWarn, "schema could not be compared", slog.String("error", err.Error()))
+	case len(list) > 0:
+		log.LogAttrs(ctx, slog.LevelWarn, "schema differs from the migrations", slog.Any("differences", list))
+	}
+	return list
 }
 
 func (l *Local) examineTime(ctx context.Context) Finding {

@@ -29,7 +29,7 @@ func openHome(dir string) (*home, error) {
 	}
 	owner, err := sqlite.Own(dir, sqlite.Ownership{PID: os.Getpid(), Since: knowledge.At(time.Now())})
 	if owned, ok := errors.AsType[*sqlite.OwnedError](err); ok {
-		return nil, &OwnedError{Dir: dir, URL: owned.Owner.Address, PID: owned.Owner.PID}
+		return nil, &OwnedError{Dir: dir, URL: owned.Owner.Address, Certificate: owned.Owner.Certificate, PID: owned.Owner.PID}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("take the data directory: %w", err)
@@ -38,8 +38,13 @@ func openHome(dir string) (*home, error) {
 }
 
 // announce tells other processes of this machine where the tenet answers.
-func (h *home) announce(url string) error {
-	return h.owner.Announce(sqlite.Ownership{PID: os.Getpid(), Address: url, Since: knowledge.At(time.Now())})
+func (h *home) announce(url, certificate string) error {
+	if certificate != "" {
+		if abs, err := filepath.Abs(certificate); err == nil {
+			certificate = abs
+		}
+	}
+	return h.owner.Announce(sqlite.Ownership{PID: os.Getpid(), Address: url, Certificate: certificate, Since: knowledge.At(time.Now())})
 }
 
 func (h *home) path(name string) string { return filepath.Join(h.dir, name) }
@@ -52,6 +57,8 @@ type OwnedError struct {
 	Dir string
 	URL string // where it answers; "" for one that does not, or not yet
 	PID int
+	// Certificate is the file of the one that it answers with; "" where it speaks no TLS.
+	Certificate string
 }
 
 // Error says who owns the directory and what to do.
@@ -63,11 +70,11 @@ func (e *OwnedError) Error() string {
 		"directory with --data-dir", e.Dir, e.PID, e.URL)
 }
 
-// reachable returns the URL under which this machine reaches a listener: that of the loopback where it listens everywhere.
+// reachable returns the host and port under which this machine reaches a listener: that of the loopback where it listens everywhere.
 func reachable(l net.Listener) string {
 	addr, ok := l.Addr().(*net.TCPAddr)
 	if !ok {
-		return "http://" + l.Addr().String()
+		return l.Addr().String()
 	}
 	ip := addr.IP
 	if ip.IsUnspecified() {
@@ -76,7 +83,7 @@ func reachable(l net.Listener) string {
 			ip = net.IPv6loopback
 		}
 	}
-	return "http://" + net.JoinHostPort(ip.String(), fmt.Sprint(addr.Port))
+	return net.JoinHostPort(ip.String(), fmt.Sprint(addr.Port))
 }
 
 // writePrivate writes a file that only its owner may read, whole or not at all.

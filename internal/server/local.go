@@ -8,12 +8,14 @@ import (
 	"os/user"
 	"path/filepath"
 
+	"tenet/internal/access"
+	"tenet/internal/coherence"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
 // A Local is the database of a tenet that does not run, opened by a command on the same machine. Whoever can read and write
-// the database's files, or knows the PostgreSQL's password, may do everything.
+// the database's files, or knows the PostgreSQL's password, may do everything; a command that says that an agent runs it may what agents may.
 type Local struct {
 	store.Store
 	engine engine
@@ -48,7 +50,11 @@ func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 	if l.engine, err = openDirect(ctx, o); err != nil {
 		return nil, err
 	}
-	l.Store = l.engine
+	if o.Agent != "" {
+		l.actor = agentActor(o.Agent)
+	}
+	caller := &access.Caller{ID: l.actor, Name: l.actor, Role: knowledge.RoleAdmin, Agent: o.Agent != "", Local: true}
+	l.Store = &asCaller{access.New(coherence.New(l.engine), nil, nil).WithPolicy(o.Policy), caller}
 	if l.seeded, err = firstSeed(ctx, l.engine, o); err != nil {
 		return nil, errors.Join(err, l.engine.Close())
 	}
@@ -97,6 +103,11 @@ func (l *Local) Place() string { return l.engine.place() }
 // Stat tells how large the database is, or how its connections stand.
 func (l *Local) Stat(ctx context.Context) (map[string]any, error) { return l.engine.stat(ctx) }
 
+// Refusals returns what was refused before a time, of one actor unless that is empty, the newest first.
+func (l *Local) Refusals(ctx context.Context, before knowledge.Time, actor string, limit int) ([]store.Refusal, error) {
+	return l.engine.Refusals(ctx, before, actor, limit)
+}
+
 // Seeded tells what of the starter set was written when the database was opened.
 func (l *Local) Seeded() SeedReport { return l.seeded }
 
@@ -142,3 +153,9 @@ func localActor() string {
 	}
 	return "local:" + u.Username
 }
+
+// agentActor returns who an agent is that names itself.
+func agentActor(name string) string { return "agent:" + name }
+
+// BackedUp returns the database as backups see it.
+func (l *Local) BackedUp() BackedUp { return liveOf(l.engine) }

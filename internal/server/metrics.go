@@ -10,6 +10,7 @@ import (
 	"tenet/internal/failover"
 	"tenet/internal/knowledge"
 	"tenet/internal/observe"
+	"tenet/internal/postgres"
 )
 
 // newRegistry returns the measures of one tenet, with those of its process.
@@ -70,9 +71,8 @@ func (d *dual) measure(reg prometheus.Registerer) {
 		observe.Gauge{Name: "tenet_mirror_seq", Help: "The last change that the mirror has; behind the newest change for long: it no longer follows.", Value: status(func(s failover.Status) float64 { return float64(s.Mirror.Seq) })},
 		observe.Gauge{Name: "tenet_mirror_builds_total", Counter: true, Help: "Mirrors made anew, each of which reads all of PostgreSQL; more than one a start: look at the log for why.", Value: status(func(s failover.Status) float64 { return float64(s.Mirror.Builds) })},
 		observe.Gauge{Name: "tenet_mirror_errors_total", Counter: true, Help: "Times that the mirror's file did not take something; growing: look at its disk.", Value: status(func(s failover.Status) float64 { return float64(s.Mirror.Errors) })},
-		observe.Gauge{Name: "tenet_reads_hedged_total", Counter: true, Help: "Reads that the mirror answered because PostgreSQL took longer than the hedge delay; steep: it is slow, or the delay is too short.", Value: status(func(s failover.Status) float64 { return float64(s.Hedged) })},
-		observe.Gauge{Name: "tenet_reads_fell_back_total", Counter: true, Help: "Reads that the mirror answered because PostgreSQL failed to.", Value: status(func(s failover.Status) float64 { return float64(s.FellBack) })},
-		observe.Gauge{Name: "tenet_reads_saturated_total", Counter: true, Help: "Reads that the mirror answered because too many were at PostgreSQL already.", Value: status(func(s failover.Status) float64 { return float64(s.Saturated) })},
+		observe.Gauge{Name: "tenet_reads_passed_total", Counter: true, Help: "Reads that PostgreSQL was asked because the mirror could not answer: it is being built, lags, or did not take a write.", Value: status(func(s failover.Status) float64 { return float64(s.Passed) })},
+		observe.Gauge{Name: "tenet_reads_fell_back_total", Counter: true, Help: "Reads that PostgreSQL was asked and the mirror answered, because PostgreSQL failed to.", Value: status(func(s failover.Status) float64 { return float64(s.FellBack) })},
 		observe.Gauge{Name: "tenet_journal_queued_total", Counter: true, Help: "Batches that the journal took.", Value: status(func(s failover.Status) float64 { return float64(s.Journal.Queued) })},
 		observe.Gauge{Name: "tenet_journal_replayed_total", Counter: true, Help: "Batches of the journal that PostgreSQL took; standing still in mode recovering: the log says what stops it.", Value: status(func(s failover.Status) float64 { return float64(s.Journal.Replayed) })},
 		observe.Gauge{Name: "tenet_journal_replay_rate", Help: "Batches a second of the replay under way, 0 while none is.", Value: status(func(s failover.Status) float64 { return s.Journal.Rate })},
@@ -86,8 +86,9 @@ func (d *dual) pool() observe.PoolStats {
 	if p == nil {
 		return observe.PoolStats{}
 	}
-	s := p.Stat()
+	s, ends := p.Stat(), postgres.CertificatesOf(p.Store)
 	return observe.PoolStats{
+		ServerCertificate: ends.Server, ClientCertificate: ends.Client,
 		Limit: int(s.MaxConns()), Used: int(s.AcquiredConns()), Idle: int(s.IdleConns()), Opening: int(s.ConstructingConns()),
 		Acquired: s.AcquireCount(), Waited: s.EmptyAcquireCount(), WaitTime: s.EmptyAcquireWaitTime(), Cancelled: s.CanceledAcquireCount(),
 	}

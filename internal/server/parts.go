@@ -3,10 +3,11 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,13 +15,19 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tenet/internal/access"
+	"tenet/internal/backup"
 	"tenet/internal/cache"
+	"tenet/internal/coherence"
+	"tenet/internal/console"
 	"tenet/internal/failover"
+	"tenet/internal/guidance"
 	"tenet/internal/httpapi"
 	"tenet/internal/knowledge"
 	"tenet/internal/live"
+	"tenet/internal/mcp"
 	"tenet/internal/observe"
 	"tenet/internal/store"
+	"tenet/internal/upkeep"
 )
 
 // parts are what a tenet is made of, below its doors.
@@ -33,10 +40,20 @@ type parts struct {
 	uses      *uses
 	refusals  *refusals
 	live      *live.Hub
+	mcp       *mcp.Door
+	guidance  *guidance.Index
+	fleet     *fleet
+	effects   *effects
+	checks    *checks
 	metrics   *prometheus.Registry
 	measures  *observe.Metrics
-	store     store.Store // the whole chain
-	mode      string      // in words
+	store     store.Store   // the whole chain
+	backups   backup.Engine // nil where none are made
+	glance    glance
+	// archivedAt is when the newest WAL was archived, seconds since 1970; 0 while nobody has looked.
+	archivedAt atomic.Int64
+	keeper     *upkeep.Keeper
+	mode       string // in words
 }
 
 // assemble opens the database and builds everything that stands on it.
@@ -55,11 +72,10 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	p.dual, _ = e.(*dual)
 	p.directory = access.NewDirectory(e, o.Log)
 	if p.dual != nil {
-		p.dual.directory.Store(p.directory)
+		p.directory.Follow(p.dual.Mirrored())
 		p.dual.start(ctx)
 	}
-	// Without a primary and a mirror nobody is known yet; the directory loads again on its own.
-	if err := p.directory.Load(ctx); err != nil && (p.dual == nil || !errors.Is(err, store.ErrUnavailable)) {
+	if err := p.loadDirectory(ctx); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	if p.cache, err = p.openCache(ctx, o); err != nil {
@@ -69,23 +85,42 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	if p.dual != nil {
 		waits = p.dual.Journalled
 	}
-	p.store = stack(observe.New(p.cache, "all", p.measures), p.directory, p.refusals, waits)
+	p.store = stack(observe.New(p.cache, "all", p.measures), p.directory, p.refusals, waits, o.Quotas, o.Policy)
 	p.measure()
+	p.checks = &checks{docs: e}
+	p.fleet = newFleet(e, o.Log)
+	p.fleet.gauges = newFleetGauges(registry)
+	p.effects = &effects{book: e.effectBook(), docs: e, fleet: p.fleet, log: o.Log, pending: map[effectKey]store.EffectTally{}}
+	p.effects.holds = func(key knowledge.Key) bool { return p.guidance.Holds(key) }
+	p.fleet.count = p.effects.Count
+	if err := p.openUpkeep(o); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
 	p.live = live.NewHub(p.liveOptions(o))
+	p.guidance = p.newGuidance()
+	p.mcp = p.newMCP(o)
 	if p.dual != nil {
-		if err := p.listen(ctx); err != nil {
-			return nil, errors.Join(err, e.Close())
-		}
+		p.listen()
 	}
 	return p, nil
+}
+
+// loadDirectory reads who may call. Without a primary and a mirror nobody is known yet; the directory loads again on its own.
+func (p *parts) loadDirectory(ctx context.Context) error {
+	err := p.directory.Load(ctx)
+	if p.dual != nil && errors.Is(err, store.ErrUnavailable) {
+		return nil
+	}
+	return err
 }
 
 // stack puts the stores of a tenet on top of each other; a call meets the last line first. At the bottom is the engine: the
 // embedded database, or the failover between a PostgreSQL and its mirror.
 func stack(
-	memory store.Store, dir *access.Directory, refused *refusals, waits func(context.Context, knowledge.BatchID) (bool, error),
+	memory store.Store, dir *access.Directory, refused *refusals, waits func(context.Context, knowledge.BatchID) (bool, error), quotas access.Quotas,
+	policy access.Policy,
 ) store.Store {
-	return access.New(memory, dir, refused.note).WithJournal(waits)
+	return access.New(coherence.New(memory), dir, refused.note).WithJournal(waits).WithQuotas(quotas).WithPolicy(policy)
 }
 
 // openCache opens the memory over the engine. It follows what the mirror has applied, not the primary's log: of a change that
@@ -96,6 +131,15 @@ func (p *parts) openCache(ctx context.Context, o Options) (*cache.Store, error) 
 		c.Feed, c.AsOf = p.dual.Mirrored(), p.dual.mirrorAsOf
 	}
 	return cache.Open(ctx, p.engine, c)
+}
+
+// newGuidance makes the index of what holds where. It follows what the mirror has applied, as the memory does.
+func (p *parts) newGuidance() *guidance.Index {
+	g := guidance.Options{Store: p.engine, Feed: p.engine, Log: p.log, Served: p.effects.Served}
+	if p.dual != nil {
+		g.Feed, g.AsOf, g.Waits = p.dual.Mirrored(), p.dual.mirrorAsOf, p.dual.waiting
+	}
+	return guidance.New(g)
 }
 
 // level returns how fresh answers are. What is in memory is as old as the moment to which it has followed the mirror, and the
@@ -115,7 +159,8 @@ const cacheDir = "cache"
 func (p *parts) liveOptions(o Options) live.Options {
 	l := live.Options{
 		Feed: p.engine, Holds: p.directory.Holds, Metrics: p.metrics, Log: o.Log,
-		Origins: o.Live.Origins, MaxConnections: o.Live.MaxConnections, MaxPerPrincipal: o.Live.MaxPerPrincipal,
+		Origins: slices.Concat(o.Live.Origins, o.Entrance.Origins), MaxConnections: o.Live.MaxConnections, MaxPerPrincipal: o.Live.MaxPerPrincipal,
+		Alone: p.dual == nil,
 	}
 	if p.dual != nil {
 		l.Level, l.Queued = p.dual.Level, p.dual.journal.Find
@@ -124,24 +169,35 @@ func (p *parts) liveOptions(o Options) live.Options {
 }
 
 // listen tells the memory and the live door what happens in an outage.
-func (p *parts) listen(ctx context.Context) error {
+func (p *parts) listen() {
 	settled := func(keys []knowledge.Key) {
 		if keys == nil {
 			p.cache.InvalidateAll()
-			return
+		} else {
+			p.cache.Invalidate(keys...)
 		}
-		p.cache.Invalidate(keys...)
+		p.guidance.Stale(keys...)
 	}
 	p.dual.settled.Store(&settled)
 	event := func(e failover.Event) {
 		p.live.Announce(live.Notice{At: e.At, Mode: e.Mode, From: e.From, Breaker: e.Breaker, Why: e.Why, Queued: e.Queued})
+		if e.Queued != nil {
+			p.guidance.StaleBatch(*e.Queued)
+		}
 	}
 	p.dual.event.Store(&event)
-	// What waits since before this start is watched again: who has heard of it hears what becomes of it.
+}
+
+// watchAgain announces what waits since before this start: who has heard of it hears what becomes of it.
+func (p *parts) watchAgain(ctx context.Context) error {
+	if p.dual == nil {
+		return nil
+	}
 	for after := int64(0); ; {
 		waiting, err := p.dual.journal.Oldest(ctx, after, waitingAtOnce)
 		if err != nil {
-			return fmt.Errorf("read the journal: %w", err)
+			p.log.LogAttrs(ctx, slog.LevelWarn, "what waits in the journal can't be announced live", slog.Any("error", err))
+			return nil
 		}
 		if len(waiting) == 0 {
 			return nil
@@ -157,15 +213,36 @@ func (p *parts) listen(ctx context.Context) error {
 const waitingAtOnce = 100
 
 // door returns the REST door.
-func (p *parts) door(o Options) *httpapi.Handler {
+func (p *parts) door(o Options, crowd *httpapi.Crowd) *httpapi.Handler {
 	h := httpapi.Options{
-		Store: p.store, Authenticate: p.authenticate(o.DataDir), Refused: p.refusals.note, Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh, Observe: p.observed,
-		Live: p.live, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}), Log: o.Log, AccessLog: o.AccessLog, Limits: o.Limits, Version: o.Version,
+		Store: p.store, Authenticate: p.authenticate(o.DataDir), Refused: p.refusals.note, Guidance: p.guidance, Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh, Observe: p.observed,
+		Live: p.live, MCP: p.mcp, MetricsOpen: o.MetricsOpen, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}), Log: o.Log, AccessLog: o.AccessLog, Limits: o.Limits, Crowded: crowd.Crowded, Trusted: o.Entrance.Trusted, Origins: o.Entrance.Origins, LiveDescription: live.Description(), Version: o.Version, Jobs: p.keeper, Audit: p.engine, Fleet: p.fleet, Effects: p.effects, Check: p.checks.Check,
+	}
+	h.PageRoutes, h.Policy = console.Routes(), o.Policy
+	h.Pages = console.New(console.Options{Store: p.store, Authenticate: h.Authenticate, Level: levelOf(p), Ready: p.ready, Version: o.Version})
+	if seq, ok := p.engine.(interface{ Seq() knowledge.Seq }); ok {
+		h.Seq = seq.Seq
 	}
 	if p.dual != nil {
 		h.Level, h.Batches, h.Desk, h.Mirror = p.level, p.dual.Store, p.dual.Store, p.dual.Store
 	}
+	switch {
+	case o.CacheHot > 0:
+		h.Position = p.cache.Position
+	case p.dual == nil:
+		h.Position = p.live.Position // of the one log that every read is answered from
+	}
 	return httpapi.New(h)
+}
+
+// levelOf returns what tells how fresh the answers are.
+func levelOf(p *parts) func() knowledge.Level {
+	if p.dual != nil {
+		return p.level
+	}
+	return func() knowledge.Level {
+		return knowledge.Level{Mode: knowledge.ModeNormal, AsOf: knowledge.At(time.Now())}
+	}
 }
 
 // observed returns what measures the requests of a route.
@@ -196,12 +273,18 @@ func (p *parts) status(ctx context.Context) any {
 	if s, err := p.engine.stat(ctx); err == nil {
 		maps.Copy(d, s)
 	}
+	if head, err := headOf(ctx, p.engine); err == nil && head != "" {
+		d["head"] = head
+	}
+	if b := p.backupStatus(ctx); b != nil {
+		d["backups"] = b
+	}
 	return d
 }
 
 // run does what goes on beside the requests, until ctx ends.
 func (p *parts) run(ctx context.Context) error {
-	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run, p.live.Run, p.cache.Run)
+	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run, p.live.Run, p.cache.Run, p.guidance.Run, p.mcp.Run, p.keeper.Run, p.fleet.Run, p.effects.Run, p.watchAgain)
 }
 
 // together runs all of fns until ctx ends, or one of them fails, which ends the others.
@@ -222,5 +305,6 @@ func together(ctx context.Context, fns ...func(context.Context) error) error {
 func (p *parts) close(ctx context.Context) error {
 	p.uses.flush(ctx)
 	p.refusals.flush(ctx)
+	p.effects.flush(ctx)
 	return p.cache.Close() // and the engine under it
 }

@@ -5,7 +5,9 @@ import (
 	"net/url"
 	"strings"
 
+	"tenet/internal/knowledge"
 	"tenet/internal/postgres"
+	"tenet/internal/store"
 )
 
 // primary is the engine of a tenet on a PostgreSQL.
@@ -59,10 +61,18 @@ func (p *primary) stat(ctx context.Context) (map[string]any, error) {
 	}, nil
 }
 
-func (p *primary) refuse(ctx context.Context, list []refusal) error {
-	out := make([]postgres.Refusal, len(list))
-	for i, r := range list {
-		out[i] = postgres.Refusal{At: r.at, Actor: r.actor, Action: r.action, Key: r.key, Reason: r.reason, RequestID: r.requestID}
-	}
-	return p.Refuse(ctx, out...)
+func (p *primary) guards(ctx context.Context) error { return p.Guards(ctx) }
+
+func (p *primary) drift(ctx context.Context) ([]string, error) {
+	return postgres.Drift(ctx, p.Store)
+}
+
+func (p *primary) runBooks() (shared, local store.RunBook) { return p.RunBook(), nil }
+
+func (p *primary) retain(ctx context.Context, before knowledge.Time, keep int64) (int64, error) {
+	return p.Retain(ctx, before, keep)
+}
+
+func (p *primary) maintain(ctx context.Context) (string, error) {
+	return "statistics of the query planner", p.Analyze(ctx)
 }

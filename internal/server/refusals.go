@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,19 +15,10 @@ import (
 	"tenet/internal/store"
 )
 
-// A refusal is a call that was not let through, as an engine keeps it.
-type refusal struct {
-	at        knowledge.Time
-	actor     string
-	action    string
-	key       string
-	reason    string
-	requestID string
-}
-
 // refusalKeeper is what an engine offers to keep refusals.
 type refusalKeeper interface {
-	refuse(ctx context.Context, list []refusal) error
+	Refuse(ctx context.Context, list ...store.Refusal) error
+	Refusals(ctx context.Context, before knowledge.Time, actor string, limit int) ([]store.Refusal, error)
 }
 
 // Bounds of keeping refusals.
@@ -33,43 +26,63 @@ const (
 	refusalQueue   = 1024 // what comes while it is full is counted and logged, not kept: an attack must not fill the disk
 	refusalBatch   = 200
 	refusalTimeout = 5 * time.Second
-	// refusalStrangers is how many calls without a valid token are kept and logged in a minute: anybody can make them.
-	refusalStrangers = 120
+	// refusalsEach is how many are kept and logged in a minute of one principal, or of one address where no principal is known; of the
+	// rest the number is kept. Nobody crowds out anybody else, and nobody fills the disk.
+	refusalsEach = 60
+	// refusalPeers is how many addresses of strangers are told apart in a minute; the rest count as one.
+	refusalPeers = 1024
 )
 
 // refusals keeps what was refused, beside the calls: nobody waits for it.
 type refusals struct {
 	engine refusalKeeper
 	log    *slog.Logger
-	queue  chan refusal
+	queue  chan store.Refusal
 	lost   atomic.Int64
 
-	strangers atomic.Int64 // calls without a valid token in this minute
-	minute    atomic.Int64 // which that is
+	mu     sync.Mutex
+	minute int64 // the one that is counted
+	counts map[asker]int
+	peers  int // of strangers among them
 }
 
+// An asker is who was refused: a principal, or an address where none is known.
+type asker struct{ actor, peer string }
+
 func newRefusals(engine refusalKeeper, log *slog.Logger) *refusals {
-	return &refusals{engine: engine, log: log, queue: make(chan refusal, refusalQueue)}
+	return &refusals{engine: engine, log: log, queue: make(chan store.Refusal, refusalQueue), counts: map[asker]int{}}
 }
 
 // note takes in a call that was not let through.
 func (r *refusals) note(ctx context.Context, from access.Refusal) {
-	if from.Method == access.MethodAuthenticate && !r.strangerFits(time.Now()) {
-		r.lost.Add(1)
-		return
+	now := time.Now()
+	entry := store.Refusal{
+		At: knowledge.At(now), Action: strings.ToLower(from.Method), Reason: from.Reason, RequestID: from.RequestID, Peer: from.Peer,
 	}
-	entry := refusal{at: knowledge.At(time.Now()), action: strings.ToLower(from.Method), reason: from.Reason, requestID: from.RequestID}
 	if from.Caller != nil {
-		entry.actor = from.Caller.ID
-	}
-	if from.Verb != "" {
-		entry.action = string(from.Verb)
+		entry.Actor = from.Caller.ID
 	}
 	if from.Key != (knowledge.Key{}) {
-		entry.key = from.Key.String()
+		entry.Key = from.Key.String()
 	}
-	r.log.LogAttrs(ctx, slog.LevelInfo, "call refused", slog.String("actor", entry.actor), slog.String("action", entry.action),
-		slog.String("key", entry.key), slog.String("reason", entry.reason), slog.String("request_id", entry.requestID))
+	if from.Method == access.MethodEnter { // no refusal: it is kept in any case
+		entry.Action = "entered"
+		r.put(entry)
+		return
+	}
+	if !r.fits(now, asker{entry.Actor, entry.Peer}) {
+		return
+	}
+	if from.Verb != "" {
+		entry.Action = string(from.Verb)
+	}
+	r.log.LogAttrs(ctx, slog.LevelInfo, "call refused", slog.String("actor", entry.Actor), slog.String("action", entry.Action),
+		slog.String("key", entry.Key), slog.String("reason", entry.Reason), slog.String("request_id", entry.RequestID),
+		slog.String("peer", entry.Peer))
+	r.put(entry)
+}
+
+func (r *refusals) put(entry store.Refusal) {
 	select {
 	case r.queue <- entry:
 	default:
@@ -77,20 +90,57 @@ func (r *refusals) note(ctx context.Context, from access.Refusal) {
 	}
 }
 
-// strangerFits reports whether one more call without a valid token is kept in this minute.
-func (r *refusals) strangerFits(now time.Time) bool {
-	if minute := now.Unix() / 60; r.minute.Swap(minute) != minute {
-		r.strangers.Store(0)
+// fits counts a refusal, and reports whether it is one of those that are kept one by one.
+func (r *refusals) fits(now time.Time, who asker) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turn(now)
+	if who.actor != "" {
+		who.peer = "" // a principal is one, wherever it calls from
+	} else if _, known := r.counts[who]; !known {
+		if r.peers >= refusalPeers {
+			who.peer = otherPeers
+		} else {
+			r.peers++
+		}
 	}
-	return r.strangers.Add(1) <= refusalStrangers
+	r.counts[who]++
+	return r.counts[who] <= refusalsEach
+}
+
+// otherPeers stands for the addresses that are not told apart.
+const otherPeers = "others"
+
+// turn begins a new minute, and notes how many refusals of the last one were only counted.
+func (r *refusals) turn(now time.Time) {
+	minute := now.Unix() / 60
+	if minute == r.minute {
+		return
+	}
+	for who, n := range r.counts {
+		if n > refusalsEach {
+			r.put(store.Refusal{
+				At: knowledge.At(time.Unix(r.minute*60+59, 0)), Actor: who.actor, Peer: who.peer, Action: "counted",
+				Reason: strconv.Itoa(n-refusalsEach) + " more refusals in this minute, which were counted and not kept one by one",
+			})
+		}
+	}
+	clear(r.counts)
+	r.minute, r.peers = minute, 0
 }
 
 // Run keeps what was refused until ctx ends.
 func (r *refusals) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
 	for {
 		select {
 		case first := <-r.queue:
 			r.keep(ctx, r.take(first))
+		case now := <-tick.C:
+			r.mu.Lock()
+			r.turn(now)
+			r.mu.Unlock()
 		case <-ctx.Done():
 			return nil
 		}
@@ -99,6 +149,9 @@ func (r *refusals) Run(ctx context.Context) error {
 
 // flush keeps what still waits.
 func (r *refusals) flush(ctx context.Context) {
+	r.mu.Lock()
+	r.turn(time.Now().Add(time.Minute)) // what was counted so far
+	r.mu.Unlock()
 	select {
 	case first := <-r.queue:
 		r.keep(ctx, r.take(first))
@@ -107,8 +160,8 @@ func (r *refusals) flush(ctx context.Context) {
 }
 
 // take returns first and what waits behind it, as much as one write holds.
-func (r *refusals) take(first refusal) []refusal {
-	list := []refusal{first}
+func (r *refusals) take(first store.Refusal) []store.Refusal {
+	list := []store.Refusal{first}
 	for len(list) < refusalBatch {
 		select {
 		case next := <-r.queue:
@@ -120,13 +173,13 @@ func (r *refusals) take(first refusal) []refusal {
 	return list
 }
 
-func (r *refusals) keep(ctx context.Context, list []refusal) {
+func (r *refusals) keep(ctx context.Context, list []store.Refusal) {
 	if lost := r.lost.Swap(0); lost > 0 {
 		r.log.LogAttrs(ctx, slog.LevelWarn, "too many refusals at once: some were not kept", slog.Int64("lost", lost))
 	}
 	ctx, cancel := context.WithTimeout(ctx, refusalTimeout)
 	defer cancel()
-	if err := r.engine.refuse(ctx, list); err != nil && !errors.Is(err, store.ErrClosed) {
+	if err := r.engine.Refuse(ctx, list...); err != nil && !errors.Is(err, store.ErrClosed) {
 		r.log.LogAttrs(ctx, slog.LevelWarn, "refusals not kept: they are in this log only", slog.Int("count", len(list)), slog.Any("error", err))
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 
+	"tenet/internal/knowledge"
 	"tenet/internal/postgres"
 	"tenet/internal/sqlite"
 )
@@ -19,7 +21,7 @@ type Schema struct {
 // ReadSchema tells the schema of the database that the options name.
 func ReadSchema(ctx context.Context, o Options) (Schema, error) {
 	if o.DatabaseURL != "" {
-		s, err := postgres.ReadSchema(ctx, o.DatabaseURL)
+		s, err := postgres.ReadSchema(ctx, o.postgresAddress())
 		return Schema{"the PostgreSQL at " + databasePlace(o.DatabaseURL), s.Version, s.Newest}, err
 	}
 	if err := o.embedded(); err != nil {
@@ -30,11 +32,27 @@ func ReadSchema(ctx context.Context, o Options) (Schema, error) {
 	return Schema{"the embedded database " + path, s.Version, s.Newest}, err
 }
 
+// ReadContents tells how much the database that the options name holds. The place is its name: of a PostgreSQL that of the
+// database, of the embedded one that of its file.
+func ReadContents(ctx context.Context, o Options) (c knowledge.Contents, name string, err error) {
+	if o.DatabaseURL != "" {
+		place := databasePlace(o.DatabaseURL)
+		c, err = postgres.ReadContents(ctx, o.postgresAddress())
+		return c, place[strings.LastIndex(place, "/")+1:], err
+	}
+	c, err = sqlite.ReadContents(ctx, filepath.Join(o.DataDir, databaseFile))
+	return c, databaseFile, err
+}
+
+func (o Options) postgresAddress() postgres.Address {
+	return postgres.Address{URL: o.DatabaseURL, AllowUnverifiedTLS: o.AllowUnverifiedTLS}
+}
+
 // Migrate brings the database that the options name up or down to a schema; below 0 means the newest. No tenet may be using
 // the embedded one.
 func Migrate(ctx context.Context, o Options, to int64) (_ Schema, err error) {
 	if o.DatabaseURL != "" {
-		s, err := postgres.Migrate(ctx, o.DatabaseURL, to)
+		s, err := postgres.Migrate(ctx, o.postgresAddress(), to)
 		return Schema{"the PostgreSQL at " + databasePlace(o.DatabaseURL), s.Version, s.Newest}, err
 	}
 	if err := o.embedded(); err != nil {

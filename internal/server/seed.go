@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/seed"
@@ -16,17 +17,18 @@ type SeedReport struct {
 	Created int `json:"created"` // were not there
 	Updated int `json:"updated"` // were there as an older starter set had left them
 	Current int `json:"current"` // are there already
-	Edited  int `json:"edited"`  // belong to somebody who has written, retired or purged them: left alone
+	Edited  int `json:"edited"`  // belong to somebody who has written, retired or purged them or what they extend: left alone
+	Left    int `json:"left"`    // are of stacks that nobody has asked for
 }
 
 // seedTries is how often seeding begins again when others write at the same time.
 const seedTries = 3
 
-// Seed writes the starter set: what is missing is created, and what an older starter set left behind is brought up to date.
-// What anybody else has touched since is never written. All of it happens, or nothing.
-func Seed(ctx context.Context, s store.Store) (SeedReport, error) {
+// Seed writes the starter set, with the stacks that are named or were written before: what is missing is created, and what an older
+// starter set left behind is brought up to date. What anybody else has touched since is never written. All of it happens, or nothing.
+func Seed(ctx context.Context, s store.Store, stacks ...string) (SeedReport, error) {
 	for try := 1; ; try++ {
-		ops, report, err := seedOps(ctx, s)
+		ops, report, err := seedOps(ctx, s, stacks)
 		if err != nil || len(ops) == 0 {
 			return report, err
 		}
@@ -52,7 +54,7 @@ func applyAll(ctx context.Context, s store.Store, ops []knowledge.Op) error {
 	return nil
 }
 
-func seedOps(ctx context.Context, s store.Store) ([]knowledge.Op, SeedReport, error) {
+func seedOps(ctx context.Context, s store.Store, stacks []string) ([]knowledge.Op, SeedReport, error) {
 	var report SeedReport
 	docs, err := seed.Documents()
 	if err != nil {
@@ -62,8 +64,15 @@ func seedOps(ctx context.Context, s store.Store) ([]knowledge.Op, SeedReport, er
 	if err != nil {
 		return nil, report, fmt.Errorf("look for the starter set: %w", err)
 	}
+	if stacks, err = stacksOf(ctx, s, stacks, tail == 0); err != nil {
+		return nil, report, fmt.Errorf("look for the stacks of the starter set: %w", err)
+	}
 	var ops []knowledge.Op
 	for _, d := range docs {
+		if stack := seed.StackOf(d); stack != "" && !slices.Contains(stacks, stack) {
+			report.Left++
+			continue
+		}
 		op, into, err := seedOp(ctx, s, d, tail == 0, &report)
 		if err != nil {
 			return nil, report, fmt.Errorf("look for %s of the starter set: %w", d.Key(), err)
@@ -73,7 +82,69 @@ func seedOps(ctx context.Context, s store.Store) ([]knowledge.Op, SeedReport, er
 			ops = append(ops, *op)
 		}
 	}
-	return ops, report, nil
+	ops, err = withoutLooseEnds(ctx, s, ops, &report)
+	return ops, report, err
+}
+
+// stacksOf returns the stacks that are asked for and those of which a category was written before.
+func stacksOf(ctx context.Context, s store.Store, asked []string, empty bool) ([]string, error) {
+	all := slices.Clone(asked)
+	for _, stack := range seed.Stacks() {
+		if empty || slices.Contains(all, stack.Name) {
+			continue
+		}
+		_, err := s.Get(ctx, knowledge.Key{Kind: knowledge.KindCategory, ID: stack.Categories[0]})
+		if err == nil {
+			all = append(all, stack.Name)
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// withoutLooseEnds takes out the packs that extend one which somebody has retired or purged: whoever did so has decided about them too, and
+// the store would refuse all of the starter set for their sake.
+func withoutLooseEnds(ctx context.Context, s store.Store, ops []knowledge.Op, r *SeedReport) ([]knowledge.Op, error) {
+	for i := 0; i < len(ops); {
+		inUse, err := extendsWhatIsInUse(ctx, s, &ops[i], ops)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("look for what %s of the starter set extends: %w", ops[i].Key, err)
+		case inUse:
+			i++
+			continue
+		case ops[i].IfVersion == knowledge.NoVersion:
+			r.Created--
+		default:
+			r.Updated--
+		}
+		r.Edited++
+		ops = slices.Delete(ops, i, i+1)
+		i = 0 // what extends this one goes too
+	}
+	return ops, nil
+}
+
+func extendsWhatIsInUse(ctx context.Context, s store.Store, op *knowledge.Op, ops []knowledge.Op) (bool, error) {
+	p, ok := op.Doc.(*knowledge.Pack)
+	if !ok {
+		return true, nil
+	}
+	for _, id := range p.Extends {
+		key := knowledge.Key{Kind: knowledge.KindPack, ID: id}
+		if slices.ContainsFunc(ops, func(o knowledge.Op) bool { return o.Key == key }) {
+			continue
+		}
+		rec, err := s.Get(ctx, key)
+		if errors.Is(err, store.ErrNotFound) {
+			return false, nil
+		}
+		if err != nil || !rec.Active {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // seedOp returns the op that brings a document of the starter set into the store, nil for none, and where it counts.

@@ -18,7 +18,8 @@ func TestSeedingLeavesAloneWhatAnybodyHasTouched(t *testing.T) {
 		}
 		defer l.Close()
 		all := l.Seeded().Created
-		if all == 0 || l.Seeded() != (server.SeedReport{Created: all}) {
+		left := l.Seeded().Left
+		if all == 0 || left == 0 || l.Seeded() != (server.SeedReport{Created: all, Left: left}) {
 			t.Fatalf("an empty database was seeded with %+v", l.Seeded())
 		}
 		write(t, l, "ann", patch("rule/SEC-001", `{"title":"Ours"}`), knowledge.Op{Verb: knowledge.VerbRetire, Key: key("rule/SEC-002")})
@@ -30,7 +31,7 @@ func TestSeedingLeavesAloneWhatAnybodyHasTouched(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := (server.SeedReport{Updated: 1, Current: all - 4, Edited: 3}); report != want {
+		if want := (server.SeedReport{Updated: 1, Current: all - 4, Edited: 3, Left: left}); report != want {
 			t.Errorf("seeding again did %+v, want %+v", report, want)
 		}
 		if d, _ := get(t, l, "rule/SEC-001").Document(); d.Text().Title != "Ours" {
@@ -46,6 +47,30 @@ func TestSeedingLeavesAloneWhatAnybodyHasTouched(t *testing.T) {
 			t.Errorf("seeding a third time did %+v, %v; want nothing", report, err)
 		}
 	})
+}
+
+// A pack of the starter set that extends what somebody has retired can't be written; the others still are.
+func TestSeedingGoesOnWithoutPacksWhoseBaseIsGone(t *testing.T) {
+	l, err := server.OpenLocal(t.Context(), server.Options{DataDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	all := l.Seeded().Created
+	write(t, l, seed.Actor, patch("pack/backend-go", `{"name":"Of last year"}`), patch("rule/SQL-002", `{"title":"Of last year"}`))
+	write(t, l, "ann", knowledge.Op{Verb: knowledge.VerbRetire, Key: key("pack/services")})
+	write(t, l, "ann", knowledge.Op{Verb: knowledge.VerbPurge, Key: key("pack/common")})
+
+	report, err := server.Seed(t.Context(), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (server.SeedReport{Updated: 1, Current: all - 4, Edited: 3, Left: l.Seeded().Left}); report != want {
+		t.Errorf("seeding again did %+v, want %+v", report, want)
+	}
+	if d, _ := get(t, l, "rule/SQL-002").Document(); d.Text().Title == "Of last year" {
+		t.Error("a rule was not brought up to date, because a pack could not be")
+	}
 }
 
 func TestTwoTenetsSeedOneDatabaseOnce(t *testing.T) {
@@ -73,8 +98,35 @@ func TestTwoTenetsSeedOneDatabaseOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if created != len(docs) {
-		t.Errorf("together they created %d documents, want %d", created, len(docs))
+	want := 0
+	for _, d := range docs {
+		if seed.StackOf(d) == "" {
+			want++
+		}
+	}
+	if created != want {
+		t.Errorf("together they created %d documents, want %d", created, want)
+	}
+}
+
+// TestAStackIsWrittenWhenItIsAskedFor adds a part of the starter set that a new install has not, and seeds again without naming it.
+func TestAStackIsWrittenWhenItIsAskedFor(t *testing.T) {
+	l, err := server.OpenLocal(t.Context(), server.Options{DataDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	first := l.Seeded()
+	report, err := server.Seed(t.Context(), l, "jvm")
+	if err != nil || report.Created == 0 || report.Created+report.Left != first.Left || report.Current != first.Created {
+		t.Fatalf("a stack was asked for, and seeding did %+v, %v after %+v", report, err, first)
+	}
+	get(t, l, "rule/JVM-001")
+	get(t, l, "pack/backend-jvm")
+	write(t, l, seed.Actor, patch("rule/JVM-002", `{"title":"Of last year"}`))
+	again, err := server.Seed(t.Context(), l)
+	if want := (server.SeedReport{Updated: 1, Current: first.Created + report.Created - 1, Left: report.Left}); err != nil || again != want {
+		t.Errorf("seeding again did %+v, %v, want %+v", again, err, want)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"tenet/internal/access"
 	"tenet/internal/httpapi"
 	"tenet/internal/live"
 	"tenet/internal/observe"
@@ -32,8 +33,15 @@ type Options struct {
 	CacheWarm          int64 // bytes of compressed answers in memory, kept on disk between two runs; 0 for none
 	Limits             httpapi.Limits
 	Live               Live
+	Entrance           Entrance
+	Quotas             access.Quotas // what principals may write; access.DefaultQuotas when nil
+	Upkeep             Upkeep
+	Backups            Backups
+	Policy             access.Policy // what must be reviewed, and by how many
+	Agent              string        // the name of the agent that runs a command; empty for a person
 	SlowQuery          time.Duration // statements that take longer are logged; 200 ms when 0
 	NoSeed             bool          // leave an empty database empty
+	MetricsOpen        bool          // /metrics needs no token
 	AccessLog          *slog.Logger  // gets a line for every request; none is written when nil
 	Version            string        // of the program
 	Log                *slog.Logger  // nothing is logged when nil
@@ -81,6 +89,9 @@ func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Quotas == nil {
+		o.Quotas = access.DefaultQuotas()
+	}
 	if o.SlowQuery == 0 {
 		o.SlowQuery = 200 * time.Millisecond
 	}
@@ -107,8 +118,12 @@ type Server struct {
 	o        Options
 	home     *home
 	parts    *parts
+	gate     *gate
 	handler  *httpapi.Handler
 	http     *http.Server
+	metrics  *http.Server // nil where measures have no listener of their own
+	crowd    *httpapi.Crowd
+	served   chan error // gets why the listener has ended
 	listener net.Listener
 	facts    Facts
 	later    bool // the first start still has something to do
@@ -118,6 +133,7 @@ type Server struct {
 type Facts struct {
 	Version   string
 	URL       string // where it answers
+	Metrics   string // where the measures are read without a token; "" where nowhere
 	Mode      string // in words
 	DataDir   string
 	TokenFile string // where the admin's token is
@@ -125,8 +141,8 @@ type Facts struct {
 	Seeded    SeedReport
 }
 
-// Open makes a tenet: it takes the data directory, opens the database, gives a new one the starter set and an admin, and
-// listens. It answers once Run is called.
+// Open makes a tenet: it takes the data directory, listens, opens the database, and gives a new one the starter set and an admin.
+// From when it listens it answers, that it is not ready at first; what has to be done beside the requests, Run does.
 func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	o = o.withDefaults()
 	s := &Server{o: o}
@@ -142,22 +158,46 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen); err != nil {
 		return nil, fmt.Errorf("listen on %s: %w: choose another address with --listen", o.Listen, err)
 	}
+	if err = s.listen(); err != nil {
+		return nil, err
+	}
 	if s.parts, err = assemble(ctx, o); err != nil {
 		return nil, err
 	}
-	s.facts = Facts{Version: o.Version, URL: reachable(s.listener), Mode: s.parts.mode, DataDir: o.DataDir, TokenFile: s.home.path(TokenFile)}
-	if err = s.begin(ctx); err != nil {
+	s.facts = Facts{Version: o.Version, URL: s.url(), Mode: s.parts.mode, DataDir: o.DataDir, TokenFile: s.home.path(TokenFile)}
+	if err = s.listenMetrics(ctx); err != nil {
 		return nil, err
 	}
-	s.handler = s.parts.door(o)
-	s.http = &http.Server{
-		Handler: live.TokenFromSubprotocol(s.handler), ConnContext: connContext, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
-	}
-	if err := s.home.announce(s.facts.URL); err != nil {
+	s.handler = s.parts.door(o, s.crowd)
+	if err = s.openGate(ctx); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// listen begins to answer.
+func (s *Server) listen() error {
+	s.crowd = s.o.Entrance.crowd(s.o.Log)
+	l, err := s.o.Entrance.secure(httpapi.Listen(s.listener, s.crowd), s.o.Log)
+	if err != nil {
+		return err
+	}
+	s.gate, s.served = newGate(s.o.Version, s.o.Log), make(chan error, 1)
+	s.http = &http.Server{
+		Handler: s.gate, ConnContext: connContext, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelWarn),
+	}
+	go func() { s.served <- s.http.Serve(l) }()
+	return nil
+}
+
+// url returns where this machine reaches the tenet.
+func (s *Server) url() string {
+	scheme := "http://"
+	if s.o.Entrance.TLSCert != "" {
+		scheme = "https://"
+	}
+	return scheme + reachable(s.listener)
 }
 
 // connContext lets both doors find the connection of a request.
@@ -175,15 +215,14 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	background := make(chan error, 1)
 	go func() { background <- together(work, s.parts.run, s.beginLater) }()
-	served := make(chan error, 1)
-	go func() { served <- s.http.Serve(httpapi.Listen(s.listener)) }()
 	s.o.Log.LogAttrs(ctx, slog.LevelInfo, "tenet started", slog.String("url", s.facts.URL), slog.String("version", s.o.Version),
 		slog.String("mode", s.facts.Mode), slog.String("data_dir", s.o.DataDir))
 
 	var failed error
 	select {
 	case <-ctx.Done():
-	case failed = <-served:
+	case failed = <-s.served:
+		s.served <- nil
 	case failed = <-background:
 		background <- nil
 	}
@@ -199,6 +238,7 @@ func (s *Server) drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	s.handler.Drain()
+	s.parts.mcp.Close()
 	// Streams say goodbye first: a shutdown waits for some of them for ever, and forgets the others.
 	goodbye, cancelGoodbye := context.WithTimeout(ctx, goodbyeTimeout)
 	defer cancelGoodbye()
@@ -218,10 +258,17 @@ func (s *Server) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	var errs []error
-	if s.listener != nil {
-		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+	if s.metrics != nil {
+		errs = append(errs, s.metrics.Close())
+	}
+	switch {
+	case s.http != nil:
+		if err := s.http.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+		<-s.served //nolint:errcheck // Run has told of it
+	case s.listener != nil:
+		errs = append(errs, s.listener.Close())
 	}
 	if s.parts != nil {
 		errs = append(errs, s.parts.close(ctx))

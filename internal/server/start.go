@@ -11,6 +11,7 @@ import (
 
 	"tenet/internal/access"
 	"tenet/internal/knowledge"
+	"tenet/internal/live"
 	"tenet/internal/store"
 )
 
@@ -22,7 +23,7 @@ const (
 	laterEvery = time.Second
 )
 
-// start lets the engine join its PostgreSQL, and waits until it has or the patience of a start is over.
+// start lets the engine look for its PostgreSQL.
 func (d *dual) start(ctx context.Context) {
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
@@ -31,16 +32,61 @@ func (d *dual) start(ctx context.Context) {
 		defer close(ended)
 		d.Run(life) //nolint:errcheck // it ends with its context, and that is no news
 	}()
+}
+
+// join waits until the engine has joined its PostgreSQL, has found that it can't, or the patience of a start is over.
+func (d *dual) join(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for d.Level().Mode != knowledge.ModeNormal {
+	for {
+		st, err := d.Status(ctx)
+		switch {
+		case err != nil: // the journal can't be read: the patience decides
+		case st.Mode == knowledge.ModeNormal, st.Mode == knowledge.ModeDiverged, st.Breaker != "closed", st.Halt != "",
+			st.Mode == knowledge.ModeRecovering && st.Journal.Depth > 0:
+			return
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// openGate lets reads through as soon as the mirror can answer them, and everything once the PostgreSQL was joined or is known to
+// be away. In between a first start is done.
+func (s *Server) openGate(ctx context.Context) error {
+	door := live.TokenFromSubprotocol(s.handler)
+	if d := s.parts.dual; d != nil {
+		if d.Ready() == nil {
+			s.gate.reads(door)
+			s.announce(ctx)
+		}
+		d.join(ctx)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.parts.loadDirectory(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	s.gate.reads(door)
+	s.gate.writes()
+	s.announce(ctx)
+	return nil
+}
+
+// announce tells the commands of this machine where the tenet answers. On a full disk it can't, and answers all the same.
+func (s *Server) announce(ctx context.Context) {
+	if err := s.home.announce(s.facts.URL, s.o.Entrance.TLSCert); err != nil {
+		s.parts.log.WarnContext(ctx, "commands on this machine can't find this tenet by its data directory: name it with --url",
+			"url", s.facts.URL, "error", err.Error())
 	}
 }
 
@@ -61,6 +107,7 @@ func (s *Server) beginLater(ctx context.Context) error {
 	if !s.later {
 		return nil
 	}
+	said := ""
 	for {
 		if s.parts.dual.Level().Mode == knowledge.ModeNormal {
 			report, token, err := s.firstStart(ctx)
@@ -68,7 +115,10 @@ func (s *Server) beginLater(ctx context.Context) error {
 				s.o.Log.InfoContext(ctx, "first start done", "documents", report.Created, "new_admin", token != "")
 				return nil
 			}
-			s.o.Log.WarnContext(ctx, "first start not done yet", "error", err)
+			if text := err.Error(); text != said && ctx.Err() == nil { // not every second
+				said = text
+				s.o.Log.WarnContext(ctx, "first start not done yet: it is tried again until it is", "error", text)
+			}
 		}
 		t := time.NewTimer(laterEvery)
 		select {

@@ -65,6 +65,9 @@ func (u *uses) Run(ctx context.Context) error {
 		select {
 		case <-t.C:
 			u.flush(ctx)
+			if kept, ok := u.engine.(interface{ FlushUses(context.Context) error }); ok {
+				kept.FlushUses(ctx) //nolint:errcheck // the next time will do
+			}
 		case <-ctx.Done():
 			return nil
 		}

@@ -13,7 +13,7 @@ import (
 	"tenet/internal/store"
 )
 
-// Apply does every op of a batch, or none.
+// Apply applies every op of a batch, or none.
 func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
 	if s.closed.Load() {
 		return knowledge.Receipt{}, store.ErrClosed
@@ -42,7 +42,7 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	return receipt, nil
 }
 
-// apply does a batch that is valid by itself.
+// apply applies a batch that has passed validation.
 func (t *tx) apply(ctx context.Context, b *knowledge.Batch, fingerprint [32]byte, now func() time.Time) (knowledge.Receipt, error) {
 	if known, err := t.applied(ctx, b.ID, fingerprint); err != nil || known {
 		if err != nil {
@@ -50,9 +50,10 @@ func (t *tx) apply(ctx context.Context, b *knowledge.Batch, fingerprint [32]byte
 		}
 		return t.receipt(ctx, b.ID)
 	}
+	t.now = knowledge.At(now())
 	at := b.At
 	if at.IsZero() {
-		at = knowledge.At(now())
+		at = t.now
 	}
 	receipt := knowledge.Receipt{Batch: b.ID, Records: make([]*knowledge.Record, len(b.Ops))}
 	var faults []knowledge.Fault
@@ -75,7 +76,7 @@ func (t *tx) apply(ctx context.Context, b *knowledge.Batch, fingerprint [32]byte
 		b.ID[:], fingerprint[:], b.Actor, micros(at), int64(receipt.Seq))
 }
 
-// applied reports whether a batch was done before. Another content under its id is an error.
+// applied reports whether a batch was applied before. The same id with different content is [store.ErrReused].
 func (t *tx) applied(ctx context.Context, id knowledge.BatchID, fingerprint [32]byte) (bool, error) {
 	var was []byte
 	ok, err := t.one(ctx, "SELECT fingerprint FROM batches WHERE id = ?", []any{id[:]}, &was)
@@ -85,7 +86,7 @@ func (t *tx) applied(ctx context.Context, id knowledge.BatchID, fingerprint [32]
 	return ok, err
 }
 
-// receipt makes the receipt of a batch again, from the log.
+// receipt rebuilds the receipt of an applied batch from the log.
 func (t *tx) receipt(ctx context.Context, id knowledge.BatchID) (knowledge.Receipt, error) {
 	receipt := knowledge.Receipt{Batch: id}
 	if _, err := t.one(ctx, "SELECT seq FROM batches WHERE id = ?", []any{id[:]}, &receipt.Seq); err != nil {
@@ -110,7 +111,7 @@ func (t *tx) receipt(ctx context.Context, id knowledge.BatchID) (knowledge.Recei
 	return receipt, rows.Err()
 }
 
-// op does op i of a batch and returns the record that it leaves behind.
+// op applies op i of a batch and returns the resulting record.
 func (t *tx) op(ctx context.Context, b *knowledge.Batch, i int, at knowledge.Time) (*knowledge.Record, error) {
 	op := &b.Ops[i]
 	pointer := "/ops/" + strconv.Itoa(i)
@@ -118,11 +119,11 @@ func (t *tx) op(ctx context.Context, b *knowledge.Batch, i int, at knowledge.Tim
 	if err != nil {
 		return nil, err
 	}
-	if err := condition(op, i, now); err != nil {
+	if err := t.condition(ctx, op, i, now); err != nil {
 		return nil, err
 	}
 	if b.At.IsZero() && now.doc != nil && at.Before(now.doc.Stamps().UpdatedAt.Time) {
-		at = now.doc.Stamps().UpdatedAt // the clock was set back: a document's times never are
+		at = now.doc.Stamps().UpdatedAt // the clock was set back: the times of a document never go back
 	}
 	next, err := op.Next(now.doc)
 	if err != nil {
@@ -165,19 +166,21 @@ func (t *tx) op(ctx context.Context, b *knowledge.Batch, i int, at knowledge.Tim
 	if err := t.put(ctx, rec, next, now, knowledge.BatchID{}); err != nil {
 		return nil, err
 	}
-	return rec, t.log(ctx, &knowledge.Change{
+	return rec, t.log(ctx, b, &knowledge.Change{
 		Batch: b.ID, Verb: knowledge.ChangeVerb(now.doc, next), Key: op.Key, Version: rec.Version, Record: rec, Actor: b.Actor, At: at,
 		Hash: sha256.Sum256(rec.JSON), More: i < len(b.Ops)-1,
 	})
 }
 
-// condition checks an op against what is there.
-func condition(op *knowledge.Op, i int, now current) error {
+// condition checks the version that an op expects against the stored document.
+func (t *tx) condition(ctx context.Context, op *knowledge.Op, i int, now current) error {
 	var version int64
 	if now.doc != nil {
 		version = now.doc.Stamps().Version
 	}
 	switch {
+	case op.IfBatch != (knowledge.BatchID{}):
+		return t.leftBy(ctx, op, i, version)
 	case op.IfVersion == knowledge.AnyVersion:
 		if now.doc == nil && op.Verb != knowledge.VerbPut {
 			return &store.NotFoundError{Key: op.Key}
@@ -194,9 +197,23 @@ func condition(op *knowledge.Op, i int, now current) error {
 	return nil
 }
 
-// parentExists checks that the document that another one refers to is there.
+// leftBy checks that the stored version was written by the batch that the op's writer saw.
+func (t *tx) leftBy(ctx context.Context, op *knowledge.Op, i int, version int64) error {
+	if version == 0 && op.Verb != knowledge.VerbPut {
+		return &store.NotFoundError{Key: op.Key}
+	}
+	var one int
+	const query = "SELECT 1 FROM changes INDEXED BY changes_by_batch WHERE batch_id = ? AND kind = ? AND id = ? AND version = ?"
+	left, err := t.one(ctx, query, []any{op.IfBatch[:], string(op.Key.Kind), op.Key.ID, version}, &one)
+	if err == nil && !left {
+		err = &store.ConflictError{Key: op.Key, Op: i, Got: version, WantBatch: op.IfBatch}
+	}
+	return err
+}
+
+// parentExists checks that the document exists to which another one refers.
 func (t *tx) parentExists(ctx context.Context, op *knowledge.Op, next knowledge.Document, pointer string) error {
-	key, field, ok := parent(next)
+	key, field, ok := knowledge.ParentOf(next)
 	if !ok {
 		return nil
 	}
@@ -231,14 +248,20 @@ func (t *tx) purge(ctx context.Context, b *knowledge.Batch, i int, now current, 
 	if err := t.remove(ctx, op.Key, now, version); err != nil {
 		return err
 	}
-	return t.log(ctx, &knowledge.Change{
+	return t.log(ctx, b, &knowledge.Change{
 		Batch: b.ID, Verb: knowledge.VerbPurge, Key: op.Key, Version: version, Actor: b.Actor, At: at,
-		Hash: sha256.Sum256(nil), More: i < len(b.Ops)-1,
+		Hash: knowledge.PurgeHash(b.Actor, at), More: i < len(b.Ops)-1,
 	})
 }
 
-// log appends a change at the end of the log, in its place in the chain.
-func (t *tx) log(ctx context.Context, c *knowledge.Change) error {
+// log appends a change of a batch to the log and to the chain.
+func (t *tx) log(ctx context.Context, b *knowledge.Batch, c *knowledge.Change) error {
+	if b.EnteredBy != "" {
+		c.EnteredBy, c.EnteredAt = b.EnteredBy, c.At
+		if !b.At.IsZero() {
+			c.EnteredAt = t.now
+		}
+	}
 	c.Seq = t.head.Seq + 1
 	c.Chain = knowledge.NextChain(t.head.Chain, c)
 	if err := t.insertChange(ctx, c); err != nil {

@@ -11,8 +11,8 @@ import (
 	"tenet/internal/store"
 )
 
-// Backup writes a copy of the whole database, as it is at one moment, into a new file at path. Writers go on meanwhile. The
-// copy is on disk when it returns, and was looked over for damage; what there was at path before is only replaced then.
+// Backup writes a copy of the whole database as of one moment to path. Writes go on meanwhile. When Backup returns, the
+// copy has been checked for damage and is on disk; a file that was at path before is replaced only then.
 func (f *file) Backup(ctx context.Context, path string) error {
 	part := path + ".part"
 	if err := remove(part); err != nil {
@@ -22,8 +22,8 @@ func (f *file) Backup(ctx context.Context, path string) error {
 	if err := private(part); err != nil {
 		return err
 	}
-	err := f.look(ctx, func(view) error {
-		db, err := handle{path: resolve(f.path), conns: 1}.open()
+	err := f.using(ctx, func(p *pool) error {
+		db, err := handle{path: p.path, conns: 1}.open()
 		if err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func remove(path string) error {
 	return nil
 }
 
-// syncPath makes a file that nobody has open, or a directory, durable.
+// syncPath flushes a closed file, or a directory, to disk.
 func syncPath(path string) error {
 	f, err := os.Open(path) //nolint:gosec // a path of the operator's
 	if err != nil {

@@ -2,71 +2,63 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"sync"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
-// A bell wakes those who wait for changes. Its zero value is ready to use.
+// A bell wakes callers that wait for changes. Its zero value is ready to use.
 type bell struct {
-	mu     sync.Mutex // guards what follows
+	rung   store.Bell
+	mu     sync.Mutex // guards the fields below
 	seq    knowledge.Seq
-	next   chan struct{} // closed when seq grows; nil while nobody waits
 	closed bool
 }
 
-// ring says that there are changes up to seq. A swapped mirror may have gone back: that wakes them too.
+// ring announces changes up to seq. Seq may be lower than before, after a swap of the mirror: that wakes callers too.
 func (b *bell) ring(seq knowledge.Seq) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.seq == seq {
-		return
+	if b.seq != seq {
+		b.seq = seq
+		b.rung.Ring()
 	}
-	b.seq = seq
-	b.wake()
 }
 
 func (b *bell) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-	b.wake()
-}
-
-func (b *bell) wake() {
-	if b.next != nil {
-		close(b.next)
-		b.next = nil
-	}
+	b.rung.Ring()
 }
 
 func (b *bell) wait(ctx context.Context, after knowledge.Seq) error {
-	b.mu.Lock()
-	if b.closed {
-		b.mu.Unlock()
-		return store.ErrClosed
-	}
-	if b.seq > after {
-		b.mu.Unlock()
+	next := b.rung.Next()
+	if there, err := b.look(after); there || err != nil {
+		if err != nil {
+			return err
+		}
 		return ctx.Err()
 	}
-	if b.next == nil {
-		b.next = make(chan struct{})
-	}
-	next := b.next
-	b.mu.Unlock()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-next:
 	}
+	_, err := b.look(after)
+	return err
+}
+
+// look reports whether there is a change after seq.
+func (b *bell) look(after knowledge.Seq) (bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return store.ErrClosed
+		return false, store.ErrClosed
 	}
-	return nil
+	return b.seq > after, nil
 }
 
 // Wait returns when there may be changes after seq.
@@ -75,4 +67,18 @@ func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error {
 		return store.ErrClosed
 	}
 	return s.bell.wait(ctx, after)
+}
+
+// Newest returns the seq of the newest change, 0 while there is none.
+func (s *Store) Newest(ctx context.Context) (knowledge.Seq, error) {
+	var newest knowledge.Seq
+	err := s.read(ctx, "newest", "SELECT coalesce(max(seq), 0) FROM changes", nil, func(r *sql.Rows) error { return r.Scan(&newest) })
+	return newest, err
+}
+
+// Seq is [Store.Newest] from memory. It may lack a change that is being acknowledged just now.
+func (s *Store) Seq() knowledge.Seq {
+	s.bell.mu.Lock()
+	defer s.bell.mu.Unlock()
+	return s.bell.seq
 }

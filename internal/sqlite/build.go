@@ -1,25 +1,19 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
-// buildCommit is how many documents are one transaction, and one piece of the full-text index.
+// buildCommit is the number of documents in one transaction, which enter the search index together.
 const buildCommit = 5000
 
-// buildLevels is how many levels the full-text index of a new file is moved up. Four pieces of a level are merged into one of
-// the next, so the large piece is not written again before some hundred thousand writes have followed.
-const buildLevels = 8
-
-// A Builder makes a new mirror file from a snapshot of the primary. It is a [store.Sink]. Nothing of the file counts before
+// A Builder makes a new mirror file from a snapshot of the primary. It is a [store.Sink]. The file is valid only after
 // Finish has returned.
 type Builder struct {
 	ctx   context.Context //nolint:containedctx // a sink's methods take none, and a builder lives as long as one call
@@ -29,12 +23,12 @@ type Builder struct {
 	at    *knowledge.Position
 	n     int
 	piece int
-	later []string // the indexes, to be made when the rows are there
+	later []string // statements that create the indexes, run after the rows are written
 }
 
 var _ store.Sink = (*Builder)(nil)
 
-// NewBuilder begins a new file at path, in place of what is there. The context is that of the whole build.
+// NewBuilder creates a new file at path and replaces an old one. The context applies to the whole build.
 func NewBuilder(ctx context.Context, path string) (*Builder, error) {
 	if err := removeFile(path); err != nil {
 		return nil, &store.UnavailableError{Reason: "the new mirror can't be written beside the old one: look at the data directory", Err: err}
@@ -56,7 +50,7 @@ func NewBuilder(ctx context.Context, path string) (*Builder, error) {
 	return b, nil
 }
 
-// prepare puts the indexes aside, so that each is sorted once in the end, and begins the first transaction.
+// prepare drops the indexes, so that each is sorted only once at the end, and begins the first transaction.
 func (b *Builder) prepare() error {
 	rows, err := b.w.conn.QueryContext(b.ctx, "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL")
 	if err != nil {
@@ -79,12 +73,10 @@ func (b *Builder) prepare() error {
 			return err
 		}
 	}
-	return b.execAll(setWords("automerge", 0), setWords("crisismerge", 2000), setWords("hashsize", 64<<20), "BEGIN")
-}
-
-// setWords returns the statement that sets an option of the full-text index.
-func setWords(option string, value int) string {
-	return fmt.Sprintf("INSERT INTO search_words (search_words, rank) VALUES ('%s', %d)", option, value)
+	if err := b.execAll("BEGIN"); err != nil {
+		return err
+	}
+	return b.t.setMeta(b.ctx, "search_form", int64(knowledge.IndexForm))
 }
 
 func (b *Builder) execAll(statements ...string) error {
@@ -138,7 +130,7 @@ func (b *Builder) Change(c *knowledge.Change) error {
 	return b.step()
 }
 
-// step ends a transaction when it is large enough.
+// step commits the transaction when it is large enough, and begins the next.
 func (b *Builder) step() error {
 	if b.n++; b.n%b.piece != 0 {
 		return nil
@@ -160,7 +152,7 @@ func (b *Builder) commit() error {
 	return b.w.exec(b.ctx, "COMMIT")
 }
 
-// Finish makes the indexes, looks the file over and puts it on disk.
+// Finish creates the indexes, checks the file and flushes it to disk.
 func (b *Builder) Finish() error {
 	if b.at == nil {
 		return errors.Join(b.fail(errors.New("the snapshot did not say where it was taken")), b.Discard())
@@ -195,59 +187,10 @@ func (b *Builder) complete() error {
 	if err := b.execAll(b.later...); err != nil {
 		return err
 	}
-	err := b.execAll("INSERT INTO search_words (search_words) VALUES ('optimize')", setWords("automerge", 4), setWords("crisismerge", 16),
-		setWords("hashsize", 1<<20), "PRAGMA journal_mode = WAL")
-	if err != nil {
-		return err
-	}
-	return b.lift()
+	return b.execAll("PRAGMA journal_mode = WAL")
 }
 
-// structureRow is the row in which FTS5 keeps which pieces its index is made of.
-const structureRow = 10
-
-// lift moves the full-text index up, so that the small pieces that writes leave are merged with one another. On the level where
-// it was made, its large piece would be written anew, whole and in one go, by the next write but a few.
-func (b *Builder) lift() error {
-	var structure []byte
-	if err := b.w.conn.QueryRowContext(b.ctx, "SELECT block FROM search_words_data WHERE id = ?", structureRow).Scan(&structure); err != nil {
-		return err
-	}
-	lifted, ok := lifted(structure, buildLevels)
-	if !ok {
-		return errors.New("the full-text index is not of the form that this program knows")
-	}
-	_, err := b.w.conn.ExecContext(b.ctx, "UPDATE search_words_data SET block = ? WHERE id = ?", lifted, structureRow)
-	return err
-}
-
-// lifted returns the structure of a full-text index with so many empty levels below those that it has. It is four bytes of a
-// cookie, a mark, and numbers of one byte or more: of the levels, the pieces, the writes; then for each level that of the
-// pieces being merged, that of the pieces, and what tells about each.
-func lifted(structure []byte, levels byte) ([]byte, bool) {
-	at := 4
-	if len(structure) < at {
-		return nil, false
-	}
-	if mark := []byte{0xff, 0, 0, 1}; bytes.HasPrefix(structure[at:], mark) {
-		at += len(mark)
-	}
-	count := at
-	for range 3 {
-		for at < len(structure) && structure[at] >= 0x80 {
-			at++
-		}
-		at++
-	}
-	if at > len(structure) || structure[count] > 0x7f-levels {
-		return nil, false
-	}
-	up := slices.Concat(structure[:at], make([]byte, 2*int(levels)), structure[at:])
-	up[count] += levels
-	return up, true
-}
-
-// Discard throws the file away.
+// Discard deletes the file.
 func (b *Builder) Discard() error {
 	var err error
 	if b.w != nil {
@@ -257,7 +200,7 @@ func (b *Builder) Discard() error {
 	return errors.Join(err, removeFile(b.path))
 }
 
-// removeFile removes a database file with what belongs to it.
+// removeFile removes a database file with its -wal and -shm files.
 func removeFile(path string) error {
 	return errors.Join(remove(path), remove(path+"-wal"), remove(path+"-shm"), remove(path+"-journal"))
 }

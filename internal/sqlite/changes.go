@@ -9,19 +9,22 @@ import (
 	"tenet/internal/store"
 )
 
-// changeColumns lists what a change is made of.
-const changeColumns = "seq, kind, id, version, verb, batch_id, actor, at, document_hash, chain, more, category, active, rank, updated_at, document"
+// changeColumns lists the columns of a change.
+const changeColumns = "seq, kind, id, version, verb, batch_id, actor, at, document_hash, chain, more, category, active, rank, updated_at, document, entered_by, entered_at"
 
-// insertChange writes a change as it is.
+// insertChange is the statement that writes a change.
 func (t *tx) insertChange(ctx context.Context, c *knowledge.Change) error {
 	args := []any{
 		int64(c.Seq), string(c.Key.Kind), c.Key.ID, c.Version, string(c.Verb), c.Batch[:], c.Actor, micros(c.At), c.Hash[:], c.Chain[:],
-		c.More, nil, nil, nil, nil, nil,
+		c.More, nil, nil, nil, nil, nil, nil, nil,
 	}
 	if r := c.Record; r != nil {
-		args = append(args[:11], r.Category, r.Active, r.Rank, micros(r.Updated), string(r.JSON))
+		copy(args[11:], []any{r.Category, r.Active, r.Rank, micros(r.Updated), string(r.JSON)})
 	}
-	return t.exec(ctx, "INSERT INTO changes ("+changeColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", args...)
+	if c.Entered() {
+		copy(args[16:], []any{c.EnteredBy, micros(c.EnteredAt)})
+	}
+	return t.exec(ctx, "INSERT INTO changes ("+changeColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", args...)
 }
 
 // scanChange reads a change from a row of changeColumns.
@@ -31,9 +34,10 @@ func scanChange(r *sql.Rows, source knowledge.Source) (knowledge.Change, error) 
 	var batch, hash, chain []byte
 	var category, text *string
 	var active *bool
-	var rank, updated *int64
+	var rank, updated, entered *int64
+	var by *string
 	err := r.Scan(&c.Seq, &c.Key.Kind, &c.Key.ID, &c.Version, &c.Verb, &batch, &c.Actor, &at, &hash, &chain, &c.More,
-		&category, &active, &rank, &updated, &text)
+		&category, &active, &rank, &updated, &text, &by, &entered)
 	if err != nil {
 		return c, err
 	}
@@ -41,6 +45,9 @@ func scanChange(r *sql.Rows, source knowledge.Source) (knowledge.Change, error) 
 	copy(c.Hash[:], hash)
 	copy(c.Chain[:], chain)
 	c.At = moment(at)
+	if by != nil && entered != nil {
+		c.EnteredBy, c.EnteredAt = *by, moment(*entered)
+	}
 	if text != nil && category != nil && active != nil && rank != nil && updated != nil {
 		c.Record = &knowledge.Record{
 			Key: c.Key, Version: c.Version, Category: *category, Active: *active, Rank: *rank, Updated: moment(*updated),
@@ -50,7 +57,7 @@ func scanChange(r *sql.Rows, source knowledge.Source) (knowledge.Change, error) 
 	return c, nil
 }
 
-// Changes returns a part of the log.
+// Changes returns a page of the log.
 func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
 	if s.closed.Load() {
 		return nil, store.ErrClosed
@@ -60,7 +67,7 @@ func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 		return nil, err
 	}
 	var list []knowledge.Change
-	err = s.agree(ctx, func(v view) error {
+	err = s.agree(ctx, func(ctx context.Context, v view) error {
 		if q.Filtered() {
 			query, args := filteredChanges(q)
 			list, err = v.changes(ctx, query, args, nil)
@@ -72,7 +79,7 @@ func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 	return list, err
 }
 
-// following returns the changes after a seq, whole transactions.
+// following returns the changes after a seq, in whole transactions.
 func (v view) following(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
 	const query = "SELECT " + changeColumns + " FROM changes WHERE seq > ? ORDER BY seq LIMIT ?"
 	if err := v.kept(ctx, q.After); err != nil {
@@ -82,7 +89,7 @@ func (v view) following(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 	for err == nil && len(list) > 0 && list[len(list)-1].More {
 		before := len(list)
 		if list, err = v.changes(ctx, query, []any{int64(list[before-1].Seq), 64}, list); len(list) == before {
-			break // the log ends here, whatever it says
+			break // the log ends here, even if the change says that more follow
 		}
 		for i := before; i < len(list); i++ {
 			if !list[i].More {
@@ -94,7 +101,7 @@ func (v view) following(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 	return list, err
 }
 
-// kept returns an error when the log no longer holds what follows a seq.
+// kept returns a [*store.GoneError] when the log has been trimmed beyond a seq.
 func (v view) kept(ctx context.Context, after knowledge.Seq) error {
 	start := knowledge.Seq(0)
 	err := v.query(ctx, "changes.start", "SELECT value FROM meta WHERE key = 'log_start'", nil, func(r *sql.Rows) error { return r.Scan(&start) })
@@ -119,7 +126,7 @@ func (v view) changes(ctx context.Context, query string, args []any, list []know
 	return list, err
 }
 
-// filteredChanges returns the statement for a part of the log. Its index is that of the narrowest filter.
+// filteredChanges returns the statement for a filtered page of the log. It uses the index of the narrowest filter.
 func filteredChanges(q knowledge.ChangeQuery) (string, []any) {
 	var b strings.Builder
 	var args []any
@@ -143,6 +150,9 @@ func filteredChanges(q knowledge.ChangeQuery) (string, []any) {
 		and("id = ?", q.Key.ID)
 	}
 	if q.Version != 0 {
+		if q.Key != (knowledge.Key{}) {
+			index = "" // changes_by_version if the file has it: an older schema does not
+		}
 		and("version = ?", q.Version)
 	}
 	switch {
@@ -163,7 +173,7 @@ func filteredChanges(q knowledge.ChangeQuery) (string, []any) {
 	return b.String(), append(args, q.Limit)
 }
 
-// prefixed puts a prefix before each of a list of columns.
+// prefixed adds a prefix to each of the columns.
 func prefixed(prefix, columns string) string {
 	return prefix + strings.ReplaceAll(columns, ", ", ", "+prefix)
 }

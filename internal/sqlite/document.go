@@ -8,7 +8,7 @@ import (
 	"tenet/internal/store"
 )
 
-// current is a document as it stands before an op.
+// current is a document before an op is applied.
 type current struct {
 	doc  knowledge.Document // nil for none
 	text string             // its JSON
@@ -28,7 +28,8 @@ func (t *tx) current(ctx context.Context, key knowledge.Key) (current, error) {
 	return current{doc, text, rank}, err
 }
 
-// put writes a document and everything that is found by it. Pending is the batch that still waits for the primary, if any.
+// put writes a document, its facets and its search entries. Pending is the batch that still waits for the primary, if
+// any.
 func (t *tx) put(ctx context.Context, rec *knowledge.Record, doc knowledge.Document, before current, pending knowledge.BatchID) error {
 	tab := tableOf(rec.Key.Kind)
 	var waits any
@@ -40,6 +41,9 @@ func (t *tx) put(ctx context.Context, rec *knowledge.Record, doc knowledge.Docum
 		rec.Key.ID, rec.Rank, waits, string(rec.JSON))
 	if err != nil {
 		return err
+	}
+	if before.doc != nil && before.rank == rec.Rank && knowledge.SameContent(before.doc, doc) {
+		return nil // the primary has only stamped what a waiting batch wrote: it is in the index already
 	}
 	if err := t.dropFacets(ctx, before); err != nil {
 		return err
@@ -53,7 +57,7 @@ func (t *tx) put(ctx context.Context, rec *knowledge.Record, doc knowledge.Docum
 	return t.index(ctx, rec, doc)
 }
 
-// erase takes a document out of everything but the log.
+// erase removes a document from everything but the log.
 func (t *tx) erase(ctx context.Context, key knowledge.Key, before current) error {
 	tab := tableOf(key.Kind)
 	if err := t.exec(ctx, "DELETE FROM "+tab.name+" WHERE "+tab.id+" = ?", key.ID); err != nil {
@@ -62,10 +66,14 @@ func (t *tx) erase(ctx context.Context, key knowledge.Key, before current) error
 	if err := t.dropFacets(ctx, before); err != nil {
 		return err
 	}
+	if err := t.owe(ctx); err != nil {
+		return err
+	}
 	return t.unindex(ctx, key)
 }
 
-// remove takes a document out of everything, and its texts out of the log. A later one of the same key goes on from version.
+// remove removes a document from everything, and its texts from the log. A later document with the same key continues
+// after version.
 func (t *tx) remove(ctx context.Context, key knowledge.Key, before current, version int64) error {
 	if err := t.erase(ctx, key, before); err != nil {
 		return err
@@ -76,19 +84,19 @@ func (t *tx) remove(ctx context.Context, key knowledge.Key, before current, vers
 	return t.setPurged(ctx, key, version)
 }
 
-// setPurged notes the last version of a document that is gone.
+// setPurged stores the last version of a purged document.
 func (t *tx) setPurged(ctx context.Context, key knowledge.Key, version int64) error {
 	return t.exec(ctx, "INSERT INTO purged (kind, id, version) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version",
 		string(key.Kind), key.ID, version)
 }
 
-// lastPurged returns the last version of a document that is gone; 0 for none.
+// lastPurged returns the last version of a purged document; 0 if it was never purged.
 func (t *tx) lastPurged(ctx context.Context, key knowledge.Key) (version int64, err error) {
 	_, err = t.one(ctx, "SELECT version FROM purged WHERE kind = ? AND id = ?", []any{string(key.Kind), key.ID}, &version)
 	return version, err
 }
 
-// forget empties the documents that the log holds of a key.
+// forget removes the texts of a document from all its changes in the log.
 func (t *tx) forget(ctx context.Context, key knowledge.Key) error {
 	return t.exec(ctx, "UPDATE changes SET document = NULL WHERE kind = ? AND id = ?", string(key.Kind), key.ID)
 }
@@ -119,7 +127,7 @@ func (t *tx) addFacets(ctx context.Context, rec *knowledge.Record, doc knowledge
 	return nil
 }
 
-// scanRecord reads a record from a row of table.columns, and what follows it into more.
+// scanRecord reads a record from a row of table.columns, and the columns after it into more.
 func scanRecord(r *sql.Rows, kind knowledge.Kind, source knowledge.Source, more ...any) (*knowledge.Record, error) {
 	rec := &knowledge.Record{Key: knowledge.Key{Kind: kind}, Source: source}
 	var updated int64
@@ -131,13 +139,13 @@ func scanRecord(r *sql.Rows, kind knowledge.Kind, source knowledge.Source, more 
 	return rec, err
 }
 
-// Get returns the document that key names, in use or retired.
+// Get returns the document that key names, active or retired.
 func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	if knowledge.New(key.Kind) == nil {
 		return nil, s.absent(key)
 	}
 	var rec *knowledge.Record
-	err := s.look(ctx, func(v view) (err error) {
+	err := s.look(ctx, func(ctx context.Context, v view) (err error) {
 		rec, err = v.get(ctx, key)
 		return err
 	})
@@ -147,7 +155,7 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 	return rec, err
 }
 
-// absent is the answer about a key of a kind that there isn't.
+// absent is the error for a key of an unknown kind.
 func (s *Store) absent(key knowledge.Key) error {
 	if s.closed.Load() {
 		return store.ErrClosed

@@ -17,46 +17,47 @@ import (
 	"tenet/internal/store"
 )
 
-// This file alone knows the driver: how a file is opened, and what its errors mean.
+// Only this file depends on the driver: on how it opens a file, and on what its errors mean.
 
 // How long a statement waits for another process that holds a lock on the file.
 const busyTimeout = 5 * time.Second
 
-// The page cache of a connection, in KiB; the driver spends about twice as much. A bulk load writes few pages twice with more.
+// The page cache of a connection, in KiB; the driver uses about twice as much. With a larger cache a bulk load writes
+// fewer pages twice.
 const (
 	cacheKiB = 8 << 10
 	bulkKiB  = 64 << 10
 )
 
-// walLimit is the size, in bytes, to which a checkpoint cuts the write-ahead log.
+// walLimit is the size, in bytes, to which a checkpoint truncates the write-ahead log.
 const walLimit = 64 << 20
 
 // handle says how to open a file.
 type handle struct {
 	path     string
 	readOnly bool
-	// mirror is for a copy: synchronous=NORMAL, so that the last transactions may be lost with the machine, though never with
-	// the process, and foreign keys unchecked, since the primary has checked them.
+	// mirror is for a mirror: synchronous=NORMAL, so that a power cut may lose the last transactions, though a crash of
+	// the process never does; and no foreign keys, since the primary has checked them.
 	mirror bool
-	// bulk is for a file that is thrown away unless it is finished: nothing is synced or can be rolled back.
+	// bulk is for a file that is deleted unless it is finished: without syncs and without rollback.
 	bulk  bool
 	conns int
 }
 
-// prepareDriver sets what holds for the whole process, before its first file is opened: locks that survive somebody else's
-// closing of the file, and one statement per pragma of an address.
+// prepareDriver sets options of the whole process, before its first file is opened: locks that stay when another handle
+// of the file is closed, and one statement for each pragma of an address.
 //
 //nolint:gochecknoglobals // the driver's own switches are global, and must be set once
 var prepareDriver = sync.OnceValue(func() error {
 	driver.StrictPragmas(true)
 	_, err := driver.OFDLocking(true)
 	if errors.Is(err, driver.ErrOFDLockingUnavailable) {
-		return nil // not on Linux: nothing to be had
+		return nil // only Linux has such locks
 	}
 	return err
 })
 
-// open opens a file, without touching it yet.
+// open returns a handle for a file. The file is opened by the first statement.
 func (h handle) open() (*sql.DB, error) {
 	if err := prepareDriver(); err != nil {
 		return nil, fmt.Errorf("prepare the SQLite driver: %w", err)
@@ -83,11 +84,12 @@ func (h handle) open() (*sql.DB, error) {
 	q.Add("_pragma", fmt.Sprintf("journal_size_limit(%d)", walLimit))
 	q.Set("_txlock", "immediate")
 	if h.readOnly {
-		q.Set("mode", "rw") // one that was deleted is not made again
+		q.Set("mode", "rw") // do not create a file that was deleted
 		q.Set("_query_only", "1")
 		q.Set("_txlock", "deferred")
 	} else {
-		q.Add("_pragma", "temp_store(2)") // what undoes one statement stays in memory: as a file it was a fifth of a bulk write
+		q.Add("_pragma", "secure_delete(1)") // purged texts must not stay in free space
+		q.Add("_pragma", "temp_store(2)")    // keep statement journals in memory: as files they were a fifth of the time of a bulk write
 	}
 	c, err := driver.NewConnector("file:" + (&url.URL{Path: h.path}).EscapedPath() + "?" + q.Encode())
 	if err != nil {
@@ -99,7 +101,7 @@ func (h handle) open() (*sql.DB, error) {
 	return db, nil
 }
 
-// code returns the driver's code of an error, 0 when it has none.
+// code returns the driver's code of an error, or 0.
 func code(err error) int {
 	if e, ok := errors.AsType[*driver.Error](err); ok {
 		return e.Code()
@@ -107,7 +109,7 @@ func code(err error) int {
 	return 0
 }
 
-// translate turns an error that came of a call with a context into one of the contract's.
+// translate converts the error of a call with a context into one of the store contract.
 func translate(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
@@ -115,7 +117,7 @@ func translate(ctx context.Context, err error) error {
 	return contract(err)
 }
 
-// contract turns an error of the driver, or an inner one, into one of the contract's.
+// contract converts an error of the driver, or an internal one, into one of the store contract.
 func contract(err error) error {
 	if err == nil || known(err) {
 		return err
@@ -161,7 +163,7 @@ func known(err error) bool {
 	return errors.As(err, &invalid)
 }
 
-// damaged reports whether an error says that the file is no sound database.
+// damaged reports whether an error says that the file is damaged or no database.
 func damaged(err error) bool {
 	switch code(err) & 0xff {
 	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB, codes.SQLITE_FORMAT:
@@ -170,7 +172,7 @@ func damaged(err error) bool {
 	return false
 }
 
-// lost reports whether an error may have ended the whole transaction, and not its statement alone.
+// lost reports whether an error may have rolled back the whole transaction, and not only its statement.
 func lost(err error) bool {
 	return err != nil && code(err) != 0
 }

@@ -13,7 +13,7 @@ import (
 	"tenet/internal/store"
 )
 
-// A role is what a file is for.
+// A role is the purpose of a file.
 type role int
 
 const (
@@ -22,7 +22,7 @@ const (
 	journal
 )
 
-// A file is a database file with those who read it and the one who writes it.
+// A file is a database file with its readers and its writer.
 type file struct {
 	opts      Options
 	path      string
@@ -31,17 +31,17 @@ type file struct {
 	schema    Schema           // when it was opened
 	slow      slowGate
 	now       func() time.Time
-	committed func(head) // told after every commit; nil for nobody
+	committed func(head) // called after every commit; may be nil
 
 	first  *writer // until start
 	jobs   chan *job
 	closed atomic.Bool
-	quit   chan struct{}  // closed when the writer shall end
+	quit   chan struct{}  // closed to stop the writer
 	done   chan struct{}  // closed when the writer has ended
 	err    error          // of closing the writer; to be read when done is closed
-	work   sync.WaitGroup // old files that are still read
+	work   sync.WaitGroup // reads of old files
 
-	// mu guards what a swap of the file replaces.
+	// mu guards the fields that a swap of the file replaces.
 	mu    sync.RWMutex
 	reads *pool
 	there string      // the file that the path led to when it was opened
@@ -73,6 +73,9 @@ func openFile(ctx context.Context, path string, r role, o Options, committed fun
 	if err != nil {
 		return nil, err
 	}
+	if err := f.reindex(ctx, w); err != nil {
+		return nil, errors.Join(err, w.close(ctx, false))
+	}
 	if f.reads, err = openPool(there, f.opts.Readers); err != nil {
 		return nil, errors.Join(err, w.close(ctx, false))
 	}
@@ -83,8 +86,18 @@ func openFile(ctx context.Context, path string, r role, o Options, committed fun
 	return f, nil
 }
 
-// private makes a file that is not there yet, for its owner's eyes only: it will hold the hashes of tokens. SQLite gives what
-// belongs to a file the same rights.
+// reindex rebuilds the search index if an upgrade requires it, and logs the progress.
+func (f *file) reindex(ctx context.Context, w *writer) error {
+	if f.role == journal {
+		return nil
+	}
+	return translate(ctx, w.reindex(ctx, func(done, all int) {
+		f.opts.Log.InfoContext(ctx, "indexing documents for search", "path", f.path, "done", done, "all", all)
+	}))
+}
+
+// private creates a missing file, readable by its owner only: it will contain the hashes of tokens. SQLite gives the
+// files beside it (-wal, -shm) the same permissions.
 func private(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // a path of the operator's
 	if errors.Is(err, os.ErrExist) {
@@ -100,7 +113,7 @@ func private(path string) error {
 	return nil
 }
 
-// start lets the writer begin. The context's values stay with it, its end does not.
+// start starts the writer. The writer keeps the values of the context and ignores its end.
 func (f *file) start(ctx context.Context) {
 	w := f.first
 	f.first = nil
@@ -123,7 +136,7 @@ func (f *file) migrate(ctx context.Context) error {
 	return f.schema.check(f.path)
 }
 
-// Close ends everything. What was acknowledged is in the file.
+// Close stops the readers and the writer. Every acknowledged write is in the file.
 func (f *file) Close() error {
 	if !f.closed.CompareAndSwap(false, true) {
 		return store.ErrClosed
@@ -137,16 +150,16 @@ func (f *file) Close() error {
 	return contract(err)
 }
 
-// Check looks for damage in the file.
+// Check checks the file for damage.
 func (f *file) Check(ctx context.Context) error {
 	if f.closed.Load() {
 		return store.ErrClosed
 	}
-	return quickCheck(ctx, resolve(f.path))
+	return f.advise(quickCheck(ctx, resolve(f.path)))
 }
 
-// Present returns an error when the file that is open is no longer the one that its path leads to: it was deleted or moved away.
-// What is open goes on answering until it is closed.
+// Present returns an error when the path no longer leads to the open file, because that was deleted or moved. The open
+// file goes on answering until it is closed.
 func (f *file) Present() error {
 	f.mu.RLock()
 	is := f.is
@@ -158,7 +171,8 @@ func (f *file) Present() error {
 	return &store.UnavailableError{Halt: true, Err: err, Reason: "the database file " + f.path + " was deleted, moved or replaced while it was open"}
 }
 
-// quickCheck looks for damage, on a fresh connection: on one that has searched it would raise a false alarm.
+// quickCheck checks for damage on a new connection: on one that has searched, it would report damage that there is
+// none.
 func quickCheck(ctx context.Context, path string) error {
 	db, err := handle{path: path, readOnly: true, conns: 1}.open()
 	if err != nil {
@@ -180,16 +194,34 @@ func quickCheck(ctx context.Context, path string) error {
 		"the database file %s is damaged: move it away and restore a backup; keep the damaged file until that is done", path)}
 }
 
-// Damaged reports whether an error of Open or Check says that a file is damaged, and not merely out of reach.
+// advise adds to the error of a damaged file its path and what to do. A mirror is rebuilt and needs no backup.
+func (f *file) advise(err error) error {
+	if !Damaged(err) {
+		return err
+	}
+	u, _ := errors.AsType[*store.UnavailableError](err)
+	told := *u
+	switch f.role {
+	case primary:
+		told.Reason = "the database file " + f.path + " is damaged: stop the tenet, move the file away and restore a backup; keep the damaged file until that is done"
+	case mirror:
+		told.Reason = "the copy of the primary in " + f.path + " is damaged: it is made anew by itself as soon as the primary answers, and needs no backup"
+	case journal:
+		told.Reason = "the journal " + f.path + " is damaged: what can still be read of it, tenet doctor journal --export writes to a file; then stop the tenet and move the journal away"
+	}
+	return &told
+}
+
+// Damaged reports whether an error of Open or Check says that a file is damaged, and not only unreadable now.
 func Damaged(err error) bool {
 	var u *store.UnavailableError
 	return errors.As(err, &u) && (errors.Is(u.Err, errDamaged) || damaged(u.Err))
 }
 
-// errDamaged says what is wrong with a damaged file.
+// errDamaged is the error for a damaged file.
 var errDamaged = errors.New("damaged")
 
-// SetAside moves a damaged file, with what belongs to it, out of the way, and returns its new name.
+// SetAside renames a damaged file, with its -wal and -shm files, and returns the new name.
 func SetAside(path string) (string, error) {
 	aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405")
 	there := resolve(path)

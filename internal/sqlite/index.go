@@ -2,106 +2,70 @@ package sqlite
 
 import (
 	"context"
-	"hash/fnv"
+	"encoding/binary"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"tenet/internal/knowledge"
 )
 
-// Places of search. A row's number is its place in house order: the rank, pressed into 23 bits, then three characters of the
-// id, then a hash of the key that tells the rest apart.
+// The search index. Each indexed document has a number. The documents of a chunk of numbers share one list for each
+// term, which is read as a whole.
 const (
-	placeRankBits = 23
-	placeIDBits   = 19
-	placeHashBits = 21
-	placeTieBits  = placeIDBits + placeHashBits
-	// A rank of a kind that is searched is a tier and a weight within a million of its middle; see [knowledge.Rank].
-	placeWeights = 2*knowledge.MaxPriority + 1
+	chunkBits = 13
+	chunkSize = 1 << chunkBits
+	// waitingMax is the largest number of documents that wait to enter the lists. Each search reads all of them, and
+	// entering them rewrites the lists of all their words.
+	waitingMax = 256
+	// listEntry is the number of bytes of a document in a list: its number within the chunk, and where the term occurs.
+	listEntry = 3
+	// shapeEntry is the number of bytes that ranking needs of a document: the length of its title and text, and its
+	// place in house order.
+	shapeEntry = 5
 )
 
-// pressed returns the rank in as few bits as keep its order.
+// The rank of a searchable kind is a tier and a weight within a million of its middle; see [knowledge.Rank].
+const (
+	rankBits    = 23
+	rankWeights = 2*knowledge.MaxPriority + 1
+)
+
+// pressed returns the rank in as few bits as keep the order.
 func pressed(rank int64) int64 {
 	tier, weight := rank>>32, rank&(1<<32-1)-(1<<31)
 	weight = min(max(weight, -knowledge.MaxPriority), knowledge.MaxPriority) + knowledge.MaxPriority
-	return min(tier*placeWeights+weight, 1<<placeRankBits-1)
+	return min(tier*rankWeights+weight, 1<<rankBits-1)
 }
 
-// place returns the number that a document of search would have, were it free.
-func place(key knowledge.Key, rank int64) int64 {
-	h := fnv.New32a()
-	h.Write([]byte(key.Kind + "/"))
-	h.Write([]byte(key.ID))
-	return pressed(rank)<<placeTieBits | idBits(key.ID)<<placeHashBits | int64(h.Sum32()&(1<<placeHashBits-1))
+// An indexed is the part of a document that enters the lists.
+type indexed struct {
+	entry *knowledge.Entry
+	rank  int64 // pressed
 }
 
-// idBits returns a number of the first characters of an id that sorts as the ids do.
-func idBits(id string) int64 {
-	const letters = "-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
-	n := int64(0)
-	for i := range 3 {
-		n *= int64(len(letters) + 1)
-		if i < len(id) {
-			n += int64(strings.IndexByte(letters, id[i])) + 1
-		}
-	}
-	return n
-}
-
-// An entries is what a transaction will write into the full-text table at its end: in ascending order, since SQLite writes a
-// piece of the index to disk whenever the order turns back.
+// An entries collects the documents that a transaction adds to the lists, or removes, at its end.
 type entries struct {
-	adds  map[int64]words
-	drops []int64 // places among the adds of earlier jobs
+	adds map[int64]*indexed
+	// purged is set when a document was removed.
+	purged bool
+	drops  []int64 // numbers among the adds of earlier jobs
 }
 
-// merge takes over the entries of a job that has succeeded.
+// merge adds the entries of a job that has succeeded.
 func (e *entries) merge(j *entries) {
 	for _, at := range j.drops {
 		delete(e.adds, at)
 	}
 	if e.adds == nil {
-		e.adds = map[int64]words{}
+		e.adds = map[int64]*indexed{}
 	}
 	maps.Copy(e.adds, j.adds)
+	e.purged = e.purged || j.purged
 }
 
-// flush writes the entries.
-func (w *writer) flush(ctx context.Context, e *entries) error {
-	for _, at := range slices.Sorted(maps.Keys(e.adds)) {
-		r := e.adds[at]
-		err := w.exec(ctx, "INSERT INTO search_words (rowid, title, tags, lead, body, title_forms, forms, facets) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-			at, r.title, r.tags, r.lead, r.body, r.titleForms, r.forms, r.facets)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// unindex takes a document out of search.
-func (t *tx) unindex(ctx context.Context, key knowledge.Key) error {
-	var at int64
-	ok, err := t.one(ctx, "SELECT place FROM search WHERE kind = ? AND id = ?", []any{string(key.Kind), key.ID}, &at)
-	if err != nil || !ok {
-		return err
-	}
-	if err := t.exec(ctx, "DELETE FROM search WHERE place = ?", at); err != nil {
-		return err
-	}
-	if _, ok := t.job.adds[at]; ok {
-		delete(t.job.adds, at)
-		return nil
-	}
-	if _, ok := t.all.adds[at]; ok && !slices.Contains(t.job.drops, at) {
-		t.job.drops = append(t.job.drops, at)
-		return nil
-	}
-	return t.exec(ctx, "DELETE FROM search_words WHERE rowid = ?", at)
-}
-
-// index puts a document into search, where it is in use, in place of what was there of it.
+// index replaces a document in the search index; a retired one is only removed.
 func (t *tx) index(ctx context.Context, rec *knowledge.Record, doc knowledge.Document) error {
 	if err := t.unindex(ctx, rec.Key); err != nil || !rec.Active {
 		return err
@@ -109,24 +73,334 @@ func (t *tx) index(ctx context.Context, rec *knowledge.Record, doc knowledge.Doc
 	return t.enter(ctx, rec, doc)
 }
 
-// enter puts a document into search that is not there yet.
+// enter adds a document that is not in the search index yet.
 func (t *tx) enter(ctx context.Context, rec *knowledge.Record, doc knowledge.Document) error {
-	text := doc.Text()
-	at := place(rec.Key, rec.Rank)
-	for {
-		n, err := t.execCount(ctx, "INSERT INTO search (place, kind, id, category, rank, title, tags) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (place) DO NOTHING",
-			at, string(rec.Key.Kind), rec.Key.ID, rec.Category, rec.Rank, text.Title, strings.Join(text.Tags, " "))
+	st, err := t.stmt(ctx, "INSERT INTO search (kind, id) VALUES (?, ?)") //nolint:sqlclosecheck // closed with its writer
+	if err != nil {
+		return err
+	}
+	res, err := st.ExecContext(ctx, string(rec.Key.Kind), rec.Key.ID)
+	if err != nil {
+		return err
+	}
+	number, err := res.LastInsertId()
+	if err != nil {
+		return err
+	}
+	if t.job.adds == nil {
+		t.job.adds = map[int64]*indexed{}
+	}
+	t.job.adds[number] = &indexed{knowledge.NewEntry(doc), pressed(rec.Rank)}
+	return nil
+}
+
+// unindex removes a document from the search index.
+func (t *tx) unindex(ctx context.Context, key knowledge.Key) error {
+	var number int64
+	ok, err := t.one(ctx, "DELETE FROM search WHERE kind = ? AND id = ? RETURNING number", []any{string(key.Kind), key.ID}, &number)
+	if err != nil || !ok {
+		return err
+	}
+	if _, ok := t.job.adds[number]; ok {
+		delete(t.job.adds, number)
+		return nil
+	}
+	if _, ok := t.all.adds[number]; ok && !slices.Contains(t.job.drops, number) {
+		t.job.drops = append(t.job.drops, number)
+		return nil
+	}
+	n, err := t.execCount(ctx, "DELETE FROM search_waiting WHERE number = ?", number)
+	if err != nil || n > 0 {
+		return err
+	}
+	return t.markGone(ctx, number)
+}
+
+// markGone marks a removed document in its chunk, whose lists still contain it.
+func (w *writer) markGone(ctx context.Context, number int64) error {
+	bits, chunk, at := []byte{}, number>>chunkBits, number&(chunkSize-1)
+	if _, err := w.one(ctx, "SELECT bits FROM search_gone WHERE chunk = ?", []any{chunk}, &bits); err != nil {
+		return err
+	}
+	if len(bits) == 0 {
+		bits = make([]byte, chunkSize/8)
+	}
+	bits[at/8] |= 1 << (at % 8)
+	return w.exec(ctx, "INSERT INTO search_gone (chunk, documents, bits) VALUES (?, 1, ?) "+
+		"ON CONFLICT DO UPDATE SET documents = documents + 1, bits = excluded.bits", chunk, bits)
+}
+
+// flush writes the collected entries of a transaction: a few documents wait for more, many enter the lists at once.
+func (w *writer) flush(ctx context.Context, e *entries) error {
+	if len(e.adds) == 0 {
+		return nil
+	}
+	var waiting int
+	if _, err := w.one(ctx, "SELECT count(*) FROM search_waiting", nil, &waiting); err != nil {
+		return err
+	}
+	if waiting+len(e.adds) < waitingMax {
+		for _, number := range slices.Sorted(maps.Keys(e.adds)) {
+			err := w.exec(ctx, "INSERT INTO search_waiting (number, entry) VALUES (?, ?)", number, e.adds[number].encode())
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	all := maps.Clone(e.adds)
+	if waiting > 0 {
+		if err := w.takeWaiting(ctx, all); err != nil {
+			return err
+		}
+	}
+	if err := w.list(ctx, all); err != nil {
+		return err
+	}
+	return w.tidy(ctx)
+}
+
+// takeWaiting moves the waiting documents into all.
+func (w *writer) takeWaiting(ctx context.Context, all map[int64]*indexed) error {
+	st, err := w.stmt(ctx, "DELETE FROM search_waiting RETURNING number, entry") //nolint:sqlclosecheck // closed with its writer
+	if err != nil {
+		return err
+	}
+	rows, err := st.QueryContext(ctx)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // what went wrong, rows.Err tells
+	for rows.Next() {
+		var number int64
+		var b []byte
+		if err := rows.Scan(&number, &b); err != nil {
+			return err
+		}
+		if all[number], err = decodeIndexed(b); err != nil {
+			return err
+		}
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}
+
+// A growing holds the bytes that are added to the list of a term.
+type growing struct{ documents, places []byte }
+
+// list adds documents to the lists of their terms, chunk by chunk.
+func (w *writer) list(ctx context.Context, all map[int64]*indexed) error {
+	numbers := slices.Sorted(maps.Keys(all))
+	for from := 0; from < len(numbers); {
+		chunk, to := numbers[from]>>chunkBits, from
+		for to < len(numbers) && numbers[to]>>chunkBits == chunk {
+			to++
+		}
+		if err := w.listChunk(ctx, chunk, numbers[from:to], all); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+func (w *writer) listChunk(ctx context.Context, chunk int64, numbers []int64, all map[int64]*indexed) error {
+	lists := map[string]*growing{}
+	var shapes []byte
+	if _, err := w.one(ctx, "SELECT shapes FROM search_chunks WHERE chunk = ?", []any{chunk}, &shapes); err != nil {
+		return err
+	}
+	for _, number := range numbers {
+		x, at := all[number], number&(chunkSize-1)
+		for i := range x.entry.Postings {
+			p := &x.entry.Postings[i]
+			g := lists[p.Term]
+			if g == nil {
+				g = &growing{}
+				lists[p.Term] = g
+			}
+			g.documents = append(binary.BigEndian.AppendUint16(g.documents, uint16(at)), byte(p.Where))
+			g.places = appendPlaces(g.places, p.Places)
+		}
+		if need := int(at+1) * shapeEntry; len(shapes) < need {
+			shapes = append(shapes, make([]byte, need-len(shapes))...)
+		}
+		copy(shapes[at*shapeEntry:], x.shape())
+	}
+	for _, term := range slices.Sorted(maps.Keys(lists)) {
+		g := lists[term]
+		err := w.exec(ctx, "INSERT INTO search_words (chunk, term, documents, places) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "+
+			"documents = CAST(documents || excluded.documents AS BLOB), places = CAST(places || excluded.places AS BLOB)",
+			chunk, term, g.documents, orEmpty(g.places))
+		if err == nil && term[0] > 2 {
+			err = w.exec(ctx, "INSERT INTO search_terms (term) VALUES (?) ON CONFLICT DO NOTHING", term)
+		}
 		if err != nil {
 			return err
 		}
-		if n == 1 {
-			break
+	}
+	return w.exec(ctx, "INSERT INTO search_chunks (chunk, documents, shapes) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "+
+		"documents = documents + excluded.documents, shapes = excluded.shapes", chunk, len(numbers), shapes)
+}
+
+// sparse is the share of removed documents at which the others move to a new chunk and the lists are deleted.
+const sparse = 2
+
+// movedAtOnce is the number of documents that one transaction moves out of a sparse chunk.
+const movedAtOnce = 512
+
+// tidy moves documents out of a sparse chunk, and deletes its lists once no document is left.
+func (w *writer) tidy(ctx context.Context) error {
+	var chunk int64
+	ok, err := w.one(ctx, "SELECT g.chunk FROM search_gone g JOIN search_chunks c ON c.chunk = g.chunk WHERE g.documents * ? >= c.documents AND g.chunk < "+
+		"(SELECT max(chunk) FROM search_chunks) ORDER BY g.chunk LIMIT 1", []any{sparse}, &chunk)
+	if err != nil || !ok {
+		return err
+	}
+	keys, err := w.keysOf(ctx, chunk)
+	if err != nil {
+		return err
+	}
+	t := &tx{writer: w}
+	for _, key := range keys {
+		now, err := t.current(ctx, key)
+		if err != nil {
+			return err
 		}
-		at++ // taken: two keys with one hash
+		if now.doc == nil {
+			return fmt.Errorf("search knows %s, which is not there: %w", key, errDamaged)
+		}
+		if err := t.exec(ctx, "DELETE FROM search WHERE kind = ? AND id = ?", string(key.Kind), key.ID); err != nil {
+			return err
+		}
+		if err := t.enter(ctx, &knowledge.Record{Key: key, Rank: now.doc.Rank()}, now.doc); err != nil {
+			return err
+		}
 	}
-	if t.job.adds == nil {
-		t.job.adds = map[int64]words{}
+	if len(keys) > 0 {
+		if err := w.list(ctx, t.job.adds); err != nil {
+			return err
+		}
 	}
-	t.job.adds[at] = wordsOf(rec.Key.Kind, doc, &text)
+	if len(keys) == movedAtOnce {
+		return nil
+	}
+	for _, table := range []string{"search_words", "search_chunks", "search_gone"} {
+		if err := w.exec(ctx, "DELETE FROM "+table+" WHERE chunk = ?", chunk); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// keysOf returns the next documents of a chunk to move.
+func (w *writer) keysOf(ctx context.Context, chunk int64) ([]knowledge.Key, error) {
+	st, err := w.stmt(ctx, "SELECT kind, id FROM search WHERE number >= ? AND number < ? ORDER BY number LIMIT ?") //nolint:sqlclosecheck // closed with its writer
+	if err != nil {
+		return nil, err
+	}
+	rows, err := st.QueryContext(ctx, chunk<<chunkBits, (chunk+1)<<chunkBits, movedAtOnce)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // what went wrong, rows.Err tells
+	var keys []knowledge.Key
+	for rows.Next() {
+		var k knowledge.Key
+		if err := rows.Scan(&k.Kind, &k.ID); err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, errors.Join(rows.Err(), rows.Close())
+}
+
+// reindexStep is the number of documents in one transaction of reindex.
+const reindexStep = 2000
+
+// reindex rebuilds the lists if their format is not the program's, as after an upgrade.
+func (w *writer) reindex(ctx context.Context, said func(done, all int)) error {
+	var form int
+	if _, err := w.one(ctx, "SELECT value FROM meta WHERE key = 'search_form'", nil, &form); err != nil || form == knowledge.IndexForm {
+		return err
+	}
+	if err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	for _, table := range []string{"search", "search_waiting", "search_words", "search_chunks", "search_gone", "search_terms"} {
+		if err := w.exec(ctx, "DELETE FROM "+table); err != nil {
+			return w.undo(ctx, err)
+		}
+	}
+	all, done := 0, 0
+	for _, kind := range knowledge.SearchKinds() {
+		n, tab := 0, tableOf(kind)
+		if _, err := w.one(ctx, "SELECT count(*) FROM "+tab.name, nil, &n); err != nil {
+			return w.undo(ctx, err)
+		}
+		all += n
+	}
+	for _, kind := range knowledge.SearchKinds() {
+		for after := ""; ; {
+			n, last, err := w.reindexSome(ctx, kind, after)
+			if err != nil {
+				return w.undo(ctx, err)
+			}
+			if n == 0 {
+				break
+			}
+			after, done = last, done+n
+			said(done, all)
+			if err := errors.Join(w.exec(ctx, "COMMIT"), w.exec(ctx, "BEGIN IMMEDIATE")); err != nil {
+				return err
+			}
+		}
+	}
+	t := &tx{writer: w}
+	if err := t.setMeta(ctx, "search_form", int64(knowledge.IndexForm)); err != nil {
+		return w.undo(ctx, err)
+	}
+	return w.exec(ctx, "COMMIT")
+}
+
+func (w *writer) undo(ctx context.Context, err error) error {
+	w.rollback(ctx)
+	return fmt.Errorf("index documents for search: %w", err)
+}
+
+// reindexSome indexes the next documents after an id, and returns their number and the last id.
+func (w *writer) reindexSome(ctx context.Context, kind knowledge.Kind, after string) (n int, last string, err error) {
+	tab := tableOf(kind)
+	st, err := w.stmt(ctx, "SELECT "+tab.id+", document FROM "+tab.name+" WHERE "+tab.id+" > ? ORDER BY "+tab.id+" LIMIT ?") //nolint:sqlclosecheck // closed with its writer
+	if err != nil {
+		return 0, "", err
+	}
+	rows, err := st.QueryContext(ctx, after, reindexStep)
+	if err != nil {
+		return 0, "", err
+	}
+	defer rows.Close() //nolint:errcheck // what went wrong, rows.Err tells
+	var docs []knowledge.Document
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&last, &text); err != nil {
+			return 0, "", err
+		}
+		doc, err := knowledge.DecodeStored(kind, []byte(text))
+		if err != nil {
+			return 0, "", err
+		}
+		docs = append(docs, doc)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return 0, "", err
+	}
+	t := &tx{writer: w}
+	for _, doc := range docs {
+		if doc.Active() {
+			if err := t.enter(ctx, &knowledge.Record{Key: doc.Key(), Rank: doc.Rank()}, doc); err != nil {
+				return 0, "", err
+			}
+		}
+	}
+	return len(docs), last, w.flush(ctx, &t.job)
 }

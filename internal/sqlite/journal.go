@@ -11,26 +11,27 @@ import (
 	"tenet/internal/store"
 )
 
-// DefaultJournalBytes is how much a journal takes when nothing else is said.
+// DefaultJournalBytes is the default size limit of a journal.
 const DefaultJournalBytes = 1 << 30
 
-// JournalOptions say how a journal works. Zero values stand for the defaults named.
+// JournalOptions configure a [Journal]. Zero values stand for the defaults named.
 type JournalOptions struct {
-	// MaxBytes is how much may wait; [DefaultJournalBytes]. What is over it is refused.
+	// MaxBytes limits the size of the waiting entries; [DefaultJournalBytes]. Entries beyond it are refused.
 	MaxBytes int64
-	// Options are those of any file; Mirror and Versions mean nothing here.
+	// Options are those of any file; Mirror and Versions have no effect.
 	Options Options
 }
 
-// A Journal keeps batches on disk until the primary has taken them. What it has acknowledged survives a kill of the process
-// and of the machine. One process may have it open; see [Own].
+// A Journal keeps batches on disk until the primary has applied them. Acknowledged entries survive a crash of the
+// process and a power cut. Only one process may open it; see [Own].
 type Journal struct {
 	*file
 	limit   int64
 	waiting atomic.Int64 // bytes that wait
 }
 
-// OpenJournal opens the journal file at path, makes it if it isn't there, and migrates it. The context is for opening only.
+// OpenJournal opens the journal file at path, creates it if it is missing, and migrates it. The context is for opening
+// only.
 func OpenJournal(ctx context.Context, path string, o JournalOptions) (*Journal, error) {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = DefaultJournalBytes
@@ -51,9 +52,9 @@ func OpenJournal(ctx context.Context, path string, o JournalOptions) (*Journal, 
 	return j, nil
 }
 
-// Append makes an entry durable. The same batch again changes nothing; its id with another content is [store.ErrReused]. A
-// full journal is an [*store.UnavailableError] with NotDone. An entry whose batch the primary may have done already is taken
-// even then, for it can't be refused any more.
+// Append makes an entry durable. The same batch again changes nothing; its id with different content is
+// [store.ErrReused]. A full journal is an [*store.UnavailableError] with NotDone. An entry whose batch the primary may
+// have applied already is accepted even then, since it can't be refused any more.
 func (j *Journal) Append(ctx context.Context, e store.Entry) error {
 	row, err := encodeEntry(&e)
 	if err != nil {
@@ -92,13 +93,13 @@ func fullJournal(limit int64) error {
 	}
 }
 
-// entryColumns lists what an entry is made of.
-const entryColumns = "seq, id, fingerprint, actor, caller, taken_at, batch_at, origin, unknown, document_schema, ops, bases, left_behind"
+// entryColumns lists the columns of an entry.
+const entryColumns = "seq, id, fingerprint, actor, caller, taken_at, batch_at, origin, unknown, document_schema, ops, bases, left_behind, sum"
 
-// outcomeColumns lists what became of an entry.
+// outcomeColumns lists the columns of an entry's outcome.
 const outcomeColumns = "state, coalesce(primary_seq, 0), coalesce(versions, ''), coalesce(why, '')"
 
-// Find returns a batch that was ever taken, with where it stands; [store.ErrNotFound] otherwise.
+// Find returns a batch that the journal has ever accepted, with its state; else [store.ErrNotFound].
 func (j *Journal) Find(ctx context.Context, id knowledge.BatchID) (store.Entry, store.Outcome, error) {
 	var e store.Entry
 	var out store.Outcome
@@ -119,10 +120,11 @@ func (j *Journal) Find(ctx context.Context, id knowledge.BatchID) (store.Entry, 
 	return e, out, err
 }
 
-// pageBytes bounds what a page of waiting entries holds; one that is larger is a page of its own.
+// pageBytes limits the size of a page of waiting entries; a larger entry is a page of its own.
 const pageBytes = 16 << 20
 
-// Oldest returns at most n waiting entries after a seq, the oldest first; fewer where they are large. None means that there are none.
+// Oldest returns at most n waiting entries after a seq, the oldest first, or fewer if they are large. An empty page
+// means that none waits.
 func (j *Journal) Oldest(ctx context.Context, after int64, n int) ([]store.Entry, error) {
 	const sizes = "SELECT seq, bytes FROM entries INDEXED BY entries_queued WHERE state = 'queued' AND seq > ? ORDER BY seq LIMIT ?"
 	last, total := after, int64(0)
@@ -139,7 +141,7 @@ func (j *Journal) Oldest(ctx context.Context, after int64, n int) ([]store.Entry
 	}
 	const query = "SELECT " + entryColumns + " FROM entries INDEXED BY entries_queued WHERE state = 'queued' AND seq > ? AND seq <= ? ORDER BY seq"
 	list, err := j.entries(ctx, "journal.oldest", query, after, last)
-	if err == nil && len(list) == 0 { // all of them were settled just now
+	if err == nil && len(list) == 0 { // all of them were applied or parked in between
 		return j.Oldest(ctx, last, n)
 	}
 	return list, err
@@ -155,7 +157,7 @@ func (j *Journal) entries(ctx context.Context, name, query string, args ...any) 
 	return list, err
 }
 
-// Applied notes what a batch left at the primary; it waits no longer.
+// Applied records the result of a batch at the primary; the batch waits no longer.
 func (j *Journal) Applied(ctx context.Context, id knowledge.BatchID, seq knowledge.Seq, versions map[knowledge.Key]int64) error {
 	text, err := encodeVersions(versions)
 	if err != nil {
@@ -167,8 +169,8 @@ func (j *Journal) Applied(ctx context.Context, id knowledge.BatchID, seq knowled
 	})
 }
 
-// settle ends the waiting of a batch. One that waits no longer is left as it is; one that is unknown is taken first, where its
-// row is given.
+// settle sets the outcome of a waiting batch. A batch that no longer waits stays as it is. An unknown batch is added
+// first, if its row is given.
 func (j *Journal) settle(ctx context.Context, name string, id knowledge.BatchID, row *entryRow, how func(ctx context.Context, t *tx, seq int64) error) error {
 	freed := int64(0)
 	err := j.do(ctx, name, func(ctx context.Context, t *tx) error {
@@ -200,7 +202,7 @@ func (j *Journal) settle(ctx context.Context, name string, id knowledge.BatchID,
 	return err
 }
 
-// Depth tells how much waits.
+// Depth returns the number, the size and the age of the waiting batches.
 func (j *Journal) Depth(ctx context.Context) (store.JournalDepth, error) {
 	d := store.JournalDepth{Limit: j.limit}
 	err := j.read(ctx, "journal.depth", "SELECT count(*), coalesce(sum(bytes), 0), min(taken_at), (SELECT count(*) FROM parked WHERE resolution = '') "+

@@ -8,23 +8,26 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
-// documentSchema is the version of the documents' form that entries are written in.
+// documentSchema is the version of the document format in which entries are written.
 const documentSchema = 1
 
-// jsonLeft is what an op leaves behind, as the journal holds it.
+// jsonLeft is the result of an op, as the journal stores it.
 type jsonLeft struct {
 	knowledge.Key
 	Document json.RawMessage `json:"document"`
 }
 
-// entryRow is an entry as its row holds it.
+// entryRow is an entry as a row of the table.
 type entryRow struct {
 	e                *store.Entry
 	ops, bases, left string
+	form             int // format of its documents
 	bytes            int64
 }
 
@@ -36,7 +39,7 @@ func encodeEntry(e *store.Entry) (*entryRow, error) {
 			left[i].Document = l.Record.JSON
 		}
 	}
-	r := &entryRow{e: e}
+	r := &entryRow{e: e, form: documentSchema}
 	ops, err := encodeOps(e.Batch.Ops)
 	if err != nil {
 		return nil, fmt.Errorf("encode batch %s for the journal: %w", e.Batch.ID, err)
@@ -55,7 +58,7 @@ func encodeEntry(e *store.Entry) (*entryRow, error) {
 	return r, nil
 }
 
-// plainJSON encodes without escaping for HTML: documents stay the bytes they are.
+// plainJSON encodes without escaping for HTML, so that the bytes of documents do not change.
 func plainJSON(v any) (string, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -65,34 +68,33 @@ func plainJSON(v any) (string, error) {
 }
 
 func (r *entryRow) insert(ctx context.Context, t *tx) error {
-	e := r.e
-	return t.exec(ctx, "INSERT INTO entries (id, fingerprint, state, actor, caller, taken_at, batch_at, origin, unknown, document_schema, bytes, "+
-		"ops, bases, left_behind) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		e.Batch.ID[:], e.Fingerprint[:], e.Batch.Actor, e.Caller, micros(e.At), orNull(e.Batch.At), e.Batch.Origin[:], e.Unknown,
-		documentSchema, r.bytes, r.ops, r.bases, r.left)
+	return t.exec(ctx, "INSERT INTO entries (id, fingerprint, state, actor, caller, taken_at, batch_at, origin, unknown, document_schema, "+
+		"ops, bases, left_behind, bytes, sum) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", append(r.columns(), r.bytes, r.sum())...)
 }
 
-// scanEntry reads an entry from a row of entryColumns, and what follows it into more.
+// scanEntry reads an entry from a row of entryColumns, and the columns after it into more.
 func scanEntry(r *sql.Rows, more ...any) (store.Entry, error) {
 	var e store.Entry
-	var id, fingerprint, origin []byte
+	row := entryRow{e: &e}
+	var id, fingerprint, origin, sum []byte
 	var taken int64
 	var at *int64
-	var ops, bases, left string
-	var form int
 	err := r.Scan(append([]any{
-		&e.Seq, &id, &fingerprint, &e.Batch.Actor, &e.Caller, &taken, &at, &origin, &e.Unknown, &form, &ops, &bases, &left,
+		&e.Seq, &id, &fingerprint, &e.Batch.Actor, &e.Caller, &taken, &at, &origin, &e.Unknown, &row.form, &row.ops, &row.bases, &row.left, &sum,
 	}, more...)...)
 	if err != nil {
 		return e, err
 	}
-	e.Newer = form > documentSchema
+	e.Newer = row.form > documentSchema
 	copy(e.Batch.ID[:], id)
 	copy(e.Fingerprint[:], fingerprint)
 	copy(e.Batch.Origin[:], origin)
+	if e.Caller != e.Batch.Actor {
+		e.Batch.EnteredBy = e.Caller
+	}
 	e.At, e.Batch.At = moment(taken), maybe(at)
-	if err := decodeEntry(&e, ops, bases, left); err != nil {
-		return e, fmt.Errorf("decode batch %s of the journal: %w", e.Batch.ID, err)
+	if err := decodeEntry(&e, row.ops, row.bases, row.left); err != nil || len(e.Bases) != len(e.Batch.Ops) || !row.intact(sum) {
+		row.damage()
 	}
 	return e, nil
 }
@@ -126,12 +128,14 @@ func decodeEntry(e *store.Entry, ops, bases, left string) error {
 	return nil
 }
 
-// storedOp is an op as the journal holds it. Its texts stay the bytes they are: [knowledge.Op] itself escapes some for HTML.
+// storedOp is an op as the journal stores it. The bytes of its texts do not change; [knowledge.Op] would escape some
+// for HTML.
 type storedOp struct {
 	Verb      knowledge.Verb  `json:"verb"`
 	Kind      knowledge.Kind  `json:"kind"`
 	ID        string          `json:"id"`
 	IfVersion int64           `json:"if_version,omitempty"`
+	IfBatch   *uuid.UUID      `json:"if_batch,omitempty"`
 	Document  json.RawMessage `json:"document,omitempty"`
 	Patch     json.RawMessage `json:"patch,omitempty"`
 }
@@ -140,6 +144,9 @@ func encodeOps(ops []knowledge.Op) ([]storedOp, error) {
 	list := make([]storedOp, len(ops))
 	for i, op := range ops {
 		list[i] = storedOp{Verb: op.Verb, Kind: op.Key.Kind, ID: op.Key.ID, IfVersion: op.IfVersion, Patch: op.Patch}
+		if op.IfBatch != (knowledge.BatchID{}) {
+			list[i].IfBatch = &ops[i].IfBatch
+		}
 		if op.Doc != nil {
 			var err error
 			if list[i].Document, err = knowledge.Canonical(op.Doc); err != nil {
@@ -150,10 +157,13 @@ func encodeOps(ops []knowledge.Op) ([]storedOp, error) {
 	return list, nil
 }
 
-// op decodes an op that was valid when it was taken. Fields of its document that a newer program has written are passed over,
-// not refused: an entry must always come out of the journal again.
+// op decodes an op that was valid when it was accepted. Unknown fields, written by a newer program, are ignored and not
+// refused: every entry must be readable.
 func (o *storedOp) op() (knowledge.Op, error) {
 	op := knowledge.Op{Verb: o.Verb, Key: knowledge.Key{Kind: o.Kind, ID: o.ID}, IfVersion: o.IfVersion, Patch: o.Patch}
+	if o.IfBatch != nil {
+		op.IfBatch = *o.IfBatch
+	}
 	if len(o.Document) == 0 {
 		return op, nil
 	}
@@ -162,7 +172,7 @@ func (o *storedOp) op() (knowledge.Op, error) {
 	return op, err
 }
 
-// jsonVersion is the version that a batch left a document at.
+// jsonVersion is the version of a document after a batch.
 type jsonVersion struct {
 	knowledge.Key
 	Version int64 `json:"version"`

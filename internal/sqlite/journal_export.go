@@ -9,12 +9,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
-// A JournalLine is a batch of a journal as an export has it, with all that is needed to write it by hand.
+// A JournalLine is a batch in an export of a journal, with all that is needed to apply it by hand.
 type JournalLine struct {
 	Seq         int64             `json:"seq"`
 	Batch       knowledge.BatchID `json:"batch"`
@@ -23,7 +24,8 @@ type JournalLine struct {
 	Caller      string            `json:"caller"`
 	At          knowledge.Time    `json:"at"`
 	Fingerprint string            `json:"fingerprint"`
-	Unknown     bool              `json:"unknown,omitempty"` // the primary may have done it already
+	Unknown     bool              `json:"unknown,omitempty"` // the primary may have applied it already
+	Damaged     bool              `json:"damaged,omitempty"` // its checksum does not match
 	Ops         []knowledge.Op    `json:"ops"`
 	Bases       []store.Base      `json:"bases"`
 	Why         string            `json:"why,omitempty"`
@@ -32,8 +34,8 @@ type JournalLine struct {
 	Ours        json.RawMessage   `json:"ours,omitempty"`
 }
 
-// ReadJournal calls fn with every batch of the journal file at path that is not decided, waiting or parked, the oldest first. It
-// only reads: the journal may be another process's.
+// ReadJournal calls fn with every waiting or parked batch of the journal file at path, the oldest first. It only reads:
+// another process may own the journal.
 func ReadJournal(ctx context.Context, path string, fn func(*JournalLine) error) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read the journal: there is no %s: %w", path, store.ErrNotFound)
@@ -43,8 +45,16 @@ func ReadJournal(ctx context.Context, path string, fn func(*JournalLine) error) 
 		return err
 	}
 	defer db.Close() //nolint:errcheck // nothing was written
+	columns := prefixed("e.", entryColumns)
+	var sums int
+	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM pragma_table_info('entries') WHERE name = 'sum'").Scan(&sums); err != nil {
+		return translate(ctx, err)
+	}
+	if sums == 0 { // written by an older program and not migrated yet
+		columns = strings.TrimSuffix(columns, "e.sum") + "NULL"
+	}
 	//nolint:gosec // columns of our own
-	query := "SELECT " + prefixed("e.", entryColumns) + ", e.state, coalesce(e.why, ''), p.base, p.theirs, p.ours FROM entries e " +
+	query := "SELECT " + columns + ", e.state, coalesce(e.why, ''), p.base, p.theirs, p.ours FROM entries e " +
 		"LEFT JOIN parked p ON p.seq = e.seq WHERE e.state IN ('queued', 'parked') ORDER BY e.seq"
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
@@ -72,6 +82,7 @@ func scanLine(r *sql.Rows) (*JournalLine, error) {
 	}
 	l.Seq, l.Batch, l.Actor, l.Caller, l.At = e.Seq, e.Batch.ID, e.Batch.Actor, e.Caller, e.At
 	l.Fingerprint, l.Unknown, l.Ops, l.Bases = hex.EncodeToString(e.Fingerprint[:]), e.Unknown, e.Batch.Ops, e.Bases
+	l.Damaged = e.Damaged
 	for _, f := range []struct {
 		into *json.RawMessage
 		text *string

@@ -4,13 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
-// Park moves a batch from those that wait for the primary to those that wait for a person. One that the journal has never taken
-// is taken; one that is parked already, or was applied, stays as it is.
+// Park parks a waiting batch: it now waits for a person. A batch that the journal does not know is added. A batch that
+// is parked already, or was applied, stays as it is.
 func (j *Journal) Park(ctx context.Context, p store.Parked) error {
 	row, err := encodeEntry(&p.Entry)
 	if err != nil {
@@ -20,8 +21,8 @@ func (j *Journal) Park(ctx context.Context, p store.Parked) error {
 		if err := t.exec(ctx, "UPDATE entries SET state = 'parked', why = ? WHERE seq = ?", p.Why, seq); err != nil {
 			return err
 		}
-		return t.exec(ctx, "INSERT INTO parked (seq, op, why, found, base, theirs, ours, parked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-			seq, p.Op, p.Why, p.Found, textOrNull(p.Base), textOrNull(p.Theirs), textOrNull(p.Ours), micros(p.ParkedAt))
+		return t.exec(ctx, "INSERT INTO parked (seq, op, why, found, base, theirs, ours, parked_at, lost) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			seq, p.Op, p.Why, p.Found, textOrNull(p.Base), textOrNull(p.Theirs), textOrNull(p.Ours), micros(p.ParkedAt), idOrNull(p.Lost))
 	})
 }
 
@@ -32,15 +33,37 @@ func textOrNull(raw json.RawMessage) any {
 	return string(raw)
 }
 
-// Parked returns what waits for a person, and with resolved also what was decided, newest first.
-func (j *Journal) Parked(ctx context.Context, resolved bool) ([]store.Parked, error) {
+func idOrNull(id knowledge.BatchID) any {
+	if id == (knowledge.BatchID{}) {
+		return nil
+	}
+	return id[:]
+}
+
+// Parked returns the parked batches that match the query, resolved or not, the newest first.
+func (j *Journal) Parked(ctx context.Context, q store.ParkedQuery) ([]store.Parked, error) {
 	query := "SELECT " + prefixed("e.", entryColumns) + ", p.op, p.why, p.found, p.base, p.theirs, p.ours, p.parked_at, p.resolution, " +
-		"p.resolved_by, p.resolved_at, p.resolved_as FROM parked p CROSS JOIN entries e ON e.seq = p.seq"
-	if !resolved {
-		query += " WHERE p.resolution = ''"
+		"p.resolved_by, p.resolved_at, p.resolved_as, p.lost FROM parked p CROSS JOIN entries e ON e.seq = p.seq WHERE true"
+	var args []any
+	only := func(asked bool, condition string, arg any) {
+		if asked {
+			query, args = query+" AND "+condition, append(args, arg)
+		}
+	}
+	const member = "CASE WHEN json_valid(e.ops) THEN json_extract(e.ops, '$[' || max(p.op, 0) || '].%s') END = ?"
+	only(!q.Resolved, "p.resolution = ?", "")
+	only(q.ID != (knowledge.BatchID{}), "e.id = ?", q.ID[:])
+	only(q.Lost != (knowledge.BatchID{}), "p.lost = ?", q.Lost[:])
+	only(q.Actor != "", "e.actor = ?", q.Actor)
+	only(q.Kind != "", fmt.Sprintf(member, "kind"), string(q.Kind))
+	only(q.DocumentID != "", fmt.Sprintf(member, "id"), q.DocumentID)
+	only(q.Before > 0, "p.seq < ?", q.Before)
+	query += " ORDER BY p.seq DESC"
+	if q.Limit > 0 {
+		query, args = query+" LIMIT ?", append(args, q.Limit)
 	}
 	list := []store.Parked{}
-	err := j.read(ctx, "journal.parked", query+" ORDER BY p.seq DESC", nil, func(r *sql.Rows) error {
+	err := j.read(ctx, "journal.parked", query, args, func(r *sql.Rows) error {
 		p, err := scanParked(r)
 		list = append(list, p)
 		return err
@@ -53,9 +76,9 @@ func scanParked(r *sql.Rows) (store.Parked, error) {
 	var base, theirs, ours *string
 	var parked int64
 	var resolved *int64
-	var as []byte
+	var as, lost []byte
 	var err error
-	p.Entry, err = scanEntry(r, &p.Op, &p.Why, &p.Found, &base, &theirs, &ours, &parked, &p.Resolution, &p.ResolvedBy, &resolved, &as)
+	p.Entry, err = scanEntry(r, &p.Op, &p.Why, &p.Found, &base, &theirs, &ours, &parked, &p.Resolution, &p.ResolvedBy, &resolved, &as, &lost)
 	if err != nil {
 		return p, err
 	}
@@ -69,10 +92,11 @@ func scanParked(r *sql.Rows) (store.Parked, error) {
 	}
 	p.ParkedAt, p.ResolvedAt = moment(parked), maybe(resolved)
 	copy(p.ResolvedAs[:], as)
+	copy(p.Lost[:], lost)
 	return p, nil
 }
 
-// Resolve notes how a person decided about a parked batch. The payload stays. What was decided once can't be decided otherwise.
+// Resolve records the decision about a parked batch. The batch itself is kept. A decision can't be changed.
 func (j *Journal) Resolve(ctx context.Context, p store.Parked) error {
 	id := p.Entry.Batch.ID
 	return j.do(ctx, "journal.resolve", func(ctx context.Context, t *tx) error {

@@ -153,7 +153,7 @@ func TestJournalledBatchIsAppliedOrParkedAndNeverBoth(t *testing.T) {
 	if err != nil || out.State != knowledge.BatchParked || out.Why != p.Why {
 		t.Errorf("Find of what was parked: %+v, %v", out, err)
 	}
-	list, err := j.Parked(ctx, false)
+	list, err := j.Parked(ctx, store.ParkedQuery{})
 	p.Entry.Seq = 2
 	if diff := cmp.Diff([]store.Parked{p}, list); err != nil || diff != "" {
 		t.Errorf("Parked: %v (-want +got):\n%s", err, diff)
@@ -181,10 +181,10 @@ func decide(t testing.TB, j *Journal, p store.Parked) {
 	if err := j.Resolve(ctx, otherwise); !errors.As(err, &invalid) {
 		t.Errorf("Resolve of what was resolved otherwise: %v, want an InvalidError", err)
 	}
-	if list, err := j.Parked(ctx, false); err != nil || len(list) != 0 {
+	if list, err := j.Parked(ctx, store.ParkedQuery{}); err != nil || len(list) != 0 {
 		t.Errorf("Parked: %d, %v; want none that waits", len(list), err)
 	}
-	list, err := j.Parked(ctx, true)
+	list, err := j.Parked(ctx, store.ParkedQuery{Resolved: true})
 	if diff := cmp.Diff([]store.Parked{p}, list); err != nil || diff != "" {
 		t.Errorf("Parked with resolved: %v (-want +got):\n%s", err, diff)
 	}

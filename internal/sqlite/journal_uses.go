@@ -5,7 +5,7 @@ import (
 	"database/sql"
 )
 
-// AddUses keeps uses of templates that can't be counted at the primary now.
+// AddUses stores uses of templates that can't be counted at the primary now.
 func (j *Journal) AddUses(ctx context.Context, counts map[string]int64) error {
 	if len(counts) == 0 {
 		return nil
@@ -20,7 +20,7 @@ func (j *Journal) AddUses(ctx context.Context, counts map[string]int64) error {
 	})
 }
 
-// TakeUses hands the uses that wait to add, and forgets them when add has succeeded.
+// TakeUses passes the stored uses to add, and deletes them when add has succeeded.
 func (j *Journal) TakeUses(ctx context.Context, add func(context.Context, map[string]int64) error) error {
 	counts, err := j.waitingUses(ctx)
 	if err != nil || len(counts) == 0 {

@@ -1,9 +1,12 @@
 package sqlite
 
-import "tenet/internal/knowledge"
+import (
+	"slices"
 
-// table is what the engine knows of a kind: the names of its table and of the columns that every kind has under a name of
-// its own.
+	"tenet/internal/knowledge"
+)
+
+// table describes the table of a kind: its name, and the names of the columns that every kind has under its own name.
 type table struct {
 	kind   knowledge.Kind
 	name   string
@@ -14,64 +17,44 @@ type table struct {
 	category string
 }
 
-// tableOf returns the table of a kind.
+// tableOf returns the table of a kind. The column of the kind's flag says whether a document is active; if the flag
+// means the opposite, it is the column is_active.
 func tableOf(kind knowledge.Kind) table {
-	t := table{kind: kind, name: kind.Plural(), id: kind.IDField(), active: "is_active", title: "title", category: "''"}
-	switch kind {
-	case knowledge.KindRule:
-		t.active, t.category = "active", "category"
-	case knowledge.KindPractice:
-		t.category = "category"
-	case knowledge.KindTemplate:
-		t.title, t.category = "name", "category"
-	case knowledge.KindCategory, knowledge.KindPrincipal:
-		t.title = "name"
-	case knowledge.KindViolation:
+	d := knowledge.Describe(kind)
+	t := table{kind: kind, name: d.Plural, id: kind.IDField(), active: d.ActiveField, title: d.TitleField, category: "''"}
+	if d.Negated {
+		t.active = "is_active"
+	}
+	if d.LongTitle {
 		t.title = "headline"
+	}
+	if d.HasCategory() {
+		t.category = d.ParentField
 	}
 	return t
 }
 
-// columns lists what a record is made of.
+// columns lists the columns of a record.
 func (t *table) columns() string {
 	return t.id + ", version, " + t.category + ", " + t.active + ", rank, updated_at, pending, document"
 }
 
-// references lists what may refer to a document of a kind: the column of another table.
-func references(kind knowledge.Kind) []struct{ table, column string } {
-	switch kind {
-	case knowledge.KindCategory:
-		return []struct{ table, column string }{{"rules", "category"}, {"practices", "category"}, {"templates", "category"}}
-	case knowledge.KindRule:
-		return []struct{ table, column string }{{"violations", "rule_id"}}
-	case knowledge.KindPractice, knowledge.KindTemplate, knowledge.KindViolation, knowledge.KindPrincipal:
+// A reference is a column of a table that may refer to a document.
+type reference struct{ table, column string }
+
+// references lists the columns that may refer to a document of a kind.
+func references(kind knowledge.Kind) []reference {
+	var list []reference
+	for _, d := range knowledge.Children(kind) {
+		list = append(list, reference{d.Plural, d.ParentField})
 	}
-	return nil
+	return list
 }
 
-// parent returns the document that another one refers to, with the name of the field that does.
-func parent(d knowledge.Document) (key knowledge.Key, field string, ok bool) {
-	switch d := d.(type) {
-	case *knowledge.Rule, *knowledge.Practice, *knowledge.Template:
-		return knowledge.Key{Kind: knowledge.KindCategory, ID: d.CategoryID()}, "category", true
-	case *knowledge.Violation:
-		return knowledge.Key{Kind: knowledge.KindRule, ID: d.RuleID}, "rule_id", true
-	case *knowledge.Category, *knowledge.Principal:
-	}
-	return knowledge.Key{}, "", false
-}
-
-// facets returns the values of a document that stand in the table of facets.
+// facets returns the values of a document for the table of facets.
 func facetsOf(d knowledge.Document) []facet {
-	var c *knowledge.Common
-	switch d := d.(type) {
-	case *knowledge.Rule:
-		c = &d.Common
-	case *knowledge.Practice:
-		c = &d.Common
-	case *knowledge.Template:
-		c = &d.Common
-	case *knowledge.Category, *knowledge.Violation, *knowledge.Principal:
+	c := knowledge.CommonOf(d)
+	if c == nil {
 		return nil
 	}
 	seen := map[facet]bool{}
@@ -90,12 +73,23 @@ func facetsOf(d knowledge.Document) []facet {
 // facet is one of several values of a document.
 type facet struct{ name, value string }
 
-// searchable reports whether search looks at a kind.
-func searchable(kind knowledge.Kind) bool {
-	switch kind {
-	case knowledge.KindRule, knowledge.KindPractice, knowledge.KindTemplate, knowledge.KindCategory:
-		return true
-	case knowledge.KindViolation, knowledge.KindPrincipal:
+// searchable reports whether a kind is in the search index.
+func searchable(kind knowledge.Kind) bool { return knowledge.Describe(kind).Searched }
+
+// led returns the index of the first filter of a query that has one, and whether that index has the query's order; ""
+// if no filter has an index.
+func led(q *knowledge.Query) (index string, ordered bool) {
+	d := knowledge.Describe(q.Kind)
+	for i := range d.Filters {
+		f := &d.Filters[i]
+		ordered = slices.Contains(f.Indexed, q.Order)
+		switch {
+		case q.Filter(f.Name) == "" || len(f.Indexed) == 0 || len(f.Indexed) == 1 && !ordered:
+		case len(f.Indexed) == 1:
+			return d.Plural + "_by_" + f.Name, true
+		default:
+			return d.Plural + "_by_" + f.Name + "_" + string(q.Order), ordered
+		}
 	}
-	return false
+	return "", false
 }

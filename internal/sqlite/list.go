@@ -20,10 +20,15 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 	}
 	page := &knowledge.Page{Records: []*knowledge.Record{}, Source: s.source}
 	title := ""
-	err = s.look(ctx, func(v view) error {
+	err = s.look(ctx, func(ctx context.Context, v view) error {
 		l := listing{q: q, tab: tableOf(q.Kind), after: after}
 		if err := l.plan(ctx, v); err != nil {
 			return err
+		}
+		if q.Total {
+			if err := l.count(ctx, v, &page.Total); err != nil {
+				return err
+			}
 		}
 		query, args := l.statement()
 		return v.query(ctx, "list."+l.tab.name, query, args, func(r *sql.Rows) error {
@@ -47,22 +52,22 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 	return page, nil
 }
 
-// A listing turns a query into a statement.
+// A listing builds the statement of a query.
 type listing struct {
 	q     knowledge.Query
 	tab   table
 	after *knowledge.Cursor
-	// drive is the facet whose entries the statement walks along, none when it walks along an index of the table.
+	// drive is the facet whose entries the statement scans; none if it scans an index of the table.
 	drive facet
-	// sorted is true when the entries are so few that sorting them costs less than walking along the order.
+	// sorted is true if the entries are so few that sorting them costs less than scanning in order.
 	sorted bool
 }
 
-// fewEntries is up to how many entries of a facet are sorted where the order is not theirs.
+// fewEntries is the largest number of facet entries that are sorted for an order that is not theirs.
 const fewEntries = 2500
 
-// plan decides along what the statement walks. Entries of a facet are in house order; where another order is asked for, a
-// rare value is sorted, and a frequent one looked for along the order.
+// plan decides what the statement scans. Entries of a facet are in house order. For another order, the entries of a
+// rare value are sorted; for a frequent value the statement scans the order and filters.
 func (l *listing) plan(ctx context.Context, v view) error {
 	given := l.facets()
 	if len(given) == 0 {
@@ -101,9 +106,15 @@ func (l *listing) facets() []facet {
 	return given
 }
 
-// statement returns the query and its arguments. A list of documents in use and retired ones is two lists, merged as they
-// come, since every index has the flag before the order.
+// statement returns the query and its arguments.
 func (l *listing) statement() (string, []any) {
+	query, args := l.arms()
+	return query + " ORDER BY " + l.order() + " LIMIT ?", append(args, l.q.Limit+1)
+}
+
+// arms returns the query without its order. A list of active and retired documents is a merge of two lists, since every
+// index has the flag before the order.
+func (l *listing) arms() (string, []any) {
 	var b strings.Builder
 	var args []any
 	switch l.q.Activity {
@@ -116,12 +127,18 @@ func (l *listing) statement() (string, []any) {
 		b.WriteString(" UNION ALL ")
 		args = l.arm(&b, false, args)
 	}
-	b.WriteString(" ORDER BY " + l.order())
-	b.WriteString(" LIMIT ?")
-	return b.String(), append(args, l.q.Limit+1)
+	return b.String(), args
 }
 
-// order names the columns of the result, which a merge of two lists wants.
+// count counts the documents of all pages.
+func (l *listing) count(ctx context.Context, v view, into *int) error {
+	whole := *l
+	whole.after = nil
+	query, args := whole.arms()
+	return v.query(ctx, "list.count", "SELECT count(*) FROM ("+query+")", args, func(r *sql.Rows) error { return r.Scan(into) })
+}
+
+// order returns the ORDER BY clause. It names columns of the result, as a merge of two lists requires.
 func (l *listing) order() string {
 	switch l.q.Order {
 	case knowledge.OrderUpdated:
@@ -135,7 +152,7 @@ func (l *listing) order() string {
 	return "rank, id"
 }
 
-// arm writes the statement for the documents in use, or for the retired ones.
+// arm writes the statement for the active documents, or for the retired ones.
 func (l *listing) arm(b *strings.Builder, active bool, args []any) []any {
 	t := &l.tab
 	id, rank := "t."+t.id, "t.rank"
@@ -189,16 +206,16 @@ func (l *listing) filters(and func(string, ...any), active bool, id, rank string
 				rank+" AND o.id = "+id+")", string(q.Kind), f.name, f.value)
 		}
 	}
-	for _, f := range []struct{ column, value string }{
-		{"enforcement", q.Enforcement}, {"status", q.Status}, {"rule_id", q.Rule}, {"repository", q.Repository},
-	} {
-		if f.value != "" {
-			and("t."+f.column+" = ?", f.value)
+	d := knowledge.Describe(q.Kind)
+	for i := range d.Filters {
+		f := &d.Filters[i]
+		if value := q.Filter(f.Name); value != "" && f.Field != "" && f.Field != l.tab.category && f.Name != "severity" {
+			and("t."+f.Field+" = ?", value)
 		}
 	}
 	switch {
 	case q.Severity == "":
-	case q.Kind == knowledge.KindRule && q.Order == knowledge.OrderHouse:
+	case d.TierField == "severity" && q.Order == knowledge.OrderHouse:
 		low, high := severityRanks(q.Severity)
 		if l.after == nil || l.after.Rank < low { // with both, SQLite would start from the lower one
 			and(rank+" >= ?", low)
@@ -222,7 +239,7 @@ func severityRanks(severity string) (low, high int64) {
 	return 0, -1
 }
 
-// cursor adds the place after which the page begins.
+// cursor adds the condition for the beginning of the page.
 func (l *listing) cursor(and func(string, ...any), id, rank string) {
 	c := l.after
 	if c == nil {
@@ -240,31 +257,15 @@ func (l *listing) cursor(and func(string, ...any), id, rank string) {
 	}
 }
 
-// index names the index along which the list goes, so that a change of the schema or of SQLite can't make it sort. Only the
-// lists by title or id that are narrowed by what has no index in that order are left to SQLite.
+// index names the index that the list scans, so that a change of the schema or of SQLite can't make it sort. SQLite
+// chooses only for lists by title or id with a filter that has no index in that order.
 func (l *listing) index() string {
-	name := l.tab.name + "_by_"
-	order := string(l.q.Order)
-	house := l.q.Order == knowledge.OrderHouse
+	by, ordered := led(&l.q)
 	switch {
-	case l.q.Category != "":
-		return " INDEXED BY " + name + "category_" + order
-	case l.q.Kind == knowledge.KindViolation && (l.q.Rule != "" || l.q.Repository != "" || l.q.Status != ""):
-		if !house && l.q.Order != knowledge.OrderUpdated {
-			return ""
-		}
-		by := "status_"
-		if l.q.Repository != "" {
-			by = "repository_"
-		}
-		if l.q.Rule != "" {
-			by = "rule_"
-		}
-		return " INDEXED BY " + name + by + order
-	case house && l.q.Status != "":
-		return " INDEXED BY " + name + "status"
-	case house && l.q.Enforcement != "":
-		return " INDEXED BY " + name + "enforcement"
+	case ordered:
+		return " INDEXED BY " + by
+	case by != "":
+		return ""
 	}
-	return " INDEXED BY " + name + order
+	return " INDEXED BY " + l.tab.name + "_by_" + string(l.q.Order)
 }

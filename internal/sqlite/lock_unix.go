@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// lockNow locks a file for this process, and reports whether it could. It does not wait.
+// lockNow tries to lock a file for this process, and reports whether it succeeded. It does not wait.
 func lockNow(f *os.File) (bool, error) {
 	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {

@@ -2,33 +2,32 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"strings"
 	"sync"
 	"time"
 )
 
-// An Observer hears of every statement when it is done.
+// An Observer is told of every finished statement.
 type Observer interface {
-	// QueryDone is called with the statement's name, how long it took, its rows included, and its error.
+	// QueryDone is called with the statement's name, its duration including its rows, and its error.
 	QueryDone(statement string, d time.Duration, err error)
 }
 
-// A SlowQuery is a statement that took longer than it should.
+// A SlowQuery is a statement that took longer than [Options.SlowQuery].
 type SlowQuery struct {
 	Statement string // its name
 	SQL       string
 	Duration  time.Duration
-	Plan      string // as EXPLAIN QUERY PLAN tells it
+	Plan      string // the output of EXPLAIN QUERY PLAN
 }
 
-// slowEvery is how often a statement's slowness is told.
+// slowEvery is the shortest time between two reports of one slow statement.
 const slowEvery = time.Minute
 
-// planTimeout bounds the look at the plan of a slow statement.
+// planTimeout limits EXPLAIN for a slow statement.
 const planTimeout = 2 * time.Second
 
-// A slowGate keeps a slow statement from being told again and again.
+// A slowGate limits how often each slow statement is reported.
 type slowGate struct {
 	mu   sync.Mutex // guards last
 	last map[string]time.Time
@@ -47,8 +46,8 @@ func (g *slowGate) pass(statement string, now time.Time) bool {
 	return true
 }
 
-// observe tells of a reading statement.
-func (f *file) observe(ctx context.Context, p *pool, name, query string, args []any, d time.Duration, err error) {
+// observe reports a finished read to the observer.
+func (f *file) observe(ctx context.Context, r *reader, name, query string, args []any, d time.Duration, err error) {
 	if f.opts.Observer != nil {
 		f.opts.Observer.QueryDone(name, d, err)
 	}
@@ -57,19 +56,19 @@ func (f *file) observe(ctx context.Context, p *pool, name, query string, args []
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), planTimeout)
 	defer cancel()
-	f.opts.Slow(SlowQuery{Statement: name, SQL: query, Duration: d, Plan: plan(ctx, p.db, query, args)})
+	f.opts.Slow(SlowQuery{Statement: name, SQL: query, Duration: d, Plan: plan(ctx, r, query, args)})
 }
 
-// observeWrite tells of something that was written, the wait for its turn and for the disk included.
+// observeWrite reports a finished write to the observer, including the waits for the writer and the disk.
 func (f *file) observeWrite(name string, d time.Duration, err error) {
 	if f.opts.Observer != nil {
 		f.opts.Observer.QueryDone(name, d, err)
 	}
 }
 
-// plan returns how SQLite carries out a query, a step a line, or why that can't be told.
-func plan(ctx context.Context, db *sql.DB, query string, args []any) string {
-	rows, err := db.QueryContext(ctx, "EXPLAIN QUERY PLAN "+query, args...)
+// plan returns the query plan, one step a line, or the reason why it can't be read.
+func plan(ctx context.Context, r *reader, query string, args []any) string {
+	rows, err := r.query(ctx, "EXPLAIN QUERY PLAN "+query, args)
 	if err != nil {
 		return err.Error()
 	}

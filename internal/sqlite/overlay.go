@@ -9,8 +9,8 @@ import (
 	"tenet/internal/store"
 )
 
-// Overlay lays what waiting batches leave behind over a mirror, each over those before it; what is below is kept. A batch that lies
-// there changes nothing, nor does one that the feed has brought: it would hide what was written on top of it.
+// Overlay lays the results of waiting batches over a mirror, each over those before it. The documents below are kept. A
+// batch that is overlaid already is ignored. So is one that the feed has delivered: it would hide later writes.
 func (s *Store) Overlay(ctx context.Context, waiting ...store.Entry) error {
 	return s.do(ctx, "overlay", func(ctx context.Context, t *tx) error {
 		for i := range waiting {
@@ -24,7 +24,8 @@ func (s *Store) Overlay(ctx context.Context, waiting ...store.Entry) error {
 	})
 }
 
-// Settle ends the overlays of a batch: what it left at the primary takes their place, or where that is nil what is below them.
+// Settle ends the overlays of a batch. Its results at the primary replace them or, if these are nil, the documents
+// below.
 func (s *Store) Settle(ctx context.Context, id knowledge.BatchID, keys []knowledge.Key, applied []store.Left) error {
 	return s.do(ctx, "settle", func(ctx context.Context, t *tx) error {
 		for _, l := range applied {
@@ -36,7 +37,7 @@ func (s *Store) Settle(ctx context.Context, id knowledge.BatchID, keys []knowled
 	})
 }
 
-// overlay lays one record, or nothing, over a key.
+// overlay lays one record over a key; nil hides the document.
 func (t *tx) overlay(ctx context.Context, id knowledge.BatchID, key knowledge.Key, rec *knowledge.Record) error {
 	var one int
 	there, err := t.one(ctx, "SELECT 1 FROM overlays WHERE batch_id = ?1 AND kind = ?2 AND id = ?3 UNION ALL "+
@@ -66,7 +67,7 @@ func (t *tx) overlay(ctx context.Context, id knowledge.BatchID, key knowledge.Ke
 	return t.show(ctx, key, rec, now, id)
 }
 
-// endOverlays takes the layers of a batch off some keys, and shows what is on top then.
+// endOverlays removes the layers of a batch from some keys, and shows the next layer.
 func (t *tx) endOverlays(ctx context.Context, id knowledge.BatchID, keys []knowledge.Key) error {
 	for _, key := range keys {
 		n, err := t.execCount(ctx, "DELETE FROM overlays WHERE kind = ? AND id = ? AND batch_id = ?", string(key.Kind), key.ID, id[:])
@@ -83,7 +84,7 @@ func (t *tx) endOverlays(ctx context.Context, id knowledge.BatchID, keys []knowl
 	return nil
 }
 
-// resurface shows the uppermost layer that a key still has, or what is below all of them.
+// resurface shows the topmost layer of a key, or the document below all layers.
 func (t *tx) resurface(ctx context.Context, key knowledge.Key) error {
 	now, err := t.current(ctx, key)
 	if err != nil {
@@ -116,7 +117,7 @@ func (t *tx) resurface(ctx context.Context, key knowledge.Key) error {
 	return t.show(ctx, key, rec, now, pending)
 }
 
-// belowOf returns what the primary has of a key that is overlaid.
+// belowOf returns the primary's document of an overlaid key.
 func (t *tx) belowOf(ctx context.Context, key knowledge.Key) (below current, overlaid bool, err error) {
 	var text *string
 	overlaid, err = t.one(ctx, "SELECT document FROM below WHERE kind = ? AND id = ?", []any{string(key.Kind), key.ID}, &text)
@@ -127,7 +128,7 @@ func (t *tx) belowOf(ctx context.Context, key knowledge.Key) (below current, ove
 	return below, overlaid, err
 }
 
-// keepBelow puts aside what the primary has of a key that gets its first overlay.
+// keepBelow saves the primary's document of a key before its first overlay.
 func (t *tx) keepBelow(ctx context.Context, key knowledge.Key, now current) error {
 	if now.doc == nil {
 		return t.setBelow(ctx, key, nil)
@@ -140,7 +141,7 @@ func (t *tx) setBelow(ctx context.Context, key knowledge.Key, rec *knowledge.Rec
 		string(key.Kind), key.ID, documentOf(rec))
 }
 
-// documentOf returns a column's value for a record that may be nothing.
+// documentOf returns the column value of a record; NULL for nil.
 func documentOf(rec *knowledge.Record) any {
 	if rec == nil {
 		return nil
@@ -148,7 +149,7 @@ func documentOf(rec *knowledge.Record) any {
 	return string(rec.JSON)
 }
 
-// Overlaid returns the batches that lie over a mirror, and the documents that they lie over.
+// Overlaid returns the batches that are laid over a mirror, with their documents.
 func (s *Store) Overlaid(ctx context.Context) (map[knowledge.BatchID][]knowledge.Key, error) {
 	overlaid := map[knowledge.BatchID][]knowledge.Key{}
 	err := s.read(ctx, "overlaid", "SELECT batch_id, kind, id FROM overlays", nil, func(r *sql.Rows) error {
@@ -198,10 +199,9 @@ func (w *writer) layers(ctx context.Context) ([]layer, error) {
 	return list, rows.Err()
 }
 
-// Compare calls fn for every document of a mirror, overlays left out, in the order of kind and id. All of them are of one
-// moment.
+// Compare calls fn for every document of a mirror without overlays, in the order of kind and id, as of one moment.
 func (s *Store) Compare(ctx context.Context, fn func(*knowledge.Record) error) error {
-	return s.agree(ctx, func(v view) error {
+	return s.apart(ctx, func(ctx context.Context, v view) error {
 		for _, kind := range knowledge.Kinds() {
 			if err := s.below(ctx, v, kind, "", -1, fn); err != nil {
 				return err
@@ -211,12 +211,12 @@ func (s *Store) Compare(ctx context.Context, fn func(*knowledge.Record) error) e
 	})
 }
 
-// Documents returns at most n documents of a mirror that come after a key, overlays left out, in the order of kind and id; the
-// zero key comes before all of them.
+// Documents returns at most n documents of a mirror after a key, without overlays, in the order of kind and id. The
+// zero key comes before all others.
 func (s *Store) Documents(ctx context.Context, after knowledge.Key, n int) ([]*knowledge.Record, error) {
 	var list []*knowledge.Record
 	kinds := knowledge.Kinds()
-	err := s.look(ctx, func(v view) error {
+	err := s.look(ctx, func(ctx context.Context, v view) error {
 		for i := max(0, slices.Index(kinds, after.Kind)); i < len(kinds) && len(list) < n; i++ {
 			err := s.below(ctx, v, kinds[i], after.ID, n-len(list), func(r *knowledge.Record) error {
 				list = append(list, r)
@@ -232,7 +232,7 @@ func (s *Store) Documents(ctx context.Context, after knowledge.Key, n int) ([]*k
 	return list, err
 }
 
-// below calls fn for what a mirror has of a kind below its overlays: at most n documents after an id, all of them where n is
+// below calls fn for the documents of a kind below the overlays of a mirror: at most n after an id, or all if n is
 // negative.
 func (s *Store) below(ctx context.Context, v view, kind knowledge.Kind, after string, n int, fn func(*knowledge.Record) error) error {
 	tab := tableOf(kind)

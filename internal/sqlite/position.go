@@ -14,7 +14,7 @@ import (
 	"tenet/internal/store"
 )
 
-// jsonPosition is a mirror's position as its file holds it.
+// jsonPosition is a mirror's position as stored in its file.
 type jsonPosition struct {
 	System   string         `json:"system"`
 	Timeline int64          `json:"timeline"`
@@ -23,11 +23,11 @@ type jsonPosition struct {
 	At       knowledge.Time `json:"at"`
 }
 
-// Position returns where the store stands in the history of its primary, which is itself unless it is a mirror. A mirror that
+// Position returns the store's position in the log of its primary; an embedded store is its own primary. A mirror that
 // was never complete has none: [store.ErrNotFound].
 func (s *Store) Position(ctx context.Context) (knowledge.Position, error) {
 	var p knowledge.Position
-	err := s.agree(ctx, func(v view) (err error) {
+	err := s.agree(ctx, func(ctx context.Context, v view) (err error) {
 		p, err = v.position(ctx)
 		return err
 	})
@@ -95,8 +95,7 @@ func (t *tx) setPosition(ctx context.Context, p *knowledge.Position) error {
 	return t.setMeta(ctx, "position", string(b))
 }
 
-// SetIdentity notes under which system identifier and timeline a mirror's primary goes on: after a promotion that has kept the
-// mirror's history.
+// SetIdentity stores the system identifier and timeline of a mirror's primary, after a promotion that kept the history.
 func (s *Store) SetIdentity(ctx context.Context, system string, timeline int64) error {
 	return s.do(ctx, "position.identity", func(ctx context.Context, t *tx) error {
 		p, err := t.position(ctx)
@@ -111,7 +110,7 @@ func (s *Store) SetIdentity(ctx context.Context, system string, timeline int64) 
 	})
 }
 
-// identify gives a primary its identifier, once.
+// identify gives a primary its system identifier, once.
 func (w *writer) identify(ctx context.Context) error {
 	return w.exec(ctx, "INSERT INTO meta (key, value) VALUES ('system', ?) ON CONFLICT DO NOTHING", uuid.NewString())
 }

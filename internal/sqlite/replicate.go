@@ -8,14 +8,14 @@ import (
 	"tenet/internal/store"
 )
 
-// logTail is how many of the newest changes a mirror keeps whatever their versions, so that its followers can go on from
-// where they are.
+// logTail is the number of newest changes that a mirror keeps in any case, so that its followers can continue from
+// their position.
 const logTail = 10_000
 
-// Replicate applies changes of the primary's feed to a mirror, with their own numbers, and moves its position, all in one
-// transaction. Changes that it has already are passed over. A document that has an overlay keeps it until Settle, unless the
-// change is the overlay's own batch. [ErrGap] and [ErrOtherHistory] say that the changes don't follow from what the mirror
-// holds.
+// Replicate applies changes of the primary's feed to a mirror, with their seq, and advances its position, in one
+// transaction. It skips changes that the mirror has already. A document with an overlay keeps it until Settle, unless
+// the change comes from the overlay's own batch. [ErrGap] and [ErrOtherHistory] say that the changes do not follow on
+// those of the mirror.
 func (s *Store) Replicate(ctx context.Context, changes []knowledge.Change) error {
 	if len(changes) == 0 {
 		return nil
@@ -59,15 +59,16 @@ func (t *tx) follow(ctx context.Context, at *knowledge.Position, c *knowledge.Ch
 			return err
 		}
 	} else if c.Record == nil {
-		return nil // emptied by a purge that is still to come
+		return nil // emptied by a later purge
 	}
-	if err := t.endOverlays(ctx, c.Batch, []knowledge.Key{c.Key}); err != nil {
+	// In this order the batch's document only gets new stamps; it is not removed from the search index and added again.
+	if err := t.base(ctx, c.Key, c.Record, c.Version); err != nil {
 		return err
 	}
-	return t.base(ctx, c.Key, c.Record, c.Version)
+	return t.endOverlays(ctx, c.Batch, []knowledge.Key{c.Key})
 }
 
-// seen checks a change that the mirror may hold already against it.
+// seen compares a change with the same change of the mirror, if it has it.
 func (t *tx) seen(ctx context.Context, c *knowledge.Change) error {
 	var chain []byte
 	ok, err := t.one(ctx, "SELECT chain FROM changes WHERE seq = ?", []any{int64(c.Seq)}, &chain)
@@ -77,7 +78,7 @@ func (t *tx) seen(ctx context.Context, c *knowledge.Change) error {
 	return err
 }
 
-// shorten removes versions from a mirror's log that are older than the last few of their document and no part of its tail.
+// shorten removes old versions of a document from a mirror's log, except for the last few and for the tail of the log.
 func (t *tx) shorten(ctx context.Context, changes []knowledge.Change, versions int64) error {
 	last := changes[len(changes)-1].Seq
 	if last <= logTail {
@@ -103,7 +104,7 @@ func (t *tx) shorten(ctx context.Context, changes []knowledge.Change, versions i
 		int64(last-logTail))
 }
 
-// base makes a record, or nothing, what a mirror knows of the primary's document, unless it knows a later version.
+// base sets the primary's document in a mirror, or removes it, unless the mirror has a later version.
 func (t *tx) base(ctx context.Context, key knowledge.Key, rec *knowledge.Record, version int64) error {
 	below, overlaid, err := t.belowOf(ctx, key)
 	if err != nil {
@@ -124,7 +125,7 @@ func (t *tx) base(ctx context.Context, key knowledge.Key, rec *knowledge.Record,
 	if rec == nil && now.doc == nil {
 		return nil
 	}
-	if version == 0 { // a removal of which only the fact is known
+	if version == 0 { // a removal without a known version
 		version = known + 1
 	}
 	if version < known || version == known && (rec == nil || now.text == string(rec.JSON)) {
@@ -143,7 +144,7 @@ func (t *tx) base(ctx context.Context, key knowledge.Key, rec *knowledge.Record,
 	return t.show(ctx, key, rec, now, knowledge.BatchID{})
 }
 
-// show makes a record, or nothing, what readers find.
+// show sets the document that readers find, or removes it.
 func (t *tx) show(ctx context.Context, key knowledge.Key, rec *knowledge.Record, now current, pending knowledge.BatchID) error {
 	if rec == nil {
 		if now.doc == nil {
@@ -158,8 +159,8 @@ func (t *tx) show(ctx context.Context, key knowledge.Key, rec *knowledge.Record,
 	return t.put(ctx, rec, doc, now, pending)
 }
 
-// Foresee writes into a mirror what the primary has acknowledged and the feed has not yet brought. Older versions than it
-// knows are ignored.
+// Foresee writes into a mirror what the primary has acknowledged before the feed delivers it. Versions older than the
+// mirror's are ignored.
 func (s *Store) Foresee(ctx context.Context, left []store.Left) error {
 	if len(left) == 0 {
 		return nil

@@ -7,12 +7,12 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// retainStep is how many rows go in one transaction, so that other writers needn't wait for long.
+// retainStep is the number of rows that one transaction removes, so that other writers do not wait long.
 const retainStep = 2000
 
-// Retain shortens the log: it removes the changes made before a time, and the batches they belong to, except for the newest
-// keep changes; the last one stays in any case, since the next number comes from it. Refused calls before the time go too.
-// It returns how many changes went.
+// Retain trims the log: it removes the changes before a time with their batches, except for the newest keep changes.
+// The last change always stays, since the next seq comes from it. Refused calls before the time are removed too. Retain
+// returns the number of removed changes.
 func (s *Store) Retain(ctx context.Context, before knowledge.Time, keep int64) (int64, error) {
 	var first, last knowledge.Seq
 	err := s.read(ctx, "retain.bounds", "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM changes", nil, func(r *sql.Rows) error {
@@ -24,7 +24,7 @@ func (s *Store) Retain(ctx context.Context, before knowledge.Time, keep int64) (
 	cut := last - knowledge.Seq(max(keep, 1))
 	gone := int64(0)
 	for from := first; from <= cut; {
-		to := min(from+retainStep-1, cut) // a batch is no longer than a step: each takes at least one
+		to := min(from+retainStep-1, cut) // a batch is not longer than a step, so each step removes at least one batch
 		var n int64
 		err := s.do(ctx, "retain", func(ctx context.Context, t *tx) error {
 			var err error
@@ -45,7 +45,8 @@ func (s *Store) Retain(ctx context.Context, before knowledge.Time, keep int64) (
 	})
 }
 
-// cut removes the changes from one seq to another up to the first that was not made before a time, whole transactions.
+// cut removes the changes from one seq to another, in whole transactions. It stops at the first one that was made after
+// the time.
 func (t *tx) cut(ctx context.Context, from, to knowledge.Seq, before knowledge.Time) (int64, error) {
 	end := to
 	_, err := t.one(ctx, "SELECT coalesce(min(seq) - 1, ?) FROM changes WHERE seq BETWEEN ? AND ? AND at >= ?",

@@ -17,13 +17,18 @@ import (
 //go:embed migrations/*.sql migrations/journal/*.sql
 var migrations embed.FS
 
-// supported is how many schemas before the newest one the program still serves without migrating.
-const supported = 2
+// supported is the number of schemas before the newest that the program serves without migrating. It serves none before
+// needed, the first schema that stores who entered a change.
+const (
+	supported = 2
+	needed    = 9
+)
 
-// Schema tells how a database file stands to the schemas that the program knows.
+// Schema compares the schema of a database file with the schemas that the program knows.
 type Schema struct {
 	Version int64 // of the file; 0 for an empty one
 	Newest  int64 // that the program knows
+	oldest  int64 // that the program serves without migrating
 }
 
 // Pending reports whether there are migrations to run.
@@ -36,10 +41,10 @@ func (s Schema) check(path string) error {
 		return &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
 			"%s has schema %d and this program knows schemas up to %d: run the newer program, or restore the backup made before its migration",
 			path, s.Version, s.Newest)}
-	case s.Version == 0 || s.Version < s.Newest-supported:
+	case s.Version < s.oldest:
 		return &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
 			"%s has schema %d and this program needs at least schema %d: run \"tenet migrate up\"",
-			path, s.Version, max(1, s.Newest-supported))}
+			path, s.Version, s.oldest)}
 	}
 	return nil
 }
@@ -48,6 +53,8 @@ func (s Schema) check(path string) error {
 type migrator struct {
 	db *sql.DB
 	p  *goose.Provider
+	// least returns the oldest schema of the file's role that the program can serve.
+	least int64
 }
 
 func newMigrator(path string, r role) (*migrator, error) {
@@ -55,9 +62,9 @@ func newMigrator(path string, r role) (*migrator, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir := "migrations"
+	dir, least := "migrations", int64(needed)
 	if r == journal {
-		dir = "migrations/journal"
+		dir, least = "migrations/journal", 1
 	}
 	files, err := fs.Sub(migrations, dir)
 	if err != nil {
@@ -67,25 +74,32 @@ func newMigrator(path string, r role) (*migrator, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read embedded migrations: %w", err), db.Close())
 	}
-	return &migrator{db, p}, nil
+	return &migrator{db, p, least}, nil
+}
+
+// known returns the schemas that the program knows, without reading the file.
+func (m *migrator) known() Schema {
+	sources := m.p.ListSources()
+	newest := sources[len(sources)-1].Version
+	return Schema{Newest: newest, oldest: max(m.least, newest-supported)}
 }
 
 func (m *migrator) schema(ctx context.Context) (Schema, error) {
-	sources := m.p.ListSources()
-	s := Schema{Newest: sources[len(sources)-1].Version}
+	s := m.known()
 	var tables int
 	err := m.db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = ?", goose.DefaultTablename).Scan(&tables)
 	if err != nil {
 		return s, translate(ctx, err)
 	}
-	if tables == 0 { // asking goose would write its table into the file
+	if tables == 0 { // goose would write its table into the file
 		return s, nil
 	}
 	s.Version, err = m.p.GetDBVersion(ctx)
 	return s, translate(ctx, err)
 }
 
-// ReadSchema tells how the database file at path stands to the schemas that the program knows. A missing file has none.
+// ReadSchema compares the schema of the file at path with the schemas that the program knows. A missing file has
+// version 0.
 func ReadSchema(ctx context.Context, path string) (Schema, error) {
 	return readSchema(ctx, path, primary)
 }
@@ -97,13 +111,13 @@ func readSchema(ctx context.Context, path string, r role) (Schema, error) {
 	}
 	defer m.db.Close() //nolint:errcheck // every migration is committed by then
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		sources := m.p.ListSources()
-		return Schema{Newest: sources[len(sources)-1].Version}, nil
+		return m.known(), nil
 	}
 	return m.schema(ctx)
 }
 
-// Migrate brings the database file at path, which nobody has open, up or down to a schema; below 0 means the newest.
+// Migrate migrates the database file at path, which must not be open, up or down to a schema; a negative one means the
+// newest.
 func Migrate(ctx context.Context, path string, to int64) (Schema, error) {
 	return migrate(ctx, path, primary, to)
 }
@@ -138,7 +152,7 @@ func migrate(ctx context.Context, path string, r role, to int64) (Schema, error)
 	return s, nil
 }
 
-// Schema tells how the file stands to the schemas that the program knows.
+// Schema compares the schema of the file with the schemas that the program knows.
 func (f *file) Schema(ctx context.Context) (Schema, error) {
 	out := f.schema
 	err := f.read(ctx, "schema", "SELECT max(version_id) FROM "+goose.DefaultTablename+" WHERE is_applied", nil, func(r *sql.Rows) error {

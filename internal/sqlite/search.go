@@ -1,12 +1,11 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -14,11 +13,13 @@ import (
 	"tenet/internal/store"
 )
 
-// tieMatches is how many more matches are looked at where the bound falls among documents whose places don't tell their
-// order.
-const tieMatches = 2000
+// searchBytes limits the size of the lists that a search reads, in bytes. Beyond it the most common words are left out.
+const searchBytes = 32 << 20
 
-// Search returns the documents in use that match a text, the best first.
+// nearBytes limits the size of the positions that are read to find words next to each other.
+const nearBytes = 4 << 20
+
+// Search returns the active documents that match a text, the best first.
 func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	if s.closed.Load() {
 		return nil, store.ErrClosed
@@ -28,139 +29,290 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 		return nil, err
 	}
 	hits := &knowledge.Hits{Hits: []knowledge.Hit{}, Source: s.source}
-	var records []*knowledge.Record
-	err = s.agree(ctx, func(v view) error {
-		list, bounded, err := v.candidates(ctx, question, &q)
-		if err != nil || len(list) == 0 {
+	var records map[knowledge.Key]*knowledge.Record
+	l := &look{q: &q, question: question}
+	var page []knowledge.Found
+	err = s.agree(ctx, func(ctx context.Context, v view) error {
+		l.view, l.ctx = v, ctx
+		if err := l.run(); err != nil {
 			return err
 		}
-		hits.Bounded = bounded
-		records, err = v.shortlist(ctx, list, question.Shortlist(list, q.Limit))
+		page = l.page()
+		records, err = v.records(ctx, page)
 		return err
 	})
-	if err != nil || len(records) == 0 {
-		return hits, err
+	if err != nil {
+		return nil, err
 	}
-	if hits.Hits, err = question.Rank(records, q.Limit); err != nil {
-		return nil, s.translate(ctx, fmt.Errorf("rank the matches: %w", err))
+	if hits.Hits, err = l.scorer.Hits(page, records); err != nil {
+		return nil, s.translate(ctx, fmt.Errorf("read the hits: %w", err))
+	}
+	masks := make([]uint64, len(page))
+	for i := range page {
+		masks[i] = page[i].Mask
+	}
+	hits.Total, hits.Bounded, hits.Facets = l.total, l.bounded, l.facets
+	hits.Reading = l.scorer.Reading(masks, l.frequency)
+	hits.Reading.SearchedFor, hits.Reading.Suggestions = l.corrections(masks), append(hits.Reading.Suggestions, l.suggestions...)
+	if next := q.Offset() + len(page); next < l.total && len(page) == q.Limit {
+		hits.Next = q.NextCursor(next)
 	}
 	return hits, nil
 }
 
-// candidates returns the first matches in house order, and whether there are more.
-func (v view) candidates(ctx context.Context, question *knowledge.Search, q *knowledge.SearchQuery) ([]knowledge.Candidate, bool, error) {
-	low, high := int64(0), int64(math.MaxInt64)
-	if q.Severity != "" {
-		l, h := severityRanks(q.Severity)
-		low, high = pressed(l)<<placeTieBits, (pressed(h)+1)<<placeTieBits
-	}
-	known, cut, err := v.beginnings(ctx, question)
-	if err != nil {
-		return nil, false, err
-	}
-	words := match(question, q, known)
-	list, last, err := v.matches(ctx, words, q, low, high, knowledge.MaxCandidates+1)
-	if err != nil || len(list) <= knowledge.MaxCandidates {
-		return list, cut, err
-	}
-	// Among documents of one rank whose ids begin alike the places are as good as random: all of these are looked at, up to
-	// a bound, so that the cut is where the order has it.
-	more, _, err := v.matches(ctx, words, q, last+1, min(high, (last>>placeHashBits+1)<<placeHashBits), tieMatches)
-	if err != nil {
-		return nil, false, err
-	}
-	list = append(list, more...)
-	slices.SortStableFunc(list, func(a, b knowledge.Candidate) int {
-		return cmp.Or(cmp.Compare(a.Rank, b.Rank), cmp.Compare(a.Key.ID, b.Key.ID), cmp.Compare(a.Key.Kind, b.Key.Kind))
-	})
-	return list[:knowledge.MaxCandidates], true, nil
+// A look is one search in progress.
+type look struct {
+	view
+	ctx      context.Context //nolint:containedctx // a look lives as long as one call
+	q        *knowledge.SearchQuery
+	question *knowledge.Question
+	scorer   *knowledge.Scorer
+
+	numbers   []int64
+	entries   []*indexed
+	chunks    []int64
+	documents int // of the index
+	lists     []list
+	frequency []int // the number of documents for each slot
+	fixed     []correction
+
+	found       []knowledge.Found // the best hits, and some more
+	least       float64           // the lowest score among the best hits
+	total       int
+	bounded     bool
+	hitSets     map[int64][]uint64 // the hits of each chunk, if facets are requested
+	hitEntries  []*indexed
+	facets      []knowledge.FacetCount
+	suggestions []string
 }
 
-// maxBeginnings is how many words a beginning stands for at most, in the order of the alphabet.
-const maxBeginnings = 512
+// A list holds the documents of a chunk that contain a term.
+type list struct {
+	chunk     int64
+	term      string
+	documents []byte
+}
 
-// beginnings returns the words that begin as the question asks for, and whether there are more than are looked for.
-func (v view) beginnings(ctx context.Context, question *knowledge.Search) (map[string][]string, bool, error) {
-	known, cut := map[string][]string{}, false
-	for _, g := range question.Groups {
-		for i := range g {
-			if !g[i].Prefix {
-				continue
-			}
-			word := g[i].Words[len(g[i].Words)-1]
-			list := []string{}
-			err := v.query(ctx, "search.words", beginningQuery, []any{fold(word), maxBeginnings + 1}, func(r *sql.Rows) error {
-				var w string
-				err := r.Scan(&w)
-				list = append(list, w)
-				return err
-			})
-			if err != nil {
-				return nil, false, err
-			}
-			cut = cut || len(list) > maxBeginnings
-			known[word] = list[:min(len(list), maxBeginnings)]
+func (l *look) run() error {
+	var err error
+	if l.numbers, l.entries, err = l.waiting(l.ctx); err != nil {
+		return err
+	}
+	if err := l.readChunks(); err != nil {
+		return err
+	}
+	if err := l.expand(); err != nil {
+		return err
+	}
+	if err := l.readLists(nil); err != nil {
+		return err
+	}
+	l.count()
+	if err := l.correct(); err != nil {
+		return err
+	}
+	l.scorer = l.question.Scorer(l.documents, l.frequency)
+	if err := l.scan(); err != nil {
+		return err
+	}
+	if l.total == 0 && l.question.Relax() {
+		l.scorer = l.question.Scorer(l.documents, l.frequency)
+		if err := l.scan(); err != nil {
+			return err
 		}
 	}
-	return known, cut, nil
+	if err := l.rank(); err != nil {
+		return err
+	}
+	if l.q.Facets {
+		return l.countFacets()
+	}
+	return nil
 }
 
-// beginningQuery goes from word to word: the table has a row for every place where a word stands, and only the first of each is
-// looked at.
-const beginningQuery = "WITH RECURSIVE w (term) AS (SELECT (SELECT term FROM search_terms WHERE term >= ?1 LIMIT 1) " +
-	"UNION ALL SELECT (SELECT term FROM search_terms WHERE term >= w.term || char(1) LIMIT 1) FROM w WHERE w.term < ?1 || char(0x10ffff)) " +
-	"SELECT term FROM w WHERE term < ?1 || char(0x10ffff) LIMIT ?2"
-
-// matches returns matches from a place to before another, and the place of the last one.
-func (v view) matches(ctx context.Context, words string, q *knowledge.SearchQuery, low, high int64, limit int) ([]knowledge.Candidate, int64, error) {
-	var list []knowledge.Candidate
-	var last int64
-	query, args := matchQuery(words, q, low, high, limit)
-	err := v.query(ctx, "search.matches", query, args, func(r *sql.Rows) error {
-		var c knowledge.Candidate
-		err := r.Scan(&last, &c.Key.Kind, &c.Key.ID, &c.Rank, &c.Title, &c.Tags)
-		list = append(list, c)
+// readChunks reads the chunks and counts their documents.
+func (l *look) readChunks() error {
+	l.documents = len(l.entries)
+	return l.query(l.ctx, "search.chunks", "SELECT c.chunk, c.documents - coalesce(g.documents, 0) FROM search_chunks c LEFT JOIN search_gone g ON g.chunk = c.chunk "+
+		"ORDER BY c.chunk", nil, func(r *sql.Rows) error {
+		var chunk int64
+		var n int
+		err := r.Scan(&chunk, &n)
+		l.chunks, l.documents = append(l.chunks, chunk), l.documents+n
 		return err
 	})
-	return list, last, err
 }
 
-// matchQuery returns the statement for matches from a place to before another.
-func matchQuery(words string, q *knowledge.SearchQuery, low, high int64, limit int) (string, []any) {
-	var b strings.Builder
-	b.WriteString("SELECT s.place, s.kind, s.id, s.rank, s.title, s.tags FROM search_words CROSS JOIN search s ON s.place = search_words.rowid" +
-		" WHERE search_words MATCH ? AND search_words.rowid >= ? AND search_words.rowid < ?")
-	args := []any{words, low, high}
-	if len(q.Kinds) < len(knowledge.SearchKinds()) {
-		b.WriteString(" AND s.kind IN (SELECT value FROM json_each(?))")
-		args = append(args, asJSON(q.Kinds))
+// expand replaces prefixes by the words of the index.
+func (l *look) expand() error {
+	for i := range l.question.Slots {
+		prefix := l.question.Slots[i].Prefix
+		if prefix == "" {
+			continue
+		}
+		terms, cut, err := l.terms(l.ctx, prefix, l.entries)
+		if err != nil {
+			return err
+		}
+		l.bounded = l.bounded || cut
+		l.question.Expand(i, terms)
 	}
-	if q.Severity != "" {
-		b.WriteString(" AND s.kind = 'rule'")
+	return nil
+}
+
+// listQuery looks up each term in each chunk.
+const listQuery = "SELECT w.chunk, w.term, w.documents FROM search_chunks c CROSS JOIN json_each(?) t CROSS JOIN search_words w " +
+	"ON w.chunk = c.chunk AND w.term = t.value"
+
+// readLists reads the lists of some terms; of all terms of the query if none are given.
+func (l *look) readLists(terms []string) error {
+	if terms == nil {
+		for i := range l.question.Slots {
+			for _, w := range l.question.Slots[i].Words {
+				terms = append(terms, w...)
+			}
+		}
+		slices.Sort(terms)
+		terms = slices.Compact(terms)
 	}
-	if q.Category != "" {
-		b.WriteString(" AND s.category = ?")
-		args = append(args, q.Category)
+	if len(l.chunks) == 0 || len(terms) == 0 {
+		return nil
 	}
-	for _, f := range []facet{{"tag", q.Tag}, {"language", q.Language}} {
-		if f.value != "" {
-			b.WriteString(" AND EXISTS (SELECT 1 FROM facets f WHERE f.kind = s.kind AND f.facet = ? AND f.value = ? AND f.active = 1" +
-				" AND f.rank = s.rank AND f.id = s.id)")
-			args = append(args, f.name, f.value)
+	size := 0
+	for i := range l.lists {
+		size += len(l.lists[i].documents)
+	}
+	return l.query(l.ctx, "search.lists", listQuery, []any{asJSON(terms)}, func(r *sql.Rows) error {
+		var n list
+		var b sql.RawBytes
+		if err := r.Scan(&n.chunk, &n.term, &b); err != nil {
+			return err
+		}
+		if size += len(b); size > searchBytes {
+			l.bounded = true
+			return nil
+		}
+		n.documents = slices.Clone(b)
+		l.lists = append(l.lists, n)
+		return nil
+	})
+}
+
+// count counts the documents of each slot. The count is approximate: removed documents count until their chunk is
+// tidied.
+func (l *look) count() {
+	of := map[string]int{}
+	for i := range l.lists {
+		of[l.lists[i].term] += len(l.lists[i].documents) / listEntry
+	}
+	l.frequency = make([]int, len(l.question.Slots))
+	for i := range l.question.Slots {
+		l.frequency[i] = l.countSlot(i, of)
+	}
+}
+
+func (l *look) countSlot(i int, of map[string]int) int {
+	s := &l.question.Slots[i]
+	n := -1
+	for _, terms := range s.Words {
+		most := 0
+		for _, t := range terms {
+			if s.Prefix != "" {
+				most += of[t]
+			} else {
+				most = max(most, of[t])
+			}
+		}
+		if n < 0 || most < n {
+			n = most
 		}
 	}
-	b.WriteString(" ORDER BY search_words.rowid LIMIT ?")
-	return b.String(), append(args, limit)
+	for _, x := range l.entries {
+		if l.question.Holds(i, x.entry) {
+			n++
+		}
+	}
+	return min(n, l.documents)
 }
 
-// shortlist reads some of the candidates whole.
-func (v view) shortlist(ctx context.Context, list []knowledge.Candidate, chosen []int) ([]*knowledge.Record, error) {
-	ids := map[knowledge.Kind][]string{}
-	for _, i := range chosen {
-		k := list[i].Key
-		ids[k.Kind] = append(ids[k.Kind], k.ID)
+// rank sorts the best hits, with a bonus for words next to each other.
+func (l *look) rank() error {
+	l.keep()
+	if err := l.keys(); err != nil {
+		return err
 	}
-	records := make([]*knowledge.Record, 0, len(chosen))
+	n := min(knowledge.Window, len(l.found))
+	if err := l.near(l.found[:n]); err != nil {
+		return err
+	}
+	top, rest := l.found[:n], l.found[n:]
+	slices.SortFunc(top, func(a, b knowledge.Found) int { return knowledge.CompareFound(&a, &b) })
+	if n > 0 && len(rest) > 0 { // hits further down got no bonus
+		slices.SortFunc(rest, func(a, b knowledge.Found) int { return knowledge.CompareFound(&a, &b) })
+		for i := range rest {
+			rest[i].Score = min(rest[i].Score, top[n-1].Score)
+		}
+	}
+	return nil
+}
+
+// wanted returns how many hits are kept: those up to the end of the page, and at least those that may get a bonus.
+func (l *look) wanted() int { return max(knowledge.Window, l.q.Offset()+l.q.Limit) }
+
+// keep sorts the hits and drops those that are not wanted.
+func (l *look) keep() {
+	slices.SortFunc(l.found, func(a, b knowledge.Found) int { return knowledge.CompareFound(&a, &b) })
+	if n := l.wanted(); len(l.found) >= n {
+		l.found = l.found[:n]
+		l.least = l.found[n-1].Score
+	}
+}
+
+// add adds a hit.
+func (l *look) add(f knowledge.Found) {
+	l.total++
+	f.Score = knowledge.Round(f.Score)
+	if f.Score < l.least {
+		return
+	}
+	if l.found = append(l.found, f); len(l.found) >= 4*l.wanted() {
+		l.keep()
+	}
+}
+
+// keys reads the keys of the hits.
+func (l *look) keys() error {
+	at := make(map[int64]int, len(l.found))
+	numbers := make([]int64, len(l.found))
+	for i := range l.found {
+		at[l.found[i].At], numbers[i] = i, l.found[i].At
+	}
+	if len(numbers) == 0 {
+		return nil
+	}
+	return l.query(l.ctx, "search.keys", "SELECT number, kind, id FROM search WHERE number IN (SELECT value FROM json_each(?))",
+		[]any{asJSON(numbers)}, func(r *sql.Rows) error {
+			var number int64
+			var k knowledge.Key
+			err := r.Scan(&number, &k.Kind, &k.ID)
+			l.found[at[number]].Key = k
+			return err
+		})
+}
+
+// page returns the hits of the requested page.
+func (l *look) page() []knowledge.Found {
+	from := min(l.q.Offset(), len(l.found))
+	return l.found[from:min(from+l.q.Limit, len(l.found))]
+}
+
+// records reads the documents of a page.
+func (v view) records(ctx context.Context, page []knowledge.Found) (map[knowledge.Key]*knowledge.Record, error) {
+	ids := map[knowledge.Kind][]string{}
+	for i := range page {
+		ids[page[i].Key.Kind] = append(ids[page[i].Key.Kind], page[i].Key.ID)
+	}
+	records := make(map[knowledge.Key]*knowledge.Record, len(page))
 	for _, kind := range knowledge.SearchKinds() {
 		if len(ids[kind]) == 0 {
 			continue
@@ -169,7 +321,7 @@ func (v view) shortlist(ctx context.Context, list []knowledge.Candidate, chosen 
 		err := v.query(ctx, "search.records", "SELECT "+tab.columns()+" FROM "+tab.name+" WHERE "+tab.id+" IN (SELECT value FROM json_each(?))",
 			[]any{asJSON(ids[kind])}, func(r *sql.Rows) error {
 				rec, err := scanRecord(r, kind, v.f.source)
-				records = append(records, rec)
+				records[rec.Key] = rec
 				return err
 			})
 		if err != nil {
@@ -186,4 +338,129 @@ func asJSON[T any](list []T) string {
 		panic(err) // ids and kinds can be encoded
 	}
 	return string(b)
+}
+
+// near adds the bonus for words next to each other to the scores of the best hits.
+func (l *look) near(top []knowledge.Found) error {
+	slots := l.scorer.NearSlots()
+	if slots == nil {
+		return nil
+	}
+	byChunk := map[int64]map[uint16]int{}
+	for i := range top {
+		f := &top[i]
+		if at, ok := slices.BinarySearch(l.numbers, f.At); ok {
+			e := l.entries[at].entry
+			f.Score = knowledge.Round(f.Score + l.scorer.Near(f.Mask, func(slot int) []uint32 { return l.question.Places(slot, e) }))
+			continue
+		}
+		chunk := f.At >> chunkBits
+		if byChunk[chunk] == nil {
+			byChunk[chunk] = map[uint16]int{}
+		}
+		byChunk[chunk][uint16(f.At&(chunkSize-1))] = i
+	}
+	for _, chunk := range l.chunks {
+		if byChunk[chunk] == nil {
+			continue
+		}
+		if err := l.nearChunk(top, chunk, byChunk[chunk], slots); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nearChunk does the same for hits of a chunk.
+func (l *look) nearChunk(top []knowledge.Found, chunk int64, docs map[uint16]int, slots []int) error {
+	places := make([]map[uint16][]uint32, len(l.question.Slots))
+	of := map[string][]int{}
+	var terms []string
+	for _, slot := range slots {
+		places[slot] = make(map[uint16][]uint32, len(docs))
+		for _, t := range l.question.Slots[slot].Words[0] {
+			of[t] = append(of[t], slot)
+			terms = append(terms, t)
+		}
+	}
+	read := 0
+	err := l.query(l.ctx, "search.places", placesQuery, []any{asJSON(terms), chunk}, func(r *sql.Rows) error {
+		var term string
+		var documents, all sql.RawBytes
+		if err := r.Scan(&term, &documents, &all); err != nil {
+			return err
+		}
+		if read += len(all); read > nearBytes {
+			return nil
+		}
+		eachPlaces(documents, all, func(doc uint16, _ knowledge.Where, own []byte) {
+			if _, ok := docs[doc]; ok && len(own) > 0 {
+				for _, slot := range of[term] {
+					places[slot][doc] = placesOf(own, places[slot][doc])
+				}
+			}
+		})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for doc, i := range docs {
+		f := &top[i]
+		f.Score = knowledge.Round(f.Score + l.scorer.Near(f.Mask, func(slot int) []uint32 {
+			list := places[slot][doc]
+			slices.Sort(list)
+			return list
+		}))
+	}
+	return nil
+}
+
+// noteHit adds a hit to those that the facets count.
+func (l *look) noteHit(chunk int64, at uint16) {
+	if l.hitSets == nil {
+		l.hitSets = map[int64][]uint64{}
+	}
+	if l.hitSets[chunk] == nil {
+		l.hitSets[chunk] = make([]uint64, chunkSize/64)
+	}
+	l.hitSets[chunk][at/64] |= 1 << (at % 64)
+}
+
+// facetQuery reads the lists of the values that filters use.
+const facetQuery = "SELECT c.chunk, w.term, w.documents FROM search_chunks c CROSS JOIN search_words w ON w.chunk = c.chunk AND w.term >= ? AND w.term < ?"
+
+// countFacets counts the hits by the values that filters use.
+func (l *look) countFacets() error {
+	for _, facet := range knowledge.FacetMarks() {
+		counts := map[string]int{}
+		from, to := prefixRange(facet.Mark)
+		err := l.query(l.ctx, "search.facets", facetQuery, []any{from, to}, func(r *sql.Rows) error {
+			var chunk int64
+			var term string
+			var documents sql.RawBytes
+			if err := r.Scan(&chunk, &term, &documents); err != nil {
+				return err
+			}
+			set := l.hitSets[chunk]
+			for d := []byte(documents); set != nil && len(d) >= listEntry; d = d[listEntry:] {
+				if at := binary.BigEndian.Uint16(d) & (chunkSize - 1); set[at/64]&(1<<(at%64)) != 0 {
+					counts[term]++
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, x := range l.hitEntries {
+			for i := range x.entry.Postings {
+				if t := x.entry.Postings[i].Term; strings.HasPrefix(t, facet.Mark) {
+					counts[t]++
+				}
+			}
+		}
+		l.facets = append(l.facets, knowledge.FacetCounts(facet, counts)...)
+	}
+	return nil
 }

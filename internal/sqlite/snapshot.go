@@ -8,11 +8,11 @@ import (
 	"tenet/internal/store"
 )
 
-// Snapshot hands everything to sink as it stands at one position: the documents, parents before what refers to them, and of
-// each the last versions of its history, in the order of the log.
+// Snapshot passes the whole store as of one position to sink: the documents, each after those that it refers to, and
+// the last versions of each document, in the order of the log.
 func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) error {
-	var failed error // of the sink: not the database's to translate
-	err := s.agree(ctx, func(v view) error {
+	var failed error // an error of the sink, which must not be translated
+	err := s.apart(ctx, func(ctx context.Context, v view) error {
 		at, err := v.position(ctx)
 		if err != nil {
 			return err

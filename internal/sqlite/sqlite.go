@@ -1,5 +1,5 @@
-// Package sqlite is the local engine: a store in one SQLite file, the mirror of another store, and the journal of batches
-// that wait for it.
+// Package sqlite is the local engine: a store in one SQLite file, the mirror of another store, and the journal of
+// batches that wait for it.
 package sqlite
 
 import (
@@ -14,25 +14,27 @@ import (
 
 // Options of a [Store]. Zero values stand for the defaults named.
 type Options struct {
-	// Mirror makes the store a copy of another one: it takes changes by Replicate and no batches, says so as the source of
-	// its records, and trusts the machine not to stop, since what it would lose is replicated again.
+	// Mirror makes the store a mirror: it accepts changes by Replicate and no batches, its records have the source
+	// mirror, and it uses synchronous=NORMAL: a power cut may lose the last commits, which are then replicated again.
 	Mirror bool
-	// Versions is how many versions of each document a mirror's history keeps; 20.
+	// Versions is the number of versions of each document that a mirror keeps; 20.
 	Versions int64
-	// Readers is how many reads run at once; twice the processors, at least 4.
+	// Readers is the largest number of concurrent reads; twice the processors, at least 4.
 	Readers int
+	// ReadTimeout limits a read, including the wait for a reader; 10 s. Reads of everything have no timeout.
+	ReadTimeout time.Duration
 	// Frozen keeps the schema as it is; otherwise Open migrates to the newest.
 	Frozen bool
-	// CheckLimit is up to which size, in bytes, a file is looked over for damage when it is opened; 64 MiB, which takes about a
-	// second. Larger files are left to Check, and so is every file when it is negative.
+	// CheckLimit is the largest size, in bytes, of a file that Open checks for damage; 64 MiB, which takes about a
+	// second. Larger files are left to Check, and so is every file if CheckLimit is negative.
 	CheckLimit int64
-	// Observer hears of every statement; nobody when nil.
+	// Observer is told of every statement. It may be nil.
 	Observer Observer
-	// SlowQuery is how long a statement may take before Slow hears of it; 200 ms.
+	// SlowQuery is the duration from which on a statement is reported to Slow; 200 ms.
 	SlowQuery time.Duration
-	// Slow hears of slow statements, with the plan; nobody when nil. It is called at most once a minute for a statement.
+	// Slow is called with slow statements and their plans, at most once a minute for each. It may be nil.
 	Slow func(SlowQuery)
-	// Log says what the store does on its own; nothing when nil.
+	// Log gets what the store does by itself; nothing is logged when nil.
 	Log *slog.Logger
 }
 
@@ -42,6 +44,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Readers == 0 {
 		o.Readers = max(4, 2*runtime.GOMAXPROCS(0))
+	}
+	if o.ReadTimeout == 0 {
+		o.ReadTimeout = 10 * time.Second
 	}
 	if o.CheckLimit == 0 {
 		o.CheckLimit = 64 << 20
@@ -63,7 +68,7 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open opens the database file at path, makes it if it isn't there, and migrates it. The context is for opening only.
+// Open opens the database file at path, creates it if it is missing, and migrates it. The context is for opening only.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	s := &Store{}
 	r := primary
@@ -88,7 +93,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.read(ctx, "ping", "SELECT 1", nil, func(r *sql.Rows) error { return r.Scan(&one) })
 }
 
-// Close ends the store. What was acknowledged is in the file.
+// Close closes the store. Every acknowledged write is in the file.
 func (s *Store) Close() error {
 	s.bell.close()
 	return s.file.Close()

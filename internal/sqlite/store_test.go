@@ -11,8 +11,22 @@ import (
 )
 
 func TestStoreKeepsTheLaws(t *testing.T) {
-	storetest.Run(t, func(t testing.TB) store.Store { return openTest(t, Options{}) })
+	storetest.RunEngine(t, func(t testing.TB) store.Store { return openTest(t, Options{}) })
 }
+
+func TestStoreKeepsTheLawsWithOneReader(t *testing.T) {
+	storetest.Run(t, func(t testing.TB) store.Store { return openTest(t, Options{Readers: 1}) })
+}
+
+func TestEffectBookKeepsItsLaws(t *testing.T) {
+	storetest.EffectBook(t, NewEffectBook(openTest(t, Options{})))
+}
+
+func TestFleetBookKeepsItsLaws(t *testing.T) {
+	storetest.FleetBook(t, NewFleetBook(openTest(t, Options{})))
+}
+
+func TestRunBookKeepsItsLaws(t *testing.T) { storetest.RunBook(t, openTest(t, Options{}).RunBook()) }
 
 // openTest opens a store in a directory of the test's own and closes it at the end.
 func openTest(t testing.TB, o Options) *Store {

@@ -12,12 +12,12 @@ import (
 	"tenet/internal/store"
 )
 
-// A mirror that was rebuilt is a file named after the mirror with a number behind it, and the mirror's own name is a symbolic
-// link to it. So the new file takes the old one's place in one step, under the names that SQLite gives to what belongs to a
-// file, while the old one still answers those who read it.
+// A rebuilt mirror is a file with the mirror's name and a number, and the mirror's own name is a symbolic link to it.
+// So the new file replaces the old one in one step, with the names that SQLite expects of -wal and -shm files, while
+// the old file still answers reads in progress.
 const generation = ".g"
 
-// resolve returns the file that a path leads to, the path itself while there is none.
+// resolve returns the file that a path leads to, or the path itself if there is none.
 func resolve(path string) string {
 	if there, err := filepath.EvalSymlinks(path); err == nil {
 		return there
@@ -25,7 +25,7 @@ func resolve(path string) string {
 	return path
 }
 
-// nextGeneration returns the name of the file that will follow the one that is open, wherever its path leads by now.
+// nextGeneration returns the name of the file after the open one, wherever the mirror's path leads by now.
 func (s *Store) nextGeneration() string {
 	s.mu.RLock()
 	there := s.there
@@ -37,7 +37,7 @@ func (s *Store) nextGeneration() string {
 	return s.path + generation + strconv.Itoa(n+1)
 }
 
-// sweep removes what builds and swaps that were cut short have left behind.
+// sweep removes the files of interrupted builds and swaps.
 func sweep(path string) error {
 	current := filepath.Base(resolve(path))
 	names, err := os.ReadDir(filepath.Dir(path))
@@ -57,8 +57,8 @@ func sweep(path string) error {
 	return nil
 }
 
-// Rebuild makes a new mirror from what fill hands it, and swaps it in when it is complete; overlays are carried over. Reads
-// go on meanwhile, from the old one.
+// Rebuild builds a new mirror from what fill passes to it, and swaps it in when it is complete; overlays are carried
+// over. Meanwhile reads are answered from the old mirror.
 func (s *Store) Rebuild(ctx context.Context, fill func(store.Sink) error) error {
 	if s.closed.Load() {
 		return store.ErrClosed
@@ -79,7 +79,7 @@ func (s *Store) Rebuild(ctx context.Context, fill func(store.Sink) error) error 
 	return nil
 }
 
-// Swap puts a file that was built beside a mirror in the mirror's place. What waits over the old one is laid over the new one.
+// Swap replaces the mirror by a file that was built beside it. The overlays of the old file are laid over the new one.
 func (s *Store) Swap(ctx context.Context, path string) error {
 	j := &job{name: "swap", own: func(ctx context.Context, w *writer) (*writer, error) {
 		next, err := s.swap(ctx, w, path)
@@ -99,8 +99,9 @@ func (s *Store) swap(ctx context.Context, old *writer, path string) (*writer, er
 		return nil, err
 	}
 	if err := carry(ctx, old, w); err != nil {
-		// A damaged mirror is replaced for just that. The journal has what waits, and lays it over the new one again.
-		s.opts.Log.WarnContext(ctx, "what waits was not carried over from the old mirror file", "path", old.path, "error", err)
+		// The old mirror may be replaced because it is damaged. The journal has the waiting batches and overlays them
+		// again.
+		s.opts.Log.WarnContext(ctx, "overlays were not carried over from the old mirror file", "path", old.path, "error", err)
 	}
 	reads, err := openPool(path, s.opts.Readers)
 	if err != nil {
@@ -118,9 +119,9 @@ func (s *Store) swap(ctx context.Context, old *writer, path string) (*writer, er
 	before := s.reads
 	s.reads, s.there, s.is = reads, path, is
 	s.mu.Unlock()
-	s.work.Go(func() { // those who read the old file may take their time
+	s.work.Go(func() { // reads of the old file may take a while
 		err := errors.Join(before.close(), old.close(ctx, false))
-		if old.path != s.path { // the first file of all had the mirror's own name, which leads to the new one by now
+		if old.path != s.path { // the very first file had the mirror's own name, which is a link to the new one by now
 			err = errors.Join(err, remove(old.path))
 		}
 		if err = errors.Join(err, remove(old.path+"-wal"), remove(old.path+"-shm")); err != nil {
@@ -130,7 +131,7 @@ func (s *Store) swap(ctx context.Context, old *writer, path string) (*writer, er
 	return w, nil
 }
 
-// relink makes the mirror's name lead to another file, in one step that a crash can't halve.
+// relink atomically points the mirror's name to another file.
 func (s *Store) relink(path string) error {
 	link := s.path + generation + "link"
 	if err := remove(link); err != nil {
@@ -145,7 +146,7 @@ func (s *Store) relink(path string) error {
 	return syncPath(filepath.Dir(s.path))
 }
 
-// carry lays what waits over one file over another.
+// carry copies the overlays of one file to another.
 func carry(ctx context.Context, from, to *writer) error {
 	layers, err := from.layers(ctx)
 	if err != nil || len(layers) == 0 {

@@ -6,12 +6,12 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// moment returns the time that a column holds.
+// moment returns the time of a column value.
 func moment(micros int64) knowledge.Time {
 	return knowledge.At(time.UnixMicro(micros))
 }
 
-// maybe returns the time that a column holds, the zero time for none.
+// maybe returns the time of a column value, the zero time for NULL.
 func maybe(micros *int64) knowledge.Time {
 	if micros == nil {
 		return knowledge.Time{}
@@ -19,7 +19,7 @@ func maybe(micros *int64) knowledge.Time {
 	return moment(*micros)
 }
 
-// orNull is a column's value for a time that may be missing.
+// orNull returns the column value of a time, NULL for the zero time.
 func orNull(t knowledge.Time) any {
 	if t.IsZero() {
 		return nil
@@ -27,5 +27,5 @@ func orNull(t knowledge.Time) any {
 	return micros(t)
 }
 
-// micros is how a time stands in a column: microseconds since 1970.
+// micros returns the column value of a time: microseconds since 1970.
 func micros(t knowledge.Time) int64 { return t.UnixMicro() }

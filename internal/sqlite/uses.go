@@ -5,8 +5,8 @@ import (
 	"database/sql"
 )
 
-// AddUses adds to how often templates were rendered, all in one transaction. Templates that are gone are passed over. The
-// count is no part of a template's version.
+// AddUses adds to the number of times that templates were rendered, in one transaction. Deleted templates are skipped.
+// The count is not part of a template's version.
 func (s *Store) AddUses(ctx context.Context, counts map[string]int64) error {
 	if len(counts) == 0 {
 		return nil
@@ -21,7 +21,7 @@ func (s *Store) AddUses(ctx context.Context, counts map[string]int64) error {
 	})
 }
 
-// Uses returns how often each of some templates was rendered. Templates that are gone are left out.
+// Uses returns how often each of some templates was rendered. Deleted templates are left out.
 func (s *Store) Uses(ctx context.Context, ids []string) (map[string]int64, error) {
 	counts := make(map[string]int64, len(ids))
 	err := s.read(ctx, "uses", "SELECT template_id, usage_count FROM templates WHERE template_id IN (SELECT value FROM json_each(?))",

@@ -9,26 +9,27 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// A TamperError says where the log is not as it was written.
+// A TamperError says where the log does not verify.
 type TamperError struct {
-	Seq knowledge.Seq // 0 where a document is not as the log left it
+	Seq knowledge.Seq // 0 where something beside the log is not as it should be
 	Why string
 }
 
-// Error says what does not fit.
+// Error says what does not match.
 func (e *TamperError) Error() string {
 	if e.Seq == 0 {
-		return fmt.Sprintf("a document was changed past the log: %s; restore its last version, or compare with a backup", e.Why)
+		return fmt.Sprintf("something was changed past the log: %s; compare with a backup, and restore what it was", e.Why)
 	}
 	return fmt.Sprintf("the log was changed after it was written: change %d: %s; compare with a backup", e.Seq, e.Why)
 }
 
-// verifyPage is how many changes are looked at in one read.
+// verifyPage is the number of changes in one read.
 const verifyPage = 500
 
-// VerifyChanges checks the log from its first change kept to its last: numbers without gaps, each link of the chain, and that
-// each document is the one that was written, in the log and where it is read. Progress is called now and then with how far it is; it may be nil. The error is
-// a [*TamperError] when something does not fit.
+// VerifyChanges checks the log from its oldest change to its newest: that no seq is missing, each link of the chain,
+// and that each document matches its hash, in the log and in its table, and that no document is missing or unknown to
+// the log. It calls progress now and then; progress may be nil. If something does not match, the error is a
+// [*TamperError].
 func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error {
 	var first, last knowledge.Seq
 	err := s.read(ctx, "verify.bounds", "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM changes", nil, func(r *sql.Rows) error {
@@ -37,12 +38,15 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 	if err != nil {
 		return err
 	}
-	if s.opts.Mirror { // what a mirror holds from before it was made has gaps
+	if s.opts.Mirror { // a mirror's log has gaps before the time of its build
 		err := s.read(ctx, "verify.start", "SELECT coalesce(min(seq), ?) FROM changes WHERE seq > (SELECT value FROM meta WHERE key = 'log_start')",
 			[]any{int64(last) + 1}, func(r *sql.Rows) error { return r.Scan(&first) })
 		if err != nil {
 			return err
 		}
+	}
+	if err := s.verifySchema(ctx); err != nil {
+		return err
 	}
 	v := verifier{mirror: s.opts.Mirror, next: first}
 	for after := first - 1; after < last; {
@@ -72,7 +76,7 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 			progress(after, last)
 		}
 	}
-	if s.opts.Mirror { // its log holds the hashes of the primary's own texts
+	if s.opts.Mirror { // its log has the hashes of the primary's own texts
 		return nil
 	}
 	for _, kind := range knowledge.Kinds() {
@@ -83,30 +87,66 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 	return nil
 }
 
-// verifyDocuments checks that every document of a kind is as its last change left it, where the log still holds that.
+// verifySchema checks that nothing acts by itself: a database of ours has no triggers, and one that somebody has put in would change what
+// is written from now on.
+func (s *Store) verifySchema(ctx context.Context) error {
+	foreign := ""
+	err := s.read(ctx, "verify.schema", "SELECT type || ' ' || name FROM sqlite_schema WHERE type IN ('trigger', 'view') LIMIT 1", nil,
+		func(r *sql.Rows) error { return r.Scan(&foreign) })
+	if err == nil && foreign != "" {
+		err = &TamperError{Why: "the " + foreign + " is none of tenet's"}
+	}
+	return err
+}
+
+// verifyDocuments checks that every document of a kind equals the result of its last change, if that is still in the
+// log. A log that was never trimmed has it for each document.
 func (s *Store) verifyDocuments(ctx context.Context, kind knowledge.Kind) error {
 	tab := tableOf(kind)
 	var found error
-	err := s.read(ctx, "verify."+tab.name, "SELECT t."+tab.id+", t.document, "+
-		"(SELECT c.document_hash FROM changes c WHERE c.kind = ? AND c.id = t."+tab.id+" ORDER BY c.seq DESC LIMIT 1) FROM "+tab.name+" t",
-		[]any{string(kind)}, func(r *sql.Rows) error {
+	tampered := func(id, why string) {
+		if found == nil {
+			found = &TamperError{Why: knowledge.Key{Kind: kind, ID: id}.String() + " " + why}
+		}
+	}
+	query := "SELECT t." + tab.id + ", t.document, (SELECT min(seq) FROM changes), " +
+		"(SELECT c.document_hash FROM changes c WHERE c.kind = ? AND c.id = t." + tab.id + " ORDER BY c.seq DESC LIMIT 1) FROM " + tab.name + " t"
+	missing := "SELECT c.id, c.verb, max(c.seq) FROM changes c WHERE c.kind = ? GROUP BY c.id HAVING c.verb <> 'purge' " +
+		"AND NOT EXISTS (SELECT 1 FROM " + tab.name + " t WHERE t." + tab.id + " = c.id) LIMIT 1"
+	err := s.apart(ctx, func(ctx context.Context, v view) error {
+		err := v.query(ctx, "verify."+tab.name, query, []any{string(kind)}, func(r *sql.Rows) error {
 			var id, text string
 			var hash []byte
-			if err := r.Scan(&id, &text, &hash); err != nil {
+			var first sql.NullInt64
+			if err := r.Scan(&id, &text, &first, &hash); err != nil {
 				return err
 			}
-			if sum := sha256.Sum256([]byte(text)); hash != nil && string(hash) != string(sum[:]) && found == nil {
-				found = &TamperError{Why: knowledge.Key{Kind: kind, ID: id}.String() + " is not as its last change left it"}
+			switch sum := sha256.Sum256([]byte(text)); {
+			case hash == nil && first.Int64 <= 1:
+				tampered(id, "was never written: no change tells of it")
+			case hash != nil && string(hash) != string(sum[:]):
+				tampered(id, "is not as its last change left it")
 			}
 			return nil
 		})
+		if err != nil {
+			return err
+		}
+		return v.query(ctx, "verify.missing."+tab.name, missing, []any{string(kind)}, func(r *sql.Rows) error {
+			var id, verb string
+			var seq int64
+			err := r.Scan(&id, &verb, &seq)
+			tampered(id, fmt.Sprintf("is missing, and change %d left it there", seq))
+			return err
+		})
+	})
 	if err != nil {
 		return err
 	}
 	return found
 }
 
-// A verifier walks along the log.
+// A verifier checks the changes of the log in order.
 type verifier struct {
 	mirror bool
 	next   knowledge.Seq
@@ -118,12 +158,15 @@ func (v *verifier) check(c *knowledge.Change) error {
 	if c.Seq != v.next {
 		return &TamperError{Seq: v.next, Why: "it is missing"}
 	}
-	// Where retention has cut the log off, the first link is taken as it stands.
+	// If retention has trimmed the log, the first link is trusted.
 	if (v.begun || c.Seq == 1) && knowledge.NextChain(v.chain, c) != c.Chain {
 		return &TamperError{Seq: c.Seq, Why: "it does not follow from the change before it"}
 	}
 	if c.Record != nil && !v.mirror && sha256.Sum256(c.Record.JSON) != c.Hash {
 		return &TamperError{Seq: c.Seq, Why: "its document is another one than was written"}
+	}
+	if _, ok := c.Attested(); !ok {
+		return &TamperError{Seq: c.Seq, Why: "it is a purge by somebody else, or at another time, than was written"}
 	}
 	if c.Record != nil && c.Verb == knowledge.VerbPurge {
 		return &TamperError{Seq: c.Seq, Why: "it is a purge and holds a document"}

@@ -25,6 +25,8 @@ func tamper(t testing.TB, s *Store, statement string) {
 }
 
 func TestTamperingWithTheLogIsFound(t *testing.T) {
+	const putIn = `INSERT INTO categories (category_id, rank, document)
+		SELECT 'forged', rank, json_set(document, '$.category_id', 'forged') FROM categories LIMIT 1`
 	for name, c := range map[string]struct {
 		statement string
 		seq       knowledge.Seq
@@ -35,6 +37,9 @@ func TestTamperingWithTheLogIsFound(t *testing.T) {
 		"a removed change":        {"DELETE FROM changes WHERE seq = 4", 4},
 		"a removed document":      {"UPDATE changes SET document = NULL WHERE seq = 2", 2},
 		"a document past the log": {"UPDATE rules SET document = json_set(document, '$.title', 'Leave it open')", 0},
+		"a document put in past":  {putIn, 0},
+		"a document taken out":    {"PRAGMA foreign_keys = off; DELETE FROM rules", 0},
+		"a trigger":               {"CREATE TRIGGER forged AFTER INSERT ON changes BEGIN UPDATE rules SET rank = 1; END", 0},
 		"an attributed batch":     {"UPDATE changes SET batch_id = zeroblob(16) WHERE seq = 5", 5},
 		"a document and its hash": {"UPDATE changes SET document_hash = zeroblob(32), document = '{}' WHERE seq = 2", 2},
 	} {
@@ -70,14 +75,14 @@ func TestRetentionShortensTheLogFromItsBeginning(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, s, storetest.Rule(), storetest.Rule())
-	if err := s.Refuse(ctx, Refusal{At: b.At}, Refusal{At: knowledge.At(time.Now())}); err != nil {
+	if err := s.Refuse(ctx, store.Refusal{At: b.At}, store.Refusal{At: knowledge.At(time.Now())}); err != nil {
 		t.Fatal(err)
 	}
 	n, err := s.Retain(ctx, knowledge.At(time.Now().Add(-24*time.Hour)), 0)
 	if err != nil || n != 3 {
 		t.Fatalf("Retain = %d, %v; want the three old changes", n, err)
 	}
-	if list, err := s.Refusals(ctx, knowledge.Time{}, 10); err != nil || len(list) != 1 {
+	if list, err := s.Refusals(ctx, knowledge.Time{}, "", 10); err != nil || len(list) != 1 {
 		t.Errorf("%d refusals are left (%v), want the new one", len(list), err)
 	}
 	var gone *store.GoneError
@@ -148,15 +153,15 @@ func TestUsesAreCountedBesideTheVersion(t *testing.T) {
 func TestRefusalsAreKept(t *testing.T) {
 	ctx := t.Context()
 	s := openTest(t, Options{})
-	want := Refusal{At: moment(1_700_000_000_000_001), Actor: "eve", Action: "purge", Key: "rule/a", Reason: "only admins", RequestID: "r1"}
-	if err := s.Refuse(ctx, Refusal{At: moment(1)}, want); err != nil {
+	want := store.Refusal{At: moment(1_700_000_000_000_001), Actor: "eve", Action: "purge", Key: "rule/a", Reason: "only admins", RequestID: "r1"}
+	if err := s.Refuse(ctx, store.Refusal{At: moment(1)}, want); err != nil {
 		t.Fatal(err)
 	}
-	list, err := s.Refusals(ctx, knowledge.Time{}, 1)
+	list, err := s.Refusals(ctx, knowledge.Time{}, "", 1)
 	if err != nil || len(list) != 1 || list[0] != want {
 		t.Errorf("Refusals = %+v, %v; want the newest", list, err)
 	}
-	if list, err = s.Refusals(ctx, want.At, 10); err != nil || len(list) != 1 {
+	if list, err = s.Refusals(ctx, want.At, "", 10); err != nil || len(list) != 1 {
 		t.Errorf("Refusals before = %+v, %v", list, err)
 	}
 }

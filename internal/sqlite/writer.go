@@ -13,35 +13,35 @@ import (
 	"tenet/internal/store"
 )
 
-// queueLength bounds the jobs that wait for the writer; when it is full the next caller waits for a place.
+// queueLength is the largest number of jobs that wait for the writer. When the queue is full the next caller waits.
 const queueLength = 256
 
-// groupSize bounds the jobs of one transaction of the database, and groupTime how long one may gather them.
+// groupSize is the largest number of jobs in one database transaction, groupTime the longest time to collect them.
 const (
 	groupSize = 64
 	groupTime = 100 * time.Millisecond
 )
 
-// checkpointEvery is how often the writer looks at the size of the write-ahead log.
+// checkpointEvery is the time between two checks of the size of the write-ahead log.
 const checkpointEvery = 15 * time.Second
 
 // The states of a job.
 const (
-	jobOpen   int32 = iota // waiting or being done: its caller may still give it up
-	jobGone                // its caller has given it up: nothing of it may happen
-	jobSealed              // about to be committed: its caller waits for the end
+	jobOpen   int32 = iota // waiting or running: its caller may still cancel it
+	jobGone                // cancelled by its caller: nothing of it may happen
+	jobSealed              // about to be committed: its caller waits for the result
 )
 
-// A job is something to be written. The writer does those that wait together in one transaction of the database, each
-// behind a savepoint, so that one sync to disk serves them all.
+// A job is one write. The writer runs waiting jobs together in one database transaction, each in a savepoint, so that
+// all share one sync to disk.
 type job struct {
 	name  string
 	run   func(ctx context.Context, t *tx) error
 	state atomic.Int32
 	done  chan error
 	began time.Time
-	ended bool // its caller was told; for the writer alone
-	// own makes the writer hand itself over, outside any transaction.
+	ended bool // its caller has its result; used by the writer only
+	// own replaces the writer by another one, outside any transaction.
 	own func(ctx context.Context, w *writer) (*writer, error)
 }
 
@@ -51,7 +51,7 @@ type head struct {
 	Chain [32]byte
 }
 
-// A writer owns the one connection that writes.
+// A writer owns the only connection that writes.
 type writer struct {
 	f    *file
 	path string
@@ -59,6 +59,8 @@ type writer struct {
 	conn *sql.Conn
 	head head
 	role role
+	// purged is set when a transaction has purged a document: a scrub is due.
+	purged bool
 
 	statements map[string]*sql.Stmt
 }
@@ -84,7 +86,7 @@ func openWriter(ctx context.Context, h handle, role role) (*writer, error) {
 	return w, nil
 }
 
-// close ends the connection; with tidy the write-ahead log is emptied first.
+// close closes the connection; with tidy it empties the write-ahead log first.
 func (w *writer) close(ctx context.Context, tidy bool) error {
 	var err error
 	if tidy {
@@ -97,7 +99,7 @@ func (w *writer) close(ctx context.Context, tidy bool) error {
 	return errors.Join(err, w.conn.Close(), w.db.Close())
 }
 
-// stmt returns the prepared statement of a query. Every query of the writer is a constant, or one of few.
+// stmt returns the prepared statement of a query. The writer has only few different queries.
 func (w *writer) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 	if st := w.statements[query]; st != nil {
 		return st, nil
@@ -141,7 +143,7 @@ func (w *writer) one(ctx context.Context, query string, args []any, dest ...any)
 	return err == nil, err
 }
 
-// do hands a job to the writer and waits for its end. When ctx ends first and nothing was written yet, nothing will be.
+// do passes a job to the writer and waits for its result. If ctx ends before the job is committed, nothing is written.
 func (f *file) do(ctx context.Context, name string, run func(ctx context.Context, t *tx) error) error {
 	return f.submit(ctx, &job{name: name, run: run})
 }
@@ -179,30 +181,64 @@ func (f *file) submit(ctx context.Context, j *job) error {
 	}
 }
 
-// write does what is asked for until the store is closed.
+// write runs jobs until the store is closed.
 func (f *file) write(ctx context.Context, w *writer) {
 	defer close(f.done)
 	w.f = f
 	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
+	rested := time.NewTimer(0) // a scrub may be due from an earlier run
+	defer rested.Stop()
+	var owed *scrub
 	for {
 		select {
 		case <-f.quit:
-			f.err = w.close(ctx, true)
+			f.err = errors.Join(w.scrubAll(ctx, owed), w.close(ctx, true))
 			return
 		case <-tick.C:
 			f.trim(ctx, w)
+		case <-rested.C:
+			owed = f.scrub(ctx, w, owed, rested)
 		case j := <-f.jobs:
 			if j.own != nil {
 				w = f.handOver(ctx, w, j)
-				continue
+			} else {
+				w = f.group(ctx, w, j)
 			}
-			w = f.group(ctx, w, j)
+			if w.purged {
+				w.purged, owed = false, &scrub{}
+				rested.Reset(scrubRest)
+			}
 		}
 	}
 }
 
-// handOver lets a job put another writer in this one's place.
+// scrub does one step of a due scrub, and returns what is left.
+func (f *file) scrub(ctx context.Context, w *writer, owed *scrub, rested *time.Timer) *scrub {
+	var err error
+	if owed == nil {
+		owed, err = w.owes(ctx)
+	}
+	if owed == nil && err == nil {
+		return nil
+	}
+	rest := scrubLeft
+	if err == nil {
+		rest, err = w.step(ctx, owed)
+	}
+	switch {
+	case err != nil:
+		f.opts.Log.WarnContext(ctx, "words of purged documents could not be removed from the search index; trying again", "path", w.path, "error", err.Error())
+		rested.Reset(checkpointEvery)
+	case rest > 0:
+		rested.Reset(rest)
+	default:
+		return nil
+	}
+	return owed
+}
+
+// handOver lets a job replace this writer by another one.
 func (f *file) handOver(ctx context.Context, w *writer, j *job) *writer {
 	if !j.state.CompareAndSwap(jobOpen, jobSealed) {
 		return w
@@ -213,7 +249,7 @@ func (f *file) handOver(ctx context.Context, w *writer, j *job) *writer {
 	return next
 }
 
-// group does a job together with those that wait behind it.
+// group runs a job together with those that wait behind it.
 func (f *file) group(ctx context.Context, w *writer, first *job) *writer {
 	jobs := []*job{first}
 	var own *job
@@ -243,7 +279,8 @@ func (f *file) group(ctx context.Context, w *writer, first *job) *writer {
 	return w
 }
 
-// commit does the first of the jobs, as many as fit into one transaction, and tells their callers. It returns how many.
+// commit runs the first jobs, as many as fit into one transaction, and passes the results to their callers. It returns
+// their number.
 func (w *writer) commit(ctx context.Context, jobs []*job) int {
 	began := time.Now()
 	if err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
@@ -256,6 +293,9 @@ func (w *writer) commit(ctx context.Context, jobs []*job) int {
 	}
 	t := &tx{writer: w, head: at}
 	var sealed []*job
+	// A refusal that may rest on what this transaction has written before is told once that is committed: whoever hears it looks for the
+	// reason, and must find it.
+	var refused []refusal
 	n := 0
 	for _, j := range jobs {
 		n++
@@ -265,11 +305,15 @@ func (w *writer) commit(ctx context.Context, jobs []*job) int {
 			if n == 1 {
 				return w.fail(jobs[:1], err)
 			}
-			// The others may be sound: the one that is not gets a transaction of its own next time.
+			// The other jobs may be fine: the failing one gets a transaction of its own next time.
 			for _, other := range sealed {
 				other.state.Store(jobOpen)
 			}
 			return w.alone(ctx, jobs[:n])
+		}
+		if err != nil && len(sealed) > 0 {
+			refused = append(refused, refusal{j, err})
+			continue
 		}
 		if err != nil {
 			w.end(j, err)
@@ -293,16 +337,28 @@ func (w *writer) commit(ctx context.Context, jobs []*job) int {
 	if err != nil {
 		w.rollback(ctx)
 		w.fail(sealed, err)
+		for _, r := range refused {
+			w.end(r.job, err)
+		}
 		return n
 	}
-	w.head = t.head
+	w.head, w.purged = t.head, w.purged || t.all.purged
 	for _, j := range sealed {
 		w.end(j, nil)
+	}
+	for _, r := range refused {
+		w.end(r.job, r.err)
 	}
 	return n
 }
 
-// alone does each job in a transaction of its own. Those that have ended already are passed over.
+// A refusal is a job that was not done, and why.
+type refusal struct {
+	job *job
+	err error
+}
+
+// alone runs each job in a transaction of its own. Jobs that have ended already are skipped.
 func (w *writer) alone(ctx context.Context, jobs []*job) int {
 	for _, j := range jobs {
 		if !j.ended {
@@ -312,7 +368,7 @@ func (w *writer) alone(ctx context.Context, jobs []*job) int {
 	return len(jobs)
 }
 
-// fail tells the callers of jobs that the database did not do them.
+// fail passes an error to the callers of jobs.
 func (w *writer) fail(jobs []*job, err error) int {
 	for _, j := range jobs {
 		w.end(j, err)
@@ -320,28 +376,29 @@ func (w *writer) fail(jobs []*job, err error) int {
 	return len(jobs)
 }
 
-// end tells a job's caller how it ended.
+// end passes the result of a job to its caller.
 func (w *writer) end(j *job, err error) {
-	err = contract(err)
+	err = w.f.advise(contract(err))
 	w.f.observeWrite(j.name, time.Since(j.began), err)
 	j.ended = true
 	j.done <- err
 }
 
-// rollback ends a transaction without a trace. An error means that SQLite has ended it itself.
+// rollback rolls a transaction back. An error means that SQLite has already done so.
 func (w *writer) rollback(ctx context.Context) {
 	_, _ = w.conn.ExecContext(ctx, "ROLLBACK")
 }
 
-// A tx is the transaction of the database in which jobs are done.
+// A tx is the database transaction in which jobs run.
 type tx struct {
 	*writer
-	head head    // after what was done so far; takes the writer's place at the commit
-	all  entries // of the jobs that were done
-	job  entries // of the one that is being done
+	head head           // after the jobs so far; becomes the writer's head at the commit
+	now  knowledge.Time // of the current batch
+	all  entries        // of the finished jobs
+	job  entries        // of the current job
 }
 
-// try does one job, and undoes it when it fails or its caller has given it up. The error is the job's, or the driver's.
+// try runs one job, and undoes it if it fails or its caller has cancelled it. The error is the job's, or the driver's.
 func (t *tx) try(ctx context.Context, j *job, savepoint bool) error {
 	if j.state.Load() == jobGone {
 		return nil
@@ -374,7 +431,7 @@ func (t *tx) try(ctx context.Context, j *job, savepoint bool) error {
 	return err
 }
 
-// readHead reads the end of the log: of the changes, or where a mirror stands. A journal has none.
+// readHead reads the end of the log, or the position of a mirror. A journal has none.
 func (w *writer) readHead(ctx context.Context) (head, error) {
 	switch w.role {
 	case journal:
@@ -394,7 +451,7 @@ func (w *writer) readHead(ctx context.Context) (head, error) {
 	return h, err
 }
 
-// trim keeps the write-ahead log short. While readers keep it in use it can't be emptied: then the next look may.
+// trim keeps the write-ahead log short. Readers may block it; then the next call tries again.
 func (f *file) trim(ctx context.Context, w *writer) {
 	st, err := os.Stat(w.path + "-wal")
 	if err != nil || st.Size() < walLimit/4 {
@@ -405,14 +462,21 @@ func (f *file) trim(ctx context.Context, w *writer) {
 	}
 }
 
-// checkpoint moves the write-ahead log into the file and empties it, unless a reader uses it for longer than a moment.
+// checkpoint moves the write-ahead log into the file and empties it, unless a reader blocks it.
 func (w *writer) checkpoint(ctx context.Context) error {
+	_, err := w.emptied(ctx)
+	return err
+}
+
+// emptied runs a checkpoint, and reports whether the write-ahead log is empty now.
+func (w *writer) emptied(ctx context.Context) (bool, error) {
+	var busy, pages, moved int
 	short := fmt.Sprintf("PRAGMA busy_timeout = %d", (100 * time.Millisecond).Milliseconds())
 	long := fmt.Sprintf("PRAGMA busy_timeout = %d", busyTimeout.Milliseconds())
 	_, err := w.conn.ExecContext(ctx, short)
 	if err == nil {
-		_, err = w.conn.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+		err = w.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &moved)
 	}
 	_, err2 := w.conn.ExecContext(ctx, long)
-	return translate(ctx, errors.Join(err, err2))
+	return busy == 0, translate(ctx, errors.Join(err, err2))
 }

@@ -136,3 +136,28 @@ func TestCallGivenUpBeforeItsTurnWritesNothing(t *testing.T) {
 		t.Errorf("Get of what was given up: %v, want ErrNotFound", err)
 	}
 }
+
+// TestWhoIsRefusedFindsTheReason has a write refused for what another one of the same transaction has written. Whoever is refused looks
+// for the reason at once.
+func TestWhoIsRefusedFindsTheReason(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, Options{})
+	put(t, s, general())
+	for range 50 {
+		r := storetest.Rule()
+		write := func() error {
+			_, err := s.Apply(t.Context(), storetest.Batch(knowledge.Put(r, knowledge.NoVersion)))
+			return err
+		}
+		errs := together(t, s, write, func() error {
+			err := write()
+			if _, missing := s.Get(t.Context(), r.Key()); missing != nil {
+				t.Errorf("refused by %v, and what stands in the way is not there: %v", err, missing)
+			}
+			return err
+		})
+		if errs[0] != nil || !errors.Is(errs[1], store.ErrConflict) {
+			t.Fatalf("errors %v, want that the second is refused", errs)
+		}
+	}
+}

@@ -14,47 +14,64 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrConflict says that a document is not at the version that its writer saw; see [ConflictError].
 	ErrConflict = errors.New("conflict")
-	// ErrReused says that a batch's id was used before with another content.
-	ErrReused = errors.New("batch id was used before for other content")
+	// ErrReused says that a batch's id was already used with different content.
+	ErrReused = errors.New("batch id was already used with different content")
 	// ErrUnavailable says that the store can't be reached or can't answer now; see [UnavailableError].
 	ErrUnavailable = errors.New("unavailable")
 	// ErrClosed says that the store was closed.
 	ErrClosed = errors.New("store is closed")
-	// ErrGone says that the log no longer holds what was asked for; see [GoneError].
+	// ErrGone says that the log is trimmed beyond the requested change; see [GoneError].
 	ErrGone = errors.New("gone")
-	// ErrUnauthenticated says that nobody known is calling.
+	// ErrUnauthenticated says that the caller is unknown.
 	ErrUnauthenticated = errors.New("not authenticated")
 	// ErrForbidden says that the caller may not do this; see [ForbiddenError].
 	ErrForbidden = errors.New("forbidden")
 )
 
-// A ConflictError tells which document was not as its writer saw it. It is [ErrConflict].
+// A ConflictError names the document that is not at the version its writer saw. It is [ErrConflict].
 type ConflictError struct {
 	Key  knowledge.Key
 	Op   int   // index of the op in its batch
 	Want int64 // the version that the writer saw; NoVersion: none
 	Got  int64 // the version that is there; 0: none
+	// WantBatch is the batch that wrote what the writer saw, if the op names a batch instead of a version; otherwise
+	// the zero id.
+	WantBatch knowledge.BatchID
+	// GotBatch is the batch that wrote the current document, if it waits for the primary: Got is then only promised.
+	GotBatch knowledge.BatchID
 }
 
-// Error says what was wanted and what is there.
+// Error says what was expected and what is there.
 func (e *ConflictError) Error() string {
+	none := knowledge.BatchID{}
 	switch {
+	case e.WantBatch != none && e.Got == 0:
+		return fmt.Sprintf("conflict: %s was expected as batch %s left it and does not exist", e.Key, e.WantBatch)
+	case e.WantBatch != none:
+		return fmt.Sprintf("conflict: %s was expected as batch %s left it and is at version %d by another batch: read it again; /batches/%s returns the expected batch's state",
+			e.Key, e.WantBatch, e.Got, e.WantBatch)
+	case e.GotBatch != none && e.Want == e.Got:
+		return fmt.Sprintf("conflict: %s waits as batch %s, and its version %d is only promised: name the batch instead, as if_batch or by If-Match",
+			e.Key, e.GotBatch, e.Got)
+	case e.Want == knowledge.NeverVersion:
+		return fmt.Sprintf("conflict: %s is at version %d, which its writer has not seen: read it again", e.Key, e.Got)
 	case e.Want == knowledge.NoVersion:
-		return fmt.Sprintf("conflict: %s exists already, at version %d", e.Key, e.Got)
+		return fmt.Sprintf("conflict: %s already exists, at version %d", e.Key, e.Got)
 	case e.Got == 0:
 		return fmt.Sprintf("conflict: %s was expected at version %d and does not exist", e.Key, e.Want)
 	default:
-		return fmt.Sprintf("conflict: %s was expected at version %d and is at version %d: read it again", e.Key, e.Want, e.Got)
+		return fmt.Sprintf("conflict: %s was expected at version %d and is at version %d: read it again", e.Key,
+			e.Want, e.Got)
 	}
 }
 
 // Is reports whether target is [ErrConflict].
 func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 
-// A NotFoundError tells what was not there. It is [ErrNotFound].
+// A NotFoundError names a missing document. It is [ErrNotFound].
 type NotFoundError struct {
 	Key    knowledge.Key
-	Source knowledge.Source // who said so; "" for whoever answers usually
+	Source knowledge.Source // the source of the answer; "" for the usual one
 }
 
 // Error names the document.
@@ -63,17 +80,18 @@ func (e *NotFoundError) Error() string { return e.Key.String() + " does not exis
 // Is reports whether target is [ErrNotFound].
 func (e *NotFoundError) Is(target error) bool { return target == ErrNotFound }
 
-// An UnavailableError tells why a store can't answer. It is [ErrUnavailable].
+// An UnavailableError says why a store can't answer. It is [ErrUnavailable].
 type UnavailableError struct {
-	Reason     string        // for the caller: what is wrong and what to do
-	RetryAfter time.Duration // when to ask again; 0 when unknown
+	Reason     string        // for the caller: the fault and what to do
+	RetryAfter time.Duration // when to ask again; 0 if unknown
 	ReadOnly   bool          // reads still work: a standby, a full disk
-	Halt       bool          // a person must act: the schema or the rights are wrong
-	NotDone    bool          // it is certain that a write was not done
-	Err        error         // the cause, for the log; nil where there is none
+	Halt       bool          // an operator must act: the schema or the rights are wrong
+	NotDone    bool          // a write was certainly not applied
+	TooMany    bool          // the caller is over its quota: others are answered
+	Err        error         // the cause, for the log; nil if there is none
 }
 
-// Error says why.
+// Error returns the reason.
 func (e *UnavailableError) Error() string {
 	if e.Err != nil {
 		return fmt.Sprintf("unavailable: %s: %s", e.Reason, e.Err)
@@ -84,20 +102,27 @@ func (e *UnavailableError) Error() string {
 // Is reports whether target is [ErrUnavailable].
 func (e *UnavailableError) Is(target error) bool { return target == ErrUnavailable }
 
-// A GoneError tells where the log begins. It is [ErrGone].
+// A GoneError says that the requested change is no longer in the log, and where the log begins. It is [ErrGone].
 type GoneError struct {
 	Oldest knowledge.Seq
-	// Copy says that it is a mirror's part of the log that begins there, while the whole log can't be asked. Nothing is gone
-	// then: the error is [ErrUnavailable].
+	// Copy says that only a mirror's part of the log begins at Oldest, while the whole log can't be asked. The change
+	// still exists then, and the error is [ErrUnavailable].
 	Copy bool
+	// Other says that the position is not in this log: the log has another history than the one it was read from, or
+	// ends before it. Oldest is then 0.
+	Other bool
 }
 
 // Error says where to start instead.
 func (e *GoneError) Error() string {
-	if e.Copy {
-		return fmt.Sprintf("unavailable: the primary can't be asked now, and the mirror's part of the log begins at change %d: ask for that, or come back later", e.Oldest)
+	if e.Other {
+		return "gone: the position is from another history of this log, as after a restore from a backup or a failover that lost changes, " +
+			"or beyond its end: read everything again, then follow from there"
 	}
-	return fmt.Sprintf("gone: the log begins at change %d: read everything afresh, then follow from there", e.Oldest)
+	if e.Copy {
+		return fmt.Sprintf("unavailable: the primary can't be asked now, and the mirror's part of the log begins at change %d: start there, or ask again later", e.Oldest)
+	}
+	return fmt.Sprintf("gone: the log begins at change %d: read everything again, then follow from there", e.Oldest)
 }
 
 // Is reports whether target is [ErrGone], or for a copy [ErrUnavailable].
@@ -108,12 +133,25 @@ func (e *GoneError) Is(target error) bool {
 	return target == ErrGone
 }
 
-// A ForbiddenError tells what the caller may not do. It is [ErrForbidden].
-type ForbiddenError struct {
-	Reason string // what was refused, and who may do it
+// A ProposedError says that a write was not applied but turned into a proposal, which a person decides. Nothing was
+// refused, and nothing is lost.
+type ProposedError struct {
+	Key     knowledge.Key     // of the proposal
+	Receipt knowledge.Receipt // of the batch that made it
 }
 
-// Error says what was refused.
+// Error names the proposal.
+func (e *ProposedError) Error() string {
+	return fmt.Sprintf("not written: it waits for a person as %s (tenet review show %s)", e.Key, e.Key.ID)
+}
+
+// A ForbiddenError says what the caller may not do. It is [ErrForbidden].
+type ForbiddenError struct {
+	Reason string // what was refused, and who may do it
+	Right  string // the right that the caller lacks; "" if no right would help
+}
+
+// Error returns the reason.
 func (e *ForbiddenError) Error() string { return "forbidden: " + e.Reason }
 
 // Is reports whether target is [ErrForbidden].

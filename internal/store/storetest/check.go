@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -35,8 +36,10 @@ func (s *suite) checkRecord(rec *knowledge.Record) {
 	}
 	got := *rec // without its text, which was compared and is long
 	want.Source, want.Pending, want.JSON, got.JSON = rec.Source, rec.Pending, nil, nil
-	if diff := cmp.Diff(want, &got); diff != "" {
-		s.Errorf("record of %s differs from its own JSON (-JSON +record):\n%s", rec.Key, diff)
+	if !reflect.DeepEqual(want, &got) { // far cheaper than to look for a difference
+		if diff := cmp.Diff(want, &got); diff != "" {
+			s.Errorf("record of %s differs from its own JSON (-JSON +record):\n%s", rec.Key, diff)
+		}
 	}
 	st := d.Stamps()
 	if st.Version < 1 || st.CreatedAt.IsZero() || st.UpdatedAt.IsZero() || st.CreatedBy == "" || st.UpdatedBy == "" {

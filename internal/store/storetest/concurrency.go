@@ -115,7 +115,7 @@ func followerSeesAll(s *suite) {
 	caught := make(chan error, 1)
 	var target atomic.Int64
 	go func() {
-		caught <- store.Follow(ctx, s.s, 0, 50*time.Millisecond, func(list []knowledge.Change) error {
+		caught <- follow(ctx, s.s, 50*time.Millisecond, func(list []knowledge.Change) error {
 			for _, c := range list {
 				if c.Seq != knowledge.Seq(len(seen))+1 {
 					return fmt.Errorf("change %d came after change %d", c.Seq, len(seen))
@@ -237,4 +237,24 @@ func readersSeeWholeVersions(s *suite) {
 	}
 	close(done)
 	wg.Wait()
+}
+
+// follow hands every change of a log to fn until one of them fails.
+func follow(ctx context.Context, feed store.Feed, floor time.Duration, fn func([]knowledge.Change) error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	w := store.Watch{
+		Feed: feed, Floor: floor, Begin: func(context.Context, error) (store.Place, error) { return store.Place{}, nil },
+		Changed: func(list []knowledge.Change) error {
+			err := fn(list)
+			if err != nil {
+				stop(err)
+			}
+			return err
+		},
+	}
+	if err := w.Run(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return context.Cause(ctx)
 }

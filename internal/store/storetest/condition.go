@@ -10,6 +10,9 @@ import (
 func conditionLaws() []law {
 	return []law{
 		{name: "a stale version is ErrConflict with the details", check: staleVersion},
+		{name: "a batch is a condition as a version is", check: batchCondition},
+		{name: "a purge of what a batch has left", check: purgeByBatch},
+		{name: "a version that no document reaches is refused", check: neverVersion},
 		{name: "a document that is there can't be created", check: createTwice},
 		{name: "an op on a missing document is ErrNotFound", check: opOnMissing},
 		{name: "versions grow by one with each change", check: versionsGrow},
@@ -50,6 +53,73 @@ func staleVersion(s *suite) {
 		err := s.refused(Batch(knowledge.Put(d, 3)))
 		s.conflict("a version that is still to come", err, store.ConflictError{Key: k, Op: 0, Want: 3, Got: 2})
 	}
+}
+
+func batchCondition(s *suite) {
+	for _, d := range s.oneOfEach() {
+		k := d.Key()
+		first, second := Batch(knowledge.Put(d, knowledge.NoVersion)), Batch()
+		s.applyBatch(first)
+		on := func(op knowledge.Op, batch knowledge.BatchID) knowledge.Op {
+			op.Key, op.IfBatch = k, batch
+			return op
+		}
+		second.Ops = []knowledge.Op{on(knowledge.Put(d, 0), first.ID)}
+		rec := s.applyBatch(second).Records[0]
+		for _, op := range []knowledge.Op{
+			knowledge.Put(d, 0), {Verb: knowledge.VerbPatch, Patch: []byte(`{}`)}, {Verb: knowledge.VerbRetire}, {Verb: knowledge.VerbRestore},
+		} {
+			other := Category()
+			elsewhere := Batch(knowledge.Put(other, knowledge.NoVersion))
+			s.applyBatch(elsewhere)
+			for what, batch := range map[string]knowledge.BatchID{
+				"an earlier batch": first.ID, "a batch that nobody knows": knowledge.NewBatchID(), "a batch of another document": elsewhere.ID,
+			} {
+				err := s.refused(Batch(knowledge.Put(Category(), knowledge.NoVersion), on(op, batch)))
+				s.conflict(string(op.Verb)+" of what "+what+" left", err, store.ConflictError{Key: k, Op: 1, Got: 2, WantBatch: batch})
+				s.unchanged(rec)
+			}
+		}
+		last := second.ID
+		for _, op := range []knowledge.Op{{Verb: knowledge.VerbRetire}, {Verb: knowledge.VerbRestore}, {Verb: knowledge.VerbPatch, Patch: []byte(`{}`)}} {
+			b := Batch(on(op, last))
+			s.applyBatch(b)
+			last = b.ID
+		}
+		if again := s.applyBatch(second); again.Records[0] == nil || again.Records[0].Version != 2 {
+			s.Errorf("a batch sent again after others were made on top of it: %+v, want the receipt of version 2", again)
+		}
+	}
+	missing := Rule()
+	err := s.refused(Batch(knowledge.Op{Verb: knowledge.VerbPut, Key: missing.Key(), Doc: missing, IfBatch: knowledge.NewBatchID()}))
+	if conflict, ok := errors.AsType[*store.ConflictError](err); !ok || conflict.Got != 0 {
+		s.Errorf("a put on top of a batch where there is nothing: %v, want a conflict that got none", err)
+	}
+	err = s.refused(Batch(knowledge.Op{Verb: knowledge.VerbRetire, Key: missing.Key(), IfBatch: knowledge.NewBatchID()}))
+	if !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrConflict) {
+		s.Errorf("an op on top of a batch where there is nothing: %v, want ErrNotFound or ErrConflict", err)
+	}
+}
+
+func purgeByBatch(s *suite) {
+	for _, d := range s.oneOfEach() {
+		first := Batch(knowledge.Put(d, knowledge.NoVersion))
+		s.applyBatch(first)
+		purge := knowledge.Op{Verb: knowledge.VerbPurge, Key: d.Key(), IfBatch: knowledge.NewBatchID()}
+		err := s.refused(Batch(purge))
+		s.conflict("a purge of what another batch left", err, store.ConflictError{Key: d.Key(), Got: 1, WantBatch: purge.IfBatch})
+		purge.IfBatch = first.ID
+		s.apply(purge)
+		s.missing(d.Key())
+	}
+}
+
+func neverVersion(s *suite) {
+	d := Rule()
+	b := Batch(knowledge.Put(d, knowledge.NoVersion))
+	s.applyBatch(b)
+	err := s.refused(Batch(knowledge.Put(d, knowledge.NeverVersion)))
+	s.conflict("a version that no document reaches", err, store.ConflictError{Key: d.Key(), Want: knowledge.NeverVersion, Got: 1})
 }
 
 func createTwice(s *suite) {

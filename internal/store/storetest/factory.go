@@ -3,6 +3,8 @@ package storetest
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"time"
 
 	"tenet/internal/knowledge"
 )
@@ -110,6 +112,42 @@ func Principal(changes ...func(*knowledge.Principal)) *knowledge.Principal {
 	return made(&knowledge.Principal{
 		PrincipalID: id, Name: "Build server", Role: knowledge.RoleContributor, TokenHash: hex.EncodeToString(hash[:]),
 		TokenPrefix: "tenet_AbCdEf",
+	}, changes)
+}
+
+// Pack returns a valid pack with a new id, changed as the caller wants.
+func Pack(changes ...func(*knowledge.Pack)) *knowledge.Pack {
+	return made(&knowledge.Pack{
+		PackID: ID("pack"), Description: "What holds in every service.", IsActive: true,
+		Select:  knowledge.Selection{Kinds: []string{"rule"}, Categories: []string{GeneralCategory}, Tags: []string{"io"}, Except: []string{"rule/no-such"}},
+		Extends: []string{}, Raise: []knowledge.Raise{{ID: "rule/no-such-either", Enforcement: "mandatory"}},
+	}, changes)
+}
+
+// Repository returns a valid repository with a new id, changed as the caller wants.
+func Repository(changes ...func(*knowledge.Repository)) *knowledge.Repository {
+	return made(&knowledge.Repository{
+		RepositoryID: ID("repository"), URL: "https://git.example.com/acme/pay", Targets: []string{"claude"}, Owner: "payments", IsActive: true,
+		Exemptions: []knowledge.Exemption{{
+			Rule: "SEC-001", Paths: []string{"legacy/**"}, Reason: "it is replaced this quarter", By: "security",
+			Until: knowledge.At(time.Date(2027, 3, 31, 12, 30, 0, 123456000, time.UTC)),
+		}},
+	}, changes)
+}
+
+// Label returns a valid label with a new id, changed as the caller wants.
+func Label(changes ...func(*knowledge.Label)) *knowledge.Label {
+	return made(&knowledge.Label{LabelID: ID("label"), Description: "What is released.", Seq: 1, IsActive: true}, changes)
+}
+
+// Proposal returns a valid proposal with a new id that changes a rule, changed as the caller wants.
+func Proposal(ruleID string, changes ...func(*knowledge.Proposal)) *knowledge.Proposal {
+	return made(&knowledge.Proposal{
+		ProposalID: knowledge.NewBatchID().String(), Title: "Ask for less", Why: "Nobody follows it.", IsActive: true,
+		Ops: []knowledge.ProposedOp{{
+			Verb: knowledge.VerbPatch, Kind: string(knowledge.KindRule), ID: ruleID, IfVersion: 1,
+			Patch: map[string]any{"priority": 5, "extra": map[string]any{"ratio": 1.50, "big": json.Number("12345678901234567890")}},
+		}},
 	}, changes)
 }
 

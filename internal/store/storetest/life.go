@@ -73,7 +73,7 @@ func waitEnds(s *suite) {
 			}
 		}
 	}()
-	go func() { done <- store.Follow(ctx, s.s, 0, 0, func([]knowledge.Change) error { return nil }) }()
+	go func() { done <- follow(ctx, s.s, 0, func([]knowledge.Change) error { return nil }) }()
 	cancel()
 	for range 2 {
 		if err := <-done; !errors.Is(err, context.Canceled) {

@@ -24,7 +24,8 @@ type memory struct {
 	mu      sync.Mutex // guards all below
 	docs    map[knowledge.Key]*knowledge.Record
 	decoded map[*knowledge.Record]knowledge.Document // those of docs, read only
-	past    map[knowledge.Key]int64                  // the last version of a purged document
+	entries map[*knowledge.Record]*knowledge.Entry
+	past    map[knowledge.Key]int64 // the last version of a purged document
 	log     []knowledge.Change
 	batches map[knowledge.BatchID]done
 	closed  bool
@@ -41,7 +42,7 @@ var _ store.Store = (*memory)(nil)
 func newMemory(bug string) *memory {
 	return &memory{
 		bug: bug, docs: map[knowledge.Key]*knowledge.Record{}, past: map[knowledge.Key]int64{}, batches: map[knowledge.BatchID]done{},
-		decoded: map[*knowledge.Record]knowledge.Document{}, bell: make(chan struct{}),
+		decoded: map[*knowledge.Record]knowledge.Document{}, entries: map[*knowledge.Record]*knowledge.Entry{}, bell: make(chan struct{}),
 	}
 }
 
@@ -137,6 +138,7 @@ func (m *memory) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, 
 		return nil, err
 	}
 	slices.SortFunc(rows, func(a, b titled) int { return m.compare(q.Order, placeOf(a), placeOf(b)) })
+	total := len(rows)
 	if at != nil {
 		rows = slices.DeleteFunc(rows, func(r titled) bool {
 			c := m.compare(q.Order, placeOf(r), *at)
@@ -147,6 +149,9 @@ func (m *memory) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, 
 		})
 	}
 	page := &knowledge.Page{Records: []*knowledge.Record{}, Source: knowledge.SourcePrimary}
+	if q.Total {
+		page.Total = total
+	}
 	if m.bug == "answers nil lists" {
 		page.Records = nil
 	}
@@ -190,7 +195,7 @@ func (m *memory) compare(order knowledge.Order, a, b knowledge.Cursor) int {
 }
 
 func (m *memory) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
-	q, parsed, err := q.Check()
+	q, question, err := q.Check()
 	if err != nil {
 		return nil, err
 	}
@@ -198,70 +203,63 @@ func (m *memory) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledg
 		return nil, err
 	}
 	defer m.mu.Unlock()
-	rows, err := m.rows(func(rec *knowledge.Record, d knowledge.Document) bool {
-		filter := knowledge.Query{Kind: rec.Key.Kind, Category: q.Category, Tag: q.Tag, Language: q.Language, Severity: q.Severity}
-		if m.bug == "finds what is retired" {
-			filter.Activity = knowledge.AnyActivity
-		}
-		if rec.Key.Kind != knowledge.KindRule && q.Severity != "" || rec.Key.Kind == knowledge.KindCategory && q.Tag+q.Language != "" {
-			return false
-		}
-		return slices.Contains(q.Kinds, rec.Key.Kind) && matches(rec, d, filter) && m.answers(parsed, d.Text())
+	rows, err := m.rows(func(rec *knowledge.Record, _ knowledge.Document) bool {
+		return slices.Contains(q.Kinds, rec.Key.Kind) && (rec.Active || m.bug == "finds what is retired")
 	})
 	if err != nil {
 		return nil, err
 	}
-	recs := make([]*knowledge.Record, len(rows))
+	if m.bug == "ignores exclusions" {
+		question.Not = nil
+	}
+	frequency, entries := make([]int, len(question.Slots)), make([]*knowledge.Entry, len(rows))
 	for i, r := range rows {
-		recs[i] = r.rec
+		entries[i] = m.entry(r)
+		for slot := range question.Slots {
+			if question.Holds(slot, entries[i]) {
+				frequency[slot]++
+			}
+		}
 	}
-	slices.SortFunc(recs, func(a, b *knowledge.Record) int {
-		return m.compare(knowledge.OrderHouse, knowledge.Cursor{Rank: a.Rank, ID: a.Key.ID}, knowledge.Cursor{Rank: b.Rank, ID: b.Key.ID})
-	})
-	bounded := len(recs) > knowledge.MaxCandidates && m.bug != "hides the bound"
-	hits, err := parsed.Rank(recs[:min(len(recs), knowledge.MaxCandidates)], q.Limit)
-	return &knowledge.Hits{Hits: hits, Source: knowledge.SourcePrimary, Bounded: bounded}, err
+	scorer := question.Scorer(len(rows), frequency)
+	found, records := []knowledge.Found{}, map[knowledge.Key]*knowledge.Record{}
+	for i, r := range rows {
+		mask, title, sum := scorer.Look(entries[i])
+		if scorer.Accepts(mask) {
+			shape := knowledge.Shape{Title: entries[i].Title, Words: entries[i].Words}
+			near := scorer.Near(mask, func(slot int) []uint32 { return question.Places(slot, entries[i]) })
+			found = append(found, knowledge.Found{
+				Key: r.rec.Key, Rank: r.rec.Rank, Mask: mask, Score: knowledge.Round(scorer.Final(sum, mask, title, shape) + near),
+			})
+			records[r.rec.Key] = r.rec
+		}
+	}
+	slices.SortFunc(found, func(a, b knowledge.Found) int { return knowledge.CompareFound(&a, &b) })
+	total, from := len(found), min(q.Offset(), len(found))
+	if m.bug == "repeats a hit" && from > 0 {
+		from--
+	}
+	found = found[from:min(from+q.Limit, len(found))]
+	hits := &knowledge.Hits{Source: knowledge.SourcePrimary, Total: total}
+	if hits.Hits, err = scorer.Hits(found, records); err != nil {
+		return nil, err
+	}
+	masks := make([]uint64, len(found))
+	for i := range found {
+		masks[i] = found[i].Mask
+	}
+	hits.Reading = scorer.Reading(masks, frequency)
+	if next := from + len(found); next < total {
+		hits.Next = q.NextCursor(next)
+	}
+	return hits, nil
 }
 
-// stopWords say nothing; they neither hinder nor help.
-func stopWords() []string { return []string{"the", "it", "s", "and", "or", "not"} }
-
-func (m *memory) answers(parsed *knowledge.Search, t knowledge.Text) bool {
-	title := knowledge.Words(t.Title)
-	fields := [][]string{title, knowledge.Words(strings.Join(t.Tags, " ")), knowledge.Words(t.Lead), knowledge.Words(t.Body)}
-	for _, group := range parsed.Groups {
-		matched := false
-		for _, term := range group {
-			in := fields
-			if term.Title {
-				in = fields[:1]
-			}
-			found := slices.ContainsFunc(in, func(words []string) bool { return stands(term, words) })
-			empty := !slices.ContainsFunc(term.Words, func(w string) bool { return !slices.Contains(stopWords(), w) })
-			if m.bug == "ignores exclusions" && term.Not {
-				found = false
-			}
-			matched = matched || empty || found != term.Not
-		}
-		if !matched {
-			return false
-		}
+func (m *memory) entry(r titled) *knowledge.Entry {
+	if m.entries[r.rec] == nil {
+		m.entries[r.rec] = knowledge.NewEntry(r.doc)
 	}
-	return true
-}
-
-func stands(term knowledge.Term, words []string) bool {
-	for i := 0; i+len(term.Words) <= len(words); i++ {
-		all := true
-		for j, want := range term.Words {
-			last := term.Prefix && j == len(term.Words)-1
-			all = all && (words[i+j] == want || last && strings.HasPrefix(words[i+j], want))
-		}
-		if all {
-			return true
-		}
-	}
-	return false
+	return m.entries[r.rec]
 }
 
 func (m *memory) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
@@ -356,13 +354,19 @@ func (t *memoryTx) op(i int) error {
 	change := knowledge.Change{
 		Batch: t.b.ID, Verb: t.verb(op, before, next), Key: op.Key, Version: version + 1, Actor: t.b.Actor, At: t.now,
 	}
+	if t.b.EnteredBy != "" {
+		change.EnteredBy, change.EnteredAt = t.b.EnteredBy, knowledge.At(time.Now())
+		if t.b.At.IsZero() {
+			change.EnteredAt = change.At
+		}
+	}
 	if next == nil {
 		if err := t.purgeable(i, op.Key); err != nil {
 			return err
 		}
 		t.docs[op.Key] = nil
 		t.records = append(t.records, nil)
-		change.Hash = sha256.Sum256(nil)
+		change.Hash = knowledge.PurgeHash(change.Actor, change.At)
 		t.changes = append(t.changes, change)
 		return nil
 	}
@@ -408,6 +412,9 @@ func (t *memoryTx) condition(i int, rec *knowledge.Record) error {
 	if rec == nil && op.Verb != knowledge.VerbPut {
 		return &store.NotFoundError{Key: op.Key}
 	}
+	if op.IfBatch != (knowledge.BatchID{}) && t.m.bug != "ignores batches" {
+		return t.leftBy(i, got)
+	}
 	ok := op.IfVersion == knowledge.AnyVersion || op.IfVersion == got || op.IfVersion == knowledge.NoVersion && rec == nil
 	switch {
 	case t.m.bug == "ignores versions" && op.IfVersion > 0, t.m.bug == "creates twice" && op.IfVersion == knowledge.NoVersion:
@@ -416,6 +423,17 @@ func (t *memoryTx) condition(i int, rec *knowledge.Record) error {
 		return &store.ConflictError{Key: op.Key, Op: i, Want: op.IfVersion, Got: got}
 	}
 	return nil
+}
+
+// leftBy checks that a version of a document was left by the batch that an op names.
+func (t *memoryTx) leftBy(i int, version int64) error {
+	op := &t.b.Ops[i]
+	for _, c := range t.m.log {
+		if c.Key == op.Key && c.Batch == op.IfBatch && (c.Version == version || t.m.bug == "takes any version of a batch") {
+			return nil
+		}
+	}
+	return &store.ConflictError{Key: op.Key, Op: i, Got: version, WantBatch: op.IfBatch}
 }
 
 func below(err error, i int, verb knowledge.Verb) error {

@@ -17,11 +17,14 @@ func expected(s *suite, docs []*knowledge.Record, q knowledge.Query) []string {
 	}
 	var rows []row
 	for _, rec := range docs {
+		if rec.Key.Kind != q.Kind {
+			continue
+		}
 		d, err := rec.Document()
 		if err != nil {
 			s.Fatal(err)
 		}
-		if rec.Key.Kind == q.Kind && matches(rec, d, q) {
+		if matches(rec, d, q) {
 			rows = append(rows, row{rec, d.Text().Title})
 		}
 	}
@@ -73,7 +76,9 @@ func matches(rec *knowledge.Record, d knowledge.Document, q knowledge.Query) boo
 		c = d.Common
 	case *knowledge.Violation:
 		return is(q.Severity, d.Severity) && is(q.Status, d.Status) && is(q.Rule, d.RuleID) && is(q.Repository, d.Repository)
-	case *knowledge.Category, *knowledge.Principal:
+	case *knowledge.Proposal:
+		return is(q.Status, d.State)
+	case *knowledge.Category, *knowledge.Principal, *knowledge.Pack, *knowledge.Repository, *knowledge.Label:
 		return true
 	}
 	return (q.Tag == "" || slices.Contains(c.Tags, q.Tag)) && (q.Language == "" || slices.Contains(c.Scope.Languages, q.Language))
@@ -123,9 +128,14 @@ func (s *suite) page(q knowledge.Query) *knowledge.Page {
 // pages reads a list to its end, page by page.
 func (s *suite) pages(q knowledge.Query) []*knowledge.Record {
 	s.Helper()
-	all := []*knowledge.Record{}
+	all, total := []*knowledge.Record{}, 0
 	for {
 		page := s.page(q)
+		if q.Cursor == "" {
+			total = page.Total
+		} else if page.Total != total {
+			s.Fatalf("List(%+v): %d in all on a later page, %d on the first", q, page.Total, total)
+		}
 		limit := q.Limit
 		if limit == 0 {
 			limit = knowledge.DefaultLimit
@@ -138,6 +148,9 @@ func (s *suite) pages(q knowledge.Query) []*knowledge.Record {
 			s.Fatalf("List(%+v) does not end", q)
 		}
 		if page.Next == "" {
+			if want := len(all); q.Total && total != want || !q.Total && total != 0 {
+				s.Fatalf("List(%+v): said to hold %d in all, and holds %d", q, total, want)
+			}
 			return all
 		}
 		q.Cursor = page.Next

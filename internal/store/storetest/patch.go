@@ -141,6 +141,7 @@ func patchEveryKind(s *suite) {
 		field := map[knowledge.Kind]string{
 			knowledge.KindRule: "violations_consequence", knowledge.KindPractice: "implementation_guide", knowledge.KindTemplate: "description",
 			knowledge.KindCategory: "description", knowledge.KindViolation: "source", knowledge.KindPrincipal: "name",
+			knowledge.KindPack: "description", knowledge.KindRepository: "owner", knowledge.KindLabel: "description", knowledge.KindProposal: "why",
 		}[d.Key().Kind]
 		op := patchOp(d.Key(), `{"`+field+`":"patched in"}`)
 		op.IfVersion = 1

@@ -25,7 +25,7 @@ func readLaws() []law {
 func missingIsNotFound(s *suite) {
 	for _, k := range knowledge.Kinds() {
 		id := "nobody"
-		if k == knowledge.KindViolation {
+		if knowledge.Describe(k).UUID {
 			id = knowledge.NewBatchID().String()
 		}
 		s.missing(knowledge.Key{Kind: k, ID: id})
@@ -110,7 +110,9 @@ func (s *suite) oneOfEach() []knowledge.Document {
 	s.Helper()
 	broken := Rule()
 	s.put(broken)
-	return []knowledge.Document{Category(), Principal(), Rule(), Practice(), Template(), Violation(broken.RuleID)}
+	return []knowledge.Document{
+		Category(), Principal(), Rule(), Practice(), Template(), Violation(broken.RuleID), Pack(), Repository(), Label(), Proposal(broken.RuleID),
+	}
 }
 
 func everyKindComesBack(s *suite) {

@@ -31,6 +31,9 @@ func timesAreMicroseconds(s *suite) {
 		for name, got := range map[string]knowledge.Time{
 			"reported_at": gotV.ReportedAt, "waiver_expiry": gotV.WaiverExpiry, "expiry": gotP.Expiry,
 		} {
+			if name == "reported_at" && s.o.Stamps {
+				continue
+			}
 			if !got.Equal(want) || got.Location() != time.UTC {
 				s.Errorf("%s: wrote %v, read %v, want %v", name, at, got, want)
 			}
@@ -118,7 +121,7 @@ func violationDefaults(s *suite) {
 	})
 	s.put(named)
 	got = s.violation(named.Key())
-	if got.ReportedBy != "nightly-scan" || got.ReportedAt.Year() != 2025 {
+	if !s.o.Stamps && (got.ReportedBy != "nightly-scan" || got.ReportedAt.Year() != 2025) {
 		s.Errorf("reported at %v by %q, want what the writer said", got.ReportedAt, got.ReportedBy)
 	}
 }

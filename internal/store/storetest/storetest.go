@@ -19,9 +19,13 @@ type Options struct {
 	Queued bool
 	// OwnActor is set for a store that names the actor and the time of every batch itself.
 	OwnActor bool
+	// Stamps is set for a store that says itself who reported a violation, and when.
+	Stamps bool
 	// NoLog is set for a store whose log begins where it was opened, or can't be read with filters: laws about history are
 	// left out.
 	NoLog bool
+	// Engine is set for an engine as such: what takes many documents is tried with as many as it takes.
+	Engine bool
 	// Stall makes what is behind a store stop answering until release is called. The law about Ping uses it.
 	Stall func(t testing.TB, s store.Store) (release func())
 	// Skip names laws to leave out, each with the reason.
@@ -32,6 +36,13 @@ type Options struct {
 func Run(t *testing.T, open func(t testing.TB) store.Store) {
 	t.Helper()
 	RunWith(t, Options{Open: open})
+}
+
+// RunEngine is [Run] for an engine as such. What takes many documents is tried there with as many as it takes; a decorator or another
+// pool on the same engine is tried with few.
+func RunEngine(t *testing.T, open func(t testing.TB) store.Store) {
+	t.Helper()
+	RunWith(t, Options{Open: open, Engine: true})
 }
 
 // RunWith is [Run] for a store that can't do everything.
@@ -64,6 +75,8 @@ func (o *Options) skip(l *law) string {
 		return "the store has no log of its own"
 	case l.actor && o.OwnActor:
 		return "the store names the actor itself"
+	case l.engine && !o.Engine:
+		return "a door says who enters a batch"
 	}
 	return ""
 }
@@ -74,6 +87,8 @@ type law struct {
 	check func(*suite)
 	log   bool // needs the log of changes
 	actor bool // needs the batch's own actor and time
+	// engine is set where a door says something of its own in place of what the batch says.
+	engine bool
 }
 
 // laws returns every law.

@@ -1,0 +1,335 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tenet/internal/bundle"
+	"tenet/internal/check"
+	"tenet/internal/store"
+)
+
+type checkSettings struct {
+	Staged  bool   `name:"staged" by:"flag" doc:"Look at what is staged, and tell only what is new in it"`
+	Diff    string `name:"diff" by:"flag" doc:"Look at what has changed since this commit or branch, and tell only what is new"`
+	Format  string `name:"format" default:"text" by:"flag" doc:"How to print: text, json, sarif or github"`
+	Report  bool   `name:"report" by:"flag" doc:"Report what was found as violations of the repository in .tenet.yaml, and resolve what is mended"`
+	Offline bool   `name:"offline" by:"flag" doc:"Use what was taken from the tenet before, and ask nobody"`
+}
+
+func addCheck(a *app) {
+	var s checkSettings
+	a.command(a.root, &cobra.Command{
+		Use:   "check [PATH...]",
+		Short: "Find where files break rules",
+		Long: `Looks for what the checks of rules forbid or require, in the files that are named, in all files of the work tree, or in what has changed. The
+rules are those that the work tree takes (.tenet.yaml); while the tenet is away, those that it took last.
+
+It fails when a mandatory rule is broken. What is exempt is shown and does not count.`,
+		Example: `  tenet check
+  tenet check --staged
+  tenet check --diff origin/main --format github
+  tenet check src --format sarif > tenet.sarif`,
+		Args: cobra.ArbitraryArgs,
+	}, &s, func(ctx context.Context, args []string) error { return checkTree(ctx, a, &s, args) })
+}
+
+// errBroken says that a mandatory rule is broken. What there is to say was printed.
+var errBroken = errors.New("a mandatory rule is broken")
+
+func checkTree(ctx context.Context, a *app, s *checkSettings, args []string) error {
+	if !slices.Contains([]string{"text", "json", "sarif", "github"}, s.Format) {
+		return usageError("--format %q: want text, json, sarif or github", s.Format)
+	}
+	if s.Staged && s.Diff != "" || len(args) > 0 && (s.Staged || s.Diff != "") {
+		return usageError("name paths, or --staged, or --diff: one of them")
+	}
+	w, err := openTree(a, ".")
+	if err != nil {
+		return err
+	}
+	if s.Report && w.config.Repository == "" {
+		return usageError("--report needs to know the repository: name it in %s", treeFile)
+	}
+	files, before, err := w.files(ctx, s, args)
+	if err != nil {
+		return err
+	}
+	b, err := takeBundle(ctx, a, w, s.Offline)
+	if err != nil {
+		return err
+	}
+	set, err := setOf(b)
+	if err != nil {
+		return err
+	}
+	r := set.Run(files)
+	if before != nil {
+		r = set.RunSince(files, before)
+	}
+	if err := printFindings(a, s.Format, r); err != nil {
+		return err
+	}
+	if s.Report {
+		if err := reportFindings(ctx, a, w, files, r); err != nil {
+			return err
+		}
+	}
+	in := &store.CheckIn{Via: "check", Seq: b.Seq}
+	if found := len(r.Findings); before == nil && len(args) == 0 { // else it says nothing of the whole tree
+		in.Findings = &found
+	}
+	followed, violated, exempted := r.Outcomes()
+	for _, o := range []struct {
+		rules []string
+		store.EffectTally
+	}{{followed, store.EffectTally{Followed: 1}}, {violated, store.EffectTally{Violated: 1}}, {exempted, store.EffectTally{Exempted: 1}}} {
+		for _, id := range o.rules {
+			add(in, id, o.EffectTally)
+		}
+	}
+	checkIn(ctx, a, w, b, in)
+	if r.Decision == check.Deny {
+		return errBroken
+	}
+	return nil
+}
+
+func setOf(b *bundle.Bundle) (*check.Set, error) {
+	rules, err := b.Rules()
+	if err != nil {
+		return nil, err
+	}
+	exempt, err := b.Exemptions()
+	return check.NewSet(rules, exempt, time.Now()), err
+}
+
+func reportFindings(ctx context.Context, a *app, w *workTree, files []check.File, r *check.Result) error {
+	d, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	actor, err := withTimeout(ctx, a.Timeout, d.actor)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for i := range files {
+		names = append(names, files[i].Path)
+	}
+	t, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (check.Tally, error) {
+		return check.Report(ctx, d.Store, actor, w.config.Repository, names, r)
+	})
+	if err == nil {
+		a.say("reported: %d opened, %d stand, %d resolved, %d exempt", t.Opened, t.Standing, t.Resolved, t.Exempted)
+	}
+	return err
+}
+
+func printFindings(a *app, format string, r *check.Result) error {
+	switch format {
+	case "json":
+		e := json.NewEncoder(a.out)
+		e.SetIndent("", "  ")
+		return e.Encode(r)
+	case "sarif":
+		text, err := r.SARIF(buildInfo().Version)
+		if err == nil {
+			_, err = a.out.Write(append(text, '\n'))
+		}
+		return err
+	}
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		var err error
+		if format == "github" {
+			err = writeGitHub(a.out, f)
+		} else {
+			err = writeFinding(a.out, f)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, skip := range r.Skipped {
+		a.say("%s was not looked at: %s", cell(skip.Path), skip.Why)
+	}
+	if r.More {
+		a.say("there is more: only the first %d are shown", len(r.Findings))
+	}
+	a.say("%s: %s in %s, by %s with checks", r.Decision, plural(int64(len(r.Findings)), "finding", "findings"),
+		plural(int64(r.Files), "file", "files"), plural(int64(r.Rules), "rule", "rules"))
+	return nil
+}
+
+func writeFinding(w io.Writer, f *check.Finding) error {
+	place := f.Path
+	if f.Line > 0 {
+		place = fmt.Sprintf("%s:%d:%d", f.Path, f.Line, f.Column)
+	}
+	tail := ""
+	if f.Fix != "" {
+		tail = " What helps: " + cell(f.Fix)
+	}
+	if f.Exempt != nil {
+		tail += fmt.Sprintf(" (exempt until %s: %s)", f.Exempt.Until.Format("2006-01-02"), cell(f.Exempt.Reason))
+	}
+	_, err := fmt.Fprintf(w, "%s: %s, %s: %s (rule/%s)%s\n", cell(place), f.Severity, f.Enforcement, cell(f.Message), f.Rule, tail)
+	return err
+}
+
+// writeGitHub writes a command that GitHub shows at the line.
+func writeGitHub(w io.Writer, f *check.Finding) error {
+	level := "warning"
+	switch {
+	case f.Exempt != nil:
+		level = "notice"
+	case f.Enforcement == "mandatory":
+		level = "error"
+	}
+	escape := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+	text := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	at := "file=" + escape.Replace(f.Path)
+	if f.Line > 0 {
+		at += fmt.Sprintf(",line=%d,col=%d", f.Line, f.Column)
+	}
+	_, err := fmt.Fprintf(w, "::%s %s,title=%s::%s\n", level, at, escape.Replace("rule/"+f.Rule), text.Replace(strings.TrimSpace(f.Message+" "+f.Fix)))
+	return err
+}
+
+// files returns what is to be looked at, and as it was before where only what is new counts.
+func (w *workTree) files(ctx context.Context, s *checkSettings, args []string) (files, before []check.File, err error) {
+	switch {
+	case s.Staged:
+		return w.changed(ctx, "HEAD", ":0:", "--cached", "HEAD")
+	case s.Diff != "":
+		if strings.HasPrefix(s.Diff, "-") {
+			return nil, nil, usageError("--diff %q: want a commit or a branch", s.Diff)
+		}
+		base, err := w.git(ctx, "merge-base", s.Diff, "HEAD")
+		if err != nil {
+			return nil, nil, err
+		}
+		at := strings.TrimSpace(string(base))
+		return w.changed(ctx, at, "", at)
+	}
+	names, err := w.named(ctx, args)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range names {
+		if f, ok := w.readFile(name); ok {
+			files = append(files, f)
+		}
+	}
+	return files, nil, nil
+}
+
+// readFile reads a file of the work tree; false for what is none, such as a link or a submodule.
+func (w *workTree) readFile(name string) (check.File, bool) {
+	whole := filepath.Join(w.Dir(), filepath.FromSlash(name))
+	info, err := os.Lstat(whole)
+	if err != nil || !info.Mode().IsRegular() {
+		return check.File{}, false
+	}
+	if info.Size() > check.MaxFile {
+		return check.File{Path: name, Content: make([]byte, check.MaxFile+1)}, true // it is told of as too large
+	}
+	text, err := os.ReadFile(whole) //nolint:gosec // a file of the tree that is checked
+	return check.File{Path: name, Content: text}, err == nil
+}
+
+// changed returns the files that have changed since base; of the index where from is ":0:", else of the work tree.
+func (w *workTree) changed(ctx context.Context, base, from string, diff ...string) (files, before []check.File, err error) {
+	list, err := w.git(ctx, append([]string{"diff", "--name-only", "-z", "--no-renames", "--diff-filter=ACMT"}, diff...)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range split0(list) {
+		if from == "" {
+			if f, ok := w.readFile(name); ok {
+				files = append(files, f)
+			}
+		} else if text, err := w.git(ctx, "show", from+name); err == nil {
+			files = append(files, check.File{Path: name, Content: text})
+		}
+		if text, err := w.git(ctx, "show", base+":"+name); err == nil { // a new file was not there
+			before = append(before, check.File{Path: name, Content: text})
+		}
+	}
+	if before == nil {
+		before = []check.File{}
+	}
+	return files, before, nil
+}
+
+// named returns the files below paths; all that git knows or would add where none are named.
+func (w *workTree) named(ctx context.Context, args []string) ([]string, error) {
+	var below []string
+	for _, arg := range args {
+		rel, ok := w.relative(arg)
+		if _, err := os.Lstat(arg); err != nil || !ok {
+			return nil, usageError("%s: want a file or a folder of the work tree %s", arg, w.Dir())
+		}
+		below = append(below, rel)
+	}
+	if list, err := w.git(ctx, append([]string{"ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"}, below...)...); err == nil {
+		names := split0(list)
+		slices.Sort(names)
+		return slices.Compact(names), nil
+	}
+	if len(below) == 0 {
+		below = []string{"."}
+	}
+	var names []string
+	for _, dir := range below {
+		err := fs.WalkDir(os.DirFS(w.Dir()), dir, func(name string, e fs.DirEntry, err error) error {
+			if err == nil && e.Type().IsRegular() {
+				names = append(names, name)
+			}
+			if e != nil && e.IsDir() && e.Name() == ".git" {
+				return fs.SkipDir
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
+}
+
+func split0(list []byte) []string {
+	var names []string
+	for part := range bytes.SplitSeq(list, []byte{0}) {
+		if len(part) > 0 {
+			names = append(names, string(part))
+		}
+	}
+	return names
+}
+
+func (w *workTree) git(ctx context.Context, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", w.Dir(), "--literal-pathspecs", "-c", "core.quotepath=off"}, args...)...) //nolint:gosec // our own arguments, names behind --
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("git %s: %s", args[0], strings.TrimSpace(cell(said.String()+" "+err.Error())))
+	}
+	return out, nil
+}

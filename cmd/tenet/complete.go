@@ -1,0 +1,193 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tenet/internal/interchange"
+	"tenet/internal/knowledge"
+)
+
+// valuesOf returns what a flag may be, where that is a list that everybody knows; nil for others.
+func valuesOf(cmd *cobra.Command, flag string) []string {
+	switch flag {
+	case "output":
+		return outputsOf(cmd)
+	case "kind":
+		var names []string
+		for _, k := range knowledge.Kinds() {
+			names = append(names, string(k))
+		}
+		return names
+	case "severity":
+		return knowledge.Severities()
+	case "enforcement":
+		return knowledge.Enforcements()
+	case "status":
+		if cmd.Name() == "import" {
+			return knowledge.RuleStatuses()
+		}
+		return append(knowledge.RuleStatuses(), knowledge.ViolationStatuses()...)
+	case "active":
+		return []string{"true", "false", "any"}
+	case "sort":
+		var names []string
+		for _, o := range knowledge.Orders() {
+			names = append(names, string(o))
+		}
+		return names
+	case "role":
+		return knowledge.Roles()
+	case "family":
+		return []string{"openai", "claude"}
+	case "log-level":
+		return []string{"debug", "info", "warn", "error"}
+	case "log-format":
+		return []string{"auto", "text", "json"}
+	case "outage-writes":
+		return []string{"journal", "refuse"}
+	case "reads":
+		return []string{"mirror", "fresh"}
+	case "format":
+		switch cmd.Name() {
+		case "export":
+			return []string{"jsonl", "markdown", "yaml", "csv"}
+		case "check":
+			return []string{"text", "json", "sarif", "github"}
+		}
+	}
+	return nil
+}
+
+// completeFlags lets shells complete the values of flags: those that are fixed, and those that the tenet has.
+func completeFlags(a *app) {
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, s := range append(slices.Clone(a.settings[cmd]), a.shared...) {
+			if s.by == bySecret || cmd.Flag(s.name) == nil && cmd != a.root {
+				continue
+			}
+			if fn := completionOf(a, s.name); fn != nil && (cmd.LocalNonPersistentFlags().Lookup(s.name) != nil || cmd == a.root) {
+				_ = cmd.RegisterFlagCompletionFunc(s.name, fn) // it fails for a flag that has one, or that is none
+			}
+		}
+		for _, c := range cmd.Commands() {
+			walk(c)
+		}
+	}
+	walk(a.root)
+}
+
+func completionOf(a *app, flag string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	switch flag {
+	case "category":
+		return idsOf(a, knowledge.KindCategory)
+	case "rule":
+		return idsOf(a, knowledge.KindRule)
+	case "label":
+		return idsOf(a, knowledge.KindLabel)
+	case "repository":
+		return idsOf(a, knowledge.KindRepository)
+	case "tag", "source":
+		return func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+			return tagsOf(a, cmd, flag == "source", begun), cobra.ShellCompDirectiveNoFileComp
+		}
+	case "fields":
+		return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			name, _, _ := strings.Cut(args[0], "/")
+			kind, err := knowledge.ParseKind(name)
+			if err != nil {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			var names []string
+			for _, f := range knowledge.FieldsOf(kind) {
+				names = append(names, f.Name)
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		}
+	}
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		values := valuesOf(cmd, flag)
+		if values == nil {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return values, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// recordsToComplete returns the documents of a kind that the tenet has, none where it can't be asked.
+func recordsToComplete(a *app, cmd *cobra.Command, kinds ...knowledge.Kind) []*knowledge.Record {
+	if a.load(cmd, nil) != nil {
+		return nil
+	}
+	d, err := a.openToLook(cmd.Context())
+	if err != nil {
+		return nil
+	}
+	defer a.close(d)
+	var records []*knowledge.Record
+	for _, kind := range kinds {
+		page, err := d.List(cmd.Context(), knowledge.Query{Kind: kind, Order: knowledge.OrderID, Activity: knowledge.AnyActivity, Limit: knowledge.MaxLimit})
+		if err == nil { // else a kind that the caller may not see
+			records = append(records, page.Records...)
+		}
+	}
+	return records
+}
+
+// idsOf completes the id of a document of a kind.
+func idsOf(a *app, kind knowledge.Kind) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+		var ids []string
+		for _, r := range recordsToComplete(a, cmd, kind) {
+			if strings.HasPrefix(r.Key.ID, begun) {
+				ids = append(ids, r.Key.ID)
+			}
+		}
+		return ids, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeOf completes the one argument of a command, a document of a kind, by its id.
+func completeOf(a *app, kind knowledge.Kind) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	ids := idsOf(a, kind)
+	return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return ids(cmd, args, begun)
+	}
+}
+
+// trimKind returns the id in a text that is an id, or a key of a kind.
+func trimKind(text string, kind knowledge.Kind) string {
+	text = strings.TrimPrefix(text, string(kind)+"/")
+	return strings.TrimPrefix(text, kind.Plural()+"/")
+}
+
+// tagsOf returns the tags of documents, or the names of the sources that some of them tell.
+func tagsOf(a *app, cmd *cobra.Command, sources bool, begun string) []string {
+	seen := map[string]bool{}
+	var tags []string
+	for _, r := range recordsToComplete(a, cmd, interchange.Listed()[1:]...) {
+		d, err := r.Document()
+		if err != nil || knowledge.CommonOf(d) == nil {
+			continue
+		}
+		for _, tag := range knowledge.CommonOf(d).Tags {
+			name, source := strings.CutPrefix(tag, interchange.SourceTag(""))
+			if source != sources || seen[name] || !strings.HasPrefix(name, begun) {
+				continue
+			}
+			seen[name] = true
+			tags = append(tags, name)
+		}
+	}
+	slices.Sort(tags)
+	return tags
+}

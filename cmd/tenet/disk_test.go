@@ -1,0 +1,67 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tenet/internal/pgtest"
+)
+
+// TestARestartOnAFullDiskReads kills a tenet, fills its disk, and starts another one.
+func TestARestartOnAFullDiskReads(t *testing.T) {
+	disk := pgtest.SmallDisk(t, 64<<20)
+	dir := filepath.Join(disk, "data")
+	serveProcess(t, dir, "").kill(t)
+	free := pgtest.Fill(t, disk)
+	p := serveProcess(t, dir, "")
+	readsRule(t, dir)
+	if code, out := command(t, dir, "retire", "rule/SEC-001", "--yes"); code != exitUnavailable || !strings.Contains(out, "disk of the data directory is full") {
+		t.Errorf("a write: %d, %s; want that the disk is full", code, out)
+	}
+	free()
+	if code, out := command(t, dir, "retire", "rule/SEC-001", "--yes"); code != 0 {
+		t.Errorf("a write once there is room: %d, %s", code, out)
+	}
+	p.end(t)
+}
+
+// TestARestartOnAFullDiskOfACopyReads does the same where the data are in PostgreSQL and a copy is in the directory: the primary still
+// takes writes, and what the copy can't take is read there.
+func TestARestartOnAFullDiskOfACopyReads(t *testing.T) {
+	url, disk := pgtest.URL(t), pgtest.SmallDisk(t, 64<<20)
+	dir := filepath.Join(disk, "data")
+	first := serveProcess(t, dir, url)
+	waitNormal(t, dir)
+	first.kill(t)
+	free := pgtest.Fill(t, disk)
+	defer free()
+	p := serveProcess(t, dir, url)
+	waitNormal(t, dir)
+	readsRule(t, dir)
+	if code, out := command(t, dir, "retire", "rule/SEC-001", "--yes"); code != 0 {
+		t.Errorf("a write: %d, %s", code, out)
+	}
+	if code, out := command(t, dir, "get", "rule/SEC-001", "--output", "json"); code != 0 || !strings.Contains(out, `"version": 2`) {
+		t.Errorf("a read of what was written: %d, %s", code, out)
+	}
+	p.kill(t)
+}
+
+func readsRule(t *testing.T, dir string) {
+	t.Helper()
+	if code, out := command(t, dir, "get", "rule/SEC-001", "--output", "name"); code != 0 || strings.TrimSpace(out) != "rule/SEC-001" {
+		t.Errorf("a read: %d, %s", code, out)
+	}
+}
+
+func waitNormal(t *testing.T, dir string) {
+	t.Helper()
+	var out string
+	if err := eventually(func() bool {
+		_, out = command(t, dir, "status", "--output", "json")
+		return strings.Contains(out, `"mode": "normal"`)
+	}); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tenet/internal/knowledge"
+)
+
+type editSettings struct {
+	Batch string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+}
+
+func addEdit(a *app) {
+	var s editSettings
+	a.command(a.root, &cobra.Command{
+		Use:   "edit KEY",
+		Short: "Change a document in your editor",
+		Long: `Opens a document as YAML in the editor that VISUAL or EDITOR names, and writes what was saved there. Where somebody else has written
+meanwhile, or the text is refused, nothing is written, and the file with the text stays; the message names it.`,
+		Example: "  tenet edit rule/SEC-001\n  EDITOR='code --wait' tenet edit practice small-pull-requests",
+		Args:    cobra.RangeArgs(1, 2),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+			return completeKeys(a, cmd, args, begun)
+		},
+		Annotations: prints(asName),
+	}, &s, func(ctx context.Context, args []string) error {
+		id, err := batchID(s.Batch)
+		if err != nil {
+			return err
+		}
+		key, err := oneKey(args)
+		if err != nil {
+			return err
+		}
+		return edit(ctx, a, key, id)
+	})
+}
+
+// edit asks twice: a person may think for an hour, and while a command holds the database nobody else can write.
+func edit(ctx context.Context, a *app, key knowledge.Key, id knowledge.BatchID) error {
+	editor, err := editorOf(a)
+	if err != nil {
+		return err
+	}
+	rec, err := readOnce(ctx, a, key)
+	if err != nil {
+		return err
+	}
+	text, err := textToEdit(rec)
+	if err != nil {
+		return err
+	}
+	name, err := writeTemp(key, text)
+	if err != nil {
+		return err
+	}
+	kept := func(err error) error {
+		return fmt.Errorf("%w\nNothing was written. Your text is kept in %s: mend it, and write it with `tenet put`", err, name)
+	}
+	if err := runEditor(ctx, a, editor, name); err != nil {
+		return kept(err)
+	}
+	after, err := os.ReadFile(name) //nolint:gosec // our own file
+	switch {
+	case err != nil:
+		return fmt.Errorf("read what was edited: %w", err)
+	case bytes.Equal(after, text):
+		a.say("nothing was changed")
+		return os.Remove(name)
+	}
+	ops, err := readPuts(a, name, &putSettings{})
+	if err != nil {
+		return kept(err)
+	}
+	if len(ops) != 1 || ops[0].Key != key {
+		return kept(usageError("want %s alone, as it was opened: another key is another document", key))
+	}
+	if op := &ops[0]; op.IfVersion == knowledge.AnyVersion && op.IfBatch == (knowledge.BatchID{}) { // the line with the version is gone
+		op.IfVersion = rec.Version
+	}
+	d, err := a.open(ctx)
+	if err != nil {
+		return kept(err)
+	}
+	defer a.close(d)
+	if err := apply(ctx, a, d, id, ops); err != nil {
+		if _, ok := errors.AsType[*doubt](err); ok {
+			return fmt.Errorf("%w\nFor what you have edited that is `tenet put %s --batch %s`", err, name, id)
+		}
+		return kept(err)
+	}
+	return os.Remove(name)
+}
+
+func readOnce(ctx context.Context, a *app, key knowledge.Key) (*knowledge.Record, error) {
+	d, err := a.openToLook(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer a.close(d)
+	return withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
+}
+
+// textToEdit returns a document as YAML, as `tenet get` prints it for files.
+func textToEdit(rec *knowledge.Record) ([]byte, error) {
+	doc, err := documentOf(rec)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err = printYAML(&b, doc)
+	return b.Bytes(), err
+}
+
+func writeTemp(key knowledge.Key, text []byte) (string, error) {
+	f, err := os.CreateTemp("", "tenet-"+string(key.Kind)+"-"+key.ID+"-*.yaml")
+	if err != nil {
+		return "", fmt.Errorf("write a file to edit: %w", err)
+	}
+	_, err = f.Write(text)
+	return f.Name(), errors.Join(err, f.Close())
+}
+
+// editorOf returns the editor and its arguments.
+func editorOf(a *app) ([]string, error) {
+	for _, name := range []string{"VISUAL", "EDITOR"} {
+		if text, ok := a.env(name); ok && strings.TrimSpace(text) != "" {
+			return strings.Fields(text), nil
+		}
+	}
+	for _, name := range []string{"sensible-editor", "nano", "vi"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return []string{path}, nil
+		}
+	}
+	return nil, usageError("no editor: name one in EDITOR")
+}
+
+func runEditor(ctx context.Context, a *app, editor []string, name string) error {
+	cmd := exec.CommandContext(ctx, editor[0], append(editor[1:], name)...) //nolint:gosec // the user's own editor
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.err, a.err
+	if isTerminal(a.in) {
+		cmd.Stdout = a.out
+	}
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("the editor %s failed: %w", editor[0], err)
+	}
+	return nil
+}

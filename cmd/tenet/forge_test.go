@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"database/sql" //nolint:depguard // a forger writes past the engine
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/server"
+)
+
+// command runs the command line and returns its exit code and all that it printed.
+func command(t *testing.T, dir string, args ...string) (int, string) {
+	t.Helper()
+	var out bytes.Buffer
+	code := run(t.Context(), append(args, "--data-dir", dir), strings.NewReader(""), &out, &out, func(string) (string, bool) { return "", false }, nil)
+	return code, out.String()
+}
+
+// TestAForgerIsFoundByTheCommandLine writes into the database past tenet, and asks `tenet doctor changes`.
+func TestAForgerIsFoundByTheCommandLine(t *testing.T) {
+	relink := func(t *testing.T, db *sql.DB) { // a forger who knows how the chain is made
+		rows, err := db.Query("SELECT seq, kind, id, version, verb, batch_id, document_hash FROM changes ORDER BY seq")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		var all []knowledge.Change
+		for rows.Next() {
+			var c knowledge.Change
+			var batch, hash []byte
+			if err := rows.Scan(&c.Seq, &c.Key.Kind, &c.Key.ID, &c.Version, &c.Verb, &batch, &hash); err != nil {
+				t.Fatal(err)
+			}
+			copy(c.Batch[:], batch)
+			copy(c.Hash[:], hash)
+			all = append(all, c)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			t.Fatal(err)
+		}
+		var prev [32]byte
+		for _, c := range all {
+			prev = knowledge.NextChain(prev, &c)
+			if _, err := db.Exec("UPDATE changes SET chain = ? WHERE seq = ?", prev[:], int64(c.Seq)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	const putIn = `INSERT INTO categories (category_id, rank, document)
+		SELECT 'c-7', rank, json_set(document, '$.category_id', 'c-7') FROM categories LIMIT 1`
+	for name, is := range map[string]struct {
+		forge string
+		also  func(*testing.T, *sql.DB)
+		head  bool // only a head that was noted before shows it
+		says  string
+	}{
+		"nothing":                  {"SELECT 1", nil, false, ""},
+		"nothing, against a head":  {"SELECT 1", nil, true, ""},
+		"the text":                 {"UPDATE changes SET document = replace(document, 'Name 3', 'Forged') WHERE seq = 3", nil, false, "change 3"},
+		"the actor":                {"UPDATE changes SET actor = 'mallory' WHERE seq = 3", nil, false, "mallory"},
+		"the time":                 {"UPDATE changes SET at = at - 1000000 WHERE seq = 3", nil, false, "change 3"},
+		"who entered it":           {"UPDATE changes SET entered_by = 'mallory' WHERE seq = 4", nil, false, "change 4"},
+		"that it was entered":      {"UPDATE changes SET entered_by = NULL, entered_at = NULL WHERE seq = 4", nil, false, "change 4"},
+		"the order":                {"UPDATE changes SET seq = CASE seq WHEN 2 THEN -3 ELSE -2 END WHERE seq IN (2, 3); UPDATE changes SET seq = -seq WHERE seq < 0", nil, false, "change 2"},
+		"the first row taken out":  {"DELETE FROM changes WHERE seq = 1", nil, true, "change"},
+		"a middle row taken out":   {"DELETE FROM changes WHERE seq = 3", nil, false, "4 follows 2"},
+		"the last row taken out":   {"DELETE FROM changes WHERE seq = 6", nil, false, "category/c-6 was never written"},
+		"and its document with it": {"DELETE FROM changes WHERE seq = 6; DELETE FROM categories WHERE category_id = 'c-6'", nil, true, "cut off"},
+		"a document put in":        {putIn, nil, false, "category/c-7 was never written"},
+		"a trigger put in":         {"CREATE TRIGGER forged AFTER INSERT ON refusals BEGIN DELETE FROM refusals; END", nil, false, "trigger forged"},
+		"a document taken out":     {"DELETE FROM categories WHERE category_id = 'c-5'", nil, false, "category/c-5 is missing"},
+		"a text, hash and a chain": {"SELECT 1", func(t *testing.T, db *sql.DB) { rehash(t, db); relink(t, db) }, true, "written anew"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			l, err := server.OpenLocal(t.Context(), server.Options{DataDir: dir, NoSeed: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 6 {
+				c := &knowledge.Category{ID: fmt.Sprint("c-", i+1), Name: fmt.Sprint("Name ", i+1)}
+				c.Normalize()
+				if _, err := l.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "ann", Ops: []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l.Close()
+			_, said := command(t, dir, "doctor", "changes")
+			_, head, _ := strings.Cut(said, "head ")
+			head, _, _ = strings.Cut(head, ":")
+			db, err := sql.Open("sqlite", filepath.Join(dir, "tenet.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.Exec(is.forge); err != nil {
+				t.Fatal(err)
+			}
+			if is.also != nil {
+				is.also(t, db)
+			}
+			db.Close()
+			args := []string{"doctor", "changes"}
+			if is.head {
+				args = append(args, "--head", head)
+			}
+			code, said := command(t, dir, args...)
+			if want := map[bool]int{true: exitOK, false: exitFailed}[is.says == ""]; code != want || !strings.Contains(said, is.says) {
+				t.Errorf("the code is %d, want %d and %q:\n%s", code, want, is.says, said)
+			}
+		})
+	}
+}
+
+// rehash forges a text with its hash, in the log and where it is read.
+func rehash(t *testing.T, db *sql.DB) {
+	t.Helper()
+	var doc string
+	if err := db.QueryRow("SELECT document FROM changes WHERE seq = 3").Scan(&doc); err != nil {
+		t.Fatal(err)
+	}
+	doc = strings.ReplaceAll(doc, "Name 3", "Forged")
+	sum := sha256.Sum256([]byte(doc))
+	if _, err := db.Exec("UPDATE changes SET document = ?, document_hash = ? WHERE seq = 3", doc, sum[:]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("UPDATE categories SET document = ? WHERE category_id = 'c-3'", doc); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAForgedExportIsRefused changes an export with an editor, and imports it.
+func TestAForgedExportIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	from, file := filepath.Join(dir, "from"), filepath.Join(dir, "e.jsonl")
+	if code, said := command(t, from, "patch", "rule/SEC-001", "--set", "priority=3"); code != exitOK {
+		t.Fatal(said)
+	}
+	if code, said := command(t, from, "export", file); code != exitOK {
+		t.Fatal(said)
+	}
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for was, is := range map[string]string{`"priority":3`: `"priority":4`, `"actor":"local:`: `"actor":"global:`} {
+		if err := os.WriteFile(file, bytes.Replace(whole, []byte(was), []byte(is), 1), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		into := filepath.Join(t.TempDir(), "into")
+		code, said := command(t, into, "import", file)
+		if code != exitFailed || !strings.Contains(said, "e.jsonl  line ") || !strings.Contains(said, "is another one than was exported") {
+			t.Errorf("%s changed to %s: %d\n%s", was, is, code, said)
+		}
+		if code, said := command(t, into, "list", "rules"); strings.Contains(said, "SEC-001") {
+			t.Errorf("after a damaged export: %d\n%s", code, said)
+		}
+	}
+}

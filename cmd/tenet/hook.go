@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tenet/internal/bundle"
+	"tenet/internal/check"
+	"tenet/internal/hook"
+	"tenet/internal/worktree"
+)
+
+type hookSettings struct {
+	Tool    string `name:"tool" by:"flag" doc:"The assistant: claude, copilot, cursor or codex"`
+	OnError string `name:"on-error" default:"allow" by:"flag" doc:"What becomes of an edit that can't be judged: allow or deny"`
+}
+
+func addHook(a *app) {
+	var s hookSettings
+	group := a.command(a.root, &cobra.Command{
+		Use:   "hook",
+		Short: "Judge an edit that an assistant is about to make",
+		Long: `Reads on standard input what an assistant is about to do, in the form that its hooks have, and answers in that form: an edit that breaks a mandatory
+rule is denied with the reason, another departure is told. Only what the edit brings in counts, not what stood there before.
+
+It asks nobody: the rules are those that the work tree took last ("tenet sync" and "tenet check" take them). "tenet hook install" writes it
+into the assistant's settings.`,
+		Example: `  tenet hook install --tool claude
+  echo '{"tool_name":"Write","tool_input":{"file_path":"a.go","content":"..."}}' | tenet hook --tool claude`,
+	}, &s, func(context.Context, []string) error { return judgeEdit(a, &s) })
+	var in hookInstallSettings
+	a.command(group, &cobra.Command{
+		Use:   "install",
+		Short: "Write the hook into an assistant's settings",
+		Long: `Writes the hook into the settings of an assistant, in the work tree around the working directory. What else stands there stays, comments and
+layout too; --remove takes it out again.`,
+		Example: "  tenet hook install --tool claude\n  tenet hook install --tool cursor --on-error deny\n  tenet hook install --tool claude --remove",
+	}, &in, func(context.Context, []string) error { return installHook(a, &in) })
+}
+
+func checkTool(tool, onError string) error {
+	if !slices.Contains(hook.Tools(), tool) {
+		return usageError("--tool %q: want one of %s", tool, strings.Join(hook.Tools(), ", "))
+	}
+	if onError != "allow" && onError != "deny" {
+		return usageError("--on-error %q: want allow or deny", onError)
+	}
+	return nil
+}
+
+// judgeEdit answers an event. Whatever goes wrong is answered too, as --on-error says: most tools take a failing hook for consent.
+func judgeEdit(a *app, s *hookSettings) error {
+	if err := checkTool(s.Tool, s.OnError); err != nil {
+		return err
+	}
+	text, err := io.ReadAll(io.LimitReader(a.in, hook.MaxEvent+1))
+	if err == nil && len(text) > hook.MaxEvent {
+		err = fmt.Errorf("the event has more than %d bytes", hook.MaxEvent)
+	}
+	e := &hook.Event{}
+	var v hook.Verdict
+	if err == nil {
+		e, v, err = judged(a, s.Tool, text)
+	}
+	if err != nil {
+		a.say("the edit was not judged: %s", err)
+		if s.OnError == "deny" {
+			v = hook.Verdict{Deny: true, Reason: "Tenet could not judge the edit: " + err.Error() + "."}
+		}
+	}
+	out := hook.Answer(s.Tool, e, v)
+	_, err = a.out.Write(out)
+	return err
+}
+
+func judged(a *app, tool string, text []byte) (*hook.Event, hook.Verdict, error) {
+	var v hook.Verdict
+	e, err := hook.Read(tool, text, existing)
+	if e == nil {
+		e = &hook.Event{}
+	}
+	if err != nil || len(e.Edits) == 0 {
+		return e, v, err
+	}
+	dir := e.Cwd
+	if dir == "" {
+		dir = "."
+	}
+	w, err := openTree(a, dir)
+	if err != nil {
+		return e, v, err
+	}
+	b, err := bundle.Load(w.cache)
+	if err != nil {
+		return e, v, err
+	}
+	if b == nil {
+		return e, v, errors.New("no rules were taken for this work tree yet: run `tenet check` once")
+	}
+	set, err := setOf(b)
+	if err != nil {
+		return e, v, err
+	}
+	var before, after []check.File
+	for _, edit := range e.Edits {
+		path := edit.Path
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		rel, ok := w.relative(path)
+		if !ok || edit.Deleted {
+			continue // it is another tree's, or gone
+		}
+		after = append(after, check.File{Path: rel, Content: edit.After})
+		if edit.Before != nil {
+			before = append(before, check.File{Path: rel, Content: edit.Before})
+		}
+	}
+	said := ""
+	if d := ago(b.Fetched); !strings.Contains(d, "moment") {
+		said = "\n(The rules are as of " + d + " ago.)"
+	}
+	v = hook.Judge(set.RunSince(after, before), said)
+	noteEdit(w.cache, v)
+	return e, v, nil
+}
+
+// existing reads a file as it is now; nil for none.
+func existing(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > check.MaxFile {
+		return nil, fmt.Errorf("%s is no file of at most %d bytes", path, check.MaxFile)
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // the assistant names what it edits
+	if text == nil && err == nil {
+		text = []byte{}
+	}
+	return text, err
+}
+
+type hookInstallSettings struct {
+	Tool    string `name:"tool" by:"flag" doc:"The assistant: claude, copilot, cursor or codex"`
+	OnError string `name:"on-error" default:"allow" by:"flag" doc:"What becomes of an edit that can't be judged: allow or deny"`
+	Remove  bool   `name:"remove" by:"flag" doc:"Take the hook out again"`
+}
+
+// hookFile returns where an assistant keeps hooks, the path of the list in there, and the entry.
+func hookFile(tool, command string) (file string, names []string, entry any) {
+	const edits = "Write|Edit|MultiEdit|NotebookEdit"
+	nested := func(matcher string) any {
+		return map[string]any{"matcher": matcher, "hooks": []any{map[string]any{"type": "command", "command": command, "timeout": 10}}}
+	}
+	switch tool {
+	case "copilot":
+		return ".github/hooks/tenet.json", []string{"hooks", "preToolUse"}, map[string]any{"type": "command", "bash": command, "powershell": command, "timeoutSec": 10}
+	case "cursor":
+		return ".cursor/hooks.json", []string{"hooks", "preToolUse"}, map[string]any{"command": command, "failClosed": strings.HasSuffix(command, "deny")}
+	case "codex":
+		return ".codex/hooks.json", []string{"hooks", "PreToolUse"}, nested("apply_patch|" + edits)
+	}
+	return ".claude/settings.json", []string{"hooks", "PreToolUse"}, nested(edits)
+}
+
+func installHook(a *app, s *hookInstallSettings) error {
+	if err := checkTool(s.Tool, s.OnError); err != nil {
+		return err
+	}
+	const mark = "tenet hook --tool "
+	command := mark + s.Tool
+	if s.OnError == "deny" {
+		command += " --on-error deny"
+	}
+	file, names, entry := hookFile(s.Tool, command)
+	if s.Remove {
+		entry = nil
+	}
+	w, err := openTree(a, ".")
+	if err != nil {
+		return err
+	}
+	f, err := w.Read(file)
+	if err != nil {
+		return err
+	}
+	text := f.Text
+	if versioned := s.Tool == "copilot" || s.Tool == "cursor"; versioned && !s.Remove {
+		var version any
+		if there, err := worktree.GetJSON(text, &version, "version"); err == nil && !there {
+			if text, err = worktree.SetJSON(text, 1, "version"); err != nil {
+				return fmt.Errorf("%s: %w", file, err)
+			}
+		}
+	}
+	text, err = worktree.SetInJSON(text, entry, mark, names...)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	where := filepath.Join(w.Dir(), filepath.FromSlash(file))
+	if string(text) == string(f.Text) {
+		a.say("%s is as it should be", where)
+		return nil
+	}
+	var left map[string]json.RawMessage
+	if _, err := worktree.GetJSON(text, &left); s.Remove && err == nil && (len(left) == 0 || s.Tool == "copilot" && len(left) == 1) {
+		return w.Remove(file) // nothing but ours stood there
+	}
+	if err := w.Write(file, text, 0); err != nil {
+		return err
+	}
+	a.say("%s was written", where)
+	return nil
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"tenet/internal/interchange"
+	"tenet/internal/knowledge"
+)
+
+// A stepShown is a step of an import as programs get it.
+type stepShown struct {
+	Source  string              `json:"source"`
+	Path    string              `json:"path"`
+	Place   string              `json:"place,omitempty"`
+	Format  interchange.Format  `json:"format"`
+	Key     string              `json:"key"`
+	Outcome interchange.Outcome `json:"outcome"`
+	Reason  string              `json:"reason,omitempty"`
+	Changes []string            `json:"changes,omitempty"`
+	Notes   []string            `json:"notes,omitempty"`
+}
+
+// reportPlan prints what an import will do: every step for programs. People get the sums and what they must look at; a dry run and
+// --verbose list every document and file.
+func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
+	steps := []stepShown{}
+	t := &table{head: []string{"OUTCOME", "KEY", "FILE", "WHY"}, wide: 3}
+	notes := 0
+	for _, st := range plan.Steps() {
+		key := ""
+		if st.Key != (knowledge.Key{}) {
+			key = st.Key.String()
+		}
+		steps = append(steps, stepShown{st.Source, st.Path, st.Place, st.Format, key, st.Outcome, st.Reason, st.Changes(), st.Notes})
+		notes += len(st.Notes)
+		if s.DryRun || s.Verbose || st.Outcome == interchange.Refused || st.Outcome == interchange.Pruned {
+			t.add(string(st.Outcome), key, strings.TrimSpace(st.Path+" "+st.Place), why(&st))
+		}
+	}
+	return a.print(struct {
+		Steps []stepShown                 `json:"steps"`
+		Count map[interchange.Outcome]int `json:"count"`
+	}{steps, plan.Count()}, func(w io.Writer, sc screen) error {
+		if len(t.rows) > 0 {
+			if err := t.write(w, sc); err != nil {
+				return err
+			}
+		}
+		if s.Verbose {
+			if err := writeDetails(w, plan); err != nil {
+				return err
+			}
+		} else if notes > 0 && !s.DryRun {
+			a.say("%s on what was repaired, guessed or left out: --verbose shows them", plural(int64(notes), "note", "notes"))
+		}
+		return writeSums(w, sc, plan)
+	})
+}
+
+// why says in a line what a person wants to know of a step.
+func why(st *interchange.Step) string {
+	parts := []string{}
+	if st.Reason != "" {
+		parts = append(parts, st.Reason)
+	}
+	parts = append(parts, st.Changes()...)
+	return strings.Join(append(parts, st.Notes...), "; ")
+}
+
+// writeSums prints how many documents will be what.
+func writeSums(w io.Writer, sc screen, plan *interchange.Plan) error {
+	count := plan.Count()
+	sums := &table{}
+	var cells []string
+	for _, o := range interchange.Outcomes() {
+		sums.head = append(sums.head, ahead(o))
+		cells = append(cells, itoa(int64(count[o])))
+	}
+	sums.add(cells...)
+	return sums.write(w, sc)
+}
+
+// ahead is the heading of an outcome before anything is written.
+func ahead(o interchange.Outcome) string {
+	switch o {
+	case interchange.Created:
+		return "TO CREATE"
+	case interchange.Changed:
+		return "TO CHANGE"
+	case interchange.Pruned:
+		return "TO RETIRE"
+	case interchange.Unchanged, interchange.Skipped, interchange.Refused:
+	}
+	return strings.ToUpper(string(o))
+}
+
+// writeDetails prints what changes in each document, line by line.
+func writeDetails(w io.Writer, plan *interchange.Plan) error {
+	for _, st := range plan.Steps() {
+		was, will := st.Documents()
+		if was == nil || will == nil {
+			continue
+		}
+		older, err := interchange.Plain(was)
+		if err != nil {
+			return err
+		}
+		newer, err := interchange.Plain(will)
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(older, newer) {
+			continue
+		}
+		name := st.Key.String()
+		if _, err := io.WriteString(w, cleanLines(diff.Diff(name+" as it is", older, name+" as imported", newer))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cleanLines returns a text of several lines that can do nothing to a terminal.
+func cleanLines(text []byte) string {
+	lines := strings.Split(string(text), "\n")
+	for i, l := range lines {
+		lines[i] = cell(l)
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// readAtLabel returns a document as it stands at a label.
+func readAtLabel(ctx context.Context, d *door, key knowledge.Key, label string) (*knowledge.Record, error) {
+	if !knowledge.Labelled(key.Kind) {
+		return nil, usageError("a %s is not read at a label: it is as it is now", key.Kind)
+	}
+	l, err := store.LabelOf(ctx, d, label)
+	if err != nil {
+		return nil, err
+	}
+	return store.AtLabel(ctx, d, l, key)
+}
+
+type labelSettings struct {
+	Hold        []string `name:"hold" by:"flag" doc:"A document that stays at a version, as in rule/SEC-001=3; may be given several times"`
+	Release     []string `name:"release" by:"flag" doc:"A document that no longer does; may be given several times"`
+	Description string   `name:"description" by:"flag" doc:"What the label is for"`
+	Batch       string   `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+}
+
+func addLabel(a *app) {
+	label := &cobra.Command{
+		Use:   "label",
+		Short: "Name positions of the log, and move the names",
+		Long: `A label is a name for a position of the log: the documents as they were after that change. Moving it is the roll-out, moving it
+back the roll-back. What is read at a label stays as it is until the label is moved, whatever is written meanwhile.`,
+	}
+	a.root.AddCommand(label)
+	var set labelSettings
+	a.command(label, &cobra.Command{
+		Use:   "set NAME [POSITION]",
+		Short: "Make a label, or change what it says",
+		Long:  `Makes a label at a position: the seq of a change, or the newest change when left out. Of a label that is there it changes what is given.`,
+		Example: `  tenet label set production
+  tenet label set production 48211 --hold rule/SEC-001=3`,
+		Args: cobra.RangeArgs(1, 2),
+	}, &set, func(ctx context.Context, args []string) error { return setLabel(ctx, a, &set, args, true) })
+	var move labelSettings
+	a.command(label, &cobra.Command{
+		Use:   "move NAME POSITION|now",
+		Short: "Move a label to another position",
+		Long:  `Moves a label that is there. "tenet history label/NAME" tells where it stood before.`,
+		Example: `  tenet label move production now
+  tenet label move production 48211`,
+		Args: cobra.ExactArgs(2),
+	}, &move, func(ctx context.Context, args []string) error { return setLabel(ctx, a, &move, args, false) })
+	a.command(label, &cobra.Command{
+		Use:   "compare A [B]",
+		Short: "Show which documents differ between two labels",
+		Long:  `Shows which documents stand at other versions at label B than at label A; without B, than now. A position does for a label.`,
+		Example: `  tenet label compare production staging
+  tenet label compare production
+  tenet label compare 48211 production`,
+		Args: cobra.RangeArgs(1, 2),
+	}, nil, func(ctx context.Context, args []string) error { return compareLabels(ctx, a, args) })
+}
+
+// setLabel writes a label, which without create must be there.
+func setLabel(ctx context.Context, a *app, s *labelSettings, args []string, create bool) error {
+	key, err := parseKey(string(knowledge.KindLabel) + "/" + args[0])
+	if err != nil {
+		return err
+	}
+	id, err := batchID(s.Batch)
+	if err != nil {
+		return err
+	}
+	holds := map[string]any{}
+	for _, text := range s.Release {
+		k, err := parseKey(text)
+		if err != nil {
+			return err
+		}
+		holds[k.String()] = nil
+	}
+	for _, text := range s.Hold {
+		name, version, _ := strings.Cut(text, "=")
+		k, err := parseKey(name)
+		if err != nil {
+			return err
+		}
+		n, err := strconv.ParseInt(version, 10, 64)
+		if err != nil || n < 1 {
+			return usageError("--hold %q: want a document and a version, as in rule/SEC-001=3", text)
+		}
+		holds[k.String()] = n
+	}
+	d, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	patch := map[string]any{}
+	if len(args) > 1 {
+		seq, err := positionOf(ctx, a, d, args[1])
+		if err != nil {
+			return err
+		}
+		patch["seq"] = seq
+	}
+	if len(holds) > 0 {
+		patch["holds"] = holds
+	}
+	if s.Description != "" {
+		patch["description"] = s.Description
+	}
+	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
+	if errors.Is(err, store.ErrNotFound) && create {
+		return makeLabel(ctx, a, d, id, key, patch)
+	}
+	if err != nil {
+		return err
+	}
+	if len(patch) == 0 {
+		return usageError("label %s is there: say what to change, a position, --hold, --release or --description; see `tenet label set --help`", key.ID)
+	}
+	raw, err := json.Marshal(patch)
+	if err != nil {
+		return err
+	}
+	op := knowledge.Op{Verb: knowledge.VerbPatch, Key: key, Patch: raw, IfVersion: rec.Version}
+	if rec.Pending != (knowledge.BatchID{}) {
+		op.IfVersion, op.IfBatch = knowledge.AnyVersion, rec.Pending
+	}
+	return apply(ctx, a, d, id, []knowledge.Op{op})
+}
+
+func makeLabel(ctx context.Context, a *app, d *door, id knowledge.BatchID, key knowledge.Key, fields map[string]any) error {
+	if _, given := fields["seq"]; !given {
+		seq, err := positionOf(ctx, a, d, "now")
+		if err != nil {
+			return err
+		}
+		fields["seq"] = seq
+	}
+	if holds, ok := fields["holds"].(map[string]any); ok {
+		maps.DeleteFunc(holds, func(_ string, v any) bool { return v == nil })
+	}
+	fields[key.Kind.IDField()] = key.ID
+	raw, err := json.Marshal(fields)
+	if err != nil {
+		return err
+	}
+	doc, err := knowledge.Decode(key.Kind, raw)
+	if err != nil {
+		return err
+	}
+	return apply(ctx, a, d, id, []knowledge.Op{knowledge.Put(doc, knowledge.NoVersion)})
+}
+
+// positionOf reads a position: a seq, or now for the newest change.
+func positionOf(ctx context.Context, a *app, d *door, text string) (knowledge.Seq, error) {
+	if text == "now" {
+		place, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (store.Place, error) { return store.Newest(ctx, d) })
+		return place.Seq, err
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 {
+		return 0, usageError("position %q: want the seq of a change, or now", text)
+	}
+	return knowledge.Seq(n), nil
+}
+
+// standOf returns the label that a word names, or one for a position.
+func standOf(ctx context.Context, a *app, d *door, word string) (*knowledge.Label, error) {
+	if n, err := strconv.ParseInt(word, 10, 64); err == nil && n >= 0 {
+		return &knowledge.Label{LabelID: word, Seq: knowledge.Seq(n)}, nil
+	}
+	return withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Label, error) { return store.LabelOf(ctx, d, word) })
+}
+
+// A labelDifference is a document that stands at one version here and another there; 0 for not at all.
+type labelDifference struct {
+	Kind knowledge.Kind `json:"kind"`
+	ID   string         `json:"id"`
+	From int64          `json:"from"`
+	To   int64          `json:"to"`
+	rec  *knowledge.Record
+}
+
+func compareLabels(ctx context.Context, a *app, args []string) error {
+	d, err := a.openToLook(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	from, err := standOf(ctx, a, d, args[0])
+	if err != nil {
+		return err
+	}
+	var to *knowledge.Label
+	if len(args) > 1 {
+		if to, err = standOf(ctx, a, d, args[1]); err != nil {
+			return err
+		}
+	} else {
+		seq, err := positionOf(ctx, a, d, "now")
+		if err != nil {
+			return err
+		}
+		to = &knowledge.Label{LabelID: "now", Seq: seq}
+	}
+	keys, err := changedBetween(ctx, a, d, from, to)
+	if err != nil {
+		return err
+	}
+	list := []labelDifference{}
+	for _, key := range keys {
+		x, err := versionAt(ctx, a, d, from, key)
+		if err != nil {
+			return err
+		}
+		y, err := versionAt(ctx, a, d, to, key)
+		if err != nil {
+			return err
+		}
+		one := labelDifference{Kind: key.Kind, ID: key.ID, rec: y}
+		if x != nil {
+			one.From = x.Version
+		}
+		if y != nil {
+			one.To = y.Version
+		} else {
+			one.rec = x
+		}
+		if one.From != one.To {
+			list = append(list, one)
+		}
+	}
+	t := &table{head: []string{"DOCUMENT", strings.ToUpper(from.LabelID), strings.ToUpper(to.LabelID), "TITLE"}, wide: 3}
+	for _, one := range list {
+		title := ""
+		if doc, err := one.rec.Document(); err == nil {
+			title = doc.Text().Title
+		}
+		t.add(string(one.Kind)+"/"+one.ID, versionCell(one.From), versionCell(one.To), cell(title))
+	}
+	return a.print(struct {
+		Differences []labelDifference `json:"differences"`
+	}{list}, func(w io.Writer, sc screen) error {
+		if len(list) == 0 {
+			_, err := fmt.Fprintf(w, "the documents are the same at %s and %s\n", from.LabelID, to.LabelID)
+			return err
+		}
+		return t.write(w, sc)
+	})
+}
+
+func versionCell(n int64) string {
+	if n == 0 {
+		return "-"
+	}
+	return itoa(n)
+}
+
+func versionAt(ctx context.Context, a *app, d *door, l *knowledge.Label, key knowledge.Key) (*knowledge.Record, error) {
+	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return store.AtLabel(ctx, d, l, key) })
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil //nolint:nilnil // it does not stand there
+	}
+	return rec, err
+}
+
+// changedBetween returns what may differ between two labels: what was changed between their positions, and what one of them holds.
+func changedBetween(ctx context.Context, a *app, d *door, x, y *knowledge.Label) ([]knowledge.Key, error) {
+	keys := map[knowledge.Key]bool{}
+	for _, l := range []*knowledge.Label{x, y} {
+		for text := range l.Holds {
+			if key, err := knowledge.ParseKey(text); err == nil {
+				keys[key] = true
+			}
+		}
+	}
+	last := max(x.Seq, y.Seq)
+	for after := min(x.Seq, y.Seq); after < last; {
+		changes, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]knowledge.Change, error) {
+			return d.Changes(ctx, knowledge.ChangeQuery{After: after})
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(changes) == 0 {
+			break
+		}
+		for i := range changes {
+			if c := &changes[i]; c.Seq <= last && knowledge.Labelled(c.Key.Kind) {
+				keys[c.Key] = true
+			}
+		}
+		after = changes[len(changes)-1].Seq
+	}
+	return slices.SortedFunc(maps.Keys(keys), func(a, b knowledge.Key) int { return strings.Compare(a.String(), b.String()) }), nil
+}

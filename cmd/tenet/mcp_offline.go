@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"tenet/internal/bundle"
+	"tenet/internal/check"
+	"tenet/internal/guidance"
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A lastResort answers an assistant from the tenet, and while that is away from what the work tree took last.
+type lastResort struct {
+	store.Store
+	kept   *bundle.Bundle
+	reader *bundle.Reader
+	guide  func(context.Context, guidance.Query) (*guidance.Answer, error)
+	fell   atomic.Bool // the last answer came from what was kept
+}
+
+// withLastResort returns a store with what the work tree around the working directory took last behind it; nil where it took nothing.
+func withLastResort(a *app, s store.Store, guide func(context.Context, guidance.Query) (*guidance.Answer, error)) (*lastResort, error) {
+	w, err := openTree(a, ".")
+	if err != nil {
+		return nil, err
+	}
+	b, err := bundle.Load(w.cache)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	r, err := b.Reader()
+	if err != nil {
+		return nil, err
+	}
+	return &lastResort{Store: s, kept: b, reader: r, guide: guide}, nil
+}
+
+func away(err error) bool {
+	return errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// or returns what the tenet answered, and where it is away what is kept.
+func or[T any](l *lastResort, got T, err error, kept func() (T, error)) (T, error) {
+	if err == nil || !away(err) {
+		l.fell.Store(false)
+		return got, err
+	}
+	l.fell.Store(true)
+	return kept()
+}
+
+// Get implements [store.Store].
+func (l *lastResort) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
+	got, err := l.Store.Get(ctx, key)
+	return or(l, got, err, func() (*knowledge.Record, error) { return l.reader.Get(ctx, key) })
+}
+
+// List implements [store.Store].
+func (l *lastResort) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
+	got, err := l.Store.List(ctx, q)
+	return or(l, got, err, func() (*knowledge.Page, error) { return l.reader.List(ctx, q) })
+}
+
+// Search implements [store.Store].
+func (l *lastResort) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
+	got, err := l.Store.Search(ctx, q)
+	return or(l, got, err, func() (*knowledge.Hits, error) { return l.reader.Search(ctx, q) })
+}
+
+// Guide tells what holds. Of what is kept it says how old it is.
+func (l *lastResort) Guide(ctx context.Context, q guidance.Query) (*guidance.Answer, error) {
+	got, err := l.guide(ctx, q)
+	return or(l, got, err, func() (*guidance.Answer, error) {
+		x := guidance.New(guidance.Options{Store: l.reader, Feed: l.reader, AsOf: func() knowledge.Time { return knowledge.At(l.kept.Fetched) }})
+		if err := x.Load(ctx); err != nil {
+			return nil, err
+		}
+		q.Repository, q.Packs, q.Label = "", nil, "" // it is what they hold already
+		p, err := x.Prepare(ctx, l.reader, q)
+		if err != nil {
+			return nil, err
+		}
+		a, err := p.Answer(ctx, l.reader)
+		if err == nil {
+			a.Notes = append(a.Notes, "the tenet is away: this is what the work tree took "+ago(l.kept.Fetched)+" ago")
+		}
+		return a, err
+	})
+}
+
+// Check checks files by what the work tree took last, as hooks do.
+func (l *lastResort) Check(_ context.Context, q *check.Question) (*check.Result, error) {
+	if err := q.Check(); err != nil {
+		return nil, err
+	}
+	set, err := setOf(l.kept)
+	if err != nil {
+		return nil, err
+	}
+	return set.Answer(q), nil
+}
+
+// level says how old the answers are.
+func (l *lastResort) level(usual func() knowledge.Level) func() knowledge.Level {
+	return func() knowledge.Level {
+		if l.fell.Load() {
+			return knowledge.Level{Mode: knowledge.ModeDegraded, AsOf: knowledge.At(l.kept.Fetched)}
+		}
+		return usual()
+	}
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+type proposeSettings struct {
+	Title   string   `name:"title" by:"flag" doc:"One line that says what is proposed (default: what is done to which documents)"`
+	Why     string   `name:"why" by:"flag" doc:"Why, in words"`
+	Set     []string `name:"set" by:"flag" doc:"Field and value for a document that is there, as in severity=ERROR; may be given several times"`
+	Retire  bool     `name:"retire" by:"flag" doc:"Propose to take the documents out of use"`
+	Restore bool     `name:"restore" by:"flag" doc:"Propose to bring them back into use"`
+	Batch   string   `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+}
+
+func addPropose(a *app) {
+	var s proposeSettings
+	a.command(a.root, &cobra.Command{
+		Use:   "propose FILE|KEY...",
+		Short: "Propose changes that somebody else approves and applies",
+		Long: `Proposes changes in place of making them: documents of JSON or YAML files, as "tenet put" reads them, or with --set, --retire or
+--restore changes of documents that are there. It needs the role contributor, whatever the documents are. "tenet review" decides.`,
+		Example: `  tenet propose rule.yaml --title 'Forbid dynamic table names' --why 'Seen twice this month'
+  tenet propose rule/SEC-001 --set severity=CRITICAL
+  tenet propose practice/old --retire`,
+		Args: cobra.MinimumNArgs(1),
+	}, &s, func(ctx context.Context, args []string) error {
+		id, err := batchID(s.Batch)
+		if err != nil {
+			return err
+		}
+		ops, err := proposedOps(a, &s, args)
+		if err != nil {
+			return err
+		}
+		p := &knowledge.Proposal{ProposalID: id.String(), Title: s.Title, Why: s.Why, IsActive: true}
+		var names []string
+		for i := range ops {
+			o, err := knowledge.ProposedOpOf(&ops[i])
+			if err != nil {
+				return err
+			}
+			p.Ops = append(p.Ops, o)
+			names = append(names, string(ops[i].Verb)+" "+ops[i].Key.String())
+		}
+		if p.Title == "" {
+			p.Title = strings.Join(names, ", ")
+		}
+		d, err := a.open(ctx)
+		if err != nil {
+			return err
+		}
+		defer a.close(d)
+		if _, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (any, error) { return nil, store.FillVersions(ctx, d, p) }); err != nil {
+			return err
+		}
+		if err := p.Validate(); err != nil {
+			return err
+		}
+		return apply(ctx, a, d, id, []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)})
+	})
+}
+
+// proposedOps reads what is proposed.
+func proposedOps(a *app, s *proposeSettings, args []string) ([]knowledge.Op, error) {
+	var patch json.RawMessage
+	if len(s.Set) > 0 {
+		var err error
+		if patch, err = readPatch(a, &patchSettings{Set: s.Set}); err != nil {
+			return nil, err
+		}
+	}
+	verb := knowledge.VerbPut
+	for _, way := range []struct {
+		given bool
+		verb  knowledge.Verb
+	}{{patch != nil, knowledge.VerbPatch}, {s.Retire, knowledge.VerbRetire}, {s.Restore, knowledge.VerbRestore}} {
+		if !way.given {
+			continue
+		}
+		if verb != knowledge.VerbPut {
+			return nil, usageError("--set, --retire and --restore exclude each other")
+		}
+		verb = way.verb
+	}
+	var ops []knowledge.Op
+	for _, arg := range args {
+		if verb == knowledge.VerbPut {
+			if _, err := os.Stat(arg); err != nil && arg != "-" {
+				return nil, usageError("%s: want a file, or a document with --set, --retire or --restore", err)
+			}
+			puts, err := readPuts(a, arg, &putSettings{})
+			if err != nil {
+				return nil, err
+			}
+			ops = append(ops, puts...)
+			continue
+		}
+		key, err := parseKey(arg)
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, knowledge.Op{Verb: verb, Key: key, Patch: patch})
+	}
+	if len(ops) > knowledge.MaxProposedOps {
+		return nil, usageError("%d documents: a proposal has at most %d, since a person reads it", len(ops), knowledge.MaxProposedOps)
+	}
+	return ops, nil
+}
+
+// saidProposed tells of a write that became a proposal.
+func saidProposed(made *store.ProposedError) string {
+	return fmt.Sprintf("proposed as %s: it waits for a person (tenet review show %s)\n", made.Key, made.Key.ID)
+}

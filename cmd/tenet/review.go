@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+type reviewSettings struct {
+	Comment string `name:"comment" by:"flag" doc:"In words"`
+	Batch   string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+}
+
+type reviewListSettings struct {
+	State string `name:"state" default:"open" by:"flag" doc:"open, applied, rejected or withdrawn; any for all"`
+}
+
+func addReview(a *app) {
+	review := &cobra.Command{
+		Use:   "review",
+		Short: "Decide about what others propose",
+		Long: `Shows proposals, says what you think of them, and applies them. An approval counts for the ops as they were when it was given. Nobody
+decides about their own, and agents decide about none.`,
+	}
+	a.root.AddCommand(review)
+	var list reviewListSettings
+	a.command(review, &cobra.Command{
+		Use: "list", Short: "List proposals", Long: `Lists the proposals that are open, or those of another state.`, Example: `  tenet review list`, Args: cobra.NoArgs,
+	}, &list, func(ctx context.Context, _ []string) error {
+		f := filters{Limit: knowledge.MaxLimit, All: true, Active: "true"}
+		if list.State != "any" {
+			f.Status = list.State
+		}
+		return listDocuments(ctx, a, knowledge.KindProposal, &f)
+	})
+	a.command(review, &cobra.Command{
+		Use: "show ID", Short: "Show what a proposal would do, and what was said of it",
+		Long:    `Shows a proposal with the lines that it changes. Of a document that is no longer as the proposal saw it, what has changed meanwhile is shown too.`,
+		Example: `  tenet review show 01890a5d-ac96-774b-bcce-b302099a8050`, Args: cobra.ExactArgs(1),
+	}, nil, func(ctx context.Context, args []string) error { return showProposal(ctx, a, args[0]) })
+	for _, v := range []struct{ verdict, use, short, long string }{
+		{knowledge.VerdictApprove, "approve", "Approve of a proposal", "Approves of the ops as they are now."},
+		{knowledge.VerdictAsk, "ask", "Ask for an answer or a change", "Says what is to be answered or changed first; it takes an approval of yours back."},
+		{knowledge.VerdictReject, "reject", "Reject a proposal", "Closes a proposal without doing anything."},
+		{knowledge.VerdictComment, "comment", "Comment on a proposal", "Says a word about a proposal, which decides nothing."},
+	} {
+		var s reviewSettings
+		a.command(review, &cobra.Command{
+			Use: v.use + " ID", Short: v.short, Long: v.long, Example: "  tenet review " + v.use + " 01890a5d-ac96-774b-bcce-b302099a8050 --comment 'As we said'",
+			Args: cobra.ExactArgs(1),
+		}, &s, func(ctx context.Context, args []string) error { return giveReview(ctx, a, &s, args[0], v.verdict) })
+	}
+	var withdraw reviewSettings
+	a.command(review, &cobra.Command{
+		Use: "withdraw ID", Short: "Withdraw a proposal of your own", Long: `Closes a proposal of your own without doing anything.`,
+		Example: `  tenet review withdraw 01890a5d-ac96-774b-bcce-b302099a8050`, Args: cobra.ExactArgs(1),
+	}, &withdraw, func(ctx context.Context, args []string) error {
+		return onProposal(ctx, a, withdraw.Batch, args[0], func(_ *knowledge.Proposal, rec *knowledge.Record, id knowledge.BatchID, actor string) (knowledge.Batch, bool) {
+			return store.ProposalBatch(rec, id, actor, map[string]any{"state": knowledge.ProposalWithdrawn}), false
+		})
+	})
+	a.command(review, &cobra.Command{
+		Use: "apply ID", Short: "Do what a proposal proposes",
+		Long: `Does the ops of a proposal and says so in it, all or nothing. Asked for twice, also after a lost answer, it is done once. Where a document
+is no longer as the proposal saw it, nothing is done.`,
+		Example: `  tenet review apply 01890a5d-ac96-774b-bcce-b302099a8050`, Args: cobra.ExactArgs(1),
+	}, nil, func(ctx context.Context, args []string) error { return applyProposal(ctx, a, args[0]) })
+}
+
+// onProposal changes a proposal as it is now. Change returns the batch, or that nothing is left to do.
+func onProposal(
+	ctx context.Context, a *app, batch, id string,
+	change func(*knowledge.Proposal, *knowledge.Record, knowledge.BatchID, string) (knowledge.Batch, bool),
+) error {
+	write, err := batchID(batch)
+	if err != nil {
+		return err
+	}
+	d, err := a.openToLook(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	actor, err := withTimeout(ctx, a.Timeout, d.actor)
+	if err != nil {
+		return err
+	}
+	p, rec, err := proposalOf(ctx, a, d, id)
+	if err != nil {
+		return err
+	}
+	b, done := change(p, rec, write, actor)
+	if done {
+		return a.print(rec.JSON, func(w io.Writer, _ screen) error {
+			_, err := fmt.Fprintf(w, "%s says so already\n", rec.Key)
+			return err
+		})
+	}
+	return apply(ctx, a, d, b.ID, b.Ops)
+}
+
+func proposalOf(ctx context.Context, a *app, d *door, id string) (*knowledge.Proposal, *knowledge.Record, error) {
+	var p *knowledge.Proposal
+	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (rec *knowledge.Record, err error) {
+		p, rec, err = store.ProposalOf(ctx, d, strings.ToLower(strings.TrimPrefix(id, "proposal/")))
+		return rec, err
+	})
+	return p, rec, err
+}
+
+func giveReview(ctx context.Context, a *app, s *reviewSettings, id, verdict string) error {
+	if verdict == knowledge.VerdictComment && s.Comment == "" {
+		return usageError("say what, as in --comment 'Which services does this touch?'")
+	}
+	return onProposal(ctx, a, s.Batch, id, func(p *knowledge.Proposal, rec *knowledge.Record, write knowledge.BatchID, actor string) (knowledge.Batch, bool) {
+		return store.ReviewBatch(p, rec, write, knowledge.Review{By: actor, Verdict: verdict, Comment: s.Comment, At: knowledge.At(time.Now())})
+	})
+}
+
+func applyProposal(ctx context.Context, a *app, id string) error {
+	d, err := a.openToLook(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	actor, err := withTimeout(ctx, a.Timeout, d.actor)
+	if err != nil {
+		return err
+	}
+	var r knowledge.Receipt
+	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (rec *knowledge.Record, err error) {
+		r, rec, err = store.ApplyProposal(ctx, d, actor, strings.ToLower(strings.TrimPrefix(id, "proposal/")))
+		return rec, err
+	})
+	if errors.Is(err, store.ErrConflict) {
+		return fmt.Errorf("%w\nThe document is no longer as the proposal saw it: `tenet review show %s` shows what has changed meanwhile", err, id)
+	}
+	if err != nil {
+		return err
+	}
+	p, err := rec.Document()
+	if err != nil {
+		return err
+	}
+	return a.print(p, func(w io.Writer, _ screen) error {
+		for _, done := range r.Records {
+			if done == nil || done.Key == rec.Key {
+				continue
+			}
+			if _, err := fmt.Fprintf(w, "%s, version %d\n", done.Key, done.Version); err != nil {
+				return err
+			}
+		}
+		says := "is applied"
+		if r.Queued {
+			says = "is queued as batch " + r.Batch.String() + ": the primary is away, and gets it when it is back"
+		}
+		_, err := fmt.Fprintf(w, "%s %s\n", rec.Key, says)
+		return err
+	})
+}
+
+func showProposal(ctx context.Context, a *app, id string) error {
+	d, err := a.openToLook(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	p, _, err := proposalOf(ctx, a, d, id)
+	if err != nil {
+		return err
+	}
+	list, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]store.ProposedChange, error) { return store.Preview(ctx, d, p) })
+	if err != nil {
+		return err
+	}
+	return a.print(struct {
+		Proposal *knowledge.Proposal    `json:"proposal"`
+		Changes  []store.ProposedChange `json:"changes"`
+	}{p, list}, func(w io.Writer, _ screen) error { return writeProposal(w, p, list) })
+}
+
+func writeProposal(w io.Writer, p *knowledge.Proposal, list []store.ProposedChange) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n%s by %s, %s UTC, %s\n", cell(p.Title), p.Key(), p.CreatedBy, moment(p.CreatedAt), p.State)
+	if p.Why != "" {
+		fmt.Fprintf(&b, "\n%s\n", p.Why)
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return err
+	}
+	for i := range list {
+		c := &list[i]
+		if _, err := fmt.Fprintf(w, "\n%s %s/%s\n", c.Verb, c.Kind, c.ID); err != nil {
+			return err
+		}
+		if c.Moved {
+			if _, err := fmt.Fprintf(w, "It was proposed for version %s and is at version %s: propose it anew. Meanwhile:\n", versionCell(max(c.Base, 0)), versionCell(c.Current)); err != nil {
+				return err
+			}
+			if err := writeBetween(w, c.Records[0], c.Records[1]); err != nil {
+				return err
+			}
+			if _, err := fmt.Fprintln(w, "Proposed:"); err != nil {
+				return err
+			}
+		}
+		if err := writeBetween(w, c.Records[0], c.Records[2]); err != nil {
+			return err
+		}
+	}
+	for i := range p.Reviews {
+		r := &p.Reviews[i]
+		stands := ""
+		if r.OpsDigest != p.OpsDigest {
+			stands = " (of other ops than now)"
+		}
+		if _, err := fmt.Fprintf(w, "\n%s by %s, %s UTC%s\n", r.Verdict, r.By, moment(r.At), stands); err != nil {
+			return err
+		}
+		if r.Comment != "" {
+			if _, err := fmt.Fprintln(w, r.Comment); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// writeBetween shows what differs between two forms of a document, of which there may be none.
+func writeBetween(w io.Writer, before, after *knowledge.Record) error {
+	switch {
+	case after == nil:
+		_, err := fmt.Fprintln(w, "there is no such document")
+		return err
+	case before == nil:
+		return printYAML(w, after.JSON)
+	}
+	text, err := diffOf("", before.JSON, "", after.JSON)
+	if err == nil && len(text) == 0 { // the version after it is not there yet: to name it would mislead
+		_, err = fmt.Fprintln(w, "changes nothing")
+	}
+	if err != nil || len(text) == 0 {
+		return err
+	}
+	return writeDiff(w, before, after)
+}

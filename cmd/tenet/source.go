@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"tenet/internal/interchange"
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A sourceShown is what one source imported, as programs get it.
+type sourceShown struct {
+	Name    string                 `json:"name"`
+	Active  map[knowledge.Kind]int `json:"active"`
+	Retired int                    `json:"retired"`
+	Edited  int                    `json:"edited"`
+	Newest  knowledge.Time         `json:"newest"`
+}
+
+// A sourceDocument is one document of a source.
+type sourceDocument struct {
+	Key     string `json:"key"`
+	Path    string `json:"path"`
+	Version int64  `json:"version"`
+	Active  bool   `json:"active"`
+	Edited  bool   `json:"edited"`
+}
+
+type sourceRemoveSettings struct {
+	DryRun bool `name:"dry-run" by:"flag" doc:"Show what would be retired, and write nothing"`
+	Yes    bool `name:"yes" short:"y" by:"flag" doc:"Do not ask"`
+}
+
+func addSource(a *app) {
+	group := &cobra.Command{
+		Use:   "source",
+		Short: "See and remove what was imported",
+		Long:  `Lists the sources that documents were imported from, shows what one of them brought, and takes that out of use.`,
+		Args:  cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError("no command %q: want source list, show or remove", args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	a.root.AddCommand(group)
+	a.command(group, &cobra.Command{
+		Use: "list", Short: "List the sources", Example: `  tenet source list`,
+		Long: `Lists the sources that documents were imported from, with how many of each kind are in use, retired, and edited in tenet since.`,
+	}, nil, func(ctx context.Context, _ []string) error { return listSources(ctx, a) })
+	a.command(group, &cobra.Command{
+		Use: "show NAME", Short: "List what a source brought", Example: `  tenet source show handbook`, Args: cobra.ExactArgs(1),
+		Long: `Lists the documents that a source brought, with the file that each came from.`,
+	}, nil, func(ctx context.Context, args []string) error { return showSource(ctx, a, args[0]) })
+	var remove sourceRemoveSettings
+	a.command(group, &cobra.Command{
+		Use: "remove NAME", Short: "Take what a source brought out of use", Args: cobra.ExactArgs(1),
+		Long: `Retires every document that a source brought and that is in use. They stay, with their history; an import of the source, or
+"tenet restore", brings them back.`,
+		Example: "  tenet source remove handbook --dry-run\n  tenet source remove handbook --yes",
+	}, &remove, func(ctx context.Context, args []string) error { return removeSource(ctx, a, args[0], &remove) })
+}
+
+// eachImported calls fn for every document that was imported, of one source where its name is given.
+func eachImported(ctx context.Context, d *door, name string, fn func(*knowledge.Record, interchange.Origin) error) error {
+	q := knowledge.Query{}
+	if name != "" {
+		q.Tag = interchange.SourceTag(name)
+	}
+	for rec, err := range listed(ctx, d, q, interchange.Listed()[1:]) {
+		if err != nil {
+			return err
+		}
+		doc, err := rec.Document()
+		if err != nil {
+			return err
+		}
+		o, ok, err := interchange.OriginOf(doc)
+		if err != nil {
+			return err
+		}
+		if !ok || name != "" && o.Source != name {
+			continue
+		}
+		if err := fn(rec, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func listSources(ctx context.Context, a *app) error {
+	d, err := a.openToLook(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	all := map[string]*sourceShown{}
+	err = eachImported(ctx, d, "", func(r *knowledge.Record, o interchange.Origin) error {
+		s := all[o.Source]
+		if s == nil {
+			s = &sourceShown{Name: o.Source, Active: map[knowledge.Kind]int{}}
+			all[o.Source] = s
+		}
+		if r.Active {
+			s.Active[r.Key.Kind]++
+		} else {
+			s.Retired++
+		}
+		if o.Edited {
+			s.Edited++
+		}
+		if r.Updated.After(s.Newest.Time) {
+			s.Newest = r.Updated
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	shown := []*sourceShown{}
+	t := &table{head: []string{"SOURCE", "RULES", "PRACTICES", "TEMPLATES", "RETIRED", "EDITED", "NEWEST"}}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		s := all[name]
+		shown = append(shown, s)
+		t.add(name, itoa(int64(s.Active[knowledge.KindRule])), itoa(int64(s.Active[knowledge.KindPractice])),
+			itoa(int64(s.Active[knowledge.KindTemplate])), itoa(int64(s.Retired)), itoa(int64(s.Edited)), s.Newest.Format("2006-01-02 15:04"))
+	}
+	if err := a.printTable(shown, t); err != nil {
+		return err
+	}
+	if len(shown) == 0 && a.Output == "table" {
+		a.say("nothing was imported yet")
+	}
+	return nil
+}
+
+// errNoSource says that a source brought nothing that is there.
+func errNoSource(name string) error {
+	return &sourceError{name}
+}
+
+type sourceError struct{ name string }
+
+func (e *sourceError) Error() string {
+	return "no document came from a source called " + e.name + "; `tenet source list` names them"
+}
+
+func (e *sourceError) Is(target error) bool { return target == store.ErrNotFound }
+
+func showSource(ctx context.Context, a *app, name string) error {
+	d, err := a.openToLook(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	docs := []sourceDocument{}
+	t := &table{head: []string{"KEY", "FILE", "VERSION", "STATE"}, wide: 1}
+	err = eachImported(ctx, d, name, func(r *knowledge.Record, o interchange.Origin) error {
+		docs = append(docs, sourceDocument{r.Key.String(), o.Path, r.Version, r.Active, o.Edited})
+		state := "as imported"
+		if o.Edited {
+			state = "edited here"
+		}
+		if !r.Active {
+			state += ", retired"
+		}
+		t.add(r.Key.String(), o.Path, itoa(r.Version), state)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(docs) == 0 {
+		return errNoSource(name)
+	}
+	return a.printTable(docs, t)
+}
+
+func removeSource(ctx context.Context, a *app, name string, s *sourceRemoveSettings) error {
+	d, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	var ops []knowledge.Op
+	there, edited := 0, 0
+	t := &table{head: []string{"KEY", "FILE"}, wide: 1}
+	err = eachImported(ctx, d, name, func(r *knowledge.Record, o interchange.Origin) error {
+		there++
+		if !r.Active {
+			return nil
+		}
+		if o.Edited {
+			edited++
+		}
+		op, err := interchange.Removal(r)
+		ops = append(ops, op)
+		t.add(r.Key.String(), o.Path)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case there == 0:
+		return errNoSource(name)
+	case len(ops) == 0:
+		a.say("everything that %s brought is retired already", name)
+		return nil
+	case s.DryRun:
+		a.say("%d documents would be retired, of which %d were edited here; nothing was written", len(ops), edited)
+		return a.printTable(keysOf(ops), t)
+	case !s.Yes:
+		if err := confirm(a, "Retire "+itoa(int64(len(ops)))+" documents of "+name+" ("+itoa(int64(edited))+" were edited here)?"); err != nil {
+			return err
+		}
+	}
+	actor, err := withTimeout(ctx, a.Timeout, d.actor)
+	if err != nil {
+		return err
+	}
+	done := 0
+	for part := range slices.Chunk(ops, importOps) {
+		for _, b := range split(knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Ops: part}, importBytes) {
+			_, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Receipt, error) { return d.Apply(ctx, b) })
+			if err != nil {
+				return fmt.Errorf("%d of %d documents were retired, then: %w\nThe same command again goes on", done, len(ops), err)
+			}
+			done += len(b.Ops)
+		}
+	}
+	a.say("%d documents retired", done)
+	return nil
+}
+
+func keysOf(ops []knowledge.Op) []string {
+	out := make([]string, len(ops))
+	for i := range ops {
+		out[i] = ops[i].Key.String()
+	}
+	return out
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tenet/internal/bundle"
+	"tenet/internal/store"
+	"tenet/internal/treesync"
+	"tenet/internal/worktree"
+)
+
+type syncSettings struct {
+	Targets   []string `name:"target" by:"flag" doc:"An assistant to write for, besides those of .tenet.yaml and of the repository; may be given several times"`
+	Label     string   `name:"label" by:"flag" doc:"Take documents as they stand at this label, whatever .tenet.yaml and the repository say"`
+	Check     bool     `name:"check" by:"flag" doc:"Write nothing, and fail when the tree is not as it should be"`
+	Diff      bool     `name:"diff" by:"flag" doc:"Write nothing, and show what would be written"`
+	Adopt     bool     `name:"adopt" by:"flag" doc:"Put a block behind what stands in a shared file that has none yet"`
+	Overwrite bool     `name:"overwrite" by:"flag" doc:"Take back what somebody has changed by hand in the parts that are written"`
+	Offline   bool     `name:"offline" by:"flag" doc:"Use what was taken from the tenet before, and ask nobody"`
+}
+
+func addSync(a *app) {
+	var s syncSettings
+	a.command(a.root, &cobra.Command{
+		Use:   "sync",
+		Short: "Write what holds here into the files that assistants read",
+		Long: `Writes the rules and practices that the work tree takes (.tenet.yaml) into the files that its assistants read by themselves, and tenet.lock, which
+says what was written. Files of its own have names that begin with tenet-; in a shared file such as AGENTS.md it has one block between two marks. Nothing
+else is touched: a file that is somebody else's, a mark that is missing, a part that was edited by hand or a symbolic link is an error, and
+then nothing is written at all. What an assistant's form can't say is left out and named, and never said wider.
+
+With --check it fails with 1 when the tree is not as it should be, and with 2 when that can't be told. While the tenet is away, what it said last counts.`,
+		Example: `  tenet sync --target claude --target cursor
+  tenet sync --check
+  tenet sync --diff
+  tenet sync --adopt
+  tenet sync --label staging`,
+		Args: cobra.NoArgs,
+	}, &s, func(ctx context.Context, _ []string) error { return syncTree(ctx, a, &s) })
+}
+
+// errDrift says that the tree is not as it should be. What there is to say was printed.
+var errDrift = errors.New("the work tree is not as it should be: `tenet sync` mends it")
+
+func syncTree(ctx context.Context, a *app, s *syncSettings) error {
+	w, err := openTree(a, ".")
+	if err != nil {
+		return err
+	}
+	if !s.Check && !s.Diff {
+		unlock, err := lockTree(ctx, w)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
+	p, b, err := planSync(ctx, a, w, s)
+	if err != nil {
+		if s.Check {
+			return usageError("can't tell: %s", err)
+		}
+		return err
+	}
+	drift := p.Drift()
+	shown := struct {
+		Drift   []treesync.Step     `json:"drift"`
+		LeftOut []treesync.Omission `json:"left_out"`
+	}{append([]treesync.Step{}, drift...), append([]treesync.Omission{}, p.LeftOut...)}
+	write := !s.Check && !s.Diff
+	if write {
+		err = p.Apply()
+	}
+	if b != nil && s.Label == "" && !s.Diff {
+		checkIn(ctx, a, w, b, syncCheckIn(p, b, write && err == nil))
+	}
+	if err != nil {
+		return err
+	}
+	err = a.print(shown, func(w io.Writer, sc screen) error {
+		if s.Diff {
+			return writeSteps(w, drift)
+		}
+		if len(drift) == 0 {
+			return nil
+		}
+		state := "STATE"
+		if write {
+			state = "WAS" // it is mended by now
+		}
+		t := &table{head: []string{"FILE", state, "WHY"}, wide: 2}
+		for i := range drift {
+			t.add(cell(drift[i].Path), drift[i].State, cell(drift[i].Why))
+		}
+		return t.write(w, sc)
+	})
+	if err != nil {
+		return err
+	}
+	for _, o := range p.LeftOut {
+		a.say("%s is left out for %s: %s", o.Document, o.Target, o.Why)
+	}
+	switch {
+	case s.Check && len(drift) > 0:
+		return errDrift
+	case len(drift) == 0:
+		a.say("everything is as it should be: %s", plural(int64(len(p.Steps)), "file", "files"))
+	case write:
+		a.say("%s written", plural(int64(len(drift)), "file", "files"))
+	}
+	return nil
+}
+
+// lockPatience is how long a run waits for another one on the same tree.
+const lockPatience = time.Minute
+
+// lockTree keeps other runs of this user from a tree: what one has looked at, another would write meanwhile.
+func lockTree(ctx context.Context, w *workTree) (func(), error) {
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	unlock, err := worktree.Lock(ctx, strings.TrimSuffix(w.cache, ".json")+".lock")
+	if errors.Is(err, worktree.ErrLocked) {
+		return nil, fmt.Errorf("another tenet sync has been at work on %s for %s: let it end, and run this again", w.Dir(), lockPatience)
+	}
+	return unlock, err
+}
+
+// planSync looks at the tree. Of one that is looked at by its lock alone there is no bundle.
+func planSync(ctx context.Context, a *app, w *workTree, s *syncSettings) (*treesync.Plan, *bundle.Bundle, error) {
+	if s.Label != "" {
+		w.config.Label = s.Label
+	}
+	b, err := takeBundle(ctx, a, w, s.Offline)
+	if err != nil {
+		if s.Check && errors.Is(err, store.ErrUnavailable) {
+			a.say("%s: what tenet.lock says counts, and what is behind can't be seen", err)
+			p, err := treesync.FromLock(w.Tree)
+			return p, nil, err
+		}
+		return nil, nil, err
+	}
+	targets := append(append(append([]string{}, w.config.Targets...), b.Targets...), s.Targets...)
+	if len(targets) == 0 {
+		return nil, nil, usageError("no assistant is named: give targets in %s, or --target; there are %s", treeFile, strings.Join(treesync.Targets(), ", "))
+	}
+	for _, t := range targets {
+		if !slices.Contains(treesync.Targets(), t) {
+			return nil, nil, usageError("target %q: want one of %s", t, strings.Join(treesync.Targets(), ", "))
+		}
+	}
+	p, err := treesync.Make(w.Tree, b, targets, treesync.Options{Adopt: s.Adopt, Overwrite: s.Overwrite})
+	return p, b, err
+}
+
+// writeSteps shows what differs, the lines that go and those that come.
+func writeSteps(w io.Writer, steps []treesync.Step) error {
+	for i := range steps {
+		before, after := steps[i].Texts()
+		old, now := lines(before), lines(after)
+		from := 0
+		for from < len(old) && from < len(now) && old[from] == now[from] {
+			from++
+		}
+		end := 0
+		for end < len(old)-from && end < len(now)-from && old[len(old)-1-end] == now[len(now)-1-end] {
+			end++
+		}
+		var b strings.Builder
+		fmt.Fprintf(&b, "--- %s (%s)\n", cell(steps[i].Path), steps[i].State)
+		if from+end < max(len(old), len(now)) {
+			fmt.Fprintf(&b, "@@ line %d @@\n", from+1)
+		}
+		for _, l := range old[from : len(old)-end] {
+			b.WriteString("-" + cell(l) + "\n")
+		}
+		for _, l := range now[from : len(now)-end] {
+			b.WriteString("+" + cell(l) + "\n")
+		}
+		if _, err := io.WriteString(w, b.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func lines(text []byte) []string {
+	if len(text) == 0 {
+		return nil
+	}
+	return strings.Split(string(bytes.TrimSuffix(text, []byte("\n"))), "\n")
+}

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"tenet/internal/interchange"
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+type undoSettings struct {
+	DryRun bool   `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing"`
+	Batch  string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+}
+
+func addUndo(a *app) {
+	var s undoSettings
+	a.command(a.root, &cobra.Command{
+		Use:   "undo BATCH",
+		Short: "Take back what one write did",
+		Long: `Brings every document of a batch back to the version before it; what the batch has created is retired. It is a write of its own: the
+history keeps both. Where one of the documents was written since, nothing is done. "tenet history" shows the batch of each change.`,
+		Example:     "  tenet history rule/SEC-001\n  tenet undo 01890a5d-ac96-774b-bcce-b302099a8057 --dry-run",
+		Args:        cobra.ExactArgs(1),
+		Annotations: prints(asName),
+	}, &s, func(ctx context.Context, args []string) error {
+		id, err := batchID(s.Batch)
+		if err != nil {
+			return err
+		}
+		undone, err := uuid.Parse(args[0])
+		if err != nil {
+			return usageError("%q: want the id of a batch, a UUID, as `tenet history` shows it", args[0])
+		}
+		d, err := a.openToLook(ctx)
+		if err != nil {
+			return err
+		}
+		defer a.close(d)
+		ops, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]knowledge.Op, error) { return undoOps(ctx, d, undone) })
+		if err != nil {
+			return err
+		}
+		if s.DryRun {
+			return printPlanned(a, ops)
+		}
+		return apply(ctx, a, d, id, ops)
+	})
+}
+
+// A missingBatchError says that the log holds no change of a batch. It is [store.ErrNotFound].
+type missingBatchError struct{ id knowledge.BatchID }
+
+func (e *missingBatchError) Error() string {
+	return "there is no batch " + e.id.String() + " in the log: `tenet history KEY` shows the batches of a document"
+}
+
+func (e *missingBatchError) Is(target error) bool { return target == store.ErrNotFound }
+
+// undoOps returns the ops that bring back what was there before a batch. Each holds only where the batch's version is still there.
+func undoOps(ctx context.Context, d *door, id knowledge.BatchID) ([]knowledge.Op, error) {
+	changes, err := d.Changes(ctx, knowledge.ChangeQuery{Batch: id, Limit: knowledge.MaxChanges})
+	if err != nil {
+		return nil, err
+	}
+	if len(changes) == 0 {
+		return nil, &missingBatchError{id}
+	}
+	var ops []knowledge.Op
+	for i := range changes {
+		c := &changes[i]
+		if c.Verb == knowledge.VerbPurge || c.Record == nil {
+			return nil, fmt.Errorf("%s was purged, which can't be undone: nothing was done", c.Key)
+		}
+		before, err := versionBefore(ctx, d, c)
+		if err != nil {
+			return nil, fmt.Errorf("undo the change of %s: %w", c.Key, err)
+		}
+		if before == nil {
+			ops = append(ops, knowledge.Op{Verb: knowledge.VerbRetire, Key: c.Key, IfVersion: c.Version})
+			continue
+		}
+		doc, err := before.Document()
+		if err != nil {
+			return nil, fmt.Errorf("read version %d of %s: %w", before.Version, c.Key, err)
+		}
+		ops = append(ops, knowledge.Put(doc, c.Version))
+	}
+	return ops, nil
+}
+
+// versionBefore returns the document before a change, nil where the change has created it, or made it anew after a purge.
+func versionBefore(ctx context.Context, feed store.Feed, c *knowledge.Change) (*knowledge.Record, error) {
+	if c.Version == 1 {
+		return nil, nil
+	}
+	changes, err := feed.Changes(ctx, knowledge.ChangeQuery{Key: c.Key, Version: c.Version - 1, Limit: 1})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(changes) == 0:
+		return nil, &versionError{c.Key, c.Version - 1, "is no longer in the log"}
+	case changes[0].Verb == knowledge.VerbPurge:
+		return nil, nil
+	case changes[0].Record == nil:
+		return nil, &versionError{c.Key, c.Version - 1, "was purged"}
+	}
+	return changes[0].Record, nil
+}
+
+// printPlanned shows what ops would do.
+func printPlanned(a *app, ops []knowledge.Op) error {
+	if a.Output == asName {
+		keys := make([]knowledge.Key, len(ops))
+		for i := range ops {
+			keys[i] = ops[i].Key
+		}
+		return writeNames(a.out, keys)
+	}
+	a.say("nothing was written; this would be done:")
+	type planned struct {
+		Key  string         `json:"key"`
+		Verb knowledge.Verb `json:"verb"`
+	}
+	list := make([]planned, len(ops))
+	for i := range ops {
+		list[i] = planned{ops[i].Key.String(), ops[i].Verb}
+	}
+	return a.print(list, func(w io.Writer, _ screen) error {
+		for _, p := range list {
+			if _, err := fmt.Fprintf(w, "%s: %s\n", p.Key, p.Verb); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+type restoreVerbSettings struct {
+	verbSettings
+	Version int64 `name:"version" by:"flag" doc:"Write this version of one document again, on top of the newest"`
+}
+
+// restoreVersion writes an older version of a document again.
+func restoreVersion(ctx context.Context, a *app, args []string, s *restoreVerbSettings) error {
+	id, err := batchID(s.Batch)
+	if err != nil {
+		return err
+	}
+	key, err := oneKey(args)
+	if err != nil {
+		return err
+	}
+	on, err := conditionOf(s.IfVersion, s.IfBatch)
+	if err != nil {
+		return err
+	}
+	if s.Version < 1 {
+		return usageError("--version %d: want a number from 1", s.Version)
+	}
+	d, err := a.openToLook(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	op, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Op, error) {
+		now, err := d.Get(ctx, key)
+		if err != nil {
+			return knowledge.Op{}, err
+		}
+		older, err := readVersion(ctx, d, key, s.Version)
+		if err != nil {
+			return knowledge.Op{}, err
+		}
+		doc, err := older.Document()
+		if err != nil {
+			return knowledge.Op{}, fmt.Errorf("read version %d of %s: %w", s.Version, key, err)
+		}
+		doc.SetActive(true)
+		op := knowledge.Put(doc, now.Version)
+		if now.Pending != (knowledge.BatchID{}) {
+			op.IfVersion, op.IfBatch = knowledge.AnyVersion, now.Pending
+		}
+		if on != (condition{}) {
+			op.IfVersion, op.IfBatch = on.version, on.batch
+		}
+		return op, nil
+	})
+	if err != nil {
+		return err
+	}
+	return apply(ctx, a, d, id, []knowledge.Op{op})
+}
+
+type retireSettings struct {
+	verbSettings
+	Source string `name:"source" by:"flag" doc:"Every document that this source brought, as \"tenet source remove\" does"`
+	Tag    string `name:"tag" by:"flag" doc:"Every document in use that has this tag"`
+	DryRun bool   `name:"dry-run" by:"flag" doc:"With --source or --tag: show what would be retired, and write nothing"`
+	Yes    bool   `name:"yes" short:"y" by:"flag" doc:"With --source or --tag: do not ask"`
+}
+
+// retireMany retires what a source brought, or what has a tag.
+func retireMany(ctx context.Context, a *app, args []string, s *retireSettings) error {
+	if len(args) > 0 || s.Source != "" && s.Tag != "" || s.IfVersion != 0 || s.IfBatch != "" {
+		return usageError("name documents, or say --source, or --tag: one of the three, and --if-version and --if-batch are for one document")
+	}
+	if s.Source != "" {
+		return removeSource(ctx, a, s.Source, &sourceRemoveSettings{DryRun: s.DryRun, Yes: s.Yes})
+	}
+	id, err := batchID(s.Batch)
+	if err != nil {
+		return err
+	}
+	d, err := a.openToLook(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	var ops []knowledge.Op
+	for rec, err := range listed(ctx, d, knowledge.Query{Tag: s.Tag}, interchange.Listed()[1:]) {
+		if err != nil {
+			return err
+		}
+		if rec.Active {
+			ops = append(ops, knowledge.Op{Verb: knowledge.VerbRetire, Key: rec.Key, IfVersion: rec.Version})
+		}
+	}
+	switch n := len(ops); {
+	case n == 0:
+		a.say("no document in use has the tag %s", s.Tag)
+		return nil
+	case n > knowledge.MaxBatchOps:
+		return usageError("%d documents have the tag %s, and at most %d are retired at once", n, s.Tag, knowledge.MaxBatchOps)
+	case s.DryRun:
+		return printPlanned(a, ops)
+	case !s.Yes:
+		if err := confirm(a, fmt.Sprintf("Retire %s with the tag %s?", plural(int64(n), "document", "documents"), s.Tag)); err != nil {
+			return err
+		}
+	}
+	return apply(ctx, a, d, id, ops)
+}

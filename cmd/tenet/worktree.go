@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"tenet/internal/bundle"
+	"tenet/internal/store"
+	"tenet/internal/worktree"
+)
+
+// treeConfig is .tenet.yaml: what a work tree takes.
+type treeConfig struct {
+	Server     string   `yaml:"server"`
+	Repository string   `yaml:"repository"`
+	Packs      []string `yaml:"packs"`
+	Targets    []string `yaml:"targets"`
+	Label      string   `yaml:"label"`
+}
+
+const treeFile = ".tenet.yaml"
+
+// A workTree is the work tree around the working directory.
+type workTree struct {
+	*worktree.Tree
+	config treeConfig
+	cache  string // where its bundle is kept
+	kept   bool   // what it takes is what was kept, since the tenet is away or was not asked
+}
+
+// openTree finds the work tree around a folder: that of git, else the folder itself.
+func openTree(a *app, dir string) (*workTree, error) {
+	root, ok := worktree.Root(dir)
+	if !ok {
+		root = dir
+	}
+	tree, err := worktree.At(root)
+	if err != nil {
+		return nil, err
+	}
+	w := &workTree{Tree: tree}
+	f, err := tree.Read(treeFile)
+	if err != nil {
+		return nil, usageError("%s: %s", treeFile, err)
+	}
+	if f.Exists {
+		d := yaml.NewDecoder(bytes.NewReader(f.Text))
+		d.KnownFields(true)
+		if err := d.Decode(&w.config); err != nil && len(bytes.TrimSpace(f.Text)) > 0 {
+			return nil, usageError("%s: %s", filepath.Join(root, treeFile), err)
+		}
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = filepath.Join(a.DataDir, "cache-of-trees")
+	}
+	w.cache = bundle.Path(cache, tree.Dir())
+	return w, nil
+}
+
+// take returns what the work tree takes: fresh where the tenet answers, else what was kept, with a word about its age.
+func takeBundle(ctx context.Context, a *app, w *workTree, offline bool) (*bundle.Bundle, error) {
+	kept, err := bundle.Load(w.cache)
+	if err != nil {
+		return nil, err
+	}
+	if offline {
+		if kept == nil {
+			return nil, &store.UnavailableError{Reason: "nothing was taken for " + w.Dir() + " yet: run `tenet sync` or `tenet check` once while the tenet can be reached"}
+		}
+		w.kept = true
+		return kept, nil
+	}
+	fresh, err := fetchBundle(ctx, a, w, kept)
+	switch {
+	case err == nil:
+		return fresh, fresh.Save(w.cache)
+	case kept != nil && (errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)):
+		a.say("the tenet can't be reached (%s): what it said %s ago counts", err, ago(kept.Fetched))
+		w.kept = true
+		return kept, nil
+	}
+	return nil, err
+}
+
+func ago(t time.Time) string {
+	d := time.Since(t)
+	switch {
+	case d < 2*time.Minute:
+		return "a moment"
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d minutes", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d hours", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+// fetch asks the tenet. The address in .tenet.yaml is somebody else's word: a token goes there only when its holder names the
+// same address.
+func fetchBundle(ctx context.Context, a *app, w *workTree, kept *bundle.Bundle) (*bundle.Bundle, error) {
+	if s := strings.TrimSuffix(w.config.Server, "/"); s != "" && strings.TrimSuffix(a.URL, "/") != s {
+		if a.URL != "" {
+			return nil, usageError("%s says that this work tree takes from %s, and --url or TENET_URL says %s: they must be the same", treeFile, s, a.URL)
+		}
+		if token, from, err := a.givenToken(); err != nil || token != "" {
+			return nil, errors.Join(err, usageError("%s names the server %s, and the token comes from %s: to send it there, set TENET_URL=%s", treeFile, s, from, s))
+		}
+		a.URL = s
+	}
+	d, err := a.openToLook(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer a.close(d)
+	server := ""
+	if d.remote != nil {
+		server = d.remote.URL()
+	}
+	want := bundle.Want{Repository: w.config.Repository, Packs: w.config.Packs, Label: w.config.Label}
+	b, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*bundle.Bundle, error) {
+		return bundle.Fetch(ctx, d.Store, server, want, kept)
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("%w\nWhat %s takes must stand in the tenet first: write it with `tenet put`, as docs/for-assistants.md shows", err, treeFile)
+	}
+	return b, err
+}
+
+// relative returns a path from the work tree's root, false for one outside of it.
+func (w *workTree) relative(path string) (string, bool) {
+	whole, err := filepath.Abs(path)
+	if err != nil {
+		return "", false
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(whole)); err == nil {
+		whole = filepath.Join(dir, filepath.Base(whole))
+	}
+	root, err := filepath.EvalSymlinks(w.Dir())
+	if err != nil {
+		return "", false
+	}
+	rel, err := filepath.Rel(root, whole)
+	if err != nil || !fs.ValidPath(filepath.ToSlash(rel)) {
+		return "", false
+	}
+	return filepath.ToSlash(rel), true
+}

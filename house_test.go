@@ -1,0 +1,136 @@
+package tenet_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// What a file, a type and a function may hold; CONTRIBUTING.md says so.
+const (
+	mostMethods       = 40
+	mostFileLines     = 500
+	mostFunctionLines = 60
+	mostLineLength    = 140
+	mostProseLength   = 120
+)
+
+// A house is what the counter finds in the program, tests left out.
+type house struct {
+	lines, overlong, prose int            // lines in all, those over mostLineLength, and over mostProseLength
+	methods                map[string]int // of each type
+	files, functions       []string       // those that are too long, each with how long it is
+}
+
+// survey counts what the Go files of the program hold.
+func survey(fsys fs.FS) (*house, error) {
+	h := &house{methods: map[string]int{}}
+	return h, fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		text, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return err
+		}
+		return h.add(name, string(text))
+	})
+}
+
+func (h *house) add(name, text string) error {
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		width := len([]rune(strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\t", "    ")))
+		if width > mostLineLength {
+			h.overlong++
+		}
+		if width > mostProseLength && strings.HasPrefix(strings.TrimSpace(line), "//") {
+			h.prose++
+		}
+	}
+	h.lines += n
+	if n > mostFileLines {
+		h.files = append(h.files, fmt.Sprintf("%s: %d lines", name, n))
+	}
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, name, text, parser.SkipObjectResolution)
+	if err != nil {
+		return err
+	}
+	for _, decl := range file.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		if long := set.Position(f.End()).Line - set.Position(f.Pos()).Line + 1; long > mostFunctionLines {
+			h.functions = append(h.functions, fmt.Sprintf("%s %s: %d lines", name, f.Name.Name, long))
+		}
+		if owner := receiver(f); owner != "" {
+			h.methods[module+"/"+path.Dir(name)+"."+owner]++
+		}
+	}
+	return nil
+}
+
+// receiver returns the name of the type that a method belongs to.
+func receiver(f *ast.FuncDecl) string {
+	if f.Recv == nil || len(f.Recv.List) == 0 {
+		return ""
+	}
+	for t := f.Recv.List[0].Type; ; {
+		switch x := t.(type) {
+		case *ast.StarExpr:
+			t = x.X
+		case *ast.IndexExpr:
+			t = x.X
+		case *ast.IndexListExpr:
+			t = x.X
+		case *ast.Ident:
+			return x.Name
+		default:
+			return ""
+		}
+	}
+}
+
+// TestTheHouseStaysInOrder prints what the counter finds, for "make house", and fails where a type has grown.
+func TestTheHouseStaysInOrder(t *testing.T) {
+	h, err := survey(os.DirFS("."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.methods)) {
+		n := h.methods[name]
+		if n > mostMethods {
+			t.Logf("%s has %d methods", name, n)
+		}
+		if n > mostMethods {
+			t.Errorf("%s has %d methods, and may have %d: give some of its work to a type of its own", name, n, mostMethods)
+		}
+	}
+	t.Logf("lines over %d characters: %d of %d; comments over %d: %d", mostLineLength, h.overlong, h.lines, mostProseLength, h.prose)
+	t.Logf("files over %d lines:\n\t%s", mostFileLines, strings.Join(h.files, "\n\t"))
+	t.Logf("functions over %d lines:\n\t%s", mostFunctionLines, strings.Join(h.functions, "\n\t"))
+}
+
+func TestTheCounterOfTheHouseCounts(t *testing.T) {
+	long := strings.Repeat("\t_ = 1\n", mostFunctionLines)
+	h, err := survey(fstest.MapFS{
+		"a/a.go":      {Data: []byte("package a\n\ntype T[K any] struct{}\n\nfunc (t *T[K]) One() {\n" + long + "}\n\nfunc (T[K]) Two() {}\n")},
+		"a/b.go":      {Data: []byte("package a\n\n// " + strings.Repeat("x", mostLineLength) + "\n")},
+		"a/a_test.go": {Data: []byte("package a\n\nfunc (T[K]) Three() {}\n")},
+	})
+	if err != nil || h.methods["tenet/a.T"] != 2 || len(h.functions) != 1 || len(h.files) != 0 || h.overlong != 1 || h.prose != 1 {
+		t.Errorf("counted %+v, %v", h, err)
+	}
+}

@@ -1,0 +1,119 @@
+package access
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"tenet/internal/knowledge"
+)
+
+// A Policy says which writes must be reviewed, and by how many. The zero value asks for one approval of each proposal,
+// forbids approving one's own, allows direct writes to those with the right, and turns agents' writes into proposals.
+type Policy struct {
+	// Rules select documents that only proposals may change. If several cover a document, the highest number of
+	// approvals counts.
+	Rules []PolicyRule
+	// OwnApproval lets people approve their own proposals: for people who work alone.
+	OwnApproval bool
+	// RefuseAgents refuses agents' writes instead of turning them into proposals.
+	RefuseAgents bool
+}
+
+// A PolicyRule covers documents. An empty field covers all values.
+type PolicyRule struct {
+	Kind        knowledge.Kind
+	Category    string
+	Enforcement string
+	ID          string
+	Approvals   int // at least 1
+}
+
+// ParsePolicyRule parses a rule such as "kind=rule,enforcement=mandatory,approvals=2".
+func ParsePolicyRule(text string) (PolicyRule, error) {
+	r := PolicyRule{Approvals: 1}
+	for part := range strings.SplitSeq(text, ",") {
+		name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
+		if !ok || value == "" {
+			return r, fmt.Errorf("%q: want name=value, as in kind=rule,enforcement=mandatory,approvals=2", part)
+		}
+		switch name {
+		case "kind":
+			kind, err := knowledge.ParseKind(value)
+			if err != nil {
+				return r, err
+			}
+			if !reviewed(kind) {
+				return r, fmt.Errorf("%q: a %s is not reviewed", part, kind)
+			}
+			r.Kind = kind
+		case "category":
+			r.Category = value
+		case "enforcement":
+			if !slices.Contains(knowledge.Enforcements(), value) {
+				return r, fmt.Errorf("%q: want one of %s", part, strings.Join(knowledge.Enforcements(), ", "))
+			}
+			r.Enforcement = value
+		case "id":
+			r.ID = value
+		case "approvals":
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 || n > 100 {
+				return r, fmt.Errorf("%q: want a number from 1 to 100", part)
+			}
+			r.Approvals = n
+		default:
+			return r, fmt.Errorf("%q: want kind, category, enforcement, id or approvals", name)
+		}
+	}
+	return r, nil
+}
+
+// reviewed reports whether a policy can cover a kind: not principals, and not reports and proposals, whose ids are
+// generated.
+func reviewed(kind knowledge.Kind) bool {
+	d := knowledge.Describe(kind)
+	return d != nil && !d.Hidden && !d.UUID
+}
+
+// covers reports whether the rule covers a document.
+func (r *PolicyRule) covers(d knowledge.Document) bool {
+	key := d.Key()
+	if !reviewed(key.Kind) || r.Kind != "" && r.Kind != key.Kind ||
+		r.ID != "" && r.ID != key.ID || r.Category != "" && r.Category != d.CategoryID() {
+		return false
+	}
+	_, enforcement := knowledge.Strictness(d)
+	return r.Enforcement == "" || r.Enforcement == enforcement
+}
+
+// Approvals returns how many approvals a write of a document needs, given its states before and after; 0 for none.
+func (p *Policy) Approvals(before, after knowledge.Document) int {
+	n := 0
+	for i := range p.Rules {
+		for _, d := range []knowledge.Document{before, after} {
+			if d != nil && p.Rules[i].covers(d) {
+				n = max(n, p.Rules[i].Approvals)
+			}
+		}
+	}
+	return n
+}
+
+// String returns the rule in the form that [ParsePolicyRule] parses.
+func (r *PolicyRule) String() string {
+	var parts []string
+	for _, p := range []struct{ name, value string }{
+		{"kind", string(r.Kind)},
+		{"category", r.Category},
+		{"enforcement", r.Enforcement},
+		{"id", r.ID},
+		{"approvals", strconv.Itoa(r.Approvals)},
+	} {
+		if p.value != "" {
+			parts = append(parts, p.name+"="+p.value)
+		}
+	}
+	return strings.Join(parts, ",")
+}

@@ -1,0 +1,270 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// proposalOf returns a document as a proposal, nil if it is none.
+func proposalOf(d knowledge.Document) *knowledge.Proposal {
+	p, _ := d.(*knowledge.Proposal)
+	return p
+}
+
+// notAProposer returns why a caller may not make this change to a proposal as its writer, "" if it may. Anybody may
+// comment; other changes are for the writer.
+func notAProposer(c *Caller, a Act) string {
+	was, is := proposalOf(a.Before), proposalOf(a.After)
+	switch {
+	case is == nil || was == nil:
+		return ""
+	case was.State != knowledge.ProposalOpen:
+		return "it is " + was.State + ", and a decided proposal can't be changed: make a new one"
+	case is.State != knowledge.ProposalOpen && is.State != knowledge.ProposalWithdrawn:
+		return "its writer may only withdraw it; a maintainer decides"
+	case onlyComments(was, is):
+		return ""
+	case was.CreatedBy != c.ID && was.CreatedBy != c.writesFor:
+		return "it is a proposal of " + was.CreatedBy + ": others may only review it"
+	case len(is.Reviews) > len(was.Reviews):
+		return "nobody may review their own proposal: ask somebody else"
+	}
+	return ""
+}
+
+// notAReviewer returns why a caller may not make this change to a proposal as a reviewer, "" if it may.
+func notAReviewer(c *Caller, a Act) string {
+	was, is := proposalOf(a.Before), proposalOf(a.After)
+	switch {
+	case is == nil || was == nil:
+		return ""
+	case was.State != knowledge.ProposalOpen:
+		return "it is " + was.State + ", and a decided proposal can't be changed: make a new one"
+	case !sameWords(was, is):
+		return "it is a proposal of " + was.CreatedBy + ", and only its writer may edit it: ask for changes in a review"
+	case is.State == knowledge.ProposalWithdrawn:
+		return "only its writer may withdraw it; reject it instead"
+	case was.CreatedBy == c.ID && !c.ownApproval && len(is.Reviews) > len(was.Reviews) && !onlyComments(was, is):
+		return "nobody may review their own proposal: ask somebody else, or, where you work alone, start the server with --review-own"
+	}
+	return ""
+}
+
+// sameWords reports whether two versions of a proposal have the same text and operations.
+func sameWords(a, b *knowledge.Proposal) bool {
+	return a.Title == b.Title && a.Why == b.Why && a.OpsDigest == b.OpsDigest && a.IsActive == b.IsActive
+}
+
+// onlyComments reports whether a change only adds comments.
+func onlyComments(was, is *knowledge.Proposal) bool {
+	if !sameWords(was, is) || was.State != is.State || len(is.Reviews) <= len(was.Reviews) {
+		return false
+	}
+	return !slices.ContainsFunc(is.Reviews[len(was.Reviews):],
+		func(r knowledge.Review) bool { return r.Verdict != knowledge.VerdictComment })
+}
+
+// claims returns an error for content that its writer may not set: reviews in another's name, and changes of earlier
+// reviews.
+func claims(c *Caller, before, after knowledge.Document) error {
+	was, is := proposalOf(before), proposalOf(after)
+	if is == nil {
+		return nil
+	}
+	if was == nil {
+		was = &knowledge.Proposal{State: knowledge.ProposalOpen}
+	}
+	invalid := &knowledge.InvalidError{}
+	add := func(pointer, format string, args ...any) {
+		invalid.Faults = append(invalid.Faults, knowledge.Fault{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
+	}
+	if before == nil && is.State != knowledge.ProposalOpen {
+		add("/state", "%s: a new proposal is open", is.State)
+	}
+	if len(is.Reviews) < len(was.Reviews) || !slices.Equal(is.Reviews[:len(was.Reviews)], was.Reviews) {
+		add("/reviews", "reviews can't be changed or removed, only added")
+	} else {
+		for i := len(was.Reviews); i < len(is.Reviews); i++ {
+			r, p := &is.Reviews[i], "/reviews/"+strconv.Itoa(i)
+			switch {
+			case before == nil:
+				add(p, "a new proposal has no reviews")
+			case r.By != c.ID:
+				add(p+"/by", "%q: a review must be in your own name, %s", r.By, c.ID)
+			case r.OpsDigest != is.OpsDigest:
+				add(p+"/ops_digest", "the ops have changed: read the proposal again and review %s", is.OpsDigest)
+			}
+		}
+	}
+	if len(invalid.Faults) > 0 {
+		return invalid
+	}
+	return nil
+}
+
+// applied returns why a batch may not mark a proposal as applied; nil if it may, or does not.
+func (c call) applied(ctx context.Context, b *knowledge.Batch, i int, before, after knowledge.Document) error {
+	was, is := proposalOf(before), proposalOf(after)
+	if was == nil || is == nil || was.State == knowledge.ProposalApplied || is.State != knowledge.ProposalApplied {
+		return nil
+	}
+	others := slices.Delete(slices.Clone(b.Ops), i, i+1)
+	if !was.SameOps(others) {
+		return knowledge.Invalid("/ops/"+strconv.Itoa(i), "a proposal must be applied together with exactly its ops: "+
+			"POST /proposals/%s/apply, or tenet review apply", was.ProposalID)
+	}
+	needed, err := c.approvalsNeeded(ctx, was)
+	if err != nil {
+		return err
+	}
+	var by, no []string
+	for _, id := range was.Approvals() {
+		if why := c.noApprover(was, id); why != "" {
+			no = append(no, id+" ("+why+")")
+			continue
+		}
+		by = append(by, id)
+	}
+	if len(by) >= needed {
+		return nil
+	}
+	wants := fmt.Sprintf("%d approvals", needed)
+	if needed == 1 {
+		wants = "1 approval"
+	}
+	reason := fmt.Sprintf("it needs %s of its current ops, and has %d", wants, len(by))
+	if len(no) > 0 {
+		reason += "; not counted: " + strings.Join(no, ", ")
+	}
+	return &store.ForbiddenError{Reason: "apply " + was.Key().String() + ": " + reason, Right: DoReview}
+}
+
+// approvalsNeeded returns how many approvals a proposal needs: one, or as many as the policy asks for the documents
+// that it writes.
+func (c call) approvalsNeeded(ctx context.Context, p *knowledge.Proposal) (int, error) {
+	n := 1
+	for i := range p.Ops {
+		op, err := p.Ops[i].Op()
+		if err != nil {
+			return 0, err
+		}
+		if c.s.policy.most(op.Key) == 0 {
+			continue
+		}
+		var before knowledge.Document
+		rec, err := c.s.next.Get(ctx, op.Key)
+		if err == nil {
+			before, err = rec.Document()
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return 0, err
+		}
+		var after knowledge.Document
+		if before != nil || op.Verb == knowledge.VerbPut {
+			if after, err = op.Next(before); err != nil {
+				after = nil // the store reports the fault
+			}
+		}
+		n = max(n, c.s.policy.Approvals(before, after))
+	}
+	return n, nil
+}
+
+// most returns the most approvals that a rule may ask for a document with this key, whatever its content.
+func (p *Policy) most(key knowledge.Key) int {
+	n := 0
+	for i := range p.Rules {
+		if r := &p.Rules[i]; (r.Kind == "" || r.Kind == key.Kind) && (r.ID == "" || r.ID == key.ID) {
+			n = max(n, r.Approvals)
+		}
+	}
+	return n
+}
+
+// noApprover returns why an actor's approval does not count, "" if it counts.
+func (c call) noApprover(p *knowledge.Proposal, id string) string {
+	if id == p.CreatedBy && !c.s.policy.OwnApproval {
+		return "its writer"
+	}
+	who := c.caller
+	if id != who.ID {
+		if c.s.dir == nil {
+			return ""
+		}
+		known, ok := c.s.dir.Caller(id)
+		if !ok {
+			return "unknown or revoked"
+		}
+		who = known
+	}
+	if !who.May(DoReview, knowledge.KindProposal) {
+		return "not a reviewer"
+	}
+	return ""
+}
+
+// direct returns why an operation that is not part of a proposal must not be written directly, nil if it may.
+func (c call) direct(op *knowledge.Op, before, after knowledge.Document) *store.ForbiddenError {
+	if n := c.s.policy.Approvals(before, after); n > 0 {
+		return &store.ForbiddenError{
+			Reason: fmt.Sprintf("%s %s: the policy asks for %d approvals of this write: propose it (POST /proposals, tenet propose)", op.Verb, op.Key, n),
+			Right:  DoReview,
+		}
+	}
+	return nil
+}
+
+// propose turns a batch that an agent may not write into a proposal; false if it can't be proposed.
+func (c call) propose(ctx context.Context, b *knowledge.Batch) (knowledge.Batch, *knowledge.Proposal, bool) {
+	if !c.caller.Agent || c.s.policy.RefuseAgents || len(b.Ops) > knowledge.MaxProposedOps ||
+		!c.caller.May(DoPropose, knowledge.KindProposal) || !b.At.IsZero() {
+		return *b, nil, false
+	}
+	p := &knowledge.Proposal{
+		ProposalID: b.ID.String(), IsActive: true,
+		Why: "Written by " + c.caller.ID + ", an agent, whose writes wait for a person.",
+	}
+	var names []string
+	for i := range b.Ops {
+		op := b.Ops[i]
+		if op.Verb == knowledge.VerbPurge || hidden(op.Key.Kind) || op.Key.Kind == knowledge.KindProposal {
+			return *b, nil, false
+		}
+		if op.IfVersion == knowledge.AnyVersion {
+			rec, err := c.s.next.Get(ctx, op.Key)
+			switch {
+			case errors.Is(err, store.ErrNotFound) && op.Verb == knowledge.VerbPut:
+				op.IfVersion = knowledge.NoVersion
+			case err != nil || rec.Pending != (knowledge.BatchID{}):
+				return *b, nil, false
+			default:
+				op.IfVersion = rec.Version
+			}
+		}
+		one, err := knowledge.ProposedOpOf(&op)
+		if err != nil {
+			return *b, nil, false
+		}
+		p.Ops = append(p.Ops, one)
+		names = append(names, string(op.Verb)+" "+op.Key.String())
+	}
+	p.Title = clip(strings.Join(names, ", "), knowledge.MaxTitle)
+	p.Normalize()
+	return knowledge.Batch{ID: b.ID, Actor: c.caller.ID, Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}},
+		p, true
+}
+
+// clip shortens a text to about n bytes.
+func clip(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	return strings.ToValidUTF8(text[:n-3], "") + "..."
+}

@@ -1,0 +1,65 @@
+//go:build unix
+
+package backup
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"syscall"
+)
+
+// An Account runs other programs. The zero account is that of this process.
+type Account struct{ as *syscall.Credential }
+
+// FindAccount returns the account that PostgreSQL's programs are run by: PostgreSQL refuses root, so that root uses the account
+// of that name; everybody else is the own account.
+func FindAccount(name string) (Account, error) {
+	if os.Geteuid() != 0 {
+		return Account{}, nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return Account{}, fmt.Errorf("PostgreSQL's programs refuse root, and there is no account %q to run them: name one with --backup-user: %w", name, err)
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return Account{}, fmt.Errorf("account %s: %w", name, err)
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return Account{}, fmt.Errorf("account %s: %w", name, err)
+	}
+	return Account{&syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
+}
+
+// lend has a program run by the account, in a session of its own: Ctrl-C at a terminal is for this process to act on.
+func (a Account) lend(c *exec.Cmd) {
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: a.as}
+}
+
+// give hands a file or directory to the account.
+func (a Account) give(path string) error {
+	if a.as == nil {
+		return nil
+	}
+	return os.Lchown(path, int(a.as.Uid), int(a.as.Gid))
+}
+
+// quit is the signal by which PostgreSQL ends at once, and interrupt that by which it ends in good order.
+const (
+	quit      = syscall.SIGQUIT
+	interrupt = syscall.SIGINT
+)
+
+// alive reports whether a process is there.
+func alive(pid int) bool {
+	if pid <= 0 {
+		return false
+	}
+	err := syscall.Kill(pid, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
+}

@@ -1,0 +1,426 @@
+package backup
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A Database is an embedded database that can be copied while it is written.
+type Database interface {
+	store.Reader
+	Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error)
+	// Backup writes a copy of the whole database, as it is at one moment, into a new file.
+	Backup(ctx context.Context, path string) error
+}
+
+// EmbeddedOptions of an [Embedded] engine.
+type EmbeddedOptions struct {
+	Engine string // the name in the copies' manifests; sqlite when empty
+	Dir    string // where the copies are
+	Key    Key
+	// Database is what is copied; nil for an engine that only reads copies.
+	Database Database
+	File     string   // the name of the database's file in a data directory
+	Beside   []string // paths of other files that a data directory needs, as the admin's token; those that are not there are left out
+	// Inspect opens a database file by itself, looks it over for damage, verifies its log and returns what it holds.
+	Inspect func(ctx context.Context, path string) (Facts, error)
+	// Open opens a database file for reading.
+	Open func(ctx context.Context, path string) (store.Reader, func() error, error)
+	// Keep says how long copies are kept.
+	Keep Keep
+	// MaxAge is how old the newest copy may be before a check finds fault; 26 h when 0.
+	MaxAge  time.Duration
+	Free    func(dir string) (uint64, bool) // free bytes on the disk of a directory; nil when that can't be told
+	Program string
+}
+
+// Keep says how long copies are kept: each for Every, then the first of each hour for Hourly, then the first of each day for
+// Daily. The newest copy is always kept.
+type Keep struct{ Every, Hourly, Daily time.Duration }
+
+// DefaultKeep is what is kept when nobody says otherwise: all of a day, hourly for a week, daily for 30 days.
+var DefaultKeep = Keep{Every: 24 * time.Hour, Hourly: 7 * 24 * time.Hour, Daily: 30 * 24 * time.Hour} //nolint:gochecknoglobals // a constant
+
+// An Embedded engine keeps copies of an embedded database as files of a directory: an archive and a manifest each. The manifest is
+// written last, so that a copy without one was never finished.
+type Embedded struct{ o EmbeddedOptions }
+
+var _ Engine = (*Embedded)(nil)
+
+// NewEmbedded returns the engine.
+func NewEmbedded(o EmbeddedOptions) *Embedded {
+	if o.Keep == (Keep{}) {
+		o.Keep = DefaultKeep
+	}
+	if o.MaxAge == 0 {
+		o.MaxAge = 26 * time.Hour
+	}
+	o.Engine = or(o.Engine, engineName)
+	return &Embedded{o}
+}
+
+const (
+	manifestSuffix = ".json"
+	archiveSuffix  = ".tar.zst"
+	sealedSuffix   = ".age"
+	scratchPrefix  = ".scratch-"
+	drillFile      = "drill.json"
+	engineName     = "sqlite"
+)
+
+// scratch makes a directory for work beside the copies. What a killed process left is removed first.
+func (e *Embedded) scratch() (string, error) {
+	if err := os.MkdirAll(e.o.Dir, 0o700); err != nil {
+		return "", fmt.Errorf("make the backup directory: %w", err)
+	}
+	old, err := filepath.Glob(filepath.Join(e.o.Dir, scratchPrefix+"*"))
+	if err != nil {
+		return "", err
+	}
+	for _, dir := range old {
+		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > staleAfter {
+			if err := os.RemoveAll(dir); err != nil {
+				return "", err
+			}
+		}
+	}
+	return os.MkdirTemp(e.o.Dir, scratchPrefix+"*")
+}
+
+// staleAfter is how long a scratch directory may stand untouched before it is taken for one of a process that was killed.
+const staleAfter = 6 * time.Hour
+
+// Full implements [Engine].
+func (e *Embedded) Full(ctx context.Context, progress Progress) (c Copy, err error) {
+	if e.o.Database == nil {
+		return c, fmt.Errorf("%w: no database is open", ErrNotSupported)
+	}
+	began := time.Now()
+	work, err := e.scratch()
+	if err != nil {
+		return c, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	file := filepath.Join(work, e.o.File)
+	if err := e.o.Database.Backup(ctx, file); err != nil {
+		return c, err
+	}
+	facts, err := e.o.Inspect(ctx, file)
+	if err != nil {
+		return c, fmt.Errorf("the copy does not verify, and neither may the database: %w", err)
+	}
+	files, total, err := e.gather(file)
+	if err != nil {
+		return c, err
+	}
+	at := knowledge.At(began)
+	c = Copy{
+		Name: at.Format(nameLayout), Engine: e.o.Engine, Type: "full", At: at, Seq: facts.Seq, Chain: facts.Chain, Documents: facts.Documents,
+		Schema: facts.Schema, Program: e.o.Program, Encrypted: e.o.Key.Encrypts(),
+	}
+	c.File = c.Name + archiveSuffix
+	if c.Encrypted {
+		c.File += sealedSuffix
+	}
+	before := int64(0)
+	c.Bytes, c.SHA256, err = pack(ctx, filepath.Join(work, c.File), e.o.Key, files, func(n int64) {
+		if progress != nil {
+			progress(min(before+n, total), total)
+		}
+	})
+	if err != nil {
+		return c, fmt.Errorf("write the backup: %w", err)
+	}
+	c.TookMilli = time.Since(began).Milliseconds()
+	return c, e.publish(work, c)
+}
+
+// Incremental implements [Engine].
+func (e *Embedded) Incremental(context.Context, Progress) (Copy, error) {
+	return Copy{}, fmt.Errorf("%w: every backup of an embedded database is whole; use --full", ErrNotSupported)
+}
+
+// gather returns the files of a copy, and their bytes.
+func (e *Embedded) gather(database string) (files []string, total int64, err error) {
+	for _, path := range append([]string{database}, e.o.Beside...) {
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		files, total = append(files, path), total+info.Size()
+	}
+	return files, total, nil
+}
+
+// publish moves a finished archive to its place, and writes its manifest last.
+func (e *Embedded) publish(work string, c Copy) error {
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	manifest := filepath.Join(work, c.Name+manifestSuffix)
+	if err := writeSynced(manifest, append(text, '\n')); err != nil {
+		return err
+	}
+	return errors.Join(
+		os.Rename(filepath.Join(work, c.File), filepath.Join(e.o.Dir, c.File)),
+		os.Rename(manifest, filepath.Join(e.o.Dir, c.Name+manifestSuffix)),
+		syncDir(e.o.Dir),
+	)
+}
+
+func writeSynced(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // one of ours
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func syncDir(dir string) error {
+	f, err := os.Open(dir) //nolint:gosec // the operator names the directory
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// List implements [Engine]. A manifest that can't be read is an error that names it: a backup that nobody can find is none.
+func (e *Embedded) List(context.Context) ([]Copy, error) {
+	list, faults, err := e.read()
+	if err == nil && len(faults) > 0 {
+		err = fmt.Errorf("%w: %s", ErrDamaged, strings.Join(faults, "; "))
+	}
+	return list, err
+}
+
+// read returns the copies, the newest first, and what is wrong with manifests that can't be read.
+func (e *Embedded) read() (list []Copy, faults []string, err error) {
+	names, err := filepath.Glob(filepath.Join(e.o.Dir, "*"+manifestSuffix))
+	if err != nil {
+		return nil, nil, err
+	}
+	list = []Copy{}
+	for _, path := range names {
+		if filepath.Base(path) == drillFile {
+			continue
+		}
+		var c Copy
+		data, err := os.ReadFile(path) //nolint:gosec // found in the directory
+		if err == nil {
+			err = json.Unmarshal(data, &c)
+		}
+		name := strings.TrimSuffix(filepath.Base(path), manifestSuffix)
+		if err == nil && (c.Name != name || c.File != filepath.Base(c.File) || c.Engine != e.o.Engine) {
+			err = errors.New("it is not about this backup")
+		}
+		if err != nil {
+			faults = append(faults, fmt.Sprintf("manifest %s can't be read: %s", filepath.Base(path), err))
+			continue
+		}
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b Copy) int { return b.At.Compare(a.At.Time) })
+	return list, faults, nil
+}
+
+// Check implements [Engine]: it reads every archive and compares it with its manifest.
+func (e *Embedded) Check(ctx context.Context) (Report, error) {
+	list, faults, err := e.read()
+	if err != nil {
+		return Report{}, err
+	}
+	r := Report{Copies: len(list), Faults: append([]string{}, faults...)}
+	if len(list) == 0 {
+		r.Faults = append(r.Faults, "there is no backup in "+e.o.Dir)
+		return r, nil
+	}
+	r.Newest = list[0].At
+	if age := time.Since(r.Newest.Time); age > e.o.MaxAge {
+		r.Faults = append(r.Faults, fmt.Sprintf("the newest backup is %s old: at most %s is allowed", age.Round(time.Minute), e.o.MaxAge))
+	}
+	for _, c := range list {
+		if err := e.whole(ctx, c); errors.Is(err, ErrDamaged) {
+			r.Faults = append(r.Faults, c.Name+": "+err.Error())
+		} else if err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// whole compares an archive with its manifest.
+func (e *Embedded) whole(ctx context.Context, c Copy) error {
+	f, err := os.Open(filepath.Join(e.o.Dir, c.File))
+	if err != nil {
+		return fmt.Errorf("%w: its archive can't be read: %w", ErrDamaged, err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	h := sha256.New()
+	n, err := io.Copy(h, &watched{ctx: ctx, r: f})
+	if err != nil {
+		return err
+	}
+	if n != c.Bytes {
+		return fmt.Errorf("%w: %s has %d bytes, and its manifest says %d", ErrDamaged, c.File, n, c.Bytes)
+	}
+	return sameSum(h, c)
+}
+
+// find returns the copy that a target means.
+func (e *Embedded) find(target Target) (Copy, error) {
+	if target.Point != "" {
+		return Copy{}, fmt.Errorf("%w: an embedded database has no restore points; name a backup or a time", ErrNotSupported)
+	}
+	list, faults, err := e.read()
+	if err != nil {
+		return Copy{}, err
+	}
+	for _, c := range list {
+		if (target.Name == "" || c.Name == target.Name) && (target.To.IsZero() || !c.At.After(target.To)) {
+			return c, nil
+		}
+	}
+	what := "there is no backup in " + e.o.Dir
+	switch {
+	case target.Name != "":
+		what = fmt.Sprintf("there is no backup %s in %s", target.Name, e.o.Dir)
+	case !target.To.IsZero() && len(list) > 0:
+		what = fmt.Sprintf("the oldest backup is of %s, after the time asked for", list[len(list)-1].At.Format(time.RFC3339))
+	}
+	if len(faults) > 0 {
+		what += "; " + strings.Join(faults, "; ")
+	}
+	return Copy{}, fmt.Errorf("%s: %w", what, store.ErrNotFound)
+}
+
+// Restore implements [Engine].
+func (e *Embedded) Restore(ctx context.Context, target Target, dir string, progress Progress) (c Copy, err error) {
+	if c, err = e.find(target); err != nil {
+		return c, err
+	}
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return c, fmt.Errorf("%s is not empty: a restore never writes over anything; name a new directory", dir)
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return c, err
+	}
+	if err := e.room(c, filepath.Dir(dir)); err != nil {
+		return c, err
+	}
+	work, err := os.MkdirTemp(filepath.Dir(dir), scratchPrefix+"*")
+	if err != nil {
+		return c, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(work))
+		}
+	}()
+	if err := e.bring(ctx, c, work, progress); err != nil {
+		return c, err
+	}
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is empty
+		return c, err
+	}
+	return c, errors.Join(os.Rename(work, dir), syncDir(filepath.Dir(dir)))
+}
+
+// room returns an error when the disk has no room for a copy.
+func (e *Embedded) room(c Copy, dir string) error {
+	if e.o.Free == nil {
+		return nil
+	}
+	const factor = 6                                                    // texts are compressed to about a fifth; the archive says no more
+	if free, ok := e.o.Free(dir); ok && free < uint64(c.Bytes)*factor { //nolint:gosec // a size
+		return fmt.Errorf("the disk of %s has %d MiB free, and the backup %s may need %d MiB: free some space first",
+			dir, free>>20, c.Name, uint64(c.Bytes)*factor>>20) //nolint:gosec // a size
+	}
+	return nil
+}
+
+// bring unpacks a copy into a directory, and verifies what came.
+func (e *Embedded) bring(ctx context.Context, c Copy, dir string, progress Progress) error {
+	err := unpack(ctx, filepath.Join(e.o.Dir, c.File), c, e.o.Key, dir, func(n int64) {
+		if progress != nil {
+			progress(n, c.Bytes)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	facts, err := e.o.Inspect(ctx, filepath.Join(dir, e.o.File))
+	if err != nil {
+		return fmt.Errorf("%w: what it holds does not verify: %w", ErrDamaged, err)
+	}
+	return sameFacts(c, facts)
+}
+
+// sameFacts compares what a restored database holds with what the manifest says.
+func sameFacts(c Copy, f Facts) error {
+	if f.Seq != c.Seq || f.Chain != c.Chain {
+		return fmt.Errorf("%w: its log ends with change %d (%s), and its manifest says %d (%s)", ErrDamaged, f.Seq, f.Chain, c.Seq, c.Chain)
+	}
+	for kind, n := range c.Documents {
+		if f.Documents[kind] != n {
+			return fmt.Errorf("%w: it holds %d documents of the kind %s, and its manifest says %d", ErrDamaged, f.Documents[kind], kind, n)
+		}
+	}
+	return nil
+}
+
+// Expire implements [Engine].
+func (e *Embedded) Expire(context.Context) ([]Copy, error) {
+	list, _, err := e.read()
+	if err != nil {
+		return nil, err
+	}
+	old := e.o.Keep.expired(list, time.Now())
+	for _, c := range old {
+		// The manifest goes first: an archive without one is no backup, a manifest without an archive is a fault.
+		err := errors.Join(os.Remove(filepath.Join(e.o.Dir, c.Name+manifestSuffix)), os.Remove(filepath.Join(e.o.Dir, c.File)))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return old, err
+		}
+	}
+	return old, nil
+}
+
+// expired returns the copies of a list, the newest first, that are no longer kept.
+func (k Keep) expired(list []Copy, now time.Time) []Copy {
+	firsts := map[string]string{} // the oldest copy of each hour and day, by name
+	for _, c := range slices.Backward(list) {
+		for _, slot := range []string{c.At.Format("2006010215"), c.At.Format("20060102")} {
+			if firsts[slot] == "" {
+				firsts[slot] = c.Name
+			}
+		}
+	}
+	var old []Copy
+	for i, c := range list {
+		age := now.Sub(c.At.Time)
+		keep := i == 0 || age <= k.Every || age <= k.Hourly && firsts[c.At.Format("2006010215")] == c.Name ||
+			age <= k.Daily && firsts[c.At.Format("20060102")] == c.Name
+		if !keep {
+			old = append(old, c)
+		}
+	}
+	return old
+}

@@ -1,0 +1,171 @@
+package backup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// A Setup is what backups with pgBackRest need: its configuration, and lines for postgresql.conf.
+type Setup struct {
+	Config     string // the text of pgBackRest's configuration
+	Command    string // archive_command
+	PostgreSQL string // lines for postgresql.conf
+}
+
+// SetupOptions of a [NewSetup].
+type SetupOptions struct {
+	Config    string // where the configuration will be
+	Stanza    string
+	Dir       string // of the repository
+	Key       Key    // with a passphrase; the repository is not encrypted without one
+	Archiving Archiving
+	// Reading is for a machine whose PostgreSQL is lost: what is there can be listed and restored.
+	Reading bool
+}
+
+// setupMark is the first line of a configuration that may be replaced.
+const setupMark = "# Written by `tenet backup setup`, which replaces it when it is run again with --write."
+
+// NewSetup returns what backups of a cluster with pgBackRest need.
+func NewSetup(o SetupOptions) (Setup, error) {
+	a := o.Archiving
+	if err := o.place(); err != nil && !o.Reading {
+		return Setup{}, err
+	}
+	for name, text := range map[string]string{"backup directory": o.Dir, "configuration's path": o.Config} {
+		if strings.ContainsAny(text, " \t\n'\"%\\") {
+			return Setup{}, fmt.Errorf("the %s %q: pgBackRest and archive_command take no spaces, quotes, backslashes and percent signs", name, text)
+		}
+	}
+	if o.Key.Encrypts() && o.Key.phrase == "" {
+		return Setup{}, errors.New("pgBackRest encrypts with a passphrase, and the backup key is an age key: name a file with a passphrase of 16 characters or more")
+	}
+	var b strings.Builder
+	line := func(name, value string) { fmt.Fprintf(&b, "%s=%s\n", name, value) }
+	b.WriteString(setupMark + "\n\n[global]\n")
+	line("repo1-path", filepath.Join(o.Dir, "repo"))
+	line("repo1-retention-full-type", "time")
+	line("repo1-retention-full", "14") // days
+	if o.Key.phrase != "" {
+		line("repo1-cipher-type", "aes-256-cbc")
+		line(cipherPass, o.Key.phrase)
+	}
+	line("compress-type", "zst")
+	line("start-fast", "y")
+	line("lock-path", filepath.Join(o.Dir, "lock"))
+	line("log-level-file", "off") // what it says goes to tenet, or to PostgreSQL's log
+	if o.Reading {
+		return Setup{Config: b.String()}, nil
+	}
+	fmt.Fprintf(&b, "\n[%s]\n", o.Stanza)
+	line("pg1-path", a.DataDir)
+	line("pg1-port", strconv.Itoa(a.Port))
+	if a.SocketDir != "" {
+		line("pg1-socket-path", a.SocketDir)
+	}
+	line("pg1-user", a.User)
+	line("pg1-database", a.Database)
+	s := Setup{Config: b.String(), Command: fmt.Sprintf("pgbackrest --config=%s --stanza=%s archive-push %%p", o.Config, o.Stanza)}
+	s.PostgreSQL = fmt.Sprintf("archive_mode = on\narchive_command = '%s'\narchive_timeout = %ds\n", s.Command, ArchiveTimeout)
+	return s, nil
+}
+
+// place returns an error where the cluster's files can't be backed up from here.
+func (o SetupOptions) place() error {
+	a := o.Archiving
+	if a.DataDir == "" {
+		return fmt.Errorf("PostgreSQL does not tell the role %s where its data is: GRANT pg_read_all_settings TO %s, as a superuser", a.User, a.User)
+	}
+	if _, err := os.Stat(a.DataDir); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: PostgreSQL's data directory %s is not on this machine: run this on the database's host, by its account; where nothing can be run there, "+
+			"use --backup-engine basebackup; of a managed PostgreSQL the provider's backups, which tenet does not check, and a nightly pg_dump", ErrNotSupported, a.DataDir)
+	}
+	return nil
+}
+
+// Shown is the configuration for a person to see, without the passphrase.
+func (s Setup) Shown() string {
+	var b strings.Builder
+	for line := range strings.Lines(s.Config) {
+		if strings.HasPrefix(line, cipherPass+"=") {
+			line = cipherPass + "=(the passphrase of the key file)\n"
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// cipherPass is the name of the passphrase in a configuration.
+const cipherPass = "repo1-cipher-pass" //nolint:gosec // a name, no passphrase
+
+// ArchiveTimeout is the archive_timeout that is set up, in seconds: what is written is archived after so long at most.
+const ArchiveTimeout = 60
+
+// Write puts the configuration in its place, readable by the account alone: it holds the passphrase. One that a person wrote is
+// not replaced.
+func (s Setup) Write(path, dir string, account Account) error {
+	before, err := os.ReadFile(path) //nolint:gosec // the operator names it
+	switch {
+	case err == nil && !strings.HasPrefix(string(before), setupMark):
+		return fmt.Errorf("%s was not written by `tenet backup setup` and is left as it is: move it away, or name another with --backup-config", path)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	for _, d := range []string{dir, filepath.Dir(path)} {
+		if err := ownDir(d, account); err != nil {
+			return err
+		}
+	}
+	if err := writeSynced(path+".part", []byte(s.Config)); err != nil {
+		return err
+	}
+	return errors.Join(account.give(path+".part"), os.Rename(path+".part", path))
+}
+
+// ownDir makes a directory, and those above it, the account's where there is none.
+func ownDir(dir string, account Account) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if parent := filepath.Dir(dir); parent != dir {
+		if err := ownDir(parent, account); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	return account.give(dir)
+}
+
+// scratchConfig returns a configuration for a restore into another place: where the repository is, and nothing of the live
+// cluster. With pg1-host in it, a restore would go to that host and write over what is there. A file that is damaged stays so: it is
+// looked at once more, and not again and again for half a minute.
+func scratchConfig(text, stanza, data, lock string) string {
+	var b strings.Builder
+	keep := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			name := strings.Trim(line, "[]")
+			keep = name == stanza || name == "global" || strings.HasPrefix(name, "global:")
+			if keep && name != stanza {
+				fmt.Fprintf(&b, "%s\n", line)
+			} else if keep {
+				b.WriteString("[global]\n")
+			}
+			continue
+		}
+		name, _, ok := strings.Cut(line, "=")
+		if keep && ok && (strings.HasPrefix(name, "repo") || strings.HasPrefix(name, "process-max") || strings.HasSuffix(name, "-timeout")) {
+			fmt.Fprintf(&b, "%s\n", line)
+		}
+	}
+	fmt.Fprintf(&b, "[global]\nlog-level-file=off\njob-retry=1\nlock-path=%s\n[%s]\npg1-path=%s\n", lock, stanza, data)
+	return b.String()
+}

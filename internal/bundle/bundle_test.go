@@ -1,0 +1,201 @@
+package bundle_test
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tenet/internal/bundle"
+	"tenet/internal/knowledge"
+	"tenet/internal/sqlite"
+	"tenet/internal/store"
+)
+
+func open(t *testing.T) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "tenet.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func put(t *testing.T, s store.Store, docs ...knowledge.Document) knowledge.Seq {
+	t.Helper()
+	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "test"}
+	for _, d := range docs {
+		b.Ops = append(b.Ops, knowledge.Op{Verb: knowledge.VerbPut, Key: d.Key(), Doc: d})
+	}
+	r, err := s.Apply(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Seq
+}
+
+func rule(id, title, category string) *knowledge.Rule {
+	r := knowledge.New(knowledge.KindRule).(*knowledge.Rule)
+	r.RuleID, r.Title, r.Category, r.Description, r.Severity, r.Enforcement = id, title, category, "x", "WARNING", "recommended"
+	r.Status, r.Scope.Activation = knowledge.StatusActive, "always"
+	return r
+}
+
+func titles(t *testing.T, b *bundle.Bundle) map[string]string {
+	t.Helper()
+	rules, err := b.Rules()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, r := range rules {
+		all[r.RuleID] = r.Title + " " + r.Enforcement
+	}
+	return all
+}
+
+// TestABundleAtALabelIsWhatStoodThere moves a label and changes everything around it.
+func TestABundleAtALabelIsWhatStoodThere(t *testing.T) {
+	s, ctx := open(t), t.Context()
+	pack := &knowledge.Pack{
+		PackID: "p", Name: "P", IsActive: true, Select: knowledge.Selection{Categories: []string{"a"}},
+		Raise: []knowledge.Raise{{ID: "rule/R-1", Enforcement: "mandatory"}},
+	}
+	repository := &knowledge.Repository{RepositoryID: "acme", Name: "A", Packs: []string{"p"}, Label: "production", IsActive: true}
+	put(t, s, &knowledge.Category{ID: "a", Name: "a", IsActive: true}, &knowledge.Category{ID: "b", Name: "b", IsActive: true})
+	seq := put(t, s, rule("R-1", "one", "a"), rule("R-2", "two", "a"), rule("R-3", "three", "b"), pack)
+	put(t, s, &knowledge.Label{LabelID: "production", Name: "L", Seq: seq, IsActive: true}, repository)
+
+	want := bundle.Want{Repository: "acme"}
+	first, err := bundle.Fetch(ctx, s, "", want, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wide := *pack
+	wide.Select = knowledge.Selection{Categories: []string{"a", "b"}}
+	put(t, s, rule("R-1", "ONE", "a"), rule("R-2", "two", "b"), rule("R-4", "four", "a"), &wide)
+	again, err := bundle.Fetch(ctx, s, "", want, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range []*bundle.Bundle{first, again} {
+		got := titles(t, b)
+		if len(got) != 2 || got["R-1"] != "one mandatory" || got["R-2"] != "two recommended" {
+			t.Errorf("at the label it holds %v, want R-1 and R-2 as they stood there", got)
+		}
+	}
+	now := titles(t, fetch(t, s, bundle.Want{Packs: []string{"p"}}))
+	if len(now) != 4 || now["R-1"] != "ONE mandatory" {
+		t.Errorf("without the label it holds %v", now)
+	}
+	_, err = bundle.Fetch(ctx, s, "", bundle.Want{Label: "nowhere"}, nil)
+	if !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a label that is not there: %v, want %v", err, store.ErrNotFound)
+	}
+}
+
+func fetch(t *testing.T, s store.Store, w bundle.Want) *bundle.Bundle {
+	t.Helper()
+	b, err := bundle.Fetch(t.Context(), s, "", w, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestWhatRepositoriesTakeIsWhatTheirBundlesHold compares the tenet's view of many repositories with what each of them would take.
+func TestWhatRepositoriesTakeIsWhatTheirBundlesHold(t *testing.T) {
+	s := open(t)
+	put(t, s, &knowledge.Category{ID: "a", Name: "a", IsActive: true}, &knowledge.Category{ID: "b", Name: "b", IsActive: true})
+	seq := put(t, s, rule("R-1", "one", "a"), rule("R-2", "two", "b"),
+		&knowledge.Pack{PackID: "p", Name: "P", IsActive: true, Select: knowledge.Selection{Categories: []string{"a"}}},
+		&knowledge.Pack{
+			PackID: "q", Name: "Q", IsActive: true, Extends: []string{"p"}, Raise: []knowledge.Raise{{ID: "rule/R-1", Severity: "CRITICAL"}},
+			Select: knowledge.Selection{IDs: []string{"rule/R-1"}},
+		})
+	put(t, s, &knowledge.Label{LabelID: "then", Name: "L", Seq: seq, IsActive: true}, rule("R-1", "ONE", "a"))
+	list := []*knowledge.Repository{
+		{RepositoryID: "all"},
+		{RepositoryID: "p", Packs: []string{"p"}},
+		{RepositoryID: "p2", Packs: []string{"p"}},
+		{RepositoryID: "q", Packs: []string{"q"}},
+		{RepositoryID: "then", Packs: []string{"p"}, Label: "then"},
+		{RepositoryID: "none", Packs: []string{"gone"}},
+		{RepositoryID: "nowhere", Label: "gone"},
+	}
+	takings, err := bundle.Takings(t.Context(), s, list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, r := range list[:5] {
+		d, err := fetch(t, s, bundle.Want{Packs: r.Packs, Label: r.Label}).Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := takings[r.RepositoryID]; got != (bundle.Taking{Digest: d}) {
+			t.Errorf("%s takes %+v, want %s", r.RepositoryID, got, d)
+		}
+		seen[d] = true
+	}
+	if len(seen) != 4 {
+		t.Errorf("%d digests, want one for everything, p, q and then", len(seen))
+	}
+	for _, id := range []string{"none", "nowhere"} {
+		if takings[id].Fault == "" {
+			t.Errorf("%s takes what is not there, and nothing is said", id)
+		}
+	}
+}
+
+// TestWhatHasChangedForARepository compares what a repository took with what it takes now, with and without a label.
+func TestWhatHasChangedForARepository(t *testing.T) {
+	s := open(t)
+	put(t, s, &knowledge.Category{ID: "a", Name: "a", IsActive: true}, &knowledge.Category{ID: "b", Name: "b", IsActive: true})
+	pack := &knowledge.Pack{PackID: "p", Name: "P", IsActive: true, Select: knowledge.Selection{Categories: []string{"a"}}}
+	then := put(t, s, rule("R-1", "one", "a"), rule("R-2", "two", "a"), rule("R-3", "three", "b"), pack)
+	label := put(t, s, &knowledge.Label{LabelID: "l", Name: "L", Seq: then, IsActive: true})
+	wide := *pack
+	wide.Description = "wider"
+	put(t, s, rule("R-1", "ONE", "a"), rule("R-2", "two", "b"), rule("R-3", "THREE", "b"), rule("R-4", "four", "a"), &wide)
+	for _, c := range []struct {
+		what string
+		r    *knowledge.Repository
+		seq  knowledge.Seq
+		want map[string]string
+	}{
+		{"now", &knowledge.Repository{Packs: []string{"p"}}, label, map[string]string{
+			"rule/R-1": "changed", "rule/R-2": "removed", "rule/R-4": "added", "pack/p": "changed",
+		}},
+		{"everything", &knowledge.Repository{}, label, map[string]string{
+			"rule/R-1": "changed", "rule/R-2": "changed", "rule/R-3": "changed", "rule/R-4": "added",
+		}},
+		{"at the end", &knowledge.Repository{Packs: []string{"p"}}, label + 100, map[string]string{}},
+		{"a label that stands still", &knowledge.Repository{Packs: []string{"p"}, Label: "l"}, label, map[string]string{}},
+	} {
+		told(t, s, c.what, c.r, c.seq, c.want)
+	}
+	put(t, s, &knowledge.Label{LabelID: "l", Name: "L", Seq: label + 1, IsActive: true}) // R-1 alone
+	told(t, s, "a label that has moved", &knowledge.Repository{Packs: []string{"p"}, Label: "l"}, label, map[string]string{"rule/R-1": "changed"})
+}
+
+func told(t *testing.T, s store.Past, what string, r *knowledge.Repository, seq knowledge.Seq, want map[string]string) {
+	t.Helper()
+	moves, more, err := bundle.Since(t.Context(), s, r, seq)
+	if err != nil || more {
+		t.Fatal(what, err, more)
+	}
+	got := map[string]string{}
+	for _, m := range moves {
+		got[m.Key] = m.How
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}

@@ -1,0 +1,111 @@
+package bundle
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A view is a store's documents as they are, or as they stand at a label.
+type view struct {
+	s     store.Past
+	label *knowledge.Label                    // nil for now
+	moved map[knowledge.Key]*knowledge.Record // what has changed since the label's position, as it stands there; nil for what is not there
+}
+
+// stand looks at a store at a label, as it is now for "". It reads the log from the label's position on, and the past of what was
+// changed there: what nobody has touched since stands as it is.
+func stand(ctx context.Context, s store.Past, label string) (*view, error) {
+	v := &view{s: s}
+	if label == "" {
+		return v, nil
+	}
+	var err error
+	if v.label, err = store.LabelOf(ctx, s, label); err != nil {
+		return nil, err
+	}
+	v.moved = map[knowledge.Key]*knowledge.Record{}
+	for text := range v.label.Holds {
+		if key, err := knowledge.ParseKey(text); err == nil {
+			if err := v.move(ctx, key); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for at := v.label.Seq; ; {
+		changes, err := s.Changes(ctx, knowledge.ChangeQuery{After: at})
+		if err != nil {
+			return nil, err
+		}
+		if len(changes) == 0 {
+			return v, nil
+		}
+		for i := range changes {
+			if err := v.move(ctx, changes[i].Key); err != nil {
+				return nil, err
+			}
+		}
+		at = changes[len(changes)-1].Seq
+	}
+}
+
+// move notes how a document stands at the label.
+func (v *view) move(ctx context.Context, key knowledge.Key) error {
+	if _, known := v.moved[key]; known || !taken(key.Kind) && key.Kind != knowledge.KindPack {
+		return nil
+	}
+	rec, err := store.AtLabel(ctx, v.s, v.label, key)
+	if errors.Is(err, store.ErrNotFound) {
+		rec, err = nil, nil
+	}
+	v.moved[key] = rec
+	return err
+}
+
+// taken reports whether a bundle holds documents of a kind.
+func taken(kind knowledge.Kind) bool { return slices.Contains(kinds(), kind) }
+
+// get reads a document as it stands.
+func (v *view) get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
+	if v.label == nil {
+		return v.s.Get(ctx, key)
+	}
+	return store.AtLabel(ctx, v.s, v.label, key)
+}
+
+// compose puts packs together; nil for none, which is everything.
+func (v *view) compose(ctx context.Context, packs []string) (*knowledge.Composition, error) {
+	if len(packs) == 0 {
+		return nil, nil //nolint:nilnil // everything
+	}
+	return knowledge.Compose(packs, func(id string) (*knowledge.Pack, error) { return store.PackOf(ctx, v.get, id) })
+}
+
+// each calls fn with every active document of a bundle's kinds, as it stands.
+func (v *view) each(ctx context.Context, fn func(*knowledge.Record) error) error {
+	for _, kind := range kinds() {
+		err := store.All(ctx, v.s, knowledge.Query{Kind: kind, Order: knowledge.OrderID}, func(r *knowledge.Record) error {
+			if _, other := v.moved[r.Key]; other || !r.Active {
+				return nil
+			}
+			return fn(r)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	keys := slices.SortedFunc(maps.Keys(v.moved), func(a, b knowledge.Key) int { return strings.Compare(a.String(), b.String()) })
+	for _, key := range keys {
+		if r := v.moved[key]; r != nil && r.Active && taken(key.Kind) {
+			if err := fn(r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,407 @@
+// Package check finds where files break rules, by the checks that rules carry, and keeps the reports of what was found.
+//
+// What is found is a pure function of the rules and the files: the same on a server, in a hook at the edit, and in CI, with a
+// tenet or without.
+package check
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"tenet/internal/knowledge"
+)
+
+// Bounds of one run.
+const (
+	MaxFile     = 4 << 20 // bytes of a file that is looked at
+	MaxFindings = 1000    // in all
+	maxOfOne    = 50      // of one check in one file
+	maxLooked   = 1000    // places of one check in one file that are compared with what was there before
+	maxKnown    = 200_000 // findings that were there before; what goes beyond counts as new
+)
+
+// A File is what is checked.
+type File struct {
+	Path    string // from the repository's root
+	Content []byte
+	// Lines are the lines that count, from 1, in order; nil for all. A finding of a whole file counts always.
+	Lines []int
+}
+
+// A Finding is one place where a file breaks a rule.
+type Finding struct {
+	Rule        string    `json:"rule" doc:"The rule's id" example:"SEC-001"`
+	Version     int64     `json:"version" doc:"The version of the rule"`
+	Check       string    `json:"check" doc:"The check that found it"`
+	Title       string    `json:"title" doc:"The rule's title"`
+	Path        string    `json:"path" doc:"The file"`
+	Line        int       `json:"line" doc:"The line, from 1; 0 when it is about the whole file"`
+	Column      int       `json:"column" doc:"Where it begins in the line, in characters from 1; 0 when it is about the whole file"`
+	Severity    string    `json:"severity" doc:"The rule's severity" enum:"CRITICAL,ERROR,WARNING,INFO"`
+	Enforcement string    `json:"enforcement" doc:"How strictly the rule holds" enum:"mandatory,recommended,optional"`
+	Message     string    `json:"message" doc:"What is wrong there"`
+	Fix         string    `json:"fix,omitempty" doc:"What to do about it"`
+	Fingerprint string    `json:"fingerprint" doc:"The same for the same finding, also when lines above it come and go"`
+	Exempt      *Exempted `json:"exempt,omitempty" doc:"Why it does not count"`
+}
+
+// An Exempted says why a finding does not count, and until when.
+type Exempted struct {
+	Reason string         `json:"reason" doc:"Why"`
+	Until  knowledge.Time `json:"until" doc:"When it counts again"`
+	By     string         `json:"by,omitempty" doc:"Who granted it"`
+}
+
+// What a run comes to.
+const (
+	Allow = "allow" // nothing was found that counts
+	Warn  = "warn"  // something that is not mandatory
+	Deny  = "deny"  // something mandatory
+)
+
+// A Result is what a run found.
+type Result struct {
+	Decision string    `json:"decision" doc:"allow, warn, or deny where a mandatory rule is broken" enum:"allow,warn,deny"`
+	Findings []Finding `json:"findings" doc:"What was found, by file and line"`
+	Files    int       `json:"files" doc:"How many files were looked at"`
+	Rules    int       `json:"rules" doc:"How many rules have checks"`
+	Skipped  []Skipped `json:"skipped" doc:"Files that were not looked at"`
+	More     bool      `json:"more" doc:"True when there is more than an answer holds"`
+	looked   map[string]bool
+	broken   map[string]bool // of the rules that were broken, whether that counts anywhere
+	soft     []int           // the findings that deny nothing, and make room for one that does
+}
+
+// Outcomes returns the rules that were looked for in at least one file: those that were broken, those broken only where that is exempt, and
+// those that were followed.
+func (r *Result) Outcomes() (followed, violated, exempted []string) {
+	for _, id := range slices.Sorted(maps.Keys(r.looked)) {
+		counts, found := r.broken[id]
+		switch {
+		case counts:
+			violated = append(violated, id)
+		case found:
+			exempted = append(exempted, id)
+		default:
+			followed = append(followed, id)
+		}
+	}
+	return followed, violated, exempted
+}
+
+// A Skipped file was not looked at.
+type Skipped struct {
+	Path string `json:"path" doc:"The file"`
+	Why  string `json:"why" doc:"Why not"`
+}
+
+// A Set is rules that are ready to check files.
+type Set struct {
+	rules []rule
+	now   time.Time
+	ends  []exemption
+}
+
+type rule struct {
+	*knowledge.Rule
+	checks []one
+	scope  globs
+}
+
+type one struct {
+	*knowledge.Check
+	re    *regexp.Regexp
+	globs globs
+}
+
+type exemption struct {
+	*knowledge.Exemption
+	globs globs
+}
+
+// globs are path patterns, read; with none, every path matches.
+type globs []knowledge.Glob
+
+func globsOf(texts []string) globs {
+	var list globs
+	for _, t := range texts {
+		if g, err := knowledge.ParseGlob(t); err == nil { // a stored one was read before
+			list = append(list, g)
+		}
+	}
+	return list
+}
+
+func (g globs) match(path string) bool {
+	in := !slices.ContainsFunc(g, func(one knowledge.Glob) bool { return !one.Exclude })
+	for i := range g {
+		switch {
+		case !g[i].Match(path):
+		case g[i].Exclude:
+			return false
+		default:
+			in = true
+		}
+	}
+	return in
+}
+
+// NewSet makes rules ready. Those without checks, and those that are not in force, are left out. Exemptions count until they end.
+func NewSet(rules []*knowledge.Rule, exemptions []knowledge.Exemption, now time.Time) *Set {
+	s := &Set{now: now}
+	for _, r := range rules {
+		if !r.IsActive || r.Status != knowledge.StatusActive || len(r.Checks) == 0 {
+			continue
+		}
+		ready := rule{Rule: r, scope: globsOf(r.Scope.Globs)}
+		for i := range r.Checks {
+			c := &r.Checks[i]
+			if re, err := regexp.Compile("(?m)" + c.Pattern); err == nil { // a stored one was read before
+				ready.checks = append(ready.checks, one{c, re, globsOf(c.Globs)})
+			}
+		}
+		s.rules = append(s.rules, ready)
+	}
+	slices.SortFunc(s.rules, func(a, b rule) int { return strings.Compare(a.RuleID, b.RuleID) })
+	for i := range exemptions {
+		s.ends = append(s.ends, exemption{&exemptions[i], globsOf(exemptions[i].Paths)})
+	}
+	return s
+}
+
+// Run checks files.
+func (s *Set) Run(files []File) *Result { return s.run(files, nil) }
+
+// RunSince checks files, and leaves out what is found in them as they were before.
+func (s *Set) RunSince(files, before []File) *Result {
+	known := map[string]bool{}
+	for i := range before {
+		f := &before[i]
+		clean, err := knowledge.CleanPath(f.Path)
+		if err != nil || len(f.Content) > MaxFile {
+			continue
+		}
+		s.each(clean, f, func(rl *rule, c *one) {
+			c.findings(rl, clean, f, maxLooked, func(one *Finding) bool {
+				if len(known) < maxKnown {
+					known[one.Fingerprint] = true
+				}
+				return len(known) < maxKnown
+			})
+		})
+	}
+	return s.run(files, known)
+}
+
+func (s *Set) run(files []File, known map[string]bool) *Result {
+	r := &Result{Decision: Allow, Findings: []Finding{}, Skipped: []Skipped{}, Rules: len(s.rules), looked: map[string]bool{}, broken: map[string]bool{}}
+	for i := range files {
+		f := &files[i]
+		clean, err := knowledge.CleanPath(f.Path)
+		switch {
+		case err != nil:
+			r.Skipped = append(r.Skipped, Skipped{f.Path, err.Error()})
+			continue
+		case len(f.Content) > MaxFile:
+			r.Skipped = append(r.Skipped, Skipped{f.Path, "it has more than " + strconv.Itoa(MaxFile) + " bytes"})
+			continue
+		}
+		r.Files++
+		s.file(r, clean, f, known)
+	}
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
+		if c := strings.Compare(a.Path, b.Path); c != 0 {
+			return c
+		}
+		return a.Line - b.Line
+	})
+	return r
+}
+
+// take takes a finding in. It decides whether or not there is room to show it, and of a full answer those that deny nothing make room.
+func (r *Result) take(f *Finding) {
+	r.broken[f.Rule] = r.broken[f.Rule] || f.Exempt == nil
+	denies := f.Exempt == nil && f.Enforcement == "mandatory"
+	switch {
+	case denies:
+		r.Decision = Deny
+	case f.Exempt == nil && r.Decision == Allow:
+		r.Decision = Warn
+	}
+	if len(r.Findings) < MaxFindings {
+		if !denies {
+			r.soft = append(r.soft, len(r.Findings))
+		}
+		r.Findings = append(r.Findings, *f)
+		return
+	}
+	r.More = true
+	if n := len(r.soft); denies && n > 0 {
+		r.Findings[r.soft[n-1]] = *f
+		r.soft = r.soft[:n-1]
+	}
+}
+
+// each calls fn with the checks that look at a file.
+func (s *Set) each(clean string, f *File, fn func(*rule, *one)) {
+	// A zero byte alone makes no picture of a source file: in a comment it would hide the rest.
+	binary := bytes.IndexByte(f.Content, 0) >= 0 && !utf8.Valid(f.Content)
+	for i := range s.rules {
+		rl := &s.rules[i]
+		for j := range rl.checks {
+			if c := &rl.checks[j]; rl.covers(c, clean) && (!binary || c.Kind == knowledge.CheckPath) {
+				fn(rl, c)
+			}
+		}
+	}
+}
+
+// file checks a file. What is known already is passed over before anything is cut, so that none of it hides what is new.
+func (s *Set) file(r *Result, clean string, f *File, known map[string]bool) {
+	most := maxOfOne + 1
+	if known != nil {
+		most = maxLooked
+	}
+	s.each(clean, f, func(rl *rule, c *one) {
+		r.looked[rl.RuleID] = true
+		fresh := 0
+		all := c.findings(rl, clean, f, most, func(one *Finding) bool {
+			if known[one.Fingerprint] {
+				return true
+			}
+			if fresh++; fresh > maxOfOne {
+				return false
+			}
+			s.exempt(one)
+			r.take(one)
+			return true
+		})
+		r.More = r.More || !all
+	})
+}
+
+// covers reports whether a check looks at a path: by its own patterns, else by the rule's scope.
+func (r *rule) covers(c *one, clean string) bool {
+	if len(c.globs) > 0 {
+		return c.globs.match(clean)
+	}
+	if len(r.scope) == 0 && len(r.Scope.Languages) == 0 {
+		return true
+	}
+	if len(r.scope) > 0 && r.scope.match(clean) {
+		return true
+	}
+	return slices.ContainsFunc(knowledge.LanguagesOf(clean), func(l string) bool { return slices.Contains(r.Scope.Languages, l) })
+}
+
+// places calls yield with the places, as offset and line, until it says that it has enough; offset -1 is the whole file.
+func (c *one) places(clean string, f *File, yield func(at, line int) bool) {
+	switch c.Kind {
+	case knowledge.CheckPath:
+		if c.re.MatchString(clean) {
+			yield(-1, 0)
+		}
+	case knowledge.CheckRequire:
+		if !c.re.Match(f.Content) {
+			yield(-1, 0)
+		}
+	case knowledge.CheckForbid:
+		line, counted, last := 1, 0, -1
+		for at := 0; at <= len(f.Content); {
+			m := c.re.FindIndex(f.Content[at:])
+			if m == nil {
+				return
+			}
+			from, to := at+m[0], at+m[1]
+			line, counted = line+bytes.Count(f.Content[counted:from], []byte{'\n'}), from
+			end := line + bytes.Count(f.Content[from:max(from, to-1)], []byte{'\n'})
+			at = max(to, at+1)
+			if !f.counts(line, end) {
+				continue
+			}
+			if line != last && !yield(from, line) {
+				return
+			}
+			// A line is one place, however often it matches: the rest of it is not searched, which could take as long for each match.
+			last = line
+			next := bytes.IndexByte(f.Content[from:], '\n')
+			if next < 0 {
+				return
+			}
+			at = max(to, from+next+1)
+		}
+	}
+}
+
+// counts reports whether one of the lines from first to last does.
+func (f *File) counts(first, last int) bool {
+	if f.Lines == nil {
+		return true
+	}
+	i, _ := slices.BinarySearch(f.Lines, first)
+	return i < len(f.Lines) && f.Lines[i] <= last
+}
+
+// findings calls yield with what a check finds in a file, at most so many, until it says that it has enough. All: there is no more.
+func (c *one) findings(r *rule, clean string, f *File, most int, yield func(*Finding) bool) (all bool) {
+	all = true
+	alike := map[string]int{} // findings whose lines read alike are told apart: the second of them, and so on
+	n := 0
+	c.places(clean, f, func(at, line int) bool {
+		if n++; n > most {
+			all = false
+			return false
+		}
+		out := c.finding(r, clean, f, at, line)
+		base := out.Fingerprint
+		if k := alike[base]; k > 0 {
+			out.Fingerprint = base + "-" + strconv.Itoa(k+1)
+		}
+		alike[base]++
+		all = yield(&out)
+		return all
+	})
+	return all
+}
+
+func (c *one) finding(r *rule, clean string, f *File, at, number int) Finding {
+	out := Finding{
+		Rule: r.RuleID, Version: r.Version, Check: c.ID, Title: r.Title, Path: clean, Severity: r.Severity, Enforcement: r.Enforcement,
+		Message: c.Message, Fix: c.Fix,
+	}
+	if out.Message == "" {
+		out.Message = r.Title
+	}
+	line := ""
+	if at >= 0 {
+		start := bytes.LastIndexByte(f.Content[:at], '\n') + 1
+		end := bytes.IndexByte(f.Content[at:], '\n')
+		if end < 0 {
+			end = len(f.Content) - at
+		}
+		line = strings.Join(strings.Fields(string(f.Content[start:at+end])), " ")
+		out.Line, out.Column = number, 1+len([]rune(string(f.Content[start:at])))
+	}
+	sum := sha256.Sum256([]byte(strings.Join([]string{r.RuleID, c.ID, clean, line}, "\x00")))
+	out.Fingerprint = hex.EncodeToString(sum[:12])
+	return out
+}
+
+// exempt marks a finding that does not count.
+func (s *Set) exempt(f *Finding) {
+	for i := range s.ends {
+		e := &s.ends[i]
+		if e.Rule == f.Rule && !e.Ended(s.now) && e.globs.match(f.Path) {
+			f.Exempt = &Exempted{e.Reason, e.Until, e.By}
+			return
+		}
+	}
+}

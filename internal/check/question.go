@@ -1,0 +1,58 @@
+package check
+
+import (
+	"fmt"
+
+	"tenet/internal/knowledge"
+)
+
+// Bounds of a question.
+const (
+	MaxFiles = 1000
+	MaxText  = 16 << 20 // bytes of all files
+)
+
+// A Question is files, and whose rules they are to keep.
+type Question struct {
+	Repository string   // its packs, its label, and its exemptions count
+	Packs      []string // besides those of the repository
+	Label      string   // in place of the repository's
+	Files      []File
+	Before     []File // the files as they were: what stood there does not count. Nil: everything counts
+}
+
+// Check returns every fault of the question.
+func (q *Question) Check() error {
+	var f []knowledge.Fault
+	add := func(pointer, format string, args ...any) {
+		f = append(f, knowledge.Fault{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
+	}
+	switch {
+	case len(q.Files) == 0:
+		add("/files", "empty: want at least one file, with its path and content")
+	case len(q.Files) > MaxFiles:
+		add("/files", "%d files: at most %d", len(q.Files), MaxFiles)
+	}
+	size := 0
+	for i := range q.Files {
+		size += len(q.Files[i].Content)
+		if _, err := knowledge.CleanPath(q.Files[i].Path); err != nil && i < MaxFiles {
+			add(fmt.Sprintf("/files/%d/path", i), "%s", err)
+		}
+	}
+	if size > MaxText {
+		add("/files", "%d bytes of text: at most %d", size, MaxText)
+	}
+	if len(f) > 0 {
+		return &knowledge.InvalidError{Faults: f}
+	}
+	return nil
+}
+
+// Answer checks the files of a question.
+func (s *Set) Answer(q *Question) *Result {
+	if q.Before != nil {
+		return s.RunSince(q.Files, q.Before)
+	}
+	return s.Run(q.Files)
+}

@@ -1,0 +1,185 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// source names who reports what a check found.
+const source = "tenet check"
+
+// reports is the name space of the ids of reports: the same place told again is the same report.
+//
+//nolint:gochecknoglobals // a constant
+var reports = uuid.MustParse("6f2a1a0e-4d1b-5a70-9c39-0d2f6a1b7c11")
+
+func idOf(parts ...string) string {
+	return uuid.NewSHA1(reports, []byte(strings.Join(parts, "\x00"))).String()
+}
+
+// A Tally says what became of reports.
+type Tally struct {
+	Opened   int `json:"opened" doc:"Reports that are new, or open again"`
+	Standing int `json:"standing" doc:"Reports that were open already"`
+	Resolved int `json:"resolved" doc:"Reports whose place is mended"`
+	Exempted int `json:"exempted" doc:"Findings that are exempt, and not reported"`
+}
+
+// Bounds of reporting.
+const (
+	reportOps   = 200   // of one batch
+	reportsRead = 20000 // open reports of one repository
+)
+
+// Report opens a report for each finding that counts, and resolves those of the checked files whose place is mended. The actor signs.
+func Report(ctx context.Context, s store.Store, actor, repository string, checked []string, r *Result) (Tally, error) {
+	var t Tally
+	open, err := openReports(ctx, s, repository)
+	if err != nil {
+		return t, err
+	}
+	found := map[string]bool{}
+	var ops []knowledge.Op
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		id := idOf(source, repository, f.Fingerprint)
+		if f.Exempt != nil {
+			t.Exempted++
+			continue
+		}
+		found[id] = true
+		if open[id] != nil {
+			t.Standing++
+			continue
+		}
+		op, err := opening(ctx, s, &knowledge.Violation{
+			ViolationID: id, RuleID: f.Rule, Source: source, Repository: repository, Path: f.Path, Line: int64(f.Line), Message: f.Message,
+			Severity: f.Severity, Status: knowledge.ViolationOpen, IsActive: true,
+		})
+		if err != nil {
+			return t, err
+		}
+		if op == nil {
+			t.Standing++
+			continue
+		}
+		t.Opened++
+		ops = append(ops, *op)
+	}
+	for id, rec := range open {
+		if found[id] || r.More {
+			continue
+		}
+		d, err := rec.Document()
+		if err != nil {
+			return t, err
+		}
+		if v, ok := d.(*knowledge.Violation); ok && v.Source == source && slices.Contains(checked, v.Path) {
+			t.Resolved++
+			ops = append(ops, knowledge.Op{Verb: knowledge.VerbPatch, Key: rec.Key, Patch: []byte(`{"status":"resolved"}`), IfVersion: rec.Version})
+		}
+	}
+	for part := range slices.Chunk(ops, reportOps) {
+		if _, err := s.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Ops: part}); err != nil && !errors.Is(err, store.ErrConflict) {
+			return t, fmt.Errorf("report what was found: %w", err)
+		}
+	}
+	return t, nil
+}
+
+func openReports(ctx context.Context, s store.Store, repository string) (map[string]*knowledge.Record, error) {
+	open := map[string]*knowledge.Record{}
+	q := knowledge.Query{Kind: knowledge.KindViolation, Repository: repository, Status: knowledge.ViolationOpen, Limit: knowledge.MaxLimit}
+	for {
+		page, err := s.List(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, rec := range page.Records {
+			open[rec.Key.ID] = rec
+		}
+		if q.Cursor = page.Next; page.Next == "" || len(open) >= reportsRead {
+			return open, nil
+		}
+	}
+}
+
+// opening returns the op that opens a report; nil where it stands already: it is open, or waived by a person.
+func opening(ctx context.Context, s store.Store, v *knowledge.Violation) (*knowledge.Op, error) {
+	v.Normalize()
+	op := knowledge.Put(v, knowledge.NoVersion)
+	rec, err := s.Get(ctx, v.Key())
+	if errors.Is(err, store.ErrNotFound) {
+		return &op, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	d, err := rec.Document()
+	if err != nil {
+		return nil, err
+	}
+	if old, ok := d.(*knowledge.Violation); ok && old.IsActive && old.Status != knowledge.ViolationResolved {
+		return nil, nil //nolint:nilnil // it stands
+	}
+	op.IfVersion = rec.Version
+	return &op, nil
+}
+
+// One is a report that somebody makes by hand, an assistant perhaps.
+type One struct {
+	Rule, Repository, Path, Message, Severity, Source string
+	Line                                              int64
+}
+
+// ReportOne opens a report of one place and returns its key; false where it stands already.
+func ReportOne(ctx context.Context, s store.Store, actor string, o One) (knowledge.Key, bool, error) {
+	rec, err := s.Get(ctx, knowledge.Key{Kind: knowledge.KindRule, ID: o.Rule})
+	if err != nil {
+		return knowledge.Key{}, false, err
+	}
+	d, err := rec.Document()
+	if err != nil {
+		return knowledge.Key{}, false, err
+	}
+	if r, ok := d.(*knowledge.Rule); ok && o.Severity == "" {
+		o.Severity = r.Severity
+	}
+	v := &knowledge.Violation{
+		ViolationID: idOf(o.Rule, o.Repository, o.Path, o.Message), RuleID: o.Rule, Source: o.Source, Repository: o.Repository, Path: o.Path,
+		Line: o.Line, Message: o.Message, Severity: o.Severity, Status: knowledge.ViolationOpen, IsActive: true,
+	}
+	op, err := opening(ctx, s, v)
+	if err != nil || op == nil {
+		return v.Key(), false, err
+	}
+	_, err = s.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Ops: []knowledge.Op{*op}})
+	if errors.Is(err, store.ErrConflict) { // somebody else has reported it this moment
+		return v.Key(), false, nil
+	}
+	return v.Key(), err == nil, err
+}
+
+// A Place is where somebody has found a rule broken.
+type Place struct {
+	Rule, Source, Repository, Path, Message, Severity string
+	Line                                              int64
+}
+
+// Document returns the report of a place, under an id.
+func (p *Place) Document(id string) knowledge.Document {
+	v := &knowledge.Violation{
+		ViolationID: id, RuleID: p.Rule, Source: p.Source, Repository: p.Repository, Path: p.Path, Line: p.Line, Message: p.Message,
+		Severity: p.Severity, IsActive: true,
+	}
+	v.Normalize()
+	return v
+}

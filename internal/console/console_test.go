@@ -1,0 +1,161 @@
+package console_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tenet/internal/access"
+	"tenet/internal/console"
+	"tenet/internal/httpapi"
+	"tenet/internal/knowledge"
+	"tenet/internal/sqlite"
+	"tenet/internal/store"
+)
+
+// A reader is a browser without scripts before a tenet.
+type reader struct {
+	t      *testing.T
+	url    string
+	client *http.Client
+	sick   []string // why the tenet can't answer
+}
+
+func newReader(t *testing.T) *reader {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "tenet.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(d knowledge.Document) knowledge.Op { return knowledge.Put(d, knowledge.NoVersion) }
+	rule, err := knowledge.Decode(knowledge.KindRule, []byte(`{"rule_id":"SEC-001","category":"security","title":"Use parameterized queries",
+		"description":"Never build a query <b>of text</b>.","tags":["sql"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ops := []knowledge.Op{put(&knowledge.Category{ID: "security", Name: "Security", IsActive: true}), put(rule)}
+	if _, err := s.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "tester", Ops: ops}); err != nil {
+		t.Fatal(err)
+	}
+	authenticate := func(token string) (*access.Caller, error) {
+		if token != "good" {
+			return nil, store.ErrUnauthenticated
+		}
+		return &access.Caller{ID: "reader", Role: knowledge.RoleViewer}, nil
+	}
+	r := &reader{t: t}
+	chain := access.New(s, nil, nil)
+	h := httpapi.New(httpapi.Options{
+		Store: chain, Authenticate: authenticate, PageRoutes: console.Routes(),
+		Pages: console.New(console.Options{
+			Store: chain, Authenticate: authenticate, Version: "1.2.3",
+			Level: func() knowledge.Level { return knowledge.Level{Mode: knowledge.ModeNormal} },
+			Ready: func(context.Context) []string { return r.sick },
+		}),
+	})
+	server := httptest.NewServer(h)
+	t.Cleanup(func() { server.Close(); _ = s.Close() })
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.url, r.client = server.URL, server.Client()
+	r.client.Jar = jar
+	return r
+}
+
+// see asks for a page as a browser does, and checks its status and what it holds.
+func (r *reader) see(req *http.Request, status int, holds ...string) string {
+	r.t.Helper()
+	req.Header.Set("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+	resp, err := r.client.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if resp.StatusCode != status || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") ||
+		!strings.HasPrefix(resp.Header.Get("Content-Security-Policy"), "default-src 'none'") {
+		r.t.Errorf("%s %s: %d %v\n%s", req.Method, req.URL, resp.StatusCode, resp.Header, b)
+	}
+	for _, part := range holds {
+		if !strings.Contains(string(b), part) {
+			r.t.Errorf("%s %s lacks %q:\n%s", req.Method, req.URL, part, b)
+		}
+	}
+	if strings.Contains(string(b), "<script") {
+		r.t.Errorf("%s has a script", req.URL)
+	}
+	return string(b)
+}
+
+func (r *reader) get(path string) *http.Request {
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.url+path, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return req
+}
+
+func (r *reader) post(path string, form url.Values, origin string) *http.Request {
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, r.url+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Origin", origin)
+	return req
+}
+
+func TestAStrangerIsToldWhatThisIsAndNoMore(t *testing.T) {
+	r := newReader(t)
+	home := r.see(r.get("/"), 200, "Tenet", "It answers.", `href="/docs"`, "/sign-in")
+	if strings.Contains(home, "1.2.3") || strings.Contains(home, "rules</a>") {
+		t.Errorf("a stranger sees more than they should:\n%s", home)
+	}
+	r.see(r.get("/search?q=queries&kind=rule"), 401, "A valid token is needed", `value="/search?q=queries&amp;kind=rule"`)
+	r.see(r.get("/read/rule/SEC-001"), 401, "/sign-in")
+	r.see(r.get("/api/v1/rules"), 401, "/sign-in", `name="next" value="/"`)
+	r.see(r.get("/nothing/here"), 404, "There is nothing here", `href="/docs"`)
+	r.sick = []string{"the disk is full"}
+	r.see(r.get("/"), 200, "answer now", "the disk is full")
+}
+
+func TestAReaderSignsInSearchesAndReads(t *testing.T) {
+	r := newReader(t)
+	r.see(r.post("/sign-in", url.Values{"token": {"bad"}}, r.url), 401, "/sign-in")
+	r.see(r.post("/sign-in", url.Values{"token": {"good"}}, "https://evil.example.com"), 403, "another site")
+	r.see(r.get("/search?q=queries"), 401)
+	r.see(r.post("/sign-in", url.Values{"token": {"good"}, "next": {"/search?q=parametrized+query"}}, r.url), 200, "Searched for “parameterized”", `href="/read/rule/SEC-001"`, "<mark>")
+	r.see(r.get("/"), 200, "1.2.3", `href="/read/rules">1 rules</a>`, "reader")
+	r.see(r.get("/read/rules"), 200, "Use parameterized queries", "1 in all", `name="kind" value="rule"`)
+	r.see(r.get("/read/rule/SEC-001"), 200, "<h1>Use parameterized queries</h1>", "Never build a query &lt;b&gt;of text&lt;/b&gt;.", "<dd>sql</dd>")
+	r.see(r.get("/read/packs"), 200, "There are none.")
+	r.see(r.get("/search?q=+"), 200, "as you would ask")
+	r.see(r.get("/search?q=zebra"), 200, "Nothing matches.")
+	r.see(r.get("/search?q=queries&kind=zebra"), 400)
+	r.see(r.get("/search?q=queries&cursor=AAAA"), 400)
+	r.see(r.get("/read/rule/NONE"), 404)
+	r.see(r.get("/read/zebras"), 404)
+	r.see(r.get("/read/principals"), 403)
+	r.see(r.post("/sign-in", url.Values{"token": {"good"}, "next": {"//evil.example.com/"}}, r.url), 200, "What there is")
+	resp, err := r.client.Do(r.get("/api/v1/rules"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 401 || resp.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("the API takes the cookie: %d %s", resp.StatusCode, resp.Header.Get("Content-Type"))
+	}
+	r.see(r.post("/sign-out", nil, r.url), 200, "/sign-in")
+	r.see(r.get("/search?q=queries"), 401)
+}

@@ -1,0 +1,237 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"tenet/internal/knowledge"
+)
+
+// A home is what the first page shows.
+type home struct {
+	Ready   bool
+	Reasons []string
+	Version string  // for who is known
+	Shelves []shelf // for who is known
+}
+
+// A shelf is a kind with how many documents in use it has.
+type shelf struct {
+	Name  string
+	About string
+	Count int
+}
+
+func (d *Door) home(ctx context.Context, v *view) (*home, error) {
+	h := &home{Reasons: d.o.Ready(ctx)}
+	h.Ready = len(h.Reasons) == 0
+	if v.Caller == nil || !h.Ready {
+		return h, nil
+	}
+	h.Version = d.o.Version
+	for _, k := range knowledge.Described() {
+		if k.Hidden {
+			continue
+		}
+		page, err := d.o.Store.List(ctx, knowledge.Query{Kind: k.Kind, Limit: 1, Total: true})
+		if err != nil {
+			return nil, err
+		}
+		h.Shelves = append(h.Shelves, shelf{k.Plural, k.About, page.Total})
+	}
+	return h, nil
+}
+
+// A line is a document on a list or among hits.
+type line struct {
+	Path, Key, Title string
+	Marked           []piece // the part of its text that answers
+	Notes            string  // category, severity
+	Off              string  // why it is not in use
+}
+
+// A piece is a part of a text, which was searched for or not.
+type piece struct {
+	Text string
+	Hit  bool
+}
+
+// A listing is a page of documents.
+type listing struct {
+	Plural string
+	Lines  []line
+	Total  int
+	Next   string // the path of the next page
+	Said   []string
+}
+
+func (d *Door) list(r *http.Request, v *view, kind knowledge.Kind) (*listing, error) {
+	v.Title, v.Kind = kind.Plural(), string(kind)
+	page, err := d.o.Store.List(r.Context(), knowledge.Query{Kind: kind, Total: true, Cursor: r.URL.Query().Get("cursor")})
+	if err != nil {
+		return nil, err
+	}
+	l := &listing{Plural: kind.Plural(), Total: page.Total}
+	for _, rec := range page.Records {
+		doc, err := rec.Document()
+		if err != nil {
+			return nil, err
+		}
+		l.Lines = append(l.Lines, lineOf(rec, doc.Text().Title))
+	}
+	if page.Next != "" {
+		l.Next = readPath + kind.Plural() + "?" + url.Values{"cursor": {page.Next}}.Encode()
+	}
+	return l, nil
+}
+
+func lineOf(rec *knowledge.Record, title string) line {
+	l := line{Path: readPath + string(rec.Key.Kind) + "/" + url.PathEscape(rec.Key.ID), Key: rec.Key.String(), Title: title, Notes: rec.Category}
+	if !rec.Active {
+		l.Off = knowledge.Describe(rec.Key.Kind).Off
+	}
+	return l
+}
+
+func (d *Door) search(r *http.Request, v *view) (*listing, error) {
+	form := r.URL.Query()
+	v.Query, v.Title = form.Get("q"), "Search"
+	if strings.TrimSpace(v.Query) == "" {
+		return &listing{Said: []string{"Type what you look for, as you would ask."}}, nil
+	}
+	q := knowledge.SearchQuery{Text: v.Query, Cursor: form.Get("cursor")}
+	if kind := form.Get("kind"); kind != "" {
+		k, err := knowledge.ParseKind(kind)
+		if err != nil {
+			return nil, knowledge.BadQuery("kind", "%s", err)
+		}
+		q.Kinds, v.Kind = []knowledge.Kind{k}, string(k)
+	}
+	found, err := d.o.Store.Search(r.Context(), q)
+	if err != nil {
+		return nil, err
+	}
+	l := &listing{Total: found.Total, Said: said(&found.Reading)}
+	for i := range found.Hits {
+		hit := &found.Hits[i]
+		one := lineOf(hit.Record, hit.Title)
+		one.Marked, one.Notes = marked(hit.Snippet, hit.Marks), strings.TrimSpace(hit.Severity+" "+one.Notes)
+		l.Lines = append(l.Lines, one)
+	}
+	if len(found.Hits) == 0 {
+		l.Said = append(l.Said, "Nothing matches.")
+	}
+	if found.Next != "" {
+		next := url.Values{"q": {v.Query}, "cursor": {found.Next}}
+		if v.Kind != "" {
+			next.Set("kind", v.Kind)
+		}
+		l.Next = searchPath + "?" + next.Encode()
+	}
+	return l, nil
+}
+
+// said tells how a question was understood where that is not as it was typed.
+func said(r *knowledge.Reading) []string {
+	var list []string
+	for _, c := range r.SearchedFor {
+		list = append(list, "Searched for “"+c.Used+"”, since no document holds “"+c.Typed+"”.")
+	}
+	if r.Matched == knowledge.MatchedMost || r.Matched == knowledge.MatchedSome {
+		list = append(list, "No document holds all of these words: these hold "+r.Matched+" of them.")
+	}
+	return list
+}
+
+// marked cuts a text into what was searched for and what lies between.
+func marked(text string, marks [][2]int) []piece {
+	var list []piece
+	at := 0
+	for _, m := range marks {
+		if m[0] < at || m[1] > len(text) || m[0] > m[1] {
+			continue
+		}
+		list = append(list, piece{Text: text[at:m[0]]}, piece{Text: text[m[0]:m[1]], Hit: true})
+		at = m[1]
+	}
+	return append(list, piece{Text: text[at:]})
+}
+
+// A sheet is a document as a page shows it.
+type sheet struct {
+	Key    string
+	Plural string
+	Off    string
+	Text   string
+	Fields []field
+}
+
+// A field is a field of a document with its value for people.
+type field struct {
+	Name, Doc, Value string
+	Long             bool
+}
+
+func (d *Door) document(ctx context.Context, v *view, key knowledge.Key) (*sheet, error) {
+	rec, err := d.o.Store.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := rec.Document()
+	if err != nil {
+		return nil, err
+	}
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(rec.JSON, &values); err != nil {
+		return nil, err
+	}
+	described := knowledge.Describe(key.Kind)
+	s := &sheet{Key: key.String(), Plural: described.Plural}
+	if !rec.Active {
+		s.Off = described.Off
+	}
+	v.Title = doc.Text().Title
+	for _, f := range knowledge.FieldsOf(key.Kind) {
+		raw, ok := values[f.Name]
+		if !ok || f.Name == described.TitleField {
+			continue
+		}
+		value := readable(raw)
+		switch {
+		case value == "":
+		case f.Name == described.TextField:
+			s.Text = value
+		default:
+			s.Fields = append(s.Fields, field{f.Name, f.Doc, value, strings.Contains(value, "\n")})
+		}
+	}
+	return s, nil
+}
+
+// readable returns a value of JSON for people; "" where it says nothing.
+func readable(raw json.RawMessage) string {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		return text
+	}
+	var list []string
+	if json.Unmarshal(raw, &list) == nil {
+		return strings.Join(list, ", ")
+	}
+	switch string(raw) {
+	case "null", "[]", "{}":
+		return ""
+	}
+	if raw[0] != '{' && raw[0] != '[' {
+		return string(raw)
+	}
+	var b bytes.Buffer
+	if json.Indent(&b, raw, "", "  ") != nil {
+		return string(raw)
+	}
+	return b.String()
+}

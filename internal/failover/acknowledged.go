@@ -1,0 +1,120 @@
+package failover
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// ackBytes bounds the memory for acknowledged batches. The feed usually brings a batch within milliseconds. Over the
+// bound the oldest batches are forgotten; if a failover of the primary then loses one of those, only the next
+// comparison finds it.
+const ackBytes = 32 << 20
+
+// acks remembers the batches that the primary has acknowledged and the feed has not yet brought. Until the feed brings
+// them nothing else on this instance knows them: a repeated batch would conflict with itself, and a batch that a
+// failover loses would be lost unnoticed.
+type acks struct {
+	mu      sync.RWMutex // guards the fields below
+	batches map[knowledge.BatchID]acknowledged
+	order   []knowledge.BatchID // the oldest first; some may be forgotten already
+	bytes   int
+}
+
+// An acknowledged batch, with the receipt that its writer got.
+type acknowledged struct {
+	batch   knowledge.Batch
+	receipt knowledge.Receipt
+	at      time.Time
+	bytes   int
+}
+
+func newAcks() *acks { return &acks{batches: map[knowledge.BatchID]acknowledged{}} }
+
+// add remembers a batch and its receipt.
+func (a *acks) add(b *knowledge.Batch, rec *knowledge.Receipt) {
+	size := 512
+	for i, r := range rec.Records {
+		size += 256 + len(b.Ops[i].Patch)
+		if r != nil {
+			size += 2 * len(r.JSON) // the op's document is as large
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.drop(b.ID)
+	a.batches[b.ID] = acknowledged{*b, *rec, time.Now(), size}
+	a.order = append(a.order, b.ID)
+	a.bytes += size
+	for a.bytes > ackBytes && len(a.order) > 0 {
+		a.drop(a.order[0])
+		a.order = a.order[1:]
+	}
+}
+
+// drop needs a.mu.
+func (a *acks) drop(id knowledge.BatchID) {
+	a.bytes -= a.batches[id].bytes
+	delete(a.batches, id)
+	if len(a.batches) == 0 {
+		a.order = nil
+	}
+}
+
+// before returns the batches that were acknowledged before t.
+func (a *acks) before(t time.Time) []acknowledged {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	var list []acknowledged
+	for _, was := range a.batches {
+		if was.at.Before(t) {
+			list = append(list, was)
+		}
+	}
+	return list
+}
+
+// receipt returns the receipt of an acknowledged batch; [store.ErrReused] when the id was used for other content.
+func (a *acks) receipt(b *knowledge.Batch) (knowledge.Receipt, bool, error) {
+	a.mu.RLock()
+	was, there := a.batches[b.ID]
+	a.mu.RUnlock()
+	if !there {
+		return knowledge.Receipt{}, false, nil
+	}
+	before, err := was.batch.Fingerprint()
+	if err != nil {
+		return knowledge.Receipt{}, false, err
+	}
+	if now, err := b.Fingerprint(); err != nil || now != before {
+		return knowledge.Receipt{}, false, errors.Join(store.ErrReused, err)
+	}
+	return was.receipt, true, nil
+}
+
+// followed forgets the batches that the feed has brought.
+func (a *acks) followed(changes []knowledge.Change) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range changes {
+		c := &changes[i]
+		if was, there := a.batches[c.Batch]; there && c.Seq >= was.receipt.Seq {
+			a.drop(c.Batch)
+		}
+	}
+}
+
+// levelled forgets the batches acknowledged before asked, the time of a look that found the mirror level with the
+// primary.
+func (a *acks) levelled(asked time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id, was := range a.batches {
+		if was.at.Before(asked) {
+			a.drop(id)
+		}
+	}
+}

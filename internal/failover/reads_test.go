@@ -1,0 +1,212 @@
+package failover_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tenet/internal/failover"
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// required returns a context whose reads are as of now or fail.
+func required(ctx context.Context) context.Context {
+	return store.WithWish(ctx, store.Wish{Fresh: true, Required: true})
+}
+
+func atLeast(ctx context.Context, seq knowledge.Seq) context.Context {
+	return store.WithWish(ctx, store.Wish{MinSeq: seq})
+}
+
+// wants checks which version a read of rule R shows.
+func (c *scene) wants(ctx context.Context, version int64, from knowledge.Source) {
+	c.t.Helper()
+	if r, err := c.s.Get(ctx, ruleKey("R")); err != nil || r.Version != version || r.Source != from {
+		c.t.Errorf("a read shows %s (%v), want version %d from %s", versionOf(r), err, version, from)
+	}
+}
+
+// behindByOne is an instance whose copy has version 1 of rule R, while the primary has version 2.
+func behindByOne(t *testing.T, change ...func(*failover.Options)) (*scene, *gated) {
+	t.Helper()
+	g := &gated{}
+	c := newScene(t, append([]func(*failover.Options){patient, behind(g)}, change...)...)
+	c.past(knowledge.Put(rule("R"), 0))
+	c.follow()
+	g.shut.Store(true)
+	c.past(knowledge.Put(rule("R"), 0))
+	return c, g
+}
+
+func TestAPlainReadIsAnsweredByTheCopyAndSaysSo(t *testing.T) {
+	c, g := behindByOne(t)
+	asked := c.primary.newest.Load()
+	c.wants(t.Context(), 1, knowledge.SourceMirror)
+	if at := c.s.Seq(); c.s.Level().Local.After(time.Now()) || at < 2 || at > 3 { // the third is on its way, and may be seen at any moment
+		t.Errorf("the answer is as of change %d, want 2, or 3", at)
+	}
+	if n := c.primary.newest.Load() - asked; n != 0 {
+		t.Errorf("plain reads have asked the primary %d times", n)
+	}
+	g.shut.Store(false)
+	c.follow()
+	c.wants(t.Context(), 2, knowledge.SourceMirror)
+}
+
+func TestAReadThatWishesForMoreWaitsForTheCopy(t *testing.T) {
+	for name, wish := range map[string]func(context.Context) context.Context{
+		"as of now":        store.WithFresh,
+		"as of a seq":      func(ctx context.Context) context.Context { return atLeast(ctx, 3) },
+		"or else an error": required,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, g := behindByOne(t, func(o *failover.Options) { o.ReadWait = time.Minute })
+			asked := c.primary.newest.Load()
+			var reader sync.WaitGroup
+			reader.Go(func() { c.wants(wish(t.Context()), 2, knowledge.SourceMirror) })
+			waitFor(t, "the primary is asked for its newest change", func() bool { return c.primary.newest.Load() > asked })
+			g.shut.Store(false)
+			reader.Wait()
+		})
+	}
+}
+
+func TestAWishThatCantBeMetIsAnErrorOnlyWhenItIsRequired(t *testing.T) {
+	c, g := behindByOne(t, func(o *failover.Options) { o.ReadWait = 10 * time.Millisecond })
+	c.wants(store.WithFresh(t.Context()), 1, knowledge.SourceMirror)
+	c.wants(atLeast(t.Context(), 3), 1, knowledge.SourceMirror)
+	if _, err := c.s.Get(required(t.Context()), ruleKey("R")); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a read that requires an answer as of now: %v, want it refused", err)
+	}
+	c.primary.set(refused)
+	waitFor(t, "the reads have noticed that the primary is away", func() bool {
+		_, err := c.s.Get(required(t.Context()), ruleKey("R"))
+		return errors.Is(err, store.ErrUnavailable) && c.s.Level().Mode == knowledge.ModeDegraded
+	})
+	c.wants(store.WithFresh(t.Context()), 1, knowledge.SourceMirror)
+	if _, err := c.s.Get(required(t.Context()), ruleKey("R")); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a read that requires an answer as of now, in an outage: %v, want it refused", err)
+	}
+	g.shut.Store(false)
+}
+
+func TestASeqThatThePrimaryHasNotIsNotWaitedFor(t *testing.T) {
+	c := newScene(t, patient, func(o *failover.Options) { o.ReadWait = time.Hour })
+	c.past(knowledge.Put(rule("R"), 0))
+	c.follow()
+	c.wants(atLeast(t.Context(), 1_000_000), 1, knowledge.SourceMirror)
+}
+
+func TestQuestionsForTheNewestChangeAreShared(t *testing.T) {
+	c := newScene(t, patient)
+	c.past(knowledge.Put(rule("R"), 0))
+	c.follow()
+	c.primary.set(slow)
+	asked := c.primary.newest.Load()
+	var readers sync.WaitGroup
+	for range 64 {
+		readers.Go(func() { c.wants(required(t.Context()), 1, knowledge.SourceMirror) })
+	}
+	readers.Wait()
+	if n := c.primary.newest.Load() - asked; n > 32 {
+		t.Errorf("64 readers at once have asked the primary %d times", n)
+	}
+}
+
+func TestWhatTheCopyCouldNotTakeIsReadAtThePrimary(t *testing.T) {
+	g := &gated{}
+	c := newScene(t, patient, behind(g))
+	c.past(knowledge.Put(rule("R"), 0))
+	c.follow()
+	g.shut.Store(true)
+	g.blind.Store(true)
+	if rec := c.write(knowledge.Put(rule("R"), 0)); rec.Queued {
+		t.Fatal("the write was queued")
+	}
+	c.wants(t.Context(), 2, knowledge.SourcePrimary)
+	page, err := c.s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule})
+	if err != nil || len(page.Records) != 1 || page.Records[0].Version != 2 {
+		t.Errorf("a list does not show the write: %+v, %v", page, err)
+	}
+	g.shut.Store(false)
+	c.follow()
+	c.wants(t.Context(), 2, knowledge.SourceMirror)
+}
+
+func TestACopyThatDoesNotFollowIsPassedOver(t *testing.T) {
+	c, g := behindByOne(t, func(o *failover.Options) { o.CopyMaxLag = 50 * time.Millisecond })
+	waitFor(t, "the primary answers a read", func() bool {
+		r, err := c.s.Get(t.Context(), ruleKey("R"))
+		return err == nil && r.Version == 2 && r.Source == knowledge.SourcePrimary
+	})
+	if c.s.Seq() != 3 {
+		t.Errorf("what was shown is up to change %d, want 3", c.s.Seq())
+	}
+	g.shut.Store(false)
+	waitFor(t, "the copy answers again", func() bool {
+		r, err := c.s.Get(t.Context(), ruleKey("R"))
+		if err != nil || r.Version != 2 {
+			t.Fatalf("a read went back in time: %s (%v)", versionOf(r), err)
+		}
+		return r.Source == knowledge.SourceMirror
+	})
+}
+
+func TestAPartOfTheLogDoesNotLookWhole(t *testing.T) {
+	few := func(o *failover.Options) { o.Versions = 2 }
+	c := newScene(t, few)
+	for range 4 {
+		c.past(knowledge.Put(rule("R"), 0))
+	}
+	c.end()
+	c.dir = t.TempDir() // a copy made from now on has but the last versions
+	c.open(few)
+	waitFor(t, "there is a copy", func() bool { return c.status().Mirror.Ready })
+	history := knowledge.ChangeQuery{Key: ruleKey("R"), Newest: true}
+	if list, err := c.s.Changes(t.Context(), history); err != nil || len(list) != 4 {
+		t.Errorf("the history has %d versions (%v), want all 4", len(list), err)
+	}
+	c.primary.set(refused)
+	waitMode(t, c.s, knowledge.ModeDegraded)
+	for _, q := range []knowledge.ChangeQuery{history, {Key: ruleKey("R"), Version: 1}, {Key: ruleKey("never")}, {Batch: knowledge.NewBatchID()}, {}} {
+		if list, err := c.s.Changes(t.Context(), q); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%+v is answered with %d changes, %v; want it unavailable", q, len(list), err)
+		}
+	}
+	ctx, part := store.WithPartial(t.Context())
+	list, err := c.s.Changes(ctx, history)
+	if err != nil || len(list) != 2 || part.Oldest != list[1].Seq {
+		t.Errorf("who takes a part gets %d versions from %d on, %v; want 2 and to be told", len(list), part.Oldest, err)
+	}
+	if list, err := c.s.Changes(t.Context(), knowledge.ChangeQuery{Key: ruleKey("R"), Version: 4}); err != nil || len(list) != 1 {
+		t.Errorf("a version that the copy has: %d, %v", len(list), err)
+	}
+}
+
+// TestAnAnswerPromisesAllThatItShows looks at the position that answers carry when readers first see a change: with a lower one a
+// caller who goes on at another instance would go back in time.
+func TestAnAnswerPromisesAllThatItShows(t *testing.T) {
+	t.Parallel()
+	var in atomic.Pointer[failover.Store]
+	shown := make(chan knowledge.Seq, 1)
+	g := &gated{shows: func(seq knowledge.Seq) {
+		s := in.Load()
+		if s == nil {
+			return
+		}
+		if at := s.Seq(); at < seq {
+			t.Errorf("answers say %d, and show change %d", at, seq)
+		}
+		shown <- seq
+	}}
+	c := newScene(t, behind(g))
+	in.Store(c.s)
+	rec := c.past(knowledge.Put(rule("seen"), 0))
+	if seq := <-shown; seq != rec.Seq {
+		t.Errorf("change %d is shown, want %d", seq, rec.Seq)
+	}
+}

@@ -1,0 +1,126 @@
+package failover
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A waitlist knows the batches that wait for the primary, and their documents.
+type waitlist struct {
+	journal Journal
+
+	mu      sync.Mutex                          // guards the fields below; counted calls into modes with it held
+	pending map[knowledge.Key]knowledge.BatchID // the last waiting batch that writes a document
+	waiting map[knowledge.BatchID]bool
+}
+
+func newWaitlist(j Journal) *waitlist {
+	return &waitlist{journal: j, pending: map[knowledge.Key]knowledge.BatchID{}, waiting: map[knowledge.BatchID]bool{}}
+}
+
+// note adds waiting batches.
+func (w *waitlist) note(entries ...store.Entry) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range entries {
+		e := &entries[i]
+		w.waiting[e.Batch.ID] = true
+		for j := range e.Batch.Ops {
+			w.pending[e.Batch.Ops[j].Key] = e.Batch.ID
+		}
+	}
+}
+
+// remove removes a batch, and returns how many still wait.
+func (w *waitlist) remove(id knowledge.BatchID, keys []knowledge.Key) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.waiting, id)
+	for _, key := range keys {
+		if w.pending[key] == id {
+			delete(w.pending, key)
+		}
+	}
+	return len(w.waiting)
+}
+
+// counted calls fn with the number of waiting batches, which does not change meanwhile.
+func (w *waitlist) counted(fn func(n int)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fn(len(w.waiting))
+}
+
+// len returns the number of waiting batches.
+func (w *waitlist) len() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.waiting)
+}
+
+// on reports whether a batch waits that writes one of the documents.
+func (w *waitlist) on(keys ...knowledge.Key) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, key := range keys {
+		if _, ok := w.pending[key]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// journalled returns the document that the last waiting batch leaves, as the journal has it; false if no batch waits or
+// the journal can't tell.
+func (w *waitlist) journalled(ctx context.Context, key knowledge.Key) (*knowledge.Record, bool) {
+	w.mu.Lock()
+	id, waits := w.pending[key]
+	w.mu.Unlock()
+	if !waits {
+		return nil, false
+	}
+	e, out, err := w.journal.Find(ctx, id)
+	if err != nil || out.State != knowledge.BatchQueued {
+		return nil, false // it was replayed or parked just now
+	}
+	for _, r := range slices.Backward(queuedReceipt(&e).Records) {
+		if r != nil && r.Key == key {
+			return r, true
+		}
+	}
+	return nil, false
+}
+
+// any reports whether a batch waits.
+func (w *waitlist) any() bool { return w.len() > 0 }
+
+// keysOf returns the documents of a waiting batch. The entry of a damaged batch may not tell, so the waitlist's own
+// keys are added.
+func (w *waitlist) keysOf(e *store.Entry) []knowledge.Key {
+	keys := make([]knowledge.Key, len(e.Batch.Ops))
+	for i := range e.Batch.Ops {
+		keys[i] = e.Batch.Ops[i].Key
+	}
+	if !e.Damaged {
+		return keys
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for key, last := range w.pending {
+		if last == e.Batch.ID {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// has reports whether a batch is known to wait.
+func (w *waitlist) has(id knowledge.BatchID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.waiting[id]
+}

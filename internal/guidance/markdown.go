@@ -1,0 +1,95 @@
+package guidance
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Markdown returns the answer as a block of Markdown for the context of a model, the most important documents first.
+func (a *Answer) Markdown(q *Query) string {
+	var b strings.Builder
+	b.WriteString("## What holds " + q.about() + "\n\n")
+	if len(a.Items) == 0 {
+		b.WriteString("No document holds here.\n")
+	}
+	links := false
+	for i := range a.Items {
+		item := &a.Items[i]
+		if item.Form == FormLink && !links {
+			links = true
+			b.WriteString("These hold too; each can be read whole by its key:\n\n")
+		} else if item.Form != FormLink {
+			links = false
+		}
+		if item.Text == "" { // an explanation
+			fmt.Fprintf(&b, "- %s (%s): %s\n", item.Title, item.Key, Why(item.Because))
+			continue
+		}
+		b.WriteString(item.Text)
+		if item.Form != FormLink {
+			b.WriteString("\n")
+		}
+	}
+	if a.LeftOut.Total > 0 {
+		b.WriteString("\n" + a.LeftOut.sentence() + "\n")
+	}
+	for _, n := range a.Notes {
+		b.WriteString("\nNote: " + n + ".\n")
+	}
+	return b.String()
+}
+
+// about describes in words what a query asks about.
+func (q *Query) about() string {
+	var parts []string
+	switch n := len(q.Paths); {
+	case n == 1:
+		parts = append(parts, "for "+q.Paths[0])
+	case n > 1:
+		parts = append(parts, fmt.Sprintf("for %s and %d more files", q.Paths[0], n-1))
+	case len(q.Languages) > 0:
+		parts = append(parts, "for "+strings.Join(q.Languages, ", "))
+	}
+	if q.Task != "" {
+		task := beginning(q.Task)
+		parts = append(parts, "for the task: "+task)
+	}
+	if len(parts) == 0 {
+		return "everywhere"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// sentence says in one line what was left out.
+func (l *Omissions) sentence() string {
+	var parts []string
+	for _, r := range []struct{ reason, text string }{
+		{LeftBudget, "hold and found no room in the budget"},
+		{LeftModel, "may apply: their titles tell when"},
+		{LeftTarget, "are meant for other assistants"},
+		{LeftBound, "are more than one answer holds"},
+	} {
+		if n := l.Counts[r.reason]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, r.text))
+		}
+	}
+	return "Left out: " + strings.Join(parts, "; ") + "."
+}
+
+// Why says in words why a document holds.
+func Why(list []Reason) string {
+	var parts []string
+	for _, r := range list {
+		switch r.By {
+		case ByAlways:
+			parts = append(parts, "it always holds")
+		case ByGlob:
+			parts = append(parts, r.Glob+" matches "+r.Path)
+		case ByLanguage:
+			parts = append(parts, "it is for "+r.Language)
+		case ByTask:
+			parts = append(parts, "it fits the task")
+		}
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,197 @@
+// Package hook answers an assistant at the moment of an edit: it reads what each tool tells of an edit that it is about to make, and
+// writes the answer in that tool's own form.
+package hook
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// Tools are the assistants whose hooks are known. Their forms were read in their owners' documents in 2026-11:
+//
+//   - claude: https://code.claude.com/docs/en/hooks
+//   - copilot: https://docs.github.com/en/copilot/reference/hooks-configuration
+//   - cursor: https://cursor.com/docs/agent/hooks
+//   - codex: https://developers.openai.com/codex/hooks
+func Tools() []string { return []string{"claude", "copilot", "cursor", "codex"} }
+
+// An Edit is a file as it will be.
+type Edit struct {
+	Path    string // as the tool names it
+	Before  []byte // nil for a new file
+	After   []byte
+	Deleted bool
+}
+
+// An Event is what a tool is about to do.
+type Event struct {
+	Cwd   string
+	Name  string // of the event, in the tool's words
+	Tool  string // of the assistant's own, such as Write
+	Other bool   // it was meant for another assistant's hook, which runs too
+	Edits []Edit
+}
+
+// raw is every form that the tools use, in one.
+type raw struct {
+	Cwd        string          `json:"cwd"`
+	Event      string          `json:"hook_event_name"`
+	ToolName   string          `json:"tool_name"`
+	ToolInput  json.RawMessage `json:"tool_input"`
+	ToolName2  string          `json:"toolName"`
+	ToolArgs   json.RawMessage `json:"toolArgs"`
+	Workspaces []string        `json:"workspace_roots"`
+}
+
+// input is what an edit is told by, in every tool's words.
+type input struct {
+	FilePath   string  `json:"file_path"`
+	Path       string  `json:"path"`
+	Notebook   string  `json:"notebook_path"`
+	Content    *string `json:"content"`
+	Contents   *string `json:"contents"`
+	FileText   *string `json:"file_text"`
+	NewSource  *string `json:"new_source"`
+	Command    string  `json:"command"`
+	Input      string  `json:"input"`
+	Patch      string  `json:"patch"`
+	ReplaceAll bool    `json:"replace_all"`
+	OldString  *string `json:"old_string"`
+	NewString  *string `json:"new_string"`
+	OldStr     *string `json:"old_str"`
+	NewStr     *string `json:"new_str"`
+	InsertText *string `json:"insert_text"`
+	InsertLine *int    `json:"insert_line"`
+	Edits      []struct {
+		OldString  string `json:"old_string"`
+		NewString  string `json:"new_string"`
+		ReplaceAll bool   `json:"replace_all"`
+	} `json:"edits"`
+}
+
+// MaxEvent bounds what a tool tells, in bytes.
+const MaxEvent = 16 << 20
+
+// Read reads an event. The function file returns a file as it is now, nil for none; it gets absolute paths.
+func Read(tool string, text []byte, file func(path string) ([]byte, error)) (*Event, error) {
+	var r raw
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, fmt.Errorf("the event is not JSON: %w", err)
+	}
+	e := &Event{Cwd: r.Cwd, Name: r.Event, Tool: r.ToolName}
+	args := r.ToolInput
+	if r.ToolName == "" && r.ToolName2 != "" { // Copilot's own form; it runs the hooks of Claude's settings too
+		e.Tool, args, e.Other = r.ToolName2, r.ToolArgs, tool != "copilot"
+		var quoted string
+		if json.Unmarshal(args, &quoted) == nil {
+			args = json.RawMessage(quoted)
+		}
+	}
+	if e.Cwd == "" && len(r.Workspaces) > 0 {
+		e.Cwd = r.Workspaces[0]
+	}
+	if len(args) == 0 || e.Other {
+		return e, nil
+	}
+	var in input
+	if err := json.Unmarshal(args, &in); err != nil {
+		return e, nil //nolint:nilerr // a tool whose arguments are no object edits nothing
+	}
+	return e, e.read(&in, file)
+}
+
+func (e *Event) read(in *input, file func(string) ([]byte, error)) error {
+	for _, text := range []string{in.Input, in.Patch, in.Command} {
+		if strings.Contains(text, patchBegin) {
+			return e.applyPatch(text, file)
+		}
+	}
+	path := in.FilePath
+	if path == "" {
+		path = in.Path
+	}
+	if path == "" {
+		path = in.Notebook
+	}
+	if path == "" {
+		return nil
+	}
+	before, err := file(e.absolute(path))
+	if err != nil {
+		return err
+	}
+	edit := Edit{Path: path, Before: before}
+	switch {
+	case in.Content != nil, in.Contents != nil, in.FileText != nil:
+		edit.After = []byte(*first(in.Content, in.Contents, in.FileText))
+	case in.NewSource != nil: // a cell: what is new of it is looked at as if it stood behind the rest
+		edit.After = append(append([]byte{}, before...), *in.NewSource...)
+	case in.InsertText != nil && in.InsertLine != nil:
+		edit.After = insert(before, *in.InsertLine, *in.InsertText)
+	case len(in.Edits) > 0:
+		text := string(before)
+		for _, one := range in.Edits {
+			if text, err = replace(text, one.OldString, one.NewString, one.ReplaceAll); err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+		}
+		edit.After = []byte(text)
+	case first(in.OldString, in.OldStr) != nil || first(in.NewString, in.NewStr) != nil:
+		text, err := replace(string(before), value(first(in.OldString, in.OldStr)), value(first(in.NewString, in.NewStr)), in.ReplaceAll)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		edit.After = []byte(text)
+	default:
+		return nil // it reads
+	}
+	e.Edits = append(e.Edits, edit)
+	return nil
+}
+
+func (e *Event) absolute(path string) string {
+	if filepath.IsAbs(path) || e.Cwd == "" {
+		return path
+	}
+	return filepath.Join(e.Cwd, path)
+}
+
+func first(list ...*string) *string {
+	for _, s := range list {
+		if s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+func value(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// errNoPlace says that the text to replace is not there. The tool will refuse the edit by itself.
+var errNoPlace = errors.New("the text to replace is not there")
+
+func replace(text, before, after string, all bool) (string, error) {
+	switch {
+	case before == "" && text == "":
+		return after, nil
+	case before == "" || !strings.Contains(text, before):
+		return "", errNoPlace
+	case all:
+		return strings.ReplaceAll(text, before, after), nil
+	}
+	return strings.Replace(text, before, after, 1), nil
+}
+
+func insert(text []byte, line int, what string) []byte {
+	lines := strings.SplitAfter(string(text), "\n")
+	line = max(0, min(line, len(lines)))
+	return []byte(strings.Join(lines[:line], "") + what + "\n" + strings.Join(lines[line:], ""))
+}

@@ -1,0 +1,129 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+
+	"tenet/internal/check"
+	"tenet/internal/knowledge"
+)
+
+const checkPath = "/api/v1/check"
+
+// checkRequest is what POST /check reads.
+type checkRequest struct {
+	Repository string      `json:"repository,omitempty" doc:"The id of the repository, whose packs, label and exemptions count" example:"acme.pay"`
+	Packs      []string    `json:"packs,omitempty" doc:"The ids of packs besides those of the repository; with neither every rule counts"`
+	Label      string      `json:"label,omitempty" doc:"The label at which rules are taken, in place of the repository's"`
+	Files      []checkFile `json:"files" doc:"What is checked" minItems:"1" maxItems:"1000"`
+	Report     bool        `json:"report,omitempty" doc:"Keep what was found as violations of the repository, and resolve those of these files that are mended"`
+}
+
+type checkFile struct {
+	Path    string  `json:"path" doc:"The file, from the repository's root" example:"cmd/pay/main.go"`
+	Content string  `json:"content" doc:"Its text"`
+	Before  *string `json:"before,omitempty" doc:"Its text before an edit: what it broke already does not count. With it for one file, files without it are new"`
+	Lines   []int   `json:"lines,omitempty" doc:"The lines that count, from 1, in order; all when left out" maxItems:"100000"`
+}
+
+// A checkDoor checks files.
+type checkDoor struct{ h *Handler }
+
+func (d checkDoor) routes() []*route {
+	return []*route{{
+		method: http.MethodPost, path: checkPath, id: "check-files", tag: "guidance",
+		summary: "Check files", description: "Looks for what the checks of rules forbid or require, as tenet check does: findings with their places, and a decision (deny " +
+			"where a mandatory rule is broken and not exempt). To report needs the right to report violations.",
+		handler: with(d.check), body: &payload{media: mediaJSON, body: typeOf[checkRequest](), samples: exampleChecks()},
+		answers: []answer{jsonAnswer[check.Result](http.StatusOK, "What was found", exampleChecked())},
+		refusals: []int{
+			http.StatusForbidden, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+		},
+	}}
+}
+
+func (d checkDoor) check(c *call, _ *noParams) error {
+	if err := mayRead(c, knowledge.KindRule, knowledge.KindPack, knowledge.KindRepository); err != nil {
+		return err
+	}
+	if d.h.o.Check == nil {
+		return refuse(errNoPath, "this tenet checks no files")
+	}
+	raw, err := c.body()
+	if err != nil {
+		return err
+	}
+	if err := wellFormed(raw, knowledge.MaxDepth); err != nil {
+		return err
+	}
+	q, report, err := checkQuestion(raw)
+	if err != nil {
+		return err
+	}
+	r, err := d.h.o.Check(c.limited(), q)
+	if err != nil {
+		return err
+	}
+	if report {
+		names := make([]string, len(q.Files))
+		for i := range q.Files {
+			names[i] = q.Files[i].Path
+		}
+		if _, err := check.Report(c.limited(), d.h.o.Store, c.request.Caller.ID, q.Repository, names, r); err != nil {
+			return err
+		}
+	}
+	return c.json(http.StatusOK, r)
+}
+
+// checkQuestion reads the body of a question.
+func checkQuestion(raw []byte) (*check.Question, bool, error) {
+	var f faultList
+	q, report := &check.Question{}, false
+	m := f.object("", raw, "repository", "packs", "label", "files", "report", "commit")
+	f.member("/repository", m["repository"], &q.Repository, "text")
+	f.member("/packs", m["packs"], &q.Packs, "a list of texts")
+	f.member("/label", m["label"], &q.Label, "text")
+	f.member("/report", m["report"], &report, "true or false")
+	if report && q.Repository == "" {
+		f.add("/repository", "missing: a report is about a repository")
+	}
+	var files []checkFile
+	f.member("/files", m["files"], &files, "a list of objects with path and content")
+	for i := range files {
+		file := &files[i]
+		q.Files = append(q.Files, check.File{Path: file.Path, Content: []byte(file.Content), Lines: file.Lines})
+		if file.Before != nil {
+			q.Before = append(q.Before, check.File{Path: file.Path, Content: []byte(*file.Before)})
+		}
+		for j := 1; j < len(file.Lines); j++ {
+			if file.Lines[j] <= file.Lines[j-1] {
+				f.add(fmt.Sprintf("/files/%d/lines/%d", i, j), "%d after %d: want lines in order", file.Lines[j], file.Lines[j-1])
+				break
+			}
+		}
+	}
+	if len(f) == 0 {
+		f.merge(q.Check())
+	}
+	return q, report, f.err(false)
+}
+
+func exampleChecks() []sample {
+	before := "package main\n"
+	return []sample{
+		{"file", "A whole file", checkRequest{
+			Repository: "acme.pay", Files: []checkFile{{Path: "cmd/pay/main.go", Content: "package main\n\n// TODO refunds\n"}},
+		}},
+		{"edit", "What an edit brings in", checkRequest{
+			Packs: []string{"backend"}, Files: []checkFile{{Path: "cmd/pay/main.go", Content: "package main\n\n// TODO refunds\n", Before: &before}},
+		}},
+	}
+}
+
+func exampleChecked() any {
+	return check.Result{Decision: check.Warn, Files: 1, Rules: 2, Skipped: []check.Skipped{}, Findings: []check.Finding{{
+		Rule: "TODO-1", Version: 2, Check: "note", Title: "Notes have an owner", Path: "cmd/pay/main.go", Line: 3, Column: 4, Severity: "WARNING",
+		Enforcement: "recommended", Message: "A note without an owner.", Fix: "Write TODO(name).", Fingerprint: "3f786850e387550fdab836ed",
+	}}}
+}

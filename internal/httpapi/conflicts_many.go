@@ -1,0 +1,128 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"tenet/internal/access"
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// maxDecisions is how many conflicts one request decides.
+const maxDecisions = 200
+
+// resolveConflicts carries out one decision about many conflicts.
+func resolveConflicts(c *call, _ *noParams) error {
+	raw, err := c.body()
+	if err != nil {
+		return err
+	}
+	if err := wellFormed(raw, knowledge.MaxDepth); err != nil {
+		return err
+	}
+	if no := access.Decide(c.request.Caller, access.Act{Verb: access.VerbResolve}); no != nil {
+		return c.request.Caller.Deny(no)
+	}
+	decisions, err := decisionsOf(raw)
+	if err != nil {
+		return err
+	}
+	for i := range decisions {
+		p, err := parkedAs(c, c.h.o.Desk, decisions[i].ID)
+		if err != nil {
+			return err
+		}
+		if no := access.DecideConflict(c.request.Caller, access.VerbResolve, &p.Entry.Batch); no != nil {
+			return c.request.Caller.Deny(no)
+		}
+		if err := reviewed(c, p, &decisions[i]); err != nil {
+			return err
+		}
+	}
+	done, err := c.h.o.Desk.Resolve(c.limited(), c.request.Caller.ID, decisions...)
+	if err != nil && len(done) == 0 {
+		return err
+	}
+	a := resolveManyAnswer{Decided: make([]decidedConflict, len(done))}
+	for i := range done {
+		a.Decided[i] = decidedConflict{ID: done[i].ID, State: stateOf(&done[i].Receipt), Seq: done[i].Receipt.Seq}
+	}
+	if err != nil {
+		a.Stopped = err.Error()
+	}
+	return c.json(http.StatusOK, &a)
+}
+
+// decisionsOf reads one decision about many conflicts.
+func decisionsOf(raw []byte) ([]store.Decision, error) {
+	var f faultList
+	how := ""
+	members := f.object("", raw, "resolution", "conflicts")
+	f.member("/resolution", members["resolution"], &how, "theirs or ours")
+	if how != resolveTheirs && how != resolveOurs {
+		f.add("/resolution", "%q: want theirs or ours; a merged document is for one conflict", how)
+	}
+	var list []json.RawMessage
+	f.member("/conflicts", members["conflicts"], &list, "a list of conflicts")
+	if len(list) == 0 || len(list) > maxDecisions {
+		f.add("/conflicts", "%d conflicts: want 1 to %d", len(list), maxDecisions)
+		return nil, f.err(false)
+	}
+	decisions := make([]store.Decision, len(list))
+	met := map[uuid.UUID]bool{}
+	for i := range list {
+		at, id := fmt.Sprintf("/conflicts/%d", i), ""
+		d := &decisions[i]
+		members := f.object(at, list[i], "id", "seen")
+		f.member(at+"/id", members["id"], &id, "the UUID of a conflict")
+		f.member(at+"/seen", members["seen"], &d.Seen, "the seen of the conflict")
+		var err error
+		switch d.ID, err = uuid.Parse(id); {
+		case err != nil || len(id) != 36:
+			f.add(at+"/id", "%q: want the UUID of a conflict", id)
+		case met[d.ID]:
+			f.add(at+"/id", "%s is there twice", id)
+		case how == resolveOurs && d.Seen == "":
+			f.add(at+"/seen", "missing: ours needs the seen of the conflict")
+		}
+		d.How, met[d.ID] = how, true
+	}
+	return decisions, f.err(false)
+}
+
+// reviewed returns the refusal of a decision that would write what the policy has written by proposals alone.
+func reviewed(c *call, p *store.Parked, d *store.Decision) error {
+	h := c.h
+	if len(h.o.Policy.Rules) == 0 || d.How == resolveTheirs || p.Resolution != "" {
+		return nil
+	}
+	for i := range p.Entry.Batch.Ops {
+		op := &p.Entry.Batch.Ops[i]
+		var before knowledge.Document
+		rec, err := h.o.Store.Get(c.limited(), op.Key)
+		if err == nil {
+			before, err = rec.Document()
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		after := d.Merged
+		if after == nil || op.Key != p.Key() {
+			if after, err = op.Next(before); err != nil {
+				after = nil // the desk says what is wrong with it
+			}
+		}
+		if n := h.o.Policy.Approvals(before, after); n > 0 {
+			return c.request.Caller.Deny(&store.ForbiddenError{
+				Reason: fmt.Sprintf("%s: the policy asks for %d approvals of such a write: decide for theirs, and propose it", op.Key, n),
+				Right:  access.DoReview,
+			})
+		}
+	}
+	return nil
+}

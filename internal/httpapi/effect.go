@@ -1,0 +1,101 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+const effectPath = "/api/v1/effect"
+
+// Effects knows what rules and practices do.
+type Effects interface {
+	// Page returns what was worked out in the last night, by the keys of the documents.
+	Page(ctx context.Context, q store.EffectQuery) ([]store.Effect, error)
+}
+
+type effectPage struct {
+	Documents []store.Effect `json:"documents" doc:"Rules and practices in use, by their keys; none before the first night"`
+	Next      string         `json:"next,omitempty" doc:"What to ask on with as after; left out on the last page"`
+}
+
+type effectParams struct {
+	Verdict string `query:"verdict" doc:"Only what is dead (looked for and never broken), noisy (broken or exempt more often than not) or unserved (nobody was given it)" enum:"dead,noisy,unserved" example:"noisy"`
+	Key     string `query:"key" doc:"Only this document, by kind and id" maxLength:"160" example:"rule/GO-001"`
+	After   string `query:"after" doc:"Only keys after this one: next of the page before" maxLength:"160" example:"rule/GO-001"`
+	Limit   int    `query:"limit" doc:"How many at most" minimum:"1" maximum:"1000" default:"100" example:"50"`
+}
+
+// An effectDoor answers about effects.
+type effectDoor struct{ h *Handler }
+
+func (d effectDoor) routes() []*route {
+	return []*route{{
+		method: http.MethodGet, path: effectPath, id: "list-effects", tag: "fleet",
+		summary: "Ask what rules and practices do", description: "For each of them how often it was served, followed, broken and exempt in the last 180 days, and what follows " +
+			"from that: the share of the repositories that take it, and by how much the share of runs that break it has fallen. A night's work (the job " +
+			"effect.work) makes it of the counts; a score whose sample is too small is null.",
+		handler: with(d.list), answers: []answer{jsonAnswer[effectPage](http.StatusOK, "A page", exampleEffects())},
+		refusals: []int{http.StatusForbidden},
+	}}
+}
+
+func (d effectDoor) list(c *call, p *effectParams) error {
+	if err := mayRead(c, knowledge.KindRule, knowledge.KindPractice); err != nil {
+		return err
+	}
+	if d.h.o.Effects == nil {
+		return refuse(errNoPath, "this tenet counts no effects")
+	}
+	switch {
+	case p.Limit == 0:
+		p.Limit = store.FleetLimit
+	case p.Limit < 1 || p.Limit > store.MaxFleetLimit:
+		return knowledge.BadQuery("limit", "%d: want 1 to %d", p.Limit, store.MaxFleetLimit)
+	}
+	if verdicts := []string{"", store.EffectDead, store.EffectNoisy, store.EffectUnserved}; !slices.Contains(verdicts, p.Verdict) {
+		return knowledge.BadQuery("verdict", "%q: want dead, noisy or unserved", p.Verdict)
+	}
+	list, err := d.h.o.Effects.Page(c.limited(), store.EffectQuery{Key: p.Key, Verdict: p.Verdict, After: p.After, Limit: p.Limit})
+	if err != nil {
+		return err
+	}
+	a := effectPage{Documents: list}
+	if len(list) == p.Limit && p.Key == "" {
+		a.Next = list[len(list)-1].Key
+	}
+	return c.json(http.StatusOK, a)
+}
+
+// maxRules bounds the rules of a check-in.
+const maxRules = 5000
+
+// outcomes reads what became of rules.
+func (f *faultList) outcomes(pointer string, raw json.RawMessage) map[string]store.EffectTally {
+	var names map[string]json.RawMessage
+	if f.member(pointer, raw, &names, "an object"); len(names) > maxRules {
+		f.add(pointer, "%d rules: at most %d", len(names), maxRules)
+		return nil
+	}
+	out := make(map[string]store.EffectTally, len(names))
+	for id, text := range names {
+		p := pointer + "/" + pointerToken(id)
+		m := f.object(p, text, "served", "followed", "violated", "exempted")
+		var followed, violated, exempted int
+		f.tally(p, m, map[string]*int{"followed": &followed, "violated": &violated, "exempted": &exempted})
+		out[id] = store.EffectTally{Followed: int64(followed), Violated: int64(violated), Exempted: int64(exempted)}
+	}
+	return out
+}
+
+func exampleEffects() effectPage {
+	adoption, score := 0.8, 0.66
+	return effectPage{Documents: []store.Effect{{
+		Key: "rule/GO-001", Days: 60, EffectTally: store.EffectTally{Served: 4000, Followed: 900, Violated: 60}, AdoptionRate: &adoption, AdoptionSample: 40,
+		EffectivenessScore: &score, EffectivenessSample: 210, At: exampleTime(),
+	}}}
+}

@@ -1,0 +1,302 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+const fleetPath = "/api/v1/fleet"
+
+// Fleet knows how repositories stand to what they take.
+type Fleet interface {
+	// CheckIn takes in what a work tree tells of itself, and returns how it stands. Its repository is read in the name of who asks.
+	CheckIn(ctx context.Context, reader store.Reader, c store.CheckIn) (*store.Standing, error)
+	// Page returns repositories by their ids.
+	Page(ctx context.Context, q store.FleetQuery) ([]store.Standing, error)
+	// Counts returns how many repositories have each state, and as of when.
+	Counts() ([]store.FleetCount, knowledge.Time)
+	// News returns a repository with what has changed since it took what it takes.
+	News(ctx context.Context, reader store.Past, id string) (*store.FleetNews, error)
+}
+
+// standing is a repository as it is shown.
+type standing struct {
+	Repository string                `json:"repository" doc:"The repository's id" example:"acme.pay"`
+	State      store.FleetState      `json:"state" doc:"How it stands; where several hold, the first of these" enum:"silent,edited,missing,behind,exempt,current"`
+	Since      knowledge.Time        `json:"since" doc:"Since when it stands so"`
+	LastSeen   knowledge.Time        `json:"last_seen,omitzero" doc:"When it last told of itself; left out for never"`
+	Via        string                `json:"via" doc:"By which command" example:"sync"`
+	By         string                `json:"by" doc:"Who ran it" example:"ci-payments"`
+	Branch     string                `json:"branch" doc:"The branch of the work tree" example:"main"`
+	Commit     string                `json:"commit" doc:"The commit of the work tree"`
+	Program    string                `json:"program" doc:"The version of the command" example:"1.4.0"`
+	Seq        knowledge.Seq         `json:"seq" doc:"The change of the log up to which it has what it takes"`
+	Files      *store.FleetFiles     `json:"files,omitempty" doc:"Its files that are not as sync would write them; left out where nobody looked"`
+	Findings   *int                  `json:"findings,omitempty" doc:"What the last check found; left out where none ran"`
+	Hooks      *store.FleetHookTally `json:"hooks,omitempty" doc:"Edits that its hooks judged; left out where none ran"`
+	Exemptions int                   `json:"exemptions" doc:"Exemptions that are in force" minimum:"0"`
+	Fault      string                `json:"fault,omitempty" doc:"Why it can't be told what it takes, such as a pack that is not there"`
+}
+
+func standingOf(s *store.Standing) standing {
+	return standing{
+		Repository: s.Repository, State: s.State, Since: s.Since, LastSeen: s.At, Via: s.Via, By: s.By, Branch: s.Branch, Commit: s.Commit,
+		Program: s.Program, Seq: s.Seq, Files: s.Files, Findings: s.Findings, Hooks: s.Hooks, Exemptions: s.Exempt, Fault: s.Fault,
+	}
+}
+
+type fleetPage struct {
+	Repositories []standing         `json:"repositories" doc:"The repositories, by their ids"`
+	Counts       []store.FleetCount `json:"counts" doc:"How many of all repositories have which state"`
+	CountedAt    knowledge.Time     `json:"counted_at,omitzero" doc:"As of when they were counted; left out for never"`
+	Next         string             `json:"next,omitempty" doc:"What to ask on with as after; left out on the last page"`
+}
+
+type fleetNews struct {
+	Standing standing          `json:"standing" doc:"How it stands"`
+	Changed  []store.FleetMove `json:"changed" doc:"What has changed of what it takes since then, the newest first"`
+	More     bool              `json:"more,omitempty" doc:"There is so much that not everything was looked at"`
+}
+
+// checkInRequest is what POST /fleet/{id} reads.
+type checkInRequest struct {
+	At       knowledge.Time               `json:"at,omitzero" doc:"When it was so; now when left out. An older one than is known changes nothing"`
+	Via      string                       `json:"via" doc:"The command that tells" enum:"sync,check" example:"sync"`
+	Branch   string                       `json:"branch,omitempty" doc:"The branch of the work tree" maxLength:"255" example:"main"`
+	Commit   string                       `json:"commit,omitempty" doc:"The commit of the work tree" maxLength:"255"`
+	Program  string                       `json:"program,omitempty" doc:"The version of the command" maxLength:"255" example:"1.4.0"`
+	Seq      knowledge.Seq                `json:"seq" doc:"The change of the log up to which it has what it takes" minimum:"0" example:"4711"`
+	Takes    string                       `json:"takes,omitempty" doc:"A digest of what it took, as tenet sync makes it" maxLength:"255"`
+	Packs    []string                     `json:"packs,omitempty" doc:"Packs that it takes besides those of the repository" maxItems:"500"`
+	Label    string                       `json:"label,omitempty" doc:"The label at which it takes documents, where that is not the repository's" maxLength:"255"`
+	Files    *store.FleetFiles            `json:"files,omitempty" doc:"Its files that are not as sync would write them"`
+	Findings *int                         `json:"findings,omitempty" doc:"What was found" minimum:"0" example:"0"`
+	Hooks    *store.FleetHookTally        `json:"hooks,omitempty" doc:"Edits that hooks judged since the last time"`
+	Rules    map[string]store.EffectTally `json:"rules,omitempty" doc:"What became of rules, by their ids: runs and edits that followed them, broke them, or broke them where that is exempt"`
+}
+
+type fleetParams struct {
+	State string `query:"state" doc:"Only those in this state, as of the last look (every 15 minutes)" enum:"silent,edited,missing,behind,exempt,current" example:"behind"`
+	After string `query:"after" doc:"Only ids after this one: next of the page before" maxLength:"128" example:"acme.pay"`
+	Limit int    `query:"limit" doc:"How many at most" minimum:"1" maximum:"1000" default:"100" example:"50"`
+}
+
+// A fleetDoor answers about the fleet.
+type fleetDoor struct{ h *Handler }
+
+func (d fleetDoor) routes() []*route {
+	sample := exampleStanding()
+	return []*route{
+		{
+			method: http.MethodGet, path: fleetPath, id: "list-fleet", tag: "fleet",
+			summary: "List how repositories stand", description: "Every repository with what it last told of itself: whether it has what it takes, " +
+				"whether its files are as they were written, when it was last heard of. While PostgreSQL is away a copy answers.",
+			handler: with(d.list), answers: []answer{jsonAnswer[fleetPage](http.StatusOK, "A page", exampleFleet())},
+			refusals: []int{http.StatusForbidden},
+		},
+		{
+			method: http.MethodGet, path: fleetPath + "/{id}", id: "get-fleet-news", tag: "fleet",
+			summary: "Ask what a repository has not taken yet", description: "How a repository stands, and which of the documents that it takes have changed since.",
+			handler: with(d.news), sample: sample.Repository,
+			answers: []answer{jsonAnswer[fleetNews](http.StatusOK, "The repository", fleetNews{sample, []store.FleetMove{{
+				Key: "rule/GO-001", Title: "Check errors", How: "changed", Version: 4, Seq: 4720, At: exampleTime(), By: "anna",
+			}}, false})},
+			refusals: []int{http.StatusForbidden, http.StatusNotFound},
+		},
+		{
+			method: http.MethodPost, path: fleetPath + "/{id}", id: "check-in", tag: "fleet",
+			summary: "Tell how a repository stands", description: "What tenet sync and tenet check tell after a run. It is a count of use and no version of " +
+				"a document: who may read the repository may tell. While PostgreSQL is away it waits on disk.",
+			handler: with(d.checkIn), sample: sample.Repository,
+			body: &payload{media: mediaJSON, body: typeOf[checkInRequest](), samples: exampleCheckIns()}, answers: []answer{
+				jsonAnswer[standing](http.StatusOK, "How it stands", sample),
+			},
+			refusals: []int{
+				http.StatusForbidden, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+				http.StatusUnprocessableEntity,
+			},
+		},
+	}
+}
+
+// fleetFor returns the fleet for a caller who may see it.
+func (d fleetDoor) fleetFor(c *call) (Fleet, error) {
+	if err := mayRead(c, knowledge.KindRepository); err != nil {
+		return nil, err
+	}
+	if d.h.o.Fleet == nil {
+		return nil, refuse(errNoPath, "this tenet keeps no fleet")
+	}
+	return d.h.o.Fleet, nil
+}
+
+func (d fleetDoor) list(c *call, p *fleetParams) error {
+	fleet, err := d.fleetFor(c)
+	if err != nil {
+		return err
+	}
+	switch {
+	case p.Limit == 0:
+		p.Limit = store.FleetLimit
+	case p.Limit < 1 || p.Limit > store.MaxFleetLimit:
+		return knowledge.BadQuery("limit", "%d: want 1 to %d", p.Limit, store.MaxFleetLimit)
+	}
+	state := store.FleetState(p.State)
+	if state != "" && !slices.Contains(store.FleetStates(), state) {
+		return knowledge.BadQuery("state", "%q: want one of silent, edited, missing, behind, exempt, current", p.State)
+	}
+	list, err := fleet.Page(c.limited(), store.FleetQuery{State: state, After: p.After, Limit: p.Limit})
+	if err != nil {
+		return err
+	}
+	a := fleetPage{Repositories: make([]standing, len(list)), Counts: []store.FleetCount{}}
+	for i := range list {
+		a.Repositories[i] = standingOf(&list[i])
+	}
+	if counts, at := fleet.Counts(); counts != nil {
+		a.Counts, a.CountedAt = counts, at
+	}
+	if len(list) == p.Limit {
+		a.Next = list[len(list)-1].Repository
+	}
+	return c.json(http.StatusOK, a)
+}
+
+type repositoryPath struct {
+	ID string `path:"id" doc:"The repository's id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._-]+$"`
+}
+
+func (d fleetDoor) news(c *call, _ *repositoryPath) error {
+	fleet, err := d.fleetFor(c)
+	if err != nil {
+		return err
+	}
+	n, err := fleet.News(c.limited(), d.h.o.Store, c.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, fleetNews{standingOf(&n.Standing), n.Moves, n.More})
+}
+
+func (d fleetDoor) checkIn(c *call, _ *repositoryPath) error {
+	fleet, err := d.fleetFor(c)
+	if err != nil {
+		return err
+	}
+	raw, err := c.body()
+	if err != nil {
+		return err
+	}
+	if err := wellFormed(raw, knowledge.MaxDepth); err != nil {
+		return err
+	}
+	in, err := checkInOf(raw)
+	if err != nil {
+		return err
+	}
+	in.Repository = c.r.PathValue("id")
+	s, err := fleet.CheckIn(c.limited(), d.h.o.Store, in)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, standingOf(s))
+}
+
+// checkInOf reads the body of a check-in.
+func checkInOf(raw []byte) (store.CheckIn, error) {
+	var in store.CheckIn
+	var f faultList
+	m := f.object("", raw, "at", "via", "branch", "commit", "program", "seq", "takes", "packs", "label", "files", "findings", "hooks", "rules")
+	f.member("/at", m["at"], &in.At, "a time")
+	if f.member("/seq", m["seq"], &in.Seq, "a whole number"); in.Seq < 0 {
+		f.add("/seq", "%d: want 0 or more", in.Seq)
+	}
+	for name, into := range map[string]*string{
+		"via": &in.Via, "branch": &in.Branch, "commit": &in.Commit, "program": &in.Program, "takes": &in.Takes, "label": &in.Label,
+	} {
+		f.member("/"+name, m[name], into, "text")
+		if len(*into) > knowledge.MaxTitle || strings.ContainsFunc(*into, unicode.IsControl) || !utf8.ValidString(*into) {
+			f.add("/"+name, "want one line of at most %d bytes", knowledge.MaxTitle)
+		}
+	}
+	const mostPacks = 500
+	if f.member("/packs", m["packs"], &in.Packs, "a list of texts"); len(in.Packs) > mostPacks {
+		f.add("/packs", "%d packs: at most %d", len(in.Packs), mostPacks)
+	}
+	for i, id := range in.Packs {
+		if key := (knowledge.Key{Kind: knowledge.KindPack, ID: id}); !key.Sound() {
+			f.add(fmt.Sprintf("/packs/%d", i), "%q: want the id of a pack", id)
+		}
+	}
+	if in.Via != "sync" && in.Via != "check" {
+		f.add("/via", "%q: want sync or check", in.Via)
+	}
+	in.Rules = f.outcomes("/rules", m["rules"])
+	if given(m["findings"]) {
+		in.Findings = new(int)
+		f.tally("", m, map[string]*int{"findings": in.Findings})
+	}
+	if given(m["files"]) {
+		in.Files = &store.FleetFiles{}
+		o := f.object("/files", m["files"], "edited", "missing", "behind")
+		f.tally("/files", o, map[string]*int{"edited": &in.Files.Edited, "missing": &in.Files.Missing, "behind": &in.Files.Behind})
+	}
+	if given(m["hooks"]) {
+		in.Hooks = &store.FleetHookTally{}
+		o := f.object("/hooks", m["hooks"], "edits", "denied", "last")
+		f.member("/hooks/last", o["last"], &in.Hooks.Last, "a time")
+		f.tally("/hooks", o, map[string]*int{"edits": &in.Hooks.Edits, "denied": &in.Hooks.Denied})
+	}
+	return in, f.err(false)
+}
+
+func given(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
+
+// tally reads members that count something.
+func (f *faultList) tally(pointer string, m map[string]json.RawMessage, into map[string]*int) {
+	const most = 1 << 30
+	for name, n := range into {
+		if f.member(pointer+"/"+name, m[name], n, "a whole number"); *n < 0 || *n > most {
+			f.add(pointer+"/"+name, "%d: want 0 to %d", *n, most)
+		}
+	}
+}
+
+func exampleCheckIns() []sample {
+	none := 0
+	return []sample{
+		{"sync", "After tenet sync", checkInRequest{
+			At: exampleTime(), Via: "sync", Branch: "main", Commit: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b", Program: "1.4.0", Seq: 4711,
+			Takes: "3f786850e387550fdab836ed", Files: &store.FleetFiles{},
+		}},
+		{"check", "After tenet check, with what hooks have judged since the last time", checkInRequest{
+			At: exampleTime(), Via: "check", Seq: 4711, Takes: "3f786850e387550fdab836ed", Findings: &none,
+			Hooks: &store.FleetHookTally{Edits: 40, Denied: 1, Last: exampleTime()},
+			Rules: map[string]store.EffectTally{"SEC-001": {Violated: 1}, "GO-001": {Followed: 1}},
+		}},
+	}
+}
+
+func exampleStanding() standing {
+	none := 0
+	return standing{
+		Repository: "acme.pay", State: store.FleetBehind, Since: exampleTime(), LastSeen: exampleTime(), Via: "sync", By: "ci-payments", Branch: "main",
+		Commit: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b", Program: "1.4.0", Seq: 4711, Files: &store.FleetFiles{}, Findings: &none,
+	}
+}
+
+func exampleFleet() fleetPage {
+	return fleetPage{
+		Repositories: []standing{exampleStanding()}, CountedAt: exampleTime(),
+		Counts: []store.FleetCount{{State: store.FleetBehind, Repositories: 1, Since: exampleTime()}},
+	}
+}

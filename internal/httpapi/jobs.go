@@ -1,0 +1,253 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"tenet/internal/access"
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+	"tenet/internal/upkeep"
+)
+
+const jobsPath = "/api/v1/jobs"
+
+// Jobs is the work that comes round, as people ask about it.
+type Jobs interface {
+	// Jobs returns how the jobs stand. With an error it returns what can be told.
+	Jobs(ctx context.Context) ([]upkeep.Standing, error)
+	// Start asks for a run now; it is [store.ErrNotFound] for a job that there is not, [store.ErrConflict] while it runs.
+	Start(ctx context.Context, name, by string) (store.Run, error)
+	// History returns the newest runs of a job, the newest first.
+	History(ctx context.Context, name string, limit int) ([]store.Run, error)
+	// Pause keeps a job from being run by its schedule, or lets it run again.
+	Pause(ctx context.Context, name, by string, paused bool) error
+}
+
+// jobsTimeout bounds the question how jobs stand, which goes to the database for each of them.
+const jobsTimeout = 5 * time.Second
+
+// jobView is a job as it is shown.
+type jobView struct {
+	Name     string          `json:"name" doc:"The job's name" example:"backup.full"`
+	Doc      string          `json:"doc" doc:"What it does"`
+	Schedule string          `json:"schedule" doc:"When it is due, as five fields of cron in UTC; empty when only a person runs it" example:"0 2 * * *"`
+	Heavy    bool            `json:"heavy" doc:"It waits for the maintenance window"`
+	Local    bool            `json:"local" doc:"It is about this instance's machine; the others are done by one instance for all"`
+	PausedBy string          `json:"paused_by,omitempty" doc:"Who has paused it; left out when nobody has"`
+	NextAt   *knowledge.Time `json:"next_at,omitempty" doc:"When it runs next; left out while it is paused or has no schedule"`
+	Last     *runView        `json:"last,omitempty" doc:"Its newest run; left out when there was none"`
+}
+
+// runView is a run as it is shown.
+type runView struct {
+	Job      string          `json:"job" doc:"The job's name" example:"backup.full"`
+	DueAt    knowledge.Time  `json:"due_at" doc:"When it was due"`
+	State    store.RunState  `json:"state" doc:"How it stands; lost: its process ended before it did" enum:"running,done,failed,lost"`
+	Instance string          `json:"instance" doc:"Which instance runs it: host and process" example:"db1/4711"`
+	By       string          `json:"by,omitempty" doc:"Who asked for it; left out for the schedule"`
+	Attempt  int             `json:"attempt" doc:"Above 1 after an attempt was lost" minimum:"1"`
+	Started  knowledge.Time  `json:"started_at" doc:"When it began"`
+	EndedAt  *knowledge.Time `json:"ended_at,omitempty" doc:"When it ended; left out while it runs"`
+	Took     float64         `json:"took_seconds" doc:"How long it took, or has taken so far"`
+	Done     int64           `json:"done" doc:"How much of total is done"`
+	Total    int64           `json:"total" doc:"How much there is to do; 0 when that can't be told"`
+	Changed  string          `json:"changed" doc:"What it changed, in words"`
+	Error    string          `json:"error,omitempty" doc:"Why it failed"`
+}
+
+type jobList struct {
+	Jobs []jobView `json:"jobs" doc:"The jobs"`
+}
+
+type runList struct {
+	Runs []runView `json:"runs" doc:"The newest runs of the job, the newest first"`
+}
+
+func runOf(r *store.Run) runView {
+	v := runView{
+		Job: r.Job, DueAt: r.Due, State: r.State, Instance: r.Instance, By: r.By, Attempt: r.Attempt, Started: r.Started,
+		Took: r.Took().Seconds(), Done: r.Done, Total: r.Total, Changed: r.Changed, Error: r.Error,
+	}
+	if !r.Ended.IsZero() {
+		v.EndedAt = &r.Ended
+	}
+	return v
+}
+
+func jobOf(s *upkeep.Standing) jobView {
+	v := jobView{Name: s.Name, Doc: s.Doc, Schedule: s.Schedule, Heavy: s.Heavy, Local: s.Local, PausedBy: s.PausedBy}
+	if !s.Next.IsZero() {
+		v.NextAt = &s.Next
+	}
+	if s.Last != nil {
+		last := runOf(s.Last)
+		v.Last = &last
+	}
+	return v
+}
+
+func jobRoutes() []*route {
+	only := " Only admins may ask."
+	return []*route{
+		{
+			method: http.MethodGet, path: jobsPath, id: "list-jobs", tag: "operations",
+			summary: "List jobs", description: "The work that comes round: what each job does, when it runs next, and how its last run ended." + only,
+			handler: with(listJobs), answers: []answer{jsonAnswer[jobList](http.StatusOK, "The jobs", exampleJobs())},
+			refusals: []int{http.StatusForbidden},
+		},
+		{
+			method: http.MethodGet, path: jobsPath + "/{id}/runs", id: "list-job-runs", tag: "operations",
+			summary: "List the runs of a job", description: "How the newest runs of a job ended, the newest first." + only,
+			handler: with(listRuns), sample: exampleJob, answers: []answer{jsonAnswer[runList](http.StatusOK, "The runs", exampleRuns())},
+			refusals: []int{http.StatusForbidden, http.StatusNotFound},
+		},
+		{
+			method: http.MethodPost, path: jobsPath + "/{id}/run", id: "run-job", tag: "operations",
+			summary: "Run a job now", description: "Asks for a run of a job now, on this instance. How it ends stands in the job's runs; a run is " +
+				"found there by due_at." + only,
+			handler: with(runJob), sample: exampleJob,
+			answers:  []answer{jsonAnswer[runView](http.StatusAccepted, "It will be run", runOf(exampleRun(store.RunRunning)))},
+			refusals: []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
+		},
+		pauseRoute("pause", "Pause a job", "The job is not run by its schedule until it is resumed; a person can still run it."+only, true),
+		pauseRoute("resume", "Resume a job", "The job is run by its schedule again. Of the runs that it missed, the last is made up for."+only, false),
+	}
+}
+
+type jobPath struct {
+	ID string `path:"id" doc:"The job's name" maxLength:"64"`
+}
+
+func pauseRoute(what, summary, description string, paused bool) *route {
+	return &route{
+		method: http.MethodPost, path: jobsPath + "/{id}/" + what, id: what + "-job", tag: "operations",
+		summary: summary, description: description, sample: exampleJob,
+		handler: with(func(c *call, _ *jobPath) error {
+			jobs, err := jobsFor(c)
+			if err != nil {
+				return err
+			}
+			name := c.r.PathValue("id")
+			if err := jobs.Pause(c.limited(), name, c.request.Caller.ID, paused); err != nil {
+				return jobError(err, name)
+			}
+			list, err := jobs.Jobs(c.limited())
+			for i := range list {
+				if list[i].Name == name {
+					return c.json(http.StatusOK, jobOf(&list[i]))
+				}
+			}
+			return err
+		}),
+		answers:  []answer{jsonAnswer[jobView](http.StatusOK, "The job", exampleJobs().Jobs[0])},
+		refusals: []int{http.StatusForbidden, http.StatusNotFound},
+	}
+}
+
+// jobsFor returns the jobs for a caller who may see them.
+func jobsFor(c *call) (Jobs, error) {
+	if no := access.Decide(c.request.Caller, access.Act{Verb: access.VerbOperate}); no != nil {
+		return nil, c.request.Caller.Deny(no)
+	}
+	if c.h.o.Jobs == nil {
+		return &upkeep.Keeper{}, nil // it has none
+	}
+	return c.h.o.Jobs, nil
+}
+
+func listJobs(c *call, _ *noParams) error {
+	jobs, err := jobsFor(c)
+	if err != nil {
+		return err
+	}
+	own, cancel := context.WithTimeout(c.limited(), jobsTimeout)
+	defer cancel()
+	list, err := jobs.Jobs(own)
+	if err != nil && own.Err() != nil && c.ctx.Err() == nil {
+		return &store.UnavailableError{Reason: "the database does not say how the jobs stand", RetryAfter: jobsTimeout, NotDone: true, Err: err}
+	}
+	if err != nil {
+		return err
+	}
+	a := jobList{Jobs: make([]jobView, len(list))}
+	for i := range list {
+		a.Jobs[i] = jobOf(&list[i])
+	}
+	return c.json(http.StatusOK, a)
+}
+
+type runsParams struct {
+	jobPath
+	Limit int `query:"limit" doc:"How many runs at most" minimum:"1" maximum:"200" default:"20" example:"5"`
+}
+
+func listRuns(c *call, p *runsParams) error {
+	jobs, err := jobsFor(c)
+	if err != nil {
+		return err
+	}
+	const most, usual = 200, 20
+	switch {
+	case p.Limit == 0:
+		p.Limit = usual
+	case p.Limit < 1 || p.Limit > most:
+		return knowledge.BadQuery("limit", "%d: want 1 to %d", p.Limit, most)
+	}
+	name := c.r.PathValue("id")
+	list, err := jobs.History(c.limited(), name, p.Limit)
+	if err != nil {
+		return jobError(err, name)
+	}
+	a := runList{Runs: make([]runView, len(list))}
+	for i := range list {
+		a.Runs[i] = runOf(&list[i])
+	}
+	return c.json(http.StatusOK, a)
+}
+
+func runJob(c *call, _ *jobPath) error {
+	jobs, err := jobsFor(c)
+	if err != nil {
+		return err
+	}
+	name := c.r.PathValue("id")
+	r, err := jobs.Start(c.limited(), name, c.request.Caller.ID)
+	if err != nil {
+		return jobError(err, name)
+	}
+	return c.json(http.StatusAccepted, runOf(&r))
+}
+
+// jobError says which job there is not, or why it can't be run now.
+func jobError(err error, name string) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return refuse(store.ErrNotFound, "there is no job %q: GET %s lists them", name, jobsPath)
+	case errors.Is(err, store.ErrConflict):
+		return refuse(store.ErrConflict, "job %s runs already: ask again when it has ended", name)
+	}
+	return err
+}
+
+const exampleJob = "backup.full"
+
+func exampleRun(state store.RunState) *store.Run {
+	at := exampleTime()
+	r := &store.Run{Job: exampleJob, Due: at, Instance: "db1/4711", State: state, Attempt: 1, Started: at, Beat: at}
+	if state == store.RunDone {
+		r.Ended, r.Changed = knowledge.At(at.Add(3*time.Second)), "backup 20260131T120000.000Z, up to change 4711, 1048576 bytes; 1 old backups removed"
+	}
+	return r
+}
+
+func exampleRuns() runList { return runList{Runs: []runView{runOf(exampleRun(store.RunDone))}} }
+
+func exampleJobs() jobList {
+	return jobList{Jobs: []jobView{jobOf(&upkeep.Standing{
+		Name: exampleJob, Doc: "Makes a backup of the database, and removes those that are no longer kept", Schedule: "0 2 * * *",
+		Next: knowledge.At(exampleTime().Add(14 * time.Hour)), Last: exampleRun(store.RunDone),
+	})}}
+}

@@ -1,0 +1,45 @@
+package httpapi
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// peerOf returns the address that the request comes from: that of the connection, or where a trusted proxy has it, the last one in
+// X-Forwarded-For that is no trusted proxy's. What stands before that anybody may have written.
+func peerOf(c *call) string {
+	host, _, err := net.SplitHostPort(c.r.RemoteAddr)
+	if err != nil {
+		host = c.r.RemoteAddr
+	}
+	at, err := netip.ParseAddr(host)
+	if err != nil || !trusted(c.h.o.Trusted, at) {
+		return host
+	}
+	hops := strings.Split(strings.Join(c.r.Header["X-Forwarded-For"], ","), ",")
+	for _, hop := range slices.Backward(hops) {
+		hop = strings.TrimSpace(hop)
+		if pair, err := netip.ParseAddrPort(hop); err == nil { // some proxies tell the port too
+			hop = pair.Addr().String()
+		}
+		a, err := netip.ParseAddr(hop)
+		if err != nil {
+			break
+		}
+		if at = a; !trusted(c.h.o.Trusted, a) {
+			break
+		}
+	}
+	return at.Unmap().String()
+}
+
+func trusted(list []netip.Prefix, a netip.Addr) bool {
+	for _, p := range list {
+		if p.Contains(a.Unmap()) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,197 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"tenet/internal/access"
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// reviewRequest is what POST /proposals/{id}/reviews reads.
+type reviewRequest struct {
+	Verdict string `json:"verdict" doc:"What you say of it; reject also closes it" enum:"approve,ask,reject,comment"`
+	Comment string `json:"comment,omitempty" doc:"In words"`
+}
+
+// proposedChanges is what a proposal would do.
+type proposedChanges struct {
+	State   string                 `json:"state" doc:"Where the proposal stands" enum:"open,applied,rejected,withdrawn"`
+	Moved   bool                   `json:"moved" doc:"True when some document is no longer as the proposal saw it"`
+	Changes []store.ProposedChange `json:"changes" doc:"What each op does, in their order"`
+}
+
+type proposalPath struct {
+	ID string `path:"id" doc:"The proposal's id" format:"uuid"`
+}
+
+type reviewParams struct {
+	proposalPath
+	idempotencyHeader
+}
+
+func proposalRoutes(h *Handler) []*route {
+	l := &collection{h: h, kind: knowledge.KindProposal, path: "/api/v1/proposals"}
+	id, tag := exampleID(knowledge.KindProposal), knowledge.KindProposal.Plural()
+	wrote := []string{"Tenet-Batch", "Tenet-Seq"}
+	queued := l.documentAnswer(http.StatusAccepted, "It is safe on disk and waits for the primary", "Tenet-Batch", "Link")
+	writes := []int{http.StatusNotFound, http.StatusConflict}
+	return []*route{
+		{
+			method: http.MethodPost, path: l.path + "/{id}/reviews", id: "review-proposal", tag: tag, sample: id,
+			summary: "Review a proposal",
+			description: "Adds what the caller says of the ops as they are now. Who may decide about proposals approves, asks or rejects, but not about their own; " +
+				"everybody who may propose comments. When the ops change, what was said of others no longer counts.",
+			handler: with(review),
+			body: &payload{media: mediaJSON, body: typeOf[reviewRequest](), samples: []sample{
+				{"comment", "A word about it", reviewRequest{Verdict: knowledge.VerdictComment, Comment: "Which services does this touch?"}},
+			}},
+			answers:  []answer{l.documentAnswer(http.StatusOK, "The proposal with the review", wrote...), queued},
+			refusals: append(writes, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity),
+		},
+		{
+			method: http.MethodPost, path: l.path + "/{id}/apply", id: "apply-proposal", tag: tag, sample: id,
+			summary: "Apply a proposal",
+			description: "Does its ops and says so in it, all or nothing, once: whoever asks again gets the same answer. It needs the approvals that the policy asks for, and the " +
+				"right to do the ops. A document that is no longer as the proposal saw it is a conflict; changes shows what differs.",
+			handler: with(applyProposal),
+			answers: []answer{l.documentAnswer(http.StatusOK, "The proposal, applied", wrote...), queued}, refusals: writes,
+		},
+		{
+			method: http.MethodGet, path: l.path + "/{id}/changes", id: "get-proposal-changes", tag: tag, sample: id,
+			summary:     "Read what a proposal would do",
+			description: "For each op the document that it was made for, as it is now, and as the op leaves it. Moved says that it is no longer as the proposal saw it.",
+			handler:     with(h.proposedChanges),
+			answers:     []answer{jsonAnswer[proposedChanges](http.StatusOK, "What it would do", exampleProposed())},
+			refusals:    []int{http.StatusNotFound},
+		},
+	}
+}
+
+func exampleProposed() any {
+	before, after := exampleStored(knowledge.KindRule), exampleStored(knowledge.KindRule)
+	after.Stamps().Version = 2
+	return proposedChanges{State: knowledge.ProposalOpen, Changes: []store.ProposedChange{{
+		Verb: knowledge.VerbPatch, Kind: knowledge.KindRule, ID: before.Key().ID, Base: 1, Current: 1, Before: before, Now: before, After: after,
+	}}}
+}
+
+// proposalID returns the id that a path names, in the form that ids have.
+func proposalID(c *call) string { return strings.ToLower(c.r.PathValue("id")) }
+
+func review(c *call, _ *reviewParams) error {
+	batch, err := newBatch(c)
+	if err != nil {
+		return err
+	}
+	raw, err := c.body()
+	if err != nil {
+		return err
+	}
+	if err := wellFormed(raw, knowledge.MaxDepth); err != nil {
+		return err
+	}
+	var f faultList
+	var ask reviewRequest
+	members := f.object("", raw, "verdict", "comment")
+	f.member("/verdict", members["verdict"], &ask.Verdict, "approve, ask, reject or comment")
+	f.member("/comment", members["comment"], &ask.Comment, "text")
+	if err := f.err(false); err != nil {
+		return err
+	}
+	ctx := c.limited()
+	p, rec, err := store.ProposalOf(ctx, c.h.o.Store, proposalID(c))
+	if err != nil {
+		return err
+	}
+	b, done := store.ReviewBatch(p, rec, batch.ID, knowledge.Review{
+		By: batch.Actor, Verdict: ask.Verdict, Comment: ask.Comment, At: knowledge.At(time.Now()),
+	})
+	if done {
+		c.record(http.StatusOK, rec)
+		return nil
+	}
+	receipt, err := c.h.o.Store.Apply(ctx, b)
+	if err != nil {
+		return underReview(err, len(p.Reviews))
+	}
+	wrote(c, b.ID, &receipt)
+	c.record(statusOf(&receipt), receipt.Records[0])
+	return nil
+}
+
+// underReview tells the faults of a review as those of the request.
+func underReview(err error, n int) error {
+	invalid, ok := errors.AsType[*knowledge.InvalidError](single(err))
+	if !ok {
+		return err
+	}
+	out := &knowledge.InvalidError{}
+	for _, fault := range invalid.Faults {
+		if rest, ok := strings.CutPrefix(fault.Pointer, "/reviews/"+decimal(int64(n))); ok {
+			fault.Pointer = rest
+		}
+		out.Faults = append(out.Faults, fault)
+	}
+	return out
+}
+
+func applyProposal(c *call, _ *proposalPath) error {
+	receipt, rec, err := store.ApplyProposal(c.limited(), c.h.o.Store, c.actor(), proposalID(c))
+	if err != nil {
+		return err
+	}
+	if receipt.Batch != (knowledge.BatchID{}) {
+		wrote(c, receipt.Batch, &receipt)
+	}
+	c.record(statusOf(&receipt), rec)
+	return nil
+}
+
+func (h *Handler) proposedChanges(c *call, _ *proposalPath) error {
+	ctx := c.limited()
+	p, _, err := store.ProposalOf(ctx, h.o.Store, proposalID(c))
+	if err != nil {
+		return err
+	}
+	// Of what the caller may not read it must not show a word: a proposal holds none of these, and this holds it to that.
+	for i := range p.Ops {
+		if kind, err := knowledge.ParseKind(p.Ops[i].Kind); err == nil && !access.Sees(c.request.Caller, kind) {
+			return c.request.Caller.Deny(&store.ForbiddenError{Reason: "you may not read " + kind.Plural()})
+		}
+	}
+	list, err := store.Preview(ctx, h.o.Store, p)
+	if err != nil {
+		return err
+	}
+	a := proposedChanges{State: p.State, Changes: list}
+	for i := range list {
+		a.Moved = a.Moved || list[i].Moved
+	}
+	return c.json(http.StatusOK, &a)
+}
+
+// filled gives the ops of a new proposal the versions that their writer sees now, where it names none.
+func (l *collection) filled(c *call, d knowledge.Document) error {
+	if p, ok := d.(*knowledge.Proposal); ok {
+		return store.FillVersions(c.limited(), l.h.o.Store, p)
+	}
+	return nil
+}
+
+// proposed answers an agent whose write became a proposal: it is taken, and nothing is written yet.
+func proposed(c *call, e *store.ProposedError) {
+	wrote(c, e.Receipt.Batch, &e.Receipt)
+	c.set("Tenet-Proposal", e.Key.ID)
+	c.set("Location", "/api/v1/proposals/"+e.Key.ID)
+	if len(e.Receipt.Records) > 0 && e.Receipt.Records[0] != nil {
+		c.record(http.StatusAccepted, e.Receipt.Records[0])
+		return
+	}
+	body, _ := json.Marshal(map[string]string{"proposal_id": e.Key.ID}) //nolint:errchkjson // a text
+	c.send(http.StatusAccepted, mediaJSON, body)
+}

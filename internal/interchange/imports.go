@@ -1,0 +1,134 @@
+package interchange
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A bringer is a file that includes another one, with the folder that it holds for.
+type bringer struct{ by, folder string }
+
+// maxHops is the depth to which an assistant follows includes.
+const maxHops = 5
+
+var (
+	importMark = regexp.MustCompile(`(?:^|[\s(])@([^\s()` + "`" + `]+)`)
+	codeSpan   = regexp.MustCompile("`[^`]*`")
+)
+
+// importsOf returns the paths that a text includes with "@path", as written; those in code are only text.
+func importsOf(text string) []string {
+	_, body := splitFrontMatter(text)
+	var out []string
+	var f fence
+	for line := range strings.Lines(body) {
+		if f.inside(strings.TrimSuffix(line, "\n")) {
+			continue
+		}
+		for _, m := range importMark.FindAllStringSubmatch(codeSpan.ReplaceAllString(line, "``"), -1) {
+			p := strings.TrimRight(m[1], ".,;:!?\"'*_")
+			if p != "" && !slices.Contains(out, p) {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// looksLikePath tells an import from a mention of a person or a package.
+func looksLikePath(p string) bool {
+	switch path.Ext(strings.ToLower(p)) {
+	case ".md", ".mdc", ".mdx", ".markdown", ".txt":
+		return true
+	}
+	return strings.HasPrefix(p, "./") || strings.HasPrefix(p, "../") || strings.HasPrefix(p, "~/") || strings.HasPrefix(p, "/")
+}
+
+// findImports follows the includes of assistants' files. An included plain text holds for the same files as the file
+// that includes it, and is not a text of its own.
+func (r *reader) findImports() {
+	type hop struct {
+		path   string
+		folder string
+		depth  int
+	}
+	var todo []hop
+	for _, t := range r.s.tree.files() {
+		if !r.paths[t.path] {
+			continue
+		}
+		if a, folder := adapterFor(t.path); a != nil && a.Imports && !r.s.single {
+			todo = append(todo, hop{t.path, folder, 0})
+		}
+	}
+	for len(todo) > 0 {
+		h := todo[0]
+		todo = todo[1:]
+		data, err := r.s.tree.read(h.path)
+		if err != nil {
+			continue // said where the file itself is read
+		}
+		text, err := cleanText(data)
+		if err != nil {
+			continue
+		}
+		for _, p := range importsOf(text) {
+			at, ok := r.resolve(h.path, p)
+			if !ok || !r.paths[at] {
+				continue
+			}
+			if a, _ := adapterFor(at); a != nil {
+				continue // its own owner's documents say when it holds
+			}
+			if was, known := r.imported[at]; known && (was.folder == "" || was.folder == h.folder) {
+				continue
+			}
+			r.imported[at] = bringer{by: h.path, folder: h.folder}
+			if h.depth < maxHops {
+				todo = append(todo, hop{at, h.folder, h.depth + 1})
+			}
+		}
+	}
+}
+
+// resolve returns the path in the tree that an import of a file names; false for one that lies elsewhere.
+func (r *reader) resolve(from, p string) (string, bool) {
+	if strings.HasPrefix(p, "~") || strings.HasPrefix(p, "/") {
+		return "", false
+	}
+	at := path.Join(path.Dir(from), p)
+	return at, at != ".." && !strings.HasPrefix(at, "../")
+}
+
+// noteImports adds a note for each include that is missing.
+func (r *reader) noteImports(f *file, body string) {
+	if a, _ := adapterFor(f.path); a == nil || !a.Imports {
+		return
+	}
+	for _, p := range importsOf(body) {
+		if why := r.missing(f.path, p); why != "" {
+			f.note("@%s %s", shortQuote(p), why)
+		}
+	}
+}
+
+// missing says why an include can't be read, or returns "".
+func (r *reader) missing(from, p string) string {
+	if !looksLikePath(p) {
+		return ""
+	}
+	at, inside := r.resolve(from, p)
+	switch {
+	case strings.HasPrefix(p, "~"):
+		return "is a file of one person: it is not brought in"
+	case !inside:
+		return "leads out of what is imported: it is not brought in"
+	case r.s.single || !r.s.covers(at):
+		return "" // nobody looked
+	case !r.known[at]:
+		return "is not there"
+	}
+	return ""
+}

@@ -1,0 +1,336 @@
+package interchange
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"tenet/internal/knowledge"
+)
+
+// A foundRule is a rule as read from a file, before it becomes a document.
+type foundRule struct {
+	values map[string]any // everything that stood there
+	used   []string       // its keys that have a field of their own
+	line   int
+	place  string // where it stands, for a file without lines of its own
+	listed bool   // it stands in a list or a map of rules
+	ident  string
+	title  string
+	text   string
+	action string // what to do about it
+
+	severity    string // the tool's word
+	enforcement string
+	category    string
+	tags        []string
+	languages   []string
+	globs       []string
+	off         bool // the tool has it switched off
+	good, bad   []knowledge.Example
+	notes       []string
+	err         error // why it is no rule
+}
+
+// entryName returns what names the rule in its file.
+func (y *foundRule) entryName() string { return cmp.Or(y.ident, y.title) }
+
+// pick returns the first of several keys that says something; "a.b" is b below a.
+func pick(m map[string]any, keys ...string) string {
+	for _, key := range keys {
+		if s := textOf(dig(m, key)); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+func dig(m map[string]any, key string) any {
+	if v, ok := m[key]; ok {
+		return v
+	}
+	first, rest, ok := strings.Cut(key, ".")
+	if !ok {
+		return nil
+	}
+	below, _ := m[first].(map[string]any)
+	if below == nil {
+		return nil
+	}
+	return dig(below, rest)
+}
+
+// take is pick of top-level keys, and notes the one that it found as used.
+func (y *foundRule) take(keys ...string) string {
+	for _, key := range keys {
+		if s := textOf(y.values[key]); s != "" {
+			y.used = append(y.used, key)
+			return s
+		}
+	}
+	return ""
+}
+
+// Keys that tools have for the same thing, in the order in which they count.
+func identKeys() []string { return []string{"rule_id", "id", "key", "code"} }
+
+func textKeys() []string {
+	return []string{"description", "message", "msg", "desc", "mdDesc", "htmlDesc", "summary", "details"}
+}
+
+// genericRule reads a rule by the keys that most tools share.
+func genericRule(m map[string]any, line int) foundRule {
+	y := foundRule{values: m, line: line}
+	y.ident = orElse(pick(m, "custom.id"), pick(m, "id", "rule_id", "key", "code"))
+	y.title = y.take("title")
+	if y.title == "" {
+		y.title = pick(m, "name")
+	}
+	y.text = y.take(textKeys()...)
+	y.severity = pick(m, "severity", "level", "custom.severity", "metadata.severity")
+	y.action = pick(m, "custom.recommended_action", "custom.recommended_actions", "recommended_action", "remediation", "note")
+	y.category = pick(m, "metadata.category")
+	y.off = strings.EqualFold(y.severity, "off") || m["enabled"] == false || m["Enabled"] == false
+	if y.off && strings.EqualFold(y.severity, "off") {
+		y.severity = ""
+	}
+	y.languages = languagesOf(append(listOf(m["languages"]), listOf(m["language"])...))
+	y.globs = append(patternsOf(dig(m, "paths.include"), "", true), patternsOf(m["files"], "", false)...)
+	y.globs = append(y.globs, append(patternsOf(dig(m, "paths.exclude"), "!", true), patternsOf(m["ignores"], "!", false)...)...)
+	if y.title == "" && y.text == "" {
+		y.err = fmt.Errorf("%s has neither a title nor a description or message", y.called())
+	}
+	if rule, ok := m["rule"].(map[string]any); ok && y.ident != "" && len(rule) > 0 && y.err != nil { // ast-grep needs no message
+		y.text, y.err = "No code like this pattern.", nil
+		y.bad = codeExamples(pick(m, "language"), pick(rule, "pattern"))
+	}
+	return y
+}
+
+// called names a rule for a person.
+func (y *foundRule) called() string {
+	if name := y.entryName(); name != "" {
+		return "rule " + shortQuote(name)
+	}
+	return "an entry of the list"
+}
+
+// describesRule tells the description of a rule from any other YAML.
+func describesRule(m map[string]any) bool {
+	ident, label, text := pick(m, identKeys()...), pick(m, "title", "name"), pick(m, textKeys()...)
+	_, known := severity(pick(m, "severity", "level", "custom.severity"))
+	_, isASTGrep := m["rule"].(map[string]any)
+	switch {
+	case textOf(m["rule_id"]) != "":
+		return true
+	case isASTGrep && textOf(m["id"]) != "" && textOf(m["language"]) != "":
+		return true
+	case label != "":
+		return known || textOf(m["id"]) != "" && text != ""
+	case ident != "":
+		return text != "" && (known || strings.EqualFold(pick(m, "severity"), "off") || m["languages"] != nil || m["language"] != nil)
+	}
+	return false
+}
+
+// halfRule reports whether an entry was meant to be a rule.
+func halfRule(m map[string]any) bool {
+	_, known := severity(pick(m, "severity", "level"))
+	return pick(m, identKeys()...) != "" || known || pick(m, "title", "name") != "" && pick(m, textKeys()...) != ""
+}
+
+// languagesOf returns the languages of a rule, as others spell them.
+func languagesOf(list []string) []string {
+	other := map[string]string{
+		"js": "javascript", "ts": "typescript", "py": "python", "python3": "python", "rb": "ruby", "rs": "rust", "golang": "go", "cs": "csharp",
+		"c#": "csharp", "kt": "kotlin", "sh": "bash", "c++": "cpp", "yml": "yaml", "ex": "elixir",
+	}
+	var out []string
+	for _, l := range list {
+		l = strings.ToLower(l)
+		if o, ok := other[l]; ok {
+			l = o
+		}
+		if l != "" && l != "generic" && l != "regex" && l != "none" && !slices.Contains(out, l) {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// patternsOf returns path patterns as tenet has them, each behind a prefix.
+func patternsOf(v any, prefix string, bare bool) []string {
+	var out []string
+	list, ok := v.([]any)
+	if s, isText := v.(string); isText && s != "" {
+		list, ok = []any{s}, true
+	}
+	if !ok {
+		return nil
+	}
+	for _, e := range list {
+		if g := textOf(e); g != "" {
+			out = append(out, prefix+anchored(strings.TrimPrefix(g, "!"), bare, ""))
+		}
+	}
+	return out
+}
+
+// scope says for which files a rule holds: excludes alone are of everything.
+func (y *foundRule) scope(f *file) knowledge.Scope {
+	s := knowledge.Scope{Languages: y.languages}
+	for _, g := range y.globs {
+		if _, err := knowledge.ParseGlob(g); err != nil {
+			f.note("the pattern %q is left out: %s", shortQuote(g), err)
+		} else if !slices.Contains(s.Globs, g) {
+			s.Globs = append(s.Globs, g)
+		}
+	}
+	if len(s.Globs) > 0 {
+		s.Activation = glob
+		if !slices.ContainsFunc(s.Globs, func(g string) bool { return !strings.HasPrefix(g, "!") }) {
+			s.Globs = append([]string{"**"}, s.Globs...)
+		}
+	}
+	return s
+}
+
+// grade fills in how grave a rule is and how strictly it holds. The tool's word stays in extra where it is another one.
+func (y *foundRule) grade(f *file, d *knowledge.Rule, fm *frontMatter) {
+	if y.severity != "" {
+		sev, ok := severity(y.severity)
+		if !ok {
+			f.note("severity %q is none that is known: WARNING instead", shortQuote(y.severity))
+		}
+		d.Severity = sev
+		if fm.peek("severity") == sev && sev != "" {
+			delete(fm.values, "severity")
+		}
+	}
+	if s := strings.ToLower(orElse(y.enforcement, fm.peek("enforcement"))); slices.Contains(knowledge.Enforcements(), s) {
+		d.Enforcement = s
+		if strings.EqualFold(fm.peek("enforcement"), s) {
+			delete(fm.values, "enforcement")
+		}
+	}
+	if n, err := strconv.ParseInt(fm.peek("priority"), 10, 64); err == nil && n >= -knowledge.MaxPriority && n <= knowledge.MaxPriority {
+		d.Priority = n
+		delete(fm.values, "priority")
+	}
+	if s := strings.ToUpper(fm.peek("status")); slices.Contains(knowledge.RuleStatuses(), s) {
+		d.Status = s
+		delete(fm.values, "status")
+	}
+	if b, ok := dig(fm.values, "custom.deprecated").(bool); ok && b || fm.peek("deprecated") == "true" {
+		d.Status = knowledge.StatusDeprecated
+	}
+}
+
+// rulesIn returns the rules of a YAML document; false for one that describes none.
+func rulesIn(f *file, d yamlValue) ([]foundRule, bool) {
+	n := contentNode(d.node)
+	switch v := d.value.(type) {
+	case []any:
+		if falcoList(v) {
+			return falcoRules(f, v, n), true
+		}
+		return listedRules(f, v, n)
+	case map[string]any:
+		for _, read := range []func(*file, map[string]any, *yaml.Node) ([]foundRule, bool){
+			policyRules, nucleiRules, valeRules, switchedRules, copRules,
+		} {
+			if some, ok := read(f, v, n); ok {
+				return some, true
+			}
+		}
+		if list, ok := v["rules"].([]any); ok {
+			return listedRules(f, list, childNode(n, "rules"))
+		}
+		if describesRule(v) {
+			return []foundRule{genericRule(v, d.line)}, true
+		}
+	}
+	return nil, false
+}
+
+// listedRules reads a list of which at least one entry is a rule: then every entry is meant to be one.
+func listedRules(_ *file, list []any, n *yaml.Node) ([]foundRule, bool) {
+	if !slices.ContainsFunc(list, func(v any) bool { m, ok := v.(map[string]any); return ok && describesRule(m) }) {
+		return nil, false
+	}
+	out := make([]foundRule, 0, len(list))
+	for i, v := range list {
+		m, ok := v.(map[string]any)
+		y := foundRule{err: errors.New("an entry of the list is no rule: want a title and a description")}
+		if ok {
+			y = genericRule(m, 0)
+			if y.err == nil && !describesRule(m) && !halfRule(m) {
+				y.err = errors.New("an entry of the list is no rule: want a title and a severity, a description or an id")
+			}
+		}
+		y.line, y.listed = lineOf(n, i), true
+		out = append(out, y)
+	}
+	return out, true
+}
+
+// contentNode returns what a document's node holds.
+func contentNode(n *yaml.Node) *yaml.Node {
+	for n != nil && n.Kind == yaml.DocumentNode && len(n.Content) > 0 {
+		n = n.Content[0]
+	}
+	return n
+}
+
+// childNode returns the node below a key of a mapping; nil for none.
+func childNode(n *yaml.Node, key string) *yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// lineOf returns the line of entry i of a list.
+func lineOf(n *yaml.Node, i int) int {
+	if n == nil || n.Kind != yaml.SequenceNode || i >= len(n.Content) {
+		return 1
+	}
+	return n.Content[i].Line
+}
+
+// keyLineOf returns the line of a key of a mapping.
+func keyLineOf(n *yaml.Node, key string) int {
+	if n != nil && n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Value == key {
+				return n.Content[i].Line
+			}
+		}
+	}
+	return 1
+}
+
+// keysInOrder returns the keys of a mapping in the order of the file.
+func keysInOrder(m map[string]any, n *yaml.Node) []string {
+	var out []string
+	if n != nil && n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			out = append(out, n.Content[i].Value)
+		}
+	}
+	if len(out) != len(m) {
+		return slices.Sorted(maps.Keys(m))
+	}
+	return out
+}

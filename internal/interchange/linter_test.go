@@ -1,0 +1,337 @@
+package interchange
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tenet/internal/knowledge"
+)
+
+// ruleSeen is what a test looks at of a rule.
+type ruleSeen struct {
+	ID, Title, Severity string
+	Scope               string
+	Off                 bool
+}
+
+func rulesSeen(t *testing.T, it Item) []ruleSeen {
+	t.Helper()
+	var out []ruleSeen
+	for _, e := range it.Entries {
+		d, ok := e.Doc.(*knowledge.Rule)
+		if !ok {
+			out = append(out, ruleSeen{ID: "refused", Title: e.Place + ": " + e.Err.Error()})
+			continue
+		}
+		out = append(out, ruleSeen{
+			d.RuleID, d.Title, d.Severity, strings.Join(append(d.Scope.Languages, d.Scope.Globs...), " "), !d.IsActive,
+		})
+	}
+	return out
+}
+
+func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
+	for name, tc := range map[string]struct {
+		path, text string
+		want       []ruleSeen
+	}{
+		"semgrep": {
+			"scan.yaml", "rules:\n  - id: no-exec\n    languages: [py, generic]\n    severity: ERROR\n    message: No exec.\n    pattern: exec(...)\n" +
+				"    paths: {include: ['*.py'], exclude: [tests/]}\n    metadata: {category: security}\n",
+			[]ruleSeen{{"team-scan-no-exec", "no-exec", "ERROR", "python **/*.py !tests/", false}},
+		},
+		"ast-grep, a document for each": {
+			"tree.yml", "id: no-log\nlanguage: TypeScript\nseverity: hint\nmessage: No log.\nfiles: [src/**]\nrule: {pattern: x}\n---\n" +
+				"id: no-debug\nlanguage: ts\nseverity: 'off'\nmessage: No debugger.\nrule: {pattern: y}\n",
+			[]ruleSeen{{"team-tree-no-log", "no-log", "INFO", "typescript src/**", false}, {"team-tree-no-debug", "no-debug", "WARNING", "typescript", true}},
+		},
+		"RuboCop": {
+			"cops.yml", "AllCops: {TargetRubyVersion: 3.3}\nLayout/Width:\n  Description: At most 120.\n  Severity: refactor\n  Exclude: ['db/**']\n" +
+				"Style/Header: {Enabled: false, Description: Every file.}\nRails/Deep/Name:\n  Max: 3\n",
+			[]ruleSeen{
+				{"team-cops-layout-width", "Layout/Width", "INFO", "ruby ** !db/**", false},
+				{"team-cops-style-header", "Style/Header", "WARNING", "ruby", true},
+				{"team-cops-rails-deep-name", "Rails/Deep/Name", "WARNING", "ruby", false},
+			},
+		},
+		"Kyverno": {
+			"policy.yaml", "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata:\n  name: disallow-latest\n  annotations:\n" +
+				"    policies.kyverno.io/title: Disallow latest\n    policies.kyverno.io/severity: high\n    policies.kyverno.io/description: Tags change.\n" +
+				"spec:\n  validationFailureAction: Enforce\n  rules:\n    - name: a\n      validate: {message: Use a tag.}\n",
+			[]ruleSeen{{"team-policy-disallow-latest", "Disallow latest", "ERROR", "", false}},
+		},
+		"Gatekeeper": {
+			"t.yaml", "apiVersion: templates.gatekeeper.sh/v1\nkind: ConstraintTemplate\nmetadata:\n  name: k8sowner\n  annotations: {description: Wants an owner.}\n",
+			[]ruleSeen{{"team-t-k8sowner", "K8sowner", "WARNING", "", false}},
+		},
+		"nuclei": {
+			"open.yaml", "id: open-panel\ninfo:\n  name: Open panel\n  author: a\n  severity: critical\n  description: It is open.\nhttp: []\n",
+			[]ruleSeen{{"team-open-open-panel", "Open panel", "CRITICAL", "", false}},
+		},
+		"Falco": {
+			"falco.yaml", "- required_engine_version: 10\n- macro: m\n  condition: a\n- list: l\n  items: [a]\n- rule: Shell in container\n  desc: A shell.\n" +
+				"  condition: c\n  priority: NOTICE\n- rule: Gone\n  desc: x\n  condition: c\n  priority: ALERT\n  enabled: false\n",
+			[]ruleSeen{
+				{"team-falco-shell-in-container", "Shell in container", "INFO", "", false}, {"team-falco-gone", "Gone", "CRITICAL", "", true},
+			},
+		},
+		"Spectral": {
+			".spectral.yaml", "extends: spectral:oas\nrules:\n  path-case:\n    description: Paths are kebab.\n    message: no\n    severity: 0\n    given: $\n    then: {}\n" +
+				"  info-contact: off\n",
+			[]ruleSeen{
+				{"team-spectral-path-case", "path-case", "ERROR", "", false}, {"team-spectral-info-contact", "info-contact", "WARNING", "", true},
+			},
+		},
+		"Vale": {
+			"styles/House/PassiveVoice.yml", "extends: existence\nmessage: Say who does it.\nlevel: suggestion\ntokens: [was]\n",
+			[]ruleSeen{{"team-styles-house-passivevoice", "Passive voice", "INFO", "", false}},
+		},
+		"ESLint as YAML": {
+			".eslintrc.yml", "rules:\n  no-console: warn\n  max-len: [2, {code: 120}]\n  semi: 0\n",
+			[]ruleSeen{
+				{"team-eslintrc-no-console", "no-console", "WARNING", "", false},
+				{"team-eslintrc-max-len", "max-len", "ERROR", "", false},
+				{"team-eslintrc-semi", "semi", "WARNING", "", true},
+			},
+		},
+		"SwiftLint": {
+			".swiftlint.yml", "custom_rules:\n  no_print:\n    name: No print\n    message: Use the log.\n    regex: print\n    severity: error\n",
+			[]ruleSeen{{"team-swiftlint-no_print", "No print", "ERROR", "", false}},
+		},
+		"Sigma": {
+			"s.yml", "title: Odd login\nid: 5f1f\nstatus: test\ndescription: An odd login.\nlevel: medium\nlogsource: {}\ndetection: {}\n",
+			[]ruleSeen{{"team-s-5f1f", "Odd login", "WARNING", "", false}},
+		},
+		"one entry without a text": {
+			"r.yaml", "rules:\n  - {id: A-1, title: First, severity: LOW}\n  - {id: A-2, severity: LOW}\n",
+			[]ruleSeen{
+				{"team-r-a-1", "First", "INFO", "", false},
+				{"refused", "line 3: rule A-2 has neither a title nor a description or message", "", "", false},
+			},
+		},
+		"one entry that is no map": {
+			"r.yaml", "- {id: A-1, title: First, severity: LOW}\n- A-2\n",
+			[]ruleSeen{
+				{"team-r-a-1", "First", "INFO", "", false},
+				{"refused", "line 2: an entry of the list is no rule: want a title and a description", "", "", false},
+			},
+		},
+		"one id twice": {
+			"r.yaml", "- {id: A-1, title: First, severity: LOW}\n- {id: A-1, title: Second, severity: LOW}\n",
+			[]ruleSeen{
+				{"team-r-a-1", "First", "INFO", "", false},
+				{"refused", `line 2: the id "A-1" stands there twice, first in line 1: each rule needs one of its own`, "", "", false},
+			},
+		},
+		"a document beside that is half a rule": {
+			"r.yaml", "id: A-1\ntitle: First\ndescription: x\n---\nid: A-2\nseverity: LOW\n",
+			[]ruleSeen{
+				{"team-r-a-1", "First", "WARNING", "", false},
+				{"refused", "line 5: rule A-2 has neither a title nor a description or message", "", "", false},
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			it := readItems(t, map[string]string{tc.path: tc.text})[tc.path]
+			if it.Err != nil || it.Skipped != "" {
+				t.Fatalf("it is refused (%v) or skipped (%q)", it.Err, it.Skipped)
+			}
+			if diff := cmp.Diff(tc.want, rulesSeen(t, it)); diff != "" {
+				t.Errorf("rules (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestYAMLThatIsNoRuleIsPassedOver(t *testing.T) {
+	for path, text := range map[string]string{
+		".github/workflows/ci.yml": "name: CI\non: push\njobs: {build: {runs-on: ubuntu-latest, steps: [{name: a, id: b}]}}\n",
+		"compose.yaml":             "services: {db: {image: postgres}}\n",
+		"role.yaml":                "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: r}\nrules:\n  - {apiGroups: [''], resources: [pods], verbs: [get]}\n",
+		"chart.yaml":               "apiVersion: v2\nname: x\ndescription: A chart.\nversion: 1.0.0\n",
+		"api.yaml":                 "openapi: 3.1.0\ninfo: {title: x, version: '1', description: y}\npaths: {}\n",
+		"action.yml":               "name: Act\ndescription: It acts.\nruns: {using: node20}\n",
+		"alerts.yaml":              "groups:\n  - name: a\n    rules: [{alert: A, expr: up == 0, labels: {severity: page}}]\n",
+		"broken-chart.yaml":        "{{- if .Values.on }}\nid: x\nseverity: high\n{{- end }}\n",
+	} {
+		if it := readItems(t, map[string]string{path: text})[path]; it.Skipped == "" {
+			t.Errorf("%s: %v %v, want it passed over", path, it.Err, rulesSeen(t, it))
+		}
+	}
+	const broken = "rules:\n  - id: A-1\n    severity: LOW\n   title: x\n"
+	if it := readItems(t, map[string]string{"rules.yaml": broken})["rules.yaml"]; it.Err == nil {
+		t.Errorf("a file of rules that is not YAML is passed over: %q", it.Skipped)
+	}
+}
+
+func TestARuleStaysTheSameDocumentWhateverStandsBesideIt(t *testing.T) {
+	one := "rules:\n  - {id: NET-1, title: Set a deadline, severity: HIGH, description: x}\n"
+	for name, files := range map[string][2]string{
+		"a list that grows":          {one, one + "  - {id: NET-2, title: Close bodies, severity: LOW, description: x}\n"},
+		"a list that grows in front": {one, strings.Replace(one, "  - ", "  - {id: NET-0, title: New, severity: LOW, description: x}\n  - ", 1)},
+		"a title that changes":       {one, strings.Replace(one, "Set a deadline", "Deadlines", 1) + "  - {id: NET-2, title: B, severity: LOW, description: x}\n"},
+		"documents": {
+			"id: NET-1\ntitle: Set a deadline\ndescription: x\n", "id: NET-1\ntitle: Set a deadline\ndescription: x\n---\nid: NET-2\ntitle: B\ndescription: x\n",
+		},
+		"a list without ids": {
+			"- {title: Set a deadline, severity: LOW}\n", "- {title: Set a deadline, severity: LOW}\n- {title: Other, severity: LOW}\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := named(t, "team")
+			m := newMemory()
+			write(t, dir, map[string]string{"net.yaml": files[0]})
+			m.run(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported, Prune: true})
+			write(t, dir, map[string]string{"net.yaml": files[1]})
+			p := m.run(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported, Prune: true})
+			if n := p.Count(); n[Created] != 1 || n[Pruned] != 0 || n[Refused] != 0 {
+				t.Errorf("the second import comes to %v, want one created and nothing pruned", n)
+			}
+		})
+	}
+}
+
+// An earlier tenet named the only rule of a file by its path alone.
+func TestARuleIsKnownAgainUnderAnIDOfOld(t *testing.T) {
+	dir := named(t, "team")
+	m := newMemory()
+	write(t, dir, map[string]string{"net.yaml": "rules:\n  - {id: NET-1, title: Set a deadline, severity: HIGH, description: x}\n"})
+	p := m.plan(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported})
+	for _, st := range p.Steps() {
+		if st.Key.Kind != knowledge.KindRule {
+			m.put(t, st.doc, "ann")
+			continue
+		}
+		d, err := renamed(st.doc, "team-net")
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, _ := originOf(d)
+		o.entry = ""
+		o.put(d)
+		m.put(t, d, "ann")
+	}
+	p = m.run(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported, Prune: true})
+	if n := p.Count(); n[Unchanged] != 1 || len(n) != 1 {
+		t.Errorf("the import of the same file comes to %v, want it unchanged", n)
+	}
+}
+
+func TestASwitchInTheFileRetiresAndRestores(t *testing.T) {
+	dir := named(t, "team")
+	m := newMemory()
+	cop := func(on string) map[string]string {
+		return map[string]string{"cops.yml": "Style/Header:\n  Description: Every file.\n  Enabled: " + on + "\n"}
+	}
+	for _, on := range []string{"true", "false", "true", "false"} {
+		write(t, dir, cop(on))
+		m.run(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported})
+		if got := m.doc(t, "rule/team-cops-style-header").Active(); got != (on == "true") {
+			t.Errorf("with Enabled %s the rule is in use: %v", on, got)
+		}
+	}
+	d := m.doc(t, "rule/team-cops-style-header")
+	d.SetActive(true)
+	m.put(t, d, "ann")
+	if n := m.run(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported}).Count(); n[Changed]+n[Refused] > 0 {
+		t.Errorf("what a person restored is changed again by the same file: %v", n)
+	}
+}
+
+func TestRulesOfLintersInOtherFormats(t *testing.T) {
+	for name, tc := range map[string]struct {
+		path, text string
+		want       []ruleSeen
+	}{
+		"SARIF": {
+			"scan.sarif", `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"scan","rules":[
+			{"id":"S1","shortDescription":{"text":"No exec"},"fullDescription":{"text":"Never."},"defaultConfiguration":{"level":"error"}},
+			{"id":"S2","name":"Second","defaultConfiguration":{"level":"none"}},{"name":"Third"}]}},"results":[]},
+			{"tool":{"driver":{"name":"scan","rules":[{"id":"S1"}]}}}]}`,
+			[]ruleSeen{
+				{"team-scan-s1", "No exec", "ERROR", "", false},
+				{"team-scan-s2", "Second", "WARNING", "", true},
+				{"refused", "rule 3 of scan: a rule without an id", "", "", false},
+			},
+		},
+		"ESLint": {
+			".eslintrc.json", "{\n  // ours\n  \"extends\": \"x\",\n  \"rules\": {\"no-console\": \"error\", \"semi\": [1, \"always\"], \"eqeqeq\": 0}\n}",
+			[]ruleSeen{
+				{"team-eslintrc-no-console", "no-console", "ERROR", "", false},
+				{"team-eslintrc-semi", "semi", "WARNING", "", false},
+				{"team-eslintrc-eqeqeq", "eqeqeq", "WARNING", "", true},
+			},
+		},
+		"ESLint without an ending": {
+			".eslintrc", `{"rules": {"no-var": "warn"}}`, []ruleSeen{{"team-eslintrc-no-var", "no-var", "WARNING", "", false}},
+		},
+		"Spectral": {
+			".spectral.json", `{"rules": {"a": {"description": "D", "severity": "hint", "given": "$", "then": {}}}}`,
+			[]ruleSeen{{"team-spectral-a", "a", "INFO", "", false}},
+		},
+		"semgrep": {
+			"s.json", `{"rules": [{"id": "x", "message": "M", "severity": "INFO", "languages": ["go"]}]}`,
+			[]ruleSeen{{"team-s-x", "x", "INFO", "go", false}},
+		},
+		"SonarQube's answer": {
+			"sonar.json", `{"total": 1, "rules": [{"key": "java:S1", "name": "Close it", "severity": "MAJOR", "htmlDesc": "<p>x</p>", "lang": "java"}]}`,
+			[]ruleSeen{{"team-sonar-java-s1", "Close it", "ERROR", "", false}},
+		},
+		"a profile of SonarQube": {
+			"profile.xml", "<?xml version='1.0' encoding='UTF-8'?><profile><name>Ours</name><language>java</language><rules><rule>" +
+				"<repositoryKey>java</repositoryKey><key>S100</key><priority>MINOR</priority><parameters><parameter><key>f</key><value>1</value></parameter></parameters>" +
+				"</rule></rules></profile>",
+			[]ruleSeen{{"team-profile-java-s100", "java:S100", "WARNING", "java", false}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			it := readItems(t, map[string]string{tc.path: tc.text})[tc.path]
+			if it.Err != nil || it.Skipped != "" {
+				t.Fatalf("it is refused (%v) or skipped (%q)", it.Err, it.Skipped)
+			}
+			if diff := cmp.Diff(tc.want, rulesSeen(t, it)); diff != "" {
+				t.Errorf("rules (-want +got):\n%s", diff)
+			}
+		})
+	}
+	for path, text := range map[string]string{
+		"package.json": `{"name":"x","version":"1.0.0","description":"y","scripts":{}}`, "tsconfig.json": "{\n // x\n \"compilerOptions\": {}\n}",
+		"renovate.json": `{"packageRules":[{"matchPackageNames":["a"]}]}`, "pom.xml": "<project/>", "page.xml": "<a><b></a>",
+		"firestore.json": `{"rules": "firestore.rules"}`, "empty.sarif": `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"s"}}}]}`,
+	} {
+		if it := readItems(t, map[string]string{path: text})[path]; it.Skipped == "" && it.Err == nil {
+			t.Errorf("%s becomes %v, want it passed over", path, rulesSeen(t, it))
+		}
+	}
+}
+
+func TestATableOfRules(t *testing.T) {
+	const text = "Rule ID,Title,Description,Severity,Language,Owner\nA-1,First,\"One, two\",HIGH,\"go, py\",ann\nA-2,,,LOW,,\n,Third,Text,,,\nA-1,Again,x,LOW,,\n"
+	it := readItems(t, map[string]string{"rules.csv": text})["rules.csv"]
+	want := []ruleSeen{
+		{"team-rules-a-1", "First", "ERROR", "go python", false},
+		{"refused", "line 3: rule A-2 has neither a title nor a description", "", "", false},
+		{"team-rules-third", "Third", "WARNING", "", false},
+		{"refused", `line 5: the id "A-1" stands there twice, first in line 2: each rule needs one of its own`, "", "", false},
+	}
+	if diff := cmp.Diff(want, rulesSeen(t, it)); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+	if got := it.Entries[0].Doc.(*knowledge.Rule).Extra["Owner"]; got != "ann" {
+		t.Errorf("a column without a field is kept as %v, want ann", got)
+	}
+	dir := named(t, "team")
+	write(t, dir, map[string]string{"regeln.csv": "Nummer;Regel;Text\n7;Nie freitags;Nie.\n"})
+	s, err := Open(dir, ReadOptions{Columns: map[string]string{"id": "nummer", "title": "Regel", "description": "Text"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for it := range s.Items() {
+		if diff := cmp.Diff([]ruleSeen{{"team-regeln-7", "Nie freitags", "WARNING", "", false}}, rulesSeen(t, it)); diff != "" {
+			t.Errorf("with columns named (-want +got):\n%s", diff)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package interchange
+
+import (
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// remoteName returns the name of the repository that a work tree was cloned from, so that every checkout of it is one
+// source, whatever its folder is called; "" for a folder that is not the top of a work tree, or has no origin.
+func remoteName(dir string) string {
+	address := originOfTree(dir)
+	if address == "" {
+		return ""
+	}
+	p := address
+	if u, err := url.Parse(address); err == nil && u.Scheme != "" {
+		p = u.Path
+	} else if _, after, ok := strings.Cut(address, ":"); ok { // git@host:owner/name.git
+		p = after
+	}
+	p = strings.TrimSuffix(strings.Trim(filepath.ToSlash(p), "/"), ".git")
+	name := path.Base(p)
+	if owner := path.Base(path.Dir(p)); isContainer(name) && owner != "." && owner != "/" {
+		return owner + "-" + name // "docs" alone says nothing about whose they are
+	}
+	if name == "." || name == "/" {
+		return ""
+	}
+	return name
+}
+
+// originOfTree returns the address of origin of the work tree whose top a folder is, or "".
+func originOfTree(dir string) string {
+	git := filepath.Join(dir, ".git")
+	info, err := os.Stat(git)
+	if err != nil {
+		return ""
+	}
+	if !info.IsDir() { // a second work tree: the file says where its git lies
+		data, err := readSmall(git)
+		if err != nil {
+			return ""
+		}
+		at, ok := strings.CutPrefix(strings.TrimSpace(string(data)), "gitdir:")
+		if !ok {
+			return ""
+		}
+		git = strings.TrimSpace(at)
+		if !filepath.IsAbs(git) {
+			git = filepath.Join(dir, git)
+		}
+		if common, err := readSmall(filepath.Join(git, "commondir")); err == nil {
+			git = filepath.Join(git, strings.TrimSpace(string(common)))
+		}
+	}
+	data, err := readSmall(filepath.Join(git, "config"))
+	if err != nil {
+		return ""
+	}
+	return originIn(string(data))
+}
+
+// originIn returns the address of origin in the text of a git configuration.
+func originIn(config string) string {
+	section := ""
+	for line := range strings.Lines(config) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			section = line
+			continue
+		}
+		key, value, ok := strings.Cut(line, "=")
+		if ok && section == `[remote "origin"]` && strings.TrimSpace(key) == "url" {
+			return strings.Trim(strings.TrimSpace(value), `"`)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,246 @@
+package interchange
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"tenet/internal/knowledge"
+)
+
+// jsonRules reads the rules of a linter in a JSON file: SARIF, or settings and lists in the shapes that YAML has too.
+// False for a file that holds none.
+func (r *reader) jsonRules(f *file) ([]Entry, bool, error) {
+	if found, ok, err := sarifRules(f); ok || err != nil {
+		return r.foundEntries(f, found, false), ok, err
+	}
+	if len(f.text) > 2<<20 {
+		return nil, false, nil // larger than any linter's settings: not worth unfolding
+	}
+	docs, err := parseYAML(withoutComments(f.text)) // JSON is YAML, and a node of YAML knows its line
+	if err != nil || len(docs) != 1 {
+		return nil, false, nil //nolint:nilerr // the caller says what is wrong with the JSON
+	}
+	m, ok := docs[0].value.(map[string]any)
+	if !ok {
+		return nil, false, nil
+	}
+	var found []foundRule
+	n := contentNode(docs[0].node)
+	if list, isList := m["rules"].([]any); isList {
+		found, ok = listedRules(f, list, childNode(n, "rules"))
+	} else {
+		found, ok = switchedRules(f, m, n)
+	}
+	if !ok {
+		return nil, false, nil
+	}
+	return r.foundEntries(f, found, false), true, nil
+}
+
+// withoutComments returns JSON without whole-line comments, which linters' settings often have.
+func withoutComments(text string) string {
+	if !strings.Contains(text, "//") {
+		return text
+	}
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(strings.TrimSpace(line), "//") {
+			line = "\n"
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// A sarifText is a text as SARIF has it.
+type sarifText struct {
+	Text     string `json:"text"`
+	Markdown string `json:"markdown"`
+}
+
+func (t sarifText) best() string { return orElse(t.Markdown, t.Text) }
+
+// A sarifRule is a rule of a tool, the part of SARIF 2.1.0 that is read.
+type sarifRule struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	Short   sarifText `json:"shortDescription"`
+	Full    sarifText `json:"fullDescription"`
+	Help    sarifText `json:"help"`
+	HelpURI string    `json:"helpUri"`
+	Default struct {
+		Enabled *bool  `json:"enabled"`
+		Level   string `json:"level"`
+	} `json:"defaultConfiguration"`
+	Properties map[string]any `json:"properties"`
+}
+
+type sarifTool struct {
+	Name  string            `json:"name"`
+	Rules []json.RawMessage `json:"rules"`
+}
+
+// sarifRules reads the rules of the tools of a SARIF file; its results are findings and no rules.
+func sarifRules(f *file) ([]foundRule, bool, error) {
+	if !strings.Contains(f.text, `"runs"`) || !strings.Contains(f.text, `"driver"`) {
+		return nil, false, nil
+	}
+	var log struct {
+		Version string `json:"version"`
+		Runs    []struct {
+			Tool struct {
+				Driver     sarifTool   `json:"driver"`
+				Extensions []sarifTool `json:"extensions"`
+			} `json:"tool"`
+		} `json:"runs"`
+	}
+	if err := json.Unmarshal([]byte(f.text), &log); err != nil || log.Version == "" || len(log.Runs) == 0 {
+		return nil, false, nil //nolint:nilerr // another kind of JSON: the caller says what
+	}
+	var found []foundRule
+	seen := map[string]bool{}
+	for _, run := range log.Runs {
+		for _, tool := range append([]sarifTool{run.Tool.Driver}, run.Tool.Extensions...) {
+			for i, raw := range tool.Rules {
+				y := sarifFound(tool.Name, raw)
+				y.place = fmt.Sprintf("rule %d of %s", i+1, orElse(shortQuote(tool.Name), "the tool"))
+				if y.ident == "" {
+					y.err = errors.New("a rule without an id")
+				}
+				if !seen[y.ident] || y.err != nil { // runs of one tool repeat its rules
+					found = append(found, y)
+				}
+				seen[y.ident] = true
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil, false, nothing("SARIF without rules: findings alone are none")
+	}
+	return found, true, nil
+}
+
+func sarifFound(tool string, raw json.RawMessage) foundRule {
+	var s sarifRule
+	y := foundRule{listed: true}
+	if err := json.Unmarshal(raw, &s); err != nil {
+		y.err = jsonFault(err)
+		return y
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	if err := dec.Decode(&y.values); err != nil {
+		y.err = jsonFault(err)
+		return y
+	}
+	y.values["tool"] = tool
+	y.ident, y.title = s.ID, orElse(s.Short.Text, orElse(s.Name, s.ID))
+	if len([]rune(y.title)) > knowledge.MaxTitle || strings.Contains(y.title, "\n") {
+		y.title = orElse(s.Name, s.ID)
+	}
+	y.text = orElse(s.Full.best(), orElse(s.Help.best(), s.Short.best()))
+	if y.text == "" {
+		y.text = fmt.Sprintf("%s's rule %s.", orElse(tool, "The tool"), s.ID)
+		y.notes = append(y.notes, "no description: its name stands for it")
+	}
+	if help := s.Help.best(); help != "" && help != y.text {
+		y.text += "\n\n" + help
+	}
+	y.severity = s.Default.Level
+	if pick(s.Properties, "problem.severity") != "" && y.severity == "" {
+		y.severity = pick(s.Properties, "problem.severity")
+	}
+	y.off = strings.EqualFold(y.severity, "none") || s.Default.Enabled != nil && !*s.Default.Enabled
+	if strings.EqualFold(y.severity, "none") {
+		y.severity = ""
+	}
+	tags, _ := s.Properties["tags"].([]any)
+	y.tags = listOf(tags)
+	y.used = []string{"shortDescription", "fullDescription", "help"}
+	return y
+}
+
+// A sonarProfile is a quality profile as SonarQube exports it.
+type sonarProfile struct {
+	XMLName  xml.Name `xml:"profile"`
+	Name     string   `xml:"name"`
+	Language string   `xml:"language"`
+	Rules    []struct {
+		Repository  string `xml:"repositoryKey"`
+		Key         string `xml:"key"`
+		Priority    string `xml:"priority"`
+		Name        string `xml:"name"`
+		Description string `xml:"description"`
+		Type        string `xml:"type"`
+		Parameters  []struct {
+			Key   string `xml:"key"`
+			Value string `xml:"value"`
+		} `xml:"parameters>parameter"`
+	} `xml:"rules>rule"`
+}
+
+// sonar reads a quality profile of SonarQube: one rule for each of its rules.
+func (r *reader) sonar(f *file) ([]Entry, error) {
+	dec := xml.NewDecoder(strings.NewReader(f.text))
+	dec.CharsetReader = func(charset string, in io.Reader) (io.Reader, error) {
+		if strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "us-ascii") {
+			return in, nil
+		}
+		return nil, errors.New("not UTF-8: save it as UTF-8")
+	}
+	for {
+		t, err := dec.Token()
+		if err != nil {
+			return nil, nothing("XML that describes no rules")
+		}
+		start, ok := t.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		if start.Name.Local != "profile" {
+			return nil, nothing("XML that describes no rules: want a quality profile of SonarQube")
+		}
+		var p sonarProfile
+		if err := dec.DecodeElement(&p, &start); err != nil {
+			return nil, fmt.Errorf("not XML: %w", err)
+		}
+		if len(p.Rules) == 0 {
+			return nil, nothing("a quality profile without rules")
+		}
+		return r.foundEntries(f, p.found(), false), nil
+	}
+}
+
+func (p *sonarProfile) found() []foundRule {
+	out := make([]foundRule, 0, len(p.Rules))
+	for i, s := range p.Rules {
+		y := foundRule{values: map[string]any{"tool": "SonarQube", "profile": p.Name}, listed: true, place: fmt.Sprintf("rule %d", i+1)}
+		y.ident = strings.Trim(s.Repository+":"+s.Key, ":")
+		y.title = orElse(s.Name, y.ident)
+		y.text = orElse(s.Description, fmt.Sprintf("SonarQube's rule %s holds in the profile %s.", y.ident, p.Name))
+		y.severity, y.languages = s.Priority, languagesOf([]string{p.Language})
+		if s.Type != "" {
+			y.values["type"] = s.Type
+			y.tags = []string{strings.ToLower(s.Type)}
+		}
+		for _, one := range s.Parameters {
+			y.text += fmt.Sprintf("\n- %s: %s", one.Key, one.Value)
+		}
+		if s.Key == "" {
+			y.err = errors.New("a rule without a key")
+		}
+		out = append(out, y)
+	}
+	return out
+}
+
+// eslintFile reports whether a name without an ending is one of a linter's settings.
+func eslintFile(base string) bool {
+	return slices.Contains([]string{".eslintrc", ".stylelintrc"}, base)
+}

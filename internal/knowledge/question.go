@@ -1,0 +1,375 @@
+package knowledge
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// maxSlots is the largest number of words in a query: one bit of a 64-bit mask each, besides the filters.
+const maxSlots = 56
+
+// A Question is a parsed search text. Its words are wishes: a document with more of them, and rarer ones, comes first.
+// Every hit meets its conditions.
+type Question struct {
+	Slots   []Slot
+	Wishes  []Wish
+	Must    []Condition
+	Not     []Condition
+	Filters []Condition
+	LeftOut []LeftOut
+	Unknown []string // what stands before a colon and is no field
+
+	plain  int // the words that are no operators
+	stems  stemmer
+	tongue tongue
+}
+
+// A Slot is one lookup: a word, or several adjacent words.
+type Slot struct {
+	Words  [][]string // for each word the terms that stand for it, of which one is enough
+	Prefix string     // the last word begins so: whoever has the index puts its terms in
+	Title  bool       // only in the title
+	Word   string     // as it is shown
+	typo   bool       // a similar word may take its place
+}
+
+// A Wish is an optional word. A document fulfils it with one of the slots of Whole, or with all of those of Parts.
+type Wish struct {
+	Text  string
+	Whole []int
+	Parts []int
+}
+
+// A Condition is met by one of some slots.
+type Condition struct {
+	Text string
+	Any  []int
+}
+
+// A questioner parses a search text.
+type questioner struct {
+	q    *Question
+	stop []string // stop words that are wishes when there are no others
+	or   bool
+	// group is what OR goes on with: the last thing before it.
+	group *Condition
+}
+
+// parseQuestion reads words, "a phrase", -not, OR, prefix*, title:, tag:, category:, kind: and id:.
+func parseQuestion(text string) (*Question, string) {
+	if len(text) > MaxSearchText {
+		return nil, "too long: at most 8192 bytes"
+	}
+	if why := TextFault(text); why != "" {
+		return nil, why
+	}
+	parts := cutQuestion(text)
+	q := &Question{stems: newStemmer()}
+	var plain strings.Builder
+	for _, p := range parts {
+		if p.plain() {
+			plain.WriteString(p.text + " ")
+		}
+	}
+	count := scanner{emit: func(*piece) {}}
+	count.scan(plain.String())
+	q.plain, q.tongue = count.n, tongueOf(Words(plain.String()))
+	r := &questioner{q: q}
+	for i := range parts {
+		if parts[i].not && len(parts) == 1 { // alone, it is a word that begins with a hyphen
+			parts[i].not, parts[i].text = false, "-"+parts[i].text
+		}
+		alternative := i+2 < len(parts) && parts[i+1].or || i > 1 && parts[i-1].or
+		if why := r.take(&parts[i], alternative); why != "" {
+			return nil, why
+		}
+	}
+	if len(q.Wishes) == 0 && len(q.Must) == 0 {
+		for _, w := range r.stop { // nothing else is left
+			r.wish(w, false)
+		}
+		q.LeftOut = slices.DeleteFunc(q.LeftOut, func(l LeftOut) bool { return l.Why == whyStop && len(q.Wishes) > 0 })
+	}
+	if len(q.Wishes) == 0 && len(q.Must) == 0 {
+		return nil, "want at least one word to look for"
+	}
+	if len(q.Must)+len(q.Not) > MaxConditions {
+		return nil, "too many conditions: at most 32 phrases, fields, alternatives, beginnings and exclusions"
+	}
+	return q, ""
+}
+
+// A part of a search text is the text between two spaces, or between two quotes.
+type part struct {
+	text           string
+	field          string // of field:text
+	not, or        bool
+	phrase, prefix bool
+}
+
+func (p *part) plain() bool { return p.field == "" && !p.not && !p.or && !p.phrase && !p.prefix }
+
+func searchFields() []string { return []string{"title", "tag", "category", "kind", "id"} }
+
+// cutQuestion cuts a question at its spaces and quotes.
+func cutQuestion(text string) []part {
+	var parts []part
+	for rest := strings.TrimSpace(text); rest != ""; rest = strings.TrimSpace(rest) {
+		var p part
+		if after, ok := strings.CutPrefix(rest, "OR"); ok && (after == "" || unicode.IsSpace(rune(after[0]))) {
+			parts, rest = append(parts, part{or: true}), after
+			continue
+		}
+		if len(rest) > 1 && rest[0] == '-' && rest[1] != '-' && !isDigit(rest[1]) && !unicode.IsSpace(rune(rest[1])) {
+			p.not, rest = true, rest[1:]
+		}
+		for _, f := range searchFields() {
+			if r, ok := strings.CutPrefix(rest, f+":"); ok && r != "" && !unicode.IsSpace(rune(r[0])) && r[0] != ':' {
+				p.field, rest = f, r
+				break
+			}
+		}
+		if r, ok := strings.CutPrefix(rest, `"`); ok {
+			if inner, after, closed := strings.Cut(r, `"`); closed {
+				p.text, p.phrase, rest = inner, true, after
+			} else {
+				rest = r // a quote without a partner is none
+				if !p.not && p.field == "" {
+					continue
+				}
+			}
+		}
+		if !p.phrase {
+			end := strings.IndexFunc(rest, func(r rune) bool { return unicode.IsSpace(r) || r == '"' })
+			if end < 0 {
+				end = len(rest)
+			}
+			p.text, rest = rest[:end], rest[end:]
+		}
+		p.prefix = strings.HasSuffix(p.text, "*") && strings.IndexFunc(p.text, isWord) >= 0
+		parts = append(parts, p)
+	}
+	return parts
+}
+
+// take takes in a part; alternative says that OR stands beside it. The answer is what is wrong with it.
+func (r *questioner) take(p *part, alternative bool) string {
+	switch {
+	case p.or:
+		r.or = r.group != nil
+		return ""
+	case p.field != "" && p.field != "title":
+		return r.condition(p, r.field(p), alternative)
+	case p.plain() && !alternative:
+		r.group, r.or = nil, false
+		r.unknownField(p.text)
+		for _, word := range splitPlain(p.text) {
+			r.wish(word, true)
+		}
+		return ""
+	}
+	slots := r.slots(p)
+	if slots == nil {
+		return ""
+	}
+	return r.condition(p, slots, alternative)
+}
+
+// condition adds a condition, or an alternative to the one before OR.
+func (r *questioner) condition(p *part, slots []int, alternative bool) string {
+	if slots == nil {
+		r.group, r.or = nil, false
+		return ""
+	}
+	name := p.name()
+	switch {
+	case p.not:
+		r.q.Not = append(r.q.Not, Condition{name, slots})
+		r.group = nil
+	case r.or && r.group != nil:
+		r.group.Any = append(r.group.Any, slots...)
+		r.group.Text += " OR " + name
+	default:
+		r.q.Must = append(r.q.Must, Condition{name, slots})
+		r.group = &r.q.Must[len(r.q.Must)-1]
+		if !alternative {
+			r.group = nil
+		}
+	}
+	r.or = false
+	return ""
+}
+
+func (p *part) name() string {
+	name := p.text
+	if p.phrase {
+		name = `"` + name + `"`
+	}
+	if p.field != "" {
+		name = p.field + ":" + name
+	}
+	return name
+}
+
+// unknownField records text that looks like a field but is none.
+func (r *questioner) unknownField(text string) {
+	name, value, ok := strings.Cut(text, ":")
+	if !ok || len(name) < 2 || len(name) > 20 || value == "" || strings.Contains(value, ":") || !isWordAt(value, 0) || isDigit(value[0]) {
+		return
+	}
+	for i := range len(name) {
+		if !isLower(name[i]) && name[i] != '_' {
+			return
+		}
+	}
+	if !slices.Contains(r.q.Unknown, name) && len(r.q.Unknown) < 8 {
+		r.q.Unknown = append(r.q.Unknown, name)
+	}
+}
+
+// field returns the slots of a filter.
+func (r *questioner) field(p *part) []int {
+	text := strings.TrimSuffix(p.text, "*")
+	var terms []string
+	s := Slot{Word: p.name()}
+	switch p.field {
+	case "kind":
+		if k, err := ParseKind(strings.ToLower(text)); err == nil {
+			text = string(k)
+		}
+		terms = []string{markKind + text}
+	case "category":
+		terms = []string{markCategory + text, markCategory + strings.ToLower(text)}
+	case "tag":
+		terms = []string{markTag + text, markTag + strings.ToLower(text)}
+	case "id":
+		terms = []string{markID + strings.ToLower(text)}
+	}
+	s.Words = [][]string{slices.Compact(terms)}
+	if p.prefix && !p.phrase {
+		s.Words, s.Prefix = [][]string{nil}, terms[len(terms)-1]
+	}
+	return r.slot(s)
+}
+
+// slots returns the slots of a phrase, an alternative, a beginning, an exclusion or a title.
+func (r *questioner) slots(p *part) []int {
+	text := p.text
+	if p.prefix {
+		text = strings.TrimRight(text, "*")
+	}
+	leaves := leavesOf(text)
+	if len(leaves) == 0 {
+		return nil
+	}
+	s := Slot{Title: p.field == "title", Word: p.name()}
+	for i, leaf := range leaves {
+		last := i == len(leaves)-1
+		if p.prefix && last || leaf.gram && len(leaves) == 1 && len([]rune(leaf.text)) == 1 {
+			s.Prefix = fold(leaf.text)
+			s.Words = append(s.Words, nil)
+			continue
+		}
+		s.Words = append(s.Words, r.terms(leaf.text, leaf.gram))
+	}
+	return r.slot(s)
+}
+
+// leavesOf returns the words of a text, one for each place: of c++ and .net the name. Of a run without spaces these are
+// its pairs.
+func leavesOf(text string) []piece {
+	var leaves []piece
+	(&scanner{emit: func(p *piece) {
+		switch n := len(leaves); {
+		case p.words > 1:
+		case p.gram && p.at > 0 && n > 0 && leaves[n-1].gram && leaves[n-1].to == p.to: // the last character of a run
+		case n > 0 && leaves[n-1].at == p.at:
+		default:
+			leaves = append(leaves, *p)
+		}
+	}}).scan(text)
+	return leaves
+}
+
+// slot adds a slot, or finds the one that is there.
+func (r *questioner) slot(s Slot) []int {
+	for i := range r.q.Slots {
+		o := &r.q.Slots[i]
+		if o.Prefix == s.Prefix && o.Title == s.Title && slices.EqualFunc(o.Words, s.Words, slices.Equal[[]string]) {
+			return []int{i}
+		}
+	}
+	if len(r.q.Slots) == maxSlots {
+		return nil
+	}
+	r.q.Slots = append(r.q.Slots, s)
+	return []int{len(r.q.Slots) - 1}
+}
+
+// splitPlain splits text that is not a name at its signs, so that each word is a wish of its own.
+func splitPlain(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return !joins(r) })
+}
+
+// wish adds a wish for a word, or for a name with its parts.
+func (r *questioner) wish(text string, stops bool) {
+	var pieces []piece
+	(&scanner{emit: func(p *piece) { pieces = append(pieces, *p) }}).scan(text)
+	if len(pieces) == 0 {
+		return
+	}
+	if len(pieces) == 1 && stops && stopWord(r.q.tongue, pieces[0].text) {
+		r.stop = append(r.stop, text)
+		r.leave(pieces[0].text, whyStop)
+		return
+	}
+	w := Wish{Text: strings.ToLower(text[pieces[0].from:max(pieces[0].to, pieces[len(pieces)-1].to)])}
+	for i, p := range pieces {
+		last := p.gram && i > 0 && i == len(pieces)-1 && len([]rune(p.text)) == 1
+		if last || slices.ContainsFunc(r.q.Wishes, func(o Wish) bool { return o.Text == w.Text }) {
+			continue
+		}
+		if !p.gram && p.words == 1 && i > 0 && (len(p.text) == 1 || stopWord(r.q.tongue, p.text)) {
+			continue
+		}
+		whole := p.words > 1 || len(pieces) == 1 || i == 0 && p.text[0] == '.' || i == 0 && p.text[0] == '-'
+		s := Slot{Word: p.text, typo: !p.gram}
+		switch {
+		case whole && pieces[len(pieces)-1].gram && p.words > 1:
+			s = r.run(p.text)
+		case p.gram && len([]rune(p.text)) == 1:
+			s.Words, s.Prefix = [][]string{nil}, p.text
+		default:
+			s.Words = [][]string{r.terms(p.text, p.gram)}
+		}
+		at := r.slot(s)
+		switch {
+		case at == nil:
+			r.leave(p.text, whyTooMany)
+		case whole:
+			w.Whole = append(w.Whole, at...)
+		case !slices.Contains(w.Parts, at[0]):
+			w.Parts = append(w.Parts, at...)
+		}
+	}
+	if len(w.Whole)+len(w.Parts) > 0 {
+		r.q.Wishes = append(r.q.Wishes, w)
+	}
+}
+
+// run returns the slot of a run of characters without spaces.
+func (r *questioner) run(text string) Slot {
+	s := Slot{Word: text}
+	for _, leaf := range leavesOf(text) {
+		s.Words = append(s.Words, r.terms(leaf.text, leaf.gram))
+	}
+	return s
+}
+
+func (r *questioner) leave(word, why string) {
+	l := LeftOut{word, why}
+	if !slices.Contains(r.q.LeftOut, l) && len(r.q.LeftOut) < maxSlots {
+		r.q.LeftOut = append(r.q.LeftOut, l)
+	}
+}

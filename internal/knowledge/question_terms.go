@@ -1,0 +1,154 @@
+package knowledge
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// terms returns the index terms of a word of a query.
+func (r *questioner) terms(word string, gram bool) []string { return r.q.terms(word, gram) }
+
+func (q *Question) terms(word string, gram bool) []string {
+	word = strings.ToLower(word)
+	if gram {
+		return []string{word}
+	}
+	bare := fold(word)
+	if bare == "" { // accents that stand alone
+		return nil
+	}
+	list := []string{clip(bare)}
+	add := func(term string) {
+		if term = clip(term); !slices.Contains(list, term) {
+			list = append(list, term)
+		}
+	}
+	s := q.stems.stem(inEnglish, bare)
+	if !letters(bare) {
+		return append(list, sameThing[word]...)
+	}
+	add(s)
+	add(inEnglish.mark() + s)
+	for l := inGerman; l < tongues; l++ {
+		add(l.mark() + fold(q.stems.stem(l, bare)))
+		if !ascii(word) {
+			add(l.mark() + fold(q.stems.stem(l, word)))
+		}
+	}
+	for _, other := range sameThing[word] {
+		add(other)
+	}
+	return list
+}
+
+// narrow adds the filters of a query.
+func (q *Question) narrow(by *SearchQuery) {
+	add := func(terms ...string) {
+		q.Slots = append(q.Slots, Slot{Words: [][]string{terms}})
+		q.Filters = append(q.Filters, Condition{Any: []int{len(q.Slots) - 1}})
+	}
+	if len(by.Kinds) < len(SearchKinds()) {
+		var terms []string
+		for _, k := range by.Kinds {
+			terms = append(terms, markKind+string(k))
+		}
+		add(terms...)
+	}
+	if by.Category != "" {
+		add(markCategory + by.Category)
+	}
+	if by.Tag != "" {
+		add(markTag + by.Tag)
+	}
+	if by.Language != "" {
+		add(markLanguage + by.Language)
+	}
+	if by.Severity != "" {
+		add(markSeverity + by.Severity)
+	}
+}
+
+// wordy is the number of wishes from which on a text with quotation marks may be a pasted one.
+const wordy = 4
+
+// Relax turns the phrases of a long text without hits, such as a pasted error message, into wishes. It reports whether
+// there are any.
+func (q *Question) Relax() bool {
+	if len(q.Wishes) < wordy || len(q.Must) == 0 {
+		return false
+	}
+	for _, c := range q.Must {
+		if c.Text[0] != '"' || len(c.Any) > 1 {
+			return false
+		}
+	}
+	for _, c := range q.Must {
+		q.Wishes = append(q.Wishes, Wish{Text: c.Text, Whole: c.Any})
+		q.LeftOut = append(q.LeftOut, LeftOut{c.Text, WhyOptional})
+	}
+	q.Must = nil
+	return true
+}
+
+// Expand replaces the prefix of a slot by the terms of the index that begin with it.
+func (q *Question) Expand(slot int, terms []string) {
+	s := &q.Slots[slot]
+	last := len(s.Words) - 1
+	s.Words[last] = terms
+	if last > 0 { // a word that has a stem has no places of its own
+		for _, t := range terms {
+			s.Words[last] = append(s.Words[last], inEnglish.mark()+q.stems.stem(inEnglish, t))
+		}
+	}
+}
+
+// Replace replaces a word that no document contains by other words.
+func (q *Question) Replace(slot int, words []string) {
+	s := &q.Slots[slot]
+	s.Words[0] = nil
+	for _, w := range words {
+		s.Words[0] = append(s.Words[0], q.terms(w, false)...)
+	}
+}
+
+// Doubtful returns the slots of words that may be misspelled if no document contains them.
+func (q *Question) Doubtful() []int {
+	var list []int
+	for i := range q.Slots {
+		if s := &q.Slots[i]; s.typo && len(s.Words) == 1 && len(s.Words[0]) > 0 {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// letters reports whether a word consists of letters only.
+func letters(word string) bool {
+	return strings.IndexFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsMark(r) }) < 0
+}
+
+// Field returns what a slot wants of a field other than the title, "" for none. With prefix the value is a beginning.
+func (t *Slot) Field() (field, value string, prefix bool) {
+	term := t.Prefix
+	if term == "" && len(t.Words) > 0 && len(t.Words[0]) > 0 {
+		term = t.Words[0][0]
+	}
+	for field, mark := range map[string]string{"kind": markKind, "category": markCategory, "tag": markTag, "language": markLanguage, "severity": markSeverity, "id": markID} {
+		if v, ok := strings.CutPrefix(term, mark); ok {
+			return field, v, t.Prefix != ""
+		}
+	}
+	return "", "", false
+}
+
+// BareStem returns a term that is a stem without the mark of its language; "" for a term that is none.
+func BareStem(term string) string {
+	if lead := inEnglish.mark(); len(term) > len(lead) && term[0] == lead[0] {
+		return term[len(lead):]
+	}
+	return ""
+}
+
+// StemTerm returns the term of an English stem.
+func StemTerm(stem string) string { return inEnglish.mark() + stem }

@@ -1,0 +1,392 @@
+package knowledge
+
+import (
+	"cmp"
+	"math"
+	"math/bits"
+	"slices"
+	"strings"
+)
+
+// Weights of the parts of a document, and the numbers of BM25. They were chosen by measurement; see docs/search.md.
+const (
+	weightTitle = 7.0
+	weightID    = 4.0
+	weightTags  = 3.5
+	weightLead  = 1.5
+	weightBody  = 1.0
+	saturation  = 1.3  // k1: how soon more of a word says no more
+	flatTitle   = 0.45 // 1-b of the title
+	flatText    = 0.55 // 1-b of the rest
+	meanTitle   = 6.0
+	meanWords   = 250.0
+
+	partWeight  = 0.35 // of the parts of a name that some document has whole
+	nearWeight  = 0.3  // of two words that stand together
+	exactWeight = 0.6  // of a title or an id that is the question, of all that the words can bring
+	formWeight  = 0.06 // of a word in the very form that was asked for
+)
+
+// Window is the number of best hits that can get a bonus for adjacent words.
+const Window = 100
+
+// tooCommon is the number of documents from which on words in more than half of them are ignored.
+const tooCommon = 50
+
+// A Scorer ranks the documents of an index for a query.
+type Scorer struct {
+	q      *Question
+	idf    []float64
+	lead   []float64 // what a wish weighs in coverage
+	bits   []wishBits
+	filter []uint64
+	must   []uint64
+	not    uint64
+	whole  uint64 // the wishes of which some document has the name
+	total  float64
+	// Common are the slots that are ignored as too common.
+	Common  uint64
+	leftOut []LeftOut
+}
+
+type wishBits struct{ whole, parts uint64 }
+
+func maskOf(slots []int) uint64 {
+	var m uint64
+	for _, i := range slots {
+		m |= 1 << i
+	}
+	return m
+}
+
+// Scorer returns a scorer for an index of so many documents, of which frequency[i] contain slot i.
+func (q *Question) Scorer(documents int, frequency []int) *Scorer {
+	s := &Scorer{q: q, idf: make([]float64, len(q.Slots)), lead: make([]float64, len(q.Wishes)), bits: make([]wishBits, len(q.Wishes))}
+	for i := range q.Slots {
+		df := min(frequency[i], documents)
+		s.idf[i] = math.Log(1 + (float64(documents-df)+0.5)/(float64(df)+0.5))
+	}
+	for _, c := range q.Filters {
+		s.filter = append(s.filter, maskOf(c.Any))
+		for _, i := range c.Any {
+			s.idf[i] = 0
+		}
+	}
+	for _, c := range q.Must {
+		s.must = append(s.must, maskOf(c.Any))
+		for _, i := range c.Any {
+			if w := q.Slots[i].Words[0]; len(w) > 0 && strings.HasPrefix(w[0], "\x02") || strings.HasPrefix(q.Slots[i].Prefix, "\x02") {
+				s.idf[i] = 0.01
+			}
+		}
+	}
+	for _, c := range q.Not {
+		s.not |= maskOf(c.Any)
+	}
+	s.weigh(documents, frequency)
+	return s
+}
+
+// weigh sets the weight of each wish: that of its rarest whole, or of all its parts.
+func (s *Scorer) weigh(documents int, frequency []int) {
+	conditions := s.not
+	for _, m := range append(slices.Clone(s.must), s.filter...) {
+		conditions |= m
+	}
+	var common, known []int
+	for i, w := range s.q.Wishes {
+		s.bits[i] = wishBits{maskOf(w.Whole), maskOf(w.Parts)}
+		whole, df := 0.0, 0
+		for _, at := range w.Whole {
+			if frequency[at] > 0 {
+				whole = max(whole, s.idf[at])
+			}
+			df = max(df, frequency[at])
+		}
+		if df > 0 {
+			s.whole |= 1 << i
+			for _, at := range w.Parts {
+				s.idf[at] *= partWeight
+			}
+		}
+		s.lead[i] = whole
+		if df == 0 {
+			for _, at := range w.Parts {
+				df = max(df, frequency[at])
+				s.lead[i] += s.idf[at]
+			}
+		}
+		switch {
+		case df == 0: // an unknown word weighs as a rare one: who asked for it has not found it
+			s.lead[i] = math.Log(1 + float64(documents)/2)
+		case df > documents/2 && documents >= tooCommon && len(w.Parts) == 0:
+			common = append(common, i)
+		default:
+			known = append(known, i)
+		}
+	}
+	if len(known) > 0 || len(s.must) > 0 {
+		for _, i := range common {
+			s.lead[i] = 0
+			s.leftOut = append(s.leftOut, LeftOut{s.q.Wishes[i].Text, WhyCommon})
+			if m := s.bits[i].whole; m&conditions == 0 {
+				s.Common |= m
+			}
+			for _, at := range s.q.Wishes[i].Whole {
+				s.idf[at] = 0
+			}
+		}
+	}
+	for _, w := range s.lead {
+		s.total += w
+	}
+}
+
+// A Shape is the other data of a document that ranking uses.
+type Shape struct{ Title, Words int }
+
+// Part returns the score of a slot by where it occurs. Exact says that it occurs in the form of the query.
+func (s *Scorer) Part(slot int, w Where, sh Shape, exact bool) float32 {
+	idf := s.idf[slot]
+	if idf == 0 {
+		return 0
+	}
+	tf, text := 0.0, flatText+(1-flatText)*float64(sh.Words)/meanWords
+	if w&whereTitle != 0 {
+		tf += weightTitle / (flatTitle + (1-flatTitle)*float64(sh.Title)/meanTitle)
+	}
+	if w&whereID != 0 {
+		tf += weightID
+	}
+	if w&whereTags != 0 {
+		tf += weightTags
+	}
+	if n := w >> 3 & 3; n != 0 {
+		tf += weightLead * times[n] / text
+	}
+	if n := w & 7; n != 0 {
+		tf += weightBody * times[n] / text
+	}
+	score := idf * tf * (saturation + 1) / (tf + saturation)
+	if exact {
+		score *= 1 + formWeight
+	}
+	return float32(score)
+}
+
+// times maps the buckets of a [Where] to a number of occurrences.
+//
+//nolint:gochecknoglobals // a table
+var times = [8]float64{0, 1, 2, 3.5, 6, 12, 24, 48}
+
+// Accepts reports whether a document with these slots is a hit.
+func (s *Scorer) Accepts(mask uint64) bool {
+	if mask&s.not != 0 {
+		return false
+	}
+	for _, m := range s.filter {
+		if mask&m == 0 {
+			return false
+		}
+	}
+	for _, m := range s.must {
+		if mask&m == 0 {
+			return false
+		}
+	}
+	if len(s.must) > 0 {
+		return true
+	}
+	for i := range s.bits {
+		b := s.bits[i]
+		some := b.parts
+		if s.whole&(1<<i) != 0 { // some document has the name: one of its parts alone is no hit
+			some = 0
+		}
+		if s.lead[i] > 0 && (mask&(b.whole|some) != 0 || bits.OnesCount64(b.parts) > 1 && b.met(mask)) {
+			return true
+		}
+	}
+	return false
+}
+
+// coverage is the share of the wishes that a document fulfils, weighted by their rarity.
+func (s *Scorer) coverage(mask uint64) float64 {
+	if s.total == 0 {
+		return 1
+	}
+	sum := 0.0
+	for i, b := range s.bits {
+		switch {
+		case s.lead[i] == 0:
+		case b.met(mask):
+			sum += s.lead[i]
+		case b.parts != 0:
+			sum += 0.7 * s.lead[i] * float64(bits.OnesCount64(mask&b.parts)) / float64(bits.OnesCount64(b.parts))
+		}
+	}
+	return sum / s.total
+}
+
+func (b wishBits) met(mask uint64) bool {
+	return mask&b.whole != 0 || b.parts != 0 && mask&b.parts == b.parts
+}
+
+// Final returns the score of a document from the sum of its slots: mask has the slots in it, title those in its title.
+func (s *Scorer) Final(sum float32, mask, title uint64, sh Shape) float64 {
+	c := s.coverage(mask)
+	score := float64(sum) * (0.4 + 0.6*c*c)
+	if s.exact(title, sh) {
+		score += exactWeight * s.most()
+	}
+	return score
+}
+
+// most is about the largest possible score of the words.
+func (s *Scorer) most() float64 { return max(s.total, 1) * (saturation + 1) }
+
+// exact reports whether a title consists of exactly the words of the query.
+func (s *Scorer) exact(title uint64, sh Shape) bool {
+	if len(s.bits) == 0 || sh.Title == 0 || sh.Title != s.q.plain || len(s.must) > 0 {
+		return false
+	}
+	for i, b := range s.bits {
+		if s.lead[i] > 0 && !b.met(title) {
+			return false
+		}
+	}
+	return true
+}
+
+// Near returns the bonus for adjacent words. Places returns the positions of a slot in the document.
+func (s *Scorer) Near(mask uint64, places func(slot int) []uint32) float64 {
+	bonus, before := 0.0, -1
+	for i, w := range s.q.Wishes {
+		if s.lead[i] == 0 || len(w.Whole) == 0 {
+			before = -1
+			continue
+		}
+		at := w.Whole[0]
+		if mask&(1<<at) == 0 || len(s.q.Slots[at].Words) > 1 {
+			before = -1
+			continue
+		}
+		if before >= 0 && at != before {
+			switch gap := closest(places(before), places(at)); {
+			case gap <= 1:
+				bonus += nearWeight * min(s.idf[before], s.idf[at])
+			case gap <= 3:
+				bonus += nearWeight / 2 * min(s.idf[before], s.idf[at])
+			}
+		}
+		before = at
+	}
+	return bonus * (saturation + 1)
+}
+
+// NearSlots are the slots whose positions [Scorer.Near] may need.
+func (s *Scorer) NearSlots() []int {
+	var list []int
+	for i, w := range s.q.Wishes {
+		if s.lead[i] > 0 && len(w.Whole) > 0 && len(s.q.Slots[w.Whole[0]].Words) == 1 {
+			list = append(list, w.Whole[0])
+		}
+	}
+	if len(list) < 2 {
+		return nil
+	}
+	return list
+}
+
+// closest is the smallest distance between two ascending lists; a pair in the order of the query counts one less than
+// in the reverse order.
+func closest(a, b []uint32) int {
+	best, j := 1<<20, 0
+	for _, x := range a {
+		for j < len(b) && b[j] < x {
+			j++
+		}
+		if j < len(b) {
+			best = min(best, int(b[j]-x))
+		}
+		if j > 0 {
+			best = min(best, int(x-b[j-1])+1)
+		}
+	}
+	return best
+}
+
+// Missing returns the wishes that a document does not fulfil.
+func (s *Scorer) Missing(mask uint64) []string {
+	list := []string{}
+	for i, b := range s.bits {
+		if s.lead[i] > 0 && !b.met(mask) {
+			list = append(list, s.q.Wishes[i].Text)
+		}
+	}
+	return list
+}
+
+// Matched says how much of the query a document matches.
+func (s *Scorer) Matched(mask uint64) string {
+	switch c := s.coverage(mask); {
+	case len(s.Missing(mask)) == 0:
+		return MatchedAll
+	case c >= 0.5:
+		return MatchedMost
+	}
+	return MatchedSome
+}
+
+// Reading describes how the query was answered, by hits with these masks. Unknown are the wishes that no document
+// fulfils.
+func (s *Scorer) Reading(masks []uint64, frequency []int) Reading {
+	r := Reading{
+		Matched: MatchedNone, Required: []string{}, LeftOut: append(slices.Clone(s.q.LeftOut), s.leftOut...), SearchedFor: []Correction{},
+		Suggestions: []string{}, UnknownFields: append([]string{}, s.q.Unknown...),
+	}
+	for i, w := range s.q.Wishes {
+		df := 0
+		for _, at := range slices.Concat(w.Whole, w.Parts) {
+			df = max(df, frequency[at])
+		}
+		switch {
+		case df == 0 && w.Text[0] != '"':
+			r.LeftOut = append(r.LeftOut, LeftOut{w.Text, WhyUnknown})
+		case len(masks) > 0 && s.lead[i] > 0 && !slices.ContainsFunc(masks, func(m uint64) bool { return !s.bits[i].met(m) }):
+			r.Required = append(r.Required, w.Text)
+		}
+	}
+	for _, c := range s.q.Must {
+		r.Required = append(r.Required, c.Text)
+	}
+	for _, c := range s.q.Not {
+		r.Required = append(r.Required, "-"+c.Text)
+	}
+	if r.LeftOut == nil {
+		r.LeftOut = []LeftOut{}
+	}
+	if len(masks) > 0 {
+		r.Matched = s.Matched(masks[0])
+	}
+	return r
+}
+
+// A Found is a hit whose document is not read yet.
+type Found struct {
+	At          int64 // the number that its index knows it by
+	Score       float64
+	Mask, Title uint64
+	Shape       Shape
+	Rank        int64 // its place in house order, as far as the index knows it
+	Key         Key
+}
+
+// CompareFound orders hits by score, then in house order.
+func CompareFound(a, b *Found) int {
+	return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Rank, b.Rank), strings.Compare(a.Key.ID, b.Key.ID),
+		strings.Compare(string(a.Key.Kind), string(b.Key.Kind)), cmp.Compare(a.At, b.At))
+}
+
+// Round makes scores of equal documents equal, whatever order their parts were added in.
+func Round(score float64) float64 { return math.Round(score*1e4) / 1e4 }

@@ -1,0 +1,123 @@
+package knowledge
+
+import (
+	"cmp"
+	"slices"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of what counts as a typing error.
+const (
+	shortestSpelled = 4
+	longestOneError = 7 // letters, up to which one error is looked for, and not two
+	maxCorrections  = 5
+)
+
+// Spellable reports whether a word may be misspelled. Names and numbers are never corrected.
+func Spellable(word string) bool {
+	n := 0
+	for _, r := range word {
+		if !unicode.IsLetter(r) && r != '-' && r != '_' && r != '.' || denseScript(r) {
+			return false
+		}
+		n++
+	}
+	return n >= shortestSpelled && n <= maxCompound
+}
+
+// A Spelling collects the words that are closest to one word.
+type Spelling struct {
+	word  []rune
+	limit int
+	best  []candidate
+	rows  [3][]int
+}
+
+type candidate struct {
+	word     string
+	distance int
+	head     bool // the first letters are those that were typed
+}
+
+// NewSpelling returns a spelling for a word.
+func NewSpelling(word string) *Spelling {
+	s := &Spelling{word: []rune(fold(word)), limit: 1}
+	if len(s.word) > longestOneError {
+		s.limit = 2
+	}
+	for i := range s.rows {
+		s.rows[i] = make([]int, maxCompound+4)
+	}
+	return s
+}
+
+// Try compares a word.
+func (s *Spelling) Try(term []byte) {
+	if d := utf8.RuneCount(term) - len(s.word); d > s.limit || -d > s.limit {
+		return
+	}
+	other := []rune(string(term))
+	if len(other) < shortestSpelled-1 || len(other) > maxCompound {
+		return
+	}
+	d := s.distance(other)
+	if d == 0 || d > s.limit {
+		return
+	}
+	word := string(other)
+	if !Spellable(word) && len(other) >= shortestSpelled || slices.ContainsFunc(s.best, func(c candidate) bool { return c.word == word }) {
+		return
+	}
+	s.best = append(s.best, candidate{word, d, other[0] == s.word[0]})
+}
+
+// Best returns the closest words, at most five.
+func (s *Spelling) Best() []string {
+	slices.SortStableFunc(s.best, func(a, b candidate) int {
+		head := 0
+		if a.head != b.head {
+			head = 1
+			if a.head {
+				head = -1
+			}
+		}
+		return cmp.Or(cmp.Compare(a.distance, b.distance), head)
+	})
+	var words []string
+	for _, c := range s.best {
+		if c.distance == s.best[0].distance && len(words) < maxCorrections {
+			words = append(words, c.word)
+		}
+	}
+	return words
+}
+
+// distance is the number of insertions, deletions, replacements and swaps of neighbours between two words. A result
+// above the limit only means more than the limit.
+func (s *Spelling) distance(other []rune) int {
+	before, last, row := s.rows[0], s.rows[1], s.rows[2]
+	for j := range len(other) + 1 {
+		last[j] = j
+	}
+	for i := 1; i <= len(s.word); i++ {
+		row[0] = i
+		least := i
+		for j := 1; j <= len(other); j++ {
+			cost := 1
+			if s.word[i-1] == other[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && s.word[i-1] == other[j-2] && s.word[i-2] == other[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+			least = min(least, row[j])
+		}
+		if least > s.limit {
+			return least
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(other)]
+}

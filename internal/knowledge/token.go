@@ -1,0 +1,340 @@
+package knowledge
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxCompound is the length, in bytes, of the longest name that is indexed as a word besides its parts.
+const maxCompound = 64
+
+// A piece is a word of a text, or a compound name, which is followed by its parts.
+type piece struct {
+	text     string // in lower case
+	at       int    // its place among the words of the text
+	words    int    // how many it is made of
+	from, to int    // in bytes of the text
+	gram     bool   // two characters of a text without spaces
+}
+
+// A scanner splits texts into pieces.
+type scanner struct {
+	emit func(p *piece)
+	p    piece
+	n    int // words so far
+}
+
+// scan calls emit for each piece of a text, a name before its parts. The words count on from where the text before
+// ended.
+func (s *scanner) scan(text string) {
+	for at := 0; at < len(text); {
+		r, size := rune(text[at]), 1
+		if r >= utf8.RuneSelf {
+			r, size = utf8.DecodeRuneInString(text[at:])
+		}
+		if !joins(r) {
+			at += size
+			continue
+		}
+		from := at
+		for at < len(text) {
+			r, size = rune(text[at]), 1
+			if r >= utf8.RuneSelf {
+				r, size = utf8.DecodeRuneInString(text[at:])
+			}
+			if !joins(r) {
+				break
+			}
+			at += size
+		}
+		s.run(text, from, at)
+	}
+}
+
+// joins reports whether a character may be inside a name.
+func joins(r rune) bool {
+	if r < utf8.RuneSelf {
+		switch r {
+		case '.', ':', '/', '-', '_', '+', '#', '@':
+			return true
+		}
+	}
+	return isWord(r)
+}
+
+// run cuts what stands between spaces and other characters that are part of no name.
+func (s *scanner) run(text string, from, to int) {
+	start := from
+	from, to = trimRun(text, from, to)
+	if from >= to {
+		return
+	}
+	for at := from; at < to; { // where the script changes to one without spaces, a word ends
+		r, _ := utf8.DecodeRuneInString(text[at:])
+		dense, end := denseScript(r), at
+		for end < to {
+			r, size := utf8.DecodeRuneInString(text[end:])
+			if denseScript(r) != dense && (!dense || !unicode.IsMark(r)) {
+				break
+			}
+			end += size
+		}
+		if dense {
+			s.grams(text, at, end)
+		} else if f, t := trimRun(text, at, end); f < t {
+			flag := ""
+			if f == from {
+				flag = s.flag(text, start, f)
+			}
+			s.name(text, f, t, flag)
+		}
+		at = end
+	}
+}
+
+// trimRun trims stops and hyphens at the ends of a name, but not the signs of c++ and c#, nor the dot of .net.
+func trimRun(text string, from, to int) (int, int) {
+	for from < to && !isWordAt(text, from) {
+		if text[from] == '.' && isWordAt(text, from+1) && !isDigit(text[from+1]) && (from == 0 || text[from-1] != '.') {
+			break
+		}
+		from++
+	}
+	for to > from {
+		switch c := text[to-1]; c {
+		case '.', ':', '/', '-', '_', '@':
+			to--
+			continue
+		case '#', '+':
+			if !signed(text, from, to) {
+				to--
+				continue
+			}
+		}
+		break
+	}
+	return from, to
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+func isWordAt(text string, at int) bool {
+	if at >= len(text) {
+		return false
+	}
+	r, _ := utf8.DecodeRuneInString(text[at:])
+	return isWord(r)
+}
+
+// signed reports whether a name that ends in + or # is one such as c++ or c#: letters, few of them, and the sign.
+func signed(text string, from, to int) bool {
+	end := to
+	switch {
+	case text[to-1] == '#':
+		end--
+	case to-from > 2 && text[to-2:to] == "++":
+		end -= 2
+	default:
+		return false
+	}
+	n := 0
+	for end-n > from && isLetter(text[end-n-1]) {
+		n++
+	}
+	return n >= 1 && n <= 2 && (end-n == from || !isWordAt(text, end-n-1))
+}
+
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+
+// flag returns the hyphens before a name that stands alone, as in --no-verify.
+func (s *scanner) flag(text string, start, from int) string {
+	h := from
+	for h > start && text[h-1] == '-' {
+		h--
+	}
+	if n := from - h; n < 1 || n > 2 || h > 0 && isWordAt(text, h-1) || !isLetter(text[from]) {
+		return ""
+	}
+	return text[h:from]
+}
+
+// denseScript reports whether a character belongs to a script that puts no spaces between words, or whose words take
+// endings that are written together with them.
+func denseScript(r rune) bool {
+	if r < 0x0e00 {
+		return false
+	}
+	return r <= 0x0e7f || // Thai
+		r >= 0x0e80 && r <= 0x0eff || r >= 0x1000 && r <= 0x109f || r >= 0x1780 && r <= 0x17ff || // Lao, Burmese, Khmer
+		r >= 0x3040 && r <= 0x30ff || r >= 0x31f0 && r <= 0x31ff || r == 0x3005 || // Kana
+		r >= 0x3400 && r <= 0x4dbf || r >= 0x4e00 && r <= 0x9fff || r >= 0xf900 && r <= 0xfaff || r >= 0x20000 && r <= 0x3ffff || // Han
+		r >= 0xac00 && r <= 0xd7af || r >= 0x1100 && r <= 0x11ff // Hangul
+}
+
+// grams cuts a run of such a script into pairs of neighbours, and its last character: any two characters and more are
+// found within it.
+func (s *scanner) grams(text string, from, to int) {
+	run := text[from:to]
+	if n := utf8.RuneCountInString(run); n > 1 && len(run) <= maxCompound {
+		s.put(run, s.n, max(1, n-1), from, to, false)
+	}
+	for at := 0; at < len(run); {
+		_, one := utf8.DecodeRuneInString(run[at:])
+		_, two := utf8.DecodeRuneInString(run[at+one:])
+		if two == 0 && at > 0 {
+			s.put(run[at:at+one], s.n, 1, from+at, from+at+one, true)
+		} else {
+			s.put(run[at:at+one+two], s.n, 1, from+at, from+at+one+two, true)
+		}
+		s.n++
+		at += one
+	}
+}
+
+// put emits a piece.
+func (s *scanner) put(text string, at, words, from, to int, gram bool) {
+	s.p = piece{text: text, at: at, words: words, from: from, to: to, gram: gram}
+	s.emit(&s.p)
+}
+
+// name emits a name and then its parts.
+func (s *scanner) name(text string, from, to int, flag string) {
+	if flag != "" && to-from+len(flag) <= maxCompound {
+		s.put(flag+strings.ToLower(text[from:to]), s.n, s.count(text, from, to, 0), from-len(flag), to, false)
+	}
+	s.split(text, from, to, 0)
+}
+
+// level returns the signs that part a name, those that part its largest pieces first.
+func level(i int) string {
+	switch i {
+	case 0:
+		return "/@"
+	case 1:
+		return ":"
+	case 2:
+		return "."
+	case 3:
+		return "-"
+	case 4:
+		return "_"
+	}
+	return "+#"
+}
+
+const levels = 6
+
+// split emits a part of a name that is one from a level on, and then its own parts.
+func (s *scanner) split(text string, from, to, at int) {
+	for ; at < levels; at++ {
+		if strings.ContainsAny(text[from:to], level(at)) && (at != levels-1 || !signed(text, from, to)) {
+			break
+		}
+	}
+	if at == levels {
+		s.humps(text, from, to)
+		return
+	}
+	if n := s.count(text, from, to, at); n > 1 || text[from] == '.' {
+		if to-from <= maxCompound && at < levels-1 {
+			s.put(strings.ToLower(text[from:to]), s.n, n, from, to, false)
+			if at == 3 && n <= 3 { // "health-check" is also looked for as "healthcheck"
+				s.put(strings.ReplaceAll(strings.ToLower(text[from:to]), "-", ""), s.n, n, from, to, false)
+			}
+		}
+	}
+	s.each(text, from, to, at, func(f, t int) { s.split(text, f, t, at+1) })
+}
+
+// each calls fn for the parts of a name at a level.
+func (s *scanner) each(text string, from, to, at int, fn func(f, t int)) {
+	for from < to {
+		end := from
+		for end < to && strings.IndexByte(level(at), text[end]) < 0 {
+			end++
+		}
+		if at == levels-1 && end < to && signed(text, from, min(to, end+1)) { // c# in the middle
+			end++
+		} else if at == levels-1 && end+1 < to && signed(text, from, end+2) {
+			end += 2
+		}
+		if f, t := from, end; f < t {
+			fn(f, t)
+		}
+		from = end + 1
+		if at == levels-1 {
+			from = end
+			for from < to && (text[from] == '+' || text[from] == '#') {
+				from++
+			}
+		}
+	}
+}
+
+// count is how many words a part of a name has.
+func (s *scanner) count(text string, from, to, at int) int {
+	for ; at < levels; at++ {
+		if strings.ContainsAny(text[from:to], level(at)) && (at != levels-1 || !signed(text, from, to)) {
+			n := 0
+			s.each(text, from, to, at, func(f, t int) { n += s.count(text, f, t, at+1) })
+			return n
+		}
+	}
+	return len(humpsOf(text[from:to], nil)) + 1
+}
+
+// humps emits a word, and the words of one that is written likeThis.
+func (s *scanner) humps(text string, from, to int) {
+	var room [8]int
+	cuts := humpsOf(text[from:to], room[:0])
+	s.put(strings.ToLower(text[from:to]), s.n, len(cuts)+1, from, to, false)
+	if len(cuts) == 0 {
+		s.n++
+		return
+	}
+	at := from
+	for i := range len(cuts) + 1 {
+		end := to
+		if i < len(cuts) {
+			end = from + cuts[i]
+		}
+		s.put(strings.ToLower(text[at:end]), s.n, 1, at, end, false)
+		s.n++
+		at = end
+	}
+}
+
+// humpsOf returns where a word of ASCII is split at capitals: likeThis, HTTPServer.
+func humpsOf(word string, cuts []int) []int {
+	for i := 1; i < len(word); i++ {
+		c, before := word[i], word[i-1]
+		if c >= utf8.RuneSelf {
+			return nil
+		}
+		if !isUpper(c) {
+			continue
+		}
+		if isLower(before) || isDigit(before) && i+1 < len(word) && isLower(word[i+1]) && i > 2 ||
+			isUpper(before) && i+2 < len(word) && isLower(word[i+1]) && isLower(word[i+2]) {
+			cuts = append(cuts, i)
+		}
+	}
+	return cuts
+}
+
+func isUpper(c byte) bool { return c >= 'A' && c <= 'Z' }
+func isLower(c byte) bool { return c >= 'a' && c <= 'z' }
+
+func isWord(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z'
+	}
+	return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
+}
+
+// Words splits a text into its words: runs of letters, digits and marks, in lower case.
+func Words(text string) []string {
+	return slices.DeleteFunc(strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !isWord(r) }), func(w string) bool { return w == "" })
+}

@@ -1,0 +1,220 @@
+package mcp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// Bounds of what a client shows to a person.
+const (
+	promptPage      = 100 // prompts on a page
+	promptArguments = 8   // of a prompt; clients ask for each of them, one after the other
+	completions     = 100 // the protocol's own bound
+)
+
+// listPrompts answers with the templates in use, a page at a time.
+func (d *Door) listPrompts(ctx context.Context, p *mcp.ListPromptsParams) (mcp.Result, error) {
+	q := knowledge.Query{Kind: knowledge.KindTemplate, Order: knowledge.OrderID, Limit: promptPage}
+	if p != nil {
+		q.Cursor = p.Cursor
+	}
+	page, err := d.o.Store.List(ctx, q)
+	if err != nil {
+		if _, ok := errors.AsType[*knowledge.InvalidError](err); ok {
+			return nil, refuse("cursor: %s", d.explain(ctx, err))
+		}
+		return nil, d.explain(ctx, err)
+	}
+	r := &mcp.ListPromptsResult{Meta: d.meta(), Prompts: []*mcp.Prompt{}, NextCursor: page.Next}
+	r.CacheScope = "private"
+	for _, rec := range page.Records {
+		doc, err := rec.Document()
+		if err != nil {
+			return nil, d.explain(ctx, err)
+		}
+		if t, ok := doc.(*knowledge.Template); ok {
+			r.Prompts = append(r.Prompts, promptOf(t))
+		}
+	}
+	return r, nil
+}
+
+// promptOf returns what a client shows of a template. It asks for the arguments one by one: those that must be given come first,
+// and of many that have a value without it the later are left out.
+func promptOf(t *knowledge.Template) *mcp.Prompt {
+	p := &mcp.Prompt{Name: t.TemplateID, Title: t.Name, Description: t.Description, Arguments: []*mcp.PromptArgument{}}
+	for _, v := range asked(t) {
+		about := v.Description
+		if len(v.Options) > 0 {
+			about = strings.TrimSpace(about + " One of: " + strings.Join(v.Options, ", ") + ".")
+		}
+		p.Arguments = append(p.Arguments, &mcp.PromptArgument{Name: v.Name, Title: v.Title, Description: about, Required: v.Required && v.Default == nil})
+	}
+	return p
+}
+
+// asked returns the variables of a template that a person is asked for, the most important first.
+func asked(t *knowledge.Template) []knowledge.Variable {
+	list := slices.Clone(t.Variables)
+	needed := func(v *knowledge.Variable) bool { return v.Required && v.Default == nil }
+	slices.SortStableFunc(list, func(a, b knowledge.Variable) int {
+		switch {
+		case needed(&a) == needed(&b):
+			return 0
+		case needed(&a):
+			return -1
+		}
+		return 1
+	})
+	for len(list) > promptArguments && !needed(&list[len(list)-1]) {
+		list = list[:len(list)-1]
+	}
+	return list
+}
+
+func (d *Door) getPrompt(ctx context.Context, p *mcp.GetPromptParams) (mcp.Result, error) {
+	_, doc, err := d.document(ctx, string(knowledge.KindTemplate)+"/"+p.Name)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, refuse("there is no prompt %q", p.Name)
+	}
+	if err != nil {
+		return nil, refuse("%s", d.explain(ctx, err))
+	}
+	t, ok := doc.(*knowledge.Template)
+	if !ok || !t.IsActive {
+		return nil, refuse("there is no prompt %q in use", p.Name)
+	}
+	text, err := t.Render(typed(t, p.Arguments))
+	if err != nil {
+		return nil, refuse("%s", d.explain(ctx, err))
+	}
+	if d.o.Use != nil {
+		d.o.Use(t.TemplateID)
+	}
+	return &mcp.GetPromptResult{
+		Meta: d.meta(), Description: t.Description,
+		Messages: []*mcp.PromptMessage{{Role: "user", Content: &mcp.TextContent{Text: text}}},
+	}, nil
+}
+
+// typed makes values of a template's types from arguments, which are text in this protocol. What can't be made one stays text, and
+// the template says what is wrong with it.
+func typed(t *knowledge.Template, args map[string]string) map[string]any {
+	values := map[string]any{}
+	for name, text := range args {
+		values[name] = text
+		i := slices.IndexFunc(t.Variables, func(v knowledge.Variable) bool { return v.Name == name })
+		if i < 0 {
+			continue
+		}
+		v := &t.Variables[i]
+		if text == "" && v.Type != knowledge.TypeText && v.Type != knowledge.TypeMultiline {
+			delete(values, name) // a client that asks has no other way to say nothing
+			continue
+		}
+		switch v.Type {
+		case knowledge.TypeNumber:
+			if n, err := strconv.ParseFloat(text, 64); err == nil {
+				values[name] = n
+			}
+		case knowledge.TypeBoolean:
+			if b, err := strconv.ParseBool(strings.ToLower(text)); err == nil {
+				values[name] = b
+			}
+		case knowledge.TypeMultiselect:
+			list := []any{}
+			for part := range strings.SplitSeq(text, ",") {
+				list = append(list, strings.TrimSpace(part))
+			}
+			values[name] = list
+		}
+	}
+	return values
+}
+
+// complete suggests values: the options of a prompt's argument, or ids of documents.
+func (d *Door) complete(ctx context.Context, req *mcp.CompleteRequest) (*mcp.CompleteResult, error) {
+	r := &mcp.CompleteResult{Meta: d.meta(), Completion: mcp.CompletionResultDetails{Values: []string{}}}
+	if req.Params.Ref == nil {
+		return nil, refuse("ref: want a prompt or a resource")
+	}
+	typed := req.Params.Argument.Value
+	offer := func(value string) {
+		if len(value) < len(typed) || !strings.EqualFold(value[:len(typed)], typed) {
+			return
+		}
+		if r.Completion.Total++; len(r.Completion.Values) < completions {
+			r.Completion.Values = append(r.Completion.Values, value)
+		}
+		r.Completion.HasMore = r.Completion.Total > completions
+	}
+	switch req.Params.Ref.Type {
+	case "ref/prompt":
+		_, doc, err := d.document(ctx, string(knowledge.KindTemplate)+"/"+req.Params.Ref.Name)
+		if err != nil {
+			return nil, refuse("there is no prompt %q", req.Params.Ref.Name)
+		}
+		if t, ok := doc.(*knowledge.Template); ok {
+			for _, v := range t.Variables {
+				if v.Name != req.Params.Argument.Name {
+					continue
+				}
+				for _, o := range v.Options {
+					offer(o)
+				}
+				if v.Type == knowledge.TypeBoolean {
+					offer("true")
+					offer("false")
+				}
+			}
+		}
+	case "ref/resource":
+		kind, ok := kindOf(req.Params.Ref.URI)
+		if !ok {
+			return nil, refuse("there are no resources %q", req.Params.Ref.URI)
+		}
+		if err := d.offerIDs(ctx, kind, typed, offer); err != nil {
+			return nil, d.explain(ctx, err)
+		}
+	default:
+		return nil, refuse("ref: %q is neither ref/prompt nor ref/resource", req.Params.Ref.Type)
+	}
+	return r, nil
+}
+
+// offerIDs offers the ids of documents in use that begin as typed, by a search for such a prefix.
+func (d *Door) offerIDs(ctx context.Context, kind knowledge.Kind, typed string, offer func(string)) error {
+	if typed == "" || !slices.Contains(knowledge.SearchKinds(), kind) {
+		page, err := d.o.Store.List(ctx, knowledge.Query{Kind: kind, Order: knowledge.OrderID, Limit: completions})
+		if err != nil {
+			return err
+		}
+		for _, rec := range page.Records {
+			offer(rec.Key.ID)
+		}
+		return nil
+	}
+	words := knowledge.Words(typed)
+	if len(words) == 0 {
+		return nil
+	}
+	found, err := d.o.Store.Search(ctx, knowledge.SearchQuery{
+		Text: fmt.Sprintf("id:%s*", words[0]), Kinds: []knowledge.Kind{kind}, Limit: completions,
+	})
+	if err != nil {
+		return err
+	}
+	for i := range found.Hits {
+		offer(found.Hits[i].Record.Key.ID)
+	}
+	return nil
+}

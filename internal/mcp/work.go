@@ -1,0 +1,135 @@
+package mcp
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"tenet/internal/access"
+	"tenet/internal/check"
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// addWorkTools registers the tools that look at an assistant's work, or do some of it for people to decide.
+func (d *Door) addWorkTools() {
+	if d.o.Check != nil {
+		add(d, &mcp.Tool{
+			Name: "check", Title: "Check files", Annotations: reads("Check files"),
+			Description: "Call this when you have written or changed files, before you hand them over: it finds where they break rules that a program can " +
+				"check. Give the text before the edit too, and only what the edit brings in counts.",
+		}, d.check)
+	}
+	add(d, &mcp.Tool{
+		Name: "propose", Title: "Propose a change of the team's documents", Annotations: writes("Propose a change of the team's documents"),
+		Description: "Call this when a rule, practice or template should be added or changed, and the user has asked for that: it writes a proposal that waits " +
+			"for a person, and changes nothing itself. Read a document with get before you change it.",
+	}, d.propose)
+}
+
+type checkArgs struct {
+	Repository string     `json:"repository,omitempty" jsonschema:"the repository's id, whose packs and exemptions count, as in acme.pay"`
+	Packs      []string   `json:"packs,omitempty" jsonschema:"packs besides those of the repository; with neither every rule counts"`
+	Files      []fileArgs `json:"files" jsonschema:"the files that you have written or changed"`
+}
+
+type fileArgs struct {
+	Path    string  `json:"path" jsonschema:"the file, from the repository's root"`
+	Content string  `json:"content" jsonschema:"its whole text, as it is now"`
+	Before  *string `json:"before,omitempty" jsonschema:"its whole text before your edit; left out for a new file"`
+}
+
+func (d *Door) check(ctx context.Context, in *checkArgs) (*reply, error) {
+	for _, kind := range []knowledge.Kind{knowledge.KindRule, knowledge.KindPack, knowledge.KindRepository} { // no store is asked
+		if err := d.mayRead(ctx, kind); err != nil {
+			return nil, err
+		}
+	}
+	q := &check.Question{Repository: in.Repository, Packs: in.Packs}
+	for i := range in.Files {
+		f := &in.Files[i]
+		q.Files = append(q.Files, check.File{Path: f.Path, Content: []byte(f.Content)})
+		if f.Before != nil {
+			q.Before = append(q.Before, check.File{Path: f.Path, Content: []byte(*f.Before)})
+		}
+	}
+	r, err := d.o.Check(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	var b strings.Builder
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		place := f.Path
+		if f.Line > 0 {
+			place = fmt.Sprintf("%s:%d", f.Path, f.Line)
+		}
+		fmt.Fprintf(&b, "- %s: %s (rule/%s, %s, %s)", place, f.Message, f.Rule, f.Severity, f.Enforcement)
+		if f.Fix != "" {
+			b.WriteString(" What helps: " + f.Fix)
+		}
+		if f.Exempt != nil {
+			fmt.Fprintf(&b, " (exempt until %s: %s)", f.Exempt.Until.Format("2006-01-02"), f.Exempt.Reason)
+		}
+		b.WriteString("\n")
+	}
+	switch {
+	case r.Decision == check.Deny:
+		b.WriteString("A mandatory rule is broken.\n")
+	case len(r.Findings) == 0:
+		fmt.Fprintf(&b, "%d files keep the %d rules that a program can check.\n", r.Files, r.Rules)
+	}
+	return &reply{b.String(), r}, nil
+}
+
+type proposeArgs struct {
+	Title string   `json:"title" jsonschema:"one line that says what is proposed"`
+	Why   string   `json:"why,omitempty" jsonschema:"why, in Markdown: what was seen, and what it would change"`
+	Ops   []opArgs `json:"ops" jsonschema:"what is done when a person applies it"`
+}
+
+type opArgs struct {
+	Verb     string         `json:"verb" jsonschema:"put a whole document, patch fields of one, retire or restore one"`
+	Key      string         `json:"key" jsonschema:"kind and id, as in rule/SEC-001"`
+	Document map[string]any `json:"document,omitempty" jsonschema:"for put: the whole document, with the fields that get shows"`
+	Patch    map[string]any `json:"patch,omitempty" jsonschema:"for patch: the fields that change; null sets one back"`
+	Version  int64          `json:"version,omitempty" jsonschema:"the version that you have read; the one that is there when left out"`
+}
+
+func (d *Door) propose(ctx context.Context, in *proposeArgs) (*reply, error) {
+	p := &knowledge.Proposal{ProposalID: knowledge.NewBatchID().String(), Title: in.Title, Why: in.Why, IsActive: true}
+	for i := range in.Ops {
+		o := &in.Ops[i]
+		key, err := knowledge.ParseKey(o.Key)
+		if err != nil {
+			return nil, knowledge.BadQuery(fmt.Sprintf("ops/%d/key", i), "%q: want kind and id, as in rule/SEC-001", o.Key)
+		}
+		op := knowledge.ProposedOp{Verb: knowledge.Verb(o.Verb), Kind: string(key.Kind), ID: key.ID, IfVersion: o.Version, Document: o.Document, Patch: o.Patch}
+		p.Ops = append(p.Ops, op)
+	}
+	if err := store.FillVersions(ctx, d.o.Store, p); err != nil {
+		return nil, err
+	}
+	p.Normalize()
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	actor := ""
+	if c := access.CallerFrom(ctx); c != nil {
+		actor = c.ID
+	}
+	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}}
+	receipt, err := d.o.Store.Apply(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	said := ""
+	if receipt.Queued {
+		said = " PostgreSQL is away: it is safe on disk, and people see it when that is back."
+	}
+	data := json.RawMessage(fmt.Sprintf(`{"proposal":%q,"state":"open","queued":%v}`, p.ProposalID, receipt.Queued))
+	return &reply{fmt.Sprintf("%s waits for a person to review it.%s\n", p.Key(), said), data}, nil
+}

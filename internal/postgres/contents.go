@@ -1,0 +1,35 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"tenet/internal/knowledge"
+)
+
+// ReadContents tells how much the database at an address holds, and how many tenets are at work on it.
+func ReadContents(ctx context.Context, a Address) (c knowledge.Contents, err error) {
+	m, err := newMigrator(a)
+	if err != nil {
+		return c, err
+	}
+	defer m.db.Close() //nolint:errcheck // nothing was written
+	s, err := m.schema(ctx)
+	if err != nil || s.Version == 0 {
+		return c, err
+	}
+	var tables []string
+	for _, k := range knowledge.Kinds() {
+		if k != knowledge.KindPrincipal {
+			tables = append(tables, "(SELECT count(*) FROM "+k.Plural()+")")
+		}
+	}
+	err = m.db.QueryRowContext(ctx, "SELECT "+strings.Join(tables, " + ")+", (SELECT count(*) FROM principals), (SELECT count(*) FROM changes), "+
+		"(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tenet' AND pid <> pg_backend_pid())").
+		Scan(&c.Documents, &c.Principals, &c.Changes, &c.Tenets)
+	if err != nil {
+		return c, fmt.Errorf("count what the database holds: %w", translate(ctx, err, true))
+	}
+	return c, nil
+}

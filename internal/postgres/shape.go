@@ -1,0 +1,99 @@
+package postgres
+
+import (
+	"context"
+	_ "embed" // the shape
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// shapeText is what the migrations make of an empty database, a line for each part; a test keeps it so.
+//
+//go:embed shape.txt
+var shapeText string
+
+// ShapeSQL describes what the schema of the tables is made of, a line for each column, index, constraint, trigger and function: a name, a
+// colon, and what it is. What servers of several versions write differently, spaces and parentheses, is left out.
+const ShapeSQL = `WITH here AS (
+	SELECT c.oid, c.relname FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND c.relname <> 'goose_db_version'
+), lines AS (
+	SELECT format('column %s.%s: %s%s%s', h.relname, a.attname, format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnotnull THEN ', not null' ELSE '' END,
+		coalesce(CASE WHEN a.attgenerated <> '' THEN ', generated ' ELSE ', default ' END || regexp_replace(pg_get_expr(d.adbin, d.adrelid), '[\s()]|::text', '', 'g'), '')) AS line
+	FROM here h JOIN pg_attribute a ON a.attrelid = h.oid AND a.attnum > 0 AND NOT a.attisdropped
+		LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+	UNION ALL
+	SELECT format('index %s of %s: %s%s', i.relname, h.relname, CASE WHEN x.indisunique THEN 'unique ' ELSE '' END,
+		regexp_replace(regexp_replace(pg_get_indexdef(x.indexrelid), '^.* USING ', ''), '[\s()]|::text', '', 'g') || CASE WHEN x.indisvalid THEN '' ELSE ', not valid' END)
+	FROM here h JOIN pg_index x ON x.indrelid = h.oid JOIN pg_class i ON i.oid = x.indexrelid
+	UNION ALL
+	SELECT format('constraint %s of %s: %s%s', k.conname, h.relname, regexp_replace(pg_get_constraintdef(k.oid), '[\s()]|::text', '', 'g'),
+		CASE WHEN k.convalidated THEN '' ELSE ', not valid' END)
+	FROM here h JOIN pg_constraint k ON k.conrelid = h.oid WHERE k.contype IN ('c', 'f')
+	UNION ALL
+	SELECT format('trigger %s of %s: %s, type %s, runs %s', t.tgname, h.relname, CASE t.tgenabled WHEN 'A' THEN 'always' WHEN 'O' THEN 'on' ELSE 'off' END, t.tgtype, p.proname)
+	FROM here h JOIN pg_trigger t ON t.tgrelid = h.oid AND NOT t.tgisinternal JOIN pg_proc p ON p.oid = t.tgfoid
+	UNION ALL
+	SELECT format('function %s(%s): returns %s, %s%s, body %s', p.proname, pg_get_function_identity_arguments(p.oid), pg_get_function_result(p.oid), p.provolatile, CASE WHEN p.prosecdef THEN ', as its owner' ELSE '' END,
+		md5(regexp_replace(regexp_replace(p.prosrc, '--[^\n]*', '', 'g'), '\s+', '', 'g')))
+	FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'tenet\_%'
+) SELECT line FROM lines ORDER BY line COLLATE "C"`
+
+// maxDrift is how many differences are told.
+const maxDrift = 20
+
+// Drift tells how the schema of a database differs from what the migrations make of it: columns, indexes, constraints, triggers and
+// functions. It is empty for a database that still waits for migrations. What guards the log is [Store.Guards]'s to look at, and stops
+// writes; this only warns.
+func Drift(ctx context.Context, s *Store) ([]string, error) {
+	schema, err := s.Schema(ctx)
+	if err != nil || schema.Version != schema.Newest {
+		return nil, err
+	}
+	var is []string
+	err = s.query(ctx, "shape", ShapeSQL, nil, func(r pgx.Rows) error {
+		var line string
+		err := r.Scan(&line)
+		is = append(is, line)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	drift := compareShapes(strings.Split(strings.TrimSpace(shapeText), "\n"), is)
+	if len(drift) > maxDrift {
+		drift = append(drift[:maxDrift], fmt.Sprintf("and %d more", len(drift)-maxDrift))
+	}
+	return drift, nil
+}
+
+// compareShapes tells how a shape differs from the one that it should be.
+func compareShapes(want, is []string) []string {
+	made, there := map[string]string{}, map[string]string{}
+	for lines, into := range map[*[]string]map[string]string{&want: made, &is: there} {
+		for _, line := range *lines {
+			name, what, _ := strings.Cut(line, ": ")
+			into[name] = what
+		}
+	}
+	var drift []string
+	for name, what := range made {
+		switch now, ok := there[name]; {
+		case !ok:
+			drift = append(drift, "there is no "+name)
+		case now != what && strings.HasPrefix(name, "function "):
+			drift = append(drift, name+" is another one than the migrations make")
+		case now != what:
+			drift = append(drift, fmt.Sprintf("%s is %q, and the migrations make %q", name, now, what))
+		}
+	}
+	for name := range there {
+		if _, ok := made[name]; !ok {
+			drift = append(drift, name+" is not of the migrations")
+		}
+	}
+	slices.Sort(drift)
+	return drift
+}

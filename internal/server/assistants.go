@@ -1,0 +1,41 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"tenet/internal/guidance"
+	"tenet/internal/knowledge"
+	"tenet/internal/mcp"
+	"tenet/internal/store"
+)
+
+// newMCP makes the door for assistants. It follows what the mirror has applied, as the memory does: who is told of a change can
+// read it.
+func (p *parts) newMCP(o Options) *mcp.Door {
+	m := mcp.Options{
+		Store: p.store, Check: p.checks.Check, Feed: p.engine, Holds: p.directory.Holds, Use: p.uses.Use, Fault: mcp.LogFault(o.Log), Version: o.Version,
+		Level: func() knowledge.Level {
+			return knowledge.Level{Mode: knowledge.ModeNormal, AsOf: knowledge.At(time.Now())}
+		},
+		Guide: func(ctx context.Context, q guidance.Query) (*guidance.Answer, error) {
+			return guided(ctx, p.guidance, p.store, q)
+		},
+	}
+	if seq, ok := p.engine.(interface{ Seq() knowledge.Seq }); ok {
+		m.Seq = seq.Seq
+	}
+	if p.dual != nil {
+		m.Feed, m.Level = p.dual.Mirrored(), p.level
+	}
+	return mcp.New(m)
+}
+
+// guided answers a question from the index; texts are read in the name of who asks.
+func guided(ctx context.Context, x *guidance.Index, reader store.Past, q guidance.Query) (*guidance.Answer, error) {
+	prepared, err := x.Prepare(ctx, reader, q)
+	if err != nil {
+		return nil, err
+	}
+	return prepared.Answer(ctx, reader)
+}

@@ -1,0 +1,107 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"tenet/internal/backup"
+	"tenet/internal/knowledge"
+	"tenet/internal/sqlite"
+	"tenet/internal/store"
+	"tenet/internal/upkeep"
+)
+
+// machinesDir holds, among the backups of a PostgreSQL, what machines with a tenet alone have.
+const machinesDir = "machines"
+
+// machineName is what a machine may be called: its copies are a directory of that name.
+var machineName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$`)
+
+// OpenMachineBackups returns the engine of the copies of what a machine with a tenet on a PostgreSQL alone has: its journal, with the
+// writes that were acknowledged and wait, and its admin's token. Without a journal it reads copies.
+func OpenMachineBackups(o Options, machine string, journal *sqlite.Journal) (backup.Engine, error) {
+	if o.Backups.Dir == "" {
+		return nil, errors.New("no backup directory: name one with --backup-dir, best on another disk")
+	}
+	if !machineName.MatchString(machine) {
+		return nil, fmt.Errorf("%q is no name of a machine", machine)
+	}
+	key, err := backup.ReadKey(o.Backups.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	e := backup.EmbeddedOptions{
+		Dir: filepath.Join(o.Backups.Dir, machinesDir, machine), Key: key, File: JournalFile, Beside: []string{filepath.Join(o.DataDir, TokenFile)},
+		Inspect: inspectJournal, Keep: o.Backups.Keep, Free: freeSpace, Program: o.Version,
+	}
+	if journal != nil {
+		e.Database = journalCopier{Journal: journal}
+	}
+	return backup.NewEmbedded(e), nil
+}
+
+// journalCopier is a journal as backups see it: it has no documents and no log of its own.
+type journalCopier struct {
+	store.Reader
+	*sqlite.Journal
+}
+
+// Changes implements [backup.Database].
+func (journalCopier) Changes(context.Context, knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	return nil, nil
+}
+
+// inspectJournal looks a copy of a journal over.
+func inspectJournal(ctx context.Context, path string) (f backup.Facts, err error) {
+	j, err := sqlite.OpenJournal(ctx, path, sqlite.JournalOptions{})
+	if err != nil {
+		return f, err
+	}
+	return f, j.Close()
+}
+
+// machineJobs describes the job that copies what this machine alone has. It goes on while the PostgreSQL is away: that is when it
+// matters.
+func (p *parts) machineJobs(o Options) ([]upkeep.Job, error) {
+	if p.dual == nil || o.Backups.Dir == "" {
+		return nil, nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	e, err := OpenMachineBackups(o, host, p.dual.journal)
+	if err != nil {
+		return nil, err
+	}
+	return []upkeep.Job{{
+		Name: "backup.machine", Schedule: "*/15 * * * *", Book: upkeep.Local,
+		Doc: "Copies what this machine alone has to the backups: the journal, with the writes that wait for PostgreSQL, and the admin's token",
+		Do: func(ctx context.Context, progress *upkeep.Progress) (string, error) {
+			c, err := e.Full(ctx, progress.Set)
+			if err != nil {
+				return "", err
+			}
+			old, err := e.Expire(ctx)
+			return fmt.Sprintf("copy %s of %s, %d bytes; %d old copies removed", c.Name, host, c.Bytes, len(old)), err
+		},
+	}}, nil
+}
+
+// isSetUp reports whether this machine backs the database up: a PostgreSQL is backed up where pgBackRest's configuration is, and
+// by none of the other machines.
+func (o Options) isSetUp() bool {
+	if o.Backups.Dir == "" {
+		return false
+	}
+	if o.DatabaseURL == "" || o.Backups.Engine == backup.BaseBackupName {
+		return true
+	}
+	_, err := os.Stat(o.Backups.withDefaults(o.DataDir).Config)
+	return !errors.Is(err, fs.ErrNotExist)
+}

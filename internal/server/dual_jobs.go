@@ -1,0 +1,93 @@
+package server
+
+import (
+	"context"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// instanceFile keeps what a tenet on a PostgreSQL knows about its own machine: the runs of jobs that go on in an outage. A
+// mirror that is rebuilt takes nothing of it away.
+const instanceFile = "instance.db"
+
+// primaryBook is the book of runs at the primary, which may be away.
+type primaryBook struct{ d *dual }
+
+// book returns the primary's book of runs.
+func (b primaryBook) book() (store.RunBook, error) {
+	if p := b.d.primary.Load(); p != nil {
+		return p.RunBook(), nil
+	}
+	return nil, b.d.errAway()
+}
+
+// ClaimRun implements [store.RunBook].
+func (b primaryBook) ClaimRun(ctx context.Context, r store.Run, aliveSince knowledge.Time) (bool, error) {
+	book, err := b.book()
+	if err != nil {
+		return false, err
+	}
+	return book.ClaimRun(ctx, r, aliveSince)
+}
+
+// UpdateRun implements [store.RunBook].
+func (b primaryBook) UpdateRun(ctx context.Context, r store.Run) error {
+	book, err := b.book()
+	if err != nil {
+		return err
+	}
+	return book.UpdateRun(ctx, r)
+}
+
+// Runs implements [store.RunBook].
+func (b primaryBook) Runs(ctx context.Context, job string, limit int) ([]store.Run, error) {
+	book, err := b.book()
+	if err != nil {
+		return nil, err
+	}
+	return book.Runs(ctx, job, limit)
+}
+
+// PauseJob implements [store.RunBook].
+func (b primaryBook) PauseJob(ctx context.Context, job, by string, paused bool) error {
+	book, err := b.book()
+	if err != nil {
+		return err
+	}
+	return book.PauseJob(ctx, job, by, paused)
+}
+
+// PausedJobs implements [store.RunBook].
+func (b primaryBook) PausedJobs(ctx context.Context) (map[string]string, error) {
+	book, err := b.book()
+	if err != nil {
+		return nil, err
+	}
+	return book.PausedJobs(ctx)
+}
+
+// ForgetRuns implements [store.RunBook].
+func (b primaryBook) ForgetRuns(ctx context.Context, before knowledge.Time) (int64, error) {
+	book, err := b.book()
+	if err != nil {
+		return 0, err
+	}
+	return book.ForgetRuns(ctx, before)
+}
+
+func (d *dual) runBooks() (shared, local store.RunBook) { return primaryBook{d}, d.instance.RunBook() }
+
+func (d *dual) retain(ctx context.Context, before knowledge.Time, keep int64) (int64, error) {
+	if p := d.primary.Load(); p != nil {
+		return p.retain(ctx, before, keep)
+	}
+	return 0, d.errAway()
+}
+
+func (d *dual) maintain(ctx context.Context) (string, error) {
+	if p := d.primary.Load(); p != nil {
+		return p.maintain(ctx)
+	}
+	return "", d.errAway()
+}

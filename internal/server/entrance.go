@@ -1,0 +1,187 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"tenet/internal/httpapi"
+)
+
+// An Entrance says how callers come to the doors. Zero values stand for the defaults.
+type Entrance struct {
+	Connections     int // at one time; more are refused with 503: 16,384, or what the process may open
+	ConnectionsEach int // of one address, unless it is this machine's or a trusted proxy's: a quarter
+	// Trusted are the addresses of proxies, whose word counts on where a call comes from.
+	Trusted []netip.Prefix
+	// Origins are those of other sites whose pages may call the API and follow the live changes.
+	Origins []string
+	// TLSCert and TLSKey are files with the certificate that callers get and its key; both empty for no TLS. They are read again when
+	// they change.
+	TLSCert, TLSKey string
+	// MetricsListen is the address of a listener of its own that answers /metrics without a token, and nothing else. None when empty.
+	MetricsListen string
+}
+
+// defaultConnections leaves room for the streams and requests that there may be.
+const defaultConnections = 16 << 10
+
+// spareFiles is how many files beside its connections a tenet has open at most: databases, journals, connections to a PostgreSQL.
+const spareFiles = 256
+
+// crowd returns what bounds the connections.
+func (e Entrance) crowd(log *slog.Logger) *httpapi.Crowd {
+	most := e.Connections
+	if most == 0 {
+		most = defaultConnections
+	}
+	if files := openFiles(); files > 2*spareFiles && files-spareFiles < most {
+		most = files - spareFiles
+		log.Warn("fewer connections than wanted: the process may not open more files", "connections", most, "files", files)
+	}
+	each := e.ConnectionsEach
+	if each == 0 {
+		each = max(most/4, 1)
+	}
+	return &httpapi.Crowd{
+		Max: most, Each: each, Silent: e.TLSCert != "",
+		Exempt: func(a netip.Addr) bool { return a.IsLoopback() || trusts(e.Trusted, a) },
+	}
+}
+
+func trusts(list []netip.Prefix, a netip.Addr) bool {
+	for _, p := range list {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// ParseTrusted reads addresses and networks of proxies.
+func ParseTrusted(list []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, text := range list {
+		if a, err := netip.ParseAddr(text); err == nil {
+			out = append(out, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q: want an address or a network, as in 10.0.0.7 or 10.0.0.0/24", text)
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}
+
+// A keyPair is a certificate that is read again when its file changes.
+type keyPair struct {
+	cert, key string
+	log       *slog.Logger
+
+	mu     sync.Mutex
+	now    *tls.Certificate
+	looked time.Time
+	seen   [2]time.Time // when the files were changed last, as far as was seen
+}
+
+// lookEvery is how often the files of a certificate are looked at, at most.
+const lookEvery = time.Second
+
+func openKeyPair(cert, key string, log *slog.Logger) (*keyPair, error) {
+	k := &keyPair{cert: cert, key: key, log: log}
+	if err := k.read(); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// read takes the certificate from its files.
+func (k *keyPair) read() error {
+	k.seen = [2]time.Time{changed(k.cert), changed(k.key)}
+	pair, err := tls.LoadX509KeyPair(k.cert, k.key)
+	if err != nil {
+		return fmt.Errorf("read the certificate for --tls-cert and --tls-key: %w", err)
+	}
+	k.now = &pair
+	return nil
+}
+
+func changed(path string) time.Time {
+	info, err := os.Stat(path)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
+}
+
+// get is for [tls.Config.GetCertificate]. A new certificate that can't be read leaves the old one in its place.
+func (k *keyPair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if now := time.Now(); now.Sub(k.looked) >= lookEvery {
+		k.looked = now
+		if k.seen != [2]time.Time{changed(k.cert), changed(k.key)} {
+			if err := k.read(); err != nil {
+				k.log.Warn("the new certificate can't be used, and the old one is kept", "error", err)
+			} else {
+				k.log.Info("a new certificate is in use", "until", k.now.Leaf.NotAfter)
+			}
+		}
+	}
+	return k.now, nil
+}
+
+// secure puts TLS over a listener where there is a certificate.
+func (e Entrance) secure(l net.Listener, log *slog.Logger) (net.Listener, error) {
+	switch {
+	case e.TLSCert == "" && e.TLSKey == "":
+		return l, nil
+	case e.TLSCert == "" || e.TLSKey == "":
+		return nil, errors.New("--tls-cert and --tls-key go together: give both, or none")
+	}
+	k, err := openKeyPair(e.TLSCert, e.TLSKey, log)
+	if err != nil {
+		return nil, err
+	}
+	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: k.get, NextProtos: []string{"http/1.1"}}), nil
+}
+
+// listenMetrics answers /metrics, and nothing else, on an address of its own, without a token.
+func (s *Server) listenMetrics(ctx context.Context) error {
+	address := s.o.Entrance.MetricsListen
+	if address == "" {
+		return nil
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen on %s for the measures: %w: choose another address with --metrics-listen", address, err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.parts.metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 8, Timeout: metricsTimeout}))
+	s.metrics = &http.Server{
+		Handler: mux, ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: metricsTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelWarn),
+	}
+	s.facts.Metrics = "http://" + l.Addr().String() + "/metrics"
+	limited := httpapi.Listen(l, &httpapi.Crowd{Max: metricsConnections})
+	go func() { _ = s.metrics.Serve(limited) }() // close ends it
+	return nil
+}
+
+// Bounds of the listener for measures: it is for a scraper or two.
+const (
+	metricsConnections = 64
+	metricsTimeout     = 10 * time.Second
+)

@@ -1,0 +1,67 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"tenet/internal/access"
+	"tenet/internal/httpapi"
+	"tenet/internal/store"
+)
+
+// startRetry is when a caller who comes too early should ask again.
+const startRetry = time.Second
+
+// A gate stands before the door, so that the port answers from the first moment on: that the process lives, and that it is not
+// ready yet. Once the door is there, reads go through it; writes wait until the tenet has joined its PostgreSQL or given up on that
+// for now, since they would be journalled for nothing.
+type gate struct {
+	starting http.Handler
+	door     atomic.Pointer[http.Handler] // nil until reads can be answered
+	joined   chan struct{}                // closed when writes can be taken
+	open     atomic.Bool                  // both are done, and nothing has to be looked at any more
+}
+
+func newGate(version string, log *slog.Logger) *gate {
+	const why = "this tenet is starting"
+	// Every path that there will be is there: a stream that comes back while its tenet starts must not hear that there is none.
+	later := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	return &gate{joined: make(chan struct{}), starting: httpapi.New(httpapi.Options{
+		Version: version, Log: log, Live: later, MetricsHandler: later,
+		Ready: func(context.Context) []string { return []string{why} },
+		// Nobody can be told from a stranger yet, so nobody is refused as one.
+		Authenticate: func(string) (*access.Caller, error) {
+			return nil, &store.UnavailableError{Reason: why + ": ask again soon", RetryAfter: startRetry, NotDone: true}
+		},
+	})}
+}
+
+// reads lets reads through to a door.
+func (g *gate) reads(door http.Handler) { g.door.Store(&door) }
+
+// writes lets everything through.
+func (g *gate) writes() {
+	if !g.open.Swap(true) {
+		close(g.joined)
+	}
+}
+
+// ServeHTTP implements [http.Handler].
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	door := g.door.Load()
+	if door == nil {
+		g.starting.ServeHTTP(w, r)
+		return
+	}
+	if !g.open.Load() && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		select {
+		case <-g.joined:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	(*door).ServeHTTP(w, r)
+}

@@ -1,0 +1,211 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"math/bits"
+	"time"
+
+	"tenet/internal/knowledge"
+)
+
+// A purge removes the texts of a document from the rows, and secure_delete overwrites them. The lists of the search
+// index still contain the words of the document and of its earlier versions. After every purge the writer scrubs these,
+// a step at a time, so that no other write waits. The transaction of the purge itself records in the file that a scrub
+// is due.
+const (
+	scrubRows = 512                    // rows of lists that one step reads
+	scrubRest = 5 * time.Millisecond   // pause between two steps, for other writes
+	scrubLeft = 250 * time.Millisecond // pause between two attempts to empty the write-ahead log, which readers block
+	scrubKey  = "search_scrub"
+)
+
+// A scrub is the progress of a scrub.
+type scrub struct {
+	chunk  int64  // the current chunk
+	gone   []byte // its documents that were removed before the sweep began; nil between two chunks
+	after  string // the last term that was read
+	words  bool   // all chunks are swept; next are the words without a list
+	merged bool   // only the write-ahead log is left
+}
+
+// owe records that a scrub is due.
+func (t *tx) owe(ctx context.Context) error {
+	t.job.purged = true
+	return t.setMeta(ctx, scrubKey, int64(1))
+}
+
+// owes returns the scrub that is due in a file, or nil.
+func (w *writer) owes(ctx context.Context) (*scrub, error) {
+	if w.role == journal {
+		return nil, nil //nolint:nilnil // a journal has no index, and that is no error
+	}
+	var one int
+	owed, err := w.one(ctx, "SELECT value FROM meta WHERE key = '"+scrubKey+"'", nil, &one)
+	if err != nil || !owed {
+		return nil, err
+	}
+	return &scrub{}, nil
+}
+
+// step does one step of a scrub, and returns the pause before the next; 0 when the scrub is done.
+func (w *writer) step(ctx context.Context, s *scrub) (time.Duration, error) {
+	if s.merged {
+		if empty, err := w.emptied(ctx); err != nil || empty {
+			return 0, err
+		}
+		return scrubLeft, nil
+	}
+	if err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return 0, err
+	}
+	more, err := w.sweep(ctx, s)
+	if err == nil && !more {
+		err = w.exec(ctx, "DELETE FROM meta WHERE key = '"+scrubKey+"'")
+	}
+	if err == nil {
+		err = w.exec(ctx, "COMMIT")
+	}
+	if err != nil {
+		w.rollback(ctx)
+		*s = scrub{} // start over: chunks that were swept stay clean
+		return 0, err
+	}
+	s.merged = !more
+	return scrubRest, nil
+}
+
+// sweep scrubs some rows of the lists, and reports whether there are more.
+func (w *writer) sweep(ctx context.Context, s *scrub) (more bool, err error) {
+	if s.words {
+		return w.sweepWords(ctx, s)
+	}
+	if s.gone == nil {
+		ok, err := w.one(ctx, "SELECT chunk, bits FROM search_gone WHERE chunk > ? ORDER BY chunk LIMIT 1", []any{s.next()}, &s.chunk, &s.gone)
+		if err != nil {
+			return false, err
+		}
+		if s.after = ""; !ok {
+			s.words = true
+		}
+		return true, nil
+	}
+	rows, err := w.listRows(ctx, s.chunk, s.after)
+	if err != nil {
+		return false, err
+	}
+	for i := range rows {
+		r := &rows[i]
+		if s.after = r.term; !r.strip(s.gone) {
+			continue
+		}
+		if len(r.documents) == 0 {
+			err = w.exec(ctx, "DELETE FROM search_words WHERE chunk = ? AND term = ?", s.chunk, r.term)
+		} else {
+			err = w.exec(ctx, "UPDATE search_words SET documents = ?, places = ? WHERE chunk = ? AND term = ?", r.documents, orEmpty(r.places), s.chunk, r.term)
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	if len(rows) < scrubRows {
+		return true, w.swept(ctx, s)
+	}
+	return true, nil
+}
+
+// next returns the chunk after which the sweep continues.
+func (s *scrub) next() int64 {
+	if s.after == "" && s.chunk == 0 {
+		return -1
+	}
+	return s.chunk
+}
+
+// swept records that the lists of a chunk no longer contain its removed documents.
+func (w *writer) swept(ctx context.Context, s *scrub) error {
+	var now []byte
+	ok, err := w.one(ctx, "SELECT bits FROM search_gone WHERE chunk = ?", []any{s.chunk}, &now)
+	if err != nil || !ok { // the chunk was deleted in between
+		s.gone = nil
+		return err
+	}
+	swept, left := 0, 0
+	for i := range min(len(now), len(s.gone)) {
+		now[i] &^= s.gone[i]
+		swept += bits.OnesCount8(s.gone[i])
+		left += bits.OnesCount8(now[i])
+	}
+	s.gone = nil
+	if err := w.exec(ctx, "UPDATE search_chunks SET documents = documents - ? WHERE chunk = ?", swept, s.chunk); err != nil {
+		return err
+	}
+	if left == 0 {
+		return w.exec(ctx, "DELETE FROM search_gone WHERE chunk = ?", s.chunk)
+	}
+	return w.exec(ctx, "UPDATE search_gone SET documents = ?, bits = ? WHERE chunk = ?", left, now, s.chunk)
+}
+
+// A listRow is the list of a term.
+type listRow struct {
+	term              string
+	documents, places []byte
+}
+
+// strip removes documents from a list, and reports whether any was in it.
+func (r *listRow) strip(gone []byte) bool {
+	var documents, places []byte
+	eachPlaces(r.documents, r.places, func(doc uint16, w knowledge.Where, own []byte) {
+		if gone[doc/8]&(1<<(doc%8)) == 0 {
+			documents = append(documents, byte(doc>>8), byte(doc), byte(w)) //nolint:gosec // both halves are written
+			places = appendOwn(places, own)
+		}
+	})
+	stripped := len(documents) < len(r.documents)
+	r.documents, r.places = documents, places
+	return stripped
+}
+
+// listRows reads lists of a chunk, beginning after a term.
+func (w *writer) listRows(ctx context.Context, chunk int64, after string) ([]listRow, error) {
+	st, err := w.stmt(ctx, "SELECT term, documents, places FROM search_words WHERE chunk = ? AND term > ? ORDER BY term LIMIT ?") //nolint:sqlclosecheck // closed with its writer
+	if err != nil {
+		return nil, err
+	}
+	rows, err := st.QueryContext(ctx, chunk, after, scrubRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // what went wrong, rows.Err tells
+	var list []listRow
+	for rows.Next() {
+		var r listRow
+		if err := rows.Scan(&r.term, &r.documents, &r.places); err != nil {
+			return nil, err
+		}
+		list = append(list, r)
+	}
+	return list, errors.Join(rows.Err(), rows.Close())
+}
+
+// sweepWords removes words that have no list any more, and reports whether there are more to check.
+func (w *writer) sweepWords(ctx context.Context, s *scrub) (more bool, err error) {
+	last := ""
+	if _, err := w.one(ctx, "SELECT coalesce(max(term), '') FROM (SELECT term FROM search_terms WHERE term > ? ORDER BY term LIMIT ?)", []any{s.after, scrubRows}, &last); err != nil || last == "" {
+		return false, err
+	}
+	err = w.exec(ctx, "DELETE FROM search_terms WHERE term > ? AND term <= ? AND NOT EXISTS "+
+		"(SELECT 1 FROM search_chunks c CROSS JOIN search_words w ON w.chunk = c.chunk AND w.term = search_terms.term)", s.after, last)
+	s.after = last
+	return true, err
+}
+
+// scrubAll finishes a scrub before the file is closed.
+func (w *writer) scrubAll(ctx context.Context, s *scrub) error {
+	for s != nil && !s.merged {
+		if _, err := w.step(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,352 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store/storetest"
+)
+
+func TestSearchFindsWordsInEveryForm(t *testing.T) {
+	s := openTest(t, Options{})
+	doc := storetest.Rule(func(r *knowledge.Rule) {
+		r.Title = "Resilience of connections"
+		r.Description = "Pools testify to naïve snake_case handling; unit tests of C++ and pgx.Batch run in Zürich."
+		r.Category = "reliability-engineering"
+		r.Tags = []string{"c++", "second tag"}
+		r.Scope.Languages = []string{"c++"}
+	})
+	put(t, s, storetest.Category(func(c *knowledge.Category) { c.ID = "reliability-engineering" }), doc)
+	found := func(q knowledge.SearchQuery) bool {
+		t.Helper()
+		q.Kinds = []knowledge.Kind{knowledge.KindRule}
+		hits, err := s.Search(t.Context(), q)
+		if err != nil {
+			t.Fatalf("Search(%+v): %v", q, err)
+		}
+		return len(hits.Hits) == 1
+	}
+	for text, want := range map[string]bool{
+		"resilience": true, "resilient": true, "resilien*": true, "r*": true, "title:conn*": true, "title:pool*": false, "connection": true, "testi*": true,
+		"unit test": true, `"unit tests"`: true, `"tests unit"`: false, `"unit tes*"`: true, "snake case": true, "snake_case": true, "naive": true, "naïve": true, "NAÏV*": true,
+		"zurich": true, "pgx.batch": true, "c++": true, "batches": true, "nothing OR pool": true, "pool -naive": false, "pool -nothing": true, `"of connections"`: true,
+		"c": false, "c#": false, "kindrule": false, "kindr*": false,
+	} {
+		if got := found(knowledge.SearchQuery{Text: text}); got != want {
+			t.Errorf("%s: found is %v, want %v", text, got, want)
+		}
+	}
+	for name, q := range map[string]knowledge.SearchQuery{
+		"category": {Text: "pools", Category: "reliability-engineering"}, "tag": {Text: "pools", Tag: "second tag"}, "odd tag": {Text: "pools", Tag: "c++"},
+		"language": {Text: "pools", Language: "c++"}, "severity": {Text: "pools", Severity: doc.Severity},
+	} {
+		if !found(q) {
+			t.Errorf("narrowed by %s: not found", name)
+		}
+	}
+	for name, q := range map[string]knowledge.SearchQuery{
+		"category": {Text: "pools", Category: "engineering"}, "tag": {Text: "pools", Tag: "second"}, "language": {Text: "pools", Language: "c"},
+		"severity": {Text: "pools", Severity: knowledge.SeverityInfo},
+	} {
+		if found(q) {
+			t.Errorf("narrowed by another %s: found", name)
+		}
+	}
+}
+
+func TestNoQuestionBreaksSearch(t *testing.T) {
+	s := openTest(t, Options{})
+	put(t, s, general(), storetest.Rule())
+	rapid.Check(t, func(r *rapid.T) {
+		parts := rapid.SliceOfN(rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{`"`, "*", "-", "OR", "AND", "NOT", "NEAR(", ")", "title:", "{", "^", "+", ":", "close", "pol"})), 1, 8).Draw(r, "parts")
+		var text strings.Builder
+		for _, p := range parts {
+			text.WriteString(p + rapid.SampledFrom([]string{"", " "}).Draw(r, "gap"))
+		}
+		q := knowledge.SearchQuery{Text: text.String()}
+		if _, _, err := q.Check(); err != nil {
+			return
+		}
+		if _, err := s.Search(t.Context(), q); err != nil {
+			r.Errorf("Search(%q): %v", text.String(), err)
+		}
+	})
+}
+
+// found returns the ids that a question finds, the best first.
+func found(t testing.TB, s *Store, q knowledge.SearchQuery) []string {
+	t.Helper()
+	hits, err := s.Search(t.Context(), q)
+	if err != nil {
+		t.Fatalf("Search(%+v): %v", q, err)
+	}
+	ids := []string{}
+	for _, h := range hits.Hits {
+		ids = append(ids, h.Record.Key.ID)
+	}
+	return ids
+}
+
+func wordy(i int, words string) *knowledge.Rule {
+	return storetest.Rule(func(r *knowledge.Rule) {
+		r.RuleID, r.Title, r.Description = fmt.Sprintf("rule-%06d", i), fmt.Sprintf("Title %d", i), words
+		r.Examples, r.AntiPatterns, r.ViolationsConsequence, r.Common = nil, nil, "", knowledge.Common{}
+	})
+}
+
+// soundLists checks that the lists of search say of every document in use what its text says, and nothing of any other.
+func soundLists(t testing.TB, s *Store) {
+	t.Helper()
+	err := s.agree(t.Context(), func(ctx context.Context, v view) error {
+		keys := map[int64]knowledge.Key{}
+		err := v.query(t.Context(), "test", "SELECT number, kind, id FROM search", nil, func(r *sql.Rows) error {
+			var n int64
+			var k knowledge.Key
+			err := r.Scan(&n, &k.Kind, &k.ID)
+			keys[n] = k
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		numbers, waiting, err := v.waiting(t.Context())
+		if err != nil {
+			return err
+		}
+		got := map[int64]map[string]string{}
+		note := func(n int64, term string, w knowledge.Where, places []uint32) {
+			if got[n] == nil {
+				got[n] = map[string]string{}
+			}
+			got[n][term] = fmt.Sprint(w, places)
+		}
+		for i, n := range numbers {
+			for _, p := range waiting[i].entry.Postings {
+				note(n, p.Term, p.Where, p.Places)
+			}
+		}
+		gone := map[int64][]byte{}
+		err = v.query(t.Context(), "test", "SELECT chunk, bits FROM search_gone", nil, func(r *sql.Rows) error {
+			var chunk int64
+			var bits []byte
+			err := r.Scan(&chunk, &bits)
+			gone[chunk] = bits
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		err = v.query(t.Context(), "test", "SELECT chunk, term, documents, places FROM search_words", nil, func(r *sql.Rows) error {
+			var chunk int64
+			var term string
+			var documents, places []byte
+			if err := r.Scan(&chunk, &term, &documents, &places); err != nil {
+				return err
+			}
+			eachPlaces(documents, places, func(doc uint16, w knowledge.Where, own []byte) {
+				if b := gone[chunk]; b == nil || b[doc/8]&(1<<(doc%8)) == 0 {
+					note(chunk<<chunkBits|int64(doc), term, w, placesOf(own, nil))
+				}
+			})
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for n, key := range keys {
+			rec, err := v.get(t.Context(), key)
+			if err != nil || rec == nil {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+			doc, err := rec.Document()
+			if err != nil {
+				return err
+			}
+			want := map[string]string{}
+			for _, p := range knowledge.NewEntry(doc).Postings {
+				want[p.Term] = fmt.Sprint(p.Where, append([]uint32(nil), p.Places...))
+			}
+			if diff := cmp.Diff(want, got[n]); diff != "" {
+				t.Errorf("the lists say another thing of %s than its text (-text +lists):\n%.2000s", key, diff)
+			}
+			delete(got, n)
+		}
+		for n := range got {
+			t.Errorf("the lists hold document %d, which is not there", n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestListsSayWhatTheDocumentsSayHoweverTheyWereWritten(t *testing.T) {
+	s := openTest(t, Options{})
+	put(t, s, general())
+	batch := func(from, to int, words string) {
+		var ops []knowledge.Op
+		for i := from; i < to; i++ {
+			ops = append(ops, knowledge.Put(wordy(i, fmt.Sprintf("%s number%d naïve C++ Größe", words, i)), knowledge.AnyVersion))
+		}
+		apply(t, s, ops...)
+	}
+	batch(0, 100, "first")              // these wait
+	batch(100, 100+waitingMax, "first") // these take them along into the lists
+	batch(50, 150, "second")            // some of the lists are gone, and some wait
+	for i := range 20 {
+		apply(t, s, knowledge.Op{Verb: knowledge.VerbRetire, Key: wordy(i*7, "").Key(), IfVersion: knowledge.AnyVersion})
+	}
+	soundLists(t, s)
+	if got := found(t, s, knowledge.SearchQuery{Text: "number120", Literal: true}); !slices.Equal(got, []string{"rule-000120"}) {
+		t.Errorf("a word of one document finds %v", got)
+	}
+	hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "second"})
+	if err != nil || hits.Total != 100-len([]int{56, 63, 70, 77, 84, 91, 98, 105, 112, 119, 126, 133}) {
+		t.Errorf("%d documents say second (%v)", hits.Total, err)
+	}
+}
+
+func TestChunksOfWhichMostIsGoneAreGivenUp(t *testing.T) {
+	s := openTest(t, Options{})
+	put(t, s, general())
+	for round, documents := range []int{600, 450, 350} { // some are left in every chunk
+		tamper(t, s, fmt.Sprintf("UPDATE sqlite_sequence SET seq = %d WHERE name = 'search'", round*chunkSize))
+		var ops []knowledge.Op
+		for i := range documents {
+			ops = append(ops, knowledge.Put(wordy(i, fmt.Sprintf("round%d", round)), knowledge.AnyVersion))
+		}
+		apply(t, s, ops...)
+	}
+	for range 8 { // one step with each write that makes lists
+		var ops []knowledge.Op
+		for i := range waitingMax {
+			ops = append(ops, knowledge.Put(wordy(600+i, "more"), knowledge.AnyVersion))
+		}
+		apply(t, s, ops...)
+	}
+	var chunks int
+	if err := s.read(t.Context(), "test", "SELECT count(DISTINCT chunk) FROM search_words", nil, func(r *sql.Rows) error { return r.Scan(&chunks) }); err != nil || chunks != 1 {
+		t.Errorf("there are %d chunks (%v), want the newest alone", chunks, err)
+	}
+	soundLists(t, s)
+	for i, text := range map[int]string{0: "round2", 400: "round1", 550: "round0"} {
+		q := knowledge.SearchQuery{Text: text + " " + fmt.Sprint(i), Literal: true}
+		if got := found(t, s, q); len(got) == 0 || got[0] != fmt.Sprintf("rule-%06d", i) {
+			t.Errorf("%s finds %v first", q.Text, got)
+		}
+	}
+}
+
+func TestAnIndexOfAnotherFormIsMadeAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tenet.db")
+	s := openAt(t, path, Options{})
+	put(t, s, general())
+	var ops []knowledge.Op
+	for i := range 30 {
+		ops = append(ops, knowledge.Put(wordy(i, fmt.Sprintf("number%d", i)), knowledge.NoVersion))
+	}
+	apply(t, s, ops...)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Migrate(t.Context(), path, 3); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), path, Options{Frozen: true})
+	if err == nil || !strings.Contains(err.Error(), "tenet migrate up") {
+		t.Errorf("a file without lists is opened as it is: %v", err)
+	}
+	s = openAt(t, path, Options{})
+	soundLists(t, s)
+	if got := found(t, s, knowledge.SearchQuery{Text: "number7", Literal: true}); !slices.Equal(got, []string{"rule-000007"}) {
+		t.Errorf("after the upgrade a word finds %v", got)
+	}
+}
+
+func TestTypingErrorsAreCorrected(t *testing.T) {
+	s := openTest(t, Options{})
+	put(t, s, general(), wordy(1, "accessibility testing"), wordy(2, "kubernetes manifests"), wordy(3, "use feature flags"), wordy(4, "the future is now"),
+		wordy(5, "no-unreachable code"), wordy(6, "naïveté"))
+	for typed, want := range map[string]struct{ id, used string }{
+		"acessibility testing": {"rule-000001", "accessibility"}, "kuberntes": {"rule-000002", "kubernetes"}, "ukbernetes": {"rule-000002", "kubernetes"},
+		"feture flags": {"rule-000003", "feature"}, "no-unreachabel": {"rule-000005", "no-unreachable"}, "naivte": {"rule-000006", "naivete"},
+	} {
+		hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: typed})
+		if err != nil || len(hits.Hits) == 0 || hits.Hits[0].Record.Key.ID != want.id {
+			t.Errorf("%s: %+v, %v, want %s first", typed, hits, err, want.id)
+			continue
+		}
+		if c := hits.Reading.SearchedFor; len(c) == 0 || c[0].Used != want.used || !strings.Contains(typed, c[0].Typed) {
+			t.Errorf("%s: searched for %+v, want %s", typed, c, want.used)
+		}
+	}
+	hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "acessibility", Literal: true})
+	if err != nil || len(hits.Hits) != 0 || !slices.Contains(hits.Reading.Suggestions, "accessibility") {
+		t.Errorf("literally: %+v, %v", hits, err)
+	}
+	for _, typed := range []string{"cod", "AVD-AWS-0004", "127.0.0.1", "zzzzzz"} { // too short, a code, a number, nothing near
+		if hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: typed}); err != nil || len(hits.Reading.SearchedFor) > 0 {
+			t.Errorf("%s is corrected: %+v, %v", typed, hits, err)
+		}
+	}
+}
+
+func TestFacetsCountAllHits(t *testing.T) {
+	s := openTest(t, Options{})
+	put(t, s, general())
+	var ops []knowledge.Op
+	for i := range waitingMax + 40 { // in the lists and waiting
+		r := wordy(i, "walrus")
+		r.Tags, r.Severity = []string{fmt.Sprintf("tag%d", i%3)}, knowledge.SeverityInfo
+		ops = append(ops, knowledge.Put(r, knowledge.NoVersion))
+		if len(ops) == waitingMax {
+			apply(t, s, ops...)
+			ops = nil
+		}
+	}
+	apply(t, s, ops...)
+	apply(t, s, knowledge.Put(storetest.Practice(func(p *knowledge.Practice) { p.Title, p.Tags = "Walrus", []string{"tag0"} }), knowledge.NoVersion))
+	hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "walrus", Facets: true, Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	for _, f := range hits.Facets {
+		got[f.Facet+" "+f.Value] = f.Count
+	}
+	n := waitingMax + 40
+	want := map[string]int{
+		"kind rule": n, "kind practice": 1, "category general": n + 1, "severity INFO": n, "language go": 1, "tag tag0": (n+2)/3 + 1, "tag tag1": (n + 1) / 3, "tag tag2": n / 3,
+	}
+	if diff := cmp.Diff(want, got); diff != "" || hits.Total != n+1 {
+		t.Errorf("facets of %d hits (-want +got):\n%s", hits.Total, diff)
+	}
+}
+
+func FuzzWaitingEntries(f *testing.F) {
+	x := &indexed{knowledge.NewEntry(wordy(1, "some words, C++ and größe")), 77}
+	f.Add(x.encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		x, err := decodeIndexed(b)
+		if err != nil {
+			return
+		}
+		again, err := decodeIndexed(x.encode())
+		if err != nil {
+			t.Fatalf("what was decoded can't be decoded again: %v", err)
+		}
+		if diff := cmp.Diff(x.entry, again.entry); diff != "" {
+			t.Errorf("decoded twice (-first +second):\n%s", diff)
+		}
+	})
+}

@@ -1,0 +1,261 @@
+// Package treesync writes what a work tree takes into the files that assistants read, and tells how the tree stands to that.
+//
+// One function makes what is expected, for writing and for looking. Each part that is ours says so and carries a digest of itself, so that
+// what somebody has edited in it is seen without any memory of what was written.
+package treesync
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"tenet/internal/guidance"
+	"tenet/internal/interchange"
+	"tenet/internal/knowledge"
+)
+
+// A Part is a file of ours, or our part of a file.
+type Part struct {
+	Path      string   `json:"path"`
+	Target    string   `json:"target"`
+	Mode      string   `json:"mode"` // own or block
+	Digest    string   `json:"sha256"`
+	Documents []string `json:"documents"`
+	text      string   // with line feeds; of a block: what stands between the markers
+}
+
+// Modes of a part.
+const (
+	modeOwn   = "own"
+	modeBlock = "block"
+)
+
+// An Omission is a document that a target does not get.
+type Omission struct {
+	Document string `json:"document"`
+	Target   string `json:"target"`
+	Why      string `json:"why"`
+}
+
+// The markers. What stands behind the word begin is the digest of our part.
+const (
+	beginMark = "<!-- tenet:begin "
+	endMark   = "<!-- tenet:end -->"
+	markTail  = " Written by tenet sync: edit the documents in tenet, and not here. -->"
+)
+
+// digestOf sums up a part.
+func digestOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// ownFile puts a digest into the marker of a file that is ours as a whole.
+func ownFile(text string) string {
+	return strings.Replace(text, beginMark, beginMark+digestOf(text)[:16], 1)
+}
+
+// An Expected is what a work tree should hold.
+type Expected struct {
+	Parts    []Part
+	LeftOut  []Omission
+	Adapters map[string]string // by name, when it was read in its owner's documents
+}
+
+// Targets returns the assistants that files can be written for.
+func Targets() []string {
+	var names []string
+	for _, a := range interchange.Adapters() {
+		if a.Kind == knowledge.KindRule && a.Target != "" && a.Place == interchange.AtFolder && !slices.Contains(names, a.Target) {
+			names = append(names, a.Target)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// adapterOf returns how files are written for an assistant: into a folder of rules where it has one, else into its one file. The first
+// row of the table is the one to write by.
+func adapterOf(target string) (rules *interchange.Adapter, shared *interchange.Adapter) {
+	all := interchange.Adapters()
+	for i := range all {
+		a := &all[i]
+		if a.Target != target || a.Kind != knowledge.KindRule || a.Place != interchange.AtFolder {
+			continue
+		}
+		switch {
+		case a.Shared() && shared == nil:
+			shared = a
+		case !a.Shared() && rules == nil && (a.Means.Default == "always" || a.Means.Mode != "" || len(a.Means.Globs) > 0): // else it says nothing of when
+			rules = a
+		}
+	}
+	return rules, shared
+}
+
+// skillFolders are where assistants look for skills, read in their owners' documents in 2026-11.
+//
+//nolint:gochecknoglobals // a table, never written
+var skillFolders = map[string]string{"claude": ".claude/skills", "codex": ".agents/skills", "copilot": ".github/skills"}
+
+func skillsOf(target string) *interchange.Adapter {
+	dir, ok := skillFolders[target]
+	if !ok {
+		return nil
+	}
+	all := interchange.Adapters()
+	i := slices.IndexFunc(all, func(a interchange.Adapter) bool { return a.Format == interchange.FormatSkill })
+	if i < 0 {
+		return nil
+	}
+	all[i].Paths, all[i].Target = []string{dir + "/**/SKILL.md"}, target
+	return &all[i]
+}
+
+// Expect makes what is expected of documents for targets. The same documents give the same bytes.
+func Expect(docs []knowledge.Document, targets []string) (*Expected, error) {
+	x := &Expected{Adapters: map[string]string{}}
+	docs = slices.Clone(docs)
+	slices.SortStableFunc(docs, byWeight)
+	for _, target := range slices.Compact(slices.Sorted(slices.Values(targets))) {
+		rules, shared := adapterOf(target)
+		if rules == nil && shared == nil {
+			return nil, fmt.Errorf("target %q: want one of %s", target, strings.Join(Targets(), ", "))
+		}
+		x.target(target, rules, shared, docs)
+	}
+	slices.SortFunc(x.Parts, func(a, b Part) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(x.LeftOut, func(a, b Omission) int {
+		if c := strings.Compare(a.Target, b.Target); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Document, b.Document)
+	})
+	return x, nil
+}
+
+// byWeight orders documents as guidance does: mandatory first, then by severity, priority and id.
+func byWeight(a, b knowledge.Document) int {
+	if x, y := mandatory(a), mandatory(b); x != y {
+		if x {
+			return -1
+		}
+		return 1
+	}
+	if a.Rank() != b.Rank() {
+		if a.Rank() < b.Rank() {
+			return -1
+		}
+		return 1
+	}
+	return strings.Compare(a.Key().String(), b.Key().String())
+}
+
+func mandatory(d knowledge.Document) bool {
+	switch d := d.(type) {
+	case *knowledge.Rule:
+		return d.Enforcement == "mandatory"
+	case *knowledge.Practice:
+		return d.IsRequired
+	}
+	return false
+}
+
+// textOf returns what is written of a document; false for one that no assistant reads as a file.
+func textOf(d knowledge.Document) (*interchange.Text, bool) {
+	t := &interchange.Text{Key: d.Key(), Body: guidance.Text(d)}
+	switch d := d.(type) {
+	case *knowledge.Rule:
+		if d.Status != knowledge.StatusActive {
+			return nil, false
+		}
+		t.Description, t.Scope = d.Title, d.Scope
+	case *knowledge.Practice:
+		t.Description, t.Scope = d.Title, d.Scope
+	default:
+		return nil, false
+	}
+	return t, true
+}
+
+func (x *Expected) target(target string, rules, shared *interchange.Adapter, docs []knowledge.Document) {
+	skills := skillsOf(target)
+	block := &blockOf{adapter: shared}
+	for _, d := range docs {
+		t, ok := textOf(d)
+		if !ok || len(t.Scope.Targets) > 0 && !slices.Contains(t.Scope.Targets, target) {
+			continue
+		}
+		id := fmt.Sprintf("%s@%d", d.Key(), d.Stamps().Version)
+		var err error
+		switch {
+		case rules != nil:
+			err = x.own(rules, target, t, id)
+		case t.Scope.Activation == "always":
+			err = block.add(t, id)
+		default:
+			err = fmt.Errorf("%s reads one file for everything, which always holds", target)
+		}
+		if err != nil && skills != nil && t.Scope.Activation != "manual" {
+			if len(t.Scope.Globs) > 0 {
+				t.Description += " (for " + strings.Join(t.Scope.Globs, ", ") + ")"
+			}
+			err = x.own(skills, target, t, id)
+		}
+		if err != nil {
+			x.LeftOut = append(x.LeftOut, Omission{d.Key().String(), target, err.Error()})
+		}
+	}
+	if len(block.documents) > 0 {
+		text := block.text()
+		x.Parts = append(x.Parts, Part{shared.Paths[0], target, modeBlock, digestOf(text), block.documents, text})
+		x.Adapters[shared.Name] = shared.Checked
+	}
+}
+
+func (x *Expected) own(a *interchange.Adapter, target string, t *interchange.Text, id string) error {
+	f, err := a.Write(t, beginMark+markTail)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(x.Parts, func(p Part) bool { return strings.EqualFold(p.Path, f.Path) }) {
+		return errors.New("another document has a file of that name")
+	}
+	text := ownFile(string(f.Data))
+	x.Parts = append(x.Parts, Part{f.Path, target, modeOwn, digestOf(text), []string{id}, text})
+	x.Adapters[a.Name] = a.Checked
+	return nil
+}
+
+// A blockOf gathers what goes into a shared file.
+type blockOf struct {
+	adapter   *interchange.Adapter
+	documents []string
+	parts     []string
+	size      int
+}
+
+// blockHead stands above the documents of a block.
+const blockHead = "# Rules of this team\n\n"
+
+// add takes a document in where there is room. The mandatory come first.
+func (b *blockOf) add(t *interchange.Text, id string) error {
+	n := len(t.Body) + 2
+	if limit := b.adapter.Limit; limit > 0 && b.size+n+len(blockHead)+200 > limit {
+		return fmt.Errorf("%s reads at most %d bytes, and they are full", b.adapter.Target, limit)
+	}
+	b.size += n
+	b.documents, b.parts = append(b.documents, id), append(b.parts, strings.TrimSpace(t.Body))
+	return nil
+}
+
+func (b *blockOf) text() string { return "\n" + blockHead + strings.Join(b.parts, "\n\n") + "\n\n" }
+
+// isOurs reports whether the name of a file is one that is given to files of ours.
+func isOurs(name string) bool {
+	return strings.HasPrefix(path.Base(name), interchange.OwnPrefix) || strings.HasPrefix(path.Base(path.Dir(name)), interchange.OwnPrefix)
+}

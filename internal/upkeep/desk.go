@@ -1,0 +1,116 @@
+package upkeep
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A Standing is a job's description and state.
+type Standing struct {
+	Name     string         `json:"name"`
+	Doc      string         `json:"doc"`
+	Schedule string         `json:"schedule"` // "" if it only runs on demand
+	Heavy    bool           `json:"heavy"`
+	Local    bool           `json:"local"`
+	PausedBy string         `json:"paused_by,omitempty"`
+	Next     knowledge.Time `json:"next_at"` // zero if it is paused or has no schedule
+	Last     *store.Run     `json:"last"`    // nil if it never ran
+}
+
+// Jobs returns the state of all jobs, in the order of their descriptions. While the shared database is down, only this
+// instance's jobs are complete; the others come without their last run, together with the error.
+func (k *Keeper) Jobs(ctx context.Context) ([]Standing, error) {
+	list := make([]Standing, 0, len(k.o.Jobs))
+	var failed error
+	for i := range k.o.Jobs {
+		s, err := k.standing(ctx, &k.o.Jobs[i])
+		if err != nil {
+			failed = err
+		}
+		list = append(list, s)
+	}
+	return list, failed
+}
+
+func (k *Keeper) standing(ctx context.Context, j *Job) (Standing, error) {
+	s := Standing{Name: j.Name, Doc: j.Doc, Schedule: j.Schedule, Heavy: j.Heavy, Local: j.Book == Local}
+	paused, err := k.book(j).PausedJobs(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.PausedBy = paused[j.Name]
+	last, err := k.book(j).Runs(ctx, j.Name, 1)
+	if err != nil {
+		return s, err
+	}
+	now := time.Now()
+	from := now
+	if len(last) > 0 {
+		s.Last, from = &last[0], last[0].Due.Time
+		k.mu.Lock()
+		if mine := k.running[j.Name]; mine != nil && mine.Due == s.Last.Due {
+			*s.Last = mine.now(now)
+		}
+		k.mu.Unlock()
+	}
+	if plan := k.plans[j.Name]; plan != nil && s.PausedBy == "" {
+		due := plan.due(from, now)
+		if j.Heavy {
+			due = k.o.Window.open(due, now)
+		}
+		s.Next = knowledge.At(due)
+	}
+	return s, nil
+}
+
+// Start requests a run of a job now, paused or not, and returns the run as it will be claimed. It is
+// [store.ErrNotFound] if there is no such job, and [store.ErrConflict] while the job runs.
+func (k *Keeper) Start(ctx context.Context, name, by string) (store.Run, error) {
+	j := k.job(name)
+	if j == nil {
+		return store.Run{}, fmt.Errorf("job %q: %w", name, store.ErrNotFound)
+	}
+	last, err := k.book(j).Runs(ctx, name, 1)
+	if err != nil {
+		return store.Run{}, err
+	}
+	now := time.Now()
+	if len(last) > 0 && last[0].State == store.RunRunning && now.Sub(last[0].Beat.Time) < deadAfter {
+		return store.Run{}, fmt.Errorf("job %s is already running, since %s: %w", name,
+			last[0].Started.Format(time.RFC3339), store.ErrConflict)
+	}
+	at := knowledge.At(now)
+	r := store.Run{
+		Job: name, Due: at, Instance: k.o.Instance, By: by, State: store.RunRunning, Attempt: 1,
+		Started: at, Beat: at,
+	}
+	k.mu.Lock()
+	k.asked = append(k.asked, ask{name, r})
+	k.mu.Unlock()
+	k.nudge()
+	return r, nil
+}
+
+// History returns the newest runs of a job, the newest first. It is [store.ErrNotFound] if there is no such job.
+func (k *Keeper) History(ctx context.Context, name string, limit int) ([]store.Run, error) {
+	j := k.job(name)
+	if j == nil {
+		return nil, fmt.Errorf("job %q: %w", name, store.ErrNotFound)
+	}
+	return k.book(j).Runs(ctx, name, limit)
+}
+
+// Pause pauses a job's schedule, or resumes it. It is [store.ErrNotFound] if there is no such job.
+func (k *Keeper) Pause(ctx context.Context, name, by string, paused bool) error {
+	j := k.job(name)
+	if j == nil {
+		return fmt.Errorf("job %q: %w", name, store.ErrNotFound)
+	}
+	err := k.book(j).PauseJob(ctx, name, by, paused)
+	k.nudge()
+	return err
+}

@@ -1,0 +1,62 @@
+package worktree
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tailscale/hujson"
+)
+
+// SetInJSON returns a JSON file with an entry in the list at a path of names: in place of the one that is ours, else behind the others. Every
+// other byte stays. A nil entry takes ours out, and the list and the objects above it that are empty then. An entry is ours when
+// it holds mark.
+func SetInJSON(text []byte, entry any, mark string, names ...string) ([]byte, error) {
+	var list []json.RawMessage
+	there, err := GetJSON(text, &list, names...)
+	if err != nil {
+		return nil, fmt.Errorf("want a list at %s: %w", strings.Join(names, "."), err)
+	}
+	ours := slices.IndexFunc(list, func(e json.RawMessage) bool { return bytes.Contains(e, []byte(mark)) })
+	if entry == nil && ours < 0 {
+		return text, nil
+	}
+	if entry != nil && !there {
+		return SetJSON(text, []any{entry}, names...)
+	}
+	if entry == nil && len(list) == 1 {
+		return SetJSON(text, nil, names...)
+	}
+	doc, err := hujson.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("not JSON: %w", err)
+	}
+	at := func(i int) []string { return append(slices.Clone(names), fmt.Sprint(i)) }
+	switch {
+	case entry == nil:
+		err = patch(&doc, "remove", at(ours), nil)
+	case ours >= 0:
+		if same(doc.Find(pointer(at(ours))), entry) {
+			return text, nil
+		}
+		err = patch(&doc, "replace", at(ours), entry)
+	default:
+		err = patch(&doc, "add", at(len(list)), entry)
+		if a, ok := doc.Find(pointer(names)).Value.(*hujson.Array); ok && err == nil {
+			lineUp(a)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return doc.Pack(), nil
+}
+
+// lineUp gives the last entry of a list the place of the first.
+func lineUp(a *hujson.Array) {
+	if n := len(a.Elements); n > 1 && bytes.Contains(a.Elements[0].BeforeExtra, []byte{'\n'}) && !bytes.Contains(a.Elements[n-1].BeforeExtra, []byte{'\n'}) {
+		a.Elements[n-1].BeforeExtra = slices.Clone(a.Elements[0].BeforeExtra)
+	}
+}

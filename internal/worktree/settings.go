@@ -1,0 +1,251 @@
+package worktree
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/tailscale/hujson"
+)
+
+// SetJSON returns a JSON file, comments and all, with a value at a path of names. The objects on the way are made where they are
+// missing; every other byte stays. An empty file is an empty object. A nil value takes what is there away, and the objects above it
+// that are empty then.
+func SetJSON(text []byte, value any, names ...string) ([]byte, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		if value == nil {
+			return text, nil
+		}
+		for _, name := range slices.Backward(names) {
+			value = map[string]any{name: value}
+		}
+		fresh, err := json.MarshalIndent(value, "", "  ")
+		return append(fresh, '\n'), err
+	}
+	doc, err := hujson.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("not JSON: %w", err)
+	}
+	if _, ok := doc.Value.(*hujson.Object); !ok {
+		return nil, fmt.Errorf("want an object at the top, and there is %s", brief(doc.Pack()))
+	}
+	if value == nil {
+		if err := removeJSON(&doc, names); err != nil {
+			return nil, err
+		}
+		return doc.Pack(), nil
+	}
+	missing := len(names) // the number of the first name that is not there
+	for n := 1; n < len(names); n++ {
+		at := doc.Find(pointer(names[:n]))
+		if at == nil {
+			missing = min(missing, n)
+			if err := patch(&doc, "add", names[:n], map[string]any{}); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if _, ok := at.Value.(*hujson.Object); !ok {
+			return nil, fmt.Errorf("want an object at %s, and there is %s", strings.Join(names[:n], "."), brief(at.Pack()))
+		}
+	}
+	at := doc.Find(pointer(names))
+	if at != nil && same(at, value) {
+		return text, nil
+	}
+	there := at != nil
+	if err := patch(&doc, "add", names, value); err != nil {
+		return nil, err
+	}
+	if !there {
+		layOut(&doc, names, missing)
+	}
+	return doc.Pack(), nil
+}
+
+// GetJSON decodes what a JSON file holds at a path of names into into, and reports whether there is anything.
+func GetJSON(text []byte, into any, names ...string) (bool, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return false, nil
+	}
+	doc, err := hujson.Parse(text)
+	if err != nil {
+		return false, fmt.Errorf("not JSON: %w", err)
+	}
+	at := &doc
+	if len(names) > 0 {
+		if at = doc.Find(pointer(names)); at == nil {
+			return false, nil
+		}
+	}
+	plain := at.Clone()
+	plain.Standardize()
+	return true, json.Unmarshal(plain.Pack(), into)
+}
+
+func same(at *hujson.Value, value any) bool {
+	plain := at.Clone()
+	plain.Standardize()
+	var is, want any
+	data, err := json.Marshal(value)
+	return err == nil && json.Unmarshal(plain.Pack(), &is) == nil && json.Unmarshal(data, &want) == nil && reflect.DeepEqual(is, want)
+}
+
+// layOut gives what was added the place of its neighbours: a line of its own, as far in as they are. What was added is the last member
+// of its object, from the name with the number missing on; a comment behind the member before it has become its own.
+func layOut(doc *hujson.Value, names []string, missing int) {
+	for n := len(names); n >= missing; n-- {
+		parent := doc
+		if n > 1 {
+			parent = doc.Find(pointer(names[:n-1]))
+		}
+		obj, ok := parent.Value.(*hujson.Object)
+		if !ok {
+			return
+		}
+		last := &obj.Members[len(obj.Members)-1]
+		depth := strings.Repeat("  ", n)
+		if len(obj.Members) > 1 {
+			first := string(obj.Members[0].Name.BeforeExtra)
+			if !strings.Contains(first, "\n") {
+				continue // everything stands on one line
+			}
+			depth = first[strings.LastIndexByte(first, '\n')+1:]
+		}
+		before := strings.TrimRight(string(last.Name.BeforeExtra), " \t")
+		if !strings.HasSuffix(before, "\n") {
+			before += "\n"
+		}
+		last.Name.BeforeExtra = hujson.Extra(before + depth)
+		if len(last.Value.BeforeExtra) == 0 {
+			last.Value.BeforeExtra = hujson.Extra(" ")
+		}
+		if !bytes.Contains(obj.AfterExtra, []byte{'\n'}) {
+			obj.AfterExtra = hujson.Extra("\n" + strings.Repeat("  ", n-1))
+		}
+	}
+}
+
+func removeJSON(doc *hujson.Value, names []string) error {
+	for n := len(names); n > 0; n-- {
+		at := doc.Find(pointer(names[:n]))
+		if at == nil {
+			return nil
+		}
+		if n < len(names) {
+			obj, ok := at.Value.(*hujson.Object)
+			if !ok || len(obj.Members) > 0 {
+				return nil
+			}
+		}
+		if err := patch(doc, "remove", names[:n], nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func patch(doc *hujson.Value, op string, names []string, value any) error {
+	step := map[string]any{"op": op, "path": pointer(names)}
+	if value != nil {
+		step["value"] = value
+	}
+	data, err := json.Marshal([]any{step})
+	if err != nil {
+		return err
+	}
+	if value != nil { // what is written is to be read by people
+		indented, err := json.MarshalIndent(value, strings.Repeat("  ", len(names)), "  ")
+		if err != nil {
+			return err
+		}
+		plain, err := json.Marshal(value)
+		if err != nil {
+			return err
+		}
+		data = bytes.Replace(data, plain, indented, 1)
+	}
+	return doc.Patch(data)
+}
+
+func pointer(names []string) string {
+	var b strings.Builder
+	for _, n := range names {
+		b.WriteString("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(n))
+	}
+	return b.String()
+}
+
+func brief(text []byte) string {
+	text = bytes.TrimSpace(text)
+	if len(text) > 40 {
+		text = append(text[:40:40], "..."...)
+	}
+	return string(text)
+}
+
+// SetTOML returns a TOML file with a table of texts and lists of texts under a dotted name, such as mcp_servers.tenet. What else there is
+// stays byte by byte. A nil table takes the one that is there away.
+func SetTOML(text []byte, name string, lines []string) ([]byte, error) {
+	var before map[string]any
+	if err := toml.Unmarshal(text, &before); err != nil {
+		return nil, fmt.Errorf("not TOML: %w", err)
+	}
+	out, found := withoutTable(string(text), name)
+	if len(lines) > 0 {
+		if out != "" && !strings.HasSuffix(out, "\n") {
+			out += "\n"
+		}
+		if out != "" && !found.blank {
+			out += "\n"
+		}
+		out += "[" + name + "]\n" + strings.Join(lines, "\n") + "\n"
+	}
+	var after map[string]any
+	if err := toml.Unmarshal([]byte(out), &after); err != nil {
+		return nil, fmt.Errorf("[%s] can't be added by itself, since the file holds it in another form: %w", name, err)
+	}
+	drop(before, name)
+	drop(after, name)
+	if !reflect.DeepEqual(before, after) {
+		return nil, fmt.Errorf("[%s] can't be changed by itself, since the file holds it in another form", name)
+	}
+	return []byte(out), nil
+}
+
+type tableFound struct{ blank bool }
+
+// withoutTable returns a file without the lines of a table and of the tables below it.
+func withoutTable(text, name string) (string, tableFound) {
+	var out strings.Builder
+	in := false
+	for line := range strings.Lines(text) {
+		if head := strings.TrimSpace(line); strings.HasPrefix(head, "[") {
+			head = strings.Trim(strings.SplitN(head, "#", 2)[0], "[] \t\r\n")
+			in = head == name || strings.HasPrefix(head, name+".")
+		}
+		if !in {
+			out.WriteString(line)
+		}
+	}
+	rest := out.String()
+	return rest, tableFound{blank: strings.HasSuffix(rest, "\n\n")}
+}
+
+// drop takes a dotted name out of a decoded file, and the tables above it that are empty then.
+func drop(m map[string]any, name string) {
+	first, rest, deeper := strings.Cut(name, ".")
+	if !deeper {
+		delete(m, first)
+		return
+	}
+	if below, ok := m[first].(map[string]any); ok {
+		if drop(below, rest); len(below) == 0 {
+			delete(m, first)
+		}
+	}
+}

@@ -1,0 +1,163 @@
+package worktree
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestSettingsKeepWhatIsNotOurs(t *testing.T) {
+	stanza := map[string]any{"command": "tenet", "args": []string{"mcp"}}
+	for _, c := range []struct{ name, before, after string }{
+		{"nothing", "", "{\n  \"servers\": {\n    \"tenet\": {\n      \"args\": [\n        \"mcp\"\n      ],\n      \"command\": \"tenet\"\n    }\n  }\n}\n"},
+		{
+			"comments and a neighbour",
+			"{\n  // ours\n  \"servers\": {\n    \"other\": {\"x\": 1}, // keep\n  },\n  \"z\": [1,2,  3]\n}\n",
+			"{\n  // ours\n  \"servers\": {\n    \"other\": {\"x\": 1}, // keep\n    \"tenet\": {\n      \"args\": [\n        \"mcp\"\n      ],\n      \"command\": \"tenet\"\n    }\n  },\n  \"z\": [1,2,  3]\n}\n",
+		},
+	} {
+		got, err := SetJSON([]byte(c.before), stanza, "servers", "tenet")
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if diff := cmp.Diff(c.after, string(got)); diff != "" {
+			t.Errorf("%s: %s", c.name, diff)
+		}
+		var is any
+		if ok, err := GetJSON(got, &is, "servers", "tenet", "command"); !ok || err != nil || is != "tenet" {
+			t.Errorf("%s: %v %v %v", c.name, ok, err, is)
+		}
+		again, err := SetJSON(got, stanza, "servers", "tenet")
+		if err != nil || string(again) != string(got) {
+			t.Errorf("%s: twice is not once: %v\n%s", c.name, err, again)
+		}
+	}
+	for _, bad := range []string{"[1]", "{", `{"servers": 3}`, "x"} {
+		if got, err := SetJSON([]byte(bad), stanza, "servers", "tenet"); err == nil {
+			t.Errorf("%s was changed to %s", bad, got)
+		}
+	}
+}
+
+// TestSettingsAreTakenOutAgain adds ours to any object and takes it out: what is left means what it did.
+func TestSettingsAreTakenOutAgain(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.SampledFrom([]string{"a", "b/c", "servers", "d~e", "ü"})
+		value := rapid.OneOf(rapid.Just[any](1.0), rapid.Just[any]("x"), rapid.Just[any]([]any{true, nil}), rapid.Just[any](map[string]any{"tenet": 1.0}))
+		object := rapid.MapOfN(name, value, 0, 4).Draw(t, "object")
+		if _, isObject := object["servers"].(map[string]any); object["servers"] != nil && !isObject {
+			delete(object, "servers")
+		}
+		if servers, ok := object["servers"].(map[string]any); ok {
+			delete(servers, "tenet")
+			servers["other"] = "y"
+		}
+		before, err := json.MarshalIndent(object, "", rapid.SampledFrom([]string{"", "  ", "\t"}).Draw(t, "indent"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		with, err := SetJSON(before, map[string]any{"k": []string{"v"}}, "servers", "tenet")
+		if err != nil {
+			t.Fatal(err)
+		}
+		without, err := SetJSON(with, nil, "servers", "tenet")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var left map[string]any
+		if err := json.Unmarshal(without, &left); err != nil {
+			t.Fatalf("%v\n%s", err, without)
+		}
+		if diff := cmp.Diff(object, left); diff != "" {
+			t.Fatalf("something else was changed: %s\n%s\n%s", diff, with, without)
+		}
+	})
+}
+
+func TestATableIsPutIntoTOML(t *testing.T) {
+	lines := []string{`command = "tenet"`, `args = ["mcp"]`}
+	const before = "# mine\nmodel = \"x\" # keep\n\n[mcp_servers.other]\ncommand = \"o\"\n"
+	got, err := SetTOML([]byte(before), "mcp_servers.tenet", lines)
+	if err != nil || string(got) != before+"\n[mcp_servers.tenet]\ncommand = \"tenet\"\nargs = [\"mcp\"]\n" {
+		t.Fatalf("%v\n%s", err, got)
+	}
+	again, err := SetTOML(got, "mcp_servers.tenet", lines)
+	if err != nil || string(again) != string(got) {
+		t.Errorf("twice is not once: %v\n%s", err, again)
+	}
+	back, err := SetTOML(got, "mcp_servers.tenet", nil)
+	if err != nil || strings.TrimRight(string(back), "\n") != strings.TrimRight(before, "\n") {
+		t.Errorf("taken out: %v\n%s", err, back)
+	}
+	for _, bad := range []string{"x", "mcp_servers = 3\n", "mcp_servers = {tenet = {command = \"x\"}}\n"} {
+		if got, err := SetTOML([]byte(bad), "mcp_servers.tenet", lines); err == nil {
+			t.Errorf("%q was changed to %q", bad, got)
+		}
+	}
+}
+
+func TestNothingIsWrittenThroughALink(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	tree, err := At(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{
+		os.Symlink(elsewhere, filepath.Join(dir, "folder")), os.Symlink(filepath.Join(elsewhere, "f"), filepath.Join(dir, "file")),
+		os.WriteFile(filepath.Join(dir, "plain"), nil, 0o644), os.Mkdir(filepath.Join(dir, "sub"), 0o755),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"folder/x", "file", "plain/x", "sub", "../x", "/x", ""} {
+		if err := tree.Write(name, []byte("x"), 0); err == nil {
+			t.Errorf("%q was written", name)
+		}
+		if _, err := tree.Read(name); err == nil {
+			t.Errorf("%q was read", name)
+		}
+	}
+	if left, err := os.ReadDir(elsewhere); err != nil || len(left) > 0 {
+		t.Errorf("written elsewhere: %v, %v", left, err)
+	}
+}
+
+func TestAFileKeepsItsModeAndAKilledWriteIsSwept(t *testing.T) {
+	dir := t.TempDir()
+	tree, err := At(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, mode := range map[string]os.FileMode{"run.sh": 0o755, ".tenet-tmp-123": 0o644} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("old"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chtimes(filepath.Join(dir, ".tenet-tmp-123"), time.Time{}, time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if err := tree.Write("run.sh", []byte("new"), 0); err != nil {
+		t.Fatal(err)
+	}
+	f, err := tree.Read("run.sh")
+	if err != nil || string(f.Text) != "new" || f.Mode != 0o755 {
+		t.Errorf("%q, mode %s, %v", f.Text, f.Mode, err)
+	}
+	if err := tree.Write("a/b/c", nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := tree.Remove("a/b/c"); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}

@@ -1,0 +1,174 @@
+// Package worktree reads and changes files of a work tree, and nothing in them that is not ours: never through a symbolic link, whole
+// or not at all, with every byte that somebody else wrote, their mode and their line ends as they were.
+package worktree
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// A Tree is a folder whose files are read and written.
+type Tree struct{ dir string }
+
+// At returns the tree of a folder.
+func At(dir string) (*Tree, error) {
+	whole, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Tree{whole}, nil
+}
+
+// Root returns the folder of the git work tree that a path lies in; false where it lies in none. A submodule is a tree of its own.
+func Root(dir string) (string, bool) {
+	whole, err := filepath.Abs(dir)
+	if err != nil {
+		return "", false
+	}
+	for {
+		if _, err := os.Lstat(filepath.Join(whole, ".git")); err == nil {
+			return whole, true
+		}
+		up := filepath.Dir(whole)
+		if up == whole {
+			return "", false
+		}
+		whole = up
+	}
+}
+
+// Dir returns the folder.
+func (t *Tree) Dir() string { return t.dir }
+
+// A LinkError says that a path leads through a symbolic link, or to what is no file.
+type LinkError struct{ Path, What string }
+
+// Error implements error.
+func (e *LinkError) Error() string {
+	return e.Path + " is " + e.What + ": tenet writes into no such thing; take it away, or leave this target out"
+}
+
+// MaxFile bounds the files that are read.
+const MaxFile = 4 << 20
+
+// A File is a file as it is.
+type File struct {
+	Text   []byte
+	Mode   fs.FileMode
+	Exists bool
+}
+
+// Read returns a file by its path from the folder, with slashes. One that is not there is empty.
+func (t *Tree) Read(name string) (File, error) {
+	whole, err := t.plain(name)
+	if err != nil {
+		return File{}, err
+	}
+	info, err := os.Lstat(whole)
+	if errors.Is(err, fs.ErrNotExist) {
+		return File{}, nil
+	}
+	if err != nil {
+		return File{}, err
+	}
+	if info.Size() > MaxFile {
+		return File{}, fmt.Errorf("%s has %d bytes: at most %d are read", name, info.Size(), MaxFile)
+	}
+	text, err := os.ReadFile(whole) //nolint:gosec // below the folder, by plain
+	return File{text, info.Mode().Perm(), true}, err
+}
+
+// plain returns where a path leads, once no part of it is a symbolic link and what is there is a file.
+func (t *Tree) plain(name string) (string, error) {
+	if !fs.ValidPath(name) || name == "." {
+		return "", fmt.Errorf("%q: want a path below the folder", name)
+	}
+	parts := strings.Split(name, "/")
+	for n := 1; n <= len(parts); n++ {
+		part := path.Join(parts[:n]...)
+		info, err := os.Lstat(filepath.Join(t.dir, filepath.FromSlash(part)))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return filepath.Join(t.dir, filepath.FromSlash(name)), nil
+		case err != nil:
+			return "", err
+		case info.Mode()&fs.ModeSymlink != 0:
+			return "", &LinkError{part, "a symbolic link"}
+		case n < len(parts) && !info.IsDir():
+			return "", &LinkError{part, "a file where a folder is needed"}
+		case n == len(parts) && !info.Mode().IsRegular():
+			return "", &LinkError{part, "no plain file"}
+		}
+	}
+	return filepath.Join(t.dir, filepath.FromSlash(name)), nil
+}
+
+// tempPrefix begins the names of files that are being written. One that a killed program left behind is nobody's and goes with
+// the next write beside it.
+const tempPrefix = ".tenet-tmp-"
+
+// Write replaces a file, whole or not at all. A mode of 0 is that of the file that is there, or 0644.
+func (t *Tree) Write(name string, text []byte, mode fs.FileMode) error {
+	whole, err := t.plain(name)
+	if err != nil {
+		return err
+	}
+	if mode == 0 {
+		mode = 0o644
+		if info, err := os.Lstat(whole); err == nil {
+			mode = info.Mode().Perm()
+		}
+	}
+	dir := filepath.Dir(whole)
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a folder of a work tree is for everybody to read
+		return err
+	}
+	t.sweep(dir)
+	f, err := os.CreateTemp(dir, tempPrefix+"*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), whole)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // it is nobody's
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// sweep takes away what a killed program was writing. Whoever writes now holds the tree's lock, or is alone.
+func (t *Tree) sweep(dir string) {
+	left, _ := filepath.Glob(filepath.Join(dir, tempPrefix+"*")) // a name with signs of a pattern is swept by nobody
+	for _, f := range left {
+		if info, err := os.Lstat(f); err == nil && time.Since(info.ModTime()) > time.Minute { // else another run may be writing it
+			_ = os.Remove(f) // it is tried again
+		}
+	}
+}
+
+// Remove takes a file away, and the folders above it that are empty then.
+func (t *Tree) Remove(name string) error {
+	whole, err := t.plain(name)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(whole); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for dir := filepath.Dir(whole); dir != t.dir && strings.HasPrefix(dir, t.dir); dir = filepath.Dir(dir) {
+		if os.Remove(dir) != nil { // it is not empty
+			break
+		}
+	}
+	return nil //nolint:nilerr // what is not there need not go
+}
