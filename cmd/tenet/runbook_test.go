@@ -260,6 +260,9 @@ func TestRunbooks(t *testing.T) {
 	t.Parallel() // it waits for other programs most of the time
 	h := newHost(t)
 	h.want(install, "archive_mode = on", "restart PostgreSQL now", "now names the backups")
+	pgtest.Await(t, "the mirror to be complete", func() bool {
+		return strings.Contains(h.run("tenet status --output json"), `"state": "ready"`)
+	})
 	h.run("tenet retire rule/SEC-001")
 	h.archived()
 	h.set("WHEN", time.Now().UTC().Format(time.RFC3339Nano))
