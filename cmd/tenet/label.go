@@ -83,25 +83,9 @@ func setLabel(ctx context.Context, a *app, s *labelSettings, args []string, crea
 	if err != nil {
 		return err
 	}
-	holds := map[string]any{}
-	for _, text := range s.Release {
-		k, err := parseKey(text)
-		if err != nil {
-			return err
-		}
-		holds[k.String()] = nil
-	}
-	for _, text := range s.Hold {
-		name, version, _ := strings.Cut(text, "=")
-		k, err := parseKey(name)
-		if err != nil {
-			return err
-		}
-		n, err := strconv.ParseInt(version, 10, 64)
-		if err != nil || n < 1 {
-			return usageError("--hold %q: want a document and a version, as in rule/SEC-001=3", text)
-		}
-		holds[k.String()] = n
+	holds, err := s.holds()
+	if err != nil {
+		return err
 	}
 	d, err := a.open(ctx)
 	if err != nil {
@@ -141,6 +125,31 @@ func setLabel(ctx context.Context, a *app, s *labelSettings, args []string, crea
 		op.IfVersion, op.IfBatch = knowledge.AnyVersion, rec.Pending
 	}
 	return apply(ctx, a, d, id, []knowledge.Op{op})
+}
+
+// holds returns which documents the label holds at which version from now on; one that it releases has none.
+func (s *labelSettings) holds() (map[string]any, error) {
+	holds := map[string]any{}
+	for _, text := range s.Release {
+		k, err := parseKey(text)
+		if err != nil {
+			return nil, err
+		}
+		holds[k.String()] = nil
+	}
+	for _, text := range s.Hold {
+		name, version, _ := strings.Cut(text, "=")
+		k, err := parseKey(name)
+		if err != nil {
+			return nil, err
+		}
+		n, err := strconv.ParseInt(version, 10, 64)
+		if err != nil || n < 1 {
+			return nil, usageError("--hold %q: want a document and a version, as in rule/SEC-001=3", text)
+		}
+		holds[k.String()] = n
+	}
+	return holds, nil
 }
 
 func makeLabel(ctx context.Context, a *app, d *door, id knowledge.BatchID, key knowledge.Key, fields map[string]any) error {
@@ -206,44 +215,18 @@ func compareLabels(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	var to *knowledge.Label
+	to := &knowledge.Label{LabelID: "now"}
 	if len(args) > 1 {
-		if to, err = standOf(ctx, a, d, args[1]); err != nil {
-			return err
-		}
+		to, err = standOf(ctx, a, d, args[1])
 	} else {
-		seq, err := positionOf(ctx, a, d, "now")
-		if err != nil {
-			return err
-		}
-		to = &knowledge.Label{LabelID: "now", Seq: seq}
+		to.Seq, err = positionOf(ctx, a, d, to.LabelID)
 	}
-	keys, err := changedBetween(ctx, a, d, from, to)
 	if err != nil {
 		return err
 	}
-	list := []labelDifference{}
-	for _, key := range keys {
-		x, err := versionAt(ctx, a, d, from, key)
-		if err != nil {
-			return err
-		}
-		y, err := versionAt(ctx, a, d, to, key)
-		if err != nil {
-			return err
-		}
-		one := labelDifference{Kind: key.Kind, ID: key.ID, rec: y}
-		if x != nil {
-			one.From = x.Version
-		}
-		if y != nil {
-			one.To = y.Version
-		} else {
-			one.rec = x
-		}
-		if one.From != one.To {
-			list = append(list, one)
-		}
+	list, err := differences(ctx, a, d, from, to)
+	if err != nil {
+		return err
 	}
 	t := &table{head: []string{"DOCUMENT", strings.ToUpper(from.LabelID), strings.ToUpper(to.LabelID), "TITLE"}, wide: 3}
 	for _, one := range list {
@@ -262,6 +245,38 @@ func compareLabels(ctx context.Context, a *app, args []string) error {
 		}
 		return t.write(w, sc)
 	})
+}
+
+// differences returns the documents that stand at other versions at one label than at the other.
+func differences(ctx context.Context, a *app, d *door, from, to *knowledge.Label) ([]labelDifference, error) {
+	keys, err := changedBetween(ctx, a, d, from, to)
+	if err != nil {
+		return nil, err
+	}
+	list := []labelDifference{}
+	for _, key := range keys {
+		x, err := versionAt(ctx, a, d, from, key)
+		if err != nil {
+			return nil, err
+		}
+		y, err := versionAt(ctx, a, d, to, key)
+		if err != nil {
+			return nil, err
+		}
+		one := labelDifference{Kind: key.Kind, ID: key.ID, rec: y}
+		if x != nil {
+			one.From = x.Version
+		}
+		if y != nil {
+			one.To = y.Version
+		} else {
+			one.rec = x
+		}
+		if one.From != one.To {
+			list = append(list, one)
+		}
+	}
+	return list, nil
 }
 
 func versionCell(n int64) string {

@@ -48,8 +48,23 @@ has no rights to do so, run "tenet migrate up" under another role.`,
 		},
 	}
 	a.root.AddCommand(group)
+	addMigrateUp(a, group)
+	addMigrateGrants(a, group)
+	addMigrateDown(a, group)
+	a.command(group, &cobra.Command{
+		Use: "status", Short: "Show which schema the database has", Long: `Shows the schema of the database and the newest one that this program knows.`,
+		Example: `  tenet migrate status --output json`,
+	}, nil, func(ctx context.Context, _ []string) error {
+		s, err := server.ReadSchema(ctx, a.localOptions())
+		if err != nil {
+			return err
+		}
+		return printSchema(a, s)
+	})
+}
+
+func addMigrateUp(a *app, group *cobra.Command) {
 	var up migrateUpSettings
-	var down migrateDownSettings
 	a.command(group, &cobra.Command{
 		Use: "up", Short: "Migrate to the newest schema", Long: `Migrates to the newest schema that this program knows, or to --to.`,
 		Example: `  tenet migrate up`,
@@ -65,7 +80,10 @@ has no rights to do so, run "tenet migrate up" under another role.`,
 		}
 		return printSchema(a, s)
 	})
-	addMigrateGrants(a, group)
+}
+
+func addMigrateDown(a *app, group *cobra.Command) {
+	var down migrateDownSettings
 	a.command(group, &cobra.Command{
 		Use: "down", Short: "Migrate to the schema before",
 		Long: `Migrates one schema down, or to --to. What only the newer schema can hold is lost: export first. Without
@@ -88,16 +106,6 @@ and wants its name as --database.`,
 			return err
 		}
 		s, err := server.Migrate(ctx, a.localOptions(), to)
-		if err != nil {
-			return err
-		}
-		return printSchema(a, s)
-	})
-	a.command(group, &cobra.Command{
-		Use: "status", Short: "Show which schema the database has", Long: `Shows the schema of the database and the newest one that this program knows.`,
-		Example: `  tenet migrate status --output json`,
-	}, nil, func(ctx context.Context, _ []string) error {
-		s, err := server.ReadSchema(ctx, a.localOptions())
 		if err != nil {
 			return err
 		}

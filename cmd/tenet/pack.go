@@ -118,6 +118,29 @@ func packedOf(doc knowledge.Document, c *knowledge.Composition, by *knowledge.Pa
 	return p
 }
 
+// A packVerdict says whether a pack holds a document, and through which packs.
+type packVerdict struct {
+	Document string   `json:"document"`
+	Holds    bool     `json:"holds"`
+	Via      []string `json:"via"`
+}
+
+func packVerdictOf(ctx context.Context, a *app, d *door, c *knowledge.Composition, key knowledge.Key) (packVerdict, error) {
+	v := packVerdict{Document: key.String(), Via: []string{}}
+	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
+	if err != nil {
+		return v, err
+	}
+	doc, err := rec.Document()
+	if err != nil {
+		return v, err
+	}
+	if p := c.Holding(doc); p != nil && rec.Active {
+		v.Holds, v.Via = true, c.Via(p.PackID)
+	}
+	return v, nil
+}
+
 func testPack(ctx context.Context, a *app, id string, names []string) error {
 	var keys []knowledge.Key
 	for _, name := range names {
@@ -139,26 +162,14 @@ func testPack(ctx context.Context, a *app, id string, names []string) error {
 	if err != nil {
 		return err
 	}
-	type verdict struct {
-		Document string   `json:"document"`
-		Holds    bool     `json:"holds"`
-		Via      []string `json:"via"`
-	}
-	var list []verdict
+	var list []packVerdict
 	missing := 0
 	for _, key := range keys {
-		rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
+		v, err := packVerdictOf(ctx, a, d, c, key)
 		if err != nil {
 			return err
 		}
-		doc, err := rec.Document()
-		if err != nil {
-			return err
-		}
-		v := verdict{Document: key.String(), Via: []string{}}
-		if p := c.Holding(doc); p != nil && rec.Active {
-			v.Holds, v.Via = true, c.Via(p.PackID)
-		} else {
+		if !v.Holds {
 			missing++
 		}
 		list = append(list, v)

@@ -89,18 +89,7 @@ func syncTree(ctx context.Context, a *app, s *syncSettings) error {
 		if s.Diff {
 			return writeSteps(w, drift)
 		}
-		if len(drift) == 0 {
-			return nil
-		}
-		state := "STATE"
-		if write {
-			state = "WAS" // it is mended by now
-		}
-		t := &table{head: []string{"FILE", state, "WHY"}, wide: 2}
-		for i := range drift {
-			t.add(cell(drift[i].Path), drift[i].State, cell(drift[i].Why))
-		}
-		return t.write(w, sc)
+		return writeDrift(w, sc, drift, write)
 	})
 	if err != nil {
 		return err
@@ -117,6 +106,22 @@ func syncTree(ctx context.Context, a *app, s *syncSettings) error {
 		a.say("%s written", plural(int64(len(drift)), "file", "files"))
 	}
 	return nil
+}
+
+// writeDrift lists the files that differ; when they were written meanwhile, as they were before.
+func writeDrift(w io.Writer, sc screen, drift []treesync.Step, written bool) error {
+	if len(drift) == 0 {
+		return nil
+	}
+	state := "STATE"
+	if written {
+		state = "WAS"
+	}
+	t := &table{head: []string{"FILE", state, "WHY"}, wide: 2}
+	for i := range drift {
+		t.add(cell(drift[i].Path), drift[i].State, cell(drift[i].Why))
+	}
+	return t.write(w, sc)
 }
 
 // lockPatience is how long a run waits for another one on the same tree.

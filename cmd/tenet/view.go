@@ -33,14 +33,7 @@ func writeView(w io.Writer, sc screen, rec *knowledge.Record) error {
 	}
 	desc := knowledge.Describe(rec.Key.Kind)
 	var b strings.Builder
-	heading := func(text string) {
-		text = cell(text)
-		if sc.styled {
-			text = "\x1b[1m" + text + "\x1b[0m"
-		}
-		b.WriteString(text + "\n")
-	}
-	heading(doc.Text().Title)
+	b.WriteString(heading(sc, doc.Text().Title))
 	short := &table{wide: 1}
 	state := rec.Key.String() + ", version " + itoa(rec.Version)
 	if !rec.Active {
@@ -50,12 +43,12 @@ func writeView(w io.Writer, sc screen, rec *knowledge.Record) error {
 	var long []knowledge.Field
 	for _, f := range knowledge.FieldsOf(rec.Key.Kind) {
 		v, ok := knowledge.FieldValue(rec.JSON, f.Name)
-		if !ok || isEmpty(v) || f.Kept || f.Name == desc.TitleField || f.Name == rec.Key.Kind.IDField() || f.Name == desc.ActiveField ||
-			strings.Contains(f.Name, ".") && !strings.HasPrefix(f.Name, "scope.") || f.Name == "scope" {
+		if !ok || isEmpty(v) || !isViewed(desc, f) || f.Name == rec.Key.Kind.IDField() {
 			continue
 		}
 		text := fieldText(rec.JSON, f.Name)
-		if strings.ContainsAny(text, "\n") || len(text) > viewWidth || f.Name == desc.TextField || strings.HasPrefix(f.Type, "list of object") || f.Type == "anything" {
+		if strings.ContainsAny(text, "\n") || len(text) > viewWidth || f.Name == desc.TextField ||
+			strings.HasPrefix(f.Type, "list of object") || f.Type == "anything" {
 			long = append(long, f)
 			continue
 		}
@@ -71,7 +64,7 @@ func writeView(w io.Writer, sc screen, rec *knowledge.Record) error {
 	for _, f := range long {
 		v, _ := knowledge.FieldValue(rec.JSON, f.Name)
 		b.WriteString("\n")
-		heading(strings.ToUpper(words(f.Name)[:1]) + words(f.Name)[1:])
+		b.WriteString(heading(sc, strings.ToUpper(words(f.Name)[:1])+words(f.Name)[1:]))
 		if text, ok := v.(string); ok {
 			b.WriteString(wrap(plain(strings.TrimRight(text, "\n")), sc.columns) + "\n")
 			continue
@@ -84,6 +77,24 @@ func writeView(w io.Writer, sc screen, rec *knowledge.Record) error {
 	}
 	_, err = io.WriteString(w, b.String())
 	return err
+}
+
+// heading returns a line that stands above a part, bold where the screen can show it.
+func heading(sc screen, text string) string {
+	text = cell(text)
+	if sc.styled {
+		text = "\x1b[1m" + text + "\x1b[0m"
+	}
+	return text + "\n"
+}
+
+// isViewed reports whether a view shows a field: not those that the heading and the first lines show already, and of the fields of an
+// object only those of the scope.
+func isViewed(desc *knowledge.Description, f knowledge.Field) bool {
+	if f.Kept || f.Name == desc.TitleField || f.Name == desc.ActiveField || f.Name == "scope" {
+		return false
+	}
+	return !strings.Contains(f.Name, ".") || strings.HasPrefix(f.Name, "scope.")
 }
 
 func isEmpty(v any) bool {

@@ -18,8 +18,8 @@ const (
 // adapterTable is the table. An earlier entry wins where two match one path.
 func adapterTable() []Adapter {
 	var all []Adapter
-	for _, some := range [][]Adapter{helperAdapters(), templateAdapters(), ruleAdapters(), fileAdapters(), collectionAdapters()} {
-		all = append(all, some...)
+	for _, some := range [][]Adapter{helperAdapters(), templateAdapters(), ruleAdapters, fileAdapters(), collectionAdapters()} {
+		all = append(all, some...) // a copy: the patterns are filled in below
 	}
 	for i := range all {
 		for _, p := range all[i].Paths {
@@ -53,130 +53,141 @@ func byCursor() Meaning {
 }
 
 // ruleAdapters are folders with a file for each rule.
-func ruleAdapters() []Adapter {
-	const rule = knowledge.KindRule
-	return []Adapter{
-		{
-			Name: "cursor-rules", Target: "cursor", Kind: rule, Format: FormatCursor, Place: AtFolder, Means: byCursor(),
-			Paths: []string{".cursor/rules/**/*.mdc", ".cursor/rules/**/*.md"}, Checked: "2026-11", Source: "https://cursor.com/docs/rules",
+//
+//nolint:gochecknoglobals // data, never written
+var ruleAdapters = []Adapter{
+	{
+		Name: "cursor-rules", Target: "cursor", Kind: knowledge.KindRule, Format: FormatCursor, Place: AtFolder, Means: byCursor(),
+		Paths: []string{".cursor/rules/**/*.mdc", ".cursor/rules/**/*.md"}, Checked: "2026-11", Source: "https://cursor.com/docs/rules",
+	},
+	{
+		Name: "claude-rules", Target: "claude", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder, Means: byPaths(),
+		Paths: []string{".claude/rules/**/*.md"}, Checked: "2026-11", Source: "https://code.claude.com/docs/en/memory",
+	},
+	{
+		Name: "copilot-instructions", Target: "copilot", Kind: knowledge.KindRule, Format: FormatCopilot, Place: AtFolder,
+		Paths: []string{".github/instructions/**/*.instructions.md"}, Means: byApplyTo(), Checked: "2026-11",
+		Source: "https://docs.github.com/en/copilot/how-tos/configure-custom-instructions/add-repository-instructions",
+	},
+	{
+		Name: "devin-rules", Target: "devin", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Means: byTrigger(), Limit: 12_000,
+		Paths: []string{".devin/rules/**/*.md"}, Checked: "2026-11", Source: "https://docs.devin.ai/desktop/cascade/memories",
+	},
+	{
+		Name: "windsurf-rules", Target: "windsurf", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Means: byTrigger(), Limit: 12_000,
+		Paths: []string{".windsurf/rules/**/*.md"}, Checked: "2026-11", Source: "https://docs.windsurf.com/windsurf/cascade/memories",
+	},
+	{
+		Name: "antigravity-rules", Target: "antigravity", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Means: byTrigger(), Limit: 12_000,
+		Paths: []string{".agents/rules/**/*.md", ".agent/rules/**/*.md"}, Checked: "2026-11",
+		Source: "https://antigravity.google/docs/rules-workflows",
+	},
+	{
+		Name: "kiro-steering", Target: "kiro", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Paths: []string{".kiro/steering/**/*.md"}, Checked: "2026-11", Source: "https://kiro.dev/docs/steering/",
+		Means: Meaning{
+			Default: always, Mode: "inclusion", Globs: []string{"fileMatchPattern"}, List: ListYAML, Describes: "description",
+			Modes: []Mode{{"always", always}, {"fileMatch", glob}, {"auto", model}, {"manual", manual}}, Bare: true,
 		},
-		{
-			Name: "claude-rules", Target: "claude", Kind: rule, Format: FormatAgents, Place: AtFolder, Means: byPaths(),
-			Paths: []string{".claude/rules/**/*.md"}, Checked: "2026-11", Source: "https://code.claude.com/docs/en/memory",
+	},
+	{
+		Name: "cline-rules", Target: "cline", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Paths: []string{".clinerules/**/*.md", ".clinerules/**/*.txt", ".cline/rules/**/*.md"}, Checked: "2026-11",
+		Source: "https://docs.cline.bot/customization/cline-rules",
+		Means:  Meaning{Default: always, Globs: []string{"paths"}, List: ListYAML, NoneWithout: manual},
+	},
+	{
+		Name: "roo-mode-rules", Target: "roo", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		// they hold in one mode only
+		Paths: []string{".roo/rules-*/**/*.md", ".roo/rules-*/**/*.txt"}, Means: Meaning{Default: manual},
+		Checked: "2026-11", Source: "https://docs.roocode.com/features/custom-instructions",
+	},
+	{
+		Name: "roo-rules", Target: "roo", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder, Means: Meaning{Default: always},
+		Paths: []string{".roo/rules/**/*.md", ".roo/rules/**/*.txt"}, Checked: "2026-11",
+		Source: "https://docs.roocode.com/features/custom-instructions",
+	},
+	{
+		Name: "kilo-rules", Target: "kilo", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Means: Meaning{Default: always},
+		Paths: []string{".kilocode/rules/**/*.md", ".kilo/rules/**/*.md"}, Checked: "2026-11",
+		Source: "https://kilo.ai/docs/customize/custom-rules",
+	},
+	{
+		Name: "continue-rules", Target: "continue", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Paths: []string{".continue/rules/**/*.md"}, Checked: "2026-11", Source: "https://docs.continue.dev/customize/deep-dives/rules",
+		Means: Meaning{
+			Default: always, Always: "alwaysApply", Never: model, Globs: []string{"globs"}, List: ListYAML, Describes: "description",
 		},
-		{
-			Name: "copilot-instructions", Target: "copilot", Kind: rule, Format: FormatCopilot, Place: AtFolder,
-			Paths: []string{".github/instructions/**/*.instructions.md"}, Means: byApplyTo(), Checked: "2026-11",
-			Source: "https://docs.github.com/en/copilot/how-tos/configure-custom-instructions/add-repository-instructions",
+	},
+	{
+		Name: "augment-rules", Target: "augment", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Paths: []string{".augment/rules/**/*.md", ".augment/rules/**/*.mdx"}, Checked: "2026-11",
+		Source: "https://docs.augmentcode.com/cli/rules",
+		Means: Meaning{
+			Default: manual, Mode: "type", Described: model, Describes: "description",
+			Modes: []Mode{{"always_apply", always}, {"agent_requested", model}, {"auto", model}, {"manual", manual}},
 		},
-		{
-			Name: "devin-rules", Target: "devin", Kind: rule, Format: FormatAgents, Place: AtFolder, Means: byTrigger(), Limit: 12_000,
-			Paths: []string{".devin/rules/**/*.md"}, Checked: "2026-11", Source: "https://docs.devin.ai/desktop/cascade/memories",
-		},
-		{
-			Name: "windsurf-rules", Target: "windsurf", Kind: rule, Format: FormatAgents, Place: AtFolder, Means: byTrigger(), Limit: 12_000,
-			Paths: []string{".windsurf/rules/**/*.md"}, Checked: "2026-11", Source: "https://docs.windsurf.com/windsurf/cascade/memories",
-		},
-		{
-			Name: "antigravity-rules", Target: "antigravity", Kind: rule, Format: FormatAgents, Place: AtFolder, Means: byTrigger(), Limit: 12_000,
-			Paths: []string{".agents/rules/**/*.md", ".agent/rules/**/*.md"}, Checked: "2026-11", Source: "https://antigravity.google/docs/rules-workflows",
-		},
-		{
-			Name: "kiro-steering", Target: "kiro", Kind: rule, Format: FormatAgents, Place: AtFolder,
-			Paths: []string{".kiro/steering/**/*.md"}, Checked: "2026-11", Source: "https://kiro.dev/docs/steering/",
-			Means: Meaning{
-				Default: always, Mode: "inclusion", Globs: []string{"fileMatchPattern"}, List: ListYAML, Describes: "description",
-				Modes: []Mode{{"always", always}, {"fileMatch", glob}, {"auto", model}, {"manual", manual}}, Bare: true,
+	},
+	{
+		Name: "jetbrains-rules", Target: "jetbrains", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Paths: []string{".aiassistant/rules/**/*.md"}, Checked: "2026-11",
+		Source: "https://www.jetbrains.com/help/ai-assistant/configure-project-rules.html",
+		Means: Meaning{
+			Default: manual, Mode: "apply", Globs: []string{"patterns"}, List: ListCommas, Describes: "instructions", Bare: true,
+			Modes: []Mode{
+				{"always", always}, {"by file patterns", glob}, {"by model decision", model}, {"manually", manual}, {"off", manual},
 			},
 		},
-		{
-			Name: "cline-rules", Target: "cline", Kind: rule, Format: FormatAgents, Place: AtFolder,
-			Paths: []string{".clinerules/**/*.md", ".clinerules/**/*.txt", ".cline/rules/**/*.md"}, Checked: "2026-11",
-			Source: "https://docs.cline.bot/customization/cline-rules",
-			Means:  Meaning{Default: always, Globs: []string{"paths"}, List: ListYAML, NoneWithout: manual},
+	},
+	{
+		Name: "qwen-rules", Target: "qwen", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder, Means: byPaths(),
+		Paths: []string{".qwen/rules/**/*.md"}, Checked: "2026-11", Source: "https://qwenlm.github.io/qwen-code-docs/",
+	},
+	{
+		Name: "trae-rules", Target: "trae", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder, Limit: 0,
+		Paths: []string{".trae/rules/**/*.md"}, Checked: "2026-11", Source: "https://docs.trae.ai/ide/rules",
+		Means: Meaning{
+			Default: always, Always: "alwaysApply", Never: manual, Globs: []string{"globs"}, List: ListCommas, Described: model,
+			Describes: "description",
 		},
-		{
-			Name: "roo-mode-rules", Target: "roo", Kind: rule, Format: FormatAgents, Place: AtFolder, // they hold in one mode only
-			Paths: []string{".roo/rules-*/**/*.md", ".roo/rules-*/**/*.txt"}, Means: Meaning{Default: manual},
-			Checked: "2026-11", Source: "https://docs.roocode.com/features/custom-instructions",
+	},
+	{
+		Name: "amazonq-rules", Target: "amazonq", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Means: Meaning{Default: always},
+		Paths: []string{".amazonq/rules/**/*.md"}, Checked: "2026-11",
+		Source: "https://docs.aws.amazon.com/amazonq/latest/qdeveloper-ug/context-project-rules.html",
+	},
+	{
+		Name: "tabnine-guidelines", Target: "tabnine", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Means: Meaning{Default: always},
+		Paths: []string{".tabnine/guidelines/**/*.md"}, Checked: "2026-11",
+		Source: "https://docs.tabnine.com/main/getting-started/tabnine-agent/guidelines",
+	},
+	{
+		Name: "openhands-microagents", Target: "openhands", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Paths: []string{".openhands/microagents/**/*.md", ".openhands/skills/*.md"}, Checked: "2026-11",
+		Source: "https://docs.openhands.dev/overview/skills",
+		Means: Meaning{
+			Default: always, Globs: []string{"paths"}, List: ListYAML, Bare: true, Describes: "description",
+			Mode: "triggers", Modes: []Mode{{"*", model}}, // words of the task bring it up
 		},
-		{
-			Name: "roo-rules", Target: "roo", Kind: rule, Format: FormatAgents, Place: AtFolder, Means: Meaning{Default: always},
-			Paths: []string{".roo/rules/**/*.md", ".roo/rules/**/*.txt"}, Checked: "2026-11",
-			Source: "https://docs.roocode.com/features/custom-instructions",
+	},
+	{
+		Name: "rulesync-rules", Target: "rulesync", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Paths: []string{".rulesync/rules/**/*.md"}, Checked: "2026-11", Source: "https://github.com/dyoshikawa/rulesync",
+		Means: Meaning{
+			Default: model, Always: "root", Globs: []string{"globs"}, List: ListYAML, Described: model, Describes: "description",
 		},
-		{
-			Name: "kilo-rules", Target: "kilo", Kind: rule, Format: FormatAgents, Place: AtFolder, Means: Meaning{Default: always},
-			Paths: []string{".kilocode/rules/**/*.md", ".kilo/rules/**/*.md"}, Checked: "2026-11",
-			Source: "https://kilo.ai/docs/customize/custom-rules",
-		},
-		{
-			Name: "continue-rules", Target: "continue", Kind: rule, Format: FormatAgents, Place: AtFolder,
-			Paths: []string{".continue/rules/**/*.md"}, Checked: "2026-11", Source: "https://docs.continue.dev/customize/deep-dives/rules",
-			Means: Meaning{
-				Default: always, Always: "alwaysApply", Never: model, Globs: []string{"globs"}, List: ListYAML, Describes: "description",
-			},
-		},
-		{
-			Name: "augment-rules", Target: "augment", Kind: rule, Format: FormatAgents, Place: AtFolder,
-			Paths: []string{".augment/rules/**/*.md", ".augment/rules/**/*.mdx"}, Checked: "2026-11", Source: "https://docs.augmentcode.com/cli/rules",
-			Means: Meaning{
-				Default: manual, Mode: "type", Described: model, Describes: "description",
-				Modes: []Mode{{"always_apply", always}, {"agent_requested", model}, {"auto", model}, {"manual", manual}},
-			},
-		},
-		{
-			Name: "jetbrains-rules", Target: "jetbrains", Kind: rule, Format: FormatAgents, Place: AtFolder,
-			Paths: []string{".aiassistant/rules/**/*.md"}, Checked: "2026-11",
-			Source: "https://www.jetbrains.com/help/ai-assistant/configure-project-rules.html",
-			Means: Meaning{
-				Default: manual, Mode: "apply", Globs: []string{"patterns"}, List: ListCommas, Describes: "instructions", Bare: true,
-				Modes: []Mode{
-					{"always", always}, {"by file patterns", glob}, {"by model decision", model}, {"manually", manual}, {"off", manual},
-				},
-			},
-		},
-		{
-			Name: "qwen-rules", Target: "qwen", Kind: rule, Format: FormatAgents, Place: AtFolder, Means: byPaths(),
-			Paths: []string{".qwen/rules/**/*.md"}, Checked: "2026-11", Source: "https://qwenlm.github.io/qwen-code-docs/",
-		},
-		{
-			Name: "trae-rules", Target: "trae", Kind: rule, Format: FormatAgents, Place: AtFolder, Limit: 0,
-			Paths: []string{".trae/rules/**/*.md"}, Checked: "2026-11", Source: "https://docs.trae.ai/ide/rules",
-			Means: Meaning{
-				Default: always, Always: "alwaysApply", Never: manual, Globs: []string{"globs"}, List: ListCommas, Described: model,
-				Describes: "description",
-			},
-		},
-		{
-			Name: "amazonq-rules", Target: "amazonq", Kind: rule, Format: FormatAgents, Place: AtFolder, Means: Meaning{Default: always},
-			Paths: []string{".amazonq/rules/**/*.md"}, Checked: "2026-11",
-			Source: "https://docs.aws.amazon.com/amazonq/latest/qdeveloper-ug/context-project-rules.html",
-		},
-		{
-			Name: "tabnine-guidelines", Target: "tabnine", Kind: rule, Format: FormatAgents, Place: AtFolder, Means: Meaning{Default: always},
-			Paths: []string{".tabnine/guidelines/**/*.md"}, Checked: "2026-11", Source: "https://docs.tabnine.com/main/getting-started/tabnine-agent/guidelines",
-		},
-		{
-			Name: "openhands-microagents", Target: "openhands", Kind: rule, Format: FormatAgents, Place: AtFolder,
-			Paths: []string{".openhands/microagents/**/*.md", ".openhands/skills/*.md"}, Checked: "2026-11", Source: "https://docs.openhands.dev/overview/skills",
-			Means: Meaning{
-				Default: always, Globs: []string{"paths"}, List: ListYAML, Bare: true, Describes: "description",
-				Mode: "triggers", Modes: []Mode{{"*", model}}, // words of the task bring it up
-			},
-		},
-		{
-			Name: "rulesync-rules", Target: "rulesync", Kind: rule, Format: FormatAgents, Place: AtFolder,
-			Paths: []string{".rulesync/rules/**/*.md"}, Checked: "2026-11", Source: "https://github.com/dyoshikawa/rulesync",
-			Means: Meaning{
-				Default: model, Always: "root", Globs: []string{"globs"}, List: ListYAML, Described: model, Describes: "description",
-			},
-		},
-		{
-			Name: "ruler-rules", Target: "ruler", Kind: rule, Format: FormatAgents, Place: AtFolder, Means: Meaning{Default: always},
-			Paths: []string{".ruler/**/*.md"}, Checked: "2026-11", Source: "https://github.com/intellectronica/ruler",
-		},
-	}
+	},
+	{
+		Name: "ruler-rules", Target: "ruler", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Means: Meaning{Default: always},
+		Paths: []string{".ruler/**/*.md"}, Checked: "2026-11", Source: "https://github.com/intellectronica/ruler",
+	},
 }
 
 // byApplyTo is how Copilot says it. Without applyTo it attaches nothing by itself.

@@ -71,12 +71,7 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 		f.Rank, byKey[rec.Key] = ranks[rec.Key], rec
 		found = append(found, f)
 	}
-	// The order beyond the first is that of titles and tags, so that a page does not depend on the one that was asked for.
-	top := min(maxRanked, len(found))
-	slices.SortFunc(found[:top], func(a, b knowledge.Found) int { return knowledge.CompareFound(&a, &b) })
-	for i := max(top, 1); i < len(found); i++ {
-		found[i].Score = min(found[i].Score, found[i-1].Score)
-	}
+	sortFound(found)
 	from := min(q.Offset(), len(found))
 	page := found[from:min(from+q.Limit, len(found))]
 	hits := &knowledge.Hits{Source: knowledge.SourcePrimary, Total: total, Bounded: bounded}
@@ -92,6 +87,16 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 		hits.Next = q.NextCursor(next)
 	}
 	return hits, nil
+}
+
+// sortFound sorts the first maxRanked hits by their scores. The others keep the order of titles and tags, so that a page does not depend on
+// which page was asked for, and none of them has a higher score than the one before.
+func sortFound(found []knowledge.Found) {
+	top := min(maxRanked, len(found))
+	slices.SortFunc(found[:top], func(a, b knowledge.Found) int { return knowledge.CompareFound(&a, &b) })
+	for i := max(top, 1); i < len(found); i++ {
+		found[i].Score = min(found[i].Score, found[i-1].Score)
+	}
 }
 
 // look ranks a document by its whole text.

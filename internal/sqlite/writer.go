@@ -326,22 +326,29 @@ func (w *writer) commit(ctx context.Context, jobs []*job) int {
 			break
 		}
 	}
+	t.finish(ctx, sealed, refused)
+	return n
+}
+
+// finish commits the jobs that were sealed and tells the results; a transaction without one is rolled back.
+func (t *tx) finish(ctx context.Context, sealed []*job, refused []refusal) {
 	if len(sealed) == 0 {
-		w.rollback(ctx)
-		return n
+		t.rollback(ctx)
+		return
 	}
-	err = w.flush(ctx, &t.all)
+	err := t.flush(ctx, &t.all)
 	if err == nil {
-		err = w.exec(ctx, "COMMIT")
+		err = t.exec(ctx, "COMMIT")
 	}
 	if err != nil {
-		w.rollback(ctx)
-		w.fail(sealed, err)
+		t.rollback(ctx)
+		t.fail(sealed, err)
 		for _, r := range refused {
-			w.end(r.job, err)
+			t.end(r.job, err)
 		}
-		return n
+		return
 	}
+	w := t.writer
 	w.head, w.purged = t.head, w.purged || t.all.purged
 	for _, j := range sealed {
 		w.end(j, nil)
@@ -349,7 +356,6 @@ func (w *writer) commit(ctx context.Context, jobs []*job) int {
 	for _, r := range refused {
 		w.end(r.job, r.err)
 	}
-	return n
 }
 
 // A refusal is a job that was not done, and why.

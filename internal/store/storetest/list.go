@@ -27,56 +27,7 @@ func listLaws() []law {
 // library stores documents that differ in everything that a list looks at, and returns their records.
 func (s *suite) library() []*knowledge.Record {
 	s.Helper()
-	rnd := rand.New(rand.NewPCG(4, 2)) // the same library each time
-	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
-	some := func(list ...string) []string {
-		rnd.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-		return slices.Clone(list[:rnd.IntN(len(list)+1)])
-	}
-	common := func() knowledge.Common {
-		return knowledge.Common{
-			Tags:  some("io", "IO", "speed", "naïve", "c++", "a b", "100%", `q"uote`, "under_score"),
-			Scope: knowledge.Scope{Activation: "model", Languages: some("go", "python", "c#", "objective-c", "日本")},
-		}
-	}
-	title := func() string {
-		return pick("Zebra", "apple", "Apple", "éclair", "Éclair", "ZEBRA", "_under", "10 things", "9 things", "日本語", "😀 smile", "same", "same", "same")
-	}
-	var docs []knowledge.Document
-	cats := []string{GeneralCategory, "Security", "security", "sec"}
-	for _, c := range cats[1:] {
-		docs = append(docs, Category(func(d *knowledge.Category) { d.ID, d.Name = c, title() }))
-	}
-	var rules []string
-	for i := range 60 {
-		docs = append(docs,
-			Rule(func(r *knowledge.Rule) {
-				r.RuleID = fmt.Sprintf("%s%d", pick("rule-", "Rule-", "RULE_", "r."), i)
-				r.Category, r.Title, r.Common = pick(cats...), title(), common()
-				r.Severity, r.Status, r.Enforcement = pick(knowledge.Severities()...), pick(knowledge.RuleStatuses()...), pick(knowledge.Enforcements()...)
-				r.Priority, r.IsActive = int64(rnd.IntN(7)-3), rnd.IntN(4) > 0
-				rules = append(rules, r.RuleID)
-			}),
-			Practice(func(p *knowledge.Practice) {
-				p.Category, p.Title, p.Common, p.IsRequired = pick(cats...), title(), common(), rnd.IntN(2) == 0
-				score := float64(rnd.IntN(5)) / 4
-				p.EffectivenessScore, p.IsActive = &score, rnd.IntN(4) > 0
-				if rnd.IntN(3) == 0 {
-					p.EffectivenessScore = nil
-				}
-			}),
-			Template(func(t *knowledge.Template) {
-				t.Category, t.Name, t.Common, t.IsActive = pick(cats...), title(), common(), rnd.IntN(4) > 0
-			}),
-			Violation(pick(rules...), func(v *knowledge.Violation) {
-				v.Severity, v.Status, v.Repository = pick(knowledge.Severities()...), pick(knowledge.ViolationStatuses()...), pick("", "api", "API", "web")
-				v.WaiverReason, v.IsActive = "known", rnd.IntN(4) > 0
-				v.ReportedAt = knowledge.At(time.Date(2026, 1, 1+rnd.IntN(5), 0, 0, rnd.IntN(3), 0, time.UTC))
-			}),
-			Category(func(c *knowledge.Category) { c.Name, c.IsActive = title(), rnd.IntN(4) > 0 }),
-			Principal(func(p *knowledge.Principal) { p.Name, p.Disabled = title(), rnd.IntN(4) == 0 }),
-		)
-	}
+	docs := newShuffler().documents()
 	for len(docs) > 0 { // several batches, so that there are several times of change
 		n := min(len(docs), 37)
 		s.putAll(docs[:n]...)
@@ -84,9 +35,82 @@ func (s *suite) library() []*knowledge.Record {
 	}
 	var all []*knowledge.Record
 	for _, k := range knowledge.Kinds() {
-		all = append(all, s.pages(knowledge.Query{Kind: k, Activity: knowledge.AnyActivity, Order: knowledge.OrderID, Limit: knowledge.MaxLimit})...)
+		q := knowledge.Query{Kind: k, Activity: knowledge.AnyActivity, Order: knowledge.OrderID, Limit: knowledge.MaxLimit}
+		all = append(all, s.pages(q)...)
 	}
 	return all
+}
+
+// A shuffler makes the documents of the library, the same ones each time.
+type shuffler struct{ *rand.Rand }
+
+func newShuffler() shuffler { return shuffler{rand.New(rand.NewPCG(4, 2))} }
+
+func (r shuffler) pick(list ...string) string { return list[r.IntN(len(list))] }
+
+func (r shuffler) some(list ...string) []string {
+	r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	return slices.Clone(list[:r.IntN(len(list)+1)])
+}
+
+func (r shuffler) common() knowledge.Common {
+	return knowledge.Common{
+		Tags:  r.some("io", "IO", "speed", "naïve", "c++", "a b", "100%", `q"uote`, "under_score"),
+		Scope: knowledge.Scope{Activation: "model", Languages: r.some("go", "python", "c#", "objective-c", "日本")},
+	}
+}
+
+func (r shuffler) title() string {
+	return r.pick("Zebra", "apple", "Apple", "éclair", "Éclair", "ZEBRA", "_under", "10 things", "9 things", "日本語", "😀 smile", "same", "same", "same")
+}
+
+func (r shuffler) documents() []knowledge.Document {
+	var docs []knowledge.Document
+	cats := []string{GeneralCategory, "Security", "security", "sec"}
+	for _, c := range cats[1:] {
+		docs = append(docs, Category(func(d *knowledge.Category) { d.ID, d.Name = c, r.title() }))
+	}
+	var rules []string
+	for i := range 60 {
+		rule := r.rule(i, cats)
+		rules = append(rules, rule.Key().ID)
+		docs = append(docs, rule,
+			Practice(func(p *knowledge.Practice) {
+				p.Category, p.Title, p.Common, p.IsRequired = r.pick(cats...), r.title(), r.common(), r.IntN(2) == 0
+				score := float64(r.IntN(5)) / 4
+				p.EffectivenessScore, p.IsActive = &score, r.IntN(4) > 0
+				if r.IntN(3) == 0 {
+					p.EffectivenessScore = nil
+				}
+			}),
+			Template(func(t *knowledge.Template) {
+				t.Category, t.Name, t.Common, t.IsActive = r.pick(cats...), r.title(), r.common(), r.IntN(4) > 0
+			}),
+			r.violation(rules),
+			Category(func(c *knowledge.Category) { c.Name, c.IsActive = r.title(), r.IntN(4) > 0 }),
+			Principal(func(p *knowledge.Principal) { p.Name, p.Disabled = r.title(), r.IntN(4) == 0 }),
+		)
+	}
+	return docs
+}
+
+func (r shuffler) rule(i int, cats []string) knowledge.Document {
+	return Rule(func(d *knowledge.Rule) {
+		d.RuleID = fmt.Sprintf("%s%d", r.pick("rule-", "Rule-", "RULE_", "r."), i)
+		d.Category, d.Title, d.Common = r.pick(cats...), r.title(), r.common()
+		d.Severity, d.Status = r.pick(knowledge.Severities()...), r.pick(knowledge.RuleStatuses()...)
+		d.Enforcement = r.pick(knowledge.Enforcements()...)
+		d.Priority, d.IsActive = int64(r.IntN(7)-3), r.IntN(4) > 0
+	})
+}
+
+func (r shuffler) violation(rules []string) knowledge.Document {
+	return Violation(r.pick(rules...), func(v *knowledge.Violation) {
+		v.Severity, v.Status = r.pick(knowledge.Severities()...), r.pick(knowledge.ViolationStatuses()...)
+		v.Repository = r.pick("", "api", "API", "web")
+		v.WaiverReason, v.IsActive = "known", r.IntN(4) > 0
+		v.ReportedAt = knowledge.At(time.Date(2026, 1, 1+r.IntN(5), 0, 0, r.IntN(3), 0, time.UTC))
+	})
 }
 
 // filterQueries returns queries with each filter of a kind, one at a time.
