@@ -31,8 +31,9 @@ LAWFUL   := ./internal/access ./internal/cache ./internal/failover ./internal/ht
 ATONCE   := ^TestStoreKeepsTheLaws$$/^(of_writers|the_same_batch|a_follower|batches_over|readers_of|a_cancelled|Wait|Close)|Crowd
 CROWDED  := ./internal/postgres ./internal/server ./internal/sqlite
 
-test: ## Run all tests, with the race detector where there is a C compiler; installs PostgreSQL on Debian when it may
+test: ## Run all tests, with the race detector where there is a C compiler; installs PostgreSQL and promtool on Debian when it may
 	@scripts/install-postgres
+	@scripts/install-promtool
 ifeq ($(RACE),)
 	@echo "No C compiler: the race detector is off."
 	go test -timeout 30m ./...
@@ -50,6 +51,7 @@ test-postgres: ## Run the tests of PostgreSQL on another version of it: VERSION=
 
 race: ## Run all tests with the race detector on everything, freshly; slow
 	@scripts/install-postgres
+	@scripts/install-promtool
 	go test -race -count=1 -timeout 60m ./...
 
 lint: ## Check style, find mistakes, dead code and a wrong compose file

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"gopkg.in/yaml.v3"
+
+	"tenet/internal/pgtest"
 )
 
 // TestWhatWatchesATenetAsksForMeasuresThatThereAre looks for every measure that the alerts, the dashboard and the manual name.
@@ -59,17 +62,41 @@ func TestWhatWatchesATenetAsksForMeasuresThatThereAre(t *testing.T) {
 	}
 }
 
+// An alertRule is one of deploy/alerts.yaml.
+type alertRule struct {
+	Alert, Expr string
+	Annotations map[string]string
+}
+
+func alertRules(t *testing.T) (list []alertRule) {
+	t.Helper()
+	var alerts struct{ Groups []struct{ Rules []alertRule } }
+	readDeployed(t, "alerts.yaml", &alerts)
+	for _, g := range alerts.Groups {
+		list = append(list, g.Rules...)
+	}
+	return list
+}
+
+// readDeployed reads a file of deploy, YAML or JSON.
+func readDeployed(t *testing.T, name string, into any) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "..", "deploy", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := json.Unmarshal
+	if strings.HasSuffix(name, ".yaml") {
+		read = yaml.Unmarshal
+	}
+	if err := read(data, into); err != nil {
+		t.Fatalf("deploy/%s: %v", name, err)
+	}
+}
+
 // queries returns every question that the alerts and the dashboard ask.
 func queries(t *testing.T) []string {
 	t.Helper()
-	var alerts struct {
-		Groups []struct {
-			Rules []struct {
-				Alert, Expr string
-				Annotations map[string]string
-			}
-		}
-	}
 	var dashboard struct {
 		Panels []struct {
 			Title   string
@@ -77,26 +104,12 @@ func queries(t *testing.T) []string {
 		}
 	}
 	var out []string
-	for name, into := range map[string]any{"alerts.yaml": &alerts, "dashboard.json": &dashboard} {
-		data, err := os.ReadFile(filepath.Join("..", "..", "deploy", name))
-		if err != nil {
-			t.Fatal(err)
+	readDeployed(t, "dashboard.json", &dashboard)
+	for _, r := range alertRules(t) {
+		if r.Alert == "" || r.Expr == "" || r.Annotations["summary"] == "" || r.Annotations["action"] == "" {
+			t.Errorf("deploy/alerts.yaml: %+v lacks a part", r)
 		}
-		read := json.Unmarshal
-		if strings.HasSuffix(name, ".yaml") {
-			read = yaml.Unmarshal
-		}
-		if err := read(data, into); err != nil {
-			t.Fatalf("deploy/%s: %v", name, err)
-		}
-	}
-	for _, g := range alerts.Groups {
-		for _, r := range g.Rules {
-			if r.Alert == "" || r.Expr == "" || r.Annotations["summary"] == "" || r.Annotations["action"] == "" {
-				t.Errorf("deploy/alerts.yaml: %+v lacks a part", r)
-			}
-			out = append(out, r.Expr)
-		}
+		out = append(out, r.Expr)
 	}
 	for _, p := range dashboard.Panels {
 		if p.Title == "" || len(p.Targets) == 0 {
@@ -110,4 +123,38 @@ func queries(t *testing.T) []string {
 		t.Errorf("only %d questions were found", len(out))
 	}
 	return out
+}
+
+// TestEveryAlertFiresWhenItShouldAndThenOnly lets Prometheus's own tool hold each alert to series that are trouble, and to some that are not.
+func TestEveryAlertFiresWhenItShouldAndThenOnly(t *testing.T) {
+	files := []string{"alerts_test.yaml", "alerts_days_test.yaml"}
+	fires, silent := map[string]bool{}, map[string]bool{}
+	for _, name := range files {
+		var cases struct {
+			Tests []struct {
+				Rules []struct {
+					Alert string `yaml:"alertname"`
+					Want  []any  `yaml:"exp_alerts"`
+				} `yaml:"alert_rule_test"`
+			}
+		}
+		readDeployed(t, name, &cases)
+		for _, c := range cases.Tests {
+			for _, r := range c.Rules {
+				fires[r.Alert] = fires[r.Alert] || len(r.Want) > 0
+				silent[r.Alert] = silent[r.Alert] || len(r.Want) == 0
+			}
+		}
+	}
+	for _, r := range alertRules(t) {
+		if !fires[r.Alert] || !silent[r.Alert] {
+			t.Errorf("%s: a case in which it fires: %t; one in which it does not: %t; want both", r.Alert, fires[r.Alert], silent[r.Alert])
+		}
+	}
+	pgtest.Need(t, "promtool", "install Prometheus (Debian: apt-get install prometheus)")
+	cmd := exec.CommandContext(t.Context(), "promtool", append([]string{"test", "rules"}, files...)...)
+	cmd.Dir = filepath.Join("..", "..", "deploy")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("promtool test rules: %v\n%s", err, out)
+	}
 }
