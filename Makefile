@@ -6,7 +6,7 @@ SOAKTIME ?= 1h
 TOOL     := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-postgres race lint clients house fuzz bench docs cover soak release run-postgres
+.PHONY: help build test test-postgres race lint vulncheck clients house fuzz bench docs cover soak release run-postgres
 
 help: ## Show these lines
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -62,6 +62,9 @@ lint: ## Check style, find mistakes, dead code and a wrong compose file
 	scripts/lint-openapi
 	@if command -v shellcheck >/dev/null; then shellcheck scripts/* .ci/run internal/pgtest/watchdog.sh; \
 		else echo "Scripts not checked: there is no shellcheck here."; fi
+
+vulncheck: ## Look for known vulnerabilities in the code that is called; says when their database can't be read
+	scripts/check-vulnerabilities
 
 clients: ## Make clients of the OpenAPI document with the usual generators, and let each ask a running tenet
 	scripts/check-clients

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -159,78 +158,6 @@ func TestMeasuresHaveAListenerOfTheirOwn(t *testing.T) {
 		t.Errorf("measures without a token at the door: %d, want 401", status)
 	}
 	p.end(t)
-}
-
-// TestTheRecipeForNginx runs nginx with deploy/nginx.conf before a tenet.
-func TestTheRecipeForNginx(t *testing.T) {
-	nginx, err := exec.LookPath("nginx")
-	if err != nil {
-		t.Skip("no nginx here")
-	}
-	p := serveProcess(t, filepath.Join(t.TempDir(), "data"), "", "--trusted-proxies", "127.0.0.0/8")
-	token := strings.TrimSpace(read(t, filepath.Join(p.dir, server.TokenFile)))
-	recipe := strings.ReplaceAll(read(t, filepath.Join("..", "..", "deploy", "nginx.conf")), "127.0.0.1:8420", p.address(t))
-	dir, front := t.TempDir(), freePort(t)
-	var temps strings.Builder
-	for _, name := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		fmt.Fprintf(&temps, "%s_temp_path %s;\n", name, filepath.Join(dir, name))
-	}
-	put(t, filepath.Join(dir, "nginx.conf"), fmt.Sprintf(
-		"daemon off;\nmaster_process off;\npid %s/pid;\nerror_log %s/error.log;\nevents {}\nhttp {\naccess_log off;\n%sserver {\nlisten %s;\n%s\n}\n}\n",
-		dir, dir, temps.String(), front, recipe))
-	cmd := exec.Command(nginx, "-p", dir, "-e", filepath.Join(dir, "error.log"), "-c", filepath.Join(dir, "nginx.conf"))
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	if err := eventually(func() bool {
-		c, err := net.Dial("tcp", front)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	}); err != nil {
-		t.Fatalf("nginx does not listen: %v\n%s", err, read(t, filepath.Join(dir, "error.log")))
-	}
-	base := "http://" + front
-	if status, body := fetch(t, http.MethodGet, base+"/api/v1/rules?limit=1", token); status != http.StatusOK {
-		t.Errorf("a read through nginx: %d %s", status, body)
-	}
-	if status, _ := fetch(t, http.MethodGet, base+"/metrics", token); status != http.StatusNotFound {
-		t.Errorf("the measures through nginx: %d, want 404", status)
-	}
-	if status, _ := fetch(t, http.MethodGet, base+"/api/v1/rules", "", "X-Forwarded-For", "203.0.113.9"); status != http.StatusUnauthorized {
-		t.Errorf("a read without a token through nginx: %d, want 401", status)
-	}
-	var audit string
-	if err := eventually(func() bool {
-		audit = p.command(t, "audit", "--output", "json")
-		return strings.Contains(audit, "no token")
-	}); err != nil || strings.Contains(audit, "203.0.113.9") || !strings.Contains(audit, `"peer": "127.0.0.1"`) {
-		t.Errorf("the record takes a caller's word for where it comes from: %v\n%s", err, audit)
-	}
-
-	// A stream comes through as it comes, and a change shows in it at once.
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/api/v1/live", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Accept", "text/event-stream")
-	r.Header.Set("Authorization", "Bearer "+token)
-	stream, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stream.Body.Close()
-	p.command(t, "token", "create", "seen-live", "--role", "viewer")
-	var heard bytes.Buffer
-	for piece := make([]byte, 4096); !strings.Contains(heard.String(), "seen-live"); {
-		n, err := stream.Body.Read(piece)
-		heard.Write(piece[:n])
-		if err != nil {
-			t.Fatalf("the stream through nginx ends before the change: %v\n%s", err, heard.String())
-		}
-	}
 }
 
 func read(t *testing.T, path string) string {
