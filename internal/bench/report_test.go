@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -144,6 +145,32 @@ func (r *report) load(t *testing.T, l *loaded) {
 	}
 	pgtest.Exec(t, url, "VACUUM ANALYZE")
 	r.line("")
+	r.space(t, url, filepath.Join(lite, "tenet.db"))
+}
+
+// space reports what the large stores take on disk.
+func (r *report) space(t *testing.T, url, lite string) {
+	t.Helper()
+	file, err := os.Stat(lite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	total, err := strconv.ParseFloat(pgtest.Value(t, url, "SELECT pg_database_size(current_database())::text"), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.line("PostgreSQL takes **%.2f GB** for them (goal: at most 0.6 for 100,000), SQLite %.2f GB. PostgreSQL's tables and indexes from 1 % of it on:\n",
+		total/1e9, float64(file.Size())/1e9)
+	r.line("| table | MB with what is stored apart | indexes, MB |")
+	r.line("| --- | --- | --- |")
+	r.line("%s\n", pgtest.Value(t, url, `
+		SELECT string_agg(format('| %s | %s | %s |', c.relname, round(pg_table_size(c.oid) / 1e6), indexes.list), E'\n'
+		  ORDER BY pg_total_relation_size(c.oid) DESC)
+		FROM pg_class c CROSS JOIN LATERAL (
+		  SELECT string_agg(format('%s %s', i.indexrelid::regclass, round(pg_relation_size(i.indexrelid) / 1e6)), ', '
+		    ORDER BY pg_relation_size(i.indexrelid) DESC) AS list
+		  FROM pg_index i WHERE i.indrelid = c.oid) indexes
+		WHERE c.relkind = 'r' AND pg_total_relation_size(c.oid) > pg_database_size(current_database()) / 100`))
 }
 
 // batches hands out generated documents, the categories first.
