@@ -126,6 +126,11 @@ func importAll(ctx context.Context, a *app, d *door, paths []string, o interchan
 		if err := carryOut(ctx, a, d, plan); err != nil {
 			return err
 		}
+		if a.forPeople() {
+			if err := writeSums(a.out, screenOf(a.out, a.env), plan, done); err != nil {
+				return err
+			}
+		}
 	}
 	if refused > 0 {
 		return fmt.Errorf("%d refused: see above", refused)

@@ -8,7 +8,6 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 
 	"tenet/internal/interchange"
-	"tenet/internal/knowledge"
 )
 
 // A stepShown is a step of an import as programs get it.
@@ -32,7 +31,7 @@ func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
 	notes := 0
 	for _, st := range plan.Steps() {
 		key := ""
-		if st.Key != (knowledge.Key{}) {
+		if st.Key.ID != "" {
 			key = st.Key.String()
 		}
 		steps = append(steps, stepShown{st.Source, st.Path, st.Place, st.Format, key, st.Outcome, st.Reason, st.Changes(), st.Notes})
@@ -57,7 +56,10 @@ func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
 		} else if notes > 0 && !s.DryRun {
 			a.say("%s on what was repaired, guessed or left out: --verbose shows them", plural(int64(notes), "note", "notes"))
 		}
-		return writeSums(w, sc, plan)
+		if s.DryRun || plan.Blocked() {
+			return writeSums(w, sc, plan, ahead)
+		}
+		return nil // once it is done
 	})
 }
 
@@ -71,17 +73,25 @@ func why(st *interchange.Step) string {
 	return strings.Join(append(parts, st.Notes...), "; ")
 }
 
-// writeSums prints how many documents will be what.
-func writeSums(w io.Writer, sc screen, plan *interchange.Plan) error {
+// writeSums prints how many documents will be what, or have become it: called says how an outcome is headed.
+func writeSums(w io.Writer, sc screen, plan *interchange.Plan, called func(interchange.Outcome) string) error {
 	count := plan.Count()
 	sums := &table{}
 	var cells []string
 	for _, o := range interchange.Outcomes() {
-		sums.head = append(sums.head, ahead(o))
+		sums.head = append(sums.head, called(o))
 		cells = append(cells, itoa(int64(count[o])))
 	}
 	sums.add(cells...)
 	return sums.write(w, sc)
+}
+
+// done is the heading of an outcome after everything was written.
+func done(o interchange.Outcome) string {
+	if o == interchange.Pruned {
+		return "RETIRED"
+	}
+	return strings.ToUpper(string(o))
 }
 
 // ahead is the heading of an outcome before anything is written.

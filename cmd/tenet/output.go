@@ -23,6 +23,9 @@ func (a *app) print(v any, people func(w io.Writer, s screen) error) error {
 	return people(a.out, sc)
 }
 
+// forPeople reports whether the output is for people, not for a program.
+func (a *app) forPeople() bool { return a.Output != "json" && a.Output != "yaml" }
+
 // printTable prints a table, or v for programs.
 func (a *app) printTable(v any, t *table) error {
 	if a.Output == asCSV {

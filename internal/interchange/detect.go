@@ -34,7 +34,7 @@ func nameFormat(p string) Format {
 		return FormatCSV
 	case ext == ".jsonl" || ext == ".ndjson" || strings.HasSuffix(base, ".jsonl.gz") || strings.HasSuffix(base, ".jsonl.zst"):
 		return FormatJSONL
-	case ext == ".json" || ext == ".sarif" || eslintFile(base):
+	case ext == ".json" || ext == ".jsonc" || ext == ".sarif" || eslintFile(base):
 		return FormatJSON
 	case ext == ".xml":
 		return FormatXML

@@ -326,6 +326,11 @@ func (r *reader) readJSONL(it *Item) {
 	}
 	if !looksLikeExport(head) {
 		it.Entries, it.Err = bareLines(br)
+		if _, none := errors.AsType[*nothingError](it.Err); none {
+			if rules, ok := r.ruleLines(it.Path); ok {
+				it.Entries, it.Err = rules, nil
+			}
+		}
 		return
 	}
 	h, err := readHeader(head)

@@ -100,7 +100,8 @@ func genericRule(m map[string]any, line int) foundRule {
 	if y.off && strings.EqualFold(y.severity, "off") {
 		y.severity = ""
 	}
-	y.languages = languagesOf(append(listOf(m["languages"]), listOf(m["language"])...))
+	y.languages = languagesOf(slices.Concat(listOf(m["languages"]), listOf(m["language"]), listOf(m["lang"])))
+	y.tags = listOf(m["sysTags"])
 	y.globs = append(patternsOf(dig(m, "paths.include"), "", true), patternsOf(m["files"], "", false)...)
 	y.globs = append(y.globs, append(patternsOf(dig(m, "paths.exclude"), "!", true), patternsOf(m["ignores"], "!", false)...)...)
 	if y.title == "" && y.text == "" {
@@ -243,18 +244,24 @@ func rulesIn(f *file, d yamlValue) ([]foundRule, bool) {
 		return listedRules(f, v, n)
 	case map[string]any:
 		for _, read := range []func(*file, map[string]any, *yaml.Node) ([]foundRule, bool){
-			policyRules, nucleiRules, valeRules, switchedRules, copRules,
+			policyRules, nucleiRules, checkovRules, valeRules, switchedRules, copRules,
 		} {
 			if some, ok := read(f, v, n); ok {
 				return some, true
 			}
 		}
-		if list, ok := v["rules"].([]any); ok {
-			return listedRules(f, list, childNode(n, "rules"))
+		for _, key := range []string{"rules", "policies", "checks", "guidelines", "standards", "controls"} {
+			if list, ok := v[key].([]any); ok && (key == "rules" || graded(list)) {
+				return listedRules(f, list, childNode(n, key))
+			}
 		}
 		if describesRule(v) {
 			return []foundRule{genericRule(v, d.line)}, true
 		}
+		if rules, ok := v["rules"].(map[string]any); ok {
+			return namedRules(f, rules, childNode(n, "rules"))
+		}
+		return namedRules(f, v, n)
 	}
 	return nil, false
 }
@@ -275,6 +282,42 @@ func listedRules(_ *file, list []any, n *yaml.Node) ([]foundRule, bool) {
 			}
 		}
 		y.line, y.listed = lineOf(n, i), true
+		out = append(out, y)
+	}
+	return out, true
+}
+
+// graded reports whether an entry of a list has a severity and something to say, as rules have: lists of other things
+// have names and descriptions too.
+func graded(list []any) bool {
+	return slices.ContainsFunc(list, func(v any) bool {
+		m, _ := v.(map[string]any)
+		_, known := severity(pick(m, "severity", "level", "custom.severity"))
+		return known && describesRule(m)
+	})
+}
+
+// namedRules reads a map from ids to rules. At least one of them has a severity and something to say.
+func namedRules(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
+	if !slices.ContainsFunc(slices.Collect(maps.Values(m)), func(v any) bool {
+		one, _ := v.(map[string]any)
+		_, known := severity(pick(one, "severity", "level"))
+		return known && pick(one, append(textKeys(), "title", "name")...) != ""
+	}) {
+		return nil, false
+	}
+	var out []foundRule
+	for _, name := range keysInOrder(m, n) {
+		one, ok := m[name].(map[string]any)
+		if !ok || !halfRule(one) && pick(one, append(textKeys(), "title")...) == "" {
+			f.note("line %d: %s is no rule: passed over", keyLineOf(n, name), shortQuote(name))
+			continue
+		}
+		y := genericRule(one, keyLineOf(n, name))
+		y.listed = true
+		if y.ident == "" {
+			y.ident, y.title = name, cmp.Or(y.title, name)
+		}
 		out = append(out, y)
 	}
 	return out, true
@@ -303,10 +346,15 @@ func childNode(n *yaml.Node, key string) *yaml.Node {
 
 // lineOf returns the line of entry i of a list.
 func lineOf(n *yaml.Node, i int) int {
+	return firstLine(entryNode(n, i))
+}
+
+// entryNode returns the node of entry i of a list; nil for none.
+func entryNode(n *yaml.Node, i int) *yaml.Node {
 	if n == nil || n.Kind != yaml.SequenceNode || i >= len(n.Content) {
-		return 1
+		return nil
 	}
-	return n.Content[i].Line
+	return n.Content[i]
 }
 
 // keyLineOf returns the line of a key of a mapping.

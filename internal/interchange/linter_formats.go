@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,6 +31,13 @@ func falcoRules(f *file, list []any, n *yaml.Node) []foundRule {
 			others++
 			continue
 		}
+		if name != "" && m["desc"] == nil && m["condition"] == nil { // it switches a rule on or off, of this file or another
+			others++
+			for i := range out {
+				out[i].off = out[i].off && m["enabled"] != true || out[i].ident == name && m["enabled"] == false
+			}
+			continue
+		}
 		y := foundRule{values: m, line: lineOf(n, i), listed: true, ident: name, title: name, severity: pick(m, "priority")}
 		y.text, y.off = y.take("desc"), m["enabled"] == false
 		y.used = append(y.used, "rule")
@@ -47,12 +53,9 @@ func falcoRules(f *file, list []any, n *yaml.Node) []foundRule {
 }
 
 // policyRules reads a policy of Kubernetes: Kyverno's, Gatekeeper's, or one of its own.
-func policyRules(_ *file, m map[string]any, _ *yaml.Node) ([]foundRule, bool) {
+func policyRules(_ *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 	kind, name := pick(m, "kind"), pick(m, "metadata.name")
-	if pick(m, "apiVersion") == "" || name == "" || !slices.Contains([]string{
-		"ClusterPolicy", "Policy", "ValidatingPolicy", "MutatingPolicy", "ClusterCleanupPolicy", "CleanupPolicy", "ConstraintTemplate",
-		"ValidatingAdmissionPolicy",
-	}, kind) {
+	if name == "" || !isPolicy(pick(m, "apiVersion"), kind) {
 		return nil, false
 	}
 	notes, _ := dig(m, "metadata.annotations").(map[string]any)
@@ -60,40 +63,74 @@ func policyRules(_ *file, m map[string]any, _ *yaml.Node) ([]foundRule, bool) {
 		return cmp.Or(textOf(notes["policies.kyverno.io/"+word]), textOf(notes["metadata.gatekeeper.sh/"+word]), textOf(notes[word]))
 	}
 	y := foundRule{
-		values: m, line: 1, ident: name, title: cmp.Or(label("title"), humanName(name)), text: label("description"),
+		values: m, line: firstLine(n), ident: name, title: cmp.Or(label("title"), humanName(name)), text: label("description"),
 		severity: label("severity"), category: label("category"), tags: listOf(label("subject")),
 	}
-	rules, _ := dig(m, "spec.rules").([]any)
-	var messages []string
-	for _, v := range rules {
-		one, _ := v.(map[string]any)
-		if s := pick(one, "validate.message"); s != "" {
-			messages = append(messages, "- "+s)
-		}
-	}
-	if y.text == "" {
-		y.text = strings.Join(messages, "\n")
-	}
-	switch strings.ToLower(pick(m, "spec.validationFailureAction", "spec.enforcementAction")) {
-	case "enforce", "deny":
-		y.enforcement = "mandatory"
-	case "audit", "warn", "dryrun":
-		y.enforcement = "recommended"
-	}
+	messages, strict := policyMessages(m)
+	y.text, y.enforcement = cmp.Or(y.text, strings.Join(messages, "\n")), strict
 	if y.text == "" {
 		y.text = cmp.Or(pick(m, "spec.crd.spec.names.kind"), "The policy "+name+" holds.")
 	}
 	return []foundRule{y}, true
 }
 
+// isPolicy tells a policy from any other resource of Kubernetes.
+func isPolicy(api, kind string) bool {
+	group, _, _ := strings.Cut(api, "/")
+	switch group {
+	case "constraints.gatekeeper.sh":
+		return true
+	case "templates.gatekeeper.sh":
+		return kind == "ConstraintTemplate"
+	case "admissionregistration.k8s.io":
+		return kind == "ValidatingAdmissionPolicy" || kind == "MutatingAdmissionPolicy"
+	}
+	return strings.HasSuffix(group, "kyverno.io") && strings.HasSuffix(kind, "Policy")
+}
+
+// policyMessages returns what a policy says to who breaks it, as a list, and how strictly it holds: "" where it does
+// not say.
+func policyMessages(m map[string]any) (messages []string, enforcement string) {
+	actions := []string{pick(m, "spec.validationFailureAction", "spec.enforcementAction", "spec.validationActions")}
+	for _, key := range []string{"spec.rules", "spec.validations"} {
+		list, _ := dig(m, key).([]any)
+		for _, v := range list {
+			one, _ := v.(map[string]any)
+			if s := pick(one, "validate.message", "message"); s != "" {
+				messages = append(messages, "- "+s)
+			}
+			actions = append(actions, pick(one, "validate.failureAction"))
+		}
+	}
+	for _, a := range actions {
+		for a := range strings.SplitSeq(strings.ToLower(a), ", ") {
+			switch a {
+			case "enforce", "deny":
+				return messages, "mandatory"
+			case "audit", "warn", "dryrun":
+				enforcement = "recommended"
+			}
+		}
+	}
+	return messages, enforcement
+}
+
+// firstLine returns the line where a YAML document begins.
+func firstLine(n *yaml.Node) int {
+	if n == nil {
+		return 1
+	}
+	return n.Line
+}
+
 // nucleiRules reads a template of nuclei.
-func nucleiRules(_ *file, m map[string]any, _ *yaml.Node) ([]foundRule, bool) {
+func nucleiRules(_ *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 	info, ok := m["info"].(map[string]any)
 	if !ok || pick(m, "id") == "" || pick(info, "name") == "" || pick(info, "severity", "author") == "" {
 		return nil, false
 	}
 	y := foundRule{
-		values: m, line: 1, ident: pick(m, "id"), title: pick(info, "name"), text: pick(info, "description"), severity: pick(info, "severity"),
+		values: m, line: firstLine(n), ident: pick(m, "id"), title: pick(info, "name"), text: pick(info, "description"), severity: pick(info, "severity"),
 		action: pick(info, "remediation"), tags: listOf(info["tags"]),
 	}
 	if strings.EqualFold(y.severity, "unknown") {
@@ -102,15 +139,27 @@ func nucleiRules(_ *file, m map[string]any, _ *yaml.Node) ([]foundRule, bool) {
 	return []foundRule{y}, true
 }
 
+// checkovRules reads a policy of Checkov's own form.
+func checkovRules(_ *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
+	if m["definition"] == nil || pick(m, "metadata.id") == "" || pick(m, "metadata.name") == "" {
+		return nil, false
+	}
+	return []foundRule{{
+		values: m, line: firstLine(n), ident: pick(m, "metadata.id"), title: pick(m, "metadata.name"), severity: pick(m, "metadata.severity"),
+		text:     cmp.Or(pick(m, "metadata.description", "metadata.guidelines"), pick(m, "metadata.name")),
+		category: pick(m, "metadata.category"),
+	}}, true
+}
+
 // valeRules reads a rule of Vale, which is called like its file.
-func valeRules(f *file, m map[string]any, _ *yaml.Node) ([]foundRule, bool) {
+func valeRules(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 	if !slices.Contains([]string{
 		"existence", "substitution", "occurrence", "repetition", "consistency", "conditional", "capitalization", "metric", "spelling",
 		"sequence", "script",
 	}, pick(m, "extends")) || pick(m, "message") == "" {
 		return nil, false
 	}
-	y := foundRule{values: m, line: 1, title: valeTitle(f.path), severity: pick(m, "level")}
+	y := foundRule{values: m, line: firstLine(n), title: valeTitle(f.path), severity: pick(m, "level")}
 	y.text = y.take("message")
 	return []foundRule{y}, true
 }
@@ -126,138 +175,6 @@ func valeTitle(p string) string {
 		b.WriteRune(r)
 	}
 	return humanName(b.String())
-}
-
-// switchedRules reads a map from names to settings below "rules", as ESLint, stylelint and Spectral have it.
-func switchedRules(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
-	rules, ok := m["rules"].(map[string]any)
-	if !ok || len(rules) == 0 {
-		rules, ok = m["custom_rules"].(map[string]any) // SwiftLint
-		n = childNode(n, "custom_rules")
-	} else {
-		n = childNode(n, "rules")
-	}
-	if !ok || len(rules) == 0 {
-		return nil, false
-	}
-	tool, known := toolOf(f.path, m)
-	if !known && !slices.ContainsFunc(slices.Collect(maps.Values(rules)), func(v any) bool { return isSwitch(v) }) {
-		return nil, false
-	}
-	var out []foundRule
-	for _, name := range keysInOrder(rules, n) {
-		y := switched(tool, name, rules[name])
-		y.line, y.listed = keyLineOf(n, name), true
-		out = append(out, y)
-	}
-	return out, true
-}
-
-// toolOf names the linter whose settings a file holds, by its name.
-func toolOf(p string, m map[string]any) (string, bool) {
-	base := strings.ToLower(path.Base(p))
-	switch {
-	case strings.Contains(base, "eslint"):
-		return "ESLint", true
-	case strings.Contains(base, "stylelint"):
-		return "stylelint", true
-	case strings.Contains(base, "spectral"):
-		return "Spectral", true
-	case strings.Contains(base, "tslint"):
-		return "TSLint", true
-	case strings.Contains(base, "swiftlint") || m["custom_rules"] != nil:
-		return "SwiftLint", true
-	}
-	return "The linter", false
-}
-
-// isSwitch reports whether a value is what a linter's settings have behind a rule's name.
-func isSwitch(v any) bool {
-	switch v := v.(type) {
-	case string:
-		_, ok := severity(v)
-		return ok || strings.EqualFold(v, "off")
-	case []any:
-		return len(v) > 0 && isSwitch(v[0])
-	case map[string]any:
-		return v["given"] != nil && v["then"] != nil
-	}
-	return false
-}
-
-// switched reads one name of a linter's settings.
-func switched(tool, name string, v any) foundRule {
-	y := foundRule{values: map[string]any{"setting": v, "tool": tool}, ident: name, title: name}
-	level, options := v, any(nil)
-	switch v := v.(type) {
-	case []any:
-		if len(v) > 0 {
-			level = v[0]
-			if len(v) > 1 {
-				options = v[1:]
-			}
-		}
-	case map[string]any:
-		y.values = maps.Clone(v)
-		y.values["tool"] = tool
-		y.text = y.take("description", "message")
-		y.title = cmp.Or(y.take("name"), name)
-		y.action = pick(v, "message")
-		if y.action == y.text {
-			y.action = ""
-		}
-		level = v["severity"]
-		if v["recommended"] == false || v["enabled"] == false {
-			y.off = true
-		}
-	}
-	y.severity, y.off = levelOf(tool, level, y.off)
-	if y.text == "" {
-		y.text = fmt.Sprintf("%s's rule %s is set to %s.", tool, name, cmp.Or(y.severity, offWord(y.off)))
-		if b, err := json.MarshalIndent(options, "", "  "); err == nil && options != nil {
-			y.text += "\n\n```json\n" + string(b) + "\n```"
-		}
-		y.notes = append(y.notes, "no description: what it is set to stands for it")
-	}
-	return y
-}
-
-func offWord(off bool) string {
-	if off {
-		return "off"
-	}
-	return "on"
-}
-
-// levelOf returns the word for a level, which tools also write as a number, and whether it switches the rule off.
-func levelOf(tool string, v any, off bool) (string, bool) {
-	switch v := v.(type) {
-	case string:
-		if l := strings.ToLower(v); l == "off" || l == "none" || l == "never" {
-			return "", true
-		}
-		if _, ok := severity(v); ok {
-			return v, off
-		}
-	case bool:
-		return "", off || !v
-	case nil:
-		return "", off
-	case json.Number:
-		words := []string{"off", "warning", "error"}
-		if tool == "Spectral" {
-			words = []string{"error", "warning", "info", "hint"}
-		}
-		i, err := v.Int64()
-		switch {
-		case err != nil || i < 0 || int(i) >= len(words):
-		case words[i] == "off":
-			return "", true
-		default:
-			return words[i], off
-		}
-	}
-	return "", off
 }
 
 var copName = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*(?:/[A-Z][A-Za-z0-9]*)+$`)
@@ -284,6 +201,9 @@ func copRules(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 
 func cop(name string, v any, line int) foundRule {
 	values, ok := v.(map[string]any)
+	if v == nil {
+		values, ok = map[string]any{}, true
+	}
 	y := foundRule{values: maps.Clone(values), line: line, listed: true, ident: name, title: name}
 	if !ok {
 		y.err = fmt.Errorf("%s: want settings below its name", y.called())
@@ -301,7 +221,7 @@ func cop(name string, v any, line int) foundRule {
 				set = append(set, "- "+k+": "+string(b))
 			}
 		}
-		y.text = fmt.Sprintf("RuboCop's %s is set:\n\n%s", name, strings.Join(set, "\n"))
+		y.text = fmt.Sprintf("RuboCop's %s is set:\n\n%s", name, orElse(strings.Join(set, "\n"), "- as it comes"))
 		y.notes = append(y.notes, "no description: what it is set to stands for it")
 	}
 	return y

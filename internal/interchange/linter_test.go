@@ -104,6 +104,71 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 			"s.yml", "title: Odd login\nid: 5f1f\nstatus: test\ndescription: An odd login.\nlevel: medium\nlogsource: {}\ndetection: {}\n",
 			[]ruleSeen{{"team-s-5f1f", "Odd login", "WARNING", "", false}},
 		},
+		"RuboCop with an empty entry": {
+			"c.yml", "Style/A:\nStyle/B: {Description: Say so.}\n",
+			[]ruleSeen{{"team-c-style-a", "Style/A", "WARNING", "ruby", false}, {"team-c-style-b", "Style/B", "WARNING", "ruby", false}},
+		},
+		"Kyverno's policies in CEL": {
+			"p.yaml", "apiVersion: policies.kyverno.io/v1\nkind: ValidatingPolicy\nmetadata: {name: a}\nspec: {validations: [{message: Say so.}]}\n---\n" +
+				"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: b}\n",
+			[]ruleSeen{{"team-p-a", "A", "WARNING", "", false}},
+		},
+		"a constraint of Gatekeeper": {
+			"c.yaml", "apiVersion: constraints.gatekeeper.sh/v1beta1\nkind: K8sOwner\nmetadata: {name: ns-owner}\nspec: {enforcementAction: warn}\n",
+			[]ruleSeen{{"team-c-ns-owner", "Ns owner", "WARNING", "", false}},
+		},
+		"Falco, a rule that is switched off further down": {
+			"f.yaml", "- rule: A\n  desc: a\n  condition: c\n  priority: ERROR\n- rule: A\n  enabled: false\n- rule: Of another file\n  enabled: false\n",
+			[]ruleSeen{{"team-f-a", "A", "ERROR", "", true}},
+		},
+		"Checkov": {
+			"c.yaml", "metadata: {id: CKV2_X_1, name: Encrypt it, severity: HIGH}\ndefinition: {cond_type: attribute}\n",
+			[]ruleSeen{{"team-c-ckv2_x_1", "Encrypt it", "ERROR", "", false}},
+		},
+		"ESLint's overrides": {
+			".eslintrc.yml", "rules: {semi: error}\noverrides:\n  - files: ['*.ts']\n    excludedFiles: [gen/**]\n    rules:\n      semi: off\n  - files: [a]\n",
+			[]ruleSeen{
+				{"team-eslintrc-semi", "semi", "ERROR", "", false}, {"team-eslintrc-semi-.ts", "semi", "WARNING", "**/*.ts !gen/**", true},
+			},
+		},
+		"yamllint": {
+			".yamllint.yml", "extends: default\nrules:\n  truthy: disable\n  line-length: {max: 120, level: warning}\n  braces: enable\n",
+			[]ruleSeen{
+				{"team-yamllint-truthy", "truthy", "WARNING", "", true},
+				{"team-yamllint-line-length", "line-length", "WARNING", "", false},
+				{"team-yamllint-braces", "braces", "WARNING", "", false},
+			},
+		},
+		"stylelint": {
+			".stylelintrc.yml", "rules:\n  indentation: [2, {severity: error}]\n  color-named: never\n  unit-case: null\n  depth: 3\n",
+			[]ruleSeen{
+				{"team-stylelintrc-indentation", "indentation", "ERROR", "", false},
+				{"team-stylelintrc-color-named", "color-named", "WARNING", "", false},
+				{"team-stylelintrc-unit-case", "unit-case", "WARNING", "", true},
+				{"team-stylelintrc-depth", "depth", "WARNING", "", false},
+			},
+		},
+		"a map from ids to rules": {
+			"m.yaml", "version: 1\nSEC-2:\n  title: Two\n  severity: high\nSEC-1:\n  description: One.\n  severity: low\n",
+			[]ruleSeen{{"team-m-sec-2", "Two", "ERROR", "", false}, {"team-m-sec-1", "SEC-1", "INFO", "", false}},
+		},
+		"a list below another word": {
+			"p.yaml", "policies:\n  - {id: P-1, title: One, severity: high}\n",
+			[]ruleSeen{{"team-p-p-1", "One", "ERROR", "", false}},
+		},
+		"keys that are merged": {
+			"a.yaml", "base: &b {severity: high, languages: [go], message: Base.}\nrules:\n  - &one\n    <<: *b\n    id: A-1\n" +
+				"  - {<<: [*one, *b], id: A-2, severity: low}\n",
+			[]ruleSeen{{"team-a-a-1", "A-1", "ERROR", "go", false}, {"team-a-a-2", "A-2", "INFO", "go", false}},
+		},
+		"ids that differ in case alone": {
+			"n.yaml", "- {id: NET-1, message: a, severity: low}\n- {id: net-1, message: b, severity: low}\n- {id: Net-1, message: c, severity: low}\n",
+			[]ruleSeen{
+				{"team-n-net-1-09b4c9e3", "NET-1", "INFO", "", false},
+				{"team-n-net-1", "net-1", "INFO", "", false},
+				{"team-n-net-1-a378e135", "Net-1", "INFO", "", false},
+			},
+		},
 		"one entry without a text": {
 			"r.yaml", "rules:\n  - {id: A-1, title: First, severity: LOW}\n  - {id: A-2, severity: LOW}\n",
 			[]ruleSeen{
@@ -264,6 +329,32 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 				{"team-eslintrc-eqeqeq", "eqeqeq", "WARNING", "", true},
 			},
 		},
+		"ESLint with comments of all kinds": {
+			".eslintrc", "{ /* ours\n*/ \"rules\": {\"a//b\": 2, // why\n \"semi\": [1, \"/*\",],\n}, }",
+			[]ruleSeen{{"team-eslintrc-a-b", "a//b", "ERROR", "", false}, {"team-eslintrc-semi", "semi", "WARNING", "", false}},
+		},
+		"markdownlint": {
+			".markdownlint.jsonc", "{\"default\": true, \"MD013\": {\"line_length\": 120}, // wide\n \"MD033\": false}",
+			[]ruleSeen{{"team-markdownlint-md013", "MD013", "WARNING", "", false}, {"team-markdownlint-md033", "MD033", "WARNING", "", true}},
+		},
+		"a list": {
+			"l.json", `[{"id": "J-1", "severity": "high", "message": "One."}, {"id": "J-2", "severity": "low", "message": "Two."}, {"id": "J-3"}]`,
+			[]ruleSeen{
+				{"team-l-j-1", "J-1", "ERROR", "", false},
+				{"team-l-j-2", "J-2", "INFO", "", false},
+				{"refused", "line 1: rule J-3 has neither a title nor a description or message", "", "", false},
+			},
+		},
+		"one rule": {
+			"o.json", `{"id": "J-1", "severity": "high", "title": "One", "description": "x"}`, []ruleSeen{{"team-o-j-1", "One", "ERROR", "", false}},
+		},
+		"JSON lines": {
+			"l.jsonl", "{\"id\": \"L-1\", \"severity\": \"high\", \"message\": \"One.\"}\n\n{\"id\": \"L-2\"}\n",
+			[]ruleSeen{
+				{"team-l-l-1", "L-1", "ERROR", "", false},
+				{"refused", "line 3: rule L-2 has neither a title nor a description or message", "", "", false},
+			},
+		},
 		"ESLint without an ending": {
 			".eslintrc", `{"rules": {"no-var": "warn"}}`, []ruleSeen{{"team-eslintrc-no-var", "no-var", "WARNING", "", false}},
 		},
@@ -277,7 +368,7 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 		},
 		"SonarQube's answer": {
 			"sonar.json", `{"total": 1, "rules": [{"key": "java:S1", "name": "Close it", "severity": "MAJOR", "htmlDesc": "<p>x</p>", "lang": "java"}]}`,
-			[]ruleSeen{{"team-sonar-java-s1", "Close it", "ERROR", "", false}},
+			[]ruleSeen{{"team-sonar-java-s1", "Close it", "ERROR", "java", false}},
 		},
 		"a profile of SonarQube": {
 			"profile.xml", "<?xml version='1.0' encoding='UTF-8'?><profile><name>Ours</name><language>java</language><rules><rule>" +
@@ -332,6 +423,20 @@ func TestATableOfRules(t *testing.T) {
 	for it := range s.Items() {
 		if diff := cmp.Diff([]ruleSeen{{"team-regeln-7", "Nie freitags", "WARNING", "", false}}, rulesSeen(t, it)); diff != "" {
 			t.Errorf("with columns named (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// A file with a name and a description is not a rule for that: a manifest of a package has both.
+func TestAManifestInJSONIsNoRule(t *testing.T) {
+	for name, text := range map[string]string{
+		"package.json":  `{"name": "x", "description": "A package.", "version": "1.0.0"}`,
+		"manifest.json": `{"id": "x", "name": "X", "description": "A plug-in."}`,
+		"list.json":     `[{"id": "x", "name": "X", "description": "A person."}]`,
+		"lines.jsonl":   `{"id": "x", "name": "X", "description": "A person."}`,
+	} {
+		if it := readItems(t, map[string]string{name: text})[name]; it.Skipped == "" {
+			t.Errorf("%s is read as %d documents (%v), want it passed over", name, len(it.Entries), it.Err)
 		}
 	}
 }

@@ -108,7 +108,7 @@ var ownField = regexp.MustCompile(`"(?:rule|practice|template|category|violation
 func (r *reader) jsonFile(f *file) ([]Entry, error) {
 	entries, err := r.json(f)
 	none, ok := errors.AsType[*nothingError](err)
-	if !ok && (err == nil || !eslintFile(path.Base(f.path)) && !strings.Contains(f.text, "//")) {
+	if _, known := toolOf(f.path, nil); !ok && (err == nil || !known && path.Ext(f.path) != ".jsonc" && !strings.Contains(f.text, "/")) {
 		return entries, err
 	}
 	rules, ok, ruleErr := r.jsonRules(f)

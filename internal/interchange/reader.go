@@ -308,7 +308,7 @@ func (r *reader) common(f *file, c *knowledge.Common, fm *frontMatter, tags ...s
 	}
 	c.Extra = map[string]any{}
 	for k, v := range fm.values {
-		if k == importedFrom || v == nil {
+		if k == importedFrom {
 			continue
 		}
 		c.Extra[k] = asWritten(v)

@@ -73,6 +73,7 @@ func (r *reader) foundEntries(f *file, found []foundRule, alone bool) []Entry {
 	examples := r.exampleSets(f)
 	entries := make([]Entry, 0, len(found))
 	first := map[string]string{}
+	alike := alikeNames(found)
 	for _, y := range found {
 		one := &file{path: f.path, text: f.text}
 		place, at := "", orElse(y.place, fmt.Sprintf("line %d", y.line))
@@ -81,6 +82,9 @@ func (r *reader) foundEntries(f *file, found []foundRule, alone bool) []Entry {
 		}
 		name := y.entryName()
 		id := r.foundID(f, &y, alone)
+		if alike[name] {
+			id = id[:min(len(id), knowledge.MaxID-9)] + "-" + shortHash(name)
+		}
 		key := knowledge.Key{Kind: knowledge.KindRule, ID: id}
 		if was, twice := first[name]; twice && y.ident != "" && y.err == nil {
 			y.err = fmt.Errorf("the id %q stands there twice, first in %s: each rule needs one of its own", shortQuote(y.ident), was)
@@ -106,6 +110,23 @@ func (r *reader) foundEntries(f *file, found []foundRule, alone bool) []Entry {
 		entries[0].Notes = nil
 	}
 	return entries
+}
+
+// alikeNames returns those of the rules' names that would give the id of another one of the file (Net-1, NET-1). Each
+// then adds a hash, so that no id depends on the order; the one that is spelled like the id keeps it.
+func alikeNames(found []foundRule) map[string]bool {
+	by := map[string]string{}
+	out := map[string]bool{}
+	for i := range found {
+		name := found[i].entryName()
+		s := makeID(name)
+		if was, ok := by[s]; ok && was != name {
+			out[name], out[was] = true, true
+		}
+		by[s] = name
+	}
+	maps.DeleteFunc(out, func(name string, _ bool) bool { return makeID(name) == name })
+	return out
 }
 
 // foundID returns the id of a rule: the file's path and what names the rule in it. A rule that is all of its file, and

@@ -26,36 +26,94 @@ func (r *reader) jsonRules(f *file) ([]Entry, bool, error) {
 	if err != nil || len(docs) != 1 {
 		return nil, false, nil //nolint:nilerr // the caller says what is wrong with the JSON
 	}
-	m, ok := docs[0].value.(map[string]any)
+	switch v := docs[0].value.(type) {
+	case []any:
+		if !graded(v) {
+			return nil, false, nil
+		}
+	case map[string]any: // package.json and its like have a name and a description too
+		if describesRule(v) && !graded([]any{v}) {
+			return nil, false, nil
+		}
+	}
+	found, ok := rulesIn(f, docs[0])
 	if !ok {
 		return nil, false, nil
 	}
-	var found []foundRule
-	n := contentNode(docs[0].node)
-	if list, isList := m["rules"].([]any); isList {
-		found, ok = listedRules(f, list, childNode(n, "rules"))
-	} else {
-		found, ok = switchedRules(f, m, n)
-	}
-	if !ok {
-		return nil, false, nil
-	}
-	return r.foundEntries(f, found, false), true, nil
+	return r.foundEntries(f, found, true), true, nil
 }
 
-// withoutComments returns JSON without whole-line comments, which linters' settings often have.
+// ruleLines reads rules of a linter as JSON lines, one on each; false when the first is none.
+func (r *reader) ruleLines(p string) ([]Entry, bool) {
+	data, err := r.s.tree.read(p)
+	if err != nil || len(data) > 2<<20 {
+		return nil, false
+	}
+	f := &file{path: p}
+	var found []foundRule
+	for l, err := range lines(bytes.NewReader(data)) {
+		var m map[string]any
+		dec := json.NewDecoder(bytes.NewReader(l.data))
+		dec.UseNumber()
+		switch {
+		case err != nil:
+			return nil, false
+		case dec.Decode(&m) != nil:
+			found = append(found, foundRule{line: int(l.n), listed: true, err: errors.New("not JSON")})
+		case len(found) == 0 && !graded([]any{m}):
+			return nil, false
+		default:
+			y := genericRule(m, int(l.n))
+			if y.listed = true; y.err == nil && !describesRule(m) && !halfRule(m) {
+				y.err = errors.New("no rule: want a title and a severity, a description or an id")
+			}
+			found = append(found, y)
+		}
+	}
+	return r.foundEntries(f, found, false), true
+}
+
+// withoutComments returns JSON without comments and without commas behind the last member, which settings often have.
+// Lines stay where they are.
 func withoutComments(text string) string {
-	if !strings.Contains(text, "//") {
+	if json.Valid([]byte(text)) {
 		return text
 	}
-	var b strings.Builder
-	for line := range strings.Lines(text) {
-		if strings.HasPrefix(strings.TrimSpace(line), "//") {
-			line = "\n"
+	b := []byte(text)
+	comma := -1 // the last comma, if nothing followed it yet
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			for i++; i < len(b) && b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+			comma = -1
+		case c == '/' && i+1 < len(b) && b[i+1] == '/':
+			for ; i < len(b) && b[i] != '\n'; i++ {
+				b[i] = ' '
+			}
+		case c == '/' && i+1 < len(b) && b[i+1] == '*':
+			end := len(text)
+			if n := strings.Index(text[i+2:], "*/"); n >= 0 {
+				end = i + 2 + n + 2
+			}
+			for ; i < end; i++ {
+				if b[i] != '\n' {
+					b[i] = ' '
+				}
+			}
+			i--
+		case c == ',':
+			comma = i
+		case (c == ']' || c == '}') && comma >= 0:
+			b[comma], comma = ' ', -1
+		case c != ' ' && c != '\t' && c != '\n' && c != '\r':
+			comma = -1
 		}
-		b.WriteString(line)
 	}
-	return b.String()
+	return string(b)
 }
 
 // A sarifText is a text as SARIF has it.

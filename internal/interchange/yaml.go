@@ -88,6 +88,7 @@ func fromYAML(n *yaml.Node, depth int, budget *int) (any, error) {
 
 func fromMapping(n *yaml.Node, depth int, budget *int) (any, error) {
 	m := make(map[string]any, len(n.Content)/2)
+	var merged []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k := n.Content[i]
 		for k.Kind == yaml.AliasNode {
@@ -95,6 +96,10 @@ func fromMapping(n *yaml.Node, depth int, budget *int) (any, error) {
 		}
 		if k.Kind != yaml.ScalarNode {
 			return nil, fmt.Errorf("line %d: a key that is no text", k.Line)
+		}
+		if k.ShortTag() == "!!merge" {
+			merged = append(merged, n.Content[i+1])
+			continue
 		}
 		if _, twice := m[k.Value]; twice {
 			return nil, fmt.Errorf("line %d: key %q stands there twice", k.Line, k.Value)
@@ -105,7 +110,37 @@ func fromMapping(n *yaml.Node, depth int, budget *int) (any, error) {
 		}
 		m[k.Value] = v
 	}
+	for _, from := range merged {
+		if err := mergeInto(m, from, depth, budget); err != nil {
+			return nil, err
+		}
+	}
 	return m, nil
+}
+
+// mergeInto adds to a mapping what "<<" names: one mapping, or a list of them, of which the first counts most. What
+// stands in the mapping itself counts more.
+func mergeInto(m map[string]any, from *yaml.Node, depth int, budget *int) error {
+	v, err := fromYAML(from, depth+1, budget)
+	if err != nil {
+		return err
+	}
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	for _, one := range list {
+		values, ok := one.(map[string]any)
+		if !ok {
+			return fmt.Errorf("line %d: \"<<\" wants a mapping, or a list of mappings", from.Line)
+		}
+		for k, v := range values {
+			if _, there := m[k]; !there {
+				m[k] = v
+			}
+		}
+	}
+	return nil
 }
 
 func fromScalar(n *yaml.Node) any {
