@@ -57,9 +57,28 @@ func (a *Adapter) own(key knowledge.Key) string {
 		name = OwnPrefix + string(key.Kind) + "-" + key.ID
 	}
 	if last == "SKILL.md" {
-		return path.Join(dir, strings.ToLower(strings.NewReplacer(".", "-", "_", "-").Replace(name)), last)
+		return path.Join(dir, SkillName(key), last)
 	}
 	return path.Join(dir, name+strings.TrimPrefix(last, "*"))
+}
+
+// SkillName returns the name that a document has as a skill: small letters, digits, and single hyphens between them.
+func SkillName(key knowledge.Key) string {
+	name := key.ID
+	if key.Kind != knowledge.KindRule {
+		name = string(key.Kind) + "-" + name
+	}
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return r == '.' || r == '_' || r == '-' })
+	return OwnPrefix + strings.Join(words, "-")
+}
+
+// Skill returns the file of a text as a skill, and leaves in t the description that it holds; the error is a [*NarrowError] where the form
+// can't say it.
+func Skill(t *Text, marker string) (File, error) {
+	i := slices.IndexFunc(adapters, func(a Adapter) bool { return a.Format == FormatSkill })
+	f, err := adapters[i].Write(t, marker)
+	t.Description = strings.Join(strings.Fields(t.Description), " ")
+	return f, err
 }
 
 // Folder returns where a new file is written, and the pattern of its name.

@@ -22,6 +22,7 @@ import (
 
 	"tenet/internal/client"
 	"tenet/internal/knowledge"
+	"tenet/internal/npmtest"
 	"tenet/internal/pgtest"
 	"tenet/internal/postgres"
 	"tenet/internal/store"
@@ -235,21 +236,16 @@ func node(modules, kind string, i *instance) func(*follower) error {
 // npm returns the directory of the clients from npm, "" where they are not installed; in CI it fails there.
 func npm(t *testing.T) string {
 	t.Helper()
-	modules, err := filepath.Abs(filepath.Join("..", "..", "tools", "npm"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	modules, missing := npmtest.Find("ws", "eventsource")
 	_, noNode := exec.LookPath("node")
-	_, noWS := os.Stat(filepath.Join(modules, "node_modules", "ws"))
-	_, noEvents := os.Stat(filepath.Join(modules, "node_modules", "eventsource"))
-	if err := errors.Join(noNode, noWS, noEvents); err != nil {
+	if err := errors.Join(noNode, missing); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatalf("the clients from npm are missing; `npm ci --prefix tools/npm` installs them: %v", err)
 		}
 		t.Logf("without the clients from npm, which `npm ci --prefix tools/npm` installs: %v", err)
 		return ""
 	}
-	return modules
+	return filepath.Dir(modules)
 }
 
 // patienceOfChaos bounds a whole run.

@@ -31,6 +31,8 @@ type Options struct {
 	Store store.Store
 	// Guide tells what holds, in the name of the caller of ctx.
 	Guide func(ctx context.Context, q guidance.Query) (*guidance.Answer, error)
+	// Skills returns the documents that a model may take up as skills. Nil: none are offered.
+	Skills func(ctx context.Context) ([]guidance.Left, error)
 	// Check checks files, for who may read rules. Nil: there is no such tool.
 	Check func(ctx context.Context, q *check.Question) (*check.Result, error)
 	// Level tells how fresh the answers are. Nil: they don't say it.
@@ -96,12 +98,16 @@ func New(o Options) *Door {
 			c.TTLMs, c.CacheScope = 0, "private" // what one may read another may not
 		},
 	}
+	if o.Skills != nil {
+		options.Capabilities.AddExtension(skillsExtension, nil)
+	}
 	if o.Feed != nil {
 		options.SubscribeHandler, options.UnsubscribeHandler = d.subscribe, d.unsubscribe
 	}
 	d.server = mcp.NewServer(&mcp.Implementation{Name: "tenet", Title: "Tenet", Version: o.Version}, options)
 	d.addTools()
 	d.addResources()
+	d.addSkills()
 	d.server.AddReceivingMiddleware(d.receive)
 	always := func(*http.Request) *mcp.Server { return d.server }
 	d.modern = mcp.NewStreamableHTTPHandler(always, &mcp.StreamableHTTPOptions{
@@ -219,6 +225,8 @@ func (d *Door) receive(next mcp.MethodHandler) mcp.MethodHandler {
 			if err := d.admit(req); err != nil {
 				return nil, err
 			}
+		case *mcp.CallToolParamsRaw:
+			p.Arguments = withoutNulls(p.Arguments)
 		case *mcp.ListPromptsParams:
 			return d.listPrompts(ctx, p)
 		case *mcp.GetPromptParams:

@@ -25,6 +25,7 @@ type reply struct {
 
 // add registers a tool. Its arguments are checked against the schema of In before fn is called.
 func add[In any](d *Door, t *mcp.Tool, fn func(ctx context.Context, in *In) (*reply, error)) {
+	t.InputSchema = schemaOf[In]()
 	mcp.AddTool(d.server, t, func(ctx context.Context, _ *mcp.CallToolRequest, in In) (*mcp.CallToolResult, any, error) {
 		r, err := fn(ctx, &in)
 		if err != nil {

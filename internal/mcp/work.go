@@ -37,9 +37,9 @@ type checkArgs struct {
 }
 
 type fileArgs struct {
-	Path    string  `json:"path" jsonschema:"the file, from the repository's root"`
-	Content string  `json:"content" jsonschema:"its whole text, as it is now"`
-	Before  *string `json:"before,omitempty" jsonschema:"its whole text before your edit; left out for a new file"`
+	Path    string `json:"path" jsonschema:"the file, from the repository's root"`
+	Content string `json:"content" jsonschema:"its whole text, as it is now"`
+	Before  string `json:"before,omitempty" jsonschema:"its whole text before your edit; left out for a new file"`
 }
 
 func (d *Door) check(ctx context.Context, in *checkArgs) (*reply, error) {
@@ -52,8 +52,8 @@ func (d *Door) check(ctx context.Context, in *checkArgs) (*reply, error) {
 	for i := range in.Files {
 		f := &in.Files[i]
 		q.Files = append(q.Files, check.File{Path: f.Path, Content: []byte(f.Content)})
-		if f.Before != nil {
-			q.Before = append(q.Before, check.File{Path: f.Path, Content: []byte(*f.Before)})
+		if f.Before != "" {
+			q.Before = append(q.Before, check.File{Path: f.Path, Content: []byte(f.Before)})
 		}
 	}
 	r, err := d.o.Check(ctx, q)

@@ -1,0 +1,255 @@
+package mcp
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"tenet/internal/guidance"
+	"tenet/internal/interchange"
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// Skills are what packs hold and the model may take up: it reads their descriptions, and their texts where they fit. The methods are those
+// of SEP-2640 (https://modelcontextprotocol.io/seps/2640-skills-extension, read in 2026-11), in both eras.
+const (
+	skillsExtension = "io.modelcontextprotocol/skills"
+	skillScheme     = "skill://"
+	skillFile       = "/SKILL.md"
+)
+
+// Bounds of skills.
+const (
+	skillPage = 50   // on a page
+	maxSkills = 1000 // in all; what is beyond is found by search and get_guidance
+)
+
+// A skill is a document under its address.
+type skill struct {
+	uri string
+	key knowledge.Key
+}
+
+// skillEntry is what is told of a skill before it is read.
+type skillEntry struct {
+	URI         string            `json:"uri"`
+	Frontmatter map[string]string `json:"frontmatter"`
+	Resources   []skillResource   `json:"resources"`
+}
+
+type skillResource struct {
+	URI    string `json:"uri"`
+	Digest string `json:"digest"`
+	Size   int    `json:"size"`
+}
+
+type listSkillsParams struct {
+	mcp.ParamsBase
+	Cursor string `json:"cursor,omitempty"`
+}
+
+type getSkillParams struct {
+	mcp.ParamsBase
+	URI string `json:"uri"`
+}
+
+// cacheable is what the newer protocol wants of every answer that could be kept: this one should not be.
+type cacheable struct {
+	ResultType string `json:"resultType"`
+	TTLMs      int    `json:"ttlMs"`
+	CacheScope string `json:"cacheScope"`
+}
+
+func uncached() cacheable { return cacheable{"complete", 0, "private"} }
+
+type listSkillsResult struct {
+	mcp.ResultBase
+	cacheable
+	Skills     []*skillEntry `json:"skills"`
+	NextCursor string        `json:"nextCursor,omitempty"`
+}
+
+type getSkillResult struct {
+	mcp.ResultBase
+	cacheable
+	Skill *skillEntry `json:"skill"`
+}
+
+// addSkills registers the methods, and how the files are read.
+func (d *Door) addSkills() {
+	if d.o.Skills == nil {
+		return
+	}
+	d.server.AddResourceTemplate(&mcp.ResourceTemplate{
+		Name: "skill", Title: "Skills", Description: "Rules and practices of a pack that a model takes up where they fit, each as a skill.",
+		MIMEType: markdown, URITemplate: skillScheme + "{pack}/{name}" + skillFile,
+	}, d.readSkill)
+	err := errors.Join(
+		mcp.AddReceivingCustomMethod(d.server, "skills/list", func(ctx context.Context, _ *mcp.ServerSession, p *listSkillsParams) (*listSkillsResult, error) {
+			return d.listSkills(ctx, p)
+		}),
+		mcp.AddReceivingCustomMethod(d.server, "skills/get", func(ctx context.Context, _ *mcp.ServerSession, p *getSkillParams) (*getSkillResult, error) {
+			return d.getSkill(ctx, p)
+		}),
+	)
+	if err != nil {
+		panic(err) // the protocol itself has methods of these names, which only another version of the SDK can bring
+	}
+}
+
+// skills returns every skill that the caller may read, in the order of their addresses. A document that several packs hold is the skill of
+// the first of them: two skills of one name are one too many for a host.
+func (d *Door) skills(ctx context.Context) ([]skill, error) {
+	left, err := d.o.Skills(ctx)
+	if err != nil {
+		return nil, err
+	}
+	left = slices.DeleteFunc(left, func(l guidance.Left) bool { return d.mayRead(ctx, l.Key.Kind) != nil })
+	packs := map[string]*knowledge.Pack{}
+	var ids []string
+	err = store.All(ctx, d.o.Store, knowledge.Query{Kind: knowledge.KindPack, Order: knowledge.OrderID}, func(r *knowledge.Record) error {
+		doc, err := r.Document()
+		if p, ok := doc.(*knowledge.Pack); ok && r.Active {
+			packs[p.PackID], ids = p, append(ids, p.PackID)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	find := func(id string) (*knowledge.Pack, error) { return packs[id], nil }
+	var list []skill
+	taken := map[string]bool{} // names of skills
+	for _, id := range ids {
+		held, err := knowledge.Compose([]string{id}, find)
+		if err != nil {
+			continue // it extends what is gone: it holds nothing until somebody mends it
+		}
+		for i := range left {
+			l := &left[i]
+			name := interchange.SkillName(l.Key)
+			if taken[name] || held.HoldingOf(l.Key, l.Category, l.Tags) == nil {
+				continue
+			}
+			taken[name] = true
+			list = append(list, skill{skillScheme + id + "/" + name + skillFile, l.Key})
+		}
+	}
+	list = list[:min(len(list), maxSkills)]
+	slices.SortFunc(list, func(a, b skill) int { return strings.Compare(a.uri, b.uri) })
+	return list, nil
+}
+
+// listSkills answers with a page. Its cursor is the address of the last one, so that what is written meanwhile moves no page.
+func (d *Door) listSkills(ctx context.Context, p *listSkillsParams) (*listSkillsResult, error) {
+	list, err := d.skills(ctx)
+	if err != nil {
+		return nil, d.explain(ctx, err)
+	}
+	r := &listSkillsResult{cacheable: uncached(), Skills: []*skillEntry{}}
+	r.Meta = d.meta()
+	from := 0
+	if p != nil && p.Cursor != "" {
+		if !strings.HasPrefix(p.Cursor, skillScheme) {
+			return nil, refuse("cursor: want the one of the page before")
+		}
+		at, found := slices.BinarySearchFunc(list, p.Cursor, func(s skill, uri string) int { return strings.Compare(s.uri, uri) })
+		if from = at; found {
+			from++
+		}
+	}
+	for i := from; i < len(list); i++ {
+		if len(r.Skills) == skillPage {
+			r.NextCursor = list[i-1].uri
+			break
+		}
+		e, _, err := d.entry(ctx, list[i])
+		if errors.Is(err, store.ErrNotFound) {
+			continue // it was taken away a moment ago
+		}
+		if err != nil {
+			return nil, d.explain(ctx, err)
+		}
+		if e != nil {
+			r.Skills = append(r.Skills, e)
+		}
+	}
+	return r, nil
+}
+
+func (d *Door) getSkill(ctx context.Context, p *getSkillParams) (*getSkillResult, error) {
+	if p == nil || p.URI == "" {
+		return nil, refuse("uri: want the address of a skill, as skills/list shows it")
+	}
+	e, _, err := d.skillAt(ctx, p.URI)
+	if err != nil {
+		return nil, err
+	}
+	if e == nil {
+		return nil, refuse("there is no skill %q", p.URI)
+	}
+	r := &getSkillResult{cacheable: uncached(), Skill: e}
+	r.Meta = d.meta()
+	return r, nil
+}
+
+func (d *Door) readSkill(ctx context.Context, req *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+	e, text, err := d.skillAt(ctx, req.Params.URI)
+	if err != nil {
+		return nil, err
+	}
+	if e == nil {
+		return nil, mcp.ResourceNotFoundError(req.Params.URI)
+	}
+	return &mcp.ReadResourceResult{Meta: d.meta(), Contents: []*mcp.ResourceContents{{URI: e.URI, MIMEType: markdown, Text: text}}}, nil
+}
+
+// skillAt returns the skill of an address and its file; nil for none.
+func (d *Door) skillAt(ctx context.Context, uri string) (*skillEntry, string, error) {
+	list, err := d.skills(ctx)
+	if err != nil {
+		return nil, "", d.explain(ctx, err)
+	}
+	at, found := slices.BinarySearchFunc(list, uri, func(s skill, uri string) int { return strings.Compare(s.uri, uri) })
+	if !found {
+		return nil, "", nil
+	}
+	e, text, err := d.entry(ctx, list[at])
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", d.explain(ctx, err)
+	}
+	return e, text, nil
+}
+
+// entry reads a skill. It is nil where a skill can't say what the document says: its name is too long.
+func (d *Door) entry(ctx context.Context, s skill) (*skillEntry, string, error) {
+	rec, doc, err := d.document(ctx, s.key.String())
+	if err != nil {
+		return nil, "", err
+	}
+	t := &interchange.Text{Key: s.key, Description: doc.Text().Title, Body: guidance.Text(doc)}
+	f, err := interchange.Skill(t, fmt.Sprintf("<!-- %s, version %d, kept in tenet. -->", rec.Key, rec.Version))
+	if _, cannot := errors.AsType[*interchange.NarrowError](err); cannot {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	sum := sha256.Sum256(f.Data)
+	return &skillEntry{
+		URI:         s.uri,
+		Frontmatter: map[string]string{"name": path.Base(path.Dir(f.Path)), "description": t.Description},
+		Resources:   []skillResource{{s.uri, "sha256:" + hex.EncodeToString(sum[:]), len(f.Data)}},
+	}, string(f.Data), nil
+}
