@@ -302,6 +302,49 @@ func TestSoakRunbooks(t *testing.T) {
 	h.follow("alerts.md")
 }
 
+// TestSoakRansom takes everything that a hostile host could reach, and leaves the copy that it could not.
+func TestSoakRansom(t *testing.T) {
+	if os.Getenv("TENET_SOAK") == "" {
+		t.Skip("set TENET_SOAK to a duration to run this")
+	}
+	h := newHost(t)
+	h.run(install)
+	old := strings.TrimSpace(h.run("tenet token create ana --role admin --quiet"))
+	robot := strings.TrimSpace(h.run("tenet token create robot --role maintainer --agent --quiet"))
+	h.run("tenet retire rule/SEC-001")
+	h.archived()
+	h.set("WHEN", time.Now().UTC().Format(time.RFC3339Nano))
+	h.run("tenet token create intruder --role admin --quiet; tenet retire rule/SEC-002")
+	h.archived()
+	// The copy is made by another machine, and the key of it is in a safe.
+	h.set("COPY", filepath.Join(pgtest.MakeDir(h.pg, "offline"), "tenet"))
+	h.set("COPY_KEY", filepath.Join(t.TempDir(), "key"))
+	h.set("TOKENS", filepath.Join(t.TempDir(), "tokens"))
+	h.run(`cp -a "$BACKUPS" "$COPY"; cp "$KEY" "$COPY_KEY"`)
+	h.pg.Kill()
+	h.run(`systemctl stop tenet
+find "$BACKUPS" -type f -exec sh -c 'for f; do head -c 4096 /dev/urandom > "$f"; done' _ {} +
+rm -rf "$TENET_DATA_DIR" "$TENET_BACKUP_CONFIG" "$KEY" "$PGDATA"/base`)
+	// The new machine has a new disk for its backups.
+	h.set("BACKUPS", filepath.Join(pgtest.MakeDir(h.pg, "newdisk"), "backups"))
+	h.follow("ransom.md")
+	h.want("tenet get rule/SEC-001 --output yaml", "active: false")
+	h.want("tenet get rule/SEC-002 --output yaml", "active: true")
+	if got := h.run("tenet list principals --all --output name"); strings.Contains(got, "intruder") {
+		t.Errorf("after the runbook there are the principals\n%s\nwant none that was made after the moment", got)
+	}
+	data, err := os.ReadFile(filepath.Join(h.dir, "owner.json"))
+	var r running
+	if err != nil || json.Unmarshal(data, &r) != nil {
+		t.Fatalf("the tenet's address: %s, %v", data, err)
+	}
+	for _, token := range []string{old, robot} {
+		h.want("TENET_URL="+r.URL+" TENET_TOKEN="+token+" tenet list rules 2>&1 || echo refused with $?", "refused with 6")
+	}
+	h.want("TENET_URL="+r.URL+` TENET_TOKEN=$(cat "$TOKENS/ana") tenet list rules --output name`, "rule/SEC-002")
+	h.want(`TENET_URL=`+r.URL+` TENET_TOKEN=$(cat "$TOKENS/ana") tenet get principal/robot --output yaml`, "agent: true")
+}
+
 func TestEveryAlertHasItsRunbook(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "runbooks", "alerts.md"))
 	if err != nil {

@@ -179,7 +179,7 @@ func rotateToken(ctx context.Context, a *app, id string, s *tokenRotateSettings)
 	if err != nil {
 		return err
 	}
-	next.Name, next.Expiry = p.Name, until
+	next.Name, next.Agent, next.Expiry = p.Name, p.Agent, until
 	if s.Expires == "" {
 		if next.Expiry = p.Expiry; !p.Expiry.IsZero() && p.Expiry.Before(time.Now()) {
 			return usageError("the old token has expired on %s UTC: say with --expires when the new one ends", moment(p.Expiry))
