@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"tenet/internal/access"
 	"tenet/internal/client"
 	"tenet/internal/knowledge"
-	"tenet/internal/server"
 	"tenet/internal/store"
 )
 
@@ -18,7 +18,7 @@ func TestATenetKilledBetweenApprovalAndApplication(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	p := serveProcess(t, dir, "")
 	admin := p.client(t)
-	writer, token, err := server.NewPrincipal("writer", knowledge.RoleContributor)
+	writer, token, err := access.NewPrincipal("writer", knowledge.RoleContributor)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/server"
+	"tenet/internal/store"
 )
 
 type tokenCreateSettings struct {
@@ -86,7 +88,7 @@ func createToken(ctx context.Context, a *app, id string, s *tokenCreateSettings)
 	if _, err := parseKey(string(knowledge.KindPrincipal) + "/" + id); err != nil {
 		return err
 	}
-	p, token, err := server.NewPrincipal(id, s.Role)
+	p, token, err := access.NewPrincipal(id, s.Role)
 	if err != nil {
 		return err
 	}
@@ -103,10 +105,13 @@ func createToken(ctx context.Context, a *app, id string, s *tokenCreateSettings)
 		return err
 	}
 	defer a.close(d)
-	b := knowledge.Batch{ID: batch, Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}}
-	if was, version, err := principal(ctx, a, d, id); err == nil && was.Disabled && s.Batch == "" {
-		b.Ops[0].IfVersion = version // the id of a revoked one can be used again
+	var was *knowledge.Record
+	if s.Batch == "" { // else it may be there by the same batch
+		if was, err = principalRecord(ctx, a, d, id); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
 	}
+	b := knowledge.Batch{ID: batch, Ops: []knowledge.Op{access.Issue(p, was)}}
 	if b.Actor, err = withTimeout(ctx, a.Timeout, d.actor); err != nil {
 		return err
 	}
@@ -139,31 +144,43 @@ type tokenRotateSettings struct {
 	Expires string `name:"expires" by:"flag" doc:"When the new token ends: a time, a day, or how long it lives, such as 720h (default: as the old one, unless that is past)"`
 }
 
-// principal returns a principal and its version.
-func principal(ctx context.Context, a *app, d *door, id string) (*knowledge.Principal, int64, error) {
-	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) {
+// principalRecord returns the record of a principal.
+func principalRecord(ctx context.Context, a *app, d *door, id string) (*knowledge.Record, error) {
+	return withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) {
 		return d.Get(ctx, knowledge.Key{Kind: knowledge.KindPrincipal, ID: id})
 	})
-	if err != nil {
-		return nil, 0, err
+}
+
+// rotated returns the principal of a record with another token, and both as they are and were.
+func rotated(rec *knowledge.Record, s *tokenRotateSettings) (next, was *knowledge.Principal, token string, err error) {
+	var until *knowledge.Time
+	if s.Expires != "" {
+		at, err := expiry(s.Expires, time.Now())
+		if err != nil {
+			return nil, nil, "", err
+		}
+		until = &at
 	}
 	doc, err := rec.Document()
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, "", err
 	}
-	p, ok := doc.(*knowledge.Principal)
+	was, ok := doc.(*knowledge.Principal)
 	if !ok {
-		return nil, 0, fmt.Errorf("%s is no principal", rec.Key)
+		return nil, nil, "", fmt.Errorf("%s is no principal", rec.Key)
 	}
-	return p, rec.Version, nil
+	next, token, err = access.Rotate(was, until, time.Now())
+	if expired, ok := errors.AsType[*access.ExpiredError](err); ok {
+		return nil, nil, "", usageError("%s, with --expires", expired)
+	}
+	return next, was, token, err
 }
 
 func rotateToken(ctx context.Context, a *app, id string, s *tokenRotateSettings) error {
 	if _, err := parseKey(string(knowledge.KindPrincipal) + "/" + id); err != nil {
 		return err
 	}
-	until, err := expiry(s.Expires, time.Now())
-	if err != nil {
+	if _, err := expiry(s.Expires, time.Now()); err != nil {
 		return err
 	}
 	d, err := a.open(ctx)
@@ -171,21 +188,15 @@ func rotateToken(ctx context.Context, a *app, id string, s *tokenRotateSettings)
 		return err
 	}
 	defer a.close(d)
-	p, version, err := principal(ctx, a, d, id)
+	rec, err := principalRecord(ctx, a, d, id)
 	if err != nil {
 		return err
 	}
-	next, token, err := server.NewPrincipal(id, p.Role)
+	next, p, token, err := rotated(rec, s)
 	if err != nil {
 		return err
 	}
-	next.Name, next.Agent, next.Expiry = p.Name, p.Agent, until
-	if s.Expires == "" {
-		if next.Expiry = p.Expiry; !p.Expiry.IsZero() && p.Expiry.Before(time.Now()) {
-			return usageError("the old token has expired on %s UTC: say with --expires when the new one ends", moment(p.Expiry))
-		}
-	}
-	b := knowledge.Batch{ID: knowledge.NewBatchID(), Ops: []knowledge.Op{knowledge.Put(next, version)}}
+	b := knowledge.Batch{ID: knowledge.NewBatchID(), Ops: []knowledge.Op{knowledge.Put(next, rec.Version)}}
 	if b.Actor, err = withTimeout(ctx, a.Timeout, d.actor); err != nil {
 		return err
 	}

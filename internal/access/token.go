@@ -6,6 +6,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"time"
+
+	"tenet/internal/knowledge"
 )
 
 // tokenMark begins every token, so that scanners can find leaked tokens.
@@ -32,4 +35,46 @@ func NewToken() (token, hash, prefix string, err error) {
 func HashToken(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])
+}
+
+// NewPrincipal returns a principal with a new token, and the token, which nobody can learn again.
+func NewPrincipal(id, role string) (*knowledge.Principal, string, error) {
+	token, hash, prefix, err := NewToken()
+	if err != nil {
+		return nil, "", err
+	}
+	return &knowledge.Principal{PrincipalID: id, Role: role, TokenHash: hash, TokenPrefix: prefix}, token, nil
+}
+
+// Issue returns the op that writes a new principal, where was is the record with its id, nil for none: the id of a revoked one can be
+// used again, and any other is a conflict.
+func Issue(p *knowledge.Principal, was *knowledge.Record) knowledge.Op {
+	if was != nil && !was.Active {
+		return knowledge.Put(p, was.Version)
+	}
+	return knowledge.Put(p, knowledge.NoVersion)
+}
+
+// An ExpiredError says that a principal's token has expired, so another one can't expire when it does.
+type ExpiredError struct{ At knowledge.Time }
+
+// Error says when the old token has expired.
+func (e *ExpiredError) Error() string {
+	return "the old token has expired at " + e.At.UTC().Format(time.RFC3339) + ": say when the new one expires"
+}
+
+// Rotate returns a principal that was with another token, and the token. It is in use, and has the name, the role and the bounds that
+// it had. Until is when the token expires; nil stands for when the old one does, which is an [*ExpiredError] if that is past.
+func Rotate(was *knowledge.Principal, until *knowledge.Time, now time.Time) (*knowledge.Principal, string, error) {
+	if until == nil {
+		if until = &was.Expiry; !until.IsZero() && until.Before(now) {
+			return nil, "", &ExpiredError{*until}
+		}
+	}
+	next, token, err := NewPrincipal(was.PrincipalID, was.Role)
+	if err != nil {
+		return nil, "", err
+	}
+	next.Name, next.Agent, next.Expiry = was.Name, was.Agent, *until
+	return next, token, nil
 }

@@ -382,7 +382,7 @@ func finish(schemas huma.Registry) {
 		all[name].Required = fields
 	}
 	kindEnums(all)
-	nullable := map[string][]string{"StatusAnswer": {"as_of"}, "CallerAnswer": {"expiry"}}
+	nullable := map[string][]string{"StatusAnswer": {"as_of"}, "CallerAnswer": {"expiry"}, "TokenAnswer": {"expiry"}}
 	for _, d := range knowledge.Described() {
 		nullable[documentType(d.Kind).Name()] = d.Nullable
 	}

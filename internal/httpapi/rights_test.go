@@ -81,6 +81,8 @@ func (n *tenet) acts(rt *route, a ask) []access.Act {
 		return []access.Act{{Verb: access.VerbOperate}}
 	case strings.HasSuffix(rt.path, "/resolve"):
 		return []access.Act{{Verb: access.VerbResolve, Key: knowledge.Key{Kind: knowledge.KindRule}}}
+	case rt.id == "issue-token", rt.id == "rotate-token":
+		return []access.Act{{Verb: knowledge.VerbPut, Key: knowledge.Key{Kind: knowledge.KindPrincipal}}}
 	case rt.path == batchesPath:
 		var body struct{ Ops []json.RawMessage }
 		if err := json.Unmarshal([]byte(a.body), &body); err != nil {

@@ -287,3 +287,11 @@ func day(t Time, never string) string {
 	}
 	return t.UTC().Format("2006-01-02")
 }
+
+// hour is day with the hour and the minute in it, in UTC: a token that ends today ends at some time of it.
+func hour(t Time, never string) string {
+	if t.IsZero() {
+		return never
+	}
+	return t.UTC().Format("2006-01-02 15:04 UTC")
+}

@@ -88,7 +88,7 @@ func describePrincipal() *Description {
 				return p.Role
 			}),
 			column("TOKEN", func(p *Principal) string { return p.TokenPrefix + "…" }),
-			column("EXPIRES", func(p *Principal) string { return day(p.Expiry, "never") }),
+			column("EXPIRES", func(p *Principal) string { return hour(p.Expiry, "never") }),
 			column("NAME", func(p *Principal) string { return p.Name }),
 		},
 		Off: "revoked",

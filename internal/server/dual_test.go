@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"tenet/internal/access"
 	"tenet/internal/client"
 	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
@@ -150,7 +151,7 @@ func TestAnOutageIsBorne(t *testing.T) {
 	const greeting = "/api/v1/templates/greeting"
 	w.want(http.StatusCreated, http.MethodPut, greeting, `{"name":"Greeting","category":"security","template_content":"Hello"}`)
 	w.want(http.StatusOK, http.MethodPost, greeting+"/render", `{}`)
-	learner, token, err := server.NewPrincipal("learner", knowledge.RoleContributor)
+	learner, token, err := access.NewPrincipal("learner", knowledge.RoleContributor)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +275,7 @@ func TestAColdStartAnswersFromTheStarterSet(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
 	pg.Stop(pgtest.Fast)
 	dir := filepath.Join(t.TempDir(), "data")
-	_, token, err := server.NewPrincipal("admin", knowledge.RoleAdmin)
+	_, token, err := access.NewPrincipal("admin", knowledge.RoleAdmin)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
 	"tenet/internal/server"
@@ -23,7 +24,7 @@ func TestEveryInstanceFollowsPrincipalsIntoANewHistory(t *testing.T) {
 	level(t, adminB)
 	made := func(s store.Store, id string) string {
 		t.Helper()
-		p, token, err := server.NewPrincipal(id, knowledge.RoleViewer)
+		p, token, err := access.NewPrincipal(id, knowledge.RoleViewer)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
 	"tenet/internal/server"
@@ -18,7 +19,7 @@ func TestProposalsLabelsAndGuidanceInAnOutage(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
 	x := start(t, server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"), Outage: outage()})
 	admin := x.browse(t)
-	writer, token, err := server.NewPrincipal("writer", knowledge.RoleContributor)
+	writer, token, err := access.NewPrincipal("writer", knowledge.RoleContributor)
 	if err != nil {
 		t.Fatal(err)
 	}

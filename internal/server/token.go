@@ -23,15 +23,6 @@ const adminID = "admin"
 // adminTries is how many ids are tried.
 const adminTries = 5
 
-// NewPrincipal returns a principal with a new token, and the token, which nobody can learn again.
-func NewPrincipal(id, role string) (*knowledge.Principal, string, error) {
-	token, hash, prefix, err := access.NewToken()
-	if err != nil {
-		return nil, "", err
-	}
-	return &knowledge.Principal{PrincipalID: id, Role: role, TokenHash: hash, TokenPrefix: prefix}, token, nil
-}
-
 // ensureAdmin makes an admin token where the data directory has none that the database knows, and returns it; "" when there
 // was one. A token whose principal was disabled or expired stays as it is: somebody wanted it so.
 func ensureAdmin(ctx context.Context, s store.Store, dir string) (string, error) {
@@ -47,7 +38,7 @@ func ensureAdmin(ctx context.Context, s store.Store, dir string) (string, error)
 		}
 		// Its principal was purged, or never written. The old token may be why: it gets no second life.
 	}
-	p, token, err := NewPrincipal(adminID, knowledge.RoleAdmin)
+	p, token, err := access.NewPrincipal(adminID, knowledge.RoleAdmin)
 	if err != nil {
 		return "", err
 	}
