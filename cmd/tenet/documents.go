@@ -12,11 +12,12 @@ import (
 type listing struct {
 	Items []json.RawMessage `json:"items"`
 	Next  string            `json:"next"`
+	knowledge.LabelAt
 }
 
-func listingOf(records []*knowledge.Record, next string) listing {
-	l := listing{Items: make([]json.RawMessage, len(records)), Next: next}
-	for i, r := range records {
+func listingOf(page *knowledge.Page) listing {
+	l := listing{Items: make([]json.RawMessage, len(page.Records)), Next: page.Next, LabelAt: page.At}
+	for i, r := range page.Records {
 		l.Items[i] = r.JSON
 	}
 	return l

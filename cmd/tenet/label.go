@@ -29,6 +29,54 @@ func readAtLabel(ctx context.Context, d *door, key knowledge.Key, label string) 
 	return store.AtLabel(ctx, d, l, key)
 }
 
+// listAt returns a page of documents as they stand at a label, as they are now without one.
+func (d *door) listAt(ctx context.Context, label string, q knowledge.Query) (*knowledge.Page, error) {
+	if label == "" {
+		return d.List(ctx, q)
+	}
+	l, from, err := d.labelled(ctx, label)
+	if err != nil {
+		return nil, err
+	}
+	return from.ListAt(ctx, l, q)
+}
+
+// searchAt returns the hits of a search of documents as they stand at a label, as they are now without one.
+func (d *door) searchAt(ctx context.Context, label string, q knowledge.SearchQuery) (*knowledge.Hits, error) {
+	if label == "" {
+		return d.Search(ctx, q)
+	}
+	l, from, err := d.labelled(ctx, label)
+	if err != nil {
+		return nil, err
+	}
+	return from.SearchAt(ctx, l, q)
+}
+
+// labels returns what lists and searches documents at labels.
+func (d *door) labels() store.LabelReader {
+	if d.remote != nil {
+		return d.remote
+	}
+	return d.local
+}
+
+// labelled returns a label as [door.labels] takes it: a running tenet looks at the label itself.
+func (d *door) labelled(ctx context.Context, label string) (*knowledge.Label, store.LabelReader, error) {
+	if d.remote != nil {
+		return &knowledge.Label{LabelID: label}, d.remote, nil
+	}
+	l, err := store.LabelOf(ctx, d, label)
+	return l, d.local, err
+}
+
+// sayAt tells people as of which label an answer is.
+func (a *app) sayAt(at knowledge.LabelAt) {
+	if at.Label != "" && a.Output != asJSON && a.Output != asYAML {
+		a.say("as of label %s, at change %d", at.Label, at.Seq)
+	}
+}
+
 type labelSettings struct {
 	Hold        []string `name:"hold" by:"flag" doc:"A document that stays at a version, as in rule/SEC-001=3; may be given several times"`
 	Release     []string `name:"release" by:"flag" doc:"A document that no longer does; may be given several times"`

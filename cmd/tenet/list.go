@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,7 @@ type filters struct {
 	Limit        int    `name:"limit" default:"50" by:"flag" doc:"How many at most"`
 	Cursor       string `name:"cursor" by:"flag" doc:"Where to go on: next of an earlier answer"`
 	All          bool   `name:"all" by:"flag" doc:"All there are"`
+	Label        string `name:"label" by:"flag" doc:"The documents as they stand where this label does"`
 	Fields       string `name:"fields" by:"flag" doc:"Only these fields, as in rule_id,severity,scope.globs; \"tenet explain KIND\" lists them"`
 }
 
@@ -80,6 +82,7 @@ keys only, which other commands take.`,
 		Example: `  tenet list rules --severity CRITICAL
   tenet list rules --language go --output json
   tenet list rules --fields rule_id,severity,title --output csv
+  tenet list rules --label production
   tenet list violations --status open --repository payments-api --all`,
 		Annotations:       prints(asWide, asCSV, asName),
 		Args:              cobra.ExactArgs(1),
@@ -107,31 +110,33 @@ func listDocuments(ctx context.Context, a *app, kind knowledge.Kind, f *filters)
 		return err
 	}
 	defer a.close(d)
-	records, next, err := gather(ctx, a, d, q, f)
+	page, err := gather(ctx, a, d, q, f)
 	if err != nil {
 		return err
 	}
-	if err := printRecords(a, kind, records, next, fields); err != nil {
+	if err := printRecords(a, kind, page, fields); err != nil {
 		return err
 	}
+	a.sayAt(page.At)
 	if a.Output != asJSON && a.Output != asYAML {
 		switch {
-		case len(records) == 0:
+		case len(page.Records) == 0:
 			a.say("no %s match%s", kind.Plural(), unknownCategory(ctx, d, f.Category))
-		case next != "":
-			a.say("%d shown, and there are more: --all shows all, --cursor %s the next", len(records), next)
+		case page.Next != "":
+			a.say("%d shown, and there are more: --all shows all, --cursor %s the next", len(page.Records), page.Next)
 		}
 	}
 	return nil
 }
 
 // printRecords prints documents of one kind, or some of their fields.
-func printRecords(a *app, kind knowledge.Kind, records []*knowledge.Record, next string, fields []string) error {
+func printRecords(a *app, kind knowledge.Kind, page *knowledge.Page, fields []string) error {
+	records := page.Records
 	if a.Output == asName {
 		return writeNames(a.out, keysOfRecords(records))
 	}
 	if len(fields) > 0 {
-		l := listingOf(records, next)
+		l := listingOf(page)
 		for i := range l.Items {
 			var err error
 			if l.Items[i], err = chosen(l.Items[i], fields); err != nil {
@@ -152,24 +157,27 @@ func printRecords(a *app, kind knowledge.Kind, records []*knowledge.Record, next
 		}
 		t.add(cells...)
 	}
-	return a.printTable(listingOf(records, next), t)
+	return a.printTable(listingOf(page), t)
 }
 
 // gather asks for pages until there are as many records as wanted.
-func gather(ctx context.Context, a *app, d *door, q knowledge.Query, f *filters) ([]*knowledge.Record, string, error) {
-	records := []*knowledge.Record{}
+func gather(ctx context.Context, a *app, d *door, q knowledge.Query, f *filters) (*knowledge.Page, error) {
+	all := &knowledge.Page{Records: []*knowledge.Record{}}
 	for {
 		q.Limit = knowledge.MaxLimit
 		if !f.All {
-			q.Limit = min(q.Limit, f.Limit-len(records))
+			q.Limit = min(q.Limit, f.Limit-len(all.Records))
 		}
-		page, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Page, error) { return d.List(ctx, q) })
+		page, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Page, error) { return d.listAt(ctx, f.Label, q) })
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
-		records = append(records, page.Records...)
-		if page.Next == "" || !f.All && len(records) >= f.Limit {
-			return records, page.Next, nil
+		if len(all.Records) > 0 && page.At != all.At {
+			return nil, fmt.Errorf("label %s was moved from change %d to %d while its documents were listed: list them again", page.At.Label, all.At.Seq, page.At.Seq)
+		}
+		all.Records, all.Next, all.At = append(all.Records, page.Records...), page.Next, page.At
+		if page.Next == "" || !f.All && len(all.Records) >= f.Limit {
+			return all, nil
 		}
 		q.Cursor = page.Next
 	}

@@ -72,7 +72,7 @@ func serveMCP(ctx context.Context, a *app) error {
 	if err != nil && (kept == nil || !away(err)) {
 		return errors.Join(err, fault)
 	}
-	o := mcp.Options{Store: signed{d.Store, actor}, Version: buildInfo().Version, Guide: d.guidance}
+	o := mcp.Options{Store: signed{d.Store, actor}, Version: buildInfo().Version, Guide: d.guidance, Labels: d.labels()}
 	if d.remote != nil {
 		o.Feed, o.Level, o.Seq = d.Store, d.remote.Level, d.remote.Seen
 	}

@@ -21,6 +21,7 @@ type searchSettings struct {
 	Limit    int      `name:"limit" default:"20" by:"flag" doc:"How many at most (up to 100)"`
 	Cursor   string   `name:"cursor" by:"flag" doc:"Go on after another page: the cursor that it has named"`
 	Facets   bool     `name:"facets" by:"flag" doc:"Also count the hits by kind, category, tag, language and severity"`
+	Label    string   `name:"label" by:"flag" doc:"The documents as they stand where this label does"`
 	Literal  bool     `name:"literal" by:"flag" doc:"Look for the words as they are typed, also where no document has them"`
 }
 
@@ -35,6 +36,7 @@ a question that holds a minus, and quotes around one that holds quotes.`,
 		Example: `  tenet search how do I write a commit message
   tenet search sql injection
   tenet search 'retry OR backoff' --kind practice
+  tenet search sql injection --label production
   tenet search -- 'cache -redis'`,
 		Args: cobra.MinimumNArgs(1),
 	}, &s, func(ctx context.Context, args []string) error {
@@ -54,10 +56,11 @@ a question that holds a minus, and quotes around one that holds quotes.`,
 			return err
 		}
 		defer a.close(d)
-		hits, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Hits, error) { return d.Search(ctx, q) })
+		hits, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Hits, error) { return d.searchAt(ctx, s.Label, q) })
 		if err != nil {
 			return err
 		}
+		a.sayAt(hits.At)
 		if len(hits.Hits) == 0 && a.Output == "table" {
 			a.say("nothing matches%s", missed(hits))
 			return nil
@@ -96,6 +99,7 @@ type found struct {
 	knowledge.Reading
 	Facets []knowledge.FacetCount `json:"facets,omitempty"`
 	Next   string                 `json:"next,omitempty"`
+	knowledge.LabelAt
 }
 
 type foundHit struct {
@@ -116,7 +120,7 @@ type foundHit struct {
 func foundOf(hits *knowledge.Hits) found {
 	f := found{
 		Hits: make([]foundHit, len(hits.Hits)), Total: hits.Total, Bounded: hits.Bounded, Reading: hits.Reading.Filled(), Facets: hits.Facets,
-		Next: hits.Next,
+		Next: hits.Next, LabelAt: hits.At,
 	}
 	for i, h := range hits.Hits {
 		f.Hits[i] = foundHit{

@@ -47,10 +47,15 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 
 // List implements [store.Reader].
 func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
+	return s.ListAt(ctx, &knowledge.Label{}, q)
+}
+
+// ListAt implements [store.LabelReader]: of the label only the id counts, and the answer says where it stands.
+func (s *Store) ListAt(ctx context.Context, l *knowledge.Label, q knowledge.Query) (*knowledge.Page, error) {
 	if err := s.checked(func() error { return checkList(q) }); err != nil {
 		return nil, err
 	}
-	a, err := s.do(ctx, request{method: http.MethodGet, path: "/api/v1/" + q.Kind.Plural(), query: listParameters(&q)})
+	a, err := s.do(ctx, request{method: http.MethodGet, path: "/api/v1/" + q.Kind.Plural(), query: at(listParameters(&q), l)})
 	if err != nil {
 		return nil, err
 	}
@@ -58,13 +63,14 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 		Items []json.RawMessage `json:"items"`
 		Next  string            `json:"next"`
 		Total int               `json:"total"`
+		knowledge.LabelAt
 	}
 	if err := json.Unmarshal(a.body, &got); err != nil {
 		return nil, garbled(s, err)
 	}
 	page := &knowledge.Page{
 		Records: make([]*knowledge.Record, len(got.Items)), Next: got.Next, Total: got.Total,
-		Source: a.source(),
+		Source: a.source(), At: got.LabelAt,
 	}
 	for i, item := range got.Items {
 		if page.Records[i], err = record(q.Kind, item, page.Source); err != nil {
@@ -121,6 +127,19 @@ func listParameters(q *knowledge.Query) url.Values {
 
 // Search implements [store.Reader].
 func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
+	return s.SearchAt(ctx, &knowledge.Label{}, q)
+}
+
+// at adds the label that a read is as of, unless it has no id.
+func at(v url.Values, l *knowledge.Label) url.Values {
+	if l.LabelID != "" {
+		v.Set("label", l.LabelID)
+	}
+	return v
+}
+
+// SearchAt implements [store.LabelReader]; see [Store.ListAt].
+func (s *Store) SearchAt(ctx context.Context, l *knowledge.Label, q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	if err := s.checked(func() error { _, _, err := q.Check(); return err }); err != nil {
 		return nil, err
 	}
@@ -138,7 +157,7 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 		v.Set("cursor", q.Cursor)
 	}
 	v.Set("view", "full")
-	a, err := s.do(ctx, request{method: http.MethodGet, path: "/api/v1/search", query: v})
+	a, err := s.do(ctx, request{method: http.MethodGet, path: "/api/v1/search", query: at(v, l)})
 	if err != nil {
 		return nil, err
 	}
@@ -158,6 +177,7 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 		Bounded bool                   `json:"bounded"`
 		Facets  []knowledge.FacetCount `json:"facets"`
 		knowledge.Reading
+		knowledge.LabelAt
 	}
 	if err := json.Unmarshal(a.body, &got); err != nil {
 		return nil, garbled(s, err)
@@ -165,7 +185,7 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 	hits := &knowledge.Hits{
 		Hits: make([]knowledge.Hit, len(got.Hits)), Source: a.source(), Next: got.Next, Total: got.Total,
 		Bounded: got.Bounded,
-		Reading: got.Reading, Facets: got.Facets,
+		Reading: got.Reading, Facets: got.Facets, At: got.LabelAt,
 	}
 	for i, h := range got.Hits {
 		r, err := record(h.Kind, h.Document, hits.Source)

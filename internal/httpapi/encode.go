@@ -168,7 +168,7 @@ func encodePage(page *knowledge.Page, fields []string, total bool) ([]byte, erro
 		b = append(b, `,"next":`...)
 		b = appendString(b, page.Next)
 	}
-	return append(b, '}'), nil
+	return append(appendAt(b, page.At), '}'), nil
 }
 
 // tagBytes is how much of a SHA-256 is a tag.
@@ -181,7 +181,7 @@ func pageTag(page *knowledge.Page, view string) string {
 	for _, rec := range page.Records {
 		b = appendIdentity(b, rec)
 	}
-	b = append(append(b, page.Next...), view...)
+	b = appendAt(append(append(b, page.Next...), view...), page.At)
 	if page.Total > 0 {
 		b = strconv.AppendInt(append(b, 0), int64(page.Total), 10)
 	}

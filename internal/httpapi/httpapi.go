@@ -37,6 +37,8 @@ type Options struct {
 	Status func(ctx context.Context) any
 	// Guidance tells what holds for a path or a task. Nil: nobody does, and there are no such paths.
 	Guidance *guidance.Index
+	// Labels lists and searches documents as they stand at a label. Nil: only single documents are read at labels.
+	Labels store.LabelReader
 	// Batches tells where a batch stands. Nil: what the log of changes knows.
 	Batches BatchTeller
 	// Desk keeps the conflicts of an outage. Nil: there are none.

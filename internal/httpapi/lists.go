@@ -84,6 +84,9 @@ func (p *listParams) query(f *faultList) knowledge.Query {
 // lists makes the handler of a collection's list.
 func (l *collection) lists() handler {
 	h := collecting(l.list)
+	if knowledge.Labelled(l.kind) {
+		h = collecting(l.listAt)
+	}
 	h.of = knowledge.Describe(l.kind)
 	return h
 }

@@ -295,6 +295,7 @@ func answerHeaders() map[string]*huma.Param {
 		"Link":     text("Where to go on: the next page, or the batch to watch", `</api/v1/rules?cursor=abc>; rel="next"`),
 		"Tenet-Position": text("A position in the log of changes: everything up to it is in the answer. Who reads all pages and then "+
 			"follows the log from the position of the first page misses nothing; left out where it is not known", "42-60303ae22b998861"),
+		labelHeader:   text("Of an answer as of a label: which it is, and where in the log it stood", "production;seq=48211"),
 		"Tenet-Batch": text("The id of the batch that the write was", exampleBatchID),
 	}
 }

@@ -203,45 +203,6 @@ func (l *collection) get(c *call, _ *getParams) error {
 	return c.answerRecord(rec)
 }
 
-// labelParam is that of reads of documents as they stand at a label.
-type labelParam struct {
-	Label string `query:"label" doc:"The document as it stands where this label does; as it is now when left out" example:"production"`
-}
-
-type getAtParams struct {
-	getParams
-	labelParam
-}
-
-// getAt is get for a kind whose documents are read at labels too.
-func (l *collection) getAt(c *call, p *getAtParams) error {
-	if p.Label == "" {
-		return l.get(c, &p.getParams)
-	}
-	key, err := l.key(c)
-	if err != nil {
-		return err
-	}
-	rec, err := atLabel(c, p.Label, key)
-	if err != nil {
-		return err
-	}
-	return c.answerRecord(rec)
-}
-
-// atLabel returns a document as it stands at a label, or as it is now without one.
-func atLabel(c *call, label string, key knowledge.Key) (*knowledge.Record, error) {
-	ctx := c.limited()
-	if label == "" {
-		return c.h.o.Store.Get(ctx, key)
-	}
-	l, err := store.LabelOf(ctx, c.h.o.Store, label)
-	if err != nil {
-		return nil, err
-	}
-	return store.AtLabel(ctx, c.h.o.Store, l, key)
-}
-
 // answerRecord answers with a document, unless the caller has it.
 func (c *call) answerRecord(rec *knowledge.Record) error {
 	c.source = rec.Source
@@ -252,7 +213,20 @@ func (c *call) answerRecord(rec *knowledge.Record) error {
 	return nil
 }
 
-func (l *collection) list(c *call, p *listParams, f faultList) error {
+func (l *collection) list(c *call, p *listParams, f faultList) error { return l.listed(c, p, "", f) }
+
+// listAtParams are those of the lists of a kind whose documents are read at labels too.
+type listAtParams struct {
+	listParams
+	labelsParam
+}
+
+func (l *collection) listAt(c *call, p *listAtParams, f faultList) error {
+	return l.listed(c, &p.listParams, p.Label, f)
+}
+
+// listed answers with a page of documents as they stand at a label, as they are now without one.
+func (l *collection) listed(c *call, p *listParams, label string, f faultList) error {
 	q := p.query(&f)
 	q.Kind = l.kind
 	fields := p.wanted(l.kind, &f)
@@ -262,7 +236,10 @@ func (l *collection) list(c *call, p *listParams, f faultList) error {
 		return f.err(true)
 	}
 	at := l.h.position()
-	page, err := l.h.o.Store.List(c.ctx, q)
+	if label != "" {
+		at = "" // that is of now
+	}
+	page, err := l.page(c, label, q)
 	if err != nil {
 		return err
 	}
@@ -288,7 +265,10 @@ func search(c *call, p *searchParams, f faultList) error {
 		return f.err(true)
 	}
 	at := c.h.position()
-	found, err := c.h.o.Store.Search(c.ctx, q)
+	if p.Label != "" {
+		at = "" // that is of now
+	}
+	found, err := hitsOf(c, p.Label, q)
 	if err != nil {
 		return err
 	}

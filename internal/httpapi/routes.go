@@ -72,16 +72,20 @@ func (h *Handler) documentRoutes() []*route {
 
 // pageType returns the Go type of a page of a kind's documents.
 func pageType(k knowledge.Kind) reflect.Type {
-	return reflect.StructOf([]reflect.StructField{
+	fields := []reflect.StructField{
 		{Name: "Items", Type: reflect.SliceOf(documentType(k)), Tag: `json:"items" doc:"The documents"`},
 		{Name: "Total", Type: typeOf[int](), Tag: `json:"total,omitempty" doc:"With total=true: how many documents all pages hold together"`},
 		{Name: "Next", Type: typeOf[string](), Tag: `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`},
-	})
+	}
+	if knowledge.Labelled(k) {
+		fields = append(fields, reflect.VisibleFields(typeOf[atLabelFields]())...)
+	}
+	return reflect.StructOf(fields)
 }
 
 // pageOf returns the type of the documents of a page, false for the type of something else.
 func pageOf(t reflect.Type) (reflect.Type, bool) {
-	if t.Kind() != reflect.Struct || t.Name() != "" || t.NumField() != 3 || t.Field(0).Name != "Items" {
+	if t.Kind() != reflect.Struct || t.Name() != "" || t.NumField() < 3 || t.Field(0).Name != "Items" {
 		return nil, false
 	}
 	return t.Field(0).Type.Elem(), true
@@ -96,9 +100,9 @@ func (l *collection) documentAnswer(status int, text string, heads ...string) an
 
 func (l *collection) readRoutes() []*route {
 	one, many := string(l.kind), l.kind.Plural()
-	get := with(l.get)
+	get, heads, missing := with(l.get), []string{}, []int{}
 	if knowledge.Labelled(l.kind) {
-		get = with(l.getAt)
+		get, heads, missing = with(l.getAt), []string{labelHeader}, []int{http.StatusNotFound}
 	}
 	return []*route{
 		{
@@ -109,8 +113,9 @@ func (l *collection) readRoutes() []*route {
 				"the items hold these fields and no others.",
 			handler: l.lists(),
 			answers: []answer{{
-				status: http.StatusOK, text: "A page", body: pageType(l.kind), sample: examplePage(l.kind), heads: []string{"Link", "ETag", "Tenet-Position"},
+				status: http.StatusOK, text: "A page", body: pageType(l.kind), sample: examplePage(l.kind), heads: append(heads, "Link", "ETag", "Tenet-Position"),
 			}, notModified()},
+			refusals: missing,
 		},
 		{
 			method: http.MethodGet, path: l.path + "/{id}", id: "get-" + one,
@@ -119,7 +124,7 @@ func (l *collection) readRoutes() []*route {
 				"primary, the id of that batch.",
 			handler: get,
 			answers: []answer{
-				l.documentAnswer(http.StatusOK, "The "+one),
+				l.documentAnswer(http.StatusOK, "The "+one, heads...),
 				notModified(),
 			},
 			refusals: []int{http.StatusNotFound},
@@ -221,6 +226,7 @@ func (l *collection) pastRoutes() []*route {
 
 // hits is the answer to a search.
 type hits struct {
+	atLabelFields
 	Hits          []hit                  `json:"hits" doc:"What matches, the best first"`
 	Total         int                    `json:"total" doc:"How many documents match; with bounded at least so many"`
 	Bounded       bool                   `json:"bounded" doc:"True when not everything was looked at, since the question would have cost too much"`
@@ -232,6 +238,12 @@ type hits struct {
 	UnknownFields []string               `json:"unknown_fields" doc:"What stands before a colon in the question and is no field: it was looked for as a word"`
 	Facets        []knowledge.FacetCount `json:"facets,omitempty" doc:"With facets=true: how many hits have which value, the most frequent twenty of each"`
 	Next          string                 `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`
+}
+
+// atLabelFields say as of which label an answer is.
+type atLabelFields struct {
+	Label string        `json:"label,omitempty" doc:"The label that was asked for: the answer is as of where it stands"`
+	Seq   knowledge.Seq `json:"seq,omitempty" doc:"With label: the change at which it stands"`
 }
 
 // hit is a document that matches.

@@ -23,6 +23,7 @@ type searchParams struct {
 	Literal  bool     `query:"literal" doc:"True looks for a word that no document has as it was typed, and not for a similar one" example:"false"`
 	View     string   `query:"view" doc:"What is told of each hit: enough to choose among them, or the whole document" enum:"summary,full" default:"summary" example:"full"`
 	Fields   []string `query:"fields" doc:"Fields of the documents to send along, repeated or separated by commas" example:"description"`
+	labelsParam
 	knownHeader
 }
 
@@ -35,9 +36,10 @@ func (h *Handler) searchRoutes() []*route {
 			"excludes it, quotes ask for a phrase, a star ends a prefix, title:, tag:, category:, kind: and id: look only there.",
 		handler: collecting(search),
 		answers: []answer{
-			jsonAnswer[hits](http.StatusOK, "The documents that match best, the best first", exampleHits(), "ETag", "Tenet-Position", "Link"),
+			jsonAnswer[hits](http.StatusOK, "The documents that match best, the best first", exampleHits(), "ETag", "Tenet-Position", "Link", labelHeader),
 			notModified(),
 		},
+		refusals: []int{http.StatusNotFound},
 	}}
 }
 
@@ -125,7 +127,8 @@ func (p *searchParams) encode(found *knowledge.Hits) ([]byte, error) {
 		knowledge.Reading
 		Facets []knowledge.FacetCount `json:"facets,omitempty"`
 		Next   string                 `json:"next,omitempty"`
-	}{found.Reading.Filled(), found.Facets, found.Next})
+		knowledge.LabelAt
+	}{found.Reading.Filled(), found.Facets, found.Next, found.At})
 	if err != nil {
 		return nil, err
 	}

@@ -102,7 +102,7 @@ func (n *tenet) provoke(rt *route, status int) *reply {
 		if strings.HasPrefix(rt.path, mirrorPath) {
 			return newTenet(n.t, func(o *Options) { o.Mirror = nil }).do(a)
 		}
-		if rt.id == "get-guidance" {
+		if rt.id == "get-guidance" || rt.id == "search" || strings.HasPrefix(rt.id, "list-") && knowledge.Labelled(rt.kind) {
 			a = a.plus("label=there-is-none")
 		} else if rt.path == guidancePath {
 			a.body = `{"label":"there-is-none"}`

@@ -72,10 +72,19 @@ func (l *Label) Validate() error {
 	return f.document(l)
 }
 
-// Labelled reports whether documents of a kind are read as of a label. Labels, repositories, principals and violations
-// are always read as of now.
-func Labelled(kind Kind) bool {
-	return slices.Contains([]Kind{KindRule, KindPractice, KindTemplate, KindCategory, KindPack}, kind)
+// LabelledKinds returns the kinds whose documents are read as of a label. Labels, repositories, principals and
+// violations are always read as of now.
+func LabelledKinds() []Kind {
+	return []Kind{KindCategory, KindRule, KindPractice, KindTemplate, KindPack}
+}
+
+// Labelled reports whether documents of a kind are read as of a label.
+func Labelled(kind Kind) bool { return slices.Contains(LabelledKinds(), kind) }
+
+// A LabelAt says as of which label an answer is, and where that stood; the zero value stands for now.
+type LabelAt struct {
+	Label string `json:"label,omitempty"`
+	Seq   Seq    `json:"seq,omitempty"`
 }
 
 // Holding returns the version to which a label pins a document, instead of the one at its position; 0 for none.

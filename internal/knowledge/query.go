@@ -66,7 +66,8 @@ type Page struct {
 	Next    string // the cursor of the next page, "" on the last one
 	Total   int    // how many documents all pages hold together, where the query asked for it
 	Source  Source
-	Memo    *Memo // the encoded page, where the answer stays in memory; nil elsewhere
+	At      LabelAt // the label that the page is as of; zero for now
+	Memo    *Memo   // the encoded page, where the answer stays in memory; nil elsewhere
 }
 
 // Filters are the names of every filter that a list of some kind has, each a field of [Query].

@@ -52,6 +52,7 @@ type Hits struct {
 	Bounded bool
 	Reading Reading
 	Facets  []FacetCount // where they were asked for
+	At      LabelAt      // the label that the hits are as of; zero for now
 	Memo    *Memo        // the encoded hits, where the answer stays in memory; nil elsewhere
 }
 
@@ -132,7 +133,7 @@ type Hit struct {
 
 // Head returns the answer without its hits.
 func (h *Hits) Head() Hits {
-	return Hits{Source: h.Source, Next: h.Next, Total: h.Total, Bounded: h.Bounded, Reading: h.Reading, Facets: h.Facets}
+	return Hits{Source: h.Source, Next: h.Next, Total: h.Total, Bounded: h.Bounded, Reading: h.Reading, Facets: h.Facets, At: h.At}
 }
 
 // Check returns the query with its defaults filled in and its text parsed. The error is an [*InvalidError].

@@ -35,6 +35,8 @@ type Options struct {
 	Skills func(ctx context.Context) ([]guidance.Left, error)
 	// Check checks files, for who may read rules. Nil: there is no such tool.
 	Check func(ctx context.Context, q *check.Question) (*check.Result, error)
+	// Labels searches documents as they stand at a label. Nil: search knows no labels.
+	Labels store.LabelReader
 	// Level tells how fresh the answers are. Nil: they don't say it.
 	Level func() knowledge.Level
 	// Seq returns a seq that no answer given so far is ahead of. Nil: answers don't say it.

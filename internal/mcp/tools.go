@@ -112,12 +112,13 @@ type guideArgs struct {
 	Budget    int      `json:"budget,omitempty" jsonschema:"tokens that the answer may take; 8000 when left out"`
 	Family    string   `json:"family,omitempty" jsonschema:"the family of models whose tokens are meant: openai or claude"`
 	Target    string   `json:"target,omitempty" jsonschema:"the assistant that asks, as in claude or cursor"`
+	Label     string   `json:"label,omitempty" jsonschema:"documents as they stand at this label, as in production"`
 	Known     []string `json:"known,omitempty" jsonschema:"what you have already, as in rule/SEC-001@3"`
 }
 
 func (d *Door) guide(ctx context.Context, in *guideArgs) (*reply, error) {
 	q := guidance.Query{
-		Paths: in.Paths, Languages: in.Languages, Task: in.Task, Target: in.Target,
+		Paths: in.Paths, Languages: in.Languages, Task: in.Task, Target: in.Target, Label: in.Label,
 		Budget: guidance.Budget{Tokens: in.Budget, Family: in.Family},
 	}
 	for i, text := range in.Known {
@@ -156,6 +157,7 @@ type searchArgs struct {
 	Category string   `json:"category,omitempty" jsonschema:"the id of their category"`
 	Language string   `json:"language,omitempty" jsonschema:"a language of their scope"`
 	Limit    int      `json:"limit,omitempty" jsonschema:"hits to return, at most 50; 10 when left out"`
+	Label    string   `json:"label,omitempty" jsonschema:"documents as they stand at this label, as in production; as they are now when left out"`
 }
 
 type foundDocument struct {
@@ -177,7 +179,7 @@ func (d *Door) search(ctx context.Context, in *searchArgs) (*reply, error) {
 		}
 		q.Kinds = append(q.Kinds, k)
 	}
-	found, err := d.o.Store.Search(ctx, q)
+	found, err := hitsOf(ctx, d, in.Label, q)
 	if err != nil {
 		return nil, err
 	}
@@ -203,15 +205,37 @@ func (d *Door) search(ctx context.Context, in *searchArgs) (*reply, error) {
 		Hits  []foundDocument `json:"hits"`
 		Total int             `json:"total"`
 		knowledge.Reading
-	}{list, found.Total, found.Reading.Filled()}}, nil
+		knowledge.LabelAt
+	}{list, found.Total, found.Reading.Filled(), found.At}}, nil
+}
+
+// hitsOf returns what matches a question as of a label, as of now without one.
+func hitsOf(ctx context.Context, d *Door, label string, q knowledge.SearchQuery) (*knowledge.Hits, error) {
+	if label == "" {
+		return d.o.Store.Search(ctx, q)
+	}
+	if d.o.Labels == nil {
+		return nil, knowledge.BadQuery("label", "search finds documents as they are now here: leave it out")
+	}
+	for _, kind := range knowledge.SearchKinds() { // the answer comes from a copy, and no store asks
+		if err := d.mayRead(ctx, kind); err != nil {
+			return nil, err
+		}
+	}
+	l, err := store.LabelOf(ctx, d.o.Store, label)
+	if err != nil {
+		return nil, err
+	}
+	return d.o.Labels.SearchAt(ctx, l, q)
 }
 
 type getArgs struct {
-	Key string `json:"key" jsonschema:"kind and id, as in rule/SEC-001"`
+	Key   string `json:"key" jsonschema:"kind and id, as in rule/SEC-001"`
+	Label string `json:"label,omitempty" jsonschema:"the document as it stands at this label; as it is now when left out"`
 }
 
 func (d *Door) get(ctx context.Context, in *getArgs) (*reply, error) {
-	rec, doc, err := d.document(ctx, in.Key)
+	rec, doc, err := d.documentAt(ctx, in.Key, in.Label)
 	if err != nil {
 		return nil, err
 	}
@@ -227,16 +251,36 @@ func (d *Door) get(ctx context.Context, in *getArgs) (*reply, error) {
 
 // document reads a document by its key.
 func (d *Door) document(ctx context.Context, name string) (*knowledge.Record, knowledge.Document, error) {
+	return d.documentAt(ctx, name, "")
+}
+
+// documentAt reads a document by its key as it stands at a label, as it is now without one.
+func (d *Door) documentAt(ctx context.Context, name, label string) (*knowledge.Record, knowledge.Document, error) {
 	key, err := knowledge.ParseKey(name)
 	if err != nil {
 		return nil, nil, knowledge.BadQuery("key", "%q: want kind and id, as in rule/SEC-001", name)
 	}
-	rec, err := d.o.Store.Get(ctx, key)
+	rec, err := readAt(ctx, d.o.Store, key, label)
 	if err != nil {
 		return nil, nil, err
 	}
 	doc, err := rec.Document()
 	return rec, doc, err
+}
+
+// readAt reads a document as it stands at a label, as it is now without one.
+func readAt(ctx context.Context, s store.Past, key knowledge.Key, label string) (*knowledge.Record, error) {
+	if label == "" {
+		return s.Get(ctx, key)
+	}
+	if !knowledge.Labelled(key.Kind) {
+		return nil, knowledge.BadQuery("label", "%s are not read at a label: they are as they are now", key.Kind.Plural())
+	}
+	l, err := store.LabelOf(ctx, s, label)
+	if err != nil {
+		return nil, err
+	}
+	return store.AtLabel(ctx, s, l, key)
 }
 
 type renderArgs struct {

@@ -14,7 +14,8 @@ import (
 // read it.
 func (p *parts) newMCP(o Options) *mcp.Door {
 	m := mcp.Options{
-		Store: p.store, Skills: p.guidance.LeftToModel, Check: p.checks.Check, Feed: p.engine, Holds: p.directory.Holds, Use: p.uses.Use, Fault: mcp.LogFault(o.Log), Version: o.Version,
+		Store: p.store, Skills: p.guidance.LeftToModel, Labels: p.labels, Check: p.checks.Check, Feed: p.engine, Holds: p.directory.Holds,
+		Use: p.uses.Use, Fault: mcp.LogFault(o.Log), Version: o.Version,
 		Level: func() knowledge.Level {
 			return knowledge.Level{Mode: knowledge.ModeNormal, AsOf: knowledge.At(time.Now())}
 		},

@@ -11,6 +11,7 @@ import (
 	"tenet/internal/access"
 	"tenet/internal/coherence"
 	"tenet/internal/knowledge"
+	"tenet/internal/labels"
 	"tenet/internal/store"
 )
 
@@ -18,10 +19,12 @@ import (
 // the database's files, or knows the PostgreSQL's password, may do everything; a command that says that an agent runs it may what agents may.
 type Local struct {
 	store.Store
-	engine engine
-	home   *home // nil on a PostgreSQL: it needs no directory
-	actor  string
-	seeded SeedReport
+	engine    engine
+	home      *home // nil on a PostgreSQL: it needs no directory
+	actor     string
+	seeded    SeedReport
+	labels    *labels.Copies // nil until a command asks for one
+	labelsDir string
 }
 
 // OpenLocal opens the database that the options name, without a listener. A new embedded database gets the starter set. The
@@ -139,7 +142,7 @@ func (l *Local) Render(ctx context.Context, key knowledge.Key, values map[string
 
 // Close closes the database and lets go of the directory.
 func (l *Local) Close() error {
-	err := l.engine.Close()
+	err := errors.Join(l.closeLabels(), l.engine.Close())
 	if l.home != nil {
 		err = errors.Join(err, l.home.close())
 	}

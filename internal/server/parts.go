@@ -23,6 +23,7 @@ import (
 	"tenet/internal/guidance"
 	"tenet/internal/httpapi"
 	"tenet/internal/knowledge"
+	"tenet/internal/labels"
 	"tenet/internal/live"
 	"tenet/internal/mcp"
 	"tenet/internal/observe"
@@ -42,6 +43,7 @@ type parts struct {
 	live      *live.Hub
 	mcp       *mcp.Door
 	guidance  *guidance.Index
+	labels    *labels.Copies
 	fleet     *fleet
 	effects   *effects
 	checks    *checks
@@ -98,6 +100,9 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	}
 	p.live = live.NewHub(p.liveOptions(o))
 	p.guidance = p.newGuidance()
+	if p.labels, err = p.newLabels(o); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
 	p.mcp = p.newMCP(o)
 	if p.dual != nil {
 		p.listen()
@@ -215,7 +220,7 @@ const waitingAtOnce = 100
 // door returns the REST door.
 func (p *parts) door(o Options, crowd *httpapi.Crowd) *httpapi.Handler {
 	h := httpapi.Options{
-		Store: p.store, Authenticate: p.authenticate(o.DataDir), Refused: p.refusals.note, Guidance: p.guidance, Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh, Observe: p.observed,
+		Store: p.store, Authenticate: p.authenticate(o.DataDir), Refused: p.refusals.note, Guidance: p.guidance, Labels: p.labels, Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh, Observe: p.observed,
 		Live: p.live, MCP: p.mcp, MetricsOpen: o.MetricsOpen, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}), Log: o.Log, AccessLog: o.AccessLog, Limits: o.Limits, Crowded: crowd.Crowded, Trusted: o.Entrance.Trusted, Origins: o.Entrance.Origins, LiveDescription: live.Description(), Version: o.Version, Jobs: p.keeper, Audit: p.engine, Fleet: p.fleet, Effects: p.effects, Check: p.checks.Check,
 	}
 	h.PageRoutes, h.Policy = console.Routes(), o.Policy
@@ -284,7 +289,7 @@ func (p *parts) status(ctx context.Context) any {
 
 // run does what goes on beside the requests, until ctx ends.
 func (p *parts) run(ctx context.Context) error {
-	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run, p.live.Run, p.cache.Run, p.guidance.Run, p.mcp.Run, p.keeper.Run, p.fleet.Run, p.effects.Run, p.watchAgain)
+	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run, p.live.Run, p.cache.Run, p.guidance.Run, p.labels.Run, p.mcp.Run, p.keeper.Run, p.fleet.Run, p.effects.Run, p.watchAgain)
 }
 
 // together runs all of fns until ctx ends, or one of them fails, which ends the others.
@@ -306,5 +311,5 @@ func (p *parts) close(ctx context.Context) error {
 	p.uses.flush(ctx)
 	p.refusals.flush(ctx)
 	p.effects.flush(ctx)
-	return p.cache.Close() // and the engine under it
+	return errors.Join(p.labels.Close(), p.cache.Close()) // and the engine under it
 }

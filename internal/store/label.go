@@ -14,6 +14,13 @@ type Past interface {
 	Feed
 }
 
+// A LabelReader lists and searches documents as they stand at a label. A kind that is not read at labels is a
+// [*knowledge.InvalidError]; a document whose state at the label was trimmed from the log is [ErrGone].
+type LabelReader interface {
+	ListAt(ctx context.Context, l *knowledge.Label, q knowledge.Query) (*knowledge.Page, error)
+	SearchAt(ctx context.Context, l *knowledge.Label, q knowledge.SearchQuery) (*knowledge.Hits, error)
+}
+
 // LabelOf returns a label. A missing or retired one is [ErrNotFound]; there is no fallback to another position.
 func LabelOf(ctx context.Context, s Reader, id string) (*knowledge.Label, error) {
 	key := knowledge.Key{Kind: knowledge.KindLabel, ID: id}

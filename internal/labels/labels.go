@@ -1,0 +1,245 @@
+// Package labels answers lists and searches of documents as they stand at a label. It keeps a copy of the documents for
+// each label in use, so that an answer has the order, ranking, counts and pages that it would have had then.
+package labels
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A Copy is a store of its own that holds the documents as of one label.
+type Copy interface {
+	store.Reader
+	// Foresee removes the documents that are left with a nil record.
+	Foresee(ctx context.Context, left []store.Left) error
+	// Close closes the copy and removes what it has on disk.
+	Close() error
+}
+
+// Options of [Copies].
+type Options struct {
+	// Source has every document, and the log.
+	Source store.Past
+	// Feed is the log that Run follows; it may lag behind Source.
+	Feed store.Feed
+	// Make returns a copy of what fill passes to the sink.
+	Make func(ctx context.Context, fill func(store.Sink) error) (Copy, error)
+	// Patience is how long a call waits for a copy that is being made; 10 s.
+	Patience time.Duration
+	Log      *slog.Logger // nil discards
+}
+
+// maxCopies is the largest number of copies; the one that was not used for longest gives way.
+const maxCopies = 4
+
+// makingTime bounds the making of one copy.
+const makingTime = 15 * time.Minute
+
+// notYet is the Retry-After while a copy is being made.
+const notYet = 2 * time.Second
+
+// Copies are the copies of labels in use. They are made when first asked for.
+type Copies struct {
+	o      Options
+	making chan struct{}  // one copy is made at a time
+	work   sync.WaitGroup // makes and closes copies
+
+	mu     sync.Mutex // guards the fields below and those of each held copy
+	era    int        // counts the histories of the log
+	uses   int64
+	held   map[string]*held
+	closed bool
+}
+
+var _ store.LabelReader = (*Copies)(nil)
+
+// A held copy serves one position. Its users are the calls that wait for it or read it, and whoever makes it.
+type held struct {
+	name   string
+	era    int
+	ready  chan struct{} // closed once copy or err is set
+	copy   Copy
+	err    error
+	stop   context.CancelFunc // ends its making
+	users  int
+	last   int64 // when it was last asked for, by Copies.uses
+	off    bool  // no longer in the map: the last user closes it
+	purged []store.Left
+}
+
+// New returns Copies without any. Close releases them.
+func New(o Options) *Copies {
+	if o.Patience == 0 {
+		o.Patience = 10 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Copies{o: o, making: make(chan struct{}, 1), held: map[string]*held{}}
+}
+
+// ListAt implements [store.LabelReader].
+func (c *Copies) ListAt(ctx context.Context, l *knowledge.Label, q knowledge.Query) (*knowledge.Page, error) {
+	if _, _, err := q.Check(); err != nil {
+		return nil, err
+	}
+	if !knowledge.Labelled(q.Kind) {
+		return nil, knowledge.BadQuery("label", "%s are not read at a label: they are as they are now", q.Kind.Plural())
+	}
+	page, err := read(ctx, c, l, func(r store.Reader) (*knowledge.Page, error) { return r.List(ctx, q) })
+	if err != nil {
+		return nil, err
+	}
+	page.At = knowledge.LabelAt{Label: l.LabelID, Seq: l.Seq}
+	return page, nil
+}
+
+// SearchAt implements [store.LabelReader].
+func (c *Copies) SearchAt(ctx context.Context, l *knowledge.Label, q knowledge.SearchQuery) (*knowledge.Hits, error) {
+	if _, _, err := q.Check(); err != nil {
+		return nil, err
+	}
+	hits, err := read(ctx, c, l, func(r store.Reader) (*knowledge.Hits, error) { return r.Search(ctx, q) })
+	if err != nil {
+		return nil, err
+	}
+	hits.At = knowledge.LabelAt{Label: l.LabelID, Seq: l.Seq}
+	return hits, nil
+}
+
+// read calls fn with the copy of a label.
+func read[T any](ctx context.Context, c *Copies, l *knowledge.Label, fn func(store.Reader) (T, error)) (T, error) {
+	wait := time.NewTimer(c.o.Patience)
+	defer wait.Stop()
+	for {
+		v, err := once(ctx, c, l, wait.C, fn)
+		if !errors.Is(err, errReplaced) {
+			return v, err
+		}
+	}
+}
+
+// once calls fn with the copy of a label, unless late comes first.
+func once[T any](ctx context.Context, c *Copies, l *knowledge.Label, late <-chan time.Time, fn func(store.Reader) (T, error)) (T, error) {
+	var none T
+	h, err := c.take(ctx, l)
+	if err != nil {
+		return none, err
+	}
+	defer c.leave(h)
+	select {
+	case <-h.ready:
+	case <-ctx.Done():
+		return none, ctx.Err()
+	case <-late:
+		return none, &store.UnavailableError{
+			Reason: "the documents as of change " + fmt.Sprint(l.Seq) + " are being put together for lists and searches; " +
+				"single documents can be read at the label meanwhile",
+			RetryAfter: notYet, NotDone: true,
+		}
+	}
+	if h.err != nil {
+		return none, h.err
+	}
+	return fn(h.copy)
+}
+
+// errReplaced says that the log was replaced while a copy was made of it. The copy is made again.
+var errReplaced = errors.New("the log was replaced while the documents at the label were read")
+
+// take returns the copy of a label, which is made if it is not there. The caller leaves it when done.
+func (c *Copies) take(ctx context.Context, l *knowledge.Label) (*held, error) {
+	name := fmt.Sprintf("%d %v", l.Seq, l.Holds)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, store.ErrClosed
+	}
+	h := c.held[name]
+	if h == nil {
+		if len(c.held) >= maxCopies && !c.makeRoom() {
+			return nil, &store.UnavailableError{
+				Reason: fmt.Sprintf("lists and searches are kept for %d positions of labels, and all of them are in use now", maxCopies), RetryAfter: notYet, NotDone: true,
+			}
+		}
+		h = &held{name: name, era: c.era, ready: make(chan struct{}), users: 1}
+		c.held[name] = h
+		own, stop := context.WithTimeout(context.WithoutCancel(ctx), makingTime) // others may wait for it
+		h.stop = stop
+		at := *l
+		c.work.Go(func() {
+			defer stop()
+			c.make(own, h, &at)
+		})
+	}
+	h.users++
+	c.uses++
+	h.last = c.uses
+	return h, nil
+}
+
+// makeRoom drops the copy that was not used for longest. It reports false if all are in use. The caller holds c.mu.
+func (c *Copies) makeRoom() bool {
+	var oldest *held
+	for _, h := range c.held {
+		if h.users == 0 && (oldest == nil || h.last < oldest.last) {
+			oldest = h
+		}
+	}
+	if oldest != nil {
+		c.drop(oldest)
+	}
+	return oldest != nil
+}
+
+// drop takes a copy out of use. The caller holds c.mu.
+func (c *Copies) drop(h *held) {
+	if h.off {
+		return
+	}
+	h.off = true
+	delete(c.held, h.name)
+	h.stop()
+	c.closeUnused(h)
+}
+
+// leave ends one use of a copy.
+func (c *Copies) leave(h *held) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h.users--
+	c.closeUnused(h)
+}
+
+// closeUnused closes a copy that is out of use. The caller holds c.mu.
+func (c *Copies) closeUnused(h *held) {
+	if !h.off || h.users > 0 || h.copy == nil {
+		return
+	}
+	gone := h.copy
+	h.copy = nil
+	c.work.Go(func() {
+		if err := gone.Close(); err != nil {
+			c.o.Log.Warn("copy of a label was not removed", "error", err.Error())
+		}
+	})
+}
+
+// Close ends what is under way and removes all copies.
+func (c *Copies) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	for _, h := range c.held {
+		c.drop(h)
+	}
+	c.mu.Unlock()
+	c.work.Wait()
+	return nil
+}

@@ -1,0 +1,179 @@
+package labels
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// make makes a copy, and ends its use by its maker.
+func (c *Copies) make(ctx context.Context, h *held, l *knowledge.Label) {
+	defer c.leave(h)
+	began := time.Now()
+	made, n, err := c.fill(ctx, l)
+	for err == nil {
+		purged, done := c.publish(h, made)
+		if done {
+			c.o.Log.Info("documents of a label are ready for lists and searches", "label", l.LabelID, "seq", int64(l.Seq),
+				"documents", n, "took", time.Since(began).Round(time.Millisecond).String())
+			return
+		}
+		err = made.Foresee(ctx, purged)
+	}
+	c.fail(h, made, err)
+}
+
+// publish hands a copy to those who wait for it, unless something was purged while it was made: that is to be removed
+// first.
+func (c *Copies) publish(h *held, made Copy) (purged []store.Left, done bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if purged = h.purged; len(purged) > 0 {
+		h.purged = nil
+		return purged, false
+	}
+	h.copy, h.err = made, c.outdated(h)
+	close(h.ready)
+	return nil, true
+}
+
+// fail tells those who wait for a copy why there is none. The next call tries again, unless that is for ever.
+func (c *Copies) fail(h *held, made Copy, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h.copy, h.err = made, err
+	if old := c.outdated(h); old != nil {
+		h.err = old
+	}
+	close(h.ready)
+	if !errors.Is(h.err, store.ErrGone) { // what was trimmed does not come back
+		c.drop(h)
+	}
+}
+
+// outdated returns why a copy that was just made can't be used, nil if it can. The caller holds c.mu.
+func (c *Copies) outdated(h *held) error {
+	switch {
+	case c.closed:
+		return store.ErrClosed
+	case h.era != c.era:
+		return errReplaced
+	}
+	return nil
+}
+
+// fill returns a new copy with the documents of a label, and their number.
+func (c *Copies) fill(ctx context.Context, l *knowledge.Label) (Copy, int, error) {
+	select {
+	case c.making <- struct{}{}:
+		defer func() { <-c.making }()
+	case <-ctx.Done():
+		return nil, 0, ctx.Err()
+	}
+	s := &scan{source: c.o.Source, label: l, changed: map[knowledge.Key]bool{}, upto: l.Seq}
+	made, err := c.o.Make(ctx, func(sink store.Sink) error { return s.run(ctx, sink) })
+	return made, s.n, err
+}
+
+// A scan reads the documents of a label: those that were not changed since from the lists of now, and the others from
+// the log.
+type scan struct {
+	source  store.Past
+	label   *knowledge.Label
+	upto    knowledge.Seq          // the log was read up to here
+	changed map[knowledge.Key]bool // documents to read from the log
+	kind    int                    // the last document that was passed on: its kind, by its place among the labelled
+	id      string                 // and its id
+	n       int                    // documents passed on
+}
+
+// run passes the documents to a sink.
+func (s *scan) run(ctx context.Context, sink store.Sink) error {
+	if err := sink.Begin(knowledge.Position{}); err != nil {
+		return err
+	}
+	for text := range s.label.Holds {
+		if key, err := knowledge.ParseKey(text); err == nil {
+			s.changed[key] = true
+		}
+	}
+	for i, kind := range knowledge.LabelledKinds() {
+		s.kind, s.id = i, ""
+		if err := s.list(ctx, kind, sink); err != nil {
+			return err
+		}
+	}
+	keys := slices.SortedFunc(maps.Keys(s.changed), func(a, b knowledge.Key) int { return strings.Compare(a.String(), b.String()) })
+	for _, key := range keys {
+		rec, err := store.AtLabel(ctx, s.source, s.label, key)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err == nil {
+			err = s.pass(sink, rec)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list passes on the documents of a kind that are as they were at the label.
+func (s *scan) list(ctx context.Context, kind knowledge.Kind, sink store.Sink) error {
+	q := knowledge.Query{Kind: kind, Activity: knowledge.AnyActivity, Order: knowledge.OrderID, Limit: knowledge.MaxLimit}
+	for {
+		page, err := s.source.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		// The log has every change that the page shows: what is not in it is as it was.
+		if err := s.follow(ctx); err != nil {
+			return err
+		}
+		for _, rec := range page.Records {
+			switch {
+			case rec.Pending != knowledge.BatchID{}:
+				s.changed[rec.Key] = true
+			case !s.changed[rec.Key]:
+				if err := s.pass(sink, rec); err != nil {
+					return err
+				}
+			}
+			s.id = rec.Key.ID
+		}
+		if page.Next == "" {
+			return nil
+		}
+		q.Cursor = page.Next
+	}
+}
+
+func (s *scan) pass(sink store.Sink, rec *knowledge.Record) error {
+	s.n++
+	return sink.Record(rec)
+}
+
+// follow reads the log to its end. A document that was passed on already was as it stood at the label then.
+func (s *scan) follow(ctx context.Context) error {
+	for {
+		changes, err := s.source.Changes(ctx, knowledge.ChangeQuery{After: s.upto})
+		if err != nil || len(changes) == 0 {
+			return err
+		}
+		for i := range changes {
+			key := changes[i].Key
+			kind := slices.Index(knowledge.LabelledKinds(), key.Kind)
+			if kind > s.kind || kind == s.kind && key.ID > s.id {
+				s.changed[key] = true
+			}
+		}
+		s.upto = changes[len(changes)-1].Seq
+	}
+}
