@@ -118,7 +118,7 @@ func setOf(b *bundle.Bundle) (*check.Set, error) {
 }
 
 func reportFindings(ctx context.Context, a *app, w *workTree, files []check.File, r *check.Result) error {
-	d, err := a.open(ctx)
+	d, err := a.openToLook(ctx)
 	if err != nil {
 		return err
 	}

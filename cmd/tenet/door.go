@@ -53,7 +53,7 @@ func (d *door) place() string {
 // open finds the way in: the tenet that --url names, else the one that runs on the data directory, else the database.
 func (a *app) open(ctx context.Context) (*door, error) { return a.openWith(ctx, a.localOptions()) }
 
-// openToLook is open for commands that only look: they make no database and put nothing into one.
+// openToLook is open for commands that look, or change what is there: they make no database and put nothing into one.
 func (a *app) openToLook(ctx context.Context) (*door, error) {
 	o := a.localOptions()
 	o.NoSeed = true
@@ -61,6 +61,19 @@ func (a *app) openToLook(ctx context.Context) (*door, error) {
 		return nil, &store.UnavailableError{Reason: "there is no tenet in " + a.DataDir + " yet: `tenet serve` makes one; --data-dir and TENET_DATA_DIR name another place"}
 	}
 	return a.openWith(ctx, o)
+}
+
+// tryElsewhere lets a dry run that finds no database compare with the starter set in a folder of its own, which clean removes: a dry
+// run writes nothing, and a first one need not wait for a tenet.
+func (a *app) tryElsewhere(o *server.Options, dry bool) (clean func(), err error) {
+	if !dry || a.URL != "" || server.HasDatabase(*o) {
+		return func() {}, nil
+	}
+	if o.DataDir, err = os.MkdirTemp("", "tenet-dry-run-"); err != nil {
+		return func() {}, fmt.Errorf("make a folder for the dry run: %w", err)
+	}
+	a.say("there is no tenet in %s yet: compared with the starter set alone", a.DataDir)
+	return func() { _ = os.RemoveAll(o.DataDir) }, nil
 }
 
 func (a *app) openWith(ctx context.Context, o server.Options) (*door, error) {
@@ -84,7 +97,9 @@ func (a *app) openWith(ctx context.Context, o server.Options) (*door, error) {
 				return nil, errors.Join(usageError("a token is given (%s), and no tenet runs on %s that could look at it: start one, "+
 					"name one with --url, or leave the token out to work on the database as the owner of its files", from, a.DataDir), local.Close())
 			}
-			a.saySeeded(local)
+			if o.DataDir == a.DataDir { // not the folder of a dry run
+				a.saySeeded(local)
+			}
 			return &door{Store: local, local: local}, nil
 		}
 		owned, ok := errors.AsType[*server.OwnedError](err)

@@ -12,6 +12,7 @@ import (
 
 	"tenet/internal/guidance"
 	"tenet/internal/knowledge"
+	"tenet/internal/worktree"
 )
 
 type guidanceSettings struct {
@@ -33,7 +34,8 @@ func addGuidance(a *app) {
 		Short: "Show what holds for files and a task",
 		Long: `Shows the rules, practices and templates that hold for files, what matters most first: in a git work tree the paths are taken from
 its root. With --task what fits the words is there too. What does not fit the budget is counted, and a mandatory document is
-never left out. docs/scopes.md describes the patterns.`,
+never left out. The repository, packs and label that .tenet.yaml names count where no flag says otherwise. docs/scopes.md describes
+the patterns.`,
 		Example: `  tenet guidance cmd/pay/main.go --task 'add a refund endpoint' --budget 4000
   tenet guidance src/app.ts --explain
   tenet guidance src/app.ts --pack frontend --label production
@@ -43,6 +45,9 @@ never left out. docs/scopes.md describes the patterns.`,
 		q := guidance.Query{
 			Languages: s.Languages, Task: s.Task, Target: s.Target, Repository: s.Repository, Packs: s.Packs, Label: s.Label,
 			Budget: guidance.Budget{Tokens: s.Budget, Family: s.Family, Explain: s.Explain || s.Budget == 0},
+		}
+		if err := asTreeTakes(a, args, &q); err != nil {
+			return err
 		}
 		for _, arg := range args {
 			p, err := inWorkTree(arg)
@@ -74,6 +79,35 @@ never left out. docs/scopes.md describes the patterns.`,
 			return err
 		})
 	})
+}
+
+// asTreeTakes fills in what the work tree of the files takes (.tenet.yaml), where the flags do not say it: the same documents that
+// sync, check and hooks go by.
+func asTreeTakes(a *app, files []string, q *guidance.Query) error {
+	dir := "."
+	if len(files) > 0 {
+		dir = filepath.Dir(files[0])
+	}
+	for dir != "." && dir != string(filepath.Separator) { // a file that is not there yet, in a folder that is not either
+		if _, err := os.Stat(dir); err == nil {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	if _, ok := worktree.Root(dir); !ok {
+		dir = "."
+	}
+	w, err := openTree(a, dir)
+	if err != nil {
+		return err
+	}
+	if q.Repository == "" && len(q.Packs) == 0 {
+		q.Repository, q.Packs = w.config.Repository, w.config.Packs
+	}
+	if q.Label == "" {
+		q.Label = w.config.Label
+	}
+	return nil
 }
 
 // guidance asks what holds: the running tenet, or the database with an index made for this one question.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -16,6 +17,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 type historySettings struct {
@@ -61,10 +63,27 @@ its versions, "tenet diff" what changed between two, and "tenet undo BATCH" take
 			}
 			t.add(itoa(c.Version), string(c.Verb), by, moment(c.At), itoa(int64(c.Seq)), c.Batch.String(), fields[i])
 		}
-		return a.printTable(struct {
+		if err := a.printTable(struct {
 			Changes []knowledge.Change `json:"changes"`
-		}{changes}, t)
+		}{changes}, t); err != nil {
+			return err
+		}
+		return sayWaiting(ctx, a, d, key)
 	})
+}
+
+// sayWaiting tells of a document's newest write that waits for an absent primary: it is in no log yet.
+func sayWaiting(ctx context.Context, a *app, d *door, key knowledge.Key) error {
+	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
+	switch {
+	case errors.Is(err, store.ErrNotFound): // deleted
+		return nil
+	case err != nil:
+		return err
+	case rec.Pending != knowledge.BatchID{}:
+		a.say("not in the log yet: batch %s, which waits for the primary and is promised version %d; `tenet get %s` shows it", rec.Pending, rec.Version, key)
+	}
+	return nil
 }
 
 // historyOf returns a document's changes, the newest first. A document without any is not found.

@@ -72,6 +72,11 @@ document and file: what would be created, what would change and how, what is ref
 		local := a.localOptions()
 		// A backup is restored into nothing: a starter set of today would stand in the way of the one that it holds.
 		local.NoSeed = slices.ContainsFunc(args, interchange.HoldsHistory)
+		clean, err := a.tryElsewhere(&local, s.DryRun)
+		defer clean()
+		if err != nil {
+			return err
+		}
 		d, err := a.openWith(ctx, local)
 		if err != nil {
 			return err

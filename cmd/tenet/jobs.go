@@ -116,7 +116,7 @@ func listJobs(ctx context.Context, a *app) error {
 			if j.PausedBy != "" {
 				next = "paused by " + j.PausedBy
 			}
-			row := []string{j.Name, orDash(j.Schedule), next, "-", "never run", "-", j.Doc}
+			row := []string{j.Name, orDash(j.Schedule), next, "-", "never run", "-", "-"}
 			if j.Last != nil {
 				row = append(row[:3], runCells(j.Last)...)
 			}

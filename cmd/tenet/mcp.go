@@ -61,7 +61,7 @@ func heldToken(a *app) (string, error) {
 // serveMCP answers over standard input and output until the client leaves. What a person should know goes to standard error: the
 // output is the protocol's.
 func serveMCP(ctx context.Context, a *app) error {
-	d, err := a.open(ctx)
+	d, err := a.openToLook(ctx)
 	if err != nil {
 		return err
 	}

@@ -98,3 +98,11 @@ func TestASecretIsNeverPrinted(t *testing.T) {
 		t.Error("no secret looks like one")
 	}
 }
+
+// What goes wrong in an outage goes wrong again and again: the status says each once, with when it was last seen.
+func TestRepeatedErrorsAreShownOnce(t *testing.T) {
+	got := repeated([]string{"12:00 refused", "12:01 too slow", "12:02 refused", "12:03 refused"})
+	if want := []string{"12:01 too slow", "12:03 refused (3 times)"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("repeated gave %q, want %q", got, want)
+	}
+}

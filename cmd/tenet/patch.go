@@ -51,7 +51,7 @@ such; anything else is text. null takes a field back to its default.`,
 		if err != nil {
 			return err
 		}
-		d, err := a.open(ctx)
+		d, err := a.openToLook(ctx) // what it changes is there, or there is nothing to do
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"tenet/internal/knowledge"
@@ -27,7 +28,8 @@ func addReview(a *app) {
 	review := &cobra.Command{
 		Use:   "review",
 		Short: "Decide about what others propose",
-		Long: `Shows proposals, says what you think of them, and applies them. An approval counts for the ops as they were when it was given. Nobody
+		Long: `Shows proposals, says what you think of them, and applies them. A proposal is named by its id, or by the first or last signs of it (four at least)
+that no other one has. An approval counts for the ops as they were when it was given. Nobody
 decides about their own, and agents decide about none.`,
 	}
 	a.root.AddCommand(review)
@@ -110,10 +112,48 @@ func onProposal(
 func proposalOf(ctx context.Context, a *app, d *door, id string) (*knowledge.Proposal, *knowledge.Record, error) {
 	var p *knowledge.Proposal
 	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (rec *knowledge.Record, err error) {
-		p, rec, err = store.ProposalOf(ctx, d, strings.ToLower(strings.TrimPrefix(id, "proposal/")))
+		if id, err = proposalID(ctx, d, id); err != nil {
+			return nil, err
+		}
+		p, rec, err = store.ProposalOf(ctx, d, id)
 		return rec, err
 	})
 	return p, rec, err
+}
+
+// proposalID returns the id of the proposal that a person names: whole, or by its first or last signs where no other one begins or
+// ends like that. Those that are open count before the others.
+func proposalID(ctx context.Context, d store.Reader, given string) (string, error) {
+	id := strings.ToLower(strings.TrimPrefix(given, "proposal/"))
+	if _, err := uuid.Parse(id); err == nil || len(id) < 4 {
+		return id, nil
+	}
+	for _, state := range []string{knowledge.ProposalOpen, ""} {
+		var fit []string
+		q := knowledge.Query{Kind: knowledge.KindProposal, Status: state, Activity: knowledge.AnyActivity, Order: knowledge.OrderID, Limit: knowledge.MaxLimit}
+		for {
+			page, err := d.List(ctx, q)
+			if err != nil {
+				return "", err
+			}
+			for _, r := range page.Records {
+				if strings.HasPrefix(r.Key.ID, id) || strings.HasSuffix(r.Key.ID, id) {
+					fit = append(fit, r.Key.ID)
+				}
+			}
+			if page.Next == "" {
+				break
+			}
+			q.Cursor = page.Next
+		}
+		switch {
+		case len(fit) == 1:
+			return fit[0], nil
+		case len(fit) > 1:
+			return "", usageError("%q is the beginning or the end of %d proposals: %s", given, len(fit), strings.Join(fit[:min(len(fit), 5)], ", "))
+		}
+	}
+	return id, nil // the store says that there is none
 }
 
 func giveReview(ctx context.Context, a *app, s *reviewSettings, id, verdict string) error {
@@ -137,7 +177,10 @@ func applyProposal(ctx context.Context, a *app, id string) error {
 	}
 	var r knowledge.Receipt
 	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (rec *knowledge.Record, err error) {
-		r, rec, err = store.ApplyProposal(ctx, d, actor, strings.ToLower(strings.TrimPrefix(id, "proposal/")))
+		if id, err = proposalID(ctx, d, id); err != nil {
+			return nil, err
+		}
+		r, rec, err = store.ApplyProposal(ctx, d, actor, id)
 		return rec, err
 	})
 	if errors.Is(err, store.ErrConflict) {

@@ -184,7 +184,7 @@ func showSource(ctx context.Context, a *app, name string) error {
 }
 
 func removeSource(ctx context.Context, a *app, name string, s *sourceRemoveSettings) error {
-	d, err := a.open(ctx)
+	d, err := a.openToLook(ctx)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"tenet/internal/failover"
@@ -38,10 +40,29 @@ func addOutage(t *table, details json.RawMessage) bool {
 		t.add("outage conflicts", plural(j.Parked, "batch waits", "batches wait")+" for a person: see tenet conflicts list")
 	}
 	t.add("outage reads", fmt.Sprintf("by the mirror, but for %d that PostgreSQL was asked; of those the mirror answered %d, since PostgreSQL failed", o.Passed, o.FellBack))
-	for i, text := range o.Errors {
+	for i, text := range repeated(o.Errors) {
 		t.add([]string{"outage errors", ""}[min(i, 1)], text)
 	}
 	return true
+}
+
+// repeated returns errors that begin with their time, each text once: with the time when it was last seen, and how often.
+func repeated(errs []string) []string {
+	var out []string
+	seen := map[string]int{}
+	for _, e := range slices.Backward(errs) { // the newest is last
+		_, text, _ := strings.Cut(e, " ")
+		if seen[text]++; seen[text] == 1 {
+			out = append(out, e)
+		}
+	}
+	for i, e := range out {
+		if _, text, _ := strings.Cut(e, " "); seen[text] > 1 {
+			out[i] += fmt.Sprintf(" (%d times)", seen[text])
+		}
+	}
+	slices.Reverse(out)
+	return out
 }
 
 func age(seconds float64) string {

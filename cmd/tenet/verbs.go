@@ -133,7 +133,7 @@ func doVerb(ctx context.Context, a *app, verb knowledge.Verb, args []string, s v
 	for i, key := range keys {
 		ops[i] = knowledge.Op{Verb: verb, Key: key, IfVersion: on.version, IfBatch: on.batch}
 	}
-	d, err := a.open(ctx)
+	d, err := a.openToLook(ctx) // what it changes is there, or there is nothing to do
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,10 @@ func parseTags(values []string) (tags []tag, star, ok bool) {
 		return nil, true, true
 	}
 	for rest != "" {
+		if rest[0] == ',' { // an empty entry says nothing (RFC 9110, 5.6.1.2)
+			rest = strings.TrimSpace(rest[1:])
+			continue
+		}
 		var t tag
 		whole := rest
 		if after, weak := strings.CutPrefix(rest, "W/"); weak {

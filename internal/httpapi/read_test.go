@@ -58,6 +58,9 @@ func TestReadyAnswersAreThoseOfTheFirstTime(t *testing.T) {
 					t.Errorf("asked again in %q: %d with ETag %s", coding, again.status, again.header.Get("ETag"))
 				}
 			}
+			if again := n.do(get(path).with("If-None-Match", `, "other",,W/`+tag+",")); again.status != http.StatusNotModified {
+				t.Errorf("asked with a list that has empty entries: %d", again.status)
+			}
 			n.do(patch(rulePath, `{"description":"Another text with a parameter in it."}`))
 			after := n.do(get(path).with("If-None-Match", tag))
 			if after.status != http.StatusOK || after.header.Get("ETag") == tag || !bytes.Contains(after.body, []byte("Another text")) {

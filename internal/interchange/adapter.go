@@ -83,6 +83,7 @@ type Arguments string
 const (
 	ArgumentsNone   Arguments = ""
 	ArgumentsDollar Arguments = "dollar" // $ARGUMENTS, $1, and names that the front matter declares
+	ArgumentsNamed  Arguments = "named"  // as dollar, and every name in capitals, as in $FILE
 	ArgumentsInput  Arguments = "input"  // ${input:name:hint}
 	ArgumentsBraces Arguments = "braces" // {{args}}, {{input}}
 )

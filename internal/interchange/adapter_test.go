@@ -284,6 +284,7 @@ func TestPromptsAndFormsAreTemplates(t *testing.T) {
 			"---\narguments: [issue]\n---\nMend $issue in $HOME.\n", "Named", []variable{{"issue", "multiline"}}, "Mend {{issue}} in $HOME.",
 		},
 		".codex/prompts/a.md":      {"Draft $1 for $ARGUMENTS.\n", "A", []variable{{"argument_1", "multiline"}, {"arguments", "multiline"}}, ""},
+		".codex/prompts/b.md":      {"Draft $FILE, not $file.\n", "B", []variable{{"FILE", "multiline"}}, ""},
 		".cursor/commands/a.md":    {"Read it.\n", "A", []variable{}, "Read it."},
 		".windsurf/workflows/a.md": {"# Deploy\n\n1. Build\n", "Deploy", []variable{}, "1. Build"},
 		".qwen/commands/a.md":      {"Say {{args}} and {{other}}.\n", "A", []variable{{"args", "multiline"}}, "Say {{args}} and {{other}}."},

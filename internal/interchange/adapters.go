@@ -152,7 +152,7 @@ var ruleAdapters = []Adapter{
 		Paths: []string{".trae/rules/**/*.md"}, Checked: "2026-11", Source: "https://docs.trae.ai/ide/rules",
 		Means: Meaning{
 			Default: always, Always: "alwaysApply", Never: manual, Globs: []string{"globs"}, List: ListCommas, Described: model,
-			Describes: "description",
+			Describes: "description", Bare: true,
 		},
 	},
 	{
@@ -262,7 +262,7 @@ func templateAdapters() []Adapter {
 		one("copilot-prompts", "copilot", ArgumentsInput, "https://code.visualstudio.com/docs/copilot/customization/prompt-files",
 			".github/prompts/**/*.prompt.md", "**/*.prompt.md"),
 		one("claude-commands", "claude", ArgumentsDollar, "https://code.claude.com/docs/en/slash-commands", ".claude/commands/**/*.md"),
-		one("codex-prompts", "codex", ArgumentsDollar, "https://developers.openai.com/codex/custom-prompts", ".codex/prompts/**/*.md"),
+		one("codex-prompts", "codex", ArgumentsNamed, "https://developers.openai.com/codex/custom-prompts", ".codex/prompts/**/*.md"),
 		one("cursor-commands", "cursor", ArgumentsNone, "https://cursor.com/docs/agent/chat/commands", ".cursor/commands/**/*.md"),
 		one("opencode-commands", "opencode", ArgumentsDollar, "https://opencode.ai/docs/commands/",
 			".opencode/commands/**/*.md", ".opencode/command/**/*.md"),

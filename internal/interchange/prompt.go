@@ -57,6 +57,7 @@ func promptName(p string) string { return humanName(strings.ToLower(stem(path.Ba
 var (
 	inputVariable  = regexp.MustCompile(`\$\{input:([^{}:]+)(?::([^{}]*))?\}`)
 	dollarArgument = regexp.MustCompile(`\$(ARGUMENTS(?:\[\d+\])?|[0-9]\b|[A-Za-z_][A-Za-z0-9_]*)`)
+	capitals       = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 	bracesArgument = regexp.MustCompile(`\{\{\{?\s*(args|input)\s*\}?\}\}`)
 )
 
@@ -72,11 +73,12 @@ func (a Arguments) read(f *file, fm *frontMatter, body string) (string, []knowle
 		return w.replace(body, inputVariable, func(m []string) (string, string, bool) {
 			return strings.TrimSpace(m[1]), strings.TrimSpace(m[2]), true
 		})
-	case ArgumentsDollar:
+	case ArgumentsDollar, ArgumentsNamed:
 		hint := argumentHint(fm)
 		declared := fm.list("arguments")
 		return w.replace(body, dollarArgument, func(m []string) (string, string, bool) {
-			return dollarName(m[1], hint, declared)
+			name, about, ok := dollarName(m[1], hint, declared)
+			return name, about, ok || a == ArgumentsNamed && capitals.MatchString(m[1])
 		})
 	case ArgumentsBraces:
 		delete(w.taken, "args")

@@ -210,7 +210,7 @@ func stem(p string) string {
 	base := path.Base(p)
 	lower := strings.ToLower(base)
 	for _, end := range []string{
-		".instructions.md", ".prompt.md", ".metadata.yaml", ".metadata.yml", ".jsonl.gz", ".jsonl.zst", ".jsonl", ".ndjson",
+		".instructions.md", ".prompt.md", ".chatmode.md", ".agent.md", ".metadata.yaml", ".metadata.yml", ".jsonl.gz", ".jsonl.zst", ".jsonl", ".ndjson",
 		".sarif.json", ".jsonc", ".json",
 		".markdown", ".mdx", ".mdc", ".md", ".yaml", ".yml", ".csv", ".tsv",
 		".toml", ".prompt", ".sarif", ".xml",
