@@ -92,7 +92,7 @@ func (l *lastResort) Guide(ctx context.Context, q guidance.Query) (*guidance.Ans
 }
 
 // Check checks files by what the work tree took last, as hooks do.
-func (l *lastResort) Check(_ context.Context, q *check.Question) (*check.Result, error) {
+func (l *lastResort) Check(ctx context.Context, q *check.Question) (*check.Result, error) {
 	if err := q.Check(); err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (l *lastResort) Check(_ context.Context, q *check.Question) (*check.Result,
 	if err != nil {
 		return nil, err
 	}
-	return set.Answer(q), nil
+	return set.Answer(ctx, q)
 }
 
 // level says how old the answers are.

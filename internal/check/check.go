@@ -24,7 +24,7 @@ const (
 	MaxFile     = 4 << 20 // bytes of a file that is looked at
 	MaxFindings = 1000    // in all
 	maxOfOne    = 50      // of one check in one file
-	maxLooked   = 1000    // places of one check in one file that are compared with what was there before
+	maxLooked   = 20_000  // places of one check in one file that are compared with what was there before; more is told as [Skipped]
 	maxKnown    = 200_000 // findings that were there before; what goes beyond counts as new
 )
 
@@ -178,10 +178,16 @@ func NewSet(rules []*knowledge.Rule, exemptions []knowledge.Exemption, now time.
 }
 
 // Run checks files.
-func (s *Set) Run(files []File) *Result { return s.run(files, nil) }
+func (s *Set) Run(files []File) *Result { return s.run(files, nil, forever) }
+
+// forever is the patience of a run without a deadline.
+func forever() bool { return false }
 
 // RunSince checks files, and leaves out what is found in them as they were before.
-func (s *Set) RunSince(files, before []File) *Result {
+func (s *Set) RunSince(files, before []File) *Result { return s.runSince(files, before, forever) }
+
+// runSince is RunSince until over says so; what it returns then is worth nothing.
+func (s *Set) runSince(files, before []File, over func() bool) *Result {
 	known := map[string]bool{}
 	for i := range before {
 		f := &before[i]
@@ -194,14 +200,14 @@ func (s *Set) RunSince(files, before []File) *Result {
 				if len(known) < maxKnown {
 					known[one.Fingerprint] = true
 				}
-				return len(known) < maxKnown
+				return len(known) < maxKnown && !over()
 			})
 		})
 	}
-	return s.run(files, known)
+	return s.run(files, known, over)
 }
 
-func (s *Set) run(files []File, known map[string]bool) *Result {
+func (s *Set) run(files []File, known map[string]bool, over func() bool) *Result {
 	r := &Result{Decision: Allow, Findings: []Finding{}, Skipped: []Skipped{}, Rules: len(s.rules), looked: map[string]bool{}, broken: map[string]bool{}}
 	for i := range files {
 		f := &files[i]
@@ -215,7 +221,7 @@ func (s *Set) run(files []File, known map[string]bool) *Result {
 			continue
 		}
 		r.Files++
-		s.file(r, clean, f, known)
+		s.file(r, clean, f, known, over)
 	}
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
 		if c := strings.Compare(a.Path, b.Path); c != 0 {
@@ -265,17 +271,21 @@ func (s *Set) each(clean string, f *File, fn func(*rule, *one)) {
 }
 
 // file checks a file. What is known already is passed over before anything is cut, so that none of it hides what is new.
-func (s *Set) file(r *Result, clean string, f *File, known map[string]bool) {
+func (s *Set) file(r *Result, clean string, f *File, known map[string]bool, over func() bool) {
 	most := maxOfOne + 1
 	if known != nil {
 		most = maxLooked
 	}
 	s.each(clean, f, func(rl *rule, c *one) {
 		r.looked[rl.RuleID] = true
-		fresh := 0
+		if over() {
+			return
+		}
+		fresh, looked := 0, 0
 		all := c.findings(rl, clean, f, most, func(one *Finding) bool {
+			looked++
 			if known[one.Fingerprint] {
-				return true
+				return !over()
 			}
 			if fresh++; fresh > maxOfOne {
 				return false
@@ -285,6 +295,10 @@ func (s *Set) file(r *Result, clean string, f *File, known map[string]bool) {
 			return true
 		})
 		r.More = r.More || !all
+		if known != nil && looked == maxLooked && !all {
+			r.Skipped = append(r.Skipped, Skipped{clean, "rule/" + rl.RuleID + " matches in more than " + strconv.Itoa(maxLooked) +
+				" places: what is new beyond them was not looked for"})
+		}
 	})
 }
 

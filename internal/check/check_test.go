@@ -2,6 +2,8 @@ package check
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -201,6 +203,31 @@ func TestWhatWasThereHidesNothingNew(t *testing.T) {
 	r := s.RunSince([]File{{Path: "a", Content: []byte(before + "very bad\n")}}, []File{{Path: "a", Content: []byte(before)}})
 	if want := []string{fmt.Sprintf("a:%d:6 A/x", 3*maxOfOne+1), Deny}; cmp.Diff(want, places(r)) != "" {
 		t.Errorf("got %v, want %v", places(r), want)
+	}
+}
+
+// TestWhatIsNotComparedIsTold has more places than are compared with what was there before, and something new behind them.
+func TestWhatIsNotComparedIsTold(t *testing.T) {
+	s := NewSet([]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "bad"})}, nil, time.Now())
+	before := strings.Repeat("bad\n", maxLooked)
+	r := s.RunSince([]File{{Path: "a", Content: []byte(before + "very bad\n")}}, []File{{Path: "a", Content: []byte(before)}})
+	if len(r.Skipped) != 1 || r.Skipped[0].Path != "a" || !strings.Contains(r.Skipped[0].Why, "rule/A") || !r.More {
+		t.Errorf("the answer does not tell of the places that nobody looked at: %+v", r)
+	}
+	if v := s.RunSince([]File{{Path: "a", Content: []byte(before)}}, []File{{Path: "a", Content: []byte(before)}}); len(v.Skipped) > 0 || v.More {
+		t.Errorf("all places were looked at, and the answer says otherwise: %+v", v)
+	}
+}
+
+func TestACheckEndsWithItsContext(t *testing.T) {
+	s := NewSet([]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "bad"})}, nil, time.Now())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	f := []File{{Path: "a", Content: []byte("bad\n")}}
+	for _, q := range []*Question{{Files: f}, {Files: f, Before: []File{{Path: "a"}}}} {
+		if r, err := s.Answer(ctx, q); !errors.Is(err, context.Canceled) || len(r.Findings) > 0 {
+			t.Errorf("%v and %d findings, want %v before anything was looked at", err, len(r.Findings), context.Canceled)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"context"
 	"fmt"
 
 	"tenet/internal/knowledge"
@@ -49,10 +50,14 @@ func (q *Question) Check() error {
 	return nil
 }
 
-// Answer checks the files of a question.
-func (s *Set) Answer(q *Question) *Result {
+// Answer checks the files of a question, until its context is done: the error is the context's.
+func (s *Set) Answer(ctx context.Context, q *Question) (*Result, error) {
+	over := func() bool { return ctx.Err() != nil }
+	var r *Result
 	if q.Before != nil {
-		return s.RunSince(q.Files, q.Before)
+		r = s.runSince(q.Files, q.Before, over)
+	} else {
+		r = s.run(q.Files, nil, over)
 	}
-	return s.Run(q.Files)
+	return r, ctx.Err()
 }

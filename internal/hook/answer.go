@@ -40,6 +40,9 @@ func Judge(r *check.Result, age string) Verdict {
 			warn = append(warn, line)
 		}
 	}
+	for _, skip := range r.Skipped {
+		warn = append(warn, "- "+skip.Path+" was not looked at as a whole: "+skip.Why)
+	}
 	v := Verdict{Deny: len(deny) > 0}
 	_, v.Rules, _ = r.Outcomes()
 	if len(deny) > 0 {

@@ -42,7 +42,7 @@ func (c *checks) Check(ctx context.Context, q *check.Question) (*check.Result, e
 	if err != nil {
 		return nil, err
 	}
-	return set.Answer(q), nil
+	return set.Answer(ctx, q)
 }
 
 func (c *checks) set(ctx context.Context, want bundle.Want) (*check.Set, error) {
