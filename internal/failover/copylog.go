@@ -33,7 +33,7 @@ func (c *localCopy) changes(
 		return nil, err
 	}
 	if oldest <= 1 || !q.Filtered() || q.Batch == (knowledge.BatchID{}) && !q.Newest && q.After >= oldest-1 ||
-		q.Newest && len(changes) == q.Limit && changes[len(changes)-1].Seq >= oldest {
+		q.Newest && q.Full(changes) && changes[len(changes)-1].Seq >= oldest {
 		return changes, nil
 	}
 	if part != nil && len(changes) > 0 {
@@ -65,7 +65,7 @@ func wholeOf(q *knowledge.ChangeQuery, changes []knowledge.Change) bool {
 		return len(changes) > 0 && !q.Newest
 	case q.Key != (knowledge.Key{}):
 		return len(changes) > 0 &&
-			(changes[0].Version == 1 || changes[len(changes)-1].Version == 1 || q.Newest && len(changes) == q.Limit)
+			(changes[0].Version == 1 || changes[len(changes)-1].Version == 1 || q.Newest && q.Full(changes))
 	}
 	return false
 }

@@ -50,7 +50,7 @@ func (p *changesParams) query(f *faultList) (knowledge.ChangeQuery, knowledge.Ma
 	if err != nil {
 		f.add("/after", "%s", err)
 	}
-	q := knowledge.ChangeQuery{After: at.Seq, Limit: p.Limit, Version: p.Version, Batch: p.Batch, Newest: p.Newest}
+	q := knowledge.ChangeQuery{After: at.Seq, Limit: p.Limit, Version: p.Version, Batch: p.Batch, Newest: p.Newest, Bytes: knowledge.MaxPageBytes}
 	kind, err := knowledge.ParseKind(p.Kind)
 	switch {
 	case p.Kind != "" && err != nil:

@@ -37,7 +37,7 @@ func (l *collection) history(c *call, p *historyParams) error {
 	if err := f.err(true); err != nil {
 		return err
 	}
-	q := knowledge.ChangeQuery{Key: key, Newest: true, After: p.Before, Limit: orInt(p.Limit, defaultHistory)}
+	q := knowledge.ChangeQuery{Key: key, Newest: true, After: p.Before, Limit: orInt(p.Limit, defaultHistory), Bytes: knowledge.MaxPageBytes}
 	ctx, part := store.WithPartial(c.limited())
 	changes, err := l.h.o.Store.Changes(ctx, q)
 	if err != nil {
@@ -51,7 +51,7 @@ func (l *collection) history(c *call, p *historyParams) error {
 	buf, done := c.buffer()
 	defer done()
 	b := appendChanges(*buf, changes)
-	if len(changes) == q.Limit {
+	if q.Full(changes) {
 		b = append(b, `,"next":`...)
 		b = strconv.AppendInt(b, int64(changes[len(changes)-1].Seq), 10)
 	}

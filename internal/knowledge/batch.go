@@ -111,6 +111,14 @@ type Change struct {
 	More bool
 }
 
+// Size returns the bytes of the change's document.
+func (c *Change) Size() int {
+	if c.Record == nil {
+		return 0
+	}
+	return len(c.Record.JSON)
+}
+
 // Entered reports whether the change was entered under another's name or time.
 func (c *Change) Entered() bool { return c.EnteredBy != "" }
 

@@ -14,6 +14,9 @@ import (
 const (
 	DefaultLimit = 50
 	MaxLimit     = 200
+	// MaxPageBytes is how many bytes of documents a page holds: the document that reaches it is the page's last one. Documents may
+	// be large, and a count alone would let one answer take the memory of all.
+	MaxPageBytes = 8 << 20
 )
 
 // An Order is an order of a list. Each has an index in every engine.
@@ -255,6 +258,23 @@ type ChangeQuery struct {
 	Kind    Kind
 	// Newest reverses the order: the newest change first, and only those before After if that is not 0.
 	Newest bool
+	// Bytes, where it is not 0, ends the answer with the change whose document reaches so many bytes; unfiltered, at the end of its
+	// transaction.
+	Bytes int
+}
+
+// Ends reports whether an answer of so many bytes of documents ends with a change, because of its bytes.
+func (q *ChangeQuery) Ends(bytes int, last *Change) bool {
+	return q.Bytes > 0 && bytes >= q.Bytes && (q.Filtered() || !last.More)
+}
+
+// Full reports whether an answer may have ended before its end: by its count, or by its bytes.
+func (q *ChangeQuery) Full(changes []Change) bool {
+	bytes := 0
+	for i := range changes {
+		bytes += changes[i].Size()
+	}
+	return len(changes) > 0 && (len(changes) >= q.Limit || q.Ends(bytes, &changes[len(changes)-1]))
 }
 
 // Filtered reports whether the query has any filter.

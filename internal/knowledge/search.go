@@ -223,3 +223,17 @@ func (q SearchQuery) sum(place []byte) []byte {
 	h.Write(place)
 	return h.Sum(nil)[:cursorSum]
 }
+
+// PageOf returns the hits of a page that fit into [MaxPageBytes]: the document that reaches it is the last one.
+func PageOf(found []Found, records map[Key]*Record) []Found {
+	bytes := 0
+	for i := range found {
+		if rec := records[found[i].Key]; rec != nil {
+			bytes += len(rec.JSON)
+		}
+		if bytes >= MaxPageBytes {
+			return found[:i+1]
+		}
+	}
+	return found
+}

@@ -61,7 +61,7 @@ func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 		return nil, err
 	}
 	sql, args := changesSQL(&q)
-	changes, err := s.changes(ctx, "changes", sql, args)
+	changes, err := s.changes(ctx, "changes", sql, args, &q)
 	if err != nil || q.Key != (knowledge.Key{}) || q.Batch != (knowledge.BatchID{}) || q.Newest {
 		return changes, err
 	}
@@ -121,11 +121,15 @@ func (s *Store) gone(ctx context.Context, after knowledge.Seq) error {
 }
 
 // changes runs a statement over the log.
-func (s *Store) changes(ctx context.Context, name, sql string, args []any) ([]knowledge.Change, error) {
-	changes := []knowledge.Change{}
+func (s *Store) changes(ctx context.Context, name, sql string, args []any, q *knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	changes, bytes := []knowledge.Change{}, 0
 	err := s.query(ctx, name, sql, args, func(r pgx.Rows) error {
+		if n := len(changes); n > 0 && q.Ends(bytes, &changes[n-1]) {
+			return nil
+		}
 		c, err := scanChange(r)
 		changes = append(changes, c)
+		bytes += c.Size()
 		return err
 	})
 	return changes, err

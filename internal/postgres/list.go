@@ -45,11 +45,20 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 	}
 	t := tableOf(q.Kind)
 	sql, args := listSQL(t, &q, cursor)
-	records := make([]*knowledge.Record, 0, q.Limit+1)
+	records, bytes, most := make([]*knowledge.Record, 0, q.Limit+1), 0, q.Limit
 	err = s.query(ctx, t.listName, sql, args, func(r pgx.Rows) error {
+		if len(records) > most { // one more than fits is there: it says that there is a next page
+			return nil
+		}
 		rec, err := t.record(r)
+		if err != nil {
+			return err
+		}
 		records = append(records, rec)
-		return err
+		if bytes += len(rec.JSON); bytes >= knowledge.MaxPageBytes {
+			most = min(most, len(records))
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -60,9 +69,9 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 			return nil, err
 		}
 	}
-	if len(records) > q.Limit {
-		page.Records = records[:q.Limit:q.Limit]
-		last := page.Records[q.Limit-1]
+	if len(records) > most {
+		page.Records = records[:most:most]
+		last := page.Records[most-1]
 		title := ""
 		if q.Order == knowledge.OrderTitle {
 			doc, err := last.Document()

@@ -73,7 +73,7 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 	}
 	sortFound(found)
 	from := min(q.Offset(), len(found))
-	page := found[from:min(from+q.Limit, len(found))]
+	page := knowledge.PageOf(found[from:min(from+q.Limit, len(found))], byKey)
 	hits := &knowledge.Hits{Source: knowledge.SourcePrimary, Total: total, Bounded: bounded}
 	if hits.Hits, err = scorer.Hits(page, byKey); err != nil {
 		return nil, s.contractual(ctx, &scanError{err})

@@ -70,7 +70,7 @@ func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 	err = s.agree(ctx, func(ctx context.Context, v view) error {
 		if q.Filtered() {
 			query, args := filteredChanges(q)
-			list, err = v.changes(ctx, query, args, nil)
+			list, err = v.changes(ctx, query, args, nil, &q)
 			return err
 		}
 		list, err = v.following(ctx, q)
@@ -85,10 +85,10 @@ func (v view) following(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 	if err := v.kept(ctx, q.After); err != nil {
 		return nil, err
 	}
-	list, err := v.changes(ctx, query, []any{int64(q.After), q.Limit}, make([]knowledge.Change, 0, min(q.Limit, 64)))
+	list, err := v.changes(ctx, query, []any{int64(q.After), q.Limit}, make([]knowledge.Change, 0, min(q.Limit, 64)), &q)
 	for err == nil && len(list) > 0 && list[len(list)-1].More {
 		before := len(list)
-		if list, err = v.changes(ctx, query, []any{int64(list[before-1].Seq), 64}, list); len(list) == before {
+		if list, err = v.changes(ctx, query, []any{int64(list[before-1].Seq), 64}, list, &q); len(list) == before {
 			break // the log ends here, even if the change says that more follow
 		}
 		for i := before; i < len(list); i++ {
@@ -114,13 +114,22 @@ func (v view) kept(ctx context.Context, after knowledge.Seq) error {
 	return nil
 }
 
-func (v view) changes(ctx context.Context, query string, args []any, list []knowledge.Change) ([]knowledge.Change, error) {
+// changes appends the changes of a statement to a list, until the bytes of the list end the answer.
+func (v view) changes(ctx context.Context, query string, args []any, list []knowledge.Change, q *knowledge.ChangeQuery) ([]knowledge.Change, error) {
 	if list == nil {
 		list = []knowledge.Change{}
 	}
+	bytes := 0
+	for i := range list {
+		bytes += list[i].Size()
+	}
 	err := v.query(ctx, "changes", query, args, func(r *sql.Rows) error {
+		if n := len(list); n > 0 && q.Ends(bytes, &list[n-1]) {
+			return nil
+		}
 		c, err := scanChange(r, v.f.source)
 		list = append(list, c)
+		bytes += c.Size()
 		return err
 	})
 	return list, err

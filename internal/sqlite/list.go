@@ -31,17 +31,23 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 			}
 		}
 		query, args := l.statement()
+		bytes := 0
 		return v.query(ctx, "list."+l.tab.name, query, args, func(r *sql.Rows) error {
+			n := len(page.Records)
+			switch {
+			case page.Next != "":
+				return nil
+			case n == q.Limit, bytes >= knowledge.MaxPageBytes:
+				page.Next = q.NextCursor(page.Records[n-1], title)
+				return nil
+			}
 			var sortTitle string
 			rec, err := scanRecord(r, q.Kind, s.source, &sortTitle)
 			if err != nil {
 				return err
 			}
-			if len(page.Records) == q.Limit {
-				page.Next = q.NextCursor(page.Records[q.Limit-1], title)
-				return nil
-			}
 			page.Records = append(page.Records, rec)
+			bytes += len(rec.JSON)
 			title = sortTitle
 			return nil
 		})

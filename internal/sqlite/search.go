@@ -32,13 +32,16 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 	var records map[knowledge.Key]*knowledge.Record
 	l := &look{q: &q, question: question}
 	var page []knowledge.Found
+	ranked := 0
 	err = s.agree(ctx, func(ctx context.Context, v view) error {
 		l.view, l.ctx = v, ctx
 		if err := l.run(); err != nil {
 			return err
 		}
 		page = l.page()
+		ranked = len(page)
 		records, err = v.records(ctx, page)
+		page = knowledge.PageOf(page, records)
 		return err
 	})
 	if err != nil {
@@ -54,7 +57,7 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 	hits.Total, hits.Bounded, hits.Facets = l.total, l.bounded, l.facets
 	hits.Reading = l.scorer.Reading(masks, l.frequency)
 	hits.Reading.SearchedFor, hits.Reading.Suggestions = l.corrections(masks), append(hits.Reading.Suggestions, l.suggestions...)
-	if next := q.Offset() + len(page); next < l.total && len(page) == q.Limit {
+	if next := q.Offset() + len(page); next < l.total && (len(page) == q.Limit || len(page) < ranked) {
 		hits.Next = q.NextCursor(next)
 	}
 	return hits, nil
