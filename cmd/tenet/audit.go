@@ -20,7 +20,7 @@ func addAudit(a *app) {
 	var s auditSettings
 	a.command(a.root, &cobra.Command{
 		Use: "audit", Short: "Show the calls that were refused",
-		Long: `Shows who was refused what, when and from where, the newest first; and who entered a write under another's name or another time.
+		Long: `Shows who was refused what, when and from where, the newest first; who applied a proposal without its approvals; and who entered a write under another's name or another time.
 What was done stands in the log of changes: see "tenet history". Only admins may ask a running tenet.
 
 How long refusals are kept says --retain-audit of "tenet serve". Of one principal, or of one address without a token, a minute's

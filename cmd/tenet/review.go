@@ -52,6 +52,9 @@ decides about their own, and agents decide about none.`,
 		{knowledge.VerdictApprove, "approve", "Approve of a proposal", "Approves of the ops as they are now."},
 		{knowledge.VerdictAsk, "ask", "Ask for an answer or a change", "Says what is to be answered or changed first; it takes an approval of yours back."},
 		{knowledge.VerdictReject, "reject", "Reject a proposal", "Closes a proposal without doing anything."},
+		{knowledge.VerdictOverride, "override", "Let a proposal be applied without its approvals", `Lets a proposal be applied without the approvals that the policy asks for: for an
+emergency, by an admin, also for a proposal of their own. The reason is needed. It stays in the proposal, and tenet audit and the log tell
+who has applied it.`},
 		{knowledge.VerdictComment, "comment", "Comment on a proposal", "Says a word about a proposal, which decides nothing."},
 	} {
 		var s reviewSettings
@@ -159,6 +162,9 @@ func proposalID(ctx context.Context, d store.Reader, given string) (string, erro
 func giveReview(ctx context.Context, a *app, s *reviewSettings, id, verdict string) error {
 	if verdict == knowledge.VerdictComment && s.Comment == "" {
 		return usageError("say what, as in --comment 'Which services does this touch?'")
+	}
+	if verdict == knowledge.VerdictOverride && strings.TrimSpace(s.Comment) == "" {
+		return usageError("say why, as in --comment 'Production is down: the approvers are asleep'")
 	}
 	return onProposal(ctx, a, s.Batch, id, func(p *knowledge.Proposal, rec *knowledge.Record, write knowledge.BatchID, actor string) (knowledge.Batch, bool) {
 		return store.ReviewBatch(p, rec, write, knowledge.Review{By: actor, Verdict: verdict, Comment: s.Comment, At: knowledge.At(time.Now())})

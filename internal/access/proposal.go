@@ -51,6 +51,10 @@ func notAReviewer(c *Caller, a Act) string {
 		return "it is a proposal of " + was.CreatedBy + ", and only its writer may edit it: ask for changes in a review"
 	case is.State == knowledge.ProposalWithdrawn:
 		return "only its writer may withdraw it; reject it instead"
+	case addsOverride(was, is) && !c.May(DoOverride, knowledge.KindProposal):
+		return c.lacks(DoOverride, knowledge.KindProposal) + ", who may let it be applied without its approvals"
+	case overrides(was, is): // also one's own: in an emergency there may be nobody else
+		return ""
 	case was.CreatedBy == c.ID && !c.ownApproval && len(is.Reviews) > len(was.Reviews) && !onlyComments(was, is):
 		return "nobody may review their own proposal: ask somebody else, or, where you work alone, start the server with --review-own"
 	}
@@ -60,6 +64,21 @@ func notAReviewer(c *Caller, a Act) string {
 // sameWords reports whether two versions of a proposal have the same text and operations.
 func sameWords(a, b *knowledge.Proposal) bool {
 	return a.Title == b.Title && a.Why == b.Why && a.OpsDigest == b.OpsDigest && a.IsActive == b.IsActive
+}
+
+// overrides reports whether a change adds nothing but overrides.
+func overrides(was, is *knowledge.Proposal) bool {
+	if was.State != is.State || len(is.Reviews) <= len(was.Reviews) {
+		return false
+	}
+	return !slices.ContainsFunc(is.Reviews[len(was.Reviews):],
+		func(r knowledge.Review) bool { return r.Verdict != knowledge.VerdictOverride })
+}
+
+// addsOverride reports whether a change adds an override, among others.
+func addsOverride(was, is *knowledge.Proposal) bool {
+	return slices.ContainsFunc(is.Reviews[min(len(was.Reviews), len(is.Reviews)):],
+		func(r knowledge.Review) bool { return r.Verdict == knowledge.VerdictOverride })
 }
 
 // onlyComments reports whether a change only adds comments.
@@ -132,7 +151,7 @@ func (c call) applied(ctx context.Context, b *knowledge.Batch, i int, before, af
 		}
 		by = append(by, id)
 	}
-	if len(by) >= needed {
+	if len(by) >= needed || c.overridden(was) != nil {
 		return nil
 	}
 	wants := fmt.Sprintf("%d approvals", needed)
@@ -144,6 +163,41 @@ func (c call) applied(ctx context.Context, b *knowledge.Batch, i int, before, af
 		reason += "; not counted: " + strings.Join(no, ", ")
 	}
 	return &store.ForbiddenError{Reason: "apply " + was.Key().String() + ": " + reason, Right: DoReview}
+}
+
+// overridden returns the override that lets a proposal be applied without its approvals, nil if there is none by
+// somebody who may still give it.
+func (c call) overridden(p *knowledge.Proposal) *knowledge.Review {
+	for _, r := range p.Overrides() {
+		who := c.caller
+		if r.By != who.ID && c.s.dir != nil {
+			who, _ = c.s.dir.Caller(r.By)
+		} else if r.By != who.ID {
+			return r // nobody here can look it up: it was judged when it was written
+		}
+		if who.May(DoOverride, knowledge.KindProposal) {
+			return r
+		}
+	}
+	return nil
+}
+
+// tellOverride reports that a batch has applied a proposal under an override.
+func (c call) tellOverride(ctx context.Context, b *knowledge.Batch, r *knowledge.Receipt) {
+	n := len(b.Ops) - 1
+	if c.s.refused == nil || !applies(b) || n >= len(r.Records) || r.Records[n] == nil {
+		return
+	}
+	d, err := r.Records[n].Document()
+	p := proposalOf(d)
+	if err != nil || p == nil {
+		return
+	}
+	if o := c.overridden(p); o != nil {
+		told := c
+		told.method = MethodOverride
+		told.tell(ctx, "", p.Key(), fmt.Sprintf("applied without its approvals by an override of %s: %s", o.By, o.Comment))
+	}
 }
 
 // approvalsNeeded returns how many approvals a proposal needs: one, or as many as the policy asks for the documents

@@ -32,17 +32,18 @@ const anyKind knowledge.Kind = "*"
 
 // Actions of a [Right].
 const (
-	DoRead    = "read"
-	DoDraft   = "draft"   // write rules that are drafts before and after
-	DoReport  = "report"  // report violations, and edit one's own reports
-	DoPublish = "publish" // write any document of a kind that is not hidden
-	DoPropose = "propose" // propose changes, and edit and withdraw one's own proposals
-	DoReview  = "review"  // review the proposals of others
-	DoResolve = "resolve" // decide conflicts
-	DoManage  = "manage"  // read and write principals
-	DoPurge   = "purge"   // delete a document with its history
-	DoDate    = "date"    // set a batch's time and actor
-	DoOperate = "operate" // operate the mirror and the jobs
+	DoRead     = "read"
+	DoDraft    = "draft"    // write rules that are drafts before and after
+	DoReport   = "report"   // report violations, and edit one's own reports
+	DoPublish  = "publish"  // write any document of a kind that is not hidden
+	DoPropose  = "propose"  // propose changes, and edit and withdraw one's own proposals
+	DoReview   = "review"   // review the proposals of others
+	DoOverride = "override" // let a proposal be applied without its approvals, in an emergency
+	DoResolve  = "resolve"  // decide conflicts
+	DoManage   = "manage"   // read and write principals
+	DoPurge    = "purge"    // delete a document with its history
+	DoDate     = "date"     // set a batch's time and actor
+	DoOperate  = "operate"  // operate the mirror and the jobs
 )
 
 // rights maps each role to its rights.
@@ -71,6 +72,7 @@ func rightsOf(role string) []Right {
 		case knowledge.RoleAdmin:
 			rights = append(rights, Right{DoRead, anyKind}, Right{DoManage, anyKind}, Right{DoPurge, anyKind},
 				Right{DoResolve, anyKind},
+				Right{DoOverride, knowledge.KindProposal},
 				Right{DoDate, anyKind}, Right{DoOperate, anyKind})
 		}
 		if r == role {

@@ -18,10 +18,14 @@ const MethodRequest = "Request"
 // than its caller, or a given time.
 const MethodEnter = "Enter"
 
+// MethodOverride is a [Refusal]'s method for a proposal that was applied without its approvals, which is reported all the
+// same.
+const MethodOverride = "Override"
+
 // A Refusal is a refused call, for the audit log.
 type Refusal struct {
 	Caller    *Caller        // nil if the caller is unknown
-	Method    string         // a store method, or MethodAuthenticate, MethodRequest or MethodEnter
+	Method    string         // a store method, or MethodAuthenticate, MethodRequest, MethodEnter or MethodOverride
 	Verb      knowledge.Verb // of the refused operation, "" for reads
 	Key       knowledge.Key  // the document of the call; only the kind for a list, empty for the whole log
 	Reason    string
@@ -183,6 +187,7 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	r, err := s.next.Apply(ctx, b)
 	if err == nil {
 		c.entered(ctx, &b)
+		c.tellOverride(ctx, &b, &r)
 	}
 	if err == nil && s.dir != nil {
 		s.dir.learnReceipt(&b, &r)

@@ -32,7 +32,7 @@ func auditRoute() *route {
 	return &route{
 		method: http.MethodGet, path: auditPath, id: "list-refusals", tag: "operations",
 		summary: "List refused calls",
-		description: "Who was refused what, when and from where, the newest first; and who entered a write under another's name or another " +
+		description: "Who was refused what, when and from where, the newest first; who applied a proposal without its approvals; and who entered a write under another's name or another " +
 			"time. What was done stands in the log of changes. Only admins may ask.",
 		handler: with(func(c *call, p *auditParams) error { return listRefusals(c, p) }),
 		answers: []answer{jsonAnswer[auditList](http.StatusOK, "The refused calls", exampleAudit())},

@@ -14,8 +14,8 @@ import (
 
 // reviewRequest is what POST /proposals/{id}/reviews reads.
 type reviewRequest struct {
-	Verdict string `json:"verdict" doc:"What you say of it; reject also closes it" enum:"approve,ask,reject,comment"`
-	Comment string `json:"comment,omitempty" doc:"In words"`
+	Verdict string `json:"verdict" doc:"What you say of it; reject also closes it; override lets it be applied without its approvals, which admins may in an emergency" enum:"approve,ask,reject,comment,override"`
+	Comment string `json:"comment,omitempty" doc:"In words; an override needs a reason"`
 }
 
 // proposedChanges is what a proposal would do.
@@ -45,7 +45,7 @@ func proposalRoutes(h *Handler) []*route {
 			method: http.MethodPost, path: l.path + "/{id}/reviews", id: "review-proposal", tag: tag, sample: id,
 			summary: "Review a proposal",
 			description: "Adds what the caller says of the ops as they are now. Who may decide about proposals approves, asks or rejects, but not about their own; " +
-				"everybody who may propose comments. When the ops change, what was said of others no longer counts.",
+				"everybody who may propose comments. An admin may override, with a reason: then it can be applied without its approvals. When the ops change, what was said of others no longer counts.",
 			handler: with(review),
 			body: &payload{media: mediaJSON, body: typeOf[reviewRequest](), samples: []sample{
 				{"comment", "A word about it", reviewRequest{Verdict: knowledge.VerdictComment, Comment: "Which services does this touch?"}},
@@ -98,7 +98,7 @@ func review(c *call, _ *reviewParams) error {
 	var f faultList
 	var ask reviewRequest
 	members := f.object("", raw, "verdict", "comment")
-	f.member("/verdict", members["verdict"], &ask.Verdict, "approve, ask, reject or comment")
+	f.member("/verdict", members["verdict"], &ask.Verdict, "approve, ask, reject, comment or override")
 	f.member("/comment", members["comment"], &ask.Comment, "text")
 	if err := f.err(false); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -31,10 +32,14 @@ const (
 	VerdictAsk     = "ask"     // something is to be answered or changed first
 	VerdictReject  = "reject"  // it shall not be
 	VerdictComment = "comment" // a word about it, which decides nothing
+	// VerdictOverride lets it be applied without the approvals that it needs, in an emergency. Its comment says why.
+	VerdictOverride = "override"
 )
 
 // Verdicts returns the verdicts of a review.
-func Verdicts() []string { return []string{VerdictApprove, VerdictAsk, VerdictReject, VerdictComment} }
+func Verdicts() []string {
+	return []string{VerdictApprove, VerdictAsk, VerdictReject, VerdictComment, VerdictOverride}
+}
 
 // MaxProposedOps is the largest number of ops in a proposal: nobody reviews more than that.
 const MaxProposedOps = 200
@@ -65,7 +70,7 @@ type ProposedOp struct {
 // A Review is one person's verdict about a proposal.
 type Review struct {
 	By        string `json:"by" doc:"Who: always the caller"`
-	Verdict   string `json:"verdict" doc:"What they say" enum:"approve,ask,reject,comment"`
+	Verdict   string `json:"verdict" doc:"What they say" enum:"approve,ask,reject,comment,override"`
 	OpsDigest string `json:"ops_digest" doc:"The ops that they saw"`
 	Comment   string `json:"comment" doc:"In words"`
 	At        Time   `json:"at" doc:"When"`
@@ -141,6 +146,9 @@ func (p *Proposal) Validate() error {
 		f.oneOf(pointer+"/verdict", r.Verdict, Verdicts())
 		f.text(pointer+"/ops_digest", r.OpsDigest)
 		f.text(pointer+"/comment", r.Comment)
+		if r.Verdict == VerdictOverride && strings.TrimSpace(r.Comment) == "" {
+			f.add(pointer+"/comment", "missing: an override needs a reason")
+		}
 		f.time(pointer+"/at", r.At)
 	}
 	return f.document(p)
@@ -254,6 +262,18 @@ func (p *Proposal) Approvals() []string {
 	return list
 }
 
+// Overrides returns the reviews that let the current ops be applied without approvals, the oldest first.
+func (p *Proposal) Overrides() []*Review {
+	standing := p.Standing()
+	var list []*Review
+	for i := range p.Reviews {
+		if r := &p.Reviews[i]; standing[r.By] == r && r.Verdict == VerdictOverride {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
 // AppliedPatch is the patch that marks a proposal as applied.
 const AppliedPatch = `{"state":"applied"}`
 
@@ -310,7 +330,12 @@ func describeProposal() *Description {
 			column("STATE", func(p *Proposal) string { return p.State }),
 			column("BY", func(p *Proposal) string { return p.CreatedBy }),
 			column("OPS", func(p *Proposal) string { return strconv.Itoa(len(p.Ops)) }),
-			column("APPROVALS", func(p *Proposal) string { return strconv.Itoa(len(p.Approvals())) }),
+			column("APPROVALS", func(p *Proposal) string {
+				if len(p.Overrides()) > 0 {
+					return "overridden"
+				}
+				return strconv.Itoa(len(p.Approvals()))
+			}),
 			column("TITLE", func(p *Proposal) string { return p.Title }),
 		},
 		Example: func() Document {

@@ -27,6 +27,10 @@ func newRegistry(version string) *prometheus.Registry {
 // measure registers what the parts tell of themselves.
 func (p *parts) measure() {
 	p.metrics.MustRegister(p.cache.Collector())
+	observe.Gauges(p.metrics, observe.Gauge{
+		Name: "tenet_policy_overrides_total", Counter: true, Help: "Proposals applied without the approvals that they need, by an override: tenet audit lists them.",
+		Value: func() float64 { return float64(p.refusals.overrides.Load()) },
+	})
 	if p.dual != nil {
 		p.dual.measure(p.metrics)
 		p.measures.Pool("postgres", p.dual.pool)

@@ -35,10 +35,11 @@ const (
 
 // refusals keeps what was refused, beside the calls: nobody waits for it.
 type refusals struct {
-	engine refusalKeeper
-	log    *slog.Logger
-	queue  chan store.Refusal
-	lost   atomic.Int64
+	engine    refusalKeeper
+	log       *slog.Logger
+	queue     chan store.Refusal
+	lost      atomic.Int64
+	overrides atomic.Int64 // proposals that were applied without their approvals
 
 	mu     sync.Mutex
 	minute int64 // the one that is counted
@@ -67,6 +68,14 @@ func (r *refusals) note(ctx context.Context, from access.Refusal) {
 	}
 	if from.Method == access.MethodEnter { // no refusal: it is kept in any case
 		entry.Action = "entered"
+		r.put(entry)
+		return
+	}
+	if from.Method == access.MethodOverride { // neither
+		entry.Action = "overridden"
+		r.overrides.Add(1)
+		r.log.LogAttrs(ctx, slog.LevelWarn, "proposal applied without its approvals", slog.String("actor", entry.Actor), slog.String("key", entry.Key),
+			slog.String("reason", entry.Reason), slog.String("request_id", entry.RequestID), slog.String("peer", entry.Peer))
 		r.put(entry)
 		return
 	}
