@@ -20,7 +20,7 @@ func (c *Copies) make(ctx context.Context, h *held, l *knowledge.Label) {
 	for err == nil {
 		purged, done := c.publish(h, made)
 		if done {
-			c.o.Log.Info("documents of a label are ready for lists and searches", "label", l.LabelID, "seq", int64(l.Seq),
+			c.o.Log.InfoContext(ctx, "documents of a label are ready for lists and searches", "label", l.LabelID, "seq", int64(l.Seq),
 				"documents", n, "took", time.Since(began).Round(time.Millisecond).String())
 			return
 		}
