@@ -17,7 +17,7 @@ const (
 	infra                     // the primary can't be reached or can't answer: counts as a failure
 	readOnly                  // the primary answers reads and refuses writes
 	late                      // the primary answers other calls, and did not answer this write in time: it is busy, not down
-	halted                    // the primary's schema or rights are wrong: an operator must act
+	halted                    // the primary's schema, rights or certificates are wrong: an operator must act
 	disconnected              // the caller disconnected: says nothing about the primary
 )
 
@@ -71,6 +71,14 @@ func classify(callerErr, err error) class {
 func isInvalid(err error) bool {
 	_, ok := errors.AsType[*knowledge.InvalidError](err)
 	return ok
+}
+
+// reasonOf returns what callers may read of an error of the primary, "" for nothing.
+func reasonOf(err error) string {
+	if u, ok := errors.AsType[*store.UnavailableError](err); ok {
+		return u.Reason
+	}
+	return ""
 }
 
 func isNotFound(err error) bool { return errors.Is(err, store.ErrNotFound) }

@@ -94,7 +94,7 @@ func (k *keeper) step(ctx context.Context) {
 	if err != nil {
 		k.verified = false
 		if c == halted {
-			k.modes.handle(input{kind: primaryUnusable})
+			k.modes.handle(input{kind: primaryUnusable, why: reasonOf(err)})
 		}
 		pause(ctx, retryEvery)
 		return
@@ -129,7 +129,7 @@ func (k *keeper) probe(ctx context.Context) bool {
 	k.modes.heard(readSaid, c, err, time.Since(began))
 	done(c.forBreaker())
 	if c == halted {
-		k.modes.handle(input{kind: primaryUnusable})
+		k.modes.handle(input{kind: primaryUnusable, why: reasonOf(err)})
 	}
 	return err == nil
 }

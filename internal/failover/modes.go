@@ -2,8 +2,8 @@ package failover
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,7 +11,6 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"tenet/internal/knowledge"
-	"tenet/internal/store"
 )
 
 // keptErrors is how many of the primary's last errors the status shows.
@@ -90,7 +89,7 @@ func (m *modes) handleLocked(in input) {
 		m.say("started without the primary", slog.String("mode", string(after.mode)), slog.String("why", after.why))
 	}
 	if before.halt == "" && after.halt != "" {
-		m.o.Log.Error("the primary's schema or rights are wrong: the mirror answers reads, and writes are refused until an operator has acted", "error", after.halt)
+		m.o.Log.Error("the primary's schema, rights or certificates are wrong: the mirror answers reads, and writes are refused until an operator has acted", "error", after.halt)
 	}
 	if before.haltWrites == "" && after.haltWrites != "" {
 		m.o.Log.Error("the primary's schema or rights do not allow writes: writes are refused until an operator has acted", "error", after.haltWrites)
@@ -197,10 +196,7 @@ func (m *modes) heard(to inputKind, c class, err error, took time.Duration) {
 		m.refusing = took < slow
 	case readOnly, late, halted:
 	}
-	m.failure = &failure{class: c, text: in.why}
-	if u, ok := errors.AsType[*store.UnavailableError](err); ok {
-		m.failure.reason = u.Reason
-	}
+	m.failure = &failure{class: c, text: in.why, reason: reasonOf(err)}
 	m.errs = append(m.errs, m.o.Wall().UTC().Format(time.RFC3339)+" "+in.why)
 	if len(m.errs) > keptErrors {
 		m.errs = m.errs[len(m.errs)-keptErrors:]
@@ -227,7 +223,7 @@ func (m *modes) reason() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	why := m.now().why
-	if f := m.failure; f != nil && f.reason != "" {
+	if f := m.failure; f != nil && f.reason != "" && !strings.HasSuffix(why, f.reason) {
 		why += ": " + f.reason
 	}
 	return why

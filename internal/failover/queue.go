@@ -97,7 +97,7 @@ func (q *queue) queueable(b *knowledge.Batch, unknown bool) error {
 	}
 	if why := q.modes.now().halted(); why != "" {
 		return &store.UnavailableError{
-			Reason:     "the primary's schema or rights are wrong: an operator must act before writes are taken",
+			Reason:     "the primary's schema, rights or certificates are wrong: an operator must act before writes are taken",
 			RetryAfter: q.o.Recovery, Halt: true, NotDone: true,
 			Err: errors.New(why),
 		}

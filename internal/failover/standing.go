@@ -25,7 +25,7 @@ type inputKind int
 const (
 	primaryAnswers   inputKind = iota // the primary answered a look, and its history is the mirror's
 	mirrorLevel                       // a look found no change after the mirror's last one
-	primaryUnusable                   // the primary answers, but its schema or its rights are wrong
+	primaryUnusable                   // the primary is there, but its schema, rights or certificates are wrong
 	breakerMoved                      // the breaker has changed its state
 	batchQueued                       // a write was journalled
 	mirrorRebuilding                  // a rebuild of the mirror has begun
@@ -72,7 +72,10 @@ func (s standing) next(in input) standing {
 			s.why = "the primary answers, and the mirror is level"
 		}
 	case primaryUnusable:
-		const why = "the primary's schema or rights are wrong"
+		why := "a person must act"
+		if in.why != "" {
+			why += ": " + in.why
+		}
 		s = s.away(why, why)
 	case breakerMoved:
 		s.breaker = in.breaker

@@ -100,6 +100,14 @@ func (w *Network) Mend() {
 	}
 }
 
+// Run runs a program where the server is, with input, and returns what it prints.
+func (w *Network) Run(t testing.TB, input, program string, args ...string) ([]byte, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "ip", append([]string{"netns", "exec", w.inside, program}, args...)...)
+	cmd.Stdin = strings.NewReader(input)
+	return cmd.CombinedOutput()
+}
+
 // enter runs start, which starts a process, inside of the network.
 func (w *Network) enter(start func() error) error {
 	if w == nil {

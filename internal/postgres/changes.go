@@ -181,7 +181,7 @@ func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) err
 	own, cancel := context.WithTimeout(ctx, snapshotTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
-	conn, err := pgx.ConnectConfig(own, s.alone.Copy())
+	conn, err := s.connectAlone(own)
 	if err != nil {
 		return s.contractual(ctx, err)
 	}

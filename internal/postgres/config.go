@@ -3,8 +3,10 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"net/url"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -19,12 +21,29 @@ type Address struct {
 func (a Address) config() (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(a.URL)
 	if err != nil {
-		return nil, fmt.Errorf("read the database address: %w", errors.New("not an address PostgreSQL knows; want postgres://user@host:5432/database?sslmode=verify-full"))
+		return nil, fmt.Errorf("read the database address: %w", a.fault(err))
 	}
 	if err := checkTLS(cfg.ConnConfig, a.AllowUnverifiedTLS); err != nil {
 		return nil, err
 	}
 	return cfg, nil
+}
+
+// fault returns what may be said of an address that can't be read. What the driver says may hold a password, but for what it says of the
+// files: it is theirs when the address can be read without them.
+func (a Address) fault(err error) error {
+	if u, bad := url.Parse(a.URL); bad == nil && u.Scheme != "" {
+		query := u.Query()
+		for _, name := range []string{"sslcert", "sslkey", "sslrootcert", "sslpassword"} {
+			query.Del(name)
+		}
+		u.RawQuery = query.Encode()
+		of, told := errors.AsType[*pgconn.ParseConfigError](err)
+		if _, bad := pgxpool.ParseConfig(u.String()); bad == nil && told && of.Unwrap() != nil {
+			return fmt.Errorf("the files named by sslrootcert, sslcert and sslkey can't be used: %w", of.Unwrap())
+		}
+	}
+	return errors.New("not an address PostgreSQL knows; want postgres://user@host:5432/database?sslmode=verify-full")
 }
 
 // Check returns what is wrong with the address, without a call of the server.

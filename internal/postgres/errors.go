@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"strings"
@@ -41,6 +40,9 @@ func translate(caller context.Context, err error, notDone bool) error {
 	if cerr := caller.Err(); cerr != nil {
 		return cerr
 	}
+	if fault := certificateFault(err); fault != "" {
+		return &store.UnavailableError{Reason: fault, Err: err, NotDone: true, Halt: true}
+	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
 		reason := "the database can't be reached"
@@ -63,8 +65,8 @@ func plainCause(err error) string {
 		}
 		return "its host name can't be looked up"
 	}
-	if cert, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && cert != nil {
-		return "its certificate does not verify"
+	if cert := verifyFault(err); cert != "" { // of one of several hosts
+		return cert
 	}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno.Error() // such as connection refused

@@ -20,10 +20,10 @@ const (
 )
 
 // listen waits for the doorbell of the log, on a connection of its own that never opens a transaction. It ends with ctx.
-func (s *Store) listen(ctx context.Context, cfg *pgx.ConnConfig) {
+func (s *Store) listen(ctx context.Context) {
 	broken := false
 	for ctx.Err() == nil {
-		err := listenOnce(ctx, s, cfg, func() { broken = false })
+		err := listenOnce(ctx, s, func() { broken = false })
 		if err != nil && ctx.Err() == nil && !broken {
 			broken = true // said once: it is tried every half second, for as long as an outage lasts
 			s.o.Log.DebugContext(ctx, "the connection that waits for changes is gone; it is made again when that can be", "error", err.Error())
@@ -38,8 +38,8 @@ func (s *Store) listen(ctx context.Context, cfg *pgx.ConnConfig) {
 }
 
 // listenOnce listens until the connection fails. It calls heard once it listens.
-func listenOnce(ctx context.Context, s *Store, cfg *pgx.ConnConfig, heard func()) error {
-	conn, err := pgx.ConnectConfig(ctx, cfg)
+func listenOnce(ctx context.Context, s *Store, heard func()) error {
+	conn, err := s.connectAlone(ctx)
 	if err != nil {
 		return err
 	}

@@ -85,6 +85,7 @@ type Store struct {
 	stop    context.CancelFunc
 	// certificates are those of the pool's newest session.
 	certificates *certificates
+	renewer      *renewer
 	done         sync.WaitGroup // the listener, groups, and looks at slow plans
 }
 
@@ -126,7 +127,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 			cfg.ConnConfig.RuntimeParams[name] = value
 		}
 	}
-	seen := &certificates{}
+	seen, fresh := &certificates{}, &renewer{address: o.address(), log: o.Log}
+	cfg.BeforeConnect = func(ctx context.Context, c *pgx.ConnConfig) error { fresh.renew(ctx, c); return nil }
 	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error { seen.note(conn); return nil }
 	schema, err := prepare(ctx, o)
 	if err != nil {
@@ -137,13 +139,16 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open the pool: %w", err)
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s := &Store{o: o, pool: pool, certificates: seen, alone: cfg.ConnConfig.Copy(), schema: schema, turn: make(chan struct{}, 1), lanes: make(chan struct{}, max(1, o.MaxConns/2)), life: life, stop: stop}
+	s := &Store{
+		o: o, pool: pool, certificates: seen, renewer: fresh, alone: cfg.ConnConfig.Copy(), schema: schema,
+		turn: make(chan struct{}, 1), lanes: make(chan struct{}, max(1, o.MaxConns/2)), life: life, stop: stop,
+	}
 	if err := s.Guards(ctx); err != nil {
 		stop()
 		pool.Close()
 		return nil, err
 	}
-	s.done.Go(func() { s.listen(life, s.alone.Copy()) })
+	s.done.Go(func() { s.listen(life) })
 	return s, nil
 }
 
@@ -198,6 +203,13 @@ func (s *Store) Close() error {
 	s.done.Wait()
 	s.pool.Close()
 	return nil
+}
+
+// connectAlone opens a connection that is not of the pool.
+func (s *Store) connectAlone(ctx context.Context) (*pgx.Conn, error) {
+	cfg := s.alone.Copy()
+	s.renewer.renew(ctx, cfg)
+	return pgx.ConnectConfig(ctx, cfg)
 }
 
 // Stat returns the state of the pool: connections in use, idle, at most, and how long callers have waited for one.

@@ -1,159 +1,170 @@
 package postgres_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
+	"errors"
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
-	"syscall"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"tenet/internal/pgtest"
 	"tenet/internal/postgres"
+	"tenet/internal/store"
 )
 
-// An authority signs certificates for a test.
-type authority struct {
-	t    *testing.T
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) *authority {
-	a := &authority{t: t, dir: t.TempDir()}
-	a.cert, a.key = a.issue("ca", &x509.Certificate{
-		Subject: pkix.Name{CommonName: "a test's authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	})
-	return a
-}
-
-// issue makes name.crt and name.key in the authority's directory; without an authority yet the certificate signs itself.
-func (a *authority) issue(name string, c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	a.must(err)
-	c.SerialNumber, c.NotBefore, c.NotAfter = big.NewInt(time.Now().UnixNano()), time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = c, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
-	a.must(err)
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	a.must(err)
-	a.must(os.WriteFile(a.path(name+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-	a.must(os.WriteFile(a.path(name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600))
-	made, err := x509.ParseCertificate(der)
-	a.must(err)
-	return made, key
-}
-
-func (a *authority) path(name string) string { return filepath.Join(a.dir, name) }
-
-func (a *authority) must(err error) {
-	a.t.Helper()
-	if err != nil {
-		a.t.Fatal(err)
-	}
-}
-
-// into copies a file into a server's data directory, where the server's account may read it.
-func (a *authority) into(s *pgtest.Server, name string) {
-	a.t.Helper()
-	data, err := os.ReadFile(a.path(name))
-	a.must(err)
-	a.write(s, name, data)
-}
-
-func (a *authority) write(s *pgtest.Server, name string, data []byte) {
-	a.t.Helper()
-	to := filepath.Join(s.DataDir(), name)
-	a.must(os.WriteFile(to, data, 0o600))
-	info, err := os.Stat(s.DataDir())
-	a.must(err)
-	owner := info.Sys().(*syscall.Stat_t)
-	a.must(os.Chown(to, int(owner.Uid), int(owner.Gid)))
+// onlyWith starts a server that lets in over the network whoever has a certificate of the authority, and nobody else.
+func onlyWith(t *testing.T, a *pgtest.Authority) *pgtest.Server {
+	s := pgtest.Start(t, pgtest.Options{})
+	a.Server()
+	pgtest.UseTLS(s, a)
+	pgtest.UseRules(s, "hostssl all all all cert\n")
+	return s
 }
 
 // TestAClientCertificateIsEnoughAndNeeded runs a server that lets in whoever has a certificate of its authority, and nobody else.
 func TestAClientCertificateIsEnoughAndNeeded(t *testing.T) {
-	s := pgtest.Start(t, pgtest.Options{})
-	a := newAuthority(t)
-	a.issue("server", &x509.Certificate{
-		Subject: pkix.Name{CommonName: "server"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	})
-	a.issue("client", &x509.Certificate{
-		Subject: pkix.Name{CommonName: "postgres"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-	other := newAuthority(t)
-	other.issue("client", &x509.Certificate{
-		Subject: pkix.Name{CommonName: "postgres"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-	for _, name := range []string{"ca.crt", "server.crt", "server.key"} {
-		a.into(s, name)
-	}
-	conn, err := pgx.Connect(t.Context(), s.URL("postgres"))
-	a.must(err)
-	for _, set := range []string{"ssl = on", "ssl_ca_file = 'ca.crt'", "ssl_cert_file = 'server.crt'", "ssl_key_file = 'server.key'"} {
-		_, err := conn.Exec(t.Context(), "ALTER SYSTEM SET "+set)
-		a.must(err)
-	}
-	a.must(conn.Close(t.Context()))
-	s.Restart()
-	conn, err = pgx.Connect(t.Context(), s.URL("postgres"))
-	a.must(err)
-	a.write(s, "pg_hba.conf", []byte("hostssl all all all cert\n"))
-	_, err = conn.Exec(t.Context(), "SELECT pg_reload_conf()")
-	a.must(err)
-	a.must(conn.Close(t.Context()))
-	pgtest.Await(t, "the server to let in nobody without a certificate", func() bool {
-		c, err := pgx.Connect(t.Context(), s.URL("postgres"))
-		if err == nil {
-			a.must(c.Close(t.Context()))
-		}
-		return err != nil
-	})
-
+	a, other := pgtest.NewAuthority(t), pgtest.NewAuthority(t)
+	s := onlyWith(t, a)
+	a.Client("postgres", time.Now().Add(time.Hour))
+	other.Client("postgres", time.Now().Add(time.Hour))
 	for name, c := range map[string]struct {
 		query url.Values
-		ok    bool
+		fault string // a part of the reason; "" for being let in
 	}{
-		"with its certificate": {url.Values{
-			"sslmode": {"verify-full"}, "sslrootcert": {a.path("ca.crt")}, "sslcert": {a.path("client.crt")}, "sslkey": {a.path("client.key")},
-		}, true},
-		"without one": {url.Values{"sslmode": {"verify-full"}, "sslrootcert": {a.path("ca.crt")}}, false},
-		"with one of another authority": {url.Values{
-			"sslmode": {"verify-full"}, "sslrootcert": {a.path("ca.crt")}, "sslcert": {other.path("client.crt")}, "sslkey": {other.path("client.key")},
-		}, false},
-		"to a server of another authority": {url.Values{
-			"sslmode": {"verify-full"}, "sslrootcert": {other.path("ca.crt")}, "sslcert": {a.path("client.crt")}, "sslkey": {a.path("client.key")},
-		}, false},
-		"without TLS": {url.Values{"sslmode": {"disable"}}, false},
+		"with its certificate":             {a.Query(a), ""},
+		"without one":                      {a.Query(nil), "refuses this program's role"},
+		"with one of another authority":    {a.Query(other), "does not know the authority of the client certificate"},
+		"to a server of another authority": {other.Query(a), "not of an authority in sslrootcert"},
+		"without TLS":                      {url.Values{"sslmode": {"disable"}}, "refuses this program's role"},
 	} {
-		u := url.URL{Scheme: "postgres", User: url.User("postgres"), Host: s.Addr(), Path: "/postgres", RawQuery: c.query.Encode()}
-		store, err := postgres.Open(t.Context(), postgres.Options{URL: u.String(), Migrate: true})
-		if (err == nil) != c.ok {
-			t.Errorf("%s: %v, want to be let in: %v", name, err, c.ok)
-		}
-		if err == nil {
-			if err := store.Ping(t.Context()); err != nil {
-				t.Errorf("%s: %v", name, err)
+		store, err := postgres.Open(t.Context(), postgres.Options{URL: pgtest.URLWith(s, "postgres", "postgres", c.query), Migrate: true})
+		if err != nil {
+			if !isHalt(err, c.fault) || c.fault == "" {
+				t.Errorf("%s: %v, want %q, for a person to mend", name, err, c.fault)
 			}
-			if ends := postgres.CertificatesOf(store); ends.Server.IsZero() || ends.Client.IsZero() {
-				t.Errorf("%s: nothing says when the certificates end: %+v", name, ends)
-			}
-			a.must(store.Close())
+			continue
 		}
+		if c.fault != "" {
+			t.Errorf("%s: was let in, want %q", name, c.fault)
+		}
+		if err := store.Ping(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if ends := postgres.CertificatesOf(store); ends.Server.IsZero() || ends.Client.IsZero() {
+			t.Errorf("%s: nothing says when the certificates end: %+v", name, ends)
+		}
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func isHalt(err error, reason string) bool {
+	u, ok := errors.AsType[*store.UnavailableError](err)
+	return ok && u.Halt && strings.Contains(u.Reason, reason)
+}
+
+// TestCertificatesAreReadAgainForEachConnection lets the certificates of an open store end, and puts new ones in their place: the client's,
+// then the authority and with it the server's. The address names a host before this one where nobody is, so that a fallback's are meant.
+func TestCertificatesAreReadAgainForEachConnection(t *testing.T) {
+	a := pgtest.NewAuthority(t)
+	s := onlyWith(t, a)
+	a.Client("postgres", time.Now().Add(time.Hour))
+	address, err := url.Parse(pgtest.URLWith(s, "postgres", "postgres", a.Query(a)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusing := dead.Addr().String()
+	_ = dead.Close()
+	open := func(hosts string) *postgres.Store {
+		with := *address
+		with.Host = hosts
+		store, err := postgres.Open(t.Context(), postgres.Options{URL: with.String(), Migrate: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = store.Close() })
+		return store
+	}
+	alone, fallback := open(address.Host), open(refusing+","+address.Host)
+	cut := func() {
+		t.Helper()
+		pgtest.Exec(t, s.SocketURL("postgres"), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tenet'")
+	}
+	ping := func(s *postgres.Store) (err error) { // the first call may find a session that was ended
+		for range 12 {
+			if err = s.Ping(t.Context()); err == nil || isHalt(err, "") {
+				break
+			}
+		}
+		return err
+	}
+
+	a.Client("postgres", time.Now().Add(-time.Minute))
+	cut()
+	if err := ping(alone); !isHalt(err, "client certificate") {
+		t.Errorf("with a client certificate that has ended: %v, want that a person must replace it", err)
+	}
+	if err := fallback.Ping(t.Context()); err == nil || isHalt(err, "") {
+		t.Errorf("with a client certificate that has ended, and another host that is away: %v, want the database to be away", err)
+	}
+	a.Client("postgres", time.Now().Add(2*time.Hour))
+	for name, store := range map[string]*postgres.Store{"one host": alone, "a fallback": fallback} {
+		if err := ping(store); err != nil {
+			t.Errorf("%s, with a new client certificate in its place: %v", name, err)
+		}
+		if ends := postgres.CertificatesOf(store).Client; time.Until(ends) < time.Hour {
+			t.Errorf("%s: the client certificate is told to end on %v, want that of the new one", name, ends)
+		}
+	}
+
+	// A new authority, and with it the server's and the client's certificates.
+	next := pgtest.NewAuthority(t)
+	next.Server()
+	next.Client("postgres", time.Now().Add(time.Hour))
+	pgtest.UseRules(s, "host all all all trust\n") // for the restart
+	pgtest.UseTLS(s, next)
+	pgtest.UseRules(s, "hostssl all all all cert\n")
+	cut()
+	if err := ping(alone); !isHalt(err, "not of an authority in sslrootcert") {
+		t.Errorf("with a server of another authority: %v, want that a person must act", err)
+	}
+	for _, name := range []string{"ca.crt", "client.crt", "client.key"} {
+		if err := os.Rename(next.Path(name), a.Path(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, store := range map[string]*postgres.Store{"one host": alone, "a fallback": fallback} {
+		if err := ping(store); err != nil {
+			t.Errorf("%s, with the new authority in its place: %v", name, err)
+		}
+	}
+
+	// A rotation half done: the certificate is away for a moment.
+	if err := os.Remove(a.Path("client.crt")); err != nil {
+		t.Fatal(err)
+	}
+	cut()
+	if err := ping(alone); err != nil {
+		t.Errorf("while a file is missing: %v, want a connection with what it held before", err)
+	}
+}
+
+// TestAnAddressNamesTheFileThatCantBeUsed gives no password away.
+func TestAnAddressNamesTheFileThatCantBeUsed(t *testing.T) {
+	a := pgtest.NewAuthority(t)
+	a.Client("postgres", time.Now().Add(time.Hour))
+	query := a.Query(a)
+	query.Set("sslcert", a.Path("nowhere.crt"))
+	u := url.URL{Scheme: "postgres", User: url.UserPassword("postgres", "secret"), Host: "198.51.100.7", Path: "/tenet", RawQuery: query.Encode()}
+	err := postgres.Address{URL: u.String()}.Check()
+	if err == nil || !strings.Contains(err.Error(), "nowhere.crt") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v, want the file that is missing", err)
 	}
 }

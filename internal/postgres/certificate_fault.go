@@ -1,0 +1,109 @@
+package postgres
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"reflect"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// mendCertificate says how a certificate fault ends.
+const mendCertificate = ": put the right one in its place; the next connection reads the files again"
+
+// certificateFault returns what is wrong with the certificates when no host of the address could be connected to for that reason, and ""
+// otherwise: where one host has a fault and another is away, the one that is away may be the primary. It names neither hosts nor users.
+func certificateFault(err error) string {
+	failed, ok := errors.AsType[*pgconn.ConnectError](err)
+	if !ok {
+		return ""
+	}
+	hosts := []error{failed.Unwrap()}
+	if several, ok := hosts[0].(interface{ Unwrap() []error }); ok {
+		hosts = several.Unwrap()
+	}
+	first := ""
+	for _, host := range hosts {
+		fault := verifyFault(host)
+		if fault == "" {
+			fault = alertFault(host)
+		}
+		if ends := clientEnds(failed.Config.TLSConfig); fault == "" && cutOff(host) && !ends.IsZero() && time.Now().After(ends) {
+			fault = "the client certificate of the database address ended on " + ends.UTC().Format(time.DateTime)
+		}
+		if fault == "" {
+			return ""
+		}
+		if first == "" {
+			first = fault
+		}
+	}
+	return first + mendCertificate
+}
+
+// verifyFault returns why a server's certificate does not verify, "" when that is not what is wrong.
+func verifyFault(err error) string {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "the database's certificate is not of an authority in sslrootcert"
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "the database's certificate is for another host name"
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired && invalid.Cert != nil {
+		if ends := invalid.Cert.NotAfter; time.Now().After(ends) {
+			return "the database's certificate ended on " + ends.UTC().Format(time.DateTime)
+		}
+		return "the database's certificate holds only from " + invalid.Cert.NotBefore.UTC().Format(time.DateTime) + " on"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "the database's certificate does not verify"
+	}
+	return ""
+}
+
+// Alerts of TLS with which a server refuses a client's certificate, by RFC 8446.
+const (
+	alertBadCertificate = 42
+	alertRevoked        = 44
+	alertExpired        = 45
+	alertUnknown        = 46
+	alertUnknownCA      = 48
+	alertRequired       = 116
+)
+
+// alertFault returns why a server refuses the client's certificate, "" when it does not.
+func alertFault(err error) string {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || op.Err == nil {
+		return ""
+	}
+	// The type of an alert is not exported; its value is the number.
+	alert := reflect.ValueOf(op.Err)
+	if alert.Kind() != reflect.Uint8 || !strings.HasPrefix(alert.Type().PkgPath(), "crypto/tls") {
+		return ""
+	}
+	switch n := alert.Uint(); {
+	case n == alertExpired:
+		return "the database refuses the client certificate of its address, which has expired"
+	case n == alertUnknownCA:
+		return "the database does not know the authority of the client certificate of its address"
+	case n == alertRevoked:
+		return "the database refuses the client certificate of its address, which was revoked"
+	case n == alertRequired:
+		return "the database wants a client certificate, and its address names none"
+	case n >= alertBadCertificate && n <= alertUnknown:
+		return "the database refuses the client certificate of its address"
+	}
+	return ""
+}
+
+// cutOff reports whether a server ended a connection in the middle: its alert can get lost then.
+func cutOff(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
