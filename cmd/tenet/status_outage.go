@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"tenet/internal/failover"
+	"tenet/internal/postgres"
 )
 
 // addOutage shows how a tenet on a PostgreSQL stands to it, and reports whether there was such a thing to show.
 func addOutage(t *table, details json.RawMessage) bool {
 	var d struct {
-		Outage *failover.Status `json:"outage"`
+		Outage   *failover.Status   `json:"outage"`
+		Standbys *postgres.Standbys `json:"standbys"`
 	}
 	if json.Unmarshal(details, &d) != nil || d.Outage == nil {
 		return false
@@ -25,6 +27,9 @@ func addOutage(t *table, details json.RawMessage) bool {
 		t.add("outage halt", o.Halt)
 	}
 	t.add("outage breaker", o.Breaker)
+	if d.Standbys != nil {
+		t.add("outage standbys", standbyText(*d.Standbys))
+	}
 	m := o.Mirror
 	t.add("outage mirror", m.State+colon(m.Why)+fmt.Sprintf("; at change %d, level %s ago, built %s since the start", m.Seq, age(m.Lag), plural(m.Builds, "time", "times")))
 	j := o.Journal

@@ -61,6 +61,8 @@ type Options struct {
 	Uses UseCounter
 	// Ready returns why tenet can't answer, nothing when it can. Nil: what the store's Ping says.
 	Ready func(ctx context.Context) []string
+	// Notes returns what an operator should know although tenet can answer. Nil: nothing.
+	Notes func() []string
 	// Crowded returns why there is no room for more callers before they reach the door, "" when there is. Nil: there always is.
 	Crowded func() string
 	// Trusted are the addresses of proxies, whose X-Forwarded-For tells where a call comes from.
@@ -185,6 +187,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Batches == nil {
 		o.Batches = logged{o.Store}
+	}
+	if o.Notes == nil {
+		o.Notes = func() []string { return nil }
 	}
 	if o.Ready == nil {
 		o.Ready = func(ctx context.Context) []string { return pinged(ctx, o.Store) }

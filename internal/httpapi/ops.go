@@ -39,7 +39,8 @@ type callerAnswer struct {
 
 // readyAnswer says that tenet can answer.
 type readyAnswer struct {
-	Ready bool `json:"ready" doc:"True"`
+	Ready bool     `json:"ready" doc:"True"`
+	Notes []string `json:"notes,omitempty" doc:"What an operator should know all the same, such as that no synchronous standby is present"`
 }
 
 // healthAnswer says that the process lives.
@@ -126,7 +127,7 @@ func health(c *call, _ *noParams) error {
 func (h *Handler) ready(c *call, _ *noParams) error {
 	reasons := append(h.o.Ready(c.limited()), crowded(h)...)
 	if len(reasons) == 0 {
-		return c.json(http.StatusOK, readyAnswer{Ready: true})
+		return c.json(http.StatusOK, readyAnswer{Ready: true, Notes: h.o.Notes()})
 	}
 	p := problemOf(&store.UnavailableError{Reason: strings.Join(reasons, "; ")})
 	p.Title, p.Reasons = "Tenet is not ready", reasons

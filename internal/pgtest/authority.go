@@ -46,10 +46,30 @@ func (a *Authority) Server() {
 	})
 }
 
+// Host makes host.crt of hosts with these names, 127.0.0.1 and those after it, and what standbys show: replication.crt and rewind.crt.
+func (a *Authority) Host(names []string) {
+	a.t.Helper()
+	both := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	c := &x509.Certificate{Subject: pkix.Name{CommonName: "host"}, NotAfter: time.Now().Add(time.Hour), DNSNames: names, ExtKeyUsage: both}
+	for n := range names {
+		c.IPAddresses = append(c.IPAddresses, net.IPv4(127, 0, 0, byte(n+1)))
+	}
+	a.issue("host", c)
+	for _, role := range []string{"replication", "rewind"} {
+		a.Named(role, "tenet_"+role, time.Now().Add(time.Hour))
+	}
+}
+
 // Client makes client.crt and client.key for a role of the database, in the place of those that are there.
 func (a *Authority) Client(role string, ends time.Time) {
 	a.t.Helper()
-	a.issue("client", &x509.Certificate{
+	a.Named("client", role, ends)
+}
+
+// Named makes a certificate for a role of the database, as files of a name.
+func (a *Authority) Named(name, role string, ends time.Time) {
+	a.t.Helper()
+	a.issue(name, &x509.Certificate{
 		Subject: pkix.Name{CommonName: role}, NotAfter: ends, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 }

@@ -48,6 +48,7 @@ type dual struct {
 	seeds    *sqlite.Store // nil where there is a mirror
 	instance *sqlite.Store // runs of the jobs of this machine
 	stop     func()        // ends what start began
+	standbys standbys      // of the PostgreSQL
 
 	// What stands on the engine is told of what happens in it.
 	settled atomic.Pointer[func([]knowledge.Key)]
@@ -220,6 +221,9 @@ func (d *dual) stat(ctx context.Context) (map[string]any, error) {
 		return nil, err
 	}
 	out := map[string]any{"outage": st}
+	if n := d.standbys.now.Load(); n != nil {
+		out["standbys"] = n
+	}
 	if p := d.primary.Load(); p != nil {
 		pool := p.Stat()
 		out["connections"], out["connections_idle"], out["connections_most"] = pool.TotalConns(), pool.IdleConns(), pool.MaxConns()

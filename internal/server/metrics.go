@@ -80,6 +80,8 @@ func (d *dual) measure(reg prometheus.Registerer) {
 		observe.Gauge{Name: "tenet_journal_queued_total", Counter: true, Help: "Batches that the journal took.", Value: status(func(s failover.Status) float64 { return float64(s.Journal.Queued) })},
 		observe.Gauge{Name: "tenet_journal_replayed_total", Counter: true, Help: "Batches of the journal that PostgreSQL took; standing still in mode recovering: the log says what stops it.", Value: status(func(s failover.Status) float64 { return float64(s.Journal.Replayed) })},
 		observe.Gauge{Name: "tenet_journal_replay_rate", Help: "Batches a second of the replay under way, 0 while none is.", Value: status(func(s failover.Status) float64 { return s.Journal.Rate })},
+		observe.Gauge{Name: "tenet_standbys", Help: "Standbys that stream from PostgreSQL, -1 while that is not known; fewer than there are hosts for: one is down or lags.", Value: d.standbys.count(func(n *postgres.Standbys) int { return n.Streaming })},
+		observe.Gauge{Name: "tenet_synchronous_standbys", Help: "Standbys that commits of PostgreSQL wait for, -1 while that is not known; 0 where there was one: what is acknowledged stands on one host, or waits.", Value: d.standbys.count(func(n *postgres.Standbys) int { return n.Synchronous })},
 		observe.Gauge{Name: "tenet_conflicts", Help: "Batches that did not fit when they were replayed and wait for a person: see tenet conflicts.", Value: status(func(s failover.Status) float64 { return float64(s.Journal.Parked) })},
 	)
 }

@@ -223,7 +223,7 @@ func (p *parts) door(o Options, crowd *httpapi.Crowd) *httpapi.Handler {
 		Store: p.store, Authenticate: p.authenticate(o.DataDir), Refused: p.refusals.note, Guidance: p.guidance, Labels: p.labels, Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh, Observe: p.observed,
 		Live: p.live, MCP: p.mcp, MetricsOpen: o.MetricsOpen, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}), Log: o.Log, AccessLog: o.AccessLog, Limits: o.Limits, Crowded: crowd.Crowded, Trusted: o.Entrance.Trusted, Origins: o.Entrance.Origins, LiveDescription: live.Description(), Version: o.Version, Jobs: p.keeper, Audit: p.engine, Fleet: p.fleet, Effects: p.effects, Check: p.checks.Check,
 	}
-	h.PageRoutes, h.Policy = console.Routes(), o.Policy
+	h.Notes, h.PageRoutes, h.Policy = p.notes, console.Routes(), o.Policy
 	h.Pages = console.New(console.Options{Store: p.store, Authenticate: h.Authenticate, Level: levelOf(p), Ready: p.ready, Version: o.Version})
 	if seq, ok := p.engine.(interface{ Seq() knowledge.Seq }); ok {
 		h.Seq = seq.Seq
@@ -270,6 +270,14 @@ func (p *parts) ready(ctx context.Context) []string {
 		return []string{"the database gave no answer within " + readyTimeout.String()}
 	}
 	return nil
+}
+
+// notes returns what an operator should know although the tenet can answer.
+func (p *parts) notes() []string {
+	if p.dual == nil {
+		return nil
+	}
+	return p.dual.standbys.notes()
 }
 
 // status returns what the status page shows of the parts. What can't be told is left out; readiness says why.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"tenet/internal/access"
@@ -26,12 +27,10 @@ const (
 // start lets the engine look for its PostgreSQL.
 func (d *dual) start(ctx context.Context) {
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan struct{})
-	d.stop = func() { stop(); <-ended }
-	go func() {
-		defer close(ended)
-		d.Run(life) //nolint:errcheck // it ends with its context, and that is no news
-	}()
+	var work sync.WaitGroup
+	d.stop = func() { stop(); work.Wait() }
+	work.Go(func() { d.Run(life) }) //nolint:errcheck // it ends with its context, and that is no news
+	work.Go(func() { d.standbys.watch(life, d) })
 }
 
 // join waits until the engine has joined its PostgreSQL, has found that it can't, or the patience of a start is over.

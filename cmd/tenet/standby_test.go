@@ -1,0 +1,57 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"tenet/internal/pgtest"
+)
+
+// ask returns what a tenet answers to a GET with its admin's token.
+func (s *site) ask(t *testing.T, path string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.addr+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+s.token(t))
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestATenetTellsWhetherASynchronousStandbyIsPresent gives a PostgreSQL a standby, makes it synchronous, and stops it.
+func TestATenetTellsWhetherASynchronousStandbyIsPresent(t *testing.T) {
+	primary := pgtest.Start(t, pgtest.Options{})
+	s := newSite(t, primary.URL("postgres"))
+	says := func(status, ready, metric string) {
+		t.Helper()
+		if err := eventually(func() bool { return strings.Contains(s.command(t, "status", "--all"), status) }); err != nil {
+			t.Errorf("the status does not say %q:\n%s", status, s.command(t, "status", "--all"))
+		}
+		if got := s.ask(t, "/readyz"); !strings.Contains(got, ready) {
+			t.Errorf("readiness says %s, want %s", got, ready)
+		}
+		if got := s.ask(t, "/metrics"); !strings.Contains(got, "\n"+metric+"\n") {
+			t.Errorf("the metrics lack %q", metric)
+		}
+	}
+	says("outage standbys         none", `{"ready":true}`, "tenet_standbys 0")
+	standby := primary.Standby(pgtest.Options{})
+	says("none of them synchronous", `{"ready":true}`, "tenet_standbys 1")
+	primary.Synchronous()
+	says("synchronous standby present;", `{"ready":true}`, "tenet_synchronous_standbys 1")
+	standby.Kill()
+	says("no synchronous standby present", `"notes":["no synchronous standby is present`, "tenet_synchronous_standbys 0")
+	standby.Start()
+	says("synchronous standby present;", `{"ready":true}`, "tenet_synchronous_standbys 1")
+}
