@@ -32,6 +32,7 @@ type common struct {
 	Timeout            time.Duration `name:"timeout" default:"60s" doc:"Longest time for one call"`
 	Output             string        `name:"output" short:"o" default:"table" doc:"How to print: table, json or yaml; where documents are listed also wide, csv or name" by:"flag"`
 	Quiet              bool          `name:"quiet" short:"q" doc:"Print results and errors only" by:"flag"`
+	NoPager            bool          `name:"no-pager" doc:"Print long output on a terminal as it is, and not through PAGER (else less)" by:"flag"`
 }
 
 // An app is one run of the program.

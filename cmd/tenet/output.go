@@ -20,7 +20,7 @@ func (a *app) print(v any, people func(w io.Writer, s screen) error) error {
 	if a.Output == asWide {
 		sc.columns = 0
 	}
-	return people(a.out, sc)
+	return a.page(sc, func(w io.Writer) error { return people(w, sc) })
 }
 
 // forPeople reports whether the output is for people, not for a program.

@@ -13,8 +13,13 @@ import (
 	"tenet/internal/store"
 )
 
+// undoneUnasked is how many documents undo brings back without asking. The batch of a rule that was never changed is the whole starter
+// set, or an import.
+const undoneUnasked = 20
+
 type undoSettings struct {
 	DryRun bool   `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing"`
+	Yes    bool   `name:"yes" short:"y" by:"flag" doc:"Do not ask, also where many documents are brought back"`
 	Batch  string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 }
 
@@ -24,7 +29,8 @@ func addUndo(a *app) {
 		Use:   "undo BATCH",
 		Short: "Take back what one write did",
 		Long: `Brings every document of a batch back to the version before it; what the batch has created is retired. It is a write of its own: the
-history keeps both. Where one of the documents was written since, nothing is done. "tenet history" shows the batch of each change.`,
+history keeps both. Where one of the documents was written since, nothing is done. More than 20 documents are asked about first.
+"tenet history" shows the batch of each change.`,
 		Example:     "  tenet history rule/SEC-001\n  tenet undo 01890a5d-ac96-774b-bcce-b302099a8057 --dry-run",
 		Args:        cobra.ExactArgs(1),
 		Annotations: prints(asName),
@@ -46,8 +52,13 @@ history keeps both. Where one of the documents was written since, nothing is don
 		if err != nil {
 			return err
 		}
-		if s.DryRun {
+		switch {
+		case s.DryRun:
 			return printPlanned(a, ops)
+		case len(ops) > undoneUnasked && !s.Yes:
+			if err := confirm(a, fmt.Sprintf("Take back what the batch did to %d documents?", len(ops))); err != nil {
+				return err
+			}
 		}
 		return apply(ctx, a, d, id, ops)
 	})
