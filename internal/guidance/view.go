@@ -152,6 +152,9 @@ func (x *Index) atLabel(ctx context.Context, reader store.Past, s *snapshot, l *
 			break
 		}
 		for i := range changes {
+			if changes[i].Verb == knowledge.VerbPurge {
+				delete(o.docs, changes[i].Key) // the label shows it no longer
+			}
 			if err := x.stood(ctx, reader, o, l, changes[i].Key); err != nil {
 				return nil, err
 			}

@@ -187,12 +187,17 @@ func TestWhatIsPurgedLeavesTheCopiesOfLabels(t *testing.T) {
 	w, admin := x.browse(t), x.admin(t)
 	write(t, admin, "admin", knowledge.Put(zebra("ZEB-1", "Mind the zebra"), knowledge.NoVersion))
 	w.want(http.StatusCreated, http.MethodPut, "/api/v1/labels/production", `{"seq":`+standsAt(w)+`}`)
+	const guided = "/api/v1/guidance?path=a.go&task=zebra&budget=0&label=production"
+	write(t, admin, "admin", patch("rule/ZEB-1", `{"title":"Another title"}`)) // so that guidance, too, holds its earlier version
+	if s := w.want(http.StatusOK, http.MethodGet, guided, ""); !strings.Contains(s.body, "Mind the zebra") {
+		t.Fatalf("guidance at the label: %s", s.body)
+	}
 	const list, search = "/api/v1/rules?tag=kept&label=production", "/api/v1/search?q=zebra&label=production"
 	if s := w.want(http.StatusOK, http.MethodGet, list, ""); !strings.Contains(s.body, "ZEB-1") {
 		t.Fatalf("at the label: %s", s.body)
 	}
 	w.want(http.StatusNoContent, http.MethodDelete, "/api/v1/rules/ZEB-1?purge=true", "")
-	for _, path := range []string{list, search} {
+	for _, path := range []string{list, search, guided} {
 		pgtest.Await(t, "a copy without the purged document", func() bool {
 			return !strings.Contains(w.want(http.StatusOK, http.MethodGet, path, "").body, "ZEB-1")
 		})
