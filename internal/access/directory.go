@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -52,8 +53,9 @@ type entry struct {
 	version int64
 	learnt  int64 // the directory's clock at that time
 	hash    [sha256.Size]byte
-	caller  *Caller // nil after a purge
-	off     bool    // disabled
+	caller  *Caller            // nil after a purge
+	off     bool               // disabled
+	erased  *knowledge.Erasure // of a principal that stands for an erased person; else nil
 }
 
 // A state is a read-only snapshot of the directory.
@@ -155,7 +157,7 @@ func entryOf(r *knowledge.Record) (entry, error) {
 		return entry{}, fmt.Errorf("%s is no principal", r.Key)
 	}
 	e := entry{
-		version: r.Version, off: p.Disabled,
+		version: r.Version, off: p.Disabled, erased: p.Erasure,
 		caller: &Caller{
 			ID: p.PrincipalID, Name: p.Name, Role: p.Role, Agent: p.Agent, Expiry: p.Expiry,
 			version: r.Version,
@@ -213,6 +215,9 @@ func (d *Directory) learn(id string, version int64, r *knowledge.Record) {
 	d.clock++
 	e.learnt = d.clock
 	d.entries[id] = e
+	if e.erased != nil {
+		maps.DeleteFunc(d.entries, func(id string, _ entry) bool { return e.erased.IsID(id) })
+	}
 	d.publish()
 }
 

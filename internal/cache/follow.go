@@ -213,10 +213,15 @@ func (f *follower) followed(changes []knowledge.Change) error {
 	for i := range changes {
 		f.mem.told(changes[i].Record)
 		purged = purged || changes[i].Verb == knowledge.VerbPurge
+		if e, err := changes[i].Erasure(); e != nil || err != nil { // any entry may name the person
+			purged = true
+			f.mem.stamps.changeAll()
+			f.mem.hot.InvalidateAll()
+		}
 	}
 	if purged && f.mem.warm != nil {
 		if err := f.mem.warm.forget(f.o.Dir); err != nil {
-			f.o.Log.Warn("the saved warm cache may still hold the text of a purged document", "error", err.Error())
+			f.o.Log.Warn("the saved warm cache may still hold the text of a purged document or the name of an erased person", "error", err.Error())
 		}
 	}
 	end := &changes[len(changes)-1]

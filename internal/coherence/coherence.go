@@ -1,5 +1,6 @@
 // Package coherence refuses writes whose documents would not fit together: packs that extend each other in a ring, that loosen what
-// they extend, or that name packs which are not there; labels at positions that the log has not reached.
+// they extend, or that name packs which are not there; labels at positions that the log has not reached; principals that stand for erased
+// people.
 package coherence
 
 import (
@@ -92,7 +93,8 @@ func (s *Store) check(ctx context.Context, b *knowledge.Batch) error {
 // concerns reports whether a batch writes anything that must fit to something else.
 func concerns(b *knowledge.Batch) bool {
 	for i := range b.Ops {
-		if k := b.Ops[i].Key.Kind; k == knowledge.KindPack || k == knowledge.KindLabel {
+		switch b.Ops[i].Key.Kind {
+		case knowledge.KindPack, knowledge.KindLabel, knowledge.KindPrincipal:
 			return true
 		}
 	}
@@ -150,6 +152,9 @@ func (w *writing) pack(ctx context.Context, id string) (*knowledge.Pack, error) 
 
 // op returns what is wrong with what one op leaves behind.
 func (w *writing) op(ctx context.Context, op *knowledge.Op) error {
+	if op.Key.Kind == knowledge.KindPrincipal {
+		return w.principal(ctx, op.Key)
+	}
 	if op.Key.Kind != knowledge.KindPack && op.Key.Kind != knowledge.KindLabel || op.Verb == knowledge.VerbPurge || op.Verb == knowledge.VerbRetire {
 		return nil
 	}
@@ -165,6 +170,16 @@ func (w *writing) op(ctx context.Context, op *knowledge.Op) error {
 		return w.label(ctx, d)
 	}
 	return nil
+}
+
+// principal refuses to write over one that stands for an erased person: the ledger of erasures is not rewritten, and nobody can be that
+// person again.
+func (w *writing) principal(ctx context.Context, key knowledge.Key) error {
+	d, err := w.current(ctx, key)
+	if p, ok := d.(*knowledge.Principal); ok && p.Erasure != nil {
+		return knowledge.Invalid("", "%s stands for a person who was erased, and stays as it is: make another principal", key)
+	}
+	return err
 }
 
 // label returns what is wrong with where a label stands: a position that is still to come would mean something else each time that

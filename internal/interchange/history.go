@@ -290,6 +290,9 @@ func (h *history) op(c *knowledge.Change) (knowledge.Op, bool, error) {
 	}
 	k.highest++
 	k.version = k.highest
+	if p, ok := d.(*knowledge.Principal); ok {
+		p.Erasure = nil // it binds changes of the log that it comes from; what is in the export names nobody
+	}
 	return knowledge.Put(d, seen), true, nil
 }
 

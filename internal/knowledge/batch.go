@@ -107,6 +107,9 @@ type Change struct {
 	EnteredAt Time
 	Hash      [32]byte // SHA-256 of the document as its engine stored it; of nothing for a purge
 	Chain     [32]byte // see [NextChain]
+	// Erased is the pseudonym of the last erasure that has rewritten the change; empty for none. Its Hash stays that of
+	// the document as it was written.
+	Erased string
 	// More is true when the next change belongs to the same transaction: they are applied together.
 	More bool
 }
@@ -162,6 +165,9 @@ func PurgeHash(actor string, at Time) [32]byte {
 func (c *Change) Attested() (old, ok bool) {
 	if c.Verb != VerbPurge {
 		return false, true
+	}
+	if c.Erased != "" {
+		return false, true // the erasure binds the actor
 	}
 	old = c.Hash == sha256.Sum256(nil)
 	return old, old || c.Hash == PurgeHash(c.Actor, c.At)
@@ -231,6 +237,7 @@ func (f *faults) op(p string, op *Op) {
 			f.add(p+"/id", "%s, but the document is %s", op.Key, op.Doc.Key())
 		default:
 			f.below(p+"/document", op.Doc.Validate())
+			f.erasure(p, op)
 		}
 	case VerbPatch:
 		f.id(p+"/id", op.Key.ID)
@@ -245,6 +252,13 @@ func (f *faults) op(p string, op *Op) {
 		}
 	default:
 		f.add(p+"/verb", "%q: want put, patch, retire, restore or purge", op.Verb)
+	}
+}
+
+// erasure notes an op that writes what only an erasure may.
+func (f *faults) erasure(p string, op *Op) {
+	if d, ok := op.Doc.(*Principal); ok && d.Erasure != nil {
+		f.add(p+"/document/erasure", "is written by an erasure alone: see tenet erase")
 	}
 }
 

@@ -21,6 +21,7 @@ type jsonChange struct {
 	Entered  *Time           `json:"entered_at,omitempty"`
 	Hash     string          `json:"hash"`
 	Chain    string          `json:"chain"`
+	Erased   string          `json:"erased,omitempty"`
 	More     bool            `json:"more,omitempty"`
 	Document json.RawMessage `json:"document"`
 }
@@ -29,7 +30,7 @@ type jsonChange struct {
 func (c Change) MarshalJSON() ([]byte, error) {
 	j := jsonChange{
 		Seq: c.Seq, Batch: c.Batch, Verb: c.Verb, Kind: c.Key.Kind, ID: c.Key.ID, Version: c.Version, Actor: c.Actor, At: c.At,
-		Hash: hex.EncodeToString(c.Hash[:]), Chain: hex.EncodeToString(c.Chain[:]), More: c.More, Document: json.RawMessage("null"),
+		Hash: hex.EncodeToString(c.Hash[:]), Chain: hex.EncodeToString(c.Chain[:]), Erased: c.Erased, More: c.More, Document: json.RawMessage("null"),
 	}
 	if c.Entered() {
 		j.By, j.Entered = c.EnteredBy, &c.EnteredAt
@@ -54,7 +55,7 @@ func (c *Change) UnmarshalJSON(b []byte) error {
 	}
 	*c = Change{
 		Seq: j.Seq, Batch: j.Batch, Verb: j.Verb, Key: Key{j.Kind, j.ID}, Version: j.Version, Actor: j.Actor, At: j.At, More: j.More,
-		EnteredBy: j.By,
+		EnteredBy: j.By, Erased: j.Erased,
 	}
 	if (j.By == "") != (j.Entered == nil) {
 		return fmt.Errorf("decode change %d: entered_by and entered_at stand together", j.Seq)

@@ -26,6 +26,8 @@ type Principal struct {
 	Expiry      Time   `json:"expiry" doc:"When the token ends; null for never"`
 	Agent       bool   `json:"agent" doc:"True for a program that decides by itself: it reads, reports and proposes, whatever its role"`
 	Disabled    bool   `json:"disabled" doc:"True once its token no longer opens anything"`
+	// Erasure is set only by the store, when it erases a person.
+	Erasure *Erasure `json:"erasure,omitempty" doc:"Where the principal stands for an erased person: the ledger's entry; else left out" readOnly:"true"`
 	Stamp
 }
 
@@ -65,6 +67,9 @@ func (p *Principal) Validate() error {
 	}
 	f.short("/token_prefix", p.TokenPrefix)
 	f.time("/expiry", p.Expiry)
+	if p.Erasure != nil {
+		p.Erasure.validate(&f, "/erasure")
+	}
 	return f.document(p)
 }
 

@@ -310,6 +310,15 @@ func (p *Proposal) SameOps(ops []Op) bool {
 	})
 }
 
+// named implements namer.
+func (p *Proposal) named() []*string {
+	fields := make([]*string, len(p.Reviews))
+	for i := range p.Reviews {
+		fields[i] = &p.Reviews[i].By
+	}
+	return fields
+}
+
 func (*Proposal) document() {}
 
 // KindProposal is the kind of [*Proposal].

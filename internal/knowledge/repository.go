@@ -87,6 +87,15 @@ func (r *Repository) Validate() error {
 	return f.document(r)
 }
 
+// named implements namer.
+func (r *Repository) named() []*string {
+	fields := []*string{&r.Owner}
+	for i := range r.Exemptions {
+		fields = append(fields, &r.Exemptions[i].By)
+	}
+	return fields
+}
+
 func (*Repository) document() {}
 
 // KindRepository is the kind of [*Repository].

@@ -97,6 +97,9 @@ func (v *Violation) Validate() error {
 	return f.document(v)
 }
 
+// named implements namer.
+func (v *Violation) named() []*string { return []*string{&v.ReportedBy, &v.ResolvedBy} }
+
 func (*Violation) document() {}
 
 // stamped implements [stamper].

@@ -34,8 +34,9 @@ type event struct {
 	category string // of the document
 	unknown  bool   // the category is not known, because there is no document
 	batch    knowledge.BatchID
-	purge    bool         // it is a change that purged the document
-	mode     *modeMessage // for a change of mode
+	purge    bool               // it is a change that purged the document
+	mode     *modeMessage       // for a change of mode
+	erasure  *knowledge.Erasure // of the person whom the change tells to be erased; else nil
 
 	full body
 	// bare is the message without the document, made on first use: most streams want only one of the two.
@@ -126,6 +127,9 @@ func changeEvent(c *knowledge.Change, now time.Time) (*event, error) {
 	e := &event{
 		name: typeChange, id: c.Seq, at: now, seq: c.Seq, before: c.Seq - 1, chain: c.Chain, key: c.Key, batch: c.Batch,
 		purge: c.Verb == knowledge.VerbPurge,
+	}
+	if e.erasure, err = c.Erasure(); err != nil {
+		return nil, fmt.Errorf("decode change %d: %w", c.Seq, err)
 	}
 	at := knowledge.MarkAt(c.Seq, c.Chain)
 	e.mark = at.Chain

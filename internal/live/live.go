@@ -225,6 +225,9 @@ func (h *Hub) publishLocked(events []*event) {
 				s.end(endCredentials)
 			}
 		}
+		if e.erasure != nil {
+			h.forgetPerson(e.erasure)
+		}
 	}
 	start := h.ring.next
 	for _, e := range events {
@@ -242,6 +245,20 @@ func (h *Hub) publishLocked(events []*event) {
 			if g.filter.wants(e) {
 				g.ring(start+uint64(i), e.before)
 				break
+			}
+		}
+	}
+}
+
+// forgetPerson empties the ring, since any event may name an erased person: who needs those events reads the log, which does
+// not. The person's own streams end. It needs the hub's lock.
+func (h *Hub) forgetPerson(person *knowledge.Erasure) {
+	h.ring.reset(h.ring.high)
+	h.pages.forget()
+	for id, streams := range h.principals {
+		if person.IsID(id) {
+			for s := range streams {
+				s.end(endCredentials)
 			}
 		}
 	}

@@ -49,6 +49,7 @@ type changeMessage struct {
 	Entered  knowledge.Time    `json:"entered_at,omitzero" doc:"When it was entered; beside entered_by"`
 	Hash     string            `json:"hash" doc:"SHA-256 of the document as it is stored, in hex" pattern:"^[0-9a-f]{64}$"`
 	Chain    string            `json:"chain" doc:"The log's chain value at this change, in hex; see the parameter chain" pattern:"^[0-9a-f]{64}$"`
+	Erased   string            `json:"erased,omitempty" doc:"The pseudonym of the person who was erased from the change last; hash and chain are those of before"`
 	More     bool              `json:"more,omitempty" doc:"True when the next change of the log belongs to the same transaction"`
 	Document json.RawMessage   `json:"document,omitempty" doc:"The document after the change; null if there is none any more; left out with document=false"`
 }

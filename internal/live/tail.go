@@ -67,7 +67,7 @@ func (t *tail) publish(changes []knowledge.Change) error {
 	events := make([]*event, len(changes))
 	for i := range changes {
 		c := &changes[i]
-		if c.Seq != t.seq+1 || t.linked && knowledge.NextChain(t.chain, c) != c.Chain {
+		if c.Seq != t.seq+1 || t.linked && !c.Follows(t.chain) {
 			return store.ErrHistory
 		}
 		e, err := changeEvent(c, now)

@@ -16,7 +16,7 @@ import (
 )
 
 // changeColumns are what scanChange reads. The document comes as text, the hash is over that text.
-const changeColumns = "c.seq, c.kind, c.id, c.version, c.verb, c.batch_id, c.actor, c.at, c.document::text, c.document_hash, c.chain, c.entered_by, c.entered_at, " +
+const changeColumns = "c.seq, c.kind, c.id, c.version, c.verb, c.batch_id, c.actor, c.at, c.document::text, c.document_hash, c.chain, c.entered_by, c.entered_at, c.erased, " +
 	"coalesce((SELECT n.txid FROM changes n WHERE n.seq = c.seq + 1) = c.txid, false)" // EXISTS would be hashed, over the whole log
 
 // scanChange reads a row of the log.
@@ -30,8 +30,8 @@ func scanLogged(r pgx.Rows) (c knowledge.Change, document []byte, err error) {
 	var kind, verb string
 	var at, entered pgtype.Timestamptz
 	var hash, chain []byte
-	var text, by *string
-	if err := r.Scan(&c.Seq, &kind, &c.Key.ID, &c.Version, &verb, &c.Batch, &c.Actor, &at, &text, &hash, &chain, &by, &entered, &c.More); err != nil {
+	var text, by, erased *string
+	if err := r.Scan(&c.Seq, &kind, &c.Key.ID, &c.Version, &verb, &c.Batch, &c.Actor, &at, &text, &hash, &chain, &by, &entered, &erased, &c.More); err != nil {
 		return c, nil, err
 	}
 	c.Key.Kind, c.Verb, c.At = knowledge.Kind(kind), knowledge.Verb(verb), timeOf(at)
@@ -41,6 +41,9 @@ func scanLogged(r pgx.Rows) (c knowledge.Change, document []byte, err error) {
 	c.Hash, c.Chain = [32]byte(hash), [32]byte(chain)
 	if by != nil {
 		c.EnteredBy, c.EnteredAt = *by, timeOf(entered)
+	}
+	if erased != nil {
+		c.Erased = *erased
 	}
 	if text != nil {
 		document = []byte(*text)

@@ -100,7 +100,7 @@ func shapeOf(t reflect.Type) shape {
 	switch {
 	case t == reflect.TypeFor[knowledge.Time]():
 		return shapeTime
-	case t == reflect.TypeFor[json.RawMessage]():
+	case t == reflect.TypeFor[json.RawMessage](), t == reflect.TypeFor[*knowledge.Erasure]():
 		return shapeJSON
 	case t.Kind() == reflect.Slice || t.Kind() == reflect.Map || t.Kind() == reflect.Struct:
 		if free(t) {

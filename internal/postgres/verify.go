@@ -48,20 +48,25 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 			return &TamperError{Seq: knowledge.Seq(first) - 1, Why: fmt.Sprintf("it is missing, and the ledger still holds %d batches that the log does not", left)}
 		}
 	}
-	v := verifier{next: knowledge.Seq(first)}
+	known, err := verifyErasures(ctx, s)
+	if err != nil {
+		return err
+	}
+	v := verifier{next: knowledge.Seq(first), erasures: known}
 	for after := first - 1; after < last; {
 		n := 0
 		var tampered error
-		err := s.query(ctx, "verify", "SELECT "+changeColumns+` , EXISTS (SELECT FROM purges p WHERE p.kind = c.kind AND p.id = c.id AND p.version >= c.version)
-FROM changes c WHERE c.seq > $1 ORDER BY c.seq LIMIT $2`, []any{after, verifyPage}, func(r pgx.Rows) error {
+		err := s.query(ctx, "verify", "SELECT "+changeColumns+` , EXISTS (SELECT FROM purges p WHERE p.kind = c.kind AND p.id = c.id AND p.version >= c.version), e.document_hash, e.digest
+FROM changes c LEFT JOIN erased e ON e.erasure = c.erased AND e.seq = c.seq WHERE c.seq > $1 ORDER BY c.seq LIMIT $2`, []any{after, verifyPage}, func(r pgx.Rows) error {
 			var purged bool
-			c, document, err := scanLogged(rest{r, &purged})
+			var erased trace
+			c, document, err := scanLogged(rest{r, []any{&purged, &erased.document, &erased.digest}})
 			if err != nil {
 				return err
 			}
 			n, after = n+1, int64(c.Seq)
 			if tampered == nil {
-				tampered = v.check(&c, document, purged)
+				tampered = v.check(&c, document, purged, &erased)
 			}
 			return nil
 		})
@@ -122,37 +127,47 @@ WHERE l.verb <> 'purge' AND NOT EXISTS (SELECT FROM ` + documents + " d WHERE d.
 	return nil
 }
 
-// rest is a row with one column more than its reader knows.
+// rest is a row with more columns than its reader knows.
 type rest struct {
 	pgx.Rows
-	last *bool
+	last []any
 }
 
 // Scan implements [pgx.Rows].
-func (r rest) Scan(into ...any) error { return r.Rows.Scan(append(into, r.last)...) }
+func (r rest) Scan(into ...any) error { return r.Rows.Scan(append(into, r.last...)...) }
 
 // A verifier walks along the log.
 type verifier struct {
 	next  knowledge.Seq
 	chain [32]byte
 	begun bool
+
+	erasures map[string]bool // their pseudonyms
 }
 
-func (v *verifier) check(c *knowledge.Change, document []byte, purged bool) error {
+func (v *verifier) check(c *knowledge.Change, document []byte, purged bool, erased *trace) error {
 	if c.Seq != v.next {
 		return &TamperError{Seq: v.next, Why: "it is missing"}
 	}
 	// Where retention has cut the log off, the first link is taken as it stands.
-	if (v.begun || c.Seq == 1) && knowledge.NextChain(v.chain, c) != c.Chain {
+	if (v.begun || c.Seq == 1) && !c.Follows(v.chain) {
 		return &TamperError{Seq: c.Seq, Why: "it does not follow from the change before it"}
 	}
 	if _, ok := c.Attested(); !ok {
 		return &TamperError{Seq: c.Seq, Why: "it is a purge by somebody else, or at another time, than was written"}
 	}
+	hash := c.Hash[:]
+	if c.Erased != "" {
+		if err := erased.check(c, v.erasures); err != nil {
+			return err
+		}
+		hash = erased.document
+	}
+	sum := sha256.Sum256(document)
 	switch {
 	case document != nil && c.Verb == knowledge.VerbPurge:
 		return &TamperError{Seq: c.Seq, Why: "it is a purge and holds a document"}
-	case document != nil && sha256.Sum256(document) != c.Hash:
+	case document != nil && string(sum[:]) != string(hash):
 		return &TamperError{Seq: c.Seq, Why: "its document is another one than was written"}
 	case document == nil && !purged:
 		return &TamperError{Seq: c.Seq, Why: "its document is missing, and it was never purged"}

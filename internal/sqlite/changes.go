@@ -10,13 +10,13 @@ import (
 )
 
 // changeColumns lists the columns of a change.
-const changeColumns = "seq, kind, id, version, verb, batch_id, actor, at, document_hash, chain, more, category, active, rank, updated_at, document, entered_by, entered_at"
+const changeColumns = "seq, kind, id, version, verb, batch_id, actor, at, document_hash, chain, more, category, active, rank, updated_at, document, entered_by, entered_at, erased"
 
 // insertChange is the statement that writes a change.
 func (t *tx) insertChange(ctx context.Context, c *knowledge.Change) error {
 	args := []any{
 		int64(c.Seq), string(c.Key.Kind), c.Key.ID, c.Version, string(c.Verb), c.Batch[:], c.Actor, micros(c.At), c.Hash[:], c.Chain[:],
-		c.More, nil, nil, nil, nil, nil, nil, nil,
+		c.More, nil, nil, nil, nil, nil, nil, nil, nil,
 	}
 	if r := c.Record; r != nil {
 		copy(args[11:], []any{r.Category, r.Active, r.Rank, micros(r.Updated), string(r.JSON)})
@@ -24,7 +24,10 @@ func (t *tx) insertChange(ctx context.Context, c *knowledge.Change) error {
 	if c.Entered() {
 		copy(args[16:], []any{c.EnteredBy, micros(c.EnteredAt)})
 	}
-	return t.exec(ctx, "INSERT INTO changes ("+changeColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", args...)
+	if c.Erased != "" {
+		args[18] = c.Erased
+	}
+	return t.exec(ctx, "INSERT INTO changes ("+changeColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", args...)
 }
 
 // scanChange reads a change from a row of changeColumns.
@@ -35,9 +38,9 @@ func scanChange(r *sql.Rows, source knowledge.Source) (knowledge.Change, error) 
 	var category, text *string
 	var active *bool
 	var rank, updated, entered *int64
-	var by *string
+	var by, erased *string
 	err := r.Scan(&c.Seq, &c.Key.Kind, &c.Key.ID, &c.Version, &c.Verb, &batch, &c.Actor, &at, &hash, &chain, &c.More,
-		&category, &active, &rank, &updated, &text, &by, &entered)
+		&category, &active, &rank, &updated, &text, &by, &entered, &erased)
 	if err != nil {
 		return c, err
 	}
@@ -45,6 +48,9 @@ func scanChange(r *sql.Rows, source knowledge.Source) (knowledge.Change, error) 
 	copy(c.Hash[:], hash)
 	copy(c.Chain[:], chain)
 	c.At = moment(at)
+	if erased != nil {
+		c.Erased = *erased
+	}
 	if by != nil && entered != nil {
 		c.EnteredBy, c.EnteredAt = *by, moment(*entered)
 	}

@@ -28,6 +28,7 @@ type Journal struct {
 	*file
 	limit   int64
 	waiting atomic.Int64 // bytes that wait
+	people  people
 }
 
 // OpenJournal opens the journal file at path, creates it if it is missing, and migrates it. The context is for opening

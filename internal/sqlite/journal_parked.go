@@ -13,6 +13,7 @@ import (
 // Park parks a waiting batch: it now waits for a person. A batch that the journal does not know is added. A batch that
 // is parked already, or was applied, stays as it is.
 func (j *Journal) Park(ctx context.Context, p store.Parked) error {
+	p.Why = j.people.words(p.Why)
 	row, err := encodeEntry(&p.Entry)
 	if err != nil {
 		return contract(err)
@@ -114,11 +115,11 @@ func (j *Journal) Resolve(ctx context.Context, p store.Parked) error {
 			return knowledge.Invalid("/resolution", "batch %s was resolved already, as %s", id, was)
 		}
 		err = t.exec(ctx, "UPDATE parked SET resolution = ?, resolved_by = ?, resolved_at = ?, resolved_as = ? WHERE seq = ?",
-			p.Resolution, p.ResolvedBy, orNull(p.ResolvedAt), p.ResolvedAs[:], seq)
+			p.Resolution, j.people.name(p.ResolvedBy), orNull(p.ResolvedAt), p.ResolvedAs[:], seq)
 		if err != nil {
 			return err
 		}
 		return t.exec(ctx, "UPDATE entries SET state = 'resolved', settled_at = ?, why = ? WHERE seq = ?",
-			micros(knowledge.At(j.now())), p.Why+"; resolved: "+p.Resolution, seq)
+			micros(knowledge.At(j.now())), j.people.words(p.Why)+"; resolved: "+p.Resolution, seq)
 	})
 }

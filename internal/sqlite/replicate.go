@@ -47,11 +47,14 @@ func (t *tx) follow(ctx context.Context, at *knowledge.Position, c *knowledge.Ch
 		return t.seen(ctx, c)
 	case c.Seq > at.Seq+1:
 		return fmt.Errorf("replicate change %d after %d: %w", c.Seq, at.Seq, ErrGap)
-	case knowledge.NextChain(at.Chain, c) != c.Chain:
+	case !c.Follows(at.Chain):
 		return fmt.Errorf("replicate change %d: %w", c.Seq, ErrOtherHistory)
 	}
 	at.Seq, at.Chain, at.At = c.Seq, c.Chain, c.At
 	if err := t.insertChange(ctx, c); err != nil {
+		return err
+	}
+	if err := followErasure(ctx, t, c); err != nil {
 		return err
 	}
 	if c.Verb == knowledge.VerbPurge {
@@ -66,6 +69,15 @@ func (t *tx) follow(ctx context.Context, at *knowledge.Position, c *knowledge.Ch
 		return err
 	}
 	return t.endOverlays(ctx, c.Batch, []knowledge.Key{c.Key})
+}
+
+// followErasure erases a person from a mirror when the primary has.
+func followErasure(ctx context.Context, t *tx, c *knowledge.Change) error {
+	person, err := c.Erasure()
+	if err != nil || person == nil {
+		return err
+	}
+	return (&eraser{tx: t, pseudonym: c.Key.ID, person: person, rows: map[string]int64{}}).everything(ctx)
 }
 
 // seen compares a change with the same change of the mirror, if it has it.

@@ -18,10 +18,10 @@ import (
 var migrations embed.FS
 
 // supported is the number of schemas before the newest that the program serves without migrating. It serves none before
-// needed, the first schema that stores who entered a change.
+// needed, the first schema that stores what was erased.
 const (
 	supported = 2
-	needed    = 9
+	needed    = 12
 )
 
 // Schema compares the schema of a database file with the schemas that the program knows.

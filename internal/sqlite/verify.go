@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"tenet/internal/knowledge"
@@ -48,6 +49,10 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 	if err := s.verifySchema(ctx); err != nil {
 		return err
 	}
+	known, err := verifyErasures(ctx, s)
+	if err != nil && !s.opts.Mirror { // a mirror keeps no list of what was erased
+		return err
+	}
 	v := verifier{mirror: s.opts.Mirror, next: first}
 	for after := first - 1; after < last; {
 		var page []knowledge.Change
@@ -67,7 +72,7 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 			if err := v.check(&page[i]); err != nil {
 				return err
 			}
-			if err := s.emptied(ctx, &page[i]); err != nil {
+			if err := errors.Join(s.emptied(ctx, &page[i]), erasedAs(ctx, s, &page[i], known)); err != nil {
 				return err
 			}
 		}
@@ -110,7 +115,7 @@ func (s *Store) verifyDocuments(ctx context.Context, kind knowledge.Kind) error 
 		}
 	}
 	query := "SELECT t." + tab.id + ", t.document, (SELECT min(seq) FROM changes), " +
-		"(SELECT c.document_hash FROM changes c WHERE c.kind = ? AND c.id = t." + tab.id + " ORDER BY c.seq DESC LIMIT 1) FROM " + tab.name + " t"
+		"(SELECT coalesce((SELECT e.document_hash FROM erased e WHERE e.erasure = c.erased AND e.seq = c.seq), c.document_hash) FROM changes c WHERE c.kind = ? AND c.id = t." + tab.id + " ORDER BY c.seq DESC LIMIT 1) FROM " + tab.name + " t"
 	missing := "SELECT c.id, c.verb, max(c.seq) FROM changes c WHERE c.kind = ? GROUP BY c.id HAVING c.verb <> 'purge' " +
 		"AND NOT EXISTS (SELECT 1 FROM " + tab.name + " t WHERE t." + tab.id + " = c.id) LIMIT 1"
 	err := s.apart(ctx, func(ctx context.Context, v view) error {
@@ -159,10 +164,10 @@ func (v *verifier) check(c *knowledge.Change) error {
 		return &TamperError{Seq: v.next, Why: "it is missing"}
 	}
 	// If retention has trimmed the log, the first link is trusted.
-	if (v.begun || c.Seq == 1) && knowledge.NextChain(v.chain, c) != c.Chain {
+	if (v.begun || c.Seq == 1) && !c.Follows(v.chain) {
 		return &TamperError{Seq: c.Seq, Why: "it does not follow from the change before it"}
 	}
-	if c.Record != nil && !v.mirror && sha256.Sum256(c.Record.JSON) != c.Hash {
+	if c.Record != nil && !v.mirror && c.Erased == "" && sha256.Sum256(c.Record.JSON) != c.Hash {
 		return &TamperError{Seq: c.Seq, Why: "its document is another one than was written"}
 	}
 	if _, ok := c.Attested(); !ok {

@@ -206,7 +206,7 @@ func (f *file) write(ctx context.Context, w *writer) {
 				w = f.group(ctx, w, j)
 			}
 			if w.purged {
-				w.purged, owed = false, &scrub{}
+				w.purged, owed = false, &scrub{merged: w.role == journal} // a journal has no search index
 				rested.Reset(scrubRest)
 			}
 		}

@@ -1,0 +1,195 @@
+package storetest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// An ErasingStore is an engine that erases people, and verifies its log.
+type ErasingStore interface {
+	store.Store
+	store.Eraser
+	VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error
+	Refuse(ctx context.Context, list ...store.Refusal) error
+	Refusals(ctx context.Context, before knowledge.Time, actor string, limit int) ([]store.Refusal, error)
+}
+
+// The person that [Eraser] erases, and one with a similar name, who stays.
+const (
+	Erased     = "ines.vogel"
+	ErasedName = "Ines Vogel"
+	Bystander  = "ines.vogel2"
+)
+
+// FillWithPerson writes documents in which the person is named in every field that names people.
+func FillWithPerson(t testing.TB, s store.Store) {
+	t.Helper()
+	apply := func(b knowledge.Batch) {
+		t.Helper()
+		b.ID = knowledge.NewBatchID()
+		if _, err := s.Apply(t.Context(), b); err != nil {
+			t.Fatalf("write as %s: %v", b.Actor, err)
+		}
+	}
+	put := func(actor string, docs ...knowledge.Document) {
+		t.Helper()
+		b := knowledge.Batch{Actor: actor}
+		for _, d := range docs {
+			b.Ops = append(b.Ops, knowledge.Put(d, knowledge.AnyVersion))
+		}
+		apply(b)
+	}
+	person := func(id, name, token string) *knowledge.Principal {
+		p := &knowledge.Principal{PrincipalID: id, Name: name, Role: knowledge.RoleMaintainer, TokenHash: strings.Repeat(token, 64), TokenPrefix: "tenet_" + token}
+		p.Normalize()
+		return p
+	}
+	put("root", person(Erased, "I. Vogel", "a"), person(Bystander, "Ines Vogel the Second", "b"))
+	put(Erased, person(Erased, ErasedName, "c"))
+	put("root", Category(func(c *knowledge.Category) { c.ID = GeneralCategory }))
+	rule := Rule(func(r *knowledge.Rule) { r.RuleID = "R-1" })
+	put(Erased, rule, Practice(), Template())
+	put(Bystander, Rule(func(r *knowledge.Rule) { r.RuleID, r.Description = "R-2", "Ask Ines Vogel before you merge." }))
+	put("root", rule)
+	violation := Violation("R-1", func(v *knowledge.Violation) { v.ReportedBy, v.Status, v.ResolvedBy = Erased, "resolved", ErasedName })
+	put("root", violation)
+	put("root", Repository(func(r *knowledge.Repository) {
+		r.Owner = ErasedName
+		r.Exemptions = []knowledge.Exemption{
+			{Rule: "R-1", Reason: "old", Until: knowledge.At(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), By: Erased},
+			{Rule: "R-2", Reason: "old", Until: knowledge.At(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), By: Bystander},
+		}
+	}))
+	put(Erased, Proposal("R-1", func(p *knowledge.Proposal) {
+		p.Reviews = []knowledge.Review{{By: Erased, Verdict: knowledge.VerdictComment, OpsDigest: p.OpsDigest, Comment: "mine", At: knowledge.At(time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC))}}
+	}))
+	gone := Rule(func(r *knowledge.Rule) { r.RuleID = "R-3" })
+	put(Erased, gone)
+	apply(knowledge.Batch{Actor: Erased, Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: gone.Key()}}})
+	apply(knowledge.Batch{Actor: "someone", EnteredBy: Erased, Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}})
+	apply(knowledge.Batch{Actor: Erased, EnteredBy: "clerk", Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}})
+}
+
+// Everything returns all that a store tells of its documents and its log, as JSON.
+func Everything(t testing.TB, s store.Store) string {
+	t.Helper()
+	var b strings.Builder
+	for _, kind := range knowledge.Kinds() {
+		q := knowledge.Query{Kind: kind, Activity: knowledge.AnyActivity, Order: knowledge.OrderID}
+		if err := store.All(t.Context(), s, q, func(r *knowledge.Record) error {
+			fmt.Fprintf(&b, "%s %s\n", r.Key, r.JSON)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for after := knowledge.Seq(0); ; {
+		list, err := s.Changes(t.Context(), knowledge.ChangeQuery{After: after})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(list) == 0 {
+			return b.String()
+		}
+		for i := range list {
+			j, err := json.Marshal(list[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(&b, "%s\n", j)
+		}
+		after = list[len(list)-1].Seq
+	}
+}
+
+// Named returns the lines of a text that name the person in a field of people, and not in a sentence.
+func Named(text string) (lines []string) {
+	for line := range strings.Lines(text) {
+		left := strings.NewReplacer(Bystander, "", "Ask Ines Vogel before you merge.", "", "Ines Vogel the Second", "").Replace(line)
+		if strings.Contains(left, Erased) || strings.Contains(left, ErasedName) || strings.Contains(left, "I. Vogel") {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
+// Erasure checks the laws of [store.Eraser] on a fresh engine.
+func Erasure(t *testing.T, s ErasingStore) {
+	t.Helper()
+	FillWithPerson(t, s)
+	at := knowledge.At(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
+	if err := s.Refuse(t.Context(), store.Refusal{At: at, Actor: Erased, Action: "put", Key: "principal/" + Erased, Reason: "put principal/" + Erased + ": " + Erased + " may not, but " + Bystander + " may"}); err != nil {
+		t.Fatal(err)
+	}
+	before := Everything(t, s)
+	if len(Named(before)) < 10 {
+		t.Fatalf("the person stands in %d places: too few to prove anything", len(Named(before)))
+	}
+	pseudonym, person := knowledge.NewErasure(Erased, []string{ErasedName, "I. Vogel"})
+	r := store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person, Batch: knowledge.NewBatchID(), Actor: "root"}
+
+	dry := r
+	dry.Dry = true
+	counted, err := s.Erase(t.Context(), dry)
+	if err != nil || counted.Seq != 0 || counted.Rows["changes"] == 0 {
+		t.Fatalf("a dry run counts %+v, %v", counted, err)
+	}
+	if after := Everything(t, s); after != before {
+		t.Fatal("a dry run has changed something")
+	}
+	done, err := s.Erase(t.Context(), r)
+	if err != nil || done.Seq == 0 || done.Rows["changes"] != counted.Rows["changes"] {
+		t.Fatalf("the erasure did %+v, %v; a dry run counted %+v", done, err, counted)
+	}
+	after := Everything(t, s)
+	if lines := Named(after); len(lines) > 0 {
+		t.Errorf("the person is still named:\n%s", strings.Join(lines, "\n"))
+	}
+	if strings.Count(after, Bystander) != strings.Count(before, Bystander) || !strings.Contains(after, "Ask Ines Vogel before you merge.") {
+		t.Error("somebody else's name, or a sentence, was rewritten")
+	}
+	refused, err := s.Refusals(t.Context(), knowledge.Time{}, "", 10)
+	if want := "put principal/" + pseudonym + ": " + pseudonym + " may not, but " + Bystander + " may"; err != nil || len(refused) != 1 ||
+		refused[0].Actor != pseudonym || refused[0].Key != "principal/"+pseudonym || refused[0].Reason != want {
+		t.Errorf("refusals are %+v, %v; want %q", refused, err, want)
+	}
+	if err := s.VerifyChanges(t.Context(), nil); err != nil {
+		t.Errorf("the log does not verify after an erasure: %v", err)
+	}
+	again := r
+	again.Batch = knowledge.NewBatchID()
+	if twice, err := s.Erase(t.Context(), again); err != nil || twice.Seq != 0 || Everything(t, s) != after {
+		t.Errorf("erasing again did %+v, %v; want nothing", twice, err)
+	}
+	erasureOfMore(t, s, r)
+}
+
+// erasureOfMore erases what comes in later, and a second person from changes that the first has left.
+func erasureOfMore(t *testing.T, s ErasingStore, r store.ErasureRequest) {
+	t.Helper()
+	late := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: Erased, Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}}
+	if _, err := s.Apply(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	r.Batch = knowledge.NewBatchID()
+	if again, err := s.Erase(t.Context(), r); err != nil || again.Seq == 0 || again.Rows["changes"] != 1 {
+		t.Errorf("erasing what came in late did %+v, %v; want one change", again, err)
+	}
+	pseudonym, person := knowledge.NewErasure("root", nil)
+	if _, err := s.Erase(t.Context(), store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person, Batch: knowledge.NewBatchID(), Actor: "root"}); err != nil {
+		t.Fatal(err)
+	}
+	if text := Everything(t, s); len(Named(text)) > 0 || strings.Contains(text, `:"root"`) {
+		t.Error("after two erasures a name is still there")
+	}
+	if err := s.VerifyChanges(t.Context(), nil); err != nil {
+		t.Errorf("the log does not verify after two erasures: %v", err)
+	}
+}
