@@ -48,6 +48,7 @@ type restoreSettings struct {
 	Machine   string `name:"machine" by:"flag" doc:"Restore what a machine with a tenet on a PostgreSQL alone had, by its host name: its journal and its admin token"`
 	To        string `name:"to" default:"latest" by:"flag" doc:"What to restore: latest, the name of a backup, a time, or point:NAME for a restore point of PostgreSQL; of an embedded database the newest backup that is not younger than a time"`
 	Into      string `name:"into" by:"flag" doc:"Data directory to restore into; it must be empty or not there"`
+	AsItWas   bool   `name:"as-it-was" by:"flag" doc:"Do not erase again who was erased since, nor purge what was purged: only to look up what a backup holds"`
 	AcceptGap bool   `name:"accept-gap" by:"flag" doc:"Restore up to where WAL is missing or can't be read, instead of refusing to"`
 }
 
@@ -116,7 +117,8 @@ func addRestore(a *app, group *cobra.Command) {
 	a.command(group, &cobra.Command{
 		Use: "restore", Short: "Put a backup into a new data directory",
 		Long: `Puts a backup into a data directory that is empty or not there, and verifies it before the directory appears. It never writes
-over anything. What was written after the backup is not in it: the log ends where the backup does.`,
+over anything. What was written after the backup is not in it: the log ends where the backup does. Who was erased since, and what was
+purged, is erased and purged again from an embedded database; a PostgreSQL is brought up to that by the first tenet that starts on it.`,
 		Example: `  tenet backup restore --into /var/lib/tenet-restored
   tenet backup restore --to 2026-01-31T12:00:00Z --into /var/lib/tenet-restored`,
 	}, &restore, func(ctx context.Context, _ []string) error { return restoreBackup(ctx, a, &restore) })
@@ -328,6 +330,9 @@ func expireBackups(ctx context.Context, a *app, s *backupSettings) error {
 }
 
 // restoreBackup puts a backup into a new data directory.
+// engineOfEmbedded is the name of the engine of an embedded database's backups.
+const engineOfEmbedded = "sqlite"
+
 func restoreBackup(ctx context.Context, a *app, s *restoreSettings) error {
 	if s.Into == "" {
 		return usageError("name the data directory to restore into with --into; it must be empty or not there")
@@ -345,6 +350,13 @@ func restoreBackup(ctx context.Context, a *app, s *restoreSettings) error {
 	bar := a.progress("restoring", -1)
 	c, err := e.Restore(ctx, target, s.Into, func(done, _ int64) { bar.set(int(done)) })
 	bar.done()
+	if err == nil && s.Machine == "" && c.Engine == engineOfEmbedded && !s.AsItWas {
+		o := a.localOptions()
+		o.Backups = s.options()
+		if err = server.ReapplyRestored(ctx, o, s.Into); err != nil {
+			err = fmt.Errorf("%s is restored, and may name people who were erased since: %w", s.Into, err)
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -26,8 +26,11 @@ type chainReport struct {
 	// Documents says whether every document was compared with its hash: only the database itself can do that.
 	Documents bool `json:"documents"`
 	// Unattested is how many purges were made before their hash held who made them and when.
-	Unattested int64    `json:"unattested"`
-	Faults     []string `json:"faults"`
+	Unattested int64 `json:"unattested"`
+	// Erased is how many changes a person was erased from. What they are now only the database itself can compare with
+	// their erasures.
+	Erased int64    `json:"erased"`
+	Faults []string `json:"faults"`
 
 	// Why says why documents were not compared; "" where they were.
 	Why string `json:"why,omitempty"`
@@ -150,7 +153,10 @@ func (r *chainReport) check(prev, c *knowledge.Change) {
 	default:
 		before = prev.Chain
 	}
-	if knowledge.NextChain(before, c) != c.Chain {
+	if c.Erased != "" {
+		r.Erased++
+	}
+	if !c.Follows(before) {
 		r.fault("change %d (%s %s, version %d) is not what its chain value was made of", c.Seq, c.Verb, c.Key, c.Version)
 	}
 	if c.Record != nil && (c.Record.Key != c.Key || c.Record.Version != c.Version) {

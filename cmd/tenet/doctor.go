@@ -132,6 +132,9 @@ func writeChainReport(w io.Writer, d *door, r *chainReport) error {
 		if !r.Documents {
 			fmt.Fprintf(&b, "that each document is the one of its hash was not checked: %s\n", r.Why)
 		}
+		if r.Erased > 0 {
+			fmt.Fprintf(&b, "%d changes had a person erased from them: that each is as its erasure left it, the database itself checks\n", r.Erased)
+		}
 		if r.Unattested > 0 {
 			fmt.Fprintf(&b, "%d purges are of before their hash held who made them and when: that can't be checked\n", r.Unattested)
 		}

@@ -89,6 +89,10 @@ func appendChange(b []byte, c *knowledge.Change) []byte {
 	b = append(b, `","chain":"`...)
 	b = hex.AppendEncode(b, c.Chain[:])
 	b = append(b, '"')
+	if c.Erased != "" {
+		b = append(b, `,"erased":`...)
+		b = appendString(b, c.Erased)
+	}
 	if c.More {
 		b = append(b, `,"more":true`...)
 	}

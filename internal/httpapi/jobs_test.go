@@ -2,10 +2,12 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
 
+	"tenet/internal/erasure"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 	"tenet/internal/upkeep"
@@ -43,6 +45,14 @@ func (j jobs) History(_ context.Context, name string, limit int) ([]store.Run, e
 }
 
 func (j jobs) Pause(_ context.Context, name, _ string, _ bool) error { return j.known(name) }
+
+// erase knows one person.
+func (j jobs) erase(_ context.Context, r erasure.Request) (*erasure.Report, error) {
+	if r.ID != exampleErased {
+		return nil, errors.Join(j.fault(), store.ErrNotFound)
+	}
+	return &erasure.Report{Pseudonym: "erased-1", Dry: r.Dry, Rows: map[string]int64{"changes": 1}}, j.fault()
+}
 
 func TestJobsAreForAdmins(t *testing.T) {
 	n := newTenet(t, nil)

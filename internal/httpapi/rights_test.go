@@ -79,6 +79,8 @@ func (n *tenet) acts(rt *route, a ask) []access.Act {
 	switch {
 	case strings.HasPrefix(rt.path, mirrorPath), strings.HasPrefix(rt.path, jobsPath), rt.path == auditPath:
 		return []access.Act{{Verb: access.VerbOperate}}
+	case rt.path == erasuresPath:
+		return []access.Act{{Verb: knowledge.VerbPurge, Key: knowledge.Key{Kind: knowledge.KindPrincipal}}}
 	case strings.HasSuffix(rt.path, "/resolve"):
 		return []access.Act{{Verb: access.VerbResolve, Key: knowledge.Key{Kind: knowledge.KindRule}}}
 	case rt.id == "issue-token", rt.id == "rotate-token":

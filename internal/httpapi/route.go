@@ -126,7 +126,7 @@ func (h *Handler) measure(rt *route) {
 func (h *Handler) table() []*route {
 	var all []*route
 	for _, part := range [][]*route{
-		h.documentRoutes(), tokenRoutes(), proposalRoutes(h), h.searchRoutes(), guidanceRoutes(), fleetDoor{h}.routes(), effectDoor{h}.routes(), checkDoor{h}.routes(), batchRoutes(h), templateRoutes(), changeRoutes(), conflictRoutes(h), jobRoutes(),
+		h.documentRoutes(), tokenRoutes(), proposalRoutes(h), h.searchRoutes(), guidanceRoutes(), fleetDoor{h}.routes(), effectDoor{h}.routes(), checkDoor{h}.routes(), batchRoutes(h), templateRoutes(), changeRoutes(), conflictRoutes(h), jobRoutes(), erasureRoutes(),
 		opsRoutes(h), pageRoutes(&h.o),
 	} {
 		all = append(all, part...)

@@ -277,6 +277,7 @@ type change struct {
 	Entered  knowledge.Time    `json:"entered_at,omitzero" doc:"When it was handed in: beside entered_by"`
 	Hash     string            `json:"hash" doc:"SHA-256 of the document as it was stored" pattern:"^[0-9a-f]{64}$"`
 	Chain    string            `json:"chain" doc:"SHA-256 that binds the change to all before it" pattern:"^[0-9a-f]{64}$"`
+	Erased   string            `json:"erased,omitempty" doc:"The pseudonym of the person who was erased from it last; hash and chain are those of before"`
 	More     bool              `json:"more,omitempty" doc:"True when the next change belongs to the same transaction"`
 	Document any               `json:"document" doc:"The document after it; null after a purge"`
 }

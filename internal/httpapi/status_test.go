@@ -93,7 +93,7 @@ func (n *tenet) provoke(rt *route, status int) *reply {
 		a.token = "-"
 		return n.do(a)
 	case http.StatusForbidden:
-		if strings.HasPrefix(rt.path, mirrorPath) || strings.HasPrefix(rt.path, jobsPath) || rt.path == auditPath {
+		if strings.HasPrefix(rt.path, mirrorPath) || strings.HasPrefix(rt.path, jobsPath) || rt.path == auditPath || rt.path == erasuresPath {
 			a.token = knowledge.RoleMaintainer
 			return n.do(a)
 		}
@@ -108,6 +108,8 @@ func (n *tenet) provoke(rt *route, status int) *reply {
 			a.body = `{"label":"there-is-none"}`
 		} else if rt.path == checkPath {
 			a.body = `{"repository":"there-is-none","files":[{"path":"a","content":""}]}`
+		} else if rt.path == erasuresPath {
+			a.body = `{"principal":"there-is-none"}`
 		} else if rt.id == "resolve-conflicts" {
 			a.body = strings.Replace(a.body, exampleBatchID, "018f4a3e-7c10-7a5e-9f0b-ffffffffffff", 1)
 		} else if rt.path != batchesPath {

@@ -20,6 +20,12 @@ func (c *Copies) Run(ctx context.Context) error {
 			return at, err
 		},
 		Changed: func(changes []knowledge.Change) error {
+			for i := range changes {
+				if person, err := changes[i].Erasure(); person != nil || err != nil {
+					c.renew() // any document of a copy may name the person
+					break
+				}
+			}
 			c.purge(ctx, changes)
 			return nil
 		},

@@ -31,6 +31,7 @@ type engine interface {
 	store.Store
 	useCounter
 	refusalKeeper
+	store.Eraser
 	// VerifyChanges checks the log from its first change to its last.
 	VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error
 	// guards returns what should guard the log in the database and does not, as an error.
@@ -55,6 +56,8 @@ type engine interface {
 	size(ctx context.Context) (size, error)
 	// place says in words which database it is.
 	place() string
+	// leftBehind says what the database's files may still hold of what was overwritten, "" for nothing.
+	leftBehind() string
 }
 
 // openEngine opens the database that the options name, for a tenet that serves.
@@ -103,6 +106,13 @@ func openEmbedded(ctx context.Context, o Options) (*embedded, error) {
 	}
 	return &embedded{s, path}, nil
 }
+
+// Erase implements [store.Eraser].
+func (e *embedded) Erase(ctx context.Context, r store.ErasureRequest) (store.ErasureResult, error) {
+	return sqlite.NewEraser(e.Store).Erase(ctx, r)
+}
+
+func (e *embedded) leftBehind() string { return "" }
 
 func (e *embedded) place() string { return "the embedded database " + e.path }
 

@@ -113,6 +113,11 @@ func (p *parts) jobs(o Options) []upkeep.Job {
 		Doc: "Works out from the counts of the last 180 days what rules and practices do, and which are dead, noisy or were never served",
 		Do:  p.effects.Work,
 	})
+	list = append(list, upkeep.Job{
+		Name: "erasure.again", Schedule: "40 3 * * *", Book: upkeep.Shared,
+		Doc: "Looks everywhere for people who were erased, and erases again what has come in since",
+		Do:  func(ctx context.Context, _ *upkeep.Progress) (string, error) { return p.sweepErased(ctx) },
+	})
 	list = append(list, p.reportJobs()...)
 	if p.backups != nil {
 		list = append(list, backupJobs(p.backups, func(at knowledge.Time) { p.archivedAt.Store(max(0, at.Unix())) })...)

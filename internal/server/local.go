@@ -22,6 +22,7 @@ type Local struct {
 	engine    engine
 	home      *home // nil on a PostgreSQL: it needs no directory
 	actor     string
+	agent     bool
 	seeded    SeedReport
 	labels    *labels.Copies // nil until a command asks for one
 	labelsDir string
@@ -54,7 +55,7 @@ func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 		return nil, err
 	}
 	if o.Agent != "" {
-		l.actor = agentActor(o.Agent)
+		l.actor, l.agent = agentActor(o.Agent), true
 	}
 	caller := &access.Caller{ID: l.actor, Name: l.actor, Role: knowledge.RoleAdmin, Agent: o.Agent != "", Local: true}
 	l.Store = &asCaller{access.New(coherence.New(l.engine), nil, nil).WithPolicy(o.Policy), caller}

@@ -19,6 +19,7 @@ import (
 	"tenet/internal/cache"
 	"tenet/internal/coherence"
 	"tenet/internal/console"
+	"tenet/internal/erasure"
 	"tenet/internal/failover"
 	"tenet/internal/guidance"
 	"tenet/internal/httpapi"
@@ -44,6 +45,7 @@ type parts struct {
 	mcp       *mcp.Door
 	guidance  *guidance.Index
 	labels    *labels.Copies
+	erasures  *erasure.Keeper
 	fleet     *fleet
 	effects   *effects
 	checks    *checks
@@ -96,6 +98,9 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	p.effects.holds = func(key knowledge.Key) bool { return p.guidance.Holds(key) }
 	p.fleet.count = p.effects.Count
 	if err := p.openUpkeep(o); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	if p.erasures, err = p.newErasures(o); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	p.live = live.NewHub(p.liveOptions(o))
@@ -221,7 +226,7 @@ const waitingAtOnce = 100
 func (p *parts) door(o Options, crowd *httpapi.Crowd) *httpapi.Handler {
 	h := httpapi.Options{
 		Store: p.store, Authenticate: p.authenticate(o.DataDir), Refused: p.refusals.note, Guidance: p.guidance, Labels: p.labels, Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh, Observe: p.observed,
-		Live: p.live, MCP: p.mcp, MetricsOpen: o.MetricsOpen, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}), Log: o.Log, AccessLog: o.AccessLog, Limits: o.Limits, Crowded: crowd.Crowded, Trusted: o.Entrance.Trusted, Origins: o.Entrance.Origins, LiveDescription: live.Description(), Version: o.Version, Jobs: p.keeper, Audit: p.engine, Fleet: p.fleet, Effects: p.effects, Check: p.checks.Check,
+		Live: p.live, MCP: p.mcp, MetricsOpen: o.MetricsOpen, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}), Log: o.Log, AccessLog: o.AccessLog, Limits: o.Limits, Crowded: crowd.Crowded, Trusted: o.Entrance.Trusted, Origins: o.Entrance.Origins, LiveDescription: live.Description(), Version: o.Version, Jobs: p.keeper, Audit: p.engine, Fleet: p.fleet, Effects: p.effects, Check: p.checks.Check, Erase: p.erase,
 	}
 	h.Notes, h.PageRoutes, h.Policy = p.notes, console.Routes(), o.Policy
 	h.Pages = console.New(console.Options{Store: p.store, Authenticate: h.Authenticate, Level: levelOf(p), Ready: p.ready, Version: o.Version})
@@ -297,7 +302,7 @@ func (p *parts) status(ctx context.Context) any {
 
 // run does what goes on beside the requests, until ctx ends.
 func (p *parts) run(ctx context.Context) error {
-	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run, p.live.Run, p.cache.Run, p.guidance.Run, p.labels.Run, p.mcp.Run, p.keeper.Run, p.fleet.Run, p.effects.Run, p.watchAgain)
+	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run, p.live.Run, p.cache.Run, p.guidance.Run, p.labels.Run, p.mcp.Run, p.keeper.Run, p.fleet.Run, p.effects.Run, p.erasures.Run, p.watchAgain)
 }
 
 // together runs all of fns until ctx ends, or one of them fails, which ends the others.

@@ -43,6 +43,12 @@ func databasePlace(address string) string {
 	return strings.TrimSuffix(host+"/"+strings.TrimPrefix(u.Path, "/"), "/")
 }
 
+// leftBehind implements engine: PostgreSQL keeps old rows in its files until they are written anew.
+func (p *primary) leftBehind() string {
+	return "PostgreSQL's files hold the overwritten rows until they are written anew: let the owner of the tables run `ANALYZE` and then `VACUUM FULL` in a quiet hour. " +
+		"WAL holds them until it is recycled, and the archive of WAL for as long as the backups."
+}
+
 func (p *primary) place() string { return p.where }
 
 func (p *primary) schema(ctx context.Context) (Schema, error) {

@@ -1,0 +1,118 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"tenet/internal/access"
+	"tenet/internal/erasure"
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+const erasuresPath = "/api/v1/erasures"
+
+// An Eraser erases a person, and says what it did.
+type Eraser func(ctx context.Context, r erasure.Request) (*erasure.Report, error)
+
+// erasureRequest names a person in the body, since addresses stand in the logs of every proxy.
+type erasureRequest struct {
+	Principal string `json:"principal" doc:"The id of the principal, or of whoever stands in the log under it" minLength:"1" maxLength:"255"`
+	Dry       bool   `json:"dry_run,omitempty" doc:"Only say what would be done"`
+}
+
+// erasureView is what an erasure did.
+type erasureView struct {
+	Pseudonym string           `json:"pseudonym" doc:"What stands in place of the person; of a dry run only an example" example:"erased-5f0c9a1b2d3e4f60"`
+	Dry       bool             `json:"dry_run" doc:"Nothing was erased"`
+	Again     bool             `json:"again" doc:"The person was erased before; what had come in since was erased too"`
+	Seq       knowledge.Seq    `json:"seq" doc:"The change that tells of it; 0 for none" minimum:"0"`
+	Rows      map[string]int64 `json:"rows" doc:"How many rows were rewritten, by table"`
+	Mentions  []mentionView    `json:"mentions" doc:"Documents whose texts name the person, for people to rewrite; 500 at most"`
+	More      bool             `json:"more_mentions" doc:"There are more than those"`
+	Held      []heldView       `json:"held" doc:"Backups that still hold the name"`
+	Note      string           `json:"note" doc:"What else may hold it, and what to do; empty for nothing"`
+}
+
+type mentionView struct {
+	Key    string   `json:"key" doc:"The document" example:"rule/SEC-001"`
+	Fields []string `json:"fields" doc:"Its fields that name the person"`
+}
+
+type heldView struct {
+	Name  string         `json:"name" doc:"The backup" example:"20260131T020000.000Z-full"`
+	At    knowledge.Time `json:"at" doc:"The moment that it holds"`
+	Until knowledge.Time `json:"until" doc:"When it is removed, at the latest"`
+}
+
+func erasureRoutes() []*route {
+	return []*route{{
+		method: http.MethodPost, path: erasuresPath, id: "erase-person", tag: "operations",
+		summary: "Erase a person",
+		description: "Replaces the id and the names of a person by a pseudonym in every field that names people: in documents, their history, refusals, " +
+			"jobs, conflicts, here and on every instance. The log still verifies. Texts that name the person are listed and stay. It can't be undone. " +
+			"While PostgreSQL is away it is refused. Only admins may ask.",
+		handler: with(erasePerson),
+		body: &payload{media: mediaJSON, body: typeOf[erasureRequest](), samples: []sample{{
+			name: "dry", summary: "See what would be done", value: erasureRequest{Principal: exampleErased, Dry: true},
+		}}},
+		answers: []answer{jsonAnswer[erasureView](http.StatusOK, "What was done", exampleErasure())},
+		refusals: []int{
+			http.StatusForbidden, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+		},
+	}}
+}
+
+func erasePerson(c *call, _ *noParams) error {
+	raw, err := c.body()
+	if err != nil {
+		return err
+	}
+	if err := wellFormed(raw, knowledge.MaxDepth); err != nil {
+		return err
+	}
+	if no := access.Decide(c.request.Caller, access.Act{Verb: knowledge.VerbPurge, Key: knowledge.Key{Kind: knowledge.KindPrincipal}}); no != nil {
+		return c.request.Caller.Deny(no)
+	}
+	var r erasureRequest
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&r); err != nil {
+		return knowledge.Invalid("", "want {\"principal\": ID, \"dry_run\": true or false}: %s", err)
+	}
+	if c.h.o.Erase == nil {
+		return refuse(store.ErrNotFound, "this tenet can't erase people")
+	}
+	report, err := c.h.o.Erase(c.ctx, erasure.Request{ID: r.Principal, Actor: c.request.Caller.ID, Dry: r.Dry})
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, erasureOf(report))
+}
+
+func erasureOf(r *erasure.Report) erasureView {
+	v := erasureView{
+		Pseudonym: r.Pseudonym, Dry: r.Dry, Again: r.Again, Seq: r.Seq, Rows: r.Rows, More: r.More, Note: r.Note,
+		Mentions: make([]mentionView, len(r.Mentions)), Held: make([]heldView, len(r.Held)),
+	}
+	for i, m := range r.Mentions {
+		v.Mentions[i] = mentionView(m)
+	}
+	for i, h := range r.Held {
+		v.Held[i] = heldView(h)
+	}
+	return v
+}
+
+const exampleErased = "ada"
+
+func exampleErasure() erasureView {
+	at := exampleTime()
+	return erasureView{
+		Pseudonym: "erased-5f0c9a1b2d3e4f60", Seq: 4711, Rows: map[string]int64{"changes": 12, "principals": 1, "rules": 3},
+		Mentions: []mentionView{{Key: "rule/SEC-001", Fields: []string{"description"}}},
+		Held:     []heldView{{Name: "20260131T020000.000Z-full", At: at, Until: knowledge.At(at.AddDate(0, 0, 30))}},
+	}
+}
