@@ -13,14 +13,21 @@ import (
 	"tenet/internal/store"
 )
 
-var _ store.Eraser = (*Store)(nil)
+// An Eraser erases people from a store's database.
+type Eraser struct{ s *Store }
+
+// NewEraser returns what erases people from the database of a store.
+func NewEraser(s *Store) *Eraser { return &Eraser{s} }
+
+var _ store.Eraser = (*Eraser)(nil)
 
 // eraseTimeout bounds an erasure, which reads the whole log.
 const eraseTimeout = 30 * time.Minute
 
 // Erase implements [store.Eraser]. Writers wait meanwhile. The database hears of hashes alone: neither its log nor that
 // of slow statements can hold a name.
-func (s *Store) Erase(ctx context.Context, r store.ErasureRequest) (result store.ErasureResult, err error) {
+func (x *Eraser) Erase(ctx context.Context, r store.ErasureRequest) (result store.ErasureResult, err error) {
+	s := x.s
 	if s.closed.Load() {
 		return result, store.ErrClosed
 	}

@@ -10,7 +10,13 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-func TestErasureKeepsItsLaws(t *testing.T) { storetest.Erasure(t, open(t)) }
+func TestErasureKeepsItsLaws(t *testing.T) {
+	s := open(t)
+	storetest.Erasure(t, struct {
+		*postgres.Store
+		*postgres.Eraser
+	}{s, postgres.NewEraser(s)})
+}
 
 // TestAnErasureIsNoCoverForAForger changes what an erasure has left, or says that there was one.
 func TestAnErasureIsNoCoverForAForger(t *testing.T) {
@@ -30,7 +36,7 @@ func TestAnErasureIsNoCoverForAForger(t *testing.T) {
 			s := openAt(t, url)
 			storetest.FillWithPerson(t, s)
 			pseudonym, person := knowledge.NewErasure(storetest.Erased, []string{storetest.ErasedName})
-			if _, err := s.Erase(t.Context(), store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person, Batch: knowledge.NewBatchID(), Actor: "root"}); err != nil {
+			if _, err := postgres.NewEraser(s).Erase(t.Context(), store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person, Batch: knowledge.NewBatchID(), Actor: "root"}); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.VerifyChanges(t.Context(), nil); err != nil {

@@ -43,6 +43,11 @@ func databasePlace(address string) string {
 	return strings.TrimSuffix(host+"/"+strings.TrimPrefix(u.Path, "/"), "/")
 }
 
+// Erase implements [store.Eraser].
+func (p *primary) Erase(ctx context.Context, r store.ErasureRequest) (store.ErasureResult, error) {
+	return postgres.NewEraser(p.Store).Erase(ctx, r)
+}
+
 // leftBehind implements engine: PostgreSQL keeps old rows in its files until they are written anew.
 func (p *primary) leftBehind() string {
 	return "PostgreSQL's files hold the overwritten rows until they are written anew: let the owner of the tables run `ANALYZE` and then `VACUUM FULL` in a quiet hour. " +
