@@ -137,7 +137,7 @@ func (c *Cluster) launch(host, log string, env []string, program string, args ..
 	out, err := os.OpenFile(filepath.Join(c.root, host, log), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	c.must(err)
 	defer func() { _ = out.Close() }()
-	cmd := c.command(context.Background(), host, program, args...) //nolint:usetesting // it is ended by the watchdog
+	cmd := c.command(context.Background(), host, program, args...)
 	cmd.Env = append(cmd.Env, env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	c.must(cmd.Start())
