@@ -31,7 +31,8 @@ func addHook(a *app) {
 		Use:   "hook",
 		Short: "Judge an edit that an assistant is about to make",
 		Long: `Reads on standard input what an assistant is about to do, in the form that its hooks have, and answers in that form: an edit that breaks a mandatory
-rule is denied with the reason, another departure is told. Only what the edit brings in counts, not what stood there before.
+rule is denied with the reason, another departure is told. Of an edit that is let through the assistant learns what holds there, once in a conversation and
+only what its own files don't hold (all but Copilot, whose hooks have no place for it). Only what the edit brings in counts, not what stood there before.
 
 It asks nobody: the rules are those that the work tree took last ("tenet sync" and "tenet check" take them). "tenet hook install" writes it
 into the assistant's settings.`,
@@ -71,6 +72,10 @@ func judgeEdit(a *app, s *hookSettings) error {
 	var v hook.Verdict
 	if err == nil {
 		e, v, err = judged(a, s.Tool, text)
+	}
+	if errors.Is(err, hook.ErrUnknown) {
+		a.say("nothing was judged: %s", err)
+		return nil
 	}
 	if err != nil {
 		a.say("the edit was not judged: %s", err)
@@ -112,6 +117,7 @@ func judged(a *app, tool string, text []byte) (*hook.Event, hook.Verdict, error)
 		return e, v, err
 	}
 	var before, after []check.File
+	var paths []string
 	for _, edit := range e.Edits {
 		path := edit.Path
 		if !filepath.IsAbs(path) {
@@ -121,6 +127,7 @@ func judged(a *app, tool string, text []byte) (*hook.Event, hook.Verdict, error)
 		if !ok || edit.Deleted {
 			continue // it is another tree's, or gone
 		}
+		paths = append(paths, rel)
 		after = append(after, check.File{Path: rel, Content: edit.After})
 		if edit.Before != nil {
 			before = append(before, check.File{Path: rel, Content: edit.Before})
@@ -131,6 +138,7 @@ func judged(a *app, tool string, text []byte) (*hook.Event, hook.Verdict, error)
 		said = "\n(The rules are as of " + d + " ago.)"
 	}
 	v = hook.Judge(set.RunSince(after, before), said)
+	tellWhatHolds(w, b, tool, e, paths, &v)
 	noteEdit(w.cache, v)
 	return e, v, nil
 }

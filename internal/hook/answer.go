@@ -54,6 +54,21 @@ func Judge(r *check.Result, age string) Verdict {
 	return v
 }
 
+// Tell adds what holds where the edit is made. A denied edit comes again, and is told then.
+func (v *Verdict) Tell(lines, paths []string) {
+	if v.Deny || len(lines) == 0 {
+		return
+	}
+	if v.Note != "" {
+		v.Note += "\n\n"
+	}
+	v.Note = clip(v.Note + "These documents of the team, kept in Tenet, hold for " + strings.Join(paths, ", ") + ":\n" + strings.Join(lines, "\n") +
+		"\nThe command `tenet get KEY` and the tool get show one whole.")
+}
+
+// Hears reports whether a tool has a place for a note.
+func Hears(tool string) bool { return tool != "copilot" }
+
 func place(f *check.Finding) string {
 	if f.Line == 0 {
 		return f.Path
@@ -77,7 +92,7 @@ func Answer(tool string, e *Event, v Verdict) []byte {
 		return nil
 	case tool == "copilot":
 		if !v.Deny {
-			return nil // it has no place for a note
+			return nil // see [Hears]
 		}
 		m = map[string]string{"permissionDecision": "deny", "permissionDecisionReason": v.Reason}
 	case tool == "cursor":

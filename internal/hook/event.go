@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -28,16 +29,21 @@ type Edit struct {
 
 // An Event is what a tool is about to do.
 type Event struct {
-	Cwd   string
-	Name  string // of the event, in the tool's words
-	Tool  string // of the assistant's own, such as Write
-	Other bool   // it was meant for another assistant's hook, which runs too
-	Edits []Edit
+	Cwd  string
+	Name string // of the event, in the tool's words
+	Tool string // of the assistant's own, such as Write
+	// Session is the conversation that the edit belongs to; "" where the tool does not tell.
+	Session string
+	Other   bool // it was meant for another assistant's hook, which runs too
+	Edits   []Edit
 }
 
 // raw is every form that the tools use, in one.
 type raw struct {
 	Cwd        string          `json:"cwd"`
+	Session    string          `json:"session_id"`
+	Session2   string          `json:"sessionId"`
+	Session3   string          `json:"conversation_id"`
 	Event      string          `json:"hook_event_name"`
 	ToolName   string          `json:"tool_name"`
 	ToolInput  json.RawMessage `json:"tool_input"`
@@ -81,7 +87,7 @@ func Read(tool string, text []byte, file func(path string) ([]byte, error)) (*Ev
 	if err := json.Unmarshal(text, &r); err != nil {
 		return nil, fmt.Errorf("the event is not JSON: %w", err)
 	}
-	e := &Event{Cwd: r.Cwd, Name: r.Event, Tool: r.ToolName}
+	e := &Event{Cwd: r.Cwd, Name: r.Event, Tool: r.ToolName, Session: r.Session + r.Session2 + r.Session3}
 	args := r.ToolInput
 	if r.ToolName == "" && r.ToolName2 != "" { // Copilot's own form; it runs the hooks of Claude's settings too
 		e.Tool, args, e.Other = r.ToolName2, r.ToolArgs, tool != "copilot"
@@ -93,14 +99,31 @@ func Read(tool string, text []byte, file func(path string) ([]byte, error)) (*Ev
 	if e.Cwd == "" && len(r.Workspaces) > 0 {
 		e.Cwd = r.Workspaces[0]
 	}
-	if len(args) == 0 || e.Other {
+	if e.Other {
 		return e, nil
 	}
-	var in input
-	if err := json.Unmarshal(args, &in); err != nil {
-		return e, nil //nolint:nilerr // a tool whose arguments are no object edits nothing
+	if e.Name != "" && !strings.EqualFold(e.Name, "PreToolUse") {
+		return e, fmt.Errorf("%w %q: only edits that are about to be made are judged", ErrUnknown, e.Name)
 	}
-	return e, e.read(&in, file)
+	var in input
+	err := json.Unmarshal(args, &in) // a tool whose arguments are no object edits nothing
+	if err == nil {
+		if err := e.read(&in, file); err != nil {
+			return e, err
+		}
+	}
+	if len(e.Edits) == 0 && slices.Contains(editTools(), e.Tool) {
+		return e, fmt.Errorf("the edit by %s has a form that this version of tenet does not know", e.Tool)
+	}
+	return e, nil
+}
+
+// ErrUnknown says that a tool told of something that no hook of ours is installed for.
+var ErrUnknown = errors.New("an event of another kind")
+
+// editTools are the assistants' own tools that do nothing but edit.
+func editTools() []string {
+	return []string{"Write", "Edit", "MultiEdit", "apply_patch", "create", "edit", "str_replace", "insert"}
 }
 
 func (e *Event) read(in *input, file func(string) ([]byte, error)) error {

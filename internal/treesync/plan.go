@@ -232,6 +232,21 @@ func inStyle(text string, file []byte) []byte {
 	return []byte(text)
 }
 
+// Written returns the documents, each with its version, that the files of an assistant hold by the lock of a tree.
+func Written(tree *worktree.Tree, target string) ([]string, error) {
+	l, err := readLock(tree)
+	if err != nil || l == nil {
+		return nil, err
+	}
+	var list []string
+	for i := range l.Files {
+		if l.Files[i].Target == target {
+			list = append(list, l.Files[i].Documents...)
+		}
+	}
+	return list, nil
+}
+
 func readLock(tree *worktree.Tree) (*Lock, error) {
 	f, err := tree.Read(LockFile)
 	if err != nil || !f.Exists {
