@@ -68,6 +68,7 @@ type Limits struct {
 type Door struct {
 	o       Options
 	server  *mcp.Server
+	prompt  func(context.Context, *mcp.GetPromptParams) (*mcp.GetPromptResult, error)
 	modern  http.Handler // for the protocol without sessions
 	legacy  http.Handler // for the protocol with sessions
 	streams streams
@@ -80,11 +81,20 @@ type Door struct {
 }
 
 // New returns the door to o.Store.
-func New(o Options) *Door {
+func New(o Options) *Door { return build(o, trial{}) }
+
+// A trial is what tests change of a door: the protocol's suite wants tools that notify and prompts that ask.
+type trial struct {
+	adjust func(*mcp.ServerOptions)
+	prompt func(ctx context.Context, p *mcp.GetPromptParams) (*mcp.GetPromptResult, error) // nil for one that is a template's
+	events bool                                                                            // answers come as events
+}
+
+func build(o Options, try trial) *Door {
 	l := &o.Limits
 	l.Sessions, l.PerPrincipal, l.Streams = or(l.Sessions, 2048), or(l.PerPrincipal, 64), or(l.Streams, 1024)
 	l.Idle, l.Beat, l.Timeout = or(l.Idle, 2*time.Hour), or(l.Beat, 15*time.Second), or(l.Timeout, time.Minute)
-	d := &Door{o: o, stop: make(chan struct{}), sessions: map[*mcp.ServerSession]string{}}
+	d := &Door{o: o, prompt: try.prompt, stop: make(chan struct{}), sessions: map[*mcp.ServerSession]string{}}
 	d.wanted.counts = map[string]int{}
 	d.streams.of = map[string]int{}
 	options := &mcp.ServerOptions{
@@ -106,17 +116,21 @@ func New(o Options) *Door {
 	if o.Feed != nil {
 		options.SubscribeHandler, options.UnsubscribeHandler = d.subscribe, d.unsubscribe
 	}
+	if try.adjust != nil {
+		try.adjust(options)
+	}
 	d.server = mcp.NewServer(&mcp.Implementation{Name: "tenet", Title: "Tenet", Version: o.Version}, options)
 	d.addTools()
 	d.addResources()
+	d.addPrompts()
 	d.addSkills()
 	d.server.AddReceivingMiddleware(d.receive)
 	always := func(*http.Request) *mcp.Server { return d.server }
 	d.modern = mcp.NewStreamableHTTPHandler(always, &mcp.StreamableHTTPOptions{
-		Stateless: true, JSONResponse: true, PropagateRequestCancellation: true, DisableLocalhostProtection: true,
+		Stateless: true, JSONResponse: !try.events, PropagateRequestCancellation: true, DisableLocalhostProtection: true,
 	})
 	d.legacy = mcp.NewStreamableHTTPHandler(always, &mcp.StreamableHTTPOptions{
-		JSONResponse: true, SessionTimeout: l.Idle, DisableLocalhostProtection: true,
+		JSONResponse: !try.events, SessionTimeout: l.Idle, DisableLocalhostProtection: true,
 	})
 	return d
 }
@@ -232,7 +246,8 @@ func (d *Door) receive(next mcp.MethodHandler) mcp.MethodHandler {
 		case *mcp.ListPromptsParams:
 			return d.listPrompts(ctx, p)
 		case *mcp.GetPromptParams:
-			return d.getPrompt(ctx, p)
+			ctx = context.WithValue(ctx, promptName{}, p.Name)
+			p.Name = anyPrompt
 		}
 		return next(ctx, method, req)
 	}

@@ -81,7 +81,28 @@ func asked(t *knowledge.Template) []knowledge.Variable {
 	return list
 }
 
-func (d *Door) getPrompt(ctx context.Context, p *mcp.GetPromptParams) (mcp.Result, error) {
+// anyPrompt is the one prompt that is registered, in place of all: only what the SDK hands on by itself is finished as each version of
+// the protocol wants it.
+const anyPrompt = "tenet"
+
+// promptName is the key under which a context carries the name that was asked for.
+type promptName struct{}
+
+// addPrompts registers the prompt. Once more, and the SDK tells of another list.
+func (d *Door) addPrompts() {
+	d.server.AddPrompt(&mcp.Prompt{Name: anyPrompt}, func(ctx context.Context, req *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
+		p := *req.Params
+		p.Name, _ = ctx.Value(promptName{}).(string)
+		if d.prompt != nil {
+			if r, err := d.prompt(ctx, &p); r != nil || err != nil {
+				return r, err
+			}
+		}
+		return d.getPrompt(ctx, &p)
+	})
+}
+
+func (d *Door) getPrompt(ctx context.Context, p *mcp.GetPromptParams) (*mcp.GetPromptResult, error) {
 	_, doc, err := d.document(ctx, string(knowledge.KindTemplate)+"/"+p.Name)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, refuse("there is no prompt %q", p.Name)

@@ -211,7 +211,7 @@ func (d *Door) tell(ctx context.Context, n *news) {
 		prompts, uris := n.take()
 		if prompts {
 			// The list is read from the store; only a change of what is registered makes the SDK tell of one.
-			d.server.AddPrompt(&mcp.Prompt{Name: "tenet"}, nil)
+			d.addPrompts()
 		}
 		for uri := range uris {
 			within, cancel := context.WithTimeout(ctx, tellPatience)
