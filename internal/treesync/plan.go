@@ -222,6 +222,20 @@ func (s *surrounding) with(block string, crlf bool) string {
 	return before + text + nl
 }
 
+// without returns the file without our block, and without the blank line that was put before it and the line's end behind it: what is left
+// is what people wrote, byte for byte.
+func (s *surrounding) without() string {
+	nl := "\n"
+	if strings.HasPrefix(s.after, "\r\n") {
+		nl = "\r\n"
+	}
+	after := strings.TrimPrefix(s.after, nl)
+	if after == "" {
+		return strings.TrimSuffix(s.before, nl)
+	}
+	return s.before + after
+}
+
 func unix(text []byte) string { return strings.ReplaceAll(string(text), "\r\n", "\n") }
 
 // inStyle gives a text the line ends that a file has.
@@ -293,7 +307,7 @@ func (p *Plan) strays(x *Expected, old *Lock) {
 			case around.digest != digestOf(unix(around.block))[:16]:
 				s.State, s.Why = Edited, "our block was changed by hand, and is no longer expected"
 			}
-			if rest := strings.TrimRight(around.before, "\r\n") + around.after; strings.TrimSpace(rest) != "" {
+			if rest := around.without(); rest != "" {
 				s.after = []byte(rest)
 			}
 		} else {

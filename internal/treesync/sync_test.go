@@ -220,7 +220,7 @@ func TestSyncKeepsEverythingElse(t *testing.T) {
 		text := rapid.StringOfN(rapid.SampledFrom([]rune("ab \n\té#-")), 0, 40, -1)
 		for _, name := range []string{"AGENTS.md", "README.md", ".cursor/rules/mine.mdc", ".claude/rules/tenet-mine.md", "GEMINI.md"} {
 			if rapid.Bool().Draw(rt, name) {
-				hand[name] = text.Draw(rt, "text of "+name)
+				hand[name] = text.Draw(rt, "text of "+name) + strings.Repeat("\n", rapid.IntRange(0, 3).Draw(rt, "blank lines"))
 				if rapid.Bool().Draw(rt, "crlf") {
 					hand[name] = strings.ReplaceAll(hand[name], "\n", "\r\n")
 				}
@@ -264,17 +264,67 @@ func TestSyncKeepsEverythingElse(t *testing.T) {
 		if drift := again.Drift(); len(drift) > 0 {
 			rt.Errorf("twice is not once: %+v", drift[0])
 		}
-		if err := sync(t, tree, bundleOf(t), Options{}, targets...); err != nil {
-			rt.Fatal(err)
+		behind := map[string]string{} // what is written behind our block, where there is one
+		for name := range hand {
+			path := filepath.Join(dir, filepath.FromSlash(name))
+			mode := rapid.SampledFrom([]fs.FileMode{0o600, 0o644, 0o755}).Draw(rt, "mode")
+			if err := os.Chmod(path, mode); err != nil {
+				rt.Fatal(err)
+			}
+			if strings.Contains(after[name], endMark) && rapid.Bool().Draw(rt, "more in "+name) {
+				behind[name] = text.Draw(rt, "more") + "."
+				if err := os.WriteFile(path, []byte(after[name]+behind[name]), mode); err != nil {
+					rt.Fatal(err)
+				}
+			}
+		}
+		modes := modesOf(t, dir, hand)
+		docs = some()
+		docs = docs[rapid.IntRange(0, len(docs)).Draw(rt, "others"):]
+		for _, docs := range [][]knowledge.Document{docs, nil} { // others, and then none at all
+			if err := sync(t, tree, bundleOf(t, docs...), Options{Adopt: len(docs) > 0}, targets...); err != nil {
+				rt.Fatal(err)
+			}
+			for name, text := range files(t, dir) {
+				if !strings.HasPrefix(text, hand[name]) || !strings.HasSuffix(text, behind[name]) {
+					rt.Errorf("%s: %q and %q have become %q", name, hand[name], behind[name], text)
+				}
+			}
+			if diff := cmp.Diff(modes, modesOf(t, dir, hand)); diff != "" {
+				rt.Errorf("the modes of hand-written files: %s", diff)
+			}
 		}
 		left := files(t, dir)
 		delete(left, LockFile)
-		for name := range left {
-			if strings.TrimSpace(strings.ReplaceAll(left[name], "\r", "")) != strings.TrimSpace(strings.ReplaceAll(hand[name], "\r", "")) {
-				rt.Errorf("%s: %q is left of %q", name, left[name], hand[name])
+		for name, text := range left {
+			if !strings.HasPrefix(text, hand[name]) || !strings.HasSuffix(text, behind[name]) || strings.Contains(text, "tenet:") ||
+				strings.Trim(strings.TrimSuffix(strings.TrimPrefix(text, hand[name]), behind[name]), "\r\n") != "" ||
+				behind[name] == "" && strings.HasSuffix(hand[name], "\n") && text != hand[name] {
+				rt.Errorf("%s: %q is left of %q and %q", name, text, hand[name], behind[name])
+			}
+		}
+		for name, text := range hand {
+			if _, there := left[name]; text != "" && !there {
+				rt.Errorf("%s is gone", name)
 			}
 		}
 	})
+}
+
+// modesOf returns the modes of the files that are named.
+func modesOf(t testing.TB, dir string, names map[string]string) map[string]fs.FileMode {
+	t.Helper()
+	modes := map[string]fs.FileMode{}
+	for name, text := range names {
+		info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
+		if err != nil && text != "" {
+			t.Fatal(err)
+		}
+		if err == nil && text != "" { // an empty file goes with our block
+			modes[name] = info.Mode()
+		}
+	}
+	return modes
 }
 
 func TestWhatSomebodyElseWroteIsRefused(t *testing.T) {
