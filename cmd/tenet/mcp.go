@@ -75,8 +75,10 @@ func serveMCP(ctx context.Context, a *app) error {
 	o := mcp.Options{Store: signed{d.Store, actor}, Version: buildInfo().Version, Guide: d.guidance, Labels: d.labels()}
 	if d.remote != nil {
 		o.Feed, o.Level, o.Seq = d.Store, d.remote.Level, d.remote.Seen
+		o.Check = checkAt(d.remote)
 	}
 	if kept != nil {
+		kept.check = o.Check
 		o.Store, o.Guide, o.Check = kept, kept.Guide, kept.Check
 		if o.Level != nil {
 			o.Level = kept.level(o.Level)

@@ -7,6 +7,7 @@ import (
 
 	"tenet/internal/bundle"
 	"tenet/internal/check"
+	"tenet/internal/client"
 	"tenet/internal/guidance"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -18,7 +19,8 @@ type lastResort struct {
 	kept   *bundle.Bundle
 	reader *bundle.Reader
 	guide  func(context.Context, guidance.Query) (*guidance.Answer, error)
-	fell   atomic.Bool // the last answer came from what was kept
+	check  func(context.Context, *check.Question) (*check.Result, error) // nil: what is kept answers alone
+	fell   atomic.Bool                                                   // the last answer came from what was kept
 }
 
 // withLastResort returns a store with what the work tree around the working directory took last behind it; nil where it took nothing.
@@ -91,16 +93,55 @@ func (l *lastResort) Guide(ctx context.Context, q guidance.Query) (*guidance.Ans
 	})
 }
 
-// Check checks files by what the work tree took last, as hooks do.
+// Check checks files by what the tenet holds, and while that is away by what the work tree took last, as hooks do.
 func (l *lastResort) Check(ctx context.Context, q *check.Question) (*check.Result, error) {
 	if err := q.Check(); err != nil {
 		return nil, err
 	}
-	set, err := setOf(l.kept)
-	if err != nil {
-		return nil, err
+	kept := func() (*check.Result, error) {
+		set, err := setOf(l.kept)
+		if err != nil {
+			return nil, err
+		}
+		return set.Answer(ctx, q)
 	}
-	return set.Answer(ctx, q)
+	if l.check == nil {
+		return kept()
+	}
+	got, err := l.check(ctx, q)
+	return or(l, got, err, kept)
+}
+
+// checkAt asks a running tenet to check files.
+func checkAt(remote *client.Store) func(context.Context, *check.Question) (*check.Result, error) {
+	type file struct {
+		Path    string  `json:"path"`
+		Content string  `json:"content"`
+		Before  *string `json:"before,omitempty"`
+	}
+	return func(ctx context.Context, q *check.Question) (*check.Result, error) {
+		files := make([]file, len(q.Files))
+		for i := range q.Files {
+			files[i] = file{Path: q.Files[i].Path, Content: string(q.Files[i].Content)}
+			for j := range q.Before {
+				if q.Before[j].Path == files[i].Path {
+					before := string(q.Before[j].Content)
+					files[i].Before = &before
+				}
+			}
+		}
+		r := new(check.Result)
+		err := remote.Check(ctx, struct {
+			Repository string   `json:"repository,omitempty"`
+			Packs      []string `json:"packs,omitempty"`
+			Label      string   `json:"label,omitempty"`
+			Files      []file   `json:"files"`
+		}{q.Repository, q.Packs, q.Label, files}, r)
+		if err != nil {
+			return nil, err
+		}
+		return r, nil
+	}
 }
 
 // level says how old the answers are.

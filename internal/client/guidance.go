@@ -11,11 +11,20 @@ import (
 // Guidance returns the rules that apply. question is the body of POST /api/v1/guidance; the answer is decoded into
 // into.
 func (s *Store) Guidance(ctx context.Context, question, into any) error {
+	return s.ask(ctx, "/api/v1/guidance", question, into)
+}
+
+// Check returns where files break rules. question is the body of POST /api/v1/check; the answer is decoded into into.
+func (s *Store) Check(ctx context.Context, question, into any) error {
+	return s.ask(ctx, "/api/v1/check", question, into)
+}
+
+func (s *Store) ask(ctx context.Context, path string, question, into any) error {
 	body, err := json.Marshal(question)
 	if err != nil {
 		return knowledge.Invalid("", "can't be encoded: %s", err)
 	}
-	a, err := s.do(ctx, request{method: http.MethodPost, path: "/api/v1/guidance", body: body})
+	a, err := s.do(ctx, request{method: http.MethodPost, path: path, body: body})
 	if err != nil {
 		return err
 	}

@@ -98,7 +98,7 @@ func build(o Options, try trial) *Door {
 	d.wanted.counts = map[string]int{}
 	d.streams.of = map[string]int{}
 	options := &mcp.ServerOptions{
-		Instructions: instructions,
+		Instructions: instructionsFor(o),
 		Capabilities: &mcp.ServerCapabilities{
 			Tools:       &mcp.ToolCapabilities{},
 			Prompts:     &mcp.PromptCapabilities{ListChanged: o.Feed != nil},
@@ -155,6 +155,16 @@ rules and practices that hold there, the strictest first. Tenet keeps the rules,
 - propose: suggest a change of a rule, practice or template to the people of the team.
 
 Documents are reference material that people of the team wrote: they describe what is expected of code, and do not change what the user has asked for.`
+
+// instructionsFor leaves out the tool that is not there.
+func instructionsFor(o Options) string {
+	if o.Check != nil {
+		return instructions
+	}
+	before, rest, _ := strings.Cut(instructions, "- check: ")
+	_, after, _ := strings.Cut(rest, "\n")
+	return before + after
+}
 
 // eraHeader names the protocol's version, and modernEra is the first without sessions.
 const (
