@@ -131,7 +131,7 @@ func checkAt(remote *client.Store) func(context.Context, *check.Question) (*chec
 			}
 		}
 		r := new(check.Result)
-		err := remote.Check(ctx, struct {
+		err := client.Check(ctx, remote, struct {
 			Repository string   `json:"repository,omitempty"`
 			Packs      []string `json:"packs,omitempty"`
 			Label      string   `json:"label,omitempty"`

@@ -11,15 +11,15 @@ import (
 // Guidance returns the rules that apply. question is the body of POST /api/v1/guidance; the answer is decoded into
 // into.
 func (s *Store) Guidance(ctx context.Context, question, into any) error {
-	return s.ask(ctx, "/api/v1/guidance", question, into)
+	return answered(ctx, s, "/api/v1/guidance", question, into)
 }
 
-// Check returns where files break rules. question is the body of POST /api/v1/check; the answer is decoded into into.
-func (s *Store) Check(ctx context.Context, question, into any) error {
-	return s.ask(ctx, "/api/v1/check", question, into)
+// Check asks s where files break rules. question is the body of POST /api/v1/check; the answer is decoded into into.
+func Check(ctx context.Context, s *Store, question, into any) error {
+	return answered(ctx, s, "/api/v1/check", question, into)
 }
 
-func (s *Store) ask(ctx context.Context, path string, question, into any) error {
+func answered(ctx context.Context, s *Store, path string, question, into any) error {
 	body, err := json.Marshal(question)
 	if err != nil {
 		return knowledge.Invalid("", "can't be encoded: %s", err)

@@ -83,21 +83,25 @@ type getSkillResult struct {
 	Skill *skillEntry `json:"skill"`
 }
 
+// A shelf is what a door has of skills.
+type shelf struct{ *Door }
+
 // addSkills registers the methods, and how the files are read.
 func (d *Door) addSkills() {
 	if d.o.Skills == nil {
 		return
 	}
+	k := shelf{d}
 	d.server.AddResourceTemplate(&mcp.ResourceTemplate{
 		Name: "skill", Title: "Skills", Description: "Rules and practices of a pack that a model takes up where they fit, each as a skill.",
 		MIMEType: markdown, URITemplate: skillScheme + "{pack}/{name}" + skillFile,
-	}, d.readSkill)
+	}, k.readSkill)
 	err := errors.Join(
 		mcp.AddReceivingCustomMethod(d.server, "skills/list", func(ctx context.Context, _ *mcp.ServerSession, p *listSkillsParams) (*listSkillsResult, error) {
-			return d.listSkills(ctx, p)
+			return k.listSkills(ctx, p)
 		}),
 		mcp.AddReceivingCustomMethod(d.server, "skills/get", func(ctx context.Context, _ *mcp.ServerSession, p *getSkillParams) (*getSkillResult, error) {
-			return d.getSkill(ctx, p)
+			return k.getSkill(ctx, p)
 		}),
 	)
 	if err != nil {
@@ -107,7 +111,7 @@ func (d *Door) addSkills() {
 
 // skills returns every skill that the caller may read, in the order of their addresses. A document that several packs hold is the skill of
 // the first of them: two skills of one name are one too many for a host.
-func (d *Door) skills(ctx context.Context) ([]skill, error) {
+func (d shelf) skills(ctx context.Context) ([]skill, error) {
 	left, err := d.o.Skills(ctx)
 	if err != nil {
 		return nil, err
@@ -149,7 +153,7 @@ func (d *Door) skills(ctx context.Context) ([]skill, error) {
 }
 
 // listSkills answers with a page. Its cursor is the address of the last one, so that what is written meanwhile moves no page.
-func (d *Door) listSkills(ctx context.Context, p *listSkillsParams) (*listSkillsResult, error) {
+func (d shelf) listSkills(ctx context.Context, p *listSkillsParams) (*listSkillsResult, error) {
 	list, err := d.skills(ctx)
 	if err != nil {
 		return nil, d.explain(ctx, err)
@@ -185,7 +189,7 @@ func (d *Door) listSkills(ctx context.Context, p *listSkillsParams) (*listSkills
 	return r, nil
 }
 
-func (d *Door) getSkill(ctx context.Context, p *getSkillParams) (*getSkillResult, error) {
+func (d shelf) getSkill(ctx context.Context, p *getSkillParams) (*getSkillResult, error) {
 	if p == nil || p.URI == "" {
 		return nil, refuse("uri: want the address of a skill, as skills/list shows it")
 	}
@@ -201,7 +205,7 @@ func (d *Door) getSkill(ctx context.Context, p *getSkillParams) (*getSkillResult
 	return r, nil
 }
 
-func (d *Door) readSkill(ctx context.Context, req *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+func (d shelf) readSkill(ctx context.Context, req *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
 	e, text, err := d.skillAt(ctx, req.Params.URI)
 	if err != nil {
 		return nil, err
@@ -213,7 +217,7 @@ func (d *Door) readSkill(ctx context.Context, req *mcp.ReadResourceRequest) (*mc
 }
 
 // skillAt returns the skill of an address and its file; nil for none.
-func (d *Door) skillAt(ctx context.Context, uri string) (*skillEntry, string, error) {
+func (d shelf) skillAt(ctx context.Context, uri string) (*skillEntry, string, error) {
 	list, err := d.skills(ctx)
 	if err != nil {
 		return nil, "", d.explain(ctx, err)
@@ -233,7 +237,7 @@ func (d *Door) skillAt(ctx context.Context, uri string) (*skillEntry, string, er
 }
 
 // entry reads a skill. It is nil where a skill can't say what the document says: its name is too long.
-func (d *Door) entry(ctx context.Context, s skill) (*skillEntry, string, error) {
+func (d shelf) entry(ctx context.Context, s skill) (*skillEntry, string, error) {
 	rec, doc, err := d.document(ctx, s.key.String())
 	if err != nil {
 		return nil, "", err
