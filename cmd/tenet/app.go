@@ -142,7 +142,21 @@ func (a *app) load(cmd *cobra.Command, list []*setting) error {
 		return err
 	}
 	a.URL = withScheme(a.URL)
+	if err := a.checkFound(); err != nil {
+		return err
+	}
 	return checkOutput(cmd, a.Output)
+}
+
+// checkFound refuses to send this user's PostgreSQL password to an address of a settings file that was met in the working directory:
+// somebody else may have written it. The driver would take the password from the environment by itself.
+func (a *app) checkFound() error {
+	const password = "PGPASSWORD"
+	if secret, ok := a.env(password); !ok || secret == "" || !a.file.found || !strings.HasPrefix(a.sourceOf("database-url"), "file ") {
+		return nil
+	}
+	return usageError("the address of the database comes from %s in the working directory and its password from %s; to send it there, name the file "+
+		"with --config, or the address with TENET_DATABASE_URL", a.file.path, password)
 }
 
 // checkEnvironment refuses a variable whose name is almost that of a setting: one who has misspelt TENET_DATA_DIR must not get a

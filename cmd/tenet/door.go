@@ -107,7 +107,7 @@ func (a *app) openWith(ctx context.Context, o server.Options) (*door, error) {
 		case !ok:
 			return nil, err
 		case owned.URL != "":
-			return a.openNeighbour(owned)
+			return a.openNeighbour(ctx, owned)
 		}
 		// Another command, which is soon done, or a tenet that is just starting.
 		select {
@@ -178,22 +178,29 @@ func (a *app) connect(url, token string, with *http.Client) (*door, error) {
 }
 
 // openNeighbour returns a client of the tenet that runs on the data directory.
-func (a *app) openNeighbour(owned *server.OwnedError) (*door, error) {
+func (a *app) openNeighbour(ctx context.Context, owned *server.OwnedError) (*door, error) {
 	token, _, err := a.givenToken()
 	if err != nil {
 		return nil, err
 	}
+	var unread error
 	if token == "" {
 		data, err := os.ReadFile(filepath.Join(a.DataDir, server.TokenFile))
-		if err != nil {
-			return nil, fmt.Errorf("a tenet runs on %s, and its token can't be read (%w): %w", a.DataDir, err, store.ErrUnauthenticated)
-		}
-		token = strings.TrimSpace(string(data))
+		unread, token = err, strings.TrimSpace(string(data))
 	}
-	if owned.Certificate == "" {
-		return a.connect(owned.URL, token, nil)
+	var with *http.Client
+	if owned.Certificate != "" {
+		with = pinned(owned.Certificate)
 	}
-	return a.connect(owned.URL, token, pinned(owned.Certificate))
+	d, err := a.connect(owned.URL, token, with)
+	if err != nil || unread == nil {
+		return d, err
+	}
+	// A tenet that has not reached its database yet has made no token: then that is what is wrong.
+	if err := d.Ping(ctx); errors.Is(err, store.ErrUnavailable) {
+		return nil, errors.Join(err, d.Close())
+	}
+	return nil, errors.Join(fmt.Errorf("a tenet runs on %s, and its token can't be read (%w): %w", a.DataDir, unread, store.ErrUnauthenticated), d.Close())
 }
 
 // pinned returns a client for the tenet on this machine that answers with the certificate in a file: it stands for names that this

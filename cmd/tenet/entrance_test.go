@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -104,6 +105,20 @@ func TestATenetSpeaksTLSAndTakesANewCertificate(t *testing.T) {
 		t.Fatalf("the new certificate is not taken: %v", err)
 	}
 	p.command(t, "list", "rules", "--limit", "1")
+	p.end(t)
+}
+
+// TestStatusBlamesTheDatabaseThatCannotBeReached starts a tenet whose PostgreSQL refuses it from the beginning: nobody has made a token
+// yet, and that is not what is wrong.
+func TestStatusBlamesTheDatabaseThatCannotBeReached(t *testing.T) {
+	p := serveProcess(t, filepath.Join(t.TempDir(), "data"), "postgres://u@"+freePort(t)+"/x")
+	out, err := exec.Command("tenet", "status", "--data-dir", p.dir).CombinedOutput()
+	if failed, ok := errors.AsType[*exec.ExitError](err); !ok || failed.ExitCode() != exitUnavailable {
+		t.Errorf("tenet status: %v, want the exit code %d", err, exitUnavailable)
+	}
+	if said := string(out); !strings.Contains(said, "connection refused") || strings.Contains(said, "token") {
+		t.Errorf("tenet status says %q, want why the database can't be reached, and nothing of tokens", said)
+	}
 	p.end(t)
 }
 

@@ -55,6 +55,12 @@ func TestAForgerOfAPostgreSQLIsFoundByTheCommandLine(t *testing.T) {
 				"VALUES ('c-7', 'Forged', 1, 'ann', 'ann'); ALTER TABLE categories ENABLE TRIGGER USER",
 			"category/c-7 was never written",
 		},
+		"a document put in behind a shortened log": {
+			"DELETE FROM batches WHERE id = (SELECT batch_id FROM changes WHERE seq = 1); DELETE FROM changes WHERE seq = 1; " +
+				"ALTER TABLE categories DISABLE TRIGGER USER; INSERT INTO categories (category_id, name, version, created_by, updated_by, updated_at) " +
+				"VALUES ('c-7', 'Forged', 1, 'ann', 'ann', '2099-01-31T12:00:00Z'); ALTER TABLE categories ENABLE TRIGGER USER",
+			"category/c-7 was never written",
+		},
 		"a document taken out past the log": {
 			"ALTER TABLE categories DISABLE TRIGGER USER; DELETE FROM categories WHERE category_id = 'c-3'; ALTER TABLE categories ENABLE TRIGGER USER",
 			"category/c-3 is missing",

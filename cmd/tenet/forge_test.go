@@ -74,6 +74,12 @@ func TestAForgerIsFoundByTheCommandLine(t *testing.T) {
 		"the last row taken out":   {"DELETE FROM changes WHERE seq = 6", nil, false, "category/c-6 was never written"},
 		"and its document with it": {"DELETE FROM changes WHERE seq = 6; DELETE FROM categories WHERE category_id = 'c-6'", nil, true, "cut off"},
 		"a document put in":        {putIn, nil, false, "category/c-7 was never written"},
+		"a document put in behind a shortened log": {
+			`DELETE FROM batches WHERE id = (SELECT batch_id FROM changes WHERE seq = 1); DELETE FROM changes WHERE seq = 1; DELETE FROM categories WHERE category_id = 'c-1';
+			INSERT INTO categories (category_id, rank, document)
+			SELECT 'c-7', rank, json_set(document, '$.category_id', 'c-7', '$.updated_at', '2099-01-31T12:00:00.000000Z') FROM categories LIMIT 1`,
+			nil, false, "category/c-7 was never written",
+		},
 		"a trigger put in":         {"CREATE TRIGGER forged AFTER INSERT ON refusals BEGIN DELETE FROM refusals; END", nil, false, "trigger forged"},
 		"a document taken out":     {"DELETE FROM categories WHERE category_id = 'c-5'", nil, false, "category/c-5 is missing"},
 		"a text, hash and a chain": {"SELECT 1", func(t *testing.T, db *sql.DB) { rehash(t, db); relink(t, db) }, true, "written anew"},

@@ -27,6 +27,9 @@ func openHome(dir string) (*home, error) {
 	if dir == "" {
 		return nil, errors.New("no data directory: name one with --data-dir")
 	}
+	if err := safeDir(dir); err != nil {
+		return nil, err
+	}
 	owner, err := sqlite.Own(dir, sqlite.Ownership{PID: os.Getpid(), Since: knowledge.At(time.Now())})
 	if owned, ok := errors.AsType[*sqlite.OwnedError](err); ok {
 		return nil, &OwnedError{Dir: dir, URL: owned.Owner.Address, Certificate: owned.Owner.Certificate, PID: owned.Owner.PID}

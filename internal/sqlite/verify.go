@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"tenet/internal/knowledge"
 )
@@ -23,6 +24,10 @@ func (e *TamperError) Error() string {
 	}
 	return fmt.Sprintf("the log was changed after it was written: change %d: %s; compare with a backup", e.Seq, e.Why)
 }
+
+// unknownAfter is how much newer than the oldest change of a shortened log a document without a change must be to count as put in by
+// hand: the clocks of those who wrote the changes before may have differed.
+const unknownAfter = 24 * time.Hour
 
 // verifyPage is the number of changes in one read.
 const verifyPage = 500
@@ -114,20 +119,22 @@ func (s *Store) verifyDocuments(ctx context.Context, kind knowledge.Kind) error 
 			found = &TamperError{Why: knowledge.Key{Kind: kind, ID: id}.String() + " " + why}
 		}
 	}
-	query := "SELECT t." + tab.id + ", t.document, (SELECT min(seq) FROM changes), " +
-		"(SELECT coalesce((SELECT e.document_hash FROM erased e WHERE e.erasure = c.erased AND e.seq = c.seq), c.document_hash) FROM changes c WHERE c.kind = ? AND c.id = t." + tab.id + " ORDER BY c.seq DESC LIMIT 1) FROM " + tab.name + " t"
+	// Of a log that was shortened the oldest change tells which documents must stand in what is left.
+	query := "SELECT t." + tab.id + ", t.document, (SELECT min(seq) FROM changes), t.updated_at - (SELECT at FROM changes ORDER BY seq LIMIT 1), " +
+		"(SELECT coalesce((SELECT e.document_hash FROM erased e WHERE e.erasure = c.erased AND e.seq = c.seq), c.document_hash) FROM changes c " +
+		"WHERE c.kind = ? AND c.id = t." + tab.id + " ORDER BY c.seq DESC LIMIT 1) FROM " + tab.name + " t"
 	missing := "SELECT c.id, c.verb, max(c.seq) FROM changes c WHERE c.kind = ? GROUP BY c.id HAVING c.verb <> 'purge' " +
 		"AND NOT EXISTS (SELECT 1 FROM " + tab.name + " t WHERE t." + tab.id + " = c.id) LIMIT 1"
 	err := s.apart(ctx, func(ctx context.Context, v view) error {
 		err := v.query(ctx, "verify."+tab.name, query, []any{string(kind)}, func(r *sql.Rows) error {
 			var id, text string
 			var hash []byte
-			var first sql.NullInt64
-			if err := r.Scan(&id, &text, &first, &hash); err != nil {
+			var first, since sql.NullInt64
+			if err := r.Scan(&id, &text, &first, &since, &hash); err != nil {
 				return err
 			}
 			switch sum := sha256.Sum256([]byte(text)); {
-			case hash == nil && first.Int64 <= 1:
+			case hash == nil && (first.Int64 <= 1 || since.Int64 > unknownAfter.Microseconds()):
 				tampered(id, "was never written: no change tells of it")
 			case hash != nil && string(hash) != string(sum[:]):
 				tampered(id, "is not as its last change left it")
