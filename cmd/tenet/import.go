@@ -82,7 +82,11 @@ document and file: what would be created, what would change and how, what is ref
 			return err
 		}
 		defer a.close(d)
-		return importAll(ctx, a, d, args, o, &s)
+		err = importAll(ctx, a, d, args, o, &s)
+		if d.local != nil && !s.DryRun { // an old export may name people who were erased since; a running tenet sees that by itself
+			err = errors.Join(err, d.local.Reapply(ctx, local))
+		}
+		return err
 	})
 }
 

@@ -166,3 +166,12 @@ func ReapplyRestored(ctx context.Context, o Options, dir string) error {
 	}
 	return errors.Join(l.Reapply(ctx, restored), l.Close())
 }
+
+// Erased returns how many people the ledger of a data directory knows.
+func Erased(dir string) (int, error) {
+	l, err := erasure.ReadLedger(dir)
+	if err != nil {
+		return 0, err
+	}
+	return len(l.People), nil
+}

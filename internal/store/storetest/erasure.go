@@ -1,9 +1,13 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -192,4 +196,32 @@ func erasureOfMore(t *testing.T, s ErasingStore, r store.ErasureRequest) {
 	if err := s.VerifyChanges(t.Context(), nil); err != nil {
 		t.Errorf("the log does not verify after two erasures: %v", err)
 	}
+}
+
+// NamedInFiles returns the files below a directory that hold the person in any of their bytes, each with what stands around, but for the
+// sentence that is for people to rewrite.
+func NamedInFiles(t testing.TB, dir string) (list []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, keep := range []string{Bystander, "Ask Ines Vogel before you merge.", "Ines Vogel the Second"} {
+			data = bytes.ReplaceAll(data, []byte(keep), nil)
+		}
+		for _, name := range []string{Erased, ErasedName, "I. Vogel"} {
+			if at := bytes.Index(data, []byte(name)); at >= 0 {
+				list = append(list, fmt.Sprintf("%s: %q", path, data[max(0, at-60):min(len(data), at+60)]))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
 }

@@ -1,0 +1,76 @@
+package server_test
+
+import (
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/pgtest"
+	"tenet/internal/postgres"
+	"tenet/internal/server"
+	"tenet/internal/store/storetest"
+)
+
+// TestAPersonIsErasedOnEveryInstance erases a person at one of two tenets on a PostgreSQL, with a conflict of theirs in its journal, and looks
+// for them in every byte of what each machine and the PostgreSQL keep.
+func TestAPersonIsErasedOnEveryInstance(t *testing.T) {
+	pg := pgtest.Start(t, pgtest.Options{})
+	o := server.Options{DataDir: filepath.Join(t.TempDir(), "one"), DatabaseURL: pg.URL("postgres"), Outage: outage()}
+	other := o
+	other.DataDir = filepath.Join(t.TempDir(), "two")
+	one, two := start(t, o), start(t, other)
+	s, err := postgres.Open(t.Context(), postgres.Options{URL: o.DatabaseURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.FillWithPerson(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w := one.browse(t)
+	w.want(http.StatusCreated, http.MethodPut, disputedPath, named("Base"))
+	level(t, one.admin(t))
+	pg.Stop(pgtest.Immediate)
+	degrade(t, w, disputedPath)
+	const ask = `{"principal":"` + storetest.Erased + `"}`
+	if s := w.want(http.StatusServiceUnavailable, http.MethodPost, "/api/v1/erasures", ask); !strings.Contains(s.body, "nothing was erased yet") {
+		t.Errorf("in an outage it says %s", s.body)
+	}
+	queued := w.want(http.StatusAccepted, http.MethodPost, "/api/v1/batches",
+		`{"actor":"`+storetest.Erased+`","ops":[{"verb":"patch","kind":"category","id":"disputed","patch":{"name":"Ours"}}]}`).header.Get("Tenet-Batch")
+	pg.Start()
+	past(t, o.DatabaseURL, patch("category/disputed", named("Theirs")))
+	state(t, w, queued, knowledge.BatchParked)
+	level(t, one.admin(t))
+	if list := storetest.NamedInFiles(t, o.DataDir); len(list) == 0 {
+		t.Fatal("the person is in no file before the erasure: the test would prove nothing")
+	}
+
+	done := w.want(http.StatusOK, http.MethodPost, "/api/v1/erasures", ask)
+	if !strings.Contains(done.body, `"key":"rule/R-2"`) || !strings.Contains(done.body, "VACUUM FULL") {
+		t.Errorf("the erasure says %s", done.body)
+	}
+	level(t, two.admin(t))
+	for _, x := range []*tenet{one, two} {
+		pgtest.Await(t, "the erasure in the ledger of "+filepath.Base(x.dir), func() bool {
+			l, err := server.Erased(x.dir)
+			return err == nil && l == 1
+		})
+		if _, err := x.admin(t).Get(t.Context(), knowledge.Key{Kind: knowledge.KindPrincipal, ID: storetest.Erased}); err == nil {
+			t.Error("the principal is still there")
+		}
+		x.end(t)
+		if list := storetest.NamedInFiles(t, x.dir); len(list) > 0 {
+			t.Errorf("the person is still in\n%s", strings.Join(list, "\n"))
+		}
+	}
+	for _, sql := range []string{"ANALYZE", "VACUUM FULL", "CHECKPOINT"} {
+		pgtest.Exec(t, o.DatabaseURL, sql)
+	}
+	pg.Stop(pgtest.Fast)
+	if list := storetest.NamedInFiles(t, filepath.Join(pg.DataDir(), "base")); len(list) > 0 {
+		t.Errorf("the person is still in PostgreSQL's files:\n%s", strings.Join(list, "\n"))
+	}
+}
