@@ -2,10 +2,8 @@ package server
 
 import (
 	"context"
-	"time"
 
 	"tenet/internal/guidance"
-	"tenet/internal/knowledge"
 	"tenet/internal/mcp"
 	"tenet/internal/store"
 )
@@ -13,23 +11,13 @@ import (
 // newMCP makes the door for assistants. It follows what the mirror has applied, as the memory does: who is told of a change can
 // read it.
 func (p *parts) newMCP(o Options) *mcp.Door {
-	m := mcp.Options{
-		Store: p.store, Skills: p.guidance.LeftToModel, Labels: p.labels, Check: p.checks.Check, Feed: p.engine, Holds: p.directory.Holds,
-		Use: p.uses.Use, Fault: mcp.LogFault(o.Log), Version: o.Version,
-		Level: func() knowledge.Level {
-			return knowledge.Level{Mode: knowledge.ModeNormal, AsOf: knowledge.At(time.Now())}
-		},
+	return mcp.New(mcp.Options{
+		Store: p.store, Skills: p.guidance.LeftToModel, Labels: p.labels, Check: p.checks.Check, Feed: p.from.feed, Holds: p.directory.Holds,
+		Use: p.uses.Use, Fault: mcp.LogFault(o.Log), Version: o.Version, Level: p.level, Seq: p.engine.Seq,
 		Guide: func(ctx context.Context, q guidance.Query) (*guidance.Answer, error) {
 			return guided(ctx, p.guidance, p.store, q)
 		},
-	}
-	if seq, ok := p.engine.(interface{ Seq() knowledge.Seq }); ok {
-		m.Seq = seq.Seq
-	}
-	if p.dual != nil {
-		m.Feed, m.Level = p.dual.Mirrored(), p.level
-	}
-	return mcp.New(m)
+	})
 }
 
 // guided answers a question from the index; texts are read in the name of who asks.

@@ -67,15 +67,15 @@ func inspectJournal(ctx context.Context, path string) (f backup.Facts, err error
 
 // machineJobs describes the job that copies what this machine alone has. It goes on while the PostgreSQL is away: that is when it
 // matters.
-func (p *parts) machineJobs(o Options) ([]upkeep.Job, error) {
-	if p.dual == nil || o.Backups.Dir == "" {
+func (d *dual) machineJobs(o Options) ([]upkeep.Job, error) {
+	if o.Backups.Dir == "" {
 		return nil, nil
 	}
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, err
 	}
-	e, err := OpenMachineBackups(o, host, p.dual.journal)
+	e, err := OpenMachineBackups(o, host, d.journal)
 	if err != nil {
 		return nil, err
 	}

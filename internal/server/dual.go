@@ -178,6 +178,20 @@ func authorize(ctx context.Context, now failover.Lookup, who string, b *knowledg
 
 func (d *dual) place() string { return d.where }
 
+func (d *dual) mode() string { return "on " + d.where }
+
+func (d *dual) sources() sources {
+	return sources{
+		feed: d.Mirrored(), asOf: d.mirrorAsOf, journal: d.journal, taken: d.Journalled, waits: d.waiting, queued: d.journal.Find,
+		batches: d.Store, desk: d.Store, mirror: d.Store, notes: d.standbys.notes, forget: d.forgets(),
+	}
+}
+
+func (d *dual) tell(settled func([]knowledge.Key), event func(failover.Event)) {
+	d.settled.Store(&settled)
+	d.event.Store(&event)
+}
+
 // mirrorAsOf returns as of when the mirror is current.
 func (d *dual) mirrorAsOf() knowledge.Time { return localAsOf(d.Level()) }
 

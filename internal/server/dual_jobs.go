@@ -5,6 +5,7 @@ import (
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
+	"tenet/internal/upkeep"
 )
 
 // instanceFile keeps what a tenet on a PostgreSQL knows about its own machine: the runs of jobs that go on in an outage. A
@@ -74,6 +75,11 @@ func (b primaryBook) ForgetRuns(ctx context.Context, before knowledge.Time) (int
 		return 0, err
 	}
 	return book.ForgetRuns(ctx, before)
+}
+
+func (d *dual) jobs(o Options) ([]upkeep.Job, error) {
+	own, err := d.machineJobs(o)
+	return append([]upkeep.Job{d.indexJob()}, own...), err
 }
 
 func (d *dual) runBooks() (shared, local store.RunBook) { return primaryBook{d}, d.instance.RunBook() }

@@ -5,9 +5,15 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tenet/internal/failover"
+	"tenet/internal/httpapi"
 	"tenet/internal/knowledge"
+	"tenet/internal/observe"
 	"tenet/internal/sqlite"
 	"tenet/internal/store"
+	"tenet/internal/upkeep"
 )
 
 // databaseFile is the embedded database in the data directory.
@@ -60,8 +66,62 @@ type engine interface {
 	leftBehind() string
 }
 
+// A serving engine is what a running server stands on. There are two: the embedded database, and the primary with its mirror and its
+// journal.
+type serving interface {
+	engine
+	// Seq returns a seq that no answer given so far is ahead of.
+	Seq() knowledge.Seq
+	// Level returns how current the engine's answers are.
+	Level() knowledge.Level
+	// sources returns what the rest of the server reads of the engine beyond its calls.
+	sources() sources
+	// start begins the work that goes on beside the calls. Close ends it.
+	start(ctx context.Context)
+	// readable reports whether reads can be answered before join has returned.
+	readable() bool
+	// join waits until the engine knows whether it can reach its database, or a start has waited long enough.
+	join(ctx context.Context)
+	// passes reports whether an error may end without anybody doing something, so that a server starts all the same.
+	passes(err error) bool
+	// tell sets the functions that are called when documents settle and when an outage begins, moves on or ends.
+	tell(settled func(keys []knowledge.Key), event func(failover.Event))
+	// measure registers the engine's metrics.
+	measure(reg prometheus.Registerer, m *observe.Metrics)
+	// jobs returns the scheduled jobs that only this engine needs.
+	jobs(o Options) ([]upkeep.Job, error)
+	// mode says in words how the data is kept.
+	mode() string
+}
+
+// sources are what the rest of a server reads of its engine. Fields but the first may be nil; the embedded database has no others.
+type sources struct {
+	// feed brings changes that reads can see already: the feed for memories and indexes to follow.
+	feed store.Feed
+	// alone says that feed is the only log: nothing in it was read elsewhere before.
+	alone bool
+	// asOf returns the time up to which the feed is current. Nil: it always is.
+	asOf func() knowledge.Time
+	// journal holds the batches that wait for the primary.
+	journal *sqlite.Journal
+	// taken reports whether a batch is in the journal that the log does not have yet.
+	taken func(ctx context.Context, id knowledge.BatchID) (bool, error)
+	// waits returns the documents that a batch in the journal writes.
+	waits func(ctx context.Context, id knowledge.BatchID) ([]knowledge.Key, error)
+	// queued returns a batch of the journal and its state.
+	queued func(ctx context.Context, id knowledge.BatchID) (store.Entry, store.Outcome, error)
+	// forget takes the name of an erased person out of the files that this machine alone has.
+	forget []func(ctx context.Context, pseudonym string, person *knowledge.Erasure) error
+
+	batches httpapi.BatchTeller
+	desk    httpapi.Desk
+	mirror  httpapi.Mirror
+	// notes returns what the status page tells of the primary's standbys.
+	notes func() []string
+}
+
 // openEngine opens the database that the options name, for a tenet that serves.
-func openEngine(ctx context.Context, o Options) (engine, error) {
+func openEngine(ctx context.Context, o Options) (serving, error) {
 	if o.DatabaseURL != "" {
 		if hasFile(o, databaseFile) {
 			tellOfEmbedded(ctx, o)
@@ -87,62 +147,4 @@ func openDirect(ctx context.Context, o Options) (engine, error) {
 		return openPostgres(ctx, o)
 	}
 	return openEmbedded(ctx, o)
-}
-
-// embedded is the engine of a tenet without a PostgreSQL.
-type embedded struct {
-	*sqlite.Store
-	path string
-}
-
-func openEmbedded(ctx context.Context, o Options) (*embedded, error) {
-	path := filepath.Join(o.DataDir, databaseFile)
-	s, err := sqlite.Open(ctx, path, sqlite.Options{
-		SlowQuery: o.SlowQuery, Log: o.Log, Observer: o.observer("sqlite"),
-		Slow: func(q sqlite.SlowQuery) { o.slowStatement(ctx, "sqlite", q.Statement, q.Duration, q.Plan) },
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &embedded{s, path}, nil
-}
-
-// Erase implements [store.Eraser].
-func (e *embedded) Erase(ctx context.Context, r store.ErasureRequest) (store.ErasureResult, error) {
-	return sqlite.NewEraser(e.Store).Erase(ctx, r)
-}
-
-func (e *embedded) leftBehind() string { return "" }
-
-func (e *embedded) place() string { return "the embedded database " + e.path }
-
-func (e *embedded) schema(ctx context.Context) (Schema, error) {
-	s, err := e.Schema(ctx)
-	return Schema{e.place(), s.Version, s.Newest}, err
-}
-
-func (e *embedded) stat(ctx context.Context) (map[string]any, error) {
-	s, err := e.Stat(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return map[string]any{
-		"bytes": s.Bytes, "wal_bytes": s.WALBytes, "free_bytes": s.FreeBytes, "oldest_change": s.Oldest, "newest_change": s.Newest,
-		"waiting_writes": s.Waiting, "schema": s.Schema.Version,
-	}, nil
-}
-
-// guards has nothing to look at: the program itself writes the log of an embedded database.
-func (e *embedded) guards(context.Context) error { return nil }
-
-func (e *embedded) drift(ctx context.Context) ([]string, error) { return sqlite.Drift(ctx, e.Store) }
-
-func (e *embedded) runBooks() (shared, local store.RunBook) { return e.RunBook(), nil }
-
-func (e *embedded) retain(ctx context.Context, before knowledge.Time, keep int64) (int64, error) {
-	return e.Retain(ctx, before, keep)
-}
-
-func (e *embedded) maintain(ctx context.Context) (string, error) {
-	return "statistics of the query planner", e.Maintain(ctx)
 }

@@ -16,18 +16,19 @@ import (
 
 // newErasures makes what remembers who was erased.
 func (p *parts) newErasures(o Options) (*erasure.Keeper, error) {
-	e := erasure.Options{
-		Store: p.engine, Feed: p.engine, Eraser: p.engine, Dirs: ledgerDirs(o), Actor: access.SystemID, Log: o.Log,
+	return erasure.NewKeeper(erasure.Options{
+		Store: p.engine, Feed: p.from.feed, Here: p.from.forget, Eraser: p.engine, Dirs: ledgerDirs(o), Actor: access.SystemID, Log: o.Log,
 		Told: func() { p.guidance.Stale() },
+	})
+}
+
+// forgets returns what takes the name of an erased person out of the files that this machine alone has.
+func (d *dual) forgets() []func(ctx context.Context, pseudonym string, person *knowledge.Erasure) error {
+	journal := func(ctx context.Context, pseudonym string, person *knowledge.Erasure) error {
+		_, err := d.journal.Erase(ctx, pseudonym, person)
+		return err
 	}
-	if p.dual != nil {
-		e.Feed = p.dual.Mirrored()
-		e.Here = append(e.Here, func(ctx context.Context, pseudonym string, person *knowledge.Erasure) error {
-			_, err := p.dual.journal.Erase(ctx, pseudonym, person)
-			return err
-		}, sqlite.NewEraser(p.dual.instance).Forget)
-	}
-	return erasure.NewKeeper(e)
+	return []func(context.Context, string, *knowledge.Erasure) error{journal, sqlite.NewEraser(d.instance).Forget}
 }
 
 // ledgerDirs are where the ledger of erasures is kept: beside the data, and beside the backups of an embedded database. Those of a
@@ -62,12 +63,12 @@ func (p *parts) erase(ctx context.Context, r erasure.Request) (*erasure.Report, 
 	if err != nil {
 		return nil, err
 	}
-	for report.Seq != 0 && p.dual != nil {
-		list, err := p.dual.Mirrored().Changes(ctx, knowledge.ChangeQuery{After: report.Seq - 1, Limit: 1})
+	for report.Seq != 0 && !p.from.alone {
+		list, err := p.from.feed.Changes(ctx, knowledge.ChangeQuery{After: report.Seq - 1, Limit: 1})
 		if err != nil || len(list) > 0 {
 			break // done, or the mirror follows later
 		}
-		if err := p.dual.Wait(ctx, report.Seq-1); err != nil {
+		if err := p.engine.Wait(ctx, report.Seq-1); err != nil {
 			break
 		}
 	}

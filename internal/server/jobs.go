@@ -41,7 +41,7 @@ func (p *parts) newKeeper(o Options, end func(store.Run)) (*upkeep.Keeper, error
 	if err != nil {
 		return nil, fmt.Errorf("maintenance window: %w", err)
 	}
-	own, err := p.machineJobs(o)
+	own, err := p.engine.jobs(o)
 	if err != nil {
 		return nil, err
 	}

@@ -38,11 +38,7 @@ func newLabels(dir string, source store.Past, feed store.Feed, log *slog.Logger)
 
 // newLabels makes the copies of labels of a tenet that serves. They follow what the mirror has applied, as the memory does.
 func (p *parts) newLabels(o Options) (*labels.Copies, error) {
-	var feed store.Feed = p.engine
-	if p.dual != nil {
-		feed = p.dual.Mirrored()
-	}
-	return newLabels(filepath.Join(o.DataDir, labelsDir), p.engine, feed, p.log)
+	return newLabels(filepath.Join(o.DataDir, labelsDir), p.engine, p.from.feed, p.log)
 }
 
 // A labelCopy is a mirror that follows nothing, in a directory of its own.

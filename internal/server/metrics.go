@@ -31,17 +31,15 @@ func (p *parts) measure() {
 		Name: "tenet_policy_overrides_total", Counter: true, Help: "Proposals applied without the approvals that they need, by an override: tenet audit lists them.",
 		Value: func() float64 { return float64(p.refusals.overrides.Load()) },
 	})
-	if p.dual != nil {
-		p.dual.measure(p.metrics)
-		p.measures.Pool("postgres", p.dual.pool)
-	}
+	p.engine.measure(p.metrics, p.measures)
 }
 
 // statusTimeout bounds the look at the journal for a scrape.
 const statusTimeout = time.Second
 
 // measure registers how the instance stands to its PostgreSQL.
-func (d *dual) measure(reg prometheus.Registerer) {
+func (d *dual) measure(reg prometheus.Registerer, m *observe.Metrics) {
+	m.Pool("postgres", d.pool)
 	status := func(value func(failover.Status) float64) func() float64 {
 		return func() float64 {
 			ctx, cancel := context.WithTimeout(context.Background(), statusTimeout) //nolint:forbidigo // a scrape brings no context

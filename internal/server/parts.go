@@ -35,8 +35,8 @@ import (
 // parts are what a tenet is made of, below its doors.
 type parts struct {
 	log       *slog.Logger
-	engine    engine
-	dual      *dual // the engine, on a PostgreSQL; nil when it is embedded
+	engine    serving
+	from      sources // of the engine
 	cache     *cache.Store
 	directory *access.Directory
 	uses      *uses
@@ -57,7 +57,6 @@ type parts struct {
 	// archivedAt is when the newest WAL was archived, seconds since 1970; 0 while nobody has looked.
 	archivedAt atomic.Int64
 	keeper     *upkeep.Keeper
-	mode       string // in words
 }
 
 // assemble opens the database and builds everything that stands on it.
@@ -69,27 +68,18 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{metrics: registry, measures: o.measures, log: o.Log, engine: e, uses: newUses(e, o.Log), refusals: newRefusals(e, o.Log), mode: "embedded: the data is in this directory alone"}
-	if o.DatabaseURL != "" {
-		p.mode = "on " + e.place()
+	p := &parts{
+		metrics: registry, measures: o.measures, log: o.Log, engine: e, from: e.sources(),
+		uses: newUses(e, o.Log), refusals: newRefusals(e, o.Log), directory: access.NewDirectory(e, o.Log),
 	}
-	p.dual, _ = e.(*dual)
-	p.directory = access.NewDirectory(e, o.Log)
-	if p.dual != nil {
-		p.directory.Follow(p.dual.Mirrored())
-		p.dual.start(ctx)
-	}
+	p.directory.Follow(p.from.feed)
+	e.start(ctx)
 	if err := p.loadDirectory(ctx); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	if p.cache, err = p.openCache(ctx, o); err != nil {
+	if p.store, err = p.stack(ctx, o); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	var waits func(context.Context, knowledge.BatchID) (bool, error)
-	if p.dual != nil {
-		waits = p.dual.Journalled
-	}
-	p.store = stack(observe.New(p.cache, "all", p.measures), p.directory, p.refusals, waits, o.Quotas, o.Policy)
 	p.measure()
 	p.checks = &checks{docs: e}
 	p.fleet = newFleet(e, o.Log)
@@ -109,53 +99,49 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 		return nil, errors.Join(err, e.Close())
 	}
 	p.mcp = p.newMCP(o)
-	if p.dual != nil {
-		p.listen()
-	}
+	p.listen()
 	return p, nil
 }
 
 // loadDirectory reads who may call. Without a primary and a mirror nobody is known yet; the directory loads again on its own.
 func (p *parts) loadDirectory(ctx context.Context) error {
 	err := p.directory.Load(ctx)
-	if p.dual != nil && errors.Is(err, store.ErrUnavailable) {
+	if err != nil && p.engine.passes(err) {
 		return nil
 	}
 	return err
 }
 
-// stack puts the stores of a tenet on top of each other; a call meets the last line first. At the bottom is the engine: the
-// embedded database, or the failover between a PostgreSQL and its mirror.
-func stack(
-	memory store.Store, dir *access.Directory, refused *refusals, waits func(context.Context, knowledge.BatchID) (bool, error), quotas access.Quotas,
-	policy access.Policy,
-) store.Store {
-	return access.New(coherence.New(memory), dir, refused.note).WithJournal(waits).WithQuotas(quotas).WithPolicy(policy)
-}
-
-// openCache opens the memory over the engine. It follows what the mirror has applied, not the primary's log: of a change that
-// a read could not see yet it must not hear.
-func (p *parts) openCache(ctx context.Context, o Options) (*cache.Store, error) {
-	c := cache.Options{Hot: o.CacheHot, Warm: o.CacheWarm, Dir: filepath.Join(o.DataDir, cacheDir), Log: o.Log}
-	if p.dual != nil {
-		c.Feed, c.AsOf = p.dual.Mirrored(), p.dual.mirrorAsOf
+// stack puts the stores of a server on top of each other; a call meets the last line first. At the bottom is the engine: the embedded
+// database, or the failover that [openDual] puts over the primary, its mirror and its journal.
+func (p *parts) stack(ctx context.Context, o Options) (_ store.Store, err error) {
+	var s store.Store = p.engine
+	p.cache, err = cache.Open(ctx, s, cache.Options{
+		Hot: o.CacheHot, Warm: o.CacheWarm, Dir: filepath.Join(o.DataDir, cacheDir), Feed: p.from.feed, AsOf: p.from.asOf, Log: o.Log,
+	})
+	if err != nil {
+		return nil, err
 	}
-	return cache.Open(ctx, p.engine, c)
+	s = p.cache
+	s = observe.New(s, "all", p.measures)
+	s = coherence.New(s)
+	return access.New(s, p.directory, p.refusals.note).WithJournal(p.from.taken).WithQuotas(o.Quotas).WithPolicy(o.Policy), nil
 }
 
-// newGuidance makes the index of what holds where. It follows what the mirror has applied, as the memory does.
+// newGuidance makes the index of what holds where.
 func (p *parts) newGuidance() *guidance.Index {
-	g := guidance.Options{Store: p.engine, Feed: p.engine, Log: p.log, Served: p.effects.Served}
-	if p.dual != nil {
-		g.Feed, g.AsOf, g.Waits = p.dual.Mirrored(), p.dual.mirrorAsOf, p.dual.waiting
-	}
-	return guidance.New(g)
+	return guidance.New(guidance.Options{
+		Store: p.engine, Feed: p.from.feed, AsOf: p.from.asOf, Waits: p.from.waits, Log: p.log, Served: p.effects.Served,
+	})
 }
 
-// level returns how fresh answers are. What is in memory is as old as the moment to which it has followed the mirror, and the
+// level returns how current answers are. What is in memory is as old as the moment to which it has followed the mirror, and the
 // mirror as old as that at most.
 func (p *parts) level() knowledge.Level {
-	l := p.dual.Level()
+	l := p.engine.Level()
+	if p.from.alone {
+		return l
+	}
 	l.Local = localAsOf(l)
 	if at := p.cache.AsOf(); !at.IsZero() && at.Before(l.Local.Time) {
 		l.Local = at
@@ -167,15 +153,11 @@ func (p *parts) level() knowledge.Level {
 const cacheDir = "cache"
 
 func (p *parts) liveOptions(o Options) live.Options {
-	l := live.Options{
+	return live.Options{
 		Feed: p.engine, Holds: p.directory.Holds, Metrics: p.metrics, Log: o.Log,
 		Origins: slices.Concat(o.Live.Origins, o.Entrance.Origins), MaxConnections: o.Live.MaxConnections, MaxPerPrincipal: o.Live.MaxPerPrincipal,
-		Alone: p.dual == nil,
+		Alone: p.from.alone, Level: p.engine.Level, Queued: p.from.queued,
 	}
-	if p.dual != nil {
-		l.Level, l.Queued = p.dual.Level, p.dual.journal.Find
-	}
-	return l
 }
 
 // listen tells the memory and the live door what happens in an outage.
@@ -188,23 +170,22 @@ func (p *parts) listen() {
 		}
 		p.guidance.Stale(keys...)
 	}
-	p.dual.settled.Store(&settled)
 	event := func(e failover.Event) {
 		p.live.Announce(live.Notice{At: e.At, Mode: e.Mode, From: e.From, Breaker: e.Breaker, Why: e.Why, Queued: e.Queued})
 		if e.Queued != nil {
 			p.guidance.StaleBatch(*e.Queued)
 		}
 	}
-	p.dual.event.Store(&event)
+	p.engine.tell(settled, event)
 }
 
 // watchAgain announces what waits since before this start: who has heard of it hears what becomes of it.
 func (p *parts) watchAgain(ctx context.Context) error {
-	if p.dual == nil {
+	if p.from.journal == nil {
 		return nil
 	}
 	for after := int64(0); ; {
-		waiting, err := p.dual.journal.Oldest(ctx, after, waitingAtOnce)
+		waiting, err := p.from.journal.Oldest(ctx, after, waitingAtOnce)
 		if err != nil {
 			p.log.LogAttrs(ctx, slog.LevelWarn, "what waits in the journal can't be announced live", slog.Any("error", err))
 			return nil
@@ -225,34 +206,26 @@ const waitingAtOnce = 100
 // door returns the REST door.
 func (p *parts) door(o Options, crowd *httpapi.Crowd) *httpapi.Handler {
 	h := httpapi.Options{
-		Store: p.store, Authenticate: p.authenticate(o.DataDir), Refused: p.refusals.note, Guidance: p.guidance, Labels: p.labels, Uses: p.uses, Status: p.status, Ready: p.ready, Fresh: store.WithFresh, Observe: p.observed,
-		Live: p.live, MCP: p.mcp, MetricsOpen: o.MetricsOpen, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}), Log: o.Log, AccessLog: o.AccessLog, Limits: o.Limits, Crowded: crowd.Crowded, Trusted: o.Entrance.Trusted, Origins: o.Entrance.Origins, LiveDescription: live.Description(), Version: o.Version, Jobs: p.keeper, Audit: p.engine, Fleet: p.fleet, Effects: p.effects, Check: p.checks.Check, Erase: p.erase,
+		Store: p.store, Authenticate: p.authenticate(o.DataDir), Refused: p.refusals.note, Policy: o.Policy, Level: p.level, Seq: p.engine.Seq,
+		Fresh: store.WithFresh, Ready: p.ready, Status: p.status, Observe: p.observed,
+		Guidance: p.guidance, Labels: p.labels, Notes: p.notes, Uses: p.uses, Jobs: p.keeper, Audit: p.engine, Fleet: p.fleet, Effects: p.effects,
+		Check: p.checks.Check, Erase: p.erase,
+		Batches: p.from.batches, Desk: p.from.desk, Mirror: p.from.mirror,
+		MetricsOpen: o.MetricsOpen, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}),
+		Live: p.live, LiveDescription: live.Description(), MCP: p.mcp, PageRoutes: console.Routes(),
+		Limits: o.Limits, Crowded: crowd.Crowded, Trusted: o.Entrance.Trusted, Origins: o.Entrance.Origins,
+		Log: o.Log, AccessLog: o.AccessLog, Version: o.Version,
 	}
-	h.Notes, h.PageRoutes, h.Policy = p.notes, console.Routes(), o.Policy
-	h.Pages = console.New(console.Options{Store: p.store, Authenticate: h.Authenticate, Level: levelOf(p), Ready: p.ready, Version: o.Version})
-	if seq, ok := p.engine.(interface{ Seq() knowledge.Seq }); ok {
-		h.Seq = seq.Seq
-	}
-	if p.dual != nil {
-		h.Level, h.Batches, h.Desk, h.Mirror = p.level, p.dual.Store, p.dual.Store, p.dual.Store
-	}
+	h.Pages = console.New(console.Options{
+		Store: p.store, Authenticate: h.Authenticate, Level: p.level, Ready: p.ready, Version: o.Version,
+	})
 	switch {
 	case o.CacheHot > 0:
 		h.Position = p.cache.Position
-	case p.dual == nil:
+	case p.from.alone:
 		h.Position = p.live.Position // of the one log that every read is answered from
 	}
 	return httpapi.New(h)
-}
-
-// levelOf returns what tells how fresh the answers are.
-func levelOf(p *parts) func() knowledge.Level {
-	if p.dual != nil {
-		return p.level
-	}
-	return func() knowledge.Level {
-		return knowledge.Level{Mode: knowledge.ModeNormal, AsOf: knowledge.At(time.Now())}
-	}
 }
 
 // observed returns what measures the requests of a route.
@@ -279,10 +252,10 @@ func (p *parts) ready(ctx context.Context) []string {
 
 // notes returns what an operator should know although the tenet can answer.
 func (p *parts) notes() []string {
-	if p.dual == nil {
+	if p.from.notes == nil {
 		return nil
 	}
-	return p.dual.standbys.notes()
+	return p.from.notes()
 }
 
 // status returns what the status page shows of the parts. What can't be told is left out; readiness says why.
@@ -302,7 +275,8 @@ func (p *parts) status(ctx context.Context) any {
 
 // run does what goes on beside the requests, until ctx ends.
 func (p *parts) run(ctx context.Context) error {
-	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run, p.live.Run, p.cache.Run, p.guidance.Run, p.labels.Run, p.mcp.Run, p.keeper.Run, p.fleet.Run, p.effects.Run, p.erasures.Run, p.watchAgain)
+	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run, p.live.Run, p.cache.Run, p.guidance.Run, p.labels.Run, p.mcp.Run,
+		p.keeper.Run, p.fleet.Run, p.effects.Run, p.erasures.Run, p.watchAgain)
 }
 
 // together runs all of fns until ctx ends, or one of them fails, which ends the others.

@@ -139,7 +139,7 @@ func orNone(list []string) string {
 // reportJobs describes the jobs that report on the database. Their reports are kept as the history of the jobs.
 func (p *parts) reportJobs() []upkeep.Job {
 	const capacity = "capacity.report"
-	list := []upkeep.Job{{
+	return []upkeep.Job{{
 		Name: capacity, Schedule: "0 6 1 * *", Book: upkeep.Shared,
 		Doc: "Reports how much the database holds, how it has grown since the report before, and how long its disk lasts at that rate",
 		Do: func(ctx context.Context, _ *upkeep.Progress) (string, error) {
@@ -160,17 +160,18 @@ func (p *parts) reportJobs() []upkeep.Job {
 			return z.report(time.Now(), nil), nil
 		},
 	}}
-	if p.dual == nil {
-		return list
-	}
-	return append(list, upkeep.Job{
+}
+
+// indexJob describes the job that reports on the primary's indexes.
+func (d *dual) indexJob() upkeep.Job {
+	return upkeep.Job{
 		Name: "indexes.report", Schedule: "0 6 * * 1", Book: upkeep.Shared,
 		Doc: "Reports which indexes of the PostgreSQL no statement uses, and which are there twice: each costs every write",
 		Do: func(ctx context.Context, _ *upkeep.Progress) (string, error) {
-			if s := p.dual.primary.Load(); s != nil {
+			if s := d.primary.Load(); s != nil {
 				return indexes(ctx, postgres.NewCluster(s.Store))
 			}
-			return "", p.dual.errAway()
+			return "", d.errAway()
 		},
-	})
+	}
 }

@@ -33,6 +33,12 @@ func (d *dual) start(ctx context.Context) {
 	work.Go(func() { d.standbys.watch(life, d) })
 }
 
+// readable reports whether the mirror can answer.
+func (d *dual) readable() bool { return d.Ready() == nil }
+
+// passes reports whether the PostgreSQL could not be reached: it may come back.
+func (d *dual) passes(err error) bool { return errors.Is(err, store.ErrUnavailable) }
+
 // join waits until the engine has joined its PostgreSQL, has found that it can't, or the patience of a start is over.
 func (d *dual) join(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
@@ -59,18 +65,16 @@ func (d *dual) join(ctx context.Context) {
 // be away. In between a first start is done.
 func (s *Server) openGate(ctx context.Context) error {
 	door := live.TokenFromSubprotocol(s.handler)
-	if d := s.parts.dual; d != nil {
-		if d.Ready() == nil {
-			s.gate.reads(door)
-			s.announce(ctx)
-		}
-		d.join(ctx)
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := s.parts.loadDirectory(ctx); err != nil {
-			return err
-		}
+	if s.parts.engine.readable() {
+		s.gate.reads(door)
+		s.announce(ctx)
+	}
+	s.parts.engine.join(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.parts.loadDirectory(ctx); err != nil {
+		return err
 	}
 	if err := s.begin(ctx); err != nil {
 		return err
@@ -94,7 +98,7 @@ func (s *Server) announce(ctx context.Context) {
 func (s *Server) begin(ctx context.Context) error {
 	var err error
 	s.facts.Seeded, s.facts.NewToken, err = s.firstStart(ctx)
-	if s.parts.dual != nil && errors.Is(err, store.ErrUnavailable) {
+	if err != nil && s.parts.engine.passes(err) {
 		s.later = true
 		return nil
 	}
@@ -108,7 +112,7 @@ func (s *Server) beginLater(ctx context.Context) error {
 	}
 	said := ""
 	for {
-		if s.parts.dual.Level().Mode == knowledge.ModeNormal {
+		if s.parts.engine.Level().Mode == knowledge.ModeNormal {
 			report, token, err := s.firstStart(ctx)
 			if err == nil {
 				s.o.Log.InfoContext(ctx, "first start done", "documents", report.Created, "new_admin", token != "")
@@ -132,13 +136,10 @@ func (s *Server) beginLater(ctx context.Context) error {
 // authenticate asks the directory. While there is neither a primary nor a mirror nobody is known; then the holder of this
 // machine's admin token may read what the starter set answers.
 func (p *parts) authenticate(dir string) func(token string) (*access.Caller, error) {
-	if p.dual == nil {
-		return p.directory.Authenticate
-	}
 	path := filepath.Join(dir, TokenFile)
 	return func(token string) (*access.Caller, error) {
 		c, err := p.directory.Authenticate(token)
-		if err == nil || p.dual.Level().Mode != knowledge.ModeCold {
+		if err == nil || p.engine.Level().Mode != knowledge.ModeCold {
 			return c, err
 		}
 		data, ferr := os.ReadFile(path) //nolint:gosec // the operator chose the directory

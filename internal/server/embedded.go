@@ -1,0 +1,99 @@
+package server
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tenet/internal/failover"
+	"tenet/internal/knowledge"
+	"tenet/internal/observe"
+	"tenet/internal/sqlite"
+	"tenet/internal/store"
+	"tenet/internal/upkeep"
+)
+
+// embedded is the engine of a tenet without a PostgreSQL.
+type embedded struct {
+	*sqlite.Store
+	path string
+}
+
+func openEmbedded(ctx context.Context, o Options) (*embedded, error) {
+	path := filepath.Join(o.DataDir, databaseFile)
+	s, err := sqlite.Open(ctx, path, sqlite.Options{
+		SlowQuery: o.SlowQuery, Log: o.Log, Observer: o.observer("sqlite"),
+		Slow: func(q sqlite.SlowQuery) { o.slowStatement(ctx, "sqlite", q.Statement, q.Duration, q.Plan) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &embedded{s, path}, nil
+}
+
+// Erase implements [store.Eraser].
+func (e *embedded) Erase(ctx context.Context, r store.ErasureRequest) (store.ErasureResult, error) {
+	return sqlite.NewEraser(e.Store).Erase(ctx, r)
+}
+
+func (e *embedded) leftBehind() string { return "" }
+
+func (e *embedded) place() string { return "the embedded database " + e.path }
+
+func (e *embedded) schema(ctx context.Context) (Schema, error) {
+	s, err := e.Schema(ctx)
+	return Schema{e.place(), s.Version, s.Newest}, err
+}
+
+func (e *embedded) stat(ctx context.Context) (map[string]any, error) {
+	s, err := e.Stat(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"bytes": s.Bytes, "wal_bytes": s.WALBytes, "free_bytes": s.FreeBytes, "oldest_change": s.Oldest, "newest_change": s.Newest,
+		"waiting_writes": s.Waiting, "schema": s.Schema.Version,
+	}, nil
+}
+
+// guards has nothing to look at: the program itself writes the log of an embedded database.
+func (e *embedded) guards(context.Context) error { return nil }
+
+func (e *embedded) drift(ctx context.Context) ([]string, error) { return sqlite.Drift(ctx, e.Store) }
+
+func (e *embedded) runBooks() (shared, local store.RunBook) { return e.RunBook(), nil }
+
+func (e *embedded) retain(ctx context.Context, before knowledge.Time, keep int64) (int64, error) {
+	return e.Retain(ctx, before, keep)
+}
+
+func (e *embedded) maintain(ctx context.Context) (string, error) {
+	return "statistics of the query planner", e.Maintain(ctx)
+}
+
+// Level is always normal: what is read is what was written last.
+func (e *embedded) Level() knowledge.Level {
+	return knowledge.Level{Mode: knowledge.ModeNormal, AsOf: knowledge.At(time.Now())}
+}
+
+func (e *embedded) sources() sources { return sources{feed: e, alone: true} }
+
+func (e *embedded) mode() string { return "embedded: the data is in this directory alone" }
+
+// What follows is about a primary, of which there is none.
+
+func (e *embedded) start(context.Context) {}
+
+func (e *embedded) readable() bool { return false }
+
+func (e *embedded) join(context.Context) {}
+
+func (e *embedded) passes(error) bool { return false }
+
+func (e *embedded) tell(func([]knowledge.Key), func(failover.Event)) {}
+
+func (e *embedded) measure(prometheus.Registerer, *observe.Metrics) {}
+
+func (e *embedded) jobs(Options) ([]upkeep.Job, error) { return nil, nil }
