@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/settings"
 )
 
 // common are the settings that every command has.
@@ -182,11 +183,11 @@ func (a *app) knownKeys() []string {
 	keys := map[string]bool{}
 	for _, list := range a.settings {
 		for _, s := range list {
-			keys[s.key()] = s.by != byFlag
+			keys[s.key()] = s.By != settings.ByFlag
 		}
 	}
 	for _, s := range a.shared {
-		keys[s.key()] = s.by != byFlag && s.name != "config"
+		keys[s.key()] = s.By != settings.ByFlag && s.Name != "config"
 	}
 	var known []string
 	for k, ok := range keys {

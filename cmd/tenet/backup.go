@@ -14,18 +14,7 @@ import (
 )
 
 // backupSettings are what the server and the backup commands must agree on.
-type backupSettings struct {
-	BackupDir     string `name:"backup-dir" doc:"Directory for backups, best on another disk; none are made without it"`
-	BackupKeyFile string `name:"backup-key-file" doc:"File with the key of the backups: an age identity, age recipients or a passphrase, of a PostgreSQL always a passphrase; they are not encrypted without it"`
-	BackupEngine  string `name:"backup-engine" default:"pgbackrest" doc:"What backs a PostgreSQL up: pgbackrest, on its host, with every write archived; or basebackup, over a connection from anywhere, whole copies alone"`
-	BackupConfig  string `name:"backup-config" doc:"pgBackRest's configuration file, which tenet backup setup writes; pgbackrest.conf in the data directory when empty"`
-	BackupStanza  string `name:"backup-stanza" default:"tenet" doc:"Name of the PostgreSQL in pgBackRest's configuration"`
-	BackupUser    string `name:"backup-user" default:"postgres" doc:"Account that runs pgBackRest and PostgreSQL's programs when tenet is run by root, which PostgreSQL refuses"`
-}
-
-func (s *backupSettings) options() server.Backups {
-	return server.Backups{Dir: s.BackupDir, KeyFile: s.BackupKeyFile, Engine: s.BackupEngine, Config: s.BackupConfig, Stanza: s.BackupStanza, User: s.BackupUser}
-}
+type backupSettings struct{ server.Backups }
 
 type backupSetupSettings struct {
 	backupSettings
@@ -127,7 +116,7 @@ purged, is erased and purged again from an embedded database; a PostgreSQL is br
 // openBackups returns the engine over the copies, and what is backed up where live says so and it can be reached; done closes it.
 func openBackups(ctx context.Context, a *app, s *backupSettings, machine string, live bool) (e backup.Engine, done func(), err error) {
 	o := a.localOptions()
-	o.Backups = s.options()
+	o.Backups = s.Backups
 	var db server.BackedUp
 	done = func() {}
 	if live && o.DatabaseURL != "" {
@@ -188,7 +177,7 @@ func runBackup(ctx context.Context, a *app, s *backupRunSettings) error {
 // backupsOf returns the engine of the backups of a database that is open.
 func backupsOf(a *app, s *backupSettings, d *door) (backup.Engine, error) {
 	o := a.localOptions()
-	o.Backups = s.options()
+	o.Backups = s.Backups
 	var db server.BackedUp
 	if d.local != nil {
 		db = d.local.BackedUp()
@@ -236,7 +225,7 @@ func listBackups(ctx context.Context, a *app, s *listBackupsSettings) error {
 		t.add(c.Name, c.Type, moment(c.At), itoa(int64(c.Seq)), documents, bytesText(c.Bytes), encrypted, (time.Duration(c.TookMilli) * time.Millisecond).String())
 	}
 	if len(list) == 0 {
-		a.say("no backups in %s", s.BackupDir)
+		a.say("no backups in %s", s.Dir)
 	}
 	return a.printTable(struct {
 		Backups []backup.Copy `json:"backups"`
@@ -267,7 +256,7 @@ func checkBackups(ctx context.Context, a *app, s *backupSettings) error {
 		return err
 	}
 	if len(r.Faults) > 0 {
-		return fmt.Errorf("%d faults in the backups of %s", len(r.Faults), s.BackupDir)
+		return fmt.Errorf("%d faults in the backups of %s", len(r.Faults), s.Dir)
 	}
 	return nil
 }
@@ -352,7 +341,7 @@ func restoreBackup(ctx context.Context, a *app, s *restoreSettings) error {
 	bar.done()
 	if err == nil && s.Machine == "" && c.Engine == engineOfEmbedded && !s.AsItWas {
 		o := a.localOptions()
-		o.Backups = s.options()
+		o.Backups = s.Backups
 		if err = server.ReapplyRestored(ctx, o, s.Into); err != nil {
 			err = fmt.Errorf("%s is restored, and may name people who were erased since: %w", s.Into, err)
 		}

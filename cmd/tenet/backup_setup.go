@@ -22,10 +22,10 @@ type backupSetup struct {
 
 func (b *backupSetup) do(ctx context.Context) error {
 	a, s := b.a, &b.s
-	if s.BackupDir == "" {
+	if s.Dir == "" {
 		return usageError("name the directory for the backups with --backup-dir, best on another disk")
 	}
-	for _, path := range []*string{&s.BackupDir, &s.BackupKeyFile, &s.BackupConfig} {
+	for _, path := range []*string{&s.Dir, &s.KeyFile, &s.Config} {
 		if *path == "" {
 			continue
 		}
@@ -35,12 +35,12 @@ func (b *backupSetup) do(ctx context.Context) error {
 		}
 		*path = abs
 	}
-	if s.BackupKeyFile != "" {
-		if _, err := backup.ReadKey(s.BackupKeyFile); err != nil {
+	if s.KeyFile != "" {
+		if _, err := backup.ReadKey(s.KeyFile); err != nil {
 			return err
 		}
 	}
-	if a.DatabaseURL != "" && s.BackupEngine != backup.BaseBackupName {
+	if a.DatabaseURL != "" && s.Engine != backup.BaseBackupName {
 		err := b.postgreSQL(ctx)
 		if errors.Is(err, server.ErrSettingsLeft) { // the rest can be put in place all the same
 			return errors.Join(b.settings(), err)
@@ -61,10 +61,10 @@ func (b *backupSetup) settings() error {
 	}
 	var lines strings.Builder
 	for _, line := range []struct{ key, value string }{
-		{"backup_dir", s.BackupDir},
-		{"backup_key_file", s.BackupKeyFile},
-		{"backup_config", s.BackupConfig},
-		{"backup_engine", strings.TrimPrefix(s.BackupEngine, backup.PgBackRestName)},
+		{"backup_dir", s.Dir},
+		{"backup_key_file", s.KeyFile},
+		{"backup_config", s.Config},
+		{"backup_engine", strings.TrimPrefix(s.Engine, backup.PgBackRestName)},
 	} {
 		if line.value == "" {
 			continue
@@ -86,7 +86,7 @@ func (b *backupSetup) settings() error {
 		return err
 	}
 	if a.DatabaseURL == "" { // that of a PostgreSQL is the account's
-		if err := os.MkdirAll(s.BackupDir, 0o700); err != nil {
+		if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 			return err
 		}
 	}
@@ -94,7 +94,7 @@ func (b *backupSetup) settings() error {
 		return err
 	}
 	a.say("%s now names the backups; start the tenet anew, then `tenet backup run` and `tenet backup drill`", path)
-	if s.BackupKeyFile != "" {
+	if s.KeyFile != "" {
 		a.say("keep a copy of the key elsewhere: without it nobody can read the backups")
 	}
 	return nil
@@ -104,7 +104,7 @@ func (b *backupSetup) settings() error {
 func (b *backupSetup) postgreSQL(ctx context.Context) error {
 	a, s := b.a, &b.s
 	o := a.localOptions()
-	o.Backups = s.options()
+	o.Backups = s.Backups
 	var live backup.Cluster
 	db, done, err := server.OpenCluster(ctx, o)
 	switch {
@@ -126,7 +126,7 @@ func (b *backupSetup) postgreSQL(ctx context.Context) error {
 		return err
 	}
 	if !s.Write {
-		config := s.BackupConfig
+		config := s.Config
 		if config == "" {
 			config = filepath.Join(a.DataDir, server.PgBackRestFile)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"tenet/internal/interchange"
 	"tenet/internal/knowledge"
+	"tenet/internal/settings"
 )
 
 // valuesOf returns what a flag may be, where that is a list that everybody knows; nil for others.
@@ -66,11 +67,11 @@ func completeFlags(a *app) {
 	var walk func(cmd *cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		for _, s := range append(slices.Clone(a.settings[cmd]), a.shared...) {
-			if s.by == bySecret || cmd.Flag(s.name) == nil && cmd != a.root {
+			if s.By == settings.BySecret || cmd.Flag(s.Name) == nil && cmd != a.root {
 				continue
 			}
-			if fn := completionOf(a, s.name); fn != nil && (cmd.LocalNonPersistentFlags().Lookup(s.name) != nil || cmd == a.root) {
-				_ = cmd.RegisterFlagCompletionFunc(s.name, fn) // it fails for a flag that has one, or that is none
+			if fn := completionOf(a, s.Name); fn != nil && (cmd.LocalNonPersistentFlags().Lookup(s.Name) != nil || cmd == a.root) {
+				_ = cmd.RegisterFlagCompletionFunc(s.Name, fn) // it fails for a flag that has one, or that is none
 			}
 		}
 		for _, c := range cmd.Commands() {

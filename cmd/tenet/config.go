@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"tenet/internal/settings"
 )
 
 // A settingInForce is a setting as config and --print-config show it.
@@ -28,7 +30,7 @@ default. Secrets are not shown.`,
 		var list []*setting
 		for _, cmd := range a.root.Commands() {
 			for _, s := range a.settings[cmd] {
-				if s.by != byFlag {
+				if s.By != settings.ByFlag {
 					list = append(list, s)
 				}
 			}
@@ -45,14 +47,14 @@ func printSettings(a *app, list []*setting) error {
 	shown := []settingInForce{}
 	t := &table{head: []string{"SETTING", "VALUE", "FROM"}, wide: 1}
 	for _, s := range slices.Concat(a.shared, list) {
-		if s.by == byFlag {
+		if s.By == settings.ByFlag {
 			continue
 		}
-		in := settingInForce{Setting: s.key(), Value: s.value.String(), From: s.source}
-		if s.name == "config" && in.Value == "" && a.file.path != "" {
+		in := settingInForce{Setting: s.key(), Value: s.String(), From: s.source}
+		if s.Name == "config" && in.Value == "" && a.file.path != "" {
 			in.Value, in.From = a.file.path, "found"
 		}
-		if s.name == "data-dir" && in.From == "default" {
+		if s.Name == "data-dir" && in.From == "default" {
 			in.Value = a.DataDir
 		}
 		shown = append(shown, in)
@@ -66,22 +68,22 @@ func settingsText(list []*setting) string {
 	var b strings.Builder
 	b.WriteString("| file | environment | flag | default | what it is |\n| --- | --- | --- | --- | --- |\n")
 	for _, s := range list {
-		if s.by == byFlag {
+		if s.By == settings.ByFlag {
 			continue
 		}
-		flag := "`--" + s.name + "`"
-		if s.by == bySecret {
+		flag := "`--" + s.Name + "`"
+		if s.By == settings.BySecret {
 			flag = "-"
 		}
 		key := "`" + s.key() + "`"
-		if s.name == "config" {
+		if s.Name == "config" {
 			key = "-"
 		}
 		def := "-"
-		if s.def != "" {
-			def = "`" + s.def + "`"
+		if s.Default != "" {
+			def = "`" + s.Default + "`"
 		}
-		b.WriteString("| " + strings.Join([]string{key, "`" + s.env() + "`", flag, def, cellText(s.doc)}, " | ") + " |\n")
+		b.WriteString("| " + strings.Join([]string{key, "`" + s.env() + "`", flag, def, cellText(s.Doc)}, " | ") + " |\n")
 	}
 	return b.String()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"tenet/internal/server"
+	"tenet/internal/settings"
 )
 
 type docsSettings struct {
@@ -200,7 +201,7 @@ Durations are written as ` + "`500ms`, `30s` or `5m`" + `. Secrets are never pri
 	b.WriteString(settingsText(a.shared))
 	eachCommand(a, func(cmd *cobra.Command) {
 		list := a.settings[cmd]
-		if !slices.ContainsFunc(list, func(s *setting) bool { return s.by != byFlag }) {
+		if !slices.ContainsFunc(list, func(s *setting) bool { return s.By != settings.ByFlag }) {
 			return
 		}
 		fmt.Fprintf(&b, "\n## Of `%s`\n\n", cmd.CommandPath())

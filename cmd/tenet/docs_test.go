@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"tenet/internal/settings"
 )
 
 // TestDocumentsAreCurrent fails when a generated document is not what the program would write now.
@@ -38,16 +40,16 @@ func TestEverySettingIsDescribedAndReadable(t *testing.T) {
 	seen := map[string]string{}
 	for cmd, list := range a.settings {
 		for _, s := range append(list, a.shared...) {
-			if s.doc == "" {
-				t.Errorf("%s: --%s has no description", cmd.CommandPath(), s.name)
+			if s.Doc == "" {
+				t.Errorf("%s: --%s has no description", cmd.CommandPath(), s.Name)
 			}
-			if s.by == byFlag {
+			if s.By == settings.ByFlag {
 				continue
 			}
-			if doc, ok := seen[s.key()]; ok && doc != s.doc {
-				t.Errorf("%s means two things: %q and %q", s.key(), doc, s.doc)
+			if doc, ok := seen[s.key()]; ok && doc != s.Doc {
+				t.Errorf("%s means two things: %q and %q", s.key(), doc, s.Doc)
 			}
-			seen[s.key()] = s.doc
+			seen[s.key()] = s.Doc
 		}
 	}
 	for cmd := range a.settings {

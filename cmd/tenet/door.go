@@ -226,11 +226,13 @@ func pinned(file string) *http.Client {
 }
 
 // localOptions returns what opens the database without a listener.
-func (a *app) localOptions() server.Options {
-	return server.Options{
-		DataDir: a.DataDir, DatabaseURL: string(a.DatabaseURL), AllowUnverifiedTLS: a.AllowUnverifiedTLS, Version: buildInfo().Version,
-		Agent: a.Agent,
-	}
+func (a *app) localOptions() server.Options { return a.located(server.Options{}) }
+
+// located adds to the options of a server what every command says: where the data is, and who runs the command.
+func (a *app) located(o server.Options) server.Options {
+	o.DataDir, o.DatabaseURL, o.AllowUnverifiedTLS = a.DataDir, string(a.DatabaseURL), a.AllowUnverifiedTLS
+	o.Version, o.Agent = buildInfo().Version, a.Agent
+	return o
 }
 
 // policyOf reads what must be reviewed.
@@ -255,7 +257,7 @@ func policyOf(s *common) (access.Policy, error) {
 // sourceOf returns where the value of a shared setting came from.
 func (a *app) sourceOf(name string) string {
 	for _, s := range a.shared {
-		if s.name == name {
+		if s.Name == name {
 			return s.source
 		}
 	}

@@ -81,7 +81,7 @@ func erase(ctx context.Context, a *app, d *door, id string, dry bool, s *backupS
 		return withTimeout(ctx, eraseTimeout, func(ctx context.Context) (*client.Erasure, error) { return d.remote.Erase(ctx, id, dry) })
 	}
 	o := a.localOptions()
-	o.Backups = s.options()
+	o.Backups = s.Backups
 	report, err := d.local.Erase(ctx, o, id, dry)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/settings"
 )
 
 // settingsFileName is the name of a settings file that nobody named.
@@ -79,15 +80,15 @@ func findSettings(named, dataDir string, known []string) (*settingsFile, error) 
 // fill gives every setting that has no flag its value: the environment's, else the file's, else the default that it has.
 func fill(list []*setting, flags *pflag.FlagSet, env func(string) (string, bool), file *settingsFile) error {
 	for _, s := range list {
-		if f := flags.Lookup(s.name); f != nil && f.Changed {
-			s.source = "flag --" + s.name
+		if f := flags.Lookup(s.Name); f != nil && f.Changed {
+			s.source = "flag --" + s.Name
 			continue
 		}
-		if s.by == byFlag {
+		if s.By == settings.ByFlag {
 			continue
 		}
 		if text, ok := env(s.env()); ok && text != "" {
-			if err := s.value.Set(text); err != nil {
+			if err := s.Set(text); err != nil {
 				return usageError("%s: %s", s.env(), err)
 			}
 			s.source = "environment " + s.env()
@@ -97,7 +98,7 @@ func fill(list []*setting, flags *pflag.FlagSet, env func(string) (string, bool)
 			if node.Kind != yaml.ScalarNode {
 				return usageError("%s:%d: %s: want one value", file.path, node.Line, s.key())
 			}
-			if err := s.value.Set(node.Value); err != nil {
+			if err := s.Set(node.Value); err != nil {
 				return usageError("%s:%d: %s: %s", file.path, node.Line, s.key(), err)
 			}
 			s.source = "file " + file.path

@@ -3,6 +3,9 @@ package access
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +30,27 @@ type Quotas map[string]Quota
 func DefaultQuotas() Quotas {
 	proposer := Quota{Writes: 600, Bytes: 256 << 20}
 	return Quotas{knowledge.RoleContributor: proposer, QuotaAgent: proposer}
+}
+
+// ParseQuotas returns what principals may write: [DefaultQuotas], but for the roles that a list names, each as in
+// "contributor=600,256": writes a minute and MiB of documents a day, 0 for no bound.
+func ParseQuotas(list []string) (Quotas, error) {
+	quotas := DefaultQuotas()
+	roles := append(knowledge.Roles(), QuotaAgent)
+	for _, text := range list {
+		role, numbers, ok := strings.Cut(text, "=")
+		if !slices.Contains(roles, role) {
+			return nil, fmt.Errorf("%q: want a role before the =, one of %s", text, strings.Join(roles, ", "))
+		}
+		writes, size, both := strings.Cut(numbers, ",")
+		w, err := strconv.ParseInt(writes, 10, 64)
+		m, err2 := strconv.ParseInt(size, 10, 64)
+		if !ok || !both || err != nil || err2 != nil || w < 0 || m < 0 || m > 1<<30 {
+			return nil, fmt.Errorf("%q: want writes a minute and MiB a day, 0 for no bound, as in contributor=600,256", text)
+		}
+		quotas[role] = Quota{Writes: w, Bytes: m << 20}
+	}
+	return quotas, nil
 }
 
 // of returns the quota of a caller.

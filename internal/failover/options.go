@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/settings"
 	"tenet/internal/store"
 )
 
@@ -21,22 +22,28 @@ type Options struct {
 	// Seed answers reads while there is neither primary nor mirror.
 	Seed store.Reader
 
-	ReadWait     time.Duration // how long a read waits for the mirror to reach what its caller asks for; 2 s
-	CopyMaxLag   time.Duration // how old the mirror may be while the primary answers; beyond it the primary answers reads; 10 s
-	FreshReads   bool          // every read asks for a current answer
+	ReadWait time.Duration // how long a read waits for the mirror to reach what its caller asks for; 2 s
+	// CopyMaxLag is how old the mirror may be while the primary answers; beyond it the primary answers reads.
+	CopyMaxLag time.Duration `name:"mirror-max-lag" default:"10s" doc:"How old the mirror may be while PostgreSQL answers; then PostgreSQL answers reads"`
+	// FreshReads makes every read ask for a current answer.
+	FreshReads   bool          `name:"reads" words:"mirror,fresh" default:"mirror" doc:"What a read without a wish gets beside PostgreSQL: mirror answers as of the mirror, milliseconds old; fresh asks PostgreSQL for its newest change first"`
 	ReadTimeout  time.Duration // how long a read at the primary may take; 2 s
 	WriteTimeout time.Duration // how long a write at the primary may take; 2 s; more for large batches
 	// ConnectTimeout is how long Connect may take, migrations included; 1 min.
 	ConnectTimeout time.Duration
-	Failures       int           // consecutive infrastructure failures that open the breaker; 3
-	Recovery       time.Duration // how long the breaker stays open before a probe; 30 s
-	Soon           time.Duration // the same for a primary that refuses at once, or has several hosts; 3 s, at most Recovery
-	Hosts          int           // number of hosts that the primary may run on; 1
-	Versions       int           // versions of each document that the mirror keeps; 20
-	PollFloor      time.Duration // longest time between two looks at the feed; 250 ms
-	CheckEvery     time.Duration // time between two comparisons of mirror and primary; 1 h
+	// Failures counts the consecutive infrastructure failures that open the breaker.
+	Failures int `name:"breaker-failures" default:"3" doc:"Consecutive failures of PostgreSQL after which it is left alone"`
+	// Recovery is how long the breaker stays open before a probe.
+	Recovery  time.Duration `name:"breaker-recovery" default:"30s" doc:"How long PostgreSQL is left alone before it is tried again"`
+	Soon      time.Duration // the same for a primary that refuses at once, or has several hosts; 3 s, at most Recovery
+	Hosts     int           // number of hosts that the primary may run on; 1
+	PollFloor time.Duration // longest time between two looks at the feed; 250 ms
+	// Versions is how many versions of each document the mirror keeps.
+	Versions int `name:"mirror-versions" default:"20" doc:"Versions of each document in the mirror's history"`
+	// CheckEvery is the time between two comparisons of mirror and primary.
+	CheckEvery time.Duration `name:"mirror-check" default:"1h" doc:"Time between two comparisons of the mirror with PostgreSQL"`
 	// RefuseWrites refuses writes in an outage instead of journalling them.
-	RefuseWrites bool
+	RefuseWrites bool `name:"outage-writes" words:"journal,refuse" default:"journal" doc:"What becomes of writes while PostgreSQL is down: journal keeps them on disk and replays them, refuse answers 503"`
 	// Caller returns the principal that is calling, whose rights are checked again before a replay; nil means the
 	// batch's actor.
 	Caller func(ctx context.Context) string
@@ -55,28 +62,18 @@ type Options struct {
 }
 
 func withDefaults(o Options) Options {
+	settings.Defaults(&o)
 	for _, d := range []struct {
 		v   *time.Duration
 		def time.Duration
 	}{
 		{&o.ReadWait, 2 * time.Second},
-		{&o.CopyMaxLag, 10 * time.Second},
 		{&o.ReadTimeout, 2 * time.Second},
 		{&o.WriteTimeout, 2 * time.Second},
 		{&o.ConnectTimeout, time.Minute},
-		{&o.Recovery, 30 * time.Second},
 		{&o.Soon, 3 * time.Second},
 		{&o.PollFloor, 250 * time.Millisecond},
-		{&o.CheckEvery, time.Hour},
 	} {
-		if *d.v == 0 {
-			*d.v = d.def
-		}
-	}
-	for _, d := range []struct {
-		v   *int
-		def int
-	}{{&o.Failures, 3}, {&o.Versions, 20}} {
 		if *d.v == 0 {
 			*d.v = d.def
 		}

@@ -16,6 +16,7 @@ import (
 	"tenet/internal/check"
 	"tenet/internal/guidance"
 	"tenet/internal/knowledge"
+	"tenet/internal/settings"
 	"tenet/internal/store"
 )
 
@@ -102,16 +103,21 @@ type Options struct {
 
 // Limits bounds requests. Zero values stand for the defaults.
 type Limits struct {
-	MaxBody       int64         // bytes of a request's body: 4 MiB
-	MaxBatchBody  int64         // bytes of a batch: 32 MiB
-	MaxBodies     int64         // bytes of all bodies in flight; more are refused with 503: 256 MiB
-	BodyWindow    time.Duration // in which 16 KiB of a body must come, or all that is left of it: 10 s
-	MaxURL        int           // bytes of the path and query: 8 KiB
-	MaxConcurrent int           // requests at a time, probes not counted; more are refused with 503: 1024
-	MaxEach       int           // of these, those of one principal, and of those whose body is on its way; more are refused with 429: a quarter, 64 at least
-	MaxWaiting    int           // of these, requests that wait for a change; more are refused with 503: 512
-	Timeout       time.Duration // how long the store may take for a write or a long read: 60 s
-	CompressFrom  int           // bytes from which an answer is compressed for who accepts it: 12 KiB; negative: never
+	// Timeout is how long the store may take for a write or a long read.
+	Timeout time.Duration `name:"command-timeout" default:"60s" doc:"Longest time for one request's work"`
+	// MaxBody and MaxBatchBody bound the bytes of a request's body, and of a batch.
+	MaxBody      int64 `name:"max-body" default:"4194304" doc:"Bytes of a request's body"`
+	MaxBatchBody int64 `name:"max-batch-body" default:"33554432" doc:"Bytes of a batch"`
+	// MaxConcurrent bounds the requests at a time, probes not counted; more are refused with 503.
+	MaxConcurrent int `name:"max-requests" default:"1024" least:"1" doc:"Requests at work at one time; more are told to come back"`
+	// MaxEach bounds those of one principal, and of those whose body is on its way; more are refused with 429. When 0 it is a quarter of
+	// MaxConcurrent, 64 at least.
+	MaxEach      int           `name:"requests-each" default:"256" least:"1" doc:"Requests of one principal at one time; more are refused with 429, and the others are answered"`
+	MaxWaiting   int           // of these, requests that wait for a change; more are refused with 503: 512
+	MaxBodies    int64         // bytes of all bodies in flight; more are refused with 503: 256 MiB
+	BodyWindow   time.Duration // in which 16 KiB of a body must come, or all that is left of it: 10 s
+	MaxURL       int           // bytes of the path and query: 8 KiB
+	CompressFrom int           // bytes from which an answer is compressed for clients that accept it: 12 KiB; negative: never
 }
 
 // A BatchTeller tells where a batch stands.
@@ -197,8 +203,10 @@ func (o Options) withDefaults() Options {
 		o.Ready = func(ctx context.Context) []string { return pinged(ctx, o.Store) }
 	}
 	l := &o.Limits
-	l.MaxBody = orInt(l.MaxBody, 4<<20)
-	l.MaxBatchBody = orInt(l.MaxBatchBody, 32<<20)
+	if l.MaxEach == 0 && l.MaxConcurrent > 0 {
+		l.MaxEach = max(l.MaxConcurrent/4, 64)
+	}
+	settings.Defaults(l)
 	l.MaxURL = orInt(l.MaxURL, 8<<10)
 	if l.MaxBodies == 0 {
 		l.MaxBodies = 256 << 20
@@ -206,10 +214,7 @@ func (o Options) withDefaults() Options {
 	if l.BodyWindow == 0 {
 		l.BodyWindow = 10 * time.Second
 	}
-	l.MaxConcurrent = orInt(l.MaxConcurrent, 1024)
-	l.MaxEach = orInt(l.MaxEach, max(l.MaxConcurrent/4, 64))
 	l.MaxWaiting = orInt(l.MaxWaiting, 512)
-	l.Timeout = orInt(l.Timeout, 60*time.Second)
 	// What fits the first packets of a connection arrives no sooner when it is compressed, which costs more than all the rest.
 	l.CompressFrom = orInt(l.CompressFrom, 12<<10)
 	return o

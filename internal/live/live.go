@@ -3,7 +3,9 @@ package live
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"path"
 	"sync"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 
 	"tenet/internal/access"
 	"tenet/internal/knowledge"
+	"tenet/internal/settings"
 	"tenet/internal/store"
 )
 
@@ -30,18 +33,19 @@ type Options struct {
 	Queued func(ctx context.Context, id knowledge.BatchID) (store.Entry, store.Outcome, error)
 	// Origins lists hosts whose pages may subscribe, besides the server's own, such as "docs.example.com" or
 	// "https://*.example.com".
-	Origins []string
+	Origins []string `name:"live-origins" split:"," doc:"Hosts whose pages may follow the live changes, besides the server's own; several between commas, as in docs.example.com,https://*.example.org"`
+	// MaxConnections bounds the streams; more are refused with 503. MaxPerPrincipal bounds those of one principal; more are refused with 429.
+	MaxConnections  int `name:"live-streams" default:"10000" least:"1" doc:"Live streams at one time; more are told to come back"`
+	MaxPerPrincipal int `name:"live-streams-each" default:"1000" least:"1" doc:"Live streams of one principal at one time"`
 
-	Ring            int           // events kept in memory, ready to be sent; 1024
-	RingBytes       int64         // their approximate size at most; 64 MiB
-	Readers         int           // concurrent reads of the log for subscribers that are behind the ring; 4
-	MaxConnections  int           // more are refused with 503; 10,000
-	MaxPerPrincipal int           // more of one principal are refused with 429; 1,000
-	MaxLag          int           // changes that a subscriber that was level may fall behind; 20,000
-	PingEvery       time.Duration // the longest silence on a stream; 25 s
-	WriteTimeout    time.Duration // how long a peer may take for a piece of 64 KiB; 5 s
-	ReadTimeout     time.Duration // how long a read of the log may take; 15 s
-	PollFloor       time.Duration // the longest time between two looks at the log; 1 s
+	Ring         int           // events kept in memory, ready to be sent; 1024
+	RingBytes    int64         // their approximate size at most; 64 MiB
+	Readers      int           // concurrent reads of the log for subscribers that are behind the ring; 4
+	MaxLag       int           // changes that a subscriber that was level may fall behind; 20,000
+	PingEvery    time.Duration // the longest silence on a stream; 25 s
+	WriteTimeout time.Duration // how long a peer may take for a piece of 64 KiB; 5 s
+	ReadTimeout  time.Duration // how long a read of the log may take; 15 s
+	PollFloor    time.Duration // the longest time between two looks at the log; 1 s
 	// CompressFrom is the size in bytes from which a message is compressed, once for all that accept that; 1 KiB,
 	// negative for never.
 	CompressFrom int
@@ -51,6 +55,7 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
+	settings.Defaults(&o)
 	if o.Level == nil {
 		o.Level = func() knowledge.Level {
 			return knowledge.Level{Mode: knowledge.ModeNormal, AsOf: knowledge.At(time.Now())}
@@ -62,8 +67,6 @@ func (o Options) withDefaults() Options {
 	o.Ring = or(o.Ring, 1024)
 	o.RingBytes = or(o.RingBytes, 64<<20)
 	o.Readers = or(o.Readers, 4)
-	o.MaxConnections = or(o.MaxConnections, 10_000)
-	o.MaxPerPrincipal = or(o.MaxPerPrincipal, 1000)
 	o.MaxLag = or(o.MaxLag, 20_000)
 	o.PingEvery = or(o.PingEvery, 25*time.Second)
 	o.WriteTimeout = or(o.WriteTimeout, 5*time.Second)
@@ -71,6 +74,16 @@ func (o Options) withDefaults() Options {
 	o.PollFloor = or(o.PollFloor, time.Second)
 	o.CompressFrom = or(o.CompressFrom, 1<<10)
 	return o
+}
+
+// CheckOrigins returns an error for the first of several hosts that is no pattern of hosts.
+func CheckOrigins(list []string) error {
+	for _, host := range list {
+		if _, err := path.Match(host, ""); err != nil {
+			return fmt.Errorf("%q is no pattern of hosts: %w", host, err)
+		}
+	}
+	return nil
 }
 
 func or[T comparable](v, def T) T {

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"tenet/internal/settings"
 	"tenet/internal/store"
 )
 
@@ -24,12 +25,15 @@ type Options struct {
 	Migrate bool
 	// AllowUnverifiedTLS takes a server on another machine whose certificate is not verified.
 	AllowUnverifiedTLS bool
-	MinConns           int32         // 2
-	MaxConns           int32         // 10
-	IdleTime           time.Duration // how long a connection may be idle; 5 min
-	ConnectTimeout     time.Duration // 2 s
-	StatementTimeout   time.Duration // of one statement, kept by the server; 10 s
-	CommandTimeout     time.Duration // of one call of a method; 60 s
+	// MinConns and MaxConns bound the pool.
+	MinConns int32 `name:"pool-min" default:"2" doc:"PostgreSQL connections that are kept open"`
+	MaxConns int32 `name:"pool-max" default:"10" doc:"PostgreSQL connections at most"`
+	// IdleTime is how long a connection above MinConns may be idle.
+	IdleTime time.Duration `name:"pool-idle" default:"5m" doc:"How long a PostgreSQL connection above pool-min may be idle"`
+	// StatementTimeout bounds one statement. PostgreSQL keeps to it.
+	StatementTimeout time.Duration `name:"statement-timeout" default:"10s" doc:"Longest time for one statement in PostgreSQL"`
+	ConnectTimeout   time.Duration // 2 s
+	CommandTimeout   time.Duration // of one call of a method; 60 s
 	// Observer hears of every statement; nobody when nil.
 	Observer Observer
 	// SlowQuery is how long a statement may take before Slow hears of it; 200 ms.
@@ -40,25 +44,18 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
+	settings.Defaults(&o)
 	for _, d := range []struct {
 		v   *time.Duration
 		def time.Duration
 	}{
-		{&o.IdleTime, 5 * time.Minute},
 		{&o.ConnectTimeout, 2 * time.Second},
-		{&o.StatementTimeout, 10 * time.Second},
 		{&o.CommandTimeout, time.Minute},
 		{&o.SlowQuery, 200 * time.Millisecond},
 	} {
 		if *d.v == 0 {
 			*d.v = d.def
 		}
-	}
-	if o.MinConns == 0 {
-		o.MinConns = 2
-	}
-	if o.MaxConns == 0 {
-		o.MaxConns = 10
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -214,7 +214,7 @@ func TestARestoreWritesOverNothingAndLeavesNothingHalfDone(t *testing.T) {
 
 func TestJobsRunAtATenetAndTheirNamesAreChecked(t *testing.T) {
 	o := server.Options{DataDir: t.TempDir(), Listen: "127.0.0.1:0"}
-	o.Upkeep.Schedules = map[string]string{"retention.logs": "@daily"}
+	o.Upkeep.Schedules = []string{"retention.logs=@daily"}
 	if _, err := server.Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), `did you mean "retention.log"?`) {
 		t.Errorf("a schedule of a job that there is not: %v; want the nearest name", err)
 	}

@@ -13,19 +13,20 @@ import (
 
 	"tenet/internal/backup"
 	"tenet/internal/knowledge"
+	"tenet/internal/settings"
 	"tenet/internal/sqlite"
 	"tenet/internal/store"
 )
 
 // Backups configures where copies of the data go. Without a directory none are made.
 type Backups struct {
-	Dir     string // of the copies
-	KeyFile string // age identity, age recipients or passphrase; copies are not encrypted when empty
+	Dir     string `name:"backup-dir" doc:"Directory for backups, best on another disk; none are made without it"`
+	KeyFile string `name:"backup-key-file" doc:"File with the key of the backups: an age identity, age recipients or a passphrase, of a PostgreSQL always a passphrase; they are not encrypted without it"`
+	Engine  string `name:"backup-engine" default:"pgbackrest" doc:"What backs a PostgreSQL up: pgbackrest, on its host, with every write archived; or basebackup, over a connection from anywhere, whole copies alone"`
+	Config  string `name:"backup-config" doc:"pgBackRest's configuration file, which tenet backup setup writes; pgbackrest.conf in the data directory when empty"`
+	Stanza  string `name:"backup-stanza" default:"tenet" doc:"Name of the PostgreSQL in pgBackRest's configuration"`
+	User    string `name:"backup-user" default:"postgres" doc:"Account that runs pgBackRest and PostgreSQL's programs when tenet is run by root, which PostgreSQL refuses"`
 	Keep    backup.Keep
-	Engine  string // of a PostgreSQL: pgbackrest, which is meant when it is empty, or basebackup
-	Config  string // pgBackRest's configuration; pgbackrest.conf in the data directory when empty
-	Stanza  string // the PostgreSQL's name in it; tenet when empty
-	User    string // account of PostgreSQL's programs, where this one is root; postgres when empty
 }
 
 // A BackedUp database is what backups are made of, and held against: none of the two for an engine that only reads copies.
@@ -39,16 +40,11 @@ const PgBackRestFile = "pgbackrest.conf"
 
 // withDefaults names what is not named.
 func (b Backups) withDefaults(dataDir string) Backups {
-	b.Config = or(b.Config, filepath.Join(dataDir, PgBackRestFile))
-	b.Stanza, b.User = or(b.Stanza, "tenet"), or(b.User, "postgres")
-	return b
-}
-
-func or(text, otherwise string) string {
-	if text == "" {
-		return otherwise
+	settings.Defaults(&b)
+	if b.Config == "" {
+		b.Config = filepath.Join(dataDir, PgBackRestFile)
 	}
-	return text
+	return b
 }
 
 // OpenBackups returns the engine that makes and reads copies of the database that the options name.

@@ -94,7 +94,7 @@ func (o Options) readRestored(ctx context.Context, address string) (store.Reader
 
 // openRestored opens a restored PostgreSQL as it is.
 func openRestored(ctx context.Context, o Options, address string) (*primary, error) {
-	o.DatabaseURL, o.NoMigrate, o.Pool = address, true, Pool{Min: 1, Max: 2}
+	o.DatabaseURL, o.NoMigrate, o.Postgres.MinConns, o.Postgres.MaxConns = address, true, 1, 2
 	return openPostgres(ctx, o.withDefaults())
 }
 

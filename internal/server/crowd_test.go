@@ -14,6 +14,7 @@ import (
 
 	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
+	"tenet/internal/postgres"
 	"tenet/internal/server"
 )
 
@@ -182,7 +183,7 @@ func TestEveryOperationAnswersACrowd(t *testing.T) {
 
 func TestEveryOperationAnswersACrowdThroughAnOutage(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
-	x := start(t, server.Options{DatabaseURL: pg.URL("postgres"), Outage: outage(), Pool: server.Pool{Max: 1}})
+	x := start(t, server.Options{DatabaseURL: pg.URL("postgres"), Outage: outage(), Postgres: postgres.Options{MaxConns: 1}})
 	w := x.browse(t)
 	greet(w)
 	level(t, x.admin(t))

@@ -25,18 +25,6 @@ const (
 	JournalFile = "journal.db"
 )
 
-// Outage says how a tenet on a PostgreSQL bears its absence. Zero values stand for the defaults of [failover.Options].
-type Outage struct {
-	RefuseWrites bool          // refuse writes instead of journalling them
-	FreshReads   bool          // every read is as of now, and not as of when the mirror is
-	CopyMaxLag   time.Duration // how old the mirror may be while PostgreSQL answers; then PostgreSQL answers reads
-	Failures     int           // consecutive failures that open the breaker
-	Recovery     time.Duration // how long it stays open before a probe
-	Versions     int           // history kept in the mirror, versions of each document
-	JournalBytes int64         // how much may wait in the journal
-	CheckEvery   time.Duration // between two comparisons of the mirror with PostgreSQL
-}
-
 // dual is the engine of a tenet on a PostgreSQL: the primary, its mirror and its journal.
 type dual struct {
 	*failover.Store
@@ -70,7 +58,7 @@ func openDual(ctx context.Context, o Options) (_ *dual, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the mirror: %w", err)
 	}
-	d.journal, err = sqlite.OpenJournal(ctx, filepath.Join(o.DataDir, JournalFile), sqlite.JournalOptions{MaxBytes: o.Outage.JournalBytes})
+	d.journal, err = sqlite.OpenJournal(ctx, filepath.Join(o.DataDir, JournalFile), o.Journal)
 	if err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
@@ -84,22 +72,20 @@ func openDual(ctx context.Context, o Options) (_ *dual, err error) {
 		}
 		seeds = d.seeds
 	}
-	d.Store, err = failover.Open(ctx, failover.Options{
-		Connect: d.connect, Mirror: d.mirror, Journal: d.journal, Seed: seeds,
-		FreshReads: o.Outage.FreshReads, CopyMaxLag: o.Outage.CopyMaxLag, Failures: o.Outage.Failures, Recovery: o.Outage.Recovery, Versions: o.Outage.Versions,
-		CheckEvery: o.Outage.CheckEvery, RefuseWrites: o.Outage.RefuseWrites, Log: o.Log, Authorize: authorize, Caller: caller,
-		Hosts: postgres.Hosts(o.DatabaseURL),
-		Settled: func(keys []knowledge.Key) {
-			if fn := d.settled.Load(); fn != nil {
-				(*fn)(keys)
-			}
-		},
-		Event: func(e failover.Event) {
-			if fn := d.event.Load(); fn != nil {
-				(*fn)(e)
-			}
-		},
-	})
+	f := o.Outage
+	f.Connect, f.Mirror, f.Journal, f.Seed, f.Hosts = d.connect, d.mirror, d.journal, seeds, postgres.Hosts(o.DatabaseURL)
+	f.Authorize, f.Caller, f.Log = authorize, caller, o.Log
+	f.Settled = func(keys []knowledge.Key) {
+		if fn := d.settled.Load(); fn != nil {
+			(*fn)(keys)
+		}
+	}
+	f.Event = func(e failover.Event) {
+		if fn := d.event.Load(); fn != nil {
+			(*fn)(e)
+		}
+	}
+	d.Store, err = failover.Open(ctx, f)
 	return d, err
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"tenet/internal/access"
 	"tenet/internal/client"
+	"tenet/internal/failover"
 	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
 	"tenet/internal/postgres"
@@ -78,7 +79,7 @@ func (w *web) want(status int, method, path, body string) *said {
 }
 
 // outage are the settings of a tenet that notices and forgets an outage quickly.
-func outage() server.Outage { return server.Outage{Recovery: 500 * time.Millisecond} }
+func outage() failover.Options { return failover.Options{Recovery: 500 * time.Millisecond} }
 
 // level waits until a tenet is in normal mode and its mirror has followed as far as the log goes.
 func level(t *testing.T, c *client.Store) {

@@ -16,46 +16,42 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"tenet/internal/httpapi"
+	"tenet/internal/settings"
 )
 
 // An Entrance says how callers come to the doors. Zero values stand for the defaults.
 type Entrance struct {
-	Connections     int // at one time; more are refused with 503: 16,384, or what the process may open
-	ConnectionsEach int // of one address, unless it is this machine's or a trusted proxy's: a quarter
-	// Trusted are the addresses of proxies, whose word counts on where a call comes from.
-	Trusted []netip.Prefix
-	// Origins are those of other sites whose pages may call the API and follow the live changes.
-	Origins []string
-	// TLSCert and TLSKey are files with the certificate that callers get and its key; both empty for no TLS. They are read again when
-	// they change.
-	TLSCert, TLSKey string
-	// MetricsListen is the address of a listener of its own that answers /metrics without a token, and nothing else. None when empty.
-	MetricsListen string
+	// TLSCert and TLSKey are read again when they change. Both are empty for no TLS.
+	TLSCert        string   `name:"tls-cert" doc:"File with the certificate that callers get, and those it stands on: tenet then speaks TLS, and reads the file again when it changes"`
+	TLSKey         string   `name:"tls-key" doc:"File with the key of --tls-cert"`
+	TrustedProxies []string `name:"trusted-proxies" doc:"Address or network of a proxy whose X-Forwarded-For tells where a call comes from, as in 10.0.0.7 or 10.0.0.0/24. May be given several times"`
+	Origins        []string `name:"cors-origins" doc:"Origin of another site whose pages may call the API and follow the live changes, as in https://docs.example.com, https://*.example.com, or * for every one. May be given several times"`
+	Connections    int      `name:"max-connections" default:"16384" least:"1" doc:"Connections at one time; more are told to come back. Fewer where the process may not open so many files"`
+	// ConnectionsEach is a quarter of Connections when 0.
+	ConnectionsEach int    `name:"connections-each" default:"4096" least:"1" doc:"Connections of one address, unless it is this machine's or a trusted proxy's"`
+	MetricsOpen     bool   `name:"metrics-open" default:"false" doc:"Let everybody who reaches tenet read /metrics, without a token"`
+	MetricsListen   string `name:"metrics-listen" doc:"Address of a listener of its own that answers /metrics without a token, and nothing else, as in 127.0.0.1:9420"`
 }
-
-// defaultConnections leaves room for the streams and requests that there may be.
-const defaultConnections = 16 << 10
 
 // spareFiles is how many files beside its connections a tenet has open at most: databases, journals, connections to a PostgreSQL.
 const spareFiles = 256
 
 // crowd returns what bounds the connections.
 func (e Entrance) crowd(log *slog.Logger) *httpapi.Crowd {
+	each := e.ConnectionsEach
+	settings.Defaults(&e)
 	most := e.Connections
-	if most == 0 {
-		most = defaultConnections
-	}
 	if files := openFiles(); files > 2*spareFiles && files-spareFiles < most {
 		most = files - spareFiles
 		log.Warn("fewer connections than wanted: the process may not open more files", "connections", most, "files", files)
 	}
-	each := e.ConnectionsEach
 	if each == 0 {
 		each = max(most/4, 1)
 	}
+	proxies, _ := e.trusted() // [Options.Check] has read them
 	return &httpapi.Crowd{
 		Max: most, Each: each, Silent: e.TLSCert != "",
-		Exempt: func(a netip.Addr) bool { return a.IsLoopback() || trusts(e.Trusted, a) },
+		Exempt: func(a netip.Addr) bool { return a.IsLoopback() || trusts(proxies, a) },
 	}
 }
 
@@ -68,10 +64,20 @@ func trusts(list []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
-// ParseTrusted reads addresses and networks of proxies.
-func ParseTrusted(list []string) ([]netip.Prefix, error) {
+// checkOrigins returns an error for the first origin that is none.
+func (e Entrance) checkOrigins() error {
+	for _, origin := range e.Origins {
+		if err := httpapi.CheckOrigin(origin); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trusted returns the addresses of the proxies whose word counts on where a call comes from.
+func (e Entrance) trusted() ([]netip.Prefix, error) {
 	var out []netip.Prefix
-	for _, text := range list {
+	for _, text := range e.TrustedProxies {
 		if a, err := netip.ParseAddr(text); err == nil {
 			out = append(out, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()))
 			continue

@@ -19,21 +19,14 @@ import (
 
 // Upkeep configures the work that comes round. Zero values stand for the defaults.
 type Upkeep struct {
-	// Schedules replace the schedules of jobs, by name: five fields of cron in UTC; "" switches a job's schedule off.
-	Schedules map[string]string
-	// Window is when heavy jobs may start, as in "first sunday 03:00-05:00"; always when empty.
-	Window string
-	// RetainAudit is how long refusals and the history of jobs are kept; 400 days.
-	RetainAudit time.Duration
-	// RetainLog is how long changes are kept; for ever when 0.
-	RetainLog time.Duration
+	Schedules   []string      `name:"schedule" doc:"Schedule of a job, as in \"backup.full=0 2 * * *\": five fields of cron in UTC; nothing after the = switches the schedule off. May be given several times"`
+	Window      string        `name:"maintenance-window" doc:"When heavy jobs may start, in UTC, as in \"first sunday 03:00-05:00\"; always when empty"`
+	RetainAudit time.Duration `name:"retain-audit" default:"9600h" doc:"How long refusals and the history of jobs are kept"`
+	RetainLog   time.Duration `name:"retain-log" default:"0s" doc:"How long changes are kept, and no shorter than retain-audit; 0 for ever. While there are labels in use none is removed"`
 }
 
 // day is the unit of retention.
 const day = 24 * time.Hour
-
-// defaultRetainAudit is how long refusals and the history of jobs are kept.
-const defaultRetainAudit = 400 * day
 
 // newKeeper returns what runs the jobs of a tenet.
 func (p *parts) newKeeper(o Options, end func(store.Run)) (*upkeep.Keeper, error) {
@@ -46,7 +39,11 @@ func (p *parts) newKeeper(o Options, end func(store.Run)) (*upkeep.Keeper, error
 		return nil, err
 	}
 	jobs := append(p.jobs(o), own...)
-	for name, schedule := range o.Upkeep.Schedules {
+	schedules, err := o.Upkeep.schedules()
+	if err != nil {
+		return nil, err
+	}
+	for name, schedule := range schedules {
 		i := slices.IndexFunc(jobs, func(j upkeep.Job) bool { return j.Name == name })
 		if i < 0 {
 			return nil, unknownJob(name, jobs)
@@ -127,11 +124,7 @@ func (p *parts) jobs(o Options) []upkeep.Job {
 
 // retain removes what is older than its retention.
 func (p *parts) retain(ctx context.Context, u Upkeep) (string, error) {
-	audit := u.RetainAudit
-	if audit == 0 {
-		audit = defaultRetainAudit
-	}
-	now := time.Now()
+	audit, now := u.RetainAudit, time.Now()
 	shared, local := p.engine.runBooks()
 	runs, err := shared.ForgetRuns(ctx, knowledge.At(now.Add(-audit)))
 	if err != nil {
@@ -247,10 +240,10 @@ func (m *jobMetrics) ended(r store.Run) {
 	m.failures.WithLabelValues(r.Job).Inc()
 }
 
-// ParseSchedules reads the settings of schedules, each as in "backup.full=0 2 * * *".
-func ParseSchedules(list []string) (map[string]string, error) {
+// schedules returns the schedules that replace those of jobs, by the jobs' names; "" switches one off.
+func (u Upkeep) schedules() (map[string]string, error) {
 	schedules := map[string]string{}
-	for _, text := range list {
+	for _, text := range u.Schedules {
 		name, schedule, ok := strings.Cut(text, "=")
 		if name = strings.TrimSpace(name); !ok || name == "" {
 			return nil, fmt.Errorf("%q: want the name of a job and its schedule, as in \"backup.full=0 2 * * *\"", text)

@@ -115,6 +115,10 @@ func (p *parts) loadDirectory(ctx context.Context) error {
 // stack puts the stores of a server on top of each other; a call meets the last line first. At the bottom is the engine: the embedded
 // database, or the failover that [openDual] puts over the primary, its mirror and its journal.
 func (p *parts) stack(ctx context.Context, o Options) (_ store.Store, err error) {
+	quotas, err := access.ParseQuotas(o.Quotas)
+	if err != nil {
+		return nil, err
+	}
 	var s store.Store = p.engine
 	p.cache, err = cache.Open(ctx, s, cache.Options{
 		Hot: o.CacheHot, Warm: o.CacheWarm, Dir: filepath.Join(o.DataDir, cacheDir), Feed: p.from.feed, AsOf: p.from.asOf, Log: o.Log,
@@ -125,7 +129,7 @@ func (p *parts) stack(ctx context.Context, o Options) (_ store.Store, err error)
 	s = p.cache
 	s = observe.New(s, "all", p.measures)
 	s = coherence.New(s)
-	return access.New(s, p.directory, p.refusals.note).WithJournal(p.from.taken).WithQuotas(o.Quotas).WithPolicy(o.Policy), nil
+	return access.New(s, p.directory, p.refusals.note).WithJournal(p.from.taken).WithQuotas(quotas).WithPolicy(o.Policy), nil
 }
 
 // newGuidance makes the index of what holds where.
@@ -153,11 +157,11 @@ func (p *parts) level() knowledge.Level {
 const cacheDir = "cache"
 
 func (p *parts) liveOptions(o Options) live.Options {
-	return live.Options{
-		Feed: p.engine, Holds: p.directory.Holds, Metrics: p.metrics, Log: o.Log,
-		Origins: slices.Concat(o.Live.Origins, o.Entrance.Origins), MaxConnections: o.Live.MaxConnections, MaxPerPrincipal: o.Live.MaxPerPrincipal,
-		Alone: p.from.alone, Level: p.engine.Level, Queued: p.from.queued,
-	}
+	l := o.Live
+	l.Origins = slices.Concat(o.Live.Origins, o.Entrance.Origins)
+	l.Feed, l.Alone, l.Level, l.Queued = p.engine, p.from.alone, p.engine.Level, p.from.queued
+	l.Holds, l.Metrics, l.Log = p.directory.Holds, p.metrics, o.Log
+	return l
 }
 
 // listen tells the memory and the live door what happens in an outage.
@@ -205,15 +209,16 @@ const waitingAtOnce = 100
 
 // door returns the REST door.
 func (p *parts) door(o Options, crowd *httpapi.Crowd) *httpapi.Handler {
+	trusted, _ := o.Entrance.trusted() // [Options.Check] has read them
 	h := httpapi.Options{
 		Store: p.store, Authenticate: p.authenticate(o.DataDir), Refused: p.refusals.note, Policy: o.Policy, Level: p.level, Seq: p.engine.Seq,
 		Fresh: store.WithFresh, Ready: p.ready, Status: p.status, Observe: p.observed,
 		Guidance: p.guidance, Labels: p.labels, Notes: p.notes, Uses: p.uses, Jobs: p.keeper, Audit: p.engine, Fleet: p.fleet, Effects: p.effects,
 		Check: p.checks.Check, Erase: p.erase,
 		Batches: p.from.batches, Desk: p.from.desk, Mirror: p.from.mirror,
-		MetricsOpen: o.MetricsOpen, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}),
+		MetricsOpen: o.Entrance.MetricsOpen, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}),
 		Live: p.live, LiveDescription: live.Description(), MCP: p.mcp, PageRoutes: console.Routes(),
-		Limits: o.Limits, Crowded: crowd.Crowded, Trusted: o.Entrance.Trusted, Origins: o.Entrance.Origins,
+		Limits: o.Limits, Crowded: crowd.Crowded, Trusted: trusted, Origins: o.Entrance.Origins,
 		Log: o.Log, AccessLog: o.AccessLog, Version: o.Version,
 	}
 	h.Pages = console.New(console.Options{

@@ -17,13 +17,11 @@ type primary struct {
 }
 
 func openPostgres(ctx context.Context, o Options) (*primary, error) {
-	s, err := postgres.Open(ctx, postgres.Options{
-		URL: o.DatabaseURL, Migrate: !o.NoMigrate, AllowUnverifiedTLS: o.AllowUnverifiedTLS,
-		MinConns: o.Pool.Min, MaxConns: o.Pool.Max, IdleTime: o.Pool.Idle,
-		StatementTimeout: o.Pool.StatementTimeout, CommandTimeout: o.Limits.Timeout,
-		SlowQuery: o.SlowQuery, Log: o.Log, Observer: o.observer("postgres"),
-		Slow: func(q postgres.SlowQuery) { o.slowStatement(ctx, "postgres", q.Statement, q.Duration, q.Plan) },
-	})
+	p := o.Postgres
+	p.URL, p.Migrate, p.AllowUnverifiedTLS, p.CommandTimeout = o.DatabaseURL, !o.NoMigrate, o.AllowUnverifiedTLS, o.Limits.Timeout
+	p.SlowQuery, p.Log, p.Observer = o.SlowQuery, o.Log, o.observer("postgres")
+	p.Slow = func(q postgres.SlowQuery) { o.slowStatement(ctx, "postgres", q.Statement, q.Duration, q.Plan) }
+	s, err := postgres.Open(ctx, p)
 	if err != nil {
 		return nil, err
 	}

@@ -11,40 +11,45 @@ import (
 	"time"
 
 	"tenet/internal/access"
+	"tenet/internal/failover"
 	"tenet/internal/httpapi"
 	"tenet/internal/live"
 	"tenet/internal/observe"
+	"tenet/internal/postgres"
+	"tenet/internal/settings"
+	"tenet/internal/sqlite"
 )
 
-// DefaultListen is where a tenet listens when nobody says: on this machine only.
-const DefaultListen = "127.0.0.1:8420"
-
-// Options say how a tenet is made. Only DataDir is needed.
+// Options configure a [Server]. Only DataDir is required. Fields with tags are settings that users give; those of a part stand in the
+// options of that part. Zero values mean the defaults of the tags.
 type Options struct {
-	Listen      string // DefaultListen when empty
+	Listen   string `name:"listen" default:"127.0.0.1:8420" doc:"Address to listen on; 0.0.0.0:8420 for other machines too, with --tls-cert or behind a proxy with TLS"`
+	Entrance Entrance
+	Limits   httpapi.Limits
+	// Quotas are what principals may write, in place of [access.DefaultQuotas].
+	Quotas []string `name:"quota" doc:"What one principal of a role may write, as in \"contributor=600,256\": writes a minute and MiB of documents a day, 0 for no bound; the role may be agent, for agents of any role. Unless said otherwise 600,256 for contributor and agent, none for the others. May be given several times"`
+	Live   live.Options
+
 	DataDir     string // one process at a time owns it
-	DatabaseURL string // of a PostgreSQL that is the primary; the embedded database is when empty
-	// AllowUnverifiedTLS takes a PostgreSQL on another machine whose certificate is not verified.
+	DatabaseURL string // of the primary; when empty the embedded database is used
+	// AllowUnverifiedTLS allows a PostgreSQL on another machine whose certificate is not verified.
 	AllowUnverifiedTLS bool
-	NoMigrate          bool // leave the schema of a PostgreSQL as it is
-	Pool               Pool
-	Outage             Outage
-	CacheHot           int64 // bytes of ready answers in memory; 0 for none. cache.Budget tells what the memory has room for
-	CacheWarm          int64 // bytes of compressed answers in memory, kept on disk between two runs; 0 for none
-	Limits             httpapi.Limits
-	Live               Live
-	Entrance           Entrance
-	Quotas             access.Quotas // what principals may write; access.DefaultQuotas when nil
-	Upkeep             Upkeep
+	Postgres           postgres.Options
+	SlowQuery          time.Duration `name:"slow-query" default:"200ms" doc:"Statements that take longer are logged with their plan"`
+	NoMigrate          bool          `name:"migrate" words:"true,false" default:"true" doc:"Bring the schema of a PostgreSQL up to date at the start; false where the role may not, and tenet migrate up runs under another"`
+	NoSeed             bool          `name:"seed" words:"true,false" default:"true" doc:"Write the starter set into a new, empty database"`
+	Outage             failover.Options
+	Journal            sqlite.JournalOptions
 	Backups            Backups
-	Policy             access.Policy // what must be reviewed, and by how many
-	Agent              string        // the name of the agent that runs a command; empty for a person
-	SlowQuery          time.Duration // statements that take longer are logged; 200 ms when 0
-	NoSeed             bool          // leave an empty database empty
-	MetricsOpen        bool          // /metrics needs no token
-	AccessLog          *slog.Logger  // gets a line for every request; none is written when nil
-	Version            string        // of the program
-	Log                *slog.Logger  // nothing is logged when nil
+	Upkeep             Upkeep
+
+	CacheHot  int64         // bytes of ready answers in memory; 0 for none. [cache.Budget] returns what the memory has room for
+	CacheWarm int64         // bytes of compressed answers in memory, kept on disk between two runs; 0 for none
+	Policy    access.Policy // what must be reviewed, and by how many
+	Agent     string        // the name of the agent that runs a command; empty for a person
+	AccessLog *slog.Logger  // gets a line for every request; none is written when nil
+	Version   string        // of the program
+	Log       *slog.Logger  // nothing is logged when nil
 
 	measures *observe.Metrics // nil for a command: nobody scrapes it
 }
@@ -68,34 +73,37 @@ func (o Options) slowStatement(ctx context.Context, engine, statement string, to
 		slog.Duration("took", took), slog.String("plan", plan))
 }
 
-// Live says who may follow the changes live, and how many. Zero values stand for the defaults of [live.Options].
-type Live struct {
-	Origins         []string // hosts whose pages may, besides the tenet's own
-	MaxConnections  int      // streams at one time
-	MaxPerPrincipal int      // streams of one principal
-}
-
-// Pool bounds the connections to PostgreSQL. Zero values stand for the engine's defaults.
-type Pool struct {
-	Min, Max         int32
-	Idle             time.Duration
-	StatementTimeout time.Duration
-}
-
 func (o Options) withDefaults() Options {
-	if o.Listen == "" {
-		o.Listen = DefaultListen
-	}
+	// What the entrance and the limits leave open follows from each other, and not from their tags.
+	entrance, limits := o.Entrance, o.Limits
+	settings.Defaults(&o)
+	o.Entrance, o.Limits = entrance, limits
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Quotas == nil {
-		o.Quotas = access.DefaultQuotas()
-	}
-	if o.SlowQuery == 0 {
-		o.SlowQuery = 200 * time.Millisecond
-	}
 	return o
+}
+
+// Check returns an error for the first setting whose value can't be used. The error names the setting, and says what would be right.
+func (o Options) Check() error {
+	if (o.Entrance.TLSCert == "") != (o.Entrance.TLSKey == "") {
+		return errors.New("--tls-cert and --tls-key go together: give both, or none")
+	}
+	for _, check := range []struct {
+		setting string
+		err     func() error
+	}{
+		{"trusted-proxies", func() error { _, err := o.Entrance.trusted(); return err }},
+		{"cors-origins", o.Entrance.checkOrigins},
+		{"quota", func() error { _, err := access.ParseQuotas(o.Quotas); return err }},
+		{"live-origins", func() error { return live.CheckOrigins(o.Live.Origins) }},
+		{"schedule", func() error { _, err := o.Upkeep.schedules(); return err }},
+	} {
+		if err := check.err(); err != nil {
+			return fmt.Errorf("--%s %w", check.setting, err)
+		}
+	}
+	return nil
 }
 
 // Times of the listener. There is no bound on how long an answer may take to write: exports and streams take their time,
@@ -144,6 +152,9 @@ type Facts struct {
 // Open makes a tenet: it takes the data directory, listens, opens the database, and gives a new one the starter set and an admin.
 // From when it listens it answers, that it is not ready at first; what has to be done beside the requests, Run does.
 func Open(ctx context.Context, o Options) (_ *Server, err error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
 	o = o.withDefaults()
 	s := &Server{o: o}
 	if s.home, err = openHome(o.DataDir); err != nil {

@@ -210,7 +210,7 @@ func TestMeasuresAreThereWithoutATokenOnlyWhereTheyAreOpen(t *testing.T) {
 	if refused.StatusCode != http.StatusUnauthorized {
 		t.Errorf("without a token and a setting: %d, want 401", refused.StatusCode)
 	}
-	x := start(t, server.Options{Version: "1.2.3", MetricsOpen: true})
+	x := start(t, server.Options{Version: "1.2.3", Entrance: server.Entrance{MetricsOpen: true}})
 	resp, err := http.Get(x.Facts().URL + "/metrics")
 	if err != nil {
 		t.Fatal(err)

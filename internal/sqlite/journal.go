@@ -8,16 +8,14 @@ import (
 	"time"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/settings"
 	"tenet/internal/store"
 )
 
-// DefaultJournalBytes is the default size limit of a journal.
-const DefaultJournalBytes = 1 << 30
-
 // JournalOptions configure a [Journal]. Zero values stand for the defaults named.
 type JournalOptions struct {
-	// MaxBytes limits the size of the waiting entries; [DefaultJournalBytes]. Entries beyond it are refused.
-	MaxBytes int64
+	// MaxBytes limits the size of the waiting entries. Entries beyond it are refused.
+	MaxBytes int64 `name:"journal-max-bytes" default:"1073741824" doc:"Bytes that may wait in the journal; more is refused with 503"`
 	// Options are those of any file; Mirror and Versions have no effect.
 	Options Options
 }
@@ -34,9 +32,7 @@ type Journal struct {
 // OpenJournal opens the journal file at path, creates it if it is missing, and migrates it. The context is for opening
 // only.
 func OpenJournal(ctx context.Context, path string, o JournalOptions) (*Journal, error) {
-	if o.MaxBytes == 0 {
-		o.MaxBytes = DefaultJournalBytes
-	}
+	settings.Defaults(&o)
 	o.Options.Mirror = false
 	f, err := openFile(ctx, path, journal, o.Options, nil)
 	if err != nil {
