@@ -81,16 +81,12 @@ type Options struct {
 	MetricsOpen bool
 	// MetricsHandler answers /metrics. Nil: there is no such path.
 	MetricsHandler http.Handler
-	// Live answers GET /api/v1/live, the stream of changes, for callers with a token. Nil: there is no such path.
-	Live http.Handler
-	// LiveDescription is the AsyncAPI document of Live, as JSON.
+	// Mounts are the other doors.
+	Mounts []Mount
+	// LiveDescription is the AsyncAPI document of the stream of changes, as JSON. Nil: there is no such path.
 	LiveDescription []byte
-	// MCP answers assistants at /mcp, for callers with a token. Nil: there is no such path.
-	MCP http.Handler
-	// Pages are for people with a browser, at PageRoutes, as in "GET /search"; what goes wrong elsewhere is told a browser with a page,
-	// too. Nil: there are none.
-	Pages      Pages
-	PageRoutes []string
+	// Pages tell a browser what went wrong. Nil: it is told as programs are.
+	Pages Pages
 	// Log gets what a person should know: panics, errors that nobody foresaw, outages. Nil: nothing is logged.
 	Log *slog.Logger
 	// AccessLog gets a line for every request. Nil: none is written.

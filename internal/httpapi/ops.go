@@ -91,12 +91,6 @@ func opsRoutes(h *Handler) []*route {
 			answers: []answer{{status: http.StatusOK, text: "The measures", body: typeOf[string](), media: "text/plain"}},
 		})
 	}
-	if h.o.Live != nil {
-		routes = append(routes, liveRoute(h))
-	}
-	if h.o.MCP != nil {
-		routes = append(routes, assistantRoutes(h.o.MCP)...)
-	}
 	return append(routes, specRoutes(h)...)
 }
 
@@ -151,16 +145,4 @@ func pinged(ctx context.Context, s store.Store) []string {
 func metrics(c *call, _ *noParams) error {
 	c.h.o.MetricsHandler.ServeHTTP(c, c.r.WithContext(c.ctx))
 	return nil
-}
-
-// liveRoute streams changes. It is no operation of the OpenAPI document, which has no words for a WebSocket.
-func liveRoute(h *Handler) *route {
-	return &route{
-		method: http.MethodGet, path: livePath, tag: "changes", raw: true, probe: true,
-		// It reads its own parameters.
-		handler: handler{params: typeOf[noParams](), run: func(c *call) error {
-			h.o.Live.ServeHTTP(c, c.r.WithContext(c.ctx))
-			return nil
-		}},
-	}
 }

@@ -354,11 +354,12 @@ func TestLongPolls(t *testing.T) {
 
 func TestLiveDoorGetsKnownCallersOnly(t *testing.T) {
 	n := newTenet(t, func(o *Options) {
-		o.Live = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o.Mounts = []Mount{{Routes: []string{"GET " + livePath}, Serve: func(w http.ResponseWriter, r *http.Request) error {
 			w.Header().Set("Content-Type", "text/event-stream")
 			_, _ = w.Write([]byte("data: " + access.CallerFrom(r.Context()).ID + " " + r.URL.Query().Get("kind") + "\n\n"))
 			w.(http.Flusher).Flush()
-		})
+			return nil
+		}, Streams: func(string, []byte) bool { return true }}}
 	})
 	if r := n.do(ask{method: http.MethodGet, path: livePath, token: "-"}); r.status != http.StatusUnauthorized {
 		t.Errorf("nobody: got %d", r.status)

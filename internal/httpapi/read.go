@@ -96,7 +96,7 @@ func (c *call) enter() error {
 			return err
 		}
 	}
-	if c.route.pages {
+	if c.route.token != nil {
 		if err := recognise(c); err != nil {
 			return err
 		}

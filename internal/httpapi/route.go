@@ -27,9 +27,9 @@ type route struct {
 	limit        int64    // of the body, in bytes; 0 for Limits.MaxBody
 	sample       string   // the id of the example document, for the path
 	kind         knowledge.Kind
-	raw          bool   // it writes its answer itself
-	pages        bool   // it is for a person with a browser, who signs in with a cookie
-	name         string // method and path, for measures and logs
+	raw          bool                       // it writes its answer itself
+	token        func(*http.Request) string // of a mount whose callers sign in by other means than the Authorization header
+	name         string                     // method and path, for measures and logs
 	queries      *querySet
 	observe      func() func(status int, took time.Duration) // see measure
 }
@@ -126,8 +126,9 @@ func (h *Handler) measure(rt *route) {
 func (h *Handler) table() []*route {
 	var all []*route
 	for _, part := range [][]*route{
-		h.documentRoutes(), tokenRoutes(), proposalRoutes(h), h.searchRoutes(), guidanceRoutes(), fleetDoor{h}.routes(), effectDoor{h}.routes(), checkDoor{h}.routes(), batchRoutes(h), templateRoutes(), changeRoutes(), conflictRoutes(h), jobRoutes(), erasureRoutes(),
-		opsRoutes(h), pageRoutes(&h.o),
+		h.documentRoutes(), tokenRoutes(), proposalRoutes(h), h.searchRoutes(), guidanceRoutes(), fleetDoor{h}.routes(),
+		effectDoor{h}.routes(), checkDoor{h}.routes(), batchRoutes(h), templateRoutes(), changeRoutes(), conflictRoutes(h), jobRoutes(), erasureRoutes(),
+		opsRoutes(h), mountRoutes(h.o.Mounts),
 	} {
 		all = append(all, part...)
 	}

@@ -19,12 +19,7 @@ const maxViews = 4
 
 // viewsOf returns the views that are kept with an answer.
 func viewsOf(memo *knowledge.Memo) *views {
-	if v, ok := memo.Load().(*views); ok {
-		return v
-	}
-	v := &views{}
-	memo.Store(v) // of two at once one is made again, and is the same
-	return v
+	return knowledge.Memoized(memo, func() *views { return new(views) })
 }
 
 // ready returns a view, "" for the usual one, and makes it where nobody has asked for it yet.

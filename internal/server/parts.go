@@ -217,13 +217,14 @@ func (p *parts) door(o Options, crowd *httpapi.Crowd) *httpapi.Handler {
 		Check: p.checks.Check, Erase: p.erase,
 		Batches: p.from.batches, Desk: p.from.desk, Mirror: p.from.mirror,
 		MetricsOpen: o.Entrance.MetricsOpen, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}),
-		Live: p.live, LiveDescription: live.Description(), MCP: p.mcp, PageRoutes: console.Routes(),
-		Limits: o.Limits, Crowded: crowd.Crowded, Trusted: trusted, Origins: o.Entrance.Origins,
+		LiveDescription: live.Description(),
+		Limits:          o.Limits, Crowded: crowd.Crowded, Trusted: trusted, Origins: o.Entrance.Origins,
 		Log: o.Log, AccessLog: o.AccessLog, Version: o.Version,
 	}
-	h.Pages = console.New(console.Options{
+	pages := console.New(console.Options{
 		Store: p.store, Authenticate: h.Authenticate, Level: p.level, Ready: p.ready, Version: o.Version,
 	})
+	h.Pages, h.Mounts = pages, []httpapi.Mount{liveDoor(p.live), assistantDoor(p.mcp), pageDoor(pages)}
 	switch {
 	case o.CacheHot > 0:
 		h.Position = p.cache.Position
