@@ -51,13 +51,14 @@ func newReader(t *testing.T) *reader {
 	}
 	r := &reader{t: t}
 	chain := access.New(s, nil, nil)
+	pages := console.New(console.Options{
+		Store: chain, Authenticate: authenticate, Version: "1.2.3",
+		Level: func() knowledge.Level { return knowledge.Level{Mode: knowledge.ModeNormal} },
+		Ready: func(context.Context) []string { return r.sick },
+	})
 	h := httpapi.New(httpapi.Options{
-		Store: chain, Authenticate: authenticate, PageRoutes: console.Routes(),
-		Pages: console.New(console.Options{
-			Store: chain, Authenticate: authenticate, Version: "1.2.3",
-			Level: func() knowledge.Level { return knowledge.Level{Mode: knowledge.ModeNormal} },
-			Ready: func(context.Context) []string { return r.sick },
-		}),
+		Store: chain, Authenticate: authenticate, Pages: pages,
+		Mounts: []httpapi.Mount{{Routes: console.Routes(), Serve: pages.Serve, Token: pages.Token}},
 	})
 	server := httptest.NewServer(h)
 	t.Cleanup(func() { server.Close(); _ = s.Close() })
