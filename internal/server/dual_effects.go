@@ -12,8 +12,6 @@ import (
 
 func (e *embedded) effectBook() store.EffectBook { return sqlite.NewEffectBook(e.Store) }
 
-func (p *primary) effectBook() store.EffectBook { return postgres.NewEffectBook(p.Store) }
-
 func (d *dual) effectBook() store.EffectBook {
 	return &dualEffects{copy: sqlite.NewEffectBook(d.instance), theirs: func() store.EffectBook {
 		if p := d.primary.Load(); p != nil && d.Level().Mode == knowledge.ModeNormal {

@@ -34,8 +34,6 @@ func (d *dual) fleetBook() store.FleetBook {
 	}}
 }
 
-func (p *primary) fleetBook() store.FleetBook { return postgres.NewFleetBook(p.Store) }
-
 func (e *embedded) fleetBook() store.FleetBook { return sqlite.NewFleetBook(e.Store) }
 
 // PutStandings implements [store.FleetBook].

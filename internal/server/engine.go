@@ -45,12 +45,6 @@ type engine interface {
 	// drift tells how the database's schema differs from what the migrations make of it.
 	drift(ctx context.Context) ([]string, error)
 	schema(ctx context.Context) (Schema, error)
-	// runBooks returns where the runs of jobs are kept: those about the data, and those about this machine, nil for the same.
-	runBooks() (shared, local store.RunBook)
-	// fleetBook returns where it is kept how repositories stand.
-	fleetBook() store.FleetBook
-	// effectBook returns where it is kept what becomes of documents.
-	effectBook() store.EffectBook
 	// retain removes changes and refusals that were made before a time, but for the newest keep changes, and returns how many
 	// changes went.
 	retain(ctx context.Context, before knowledge.Time, keep int64) (int64, error)
@@ -84,6 +78,12 @@ type serving interface {
 	join(ctx context.Context)
 	// passes reports whether an error may end without anybody doing something, so that a server starts all the same.
 	passes(err error) bool
+	// runBooks returns where the runs of jobs are kept: those about the data, and those about this machine, nil for the same.
+	runBooks() (shared, local store.RunBook)
+	// fleetBook returns where it is kept how repositories stand.
+	fleetBook() store.FleetBook
+	// effectBook returns where it is kept what becomes of documents.
+	effectBook() store.EffectBook
 	// tell sets the functions that are called when documents settle and when an outage begins, moves on or ends.
 	tell(settled func(keys []knowledge.Key), event func(failover.Event))
 	// measure registers the engine's metrics.

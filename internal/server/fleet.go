@@ -29,7 +29,7 @@ type fleet struct {
 	counted knowledge.Time
 }
 
-func newFleet(e engine, log *slog.Logger) *fleet {
+func newFleet(e serving, log *slog.Logger) *fleet {
 	return &fleet{book: e.fleetBook(), docs: e, log: log}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"tenet/internal/knowledge"
 	"tenet/internal/postgres"
-	"tenet/internal/store"
 )
 
 // primary is the engine of a tenet on a PostgreSQL.
@@ -75,8 +74,6 @@ func (p *primary) guards(ctx context.Context) error { return p.Guards(ctx) }
 func (p *primary) drift(ctx context.Context) ([]string, error) {
 	return postgres.Drift(ctx, p.Store)
 }
-
-func (p *primary) runBooks() (shared, local store.RunBook) { return p.RunBook(), nil }
 
 func (p *primary) retain(ctx context.Context, before knowledge.Time, keep int64) (int64, error) {
 	return p.Retain(ctx, before, keep)
