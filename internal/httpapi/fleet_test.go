@@ -58,14 +58,14 @@ func (e someEffects) Page(_ context.Context, q store.EffectQuery) ([]store.Effec
 // aCheck finds nothing, and fails as the store does.
 type aCheck struct{ *faulty }
 
-func (c aCheck) Check(_ context.Context, q *check.Question) (*check.Result, error) {
+func (c aCheck) Check(ctx context.Context, q *check.Question) (*check.Result, error) {
 	if err := c.fault(); err != nil {
 		return nil, err
 	}
 	if q.Repository != "" && q.Repository != exampleStanding().Repository {
 		return nil, &store.NotFoundError{Key: knowledge.Key{Kind: knowledge.KindRepository, ID: q.Repository}}
 	}
-	return check.NewSet(nil, nil, time.Now()).Answer(q), nil
+	return check.NewSet(nil, nil, time.Now()).Answer(ctx, q)
 }
 
 func TestACheckNamesEachFaultOfItsQuestion(t *testing.T) {

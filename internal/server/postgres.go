@@ -7,6 +7,7 @@ import (
 
 	"tenet/internal/knowledge"
 	"tenet/internal/postgres"
+	"tenet/internal/store"
 )
 
 // primary is the engine of a tenet on a PostgreSQL.
