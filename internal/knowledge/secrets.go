@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // secrets are patterns of credentials that must not be stored.
@@ -113,4 +114,21 @@ func zeroWidth(r rune) bool {
 func hides(r rune) bool {
 	return r >= 0x2061 && r <= 0x2064 || r >= 0x206a && r <= 0x206f || r == 0x3164 || r == 0xffa0 || r == 0x180e || r >= 0xfff9 && r <= 0xfffb ||
 		r >= 0x1d173 && r <= 0x1d17a
+}
+
+// maxTags is how many tag characters the flag of a region has at most: six of its code, and the end.
+const maxTags = 7
+
+// joiner reports whether a character only joins or parts those beside it, as some scripts and emoji need.
+func joiner(r rune) bool { return r >= 0x200b && r <= 0x200d || r == 0x2060 }
+
+// plain reports whether a character is of a script whose words need no joiners.
+func plain(r rune) bool { return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' }
+
+// variation reports whether a character only chooses how the one before it is drawn. A row of them can carry any text.
+func variation(r rune) bool { return r >= 0xfe00 && r <= 0xfe0f || r >= 0xe0100 && r <= 0xe01ef }
+
+// varies reports whether a character has variants: signs, emoji, digits of keys, and the characters of Asian scripts.
+func varies(r rune) bool {
+	return unicode.In(r, unicode.S, unicode.P, unicode.N) || r == 0x200d || r >= 0x1000 && !variation(r) && !zeroWidth(r)
 }

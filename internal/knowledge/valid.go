@@ -308,11 +308,14 @@ func TextFault(s string) string {
 			}
 		}
 	}
-	prev := rune(0)
+	prev, tags := rune(0), 0
 	for i, r := range s {
 		if r >= ' ' && r < 0x7f { // most text, most of the time
-			prev = r
+			prev, tags = r, 0
 			continue
+		}
+		if tags++; r < 0xe0000 || r > 0xe007f {
+			tags = 0
 		}
 		switch {
 		case r == '\n' || r == '\t' || r == '\r':
@@ -323,10 +326,19 @@ func TextFault(s string) string {
 		case r >= 0xe0000 && r <= 0xe007f && prev != 0x1f3f4 && (prev < 0xe0000 || prev > 0xe007f):
 			// Tag characters follow a black flag to make the flags of regions; elsewhere they only hide text.
 			return fmt.Sprintf("%s: invisible tag character U+%04X", place(s, i), r)
+		case tags > maxTags:
+			return fmt.Sprintf("%s: more invisible tag characters than the flag of a region has, U+%04X the last", place(s, i), r)
+		case variation(r) && !varies(prev):
+			return fmt.Sprintf("%s: variation selector U+%04X behind a character that has no variants", place(s, i), r)
 		case hides(r):
 			return fmt.Sprintf("%s: invisible character U+%04X, which no script needs", place(s, i), r)
 		case zeroWidth(r) && zeroWidth(prev):
 			return fmt.Sprintf("%s: several characters without width in a row, U+%04X the last, hide something", place(s, i), r)
+		case joiner(r) && plain(prev) && i+utf8.RuneLen(r) < len(s) && plain(rune(s[i+utf8.RuneLen(r)])):
+			if fault := secretFault(s); fault != "" {
+				return fault
+			}
+			return fmt.Sprintf("%s: invisible character U+%04X inside of a word, which its script does not need", place(s, i), r)
 		}
 		prev = r
 	}
