@@ -191,7 +191,10 @@ func TestNullCountsAsLeftOutOnlyAtTheTop(t *testing.T) {
 		{`{"a":null,"b":1}`, `{"b":1}`},
 		{`{"a": {"b": null}, "c":null }`, `{"a":{"b":null}}`},
 		{`{"a":"null"}`, `{"a":"null"}`},
-		{`null`, `null`}, {`[null]`, `[null]`}, {`{"a":null`, `{"a":null`}, {``, ``},
+		{`null`, `null`},
+		{`[null]`, `[null]`},
+		{`{"a":null`, `{"a":null`},
+		{``, ``},
 	} {
 		if got := string(withoutNulls(json.RawMessage(c[0]))); got != c[1] {
 			t.Errorf("%s becomes %s, want %s", c[0], got, c[1])
@@ -239,7 +242,9 @@ func FuzzAddresses(f *testing.F) {
 func FuzzArguments(f *testing.F) {
 	f.Add("note", "2", "true", "a, b")
 	tpl := &knowledge.Template{TemplateID: "t", Name: "T", Category: "c", TemplateContent: "{{text}} {{number}} {{truth}} {{list}}", IsActive: true, Variables: []knowledge.Variable{
-		{Name: "text"}, {Name: "number", Type: knowledge.TypeNumber}, {Name: "truth", Type: knowledge.TypeBoolean},
+		{Name: "text"},
+		{Name: "number", Type: knowledge.TypeNumber},
+		{Name: "truth", Type: knowledge.TypeBoolean},
 		{Name: "list", Type: knowledge.TypeMultiselect, Options: []string{"a", "b"}},
 	}}
 	tpl.Normalize()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -68,9 +69,7 @@ func register(d *Door) {
 		},
 	}
 	for _, more := range []map[string]fixture{asking(), rounds()} {
-		for name, f := range more {
-			tools[name] = f
-		}
+		maps.Copy(tools, more)
 	}
 	for name, f := range tools {
 		mcp.AddTool(d.server, &mcp.Tool{Name: name, Description: "Of the suite", InputSchema: object()},
@@ -124,6 +123,7 @@ func wantsSampling(_ context.Context, req *mcp.CallToolRequest) (*mcp.CallToolRe
 	if c := req.ClientCapabilities(); c != nil && c.Sampling != nil { //nolint:staticcheck // as above
 		return told("the client can")
 	}
+	//nolint:staticcheck // as above
 	data, err := json.Marshal(mcp.MissingRequiredClientCapabilityData{RequiredCapabilities: &mcp.ClientCapabilities{Sampling: &mcp.SamplingCapabilities{}}})
 	if err != nil {
 		return nil, err
@@ -173,9 +173,10 @@ func asking() map[string]fixture {
 
 // rounds are the tools that want more input, as the newer protocol asks for it: by an answer that names what is missing.
 func rounds() map[string]fixture {
-	name, sample, roots := named("name"), &mcp.CreateMessageParams{
-		MaxTokens: 50, Messages: []*mcp.SamplingMessage{{Role: "user", Content: text("What is the capital of France?")}},
-	}, &mcp.ListRootsParams{}
+	name := named("name")
+	//nolint:staticcheck // as above
+	sample := &mcp.CreateMessageParams{MaxTokens: 50, Messages: []*mcp.SamplingMessage{{Role: "user", Content: text("Where is Paris?")}}}
+	roots := &mcp.ListRootsParams{} //nolint:staticcheck // as above
 	confirm := func(state string) fixture {
 		return func(_ context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			if req.Params.RequestState != "" && req.Params.RequestState != state {
