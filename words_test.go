@@ -50,8 +50,8 @@ func unplain() []word {
 // plain returns the packages whose comments and messages are in plain English. The list only grows.
 func plain() []string {
 	return []string{
-		"internal/access", "internal/cache", "internal/client", "internal/failover", "internal/live", "internal/observe", "internal/store",
-		"internal/upkeep",
+		"internal/access", "internal/cache", "internal/client", "internal/failover", "internal/interchange", "internal/live",
+		"internal/observe", "internal/postgres", "internal/settings", "internal/store", "internal/upkeep",
 	}
 }
 

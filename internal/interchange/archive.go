@@ -284,9 +284,9 @@ func entryPath(name string) (string, error) {
 	case name == "" || p == ".":
 		return "", errors.New("an entry without a name")
 	case strings.HasPrefix(name, "/") || p == ".." || strings.HasPrefix(p, "../"):
-		return "", errors.New("the path leads out of the archive: whoever made it may mean harm")
+		return "", errors.New("the path leads out of the archive: the archive may be meant to do harm")
 	case len(p) > 1 && p[1] == ':':
-		return "", errors.New("the path names a drive: whoever made it may mean harm")
+		return "", errors.New("the path names a drive: the archive may be meant to do harm")
 	case strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfffd }):
 		return "", errors.New("the path holds control characters or is not UTF-8")
 	case len(p) > 1024:

@@ -95,14 +95,14 @@ func TestNothingLeadsOutOfAnArchive(t *testing.T) {
 		tar.Header{Name: "pack/.git/config.md"},
 		tar.Header{Name: "pack/inner.zip"},
 	)
-	const harm = "refused: the path leads out of the archive: whoever made it may mean harm"
+	const harm = "refused: the path leads out of the archive: the archive may be meant to do harm"
 	want := map[string]string{
 		"good.md":               "read",
 		"../outside.md":         harm,
 		"pack/../../outside.md": harm,
 		"/etc/outside.md":       harm,
 		`..\outside.md`:         harm,
-		"c:/outside.md":         "refused: the path names a drive: whoever made it may mean harm",
+		"c:/outside.md":         "refused: the path names a drive: the archive may be meant to do harm",
 		"twice.md":              "read",
 		"pack/twice.md":         "refused: the archive holds this path twice",
 		"link.md":               "skipped: a link to /etc/passwd: links in archives are not followed",
@@ -201,7 +201,7 @@ func TestAZipIsReadAsATarIs(t *testing.T) {
 	}
 	want := map[string]string{
 		"a.md":    "read",
-		"../b.md": "refused: the path leads out of the archive: whoever made it may mean harm",
+		"../b.md": "refused: the path leads out of the archive: the archive may be meant to do harm",
 		"link.md": "skipped: a link: links in archives are not followed",
 	}
 	if diff := cmp.Diff(want, outcomes(t, s)); diff != "" {

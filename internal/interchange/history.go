@@ -142,13 +142,13 @@ func (k *past) match(at ChangeAt) {
 	case err == nil && same:
 		k.matched = c.Version
 	case c.Version == k.there && k.ownAdmin():
-		k.stays = "this tenet has made an admin of its own, who stays with the token that it has"
+		k.stays = "this install has made an admin of its own, who stays with the token that it has"
 	case c.Version == k.there:
 		k.refused = fmt.Sprintf("line %d: the store has another version %d: the two have parted", at.Line, c.Version)
 	}
 }
 
-// ownAdmin reports whether the store's document is the admin that a first start makes: a tenet that an export is
+// ownAdmin reports whether the store's document is the admin that a first start makes: an install that an export is
 // restored into has one before anybody can call it.
 func (k *past) ownAdmin() bool {
 	p, ok := k.current.(*knowledge.Principal)

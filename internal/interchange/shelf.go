@@ -24,7 +24,7 @@ const (
 // call for each.
 type shelf struct {
 	byKey  map[knowledge.Key]*knowledge.Record
-	byText map[string]knowledge.Key // of documents in use
+	byText map[string]knowledge.Key // of active documents
 }
 
 // fill lists the store; nil when it holds more than a shelf does.
@@ -97,7 +97,7 @@ func listed(k knowledge.Kind) bool {
 	return k == knowledge.KindCategory || knowledge.Describe(k).Parent == knowledge.KindCategory
 }
 
-// here returns the document in use that has the same text and holds for the same, from whatever source; false for none,
+// here returns the active document that has the same text and holds for the same, from whatever source; false for none,
 // and where the caller named the source, which then is one of its own.
 func (p *Plan) here(e *Entry) (knowledge.Key, bool, error) {
 	if e.Own || !p.o.Recognize {

@@ -16,8 +16,9 @@ type Address struct {
 	AllowUnverifiedTLS bool
 }
 
-// config reads an address. Every connection of the program is made from what it returns: whoever gets a password, be it that of the
-// role that migrates, has shown a verified certificate, is on this machine, or was allowed by name.
+// config reads an address. Every connection of the program is made with the configuration that it returns: a server that
+// gets a password, even that of the role that migrates, has shown a verified certificate, is on this machine, or was
+// allowed by name.
 func (a Address) config() (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(a.URL)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 )
 
 // Commits are in line behind the log's lock, and each is flushed. So the batches of a replay, for which nobody waits, share
-// them: those that wait while others are under way are done in one transaction. A group is all or nothing; whoever spoils one
-// goes alone, as everybody's direct writes do.
+// them: those that wait while others are under way are done in one transaction. A group is all or nothing; a batch that makes
+// one fail is sent alone afterwards, as direct writes are.
 
 // Bounds of a group. A batch of more than a fourth of one of them is sent alone.
 const (
@@ -35,7 +35,7 @@ const (
 
 // A gathering holds the batches that wait for a group.
 type gathering struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	waiting []*member
 	carried int // how many groups are under way
 }
@@ -63,7 +63,7 @@ func (a *application) shares(p payload) bool {
 	return a.replayed() && !a.alone && len(a.batch.Ops) <= groupOps/4 && p.size <= groupBytes/4
 }
 
-// share has the batch done in a group. One whose caller goes away in the middle is done or not with the others.
+// share has the batch done in a group. If its caller disconnects meanwhile, it is done, or not, with the others.
 func (a *application) share(p payload) outcome {
 	m := &member{a, p, make(chan outcome, 1)}
 	if !a.s.join(m) {

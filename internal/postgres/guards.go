@@ -46,7 +46,7 @@ const (
 
 // A watch remembers what the last look at the guards has found. Without them nothing is written.
 type watch struct {
-	mu      sync.Mutex // guards what is below
+	mu      sync.Mutex // guards the fields below
 	next    time.Time  // when to look again
 	missing error
 }

@@ -85,7 +85,7 @@ func glances() []glance {
 			FROM pg_stat_user_tables WHERE schemaname = current_schema() AND n_dead_tup > 10000 AND n_dead_tup > 0.2 * n_live_tup`},
 		{"statistics", `SELECT false, format('table %s has %s rows and was never analyzed: plans are guesses', relname, n_live_tup)
 			FROM pg_stat_user_tables WHERE schemaname = current_schema() AND n_live_tup > 10000 AND last_analyze IS NULL AND last_autoanalyze IS NULL`},
-		{"connections", `SELECT false, format('%s of %s connections are in use: a tenet takes up to 12', n, m) FROM (SELECT count(*) AS n FROM pg_stat_activity WHERE backend_type = 'client backend') a,
+		{"connections", `SELECT false, format('%s of %s connections are in use: an instance takes up to 12', n, m) FROM (SELECT count(*) AS n FROM pg_stat_activity WHERE backend_type = 'client backend') a,
 			(SELECT current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer AS m) b WHERE n > 0.8 * m`},
 		{"checksums", `SELECT false, 'pages have no checksums: a disk that lies is found by nobody; pg_checksums --enable does it on a stopped server' WHERE current_setting('data_checksums') <> 'on'`},
 		{"encryption", `SELECT false, 'this session came over a network without TLS' FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid)

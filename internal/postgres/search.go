@@ -12,7 +12,7 @@ import (
 	"tenet/internal/store"
 )
 
-// Bounds of a search. The copy of a tenet answers searches; this one is for when there is none.
+// Bounds of a search. An instance answers searches from its copy; PostgreSQL is asked only while there is none.
 const (
 	maxCandidates = 500  // of each look: in house order the first
 	maxCounted    = 5000 // up to which the documents that hold a word are counted
@@ -352,8 +352,7 @@ func lexeme(word string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, "'", "''").Replace(word) + "'"
 }
 
-// many returns the documents in use that keys name, in that order. All kinds are read in one round
-// trip.
+// many returns the active documents that keys name, in that order. All kinds are read in one round trip.
 func (s *Store) many(ctx context.Context, name string, keys []knowledge.Key) ([]*knowledge.Record, error) {
 	if len(keys) == 0 {
 		return nil, nil

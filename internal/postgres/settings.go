@@ -88,7 +88,7 @@ func wantedSettings() []setting {
 	}
 }
 
-// met reports whether a setting in force is as it should be.
+// met reports whether the value of a setting is the wanted one.
 func (w *setting) met(value string) bool {
 	words := strings.Split(w.want, ",")
 	list := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '"' })
