@@ -57,7 +57,7 @@ func (e *Erasure) IsID(text string) bool {
 	return h != "" && subtle.ConstantTimeCompare([]byte(h), []byte(e.ID)) == 1
 }
 
-// Names a person: Is reports whether a text is the person's id or one of the names.
+// Is reports whether a text is the person's id or one of the names.
 func (e *Erasure) Is(text string) bool {
 	return text != "" && (e.IsID(text) || slices.Contains(e.Names, e.hash(text)))
 }

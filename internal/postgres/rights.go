@@ -40,8 +40,10 @@ func appRights(table string) []string {
 
 // appFunctions are those that only the owner and the program's role may call.
 func appFunctions() []string {
-	return []string{"tenet_retain(timestamptz, bigint, bigint)", "tenet_retain_refusals(timestamptz)", "tenet_enter(uuid[], text[], boolean[])",
-		"tenet_erase(text, jsonb, uuid, text)"}
+	return []string{
+		"tenet_retain(timestamptz, bigint, bigint)", "tenet_retain_refusals(timestamptz)", "tenet_enter(uuid[], text[], boolean[])",
+		"tenet_erase(text, jsonb, uuid, text)",
+	}
 }
 
 // Grants returns the statements that give the roles their rights and take away all others. They are for the owner of the tables, in
