@@ -123,12 +123,12 @@ func TestRunbookOfTheWrongPerson(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	printed := ""
+	var printed strings.Builder
 	for _, step := range blocks(string(text)) {
-		printed += h.run(step)
+		printed.WriteString(h.run(step))
 	}
-	if !strings.Contains(printed, storetest.ErasedName) {
-		t.Errorf("the runbook does not show who was erased:\n%s", printed)
+	if !strings.Contains(printed.String(), storetest.ErasedName) {
+		t.Errorf("the runbook does not show who was erased:\n%s", printed.String())
 	}
 	h.want("tenet token list", "ines.v ", pseudonym)
 	if _, err := os.Stat(filepath.Join(work, "before")); !os.IsNotExist(err) {

@@ -222,8 +222,8 @@ func diffOf(before string, old []byte, after string, now []byte) ([]byte, error)
 // dropStamps takes out what the store writes on every version: it differs always, and "tenet history" shows it.
 func dropStamps(n *yaml.Node) {
 	t := reflect.TypeFor[knowledge.Stamp]()
-	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	for field := range t.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		for j := 0; j+1 < len(n.Content); j += 2 {
 			if n.Content[j].Value == name {
 				n.Content = slices.Delete(n.Content, j, j+2)
