@@ -96,7 +96,7 @@ func (s *scanner) run(text string, from, to int) {
 
 // trimRun trims stops and hyphens at the ends of a name, but not the signs of c++ and c#, nor the dot of .net.
 func trimRun(text string, from, to int) (int, int) {
-	for from < to && !isWordAt(text, from) {
+	for from < to && !beginsAt(text, from) {
 		if text[from] == '.' && isWordAt(text, from+1) && !isDigit(text[from+1]) && (from == 0 || text[from-1] != '.') {
 			break
 		}
@@ -119,6 +119,15 @@ func trimRun(text string, from, to int) (int, int) {
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// beginsAt reports whether a word begins: with anything that it may have but a mark, which is a part of what is before it.
+func beginsAt(text string, at int) bool {
+	if !isWordAt(text, at) {
+		return false
+	}
+	r, _ := utf8.DecodeRuneInString(text[at:])
+	return r < utf8.RuneSelf || !unicode.IsMark(r)
+}
 
 func isWordAt(text string, at int) bool {
 	if at >= len(text) {
