@@ -148,6 +148,9 @@ func rehash(t *testing.T, db *sql.DB) {
 func TestAForgedExportIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	from, file := filepath.Join(dir, "from"), filepath.Join(dir, "e.jsonl")
+	if code, said := command(t, from, "seed"); code != exitOK {
+		t.Fatal(said)
+	}
 	if code, said := command(t, from, "patch", "rule/SEC-001", "--set", "priority=3"); code != exitOK {
 		t.Fatal(said)
 	}

@@ -78,7 +78,7 @@ func pageType(k knowledge.Kind) reflect.Type {
 		{Name: "Next", Type: typeOf[string](), Tag: `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`},
 	}
 	if knowledge.Labelled(k) {
-		fields = append(fields, reflect.VisibleFields(typeOf[atLabelFields]())...)
+		fields = append(fields, reflect.VisibleFields(typeOf[AtLabel]())...)
 	}
 	return reflect.StructOf(fields)
 }
@@ -226,7 +226,7 @@ func (l *collection) pastRoutes() []*route {
 
 // hits is the answer to a search.
 type hits struct {
-	atLabelFields
+	AtLabel
 	Hits          []hit                  `json:"hits" doc:"What matches, the best first"`
 	Total         int                    `json:"total" doc:"How many documents match; with bounded at least so many"`
 	Bounded       bool                   `json:"bounded" doc:"True when not everything was looked at, since the question would have cost too much"`
@@ -240,8 +240,8 @@ type hits struct {
 	Next          string                 `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`
 }
 
-// atLabelFields say as of which label an answer is.
-type atLabelFields struct {
+// AtLabel says as of which label an answer is. It is exported for the schema of what embeds it.
+type AtLabel struct {
 	Label string        `json:"label,omitempty" doc:"The label that was asked for: the answer is as of where it stands"`
 	Seq   knowledge.Seq `json:"seq,omitempty" doc:"With label: the change at which it stands"`
 }
