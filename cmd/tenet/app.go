@@ -108,10 +108,16 @@ func (a *app) command(parent, cmd *cobra.Command, pointer any, do func(ctx conte
 		if check == nil {
 			check = cobra.NoArgs
 		}
-		if err := check(cmd, args); err != nil {
+		switch err := check(cmd, args); {
+		case err == nil:
+			return nil
+		case !strings.Contains(err.Error(), "arg(s)"): // it names what is wrong
 			return usageError("%s; see `%s --help`", err, cmd.CommandPath())
+		case len(args) == 0:
+			return usageError("an argument is missing: `%s`; see `%s --help`", cmd.UseLine(), cmd.CommandPath())
+		default:
+			return usageError("%d arguments do not fit: `%s`; see `%s --help`", len(args), cmd.UseLine(), cmd.CommandPath())
 		}
-		return nil
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := a.load(cmd, list); err != nil {
