@@ -23,7 +23,7 @@ UNWATCHED := -gcflags='modernc.org/sqlite/lib=-race=false -d=checkptr=0' $(forea
 
 # Not watched: packages in which little runs at once, or nothing that is not watched elsewhere; the tests that wait for real faults or
 # judge broken stores; and the laws, but for those that are about callers at once.
-CALM     := tenet/cmd/tenet tenet/internal/coherence tenet/internal/interchange tenet/internal/observe tenet/internal/seed tenet/internal/server \
+CALM     := tenet tenet/cmd/tenet tenet/internal/coherence tenet/internal/interchange tenet/internal/observe tenet/internal/seed tenet/internal/server \
 	tenet/internal/store/storegen tenet/internal/store/storetest
 FAULTS   := ^Test(Faults(Of|By|Around)|LostPackets|FailoverOfPostgreSQL|AKillAtAnyStepLosesNothing|TheChecksFindSeededBugs|TheCheckerFindsSeededBugs)
 LAWS     := Keeps?The(Laws|Contract)|^TestTheLawsHold
@@ -38,11 +38,11 @@ ifeq ($(RACE),)
 	@echo "No C compiler: the race detector is off."
 	go test -timeout 30m ./...
 else
-	@# Those that wait leave the processor to those that reckon: all run at once, and whoever fails fails the target.
-	@( nice go test -race $(UNWATCHED) -timeout 30m -skip '$(FAULTS)|$(LAWS)' $(filter-out $(CALM),$(shell go list ./...)); all=$$?; \
-		nice go test -race $(UNWATCHED) -timeout 30m -run '$(ATONCE)' $(CROWDED) && exit $$all ) & watched=$$!; \
-	go test -timeout 30m -run '$(FAULTS)|$(LAWS)' $(LAWFUL) & faults=$$!; \
-	go test -p 1 -timeout 30m $(CALM); calm=$$?; \
+	@# Those that wait leave the processor to those that reckon: all run at once, and whoever fails fails the target. Lint vets.
+	@( nice go test -vet=off -race $(UNWATCHED) -timeout 30m -skip '$(FAULTS)|$(LAWS)' $(filter-out $(CALM),$(shell go list ./...)); all=$$?; \
+		nice go test -vet=off -race $(UNWATCHED) -timeout 30m -run '$(ATONCE)' $(CROWDED) && exit $$all ) & watched=$$!; \
+	go test -vet=off -timeout 30m -run '$(FAULTS)|$(LAWS)' $(LAWFUL) & faults=$$!; \
+	go test -vet=off -p 1 -timeout 30m $(CALM); calm=$$?; \
 	wait $$faults || calm=1; wait $$watched || calm=1; exit $$calm
 endif
 

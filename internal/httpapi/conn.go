@@ -52,9 +52,13 @@ func (c *conn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// SetWriteDeadline implements [net.Conn]. Who calls it sees to the deadline from then on.
+// SetWriteDeadline implements [net.Conn]. Who calls it sees to the deadline from then on, until they give it back with the
+// zero time: the next answer on the connection has the time of every other one.
 func (c *conn) SetWriteDeadline(t time.Time) error {
-	c.owned.Store(true)
+	c.owned.Store(!t.IsZero())
+	if t.IsZero() {
+		t = time.Now().Add(writeWindow)
+	}
 	return c.TCPConn.SetWriteDeadline(t)
 }
 

@@ -114,6 +114,24 @@ func TestAWriterHearsThatHisCallerHasGone(t *testing.T) {
 	}
 }
 
+// TestAStreamGivesTheDeadlineBack is about the answer after a stream on one connection: a peer who does not read it must be left too.
+func TestAStreamGivesTheDeadlineBack(t *testing.T) {
+	c, _ := connected(t)
+	for _, deadline := range []time.Time{time.Now().Add(time.Hour), {}} {
+		if err := c.SetWriteDeadline(deadline); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.owned.Load(); got == deadline.IsZero() {
+			t.Errorf("after SetWriteDeadline(%v) the deadline is somebody else's: %v", deadline, got)
+		}
+	}
+	c.paced = time.Time{}
+	write(t, c, []byte("a"))
+	if c.paced.IsZero() {
+		t.Error("the answer after a stream has no deadline")
+	}
+}
+
 // TestAnswersOfAnyLengthArriveWhole asks for answers around every border at which net/http writes, over one connection.
 func TestAnswersOfAnyLengthArriveWhole(t *testing.T) {
 	body := bytes.Repeat([]byte("0123456789abcde\n"), 16<<10)
