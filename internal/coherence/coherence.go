@@ -93,8 +93,7 @@ func (s *Store) check(ctx context.Context, b *knowledge.Batch) error {
 // concerns reports whether a batch writes anything that must fit to something else.
 func concerns(b *knowledge.Batch) bool {
 	for i := range b.Ops {
-		switch b.Ops[i].Key.Kind {
-		case knowledge.KindPack, knowledge.KindLabel, knowledge.KindPrincipal:
+		if k := b.Ops[i].Key.Kind; k == knowledge.KindPack || k == knowledge.KindLabel || k == knowledge.KindPrincipal {
 			return true
 		}
 	}

@@ -22,7 +22,7 @@ func (x *Index) LeftToModel(ctx context.Context) ([]Left, error) {
 	var list []Left
 	for _, seg := range []*segment{s.base, s.recent} {
 		for o, d := range seg.docs {
-			n := int32(o) //nolint:gosec // documents in memory
+			n := int32(o)
 			if !seg.model.has(n) || d.key.Kind == knowledge.KindTemplate || seg == s.base && s.hidden != nil && s.hidden.has(n) {
 				continue
 			}

@@ -10,7 +10,7 @@ import (
 	"tenet/internal/store"
 )
 
-const tokensPath = "/api/v1/tokens"
+const tokensPath = "/api/v1/tokens" //nolint:gosec // an address
 
 // tokenRequest is what POST /tokens reads.
 type tokenRequest struct {
