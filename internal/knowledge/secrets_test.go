@@ -14,6 +14,7 @@ import (
 )
 
 // corpora names a folder of .tar.gz files with texts that hold no secrets, for measuring.
+//
 //nolint:gochecknoglobals // a flag of the test program
 var corpora = flag.String("corpora", "", "folder of .tar.gz files in whose texts TestSecretsInCorpora looks for secrets")
 
