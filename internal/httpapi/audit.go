@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -11,12 +10,6 @@ import (
 )
 
 const auditPath = "/api/v1/audit"
-
-// An Audit keeps the calls that were refused.
-type Audit interface {
-	// Refusals returns what was refused before a time, of one actor unless that is empty, the newest first; before the zero time means all.
-	Refusals(ctx context.Context, before knowledge.Time, actor string, limit int) ([]store.Refusal, error)
-}
 
 type auditParams struct {
 	Before string `query:"before" doc:"Only what is older than this time: the at of the last entry seen leads to those before it" example:"2026-11-24T08:00:00Z"`

@@ -14,8 +14,6 @@ import (
 	"tenet/internal/store"
 )
 
-const batchesPath = "/api/v1/batches"
-
 // Modes of a batch.
 const (
 	modeAtomic     = "atomic"
@@ -230,23 +228,6 @@ func notTried(err error) error {
 	return e
 }
 
-// below moves the pointers of op i to those of the only op of a batch, for single to cut.
-func below(err error, i int) error {
-	invalid, ok := errors.AsType[*knowledge.InvalidError](err)
-	if !ok {
-		return err
-	}
-	out := &knowledge.InvalidError{Query: invalid.Query}
-	prefix := "/ops/" + strconv.Itoa(i)
-	for _, f := range invalid.Faults {
-		if rest, ok := cutPointer(f.Pointer, prefix); ok {
-			f.Pointer = "/ops/0" + rest
-		}
-		out.Faults = append(out.Faults, f)
-	}
-	return out
-}
-
 // parseBatch reads the members of a batch. The error is about the batch itself; what is wrong with its ops is noted
 // beside them.
 func parseBatch(c *call, raw []byte) (*parsedBatch, error) {
@@ -366,4 +347,65 @@ func batchStatus(c *call, _ *batchStatusParams) error {
 		return err
 	}
 	return c.json(http.StatusOK, s)
+}
+
+func exampleBatches() []sample {
+	raw := func(v any) json.RawMessage {
+		b, err := json.Marshal(v)
+		if err != nil {
+			panic(err) // examples are constants
+		}
+		return b
+	}
+	ops := []batchOp{
+		{Verb: knowledge.VerbPut, Kind: knowledge.KindCategory, Document: raw(least(another(knowledge.KindCategory, 4)))},
+		{
+			Verb: knowledge.VerbPatch, Kind: knowledge.KindRule, ID: "SEC-001", IfVersion: 1,
+			Patch: raw(map[string]any{"priority": 95}),
+		},
+	}
+	return []sample{
+		{"atomic", "Both or neither", batchRequest{Mode: modeAtomic, Ops: ops}},
+		{"best_effort", "Each for itself", batchRequest{Mode: modeBestEffort, Ops: append(ops, batchOp{
+			Verb: knowledge.VerbRetire, Kind: knowledge.KindPractice, ID: "there-is-none",
+		})}},
+	}
+}
+
+func exampleBatchAnswer() any {
+	return batchAnswer{
+		ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchApplied, Seq: 43,
+		Results: []batchResult{exampleResult()},
+	}
+}
+
+func exampleQueuedBatch() any {
+	return batchAnswer{ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchQueued, Results: []batchResult{exampleResult()}}
+}
+
+func exampleResult() batchResult {
+	r, err := knowledge.NewRecord(exampleStored(knowledge.KindCategory))
+	if err != nil {
+		panic(err) // examples are constants
+	}
+	return batchResult{Kind: r.Key.Kind, ID: r.Key.ID, Verb: knowledge.VerbPut, Version: r.Version, Document: r.JSON}
+}
+
+func exampleBatchStatus() any {
+	return knowledge.BatchStatus{ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchApplied, Seq: 43}
+}
+
+// logged tells where a batch stands by the log of changes alone: what is there was applied.
+type logged struct{ feed store.Feed }
+
+// Batch implements [BatchTeller].
+func (l logged) Batch(ctx context.Context, id knowledge.BatchID) (knowledge.BatchStatus, error) {
+	changes, err := l.feed.Changes(ctx, knowledge.ChangeQuery{Batch: id, Newest: true, Limit: 1})
+	if err != nil {
+		return knowledge.BatchStatus{}, err
+	}
+	if len(changes) == 0 {
+		return knowledge.BatchStatus{}, refuse(store.ErrNotFound, "no batch %s is known", id)
+	}
+	return knowledge.BatchStatus{ID: id, State: knowledge.BatchApplied, Seq: changes[0].Seq}, nil
 }

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"mime"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -120,39 +118,4 @@ func tooDeep(b []byte, depth int) bool {
 		}
 	}
 	return false
-}
-
-// object splits a JSON object into its members and notes those that nobody knows.
-func (f *faultList) object(pointer string, raw []byte, known ...string) map[string]json.RawMessage {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
-		f.add(pointer, "want an object")
-		return nil
-	}
-	names := make([]string, 0, len(members))
-	for name := range members {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		if slices.Contains(known, name) {
-			continue
-		}
-		hint := ": want " + strings.Join(known, ", ")
-		if near := knowledge.Nearest(name, slices.Values(known)); near != "" {
-			hint = fmt.Sprintf(": did you mean %q?", near)
-		}
-		f.add(pointer+"/"+pointerToken(name), "unknown field%s", hint)
-	}
-	return members
-}
-
-// member decodes one member of an object where it is given and not null.
-func (f *faultList) member(pointer string, raw json.RawMessage, into any, want string) {
-	if len(raw) == 0 || string(raw) == "null" {
-		return
-	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		f.add(pointer, "want %s", want)
-	}
 }

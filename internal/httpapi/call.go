@@ -3,13 +3,105 @@ package httpapi
 import (
 	"bufio"
 	"context"
+	"errors"
 	"net"
 	"net/http"
+	"reflect"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"tenet/internal/access"
 	"tenet/internal/knowledge"
 )
+
+// A Handler answers HTTP requests. Make one with [New].
+type Handler struct {
+	o          Options
+	mux        *http.ServeMux
+	routes     []*route
+	reads      map[string]directReads // by the plural of their kind
+	nowhere    *route                 // what matches no other
+	working    atomic.Int64           // requests at work
+	bodies     atomic.Int64           // bytes of bodies that requests at work hold
+	shares     shares                 // what each caller has of the door
+	lastTime   writtenTime            // in the headers of answers
+	lastSeq    writtenSeq
+	lastMark   writtenMark
+	waiting    chan struct{} // one for each long poll; a full one refuses
+	drained    chan struct{} // closed when long polls should end
+	drain      sync.Once
+	spec       func() (*specification, error) // made when first asked for
+	compressor compressor
+	buffers    sync.Pool // of *[]byte
+	calls      sync.Pool // of *call
+}
+
+// directReads are the routes of a collection that most requests are for.
+type directReads struct{ one, many *route }
+
+// A specification is the OpenAPI document, ready to send.
+type specification struct {
+	json, yaml []byte
+	tag        string // its ETag
+}
+
+// A route is one operation: how it is asked for, what it answers, and what the OpenAPI document says about it.
+type route struct {
+	method, path string
+	id           string // the operation's id in the OpenAPI document
+	tag          string
+	summary      string
+	description  string
+	handler      handler
+	body         *payload // what it reads; nil for nothing
+	answers      []answer // what it answers when all goes well
+	refusals     []int    // the statuses of its problems besides those that every operation has
+	storeless    bool     // it never asks the store
+	public       bool     // it answers without a token
+	probe        bool     // it is not counted among the requests at work
+	limit        int64    // of the body, in bytes; 0 for Limits.MaxBody
+	sample       string   // the id of the example document, for the path
+	kind         knowledge.Kind
+	raw          bool                       // it writes its answer itself
+	token        func(*http.Request) string // of a mount whose callers sign in by other means than the Authorization header
+	name         string                     // method and path, for measures and logs
+	queries      *querySet
+	observe      func() func(status int, took time.Duration) // see measure
+}
+
+// A handler is what a route runs, with the type that holds its parameters.
+type handler struct {
+	params reflect.Type
+	of     *knowledge.Description // whose filters are the parameters of a list; nil for anything else
+	run    func(c *call) error
+}
+
+// An answer is a status with the Go type of its body.
+type answer struct {
+	status int
+	text   string
+	body   reflect.Type // nil for none
+	media  string       // application/json when empty
+	also   string       // another media type, for who accepts that only; "" for none
+	heads  []string     // names of headers that it carries besides those of every answer
+	sample any          // an example of the body
+}
+
+// A payload is what a request carries.
+type payload struct {
+	media   string
+	also    string // another media type that means the same; "" for none
+	body    reflect.Type
+	samples []sample
+	free    bool // it may be left out
+}
+
+// A sample is a named example.
+type sample struct {
+	name, summary string
+	value         any
+}
 
 // A call is one request with its answer. It stands in for the ResponseWriter, so that every answer, whoever writes it,
 // carries the headers of the house and is counted.
@@ -126,15 +218,6 @@ func usualSource(l *knowledge.Level) knowledge.Source {
 	return knowledge.SourceMirror
 }
 
-// Media types of answers, shared by all of them: nobody appends to a header that was set.
-const (
-	mediaJSON    = "application/json"
-	mediaProblem = "application/problem+json"
-	mediaPatch   = "application/merge-patch+json"
-	mediaYAML    = "application/yaml"
-	mediaHTML    = "text/html; charset=utf-8"
-)
-
 // buffer returns an empty buffer, and what gives it back once it was sent.
 func (c *call) buffer() (*[]byte, func()) {
 	b := c.h.buffers.Get().(*[]byte) // the pool holds nothing else
@@ -145,3 +228,85 @@ func (c *call) buffer() (*[]byte, func()) {
 		}
 	}
 }
+
+// head sets the headers that every answer with a status has. Each costs a little for every answer: so the id of a request that
+// was answered well is told only to those who can find it somewhere.
+func (c *call) head(status int) {
+	level := c.answered()
+	c.set("Tenet-Source", string(c.source))
+	c.set("Tenet-Mode", string(level.Mode))
+	if !level.AsOf.IsZero() {
+		c.set("Tenet-As-Of", c.h.lastTime.text(level.AsOf))
+	}
+	if c.h.o.Seq != nil && c.w.Header()["Tenet-Seq"] == nil {
+		c.set("Tenet-Seq", c.h.lastSeq.text(c.h.o.Seq()))
+	}
+	if !c.direct || c.request.Given != "" || status >= http.StatusBadRequest || c.h.o.AccessLog != nil {
+		c.set("X-Request-Id", c.request.RequestID())
+	}
+	c.set("X-Content-Type-Options", "nosniff") // a document's text is never a page
+}
+
+// set sets a header, whose name must be in canonical form, to one value without allocating.
+func (c *call) set(name, value string) {
+	if c.used == len(c.values) {
+		c.w.Header()[name] = []string{value}
+		return
+	}
+	slot := &c.values[c.used]
+	c.used++
+	slot[0] = value
+	c.w.Header()[name] = slot[:]
+}
+
+// hurry makes net/http answer at once where the body was not read: by itself it would first wait, without a deadline, for what the
+// caller has announced and may never send.
+func hurry(c *call) {
+	if c.r.ContentLength == 0 || c.taken {
+		return
+	}
+	rc := http.NewResponseController(c.w)
+	_ = rc.EnableFullDuplex() // HTTP/2 has no need of it
+	_ = rc.SetReadDeadline(time.Now().Add(unread))
+	c.w.Header().Set("Connection", "close")
+}
+
+// unread is how long a peer may take to end a body that nobody will read.
+const unread = time.Second
+
+// refused is called where an answer gets its status, whoever writes it, so that every refusal of every door is told of; the store
+// has told of those that it makes itself, with more about them.
+func refused(c *call, status int) {
+	if status != http.StatusUnauthorized && status != http.StatusForbidden && status != http.StatusTooManyRequests ||
+		c.h.o.Refused == nil || c.request.Told.Load() {
+		return
+	}
+	r := access.Refusal{
+		Caller: c.request.Caller, Method: access.MethodRequest, Reason: http.StatusText(status), RequestID: c.request.RequestID(), Peer: c.peer(),
+	}
+	if status == http.StatusUnauthorized {
+		r.Method, r.Reason = access.MethodAuthenticate, "no token"
+	}
+	if no, ok := errors.AsType[*access.TokenError](c.cause); ok {
+		r.Reason = no.Reason
+		if no.ID != "" {
+			r.Caller = &access.Caller{ID: no.ID}
+		}
+	} else if c.cause != nil && status != http.StatusUnauthorized {
+		r.Reason = problemOf(c.cause).Detail
+	}
+	if c.route != nil {
+		r.Reason += ": " + c.route.name
+	}
+	c.request.Told.Store(true)
+	c.h.o.Refused(c.r.Context(), r)
+}
+
+// An origin tells where a request comes from, for who asks while it is answered.
+type origin struct{ c *call }
+
+// Peer implements [access.Origin].
+func (o origin) Peer() string { return o.c.peer() }
+
+// peer returns the address that the request comes from.
+func (c *call) peer() string { return peerOf(c.r, c.h.o.Trusted) }

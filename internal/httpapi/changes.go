@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -188,4 +189,44 @@ func (h *Handler) ring(ctx context.Context, after knowledge.Seq, wait time.Durat
 	case <-short.Done():
 		return false, ctx.Err()
 	}
+}
+
+// change is an entry of the log.
+type change struct {
+	Seq      knowledge.Seq     `json:"seq" doc:"Its place in the log, from 1 without gaps" minimum:"1"`
+	Batch    knowledge.BatchID `json:"batch" doc:"The batch it belongs to; zeros for one made by hand in the database" format:"uuid"`
+	Verb     knowledge.Verb    `json:"verb" doc:"What was done" enum:"put,retire,restore,purge"`
+	Kind     knowledge.Kind    `json:"kind" doc:"The document's kind"`
+	ID       string            `json:"id" doc:"The document's id"`
+	Version  int64             `json:"version" doc:"The document's version after it" minimum:"1"`
+	Actor    string            `json:"actor" doc:"Who did it"`
+	At       knowledge.Time    `json:"at" doc:"When"`
+	By       string            `json:"entered_by,omitempty" doc:"Who handed it in, where that was another than the actor or the time was given"`
+	Entered  knowledge.Time    `json:"entered_at,omitzero" doc:"When it was handed in: beside entered_by"`
+	Hash     string            `json:"hash" doc:"SHA-256 of the document as it was stored" pattern:"^[0-9a-f]{64}$"`
+	Chain    string            `json:"chain" doc:"SHA-256 that binds the change to all before it" pattern:"^[0-9a-f]{64}$"`
+	Erased   string            `json:"erased,omitempty" doc:"The pseudonym of the person who was erased from it last; hash and chain are those of before"`
+	More     bool              `json:"more,omitempty" doc:"True when the next change belongs to the same transaction"`
+	Document any               `json:"document" doc:"The document after it; null after a purge"`
+}
+
+// changePage is a part of the log.
+type changePage struct {
+	Changes   []change      `json:"changes" doc:"Changes, the oldest first unless newest was asked for"`
+	NextAfter knowledge.Seq `json:"next_after" doc:"The seq of the last change that was seen"`
+	Position  string        `json:"position" doc:"What to ask on with as after: next_after with the first digits of the chain value there" example:"42-60303ae22b998861"`
+}
+
+func exampleChange(k knowledge.Kind) change {
+	d := exampleStored(k)
+	return change{
+		Seq: 42, Batch: uuid.MustParse(exampleBatchID), Verb: knowledge.VerbPut, Kind: k, ID: d.Key().ID, Version: 1, Actor: "anna",
+		At: exampleTime(), Document: d,
+		Hash:  strings.Repeat("5d1f8a2c", 8),
+		Chain: strings.Repeat("c07be94d", 8),
+	}
+}
+
+func exampleChangePage() any {
+	return changePage{Changes: []change{exampleChange(knowledge.KindCategory)}, NextAfter: 42, Position: "42-60303ae22b998861"}
 }

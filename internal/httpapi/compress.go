@@ -4,26 +4,32 @@ import (
 	"bytes"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
-func newZstd() *zstd.Encoder {
+// A compressor compresses answers.
+type compressor struct {
+	zstd *zstd.Encoder
+	gzip sync.Pool // of *gzip.Writer
+}
+
+func (z *compressor) init() {
 	// A window of a megabyte is what every browser takes, and answers are rarely longer.
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20), zstd.WithEncoderCRC(false))
 	if err != nil {
 		panic(err) // the options are constants
 	}
-	return e
-}
-
-func newGzip() any {
-	w, err := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed)
-	if err != nil {
-		panic(err) // the level is a constant
+	z.zstd = e
+	z.gzip.New = func() any {
+		w, err := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed)
+		if err != nil {
+			panic(err) // the level is a constant
+		}
+		return w
 	}
-	return w
 }
 
 // A coding is a way to compress an answer.
@@ -42,33 +48,17 @@ func (k coding) String() string { return [codingCount]string{"gzip", "zstd"}[k] 
 func (k coding) suffix() string { return [codingCount]string{"-gzip", "-zstd"}[k] }
 
 // pack appends a body in a coding.
-func (h *Handler) pack(k coding, body, into []byte) []byte {
+func (z *compressor) pack(k coding, body, into []byte) []byte {
 	if k == codingZstd {
-		return h.zstd.EncodeAll(body, into)
+		return z.zstd.EncodeAll(body, into)
 	}
-	w := h.gzip.Get().(*gzip.Writer) // the pool holds nothing else
+	w := z.gzip.Get().(*gzip.Writer) // the pool holds nothing else
 	buf := bytes.NewBuffer(into)
 	w.Reset(buf)
 	_, _ = w.Write(body) // a buffer takes everything
 	_ = w.Close()
-	h.gzip.Put(w)
+	z.gzip.Put(w)
 	return buf.Bytes()
-}
-
-// compress returns the body in the coding that the caller likes best, with the headers that say so, and what gives its
-// buffer back; nothing for a caller that accepts none.
-func (c *call) compress(body []byte) (packed []byte, done func()) {
-	k, ok := preferred(c.r.Header["Accept-Encoding"])
-	if !ok {
-		return nil, nil
-	}
-	buf, done := c.buffer()
-	*buf = c.h.pack(k, body, *buf)
-	c.set("Content-Encoding", k.String())
-	if tags := c.w.Header()["Etag"]; len(tags) == 1 && strings.HasSuffix(tags[0], `"`) {
-		c.set("Etag", tagIn(tags[0], k))
-	}
-	return *buf, done
 }
 
 // preferred returns the coding of an Accept-Encoding header with the greatest quality, zstd where they are alike; false for

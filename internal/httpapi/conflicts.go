@@ -1,14 +1,10 @@
 package httpapi
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
-
-	"github.com/google/uuid"
 
 	"tenet/internal/access"
 	"tenet/internal/knowledge"
@@ -19,105 +15,6 @@ const (
 	conflictsPath = "/api/v1/conflicts"
 	mirrorPath    = "/api/v1/mirror"
 )
-
-// Ways to resolve a conflict.
-const (
-	resolveTheirs = "theirs"
-	resolveOurs   = "ours"
-	resolveMerged = "merged"
-)
-
-// A Desk keeps the batches of an outage that did not fit when the primary came back, until a person decides.
-type Desk interface {
-	// Conflicts returns those that are asked for, the newest first, with what stands of their documents now.
-	Conflicts(ctx context.Context, q store.ParkedQuery) ([]store.Parked, error)
-	// Resolve carries out decisions, in the order in which the batches were taken, and returns those that were. One that was made of
-	// what is no longer so is refused, and all with it.
-	Resolve(ctx context.Context, by string, decisions ...store.Decision) ([]store.Decided, error)
-}
-
-// A Mirror is a copy of the primary's documents. Neither call waits.
-type Mirror interface {
-	// CheckMirror asks for a comparison with the primary.
-	CheckMirror()
-	// AcceptPrimary lets the mirror be made anew from a primary that has another history.
-	AcceptPrimary()
-}
-
-// conflict is a parked batch as it is shown.
-type conflict struct {
-	ID         uuid.UUID       `json:"id" doc:"The id of the batch that did not fit" format:"uuid"`
-	Actor      string          `json:"actor" doc:"Who wrote it" example:"anna"`
-	Kind       knowledge.Kind  `json:"kind" doc:"The kind of the document that it is about"`
-	DocumentID string          `json:"document_id" doc:"The id of that document" example:"SEC-001"`
-	Op         int             `json:"op" doc:"The index of the op that did not fit; -1 when it was none of them alone" minimum:"-1"`
-	Verb       knowledge.Verb  `json:"verb" doc:"What that op does" enum:"put,patch,retire,restore,purge"`
-	Ops        int             `json:"ops" doc:"How many ops the batch has" minimum:"1"`
-	Why        string          `json:"why" doc:"Why it did not fit"`
-	Found      int64           `json:"found" doc:"The version of theirs; 0 for none"`
-	Seen       string          `json:"seen,omitempty" doc:"Names what stands of its documents now: a decision for ours or merged says it, so that nothing is overwritten that came since. Left out once it is decided, or while that can't be told" example:"8f1c5a90d2b7e364"`
-	Lost       *uuid.UUID      `json:"lost,omitempty" doc:"The batch that was acknowledged and lost by a failover of the primary; left out for what did not fit" format:"uuid"`
-	Base       json.RawMessage `json:"base" doc:"The document that the writer saw; null for none, or when it is no longer known"`
-	Theirs     json.RawMessage `json:"theirs" doc:"The document as it stands at the primary, null for none; once decided, as it stood when the batch was parked"`
-	Ours       json.RawMessage `json:"ours" doc:"The document that the batch would have left; null for none"`
-	QueuedAt   knowledge.Time  `json:"queued_at" doc:"When the batch was acknowledged"`
-	ParkedAt   knowledge.Time  `json:"parked_at" doc:"When it was found not to fit"`
-	Resolution string          `json:"resolution,omitempty" doc:"What was decided; left out while nobody has" enum:"theirs,ours,merged"`
-	ResolvedBy string          `json:"resolved_by,omitempty" doc:"Who decided"`
-	ResolvedAt *knowledge.Time `json:"resolved_at,omitempty" doc:"When it was decided"`
-	ResolvedAs *uuid.UUID      `json:"resolved_as,omitempty" doc:"The batch that carried the decision out" format:"uuid"`
-}
-
-// conflictList is what GET /conflicts answers.
-type conflictList struct {
-	Conflicts []conflict `json:"conflicts" doc:"The conflicts, the newest first"`
-	Next      string     `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`
-}
-
-// resolveRequest is a decision.
-type resolveRequest struct {
-	Resolution string          `json:"resolution" doc:"What holds: what is at the primary, what was journalled, or a document made of both" enum:"theirs,ours,merged"`
-	Seen       string          `json:"seen,omitempty" doc:"For ours and merged: the seen of the conflict, as it was looked at" example:"8f1c5a90d2b7e364"`
-	Document   json.RawMessage `json:"document,omitempty" doc:"For merged: the whole document to write"`
-}
-
-// resolveManyRequest is one decision about many conflicts.
-type resolveManyRequest struct {
-	Resolution string         `json:"resolution" doc:"What holds for all of them: what is at the primary, or what was journalled" enum:"theirs,ours"`
-	Conflicts  []seenConflict `json:"conflicts" doc:"The conflicts, in any order" minItems:"1" maxItems:"200"`
-}
-
-// seenConflict names a conflict as it was looked at.
-type seenConflict struct {
-	ID   string `json:"id" doc:"The id of the batch that did not fit" format:"uuid" example:"018f4a3e-7c10-7a5e-9f0b-2f6d1c3b5a70"`
-	Seen string `json:"seen,omitempty" doc:"For ours: the seen of the conflict" example:"8f1c5a90d2b7e364"`
-}
-
-// resolveManyAnswer tells what became of the conflicts.
-type resolveManyAnswer struct {
-	Decided []decidedConflict `json:"decided" doc:"What was carried out, in the order in which it was"`
-	Stopped string            `json:"stopped,omitempty" doc:"Why the next was not carried out, nor those behind it; left out when all were"`
-}
-
-// decidedConflict is a decision that was carried out.
-type decidedConflict struct {
-	ID    uuid.UUID     `json:"id" doc:"The conflict" format:"uuid"`
-	State string        `json:"state" doc:"Whether what was decided is done, or waits for the primary" enum:"applied,queued"`
-	Seq   knowledge.Seq `json:"seq,omitempty" doc:"The seq of the last change that it made; left out when it made none"`
-}
-
-// resolveAnswer tells what a decision did.
-type resolveAnswer struct {
-	Conflict conflict      `json:"conflict" doc:"The conflict, decided"`
-	State    string        `json:"state" doc:"Whether what was decided is done, or waits for the primary" enum:"applied,queued"`
-	Seq      knowledge.Seq `json:"seq,omitempty" doc:"The seq of the last change that it made; left out when it made none"`
-	Results  []batchResult `json:"results" doc:"The documents that it left behind; none for theirs"`
-}
-
-// mirrorAnswer says that something was asked for.
-type mirrorAnswer struct {
-	Asked string `json:"asked" doc:"What will be done with the mirror; the status shows the outcome" enum:"check,accept"`
-}
 
 func conflictRoutes(h *Handler) []*route {
 	return []*route{
@@ -260,46 +157,12 @@ func listConflicts(c *call, p *conflictsParams) error {
 	return c.json(http.StatusOK, a)
 }
 
-type conflictPath struct {
-	ID string `path:"id" doc:"The id of the batch that did not fit" format:"uuid"`
-}
-
 func getConflict(c *call, _ *conflictPath) error {
 	p, err := parked(c)
 	if err != nil {
 		return err
 	}
 	return c.json(http.StatusOK, conflictOf(p))
-}
-
-// parked finds the conflict that the path names, as far as the caller may see it.
-func parked(c *call) (*store.Parked, error) {
-	text := c.r.PathValue("id")
-	id, err := uuid.Parse(text)
-	if err != nil || len(text) != 36 {
-		return nil, knowledge.BadQuery("id", "%q: want the UUID of a conflict", text)
-	}
-	return parkedAs(c, c.h.o.Desk, id)
-}
-
-// parkedAs returns a conflict as far as the caller may see it.
-func parkedAs(c *call, d Desk, id uuid.UUID) (*store.Parked, error) {
-	if d != nil {
-		list, err := d.Conflicts(c.limited(), store.ParkedQuery{ID: id, Resolved: true})
-		if err != nil {
-			return nil, err
-		}
-		for i := range list {
-			switch p := &list[i]; {
-			case p.Entry.Batch.ID != id:
-			case access.DecideConflict(c.request.Caller, access.VerbRead, &p.Entry.Batch) == nil:
-				return p, nil
-			case c.request.Caller.Unsure:
-				return nil, c.request.Caller.Deny(nil) // it may be shown to this one
-			}
-		}
-	}
-	return nil, refuse(store.ErrNotFound, "there is no conflict %s", id)
 }
 
 func resolveConflict(c *call, _ *conflictPath) error {
@@ -398,33 +261,4 @@ func resolved(c *call, how string, receipt *knowledge.Receipt) error {
 		wrote(c, receipt.Batch, receipt)
 	}
 	return c.json(statusOf(receipt), &a)
-}
-
-// disputed returns the op that a conflict is about.
-func disputed(p *store.Parked) *knowledge.Op { return &p.Entry.Batch.Ops[max(p.Op, 0)] }
-
-func conflictOf(p *store.Parked) conflict {
-	op := disputed(p)
-	c := conflict{
-		ID: p.Entry.Batch.ID, Actor: p.Entry.Batch.Actor, Kind: op.Key.Kind, DocumentID: op.Key.ID, Op: p.Op, Verb: op.Verb,
-		Ops: len(p.Entry.Batch.Ops), Why: p.Why, Found: max(p.Found, 0), Base: orNull(p.Base), Theirs: orNull(p.Theirs), Ours: orNull(p.Ours),
-		QueuedAt: p.Entry.At, ParkedAt: p.ParkedAt, Resolution: p.Resolution, ResolvedBy: p.ResolvedBy, Seen: p.Seen,
-	}
-	if p.Lost != (knowledge.BatchID{}) {
-		c.Lost = &p.Lost
-	}
-	if p.Resolution != "" {
-		c.ResolvedAt = &p.ResolvedAt
-	}
-	if p.ResolvedAs != (knowledge.BatchID{}) {
-		c.ResolvedAs = &p.ResolvedAs
-	}
-	return c
-}
-
-func orNull(raw json.RawMessage) json.RawMessage {
-	if len(raw) == 0 {
-		return json.RawMessage("null")
-	}
-	return raw
 }

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -93,36 +92,4 @@ func decisionsOf(raw []byte) ([]store.Decision, error) {
 		d.How, met[d.ID] = how, true
 	}
 	return decisions, f.err(false)
-}
-
-// reviewed returns the refusal of a decision that would write what the policy has written by proposals alone.
-func reviewed(c *call, p *store.Parked, d *store.Decision) error {
-	h := c.h
-	if len(h.o.Policy.Rules) == 0 || d.How == resolveTheirs || p.Resolution != "" {
-		return nil
-	}
-	for i := range p.Entry.Batch.Ops {
-		op := &p.Entry.Batch.Ops[i]
-		var before knowledge.Document
-		rec, err := h.o.Store.Get(c.limited(), op.Key)
-		if err == nil {
-			before, err = rec.Document()
-		}
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		after := d.Merged
-		if after == nil || op.Key != p.Key() {
-			if after, err = op.Next(before); err != nil {
-				after = nil // the desk says what is wrong with it
-			}
-		}
-		if n := h.o.Policy.Approvals(before, after); n > 0 {
-			return c.request.Caller.Deny(&store.ForbiddenError{
-				Reason: fmt.Sprintf("%s: the policy asks for %d approvals of such a write: decide for theirs, and propose it", op.Key, n),
-				Right:  access.DoReview,
-			})
-		}
-	}
-	return nil
 }

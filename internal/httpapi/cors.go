@@ -53,11 +53,3 @@ func crossOrigin(c *call) (answered bool) {
 		"Tenet-Seq, Tenet-Source, X-Request-Id")
 	return false
 }
-
-// vary names the headers of the request that the answer depends on.
-func vary(c *call, names string) {
-	if len(c.h.o.Origins) > 0 {
-		names += ", Origin"
-	}
-	c.set("Vary", names)
-}

@@ -171,3 +171,12 @@ func element(list []any, i int) any {
 	}
 	return nil
 }
+
+func exampleDifference(k knowledge.Kind) any {
+	changed := knowledge.Describe(k).Changed
+	field, before, after := changed[0], changed[1], changed[2]
+	return difference{
+		From: 1, To: 2, Patch: map[string]any{field: after},
+		Changes: []differentField{{Pointer: "/" + field, From: before, To: after}},
+	}
+}

@@ -57,10 +57,6 @@ const asyncPath = "/asyncapi.json"
 
 type specParams struct{ knownHeader }
 
-func notModified() answer {
-	return answer{status: http.StatusNotModified, text: "The caller has the current version", heads: []string{"ETag"}}
-}
-
 func openapiJSON(c *call, _ *specParams) error {
 	s, err := c.h.spec()
 	if err != nil {

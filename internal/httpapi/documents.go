@@ -1,25 +1,12 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"net/http"
-
-	"github.com/google/uuid"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
-
-// maxIdempotencyKey bounds a key that is no UUID.
-const maxIdempotencyKey = 255
-
-// collection answers for one kind of documents.
-type collection struct {
-	h    *Handler
-	kind knowledge.Kind
-	path string // of the collection
-}
 
 type createParams struct{ writeHeaders }
 
@@ -170,33 +157,6 @@ func missing(err error) error {
 	return err
 }
 
-// newBatch returns a batch without ops: its id from the caller's key, or new; its actor the caller.
-func newBatch(c *call) (knowledge.Batch, error) {
-	b := knowledge.Batch{Actor: c.actor()}
-	keys := c.r.Header["Idempotency-Key"]
-	if len(keys) == 0 {
-		b.ID = knowledge.NewBatchID()
-		return b, nil
-	}
-	if len(keys) > 1 || keys[0] == "" || len(keys[0]) > maxIdempotencyKey || knowledge.TextFault(keys[0]) != "" {
-		return b, knowledge.BadQuery("Idempotency-Key", "want one UUID, or one text of 1 to %d bytes", maxIdempotencyKey)
-	}
-	if id, err := uuid.Parse(keys[0]); err == nil && len(keys[0]) == 36 && id != uuid.Nil {
-		b.ID = id
-		return b, nil
-	}
-	b.ID = uuid.NewSHA1(uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:tenet:caller:"+b.Actor)), []byte(keys[0]))
-	return b, nil
-}
-
-// actor is who the log says wrote what the caller writes.
-func (c *call) actor() string {
-	if c.request.Caller == nil {
-		return ""
-	}
-	return c.request.Caller.ID
-}
-
 // write applies a batch of one op and answers with what it left behind.
 func (l *collection) write(c *call, b knowledge.Batch) error {
 	receipt, err := l.h.o.Store.Apply(c.limited(), b)
@@ -229,32 +189,10 @@ func (l *collection) write(c *call, b knowledge.Batch) error {
 	return nil
 }
 
-// wrote sets the headers that tell what became of a batch.
-func wrote(c *call, id knowledge.BatchID, r *knowledge.Receipt) {
-	c.set("Tenet-Batch", id.String())
-	c.source = knowledge.SourcePrimary
-	if r.Queued {
-		c.source = knowledge.SourceMirror
-		c.queued = true
-		c.set("Link", "<"+batchesPath+"/"+id.String()+`>; rel="monitor"`)
-		return
+// filled gives the ops of a new proposal the versions that their writer sees now, where it names none.
+func (l *collection) filled(c *call, d knowledge.Document) error {
+	if p, ok := d.(*knowledge.Proposal); ok {
+		return store.FillVersions(c.limited(), l.h.o.Store, p)
 	}
-	if r.Seq > 0 {
-		c.set("Tenet-Seq", decimal(int64(r.Seq)))
-	}
-}
-
-// logged tells where a batch stands by the log of changes alone: what is there was applied.
-type logged struct{ feed store.Feed }
-
-// Batch implements [BatchTeller].
-func (l logged) Batch(ctx context.Context, id knowledge.BatchID) (knowledge.BatchStatus, error) {
-	changes, err := l.feed.Changes(ctx, knowledge.ChangeQuery{Batch: id, Newest: true, Limit: 1})
-	if err != nil {
-		return knowledge.BatchStatus{}, err
-	}
-	if len(changes) == 0 {
-		return knowledge.BatchStatus{}, refuse(store.ErrNotFound, "no batch %s is known", id)
-	}
-	return knowledge.BatchStatus{ID: id, State: knowledge.BatchApplied, Seq: changes[0].Seq}, nil
+	return nil
 }

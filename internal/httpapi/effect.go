@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
 
@@ -11,12 +9,6 @@ import (
 )
 
 const effectPath = "/api/v1/effect"
-
-// Effects knows what rules and practices do.
-type Effects interface {
-	// Page returns what was worked out in the last night, by the keys of the documents.
-	Page(ctx context.Context, q store.EffectQuery) ([]store.Effect, error)
-}
 
 type effectPage struct {
 	Documents []store.Effect `json:"documents" doc:"Rules and practices in use, by their keys; none before the first night"`
@@ -69,27 +61,6 @@ func (d effectDoor) list(c *call, p *effectParams) error {
 		a.Next = list[len(list)-1].Key
 	}
 	return c.json(http.StatusOK, a)
-}
-
-// maxRules bounds the rules of a check-in.
-const maxRules = 5000
-
-// outcomes reads what became of rules.
-func (f *faultList) outcomes(pointer string, raw json.RawMessage) map[string]store.EffectTally {
-	var names map[string]json.RawMessage
-	if f.member(pointer, raw, &names, "an object"); len(names) > maxRules {
-		f.add(pointer, "%d rules: at most %d", len(names), maxRules)
-		return nil
-	}
-	out := make(map[string]store.EffectTally, len(names))
-	for id, text := range names {
-		p := pointer + "/" + pointerToken(id)
-		m := f.object(p, text, "served", "followed", "violated", "exempted")
-		var followed, violated, exempted int
-		f.tally(p, m, map[string]*int{"followed": &followed, "violated": &violated, "exempted": &exempted})
-		out[id] = store.EffectTally{Followed: int64(followed), Violated: int64(violated), Exempted: int64(exempted)}
-	}
-	return out
 }
 
 func exampleEffects() effectPage {

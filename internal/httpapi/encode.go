@@ -1,13 +1,9 @@
 package httpapi
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
-	"net/http"
 	"strconv"
 	"unicode/utf8"
 
@@ -116,33 +112,6 @@ func appendChanges(b []byte, changes []knowledge.Change) []byte {
 	return append(b, ']')
 }
 
-// json answers with a small value.
-func (c *call) json(status int, v any) error {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("encode answer: %w", err)
-	}
-	c.send(status, mediaJSON, b.Bytes())
-	return nil
-}
-
-// record answers with a document.
-func (c *call) record(status int, r *knowledge.Record) {
-	c.source = r.Source
-	c.set("Etag", etag(r))
-	c.send(status, mediaJSON, r.JSON)
-}
-
-// nothing answers without a body.
-func (c *call) nothing(status int) {
-	if status != http.StatusNoContent && status != http.StatusNotModified {
-		c.set("Content-Length", "0")
-	}
-	c.WriteHeader(status)
-}
-
 // encodePage returns a page as JSON, with some fields of each document, or all where none are named.
 func encodePage(page *knowledge.Page, fields []string, total bool) ([]byte, error) {
 	size := len(page.Next) + 32
@@ -204,4 +173,13 @@ func appendIdentity(b []byte, rec *knowledge.Record) []byte {
 func tagOf(b []byte) string {
 	sum := sha256.Sum256(b)
 	return `"` + hex.EncodeToString(sum[:tagBytes]) + `"`
+}
+
+// appendAt appends which label an answer is as of.
+func appendAt(b []byte, at knowledge.LabelAt) []byte {
+	if at.Label == "" {
+		return b
+	}
+	b = appendString(append(b, `,"label":`...), at.Label)
+	return strconv.AppendInt(append(b, `,"seq":`...), int64(at.Seq), 10)
 }

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"net/http"
 
@@ -13,9 +12,6 @@ import (
 )
 
 const erasuresPath = "/api/v1/erasures"
-
-// An Eraser erases a person, and says what it did.
-type Eraser func(ctx context.Context, r erasure.Request) (*erasure.Report, error)
 
 // erasureRequest names a person in the body, since addresses stand in the logs of every proxy.
 type erasureRequest struct {

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -15,18 +14,6 @@ import (
 )
 
 const fleetPath = "/api/v1/fleet"
-
-// Fleet knows how repositories stand to what they take.
-type Fleet interface {
-	// CheckIn takes in what a work tree tells of itself, and returns how it stands. Its repository is read in the name of who asks.
-	CheckIn(ctx context.Context, reader store.Reader, c store.CheckIn) (*store.Standing, error)
-	// Page returns repositories by their ids.
-	Page(ctx context.Context, q store.FleetQuery) ([]store.Standing, error)
-	// Counts returns how many repositories have each state, and as of when.
-	Counts() ([]store.FleetCount, knowledge.Time)
-	// News returns a repository with what has changed since it took what it takes.
-	News(ctx context.Context, reader store.Past, id string) (*store.FleetNews, error)
-}
 
 // standing is a repository as it is shown.
 type standing struct {
@@ -300,3 +287,24 @@ func exampleFleet() fleetPage {
 		Counts: []store.FleetCount{{State: store.FleetBehind, Repositories: 1, Since: exampleTime()}},
 	}
 }
+
+// outcomes reads what became of rules.
+func (f *faultList) outcomes(pointer string, raw json.RawMessage) map[string]store.EffectTally {
+	var names map[string]json.RawMessage
+	if f.member(pointer, raw, &names, "an object"); len(names) > maxRules {
+		f.add(pointer, "%d rules: at most %d", len(names), maxRules)
+		return nil
+	}
+	out := make(map[string]store.EffectTally, len(names))
+	for id, text := range names {
+		p := pointer + "/" + pointerToken(id)
+		m := f.object(p, text, "served", "followed", "violated", "exempted")
+		var followed, violated, exempted int
+		f.tally(p, m, map[string]*int{"followed": &followed, "violated": &violated, "exempted": &exempted})
+		out[id] = store.EffectTally{Followed: int64(followed), Violated: int64(violated), Exempted: int64(exempted)}
+	}
+	return out
+}
+
+// maxRules bounds the rules of a check-in.
+const maxRules = 5000

@@ -6,10 +6,8 @@ import (
 	"net/http"
 	"strings"
 
-	"tenet/internal/access"
 	"tenet/internal/guidance"
 	"tenet/internal/knowledge"
-	"tenet/internal/store"
 )
 
 const (
@@ -170,16 +168,6 @@ func queryPointer(pointer string) string {
 	return "/" + name
 }
 
-// mayRead returns nil where the caller may read documents of these kinds: the answer comes from memory or a book, and no store is asked.
-func mayRead(c *call, kinds ...knowledge.Kind) error {
-	for _, kind := range kinds {
-		if !access.Sees(c.request.Caller, kind) {
-			return c.request.Caller.Deny(&store.ForbiddenError{Reason: "you may not read " + kind.Plural()})
-		}
-	}
-	return access.Enter(c.request.Caller)
-}
-
 // guide answers a question from memory.
 func guide(c *call, q guidance.Query, tagged bool) error {
 	if err := mayRead(c, guidance.Kinds()...); err != nil {
@@ -217,4 +205,35 @@ func guide(c *call, q guidance.Query, tagged bool) error {
 		return nil
 	}
 	return c.json(http.StatusOK, a)
+}
+
+func exampleGuidances() []sample {
+	tokens := 4000
+	none := 0
+	return []sample{
+		{"task", "For a task in a file", guidanceRequest{
+			Paths: []string{"cmd/pay/main.go"}, Task: "add a refund endpoint", Budget: &guidanceBudget{Tokens: &tokens, Family: "claude"},
+			Known: []guidanceKnown{{Key: "rule/SEC-001", Version: 1}},
+		}},
+		{"explain", "Everything that holds or could, without texts", guidanceRequest{
+			Paths: []string{"cmd/pay/main.go"}, Budget: &guidanceBudget{Tokens: &none},
+		}},
+	}
+}
+
+func exampleGuidance() any {
+	return guidance.Answer{
+		Seq: 42, AsOf: exampleTime(), ETag: `"3f786850e387550fdab836ed"`,
+		Items: []guidance.Item{{
+			Kind: knowledge.KindRule, ID: "SEC-001", Key: "rule/SEC-001", Version: 1, Title: "Use parameterized queries", Severity: "CRITICAL",
+			Enforcement: "mandatory", Form: guidance.FormBrief, Tokens: 40,
+			Because: []guidance.Reason{{By: guidance.ByGlob, Glob: "**/*.go", Path: "cmd/pay/main.go"}},
+			Text:    "### Use parameterized queries\nrule/SEC-001, CRITICAL, mandatory\n\nPass values to SQL as parameters.\n",
+		}},
+		LeftOut: guidance.Omissions{Total: 2, Counts: map[string]int{guidance.LeftModel: 2}, First: []guidance.Omission{{
+			Kind: knowledge.KindPractice, ID: "small-pull-requests", Title: "Keep pull requests small", Reason: guidance.LeftModel, Tokens: 230,
+		}}},
+		Budget: guidance.Spent{Tokens: 4000, Reserve: 480, Used: 40, Family: "openai", Estimate: true},
+		Notes:  []string{},
+	}
 }

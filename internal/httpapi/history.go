@@ -121,4 +121,12 @@ func (l *collection) at(c *call, key knowledge.Key, version int64) (*knowledge.R
 	}
 }
 
-func decimal(n int64) string { return strconv.FormatInt(n, 10) }
+// historyPage is a part of a document's history.
+type historyPage struct {
+	Changes []change      `json:"changes" doc:"Changes, the newest first"`
+	Next    knowledge.Seq `json:"next,omitempty" doc:"What to ask on with as before; left out at the end"`
+	Partial bool          `json:"partial,omitempty" doc:"There is more, which can't be asked for now: PostgreSQL is away"`
+	From    knowledge.Seq `json:"partial_from,omitempty" doc:"Of a part, the seq of the oldest change that is here"`
+}
+
+func exampleHistory(k knowledge.Kind) any { return historyPage{Changes: []change{exampleChange(k)}} }

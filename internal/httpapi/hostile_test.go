@@ -231,7 +231,7 @@ func TestAPeerIsWhoATrustedProxyNames(t *testing.T) {
 		if row.forwarded != "" {
 			r.Header.Set("X-Forwarded-For", row.forwarded)
 		}
-		if got := peerOf(&call{h: h, r: r}); got != row.want {
+		if got := peerOf(r, h.o.Trusted); got != row.want {
 			t.Errorf("from %s with X-Forwarded-For %q: %s, want %s", row.from, row.forwarded, got, row.want)
 		}
 	}

@@ -5,153 +5,15 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/netip"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
-
 	"tenet/internal/access"
-	"tenet/internal/check"
-	"tenet/internal/guidance"
 	"tenet/internal/knowledge"
 	"tenet/internal/settings"
 	"tenet/internal/store"
 )
-
-// Options is what a door is made of. Only Store is needed.
-type Options struct {
-	// Store answers. It decides what a caller may do; the door only says who is calling.
-	Store store.Store
-	// Authenticate returns who holds a token. Nil: nobody does, and only the public paths answer.
-	Authenticate func(token string) (*access.Caller, error)
-	// Refused is told of every call that no valid token came with. Nil: nobody is; the store tells of those it refuses itself.
-	Refused func(ctx context.Context, r access.Refusal)
-	// Level tells how fresh the answers are; it is asked for every request. Nil: always normal, as of now.
-	Level func() knowledge.Level
-	// Position returns a place in the log that every read which begins later shows; false where none is known. Nil: none is.
-	Position func() (knowledge.Mark, bool)
-	// Seq returns a seq that no answer given so far is ahead of; asked for every answer. Nil: answers don't say it.
-	Seq func() knowledge.Seq
-	// Status returns what the status page shows beyond the version and the level. Nil: nothing.
-	Status func(ctx context.Context) any
-	// Guidance tells what holds for a path or a task. Nil: nobody does, and there are no such paths.
-	Guidance *guidance.Index
-	// Labels lists and searches documents as they stand at a label. Nil: only single documents are read at labels.
-	Labels store.LabelReader
-	// Batches tells where a batch stands. Nil: what the log of changes knows.
-	Batches BatchTeller
-	// Desk keeps the conflicts of an outage. Nil: there are none.
-	Desk Desk
-	// Policy says what is written by proposals alone: no decision of a conflict is a way round it.
-	Policy access.Policy
-	// Mirror is what stands in for the primary while it is away. Nil: there is none.
-	Mirror Mirror
-	// Jobs is the work that comes round. Nil: there is none.
-	Jobs Jobs
-	// Fleet knows how repositories stand to what they take. Nil: nobody does, and there are no such paths.
-	Fleet Fleet
-	// Check checks files. Nil: nobody does, and there is no such path.
-	Check func(ctx context.Context, q *check.Question) (*check.Result, error)
-	// Effects knows what rules and practices do. Nil: nobody does, and there is no such path.
-	Effects Effects
-	// Audit keeps the calls that were refused. Nil: nobody does.
-	Audit Audit
-	// Uses counts how often templates are rendered. Nil: nobody counts.
-	Uses UseCounter
-	// Ready returns why tenet can't answer, nothing when it can. Nil: what the store's Ping says.
-	Ready func(ctx context.Context) []string
-	// Notes returns what an operator should know although tenet can answer. Nil: nothing.
-	Notes func() []string
-	// Crowded returns why there is no room for more callers before they reach the door, "" when there is. Nil: there always is.
-	Crowded func() string
-	// Trusted are the addresses of proxies, whose X-Forwarded-For tells where a call comes from.
-	Trusted []netip.Prefix
-	// Origins are those of other sites whose pages may ask, as [CheckOrigin] takes them. None: no other site's may.
-	Origins []string
-	// Fresh marks the context of a request that says Cache-Control: no-cache. Nil: such requests are like others.
-	Fresh func(ctx context.Context) context.Context
-	// Observe returns what is called after every request of a route, as in "GET /api/v1/rules/{id}"; it is asked once for each
-	// route, when that is first used. Nil: nobody measures.
-	Observe func(route string) func(status int, took time.Duration)
-	// Erase erases a person. Nil: this tenet can't.
-	Erase Eraser
-	// MetricsOpen lets /metrics be read without a token.
-	MetricsOpen bool
-	// MetricsHandler answers /metrics. Nil: there is no such path.
-	MetricsHandler http.Handler
-	// Mounts are the other doors.
-	Mounts []Mount
-	// LiveDescription is the AsyncAPI document of the stream of changes, as JSON. Nil: there is no such path.
-	LiveDescription []byte
-	// Pages tell a browser what went wrong. Nil: it is told as programs are.
-	Pages Pages
-	// Log gets what a person should know: panics, errors that nobody foresaw, outages. Nil: nothing is logged.
-	Log *slog.Logger
-	// AccessLog gets a line for every request. Nil: none is written.
-	AccessLog *slog.Logger
-	// Limits bounds what a caller may ask for.
-	Limits Limits
-	// Version is that of the program, for the status page.
-	Version string
-}
-
-// Limits bounds requests. Zero values stand for the defaults.
-type Limits struct {
-	// Timeout is how long the store may take for a write or a long read.
-	Timeout time.Duration `name:"command-timeout" default:"60s" doc:"Longest time for one request's work"`
-	// MaxBody and MaxBatchBody bound the bytes of a request's body, and of a batch.
-	MaxBody      int64 `name:"max-body" default:"4194304" doc:"Bytes of a request's body"`
-	MaxBatchBody int64 `name:"max-batch-body" default:"33554432" doc:"Bytes of a batch"`
-	// MaxConcurrent bounds the requests at a time, probes not counted; more are refused with 503.
-	MaxConcurrent int `name:"max-requests" default:"1024" least:"1" doc:"Requests at work at one time; more are told to come back"`
-	// MaxEach bounds those of one principal, and of those whose body is on its way; more are refused with 429. When 0 it is a quarter of
-	// MaxConcurrent, 64 at least.
-	MaxEach      int           `name:"requests-each" default:"256" least:"1" doc:"Requests of one principal at one time; more are refused with 429, and the others are answered"`
-	MaxWaiting   int           // of these, requests that wait for a change; more are refused with 503: 512
-	MaxBodies    int64         // bytes of all bodies in flight; more are refused with 503: 256 MiB
-	BodyWindow   time.Duration // in which 16 KiB of a body must come, or all that is left of it: 10 s
-	MaxURL       int           // bytes of the path and query: 8 KiB
-	CompressFrom int           // bytes from which an answer is compressed for clients that accept it: 12 KiB; negative: never
-}
-
-// A BatchTeller tells where a batch stands.
-type BatchTeller interface {
-	// Batch returns the status of a batch; an unknown one is [store.ErrNotFound].
-	Batch(ctx context.Context, id knowledge.BatchID) (knowledge.BatchStatus, error)
-}
-
-// A UseCounter counts how often templates are rendered.
-type UseCounter interface {
-	// Use counts one rendering. It does not wait.
-	Use(template string)
-	// Uses returns how often each of these templates was rendered; those never rendered may be left out.
-	Uses(ctx context.Context, ids []string) (map[string]int64, error)
-}
-
-// A Handler answers HTTP requests. Make one with [New].
-type Handler struct {
-	o          Options
-	mux        *http.ServeMux
-	routes     []*route
-	reads      map[string]directReads     // by the plural of their kind
-	nowhere    *route                     // what matches no other
-	working    atomic.Int64               // requests at work
-	bodies     atomic.Int64               // bytes of bodies that requests at work hold
-	shares     shares                     // what each caller has of the door
-	spelled    atomic.Pointer[spelled]    // the last time that was written to a header
-	spelledSeq atomic.Pointer[spelledSeq] // the last seq that was written to one
-	placed     atomic.Pointer[placed]     // the last position that was written to one
-	waiting    chan struct{}              // one for each long poll; a full one refuses
-	drained    chan struct{}              // closed when long polls should end
-	drain      sync.Once
-	spec       func() (*specification, error) // made when first asked for
-	zstd       *zstd.Encoder
-	gzip       sync.Pool // of *gzip.Writer
-	buffers    sync.Pool // of *[]byte
-	calls      sync.Pool // of *call
-}
 
 // New returns the door to o.Store.
 func New(o Options) *Handler {
@@ -163,9 +25,8 @@ func New(o Options) *Handler {
 		nowhere: &route{name: "unmatched"},
 		waiting: make(chan struct{}, o.Limits.MaxWaiting),
 		drained: make(chan struct{}),
-		zstd:    newZstd(),
 	}
-	h.gzip.New = newGzip
+	h.compressor.init()
 	h.buffers.New = func() any { b := make([]byte, 0, 16<<10); return &b }
 	h.calls.New = func() any { return new(call) }
 	h.spec = sync.OnceValues(h.specify)
@@ -216,13 +77,69 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func orInt[T ~int | ~int64](v, def T) T {
-	if v == 0 {
-		return def
-	}
-	return v
-}
-
 // Drain ends the requests that wait for a change, now and from now on, so that a server can stop without waiting for them.
 // They answer with what there is.
 func (h *Handler) Drain() { h.drain.Do(func() { close(h.drained) }) }
+
+func (h *Handler) register(rt *route) {
+	rt.name = rt.method + " " + rt.path
+	rt.queries = newQuerySet(rt.handler.params, rt.handler.of)
+	h.routes = append(h.routes, rt)
+	h.measure(rt)
+	h.mux.HandleFunc(rt.name, func(w http.ResponseWriter, _ *http.Request) {
+		w.(*call).serve(rt) // ServeHTTP hands the mux nothing else
+	})
+	if plural, ok := strings.CutPrefix(rt.path, apiPrefix); ok && rt.method == http.MethodGet && rt.kind != "" {
+		reads := h.reads[rt.kind.Plural()]
+		switch plural {
+		case rt.kind.Plural():
+			reads.many = rt
+		case rt.kind.Plural() + "/{id}":
+			reads.one = rt
+		}
+		h.reads[rt.kind.Plural()] = reads
+	}
+}
+
+// measure sees to it that a route is measured from its first use on.
+func (h *Handler) measure(rt *route) {
+	rt.observe = sync.OnceValue(func() func(int, time.Duration) {
+		if h.o.Observe == nil {
+			return func(int, time.Duration) {}
+		}
+		return h.o.Observe(rt.name)
+	})
+}
+
+// table returns every route.
+func (h *Handler) table() []*route {
+	var all []*route
+	for _, part := range [][]*route{
+		h.documentRoutes(), tokenRoutes(), proposalRoutes(h), h.searchRoutes(), guidanceRoutes(), fleetDoor{h}.routes(),
+		effectDoor{h}.routes(), checkDoor{h}.routes(), batchRoutes(h), templateRoutes(), changeRoutes(), conflictRoutes(h), jobRoutes(), erasureRoutes(),
+		opsRoutes(h), mountRoutes(h.o.Mounts),
+	} {
+		all = append(all, part...)
+	}
+	return all
+}
+
+// unmatched answers what no route does: a path that does not exist, or a method that a path does not have.
+func (h *Handler) unmatched(w http.ResponseWriter, r *http.Request) {
+	c := w.(*call) // ServeHTTP hands the mux nothing else
+	var allowed []string
+	probe := *r
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		probe.Method = m
+		if _, pattern := h.mux.Handler(&probe); pattern != "/" && pattern != "" {
+			allowed = append(allowed, m)
+		}
+	}
+	if len(allowed) == 0 {
+		c.fail(refuse(errNoPath, "there is nothing at this path; /docs shows what there is"))
+		return
+	}
+	list := strings.Join(allowed, ", ")
+	c.Header().Set("Allow", list)
+	c.fail(refuse(errMethod, "this path knows %s", list))
+}

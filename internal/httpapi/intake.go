@@ -48,9 +48,6 @@ func take(c *call, limit int64) ([]byte, error) {
 	return nil, refuse(errMalformed, "the body broke off: send it again")
 }
 
-// errTooMuch says that the budget of all bodies in flight is used up.
-var errTooMuch = errors.New("the budget of bodies is used up")
-
 // An intake reads one body.
 type intake struct {
 	c     *call
@@ -125,21 +122,6 @@ func resume(c *call) {
 	c.slot = true
 }
 
-// unread is how long a peer may take to end a body that nobody will read.
-const unread = time.Second
-
-// hurry makes net/http answer at once where the body was not read: by itself it would first wait, without a deadline, for what the
-// caller has announced and may never send.
-func hurry(c *call) {
-	if c.r.ContentLength == 0 || c.taken {
-		return
-	}
-	rc := http.NewResponseController(c.w)
-	_ = rc.EnableFullDuplex() // HTTP/2 has no need of it
-	_ = rc.SetReadDeadline(time.Now().Add(unread))
-	c.w.Header().Set("Connection", "close")
-}
-
 // hold counts bytes of the request's body until the request ends, and tells when the budget of all, or the caller's share of it, does
 // not allow them.
 func hold(c *call, n int) error {
@@ -152,4 +134,36 @@ func hold(c *call, n int) error {
 		return errShare // finish gives it back
 	}
 	return nil
+}
+
+// takeShare counts the request among those of its caller.
+func takeShare(c *call, id string) error {
+	c.share = c.h.shares.get(id)
+	if most := int64(c.h.o.Limits.MaxEach); c.share.inside.Add(1) > most {
+		return enough("requests at a time", most)
+	}
+	return nil
+}
+
+// leaveShare gives back what the request had of its caller's share.
+func leaveShare(c *call) {
+	if c.share != nil {
+		c.share.inside.Add(-1)
+		if c.held > 0 {
+			c.share.bodies.Add(-c.held)
+		}
+		c.share = nil
+	}
+}
+
+// waits takes one of the caller's places for long polls, and waited gives it back, also where none was free.
+func waits(c *call) (waited func(), err error) {
+	if c.share == nil {
+		return func() {}, nil
+	}
+	waited = func() { c.share.waiting.Add(-1) }
+	if most := int64(max(c.h.o.Limits.MaxWaiting/waitShare, 1)); c.share.waiting.Add(1) > most {
+		return waited, enough("requests that wait for a change", most)
+	}
+	return waited, nil
 }

@@ -14,18 +14,6 @@ import (
 
 const jobsPath = "/api/v1/jobs"
 
-// Jobs is the work that comes round, as people ask about it.
-type Jobs interface {
-	// Jobs returns how the jobs stand. With an error it returns what can be told.
-	Jobs(ctx context.Context) ([]upkeep.Standing, error)
-	// Start asks for a run now; it is [store.ErrNotFound] for a job that there is not, [store.ErrConflict] while it runs.
-	Start(ctx context.Context, name, by string) (store.Run, error)
-	// History returns the newest runs of a job, the newest first.
-	History(ctx context.Context, name string, limit int) ([]store.Run, error)
-	// Pause keeps a job from being run by its schedule, or lets it run again.
-	Pause(ctx context.Context, name, by string, paused bool) error
-}
-
 // jobsTimeout bounds the question how jobs stand, which goes to the database for each of them.
 const jobsTimeout = 5 * time.Second
 

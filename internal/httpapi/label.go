@@ -12,27 +12,6 @@ type labelParam struct {
 	Label string `query:"label" doc:"The document as it stands where this label does; as it is now when left out" example:"production"`
 }
 
-type getAtParams struct {
-	getParams
-	labelParam
-}
-
-// getAt is get for a kind whose documents are read at labels too.
-func (l *collection) getAt(c *call, p *getAtParams) error {
-	if p.Label == "" {
-		return l.get(c, &p.getParams)
-	}
-	key, err := l.key(c)
-	if err != nil {
-		return err
-	}
-	rec, err := atLabel(c, p.Label, key)
-	if err != nil {
-		return err
-	}
-	return c.answerRecord(rec)
-}
-
 // atLabel returns a document as it stands at a label, or as it is now without one.
 func atLabel(c *call, label string, key knowledge.Key) (*knowledge.Record, error) {
 	ctx := c.limited()
@@ -98,13 +77,4 @@ func hitsOf(c *call, label string, q knowledge.SearchQuery) (*knowledge.Hits, er
 		return nil, err
 	}
 	return reader.SearchAt(c.limited(), at, q)
-}
-
-// appendAt appends which label an answer is as of.
-func appendAt(b []byte, at knowledge.LabelAt) []byte {
-	if at.Label == "" {
-		return b
-	}
-	b = appendString(append(b, `,"label":`...), at.Label)
-	return strconv.AppendInt(append(b, `,"seq":`...), int64(at.Seq), 10)
 }

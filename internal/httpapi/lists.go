@@ -1,11 +1,6 @@
 package httpapi
 
-import (
-	"errors"
-	"reflect"
-
-	"tenet/internal/knowledge"
-)
+import "tenet/internal/knowledge"
 
 // viewParams say how much of each document an answer with many holds.
 type viewParams struct {
@@ -79,30 +74,4 @@ func (p *listParams) query(f *faultList) knowledge.Query {
 	q.Category, q.Tag, q.Language, q.Severity = p.Category, p.Tag, p.Language, p.Severity
 	q.Enforcement, q.Status, q.Rule, q.Repository = p.Enforcement, p.Status, p.Rule, p.Repository
 	return q
-}
-
-// lists makes the handler of a collection's list.
-func (l *collection) lists() handler {
-	h := collecting(l.list)
-	if knowledge.Labelled(l.kind) {
-		h = collecting(l.listAt)
-	}
-	h.of = knowledge.Describe(l.kind)
-	return h
-}
-
-// filterOf returns the filter that a parameter is of a kind's lists, and whether it is a parameter of theirs at all.
-func filterOf(of *knowledge.Description, f reflect.StructField) (filter *knowledge.Filter, ok bool) {
-	if f.Tag.Get("filter") == "" || of == nil {
-		return nil, true
-	}
-	filter = of.Filter(f.Tag.Get("query"))
-	return filter, filter != nil
-}
-
-// merge adds the faults of an error, when it has any.
-func (f *faultList) merge(err error) {
-	if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
-		*f = append(*f, invalid.Faults...)
-	}
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -17,16 +18,11 @@ import (
 	"github.com/google/uuid"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 // apiVersion is that of the REST API, which changes less often than the program.
 const apiVersion = "1.0.0"
-
-// A specification is the OpenAPI document, ready to send.
-type specification struct {
-	json, yaml []byte
-	tag        string // its ETag
-}
 
 // specify makes the OpenAPI document of the handler's routes.
 func (h *Handler) specify() (*specification, error) {
@@ -140,28 +136,6 @@ func (h *Handler) operation(schemas huma.Registry, rt *route) *huma.Operation {
 		op.Responses[strconv.Itoa(status)] = &huma.Response{Ref: "#/components/responses/" + refusalName(status)}
 	}
 	return op
-}
-
-// statuses returns those of a route's problems, the ones that every operation has included.
-func (rt *route) statuses() []int {
-	all := append([]int{http.StatusBadRequest, http.StatusRequestURITooLong}, rt.refusals...)
-	if rt.body != nil {
-		all = append(all, http.StatusRequestTimeout)
-	}
-	if !rt.raw {
-		all = append(all, http.StatusNotAcceptable)
-	}
-	if !rt.public && !rt.probe {
-		all = append(all, http.StatusTooManyRequests)
-	}
-	if !rt.public {
-		all = append(all, http.StatusUnauthorized, http.StatusInternalServerError, http.StatusServiceUnavailable)
-	}
-	if !rt.public && !rt.storeless {
-		all = append(all, http.StatusForbidden, http.StatusGatewayTimeout)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
 }
 
 func response(schemas huma.Registry, rt *route, a *answer) *huma.Response {
@@ -424,15 +398,27 @@ func mend(s *huma.Schema) {
 	}
 }
 
-// plain returns a value as JSON decodes it, so that the document holds it as it is sent.
-func plain(v any) any {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // examples are constants
+// exampleErrors is an error for every status of problems.
+func exampleErrors() map[int]error {
+	key := knowledge.Key{Kind: knowledge.KindRule, ID: "SEC-001"}
+	conflict := &store.ConflictError{Key: key, Want: 3, Got: 4}
+	return map[int]error{
+		http.StatusBadRequest:            knowledge.BadQuery("limit", "0: want 1 to 200"),
+		http.StatusUnauthorized:          store.ErrUnauthenticated,
+		http.StatusForbidden:             &store.ForbiddenError{Reason: "publishing a rule needs the role maintainer"},
+		http.StatusNotFound:              &store.NotFoundError{Key: key},
+		http.StatusNotAcceptable:         refuse(errNotAcceptable, "this path answers with application/json"),
+		http.StatusConflict:              &store.ConflictError{Key: key, Want: knowledge.NoVersion, Got: 4},
+		http.StatusGone:                  &store.GoneError{Oldest: 1000},
+		http.StatusPreconditionFailed:    precondition(conflict),
+		http.StatusRequestEntityTooLarge: refuse(errTooLarge, "the body has 5000000 bytes: at most 4194304 fit"),
+		http.StatusRequestURITooLong:     refuse(errURLTooLong, "the URL has 9000 bytes: at most 8192 fit"),
+		http.StatusUnsupportedMediaType:  refuse(errMediaType, "Content-Type \"text/plain\": want application/json"),
+		http.StatusUnprocessableEntity:   knowledge.Invalid("/title", "missing: want one line of text"),
+		http.StatusTooManyRequests:       enough("requests at a time", 256),
+		http.StatusRequestTimeout:        refuse(errSlow, "fewer than 16384 bytes of the body came in 10s: send it again, faster"),
+		http.StatusInternalServerError:   fmt.Errorf("boom"),
+		http.StatusServiceUnavailable:    &store.UnavailableError{Reason: "the primary can't be reached", RetryAfter: 5 * time.Second, NotDone: true},
+		http.StatusGatewayTimeout:        context.DeadlineExceeded,
 	}
-	var out any
-	if err := json.Unmarshal(b, &out); err != nil {
-		panic(err)
-	}
-	return out
 }

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
 	"net/http"
 	"strings"
@@ -94,8 +93,6 @@ func opsRoutes(h *Handler) []*route {
 	return append(routes, specRoutes(h)...)
 }
 
-type noParams struct{}
-
 func status(c *call, _ *noParams) error {
 	a := statusAnswer{Version: c.h.o.Version, Mode: c.level.Mode, AsOf: c.level.AsOf, Reasons: append(c.h.o.Ready(c.limited()), crowded(c.h)...)}
 	a.Ready = len(a.Reasons) == 0
@@ -145,4 +142,29 @@ func pinged(ctx context.Context, s store.Store) []string {
 func metrics(c *call, _ *noParams) error {
 	c.h.o.MetricsHandler.ServeHTTP(c, c.r.WithContext(c.ctx))
 	return nil
+}
+
+// crowded returns which bounds of the door are reached, nothing when none is.
+func crowded(h *Handler) []string {
+	var why []string
+	if n := h.working.Load(); float64(n) >= full*float64(h.o.Limits.MaxConcurrent) {
+		why = append(why, fmt.Sprintf("%d requests are at work, of %d at most", n, h.o.Limits.MaxConcurrent))
+	}
+	if n := h.bodies.Load(); float64(n) >= full*float64(h.o.Limits.MaxBodies) {
+		why = append(why, fmt.Sprintf("bodies of %d bytes are on their way, of %d at most", n, h.o.Limits.MaxBodies))
+	}
+	if h.o.Crowded != nil {
+		if reason := h.o.Crowded(); reason != "" {
+			why = append(why, reason)
+		}
+	}
+	return why
+}
+
+func exampleStatus() any {
+	return statusAnswer{Version: "1.4.0", Mode: knowledge.ModeNormal, AsOf: exampleTime(), Ready: true, Reasons: []string{}}
+}
+
+func exampleCaller() any {
+	return callerAnswer{ID: "ci-payments", Name: "CI of the payments team", Role: knowledge.RoleContributor}
 }

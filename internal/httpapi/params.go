@@ -166,27 +166,11 @@ func setParam(v reflect.Value, values []string) string {
 	return ""
 }
 
-// A faultList collects what is wrong with a request.
-type faultList []knowledge.Fault
-
-func (f *faultList) add(pointer, format string, args ...any) {
-	*f = append(*f, knowledge.Fault{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
-}
-
-func (f *faultList) err(query bool) error {
-	if len(*f) == 0 {
-		return nil
+// filterOf returns the filter that a parameter is of a kind's lists, and whether it is a parameter of theirs at all.
+func filterOf(of *knowledge.Description, f reflect.StructField) (filter *knowledge.Filter, ok bool) {
+	if f.Tag.Get("filter") == "" || of == nil {
+		return nil, true
 	}
-	return &knowledge.InvalidError{Faults: *f, Query: query}
-}
-
-// pointerToken escapes a name for a JSON pointer.
-func pointerToken(s string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(s, "~", "~0"), "/", "~1")
-}
-
-// cutPointer returns what of a JSON pointer is below a prefix.
-func cutPointer(pointer, prefix string) (string, bool) {
-	rest, ok := strings.CutPrefix(pointer, prefix)
-	return rest, ok && (rest == "" || rest[0] == '/')
+	filter = of.Filter(f.Tag.Get("query"))
+	return filter, filter != nil
 }

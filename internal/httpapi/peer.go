@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -9,16 +10,16 @@ import (
 
 // peerOf returns the address that the request comes from: that of the connection, or where a trusted proxy has it, the last one in
 // X-Forwarded-For that is no trusted proxy's. What stands before that anybody may have written.
-func peerOf(c *call) string {
-	host, _, err := net.SplitHostPort(c.r.RemoteAddr)
+func peerOf(r *http.Request, proxies []netip.Prefix) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
-		host = c.r.RemoteAddr
+		host = r.RemoteAddr
 	}
 	at, err := netip.ParseAddr(host)
-	if err != nil || !trusted(c.h.o.Trusted, at) {
+	if err != nil || !trusted(proxies, at) {
 		return host
 	}
-	hops := strings.Split(strings.Join(c.r.Header["X-Forwarded-For"], ","), ",")
+	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
 	for _, hop := range slices.Backward(hops) {
 		hop = strings.TrimSpace(hop)
 		if pair, err := netip.ParseAddrPort(hop); err == nil { // some proxies tell the port too
@@ -28,7 +29,7 @@ func peerOf(c *call) string {
 		if err != nil {
 			break
 		}
-		if at = a; !trusted(c.h.o.Trusted, a) {
+		if at = a; !trusted(proxies, a) {
 			break
 		}
 	}

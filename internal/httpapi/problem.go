@@ -2,10 +2,8 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -204,82 +202,4 @@ func plural(n int, word string) string {
 		return "1 " + word
 	}
 	return strconv.Itoa(n) + " " + word + "s"
-}
-
-// fail answers with the problem that an error is, and logs what a person should know.
-func (c *call) fail(err error) {
-	if made, ok := errors.AsType[*store.ProposedError](err); ok {
-		proposed(c, made)
-		return
-	}
-	p := problemOf(err)
-	c.cause = err
-	if none, ok := errors.AsType[*store.NotFoundError](err); ok {
-		c.source = none.Source
-	}
-	switch {
-	case c.status != 0: // the answer has begun: nothing can be said any more
-		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelWarn, "answer broken off", slog.String("request_id", c.request.RequestID()), slog.Any("error", err))
-		panic(http.ErrAbortHandler)
-	case p.Status == statusGone:
-		// Most likely nobody hears it. But a server that stops cancels too, and must not seem to have said yes.
-		c.sendProblem(problemOf(&store.UnavailableError{Reason: "the request was broken off: ask again with the same Idempotency-Key"}))
-		c.status = statusGone
-		return
-	case p.Status == http.StatusInternalServerError:
-		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelError, "request failed", slog.String("request_id", c.request.RequestID()),
-			slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path), slog.Any("error", err))
-	case p.Status > http.StatusInternalServerError:
-		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelInfo, "request not answered", slog.String("request_id", c.request.RequestID()),
-			slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path), slog.Any("error", err))
-	}
-	c.sendProblem(p)
-}
-
-func (c *call) sendProblem(p *problem) {
-	p.RequestID = c.request.RequestID()
-	h := c.Header()
-	h.Del("Etag")
-	h.Del("Link")
-	h.Del("Location")
-	h.Set("Cache-Control", "no-store")
-	if p.RetryAfter != nil {
-		h.Set("Retry-After", strconv.Itoa(*p.RetryAfter))
-	}
-	if p.Status == http.StatusUnauthorized {
-		h.Set("Www-Authenticate", `Bearer realm="tenet"`)
-	}
-	if browses(c) {
-		c.h.o.Pages.Head(h)
-		vary(c, "Accept")
-		c.send(p.Status, mediaHTML, c.h.o.Pages.Refusal(c.r.WithContext(c.request), p.Status, p.Title, p.Detail))
-		return
-	}
-	b, err := json.Marshal(p)
-	if err != nil {
-		panic(err) // a problem holds nothing that can't be encoded
-	}
-	c.send(p.Status, mediaProblem, b)
-}
-
-// single returns the error of a batch of one op as an error of its document: pointers lose the place of the op.
-func single(err error) error {
-	invalid, ok := errors.AsType[*knowledge.InvalidError](err)
-	if !ok {
-		return err
-	}
-	out := &knowledge.InvalidError{Query: invalid.Query, Faults: make([]knowledge.Fault, len(invalid.Faults))}
-	for i, f := range invalid.Faults {
-		if rest, ok := cutPointer(f.Pointer, "/ops/0"); ok {
-			f.Pointer = rest
-			for _, part := range []string{"/document", "/patch"} {
-				if rest, ok := cutPointer(f.Pointer, part); ok {
-					f.Pointer = rest
-					break
-				}
-			}
-		}
-		out.Faults[i] = f
-	}
-	return out
 }

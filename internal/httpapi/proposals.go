@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -173,25 +172,4 @@ func (h *Handler) proposedChanges(c *call, _ *proposalPath) error {
 		a.Moved = a.Moved || list[i].Moved
 	}
 	return c.json(http.StatusOK, &a)
-}
-
-// filled gives the ops of a new proposal the versions that their writer sees now, where it names none.
-func (l *collection) filled(c *call, d knowledge.Document) error {
-	if p, ok := d.(*knowledge.Proposal); ok {
-		return store.FillVersions(c.limited(), l.h.o.Store, p)
-	}
-	return nil
-}
-
-// proposed answers an agent whose write became a proposal: it is taken, and nothing is written yet.
-func proposed(c *call, e *store.ProposedError) {
-	wrote(c, e.Receipt.Batch, &e.Receipt)
-	c.set("Tenet-Proposal", e.Key.ID)
-	c.set("Location", "/api/v1/proposals/"+e.Key.ID)
-	if len(e.Receipt.Records) > 0 && e.Receipt.Records[0] != nil {
-		c.record(http.StatusAccepted, e.Receipt.Records[0])
-		return
-	}
-	body, _ := json.Marshal(map[string]string{"proposal_id": e.Key.ID}) //nolint:errchkjson // a text
-	c.send(http.StatusAccepted, mediaJSON, body)
 }

@@ -167,7 +167,7 @@ func TestMomentsClaimNothingThatIsNotSo(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, step := range []time.Duration{0, 400, 999, 1000, 1300, -5000, 100, 3_000_000} {
 		at := knowledge.At(now.Add(step * time.Microsecond))
-		said, err := time.Parse(time.RFC3339Nano, h.moment(at))
+		said, err := time.Parse(time.RFC3339Nano, h.lastTime.text(at))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -136,3 +136,14 @@ func usage(c *call, _ *templateParams) error {
 	}
 	return c.json(http.StatusOK, usageAnswer{UsageCount: n})
 }
+
+func exampleRenders() []sample {
+	return []sample{
+		{"values", "Some values", renderRequest{Values: map[string]any{"title": "The mail server is down", "impact": "all", "followed_up": true}}},
+		{"least", "Only what is needed", renderRequest{Values: map[string]any{"title": "The mail server is down"}}},
+	}
+}
+
+func exampleRendered() any {
+	return renderAnswer{Text: "# The mail server is down\n\nImpact: all\nFollowed up.\n", Version: 1}
+}

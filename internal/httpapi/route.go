@@ -3,43 +3,8 @@ package httpapi
 import (
 	"net/http"
 	"reflect"
-	"strings"
-	"sync"
-	"time"
-
-	"tenet/internal/knowledge"
+	"slices"
 )
-
-// A route is one operation: how it is asked for, what it answers, and what the OpenAPI document says about it.
-type route struct {
-	method, path string
-	id           string // the operation's id in the OpenAPI document
-	tag          string
-	summary      string
-	description  string
-	handler      handler
-	body         *payload // what it reads; nil for nothing
-	answers      []answer // what it answers when all goes well
-	refusals     []int    // the statuses of its problems besides those that every operation has
-	storeless    bool     // it never asks the store
-	public       bool     // it answers without a token
-	probe        bool     // it is not counted among the requests at work
-	limit        int64    // of the body, in bytes; 0 for Limits.MaxBody
-	sample       string   // the id of the example document, for the path
-	kind         knowledge.Kind
-	raw          bool                       // it writes its answer itself
-	token        func(*http.Request) string // of a mount whose callers sign in by other means than the Authorization header
-	name         string                     // method and path, for measures and logs
-	queries      *querySet
-	observe      func() func(status int, took time.Duration) // see measure
-}
-
-// A handler is what a route runs, with the type that holds its parameters.
-type handler struct {
-	params reflect.Type
-	of     *knowledge.Description // whose filters are the parameters of a list; nil for anything else
-	run    func(c *call) error
-}
 
 // with makes a handler of a function that wants its parameters parsed.
 func with[P any](fn func(c *call, p *P) error) handler {
@@ -66,91 +31,80 @@ func collecting[P any](fn func(c *call, p *P, f faultList) error) handler {
 	}
 }
 
-// An answer is a status with the Go type of its body.
-type answer struct {
-	status int
-	text   string
-	body   reflect.Type // nil for none
-	media  string       // application/json when empty
-	also   string       // another media type, for who accepts that only; "" for none
-	heads  []string     // names of headers that it carries besides those of every answer
-	sample any          // an example of the body
+// documentPath is the path of one document.
+type documentPath struct {
+	ID string `path:"id" doc:"The document's id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._-]+$"`
 }
 
-// A payload is what a request carries.
-type payload struct {
-	media   string
-	also    string // another media type that means the same; "" for none
-	body    reflect.Type
-	samples []sample
-	free    bool // it may be left out
+type matchHeader struct {
+	IfMatch string `header:"If-Match" doc:"The ETag of the version that the writer saw, or * for any; another one there is 412. The version alone, as in \"1\", is a condition on the number and not on the text" example:"\"1\""`
 }
 
-// A sample is a named example.
-type sample struct {
-	name, summary string
-	value         any
+type noneMatchHeader struct {
+	IfNoneMatch string `header:"If-None-Match" doc:"* writes only where there is no such document; else 412" example:"*"`
 }
 
-func (h *Handler) register(rt *route) {
-	rt.name = rt.method + " " + rt.path
-	rt.queries = newQuerySet(rt.handler.params, rt.handler.of)
-	h.routes = append(h.routes, rt)
-	h.measure(rt)
-	h.mux.HandleFunc(rt.name, func(w http.ResponseWriter, _ *http.Request) {
-		w.(*call).serve(rt) // ServeHTTP hands the mux nothing else
-	})
-	if plural, ok := strings.CutPrefix(rt.path, apiPrefix); ok && rt.method == http.MethodGet && rt.kind != "" {
-		reads := h.reads[rt.kind.Plural()]
-		switch plural {
-		case rt.kind.Plural():
-			reads.many = rt
-		case rt.kind.Plural() + "/{id}":
-			reads.one = rt
-		}
-		h.reads[rt.kind.Plural()] = reads
+// knownHeader is that of reads with an ETag.
+type knownHeader struct {
+	IfNoneMatch string `header:"If-None-Match" doc:"ETags that the caller has: when one is current the answer is 304" example:"\"7-9f86d081884c\""`
+}
+
+type idempotencyHeader struct {
+	IdempotencyKey string `header:"Idempotency-Key" doc:"A UUID, which becomes the batch's id, or any text: asked again with it, nothing is done again and the answer is the same" maxLength:"255" example:"018f4a3e-7c10-7a5e-9f0b-2f6d1c3b5a99"`
+}
+
+// writeHeaders are those that every write of one document knows.
+type writeHeaders struct{ idempotencyHeader }
+
+// typeOf is the reflect.Type of T, nil for no body.
+func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
+
+func jsonAnswer[T any](status int, text string, example any, heads ...string) answer {
+	return answer{status: status, text: text, body: typeOf[T](), sample: example, heads: heads}
+}
+
+// media returns the type that a route answers with.
+func (rt *route) media() string {
+	if len(rt.answers) > 0 && rt.answers[0].media != "" {
+		return rt.answers[0].media
 	}
+	return mediaJSON
 }
 
-// measure sees to it that a route is measured from its first use on.
-func (h *Handler) measure(rt *route) {
-	rt.observe = sync.OnceValue(func() func(int, time.Duration) {
-		if h.o.Observe == nil {
-			return func(int, time.Duration) {}
-		}
-		return h.o.Observe(rt.name)
-	})
+// also returns the other type that a route answers with, "" for none.
+func (rt *route) also() string {
+	if len(rt.answers) > 0 {
+		return rt.answers[0].also
+	}
+	return ""
 }
 
-// table returns every route.
-func (h *Handler) table() []*route {
-	var all []*route
-	for _, part := range [][]*route{
-		h.documentRoutes(), tokenRoutes(), proposalRoutes(h), h.searchRoutes(), guidanceRoutes(), fleetDoor{h}.routes(),
-		effectDoor{h}.routes(), checkDoor{h}.routes(), batchRoutes(h), templateRoutes(), changeRoutes(), conflictRoutes(h), jobRoutes(), erasureRoutes(),
-		opsRoutes(h), mountRoutes(h.o.Mounts),
-	} {
-		all = append(all, part...)
-	}
-	return all
+func notModified() answer {
+	return answer{status: http.StatusNotModified, text: "The caller has the current version", heads: []string{"ETag"}}
 }
 
-// unmatched answers what no route does: a path that does not exist, or a method that a path does not have.
-func (h *Handler) unmatched(w http.ResponseWriter, r *http.Request) {
-	c := w.(*call) // ServeHTTP hands the mux nothing else
-	var allowed []string
-	probe := *r
-	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
-		probe.Method = m
-		if _, pattern := h.mux.Handler(&probe); pattern != "/" && pattern != "" {
-			allowed = append(allowed, m)
-		}
+// statuses returns those of a route's problems, the ones that every operation has included.
+func (rt *route) statuses() []int {
+	all := append([]int{http.StatusBadRequest, http.StatusRequestURITooLong}, rt.refusals...)
+	if rt.body != nil {
+		all = append(all, http.StatusRequestTimeout)
 	}
-	if len(allowed) == 0 {
-		c.fail(refuse(errNoPath, "there is nothing at this path; /docs shows what there is"))
-		return
+	if !rt.raw {
+		all = append(all, http.StatusNotAcceptable)
 	}
-	list := strings.Join(allowed, ", ")
-	c.Header().Set("Allow", list)
-	c.fail(refuse(errMethod, "this path knows %s", list))
+	if !rt.public && !rt.probe {
+		all = append(all, http.StatusTooManyRequests)
+	}
+	if !rt.public {
+		all = append(all, http.StatusUnauthorized, http.StatusInternalServerError, http.StatusServiceUnavailable)
+	}
+	if !rt.public && !rt.storeless {
+		all = append(all, http.StatusForbidden, http.StatusGatewayTimeout)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
+
+type noParams struct{}
+
+const batchesPath = "/api/v1/batches"

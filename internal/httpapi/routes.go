@@ -2,59 +2,10 @@ package httpapi
 
 import (
 	"net/http"
-	"reflect"
 	"slices"
 
 	"tenet/internal/knowledge"
 )
-
-// documentPath is the path of one document.
-type documentPath struct {
-	ID string `path:"id" doc:"The document's id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._-]+$"`
-}
-
-type matchHeader struct {
-	IfMatch string `header:"If-Match" doc:"The ETag of the version that the writer saw, or * for any; another one there is 412. The version alone, as in \"1\", is a condition on the number and not on the text" example:"\"1\""`
-}
-
-type noneMatchHeader struct {
-	IfNoneMatch string `header:"If-None-Match" doc:"* writes only where there is no such document; else 412" example:"*"`
-}
-
-// knownHeader is that of reads with an ETag.
-type knownHeader struct {
-	IfNoneMatch string `header:"If-None-Match" doc:"ETags that the caller has: when one is current the answer is 304" example:"\"7-9f86d081884c\""`
-}
-
-type idempotencyHeader struct {
-	IdempotencyKey string `header:"Idempotency-Key" doc:"A UUID, which becomes the batch's id, or any text: asked again with it, nothing is done again and the answer is the same" maxLength:"255" example:"018f4a3e-7c10-7a5e-9f0b-2f6d1c3b5a99"`
-}
-
-// writeHeaders are those that every write of one document knows.
-type writeHeaders struct{ idempotencyHeader }
-
-// typeOf is the reflect.Type of T, nil for no body.
-func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
-
-func jsonAnswer[T any](status int, text string, example any, heads ...string) answer {
-	return answer{status: status, text: text, body: typeOf[T](), sample: example, heads: heads}
-}
-
-// media returns the type that a route answers with.
-func (rt *route) media() string {
-	if len(rt.answers) > 0 && rt.answers[0].media != "" {
-		return rt.answers[0].media
-	}
-	return mediaJSON
-}
-
-// also returns the other type that a route answers with, "" for none.
-func (rt *route) also() string {
-	if len(rt.answers) > 0 {
-		return rt.answers[0].also
-	}
-	return ""
-}
 
 // documentRoutes returns the routes of every collection, in the order in which people look for them.
 func (h *Handler) documentRoutes() []*route {
@@ -68,34 +19,6 @@ func (h *Handler) documentRoutes() []*route {
 		}
 	}
 	return all
-}
-
-// pageType returns the Go type of a page of a kind's documents.
-func pageType(k knowledge.Kind) reflect.Type {
-	fields := []reflect.StructField{
-		{Name: "Items", Type: reflect.SliceOf(documentType(k)), Tag: `json:"items" doc:"The documents"`},
-		{Name: "Total", Type: typeOf[int](), Tag: `json:"total,omitempty" doc:"With total=true: how many documents all pages hold together"`},
-		{Name: "Next", Type: typeOf[string](), Tag: `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`},
-	}
-	if knowledge.Labelled(k) {
-		fields = append(fields, reflect.VisibleFields(typeOf[AtLabel]())...)
-	}
-	return reflect.StructOf(fields)
-}
-
-// pageOf returns the type of the documents of a page, false for the type of something else.
-func pageOf(t reflect.Type) (reflect.Type, bool) {
-	if t.Kind() != reflect.Struct || t.Name() != "" || t.NumField() < 3 || t.Field(0).Name != "Items" {
-		return nil, false
-	}
-	return t.Field(0).Type.Elem(), true
-}
-
-// document returns the Go type of a kind's documents.
-func documentType(k knowledge.Kind) reflect.Type { return reflect.TypeOf(knowledge.New(k)).Elem() }
-
-func (l *collection) documentAnswer(status int, text string, heads ...string) answer {
-	return answer{status: status, text: text, body: documentType(l.kind), sample: exampleStored(l.kind), heads: append(heads, "ETag")}
 }
 
 func (l *collection) readRoutes() []*route {
@@ -224,75 +147,12 @@ func (l *collection) pastRoutes() []*route {
 	}
 }
 
-// hits is the answer to a search.
-type hits struct {
-	AtLabel
-	Hits          []hit                  `json:"hits" doc:"What matches, the best first"`
-	Total         int                    `json:"total" doc:"How many documents match; with bounded at least so many"`
-	Bounded       bool                   `json:"bounded" doc:"True when not everything was looked at, since the question would have cost too much"`
-	Matched       string                 `json:"matched" doc:"How much of the question the first hit holds: all of its words, most, some, or none since nothing matches" enum:"all,most,some,none"`
-	Required      []string               `json:"required" doc:"The words and conditions that every hit of the page holds"`
-	LeftOut       []knowledge.LeftOut    `json:"left_out" doc:"The words that played no part, with the reason"`
-	SearchedFor   []knowledge.Correction `json:"searched_for" doc:"Words that no document has, and those that were looked for in their place; literal=true looks for what was typed"`
-	Suggestions   []string               `json:"suggestions" doc:"With literal: words that resemble those that no document has"`
-	UnknownFields []string               `json:"unknown_fields" doc:"What stands before a colon in the question and is no field: it was looked for as a word"`
-	Facets        []knowledge.FacetCount `json:"facets,omitempty" doc:"With facets=true: how many hits have which value, the most frequent twenty of each"`
-	Next          string                 `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`
-}
-
-// AtLabel says as of which label an answer is. It is exported for the schema of what embeds it.
-type AtLabel struct {
-	Label string        `json:"label,omitempty" doc:"The label that was asked for: the answer is as of where it stands"`
-	Seq   knowledge.Seq `json:"seq,omitempty" doc:"With label: the change at which it stands"`
-}
-
-// hit is a document that matches.
-type hit struct {
-	Kind     knowledge.Kind `json:"kind" doc:"The document's kind"`
-	ID       string         `json:"id" doc:"The document's id"`
-	Score    float64        `json:"score" doc:"Greater is better; comparable within one answer only"`
-	Title    string         `json:"title" doc:"Its title or name"`
-	Category string         `json:"category,omitempty" doc:"Its category"`
-	Severity string         `json:"severity,omitempty" doc:"The severity of a rule" enum:"CRITICAL,ERROR,WARNING,INFO"`
-	Version  int64          `json:"version" doc:"Its version"`
-	Updated  knowledge.Time `json:"updated_at" doc:"When it was last changed"`
-	Snippet  string         `json:"snippet" doc:"The part of the text that shows the most words of the question"`
-	Marks    [][]int        `json:"marks" doc:"The words in the snippet: from and to, in bytes of UTF-8"`
-	Missing  []string       `json:"missing" doc:"The words of the question that the document does not hold"`
-	Document any            `json:"document,omitempty" doc:"With view=full: the document"`
-	Fields   map[string]any `json:"fields,omitempty" doc:"With fields: those of the document"`
-}
-
-// change is an entry of the log.
-type change struct {
-	Seq      knowledge.Seq     `json:"seq" doc:"Its place in the log, from 1 without gaps" minimum:"1"`
-	Batch    knowledge.BatchID `json:"batch" doc:"The batch it belongs to; zeros for one made by hand in the database" format:"uuid"`
-	Verb     knowledge.Verb    `json:"verb" doc:"What was done" enum:"put,retire,restore,purge"`
-	Kind     knowledge.Kind    `json:"kind" doc:"The document's kind"`
-	ID       string            `json:"id" doc:"The document's id"`
-	Version  int64             `json:"version" doc:"The document's version after it" minimum:"1"`
-	Actor    string            `json:"actor" doc:"Who did it"`
-	At       knowledge.Time    `json:"at" doc:"When"`
-	By       string            `json:"entered_by,omitempty" doc:"Who handed it in, where that was another than the actor or the time was given"`
-	Entered  knowledge.Time    `json:"entered_at,omitzero" doc:"When it was handed in: beside entered_by"`
-	Hash     string            `json:"hash" doc:"SHA-256 of the document as it was stored" pattern:"^[0-9a-f]{64}$"`
-	Chain    string            `json:"chain" doc:"SHA-256 that binds the change to all before it" pattern:"^[0-9a-f]{64}$"`
-	Erased   string            `json:"erased,omitempty" doc:"The pseudonym of the person who was erased from it last; hash and chain are those of before"`
-	More     bool              `json:"more,omitempty" doc:"True when the next change belongs to the same transaction"`
-	Document any               `json:"document" doc:"The document after it; null after a purge"`
-}
-
-// changePage is a part of the log.
-type changePage struct {
-	Changes   []change      `json:"changes" doc:"Changes, the oldest first unless newest was asked for"`
-	NextAfter knowledge.Seq `json:"next_after" doc:"The seq of the last change that was seen"`
-	Position  string        `json:"position" doc:"What to ask on with as after: next_after with the first digits of the chain value there" example:"42-60303ae22b998861"`
-}
-
-// historyPage is a part of a document's history.
-type historyPage struct {
-	Changes []change      `json:"changes" doc:"Changes, the newest first"`
-	Next    knowledge.Seq `json:"next,omitempty" doc:"What to ask on with as before; left out at the end"`
-	Partial bool          `json:"partial,omitempty" doc:"There is more, which can't be asked for now: PostgreSQL is away"`
-	From    knowledge.Seq `json:"partial_from,omitempty" doc:"Of a part, the seq of the oldest change that is here"`
+// lists makes the handler of a collection's list.
+func (l *collection) lists() handler {
+	h := collecting(l.list)
+	if knowledge.Labelled(l.kind) {
+		h = collecting(l.listAt)
+	}
+	h.of = knowledge.Describe(l.kind)
+	return h
 }

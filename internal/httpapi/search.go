@@ -173,3 +173,72 @@ func appendHit(b []byte, hit *knowledge.Hit) []byte {
 	}
 	return append(b, ']')
 }
+
+// hits is the answer to a search.
+type hits struct {
+	AtLabel
+	Hits          []hit                  `json:"hits" doc:"What matches, the best first"`
+	Total         int                    `json:"total" doc:"How many documents match; with bounded at least so many"`
+	Bounded       bool                   `json:"bounded" doc:"True when not everything was looked at, since the question would have cost too much"`
+	Matched       string                 `json:"matched" doc:"How much of the question the first hit holds: all of its words, most, some, or none since nothing matches" enum:"all,most,some,none"`
+	Required      []string               `json:"required" doc:"The words and conditions that every hit of the page holds"`
+	LeftOut       []knowledge.LeftOut    `json:"left_out" doc:"The words that played no part, with the reason"`
+	SearchedFor   []knowledge.Correction `json:"searched_for" doc:"Words that no document has, and those that were looked for in their place; literal=true looks for what was typed"`
+	Suggestions   []string               `json:"suggestions" doc:"With literal: words that resemble those that no document has"`
+	UnknownFields []string               `json:"unknown_fields" doc:"What stands before a colon in the question and is no field: it was looked for as a word"`
+	Facets        []knowledge.FacetCount `json:"facets,omitempty" doc:"With facets=true: how many hits have which value, the most frequent twenty of each"`
+	Next          string                 `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`
+}
+
+// hit is a document that matches.
+type hit struct {
+	Kind     knowledge.Kind `json:"kind" doc:"The document's kind"`
+	ID       string         `json:"id" doc:"The document's id"`
+	Score    float64        `json:"score" doc:"Greater is better; comparable within one answer only"`
+	Title    string         `json:"title" doc:"Its title or name"`
+	Category string         `json:"category,omitempty" doc:"Its category"`
+	Severity string         `json:"severity,omitempty" doc:"The severity of a rule" enum:"CRITICAL,ERROR,WARNING,INFO"`
+	Version  int64          `json:"version" doc:"Its version"`
+	Updated  knowledge.Time `json:"updated_at" doc:"When it was last changed"`
+	Snippet  string         `json:"snippet" doc:"The part of the text that shows the most words of the question"`
+	Marks    [][]int        `json:"marks" doc:"The words in the snippet: from and to, in bytes of UTF-8"`
+	Missing  []string       `json:"missing" doc:"The words of the question that the document does not hold"`
+	Document any            `json:"document,omitempty" doc:"With view=full: the document"`
+	Fields   map[string]any `json:"fields,omitempty" doc:"With fields: those of the document"`
+}
+
+func search(c *call, p *searchParams, f faultList) error {
+	q := p.query(&f)
+	if len(f) > 0 {
+		_, _, err := q.Check() // what else is wrong is told at once
+		f.merge(err)
+		return f.err(true)
+	}
+	at := c.h.position()
+	if p.Label != "" {
+		at = "" // that is of now
+	}
+	found, err := hitsOf(c, p.Label, q)
+	if err != nil {
+		return err
+	}
+	a, err := p.ready(c, found)
+	if err != nil {
+		return err
+	}
+	c.source = found.Source
+	c.placed(at)
+	c.sendReady(a)
+	return nil
+}
+
+func exampleHits() any {
+	d := exampleStored(knowledge.KindRule)
+	return hits{
+		Hits: []hit{{
+			Kind: knowledge.KindRule, ID: d.Key().ID, Score: 14.2167, Title: d.Text().Title, Category: d.CategoryID(), Severity: knowledge.SeverityCritical,
+			Version: 1, Updated: exampleTime(), Snippet: "Pass values to SQL as parameters.", Marks: [][]int{{22, 32}}, Missing: []string{},
+		}}, Total: 1, Matched: knowledge.MatchedAll, Required: []string{"parameterized", "queries"}, LeftOut: []knowledge.LeftOut{},
+		SearchedFor: []knowledge.Correction{}, Suggestions: []string{}, UnknownFields: []string{},
+	}
+}

@@ -60,54 +60,13 @@ func enough(what string, n int64) error {
 	}
 }
 
-// takeShare counts the request among those of its caller.
-func takeShare(c *call, id string) error {
-	c.share = c.h.shares.get(id)
-	if most := int64(c.h.o.Limits.MaxEach); c.share.inside.Add(1) > most {
-		return enough("requests at a time", most)
-	}
-	return nil
-}
-
-// leaveShare gives back what the request had of its caller's share.
-func leaveShare(c *call) {
-	if c.share != nil {
-		c.share.inside.Add(-1)
-		if c.held > 0 {
-			c.share.bodies.Add(-c.held)
-		}
-		c.share = nil
-	}
-}
-
-// waits takes one of the caller's places for long polls, and waited gives it back, also where none was free.
-func waits(c *call) (waited func(), err error) {
-	if c.share == nil {
-		return func() {}, nil
-	}
-	waited = func() { c.share.waiting.Add(-1) }
-	if most := int64(max(c.h.o.Limits.MaxWaiting/waitShare, 1)); c.share.waiting.Add(1) > most {
-		return waited, enough("requests that wait for a change", most)
-	}
-	return waited, nil
-}
-
 // full is the part of a bound at which the door says that it has no room for more callers.
 const full = 0.95
 
-// crowded returns which bounds of the door are reached, nothing when none is.
-func crowded(h *Handler) []string {
-	var why []string
-	if n := h.working.Load(); float64(n) >= full*float64(h.o.Limits.MaxConcurrent) {
-		why = append(why, fmt.Sprintf("%d requests are at work, of %d at most", n, h.o.Limits.MaxConcurrent))
-	}
-	if n := h.bodies.Load(); float64(n) >= full*float64(h.o.Limits.MaxBodies) {
-		why = append(why, fmt.Sprintf("bodies of %d bytes are on their way, of %d at most", n, h.o.Limits.MaxBodies))
-	}
-	if h.o.Crowded != nil {
-		if reason := h.o.Crowded(); reason != "" {
-			why = append(why, reason)
-		}
-	}
-	return why
+// busy says that the door has no room now.
+func busy(reason string) error {
+	return &store.UnavailableError{Reason: reason + ": ask again soon", RetryAfter: time.Second, NotDone: true}
 }
+
+// errTooMuch says that the budget of all bodies in flight is used up.
+var errTooMuch = errors.New("the budget of bodies is used up")

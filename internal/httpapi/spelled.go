@@ -2,75 +2,67 @@ package httpapi
 
 import (
 	"bytes"
+	"sync/atomic"
 	"time"
 
 	"tenet/internal/knowledge"
 )
 
-// A placed mark is one that was written for a header.
-type placed struct {
+// writtenMark keeps the text of the last mark that was written to a header: answers of the same one share it.
+type writtenMark struct{ last atomic.Pointer[markText] }
+
+type markText struct {
 	at   knowledge.Mark
 	text string
 }
 
-// position returns the place in the log that an answer which is asked for from now on shows, as a header has it; "" where that
-// is not known.
-func (h *Handler) position() string {
-	if h.o.Position == nil {
-		return ""
-	}
-	at, ok := h.o.Position()
-	if !ok {
-		return ""
-	}
-	if p := h.placed.Load(); p != nil && p.at.Seq == at.Seq && bytes.Equal(p.at.Chain, at.Chain) {
+// text returns a mark as a header has it.
+func (w *writtenMark) text(at knowledge.Mark) string {
+	if p := w.last.Load(); p != nil && p.at.Seq == at.Seq && bytes.Equal(p.at.Chain, at.Chain) {
 		return p.text
 	}
-	p := &placed{at, at.String()}
-	h.placed.Store(p)
+	p := &markText{at, at.String()}
+	w.last.Store(p)
 	return p.text
 }
 
-// placed names the position of an answer with several documents: who follows the log from there misses nothing.
-func (c *call) placed(at string) {
-	if at != "" {
-		c.set("Tenet-Position", at)
-	}
-}
+// writtenSeq keeps the text of the last seq that was written to a header.
+type writtenSeq struct{ last atomic.Pointer[seqText] }
 
-// A spelledSeq is a seq that was written for a header.
-type spelledSeq struct {
+type seqText struct {
 	seq  knowledge.Seq
 	text string
 }
 
-// seq writes a seq. Answers of the same one share the text.
-func (h *Handler) seq(n knowledge.Seq) string {
-	if s := h.spelledSeq.Load(); s != nil && s.seq == n {
+// text returns a seq as a header has it.
+func (w *writtenSeq) text(n knowledge.Seq) string {
+	if s := w.last.Load(); s != nil && s.seq == n {
 		return s.text
 	}
-	s := &spelledSeq{n, decimal(int64(n))}
-	h.spelledSeq.Store(s)
+	s := &seqText{n, decimal(int64(n))}
+	w.last.Store(s)
 	return s.text
 }
 
-// A spelled time is one that was written for a header.
-type spelled struct {
+// writtenTime keeps the text of the last time that was written to a header.
+type writtenTime struct{ last atomic.Pointer[timeText] }
+
+type timeText struct {
 	at   time.Time
 	text string
 }
 
-// spellEvery is how exact the time in a header is: an earlier one than the true one claims nothing that is not so.
-const spellEvery = time.Millisecond
+// timeStep is how exact the time in a header is. A header may name an earlier time than the true one, never a later one.
+const timeStep = time.Millisecond
 
-// moment writes a time as documents do. Answers of the same millisecond share the text.
-func (h *Handler) moment(t knowledge.Time) string {
-	if s := h.spelled.Load(); s != nil {
-		if ahead := t.Sub(s.at); ahead >= 0 && ahead < spellEvery {
+// text returns a time as documents write it. Answers of the same millisecond share the text.
+func (w *writtenTime) text(t knowledge.Time) string {
+	if s := w.last.Load(); s != nil {
+		if ahead := t.Sub(s.at); ahead >= 0 && ahead < timeStep {
 			return s.text
 		}
 	}
-	s := &spelled{t.Time, t.UTC().Format(knowledge.TimeLayout)}
-	h.spelled.Store(s)
+	s := &timeText{t.Time, t.UTC().Format(knowledge.TimeLayout)}
+	w.last.Store(s)
 	return s.text
 }

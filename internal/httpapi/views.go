@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -52,10 +53,32 @@ func (v *views) ready(name string, build func() (*ready, error)) (*ready, error)
 	return a, nil
 }
 
-// linked adds to an answer where the next page is; "" for the last one.
-func linked(c *call, a *ready, next string) *ready {
-	if next != "" {
-		a.link = "<" + nextURL(c.r.URL, next) + `>; rel="next"`
+// A ready answer is a page or hits as they are sent. It is made once and lives as long as they stay in memory.
+type ready struct {
+	body   []byte
+	tag    string
+	length string
+	link   string // to the next page
+	packed [codingCount]atomic.Pointer[packed]
+}
+
+// packed is a ready answer in one of the codings, made when somebody first accepts it.
+type packed struct {
+	body        []byte
+	tag, length string
+}
+
+func newReady(body []byte, tag string) *ready {
+	return &ready{body: body, tag: tag, length: strconv.Itoa(len(body))}
+}
+
+// in returns the answer in a coding.
+func (a *ready) in(z *compressor, k coding) *packed {
+	if p := a.packed[k].Load(); p != nil {
+		return p
 	}
-	return a
+	body := z.pack(k, a.body, nil)
+	p := &packed{body: body, tag: tagIn(a.tag, k), length: strconv.Itoa(len(body))}
+	a.packed[k].Store(p) // two at once make the same
+	return p
 }

@@ -1,0 +1,254 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"tenet/internal/access"
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// Ways to resolve a conflict.
+const (
+	resolveTheirs = "theirs"
+	resolveOurs   = "ours"
+	resolveMerged = "merged"
+)
+
+// conflict is a parked batch as it is shown.
+type conflict struct {
+	ID         uuid.UUID       `json:"id" doc:"The id of the batch that did not fit" format:"uuid"`
+	Actor      string          `json:"actor" doc:"Who wrote it" example:"anna"`
+	Kind       knowledge.Kind  `json:"kind" doc:"The kind of the document that it is about"`
+	DocumentID string          `json:"document_id" doc:"The id of that document" example:"SEC-001"`
+	Op         int             `json:"op" doc:"The index of the op that did not fit; -1 when it was none of them alone" minimum:"-1"`
+	Verb       knowledge.Verb  `json:"verb" doc:"What that op does" enum:"put,patch,retire,restore,purge"`
+	Ops        int             `json:"ops" doc:"How many ops the batch has" minimum:"1"`
+	Why        string          `json:"why" doc:"Why it did not fit"`
+	Found      int64           `json:"found" doc:"The version of theirs; 0 for none"`
+	Seen       string          `json:"seen,omitempty" doc:"Names what stands of its documents now: a decision for ours or merged says it, so that nothing is overwritten that came since. Left out once it is decided, or while that can't be told" example:"8f1c5a90d2b7e364"`
+	Lost       *uuid.UUID      `json:"lost,omitempty" doc:"The batch that was acknowledged and lost by a failover of the primary; left out for what did not fit" format:"uuid"`
+	Base       json.RawMessage `json:"base" doc:"The document that the writer saw; null for none, or when it is no longer known"`
+	Theirs     json.RawMessage `json:"theirs" doc:"The document as it stands at the primary, null for none; once decided, as it stood when the batch was parked"`
+	Ours       json.RawMessage `json:"ours" doc:"The document that the batch would have left; null for none"`
+	QueuedAt   knowledge.Time  `json:"queued_at" doc:"When the batch was acknowledged"`
+	ParkedAt   knowledge.Time  `json:"parked_at" doc:"When it was found not to fit"`
+	Resolution string          `json:"resolution,omitempty" doc:"What was decided; left out while nobody has" enum:"theirs,ours,merged"`
+	ResolvedBy string          `json:"resolved_by,omitempty" doc:"Who decided"`
+	ResolvedAt *knowledge.Time `json:"resolved_at,omitempty" doc:"When it was decided"`
+	ResolvedAs *uuid.UUID      `json:"resolved_as,omitempty" doc:"The batch that carried the decision out" format:"uuid"`
+}
+
+// conflictList is what GET /conflicts answers.
+type conflictList struct {
+	Conflicts []conflict `json:"conflicts" doc:"The conflicts, the newest first"`
+	Next      string     `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`
+}
+
+// resolveRequest is a decision.
+type resolveRequest struct {
+	Resolution string          `json:"resolution" doc:"What holds: what is at the primary, what was journalled, or a document made of both" enum:"theirs,ours,merged"`
+	Seen       string          `json:"seen,omitempty" doc:"For ours and merged: the seen of the conflict, as it was looked at" example:"8f1c5a90d2b7e364"`
+	Document   json.RawMessage `json:"document,omitempty" doc:"For merged: the whole document to write"`
+}
+
+// resolveManyRequest is one decision about many conflicts.
+type resolveManyRequest struct {
+	Resolution string         `json:"resolution" doc:"What holds for all of them: what is at the primary, or what was journalled" enum:"theirs,ours"`
+	Conflicts  []seenConflict `json:"conflicts" doc:"The conflicts, in any order" minItems:"1" maxItems:"200"`
+}
+
+// seenConflict names a conflict as it was looked at.
+type seenConflict struct {
+	ID   string `json:"id" doc:"The id of the batch that did not fit" format:"uuid" example:"018f4a3e-7c10-7a5e-9f0b-2f6d1c3b5a70"`
+	Seen string `json:"seen,omitempty" doc:"For ours: the seen of the conflict" example:"8f1c5a90d2b7e364"`
+}
+
+// resolveManyAnswer tells what became of the conflicts.
+type resolveManyAnswer struct {
+	Decided []decidedConflict `json:"decided" doc:"What was carried out, in the order in which it was"`
+	Stopped string            `json:"stopped,omitempty" doc:"Why the next was not carried out, nor those behind it; left out when all were"`
+}
+
+// decidedConflict is a decision that was carried out.
+type decidedConflict struct {
+	ID    uuid.UUID     `json:"id" doc:"The conflict" format:"uuid"`
+	State string        `json:"state" doc:"Whether what was decided is done, or waits for the primary" enum:"applied,queued"`
+	Seq   knowledge.Seq `json:"seq,omitempty" doc:"The seq of the last change that it made; left out when it made none"`
+}
+
+// resolveAnswer tells what a decision did.
+type resolveAnswer struct {
+	Conflict conflict      `json:"conflict" doc:"The conflict, decided"`
+	State    string        `json:"state" doc:"Whether what was decided is done, or waits for the primary" enum:"applied,queued"`
+	Seq      knowledge.Seq `json:"seq,omitempty" doc:"The seq of the last change that it made; left out when it made none"`
+	Results  []batchResult `json:"results" doc:"The documents that it left behind; none for theirs"`
+}
+
+// mirrorAnswer says that something was asked for.
+type mirrorAnswer struct {
+	Asked string `json:"asked" doc:"What will be done with the mirror; the status shows the outcome" enum:"check,accept"`
+}
+
+type conflictPath struct {
+	ID string `path:"id" doc:"The id of the batch that did not fit" format:"uuid"`
+}
+
+// parked finds the conflict that the path names, as far as the caller may see it.
+func parked(c *call) (*store.Parked, error) {
+	text := c.r.PathValue("id")
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != 36 {
+		return nil, knowledge.BadQuery("id", "%q: want the UUID of a conflict", text)
+	}
+	return parkedAs(c, c.h.o.Desk, id)
+}
+
+// parkedAs returns a conflict as far as the caller may see it.
+func parkedAs(c *call, d Desk, id uuid.UUID) (*store.Parked, error) {
+	if d != nil {
+		list, err := d.Conflicts(c.limited(), store.ParkedQuery{ID: id, Resolved: true})
+		if err != nil {
+			return nil, err
+		}
+		for i := range list {
+			switch p := &list[i]; {
+			case p.Entry.Batch.ID != id:
+			case access.DecideConflict(c.request.Caller, access.VerbRead, &p.Entry.Batch) == nil:
+				return p, nil
+			case c.request.Caller.Unsure:
+				return nil, c.request.Caller.Deny(nil) // it may be shown to this one
+			}
+		}
+	}
+	return nil, refuse(store.ErrNotFound, "there is no conflict %s", id)
+}
+
+// reviewed returns the refusal of a decision that would write what the policy has written by proposals alone.
+func reviewed(c *call, p *store.Parked, d *store.Decision) error {
+	h := c.h
+	if len(h.o.Policy.Rules) == 0 || d.How == resolveTheirs || p.Resolution != "" {
+		return nil
+	}
+	for i := range p.Entry.Batch.Ops {
+		op := &p.Entry.Batch.Ops[i]
+		var before knowledge.Document
+		rec, err := h.o.Store.Get(c.limited(), op.Key)
+		if err == nil {
+			before, err = rec.Document()
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		after := d.Merged
+		if after == nil || op.Key != p.Key() {
+			if after, err = op.Next(before); err != nil {
+				after = nil // the desk says what is wrong with it
+			}
+		}
+		if n := h.o.Policy.Approvals(before, after); n > 0 {
+			return c.request.Caller.Deny(&store.ForbiddenError{
+				Reason: fmt.Sprintf("%s: the policy asks for %d approvals of such a write: decide for theirs, and propose it", op.Key, n),
+				Right:  access.DoReview,
+			})
+		}
+	}
+	return nil
+}
+
+// disputed returns the op that a conflict is about.
+func disputed(p *store.Parked) *knowledge.Op { return &p.Entry.Batch.Ops[max(p.Op, 0)] }
+
+func conflictOf(p *store.Parked) conflict {
+	op := disputed(p)
+	c := conflict{
+		ID: p.Entry.Batch.ID, Actor: p.Entry.Batch.Actor, Kind: op.Key.Kind, DocumentID: op.Key.ID, Op: p.Op, Verb: op.Verb,
+		Ops: len(p.Entry.Batch.Ops), Why: p.Why, Found: max(p.Found, 0), Base: orNull(p.Base), Theirs: orNull(p.Theirs), Ours: orNull(p.Ours),
+		QueuedAt: p.Entry.At, ParkedAt: p.ParkedAt, Resolution: p.Resolution, ResolvedBy: p.ResolvedBy, Seen: p.Seen,
+	}
+	if p.Lost != (knowledge.BatchID{}) {
+		c.Lost = &p.Lost
+	}
+	if p.Resolution != "" {
+		c.ResolvedAt = &p.ResolvedAt
+	}
+	if p.ResolvedAs != (knowledge.BatchID{}) {
+		c.ResolvedAs = &p.ResolvedAs
+	}
+	return c
+}
+
+func orNull(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return json.RawMessage("null")
+	}
+	return raw
+}
+
+// exampleConflict is a conflict about the example rule: both sides gave it another title.
+func exampleConflict() conflict {
+	side := func(title, by string, version int64) json.RawMessage {
+		d := exampleDocument(knowledge.KindRule)
+		d.(*knowledge.Rule).Title = title
+		knowledge.StampNext(d, nil, 0, by, exampleTime())
+		d.Stamps().Version = version
+		r, err := knowledge.NewRecord(d)
+		if err != nil {
+			panic(err) // examples are constants
+		}
+		return r.JSON
+	}
+	return conflict{
+		ID: uuid.MustParse(exampleBatchID), Actor: "anna", Kind: knowledge.KindRule, DocumentID: "SEC-001", Verb: knowledge.VerbPut, Ops: 1,
+		Why: "rule/SEC-001 is at version 2, and was written on top of version 1", Found: 2,
+		Base: side("Use parameterized queries", "anna", 1), Theirs: side("Never build SQL from text", "ben", 2),
+		Ours: side("Pass values as parameters", "anna", 2), Seen: exampleSeen, QueuedAt: exampleTime(), ParkedAt: exampleTime(),
+	}
+}
+
+func exampleConflicts() any { return conflictList{Conflicts: []conflict{exampleConflict()}} }
+
+func exampleResolves() []sample {
+	merged := least(exampleDocument(knowledge.KindRule))
+	merged["title"] = "Never build SQL from text: pass values as parameters"
+	encoded, err := json.Marshal(merged)
+	if err != nil {
+		panic(err) // examples are constants
+	}
+	return []sample{
+		{"ours", "What was journalled is written over it", resolveRequest{Resolution: resolveOurs, Seen: exampleSeen}},
+		{"theirs", "What is at the primary stays", resolveRequest{Resolution: resolveTheirs}},
+		{"merged", "A document made of both is written", resolveRequest{Resolution: resolveMerged, Seen: exampleSeen, Document: encoded}},
+	}
+}
+
+// exampleSeen names what stands of the documents of the example.
+const exampleSeen = "8f1c5a90d2b7e364"
+
+func exampleResolveMany() []sample {
+	return []sample{{"ours", "What was journalled is written over what is there", resolveManyRequest{
+		Resolution: resolveOurs, Conflicts: []seenConflict{{ID: exampleBatchID, Seen: exampleSeen}},
+	}}}
+}
+
+func exampleResolvedMany() any {
+	return resolveManyAnswer{Decided: []decidedConflict{{ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchApplied, Seq: 44}}}
+}
+
+// exampleResolved is the answer to the first of exampleResolves.
+func exampleResolved() any { return exampleDecision(knowledge.BatchApplied, 44) }
+
+func exampleResolvedLater() any { return exampleDecision(knowledge.BatchQueued, 0) }
+
+func exampleDecision(state string, seq knowledge.Seq) resolveAnswer {
+	c, at, as := exampleConflict(), exampleTime(), uuid.MustParse("7c9e6679-7425-5de4-944b-e07fc1f90ae7")
+	c.Seen = ""
+	c.Resolution, c.ResolvedBy, c.ResolvedAt, c.ResolvedAs = resolveOurs, "carla", &at, &as
+	return resolveAnswer{Conflict: c, State: state, Seq: seq, Results: []batchResult{{
+		Kind: c.Kind, ID: c.DocumentID, Verb: knowledge.VerbPut, Version: 3, Document: c.Ours,
+	}}}
+}

@@ -1,0 +1,110 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+
+	"tenet/internal/store"
+)
+
+// fail answers with the problem that an error is, and logs what a person should know.
+func (c *call) fail(err error) {
+	if made, ok := errors.AsType[*store.ProposedError](err); ok {
+		proposed(c, made)
+		return
+	}
+	p := problemOf(err)
+	c.cause = err
+	if none, ok := errors.AsType[*store.NotFoundError](err); ok {
+		c.source = none.Source
+	}
+	switch {
+	case c.status != 0: // the answer has begun: nothing can be said any more
+		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelWarn, "answer broken off", slog.String("request_id", c.request.RequestID()), slog.Any("error", err))
+		panic(http.ErrAbortHandler)
+	case p.Status == statusGone:
+		// Most likely nobody hears it. But a server that stops cancels too, and must not seem to have said yes.
+		c.sendProblem(problemOf(&store.UnavailableError{Reason: "the request was broken off: ask again with the same Idempotency-Key"}))
+		c.status = statusGone
+		return
+	case p.Status == http.StatusInternalServerError:
+		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelError, "request failed", slog.String("request_id", c.request.RequestID()),
+			slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path), slog.Any("error", err))
+	case p.Status > http.StatusInternalServerError:
+		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelInfo, "request not answered", slog.String("request_id", c.request.RequestID()),
+			slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path), slog.Any("error", err))
+	}
+	c.sendProblem(p)
+}
+
+func (c *call) sendProblem(p *problem) {
+	p.RequestID = c.request.RequestID()
+	h := c.Header()
+	h.Del("Etag")
+	h.Del("Link")
+	h.Del("Location")
+	h.Set("Cache-Control", "no-store")
+	if p.RetryAfter != nil {
+		h.Set("Retry-After", strconv.Itoa(*p.RetryAfter))
+	}
+	if p.Status == http.StatusUnauthorized {
+		h.Set("Www-Authenticate", `Bearer realm="tenet"`)
+	}
+	if browses(c) {
+		c.h.o.Pages.Head(h)
+		vary(c, "Accept")
+		c.send(p.Status, mediaHTML, c.h.o.Pages.Refusal(c.r.WithContext(c.request), p.Status, p.Title, p.Detail))
+		return
+	}
+	b, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // a problem holds nothing that can't be encoded
+	}
+	c.send(p.Status, mediaProblem, b)
+}
+
+// browses reports whether a person with a browser reads the answer: programs don't ask for pages.
+func browses(c *call) bool {
+	if c.h.o.Pages == nil {
+		return false
+	}
+	if c.route != nil && c.route.token != nil {
+		return true
+	}
+	return (c.r.Method == http.MethodGet || c.r.Method == http.MethodHead) && named(c.r.Header["Accept"], "text/html") &&
+		!named(c.r.Header["Accept"], mediaJSON)
+}
+
+// panicked answers for a handler that can't. An answer that was begun can't be mended: it reports that the connection
+// is to be cut.
+func (c *call) panicked(v any) (abort bool) {
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		return true
+	}
+	c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelError, "panic while answering",
+		slog.String("request_id", c.request.RequestID()), slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path),
+		slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
+	if c.status != 0 {
+		return true
+	}
+	c.sendProblem(problemOf(errPanic))
+	return false
+}
+
+// proposed answers an agent whose write became a proposal: it is taken, and nothing is written yet.
+func proposed(c *call, e *store.ProposedError) {
+	wrote(c, e.Receipt.Batch, &e.Receipt)
+	c.set("Tenet-Proposal", e.Key.ID)
+	c.set("Location", "/api/v1/proposals/"+e.Key.ID)
+	if len(e.Receipt.Records) > 0 && e.Receipt.Records[0] != nil {
+		c.record(http.StatusAccepted, e.Receipt.Records[0])
+		return
+	}
+	body, _ := json.Marshal(map[string]string{"proposal_id": e.Key.ID}) //nolint:errchkjson // a text
+	c.send(http.StatusAccepted, mediaJSON, body)
+}

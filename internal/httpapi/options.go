@@ -1,0 +1,207 @@
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"tenet/internal/access"
+	"tenet/internal/check"
+	"tenet/internal/erasure"
+	"tenet/internal/guidance"
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+	"tenet/internal/upkeep"
+)
+
+// Options is what a door is made of. Only Store is needed.
+type Options struct {
+	// Store answers. It decides what a caller may do; the door only says who is calling.
+	Store store.Store
+	// Authenticate returns who holds a token. Nil: nobody does, and only the public paths answer.
+	Authenticate func(token string) (*access.Caller, error)
+	// Refused is told of every call that no valid token came with. Nil: nobody is; the store tells of those it refuses itself.
+	Refused func(ctx context.Context, r access.Refusal)
+	// Level tells how fresh the answers are; it is asked for every request. Nil: always normal, as of now.
+	Level func() knowledge.Level
+	// Position returns a place in the log that every read which begins later shows; false where none is known. Nil: none is.
+	Position func() (knowledge.Mark, bool)
+	// Seq returns a seq that no answer given so far is ahead of; asked for every answer. Nil: answers don't say it.
+	Seq func() knowledge.Seq
+	// Status returns what the status page shows beyond the version and the level. Nil: nothing.
+	Status func(ctx context.Context) any
+	// Guidance tells what holds for a path or a task. Nil: nobody does, and there are no such paths.
+	Guidance *guidance.Index
+	// Labels lists and searches documents as they stand at a label. Nil: only single documents are read at labels.
+	Labels store.LabelReader
+	// Batches tells where a batch stands. Nil: what the log of changes knows.
+	Batches BatchTeller
+	// Desk keeps the conflicts of an outage. Nil: there are none.
+	Desk Desk
+	// Policy says what is written by proposals alone: no decision of a conflict is a way round it.
+	Policy access.Policy
+	// Mirror is what stands in for the primary while it is away. Nil: there is none.
+	Mirror Mirror
+	// Jobs is the work that comes round. Nil: there is none.
+	Jobs Jobs
+	// Fleet knows how repositories stand to what they take. Nil: nobody does, and there are no such paths.
+	Fleet Fleet
+	// Check checks files. Nil: nobody does, and there is no such path.
+	Check func(ctx context.Context, q *check.Question) (*check.Result, error)
+	// Effects knows what rules and practices do. Nil: nobody does, and there is no such path.
+	Effects Effects
+	// Audit keeps the calls that were refused. Nil: nobody does.
+	Audit Audit
+	// Uses counts how often templates are rendered. Nil: nobody counts.
+	Uses UseCounter
+	// Ready returns why tenet can't answer, nothing when it can. Nil: what the store's Ping says.
+	Ready func(ctx context.Context) []string
+	// Notes returns what an operator should know although tenet can answer. Nil: nothing.
+	Notes func() []string
+	// Crowded returns why there is no room for more callers before they reach the door, "" when there is. Nil: there always is.
+	Crowded func() string
+	// Trusted are the addresses of proxies, whose X-Forwarded-For tells where a call comes from.
+	Trusted []netip.Prefix
+	// Origins are those of other sites whose pages may ask, as [CheckOrigin] takes them. None: no other site's may.
+	Origins []string
+	// Fresh marks the context of a request that says Cache-Control: no-cache. Nil: such requests are like others.
+	Fresh func(ctx context.Context) context.Context
+	// Observe returns what is called after every request of a route, as in "GET /api/v1/rules/{id}"; it is asked once for each
+	// route, when that is first used. Nil: nobody measures.
+	Observe func(route string) func(status int, took time.Duration)
+	// Erase erases a person. Nil: this tenet can't.
+	Erase Eraser
+	// MetricsOpen lets /metrics be read without a token.
+	MetricsOpen bool
+	// MetricsHandler answers /metrics. Nil: there is no such path.
+	MetricsHandler http.Handler
+	// Mounts are the other doors.
+	Mounts []Mount
+	// LiveDescription is the AsyncAPI document of the stream of changes, as JSON. Nil: there is no such path.
+	LiveDescription []byte
+	// Pages tell a browser what went wrong. Nil: it is told as programs are.
+	Pages Pages
+	// Log gets what a person should know: panics, errors that nobody foresaw, outages. Nil: nothing is logged.
+	Log *slog.Logger
+	// AccessLog gets a line for every request. Nil: none is written.
+	AccessLog *slog.Logger
+	// Limits bounds what a caller may ask for.
+	Limits Limits
+	// Version is that of the program, for the status page.
+	Version string
+}
+
+// Limits bounds requests. Zero values stand for the defaults.
+type Limits struct {
+	// Timeout is how long the store may take for a write or a long read.
+	Timeout time.Duration `name:"command-timeout" default:"60s" doc:"Longest time for one request's work"`
+	// MaxBody and MaxBatchBody bound the bytes of a request's body, and of a batch.
+	MaxBody      int64 `name:"max-body" default:"4194304" doc:"Bytes of a request's body"`
+	MaxBatchBody int64 `name:"max-batch-body" default:"33554432" doc:"Bytes of a batch"`
+	// MaxConcurrent bounds the requests at a time, probes not counted; more are refused with 503.
+	MaxConcurrent int `name:"max-requests" default:"1024" least:"1" doc:"Requests at work at one time; more are told to come back"`
+	// MaxEach bounds those of one principal, and of those whose body is on its way; more are refused with 429. When 0 it is a quarter of
+	// MaxConcurrent, 64 at least.
+	MaxEach      int           `name:"requests-each" default:"256" least:"1" doc:"Requests of one principal at one time; more are refused with 429, and the others are answered"`
+	MaxWaiting   int           // of these, requests that wait for a change; more are refused with 503: 512
+	MaxBodies    int64         // bytes of all bodies in flight; more are refused with 503: 256 MiB
+	BodyWindow   time.Duration // in which 16 KiB of a body must come, or all that is left of it: 10 s
+	MaxURL       int           // bytes of the path and query: 8 KiB
+	CompressFrom int           // bytes from which an answer is compressed for clients that accept it: 12 KiB; negative: never
+}
+
+// A BatchTeller tells where a batch stands.
+type BatchTeller interface {
+	// Batch returns the status of a batch; an unknown one is [store.ErrNotFound].
+	Batch(ctx context.Context, id knowledge.BatchID) (knowledge.BatchStatus, error)
+}
+
+// A UseCounter counts how often templates are rendered.
+type UseCounter interface {
+	// Use counts one rendering. It does not wait.
+	Use(template string)
+	// Uses returns how often each of these templates was rendered; those never rendered may be left out.
+	Uses(ctx context.Context, ids []string) (map[string]int64, error)
+}
+
+// A Desk keeps the batches of an outage that did not fit when the primary came back, until a person decides.
+type Desk interface {
+	// Conflicts returns those that are asked for, the newest first, with what stands of their documents now.
+	Conflicts(ctx context.Context, q store.ParkedQuery) ([]store.Parked, error)
+	// Resolve carries out decisions, in the order in which the batches were taken, and returns those that were. One that was made of
+	// what is no longer so is refused, and all with it.
+	Resolve(ctx context.Context, by string, decisions ...store.Decision) ([]store.Decided, error)
+}
+
+// A Mirror is a copy of the primary's documents. Neither call waits.
+type Mirror interface {
+	// CheckMirror asks for a comparison with the primary.
+	CheckMirror()
+	// AcceptPrimary lets the mirror be made anew from a primary that has another history.
+	AcceptPrimary()
+}
+
+// Jobs is the work that comes round, as people ask about it.
+type Jobs interface {
+	// Jobs returns how the jobs stand. With an error it returns what can be told.
+	Jobs(ctx context.Context) ([]upkeep.Standing, error)
+	// Start asks for a run now; it is [store.ErrNotFound] for a job that there is not, [store.ErrConflict] while it runs.
+	Start(ctx context.Context, name, by string) (store.Run, error)
+	// History returns the newest runs of a job, the newest first.
+	History(ctx context.Context, name string, limit int) ([]store.Run, error)
+	// Pause keeps a job from being run by its schedule, or lets it run again.
+	Pause(ctx context.Context, name, by string, paused bool) error
+}
+
+// Fleet knows how repositories stand to what they take.
+type Fleet interface {
+	// CheckIn takes in what a work tree tells of itself, and returns how it stands. Its repository is read in the name of who asks.
+	CheckIn(ctx context.Context, reader store.Reader, c store.CheckIn) (*store.Standing, error)
+	// Page returns repositories by their ids.
+	Page(ctx context.Context, q store.FleetQuery) ([]store.Standing, error)
+	// Counts returns how many repositories have each state, and as of when.
+	Counts() ([]store.FleetCount, knowledge.Time)
+	// News returns a repository with what has changed since it took what it takes.
+	News(ctx context.Context, reader store.Past, id string) (*store.FleetNews, error)
+}
+
+// Effects knows what rules and practices do.
+type Effects interface {
+	// Page returns what was worked out in the last night, by the keys of the documents.
+	Page(ctx context.Context, q store.EffectQuery) ([]store.Effect, error)
+}
+
+// An Audit keeps the calls that were refused.
+type Audit interface {
+	// Refusals returns what was refused before a time, of one actor unless that is empty, the newest first; before the zero time means all.
+	Refusals(ctx context.Context, before knowledge.Time, actor string, limit int) ([]store.Refusal, error)
+}
+
+// An Eraser erases a person, and says what it did.
+type Eraser func(ctx context.Context, r erasure.Request) (*erasure.Report, error)
+
+// Pages tell a person with a browser what went wrong.
+type Pages interface {
+	// Refusal returns the page that tells what went wrong.
+	Refusal(r *http.Request, status int, title, detail string) []byte
+	// Head sets the headers of every page.
+	Head(h http.Header)
+}
+
+// A Mount is another door that callers reach through this one, which finds out who is calling, bounds what each may take, counts and logs. Its
+// routes are no operations of the OpenAPI document: its protocol describes itself.
+type Mount struct {
+	Tag string // of its requests, for people who read the routes
+	// Routes are a method and a path each, as in "GET /search".
+	Routes []string
+	// Serve answers a request; the context says who is calling. An error is answered as any other of this door.
+	Serve func(w http.ResponseWriter, r *http.Request) error
+	// Token returns the token that a request signed in with, "" for a stranger, who is let through. If nil, the token is in the Authorization
+	// header, and a request without one is refused.
+	Token func(r *http.Request) string
+	// Streams reports whether the answer to a request is a stream, which the other door bounds by itself; the body is nil for methods without
+	// one. If nil, every request is a request at work, and its body is not read before Serve.
+	Streams func(method string, body []byte) bool
+}
