@@ -25,6 +25,7 @@ type Adapter struct {
 	// Arguments says how a text names its arguments.
 	Arguments Arguments
 	Imports   bool   // "@path" in the text brings another file in
+	Named     bool   // the file's own name is the title where the text gives none, before any heading
 	Limit     int    // characters that a file may have, 0 for no bound that is documented
 	Checked   string // when Source was read
 	Source    string // the owner's document

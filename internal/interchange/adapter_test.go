@@ -249,6 +249,9 @@ func TestAFileThatNamesItselfKeepsItsName(t *testing.T) {
 		".github/instructions/a.instructions.md": {"---\nname: House style\n---\n# Overview\n\nx\n", "House style"},
 		".continue/rules/a.md":                   {"---\nname: Tests first\n---\n# Rules\n\nx\n", "Tests first"},
 		".cursor/rules/b.mdc":                    {"---\ntitle: Told\nname: other\n---\n# Rules\n\nx\n", "Told"},
+		".github/agents/data-reviewer.agent.md":  {"---\ndescription: x\n---\n# Role\n\nx\n", "Data reviewer"},
+		".opencode/agent/sql-helper.md":          {"---\nmode: subagent\n---\n# SQL helper\n\nx\n", "SQL helper"},
+		".github/chatmodes/plan.chatmode.md":     {"# Instructions\n\nx\n", "Plan"},
 		"docs/guide.md":                          {"# The guide\n\nx\n", "The guide"},
 	} {
 		e := readAll(t, map[string]string{path: tc[0]})[path]
@@ -322,5 +325,18 @@ func TestPromptsAndFormsAreTemplates(t *testing.T) {
 	}
 	if it := readItems(t, map[string]string{".github/ISSUE_TEMPLATE/config.yml": "blank_issues_enabled: false\n"}); it[".github/ISSUE_TEMPLATE/config.yml"].Skipped == "" {
 		t.Error("the settings of issue forms are read as a form")
+	}
+}
+
+// A plugin keeps its commands outside of the folders that an assistant reads.
+func TestACommandOfAPluginIsATemplate(t *testing.T) {
+	e := readAll(t, map[string]string{"plugins/p/commands/go.md": "---\nargument-hint: [what]\n---\nDo $ARGUMENTS\n"})["plugins/p/commands/go.md"]
+	d, ok := e.Doc.(*knowledge.Template)
+	if !ok || d.TemplateContent != "Do {{arguments}}" || len(d.Variables) != 1 || d.Variables[0].Description != "[what]" {
+		t.Errorf("it becomes %+v, want a template with a variable", e.Doc)
+	}
+	text := "# Commands\n\nEach is described here.\n"
+	if e := readAll(t, map[string]string{"docs/commands/index.md": text})["docs/commands/index.md"]; e.Key.Kind != knowledge.KindPractice {
+		t.Errorf("a page about commands is a %s, want a practice", e.Key.Kind)
 	}
 }

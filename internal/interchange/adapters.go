@@ -298,7 +298,7 @@ func helperAdapters() []Adapter {
 		Limit: 0, Checked: "2026-11", Source: "https://agentskills.io/specification",
 	}
 	agent := skill
-	agent.Name, agent.Format = "agents", FormatMarkdown
+	agent.Name, agent.Format, agent.Named = "agents", FormatMarkdown, true
 	agent.Paths = []string{
 		".claude/agents/**/*.md", ".github/agents/**/*.md", ".cursor/agents/**/*.md", ".opencode/agent/**/*.md", ".opencode/agents/**/*.md",
 		".factory/droids/**/*.md", ".gemini/agents/**/*.md", ".qwen/agents/**/*.md", "**/*.agent.md",

@@ -123,6 +123,9 @@ func titleOf(f *file, fm *frontMatter, body, summary string) string {
 	if name := fm.peek("name"); name != "" {
 		return ownName(name, head)
 	}
+	if a, _ := adapterFor(f.path); a != nil && a.Named {
+		return orElse(inWords(stem(f.path), head), humanName(stem(f.path)))
+	}
 	if head != "" {
 		return head
 	}
@@ -152,12 +155,17 @@ func ownName(name, heading string) string {
 	if strings.ContainsFunc(name, unicode.IsSpace) || !strings.ContainsAny(name, "-_") {
 		return plain(name)
 	}
+	return orElse(inWords(name, heading), humanName(name))
+}
+
+// inWords returns a heading that says the same as a name, "" for another one.
+func inWords(name, heading string) string {
 	a, _ := slug(name)
 	b, _ := slug(heading)
-	if a == b && heading != "" {
-		return heading
+	if a != b {
+		return ""
 	}
-	return humanName(name)
+	return heading
 }
 
 // fitTitle cuts a title that is too long, and keeps the full one in extra and above the text.

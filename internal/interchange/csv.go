@@ -101,9 +101,10 @@ func faultLine(why string) int {
 
 // readTable splits the text into rows and finds its columns.
 func readTable(f *file) (*table, error) {
-	c := csv.NewReader(strings.NewReader(f.text))
+	text, sep := separated(f)
+	c := csv.NewReader(strings.NewReader(text))
 	c.FieldsPerRecord = -1
-	c.Comma = separator(f)
+	c.Comma = sep
 	header, err := c.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, nothing("a table without rows")
@@ -145,20 +146,23 @@ func readTable(f *file) (*table, error) {
 	return t, nil
 }
 
-// separator returns what separates the fields: a tab in .tsv files, else whichever of the usual ones the header has
-// most of.
-func separator(f *file) rune {
-	if strings.EqualFold(path.Ext(f.path), ".tsv") {
-		return '\t'
+// separated returns the text of a table and what separates its fields: as a first line says for Excel ("sep=;"), which
+// is left empty; a tab in .tsv files; else whichever of the usual ones the header has most of.
+func separated(f *file) (string, rune) {
+	first, rest, _ := strings.Cut(f.text, "\n")
+	if said, ok := strings.CutPrefix(strings.Trim(first, "\" "), "sep="); ok && len(said) == 1 && strings.Contains(",;\t|", said) {
+		return "\n" + rest, rune(said[0])
 	}
-	header, _, _ := strings.Cut(f.text, "\n")
+	if strings.EqualFold(path.Ext(f.path), ".tsv") {
+		return f.text, '\t'
+	}
 	best := ','
-	for _, r := range ";\t" {
-		if strings.Count(header, string(r)) > strings.Count(header, string(best)) {
+	for _, r := range ";\t|" {
+		if strings.Count(first, string(r)) > strings.Count(first, string(best)) {
 			best = r
 		}
 	}
-	return best
+	return f.text, best
 }
 
 // tidyHeader checks that no two columns have one name.

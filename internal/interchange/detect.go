@@ -28,7 +28,7 @@ func nameFormat(p string) Format {
 		return FormatMarkdown
 	case strings.HasSuffix(base, ".examples.yaml") || strings.HasSuffix(base, ".examples.yml"):
 		return examplesOf
-	case ext == ".yaml" || ext == ".yml":
+	case ext == ".yaml" || ext == ".yml" || ext == ".toml":
 		return FormatRuleYAML
 	case ext == ".csv" || ext == ".tsv":
 		return FormatCSV
@@ -36,7 +36,7 @@ func nameFormat(p string) Format {
 		return FormatJSONL
 	case ext == ".json" || ext == ".jsonc" || ext == ".sarif" || eslintFile(base):
 		return FormatJSON
-	case ext == ".xml":
+	case ext == ".xml" || ext == ".ruleset":
 		return FormatXML
 	}
 	return skipName
@@ -58,11 +58,21 @@ func skipReason(p string) string {
 		return "the name of a symbolic link's target, not a text"
 	case isArchive(base):
 		return "an archive within what is imported: import it by itself"
+	case isProgram(base):
+		return "settings that are a program, which is not run: `npx eslint --print-config FILE > eslint.json` (and stylelint's likewise) " +
+			"writes what it sets as JSON"
 	}
 	if ext := path.Ext(base); ext != "" && ext != base {
 		return "no format that tenet reads (" + shortQuote(ext) + ")"
 	}
 	return "no format that tenet reads"
+}
+
+// isProgram reports whether a file is the settings of a linter of JavaScript, as a program.
+func isProgram(base string) bool {
+	name, ext := strings.TrimSuffix(base, path.Ext(base)), path.Ext(base)
+	return slices.Contains([]string{"eslint.config", "stylelint.config", ".eslintrc", ".stylelintrc"}, name) &&
+		slices.Contains([]string{".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"}, ext)
 }
 
 // fits reports whether a file of the named format can be read as another one that the caller asked for.
@@ -82,6 +92,8 @@ func markdownFormat(p string, fm *frontMatter, body string) Format {
 	switch {
 	case ownKind(fm.values, shownKind) != "":
 		return FormatMarkdown
+	case isCommand(p, fm, body):
+		return FormatPrompt
 	case showsRule(fm, body):
 		return FormatRulePage
 	case fm.has("globs", "alwaysApply", "applyTo") || inRulesFolder(p):
@@ -90,6 +102,13 @@ func markdownFormat(p string, fm *frontMatter, body string) Format {
 		return FormatRulePage
 	}
 	return FormatMarkdown
+}
+
+// isCommand reports whether a file is a slash command of a plugin or a collection: it lies in a folder of commands, and
+// says what its caller gives, or which tools it may use.
+func isCommand(p string, fm *frontMatter, body string) bool {
+	return slices.Contains(strings.Split(strings.ToLower(path.Dir(p)), "/"), "commands") &&
+		(fm.has("argument-hint", "allowed-tools") || strings.Contains(body, "$ARGUMENTS"))
 }
 
 // showsRule reports whether a page is a rule's by what stands in it.

@@ -32,7 +32,8 @@ type foundRule struct {
 	tags        []string
 	languages   []string
 	globs       []string
-	off         bool // the tool has it switched off
+	off         bool   // the tool has it switched off
+	activation  string // when it holds where no pattern says so; "" for the usual
 	good, bad   []knowledge.Example
 	notes       []string
 	err         error // why it is no rule
@@ -81,7 +82,7 @@ func (y *foundRule) take(keys ...string) string {
 func identKeys() []string { return []string{"rule_id", "id", "key", "code"} }
 
 func textKeys() []string {
-	return []string{"description", "message", "msg", "desc", "mdDesc", "htmlDesc", "summary", "details"}
+	return []string{"description", "message", "msg", "desc", "mdDesc", "htmlDesc", "summary", "details", "rule"}
 }
 
 // genericRule reads a rule by the keys that most tools share.
@@ -103,9 +104,16 @@ func genericRule(m map[string]any, line int) foundRule {
 	y.languages = languagesOf(slices.Concat(listOf(m["languages"]), listOf(m["language"]), listOf(m["lang"])))
 	y.tags = listOf(m["sysTags"])
 	y.globs = append(patternsOf(dig(m, "paths.include"), "", true), patternsOf(m["files"], "", false)...)
+	y.globs = append(y.globs, patternsOf(m["globs"], "", false)...)
 	y.globs = append(y.globs, append(patternsOf(dig(m, "paths.exclude"), "!", true), patternsOf(m["ignores"], "!", false)...)...)
 	if y.title == "" && y.text == "" {
 		y.err = fmt.Errorf("%s has neither a title nor a description or message", y.called())
+	}
+	if _, sentence := m["rule"].(string); sentence && len(y.globs) == 0 { // Continue's rules hold unless they say otherwise
+		y.activation = always
+		if m["alwaysApply"] == false {
+			y.activation = model
+		}
 	}
 	if rule, ok := m["rule"].(map[string]any); ok && y.ident != "" && len(rule) > 0 && y.err != nil { // ast-grep needs no message
 		y.text, y.err = "No code like this pattern.", nil
@@ -127,7 +135,10 @@ func describesRule(m map[string]any) bool {
 	ident, label, text := pick(m, identKeys()...), pick(m, "title", "name"), pick(m, textKeys()...)
 	_, known := severity(pick(m, "severity", "level", "custom.severity"))
 	_, isASTGrep := m["rule"].(map[string]any)
+	sentence, _ := m["rule"].(string) // a rule of Continue is one
 	switch {
+	case label != "" && strings.ContainsAny(sentence, " \n"):
+		return true
 	case textOf(m["rule_id"]) != "":
 		return true
 	case isASTGrep && textOf(m["id"]) != "" && textOf(m["language"]) != "":
@@ -135,7 +146,8 @@ func describesRule(m map[string]any) bool {
 	case label != "":
 		return known || textOf(m["id"]) != "" && text != ""
 	case ident != "":
-		return text != "" && (known || strings.EqualFold(pick(m, "severity"), "off") || m["languages"] != nil || m["language"] != nil)
+		finds := m["languages"] != nil || m["language"] != nil || m["pattern"] != nil || m["regex"] != nil
+		return text != "" && (known || strings.EqualFold(pick(m, "severity"), "off") || finds)
 	}
 	return false
 }
@@ -185,7 +197,7 @@ func patternsOf(v any, prefix string, bare bool) []string {
 
 // scope says for which files a rule holds: excludes alone are of everything.
 func (y *foundRule) scope(f *file) knowledge.Scope {
-	s := knowledge.Scope{Languages: y.languages}
+	s := knowledge.Scope{Languages: y.languages, Activation: y.activation}
 	for _, g := range y.globs {
 		if _, err := knowledge.ParseGlob(g); err != nil {
 			f.note("the pattern %q is left out: %s", shortQuote(g), err)
@@ -244,7 +256,7 @@ func rulesIn(f *file, d yamlValue) ([]foundRule, bool) {
 		return listedRules(f, v, n)
 	case map[string]any:
 		for _, read := range []func(*file, map[string]any, *yaml.Node) ([]foundRule, bool){
-			policyRules, nucleiRules, checkovRules, valeRules, switchedRules, copRules,
+			policyRules, nucleiRules, checkovRules, valeRules, listedLinters, pathInstructions, cargoLints, switchedRules, copRules, detektRules,
 		} {
 			if some, ok := read(f, v, n); ok {
 				return some, true

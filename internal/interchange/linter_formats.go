@@ -2,7 +2,6 @@ package interchange
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -215,14 +214,7 @@ func cop(name string, v any, line int) foundRule {
 	y.globs = append(patternsOf(values["Include"], "", false), patternsOf(values["Exclude"], "!", false)...)
 	y.languages = []string{"ruby"}
 	if y.text == "" {
-		var set []string
-		for _, k := range slices.Sorted(maps.Keys(values)) {
-			if b, err := json.Marshal(values[k]); err == nil {
-				set = append(set, "- "+k+": "+string(b))
-			}
-		}
-		y.text = fmt.Sprintf("RuboCop's %s is set:\n\n%s", name, orElse(strings.Join(set, "\n"), "- as it comes"))
-		y.notes = append(y.notes, "no description: what it is set to stands for it")
+		y.text, y.notes = settingsText("RuboCop", name, values), append(y.notes, standsForIt)
 	}
 	return y
 }

@@ -43,6 +43,9 @@ func switchedRules(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) 
 // settingsOf returns the map from names to settings, and where it stands.
 func settingsOf(tool string, m map[string]any, n *yaml.Node) (map[string]any, *yaml.Node) {
 	if tool == "markdownlint" {
+		if config, ok := m["config"].(map[string]any); ok { // markdownlint-cli2
+			m, n = config, childNode(n, "config")
+		}
 		rules := maps.Clone(m)
 		maps.DeleteFunc(rules, func(k string, _ any) bool { return k == "default" || k == "extends" || strings.HasPrefix(k, "$") })
 		return rules, n
@@ -152,7 +155,7 @@ func switched(tool, name string, v any) foundRule {
 		if b, err := json.MarshalIndent(options, "", "  "); err == nil && options != nil {
 			y.text += "\n\n```json\n" + string(b) + "\n```"
 		}
-		y.notes = append(y.notes, "no description: what it is set to stands for it")
+		y.notes = append(y.notes, standsForIt)
 	}
 	return y
 }

@@ -310,6 +310,52 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 		path, text string
 		want       []ruleSeen
 	}{
+		"detekt": {
+			"detekt.yml", "build: {maxIssues: 0}\ncomplexity:\n  active: true\n  LongMethod: {active: true, threshold: 60}\n" +
+				"style:\n  MagicNumber: {active: false, excludes: ['**/test/**']}\n",
+			[]ruleSeen{
+				{"team-detekt-longmethod", "LongMethod", "WARNING", "kotlin", false},
+				{"team-detekt-magicnumber", "MagicNumber", "WARNING", "kotlin ** !**/test/**", true},
+			},
+		},
+		"golangci-lint": {
+			".golangci.yml", "version: '2'\nlinters:\n  enable: [errcheck]\n  disable: [lll]\n",
+			[]ruleSeen{{"team-golangci-errcheck", "errcheck", "WARNING", "go", false}, {"team-golangci-lll", "lll", "WARNING", "go", true}},
+		},
+		"hadolint": {
+			".hadolint.yaml", "ignored: [DL3008]\noverride:\n  error: [DL3001]\n",
+			[]ruleSeen{
+				{"team-hadolint-dl3001", "DL3001", "ERROR", "dockerfile", false}, {"team-hadolint-dl3008", "DL3008", "WARNING", "dockerfile", true},
+			},
+		},
+		"Continue": {
+			".continue/rules/a.yaml", "name: Ours\nschema: v1\nrules:\n  - name: No print\n    rule: Never print.\n    globs: '**/*.py'\n",
+			[]ruleSeen{{"team-continue-rules-a-no-print", "No print", "WARNING", "**/*.py", false}},
+		},
+		"CodeRabbit": {
+			".coderabbit.yaml", "reviews:\n  path_instructions:\n    - path: src/**\n      instructions: Use strict types.\n    - path: docs/**\n",
+			[]ruleSeen{
+				{"team-coderabbit-src", "In src/", "WARNING", "src/**", false},
+				{"refused", "line 5: docs/** wants a path and instructions", "", "", false},
+			},
+		},
+		"rules without a severity that look for something": {
+			".sourcery.yaml", "rules:\n  - id: no-exit\n    description: Do not exit.\n    pattern: exit()\n",
+			[]ruleSeen{{"team-sourcery-no-exit", "no-exit", "WARNING", "", false}},
+		},
+		"gitleaks": {
+			"gitleaks.toml", "title = 'x'\n[[rules]]\nid = 'house-key'\ndescription = 'A key of ours'\nregex = 'HK[0-9]+'\n[[rules]]\nid = 'other'\n",
+			[]ruleSeen{
+				{"team-gitleaks-house-key", "house-key", "WARNING", "", false},
+				{"refused", "rule 2: rule other has neither a title nor a description or message", "", "", false},
+			},
+		},
+		"lints of Cargo": {
+			"Cargo.toml", "[package]\nname = 'x'\n[workspace.lints.clippy]\nunwrap_used = 'deny'\npedantic = { level = 'allow', priority = -1 }\n",
+			[]ruleSeen{
+				{"team-cargo-clippy-pedantic", "pedantic", "WARNING", "rust", true}, {"team-cargo-clippy-unwrap_used", "unwrap_used", "ERROR", "rust", false},
+			},
+		},
 		"SARIF": {
 			"scan.sarif", `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"scan","rules":[
 			{"id":"S1","shortDescription":{"text":"No exec"},"fullDescription":{"text":"Never."},"defaultConfiguration":{"level":"error"}},
@@ -370,6 +416,50 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 			"sonar.json", `{"total": 1, "rules": [{"key": "java:S1", "name": "Close it", "severity": "MAJOR", "htmlDesc": "<p>x</p>", "lang": "java"}]}`,
 			[]ruleSeen{{"team-sonar-java-s1", "Close it", "ERROR", "java", false}},
 		},
+		"markdownlint-cli2": {
+			".markdownlint-cli2.jsonc", "{ // ours\n\"config\": {\"default\": true, \"MD013\": false}, \"globs\": [\"*.md\"] }",
+			[]ruleSeen{{"team-markdownlint-cli2-md013", "MD013", "WARNING", "", true}},
+		},
+		"PMD": {
+			"pmd.xml", "<?xml version='1.0'?>\n<ruleset name='x'>\n<rule ref='category/java/bestpractices.xml/Unused'><priority>2</priority></rule>\n" +
+				"<rule ref='category/java/design.xml'><exclude name='y'/></rule>\n<rule name='NoExit' language='java' message='No.'>" +
+				"<description>It ends the host.</description><priority>1</priority></rule><rule/></ruleset>",
+			[]ruleSeen{
+				{"team-pmd-unused", "Unused", "ERROR", "java", false}, {"team-pmd-noexit", "NoExit", "CRITICAL", "java", false},
+				{"refused", "line 5: a rule without a name, a ref or a class", "", "", false},
+			},
+		},
+		"PHP_CodeSniffer": {
+			"phpcs.xml", "<ruleset><rule ref='PSR12'/><rule ref='Generic.Files.LineLength'><type>warning</type></rule>" +
+				"<rule ref='Generic.PHP.NoEval'><severity>0</severity></rule></ruleset>",
+			[]ruleSeen{
+				{"team-phpcs-generic.files.linelength", "Generic.Files.LineLength", "WARNING", "php", false},
+				{"team-phpcs-generic.php.noeval", "Generic.PHP.NoEval", "WARNING", "php", true},
+			},
+		},
+		"CodeNarc": {
+			"narc.xml", "<ruleset><rule class='org.codenarc.rule.basic.EmptyIf'><property name='priority' value='1'/></rule></ruleset>",
+			[]ruleSeen{{"team-narc-emptyif", "EmptyIf", "ERROR", "groovy", false}},
+		},
+		"Checkstyle": {
+			"checkstyle.xml", "<!DOCTYPE module PUBLIC 'x' 'https://example.org/x.dtd'>\n<module name='Checker'><property name='severity' value='info'/>" +
+				"<module name='FileTabCharacter'/><module name='SuppressionFilter'/><module name='TreeWalker'><module name='LineLengthCheck'>" +
+				"<property name='severity' value='error'/><property name='max' value='120'/></module><module name='RegexpSingleline'>" +
+				"<property name='id' value='noOut'/><property name='severity' value='ignore'/><message key='k' value='Log.'/></module></module></module>",
+			[]ruleSeen{
+				{"team-checkstyle-filetabcharacter", "FileTabCharacter", "INFO", "", false},
+				{"team-checkstyle-linelength", "LineLength", "ERROR", "java", false}, {"team-checkstyle-noout", "noOut", "WARNING", "java", true},
+			},
+		},
+		"a rule set of .NET": {
+			"a.ruleset", "<RuleSet Name='x'><Rules AnalyzerId='a'><Rule Id='CA1' Action='Error'/><Rule Id='CA2' Action='None'/></Rules></RuleSet>",
+			[]ruleSeen{{"team-a-ca1", "CA1", "ERROR", "", false}, {"team-a-ca2", "CA2", "WARNING", "", true}},
+		},
+		"an XCCDF benchmark": {
+			"guide.xml", "<Benchmark xmlns='http://checklists.nist.gov/xccdf/1.1'><Group id='g'><Rule id='SV-1' severity='high'><title>Lock root</title>" +
+				"<description>&lt;VulnDiscussion&gt;Locked.&lt;/VulnDiscussion&gt;</description></Rule></Group></Benchmark>",
+			[]ruleSeen{{"team-guide-sv-1", "Lock root", "ERROR", "", false}},
+		},
 		"a profile of SonarQube": {
 			"profile.xml", "<?xml version='1.0' encoding='UTF-8'?><profile><name>Ours</name><language>java</language><rules><rule>" +
 				"<repositoryKey>java</repositoryKey><key>S100</key><priority>MINOR</priority><parameters><parameter><key>f</key><value>1</value></parameter></parameters>" +
@@ -390,7 +480,10 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 	for path, text := range map[string]string{
 		"package.json": `{"name":"x","version":"1.0.0","description":"y","scripts":{}}`, "tsconfig.json": "{\n // x\n \"compilerOptions\": {}\n}",
 		"renovate.json": `{"packageRules":[{"matchPackageNames":["a"]}]}`, "pom.xml": "<project/>", "page.xml": "<a><b></a>",
-		"firestore.json": `{"rules": "firestore.rules"}`, "empty.sarif": `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"s"}}}]}`,
+		"empty.xml": "<ruleset><description>x</description></ruleset>", "broken.xml": "<ruleset><rule></ruleset>",
+		"pyproject.toml": "[project]\nname = 'x'\ndescription = 'y'\n", "hugo.toml": "title = 'x'\nid = 'a'\ndescription = 'y'\n", "b.toml": "a = ",
+		"eslint.config.mjs": "export default [];",
+		"firestore.json":    `{"rules": "firestore.rules"}`, "empty.sarif": `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"s"}}}]}`,
 	} {
 		if it := readItems(t, map[string]string{path: text})[path]; it.Skipped == "" && it.Err == nil {
 			t.Errorf("%s becomes %v, want it passed over", path, rulesSeen(t, it))
@@ -412,6 +505,21 @@ func TestATableOfRules(t *testing.T) {
 	}
 	if got := it.Entries[0].Doc.(*knowledge.Rule).Extra["Owner"]; got != "ann" {
 		t.Errorf("a column without a field is kept as %v, want ann", got)
+	}
+	for name, text := range map[string]string{
+		"map.csv":  "Rule No,Rule Name,Requirement,Criticality\nR1,No print,Never print,High\n",
+		"pipe.csv": "ID|Title|Description|Severity\nR1|No print|Never, print|High\n",
+		"sep.csv":  "sep=;\nid;title;description;severity\nR1;No print;Never, print;high\n",
+	} {
+		want := []ruleSeen{{"team-" + strings.TrimSuffix(name, ".csv") + "-r1", "No print", "ERROR", "", false}}
+		it := readItems(t, map[string]string{name: text})[name]
+		if diff := cmp.Diff(want, rulesSeen(t, it)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	it = readItems(t, map[string]string{"sep.csv": "sep=;\nid;title;description;severity\nR1;;;high\n"})["sep.csv"]
+	if e := it.Entries[0]; e.Err == nil || e.Place != "line 3" {
+		t.Errorf("below a line for Excel a fault is told at %q (%v), want line 3", e.Place, e.Err)
 	}
 	dir := named(t, "team")
 	write(t, dir, map[string]string{"regeln.csv": "Nummer;Regel;Text\n7;Nie freitags;Nie.\n"})

@@ -1,16 +1,11 @@
 package interchange
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-
-	"github.com/pelletier/go-toml/v2"
 
 	"tenet/internal/knowledge"
 )
@@ -22,6 +17,9 @@ func (r *reader) prompt(f *file, fm *frontMatter, body string) *knowledge.Templa
 	a, _ := adapterFor(f.path)
 	if a == nil {
 		a = &Adapter{Means: Meaning{Default: manual}, Arguments: ArgumentsInput}
+		if isCommand(f.path, fm, body) {
+			a.Arguments = ArgumentsDollar
+		}
 	}
 	if a.Means.Describes == "about" {
 		d.Description = fm.text("about")
@@ -264,46 +262,16 @@ func optionsOf(v any) []string {
 
 // tomlCommand makes a template of a command in TOML.
 func (r *reader) tomlCommand(f *file) (Entry, error) {
-	var m map[string]any
-	if err := toml.Unmarshal([]byte(f.text), &m); err != nil {
-		if fault, ok := errors.AsType[*toml.DecodeError](err); ok {
-			line, _ := fault.Position()
-			return Entry{}, fmt.Errorf("not TOML: line %d: %s", line, fault.Error())
-		}
-		return Entry{}, fmt.Errorf("not TOML: %w", err)
+	m, err := parseTOML(f.text)
+	if err != nil {
+		return Entry{}, err
 	}
 	text, _ := m["prompt"].(string)
 	if strings.TrimSpace(text) == "" {
 		return Entry{}, nothing("TOML that is no command: it has no prompt")
 	}
 	delete(m, "prompt")
-	fm := &frontMatter{values: map[string]any{}, raw: map[string]string{}}
-	for k, v := range m {
-		fm.values[k] = plainTOML(v)
-	}
+	fm := &frontMatter{values: m, raw: map[string]string{}}
 	d := r.prompt(f, fm, trimBlankLines(text))
 	return r.entry(f, d, ""), nil
-}
-
-// plainTOML returns a value of TOML as JSON has it.
-func plainTOML(v any) any {
-	switch v := v.(type) {
-	case string, bool, nil:
-		return v
-	case int64:
-		return json.Number(strconv.FormatInt(v, 10))
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = plainTOML(e)
-		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[k] = plainTOML(e)
-		}
-		return out
-	}
-	return fmt.Sprint(v)
 }

@@ -134,7 +134,7 @@ func (r *reader) read(it *Item, format Format) {
 	case FormatJSON:
 		it.Entries, it.Err = r.jsonFile(f)
 	case FormatXML:
-		it.Entries, it.Err = r.sonar(f)
+		it.Entries, it.Err = r.xmlRules(f)
 	case FormatPrompt:
 		it.Format, it.Entries, it.Err = r.prompts(f, format)
 	default:

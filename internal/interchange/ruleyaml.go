@@ -16,6 +16,9 @@ import (
 // ruleYAML reads a YAML file that describes rules: one, a list, a list below the key "rules", or as a linter or a
 // policy engine writes them.
 func (r *reader) ruleYAML(f *file) ([]Entry, error) {
+	if strings.EqualFold(path.Ext(f.path), ".toml") {
+		return r.ruleTOML(f)
+	}
 	docs, err := parseYAML(f.text)
 	if err != nil {
 		if r.s.single || isMetadata(f.path) || r.s.o.Format != "" || meansRules(f.text) {

@@ -3,10 +3,8 @@ package interchange
 import (
 	"bytes"
 	"encoding/json"
-	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -222,80 +220,6 @@ func sarifFound(tool string, raw json.RawMessage) foundRule {
 	y.tags = listOf(tags)
 	y.used = []string{"shortDescription", "fullDescription", "help"}
 	return y
-}
-
-// A sonarProfile is a quality profile as SonarQube exports it.
-type sonarProfile struct {
-	XMLName  xml.Name `xml:"profile"`
-	Name     string   `xml:"name"`
-	Language string   `xml:"language"`
-	Rules    []struct {
-		Repository  string `xml:"repositoryKey"`
-		Key         string `xml:"key"`
-		Priority    string `xml:"priority"`
-		Name        string `xml:"name"`
-		Description string `xml:"description"`
-		Type        string `xml:"type"`
-		Parameters  []struct {
-			Key   string `xml:"key"`
-			Value string `xml:"value"`
-		} `xml:"parameters>parameter"`
-	} `xml:"rules>rule"`
-}
-
-// sonar reads a quality profile of SonarQube: one rule for each of its rules.
-func (r *reader) sonar(f *file) ([]Entry, error) {
-	dec := xml.NewDecoder(strings.NewReader(f.text))
-	dec.CharsetReader = func(charset string, in io.Reader) (io.Reader, error) {
-		if strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "us-ascii") {
-			return in, nil
-		}
-		return nil, errors.New("not UTF-8: save it as UTF-8")
-	}
-	for {
-		t, err := dec.Token()
-		if err != nil {
-			return nil, nothing("XML that describes no rules")
-		}
-		start, ok := t.(xml.StartElement)
-		if !ok {
-			continue
-		}
-		if start.Name.Local != "profile" {
-			return nil, nothing("XML that describes no rules: want a quality profile of SonarQube")
-		}
-		var p sonarProfile
-		if err := dec.DecodeElement(&p, &start); err != nil {
-			return nil, fmt.Errorf("not XML: %w", err)
-		}
-		if len(p.Rules) == 0 {
-			return nil, nothing("a quality profile without rules")
-		}
-		return r.foundEntries(f, p.found(), false), nil
-	}
-}
-
-func (p *sonarProfile) found() []foundRule {
-	out := make([]foundRule, 0, len(p.Rules))
-	for i, s := range p.Rules {
-		y := foundRule{values: map[string]any{"tool": "SonarQube", "profile": p.Name}, listed: true, place: fmt.Sprintf("rule %d", i+1)}
-		y.ident = strings.Trim(s.Repository+":"+s.Key, ":")
-		y.title = orElse(s.Name, y.ident)
-		y.text = orElse(s.Description, fmt.Sprintf("SonarQube's rule %s holds in the profile %s.", y.ident, p.Name))
-		y.severity, y.languages = s.Priority, languagesOf([]string{p.Language})
-		if s.Type != "" {
-			y.values["type"] = s.Type
-			y.tags = []string{strings.ToLower(s.Type)}
-		}
-		for _, one := range s.Parameters {
-			y.text += fmt.Sprintf("\n- %s: %s", one.Key, one.Value)
-		}
-		if s.Key == "" {
-			y.err = errors.New("a rule without a key")
-		}
-		out = append(out, y)
-	}
-	return out
 }
 
 // eslintFile reports whether a name without an ending is one of a linter's settings.

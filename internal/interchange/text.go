@@ -2,22 +2,26 @@ package interchange
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"path"
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"tenet/internal/knowledge"
 )
 
 // cleanText returns the text of a file: UTF-8, without byte order mark, lines ending in a line feed. Trailing spaces
-// stay: they mean a line break in Markdown.
+// stay: they mean a line break in Markdown. UTF-16 with a byte order mark, as some programs of Windows write, becomes
+// UTF-8.
 func cleanText(data []byte) (string, error) {
-	if bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
-		return "", errors.New("the file is UTF-16: save it as UTF-8")
+	data, err := fromUTF16(data)
+	if err != nil {
+		return "", err
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if !utf8.Valid(data) {
@@ -31,6 +35,38 @@ func cleanText(data []byte) (string, error) {
 		}
 	}
 	return strings.ReplaceAll(string(data), "\r\n", "\n"), nil
+}
+
+// fromUTF16 returns UTF-8 of what begins with a byte order mark of UTF-16, and anything else as it is.
+func fromUTF16(data []byte) ([]byte, error) {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(data, []byte{0xff, 0xfe, 0, 0}), bytes.HasPrefix(data, []byte{0, 0, 0xfe, 0xff}):
+		return nil, errors.New("the file is UTF-32: save it as UTF-8")
+	case bytes.HasPrefix(data, []byte{0xff, 0xfe}):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(data, []byte{0xfe, 0xff}):
+		order = binary.BigEndian
+	default:
+		return data, nil
+	}
+	if len(data)%2 != 0 {
+		return nil, fmt.Errorf("the file is UTF-16 and ends within a character, at byte %d: save it as UTF-8", len(data))
+	}
+	out := make([]byte, 0, len(data)/2)
+	for i := 2; i < len(data); i += 2 {
+		r := rune(order.Uint16(data[i:]))
+		if utf16.IsSurrogate(r) {
+			if i += 2; i < len(data) {
+				r = utf16.DecodeRune(r, rune(order.Uint16(data[i:])))
+			}
+			if r == unicode.ReplacementChar || utf16.IsSurrogate(r) {
+				return nil, fmt.Errorf("line %d: half a character of UTF-16, at byte %d: save the file as UTF-8", 1+bytes.Count(out, []byte("\n")), i-1)
+			}
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return out, nil
 }
 
 // withoutSeparators returns a text without the separators that some programs put between its parts, and how many there
@@ -213,7 +249,7 @@ func stem(p string) string {
 		".instructions.md", ".prompt.md", ".chatmode.md", ".agent.md", ".metadata.yaml", ".metadata.yml", ".jsonl.gz", ".jsonl.zst", ".jsonl", ".ndjson",
 		".sarif.json", ".jsonc", ".json",
 		".markdown", ".mdx", ".mdc", ".md", ".yaml", ".yml", ".csv", ".tsv",
-		".toml", ".prompt", ".sarif", ".xml",
+		".toml", ".prompt", ".sarif", ".xml", ".ruleset",
 	} {
 		if strings.HasSuffix(lower, end) && len(base) > len(end) {
 			return base[:len(base)-len(end)]
