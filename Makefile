@@ -54,12 +54,13 @@ race: ## Run all tests with the race detector on everything, freshly; slow
 	@scripts/install-promtool
 	go test -race -count=1 -timeout 60m ./...
 
-lint: ## Check style, find mistakes, dead code and a wrong compose file
+lint: ## Check style, find mistakes, dead code, a wrong compose file, and changes that break clients of the API
 	$(TOOL) golangci-lint run ./...
 	go fix -diff ./...
 	scripts/check-deadcode
 	scripts/check-compose
 	scripts/lint-openapi
+	scripts/check-api
 	@if command -v shellcheck >/dev/null; then shellcheck scripts/* .ci/run internal/pgtest/watchdog.sh; \
 		else echo "Scripts not checked: there is no shellcheck here."; fi
 
