@@ -44,7 +44,7 @@ func (c *call) sendReady(a *ready) {
 
 // unchanged answers a caller who has what a tag names already, and reports whether it did.
 func (c *call) unchanged(tag string, size int) bool {
-	same, ok := fresh(c, tag)
+	same, ok := matchKnownTag(c, tag)
 	if !ok {
 		return false
 	}
@@ -152,8 +152,8 @@ func vary(c *call, names string) {
 	c.set("Vary", names)
 }
 
-// fresh reports whether the caller already has what current, a quoted tag, names, and the tag to answer with.
-func fresh(c *call, current string) (string, bool) {
+// matchKnownTag reports whether the caller already has what current, a quoted tag, names, and the tag to answer with.
+func matchKnownTag(c *call, current string) (string, bool) {
 	values := c.r.Header["If-None-Match"]
 	if len(values) == 0 {
 		return "", false
@@ -193,8 +193,8 @@ func (h *Handler) position() string {
 	return h.lastMark.text(at)
 }
 
-// linked adds to an answer where the next page is; "" for the last one.
-func linked(c *call, a *ready, next string) *ready {
+// withNextPage adds to an answer where the next page is; "" for the last one.
+func withNextPage(c *call, a *ready, next string) *ready {
 	if next != "" {
 		a.link = "<" + nextURL(c.r.URL, next) + `>; rel="next"`
 	}
@@ -208,8 +208,8 @@ func nextURL(u *url.URL, cursor string) string {
 	return u.EscapedPath() + "?" + q.Encode()
 }
 
-// wrote sets the headers that tell what became of a batch.
-func wrote(c *call, id knowledge.BatchID, r *knowledge.Receipt) {
+// setBatchHeaders sets the headers that tell what became of a batch.
+func setBatchHeaders(c *call, id knowledge.BatchID, r *knowledge.Receipt) {
 	c.set("Tenet-Batch", id.String())
 	c.source = knowledge.SourcePrimary
 	if r.Queued {

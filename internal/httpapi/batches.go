@@ -131,10 +131,10 @@ func applyBatch(c *call, _ *batchParams) error {
 	if err != nil {
 		return err
 	}
-	wrote(c, p.batch.ID, &receipt)
+	setBatchHeaders(c, p.batch.ID, &receipt)
 	a := batchAnswer{ID: p.batch.ID, State: stateOf(&receipt), Seq: receipt.Seq, Results: make([]batchResult, len(p.batch.Ops))}
 	for i := range p.batch.Ops {
-		a.Results[i] = result(&p.batch.Ops[i])
+		a.Results[i] = resultOf(&p.batch.Ops[i])
 		if i < len(receipt.Records) {
 			a.Results[i].left(receipt.Records[i])
 		}
@@ -142,7 +142,7 @@ func applyBatch(c *call, _ *batchParams) error {
 	return c.json(statusOf(&receipt), &a)
 }
 
-func result(op *knowledge.Op) batchResult {
+func resultOf(op *knowledge.Op) batchResult {
 	return batchResult{Kind: op.Key.Kind, ID: op.Key.ID, Verb: op.Verb}
 }
 
@@ -175,7 +175,7 @@ func applyEach(c *call, p *parsedBatch) error {
 	for i := range p.batch.Ops {
 		op := &p.batch.Ops[i]
 		id := uuid.NewSHA1(p.batch.ID, []byte(strconv.Itoa(i)))
-		r := result(op)
+		r := resultOf(op)
 		r.Batch = &id
 		receipt, err := applyOne(c.limited(), c.h, p, i, id, stopped)
 		if err != nil {
@@ -197,7 +197,7 @@ func applyEach(c *call, p *parsedBatch) error {
 	if c.r.Context().Err() != nil {
 		return c.r.Context().Err()
 	}
-	wrote(c, p.batch.ID, &all)
+	setBatchHeaders(c, p.batch.ID, &all)
 	a.State, a.Seq = stateOf(&all), all.Seq
 	return c.json(statusOf(&all), &a)
 }
@@ -206,7 +206,7 @@ func applyOne(
 	ctx context.Context, h *Handler, p *parsedBatch, i int, id knowledge.BatchID, stopped error,
 ) (knowledge.Receipt, error) {
 	if err := p.faults[i].err(false); err != nil {
-		return knowledge.Receipt{}, single(below(err, i))
+		return knowledge.Receipt{}, asSingle(belowFirst(err, i))
 	}
 	if stopped != nil {
 		return knowledge.Receipt{}, stopped
@@ -214,7 +214,7 @@ func applyOne(
 	b := knowledge.Batch{ID: id, Actor: p.batch.Actor, At: p.batch.At, Ops: p.batch.Ops[i : i+1]}
 	receipt, err := h.o.Store.Apply(ctx, b)
 	if err != nil {
-		return receipt, single(err)
+		return receipt, asSingle(err)
 	}
 	return receipt, nil
 }
@@ -358,7 +358,7 @@ func exampleBatches() []sample {
 		return b
 	}
 	ops := []batchOp{
-		{Verb: knowledge.VerbPut, Kind: knowledge.KindCategory, Document: raw(least(another(knowledge.KindCategory, 4)))},
+		{Verb: knowledge.VerbPut, Kind: knowledge.KindCategory, Document: raw(leastFields(anotherExample(knowledge.KindCategory, 4)))},
 		{
 			Verb: knowledge.VerbPatch, Kind: knowledge.KindRule, ID: "SEC-001", IfVersion: 1,
 			Patch: raw(map[string]any{"priority": 95}),
@@ -395,11 +395,11 @@ func exampleBatchStatus() any {
 	return knowledge.BatchStatus{ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchApplied, Seq: 43}
 }
 
-// logged tells where a batch stands by the log of changes alone: what is there was applied.
-type logged struct{ feed store.Feed }
+// batchLog tells where a batch stands by the log of changes alone: what is there was applied.
+type batchLog struct{ feed store.Feed }
 
 // Batch implements [BatchTeller].
-func (l logged) Batch(ctx context.Context, id knowledge.BatchID) (knowledge.BatchStatus, error) {
+func (l batchLog) Batch(ctx context.Context, id knowledge.BatchID) (knowledge.BatchStatus, error) {
 	changes, err := l.feed.Changes(ctx, knowledge.ChangeQuery{Batch: id, Newest: true, Limit: 1})
 	if err != nil {
 		return knowledge.BatchStatus{}, err

@@ -31,7 +31,7 @@ func (c *call) body() ([]byte, error) {
 	if c.r.ContentLength > limit {
 		return nil, refuse(errTooLarge, "the body has %d bytes: at most %d fit", c.r.ContentLength, limit)
 	}
-	return take(c, limit)
+	return takeBody(c, limit)
 }
 
 // checkMedia compares a Content-Type with what a path reads: one media type, and where also is not empty that one too.

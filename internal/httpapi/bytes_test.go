@@ -204,10 +204,10 @@ func TestDifferencesLeadFromOneToTheOther(t *testing.T) {
 		if err := json.Unmarshal(patched, &got); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(plain(to), plain(got)); diff != "" {
+		if diff := cmp.Diff(asJSONValue(to), asJSONValue(got)); diff != "" {
 			t.Fatalf("(-want +got)\n%s", diff)
 		}
-		if n := len(appendDifferences(nil, "", from, to)); (n == 0) != cmp.Equal(plain(from), plain(to)) {
+		if n := len(appendDifferences(nil, "", from, to)); (n == 0) != cmp.Equal(asJSONValue(from), asJSONValue(to)) {
 			t.Fatalf("%d values differ", n)
 		}
 	})

@@ -140,10 +140,10 @@ func (c *call) Header() http.Header { return c.w.Header() }
 // WriteHeader implements [http.ResponseWriter].
 func (c *call) WriteHeader(status int) {
 	if c.status == 0 {
-		hurry(c)
+		answerAtOnce(c)
 		c.head(status)
 		c.status = status
-		refused(c, status)
+		reportRefusal(c, status)
 	}
 	c.w.WriteHeader(status)
 }
@@ -259,9 +259,9 @@ func (c *call) set(name, value string) {
 	c.w.Header()[name] = slot[:]
 }
 
-// hurry makes net/http answer at once where the body was not read: by itself it would first wait, without a deadline, for what the
+// answerAtOnce makes net/http answer at once where the body was not read: by itself it would first wait, without a deadline, for what the
 // caller has announced and may never send.
-func hurry(c *call) {
+func answerAtOnce(c *call) {
 	if c.r.ContentLength == 0 || c.taken {
 		return
 	}
@@ -274,9 +274,9 @@ func hurry(c *call) {
 // unread is how long a peer may take to end a body that nobody will read.
 const unread = time.Second
 
-// refused is called where an answer gets its status, whoever writes it, so that every refusal of every door is told of; the store
+// reportRefusal is called where an answer gets its status, whoever writes it, so that every refusal of every door is told of; the store
 // has told of those that it makes itself, with more about them.
-func refused(c *call, status int) {
+func reportRefusal(c *call, status int) {
 	if status != http.StatusUnauthorized && status != http.StatusForbidden && status != http.StatusTooManyRequests ||
 		c.h.o.Refused == nil || c.request.Told.Load() {
 		return

@@ -18,8 +18,8 @@ import (
 // maxWait bounds a long poll, in seconds.
 const maxWait = 30
 
-// pause is the least time between two looks of a long poll: a doorbell may ring for nothing, and often.
-const pause = 5 * time.Millisecond
+// shortestPause is the least time between two looks of a long poll: a doorbell may ring for nothing, and often.
+const shortestPause = 5 * time.Millisecond
 
 type changesParams struct {
 	After   string    `query:"after" doc:"Only changes after this position, or after the change with this seq; with newest: before it" default:"0" pattern:"^[0-9]{1,19}(-[0-9a-fA-F]{16,64})?$" example:"0"`
@@ -40,7 +40,7 @@ func changeRoutes() []*route {
 			"again with after set to position of the answer before, and with wait to hear of the next change at once. " +
 			"Changes of one transaction come together; more says that the next change belongs to the same one. A position names the " +
 			"history that it belongs to: after a restore from a backup, or with a position behind the end of the log, the answer is 410.",
-		handler:  collecting(changes),
+		handler:  collecting(listChanges),
 		answers:  []answer{jsonAnswer[changePage](http.StatusOK, "A part of the log", exampleChangePage())},
 		refusals: []int{http.StatusGone},
 	}}
@@ -75,7 +75,7 @@ func (p *changesParams) query(f *faultList) (knowledge.ChangeQuery, knowledge.Ma
 	return q, at
 }
 
-func changes(c *call, p *changesParams, f faultList) error {
+func listChanges(c *call, p *changesParams, f faultList) error {
 	q, at := p.query(&f)
 	if len(f) > 0 {
 		_, err := q.Check() // what else is wrong is told at once
@@ -86,7 +86,7 @@ func changes(c *call, p *changesParams, f faultList) error {
 		select {
 		case c.h.waiting <- struct{}{}:
 			defer func() { <-c.h.waiting }()
-			waited, err := waits(c)
+			waited, err := takeWaitingPlace(c)
 			defer waited()
 			if err != nil {
 				return err
@@ -181,7 +181,7 @@ func (h *Handler) ring(ctx context.Context, after knowledge.Seq, wait time.Durat
 	if err := h.o.Store.Wait(short, after); err != nil && short.Err() == nil {
 		return false, err
 	}
-	t := time.NewTimer(pause)
+	t := time.NewTimer(shortestPause)
 	defer t.Stop()
 	select {
 	case <-t.C:

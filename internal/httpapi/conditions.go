@@ -10,10 +10,10 @@ import (
 	"tenet/internal/store"
 )
 
-// condition reads the preconditions of a write into its only op: the version that the writer saw, the batch that left it, or
+// readCondition reads the preconditions of a write into its only op: the version that the writer saw, the batch that left it, or
 // [knowledge.NoVersion] for If-None-Match: *. One that has to be looked at and does not hold becomes [knowledge.NeverVersion]: the
 // store refuses it, unless the batch was taken before. That question comes first, and nobody asks it but the store.
-func condition(ctx context.Context, c *call, b *knowledge.Batch) error {
+func readCondition(ctx context.Context, c *call, b *knowledge.Batch) error {
 	op := &b.Ops[0]
 	match, none := c.r.Header["If-Match"], c.r.Header["If-None-Match"]
 	c.conditional = len(match) > 0 || len(none) > 0
@@ -41,7 +41,7 @@ func condition(ctx context.Context, c *call, b *knowledge.Batch) error {
 		}
 		if ok {
 			op.IfVersion = version
-			return unless(c, b, "", seen(ctx, c, op.Key, version, sum))
+			return postpone(c, b, "", sameText(ctx, c, op.Key, version, sum))
 		}
 		if id, ok := batchTag(tags[0].value); ok {
 			op.IfBatch = id
@@ -52,15 +52,15 @@ func condition(ctx context.Context, c *call, b *knowledge.Batch) error {
 		if op.Verb != knowledge.VerbPut {
 			return nil // the store knows whether it is there
 		}
-		_, err := there(ctx, c, op.Key)
-		return unless(c, b, "", err)
+		_, err := mustExist(ctx, c, op.Key)
+		return postpone(c, b, "", err)
 	}
-	return unless(c, b, strings.Join(match, ","), matching(ctx, c, op, tags))
+	return postpone(c, b, strings.Join(match, ","), matchOneTag(ctx, c, op, tags))
 }
 
-// unless makes of a condition that was found not to hold one that never does, and keeps what there is to tell. The batch is known by
+// postpone makes of a condition that was found not to hold one that never does, and keeps what there is to tell. The batch is known by
 // what its writer sent, tags and all, whatever was found.
-func unless(c *call, b *knowledge.Batch, tags string, err error) error {
+func postpone(c *call, b *knowledge.Batch, tags string, err error) error {
 	no, refused := errors.AsType[*refusal](err)
 	if err != nil && !refused || err == nil && tags == "" {
 		return err
@@ -85,8 +85,8 @@ func unless(c *call, b *knowledge.Batch, tags string, err error) error {
 	return nil
 }
 
-// there returns a document of which some version must be there.
-func there(ctx context.Context, c *call, key knowledge.Key) (*knowledge.Record, error) {
+// mustExist returns a document of which some version must be there.
+func mustExist(ctx context.Context, c *call, key knowledge.Key) (*knowledge.Record, error) {
 	rec, err := c.h.o.Store.Get(ctx, key)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, &refusal{
@@ -97,9 +97,9 @@ func there(ctx context.Context, c *call, key knowledge.Key) (*knowledge.Record, 
 	return rec, err
 }
 
-// seen returns a [*refusal] when the version that a writer saw has another text here than the writer saw. A version that is not here
+// sameText returns a [*refusal] when the version that a writer saw has another text here than the writer saw. A version that is not here
 // is left to the store.
-func seen(ctx context.Context, c *call, key knowledge.Key, version int64, sum string) error {
+func sameText(ctx context.Context, c *call, key knowledge.Key, version int64, sum string) error {
 	rec, err := c.h.o.Store.Get(ctx, key)
 	if err == nil && rec.Version < version && c.h.o.Fresh != nil {
 		rec, err = c.h.o.Store.Get(c.h.o.Fresh(ctx), key) // it was read from another tenet, which is further
@@ -119,10 +119,10 @@ func seen(ctx context.Context, c *call, key knowledge.Key, version int64, sum st
 	}
 }
 
-// matching makes the condition of an op of that one of several tags that names what is there, by its version or by its batch. A
+// matchOneTag makes the condition of an op of that one of several tags that names what is there, by its version or by its batch. A
 // [*refusal] says that none does.
-func matching(ctx context.Context, c *call, op *knowledge.Op, tags []tag) error {
-	rec, err := there(ctx, c, op.Key)
+func matchOneTag(ctx context.Context, c *call, op *knowledge.Op, tags []tag) error {
+	rec, err := mustExist(ctx, c, op.Key)
 	if err != nil {
 		return err
 	}
@@ -161,8 +161,8 @@ func leftBy(ctx context.Context, c *call, id knowledge.BatchID, rec *knowledge.R
 	return changes[0].Version == rec.Version, nil
 }
 
-// stale turns a conflict into a failed precondition where the caller gave one.
-func stale(c *call, err error) error {
+// asPrecondition turns a conflict into a failed precondition where the caller gave one.
+func asPrecondition(c *call, err error) error {
 	conflict, ok := errors.AsType[*store.ConflictError](err)
 	switch {
 	case !ok || !c.conditional:
@@ -170,9 +170,9 @@ func stale(c *call, err error) error {
 	case c.unmatched != nil && conflict.Want == knowledge.NeverVersion:
 		return c.unmatched
 	}
-	return precondition(conflict)
+	return preconditionFailed(conflict)
 }
 
-func precondition(conflict *store.ConflictError) error {
+func preconditionFailed(conflict *store.ConflictError) error {
 	return &refusal{errPrecondition, strings.TrimPrefix(conflict.Error(), "conflict: "), conflict}
 }

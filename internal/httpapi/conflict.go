@@ -98,8 +98,8 @@ type conflictPath struct {
 	ID string `path:"id" doc:"The id of the batch that did not fit" format:"uuid"`
 }
 
-// parked finds the conflict that the path names, as far as the caller may see it.
-func parked(c *call) (*store.Parked, error) {
+// parkedOfPath finds the conflict that the path names, as far as the caller may see it.
+func parkedOfPath(c *call) (*store.Parked, error) {
 	text := c.r.PathValue("id")
 	id, err := uuid.Parse(text)
 	if err != nil || len(text) != 36 {
@@ -128,8 +128,8 @@ func parkedAs(c *call, d Desk, id uuid.UUID) (*store.Parked, error) {
 	return nil, refuse(store.ErrNotFound, "there is no conflict %s", id)
 }
 
-// reviewed returns the refusal of a decision that would write what the policy has written by proposals alone.
-func reviewed(c *call, p *store.Parked, d *store.Decision) error {
+// checkPolicy returns the refusal of a decision that would write what the policy has written by proposals alone.
+func checkPolicy(c *call, p *store.Parked, d *store.Decision) error {
 	h := c.h
 	if len(h.o.Policy.Rules) == 0 || d.How == resolveTheirs || p.Resolution != "" {
 		return nil
@@ -160,11 +160,11 @@ func reviewed(c *call, p *store.Parked, d *store.Decision) error {
 	return nil
 }
 
-// disputed returns the op that a conflict is about.
-func disputed(p *store.Parked) *knowledge.Op { return &p.Entry.Batch.Ops[max(p.Op, 0)] }
+// disputedOp returns the op that a conflict is about.
+func disputedOp(p *store.Parked) *knowledge.Op { return &p.Entry.Batch.Ops[max(p.Op, 0)] }
 
 func conflictOf(p *store.Parked) conflict {
-	op := disputed(p)
+	op := disputedOp(p)
 	c := conflict{
 		ID: p.Entry.Batch.ID, Actor: p.Entry.Batch.Actor, Kind: op.Key.Kind, DocumentID: op.Key.ID, Op: p.Op, Verb: op.Verb,
 		Ops: len(p.Entry.Batch.Ops), Why: p.Why, Found: max(p.Found, 0), Base: orNull(p.Base), Theirs: orNull(p.Theirs), Ours: orNull(p.Ours),
@@ -213,7 +213,7 @@ func exampleConflict() conflict {
 func exampleConflicts() any { return conflictList{Conflicts: []conflict{exampleConflict()}} }
 
 func exampleResolves() []sample {
-	merged := least(exampleDocument(knowledge.KindRule))
+	merged := leastFields(exampleDocument(knowledge.KindRule))
 	merged["title"] = "Never build SQL from text: pass values as parameters"
 	encoded, err := json.Marshal(merged)
 	if err != nil {

@@ -158,7 +158,7 @@ func listConflicts(c *call, p *conflictsParams) error {
 }
 
 func getConflict(c *call, _ *conflictPath) error {
-	p, err := parked(c)
+	p, err := parkedOfPath(c)
 	if err != nil {
 		return err
 	}
@@ -176,18 +176,18 @@ func resolveConflict(c *call, _ *conflictPath) error {
 	if no := access.Decide(c.request.Caller, access.Act{Verb: access.VerbResolve}); no != nil {
 		return c.request.Caller.Deny(no)
 	}
-	p, err := parked(c)
+	p, err := parkedOfPath(c)
 	if err != nil {
 		return err
 	}
 	if no := access.DecideConflict(c.request.Caller, access.VerbResolve, &p.Entry.Batch); no != nil {
 		return c.request.Caller.Deny(no)
 	}
-	d, err := decision(raw, p)
+	d, err := decisionOf(raw, p)
 	if err != nil {
 		return err
 	}
-	if err := reviewed(c, p, &d); err != nil {
+	if err := checkPolicy(c, p, &d); err != nil {
 		return err
 	}
 	done, err := c.h.o.Desk.Resolve(c.limited(), c.request.Caller.ID, d)
@@ -197,11 +197,11 @@ func resolveConflict(c *call, _ *conflictPath) error {
 	if err != nil {
 		return err
 	}
-	return resolved(c, d.How, &done[0].Receipt)
+	return answerResolved(c, d.How, &done[0].Receipt)
 }
 
-// decision reads what a person has decided about a conflict.
-func decision(raw []byte, p *store.Parked) (store.Decision, error) {
+// decisionOf reads what a person has decided about a conflict.
+func decisionOf(raw []byte, p *store.Parked) (store.Decision, error) {
 	var f faultList
 	d := store.Decision{ID: p.Entry.Batch.ID}
 	members := f.object("", raw, "resolution", "seen", "document")
@@ -242,9 +242,9 @@ func decision(raw []byte, p *store.Parked) (store.Decision, error) {
 	return d, nil
 }
 
-// resolved answers with a conflict that was decided just now.
-func resolved(c *call, how string, receipt *knowledge.Receipt) error {
-	p, err := parked(c)
+// answerResolved answers with a conflict that was decided just now.
+func answerResolved(c *call, how string, receipt *knowledge.Receipt) error {
+	p, err := parkedOfPath(c)
 	if err != nil {
 		return err
 	}
@@ -258,7 +258,7 @@ func resolved(c *call, how string, receipt *knowledge.Receipt) error {
 		a.Results = append(a.Results, r)
 	}
 	if how != resolveTheirs {
-		wrote(c, receipt.Batch, receipt)
+		setBatchHeaders(c, receipt.Batch, receipt)
 	}
 	return c.json(statusOf(receipt), &a)
 }

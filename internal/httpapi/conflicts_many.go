@@ -39,7 +39,7 @@ func resolveConflicts(c *call, _ *noParams) error {
 		if no := access.DecideConflict(c.request.Caller, access.VerbResolve, &p.Entry.Batch); no != nil {
 			return c.request.Caller.Deny(no)
 		}
-		if err := reviewed(c, p, &decisions[i]); err != nil {
+		if err := checkPolicy(c, p, &decisions[i]); err != nil {
 			return err
 		}
 	}

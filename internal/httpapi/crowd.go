@@ -104,7 +104,7 @@ func (w *Crowd) Crowded() string {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if float64(w.all) < full*float64(w.Max) {
+	if float64(w.all) < nearlyFull*float64(w.Max) {
 		return ""
 	}
 	return fmt.Sprintf("%d connections are open, of %d at most", w.all, w.Max)

@@ -45,7 +45,7 @@ func specRoutes(h *Handler) []*route {
 		{
 			method: http.MethodGet, path: "/docs", id: "get-docs", tag: "operations",
 			summary: "Browse the OpenAPI document", description: "A page that shows what this API can do.",
-			handler: with(docs), public: true, storeless: true, probe: true,
+			handler: with(showDocs), public: true, storeless: true, probe: true,
 			answers: []answer{{status: http.StatusOK, text: "The page", body: typeOf[string](), media: mediaHTML}},
 		},
 	}
@@ -81,7 +81,7 @@ func liveDescription(c *call, _ *specParams) error {
 func sendSpec(c *call, media string, body []byte, tag string) error {
 	c.set("Etag", tag)
 	c.set("Cache-Control", "public, no-cache")
-	if same, ok := fresh(c, tag); ok {
+	if same, ok := matchKnownTag(c, tag); ok {
 		c.set("Etag", same)
 		c.nothing(http.StatusNotModified)
 		return nil
@@ -90,7 +90,7 @@ func sendSpec(c *call, media string, body []byte, tag string) error {
 	return nil
 }
 
-func docs(c *call, _ *noParams) error {
+func showDocs(c *call, _ *noParams) error {
 	header := c.Header()
 	header.Set("Content-Security-Policy", docsPolicy())
 	header.Set("Referrer-Policy", "no-referrer")

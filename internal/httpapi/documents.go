@@ -30,7 +30,7 @@ func (l *collection) create(c *call, _ *createParams) error {
 		return err
 	}
 	batch.Ops = []knowledge.Op{knowledge.Put(d, knowledge.AnyVersion)}
-	if err := condition(c.limited(), c, &batch); err != nil {
+	if err := readCondition(c.limited(), c, &batch); err != nil {
 		return err
 	}
 	batch.Ops[0].IfVersion = knowledge.NoVersion
@@ -54,7 +54,7 @@ func (l *collection) put(c *call, _ *putParams) error {
 		return err
 	}
 	key := knowledge.Key{Kind: l.kind, ID: c.r.PathValue("id")}
-	if err := name(d, key); err != nil {
+	if err := nameByPath(d, key); err != nil {
 		return err
 	}
 	if err := l.filled(c, d); err != nil {
@@ -67,14 +67,14 @@ func (l *collection) put(c *call, _ *putParams) error {
 		return knowledge.Invalid("/version", "%d: want the version that you saw, or leave it out", seen)
 	}
 	batch.Ops = []knowledge.Op{knowledge.Put(d, seen)}
-	if err := condition(c.limited(), c, &batch); err != nil {
+	if err := readCondition(c.limited(), c, &batch); err != nil {
 		return err
 	}
 	return l.write(c, batch)
 }
 
-// name gives a document the id of its path, and refuses another one together with whatever else is wrong.
-func name(d knowledge.Document, key knowledge.Key) error {
+// nameByPath gives a document the id of its path, and refuses another one together with whatever else is wrong.
+func nameByPath(d knowledge.Document, key knowledge.Key) error {
 	if d.Key().ID == "" {
 		setID(d, key.ID)
 	}
@@ -143,14 +143,14 @@ func (l *collection) change(c *call, op knowledge.Op) error {
 		return knowledge.BadQuery("If-None-Match", "only a document that is not there yet can be none: use PUT")
 	}
 	batch.Ops = []knowledge.Op{op}
-	if err := condition(c.limited(), c, &batch); err != nil {
-		return missing(err)
+	if err := readCondition(c.limited(), c, &batch); err != nil {
+		return asNotFound(err)
 	}
-	return missing(l.write(c, batch))
+	return asNotFound(l.write(c, batch))
 }
 
-// missing tells a document that is not there from one at another version: only a put can do without one.
-func missing(err error) error {
+// asNotFound tells a document that is not there from one at another version: only a put can do without one.
+func asNotFound(err error) error {
 	if conflict, ok := errors.AsType[*store.ConflictError](err); ok && conflict.Got == 0 {
 		return &store.NotFoundError{Key: conflict.Key}
 	}
@@ -161,9 +161,9 @@ func missing(err error) error {
 func (l *collection) write(c *call, b knowledge.Batch) error {
 	receipt, err := l.h.o.Store.Apply(c.limited(), b)
 	if err != nil {
-		return stale(c, single(err))
+		return asPrecondition(c, asSingle(err))
 	}
-	wrote(c, b.ID, &receipt)
+	setBatchHeaders(c, b.ID, &receipt)
 	op := &b.Ops[0]
 	var rec *knowledge.Record
 	if len(receipt.Records) > 0 {

@@ -213,7 +213,7 @@ func newValidator(t *testing.T) *validator {
 		}
 	}
 	r.Schema(typeOf[problem](), true, "")
-	finish(r)
+	finishSchemas(r)
 	for _, s := range r.Map() {
 		s.PrecomputeMessages()
 	}

@@ -32,9 +32,9 @@ func exampleStored(k knowledge.Kind) knowledge.Document {
 	return d
 }
 
-// sent returns a document as a writer sends it: without what the store keeps.
-func sent(d knowledge.Document) map[string]any {
-	m, _ := plain(d).(map[string]any)
+// sentFields returns a document as a writer sends it: without what the store keeps.
+func sentFields(d knowledge.Document) map[string]any {
+	m, _ := asJSONValue(d).(map[string]any)
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(d).Elem()) {
 		if f.Tag.Get("readOnly") == "true" {
 			delete(m, f.Tag.Get("json"))
@@ -43,17 +43,17 @@ func sent(d knowledge.Document) map[string]any {
 	return m
 }
 
-// least returns the fields that a writer must give.
-func least(d knowledge.Document) map[string]any {
-	all, m := sent(d), map[string]any{}
+// leastFields returns the fields that a writer must give.
+func leastFields(d knowledge.Document) map[string]any {
+	all, m := sentFields(d), map[string]any{}
 	for _, name := range knowledge.Describe(d.Key().Kind).Needed {
 		m[name] = all[name]
 	}
 	return m
 }
 
-// another returns the example document of a kind under an id that is free: n, from 2 to 9, tells several apart.
-func another(k knowledge.Kind, n int) knowledge.Document {
+// anotherExample returns the example document of a kind under an id that is free: n, from 2 to 9, tells several apart.
+func anotherExample(k knowledge.Kind, n int) knowledge.Document {
 	d := exampleDocument(k)
 	id := d.Key().ID
 	if c := id[len(id)-1]; c >= '0' && c <= '9' {
@@ -68,15 +68,15 @@ func another(k knowledge.Kind, n int) knowledge.Document {
 
 func exampleCreates(k knowledge.Kind) []sample {
 	return []sample{
-		{"least", "Only what is needed", least(another(k, 2))},
-		{"whole", "Everything", sent(another(k, 3))},
+		{"least", "Only what is needed", leastFields(anotherExample(k, 2))},
+		{"whole", "Everything", sentFields(anotherExample(k, 3))},
 	}
 }
 
 func examplePuts(k knowledge.Kind) []sample {
 	return []sample{
-		{"whole", "Everything", sent(exampleDocument(k))},
-		{"least", "Only what is needed: the rest gets its defaults", least(exampleDocument(k))},
+		{"whole", "Everything", sentFields(exampleDocument(k))},
+		{"least", "Only what is needed: the rest gets its defaults", leastFields(exampleDocument(k))},
 	}
 }
 
@@ -105,8 +105,8 @@ func examplePage(k knowledge.Kind) any {
 	return map[string]any{"items": []any{exampleStored(k)}}
 }
 
-// plain returns a value as JSON decodes it, so that the document holds it as it is sent.
-func plain(v any) any {
+// asJSONValue returns a value as JSON decodes it, so that the document holds it as it is sent.
+func asJSONValue(v any) any {
 	b, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // examples are constants

@@ -15,7 +15,7 @@ import (
 // fail answers with the problem that an error is, and logs what a person should know.
 func (c *call) fail(err error) {
 	if made, ok := errors.AsType[*store.ProposedError](err); ok {
-		proposed(c, made)
+		answerProposed(c, made)
 		return
 	}
 	p := problemOf(err)
@@ -55,7 +55,7 @@ func (c *call) sendProblem(p *problem) {
 	if p.Status == http.StatusUnauthorized {
 		h.Set("Www-Authenticate", `Bearer realm="tenet"`)
 	}
-	if browses(c) {
+	if wantsPage(c) {
 		c.h.o.Pages.Head(h)
 		vary(c, "Accept")
 		c.send(p.Status, mediaHTML, c.h.o.Pages.Refusal(c.r.WithContext(c.request), p.Status, p.Title, p.Detail))
@@ -68,8 +68,8 @@ func (c *call) sendProblem(p *problem) {
 	c.send(p.Status, mediaProblem, b)
 }
 
-// browses reports whether a person with a browser reads the answer: programs don't ask for pages.
-func browses(c *call) bool {
+// wantsPage reports whether a person with a browser reads the answer: programs don't ask for pages.
+func wantsPage(c *call) bool {
 	if c.h.o.Pages == nil {
 		return false
 	}
@@ -96,9 +96,9 @@ func (c *call) panicked(v any) (abort bool) {
 	return false
 }
 
-// proposed answers an agent whose write became a proposal: it is taken, and nothing is written yet.
-func proposed(c *call, e *store.ProposedError) {
-	wrote(c, e.Receipt.Batch, &e.Receipt)
+// answerProposed answers an agent whose write became a proposal: it is taken, and nothing is written yet.
+func answerProposed(c *call, e *store.ProposedError) {
+	setBatchHeaders(c, e.Receipt.Batch, &e.Receipt)
 	c.set("Tenet-Proposal", e.Key.ID)
 	c.set("Location", "/api/v1/proposals/"+e.Key.ID)
 	if len(e.Receipt.Records) > 0 && e.Receipt.Records[0] != nil {

@@ -78,8 +78,8 @@ func cutPointer(pointer, prefix string) (string, bool) {
 	return rest, ok && (rest == "" || rest[0] == '/')
 }
 
-// single returns the error of a batch of one op as an error of its document: pointers lose the place of the op.
-func single(err error) error {
+// asSingle returns the error of a batch of one op as an error of its document: pointers lose the place of the op.
+func asSingle(err error) error {
 	invalid, ok := errors.AsType[*knowledge.InvalidError](err)
 	if !ok {
 		return err
@@ -100,8 +100,8 @@ func single(err error) error {
 	return out
 }
 
-// below moves the pointers of op i to those of the only op of a batch, for single to cut.
-func below(err error, i int) error {
+// belowFirst moves the pointers of op i to those of the only op of a batch, for single to cut.
+func belowFirst(err error, i int) error {
 	invalid, ok := errors.AsType[*knowledge.InvalidError](err)
 	if !ok {
 		return err

@@ -228,16 +228,16 @@ func checkInOf(raw []byte) (store.CheckIn, error) {
 		f.add("/via", "%q: want sync or check", in.Via)
 	}
 	in.Rules = f.outcomes("/rules", m["rules"])
-	if given(m["findings"]) {
+	if isGiven(m["findings"]) {
 		in.Findings = new(int)
 		f.tally("", m, map[string]*int{"findings": in.Findings})
 	}
-	if given(m["files"]) {
+	if isGiven(m["files"]) {
 		in.Files = &store.FleetFiles{}
 		o := f.object("/files", m["files"], "edited", "missing", "behind")
 		f.tally("/files", o, map[string]*int{"edited": &in.Files.Edited, "missing": &in.Files.Missing, "behind": &in.Files.Behind})
 	}
-	if given(m["hooks"]) {
+	if isGiven(m["hooks"]) {
 		in.Hooks = &store.FleetHookTally{}
 		o := f.object("/hooks", m["hooks"], "edits", "denied", "last")
 		f.member("/hooks/last", o["last"], &in.Hooks.Last, "a time")
@@ -246,7 +246,7 @@ func checkInOf(raw []byte) (store.CheckIn, error) {
 	return in, f.err(false)
 }
 
-func given(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
+func isGiven(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
 
 // tally reads members that count something.
 func (f *faultList) tally(pointer string, m map[string]json.RawMessage, into map[string]*int) {

@@ -87,7 +87,7 @@ func askGuidance(c *call, _ *noParams) error {
 	if err != nil {
 		return err
 	}
-	return guide(c, q, false)
+	return answerGuidance(c, q, false)
 }
 
 // guidanceQuery reads the body of a question.
@@ -151,7 +151,7 @@ func getGuidance(c *call, p *guidanceParams) error {
 	if err := f.err(true); err != nil {
 		return err
 	}
-	return guide(c, q, true)
+	return answerGuidance(c, q, true)
 }
 
 // queryPointer returns where a fault of a question stands in a query.
@@ -168,8 +168,8 @@ func queryPointer(pointer string) string {
 	return "/" + name
 }
 
-// guide answers a question from memory.
-func guide(c *call, q guidance.Query, tagged bool) error {
+// answerGuidance answers a question from memory.
+func answerGuidance(c *call, q guidance.Query, tagged bool) error {
 	if err := mayRead(c, guidance.Kinds()...); err != nil {
 		return err
 	}

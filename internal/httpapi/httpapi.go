@@ -51,13 +51,13 @@ func (o Options) withDefaults() Options {
 		o.Authenticate = func(string) (*access.Caller, error) { return nil, store.ErrUnauthenticated }
 	}
 	if o.Batches == nil {
-		o.Batches = logged{o.Store}
+		o.Batches = batchLog{o.Store}
 	}
 	if o.Notes == nil {
 		o.Notes = func() []string { return nil }
 	}
 	if o.Ready == nil {
-		o.Ready = func(ctx context.Context) []string { return pinged(ctx, o.Store) }
+		o.Ready = func(ctx context.Context) []string { return pingReasons(ctx, o.Store) }
 	}
 	l := &o.Limits
 	if l.MaxEach == 0 && l.MaxConcurrent > 0 {

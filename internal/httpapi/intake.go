@@ -16,14 +16,14 @@ const (
 	bodyPace  = 16 << 10 // bytes that must come in a window, see [Limits]
 )
 
-// take reads the body of a request, up to limit bytes.
-func take(c *call, limit int64) ([]byte, error) {
+// takeBody reads the body of a request, up to limit bytes.
+func takeBody(c *call, limit int64) ([]byte, error) {
 	if c.r.ContentLength == 0 {
 		return []byte{}, nil
 	}
 	c.taken = true
-	yield(c) // a peer that is slow holds no slot
-	defer resume(c)
+	yieldSlot(c) // a peer that is slow holds no slot
+	defer resumeSlot(c)
 	in := &intake{c: c, from: http.MaxBytesReader(c.w, c.r.Body, limit), rc: http.NewResponseController(c.w)}
 	b, err := in.read()
 	if err == nil {
@@ -35,7 +35,7 @@ func take(c *call, limit int64) ([]byte, error) {
 	case errors.Is(err, errTooMuch):
 		return nil, busy("too many bytes of bodies are on their way at once")
 	case errors.Is(err, errShare):
-		return nil, enough("bytes of bodies on their way", c.h.o.Limits.MaxBodies/bodyShare)
+		return nil, shareUsed("bytes of bodies on their way", c.h.o.Limits.MaxBodies/bodyShare)
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		c.set("Connection", "close")
 		return nil, refuse(errSlow, "fewer than %d bytes of the body came in %s: send it again, faster", bodyPace, c.h.o.Limits.BodyWindow)
@@ -63,13 +63,13 @@ func (in *intake) read() ([]byte, error) {
 	if n := in.c.r.ContentLength; n > 0 && n < bodyStart {
 		size = int(n) + 1
 	}
-	if err := hold(in.c, size); err != nil {
+	if err := holdBytes(in.c, size); err != nil {
 		return nil, err
 	}
 	b := make([]byte, 0, size)
 	for {
 		if len(b) == cap(b) {
-			if err := hold(in.c, cap(b)); err != nil { // it doubles; the old room is free soon
+			if err := holdBytes(in.c, cap(b)); err != nil { // it doubles; the old room is free soon
 				return nil, err
 			}
 			b = append(make([]byte, 0, 2*cap(b)), b...)
@@ -108,23 +108,23 @@ func supported(err error) error {
 	return err
 }
 
-// yield gives the request's slot back while it waits for its peer, and resume takes one again: what has come so far is not thrown
+// yieldSlot gives the request's slot back while it waits for its peer, and resume takes one again: what has come so far is not thrown
 // away for want of one.
-func yield(c *call) {
+func yieldSlot(c *call) {
 	if c.slot {
 		c.h.working.Add(-1)
 		c.slot = false
 	}
 }
 
-func resume(c *call) {
+func resumeSlot(c *call) {
 	c.h.working.Add(1)
 	c.slot = true
 }
 
-// hold counts bytes of the request's body until the request ends, and tells when the budget of all, or the caller's share of it, does
+// holdBytes counts bytes of the request's body until the request ends, and tells when the budget of all, or the caller's share of it, does
 // not allow them.
-func hold(c *call, n int) error {
+func holdBytes(c *call, n int) error {
 	if c.h.bodies.Add(int64(n)) > c.h.o.Limits.MaxBodies {
 		c.h.bodies.Add(-int64(n))
 		return errTooMuch
@@ -140,7 +140,7 @@ func hold(c *call, n int) error {
 func takeShare(c *call, id string) error {
 	c.share = c.h.shares.get(id)
 	if most := int64(c.h.o.Limits.MaxEach); c.share.inside.Add(1) > most {
-		return enough("requests at a time", most)
+		return shareUsed("requests at a time", most)
 	}
 	return nil
 }
@@ -156,14 +156,14 @@ func leaveShare(c *call) {
 	}
 }
 
-// waits takes one of the caller's places for long polls, and waited gives it back, also where none was free.
-func waits(c *call) (waited func(), err error) {
+// takeWaitingPlace takes one of the caller's places for long polls, and waited gives it back, also where none was free.
+func takeWaitingPlace(c *call) (waited func(), err error) {
 	if c.share == nil {
 		return func() {}, nil
 	}
 	waited = func() { c.share.waiting.Add(-1) }
 	if most := int64(max(c.h.o.Limits.MaxWaiting/waitShare, 1)); c.share.waiting.Add(1) > most {
-		return waited, enough("requests that wait for a change", most)
+		return waited, shareUsed("requests that wait for a change", most)
 	}
 	return waited, nil
 }

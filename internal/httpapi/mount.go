@@ -27,12 +27,12 @@ func mountRoutes(list []Mount) []*route {
 func (m *Mount) serve(c *call) error {
 	r := c.r.WithContext(c.ctx)
 	if m.Streams != nil && c.r.Method == http.MethodPost {
-		body, err := take(c, c.h.o.Limits.MaxBody)
+		body, err := takeBody(c, c.h.o.Limits.MaxBody)
 		if err != nil {
 			return err
 		}
 		if m.Streams(c.r.Method, body) {
-			yield(c)
+			yieldSlot(c)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 	}

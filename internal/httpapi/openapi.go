@@ -66,7 +66,7 @@ func (h *Handler) describe() *huma.OpenAPI {
 			License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 		},
 		Servers: []*huma.Server{{URL: "/", Description: "The tenet that served this document"}},
-		Tags:    tags(),
+		Tags:    tagList(),
 		ExternalDocs: &huma.ExternalDocs{
 			URL:         asyncPath,
 			Description: "The live stream of changes, GET " + livePath + ": a WebSocket, or server-sent events for who accepts text/event-stream",
@@ -76,7 +76,7 @@ func (h *Handler) describe() *huma.OpenAPI {
 			SecuritySchemes: map[string]*huma.SecurityScheme{"token": {
 				Type: "http", Scheme: "bearer", Description: "A token of tenet, as made by tenet token create",
 			}},
-			Headers: commonHeaders(), Responses: refusals(schemas),
+			Headers: commonHeaders(), Responses: refusalResponses(schemas),
 		},
 	}})
 	doc := api.OpenAPI()
@@ -85,11 +85,11 @@ func (h *Handler) describe() *huma.OpenAPI {
 			doc.AddOperation(h.operation(schemas, rt))
 		}
 	}
-	finish(schemas)
+	finishSchemas(schemas)
 	return doc
 }
 
-func tags() []*huma.Tag {
+func tagList() []*huma.Tag {
 	var list []*huma.Tag
 	for _, d := range knowledge.Described() {
 		list = append(list, &huma.Tag{Name: d.Plural, Description: d.About})
@@ -109,7 +109,7 @@ func tags() []*huma.Tag {
 func (h *Handler) operation(schemas huma.Registry, rt *route) *huma.Operation {
 	op := &huma.Operation{
 		Method: rt.method, Path: rt.path, OperationID: rt.id, Tags: []string{rt.tag}, Summary: rt.summary, Description: rt.description,
-		Parameters: parameters(schemas, rt), Responses: map[string]*huma.Response{},
+		Parameters: describeParameters(schemas, rt), Responses: map[string]*huma.Response{},
 		Security: []map[string][]string{{"token": {}}},
 	}
 	if rt.public {
@@ -122,7 +122,7 @@ func (h *Handler) operation(schemas huma.Registry, rt *route) *huma.Operation {
 		op.RequestBody = &huma.RequestBody{
 			Required: !b.free,
 			Content: map[string]*huma.MediaType{
-				b.media: {Schema: bodySchema(schemas, b.body), Examples: examples(b.samples)},
+				b.media: {Schema: bodySchema(schemas, b.body), Examples: describeExamples(b.samples)},
 			},
 		}
 		if b.also != "" {
@@ -158,7 +158,7 @@ func response(schemas huma.Registry, rt *route, a *answer) *huma.Response {
 	media, _, _ = strings.Cut(media, ";")
 	m := &huma.MediaType{Schema: schemas.Schema(a.body, true, rt.id)}
 	if a.sample != nil {
-		m.Example = plain(a.sample)
+		m.Example = asJSONValue(a.sample)
 	}
 	r.Content = map[string]*huma.MediaType{media: m}
 	if a.also != "" {
@@ -168,24 +168,24 @@ func response(schemas huma.Registry, rt *route, a *answer) *huma.Response {
 	return r
 }
 
-func examples(list []sample) map[string]*huma.Example {
+func describeExamples(list []sample) map[string]*huma.Example {
 	out := map[string]*huma.Example{}
 	for _, s := range list {
-		out[s.name] = &huma.Example{Summary: s.summary, Value: plain(s.value)}
+		out[s.name] = &huma.Example{Summary: s.summary, Value: asJSONValue(s.value)}
 	}
 	return out
 }
 
-// parameters describes the fields of a route's parameter type.
-func parameters(schemas huma.Registry, rt *route) []*huma.Param {
+// describeParameters describes the fields of a route's parameter type.
+func describeParameters(schemas huma.Registry, rt *route) []*huma.Param {
 	var list []*huma.Param
 	for _, f := range reflect.VisibleFields(rt.handler.params) {
 		filter, ok := filterOf(rt.handler.of, f)
 		for _, in := range []string{"path", "query", "header"} {
 			if name := f.Tag.Get(in); name != "" && ok {
-				p := parameter(schemas, rt, f, in, name)
+				p := describeParameter(schemas, rt, f, in, name)
 				if filter != nil {
-					filtered(p, filter)
+					describeFilter(p, filter)
 				}
 				list = append(list, p)
 			}
@@ -194,15 +194,15 @@ func parameters(schemas huma.Registry, rt *route) []*huma.Param {
 	return list
 }
 
-// filtered adds to a parameter what the description of a kind tells of it.
-func filtered(p *huma.Param, filter *knowledge.Filter) {
+// describeFilter adds to a parameter what the description of a kind tells of it.
+func describeFilter(p *huma.Param, filter *knowledge.Filter) {
 	p.Description, p.Example = filter.Doc, filter.Example
 	for _, v := range filter.Values {
 		p.Schema.Enum = append(p.Schema.Enum, v)
 	}
 }
 
-func parameter(schemas huma.Registry, rt *route, f reflect.StructField, in, name string) *huma.Param {
+func describeParameter(schemas huma.Registry, rt *route, f reflect.StructField, in, name string) *huma.Param {
 	s := huma.SchemaFromField(schemas, f, "")
 	p := &huma.Param{Name: name, In: in, Description: s.Description, Required: in == "path" || f.Tag.Get("required") == "true", Schema: s}
 	if f.Type == typeOf[uuid.UUID]() {
@@ -279,15 +279,15 @@ func refusalName(status int) string {
 	return strings.ReplaceAll(strings.ReplaceAll(http.StatusText(status), " ", ""), "-", "") + "Problem"
 }
 
-// refusals describes every status of problems. Their headers are those of every answer, and a few more: to name all of them at each
+// refusalResponses describes every status of problems. Their headers are those of every answer, and a few more: to name all of them at each
 // status of each operation would make generated clients three times as long.
-func refusals(schemas huma.Registry) map[string]*huma.Response {
+func refusalResponses(schemas huma.Registry) map[string]*huma.Response {
 	out := map[string]*huma.Response{}
 	for status, err := range exampleErrors() {
 		p := problemOf(err)
 		p.RequestID = "9f86d081884c7d65"
 		r := &huma.Response{Description: p.Title, Headers: map[string]*huma.Param{}, Content: map[string]*huma.MediaType{
-			mediaProblem: {Schema: schemas.Schema(typeOf[problem](), true, ""), Example: plain(p)},
+			mediaProblem: {Schema: schemas.Schema(typeOf[problem](), true, ""), Example: asJSONValue(p)},
 		}}
 		if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 			r.Headers["Retry-After"] = &huma.Param{
@@ -335,11 +335,11 @@ func kindEnum(holds func(*knowledge.Description) bool) []any {
 	return list
 }
 
-// finish mends what the schemas can't learn from the types.
-func finish(schemas huma.Registry) {
+// finishSchemas mends what the schemas can't learn from the types.
+func finishSchemas(schemas huma.Registry) {
 	all := schemas.Map()
 	for _, s := range all {
-		mend(s)
+		mendSchema(s)
 	}
 	stamps := []string{"created_by", "created_at", "updated_by", "updated_at", "version"}
 	var documents []*huma.Schema
@@ -380,9 +380,9 @@ func finish(schemas huma.Registry) {
 	}
 }
 
-// mend makes lists lists: tenet sends an empty one rather than null. A default is told in words: generators take a field that has one for
+// mendSchema makes lists lists: tenet sends an empty one rather than null. A default is told in words: generators take a field that has one for
 // a field that a writer must give.
-func mend(s *huma.Schema) {
+func mendSchema(s *huma.Schema) {
 	if s == nil {
 		return
 	}
@@ -390,11 +390,11 @@ func mend(s *huma.Schema) {
 		s.Nullable = false
 	}
 	if s.Default != nil {
-		s.Description, s.Default = fmt.Sprintf("%s; %v when left out", s.Description, plain(s.Default)), nil
+		s.Description, s.Default = fmt.Sprintf("%s; %v when left out", s.Description, asJSONValue(s.Default)), nil
 	}
-	mend(s.Items)
+	mendSchema(s.Items)
 	for _, p := range s.Properties {
-		mend(p)
+		mendSchema(p)
 	}
 }
 
@@ -410,12 +410,12 @@ func exampleErrors() map[int]error {
 		http.StatusNotAcceptable:         refuse(errNotAcceptable, "this path answers with application/json"),
 		http.StatusConflict:              &store.ConflictError{Key: key, Want: knowledge.NoVersion, Got: 4},
 		http.StatusGone:                  &store.GoneError{Oldest: 1000},
-		http.StatusPreconditionFailed:    precondition(conflict),
+		http.StatusPreconditionFailed:    preconditionFailed(conflict),
 		http.StatusRequestEntityTooLarge: refuse(errTooLarge, "the body has 5000000 bytes: at most 4194304 fit"),
 		http.StatusRequestURITooLong:     refuse(errURLTooLong, "the URL has 9000 bytes: at most 8192 fit"),
 		http.StatusUnsupportedMediaType:  refuse(errMediaType, "Content-Type \"text/plain\": want application/json"),
 		http.StatusUnprocessableEntity:   knowledge.Invalid("/title", "missing: want one line of text"),
-		http.StatusTooManyRequests:       enough("requests at a time", 256),
+		http.StatusTooManyRequests:       shareUsed("requests at a time", 256),
 		http.StatusRequestTimeout:        refuse(errSlow, "fewer than 16384 bytes of the body came in 10s: send it again, faster"),
 		http.StatusInternalServerError:   fmt.Errorf("boom"),
 		http.StatusServiceUnavailable:    &store.UnavailableError{Reason: "the primary can't be reached", RetryAfter: 5 * time.Second, NotDone: true},

@@ -53,7 +53,7 @@ func opsRoutes(h *Handler) []*route {
 			method: http.MethodGet, path: "/api/v1/status", id: "get-status", tag: "operations",
 			summary:     "Ask how tenet is",
 			description: "The version, how fresh the answers are, and what the parts of this tenet tell about themselves.",
-			handler:     with(status),
+			handler:     with(getStatus),
 			answers:     []answer{jsonAnswer[statusAnswer](http.StatusOK, "How tenet is", exampleStatus())},
 			storeless:   true,
 		},
@@ -61,14 +61,14 @@ func opsRoutes(h *Handler) []*route {
 			method: http.MethodGet, path: "/api/v1/me", id: "get-caller", tag: "operations",
 			summary:     "Ask who is calling",
 			description: "The principal that the token belongs to.",
-			handler:     with(me),
+			handler:     with(getCaller),
 			answers:     []answer{jsonAnswer[callerAnswer](http.StatusOK, "Who is calling", exampleCaller())},
 			storeless:   true,
 		},
 		{
 			method: http.MethodGet, path: "/healthz", id: "get-health", tag: "operations",
 			summary: "Ask whether the process lives", description: "It answers as long as the process does, without a token.",
-			handler: with(health), public: true, probe: true, storeless: true,
+			handler: with(getHealth), public: true, probe: true, storeless: true,
 			answers: []answer{jsonAnswer[healthAnswer](http.StatusOK, "The process lives", healthAnswer{OK: true})},
 		},
 		{
@@ -86,15 +86,15 @@ func opsRoutes(h *Handler) []*route {
 			method: http.MethodGet, path: metricsPath, id: "get-metrics", tag: "operations",
 			summary:     "Read the measures",
 			description: "In the text format of Prometheus, for any token; without one where an operator has said so (`--metrics-open`).",
-			handler:     with(metrics), probe: true, raw: true, storeless: true,
+			handler:     with(showMetrics), probe: true, raw: true, storeless: true,
 			answers: []answer{{status: http.StatusOK, text: "The measures", body: typeOf[string](), media: "text/plain"}},
 		})
 	}
 	return append(routes, specRoutes(h)...)
 }
 
-func status(c *call, _ *noParams) error {
-	a := statusAnswer{Version: c.h.o.Version, Mode: c.level.Mode, AsOf: c.level.AsOf, Reasons: append(c.h.o.Ready(c.limited()), crowded(c.h)...)}
+func getStatus(c *call, _ *noParams) error {
+	a := statusAnswer{Version: c.h.o.Version, Mode: c.level.Mode, AsOf: c.level.AsOf, Reasons: append(c.h.o.Ready(c.limited()), crowdedReasons(c.h)...)}
 	a.Ready = len(a.Reasons) == 0
 	if a.Ready {
 		a.Reasons = []string{}
@@ -105,18 +105,18 @@ func status(c *call, _ *noParams) error {
 	return c.json(http.StatusOK, a)
 }
 
-func me(c *call, _ *noParams) error {
+func getCaller(c *call, _ *noParams) error {
 	return c.json(http.StatusOK, callerAnswer{
 		ID: c.request.Caller.ID, Name: c.request.Caller.Name, Role: c.request.Caller.Role, Expiry: c.request.Caller.Expiry, Local: c.request.Caller.Local,
 	})
 }
 
-func health(c *call, _ *noParams) error {
+func getHealth(c *call, _ *noParams) error {
 	return c.json(http.StatusOK, healthAnswer{OK: true})
 }
 
 func (h *Handler) ready(c *call, _ *noParams) error {
-	reasons := append(h.o.Ready(c.limited()), crowded(h)...)
+	reasons := append(h.o.Ready(c.limited()), crowdedReasons(h)...)
 	if len(reasons) == 0 {
 		return c.json(http.StatusOK, readyAnswer{Ready: true, Notes: h.o.Notes()})
 	}
@@ -129,8 +129,8 @@ func (h *Handler) ready(c *call, _ *noParams) error {
 // readyTimeout bounds the question whether the store answers: who probes does not wait long.
 const readyTimeout = 2 * time.Second
 
-// pinged returns why a store does not answer.
-func pinged(ctx context.Context, s store.Store) []string {
+// pingReasons returns why a store does not answer.
+func pingReasons(ctx context.Context, s store.Store) []string {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	if err := s.Ping(access.System(ctx)); err != nil { // the question is tenet's own: a probe has no token
@@ -139,18 +139,18 @@ func pinged(ctx context.Context, s store.Store) []string {
 	return nil
 }
 
-func metrics(c *call, _ *noParams) error {
+func showMetrics(c *call, _ *noParams) error {
 	c.h.o.MetricsHandler.ServeHTTP(c, c.r.WithContext(c.ctx))
 	return nil
 }
 
-// crowded returns which bounds of the door are reached, nothing when none is.
-func crowded(h *Handler) []string {
+// crowdedReasons returns which bounds of the door are reached, nothing when none is.
+func crowdedReasons(h *Handler) []string {
 	var why []string
-	if n := h.working.Load(); float64(n) >= full*float64(h.o.Limits.MaxConcurrent) {
+	if n := h.working.Load(); float64(n) >= nearlyFull*float64(h.o.Limits.MaxConcurrent) {
 		why = append(why, fmt.Sprintf("%d requests are at work, of %d at most", n, h.o.Limits.MaxConcurrent))
 	}
-	if n := h.bodies.Load(); float64(n) >= full*float64(h.o.Limits.MaxBodies) {
+	if n := h.bodies.Load(); float64(n) >= nearlyFull*float64(h.o.Limits.MaxBodies) {
 		why = append(why, fmt.Sprintf("bodies of %d bytes are on their way, of %d at most", n, h.o.Limits.MaxBodies))
 	}
 	if h.o.Crowded != nil {

@@ -16,7 +16,7 @@ func peerOf(r *http.Request, proxies []netip.Prefix) string {
 		host = r.RemoteAddr
 	}
 	at, err := netip.ParseAddr(host)
-	if err != nil || !trusted(proxies, at) {
+	if err != nil || !isTrusted(proxies, at) {
 		return host
 	}
 	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
@@ -29,14 +29,14 @@ func peerOf(r *http.Request, proxies []netip.Prefix) string {
 		if err != nil {
 			break
 		}
-		if at = a; !trusted(proxies, a) {
+		if at = a; !isTrusted(proxies, a) {
 			break
 		}
 	}
 	return at.Unmap().String()
 }
 
-func trusted(list []netip.Prefix, a netip.Addr) bool {
+func isTrusted(list []netip.Prefix, a netip.Addr) bool {
 	for _, p := range list {
 		if p.Contains(a.Unmap()) {
 			return true

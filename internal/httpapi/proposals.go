@@ -45,7 +45,7 @@ func proposalRoutes(h *Handler) []*route {
 			summary: "Review a proposal",
 			description: "Adds what the caller says of the ops as they are now. Who may decide about proposals approves, asks or rejects, but not about their own; " +
 				"everybody who may propose comments. An admin may override, with a reason: then it can be applied without its approvals. When the ops change, what was said of others no longer counts.",
-			handler: with(review),
+			handler: with(reviewProposal),
 			body: &payload{media: mediaJSON, body: typeOf[reviewRequest](), samples: []sample{
 				{"comment", "A word about it", reviewRequest{Verdict: knowledge.VerdictComment, Comment: "Which services does this touch?"}},
 			}},
@@ -82,7 +82,7 @@ func exampleProposed() any {
 // proposalID returns the id that a path names, in the form that ids have.
 func proposalID(c *call) string { return strings.ToLower(c.r.PathValue("id")) }
 
-func review(c *call, _ *reviewParams) error {
+func reviewProposal(c *call, _ *reviewParams) error {
 	batch, err := newBatch(c)
 	if err != nil {
 		return err
@@ -118,14 +118,14 @@ func review(c *call, _ *reviewParams) error {
 	if err != nil {
 		return underReview(err, len(p.Reviews))
 	}
-	wrote(c, b.ID, &receipt)
+	setBatchHeaders(c, b.ID, &receipt)
 	c.record(statusOf(&receipt), receipt.Records[0])
 	return nil
 }
 
 // underReview tells the faults of a review as those of the request.
 func underReview(err error, n int) error {
-	invalid, ok := errors.AsType[*knowledge.InvalidError](single(err))
+	invalid, ok := errors.AsType[*knowledge.InvalidError](asSingle(err))
 	if !ok {
 		return err
 	}
@@ -145,7 +145,7 @@ func applyProposal(c *call, _ *proposalPath) error {
 		return err
 	}
 	if receipt.Batch != (knowledge.BatchID{}) {
-		wrote(c, receipt.Batch, &receipt)
+		setBatchHeaders(c, receipt.Batch, &receipt)
 	}
 	c.record(statusOf(&receipt), rec)
 	return nil

@@ -202,7 +202,7 @@ func (l *collection) listed(c *call, p *listParams, label string, f faultList) e
 	view := strings.Join(fields, ",")
 	a, err := viewsOf(page.Memo).ready(view, func() (*ready, error) {
 		body, err := encodePage(page, fields, q.Total)
-		return linked(c, newReady(body, pageTag(page, view)), page.Next), err
+		return withNextPage(c, newReady(body, pageTag(page, view)), page.Next), err
 	})
 	if err != nil {
 		return err

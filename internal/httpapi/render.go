@@ -32,7 +32,7 @@ func templateRoutes() []*route {
 			summary: "Render a template",
 			description: "Puts values in place of the template's variables. Missing required values, wrong ones and unknown ones are " +
 				"all named at once, with pointers below /values.",
-			handler: with(render),
+			handler: with(renderTemplate),
 			body:    &payload{media: mediaJSON, body: typeOf[renderRequest](), samples: exampleRenders(), free: true},
 			answers: []answer{jsonAnswer[renderAnswer](http.StatusOK, "The rendered text", exampleRendered())},
 			refusals: []int{
@@ -44,7 +44,7 @@ func templateRoutes() []*route {
 			method: http.MethodGet, path: "/api/v1/templates/{id}/usage", id: "get-template-usage", tag: "templates",
 			summary:     "Ask how often a template was rendered",
 			description: "The count is no part of the document: it changes without a new version.",
-			handler:     with(usage),
+			handler:     with(getUsage),
 			answers:     []answer{jsonAnswer[usageAnswer](http.StatusOK, "The count", usageAnswer{UsageCount: 12})},
 			refusals:    []int{http.StatusNotFound},
 			sample:      exampleID(knowledge.KindTemplate),
@@ -61,8 +61,8 @@ type renderParams struct {
 	labelParam
 }
 
-// template returns the record of the template that the path names, as it stands at a label; now without one.
-func template(c *call, label string) (*knowledge.Record, error) {
+// templateOf returns the record of the template that the path names, as it stands at a label; now without one.
+func templateOf(c *call, label string) (*knowledge.Record, error) {
 	l := collection{h: c.h, kind: knowledge.KindTemplate}
 	key, err := l.key(c)
 	if err != nil {
@@ -71,12 +71,12 @@ func template(c *call, label string) (*knowledge.Record, error) {
 	return atLabel(c, label, key)
 }
 
-func render(c *call, p *renderParams) error {
+func renderTemplate(c *call, p *renderParams) error {
 	values, err := renderValues(c)
 	if err != nil {
 		return err
 	}
-	rec, err := template(c, p.Label)
+	rec, err := templateOf(c, p.Label)
 	if err != nil {
 		return err
 	}
@@ -121,8 +121,8 @@ func renderValues(c *call) (map[string]any, error) {
 	return values, f.err(false)
 }
 
-func usage(c *call, _ *templateParams) error {
-	rec, err := template(c, "")
+func getUsage(c *call, _ *templateParams) error {
+	rec, err := templateOf(c, "")
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func (h *Handler) searchRoutes() []*route {
 		description: "Words are wishes: a document that holds more of them, and rarer ones, comes first; matched tells how much of the question the " +
 			"first hit holds. Conditions hold for every hit: OR between two words asks for either, a minus in front of one " +
 			"excludes it, quotes ask for a phrase, a star ends a prefix, title:, tag:, category:, kind: and id: look only there.",
-		handler: collecting(search),
+		handler: collecting(findDocuments),
 		answers: []answer{
 			jsonAnswer[hits](http.StatusOK, "The documents that match best, the best first", exampleHits(), "ETag", "Tenet-Position", "Link", labelHeader),
 			notModified(),
@@ -87,7 +87,7 @@ func (p *searchParams) ready(c *call, found *knowledge.Hits) (*ready, error) {
 		if err != nil {
 			return nil, err
 		}
-		return linked(c, newReady(body, tagOf(body)), found.Next), nil
+		return withNextPage(c, newReady(body, tagOf(body)), found.Next), nil
 	})
 }
 
@@ -207,7 +207,7 @@ type hit struct {
 	Fields   map[string]any `json:"fields,omitempty" doc:"With fields: those of the document"`
 }
 
-func search(c *call, p *searchParams, f faultList) error {
+func findDocuments(c *call, p *searchParams, f faultList) error {
 	q := p.query(&f)
 	if len(f) > 0 {
 		_, _, err := q.Check() // what else is wrong is told at once

@@ -52,16 +52,16 @@ func (s *shares) get(id string) *share {
 // errShare says that a caller's share of the budget of all bodies is used up.
 var errShare = errors.New("the caller's share of the budget of bodies is used up")
 
-// enough tells a caller who has had its share.
-func enough(what string, n int64) error {
+// shareUsed tells a caller who has had its share.
+func shareUsed(what string, n int64) error {
 	return &store.UnavailableError{
 		Reason:  fmt.Sprintf("this token has its share of %s already, %d: ask again when one of its requests has ended", what, n),
 		TooMany: true, NotDone: true, RetryAfter: time.Second,
 	}
 }
 
-// full is the part of a bound at which the door says that it has no room for more callers.
-const full = 0.95
+// nearlyFull is the part of a bound at which the door says that it has no room for more callers.
+const nearlyFull = 0.95
 
 // busy says that the door has no room now.
 func busy(reason string) error {

@@ -125,7 +125,7 @@ func (n *tenet) provoke(rt *route, status int) *reply {
 		case rt.path == batchesPath:
 			a.body = `{"ops":[{"verb":"retire","kind":"rule","id":"SEC-001","if_version":77}]}`
 		case strings.HasPrefix(rt.id, "create-"):
-			a.body = encoded(sent(exampleDocument(rt.kind)))
+			a.body = encoded(sentFields(exampleDocument(rt.kind)))
 		default: // somebody wrote between the look and the write of a contributor
 			return broken(&store.ConflictError{Key: knowledge.Key{Kind: rt.kind, ID: rt.sample}, Want: 1, Got: 2})
 		}
@@ -141,7 +141,7 @@ func (n *tenet) provoke(rt *route, status int) *reply {
 		return broken(&store.GoneError{Oldest: 9})
 	case http.StatusPreconditionFailed:
 		if rt.method == http.MethodPost && !strings.HasSuffix(rt.path, "/restore") {
-			a.body = encoded(sent(exampleDocument(rt.kind)))
+			a.body = encoded(sentFields(exampleDocument(rt.kind)))
 			return n.do(a.with("If-None-Match", "*"))
 		}
 		return n.do(a.with("If-Match", `"77"`))
@@ -171,9 +171,9 @@ func (n *tenet) succeed(rt *route, status int) *reply {
 	a := base(rt)
 	switch {
 	case rt.method == http.MethodPut && status == http.StatusCreated:
-		d := another(rt.kind, 8)
+		d := anotherExample(rt.kind, 8)
 		a.path = strings.Replace(rt.path, "{id}", d.Key().ID, 1)
-		a.body = encoded(sent(d))
+		a.body = encoded(sentFields(d))
 	case rt.id == "apply-proposal":
 		a.path = strings.Replace(rt.path, "{id}", n.approved(), 1)
 	case rt.path == batchesPath+"/{id}":
@@ -214,8 +214,8 @@ func (n *tenet) approved() string {
 // free creates a document that nothing refers to, and returns its path.
 func (n *tenet) free(k knowledge.Kind) string {
 	n.t.Helper()
-	d := another(k, 9)
-	if r := n.do(ask{method: http.MethodPost, path: "/api/v1/" + k.Plural(), body: encoded(sent(d))}); r.status != http.StatusCreated {
+	d := anotherExample(k, 9)
+	if r := n.do(ask{method: http.MethodPost, path: "/api/v1/" + k.Plural(), body: encoded(sentFields(d))}); r.status != http.StatusCreated {
 		n.t.Fatalf("create %s: %d %s", d.Key(), r.status, r.body)
 	}
 	return "/api/v1/" + k.Plural() + "/" + d.Key().ID

@@ -181,9 +181,9 @@ func sendToken(c *call, op knowledge.Op, p *knowledge.Principal, token string, s
 	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: c.actor(), Ops: []knowledge.Op{op}}
 	receipt, err := c.h.o.Store.Apply(c.limited(), b)
 	if err != nil {
-		return single(err)
+		return asSingle(err)
 	}
-	wrote(c, b.ID, &receipt)
+	setBatchHeaders(c, b.ID, &receipt)
 	if receipt.Queued {
 		status = http.StatusAccepted
 	}
