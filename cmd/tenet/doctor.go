@@ -45,6 +45,7 @@ later, shows that too.`,
 	}, &s, func(ctx context.Context, _ []string) error { return doctorChanges(ctx, a, s.Head) })
 	addDoctorMirror(a, group)
 	addDoctorJournal(a, group)
+	addDoctorDocuments(a, group)
 	addDoctorPostgres(a, group)
 	addDoctorQuery(a, group)
 }

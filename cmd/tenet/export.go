@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -170,7 +172,11 @@ func isYAMLName(name string) bool {
 // or a device, is written into and stays what it is; so does a symbolic link, whose target is replaced.
 func (e *exporter) file(ctx context.Context, dest, what string, write func(ctx context.Context, w io.Writer) (int, error)) error {
 	if dest == "-" {
-		_, err := write(ctx, e.a.out)
+		sum := sha256.New()
+		_, err := write(ctx, io.MultiWriter(e.a.out, sum))
+		if err == nil {
+			e.sayHead(sum)
+		}
 		return err
 	}
 	target := dest
@@ -197,7 +203,8 @@ func (e *exporter) file(ctx context.Context, dest, what string, write func(ctx c
 		return usageError("%s", err)
 	}
 	defer os.Remove(f.Name()) //nolint:errcheck // gone already when all went well
-	n, err := write(ctx, f)
+	sum := sha256.New()
+	n, err := write(ctx, io.MultiWriter(f, sum))
 	if err == nil {
 		err = f.Sync()
 	}
@@ -208,7 +215,15 @@ func (e *exporter) file(ctx context.Context, dest, what string, write func(ctx c
 		return err
 	}
 	e.a.say("%d %s written to %s", n, what, dest)
+	e.sayHead(sum)
 	return nil
+}
+
+// sayHead tells the SHA-256 of what was written, by which a later import knows that it is still the same.
+func (e *exporter) sayHead(sum hash.Hash) {
+	if e.s.Format == "jsonl" {
+		e.a.say("SHA-256 %x: note it elsewhere, and give it to tenet import with --sha256", sum.Sum(nil))
+	}
 }
 
 // into writes into what is no regular file.
@@ -217,8 +232,12 @@ func (e *exporter) into(ctx context.Context, target string, write func(ctx conte
 	if err != nil {
 		return usageError("%s", err)
 	}
-	_, err = write(ctx, f)
-	return errors.Join(err, f.Close())
+	sum := sha256.New()
+	_, err = write(ctx, io.MultiWriter(f, sum))
+	if err = errors.Join(err, f.Close()); err == nil {
+		e.sayHead(sum)
+	}
+	return err
 }
 
 // each calls fn for every document that is exported.

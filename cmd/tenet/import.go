@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"slices"
 	"strings"
 
@@ -27,6 +30,8 @@ type importSettings struct {
 	Status    string   `name:"status" by:"flag" doc:"Status of the rules that are created: DRAFT, ACTIVE or DEPRECATED; later imports leave it to you"`
 	Strict    bool     `name:"strict" by:"flag" doc:"Refuse templates with placeholders that no variable declares, or variables that stand nowhere in the text"`
 	Column    []string `name:"column" by:"flag" doc:"Which column of a table holds a field, as in title=Rule; may be given several times"`
+	Invalid   bool     `name:"accept-invalid" by:"flag" doc:"Restore also documents of an export with history that tenet would refuse, as they are, and name them; with no tenet running"`
+	Sum       string   `name:"sha256" by:"flag" doc:"SHA-256 that tenet export has shown: an export that is no longer the same is refused"`
 	Ref       string   `name:"ref" by:"flag" doc:"Branch or tag of a git repository that is imported by its address"`
 }
 
@@ -54,19 +59,11 @@ document and file: what would be created, what would change and how, what is ref
   tenet import backup.jsonl`,
 		Args: cobra.MinimumNArgs(1),
 	}, &s, func(ctx context.Context, args []string) error {
-		o := interchange.ReadOptions{Category: s.Category, Source: s.Source}
-		if s.Format != "" {
-			f, err := interchange.ParseFormat(s.Format)
-			if err != nil {
-				return usageError("--format: %s", err)
-			}
-			o.Format = f
+		o, err := readOptionsOf(&s)
+		if err != nil {
+			return err
 		}
-		if s.Status = strings.ToUpper(s.Status); s.Status != "" && !slices.Contains(knowledge.RuleStatuses(), s.Status) {
-			return usageError("--status %q: want %s", s.Status, strings.Join(knowledge.RuleStatuses(), ", "))
-		}
-		var err error
-		if o.Columns, err = columnsOf(s.Column); err != nil {
+		if err := checkSum(args, s.Sum); err != nil {
 			return err
 		}
 		local := a.localOptions()
@@ -82,12 +79,54 @@ document and file: what would be created, what would change and how, what is ref
 			return err
 		}
 		defer a.close(d)
+		if s.Invalid && d.local == nil {
+			return usageError("--accept-invalid is for a restore into the database itself: %s takes no such documents; stop it first", d.place())
+		}
 		err = importAll(ctx, a, d, args, o, &s)
 		if d.local != nil && !s.DryRun { // an old export may name people who were erased since; a running tenet sees that by itself
 			err = errors.Join(err, d.local.Reapply(ctx, local))
 		}
 		return err
 	})
+}
+
+// readOptionsOf says how files are read, and checks what the command was given for that.
+func readOptionsOf(s *importSettings) (interchange.ReadOptions, error) {
+	o := interchange.ReadOptions{Category: s.Category, Source: s.Source}
+	if s.Format != "" {
+		f, err := interchange.ParseFormat(s.Format)
+		if err != nil {
+			return o, usageError("--format: %s", err)
+		}
+		o.Format = f
+	}
+	if s.Status = strings.ToUpper(s.Status); s.Status != "" && !slices.Contains(knowledge.RuleStatuses(), s.Status) {
+		return o, usageError("--status %q: want %s", s.Status, strings.Join(knowledge.RuleStatuses(), ", "))
+	}
+	var err error
+	o.Columns, err = columnsOf(s.Column)
+	return o, err
+}
+
+// checkSum compares the file to import with the SHA-256 that was noted when it was exported.
+func checkSum(args []string, want string) error {
+	if want == "" {
+		return nil
+	}
+	if raw, err := hex.DecodeString(want); err != nil || len(raw) != sha256.Size {
+		return usageError("--sha256 %q: want the 64 hex digits that tenet export has shown", want)
+	}
+	if info, err := os.Stat(args[0]); len(args) != 1 || err != nil || !info.Mode().IsRegular() {
+		return usageError("--sha256 is that of one file: name one, and nothing else")
+	}
+	got, err := interchange.SumOf(args[0])
+	if err != nil {
+		return fmt.Errorf("read %s: %w", args[0], err)
+	}
+	if !strings.EqualFold(got, want) {
+		return fmt.Errorf("%s is another file than was exported: its SHA-256 is %s; nothing was written", args[0], got)
+	}
+	return nil
 }
 
 // columnsOf reads --column.
@@ -141,15 +180,28 @@ func importAll(ctx context.Context, a *app, d *door, paths []string, o interchan
 			}
 		}
 	}
+	if n := invalidOf(plan); n > 0 {
+		a.say("%s that tenet would refuse: write them anew as they should be; `tenet doctor documents` names them", plural(n, "document was restored", "documents were restored"))
+	}
 	if refused > 0 {
 		return fmt.Errorf("%d refused: see above", refused)
 	}
 	return nil
 }
 
+// invalidOf returns how many documents are taken although they have faults.
+func invalidOf(plan *interchange.Plan) (n int64) {
+	for _, st := range plan.Steps() {
+		if len(st.Invalid) > 0 && st.Outcome != interchange.Refused {
+			n++
+		}
+	}
+	return n
+}
+
 func planOptions(ctx context.Context, a *app, d *door, s *importSettings, bar *progress) interchange.PlanOptions {
 	return interchange.PlanOptions{
-		KeepGoing: s.KeepGoing, Overwrite: s.Overwrite, Prune: s.Prune, Status: s.Status, Strict: s.Strict, Recognize: s.Source == "",
+		KeepGoing: s.KeepGoing, Invalid: s.Invalid, Overwrite: s.Overwrite, Prune: s.Prune, Status: s.Status, Strict: s.Strict, Recognize: s.Source == "",
 		Current: func(key knowledge.Key) (*knowledge.Record, error) {
 			rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
 			if errors.Is(err, store.ErrNotFound) {

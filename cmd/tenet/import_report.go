@@ -21,6 +21,7 @@ type stepShown struct {
 	Reason  string              `json:"reason,omitempty"`
 	Changes []string            `json:"changes,omitempty"`
 	Notes   []string            `json:"notes,omitempty"`
+	Invalid []string            `json:"invalid,omitempty"`
 }
 
 // reportPlan prints what an import will do: every step for programs. People get the sums and what they must look at; a dry run and
@@ -34,9 +35,9 @@ func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
 		if st.Key.ID != "" {
 			key = st.Key.String()
 		}
-		steps = append(steps, stepShown{st.Source, st.Path, st.Place, st.Format, key, st.Outcome, st.Reason, st.Changes(), st.Notes})
+		steps = append(steps, stepShown{st.Source, st.Path, st.Place, st.Format, key, st.Outcome, st.Reason, st.Changes(), st.Notes, st.Invalid})
 		notes += len(st.Notes)
-		if s.DryRun || s.Verbose || st.Outcome == interchange.Refused || st.Outcome == interchange.Pruned {
+		if s.DryRun || s.Verbose || st.Outcome == interchange.Refused || st.Outcome == interchange.Pruned || len(st.Invalid) > 0 {
 			t.add(string(st.Outcome), key, strings.TrimSpace(st.Path+" "+st.Place), why(&st))
 		}
 	}
@@ -69,7 +70,7 @@ func why(st *interchange.Step) string {
 	if st.Reason != "" {
 		parts = append(parts, st.Reason)
 	}
-	parts = append(parts, st.Changes()...)
+	parts = append(append(parts, st.Changes()...), st.Invalid...)
 	return strings.Join(append(parts, st.Notes...), "; ")
 }
 

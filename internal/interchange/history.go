@@ -15,9 +15,10 @@ import (
 // A history is the replay of an export with history: its changes are read twice, once to plan and once to write,
 // because a log may be larger than memory.
 type history struct {
-	export *Export
-	keys   map[knowledge.Key]*past
-	ops    int
+	export  *Export
+	keys    map[knowledge.Key]*past
+	ops     int
+	invalid bool // documents with faults are taken
 }
 
 // A past is the state of one document during a replay.
@@ -31,6 +32,8 @@ type past struct {
 	refused string
 	stays   string // why the store's own is left as it is, although the export has another
 	lost    bool   // a purge has emptied earlier versions
+	lenient bool   // documents with faults are taken, and named
+	invalid []string
 
 	// while writing
 	version int64 // the store's, as it will be after the ops so far
@@ -39,7 +42,7 @@ type past struct {
 
 // history plans a replay: a step for each document.
 func (p *Plan) history(base Step, e *Export) error {
-	h := &history{export: e, keys: map[knowledge.Key]*past{}}
+	h := &history{export: e, keys: map[knowledge.Key]*past{}, invalid: p.o.Invalid}
 	first := len(p.steps)
 	for at, err := range e.Changes() {
 		if err != nil {
@@ -78,7 +81,7 @@ func (p *Plan) past(h *history, at ChangeAt) (*past, error) {
 	if k, ok := h.keys[key]; ok {
 		return k, nil
 	}
-	k := &past{}
+	k := &past{lenient: p.o.Invalid}
 	h.keys[key] = k
 	if i, twice := p.seen[key]; twice && p.implied(i) {
 		p.steps[i].giveWay()
@@ -168,10 +171,14 @@ func (k *past) replay(at ChangeAt) {
 		return
 	}
 	d, err := c.Record.Document()
+	unread := err != nil
 	if err == nil {
 		err = d.Validate()
 	}
-	if err != nil {
+	switch {
+	case err != nil && k.lenient && !unread:
+		k.invalid = append(k.invalid, fmt.Sprintf("line %d: %s", at.Line, err))
+	case err != nil:
 		k.refused = fmt.Sprintf("line %d: %s", at.Line, err)
 		return
 	}
@@ -190,6 +197,7 @@ func (k *past) finish(st *Step) {
 	case k.refused == "" && k.there > 0 && k.matched == 0:
 		k.refused = fmt.Sprintf("the export does not hold version %d, which the store has", k.there)
 	}
+	st.Invalid = k.invalid
 	switch {
 	case k.refused != "":
 		st.Outcome, st.Reason = Refused, k.refused
@@ -234,7 +242,7 @@ func (h *history) batches(maxOps int) iter.Seq2[knowledge.Batch, error] {
 		for _, k := range h.keys {
 			k.version, k.highest = k.there, k.there
 		}
-		g := &group{maxOps: maxOps}
+		g := &group{maxOps: maxOps, invalid: h.invalid}
 		for at, err := range h.export.Changes() {
 			if err != nil {
 				yield(knowledge.Batch{}, fmt.Errorf("read the export again: %w", err))
@@ -298,13 +306,14 @@ func (h *history) op(c *knowledge.Change) (knowledge.Op, bool, error) {
 
 // A group collects the ops of one batch of the history.
 type group struct {
-	maxOps int
-	batch  knowledge.Batch
-	keys   map[knowledge.Key]bool
-	whole  bool // every change of the batch is repeated, in this one batch
-	open   bool
-	split  bool // the next batch is the rest of this one
-	size   int  // of the documents, as JSON
+	maxOps  int
+	invalid bool // documents with faults are taken
+	batch   knowledge.Batch
+	keys    map[knowledge.Key]bool
+	whole   bool // every change of the batch is repeated, in this one batch
+	open    bool
+	split   bool // the next batch is the rest of this one
+	size    int  // of the documents, as JSON
 }
 
 // fits reports whether a change belongs to the current batch.
@@ -324,7 +333,7 @@ func (g *group) begin(c *knowledge.Change) {
 	if g.open {
 		return
 	}
-	g.batch = knowledge.Batch{ID: c.Batch, Actor: c.Actor, At: c.At}
+	g.batch = knowledge.Batch{ID: c.Batch, Actor: c.Actor, At: c.At, Invalid: g.invalid}
 	g.keys, g.whole, g.open = map[knowledge.Key]bool{}, c.Batch != (knowledge.BatchID{}) && !g.split, true
 	g.split, g.size = false, 0
 }

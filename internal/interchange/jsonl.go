@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -371,6 +373,24 @@ func HoldsHistory(name string) bool {
 	}
 	h, err := readHeader(head)
 	return err == nil && h.History
+}
+
+// SumOf returns the SHA-256 of a file in hex, of its text where it is packed: what an export has shown when it was written.
+func SumOf(name string) (string, error) {
+	f, err := os.Open(name) //nolint:gosec // the user names the file
+	if err != nil {
+		return "", err
+	}
+	rc, err := unpackLines(f, Limits{}.orDefaults())
+	if err != nil {
+		return "", err
+	}
+	defer rc.Close() //nolint:errcheck // only read
+	sum := sha256.New()
+	if _, err := io.Copy(sum, rc); err != nil {
+		return "", readError(err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 func readHeader(head []byte) (Header, error) {

@@ -39,7 +39,8 @@ type Step struct {
 	Outcome Outcome
 	Reason  string // why it is refused or skipped
 	Notes   []string
-	Version int64 // the version that is there now; 0 for none
+	Invalid []string // faults of a document of the export that is taken all the same, where the options say so
+	Version int64    // the version that is there now; 0 for none
 
 	doc  knowledge.Document // what to write, nil for none and for history
 	was  knowledge.Document // what is there now, of a change
@@ -73,6 +74,9 @@ type PlanOptions struct {
 	Prune bool
 	// KeepGoing imports what is good although something is refused.
 	KeepGoing bool
+	// Invalid takes documents of an export with history that have faults, as they are: what was written past tenet into
+	// the database that was exported.
+	Invalid bool
 	// Overwrite replaces also what was edited in tenet since it was imported, or came from somewhere else.
 	Overwrite bool
 	// Progress is called after each file with how many of a source are done. May be nil.

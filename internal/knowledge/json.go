@@ -224,6 +224,9 @@ func (f *faults) decodeStruct(pointer string, raw []byte, v reflect.Value) {
 	sort.Strings(names)
 	for _, name := range names {
 		index, ok := fields[name]
+		if !ok && f.stored {
+			continue
+		}
 		if !ok {
 			if f.full() { // what was meant takes its time
 				f.more++

@@ -174,7 +174,7 @@ func (f *faults) proposed(pointer string, o *ProposedOp, seen map[Key]bool) {
 	case op.IfVersion == AnyVersion:
 		f.add(pointer+"/if_version", "missing: want the version that you saw, or -1 for a document that is not there yet")
 	default:
-		f.op(pointer, &op)
+		f.op(pointer, &op, false)
 	}
 	seen[op.Key] = true
 }

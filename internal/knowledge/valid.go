@@ -67,6 +67,8 @@ type faults struct {
 	list  []Fault
 	more  int // those over MaxFaults
 	bytes int // of all values that were looked at, roughly
+
+	stored bool // the document comes from a database, whose other fields are no faults
 }
 
 // stampRoom is the largest size of the stamps of a document.

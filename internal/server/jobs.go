@@ -100,6 +100,11 @@ func (p *parts) jobs(o Options) []upkeep.Job {
 			Doc: "Verifies the whole log of changes, as `tenet doctor changes` does",
 			Do:  p.verifyLog,
 		},
+		{
+			Name: "documents.check", Schedule: "30 5 * * 0", Book: upkeep.Shared, Heavy: true,
+			Doc: "Looks for documents that were written past tenet and that it would refuse, as `tenet doctor documents` does",
+			Do:  p.checkDocuments,
+		},
 	}
 	list = append(list, upkeep.Job{
 		Name: "fleet.look", Schedule: "*/15 * * * *", Book: upkeep.Shared,
