@@ -23,18 +23,6 @@ const (
 	ReasonDisabled = "the token was disabled by an admin"
 )
 
-// A TokenError says why a token is refused. It is [store.ErrUnauthenticated].
-type TokenError struct {
-	Reason string // one of ReasonUnknown, ReasonExpired, ReasonDisabled
-	ID     string // the principal's id, for the log; "" if the token is unknown
-}
-
-// Error returns the reason.
-func (e *TokenError) Error() string { return "not authenticated: " + e.Reason }
-
-// Is reports whether target is [store.ErrUnauthenticated].
-func (e *TokenError) Is(target error) bool { return target == store.ErrUnauthenticated }
-
 // A Directory finds principals by token and by id. It answers from memory; while its store can't be reached, it goes on
 // with the principals it knows.
 type Directory struct {
@@ -71,17 +59,17 @@ func NewDirectory(next store.Store, log *slog.Logger) *Directory {
 	return d
 }
 
-// Authenticate returns the holder of a token, or a [*TokenError]. The caller is shared and must not be modified.
+// Authenticate returns the holder of a token, or a [*store.UnauthenticatedError]. The caller is shared and must not be modified.
 func (d *Directory) Authenticate(token string) (*Caller, error) {
 	// The lookup is by hash, so its time tells nothing about existing tokens.
 	e := d.state.Load().byToken[hashToken(token)]
 	switch {
 	case e == nil:
-		return nil, &TokenError{Reason: ReasonUnknown}
+		return nil, &store.UnauthenticatedError{Reason: ReasonUnknown}
 	case e.off:
-		return nil, &TokenError{Reason: ReasonDisabled, ID: e.caller.ID}
+		return nil, &store.UnauthenticatedError{Reason: ReasonDisabled, ID: e.caller.ID}
 	case expired(e.caller):
-		return nil, &TokenError{Reason: ReasonExpired, ID: e.caller.ID}
+		return nil, &store.UnauthenticatedError{Reason: ReasonExpired, ID: e.caller.ID}
 	}
 	return e.caller, nil
 }

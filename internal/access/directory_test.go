@@ -34,7 +34,7 @@ func apply(t *testing.T, s store.Store, ops ...knowledge.Op) {
 }
 
 func reasonOf(err error) string {
-	var no *TokenError
+	var no *store.UnauthenticatedError
 	if errors.As(err, &no) && errors.Is(err, store.ErrUnauthenticated) {
 		return no.Reason
 	}

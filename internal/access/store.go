@@ -98,7 +98,7 @@ func (s *Store) enter(ctx context.Context, method string) (call, error) {
 		return c, store.ErrUnauthenticated
 	case expired(c.caller): // a connection may live longer than its token
 		c.tell(ctx, "", knowledge.Key{}, ReasonExpired)
-		return c, &TokenError{Reason: ReasonExpired, ID: c.caller.ID}
+		return c, &store.UnauthenticatedError{Reason: ReasonExpired, ID: c.caller.ID}
 	case !c.caller.May(DoRead, ""):
 		return c, c.forbid(ctx, "", knowledge.Key{}, noRole(c.caller))
 	}

@@ -432,7 +432,7 @@ func TestAMadeTokenWorksAtOnce(t *testing.T) {
 	}{{knowledge.VerbRetire, ReasonDisabled}, {knowledge.VerbPurge, ReasonUnknown}} {
 		h.must(knowledge.Op{Verb: step.verb, Key: p.Key()})
 		_, err := h.dir.Authenticate(token)
-		var no *TokenError
+		var no *store.UnauthenticatedError
 		if !errors.Is(err, store.ErrUnauthenticated) || !errors.As(err, &no) || no.Reason != step.reason {
 			t.Errorf("after a %s: %v, want %s", step.verb, err, step.reason)
 		}

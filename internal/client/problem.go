@@ -9,31 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
-
-// A problem is a refusal by the server (RFC 9457), with the fields that rebuild an error of the contract.
-type problem struct {
-	Title      string            `json:"title"`
-	Detail     string            `json:"detail"`
-	Code       string            `json:"code"`
-	Errors     []knowledge.Fault `json:"errors"`
-	Query      bool              `json:"query"`
-	Kind       knowledge.Kind    `json:"kind"`
-	ID         string            `json:"id"`
-	Right      string            `json:"right"`
-	Op         int               `json:"op"`
-	Want       int64             `json:"want"`
-	Got        int64             `json:"got"`
-	WantBatch  knowledge.BatchID `json:"want_batch"`
-	GotBatch   knowledge.BatchID `json:"got_batch"`
-	Oldest     knowledge.Seq     `json:"oldest"`
-	RetryAfter float64           `json:"retry_after"`
-	Halt       bool              `json:"halt"`
-	ReadOnly   bool              `json:"read_only"`
-	NotDone    bool              `json:"not_done"`
-}
 
 // refusal returns the error for an answer with a status of 300 or more.
 func (s *Store) refusal(resp *http.Response, body []byte) error {
@@ -43,14 +22,14 @@ func (s *Store) refusal(resp *http.Response, body []byte) error {
 			NotDone: true, Halt: true,
 		}
 	}
-	var p problem
-	if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); !strings.HasSuffix(t, "json") || json.Unmarshal(body, &p) != nil {
+	p := &api.Problem{}
+	if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); !strings.HasSuffix(t, "json") || json.Unmarshal(body, p) != nil {
 		return foreign(s, resp)
 	}
-	if p.RetryAfter == 0 {
-		p.RetryAfter, _ = strconv.ParseFloat(resp.Header.Get("Retry-After"), 64)
+	if after, err := strconv.Atoi(resp.Header.Get("Retry-After")); p.RetryAfter == nil && err == nil {
+		p.RetryAfter = &after
 	}
-	return p.err(resp.StatusCode)
+	return errorOf(p, resp.StatusCode)
 }
 
 // foreign returns the error for an answer that does not come from a tenet server but from a proxy or another program.
@@ -67,8 +46,8 @@ func foreign(s *Store, resp *http.Response) error {
 	return e
 }
 
-// err rebuilds the contract's error from a problem: by its code, or by its status if the code is unknown.
-func (p *problem) err(status int) error {
+// errorOf rebuilds the contract's error from a problem: by its code, or by its status if the code is unknown.
+func errorOf(p *api.Problem, status int) error {
 	code := p.Code
 	if code == "" {
 		code = codes()[status]
@@ -76,35 +55,46 @@ func (p *problem) err(status int) error {
 	switch code {
 	case "not_found":
 		if p.Kind == "" {
-			return &refused{p.said(), store.ErrNotFound}
+			return &refused{said(p), store.ErrNotFound}
 		}
-		return &store.NotFoundError{Key: p.key()}
+		return &store.NotFoundError{Key: knowledge.Key{Kind: p.Kind, ID: p.ID}}
 	case "conflict":
-		return &store.ConflictError{Key: p.key(), Op: p.Op, Want: p.Want, Got: p.Got, WantBatch: p.WantBatch, GotBatch: p.GotBatch}
+		return &store.ConflictError{
+			Key: knowledge.Key{Kind: p.Kind, ID: p.ID}, Op: value(p.Op), Want: value(p.Want), Got: value(p.Got),
+			WantBatch: value(p.WantBatch), GotBatch: value(p.GotBatch),
+		}
 	case "reused":
-		return &refused{p.said(), store.ErrReused}
+		return &refused{said(p), store.ErrReused}
 	case "gone":
-		return &store.GoneError{Oldest: p.Oldest, Other: p.Oldest == 0}
+		return &store.GoneError{Oldest: value(p.Oldest), Other: value(p.Oldest) == 0}
 	case "unauthenticated":
-		return &refused{"not authenticated: " + strings.TrimPrefix(p.said(), "not authenticated: "), store.ErrUnauthenticated}
+		return &refused{"not authenticated: " + strings.TrimPrefix(said(p), "not authenticated: "), store.ErrUnauthenticated}
 	case "forbidden":
-		return &store.ForbiddenError{Reason: strings.TrimPrefix(p.said(), "forbidden: "), Right: p.Right}
+		return &store.ForbiddenError{Reason: strings.TrimPrefix(said(p), "forbidden: "), Right: p.Right}
 	case "invalid":
-		return p.invalid()
+		return invalid(p)
 	case "unavailable":
-		if p.Oldest > 0 {
-			return &store.GoneError{Oldest: p.Oldest, Copy: true}
+		if value(p.Oldest) > 0 {
+			return &store.GoneError{Oldest: *p.Oldest, Copy: true}
 		}
 	}
 	tooMany := status == http.StatusTooManyRequests
 	if status < http.StatusInternalServerError && !tooMany && status != http.StatusRequestTimeout {
-		return p.invalid()
+		return invalid(p)
 	}
 	return &store.UnavailableError{
-		Reason:     strings.TrimPrefix(p.said(), "unavailable: "),
-		RetryAfter: time.Duration(p.RetryAfter * float64(time.Second)),
+		Reason:     strings.TrimPrefix(said(p), "unavailable: "),
+		RetryAfter: time.Duration(value(p.RetryAfter)) * time.Second,
 		ReadOnly:   p.ReadOnly, Halt: p.Halt, NotDone: p.NotDone || tooMany || status == http.StatusRequestTimeout, TooMany: tooMany,
 	}
+}
+
+// value returns what p points to, the zero value for nil.
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
 }
 
 func codes() map[int]string {
@@ -114,20 +104,18 @@ func codes() map[int]string {
 	}
 }
 
-func (p *problem) key() knowledge.Key { return knowledge.Key{Kind: p.Kind, ID: p.ID} }
-
 // said returns the server's message.
-func (p *problem) said() string {
+func said(p *api.Problem) string {
 	if p.Detail != "" {
 		return p.Detail
 	}
 	return p.Title
 }
 
-func (p *problem) invalid() error {
+func invalid(p *api.Problem) error {
 	e := &knowledge.InvalidError{Faults: p.Errors, Query: p.Query}
 	if len(e.Faults) == 0 {
-		e.Faults = []knowledge.Fault{{Detail: strings.TrimPrefix(p.said(), "invalid: ")}}
+		e.Faults = []knowledge.Fault{{Detail: strings.TrimPrefix(said(p), "invalid: ")}}
 	}
 	return e
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -58,7 +59,7 @@ type batchResult struct {
 	Document json.RawMessage `json:"document,omitempty" doc:"The document it left behind; left out after a purge"`
 	Batch    *uuid.UUID      `json:"batch,omitempty" doc:"With best_effort: the id of the op's own batch" format:"uuid"`
 	State    string          `json:"state,omitempty" doc:"With best_effort: whether it is done, or waits for the primary" enum:"applied,queued"`
-	Error    *problem        `json:"error,omitempty" doc:"With best_effort: why it was refused"`
+	Error    *api.Problem    `json:"error,omitempty" doc:"With best_effort: why it was refused"`
 }
 
 func batchRoutes(h *Handler) []*route {
@@ -182,7 +183,7 @@ func applyEach(c *call, p *parsedBatch) error {
 			if errors.Is(err, store.ErrUnavailable) || c.ctx.Err() != nil {
 				stopped = notTried(err)
 			}
-			r.Error = problemOf(err)
+			r.Error = api.ProblemOf(err)
 			failed++
 		} else {
 			if len(receipt.Records) > 0 {
@@ -405,7 +406,7 @@ func (l batchLog) Batch(ctx context.Context, id knowledge.BatchID) (knowledge.Ba
 		return knowledge.BatchStatus{}, err
 	}
 	if len(changes) == 0 {
-		return knowledge.BatchStatus{}, refuse(store.ErrNotFound, "no batch %s is known", id)
+		return knowledge.BatchStatus{}, api.Refuse(store.ErrNotFound, "no batch %s is known", id)
 	}
 	return knowledge.BatchStatus{ID: id, State: knowledge.BatchApplied, Seq: changes[0].Seq}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 )
 
@@ -22,14 +23,14 @@ func (c *call) body() ([]byte, error) {
 		return nil, err
 	}
 	if coding := c.r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return nil, refuse(errMediaType, "Content-Encoding %q: send the body as it is", coding)
+		return nil, api.Refuse(api.ErrMediaType, "Content-Encoding %q: send the body as it is", coding)
 	}
 	limit := c.h.o.Limits.MaxBody
 	if c.route.limit > 0 {
 		limit = c.route.limit
 	}
 	if c.r.ContentLength > limit {
-		return nil, refuse(errTooLarge, "the body has %d bytes: at most %d fit", c.r.ContentLength, limit)
+		return nil, api.Refuse(api.ErrTooLarge, "the body has %d bytes: at most %d fit", c.r.ContentLength, limit)
 	}
 	return takeBody(c, limit)
 }
@@ -41,14 +42,14 @@ func checkMedia(given, want, also string) error {
 		wanted += " or " + also
 	}
 	if given == "" {
-		return refuse(errMediaType, "no Content-Type: want %s", wanted)
+		return api.Refuse(api.ErrMediaType, "no Content-Type: want %s", wanted)
 	}
 	media, params, err := mime.ParseMediaType(given)
 	if err != nil || media != want && (also == "" || media != also) {
-		return refuse(errMediaType, "Content-Type %q: want %s", given, wanted)
+		return api.Refuse(api.ErrMediaType, "Content-Type %q: want %s", given, wanted)
 	}
 	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return refuse(errMediaType, "charset %q: want UTF-8", charset)
+		return api.Refuse(api.ErrMediaType, "charset %q: want UTF-8", charset)
 	}
 	return nil
 }
@@ -69,7 +70,7 @@ func documentBytes(c *call) ([]byte, error) {
 		return nil, err
 	}
 	if len(b) > knowledge.MaxDocument {
-		return nil, refuse(errTooLarge, "the document has %d bytes: at most %d fit", len(b), knowledge.MaxDocument)
+		return nil, api.Refuse(api.ErrTooLarge, "the document has %d bytes: at most %d fit", len(b), knowledge.MaxDocument)
 	}
 	return b, wellFormed(b, knowledge.MaxDepth)
 }
@@ -77,23 +78,23 @@ func documentBytes(c *call) ([]byte, error) {
 // wellFormed returns nil when b is one JSON value in valid UTF-8, nested no deeper than depth.
 func wellFormed(b []byte, depth int) error {
 	if len(bytes.TrimSpace(b)) == 0 {
-		return refuse(errMalformed, "the body is empty: want JSON")
+		return api.Refuse(api.ErrMalformed, "the body is empty: want JSON")
 	}
 	if !utf8.Valid(b) {
-		return refuse(errMalformed, "the body is not valid UTF-8")
+		return api.Refuse(api.ErrMalformed, "the body is not valid UTF-8")
 	}
 	if tooDeep(b, depth) {
-		return refuse(errMalformed, "the JSON is nested deeper than %d levels", depth)
+		return api.Refuse(api.ErrMalformed, "the JSON is nested deeper than %d levels", depth)
 	}
 	var raw json.RawMessage
 	if err := json.Unmarshal(b, &raw); err != nil {
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-			return refuse(errMalformed, "the body is not JSON: %s at byte %d", syntax, syntax.Offset)
+			return api.Refuse(api.ErrMalformed, "the body is not JSON: %s at byte %d", syntax, syntax.Offset)
 		}
-		return refuse(errMalformed, "the body is not JSON: %s", err)
+		return api.Refuse(api.ErrMalformed, "the body is not JSON: %s", err)
 	}
 	if why := knowledge.Ambiguity(b); why != "" {
-		return refuse(errMalformed, "the body does not mean one thing: %s", why)
+		return api.Refuse(api.ErrMalformed, "the body does not mean one thing: %s", why)
 	}
 	return nil
 }

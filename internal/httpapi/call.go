@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"tenet/internal/access"
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 // A Handler answers HTTP requests. Make one with [New].
@@ -128,7 +130,7 @@ type call struct {
 	share   *share // of the caller; nil where nobody known is calling, and for probes
 	// conditional says that a write named what it expects to be there, and unmatched why that was found not to hold.
 	conditional bool
-	unmatched   *refusal
+	unmatched   *api.Refusal
 	cause       error         // of a problem that is the answer
 	values      [12][1]string // of the headers, so that they need no slices of their own
 	used        int
@@ -287,13 +289,13 @@ func reportRefusal(c *call, status int) {
 	if status == http.StatusUnauthorized {
 		r.Method, r.Reason = access.MethodAuthenticate, "no token"
 	}
-	if no, ok := errors.AsType[*access.TokenError](c.cause); ok {
+	if no, ok := errors.AsType[*store.UnauthenticatedError](c.cause); ok {
 		r.Reason = no.Reason
 		if no.ID != "" {
 			r.Caller = &access.Caller{ID: no.ID}
 		}
 	} else if c.cause != nil && status != http.StatusUnauthorized {
-		r.Reason = problemOf(c.cause).Detail
+		r.Reason = api.ProblemOf(c.cause).Detail
 	}
 	if c.route != nil {
 		r.Reason += ": " + c.route.name

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"tenet/internal/api"
 	"tenet/internal/check"
 	"tenet/internal/knowledge"
 )
@@ -47,7 +48,7 @@ func (d checkDoor) check(c *call, _ *noParams) error {
 		return err
 	}
 	if d.h.o.Check == nil {
-		return refuse(errNoPath, "this tenet checks no files")
+		return api.Refuse(api.ErrNoPath, "this tenet checks no files")
 	}
 	raw, err := c.body()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -61,7 +62,7 @@ func readCondition(ctx context.Context, c *call, b *knowledge.Batch) error {
 // postpone makes of a condition that was found not to hold one that never does, and keeps what there is to tell. The batch is known by
 // what its writer sent, tags and all, whatever was found.
 func postpone(c *call, b *knowledge.Batch, tags string, err error) error {
-	no, refused := errors.AsType[*refusal](err)
+	no, refused := errors.AsType[*api.Refusal](err)
 	if err != nil && !refused || err == nil && tags == "" {
 		return err
 	}
@@ -89,15 +90,15 @@ func postpone(c *call, b *knowledge.Batch, tags string, err error) error {
 func mustExist(ctx context.Context, c *call, key knowledge.Key) (*knowledge.Record, error) {
 	rec, err := c.h.o.Store.Get(ctx, key)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, &refusal{
-			errPrecondition, key.String() + " does not exist: nothing matches",
-			&store.ConflictError{Key: key, Want: knowledge.AnyVersion},
+		return nil, &api.Refusal{
+			Err: api.ErrPrecondition, Detail: key.String() + " does not exist: nothing matches",
+			Cause: &store.ConflictError{Key: key, Want: knowledge.AnyVersion},
 		}
 	}
 	return rec, err
 }
 
-// sameText returns a [*refusal] when the version that a writer saw has another text here than the writer saw. A version that is not here
+// sameText returns a [*api.Refusal] when the version that a writer saw has another text here than the writer saw. A version that is not here
 // is left to the store.
 func sameText(ctx context.Context, c *call, key knowledge.Key, version int64, sum string) error {
 	rec, err := c.h.o.Store.Get(ctx, key)
@@ -112,15 +113,15 @@ func sameText(ctx context.Context, c *call, key knowledge.Key, version int64, su
 	case rec.Version != version || rec.Pending != (knowledge.BatchID{}) || string(appendSum(nil, rec)) == sum:
 		return nil
 	}
-	return &refusal{
-		errPrecondition, key.String() + " is at version " + decimal(version) + ", but its text is another than the one that If-Match " +
+	return &api.Refusal{
+		Err: api.ErrPrecondition, Detail: key.String() + " is at version " + decimal(version) + ", but its text is another than the one that If-Match " +
 			"names, as after a database was put back from a backup: read it again",
-		&store.ConflictError{Key: key, Want: version, Got: version},
+		Cause: &store.ConflictError{Key: key, Want: version, Got: version},
 	}
 }
 
 // matchOneTag makes the condition of an op of that one of several tags that names what is there, by its version or by its batch. A
-// [*refusal] says that none does.
+// [*api.Refusal] says that none does.
 func matchOneTag(ctx context.Context, c *call, op *knowledge.Op, tags []tag) error {
 	rec, err := mustExist(ctx, c, op.Key)
 	if err != nil {
@@ -143,9 +144,9 @@ func matchOneTag(ctx context.Context, c *call, op *knowledge.Op, tags []tag) err
 			return nil
 		}
 	}
-	return &refusal{
-		errPrecondition, op.Key.String() + " is at " + etag(rec) + ", which If-Match does not name: read it again",
-		&store.ConflictError{Key: op.Key, Want: knowledge.AnyVersion, Got: rec.Version},
+	return &api.Refusal{
+		Err: api.ErrPrecondition, Detail: op.Key.String() + " is at " + etag(rec) + ", which If-Match does not name: read it again",
+		Cause: &store.ConflictError{Key: op.Key, Want: knowledge.AnyVersion, Got: rec.Version},
 	}
 }
 
@@ -174,5 +175,5 @@ func asPrecondition(c *call, err error) error {
 }
 
 func preconditionFailed(conflict *store.ConflictError) error {
-	return &refusal{errPrecondition, strings.TrimPrefix(conflict.Error(), "conflict: "), conflict}
+	return &api.Refusal{Err: api.ErrPrecondition, Detail: strings.TrimPrefix(conflict.Error(), "conflict: "), Cause: conflict}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"tenet/internal/access"
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -125,7 +126,7 @@ func parkedAs(c *call, d Desk, id uuid.UUID) (*store.Parked, error) {
 			}
 		}
 	}
-	return nil, refuse(store.ErrNotFound, "there is no conflict %s", id)
+	return nil, api.Refuse(store.ErrNotFound, "there is no conflict %s", id)
 }
 
 // checkPolicy returns the refusal of a decision that would write what the policy has written by proposals alone.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"tenet/internal/access"
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -87,7 +88,7 @@ func mirrorRoute(h *Handler, what, summary, description string, do func(Mirror))
 				return c.request.Caller.Deny(no)
 			}
 			if h.o.Mirror == nil {
-				return refuse(store.ErrNotFound, "this tenet has no mirror: it runs without a PostgreSQL")
+				return api.Refuse(store.ErrNotFound, "this tenet has no mirror: it runs without a PostgreSQL")
 			}
 			do(h.o.Mirror)
 			return c.json(http.StatusAccepted, mirrorAnswer{Asked: what})
@@ -192,7 +193,7 @@ func resolveConflict(c *call, _ *conflictPath) error {
 	}
 	done, err := c.h.o.Desk.Resolve(c.limited(), c.request.Caller.ID, d)
 	if errors.Is(err, store.ErrNotFound) {
-		return refuse(store.ErrNotFound, "there is no conflict %s", p.Entry.Batch.ID)
+		return api.Refuse(store.ErrNotFound, "there is no conflict %s", p.Entry.Batch.ID)
 	}
 	if err != nil {
 		return err
@@ -225,7 +226,7 @@ func decisionOf(raw []byte, p *store.Parked) (store.Decision, error) {
 		return d, err
 	}
 	if len(doc) > knowledge.MaxDocument {
-		return d, refuse(errTooLarge, "the document has %d bytes: at most %d fit", len(doc), knowledge.MaxDocument)
+		return d, api.Refuse(api.ErrTooLarge, "the document has %d bytes: at most %d fit", len(doc), knowledge.MaxDocument)
 	}
 	key := p.Key()
 	merged, err := knowledge.Decode(key.Kind, doc)

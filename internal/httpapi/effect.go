@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -41,7 +42,7 @@ func (d effectDoor) list(c *call, p *effectParams) error {
 		return err
 	}
 	if d.h.o.Effects == nil {
-		return refuse(errNoPath, "this tenet counts no effects")
+		return api.Refuse(api.ErrNoPath, "this tenet counts no effects")
 	}
 	switch {
 	case p.Limit == 0:

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"tenet/internal/access"
+	"tenet/internal/api"
 	"tenet/internal/erasure"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -79,7 +80,7 @@ func erasePerson(c *call, _ *noParams) error {
 		return knowledge.Invalid("", "want {\"principal\": ID, \"dry_run\": true or false}: %s", err)
 	}
 	if c.h.o.Erase == nil {
-		return refuse(store.ErrNotFound, "this tenet can't erase people")
+		return api.Refuse(store.ErrNotFound, "this tenet can't erase people")
 	}
 	report, err := c.h.o.Erase(c.ctx, erasure.Request{ID: r.Principal, Actor: c.request.Caller.ID, Dry: r.Dry})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 )
 
@@ -212,7 +213,7 @@ func newValidator(t *testing.T) *validator {
 			r.Schema(rt.body.body, true, "")
 		}
 	}
-	r.Schema(typeOf[problem](), true, "")
+	r.Schema(typeOf[api.Problem](), true, "")
 	finishSchemas(r)
 	for _, s := range r.Map() {
 		s.PrecomputeMessages()

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 
+	"tenet/internal/api"
 	"tenet/internal/store"
 )
 
@@ -18,7 +19,7 @@ func (c *call) fail(err error) {
 		answerProposed(c, made)
 		return
 	}
-	p := problemOf(err)
+	p := api.ProblemOf(err)
 	c.cause = err
 	if none, ok := errors.AsType[*store.NotFoundError](err); ok {
 		c.source = none.Source
@@ -27,10 +28,10 @@ func (c *call) fail(err error) {
 	case c.status != 0: // the answer has begun: nothing can be said any more
 		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelWarn, "answer broken off", slog.String("request_id", c.request.RequestID()), slog.Any("error", err))
 		panic(http.ErrAbortHandler)
-	case p.Status == statusGone:
+	case p.Status == api.StatusDisconnected:
 		// Most likely nobody hears it. But a server that stops cancels too, and must not seem to have said yes.
-		c.sendProblem(problemOf(&store.UnavailableError{Reason: "the request was broken off: ask again with the same Idempotency-Key"}))
-		c.status = statusGone
+		c.sendProblem(api.ProblemOf(&store.UnavailableError{Reason: "the request was broken off: ask again with the same Idempotency-Key"}))
+		c.status = api.StatusDisconnected
 		return
 	case p.Status == http.StatusInternalServerError:
 		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelError, "request failed", slog.String("request_id", c.request.RequestID()),
@@ -42,7 +43,7 @@ func (c *call) fail(err error) {
 	c.sendProblem(p)
 }
 
-func (c *call) sendProblem(p *problem) {
+func (c *call) sendProblem(p *api.Problem) {
 	p.RequestID = c.request.RequestID()
 	h := c.Header()
 	h.Del("Etag")
@@ -92,7 +93,7 @@ func (c *call) panicked(v any) (abort bool) {
 	if c.status != 0 {
 		return true
 	}
-	c.sendProblem(problemOf(errPanic))
+	c.sendProblem(api.ProblemOf(api.ErrPanic))
 	return false
 }
 

@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -121,7 +122,7 @@ func (d fleetDoor) fleetFor(c *call) (Fleet, error) {
 		return nil, err
 	}
 	if d.h.o.Fleet == nil {
-		return nil, refuse(errNoPath, "this tenet keeps no fleet")
+		return nil, api.Refuse(api.ErrNoPath, "this tenet keeps no fleet")
 	}
 	return d.h.o.Fleet, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"tenet/internal/api"
 	"tenet/internal/guidance"
 	"tenet/internal/knowledge"
 )
@@ -174,7 +175,7 @@ func answerGuidance(c *call, q guidance.Query, tagged bool) error {
 		return err
 	}
 	if c.h.o.Guidance == nil {
-		return refuse(errNoPath, "this tenet gives no guidance")
+		return api.Refuse(api.ErrNoPath, "this tenet gives no guidance")
 	}
 	p, err := c.h.o.Guidance.Prepare(c.limited(), c.h.o.Store, q)
 	if err != nil {

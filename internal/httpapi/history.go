@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -108,16 +109,16 @@ func (l *collection) at(c *call, key knowledge.Key, version int64) (*knowledge.R
 	case err != nil && (len(changes) == 0 || !errors.Is(err, store.ErrNotFound)):
 		return nil, err
 	case len(changes) > 0:
-		return nil, &refusal{
-			store.ErrNotFound, key.String() + " had a version " + decimal(version) + ", whose text was purged",
-			&store.NotFoundError{Key: key},
+		return nil, &api.Refusal{
+			Err: store.ErrNotFound, Detail: key.String() + " had a version " + decimal(version) + ", whose text was purged",
+			Cause: &store.NotFoundError{Key: key},
 		}
 	case rec.Version == version:
 		return rec, nil // the log no longer reaches back to when it was written
 	}
-	return nil, &refusal{
-		store.ErrNotFound, key.String() + " has no version " + decimal(version) + "; it is at " + decimal(rec.Version),
-		&store.NotFoundError{Key: key},
+	return nil, &api.Refusal{
+		Err: store.ErrNotFound, Detail: key.String() + " has no version " + decimal(version) + "; it is at " + decimal(rec.Version),
+		Cause: &store.NotFoundError{Key: key},
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tenet/internal/access"
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/settings"
 	"tenet/internal/store"
@@ -136,10 +137,10 @@ func (h *Handler) unmatched(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if len(allowed) == 0 {
-		c.fail(refuse(errNoPath, "there is nothing at this path; /docs shows what there is"))
+		c.fail(api.Refuse(api.ErrNoPath, "there is nothing at this path; /docs shows what there is"))
 		return
 	}
 	list := strings.Join(allowed, ", ")
 	c.Header().Set("Allow", list)
-	c.fail(refuse(errMethod, "this path knows %s", list))
+	c.fail(api.Refuse(api.ErrMethod, "this path knows %s", list))
 }

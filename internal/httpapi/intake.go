@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"tenet/internal/api"
 )
 
 // How a body is taken. What a caller announces costs nothing; what has come counts against one budget over all bodies in flight, and
@@ -38,14 +40,14 @@ func takeBody(c *call, limit int64) ([]byte, error) {
 		return nil, shareUsed("bytes of bodies on their way", c.h.o.Limits.MaxBodies/bodyShare)
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		c.set("Connection", "close")
-		return nil, refuse(errSlow, "fewer than %d bytes of the body came in %s: send it again, faster", bodyPace, c.h.o.Limits.BodyWindow)
+		return nil, api.Refuse(api.ErrSlow, "fewer than %d bytes of the body came in %s: send it again, faster", bodyPace, c.h.o.Limits.BodyWindow)
 	case c.r.Context().Err() != nil:
 		return nil, c.r.Context().Err()
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, refuse(errTooLarge, "the body has more than the %d bytes that fit", limit)
+		return nil, api.Refuse(api.ErrTooLarge, "the body has more than the %d bytes that fit", limit)
 	}
-	return nil, refuse(errMalformed, "the body broke off: send it again")
+	return nil, api.Refuse(api.ErrMalformed, "the body broke off: send it again")
 }
 
 // An intake reads one body.

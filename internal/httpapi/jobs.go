@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tenet/internal/access"
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 	"tenet/internal/upkeep"
@@ -213,9 +214,9 @@ func runJob(c *call, _ *jobPath) error {
 func jobError(err error, name string) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return refuse(store.ErrNotFound, "there is no job %q: GET %s lists them", name, jobsPath)
+		return api.Refuse(store.ErrNotFound, "there is no job %q: GET %s lists them", name, jobsPath)
 	case errors.Is(err, store.ErrConflict):
-		return refuse(store.ErrConflict, "job %s runs already: ask again when it has ended", name)
+		return api.Refuse(store.ErrConflict, "job %s runs already: ask again when it has ended", name)
 	}
 	return err
 }

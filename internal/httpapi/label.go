@@ -3,6 +3,7 @@ package httpapi
 import (
 	"strconv"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -49,7 +50,7 @@ func labelled(c *call, label string, kinds ...knowledge.Kind) (*knowledge.Label,
 		return nil, nil, err
 	}
 	if c.h.o.Labels == nil {
-		return nil, nil, refuse(errNoPath, "this tenet lists and searches nothing at labels")
+		return nil, nil, api.Refuse(api.ErrNoPath, "this tenet lists and searches nothing at labels")
 	}
 	l, err := labelOf(c, label)
 	return l, c.h.o.Labels, err

@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/google/uuid"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -284,10 +285,10 @@ func refusalName(status int) string {
 func refusalResponses(schemas huma.Registry) map[string]*huma.Response {
 	out := map[string]*huma.Response{}
 	for status, err := range exampleErrors() {
-		p := problemOf(err)
+		p := api.ProblemOf(err)
 		p.RequestID = "9f86d081884c7d65"
 		r := &huma.Response{Description: p.Title, Headers: map[string]*huma.Param{}, Content: map[string]*huma.MediaType{
-			mediaProblem: {Schema: schemas.Schema(typeOf[problem](), true, ""), Example: asJSONValue(p)},
+			mediaProblem: {Schema: schemas.Schema(typeOf[api.Problem](), true, ""), Example: asJSONValue(p)},
 		}}
 		if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 			r.Headers["Retry-After"] = &huma.Param{
@@ -407,16 +408,16 @@ func exampleErrors() map[int]error {
 		http.StatusUnauthorized:          store.ErrUnauthenticated,
 		http.StatusForbidden:             &store.ForbiddenError{Reason: "publishing a rule needs the role maintainer"},
 		http.StatusNotFound:              &store.NotFoundError{Key: key},
-		http.StatusNotAcceptable:         refuse(errNotAcceptable, "this path answers with application/json"),
+		http.StatusNotAcceptable:         api.Refuse(api.ErrNotAcceptable, "this path answers with application/json"),
 		http.StatusConflict:              &store.ConflictError{Key: key, Want: knowledge.NoVersion, Got: 4},
 		http.StatusGone:                  &store.GoneError{Oldest: 1000},
 		http.StatusPreconditionFailed:    preconditionFailed(conflict),
-		http.StatusRequestEntityTooLarge: refuse(errTooLarge, "the body has 5000000 bytes: at most 4194304 fit"),
-		http.StatusRequestURITooLong:     refuse(errURLTooLong, "the URL has 9000 bytes: at most 8192 fit"),
-		http.StatusUnsupportedMediaType:  refuse(errMediaType, "Content-Type \"text/plain\": want application/json"),
+		http.StatusRequestEntityTooLarge: api.Refuse(api.ErrTooLarge, "the body has 5000000 bytes: at most 4194304 fit"),
+		http.StatusRequestURITooLong:     api.Refuse(api.ErrURLTooLong, "the URL has 9000 bytes: at most 8192 fit"),
+		http.StatusUnsupportedMediaType:  api.Refuse(api.ErrMediaType, "Content-Type \"text/plain\": want application/json"),
 		http.StatusUnprocessableEntity:   knowledge.Invalid("/title", "missing: want one line of text"),
 		http.StatusTooManyRequests:       shareUsed("requests at a time", 256),
-		http.StatusRequestTimeout:        refuse(errSlow, "fewer than 16384 bytes of the body came in 10s: send it again, faster"),
+		http.StatusRequestTimeout:        api.Refuse(api.ErrSlow, "fewer than 16384 bytes of the body came in 10s: send it again, faster"),
 		http.StatusInternalServerError:   fmt.Errorf("boom"),
 		http.StatusServiceUnavailable:    &store.UnavailableError{Reason: "the primary can't be reached", RetryAfter: 5 * time.Second, NotDone: true},
 		http.StatusGatewayTimeout:        context.DeadlineExceeded,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tenet/internal/access"
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -120,7 +121,7 @@ func (h *Handler) ready(c *call, _ *noParams) error {
 	if len(reasons) == 0 {
 		return c.json(http.StatusOK, readyAnswer{Ready: true, Notes: h.o.Notes()})
 	}
-	p := problemOf(&store.UnavailableError{Reason: strings.Join(reasons, "; ")})
+	p := api.ProblemOf(&store.UnavailableError{Reason: strings.Join(reasons, "; ")})
 	p.Title, p.Reasons = "Tenet is not ready", reasons
 	c.sendProblem(p)
 	return nil
@@ -134,7 +135,7 @@ func pingReasons(ctx context.Context, s store.Store) []string {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	if err := s.Ping(access.System(ctx)); err != nil { // the question is tenet's own: a probe has no token
-		return []string{problemOf(fmt.Errorf("ping: %w", err)).Detail}
+		return []string{api.ProblemOf(fmt.Errorf("ping: %w", err)).Detail}
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"tenet/internal/access"
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -162,7 +163,7 @@ func TestCallsWithoutAValidTokenAreTold(t *testing.T) {
 		authenticate := o.Authenticate
 		o.Authenticate = func(token string) (*access.Caller, error) {
 			if token == "off" {
-				return nil, &access.TokenError{Reason: access.ReasonDisabled, ID: "ann"}
+				return nil, &store.UnauthenticatedError{Reason: access.ReasonDisabled, ID: "ann"}
 			}
 			return authenticate(token)
 		}
@@ -404,7 +405,7 @@ func TestCancelledRequestsAreNotTakenForDone(t *testing.T) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.seen[pair{"PUT /api/v1/rules/{id}", statusGone}] {
-		t.Errorf("counted as %v, want %d", n.seen, statusGone)
+	if !n.seen[pair{"PUT /api/v1/rules/{id}", api.StatusDisconnected}] {
+		t.Errorf("counted as %v, want %d", n.seen, api.StatusDisconnected)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 )
 
@@ -50,7 +51,7 @@ func (s *querySet) parse(raw string, v reflect.Value) (faultList, error) {
 func (s *querySet) full(raw string, v reflect.Value) (faultList, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return nil, refuse(errMalformed, "the query can't be read: %s", err)
+		return nil, api.Refuse(api.ErrMalformed, "the query can't be read: %s", err)
 	}
 	given := make([]string, 0, len(values))
 	for name := range values {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tenet/internal/access"
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -37,7 +38,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if len(r.RequestURI) > h.o.Limits.MaxURL {
-		c.fail(refuse(errURLTooLong, "the URL has %d bytes: at most %d fit", len(r.RequestURI), h.o.Limits.MaxURL))
+		c.fail(api.Refuse(api.ErrURLTooLong, "the URL has %d bytes: at most %d fit", len(r.RequestURI), h.o.Limits.MaxURL))
 		return
 	}
 	h.mux.ServeHTTP(c, r)
@@ -96,7 +97,7 @@ func (c *call) enter() error {
 		}
 	}
 	if !c.route.raw && !accepts(c.r.Header["Accept"], c.route.media()) && !c.wants(c.route.also()) {
-		return refuse(errNotAcceptable, "this path answers with %s", c.route.media())
+		return api.Refuse(api.ErrNotAcceptable, "this path answers with %s", c.route.media())
 	}
 	if c.h.o.Fresh != nil && wantsFresh(c.r.Header["Cache-Control"]) {
 		c.ctx = c.h.o.Fresh(c.ctx)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -305,7 +306,7 @@ func checkReply(t *testing.T, r *reply) {
 	if got := r.header.Get("Content-Type"); got != mediaProblem {
 		t.Errorf("Content-Type %q, want %s", got, mediaProblem)
 	}
-	p := decode[problem](t, r)
+	p := decode[api.Problem](t, r)
 	if p.Status != r.status || p.Type != "urn:tenet:problem:"+p.Code || p.Title == "" || p.Detail == "" || p.RequestID != r.header.Get("X-Request-Id") {
 		t.Errorf("incomplete problem: %s", r.body)
 	}

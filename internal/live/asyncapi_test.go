@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files") //nolint:gochecknoglobals // a flag of the test binary
@@ -212,10 +213,12 @@ func TestTheManualNamesEverything(t *testing.T) {
 		code, _ := e.close()
 		names = append(names, strconv.Itoa(int(code)))
 	}
-	for _, row := range refusals() {
-		names = append(names, strconv.Itoa(row.status))
+	for _, err := range []error{
+		store.ErrUnauthenticated, store.ErrForbidden, errUpgrade, store.ErrGone, store.ErrUnavailable, tooMany(1), knowledge.BadQuery("after", "wrong"),
+	} {
+		names = append(names, strconv.Itoa(problemOf(err).Status))
 	}
-	for _, name := range append(names, "429", "400", Subprotocol, tokenProtocol) {
+	for _, name := range append(names, Subprotocol, tokenProtocol) {
 		if !bytes.Contains(text, []byte("`"+name)) {
 			t.Errorf("docs/api/live.md does not name `%s`", name)
 		}

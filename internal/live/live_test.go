@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tenet/internal/access"
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 	"tenet/internal/store/storetest"
@@ -220,7 +221,7 @@ func checkRefusal(t *testing.T, resp *http.Response, err error, status int, code
 		t.Fatalf("no answer: %v", err)
 	}
 	defer resp.Body.Close()
-	var p problem
+	var p api.Problem
 	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil {
 		t.Fatalf("read the refusal: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -15,90 +16,23 @@ import (
 // errUpgrade says that a request asks for neither kind of stream.
 var errUpgrade = errors.New("this path is a stream: open it as a WebSocket, or accept " + mediaEvents)
 
-// A tooManyError says that a principal has too many streams.
-type tooManyError struct{ streams int }
-
-// Error names the number of streams.
-func (e *tooManyError) Error() string {
-	return fmt.Sprintf("you have %d open streams, the limit: close one, or subscribe to more with one stream",
-		e.streams)
-}
-
-// tooManyRetry is when a principal with too many streams may try again.
-const tooManyRetry = 10 * time.Second
-
-// A problem is a refusal in the problem format of the REST API (RFC 9457).
-type problem struct {
-	Type       string            `json:"type"`
-	Title      string            `json:"title"`
-	Status     int               `json:"status"`
-	Detail     string            `json:"detail"`
-	Code       string            `json:"code"`
-	Errors     []knowledge.Fault `json:"errors,omitempty"`
-	Query      bool              `json:"query,omitempty"`
-	Oldest     *knowledge.Seq    `json:"oldest,omitempty"`
-	RetryAfter *int              `json:"retry_after,omitempty"`
-	NotDone    bool              `json:"not_done,omitempty"`
-}
-
-// refusals maps errors to answers. The first row that matches decides.
-func refusals() []struct {
-	err    error
-	status int
-	code   string
-	title  string
-} {
-	return []struct {
-		err    error
-		status int
-		code   string
-		title  string
-	}{
-		{store.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "A valid token is needed"},
-		{store.ErrForbidden, http.StatusForbidden, "forbidden", "The caller may not do this"},
-		{errUpgrade, http.StatusUpgradeRequired, "upgrade_required", "This path is a stream"},
-		{store.ErrGone, http.StatusGone, "gone", "The log does not reach the position"},
-		{store.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "Tenet can't answer now"},
+// tooMany refuses another stream to a principal.
+func tooMany(streams int) error {
+	return &store.UnavailableError{
+		Reason:  fmt.Sprintf("you have %d open streams, the limit: close one, or subscribe to more with one stream", streams),
+		TooMany: true, NotDone: true, RetryAfter: 10 * time.Second,
 	}
 }
 
 // problemOf returns the problem for an error.
-func problemOf(err error) *problem {
-	p := &problem{
-		Status: http.StatusInternalServerError, Code: "internal", Title: "Something went wrong in tenet",
-		Detail: err.Error(),
+func problemOf(err error) *api.Problem {
+	if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
+		err = &knowledge.InvalidError{Faults: invalid.Faults, Query: true} // a subscription stands in the query
 	}
-	for _, row := range refusals() {
-		if errors.Is(err, row.err) {
-			p.Status, p.Code, p.Title = row.status, row.code, row.title
-			break
-		}
+	if errors.Is(err, errUpgrade) {
+		return api.NewProblem(http.StatusUpgradeRequired, "upgrade_required", "This path is a stream", err.Error())
 	}
-	if e, ok := errors.AsType[*knowledge.InvalidError](err); ok {
-		p.Status, p.Code, p.Title, p.Errors, p.Query = http.StatusBadRequest, "invalid", "The request is not valid",
-			e.Faults, true
-	}
-	if e, ok := errors.AsType[*store.ForbiddenError](err); ok {
-		p.Detail = e.Reason
-	}
-	if e, ok := errors.AsType[*store.GoneError](err); ok {
-		p.Oldest = &e.Oldest
-	}
-	if e, ok := errors.AsType[*store.UnavailableError](err); ok {
-		p.Detail, p.NotDone = e.Reason, true
-		p.retry(e.RetryAfter)
-	}
-	if _, ok := errors.AsType[*tooManyError](err); ok {
-		p.Status, p.Code, p.Title = http.StatusTooManyRequests, "too_many", "Too many streams"
-		p.retry(tooManyRetry)
-	}
-	p.Type = "urn:tenet:problem:" + p.Code
-	return p
-}
-
-func (p *problem) retry(after time.Duration) {
-	seconds := int((after + time.Second - 1) / time.Second)
-	p.RetryAfter = &seconds
+	return api.ProblemOf(err)
 }
 
 // refuse answers a request that gets no stream.

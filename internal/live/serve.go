@@ -137,7 +137,7 @@ func (h *Hub) join(caller *access.Caller, sub *subscription, name string) (*subs
 			RetryAfter: comeBack(h.count),
 		}
 	case len(own) >= h.o.MaxPerPrincipal:
-		return nil, &tooManyError{streams: len(own)}
+		return nil, tooMany(len(own))
 	}
 	s := &subscriber{h: h, caller: caller, sub: sub, quit: make(chan struct{}), after: sub.after}
 	if sub.tail {

@@ -156,3 +156,15 @@ func (e *ForbiddenError) Error() string { return "forbidden: " + e.Reason }
 
 // Is reports whether target is [ErrForbidden].
 func (e *ForbiddenError) Is(target error) bool { return target == ErrForbidden }
+
+// An UnauthenticatedError says why a token is refused. It is [ErrUnauthenticated].
+type UnauthenticatedError struct {
+	Reason string
+	ID     string // the principal's id, for the log; "" if the token is unknown
+}
+
+// Error returns the reason.
+func (e *UnauthenticatedError) Error() string { return "not authenticated: " + e.Reason }
+
+// Is reports whether target is [ErrUnauthenticated].
+func (e *UnauthenticatedError) Is(target error) bool { return target == ErrUnauthenticated }

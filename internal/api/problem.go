@@ -1,4 +1,5 @@
-package httpapi
+// Package api holds what every door answers alike and what the client reads again: problems, and the types of answers.
+package api
 
 import (
 	"context"
@@ -11,27 +12,26 @@ import (
 
 	"github.com/google/uuid"
 
-	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
 
 // The door's own refusals. What a store refuses has the errors of package store.
 var (
-	errMalformed     = errors.New("malformed")
-	errNoPath        = errors.New("no such path")
-	errMethod        = errors.New("method not allowed")
-	errNotAcceptable = errors.New("not acceptable")
-	errPrecondition  = errors.New("precondition failed")
-	errTooLarge      = errors.New("too large")
-	errURLTooLong    = errors.New("URL too long")
-	errMediaType     = errors.New("unsupported media type")
-	errSlow          = errors.New("too slow")
-	errPanic         = errors.New("panic")
+	ErrMalformed     = errors.New("malformed")
+	ErrNoPath        = errors.New("no such path")
+	ErrMethod        = errors.New("method not allowed")
+	ErrNotAcceptable = errors.New("not acceptable")
+	ErrPrecondition  = errors.New("precondition failed")
+	ErrTooLarge      = errors.New("too large")
+	ErrURLTooLong    = errors.New("URL too long")
+	ErrMediaType     = errors.New("unsupported media type")
+	ErrSlow          = errors.New("too slow")
+	ErrPanic         = errors.New("panic")
 )
 
-// statusGone is what the log of requests shows for a caller that went away; nobody reads the answer.
-const statusGone = 499
+// StatusDisconnected is what the log of requests shows for a caller that went away; nobody reads the answer.
+const StatusDisconnected = 499
 
 // A row of the table that turns errors into answers.
 type row struct {
@@ -44,15 +44,15 @@ type row struct {
 // problems is that table: the only place where an error gets its status. The first row that an error is decides.
 func problems() []row {
 	return []row{
-		{errMalformed, http.StatusBadRequest, "invalid", "The request can't be read"},
-		{errPrecondition, http.StatusPreconditionFailed, "precondition_failed", "The document is not as the request expects it"},
-		{errTooLarge, http.StatusRequestEntityTooLarge, "too_large", "The request is too large"},
-		{errURLTooLong, http.StatusRequestURITooLong, "too_large", "The URL is too long"},
-		{errSlow, http.StatusRequestTimeout, "too_slow", "The request came too slowly"},
-		{errMediaType, http.StatusUnsupportedMediaType, "unsupported_media_type", "The body is of another type than this path reads"},
-		{errNotAcceptable, http.StatusNotAcceptable, "not_acceptable", "The answer has another type than the request accepts"},
-		{errMethod, http.StatusMethodNotAllowed, "method_not_allowed", "The path has no such method"},
-		{errNoPath, http.StatusNotFound, "not_found", "There is nothing here"},
+		{ErrMalformed, http.StatusBadRequest, "invalid", "The request can't be read"},
+		{ErrPrecondition, http.StatusPreconditionFailed, "precondition_failed", "The document is not as the request expects it"},
+		{ErrTooLarge, http.StatusRequestEntityTooLarge, "too_large", "The request is too large"},
+		{ErrURLTooLong, http.StatusRequestURITooLong, "too_large", "The URL is too long"},
+		{ErrSlow, http.StatusRequestTimeout, "too_slow", "The request came too slowly"},
+		{ErrMediaType, http.StatusUnsupportedMediaType, "unsupported_media_type", "The body is of another type than this path reads"},
+		{ErrNotAcceptable, http.StatusNotAcceptable, "not_acceptable", "The answer has another type than the request accepts"},
+		{ErrMethod, http.StatusMethodNotAllowed, "method_not_allowed", "The path has no such method"},
+		{ErrNoPath, http.StatusNotFound, "not_found", "There is nothing here"},
 		{store.ErrNotFound, http.StatusNotFound, "not_found", "There is no such document"},
 		{store.ErrConflict, http.StatusConflict, "conflict", "The document is not as its writer saw it"},
 		{store.ErrReused, http.StatusUnprocessableEntity, "reused", "The batch id was already used with different content"},
@@ -62,12 +62,12 @@ func problems() []row {
 		{store.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "Tenet can't answer now"},
 		{store.ErrClosed, http.StatusServiceUnavailable, "unavailable", "Tenet is stopping"},
 		{context.DeadlineExceeded, http.StatusGatewayTimeout, "timeout", "The answer took too long"},
-		{context.Canceled, statusGone, "canceled", "The caller went away"},
+		{context.Canceled, StatusDisconnected, "canceled", "The caller went away"},
 	}
 }
 
-// problem is what went wrong, as RFC 9457 writes it.
-type problem struct {
+// A Problem is what went wrong, as RFC 9457 writes it.
+type Problem struct {
 	Type       string            `json:"type" doc:"Names the kind of problem: urn:tenet:problem: and the code" example:"urn:tenet:problem:conflict"`
 	Title      string            `json:"title" doc:"The kind of problem in words"`
 	Status     int               `json:"status" doc:"The HTTP status" example:"409"`
@@ -92,31 +92,37 @@ type problem struct {
 	NotDone    bool              `json:"not_done,omitempty" doc:"Unavailable: it is certain that the write was not done"`
 }
 
-// A refusal is one of the door's own errors with what to tell the caller.
-type refusal struct {
-	err    error
-	detail string
-	cause  error // what else it is; nil for nothing
+// A Refusal is one of the door's own errors with what to tell the caller.
+type Refusal struct {
+	Err    error  // one of the door's own errors
+	Detail string // for the caller
+	Cause  error  // what else it is; nil for nothing
 }
 
-func refuse(err error, format string, args ...any) error {
-	return &refusal{err: err, detail: fmt.Sprintf(format, args...)}
+// Refuse returns one of the door's own errors with what to tell the caller.
+func Refuse(err error, format string, args ...any) error {
+	return &Refusal{Err: err, Detail: fmt.Sprintf(format, args...)}
 }
 
 // Error implements error.
-func (e *refusal) Error() string { return e.err.Error() + ": " + e.detail }
+func (e *Refusal) Error() string { return e.Err.Error() + ": " + e.Detail }
 
 // Unwrap lets errors.Is find what was refused and why.
-func (e *refusal) Unwrap() []error {
-	if e.cause == nil {
-		return []error{e.err}
+func (e *Refusal) Unwrap() []error {
+	if e.Cause == nil {
+		return []error{e.Err}
 	}
-	return []error{e.err, e.cause}
+	return []error{e.Err, e.Cause}
 }
 
-// problemOf returns what a caller is told about an error, without the request's id.
-func problemOf(err error) *problem {
-	p := &problem{
+// NewProblem returns a problem with one of the codes.
+func NewProblem(status int, code, title, detail string) *Problem {
+	return &Problem{Type: "urn:tenet:problem:" + code, Status: status, Code: code, Title: title, Detail: detail}
+}
+
+// ProblemOf returns what a caller is told about an error, without the request's id.
+func ProblemOf(err error) *Problem {
+	p := &Problem{
 		Status: http.StatusInternalServerError, Code: "internal", Title: "Something went wrong in tenet",
 		Detail: "the log of tenet says more at this request's id",
 	}
@@ -143,9 +149,9 @@ func problemOf(err error) *problem {
 }
 
 // detail fills in what the types of an error know.
-func (p *problem) detail(err error) {
-	if e, ok := errors.AsType[*refusal](err); ok {
-		p.Detail = e.detail
+func (p *Problem) detail(err error) {
+	if e, ok := errors.AsType[*Refusal](err); ok {
+		p.Detail = e.Detail
 	}
 	if e, ok := errors.AsType[*knowledge.InvalidError](err); ok {
 		p.Errors, p.Query = e.Faults, e.Query
@@ -170,7 +176,7 @@ func (p *problem) detail(err error) {
 		p.unavailable(err)
 	case http.StatusUnauthorized:
 		p.Detail = "send a header such as Authorization: Bearer tenet_..., with a token that an admin has made"
-		if e, ok := errors.AsType[*access.TokenError](err); ok {
+		if e, ok := errors.AsType[*store.UnauthenticatedError](err); ok {
 			p.Detail = e.Reason
 		}
 	case http.StatusGatewayTimeout:
@@ -186,7 +192,7 @@ func batchOrNone(id knowledge.BatchID) *knowledge.BatchID {
 	return &id
 }
 
-func (p *problem) unavailable(err error) {
+func (p *Problem) unavailable(err error) {
 	after := time.Second
 	if e, ok := errors.AsType[*store.UnavailableError](err); ok {
 		// The cause is for the log: it may name hosts and users.
