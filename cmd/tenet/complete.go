@@ -5,10 +5,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"tenet/internal/interchange"
 	"tenet/internal/knowledge"
-	"tenet/internal/settings"
 )
 
 // valuesOf returns what a flag may be, where that is a list that everybody knows; nil for others.
@@ -64,21 +64,17 @@ func valuesOf(cmd *cobra.Command, flag string) []string {
 
 // completeFlags lets shells complete the values of flags: those that are fixed, and those that the tenet has.
 func completeFlags(a *app) {
-	var walk func(cmd *cobra.Command)
-	walk = func(cmd *cobra.Command) {
-		for _, s := range append(slices.Clone(a.settings[cmd]), a.shared...) {
-			if s.By == settings.BySecret || cmd.Flag(s.Name) == nil && cmd != a.root {
-				continue
+	add := func(cmd *cobra.Command, flags *pflag.FlagSet, list []*setting) {
+		for _, s := range list {
+			if flags.Lookup(s.Name) != nil { // a secret has no flag
+				_ = cmd.RegisterFlagCompletionFunc(s.Name, completionOf(a, s.Name)) // it fails for a flag that has one
 			}
-			if fn := completionOf(a, s.Name); fn != nil && (cmd.LocalNonPersistentFlags().Lookup(s.Name) != nil || cmd == a.root) {
-				_ = cmd.RegisterFlagCompletionFunc(s.Name, fn) // it fails for a flag that has one, or that is none
-			}
-		}
-		for _, c := range cmd.Commands() {
-			walk(c)
 		}
 	}
-	walk(a.root)
+	add(a.root, a.root.PersistentFlags(), a.shared)
+	for cmd, list := range a.settings {
+		add(cmd, cmd.Flags(), list)
+	}
 }
 
 func completionOf(a *app, flag string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

@@ -112,10 +112,6 @@ func judged(a *app, tool string, text []byte) (*hook.Event, hook.Verdict, error)
 	if b == nil {
 		return e, v, errors.New("no rules were taken for this work tree yet: run `tenet check` once")
 	}
-	set, err := setOf(b)
-	if err != nil {
-		return e, v, err
-	}
 	var before, after []check.File
 	var paths []string
 	for _, edit := range e.Edits {
@@ -132,6 +128,11 @@ func judged(a *app, tool string, text []byte) (*hook.Event, hook.Verdict, error)
 		if edit.Before != nil {
 			before = append(before, check.File{Path: rel, Content: edit.Before})
 		}
+	}
+	b = b.For(paths)
+	set, err := setOf(b)
+	if err != nil {
+		return e, v, err
 	}
 	said := ""
 	if d := ago(b.Fetched); !strings.Contains(d, "moment") {

@@ -36,7 +36,11 @@ func tellWhatHolds(w *workTree, b *bundle.Bundle, tool string, e *hook.Event, pa
 			known = append(known, words[1:]...)
 		}
 	}
-	a, err := guideFrom(context.Background(), b, guidance.Query{Paths: paths[:min(len(paths), guidance.MaxPaths)], Target: tool})
+	k, err := ready(context.Background(), b)
+	if err != nil {
+		return
+	}
+	a, err := k.Guide(context.Background(), guidance.Query{Paths: paths[:min(len(paths), guidance.MaxPaths)], Target: tool})
 	if err != nil {
 		return
 	}
@@ -69,21 +73,4 @@ func tellWhatHolds(w *workTree, b *bundle.Bundle, tool string, e *hook.Event, pa
 	}
 	_, _ = f.WriteString(session + " " + strings.Join(keys, " ") + "\n")
 	_ = f.Close()
-}
-
-// guideFrom tells what holds by what a work tree took.
-func guideFrom(ctx context.Context, b *bundle.Bundle, q guidance.Query) (*guidance.Answer, error) {
-	r, err := b.Reader()
-	if err != nil {
-		return nil, err
-	}
-	x := guidance.New(guidance.Options{Store: r, Feed: r})
-	if err := x.Load(ctx); err != nil {
-		return nil, err
-	}
-	p, err := x.Prepare(ctx, r, q)
-	if err != nil {
-		return nil, err
-	}
-	return p.Answer(ctx, r)
 }

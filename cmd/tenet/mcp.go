@@ -68,18 +68,20 @@ func serveMCP(ctx context.Context, a *app) error {
 	defer a.close(d)
 	d.shown = true
 	actor, err := withTimeout(ctx, a.Timeout, d.actor)
-	kept, fault := withLastResort(a, signed{d.Store, actor}, d.guidance)
+	kept, fault := withLastResort(ctx, a, signed{d.Store, actor}, d.guidance)
 	if err != nil && (kept == nil || !away(err)) {
 		return errors.Join(err, fault)
 	}
 	o := mcp.Options{Store: signed{d.Store, actor}, Version: buildInfo().Version, Guide: d.guidance, Labels: d.labels()}
+	skills := &modelsChoice{s: d.Store}
+	o.Skills = skills.left
 	if d.remote != nil {
 		o.Feed, o.Level, o.Seq = d.Store, d.remote.Level, d.remote.Seen
 		o.Check = checkAt(d.remote)
 	}
 	if kept != nil {
-		kept.check = o.Check
-		o.Store, o.Guide, o.Check = kept, kept.Guide, kept.Check
+		kept.check, kept.skills = o.Check, o.Skills
+		o.Store, o.Guide, o.Check, o.Skills = kept, kept.Guide, kept.Check, kept.Skills
 		if o.Level != nil {
 			o.Level = kept.level(o.Level)
 		}

@@ -16,15 +16,17 @@ import (
 // A lastResort answers an assistant from the tenet, and while that is away from what the work tree took last.
 type lastResort struct {
 	store.Store
-	kept   *bundle.Bundle
-	reader *bundle.Reader
+	kept   *kept
 	guide  func(context.Context, guidance.Query) (*guidance.Answer, error)
+	skills func(context.Context) ([]guidance.Left, error)
 	check  func(context.Context, *check.Question) (*check.Result, error) // nil: what is kept answers alone
 	fell   atomic.Bool                                                   // the last answer came from what was kept
 }
 
 // withLastResort returns a store with what the work tree around the working directory took last behind it; nil where it took nothing.
-func withLastResort(a *app, s store.Store, guide func(context.Context, guidance.Query) (*guidance.Answer, error)) (*lastResort, error) {
+func withLastResort(
+	ctx context.Context, a *app, s store.Store, guide func(context.Context, guidance.Query) (*guidance.Answer, error),
+) (*lastResort, error) {
 	w, err := openTree(a, ".")
 	if err != nil {
 		return nil, err
@@ -33,11 +35,41 @@ func withLastResort(a *app, s store.Store, guide func(context.Context, guidance.
 	if err != nil || b == nil {
 		return nil, err
 	}
+	k, err := ready(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	return &lastResort{Store: s, kept: k, guide: guide}, nil
+}
+
+// A kept is what a work tree took, ready to answer.
+type kept struct {
+	*bundle.Bundle
+	reader *bundle.Reader
+	index  *guidance.Index
+}
+
+func ready(ctx context.Context, b *bundle.Bundle) (*kept, error) {
 	r, err := b.Reader()
 	if err != nil {
 		return nil, err
 	}
-	return &lastResort{Store: s, kept: b, reader: r, guide: guide}, nil
+	x := guidance.New(guidance.Options{Store: r, Feed: r, AsOf: func() knowledge.Time { return knowledge.At(b.Fetched) }})
+	return &kept{b, r, x}, x.Load(ctx)
+}
+
+// Guide tells what holds, and how old that is. Repository, packs and label of the question are those that were taken.
+func (k *kept) Guide(ctx context.Context, q guidance.Query) (*guidance.Answer, error) {
+	q.Repository, q.Packs, q.Label = "", nil, ""
+	p, err := k.index.Prepare(ctx, k.reader, q)
+	if err != nil {
+		return nil, err
+	}
+	a, err := p.Answer(ctx, k.reader)
+	if err == nil {
+		a.Notes = append(a.Notes, "the tenet is away: this is what the work tree took "+ago(k.Fetched)+" ago")
+	}
+	return a, err
 }
 
 func away(err error) bool {
@@ -57,40 +89,59 @@ func or[T any](l *lastResort, got T, err error, kept func() (T, error)) (T, erro
 // Get implements [store.Store].
 func (l *lastResort) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	got, err := l.Store.Get(ctx, key)
-	return or(l, got, err, func() (*knowledge.Record, error) { return l.reader.Get(ctx, key) })
+	return or(l, got, err, func() (*knowledge.Record, error) { return l.kept.reader.Get(ctx, key) })
 }
 
 // List implements [store.Store].
 func (l *lastResort) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
 	got, err := l.Store.List(ctx, q)
-	return or(l, got, err, func() (*knowledge.Page, error) { return l.reader.List(ctx, q) })
+	return or(l, got, err, func() (*knowledge.Page, error) { return l.kept.reader.List(ctx, q) })
 }
 
 // Search implements [store.Store].
 func (l *lastResort) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	got, err := l.Store.Search(ctx, q)
-	return or(l, got, err, func() (*knowledge.Hits, error) { return l.reader.Search(ctx, q) })
+	return or(l, got, err, func() (*knowledge.Hits, error) { return l.kept.reader.Search(ctx, q) })
 }
 
 // Guide tells what holds. Of what is kept it says how old it is.
 func (l *lastResort) Guide(ctx context.Context, q guidance.Query) (*guidance.Answer, error) {
 	got, err := l.guide(ctx, q)
-	return or(l, got, err, func() (*guidance.Answer, error) {
-		x := guidance.New(guidance.Options{Store: l.reader, Feed: l.reader, AsOf: func() knowledge.Time { return knowledge.At(l.kept.Fetched) }})
-		if err := x.Load(ctx); err != nil {
+	return or(l, got, err, func() (*guidance.Answer, error) { return l.kept.Guide(ctx, q) })
+}
+
+// Skills returns the documents that a model may take up as skills.
+func (l *lastResort) Skills(ctx context.Context) ([]guidance.Left, error) {
+	got, err := l.skills(ctx)
+	return or(l, got, err, func() ([]guidance.Left, error) { return l.kept.index.LeftToModel(ctx) })
+}
+
+// A modelsChoice knows what models may take up as skills. It reads the documents when it is first asked, and again when any was written since.
+type modelsChoice struct {
+	s    store.Store
+	last atomic.Pointer[choice]
+}
+
+// A choice is an index of the documents as they were at a change of the log.
+type choice struct {
+	*guidance.Index
+	seq knowledge.Seq
+}
+
+func (m *modelsChoice) left(ctx context.Context) ([]guidance.Left, error) {
+	at, err := store.Newest(ctx, m.s)
+	if err != nil {
+		return nil, err
+	}
+	c := m.last.Load()
+	if c == nil || c.seq != at.Seq {
+		c = &choice{guidance.New(guidance.Options{Store: m.s, Feed: m.s}), at.Seq}
+		if err := c.Load(ctx); err != nil {
 			return nil, err
 		}
-		q.Repository, q.Packs, q.Label = "", nil, "" // it is what they hold already
-		p, err := x.Prepare(ctx, l.reader, q)
-		if err != nil {
-			return nil, err
-		}
-		a, err := p.Answer(ctx, l.reader)
-		if err == nil {
-			a.Notes = append(a.Notes, "the tenet is away: this is what the work tree took "+ago(l.kept.Fetched)+" ago")
-		}
-		return a, err
-	})
+		m.last.Store(c)
+	}
+	return c.LeftToModel(ctx)
 }
 
 // Check checks files by what the tenet holds, and while that is away by what the work tree took last, as hooks do.
@@ -99,7 +150,7 @@ func (l *lastResort) Check(ctx context.Context, q *check.Question) (*check.Resul
 		return nil, err
 	}
 	kept := func() (*check.Result, error) {
-		set, err := setOf(l.kept)
+		set, err := setOf(l.kept.Bundle)
 		if err != nil {
 			return nil, err
 		}

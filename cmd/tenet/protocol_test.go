@@ -117,6 +117,10 @@ func TestTheInspectorFindsNothing(t *testing.T) {
 			"skills", "no conformance errors",
 			[]string{"--method", "skills/list", "--verify", "--require-digests", "--server-url", x.url + "/mcp", "--header", "Authorization: Bearer " + x.token},
 		},
+		{
+			"skills on standard input", "no conformance errors",
+			[]string{"--method", "skills/list", "--verify", "--require-digests", "--", "tenet", "mcp", "--data-dir", x.dir},
+		},
 		{"tools on standard input", `"get_guidance"`, []string{"--method", "tools/list", "--strict", "--", "tenet", "mcp", "--data-dir", x.dir}},
 	} {
 		for _, era := range []string{"legacy", "modern"} {

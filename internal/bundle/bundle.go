@@ -22,7 +22,7 @@ type Want struct {
 }
 
 // format is the form of the file. One of another form is fetched again.
-const format = 1
+const format = 2
 
 // A Bundle is what was taken.
 type Bundle struct {
@@ -33,13 +33,17 @@ type Bundle struct {
 	Fetched   time.Time         `json:"fetched"` // when it was last known to be current
 	Targets   []string          `json:"targets,omitempty"`
 	Exempt    []json.RawMessage `json:"exempt,omitempty"`
-	Documents []Entry           `json:"documents"` // in the order of their keys
+	Packs     []json.RawMessage `json:"packs,omitempty"` // that hold the documents; none where everything is taken
+	Documents []Entry           `json:"documents"`       // in the order of their keys
+	Sum       uint32            `json:"sum"`             // of the documents' bytes in its file
 }
 
 // An Entry is one document.
 type Entry struct {
 	Kind     knowledge.Kind  `json:"kind"`
-	Document json.RawMessage `json:"document"`
+	Document json.RawMessage `json:"-"`     // its file holds it behind everything else
+	Size     int             `json:"size"`  // of the document, in its file
+	About    *About          `json:"about"` // as its file says; nil for any file
 }
 
 // kinds are those of a bundle.
@@ -73,11 +77,28 @@ func Fetch(ctx context.Context, s store.Past, server string, want Want, old *Bun
 	if err != nil {
 		return nil, err
 	}
+	if err := b.keepPacks(chosen); err != nil {
+		return nil, err
+	}
 	if err := v.each(ctx, func(r *knowledge.Record) error { return b.take(r, chosen) }); err != nil {
 		return nil, err
 	}
 	slices.SortStableFunc(b.Documents, func(x, y Entry) int { return strings.Compare(string(x.Kind), string(y.Kind)) })
 	return b, nil
+}
+
+func (b *Bundle) keepPacks(chosen *knowledge.Composition) error {
+	if chosen == nil {
+		return nil
+	}
+	for _, p := range chosen.Packs {
+		text, err := json.Marshal(p)
+		if err != nil {
+			return err
+		}
+		b.Packs = append(b.Packs, text)
+	}
+	return nil
 }
 
 func same(a, b Want) bool {
@@ -136,7 +157,7 @@ func (b *Bundle) take(r *knowledge.Record, chosen *knowledge.Composition) error 
 		return nil
 	}
 	if chosen == nil {
-		b.Documents = append(b.Documents, Entry{r.Key.Kind, json.RawMessage(r.JSON)})
+		b.Documents = append(b.Documents, Entry{Kind: r.Key.Kind, Document: json.RawMessage(r.JSON)})
 		return nil
 	}
 	d, err := r.Document()
@@ -157,7 +178,7 @@ func (b *Bundle) take(r *knowledge.Record, chosen *knowledge.Composition) error 
 			}
 		}
 	}
-	b.Documents = append(b.Documents, Entry{r.Key.Kind, text})
+	b.Documents = append(b.Documents, Entry{Kind: r.Key.Kind, Document: text})
 	return nil
 }
 

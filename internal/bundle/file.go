@@ -1,14 +1,17 @@
 package bundle
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Path returns where the bundle of a work tree is kept: in the user's cache, since the tree is everybody's.
@@ -26,16 +29,57 @@ func Load(path string) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
+	head, rest, _ := bytes.Cut(text, []byte{'\n'})
 	b := new(Bundle)
-	if json.Unmarshal(text, b) != nil || b.Format != format {
+	if json.Unmarshal(head, b) != nil || b.Format != format || b.Sum != checksum(rest) {
 		return nil, nil //nolint:nilnil,nilerr // it is fetched again
+	}
+	for i := range b.Documents {
+		e := &b.Documents[i]
+		if e.Size < 0 || e.Size > len(rest) {
+			return nil, nil //nolint:nilnil // as above
+		}
+		e.Document, rest = rest[:e.Size:e.Size], rest[e.Size:]
+	}
+	if len(rest) > 0 {
+		return nil, nil //nolint:nilnil // as above
 	}
 	return b, nil
 }
 
+// encode makes the file: a line that says everything but the documents, and then these. Who wants few of them need not read the others.
+func (b *Bundle) encode() ([]byte, error) {
+	whole := *b
+	whole.Documents = slices.Clone(b.Documents)
+	var texts [][]byte
+	for i := range whole.Documents {
+		e := &whole.Documents[i]
+		e.Size = len(e.Document)
+		texts = append(texts, e.Document)
+		if e.About != nil {
+			continue
+		}
+		d, err := decode(*e)
+		if err != nil {
+			return nil, err
+		}
+		e.About = aboutOf(d)
+	}
+	rest := slices.Concat(texts...)
+	whole.Sum = checksum(rest)
+	head, err := json.Marshal(&whole)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(head, []byte{'\n'}, rest), nil
+}
+
+// checksum tells a damaged file.
+func checksum(text []byte) uint32 { return crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli)) }
+
 // Save keeps a bundle, whole or not at all. What a tenet shows to its callers only, others on this machine don't read.
 func (b *Bundle) Save(path string) error {
-	text, err := json.Marshal(b)
+	text, err := b.encode()
 	if err != nil {
 		return err
 	}

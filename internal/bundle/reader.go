@@ -9,10 +9,11 @@ import (
 	"tenet/internal/store"
 )
 
-// A Reader reads the documents of a bundle as those of a store are read. It knows nothing else, and no past.
+// A Reader reads the documents and packs of a bundle as those of a store are read. It knows nothing else, and no past.
 type Reader struct {
 	records []*knowledge.Record
-	texts   []string // what a word is looked for in, in lower case
+	packs   []*knowledge.Record // as above, and found by no search
+	texts   []string            // what a word is looked for in, in lower case
 	titles  []string
 }
 
@@ -33,6 +34,17 @@ func (b *Bundle) Reader() (*Reader, error) {
 		r.titles = append(r.titles, text.Title)
 		r.texts = append(r.texts, strings.ToLower(rec.Key.ID+" "+string(rec.JSON)))
 	}
+	for _, text := range b.Packs {
+		d, err := decode(Entry{Kind: knowledge.KindPack, Document: text})
+		if err != nil {
+			return nil, err
+		}
+		rec, err := knowledge.NewRecord(d)
+		if err != nil {
+			return nil, err
+		}
+		r.packs = append(r.packs, rec)
+	}
 	return r, nil
 }
 
@@ -40,17 +52,26 @@ var _ store.Past = (*Reader)(nil)
 
 // Get implements [store.Reader].
 func (r *Reader) Get(_ context.Context, key knowledge.Key) (*knowledge.Record, error) {
-	i := slices.IndexFunc(r.records, func(rec *knowledge.Record) bool { return rec.Key == key })
+	list := r.of(key.Kind)
+	i := slices.IndexFunc(list, func(rec *knowledge.Record) bool { return rec.Key == key })
 	if i < 0 {
 		return nil, &store.NotFoundError{Key: key}
 	}
-	return r.records[i], nil
+	return list[i], nil
+}
+
+// of returns where documents of a kind are.
+func (r *Reader) of(kind knowledge.Kind) []*knowledge.Record {
+	if kind == knowledge.KindPack {
+		return r.packs
+	}
+	return r.records
 }
 
 // List implements [store.Reader]: all documents of a kind, in one page.
 func (r *Reader) List(_ context.Context, q knowledge.Query) (*knowledge.Page, error) {
 	p := &knowledge.Page{Records: []*knowledge.Record{}}
-	for _, rec := range r.records {
+	for _, rec := range r.of(q.Kind) {
 		if rec.Key.Kind == q.Kind && q.Activity != knowledge.RetiredOnly {
 			p.Records = append(p.Records, rec)
 		}

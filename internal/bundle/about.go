@@ -1,0 +1,89 @@
+package bundle
+
+import (
+	"slices"
+
+	"tenet/internal/knowledge"
+)
+
+// An About says which files a document can be about: who asks about a few reads no more of the bundle than these. It says too many rather
+// than too few, and what holds is decided by those who know.
+type About struct {
+	All       bool     `json:"all,omitempty"`
+	Globs     []string `json:"globs,omitempty"`
+	Languages []string `json:"languages,omitempty"`
+}
+
+// aboutOf returns the files that a document holds for and those that its checks look at.
+func aboutOf(d knowledge.Document) *About {
+	a := &About{}
+	var scope knowledge.Scope
+	switch d := d.(type) {
+	case *knowledge.Rule:
+		scope = d.Scope
+		for i := range d.Checks {
+			if c := &d.Checks[i]; len(c.Globs) > 0 {
+				a.add(c.Globs, nil)
+			} else {
+				a.add(scope.Globs, scope.Languages)
+			}
+		}
+	case *knowledge.Practice:
+		scope = d.Scope
+	case *knowledge.Template:
+		scope = d.Scope
+	}
+	switch scope.Activation {
+	case "always":
+		a.All = true
+	case "glob":
+		a.add(scope.Globs, scope.Languages)
+	}
+	if a.All {
+		a.Globs, a.Languages = nil, nil
+	}
+	return a
+}
+
+// add adds the files that globs and languages tell of: all where they tell of none.
+func (a *About) add(texts, languages []string) {
+	a.Languages = append(a.Languages, languages...)
+	included := len(texts) == 0 && len(languages) > 0
+	for _, text := range texts {
+		g, err := knowledge.ParseGlob(text)
+		if err != nil {
+			a.All = true // who knows decides what it says
+		} else if !g.Exclude {
+			included = true
+			a.Globs = append(a.Globs, text)
+		}
+	}
+	a.All = a.All || !included
+}
+
+// fits reports whether a document can be about a clean path.
+func (a *About) fits(clean string, languages []string) bool {
+	if a.All || slices.ContainsFunc(a.Languages, func(l string) bool { return slices.Contains(languages, l) }) {
+		return true
+	}
+	return slices.ContainsFunc(a.Globs, func(text string) bool {
+		g, err := knowledge.ParseGlob(text)
+		return err != nil || g.Match(clean)
+	})
+}
+
+// For returns the part of the bundle that can be about some files: for them it says what the whole says.
+func (b *Bundle) For(paths []string) *Bundle {
+	part := *b
+	part.Documents = nil
+	for i := range b.Documents {
+		e := &b.Documents[i]
+		if e.About == nil || slices.ContainsFunc(paths, func(path string) bool {
+			clean, err := knowledge.CleanPath(path)
+			return err == nil && e.About.fits(clean, knowledge.LanguagesOf(clean))
+		}) {
+			part.Documents = append(part.Documents, *e)
+		}
+	}
+	return &part
+}
