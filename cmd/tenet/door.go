@@ -81,7 +81,7 @@ func (a *app) openWith(ctx context.Context, o server.Options) (*door, error) {
 		return a.openURL()
 	}
 	if err := server.CheckAddress(o); err != nil {
-		return nil, usageError("--database-url: %s", err)
+		return nil, usageError("%s", err)
 	}
 	var err error
 	if o.Policy, err = policyOf(&a.common); err != nil {

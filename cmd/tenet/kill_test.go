@@ -104,6 +104,7 @@ type process struct {
 	dir  string
 	cmd  *exec.Cmd
 	done chan error
+	log  printed
 }
 
 // serveProcess starts a tenet and waits until it answers. It is killed when the test ends.
@@ -112,12 +113,11 @@ func serveProcess(t *testing.T, dir, databaseURL string, args ...string) *proces
 	cmd := exec.Command("tenet", append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", dir}, args...)...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), "TENET_DATABASE_URL="+databaseURL)
-	var output strings.Builder
-	cmd.Stdout, cmd.Stderr = &output, &output
+	p := &process{dir: dir, cmd: cmd, done: make(chan error, 1)}
+	cmd.Stdout, cmd.Stderr = part{&p.log, &p.log.out}, part{&p.log, &p.log.out}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{dir: dir, cmd: cmd, done: make(chan error, 1)}
 	go func() { p.done <- cmd.Wait() }()
 	t.Cleanup(func() {
 		cmd.Process.Kill()
@@ -135,7 +135,7 @@ func serveProcess(t *testing.T, dir, databaseURL string, args ...string) *proces
 		return err == nil && who.PID == cmd.Process.Pid && who.URL != ""
 	})
 	if err != nil || failed != nil {
-		t.Fatalf("tenet serve: %v, %v\n%s", err, failed, output.String())
+		t.Fatalf("tenet serve: %v, %v\n%s", err, failed, p.log.text())
 	}
 	return p
 }

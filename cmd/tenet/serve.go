@@ -19,6 +19,7 @@ import (
 
 type serveSettings struct {
 	Server      server.Options
+	ReplicaURL  secret    `name:"database-replica-url" doc:"Standby of the PostgreSQL, from which mirrors are built, so that the primary need not be read whole; the primary is read where the standby can't be (none)"`
 	CacheHot    mebibytes `name:"cache-hot" default:"auto" doc:"MiB of memory for answers that are ready to send, 0 for none; auto: 512, or less on a machine that has little"`
 	CacheWarm   mebibytes `name:"cache-warm" default:"auto" doc:"MiB of memory for compressed answers, kept on disk between two runs, 0 for none; auto: 2048, or less on a machine that has little"`
 	LogFormat   string    `name:"log-format" default:"auto" doc:"text, json, or auto: text for a terminal, json otherwise"`
@@ -60,8 +61,9 @@ func serve(ctx context.Context, a *app, s *serveSettings) error {
 		return usageError("--url names a tenet that runs elsewhere; to choose where this one listens use --listen")
 	}
 	o := a.located(s.Server)
+	o.ReplicaURL = string(s.ReplicaURL)
 	if err := server.CheckAddress(o); err != nil {
-		return usageError("--database-url: %s", err)
+		return usageError("%s", err)
 	}
 	if err := o.Check(); err != nil {
 		return usageError("%s", err)

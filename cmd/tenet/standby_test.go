@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"tenet/internal/knowledge"
 	"tenet/internal/pgtest"
 )
 
@@ -54,4 +55,36 @@ func TestATenetTellsWhetherASynchronousStandbyIsPresent(t *testing.T) {
 	says("no synchronous standby present", `"notes":["no synchronous standby is present`, "tenet_synchronous_standbys 0")
 	standby.Start()
 	says("synchronous standby present;", `{"ready":true}`, "tenet_synchronous_standbys 1")
+}
+
+// TestAMirrorIsBuiltFromAStandby starts tenets beside a filled one, each without a mirror and with the address of a
+// standby: one that runs, and one that has stopped.
+func TestAMirrorIsBuiltFromAStandby(t *testing.T) {
+	primary := pgtest.Start(t, pgtest.Options{})
+	first := newSite(t, primary.URL("postgres"))
+	first.put(t, "written-before-the-standby")
+	standby := primary.Standby(pgtest.Options{})
+	first.put(t, "written-after-it")
+	builds := func(from ...string) {
+		t.Helper()
+		p := serveProcess(t, t.TempDir(), primary.URL("postgres"), "--database-replica-url", standby.URL("postgres"))
+		if err := eventually(func() bool { return strings.Contains(p.log.text(), "mirror is complete") }); err != nil {
+			t.Fatalf("there is no mirror:\n%s", p.log.text())
+		}
+		for _, want := range from {
+			if !strings.Contains(p.log.text(), want) {
+				t.Errorf("the log lacks %q:\n%s", want, p.log.text())
+			}
+		}
+		primary.Stop(pgtest.Immediate)
+		defer primary.Start()
+		for _, id := range []string{"written-before-the-standby", "written-after-it"} {
+			if _, err := p.client(t).Get(t.Context(), knowledge.Key{Kind: knowledge.KindCategory, ID: id}); err != nil {
+				t.Errorf("%s, of the mirror: %v", id, err)
+			}
+		}
+	}
+	builds(`"from":"replica"`)
+	standby.Kill()
+	builds(`"from":"primary"`, "mirror can't be built from the replica")
 }

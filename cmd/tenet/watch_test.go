@@ -176,6 +176,13 @@ func (w part) Write(b []byte) (int, error) {
 	return w.to.Write(b)
 }
 
+// text returns what was printed so far.
+func (p *printed) text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.String()
+}
+
 // seqs returns the seqs of the changes that were printed.
 func (p *printed) seqs(t *testing.T) []string {
 	t.Helper()

@@ -32,16 +32,17 @@ const (
 // faulty is a primary that fails on demand. Its store is a real engine.
 type faulty struct {
 	store.Store
-	fault    atomic.Int32
-	other    atomic.Pointer[store.Store] // takes the store's place
-	late     atomic.Pointer[store.Store] // still takes the batches; nil for nothing
-	asked    atomic.Int64                // calls so far
-	written  atomic.Int64                // of them, batches
-	onApply  func()                      // called within each batch; nil for nothing
-	hold     chan struct{}               // a snapshot waits until it is closed; nil for not
-	system   string
-	promoted atomic.Int64 // how often a standby took its place
-	newest   atomic.Int64 // how often it was asked for its newest seq
+	fault     atomic.Int32
+	other     atomic.Pointer[store.Store] // takes the store's place
+	late      atomic.Pointer[store.Store] // still takes the batches; nil for nothing
+	asked     atomic.Int64                // calls so far
+	written   atomic.Int64                // of them, batches
+	onApply   func()                      // called within each batch; nil for nothing
+	hold      chan struct{}               // a snapshot waits until it is closed; nil for not
+	system    string
+	promoted  atomic.Int64 // how often a standby took its place
+	newest    atomic.Int64 // how often it was asked for its newest seq
+	snapshots atomic.Int64 // how often one was asked for
 }
 
 // engine returns the store behind the faults.
@@ -161,6 +162,7 @@ func (f *faulty) Newest(ctx context.Context) (knowledge.Seq, error) {
 
 // Snapshot implements [failover.Primary].
 func (f *faulty) Snapshot(ctx context.Context, versions int, sink store.Sink) error {
+	f.snapshots.Add(1)
 	if f.hold != nil {
 		<-f.hold
 	}

@@ -69,10 +69,7 @@ func TestStoreKeepsTheContractInNormalMode(t *testing.T) {
 		})
 		run(t, s)
 		waitMode(t, s, "normal")
-		waitFor(t, "there is a mirror", func() bool {
-			st, err := s.Status(t.Context())
-			return err == nil && st.Mirror.Ready
-		})
+		waitMirror(t, s)
 		return s
 	})
 }

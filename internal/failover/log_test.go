@@ -25,10 +25,7 @@ func TestTheMirrorsPartOfTheLogIsNotItsBeginning(t *testing.T) {
 	s, _ := openInstance(t, t.TempDir(), p, func(o *failover.Options) { o.ReadTimeout = 30 * time.Second })
 	run(t, s)
 	waitMode(t, s, knowledge.ModeNormal)
-	waitFor(t, "there is a mirror", func() bool {
-		st, err := s.Status(t.Context())
-		return err == nil && st.Mirror.Ready
-	})
+	waitMirror(t, s)
 	all := func() (int, error) {
 		list, err := s.Changes(t.Context(), knowledge.ChangeQuery{})
 		return len(list), err

@@ -79,10 +79,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		w.keys = append(w.keys, knowledge.Key{Kind: knowledge.KindRule, ID: fmt.Sprintf("R-%d", i)})
 	}
 	w.open()
-	waitFor(t, "there is a mirror", func() bool {
-		st, err := w.s.Status(t.Context())
-		return err == nil && st.Mirror.Ready
-	})
+	waitMirror(t, w.s)
 	return w
 }
 
@@ -312,6 +309,15 @@ func comes(patience time.Duration, ok func() bool) bool {
 		}
 	}
 	return true
+}
+
+// waitMirror waits until an instance has a complete mirror.
+func waitMirror(t testing.TB, s *failover.Store) {
+	t.Helper()
+	waitFor(t, "there is a mirror", func() bool {
+		st, err := s.Status(t.Context())
+		return err == nil && st.Mirror.Ready
+	})
 }
 
 func waitMode(t testing.TB, s *failover.Store, want knowledge.Mode) {

@@ -17,6 +17,9 @@ type Lookup func(ctx context.Context, key knowledge.Key) (*knowledge.Record, err
 type Options struct {
 	// Connect opens the primary. It is called again until it succeeds.
 	Connect func(context.Context) (Primary, error)
+	// Replica opens a standby of the primary, from which mirrors are built so that the primary need not be read whole;
+	// nil if there is none. A replica that can't be used is passed over, and the log says why.
+	Replica func(context.Context) (Replica, error)
 	Mirror  Mirror
 	Journal Journal
 	// Seed answers reads while there is neither primary nor mirror.

@@ -47,30 +47,69 @@ func (g guard) Begin(at knowledge.Position) error {
 	return g.Sink.Begin(at)
 }
 
-// rebuild makes the mirror again from a snapshot of the primary. Before the new mirror takes its place, the writes that
-// the old one has and the primary lacks are parked. A snapshot that lacks more than a fifth of the documents is
-// refused, unless a person has accepted the primary.
+// rebuild makes the mirror again from a snapshot of the primary, or of its replica if there is one. Before the new
+// mirror takes its place, the writes that the old one has and the primary lacks are parked. A snapshot that lacks more
+// than a fifth of the documents is refused, unless a person has accepted the primary.
 func (k *keeper) rebuild(ctx context.Context, p Primary, why string, because reason) error {
 	began := time.Now()
 	k.counts.resyncs.Add(1)
 	k.copy.setBuilding(why)
 	defer k.copy.setBuilding("")
 	k.o.Log.WarnContext(ctx, "mirror is being built", "why", why)
-	accepted := k.accept.Load()
+	if k.o.Replica != nil && because != parted {
+		tee, err := k.buildFromReplica(ctx, p, why, because)
+		if err == nil {
+			return k.rebuilt(ctx, tee, began, "replica")
+		}
+		if _, here := errors.AsType[*diskError](err); here || ctx.Err() != nil {
+			return err
+		}
+		k.o.Log.WarnContext(ctx, "mirror can't be built from the replica: the primary is read instead", "error", err.Error())
+		began = time.Now()
+	}
+	tee, err := k.build(ctx, p, p, func(sink store.Sink) store.Sink { return k.guarded(ctx, sink) }, why, because)
+	if errors.Is(err, errShrunk) {
+		return k.refuseShrunk(ctx, tee, why)
+	}
+	if foreign, ok := errors.AsType[*foreignError](err); ok {
+		return k.diverge(ctx, p, foreign.why)
+	}
+	if err != nil {
+		return err
+	}
+	return k.rebuilt(ctx, tee, began, "primary")
+}
+
+// guarded returns a sink that refuses the snapshot of a primary that only a person may accept, if nobody has.
+func (k *keeper) guarded(ctx context.Context, sink store.Sink) store.Sink {
+	watch := guard{Sink: sink}
+	if ours, err := k.copy.mirror.Position(ctx); err == nil && !k.accept.Load() {
+		watch.ours = &ours
+	}
+	return watch
+}
+
+// A source is what a mirror is built from: the primary or its replica.
+type source interface {
+	Snapshot(ctx context.Context, versions int, sink store.Sink) error
+}
+
+// build makes a new mirror from a snapshot of a source, which check may refuse, and puts it in the place of the old
+// one. An error that is no [diskError] is one of the source, of check, or of the primary.
+func (k *keeper) build(
+	ctx context.Context, p Primary, from source, check func(store.Sink) store.Sink, why string, because reason,
+) (*salvager, error) {
 	tee := &salvager{lost: map[knowledge.Key]fingerprint{}}
 	if because != noMirror && k.copy.complete() {
 		if err := k.salvage.remember(ctx, tee); err != nil {
-			return err
+			return tee, err
 		}
 	}
-	var failed error // an error of the primary or the guard
-	watch := guard{Sink: tee}
-	if ours, err := k.copy.mirror.Position(ctx); err == nil && !accepted {
-		watch.ours = &ours
-	}
+	accepted := k.accept.Load()
+	var failed error // of another than this instance's files
 	err := k.copy.mirror.Rebuild(ctx, func(sink store.Sink) error {
 		tee.next = sink
-		if err := p.Snapshot(ctx, k.o.Versions, watch); err != nil {
+		if err := from.Snapshot(ctx, k.o.Versions, check(tee)); err != nil {
 			if _, here := errors.AsType[*diskError](err); !here {
 				failed = err
 			}
@@ -84,19 +123,13 @@ func (k *keeper) rebuild(ctx context.Context, p Primary, why string, because rea
 		raise(&k.copy.coming, tee.at.Seq)
 		return failed
 	})
-	if errors.Is(failed, errShrunk) {
-		return k.refuseShrunk(ctx, tee, why)
+	switch {
+	case failed != nil:
+		return tee, failed
+	case err != nil:
+		return tee, onDisk(fmt.Errorf("build the mirror: %w", err))
 	}
-	if foreign, ok := errors.AsType[*foreignError](failed); ok {
-		return k.diverge(ctx, p, foreign.why)
-	}
-	if failed != nil {
-		return failed
-	}
-	if err != nil {
-		return onDisk(fmt.Errorf("build the mirror: %w", err))
-	}
-	return k.rebuilt(ctx, tee, began)
+	return tee, nil
 }
 
 // refuseShrunk stops following a primary whose snapshot holds suspiciously few documents, until a person has decided.
@@ -111,8 +144,9 @@ func (k *keeper) refuseShrunk(ctx context.Context, tee *salvager, why string) er
 	return errDiverged
 }
 
-// rebuilt makes a complete new mirror the one that answers. began is when the rebuild began.
-func (k *keeper) rebuilt(ctx context.Context, tee *salvager, began time.Time) error {
+// rebuilt makes a complete new mirror the one that answers. began is when the reading of its source, named by from,
+// began.
+func (k *keeper) rebuilt(ctx context.Context, tee *salvager, began time.Time, from string) error {
 	k.accept.Store(false)
 	k.acks.levelled(began)
 	k.chain = tee.at.Chain
@@ -123,7 +157,7 @@ func (k *keeper) rebuilt(ctx context.Context, tee *salvager, began time.Time) er
 	}
 	k.copy.trusted()
 	k.copy.well()
-	k.o.Log.InfoContext(ctx, "mirror is complete", "documents", tee.n, "seq", int64(tee.at.Seq),
+	k.o.Log.InfoContext(ctx, "mirror is complete", "from", from, "documents", tee.n, "seq", int64(tee.at.Seq),
 		"took", time.Since(began).Round(time.Millisecond).String())
 	k.board.invalidate(nil)
 	k.board.post(mirrorFollowed)

@@ -1,12 +1,30 @@
 package server
 
-import "tenet/internal/postgres"
+import (
+	"errors"
+	"fmt"
 
-// CheckAddress returns what is wrong with the address of the PostgreSQL that the options name: it can't be read, is that of no
-// PostgreSQL, names files that can't be read, or breaks the rule about TLS. Nobody is asked whether the server is there.
+	"tenet/internal/postgres"
+)
+
+// CheckAddress returns what is wrong with the addresses of PostgreSQL that the options name, each with its setting: it
+// can't be read, is that of no PostgreSQL, names files that can't be read, or breaks the rule about TLS. Nobody is asked
+// whether a server is there.
 func CheckAddress(o Options) error {
 	if o.DatabaseURL == "" {
+		if o.ReplicaURL != "" {
+			return errors.New("--database-replica-url: there is no primary that it could be a replica of; give --database-url too")
+		}
 		return nil
 	}
-	return postgres.Address{URL: o.DatabaseURL, AllowUnverifiedTLS: o.AllowUnverifiedTLS}.Check()
+	if err := (postgres.Address{URL: o.DatabaseURL, AllowUnverifiedTLS: o.AllowUnverifiedTLS}).Check(); err != nil {
+		return fmt.Errorf("--database-url: %w", err)
+	}
+	if o.ReplicaURL == "" {
+		return nil
+	}
+	if err := (postgres.Address{URL: o.ReplicaURL, AllowUnverifiedTLS: o.AllowUnverifiedTLS}).Check(); err != nil {
+		return fmt.Errorf("--database-replica-url: %w", err)
+	}
+	return nil
 }

@@ -74,6 +74,9 @@ func openDual(ctx context.Context, o Options) (_ *dual, err error) {
 	}
 	f := o.Outage
 	f.Connect, f.Mirror, f.Journal, f.Seed, f.Hosts = d.connect, d.mirror, d.journal, seeds, postgres.Hosts(o.DatabaseURL)
+	if o.ReplicaURL != "" {
+		f.Replica = replicaOf(o)
+	}
 	f.Authorize, f.Caller, f.Log = authorize, caller, o.Log
 	f.Settled = func(keys []knowledge.Key) {
 		if fn := d.settled.Load(); fn != nil {
@@ -126,6 +129,13 @@ func (d *dual) connect(ctx context.Context) (failover.Primary, error) {
 	d.primary.Store(p)
 	warnOfDrift(ctx, d.o.Log, p)
 	return p, nil
+}
+
+// replicaOf returns what opens the standby that mirrors are built from.
+func replicaOf(o Options) func(context.Context) (failover.Replica, error) {
+	p := o.Postgres
+	p.URL, p.AllowUnverifiedTLS, p.Log, p.MinConns, p.MaxConns = o.ReplicaURL, o.AllowUnverifiedTLS, o.Log, 1, 1
+	return func(ctx context.Context) (failover.Replica, error) { return postgres.Open(ctx, p) }
 }
 
 // caller returns who is calling, "" for the program itself.

@@ -32,6 +32,7 @@ type Options struct {
 
 	DataDir     string // one process at a time owns it
 	DatabaseURL string // of the primary; when empty the embedded database is used
+	ReplicaURL  string // of a standby of the primary, from which mirrors are built; empty for none
 	// AllowUnverifiedTLS allows a PostgreSQL on another machine whose certificate is not verified.
 	AllowUnverifiedTLS bool
 	Postgres           postgres.Options
