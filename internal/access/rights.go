@@ -287,6 +287,17 @@ func Sees(c *Caller, kind knowledge.Kind) bool {
 	return Decide(c, Act{Verb: VerbRead, Key: knowledge.Key{Kind: kind}}) == nil
 }
 
+// MayRead returns why a caller may not read documents of these kinds, nil if the caller may. It is for answers that come from
+// memory, where no store checks.
+func MayRead(c *Caller, kinds ...knowledge.Kind) error {
+	for _, kind := range kinds {
+		if !Sees(c, kind) {
+			return c.Deny(&store.ForbiddenError{Reason: "you may not read " + kind.Plural()})
+		}
+	}
+	return Enter(c)
+}
+
 // SeesAll reports whether a caller may read documents of every kind.
 func SeesAll(c *Caller) bool { return c.May(DoRead, anyKind) }
 

@@ -17,13 +17,6 @@ import (
 	"tenet/internal/store"
 )
 
-// Ways to resolve a conflict.
-const (
-	ResolveTheirs = "theirs" // the primary's document stays
-	ResolveOurs   = "ours"   // the journalled write replaces it
-	ResolveMerged = "merged" // a document merged by a person is written
-)
-
 // A desk lets people decide conflicts, and tells the state of a batch.
 type desk struct {
 	o       *Options
@@ -90,7 +83,7 @@ func (d *desk) done(ctx context.Context, p *store.Parked) ([]knowledge.Change, e
 	if err != nil || len(changes) == 0 {
 		return nil, nil //nolint:nilerr // if the log can't be read, the primary's ledger finds a second decision
 	}
-	p.Resolution, p.ResolvedBy, p.ResolvedAt, p.ResolvedAs = ResolveOurs, changes[0].Actor, changes[0].At, id
+	p.Resolution, p.ResolvedBy, p.ResolvedAt, p.ResolvedAs = store.ResolveOurs, changes[0].Actor, changes[0].At, id
 	for i := range changes {
 		l, _ := p.Entry.LeftOf(changes[i].Key)
 		if l.Record == nil || changes[i].Record == nil {
@@ -99,7 +92,7 @@ func (d *desk) done(ctx context.Context, p *store.Parked) ([]knowledge.Change, e
 		ours, err := l.Record.Document()
 		theirs, failed := changes[i].Record.Document()
 		if err != nil || failed != nil || !knowledge.SameContent(ours, theirs) {
-			p.Resolution = ResolveMerged
+			p.Resolution = store.ResolveMerged
 		}
 	}
 	return changes, d.journal.Resolve(ctx, *p)
@@ -147,14 +140,14 @@ func (d *desk) resolve(ctx context.Context, by string, decisions []store.Decisio
 	for i, decision := range decisions {
 		c := &cases[i]
 		var err error
-		if c.decision = decision; decision.How != ResolveTheirs && decision.How != ResolveOurs &&
-			decision.How != ResolveMerged {
+		if c.decision = decision; decision.How != store.ResolveTheirs && decision.How != store.ResolveOurs &&
+			decision.How != store.ResolveMerged {
 			return nil, knowledge.Invalid("/resolution", "%q: want theirs, ours or merged", decision.How)
 		}
 		if c.parked, err = d.conflict(ctx, decision.ID); err != nil {
 			return nil, err
 		}
-		if decision.How == ResolveTheirs {
+		if decision.How == store.ResolveTheirs {
 			continue
 		}
 		if c.now, err = d.stands(ctx, &c.parked); err != nil {
@@ -190,7 +183,7 @@ func (d *desk) carryOut(
 ) (knowledge.Receipt, error) {
 	p := &c.parked
 	p.Resolution, p.ResolvedBy, p.ResolvedAt = c.decision.How, by, knowledge.At(d.o.Wall())
-	if c.decision.How == ResolveTheirs {
+	if c.decision.How == store.ResolveTheirs {
 		return knowledge.Receipt{}, d.journal.Resolve(ctx, *p)
 	}
 	if d.modes.mode() != knowledge.ModeNormal {
@@ -240,7 +233,7 @@ func (d *desk) carryOut(
 // written.
 func (c *deskCase) ops() ([]knowledge.Op, error) {
 	e := &c.parked.Entry
-	if c.decision.How == ResolveMerged {
+	if c.decision.How == store.ResolveMerged {
 		merged := c.decision.Merged
 		switch {
 		case merged == nil:

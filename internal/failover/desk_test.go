@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"tenet/internal/failover"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -62,11 +61,11 @@ func TestADecisionDoesNotOverwriteWhatItHasNotSeen(t *testing.T) {
 		return err
 	}
 	var invalid *knowledge.InvalidError
-	if err := decide(store.Decision{How: failover.ResolveOurs}); !errors.As(err, &invalid) {
+	if err := decide(store.Decision{How: store.ResolveOurs}); !errors.As(err, &invalid) {
 		t.Errorf("without what was seen: %v; want a refusal that names it", err)
 	}
 	c.write(knowledge.Put(titled("R", "later"), 2))
-	if err := decide(store.Decision{How: failover.ResolveOurs, Seen: seen.Seen}); !errors.Is(err, store.ErrConflict) {
+	if err := decide(store.Decision{How: store.ResolveOurs, Seen: seen.Seen}); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("after somebody wrote: %v; want a conflict", err)
 	}
 	if got := c.title("R"); got != "later" {
@@ -76,13 +75,13 @@ func TestADecisionDoesNotOverwriteWhatItHasNotSeen(t *testing.T) {
 	if now.Found != 3 || now.Seen == seen.Seen {
 		t.Errorf("looked at again it is found at version %d, seen as %s; want version 3, and another name", now.Found, now.Seen)
 	}
-	if err := decide(store.Decision{How: failover.ResolveOurs, Seen: now.Seen}); err != nil {
+	if err := decide(store.Decision{How: store.ResolveOurs, Seen: now.Seen}); err != nil {
 		t.Errorf("of what stands now: %v", err)
 	}
 	if got := c.title("R"); got != "first" {
 		t.Errorf("the document is %q, want what was journalled", got)
 	}
-	if err := decide(store.Decision{How: failover.ResolveTheirs}); !errors.As(err, &invalid) {
+	if err := decide(store.Decision{How: store.ResolveTheirs}); !errors.As(err, &invalid) {
 		t.Errorf("decided twice: %v", err)
 	}
 }
@@ -92,7 +91,7 @@ func TestManyDecisionsAreCarriedOutInTheOrderOfTheChain(t *testing.T) {
 	batches := disputes(c, 2, "A", "B")
 	var decisions []store.Decision
 	for _, p := range c.conflicts() { // the newest first: the children before their parents
-		decisions = append(decisions, store.Decision{ID: p.Entry.Batch.ID, How: failover.ResolveOurs, Seen: p.Seen})
+		decisions = append(decisions, store.Decision{ID: p.Entry.Batch.ID, How: store.ResolveOurs, Seen: p.Seen})
 	}
 	if len(decisions) != len(batches) || decisions[0].ID != batches[len(batches)-1] {
 		t.Fatalf("%d conflicts, want %d with the newest first", len(decisions), len(batches))
@@ -121,7 +120,7 @@ func TestOneStaleDecisionAmongManyDecidesNothing(t *testing.T) {
 	disputes(c, 1, "A", "B")
 	var decisions []store.Decision
 	for _, p := range c.conflicts() {
-		decisions = append(decisions, store.Decision{ID: p.Entry.Batch.ID, How: failover.ResolveOurs, Seen: p.Seen})
+		decisions = append(decisions, store.Decision{ID: p.Entry.Batch.ID, How: store.ResolveOurs, Seen: p.Seen})
 	}
 	c.write(knowledge.Put(titled("B", "later"), 2))
 	if done, err := c.s.Resolve(t.Context(), "judge", decisions...); !errors.Is(err, store.ErrConflict) || len(done) != 0 {

@@ -779,7 +779,7 @@ func TestAMergeOverNothingDoesNotOverwriteWhatCameSince(t *testing.T) {
 		t.Fatalf("parked: %s; want one that found nothing", brief(list))
 	}
 	c.past(knowledge.Put(rule("R"), knowledge.NoVersion))
-	_, err := c.s.Resolve(t.Context(), "judge", store.Decision{ID: list[0].Entry.Batch.ID, How: failover.ResolveMerged, Seen: list[0].Seen, Merged: rule("R")})
+	_, err := c.s.Resolve(t.Context(), "judge", store.Decision{ID: list[0].Entry.Batch.ID, How: store.ResolveMerged, Seen: list[0].Seen, Merged: rule("R")})
 	if !errors.Is(err, store.ErrConflict) {
 		t.Errorf("a merge over a document that nobody has looked at: %v, want a conflict", err)
 	}

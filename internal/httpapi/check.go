@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"tenet/internal/access"
 	"tenet/internal/api"
 	"tenet/internal/check"
 	"tenet/internal/knowledge"
@@ -44,7 +45,7 @@ func (d checkDoor) routes() []*route {
 }
 
 func (d checkDoor) check(c *call, _ *noParams) error {
-	if err := mayRead(c, knowledge.KindRule, knowledge.KindPack, knowledge.KindRepository); err != nil {
+	if err := access.MayRead(c.request.Caller, knowledge.KindRule, knowledge.KindPack, knowledge.KindRepository); err != nil {
 		return err
 	}
 	if d.h.o.Check == nil {

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/google/uuid"
 
@@ -11,13 +10,6 @@ import (
 	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
-)
-
-// Ways to resolve a conflict.
-const (
-	resolveTheirs = "theirs"
-	resolveOurs   = "ours"
-	resolveMerged = "merged"
 )
 
 // conflict is a parked batch as it is shown.
@@ -106,59 +98,18 @@ func parkedOfPath(c *call) (*store.Parked, error) {
 	if err != nil || len(text) != 36 {
 		return nil, knowledge.BadQuery("id", "%q: want the UUID of a conflict", text)
 	}
-	return parkedAs(c, c.h.o.Desk, id)
+	return parkedByID(c, id)
 }
 
-// parkedAs returns a conflict as far as the caller may see it.
-func parkedAs(c *call, d Desk, id uuid.UUID) (*store.Parked, error) {
-	if d != nil {
-		list, err := d.Conflicts(c.limited(), store.ParkedQuery{ID: id, Resolved: true})
-		if err != nil {
-			return nil, err
-		}
-		for i := range list {
-			switch p := &list[i]; {
-			case p.Entry.Batch.ID != id:
-			case access.DecideConflict(c.request.Caller, access.VerbRead, &p.Entry.Batch) == nil:
-				return p, nil
-			case c.request.Caller.Unsure:
-				return nil, c.request.Caller.Deny(nil) // it may be shown to this one
-			}
+// parkedByID returns a conflict if the caller may see it.
+func parkedByID(c *call, id uuid.UUID) (*store.Parked, error) {
+	if c.h.o.Desk != nil {
+		p, err := access.FindConflict(c.limited(), c.h.o.Desk, c.request.Caller, id)
+		if !errors.Is(err, store.ErrNotFound) {
+			return p, err
 		}
 	}
 	return nil, api.Refuse(store.ErrNotFound, "there is no conflict %s", id)
-}
-
-// checkPolicy returns the refusal of a decision that would write what the policy has written by proposals alone.
-func checkPolicy(c *call, p *store.Parked, d *store.Decision) error {
-	h := c.h
-	if len(h.o.Policy.Rules) == 0 || d.How == resolveTheirs || p.Resolution != "" {
-		return nil
-	}
-	for i := range p.Entry.Batch.Ops {
-		op := &p.Entry.Batch.Ops[i]
-		var before knowledge.Document
-		rec, err := h.o.Store.Get(c.limited(), op.Key)
-		if err == nil {
-			before, err = rec.Document()
-		}
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		after := d.Merged
-		if after == nil || op.Key != p.Key() {
-			if after, err = op.Next(before); err != nil {
-				after = nil // the desk says what is wrong with it
-			}
-		}
-		if n := h.o.Policy.Approvals(before, after); n > 0 {
-			return c.request.Caller.Deny(&store.ForbiddenError{
-				Reason: fmt.Sprintf("%s: the policy asks for %d approvals of such a write: decide for theirs, and propose it", op.Key, n),
-				Right:  access.DoReview,
-			})
-		}
-	}
-	return nil
 }
 
 // disputedOp returns the op that a conflict is about.
@@ -221,9 +172,9 @@ func exampleResolves() []sample {
 		panic(err) // examples are constants
 	}
 	return []sample{
-		{"ours", "What was journalled is written over it", resolveRequest{Resolution: resolveOurs, Seen: exampleSeen}},
-		{"theirs", "What is at the primary stays", resolveRequest{Resolution: resolveTheirs}},
-		{"merged", "A document made of both is written", resolveRequest{Resolution: resolveMerged, Seen: exampleSeen, Document: encoded}},
+		{"ours", "What was journalled is written over it", resolveRequest{Resolution: store.ResolveOurs, Seen: exampleSeen}},
+		{"theirs", "What is at the primary stays", resolveRequest{Resolution: store.ResolveTheirs}},
+		{"merged", "A document made of both is written", resolveRequest{Resolution: store.ResolveMerged, Seen: exampleSeen, Document: encoded}},
 	}
 }
 
@@ -232,7 +183,7 @@ const exampleSeen = "8f1c5a90d2b7e364"
 
 func exampleResolveMany() []sample {
 	return []sample{{"ours", "What was journalled is written over what is there", resolveManyRequest{
-		Resolution: resolveOurs, Conflicts: []seenConflict{{ID: exampleBatchID, Seen: exampleSeen}},
+		Resolution: store.ResolveOurs, Conflicts: []seenConflict{{ID: exampleBatchID, Seen: exampleSeen}},
 	}}}
 }
 
@@ -248,7 +199,7 @@ func exampleResolvedLater() any { return exampleDecision(knowledge.BatchQueued, 
 func exampleDecision(state string, seq knowledge.Seq) resolveAnswer {
 	c, at, as := exampleConflict(), exampleTime(), uuid.MustParse("7c9e6679-7425-5de4-944b-e07fc1f90ae7")
 	c.Seen = ""
-	c.Resolution, c.ResolvedBy, c.ResolvedAt, c.ResolvedAs = resolveOurs, "carla", &at, &as
+	c.Resolution, c.ResolvedBy, c.ResolvedAt, c.ResolvedAs = store.ResolveOurs, "carla", &at, &as
 	return resolveAnswer{Conflict: c, State: state, Seq: seq, Results: []batchResult{{
 		Kind: c.Kind, ID: c.DocumentID, Verb: knowledge.VerbPut, Version: 3, Document: c.Ours,
 	}}}

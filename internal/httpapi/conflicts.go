@@ -181,14 +181,11 @@ func resolveConflict(c *call, _ *conflictPath) error {
 	if err != nil {
 		return err
 	}
-	if no := access.DecideConflict(c.request.Caller, access.VerbResolve, &p.Entry.Batch); no != nil {
-		return c.request.Caller.Deny(no)
-	}
 	d, err := decisionOf(raw, p)
 	if err != nil {
 		return err
 	}
-	if err := checkPolicy(c, p, &d); err != nil {
+	if err := c.h.o.Policy.MayResolve(c.limited(), c.h.o.Store, c.request.Caller, p, &d); err != nil {
 		return err
 	}
 	done, err := c.h.o.Desk.Resolve(c.limited(), c.request.Caller.ID, d)
@@ -211,18 +208,18 @@ func decisionOf(raw []byte, p *store.Parked) (store.Decision, error) {
 	doc := members["document"]
 	given := len(doc) > 0 && string(doc) != "null"
 	switch d.How {
-	case resolveTheirs, resolveOurs:
+	case store.ResolveTheirs, store.ResolveOurs:
 		if given {
 			f.add("/document", "it is for merged only; leave it out")
 		}
-	case resolveMerged:
+	case store.ResolveMerged:
 		if !given {
 			f.add("/document", "missing: merged needs the document to write")
 		}
 	default:
 		f.add("/resolution", "%q: want theirs, ours or merged", d.How)
 	}
-	if err := f.err(false); err != nil || d.How != resolveMerged {
+	if err := f.err(false); err != nil || d.How != store.ResolveMerged {
 		return d, err
 	}
 	if len(doc) > knowledge.MaxDocument {
@@ -258,7 +255,7 @@ func answerResolved(c *call, how string, receipt *knowledge.Receipt) error {
 		r.left(rec)
 		a.Results = append(a.Results, r)
 	}
-	if how != resolveTheirs {
+	if how != store.ResolveTheirs {
 		setBatchHeaders(c, receipt.Batch, receipt)
 	}
 	return c.json(statusOf(receipt), &a)

@@ -32,14 +32,11 @@ func resolveConflicts(c *call, _ *noParams) error {
 		return err
 	}
 	for i := range decisions {
-		p, err := parkedAs(c, c.h.o.Desk, decisions[i].ID)
+		p, err := parkedByID(c, decisions[i].ID)
 		if err != nil {
 			return err
 		}
-		if no := access.DecideConflict(c.request.Caller, access.VerbResolve, &p.Entry.Batch); no != nil {
-			return c.request.Caller.Deny(no)
-		}
-		if err := checkPolicy(c, p, &decisions[i]); err != nil {
+		if err := c.h.o.Policy.MayResolve(c.limited(), c.h.o.Store, c.request.Caller, p, &decisions[i]); err != nil {
 			return err
 		}
 	}
@@ -63,7 +60,7 @@ func decisionsOf(raw []byte) ([]store.Decision, error) {
 	how := ""
 	members := f.object("", raw, "resolution", "conflicts")
 	f.member("/resolution", members["resolution"], &how, "theirs or ours")
-	if how != resolveTheirs && how != resolveOurs {
+	if how != store.ResolveTheirs && how != store.ResolveOurs {
 		f.add("/resolution", "%q: want theirs or ours; a merged document is for one conflict", how)
 	}
 	var list []json.RawMessage
@@ -86,7 +83,7 @@ func decisionsOf(raw []byte) ([]store.Decision, error) {
 			f.add(at+"/id", "%q: want the UUID of a conflict", id)
 		case met[d.ID]:
 			f.add(at+"/id", "%s is there twice", id)
-		case how == resolveOurs && d.Seen == "":
+		case how == store.ResolveOurs && d.Seen == "":
 			f.add(at+"/seen", "missing: ours needs the seen of the conflict")
 		}
 		d.How, met[d.ID] = how, true

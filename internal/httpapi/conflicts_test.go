@@ -41,7 +41,7 @@ func (d desk) Conflicts(_ context.Context, q store.ParkedQuery) ([]store.Parked,
 	open := parked(exampleBatchID, knowledge.Put(exampleDocument(knowledge.KindRule), 1))
 	open.Base, open.Theirs, open.Ours, open.Seen = example.Base, example.Theirs, example.Ours, example.Seen
 	decided := parked(decidedID, knowledge.Put(exampleDocument(knowledge.KindCategory), 1))
-	decided.Op, decided.Resolution, decided.ResolvedBy, decided.ResolvedAt = -1, resolveTheirs, "carla", example.ParkedAt
+	decided.Op, decided.Resolution, decided.ResolvedBy, decided.ResolvedAt = -1, store.ResolveTheirs, "carla", example.ParkedAt
 	list := []store.Parked{
 		open, parked(purgeID, knowledge.Op{Verb: knowledge.VerbPurge, Key: knowledge.Key{Kind: knowledge.KindTemplate, ID: "incident-report"}}),
 		parked(principalID, knowledge.Put(exampleDocument(knowledge.KindPrincipal), 1)),
@@ -62,7 +62,7 @@ func (d desk) Resolve(ctx context.Context, by string, decisions ...store.Decisio
 			return done, knowledge.Invalid("", "the conflict was resolved already")
 		}
 		one := store.Decided{ID: decision.ID}
-		if decision.How != resolveTheirs {
+		if decision.How != store.ResolveTheirs {
 			if decision.Seen != exampleSeen {
 				return done, &store.ConflictError{Key: knowledge.Key{Kind: knowledge.KindRule, ID: "SEC-001"}, Want: 2, Got: 3}
 			}

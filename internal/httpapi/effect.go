@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"tenet/internal/access"
 	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -38,7 +39,7 @@ func (d effectDoor) routes() []*route {
 }
 
 func (d effectDoor) list(c *call, p *effectParams) error {
-	if err := mayRead(c, knowledge.KindRule, knowledge.KindPractice); err != nil {
+	if err := access.MayRead(c.request.Caller, knowledge.KindRule, knowledge.KindPractice); err != nil {
 		return err
 	}
 	if d.h.o.Effects == nil {

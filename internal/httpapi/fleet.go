@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"tenet/internal/access"
 	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -118,7 +119,7 @@ func (d fleetDoor) routes() []*route {
 
 // fleetFor returns the fleet for a caller who may see it.
 func (d fleetDoor) fleetFor(c *call) (Fleet, error) {
-	if err := mayRead(c, knowledge.KindRepository); err != nil {
+	if err := access.MayRead(c.request.Caller, knowledge.KindRepository); err != nil {
 		return nil, err
 	}
 	if d.h.o.Fleet == nil {

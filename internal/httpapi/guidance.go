@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"tenet/internal/access"
 	"tenet/internal/api"
 	"tenet/internal/guidance"
 	"tenet/internal/knowledge"
@@ -171,7 +172,7 @@ func queryPointer(pointer string) string {
 
 // answerGuidance answers a question from memory.
 func answerGuidance(c *call, q guidance.Query, tagged bool) error {
-	if err := mayRead(c, guidance.Kinds()...); err != nil {
+	if err := access.MayRead(c.request.Caller, guidance.Kinds()...); err != nil {
 		return err
 	}
 	if c.h.o.Guidance == nil {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"strconv"
 
+	"tenet/internal/access"
 	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -46,7 +47,7 @@ type labelsParam struct {
 // labelled returns a label, and what lists and searches at labels, for a caller who may read documents of these kinds: the answer comes from
 // a copy, and no store asks.
 func labelled(c *call, label string, kinds ...knowledge.Kind) (*knowledge.Label, store.LabelReader, error) {
-	if err := mayRead(c, kinds...); err != nil {
+	if err := access.MayRead(c.request.Caller, kinds...); err != nil {
 		return nil, nil, err
 	}
 	if c.h.o.Labels == nil {

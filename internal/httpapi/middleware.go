@@ -5,10 +5,6 @@ import (
 	"log/slog"
 	"strings"
 	"time"
-
-	"tenet/internal/access"
-	"tenet/internal/knowledge"
-	"tenet/internal/store"
 )
 
 // limited returns the call's context with the deadline for writes and long reads. Reads by key and by page have none
@@ -60,16 +56,6 @@ func (c *call) logAccess(route string, took time.Duration) {
 		slog.String("route", route), slog.Int("status", c.status), slog.Int64("bytes", c.bytes),
 		slog.Duration("took", took), slog.String("caller", caller), slog.String("peer", c.peer()),
 		slog.String("source", string(c.source)))
-}
-
-// mayRead returns nil where the caller may read documents of these kinds: the answer comes from memory or a book, and no store is asked.
-func mayRead(c *call, kinds ...knowledge.Kind) error {
-	for _, kind := range kinds {
-		if !access.Sees(c.request.Caller, kind) {
-			return c.request.Caller.Deny(&store.ForbiddenError{Reason: "you may not read " + kind.Plural()})
-		}
-	}
-	return access.Enter(c.request.Caller)
 }
 
 // actor is who the log says wrote what the caller writes.

@@ -116,7 +116,7 @@ func (d shelf) skills(ctx context.Context) ([]skill, error) {
 	if err != nil {
 		return nil, err
 	}
-	left = slices.DeleteFunc(left, func(l guidance.Left) bool { return d.mayRead(ctx, l.Key.Kind) != nil })
+	left = slices.DeleteFunc(left, func(l guidance.Left) bool { return mayRead(ctx, l.Key.Kind) != nil })
 	packs := map[string]*knowledge.Pack{}
 	var ids []string
 	err = store.All(ctx, d.o.Store, knowledge.Query{Kind: knowledge.KindPack, Order: knowledge.OrderID}, func(r *knowledge.Record) error {

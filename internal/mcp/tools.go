@@ -130,10 +130,8 @@ func (d *Door) guide(ctx context.Context, in *guideArgs) (*reply, error) {
 		}
 		q.Known = append(q.Known, guidance.Known{Key: key, Version: n})
 	}
-	for _, kind := range guidance.Kinds() { // the answer comes from memory, and no store is asked
-		if err := d.mayRead(ctx, kind); err != nil {
-			return nil, err
-		}
+	if err := mayRead(ctx, guidance.Kinds()...); err != nil {
+		return nil, err
 	}
 	a, err := d.o.Guide(ctx, q)
 	if err != nil {
@@ -142,13 +140,12 @@ func (d *Door) guide(ctx context.Context, in *guideArgs) (*reply, error) {
 	return &reply{a.Markdown(&q), a}, nil
 }
 
-// mayRead returns nil where the caller may read documents of a kind. Who has no caller has been judged elsewhere.
-func (d *Door) mayRead(ctx context.Context, kind knowledge.Kind) error {
-	c := access.CallerFrom(ctx)
-	if c == nil || access.Sees(c, kind) {
-		return nil
+// mayRead returns why the caller may not read documents of these kinds. A context without a caller was checked elsewhere.
+func mayRead(ctx context.Context, kinds ...knowledge.Kind) error {
+	if c := access.CallerFrom(ctx); c != nil {
+		return access.MayRead(c, kinds...)
 	}
-	return c.Deny(&store.ForbiddenError{Reason: "you may not read " + kind.Plural()})
+	return nil
 }
 
 type searchArgs struct {
@@ -217,10 +214,8 @@ func hitsOf(ctx context.Context, d *Door, label string, q knowledge.SearchQuery)
 	if d.o.Labels == nil {
 		return nil, knowledge.BadQuery("label", "search finds documents as they are now here: leave it out")
 	}
-	for _, kind := range knowledge.SearchKinds() { // the answer comes from a copy, and no store asks
-		if err := d.mayRead(ctx, kind); err != nil {
-			return nil, err
-		}
+	if err := mayRead(ctx, knowledge.SearchKinds()...); err != nil {
+		return nil, err
 	}
 	l, err := store.LabelOf(ctx, d.o.Store, label)
 	if err != nil {

@@ -43,10 +43,8 @@ type fileArgs struct {
 }
 
 func (d *Door) check(ctx context.Context, in *checkArgs) (*reply, error) {
-	for _, kind := range []knowledge.Kind{knowledge.KindRule, knowledge.KindPack, knowledge.KindRepository} { // no store is asked
-		if err := d.mayRead(ctx, kind); err != nil {
-			return nil, err
-		}
+	if err := mayRead(ctx, knowledge.KindRule, knowledge.KindPack, knowledge.KindRepository); err != nil {
+		return nil, err
 	}
 	q := &check.Question{Repository: in.Repository, Packs: in.Packs}
 	for i := range in.Files {

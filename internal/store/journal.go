@@ -90,6 +90,13 @@ type ParkedQuery struct {
 	Limit      int               // at most this many
 }
 
+// Ways to resolve a conflict.
+const (
+	ResolveTheirs = "theirs" // the primary's document stays
+	ResolveOurs   = "ours"   // the parked batch is written over it
+	ResolveMerged = "merged" // another document is written, made of both
+)
+
 // A Decision decides a parked batch. Seen is the state it was decided on; Merged is the document to write for merged.
 type Decision struct {
 	ID     knowledge.BatchID
