@@ -27,6 +27,9 @@ func (c *call) sendReady(a *ready) {
 	if c.unchanged(a.tag, len(a.body)) {
 		return
 	}
+	if !c.admits(len(a.body)) {
+		return
+	}
 	body, tag, length := a.body, a.tag, a.length
 	if c.packable(len(a.body)) {
 		if k, ok := preferred(c.r.Header["Accept-Encoding"]); ok {
@@ -60,6 +63,9 @@ const privately = "private, no-cache"
 
 // send writes a whole answer, compressed when the caller accepts that and it is long enough.
 func (c *call) send(status int, media string, body []byte) {
+	if !c.admits(len(body)) {
+		return
+	}
 	if c.packable(len(body)) {
 		if packed, done := c.compress(body); packed != nil {
 			defer done()
@@ -93,6 +99,9 @@ func (c *call) whole(status int, media string, body []byte, length string) {
 	c.WriteHeader(status)
 	if c.r.Method == http.MethodHead {
 		return
+	}
+	if c.sending > 0 {
+		yieldSlot(c) // a peer that reads slowly holds no slot
 	}
 	if len(body) > shortAnswer {
 		_ = c.writeAtOnce(body)

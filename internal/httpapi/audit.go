@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"tenet/internal/access"
@@ -19,6 +20,7 @@ type auditParams struct {
 
 type auditList struct {
 	Refusals []store.Refusal `json:"refusals" doc:"The calls that were refused, the newest first"`
+	Next     string          `json:"next,omitempty" doc:"Where the next page begins, to be given as before; left out on the last one"`
 }
 
 func auditRoute() *route {
@@ -63,8 +65,21 @@ func listRefusals(c *call, p *auditParams) error {
 	if err != nil {
 		return err
 	}
-	a.Refusals = append(a.Refusals, list...)
+	a.page(list, p.Limit)
 	return c.json(http.StatusOK, a)
+}
+
+// page fills in a page of at most limit refusals, and where the next one begins. Those of the last one's moment come on the next page,
+// all together: a page begins at a moment.
+func (a *auditList) page(list []store.Refusal, limit int) {
+	if len(list) == limit {
+		last := list[limit-1].At
+		if kept := slices.IndexFunc(list, func(r store.Refusal) bool { return r.At.Equal(last.Time) }); kept > 0 && limit > 1 {
+			list, last = list[:kept], list[kept-1].At
+		}
+		a.Next = last.Format(knowledge.TimeLayout)
+	}
+	a.Refusals = append(a.Refusals, list...)
 }
 
 func exampleAudit() auditList {

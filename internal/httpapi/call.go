@@ -26,6 +26,7 @@ type Handler struct {
 	nowhere    *route                 // what matches no other
 	working    atomic.Int64           // requests at work
 	bodies     atomic.Int64           // bytes of bodies that requests at work hold
+	answers    atomic.Int64           // bytes of long answers that are on their way
 	shares     shares                 // what each caller has of the door
 	lastTime   writtenTime            // in the headers of answers
 	lastSeq    writtenSeq
@@ -127,6 +128,7 @@ type call struct {
 	slot    bool   // it holds one of the handler's slots
 	taken   bool   // its body was read, or as much of it as came
 	held    int64  // bytes of the budget of bodies
+	sending int64  // bytes of the budget of answers
 	share   *share // of the caller; nil where nobody known is calling, and for probes
 	// conditional says that a write named what it expects to be there, and unmatched why that was found not to hold.
 	conditional bool
@@ -152,6 +154,10 @@ func (c *call) WriteHeader(status int) {
 
 // Write implements [http.ResponseWriter].
 func (c *call) Write(b []byte) (int, error) {
+	if c.sending == 0 && len(b) > uncountedAnswer { // of a mount, which writes its answers itself: it is counted, and goes on
+		_ = holdAnswer(c, len(b))
+		defer letAnswerGo(c)
+	}
 	if c.status == 0 {
 		c.WriteHeader(http.StatusOK)
 	}

@@ -125,14 +125,20 @@ func (p *conflictsParams) query() (store.ParkedQuery, error) {
 		}
 		q.Before = before
 	}
-	if q.Limit == 0 {
+	switch {
+	case q.Limit == 0:
 		q.Limit = defaultConflicts
+	case q.Limit < 1 || q.Limit > maxConflicts:
+		f.add("/limit", "%d: want 1 to %d", q.Limit, maxConflicts)
 	}
 	return q, f.err(true)
 }
 
-// defaultConflicts is how many conflicts a page holds when it is not said.
-const defaultConflicts = 50
+// How many conflicts a page holds when it is not said, and at most.
+const (
+	defaultConflicts = 50
+	maxConflicts     = 200
+)
 
 func listConflicts(c *call, p *conflictsParams) error {
 	a := conflictList{Conflicts: []conflict{}}
@@ -143,16 +149,19 @@ func listConflicts(c *call, p *conflictsParams) error {
 	if c.h.o.Desk == nil {
 		return c.json(http.StatusOK, a)
 	}
+	q.Bytes = knowledge.MaxPageBytes
 	list, err := c.h.o.Desk.Conflicts(c.limited(), q)
 	if err != nil {
 		return err
 	}
+	bytes := 0
 	for i := range list {
+		bytes += list[i].Size()
 		if access.DecideConflict(c.request.Caller, access.VerbRead, &list[i].Entry.Batch) == nil {
 			a.Conflicts = append(a.Conflicts, conflictOf(&list[i]))
 		}
 	}
-	if len(list) == q.Limit {
+	if len(list) == q.Limit || bytes >= q.Bytes && len(list) > 0 {
 		a.Next = strconv.FormatInt(list[len(list)-1].Entry.Seq, 10)
 	}
 	return c.json(http.StatusOK, a)

@@ -57,7 +57,7 @@ func (c *conn) Close() error {
 func (c *conn) SetWriteDeadline(t time.Time) error {
 	c.owned.Store(!t.IsZero())
 	if t.IsZero() {
-		t = time.Now().Add(writeWindow)
+		t = time.Now().Add(c.crowd.window())
 	}
 	return c.TCPConn.SetWriteDeadline(t)
 }
@@ -65,16 +65,16 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 // A peer that reads too slowly is left: it would hold an answer, and a slot, for as long as it likes.
 const (
 	writePiece  = 256 << 10
-	writeWindow = 30 * time.Second // in which a piece must go out
+	writeWindow = 30 * time.Second // in which a piece must go out, where a [Crowd] does not say otherwise
 )
 
 // send writes in pieces, each of which has its time.
 func (c *conn) send(first, b []byte) (int, error) {
 	total := 0
 	for {
-		if now := time.Now(); !c.owned.Load() && now.Sub(c.paced) > writeWindow/4 {
+		if now := time.Now(); !c.owned.Load() && now.Sub(c.paced) > c.crowd.window()/4 {
 			c.paced = now
-			if err := c.TCPConn.SetWriteDeadline(now.Add(writeWindow)); err != nil {
+			if err := c.TCPConn.SetWriteDeadline(now.Add(c.crowd.window())); err != nil {
 				return total, err
 			}
 		}

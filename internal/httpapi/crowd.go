@@ -15,6 +15,8 @@ type Crowd struct {
 	Each int // of one address; no bound where Exempt says so
 	// Exempt tells of addresses that stand for many callers, as a proxy's does. Nil: none does.
 	Exempt func(netip.Addr) bool
+	// Window is the time in which a piece of an answer must go out, or the connection is closed; 30 s when 0.
+	Window time.Duration
 	// Silent closes a connection too many without an answer: its peer speaks TLS.
 	Silent bool
 
@@ -26,6 +28,14 @@ type Crowd struct {
 
 // crowdTold is how many connections too many are told why at one time; more are closed at once.
 const crowdTold = 32
+
+// window returns the time for a piece of an answer.
+func (w *Crowd) window() time.Duration {
+	if w == nil || w.Window <= 0 {
+		return writeWindow
+	}
+	return w.Window
+}
 
 // enter counts a connection, or ends it where there is no room.
 func (w *Crowd) enter(c *net.TCPConn) (netip.Addr, bool) {

@@ -69,6 +69,9 @@ func (o Options) withDefaults() Options {
 	if l.MaxBodies == 0 {
 		l.MaxBodies = 256 << 20
 	}
+	if l.MaxAnswers == 0 {
+		l.MaxAnswers = 256 << 20
+	}
 	if l.BodyWindow == 0 {
 		l.BodyWindow = 10 * time.Second
 	}

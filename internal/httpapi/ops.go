@@ -154,6 +154,9 @@ func crowdedReasons(h *Handler) []string {
 	if n := h.bodies.Load(); float64(n) >= nearlyFull*float64(h.o.Limits.MaxBodies) {
 		why = append(why, fmt.Sprintf("bodies of %d bytes are on their way, of %d at most", n, h.o.Limits.MaxBodies))
 	}
+	if n := h.answers.Load(); float64(n) >= nearlyFull*float64(h.o.Limits.MaxAnswers) {
+		why = append(why, fmt.Sprintf("answers of %d bytes are on their way, of %d at most", n, h.o.Limits.MaxAnswers))
+	}
 	if h.o.Crowded != nil {
 		if reason := h.o.Crowded(); reason != "" {
 			why = append(why, reason)

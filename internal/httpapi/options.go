@@ -107,6 +107,7 @@ type Limits struct {
 	MaxEach      int           `name:"requests-each" default:"256" least:"1" doc:"Requests of one principal at one time; more are refused with 429, and the others are answered"`
 	MaxWaiting   int           // of these, requests that wait for a change; more are refused with 503: 512
 	MaxBodies    int64         // bytes of all bodies in flight; more are refused with 503: 256 MiB
+	MaxAnswers   int64         // bytes of all answers of more than 64 KiB in flight; more are refused with 503: 256 MiB
 	BodyWindow   time.Duration // in which 16 KiB of a body must come, or all that is left of it: 10 s
 	MaxURL       int           // bytes of the path and query: 8 KiB
 	CompressFrom int           // bytes from which an answer is compressed for clients that accept it: 12 KiB; negative: never

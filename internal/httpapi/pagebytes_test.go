@@ -4,10 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 // TestPagesEndAtTheirBytes reads large documents through every answer that has pages: none is longer than its bound and one document,
@@ -77,5 +81,95 @@ func TestPagesEndAtTheirBytes(t *testing.T) {
 				t.Errorf("%d entries behind a first page and %d more, want %d entries on several pages", len(seen), pages, c.want)
 			}
 		})
+	}
+}
+
+// TestEveryListHasPages asks every route that takes a limit, as the table of routes has them: none takes more than its limit, and each says
+// where the next page begins.
+func TestEveryListHasPages(t *testing.T) {
+	n := newTenet(t, nil)
+	pathless := map[string]string{"GET /api/v1/jobs/{id}/runs": "its runs are few, and older ones go by retention"}
+	lists := 0
+	for _, rt := range n.h.routes {
+		if rt.method != http.MethodGet || rt.handler.params == nil {
+			continue
+		}
+		limit, ok := limitOf(rt.handler.params)
+		if !ok {
+			continue
+		}
+		lists++
+		path := strings.NewReplacer("{id}", sampleOf(rt)).Replace(rt.path)
+		if rt.id == "search" {
+			path += "?q=sql"
+		}
+		with := func(n int) string {
+			return path + map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")] + "limit=" + strconv.Itoa(n)
+		}
+		if r := n.do(get(with(limit + 1))); r.status != http.StatusBadRequest && r.status != http.StatusUnprocessableEntity {
+			t.Errorf("%s takes a limit of %d, one more than it says: %d %.200s", rt.name, limit+1, r.status, r.body)
+		}
+		if _, none := pathless[rt.name]; none {
+			continue
+		}
+		if !pages(rt) {
+			t.Errorf("the answer of %s has neither next nor a position to go on from", rt.name)
+		}
+	}
+	if lists < 20 {
+		t.Errorf("%d routes with a limit were found: the table is read wrongly", lists)
+	}
+}
+
+// limitOf returns the largest limit that a route takes, as its documentation says; false for a route without one.
+func limitOf(params reflect.Type) (most int, ok bool) {
+	for _, f := range reflect.VisibleFields(params) {
+		if name, _, _ := strings.Cut(f.Tag.Get("query"), ","); name == "limit" {
+			most, err := strconv.Atoi(f.Tag.Get("maximum"))
+			return most, err == nil
+		}
+	}
+	return 0, false
+}
+
+func sampleOf(rt *route) string {
+	if rt.kind != "" {
+		return exampleID(rt.kind)
+	}
+	return "log.head"
+}
+
+// pages reports whether the answer of a route says where the next page begins.
+func pages(rt *route) bool {
+	for i := range rt.answers {
+		if rt.answers[i].body == nil || rt.answers[i].status != http.StatusOK {
+			continue
+		}
+		body := rt.answers[i].body
+		if body.Kind() != reflect.Struct {
+			return false
+		}
+		for _, f := range reflect.VisibleFields(body) {
+			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name == "next" || name == "position" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// TestPagesOfRefusalsHoldEachOnce lays refusals of one moment across the end of a page.
+func TestPagesOfRefusalsHoldEachOnce(t *testing.T) {
+	at := func(s int) knowledge.Time { return knowledge.At(time.Date(2026, 1, 31, 12, 0, s, 0, time.UTC)) }
+	all := []store.Refusal{{At: at(4)}, {At: at(3)}, {At: at(2), Key: "a"}, {At: at(2), Key: "b"}, {At: at(1)}}
+	var first auditList
+	first.page(all[:3], 3)
+	if len(first.Refusals) != 2 || first.Next != at(3).Format(knowledge.TimeLayout) {
+		t.Fatalf("%d refusals, and the next page before %q: want the two of their own moments", len(first.Refusals), first.Next)
+	}
+	var second auditList
+	second.page(all[2:], 4)
+	if len(second.Refusals) != 3 || second.Next != "" {
+		t.Errorf("%d refusals and a next page %q: want the rest and none", len(second.Refusals), second.Next)
 	}
 }

@@ -96,6 +96,9 @@ func (c *call) enter() error {
 			return err
 		}
 	}
+	if err := mayAnswer(c); err != nil {
+		return err
+	}
 	if !c.route.raw && !accepts(c.r.Header["Accept"], c.route.media()) && !c.wants(c.route.also()) {
 		return api.Refuse(api.ErrNotAcceptable, "this path answers with %s", c.route.media())
 	}
@@ -226,6 +229,7 @@ func (c *call) finish() {
 	if c.held > 0 {
 		c.h.bodies.Add(-c.held)
 	}
+	letAnswerGo(c)
 	leaveShare(c)
 	took := time.Since(c.start)
 	rt := c.route

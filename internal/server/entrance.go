@@ -28,9 +28,11 @@ type Entrance struct {
 	Origins        []string `name:"cors-origins" doc:"Origin of another site whose pages may call the API and follow the live changes, as in https://docs.example.com, https://*.example.com, or * for every one. May be given several times"`
 	Connections    int      `name:"max-connections" default:"16384" least:"1" doc:"Connections at one time; more are told to come back. Fewer where the process may not open so many files"`
 	// ConnectionsEach is a quarter of Connections when 0.
-	ConnectionsEach int    `name:"connections-each" default:"4096" least:"1" doc:"Connections of one address, unless it is this machine's or a trusted proxy's"`
-	MetricsOpen     bool   `name:"metrics-open" default:"false" doc:"Let everybody who reaches tenet read /metrics, without a token"`
-	MetricsListen   string `name:"metrics-listen" doc:"Address of a listener of its own that answers /metrics without a token, and nothing else, as in 127.0.0.1:9420"`
+	ConnectionsEach int  `name:"connections-each" default:"4096" least:"1" doc:"Connections of one address, unless it is this machine's or a trusted proxy's"`
+	MetricsOpen     bool `name:"metrics-open" default:"false" doc:"Let everybody who reaches tenet read /metrics, without a token"`
+	// SendWindow is the time in which a piece of an answer must go out, or its connection is closed; 30 s when 0.
+	SendWindow    time.Duration
+	MetricsListen string `name:"metrics-listen" doc:"Address of a listener of its own that answers /metrics without a token, and nothing else, as in 127.0.0.1:9420"`
 }
 
 // spareFiles is how many files beside its connections a tenet has open at most: databases, journals, connections to a PostgreSQL.
@@ -50,7 +52,7 @@ func (e Entrance) crowd(log *slog.Logger) *httpapi.Crowd {
 	}
 	proxies, _ := e.trusted() // [Options.Check] has read them
 	return &httpapi.Crowd{
-		Max: most, Each: each, Silent: e.TLSCert != "",
+		Max: most, Each: each, Window: e.SendWindow, Silent: e.TLSCert != "",
 		Exempt: func(a netip.Addr) bool { return a.IsLoopback() || trusts(proxies, a) },
 	}
 }

@@ -18,7 +18,7 @@ import (
 const (
 	storedPage  = 100
 	maxStored   = 200
-	storedBytes = 64 << 10
+	storedBytes = 16 << 10
 )
 
 // A StoredReport tells which stored documents tenet would refuse.

@@ -63,10 +63,13 @@ func (j *Journal) Parked(ctx context.Context, q store.ParkedQuery) ([]store.Park
 	if q.Limit > 0 {
 		query, args = query+" LIMIT ?", append(args, q.Limit)
 	}
-	list := []store.Parked{}
+	list, bytes := []store.Parked{}, 0
 	err := j.read(ctx, "journal.parked", query, args, func(r *sql.Rows) error {
+		if q.Bytes > 0 && bytes >= q.Bytes {
+			return nil
+		}
 		p, err := scanParked(r)
-		list = append(list, p)
+		list, bytes = append(list, p), bytes+p.Size()
 		return err
 	})
 	return list, err

@@ -75,6 +75,9 @@ type Parked struct {
 	Seen string
 }
 
+// Size returns the bytes of its documents.
+func (p *Parked) Size() int { return len(p.Base) + len(p.Theirs) + len(p.Ours) }
+
 // Key is the document of a parked batch.
 func (p *Parked) Key() knowledge.Key { return p.Entry.Batch.Ops[max(p.Op, 0)].Key }
 
@@ -88,6 +91,7 @@ type ParkedQuery struct {
 	Actor      string            // its writer
 	Before     int64             // only entries before this seq: the next page
 	Limit      int               // at most this many
+	Bytes      int               // documents of at most about so many bytes: what reaches them is the last; 0 for any
 }
 
 // Ways to resolve a conflict.
