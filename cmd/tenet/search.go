@@ -142,6 +142,9 @@ func writeHits(w io.Writer, s screen, hits *knowledge.Hits) error {
 	for _, c := range hits.Reading.SearchedFor {
 		fmt.Fprintf(&b, "searched for %q, since no document has %q (--literal looks for that)\n", c.Used, c.Typed)
 	}
+	for _, e := range hits.Reading.AlsoSearched {
+		fmt.Fprintf(&b, "for %q also searched for %s (--literal looks for that word alone)\n", e.Typed, strings.Join(e.Used, ", "))
+	}
 	if words := leftOut(hits, knowledge.WhyUnknown); words != "" {
 		fmt.Fprintf(&b, "no document has %s\n", cell(words))
 	}

@@ -145,7 +145,7 @@ func remove(dir, path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// documentForm returns a hash that differs between releases with different JSON documents.
+// documentForm returns a hash that differs between releases with different JSON documents, or different answers to a search.
 func documentForm() [32]byte {
 	h := sha256.New()
 	for _, kind := range knowledge.Kinds() {
@@ -157,5 +157,6 @@ func documentForm() [32]byte {
 		}
 		h.Write(b)
 	}
+	h.Write([]byte(knowledge.SearchForm()))
 	return [32]byte(h.Sum(nil))
 }

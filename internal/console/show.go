@@ -141,6 +141,9 @@ func said(r *knowledge.Reading) []string {
 	for _, c := range r.SearchedFor {
 		list = append(list, "Searched for “"+c.Used+"”, since no document holds “"+c.Typed+"”.")
 	}
+	for _, e := range r.AlsoSearched {
+		list = append(list, "For “"+e.Typed+"” also searched for "+strings.Join(e.Used, ", ")+".")
+	}
 	if r.Matched == knowledge.MatchedMost || r.Matched == knowledge.MatchedSome {
 		list = append(list, "No document holds all of these words: these hold "+r.Matched+" of them.")
 	}

@@ -459,7 +459,7 @@ func TestReads(t *testing.T) {
 		{name: "violations of a rule", ask: get("/api/v1/violations?rule=SEC-001&repository=payments-api&status=open"), status: 200, want: `{"items":[{"rule_id":"SEC-001"}]}`},
 		{
 			name: "a search", ask: get("/api/v1/search?q=parameterized&kind=rule,practice&kind=template"), status: 200,
-			want: `{"bounded":false,"total":1,"matched":"all","required":["parameterized"],"left_out":[],"searched_for":[],"suggestions":[],"unknown_fields":[],
+			want: `{"bounded":false,"total":1,"matched":"all","required":["parameterized"],"left_out":[],"searched_for":[],"also_searched_for":[],"suggestions":[],"unknown_fields":[],
 				"hits":[{"kind":"rule","id":"SEC-001","title":"Use parameterized queries","category":"security","severity":"CRITICAL","version":1,
 				"updated_at":"*","snippet":"*","missing":[]}]}`,
 		},

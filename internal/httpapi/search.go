@@ -184,6 +184,7 @@ type hits struct {
 	Required      []string               `json:"required" doc:"The words and conditions that every hit of the page holds"`
 	LeftOut       []knowledge.LeftOut    `json:"left_out" doc:"The words that played no part, with the reason"`
 	SearchedFor   []knowledge.Correction `json:"searched_for" doc:"Words that no document has, and those that were looked for in their place; literal=true looks for what was typed"`
+	AlsoSearched  []knowledge.Equivalent `json:"also_searched_for" doc:"Words of the question for which others were looked for too, which count for less: abbreviations, names of the same thing, English words for those of other languages; none with literal=true"`
 	Suggestions   []string               `json:"suggestions" doc:"With literal: words that resemble those that no document has"`
 	UnknownFields []string               `json:"unknown_fields" doc:"What stands before a colon in the question and is no field: it was looked for as a word"`
 	Facets        []knowledge.FacetCount `json:"facets,omitempty" doc:"With facets=true: how many hits have which value, the most frequent twenty of each"`
@@ -239,6 +240,6 @@ func exampleHits() any {
 			Kind: knowledge.KindRule, ID: d.Key().ID, Score: 14.2167, Title: d.Text().Title, Category: d.CategoryID(), Severity: knowledge.SeverityCritical,
 			Version: 1, Updated: exampleTime(), Snippet: "Pass values to SQL as parameters.", Marks: [][]int{{22, 32}}, Missing: []string{},
 		}}, Total: 1, Matched: knowledge.MatchedAll, Required: []string{"parameterized", "queries"}, LeftOut: []knowledge.LeftOut{},
-		SearchedFor: []knowledge.Correction{}, Suggestions: []string{}, UnknownFields: []string{},
+		SearchedFor: []knowledge.Correction{}, AlsoSearched: []knowledge.Equivalent{}, Suggestions: []string{}, UnknownFields: []string{},
 	}
 }

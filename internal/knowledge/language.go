@@ -152,17 +152,17 @@ func tongueOf(words []string) tongue {
 //
 //nolint:gochecknoglobals // made once, never written again
 var stopLists = [tongues]map[string]bool{
-	wordSet(`a about after again all also am an and any are as at be because been before being both but by can cannot could did do does
+	wordSet(`a about after actually again all also am an and any are as at be because been before being both but by can cannot could did do does
 doing done during each either else for from further get gets getting give given gives go goes going got had has have having he hence her here
 hers herself him himself his how i if in into is it its itself just let like ll made make makes making many may me might more most much must my
-myself need needs neither no nor not of off on once one only onto or other others ought our ours ourselves out over own per please re s same
-shall she should since so some somebody someone something such t than that the their theirs them themselves then there these they
+myself need needs neither no nor not of off ok okay on once one only onto or other others ought our ours ourselves out over own per please put re really s same
+shall she should since so some somebody someone something such sure t than that the their theirs them themselves then there these they
 thing things this those though through thus to too under until up upon us ve very via want wants was way we well were what whatever when
 where whether which while who whom whose why will with within without would yes yet you your yours yourself`),
 	wordSet(`aber alle allem allen aller alles als also am an andere anderen auch auf aus bei beim bin bis bist da dabei damit dann das dass
 dein deine dem den denn der des dessen dich die dies diese diesem diesen dieser dieses dir doch dort du durch ein eine einem einen einer eines
-er es etwas euch euer eure für fuer gegen gewesen hab habe haben hat hatte hatten hier hin ich ihm ihn ihnen ihr ihre ihrem ihren ihrer im in
-indem ins ist ja jede jedem jeden jeder jedes jene kann kein keine keinem keinen keiner können koennen könnte man manche mein meine mich mir mit muss müssen
+er es etwas euch euer eure für fuer gegen gewesen gibt gut gute guten guter gutes hab habe haben hat hatte hatten hier hin ich ihm ihn ihnen ihr ihre ihrem ihren ihrer im in
+indem ins ist ja jede jedem jeden jeder jedes jene kann kein keine keinem keinen keiner mache machen macht können koennen könnte man manche mein meine mich mir mit muss müssen
 muessen nach nicht nichts noch nun nur ob oder ohne sehr sein seine seinem seinen seiner seit sich sie sind so soll sollen sollte sollten solche
 sondern sonst über ueber um und uns unser unsere unter viel vom von vor während war waren warum was weil welche welchem welchen welcher welches wenn wer
 werden wie wieder will wir wird wirst wo wollen worden wurde wurden würde zu zum zur zwar zwischen`),
@@ -175,6 +175,22 @@ une vers vos votre vous y`),
 durante e el él ella ellas ellos en entre era es esa esas ese eso esos esta está están estas este esto estos estoy fue fueron ha haber había han hasta hay la
 las le les lo los más mas me mi mis mucho muchos muy nada ni no nos nosotros nuestra nuestro o os otra otro otros para pero poco por porque puede pueden pues
 qué que quien quién se sea ser si sí sido sin sobre son su sus también tambien tanto te tiene tienen toda todas todo todos tu tus un una unas uno unos usted y ya yo`),
+}
+
+// onlyEnglish reports whether words are clearly of an English text: two of its stop words, which no other language has,
+// and none of another one.
+func onlyEnglish(words []string) bool {
+	own := 0
+	for _, w := range words {
+		other := stopLists[inGerman][w] || stopLists[inFrench][w] || stopLists[inSpanish][w]
+		switch english := stopLists[inEnglish][w]; {
+		case english && !other:
+			own++
+		case other && !english && len(w) > 1:
+			return false
+		}
+	}
+	return own > 1
 }
 
 func wordSet(list string) map[string]bool {

@@ -32,6 +32,17 @@ type Slot struct {
 	Title  bool       // only in the title
 	Word   string     // as it is shown
 	typo   bool       // a similar word may take its place
+	Also   []Alternative
+}
+
+// Spellings returns the words of a slot, and after them what else stands for it.
+func (s *Slot) Spellings() [][][]string {
+	list := make([][][]string, 1, 1+len(s.Also))
+	list[0] = s.Words
+	for i := range s.Also {
+		list = append(list, s.Also[i].Words)
+	}
+	return list
 }
 
 // A Wish is an optional word. A document fulfils it with one of the slots of Whole, or with all of those of Parts.
@@ -54,10 +65,14 @@ type questioner struct {
 	or   bool
 	// group is what OR goes on with: the last thing before it.
 	group *Condition
+	also  map[string][]string // what else stands for a word
+	mixed bool                // some letters are small
+	last  string              // the plain word before, in lower case
 }
 
-// parseQuestion reads words, "a phrase", -not, OR, prefix*, title:, tag:, category:, kind: and id:.
-func parseQuestion(text string) (*Question, string) {
+// parseQuestion reads words, "a phrase", -not, OR, prefix*, title:, tag:, category:, kind: and id:. Literal leaves out what
+// else stands for a word.
+func parseQuestion(text string, literal bool) (*Question, string) {
 	if len(text) > MaxSearchText {
 		return nil, "too long: at most 8192 bytes"
 	}
@@ -74,8 +89,15 @@ func parseQuestion(text string) (*Question, string) {
 	}
 	count := scanner{emit: func(*piece) {}}
 	count.scan(plain.String())
-	q.plain, q.tongue = count.n, tongueOf(Words(plain.String()))
-	r := &questioner{q: q}
+	words := Words(plain.String())
+	q.plain, q.tongue = count.n, tongueOf(words)
+	r := &questioner{q: q, mixed: plain.String() != strings.ToUpper(plain.String())}
+	if !literal {
+		var l tongue
+		if r.also, l = theEquivalents().equivalentsOf(q.stems, words, onlyEnglish(words)); q.tongue == inEnglish {
+			q.tongue = l
+		}
+	}
 	for i := range parts {
 		if parts[i].not && len(parts) == 1 { // alone, it is a word that begins with a hyphen
 			parts[i].not, parts[i].text = false, "-"+parts[i].text
@@ -166,6 +188,7 @@ func (r *questioner) take(p *part, alternative bool) string {
 		r.unknownField(p.text)
 		for _, word := range splitPlain(p.text) {
 			r.wish(word, true)
+			r.last = strings.ToLower(word)
 		}
 		return ""
 	}
@@ -296,7 +319,7 @@ func leavesOf(text string) []piece {
 func (r *questioner) slot(s Slot) []int {
 	for i := range r.q.Slots {
 		o := &r.q.Slots[i]
-		if o.Prefix == s.Prefix && o.Title == s.Title && slices.EqualFunc(o.Words, s.Words, slices.Equal[[]string]) {
+		if o.Prefix == s.Prefix && o.Title == s.Title && len(o.Also) == len(s.Also) && slices.EqualFunc(o.Words, s.Words, slices.Equal[[]string]) {
 			return []int{i}
 		}
 	}
@@ -319,7 +342,7 @@ func (r *questioner) wish(text string, stops bool) {
 	if len(pieces) == 0 {
 		return
 	}
-	if len(pieces) == 1 && stops && stopWord(r.q.tongue, pieces[0].text) {
+	if len(pieces) == 1 && stops && stopWord(r.q.tongue, pieces[0].text) && !r.named(text) {
 		r.stop = append(r.stop, text)
 		r.leave(pieces[0].text, whyStop)
 		return
@@ -342,6 +365,7 @@ func (r *questioner) wish(text string, stops bool) {
 			s.Words, s.Prefix = [][]string{nil}, p.text
 		default:
 			s.Words = [][]string{r.terms(p.text, p.gram)}
+			s.Also = r.alternatives(p.text)
 		}
 		at := r.slot(s)
 		switch {
@@ -353,8 +377,86 @@ func (r *questioner) wish(text string, stops bool) {
 			w.Parts = append(w.Parts, at...)
 		}
 	}
+	if len(w.Whole) == 1 && len(pieces) == 1 && !pieces[0].gram {
+		w.Parts = r.compound(pieces[0].text)
+	}
+	r.translate(&w)
 	if len(w.Whole)+len(w.Parts) > 0 {
 		r.q.Wishes = append(r.q.Wishes, w)
+	}
+}
+
+// named reports whether a stop word is meant as a name: GET, PUT, IT, and Go where a language is spoken of.
+func (r *questioner) named(word string) bool {
+	switch word {
+	case "GET", "PUT", "IT", "CAN", "GO":
+		return r.mixed
+	case "Go":
+		return r.last != ""
+	case "go":
+		return slices.Contains([]string{"in", "en", "mit", "with", "using"}, r.last)
+	}
+	return false
+}
+
+// alternatives returns what else stands for a word.
+func (r *questioner) alternatives(word string) []Alternative {
+	var list []Alternative
+	for _, text := range r.also[word] {
+		a := Alternative{Text: text}
+		for _, leaf := range leavesOf(text) {
+			a.Words = append(a.Words, r.terms(leaf.text, leaf.gram))
+		}
+		list = append(list, a)
+	}
+	return list
+}
+
+// compound returns the slots of the halves of a German compound, if it has any.
+func (r *questioner) compound(word string) []int {
+	if r.also == nil || len(r.also[word]) > 0 {
+		return nil
+	}
+	halves := theEquivalents().halves(r.q.stems, fold(word))
+	if len(halves) == 0 || len(r.q.Slots)+len(halves) > maxSlots {
+		return nil
+	}
+	var parts []int
+	of, _ := theEquivalents().equivalentsOf(r.q.stems, halves, false)
+	for _, half := range halves {
+		r.also[half] = of[half]
+		parts = append(parts, r.slot(Slot{Word: half, Words: [][]string{r.terms(half, false)}, Also: r.alternatives(half)})...)
+	}
+	return parts
+}
+
+// translate adds to a name of two parts what else stands for it if something else stands for one of them:
+// for Datenbank-Migration the adjacent words database and migration.
+func (r *questioner) translate(w *Wish) {
+	if len(w.Whole) != 1 || len(w.Parts) != 2 {
+		return
+	}
+	a := Alternative{}
+	for i, at := range w.Parts {
+		s := &r.q.Slots[at]
+		if len(s.Words) != 1 {
+			return
+		}
+		text, terms := s.Word, slices.Clone(s.Words[0])
+		for k := range s.Also {
+			if o := &s.Also[k]; len(o.Words) == 1 {
+				if terms = append(terms, o.Words[0]...); text == s.Word {
+					text = o.Text
+				}
+			}
+		}
+		a.Words = append(a.Words, terms)
+		a.Text += strings.Repeat(" ", i) + text
+	}
+	if own := r.q.Slots[w.Parts[0]].Word + " " + r.q.Slots[w.Parts[1]].Word; a.Text != own {
+		s := r.q.Slots[w.Whole[0]]
+		s.Also = append(s.Also, a)
+		r.q.Slots[w.Whole[0]] = s
 	}
 }
 

@@ -112,6 +112,27 @@ func (q *Question) Replace(slot int, words []string) {
 	}
 }
 
+// alsoSearched lists what else stands for the words of a question.
+func (q *Question) alsoSearched() []Equivalent {
+	list := []Equivalent{}
+	for i := range q.Slots {
+		s := &q.Slots[i]
+		if len(s.Also) == 0 {
+			continue
+		}
+		e := Equivalent{Typed: s.Word}
+		for _, a := range s.Also {
+			e.Used = append(e.Used, a.Text)
+		}
+		if n := len(list) - 1; n >= 0 && slices.Equal(list[n].Used, e.Used) { // the words of an expression
+			list[n].Typed += " " + s.Word
+			continue
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
 // Doubtful returns the slots of words that may be misspelled if no document contains them.
 func (q *Question) Doubtful() []int {
 	var list []int

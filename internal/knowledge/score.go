@@ -25,6 +25,7 @@ const (
 	nearWeight  = 0.3  // of two words that stand together
 	exactWeight = 0.6  // of a title or an id that is the question, of all that the words can bring
 	formWeight  = 0.06 // of a word in the very form that was asked for
+	alsoWeight  = 0.5  // of each time that something else stands for a word
 )
 
 // Window is the number of best hits that can get a bonus for adjacent words.
@@ -147,6 +148,14 @@ type Shape struct{ Title, Words int }
 
 // Part returns the score of a slot by where it occurs. Exact says that it occurs in the form of the query.
 func (s *Scorer) Part(slot int, w Where, sh Shape, exact bool) float32 {
+	score := s.part(slot, w, sh, 1)
+	if exact {
+		score *= 1 + formWeight
+	}
+	return float32(score)
+}
+
+func (s *Scorer) part(slot int, w Where, sh Shape, weight float64) float64 {
 	idf := s.idf[slot]
 	if idf == 0 {
 		return 0
@@ -167,11 +176,13 @@ func (s *Scorer) Part(slot int, w Where, sh Shape, exact bool) float32 {
 	if n := w & 7; n != 0 {
 		tf += weightBody * times[n] / text
 	}
-	score := idf * tf * (saturation + 1) / (tf + saturation)
-	if exact {
-		score *= 1 + formWeight
-	}
-	return float32(score)
+	tf *= weight
+	return idf * tf * (saturation + 1) / (tf + saturation)
+}
+
+// AlsoPart returns the score of what else stands for the word of a slot.
+func (s *Scorer) AlsoPart(slot int, w Where, sh Shape) float32 {
+	return float32(s.part(slot, w, sh, alsoWeight))
 }
 
 // times maps the buckets of a [Where] to a number of occurrences.
@@ -343,7 +354,7 @@ func (s *Scorer) Matched(mask uint64) string {
 func (s *Scorer) Reading(masks []uint64, frequency []int) Reading {
 	r := Reading{
 		Matched: MatchedNone, Required: []string{}, LeftOut: append(slices.Clone(s.q.LeftOut), s.leftOut...), SearchedFor: []Correction{},
-		Suggestions: []string{}, UnknownFields: append([]string{}, s.q.Unknown...),
+		Suggestions: []string{}, UnknownFields: append([]string{}, s.q.Unknown...), AlsoSearched: s.q.alsoSearched(),
 	}
 	for i, w := range s.q.Wishes {
 		df := 0

@@ -11,22 +11,38 @@ import (
 func (s *Scorer) Look(e *Entry) (mask, title uint64, sum float32) {
 	sh := Shape{e.Title, e.Words}
 	for i := range s.q.Slots {
-		w, exact, ok := s.q.Slots[i].in(e)
-		if !ok {
-			continue
+		slot := &s.q.Slots[i]
+		own := float32(0)
+		if w, exact, ok := slot.in(e); ok {
+			mask, own = mask|1<<i, s.Part(i, w, sh, exact)
+			title |= w.titleBit(i)
 		}
-		mask |= 1 << i
-		if w.InTitle() {
-			title |= 1 << i
+		for _, a := range slot.Also {
+			if w, _, ok := (&Slot{Words: a.Words}).in(e); ok {
+				mask, own = mask|1<<i, max(own, s.AlsoPart(i, w, sh))
+				title |= w.titleBit(i)
+			}
 		}
-		sum += s.Part(i, w, sh, exact)
+		sum += own
 	}
 	return mask, title, sum
+}
+
+func (w Where) titleBit(slot int) uint64 {
+	if w.InTitle() {
+		return 1 << slot
+	}
+	return 0
 }
 
 // Holds reports whether an entry contains a slot, for stores that count.
 func (q *Question) Holds(slot int, e *Entry) bool {
 	_, _, ok := q.Slots[slot].in(e)
+	for _, a := range q.Slots[slot].Also {
+		if !ok {
+			_, _, ok = (&Slot{Words: a.Words}).in(e)
+		}
+	}
 	return ok
 }
 

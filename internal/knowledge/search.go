@@ -66,6 +66,8 @@ type Reading struct {
 	LeftOut []LeftOut `json:"left_out"`
 	// SearchedFor are the words that no document contains, with those that were searched instead.
 	SearchedFor []Correction `json:"searched_for"`
+	// AlsoSearched are the words for which others were looked for too, which count for less.
+	AlsoSearched []Equivalent `json:"also_searched_for"`
 	// Suggestions are words of the index that are similar to those that were not found.
 	Suggestions []string `json:"suggestions"`
 	// UnknownFields are the words before a colon that are no fields.
@@ -87,6 +89,9 @@ func (r Reading) Filled() Reading {
 	}
 	if r.SearchedFor == nil {
 		r.SearchedFor = []Correction{}
+	}
+	if r.AlsoSearched == nil {
+		r.AlsoSearched = []Equivalent{}
 	}
 	return r
 }
@@ -110,6 +115,12 @@ const (
 type Correction struct {
 	Typed string `json:"typed" doc:"The word of the question, which no document has"`
 	Used  string `json:"used" doc:"The word that was looked for"`
+}
+
+// An Equivalent is what was searched besides a word.
+type Equivalent struct {
+	Typed string   `json:"typed" doc:"The word of the question"`
+	Used  []string `json:"used" doc:"What was looked for too, and counts for less"`
 }
 
 // A FacetCount says how many hits have a value.
@@ -159,7 +170,7 @@ func (q SearchQuery) Check() (SearchQuery, *Question, error) {
 	if q.Limit < 1 || q.Limit > MaxHits {
 		f.add("/limit", "%d: want 1 to %d", q.Limit, MaxHits)
 	}
-	s, why := parseQuestion(q.Text)
+	s, why := parseQuestion(q.Text, q.Literal)
 	if why != "" {
 		f.add("/q", "%s", why)
 	}

@@ -62,21 +62,34 @@ func (q *Question) newMarker() *marker {
 			m.prefixes = append(m.prefixes, prefixMark{s.Prefix, 1 << i})
 			m.first[s.Prefix[0]] = true
 		}
-		for _, terms := range s.Words {
-			for _, t := range terms {
-				if bare := strings.TrimPrefix(t, stemMark); t[0] != 2 && len(bare) > 1 {
-					if len(s.Words) == 1 && s.Prefix == "" {
-						m.terms[t] |= 1 << i
-					}
-					if bare != t {
-						bare = bare[1:]
-					}
-					m.first[bare[0]] = true
-				}
+		m.learn(s.Words, 1<<i, len(s.Words) == 1 && s.Prefix == "")
+		for k := range s.Also {
+			words := s.Also[k].Words
+			if m.learn(words, 1<<i, len(words) == 1); len(words) > 1 {
+				m.phrases, m.slots = append(m.phrases, &Slot{Words: words}), append(m.slots, i)
 			}
 		}
 	}
 	return m
+}
+
+// learn notes how the words of a slot begin, and with alone that each of its terms stands for it.
+func (m *marker) learn(words [][]string, slot uint64, alone bool) {
+	for _, terms := range words {
+		for _, t := range terms {
+			bare := strings.TrimPrefix(t, stemMark)
+			if t[0] == 2 || len(bare) < 2 {
+				continue
+			}
+			if alone {
+				m.terms[t] |= slot
+			}
+			if bare != t {
+				bare = bare[1:]
+			}
+			m.first[bare[0]] = true
+		}
+	}
 }
 
 // find returns the places in a text at which words of the question stand.

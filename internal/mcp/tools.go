@@ -198,6 +198,9 @@ func (d *Door) search(ctx context.Context, in *searchArgs) (*reply, error) {
 	for _, c := range found.Reading.SearchedFor {
 		fmt.Fprintf(&b, "No document has %q; what is shown has %q.\n", c.Typed, c.Used)
 	}
+	for _, e := range found.Reading.AlsoSearched {
+		fmt.Fprintf(&b, "For %q also searched for %s.\n", e.Typed, strings.Join(e.Used, ", "))
+	}
 	return &reply{b.String(), struct {
 		Hits  []foundDocument `json:"hits"`
 		Total int             `json:"total"`

@@ -306,28 +306,45 @@ func slotQueryIn(s *knowledge.Slot, title bool) string {
 	if field, _, _ := s.Field(); field != "" {
 		return ""
 	}
+	spellings := s.Spellings()
+	alike := make([]string, len(spellings))
+	for k, words := range spellings {
+		prefix := ""
+		if k == 0 {
+			prefix = s.Prefix
+		}
+		alike[k] = spellingQuery(words, prefix, title)
+	}
+	if len(alike) == 1 {
+		return alike[0]
+	}
+	return "(" + strings.Join(alike, " | ") + ")"
+}
+
+// spellingQuery returns the full-text query of words that are adjacent, of which the last begins with prefix.
+func spellingQuery(list [][]string, prefix string, title bool) string {
 	suffix := ""
 	if title {
 		suffix = ":A"
 	}
 	sign := " <-> "
-	if s.Prefix != "" {
+	if prefix != "" {
 		sign = " & "
 	}
-	words := make([]string, 0, len(s.Words))
-	for k, terms := range s.Words {
+	words := make([]string, 0, len(list))
+	for k, terms := range list {
 		var alike []string
-		if s.Prefix != "" && k == len(s.Words)-1 {
-			alike = append(alike, lexeme(s.Prefix)+":*"+strings.TrimPrefix(suffix, ":"))
+		if prefix != "" && k == len(list)-1 {
+			alike = append(alike, lexeme(prefix)+":*"+strings.TrimPrefix(suffix, ":"))
 		}
-		if len(s.Words) > 1 {
+		if len(list) > 1 {
 			terms = placed(terms)
 		}
 		for _, t := range terms {
 			alike = append(alike, lexeme(t)+suffix)
 			// The words of a row that the server has cut, a restored or hand-edited one, are stems without a mark, of words as they
 			// are spelt: those of the other languages are made of that spelling.
-			if stem := knowledge.BareStem(t); stem != "" && len(s.Words) == 1 {
+			if stem := knowledge.BareStem(t); stem != "" && len(list) == 1 {
 				alike = append(alike, lexeme(stem)+suffix)
 			}
 		}

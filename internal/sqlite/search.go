@@ -171,8 +171,8 @@ const listQuery = "SELECT w.chunk, w.term, w.documents FROM search_chunks c CROS
 func (l *look) readLists(terms []string) error {
 	if terms == nil {
 		for i := range l.question.Slots {
-			for _, w := range l.question.Slots[i].Words {
-				terms = append(terms, w...)
+			for _, words := range l.question.Slots[i].Spellings() {
+				terms = append(terms, slices.Concat(words...)...)
 			}
 		}
 		slices.Sort(terms)
@@ -216,11 +216,33 @@ func (l *look) count() {
 
 func (l *look) countSlot(i int, of map[string]int) int {
 	s := &l.question.Slots[i]
+	n := countWords(s.Words, of, s.Prefix != "")
+	for _, a := range s.Also { // a common equivalent makes no word too common to count
+		also := countWords(a.Words, of, false)
+		if len(a.Words) > 1 {
+			also = (also + apart) / (apart + 1)
+		}
+		n = max(n, min(also, l.documents/2))
+	}
+	for _, x := range l.entries {
+		if l.question.Holds(i, x.entry) {
+			n++
+		}
+	}
+	return min(n, l.documents)
+}
+
+// apart is about how many documents hold the words of an expression apart for each that holds them together.
+const apart = 3
+
+// countWords counts the documents that hold all of some adjacent words, at most: those of the rarest. The terms of a
+// beginning add up.
+func countWords(words [][]string, of map[string]int, beginning bool) int {
 	n := -1
-	for _, terms := range s.Words {
+	for _, terms := range words {
 		most := 0
 		for _, t := range terms {
-			if s.Prefix != "" {
+			if beginning {
 				most += of[t]
 			} else {
 				most = max(most, of[t])
@@ -230,12 +252,7 @@ func (l *look) countSlot(i int, of map[string]int) int {
 			n = most
 		}
 	}
-	for _, x := range l.entries {
-		if l.question.Holds(i, x.entry) {
-			n++
-		}
-	}
-	return min(n, l.documents)
+	return n
 }
 
 // rank sorts the best hits, with a bonus for words next to each other.

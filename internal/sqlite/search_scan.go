@@ -62,15 +62,13 @@ func (l *look) scanChunk(b *bench, chunk int64, lists map[string][]byte) error {
 		return err
 	}
 	for i := range l.question.Slots {
-		s := &l.question.Slots[i]
-		switch {
-		case l.scorer.Common&(1<<i) != 0:
-		case len(s.Words) > 1:
-			if err := l.scanPhrase(b, chunk, i, lists, shapes); err != nil {
+		if l.scorer.Common&(1<<i) != 0 {
+			continue
+		}
+		for k, words := range l.question.Slots[i].Spellings() {
+			if err := l.scanSpelling(b, chunk, spelling{i, words, k > 0}, lists, shapes); err != nil {
 				return err
 			}
-		default:
-			l.scanSlot(b, i, lists, shapes)
 		}
 	}
 	for _, at := range b.touched {
@@ -89,17 +87,40 @@ func (l *look) scanChunk(b *bench, chunk int64, lists map[string][]byte) error {
 	return nil
 }
 
-// scanSlot scores the documents that contain a word.
-func (l *look) scanSlot(b *bench, slot int, lists map[string][]byte, shapes []byte) {
-	s, bit := &l.question.Slots[slot], uint64(1)<<slot
-	for k, term := range s.Words[0] {
+// A spelling is what stands for a slot: its own words, or also others.
+type spelling struct {
+	slot  int
+	words [][]string
+	also  bool
+}
+
+func (l *look) scanSpelling(b *bench, chunk int64, s spelling, lists map[string][]byte, shapes []byte) error {
+	if len(s.words) > 1 {
+		return l.scanPhrase(b, chunk, s, lists, shapes)
+	}
+	l.scanWord(b, s, lists, shapes)
+	return nil
+}
+
+// part is the score of a spelling.
+func (l *look) part(s spelling, w knowledge.Where, sh knowledge.Shape, exact bool) float32 {
+	if s.also {
+		return l.scorer.AlsoPart(s.slot, w, sh)
+	}
+	return l.scorer.Part(s.slot, w, sh, exact)
+}
+
+// scanWord scores the documents that contain a word.
+func (l *look) scanWord(b *bench, s spelling, lists map[string][]byte, shapes []byte) {
+	title, bit := l.question.Slots[s.slot].Title, uint64(1)<<s.slot
+	for k, term := range s.words[0] {
 		for d := lists[term]; len(d) >= listEntry; d = d[listEntry:] {
 			at, w := binary.BigEndian.Uint16(d)&(chunkSize-1), knowledge.Where(d[2])
-			if s.Title && !w.InTitle() {
+			if title && !w.InTitle() {
 				continue
 			}
 			sh, _ := shapeAt(shapes, int(at))
-			b.score(at, bit, w.InTitle(), l.scorer.Part(slot, w, sh, k == 0))
+			b.score(at, bit, w.InTitle(), l.part(s, w, sh, k == 0))
 		}
 	}
 }
@@ -127,16 +148,16 @@ func (b *bench) score(at uint16, bit uint64, title bool, part float32) {
 const placesQuery = "SELECT w.term, w.documents, w.places FROM json_each(?) t CROSS JOIN search_words w ON w.chunk = ? AND w.term = t.value"
 
 // scanPhrase scores the documents in which the words of a phrase are adjacent.
-func (l *look) scanPhrase(b *bench, chunk int64, slot int, lists map[string][]byte, shapes []byte) error {
-	s, bit := &l.question.Slots[slot], uint64(1)<<slot
-	for _, terms := range s.Words {
+func (l *look) scanPhrase(b *bench, chunk int64, s spelling, lists map[string][]byte, shapes []byte) error {
+	title, bit := l.question.Slots[s.slot].Title, uint64(1)<<s.slot
+	for _, terms := range s.words {
 		if !slices.ContainsFunc(terms, func(t string) bool { return lists[t] != nil }) {
 			return nil
 		}
 	}
 	var at map[uint16][]uint32
 	where := map[uint16]knowledge.Where{}
-	for _, terms := range s.Words {
+	for _, terms := range s.words {
 		next := make(map[uint16][]uint32, len(at))
 		err := l.query(l.ctx, "search.places", placesQuery, []any{asJSON(terms), chunk}, func(r *sql.Rows) error {
 			var term string
@@ -168,11 +189,11 @@ func (l *look) scanPhrase(b *bench, chunk int64, slot int, lists map[string][]by
 	}
 	for doc, places := range at {
 		inTitle := knowledge.PlaceInTitle(places[0])
-		if s.Title && !inTitle {
+		if title && !inTitle {
 			continue
 		}
 		sh, _ := shapeAt(shapes, int(doc))
-		b.score(doc, bit, inTitle, l.scorer.Part(slot, where[doc].Only(inTitle), sh, false))
+		b.score(doc, bit, inTitle, l.part(s, where[doc].Only(inTitle), sh, false))
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ func searchLaws() []law {
 		{name: "a search follows what is written", check: searchFollowsWrites},
 		{name: "hits have scores in order, snippets and marks within them", check: hitsAreWellFormed},
 		{name: "a search is a wish: who holds more of it comes first, and all of it is told", check: wishes},
+		{name: "what stands for a word is looked for too, counts for less, and is told", check: equivalents},
 		{name: "a word says the same in each of its forms, and however it is written", check: forms},
 		{name: "a name is one word and its parts", check: compoundNames},
 		{name: "words are found within texts without spaces", check: denseTexts},
@@ -341,6 +342,28 @@ func wishes(s *suite) {
 	if hits := s.search(knowledge.SearchQuery{Text: long}); len(hits.Hits) == 0 {
 		s.Error("a long question finds nothing")
 	}
+}
+
+func equivalents(s *suite) {
+	short := s.wordy("Describe each PR", "Who reads it knows why.")
+	long := s.wordy("Describe each pull request", "Who reads it knows why.")
+	apart := s.wordy("Describe each request", "Nobody has to pull at it.")
+	hash := s.wordy("Hash each password", "Store the hash alone.")
+	pool := s.wordy("Bound the database connections", "Each service has a pool.")
+	s.foundBy(knowledge.SearchQuery{Text: "prs"}, short, long)
+	s.foundBy(knowledge.SearchQuery{Text: "pull requests"}, long, short, apart)
+	told := s.order("PR", short, long).Reading.AlsoSearched
+	if len(told) != 1 || told[0].Typed != "pr" || !slices.Equal(told[0].Used, []string{"pull request", "mr", "merge request"}) {
+		s.Errorf("for PR it is told: %+v", told)
+	}
+	s.order("Passwörter", hash)
+	s.order("las contraseñas", hash)
+	s.order("Datenbankverbindungen", pool)
+	s.foundBy(knowledge.SearchQuery{Text: "PR", Literal: true}, short)
+	for _, exact := range []string{`"pr"`, "title:pr", "pr OR zither"} { // what has an operator is meant as it is
+		s.foundBy(knowledge.SearchQuery{Text: exact}, short)
+	}
+	s.foundBy(knowledge.SearchQuery{Text: "what is the date of it and what are we sure of"}) // date is no Daten, sure no sûr
 }
 
 func forms(s *suite) {
