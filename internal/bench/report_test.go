@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -267,7 +268,73 @@ func (r *report) searches(t *testing.T, e *env) {
 			t.Errorf("%s: %d searches failed", e.name, n)
 		}
 	}
+	r.shapes(t, onPG, lite)
 	r.repeat("searches")
+}
+
+// shapes reports what questions of each shape take, of words that stand in many of the documents.
+func (r *report) shapes(t *testing.T, onPG, lite *process) {
+	t.Helper()
+	r.line("\nBy the shape of the question, 20 hits without a cache; the goal is a p99 of at most %d ms at 100,000 documents.\n", worstSearch)
+	r.line("| shape | question | PostgreSQL p50 | p99 | SQLite p50 | p99 | bound |")
+	r.line("| --- | --- | --- | --- | --- | --- | --- |")
+	for _, q := range [][2]string{
+		{"two words", "error timeout"},
+		{"eight words", "retry the request when a connection of the pool is stale or the session has expired"},
+		{"a long question", strings.Repeat("which handler must retry a request after a timeout and report the failure to its owner ", 4)},
+		{"only stop words", "when is it"},
+		{"a phrase", `"merge request"`},
+		{"a prefix", "trans*"},
+		{"a short prefix", "co*"},
+		{"an exclusion", "error -timeout"},
+		{"alternatives", "timeout OR retry"},
+		{"title:", "title:timeout"},
+		{"tag:", "tag:sql error"},
+		{"an id", "rule-1-0000042"},
+		{"a filter", "error&kind=rule&severity=CRITICAL"},
+		{"facets", "error&facets=true"},
+		{"a typing error", "conection timeuot"},
+		{"an abbreviation", "deps"},
+		{"an abbreviation of two words", "mr"},
+		{"another language", "Fehlerbehandlung in der Datenbankverbindung"},
+		{"the same, literally", "Fehlerbehandlung in der Datenbankverbindung&literal=true"},
+		{"a word in no document", "zzyzx"},
+		{"page 50", "error&page=50"},
+	} {
+		text, rest, _ := strings.Cut(q[1], "&")
+		path := "/api/v1/search?q=" + url.QueryEscape(text)
+		of := func(p *process) load {
+			paths := []string{path + "&" + rest}
+			if rest == "page=50" {
+				paths = []string{deep(t, p, path, 50)}
+			}
+			return ask(t, p, 1, time.Second, paths)
+		}
+		x, y := of(onPG), of(lite)
+		r.line("| %s | `%.60s` | %s | %s | %s | %s | %s |", q[0], q[1], ms(x.p50), ms(x.p99), ms(y.p50), ms(y.p99),
+			verdict(float64(max(x.p99, y.p99))/float64(time.Millisecond), worstSearch))
+		if n := x.failed + y.failed; n > 0 {
+			t.Errorf("%s: %d searches failed", q[0], n)
+		}
+	}
+	r.line("")
+}
+
+// worstSearch is the p99 that a question of any shape should keep, in ms.
+const worstSearch = 50
+
+// deep returns the path of a page of a search.
+func deep(t *testing.T, p *process, path string, page int) string {
+	t.Helper()
+	cursor := ""
+	for range page - 1 {
+		_, next := fetchPage(t, p, path+cursor)
+		if next == "" {
+			t.Fatalf("%s has less than %d pages", path, page)
+		}
+		cursor = "&cursor=" + url.QueryEscape(next)
+	}
+	return path + cursor
 }
 
 // imports runs the command line over every archive of the shared data.
