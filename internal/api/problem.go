@@ -85,6 +85,8 @@ type Problem struct {
 	WantBatch  *uuid.UUID        `json:"want_batch,omitempty" doc:"Conflict: the batch that left what the writer saw, where the write named that" format:"uuid"`
 	GotBatch   *uuid.UUID        `json:"got_batch,omitempty" doc:"Conflict: the batch that left what is there, where that waits for the primary" format:"uuid"`
 	Oldest     *knowledge.Seq    `json:"oldest,omitempty" doc:"Gone: the seq of the oldest change that is kept"`
+	At         *knowledge.Seq    `json:"at,omitempty" doc:"Gone: the seq at which the label stands whose documents were asked for"`
+	Keys       []string          `json:"keys,omitempty" doc:"Gone: the documents that are no longer known as of then, at most twenty" example:"rule/SEC-001"`
 	RetryAfter *int              `json:"retry_after,omitempty" doc:"Unavailable: the seconds after which to ask again"`
 	Halt       bool              `json:"halt,omitempty" doc:"Unavailable: a person must act first"`
 	ReadOnly   bool              `json:"read_only,omitempty" doc:"Unavailable: reads still work"`
@@ -166,6 +168,12 @@ func (p *Problem) detail(err error) {
 	}
 	if e, ok := errors.AsType[*store.GoneError](err); ok {
 		p.Oldest = &e.Oldest
+		if e.At > 0 {
+			p.At = &e.At
+		}
+		for _, key := range e.Keys {
+			p.Keys = append(p.Keys, key.String())
+		}
 		p.Detail = strings.TrimPrefix(p.Detail, "gone: ")
 	}
 	if e, ok := errors.AsType[*store.ForbiddenError](err); ok {

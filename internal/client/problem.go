@@ -66,7 +66,13 @@ func errorOf(p *api.Problem, status int) error {
 	case "reused":
 		return &refused{said(p), store.ErrReused}
 	case "gone":
-		return &store.GoneError{Oldest: value(p.Oldest), Other: value(p.Oldest) == 0}
+		gone := &store.GoneError{Oldest: value(p.Oldest), Other: value(p.Oldest) == 0, At: value(p.At)}
+		for _, text := range p.Keys {
+			if key, err := knowledge.ParseKey(text); err == nil {
+				gone.Keys = append(gone.Keys, key)
+			}
+		}
+		return gone
 	case "unauthenticated":
 		return &refused{"not authenticated: " + strings.TrimPrefix(said(p), "not authenticated: "), store.ErrUnauthenticated}
 	case "forbidden":

@@ -109,18 +109,35 @@ func (s *scan) run(ctx context.Context, sink store.Sink) error {
 			return err
 		}
 	}
+	return s.older(ctx, sink)
+}
+
+// older passes on the documents that were changed since, as the log has them. The error names all that it does not have.
+func (s *scan) older(ctx context.Context, sink store.Sink) error {
+	var lost *store.GoneError
 	keys := slices.SortedFunc(maps.Keys(s.changed), func(a, b knowledge.Key) int { return strings.Compare(a.String(), b.String()) })
 	for _, key := range keys {
 		rec, err := store.AtLabel(ctx, s.source, s.label, key)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
-		if err == nil {
-			err = s.pass(sink, rec)
-		}
-		if err != nil {
+		gone, trimmed := errors.AsType[*store.GoneError](err)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+		case trimmed && len(gone.Keys) > 0:
+			if lost == nil {
+				lost = &store.GoneError{Oldest: gone.Oldest, At: s.label.Seq}
+			}
+			if lost.Keys = append(lost.Keys, key); len(lost.Keys) == store.MaxGoneKeys {
+				return lost
+			}
+		case err != nil:
 			return err
+		case lost == nil:
+			if err := s.pass(sink, rec); err != nil {
+				return err
+			}
 		}
+	}
+	if lost != nil {
+		return lost
 	}
 	return nil
 }
@@ -164,6 +181,9 @@ func (s *scan) pass(sink store.Sink, rec *knowledge.Record) error {
 func (s *scan) follow(ctx context.Context) error {
 	for {
 		changes, err := s.source.Changes(ctx, knowledge.ChangeQuery{After: s.upto})
+		if gone, ok := errors.AsType[*store.GoneError](err); ok && !gone.Copy {
+			return &store.GoneError{Oldest: gone.Oldest, At: s.label.Seq}
+		}
 		if err != nil || len(changes) == 0 {
 			return err
 		}

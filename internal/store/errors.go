@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"tenet/internal/knowledge"
@@ -111,10 +112,28 @@ type GoneError struct {
 	// Other says that the position is not in this log: the log has another history than the one it was read from, or
 	// ends before it. Oldest is then 0.
 	Other bool
+	// At is where a label stands whose documents were asked for, and Keys are those that are no longer known as of then,
+	// at most [MaxGoneKeys]; without any it is open which these are.
+	At   knowledge.Seq
+	Keys []knowledge.Key
 }
+
+// MaxGoneKeys is the largest number of documents that a [GoneError] names.
+const MaxGoneKeys = 20
 
 // Error says where to start instead.
 func (e *GoneError) Error() string {
+	switch {
+	case len(e.Keys) > 0:
+		names := make([]string, len(e.Keys))
+		for i, key := range e.Keys {
+			names[i] = key.String()
+		}
+		return fmt.Sprintf("gone: the log no longer has %s as of change %d, where the label stands: move the label", strings.Join(names, ", "), e.At)
+	case e.At > 0 && !e.Copy:
+		return fmt.Sprintf("gone: the log begins at change %d and does not tell which documents have changed since change %d, "+
+			"where the label stands: move the label", e.Oldest, e.At)
+	}
 	if e.Other {
 		return "gone: the position is from another history of this log, as after a restore from a backup or a failover that lost changes, " +
 			"or beyond its end: read everything again, then follow from there"

@@ -64,7 +64,7 @@ func AtLabel(ctx context.Context, s Past, l *knowledge.Label, key knowledge.Key)
 		case rec.Version == n && rec.Pending == (knowledge.BatchID{}):
 			return rec, nil
 		}
-		return nil, &GoneError{Oldest: l.Seq + 1}
+		return nil, &GoneError{Oldest: l.Seq + 1, At: l.Seq, Keys: []knowledge.Key{key}}
 	}
 	return AsOf(ctx, s, l.Seq, key)
 }
@@ -85,7 +85,7 @@ func AsOf(ctx context.Context, s Past, seq knowledge.Seq, key knowledge.Key) (*k
 	case len(first) > 0 && first[0].Version == 1:
 		return nil, &NotFoundError{Key: key}
 	case len(first) > 0: // the version at the seq was trimmed
-		return nil, &GoneError{Oldest: first[0].Seq}
+		return nil, &GoneError{Oldest: first[0].Seq, At: seq, Keys: []knowledge.Key{key}}
 	}
 	rec, err := s.Get(ctx, key)
 	if err != nil {
