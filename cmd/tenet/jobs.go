@@ -137,7 +137,7 @@ func orDash(s string) string {
 
 // runCells are when a run began, how it stands, how long it took and what came of it.
 func runCells(r *client.JobRun) []string {
-	state, result := r.State, r.Changed
+	state, result := string(r.State), r.Changed
 	if r.Total > 0 && r.EndedAt == nil {
 		state = fmt.Sprintf("%s, %d %%", state, r.Done*100/r.Total)
 	}

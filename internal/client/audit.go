@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -20,9 +21,7 @@ func (s *Store) Refusals(ctx context.Context, before knowledge.Time, actor strin
 	if actor != "" {
 		query.Set("actor", actor)
 	}
-	got, err := told[struct {
-		Refusals []store.Refusal `json:"refusals"`
-	}](ctx, s, request{method: http.MethodGet, path: "/api/v1/audit", query: query})
+	got, err := told[api.AuditList](ctx, s, request{method: http.MethodGet, path: "/api/v1/audit", query: query})
 	if err != nil {
 		return nil, err
 	}

@@ -7,43 +7,15 @@ import (
 	"net/url"
 	"strconv"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 )
 
 // A Conflict is a batch of an outage that was parked because it conflicts with the primary.
-type Conflict struct {
-	ID         knowledge.BatchID  `json:"id"`
-	Actor      string             `json:"actor"`
-	Kind       knowledge.Kind     `json:"kind"`
-	DocumentID string             `json:"document_id"`
-	Op         int                `json:"op"` // -1 if it is the whole batch
-	Verb       knowledge.Verb     `json:"verb"`
-	Ops        int                `json:"ops"` // number of ops in the batch
-	Why        string             `json:"why"`
-	Found      int64              `json:"found"`
-	Base       json.RawMessage    `json:"base"`           // the document that the writer saw, null for none
-	Theirs     json.RawMessage    `json:"theirs"`         // the primary's document
-	Seen       string             `json:"seen,omitempty"` // identifies the current state of its documents
-	Lost       *knowledge.BatchID `json:"lost,omitempty"` // the acknowledged batch that a failover of the primary has lost
-	Ours       json.RawMessage    `json:"ours"`           // the document that the write would have left
-	QueuedAt   knowledge.Time     `json:"queued_at"`
-	ParkedAt   knowledge.Time     `json:"parked_at"`
-	Resolution string             `json:"resolution,omitempty"` // theirs, ours or merged; "" until it is decided
-	ResolvedBy string             `json:"resolved_by,omitempty"`
-	ResolvedAt *knowledge.Time    `json:"resolved_at,omitempty"`
-	ResolvedAs *knowledge.BatchID `json:"resolved_as,omitempty"`
-}
-
-// Key is the document of the conflict.
-func (c *Conflict) Key() knowledge.Key { return knowledge.Key{Kind: c.Kind, ID: c.DocumentID} }
+type Conflict = api.Conflict
 
 // A Resolution is the effect of a decision.
-type Resolution struct {
-	Conflict Conflict        `json:"conflict"`
-	State    string          `json:"state"` // knowledge.BatchApplied or BatchQueued
-	Seq      knowledge.Seq   `json:"seq,omitempty"`
-	Results  json.RawMessage `json:"results"`
-}
+type Resolution = api.ResolveAnswer
 
 // A ConflictQuery selects conflicts. Zero values select the first page of those that wait for a decision.
 type ConflictQuery struct {
@@ -71,10 +43,7 @@ func (s *Store) Conflicts(ctx context.Context, q ConflictQuery) (list []Conflict
 			r.query.Set(name, value)
 		}
 	}
-	got, err := told[struct {
-		Conflicts []Conflict `json:"conflicts"`
-		Next      string     `json:"next"`
-	}](ctx, s, r)
+	got, err := told[api.ConflictList](ctx, s, r)
 	if err != nil {
 		return nil, "", err
 	}
@@ -104,14 +73,7 @@ func (s *Store) Resolve(
 }
 
 // A ResolutionOfMany is the effect of one decision about many conflicts.
-type ResolutionOfMany struct {
-	Decided []struct {
-		ID    knowledge.BatchID `json:"id"`
-		State string            `json:"state"` // knowledge.BatchApplied or BatchQueued
-		Seq   knowledge.Seq     `json:"seq,omitempty"`
-	} `json:"decided"`
-	Stopped string `json:"stopped,omitempty"` // why the next was not decided
-}
+type ResolutionOfMany = api.ResolveManyAnswer
 
 // ResolveMany decides conflicts as theirs or ours, in the order in which their batches were acknowledged.
 func (s *Store) ResolveMany(ctx context.Context, how string, conflicts []Conflict) (*ResolutionOfMany, error) {

@@ -6,14 +6,12 @@ import (
 	"net/url"
 	"strconv"
 
+	"tenet/internal/api"
 	"tenet/internal/store"
 )
 
 // An EffectPage is a page of the effects of rules and practices.
-type EffectPage struct {
-	Documents []store.Effect `json:"documents"`
-	Next      string         `json:"next,omitempty"`
-}
+type EffectPage = api.EffectPage
 
 // Effects returns a page of the effects of rules and practices.
 func (f Fleet) Effects(ctx context.Context, q store.EffectQuery) (*EffectPage, error) {

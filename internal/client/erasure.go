@@ -5,28 +5,12 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 )
 
 // An Erasure is what the erasure of a person did, or would do.
-type Erasure struct {
-	Pseudonym string           `json:"pseudonym"`
-	Dry       bool             `json:"dry_run"`
-	Again     bool             `json:"again"`
-	Seq       knowledge.Seq    `json:"seq"`
-	Rows      map[string]int64 `json:"rows"`
-	Mentions  []struct {
-		Key    string   `json:"key"`
-		Fields []string `json:"fields"`
-	} `json:"mentions"`
-	More bool `json:"more_mentions"`
-	Held []struct {
-		Name  string         `json:"name"`
-		At    knowledge.Time `json:"at"`
-		Until knowledge.Time `json:"until"`
-	} `json:"held"`
-	Note string `json:"note"`
-}
+type Erasure = api.ErasureView
 
 // Erase erases a person, or only says what that would do. It is not sent again by itself: doing it twice is harmless, but
 // it takes as long as the log is.

@@ -6,17 +6,14 @@ import (
 	"net/http"
 	"net/url"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 )
 
 // A Status is a server's status.
 type Status struct {
-	Version string          `json:"version"`
-	Mode    knowledge.Mode  `json:"mode"`
-	AsOf    knowledge.Time  `json:"as_of"`
-	Ready   bool            `json:"ready"`
-	Reasons []string        `json:"reasons"`
-	Details json.RawMessage `json:"details,omitempty"`
+	api.StatusAnswer
+	Details json.RawMessage `json:"details,omitempty"` // in place of that of the answer: its parts read it
 }
 
 // Status returns the server's status.
@@ -25,12 +22,7 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 }
 
 // A Caller is the principal of a token.
-type Caller struct {
-	ID     string         `json:"id"`
-	Name   string         `json:"name"`
-	Role   string         `json:"role"`
-	Expiry knowledge.Time `json:"expiry"`
-}
+type Caller = api.CallerAnswer
 
 // Me returns the caller that the token belongs to.
 func (s *Store) Me(ctx context.Context) (*Caller, error) { return ask[Caller](ctx, s, "/api/v1/me") }
@@ -53,9 +45,7 @@ func (s *Store) Render(ctx context.Context, template string, values map[string]a
 	if err != nil {
 		return "", err
 	}
-	var got struct {
-		Text string `json:"text"`
-	}
+	var got api.RenderAnswer
 	if err := json.Unmarshal(a.body, &got); err != nil {
 		return "", garbled(s, err)
 	}

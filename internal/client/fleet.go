@@ -7,43 +7,18 @@ import (
 	"net/url"
 	"strconv"
 
-	"tenet/internal/knowledge"
+	"tenet/internal/api"
 	"tenet/internal/store"
 )
 
 // A FleetStanding is a repository's state.
-type FleetStanding struct {
-	Repository string                `json:"repository"`
-	State      store.FleetState      `json:"state"`
-	Since      knowledge.Time        `json:"since"`
-	LastSeen   knowledge.Time        `json:"last_seen"`
-	Via        string                `json:"via"`
-	By         string                `json:"by"`
-	Branch     string                `json:"branch"`
-	Commit     string                `json:"commit"`
-	Program    string                `json:"program"`
-	Seq        knowledge.Seq         `json:"seq"`
-	Files      *store.FleetFiles     `json:"files,omitempty"`
-	Findings   *int                  `json:"findings,omitempty"`
-	Hooks      *store.FleetHookTally `json:"hooks,omitempty"`
-	Exemptions int                   `json:"exemptions"`
-	Fault      string                `json:"fault,omitempty"`
-}
+type FleetStanding = api.Standing
 
 // A FleetPage is a page of repositories.
-type FleetPage struct {
-	Repositories []FleetStanding    `json:"repositories"`
-	Counts       []store.FleetCount `json:"counts"`
-	CountedAt    knowledge.Time     `json:"counted_at"`
-	Next         string             `json:"next,omitempty"`
-}
+type FleetPage = api.FleetPage
 
 // FleetNews is a repository with the changes since it last took its documents.
-type FleetNews struct {
-	Standing FleetStanding     `json:"standing"`
-	Changed  []store.FleetMove `json:"changed"`
-	More     bool              `json:"more,omitempty"`
-}
+type FleetNews = api.FleetNews
 
 // A Fleet reads and reports the state of repositories.
 type Fleet struct{ Store *Store }

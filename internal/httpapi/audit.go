@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tenet/internal/access"
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -18,11 +19,6 @@ type auditParams struct {
 	Limit  int    `query:"limit" doc:"How many at most" minimum:"1" maximum:"500" default:"100" example:"20"`
 }
 
-type auditList struct {
-	Refusals []store.Refusal `json:"refusals" doc:"The calls that were refused, the newest first"`
-	Next     string          `json:"next,omitempty" doc:"Where the next page begins, to be given as before; left out on the last one"`
-}
-
 func auditRoute() *route {
 	return &route{
 		method: http.MethodGet, path: auditPath, id: "list-refusals", tag: "operations",
@@ -30,7 +26,7 @@ func auditRoute() *route {
 		description: "Who was refused what, when and from where, the newest first; who applied a proposal without its approvals; and who entered a write under another's name or another " +
 			"time. What was done stands in the log of changes. Only admins may ask.",
 		handler: with(func(c *call, p *auditParams) error { return listRefusals(c, p) }),
-		answers: []answer{jsonAnswer[auditList](http.StatusOK, "The refused calls", exampleAudit())},
+		answers: []answer{jsonAnswer[api.AuditList](http.StatusOK, "The refused calls", exampleAudit())},
 	}
 }
 
@@ -57,7 +53,7 @@ func listRefusals(c *call, p *auditParams) error {
 	if len(f) > 0 {
 		return f.err(true)
 	}
-	a := auditList{Refusals: []store.Refusal{}}
+	a := api.AuditList{Refusals: []store.Refusal{}}
 	if c.h.o.Audit == nil {
 		return c.json(http.StatusOK, a)
 	}
@@ -65,13 +61,13 @@ func listRefusals(c *call, p *auditParams) error {
 	if err != nil {
 		return err
 	}
-	a.page(list, p.Limit)
+	fillPage(&a, list, p.Limit)
 	return c.json(http.StatusOK, a)
 }
 
-// page fills in a page of at most limit refusals, and where the next one begins. Those of the last one's moment come on the next page,
-// all together: a page begins at a moment.
-func (a *auditList) page(list []store.Refusal, limit int) {
+// fillPage fills in a page of at most limit refusals, and where the next one begins. Those of the last one's moment come on the next
+// page, all together: a page begins at a moment.
+func fillPage(a *api.AuditList, list []store.Refusal, limit int) {
 	if len(list) == limit {
 		last := list[limit-1].At
 		if kept := slices.IndexFunc(list, func(r store.Refusal) bool { return r.At.Equal(last.Time) }); kept > 0 && limit > 1 {
@@ -82,9 +78,9 @@ func (a *auditList) page(list []store.Refusal, limit int) {
 	a.Refusals = append(a.Refusals, list...)
 }
 
-func exampleAudit() auditList {
+func exampleAudit() api.AuditList {
 	at, _ := time.Parse(time.RFC3339, "2026-11-24T07:59:58Z")
-	return auditList{Refusals: []store.Refusal{{
+	return api.AuditList{Refusals: []store.Refusal{{
 		At: knowledge.At(at), Actor: "ada", Action: "put", Key: "rule/SEC-001", Peer: "192.0.2.7", RequestID: "9f86d081884c7d65",
 		Reason: "put rule/SEC-001: this needs the role maintainer or admin",
 	}}}

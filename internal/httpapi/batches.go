@@ -43,23 +43,11 @@ type batchOp struct {
 
 // batchAnswer tells what a batch did.
 type batchAnswer struct {
-	ID      uuid.UUID     `json:"id" doc:"The batch's id" format:"uuid"`
-	State   string        `json:"state" doc:"Whether it is done, or waits for the primary" enum:"applied,queued"`
-	Seq     knowledge.Seq `json:"seq,omitempty" doc:"The seq of its last change, once applied"`
-	Results []batchResult `json:"results" doc:"What became of each op, in their order"`
-	Failed  *int          `json:"failed,omitempty" doc:"With best_effort: how many ops were refused"`
-}
-
-// batchResult tells what one op did.
-type batchResult struct {
-	Kind     knowledge.Kind  `json:"kind" doc:"The document's kind"`
-	ID       string          `json:"id" doc:"The document's id"`
-	Verb     knowledge.Verb  `json:"verb" doc:"What was asked for"`
-	Version  int64           `json:"version,omitempty" doc:"The version it left behind; left out after a purge"`
-	Document json.RawMessage `json:"document,omitempty" doc:"The document it left behind; left out after a purge"`
-	Batch    *uuid.UUID      `json:"batch,omitempty" doc:"With best_effort: the id of the op's own batch" format:"uuid"`
-	State    string          `json:"state,omitempty" doc:"With best_effort: whether it is done, or waits for the primary" enum:"applied,queued"`
-	Error    *api.Problem    `json:"error,omitempty" doc:"With best_effort: why it was refused"`
+	ID      uuid.UUID         `json:"id" doc:"The batch's id" format:"uuid"`
+	State   string            `json:"state" doc:"Whether it is done, or waits for the primary" enum:"applied,queued"`
+	Seq     knowledge.Seq     `json:"seq,omitempty" doc:"The seq of its last change, once applied"`
+	Results []api.BatchResult `json:"results" doc:"What became of each op, in their order"`
+	Failed  *int              `json:"failed,omitempty" doc:"With best_effort: how many ops were refused"`
 }
 
 func batchRoutes(h *Handler) []*route {
@@ -133,21 +121,22 @@ func applyBatch(c *call, _ *batchParams) error {
 		return err
 	}
 	setBatchHeaders(c, p.batch.ID, &receipt)
-	a := batchAnswer{ID: p.batch.ID, State: stateOf(&receipt), Seq: receipt.Seq, Results: make([]batchResult, len(p.batch.Ops))}
+	a := batchAnswer{ID: p.batch.ID, State: stateOf(&receipt), Seq: receipt.Seq, Results: make([]api.BatchResult, len(p.batch.Ops))}
 	for i := range p.batch.Ops {
 		a.Results[i] = resultOf(&p.batch.Ops[i])
 		if i < len(receipt.Records) {
-			a.Results[i].left(receipt.Records[i])
+			setRecord(&a.Results[i], receipt.Records[i])
 		}
 	}
 	return c.json(statusOf(&receipt), &a)
 }
 
-func resultOf(op *knowledge.Op) batchResult {
-	return batchResult{Kind: op.Key.Kind, ID: op.Key.ID, Verb: op.Verb}
+func resultOf(op *knowledge.Op) api.BatchResult {
+	return api.BatchResult{Kind: op.Key.Kind, ID: op.Key.ID, Verb: op.Verb}
 }
 
-func (r *batchResult) left(rec *knowledge.Record) {
+// setRecord adds the document that an op left behind.
+func setRecord(r *api.BatchResult, rec *knowledge.Record) {
 	if rec != nil {
 		r.Version, r.Document = rec.Version, rec.JSON
 	}
@@ -171,7 +160,7 @@ func statusOf(r *knowledge.Receipt) int {
 func applyEach(c *call, p *parsedBatch) error {
 	failed := 0
 	all := knowledge.Receipt{}
-	a := batchAnswer{ID: p.batch.ID, Results: make([]batchResult, len(p.batch.Ops)), Failed: &failed}
+	a := batchAnswer{ID: p.batch.ID, Results: make([]api.BatchResult, len(p.batch.Ops)), Failed: &failed}
 	var stopped error // what makes it pointless to go on
 	for i := range p.batch.Ops {
 		op := &p.batch.Ops[i]
@@ -187,7 +176,7 @@ func applyEach(c *call, p *parsedBatch) error {
 			failed++
 		} else {
 			if len(receipt.Records) > 0 {
-				r.left(receipt.Records[0])
+				setRecord(&r, receipt.Records[0])
 			}
 			r.State = stateOf(&receipt)
 			all.Queued = all.Queued || receipt.Queued
@@ -376,20 +365,20 @@ func exampleBatches() []sample {
 func exampleBatchAnswer() any {
 	return batchAnswer{
 		ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchApplied, Seq: 43,
-		Results: []batchResult{exampleResult()},
+		Results: []api.BatchResult{exampleResult()},
 	}
 }
 
 func exampleQueuedBatch() any {
-	return batchAnswer{ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchQueued, Results: []batchResult{exampleResult()}}
+	return batchAnswer{ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchQueued, Results: []api.BatchResult{exampleResult()}}
 }
 
-func exampleResult() batchResult {
+func exampleResult() api.BatchResult {
 	r, err := knowledge.NewRecord(exampleStored(knowledge.KindCategory))
 	if err != nil {
 		panic(err) // examples are constants
 	}
-	return batchResult{Kind: r.Key.Kind, ID: r.Key.ID, Verb: knowledge.VerbPut, Version: r.Version, Document: r.JSON}
+	return api.BatchResult{Kind: r.Key.Kind, ID: r.Key.ID, Verb: knowledge.VerbPut, Version: r.Version, Document: r.JSON}
 }
 
 func exampleBatchStatus() any {

@@ -12,36 +12,6 @@ import (
 	"tenet/internal/store"
 )
 
-// conflict is a parked batch as it is shown.
-type conflict struct {
-	ID         uuid.UUID       `json:"id" doc:"The id of the batch that did not fit" format:"uuid"`
-	Actor      string          `json:"actor" doc:"Who wrote it" example:"anna"`
-	Kind       knowledge.Kind  `json:"kind" doc:"The kind of the document that it is about"`
-	DocumentID string          `json:"document_id" doc:"The id of that document" example:"SEC-001"`
-	Op         int             `json:"op" doc:"The index of the op that did not fit; -1 when it was none of them alone" minimum:"-1"`
-	Verb       knowledge.Verb  `json:"verb" doc:"What that op does" enum:"put,patch,retire,restore,purge"`
-	Ops        int             `json:"ops" doc:"How many ops the batch has" minimum:"1"`
-	Why        string          `json:"why" doc:"Why it did not fit"`
-	Found      int64           `json:"found" doc:"The version of theirs; 0 for none"`
-	Seen       string          `json:"seen,omitempty" doc:"Names what stands of its documents now: a decision for ours or merged says it, so that nothing is overwritten that came since. Left out once it is decided, or while that can't be told" example:"8f1c5a90d2b7e364"`
-	Lost       *uuid.UUID      `json:"lost,omitempty" doc:"The batch that was acknowledged and lost by a failover of the primary; left out for what did not fit" format:"uuid"`
-	Base       json.RawMessage `json:"base" doc:"The document that the writer saw; null for none, or when it is no longer known"`
-	Theirs     json.RawMessage `json:"theirs" doc:"The document as it stands at the primary, null for none; once decided, as it stood when the batch was parked"`
-	Ours       json.RawMessage `json:"ours" doc:"The document that the batch would have left; null for none"`
-	QueuedAt   knowledge.Time  `json:"queued_at" doc:"When the batch was acknowledged"`
-	ParkedAt   knowledge.Time  `json:"parked_at" doc:"When it was found not to fit"`
-	Resolution string          `json:"resolution,omitempty" doc:"What was decided; left out while nobody has" enum:"theirs,ours,merged"`
-	ResolvedBy string          `json:"resolved_by,omitempty" doc:"Who decided"`
-	ResolvedAt *knowledge.Time `json:"resolved_at,omitempty" doc:"When it was decided"`
-	ResolvedAs *uuid.UUID      `json:"resolved_as,omitempty" doc:"The batch that carried the decision out" format:"uuid"`
-}
-
-// conflictList is what GET /conflicts answers.
-type conflictList struct {
-	Conflicts []conflict `json:"conflicts" doc:"The conflicts, the newest first"`
-	Next      string     `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`
-}
-
 // resolveRequest is a decision.
 type resolveRequest struct {
 	Resolution string          `json:"resolution" doc:"What holds: what is at the primary, what was journalled, or a document made of both" enum:"theirs,ours,merged"`
@@ -59,27 +29,6 @@ type resolveManyRequest struct {
 type seenConflict struct {
 	ID   string `json:"id" doc:"The id of the batch that did not fit" format:"uuid" example:"018f4a3e-7c10-7a5e-9f0b-2f6d1c3b5a70"`
 	Seen string `json:"seen,omitempty" doc:"For ours: the seen of the conflict" example:"8f1c5a90d2b7e364"`
-}
-
-// resolveManyAnswer tells what became of the conflicts.
-type resolveManyAnswer struct {
-	Decided []decidedConflict `json:"decided" doc:"What was carried out, in the order in which it was"`
-	Stopped string            `json:"stopped,omitempty" doc:"Why the next was not carried out, nor those behind it; left out when all were"`
-}
-
-// decidedConflict is a decision that was carried out.
-type decidedConflict struct {
-	ID    uuid.UUID     `json:"id" doc:"The conflict" format:"uuid"`
-	State string        `json:"state" doc:"Whether what was decided is done, or waits for the primary" enum:"applied,queued"`
-	Seq   knowledge.Seq `json:"seq,omitempty" doc:"The seq of the last change that it made; left out when it made none"`
-}
-
-// resolveAnswer tells what a decision did.
-type resolveAnswer struct {
-	Conflict conflict      `json:"conflict" doc:"The conflict, decided"`
-	State    string        `json:"state" doc:"Whether what was decided is done, or waits for the primary" enum:"applied,queued"`
-	Seq      knowledge.Seq `json:"seq,omitempty" doc:"The seq of the last change that it made; left out when it made none"`
-	Results  []batchResult `json:"results" doc:"The documents that it left behind; none for theirs"`
 }
 
 // mirrorAnswer says that something was asked for.
@@ -115,9 +64,9 @@ func parkedByID(c *call, id uuid.UUID) (*store.Parked, error) {
 // disputedOp returns the op that a conflict is about.
 func disputedOp(p *store.Parked) *knowledge.Op { return &p.Entry.Batch.Ops[max(p.Op, 0)] }
 
-func conflictOf(p *store.Parked) conflict {
+func conflictOf(p *store.Parked) api.Conflict {
 	op := disputedOp(p)
-	c := conflict{
+	c := api.Conflict{
 		ID: p.Entry.Batch.ID, Actor: p.Entry.Batch.Actor, Kind: op.Key.Kind, DocumentID: op.Key.ID, Op: p.Op, Verb: op.Verb,
 		Ops: len(p.Entry.Batch.Ops), Why: p.Why, Found: max(p.Found, 0), Base: orNull(p.Base), Theirs: orNull(p.Theirs), Ours: orNull(p.Ours),
 		QueuedAt: p.Entry.At, ParkedAt: p.ParkedAt, Resolution: p.Resolution, ResolvedBy: p.ResolvedBy, Seen: p.Seen,
@@ -142,7 +91,7 @@ func orNull(raw json.RawMessage) json.RawMessage {
 }
 
 // exampleConflict is a conflict about the example rule: both sides gave it another title.
-func exampleConflict() conflict {
+func exampleConflict() api.Conflict {
 	side := func(title, by string, version int64) json.RawMessage {
 		d := exampleDocument(knowledge.KindRule)
 		d.(*knowledge.Rule).Title = title
@@ -154,7 +103,7 @@ func exampleConflict() conflict {
 		}
 		return r.JSON
 	}
-	return conflict{
+	return api.Conflict{
 		ID: uuid.MustParse(exampleBatchID), Actor: "anna", Kind: knowledge.KindRule, DocumentID: "SEC-001", Verb: knowledge.VerbPut, Ops: 1,
 		Why: "rule/SEC-001 is at version 2, and was written on top of version 1", Found: 2,
 		Base: side("Use parameterized queries", "anna", 1), Theirs: side("Never build SQL from text", "ben", 2),
@@ -162,7 +111,7 @@ func exampleConflict() conflict {
 	}
 }
 
-func exampleConflicts() any { return conflictList{Conflicts: []conflict{exampleConflict()}} }
+func exampleConflicts() any { return api.ConflictList{Conflicts: []api.Conflict{exampleConflict()}} }
 
 func exampleResolves() []sample {
 	merged := leastFields(exampleDocument(knowledge.KindRule))
@@ -188,7 +137,7 @@ func exampleResolveMany() []sample {
 }
 
 func exampleResolvedMany() any {
-	return resolveManyAnswer{Decided: []decidedConflict{{ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchApplied, Seq: 44}}}
+	return api.ResolveManyAnswer{Decided: []api.DecidedConflict{{ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchApplied, Seq: 44}}}
 }
 
 // exampleResolved is the answer to the first of exampleResolves.
@@ -196,11 +145,11 @@ func exampleResolved() any { return exampleDecision(knowledge.BatchApplied, 44) 
 
 func exampleResolvedLater() any { return exampleDecision(knowledge.BatchQueued, 0) }
 
-func exampleDecision(state string, seq knowledge.Seq) resolveAnswer {
+func exampleDecision(state string, seq knowledge.Seq) api.ResolveAnswer {
 	c, at, as := exampleConflict(), exampleTime(), uuid.MustParse("7c9e6679-7425-5de4-944b-e07fc1f90ae7")
 	c.Seen = ""
 	c.Resolution, c.ResolvedBy, c.ResolvedAt, c.ResolvedAs = store.ResolveOurs, "carla", &at, &as
-	return resolveAnswer{Conflict: c, State: state, Seq: seq, Results: []batchResult{{
+	return api.ResolveAnswer{Conflict: c, State: state, Seq: seq, Results: []api.BatchResult{{
 		Kind: c.Kind, ID: c.DocumentID, Verb: knowledge.VerbPut, Version: 3, Document: c.Ours,
 	}}}
 }

@@ -26,14 +26,14 @@ func conflictRoutes(h *Handler) []*route {
 				"meanwhile. Each waits for a person, with the document that its writer saw, the one at the primary, and the one that the " +
 				"write would have left. Conflicts about principals are shown to admins only. A tenet without a PostgreSQL has none.",
 			handler: with(listConflicts),
-			answers: []answer{jsonAnswer[conflictList](http.StatusOK, "The conflicts", exampleConflicts())},
+			answers: []answer{jsonAnswer[api.ConflictList](http.StatusOK, "The conflicts", exampleConflicts())},
 		},
 		{
 			method: http.MethodGet, path: conflictsPath + "/{id}", id: "get-conflict", tag: "conflicts",
 			summary:     "Read a conflict",
 			description: "One conflict, decided or not.",
 			handler:     with(getConflict), sample: exampleBatchID,
-			answers:  []answer{jsonAnswer[conflict](http.StatusOK, "The conflict", exampleConflict())},
+			answers:  []answer{jsonAnswer[api.Conflict](http.StatusOK, "The conflict", exampleConflict())},
 			refusals: []int{http.StatusNotFound},
 		},
 		{
@@ -46,8 +46,8 @@ func conflictRoutes(h *Handler) []*route {
 			handler: with(resolveConflict), sample: exampleBatchID,
 			body: &payload{media: mediaJSON, body: typeOf[resolveRequest](), samples: exampleResolves()},
 			answers: []answer{
-				jsonAnswer[resolveAnswer](http.StatusOK, "It is decided and done", exampleResolved(), "Tenet-Batch", "Tenet-Seq"),
-				jsonAnswer[resolveAnswer](http.StatusAccepted, "It is decided; the primary went away meanwhile, and the write waits for it",
+				jsonAnswer[api.ResolveAnswer](http.StatusOK, "It is decided and done", exampleResolved(), "Tenet-Batch", "Tenet-Seq"),
+				jsonAnswer[api.ResolveAnswer](http.StatusAccepted, "It is decided; the primary went away meanwhile, and the write waits for it",
 					exampleResolvedLater(), "Tenet-Batch", "Link"),
 			},
 			refusals: []int{
@@ -63,7 +63,7 @@ func conflictRoutes(h *Handler) []*route {
 				"or something was written since it was looked at, nothing is done. The rights are those of deciding each.",
 			handler: with(resolveConflicts),
 			body:    &payload{media: mediaJSON, body: typeOf[resolveManyRequest](), samples: exampleResolveMany()},
-			answers: []answer{jsonAnswer[resolveManyAnswer](http.StatusOK, "What was carried out", exampleResolvedMany())},
+			answers: []answer{jsonAnswer[api.ResolveManyAnswer](http.StatusOK, "What was carried out", exampleResolvedMany())},
 			refusals: []int{
 				http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
 				http.StatusUnprocessableEntity,
@@ -141,7 +141,7 @@ const (
 )
 
 func listConflicts(c *call, p *conflictsParams) error {
-	a := conflictList{Conflicts: []conflict{}}
+	a := api.ConflictList{Conflicts: []api.Conflict{}}
 	q, err := p.query()
 	if err != nil {
 		return err
@@ -255,13 +255,13 @@ func answerResolved(c *call, how string, receipt *knowledge.Receipt) error {
 	if err != nil {
 		return err
 	}
-	a := resolveAnswer{Conflict: conflictOf(p), State: stateOf(receipt), Seq: receipt.Seq, Results: []batchResult{}}
+	a := api.ResolveAnswer{Conflict: conflictOf(p), State: stateOf(receipt), Seq: receipt.Seq, Results: []api.BatchResult{}}
 	for _, rec := range receipt.Records {
 		if rec == nil {
 			continue // it was purged
 		}
-		r := batchResult{Kind: rec.Key.Kind, ID: rec.Key.ID, Verb: knowledge.VerbPut}
-		r.left(rec)
+		r := api.BatchResult{Kind: rec.Key.Kind, ID: rec.Key.ID, Verb: knowledge.VerbPut}
+		setRecord(&r, rec)
 		a.Results = append(a.Results, r)
 	}
 	if how != store.ResolveTheirs {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"tenet/internal/access"
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -44,9 +45,9 @@ func resolveConflicts(c *call, _ *noParams) error {
 	if err != nil && len(done) == 0 {
 		return err
 	}
-	a := resolveManyAnswer{Decided: make([]decidedConflict, len(done))}
+	a := api.ResolveManyAnswer{Decided: make([]api.DecidedConflict, len(done))}
 	for i := range done {
-		a.Decided[i] = decidedConflict{ID: done[i].ID, State: stateOf(&done[i].Receipt), Seq: done[i].Receipt.Seq}
+		a.Decided[i] = api.DecidedConflict{ID: done[i].ID, State: stateOf(&done[i].Receipt), Seq: done[i].Receipt.Seq}
 	}
 	if err != nil {
 		a.Stopped = err.Error()

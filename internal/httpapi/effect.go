@@ -12,11 +12,6 @@ import (
 
 const effectPath = "/api/v1/effect"
 
-type effectPage struct {
-	Documents []store.Effect `json:"documents" doc:"Rules and practices in use, by their keys; none before the first night"`
-	Next      string         `json:"next,omitempty" doc:"What to ask on with as after; left out on the last page"`
-}
-
 type effectParams struct {
 	Verdict string `query:"verdict" doc:"Only what is dead (looked for and never broken), noisy (broken or exempt more often than not) or unserved (nobody was given it)" enum:"dead,noisy,unserved" example:"noisy"`
 	Key     string `query:"key" doc:"Only this document, by kind and id" maxLength:"160" example:"rule/GO-001"`
@@ -33,7 +28,7 @@ func (d effectDoor) routes() []*route {
 		summary: "Ask what rules and practices do", description: "For each of them how often it was served, followed, broken and exempt in the last 180 days, and what follows " +
 			"from that: the share of the repositories that take it, and by how much the share of runs that break it has fallen. A night's work (the job " +
 			"effect.work) makes it of the counts; a score whose sample is too small is null.",
-		handler: with(d.list), answers: []answer{jsonAnswer[effectPage](http.StatusOK, "A page", exampleEffects())},
+		handler: with(d.list), answers: []answer{jsonAnswer[api.EffectPage](http.StatusOK, "A page", exampleEffects())},
 		refusals: []int{http.StatusForbidden},
 	}}
 }
@@ -58,16 +53,16 @@ func (d effectDoor) list(c *call, p *effectParams) error {
 	if err != nil {
 		return err
 	}
-	a := effectPage{Documents: list}
+	a := api.EffectPage{Documents: list}
 	if len(list) == p.Limit && p.Key == "" {
 		a.Next = list[len(list)-1].Key
 	}
 	return c.json(http.StatusOK, a)
 }
 
-func exampleEffects() effectPage {
+func exampleEffects() api.EffectPage {
 	adoption, score := 0.8, 0.66
-	return effectPage{Documents: []store.Effect{{
+	return api.EffectPage{Documents: []store.Effect{{
 		Key: "rule/GO-001", Days: 60, EffectTally: store.EffectTally{Served: 4000, Followed: 900, Violated: 60}, AdoptionRate: &adoption, AdoptionSample: 40,
 		EffectivenessScore: &score, EffectivenessSample: 210, At: exampleTime(),
 	}}}

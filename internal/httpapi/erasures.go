@@ -20,30 +20,6 @@ type erasureRequest struct {
 	Dry       bool   `json:"dry_run,omitempty" doc:"Only say what would be done"`
 }
 
-// erasureView is what an erasure did.
-type erasureView struct {
-	Pseudonym string           `json:"pseudonym" doc:"What stands in place of the person; of a dry run only an example" example:"erased-5f0c9a1b2d3e4f60"`
-	Dry       bool             `json:"dry_run" doc:"Nothing was erased"`
-	Again     bool             `json:"again" doc:"The person was erased before; what had come in since was erased too"`
-	Seq       knowledge.Seq    `json:"seq" doc:"The change that tells of it; 0 for none" minimum:"0"`
-	Rows      map[string]int64 `json:"rows" doc:"How many rows were rewritten, by table"`
-	Mentions  []mentionView    `json:"mentions" doc:"Documents whose texts name the person, for people to rewrite; 500 at most"`
-	More      bool             `json:"more_mentions" doc:"There are more than those"`
-	Held      []heldView       `json:"held" doc:"Backups that still hold the name"`
-	Note      string           `json:"note" doc:"What else may hold it, and what to do; empty for nothing"`
-}
-
-type mentionView struct {
-	Key    string   `json:"key" doc:"The document" example:"rule/SEC-001"`
-	Fields []string `json:"fields" doc:"Its fields that name the person"`
-}
-
-type heldView struct {
-	Name  string         `json:"name" doc:"The backup" example:"20260131T020000.000Z-full"`
-	At    knowledge.Time `json:"at" doc:"The moment that it holds"`
-	Until knowledge.Time `json:"until" doc:"When it is removed, at the latest"`
-}
-
 func erasureRoutes() []*route {
 	return []*route{{
 		method: http.MethodPost, path: erasuresPath, id: "erase-person", tag: "operations",
@@ -55,7 +31,7 @@ func erasureRoutes() []*route {
 		body: &payload{media: mediaJSON, body: typeOf[erasureRequest](), samples: []sample{{
 			name: "dry", summary: "See what would be done", value: erasureRequest{Principal: exampleErased, Dry: true},
 		}}},
-		answers: []answer{jsonAnswer[erasureView](http.StatusOK, "What was done", exampleErasure())},
+		answers: []answer{jsonAnswer[api.ErasureView](http.StatusOK, "What was done", exampleErasure())},
 		refusals: []int{
 			http.StatusForbidden, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
 		},
@@ -89,27 +65,27 @@ func erasePerson(c *call, _ *noParams) error {
 	return c.json(http.StatusOK, erasureOf(report))
 }
 
-func erasureOf(r *erasure.Report) erasureView {
-	v := erasureView{
+func erasureOf(r *erasure.Report) api.ErasureView {
+	v := api.ErasureView{
 		Pseudonym: r.Pseudonym, Dry: r.Dry, Again: r.Again, Seq: r.Seq, Rows: r.Rows, More: r.More, Note: r.Note,
-		Mentions: make([]mentionView, len(r.Mentions)), Held: make([]heldView, len(r.Held)),
+		Mentions: make([]api.MentionView, len(r.Mentions)), Held: make([]api.HeldView, len(r.Held)),
 	}
 	for i, m := range r.Mentions {
-		v.Mentions[i] = mentionView(m)
+		v.Mentions[i] = api.MentionView(m)
 	}
 	for i, h := range r.Held {
-		v.Held[i] = heldView(h)
+		v.Held[i] = api.HeldView(h)
 	}
 	return v
 }
 
 const exampleErased = "ada"
 
-func exampleErasure() erasureView {
+func exampleErasure() api.ErasureView {
 	at := exampleTime()
-	return erasureView{
+	return api.ErasureView{
 		Pseudonym: "erased-5f0c9a1b2d3e4f60", Seq: 4711, Rows: map[string]int64{"changes": 12, "principals": 1, "rules": 3},
-		Mentions: []mentionView{{Key: "rule/SEC-001", Fields: []string{"description"}}},
-		Held:     []heldView{{Name: "20260131T020000.000Z-full", At: at, Until: knowledge.At(at.AddDate(0, 0, 30))}},
+		Mentions: []api.MentionView{{Key: "rule/SEC-001", Fields: []string{"description"}}},
+		Held:     []api.HeldView{{Name: "20260131T020000.000Z-full", At: at, Until: knowledge.At(at.AddDate(0, 0, 30))}},
 	}
 }

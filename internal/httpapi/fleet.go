@@ -17,43 +17,11 @@ import (
 
 const fleetPath = "/api/v1/fleet"
 
-// standing is a repository as it is shown.
-type standing struct {
-	Repository string                `json:"repository" doc:"The repository's id" example:"acme.pay"`
-	State      store.FleetState      `json:"state" doc:"How it stands; where several hold, the first of these" enum:"silent,edited,missing,behind,exempt,current"`
-	Since      knowledge.Time        `json:"since" doc:"Since when it stands so"`
-	LastSeen   knowledge.Time        `json:"last_seen,omitzero" doc:"When it last told of itself; left out for never"`
-	Via        string                `json:"via" doc:"By which command" example:"sync"`
-	By         string                `json:"by" doc:"Who ran it" example:"ci-payments"`
-	Branch     string                `json:"branch" doc:"The branch of the work tree" example:"main"`
-	Commit     string                `json:"commit" doc:"The commit of the work tree"`
-	Program    string                `json:"program" doc:"The version of the command" example:"1.4.0"`
-	Seq        knowledge.Seq         `json:"seq" doc:"The change of the log up to which it has what it takes"`
-	Files      *store.FleetFiles     `json:"files,omitempty" doc:"Its files that are not as sync would write them; left out where nobody looked"`
-	Findings   *int                  `json:"findings,omitempty" doc:"What the last check found; left out where none ran"`
-	Hooks      *store.FleetHookTally `json:"hooks,omitempty" doc:"Edits that its hooks judged; left out where none ran"`
-	Exemptions int                   `json:"exemptions" doc:"Exemptions that are in force" minimum:"0"`
-	Fault      string                `json:"fault,omitempty" doc:"Why it can't be told what it takes, such as a pack that is not there"`
-}
-
-func standingOf(s *store.Standing) standing {
-	return standing{
+func standingOf(s *store.Standing) api.Standing {
+	return api.Standing{
 		Repository: s.Repository, State: s.State, Since: s.Since, LastSeen: s.At, Via: s.Via, By: s.By, Branch: s.Branch, Commit: s.Commit,
 		Program: s.Program, Seq: s.Seq, Files: s.Files, Findings: s.Findings, Hooks: s.Hooks, Exemptions: s.Exempt, Fault: s.Fault,
 	}
-}
-
-type fleetPage struct {
-	Repositories []standing         `json:"repositories" doc:"The repositories, by their ids"`
-	Counts       []store.FleetCount `json:"counts" doc:"How many of all repositories have which state"`
-	CountedAt    knowledge.Time     `json:"counted_at,omitzero" doc:"As of when they were counted; left out for never"`
-	Next         string             `json:"next,omitempty" doc:"What to ask on with as after; left out on the last page"`
-}
-
-type fleetNews struct {
-	Standing standing          `json:"standing" doc:"How it stands"`
-	Changed  []store.FleetMove `json:"changed" doc:"What has changed of what it takes since then, the newest first"`
-	More     bool              `json:"more,omitempty" doc:"There is so much that not everything was looked at"`
 }
 
 // checkInRequest is what POST /fleet/{id} reads.
@@ -89,16 +57,16 @@ func (d fleetDoor) routes() []*route {
 			method: http.MethodGet, path: fleetPath, id: "list-fleet", tag: "fleet",
 			summary: "List how repositories stand", description: "Every repository with what it last told of itself: whether it has what it takes, " +
 				"whether its files are as they were written, when it was last heard of. While PostgreSQL is away a copy answers.",
-			handler: with(d.list), answers: []answer{jsonAnswer[fleetPage](http.StatusOK, "A page", exampleFleet())},
+			handler: with(d.list), answers: []answer{jsonAnswer[api.FleetPage](http.StatusOK, "A page", exampleFleet())},
 			refusals: []int{http.StatusForbidden},
 		},
 		{
 			method: http.MethodGet, path: fleetPath + "/{id}", id: "get-fleet-news", tag: "fleet",
 			summary: "Ask what a repository has not taken yet", description: "How a repository stands, and which of the documents that it takes have changed since.",
 			handler: with(d.news), sample: sample.Repository,
-			answers: []answer{jsonAnswer[fleetNews](http.StatusOK, "The repository", fleetNews{sample, []store.FleetMove{{
+			answers: []answer{jsonAnswer[api.FleetNews](http.StatusOK, "The repository", api.FleetNews{Standing: sample, Changed: []store.FleetMove{{
 				Key: "rule/GO-001", Title: "Check errors", How: "changed", Version: 4, Seq: 4720, At: exampleTime(), By: "anna",
-			}}, false})},
+			}}})},
 			refusals: []int{http.StatusForbidden, http.StatusNotFound},
 		},
 		{
@@ -107,7 +75,7 @@ func (d fleetDoor) routes() []*route {
 				"a document: who may read the repository may tell. While PostgreSQL is away it waits on disk.",
 			handler: with(d.checkIn), sample: sample.Repository,
 			body: &payload{media: mediaJSON, body: typeOf[checkInRequest](), samples: exampleCheckIns()}, answers: []answer{
-				jsonAnswer[standing](http.StatusOK, "How it stands", sample),
+				jsonAnswer[api.Standing](http.StatusOK, "How it stands", sample),
 			},
 			refusals: []int{
 				http.StatusForbidden, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
@@ -147,7 +115,7 @@ func (d fleetDoor) list(c *call, p *fleetParams) error {
 	if err != nil {
 		return err
 	}
-	a := fleetPage{Repositories: make([]standing, len(list)), Counts: []store.FleetCount{}}
+	a := api.FleetPage{Repositories: make([]api.Standing, len(list)), Counts: []store.FleetCount{}}
 	for i := range list {
 		a.Repositories[i] = standingOf(&list[i])
 	}
@@ -173,7 +141,7 @@ func (d fleetDoor) news(c *call, _ *repositoryPath) error {
 	if err != nil {
 		return err
 	}
-	return c.json(http.StatusOK, fleetNews{standingOf(&n.Standing), n.Moves, n.More})
+	return c.json(http.StatusOK, api.FleetNews{Standing: standingOf(&n.Standing), Changed: n.Moves, More: n.More})
 }
 
 func (d fleetDoor) checkIn(c *call, _ *repositoryPath) error {
@@ -275,17 +243,17 @@ func exampleCheckIns() []sample {
 	}
 }
 
-func exampleStanding() standing {
+func exampleStanding() api.Standing {
 	none := 0
-	return standing{
+	return api.Standing{
 		Repository: "acme.pay", State: store.FleetBehind, Since: exampleTime(), LastSeen: exampleTime(), Via: "sync", By: "ci-payments", Branch: "main",
 		Commit: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b", Program: "1.4.0", Seq: 4711, Files: &store.FleetFiles{}, Findings: &none,
 	}
 }
 
-func exampleFleet() fleetPage {
-	return fleetPage{
-		Repositories: []standing{exampleStanding()}, CountedAt: exampleTime(),
+func exampleFleet() api.FleetPage {
+	return api.FleetPage{
+		Repositories: []api.Standing{exampleStanding()}, CountedAt: exampleTime(),
 		Counts: []store.FleetCount{{State: store.FleetBehind, Repositories: 1, Since: exampleTime()}},
 	}
 }

@@ -18,45 +18,8 @@ const jobsPath = "/api/v1/jobs"
 // jobsTimeout bounds the question how jobs stand, which goes to the database for each of them.
 const jobsTimeout = 5 * time.Second
 
-// jobView is a job as it is shown.
-type jobView struct {
-	Name     string          `json:"name" doc:"The job's name" example:"backup.full"`
-	Doc      string          `json:"doc" doc:"What it does"`
-	Schedule string          `json:"schedule" doc:"When it is due, as five fields of cron in UTC; empty when only a person runs it" example:"0 2 * * *"`
-	Heavy    bool            `json:"heavy" doc:"It waits for the maintenance window"`
-	Local    bool            `json:"local" doc:"It is about this instance's machine; the others are done by one instance for all"`
-	PausedBy string          `json:"paused_by,omitempty" doc:"Who has paused it; left out when nobody has"`
-	NextAt   *knowledge.Time `json:"next_at,omitempty" doc:"When it runs next; left out while it is paused or has no schedule"`
-	Last     *runView        `json:"last,omitempty" doc:"Its newest run; left out when there was none"`
-}
-
-// runView is a run as it is shown.
-type runView struct {
-	Job      string          `json:"job" doc:"The job's name" example:"backup.full"`
-	DueAt    knowledge.Time  `json:"due_at" doc:"When it was due"`
-	State    store.RunState  `json:"state" doc:"How it stands; lost: its process ended before it did" enum:"running,done,failed,lost"`
-	Instance string          `json:"instance" doc:"Which instance runs it: host and process" example:"db1/4711"`
-	By       string          `json:"by,omitempty" doc:"Who asked for it; left out for the schedule"`
-	Attempt  int             `json:"attempt" doc:"Above 1 after an attempt was lost" minimum:"1"`
-	Started  knowledge.Time  `json:"started_at" doc:"When it began"`
-	EndedAt  *knowledge.Time `json:"ended_at,omitempty" doc:"When it ended; left out while it runs"`
-	Took     float64         `json:"took_seconds" doc:"How long it took, or has taken so far"`
-	Done     int64           `json:"done" doc:"How much of total is done"`
-	Total    int64           `json:"total" doc:"How much there is to do; 0 when that can't be told"`
-	Changed  string          `json:"changed" doc:"What it changed, in words"`
-	Error    string          `json:"error,omitempty" doc:"Why it failed"`
-}
-
-type jobList struct {
-	Jobs []jobView `json:"jobs" doc:"The jobs"`
-}
-
-type runList struct {
-	Runs []runView `json:"runs" doc:"The newest runs of the job, the newest first"`
-}
-
-func runOf(r *store.Run) runView {
-	v := runView{
+func runOf(r *store.Run) api.RunView {
+	v := api.RunView{
 		Job: r.Job, DueAt: r.Due, State: r.State, Instance: r.Instance, By: r.By, Attempt: r.Attempt, Started: r.Started,
 		Took: r.Took().Seconds(), Done: r.Done, Total: r.Total, Changed: r.Changed, Error: r.Error,
 	}
@@ -66,8 +29,8 @@ func runOf(r *store.Run) runView {
 	return v
 }
 
-func jobOf(s *upkeep.Standing) jobView {
-	v := jobView{Name: s.Name, Doc: s.Doc, Schedule: s.Schedule, Heavy: s.Heavy, Local: s.Local, PausedBy: s.PausedBy}
+func jobOf(s *upkeep.Standing) api.JobView {
+	v := api.JobView{Name: s.Name, Doc: s.Doc, Schedule: s.Schedule, Heavy: s.Heavy, Local: s.Local, PausedBy: s.PausedBy}
 	if !s.Next.IsZero() {
 		v.NextAt = &s.Next
 	}
@@ -84,13 +47,13 @@ func jobRoutes() []*route {
 		{
 			method: http.MethodGet, path: jobsPath, id: "list-jobs", tag: "operations",
 			summary: "List jobs", description: "The work that comes round: what each job does, when it runs next, and how its last run ended." + only,
-			handler: with(listJobs), answers: []answer{jsonAnswer[jobList](http.StatusOK, "The jobs", exampleJobs())},
+			handler: with(listJobs), answers: []answer{jsonAnswer[api.JobList](http.StatusOK, "The jobs", exampleJobs())},
 			refusals: []int{http.StatusForbidden},
 		},
 		{
 			method: http.MethodGet, path: jobsPath + "/{id}/runs", id: "list-job-runs", tag: "operations",
 			summary: "List the runs of a job", description: "How the newest runs of a job ended, the newest first." + only,
-			handler: with(listRuns), sample: exampleJob, answers: []answer{jsonAnswer[runList](http.StatusOK, "The runs", exampleRuns())},
+			handler: with(listRuns), sample: exampleJob, answers: []answer{jsonAnswer[api.RunList](http.StatusOK, "The runs", exampleRuns())},
 			refusals: []int{http.StatusForbidden, http.StatusNotFound},
 		},
 		{
@@ -98,7 +61,7 @@ func jobRoutes() []*route {
 			summary: "Run a job now", description: "Asks for a run of a job now, on this instance. How it ends stands in the job's runs; a run is " +
 				"found there by due_at." + only,
 			handler: with(runJob), sample: exampleJob,
-			answers:  []answer{jsonAnswer[runView](http.StatusAccepted, "It will be run", runOf(exampleRun(store.RunRunning)))},
+			answers:  []answer{jsonAnswer[api.RunView](http.StatusAccepted, "It will be run", runOf(exampleRun(store.RunRunning)))},
 			refusals: []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		},
 		pauseRoute("pause", "Pause a job", "The job is not run by its schedule until it is resumed; a person can still run it."+only, true),
@@ -131,7 +94,7 @@ func pauseRoute(what, summary, description string, paused bool) *route {
 			}
 			return err
 		}),
-		answers:  []answer{jsonAnswer[jobView](http.StatusOK, "The job", exampleJobs().Jobs[0])},
+		answers:  []answer{jsonAnswer[api.JobView](http.StatusOK, "The job", exampleJobs().Jobs[0])},
 		refusals: []int{http.StatusForbidden, http.StatusNotFound},
 	}
 }
@@ -161,7 +124,7 @@ func listJobs(c *call, _ *noParams) error {
 	if err != nil {
 		return err
 	}
-	a := jobList{Jobs: make([]jobView, len(list))}
+	a := api.JobList{Jobs: make([]api.JobView, len(list))}
 	for i := range list {
 		a.Jobs[i] = jobOf(&list[i])
 	}
@@ -190,7 +153,7 @@ func listRuns(c *call, p *runsParams) error {
 	if err != nil {
 		return jobError(err, name)
 	}
-	a := runList{Runs: make([]runView, len(list))}
+	a := api.RunList{Runs: make([]api.RunView, len(list))}
 	for i := range list {
 		a.Runs[i] = runOf(&list[i])
 	}
@@ -232,10 +195,12 @@ func exampleRun(state store.RunState) *store.Run {
 	return r
 }
 
-func exampleRuns() runList { return runList{Runs: []runView{runOf(exampleRun(store.RunDone))}} }
+func exampleRuns() api.RunList {
+	return api.RunList{Runs: []api.RunView{runOf(exampleRun(store.RunDone))}}
+}
 
-func exampleJobs() jobList {
-	return jobList{Jobs: []jobView{jobOf(&upkeep.Standing{
+func exampleJobs() api.JobList {
+	return api.JobList{Jobs: []api.JobView{jobOf(&upkeep.Standing{
 		Name: exampleJob, Doc: "Makes a backup of the database, and removes those that are no longer kept", Schedule: "0 2 * * *",
 		Next: knowledge.At(exampleTime().Add(14 * time.Hour)), Last: exampleRun(store.RunDone),
 	})}}

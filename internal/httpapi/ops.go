@@ -18,25 +18,6 @@ const (
 	livePath    = "/api/v1/live"
 )
 
-// statusAnswer tells how tenet is.
-type statusAnswer struct {
-	Version string         `json:"version" doc:"The version of the program" example:"1.4.0"`
-	Mode    knowledge.Mode `json:"mode" doc:"How tenet stands to its primary" enum:"normal,degraded,recovering,cold,diverged"`
-	AsOf    knowledge.Time `json:"as_of" doc:"The last time at which the answers were known to be current; null when they never were"`
-	Ready   bool           `json:"ready" doc:"Whether tenet can answer"`
-	Reasons []string       `json:"reasons" doc:"Why it can't"`
-	Details any            `json:"details,omitempty" doc:"What else the parts of tenet tell about themselves"`
-}
-
-// callerAnswer tells who is calling.
-type callerAnswer struct {
-	ID     string         `json:"id" doc:"The principal's id" example:"ci-payments"`
-	Name   string         `json:"name" doc:"The name to show"`
-	Role   string         `json:"role" doc:"What the caller may do" enum:"viewer,contributor,maintainer,admin"`
-	Expiry knowledge.Time `json:"expiry" doc:"When the token ends; null for never"`
-	Local  bool           `json:"local" doc:"True for a caller on the machine itself, without a token"`
-}
-
 // readyAnswer says that tenet can answer.
 type readyAnswer struct {
 	Ready bool     `json:"ready" doc:"True"`
@@ -55,7 +36,7 @@ func opsRoutes(h *Handler) []*route {
 			summary:     "Ask how tenet is",
 			description: "The version, how fresh the answers are, and what the parts of this tenet tell about themselves.",
 			handler:     with(getStatus),
-			answers:     []answer{jsonAnswer[statusAnswer](http.StatusOK, "How tenet is", exampleStatus())},
+			answers:     []answer{jsonAnswer[api.StatusAnswer](http.StatusOK, "How tenet is", exampleStatus())},
 			storeless:   true,
 		},
 		{
@@ -63,7 +44,7 @@ func opsRoutes(h *Handler) []*route {
 			summary:     "Ask who is calling",
 			description: "The principal that the token belongs to.",
 			handler:     with(getCaller),
-			answers:     []answer{jsonAnswer[callerAnswer](http.StatusOK, "Who is calling", exampleCaller())},
+			answers:     []answer{jsonAnswer[api.CallerAnswer](http.StatusOK, "Who is calling", exampleCaller())},
 			storeless:   true,
 		},
 		{
@@ -95,7 +76,7 @@ func opsRoutes(h *Handler) []*route {
 }
 
 func getStatus(c *call, _ *noParams) error {
-	a := statusAnswer{Version: c.h.o.Version, Mode: c.level.Mode, AsOf: c.level.AsOf, Reasons: append(c.h.o.Ready(c.limited()), crowdedReasons(c.h)...)}
+	a := api.StatusAnswer{Version: c.h.o.Version, Mode: c.level.Mode, AsOf: c.level.AsOf, Reasons: append(c.h.o.Ready(c.limited()), crowdedReasons(c.h)...)}
 	a.Ready = len(a.Reasons) == 0
 	if a.Ready {
 		a.Reasons = []string{}
@@ -107,7 +88,7 @@ func getStatus(c *call, _ *noParams) error {
 }
 
 func getCaller(c *call, _ *noParams) error {
-	return c.json(http.StatusOK, callerAnswer{
+	return c.json(http.StatusOK, api.CallerAnswer{
 		ID: c.request.Caller.ID, Name: c.request.Caller.Name, Role: c.request.Caller.Role, Expiry: c.request.Caller.Expiry, Local: c.request.Caller.Local,
 	})
 }
@@ -166,9 +147,9 @@ func crowdedReasons(h *Handler) []string {
 }
 
 func exampleStatus() any {
-	return statusAnswer{Version: "1.4.0", Mode: knowledge.ModeNormal, AsOf: exampleTime(), Ready: true, Reasons: []string{}}
+	return api.StatusAnswer{Version: "1.4.0", Mode: knowledge.ModeNormal, AsOf: exampleTime(), Ready: true, Reasons: []string{}}
 }
 
 func exampleCaller() any {
-	return callerAnswer{ID: "ci-payments", Name: "CI of the payments team", Role: knowledge.RoleContributor}
+	return api.CallerAnswer{ID: "ci-payments", Name: "CI of the payments team", Role: knowledge.RoleContributor}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -162,13 +163,13 @@ func pages(rt *route) bool {
 func TestPagesOfRefusalsHoldEachOnce(t *testing.T) {
 	at := func(s int) knowledge.Time { return knowledge.At(time.Date(2026, 1, 31, 12, 0, s, 0, time.UTC)) }
 	all := []store.Refusal{{At: at(4)}, {At: at(3)}, {At: at(2), Key: "a"}, {At: at(2), Key: "b"}, {At: at(1)}}
-	var first auditList
-	first.page(all[:3], 3)
+	var first api.AuditList
+	fillPage(&first, all[:3], 3)
 	if len(first.Refusals) != 2 || first.Next != at(3).Format(knowledge.TimeLayout) {
 		t.Fatalf("%d refusals, and the next page before %q: want the two of their own moments", len(first.Refusals), first.Next)
 	}
-	var second auditList
-	second.page(all[2:], 4)
+	var second api.AuditList
+	fillPage(&second, all[2:], 4)
 	if len(second.Refusals) != 3 || second.Next != "" {
 		t.Errorf("%d refusals and a next page %q: want the rest and none", len(second.Refusals), second.Next)
 	}

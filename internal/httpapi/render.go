@@ -6,18 +6,13 @@ import (
 	"fmt"
 	"net/http"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 )
 
 // renderRequest is what POST /templates/{id}/render reads.
 type renderRequest struct {
 	Values map[string]any `json:"values,omitempty" doc:"The values by the names of the variables: text, numbers, booleans, and lists of text for multiselect"`
-}
-
-// renderAnswer is a rendered template.
-type renderAnswer struct {
-	Text    string `json:"text" doc:"The text with the values in place"`
-	Version int64  `json:"version" doc:"The version of the template that was rendered"`
 }
 
 // usageAnswer tells how often a template was rendered.
@@ -34,7 +29,7 @@ func templateRoutes() []*route {
 				"all named at once, with pointers below /values.",
 			handler: with(renderTemplate),
 			body:    &payload{media: mediaJSON, body: typeOf[renderRequest](), samples: exampleRenders(), free: true},
-			answers: []answer{jsonAnswer[renderAnswer](http.StatusOK, "The rendered text", exampleRendered())},
+			answers: []answer{jsonAnswer[api.RenderAnswer](http.StatusOK, "The rendered text", exampleRendered())},
 			refusals: []int{
 				http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
 			},
@@ -96,7 +91,7 @@ func renderTemplate(c *call, p *renderParams) error {
 		c.h.o.Uses.Use(t.TemplateID)
 	}
 	c.source = rec.Source
-	return c.json(http.StatusOK, renderAnswer{Text: text, Version: rec.Version})
+	return c.json(http.StatusOK, api.RenderAnswer{Text: text, Version: rec.Version})
 }
 
 // renderValues reads the values of a body, which may be left out.
@@ -145,5 +140,5 @@ func exampleRenders() []sample {
 }
 
 func exampleRendered() any {
-	return renderAnswer{Text: "# The mail server is down\n\nImpact: all\nFollowed up.\n", Version: 1}
+	return api.RenderAnswer{Text: "# The mail server is down\n\nImpact: all\nFollowed up.\n", Version: 1}
 }

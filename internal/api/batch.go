@@ -1,0 +1,27 @@
+package api
+
+import (
+	"encoding/json"
+
+	"github.com/google/uuid"
+
+	"tenet/internal/knowledge"
+)
+
+// A BatchResult tells what one op did.
+type BatchResult struct {
+	Kind     knowledge.Kind  `json:"kind" doc:"The document's kind"`
+	ID       string          `json:"id" doc:"The document's id"`
+	Verb     knowledge.Verb  `json:"verb" doc:"What was asked for"`
+	Version  int64           `json:"version,omitempty" doc:"The version it left behind; left out after a purge"`
+	Document json.RawMessage `json:"document,omitempty" doc:"The document it left behind; left out after a purge"`
+	Batch    *uuid.UUID      `json:"batch,omitempty" doc:"With best_effort: the id of the op's own batch" format:"uuid"`
+	State    string          `json:"state,omitempty" doc:"With best_effort: whether it is done, or waits for the primary" enum:"applied,queued"`
+	Error    *Problem        `json:"error,omitempty" doc:"With best_effort: why it was refused"`
+}
+
+// A RenderAnswer is a rendered template.
+type RenderAnswer struct {
+	Text    string `json:"text" doc:"The text with the values in place"`
+	Version int64  `json:"version" doc:"The version of the template that was rendered"`
+}

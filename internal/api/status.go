@@ -1,0 +1,22 @@
+package api
+
+import "tenet/internal/knowledge"
+
+// A StatusAnswer tells how tenet is.
+type StatusAnswer struct {
+	Version string         `json:"version" doc:"The version of the program" example:"1.4.0"`
+	Mode    knowledge.Mode `json:"mode" doc:"How tenet stands to its primary" enum:"normal,degraded,recovering,cold,diverged"`
+	AsOf    knowledge.Time `json:"as_of" doc:"The last time at which the answers were known to be current; null when they never were"`
+	Ready   bool           `json:"ready" doc:"Whether tenet can answer"`
+	Reasons []string       `json:"reasons" doc:"Why it can't"`
+	Details any            `json:"details,omitempty" doc:"What else the parts of tenet tell about themselves"`
+}
+
+// A CallerAnswer tells who is calling.
+type CallerAnswer struct {
+	ID     string         `json:"id" doc:"The principal's id" example:"ci-payments"`
+	Name   string         `json:"name" doc:"The name to show"`
+	Role   string         `json:"role" doc:"What the caller may do" enum:"viewer,contributor,maintainer,admin"`
+	Expiry knowledge.Time `json:"expiry" doc:"When the token ends; null for never"`
+	Local  bool           `json:"local" doc:"True for a caller on the machine itself, without a token"`
+}
