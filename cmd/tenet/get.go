@@ -102,6 +102,9 @@ func readVersion(ctx context.Context, feed store.Feed, key knowledge.Key, n int6
 	if len(changes) == 0 {
 		return nil, &versionError{key, n, "does not exist; `tenet history` lists those that do"}
 	}
+	if changes[0].Verb == knowledge.VerbArchive {
+		return nil, &versionError{key, n, "is archived: see tenet archive show"}
+	}
 	if changes[0].Record == nil {
 		return nil, &versionError{key, n, "was purged"}
 	}

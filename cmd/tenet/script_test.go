@@ -41,7 +41,7 @@ func TestScripts(t *testing.T) {
 // TestScriptsOnPostgreSQL runs the scripts that hold on both engines with a PostgreSQL database for each.
 func TestScriptsOnPostgreSQL(t *testing.T) {
 	pgtest.URL(t) // skips here, and not within a script, where there is no PostgreSQL
-	runScripts(t, func(e *testscript.Env) { e.Setenv("TENET_DATABASE_URL", pgtest.URL(t)) }, "", "testdata/documents.txtar", "testdata/postgres/dual.txtar", "testdata/postgres/move.txtar")
+	runScripts(t, func(e *testscript.Env) { e.Setenv("TENET_DATABASE_URL", pgtest.URL(t)) }, "", "testdata/documents.txtar", "testdata/archive.txtar", "testdata/postgres/dual.txtar", "testdata/postgres/move.txtar")
 }
 
 // TestScriptsOfAnOutage runs the scripts in which the PostgreSQL goes away and comes back.

@@ -85,7 +85,10 @@ func undoOps(ctx context.Context, d *door, id knowledge.BatchID) ([]knowledge.Op
 	var ops []knowledge.Op
 	for i := range changes {
 		c := &changes[i]
-		if c.Verb == knowledge.VerbPurge || c.Record == nil {
+		if c.Verb == knowledge.VerbArchive {
+			return nil, fmt.Errorf("%s was archived: tenet restore brings it back; nothing was done", c.Key)
+		}
+		if c.Record == nil {
 			return nil, fmt.Errorf("%s was purged, which can't be undone: nothing was done", c.Key)
 		}
 		before, err := versionBefore(ctx, d, c)
@@ -105,7 +108,8 @@ func undoOps(ctx context.Context, d *door, id knowledge.BatchID) ([]knowledge.Op
 	return ops, nil
 }
 
-// versionBefore returns the document before a change, nil where the change has created it, or made it anew after a purge.
+// versionBefore returns the document before a change, nil where the change has created it, or brought it back from the archive, or made it
+// anew after a purge.
 func versionBefore(ctx context.Context, feed store.Feed, c *knowledge.Change) (*knowledge.Record, error) {
 	if c.Version == 1 {
 		return nil, nil
@@ -116,7 +120,7 @@ func versionBefore(ctx context.Context, feed store.Feed, c *knowledge.Change) (*
 		return nil, err
 	case len(changes) == 0:
 		return nil, &versionError{c.Key, c.Version - 1, "is no longer in the log"}
-	case changes[0].Verb == knowledge.VerbPurge:
+	case changes[0].Verb.Removes():
 		return nil, nil
 	case changes[0].Record == nil:
 		return nil, &versionError{c.Key, c.Version - 1, "was purged"}

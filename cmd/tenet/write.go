@@ -114,6 +114,8 @@ func past(v knowledge.Verb, version int64) string {
 		return "retired"
 	case knowledge.VerbRestore:
 		return "restored"
+	case knowledge.VerbArchive:
+		return "archived"
 	case knowledge.VerbPurge:
 		return "purged"
 	}

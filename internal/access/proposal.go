@@ -288,7 +288,7 @@ func (c call) propose(ctx context.Context, b *knowledge.Batch) (knowledge.Batch,
 	var names []string
 	for i := range b.Ops {
 		op := b.Ops[i]
-		if op.Verb == knowledge.VerbPurge || hidden(op.Key.Kind) || op.Key.Kind == knowledge.KindProposal {
+		if op.Verb.Removes() || hidden(op.Key.Kind) || op.Key.Kind == knowledge.KindProposal {
 			return *b, nil, false
 		}
 		if op.IfVersion == knowledge.AnyVersion {

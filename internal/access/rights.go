@@ -43,7 +43,7 @@ const (
 	DoManage   = "manage"   // read and write principals
 	DoPurge    = "purge"    // delete a document with its history
 	DoDate     = "date"     // set a batch's time and actor
-	DoOperate  = "operate"  // operate the mirror and the jobs
+	DoOperate  = "operate"  // operate the mirror, the jobs and the archive
 )
 
 // rights maps each role to its rights.
@@ -146,6 +146,7 @@ var table = sync.OnceValue(func() []row {
 		{covers: verb(VerbDate), do: DoDate},
 		{covers: verb(VerbOperate), do: DoOperate},
 		{covers: verb(knowledge.VerbPurge), do: DoPurge},
+		{covers: verb(knowledge.VerbArchive), do: DoOperate},
 		{covers: func(a Act) bool { return a.writes() && hidden(a.Key.Kind) }, do: DoManage},
 		{covers: writes(knowledge.KindRule), do: DoDraft, unless: notADraft},
 		{covers: writes(knowledge.KindViolation), do: DoReport, unless: notAReport},
@@ -157,7 +158,7 @@ var table = sync.OnceValue(func() []row {
 
 // writes reports whether the act writes a document. An unknown verb counts; the store refuses it.
 func (a Act) writes() bool {
-	return !slices.Contains([]knowledge.Verb{VerbRead, VerbResolve, VerbDate, VerbOperate, knowledge.VerbPurge}, a.Verb)
+	return !slices.Contains([]knowledge.Verb{VerbRead, VerbResolve, VerbDate, VerbOperate, knowledge.VerbArchive, knowledge.VerbPurge}, a.Verb)
 }
 
 // Decide returns nil if the caller may do an act, and otherwise the reason and the missing right.

@@ -154,7 +154,7 @@ func (w *writing) op(ctx context.Context, op *knowledge.Op) error {
 	if op.Key.Kind == knowledge.KindPrincipal {
 		return w.principal(ctx, op.Key)
 	}
-	if op.Key.Kind != knowledge.KindPack && op.Key.Kind != knowledge.KindLabel || op.Verb == knowledge.VerbPurge || op.Verb == knowledge.VerbRetire {
+	if op.Key.Kind != knowledge.KindPack && op.Key.Kind != knowledge.KindLabel || op.Verb.Removes() || op.Verb == knowledge.VerbRetire {
 		return nil
 	}
 	d, err := w.look(ctx, op.Key)

@@ -126,7 +126,7 @@ func sameContent(b *knowledge.Batch, changes []knowledge.Change) bool {
 	for i := range b.Ops {
 		op := &b.Ops[i]
 		c := at[op.Key]
-		if c == nil || c.Actor != b.Actor || (op.Verb == knowledge.VerbPurge) != (c.Verb == knowledge.VerbPurge) {
+		if c == nil || c.Actor != b.Actor || op.Verb.Removes() != c.Verb.Removes() {
 			return false
 		}
 		if op.Verb != knowledge.VerbPut || c.Record == nil || knowledge.StampsMore(op.Doc) {

@@ -112,8 +112,8 @@ func (q *queue) queueable(b *knowledge.Batch, unknown bool) error {
 		return refuse("the primary can't be reached: an export can be restored when it is back")
 	}
 	for i := range b.Ops {
-		if b.Ops[i].Verb == knowledge.VerbPurge {
-			return refuse("the primary can't be reached: a purge is possible when it is back")
+		if verb := b.Ops[i].Verb; verb.Removes() {
+			return refuse("the primary can't be reached: %s is possible when it is back", verb)
 		}
 	}
 	return nil

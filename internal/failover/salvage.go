@@ -183,7 +183,7 @@ func (v *salvage) batch(
 		c := &changes[i]
 		told[c.Key] = true
 		if c.Record == nil && c.Verb != knowledge.VerbPurge {
-			continue // a later purge has emptied it
+			continue // a later purge has emptied it, or a job archives it again
 		}
 		short, cancel := context.WithTimeout(ctx, v.o.ReadTimeout)
 		now, err := p.Get(short, c.Key)

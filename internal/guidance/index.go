@@ -170,7 +170,7 @@ func (x *Index) learn(ctx context.Context, changes []knowledge.Change) {
 	touched := false
 	for i := range changes {
 		c := &changes[i]
-		if old := x.known(c.Key); old != nil && old.version > c.Version && old.pending == (knowledge.BatchID{}) && c.Verb != knowledge.VerbPurge {
+		if old := x.known(c.Key); old != nil && old.version > c.Version && old.pending == (knowledge.BatchID{}) && !c.Verb.Removes() {
 			continue // load has already read a later version
 		}
 		touched = x.set(ctx, c.Key, c.Record) || touched

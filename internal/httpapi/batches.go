@@ -299,7 +299,7 @@ func decodeOp(pointer string, raw []byte) (knowledge.Op, faultList) {
 		version        int64
 	}
 	members := f.object(pointer, raw, "verb", "kind", "id", "if_version", "if_batch", "document", "patch")
-	f.member(pointer+"/verb", members["verb"], &shape.verb, "put, patch, retire, restore or purge")
+	f.member(pointer+"/verb", members["verb"], &shape.verb, "put, patch, retire, restore, archive or purge")
 	f.member(pointer+"/kind", members["kind"], &shape.kind, "rule, practice, template, category, violation or principal")
 	f.member(pointer+"/id", members["id"], &shape.id, "an id")
 	f.member(pointer+"/if_version", members["if_version"], &shape.version, "a version, 0 for any, or -1 for none")

@@ -109,8 +109,12 @@ func (l *collection) at(c *call, key knowledge.Key, version int64) (*knowledge.R
 	case err != nil && (len(changes) == 0 || !errors.Is(err, store.ErrNotFound)):
 		return nil, err
 	case len(changes) > 0:
+		why := ", whose text was purged"
+		if changes[0].Verb == knowledge.VerbArchive {
+			why = ", by which it was archived"
+		}
 		return nil, &api.Refusal{
-			Err: store.ErrNotFound, Detail: key.String() + " had a version " + decimal(version) + ", whose text was purged",
+			Err: store.ErrNotFound, Detail: key.String() + " had a version " + decimal(version) + why,
 			Cause: &store.NotFoundError{Key: key},
 		}
 	case rec.Version == version:

@@ -34,6 +34,11 @@ func (j jobs) Refusals(context.Context, knowledge.Time, string, int) ([]store.Re
 	return exampleAudit().Refusals, j.fault()
 }
 
+func (j jobs) Archived(context.Context, store.ArchiveQuery) ([]store.Archived, error) {
+	rec, err := knowledge.NewRecord(exampleDocument(knowledge.KindRule))
+	return []store.Archived{{Key: rec.Key, Version: 4, At: exampleTime(), Record: rec}}, errors.Join(err, j.fault())
+}
+
 func (j jobs) Start(_ context.Context, name, by string) (store.Run, error) {
 	r := exampleRun(store.RunRunning)
 	r.By = by

@@ -62,7 +62,7 @@ func opsRoutes(h *Handler) []*route {
 			refusals: []int{http.StatusServiceUnavailable},
 		},
 	}
-	routes = append(routes, auditRoute())
+	routes = append(routes, auditRoute(), archiveRoute())
 	if h.o.MetricsHandler != nil {
 		routes = append(routes, &route{
 			method: http.MethodGet, path: metricsPath, id: "get-metrics", tag: "operations",

@@ -71,6 +71,8 @@ type Options struct {
 	// Observe returns what is called after every request of a route, as in "GET /api/v1/rules/{id}"; it is asked once for each
 	// route, when that is first used. Nil: nobody measures.
 	Observe func(route string) func(status int, took time.Duration)
+	// Archive holds what was retired long ago. Nil: nothing was.
+	Archive store.Archive
 	// Erase erases a person. Nil: this tenet can't.
 	Erase Eraser
 	// MetricsOpen lets /metrics be read without a token.

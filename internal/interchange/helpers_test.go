@@ -106,7 +106,7 @@ func (m *memory) do(b knowledge.Batch, op knowledge.Op, at knowledge.Time, more 
 	}
 	if next == nil {
 		c.Version = m.last[op.Key] + 1
-		c.Hash = knowledge.PurgeHash(c.Actor, c.At)
+		c.Hash = knowledge.RemovalHash(c.Verb, c.Actor, c.At)
 		delete(m.docs, op.Key)
 		for i := range m.log {
 			if m.log[i].Key == op.Key {

@@ -36,8 +36,9 @@ type past struct {
 	invalid []string
 
 	// while writing
-	version int64 // the store's, as it will be after the ops so far
-	highest int64 // the highest that there was: a document that is made again goes on from there
+	version  int64 // the store's, as it will be after the ops so far
+	archived bool  // and a restore brings it back
+	highest  int64 // the highest that there was: a document that is made again goes on from there
 }
 
 // history plans a replay: a step for each document.
@@ -124,6 +125,9 @@ func (k *past) change(at ChangeAt) {
 // purged counts from the first that was left.
 func (k *past) match(at ChangeAt) {
 	c := at.Change
+	if c.Verb == knowledge.VerbArchive {
+		return
+	}
 	if c.Record == nil {
 		k.lost = k.lost || c.Verb != knowledge.VerbPurge
 		k.base = c.Version
@@ -163,7 +167,7 @@ func (k *past) replay(at ChangeAt) {
 	c := at.Change
 	if c.Record == nil {
 		switch {
-		case c.Verb == knowledge.VerbPurge && (k.replays > 0 || k.there > 0):
+		case c.Verb.Removes() && (k.replays > 0 || k.there > 0):
 			k.replays++
 		default: // emptied by a purge, or the purge of what is no longer known
 			k.lost, k.base = true, c.Version
@@ -240,7 +244,7 @@ func (h *history) sorted() []keyedPast {
 func (h *history) batches(maxOps int) iter.Seq2[knowledge.Batch, error] {
 	return func(yield func(knowledge.Batch, error) bool) {
 		for _, k := range h.keys {
-			k.version, k.highest = k.there, k.there
+			k.version, k.highest, k.archived = k.there, k.there, false
 		}
 		g := &group{maxOps: maxOps, invalid: h.invalid}
 		for at, err := range h.export.Changes() {
@@ -281,13 +285,13 @@ func (h *history) op(c *knowledge.Change) (knowledge.Op, bool, error) {
 	if seen == 0 {
 		seen = knowledge.NoVersion
 	}
-	if c.Verb == knowledge.VerbPurge {
+	if c.Verb.Removes() {
 		if k.version == 0 {
 			return knowledge.Op{}, false, nil
 		}
 		k.highest++
-		k.version = 0
-		return knowledge.Op{Verb: knowledge.VerbPurge, Key: c.Key, IfVersion: seen}, true, nil
+		k.version, k.archived = 0, c.Verb == knowledge.VerbArchive
+		return knowledge.Op{Verb: c.Verb, Key: c.Key, IfVersion: seen}, true, nil
 	}
 	if c.Record == nil {
 		return knowledge.Op{}, false, nil
@@ -295,6 +299,12 @@ func (h *history) op(c *knowledge.Change) (knowledge.Op, bool, error) {
 	d, err := c.Record.Document()
 	if err != nil {
 		return knowledge.Op{}, false, err
+	}
+	if k.archived && c.Verb == knowledge.VerbRestore {
+		seen, k.archived = k.highest, false
+		k.highest++
+		k.version = k.highest
+		return knowledge.Op{Verb: c.Verb, Key: c.Key, IfVersion: seen}, true, nil
 	}
 	k.highest++
 	k.version = k.highest

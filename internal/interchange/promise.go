@@ -51,7 +51,7 @@ func (p *proof) check(l *line, raw *rawChange, c *knowledge.Change) error {
 	}
 	p.begun, p.prev.seq, p.prev.chain = true, c.Seq, c.Chain
 	if _, ok := c.Attested(); !ok {
-		return fmt.Errorf("line %d: the purge of %s is by somebody else, or at another time, than was written", l.n, c.Key)
+		return fmt.Errorf("line %d: the end of %s is by somebody else, or at another time, than was written", l.n, c.Key)
 	}
 	if c.Record == nil {
 		return nil

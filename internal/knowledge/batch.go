@@ -26,8 +26,12 @@ const (
 	VerbPatch   Verb = "patch"   // merge into the document (RFC 7396)
 	VerbRetire  Verb = "retire"  // clear the active flag
 	VerbRestore Verb = "restore" // set it again
+	VerbArchive Verb = "archive" // move a retired document to the archive, from which a restore brings it back
 	VerbPurge   Verb = "purge"   // remove the document, and its texts from the log
 )
+
+// Removes reports whether a verb takes the document from lists and searches altogether, so that its change has none.
+func (v Verb) Removes() bool { return v == VerbArchive || v == VerbPurge }
 
 // MaxBatchOps is the largest number of ops in a batch. Other writers wait while its changes are written to the log.
 const MaxBatchOps = 2000
@@ -88,7 +92,7 @@ func Put(d Document, ifVersion int64) Op {
 type Receipt struct {
 	Batch BatchID
 	Seq   Seq // of the batch's last change; 0 while it is queued
-	// Records holds the resulting record of each op, nil for a purge.
+	// Records holds the resulting record of each op, nil for an archive or a purge.
 	Records []*Record
 	// Queued is true when the batch is on disk in the journal and not yet at the primary.
 	Queued bool
@@ -98,17 +102,17 @@ type Receipt struct {
 type Change struct {
 	Seq     Seq
 	Batch   BatchID // the zero id for a change made by hand in the database
-	Verb    Verb    // put, retire, restore or purge
+	Verb    Verb    // put, retire, restore, archive or purge
 	Key     Key
 	Version int64
-	Record  *Record // the document after it; nil for a purge, and where a purge has emptied it since
+	Record  *Record // the document after it; nil for an archive or a purge, and where a purge has emptied it since
 	Actor   string
 	At      Time
 	// EnteredBy and EnteredAt say who entered a change under another's name or time, and when; else they are empty. If
 	// no time was given, EnteredAt is At.
 	EnteredBy string
 	EnteredAt Time
-	Hash      [32]byte // SHA-256 of the document as its engine stored it; of nothing for a purge
+	Hash      [32]byte // SHA-256 of the document as its engine stored it; without one, see [RemovalHash]
 	Chain     [32]byte // see [NextChain]
 	// Erased is the pseudonym of the last erasure that has rewritten the change; empty for none. Its Hash stays that of
 	// the document as it was written.
@@ -156,24 +160,24 @@ func NextChain(prev [32]byte, c *Change) [32]byte {
 	return sha256.Sum256(b)
 }
 
-// PurgeHash returns the hash of a change without a document: of its actor and time, which other changes have in the
-// document.
-func PurgeHash(actor string, at Time) [32]byte {
-	b := append([]byte("purge\n"), actor...)
+// RemovalHash returns the hash of a change without a document: of its verb, actor and time, which other changes have in
+// the document.
+func RemovalHash(verb Verb, actor string, at Time) [32]byte {
+	b := append([]byte(verb+"\n"), actor...)
 	return sha256.Sum256(strconv.AppendInt(append(b, '\n'), at.UnixMicro(), 10))
 }
 
 // Attested reports whether the hash of a change without a document matches its actor and time. For a purge by an older
 // program, whose hash is that of nothing, old is true and nothing can be verified.
 func (c *Change) Attested() (old, ok bool) {
-	if c.Verb != VerbPurge {
+	if !c.Verb.Removes() {
 		return false, true
 	}
 	if c.Erased != "" {
 		return false, true // the erasure binds the actor
 	}
-	old = c.Hash == sha256.Sum256(nil)
-	return old, old || c.Hash == PurgeHash(c.Actor, c.At)
+	old = c.Verb == VerbPurge && c.Hash == sha256.Sum256(nil)
+	return old, old || c.Hash == RemovalHash(c.Verb, c.Actor, c.At)
 }
 
 // ChangeVerb returns the verb of the change from before to after; nil means no document.
@@ -250,13 +254,16 @@ func (f *faults) op(p string, op *Op, invalid bool) {
 			f.add(p+"/if_version", "a patch needs a document to merge into")
 		}
 		f.below(p+"/patch", CheckJSON(op.Patch))
-	case VerbRetire, VerbRestore, VerbPurge:
+	case VerbRetire, VerbRestore, VerbArchive, VerbPurge:
+		if op.Verb == VerbArchive && Describe(op.Key.Kind).Stays {
+			f.add(p+"/verb", "a %s is never archived, since others name it for ever", op.Key.Kind)
+		}
 		f.id(p+"/id", op.Key.ID)
 		if op.IfVersion == NoVersion {
 			f.add(p+"/if_version", "a %s needs a document", op.Verb)
 		}
 	default:
-		f.add(p+"/verb", "%q: want put, patch, retire, restore or purge", op.Verb)
+		f.add(p+"/verb", "%q: want put, patch, retire, restore, archive or purge", op.Verb)
 	}
 }
 
@@ -267,7 +274,7 @@ func (f *faults) erasure(p string, op *Op) {
 	}
 }
 
-// Next returns the resulting document of an op; nil for a purge. Current is the stored document: nil only for a put.
+// Next returns the resulting document of an op; nil for an archive or a purge. Current is the stored document: nil only for a put.
 // The engine sets the stamps. The error is an [*InvalidError] without a prefix.
 func (o *Op) Next(current Document) (Document, error) {
 	switch o.Verb {
@@ -296,10 +303,15 @@ func (o *Op) Next(current Document) (Document, error) {
 		}
 		next.SetActive(o.Verb == VerbRestore)
 		return next, nil
+	case VerbArchive:
+		if current.Active() {
+			return nil, Invalid("/verb", "%s is active: retire it first", o.Key)
+		}
+		return nil, nil //nolint:nilnil // the archive has it
 	case VerbPurge:
 		return nil, nil //nolint:nilnil // a purge leaves nothing, and that is no error
 	}
-	return nil, Invalid("/verb", "%q: want put, patch, retire, restore or purge", o.Verb)
+	return nil, Invalid("/verb", "%q: want put, patch, retire, restore, archive or purge", o.Verb)
 }
 
 // Clone returns a deep copy of a document.

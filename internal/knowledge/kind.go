@@ -36,6 +36,7 @@ type Description struct {
 	Searched   bool // full-text search covers the kind
 	UUID       bool // ids are UUIDs; who creates a document without one gets a new one
 	Hidden     bool // only who may manage principals sees documents of the kind
+	Stays      bool // documents of the kind are never archived
 	NoMarkdown bool // an export to Markdown passes over the kind
 
 	Needed   []string // fields that a writer must give; everything else has a default

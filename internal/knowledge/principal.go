@@ -82,7 +82,7 @@ func describePrincipal() *Description {
 	return &Description{
 		Kind: KindPrincipal, Plural: "principals", About: "Who may call tenet; for admins",
 		New:         func() Document { return &Principal{} },
-		ActiveField: "disabled", Negated: true, TitleField: "name", TextField: "description", Hidden: true, NoMarkdown: true,
+		ActiveField: "disabled", Negated: true, TitleField: "name", TextField: "description", Hidden: true, NoMarkdown: true, Stays: true,
 		Needed: []string{"principal_id", "token_hash"}, Nullable: []string{"expiry"},
 		Columns: []Column{
 			column("ID", func(p *Principal) string { return p.PrincipalID }),

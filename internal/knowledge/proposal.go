@@ -167,8 +167,8 @@ func (f *faults) proposed(pointer string, o *ProposedOp, seen map[Key]bool) {
 	switch {
 	case seen[op.Key]:
 		f.add(pointer, "%s stands there twice", op.Key)
-	case op.Verb == VerbPurge:
-		f.add(pointer+"/verb", "a purge can't be proposed: an admin does it")
+	case op.Verb.Removes():
+		f.add(pointer+"/verb", "%s can't be proposed: an admin does it", op.Verb)
 	case Describe(op.Key.Kind).Hidden || op.Key.Kind == KindProposal:
 		f.add(pointer+"/kind", "a %s can't be proposed", op.Key.Kind)
 	case op.IfVersion == AnyVersion:

@@ -191,7 +191,11 @@ func (a *application) patch() (docs []knowledge.Document, versions []int64, done
 		}
 		if docs[i], err = op.Next(before); err != nil {
 			if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
-				return nil, nil, false, invalid.Below("/ops/" + strconv.Itoa(i) + "/patch")
+				pointer := "/ops/" + strconv.Itoa(i)
+				if op.Verb == knowledge.VerbPatch {
+					pointer += "/patch"
+				}
+				return nil, nil, false, invalid.Below(pointer)
 			}
 			return nil, nil, false, err
 		}
@@ -200,10 +204,10 @@ func (a *application) patch() (docs []knowledge.Document, versions []int64, done
 	return docs, versions, false, nil
 }
 
-// reads reports whether the document that an op leaves behind is made here of what is there: of a patch the server is told it, and of a
-// restore its words.
+// reads reports whether an op needs the document that is there: a patch is merged into it, of a restore the server is told its words, and
+// one that is active is not archived.
 func reads(op *knowledge.Op) bool {
-	return op.Verb == knowledge.VerbPatch || op.Verb == knowledge.VerbRestore && knowledge.Describe(op.Key.Kind).Searched
+	return op.Verb == knowledge.VerbPatch || op.Verb == knowledge.VerbArchive || op.Verb == knowledge.VerbRestore && knowledge.Describe(op.Key.Kind).Searched
 }
 
 // A standing is where a document stands: its version, and the batch that left it.
@@ -278,6 +282,16 @@ func (a *application) current() (current map[knowledge.Key]*knowledge.Record, st
 		for kind, list := range patched {
 			q.Queue(tableOf(kind).manySQL, list).Query(func(rows pgx.Rows) error {
 				return tableOf(kind).records(rows, func(rec *knowledge.Record) { current[rec.Key] = rec })
+			})
+		}
+		for kind, list := range idsOf(a.batch.Ops, func(op *knowledge.Op) bool { return op.Verb == knowledge.VerbRestore && reads(op) }) {
+			q.Queue(archivedOnesSQL, string(kind), list).Query(func(rows pgx.Rows) error {
+				return scanArchived(rows, func(d store.Archived) {
+					if current[d.Key] == nil {
+						d.Record.Version = d.Version
+						current[d.Key] = d.Record
+					}
+				})
 			})
 		}
 	})

@@ -15,7 +15,8 @@ func TestErasureKeepsItsLaws(t *testing.T) {
 	storetest.Erasure(t, struct {
 		*postgres.Store
 		*postgres.Eraser
-	}{s, postgres.NewEraser(s)})
+		postgres.Archive
+	}{s, postgres.NewEraser(s), postgres.NewArchive(s)}, s.RunBook())
 }
 
 // TestAnErasureIsNoCoverForAForger changes what an erasure has left, or says that there was one.

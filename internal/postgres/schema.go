@@ -20,11 +20,11 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// supported is how many schemas before the newest one the program still serves without migrating, and needed the first that tells what was
-// erased: it serves none before that.
+// supported is how many schemas before the newest one the program still serves without migrating, and needed the first that has an
+// archive: it serves none before that.
 const (
 	supported = 2
-	needed    = 13
+	needed    = 14
 )
 
 // Schema tells how a database stands to the schemas that the program knows.

@@ -56,7 +56,7 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 	for after := first - 1; after < last; {
 		n := 0
 		var tampered error
-		err := s.query(ctx, "verify", "SELECT "+changeColumns+` , EXISTS (SELECT FROM purges p WHERE p.kind = c.kind AND p.id = c.id AND p.version >= c.version), e.document_hash, e.digest
+		err := s.query(ctx, "verify", "SELECT "+changeColumns+` , EXISTS (SELECT FROM changes p WHERE p.kind = c.kind AND p.id = c.id AND p.version >= c.version AND p.verb = 'purge'), e.document_hash, e.digest
 FROM changes c LEFT JOIN erased e ON e.erasure = c.erased AND e.seq = c.seq WHERE c.seq > $1 ORDER BY c.seq LIMIT $2`, []any{after, verifyPage}, func(r pgx.Rows) error {
 			var purged bool
 			var erased trace
@@ -87,6 +87,29 @@ FROM changes c LEFT JOIN erased e ON e.erasure = c.erased AND e.seq = c.seq WHER
 			return err
 		}
 	}
+	return verifyArchive(ctx, s)
+}
+
+// verifyArchive checks that what is archived is what the log holds of it, and that nothing is missing in the archive.
+func verifyArchive(ctx context.Context, s *Store) error {
+	for _, look := range []struct{ name, sql, why string }{
+		{"", `SELECT p.kind || '/' || p.id FROM purges p JOIN changes c ON c.kind = p.kind AND c.id = p.id AND c.version = p.version - 1
+WHERE p.document IS NOT NULL AND c.document IS DISTINCT FROM p.document LIMIT 1`, "is not in the archive as its last change left it"},
+		{".missing", `SELECT l.kind || '/' || l.id FROM (SELECT DISTINCT ON (c.kind, c.id) c.kind, c.id, c.verb FROM changes c ORDER BY c.kind, c.id, c.version DESC) l
+WHERE l.verb = 'archive' AND NOT EXISTS (SELECT FROM purges p WHERE p.kind = l.kind AND p.id = l.id AND p.document IS NOT NULL) LIMIT 1`,
+			"is missing in the archive"},
+	} {
+		var found error
+		err := s.query(ctx, "verify.archive"+look.name, look.sql, nil, func(r pgx.Rows) error {
+			var key string
+			err := r.Scan(&key)
+			found = &TamperError{Why: key + " " + look.why}
+			return err
+		})
+		if err = errors.Join(err, found); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -111,7 +134,7 @@ WHERE l.document <> (SELECT jsonb_object_agg(k, d.row -> k) FROM jsonb_object_ke
 		{
 			".missing", `SELECT l.id FROM (
 	SELECT DISTINCT ON (c.id) c.id, c.verb FROM changes c WHERE c.kind = $1 ORDER BY c.id, c.version DESC) l
-WHERE l.verb <> 'purge' AND NOT EXISTS (SELECT FROM ` + documents + " d WHERE d.id = l.id) LIMIT 1",
+WHERE l.verb NOT IN ('archive', 'purge') AND NOT EXISTS (SELECT FROM ` + documents + " d WHERE d.id = l.id) LIMIT 1",
 			"is missing, and its last change left it there",
 		},
 	} {
@@ -156,7 +179,7 @@ func (v *verifier) check(c *knowledge.Change, document []byte, purged bool, eras
 		return &TamperError{Seq: c.Seq, Why: "it does not follow from the change before it"}
 	}
 	if _, ok := c.Attested(); !ok {
-		return &TamperError{Seq: c.Seq, Why: "it is a purge by somebody else, or at another time, than was written"}
+		return &TamperError{Seq: c.Seq, Why: "it is by somebody else, or at another time, than was written"}
 	}
 	hash := c.Hash[:]
 	if c.Erased != "" {
@@ -167,11 +190,11 @@ func (v *verifier) check(c *knowledge.Change, document []byte, purged bool, eras
 	}
 	sum := sha256.Sum256(document)
 	switch {
-	case document != nil && c.Verb == knowledge.VerbPurge:
-		return &TamperError{Seq: c.Seq, Why: "it is a purge and holds a document"}
+	case document != nil && c.Verb.Removes():
+		return &TamperError{Seq: c.Seq, Why: "its verb is " + string(c.Verb) + ", and it holds a document"}
 	case document != nil && string(sum[:]) != string(hash):
 		return &TamperError{Seq: c.Seq, Why: "its document is another one than was written"}
-	case document == nil && !purged:
+	case document == nil && !purged && !c.Verb.Removes():
 		return &TamperError{Seq: c.Seq, Why: "its document is missing, and it was never purged"}
 	}
 	v.next, v.chain, v.begun = c.Seq+1, c.Chain, true

@@ -38,7 +38,7 @@ func (e *embedded) Erase(ctx context.Context, r store.ErasureRequest) (store.Era
 	return sqlite.NewEraser(e.Store).Erase(ctx, r)
 }
 
-func (e *embedded) leftBehind() string { return "" }
+func (e *embedded) archive() store.Archive { return sqlite.NewArchive(e.Store) }
 
 func (e *embedded) place() string { return "the embedded database " + e.path }
 

@@ -38,6 +38,8 @@ type engine interface {
 	useCounter
 	refusalKeeper
 	store.Eraser
+	// archive returns what holds the documents that were retired long ago.
+	archive() store.Archive
 	// VerifyChanges checks the log from its first change to its last.
 	VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error
 	// eachStored reads documents as the database holds them, also what can't be read as one; see [sqlite.EachStored].
@@ -58,8 +60,6 @@ type engine interface {
 	size(ctx context.Context) (size, error)
 	// place says in words which database it is.
 	place() string
-	// leftBehind says what the database's files may still hold of what was overwritten, "" for nothing.
-	leftBehind() string
 }
 
 // A serving engine is what a running server stands on. There are two: the embedded database, and the primary with its mirror and its

@@ -54,8 +54,6 @@ func (d *dual) Erase(ctx context.Context, r store.ErasureRequest) (store.Erasure
 	return p.Erase(ctx, r)
 }
 
-func (d *dual) leftBehind() string { return (&primary{}).leftBehind() }
-
 // erase erases a person for a caller who may, and returns once this instance has followed.
 func (p *parts) erase(ctx context.Context, r erasure.Request) (*erasure.Report, error) {
 	p.refusals.flush(ctx) // what is still in memory would bring the name in again
@@ -72,7 +70,7 @@ func (p *parts) erase(ctx context.Context, r erasure.Request) (*erasure.Report, 
 			break
 		}
 	}
-	report.Note = p.engine.leftBehind()
+	report.Note = leftBehind(p.engine)
 	report.Held, err = held(ctx, p.backups)
 	return report, err
 }
@@ -118,7 +116,7 @@ func (l *Local) Erase(ctx context.Context, o Options, id string, dry bool) (*era
 	if err != nil {
 		return nil, err
 	}
-	report.Note = l.engine.leftBehind()
+	report.Note = leftBehind(l.engine)
 	if o.Backups.Dir != "" {
 		e, err := OpenBackups(o, BackedUp{})
 		if err == nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 	"tenet/internal/upkeep"
@@ -19,10 +20,11 @@ import (
 
 // Upkeep configures the work that comes round. Zero values stand for the defaults.
 type Upkeep struct {
-	Schedules   []string      `name:"schedule" doc:"Schedule of a job, as in \"backup.full=0 2 * * *\": five fields of cron in UTC; nothing after the = switches the schedule off. May be given several times"`
-	Window      string        `name:"maintenance-window" doc:"When heavy jobs may start, in UTC, as in \"first sunday 03:00-05:00\"; always when empty"`
-	RetainAudit time.Duration `name:"retain-audit" default:"9600h" doc:"How long refusals and the history of jobs are kept"`
-	RetainLog   time.Duration `name:"retain-log" default:"0s" doc:"How long changes are kept, and no shorter than retain-audit; 0 for ever. While there are labels in use none is removed"`
+	Schedules    []string      `name:"schedule" doc:"Schedule of a job, as in \"backup.full=0 2 * * *\": five fields of cron in UTC; nothing after the = switches the schedule off. May be given several times"`
+	Window       string        `name:"maintenance-window" doc:"When heavy jobs may start, in UTC, as in \"first sunday 03:00-05:00\"; always when empty"`
+	ArchiveAfter time.Duration `name:"archive-after" default:"17520h" doc:"How long a retired document stays where it is; then the job retention.archive moves it to the archive"`
+	RetainAudit  time.Duration `name:"retain-audit" default:"9600h" doc:"How long refusals and the history of jobs are kept"`
+	RetainLog    time.Duration `name:"retain-log" default:"0s" doc:"How long changes are kept, and no shorter than retain-audit; 0 for ever. While there are labels in use none is removed"`
 }
 
 // day is the unit of retention.
@@ -80,6 +82,13 @@ func instanceName() string {
 // jobs describes the work that comes round, each job in this one place.
 func (p *parts) jobs(o Options) []upkeep.Job {
 	list := []upkeep.Job{
+		{
+			Name: "retention.archive", Schedule: "20 3 * * *", Book: upkeep.Shared,
+			Doc: "Moves documents that were retired long ago to the archive, out of lists, searches and copies; tenet restore brings one back",
+			Do: func(ctx context.Context, progress *upkeep.Progress) (string, error) {
+				return upkeep.Archive(ctx, p.engine, knowledge.At(time.Now().Add(-o.Upkeep.ArchiveAfter)), access.SystemID, progress)
+			},
+		},
 		{
 			Name: "retention.log", Schedule: "30 3 * * *", Book: upkeep.Shared,
 			Doc: "Removes refusals and the history of jobs that are older than their retention; changes too, where a retention of the log is set",

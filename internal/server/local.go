@@ -107,6 +107,11 @@ func (l *Local) Place() string { return l.engine.place() }
 // Stat tells how large the database is, or how its connections stand.
 func (l *Local) Stat(ctx context.Context) (map[string]any, error) { return l.engine.stat(ctx) }
 
+// Archived returns a page of the archive.
+func (l *Local) Archived(ctx context.Context, q store.ArchiveQuery) ([]store.Archived, error) {
+	return l.engine.archive().Archived(ctx, q)
+}
+
 // Refusals returns what was refused before a time, of one actor unless that is empty, the newest first.
 func (l *Local) Refusals(ctx context.Context, before knowledge.Time, actor string, limit int) ([]store.Refusal, error) {
 	return l.engine.Refusals(ctx, before, actor, limit)

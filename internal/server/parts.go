@@ -214,7 +214,7 @@ func (p *parts) door(o Options, crowd *httpapi.Crowd) *httpapi.Handler {
 		Store: p.store, Authenticate: p.authenticate(o.DataDir), Refused: p.refusals.note, Policy: o.Policy, Level: p.level, Seq: p.engine.Seq,
 		Fresh: store.WithFresh, Ready: p.ready, Status: p.status, Observe: p.observed,
 		Guidance: p.guidance, Labels: p.labels, Notes: p.notes, Uses: p.uses, Jobs: p.keeper, Audit: p.engine, Fleet: p.fleet, Effects: p.effects,
-		Check: p.checks.Check, Erase: p.erase,
+		Check: p.checks.Check, Erase: p.erase, Archive: p.engine.archive(),
 		Batches: p.from.batches, Desk: p.from.desk, Mirror: p.from.mirror,
 		MetricsOpen: o.Entrance.MetricsOpen, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}),
 		LiveDescription: live.Description(),

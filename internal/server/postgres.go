@@ -46,8 +46,14 @@ func (p *primary) Erase(ctx context.Context, r store.ErasureRequest) (store.Eras
 	return postgres.NewEraser(p.Store).Erase(ctx, r)
 }
 
-// leftBehind implements engine: PostgreSQL keeps old rows in its files until they are written anew.
-func (p *primary) leftBehind() string {
+func (p *primary) archive() store.Archive { return postgres.NewArchive(p.Store) }
+
+// leftBehind says what a database's files may still hold of what was overwritten, "" for nothing. PostgreSQL keeps old rows in its files
+// until they are written anew.
+func leftBehind(e engine) string {
+	if _, ok := e.(*embedded); ok {
+		return ""
+	}
 	return "PostgreSQL's files hold the overwritten rows until they are written anew: let the owner of the tables run `ANALYZE` and then `VACUUM FULL` in a quiet hour. " +
 		"WAL holds them until it is recycled, and the archive of WAL for as long as the backups."
 }

@@ -46,6 +46,7 @@ func reasons() [][2]string {
 		{"search_by_category", "common words in a category"},
 		{"search_pkey", "the words of a document, to replace them"},
 		{"purges_pkey", "whether a document may be removed, and the last version of its id"},
+		{"purges_archived", "the archive, by kind and id; one text for each id"},
 		{"refusals_by_at", "refusals, the newest first; what is too old"},
 		{"job_runs_by_started_at", "the newest runs; what is too old"},
 		{"job_runs_pkey", "a run is claimed once"},

@@ -119,13 +119,19 @@ func (t *tx) op(ctx context.Context, b *knowledge.Batch, i int, at knowledge.Tim
 	if err != nil {
 		return nil, err
 	}
-	if err := t.condition(ctx, op, i, now); err != nil {
+	before := now
+	if now.doc == nil && op.Verb == knowledge.VerbRestore {
+		if before, err = archived(ctx, t, op.Key); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.condition(ctx, op, i, before); err != nil {
 		return nil, err
 	}
-	if b.At.IsZero() && now.doc != nil && at.Before(now.doc.Stamps().UpdatedAt.Time) {
-		at = now.doc.Stamps().UpdatedAt // the clock was set back: the times of a document never go back
+	if b.At.IsZero() && before.doc != nil && at.Before(before.doc.Stamps().UpdatedAt.Time) {
+		at = before.doc.Stamps().UpdatedAt // the clock was set back: the times of a document never go back
 	}
-	next, err := op.Next(now.doc)
+	next, err := op.Next(before.doc)
 	if err != nil {
 		if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
 			if op.Verb == knowledge.VerbPatch {
@@ -136,20 +142,15 @@ func (t *tx) op(ctx context.Context, b *knowledge.Batch, i int, at knowledge.Tim
 		return nil, err
 	}
 	if next == nil {
-		return nil, t.purge(ctx, b, i, now, at)
+		return nil, t.leave(ctx, b, i, now, at)
 	}
 	if err := t.parentExists(ctx, op, next, pointer); err != nil {
 		return nil, err
 	}
 	var last int64
 	if now.doc == nil {
-		if last, err = t.lastPurged(ctx, op.Key); err != nil {
+		if last, err = t.takeUp(ctx, op.Key); err != nil {
 			return nil, err
-		}
-		if last > 0 {
-			if err := t.exec(ctx, "DELETE FROM purged WHERE kind = ? AND id = ?", string(op.Key.Kind), op.Key.ID); err != nil {
-				return nil, err
-			}
 		}
 	}
 	// The caller's document stays as it is: the stamps go onto a copy.
@@ -158,7 +159,7 @@ func (t *tx) op(ctx context.Context, b *knowledge.Batch, i int, at knowledge.Tim
 			return nil, err
 		}
 	}
-	knowledge.StampNext(next, now.doc, last, b.Actor, at)
+	knowledge.StampNext(next, before.doc, last, b.Actor, at)
 	rec, err := knowledge.NewRecord(next)
 	if err != nil {
 		return nil, err
@@ -167,7 +168,7 @@ func (t *tx) op(ctx context.Context, b *knowledge.Batch, i int, at knowledge.Tim
 		return nil, err
 	}
 	return rec, t.log(ctx, b, &knowledge.Change{
-		Batch: b.ID, Verb: knowledge.ChangeVerb(now.doc, next), Key: op.Key, Version: rec.Version, Record: rec, Actor: b.Actor, At: at,
+		Batch: b.ID, Verb: knowledge.ChangeVerb(before.doc, next), Key: op.Key, Version: rec.Version, Record: rec, Actor: b.Actor, At: at,
 		Hash: sha256.Sum256(rec.JSON), More: i < len(b.Ops)-1,
 	})
 }
@@ -231,8 +232,17 @@ func (t *tx) parentExists(ctx context.Context, op *knowledge.Op, next knowledge.
 	return knowledge.Invalid(pointer+field, "no %s %q: create it first", key.Kind, key.ID)
 }
 
-// purge removes a document and its texts from the log.
-func (t *tx) purge(ctx context.Context, b *knowledge.Batch, i int, now current, at knowledge.Time) error {
+// takeUp returns the last version of a document that was archived or purged, 0 for none, and lets another one have its id.
+func (t *tx) takeUp(ctx context.Context, key knowledge.Key) (int64, error) {
+	last, err := t.lastPurged(ctx, key)
+	if err == nil && last > 0 {
+		err = t.exec(ctx, "DELETE FROM purged WHERE kind = ? AND id = ?", string(key.Kind), key.ID)
+	}
+	return last, err
+}
+
+// leave archives or purges a document.
+func (t *tx) leave(ctx context.Context, b *knowledge.Batch, i int, now current, at knowledge.Time) error {
 	op := &b.Ops[i]
 	for _, ref := range references(op.Key.Kind) {
 		var one int
@@ -241,16 +251,22 @@ func (t *tx) purge(ctx context.Context, b *knowledge.Batch, i int, now current, 
 			return err
 		}
 		if used {
-			return knowledge.Invalid("/ops/"+strconv.Itoa(i), "%s is still named by %s: purge or change those first", op.Key, ref.table)
+			return knowledge.Invalid("/ops/"+strconv.Itoa(i), "%s is still named by %s: %s or change those first", op.Key, ref.table, op.Verb)
 		}
 	}
 	version := now.doc.Stamps().Version + 1
-	if err := t.remove(ctx, op.Key, now, version); err != nil {
+	var err error
+	if op.Verb == knowledge.VerbArchive {
+		err = archive(ctx, t, op.Key, now, version)
+	} else {
+		err = t.remove(ctx, op.Key, now, version)
+	}
+	if err != nil {
 		return err
 	}
 	return t.log(ctx, b, &knowledge.Change{
-		Batch: b.ID, Verb: knowledge.VerbPurge, Key: op.Key, Version: version, Actor: b.Actor, At: at,
-		Hash: knowledge.PurgeHash(b.Actor, at), More: i < len(b.Ops)-1,
+		Batch: b.ID, Verb: op.Verb, Key: op.Key, Version: version, Actor: b.Actor, At: at,
+		Hash: knowledge.RemovalHash(op.Verb, b.Actor, at), More: i < len(b.Ops)-1,
 	})
 }
 

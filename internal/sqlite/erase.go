@@ -80,7 +80,7 @@ func (e *eraser) everything(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, step := range []func(context.Context) error{e.layers, e.log, e.columns, e.refusals} {
+	for _, step := range []func(context.Context) error{e.layers, e.log, e.columns, e.words} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ func (e *eraser) texts(ctx context.Context, found map[string]bool, query string,
 func (e *eraser) find(ctx context.Context) ([]string, error) {
 	found := map[string]bool{}
 	own, lists := knowledge.PlacesOfPeople()
-	tables := []string{"changes", "below", "overlays"}
+	tables := []string{"changes", "below", "overlays", "purged"}
 	for _, kind := range knowledge.Kinds() {
 		tables = append(tables, tableOf(kind).name)
 	}

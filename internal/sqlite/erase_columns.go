@@ -31,20 +31,24 @@ func (e *eraser) columns(ctx context.Context) error {
 	return nil
 }
 
-// refusals erases the person from the reasons of refused calls, which tenet writes itself.
-func (e *eraser) refusals(ctx context.Context) error {
-	for _, name := range e.names {
-		list, err := column[string](ctx, e.tx, "SELECT DISTINCT reason FROM refusals WHERE instr(reason, ?) > 0", name)
-		if err != nil {
-			return err
-		}
-		for _, reason := range list {
-			next := replaceWord(reason, name, e.pseudonym)
-			if next == reason {
-				continue
-			}
-			if err := e.exec(ctx, "UPDATE refusals SET reason = ? WHERE reason = ?", next, reason); err != nil {
+// words erases the person from texts that tenet writes itself: why calls were refused, and how jobs ended.
+func (e *eraser) words(ctx context.Context) error {
+	for _, at := range []struct{ table, column string }{{"refusals", "reason"}, {"job_runs", "changed"}, {"job_runs", "error"}} {
+		for _, name := range e.names {
+			list, err := column[string](ctx, e.tx, "SELECT DISTINCT "+at.column+" FROM "+at.table+" WHERE instr("+at.column+", ?) > 0", name)
+			if err != nil {
 				return err
+			}
+			for _, text := range list {
+				next := replaceWord(text, name, e.pseudonym)
+				if next == text {
+					continue
+				}
+				n, err := e.execCount(ctx, "UPDATE "+at.table+" SET "+at.column+" = ? WHERE "+at.column+" = ?", next, text)
+				if err != nil {
+					return err
+				}
+				e.rows[at.table] += n
 			}
 		}
 	}
@@ -74,9 +78,9 @@ func replaceWord(text, word, by string) string {
 	}
 }
 
-// layers erases the person from what a mirror keeps of waiting batches.
+// layers erases the person from what a mirror keeps of waiting batches, and from the archive.
 func (e *eraser) layers(ctx context.Context) error {
-	for _, table := range []string{"below", "overlays"} {
+	for _, table := range []string{"below", "overlays", "purged"} {
 		layer := "0"
 		if table == "overlays" {
 			layer = "layer"

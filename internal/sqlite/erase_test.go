@@ -18,13 +18,14 @@ import (
 
 func TestErasureKeepsItsLaws(t *testing.T) {
 	s := openTest(t, Options{})
-	storetest.Erasure(t, erasing{s, NewEraser(s)})
+	storetest.Erasure(t, erasing{s, NewEraser(s), NewArchive(s)}, s.RunBook())
 }
 
 // erasing is a store with what erases from it.
 type erasing struct {
 	*Store
 	*Eraser
+	Archive
 }
 
 // TestAMirrorErasesWhatItsPrimaryHasErased follows a primary before and after an erasure, and from its beginning afterwards.

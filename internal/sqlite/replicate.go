@@ -61,7 +61,7 @@ func (t *tx) follow(ctx context.Context, at *knowledge.Position, c *knowledge.Ch
 		if err := t.forget(ctx, c.Key); err != nil {
 			return err
 		}
-	} else if c.Record == nil {
+	} else if c.Record == nil && !c.Verb.Removes() {
 		return nil // emptied by a later purge
 	}
 	// In this order the batch's document only gets new stamps; it is not removed from the search index and added again.

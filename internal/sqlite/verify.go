@@ -94,7 +94,36 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 			return err
 		}
 	}
-	return nil
+	return verifyArchive(ctx, s)
+}
+
+// verifyArchive checks that what is archived is what the log holds of it, and that nothing is missing in the archive.
+func verifyArchive(ctx context.Context, s *Store) error {
+	var tampered error
+	look := func(name, query, why string) error {
+		return s.read(ctx, name, query, nil, func(r *sql.Rows) error {
+			var key knowledge.Key
+			var text sql.NullString
+			var hash []byte
+			if err := r.Scan(&key.Kind, &key.ID, &text, &hash); err != nil {
+				return err
+			}
+			if sum := sha256.Sum256([]byte(text.String)); tampered == nil && (!text.Valid || hash != nil && string(hash) != string(sum[:])) {
+				tampered = &TamperError{Why: key.String() + " " + why}
+			}
+			return nil
+		})
+	}
+	err := look("verify.archive", `SELECT p.kind, p.id, p.document, (
+	SELECT coalesce((SELECT e.document_hash FROM erased e WHERE e.erasure = c.erased AND e.seq = c.seq), c.document_hash)
+	FROM changes c WHERE c.kind = p.kind AND c.id = p.id AND c.version = p.version - 1) FROM purged p WHERE p.document IS NOT NULL`,
+		"is not in the archive as its last change left it")
+	if err == nil {
+		err = look("verify.archive.missing", `SELECT c.kind, c.id, NULL, NULL FROM changes c WHERE c.verb = 'archive'
+	AND NOT EXISTS (SELECT 1 FROM changes l WHERE l.kind = c.kind AND l.id = c.id AND l.version > c.version)
+	AND NOT EXISTS (SELECT 1 FROM purged p WHERE p.kind = c.kind AND p.id = c.id AND p.document IS NOT NULL) LIMIT 1`, "is missing in the archive")
+	}
+	return errors.Join(err, tampered)
 }
 
 // verifySchema checks that nothing acts by itself: a database of ours has no triggers, and one that somebody has put in would change what
@@ -123,7 +152,7 @@ func (s *Store) verifyDocuments(ctx context.Context, kind knowledge.Kind) error 
 	query := "SELECT t." + tab.id + ", t.document, (SELECT min(seq) FROM changes), t.updated_at - (SELECT at FROM changes ORDER BY seq LIMIT 1), " +
 		"(SELECT coalesce((SELECT e.document_hash FROM erased e WHERE e.erasure = c.erased AND e.seq = c.seq), c.document_hash) FROM changes c " +
 		"WHERE c.kind = ? AND c.id = t." + tab.id + " ORDER BY c.seq DESC LIMIT 1) FROM " + tab.name + " t"
-	missing := "SELECT c.id, c.verb, max(c.seq) FROM changes c WHERE c.kind = ? GROUP BY c.id HAVING c.verb <> 'purge' " +
+	missing := "SELECT c.id, c.verb, max(c.seq) FROM changes c WHERE c.kind = ? GROUP BY c.id HAVING c.verb NOT IN ('archive', 'purge') " +
 		"AND NOT EXISTS (SELECT 1 FROM " + tab.name + " t WHERE t." + tab.id + " = c.id) LIMIT 1"
 	err := s.apart(ctx, func(ctx context.Context, v view) error {
 		err := v.query(ctx, "verify."+tab.name, query, []any{string(kind)}, func(r *sql.Rows) error {
@@ -178,10 +207,10 @@ func (v *verifier) check(c *knowledge.Change) error {
 		return &TamperError{Seq: c.Seq, Why: "its document is another one than was written"}
 	}
 	if _, ok := c.Attested(); !ok {
-		return &TamperError{Seq: c.Seq, Why: "it is a purge by somebody else, or at another time, than was written"}
+		return &TamperError{Seq: c.Seq, Why: "it is by somebody else, or at another time, than was written"}
 	}
-	if c.Record != nil && c.Verb == knowledge.VerbPurge {
-		return &TamperError{Seq: c.Seq, Why: "it is a purge and holds a document"}
+	if c.Record != nil && c.Verb.Removes() {
+		return &TamperError{Seq: c.Seq, Why: "its verb is " + string(c.Verb) + ", and it holds a document"}
 	}
 	v.next, v.chain, v.begun = c.Seq+1, c.Chain, true
 	return nil
@@ -189,7 +218,7 @@ func (v *verifier) check(c *knowledge.Change) error {
 
 // emptied checks that a document that is missing from the log was purged.
 func (s *Store) emptied(ctx context.Context, c *knowledge.Change) error {
-	if c.Record != nil || c.Verb == knowledge.VerbPurge {
+	if c.Record != nil || c.Verb.Removes() {
 		return nil
 	}
 	purged := false

@@ -71,6 +71,7 @@ func TestEverySeededBugIsFound(t *testing.T) {
 		"ignores versions":                 "a stale version is ErrConflict with the details",
 		"keeps local times":                "times come back in UTC at microseconds",
 		"keeps nanoseconds":                "times come back in UTC at microseconds",
+		"archives nothing":                 "archive takes a retired document away and restore brings it back with its history",
 		"keeps the texts of a purge":       "purge empties the history and leaves a change without a document",
 		"leaks a driver's error":           "a key that can't exist is not found or invalid and no driver's error",
 		"leaves a gap":                     "the log tells every change once in order and its chain verifies",

@@ -57,12 +57,12 @@ func (s *suite) checkChangeRecord(c *knowledge.Change) {
 	s.Helper()
 	switch c.Verb {
 	case knowledge.VerbPut, knowledge.VerbRetire, knowledge.VerbRestore:
-	case knowledge.VerbPurge:
+	case knowledge.VerbArchive, knowledge.VerbPurge:
 		if c.Record != nil {
-			s.Errorf("change %d is a purge and holds a document", c.Seq)
+			s.Errorf("change %d has the verb %s and holds a document", c.Seq, c.Verb)
 		}
-		if c.Hash == ([32]byte{}) {
-			s.Errorf("change %d is a purge and its hash is zero, want that of nothing", c.Seq)
+		if c.Hash != knowledge.RemovalHash(c.Verb, c.Actor, c.At) {
+			s.Errorf("change %d has the verb %s, and its hash is not that of its actor and time", c.Seq, c.Verb)
 		}
 	default:
 		s.Errorf("change %d has the verb %q", c.Seq, c.Verb)

@@ -23,6 +23,7 @@ type ErasingStore interface {
 	VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error
 	Refuse(ctx context.Context, list ...store.Refusal) error
 	Refusals(ctx context.Context, before knowledge.Time, actor string, limit int) ([]store.Refusal, error)
+	store.Archive
 }
 
 // The person that [Eraser] erases, and one with a similar name, who stays.
@@ -77,11 +78,14 @@ func FillWithPerson(t testing.TB, s store.Store) {
 	gone := Rule(func(r *knowledge.Rule) { r.RuleID = "R-3" })
 	put(Erased, gone)
 	apply(knowledge.Batch{Actor: Erased, Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: gone.Key()}}})
+	old := Rule(func(r *knowledge.Rule) { r.RuleID, r.IsActive = "R-4", false })
+	put(Erased, old)
+	apply(knowledge.Batch{Actor: Erased, Ops: []knowledge.Op{{Verb: knowledge.VerbArchive, Key: old.Key()}}})
 	apply(knowledge.Batch{Actor: "someone", EnteredBy: Erased, Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}})
 	apply(knowledge.Batch{Actor: Erased, EnteredBy: "clerk", Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}})
 }
 
-// Everything returns all that a store tells of its documents and its log, as JSON.
+// Everything returns all that a store tells of its documents, its archive and its log, as JSON.
 func Everything(t testing.TB, s store.Store) string {
 	t.Helper()
 	var b strings.Builder
@@ -92,6 +96,15 @@ func Everything(t testing.TB, s store.Store) string {
 			return nil
 		}); err != nil {
 			t.Fatal(err)
+		}
+	}
+	if a, ok := s.(store.Archive); ok {
+		list, err := a.Archived(t.Context(), store.ArchiveQuery{Limit: store.MaxArchived})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range list {
+			fmt.Fprintf(&b, "archived %s %d %s\n", d.Key, d.Version, d.Record.JSON)
 		}
 	}
 	for after := knowledge.Seq(0); ; {
@@ -124,15 +137,19 @@ func Named(text string) (lines []string) {
 	return lines
 }
 
-// Erasure checks the laws of [store.Eraser] on a fresh engine.
-func Erasure(t *testing.T, s ErasingStore) {
+// Erasure checks the laws of [store.Eraser] on a fresh engine and its book of runs.
+func Erasure(t *testing.T, s ErasingStore, book store.RunBook) {
 	t.Helper()
 	FillWithPerson(t, s)
 	at := knowledge.At(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
 	if err := s.Refuse(t.Context(), store.Refusal{At: at, Actor: Erased, Action: "put", Key: "principal/" + Erased, Reason: "put principal/" + Erased + ": " + Erased + " may not, but " + Bystander + " may"}); err != nil {
 		t.Fatal(err)
 	}
+	run := failedRun(t, book, at)
 	before := Everything(t, s)
+	if !strings.Contains(before, "archived rule/R-4") {
+		t.Fatal("nothing is in the archive: the test would prove less than it says")
+	}
 	if len(Named(before)) < 10 {
 		t.Fatalf("the person stands in %d places: too few to prove anything", len(Named(before)))
 	}
@@ -164,6 +181,10 @@ func Erasure(t *testing.T, s ErasingStore) {
 		refused[0].Actor != pseudonym || refused[0].Key != "principal/"+pseudonym || refused[0].Reason != want {
 		t.Errorf("refusals are %+v, %v; want %q", refused, err, want)
 	}
+	runs, err := book.Runs(t.Context(), run.Job, 1)
+	if err != nil || len(runs) != 1 || runs[0].By != pseudonym || runs[0].Changed != "for "+pseudonym+" and "+Bystander || runs[0].Error != "no role "+pseudonym {
+		t.Errorf("the history of jobs is %+v, %v", runs, err)
+	}
 	if err := s.VerifyChanges(t.Context(), nil); err != nil {
 		t.Errorf("the log does not verify after an erasure: %v", err)
 	}
@@ -173,6 +194,20 @@ func Erasure(t *testing.T, s ErasingStore) {
 		t.Errorf("erasing again did %+v, %v; want nothing", twice, err)
 	}
 	erasureOfMore(t, s, r)
+}
+
+// failedRun notes a run of a job that the person has asked for.
+func failedRun(t *testing.T, book store.RunBook, at knowledge.Time) store.Run {
+	t.Helper()
+	run := store.Run{Job: "fleet.look", Due: at, Started: at, Beat: at, Instance: "one/1", By: Erased, State: store.RunRunning, Attempt: 1}
+	if _, err := book.ClaimRun(t.Context(), run, at); err != nil {
+		t.Fatal(err)
+	}
+	run.State, run.Ended, run.Changed, run.Error = store.RunFailed, at, "for "+Erased+" and "+Bystander, "no role "+Erased
+	if err := book.UpdateRun(t.Context(), run); err != nil {
+		t.Fatal(err)
+	}
+	return run
 }
 
 // erasureOfMore erases what comes in later, and a second person from changes that the first has left.

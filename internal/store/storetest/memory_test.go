@@ -25,7 +25,8 @@ type memory struct {
 	docs    map[knowledge.Key]*knowledge.Record
 	decoded map[*knowledge.Record]knowledge.Document // those of docs, read only
 	entries map[*knowledge.Record]*knowledge.Entry
-	past    map[knowledge.Key]int64 // the last version of a purged document
+	past    map[knowledge.Key]int64             // the last version of a document that was purged or archived
+	shelf   map[knowledge.Key]*knowledge.Record // the archive
 	log     []knowledge.Change
 	batches map[knowledge.BatchID]done
 	closed  bool
@@ -41,7 +42,7 @@ var _ store.Store = (*memory)(nil)
 
 func newMemory(bug string) *memory {
 	return &memory{
-		bug: bug, docs: map[knowledge.Key]*knowledge.Record{}, past: map[knowledge.Key]int64{}, batches: map[knowledge.BatchID]done{},
+		bug: bug, docs: map[knowledge.Key]*knowledge.Record{}, past: map[knowledge.Key]int64{}, shelf: map[knowledge.Key]*knowledge.Record{}, batches: map[knowledge.BatchID]done{},
 		decoded: map[*knowledge.Record]knowledge.Document{}, entries: map[*knowledge.Record]*knowledge.Entry{}, bell: make(chan struct{}),
 	}
 }
@@ -330,17 +331,23 @@ func (t *memoryTx) current(k knowledge.Key) *knowledge.Record {
 func (t *memoryTx) op(i int) error {
 	op := &t.b.Ops[i]
 	rec := t.current(op.Key)
+	version := t.m.past[op.Key]
+	if rec == nil && op.Verb == knowledge.VerbRestore && t.m.shelf[op.Key] != nil {
+		archived := *t.m.shelf[op.Key]
+		archived.Version = version
+		rec = &archived
+	}
 	if err := t.condition(i, rec); err != nil {
 		return err
 	}
 	var before knowledge.Document
-	version := t.m.past[op.Key]
 	if rec != nil {
 		var err error
 		if before, err = rec.Document(); err != nil {
 			return err
 		}
 		version = rec.Version
+		before.Stamps().Version = version
 	}
 	if t.m.bug == "looks before it locks" {
 		t.m.mu.Unlock()
@@ -366,7 +373,7 @@ func (t *memoryTx) op(i int) error {
 		}
 		t.docs[op.Key] = nil
 		t.records = append(t.records, nil)
-		change.Hash = knowledge.PurgeHash(change.Actor, change.At)
+		change.Hash = knowledge.RemovalHash(change.Verb, change.Actor, change.At)
 		t.changes = append(t.changes, change)
 		return nil
 	}
@@ -397,6 +404,9 @@ func (t *memoryTx) op(i int) error {
 }
 
 func (t *memoryTx) verb(op *knowledge.Op, before, next knowledge.Document) knowledge.Verb {
+	if op.Verb == knowledge.VerbArchive {
+		return op.Verb
+	}
 	if t.m.bug == "notes ops and not changes" && op.Verb == knowledge.VerbPut {
 		return op.Verb
 	}
@@ -442,8 +452,11 @@ func below(err error, i int, verb knowledge.Verb) error {
 		return err
 	}
 	part := "/document"
-	if verb == knowledge.VerbPatch {
+	switch verb {
+	case knowledge.VerbPatch:
 		part = "/patch"
+	case knowledge.VerbArchive:
+		part = ""
 	}
 	return invalid.Below("/ops/" + itoa(i) + part)
 }
@@ -489,14 +502,19 @@ func (t *memoryTx) commit() knowledge.Receipt {
 		if rec != nil {
 			m.docs[k] = rec
 			delete(m.past, k)
+			delete(m.shelf, k)
 			continue
 		}
 		if m.bug != "counts anew after a purge" {
 			m.past[k] = m.docs[k].Version + 1
 		}
+		archived := slices.ContainsFunc(t.changes, func(c knowledge.Change) bool { return c.Key == k && c.Verb == knowledge.VerbArchive })
+		if archived && m.bug != "archives nothing" {
+			m.shelf[k] = m.docs[k]
+		}
 		delete(m.docs, k)
 		for i := range m.log {
-			if m.log[i].Key == k && m.bug != "keeps the texts of a purge" {
+			if m.log[i].Key == k && !archived && m.bug != "keeps the texts of a purge" {
 				m.log[i].Record = nil
 			}
 		}

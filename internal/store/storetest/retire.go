@@ -13,6 +13,8 @@ func retireLaws() []law {
 		{name: "purge removes a document", check: purgeRemoves},
 		{name: "purge empties the history and leaves a change without a document", check: purgeEmptiesHistory, log: true},
 		{name: "a document written anew after a purge continues its version numbers", check: recreateAfterPurge},
+		{name: "archive takes a retired document away and restore brings it back with its history", check: archiveAndRestore, log: true},
+		{name: "what others refer to can't be archived, nor what refers to others brought back alone", check: archiveOfReferenced, log: true},
 		{name: "what others refer to can't be purged", check: purgeOfReferenced},
 		{name: "a reference must name a document that is there", check: unknownReferences},
 		{name: "a retired parent still holds its documents", check: retiredParent},

@@ -161,9 +161,9 @@ func (s *suite) checkReceipt(b knowledge.Batch, r knowledge.Receipt) {
 	}
 	for i, op := range b.Ops {
 		rec := r.Records[i]
-		if op.Verb == knowledge.VerbPurge {
+		if op.Verb.Removes() {
 			if rec != nil {
-				s.Errorf("receipt: op %d is a purge and left a record of %s behind", i, rec.Key)
+				s.Errorf("receipt: op %d is a %s and left a record of %s behind", i, op.Verb, rec.Key)
 			}
 			continue
 		}
