@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -190,15 +189,11 @@ func installHook(a *app, s *hookInstallSettings) error {
 	if err := checkTool(s.Tool, s.OnError); err != nil {
 		return err
 	}
-	const mark = "tenet hook --tool "
-	command := mark + s.Tool
+	command := hookMark + s.Tool
 	if s.OnError == "deny" {
 		command += " --on-error deny"
 	}
 	file, names, entry := hookFile(s.Tool, command)
-	if s.Remove {
-		entry = nil
-	}
 	w, err := openTree(a, ".")
 	if err != nil {
 		return err
@@ -207,16 +202,12 @@ func installHook(a *app, s *hookInstallSettings) error {
 	if err != nil {
 		return err
 	}
-	text := f.Text
-	if versioned := s.Tool == "copilot" || s.Tool == "cursor"; versioned && !s.Remove {
-		var version any
-		if there, err := worktree.GetJSON(text, &version, "version"); err == nil && !there {
-			if text, err = worktree.SetJSON(text, 1, "version"); err != nil {
-				return fmt.Errorf("%s: %w", file, err)
-			}
-		}
+	var text []byte
+	if s.Remove {
+		text, err = worktree.SetInJSON(f.Text, nil, hookMark, names...)
+	} else {
+		text, err = withHook(f.Text, s.Tool, entry, names)
 	}
-	text, err = worktree.SetInJSON(text, entry, mark, names...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
@@ -225,13 +216,47 @@ func installHook(a *app, s *hookInstallSettings) error {
 		a.say("%s is as it should be", where)
 		return nil
 	}
-	var left map[string]json.RawMessage
-	if _, err := worktree.GetJSON(text, &left); s.Remove && err == nil && (len(left) == 0 || s.Tool == "copilot" && len(left) == 1) {
-		return w.Remove(file) // nothing but ours stood there
+	if s.Remove {
+		empty, err := emptyHookFile(s.Tool, entry, names)
+		if err != nil {
+			return err
+		}
+		if string(text) == string(empty) { // nothing but ours stood there
+			if err := w.Remove(file); err != nil {
+				return err
+			}
+			a.say("%s was removed", where)
+			return nil
+		}
 	}
 	if err := w.Write(file, text, 0); err != nil {
 		return err
 	}
 	a.say("%s was written", where)
 	return nil
+}
+
+// hookMark tells our entry from those of others.
+const hookMark = "tenet hook --tool "
+
+// withHook returns a file of hooks with ours in it.
+func withHook(text []byte, tool string, entry any, names []string) ([]byte, error) {
+	if tool == "copilot" || tool == "cursor" {
+		var version any
+		if there, err := worktree.GetJSON(text, &version, "version"); err == nil && !there {
+			if text, err = worktree.SetJSON(text, 1, "version"); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return worktree.SetInJSON(text, entry, hookMark, names...)
+}
+
+// emptyHookFile returns what is left of a file that holds nothing but our hook when that is taken out.
+func emptyHookFile(tool string, entry any, names []string) ([]byte, error) {
+	text, err := withHook(nil, tool, entry, names)
+	if err != nil {
+		return nil, err
+	}
+	return worktree.SetInJSON(text, nil, hookMark, names...)
 }

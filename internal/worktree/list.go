@@ -14,6 +14,10 @@ import (
 // other byte stays. A nil entry takes ours out, and the list and the objects above it that are empty then. An entry is ours when
 // it holds mark.
 func SetInJSON(text []byte, entry any, mark string, names ...string) ([]byte, error) {
+	return inItsLineEnds(text, func(text []byte) ([]byte, error) { return setInJSON(text, entry, mark, names) })
+}
+
+func setInJSON(text []byte, entry any, mark string, names []string) ([]byte, error) {
 	var list []json.RawMessage
 	there, err := GetJSON(text, &list, names...)
 	if err != nil {
@@ -24,10 +28,10 @@ func SetInJSON(text []byte, entry any, mark string, names ...string) ([]byte, er
 		return text, nil
 	}
 	if entry != nil && !there {
-		return SetJSON(text, []any{entry}, names...)
+		return setJSON(text, []any{entry}, names)
 	}
 	if entry == nil && len(list) == 1 {
-		return SetJSON(text, nil, names...)
+		return setJSON(text, nil, names)
 	}
 	doc, err := hujson.Parse(text)
 	if err != nil {
@@ -54,9 +58,20 @@ func SetInJSON(text []byte, entry any, mark string, names ...string) ([]byte, er
 	return doc.Pack(), nil
 }
 
-// lineUp gives the last entry of a list the place of the first.
+// lineUp gives the last entry of a list a line of its own where the first has one, as far in as that.
 func lineUp(a *hujson.Array) {
-	if n := len(a.Elements); n > 1 && bytes.Contains(a.Elements[0].BeforeExtra, []byte{'\n'}) && !bytes.Contains(a.Elements[n-1].BeforeExtra, []byte{'\n'}) {
-		a.Elements[n-1].BeforeExtra = slices.Clone(a.Elements[0].BeforeExtra)
+	n := len(a.Elements)
+	if n < 2 {
+		return
 	}
+	first := string(a.Elements[0].BeforeExtra)
+	line := strings.LastIndexByte(first, '\n')
+	if line < 0 {
+		return
+	}
+	before := strings.TrimRight(string(a.Elements[n-1].BeforeExtra), " \t")
+	if !strings.HasSuffix(before, "\n") {
+		before += "\n"
+	}
+	a.Elements[n-1].BeforeExtra = hujson.Extra(before + first[line+1:])
 }

@@ -16,6 +16,20 @@ import (
 // missing; every other byte stays. An empty file is an empty object. A nil value takes what is there away, and the objects above it
 // that are empty then.
 func SetJSON(text []byte, value any, names ...string) ([]byte, error) {
+	return inItsLineEnds(text, func(text []byte) ([]byte, error) { return setJSON(text, value, names) })
+}
+
+// inItsLineEnds lets fn change a text whose line ends are all CRLF as if they were LF.
+func inItsLineEnds(text []byte, fn func([]byte) ([]byte, error)) ([]byte, error) {
+	lf, crlf := []byte{'\n'}, []byte("\r\n")
+	if n := bytes.Count(text, crlf); n == 0 || n != bytes.Count(text, lf) {
+		return fn(text)
+	}
+	out, err := fn(bytes.ReplaceAll(text, crlf, lf))
+	return bytes.ReplaceAll(out, lf, crlf), err
+}
+
+func setJSON(text []byte, value any, names []string) ([]byte, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		if value == nil {
 			return text, nil
@@ -169,7 +183,44 @@ func patch(doc *hujson.Value, op string, names []string, value any) error {
 		}
 		data = bytes.Replace(data, plain, indented, 1)
 	}
-	return doc.Patch(data)
+	return keepingEnd(doc.Find(pointer(names[:len(names)-1])), func() error { return doc.Patch(data) })
+}
+
+// keepingEnd lets fn add or remove the last of an object or a list: a comma behind the last stays one, and what closes it stands where it did.
+func keepingEnd(in *hujson.Value, fn func() error) error {
+	comma, closing := false, ""
+	if last, end := endOf(in); last != nil {
+		comma, closing = last.AfterExtra != nil, string(*end)
+	}
+	if err := fn(); err != nil {
+		return err
+	}
+	last, end := endOf(in)
+	if last == nil {
+		return nil
+	}
+	if comma && last.AfterExtra == nil {
+		last.AfterExtra = hujson.Extra{} // what a comma behind the last is
+	}
+	if strings.TrimSpace(closing) == "" && strings.Contains(closing, "\n") {
+		*end = hujson.Extra(strings.TrimRight(string(*end), " \t\n") + closing)
+	}
+	return nil
+}
+
+// endOf returns the last value of an object or a list, and what stands behind it; nil where there is none.
+func endOf(v *hujson.Value) (last *hujson.Value, end *hujson.Extra) {
+	switch v := v.Value.(type) {
+	case *hujson.Object:
+		if n := len(v.Members); n > 0 {
+			return &v.Members[n-1].Value, &v.AfterExtra
+		}
+	case *hujson.Array:
+		if n := len(v.Elements); n > 0 {
+			return &v.Elements[n-1], &v.AfterExtra
+		}
+	}
+	return nil, nil
 }
 
 func pointer(names []string) string {
@@ -191,6 +242,10 @@ func brief(text []byte) string {
 // SetTOML returns a TOML file with a table of texts and lists of texts under a dotted name, such as mcp_servers.tenet. What else there is
 // stays byte by byte. A nil table takes the one that is there away.
 func SetTOML(text []byte, name string, lines []string) ([]byte, error) {
+	return inItsLineEnds(text, func(text []byte) ([]byte, error) { return setTOML(text, name, lines) })
+}
+
+func setTOML(text []byte, name string, lines []string) ([]byte, error) {
 	var before map[string]any
 	if err := toml.Unmarshal(text, &before); err != nil {
 		return nil, fmt.Errorf("not TOML: %w", err)

@@ -19,7 +19,7 @@ func TestSettingsKeepWhatIsNotOurs(t *testing.T) {
 		{
 			"comments and a neighbour",
 			"{\n  // ours\n  \"servers\": {\n    \"other\": {\"x\": 1}, // keep\n  },\n  \"z\": [1,2,  3]\n}\n",
-			"{\n  // ours\n  \"servers\": {\n    \"other\": {\"x\": 1}, // keep\n    \"tenet\": {\n      \"args\": [\n        \"mcp\"\n      ],\n      \"command\": \"tenet\"\n    }\n  },\n  \"z\": [1,2,  3]\n}\n",
+			"{\n  // ours\n  \"servers\": {\n    \"other\": {\"x\": 1}, // keep\n    \"tenet\": {\n      \"args\": [\n        \"mcp\"\n      ],\n      \"command\": \"tenet\"\n    },\n  },\n  \"z\": [1,2,  3]\n}\n",
 		},
 	} {
 		got, err := SetJSON([]byte(c.before), stanza, "servers", "tenet")
@@ -78,6 +78,36 @@ func TestSettingsAreTakenOutAgain(t *testing.T) {
 			t.Fatalf("something else was changed: %s\n%s\n%s", diff, with, without)
 		}
 	})
+}
+
+// TestAFileIsByteForByteWhatItWasWhenOursIsTakenOut puts entries into files of several styles and takes them out.
+func TestAFileIsByteForByteWhatItWasWhenOursIsTakenOut(t *testing.T) {
+	entry := map[string]any{"matcher": "Write", "hooks": []any{map[string]any{"type": "command", "command": "ours"}}}
+	for _, text := range []string{
+		"{\n}\n", `{"a":1}`, "{\"a\": 1}\n", "{\n  \"a\": 1\n}\n", "{\n\t\"a\": {\n\t\t\"b\": [1]\n\t}\n}\n",
+		"{\n    \"a\": 1, // mine\n    /* and this */\n}\n", "{\"hooks\": {\"Stop\": []}}", "{\n  \"hooks\": {\n    \"Stop\": [ {\"x\": 1} ]\n  },\n  \"z\": [1,2,  3]\n}\n",
+		"{\n    \"hooks\": {\n        // before\n        \"Pre\": [\n            {\"command\": \"theirs\"} // behind\n        ]\n    }\n}",
+		"{\"hooks\":{\"Pre\":[{\"command\":\"theirs\"}, ],}, }",
+	} {
+		for _, before := range []string{text, strings.ReplaceAll(text, "\n", "\r\n")} {
+			for how, set := range map[string]func([]byte, any) ([]byte, error){
+				"in a list":  func(text []byte, v any) ([]byte, error) { return SetInJSON(text, v, "ours", "hooks", "Pre") },
+				"by a name":  func(text []byte, v any) ([]byte, error) { return SetJSON(text, v, "servers", "ours") },
+				"at the top": func(text []byte, v any) ([]byte, error) { return SetJSON(text, v, "ours") },
+			} {
+				with, err := set([]byte(before), entry)
+				if err != nil {
+					t.Fatalf("%s, %q: %v", how, before, err)
+				}
+				if strings.Contains(before, "\r\n") && strings.Count(string(with), "\n") != strings.Count(string(with), "\r\n") {
+					t.Errorf("%s, %q: the line ends are mixed in %q", how, before, with)
+				}
+				if after, err := set(with, nil); err != nil || string(after) != before {
+					t.Errorf("%s: %v\n%q was, then\n%q, and\n%q is left", how, err, before, with, after)
+				}
+			}
+		}
+	}
 }
 
 func TestATableIsPutIntoTOML(t *testing.T) {
