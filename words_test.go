@@ -24,7 +24,7 @@ type word struct {
 func unplain() []word {
 	return []word{
 		{pattern: `\b(made|makes?|making|built|builds?|begins?|began|begun|made new) anew\b`, instead: "rebuild, or start again"},
-		{pattern: `\b(the|a|this|each|one|every) tenet\b`, instead: "the server, or instance", except: `\btenet (server|program)\b`},
+		{pattern: `\b(the|a|this|each|one|every) tenet\b`, instead: "the server, or instance", except: `\btenet (server|program|token)\b`},
 		{pattern: `\bmeasures (are|of|for|that)\b`, instead: "metrics"},
 		{pattern: `\bwhoever\b|\bwhosoever\b`, instead: "the caller, or another noun"},
 		{pattern: `\bwho (asks?|asked|reads?|writes?|calls?|waits?) (may|can|must|has|have|gets?|hears?|sees?|finds?)\b`, instead: "a caller, a writer, or another noun"},
@@ -44,14 +44,21 @@ func unplain() []word {
 		{pattern: `\bwork that comes round\b`, instead: "scheduled jobs"},
 		{pattern: `\bmaster\b`, instead: "primary"},
 		{pattern: `\boutbox\b`, instead: "journal"},
+		{pattern: `\b(hears?|is told) of\b`, instead: "is called for, gets, or receives"},
+		{pattern: `\bnobody when (it is )?nil\b`, instead: "may be nil"},
+		{pattern: `\bpast the program\b`, instead: "outside of the program"},
+		{pattern: `\b(get|gets|put|puts|stand|stands) in line\b`, instead: "queue"},
+		{pattern: `\bthe taker of\b`, instead: "the sink, the caller, or another noun"},
+		{pattern: `\bwhat (may|can) be said\b`, instead: "describes"},
+		{pattern: `\bwhat guards\b`, instead: "the triggers, or another noun"},
 	}
 }
 
 // plain returns the packages whose comments and messages are in plain English. The list only grows.
 func plain() []string {
 	return []string{
-		"internal/access", "internal/cache", "internal/client", "internal/failover", "internal/interchange", "internal/live",
-		"internal/observe", "internal/postgres", "internal/settings", "internal/store", "internal/upkeep",
+		"internal/access", "internal/cache", "internal/client", "internal/failover", "internal/interchange", "internal/knowledge",
+		"internal/live", "internal/observe", "internal/postgres", "internal/settings", "internal/sqlite", "internal/store", "internal/upkeep",
 	}
 }
 

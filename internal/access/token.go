@@ -37,7 +37,7 @@ func HashToken(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// NewPrincipal returns a principal with a new token, and the token, which nobody can learn again.
+// NewPrincipal returns a principal with a new token, and the token, which is not stored anywhere.
 func NewPrincipal(id, role string) (*knowledge.Principal, string, error) {
 	token, hash, prefix, err := NewToken()
 	if err != nil {
@@ -46,8 +46,8 @@ func NewPrincipal(id, role string) (*knowledge.Principal, string, error) {
 	return &knowledge.Principal{PrincipalID: id, Role: role, TokenHash: hash, TokenPrefix: prefix}, token, nil
 }
 
-// Issue returns the op that writes a new principal, where was is the record with its id, nil for none: the id of a revoked one can be
-// used again, and any other is a conflict.
+// Issue returns the op that writes a new principal. was is the record with its id, nil for none: the id of a revoked
+// principal can be used again, any other id in use is a conflict.
 func Issue(p *knowledge.Principal, was *knowledge.Record) knowledge.Op {
 	if was != nil && !was.Active {
 		return knowledge.Put(p, was.Version)
@@ -63,8 +63,9 @@ func (e *ExpiredError) Error() string {
 	return "the old token has expired at " + e.At.UTC().Format(time.RFC3339) + ": say when the new one expires"
 }
 
-// Rotate returns a principal that was with another token, and the token. It is in use, and has the name, the role and the bounds that
-// it had. Until is when the token expires; nil stands for when the old one does, which is an [*ExpiredError] if that is past.
+// Rotate returns an active copy of a principal with a new token, and the token. The copy keeps the name, the role and
+// the limits. The token expires at until; nil means at the old token's expiry, or an [*ExpiredError] if that has
+// passed.
 func Rotate(was *knowledge.Principal, until *knowledge.Time, now time.Time) (*knowledge.Principal, string, error) {
 	if until == nil {
 		if until = &was.Expiry; !until.IsZero() && until.Before(now) {

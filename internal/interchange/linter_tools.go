@@ -95,7 +95,7 @@ func listedLinters(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) 
 	return out, len(out) > 0
 }
 
-// pathInstructions reads what a reviewer of CodeRabbit is told of some files.
+// pathInstructions reads the instructions for a CodeRabbit reviewer about some files.
 func pathInstructions(_ *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 	list, _ := dig(m, "reviews.path_instructions").([]any)
 	at := childNode(childNode(n, "reviews"), "path_instructions")

@@ -55,14 +55,14 @@ const (
 type Batch struct {
 	ID    BatchID
 	Actor string // who writes; the doors set it from the caller
-	// At is when the ops took place, zero for now. Only a restore from an export sets it.
+	// At is the time of the ops, zero for now. Only a restore from an export sets it.
 	At  Time
 	Ops []Op
 	// EnteredBy is the caller, if that is not the actor or if At is set; else empty. The doors set it, and the log
 	// keeps it.
 	EnteredBy string
-	// Invalid lets documents pass that have faults: those of an export of a database that held them so. Only an import
-	// into a database that it has opened itself sets it; no request can.
+	// Invalid accepts documents with faults, from an export of a database that contained them. Only an import into a
+	// database that it has opened itself sets it; no request can.
 	Invalid bool
 	// Origin is the fingerprint of the batch as its writer sent it, if a door or a replay has filled in conditions
 	// since; else zero. With it a retry by the writer finds its batch.
@@ -108,14 +108,14 @@ type Change struct {
 	Record  *Record // the document after it; nil for an archive or a purge, and where a purge has emptied it since
 	Actor   string
 	At      Time
-	// EnteredBy and EnteredAt say who entered a change under another's name or time, and when; else they are empty. If
+	// EnteredBy and EnteredAt are set for a change that was entered under another name or time: by whom and when. If
 	// no time was given, EnteredAt is At.
 	EnteredBy string
 	EnteredAt Time
 	Hash      [32]byte // SHA-256 of the document as its engine stored it; without one, see [RemovalHash]
 	Chain     [32]byte // see [NextChain]
-	// Erased is the pseudonym of the last erasure that has rewritten the change; empty for none. Its Hash stays that of
-	// the document as it was written.
+	// Erased is the pseudonym of the last erasure that rewrote the change; empty for none. Hash stays that of the
+	// original document.
 	Erased string
 	// More is true when the next change belongs to the same transaction: they are applied together.
 	More bool
@@ -129,16 +129,16 @@ func (c *Change) Size() int {
 	return len(c.Record.JSON)
 }
 
-// Entered reports whether the change was entered under another's name or time.
+// Entered reports whether the change was entered under another name or time.
 func (c *Change) Entered() bool { return c.EnteredBy != "" }
 
-// enteredForm is the number of the form of the chain that contains who entered a change. The first form has no number.
+// enteredForm is the number of the chain's form that includes who entered a change. The first form has no number.
 const enteredForm = 2
 
-// NextChain returns the chain value of a change. In form 1 it is the SHA-256 of the chain value before it (32 zero
-// bytes for the first change), then seq, kind, id, version, verb and batch, each followed by a line feed, then the
-// document's hash. A change that was entered for somebody has form 2: before the hash it adds the number 2, the actor,
-// the time, who entered it and when, each followed by a line feed, times in microseconds since 1970.
+// NextChain returns the chain value of a change. In form 1 it is the SHA-256 of the previous chain value (32 zero bytes
+// for the first change), then seq, kind, id, version, verb and batch, each followed by a line feed, then the document's
+// hash. Form 2 is for a change that was entered for somebody else: before the hash it adds the number 2, the actor, the
+// time, who entered it and when, each followed by a line feed, times in microseconds since 1970.
 func NextChain(prev [32]byte, c *Change) [32]byte {
 	b := make([]byte, 0, 256)
 	b = append(b, prev[:]...)
@@ -267,7 +267,7 @@ func (f *faults) op(p string, op *Op, invalid bool) {
 	}
 }
 
-// erasure notes an op that writes what only an erasure may.
+// erasure adds a fault for an op that writes a field that only an erasure may write.
 func (f *faults) erasure(p string, op *Op) {
 	if d, ok := op.Doc.(*Principal); ok && d.Erasure != nil {
 		f.add(p+"/document/erasure", "is written by an erasure alone: see tenet erase")
@@ -309,7 +309,7 @@ func (o *Op) Next(current Document) (Document, error) {
 		}
 		return nil, nil //nolint:nilnil // the archive has it
 	case VerbPurge:
-		return nil, nil //nolint:nilnil // a purge leaves nothing, and that is no error
+		return nil, nil //nolint:nilnil // a purge has no document, which is no error
 	}
 	return nil, Invalid("/verb", "%q: want put, patch, retire, restore, archive or purge", o.Verb)
 }
@@ -377,7 +377,7 @@ func (o Op) MarshalJSON() ([]byte, error) {
 // DecodeOp decodes an op that a caller sent, the document by [Decode]. The error is an [*InvalidError] with every fault
 // of form. An unknown field is a fault, since a misspelt condition must not be ignored.
 func DecodeOp(data []byte) (Op, error) {
-	if !json.Valid(data) { // its document and its patch have bounds of their own
+	if !json.Valid(data) { // its document and patch have their own bounds
 		return Op{}, Invalid("", "not JSON")
 	}
 	var j jsonOp

@@ -40,7 +40,7 @@ func (c Change) MarshalJSON() ([]byte, error) {
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // the document stays the bytes that its hash may be of
+	enc.SetEscapeHTML(false) // the hash may cover these bytes
 	if err := enc.Encode(j); err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (c *Change) UnmarshalJSON(b []byte) error {
 		if c.Record, err = RecordOf(j.Kind, j.Document); err != nil {
 			return fmt.Errorf("decode change %d: %w", j.Seq, err)
 		}
-		var text bytes.Buffer // as it was sent: what its hash may be of
+		var text bytes.Buffer // as sent: the hash may cover these bytes
 		if err := json.Compact(&text, j.Document); err != nil {
 			return fmt.Errorf("decode change %d: %w", j.Seq, err)
 		}

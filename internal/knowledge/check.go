@@ -89,7 +89,7 @@ func patternFault(pattern string) string {
 // matchesNothing reports whether a pattern matches the empty text.
 func matchesNothing(re *syntax.Regexp) bool {
 	switch re.Op {
-	default: // a character, of whatever sort
+	default: // any character
 		return false
 	case syntax.OpEmptyMatch, syntax.OpStar, syntax.OpQuest, syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText,
 		syntax.OpWordBoundary, syntax.OpNoWordBoundary:

@@ -9,9 +9,9 @@ import (
 
 // A Composition is the content of a list of packs and of the packs that they extend.
 type Composition struct {
-	Packs []*Pack // each once, those that are extended before those that extend them
+	Packs []*Pack // each once, extended packs before those that extend them
 	raise map[Key]Raise
-	via   map[string][]string // for each pack the way to it from one that was asked for
+	via   map[string][]string // for each pack the path to it from a requested one
 }
 
 // A CycleError says that packs extend each other in a cycle.
@@ -25,7 +25,7 @@ func (e *CycleError) Error() string {
 // A MissingPackError says that a named pack is missing or not active.
 type MissingPackError struct {
 	ID  string
-	Via []string // the packs that lead to it, the one that was asked for first; none where it was asked for itself
+	Via []string // the packs that lead to it, the requested one first; none if it was requested itself
 }
 
 // Error names the pack, and the packs that lead to it.
@@ -39,8 +39,8 @@ func (e *MissingPackError) Error() string {
 // maxPacks is the largest number of packs in a composition.
 const maxPacks = 1000
 
-// Compose resolves packs. The function find returns an active pack, or nil and no error if there is none. The error is
-// a [*CycleError], a [*MissingPackError], one of find's, or says that there are too many.
+// Compose resolves packs. The function find returns an active pack, or nil and no error if there is none. Compose
+// returns a [*CycleError], a [*MissingPackError], find's error, or one for too many packs.
 func Compose(ids []string, find func(id string) (*Pack, error)) (*Composition, error) {
 	c := &Composition{raise: map[Key]Raise{}, via: map[string][]string{}}
 	for _, id := range ids {
@@ -52,7 +52,7 @@ func Compose(ids []string, find func(id string) (*Pack, error)) (*Composition, e
 		for _, r := range p.Raise {
 			key, err := ParseKey(r.ID)
 			if err != nil {
-				continue // validation lets none through
+				continue // validation refuses these
 			}
 			c.raise[key] = stricter(c.raise[key], r)
 		}
@@ -132,8 +132,8 @@ func (c *Composition) Raised(key Key, severity, enforcement string) (string, str
 	return r.Severity, r.Enforcement
 }
 
-// Strictness returns the severity and enforcement of a document itself. Only rules have a severity; both are empty for
-// a document that holds nowhere.
+// Strictness returns a document's own severity and enforcement. Only rules have a severity; both are empty for a
+// document that can't be enforced.
 func Strictness(d Document) (severity, enforcement string) {
 	switch d := d.(type) {
 	case *Rule:
@@ -166,8 +166,8 @@ func (s *Selection) holds(key Key, category string, tags []string) bool {
 		(len(s.Tags) == 0 || slices.ContainsFunc(s.Tags, func(t string) bool { return slices.Contains(tags, t) }))
 }
 
-// Loosens returns as faults where a pack drops or loosens a document of the packs that it extends, or is less strict
-// than the document itself. The function find is as for [Compose]; look returns a document, or nil.
+// Loosens returns a fault for each place where a pack drops or loosens a document of the packs that it extends, or is
+// less strict than the document itself. The function find is as for [Compose]; look returns a document, or nil.
 func (p *Pack) Loosens(find func(id string) (*Pack, error), look func(Key) (Document, error)) error {
 	own := func(id string) (*Pack, error) {
 		if id == p.PackID {
@@ -186,7 +186,7 @@ func (p *Pack) Loosens(find func(id string) (*Pack, error), look func(Key) (Docu
 		ring, inRing := errors.AsType[*CycleError](err)
 		gone, missing := errors.AsType[*MissingPackError](err)
 		switch {
-		case inRing && len(ring.Path) == 1: // it leads back to the pack itself
+		case inRing && len(ring.Path) == 1: // the cycle consists of the pack itself
 			_, err := Compose([]string{p.PackID}, own)
 			f.add(at("/extends", i), "%s", err)
 		case inRing:
@@ -229,7 +229,7 @@ func (p *Pack) Loosens(find func(id string) (*Pack, error), look func(Key) (Docu
 func lookUp(name string, look func(Key) (Document, error)) (Document, error) {
 	key, err := ParseKey(name)
 	if err != nil {
-		return nil, nil //nolint:nilerr,nilnil // validation has named it
+		return nil, nil //nolint:nilerr,nilnil // validation reports it
 	}
 	return look(key)
 }

@@ -2,8 +2,8 @@ package knowledge
 
 // Contents counts the documents of a database.
 type Contents struct {
-	Documents  int64 // of every kind but principals
+	Documents  int64 // of every kind except principals
 	Principals int64
-	Changes    int64 // of the log
-	Tenets     int64 // sessions of other tenets that are open on it; of an embedded database always 0
+	Changes    int64 // in the log
+	Tenets     int64 // open sessions of other instances; always 0 for an embedded database
 }

@@ -27,7 +27,7 @@ type Entry struct {
 type Posting struct {
 	Term   string
 	Where  Where
-	Places []uint32 // ascending; none for a term that only says that it is there
+	Places []uint32 // ascending; none for a term without positions
 }
 
 // A Where says in which parts of a document a term occurs, and about how often: bit 7 the title, 6 the tags, 5 the id,

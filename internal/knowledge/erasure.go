@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// An Erasure says of which person the name was replaced by a pseudonym. It stands in the document of the principal that
-// has the pseudonym as its id, and never holds a name: a store finds the person by comparing hashes.
+// An Erasure identifies a person who was replaced by a pseudonym. It is part of the principal whose id is the
+// pseudonym, and never contains a name: a store finds the person by comparing hashes.
 type Erasure struct {
 	Salt string `json:"salt" doc:"Random bytes, in hex; each hash is the SHA-256 of them and a text"`
 	ID   string `json:"id" doc:"Hash of the person's id"`
@@ -23,10 +23,10 @@ type Erasure struct {
 	Root  string   `json:"root" doc:"SHA-256 over what each of these changes is now: it binds which ones, and to what"`
 }
 
-// Pseudonyms begin with this.
+// pseudonymPrefix begins every pseudonym.
 const pseudonymPrefix = "erased-"
 
-// NewErasure returns a random pseudonym, and the erasure of the person with an id and perhaps other names.
+// NewErasure returns a random pseudonym, and the erasure of the person with an id and optional other names.
 func NewErasure(id string, names []string) (pseudonym string, e *Erasure) {
 	var b [24]byte
 	_, _ = rand.Read(b[:]) // it never fails
@@ -82,8 +82,8 @@ func (e *Erasure) validate(f *faults, p string) {
 	}
 }
 
-// PlacesOfPeople returns the fields in which a document may name a person: those of its own, and the lists whose members
-// each name one as "by". An engine that can't call Redact rewrites these.
+// PlacesOfPeople returns the JSON fields that may name a person: the document's own, and the lists whose elements name
+// one in "by". An engine that can't call Redact rewrites these.
 func PlacesOfPeople() (own, lists []string) {
 	return []string{"created_by", "updated_by", "reported_by", "resolved_by", "owner"}, []string{"reviews", "exemptions"}
 }
@@ -91,8 +91,8 @@ func PlacesOfPeople() (own, lists []string) {
 // A namer has fields besides the stamps that name people. PlacesOfPeople lists them.
 type namer interface{ named() []*string }
 
-// Redact replaces a person by a pseudonym in every field of a document that names people. A principal that is the
-// person keeps nothing but its role. It reports whether anything changed. Texts stay as they are.
+// Redact replaces a person by a pseudonym in every field that names people. The person's own principal keeps only its
+// role. It reports whether anything changed. Free texts stay unchanged.
 func (e *Erasure) Redact(d Document, pseudonym string) (changed bool) {
 	set := func(field *string) {
 		if e.Is(*field) {
@@ -114,8 +114,8 @@ func (e *Erasure) Redact(d Document, pseudonym string) (changed bool) {
 	return changed
 }
 
-// RedactWords replaces the person's id by a pseudonym where it stands as a word in a text that the program has written
-// itself. It finds no name of several words.
+// RedactWords replaces the person's id by a pseudonym in a text written by the program, where it is a whole word. It
+// does not find names of several words.
 func (e *Erasure) RedactWords(text, pseudonym string) string {
 	part := func(r rune) bool {
 		return r == '.' || r == '_' || r == '-' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'
@@ -133,7 +133,7 @@ func (e *Erasure) RedactWords(text, pseudonym string) string {
 			end = len(text)
 		}
 		word := text[:end]
-		trimmed := strings.TrimRight(word, ".-_") // a sentence ends with it
+		trimmed := strings.TrimRight(word, ".-_") // the end of a sentence
 		switch {
 		case e.IsID(word):
 			b.WriteString(pseudonym)
@@ -147,11 +147,11 @@ func (e *Erasure) RedactWords(text, pseudonym string) string {
 	return b.String()
 }
 
-// noToken is the hash of no token: nothing is known that has it.
+// noToken is a token hash that no token has.
 const noToken = "0000000000000000000000000000000000000000000000000000000000000000"
 
-// ErasedPrincipal returns the principal that stands for an erased person, made from the one that was there; nil if
-// there was none. It opens nothing.
+// ErasedPrincipal returns the principal that replaces an erased person, made from the previous one; nil if there was
+// none. No token matches it.
 func ErasedPrincipal(was *Principal, pseudonym string, e *Erasure) *Principal {
 	next := &Principal{Role: RoleViewer}
 	if was != nil {
@@ -163,17 +163,17 @@ func ErasedPrincipal(was *Principal, pseudonym string, e *Erasure) *Principal {
 	return next
 }
 
-// Follows reports whether a change of the log follows from the chain value before it. Of a change whose own text names
-// an erased person in what the chain value was made of, that can't be computed any more: then its erasure alone tells
-// whether it is as it was left, which the database itself checks.
+// Follows reports whether the chain value of a change follows from the previous one. If a field of the change that the
+// chain covers named an erased person, this can't be recomputed; then only the erasure, which the database checks,
+// proves the change.
 func (c *Change) Follows(before [32]byte) bool {
 	return NextChain(before, c) == c.Chain || c.Unlinked()
 }
 
-// Erasure returns the erasure that a change tells of, nil for none.
+// Erasure returns the erasure that a change records, nil for none.
 func (c *Change) Erasure() (*Erasure, error) {
 	if c.Key.Kind != KindPrincipal || c.Record == nil {
-		return nil, nil //nolint:nilnil // most changes tell of none
+		return nil, nil //nolint:nilnil // most changes record none
 	}
 	d, err := c.Record.Document()
 	if err != nil {
@@ -185,13 +185,13 @@ func (c *Change) Erasure() (*Erasure, error) {
 	return nil, nil //nolint:nilnil // there is none
 }
 
-// Unlinked reports whether the chain value of an erased change was made of texts that are erased.
+// Unlinked reports whether the chain value of an erased change covered erased texts.
 func (c *Change) Unlinked() bool {
 	return c.Erased != "" && (c.Entered() || c.Key.Kind == KindPrincipal)
 }
 
-// ErasedDigest returns the digest of an erased change as it is now: of all its columns and of its document's new hash.
-// A change without a document has the hash of nothing.
+// ErasedDigest returns the digest of an erased change: of all its columns and its document's new hash. A change without
+// a document has the hash of nothing.
 func ErasedDigest(c *Change, document [32]byte) [32]byte {
 	b := append([]byte("erased\n"), strconv.FormatInt(int64(c.Seq), 10)...)
 	line := func(text string) { b = append(append(b, '\n'), text...) }
@@ -212,7 +212,7 @@ func ErasedDigest(c *Change, document [32]byte) [32]byte {
 	return sha256.Sum256(b)
 }
 
-// An ErasedRoot adds up what an erasure has left, in the order of the changes.
+// An ErasedRoot sums the erased changes of an erasure, in the order of the log.
 type ErasedRoot struct {
 	Rows int64
 	sum  hash.Hash

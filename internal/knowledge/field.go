@@ -12,13 +12,13 @@ import (
 
 // A Field describes a field of documents for writers.
 type Field struct {
-	Name    string   `json:"name"`              // with the fields that it lies in before it, as in scope.globs
+	Name    string   `json:"name"`              // with its parents, as in scope.globs
 	Type    string   `json:"type"`              // text, number, yes or no, time, anything, an object, or a list of one of these
-	Doc     string   `json:"doc"`               // what it is for
-	Default string   `json:"default,omitempty"` // what it is where it is left out; "" for empty
-	Values  []string `json:"values,omitempty"`  // all that it may be; nil for any
-	Needed  bool     `json:"needed,omitempty"`  // it can't be left out
-	Kept    bool     `json:"kept,omitempty"`    // the store writes it
+	Doc     string   `json:"doc"`               // its purpose
+	Default string   `json:"default,omitempty"` // the value if it is left out; "" for empty
+	Values  []string `json:"values,omitempty"`  // all allowed values; nil for any
+	Needed  bool     `json:"needed,omitempty"`  // required
+	Kept    bool     `json:"kept,omitempty"`    // set by the store
 }
 
 // FieldsOf returns the fields of a kind in the order of its JSON, each object before the fields in it.

@@ -17,14 +17,13 @@ const (
 	MaxPath       = 4096 // bytes of a path
 )
 
-// A Glob is a path pattern of a scope, in tenet's own dialect. It is anchored at the repository's root. ** is any
+// A Glob is a path pattern of a scope, in tenet's own dialect. It is anchored at the repository's root. ** matches any
 // number of folders, * anything within one name, ? one character, [a-z] one of these, [!a-z] none of these, {a,b}
-// either; a backslash takes a sign's meaning away. Dotfiles match like others, and upper and lower case differ. A
-// leading ./ or / says nothing, a trailing / means everything below, and ! excludes what the other globs of the scope
-// include.
+// either; a backslash escapes a character. Dotfiles match like others, and case matters. A leading ./ or / is ignored,
+// a trailing / means everything below, and ! excludes paths that the other globs of the scope include.
 type Glob struct {
 	Exclude  bool
-	Patterns []string // what the braces stand for; each is for [MatchPattern]
+	Patterns []string // the patterns that the braces expand to, for [MatchPattern]
 }
 
 // ParseGlob reads a glob. The error says what is wrong with it, and where.
@@ -88,7 +87,7 @@ func CleanPath(text string) (string, error) {
 	case len(text) > MaxPath:
 		return "", fmt.Errorf("%d bytes: a path has at most %d", len(text), MaxPath)
 	case !utf8.ValidString(text), strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return "", fmt.Errorf("holds what no path has: want UTF-8 without control characters")
+		return "", fmt.Errorf("not a path: want UTF-8 without control characters")
 	case strings.HasSuffix(text, "/"):
 		return "", fmt.Errorf("%q names a folder: name a file in it", clipped(text))
 	}
@@ -102,7 +101,7 @@ func CleanPath(text string) (string, error) {
 	return p, nil
 }
 
-// expandBraces returns the patterns that the braces of a glob stand for, or what is wrong with its braces, classes and
+// expandBraces returns the patterns that the braces of a glob expand to, or what is wrong with its braces, classes and
 // backslashes.
 func expandBraces(glob string) (list []string, why string) {
 	done, todo := []string{}, []string{glob}

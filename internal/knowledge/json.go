@@ -96,8 +96,8 @@ func within(pointer, whole string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// CheckJSON returns nil when data is one JSON value of valid UTF-8 within the bounds of size and depth, and
-// means one thing to every reader.
+// CheckJSON returns nil if data is one JSON value of valid UTF-8, within the bounds of size and depth, that every
+// parser reads alike.
 func CheckJSON(data []byte) error {
 	if len(data) > MaxDocument {
 		return Invalid("", "%d bytes: a document has at most %d", len(data), MaxDocument)
@@ -152,7 +152,7 @@ var (
 	rawType   = reflect.TypeFor[json.RawMessage]()
 )
 
-// fieldsOf caches the JSON fields of a struct type, embedded ones included.
+// fieldsOf caches the JSON fields of a struct type, including embedded ones.
 //
 //nolint:gochecknoglobals // a cache of what reflection says, safe for concurrent use
 var fieldsOf sync.Map
@@ -228,7 +228,7 @@ func (f *faults) decodeStruct(pointer string, raw []byte, v reflect.Value) {
 			continue
 		}
 		if !ok {
-			if f.full() { // what was meant takes its time
+			if f.full() { // suggestions take time
 				f.more++
 				continue
 			}

@@ -11,9 +11,9 @@ import (
 // A Kind says what a document is. Its value is the singular word used in keys, JSON and the change log.
 type Kind string
 
-// A Description is all that other packages know of a kind: they iterate over descriptions and never name kinds, so that
-// a new kind is described in one file. Fields are named by their JSON name, which is also the name of their column in
-// each engine.
+// A Description is everything that other packages know about a kind: they iterate over descriptions and never name
+// kinds, so that a new kind is described in one file. Fields have their JSON name, which is also the name of their
+// column in each engine.
 type Description struct {
 	Kind   Kind
 	Plural string          // the name of its table and of its REST collection
@@ -30,22 +30,22 @@ type Description struct {
 	// count; the local engine keeps these in a column named headline.
 	TitleField string
 	LongTitle  bool
-	TierField  string // the field whose value, by its place among the filter's values, is the tier of the rank; "" for none
-	TextField  string // what the Markdown form holds below the front matter
+	TierField  string // the field whose value determines the tier of the rank: its index among the filter's values; "" for none
+	TextField  string // the field that Markdown has below the front matter
 	Filters    []Filter
 	Searched   bool // full-text search covers the kind
-	UUID       bool // ids are UUIDs; who creates a document without one gets a new one
-	Hidden     bool // only who may manage principals sees documents of the kind
+	UUID       bool // ids are UUIDs; the store creates one for a document without
+	Hidden     bool // only callers that may manage principals see documents of the kind
 	Stays      bool // documents of the kind are never archived
-	NoMarkdown bool // an export to Markdown passes over the kind
+	NoMarkdown bool // an export to Markdown omits the kind
 
-	Needed   []string // fields that a writer must give; everything else has a default
+	Needed   []string // required fields; all others have a default
 	Nullable []string // fields that may be null
-	Columns  []Column // of a table for people
-	Off      string   // the word for a document that is not in use; "retired" when left out
+	Columns  []Column // of a table in the terminal
+	Off      string   // the word for an inactive document; "" for "retired"
 
-	// The examples of the API's documentation: a whole document, patches that fit it, and a field with two values that
-	// it may have one after the other. A test sends them.
+	// Examples for the API's documentation: a whole document, patches for it, and a field with two values that it may
+	// have in turn. A test sends them.
 	Example func() Document
 	Patches []Sample
 	Changed [3]string
@@ -53,10 +53,10 @@ type Description struct {
 
 // A Filter narrows lists of a kind by the value of one field.
 type Filter struct {
-	Name    string   // as a caller writes it
-	Field   string   // the document's field with the value; "" where the document has several values, which are facets
-	Values  []string // that the field can have; nil for any text
-	Doc     string   // for readers of the API
+	Name    string   // the parameter's name
+	Field   string   // the document's field; "" if the values are facets
+	Values  []string // all allowed values; nil for any text
+	Doc     string   // for the API's documentation
 	Example string
 	// Indexed are the orders for which the local engine has an index that begins with the field. If a query has several
 	// filters, the first with an index is used.
@@ -106,7 +106,7 @@ func Described() []*Description { return described() }
 // Describe returns the description of a kind, nil for a kind that does not exist.
 func Describe(kind Kind) *Description { return byKind()[kind] }
 
-// kindsWhere returns the kinds that a condition holds for, in the order of [Described].
+// kindsWhere returns the kinds that satisfy a condition, in the order of [Described].
 func kindsWhere(holds func(*Description) bool) []Kind {
 	var kinds []Kind
 	for _, d := range described() {
@@ -249,7 +249,7 @@ func SameFilters(a, b Document) bool {
 	return x == nil || slices.Equal(x.Tags, y.Tags) && slices.Equal(x.Scope.Languages, y.Scope.Languages)
 }
 
-// commonFilters are those of the kinds that have the fields of [Common].
+// commonFilters returns the filters of the kinds with the fields of [Common].
 func commonFilters() []Filter {
 	return []Filter{
 		{Name: "category", Field: "category", Doc: "The id of their category", Example: "security", Indexed: Orders()},
@@ -289,7 +289,7 @@ func day(t Time, never string) string {
 	return t.UTC().Format("2006-01-02")
 }
 
-// hour is day with the hour and the minute in it, in UTC: a token that ends today ends at some time of it.
+// hour is day with hour and minute, in UTC: a token that expires today does so at some time of the day.
 func hour(t Time, never string) string {
 	if t.IsZero() {
 		return never

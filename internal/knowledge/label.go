@@ -81,7 +81,7 @@ func LabelledKinds() []Kind {
 // Labelled reports whether documents of a kind are read as of a label.
 func Labelled(kind Kind) bool { return slices.Contains(LabelledKinds(), kind) }
 
-// A LabelAt says as of which label an answer is, and where that stood; the zero value stands for now.
+// A LabelAt is the label that an answer is as of, and the label's position; the zero value stands for now.
 type LabelAt struct {
 	Label string `json:"label,omitempty"`
 	Seq   Seq    `json:"seq,omitempty"`

@@ -5,12 +5,12 @@ import (
 	"sync/atomic"
 )
 
-// A Memo caches what doors make of a page or of hits, so that a cached answer is encoded once. All callers with the same answer share it.
-// Each door keeps a value of a type of its own. A nil memo caches nothing.
+// A Memo caches the encoding of a page or of hits, so that all callers with the same answer share it. Each door stores
+// a value of its own type. A nil memo caches nothing.
 type Memo struct{ made atomic.Pointer[[]any] }
 
-// Memoized returns the value of type T that a memo holds, and makes it when there is none yet. Two callers may both make it at first; one of
-// the values is kept.
+// Memoized returns the memo's value of type T, and builds it if there is none. Two concurrent callers may both build
+// it; one of the values is kept.
 func Memoized[T any](m *Memo, build func() *T) *T {
 	if m == nil {
 		return build()

@@ -1,6 +1,6 @@
 package knowledge
 
-// A Mode says how an instance stands to its primary.
+// A Mode is the state of an instance towards its primary.
 type Mode string
 
 // Modes. An embedded instance is always normal.
@@ -9,14 +9,14 @@ const (
 	ModeDegraded   Mode = "degraded"   // the mirror answers, writes wait in the journal
 	ModeRecovering Mode = "recovering" // the primary is back, the journal is being replayed
 	ModeCold       Mode = "cold"       // neither primary nor mirror: the seed data answers what it can
-	ModeDiverged   Mode = "diverged"   // the primary is another history than the mirror: a person must look
+	ModeDiverged   Mode = "diverged"   // the primary has another history than the mirror: a person must decide
 )
 
-// A Level says how fresh the answers are: current as of a time.
+// A Level says as of when the answers are current.
 type Level struct {
 	Mode Mode
 	AsOf Time // the last time at which the answers of this mode were known to be current
-	// Local is the same for what is kept on this machine, mirror and memory, while the primary answers too. The zero
+	// Local is the same for the copies on this machine, mirror and memory, while the primary answers too. The zero
 	// time stands for AsOf.
 	Local Time
 }
@@ -26,7 +26,7 @@ const (
 	BatchApplied  = "applied"  // done at the primary
 	BatchQueued   = "queued"   // durable in the journal, waiting for the primary
 	BatchParked   = "parked"   // did not fit when it was replayed: waiting for a person
-	BatchResolved = "resolved" // was parked, and a person has decided
+	BatchResolved = "resolved" // was parked, and a person has decided about it
 )
 
 // A BatchStatus is the state of a batch.

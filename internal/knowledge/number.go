@@ -11,7 +11,7 @@ import (
 // maxDigits is the largest length of a number without an exponent. A longer one is kept as text.
 const maxDigits = 400
 
-// tidyExtra converts a free value to JSON types only, with every number in the form that jsonb keeps: so a value made
+// tidyExtra converts a free value to JSON types, with every number in the form that jsonb keeps, so that a value made
 // in Go equals one that was read.
 func tidyExtra(m map[string]any) {
 	for k, v := range m {
@@ -27,7 +27,7 @@ func tidy(v any) any {
 		return tidyNumber(v)
 	case float64:
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return v // no number of JSON: validation says so
+			return v // not a JSON number: validation reports it
 		}
 		return tidyNumber(json.Number(strconv.FormatFloat(v, 'e', -1, 64)))
 	case int:
@@ -77,13 +77,13 @@ func plainDecimal(s string) (string, bool) {
 	if i := strings.IndexAny(digits, "eE"); i >= 0 {
 		var err error
 		if exponent, err = strconv.Atoi(digits[i+1:]); err != nil {
-			exponent = math.MaxInt32 // too far away for anything but zero
+			exponent = math.MaxInt32 // out of range for anything but zero
 		}
 		digits = digits[:i]
 	}
 	whole, fraction, _ := strings.Cut(digits, ".")
 	digits = strings.TrimLeft(whole+fraction, "0")
-	point := len(digits) - len(fraction) + exponent // how many digits stand before the point
+	point := len(digits) - len(fraction) + exponent // the number of digits before the point
 	digits = strings.TrimRight(digits, "0")
 	switch {
 	case digits == "":

@@ -25,7 +25,7 @@ const markBytes = 8
 // value, which detect another history. The zero mark is the start of the log.
 type Mark struct {
 	Seq   Seq
-	Chain []byte // the first bytes of the chain value, 8 to 32; nil where they are not known
+	Chain []byte // the first 8 to 32 bytes of the chain value; nil if unknown
 }
 
 // MarkAt returns the mark of a change, the zero mark for none.

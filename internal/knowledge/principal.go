@@ -2,7 +2,7 @@ package knowledge
 
 import "encoding/hex"
 
-// SeedActor is who writes the starter set.
+// SeedActor is the actor of the starter set.
 const SeedActor = "seed"
 
 // Roles, each with the rights of those before it.
@@ -23,7 +23,7 @@ type Principal struct {
 	Role        string `json:"role" doc:"What it may do" enum:"viewer,contributor,maintainer,admin" default:"viewer"`
 	TokenHash   string `json:"token_hash" doc:"SHA-256 of its token, in hex; the token itself is kept nowhere" pattern:"^[0-9a-f]{64}$"`
 	TokenPrefix string `json:"token_prefix" doc:"The first characters of its token, to tell tokens apart"`
-	Expiry      Time   `json:"expiry" doc:"When the token ends; null for never"`
+	Expiry      Time   `json:"expiry" doc:"When the token expires; null for never"`
 	Agent       bool   `json:"agent" doc:"True for a program that decides by itself: it reads, reports and proposes, whatever its role"`
 	Disabled    bool   `json:"disabled" doc:"True once its token no longer opens anything"`
 	// Erasure is set only by the store, when it erases a person.

@@ -28,11 +28,12 @@ func ProposalStates() []string {
 
 // Verdicts of a review.
 const (
-	VerdictApprove = "approve" // it may be applied
-	VerdictAsk     = "ask"     // something is to be answered or changed first
-	VerdictReject  = "reject"  // it shall not be
-	VerdictComment = "comment" // a word about it, which decides nothing
-	// VerdictOverride lets it be applied without the approvals that it needs, in an emergency. Its comment says why.
+	VerdictApprove = "approve" // may be applied
+	VerdictAsk     = "ask"     // needs an answer or a change first
+	VerdictReject  = "reject"  // must not be applied
+	VerdictComment = "comment" // a comment, which decides nothing
+	// VerdictOverride allows applying it without the required approvals, in an emergency. Its comment gives the
+	// reason.
 	VerdictOverride = "override"
 )
 
@@ -41,7 +42,7 @@ func Verdicts() []string {
 	return []string{VerdictApprove, VerdictAsk, VerdictReject, VerdictComment, VerdictOverride}
 }
 
-// MaxProposedOps is the largest number of ops in a proposal: nobody reviews more than that.
+// MaxProposedOps is the largest number of ops in a proposal: nobody can review more.
 const MaxProposedOps = 200
 
 // A Proposal is a batch that waits for a review. Applying it writes its ops and marks it as applied, in one batch.
@@ -117,7 +118,7 @@ func (p *Proposal) digest() string {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(p.Ops); err != nil {
-		return "" // values that JSON has no form for: validation says so
+		return "" // values without a JSON form: validation reports them
 	}
 	sum := sha256.Sum256(b.Bytes())
 	return hex.EncodeToString(sum[:])

@@ -14,8 +14,8 @@ import (
 const (
 	DefaultLimit = 50
 	MaxLimit     = 200
-	// MaxPageBytes is how many bytes of documents a page holds: the document that reaches it is the page's last one. Documents may
-	// be large, and a count alone would let one answer take the memory of all.
+	// MaxPageBytes bounds the documents of a page, in bytes: the document that reaches it is the page's last one.
+	// Documents may be large, and a count alone would let one answer take all memory.
 	MaxPageBytes = 8 << 20
 )
 
@@ -60,20 +60,20 @@ type Query struct {
 	Order        Order
 	Limit        int
 	Cursor       string // Page.Next of the page before
-	Total        bool   // also count all documents that the filters let through
+	Total        bool   // also count the documents of all pages
 }
 
 // A Page is a part of a list.
 type Page struct {
 	Records []*Record
 	Next    string // the cursor of the next page, "" on the last one
-	Total   int    // how many documents all pages hold together, where the query asked for it
+	Total   int    // documents of all pages, if the query asked for it
 	Source  Source
 	At      LabelAt // the label that the page is as of; zero for now
-	Memo    *Memo   // the encoded page, where the answer stays in memory; nil elsewhere
+	Memo    *Memo   // the encoded page, if the cache keeps the answer; else nil
 }
 
-// Filters are the names of every filter that a list of some kind has, each a field of [Query].
+// Filters returns the names of the filters of all kinds, each a field of [Query].
 func Filters() []string {
 	return []string{"category", "tag", "language", "severity", "enforcement", "status", "rule", "repository"}
 }
@@ -129,8 +129,8 @@ func (q *Query) checkFilters(f *faults, d *Description) {
 	}
 }
 
-// Check returns the query with its defaults filled in and the place that its cursor stands for, nil without one. The
-// error is an [*InvalidError] that names every faulty parameter.
+// Check returns the query with its defaults filled in, and the decoded cursor, nil without one. The error is an
+// [*InvalidError] that names every faulty parameter.
 func (q Query) Check() (Query, *Cursor, error) {
 	var f faults
 	d := Describe(q.Kind)
@@ -182,7 +182,7 @@ type Cursor struct {
 	ID      string `json:"i"`
 }
 
-// cursorSum is how many bytes of the check sum a cursor carries.
+// cursorSum is the length of a cursor's checksum, in bytes.
 const cursorSum = 8
 
 // NextCursor returns the opaque cursor after a record, whose title the engine passes. It contains a checksum of the
@@ -200,14 +200,14 @@ func (q Query) NextCursor(r *Record, title string) string {
 	}
 	b, err := json.Marshal(c)
 	if err != nil {
-		panic(err) // a Cursor holds nothing that can't be encoded
+		panic(err) // a Cursor can always be encoded
 	}
 	return base64.RawURLEncoding.EncodeToString(append(q.sum(b), b...))
 }
 
 func (q Query) openCursor() (*Cursor, bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(q.Cursor)
-	if strings.ContainsAny(q.Cursor, "\r\n") { // which the decoder passes over
+	if strings.ContainsAny(q.Cursor, "\r\n") { // the decoder ignores these
 		return nil, false
 	}
 	if err != nil || len(b) <= cursorSum || len(b) > 4<<10 {
@@ -250,7 +250,7 @@ const (
 // A ChangeQuery reads a part of the log, oldest first.
 type ChangeQuery struct {
 	After Seq // only changes after this one
-	Limit int // DefaultChanges when 0; the answer is longer where the limit would cut a transaction, unless filtered
+	Limit int // DefaultChanges if 0; the answer is longer if the limit would cut a transaction, unless filtered
 	// Key, Batch and Kind narrow the answer; zero values don't. Version goes with Key.
 	Key     Key
 	Version int64
@@ -258,17 +258,17 @@ type ChangeQuery struct {
 	Kind    Kind
 	// Newest reverses the order: the newest change first, and only those before After if that is not 0.
 	Newest bool
-	// Bytes, where it is not 0, ends the answer with the change whose document reaches so many bytes; unfiltered, at the end of its
-	// transaction.
+	// Bytes, if not 0, ends the answer with the change whose document reaches so many bytes; unfiltered, at the end of
+	// its transaction.
 	Bytes int
 }
 
-// Ends reports whether an answer of so many bytes of documents ends with a change, because of its bytes.
+// Ends reports whether an answer ends with a change because of its size.
 func (q *ChangeQuery) Ends(bytes int, last *Change) bool {
 	return q.Bytes > 0 && bytes >= q.Bytes && (q.Filtered() || !last.More)
 }
 
-// Full reports whether an answer may have ended before its end: by its count, or by its bytes.
+// Full reports whether there may be more changes after the answer: its count or its size has reached the limit.
 func (q *ChangeQuery) Full(changes []Change) bool {
 	bytes := 0
 	for i := range changes {

@@ -9,8 +9,8 @@ import (
 // maxSlots is the largest number of words in a query: one bit of a 64-bit mask each, besides the filters.
 const maxSlots = 56
 
-// A Question is a parsed search text. Its words are wishes: a document with more of them, and rarer ones, comes first.
-// Every hit meets its conditions.
+// A Question is a parsed search text. Its words are wishes: documents with more of them, and rarer ones, come first.
+// Its conditions must hold for every hit.
 type Question struct {
 	Slots   []Slot
 	Wishes  []Wish
@@ -18,20 +18,20 @@ type Question struct {
 	Not     []Condition
 	Filters []Condition
 	LeftOut []LeftOut
-	Unknown []string // what stands before a colon and is no field
+	Unknown []string // texts before a colon that are not fields
 
-	plain  int // the words that are no operators
+	plain  int // words that are not operators
 	stems  stemmer
 	tongue tongue
 }
 
 // A Slot is one lookup: a word, or several adjacent words.
 type Slot struct {
-	Words  [][]string // for each word the terms that stand for it, of which one is enough
-	Prefix string     // the last word begins so: whoever has the index puts its terms in
+	Words  [][]string // for each word the terms that match it
+	Prefix string     // the beginning of the last word: Expand replaces it by terms of the index
 	Title  bool       // only in the title
-	Word   string     // as it is shown
-	typo   bool       // a similar word may take its place
+	Word   string     // for messages
+	typo   bool       // a similar word may replace it
 	Also   []Alternative
 }
 
@@ -63,7 +63,7 @@ type questioner struct {
 	q    *Question
 	stop []string // stop words that are wishes when there are no others
 	or   bool
-	// group is what OR goes on with: the last thing before it.
+	// group is the operand before OR.
 	group *Condition
 	also  map[string][]string // what else stands for a word
 	mixed bool                // some letters are small
@@ -108,7 +108,7 @@ func parseQuestion(text string, literal bool) (*Question, string) {
 		}
 	}
 	if len(q.Wishes) == 0 && len(q.Must) == 0 {
-		for _, w := range r.stop { // nothing else is left
+		for _, w := range r.stop { // no other words are left
 			r.wish(w, false)
 		}
 		q.LeftOut = slices.DeleteFunc(q.LeftOut, func(l LeftOut) bool { return l.Why == whyStop && len(q.Wishes) > 0 })
@@ -156,7 +156,7 @@ func cutQuestion(text string) []part {
 			if inner, after, closed := strings.Cut(r, `"`); closed {
 				p.text, p.phrase, rest = inner, true, after
 			} else {
-				rest = r // a quote without a partner is none
+				rest = r // a quote without a partner is ignored
 				if !p.not && p.field == "" {
 					continue
 				}
@@ -175,7 +175,7 @@ func cutQuestion(text string) []part {
 	return parts
 }
 
-// take takes in a part; alternative says that OR stands beside it. The answer is what is wrong with it.
+// take parses a part; alternative is set beside OR. It returns what is wrong with it.
 func (r *questioner) take(p *part, alternative bool) string {
 	switch {
 	case p.or:
@@ -299,7 +299,7 @@ func (r *questioner) slots(p *part) []int {
 	return r.slot(s)
 }
 
-// leavesOf returns the words of a text, one for each place: of c++ and .net the name. Of a run without spaces these are
+// leavesOf returns the words of a text, one for each position: for c++ and .net the name, and for a run without spaces
 // its pairs.
 func leavesOf(text string) []piece {
 	var leaves []piece
@@ -315,7 +315,7 @@ func leavesOf(text string) []piece {
 	return leaves
 }
 
-// slot adds a slot, or finds the one that is there.
+// slot adds a slot, or returns the existing one.
 func (r *questioner) slot(s Slot) []int {
 	for i := range r.q.Slots {
 		o := &r.q.Slots[i]
@@ -330,7 +330,7 @@ func (r *questioner) slot(s Slot) []int {
 	return []int{len(r.q.Slots) - 1}
 }
 
-// splitPlain splits text that is not a name at its signs, so that each word is a wish of its own.
+// splitPlain splits text that is not a name at its punctuation, so that each word is a separate wish.
 func splitPlain(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return !joins(r) })
 }

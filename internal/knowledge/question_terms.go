@@ -149,7 +149,8 @@ func letters(word string) bool {
 	return strings.IndexFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsMark(r) }) < 0
 }
 
-// Field returns what a slot wants of a field other than the title, "" for none. With prefix the value is a beginning.
+// Field returns the field and the value that a slot requires, except for the title; "" for none. With prefix the value
+// is a prefix.
 func (t *Slot) Field() (field, value string, prefix bool) {
 	term := t.Prefix
 	if term == "" && len(t.Words) > 0 && len(t.Words[0]) > 0 {
@@ -163,7 +164,7 @@ func (t *Slot) Field() (field, value string, prefix bool) {
 	return "", "", false
 }
 
-// BareStem returns a term that is a stem without the mark of its language; "" for a term that is none.
+// BareStem returns the stem of a stem term without the mark of its language; "" for other terms.
 func BareStem(term string) string {
 	if lead := inEnglish.mark(); len(term) > len(lead) && term[0] == lead[0] {
 		return term[len(lead):]

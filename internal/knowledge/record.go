@@ -14,12 +14,12 @@ type Source string
 const (
 	SourceHot     Source = "hot"     // memory, ready to send
 	SourceWarm    Source = "warm"    // memory, compressed
-	SourcePrimary Source = "primary" // the engine that holds the truth
+	SourcePrimary Source = "primary" // the engine of record
 	SourceMirror  Source = "mirror"  // the local copy of the primary
 	SourceSeed    Source = "seed"    // the embedded starter set
 )
 
-// A Record is a stored document. It never changes: to modify it, make a new one.
+// A Record is a stored document. It is immutable.
 type Record struct {
 	Key      Key
 	Version  int64
@@ -27,7 +27,7 @@ type Record struct {
 	Active   bool
 	Rank     int64
 	Updated  Time
-	JSON     []byte // canonical; made once, sent as it is
+	JSON     []byte // canonical; encoded once and sent unchanged
 	Source   Source
 	// Pending is the id of the batch that wrote this version, while it waits in a journal; else zero.
 	Pending BatchID
@@ -46,7 +46,7 @@ func NewRecord(d Document) (*Record, error) {
 	}, nil
 }
 
-// RecordOf returns the record of a document's stored JSON in any key order and spacing: what a change of the log holds.
+// RecordOf returns the record of a document's stored JSON, as in the log, in any key order and spacing.
 func RecordOf(kind Kind, stored []byte) (*Record, error) {
 	d, err := DecodeStored(kind, stored)
 	if err != nil {
@@ -68,8 +68,8 @@ func (r *Record) From(s Source) *Record {
 	return &c
 }
 
-// Canonical returns the one JSON of a document: fields in the order of its Go type, keys of free values sorted, no
-// spaces, no HTML escapes. Two equal documents have equal bytes on every engine.
+// Canonical returns the canonical JSON of a document: fields in the order of its Go type, keys of free values sorted,
+// no spaces, no HTML escapes. Equal documents have equal bytes on every engine.
 func Canonical(d Document) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

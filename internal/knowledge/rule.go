@@ -25,7 +25,7 @@ const (
 	StatusDeprecated = "DEPRECATED"
 )
 
-// RuleStatuses returns the life of a rule in order.
+// RuleStatuses returns the statuses of a rule in the order of its life.
 func RuleStatuses() []string { return []string{StatusDraft, StatusActive, StatusDeprecated} }
 
 // MaxPriority is the largest absolute value of a rule's priority.
@@ -80,7 +80,7 @@ type Scope struct {
 	Targets    []string `json:"targets" doc:"Assistants or tools it is meant for; all when empty"`
 }
 
-// Activations returns the ways a document can be taken up.
+// Activations returns the ways in which a document is activated.
 func Activations() []string { return []string{"always", "glob", "model", "manual"} }
 
 // Key implements [Document].
@@ -212,7 +212,7 @@ func exampleRule() Document {
 			Language: "go", Code: `db.Query("select * from users where id = $1", id)`, Note: "The driver sends the value apart.",
 		}},
 		AntiPatterns: []Example{{
-			Language: "go", Code: `db.Query("select * from users where id = " + id)`, Note: "Whoever chooses the id writes SQL.",
+			Language: "go", Code: `db.Query("select * from users where id = " + id)`, Note: "The caller who chooses the id writes SQL.",
 		}},
 		ViolationsConsequence: "The change is not merged.", IsActive: true,
 		Checks: []Check{{

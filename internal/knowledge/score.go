@@ -15,16 +15,16 @@ const (
 	weightTags  = 3.5
 	weightLead  = 1.5
 	weightBody  = 1.0
-	saturation  = 1.3  // k1: how soon more of a word says no more
+	saturation  = 1.3  // k1: how soon more occurrences of a word stop counting
 	flatTitle   = 0.45 // 1-b of the title
 	flatText    = 0.55 // 1-b of the rest
 	meanTitle   = 6.0
 	meanWords   = 250.0
 
-	partWeight  = 0.35 // of the parts of a name that some document has whole
-	nearWeight  = 0.3  // of two words that stand together
-	exactWeight = 0.6  // of a title or an id that is the question, of all that the words can bring
-	formWeight  = 0.06 // of a word in the very form that was asked for
+	partWeight  = 0.35 // of the parts of a name that occurs whole in some document
+	nearWeight  = 0.3  // of two adjacent words
+	exactWeight = 0.6  // of a title or id equal to the query, relative to the largest score of the words
+	formWeight  = 0.06 // of a word in exactly the form of the query
 	alsoWeight  = 0.5  // of each time that something else stands for a word
 )
 
@@ -38,12 +38,12 @@ const tooCommon = 50
 type Scorer struct {
 	q      *Question
 	idf    []float64
-	lead   []float64 // what a wish weighs in coverage
+	lead   []float64 // the weight of each wish in coverage
 	bits   []wishBits
 	filter []uint64
 	must   []uint64
 	not    uint64
-	whole  uint64 // the wishes of which some document has the name
+	whole  uint64 // the wishes whose name occurs in some document
 	total  float64
 	// Common are the slots that are ignored as too common.
 	Common  uint64
@@ -118,7 +118,7 @@ func (s *Scorer) weigh(documents int, frequency []int) {
 			}
 		}
 		switch {
-		case df == 0: // an unknown word weighs as a rare one: who asked for it has not found it
+		case df == 0: // an unknown word weighs like a rare one
 			s.lead[i] = math.Log(1 + float64(documents)/2)
 		case df > documents/2 && documents >= tooCommon && len(w.Parts) == 0:
 			common = append(common, i)
@@ -211,7 +211,7 @@ func (s *Scorer) Accepts(mask uint64) bool {
 	for i := range s.bits {
 		b := s.bits[i]
 		some := b.parts
-		if s.whole&(1<<i) != 0 { // some document has the name: one of its parts alone is no hit
+		if s.whole&(1<<i) != 0 { // some document has the name: one of its parts alone is not enough
 			some = 0
 		}
 		if s.lead[i] > 0 && (mask&(b.whole|some) != 0 || bits.OnesCount64(b.parts) > 1 && b.met(mask)) {
@@ -385,11 +385,11 @@ func (s *Scorer) Reading(masks []uint64, frequency []int) Reading {
 
 // A Found is a hit whose document is not read yet.
 type Found struct {
-	At          int64 // the number that its index knows it by
+	At          int64 // its number in the index
 	Score       float64
 	Mask, Title uint64
 	Shape       Shape
-	Rank        int64 // its place in house order, as far as the index knows it
+	Rank        int64 // its place in house order, as precisely as the index has it
 	Key         Key
 }
 

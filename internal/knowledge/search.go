@@ -30,13 +30,13 @@ type SearchQuery struct {
 	Limit    int    // DefaultHits when 0
 	Cursor   string // Hits.Next of the page before
 	Facets   bool   // count the hits by kind, category, tag, language and severity
-	Literal  bool   // look for words that no document has as they are typed, not for similar ones
+	Literal  bool   // search words that no document has as typed, not similar ones
 }
 
 // How much of a query its best hit matches.
 const (
 	MatchedAll  = "all"
-	MatchedMost = "most" // at least half of the words, weighed by how rare they are
+	MatchedMost = "most" // at least half of the words, weighted by rarity
 	MatchedSome = "some"
 	MatchedNone = "none" // there are no hits
 )
@@ -51,20 +51,20 @@ type Hits struct {
 	// Bounded is true if the query would have cost too much and was cut short: Total is a lower bound.
 	Bounded bool
 	Reading Reading
-	Facets  []FacetCount // where they were asked for
+	Facets  []FacetCount // if requested
 	At      LabelAt      // the label that the hits are as of; zero for now
-	Memo    *Memo        // the encoded hits, where the answer stays in memory; nil elsewhere
+	Memo    *Memo        // the encoded hits, if the cache keeps the answer; else nil
 }
 
-// A Reading says how a question was understood, and how far it was relaxed.
+// A Reading says how a query was understood, and how far it was relaxed.
 type Reading struct {
 	// Matched says how much of the query the first hit matches: all, most or some of its words, or none.
 	Matched string `json:"matched"`
-	// Required are the words and conditions that every hit of the page holds.
+	// Required are the words and conditions that every hit of the page contains.
 	Required []string `json:"required"`
 	// LeftOut are the words that were ignored, each with the reason.
 	LeftOut []LeftOut `json:"left_out"`
-	// SearchedFor are the words that no document contains, with those that were searched instead.
+	// SearchedFor are the words that no document contains, with their replacements.
 	SearchedFor []Correction `json:"searched_for"`
 	// AlsoSearched are the words for which others were looked for too, which count for less.
 	AlsoSearched []Equivalent `json:"also_searched_for"`
@@ -108,7 +108,7 @@ const (
 	WhyUnknown  = "in no document"
 	WhyCommon   = "in most documents"
 	whyTooMany  = "too many words"
-	WhyOptional = "optional condition" // a phrase within a long text that no document holds
+	WhyOptional = "optional condition" // an unmatched phrase within a long text
 )
 
 // A Correction is a word that was searched instead of another.
@@ -137,9 +137,9 @@ type Hit struct {
 	// Snippet is a part of the text around the words that were found, and Marks the byte ranges of the words in it.
 	Snippet  string
 	Marks    [][2]int
-	Missing  []string // the words of the question that the document does not hold
+	Missing  []string // words of the query that the document lacks
 	Title    string
-	Severity string // of a rule
+	Severity string // of rules
 }
 
 // Head returns the answer without its hits.

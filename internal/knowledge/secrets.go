@@ -50,17 +50,17 @@ var secrets = []struct {
 	{"an npm token", regexp.MustCompile(`\bnpm_[A-Za-z0-9]{36}\b`), "npm_"},
 	{"a tenet token", regexp.MustCompile(`\btenet_[A-Za-z0-9_-]{43}\b`), "tenet_"},
 	{"a signed token (JWT)", regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}`), ".eyJ"},
-	// A password of letters alone is a word of an example; one that looks made has a digit in it.
+	// A password of letters only is an example; a generated one has a digit.
 	{"an address with a password", regexp.MustCompile(`\b[a-z][a-z0-9+]{2,}://[A-Za-z0-9._-]+:(?:[A-Za-z_~!*-]*[0-9][A-Za-z0-9_~!*-]*){3}@[A-Za-z0-9.-]+`), "://"},
 }
 
-// placeholders stand in examples where a secret would. A match that holds one is none.
+// placeholders returns texts that examples have in place of a secret. A match that contains one is not a secret.
 func placeholders() []string {
 	return []string{"EXAMPLE", "PASSWORD", "SECRET", "CHANGEME", "PLACEHOLDER", "XXXX", "1234", "YOUR", "LOCALHOST", "127.0.0.1"}
 }
 
-// secretFault says which credential a text seems to hold, and where, or nothing. Characters without width inside of one
-// hide it from the eye and not from whoever copies it, so they are passed over.
+// secretFault says which credential a text seems to contain, and where, or returns "". It ignores zero-width
+// characters, which can hide a secret from readers but not from programs.
 func secretFault(s string) string {
 	if fault := findSecret(s); fault != "" {
 		return fault
@@ -88,7 +88,7 @@ func findSecret(s string) string {
 	matches:
 		for _, m := range k.re.FindAllStringIndex(s, -1) {
 			found := strings.ToUpper(s[m[0]:m[1]])
-			// The documented placeholder keys, and the one that every emulator of Azure's storage has.
+			// The documented placeholder keys, and the one of every Azure storage emulator.
 			if strings.Contains(found, "EXAMPLE") || strings.Contains(found, "EBY8VDM02XNOCQFLQUWJPLLMETLCDXJ1") {
 				continue
 			}
@@ -110,25 +110,25 @@ func zeroWidth(r rune) bool {
 	return r == 0x00ad || r >= 0x200b && r <= 0x200d || r == 0x2060 || r == 0xfeff
 }
 
-// hides reports whether a character is drawn as nothing and needed by no script.
+// hides reports whether a character is invisible and no script needs it.
 func hides(r rune) bool {
 	return r >= 0x2061 && r <= 0x2064 || r >= 0x206a && r <= 0x206f || r == 0x3164 || r == 0xffa0 || r == 0x180e || r >= 0xfff9 && r <= 0xfffb ||
 		r >= 0x1d173 && r <= 0x1d17a
 }
 
-// maxTags is how many tag characters the flag of a region has at most: six of its code, and the end.
+// maxTags is the largest number of tag characters in a region's flag: six of its code, and the end.
 const maxTags = 7
 
-// joiner reports whether a character only joins or parts those beside it, as some scripts and emoji need.
+// joiner reports whether a character only joins or separates its neighbours, as some scripts and emoji need.
 func joiner(r rune) bool { return r >= 0x200b && r <= 0x200d || r == 0x2060 }
 
-// plain reports whether a character is of a script whose words need no joiners.
+// plain reports whether a character belongs to a script that needs no joiners.
 func plain(r rune) bool { return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' }
 
-// variation reports whether a character only chooses how the one before it is drawn. A row of them can carry any text.
+// variation reports whether a character only selects a variant of the one before it. A run of them can carry any text.
 func variation(r rune) bool { return r >= 0xfe00 && r <= 0xfe0f || r >= 0xe0100 && r <= 0xe01ef }
 
-// varies reports whether a character has variants: signs, emoji, digits of keys, and the characters of Asian scripts.
+// varies reports whether a character has variants: signs, emoji, keycap digits, and characters of Asian scripts.
 func varies(r rune) bool {
 	return unicode.In(r, unicode.S, unicode.P, unicode.N) || r == 0x200d || r >= 0x1000 && !variation(r) && !zeroWidth(r)
 }

@@ -8,14 +8,14 @@ import (
 
 // Bounds of snippets.
 const (
-	snippetBytes = 200     // about how long one is
-	snippetText  = 1 << 16 // how much of a text is looked through for it
-	snippetMarks = 500     // and how many words are found at most
+	snippetBytes = 200     // the approximate length of one
+	snippetText  = 1 << 16 // the part of a text that is searched for it
+	snippetMarks = 500     // the largest number of words marked
 )
 
 // A marker finds the words of a query in texts.
 type marker struct {
-	terms    map[string]uint64 // the slots that a term stands for
+	terms    map[string]uint64 // the slots that a term matches
 	prefixes []prefixMark
 	phrases  []*Slot
 	slots    []int // of the phrases
@@ -92,7 +92,7 @@ func (m *marker) learn(words [][]string, slot uint64, alone bool) {
 	}
 }
 
-// find returns the places in a text at which words of the question stand.
+// find returns the places in a text where words of the query occur.
 func (m *marker) find(text string) []mark {
 	m.text, m.last, m.marks = text, m.last[:0], nil
 	if len(m.terms)+len(m.prefixes)+len(m.phrases) > 0 {
@@ -117,7 +117,7 @@ func (m *marker) piece(p *piece) {
 	}
 }
 
-// slotsOf returns the slots that a word stands for.
+// slotsOf returns the slots that a word matches.
 func (m *marker) slotsOf(word string, gram bool) uint64 {
 	if gram {
 		return m.terms[word] | m.beginning(word)
@@ -142,7 +142,7 @@ func (m *marker) beginning(word string) uint64 {
 	return slots
 }
 
-// phrase looks whether a phrase ends with a word.
+// phrase checks whether a phrase ends with a word.
 func (m *marker) phrase(p *piece) {
 	if n := len(m.last); n > 0 && m.last[n-1].at == p.at {
 		return
@@ -223,7 +223,7 @@ func (q *Question) Snippet(t *Text, m *marker) (string, [][2]int) {
 	return cut(body, nil)
 }
 
-// densest returns the mark from which on a snippet shows the most different words, and how many.
+// densest returns the mark at which a snippet begins that shows the most different words, and their number.
 func densest(marks []mark) (best, most int) {
 	for i := range marks {
 		var seen uint64

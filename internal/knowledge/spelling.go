@@ -10,7 +10,7 @@ import (
 // Limits of what counts as a typing error.
 const (
 	shortestSpelled = 4
-	longestOneError = 7 // letters, up to which one error is looked for, and not two
+	longestOneError = 7 // up to this length only one error is allowed, not two
 	maxCorrections  = 5
 )
 
@@ -37,7 +37,7 @@ type Spelling struct {
 type candidate struct {
 	word     string
 	distance int
-	head     bool // the first letters are those that were typed
+	head     bool // the first letters are the same
 }
 
 // NewSpelling returns a spelling for a word.

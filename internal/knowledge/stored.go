@@ -7,9 +7,8 @@ import (
 	"reflect"
 )
 
-// CheckStored returns nil or an [*InvalidError] with every fault of a document as its database holds it, which may have
-// been written past the program. It ignores fields that the kind does not have: columns of the database, or fields of a
-// newer schema.
+// CheckStored returns nil or an [*InvalidError] with every fault of a stored document, which may have been written
+// outside of the program. It ignores unknown fields: columns of the database, or fields of a newer schema.
 func CheckStored(kind Kind, data []byte) error {
 	d := New(kind)
 	if d == nil {
@@ -17,7 +16,7 @@ func CheckStored(kind Kind, data []byte) error {
 	}
 	var b bytes.Buffer
 	if err := json.Compact(&b, data); err == nil {
-		data = b.Bytes() // spaces do not count
+		data = b.Bytes() // the limit does not count spaces
 	}
 	if err := CheckJSON(data); err != nil {
 		return err
@@ -35,7 +34,7 @@ func CheckStored(kind Kind, data []byte) error {
 	return f.stamps(d.Stamps())
 }
 
-// stamps checks what the program writes on a document itself.
+// stamps checks the fields that the program sets.
 func (f *faults) stamps(s *Stamp) error {
 	f.text("/created_by", s.CreatedBy)
 	f.text("/updated_by", s.UpdatedBy)
@@ -45,7 +44,7 @@ func (f *faults) stamps(s *Stamp) error {
 	return f.err()
 }
 
-// Lines returns the faults of an error as lines for people; of another error than an [*InvalidError] the line is its text.
+// Lines returns the faults of an [*InvalidError] as lines for people, or the text of another error.
 func Lines(err error) []string {
 	invalid, ok := errors.AsType[*InvalidError](err)
 	if !ok {

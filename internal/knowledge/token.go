@@ -13,10 +13,10 @@ const maxCompound = 64
 // A piece is a word of a text, or a compound name, which is followed by its parts.
 type piece struct {
 	text     string // in lower case
-	at       int    // its place among the words of the text
-	words    int    // how many it is made of
-	from, to int    // in bytes of the text
-	gram     bool   // two characters of a text without spaces
+	at       int    // its position among the words
+	words    int    // the number of its words
+	from, to int    // bytes of the text
+	gram     bool   // two characters of a script without spaces
 }
 
 // A scanner splits texts into pieces.
@@ -26,8 +26,7 @@ type scanner struct {
 	n    int // words so far
 }
 
-// scan calls emit for each piece of a text, a name before its parts. The words count on from where the text before
-// ended.
+// scan calls emit for each piece of a text, a name before its parts. Positions continue from the previous text.
 func (s *scanner) scan(text string) {
 	for at := 0; at < len(text); {
 		r, size := rune(text[at]), 1
@@ -64,7 +63,7 @@ func joins(r rune) bool {
 	return isWord(r)
 }
 
-// run cuts what stands between spaces and other characters that are part of no name.
+// run splits the text between spaces and other characters that can't be part of a name.
 func (s *scanner) run(text string, from, to int) {
 	start := from
 	from, to = trimRun(text, from, to)
@@ -120,7 +119,7 @@ func trimRun(text string, from, to int) (int, int) {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// beginsAt reports whether a word begins: with anything that it may have but a mark, which is a part of what is before it.
+// beginsAt reports whether a word begins: a mark can't begin one, since it belongs to the character before it.
 func beginsAt(text string, at int) bool {
 	if !isWordAt(text, at) {
 		return false
@@ -137,7 +136,7 @@ func isWordAt(text string, at int) bool {
 	return isWord(r)
 }
 
-// signed reports whether a name that ends in + or # is one such as c++ or c#: letters, few of them, and the sign.
+// signed reports whether a name ends in + or # like c++ or c#: a few letters and the sign.
 func signed(text string, from, to int) bool {
 	end := to
 	switch {
@@ -169,8 +168,8 @@ func (s *scanner) flag(text string, start, from int) string {
 	return text[h:from]
 }
 
-// denseScript reports whether a character belongs to a script that puts no spaces between words, or whose words take
-// endings that are written together with them.
+// denseScript reports whether a character belongs to a script without spaces between words, or with endings attached to
+// its words.
 func denseScript(r rune) bool {
 	if r < 0x0e00 {
 		return false
@@ -182,8 +181,8 @@ func denseScript(r rune) bool {
 		r >= 0xac00 && r <= 0xd7af || r >= 0x1100 && r <= 0x11ff // Hangul
 }
 
-// grams cuts a run of such a script into pairs of neighbours, and its last character: any two characters and more are
-// found within it.
+// grams splits a run of such a script into overlapping pairs, and its last character, so that any two or more adjacent
+// characters are found.
 func (s *scanner) grams(text string, from, to int) {
 	run := text[from:to]
 	if n := utf8.RuneCountInString(run); n > 1 && len(run) <= maxCompound {
@@ -216,7 +215,7 @@ func (s *scanner) name(text string, from, to int, flag string) {
 	s.split(text, from, to, 0)
 }
 
-// level returns the signs that part a name, those that part its largest pieces first.
+// level returns the separators of a level of a name, from its largest parts to the smallest.
 func level(i int) string {
 	switch i {
 	case 0:
@@ -235,7 +234,7 @@ func level(i int) string {
 
 const levels = 6
 
-// split emits a part of a name that is one from a level on, and then its own parts.
+// split emits a part of a name at or below a level, and then its own parts.
 func (s *scanner) split(text string, from, to, at int) {
 	for ; at < levels; at++ {
 		if strings.ContainsAny(text[from:to], level(at)) && (at != levels-1 || !signed(text, from, to)) {
@@ -249,7 +248,7 @@ func (s *scanner) split(text string, from, to, at int) {
 	if n := s.count(text, from, to, at); n > 1 || text[from] == '.' {
 		if to-from <= maxCompound && at < levels-1 {
 			s.put(strings.ToLower(text[from:to]), s.n, n, from, to, false)
-			if at == 3 && n <= 3 { // "health-check" is also looked for as "healthcheck"
+			if at == 3 && n <= 3 { // "health-check" is also found as "healthcheck"
 				s.put(strings.ReplaceAll(strings.ToLower(text[from:to]), "-", ""), s.n, n, from, to, false)
 			}
 		}
@@ -282,7 +281,7 @@ func (s *scanner) each(text string, from, to, at int, fn func(f, t int)) {
 	}
 }
 
-// count is how many words a part of a name has.
+// count returns the number of words in a part of a name.
 func (s *scanner) count(text string, from, to, at int) int {
 	for ; at < levels; at++ {
 		if strings.ContainsAny(text[from:to], level(at)) && (at != levels-1 || !signed(text, from, to)) {

@@ -59,16 +59,16 @@ func (e *InvalidError) Below(prefix string) *InvalidError {
 	return out
 }
 
-// MaxFaults is the largest number of faults that an error names. With more, the single fault is not the problem.
+// MaxFaults is the largest number of faults that an error lists. With more, single faults are not the problem.
 const MaxFaults = 100
 
 // faults collects the faults of a document.
 type faults struct {
 	list  []Fault
 	more  int // those over MaxFaults
-	bytes int // of all values that were looked at, roughly
+	bytes int // approximate size of the values checked so far
 
-	stored bool // the document comes from a database, whose other fields are no faults
+	stored bool // from a database: unknown fields are not faults
 }
 
 // stampRoom is the largest size of the stamps of a document.
@@ -108,7 +108,7 @@ func (f *faults) add(pointer, format string, args ...any) {
 	f.list = append(f.list, Fault{pointer, fmt.Sprintf(format, args...)})
 }
 
-// below adds the faults of a part, where err is an [*InvalidError] about it.
+// below adds the faults of a part, if err is an [*InvalidError].
 func (f *faults) below(pointer string, err error) {
 	invalid, ok := errors.AsType[*InvalidError](err)
 	if !ok {
@@ -119,7 +119,7 @@ func (f *faults) below(pointer string, err error) {
 	}
 }
 
-// clipped is a text for messages: a long one is cut.
+// clipped is a text that messages truncate if it is long.
 type clipped string
 
 // String returns the text, or its beginning.
@@ -129,7 +129,7 @@ func (c clipped) String() string {
 		return string(c)
 	}
 	end := most
-	for end > 0 && !utf8.RuneStart(c[end]) { // what is no UTF-8 may have no start at all
+	for end > 0 && !utf8.RuneStart(c[end]) { // invalid UTF-8 may have no start at all
 		end--
 	}
 	return string(c[:end]) + "…"
@@ -256,7 +256,7 @@ func (f *faults) time(pointer string, t Time) {
 	}
 }
 
-// value checks every text of a free JSON value that stands depth levels deep.
+// value checks every text of a free JSON value at a nesting depth.
 func (f *faults) value(pointer string, v any, depth int) {
 	if depth > MaxDepth {
 		f.add(pointer, "nested deeper than %d levels", MaxDepth)
@@ -312,7 +312,7 @@ func TextFault(s string) string {
 	}
 	prev, tags := rune(0), 0
 	for i, r := range s {
-		if r >= ' ' && r < 0x7f { // most text, most of the time
+		if r >= ' ' && r < 0x7f { // the common case
 			prev, tags = r, 0
 			continue
 		}

@@ -53,12 +53,11 @@ func (v *Violation) SetActive(active bool) { v.IsActive = active }
 // rankOfEpoch is the rank of a violation reported in 1970. It decreases by one each second, to 0 in 2514.
 const rankOfEpoch = 1 << 34
 
-// Rank implements [Document]: the newest first, by the second; what is reported before 1970 or after 2514 counts as of
-// then.
+// Rank implements [Document]: the newest first, by the second; times before 1970 or after 2514 count as those.
 func (v *Violation) Rank() int64 { return rankOfEpoch - min(max(0, v.ReportedAt.Unix()), rankOfEpoch) }
 
-// Text implements [Document]; violations are listed by their filters and not searched. The title is what a list by
-// title sorts by: as much of the message as a title may have.
+// Text implements [Document]; violations are listed and not searched. The title, for lists by title, is the beginning
+// of the message.
 func (v *Violation) Text() Text { return Text{Title: firstRunes(v.Message, MaxTitle)} }
 
 // Normalize implements [Document].

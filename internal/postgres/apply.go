@@ -37,7 +37,8 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	err = again(ctx, func() error {
 		receipt, err = a.try()
 		if !a.waits && errors.Is(err, errRetry) {
-			// Those that lost a race get in line, so that of many who write the same documents each gets its turn.
+			// After losing a race a call queues for the store's turn, so that many writers of the same documents are
+			// served in order.
 			select {
 			case s.turn <- struct{}{}:
 				a.waits = true
@@ -55,17 +56,17 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 // An application is one call of Apply.
 type application struct {
 	s           *Store
-	own         context.Context //nolint:containedctx // of the one call that the application is
-	caller      context.Context //nolint:containedctx // whose end is told apart from the store's own
+	own         context.Context //nolint:containedctx // of this call
+	caller      context.Context //nolint:containedctx // of the caller; its end is distinguished from the store's own
 	batch       *knowledge.Batch
 	fingerprint [32]byte
 	waits       bool // holds the store's turn
-	alone       bool // has been in a group that failed, and goes by itself from now on
-	// unknown is set when a try has ended without an answer: from then on only success and a refusal are certain.
+	alone       bool // was in a group that failed; is sent alone from now on
+	// unknown is set once an attempt has ended without an answer. From then on only success and a refusal are certain.
 	unknown bool
 }
 
-// try makes the documents that patches leave behind, sends the batch, and reads what it did.
+// try computes the documents that the patches result in, sends the batch, and reads its changes.
 func (a *application) try() (knowledge.Receipt, error) {
 	docs, versions, done, err := a.patch()
 	if err != nil {
@@ -89,10 +90,10 @@ func (a *application) try() (knowledge.Receipt, error) {
 	return knowledge.ReceiptOf(a.batch, changes), nil
 }
 
-// send sends the batch, together with others where it may wait for them, and reads what it did.
+// send sends the batch, in a group if it may share one, and reads its changes.
 func (a *application) send(p payload) ([]knowledge.Change, error) {
 	if a.shares(p) {
-		a.alone = true // in the next try, if there is one
+		a.alone = true // for the next attempt, if there is one
 		o := a.share(p)
 		a.unknown = a.unknown || o.unknown
 		if !o.again {
@@ -110,7 +111,7 @@ func (a *application) send(p payload) ([]knowledge.Change, error) {
 	began := time.Now()
 	alone := []*member{{application: a, payload: p}}
 	changes, err := a.s.send(a.own, alone, false)
-	if dead(err) && a.own.Err() == nil { // the ledger knows the batch if it was done
+	if dead(err) && a.own.Err() == nil { // safe to repeat: the ledger knows the batch if it was committed
 		a.unknown = true
 		a.s.pool.Reset()
 		changes, err = a.s.send(a.own, alone, false)
@@ -119,12 +120,12 @@ func (a *application) send(p payload) ([]knowledge.Change, error) {
 	return changes, err
 }
 
-// failed turns what came of sending the batch into an error of the contract.
+// failed translates an error of sending the batch into one of the contract.
 func (a *application) failed(err error) error {
 	if refused, ok := refusal(a.batch, err); ok {
 		if conflict, ok := errors.AsType[*store.ConflictError](refused); ok {
 			if op := &a.batch.Ops[conflict.Op]; reads(op) && op.IfVersion == knowledge.AnyVersion || op.IfBatch != (knowledge.BatchID{}) {
-				return &retryError{refused} // somebody wrote between the read and the write
+				return &retryError{refused} // another writer committed between our read and our write
 			}
 		}
 		return refused
@@ -133,7 +134,7 @@ func (a *application) failed(err error) error {
 		return store.ErrClosed
 	}
 	if bad, ok := errors.AsType[*scanError](err); ok {
-		return &store.UnavailableError{Reason: "the batch was done, and what it left behind can't be read", Err: bad.err, Halt: true}
+		return &store.UnavailableError{Reason: "the batch was committed, but its changes can't be read", Err: bad.err, Halt: true}
 	}
 	_, committed := errors.AsType[*committedError](err)
 	a.unknown = a.unknown || committed
@@ -142,13 +143,13 @@ func (a *application) failed(err error) error {
 	switch {
 	case ok && !u.NotDone:
 		a.unknown = true
-	case committed && !ok && !errors.Is(err, errRetry) && a.caller.Err() == nil: // no error of the reading may pass for a refusal
-		return &store.UnavailableError{Reason: "the batch was done, and what it left behind can't be read", Err: err}
+	case committed && !ok && !errors.Is(err, errRetry) && a.caller.Err() == nil: // a read error must not look like a refusal
+		return &store.UnavailableError{Reason: "the batch was committed, but its changes can't be read", Err: err}
 	}
 	return err
 }
 
-// final makes sure that nothing is called certainly not done after a try whose outcome is unknown.
+// final clears NotDone if an earlier attempt may have committed.
 func (a *application) final(err error) error {
 	if u, ok := errors.AsType[*store.UnavailableError](err); ok && a.unknown {
 		u.NotDone = false
@@ -156,8 +157,10 @@ func (a *application) final(err error) error {
 	return err
 }
 
-// patch reads what a batch patches or restores, and what it names the last batch of. It returns for each of these the document that it leaves behind, and
-// for all the version that is there: the server compares that once more, with the rows locked. Done says that the ledger has the batch: then its patches must not be judged by what is there now.
+// patch reads the documents that the batch patches or restores, and those whose last batch it names. It returns the
+// resulting document of each such op, and the current version of every one: the server compares the versions again with
+// the rows locked. If done is set, the ledger already has the batch, so its patches must not be applied to the current
+// documents.
 func (a *application) patch() (docs []knowledge.Document, versions []int64, done bool, err error) {
 	current, standing, done, err := a.current()
 	if err != nil || done || current == nil && standing == nil {
@@ -210,13 +213,13 @@ func reads(op *knowledge.Op) bool {
 	return op.Verb == knowledge.VerbPatch || op.Verb == knowledge.VerbArchive || op.Verb == knowledge.VerbRestore && knowledge.Describe(op.Key.Kind).Searched
 }
 
-// A standing is where a document stands: its version, and the batch that left it.
+// A standing is a document's current version and the batch that wrote it.
 type standing struct {
 	version int64 // 0 for none
 	batch   knowledge.BatchID
 }
 
-// leftBy returns nil when the batch that an op names left what is there.
+// leftBy returns nil if the batch that an op names wrote the current version.
 func (now standing) leftBy(op *knowledge.Op, i int) error {
 	switch {
 	case now.version == 0 && op.Verb != knowledge.VerbPut:
@@ -227,7 +230,8 @@ func (now standing) leftBy(op *knowledge.Op, i int) error {
 	return nil
 }
 
-// idsOf returns the ids of the documents whose ops are wanted, by kind: an empty list where there can be no such document.
+// idsOf returns the ids of the documents whose ops are wanted, by kind. A kind's list is empty if no such document can
+// exist.
 func idsOf(ops []knowledge.Op, wanted func(*knowledge.Op) bool) map[knowledge.Kind][]string {
 	var ids map[knowledge.Kind][]string
 	for i := range ops {
@@ -248,8 +252,8 @@ func idsOf(ops []knowledge.Op, wanted func(*knowledge.Op) bool) map[knowledge.Ki
 	return ids
 }
 
-// current reads the documents that the batch patches, and where those stand of which it names the last batch; nil for none. It also
-// tells whether the ledger has the batch.
+// current reads the documents that the batch patches (nil for missing ones), and the standing of those whose last batch
+// an op names. It also reports whether the ledger has the batch.
 func (a *application) current() (current map[knowledge.Key]*knowledge.Record, stands map[knowledge.Key]standing, done bool, err error) {
 	patched := idsOf(a.batch.Ops, reads)
 	bound := idsOf(a.batch.Ops, func(op *knowledge.Op) bool { return op.IfBatch != (knowledge.BatchID{}) })
@@ -304,15 +308,15 @@ func (a *application) current() (current map[knowledge.Key]*knowledge.Record, st
 	return current, stands, known != nil, nil
 }
 
-// A brokenReference is what tenet_apply says of an op whose reference does not hold; the field is empty for a purge.
+// A brokenReference is the detail that tenet_apply gives of an op whose reference does not hold. The field is empty for
+// a purge.
 type brokenReference struct {
 	Op    int
 	Field string
 	ID    string
 }
 
-// refusal turns what tenet_apply refuses into an error about the batch; not ok when the error is another. Docs holds what the
-// batch's patches leave behind.
+// refusal translates a refusal of tenet_apply into an error about the batch; ok is false for any other error.
 func refusal(b *knowledge.Batch, err error) (error, bool) {
 	pg, ok := serverError(err)
 	if !ok {
@@ -351,7 +355,7 @@ func refusal(b *knowledge.Batch, err error) (error, bool) {
 	return nil, false
 }
 
-// detail reads what tenet_apply says besides its code.
+// detail decodes the detail that tenet_apply adds to its error code.
 func detail(pg *pgconn.PgError, into any) bool { return json.Unmarshal([]byte(pg.Detail), into) == nil }
 
 func (r *brokenReference) fault(b *knowledge.Batch) knowledge.Fault {

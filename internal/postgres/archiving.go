@@ -12,27 +12,28 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// Archiving is how the archiving of a cluster's WAL stands, and where the cluster is.
+// Archiving is the state of a cluster's WAL archiving, and where the cluster is.
 type Archiving struct {
 	Mode, Command, Level string // archive_mode, archive_command and wal_level
-	LastSegment          string // that was archived
+	LastSegment          string // the last one archived
 	LastAt               time.Time
-	FailedSegment        string // whose archiving failed last
+	FailedSegment        string // the last one whose archiving failed
 	FailedAt             time.Time
 	SegmentBytes         int64
-	DataDir, SocketDir   string // "" for a role that may not know
+	DataDir, SocketDir   string // "" if the role may not see it
 	Port                 int
-	User, Database       string // of the connection that asked
-	Superuser            string // that the cluster was made with
+	User, Database       string // of the asking connection
+	Superuser            string // the bootstrap superuser
 }
 
-// A Cluster is the PostgreSQL server that a store's database is in, as its backups see it.
+// A Cluster is the PostgreSQL cluster of a store's database, for backups.
 type Cluster struct{ s *Store }
 
-// NewCluster returns the server of a store.
+// NewCluster returns the cluster of a store.
 func NewCluster(s *Store) *Cluster { return &Cluster{s} }
 
-// Archiving tells where the cluster is and how the archiving of its WAL stands. What the role may not see is empty.
+// Archiving returns where the cluster is and the state of its WAL archiving. Fields that the role may not see are
+// empty.
 func (c *Cluster) Archiving(ctx context.Context) (Archiving, error) {
 	var a Archiving
 	var last, failed *time.Time
@@ -52,8 +53,9 @@ FROM pg_stat_archiver w`, nil, &a.Mode, &a.Command, &a.Level, &a.LastSegment, &l
 	return a, err
 }
 
-// RestorePoint notes a name in the WAL, begins a new segment so that the one before is archived, and returns the segment that
-// holds the name. The role needs EXECUTE on pg_create_restore_point and pg_switch_wal.
+// RestorePoint creates a named restore point, switches to a new WAL segment so that the one before is archived, and
+// returns the segment that holds the restore point. The role needs EXECUTE on pg_create_restore_point and
+// pg_switch_wal.
 func (c *Cluster) RestorePoint(ctx context.Context, name string) (segment string, err error) {
 	if err := c.s.one(ctx, "restore point", "SELECT pg_walfile_name(pg_create_restore_point($1))", []any{name}, &segment); err != nil {
 		return "", err
@@ -62,8 +64,8 @@ func (c *Cluster) RestorePoint(ctx context.Context, name string) (segment string
 	return segment, c.s.one(ctx, "switch wal", "SELECT pg_switch_wal()::text", nil, &at)
 }
 
-// SwitchArchivingOn has the WAL archived by a command, within a time at most. It takes a superuser, or ALTER SYSTEM on the
-// settings. PostgreSQL reads archive_mode when it starts.
+// SwitchArchivingOn sets archive_mode, archive_command and archive_timeout. The role must be a superuser or have ALTER
+// SYSTEM on these settings. PostgreSQL reads archive_mode only at its start.
 func (c *Cluster) SwitchArchivingOn(ctx context.Context, command string, within time.Duration) error {
 	for _, setting := range [][2]string{
 		{"archive_mode", "on"}, {"archive_command", command}, {"archive_timeout", fmt.Sprintf("%ds", int(within.Seconds()))},
@@ -82,7 +84,7 @@ func (c *Cluster) Count(ctx context.Context, kind knowledge.Kind) (n int64, err 
 	return n, c.s.one(ctx, "count", "SELECT count(*) FROM "+tableOf(kind).name, nil, &n)
 }
 
-// SocketAddress returns the address of the same database, as the same role, by way of a socket.
+// SocketAddress returns the address of the same database and role over a Unix socket.
 func (a Address) SocketAddress(dir string, port int) (string, error) {
 	cfg, err := Address{URL: a.URL, AllowUnverifiedTLS: true}.config()
 	if err != nil {
@@ -93,7 +95,8 @@ func (a Address) SocketAddress(dir string, port int) (string, error) {
 	return u.String(), nil
 }
 
-// Libpq returns the address for PostgreSQL's own programs, and the password for their environment, where nobody else sees it.
+// Libpq returns the address for PostgreSQL's own programs, and their environment with the password, which other users
+// can't see there.
 func (a Address) Libpq() (address string, env []string, err error) {
 	cfg, err := Address{URL: a.URL, AllowUnverifiedTLS: true}.config()
 	if err != nil {
@@ -109,7 +112,7 @@ func (a Address) Libpq() (address string, env []string, err error) {
 	u.User = url.User(cfg.ConnConfig.User)
 	q := u.Query()
 	for name := range q {
-		if strings.HasPrefix(name, "pool_") || name == "default_query_exec_mode" { // of ours alone
+		if strings.HasPrefix(name, "pool_") || name == "default_query_exec_mode" { // pgx's own
 			q.Del(name)
 		}
 	}

@@ -14,11 +14,12 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// mendCertificate says how a certificate fault ends.
+// mendCertificate tells the operator how to fix a certificate error.
 const mendCertificate = ": put the right one in its place; the next connection reads the files again"
 
-// certificateFault returns what is wrong with the certificates when no host of the address could be connected to for that reason, and ""
-// otherwise: where one host has a fault and another is away, the one that is away may be the primary. It names neither hosts nor users.
+// certificateFault describes the certificate error if it is the reason that no host of the address could be connected
+// to, and returns "" otherwise: if one host has a certificate error and another is down, the one that is down may be
+// the primary. The text names neither hosts nor users.
 func certificateFault(err error) string {
 	failed, ok := errors.AsType[*pgconn.ConnectError](err)
 	if !ok {
@@ -47,7 +48,7 @@ func certificateFault(err error) string {
 	return first + mendCertificate
 }
 
-// verifyFault returns why a server's certificate does not verify, "" when that is not what is wrong.
+// verifyFault describes why a server's certificate does not verify, or returns "" for another error.
 func verifyFault(err error) string {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return "the database's certificate is not of an authority in sslrootcert"
@@ -67,7 +68,7 @@ func verifyFault(err error) string {
 	return ""
 }
 
-// Alerts of TLS with which a server refuses a client's certificate, by RFC 8446.
+// TLS alerts with which a server rejects a client's certificate (RFC 8446).
 const (
 	alertBadCertificate = 42
 	alertRevoked        = 44
@@ -77,13 +78,13 @@ const (
 	alertRequired       = 116
 )
 
-// alertFault returns why a server refuses the client's certificate, "" when it does not.
+// alertFault describes why a server rejects the client's certificate, or returns "" if it does not.
 func alertFault(err error) string {
 	op, ok := errors.AsType[*net.OpError](err)
 	if !ok || op.Err == nil {
 		return ""
 	}
-	// The type of an alert is not exported; its value is the number.
+	// crypto/tls does not export the type of an alert; its value is the alert's number.
 	alert := reflect.ValueOf(op.Err)
 	if alert.Kind() != reflect.Uint8 || !strings.HasPrefix(alert.Type().PkgPath(), "crypto/tls") {
 		return ""
@@ -103,7 +104,7 @@ func alertFault(err error) string {
 	return ""
 }
 
-// cutOff reports whether a server ended a connection in the middle: its alert can get lost then.
+// cutOff reports whether the server closed the connection during the handshake: its alert may have been lost.
 func cutOff(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

@@ -12,19 +12,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A renewer reads the files of an address again for each connection: certificates, keys, authorities, and the password where that stands
-// in a file. What was replaced on disk holds from the next connection on, for every host of the address.
+// A renewer reads the files of an address again for each new connection: certificates, keys, authorities, and the
+// password file. A replaced file takes effect with the next connection, for every host of the address.
 type renewer struct {
 	address Address
 	log     *slog.Logger
 
 	mu   sync.Mutex      // guards the fields below
-	last *pgx.ConnConfig // of the last time that the files could be read
-	said string          // what was wrong with the files when it was last said, "" for nothing
+	last *pgx.ConnConfig // the last configuration whose files could be read
+	said string          // the last file error that was logged, "" for none
 }
 
-// renew changes a configuration to what the files hold now. While they can't be read, or a key has been replaced and its certificate not
-// yet, it is what they held before.
+// renew updates a configuration from the files. While they can't be read, or a key has been replaced before its
+// certificate, it keeps the previous ones.
 func (r *renewer) renew(ctx context.Context, cfg *pgx.ConnConfig) {
 	fresh, err := r.address.config()
 	r.mu.Lock()
@@ -36,7 +36,7 @@ func (r *renewer) renew(ctx context.Context, cfg *pgx.ConnConfig) {
 		said = err.Error()
 	}
 	if said != "" && said != r.said {
-		r.log.WarnContext(ctx, "certificates of the database address can't be read again; connections are made with those of before", "error", said)
+		r.log.WarnContext(ctx, "certificate files of the database address can't be read; new connections use the previous certificates", "error", said)
 	}
 	r.said = said
 	if r.last != nil {
@@ -45,19 +45,19 @@ func (r *renewer) renew(ctx context.Context, cfg *pgx.ConnConfig) {
 	}
 }
 
-// Certificates tell when the certificates end that a session is made with; zero where there is none.
+// Certificates hold when the certificates of a session expire; zero for none.
 type Certificates struct{ Server, Client time.Time }
 
-// certificates are those of the newest session of a pool.
+// certificates holds the expiry of the pool's newest session.
 type certificates struct{ now atomic.Pointer[Certificates] }
 
-// note reads the certificates of a session.
+// note records the certificates of a session.
 func (c *certificates) note(conn *pgx.Conn) {
 	found := certificatesOf(conn)
 	c.now.Store(&found)
 }
 
-// certificatesOf returns when the certificates of a session end.
+// certificatesOf returns when the certificates of a session expire.
 func certificatesOf(conn *pgx.Conn) (c Certificates) {
 	if encrypted, ok := conn.PgConn().Conn().(*tls.Conn); ok {
 		if chain := encrypted.ConnectionState().PeerCertificates; len(chain) > 0 {
@@ -68,7 +68,7 @@ func certificatesOf(conn *pgx.Conn) (c Certificates) {
 	return c
 }
 
-// clientEnds returns when the certificate ends that a client shows; zero where it shows none.
+// clientEnds returns when the client certificate expires; zero if there is none.
 func clientEnds(own *tls.Config) time.Time {
 	if own == nil || len(own.Certificates) == 0 || len(own.Certificates[0].Certificate) == 0 {
 		return time.Time{}
@@ -80,7 +80,7 @@ func clientEnds(own *tls.Config) time.Time {
 	return leaf.NotAfter
 }
 
-// CertificatesOf returns when the certificates end that the store's newest session was made with.
+// CertificatesOf returns when the certificates of the store's newest session expire.
 func CertificatesOf(s *Store) Certificates {
 	if c := s.certificates.now.Load(); c != nil {
 		return *c
@@ -88,5 +88,5 @@ func CertificatesOf(s *Store) Certificates {
 	return Certificates{}
 }
 
-// Certificates returns when those of the inspection's session end.
+// Certificates returns when those of the inspection's session expire.
 func (i *Inspection) Certificates() Certificates { return certificatesOf(i.conn) }

@@ -15,9 +15,9 @@ import (
 	"tenet/internal/store"
 )
 
-// changeColumns are what scanChange reads. The document comes as text, the hash is over that text.
+// changeColumns are the columns that scanChange reads. The document is read as text because the hash covers the text.
 const changeColumns = "c.seq, c.kind, c.id, c.version, c.verb, c.batch_id, c.actor, c.at, c.document::text, c.document_hash, c.chain, c.entered_by, c.entered_at, c.erased, " +
-	"coalesce((SELECT n.txid FROM changes n WHERE n.seq = c.seq + 1) = c.txid, false)" // EXISTS would be hashed, over the whole log
+	"coalesce((SELECT n.txid FROM changes n WHERE n.seq = c.seq + 1) = c.txid, false)" // EXISTS would become a hash over the whole log
 
 // scanChange reads a row of the log.
 func scanChange(r pgx.Rows) (knowledge.Change, error) {
@@ -25,7 +25,7 @@ func scanChange(r pgx.Rows) (knowledge.Change, error) {
 	return c, err
 }
 
-// scanLogged reads a row of the log, with the text that its hash is over.
+// scanLogged reads a row of the log, with the text that its hash covers.
 func scanLogged(r pgx.Rows) (c knowledge.Change, document []byte, err error) {
 	var kind, verb string
 	var at, entered pgtype.Timestamptz
@@ -68,14 +68,14 @@ func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 	if err != nil || q.Key != (knowledge.Key{}) || q.Batch != (knowledge.BatchID{}) || q.Newest {
 		return changes, err
 	}
-	// Who follows the log, all of it or a kind, must hear that a part is missing.
+	// A follower of the whole log, or of a kind, must be told if a part is missing.
 	if len(changes) == 0 || changes[0].Seq != q.After+1 {
 		return changes, s.gone(ctx, q.After)
 	}
 	return changes, nil
 }
 
-// changesSQL returns the statement of a read of the log.
+// changesSQL returns the statement that reads the log.
 func changesSQL(q *knowledge.ChangeQuery) (string, []any) {
 	b := &statement{}
 	order := "c.seq"
@@ -90,7 +90,7 @@ func changesSQL(q *knowledge.ChangeQuery) (string, []any) {
 	}
 	if q.Key != (knowledge.Key{}) {
 		b.add("c.kind = $ AND c.id = $", string(q.Key.Kind), q.Key.ID)
-		order = strings.Replace(order, "seq", "version", 1) // the same order for one document, and its index has it
+		order = strings.Replace(order, "seq", "version", 1) // the same order for one document, and in its index
 	}
 	if q.Version != 0 {
 		b.add("c.version = $", q.Version)
@@ -102,7 +102,7 @@ func changesSQL(q *knowledge.ChangeQuery) (string, []any) {
 		b.add("c.kind = $", string(q.Kind))
 	}
 	tail := fmt.Sprintf(" LIMIT %d", q.Limit)
-	if !q.Filtered() { // up to the end of the transaction that the limit falls into, however long: its changes stand in a row
+	if !q.Filtered() { // up to the end of the limit's transaction, however long: its changes are consecutive
 		tail = ""
 		last := int64(min(q.After, math.MaxInt64-knowledge.MaxChanges)) + int64(q.Limit)
 		b.add(`c.seq < coalesce((SELECT n.seq FROM changes n WHERE n.seq > $
@@ -111,7 +111,7 @@ AND n.txid <> (SELECT l.txid FROM changes l WHERE l.seq = $) ORDER BY n.seq LIMI
 	return "SELECT " + changeColumns + " FROM changes c WHERE " + b.conditions() + " ORDER BY " + order + tail, b.args
 }
 
-// gone returns a [store.GoneError] when the log begins after the change that follows after.
+// gone returns a [store.GoneError] if the log was trimmed beyond after.
 func (s *Store) gone(ctx context.Context, after knowledge.Seq) error {
 	var oldest *int64
 	if err := s.one(ctx, "oldest change", "SELECT min(seq) FROM changes", nil, &oldest); err != nil {
@@ -123,7 +123,7 @@ func (s *Store) gone(ctx context.Context, after knowledge.Seq) error {
 	return nil
 }
 
-// changes runs a statement over the log.
+// changes runs a query of the log.
 func (s *Store) changes(ctx context.Context, name, sql string, args []any, q *knowledge.ChangeQuery) ([]knowledge.Change, error) {
 	changes, bytes := []knowledge.Change{}, 0
 	err := s.query(ctx, name, sql, args, func(r pgx.Rows) error {
@@ -138,7 +138,7 @@ func (s *Store) changes(ctx context.Context, name, sql string, args []any, q *kn
 	return changes, err
 }
 
-// Position returns where the log stands, and which database it is.
+// Position returns the end of the log and the database's identity.
 func (s *Store) Position(ctx context.Context) (knowledge.Position, error) {
 	var p knowledge.Position
 	err := s.query(ctx, "position", positionSQL, nil, func(r pgx.Rows) (err error) {
@@ -148,7 +148,8 @@ func (s *Store) Position(ctx context.Context) (knowledge.Position, error) {
 	return p, err
 }
 
-// positionSQL names the database by the cluster's identifier, which a base backup keeps and a dump does not, and its own number.
+// positionSQL identifies the database by the cluster's identifier, which a base backup keeps and a dump does not, and
+// by its own OID.
 const positionSQL = `SELECT s.system_identifier || '/' || d.oid,
 	CASE WHEN pg_is_in_recovery() THEN (SELECT k.timeline_id FROM pg_control_checkpoint() k)
 		-- the checkpoint may still be one of before a promotion; the name of the file now written says
@@ -172,11 +173,11 @@ func scanPosition(r pgx.Rows) (knowledge.Position, error) {
 	return p, nil
 }
 
-// snapshotTimeout bounds a snapshot, which reads everything.
+// snapshotTimeout bounds a snapshot, which reads all documents.
 const snapshotTimeout = 30 * time.Minute
 
-// Snapshot hands every document to sink, and the last versions of each from the log, all as they stood at one position. It has
-// a connection of its own: one of the pool would be missing for as long as the sink takes.
+// Snapshot passes every document to sink, and the last versions of each from the log, all as of one position. It opens
+// its own connection: a slow sink would keep one of the pool for too long.
 func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) error {
 	if s.closed.Load() {
 		return store.ErrClosed
@@ -190,8 +191,8 @@ func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) err
 	}
 	defer bye(own, conn)
 	err = pgx.BeginTxFunc(own, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		// Who takes a snapshot writes it to a disk, and may stop reading for longer than a reader of a query ever does: the
-		// server must not take that for a client that vanished.
+		// A sink writes to a disk, and may pause for longer than the reader of a query ever does. The server must not
+		// take the pause for a dead client.
 		if _, err := tx.Exec(own, "SET LOCAL statement_timeout = 0; SET LOCAL tcp_user_timeout = 60000"); err != nil {
 			return err
 		}
@@ -233,7 +234,7 @@ func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) err
 	return s.contractual(ctx, err)
 }
 
-// A sinkError is what the taker of a snapshot said, on its way past the driver.
+// A sinkError marks an error of a snapshot's sink, so that it is not translated as one of the driver.
 type sinkError struct{ err error }
 
 func (e *sinkError) Error() string { return e.err.Error() }

@@ -10,15 +10,15 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// An Address says where a PostgreSQL is, and whether one on another machine that could be anybody is taken.
+// An Address is the address of a PostgreSQL server, and whether an unverified server on another machine is accepted.
 type Address struct {
 	URL                string
 	AllowUnverifiedTLS bool
 }
 
-// config reads an address. Every connection of the program is made with the configuration that it returns: a server that
-// gets a password, even that of the role that migrates, has shown a verified certificate, is on this machine, or was
-// allowed by name.
+// config parses an address. Every connection of the program uses the returned configuration: a server that gets a
+// password, also that of the migrating role, has shown a verified certificate, is on this machine, or was explicitly
+// allowed.
 func (a Address) config() (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(a.URL)
 	if err != nil {
@@ -30,8 +30,8 @@ func (a Address) config() (*pgxpool.Config, error) {
 	return cfg, nil
 }
 
-// fault returns what may be said of an address that can't be read. What the driver says may hold a password, but for what it says of the
-// files: it is theirs when the address can be read without them.
+// fault describes why an address can't be parsed. pgx's message may contain the password, except if it is about the
+// files, which is so if the address parses without them.
 func (a Address) fault(err error) error {
 	if u, bad := url.Parse(a.URL); bad == nil && u.Scheme != "" {
 		query := u.Query()
@@ -47,13 +47,13 @@ func (a Address) fault(err error) error {
 	return errors.New("not an address PostgreSQL knows; want postgres://user@host:5432/database?sslmode=verify-full")
 }
 
-// Check returns what is wrong with the address, without a call of the server.
+// Check validates the address without connecting.
 func (a Address) Check() error {
 	_, err := a.config()
 	return err
 }
 
-// checkTLS refuses a server on another machine that could be anybody.
+// checkTLS refuses an unverified server on another machine.
 func checkTLS(cfg *pgx.ConnConfig, allow bool) error {
 	if allow {
 		return nil
@@ -78,7 +78,7 @@ func checkTLS(cfg *pgx.ConnConfig, allow bool) error {
 	return nil
 }
 
-// Hosts returns how many hosts an address names; 0 for one that can't be read.
+// Hosts returns how many hosts an address names; 0 for an invalid address.
 func Hosts(address string) int {
 	read, err := Address{URL: address, AllowUnverifiedTLS: true}.config()
 	if err != nil {

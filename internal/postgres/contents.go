@@ -8,7 +8,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// ReadContents tells how much the database at an address holds, and how many tenets are at work on it.
+// ReadContents counts the documents of the database at an address, and the servers that are connected to it.
 func ReadContents(ctx context.Context, a Address) (c knowledge.Contents, err error) {
 	m, err := newMigrator(a)
 	if err != nil {
@@ -29,7 +29,7 @@ func ReadContents(ctx context.Context, a Address) (c knowledge.Contents, err err
 		"(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tenet' AND pid <> pg_backend_pid())").
 		Scan(&c.Documents, &c.Principals, &c.Changes, &c.Tenets)
 	if err != nil {
-		return c, fmt.Errorf("count what the database holds: %w", translate(ctx, err, true))
+		return c, fmt.Errorf("count the documents of the database: %w", translate(ctx, err, true))
 	}
 	return c, nil
 }

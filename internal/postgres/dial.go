@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// userTimeout is how long sent bytes may stay unacknowledged before the connection is given up: without it a query over a
-// cut-off line hangs for minutes.
+// userTimeout is how long sent bytes may stay unacknowledged before the connection is closed. Without it a query on a
+// cut connection hangs for minutes.
 const userTimeout = 6 * time.Second
 
 func dialer(timeout time.Duration) func(ctx context.Context, network, addr string) (net.Conn, error) {

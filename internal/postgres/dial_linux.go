@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limitSilence gives a connection up when what was sent stays unacknowledged for too long.
+// limitSilence sets TCP_USER_TIMEOUT, which closes a connection whose sent bytes stay unacknowledged.
 func limitSilence(network, _ string, c syscall.RawConn) error {
 	if network == "unix" {
 		return nil

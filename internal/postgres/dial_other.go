@@ -4,5 +4,5 @@ package postgres
 
 import "syscall"
 
-// limitSilence has no like here: keepalives and deadlines must do.
+// limitSilence does nothing here: keepalives and deadlines have to do.
 func limitSilence(string, string, syscall.RawConn) error { return nil }

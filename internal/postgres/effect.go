@@ -9,15 +9,15 @@ import (
 	"tenet/internal/store"
 )
 
-// An EffectBook keeps what became of documents, in a store's database, for all instances that share it.
+// An EffectBook keeps the effects of documents in a store's database, for all instances that share it.
 type EffectBook struct{ s *Store }
 
-// NewEffectBook returns where a store keeps what became of its documents.
+// NewEffectBook returns the effect book of a store.
 func NewEffectBook(s *Store) *EffectBook { return &EffectBook{s} }
 
 var _ store.EffectBook = (*EffectBook)(nil)
 
-// AddEffects implements [store.EffectBook]. A connection that is lost in between may count it twice.
+// AddEffects implements [store.EffectBook]. If the connection is lost in between, a retry may count twice.
 func (b *EffectBook) AddEffects(ctx context.Context, list ...store.EffectDay) error {
 	if len(list) == 0 {
 		return nil

@@ -16,7 +16,7 @@ import (
 // An Eraser erases people from a store's database.
 type Eraser struct{ s *Store }
 
-// NewEraser returns what erases people from the database of a store.
+// NewEraser returns an eraser for a store's database.
 func NewEraser(s *Store) *Eraser { return &Eraser{s} }
 
 var _ store.Eraser = (*Eraser)(nil)
@@ -24,8 +24,8 @@ var _ store.Eraser = (*Eraser)(nil)
 // eraseTimeout bounds an erasure, which reads the whole log.
 const eraseTimeout = 30 * time.Minute
 
-// Erase implements [store.Eraser]. Writers wait meanwhile. The database hears of hashes alone: neither its log nor that
-// of slow statements can hold a name.
+// Erase implements [store.Eraser]. Writers wait meanwhile. The database gets only hashes, so that neither its log nor
+// its slow-query log can contain a name.
 func (x *Eraser) Erase(ctx context.Context, r store.ErasureRequest) (result store.ErasureResult, err error) {
 	s := x.s
 	if s.closed.Load() {
@@ -76,15 +76,15 @@ func (x *Eraser) Erase(ctx context.Context, r store.ErasureRequest) (result stor
 	return result, s.one(ctx, "erase.seq", "SELECT seq FROM changes WHERE batch_id = $1 ORDER BY seq DESC LIMIT 1", []any{r.Batch}, &result.Seq)
 }
 
-// errCounted rolls a dry run back.
+// errCounted rolls back a dry run.
 var errCounted = errors.New("only counted")
 
-// erasedSQL adds up what each erasure has left, and reads what it binds.
+// erasedSQL sums the trace of each erasure, and reads the sum that it recorded.
 const erasedSQL = `SELECT t.principal_id, t.erasure, count(e.seq),
 	encode(sha256(coalesce(string_agg(convert_to(e.seq || E'\n', 'UTF8') || e.document_hash || e.digest, ''::bytea ORDER BY e.seq), '')), 'hex')
 FROM principals t LEFT JOIN erased e ON e.erasure = t.principal_id WHERE t.erasure IS NOT NULL GROUP BY t.principal_id`
 
-// verifyErasures checks that each erasure binds what it has left in the log, and returns the pseudonyms.
+// verifyErasures checks the recorded sum of each erasure against its traces in the log, and returns the pseudonyms.
 func verifyErasures(ctx context.Context, s *Store) (map[string]bool, error) {
 	known := map[string]bool{}
 	var tampered error
@@ -108,10 +108,10 @@ func verifyErasures(ctx context.Context, s *Store) (map[string]bool, error) {
 	return known, errors.Join(err, tampered)
 }
 
-// A trace is what the list of what was erased says of a change; nothing of most.
+// A trace is the record that an erasure leaves of a change; most changes have none.
 type trace struct{ document, digest []byte }
 
-// check checks that an erased change is as its erasure has left it, and that there was one.
+// check checks that an erased change is as its erasure left it, and that the erasure is recorded.
 func (e *trace) check(c *knowledge.Change, known map[string]bool) error {
 	if !known[c.Erased] || len(e.document) != 32 {
 		return &TamperError{Seq: c.Seq, Why: "it says that a person was erased from it as " + c.Erased + ", and no erasure tells of it"}

@@ -22,17 +22,18 @@ const (
 	codeReference = "TN004"
 )
 
-// codeReadOnly is what a standby, or a primary that was fenced off, says to a write.
+// codeReadOnly is the answer of a standby, or of a fenced primary, to a write.
 const codeReadOnly = "25006"
 
-// serverError returns what the server said, if it was the server.
+// serverError returns the server's error, if the server sent one.
 func serverError(err error) (*pgconn.PgError, bool) { return errors.AsType[*pgconn.PgError](err) }
 
-// errRetry says that the same call is worth another try: the server chose it as the victim, or another came between.
+// errRetry marks an error after which the call should be retried: the server aborted the transaction, or another write
+// won.
 var errRetry = errors.New("retry")
 
-// translate turns an error of the driver into one of the contract. NotDone says that whatever happened, nothing was
-// committed. The caller's own end is looked for first: its deadline and ours look the same in an error.
+// translate translates an error of the driver into one of the contract. If notDone is set, nothing can have been
+// committed. The caller's context is checked first: its deadline and ours look the same in an error.
 func translate(caller context.Context, err error, notDone bool) error {
 	if err == nil {
 		return nil
@@ -56,8 +57,8 @@ func translate(caller context.Context, err error, notDone bool) error {
 	return fromServer(pg)
 }
 
-// plainCause returns why a server can't be reached in words that name neither hosts nor users: anybody may read it. It is "" where
-// only the log should tell.
+// plainCause describes why a server can't be reached without naming hosts or users, since anybody may read it. It is ""
+// for errors that belong only in the log.
 func plainCause(err error) string {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		if dns.IsNotFound {
@@ -65,7 +66,7 @@ func plainCause(err error) string {
 		}
 		return "its host name can't be looked up"
 	}
-	if cert := verifyFault(err); cert != "" { // of one of several hosts
+	if cert := verifyFault(err); cert != "" { // of any of several hosts
 		return cert
 	}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
@@ -74,7 +75,7 @@ func plainCause(err error) string {
 	return ""
 }
 
-// neverSent reports whether a connection could not even be made. It never says so of a statement that was sent.
+// neverSent reports whether the connection failed before anything was sent. It is never true of a sent statement.
 func neverSent(err error) bool {
 	if _, ok := errors.AsType[*notSentError](err); ok {
 		return true
@@ -83,8 +84,8 @@ func neverSent(err error) bool {
 	return ok
 }
 
-// fromServer classifies what the server said by its code, never by its text. The server said ERROR and the session lives, or
-// FATAL before the commit: either way nothing was committed.
+// fromServer classifies a server's error by its code, never by its text. After ERROR, or FATAL before the commit,
+// nothing was committed.
 func fromServer(pg *pgconn.PgError) error {
 	class := pg.Code
 	if len(class) > 2 {
@@ -97,7 +98,7 @@ func fromServer(pg *pgconn.PgError) error {
 			"together: name PostgreSQL's own address, or a pool in session mode; see PostgreSQL in docs/operations/run.md"
 		return away
 	case fatal(pg):
-		away.NotDone = false // the end of a session may come while it commits
+		away.NotDone = false // the session may end during its commit
 		if class == "28" || class == "3D" {
 			away.Halt, away.NotDone = true, true
 			away.Reason = "the database refuses this program's role, or does not exist: a person must look at the address and the rights"
@@ -123,7 +124,7 @@ func fromServer(pg *pgconn.PgError) error {
 	return knowledge.Invalid("", "the database refuses it: %s", firstLine(pg.Message))
 }
 
-// fatal reports whether the session ended with what the server said.
+// fatal reports whether the error ended the session.
 func fatal(pg *pgconn.PgError) bool {
 	return pg.Severity == "FATAL" || pg.Severity == "PANIC" || pg.SeverityUnlocalized == "FATAL" || pg.SeverityUnlocalized == "PANIC"
 }
@@ -133,16 +134,16 @@ func firstLine(s string) string {
 	return line
 }
 
-// A retryError is worth another try, and says what to answer when no try is left.
+// A retryError asks for a retry, and holds the error to return after the last one.
 type retryError struct{ err error }
 
-// Error says what stood in the way.
+// Error returns the text of that error.
 func (e *retryError) Error() string { return e.err.Error() }
 
 // Is reports whether target is errRetry.
 func (e *retryError) Is(target error) bool { return target == errRetry }
 
-// once returns what a retryError stands for.
+// once returns the error inside of a retryError.
 func once(err error) error {
 	if r, ok := errors.AsType[*retryError](err); ok {
 		return r.err
@@ -150,18 +151,17 @@ func once(err error) error {
 	return err
 }
 
-// Codes by which a pooler is known that hands the same server session to several clients: a prepared statement of another client
-// is there already, or the pooler itself refuses a setting of the session.
+// Codes that reveal a pooler in transaction mode: the server session already has a prepared statement of another
+// client, or the pooler refuses a setting of the session.
 const (
 	codePreparedTwice = "42P05"
 	codeProtocol      = "08P01"
 )
 
-// tries is how often a call is made that the server asks to repeat.
+// tries is how often a call is attempted if the server asks for a retry.
 const tries = 8
 
-// again calls do until it does not ask for another try. Between tries it waits a little longer each time, so that two
-// writers do not meet again at once.
+// again calls do until it does not ask for a retry. The backoff grows, so that two writers do not collide again.
 func again(ctx context.Context, do func() error) error {
 	wait := 2 * time.Millisecond
 	for i := 1; ; i++ {

@@ -11,15 +11,15 @@ import (
 	"tenet/internal/store"
 )
 
-// A FleetBook keeps how repositories stand, in a store's database, for all instances that share it.
+// A FleetBook keeps the standings of repositories in a store's database, for all instances that share it.
 type FleetBook struct{ s *Store }
 
-// NewFleetBook returns where a store keeps how repositories stand.
+// NewFleetBook returns the fleet book of a store.
 func NewFleetBook(s *Store) *FleetBook { return &FleetBook{s} }
 
 var _ store.FleetBook = (*FleetBook)(nil)
 
-// PutStandings implements [store.FleetBook]. To do it twice is to do it once.
+// PutStandings implements [store.FleetBook]. It is idempotent.
 func (b *FleetBook) PutStandings(ctx context.Context, list ...store.Standing) error {
 	if len(list) == 0 {
 		return nil

@@ -11,23 +11,23 @@ import (
 	"tenet/internal/store"
 )
 
-// Commits are in line behind the log's lock, and each is flushed. So the batches of a replay, for which nobody waits, share
-// them: those that wait while others are under way are done in one transaction. A group is all or nothing; a batch that makes
-// one fail is sent alone afterwards, as direct writes are.
+// Commits queue for the log's lock, and each is flushed. Batches of a replay, which no person waits for, share commits:
+// those that queue while others are in progress go into one transaction. A group is all or nothing; a batch that makes
+// it fail is sent alone afterwards, like a direct write.
 
-// Bounds of a group. A batch of more than a fourth of one of them is sent alone.
+// Bounds of a group. A batch larger than a fourth of one of them is sent alone.
 const (
 	groupBatches = 32
 	groupOps     = 256
 	groupBytes   = 1 << 20
-	// groupsAtOnce is how many are under way: the next does its work while one commits.
+	// groupsAtOnce is how many groups are in progress: one executes while the other commits.
 	groupsAtOnce = 2
-	// groupDrops is how many members a group may lose before all of it goes alone.
+	// groupDrops is how many members a group may lose before the rest is sent one by one.
 	groupDrops = 3
 )
 
-// The first statement of a group keeps it from waiting long for a row that somebody else has locked, a deadlock included. The last
-// gives back what the session has, for the wait in line of the commit.
+// The first statement of a group limits how long it waits for a locked row, or in a deadlock. The last restores the
+// session's setting, for the wait for the commit.
 const (
 	hurrySQL   = "SELECT set_config('lock_timeout', '100', true)"
 	unhurrySQL = "SELECT set_config('lock_timeout', NULL, true)"
@@ -37,33 +37,33 @@ const (
 type gathering struct {
 	mu      sync.Mutex // guards the fields below
 	waiting []*member
-	carried int // how many groups are under way
+	carried int // groups in progress
 }
 
 // A member is a batch of a group.
 type member struct {
 	*application
 	payload
-	out chan outcome // has room for it
+	out chan outcome // buffered
 }
 
-// An outcome is what came of a group for one of its members.
+// An outcome is the result of a group for one of its members.
 type outcome struct {
 	changes []knowledge.Change
 	err     error
-	again   bool // to be sent alone
-	unknown bool // and it may have been done
+	again   bool // send it alone
+	unknown bool // with again: it may have been committed
 }
 
 // replayed reports whether a batch comes from a journal, so that no person waits for it.
 func (a *application) replayed() bool { return a.batch.Origin != [32]byte{} }
 
-// shares reports whether a batch goes into a group.
+// shares reports whether a batch may go into a group.
 func (a *application) shares(p payload) bool {
 	return a.replayed() && !a.alone && len(a.batch.Ops) <= groupOps/4 && p.size <= groupBytes/4
 }
 
-// share has the batch done in a group. If its caller disconnects meanwhile, it is done, or not, with the others.
+// share has the batch applied in a group. If its caller disconnects meanwhile, it stays in the group.
 func (a *application) share(p payload) outcome {
 	m := &member{a, p, make(chan outcome, 1)}
 	if !a.s.join(m) {
@@ -80,9 +80,9 @@ func (a *application) share(p payload) outcome {
 	}
 }
 
-// join puts a batch in line for a group; false when the store is closed.
+// join queues a batch for a group; false if the store is closed.
 func (s *Store) join(m *member) bool {
-	s.closing.RLock() // Close waits for what begins before it
+	s.closing.RLock() // Close waits for goroutines started before it
 	defer s.closing.RUnlock()
 	if s.closed.Load() {
 		return false
@@ -102,7 +102,7 @@ func (s *Store) join(m *member) bool {
 	return true
 }
 
-// leave takes a batch out of the line; false when its group is under way.
+// leave removes a batch from the queue; false if its group is in progress.
 func (g *gathering) leave(m *member) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -114,8 +114,8 @@ func (g *gathering) leave(m *member) bool {
 	return true
 }
 
-// next returns those that make up the next group; none when nobody waits. Batches of one id, or of one document, never meet in a
-// group: each is judged by what is committed.
+// next returns the members of the next group; none if the queue is empty. Two batches with the same id or the same
+// document never share a group: each is checked against committed data.
 func (g *gathering) next() (group []*member) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -141,8 +141,8 @@ func (g *gathering) next() (group []*member) {
 	return group
 }
 
-// carry has a group done, and tells each member what came of it. What the server refuses is certainly not done: who is to blame
-// is sent alone, and the others once more.
+// carry applies a group and sends each member its outcome. After a refusal by the server nothing was committed: the
+// batch at fault is sent alone, and the others are grouped again.
 func (s *Store) carry(group []*member) {
 	ctx, cancel := context.WithDeadline(s.life, latest(group))
 	defer cancel()
@@ -168,11 +168,11 @@ func (s *Store) carry(group []*member) {
 			for _, m := range group {
 				m.out <- outcome{changes: of[m.batch.ID]}
 			}
-		case !server && ctx.Err() != nil: // nobody waits for it any more: each hears from its own context
+		case !server && ctx.Err() != nil: // no caller is left: each returns the error of its own context
 		case dead(err):
 			s.pool.Reset()
 			tell(outcome{again: true, unknown: true})
-		case committed && (server && !fatal(pg) || unread): // one may be to blame for all
+		case committed && (server && !fatal(pg) || unread): // one member may be at fault for all
 			tell(outcome{again: true, unknown: true})
 		case !server || fatal(pg) || len(group) == 1:
 			tell(outcome{err: err})
@@ -187,7 +187,7 @@ func (s *Store) carry(group []*member) {
 	}
 }
 
-// latest returns until when somebody waits for a group.
+// latest returns the last deadline among the group's callers.
 func latest(group []*member) (t time.Time) {
 	for _, m := range group {
 		if d, ok := m.own.Deadline(); ok && d.After(t) {
@@ -197,7 +197,7 @@ func latest(group []*member) (t time.Time) {
 	return t
 }
 
-// blamed returns which batch of a group the server blames for an error, by its number; negative where it is none's.
+// blamed returns the index of the batch that caused an error; negative if no single one did.
 func blamed(err error, group int) int {
 	pg, ok := serverError(err)
 	if !ok {

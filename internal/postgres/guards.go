@@ -18,40 +18,40 @@ import (
 	"tenet/internal/store"
 )
 
-// The guards of the log are triggers, and the functions that they run: without one of them a write leaves no version, no mark of who
-// made it, or no change, and nothing else would show that.
+// The log is maintained by triggers and their functions. Without one of them a write would leave no version, no author
+// or no change, and nothing else would reveal it.
 
-// guardNames are the triggers that the table of every kind has.
+// guardNames returns the triggers on the table of every kind.
 func guardNames() []string {
 	return []string{"tenet_insert", "tenet_update", "tenet_id", "tenet_delete", "tenet_truncate", "tenet_log_made", "tenet_log_changed"}
 }
 
-// guarding are the functions that they run.
+// guarding returns the functions that the triggers run.
 func guarding() []string {
 	return []string{"tenet_stamp", "tenet_stamp_more", "tenet_same_id", "tenet_keep", "tenet_log"}
 }
 
-// guardsSQL finds triggers that are missing or don't fire, and reads the functions.
+// guardsSQL finds missing or disabled triggers, and reads the functions.
 const guardsSQL = `SELECT 'trigger ' || g.name || ' of ' || t.tab, NULL FROM unnest($1::text[]) t(tab) CROSS JOIN unnest($2::text[]) g(name)
 	WHERE NOT EXISTS (SELECT FROM pg_trigger x WHERE x.tgrelid = to_regclass(quote_ident(t.tab)) AND x.tgname = g.name AND x.tgenabled IN ('O', 'A'))
 UNION ALL SELECT f.name, coalesce((SELECT p.prosrc FROM pg_proc p JOIN pg_trigger x ON x.tgfoid = p.oid JOIN pg_class c ON c.oid = x.tgrelid
 		WHERE p.proname = f.name AND c.relnamespace = current_schema()::regnamespace LIMIT 1), '') FROM unnest($3::text[]) f(name)
 UNION ALL SELECT 'session_replication_role', NULL WHERE current_setting('session_replication_role') = 'replica'`
 
-// How often who writes looks whether the guards are there, and how often while one was missing.
+// How often writers check the triggers, and how often while one is missing.
 const (
 	guardsEvery = time.Hour
 	guardsAgain = 2 * time.Second
 )
 
-// A watch remembers what the last look at the guards has found. Without them nothing is written.
+// A watch keeps the result of the last check of the triggers. Writes are refused while one is missing.
 type watch struct {
 	mu      sync.Mutex // guards the fields below
-	next    time.Time  // when to look again
+	next    time.Time  // of the next check
 	missing error
 }
 
-// note remembers what a look has found. One that could not be made says nothing.
+// note records the result of a check. A check that could not be made changes nothing.
 func (w *watch) note(err error) {
 	u, missing := errors.AsType[*store.UnavailableError](err)
 	if err != nil && (!missing || !u.Halt) {
@@ -65,18 +65,18 @@ func (w *watch) note(err error) {
 	}
 }
 
-// due reports what the last look has found, and whether it is time for another, which is then the caller's to make.
+// due returns the last result, and whether the caller should check again now.
 func (w *watch) due() (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if time.Now().Before(w.next) {
 		return false, w.missing
 	}
-	w.next = time.Now().Add(guardsAgain) // the others go on with what is known
+	w.next = time.Now().Add(guardsAgain) // meanwhile other callers use the last result
 	return true, w.missing
 }
 
-// guarded returns why nothing may be written.
+// guarded returns why writes must be refused, or nil.
 func guarded(ctx context.Context, s *Store) error {
 	due, missing := s.watch.due()
 	if !due {
@@ -86,11 +86,11 @@ func guarded(ctx context.Context, s *Store) error {
 	if u, ok := errors.AsType[*store.UnavailableError](err); ok && u.Halt {
 		return err
 	}
-	return nil // the write itself will tell what is wrong
+	return nil // the write itself will report the problem
 }
 
-// Guards returns an [*store.UnavailableError] that names what should guard the log and does not. Until a later look finds all of it, writes
-// get the same error.
+// Guards returns an [*store.UnavailableError] that names the missing or changed triggers and functions of the log.
+// Writes get the same error until a later check finds all of them.
 func (s *Store) Guards(ctx context.Context) error {
 	err := guards(ctx, s)
 	s.watch.note(err)
@@ -118,7 +118,7 @@ func guards(ctx context.Context, s *Store) error {
 		}
 		if body == nil {
 			missing = append(missing, name)
-		} else if schema.Version == schema.Newest && plainBody(*body) != bodies[name] { // those of another schema may be others
+		} else if schema.Version == schema.Newest && plainBody(*body) != bodies[name] { // other schemas may have other functions
 			missing = append(missing, "function "+name+" as the migrations make it")
 		}
 		return nil
@@ -128,13 +128,13 @@ func guards(ctx context.Context, s *Store) error {
 	}
 	slices.Sort(missing)
 	return &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
-		"what guards the log of changes is missing or switched off in the database, so that writes would leave no trace: %s; switch triggers on with "+
+		"triggers of the log of changes are missing, changed or disabled in the database, so that writes would leave no trace: %s; enable triggers with "+
 			"ALTER TABLE ... ENABLE TRIGGER, or restore the schema from a backup, and find out who has changed it", strings.Join(missing, ", "))}
 }
 
 var functionText = regexp.MustCompile(`(?s)CREATE (?:OR REPLACE )?FUNCTION (\w+)\([^\n]*?AS \$\$(.*?)\$\$`)
 
-// functions returns the bodies of the database's functions as the migrations leave them.
+// functions returns the bodies of the database's functions as the migrations create them.
 func functions() (map[string]string, error) {
 	bodies := map[string]string{}
 	names, err := fs.Glob(migrations, "migrations/*.sql")
@@ -156,7 +156,7 @@ func functions() (map[string]string, error) {
 	return bodies, nil
 }
 
-// plainBody returns the text of a function without comments and empty lines, which the tool that runs migrations may leave out.
+// plainBody returns a function's text without comments and empty lines, which goose may leave out.
 func plainBody(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {

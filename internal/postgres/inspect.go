@@ -11,11 +11,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// An Inspection looks at a server as its administrator would. It has a session of its own with none of the store's settings, so that it
-// sees those of the server.
+// An Inspection checks a server for its administrator. Its session has none of the store's settings, so that it sees
+// the server's.
 type Inspection struct{ conn *pgx.Conn }
 
-// inspectTimeout bounds each look.
+// inspectTimeout bounds each check.
 const inspectTimeout = 20 * time.Second
 
 // Inspect opens an inspection.
@@ -51,11 +51,11 @@ func (i *Inspection) query(ctx context.Context, sql string, args []any, scan fun
 	return translate(ctx, rows.Err(), true)
 }
 
-// A glance is a question whose rows are each worth a remark: how much it matters, and what it is.
+// A glance is a query whose rows each become a remark.
 type glance struct{ check, sql string }
 
-// glances returns the questions about what the server has counted. Each has two columns: whether it is wrong, and the text. Counters of
-// less than a day say little, so what is judged by them waits.
+// glances returns the queries of the server's statistics. Each has two columns: whether it is wrong, and the text.
+// Checks that depend on counters need at least a day of them.
 func glances() []glance {
 	return []glance{
 		{"wraparound", `SELECT age(datfrozenxid) > 1500000000, format('database %s is %s transactions old of 2 billion: VACUUM must freeze it, and what stops that is an old transaction, '
@@ -70,12 +70,12 @@ func glances() []glance {
 			FROM pg_replication_slots WHERE NOT pg_is_in_recovery() AND (NOT active OR pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) > 1024^3)`},
 		{"archive", `SELECT true, format('the archive has failed %s times, last at %s with %s', failed_count, date_trunc('second', last_failed_time), last_failed_wal)
 			FROM pg_stat_archiver WHERE last_failed_time > coalesce(last_archived_time, '-infinity')`},
-		{"index", `SELECT true, format('index %s is invalid: it is kept up and never used; REINDEX INDEX CONCURRENTLY or drop it', indexrelid::regclass)
+		{"index", `SELECT true, format('index %s is invalid: it is maintained but never used; REINDEX INDEX CONCURRENTLY or drop it', indexrelid::regclass)
 			FROM pg_index WHERE NOT indisvalid AND indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = current_schema()::regnamespace)`},
 		{"index", `SELECT false, format('indexes %s are the same: each is written for each row, and one is enough', string_agg(indexrelid::regclass::text, ', ' ORDER BY indexrelid))
 			FROM pg_index WHERE indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = current_schema()::regnamespace)
 			GROUP BY indrelid, indkey::text, indclass::text, indcollation::text, indoption::text, pg_get_expr(indexprs, indrelid), pg_get_expr(indpred, indrelid) HAVING count(*) > 1`},
-		{"index", `SELECT false, format('index %s (%s) was not used in the %s days since the counters began here; a replica counts for itself, so look there too before you drop it',
+		{"index", `SELECT false, format('index %s (%s) was not used in the %s days since the statistics began; a standby has its own, so check there too before you drop it',
 			u.indexrelid::regclass, pg_size_pretty(pg_relation_size(u.indexrelid)), extract(day FROM now() - d.stats_reset))
 			FROM pg_stat_user_indexes u JOIN pg_index x USING (indexrelid), pg_stat_database d
 			WHERE d.datname = current_database() AND d.stats_reset < now() - interval '7 days' AND u.schemaname = current_schema() AND u.idx_scan = 0 AND NOT x.indisunique
@@ -87,13 +87,13 @@ func glances() []glance {
 			FROM pg_stat_user_tables WHERE schemaname = current_schema() AND n_live_tup > 10000 AND last_analyze IS NULL AND last_autoanalyze IS NULL`},
 		{"connections", `SELECT false, format('%s of %s connections are in use: an instance takes up to 12', n, m) FROM (SELECT count(*) AS n FROM pg_stat_activity WHERE backend_type = 'client backend') a,
 			(SELECT current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer AS m) b WHERE n > 0.8 * m`},
-		{"checksums", `SELECT false, 'pages have no checksums: a disk that lies is found by nobody; pg_checksums --enable does it on a stopped server' WHERE current_setting('data_checksums') <> 'on'`},
+		{"checksums", `SELECT false, 'data checksums are off: silent disk corruption goes unnoticed; run pg_checksums --enable on the stopped server' WHERE current_setting('data_checksums') <> 'on'`},
 		{"encryption", `SELECT false, 'this session came over a network without TLS' FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid)
 			WHERE s.pid = pg_backend_pid() AND NOT s.ssl AND a.client_addr IS NOT NULL AND NOT a.client_addr <<= '127.0.0.0/8' AND a.client_addr <> '::1'`},
 	}
 }
 
-// Health looks at what the server has counted, and what it is doing.
+// Health checks the server's statistics and current activity.
 func (i *Inspection) Health(ctx context.Context) ([]Remark, error) {
 	var list []Remark
 	for _, l := range glances() {
@@ -113,21 +113,21 @@ func (i *Inspection) Health(ctx context.Context) ([]Remark, error) {
 	return list, nil
 }
 
-// A StatementCost is what a statement has cost the server, as pg_stat_statements counts it.
+// A StatementCost is the total cost of a statement, from pg_stat_statements.
 type StatementCost struct {
-	Name  string  `json:"statement"` // ours, or the beginning of its text
+	Name  string  `json:"statement"` // our name, or the beginning of the text
 	Calls int64   `json:"calls"`
 	Total float64 `json:"total_ms"`
 	Mean  float64 `json:"mean_ms"`
 	Rows  int64   `json:"rows"`
 }
 
-// statementsSQL reads those that took most in sum, and those that take most each.
+// statementsSQL reads the statements with the highest total and the highest mean time.
 const statementsSQL = `SELECT s.query, s.calls, s.total_exec_time, s.mean_exec_time, s.rows FROM (
 	(SELECT * FROM pg_stat_statements ORDER BY total_exec_time DESC LIMIT $1) UNION (SELECT * FROM pg_stat_statements WHERE calls > 1 ORDER BY mean_exec_time DESC LIMIT $1)
 ) s WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY s.total_exec_time DESC`
 
-// Statements returns the statements that cost most; none, and false, where the server does not count them.
+// Statements returns the most expensive statements; false if the server does not count them.
 func (i *Inspection) Statements(ctx context.Context, most int) ([]StatementCost, bool, error) {
 	var there bool
 	err := i.query(ctx, "SELECT count(*) > 0 FROM pg_extension WHERE extname = 'pg_stat_statements'", nil, func(r pgx.Rows) error { return r.Scan(&there) })
@@ -145,13 +145,13 @@ func (i *Inspection) Statements(ctx context.Context, most int) ([]StatementCost,
 	return list, true, err
 }
 
-// constant is what pg_stat_statements takes out of a statement, and what differs between two ways to write it.
+// constant matches the parts that pg_stat_statements removes from a statement, and those that vary in writing.
 var constant = regexp.MustCompile(`\$\d+|'[^']*'|\b\d+\b|\b(true|false)\b|\s+`)
 
-// bare returns a statement without what differs between two calls of it.
+// bare returns a statement without the parts that vary between calls.
 func bare(sql string) string { return constant.ReplaceAllString(sql, "") }
 
-// ourNames returns the names of the program's statements by what is left of them without constants.
+// ourNames maps the program's statements, without constants, to their names.
 func ourNames() map[string]string {
 	names := map[string]string{}
 	for _, q := range Queries() {
@@ -171,8 +171,8 @@ func nameOf(sql string, names map[string]string) string {
 	return text[:min(len(text), 100)]
 }
 
-// Plan tells how the server carries out one of the program's statements; with analyze it does so and tells what it took, in a transaction
-// that only reads.
+// Plan returns the server's plan for one of the program's statements. With analyze it executes the statement, in a
+// read-only transaction, and includes the times.
 func (i *Inspection) Plan(ctx context.Context, name string, analyze bool) (string, error) {
 	at := slices.IndexFunc(Queries(), func(q NamedQuery) bool { return q.Name == name })
 	if at < 0 {

@@ -12,7 +12,7 @@ import (
 	"tenet/internal/store"
 )
 
-// A statement is built of conditions and their parameters.
+// A statement is built from conditions and their parameters.
 type statement struct {
 	where []string
 	args  []any
@@ -47,7 +47,7 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 	sql, args := listSQL(t, &q, cursor)
 	records, bytes, most := make([]*knowledge.Record, 0, q.Limit+1), 0, q.Limit
 	err = s.query(ctx, t.listName, sql, args, func(r pgx.Rows) error {
-		if len(records) > most { // one more than fits is there: it says that there is a next page
+		if len(records) > most { // the extra record shows that there is a next page
 			return nil
 		}
 		rec, err := t.record(r)
@@ -85,7 +85,7 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 	return page, nil
 }
 
-// total returns how many documents all pages of a list hold together.
+// total counts the documents of all pages of a list.
 func total(ctx context.Context, s *Store, t *table, q *knowledge.Query) (n int, err error) {
 	b := &statement{}
 	filters(b, t, q, facet{})
@@ -96,14 +96,14 @@ func total(ctx context.Context, s *Store, t *table, q *knowledge.Query) (n int, 
 	return n, err
 }
 
-// listSQL returns the statement of a list. Each shape is a range of an index, or two ranges that are merged; the test of the
-// plans names which.
+// listSQL returns the statement of a list. Each shape scans a range of an index, or merges two ranges; the plan test
+// names which.
 func listSQL(t *table, q *knowledge.Query, c *knowledge.Cursor) (string, []any) {
 	b := &statement{}
 	from := t.name + " t"
 	id, rank := "t."+t.id, "t.rank"
 	lead := leadingFacet(q)
-	if lead != (facet{}) { // the facet's own index is in house order: it leads, the documents follow
+	if lead != (facet{}) { // the facet's index is in house order: scan it and join the documents
 		from = "facets f JOIN " + t.name + " t ON t." + t.id + " = f.id"
 		id, rank = "f.id", "f.rank"
 		b.add("f.kind = $ AND f.facet = $ AND f.value = $", string(t.kind), lead.name, lead.value)
@@ -112,17 +112,17 @@ func listSQL(t *table, q *knowledge.Query, c *knowledge.Cursor) (string, []any) 
 	order := place(b, t, q, c, rank, id)
 	tail := fmt.Sprintf(" ORDER BY %s LIMIT %d", order, q.Limit+1)
 	if q.Activity == knowledge.AnyActivity && q.Order != knowledge.OrderID {
-		// What is in use and what is retired are two ranges of the index: the first of each, merged.
+		// Active and retired documents are two ranges of the index: merge the first of each.
 		all := "SELECT t.* FROM " + from + " WHERE " + b.conditions() + " AND "
 		return "SELECT " + t.columns + " FROM ((" + all + t.inUse + tail + ") UNION ALL (" + all + t.retired + tail + ")) t" + tail, b.args
 	}
 	return "SELECT " + t.columns + " FROM " + from + " WHERE " + b.conditions() + tail, b.args
 }
 
-// A facet is a value of a document that has several of them.
+// A facet is one value of a field with several values.
 type facet struct{ name, value string }
 
-// leadingFacet returns the facet whose index gives the order of the list, or none.
+// leadingFacet returns the facet whose index gives the list's order, or none.
 func leadingFacet(q *knowledge.Query) facet {
 	switch {
 	case q.Activity != knowledge.ActiveOnly || q.Order != knowledge.OrderHouse:
@@ -135,7 +135,7 @@ func leadingFacet(q *knowledge.Query) facet {
 	return facet{}
 }
 
-// place adds where the page begins and returns the order of the list.
+// place adds the condition for the start of the page and returns the list's order.
 func place(b *statement, t *table, q *knowledge.Query, c *knowledge.Cursor, rank, id string) string {
 	at := "$" + t.cast("")
 	switch q.Order {
@@ -165,10 +165,10 @@ func place(b *statement, t *table, q *knowledge.Query, c *knowledge.Cursor, rank
 	return rank + ", " + id
 }
 
-// tierSize is the distance of two tiers in house order; see knowledge.Rank.
+// tierSize is the distance between two tiers in house order; see knowledge.Rank.
 const tierSize = 1 << 32
 
-// filters adds the conditions of a query but for its place.
+// filters adds the conditions of a query except for its start.
 func filters(b *statement, t *table, q *knowledge.Query, lead facet) {
 	switch q.Activity {
 	case knowledge.ActiveOnly:
@@ -198,7 +198,7 @@ func filters(b *statement, t *table, q *knowledge.Query, lead facet) {
 		case q.Activity == knowledge.ActiveOnly:
 			b.add("EXISTS (SELECT FROM facets g WHERE g.kind = $ AND g.facet = $ AND g.value = $ AND g.rank = t.rank AND g.id = t."+t.id+")",
 				string(t.kind), f.name, f.value)
-		default: // facets know what is in use only
+		default: // facets contain only active documents
 			b.add("jsonb_exists("+f.path+", $)", f.value)
 		}
 	}

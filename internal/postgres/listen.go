@@ -11,22 +11,23 @@ import (
 )
 
 const (
-	// listenCheck is how long the listening connection may hear nothing before it is asked whether it still lives.
+	// listenCheck is how long the listening connection may be silent before it is checked.
 	listenCheck = 10 * time.Second
-	// listenAgain is how long the listener waits before it connects anew.
+	// listenAgain is the delay before the listener reconnects.
 	listenAgain = 500 * time.Millisecond
-	// pollEvery is how often Wait looks by itself: a doorbell that was missed costs no more than this.
+	// pollEvery is how often Wait polls: a missed notification costs at most this much.
 	pollEvery = 500 * time.Millisecond
 )
 
-// listen waits for the doorbell of the log, on a connection of its own that never opens a transaction. It ends with ctx.
+// listen waits for notifications of new changes, on its own connection, which never opens a transaction. It ends with
+// ctx.
 func (s *Store) listen(ctx context.Context) {
 	broken := false
 	for ctx.Err() == nil {
 		err := listenOnce(ctx, s, func() { broken = false })
 		if err != nil && ctx.Err() == nil && !broken {
-			broken = true // said once: it is tried every half second, for as long as an outage lasts
-			s.o.Log.DebugContext(ctx, "the connection that waits for changes is gone; it is made again when that can be", "error", err.Error())
+			broken = true // logged once: during an outage it retries every half second
+			s.o.Log.DebugContext(ctx, "lost the connection that listens for changes; reconnecting", "error", err.Error())
 		}
 		t := time.NewTimer(listenAgain)
 		select {
@@ -37,7 +38,7 @@ func (s *Store) listen(ctx context.Context) {
 	}
 }
 
-// listenOnce listens until the connection fails. It calls heard once it listens.
+// listenOnce listens until the connection fails. It calls heard once it is listening.
 func listenOnce(ctx context.Context, s *Store, heard func()) error {
 	conn, err := s.connectAlone(ctx)
 	if err != nil {
@@ -49,21 +50,21 @@ func listenOnce(ctx context.Context, s *Store, heard func()) error {
 	}
 	heard()
 	for {
-		s.bell.Ring() // also after connecting: what came before was not heard
+		s.bell.Ring() // also after connecting: earlier notifications were missed
 		if err := hear(ctx, s, conn); err != nil {
 			return err
 		}
 	}
 }
 
-// bye closes a connection that is not of the pool.
+// bye closes a connection that is not in the pool.
 func bye(ctx context.Context, conn *pgx.Conn) {
 	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	conn.Close(short) //nolint:errcheck // it is given up either way
+	conn.Close(short) //nolint:errcheck // the connection is abandoned either way
 }
 
-// hear returns when the bell has rung. From time to time it asks the server for a sign of life: a cut line is silent too.
+// hear returns after a notification. It also checks the connection periodically, since a cut connection is silent too.
 func hear(ctx context.Context, s *Store, conn *pgx.Conn) error {
 	for {
 		quiet, cancel := context.WithTimeout(ctx, listenCheck)

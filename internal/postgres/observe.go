@@ -9,27 +9,27 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// An Observer hears of every statement when it is done.
+// An Observer is called after every statement.
 type Observer interface {
-	// QueryDone is called with the statement's name, how long it took, its rows included, and its error.
+	// QueryDone gets the statement's name, its duration including the reading of its rows, and its error.
 	QueryDone(statement string, d time.Duration, err error)
 }
 
-// A SlowQuery is a statement that took longer than it should.
+// A SlowQuery is a statement that took longer than [Options].SlowQuery.
 type SlowQuery struct {
 	Statement string // its name
 	SQL       string
 	Duration  time.Duration
-	Plan      string // as EXPLAIN tells it
+	Plan      string // from EXPLAIN
 }
 
-// slowEvery is how often a statement's slowness is told.
+// slowEvery is how often a slow statement is reported.
 const slowEvery = time.Minute
 
 // planTimeout bounds the look at the plan of a slow statement.
 const planTimeout = 2 * time.Second
 
-// A slowGate keeps a slow statement from being told again and again.
+// A slowGate limits how often a slow statement is reported.
 type slowGate struct {
 	mu   sync.Mutex // guards last
 	last map[string]time.Time
@@ -48,7 +48,7 @@ func (g *slowGate) pass(statement string, now time.Time) bool {
 	return true
 }
 
-// observe tells of a statement. The look at the plan of a slow one is nothing that its caller waits for.
+// observe reports a statement to the observer. The caller does not wait for the plan of a slow one.
 func (s *Store) observe(name, sql string, args []any, began time.Time, err error) {
 	d := time.Since(began)
 	if s.o.Observer != nil {
@@ -57,7 +57,7 @@ func (s *Store) observe(name, sql string, args []any, began time.Time, err error
 	if d < s.o.SlowQuery || s.o.Slow == nil || err != nil || !s.slow.pass(name, time.Now()) {
 		return
 	}
-	s.closing.RLock() // Close waits for what begins before it
+	s.closing.RLock() // Close waits for goroutines started before it
 	defer s.closing.RUnlock()
 	if s.closed.Load() {
 		return
@@ -69,9 +69,9 @@ func (s *Store) observe(name, sql string, args []any, began time.Time, err error
 	})
 }
 
-// plan returns how the server would carry out a query, or why that can't be told.
+// plan returns the server's plan for a query, or why there is none.
 func plan(ctx context.Context, s *Store, sql string, args []any) string {
-	if sql == "" || sql == applySQL { // several statements, or a function whose plan says nothing
+	if sql == "" || sql == applySQL { // several statements, or a function, whose plan shows nothing
 		return ""
 	}
 	if len(args) > 0 {

@@ -11,19 +11,19 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// A payload is what tenet_apply is given of a batch: an element for each op.
+// A payload is a batch as parameters of tenet_apply: one element for each op.
 type payload struct {
 	verbs, kinds, ids []string
 	versions          []int64
-	documents         [][]byte // nil where an op has none
-	vectors           [][]byte // nil where the server makes it
+	documents         [][]byte // nil for an op without one
+	vectors           [][]byte // nil if the server computes it
 	size              int
 }
 
-// maxPayload is the size of the largest batch: a value of the server has at most 256 MB, and is copied a few times.
+// maxPayload is the size of the largest batch: a value in PostgreSQL has at most 256 MB, and is copied a few times.
 const maxPayload = 128 << 20
 
-// payload writes the ops as tenet_apply reads them: patches as puts of what they leave behind.
+// payload encodes the ops for tenet_apply. A patch becomes a put of its result.
 func (a *application) payload(patched []knowledge.Document, versions []int64) (payload, error) {
 	n := len(a.batch.Ops)
 	p := payload{make([]string, n), make([]string, n), make([]string, n), make([]int64, n), make([][]byte, n), nil, 0}
@@ -62,13 +62,13 @@ func (a *application) payload(patched []knowledge.Document, versions []int64) (p
 	return p, nil
 }
 
-// vectorShare is how many documents are worth another processor.
+// vectorShare is how many documents make another goroutine worthwhile.
 const vectorShare = 25
 
-// vectors returns the documents' search vectors in the server's binary form, nil for each that the server makes itself. They hold the
-// words as [knowledge.NewEntry] cuts them, so that a question means the same here and in a copy. A row that was changed by hand has
-// the words as the server cuts and stems them, among which questions find their stems. To cut words is most of the work that the
-// program has with a large batch, so the processors share it.
+// vectors returns the documents' search vectors in PostgreSQL's binary form, nil for each that the server computes.
+// They hold the words as [knowledge.NewEntry] splits them, so that a question means the same here and in a copy. A row
+// that was edited by hand has the words as the server splits and stems them, and questions search for their stems too.
+// Splitting words is most of the program's work on a large batch, so all processors share it.
 func vectors(docs []knowledge.Document) [][]byte {
 	list := make([][]byte, len(docs))
 	workers := max(1, min(runtime.GOMAXPROCS(0), len(docs)/vectorShare))
@@ -94,23 +94,23 @@ func vectors(docs []knowledge.Document) [][]byte {
 // oidTSVector is the type of a search vector.
 const oidTSVector = 3614
 
-// An array is an array parameter in the binary form of the server's protocol, on its way.
+// An array builds an array parameter in PostgreSQL's binary form.
 type array struct {
 	bytes []byte
 	n     uint32
 }
 
-// newArray begins an array of a type, with room for so many bytes of elements.
+// newArray begins an array, with capacity for size bytes of elements.
 func newArray(oid uint32, elements, size int) *array {
 	b := make([]byte, 0, 20+4*elements+size)
 	b = binary.BigEndian.AppendUint32(b, 1) // dimensions
 	b = binary.BigEndian.AppendUint32(b, 1) // there may be nulls
 	b = binary.BigEndian.AppendUint32(b, oid)
-	b = binary.BigEndian.AppendUint32(b, 0)                   // how many elements: filled in at the end
-	return &array{bytes: binary.BigEndian.AppendUint32(b, 1)} // the first has the index 1
+	b = binary.BigEndian.AppendUint32(b, 0)                   // the number of elements, set by done
+	return &array{bytes: binary.BigEndian.AppendUint32(b, 1)} // the lower bound
 }
 
-// add appends an element whose bytes come in several parts; NULL when the last is nil.
+// add appends an element that consists of several parts; NULL if the last is nil.
 func (a *array) add(parts ...[]byte) {
 	a.n++
 	if parts[len(parts)-1] == nil {
@@ -133,7 +133,7 @@ func (a *array) done() []byte {
 	return a.bytes
 }
 
-// arguments writes batches as the parameters of applySQL, all of them binary.
+// arguments encodes batches as the binary parameters of applySQL.
 func arguments(batches []*member) [][]byte {
 	ops, size := 0, 0
 	for _, m := range batches {
@@ -180,5 +180,5 @@ func arguments(batches []*member) [][]byte {
 	return list
 }
 
-// epoch is where PostgreSQL's times begin, 2000-01-01, in microseconds after 1970.
+// epoch is the start of PostgreSQL's times, 2000-01-01, in microseconds after 1970.
 const epoch = 946_684_800_000_000

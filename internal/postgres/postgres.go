@@ -1,4 +1,5 @@
-// Package postgres is the primary engine: a store in a PostgreSQL database, 14 or newer, shared by any number of tenets.
+// Package postgres is the primary engine: a store in a PostgreSQL database, 14 or newer, shared by any number of
+// instances.
 package postgres
 
 import (
@@ -19,26 +20,26 @@ import (
 
 // Options of a [Store]. Zero values stand for the defaults named.
 type Options struct {
-	// URL is the address of the database, as libpq takes it; several hosts are tried in order.
+	// URL is the address of the database in libpq's syntax; several hosts are tried in order.
 	URL string
-	// Migrate brings the schema up to date when the store is opened; the role needs the right to.
+	// Migrate makes Open run pending migrations; the role needs the rights.
 	Migrate bool
-	// AllowUnverifiedTLS takes a server on another machine whose certificate is not verified.
+	// AllowUnverifiedTLS accepts a server on another machine without verifying its certificate.
 	AllowUnverifiedTLS bool
 	// MinConns and MaxConns bound the pool.
 	MinConns int32 `name:"pool-min" default:"2" doc:"PostgreSQL connections that are kept open"`
 	MaxConns int32 `name:"pool-max" default:"10" doc:"PostgreSQL connections at most"`
 	// IdleTime is how long a connection above MinConns may be idle.
 	IdleTime time.Duration `name:"pool-idle" default:"5m" doc:"How long a PostgreSQL connection above pool-min may be idle"`
-	// StatementTimeout bounds one statement. PostgreSQL keeps to it.
+	// StatementTimeout bounds one statement. PostgreSQL enforces it.
 	StatementTimeout time.Duration `name:"statement-timeout" default:"10s" doc:"Longest time for one statement in PostgreSQL"`
 	ConnectTimeout   time.Duration // 2 s
-	CommandTimeout   time.Duration // of one call of a method; 60 s
-	// Observer hears of every statement; nobody when nil.
+	CommandTimeout   time.Duration // for one method call; 60 s
+	// Observer is called after every statement; may be nil.
 	Observer Observer
-	// SlowQuery is how long a statement may take before Slow hears of it; 200 ms.
+	// SlowQuery is the duration from which Slow is called; 200 ms.
 	SlowQuery time.Duration
-	// Slow hears of slow statements, with the plan; nobody when nil. It is called at most once a minute for a statement.
+	// Slow is called for slow statements, with the plan, at most once a minute for each; may be nil.
 	Slow func(SlowQuery)
 	Log  *slog.Logger
 }
@@ -67,18 +68,18 @@ func (o Options) withDefaults() Options {
 type Store struct {
 	o       Options
 	pool    *pgxpool.Pool
-	alone   *pgx.ConnConfig // of connections that are not of the pool
-	schema  Schema          // when it was opened
-	turn    chan struct{}   // held by one write that has lost a race and is tried again
-	lanes   chan struct{}   // each held by one replayed batch that is sent alone
+	alone   *pgx.ConnConfig // for connections outside the pool
+	schema  Schema          // at Open
+	turn    chan struct{}   // held by a write that lost a race, while it is retried
+	lanes   chan struct{}   // one for each replayed batch that is sent alone
 	groups  gathering
 	bell    store.Bell
 	slow    slowGate
 	closed  atomic.Bool
-	left    atomic.Int64    // when leave was last done, nanoseconds since 1970
-	watch   watch           // over what guards the log
-	closing sync.RWMutex    // held while closed becomes true, so that nothing joins done after it
-	life    context.Context //nolint:containedctx // ends with the store, and with it every call under way
+	left    atomic.Int64    // last call of leave, nanoseconds since 1970
+	watch   watch           // over the log's triggers
+	closing sync.RWMutex    // held while closed is set, so that nothing joins done after it
+	life    context.Context //nolint:containedctx // ends with the store, and cancels every call in progress
 	stop    context.CancelFunc
 	// certificates are those of the pool's newest session.
 	certificates *certificates
@@ -88,8 +89,8 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Settings of every session. A statement that waits for a lock gives up before the program does, and a client that vanished is
-// noticed while its statement runs.
+// sessionSettings returns the settings of every session. A statement's lock timeout is shorter than the program's own,
+// and the server notices a dead client while a statement runs.
 func sessionSettings(o Options) map[string]string {
 	ms := func(d time.Duration) string { return fmt.Sprintf("%d", d.Milliseconds()) }
 	return map[string]string{
@@ -104,11 +105,11 @@ func sessionSettings(o Options) map[string]string {
 		"tcp_user_timeout":                    "6000",
 		"default_transaction_isolation":       "read committed",
 		"timezone":                            "UTC",
-		"jit":                                 "off", // statements of microseconds; compiling one costs milliseconds
+		"jit":                                 "off", // our statements take microseconds, compiling one takes milliseconds
 	}
 }
 
-// Open connects to the database and checks, or with Migrate brings up to date, its schema. The context is for opening only.
+// Open connects to the database and checks its schema, or migrates it if Migrate is set. The context bounds Open only.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	o = o.withDefaults()
 	cfg, err := o.address().config()
@@ -151,7 +152,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 func (o *Options) address() Address { return Address{o.URL, o.AllowUnverifiedTLS} }
 
-// prepare migrates where it may, and checks that the schema is one this program can work with.
+// prepare migrates if allowed, and checks that the program supports the schema.
 func prepare(ctx context.Context, o Options) (Schema, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.CommandTimeout)
 	defer cancel()
@@ -172,7 +173,7 @@ func prepare(ctx context.Context, o Options) (Schema, error) {
 	return schema, schema.check()
 }
 
-// local reports whether a host is this machine: a socket, the loopback interface.
+// local reports whether a host is this machine: a socket, or the loopback interface.
 func local(host string) bool {
 	if host == "" || host[0] == '/' || host[0] == '@' || host == "localhost" {
 		return true
@@ -202,12 +203,12 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// connectAlone opens a connection that is not of the pool.
+// connectAlone opens a connection outside the pool.
 func (s *Store) connectAlone(ctx context.Context) (*pgx.Conn, error) {
 	cfg := s.alone.Copy()
 	s.renewer.renew(ctx, cfg)
 	return pgx.ConnectConfig(ctx, cfg)
 }
 
-// Stat returns the state of the pool: connections in use, idle, at most, and how long callers have waited for one.
+// Stat returns the statistics of the pool: active, idle and maximal connections, and the time spent waiting for one.
 func (s *Store) Stat() *pgxpool.Stat { return s.pool.Stat() }

@@ -6,13 +6,13 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// A NamedQuery is a statement of the program that reads, with an example of what it is given.
+// A NamedQuery is a reading statement of the program, with example arguments.
 type NamedQuery struct {
 	Name, SQL string
 	Args      []any
 }
 
-// Queries returns the statements whose plans somebody may wish to see. They are made by the same functions as those that callers cause.
+// Queries returns the statements whose plans can be shown. They come from the functions that build those of callers.
 //
 //nolint:gochecknoglobals // made once and never written
 var Queries = sync.OnceValue(func() []NamedQuery {
@@ -60,7 +60,7 @@ var Queries = sync.OnceValue(func() []NamedQuery {
 	return all
 })
 
-// QueryNames returns their names.
+// QueryNames returns the names of [Queries].
 func QueryNames() []string {
 	var names []string
 	for _, q := range Queries() {

@@ -11,7 +11,7 @@ import (
 	"tenet/internal/store"
 )
 
-// guard returns the context of one call, with the call's own deadline, or why it can't be made. It ends with the store too.
+// guard returns the context of one call, with the call's deadline, or why it can't be made. It ends with the store too.
 func (s *Store) guard(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	if s.closed.Load() {
 		return nil, nil, store.ErrClosed
@@ -24,9 +24,8 @@ func (s *Store) guard(ctx context.Context) (context.Context, context.CancelFunc,
 	return own, func() { stop(); cancel() }, nil
 }
 
-// query runs a statement whose repetition is harmless and hands its rows to scan, all of them before it returns. It is tried
-// again when the server asks for that, and once on a new connection when the old one turns out to be dead, but never
-// after scan has seen a row.
+// query runs an idempotent statement and passes its rows to scan, all of them before it returns. It retries if the
+// server asks for it, and once on a new connection if the old one was dead, but never after scan has seen a row.
 func (s *Store) query(ctx context.Context, name, sql string, args []any, scan func(pgx.Rows) error) error {
 	own, cancel, err := s.guard(ctx)
 	if err != nil {
@@ -49,7 +48,7 @@ func (s *Store) query(ctx context.Context, name, sql string, args []any, scan fu
 	})
 }
 
-// contractual turns what may come out of the driver, or of a scan, into an error of the contract.
+// contractual translates an error of the driver, or of a scan, into one of the contract.
 func (s *Store) contractual(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
@@ -59,19 +58,19 @@ func (s *Store) contractual(ctx context.Context, err error) error {
 	}
 	if bad, ok := errors.AsType[*scanError](err); ok {
 		return &store.UnavailableError{
-			Reason: "a stored row can't be read: somebody has changed it past the program, and must put it right", Err: bad.err, Halt: true, NotDone: true,
+			Reason: "a stored row can't be read: it was changed outside of the program and must be corrected there", Err: bad.err, Halt: true, NotDone: true,
 		}
 	}
 	return translate(ctx, err, true)
 }
 
-// A scanError is a stored row that can't be read: a fault of the program or of somebody's hand, not of the connection.
+// A scanError is a stored row that can't be decoded: a bug or a manual edit, not a connection error.
 type scanError struct{ err error }
 
-// Error says what could not be read.
+// Error says which row could not be read.
 func (e *scanError) Error() string { return "read a stored document: " + e.err.Error() }
 
-// queryOnce returns how many rows scan has seen.
+// queryOnce runs a statement once and returns how many rows scan has seen.
 func (s *Store) queryOnce(ctx context.Context, sql string, args []any, scan func(pgx.Rows) error) (int, error) {
 	rows, err := s.pool.Query(ctx, sql, args...)
 	if err != nil {
@@ -88,7 +87,7 @@ func (s *Store) queryOnce(ctx context.Context, sql string, args []any, scan func
 	return n, rows.Err()
 }
 
-// one runs a statement that answers one row.
+// one runs a statement that returns one row.
 func (s *Store) one(ctx context.Context, name, sql string, args []any, into ...any) error {
 	found := false
 	err := s.query(ctx, name, sql, args, func(r pgx.Rows) error {

@@ -11,7 +11,7 @@ import (
 	"tenet/internal/store"
 )
 
-// Refuse notes calls that were refused.
+// Refuse records refused calls.
 func (s *Store) Refuse(ctx context.Context, list ...store.Refusal) error {
 	if len(list) == 0 {
 		return nil
@@ -29,7 +29,8 @@ SELECT * FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::
 		at, columns[0], columns[1], columns[2], columns[3], columns[4], columns[5])
 }
 
-// Refusals returns what was refused before a time, of one actor unless that is empty, the newest first; before the zero time means all.
+// Refusals returns the refused calls before a time, newest first, of one actor unless that is empty. The zero time
+// means all.
 func (s *Store) Refusals(ctx context.Context, before knowledge.Time, actor string, limit int) ([]store.Refusal, error) {
 	list := []store.Refusal{}
 	err := s.query(ctx, "refusals", `SELECT at, actor, action, key, reason, request_id, peer FROM refusals

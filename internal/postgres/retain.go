@@ -6,12 +6,12 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// retainStep is how many changes go in one transaction, so that other writers needn't wait for long.
+// retainStep is how many changes one transaction removes, so that writers don't wait long.
 const retainStep = 2000
 
-// Retain shortens the log: it removes the changes made before a time, and the batches they belong to, except for the newest
-// keep changes; the last one stays in any case, since the next number comes from it. Refused calls before the time go too.
-// It returns how many changes went.
+// Retain trims the log: it removes changes made before a time, with their batches, except for the newest keep changes.
+// The last change always stays, since the next seq and chain depend on it. It also removes refused calls before that
+// time. It returns the number of removed changes.
 func (s *Store) Retain(ctx context.Context, before knowledge.Time, keep int64) (int64, error) {
 	if s.schema.Version < schemaOfRights {
 		return retainDirectly(ctx, s, before, keep)
@@ -30,10 +30,10 @@ func (s *Store) Retain(ctx context.Context, before knowledge.Time, keep int64) (
 	}
 }
 
-// schemaOfRights is the first schema in which functions of the owner remove what has had its time.
+// schemaOfRights is the first schema with functions of the owner that trim the log.
 const schemaOfRights = 12
 
-// retainDirectly does it in a schema before that, for which the role must own the log.
+// retainDirectly trims the log in an older schema, where the role must own it.
 func retainDirectly(ctx context.Context, s *Store, before knowledge.Time, keep int64) (int64, error) {
 	gone := int64(0)
 	for {
@@ -60,5 +60,5 @@ func retainDirectly(ctx context.Context, s *Store, before knowledge.Time, keep i
 	}
 }
 
-// Analyze brings the statistics of the query planner up to date, of the tables that this role owns.
+// Analyze updates the planner's statistics of the tables that this role owns.
 func (s *Store) Analyze(ctx context.Context) error { return s.exec(ctx, "analyze", "ANALYZE") }

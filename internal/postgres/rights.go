@@ -12,20 +12,19 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// Roles are the names of the roles that rights are given to. Who migrates owns the tables; the others own nothing.
+// Roles are the roles that get rights. The migrating role owns the tables; the others own nothing.
 type Roles struct {
 	App    string // of the program
-	Reader string // of people and reports that only look
+	Reader string // of people and reports that only read
 }
 
-// allRights are the rights that a table can give, in the order in which they are named. MAINTAIN came with 17 and is left to the owner.
+// allRights are the rights on a table, in the order of messages. MAINTAIN came with 17 and is left to the owner.
 func allRights() []string {
 	return []string{"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"}
 }
 
-// appRights returns which rights the program's role needs on a table. What was written stands: the log is written by its owner's
-// trigger alone, and what may be forgotten is removed by its owner's functions. A table that nobody has thought of yet is taken for
-// one of documents.
+// appRights returns the rights that the program's role needs on a table. The log can't be changed: only its owner's
+// trigger writes it, and only its owner's functions trim it. An unknown table is treated as one of documents.
 func appRights(table string) []string {
 	switch table {
 	case "changes", "erased", "goose_db_version":
@@ -38,7 +37,7 @@ func appRights(table string) []string {
 	return []string{"SELECT", "INSERT", "UPDATE", "DELETE"}
 }
 
-// appFunctions are those that only the owner and the program's role may call.
+// appFunctions returns the functions that only the owner and the program's role may call.
 func appFunctions() []string {
 	return []string{
 		"tenet_retain(timestamptz, bigint, bigint)", "tenet_retain_refusals(timestamptz)", "tenet_enter(uuid[], text[], boolean[])",
@@ -46,8 +45,8 @@ func appFunctions() []string {
 	}
 }
 
-// Grants returns the statements that give the roles their rights and take away all others. They are for the owner of the tables, in
-// the schema that is the first of its search path.
+// Grants returns the statements that grant the roles their rights and revoke all others. The owner of the tables runs
+// them, with the schema first in its search path.
 func Grants(r Roles, schema, database string, tables []string, ownsDatabase bool) []string {
 	s, d := pgx.Identifier{schema}.Sanitize(), pgx.Identifier{database}.Sanitize()
 	var list []string
@@ -88,7 +87,7 @@ func Grants(r Roles, schema, database string, tables []string, ownsDatabase bool
 	return list
 }
 
-// grantsSQL tells what the statements of Grants need to know, of the session's role and the schema.
+// grantsSQL reads the arguments of Grants from the session's role and schema.
 const grantsSQL = `SELECT current_schema()::text, current_database()::text,
 	(SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database d WHERE d.datname = current_database()),
 	ARRAY(SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') ORDER BY 1),
@@ -96,7 +95,7 @@ const grantsSQL = `SELECT current_schema()::text, current_database()::text,
 		AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1),
 	ARRAY(SELECT w.name FROM unnest($1::text[]) w (name) WHERE w.name <> '' AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = w.name))`
 
-// Grant gives the roles their rights in one transaction and returns the statements; with dry it only returns them.
+// Grant grants the roles their rights in one transaction and returns the statements; with dry it only returns them.
 func Grant(ctx context.Context, a Address, r Roles, dry bool) (list []string, err error) {
 	pool, err := a.config()
 	if err != nil {
@@ -139,11 +138,11 @@ func Grant(ctx context.Context, a Address, r Roles, dry bool) (list []string, er
 	return list, nil
 }
 
-// tablesSQL names the tables of the schema.
+// tablesSQL lists the tables of the schema.
 const tablesSQL = `SELECT c.relname::text FROM pg_class c
 WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')`
 
-// rightsSQL reads what a role may do that it should not, and can't that it should. It looks at what is in force, by whatever way.
+// rightsSQL compares a role's rights with those it should have. It reads effective rights, however they were granted.
 const rightsSQL = `WITH me AS (SELECT r.* FROM pg_roles r WHERE r.rolname = coalesce(nullif($1, ''), session_user)), tab AS (
 	SELECT c.oid, c.relname::text AS name, c.relowner FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
 ), wanted AS (
@@ -165,13 +164,13 @@ UNION ALL SELECT 'function ' || f.name, 'EXECUTE', true FROM me, unnest($6::text
 	WHERE NOT me.rolsuper AND to_regprocedure(f.name) IS NOT NULL AND NOT has_function_privilege(me.oid, to_regprocedure(f.name), 'EXECUTE')
 ORDER BY 1, 2`
 
-// A RightsFault is a right that a role has and should not, or lacks and should have.
+// A RightsFault is a right that a role has and should not have, or lacks and needs.
 type RightsFault struct {
 	On, Right string
 	Missing   bool
 }
 
-// String says it in words.
+// String describes the fault.
 func (f RightsFault) String() string {
 	if f.Missing {
 		return f.On + ": lacks " + f.Right
@@ -179,7 +178,7 @@ func (f RightsFault) String() string {
 	return f.On + ": " + f.Right + " is too much"
 }
 
-// RightsFaults compares the rights of a role with those that the program needs, "" for the role of the session itself.
+// RightsFaults compares a role's rights with those that the program needs, "" for the session's own role.
 func (i *Inspection) RightsFaults(ctx context.Context, role string) ([]RightsFault, error) {
 	var names, rights []string
 	err := i.query(ctx, tablesSQL, nil, func(r pgx.Rows) error {

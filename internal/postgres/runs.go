@@ -13,12 +13,12 @@ import (
 // A RunBook keeps the runs of jobs in a store's database, for all instances that share it.
 type RunBook struct{ s *Store }
 
-// RunBook returns where the runs of jobs are kept.
+// RunBook returns the run book of a store.
 func (s *Store) RunBook() *RunBook { return &RunBook{s} }
 
 var _ store.RunBook = (*RunBook)(nil)
 
-// ClaimRun implements [store.RunBook]. A claim whose answer was lost finds its own row when it is tried again.
+// ClaimRun implements [store.RunBook]. A retry after a lost answer finds its own row.
 func (b *RunBook) ClaimRun(ctx context.Context, r store.Run, aliveSince knowledge.Time) (bool, error) {
 	claimed := false
 	err := b.s.query(ctx, "runs.claim", `INSERT INTO job_runs AS j (job, due, instance, by, state, attempt, started_at, beat_at)

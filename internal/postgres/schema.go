@@ -27,19 +27,19 @@ const (
 	needed    = 14
 )
 
-// Schema tells how a database stands to the schemas that the program knows.
+// A Schema is a database's schema version, and those that the program knows.
 type Schema struct {
 	Version int64 // of the database; 0 for an empty one
 	Newest  int64 // that the program knows
 }
 
-// Pending reports whether there are migrations to run.
+// Pending reports whether migrations are pending.
 func (s Schema) Pending() bool { return s.Version < s.Newest }
 
 // oldest returns the oldest schema that the program serves without migrating.
 func (s Schema) oldest() int64 { return max(needed, s.Newest-supported) }
 
-// check returns nil when the program can serve the schema as it is.
+// check returns nil if the program can serve the schema.
 func (s Schema) check() error {
 	switch {
 	case s.Version > s.Newest:
@@ -54,8 +54,8 @@ func (s Schema) check() error {
 	return nil
 }
 
-// migrator runs migrations on connections of its own. It alone goes through database/sql, for goose; documents never do, since
-// database/sql repeats statements whose outcome is unknown.
+// A migrator runs migrations on its own connections. Only it uses database/sql, for goose. Documents never go through
+// database/sql, which repeats statements whose outcome is unknown.
 type migrator struct {
 	db *sql.DB
 	p  *goose.Provider
@@ -68,7 +68,7 @@ func newMigrator(a Address) (*migrator, error) {
 	}
 	cfg := pool.ConnConfig
 	cfg.ConnectTimeout = 2 * time.Second
-	// Functions keep the search path that they were made with: the schema of the tables and nothing that a session adds.
+	// Functions keep the search path of their creation: the schema of the tables and nothing that a session adds.
 	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "SELECT set_config('search_path', quote_ident(coalesce(current_schema(), 'public')) || ', pg_temp', false)")
 		return err
@@ -95,18 +95,18 @@ func (m *migrator) schema(ctx context.Context) (Schema, error) {
 	if err := m.db.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", goose.DefaultTablename).Scan(&there); err != nil {
 		return s, translate(ctx, err, true)
 	}
-	if !there { // asking goose would write its table
+	if !there { // goose would create its table
 		return s, nil
 	}
 	err := m.db.QueryRowContext(ctx, versionSQL).Scan(&s.Version)
 	return s, translate(ctx, err, true)
 }
 
-// versionSQL asks for the newest migration whose last entry says that it was applied, as goose keeps it.
+// versionSQL reads the newest applied migration from goose's table.
 const versionSQL = `SELECT coalesce(max(version_id), 0) FROM (
 	SELECT DISTINCT ON (version_id) version_id, is_applied FROM ` + goose.DefaultTablename + ` ORDER BY version_id, id DESC) v WHERE is_applied`
 
-// ReadSchema tells how the database at url stands to the schemas that the program knows.
+// ReadSchema returns the schema version of the database at an address.
 func ReadSchema(ctx context.Context, a Address) (Schema, error) {
 	m, err := newMigrator(a)
 	if err != nil {
@@ -116,8 +116,8 @@ func ReadSchema(ctx context.Context, a Address) (Schema, error) {
 	return m.schema(ctx)
 }
 
-// Migrate brings the database at url up or down to a schema; below 0 means the newest. Any number of programs may do so at
-// once: one works, the others wait for it.
+// Migrate brings the database at an address up or down to a schema; below 0 means the newest. Any number of programs
+// may call it at once: one migrates, the others wait.
 func Migrate(ctx context.Context, a Address, to int64) (Schema, error) {
 	m, err := newMigrator(a)
 	if err != nil {
@@ -148,7 +148,7 @@ func Migrate(ctx context.Context, a Address, to int64) (Schema, error) {
 	return s, nil
 }
 
-// Schema tells how the store's database stands to the schemas that the program knows.
+// Schema returns the schema version of the store's database.
 func (s *Store) Schema(ctx context.Context) (Schema, error) {
 	out := s.schema
 	err := s.one(ctx, "schema", versionSQL, nil, &out.Version)

@@ -12,14 +12,14 @@ import (
 	"tenet/internal/store"
 )
 
-// Bounds of a search. An instance answers searches from its copy; PostgreSQL is asked only while there is none.
+// Bounds of a search. An instance searches its mirror; PostgreSQL is used only while there is none.
 const (
-	maxCandidates = 500  // of each look: in house order the first
-	maxCounted    = 5000 // up to which the documents that hold a word are counted
-	maxRanked     = 120  // that are read whole
+	maxCandidates = 500  // of each query: the first in house order
+	maxCounted    = 5000 // documents with a word are counted up to this number
+	maxRanked     = 120  // documents that are read and ranked
 )
 
-// A candidate is a match before it is read.
+// A candidate is a match whose document has not been read yet.
 type candidate struct {
 	key         knowledge.Key
 	rank        int64
@@ -27,8 +27,8 @@ type candidate struct {
 	score       float64
 }
 
-// Search implements [store.Store]: some statements find candidates, one reads those worth ranking. Words that no document has are left
-// out, and not corrected; facets are not counted.
+// Search implements [store.Store]: some statements find candidates, one reads those worth ranking. Words that no
+// document has are ignored, not corrected; facets are not counted.
 func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	if s.closed.Load() {
 		return nil, store.ErrClosed
@@ -89,8 +89,8 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 	return hits, nil
 }
 
-// sortFound sorts the first maxRanked hits by their scores. The others keep the order of titles and tags, so that a page does not depend on
-// which page was asked for, and none of them has a higher score than the one before.
+// sortFound sorts the first maxRanked hits by score. The others keep the order of title and tags, so that a page does
+// not depend on the page requested before, and their scores are capped so that scores never increase.
 func sortFound(found []knowledge.Found) {
 	top := min(maxRanked, len(found))
 	slices.SortFunc(found[:top], func(a, b knowledge.Found) int { return knowledge.CompareFound(&a, &b) })
@@ -115,7 +115,7 @@ func look(question *knowledge.Question, scorer *knowledge.Scorer, rec *knowledge
 	return knowledge.Found{Score: knowledge.Round(score), Mask: mask, Title: title, Shape: shape, Key: rec.Key}, true, nil
 }
 
-// shortlist puts those candidates first whose title and tags promise most.
+// shortlist moves the candidates with the best titles and tags to the front.
 func shortlist(scorer *knowledge.Scorer, list []candidate) {
 	for i := range list {
 		c := &list[i]
@@ -134,7 +134,7 @@ func shortlist(scorer *knowledge.Scorer, list []candidate) {
 	})
 }
 
-// frequencies returns how many documents hold each slot, about, and how many there are.
+// frequencies returns approximately how many documents have each slot, and how many documents there are.
 func frequencies(ctx context.Context, s *Store, question *knowledge.Question) ([]int, int, error) {
 	list := make([]string, len(question.Slots))
 	for i := range question.Slots {
@@ -155,15 +155,15 @@ func frequencies(ctx context.Context, s *Store, question *knowledge.Question) ([
 	return frequency, documents, err
 }
 
-// candidates returns the documents that hold all the words, and where these are few, those that hold some: in the title first.
+// candidates returns the documents that have all the words, and if these are few, those that have some, titles first.
 func candidates(ctx context.Context, s *Store, q *knowledge.SearchQuery, question *knowledge.Question) ([]candidate, bool, error) {
 	var list []candidate
 	seen, bounded := map[knowledge.Key]bool{}, false
 	for _, l := range []looking{allWords, anyInTitle, anyWord} {
 		sql, args := searchSQL(q, question, l)
 		n := 0
-		// The statement is planned with the words in hand: a rare word comes through the inverted index, a common one along the
-		// house order. A plan made without them would be wrong for one of the two.
+		// The words are part of the statement when it is planned: a rare word uses the inverted index, a common one
+		// the house order. A generic plan would be wrong for one of them.
 		err := s.query(ctx, "search", sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...), func(r pgx.Rows) error {
 			var c candidate
 			var kind string
@@ -189,7 +189,7 @@ func candidates(ctx context.Context, s *Store, q *knowledge.SearchQuery, questio
 	return list, bounded, nil
 }
 
-// A looking is which of the words a document must have.
+// A looking says which of the words a document must have.
 type looking int
 
 const (
@@ -238,7 +238,7 @@ func searchSQL(q *knowledge.SearchQuery, question *knowledge.Question, l looking
 		b.conditions(), order, maxCandidates+1), b.args
 }
 
-// anyOf adds the condition that one of some slots holds.
+// anyOf adds the condition that one of some slots matches.
 func (b *statement) anyOf(question *knowledge.Question, slots []int, not string) {
 	var parts []string
 	var args []any
@@ -269,10 +269,10 @@ func likePrefix(text string) string {
 	return strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(text) + "%"
 }
 
-// wishQuery returns the full-text query of the words that are wanted, "" for none.
+// wishQuery returns the full-text query of the wanted words, "" for none.
 func wishQuery(question *knowledge.Question, l looking) string {
 	var all []string
-	if len(question.Must) > 0 && l != anyInTitle { // then they only rank
+	if len(question.Must) > 0 && l != anyInTitle { // then wanted words only rank
 		return ""
 	}
 	for _, w := range question.Wishes {
@@ -300,8 +300,8 @@ func wishQuery(question *knowledge.Question, l looking) string {
 
 func slotQuery(s *knowledge.Slot) string { return slotQueryIn(s, s.Title) }
 
-// slotQueryIn returns the full-text query of a slot, "" for one that is a column's. A phrase that ends in a beginning is looked for as
-// words that stand anywhere: ranking looks at the document again.
+// slotQueryIn returns the full-text query of a slot, "" for one of a column. A phrase that ends in a prefix becomes an
+// AND of its words: ranking checks the document again.
 func slotQueryIn(s *knowledge.Slot, title bool) string {
 	if field, _, _ := s.Field(); field != "" {
 		return ""
@@ -342,13 +342,13 @@ func spellingQuery(list [][]string, prefix string, title bool) string {
 		}
 		for _, t := range terms {
 			alike = append(alike, lexeme(t)+suffix)
-			// The words of a row that the server has cut, a restored or hand-edited one, are stems without a mark, of words as they
-			// are spelt: those of the other languages are made of that spelling.
+			// In a row that was restored or edited by hand the server has split the words: it holds plain stems, and
+			// those of other languages are computed from the words as they are spelt.
 			if stem := knowledge.BareStem(t); stem != "" && len(list) == 1 {
 				alike = append(alike, lexeme(stem)+suffix)
 			}
 		}
-		if len(alike) == 0 { // accents alone are no word
+		if len(alike) == 0 { // accents alone are not a word
 			alike = []string{lexeme("\x03")}
 		}
 		words = append(words, "("+strings.Join(alike, " | ")+")")
@@ -356,7 +356,7 @@ func spellingQuery(list [][]string, prefix string, title bool) string {
 	return "(" + strings.Join(words, sign) + ")"
 }
 
-// placed returns the terms that have places: a word that is not its own stem has none, and the server would take no phrase with it.
+// placed returns the terms that have positions. A word that is not its own stem has none, and would match no phrase.
 func placed(terms []string) []string {
 	if len(terms) > 1 && !slices.Contains(terms, knowledge.StemTerm(terms[0])) {
 		return terms[1:]
@@ -364,12 +364,12 @@ func placed(terms []string) []string {
 	return terms
 }
 
-// lexeme writes a word as a query of the server's holds it.
+// lexeme quotes a word for a tsquery.
 func lexeme(word string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, "'", "''").Replace(word) + "'"
 }
 
-// many returns the active documents that keys name, in that order. All kinds are read in one round trip.
+// many returns the active documents of keys, in that order. All kinds are read in one round trip.
 func (s *Store) many(ctx context.Context, name string, keys []knowledge.Key) ([]*knowledge.Record, error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -400,7 +400,7 @@ func (s *Store) many(ctx context.Context, name string, keys []knowledge.Key) ([]
 	}
 	records := make([]*knowledge.Record, 0, len(keys))
 	for _, k := range keys {
-		if rec := at[k]; rec != nil && rec.Active { // it may have been retired between the two statements
+		if rec := at[k]; rec != nil && rec.Active { // it may have been retired between the two queries
 			records = append(records, rec)
 		}
 	}

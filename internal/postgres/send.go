@@ -15,18 +15,18 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// applySQL does some batches in a transaction of its own; appliedSQL reads what they did, after its commit.
+// applySQL applies batches in their own transaction; appliedSQL reads their changes after its commit.
 const (
 	applySQL   = "SELECT tenet_apply($1::uuid[], $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 	appliedSQL = "SELECT " + changeColumns + " FROM changes c WHERE c.batch_id = ANY ($1::uuid[]) ORDER BY c.seq"
-	// enterSQL notes who hands in batches under another's name or time, of those that were just done: the log's rows are made at the commit.
+	// enterSQL records who submitted a batch under another name or time, before the commit writes the log's rows.
 	enterSQL = "SELECT tenet_enter($1, $2, $3)"
-	// enterDirectlySQL does it in a schema before that in which a function of the owner does.
+	// enterDirectlySQL does so in an older schema, which has no such function.
 	enterDirectlySQL = `UPDATE batches b SET entered_by = e.who, entered_at = CASE WHEN e.given THEN clock_timestamp() END
 FROM unnest($1::uuid[], $2::text[], $3::boolean[]) AS e (id, who, given) WHERE b.id = e.id AND NOT EXISTS (SELECT FROM changes c WHERE c.batch_id = b.id)`
 )
 
-// Names of what sessions keep prepared.
+// Names of prepared statements.
 const (
 	applyName   = "tenet_apply"
 	appliedName = "tenet_applied"
@@ -35,8 +35,8 @@ const (
 //nolint:gochecknoglobals // a constant of the protocol
 var oneBinary = []int16{1}
 
-// send sends batches and the question what they did in one round trip, as two transactions. A hurried one does not wait long for rows
-// that somebody else has locked.
+// send sends batches and the query of their changes in one round trip, as two transactions. If hurried, it does not
+// wait long for locked rows.
 func (s *Store) send(ctx context.Context, batches []*member, hurried bool) ([]knowledge.Change, error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *Store) send(ctx context.Context, batches []*member, hurried bool) ([]kn
 	return finish(pipe, conn.Conn().TypeMap())
 }
 
-// enter adds the statement that notes who hands batches in for others, where somebody does.
+// enter queues the statement that records who submitted batches for others, if anybody did.
 func enter(pipe *pgconn.Pipeline, batches []*member, schema int64) {
 	ids, who, given := newArray(pgtype.UUIDOID, 1, 0), newArray(pgtype.TextOID, 1, 0), newArray(pgtype.BoolOID, 1, 0)
 	for _, m := range batches {
@@ -87,7 +87,7 @@ func enter(pipe *pgconn.Pipeline, batches []*member, schema int64) {
 	}
 }
 
-// finish sends a pipeline of two transactions, what is to be done and the question what it did, and reads the answers.
+// finish sends a pipeline of two transactions, the writes and the query of their changes, and reads the answers.
 func finish(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change, error) {
 	if err := pipe.Sync(); err != nil {
 		return nil, errors.Join(err, pipe.Close())
@@ -96,8 +96,8 @@ func finish(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change, error
 	return changes, errors.Join(err, pipe.Close())
 }
 
-// readPipeline reads the answers. The first error is the one that counts; what comes after it is read all the same, so that the
-// connection can be used again.
+// readPipeline reads the answers and returns the first error. It reads the remaining answers too, so that the
+// connection stays usable.
 func readPipeline(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change, error) {
 	var changes []knowledge.Change
 	var first error
@@ -141,20 +141,20 @@ func readPipeline(pipe *pgconn.Pipeline, types *pgtype.Map) ([]knowledge.Change,
 	return changes, first
 }
 
-// A committedError says that the batch was done and that what it did could not be read: the rights to read may have been taken
-// away in between.
+// A committedError means that the batch was committed and its changes could not be read: the right to read may have
+// been revoked in between.
 type committedError struct{ err error }
 
 func (e *committedError) Error() string { return e.err.Error() }
 func (e *committedError) Unwrap() error { return e.err }
 
-// A notSentError says that a statement was not even sent.
+// A notSentError is an error before the statement was sent.
 type notSentError struct{ err error }
 
 func (e *notSentError) Error() string { return e.err.Error() }
 func (e *notSentError) Unwrap() error { return e.err }
 
-// batch sends several reading statements in one round trip. What fill queues may be asked twice.
+// batch sends several reading statements in one round trip. They must be idempotent.
 func (s *Store) batch(own, caller context.Context, name string, fill func(*pgx.Batch)) error {
 	return again(caller, func() error {
 		began := time.Now()
@@ -174,11 +174,11 @@ func (s *Store) batchOnce(ctx context.Context, fill func(*pgx.Batch)) error {
 	return s.pool.SendBatch(ctx, b).Close()
 }
 
-// leaveEvery is how long a server that takes no writes is stayed with at least.
+// leaveEvery is the least time between two calls of leave that have an effect.
 const leaveEvery = 2 * time.Second
 
-// leave gives up the connections to a server that has become read-only, so that the next go to the one that took its place: of
-// several hosts a role is asked for only when a connection is made.
+// leave closes the connections to a server that has become read-only, so that new ones go to its successor: the role of
+// several hosts is checked only when connecting.
 func (s *Store) leave() {
 	now, last := time.Now().UnixNano(), s.left.Load()
 	if now-last > int64(leaveEvery) && s.left.CompareAndSwap(last, now) {
@@ -186,8 +186,7 @@ func (s *Store) leave() {
 	}
 }
 
-// dead reports whether a connection turned out to be closed by the other side: the server may have been started anew while the
-// connection was idle.
+// dead reports whether the peer had closed the connection: the server may have restarted while it was idle.
 func dead(err error) bool {
 	if err == nil {
 		return false

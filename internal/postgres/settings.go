@@ -10,30 +10,30 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// How much a remark matters.
+// Severities of a remark.
 const (
 	RemarkFine    = 0
 	RemarkWarning = 1
 	RemarkWrong   = 2
 )
 
-// A Remark is what an inspection says of one thing.
+// A Remark is one finding of an inspection.
 type Remark struct {
 	Check string
 	Level int
 	Text  string
 }
 
-// A setting is one of deploy/postgres/tenet.conf: what it should be, and what it costs where it is otherwise.
+// A setting is one of deploy/postgres/tenet.conf: its wanted value, and the cost of another.
 type setting struct {
 	name string
 	want string // what is in force, as the server's setting is compared: at least, at most, one of, has
 	how  compared
 	cost string
-	bad  bool // writes that were acknowledged can be lost
+	bad  bool // acknowledged writes can be lost
 }
 
-// A compared is how a setting is compared with what it should be.
+// A compared says how a setting is compared with the wanted value.
 type compared byte
 
 const (
@@ -41,12 +41,12 @@ const (
 	atMost
 	above  // a number larger than this one
 	within // one of several words
-	has    // each of several words is in a list
+	has    // all of several words are in a list
 	hasOne // one of several words is in a list
-	holds  // each of several pieces stands in a text
+	holds  // all of several pieces are in a text
 )
 
-// wantedSettings returns what tenet.conf asks for. Sizes that depend on the machine have the least that makes sense on any.
+// wantedSettings returns the settings of tenet.conf. Sizes that depend on the machine have the least useful value.
 func wantedSettings() []setting {
 	return []setting{
 		{"fsync", "on", within, "a crash of the machine can destroy the database", true},
@@ -88,7 +88,7 @@ func wantedSettings() []setting {
 	}
 }
 
-// met reports whether the value of a setting is the wanted one.
+// met reports whether a value satisfies the setting.
 func (w *setting) met(value string) bool {
 	words := strings.Split(w.want, ",")
 	list := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '"' })
@@ -125,10 +125,10 @@ func (w *setting) met(value string) bool {
 	return is > bound
 }
 
-// settingsSQL reads settings as people write them, and as they are compared.
+// settingsSQL reads settings as people write them, and in their base unit.
 const settingsSQL = `SELECT name, setting, current_setting(name) FROM pg_settings WHERE name = ANY ($1)`
 
-// Settings compares what is in force with deploy/postgres/tenet.conf.
+// Settings compares the server's settings with deploy/postgres/tenet.conf.
 func (i *Inspection) Settings(ctx context.Context) ([]Remark, error) {
 	wanted := wantedSettings()
 	names := make([]string, len(wanted))
@@ -150,7 +150,7 @@ func (i *Inspection) Settings(ctx context.Context) ([]Remark, error) {
 	for n := range wanted {
 		w := &wanted[n]
 		f, there := found[w.name]
-		if !there || w.met(f.value) { // an older server has fewer
+		if !there || w.met(f.value) { // older servers lack some settings
 			continue
 		}
 		level := RemarkWarning

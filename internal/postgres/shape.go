@@ -10,13 +10,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// shapeText is what the migrations make of an empty database, a line for each part; a test keeps it so.
+// shapeText is the schema that the migrations create in an empty database, a line for each part. A test compares it.
 //
 //go:embed shape.txt
 var shapeText string
 
-// ShapeSQL describes what the schema of the tables is made of, a line for each column, index, constraint, trigger and function: a name, a
-// colon, and what it is. What servers of several versions write differently, spaces and parentheses, is left out.
+// ShapeSQL describes the schema of the tables, a line for each column, index, constraint, trigger and function: a name,
+// a colon, and a definition. Spaces and parentheses, which vary between PostgreSQL versions, are removed.
 const ShapeSQL = `WITH here AS (
 	SELECT c.oid, c.relname FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND c.relname <> 'goose_db_version'
 ), lines AS (
@@ -41,12 +41,12 @@ const ShapeSQL = `WITH here AS (
 	FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'tenet\_%'
 ) SELECT line FROM lines ORDER BY line COLLATE "C"`
 
-// maxDrift is how many differences are told.
+// maxDrift is the maximal number of reported differences.
 const maxDrift = 20
 
-// Drift tells how the schema of a database differs from what the migrations make of it: columns, indexes, constraints, triggers and
-// functions. It is empty for a database that still waits for migrations. What guards the log is [Store.Guards]'s to look at, and stops
-// writes; this only warns.
+// Drift lists how the schema of a database differs from the migrations: columns, indexes, constraints, triggers and
+// functions. It is empty for a database with pending migrations. It only warns; [Store.Guards] checks the log's
+// triggers and stops writes.
 func Drift(ctx context.Context, s *Store) ([]string, error) {
 	schema, err := s.Schema(ctx)
 	if err != nil || schema.Version != schema.Newest {
@@ -69,7 +69,7 @@ func Drift(ctx context.Context, s *Store) ([]string, error) {
 	return drift, nil
 }
 
-// compareShapes tells how a shape differs from the one that it should be.
+// compareShapes lists how a shape differs from the wanted one.
 func compareShapes(want, is []string) []string {
 	made, there := map[string]string{}, map[string]string{}
 	for lines, into := range map[*[]string]map[string]string{&want: made, &is: there} {

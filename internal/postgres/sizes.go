@@ -9,21 +9,21 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Bytes returns how many bytes the database takes on the server's disk, with its indexes.
+// Bytes returns the size of the database on disk, with its indexes.
 func (c *Cluster) Bytes(ctx context.Context) (n int64, err error) {
 	return n, c.s.one(ctx, "bytes", "SELECT pg_database_size(current_database())", nil, &n)
 }
 
-// An IndexReport tells of indexes that may be dropped.
+// An IndexReport lists indexes that could be dropped.
 type IndexReport struct {
 	Indexes    int       // that were looked at
-	Unused     []string  // that no statement has used since then, with their size; not those that keep something unique
+	Unused     []string  // not used since Since, with their size; unique ones are left out
 	Duplicates []string  // pairs of the same columns of the same table
-	Since      time.Time // when the counting began; the zero time for as long as the database is there
-	Replicas   int       // servers that follow this one, and count for themselves
+	Since      time.Time // start of the statistics; the zero time if they were never reset
+	Replicas   int       // standbys, which have their own counters
 }
 
-// Indexes looks for indexes that cost each write and serve nobody. The counters are those of this server alone.
+// Indexes finds indexes that slow down writes and are never used. The counters are those of this server alone.
 func (c *Cluster) Indexes(ctx context.Context) (r IndexReport, err error) {
 	var since *time.Time
 	err = c.s.one(ctx, "indexes.since", `SELECT stats_reset, (SELECT count(*) FROM pg_stat_replication) FROM pg_stat_database WHERE datname = current_database()`,

@@ -9,8 +9,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// EachStored calls each for up to limit documents of a kind whose ids follow after, in the order of their ids, with their rows
-// as JSON: also for a row that can't be read as a document. It returns how many there were.
+// EachStored calls each for up to limit documents of a kind with ids above after, in the order of ids, with the row as
+// JSON, even if the row can't be decoded as a document. It returns how many there were.
 func EachStored(ctx context.Context, s *Store, kind knowledge.Kind, after string, limit int, each func(id string, row []byte)) (n int, err error) {
 	t := tableOf(kind)
 	where, args := "", []any(nil)

@@ -17,16 +17,16 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// A table is how a kind is laid out.
+// A table describes the table of a kind.
 type table struct {
 	kind    knowledge.Kind
 	name    string
 	id      string
-	uuid    bool   // its id is one
-	inUse   string // the condition that a document is in use, as its indexes have it
+	uuid    bool   // the id is a UUID
+	inUse   string // the condition for active documents, as in its indexes
 	retired string
-	title   string // the expression that OrderTitle sorts by, as its index has it
-	columns string // what scan reads, in order
+	title   string // the expression of OrderTitle, as in its index
+	columns string // in the order of scan
 	fields  []field
 
 	make func() knowledge.Document
@@ -34,20 +34,20 @@ type table struct {
 	getName, getSQL, manySQL, standsSQL, listName string
 }
 
-// A field is a field of a kind's Go type, in which a column of the same name is read.
+// A field is a field of a kind's Go type, and the column of the same name.
 type field struct {
 	index []int
 	shape shape
 }
 
-// A shape is how a column is read.
+// A shape says how a column is decoded.
 type shape byte
 
 const (
-	shapePlain   shape = iota // as it is
-	shapeTime                 // a point in time, perhaps none
-	shapeJSON                 // JSON, which is decoded only when it holds something: most lists of most documents are empty
-	shapeNumbers              // JSON whose free values keep the numbers that were written
+	shapePlain   shape = iota // directly
+	shapeTime                 // a time or NULL
+	shapeJSON                 // JSON, decoded only if it is not empty: most lists of most documents are
+	shapeNumbers              // JSON whose untyped values keep their numbers as written
 )
 
 //nolint:gochecknoglobals // the layout of the tables, made once and never written
@@ -152,7 +152,7 @@ func (t *table) scan(r pgx.Rows) (knowledge.Document, error) {
 		case *pgtype.Timestamptz:
 			*v.FieldByIndex(f.index).Addr().Interface().(*knowledge.Time) = timeOf(*read) //nolint:forcetypeassert // its shape says so
 		case *pgtype.DriverBytes:
-			if len(*read) <= 2 { // [] or {}: Normalize makes it
+			if len(*read) <= 2 { // [] or {}: Normalize creates it
 				continue
 			}
 			if err := decodeJSON(*read, v.FieldByIndex(f.index).Addr().Interface(), f.shape); err != nil {
@@ -172,7 +172,7 @@ func decodeJSON(raw []byte, into any, s shape) error {
 	return dec.Decode(into)
 }
 
-// cast turns a parameter that holds an id, or with "[]" several, into what the column is.
+// cast returns the SQL cast of an id parameter, or with "[]" of several.
 func (t *table) cast(list string) string {
 	if t.uuid {
 		return "::text" + list + "::uuid" + list
@@ -180,7 +180,7 @@ func (t *table) cast(list string) string {
 	return ""
 }
 
-// holds reports whether there may be a document with this id at all: the server refuses what is no uuid, and what is no text.
+// holds reports whether a document with this id can exist: the server rejects an invalid UUID or text.
 func (t *table) holds(id string) bool {
 	if t.uuid {
 		u, err := uuid.Parse(id)

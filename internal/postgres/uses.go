@@ -6,13 +6,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// exec runs a statement whose repetition is harmless or whose loss is: counts and the audit of refusals.
+// exec runs a statement that may be repeated or lost: counts and refusals.
 func (s *Store) exec(ctx context.Context, name, sql string, args ...any) error {
 	return s.query(ctx, name, sql, args, func(pgx.Rows) error { return nil })
 }
 
-// AddUses adds to how often templates were rendered, in one statement. Templates that are gone are passed over. The count is no
-// part of a template's version.
+// AddUses adds to the render counts of templates, in one statement. It ignores deleted templates. The count is not part
+// of a template's version.
 func (s *Store) AddUses(ctx context.Context, counts map[string]int64) error {
 	if len(counts) == 0 {
 		return nil
@@ -25,7 +25,7 @@ func (s *Store) AddUses(ctx context.Context, counts map[string]int64) error {
 FROM unnest($1::text[], $2::bigint[]) u (id, n) WHERE t.template_id = u.id`, ids, numbers)
 }
 
-// Uses returns how often each of some templates was rendered. Templates that are gone are left out.
+// Uses returns the render counts of templates. It omits deleted ones.
 func (s *Store) Uses(ctx context.Context, ids []string) (map[string]int64, error) {
 	counts := make(map[string]int64, len(ids))
 	err := s.query(ctx, "uses", "SELECT template_id, usage_count FROM templates WHERE template_id = ANY ($1)", []any{ids}, func(r pgx.Rows) error {

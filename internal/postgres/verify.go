@@ -11,13 +11,13 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// A TamperError says where the log is not as it was written.
+// A TamperError says where the log was tampered with.
 type TamperError struct {
-	Seq knowledge.Seq // 0 where a document is not as the log left it, or nothing guards the log
+	Seq knowledge.Seq // 0 if a document differs from the log, or nothing protects the log
 	Why string
 }
 
-// Error says what does not fit.
+// Error describes the difference.
 func (e *TamperError) Error() string {
 	if e.Seq == 0 {
 		return fmt.Sprintf("something was changed past the log: %s; compare with a backup", e.Why)
@@ -25,12 +25,12 @@ func (e *TamperError) Error() string {
 	return fmt.Sprintf("the log was changed after it was written: change %d: %s; compare with a backup", e.Seq, e.Why)
 }
 
-// verifyPage is how many changes are looked at in one read.
+// verifyPage is how many changes one read checks.
 const verifyPage = 500
 
-// VerifyChanges checks the log from its first change kept to its last: numbers without gaps, each link of the chain, and that
-// each document is the one that was written. Progress is called now and then with how far it is; it may be nil. The error is
-// a [*TamperError] when something does not fit.
+// VerifyChanges checks the log from its oldest change to its newest: seqs without gaps, the hash of each document, and
+// each link of the chain. It calls progress now and then; progress may be nil. It returns a [*TamperError] if something
+// does not match.
 func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error {
 	if err := s.Guards(ctx); err != nil {
 		return err
@@ -39,7 +39,7 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 	if err := s.one(ctx, "verify.bounds", "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM changes", nil, &first, &last); err != nil {
 		return err
 	}
-	if first > 1 { // retention takes what stands in the ledger with the changes; a forger may not think of it
+	if first > 1 { // retention removes the ledger's entries with the changes; a forger may overlook that
 		var left int64
 		if err := s.one(ctx, "verify.ledger", "SELECT count(*) FROM batches b WHERE NOT EXISTS (SELECT FROM changes c WHERE c.batch_id = b.id)", nil, &left); err != nil {
 			return err
@@ -113,8 +113,8 @@ WHERE l.verb = 'archive' AND NOT EXISTS (SELECT FROM purges p WHERE p.kind = l.k
 	return nil
 }
 
-// verifyDocuments checks that every document of a kind is as its last change left it, where the log still holds that: a log that was never
-// shortened tells of each. What a later schema has added to the table the change does not know.
+// verifyDocuments checks that every document of a kind matches its last change, if the log still has that: a log that
+// was never trimmed has all. It ignores columns that a later schema has added, which the change does not have.
 func verifyDocuments(ctx context.Context, s *Store, t *table) error {
 	documents := "(SELECT t." + t.id + "::text AS id, to_jsonb(t) AS row FROM " + t.name + " t)"
 	for _, look := range []struct{ name, sql, why string }{
@@ -125,7 +125,8 @@ WHERE l.document <> (SELECT jsonb_object_agg(k, d.row -> k) FROM jsonb_object_ke
 			"is not as its last change left it",
 		},
 		{
-			// Of a shortened log the oldest change tells which documents must stand in what is left, give or take the clocks of its writers.
+			// In a trimmed log the time of the oldest change shows which documents must be in the rest, within the
+			// clock skew of writers.
 			".unknown", "SELECT d.id FROM " + documents + ` d WHERE (coalesce((SELECT min(seq) FROM changes), 1) = 1
 		OR (d.row ->> 'updated_at')::timestamptz > (SELECT at FROM changes ORDER BY seq LIMIT 1) + interval '1 day')
 	AND NOT EXISTS (SELECT FROM changes c WHERE c.kind = $1 AND c.id = d.id) LIMIT 1`,
@@ -152,7 +153,7 @@ WHERE l.verb NOT IN ('archive', 'purge') AND NOT EXISTS (SELECT FROM ` + documen
 	return nil
 }
 
-// rest is a row with more columns than its reader knows.
+// A rest is a row with more columns than its reader knows.
 type rest struct {
 	pgx.Rows
 	last []any
@@ -174,7 +175,7 @@ func (v *verifier) check(c *knowledge.Change, document []byte, purged bool, eras
 	if c.Seq != v.next {
 		return &TamperError{Seq: v.next, Why: "it is missing"}
 	}
-	// Where retention has cut the log off, the first link is taken as it stands.
+	// The first link after a trim is taken as it is.
 	if (v.begun || c.Seq == 1) && !c.Follows(v.chain) {
 		return &TamperError{Seq: c.Seq, Why: "it does not follow from the change before it"}
 	}

@@ -6,7 +6,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// Bounds of a vector. One beyond them is made by the server, which cuts the text.
+// Bounds of a vector. The server computes one beyond them, which truncates the text.
 const (
 	maxPlace    = 16_383
 	maxPlaces   = 255
@@ -14,13 +14,13 @@ const (
 	weightTitle = 3 << 14 // the weight A, as the two upper bits of a position hold it; everything else has D
 )
 
-// vector writes a vector as tsvectorrecv reads it: the words in the order of their bytes, each with its places.
+// vector encodes a vector for tsvectorrecv: the words in byte order, each with its positions.
 func vector(e *knowledge.Entry) []byte {
 	b := make([]byte, 4, 4+24*len(e.Postings))
 	n := uint32(0)
 	for i := range e.Postings {
 		p := &e.Postings[i]
-		if p.Term[0] == 2 { // filters look at columns
+		if p.Term[0] == 2 { // filters use columns
 			continue
 		}
 		n++

@@ -175,7 +175,7 @@ func TestADamagedCopyIsNotReadyInAnOutage(t *testing.T) {
 		return s.status == http.StatusServiceUnavailable || w.do(http.MethodGet, "/readyz", "").status == http.StatusServiceUnavailable
 	})
 	if strings.Contains(said, "backup") && !strings.Contains(said, `"changes"`) && !strings.Contains(said, "no backup") {
-		t.Errorf("of a copy that is made anew by itself it says %s", said)
+		t.Errorf("the error of a damaged mirror says %s", said)
 	}
 	await(t, "readiness says so", func() bool { return w.do(http.MethodGet, "/readyz", "").status == http.StatusServiceUnavailable })
 	pg.Start()

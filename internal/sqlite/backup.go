@@ -18,7 +18,7 @@ func (f *file) Backup(ctx context.Context, path string) error {
 	if err := remove(part); err != nil {
 		return fmt.Errorf("back up to %s: %w", path, err)
 	}
-	defer remove(part) //nolint:errcheck // gone already when all went well
+	defer remove(part) //nolint:errcheck // missing already if all went well
 	if err := private(part); err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (f *file) Backup(ctx context.Context, path string) error {
 		if err != nil {
 			return err
 		}
-		defer db.Close() //nolint:errcheck // the copy is looked over by itself
+		defer db.Close() //nolint:errcheck // only the copy was checked
 		_, err = db.ExecContext(ctx, "VACUUM INTO ?", part)
 		return f.translate(ctx, err)
 	})

@@ -43,7 +43,7 @@ func (t *tx) put(ctx context.Context, rec *knowledge.Record, doc knowledge.Docum
 		return err
 	}
 	if before.doc != nil && before.rank == rec.Rank && knowledge.SameContent(before.doc, doc) {
-		return nil // the primary has only stamped what a waiting batch wrote: it is in the index already
+		return nil // the primary only stamped the document of a waiting batch, which is indexed already
 	}
 	if err := t.dropFacets(ctx, before); err != nil {
 		return err

@@ -16,25 +16,25 @@ type eraser struct {
 	*tx
 	pseudonym string
 	person    *knowledge.Erasure
-	names     []string // that stand for the person in this file
+	names     []string // the names of the person in this file
 	rows      map[string]int64
 }
 
 // An Eraser erases people from a store's file.
 type Eraser struct{ s *Store }
 
-// NewEraser returns what erases people from the file of a store.
+// NewEraser returns an eraser for a store's file.
 func NewEraser(s *Store) *Eraser { return &Eraser{s} }
 
 var _ store.Eraser = (*Eraser)(nil)
 
-// errCounted rolls a dry run back.
+// errCounted returns the error that rolls back a dry run.
 func errCounted() error {
 	return &store.UnavailableError{Reason: "nothing was erased: this was a dry run", NotDone: true}
 }
 
-// Erase implements [store.Eraser]. The writer is busy meanwhile: other writes wait. A mirror is erased from by the
-// change that tells of it; see Replicate.
+// Erase implements [store.Eraser]. Other writes wait for the writer meanwhile. A mirror erases the person when it
+// replicates the primary's erasure; see Replicate.
 func (x *Eraser) Erase(ctx context.Context, r store.ErasureRequest) (store.ErasureResult, error) {
 	s := x.s
 	if s.opts.Mirror {
@@ -62,14 +62,14 @@ func (x *Eraser) Erase(ctx context.Context, r store.ErasureRequest) (store.Erasu
 	return result, err
 }
 
-// Forget erases a person from a file that has no log of its own to tell of it: the runs of this machine's jobs.
+// Forget erases a person from a file whose log does not record it: the runs of this machine's jobs.
 func (x *Eraser) Forget(ctx context.Context, pseudonym string, person *knowledge.Erasure) error {
 	return x.s.do(ctx, "forget", func(ctx context.Context, t *tx) error {
 		return (&eraser{tx: t, pseudonym: pseudonym, person: person, rows: map[string]int64{}}).everything(ctx)
 	})
 }
 
-// everything erases the person from every table but the list of what was erased.
+// everything erases the person from every table except that of the traces.
 func (e *eraser) everything(ctx context.Context) error {
 	var err error
 	if e.names, err = e.find(ctx); err != nil || len(e.names) == 0 {
@@ -85,10 +85,10 @@ func (e *eraser) everything(ctx context.Context) error {
 			return err
 		}
 	}
-	return e.owe(ctx) // what was overwritten leaves the write-ahead log too
+	return e.owe(ctx) // the overwritten pages must leave the write-ahead log too
 }
 
-// texts runs a query for texts, and keeps those that are the person.
+// texts runs a query for texts, and adds those that are the person's id or name to found.
 func (e *eraser) texts(ctx context.Context, found map[string]bool, query string, args ...any) error {
 	list, err := column[sql.NullString](ctx, e.tx, query, args...)
 	for i := range list {
@@ -99,7 +99,7 @@ func (e *eraser) texts(ctx context.Context, found map[string]bool, query string,
 	return err
 }
 
-// find returns the names by which the person stands in the file.
+// find returns the person's names in the file.
 func (e *eraser) find(ctx context.Context) ([]string, error) {
 	found := map[string]bool{}
 	own, lists := knowledge.PlacesOfPeople()
@@ -150,7 +150,7 @@ func (e *eraser) within(what string) (condition string, args []any) {
 	return "(" + b.String() + ")", args
 }
 
-// quoted returns a text as JSON has it.
+// quoted returns a text as a JSON string.
 func quoted(text string) string {
 	j, err := plainJSON(text)
 	if err != nil {
@@ -172,7 +172,7 @@ func (e *eraser) redacted(kind knowledge.Kind, text string) (string, error) {
 	return string(b), err
 }
 
-// documents erases the person from the documents of a kind. No version of them is made: what they say stays the same.
+// documents erases the person from the documents of a kind. This creates no new versions.
 func (e *eraser) documents(ctx context.Context, kind knowledge.Kind) error {
 	tab := tableOf(kind)
 	where, args := e.within("document")
@@ -199,7 +199,7 @@ func (e *eraser) documents(ctx context.Context, kind knowledge.Kind) error {
 			next = e.pseudonym
 			var one int
 			there, err := e.one(ctx, "SELECT 1 FROM principals WHERE principal_id = ?", []any{next}, &one)
-			if err == nil && there { // a mirror that has heard of a later version already
+			if err == nil && there { // the mirror may already have a later version
 				err = e.exec(ctx, "DELETE FROM principals WHERE principal_id = ?", id)
 			}
 			if err != nil || there {
@@ -216,7 +216,7 @@ func (e *eraser) documents(ctx context.Context, kind knowledge.Kind) error {
 	return nil
 }
 
-// log erases the person from the log of changes, and notes what each change is now.
+// log erases the person from the log of changes, and records the new hash of each change.
 func (e *eraser) log(ctx context.Context) error {
 	where, args := e.within("document")
 	for _, name := range e.names {
@@ -296,8 +296,8 @@ func (e *eraser) logged(ctx context.Context, seq int64) (c knowledge.Change, err
 	return c, rows.Err()
 }
 
-// conclude writes the principal that stands for the person, with what the erasure binds. It returns the seq of that
-// change; 0 if the erasure is there already and nothing came to it.
+// conclude writes the principal that replaces the person, with the root of the erasure. It returns the seq of that
+// change; 0 if the erasure is already there and nothing was added.
 func (e *eraser) conclude(ctx context.Context, r *store.ErasureRequest) (knowledge.Seq, error) {
 	key := knowledge.Key{Kind: knowledge.KindPrincipal, ID: e.pseudonym}
 	now, err := e.current(ctx, key)
@@ -348,7 +348,7 @@ func (e *eraser) conclude(ctx context.Context, r *store.ErasureRequest) (knowled
 	return e.head.Seq, nil
 }
 
-// root adds up what an erasure has left in the log.
+// root computes the root of an erasure from its traces in the log.
 func (e *eraser) root(ctx context.Context, erasure string, sum *knowledge.ErasedRoot) error {
 	st, err := e.stmt(ctx, erasedSQL) //nolint:sqlclosecheck // closed with its writer
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// columns erases the person from the columns that hold a name and nothing else.
+// columns erases the person from the columns that hold only a name.
 func (e *eraser) columns(ctx context.Context) error {
 	for _, c := range []struct{ table, set, where string }{
 		{"batches", "actor = ?1", "actor = ?2"},
@@ -55,7 +55,7 @@ func (e *eraser) words(ctx context.Context) error {
 	return nil
 }
 
-// replaceWord replaces a word where no letter, digit or _ stands beside it.
+// replaceWord replaces a word that has no letter, digit or _ beside it.
 func replaceWord(text, word, by string) string {
 	letter := func(b byte) bool {
 		return b == '_' || b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' || b >= 0x80
@@ -138,7 +138,7 @@ func column[T any](ctx context.Context, t *tx, query string, args ...any) ([]T, 
 	return list, rows.Err()
 }
 
-// A triple is where a layer of a mirror stands.
+// A triple identifies a layer of a mirror.
 type triple struct {
 	kind, id string
 	n        int64

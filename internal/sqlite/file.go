@@ -27,8 +27,8 @@ type file struct {
 	opts      Options
 	path      string
 	role      role
-	source    knowledge.Source // of the records in it
-	schema    Schema           // when it was opened
+	source    knowledge.Source // of its records
+	schema    Schema           // at Open
 	slow      slowGate
 	now       func() time.Time
 	committed func(head) // called after every commit; may be nil
@@ -203,11 +203,11 @@ func (f *file) advise(err error) error {
 	told := *u
 	switch f.role {
 	case primary:
-		told.Reason = "the database file " + f.path + " is damaged: stop the tenet, move the file away and restore a backup; keep the damaged file until that is done"
+		told.Reason = "the database file " + f.path + " is damaged: stop the server, move the file away and restore a backup; keep the damaged file until that is done"
 	case mirror:
-		told.Reason = "the copy of the primary in " + f.path + " is damaged: it is made anew by itself as soon as the primary answers, and needs no backup"
+		told.Reason = "the mirror in " + f.path + " is damaged: it is rebuilt automatically as soon as the primary answers, and needs no backup"
 	case journal:
-		told.Reason = "the journal " + f.path + " is damaged: what can still be read of it, tenet doctor journal --export writes to a file; then stop the tenet and move the journal away"
+		told.Reason = "the journal " + f.path + " is damaged: save what can still be read with tenet doctor journal --export, then stop the server and move the journal away"
 	}
 	return &told
 }

@@ -54,7 +54,7 @@ func (t *entryEraser) erase(ctx context.Context, seq int64) (bool, error) {
 			return false, err
 		}
 	}
-	if e.Damaged { // nothing of it is ever applied: only what names people beside its text is rewritten
+	if e.Damaged { // never applied: only the fields outside of its text are rewritten
 		if touched {
 			err = t.exec(ctx, "UPDATE entries SET actor = ?, caller = ? WHERE seq = ?", e.Batch.Actor, e.Caller, seq)
 		}
@@ -130,7 +130,7 @@ func redactEntry(e *store.Entry, pseudonym string, person *knowledge.Erasure) (t
 	return touched
 }
 
-// parked erases the person from what is shown of a parked batch, and reports whether they were there.
+// parked erases the person from the stored documents of a parked batch, and reports whether they were in them.
 func (t *entryEraser) parked(ctx context.Context, seq int64, ops []knowledge.Op) (touched bool, err error) {
 	var op int
 	var why, by string

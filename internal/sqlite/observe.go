@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// An Observer is told of every finished statement.
+// An Observer is called after every statement.
 type Observer interface {
-	// QueryDone is called with the statement's name, its duration including its rows, and its error.
+	// QueryDone gets the statement's name, its duration including its rows, and its error.
 	QueryDone(statement string, d time.Duration, err error)
 }
 

@@ -6,7 +6,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// people are those who were erased from a journal: what is written into it later does not name them either.
+// people are the persons erased from a journal, so that later entries do not name them either.
 type people struct {
 	mu     sync.Mutex // guards erased
 	erased map[string]*knowledge.Erasure
@@ -21,7 +21,7 @@ func (p *people) add(pseudonym string, person *knowledge.Erasure) {
 	p.erased[pseudonym] = person
 }
 
-// name returns a name, or the pseudonym of the erased person whom it names.
+// name returns a name, or the pseudonym of the erased person with that name.
 func (p *people) name(text string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -33,7 +33,7 @@ func (p *people) name(text string) string {
 	return text
 }
 
-// words returns a text in which no erased person is named by id.
+// words replaces the ids of erased persons in a text.
 func (p *people) words(text string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

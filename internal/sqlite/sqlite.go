@@ -28,13 +28,13 @@ type Options struct {
 	// CheckLimit is the largest size, in bytes, of a file that Open checks for damage; 64 MiB, which takes about a
 	// second. Larger files are left to Check, and so is every file if CheckLimit is negative.
 	CheckLimit int64
-	// Observer is told of every statement. It may be nil.
+	// Observer is called after every statement; may be nil.
 	Observer Observer
-	// SlowQuery is the duration from which on a statement is reported to Slow; 200 ms.
+	// SlowQuery is the duration from which Slow is called; 200 ms.
 	SlowQuery time.Duration
-	// Slow is called with slow statements and their plans, at most once a minute for each. It may be nil.
+	// Slow is called for slow statements, with the plan, at most once a minute for each; may be nil.
 	Slow func(SlowQuery)
-	// Log gets what the store does by itself; nothing is logged when nil.
+	// Log gets messages about the store's background work; nil logs nothing.
 	Log *slog.Logger
 }
 

@@ -11,9 +11,9 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// A TamperError says where the log does not verify.
+// A TamperError says where the log was tampered with.
 type TamperError struct {
-	Seq knowledge.Seq // 0 where something beside the log is not as it should be
+	Seq knowledge.Seq // 0 if the problem is outside of the log
 	Why string
 }
 
@@ -25,8 +25,8 @@ func (e *TamperError) Error() string {
 	return fmt.Sprintf("the log was changed after it was written: change %d: %s; compare with a backup", e.Seq, e.Why)
 }
 
-// unknownAfter is how much newer than the oldest change of a shortened log a document without a change must be to count as put in by
-// hand: the clocks of those who wrote the changes before may have differed.
+// unknownAfter is the clock skew allowed between writers. In a trimmed log, a document without a change counts as
+// inserted by hand only if it is newer than the oldest change by more than this.
 const unknownAfter = 24 * time.Hour
 
 // verifyPage is the number of changes in one read.
@@ -55,7 +55,7 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 		return err
 	}
 	known, err := verifyErasures(ctx, s)
-	if err != nil && !s.opts.Mirror { // a mirror keeps no list of what was erased
+	if err != nil && !s.opts.Mirror { // a mirror keeps no erasures
 		return err
 	}
 	v := verifier{mirror: s.opts.Mirror, next: first}
@@ -126,14 +126,13 @@ func verifyArchive(ctx context.Context, s *Store) error {
 	return errors.Join(err, tampered)
 }
 
-// verifySchema checks that nothing acts by itself: a database of ours has no triggers, and one that somebody has put in would change what
-// is written from now on.
+// verifySchema checks that the database has no triggers: we create none, and a foreign one could alter writes.
 func (s *Store) verifySchema(ctx context.Context) error {
 	foreign := ""
 	err := s.read(ctx, "verify.schema", "SELECT type || ' ' || name FROM sqlite_schema WHERE type IN ('trigger', 'view') LIMIT 1", nil,
 		func(r *sql.Rows) error { return r.Scan(&foreign) })
 	if err == nil && foreign != "" {
-		err = &TamperError{Why: "the " + foreign + " is none of tenet's"}
+		err = &TamperError{Why: "the " + foreign + " was not created by the program"}
 	}
 	return err
 }
@@ -148,7 +147,7 @@ func (s *Store) verifyDocuments(ctx context.Context, kind knowledge.Kind) error 
 			found = &TamperError{Why: knowledge.Key{Kind: kind, ID: id}.String() + " " + why}
 		}
 	}
-	// Of a log that was shortened the oldest change tells which documents must stand in what is left.
+	// In a trimmed log the time of the oldest change shows which documents must be in the rest.
 	query := "SELECT t." + tab.id + ", t.document, (SELECT min(seq) FROM changes), t.updated_at - (SELECT at FROM changes ORDER BY seq LIMIT 1), " +
 		"(SELECT coalesce((SELECT e.document_hash FROM erased e WHERE e.erasure = c.erased AND e.seq = c.seq), c.document_hash) FROM changes c " +
 		"WHERE c.kind = ? AND c.id = t." + tab.id + " ORDER BY c.seq DESC LIMIT 1) FROM " + tab.name + " t"

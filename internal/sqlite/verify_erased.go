@@ -9,7 +9,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// verifyErasures checks that each erasure binds what it has left in the log, and returns the pseudonyms of those that do.
+// verifyErasures checks the recorded root of each erasure against its traces in the log, and returns the pseudonyms.
 func verifyErasures(ctx context.Context, s *Store) (map[string]bool, error) {
 	bound := map[string]*knowledge.Erasure{}
 	err := s.read(ctx, "verify.erasures", "SELECT document FROM principals WHERE erasure IS NOT NULL", nil, func(r *sql.Rows) error {
@@ -41,7 +41,7 @@ func verifyErasures(ctx context.Context, s *Store) (map[string]bool, error) {
 	return known, nil
 }
 
-// erasedAs checks that an erased change is as its erasure has left it, and that there was one.
+// erasedAs checks that an erased change is as its erasure left it, and that the erasure is recorded.
 func erasedAs(ctx context.Context, s *Store, c *knowledge.Change, known map[string]bool) error {
 	if c.Erased == "" || s.opts.Mirror {
 		return nil

@@ -293,8 +293,8 @@ func (w *writer) commit(ctx context.Context, jobs []*job) int {
 	}
 	t := &tx{writer: w, head: at}
 	var sealed []*job
-	// A refusal that may rest on what this transaction has written before is told once that is committed: whoever hears it looks for the
-	// reason, and must find it.
+	// A refusal may depend on earlier writes of this transaction, so it is reported after the commit: a caller that
+	// looks for the reason must find it.
 	var refused []refusal
 	n := 0
 	for _, j := range jobs {
@@ -330,7 +330,7 @@ func (w *writer) commit(ctx context.Context, jobs []*job) int {
 	return n
 }
 
-// finish commits the jobs that were sealed and tells the results; a transaction without one is rolled back.
+// finish commits the sealed jobs and reports the results; it rolls back a transaction without sealed jobs.
 func (t *tx) finish(ctx context.Context, sealed []*job, refused []refusal) {
 	if len(sealed) == 0 {
 		t.rollback(ctx)
@@ -358,7 +358,7 @@ func (t *tx) finish(ctx context.Context, sealed []*job, refused []refusal) {
 	}
 }
 
-// A refusal is a job that was not done, and why.
+// A refusal is a job that was refused, and the reason.
 type refusal struct {
 	job *job
 	err error
