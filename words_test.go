@@ -57,8 +57,9 @@ func unplain() []word {
 // plain returns the packages whose comments and messages are in plain English. The list only grows.
 func plain() []string {
 	return []string{
-		"internal/access", "internal/cache", "internal/client", "internal/failover", "internal/interchange", "internal/knowledge",
-		"internal/live", "internal/observe", "internal/postgres", "internal/settings", "internal/sqlite", "internal/store", "internal/upkeep",
+		"internal/access", "internal/api", "internal/cache", "internal/client", "internal/failover", "internal/httpapi",
+		"internal/interchange", "internal/knowledge", "internal/live", "internal/observe", "internal/postgres", "internal/server",
+		"internal/settings", "internal/sqlite", "internal/store", "internal/upkeep",
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// A BatchResult tells what one op did.
+// A BatchResult is the result of one op.
 type BatchResult struct {
 	Kind     knowledge.Kind  `json:"kind" doc:"The document's kind"`
 	ID       string          `json:"id" doc:"The document's id"`

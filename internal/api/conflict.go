@@ -35,7 +35,7 @@ type Conflict struct {
 // Key is the document of the conflict.
 func (c *Conflict) Key() knowledge.Key { return knowledge.Key{Kind: c.Kind, ID: c.DocumentID} }
 
-// A ConflictList is what GET /conflicts answers.
+// A ConflictList is the answer of GET /conflicts.
 type ConflictList struct {
 	Conflicts []Conflict `json:"conflicts" doc:"The conflicts, the newest first"`
 	Next      string     `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`
@@ -48,13 +48,13 @@ type DecidedConflict struct {
 	Seq   knowledge.Seq `json:"seq,omitempty" doc:"The seq of the last change that it made; left out when it made none"`
 }
 
-// A ResolveManyAnswer tells what became of the conflicts.
+// A ResolveManyAnswer is the effect of one decision about many conflicts.
 type ResolveManyAnswer struct {
 	Decided []DecidedConflict `json:"decided" doc:"What was carried out, in the order in which it was"`
 	Stopped string            `json:"stopped,omitempty" doc:"Why the next was not carried out, nor those behind it; left out when all were"`
 }
 
-// A ResolveAnswer tells what a decision did.
+// A ResolveAnswer is the effect of a decision.
 type ResolveAnswer struct {
 	Conflict Conflict      `json:"conflict" doc:"The conflict, decided"`
 	State    string        `json:"state" doc:"Whether what was decided is done, or waits for the primary" enum:"applied,queued"`

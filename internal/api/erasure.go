@@ -2,7 +2,7 @@ package api
 
 import "tenet/internal/knowledge"
 
-// An ErasureView is what an erasure did.
+// An ErasureView is the result of an erasure.
 type ErasureView struct {
 	Pseudonym string           `json:"pseudonym" doc:"What stands in place of the person; of a dry run only an example" example:"erased-5f0c9a1b2d3e4f60"`
 	Dry       bool             `json:"dry_run" doc:"Nothing was erased"`

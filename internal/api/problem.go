@@ -1,4 +1,4 @@
-// Package api holds what every door answers alike and what the client reads again: problems, and the types of answers.
+// Package api holds the problems and the types of answers that the REST API, the live stream and the client share.
 package api
 
 import (
@@ -16,7 +16,7 @@ import (
 	"tenet/internal/store"
 )
 
-// The door's own refusals. What a store refuses has the errors of package store.
+// Errors of a request itself. Refusals of a store are the errors of package store.
 var (
 	ErrMalformed     = errors.New("malformed")
 	ErrNoPath        = errors.New("no such path")
@@ -30,7 +30,7 @@ var (
 	ErrPanic         = errors.New("panic")
 )
 
-// StatusDisconnected is what the log of requests shows for a caller that went away; nobody reads the answer.
+// StatusDisconnected is the status in the access log for a caller that disconnected before the answer.
 const StatusDisconnected = 499
 
 // A row of the table that turns errors into answers.
@@ -41,7 +41,7 @@ type row struct {
 	title  string
 }
 
-// problems is that table: the only place where an error gets its status. The first row that an error is decides.
+// problems returns that table, the only place where an error gets its status. The first row that matches decides.
 func problems() []row {
 	return []row{
 		{ErrMalformed, http.StatusBadRequest, "invalid", "The request can't be read"},
@@ -62,11 +62,11 @@ func problems() []row {
 		{store.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "Tenet can't answer now"},
 		{store.ErrClosed, http.StatusServiceUnavailable, "unavailable", "Tenet is stopping"},
 		{context.DeadlineExceeded, http.StatusGatewayTimeout, "timeout", "The answer took too long"},
-		{context.Canceled, StatusDisconnected, "canceled", "The caller went away"},
+		{context.Canceled, StatusDisconnected, "canceled", "The caller disconnected"},
 	}
 }
 
-// A Problem is what went wrong, as RFC 9457 writes it.
+// A Problem describes an error in the format of RFC 9457.
 type Problem struct {
 	Type       string            `json:"type" doc:"Names the kind of problem: urn:tenet:problem: and the code" example:"urn:tenet:problem:conflict"`
 	Title      string            `json:"title" doc:"The kind of problem in words"`
@@ -94,14 +94,14 @@ type Problem struct {
 	NotDone    bool              `json:"not_done,omitempty" doc:"Unavailable: it is certain that the write was not done"`
 }
 
-// A Refusal is one of the door's own errors with what to tell the caller.
+// A Refusal is one of the errors above with a message for the caller.
 type Refusal struct {
 	Err    error  // one of the door's own errors
 	Detail string // for the caller
 	Cause  error  // what else it is; nil for nothing
 }
 
-// Refuse returns one of the door's own errors with what to tell the caller.
+// Refuse returns a [Refusal] with a formatted message.
 func Refuse(err error, format string, args ...any) error {
 	return &Refusal{Err: err, Detail: fmt.Sprintf(format, args...)}
 }
@@ -109,7 +109,7 @@ func Refuse(err error, format string, args ...any) error {
 // Error implements error.
 func (e *Refusal) Error() string { return e.Err.Error() + ": " + e.Detail }
 
-// Unwrap lets errors.Is find what was refused and why.
+// Unwrap returns the error and its cause, for errors.Is.
 func (e *Refusal) Unwrap() []error {
 	if e.Cause == nil {
 		return []error{e.Err}
@@ -122,7 +122,7 @@ func NewProblem(status int, code, title, detail string) *Problem {
 	return &Problem{Type: "urn:tenet:problem:" + code, Status: status, Code: code, Title: title, Detail: detail}
 }
 
-// ProblemOf returns what a caller is told about an error, without the request's id.
+// ProblemOf returns the problem for an error, without the request's id.
 func ProblemOf(err error) *Problem {
 	p := &Problem{
 		Status: http.StatusInternalServerError, Code: "internal", Title: "Something went wrong in tenet",
@@ -150,7 +150,7 @@ func ProblemOf(err error) *Problem {
 	return p
 }
 
-// detail fills in what the types of an error know.
+// detail fills in the fields of the error's type.
 func (p *Problem) detail(err error) {
 	if e, ok := errors.AsType[*Refusal](err); ok {
 		p.Detail = e.Detail

@@ -2,7 +2,7 @@ package api
 
 import "tenet/internal/knowledge"
 
-// A StatusAnswer tells how tenet is.
+// A StatusAnswer is the status of a server.
 type StatusAnswer struct {
 	Version string         `json:"version" doc:"The version of the program" example:"1.4.0"`
 	Mode    knowledge.Mode `json:"mode" doc:"How tenet stands to its primary" enum:"normal,degraded,recovering,cold,diverged"`
@@ -12,11 +12,11 @@ type StatusAnswer struct {
 	Details any            `json:"details,omitempty" doc:"What else the parts of tenet tell about themselves"`
 }
 
-// A CallerAnswer tells who is calling.
+// A CallerAnswer describes the caller.
 type CallerAnswer struct {
 	ID     string         `json:"id" doc:"The principal's id" example:"ci-payments"`
 	Name   string         `json:"name" doc:"The name to show"`
 	Role   string         `json:"role" doc:"What the caller may do" enum:"viewer,contributor,maintainer,admin"`
-	Expiry knowledge.Time `json:"expiry" doc:"When the token ends; null for never"`
+	Expiry knowledge.Time `json:"expiry" doc:"When the token expires; null for never"`
 	Local  bool           `json:"local" doc:"True for a caller on the machine itself, without a token"`
 }

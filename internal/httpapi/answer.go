@@ -45,7 +45,7 @@ func (c *call) sendReady(a *ready) {
 	c.whole(http.StatusOK, mediaJSON, body, length)
 }
 
-// unchanged answers a caller who has what a tag names already, and reports whether it did.
+// unchanged answers 304 to a caller that has the tagged content already, and reports whether it did.
 func (c *call) unchanged(tag string, size int) bool {
 	same, ok := matchKnownTag(c, tag)
 	if !ok {
@@ -75,7 +75,7 @@ func (c *call) send(status int, media string, body []byte) {
 	c.whole(status, media, body, strconv.Itoa(len(body)))
 }
 
-// packable reports whether a body is long enough to be compressed, and says in a header that the answer depends on that.
+// packable reports whether a body is long enough to be compressed, and adds the Vary header if so.
 func (c *call) packable(size int) bool {
 	from := c.h.o.Limits.CompressFrom
 	if from <= 0 || size < from {
@@ -161,7 +161,7 @@ func vary(c *call, names string) {
 	c.set("Vary", names)
 }
 
-// matchKnownTag reports whether the caller already has what current, a quoted tag, names, and the tag to answer with.
+// matchKnownTag reports whether the caller already has the content of current, a quoted tag, and returns the tag to answer with.
 func matchKnownTag(c *call, current string) (string, bool) {
 	values := c.r.Header["If-None-Match"]
 	if len(values) == 0 {
@@ -182,7 +182,7 @@ func matchKnownTag(c *call, current string) (string, bool) {
 	return current, star
 }
 
-// placed names the position of an answer with several documents: who follows the log from there misses nothing.
+// placed sets the position of an answer with several documents: a follower that starts there misses nothing.
 func (c *call) placed(at string) {
 	if at != "" {
 		c.set("Tenet-Position", at)
@@ -217,7 +217,7 @@ func nextURL(u *url.URL, cursor string) string {
 	return u.EscapedPath() + "?" + q.Encode()
 }
 
-// setBatchHeaders sets the headers that tell what became of a batch.
+// setBatchHeaders sets the headers about the result of a batch.
 func setBatchHeaders(c *call, id knowledge.BatchID, r *knowledge.Receipt) {
 	c.set("Tenet-Batch", id.String())
 	c.source = knowledge.SourcePrimary

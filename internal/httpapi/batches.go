@@ -21,7 +21,7 @@ const (
 	modeBestEffort = "best_effort"
 )
 
-// batchRequest is what POST /batches reads.
+// batchRequest is the body of POST /batches.
 type batchRequest struct {
 	ID    *uuid.UUID      `json:"id,omitempty" doc:"The batch's id, which makes it happen once; new when left out" format:"uuid"`
 	Mode  string          `json:"mode,omitempty" doc:"Whether all ops happen or none, or each for itself" enum:"atomic,best_effort" default:"atomic"`
@@ -41,7 +41,7 @@ type batchOp struct {
 	Patch     json.RawMessage `json:"patch,omitempty" doc:"For a patch: a merge patch (RFC 7396)"`
 }
 
-// batchAnswer tells what a batch did.
+// batchAnswer is the result of a batch.
 type batchAnswer struct {
 	ID      uuid.UUID         `json:"id" doc:"The batch's id" format:"uuid"`
 	State   string            `json:"state" doc:"Whether it is done, or waits for the primary" enum:"applied,queued"`
@@ -83,7 +83,7 @@ func batchRoutes(h *Handler) []*route {
 	}
 }
 
-// A parsedBatch is a batch as it was sent: its ops decoded, each with what is wrong with it.
+// A parsedBatch is a batch as it was sent: its decoded ops, each with its faults.
 type parsedBatch struct {
 	batch      knowledge.Batch
 	bestEffort bool
@@ -209,7 +209,7 @@ func applyOne(
 	return receipt, nil
 }
 
-// notTried is the error of the ops behind one that found the store away.
+// notTried is the error of the ops after one that could not reach the store.
 func notTried(err error) error {
 	e := &store.UnavailableError{Reason: "an op before this one found the store away: send the batch again", NotDone: true}
 	if cause, ok := errors.AsType[*store.UnavailableError](err); ok {
@@ -291,7 +291,7 @@ func (p *parsedBatch) decodeOps(ops []json.RawMessage) {
 	}
 }
 
-// decodeOp reads an op, and returns what can be told of a faulty one, too.
+// decodeOp reads an op. Of a faulty one it also returns the parts that could be read.
 func decodeOp(pointer string, raw []byte) (knowledge.Op, faultList) {
 	var f faultList
 	var shape struct {
@@ -385,7 +385,7 @@ func exampleBatchStatus() any {
 	return knowledge.BatchStatus{ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchApplied, Seq: 43}
 }
 
-// batchLog tells where a batch stands by the log of changes alone: what is there was applied.
+// batchLog returns the state of a batch from the log of changes alone: a batch in the log was applied.
 type batchLog struct{ feed store.Feed }
 
 // Batch implements [BatchTeller].

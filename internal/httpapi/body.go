@@ -35,7 +35,7 @@ func (c *call) body() ([]byte, error) {
 	return takeBody(c, limit)
 }
 
-// checkMedia compares a Content-Type with what a path reads: one media type, and where also is not empty that one too.
+// checkMedia compares a Content-Type with the media types that a path reads: want, and also unless it is empty.
 func checkMedia(given, want, also string) error {
 	wanted := want
 	if also != "" {

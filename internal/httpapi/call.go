@@ -49,7 +49,7 @@ type specification struct {
 	tag        string // its ETag
 }
 
-// A route is one operation: how it is asked for, what it answers, and what the OpenAPI document says about it.
+// A route is one operation: its method and path, its answers, and its part of the OpenAPI document.
 type route struct {
 	method, path string
 	id           string // the operation's id in the OpenAPI document
@@ -73,7 +73,7 @@ type route struct {
 	observe      func() func(status int, took time.Duration) // see measure
 }
 
-// A handler is what a route runs, with the type that holds its parameters.
+// A handler is the function of a route, with the type of its parameters.
 type handler struct {
 	params reflect.Type
 	of     *knowledge.Description // whose filters are the parameters of a list; nil for anything else
@@ -91,7 +91,7 @@ type answer struct {
 	sample any          // an example of the body
 }
 
-// A payload is what a request carries.
+// A payload describes the body of a request.
 type payload struct {
 	media   string
 	also    string // another media type that means the same; "" for none
@@ -106,8 +106,8 @@ type sample struct {
 	value         any
 }
 
-// A call is one request with its answer. It stands in for the ResponseWriter, so that every answer, whoever writes it,
-// carries the headers of the house and is counted.
+// A call is one request with its answer. It replaces the ResponseWriter, so that every answer, also that of another door, carries
+// the common headers and is counted.
 type call struct {
 	h      *Handler
 	w      http.ResponseWriter
@@ -116,7 +116,7 @@ type call struct {
 	start  time.Time
 	direct bool   // its route was found without the mux
 	docID  string // of a document, where the path was read without the mux
-	// request is the request's context with who is calling, and ctx what the store gets; of one request, like the call itself.
+	// request is the request's context with its caller, and ctx the context for the store. Both live as long as the call.
 	request *access.Request
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -130,10 +130,10 @@ type call struct {
 	held    int64  // bytes of the budget of bodies
 	sending int64  // bytes of the budget of answers
 	share   *share // of the caller; nil where nobody known is calling, and for probes
-	// conditional says that a write named what it expects to be there, and unmatched why that was found not to hold.
+	// conditional is set if a write has preconditions. unmatched says why they do not hold, if that is known already.
 	conditional bool
 	unmatched   *api.Refusal
-	cause       error         // of a problem that is the answer
+	cause       error         // the error that is answered
 	values      [12][1]string // of the headers, so that they need no slices of their own
 	used        int
 }
@@ -166,7 +166,7 @@ func (c *call) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap lets [http.ResponseController] find what the server gave.
+// Unwrap returns the server's ResponseWriter, for [http.ResponseController].
 func (c *call) Unwrap() http.ResponseWriter { return c.w }
 
 // Flush implements [http.Flusher], for streams.
@@ -190,7 +190,7 @@ func (c *call) answered() knowledge.Level {
 	case "":
 		c.source = usualSource(&level)
 	case knowledge.SourceMirror, knowledge.SourceSeed:
-		// The primary may have gone since the level was asked: never claim to be fresher than the mirror was.
+		// The primary may have failed since the level was read: never claim to be fresher than the mirror was.
 		now := c.h.o.Level()
 		level = knowledge.Level{Mode: now.Mode, AsOf: earlier(level.AsOf, now.AsOf), Local: earlier(level.Local, now.Local)}
 	case knowledge.SourceHot, knowledge.SourceWarm, knowledge.SourcePrimary:
@@ -226,7 +226,7 @@ func usualSource(l *knowledge.Level) knowledge.Source {
 	return knowledge.SourceMirror
 }
 
-// buffer returns an empty buffer, and what gives it back once it was sent.
+// buffer returns an empty buffer, and a function that returns it to the pool once it is sent.
 func (c *call) buffer() (*[]byte, func()) {
 	b := c.h.buffers.Get().(*[]byte) // the pool holds nothing else
 	*b = (*b)[:0]
@@ -279,11 +279,11 @@ func answerAtOnce(c *call) {
 	c.w.Header().Set("Connection", "close")
 }
 
-// unread is how long a peer may take to end a body that nobody will read.
+// unread is how long a peer may take to end a body that is not read.
 const unread = time.Second
 
-// reportRefusal is called where an answer gets its status, whoever writes it, so that every refusal of every door is told of; the store
-// has told of those that it makes itself, with more about them.
+// reportRefusal reports a refused request when its answer gets its status, so that the refusals of every door are reported. The
+// store has reported its own refusals already, with more detail.
 func reportRefusal(c *call, status int) {
 	if status != http.StatusUnauthorized && status != http.StatusForbidden && status != http.StatusTooManyRequests ||
 		c.h.o.Refused == nil || c.request.Told.Load() {
@@ -310,7 +310,7 @@ func reportRefusal(c *call, status int) {
 	c.h.o.Refused(c.r.Context(), r)
 }
 
-// An origin tells where a request comes from, for who asks while it is answered.
+// An origin returns the address of a request while it is answered.
 type origin struct{ c *call }
 
 // Peer implements [access.Origin].

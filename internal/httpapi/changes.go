@@ -37,9 +37,9 @@ func changeRoutes() []*route {
 		method: http.MethodGet, path: "/api/v1/changes", id: "list-changes", tag: "changes",
 		summary: "Read the log of changes",
 		description: "The log holds every change in the order in which it became visible, numbered without gaps. To follow it, ask " +
-			"again with after set to position of the answer before, and with wait to hear of the next change at once. " +
+			"again with after set to position of the answer before, and with wait to get the next change at once. " +
 			"Changes of one transaction come together; more says that the next change belongs to the same one. A position names the " +
-			"history that it belongs to: after a restore from a backup, or with a position behind the end of the log, the answer is 410.",
+			"history that it belongs to: after a restore from a backup, or with a position beyond the end of the log, the answer is 410.",
 		handler:  collecting(listChanges),
 		answers:  []answer{jsonAnswer[changePage](http.StatusOK, "A part of the log", exampleChangePage())},
 		refusals: []int{http.StatusGone},
@@ -116,8 +116,8 @@ func listChanges(c *call, p *changesParams, f faultList) error {
 	return nil
 }
 
-// reach returns the mark of a position with its chain value, once it is certain that the log has it. A tenet on a PostgreSQL may
-// have seen less of the log than another one; only while it is level can it tell that a position is none of this log.
+// reach returns the mark of a position with its chain value, once the log has it. With PostgreSQL, an instance may have seen less of
+// the log than another one. Only in normal mode does it know that a position does not belong to this log.
 func (h *Handler) reach(ctx context.Context, m knowledge.Mark) (knowledge.Mark, error) {
 	ctx = access.System(ctx) // the position may be a change that the caller may not see
 	at, err := store.Find(ctx, h.o.Store, m)

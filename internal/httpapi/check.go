@@ -12,7 +12,7 @@ import (
 
 const checkPath = "/api/v1/check"
 
-// checkRequest is what POST /check reads.
+// checkRequest is the body of POST /check.
 type checkRequest struct {
 	Repository string      `json:"repository,omitempty" doc:"The id of the repository, whose packs, label and exemptions count" example:"acme.pay"`
 	Packs      []string    `json:"packs,omitempty" doc:"The ids of packs besides those of the repository; with neither every rule counts"`
@@ -49,7 +49,7 @@ func (d checkDoor) check(c *call, _ *noParams) error {
 		return err
 	}
 	if d.h.o.Check == nil {
-		return api.Refuse(api.ErrNoPath, "this tenet checks no files")
+		return api.Refuse(api.ErrNoPath, "this server checks no files")
 	}
 	raw, err := c.body()
 	if err != nil {

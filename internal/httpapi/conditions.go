@@ -59,8 +59,8 @@ func readCondition(ctx context.Context, c *call, b *knowledge.Batch) error {
 	return postpone(c, b, strings.Join(match, ","), matchOneTag(ctx, c, op, tags))
 }
 
-// postpone makes of a condition that was found not to hold one that never does, and keeps what there is to tell. The batch is known by
-// what its writer sent, tags and all, whatever was found.
+// postpone replaces a precondition that does not hold by one that never holds, and keeps the refusal: the store must first look
+// whether the batch was applied before. The fingerprint of the batch is that of the request, with its tags.
 func postpone(c *call, b *knowledge.Batch, tags string, err error) error {
 	no, refused := errors.AsType[*api.Refusal](err)
 	if err != nil && !refused || err == nil && tags == "" {
@@ -86,7 +86,7 @@ func postpone(c *call, b *knowledge.Batch, tags string, err error) error {
 	return nil
 }
 
-// mustExist returns a document of which some version must be there.
+// mustExist returns a document, and an [*api.Refusal] if there is none.
 func mustExist(ctx context.Context, c *call, key knowledge.Key) (*knowledge.Record, error) {
 	rec, err := c.h.o.Store.Get(ctx, key)
 	if errors.Is(err, store.ErrNotFound) {
@@ -120,8 +120,8 @@ func sameText(ctx context.Context, c *call, key knowledge.Key, version int64, su
 	}
 }
 
-// matchOneTag makes the condition of an op of that one of several tags that names what is there, by its version or by its batch. A
-// [*api.Refusal] says that none does.
+// matchOneTag makes the precondition of an op from the one of several tags that names the current document, by its version or by its
+// batch. If none does, it returns an [*api.Refusal].
 func matchOneTag(ctx context.Context, c *call, op *knowledge.Op, tags []tag) error {
 	rec, err := mustExist(ctx, c, op.Key)
 	if err != nil {
@@ -150,7 +150,7 @@ func matchOneTag(ctx context.Context, c *call, op *knowledge.Op, tags []tag) err
 	}
 }
 
-// leftBy reports whether a batch is what left a record.
+// leftBy reports whether a batch wrote a record.
 func leftBy(ctx context.Context, c *call, id knowledge.BatchID, rec *knowledge.Record) (bool, error) {
 	if rec.Pending != (knowledge.BatchID{}) {
 		return rec.Pending == id, nil

@@ -31,7 +31,7 @@ type seenConflict struct {
 	Seen string `json:"seen,omitempty" doc:"For ours: the seen of the conflict" example:"8f1c5a90d2b7e364"`
 }
 
-// mirrorAnswer says that something was asked for.
+// mirrorAnswer confirms a request about the mirror.
 type mirrorAnswer struct {
 	Asked string `json:"asked" doc:"What will be done with the mirror; the status shows the outcome" enum:"check,accept"`
 }
@@ -127,7 +127,7 @@ func exampleResolves() []sample {
 	}
 }
 
-// exampleSeen names what stands of the documents of the example.
+// exampleSeen is the seen value of the example.
 const exampleSeen = "8f1c5a90d2b7e364"
 
 func exampleResolveMany() []sample {

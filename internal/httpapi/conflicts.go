@@ -24,7 +24,7 @@ func conflictRoutes(h *Handler) []*route {
 			summary: "List conflicts",
 			description: "Writes of an outage that did not fit when the primary came back, because the document had been changed there " +
 				"meanwhile. Each waits for a person, with the document that its writer saw, the one at the primary, and the one that the " +
-				"write would have left. Conflicts about principals are shown to admins only. A tenet without a PostgreSQL has none.",
+				"write would have left. Conflicts about principals are shown to admins only. A server without PostgreSQL has none.",
 			handler: with(listConflicts),
 			answers: []answer{jsonAnswer[api.ConflictList](http.StatusOK, "The conflicts", exampleConflicts())},
 		},
@@ -47,7 +47,7 @@ func conflictRoutes(h *Handler) []*route {
 			body: &payload{media: mediaJSON, body: typeOf[resolveRequest](), samples: exampleResolves()},
 			answers: []answer{
 				jsonAnswer[api.ResolveAnswer](http.StatusOK, "It is decided and done", exampleResolved(), "Tenet-Batch", "Tenet-Seq"),
-				jsonAnswer[api.ResolveAnswer](http.StatusAccepted, "It is decided; the primary went away meanwhile, and the write waits for it",
+				jsonAnswer[api.ResolveAnswer](http.StatusAccepted, "It is decided; the primary could not be reached any more, and the write waits for it",
 					exampleResolvedLater(), "Tenet-Batch", "Link"),
 			},
 			refusals: []int{
@@ -71,9 +71,9 @@ func conflictRoutes(h *Handler) []*route {
 		},
 		mirrorRoute(h, "check", "Compare the mirror with the primary",
 			"Asks for a comparison of every document, which runs beside the requests; the status shows when it was last done and what it "+
-				"found. A mirror that differs is made anew. Only admins may ask.", func(m Mirror) { m.CheckMirror() }),
+				"found. A mirror that differs is rebuilt. Only admins may ask.", func(m Mirror) { m.CheckMirror() }),
 		mirrorRoute(h, "accept", "Accept a primary with another history",
-			"For the mode diverged: the mirror is made anew from the primary as it is now, and what the mirror alone holds is kept among the "+
+			"For the mode diverged: the mirror is rebuilt from the primary as it is now, and what the mirror alone holds is kept among the "+
 				"conflicts. Without that mode it means the next time. Only admins may say so.", func(m Mirror) { m.AcceptPrimary() }),
 	}
 }
@@ -88,7 +88,7 @@ func mirrorRoute(h *Handler, what, summary, description string, do func(Mirror))
 				return c.request.Caller.Deny(no)
 			}
 			if h.o.Mirror == nil {
-				return api.Refuse(store.ErrNotFound, "this tenet has no mirror: it runs without a PostgreSQL")
+				return api.Refuse(store.ErrNotFound, "this server has no mirror: it runs without PostgreSQL")
 			}
 			do(h.o.Mirror)
 			return c.json(http.StatusAccepted, mirrorAnswer{Asked: what})
@@ -134,7 +134,7 @@ func (p *conflictsParams) query() (store.ParkedQuery, error) {
 	return q, f.err(true)
 }
 
-// How many conflicts a page holds when it is not said, and at most.
+// The default and the largest number of conflicts on a page.
 const (
 	defaultConflicts = 50
 	maxConflicts     = 200
@@ -207,7 +207,7 @@ func resolveConflict(c *call, _ *conflictPath) error {
 	return answerResolved(c, d.How, &done[0].Receipt)
 }
 
-// decisionOf reads what a person has decided about a conflict.
+// decisionOf reads a decision about a conflict.
 func decisionOf(raw []byte, p *store.Parked) (store.Decision, error) {
 	var f faultList
 	d := store.Decision{ID: p.Entry.Batch.ID}

@@ -12,7 +12,7 @@ import (
 // anyOrigin lets pages of every origin ask.
 const anyOrigin = "*"
 
-// CheckOrigin returns what is wrong with an origin whose pages may ask, as in https://docs.example.com or https://*.example.com.
+// CheckOrigin returns why a text is no pattern for allowed origins, as in https://docs.example.com or https://*.example.com.
 func CheckOrigin(text string) error {
 	if text == anyOrigin {
 		return nil
@@ -25,8 +25,8 @@ func CheckOrigin(text string) error {
 	return nil
 }
 
-// crossOrigin tells a browser whether a page of another origin may read the answer, and answers a preflight itself. Who is calling is
-// said by a header alone, which no browser sends by itself: a page gets nothing that its script has no token for.
+// crossOrigin sets the headers that let pages of other origins read the answer, and answers a preflight itself. The token is in a
+// header that no browser sends by itself: a page gets only what its script has a token for.
 func crossOrigin(c *call) (answered bool) {
 	origin := c.r.Header.Get("Origin")
 	c.set("Vary", "Origin")

@@ -13,7 +13,7 @@ import (
 type Crowd struct {
 	Max  int // connections at one time
 	Each int // of one address; no bound where Exempt says so
-	// Exempt tells of addresses that stand for many callers, as a proxy's does. Nil: none does.
+	// Exempt reports whether an address stands for many callers, such as that of a proxy. If nil, none does.
 	Exempt func(netip.Addr) bool
 	// Window is the time in which a piece of an answer must go out, or the connection is closed; 30 s when 0.
 	Window time.Duration
@@ -26,7 +26,7 @@ type Crowd struct {
 	told int // answers to connections too many that are on their way
 }
 
-// crowdTold is how many connections too many are told why at one time; more are closed at once.
+// crowdTold is the largest number of rejected connections that get an answer at one time; more are closed without one.
 const crowdTold = 32
 
 // window returns the time for a piece of an answer.
@@ -78,7 +78,7 @@ func (w *Crowd) leave(peer netip.Addr) {
 	}
 }
 
-// refuse tells a connection too many why, beside the others: an answer is short, and nobody waits for its reader.
+// refuse answers a connection over the limit, in a goroutine of its own so that no other connection waits for it.
 func (w *Crowd) refuse(c *net.TCPConn, why string) {
 	if w.Silent || w.told >= crowdTold {
 		_ = c.SetLinger(0)
@@ -104,7 +104,7 @@ func (w *Crowd) refuse(c *net.TCPConn, why string) {
 	}()
 }
 
-// maxUnread is how much of what a connection too many sends is read away.
+// maxUnread is how many bytes of a rejected connection are read and dropped.
 const maxUnread = 64 << 10
 
 // Crowded returns why there is no room for more connections, "" when there is.

@@ -18,7 +18,7 @@ type diffParams struct {
 	To   int64 `query:"to" doc:"The newer version; the current one when left out" minimum:"1" example:"2"`
 }
 
-// difference is what lies between two versions of a document.
+// difference describes the changes between two versions of a document.
 type difference struct {
 	From    int64            `json:"from" doc:"The version that the comparison starts from"`
 	To      int64            `json:"to" doc:"The version that it leads to"`
@@ -88,7 +88,7 @@ func compare(from, to *knowledge.Record) (*difference, error) {
 	return d, nil
 }
 
-// fieldsOf decodes a record, without what the store keeps: that differs always.
+// fieldsOf decodes a record without the stamps of the store, which always differ.
 func fieldsOf(r *knowledge.Record) (map[string]any, error) {
 	dec := json.NewDecoder(bytes.NewReader(r.JSON))
 	dec.UseNumber()
@@ -127,7 +127,7 @@ func patchFrom(a, b map[string]any) map[string]any {
 	return patch
 }
 
-// appendDifferences lists what differs, field by field in the order of their names, element by element.
+// appendDifferences lists the differences, field by field in the order of names, and element by element.
 func appendDifferences(list []differentField, pointer string, a, b any) []differentField {
 	if reflect.DeepEqual(a, b) {
 		return list

@@ -60,8 +60,8 @@ func (l *collection) put(c *call, _ *putParams) error {
 	if err := l.filled(c, d); err != nil {
 		return err
 	}
-	// The version in a body is a condition, as for tenet put: whoever sends back what they have read writes over that alone. A
-	// condition in a header takes its place.
+	// The version in a body is a precondition, as for tenet put: a document that is sent back as it was read replaces only the version
+	// that was read. A precondition in a header takes its place.
 	seen := d.Stamps().Version
 	if seen < 0 {
 		return knowledge.Invalid("/version", "%d: want the version that you saw, or leave it out", seen)
@@ -73,7 +73,7 @@ func (l *collection) put(c *call, _ *putParams) error {
 	return l.write(c, batch)
 }
 
-// nameByPath gives a document the id of its path, and refuses another one together with whatever else is wrong.
+// nameByPath sets the id of a document from its path. An id that differs from the path is a fault, reported with all the others.
 func nameByPath(d knowledge.Document, key knowledge.Key) error {
 	if d.Key().ID == "" {
 		setID(d, key.ID)
@@ -149,7 +149,7 @@ func (l *collection) change(c *call, op knowledge.Op) error {
 	return asNotFound(l.write(c, batch))
 }
 
-// asNotFound tells a document that is not there from one at another version: only a put can do without one.
+// asNotFound turns a conflict about a document that does not exist into a [store.NotFoundError]: only a put needs no document.
 func asNotFound(err error) error {
 	if conflict, ok := errors.AsType[*store.ConflictError](err); ok && conflict.Got == 0 {
 		return &store.NotFoundError{Key: conflict.Key}
@@ -157,7 +157,7 @@ func asNotFound(err error) error {
 	return err
 }
 
-// write applies a batch of one op and answers with what it left behind.
+// write applies a batch of one op and answers with the new document.
 func (l *collection) write(c *call, b knowledge.Batch) error {
 	receipt, err := l.h.o.Store.Apply(c.limited(), b)
 	if err != nil {

@@ -38,7 +38,7 @@ func (d effectDoor) list(c *call, p *effectParams) error {
 		return err
 	}
 	if d.h.o.Effects == nil {
-		return api.Refuse(api.ErrNoPath, "this tenet counts no effects")
+		return api.Refuse(api.ErrNoPath, "this server counts no effects")
 	}
 	switch {
 	case p.Limit == 0:

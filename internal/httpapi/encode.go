@@ -147,7 +147,7 @@ func encodePage(page *knowledge.Page, fields []string, total bool) ([]byte, erro
 // tagBytes is how much of a SHA-256 is a tag.
 const tagBytes = 12
 
-// pageTag returns the tag of a page, which has no version of its own: it sums up which versions of what are on it. The bodies
+// pageTag returns the tag of a page: a hash of the keys and versions of its documents. The bodies
 // themselves would take longer to sum up than to send.
 func pageTag(page *knowledge.Page, view string) string {
 	b := make([]byte, 0, 64*len(page.Records)+64)

@@ -16,7 +16,7 @@ const erasuresPath = "/api/v1/erasures"
 
 // erasureRequest names a person in the body, since addresses stand in the logs of every proxy.
 type erasureRequest struct {
-	Principal string `json:"principal" doc:"The id of the principal, or of whoever stands in the log under it" minLength:"1" maxLength:"255"`
+	Principal string `json:"principal" doc:"The id of the principal, or an id that the log names" minLength:"1" maxLength:"255"`
 	Dry       bool   `json:"dry_run,omitempty" doc:"Only say what would be done"`
 }
 
@@ -26,7 +26,7 @@ func erasureRoutes() []*route {
 		summary: "Erase a person",
 		description: "Replaces the id and the names of a person by a pseudonym in every field that names people: in documents, their history, refusals, " +
 			"jobs, conflicts, here and on every instance. The log still verifies. Texts that name the person are listed and stay. It can't be undone. " +
-			"While PostgreSQL is away it is refused. Only admins may ask.",
+			"It is refused while PostgreSQL is down. Only admins may ask.",
 		handler: with(erasePerson),
 		body: &payload{media: mediaJSON, body: typeOf[erasureRequest](), samples: []sample{{
 			name: "dry", summary: "See what would be done", value: erasureRequest{Principal: exampleErased, Dry: true},
@@ -56,7 +56,7 @@ func erasePerson(c *call, _ *noParams) error {
 		return knowledge.Invalid("", "want {\"principal\": ID, \"dry_run\": true or false}: %s", err)
 	}
 	if c.h.o.Erase == nil {
-		return api.Refuse(store.ErrNotFound, "this tenet can't erase people")
+		return api.Refuse(store.ErrNotFound, "this server can't erase people")
 	}
 	report, err := c.h.o.Erase(c.ctx, erasure.Request{ID: r.Principal, Actor: c.request.Caller.ID, Dry: r.Dry})
 	if err != nil {

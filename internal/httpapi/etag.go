@@ -46,7 +46,7 @@ func versionTag(value string) (version int64, sum string, ok bool) {
 func tagIn(tag string, k coding) string { return strings.TrimSuffix(tag, `"`) + k.suffix() + `"` }
 
 // A tag is one entry of If-Match or If-None-Match, without quotes and suffix. That a proxy which compresses has made it a weak
-// one (W/) changes nothing: a tag of tenet's names one text, in whatever coding.
+// one (W/) changes nothing: a tag names one text, in any coding.
 type tag struct {
 	value string
 	sent  string // as the caller wrote it

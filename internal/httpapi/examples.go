@@ -9,7 +9,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// The examples of the OpenAPI document. A test sends each of them to a tenet that holds exampleStored of every kind.
+// The examples of the OpenAPI document. A test sends each of them to a server that holds exampleStored of every kind.
 
 const exampleBatchID = "018f4a3e-7c10-7a5e-9f0b-2f6d1c3b5a70"
 
@@ -25,14 +25,14 @@ func exampleDocument(k knowledge.Kind) knowledge.Document {
 	return d
 }
 
-// exampleStored is the example document of a kind as tenet answers with it.
+// exampleStored is the example document of a kind as a server answers with it.
 func exampleStored(k knowledge.Kind) knowledge.Document {
 	d := exampleDocument(k)
 	knowledge.StampNext(d, nil, 0, "anna", exampleTime())
 	return d
 }
 
-// sentFields returns a document as a writer sends it: without what the store keeps.
+// sentFields returns a document as a writer sends it, without the stamps of the store.
 func sentFields(d knowledge.Document) map[string]any {
 	m, _ := asJSONValue(d).(map[string]any)
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(d).Elem()) {
@@ -52,7 +52,7 @@ func leastFields(d knowledge.Document) map[string]any {
 	return m
 }
 
-// anotherExample returns the example document of a kind under an id that is free: n, from 2 to 9, tells several apart.
+// anotherExample returns the example document of a kind under an unused id that ends with n, from 2 to 9.
 func anotherExample(k knowledge.Kind, n int) knowledge.Document {
 	d := exampleDocument(k)
 	id := d.Key().ID

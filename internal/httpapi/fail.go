@@ -13,7 +13,7 @@ import (
 	"tenet/internal/store"
 )
 
-// fail answers with the problem that an error is, and logs what a person should know.
+// fail answers with the problem for an error, and logs errors that an operator should know of.
 func (c *call) fail(err error) {
 	if made, ok := errors.AsType[*store.ProposedError](err); ok {
 		answerProposed(c, made)
@@ -29,7 +29,7 @@ func (c *call) fail(err error) {
 		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelWarn, "answer broken off", slog.String("request_id", c.request.RequestID()), slog.Any("error", err))
 		panic(http.ErrAbortHandler)
 	case p.Status == api.StatusDisconnected:
-		// Most likely nobody hears it. But a server that stops cancels too, and must not seem to have said yes.
+		// Most likely the caller has disconnected. But a server that stops cancels requests too, and must not seem to confirm them.
 		c.sendProblem(api.ProblemOf(&store.UnavailableError{Reason: "the request was broken off: ask again with the same Idempotency-Key"}))
 		c.status = api.StatusDisconnected
 		return

@@ -11,7 +11,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// A faultList collects what is wrong with a request.
+// A faultList collects the faults of a request.
 type faultList []knowledge.Fault
 
 func (f *faultList) add(pointer, format string, args ...any) {
@@ -32,7 +32,7 @@ func (f *faultList) merge(err error) {
 	}
 }
 
-// object splits a JSON object into its members and notes those that nobody knows.
+// object splits a JSON object into its members and adds a fault for each unknown one.
 func (f *faultList) object(pointer string, raw []byte, known ...string) map[string]json.RawMessage {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
@@ -72,7 +72,7 @@ func pointerToken(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, "~", "~0"), "/", "~1")
 }
 
-// cutPointer returns what of a JSON pointer is below a prefix.
+// cutPointer returns the part of a JSON pointer below a prefix.
 func cutPointer(pointer, prefix string) (string, bool) {
 	rest, ok := strings.CutPrefix(pointer, prefix)
 	return rest, ok && (rest == "" || rest[0] == '/')

@@ -24,7 +24,7 @@ func standingOf(s *store.Standing) api.Standing {
 	}
 }
 
-// checkInRequest is what POST /fleet/{id} reads.
+// checkInRequest is the body of POST /fleet/{id}.
 type checkInRequest struct {
 	At       knowledge.Time               `json:"at,omitzero" doc:"When it was so; now when left out. An older one than is known changes nothing"`
 	Via      string                       `json:"via" doc:"The command that tells" enum:"sync,check" example:"sync"`
@@ -56,7 +56,7 @@ func (d fleetDoor) routes() []*route {
 		{
 			method: http.MethodGet, path: fleetPath, id: "list-fleet", tag: "fleet",
 			summary: "List how repositories stand", description: "Every repository with what it last told of itself: whether it has what it takes, " +
-				"whether its files are as they were written, when it was last heard of. While PostgreSQL is away a copy answers.",
+				"whether its files are as they were written, when it was last heard of. While PostgreSQL is down, a copy answers.",
 			handler: with(d.list), answers: []answer{jsonAnswer[api.FleetPage](http.StatusOK, "A page", exampleFleet())},
 			refusals: []int{http.StatusForbidden},
 		},
@@ -72,7 +72,7 @@ func (d fleetDoor) routes() []*route {
 		{
 			method: http.MethodPost, path: fleetPath + "/{id}", id: "check-in", tag: "fleet",
 			summary: "Tell how a repository stands", description: "What tenet sync and tenet check tell after a run. It is a count of use and no version of " +
-				"a document: who may read the repository may tell. While PostgreSQL is away it waits on disk.",
+				"a document: who may read the repository may tell. While PostgreSQL is down, it waits on disk.",
 			handler: with(d.checkIn), sample: sample.Repository,
 			body: &payload{media: mediaJSON, body: typeOf[checkInRequest](), samples: exampleCheckIns()}, answers: []answer{
 				jsonAnswer[api.Standing](http.StatusOK, "How it stands", sample),
@@ -85,13 +85,13 @@ func (d fleetDoor) routes() []*route {
 	}
 }
 
-// fleetFor returns the fleet for a caller who may see it.
+// fleetFor returns the fleet if the caller may read it.
 func (d fleetDoor) fleetFor(c *call) (Fleet, error) {
 	if err := access.MayRead(c.request.Caller, knowledge.KindRepository); err != nil {
 		return nil, err
 	}
 	if d.h.o.Fleet == nil {
-		return nil, api.Refuse(api.ErrNoPath, "this tenet keeps no fleet")
+		return nil, api.Refuse(api.ErrNoPath, "this server keeps no fleet")
 	}
 	return d.h.o.Fleet, nil
 }
@@ -258,7 +258,7 @@ func exampleFleet() api.FleetPage {
 	}
 }
 
-// outcomes reads what became of rules.
+// outcomes reads the counts of each rule.
 func (f *faultList) outcomes(pointer string, raw json.RawMessage) map[string]store.EffectTally {
 	var names map[string]json.RawMessage
 	if f.member(pointer, raw, &names, "an object"); len(names) > maxRules {

@@ -17,7 +17,7 @@ const (
 	mediaMarkdown = "text/markdown; charset=utf-8"
 )
 
-// guidanceRequest is what POST /guidance reads.
+// guidanceRequest is the body of POST /guidance.
 type guidanceRequest struct {
 	Paths      []string        `json:"paths,omitempty" doc:"Files that are worked on, from the repository's root" maxItems:"200" example:"[\"cmd/pay/main.go\"]"`
 	Languages  []string        `json:"languages,omitempty" doc:"Languages besides those that the names of the files tell" maxItems:"50" example:"[\"sql\"]"`
@@ -176,7 +176,7 @@ func answerGuidance(c *call, q guidance.Query, tagged bool) error {
 		return err
 	}
 	if c.h.o.Guidance == nil {
-		return api.Refuse(api.ErrNoPath, "this tenet gives no guidance")
+		return api.Refuse(api.ErrNoPath, "this server gives no guidance")
 	}
 	p, err := c.h.o.Guidance.Prepare(c.limited(), c.h.o.Store, q)
 	if err != nil {

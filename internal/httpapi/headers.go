@@ -8,7 +8,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// Media types of answers, shared by all of them: nobody appends to a header that was set.
+// Media types of answers.
 const (
 	mediaJSON    = "application/json"
 	mediaProblem = "application/problem+json"
@@ -41,7 +41,7 @@ func sane(id string) bool {
 	return true
 }
 
-// plainID tells most good ids without allocating.
+// plainID reports whether a text is a valid id. It knows most of them, without allocating.
 func plainID(id string) bool { return len(id) > 2 && len(id) <= knowledge.MaxID && sane(id) }
 
 // accepts reports whether an Accept header lets a media type through.

@@ -22,7 +22,7 @@ type historyParams struct {
 	Before knowledge.Seq `query:"before" doc:"Only changes before this one: next of the page before" minimum:"1" example:"1000"`
 }
 
-// history answers with what was done to a document, the newest first.
+// history answers with the changes of a document, the newest first.
 func (l *collection) history(c *call, p *historyParams) error {
 	key, err := l.key(c)
 	if err != nil {
@@ -62,7 +62,7 @@ func (l *collection) history(c *call, p *historyParams) error {
 	return nil
 }
 
-// appendPartial says of an answer that is only a part where it begins.
+// appendPartial appends where a partial answer begins.
 func appendPartial(b []byte, part *store.Partial) []byte {
 	if part.Oldest == 0 {
 		return b
@@ -130,7 +130,7 @@ func (l *collection) at(c *call, key knowledge.Key, version int64) (*knowledge.R
 type historyPage struct {
 	Changes []change      `json:"changes" doc:"Changes, the newest first"`
 	Next    knowledge.Seq `json:"next,omitempty" doc:"What to ask on with as before; left out at the end"`
-	Partial bool          `json:"partial,omitempty" doc:"There is more, which can't be asked for now: PostgreSQL is away"`
+	Partial bool          `json:"partial,omitempty" doc:"There is more, which can't be read now: PostgreSQL is down"`
 	From    knowledge.Seq `json:"partial_from,omitempty" doc:"Of a part, the seq of the oldest change that is here"`
 }
 

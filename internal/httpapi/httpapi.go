@@ -82,7 +82,7 @@ func (o Options) withDefaults() Options {
 }
 
 // Drain ends the requests that wait for a change, now and from now on, so that a server can stop without waiting for them.
-// They answer with what there is.
+// They answer with the changes so far.
 func (h *Handler) Drain() { h.drain.Do(func() { close(h.drained) }) }
 
 func (h *Handler) register(rt *route) {
@@ -105,7 +105,7 @@ func (h *Handler) register(rt *route) {
 	}
 }
 
-// measure sees to it that a route is measured from its first use on.
+// measure creates the metrics of a route when it is first used.
 func (h *Handler) measure(rt *route) {
 	rt.observe = sync.OnceValue(func() func(int, time.Duration) {
 		if h.o.Observe == nil {
@@ -128,7 +128,7 @@ func (h *Handler) table() []*route {
 	return all
 }
 
-// unmatched answers what no route does: a path that does not exist, or a method that a path does not have.
+// unmatched answers requests that match no route: the path does not exist, or does not have the method.
 func (h *Handler) unmatched(w http.ResponseWriter, r *http.Request) {
 	c := w.(*call) // ServeHTTP hands the mux nothing else
 	var allowed []string

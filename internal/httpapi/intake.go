@@ -11,8 +11,8 @@ import (
 	"tenet/internal/api"
 )
 
-// How a body is taken. What a caller announces costs nothing; what has come counts against one budget over all bodies in flight, and
-// a peer that is slow on purpose holds its place for no longer than its pace allows.
+// Reading of request bodies. Only bytes that have arrived count, not an announced length, against one budget for all bodies in
+// flight. A peer that sends too slowly is cut off.
 const (
 	bodyStart = 16 << 10 // room for a body before its first byte; it grows as bytes come
 	bodyPace  = 16 << 10 // bytes that must come in a window, see [Limits]
@@ -59,7 +59,7 @@ type intake struct {
 	came  int       // in it
 }
 
-// read reads to the end. The room is counted, not the bytes: it is what the process pays.
+// read reads to the end. It counts the allocated memory and not the bytes.
 func (in *intake) read() ([]byte, error) {
 	size := bodyStart
 	if n := in.c.r.ContentLength; n > 0 && n < bodyStart {
@@ -99,7 +99,7 @@ func (in *intake) pace() error {
 	return nil
 }
 
-// rest takes the deadline away: the connection may serve another request.
+// rest removes the deadline: the connection may serve another request.
 func (in *intake) rest() error { return supported(in.rc.SetReadDeadline(time.Time{})) }
 
 // supported passes over connections without deadlines, as tests have them.
@@ -110,8 +110,8 @@ func supported(err error) error {
 	return err
 }
 
-// yieldSlot gives the request's slot back while it waits for its peer, and resume takes one again: what has come so far is not thrown
-// away for want of one.
+// yieldSlot releases the request's slot while it waits for its peer. resumeSlot takes one again, also above the limit: the bytes
+// that have arrived are kept.
 func yieldSlot(c *call) {
 	if c.slot {
 		c.h.working.Add(-1)
@@ -147,7 +147,7 @@ func takeShare(c *call, id string) error {
 	return nil
 }
 
-// leaveShare gives back what the request had of its caller's share.
+// leaveShare releases the request's part of its caller's share.
 func leaveShare(c *call) {
 	if c.share != nil {
 		c.share.inside.Add(-1)

@@ -46,7 +46,7 @@ func jobRoutes() []*route {
 	return []*route{
 		{
 			method: http.MethodGet, path: jobsPath, id: "list-jobs", tag: "operations",
-			summary: "List jobs", description: "The work that comes round: what each job does, when it runs next, and how its last run ended." + only,
+			summary: "List jobs", description: "The scheduled jobs: what each does, when it runs next, and how its last run ended." + only,
 			handler: with(listJobs), answers: []answer{jsonAnswer[api.JobList](http.StatusOK, "The jobs", exampleJobs())},
 			refusals: []int{http.StatusForbidden},
 		},
@@ -99,7 +99,7 @@ func pauseRoute(what, summary, description string, paused bool) *route {
 	}
 }
 
-// jobsFor returns the jobs for a caller who may see them.
+// jobsFor returns the jobs if the caller may see them.
 func jobsFor(c *call) (Jobs, error) {
 	if no := access.Decide(c.request.Caller, access.Act{Verb: access.VerbOperate}); no != nil {
 		return nil, c.request.Caller.Deny(no)
@@ -173,7 +173,7 @@ func runJob(c *call, _ *jobPath) error {
 	return c.json(http.StatusAccepted, runOf(&r))
 }
 
-// jobError says which job there is not, or why it can't be run now.
+// jobError names a job that does not exist, or says why it can't be run now.
 func jobError(err error, name string) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):

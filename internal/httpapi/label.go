@@ -27,7 +27,7 @@ func atLabel(c *call, label string, key knowledge.Key) (*knowledge.Record, error
 	return store.AtLabel(ctx, c.h.o.Store, l, key)
 }
 
-// labelOf returns a label, and says in a header where it stands.
+// labelOf returns a label, and sets the header with its seq.
 func labelOf(c *call, label string) (*knowledge.Label, error) {
 	l, err := store.LabelOf(c.limited(), c.h.o.Store, label)
 	if err == nil {
@@ -36,7 +36,7 @@ func labelOf(c *call, label string) (*knowledge.Label, error) {
 	return l, err
 }
 
-// labelHeader says as of which label an answer is, and where that stood.
+// labelHeader names the label of an answer, and its seq.
 const labelHeader = "Tenet-Label"
 
 // labelsParam is that of lists and searches of documents as they stand at a label.
@@ -51,7 +51,7 @@ func labelled(c *call, label string, kinds ...knowledge.Kind) (*knowledge.Label,
 		return nil, nil, err
 	}
 	if c.h.o.Labels == nil {
-		return nil, nil, api.Refuse(api.ErrNoPath, "this tenet lists and searches nothing at labels")
+		return nil, nil, api.Refuse(api.ErrNoPath, "this server lists and searches nothing at labels")
 	}
 	l, err := labelOf(c, label)
 	return l, c.h.o.Labels, err

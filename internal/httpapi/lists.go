@@ -2,7 +2,7 @@ package httpapi
 
 import "tenet/internal/knowledge"
 
-// viewParams say how much of each document an answer with many holds.
+// viewParams select the fields of each document in a list.
 type viewParams struct {
 	View   string   `query:"view" doc:"How much of each document: all of it, or what is enough to choose among them; a summary lacks fields that the schema requires" enum:"full,summary" default:"full" example:"summary"`
 	Fields []string `query:"fields" doc:"The fields of each document to send and no others, also of those that the schema requires; repeated or separated by commas" example:"version"`
@@ -31,7 +31,7 @@ func (p *viewParams) wanted(kind knowledge.Kind, f *faultList) []string {
 
 // pageParams are those that every list has.
 type pageParams struct {
-	Active       string         `query:"active" doc:"Documents in use, retired ones, or both" enum:"true,false,any" default:"true" example:"any"`
+	Active       string         `query:"active" doc:"Active documents, retired ones, or both" enum:"true,false,any" default:"true" example:"any"`
 	UpdatedSince knowledge.Time `query:"updated_since" doc:"Only what was changed at this time or later, the newest first" example:"2026-01-31T12:00:00Z"`
 	Sort         string         `query:"sort" doc:"The order: what matters most first, the last changed first, by title, by id" enum:"house,updated,title,id" default:"house" example:"title"`
 	Limit        int            `query:"limit" doc:"How many documents a page holds" minimum:"1" maximum:"200" default:"50" example:"20"`
@@ -55,8 +55,8 @@ func (p *pageParams) query(f *faultList) knowledge.Query {
 	return q
 }
 
-// listParams are the parameters of every list. A list knows the filters of its kind alone: what they mean, and which values they
-// have, the kind's description tells.
+// listParams are the parameters of every list. A list has only the filters in the description of its kind, which also gives their
+// meaning and values.
 type listParams struct {
 	Category    string `query:"category" filter:"true"`
 	Tag         string `query:"tag" filter:"true"`

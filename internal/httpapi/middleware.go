@@ -16,7 +16,7 @@ func (c *call) limited() context.Context {
 	return c.ctx
 }
 
-// leave gives back what enter and limited took.
+// leave releases the timer of limited.
 func (c *call) leave() {
 	if c.cancel != nil {
 		c.cancel()
@@ -58,7 +58,7 @@ func (c *call) logAccess(route string, took time.Duration) {
 		slog.String("source", string(c.source)))
 }
 
-// actor is who the log says wrote what the caller writes.
+// actor returns the id that the log names as the writer of the caller's changes.
 func (c *call) actor() string {
 	if c.request.Caller == nil {
 		return ""

@@ -66,7 +66,7 @@ func (h *Handler) describe() *huma.OpenAPI {
 				"What goes wrong is told as application/problem+json, every fault of a request at once.",
 			License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 		},
-		Servers: []*huma.Server{{URL: "/", Description: "The tenet that served this document"}},
+		Servers: []*huma.Server{{URL: "/", Description: "The server of this document"}},
 		Tags:    tagList(),
 		ExternalDocs: &huma.ExternalDocs{
 			URL:         asyncPath,
@@ -195,7 +195,7 @@ func describeParameters(schemas huma.Registry, rt *route) []*huma.Param {
 	return list
 }
 
-// describeFilter adds to a parameter what the description of a kind tells of it.
+// describeFilter adds the filter of a kind's description to a parameter.
 func describeFilter(p *huma.Param, filter *knowledge.Filter) {
 	p.Description, p.Example = filter.Doc, filter.Example
 	for _, v := range filter.Values {
@@ -305,7 +305,7 @@ func refusalResponses(schemas huma.Registry) map[string]*huma.Response {
 	return out
 }
 
-// newSchemas returns the registry of schemas, with what Go types don't say of themselves.
+// newSchemas returns the registry of schemas, with names for generated types and a format for times.
 func newSchemas() huma.Registry {
 	r := huma.NewMapRegistry(schemaPrefix, func(t reflect.Type, hint string) string {
 		if of, ok := pageOf(t); ok {
@@ -336,7 +336,7 @@ func kindEnum(holds func(*knowledge.Description) bool) []any {
 	return list
 }
 
-// finishSchemas mends what the schemas can't learn from the types.
+// finishSchemas adds to the schemas what the Go types do not express.
 func finishSchemas(schemas huma.Registry) {
 	all := schemas.Map()
 	for _, s := range all {

@@ -15,7 +15,7 @@ const schemaPrefix = "#/components/schemas/"
 // inputSuffix ends the name of the schema of a document as a writer sends it.
 const inputSuffix = "Input"
 
-// bodySchema returns the schema of what a request carries. A document is sent without what tenet writes into it.
+// bodySchema returns the schema of a request body. A document is sent without the fields that only the server writes.
 func bodySchema(schemas huma.Registry, t reflect.Type) *huma.Schema {
 	s := schemas.Schema(t, true, "")
 	if slices.ContainsFunc(knowledge.Kinds(), func(k knowledge.Kind) bool { return documentType(k) == t }) {

@@ -18,13 +18,13 @@ const (
 	livePath    = "/api/v1/live"
 )
 
-// readyAnswer says that tenet can answer.
+// readyAnswer is the answer of a server that is ready.
 type readyAnswer struct {
 	Ready bool     `json:"ready" doc:"True"`
 	Notes []string `json:"notes,omitempty" doc:"What an operator should know all the same, such as that no synchronous standby is present"`
 }
 
-// healthAnswer says that the process lives.
+// healthAnswer is the answer of a running process.
 type healthAnswer struct {
 	OK bool `json:"ok" doc:"True"`
 }
@@ -34,7 +34,7 @@ func opsRoutes(h *Handler) []*route {
 		{
 			method: http.MethodGet, path: "/api/v1/status", id: "get-status", tag: "operations",
 			summary:     "Ask how tenet is",
-			description: "The version, how fresh the answers are, and what the parts of this tenet tell about themselves.",
+			description: "The version, how fresh the answers are, and the details of the parts of this server.",
 			handler:     with(getStatus),
 			answers:     []answer{jsonAnswer[api.StatusAnswer](http.StatusOK, "How tenet is", exampleStatus())},
 			storeless:   true,
@@ -108,7 +108,7 @@ func (h *Handler) ready(c *call, _ *noParams) error {
 	return nil
 }
 
-// readyTimeout bounds the question whether the store answers: who probes does not wait long.
+// readyTimeout bounds the ping of the store: probes do not wait long.
 const readyTimeout = 2 * time.Second
 
 // pingReasons returns why a store does not answer.

@@ -16,64 +16,64 @@ import (
 	"tenet/internal/upkeep"
 )
 
-// Options is what a door is made of. Only Store is needed.
+// Options configure a door. Only Store is required.
 type Options struct {
-	// Store answers. It decides what a caller may do; the door only says who is calling.
+	// Store answers the requests. It checks the rights; the door only authenticates the caller.
 	Store store.Store
-	// Authenticate returns who holds a token. Nil: nobody does, and only the public paths answer.
+	// Authenticate returns the holder of a token. If nil, no token is valid, and only the public paths answer.
 	Authenticate func(token string) (*access.Caller, error)
-	// Refused is told of every call that no valid token came with. Nil: nobody is; the store tells of those it refuses itself.
+	// Refused is called for every request without a valid token. The store reports its own refusals. May be nil.
 	Refused func(ctx context.Context, r access.Refusal)
-	// Level tells how fresh the answers are; it is asked for every request. Nil: always normal, as of now.
+	// Level returns how fresh the answers are, for every request. If nil, the mode is normal, as of now.
 	Level func() knowledge.Level
 	// Position returns a place in the log that every read which begins later shows; false where none is known. Nil: none is.
 	Position func() (knowledge.Mark, bool)
-	// Seq returns a seq that no answer given so far is ahead of; asked for every answer. Nil: answers don't say it.
+	// Seq returns a seq that no answer given so far is ahead of. If nil, answers have no Tenet-Seq.
 	Seq func() knowledge.Seq
-	// Status returns what the status page shows beyond the version and the level. Nil: nothing.
+	// Status returns the details of the status page, beyond the version and the level. May be nil.
 	Status func(ctx context.Context) any
-	// Guidance tells what holds for a path or a task. Nil: nobody does, and there are no such paths.
+	// Guidance finds the documents for a path or a task. If nil, there are no such paths.
 	Guidance *guidance.Index
 	// Labels lists and searches documents as they stand at a label. Nil: only single documents are read at labels.
 	Labels store.LabelReader
-	// Batches tells where a batch stands. Nil: what the log of changes knows.
+	// Batches returns the state of a batch. If nil, it is read from the log of changes.
 	Batches BatchTeller
 	// Desk keeps the conflicts of an outage. Nil: there are none.
 	Desk Desk
-	// Policy says what is written by proposals alone: no decision of a conflict is a way round it.
+	// Policy names the documents that only proposals may write. A decision about a conflict is no way around it.
 	Policy access.Policy
-	// Mirror is what stands in for the primary while it is away. Nil: there is none.
+	// Mirror is the copy of the primary on this disk. If nil, there is none.
 	Mirror Mirror
-	// Jobs is the work that comes round. Nil: there is none.
+	// Jobs are the scheduled jobs. May be nil.
 	Jobs Jobs
-	// Fleet knows how repositories stand to what they take. Nil: nobody does, and there are no such paths.
+	// Fleet knows the state of repositories. If nil, there are no such paths.
 	Fleet Fleet
-	// Check checks files. Nil: nobody does, and there is no such path.
+	// Check checks files. If nil, there is no such path.
 	Check func(ctx context.Context, q *check.Question) (*check.Result, error)
-	// Effects knows what rules and practices do. Nil: nobody does, and there is no such path.
+	// Effects knows the effects of rules and practices. If nil, there is no such path.
 	Effects Effects
-	// Audit keeps the calls that were refused. Nil: nobody does.
+	// Audit keeps the refused calls. May be nil.
 	Audit Audit
-	// Uses counts how often templates are rendered. Nil: nobody counts.
+	// Uses counts how often templates are rendered. May be nil.
 	Uses UseCounter
-	// Ready returns why tenet can't answer, nothing when it can. Nil: what the store's Ping says.
+	// Ready returns why the server can't answer, nothing if it can. If nil, the store's Ping decides.
 	Ready func(ctx context.Context) []string
-	// Notes returns what an operator should know although tenet can answer. Nil: nothing.
+	// Notes returns warnings for the operator of a server that can answer. May be nil.
 	Notes func() []string
 	// Crowded returns why there is no room for more callers before they reach the door, "" when there is. Nil: there always is.
 	Crowded func() string
-	// Trusted are the addresses of proxies, whose X-Forwarded-For tells where a call comes from.
+	// Trusted are the addresses of proxies whose X-Forwarded-For is believed.
 	Trusted []netip.Prefix
 	// Origins are those of other sites whose pages may ask, as [CheckOrigin] takes them. None: no other site's may.
 	Origins []string
-	// Fresh marks the context of a request that says Cache-Control: no-cache. Nil: such requests are like others.
+	// Fresh marks the context of a request with Cache-Control: no-cache. If nil, such requests are like others.
 	Fresh func(ctx context.Context) context.Context
-	// Observe returns what is called after every request of a route, as in "GET /api/v1/rules/{id}"; it is asked once for each
-	// route, when that is first used. Nil: nobody measures.
+	// Observe returns the function to call after every request of a route, such as "GET /api/v1/rules/{id}". It is called once for
+	// each route, when that is first used. May be nil.
 	Observe func(route string) func(status int, took time.Duration)
-	// Archive holds what was retired long ago. Nil: nothing was.
+	// Archive holds the documents that were retired long ago. May be nil.
 	Archive store.Archive
-	// Erase erases a person. Nil: this tenet can't.
+	// Erase erases a person. If nil, the server can't.
 	Erase Eraser
 	// MetricsOpen lets /metrics be read without a token.
 	MetricsOpen bool
@@ -83,13 +83,13 @@ type Options struct {
 	Mounts []Mount
 	// LiveDescription is the AsyncAPI document of the stream of changes, as JSON. Nil: there is no such path.
 	LiveDescription []byte
-	// Pages tell a browser what went wrong. Nil: it is told as programs are.
+	// Pages show problems to people with a browser. If nil, browsers get them as programs do.
 	Pages Pages
-	// Log gets what a person should know: panics, errors that nobody foresaw, outages. Nil: nothing is logged.
+	// Log gets panics, unexpected errors and outages. If nil, nothing is logged.
 	Log *slog.Logger
 	// AccessLog gets a line for every request. Nil: none is written.
 	AccessLog *slog.Logger
-	// Limits bounds what a caller may ask for.
+	// Limits bounds the requests.
 	Limits Limits
 	// Version is that of the program, for the status page.
 	Version string
@@ -115,7 +115,7 @@ type Limits struct {
 	CompressFrom int           // bytes from which an answer is compressed for clients that accept it: 12 KiB; negative: never
 }
 
-// A BatchTeller tells where a batch stands.
+// A BatchTeller returns the state of batches.
 type BatchTeller interface {
 	// Batch returns the status of a batch; an unknown one is [store.ErrNotFound].
 	Batch(ctx context.Context, id knowledge.BatchID) (knowledge.BatchStatus, error)
@@ -142,13 +142,13 @@ type Desk interface {
 type Mirror interface {
 	// CheckMirror asks for a comparison with the primary.
 	CheckMirror()
-	// AcceptPrimary lets the mirror be made anew from a primary that has another history.
+	// AcceptPrimary lets the mirror be rebuilt from a primary with another history.
 	AcceptPrimary()
 }
 
-// Jobs is the work that comes round, as people ask about it.
+// Jobs are the scheduled jobs.
 type Jobs interface {
-	// Jobs returns how the jobs stand. With an error it returns what can be told.
+	// Jobs returns the state of the jobs, and as much of it as is known together with an error.
 	Jobs(ctx context.Context) ([]upkeep.Standing, error)
 	// Start asks for a run now; it is [store.ErrNotFound] for a job that there is not, [store.ErrConflict] while it runs.
 	Start(ctx context.Context, name, by string) (store.Run, error)
@@ -158,21 +158,21 @@ type Jobs interface {
 	Pause(ctx context.Context, name, by string, paused bool) error
 }
 
-// Fleet knows how repositories stand to what they take.
+// Fleet knows the state of repositories.
 type Fleet interface {
-	// CheckIn takes in what a work tree tells of itself, and returns how it stands. Its repository is read in the name of who asks.
+	// CheckIn records the report of a work tree, and returns the state of its repository, which is read with the rights of the caller.
 	CheckIn(ctx context.Context, reader store.Reader, c store.CheckIn) (*store.Standing, error)
 	// Page returns repositories by their ids.
 	Page(ctx context.Context, q store.FleetQuery) ([]store.Standing, error)
 	// Counts returns how many repositories have each state, and as of when.
 	Counts() ([]store.FleetCount, knowledge.Time)
-	// News returns a repository with what has changed since it took what it takes.
+	// News returns a repository with the changes since it last took its documents.
 	News(ctx context.Context, reader store.Past, id string) (*store.FleetNews, error)
 }
 
-// Effects knows what rules and practices do.
+// Effects knows the effects of rules and practices.
 type Effects interface {
-	// Page returns what was worked out in the last night, by the keys of the documents.
+	// Page returns the effects as of the last nightly run, ordered by key.
 	Page(ctx context.Context, q store.EffectQuery) ([]store.Effect, error)
 }
 
@@ -182,12 +182,12 @@ type Audit interface {
 	Refusals(ctx context.Context, before knowledge.Time, actor string, limit int) ([]store.Refusal, error)
 }
 
-// An Eraser erases a person, and says what it did.
+// An Eraser erases a person, and reports what it did.
 type Eraser func(ctx context.Context, r erasure.Request) (*erasure.Report, error)
 
-// Pages tell a person with a browser what went wrong.
+// Pages make the error pages for browsers.
 type Pages interface {
-	// Refusal returns the page that tells what went wrong.
+	// Refusal returns the page for a problem.
 	Refusal(r *http.Request, status int, title, detail string) []byte
 	// Head sets the headers of every page.
 	Head(h http.Header)

@@ -121,7 +121,7 @@ func (s *querySet) hint(name string) string {
 	return ": this path knows " + strings.Join(s.names, ", ")
 }
 
-// setParam reads the values of one parameter into a field, or says what is wrong with them.
+// setParam reads the values of one parameter into a field, and returns a message if it can't.
 func setParam(v reflect.Value, values []string) string {
 	if list, ok := reflect.TypeAssert[*[]string](v.Addr()); ok {
 		for _, s := range values {

@@ -11,13 +11,13 @@ import (
 	"tenet/internal/store"
 )
 
-// reviewRequest is what POST /proposals/{id}/reviews reads.
+// reviewRequest is the body of POST /proposals/{id}/reviews.
 type reviewRequest struct {
 	Verdict string `json:"verdict" doc:"What you say of it; reject also closes it; override lets it be applied without its approvals, which admins may in an emergency" enum:"approve,ask,reject,comment,override"`
 	Comment string `json:"comment,omitempty" doc:"In words; an override needs a reason"`
 }
 
-// proposedChanges is what a proposal would do.
+// proposedChanges are the changes that a proposal would make.
 type proposedChanges struct {
 	State   string                 `json:"state" doc:"Where the proposal stands" enum:"open,applied,rejected,withdrawn"`
 	Moved   bool                   `json:"moved" doc:"True when some document is no longer as the proposal saw it"`
@@ -55,7 +55,7 @@ func proposalRoutes(h *Handler) []*route {
 		{
 			method: http.MethodPost, path: l.path + "/{id}/apply", id: "apply-proposal", tag: tag, sample: id,
 			summary: "Apply a proposal",
-			description: "Does its ops and says so in it, all or nothing, once: whoever asks again gets the same answer. It needs the approvals that the policy asks for, and the " +
+			description: "Does its ops and says so in it, all or nothing, once: asked again, it gives the same answer. It needs the approvals that the policy asks for, and the " +
 				"right to do the ops. A document that is no longer as the proposal saw it is a conflict; changes shows what differs.",
 			handler: with(applyProposal),
 			answers: []answer{l.documentAnswer(http.StatusOK, "The proposal, applied", wrote...), queued}, refusals: writes,
@@ -123,7 +123,7 @@ func reviewProposal(c *call, _ *reviewParams) error {
 	return nil
 }
 
-// underReview tells the faults of a review as those of the request.
+// underReview turns the faults of a review into faults of the request.
 func underReview(err error, n int) error {
 	invalid, ok := errors.AsType[*knowledge.InvalidError](asSingle(err))
 	if !ok {
@@ -157,7 +157,7 @@ func (h *Handler) proposedChanges(c *call, _ *proposalPath) error {
 	if err != nil {
 		return err
 	}
-	// Of what the caller may not read it must not show a word: a proposal holds none of these, and this holds it to that.
+	// A preview must not show documents that the caller may not read. No proposal holds such kinds today; this makes sure of it.
 	for i := range p.Ops {
 		if kind, err := knowledge.ParseKind(p.Ops[i].Kind); err == nil && !access.Sees(c.request.Caller, kind) {
 			return c.request.Caller.Deny(&store.ForbiddenError{Reason: "you may not read " + kind.Plural()})

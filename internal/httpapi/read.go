@@ -44,8 +44,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mux.ServeHTTP(c, r)
 }
 
-// direct returns the route of a read of one document or of a list, and the document's id: what the mux would find, without
-// its work. It returns nil for everything else, and for every path that needs a second look.
+// direct returns the route of a read of one document or of a list, and the document's id, faster than the mux would. It returns nil
+// for all other requests, which the mux routes.
 func (h *Handler) direct(r *http.Request) (*route, string) {
 	rest, ok := strings.CutPrefix(r.URL.Path, apiPrefix)
 	if !ok || r.Method != http.MethodGet || len(r.RequestURI) > h.o.Limits.MaxURL {
@@ -77,7 +77,7 @@ func (c *call) serve(rt *route) {
 	}
 }
 
-// enter does what comes before every route: a slot, the caller, the deadline.
+// enter prepares a request for its route: a slot, the caller, the wishes for its reads.
 func (c *call) enter() error {
 	c.ctx = c.request
 	if !c.route.probe {
@@ -108,7 +108,7 @@ func (c *call) enter() error {
 	return c.wish()
 }
 
-// wish reads what a caller wishes for of its reads beyond the freshness.
+// wish reads the headers Tenet-Min-Seq and Tenet-Require.
 func (c *call) wish() error {
 	least, require := c.r.Header["Tenet-Min-Seq"], c.r.Header["Tenet-Require"]
 	if least == nil && require == nil {
@@ -217,7 +217,7 @@ func (l *collection) listed(c *call, p *listParams, label string, f faultList) e
 	return nil
 }
 
-// finish does what comes after every request, whatever became of it.
+// finish releases the resources of a request and records it, also after a panic.
 func (c *call) finish() {
 	abort := false
 	if v := recover(); v != nil {
@@ -248,7 +248,7 @@ func (c *call) finish() {
 	}
 }
 
-// recognise finds out who has signed in. Whoever has not is a stranger, to whom the other door shows its public part.
+// recognise sets the caller of a mounted door by its own token. Without a valid one, the other door shows its public part.
 func recognise(c *call) error {
 	token := c.route.token(c.r)
 	if token == "" {

@@ -10,12 +10,12 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// renderRequest is what POST /templates/{id}/render reads.
+// renderRequest is the body of POST /templates/{id}/render.
 type renderRequest struct {
 	Values map[string]any `json:"values,omitempty" doc:"The values by the names of the variables: text, numbers, booleans, and lists of text for multiselect"`
 }
 
-// usageAnswer tells how often a template was rendered.
+// usageAnswer is how often a template was rendered.
 type usageAnswer struct {
 	UsageCount int64 `json:"usage_count" doc:"How often the template was rendered" minimum:"0"`
 }

@@ -16,7 +16,7 @@ func with[P any](fn func(c *call, p *P) error) handler {
 	})
 }
 
-// collecting makes a handler of a function that has more to say about parameters of which some can't be read.
+// collecting makes a handler of a function that gets the faults of its parameters and adds its own.
 func collecting[P any](fn func(c *call, p *P, f faultList) error) handler {
 	return handler{
 		params: reflect.TypeFor[P](),

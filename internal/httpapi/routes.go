@@ -61,7 +61,7 @@ func (l *collection) writeRoutes() []*route {
 	queued := l.documentAnswer(http.StatusAccepted, "The write is safe on disk and waits for the primary", "Tenet-Batch", "Link")
 	made := l.documentAnswer(http.StatusCreated, "The new "+one, append(wrote, "Location")...)
 	done := l.documentAnswer(http.StatusOK, "The "+one+" as it is now", wrote...)
-	// Without a condition a conflict is rare, and none of the caller's making: somebody published what a contributor edits.
+	// Without a precondition, a conflict is rare: a maintainer has published the document while a contributor edits it.
 	cond := []int{http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity}
 	reads := slices.Concat(cond, []int{http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType})
 	body := func(samples []sample) *payload {

@@ -21,7 +21,7 @@ type searchParams struct {
 	Cursor   string   `query:"cursor" doc:"Where the page begins: next of the page before, with the same question and filters"`
 	Facets   bool     `query:"facets" doc:"True also counts the hits by kind, category, tag, language and severity" example:"true"`
 	Literal  bool     `query:"literal" doc:"True looks for a word that no document has as it was typed, and not for a similar one" example:"false"`
-	View     string   `query:"view" doc:"What is told of each hit: enough to choose among them, or the whole document" enum:"summary,full" default:"summary" example:"full"`
+	View     string   `query:"view" doc:"The content of each hit: enough to choose among them, or the whole document" enum:"summary,full" default:"summary" example:"full"`
 	Fields   []string `query:"fields" doc:"Fields of the documents to send along, repeated or separated by commas" example:"description"`
 	labelsParam
 	knownHeader
@@ -30,7 +30,7 @@ type searchParams struct {
 func (h *Handler) searchRoutes() []*route {
 	return []*route{{
 		method: http.MethodGet, path: "/api/v1/search", id: "search", tag: "search",
-		summary: "Find documents in use by their text",
+		summary: "Find active documents by their text",
 		description: "Words are wishes: a document that holds more of them, and rarer ones, comes first; matched tells how much of the question the " +
 			"first hit holds. Conditions hold for every hit: OR between two words asks for either, a minus in front of one " +
 			"excludes it, quotes ask for a phrase, a star ends a prefix, title:, tag:, category:, kind: and id: look only there.",

@@ -11,14 +11,14 @@ import (
 	"tenet/internal/store"
 )
 
-// What one caller may have of the door at one time, so that whoever asks for too much is told so and the others are answered. The
-// bounds of all callers together are in [Limits]; whoever has reached a share gets 429, whoever meets a full house 503.
+// The limits of one caller, so that one that asks for too much is refused with 429 while the others are answered. The limits of all
+// callers together are in [Limits]: beyond those, every caller gets 503.
 const (
 	bodyShare = 2 // the part of the bytes of all bodies, and of all answers: the largest batch must fit
 	waitShare = 4 // the part of the places for long polls
 )
 
-// A share is what one principal has of the door now.
+// A share counts the resources that one principal uses now.
 type share struct {
 	inside  atomic.Int64 // requests, and of those whose body is on its way
 	bodies  atomic.Int64 // bytes of bodies
@@ -54,7 +54,7 @@ func (s *shares) get(id string) *share {
 // errShare says that a caller's share of the budget of all bodies is used up.
 var errShare = errors.New("the caller's share of the budget of bodies is used up")
 
-// shareUsed tells a caller who has had its share.
+// shareUsed is the refusal of a caller that has used up its share.
 func shareUsed(what string, n int64) error {
 	return &store.UnavailableError{
 		Reason:  fmt.Sprintf("this token has its share of %s already, %d: ask again when one of its requests has ended", what, n),
@@ -85,7 +85,7 @@ func holdAnswer(c *call, n int) error {
 	return nil
 }
 
-// letAnswerGo gives back what an answer has of the budget.
+// letAnswerGo releases an answer's part of the budget.
 func letAnswerGo(c *call) {
 	if c.sending == 0 {
 		return
@@ -123,10 +123,10 @@ func mayAnswer(c *call) error {
 	return nil
 }
 
-// nearlyFull is the part of a bound at which the door says that it has no room for more callers.
+// nearlyFull is the fraction of a limit at which the server reports that it has no room for more callers.
 const nearlyFull = 0.95
 
-// busy says that the door has no room now.
+// busy is the refusal while the server has no room for more requests.
 func busy(reason string) error {
 	return &store.UnavailableError{Reason: reason + ": ask again soon", RetryAfter: time.Second, NotDone: true}
 }

@@ -12,25 +12,25 @@ import (
 
 const tokensPath = "/api/v1/tokens" //nolint:gosec // an address
 
-// tokenRequest is what POST /tokens reads.
+// tokenRequest is the body of POST /tokens.
 type tokenRequest struct {
 	PrincipalID string         `json:"principal_id" doc:"The principal's id; that of a revoked one can be used again" example:"ci-payments"`
 	Name        string         `json:"name,omitempty" doc:"The name to show: the id when left out"`
 	Role        string         `json:"role,omitempty" doc:"What it may do: viewer when left out" enum:"viewer,contributor,maintainer,admin"`
 	Agent       bool           `json:"agent,omitempty" doc:"True for a program that decides by itself"`
-	Expiry      knowledge.Time `json:"expiry,omitzero" doc:"When the token ends; null or left out for never" example:"2027-01-31T12:00:00Z"`
+	Expiry      knowledge.Time `json:"expiry,omitzero" doc:"When the token expires; null or left out for never" example:"2027-01-31T12:00:00Z"`
 }
 
-// rotateRequest is what POST /principals/{id}/token reads.
+// rotateRequest is the body of POST /principals/{id}/token.
 type rotateRequest struct {
-	Expiry knowledge.Time `json:"expiry,omitzero" doc:"When the new token ends, null for never; when left out, when the old one did" example:"2027-01-31T12:00:00Z"`
+	Expiry knowledge.Time `json:"expiry,omitzero" doc:"When the new token expires, null for never; when left out, when the old one did" example:"2027-01-31T12:00:00Z"`
 }
 
 // tokenAnswer holds a token, which is in no other answer and kept nowhere.
 type tokenAnswer struct {
 	PrincipalID string         `json:"principal_id" doc:"The principal's id" example:"ci-payments"`
 	Role        string         `json:"role" doc:"What it may do" enum:"viewer,contributor,maintainer,admin"`
-	Expiry      knowledge.Time `json:"expiry" doc:"When the token ends; null for never"`
+	Expiry      knowledge.Time `json:"expiry" doc:"When the token expires; null for never"`
 	Token       string         `json:"token" doc:"The token, shown this once and kept nowhere"`
 }
 
@@ -112,7 +112,7 @@ func issueToken(c *call, _ *noParams) error {
 	return sendToken(c, access.Issue(p, was), p, token, http.StatusCreated)
 }
 
-// future refuses a token that would be worthless at once.
+// future refuses a token that would have expired already.
 func future(f *faultList, at knowledge.Time) {
 	if !at.IsZero() && !at.After(time.Now()) {
 		f.add("/expiry", "%s is past", at.UTC().Format(time.RFC3339))

@@ -23,7 +23,7 @@ func viewsOf(memo *knowledge.Memo) *views {
 	return knowledge.Memoized(memo, func() *views { return new(views) })
 }
 
-// ready returns a view, "" for the usual one, and makes it where nobody has asked for it yet.
+// ready returns a view, "" for the usual one, and builds it if it is not there yet.
 func (v *views) ready(name string, build func() (*ready, error)) (*ready, error) {
 	if name == "" {
 		if a := v.usual.Load(); a != nil {
@@ -62,7 +62,7 @@ type ready struct {
 	packed [codingCount]atomic.Pointer[packed]
 }
 
-// packed is a ready answer in one of the codings, made when somebody first accepts it.
+// packed is a ready answer in one of the codings, made when a caller first accepts it.
 type packed struct {
 	body        []byte
 	tag, length string

@@ -8,8 +8,8 @@ import (
 	"tenet/internal/store"
 )
 
-// newMCP makes the door for assistants. It follows what the mirror has applied, as the memory does: who is told of a change can
-// read it.
+// newMCP makes the door for assistants. It follows the changes that the mirror has applied, as the cache does: a caller that is
+// notified of a change can read it.
 func (p *parts) newMCP(o Options) *mcp.Door {
 	return mcp.New(mcp.Options{
 		Store: p.store, Skills: p.guidance.LeftToModel, Labels: p.labels, Check: p.checks.Check, Feed: p.from.feed, Holds: p.directory.Holds,

@@ -175,7 +175,7 @@ func (p *parts) newestBackup(ctx context.Context) float64 {
 
 // A glance is what was last seen of the backups.
 type glance struct {
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	at     time.Time
 	newest float64
 }

@@ -16,14 +16,14 @@ import (
 	"tenet/internal/upkeep"
 )
 
-// machinesDir holds, among the backups of a PostgreSQL, what machines with a tenet alone have.
+// machinesDir holds the backups of the journals of instances, among those of their PostgreSQL.
 const machinesDir = "machines"
 
 // machineName is what a machine may be called: its copies are a directory of that name.
 var machineName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$`)
 
-// OpenMachineBackups returns the engine of the copies of what a machine with a tenet on a PostgreSQL alone has: its journal, with the
-// writes that were acknowledged and wait, and its admin's token. Without a journal it reads copies.
+// OpenMachineBackups returns the engine for backups of the files that only this instance has: its journal, with the acknowledged
+// writes that wait for the primary, and its admin's token. Without a journal it only reads backups.
 func OpenMachineBackups(o Options, machine string, journal *sqlite.Journal) (backup.Engine, error) {
 	if o.Backups.Dir == "" {
 		return nil, errors.New("no backup directory: name one with --backup-dir, best on another disk")
@@ -65,8 +65,7 @@ func inspectJournal(ctx context.Context, path string) (f backup.Facts, err error
 	return f, j.Close()
 }
 
-// machineJobs describes the job that copies what this machine alone has. It goes on while the PostgreSQL is away: that is when it
-// matters.
+// machineJobs describes the job that backs up this instance's own files. It also runs while PostgreSQL is down, when it matters most.
 func (d *dual) machineJobs(o Options) ([]upkeep.Job, error) {
 	if o.Backups.Dir == "" {
 		return nil, nil

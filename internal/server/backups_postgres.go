@@ -30,7 +30,7 @@ func liveOf(e engine) BackedUp {
 	return BackedUp{}
 }
 
-// OpenCluster opens the PostgreSQL that the options name, as backups see it, also beside a tenet that runs on the data directory.
+// OpenCluster opens the PostgreSQL of the options for backups, also beside a server that runs on the data directory.
 func OpenCluster(ctx context.Context, o Options) (live BackedUp, done func() error, err error) {
 	o.NoMigrate = true
 	p, err := openPostgres(ctx, o.withDefaults())

@@ -17,7 +17,7 @@ import (
 	"tenet/internal/store"
 )
 
-// Files of a tenet on a PostgreSQL, in its data directory.
+// Files of an instance with PostgreSQL, in its data directory.
 const (
 	mirrorFile = "mirror.db"
 	seedFile   = "seed.db"
@@ -25,7 +25,7 @@ const (
 	JournalFile = "journal.db"
 )
 
-// dual is the engine of a tenet on a PostgreSQL: the primary, its mirror and its journal.
+// dual is the engine of an instance with PostgreSQL: the primary, its mirror and its journal.
 type dual struct {
 	*failover.Store
 	o        Options
@@ -38,7 +38,7 @@ type dual struct {
 	stop     func()        // ends what start began
 	standbys standbys      // of the PostgreSQL
 
-	// What stands on the engine is told of what happens in it.
+	// Called with the events of the engine, for the parts above it.
 	settled atomic.Pointer[func([]knowledge.Key)]
 	event   atomic.Pointer[func(failover.Event)]
 }
@@ -104,12 +104,12 @@ func openSeeds(ctx context.Context, path string) (*sqlite.Store, error) {
 	return s, nil
 }
 
-// openMirror opens the mirror. A damaged one is put aside: it is made anew from the primary, and a mirror that blocks the
-// start would turn a copy's fault into an outage.
+// openMirror opens the mirror. A damaged one is moved aside and rebuilt from the primary: the fault of a copy must not block the
+// start.
 func openMirror(ctx context.Context, path string, o sqlite.Options) (*sqlite.Store, error) {
 	s, err := sqlite.Open(ctx, path, o)
 	if u, ok := errors.AsType[*store.UnavailableError](err); ok && u.Halt {
-		o.Log.ErrorContext(ctx, "mirror is damaged: it is put aside and made anew", "error", u.Error())
+		o.Log.ErrorContext(ctx, "mirror is damaged: it is moved aside and rebuilt", "error", u.Error())
 		aside, err := sqlite.SetAside(path)
 		if err != nil {
 			return nil, errors.Join(u, err)
@@ -247,7 +247,7 @@ func (d *dual) stat(ctx context.Context) (map[string]any, error) {
 	return out, nil
 }
 
-// VerifyChanges checks the primary's log, or the mirror's part of it while the primary is away.
+// VerifyChanges checks the primary's log, or the mirror's part of it while the primary is down.
 func (d *dual) VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error {
 	if p := d.primary.Load(); p != nil && d.Level().Mode == knowledge.ModeNormal {
 		return p.VerifyChanges(ctx, progress)

@@ -11,13 +11,13 @@ import (
 	"tenet/internal/store"
 )
 
-// dualFleet keeps how repositories stand at the primary, with a copy on this machine. While the primary is away the copy answers, and takes
-// check-ins in; they are brought to the primary when it is back, where the newest of each repository wins.
+// dualFleet keeps the state of repositories at the primary, with a copy on this machine. While the primary is down, the copy answers
+// and takes check-ins. They are sent to the primary when it is back, where the newest of each repository wins.
 type dualFleet struct {
 	theirs func() store.FleetBook // the primary's book; nil while it is away
 	copy   store.FleetBook
 
-	mu   sync.Mutex     // guards what follows
+	mu   sync.Mutex     // guards the fields below
 	upto knowledge.Time // the copy has what was written before
 	owes bool           // the copy may hold what the primary does not
 }
@@ -80,7 +80,7 @@ func (b *dualFleet) CountStandings(ctx context.Context) ([]store.FleetCount, err
 func (b *dualFleet) DropStandings(ctx context.Context, ids ...string) error {
 	theirs := b.theirs()
 	if theirs == nil {
-		return &store.UnavailableError{Reason: "PostgreSQL is away, and what is gone is forgotten there first", RetryAfter: primaryPatience, NotDone: true}
+		return &store.UnavailableError{Reason: "PostgreSQL is down, and deleted repositories are removed there first", RetryAfter: primaryPatience, NotDone: true}
 	}
 	if err := theirs.DropStandings(ctx, ids...); err != nil {
 		return err

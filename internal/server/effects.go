@@ -32,7 +32,7 @@ type effects struct {
 	holds func(knowledge.Key) bool // whether there is such a document
 	log   *slog.Logger
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	pending map[effectKey]store.EffectTally
 }
 

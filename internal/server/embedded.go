@@ -15,7 +15,7 @@ import (
 	"tenet/internal/upkeep"
 )
 
-// embedded is the engine of a tenet without a PostgreSQL.
+// embedded is the engine of an instance without PostgreSQL.
 type embedded struct {
 	*sqlite.Store
 	path string

@@ -32,7 +32,7 @@ func tellOfEmbedded(ctx context.Context, o Options) {
 		slog.String("path", DatabasePath(o)), slog.Int64("documents", c.Documents), slog.Int64("changes", c.Changes))
 }
 
-// An engine is what a tenet needs of the store that holds its data, beyond the contract.
+// An engine is the store of a server's data, with the methods that the server needs beyond the contract.
 type engine interface {
 	store.Store
 	useCounter
@@ -122,7 +122,7 @@ type sources struct {
 	notes func() []string
 }
 
-// openEngine opens the database that the options name, for a tenet that serves.
+// openEngine opens the database of the options for a server.
 func openEngine(ctx context.Context, o Options) (serving, error) {
 	if o.DatabaseURL != "" {
 		if hasFile(o, databaseFile) {
@@ -131,7 +131,7 @@ func openEngine(ctx context.Context, o Options) (serving, error) {
 		return openDual(ctx, o)
 	}
 	if hasFile(o, JournalFile) { // also beside an embedded database: that is of before
-		return nil, &store.UnavailableError{Halt: true, NotDone: true, Reason: "the data directory " + o.DataDir + " is that of a tenet on a PostgreSQL: " +
+		return nil, &store.UnavailableError{Halt: true, NotDone: true, Reason: "the data directory " + o.DataDir + " belongs to an instance with PostgreSQL: " +
 			"name its PostgreSQL with --database-url; to leave the PostgreSQL for good, see that tenet doctor journal shows nothing that waits, and move " +
 			mirrorFile + " and " + JournalFile + " away"}
 	}

@@ -35,7 +35,7 @@ type Entrance struct {
 	MetricsListen string `name:"metrics-listen" doc:"Address of a listener of its own that answers /metrics without a token, and nothing else, as in 127.0.0.1:9420"`
 }
 
-// spareFiles is how many files beside its connections a tenet has open at most: databases, journals, connections to a PostgreSQL.
+// spareFiles is the largest number of open files beside the connections of callers: databases, journals, connections to PostgreSQL.
 const spareFiles = 256
 
 // crowd returns what bounds the connections.

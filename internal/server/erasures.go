@@ -41,8 +41,8 @@ func ledgerDirs(o Options) []string {
 	return dirs
 }
 
-// Erase implements [store.Eraser] for a tenet on a PostgreSQL. In an outage it is refused, and not put into the journal: the name has to leave
-// every copy, and whoever asked for it would be told that it has while the primary still has it.
+// Erase implements [store.Eraser] for an instance with PostgreSQL. In an outage it is refused and not journalled: the name must leave
+// every copy, and the answer must not say so while the primary still has it.
 func (d *dual) Erase(ctx context.Context, r store.ErasureRequest) (store.ErasureResult, error) {
 	p := d.primary.Load()
 	if p == nil || d.Level().Mode != knowledge.ModeNormal {

@@ -19,12 +19,12 @@ import (
 // fleet knows how repositories stand to what they take.
 type fleet struct {
 	book store.FleetBook
-	docs store.Past // every document, whoever asks: what a repository takes depends on no reader's rights
+	docs store.Past // reads every document: the documents of a repository do not depend on the caller's rights
 	log  *slog.Logger
 
 	count   func(knowledge.Key, store.EffectTally) // is told what checks found
 	gauges  *fleetGauges                           // nil for a command: nobody scrapes it
-	mu      sync.Mutex                             // guards what follows
+	mu      sync.Mutex                             // guards the fields below
 	counts  []store.FleetCount                     // as of when
 	counted knowledge.Time
 }

@@ -40,7 +40,7 @@ func openHome(dir string) (*home, error) {
 	return &home{dir, owner}, nil
 }
 
-// announce tells other processes of this machine where the tenet answers.
+// announce writes the address of the server for other processes of this machine.
 func (h *home) announce(url, certificate string) error {
 	if certificate != "" {
 		if abs, err := filepath.Abs(certificate); err == nil {
@@ -69,7 +69,7 @@ func (e *OwnedError) Error() string {
 	if e.URL == "" {
 		return fmt.Sprintf("another process is using the data directory %s: wait until it is done, or name another with --data-dir", e.Dir)
 	}
-	return fmt.Sprintf("a tenet is running already on the data directory %s (process %d, %s): use that one, stop it, or name another "+
+	return fmt.Sprintf("a server is running already on the data directory %s (process %d, %s): use that one, stop it, or name another "+
 		"directory with --data-dir", e.Dir, e.PID, e.URL)
 }
 

@@ -18,7 +18,7 @@ import (
 	"tenet/internal/upkeep"
 )
 
-// Upkeep configures the work that comes round. Zero values stand for the defaults.
+// Upkeep configures the scheduled jobs. Zero values select the defaults.
 type Upkeep struct {
 	Schedules    []string      `name:"schedule" doc:"Schedule of a job, as in \"backup.full=0 2 * * *\": five fields of cron in UTC; nothing after the = switches the schedule off. May be given several times"`
 	Window       string        `name:"maintenance-window" doc:"When heavy jobs may start, in UTC, as in \"first sunday 03:00-05:00\"; always when empty"`
@@ -30,7 +30,7 @@ type Upkeep struct {
 // day is the unit of retention.
 const day = 24 * time.Hour
 
-// newKeeper returns what runs the jobs of a tenet.
+// newKeeper returns the keeper that runs the jobs.
 func (p *parts) newKeeper(o Options, end func(store.Run)) (*upkeep.Keeper, error) {
 	window, err := upkeep.ParseWindow(o.Upkeep.Window)
 	if err != nil {
@@ -79,7 +79,7 @@ func instanceName() string {
 	return fmt.Sprintf("%s/%d", host, os.Getpid())
 }
 
-// jobs describes the work that comes round, each job in this one place.
+// jobs describes all scheduled jobs.
 func (p *parts) jobs(o Options) []upkeep.Job {
 	list := []upkeep.Job{
 		{
@@ -101,7 +101,7 @@ func (p *parts) jobs(o Options) []upkeep.Job {
 		},
 		{
 			Name: "log.head", Schedule: "0 * * * *", Book: upkeep.Shared,
-			Doc: "Looks whether what guards the log of changes in the database is there and whether its schema is that of the migrations, and notes the head of the log: in tenet's own log, and in the history of this job",
+			Doc: "Checks that the triggers on the log of changes in the database are there and that its schema is that of the migrations, and notes the head of the log: in tenet's own log, and in the history of this job",
 			Do:  p.noteHead,
 		},
 		{

@@ -26,7 +26,7 @@ func newLabels(dir string, source store.Past, feed store.Feed, log *slog.Logger)
 		err = os.MkdirAll(dir, 0o700)
 	}
 	if err != nil {
-		return nil, &store.UnavailableError{Halt: true, Err: err, Reason: "the directory " + dir + " can't be made anew: look at the rights of the data directory"}
+		return nil, &store.UnavailableError{Halt: true, Err: err, Reason: "the directory " + dir + " can't be created again: look at the rights of the data directory"}
 	}
 	return labels.New(labels.Options{
 		Source: source, Feed: feed, Log: log,
@@ -36,7 +36,7 @@ func newLabels(dir string, source store.Past, feed store.Feed, log *slog.Logger)
 	}), nil
 }
 
-// newLabels makes the copies of labels of a tenet that serves. They follow what the mirror has applied, as the memory does.
+// newLabels makes the copies of labels for a server. They follow the changes that the mirror has applied, as the cache does.
 func (p *parts) newLabels(o Options) (*labels.Copies, error) {
 	return newLabels(filepath.Join(o.DataDir, labelsDir), p.engine, p.from.feed, p.log)
 }

@@ -15,8 +15,8 @@ import (
 	"tenet/internal/store"
 )
 
-// A Local is the database of a tenet that does not run, opened by a command on the same machine. Whoever can read and write
-// the database's files, or knows the PostgreSQL's password, may do everything; a command that says that an agent runs it may what agents may.
+// A Local is the database of a server that is not running, opened by a command on the same machine. A user that can read and write
+// the files of the database, or has the password of PostgreSQL, may do everything. A command run by an agent has the rights of agents.
 type Local struct {
 	store.Store
 	engine    engine
@@ -29,7 +29,7 @@ type Local struct {
 }
 
 // OpenLocal opens the database that the options name, without a listener. A new embedded database gets the starter set. The
-// error is an [*OwnedError] when a tenet runs on the data directory.
+// error is an [*OwnedError] if a server runs on the data directory.
 func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 	o = o.withDefaults()
 	l := &Local{actor: localActor()}
@@ -42,7 +42,7 @@ func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 		}
 	}()
 	if o.DatabaseURL != "" {
-		// Nothing of the directory is used: a tenet may be started on it meanwhile.
+		// The directory is not used: a server may be started on it meanwhile.
 		if err := l.home.close(); err != nil {
 			return nil, err
 		}
@@ -65,20 +65,20 @@ func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 	return l, nil
 }
 
-// HasDatabase reports whether there is a database to open: a PostgreSQL is named, or the data directory has one or is that of a
-// tenet on a PostgreSQL.
+// HasDatabase reports whether there is a database to open: the options name a PostgreSQL, or the data directory has a database or
+// belongs to an instance with PostgreSQL.
 func HasDatabase(o Options) bool {
 	return o.DatabaseURL != "" || hasFile(o, databaseFile) || hasFile(o, JournalFile)
 }
 
-// embedded returns an error where the options mean the embedded database and the directory is that of a tenet on a PostgreSQL: a
-// database made there would be the wrong one.
+// embedded returns an error if the options name no PostgreSQL and the directory belongs to an instance with one: a new database there
+// would be the wrong one.
 func (o Options) embedded() error {
 	if o.DatabaseURL != "" || hasFile(o, databaseFile) || !hasFile(o, JournalFile) {
 		return nil
 	}
 	return &store.UnavailableError{Halt: true, NotDone: true, Reason: "the data directory " + o.DataDir +
-		" is that of a tenet on a PostgreSQL: name its PostgreSQL with --database-url, or start the tenet to speak to it"}
+		" belongs to an instance with PostgreSQL: name its PostgreSQL with --database-url, or start the server to speak to it"}
 }
 
 func hasFile(o Options, name string) bool {

@@ -16,7 +16,7 @@ type Measure struct {
 	Help   string
 }
 
-// Measures returns what /metrics of this tenet shows, by name, without the measures that every Go program has.
+// Measures returns the metrics at /metrics by name, without those of every Go program.
 func (s *Server) Measures() []Measure {
 	described := make(chan *prometheus.Desc)
 	go func() {

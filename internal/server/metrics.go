@@ -13,7 +13,7 @@ import (
 	"tenet/internal/postgres"
 )
 
-// newRegistry returns the measures of one tenet, with those of its process.
+// newRegistry returns the metrics of an instance and of its process.
 func newRegistry(version string) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
@@ -58,7 +58,7 @@ func (d *dual) measure(reg prometheus.Registerer, m *observe.Metrics) {
 		return 0
 	}
 	observe.Gauges(reg,
-		observe.Gauge{Name: "tenet_degraded", Help: "1 while answers come from the mirror because PostgreSQL is away, has diverged or was never seen.", Value: func() float64 {
+		observe.Gauge{Name: "tenet_degraded", Help: "1 while answers come from the mirror because PostgreSQL is down, has diverged or was never seen.", Value: func() float64 {
 			m := d.Level().Mode
 			return one(m != knowledge.ModeNormal && m != knowledge.ModeRecovering)
 		}},
@@ -71,7 +71,7 @@ func (d *dual) measure(reg prometheus.Registerer, m *observe.Metrics) {
 		observe.Gauge{Name: "tenet_breaker_moves_total", Counter: true, Help: "Moves of the breaker before PostgreSQL; many mean that it fails again and again.", Value: status(func(s failover.Status) float64 { return float64(s.Swings) })},
 		observe.Gauge{Name: "tenet_halted", Help: "1 while PostgreSQL is there and its schema, its rights or the certificates do not let tenet work: a person must act.", Value: status(func(s failover.Status) float64 { return one(s.Halt != "") })},
 		observe.Gauge{Name: "tenet_mirror_seq", Help: "The last change that the mirror has; behind the newest change for long: it no longer follows.", Value: status(func(s failover.Status) float64 { return float64(s.Mirror.Seq) })},
-		observe.Gauge{Name: "tenet_mirror_builds_total", Counter: true, Help: "Mirrors made anew, each of which reads all of PostgreSQL; more than one a start: look at the log for why.", Value: status(func(s failover.Status) float64 { return float64(s.Mirror.Builds) })},
+		observe.Gauge{Name: "tenet_mirror_builds_total", Counter: true, Help: "Rebuilds of the mirror, each of which reads all of PostgreSQL; more than one a start: look at the log for why.", Value: status(func(s failover.Status) float64 { return float64(s.Mirror.Builds) })},
 		observe.Gauge{Name: "tenet_mirror_errors_total", Counter: true, Help: "Times that the mirror's file did not take something; growing: look at its disk.", Value: status(func(s failover.Status) float64 { return float64(s.Mirror.Errors) })},
 		observe.Gauge{Name: "tenet_reads_passed_total", Counter: true, Help: "Reads that PostgreSQL was asked because the mirror could not answer: it is being built, lags, or did not take a write.", Value: status(func(s failover.Status) float64 { return float64(s.Passed) })},
 		observe.Gauge{Name: "tenet_reads_fell_back_total", Counter: true, Help: "Reads that PostgreSQL was asked and the mirror answered, because PostgreSQL failed to.", Value: status(func(s failover.Status) float64 { return float64(s.FellBack) })},

@@ -32,7 +32,7 @@ import (
 	"tenet/internal/upkeep"
 )
 
-// parts are what a tenet is made of, below its doors.
+// parts are the parts of a server below its doors.
 type parts struct {
 	log       *slog.Logger
 	engine    serving
@@ -242,7 +242,7 @@ func (p *parts) observed(route string) func(status int, took time.Duration) {
 // readyTimeout bounds the question whether the engine answers: who probes does not wait long.
 const readyTimeout = 2 * time.Second
 
-// ready returns why the tenet can't answer, nothing when it can.
+// ready returns why the server can't answer, nothing if it can.
 func (p *parts) ready(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -256,7 +256,7 @@ func (p *parts) ready(ctx context.Context) []string {
 	return nil
 }
 
-// notes returns what an operator should know although the tenet can answer.
+// notes returns warnings for the operator of a server that can answer.
 func (p *parts) notes() []string {
 	if p.from.notes == nil {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"tenet/internal/store"
 )
 
-// primary is the engine of a tenet on a PostgreSQL.
+// primary is the engine of an instance with PostgreSQL.
 type primary struct {
 	*postgres.Store
 	where string

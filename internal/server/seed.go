@@ -103,8 +103,8 @@ func stacksOf(ctx context.Context, s store.Store, asked []string, empty bool) ([
 	return all, nil
 }
 
-// withoutLooseEnds takes out the packs that extend one which somebody has retired or purged: whoever did so has decided about them too, and
-// the store would refuse all of the starter set for their sake.
+// withoutLooseEnds removes the packs that extend a retired or purged one: the store would refuse the whole starter set because of
+// them.
 func withoutLooseEnds(ctx context.Context, s store.Store, ops []knowledge.Op, r *SeedReport) ([]knowledge.Op, error) {
 	for i := 0; i < len(ops); {
 		inUse, err := extendsWhatIsInUse(ctx, s, &ops[i], ops)

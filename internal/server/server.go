@@ -1,4 +1,4 @@
-// Package server puts one tenet together, starts it and stops it.
+// Package server assembles a server from its parts, starts it and stops it.
 package server
 
 import (
@@ -60,7 +60,7 @@ type queryObserver interface {
 	QueryDone(statement string, d time.Duration, err error)
 }
 
-// observer returns what hears of the statements of an engine, nil when nobody does.
+// observer returns the observer of the statements of an engine, nil if there is none.
 func (o Options) observer(engine string) queryObserver {
 	if o.measures == nil {
 		return nil
@@ -122,7 +122,7 @@ const (
 	closeTimeout   = 2 * time.Second
 )
 
-// A Server is one tenet.
+// A Server is one instance of tenet.
 type Server struct {
 	o        Options
 	home     *home
@@ -138,11 +138,11 @@ type Server struct {
 	later    bool // the first start still has something to do
 }
 
-// Facts are what a person who starts a tenet wants to know.
+// Facts are shown when a server starts.
 type Facts struct {
 	Version   string
 	URL       string // where it answers
-	Metrics   string // where the measures are read without a token; "" where nowhere
+	Metrics   string // address of the metrics, if they need no token; otherwise ""
 	Mode      string // in words
 	DataDir   string
 	TokenFile string // where the admin's token is
@@ -150,8 +150,8 @@ type Facts struct {
 	Seeded    SeedReport
 }
 
-// Open makes a tenet: it takes the data directory, listens, opens the database, and gives a new one the starter set and an admin.
-// From when it listens it answers, that it is not ready at first; what has to be done beside the requests, Run does.
+// Open makes a server: it locks the data directory, listens, opens the database, and gives a new one the starter set and an admin.
+// It answers as soon as it listens, at first that it is not ready. [Server.Run] does the work in the background.
 func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -203,7 +203,7 @@ func (s *Server) listen() error {
 	return nil
 }
 
-// url returns where this machine reaches the tenet.
+// url returns the address of the server for this machine.
 func (s *Server) url() string {
 	scheme := "http://"
 	if s.o.Entrance.TLSCert != "" {
@@ -217,7 +217,7 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 	return httpapi.ConnContext(live.ConnContext(ctx, c), c)
 }
 
-// Facts returns what a person who starts the tenet wants to know.
+// Facts returns the facts to show at the start.
 func (s *Server) Facts() Facts { return s.facts }
 
 // Run answers until ctx ends, then finishes what is at work and closes everything, within ten seconds. It returns nil after

@@ -50,7 +50,7 @@ func (d *dual) lookAtStandbys(ctx context.Context) *postgres.Standbys {
 	return &n
 }
 
-// notes returns what an operator should know of a tenet that can answer.
+// notes returns warnings about the standbys, for the operator of a server that can answer.
 func (s *standbys) notes() []string {
 	n := s.now.Load()
 	if n == nil || !n.Wanted || n.Synchronous > 0 || n.Hidden {

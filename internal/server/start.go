@@ -85,10 +85,10 @@ func (s *Server) openGate(ctx context.Context) error {
 	return nil
 }
 
-// announce tells the commands of this machine where the tenet answers. On a full disk it can't, and answers all the same.
+// announce writes the address of the server for the commands of this machine. The server also starts if it can't, on a full disk.
 func (s *Server) announce(ctx context.Context) {
 	if err := s.home.announce(s.facts.URL, s.o.Entrance.TLSCert); err != nil {
-		s.parts.log.WarnContext(ctx, "commands on this machine can't find this tenet by its data directory: name it with --url",
+		s.parts.log.WarnContext(ctx, "commands on this machine can't find this server by its data directory: name it with --url",
 			"url", s.facts.URL, "error", err.Error())
 	}
 }

@@ -25,7 +25,7 @@ type uses struct {
 	engine useCounter
 	log    *slog.Logger
 
-	mu      sync.Mutex       // guards what follows
+	mu      sync.Mutex       // guards the fields below
 	pending map[string]int64 // bounded by the number of templates
 	writing map[string]int64 // on its way to the engine
 }
