@@ -45,7 +45,7 @@ func TestTheGuideForAssistants(t *testing.T) {
 	if ran < 10 {
 		t.Fatalf("only %d commands were found: the page is read wrongly", ran)
 	}
-	script.WriteString("terminate\nwait\n-- repo/main.go --\npackage main\n")
+	script.WriteString("terminate\nwait\n-- repo/main.go --\npackage main\n-- repo/AGENTS.md --\n# By hand\n")
 	file := filepath.Join(t.TempDir(), "guide.txtar")
 	if err := os.WriteFile(file, []byte(script.String()+files.String()), 0o600); err != nil {
 		t.Fatal(err)

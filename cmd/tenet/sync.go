@@ -48,8 +48,13 @@ With --check it fails with 1 when the tree is not as it should be, and with 2 wh
 	}, &s, func(ctx context.Context, _ []string) error { return syncTree(ctx, a, &s) })
 }
 
-// errDrift says that the tree is not as it should be. What there is to say was printed.
-var errDrift = errors.New("the work tree is not as it should be: `tenet sync` mends it")
+// driftError says that the tree is not as it should be, and what a sync would do about it. What there is to say of each file was printed.
+func driftError(p *treesync.Plan) error {
+	if no := p.Refused(); len(no) > 0 {
+		return fmt.Errorf("the work tree is not as it should be, and `tenet sync` writes nothing before this is settled:%s", (&treesync.RefusalError{Steps: no}).Lines())
+	}
+	return errors.New("the work tree is not as it should be: `tenet sync` mends it")
+}
 
 func syncTree(ctx context.Context, a *app, s *syncSettings) error {
 	w, err := openTree(a, ".")
@@ -99,7 +104,7 @@ func syncTree(ctx context.Context, a *app, s *syncSettings) error {
 	}
 	switch {
 	case s.Check && len(drift) > 0:
-		return errDrift
+		return driftError(p)
 	case len(drift) == 0:
 		a.say("everything is as it should be: %s", plural(int64(len(p.Steps)), "file", "files"))
 	case write:

@@ -399,9 +399,11 @@ func (p *Plan) Refused() []Step {
 type RefusalError struct{ Steps []Step }
 
 // Error implements error.
-func (r *RefusalError) Error() string {
+func (r *RefusalError) Error() string { return "nothing was written:" + r.Lines() }
+
+// Lines names the files, each on a line of its own with what to do about it.
+func (r *RefusalError) Lines() string {
 	var b strings.Builder
-	b.WriteString("nothing was written:")
 	for _, s := range r.Steps {
 		b.WriteString("\n  " + s.Path + ": " + s.Why)
 		if s.State == Edited {
