@@ -39,6 +39,7 @@ func sections() []section {
 		{"recoveries", (*report).recoveries},
 		{"mirrors", (*report).mirrors},
 		{"overhead", (*report).overhead},
+		{"assistants", (*report).assistants},
 		{"million", (*report).million},
 	}
 }
