@@ -8,7 +8,7 @@ func addCommands(a *app) {
 		addExplain, addMCP, addCheck, addHook, addSync, addFleet, addEffect, addMove, addPut, addPatch, addVerbs,
 		addHistory, addWatch, addDiff, addRender, addToken, addStatus, addConflicts, addJobs, addBackup, addDoctor,
 		addConfig, addCompletion, addVersion, addDocs, addAudit, addLabel, addPack, addPropose, addReview, addEdit, addNew,
-		addUndo, addReport, addErase, addArchive,
+		addUndo, addReport, addErase, addArchive, addScrub,
 	} {
 		add(a)
 	}

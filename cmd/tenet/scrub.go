@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tenet/internal/server"
+)
+
+type scrubSettings struct {
+	To      string `name:"to" by:"flag" doc:"Where the copy goes: a directory that is empty or not there, or the address of an empty PostgreSQL"`
+	KeyFile string `name:"key-file" by:"flag" doc:"A secret that decides the pseudonyms, at least 16 bytes: the same secret gives the same ones again; a new one each time when left out"`
+}
+
+func addScrub(a *app) {
+	var s scrubSettings
+	a.command(a.root, &cobra.Command{
+		Use: "scrub", Short: "Copy everything for a test system, without people",
+		Long: `Copies documents and their history into a new database, for a test system. People's ids and names are replaced by pseudonyms, in the
+fields of people and where texts name them whole; addresses of e-mail are replaced too, and no token of the copy opens anything. Refused
+calls and the history of jobs are not copied. It never writes into a database that holds anything. A part of a name in a text, such
+as a first name alone, is not found.`,
+		Example: "  tenet scrub --to /srv/staging/data\n  tenet scrub --to postgres://staging.internal/tenet --key-file scrub.key",
+		Args:    cobra.NoArgs,
+	}, &s, func(ctx context.Context, _ []string) error { return scrub(ctx, a, &s) })
+}
+
+func scrub(ctx context.Context, a *app, s *scrubSettings) error {
+	if s.To == "" {
+		return usageError("--to is missing: want a directory or the address of a PostgreSQL")
+	}
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // it never fails
+	if s.KeyFile != "" {
+		var err error
+		if key, err = os.ReadFile(s.KeyFile); err != nil {
+			return usageError("--key-file: %s", err)
+		}
+		if len(key) < 16 {
+			return usageError("--key-file: %d bytes: want at least 16", len(key))
+		}
+	}
+	d, err := a.openToLook(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	o := server.Options{DataDir: s.To, Version: buildInfo().Version}
+	if strings.Contains(s.To, "://") {
+		o.DatabaseURL, o.AllowUnverifiedTLS = s.To, a.AllowUnverifiedTLS
+	}
+	r, err := server.Scrub(ctx, d, o, key)
+	if err != nil {
+		return err
+	}
+	return a.print(r, func(w io.Writer, _ screen) error {
+		_, err := fmt.Fprintf(w, "%d changes copied, %d left out, since what they name or say was purged\n%d people have pseudonyms; replaced in texts: %d mentions and %d addresses; dropped: %d tokens\n",
+			r.Changes, r.LeftOut, r.People, r.Mentions, r.Addresses, r.Tokens)
+		return err
+	})
+}
