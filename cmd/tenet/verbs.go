@@ -141,6 +141,11 @@ func doVerb(ctx context.Context, a *app, verb knowledge.Verb, args []string, s v
 	if err := apply(ctx, a, d, id, ops); err != nil || verb != knowledge.VerbPurge {
 		return err
 	}
+	if d.local != nil { // a tenet that runs notes it by itself
+		if err := d.local.NotePurged(ctx, a.localOptions(), keys); err != nil {
+			return err
+		}
+	}
 	return sayQuoted(ctx, a, d, keys)
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"slices"
 	"strings"
@@ -190,6 +191,10 @@ func NewKeeper(o Options) (*Keeper, error) {
 	k := &Keeper{o: o}
 	for i, dir := range o.Dirs {
 		l, err := ReadLedger(dir)
+		if i > 0 && errors.Is(err, fs.ErrPermission) { // a repository that another account keeps
+			o.Log.Warn("the ledger of erasures beside the backups can't be read", "directory", dir, "error", err.Error())
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -303,6 +308,20 @@ func (k *Keeper) purge(ctx context.Context) error {
 		k.o.Log.WarnContext(ctx, "a document that was purged was in the data again, and was purged again", "key", text)
 	}
 	return nil
+}
+
+// NotePurged notes that documents were purged.
+func (k *Keeper) NotePurged(ctx context.Context, keys []knowledge.Key) error {
+	for _, key := range keys {
+		list, err := k.o.Feed.Changes(ctx, knowledge.ChangeQuery{Key: key, Newest: true, Limit: 1})
+		if err != nil {
+			return err
+		}
+		if len(list) > 0 && list[0].Verb == knowledge.VerbPurge {
+			k.ledger.Purged[key.String()] = max(k.ledger.Purged[key.String()], list[0].Version)
+		}
+	}
+	return k.write()
 }
 
 // changed notes erasures and purges, and finds names that come in after their erasure.

@@ -31,11 +31,10 @@ func (d *dual) forgets() []func(ctx context.Context, pseudonym string, person *k
 	return []func(context.Context, string, *knowledge.Erasure) error{journal, sqlite.NewEraser(d.instance).Forget}
 }
 
-// ledgerDirs are where the ledger of erasures is kept: beside the data, and beside the backups of an embedded database. Those of a
-// PostgreSQL lie on its host, in the hands of another program.
+// ledgerDirs are where the ledger of erasures is kept: beside the data, and beside the backups, where they lie on this machine.
 func ledgerDirs(o Options) []string {
 	dirs := []string{o.DataDir}
-	if o.Backups.Dir != "" && o.DatabaseURL == "" {
+	if o.Backups.Dir != "" {
 		dirs = append(dirs, o.Backups.Dir)
 	}
 	return dirs
@@ -135,11 +134,27 @@ func (l *Local) Erase(ctx context.Context, o Options, id string, dry bool) (*era
 // Reapply brings the database up to the ledger of erasures in the data directory and beside the backups: after a restore, or an import of
 // an old export.
 func (l *Local) Reapply(ctx context.Context, o Options) error {
-	k, err := erasure.NewKeeper(erasure.Options{Store: l.engine, Feed: l.engine, Eraser: l.engine, Dirs: ledgerDirs(o), Actor: access.SystemID, Log: o.withDefaults().Log})
+	k, err := l.erasures(o)
 	if err != nil {
 		return err
 	}
 	return k.Reapply(ctx, true)
+}
+
+// NotePurged notes in the ledger that documents were purged, so that no backup brings them back.
+func (l *Local) NotePurged(ctx context.Context, o Options, keys []knowledge.Key) error {
+	k, err := l.erasures(o)
+	if err != nil {
+		return err
+	}
+	return k.NotePurged(ctx, keys)
+}
+
+// erasures makes what remembers who was erased and what was purged.
+func (l *Local) erasures(o Options) (*erasure.Keeper, error) {
+	return erasure.NewKeeper(erasure.Options{
+		Store: l.engine, Feed: l.engine, Eraser: l.engine, Dirs: ledgerDirs(o), Actor: access.SystemID, Log: o.withDefaults().Log,
+	})
 }
 
 // ReapplyRestored brings an embedded database that was restored into a directory up to the ledger of erasures, and puts the ledger beside it.

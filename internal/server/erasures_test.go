@@ -74,3 +74,38 @@ func TestAPersonIsErasedOnEveryInstance(t *testing.T) {
 		t.Errorf("the person is still in PostgreSQL's files:\n%s", strings.Join(list, "\n"))
 	}
 }
+
+// TestTheLedgerBesideTheBackupsErasesWhatARestoreBringsBack erases a person from a PostgreSQL, and starts a tenet with nothing but the
+// backups' directory on another PostgreSQL that holds what an older backup would.
+func TestTheLedgerBesideTheBackupsErasesWhatARestoreBringsBack(t *testing.T) {
+	filled := func() string {
+		address := pgtest.URL(t)
+		s, err := postgres.Open(t.Context(), postgres.Options{URL: address, Migrate: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		storetest.FillWithPerson(t, s)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return address
+	}
+	o := server.Options{DataDir: filepath.Join(t.TempDir(), "one"), DatabaseURL: filled(), Outage: outage()}
+	o.Backups.Dir, o.Backups.Engine = t.TempDir(), "basebackup"
+	one := start(t, o)
+	one.browse(t).want(http.StatusOK, http.MethodPost, "/api/v1/erasures", `{"principal":"`+storetest.Erased+`"}`)
+	pgtest.Await(t, "the erasure in the ledger beside the backups", func() bool {
+		n, err := server.Erased(o.Backups.Dir)
+		return err == nil && n == 1
+	})
+	one.end(t)
+
+	o.DataDir, o.DatabaseURL = filepath.Join(t.TempDir(), "two"), filled()
+	start(t, o)
+	s, err := postgres.Open(t.Context(), postgres.Options{URL: o.DatabaseURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // only read
+	pgtest.Await(t, "the person to be erased again", func() bool { return len(storetest.Named(storetest.Everything(t, s))) == 0 })
+}
