@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -149,7 +150,7 @@ func (a *app) load(cmd *cobra.Command, list []*setting) error {
 		return err
 	}
 	a.URL = withScheme(a.URL)
-	if err := a.checkFound(); err != nil {
+	if err := errors.Join(a.checkFound(), a.checkTwice()); err != nil {
 		return err
 	}
 	return checkOutput(cmd, a.Output)
@@ -177,8 +178,34 @@ func (a *app) checkEnvironment() error {
 		if key = strings.ToLower(key); !ours || value == "" || slices.Contains(known, key) {
 			continue
 		}
+		if flag := strings.ReplaceAll(key, "_", "-"); a.isFlagOnly(flag) {
+			return usageError("%s is no setting: give --%s with each call", name, flag)
+		}
 		if near := knowledge.Nearest(key, slices.Values(known)); near != "" {
 			return usageError("%s is no setting: did you mean TENET_%s?", name, strings.ToUpper(near))
+		}
+	}
+	return nil
+}
+
+// isFlagOnly reports whether a name is that of a flag which neither the environment nor the file gives.
+func (a *app) isFlagOnly(name string) bool {
+	is := func(s *setting) bool { return s.Name == name }
+	for _, list := range a.settings {
+		if slices.ContainsFunc(list, is) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(a.shared, is)
+}
+
+// checkTwice refuses two settings of which one would be ignored, where they are given in the same way: of two ways the nearer one counts.
+func (a *app) checkTwice() error {
+	for _, two := range [][2]string{{"url", "database-url"}, {"token", "token-file"}} {
+		way, _, _ := strings.Cut(a.sourceOf(two[0]), " ")
+		if other, _, _ := strings.Cut(a.sourceOf(two[1]), " "); way == other && way != "default" {
+			return usageError("%s and %s are both given (%s, %s), and only one of them can be used: leave one out", two[0], two[1],
+				a.sourceOf(two[0]), a.sourceOf(two[1]))
 		}
 	}
 	return nil

@@ -60,6 +60,9 @@ func serve(ctx context.Context, a *app, s *serveSettings) error {
 	if a.URL != "" && a.sourceOf("url") == "flag --url" {
 		return usageError("--url names a tenet that runs elsewhere; to choose where this one listens use --listen")
 	}
+	if err := checkBackupSettings(a, s); err != nil {
+		return err
+	}
 	o := a.located(s.Server)
 	o.ReplicaURL = string(s.ReplicaURL)
 	if err := server.CheckAddress(o); err != nil {
@@ -91,6 +94,24 @@ func serve(ctx context.Context, a *app, s *serveSettings) error {
 		err = errors.Join(err, fmt.Errorf("write the access log: %w", lost))
 	}
 	return err
+}
+
+// checkBackupSettings refuses settings of backups where none are made: they would do nothing.
+func checkBackupSettings(a *app, s *serveSettings) error {
+	if s.Server.Backups.Dir != "" {
+		return nil
+	}
+	for cmd, list := range a.settings {
+		if cmd.Name() != "serve" {
+			continue
+		}
+		for _, given := range list {
+			if strings.HasPrefix(given.Name, "backup-") && given.source != "default" {
+				return usageError("%s is given (%s) and backup-dir is not: no backups are made without it", given.Name, given.source)
+			}
+		}
+	}
+	return nil
 }
 
 // fitMemory sizes the caches by the memory that there is, and keeps the Go heap within what that leaves; a limit that

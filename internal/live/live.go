@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"path"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -81,6 +83,9 @@ func CheckOrigins(list []string) error {
 	for _, host := range list {
 		if _, err := path.Match(host, ""); err != nil {
 			return fmt.Errorf("%q is no pattern of hosts: %w", host, err)
+		}
+		if host == "" || strings.ContainsFunc(host, unicode.IsSpace) {
+			return fmt.Errorf("%q is no pattern of hosts: want one such as docs.example.com or https://*.example.com", host)
 		}
 	}
 	return nil

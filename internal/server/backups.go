@@ -38,6 +38,15 @@ type BackedUp struct {
 // PgBackRestFile is pgBackRest's configuration in a data directory. It holds the passphrase, so that it is not beside the copies.
 const PgBackRestFile = "pgbackrest.conf"
 
+// check returns an error where the engine is none.
+func (b Backups) check() error {
+	switch b.Engine {
+	case "", backup.PgBackRestName, backup.BaseBackupName:
+		return nil
+	}
+	return fmt.Errorf("%q: want %s or %s", b.Engine, backup.PgBackRestName, backup.BaseBackupName)
+}
+
 // withDefaults names what is not named.
 func (b Backups) withDefaults(dataDir string) Backups {
 	settings.Defaults(&b)

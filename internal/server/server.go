@@ -18,6 +18,7 @@ import (
 	"tenet/internal/postgres"
 	"tenet/internal/settings"
 	"tenet/internal/sqlite"
+	"tenet/internal/upkeep"
 )
 
 // Options configure a [Server]. Only DataDir is required. Fields with tags are settings that users give; those of a part stand in the
@@ -98,11 +99,26 @@ func (o Options) Check() error {
 		{"cors-origins", o.Entrance.checkOrigins},
 		{"quota", func() error { _, err := access.ParseQuotas(o.Quotas); return err }},
 		{"live-origins", func() error { return live.CheckOrigins(o.Live.Origins) }},
+		{"listen", func() error { return checkListen(o.Listen) }},
+		{"metrics-listen", func() error { return checkListen(o.Entrance.MetricsListen) }},
+		{"backup-engine", o.Backups.check},
+		{"maintenance-window", func() error { _, err := upkeep.ParseWindow(o.Upkeep.Window); return err }},
 		{"schedule", func() error { _, err := o.Upkeep.schedules(); return err }},
 	} {
 		if err := check.err(); err != nil {
 			return fmt.Errorf("--%s %w", check.setting, err)
 		}
+	}
+	return nil
+}
+
+// checkListen returns an error for an address that nobody can listen on; "" is none.
+func checkListen(address string) error {
+	if address == "" {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return fmt.Errorf("%q: want a host and a port, as in 127.0.0.1:8420 or :8420", address)
 	}
 	return nil
 }
