@@ -12,7 +12,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"tenet/internal/pgtest"
+	"tenet/internal/needs"
 )
 
 // TestWhatWatchesATenetAsksForMeasuresThatThereAre looks for every measure that the alerts, the dashboard and the manual name.
@@ -151,7 +151,7 @@ func TestEveryAlertFiresWhenItShouldAndThenOnly(t *testing.T) {
 			t.Errorf("%s: a case in which it fires: %t; one in which it does not: %t; want both", r.Alert, fires[r.Alert], silent[r.Alert])
 		}
 	}
-	pgtest.Need(t, "promtool", "install Prometheus (Debian: apt-get install prometheus)")
+	needs.Program(t, "promtool", "install Prometheus (Debian: apt-get install prometheus)")
 	cmd := exec.CommandContext(t.Context(), "promtool", append([]string{"test", "rules"}, files...)...)
 	cmd.Dir = filepath.Join("..", "..", "deploy")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"tenet/internal/needs"
 	"tenet/internal/server"
 )
 
@@ -50,10 +51,7 @@ func TestTheRecipesForProxies(t *testing.T) {
 		{"caddy", "Caddyfile", inCaddy},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			program, err := exec.LookPath(c.name)
-			if err != nil {
-				t.Skipf("no %s here", c.name)
-			}
+			program := needs.Program(t, c.name, "Debian: apt-get install nginx-light caddy")
 			p := serveProcess(t, filepath.Join(t.TempDir(), "data"), "", "--trusted-proxies", "127.0.0.0/8")
 			recipe := strings.ReplaceAll(read(t, filepath.Join("..", "..", "deploy", c.recipe)), "127.0.0.1:8420", p.address(t))
 			front := freePort(t)

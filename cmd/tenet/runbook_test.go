@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"tenet/internal/needs"
 	"tenet/internal/pgtest"
 )
 
@@ -45,7 +46,7 @@ read -r answer <&3
 
 func newHost(t *testing.T) *host {
 	t.Helper()
-	pgtest.Need(t, "pgbackrest", "Debian: apt-get install pgbackrest")
+	needs.Program(t, "pgbackrest", "Debian: apt-get install pgbackrest")
 	h := &host{t: t, pg: pgtest.Start(t, pgtest.Options{Dir: pgtest.InMemory()}), dir: filepath.Join(t.TempDir(), "data"), calls: make(chan call), log: filepath.Join(t.TempDir(), "log")}
 	bin, key := t.TempDir(), filepath.Join(t.TempDir(), "key")
 	for path, text := range map[string]string{filepath.Join(bin, "systemctl"): systemctl, key: "correct horse battery staple\n"} {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"tenet/internal/needs"
 )
 
 // patience bounds everything that a test waits for.
@@ -32,13 +34,7 @@ type Page struct {
 // Open opens a page until the test ends. Where there is no Chromium the test is skipped; in CI it fails.
 func Open(t testing.TB, url string) *Page {
 	t.Helper()
-	program, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("there is no chromium on the PATH, and CI tries out every page")
-		}
-		t.Skip("there is no chromium on the PATH: this page is not tried out")
-	}
+	program := needs.Program(t, "chromium", "Debian: apt-get install chromium")
 	dir := t.TempDir()
 	// Without the flags about the background it would look for hosts far away.
 	cmd := exec.Command(program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-quic",

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/needs"
 )
 
 // rss returns the memory of this process that is in use, in bytes.
@@ -18,7 +19,7 @@ func rss(t *testing.T) int64 {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
-		t.Skipf("the memory of a process can't be read here: %v", err)
+		needs.Missing(t, "the memory of a process can't be read here: %v", err)
 	}
 	pages, err := strconv.ParseInt(strings.Fields(string(b))[1], 10, 64)
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"tenet/internal/needs"
 )
 
 func skippedIn(t *testing.T, files map[string]string) map[string]string {
@@ -52,7 +54,7 @@ func TestWhatIsNotTheTeamsOwnIsPassedOver(t *testing.T) {
 	write(t, dir, files)
 	packed := filepath.Join(t.TempDir(), "team.tar")
 	if out, err := exec.Command("tar", "cf", packed, "-C", filepath.Dir(dir), "team").CombinedOutput(); err != nil {
-		t.Skipf("no tar: %v %s", err, out)
+		needs.Missing(t, "no tar: %v %s", err, out)
 	}
 	s, err := Open(packed, ReadOptions{})
 	if err != nil {
@@ -122,9 +124,7 @@ func starsStandAlone(line string) bool {
 
 // git itself says which paths a pattern names.
 func TestPatternsAreReadAsGitReadsThem(t *testing.T) {
-	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("no git")
-	}
+	needs.Program(t, "git", "Debian: apt-get install git")
 	dir := t.TempDir()
 	if out, err := exec.Command("git", "init", "-q", dir).CombinedOutput(); err != nil {
 		t.Fatalf("git init: %v %s", err, out)

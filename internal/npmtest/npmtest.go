@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"tenet/internal/needs"
 )
 
 // Find returns the directory with the packages of tools/npm; the error names what is missing of the named ones.
@@ -49,8 +51,5 @@ func Node(t testing.TB) string {
 
 func skip(t testing.TB, why error) {
 	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatalf("the packages from npm are missing; `npm ci --prefix tools/npm` installs them: %v", why)
-	}
-	t.Skipf("without the packages from npm, which `npm ci --prefix tools/npm` installs: %v", why)
+	needs.Missing(t, "the packages from npm are missing; `npm ci --prefix tools/npm` installs them: %v", why)
 }

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
-	"testing"
 )
 
 // oldestMajor is the oldest PostgreSQL that Tenet supports.
@@ -160,16 +159,4 @@ func (i installation) give(dir string) error {
 		return nil
 	}
 	return os.Chown(dir, int(i.owner.Uid), int(i.owner.Gid))
-}
-
-// Need ends a test that can't have a program: it is skipped, or fails where the environment has CI set.
-func Need(t testing.TB, program, install string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err == nil {
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatalf("there is no %s: %s", program, install)
-	}
-	t.Skipf("skipped, there is no %s: %s", program, install)
 }

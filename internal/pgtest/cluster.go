@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tenet/internal/needs"
 )
 
 // clusterScript ends what a [Cluster] has started and removes its directory, as soon as its standard input ends.
@@ -47,7 +49,7 @@ func (c *Cluster) Hosts() []string { return []string{"db1", "db2", "db3"} }
 func StartCluster(t testing.TB, recipe string, a *Authority) *Cluster {
 	t.Helper()
 	for _, program := range []string{"etcd", "patroni", "patronictl", "pgbackrest"} {
-		Need(t, program, "Debian: apt-get install patroni etcd-server etcd-client pgbackrest")
+		needs.Program(t, program, "Debian: apt-get install patroni etcd-server etcd-client pgbackrest")
 	}
 	found, err := findInstallation()
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"tenet/internal/needs"
 )
 
 // SmallDisk returns a directory on a file system of its own that holds only so many bytes, to be filled up: for
@@ -14,7 +16,7 @@ import (
 func SmallDisk(t testing.TB, bytes int64) string {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("skipped: only root can mount a small disk")
+		needs.Missing(t, "only root can mount a small disk")
 	}
 	dir, err := os.MkdirTemp("", "pgtest-disk-") //nolint:usetesting // the server's account may not enter t.TempDir
 	if err != nil {
@@ -28,7 +30,7 @@ func SmallDisk(t testing.TB, bytes int64) string {
 	size := fmt.Sprintf("size=%d,mode=0755", bytes)
 	out, err := exec.CommandContext(t.Context(), "mount", "-t", "tmpfs", "-o", size, "pgtest", dir).CombinedOutput()
 	if err != nil {
-		t.Skipf("skipped: cannot mount a small disk: %v: %s", err, out)
+		needs.Missing(t, "a small disk can't be mounted: %v: %s", err, out)
 	}
 	t.Cleanup(func() {
 		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {

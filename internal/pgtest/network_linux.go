@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tenet/internal/needs"
 )
 
 // A Network is a network of its own for a server, behind a router that can lose what it should pass on. Nobody is told: as on a
@@ -25,11 +27,9 @@ type Network struct {
 func NewNetwork(t testing.TB) *Network {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("skipped: only root can make a network; a proxy loses answers in other tests")
+		needs.Missing(t, "only root can make a network")
 	}
-	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("skipped: there is no program ip (Debian: apt-get install iproute2); a proxy loses answers in other tests")
-	}
+	needs.Program(t, "ip", "Debian: apt-get install iproute2")
 	// 198.18.0.0/15 is set aside for tests of networks.
 	n := rand.IntN(1 << 14)
 	third, fourth := n>>6, n&63<<2
@@ -64,7 +64,7 @@ func NewNetwork(t testing.TB) *Network {
 	} {
 		if err := ip(strings.Fields(line)...); err != nil {
 			if i == 0 {
-				t.Skipf("skipped: a network can't be made here; a proxy loses answers in other tests: %v", err)
+				needs.Missing(t, "a network can't be made here: %v", err)
 			}
 			t.Fatal(err)
 		}

@@ -28,6 +28,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"tenet/internal/needs"
 )
 
 // common is the server that the tests of this process share.
@@ -203,8 +205,8 @@ func (s *shared) close() error {
 // giveUp ends a test that cannot have a server: a laptop may lack PostgreSQL, a CI machine may not.
 func giveUp(t testing.TB, err error) {
 	t.Helper()
-	if os.Getenv("CI") == "" && isMissing(err) {
-		t.Skipf("skipped, there is no PostgreSQL: %v", err)
+	if isMissing(err) {
+		needs.Missing(t, "there is no PostgreSQL: %v", err)
 	}
 	t.Fatalf("a PostgreSQL server for the test: %v", err)
 }

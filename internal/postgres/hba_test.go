@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"tenet/internal/needs"
 	"tenet/internal/pgtest"
 )
 
@@ -145,9 +145,7 @@ func (v *visitor) come(t *testing.T, s *pgtest.Server, a, stranger *pgtest.Autho
 
 // TestTheFirewallOfThePostgresRecipeLetsInItsNetworksOnly loads it where a server of the test is, for the networks and the port of the test.
 func TestTheFirewallOfThePostgresRecipeLetsInItsNetworksOnly(t *testing.T) {
-	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skip("skipped: there is no program nft (Debian: apt-get install nftables)")
-	}
+	needs.Program(t, "nft", "Debian: apt-get install nftables")
 	network := pgtest.NewNetwork(t)
 	s := pgtest.Start(t, pgtest.Options{Network: network})
 	_, port, err := net.SplitHostPort(s.Addr())

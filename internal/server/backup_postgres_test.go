@@ -11,6 +11,7 @@ import (
 
 	"tenet/internal/backup"
 	"tenet/internal/knowledge"
+	"tenet/internal/needs"
 	"tenet/internal/pgtest"
 	"tenet/internal/server"
 	"tenet/internal/store"
@@ -29,7 +30,7 @@ type backedUpCluster struct {
 // newBackedUpCluster sets a cluster up as `tenet backup setup --write` does.
 func newBackedUpCluster(t *testing.T) *backedUpCluster {
 	t.Helper()
-	pgtest.Need(t, "pgbackrest", "Debian: apt-get install pgbackrest")
+	needs.Program(t, "pgbackrest", "Debian: apt-get install pgbackrest")
 	c := &backedUpCluster{pg: pgtest.Start(t, pgtest.Options{Dir: pgtest.InMemory()})}
 	key := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(key, []byte("correct horse battery staple"), 0o600); err != nil {

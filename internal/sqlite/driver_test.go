@@ -6,18 +6,20 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"tenet/internal/needs"
 )
 
 // The translated C library must be the one that the driver was translated against.
 func TestLibcIsTheOneThatTheDriverNames(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Path}} {{.Version}} {{.Dir}}", "modernc.org/libc", "modernc.org/sqlite").Output()
 	if err != nil {
-		t.Skipf("the go command can't tell the modules: %v", err)
+		needs.Missing(t, "the go command can't tell the modules: %v", err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	ours, driver := strings.Fields(lines[0]), strings.Fields(lines[1])
 	if len(driver) < 3 {
-		t.Skip("the driver's source is not on this machine")
+		needs.Missing(t, "the driver's source is not on this machine")
 	}
 	mod, err := os.ReadFile(filepath.Join(driver[2], "go.mod"))
 	if err != nil {

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tenet/internal/pgtest"
+	"tenet/internal/server"
+)
+
+// What a polite caller may be held up beside hostile ones, and what they may cost.
+const (
+	politeP99  = 2 * time.Second
+	hostileRSS = 512 << 20 // more than before they came
+)
+
+// A hostile is one kind of hostile caller: what it does again and again, until the context ends, on several goroutines at once. It counts
+// what it has done.
+type hostile struct {
+	name    string
+	callers int
+	want    int // a status that one of its answers has, so that it is what it seems; 0 for a kind that reads none
+	act     func(ctx context.Context, e *enemy, n int) (status int, err error)
+}
+
+// An enemy is what hostile callers know: where the server is, and a token each of a contributor and a viewer.
+type enemy struct {
+	at, writer, reader string
+}
+
+// ask sends a request and reads its answer.
+func (e *enemy) ask(ctx context.Context, method, path, token, body string, header ...string) (status int, err error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+e.at+path, strings.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer a.Body.Close()
+	_, err = io.Copy(io.Discard, a.Body)
+	return a.StatusCode, err
+}
+
+// hold opens a connection, says something on it, and neither reads nor writes any more until the server has enough of it, or half a
+// minute later.
+func (e *enemy) hold(ctx context.Context, text string) (status int, err error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", e.at)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(4 << 10)
+	}
+	if _, err := io.WriteString(c, text); err != nil {
+		return 0, err
+	}
+	gone, stop := context.WithTimeout(ctx, 30*time.Second)
+	defer stop()
+	<-gone.Done()
+	return 0, nil
+}
+
+func hostiles() []hostile {
+	head := func(e *enemy, rest string) string {
+		return "POST /api/v1/batches HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " + e.writer + "\r\nContent-Length: 33554432\r\n" + rest
+	}
+	get := func(path, token string) string {
+		return "GET " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\n\r\n"
+	}
+	text := strings.Repeat("Large text of a draft. ", 20_000)
+	return []hostile{
+		{"heads without a body", 60, 0, func(ctx context.Context, e *enemy, _ int) (int, error) { return e.hold(ctx, head(e, "\r\n")) }},
+		{"half-sent bodies", 60, 0, func(ctx context.Context, e *enemy, _ int) (int, error) {
+			return e.hold(ctx, head(e, "\r\n")+`{"ops":[`)
+		}},
+		{"half-sent heads of strangers", 60, 0, func(ctx context.Context, e *enemy, _ int) (int, error) {
+			return e.hold(ctx, "GET /api/v1/rules HTTP/1.1\r\nHost:")
+		}},
+		{"slow readers", 20, 0, func(ctx context.Context, e *enemy, _ int) (int, error) {
+			return e.hold(ctx, strings.Repeat(get("/api/v1/rules?limit=200&active=any", e.reader), 20))
+		}},
+		{"large drafts", 4, http.StatusCreated, func(ctx context.Context, e *enemy, n int) (int, error) {
+			return e.ask(ctx, http.MethodPost, "/api/v1/rules", e.writer, fmt.Sprintf(`{"rule_id":"LOOP-%d","category":"security","title":"Loop","status":"DRAFT","description":%q}`, n, text))
+		}},
+		{"expensive searches", 4, http.StatusOK, func(ctx context.Context, e *enemy, n int) (int, error) {
+			words := []string{`"text of a draft"`, "a* OR s* OR t*", "title:loop -draft", "large text of a draft use the and not with for"}
+			return e.ask(ctx, http.MethodGet, fmt.Sprintf("/api/v1/search?limit=100&facets=true&view=full&q=%s", url.QueryEscape(words[n%len(words)])), e.reader, "", "Cache-Control", "no-cache")
+		}},
+		{"refused tokens", 4, http.StatusUnauthorized, func(ctx context.Context, e *enemy, n int) (int, error) {
+			return e.ask(ctx, http.MethodGet, "/api/v1/rules", fmt.Sprintf("tenet_%043d", n), "")
+		}},
+		{"live listeners that do not read", 40, 0, func(ctx context.Context, e *enemy, _ int) (int, error) {
+			return e.hold(ctx, get("/api/v1/events?after=0", e.reader))
+		}},
+		{"assistants in a loop", 4, http.StatusOK, func(ctx context.Context, e *enemy, n int) (int, error) {
+			return e.ask(ctx, http.MethodPost, "/mcp", e.reader, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"search","arguments":{"query":"draft text"}}}`, n),
+				"Accept", "application/json, text/event-stream")
+		}},
+	}
+}
+
+// besideHostile runs every kind of hostile caller beside a polite one for some time, and holds the polite one's answers and the process's
+// memory within bounds.
+func besideHostile(t *testing.T, address string, d time.Duration) {
+	t.Helper()
+	p := serveProcess(t, filepath.Join(t.TempDir(), "data"), address, "--requests-each", "32", "--quota", "contributor=30,64", "--cache-hot", "16", "--cache-warm", "0")
+	admin := strings.TrimSpace(read(t, filepath.Join(p.dir, server.TokenFile)))
+	e := &enemy{
+		at:     p.address(t),
+		writer: strings.TrimSpace(p.command(t, "token", "create", "writer", "--role", "contributor", "--quiet")),
+		reader: strings.TrimSpace(p.command(t, "token", "create", "reader", "--role", "viewer", "--quiet")),
+	}
+	before := memory(t, p.cmd.Process.Pid)
+	ctx, stop := context.WithTimeout(t.Context(), d)
+	defer stop()
+	var callers sync.WaitGroup
+	kinds := hostiles()
+	counts, wanted := make([]atomic.Int64, len(kinds)), make([]atomic.Int64, len(kinds))
+	for i, kind := range kinds {
+		for c := range kind.callers {
+			callers.Go(func() {
+				for n := c; ctx.Err() == nil; n += kind.callers {
+					status, err := kind.act(ctx, e, n)
+					if err == nil || ctx.Err() != nil {
+						counts[i].Add(1)
+					}
+					if status == kind.want {
+						wanted[i].Add(1)
+					}
+				}
+			})
+		}
+	}
+	took, most := politeCalls(ctx, t, p, admin)
+	stop()
+	callers.Wait()
+	done := map[string]int64{}
+	for i, kind := range kinds {
+		if done[kind.name] = counts[i].Load(); done[kind.name] == 0 || wanted[i].Load() == 0 {
+			t.Errorf("%s: %d came through, and none was answered with %d: it is not what is tried", kind.name, done[kind.name], kind.want)
+		}
+	}
+	slices.Sort(took)
+	p99 := took[len(took)*99/100]
+	t.Logf("%s: %d polite calls, p50 %s, p99 %s, longest %s; memory grew by %d MiB at most", d, len(took), took[len(took)/2], p99, took[len(took)-1], (most-before)>>20)
+	t.Logf("hostile: %v", done)
+	if p99 > politeP99 {
+		t.Errorf("the polite caller's p99 is %s, of %s at most", p99, politeP99)
+	}
+	if grown := most - before; grown > hostileRSS {
+		t.Errorf("memory grew by %d MiB, of %d at most", grown>>20, hostileRSS>>20)
+	}
+	p.end(t)
+}
+
+// politeCalls reads, searches and writes, one call after the other, and returns how long each took and the most memory that the process had.
+func politeCalls(ctx context.Context, t *testing.T, p *process, admin string) (took []time.Duration, most int) {
+	t.Helper()
+	at := p.address(t)
+	paths := []string{"/api/v1/rules?limit=20", "/api/v1/rules/SEC-001", "/api/v1/search?q=sql+parameters", "/api/v1/changes?limit=20", "/api/v1/practices?limit=20"}
+	for n := 0; ctx.Err() == nil || n < 100; n++ {
+		method, path := http.MethodGet, paths[n%len(paths)]
+		if n%10 == 9 {
+			method, path = http.MethodDelete, "/api/v1/rules/LOOP-0" // a write; what it says of a draft is no matter
+		}
+		began := time.Now()
+		status, body := fetch(t, method, "http://"+at+path, admin)
+		took = append(took, time.Since(began))
+		if status >= 500 || status == http.StatusTooManyRequests || method == http.MethodGet && status != http.StatusOK {
+			t.Fatalf("call %d of the polite one: %s %s: %d %s", n, method, path, status, body)
+		}
+		if n%50 == 0 {
+			most = max(most, memory(t, p.cmd.Process.Pid))
+		}
+	}
+	return took, max(most, memory(t, p.cmd.Process.Pid))
+}
+
+func TestHostileCallersOfEveryKindSlowNobody(t *testing.T) { besideHostile(t, "", 10*time.Second) }
+
+// TestSoakBesideHostileCallers does so for as long as TENET_SOAK says, on each engine.
+func TestSoakBesideHostileCallers(t *testing.T) {
+	d, err := time.ParseDuration(os.Getenv("TENET_SOAK"))
+	if err != nil {
+		t.Skip("set TENET_SOAK to a duration to run this for long")
+	}
+	t.Run("embedded", func(t *testing.T) { besideHostile(t, "", d) })
+	t.Run("PostgreSQL", func(t *testing.T) { besideHostile(t, pgtest.URL(t), d) })
+}
