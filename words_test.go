@@ -57,9 +57,12 @@ func unplain() []word {
 // plain returns the packages whose comments and messages are in plain English. The list only grows.
 func plain() []string {
 	return []string{
-		"internal/access", "internal/api", "internal/cache", "internal/client", "internal/failover", "internal/httpapi",
-		"internal/interchange", "internal/knowledge", "internal/live", "internal/observe", "internal/postgres", "internal/server",
-		"internal/settings", "internal/sqlite", "internal/store", "internal/upkeep",
+		"internal/access", "internal/api", "internal/backup", "internal/bundle", "internal/cache", "internal/check",
+		"internal/client", "internal/coherence", "internal/erasure", "internal/failover", "internal/guidance",
+		"internal/hook", "internal/httpapi", "internal/interchange", "internal/knowledge", "internal/labels",
+		"internal/live", "internal/mcp", "internal/observe", "internal/postgres", "internal/server",
+		"internal/settings", "internal/sqlite", "internal/store", "internal/treesync", "internal/upkeep",
+		"internal/worktree",
 	}
 }
 

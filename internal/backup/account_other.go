@@ -7,7 +7,7 @@ import (
 	"os/exec"
 )
 
-// An Account runs other programs. Here it is always that of this process.
+// An Account runs other programs. On this system it is always the account of this process.
 type Account struct{}
 
 // FindAccount returns the account of this process.

@@ -15,8 +15,8 @@ import (
 // An Account runs other programs. The zero account is that of this process.
 type Account struct{ as *syscall.Credential }
 
-// FindAccount returns the account that PostgreSQL's programs are run by: PostgreSQL refuses root, so that root uses the account
-// of that name; everybody else is the own account.
+// FindAccount returns the account that runs PostgreSQL's programs. They refuse root, so for root it is the named
+// account; any other user runs them itself.
 func FindAccount(name string) (Account, error) {
 	if os.Geteuid() != 0 {
 		return Account{}, nil
@@ -36,12 +36,12 @@ func FindAccount(name string) (Account, error) {
 	return Account{&syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 }
 
-// lend has a program run by the account, in a session of its own: Ctrl-C at a terminal is for this process to act on.
+// lend makes a program run as the account, in its own session, so that Ctrl-C reaches only this process.
 func (a Account) lend(c *exec.Cmd) {
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: a.as}
 }
 
-// give hands a file or directory to the account.
+// give changes the owner of a file or directory to the account.
 func (a Account) give(path string) error {
 	if a.as == nil {
 		return nil
@@ -49,13 +49,13 @@ func (a Account) give(path string) error {
 	return os.Lchown(path, int(a.as.Uid), int(a.as.Gid))
 }
 
-// quit is the signal by which PostgreSQL ends at once, and interrupt that by which it ends in good order.
+// quit is the signal for an immediate shutdown of PostgreSQL, interrupt the one for a fast shutdown.
 const (
 	quit      = syscall.SIGQUIT
 	interrupt = syscall.SIGINT
 )
 
-// alive reports whether a process is there.
+// alive reports whether a process exists.
 func alive(pid int) bool {
 	if pid <= 0 {
 		return false

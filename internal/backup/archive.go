@@ -16,8 +16,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// pack writes files, by their base names, as one archive: tar, compressed, encrypted where there is a key. The archive is on disk
-// when it returns, with its size and sum.
+// pack writes files, by their base names, as one archive: tar, compressed, and encrypted if there is a key. When it
+// returns, with size and checksum, the archive is on disk.
 func pack(ctx context.Context, path string, k Key, files []string, progress func(int64)) (size int64, sum string, err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // a path of the operator's
 	if err != nil {
@@ -64,11 +64,11 @@ func packFile(ctx context.Context, tw *tar.Writer, path string, progress func(in
 	return err
 }
 
-// maxUnpacked bounds what an archive may unpack to, in bytes: one that holds more was not made by us.
+// maxUnpacked is the largest size of an unpacked archive, in bytes: our archives are smaller.
 const maxUnpacked = 1 << 42
 
-// unpack writes the files of an archive into a directory. The archive's own sums say whether it is whole: age authenticates each
-// chunk, zstd has a checksum, and the manifest holds a hash of it all, which is checked here.
+// unpack writes the files of an archive into a directory. It verifies the archive: age authenticates each chunk, zstd
+// has a checksum, and the manifest has a hash of the whole, which is checked here.
 func unpack(ctx context.Context, path string, c Copy, k Key, dir string, progress func(int64)) (err error) {
 	f, err := os.Open(path) //nolint:gosec // a path of the operator's
 	if err != nil {
@@ -110,7 +110,7 @@ func unpackAll(r io.Reader, dir string) error {
 	for {
 		head, err := tr.Next()
 		if errors.Is(err, io.EOF) {
-			_, err = io.Copy(io.Discard, zr) // to the end, where the checksum stands
+			_, err = io.Copy(io.Discard, zr) // to the end, which has the checksum
 			return err
 		}
 		if err != nil {
@@ -147,7 +147,7 @@ func (c *counter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// watched is a reader that ends with its context and tells how far it is.
+// watched is a reader that ends with its context and reports its progress.
 type watched struct {
 	ctx      context.Context //nolint:containedctx // it lives as long as one call
 	r        io.Reader

@@ -1,4 +1,4 @@
-// Package backup keeps copies of a tenet's data that are proven by restoring them.
+// Package backup keeps copies of an instance's data and proves them by restoring them.
 package backup
 
 import (
@@ -12,46 +12,46 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// ErrNotSupported is what an engine answers when it can't do what is asked; the error that wraps it says what to use instead.
+// ErrNotSupported is the error for operations that an engine lacks; the error that wraps it says what to use instead.
 var ErrNotSupported = errors.New("this backup engine can't do that")
 
-// ErrDamaged says that a copy is not as it was written.
+// ErrDamaged means that a copy is not as it was written.
 var ErrDamaged = errors.New("the backup is damaged")
 
-// A Copy is one backup, as its manifest tells.
+// A Copy is one backup, as its manifest describes it.
 type Copy struct {
-	Name      string                   `json:"name"`           // the time it was made and how, as in 20260131T020000Z-full
+	Name      string                   `json:"name"`           // time and type, as in 20260131T020000Z-full
 	Engine    string                   `json:"engine"`         // sqlite or pgbackrest
-	Type      string                   `json:"type"`           // full, incr or diff: what has changed since another
-	At        knowledge.Time           `json:"at"`             // the moment that it holds
+	Type      string                   `json:"type"`           // full, incr or diff: what it is based on
+	At        knowledge.Time           `json:"at"`             // the moment of its content
 	Seq       knowledge.Seq            `json:"seq"`            // the newest change in it
 	Chain     string                   `json:"chain"`          // that change's link of the chain, in hex
 	Documents map[knowledge.Kind]int64 `json:"documents"`      // how many documents of each kind it holds
-	Schema    int64                    `json:"schema"`         // of the database
-	Program   string                   `json:"program"`        // version of the tenet that made it
+	Schema    int64                    `json:"schema"`         // the database's schema
+	Program   string                   `json:"program"`        // version of the program that made it
 	File      string                   `json:"file"`           // the archive, beside the manifest
 	Bytes     int64                    `json:"bytes"`          // of the archive
 	SHA256    string                   `json:"sha256"`         // of the archive, in hex
-	Encrypted bool                     `json:"encrypted"`      // it needs a key to be read
-	TookMilli int64                    `json:"took_milli"`     // milliseconds that making it took
-	Note      string                   `json:"note,omitempty"` // what a person should know of a restore
+	Encrypted bool                     `json:"encrypted"`      // reading it needs a key
+	TookMilli int64                    `json:"took_milli"`     // milliseconds taken to make it
+	Note      string                   `json:"note,omitempty"` // what a person should know before a restore
 }
 
-// Facts are what is found in a database: what a copy is held against.
+// Facts describe the content of a database, for comparison with a copy.
 type Facts struct {
-	At        knowledge.Time // of the newest change; the zero time when there is none
+	At        knowledge.Time // of the newest change; zero if there is none
 	Seq       knowledge.Seq
 	Chain     string
 	Documents map[knowledge.Kind]int64
 	Schema    int64
 }
 
-// A Target says what to restore: all that there is, one copy by its name, the state at a time, or that at a point that has a name.
+// A Target says what to restore: everything, one copy by name, or the state at a time or at a named restore point.
 type Target struct {
 	Name  string    // of a copy
-	To    time.Time // the newest state that is not younger
+	To    time.Time // the newest state not after this time
 	Point string    // a restore point of PostgreSQL
-	// AcceptGap restores up to where WAL is missing, instead of refusing to.
+	// AcceptGap restores up to the first gap in the WAL instead of refusing.
 	AcceptGap bool
 }
 
@@ -73,54 +73,55 @@ func ParseTarget(text string) (Target, error) {
 		"or a restore point of PostgreSQL such as point:before-upgrade", text)
 }
 
-// pointPrefix tells the name of a restore point from that of a backup.
+// pointPrefix distinguishes the name of a restore point from that of a backup.
 const pointPrefix = "point:"
 
-// restLabel is the form of a label of pgBackRest's.
+// restLabel matches pgBackRest's labels.
 var restLabel = regexp.MustCompile(`^\d{8}-\d{6}F(_\d{8}-\d{6}[DI])?$`)
 
-// A Report is what a check found. No faults mean that all is well.
+// A Report is the result of a check. Without faults all is well.
 type Report struct {
 	Copies int            `json:"copies"`
 	Newest knowledge.Time `json:"newest_at"`
 	Faults []string       `json:"faults"`
 }
 
-// Progress is told how far something is; total is 0 when it can't be told.
+// Progress gets how much of an operation is done; total is 0 if unknown.
 type Progress func(done, total int64)
 
-// An Engine makes and reads copies of one database. What it can't do is [ErrNotSupported].
+// An Engine makes and reads copies of one database. It returns [ErrNotSupported] for operations that it lacks.
 type Engine interface {
 	// Full makes a copy. It is durable when it returns.
 	Full(ctx context.Context, progress Progress) (Copy, error)
-	// Incremental makes a copy of what has changed since the last one.
+	// Incremental makes a copy of the changes since the last one.
 	Incremental(ctx context.Context, progress Progress) (Copy, error)
-	// Check reads the repository as far as that is quick: every copy is there, whole, and the newest is young enough.
+	// Check reads the repository as far as that is quick: every copy is complete and undamaged, and the newest is
+	// recent.
 	Check(ctx context.Context) (Report, error)
 	// List returns the copies, the newest first.
 	List(ctx context.Context) ([]Copy, error)
-	// Restore puts a copy into a directory, which must be empty or not there, and returns it. It is ready to be used when it
-	// returns, or nothing of it is there.
+	// Restore restores a copy into a directory, which must be empty or missing, and returns it. When Restore returns,
+	// the directory is ready for use; after an error it has nothing of the copy.
 	Restore(ctx context.Context, target Target, dir string, progress Progress) (Copy, error)
-	// Expire removes the copies that are no longer kept, and returns them.
+	// Expire removes the copies that retention no longer keeps, and returns them.
 	Expire(ctx context.Context) ([]Copy, error)
-	// Drill proves the newest copy by restoring it beside everything else.
+	// Drill proves the newest copy by restoring it into a separate place.
 	Drill(ctx context.Context, progress Progress) (Drill, error)
-	// LastDrill returns what the last drill found; nil when there was none.
+	// LastDrill returns the result of the last drill; nil if there was none.
 	LastDrill() (*Drill, error)
 }
 
-// A Drill is a proof of a backup: it was restored, verified and compared, and this is how long it took.
+// A Drill is the result of restoring, verifying and comparing a backup, with its duration.
 type Drill struct {
 	At    knowledge.Time `json:"at"`
 	Copy  string         `json:"copy"`
 	RTO   Seconds        `json:"rto_seconds"` // restore and verification
-	RPO   Seconds        `json:"rpo_seconds"` // age, at the drill, of what the copy holds: what would have been lost
+	RPO   Seconds        `json:"rpo_seconds"` // age of the copy's content at the drill: what a disaster then would have lost
 	Steps []Step         `json:"steps"`
-	Error string         `json:"error,omitempty"` // why it failed, with the step; "" when the copy is proven
+	Error string         `json:"error,omitempty"` // why it failed, with the step; "" if the copy is proven
 }
 
-// Seconds is a duration that is written as a number of seconds.
+// Seconds is a duration whose JSON is a number of seconds.
 type Seconds float64
 
 // Duration returns the duration.

@@ -18,19 +18,19 @@ import (
 	"tenet/internal/store"
 )
 
-// BaseBackupOptions of a [BaseBackup].
+// BaseBackupOptions configure a [BaseBackup].
 type BaseBackupOptions struct {
 	Dir     string // of the copies
 	Key     Key
 	Account Account
-	// Cluster is what is backed up; nil for an engine that reads copies.
+	// Cluster is the cluster to back up; nil for an engine that only reads copies.
 	Cluster Cluster
-	// Address is that of the cluster, without a password, and Env what libpq needs besides.
+	// Address is the cluster's address without the password, and Env the other settings of libpq.
 	Address string
 	Env     []string
-	// Restored returns the address of the restored database, by way of a socket's directory and a port.
+	// Restored returns the address of the restored database, on a socket's directory and a port.
 	Restored func(socketDir string, port int) string
-	// Inspect verifies the log of a restored database, and returns what it holds.
+	// Inspect verifies the log of a restored database, and returns its facts.
 	Inspect func(ctx context.Context, address string) (Facts, error)
 	// Open opens a restored database for reading.
 	Open    func(ctx context.Context, address string) (store.Reader, func() error, error)
@@ -39,9 +39,9 @@ type BaseBackupOptions struct {
 	Program string
 }
 
-// A BaseBackup engine keeps whole copies of a PostgreSQL cluster, taken over a connection by PostgreSQL's own pg_basebackup: for a
-// cluster on whose host nothing can be run. It keeps no WAL between them, so that a restore goes back to a copy and not to
-// any moment. Each copy is started and verified before it counts.
+// A BaseBackup engine keeps full copies of a PostgreSQL cluster, made over a connection by PostgreSQL's pg_basebackup:
+// for a cluster on whose host nothing can be run. It keeps no WAL between copies, so that a restore returns to a copy
+// and not to any moment. Each copy is started and verified before it counts.
 type BaseBackup struct {
 	*Embedded
 	o BaseBackupOptions
@@ -52,7 +52,7 @@ var _ Engine = (*BaseBackup)(nil)
 // BaseBackupName is the name of the engine.
 const BaseBackupName = "basebackup"
 
-// baseFile is what pg_basebackup writes: the data directory, with the WAL that it needs.
+// baseFile is the output of pg_basebackup: the data directory, with the WAL that it needs.
 const baseFile = "base.tar"
 
 // NewBaseBackup returns the engine.
@@ -109,7 +109,7 @@ func (b *BaseBackup) Restore(ctx context.Context, target Target, dir string, pro
 	if err := b.o.Account.give(work); err != nil {
 		return c, err
 	}
-	if err := b.bring(ctx, c, work, progress); err != nil { // which starts and verifies it
+	if err := b.bring(ctx, c, work, progress); err != nil { // this starts and verifies it
 		return c, err
 	}
 	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -118,7 +118,7 @@ func (b *BaseBackup) Restore(ctx context.Context, target Target, dir string, pro
 	return c, errors.Join(os.Rename(filepath.Join(work, dataName), dir), syncDir(filepath.Dir(dir)))
 }
 
-// start unpacks a copy beside itself and starts it.
+// start unpacks a copy into a temporary directory and starts it.
 func (b *BaseBackup) start(ctx context.Context, path string) (*restored, error) {
 	work := filepath.Dir(path)
 	data := filepath.Join(work, dataName)
@@ -156,7 +156,7 @@ func (b *BaseBackup) open(ctx context.Context, path string) (store.Reader, func(
 	return s, func() error { return errors.Join(done(), r.stop()) }, nil
 }
 
-// unpackBase writes the files of a base backup into a new data directory of the account's.
+// unpackBase writes the files of a base backup into a new data directory, owned by the account.
 func (b *BaseBackup) unpackBase(path, data string) (err error) {
 	in, err := os.Open(path) //nolint:gosec // in our own scratch
 	if err != nil {
@@ -207,7 +207,7 @@ func writeInto(root *os.Root, name string, r io.Reader) error {
 	return errors.Join(err, f.Close())
 }
 
-// A baseSource is a cluster as copies of it see it.
+// A baseSource makes base backups of a cluster.
 type baseSource struct {
 	Cluster
 	b *BaseBackup
@@ -241,7 +241,7 @@ func (s baseSource) Backup(ctx context.Context, path string) (err error) {
 	return out.Sync()
 }
 
-// newestProgram returns one of PostgreSQL's programs, of the newest version that is installed: it speaks to older servers.
+// newestProgram returns one of PostgreSQL's programs in the newest installed version, which supports older servers.
 func newestProgram(name string) (string, error) {
 	list, err := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
 	if err != nil {

@@ -19,11 +19,11 @@ import (
 // drillSample is how many documents of each kind a drill compares with the live ones.
 const drillSample = 200
 
-// An exercise is a drill under way.
+// An exercise is a drill in progress.
 type exercise struct {
 	d     Drill
 	began time.Time
-	err   error // of the step that failed; those after it are left out
+	err   error // of the failed step; later steps are skipped
 }
 
 func beginDrill() *exercise {
@@ -31,7 +31,7 @@ func beginDrill() *exercise {
 	return &exercise{d: Drill{At: knowledge.At(began), Steps: []Step{}}, began: began}
 }
 
-// step does a step, unless one before it has failed. It says what it found.
+// step runs a step, unless an earlier one has failed, and records what it returns.
 func (x *exercise) step(name string, do func() (string, error)) {
 	if x.err != nil {
 		return
@@ -45,7 +45,7 @@ func (x *exercise) step(name string, do func() (string, error)) {
 	x.d.Steps = append(x.d.Steps, Step{name, Seconds(time.Since(at).Seconds()), text})
 }
 
-// end keeps the result in a directory, whatever it is.
+// end saves the result in a directory, also after a failure.
 func (x *exercise) end(dir string) (Drill, error) {
 	if x.err != nil {
 		x.d.Error, x.d.RTO, x.d.RPO = x.err.Error(), 0, 0
@@ -93,10 +93,10 @@ func (e *Embedded) Drill(ctx context.Context, progress Progress) (Drill, error) 
 	return x.end(e.o.Dir)
 }
 
-// nothingLive is what a step of a drill says without a live database.
+// nothingLive is the result of a step that has no live database.
 const nothingLive = "there is none to compare with"
 
-// compare holds a sample of a restored database against the live one.
+// compare compares a sample of a restored database with the live one.
 func (e *Embedded) compare(ctx context.Context, path string) (_ string, err error) {
 	if e.o.Database == nil || e.o.Open == nil {
 		return nothingLive, nil
@@ -109,12 +109,13 @@ func (e *Embedded) compare(ctx context.Context, path string) (_ string, err erro
 	return sample(ctx, r, e.o.Database)
 }
 
-// A feed is a log of changes, as a drill reads it.
+// A feed is a log of changes.
 type feed interface {
 	Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error)
 }
 
-// sameHistory looks for the last change of a copy in the live log: a database that lacks it has lost writes, or is another one.
+// sameHistory looks up the last change of a copy in the live log: a database without it has lost writes, or is another
+// one.
 func sameHistory(ctx context.Context, live feed, seq knowledge.Seq, chain string) (string, error) {
 	if seq == 0 {
 		return "it holds no changes", nil
@@ -133,8 +134,8 @@ func sameHistory(ctx context.Context, live feed, seq knowledge.Seq, chain string
 	return fmt.Sprintf("change %d is in it", seq), nil
 }
 
-// sample compares documents of a restored database with the live ones: those of the same version must have the same bytes, and no
-// restored document may be newer than the live one.
+// sample compares documents of a restored database with the live ones: the same version must have the same bytes, and
+// no restored document may be newer than the live one.
 func sample(ctx context.Context, restored, live store.Reader) (string, error) {
 	equal := 0
 	for _, kind := range knowledge.Kinds() {
@@ -146,7 +147,7 @@ func sample(ctx context.Context, restored, live store.Reader) (string, error) {
 			now, err := live.Get(ctx, then.Key)
 			switch {
 			case errors.Is(err, store.ErrNotFound):
-				continue // it was purged since
+				continue // purged since then
 			case err != nil:
 				return "", err
 			case then.Version > now.Version:
@@ -167,7 +168,7 @@ func sample(ctx context.Context, restored, live store.Reader) (string, error) {
 	return fmt.Sprintf("%d documents are equal", equal), nil
 }
 
-// erasedSince reports whether a person was erased from the version of a document.
+// erasedSince reports whether a person was later erased from this version of a document.
 func erasedSince(ctx context.Context, live store.Reader, now *knowledge.Record) (bool, error) {
 	log, ok := live.(store.Feed)
 	if !ok {
@@ -177,7 +178,7 @@ func erasedSince(ctx context.Context, live store.Reader, now *knowledge.Record) 
 	return len(list) > 0 && list[0].Erased != "", err
 }
 
-// keepDrill writes what a drill found into a directory.
+// keepDrill writes the result of a drill into a directory.
 func keepDrill(dir string, d Drill) error {
 	text, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
@@ -193,7 +194,7 @@ func keepDrill(dir string, d Drill) error {
 // LastDrill implements [Engine].
 func (e *Embedded) LastDrill() (*Drill, error) { return readDrill(e.o.Dir) }
 
-// readDrill returns what the last drill found; nil when there was none.
+// readDrill returns the result of the last drill; nil if there was none.
 func readDrill(dir string) (*Drill, error) {
 	data, err := os.ReadFile(filepath.Join(dir, drillFile)) //nolint:gosec // the operator names the directory
 	if errors.Is(err, fs.ErrNotExist) {

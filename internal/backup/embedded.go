@@ -22,40 +22,40 @@ import (
 type Database interface {
 	store.Reader
 	Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error)
-	// Backup writes a copy of the whole database, as it is at one moment, into a new file.
+	// Backup writes a consistent copy of the whole database into a new file.
 	Backup(ctx context.Context, path string) error
 }
 
-// EmbeddedOptions of an [Embedded] engine.
+// EmbeddedOptions configure an [Embedded] engine.
 type EmbeddedOptions struct {
 	Engine string // the name in the copies' manifests; sqlite when empty
-	Dir    string // where the copies are
+	Dir    string // of the copies
 	Key    Key
-	// Database is what is copied; nil for an engine that only reads copies.
+	// Database is the database to copy; nil for an engine that only reads copies.
 	Database Database
 	File     string   // the name of the database's file in a data directory
-	Beside   []string // paths of other files that a data directory needs, as the admin's token; those that are not there are left out
-	// Inspect opens a database file by itself, looks it over for damage, verifies its log and returns what it holds.
+	Beside   []string // paths of other files of a data directory, such as the admin's token; missing ones are left out
+	// Inspect opens a database file, checks it for damage, verifies its log and returns its facts.
 	Inspect func(ctx context.Context, path string) (Facts, error)
 	// Open opens a database file for reading.
 	Open func(ctx context.Context, path string) (store.Reader, func() error, error)
 	// Keep says how long copies are kept.
 	Keep Keep
-	// MaxAge is how old the newest copy may be before a check finds fault; 26 h when 0.
+	// MaxAge is the largest age of the newest copy before a check reports a fault; 26 h if 0.
 	MaxAge  time.Duration
-	Free    func(dir string) (uint64, bool) // free bytes on the disk of a directory; nil when that can't be told
+	Free    func(dir string) (uint64, bool) // free bytes on a directory's disk; nil if unknown
 	Program string
 }
 
-// Keep says how long copies are kept: each for Every, then the first of each hour for Hourly, then the first of each day for
-// Daily. The newest copy is always kept.
+// Keep says how long copies are kept: all of them for Every, then the first of each hour for Hourly, then the first of
+// each day for Daily. The newest copy is always kept.
 type Keep struct{ Every, Hourly, Daily time.Duration }
 
-// DefaultKeep is what is kept when nobody says otherwise: all of a day, hourly for a week, daily for 30 days.
+// DefaultKeep keeps all copies for a day, hourly ones for a week, daily ones for 30 days.
 var DefaultKeep = Keep{Every: 24 * time.Hour, Hourly: 7 * 24 * time.Hour, Daily: 30 * 24 * time.Hour} //nolint:gochecknoglobals // a constant
 
-// An Embedded engine keeps copies of an embedded database as files of a directory: an archive and a manifest each. The manifest is
-// written last, so that a copy without one was never finished.
+// An Embedded engine keeps copies of an embedded database as files of a directory: an archive and a manifest for each.
+// The manifest is written last, so that a copy without one is incomplete.
 type Embedded struct{ o EmbeddedOptions }
 
 var _ Engine = (*Embedded)(nil)
@@ -81,7 +81,7 @@ const (
 	engineName     = "sqlite"
 )
 
-// scratch makes a directory for work beside the copies. What a killed process left is removed first.
+// scratch creates a temporary directory beside the copies, and removes those of killed processes.
 func (e *Embedded) scratch() (string, error) {
 	if err := os.MkdirAll(e.o.Dir, 0o700); err != nil {
 		return "", fmt.Errorf("make the backup directory: %w", err)
@@ -100,7 +100,7 @@ func (e *Embedded) scratch() (string, error) {
 	return os.MkdirTemp(e.o.Dir, scratchPrefix+"*")
 }
 
-// staleAfter is how long a scratch directory may stand untouched before it is taken for one of a process that was killed.
+// staleAfter is how long a temporary directory must be unmodified to count as one of a killed process.
 const staleAfter = 6 * time.Hour
 
 // Full implements [Engine].
@@ -211,7 +211,7 @@ func (e *Embedded) List(context.Context) ([]Copy, error) {
 	return list, err
 }
 
-// read returns the copies, the newest first, and what is wrong with manifests that can't be read.
+// read returns the copies, newest first, and the errors of unreadable manifests.
 func (e *Embedded) read() (list []Copy, faults []string, err error) {
 	names, err := filepath.Glob(filepath.Join(e.o.Dir, "*"+manifestSuffix))
 	if err != nil {
@@ -266,7 +266,7 @@ func (e *Embedded) Check(ctx context.Context) (Report, error) {
 	return r, nil
 }
 
-// whole compares an archive with its manifest.
+// whole checks an archive against its manifest.
 func (e *Embedded) whole(ctx context.Context, c Copy) error {
 	f, err := os.Open(filepath.Join(e.o.Dir, c.File))
 	if err != nil {
@@ -284,7 +284,7 @@ func (e *Embedded) whole(ctx context.Context, c Copy) error {
 	return sameSum(h, c)
 }
 
-// find returns the copy that a target means.
+// find returns the copy for a target.
 func (e *Embedded) find(target Target) (Copy, error) {
 	if target.Point != "" {
 		return Copy{}, fmt.Errorf("%w: an embedded database has no restore points; name a backup or a time", ErrNotSupported)
@@ -343,12 +343,12 @@ func (e *Embedded) Restore(ctx context.Context, target Target, dir string, progr
 	return c, errors.Join(os.Rename(work, dir), syncDir(filepath.Dir(dir)))
 }
 
-// room returns an error when the disk has no room for a copy.
+// room returns an error if the disk has no room for a copy.
 func (e *Embedded) room(c Copy, dir string) error {
 	if e.o.Free == nil {
 		return nil
 	}
-	const factor = 6                                                    // texts are compressed to about a fifth; the archive says no more
+	const factor = 6                                                    // texts compress to about a fifth; the archive does not store its unpacked size
 	if free, ok := e.o.Free(dir); ok && free < uint64(c.Bytes)*factor { //nolint:gosec // a size
 		return fmt.Errorf("the disk of %s has %d MiB free, and the backup %s may need %d MiB: free some space first",
 			dir, free>>20, c.Name, uint64(c.Bytes)*factor>>20) //nolint:gosec // a size
@@ -356,7 +356,7 @@ func (e *Embedded) room(c Copy, dir string) error {
 	return nil
 }
 
-// bring unpacks a copy into a directory, and verifies what came.
+// bring unpacks a copy into a directory, and verifies the result.
 func (e *Embedded) bring(ctx context.Context, c Copy, dir string, progress Progress) error {
 	err := unpack(ctx, filepath.Join(e.o.Dir, c.File), c, e.o.Key, dir, func(n int64) {
 		if progress != nil {
@@ -373,7 +373,7 @@ func (e *Embedded) bring(ctx context.Context, c Copy, dir string, progress Progr
 	return sameFacts(c, facts)
 }
 
-// sameFacts compares what a restored database holds with what the manifest says.
+// sameFacts compares a restored database with its manifest.
 func sameFacts(c Copy, f Facts) error {
 	if f.Seq != c.Seq || f.Chain != c.Chain {
 		return fmt.Errorf("%w: its log ends with change %d (%s), and its manifest says %d (%s)", ErrDamaged, f.Seq, f.Chain, c.Seq, c.Chain)
@@ -394,7 +394,8 @@ func (e *Embedded) Expire(context.Context) ([]Copy, error) {
 	}
 	old := e.o.Keep.expired(list, time.Now())
 	for _, c := range old {
-		// The manifest goes first: an archive without one is no backup, a manifest without an archive is a fault.
+		// The manifest goes first: an archive without one is not a backup, but a manifest without an archive is a
+		// fault.
 		err := errors.Join(os.Remove(filepath.Join(e.o.Dir, c.Name+manifestSuffix)), os.Remove(filepath.Join(e.o.Dir, c.File)))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return old, err
@@ -403,7 +404,7 @@ func (e *Embedded) Expire(context.Context) ([]Copy, error) {
 	return old, nil
 }
 
-// expired returns the copies of a list, the newest first, that are no longer kept.
+// expired returns the copies, from a list with the newest first, that are no longer kept.
 func (k Keep) expired(list []Copy, now time.Time) []Copy {
 	firsts := map[string]string{} // the oldest copy of each hour and day, by name
 	for _, c := range slices.Backward(list) {

@@ -10,15 +10,15 @@ import (
 	"filippo.io/age"
 )
 
-// A Key encrypts copies, and decrypts them where it can. The zero key leaves them as they are.
+// A Key encrypts copies, and decrypts them if it contains a secret. The zero key does not encrypt.
 type Key struct {
 	recipients []age.Recipient
 	identities []age.Identity
-	phrase     string // "" for a key that is none
+	phrase     string // "" for an age key
 }
 
-// ReadKey reads a key from a file: age identities (AGE-SECRET-KEY-1…), which encrypt and decrypt, age recipients (age1…), which
-// encrypt only, or, in a file whose first line is neither, a passphrase. "" is no key.
+// ReadKey reads a key from a file: age identities (AGE-SECRET-KEY-1…), which encrypt and decrypt, age recipients
+// (age1…), which only encrypt, or, if the first line is neither, a passphrase. A path of "" means no key.
 func ReadKey(path string) (Key, error) {
 	if path == "" {
 		return Key{}, nil
@@ -77,7 +77,7 @@ func parseKey(data []byte) (Key, error) {
 	return Key{recipients: []age.Recipient{r}, identities: []age.Identity{id}, phrase: phrase}, nil
 }
 
-// Encrypts reports whether copies are encrypted with it.
+// Encrypts reports whether the key encrypts copies.
 func (k Key) Encrypts() bool { return len(k.recipients) > 0 }
 
 // seal returns a writer that encrypts into w; its Close does not close w.
@@ -88,7 +88,7 @@ func (k Key) seal(w io.Writer) (io.WriteCloser, error) {
 	return age.Encrypt(w, k.recipients...)
 }
 
-// open returns a reader of what seal has written.
+// open returns a reader that decrypts what seal has written.
 func (k Key) open(r io.Reader, encrypted bool) (io.Reader, error) {
 	if !encrypted {
 		return r, nil

@@ -21,56 +21,56 @@ import (
 	"tenet/internal/store"
 )
 
-// A Cluster is a running PostgreSQL that is backed up, as far as its backups need it.
+// A Cluster is a running PostgreSQL cluster to back up.
 type Cluster interface {
 	store.Reader
 	Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error)
-	// RestorePoint notes a name in the WAL, begins a new segment, and returns the segment that holds the name.
+	// RestorePoint creates a named restore point, switches to a new WAL segment, and returns the segment with the name.
 	RestorePoint(ctx context.Context, name string) (segment string, err error)
-	// Archiving tells where the cluster is and how the archiving of its WAL stands.
+	// Archiving returns where the cluster is and the state of its WAL archiving.
 	Archiving(ctx context.Context) (Archiving, error)
-	// SwitchArchivingOn has the WAL archived by a command; a restart of PostgreSQL may be needed for that.
+	// SwitchArchivingOn sets the archive command; PostgreSQL may have to be restarted for it.
 	SwitchArchivingOn(ctx context.Context, command string) error
 }
 
-// Archiving is how the archiving of a cluster's WAL stands, and where the cluster is.
+// Archiving is the state of a cluster's WAL archiving, and where the cluster is.
 type Archiving struct {
 	Mode, Command, Level string // archive_mode, archive_command and wal_level
-	LastSegment          string // that was archived
+	LastSegment          string // the last one archived
 	LastAt               time.Time
-	FailedSegment        string // whose archiving failed last
+	FailedSegment        string // the last one whose archiving failed
 	FailedAt             time.Time
 	SegmentBytes         int64
-	DataDir, SocketDir   string // "" for a role that may not know
+	DataDir, SocketDir   string // "" if the role may not see it
 	Port                 int
-	User, Database       string // of the connection that asked
-	Superuser            string // that the cluster was made with
+	User, Database       string // of the asking connection
+	Superuser            string // the bootstrap superuser
 }
 
-// PgBackRestOptions of a [PgBackRest].
+// PgBackRestOptions configure a [PgBackRest].
 type PgBackRestOptions struct {
 	Config  string // pgBackRest's configuration file
 	Stanza  string // the cluster's name in it
-	Dir     string // for scratch and for what the last drill found
+	Dir     string // of temporary files and of the last drill's result
 	Account Account
-	// Cluster is what is backed up; nil when it can't be reached, for an engine that reads backups.
+	// Cluster is the cluster to back up; nil if it can't be reached, for an engine that only reads backups.
 	Cluster Cluster
-	// Address returns the address of the restored database, by way of a socket's directory and a port.
+	// Address returns the address of the restored database, on a socket's directory and a port.
 	Address func(socketDir string, port int) string
-	// Inspect verifies the log of a restored database, and returns what it holds.
+	// Inspect verifies the log of a restored database, and returns its facts.
 	Inspect func(ctx context.Context, address string) (Facts, error)
 	// Open opens a restored database for reading.
 	Open func(ctx context.Context, address string) (store.Reader, func() error, error)
-	// MaxAge is how old the newest full backup may be before a check finds fault; 26 h when 0.
+	// MaxAge is the largest age of the newest full backup before a check reports a fault; 26 h if 0.
 	MaxAge time.Duration
-	// MaxWAL is how old the newest archived WAL may be; 15 min when 0.
+	// MaxWAL is the largest age of the newest archived WAL; 15 min if 0.
 	MaxWAL  time.Duration
-	Free    func(dir string) (uint64, bool) // free bytes on the disk of a directory; nil when that can't be told
+	Free    func(dir string) (uint64, bool) // free bytes on a directory's disk; nil if unknown
 	Program string                          // version of this program
 }
 
-// A PgBackRest keeps backups of a PostgreSQL cluster by way of the program pgBackRest, which has to be installed. It trusts none of
-// pgBackRest's exit codes where they are known to be 0 for a repository that is damaged.
+// A PgBackRest keeps backups of a PostgreSQL cluster with the program pgBackRest, which must be installed. It ignores
+// exit codes of pgBackRest that are known to be 0 for a damaged repository.
 type PgBackRest struct{ o PgBackRestOptions }
 
 var _ Engine = (*PgBackRest)(nil)
@@ -113,7 +113,7 @@ func (e *PgBackRest) call(ctx context.Context, args ...string) ([]byte, error) {
 
 var percent = regexp.MustCompile(`, (\d+)(?:\.\d+)?%\)`)
 
-// follow runs pgBackRest and tells progress the percentage that it prints with each file.
+// follow runs pgBackRest and passes on the percentage that it prints for each file.
 func (e *PgBackRest) follow(ctx context.Context, config string, progress Progress, args ...string) error {
 	c := e.command(ctx, config, append(args, "--log-level-console=detail", "--log-level-stderr=error", "--log-level-file=off")...)
 	var errs bytes.Buffer
@@ -132,15 +132,15 @@ func (e *PgBackRest) follow(ctx context.Context, config string, progress Progres
 			progress(n, 100)
 		}
 	}
-	_, _ = io.Copy(io.Discard, out) // after a line too long to scan
+	_, _ = io.Copy(io.Discard, out) // after a line that is too long to scan
 	if err := c.Wait(); err != nil {
 		return e.failure(ctx, args, err, errs.String())
 	}
 	return nil
 }
 
-// Exit codes of pgBackRest that say that the repository is damaged: a checksum that does not fit, a file in it that is missing,
-// cryptography and formats that fail.
+// Exit codes of pgBackRest for a damaged repository: a wrong checksum, a missing file, errors of cryptography and
+// format.
 const (
 	exitChecksum = 26
 	exitFormat   = 29
@@ -148,14 +148,14 @@ const (
 	exitCrypto   = 95
 )
 
-// exitQuery is pgBackRest's exit code when a statement was refused.
+// exitQuery is pgBackRest's exit code for a refused statement.
 const exitQuery = 57
 
-// Rights are what the role of a backup needs, as a superuser grants it in the database that is backed up.
+// Rights are the rights that the backup role needs, as statements for a superuser in the backed-up database.
 const Rights = "GRANT pg_read_all_settings TO the role, and GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean), pg_backup_stop(boolean), " +
 	"pg_switch_wal(), pg_create_restore_point(text) TO it"
 
-// failure is the error of a call that failed: what pgBackRest itself says, without its hints about options.
+// failure returns the error of a failed call: pgBackRest's message, without its hints about options.
 func (e *PgBackRest) failure(ctx context.Context, args []string, err error, said string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -190,7 +190,7 @@ func codeOf(said string) int {
 	return n
 }
 
-// printable makes JSON of what pgBackRest prints as such: a wrong passphrase makes it print what it decrypted.
+// printable returns pgBackRest's output as valid JSON: with a wrong passphrase it prints garbage.
 func printable(out []byte) []byte {
 	return bytes.Map(func(r rune) rune {
 		if r < ' ' {
@@ -200,7 +200,7 @@ func printable(out []byte) []byte {
 	}, out)
 }
 
-// readable leaves out what no person can read: a wrong passphrase makes pgBackRest print what it decrypted.
+// readable removes unprintable characters: with a wrong passphrase pgBackRest prints garbage.
 func readable(text string) string {
 	const most = 600
 	text = strings.Map(func(r rune) rune {
@@ -218,7 +218,7 @@ func readable(text string) string {
 	return text
 }
 
-// stanza is what `pgbackrest info` tells.
+// stanza is the output of `pgbackrest info`.
 type stanza struct {
 	Status struct {
 		Code    int    `json:"code"`
@@ -241,7 +241,7 @@ type stanza struct {
 	Cipher string       `json:"cipher"`
 }
 
-// restBackup is a backup as `pgbackrest info` tells of it.
+// restBackup is a backup in the output of `pgbackrest info`.
 type restBackup struct {
 	Label      string            `json:"label"`
 	Type       string            `json:"type"`
@@ -271,7 +271,7 @@ const (
 	statusNoData    = 3
 )
 
-// info asks pgBackRest what there is. Its exit code is 0 also where it can't read the repository: what counts is the status.
+// info runs `pgbackrest info`. Its exit code is 0 even for an unreadable repository: only the status counts.
 func (e *PgBackRest) info(ctx context.Context) (*stanza, error) {
 	if _, err := os.Stat(e.o.Config); err != nil {
 		return nil, fmt.Errorf("pgBackRest is not set up: `tenet backup setup --write` makes its configuration: %w", err)
@@ -302,13 +302,13 @@ func (e *PgBackRest) info(ctx context.Context) (*stanza, error) {
 		ErrDamaged, e.o.Config, readable(message))
 }
 
-// The names of what a backup is told of.
+// The names of a backup's annotations.
 const (
 	noteSeq     = "tenet-seq"
 	noteProgram = "tenet-program"
 )
 
-// copyOf is a backup as all engines tell of it. Its change is one that it holds at least: writes go on while it is made.
+// copyOf returns a backup as a [Copy]. Seq is the newest change when it began: writes go on meanwhile.
 func (s *stanza) copyOf(b *restBackup) Copy {
 	seq, _ := strconv.ParseInt(b.Annotation[noteSeq], 10, 64)
 	return Copy{
@@ -398,7 +398,7 @@ func (e *PgBackRest) Expire(ctx context.Context) ([]Copy, error) {
 // LastDrill implements [Engine].
 func (e *PgBackRest) LastDrill() (*Drill, error) { return readDrill(e.o.Dir) }
 
-// scratch makes a directory for a restore. What killed processes left is ended and removed first.
+// scratch creates a temporary directory for a restore. It first stops and removes those of killed processes.
 func (e *PgBackRest) scratch(ctx context.Context) (string, error) {
 	if err := ownDir(e.o.Dir, e.o.Account); err != nil {
 		return "", fmt.Errorf("make the backup directory: %w", err)
@@ -417,7 +417,7 @@ func (e *PgBackRest) newScratch(parent string) (string, error) {
 	return dir, errors.Join(writeSynced(filepath.Join(dir, ownerFile), fmt.Appendf(nil, "%d\n", os.Getpid())), e.o.Account.give(dir))
 }
 
-// sweep ends and removes what is left of drills whose process was killed: nobody touches a directory so old.
+// sweep stops and removes what drills of killed processes left behind: directories so old are not used any more.
 func (e *PgBackRest) sweep(ctx context.Context) error {
 	old, err := filepath.Glob(filepath.Join(e.o.Dir, scratchPrefix+"*"))
 	if err != nil {
@@ -430,7 +430,7 @@ func (e *PgBackRest) sweep(ctx context.Context) error {
 			continue
 		}
 		if info, err := os.Stat(dir); err != nil || (pid == 0 && time.Since(info.ModTime()) < staleAfter) {
-			continue // being made
+			continue // being created
 		}
 		e.endServer(ctx, filepath.Join(dir, dataName))
 		if err := os.RemoveAll(dir); err != nil {

@@ -55,7 +55,7 @@ func (e *PgBackRest) Check(ctx context.Context) (Report, error) {
 	return r, nil
 }
 
-// faults are those that pgBackRest's own catalogue tells of.
+// faults returns the faults that pgBackRest's own catalogue reports.
 func (s *stanza) faults(maxAge time.Duration) (faults []string) {
 	newest := time.Time{}
 	for i := range s.Backup {
@@ -76,8 +76,8 @@ func (s *stanza) faults(maxAge time.Duration) (faults []string) {
 	return faults
 }
 
-// verify has pgBackRest read every file. Its exit code is 0 whatever it finds; what it prints is what counts, and it prints nothing
-// for a repository that is whole.
+// verify makes pgBackRest read every file. Its exit code is always 0; only its output counts, which is empty for an
+// undamaged repository.
 func (e *PgBackRest) verify(ctx context.Context) ([]string, error) {
 	out, err := e.call(ctx, "verify", "--output=text", "--job-retry=1")
 	if err != nil {
@@ -86,7 +86,7 @@ func (e *PgBackRest) verify(ctx context.Context) ([]string, error) {
 	return verifyFaults(out), nil
 }
 
-// verifyFaults reads what `pgbackrest verify` prints. What it does not know counts as a fault.
+// verifyFaults parses the output of `pgbackrest verify`. Unknown lines count as faults.
 func verifyFaults(out []byte) (faults []string) {
 	subject, bad := "", false
 	lines := bufio.NewScanner(bytes.NewReader(out))
@@ -108,7 +108,7 @@ func verifyFaults(out []byte) (faults []string) {
 	return faults
 }
 
-// noFaults is what `pgbackrest verify` prints of what is whole.
+// noFaults is the output of `pgbackrest verify` for an undamaged backup.
 const noFaults = "missing: 0, checksum invalid: 0, size invalid: 0, other: 0"
 
 func or(text, otherwise string) string {
@@ -137,7 +137,7 @@ func (e *PgBackRest) files(ctx context.Context, dir string, args ...string) (map
 	return list, nil
 }
 
-// manifests looks for backups whose manifest is gone, with which nothing of them can be restored: neither info nor verify minds.
+// manifests finds backups without a manifest, which can't be restored: info and verify do not report these.
 func (e *PgBackRest) manifests(ctx context.Context, s *stanza) (faults []string, err error) {
 	for i := range s.Backup {
 		label := s.Backup[i].Label
@@ -152,18 +152,18 @@ func (e *PgBackRest) manifests(ctx context.Context, s *stanza) (faults []string,
 	return faults, nil
 }
 
-// segmentName is the name of a WAL segment in an archive: timeline, log and segment, and its checksum.
+// segmentName matches a WAL segment in an archive: timeline, log and segment, and its checksum.
 var segmentName = regexp.MustCompile(`^([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})-[0-9a-f]{40}`)
 
-// wal is the WAL that an archive holds.
+// wal describes the WAL in an archive.
 type wal struct {
 	have   map[int64]string // by position, the newest timeline's segment
 	newest int64
-	at     time.Time // when the newest one was archived
+	at     time.Time // archive time of the newest one
 	perLog int64     // segments of each log
 }
 
-// defaultSegment is the size of a WAL segment where nobody tells another.
+// defaultSegment is the size of a WAL segment if none is given.
 const defaultSegment = 16 << 20
 
 // wal lists the WAL of the archive.
@@ -198,7 +198,7 @@ func (e *PgBackRest) wal(ctx context.Context, s *stanza) (*wal, error) {
 	return w, nil
 }
 
-// position is the number of a segment since the beginning of the cluster, whatever its timeline.
+// position returns the number of a segment since the cluster's creation, on any timeline.
 func (w *wal) position(segment string) int64 {
 	if len(segment) < 24 {
 		return -1
@@ -211,12 +211,12 @@ func (w *wal) position(segment string) int64 {
 	return log*w.perLog + seg
 }
 
-// name is the name of a segment without its timeline, as far as a person needs it.
+// name returns the name of a segment without its timeline, for messages.
 func (w *wal) name(position int64) string {
 	return fmt.Sprintf("…%08X%08X", position/w.perLog, position%w.perLog)
 }
 
-// missing returns the positions that the archive lacks between two, the last included.
+// missing returns the positions that the archive lacks between two, including the last.
 func (w *wal) missing(from, to int64) (list []int64) {
 	for n := from; n <= to; n++ {
 		if w.have[n] == "" {
@@ -226,7 +226,7 @@ func (w *wal) missing(from, to int64) (list []int64) {
 	return list
 }
 
-// describe names segments that are missing.
+// describe lists missing segments.
 func (w *wal) describe(missing []int64) string {
 	if len(missing) == 1 {
 		return "WAL segment " + w.name(missing[0]) + " is missing from the archive"
@@ -234,8 +234,7 @@ func (w *wal) describe(missing []int64) string {
 	return fmt.Sprintf("%d WAL segments are missing from the archive, the first is %s", len(missing), w.name(missing[0]))
 }
 
-// continuity looks for WAL that is missing in the middle: pgBackRest's verify, check and info all say that all is well then, and a
-// restore silently ends there.
+// continuity finds gaps in the WAL: pgBackRest's verify, check and info report none, and a restore silently ends there.
 func (w *wal) continuity(s *stanza) []string {
 	if len(s.Backup) == 0 {
 		return nil
@@ -260,7 +259,7 @@ func (w *wal) continuity(s *stanza) []string {
 	return []string{w.describe(missing) + within}
 }
 
-// archiving looks at the running cluster: whether it archives at all, and how old the newest WAL in the archive is.
+// archiving checks the running cluster: whether it archives, and how old the newest WAL in the archive is.
 func (e *PgBackRest) archiving(ctx context.Context, w *wal) (faults []string, err error) {
 	if e.o.Cluster == nil {
 		return nil, nil
@@ -286,8 +285,8 @@ func (e *PgBackRest) archiving(ctx context.Context, w *wal) (faults []string, er
 	return faults, nil
 }
 
-// Watch looks at the WAL alone, which takes little: whether PostgreSQL archives, and whether the archive has gaps. It returns when
-// the newest segment was archived.
+// Watch checks only the WAL, which is quick: whether PostgreSQL archives, and whether the archive has gaps. It returns
+// when the newest segment was archived.
 func (e *PgBackRest) Watch(ctx context.Context) (newest knowledge.Time, faults []string, err error) {
 	s, err := e.info(ctx)
 	if err != nil {

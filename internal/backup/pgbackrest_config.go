@@ -10,28 +10,28 @@ import (
 	"strings"
 )
 
-// A Setup is what backups with pgBackRest need: its configuration, and lines for postgresql.conf.
+// A Setup is the setup for backups with pgBackRest: its configuration, and lines for postgresql.conf.
 type Setup struct {
 	Config     string // the text of pgBackRest's configuration
 	Command    string // archive_command
 	PostgreSQL string // lines for postgresql.conf
 }
 
-// SetupOptions of a [NewSetup].
+// SetupOptions configure a [NewSetup].
 type SetupOptions struct {
-	Config    string // where the configuration will be
+	Config    string // path of the configuration
 	Stanza    string
 	Dir       string // of the repository
 	Key       Key    // with a passphrase; the repository is not encrypted without one
 	Archiving Archiving
-	// Reading is for a machine whose PostgreSQL is lost: what is there can be listed and restored.
+	// Reading is for a machine whose PostgreSQL is lost: backups can be listed and restored.
 	Reading bool
 }
 
 // setupMark is the first line of a configuration that may be replaced.
 const setupMark = "# Written by `tenet backup setup`, which replaces it when it is run again with --write."
 
-// NewSetup returns what backups of a cluster with pgBackRest need.
+// NewSetup returns the setup for backups of a cluster with pgBackRest.
 func NewSetup(o SetupOptions) (Setup, error) {
 	a := o.Archiving
 	if err := o.place(); err != nil && !o.Reading {
@@ -58,7 +58,7 @@ func NewSetup(o SetupOptions) (Setup, error) {
 	line("compress-type", "zst")
 	line("start-fast", "y")
 	line("lock-path", filepath.Join(o.Dir, "lock"))
-	line("log-level-file", "off") // what it says goes to tenet, or to PostgreSQL's log
+	line("log-level-file", "off") // its messages go to this program, or to PostgreSQL's log
 	if o.Reading {
 		return Setup{Config: b.String()}, nil
 	}
@@ -75,7 +75,7 @@ func NewSetup(o SetupOptions) (Setup, error) {
 	return s, nil
 }
 
-// place returns an error where the cluster's files can't be backed up from here.
+// place returns an error if the cluster's files can't be backed up from here.
 func (o SetupOptions) place() error {
 	a := o.Archiving
 	if a.DataDir == "" {
@@ -88,7 +88,7 @@ func (o SetupOptions) place() error {
 	return nil
 }
 
-// Shown is the configuration for a person to see, without the passphrase.
+// Shown returns the configuration without the passphrase.
 func (s Setup) Shown() string {
 	var b strings.Builder
 	for line := range strings.Lines(s.Config) {
@@ -103,11 +103,11 @@ func (s Setup) Shown() string {
 // cipherPass is the name of the passphrase in a configuration.
 const cipherPass = "repo1-cipher-pass" //nolint:gosec // a name, no passphrase
 
-// ArchiveTimeout is the archive_timeout that is set up, in seconds: what is written is archived after so long at most.
+// ArchiveTimeout is the archive_timeout of the setup, in seconds: the longest time before a write is archived.
 const ArchiveTimeout = 60
 
-// Write puts the configuration in its place, readable by the account alone: it holds the passphrase. One that a person wrote is
-// not replaced.
+// Write writes the configuration, readable only by the account, since it contains the passphrase. It does not replace a
+// file that a person wrote.
 func (s Setup) Write(path, dir string, account Account) error {
 	before, err := os.ReadFile(path) //nolint:gosec // the operator names it
 	switch {
@@ -127,7 +127,7 @@ func (s Setup) Write(path, dir string, account Account) error {
 	return errors.Join(account.give(path+".part"), os.Rename(path+".part", path))
 }
 
-// ownDir makes a directory, and those above it, the account's where there is none.
+// ownDir creates a missing directory, with its parents, owned by the account.
 func ownDir(dir string, account Account) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
@@ -143,9 +143,9 @@ func ownDir(dir string, account Account) error {
 	return account.give(dir)
 }
 
-// scratchConfig returns a configuration for a restore into another place: where the repository is, and nothing of the live
-// cluster. With pg1-host in it, a restore would go to that host and write over what is there. A file that is damaged stays so: it is
-// looked at once more, and not again and again for half a minute.
+// scratchConfig returns a configuration for a restore into another place: it has the repository, and nothing of the
+// live cluster. With pg1-host in it, a restore would overwrite the cluster on that host. A damaged file is read once
+// more, not retried for half a minute.
 func scratchConfig(text, stanza, data, lock string) string {
 	var b strings.Builder
 	keep := false

@@ -18,15 +18,16 @@ import (
 	"tenet/internal/store"
 )
 
-// A plan is what a restore does: from which backup it begins, and how far it replays.
+// A plan is a restore: the backup to begin with, and how far to replay.
 type plan struct {
 	backup *restBackup
-	kind   string // of pgBackRest's restores: default, immediate, name or time
+	kind   string // of pgBackRest's restore types: default, immediate, name or time
 	target string
 	wal    *wal
 }
 
-// plans returns what a target may mean, the best first. A restore point has a name and no time, so that only a replay finds it.
+// plans returns the possible plans for a target, the best first. Only a replay finds a restore point, which has no
+// time.
 func (e *PgBackRest) plans(ctx context.Context, t Target) ([]plan, error) {
 	s, err := e.info(ctx)
 	if err != nil {
@@ -69,7 +70,7 @@ func (e *PgBackRest) plans(ctx context.Context, t Target) ([]plan, error) {
 	return nil, fmt.Errorf("%s: %w", what, store.ErrNotFound)
 }
 
-// whole returns an error where WAL is missing that a plan needs: PostgreSQL would silently end there, as if that were all.
+// whole returns an error if WAL is missing that a plan needs: PostgreSQL would silently end there.
 func (e *PgBackRest) whole(p plan, t Target) error {
 	from, to := p.wal.position(p.backup.Archive.Start), p.wal.position(p.backup.Archive.Stop)
 	if missing := p.wal.missing(from, to); len(missing) > 0 {
@@ -81,7 +82,7 @@ func (e *PgBackRest) whole(p plan, t Target) error {
 	return nil
 }
 
-// gap returns an error where WAL is missing after the backup of a plan.
+// gap returns an error if WAL is missing after the backup of a plan.
 func (p plan) gap() error {
 	missing := p.wal.missing(p.wal.position(p.backup.Archive.Start), p.wal.newest)
 	if len(missing) == 0 {
@@ -91,10 +92,10 @@ func (p plan) gap() error {
 		p.wal.newest-missing[0])
 }
 
-// roomFactor is how much of the database's size has to be free: it, and the WAL that is replayed.
+// roomFactor is the required free space relative to the database's size: for it, and the WAL to replay.
 const roomFactor = 1.2
 
-// room returns an error when the disk of a directory has no room for a backup.
+// room returns an error if the disk of a directory has no room for a backup.
 func (e *PgBackRest) room(b *restBackup, dir string) error {
 	if e.o.Free == nil {
 		return nil
@@ -106,8 +107,8 @@ func (e *PgBackRest) room(b *restBackup, dir string) error {
 	return nil
 }
 
-// fetch restores the files of a plan into scratch, with a configuration of its own, which knows the repository and nothing of the
-// live cluster.
+// fetch restores the files of a plan into a temporary directory, with a separate configuration that has the repository
+// and nothing of the live cluster.
 func (e *PgBackRest) fetch(ctx context.Context, p plan, work, tablespaces string, progress Progress) error {
 	text, err := os.ReadFile(e.o.Config)
 	if err != nil {
@@ -138,8 +139,8 @@ func (e *PgBackRest) fetch(ctx context.Context, p plan, work, tablespaces string
 
 var redoDone = regexp.MustCompile(`redo done at ([0-9A-F]+)/([0-9A-F]+)`)
 
-// replay starts what was fetched and waits until it has replayed up to the target. It says where it ended when that was not what
-// was asked for but all that there is.
+// replay starts the fetched cluster and waits until it has replayed up to the target. It returns where the replay ended
+// if the target lies after the end of the WAL.
 func (e *PgBackRest) replay(ctx context.Context, p plan, t Target, work string) (*restored, string, error) {
 	data := filepath.Join(work, dataName)
 	r, err := startRestored(ctx, e.o.Account, work, data)
@@ -148,7 +149,7 @@ func (e *PgBackRest) replay(ctx context.Context, p plan, t Target, work string) 
 		if err := p.ended(t); err != nil {
 			return nil, "", err
 		}
-		// Nothing was written after that time, or nothing that was archived: what there is, is what is wanted.
+		// Nothing was written, or archived, after that time: all of the WAL is what was requested.
 		said = fmt.Sprintf("; no WAL of a write after %s is in the archive, so this is all that there is", p.target)
 		if err := dropTarget(data); err != nil {
 			return nil, "", err
@@ -167,7 +168,7 @@ func (e *PgBackRest) replay(ctx context.Context, p plan, t Target, work string) 
 	return r, said, nil
 }
 
-// ended returns why the WAL has ended before the target, nil where that is no fault.
+// ended returns why the WAL ended before the target, nil if that is not an error.
 func (p plan) ended(t Target) error {
 	if !t.AcceptGap {
 		if err := p.gap(); err != nil {
@@ -180,8 +181,8 @@ func (p plan) ended(t Target) error {
 	return nil
 }
 
-// reached returns an error where a replay of all that there is has ended before the newest segment: what can't be read is to
-// PostgreSQL as if it were not there.
+// reached returns an error if a replay of all WAL has ended before the newest segment: PostgreSQL treats an unreadable
+// segment like a missing one.
 func (p plan) reached(log string) error {
 	text, err := os.ReadFile(log) //nolint:gosec // of our own scratch
 	if err != nil {
@@ -189,7 +190,7 @@ func (p plan) reached(log string) error {
 	}
 	m := redoDone.FindSubmatch(text)
 	if m == nil {
-		return nil // nothing had to be replayed
+		return nil // nothing to replay
 	}
 	high, err1 := strconv.ParseInt(string(m[1]), 16, 64)
 	low, err2 := strconv.ParseInt(string(m[2]), 16, 64)
@@ -203,7 +204,7 @@ func (p plan) reached(log string) error {
 	return nil
 }
 
-// dropTarget has the next start replay all that there is.
+// dropTarget makes the next start replay all WAL.
 func dropTarget(data string) error {
 	path := filepath.Join(data, "postgresql.auto.conf")
 	text, err := os.ReadFile(path) //nolint:gosec // of the cluster that we restored
@@ -216,7 +217,7 @@ func dropTarget(data string) error {
 			out.Write(line)
 		}
 	}
-	return os.WriteFile(path, out.Bytes(), 0o600) // in place, so that it stays the account's
+	return os.WriteFile(path, out.Bytes(), 0o600) // in place, which keeps the owner
 }
 
 // Restore implements [Engine]: the files, the WAL after them up to the target, and the verification of the log, all in scratch; what
@@ -238,7 +239,7 @@ func (e *PgBackRest) Restore(ctx context.Context, target Target, dir string, pro
 	}
 	for _, p := range list {
 		if c, err = e.restore(ctx, p, target, dir, progress); !errors.Is(err, store.ErrNotFound) {
-			break // a restore point that is not there may be in the WAL after an older backup
+			break // a missing restore point may be in the WAL after an older backup
 		}
 	}
 	return c, err
@@ -300,13 +301,13 @@ func (e *PgBackRest) Drill(ctx context.Context, progress Progress) (Drill, error
 	return x.end(e.o.Dir)
 }
 
-// restDrill is a drill of pgBackRest's under way.
+// restDrill is a drill with pgBackRest in progress.
 type restDrill struct {
 	*exercise
 	e      *PgBackRest
 	work   string
 	plan   plan
-	least  knowledge.Seq // that has to come back
+	least  knowledge.Seq // which the restore must contain
 	server *restored
 	facts  Facts
 }
@@ -346,8 +347,8 @@ func (d *restDrill) run(ctx context.Context, progress Progress) {
 	d.step("look over pages", func() (string, error) { return d.checksums(ctx) })
 }
 
-// mark notes a restore point and waits until its WAL is in the archive. A time as the target would be a false alarm on a database
-// that nobody writes to.
+// mark creates a restore point and waits until its WAL is in the archive. A time as the target would fail falsely on a
+// database without writes.
 func (d *restDrill) mark(ctx context.Context) (string, error) {
 	c := d.e.o.Cluster
 	if c == nil {
@@ -417,7 +418,7 @@ func (d *restDrill) compare(ctx context.Context) (_ string, err error) {
 	return sample(ctx, r, d.e.o.Cluster)
 }
 
-// amcheck has PostgreSQL compare every table with its indexes.
+// amcheck makes PostgreSQL compare every table with its indexes.
 func (d *restDrill) amcheck(ctx context.Context) (string, error) {
 	if d.e.o.Cluster == nil || !d.server.has("pg_amcheck") {
 		return "left out: it takes pg_amcheck, and a cluster that tells its superuser", nil
@@ -434,7 +435,7 @@ func (d *restDrill) amcheck(ctx context.Context) (string, error) {
 	return "every table fits its indexes", nil
 }
 
-// checksums has PostgreSQL read every page of the stopped cluster.
+// checksums makes PostgreSQL read every page of the stopped cluster.
 func (d *restDrill) checksums(ctx context.Context) (string, error) {
 	if !d.server.has("pg_checksums") {
 		return "left out: pg_checksums is not installed", nil

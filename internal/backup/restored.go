@@ -14,35 +14,35 @@ import (
 	"time"
 )
 
-// Names within a scratch directory.
+// Names within a temporary directory.
 const (
 	dataName   = "data"   // of the restored cluster
-	socketName = "socket" // its directory
-	ownerFile  = "owner"  // the process that works there
+	socketName = "socket" // the socket's directory
+	ownerFile  = "owner"  // the process that uses it
 	lockName   = "lock"
 	configName = "pgbackrest.conf"
 	logName    = "log"
 	spaceName  = "tablespaces"
 )
 
-// restoredPort is the port of a restored cluster. It names a file in the socket's directory, which is nobody else's.
+// restoredPort is the port of a restored cluster. It only names a file in the socket's directory.
 const restoredPort = 5432
 
-// stopTimeout is how long a program may take to end once it was told to.
+// stopTimeout is how long a program may take to stop.
 const stopTimeout = 30 * time.Second
 
-// A restored cluster runs on a directory that a restore has filled, for us alone: it listens on no address, its socket is in a
-// directory of ours, and it archives nothing, or it would write into the archive of the cluster that it is a copy of.
+// A restored cluster runs on a restored directory, only for this process: it listens on no address, its socket is in a
+// temporary directory, and it archives nothing, since that would go into the archive of the original cluster.
 type restored struct {
 	account Account
 	bin     string // directory of PostgreSQL's programs
-	work    string // scratch, with the socket and the log
+	work    string // temporary directory with the socket and the log
 	data    string
 	cmd     *exec.Cmd
 	ended   chan error
 }
 
-// programs returns the directory of PostgreSQL's programs of the version that a data directory is of.
+// programs returns the directory of PostgreSQL's programs for the version of a data directory.
 func programs(data string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(data, "PG_VERSION")) //nolint:gosec // of the cluster that we restored
 	if err != nil {
@@ -66,7 +66,7 @@ func programs(data string) (string, error) {
 	return filepath.Dir(path), nil
 }
 
-// startRestored starts a restored cluster and waits until it has replayed its WAL up to the target and takes writes.
+// startRestored starts a restored cluster and waits until it has replayed its WAL up to the target and accepts writes.
 func startRestored(ctx context.Context, account Account, work, data string) (*restored, error) {
 	bin, err := programs(data)
 	if err != nil {
@@ -119,10 +119,10 @@ func (r *restored) command(ctx context.Context, name string, args ...string) *ex
 	return c
 }
 
-// A replayError is the end of a restored cluster before it had replayed what it should.
+// A replayError means that a restored cluster stopped before the end of its replay.
 type replayError struct{ log string }
 
-// Error says what PostgreSQL says.
+// Error returns PostgreSQL's message.
 func (e *replayError) Error() string {
 	return "PostgreSQL ended while it replayed the WAL: " + lastOf(e.log, "FATAL:", "PANIC:")
 }
@@ -132,7 +132,7 @@ func (e *replayError) early() bool {
 	return strings.Contains(e.log, "recovery ended before configured recovery target was reached")
 }
 
-// lastOf returns the last line with one of the words in it, else the last line.
+// lastOf returns the last line that contains one of the words, else the last line.
 func lastOf(log string, words ...string) string {
 	found := ""
 	for line := range strings.Lines(strings.TrimSpace(log)) {
@@ -143,7 +143,7 @@ func lastOf(log string, words ...string) string {
 	return found
 }
 
-// ready waits until the cluster takes writes.
+// ready waits until the cluster accepts writes.
 func (r *restored) ready(ctx context.Context) error {
 	tick := time.NewTicker(30 * time.Millisecond)
 	defer tick.Stop()
@@ -158,7 +158,7 @@ func (r *restored) ready(ctx context.Context) error {
 			return errors.Join(&replayError{string(log)}, ended, err)
 		case <-tick.C:
 		}
-		// The eighth line says how the cluster stands. What waits to be promoted is "standby".
+		// The eighth line is the cluster's status. One that waits for promotion has "standby".
 		lock, err := os.ReadFile(filepath.Join(r.data, "postmaster.pid"))
 		if lines := bytes.Split(lock, []byte("\n")); err == nil && len(lines) > 7 && strings.TrimSpace(string(lines[7])) == "ready" {
 			return nil
@@ -166,7 +166,7 @@ func (r *restored) ready(ctx context.Context) error {
 	}
 }
 
-// stop ends the cluster in good order, so that the next start has nothing to recover.
+// stop shuts the cluster down cleanly, so that the next start has nothing to recover.
 func (r *restored) stop() error {
 	if r == nil || r.cmd == nil {
 		return nil
@@ -179,7 +179,7 @@ func (r *restored) stop() error {
 	return err
 }
 
-// run runs one of PostgreSQL's programs to its end; the error has what it printed.
+// run runs one of PostgreSQL's programs; the error contains its output.
 func (r *restored) run(ctx context.Context, name string, args ...string) error {
 	out, err := r.command(ctx, name, args...).CombinedOutput()
 	if err != nil {
@@ -194,12 +194,12 @@ func (r *restored) has(name string) bool {
 	return err == nil
 }
 
-// endServer ends a restored cluster whose keeper was killed.
+// endServer stops a restored cluster of a killed process.
 func (e *PgBackRest) endServer(ctx context.Context, data string) {
 	bin, err := programs(data)
 	if err != nil {
 		return
 	}
 	r := &restored{account: e.o.Account, bin: bin, work: "/"}
-	_ = r.run(ctx, "pg_ctl", "stop", "--pgdata="+data, "--mode=immediate", "--wait") // where none runs that is an error
+	_ = r.run(ctx, "pg_ctl", "stop", "--pgdata="+data, "--mode=immediate", "--wait") // an error if none runs
 }

@@ -6,15 +6,15 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// An About says which files a document can be about: who asks about a few reads no more of the bundle than these. It says too many rather
-// than too few, and what holds is decided by those who know.
+// An About says which files a document may be about, so that a caller with a few paths reads only part of the bundle.
+// It may include too many files but never too few; guidance and checks decide what really holds.
 type About struct {
 	All       bool     `json:"all,omitempty"`
 	Globs     []string `json:"globs,omitempty"`
 	Languages []string `json:"languages,omitempty"`
 }
 
-// aboutOf returns the files that a document holds for and those that its checks look at.
+// aboutOf returns the files of a document's scope and those of its checks.
 func aboutOf(d knowledge.Document) *About {
 	a := &About{}
 	var scope knowledge.Scope
@@ -45,14 +45,14 @@ func aboutOf(d knowledge.Document) *About {
 	return a
 }
 
-// add adds the files that globs and languages tell of: all where they tell of none.
+// add adds the files of globs and languages: all files if both are empty.
 func (a *About) add(texts, languages []string) {
 	a.Languages = append(a.Languages, languages...)
 	included := len(texts) == 0 && len(languages) > 0
 	for _, text := range texts {
 		g, err := knowledge.ParseGlob(text)
 		if err != nil {
-			a.All = true // who knows decides what it says
+			a.All = true // a glob that can't be parsed counts for all files
 		} else if !g.Exclude {
 			included = true
 			a.Globs = append(a.Globs, text)
@@ -61,7 +61,7 @@ func (a *About) add(texts, languages []string) {
 	a.All = a.All || !included
 }
 
-// fits reports whether a document can be about a clean path.
+// fits reports whether a document may be about a clean path.
 func (a *About) fits(clean string, languages []string) bool {
 	if a.All || slices.ContainsFunc(a.Languages, func(l string) bool { return slices.Contains(languages, l) }) {
 		return true
@@ -72,7 +72,7 @@ func (a *About) fits(clean string, languages []string) bool {
 	})
 }
 
-// For returns the part of the bundle that can be about some files: for them it says what the whole says.
+// For returns the part of the bundle that may be about some files: for these it gives the same answers as the whole.
 func (b *Bundle) For(paths []string) *Bundle {
 	part := *b
 	part.Documents = nil

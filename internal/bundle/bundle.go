@@ -1,5 +1,5 @@
-// Package bundle is what one work tree takes from a tenet: the documents that its packs hold and its exemptions, in one piece that is
-// kept beside it. With it hooks, checks and syncs go on while the tenet is away, and say how old they are.
+// Package bundle keeps the documents and exemptions for one work tree, in one file outside of it. With it hooks, checks
+// and syncs go on while the server is down, and say how old the documents are.
 package bundle
 
 import (
@@ -14,45 +14,45 @@ import (
 	"tenet/internal/store"
 )
 
-// Want says what a work tree takes.
+// A Want says which documents a work tree takes.
 type Want struct {
-	Repository string   `json:"repository,omitempty"` // its id; "" for one that the tenet does not know
-	Packs      []string `json:"packs,omitempty"`      // besides the repository's own; everything where neither names any
+	Repository string   `json:"repository,omitempty"` // its id; "" for one unknown to the server
+	Packs      []string `json:"packs,omitempty"`      // in addition to the repository's own; everything if neither names any
 	Label      string   `json:"label,omitempty"`
 }
 
-// format is the form of the file. One of another form is fetched again.
+// format is the version of the file format. A file of another version is fetched again.
 const format = 2
 
-// A Bundle is what was taken.
+// A Bundle is a fetched set of documents.
 type Bundle struct {
 	Format    int               `json:"format"`
 	Server    string            `json:"server"`
 	Want      Want              `json:"want"`
-	Seq       knowledge.Seq     `json:"seq"`     // up to which the log was followed
+	Seq       knowledge.Seq     `json:"seq"`     // the last change of the log that it includes
 	Fetched   time.Time         `json:"fetched"` // when it was last known to be current
 	Targets   []string          `json:"targets,omitempty"`
 	Exempt    []json.RawMessage `json:"exempt,omitempty"`
-	Packs     []json.RawMessage `json:"packs,omitempty"` // that hold the documents; none where everything is taken
+	Packs     []json.RawMessage `json:"packs,omitempty"` // the packs of the documents; none if everything is taken
 	Documents []Entry           `json:"documents"`       // in the order of their keys
-	Sum       uint32            `json:"sum"`             // of the documents' bytes in its file
+	Sum       uint32            `json:"sum"`             // checksum of the documents in its file
 }
 
 // An Entry is one document.
 type Entry struct {
 	Kind     knowledge.Kind  `json:"kind"`
-	Document json.RawMessage `json:"-"`     // its file holds it behind everything else
-	Size     int             `json:"size"`  // of the document, in its file
-	About    *About          `json:"about"` // as its file says; nil for any file
+	Document json.RawMessage `json:"-"`     // the file has it after the header
+	Size     int             `json:"size"`  // of the document in the file
+	About    *About          `json:"about"` // from the file; nil for all files
 }
 
-// kinds are those of a bundle.
+// kinds returns the kinds of documents in a bundle.
 func kinds() []knowledge.Kind {
 	return []knowledge.Kind{knowledge.KindPractice, knowledge.KindRule, knowledge.KindTemplate}
 }
 
-// Fetch takes a bundle from a store. Where nothing has happened since the old one was taken, that is it, with the new moment; nil
-// for none.
+// Fetch fetches a bundle from a store. If nothing has changed since the old one (nil for none), it returns that with a
+// new time.
 func Fetch(ctx context.Context, s store.Past, server string, want Want, old *Bundle) (*Bundle, error) {
 	now := time.Now().UTC()
 	at, err := store.Newest(ctx, s)
@@ -107,7 +107,7 @@ func same(a, b Want) bool {
 	return errX == nil && errY == nil && string(x) == string(y)
 }
 
-// subscribe reads what the tenet knows of the repository, and returns the packs that it takes and the label at which it takes them.
+// subscribe reads the repository from the server, and returns its packs and its label.
 func (b *Bundle) subscribe(ctx context.Context, s store.Past) (packs []string, label string, err error) {
 	packs, label = b.Want.Packs, b.Want.Label
 	if b.Want.Repository == "" {
@@ -131,7 +131,7 @@ func (b *Bundle) subscribe(ctx context.Context, s store.Past) (packs []string, l
 	return append(append([]string{}, r.Packs...), packs...), label, nil
 }
 
-// repository reads a repository. One that is retired takes nothing any more.
+// repository reads a repository. A retired one takes nothing any more.
 func repository(ctx context.Context, s store.Reader, id string) (*knowledge.Repository, error) {
 	key := knowledge.Key{Kind: knowledge.KindRepository, ID: id}
 	if !key.Sound() {
@@ -168,7 +168,7 @@ func (b *Bundle) take(r *knowledge.Record, chosen *knowledge.Composition) error 
 		return nil
 	}
 	text := json.RawMessage(r.JSON)
-	if rule, ok := d.(*knowledge.Rule); ok { // a pack may make it stricter than it says itself
+	if rule, ok := d.(*knowledge.Rule); ok { // a pack may make it stricter
 		severity, enforcement := chosen.Raised(r.Key, rule.Severity, rule.Enforcement)
 		if severity != rule.Severity || enforcement != rule.Enforcement {
 			raised := *rule

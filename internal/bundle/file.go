@@ -14,13 +14,13 @@ import (
 	"slices"
 )
 
-// Path returns where the bundle of a work tree is kept: in the user's cache, since the tree is everybody's.
+// Path returns the file for the bundle of a work tree: in the user's cache, since the tree is shared.
 func Path(cache, tree string) string {
 	sum := sha256.Sum256([]byte(tree))
 	return filepath.Join(cache, "tenet", "bundles", hex.EncodeToString(sum[:12])+".json")
 }
 
-// Load reads a kept bundle; nil where there is none that can be used.
+// Load reads a saved bundle; nil if there is no usable one.
 func Load(path string) (*Bundle, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // of the user's cache
 	if errors.Is(err, fs.ErrNotExist) {
@@ -47,7 +47,8 @@ func Load(path string) (*Bundle, error) {
 	return b, nil
 }
 
-// encode makes the file: a line that says everything but the documents, and then these. Who wants few of them need not read the others.
+// encode encodes the file: one line with everything except the documents, then the documents. A caller that needs few
+// of them need not read the others.
 func (b *Bundle) encode() ([]byte, error) {
 	whole := *b
 	whole.Documents = slices.Clone(b.Documents)
@@ -74,10 +75,10 @@ func (b *Bundle) encode() ([]byte, error) {
 	return slices.Concat(head, []byte{'\n'}, rest), nil
 }
 
-// checksum tells a damaged file.
+// checksum detects a damaged file.
 func checksum(text []byte) uint32 { return crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli)) }
 
-// Save keeps a bundle, whole or not at all. What a tenet shows to its callers only, others on this machine don't read.
+// Save writes a bundle atomically, readable only by the user: the server shows the documents only to its callers.
 func (b *Bundle) Save(path string) error {
 	text, err := b.encode()
 	if err != nil {

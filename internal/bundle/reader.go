@@ -9,15 +9,15 @@ import (
 	"tenet/internal/store"
 )
 
-// A Reader reads the documents and packs of a bundle as those of a store are read. It knows nothing else, and no past.
+// A Reader reads the documents and packs of a bundle like a store. It has nothing else, and no history.
 type Reader struct {
 	records []*knowledge.Record
-	packs   []*knowledge.Record // as above, and found by no search
-	texts   []string            // what a word is looked for in, in lower case
+	packs   []*knowledge.Record // packs, which search does not find
+	texts   []string            // the searched text of each document, in lower case
 	titles  []string
 }
 
-// Reader returns what reads the bundle.
+// Reader returns a reader of the bundle.
 func (b *Bundle) Reader() (*Reader, error) {
 	docs, err := b.All()
 	if err != nil {
@@ -60,7 +60,7 @@ func (r *Reader) Get(_ context.Context, key knowledge.Key) (*knowledge.Record, e
 	return list[i], nil
 }
 
-// of returns where documents of a kind are.
+// of returns the records of a kind.
 func (r *Reader) of(kind knowledge.Kind) []*knowledge.Record {
 	if kind == knowledge.KindPack {
 		return r.packs

@@ -9,11 +9,11 @@ import (
 	"tenet/internal/store"
 )
 
-// maxMoved bounds the changes that are looked at to tell what has moved.
+// maxMoved is the largest number of changes that Since reads.
 const maxMoved = 2000
 
-// Since tells what of that which a repository takes has changed after a change of the log, the newest first; more where there is so much that
-// not everything was looked at. Of a repository at a label it is what moving the label has changed.
+// Since returns what has changed for a repository since a change of the log, newest first; more is true if there were
+// too many changes to read all. For a repository at a label these are the effects of moving the label.
 func Since(ctx context.Context, s store.Past, r *knowledge.Repository, seq knowledge.Seq) (moves []store.FleetMove, more bool, err error) {
 	now, err := stand(ctx, s, r.Label)
 	if err != nil {
@@ -27,7 +27,7 @@ func Since(ctx context.Context, s store.Past, r *knowledge.Repository, seq knowl
 	if d.chosen, err = now.compose(ctx, r.Packs); err != nil {
 		return nil, false, err
 	}
-	if d.chose, err = before.compose(ctx, r.Packs); err != nil { // a pack that was not there then chose nothing
+	if d.chose, err = before.compose(ctx, r.Packs); err != nil { // a pack that was missing then selected nothing
 		d.chose = &knowledge.Composition{}
 	}
 	from, to := before.label.Seq, knowledge.Seq(0) // to the end
@@ -51,7 +51,7 @@ func Since(ctx context.Context, s store.Past, r *knowledge.Repository, seq knowl
 	return moves, more, nil
 }
 
-// before returns the view as it was after a change of the log.
+// before returns the view as of a change of the log.
 func (v *view) before(ctx context.Context, seq knowledge.Seq) (*view, error) {
 	old := &view{s: v.s, label: &knowledge.Label{Seq: seq}}
 	if v.label == nil {
@@ -74,7 +74,7 @@ func (v *view) before(ctx context.Context, seq knowledge.Seq) (*view, error) {
 	return old, nil
 }
 
-// newestOf returns the newest change of each document after one change and up to another, the newest first; 0 for the end.
+// newestOf returns the newest change of each document after one change and up to another, newest first; 0 for the end.
 func newestOf(ctx context.Context, s store.Feed, from, to knowledge.Seq) (list []knowledge.Change, more bool, err error) {
 	seen := map[knowledge.Key]bool{}
 	looked := 0
@@ -104,25 +104,25 @@ func newestOf(ctx context.Context, s store.Feed, from, to knowledge.Seq) (list [
 	return list, true, nil
 }
 
-// A difference is between two views, for who takes some packs.
+// A difference compares two views for a list of packs.
 type difference struct {
 	now, before   *view
 	chosen, chose *knowledge.Composition
 }
 
-// move tells what became of a changed document; nil for one that is neither taken now nor was before.
+// move returns what happened to a changed document; nil for one that was not taken before or after.
 func (d *difference) move(ctx context.Context, c *knowledge.Change) (*store.FleetMove, error) {
 	m := &store.FleetMove{Key: c.Key.String(), Version: c.Version, Seq: c.Seq, At: c.At, By: c.Actor}
 	if c.Key.Kind == knowledge.KindPack {
 		same := func(p *knowledge.Pack) bool { return p.PackID == c.Key.ID }
 		if d.chosen == nil || !slices.ContainsFunc(d.chosen.Packs, same) {
-			return nil, nil //nolint:nilnil // another's pack
+			return nil, nil //nolint:nilnil // of a pack that is not taken
 		}
 		m.How = "changed"
 		return titled(m, c.Record)
 	}
 	if !taken(c.Key.Kind) {
-		return nil, nil //nolint:nilnil // no document that is taken
+		return nil, nil //nolint:nilnil // of a kind that is not taken
 	}
 	is, err := holds(ctx, d.now, d.chosen, c.Key)
 	if err != nil {
@@ -141,7 +141,7 @@ func (d *difference) move(ctx context.Context, c *knowledge.Change) (*store.Flee
 		m.How = "removed"
 		return titled(m, was)
 	case was.Version == is.Version:
-		return nil, nil //nolint:nilnil // at the label it is as it was
+		return nil, nil //nolint:nilnil // unchanged at the label
 	default:
 		m.How = "changed"
 	}
@@ -149,7 +149,7 @@ func (d *difference) move(ctx context.Context, c *knowledge.Change) (*store.Flee
 	return titled(m, is)
 }
 
-// holds returns a document where it is in use and held.
+// holds returns a document if it is active and in the packs.
 func holds(ctx context.Context, v *view, c *knowledge.Composition, key knowledge.Key) (*knowledge.Record, error) {
 	rec, err := v.get(ctx, key)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone) || err == nil && !rec.Active {
@@ -165,7 +165,7 @@ func holds(ctx context.Context, v *view, c *knowledge.Composition, key knowledge
 	return rec, nil
 }
 
-// titled fills in the title of a document that is there.
+// titled adds the title of a document, if there is one.
 func titled(m *store.FleetMove, r *knowledge.Record) (*store.FleetMove, error) {
 	if r == nil {
 		return m, nil

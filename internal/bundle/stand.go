@@ -11,15 +11,15 @@ import (
 	"tenet/internal/store"
 )
 
-// A view is a store's documents as they are, or as they stand at a label.
+// A view is the documents of a store, now or as of a label.
 type view struct {
 	s     store.Past
 	label *knowledge.Label                    // nil for now
-	moved map[knowledge.Key]*knowledge.Record // what has changed since the label's position, as it stands there; nil for what is not there
+	moved map[knowledge.Key]*knowledge.Record // documents changed after the label's position, as of the label; nil for missing ones
 }
 
-// stand looks at a store at a label, as it is now for "". It reads the log from the label's position on, and the past of what was
-// changed there: what nobody has touched since stands as it is.
+// stand returns the view of a store as of a label, or as of now for "". It reads the log from the label's position on,
+// and the old versions of what was changed there: all other documents are unchanged.
 func stand(ctx context.Context, s store.Past, label string) (*view, error) {
 	v := &view{s: s}
 	if label == "" {
@@ -54,7 +54,7 @@ func stand(ctx context.Context, s store.Past, label string) (*view, error) {
 	}
 }
 
-// move notes how a document stands at the label.
+// move records a document as of the label.
 func (v *view) move(ctx context.Context, key knowledge.Key) error {
 	if _, known := v.moved[key]; known || !taken(key.Kind) && key.Kind != knowledge.KindPack {
 		return nil
@@ -67,10 +67,10 @@ func (v *view) move(ctx context.Context, key knowledge.Key) error {
 	return err
 }
 
-// taken reports whether a bundle holds documents of a kind.
+// taken reports whether a bundle contains documents of a kind.
 func taken(kind knowledge.Kind) bool { return slices.Contains(kinds(), kind) }
 
-// get reads a document as it stands.
+// get reads a document of the view.
 func (v *view) get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	if v.label == nil {
 		return v.s.Get(ctx, key)
@@ -78,7 +78,7 @@ func (v *view) get(ctx context.Context, key knowledge.Key) (*knowledge.Record, e
 	return store.AtLabel(ctx, v.s, v.label, key)
 }
 
-// compose puts packs together; nil for none, which is everything.
+// compose composes packs; nil for none, which means everything.
 func (v *view) compose(ctx context.Context, packs []string) (*knowledge.Composition, error) {
 	if len(packs) == 0 {
 		return nil, nil //nolint:nilnil // everything
@@ -86,7 +86,7 @@ func (v *view) compose(ctx context.Context, packs []string) (*knowledge.Composit
 	return knowledge.Compose(packs, func(id string) (*knowledge.Pack, error) { return store.PackOf(ctx, v.get, id) })
 }
 
-// each calls fn with every active document of a bundle's kinds, as it stands.
+// each calls fn with every active document of the view.
 func (v *view) each(ctx context.Context, fn func(*knowledge.Record) error) error {
 	for _, kind := range kinds() {
 		err := store.All(ctx, v.s, knowledge.Query{Kind: kind, Order: knowledge.OrderID}, func(r *knowledge.Record) error {

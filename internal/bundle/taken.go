@@ -14,19 +14,19 @@ import (
 	"tenet/internal/store"
 )
 
-// line says of a document what makes it another one for who takes it: its version, and how strictly it holds there.
+// line returns what identifies a taken document: its key, its version, and how strictly it holds.
 func line(key knowledge.Key, version int64, severity, enforcement string) string {
 	return fmt.Sprintf("%s@%d %s %s", key, version, severity, enforcement)
 }
 
-// sum makes a digest of lines, in whatever order they came.
+// sum returns a digest of lines, independent of their order.
 func sum(lines []string) string {
 	slices.Sort(lines)
 	h := sha256.Sum256([]byte(strings.Join(lines, "\n")))
 	return hex.EncodeToString(h[:12])
 }
 
-// Digest sums up which documents the bundle holds, in which version. Two bundles with the same digest say the same.
+// Digest returns a digest of the bundle's documents and versions. Bundles with equal digests have equal content.
 func (b *Bundle) Digest() (string, error) {
 	lines := make([]string, 0, len(b.Documents))
 	for _, e := range b.Documents {
@@ -40,14 +40,14 @@ func (b *Bundle) Digest() (string, error) {
 	return sum(lines), nil
 }
 
-// A Taking is what a repository takes now, as a digest; see [Bundle.Digest].
+// A Taking is the digest of what a repository takes now; see [Bundle.Digest].
 type Taking struct {
 	Digest string
-	Fault  string // why that can't be told; "" where it can
+	Fault  string // why the digest can't be computed; "" if it can
 }
 
-// Takings returns what repositories take now, by their ids. Those that take the same packs at the same label are worked out together,
-// and all of one label in one walk over the documents.
+// Takings returns what repositories take now, by their ids. Repositories with the same packs and label are computed
+// together, and all of one label in one pass over the documents.
 func Takings(ctx context.Context, s store.Past, list []*knowledge.Repository) (map[string]Taking, error) {
 	out := make(map[string]Taking, len(list))
 	err := eachSubscription(ctx, s, list, func(u *subscription) {
@@ -73,7 +73,8 @@ func Takers(ctx context.Context, s store.Past, list []*knowledge.Repository) (ma
 	return out, err
 }
 
-// eachSubscription works out what repositories take, and calls fn with each list of packs at a label with those that take it.
+// eachSubscription computes what repositories take, and calls fn with each list of packs at a label and its
+// repositories.
 func eachSubscription(ctx context.Context, s store.Past, list []*knowledge.Repository, fn func(*subscription)) error {
 	labels := map[string]map[string]*subscription{} // by label, and by packs
 	for _, r := range list {
@@ -102,7 +103,7 @@ func eachSubscription(ctx context.Context, s store.Past, list []*knowledge.Repos
 	return nil
 }
 
-// A subscription is a list of packs with those that take it.
+// A subscription is a list of packs with the repositories that take it.
 type subscription struct {
 	packs  []string
 	by     []string
@@ -112,7 +113,8 @@ type subscription struct {
 	keys   []knowledge.Key
 }
 
-// takeAll works out what subscriptions at one label take. One that names what is not there has a fault, and the others go on.
+// takeAll computes what subscriptions at one label take. One that names a missing document gets a fault; the others go
+// on.
 func takeAll(ctx context.Context, s store.Past, label string, subs map[string]*subscription) error {
 	v, err := stand(ctx, s, label)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone) {
@@ -156,7 +158,7 @@ func (u *subscription) add(d knowledge.Document, severity, enforcement string) {
 		if u.chosen.Holding(d) == nil {
 			return
 		}
-		if d.Key().Kind == knowledge.KindRule { // packs make rules stricter, as a bundle has it
+		if d.Key().Kind == knowledge.KindRule { // packs make rules stricter
 			severity, enforcement = u.chosen.Raised(d.Key(), severity, enforcement)
 		}
 	}

@@ -1,7 +1,7 @@
-// Package check finds where files break rules, by the checks that rules carry, and keeps the reports of what was found.
+// Package check finds where files break rules, by the checks of the rules, and keeps reports of the findings.
 //
-// What is found is a pure function of the rules and the files: the same on a server, in a hook at the edit, and in CI, with a
-// tenet or without.
+// The findings are a pure function of the rules and the files: the same on a server, in a hook at the edit, and in CI,
+// with or without a server.
 package check
 
 import (
@@ -21,18 +21,19 @@ import (
 
 // Bounds of one run.
 const (
-	MaxFile     = 4 << 20 // bytes of a file that is looked at
-	MaxFindings = 1000    // in all
+	MaxFile     = 4 << 20 // bytes; larger files are skipped
+	MaxFindings = 1000    // in total
 	maxOfOne    = 50      // of one check in one file
-	maxLooked   = 20_000  // places of one check in one file that are compared with what was there before; more is told as [Skipped]
-	maxKnown    = 200_000 // findings that were there before; what goes beyond counts as new
+	maxLooked   = 20_000  // places of one check in one file that are compared with earlier findings; more are reported as [Skipped]
+	maxKnown    = 200_000 // earlier findings; those beyond count as new
 )
 
-// A File is what is checked.
+// A File is a file to check.
 type File struct {
 	Path    string // from the repository's root
 	Content []byte
-	// Lines are the lines that count, from 1, in order; nil for all. A finding of a whole file counts always.
+	// Lines are the numbers of the lines that count, from 1, ascending; nil for all. A finding about a whole file
+	// always counts.
 	Lines []int
 }
 
@@ -53,21 +54,21 @@ type Finding struct {
 	Exempt      *Exempted `json:"exempt,omitempty" doc:"Why it does not count"`
 }
 
-// An Exempted says why a finding does not count, and until when.
+// An Exempted is the reason why a finding does not count, and until when.
 type Exempted struct {
 	Reason string         `json:"reason" doc:"Why"`
 	Until  knowledge.Time `json:"until" doc:"When it counts again"`
 	By     string         `json:"by,omitempty" doc:"Who granted it"`
 }
 
-// What a run comes to.
+// Outcomes of a run.
 const (
-	Allow = "allow" // nothing was found that counts
-	Warn  = "warn"  // something that is not mandatory
-	Deny  = "deny"  // something mandatory
+	Allow = "allow" // no findings that count
+	Warn  = "warn"  // findings, none of them mandatory
+	Deny  = "deny"  // a mandatory finding
 )
 
-// A Result is what a run found.
+// A Result is the result of a run.
 type Result struct {
 	Decision string    `json:"decision" doc:"allow, warn, or deny where a mandatory rule is broken" enum:"allow,warn,deny"`
 	Findings []Finding `json:"findings" doc:"What was found, by file and line"`
@@ -76,12 +77,12 @@ type Result struct {
 	Skipped  []Skipped `json:"skipped" doc:"Files that were not looked at"`
 	More     bool      `json:"more" doc:"True when there is more than an answer holds"`
 	looked   map[string]bool
-	broken   map[string]bool // of the rules that were broken, whether that counts anywhere
-	soft     []int           // the findings that deny nothing, and make room for one that does
+	broken   map[string]bool // rules with findings, exempted ones included
+	soft     []int           // the findings that deny nothing, and are dropped first for one that does
 }
 
-// Outcomes returns the rules that were looked for in at least one file: those that were broken, those broken only where that is exempt, and
-// those that were followed.
+// Outcomes returns the rules that were checked in at least one file: followed ones, violated ones, and those violated
+// only where that is exempted.
 func (r *Result) Outcomes() (followed, violated, exempted []string) {
 	for _, id := range slices.Sorted(maps.Keys(r.looked)) {
 		counts, found := r.broken[id]
@@ -97,13 +98,13 @@ func (r *Result) Outcomes() (followed, violated, exempted []string) {
 	return followed, violated, exempted
 }
 
-// A Skipped file was not looked at.
+// A Skipped is a file that was not checked.
 type Skipped struct {
 	Path string `json:"path" doc:"The file"`
 	Why  string `json:"why" doc:"Why not"`
 }
 
-// A Set is rules that are ready to check files.
+// A Set is a set of rules, prepared to check files.
 type Set struct {
 	rules []rule
 	now   time.Time
@@ -127,13 +128,13 @@ type exemption struct {
 	globs globs
 }
 
-// globs are path patterns, read; with none, every path matches.
+// globs are parsed path patterns; without any, every path matches.
 type globs []knowledge.Glob
 
 func globsOf(texts []string) globs {
 	var list globs
 	for _, t := range texts {
-		if g, err := knowledge.ParseGlob(t); err == nil { // a stored one was read before
+		if g, err := knowledge.ParseGlob(t); err == nil { // stored globs are valid
 			list = append(list, g)
 		}
 	}
@@ -154,7 +155,8 @@ func (g globs) match(path string) bool {
 	return in
 }
 
-// NewSet makes rules ready. Those without checks, and those that are not in force, are left out. Exemptions count until they end.
+// NewSet prepares rules. It omits rules without checks and rules that are not in force. Exemptions count until they
+// expire.
 func NewSet(rules []*knowledge.Rule, exemptions []knowledge.Exemption, now time.Time) *Set {
 	s := &Set{now: now}
 	for _, r := range rules {
@@ -164,7 +166,7 @@ func NewSet(rules []*knowledge.Rule, exemptions []knowledge.Exemption, now time.
 		ready := rule{Rule: r, scope: globsOf(r.Scope.Globs)}
 		for i := range r.Checks {
 			c := &r.Checks[i]
-			if re, err := regexp.Compile("(?m)" + c.Pattern); err == nil { // a stored one was read before
+			if re, err := regexp.Compile("(?m)" + c.Pattern); err == nil { // stored patterns are valid
 				ready.checks = append(ready.checks, one{c, re, globsOf(c.Globs)})
 			}
 		}
@@ -180,13 +182,13 @@ func NewSet(rules []*knowledge.Rule, exemptions []knowledge.Exemption, now time.
 // Run checks files.
 func (s *Set) Run(files []File) *Result { return s.run(files, nil, forever) }
 
-// forever is the patience of a run without a deadline.
+// forever never ends a run: for runs without a deadline.
 func forever() bool { return false }
 
-// RunSince checks files, and leaves out what is found in them as they were before.
+// RunSince checks files, and omits findings that the earlier files had.
 func (s *Set) RunSince(files, before []File) *Result { return s.runSince(files, before, forever) }
 
-// runSince is RunSince until over says so; what it returns then is worth nothing.
+// runSince is RunSince until over returns true; the result is then invalid.
 func (s *Set) runSince(files, before []File, over func() bool) *Result {
 	known := map[string]bool{}
 	for i := range before {
@@ -232,7 +234,8 @@ func (s *Set) run(files []File, known map[string]bool, over func() bool) *Result
 	return r
 }
 
-// take takes a finding in. It decides whether or not there is room to show it, and of a full answer those that deny nothing make room.
+// take adds a finding to the outcome and, if there is room, to the list. In a full list it replaces one that denies
+// nothing.
 func (r *Result) take(f *Finding) {
 	r.broken[f.Rule] = r.broken[f.Rule] || f.Exempt == nil
 	denies := f.Exempt == nil && f.Enforcement == "mandatory"
@@ -256,9 +259,9 @@ func (r *Result) take(f *Finding) {
 	}
 }
 
-// each calls fn with the checks that look at a file.
+// each calls fn with the checks that apply to a file.
 func (s *Set) each(clean string, f *File, fn func(*rule, *one)) {
-	// A zero byte alone makes no picture of a source file: in a comment it would hide the rest.
+	// One zero byte does not make a source file binary: in a comment it would hide the rest of the file.
 	binary := bytes.IndexByte(f.Content, 0) >= 0 && !utf8.Valid(f.Content)
 	for i := range s.rules {
 		rl := &s.rules[i]
@@ -270,7 +273,7 @@ func (s *Set) each(clean string, f *File, fn func(*rule, *one)) {
 	}
 }
 
-// file checks a file. What is known already is passed over before anything is cut, so that none of it hides what is new.
+// file checks a file. It omits known findings before it cuts the list, so that they can't hide new ones.
 func (s *Set) file(r *Result, clean string, f *File, known map[string]bool, over func() bool) {
 	most := maxOfOne + 1
 	if known != nil {
@@ -302,7 +305,7 @@ func (s *Set) file(r *Result, clean string, f *File, known map[string]bool, over
 	})
 }
 
-// covers reports whether a check looks at a path: by its own patterns, else by the rule's scope.
+// covers reports whether a check applies to a path: by its own patterns, else by the rule's scope.
 func (r *rule) covers(c *one, clean string) bool {
 	if len(c.globs) > 0 {
 		return c.globs.match(clean)
@@ -316,7 +319,7 @@ func (r *rule) covers(c *one, clean string) bool {
 	return slices.ContainsFunc(knowledge.LanguagesOf(clean), func(l string) bool { return slices.Contains(r.Scope.Languages, l) })
 }
 
-// places calls yield with the places, as offset and line, until it says that it has enough; offset -1 is the whole file.
+// places calls yield with the offset and line of each match, until yield returns false; offset -1 is the whole file.
 func (c *one) places(clean string, f *File, yield func(at, line int) bool) {
 	switch c.Kind {
 	case knowledge.CheckPath:
@@ -344,7 +347,7 @@ func (c *one) places(clean string, f *File, yield func(at, line int) bool) {
 			if line != last && !yield(from, line) {
 				return
 			}
-			// A line is one place, however often it matches: the rest of it is not searched, which could take as long for each match.
+			// A line is one place, however often it matches: searching its rest could take as long for each match.
 			last = line
 			next := bytes.IndexByte(f.Content[from:], '\n')
 			if next < 0 {
@@ -355,7 +358,7 @@ func (c *one) places(clean string, f *File, yield func(at, line int) bool) {
 	}
 }
 
-// counts reports whether one of the lines from first to last does.
+// counts reports whether one of the lines from first to last counts.
 func (f *File) counts(first, last int) bool {
 	if f.Lines == nil {
 		return true
@@ -364,10 +367,11 @@ func (f *File) counts(first, last int) bool {
 	return i < len(f.Lines) && f.Lines[i] <= last
 }
 
-// findings calls yield with what a check finds in a file, at most so many, until it says that it has enough. All: there is no more.
+// findings calls yield with the findings of a check in a file, at most so many, until yield returns false. all means
+// that there are no more.
 func (c *one) findings(r *rule, clean string, f *File, most int, yield func(*Finding) bool) (all bool) {
 	all = true
-	alike := map[string]int{} // findings whose lines read alike are told apart: the second of them, and so on
+	alike := map[string]int{} // findings with equal lines are numbered to tell them apart
 	n := 0
 	c.places(clean, f, func(at, line int) bool {
 		if n++; n > most {
@@ -409,7 +413,7 @@ func (c *one) finding(r *rule, clean string, f *File, at, number int) Finding {
 	return out
 }
 
-// exempt marks a finding that does not count.
+// exempt marks a finding that is exempted.
 func (s *Set) exempt(f *Finding) {
 	for i := range s.ends {
 		e := &s.ends[i]

@@ -13,13 +13,13 @@ const (
 	MaxText  = 16 << 20 // bytes of all files
 )
 
-// A Question is files, and whose rules they are to keep.
+// A Question asks for a check of files by the rules of a repository or of packs.
 type Question struct {
-	Repository string   // its packs, its label, and its exemptions count
-	Packs      []string // besides those of the repository
-	Label      string   // in place of the repository's
+	Repository string   // by its packs, label and exemptions
+	Packs      []string // in addition to those of the repository
+	Label      string   // instead of the repository's
 	Files      []File
-	Before     []File // the files as they were: what stood there does not count. Nil: everything counts
+	Before     []File // the files before the edit: their findings do not count. Nil: everything counts
 }
 
 // Check returns every fault of the question.
@@ -50,7 +50,7 @@ func (q *Question) Check() error {
 	return nil
 }
 
-// Answer checks the files of a question, until its context is done: the error is the context's.
+// Answer checks the files of a question until its context ends, and then returns the context's error.
 func (s *Set) Answer(ctx context.Context, q *Question) (*Result, error) {
 	over := func() bool { return ctx.Err() != nil }
 	var r *Result

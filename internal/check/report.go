@@ -13,10 +13,10 @@ import (
 	"tenet/internal/store"
 )
 
-// source names who reports what a check found.
+// source is the source of reports about findings.
 const source = "tenet check"
 
-// reports is the name space of the ids of reports: the same place told again is the same report.
+// reports is the namespace of report ids: the same place always has the same report.
 //
 //nolint:gochecknoglobals // a constant
 var reports = uuid.MustParse("6f2a1a0e-4d1b-5a70-9c39-0d2f6a1b7c11")
@@ -25,7 +25,7 @@ func idOf(parts ...string) string {
 	return uuid.NewSHA1(reports, []byte(strings.Join(parts, "\x00"))).String()
 }
 
-// A Tally says what became of reports.
+// A Tally counts what was done with reports.
 type Tally struct {
 	Opened   int `json:"opened" doc:"Reports that are new, or open again"`
 	Standing int `json:"standing" doc:"Reports that were open already"`
@@ -39,7 +39,8 @@ const (
 	reportsRead = 20000 // open reports of one repository
 )
 
-// Report opens a report for each finding that counts, and resolves those of the checked files whose place is mended. The actor signs.
+// Report opens a report for each finding that counts, and resolves those of the checked files that are fixed. The actor
+// is their author.
 func Report(ctx context.Context, s store.Store, actor, repository string, checked []string, r *Result) (Tally, error) {
 	var t Tally
 	open, err := openReports(ctx, s, repository)
@@ -112,7 +113,7 @@ func openReports(ctx context.Context, s store.Store, repository string) (map[str
 	}
 }
 
-// opening returns the op that opens a report; nil where it stands already: it is open, or waived by a person.
+// opening returns the op that opens a report; nil if one is open already, or was waived by a person.
 func opening(ctx context.Context, s store.Store, v *knowledge.Violation) (*knowledge.Op, error) {
 	v.Normalize()
 	op := knowledge.Put(v, knowledge.NoVersion)
@@ -134,13 +135,13 @@ func opening(ctx context.Context, s store.Store, v *knowledge.Violation) (*knowl
 	return &op, nil
 }
 
-// One is a report that somebody makes by hand, an assistant perhaps.
+// A One is a report made by hand, perhaps by an assistant.
 type One struct {
 	Rule, Repository, Path, Message, Severity, Source string
 	Line                                              int64
 }
 
-// ReportOne opens a report of one place and returns its key; false where it stands already.
+// ReportOne opens a report of one place and returns its key; false if there is one already.
 func ReportOne(ctx context.Context, s store.Store, actor string, o One) (knowledge.Key, bool, error) {
 	rec, err := s.Get(ctx, knowledge.Key{Kind: knowledge.KindRule, ID: o.Rule})
 	if err != nil {
@@ -162,19 +163,19 @@ func ReportOne(ctx context.Context, s store.Store, actor string, o One) (knowled
 		return v.Key(), false, err
 	}
 	_, err = s.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Ops: []knowledge.Op{*op}})
-	if errors.Is(err, store.ErrConflict) { // somebody else has reported it this moment
+	if errors.Is(err, store.ErrConflict) { // another caller has just reported it
 		return v.Key(), false, nil
 	}
 	return v.Key(), err == nil, err
 }
 
-// A Place is where somebody has found a rule broken.
+// A Place is where a rule is broken.
 type Place struct {
 	Rule, Source, Repository, Path, Message, Severity string
 	Line                                              int64
 }
 
-// Document returns the report of a place, under an id.
+// Document returns the report of a place, with an id.
 func (p *Place) Document(id string) knowledge.Document {
 	v := &knowledge.Violation{
 		ViolationID: id, RuleID: p.Rule, Source: p.Source, Repository: p.Repository, Path: p.Path, Line: p.Line, Message: p.Message,

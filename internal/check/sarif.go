@@ -66,7 +66,8 @@ type (
 	}
 )
 
-// SARIF returns what was found as SARIF 2.1.0, which code hosts and editors read. What is exempt is there, and suppressed.
+// SARIF returns the findings as SARIF 2.1.0, for code hosts and editors. Exempted findings are included, and
+// suppressed.
 func (r *Result) SARIF(version string) ([]byte, error) {
 	run := sarifRun{ColumnKind: "unicodeCodePoints", Results: []sarifResult{}}
 	run.Tool.Driver = sarifDriver{Name: "tenet", SemanticVersion: semantic(version), Rules: []sarifRule{}}
@@ -98,7 +99,7 @@ func (r *Result) SARIF(version string) ([]byte, error) {
 	return json.MarshalIndent(sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}}, "", "  ")
 }
 
-// level is how grave a finding is where there are three degrees.
+// level returns the SARIF level of a finding.
 func (f *Finding) level() string {
 	switch f.Enforcement {
 	case "mandatory":
@@ -109,7 +110,7 @@ func (f *Finding) level() string {
 	return "warning"
 }
 
-// sentence ends a text as SARIF wants a message to end.
+// sentence ends a text with a full stop, as SARIF requires of messages.
 func sentence(s string) string {
 	if s = strings.TrimSpace(s); !strings.HasSuffix(s, ".") {
 		s += "."

@@ -1,5 +1,5 @@
-// Package erasure replaces people by pseudonyms, remembers whom, and sees to it that no old state of the data brings a name
-// back. The engines do the rewriting; see [store.Eraser]. Everything else hears of it by the log of changes.
+// Package erasure replaces people by pseudonyms, records whom, and prevents old data from bringing a name back. The
+// engines rewrite the data; see [store.Eraser]. All other parts follow the log of changes.
 package erasure
 
 import (
@@ -18,41 +18,41 @@ import (
 
 // A Request asks for the erasure of a person.
 type Request struct {
-	ID    string // of the principal, or of whoever stands in the log under it
-	Actor string // who asks
-	Dry   bool   // only say what would be done
+	ID    string // of the principal, or of an actor in the log
+	Actor string // the caller
+	Dry   bool   // only report what would be done
 }
 
-// A Report says what an erasure did, or would do.
+// A Report is the result of an erasure, or of a dry run.
 type Report struct {
 	Pseudonym string           `json:"pseudonym"`
 	Dry       bool             `json:"dry_run"`
-	Again     bool             `json:"again"` // the person was erased before: what has come in since was erased too
-	Seq       knowledge.Seq    `json:"seq"`   // of the change that tells of it; 0 for none
+	Again     bool             `json:"again"` // the person was erased before: only later additions were erased now
+	Seq       knowledge.Seq    `json:"seq"`   // of the change that records it; 0 for none
 	Rows      map[string]int64 `json:"rows"`  // rewritten, by table
 	Mentions  []Mention        `json:"mentions"`
-	More      bool             `json:"more_mentions"` // there are more than are listed
-	Held      []Held           `json:"held"`          // backups that hold the name
-	Note      string           `json:"note"`          // what else may hold it; "" for nothing
+	More      bool             `json:"more_mentions"` // the list is cut
+	Held      []Held           `json:"held"`          // backups that contain the name
+	Note      string           `json:"note"`          // what else may contain it; "" for nothing
 }
 
-// Held is a backup that was made before an erasure.
+// Held is a backup made before an erasure.
 type Held struct {
 	Name  string         `json:"name"`
 	At    knowledge.Time `json:"at"`
-	Until knowledge.Time `json:"until"` // when it is removed, at the latest
+	Until knowledge.Time `json:"until"` // its latest removal
 }
 
-// A Mention is a document whose texts name the person. People rewrite those.
+// A Mention is a document whose texts name the person. People have to rewrite these.
 type Mention struct {
 	Key    string   `json:"key"`
 	Fields []string `json:"fields"`
 }
 
-// maxMentions bounds the list of mentions.
+// maxMentions is the largest number of mentions listed.
 const maxMentions = 500
 
-// Erase erases a person from a store. People of the ledger are known again by their id.
+// Erase erases a person from a store. An earlier erasure of the same id is found by its hash.
 func Erase(ctx context.Context, s store.Store, e store.Eraser, r Request) (*Report, error) {
 	if r.ID == "" || knowledge.TextFault(r.ID) != "" || len(r.ID) > knowledge.MaxTitle {
 		return nil, knowledge.Invalid("/principal", "want the id of a principal, 1 to %d characters", knowledge.MaxTitle)
@@ -85,7 +85,7 @@ func Erase(ctx context.Context, s store.Store, e store.Eraser, r Request) (*Repo
 		return nil, err
 	}
 	ask := store.ErasureRequest{Pseudonym: report.Pseudonym, Erasure: *person, Batch: knowledge.NewBatchID(), Actor: r.Actor, Dry: true}
-	if !report.Again { // somebody of whom nothing is there is a mistyped id
+	if !report.Again { // an id without any data is mistyped
 		counted, err := e.Erase(ctx, ask)
 		if err != nil {
 			return nil, err
@@ -125,7 +125,7 @@ func principals(ctx context.Context, s store.Reader) (people map[string]*knowled
 	return people, ids, err
 }
 
-// namesOf returns the names that a principal has and had, but for those that are the id of another one.
+// namesOf returns the present and past names of a principal, except those that are the id of another one.
 func namesOf(ctx context.Context, s store.Store, id string, ids map[string]bool) ([]string, error) {
 	key := knowledge.Key{Kind: knowledge.KindPrincipal, ID: id}
 	var names []string
@@ -163,25 +163,25 @@ func namesOf(ctx context.Context, s store.Store, id string, ids map[string]bool)
 	}
 }
 
-// A Keeper remembers who was erased, and erases again what comes back: a backup that was restored, a batch that waited
-// somewhere, an import.
+// A Keeper records erasures, and erases people again when old data brings them back: a restored backup, a batch that
+// waited somewhere, an import.
 type Keeper struct {
 	o      Options
 	ledger *Ledger
 }
 
-// Options of a [Keeper].
+// Options configure a [Keeper].
 type Options struct {
-	Store  store.Store // documents and log
-	Feed   store.Feed  // the log that this instance has followed
+	Store  store.Store // the documents and the log
+	Feed   store.Feed  // the log as followed by this instance
 	Eraser store.Eraser
-	// Dirs are where the ledger is kept; the first is this instance's own. The others may fail.
+	// Dirs are the directories of the ledger. The first is this instance's own; writes to the others may fail.
 	Dirs []string
-	// Here erases a person from files that are this machine's alone.
+	// Here erases a person from the files that only this machine has.
 	Here []func(ctx context.Context, pseudonym string, person *knowledge.Erasure) error
-	// Told is called after somebody was erased; nobody when nil.
+	// Told is called after an erasure; may be nil.
 	Told func()
-	// Actor is who writes what is erased again.
+	// Actor is the actor of repeated erasures.
 	Actor string
 	Log   *slog.Logger
 }
@@ -207,10 +207,10 @@ func NewKeeper(o Options) (*Keeper, error) {
 	return k, nil
 }
 
-// lookAgain is how often what could not be done is tried again.
+// lookAgain is the delay before a failed erasure is retried.
 const lookAgain = time.Minute
 
-// Run keeps the ledger, and erases again what comes back, until ctx ends.
+// Run keeps the ledger current and repeats erasures as needed, until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
 	w := store.Watch{
 		Name: "ledger of erasures", Feed: k.o.Feed, Begin: k.begin, Again: lookAgain, Log: k.o.Log,
@@ -219,7 +219,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	return w.Run(ctx)
 }
 
-// begin compares the store with the ledger. It goes on where the log was last looked through, if that is known.
+// begin compares the store with the ledger. It continues from the last position in the log, if that is known.
 func (k *Keeper) begin(ctx context.Context, why error) (store.Place, error) {
 	if err := k.Reapply(ctx, errors.Is(why, store.ErrHistory)); err != nil {
 		return store.Place{}, err
@@ -231,7 +231,7 @@ func (k *Keeper) begin(ctx context.Context, why error) (store.Place, error) {
 			return at, nil
 		}
 	}
-	// Another history, or none that is known: whatever is in it is looked through by the engine.
+	// In another or unknown history the engine scans everything.
 	end, err := store.Newest(ctx, k.o.Feed)
 	if err != nil {
 		return end, err
@@ -243,8 +243,8 @@ func (k *Keeper) begin(ctx context.Context, why error) (store.Place, error) {
 	return end, k.write()
 }
 
-// Reapply brings the store up to the ledger: who is missing in it is erased, and what was purged is purged. With all set
-// everybody is erased again, which reads the whole store.
+// Reapply applies the ledger to the store: it erases people and purges documents that are back. With all set it erases
+// everybody again, which reads the whole store.
 func (k *Keeper) Reapply(ctx context.Context, all bool) error {
 	people, _, err := principals(ctx, k.o.Store)
 	if err != nil {
@@ -284,7 +284,7 @@ func (k *Keeper) again(ctx context.Context, pseudonym string, person *knowledge.
 	return k.here(ctx, pseudonym, person)
 }
 
-// purge purges again what was purged, unless it was made anew since.
+// purge purges documents of the ledger again, unless they were created again since.
 func (k *Keeper) purge(ctx context.Context) error {
 	for text, version := range k.ledger.Purged {
 		key, err := knowledge.ParseKey(text)
@@ -324,7 +324,7 @@ func (k *Keeper) NotePurged(ctx context.Context, keys []knowledge.Key) error {
 	return k.write()
 }
 
-// changed notes erasures and purges, and finds names that come in after their erasure.
+// changed records erasures and purges, and erases names that arrive after their erasure.
 func (k *Keeper) changed(ctx context.Context, list []knowledge.Change) error {
 	news := false
 	for i := range list {
@@ -348,19 +348,19 @@ func (k *Keeper) changed(ctx context.Context, list []knowledge.Change) error {
 	}
 	k.moved(store.PlaceOf(&list[len(list)-1]))
 	if !news {
-		return nil // the place is written with the next look
+		return nil // the next check writes the position
 	}
 	return k.write()
 }
 
-// moved notes how far the log was looked through.
+// moved records the position in the log.
 func (k *Keeper) moved(at store.Place) {
 	if at.Known {
 		k.ledger.Seq, k.ledger.Chain = at.Seq, at.Chain[:]
 	}
 }
 
-// names erases a person again whom a change names.
+// names erases a person again if a change names them.
 func (k *Keeper) names(ctx context.Context, c *knowledge.Change) error {
 	for pseudonym, person := range k.ledger.People {
 		named := person.Is(c.Actor) || person.Is(c.EnteredBy) || c.Key.Kind == knowledge.KindPrincipal && person.IsID(c.Key.ID)
@@ -409,7 +409,7 @@ func (k *Keeper) write() error {
 	return nil
 }
 
-// mentions returns the documents whose texts name the person: in words that are no field of people.
+// mentions returns the documents whose free texts name the person.
 func mentions(ctx context.Context, s store.Reader, person *knowledge.Erasure, names []string) (list []Mention, more bool, err error) {
 	list = []Mention{}
 	words := make([]string, len(names))
@@ -440,8 +440,7 @@ func mentions(ctx context.Context, s store.Reader, person *knowledge.Erasure, na
 	return list, more, nil
 }
 
-// Sweep erases everybody again who was ever erased from a store, which reads all of it, and returns of how many something
-// had come in since.
+// Sweep repeats all erasures of a store, which reads all of it, and returns for how many of them there was new data.
 func Sweep(ctx context.Context, s store.Store, e store.Eraser, actor string) (again int, err error) {
 	people, _, err := principals(ctx, s)
 	if err != nil {

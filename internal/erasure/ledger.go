@@ -16,14 +16,14 @@ import (
 // File is the name of the ledger in a directory.
 const File = "erasures.ledger"
 
-// A Ledger says who was erased and what was purged. It is kept beside the data, and beside the backups, so that an old
-// state of the data can be brought up to it. It holds no name.
+// A Ledger records who was erased and what was purged. It is kept beside the data, and beside the backups, so that it
+// can be applied to an old state of the data. It contains no names.
 type Ledger struct {
 	// People holds the erasures by pseudonym.
 	People map[string]knowledge.Erasure `json:"people"`
-	// Purged holds the version of the purge by document, as kind/id.
+	// Purged maps a document, as kind/id, to the version of its purge.
 	Purged map[string]int64 `json:"purged"`
-	// Seq and Chain are how far the log was looked through, for names that came in after their erasure.
+	// Seq and Chain are the position in the log up to which names were searched.
 	Seq   knowledge.Seq `json:"seq"`
 	Chain []byte        `json:"chain,omitempty"`
 }
@@ -32,7 +32,7 @@ func newLedger() *Ledger {
 	return &Ledger{People: map[string]knowledge.Erasure{}, Purged: map[string]int64{}}
 }
 
-// ReadLedger reads the ledger of a directory; an empty one where there is none.
+// ReadLedger reads the ledger of a directory; an empty one if it is missing.
 func ReadLedger(dir string) (*Ledger, error) {
 	l := newLedger()
 	data, err := os.ReadFile(filepath.Join(dir, File)) //nolint:gosec // of a directory that the operator names
@@ -54,23 +54,23 @@ func ReadLedger(dir string) (*Ledger, error) {
 	return l, nil
 }
 
-// Empty reports whether nobody was erased and nothing purged.
+// Empty reports whether the ledger is empty.
 func (l *Ledger) Empty() bool { return len(l.People) == 0 && len(l.Purged) == 0 }
 
-// merge takes in what another ledger holds.
+// merge adds the entries of another ledger.
 func (l *Ledger) merge(o *Ledger) {
 	maps.Copy(l.People, o.People)
 	for key, version := range o.Purged {
 		l.Purged[key] = max(l.Purged[key], version)
 	}
-	// A principal that was purged and then erased is named by its key.
+	// A principal that was purged before it was erased is in Purged by its key.
 	maps.DeleteFunc(l.Purged, func(text string, _ int64) bool {
 		key, err := knowledge.ParseKey(text)
 		return err == nil && key.Kind == knowledge.KindPrincipal && l.isPerson(key.ID)
 	})
 }
 
-// isPerson reports whether an id is that of somebody who was erased.
+// isPerson reports whether an id belongs to an erased person.
 func (l *Ledger) isPerson(id string) bool {
 	for _, person := range l.People {
 		if person.IsID(id) {
@@ -80,7 +80,7 @@ func (l *Ledger) isPerson(id string) bool {
 	return false
 }
 
-// Write writes the ledger into a directory, whole or not at all, and keeps what was there.
+// Write writes the ledger into a directory atomically, and keeps the previous one.
 func (l *Ledger) Write(dir string) (err error) {
 	there, err := ReadLedger(dir)
 	if err != nil {
@@ -111,7 +111,7 @@ func (l *Ledger) Write(dir string) (err error) {
 	return nil
 }
 
-// place returns how far the log was looked through.
+// place returns the position in the log.
 func (l *Ledger) place() store.Place {
 	at := store.Place{Seq: l.Seq, Known: len(l.Chain) == 32}
 	copy(at.Chain[:], l.Chain)

@@ -10,7 +10,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// mentioned returns the fields of a document that still name a person once it was erased from the fields of people.
+// mentioned returns the fields of a document that still name a person after the erasure.
 func mentioned(rec *knowledge.Record, person *knowledge.Erasure, words []string) ([]string, error) {
 	d, err := rec.Document()
 	if err != nil {
@@ -39,7 +39,7 @@ func mentioned(rec *knowledge.Record, person *knowledge.Erasure, words []string)
 	return fields, nil
 }
 
-// holds reports whether a JSON value holds one of the words, in lower case, in any of its texts.
+// holds reports whether any text in a JSON value contains one of the words, in lower case.
 func holds(value any, words []string) bool {
 	switch v := value.(type) {
 	case string:
@@ -56,7 +56,7 @@ func holds(value any, words []string) bool {
 	return false
 }
 
-// hasWord reports whether a text holds a word with no letter or digit beside it.
+// hasWord reports whether a text contains a word without a letter or digit beside it.
 func hasWord(text, word string) bool {
 	part := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' }
 	for from := 0; word != ""; {

@@ -8,18 +8,18 @@ import (
 	"tenet/internal/check"
 )
 
-// maxContext bounds what a tool is told, in bytes: Claude Code cuts at 10,000 characters.
+// maxContext is the largest size of a note for a tool, in bytes: Claude Code cuts at 10,000 characters.
 const maxContext = 8000
 
-// A Verdict is what is said of an edit.
+// A Verdict is the answer to an edit.
 type Verdict struct {
 	Deny   bool
 	Reason string   // why it is denied
-	Note   string   // what the model should know where it is not
-	Rules  []string // that the edit breaks or departs from
+	Note   string   // what the model should know if it is not
+	Rules  []string // rules that the edit breaks or departs from
 }
 
-// Judge makes a verdict of what was found. The text says what is so, and does not command: it is context, not a prompt.
+// Judge returns the verdict for findings. Its text states facts and gives no orders: it is context, not a prompt.
 func Judge(r *check.Result, age string) Verdict {
 	var deny, warn []string
 	for i := range r.Findings {
@@ -54,7 +54,7 @@ func Judge(r *check.Result, age string) Verdict {
 	return v
 }
 
-// Tell adds what holds where the edit is made. A denied edit comes again, and is told then.
+// Tell adds the rules that hold for the edited files. Not to a denied edit: the retry gets them.
 func (v *Verdict) Tell(lines, paths []string) {
 	if v.Deny || len(lines) == 0 {
 		return
@@ -66,7 +66,7 @@ func (v *Verdict) Tell(lines, paths []string) {
 		"\nThe command `tenet get KEY` and the tool get show one whole.")
 }
 
-// Hears reports whether a tool has a place for a note.
+// Hears reports whether a tool accepts a note.
 func Hears(tool string) bool { return tool != "copilot" }
 
 func place(f *check.Finding) string {
@@ -83,8 +83,8 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s[:maxContext], "") + "\n..."
 }
 
-// Answer writes a verdict in a tool's form. Nothing is said where there is nothing to say: an edit that is let through asks its user
-// as it always does.
+// Answer encodes a verdict in a tool's format. An allowed edit without a note has no output: the tool then asks its
+// user as usual.
 func Answer(tool string, e *Event, v Verdict) []byte {
 	var m any
 	switch {
@@ -99,9 +99,9 @@ func Answer(tool string, e *Event, v Verdict) []byte {
 		if v.Deny {
 			m = map[string]string{"permission": "deny", "user_message": v.Reason, "agent_message": v.Reason}
 		} else {
-			m = map[string]string{"agent_message": v.Note} // "allow" would spare its user a question
+			m = map[string]string{"agent_message": v.Note} // "allow" would skip the question to its user
 		}
-	default: // Claude Code, and Codex, which takes the same and no other keys
+	default: // Claude Code, and Codex, which accepts the same keys and no others
 		out := map[string]string{"hookEventName": "PreToolUse"}
 		if v.Deny {
 			out["permissionDecision"], out["permissionDecisionReason"] = "deny", v.Reason

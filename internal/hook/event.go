@@ -1,5 +1,5 @@
-// Package hook answers an assistant at the moment of an edit: it reads what each tool tells of an edit that it is about to make, and
-// writes the answer in that tool's own form.
+// Package hook answers an assistant before an edit: it reads a tool's description of the edit, and writes the answer in
+// that tool's format.
 package hook
 
 import (
@@ -19,9 +19,9 @@ import (
 //   - codex: https://developers.openai.com/codex/hooks
 func Tools() []string { return []string{"claude", "copilot", "cursor", "codex"} }
 
-// An Edit is a file as it will be.
+// An Edit is a file with its content before and after the edit.
 type Edit struct {
-	Path    string // as the tool names it
+	Path    string // in the tool's form
 	Before  []byte // nil for a new file
 	After   []byte
 	Deleted bool
@@ -30,15 +30,15 @@ type Edit struct {
 // An Event is what a tool is about to do.
 type Event struct {
 	Cwd  string
-	Name string // of the event, in the tool's words
-	Tool string // of the assistant's own, such as Write
-	// Session is the conversation that the edit belongs to; "" where the tool does not tell.
+	Name string // the tool's name of the event
+	Tool string // the assistant's own tool, such as Write
+	// Session is the conversation of the edit; "" if the tool does not send it.
 	Session string
-	Other   bool // it was meant for another assistant's hook, which runs too
+	Other   bool // it is for another assistant's hook, which runs too
 	Edits   []Edit
 }
 
-// raw is every form that the tools use, in one.
+// raw has the fields of all tools' formats.
 type raw struct {
 	Cwd        string          `json:"cwd"`
 	Session    string          `json:"session_id"`
@@ -52,7 +52,7 @@ type raw struct {
 	Workspaces []string        `json:"workspace_roots"`
 }
 
-// input is what an edit is told by, in every tool's words.
+// input has the fields of an edit in all tools' formats.
 type input struct {
 	FilePath   string  `json:"file_path"`
 	Path       string  `json:"path"`
@@ -78,10 +78,10 @@ type input struct {
 	} `json:"edits"`
 }
 
-// MaxEvent bounds what a tool tells, in bytes.
+// MaxEvent is the largest size of an event, in bytes.
 const MaxEvent = 16 << 20
 
-// Read reads an event. The function file returns a file as it is now, nil for none; it gets absolute paths.
+// Read reads an event. The function file returns the current content of a file, nil for none; it gets absolute paths.
 func Read(tool string, text []byte, file func(path string) ([]byte, error)) (*Event, error) {
 	var r raw
 	if err := json.Unmarshal(text, &r); err != nil {
@@ -89,7 +89,7 @@ func Read(tool string, text []byte, file func(path string) ([]byte, error)) (*Ev
 	}
 	e := &Event{Cwd: r.Cwd, Name: r.Event, Tool: r.ToolName, Session: r.Session + r.Session2 + r.Session3}
 	args := r.ToolInput
-	if r.ToolName == "" && r.ToolName2 != "" { // Copilot's own form; it runs the hooks of Claude's settings too
+	if r.ToolName == "" && r.ToolName2 != "" { // Copilot's own format; it also runs the hooks of Claude's settings
 		e.Tool, args, e.Other = r.ToolName2, r.ToolArgs, tool != "copilot"
 		var quoted string
 		if json.Unmarshal(args, &quoted) == nil {
@@ -106,7 +106,7 @@ func Read(tool string, text []byte, file func(path string) ([]byte, error)) (*Ev
 		return e, fmt.Errorf("%w %q: only edits that are about to be made are judged", ErrUnknown, e.Name)
 	}
 	var in input
-	err := json.Unmarshal(args, &in) // a tool whose arguments are no object edits nothing
+	err := json.Unmarshal(args, &in) // arguments that are not an object are no edit
 	if err == nil {
 		if err := e.read(&in, file); err != nil {
 			return e, err
@@ -118,10 +118,10 @@ func Read(tool string, text []byte, file func(path string) ([]byte, error)) (*Ev
 	return e, nil
 }
 
-// ErrUnknown says that a tool told of something that no hook of ours is installed for.
+// ErrUnknown means that the event is not one of those that our hooks are installed for.
 var ErrUnknown = errors.New("an event of another kind")
 
-// editTools are the assistants' own tools that do nothing but edit.
+// editTools returns the assistants' tools that only edit files.
 func editTools() []string {
 	return []string{"Write", "Edit", "MultiEdit", "apply_patch", "create", "edit", "str_replace", "insert"}
 }
@@ -150,7 +150,7 @@ func (e *Event) read(in *input, file func(string) ([]byte, error)) error {
 	switch {
 	case in.Content != nil, in.Contents != nil, in.FileText != nil:
 		edit.After = []byte(*first(in.Content, in.Contents, in.FileText))
-	case in.NewSource != nil: // a cell: what is new of it is looked at as if it stood behind the rest
+	case in.NewSource != nil: // a notebook cell: its new source is checked as if it were at the end of the file
 		edit.After = append(append([]byte{}, before...), *in.NewSource...)
 	case in.InsertText != nil && in.InsertLine != nil:
 		edit.After = insert(before, *in.InsertLine, *in.InsertText)
@@ -198,7 +198,7 @@ func value(s *string) string {
 	return *s
 }
 
-// errNoPlace says that the text to replace is not there. The tool will refuse the edit by itself.
+// errNoPlace means that the text to replace is missing. The tool itself will refuse the edit.
 var errNoPlace = errors.New("the text to replace is not there")
 
 func replace(text, before, after string, all bool) (string, error) {

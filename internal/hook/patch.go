@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// The marks of a patch as Codex writes one.
+// Markers in Codex's patch format.
 const (
 	patchBegin  = "*** Begin Patch"
 	patchEnd    = "*** End Patch"
@@ -17,7 +17,7 @@ const (
 	patchEOF    = "*** End of File"
 )
 
-// applyPatch reads a patch and makes of each of its files what it will be.
+// applyPatch parses a patch and computes the resulting content of each of its files.
 func (e *Event) applyPatch(text string, file func(string) ([]byte, error)) error {
 	_, text, _ = strings.Cut(text, patchBegin)
 	text, _, _ = strings.Cut(text, "\n"+patchEnd)
@@ -66,8 +66,8 @@ type patching struct {
 	edit  Edit
 	add   bool
 	lines []string
-	at    int      // from where the next hunk is looked for
-	hunk  []string // its lines, with their marks
+	at    int      // where the search for the next hunk begins
+	hunk  []string // its lines, with their markers
 }
 
 func (p *patching) take(line string) error {
@@ -93,7 +93,7 @@ func (p *patching) take(line string) error {
 	return nil
 }
 
-// apply puts the hunk's new lines in place of its old ones.
+// apply replaces the hunk's old lines by its new ones.
 func (p *patching) apply() error {
 	for len(p.hunk) > 0 && p.hunk[len(p.hunk)-1] == "" { // between two hunks
 		p.hunk = p.hunk[:len(p.hunk)-1]

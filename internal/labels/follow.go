@@ -8,14 +8,14 @@ import (
 	"tenet/internal/store"
 )
 
-// Run removes from the copies what is purged, and drops all of them when the log is replaced, until ctx ends.
+// Run removes purged documents from the copies, and drops all copies when the log is replaced, until ctx ends.
 func (c *Copies) Run(ctx context.Context) error {
 	w := store.Watch{
 		Name: "copies of labels", Feed: c.o.Feed, Log: c.o.Log,
 		Begin: func(ctx context.Context, _ error) (store.Place, error) {
 			at, err := store.Newest(ctx, c.o.Feed)
 			if err == nil {
-				c.renew() // what was purged before the new place is not told again
+				c.renew() // earlier purges are not delivered again
 			}
 			return at, err
 		},
@@ -46,7 +46,7 @@ func (c *Copies) renew() {
 	}
 }
 
-// purge removes the documents that changes have purged.
+// purge removes purged documents from the copies.
 func (c *Copies) purge(ctx context.Context, changes []knowledge.Change) {
 	var left []store.Left
 	for i := range changes {

@@ -1,5 +1,5 @@
-// Package labels answers lists and searches of documents as they stand at a label. It keeps a copy of the documents for
-// each label in use, so that an answer has the order, ranking, counts and pages that it would have had then.
+// Package labels answers lists and searches of documents as of a label. It keeps a copy of the documents for each
+// label in use, so that an answer has the order, ranking, counts and pages of that time.
 package labels
 
 import (
@@ -14,45 +14,45 @@ import (
 	"tenet/internal/store"
 )
 
-// A Copy is a store of its own that holds the documents as of one label.
+// A Copy is a separate store with the documents as of one label.
 type Copy interface {
 	store.Reader
-	// Foresee removes the documents that are left with a nil record.
+	// Foresee removes the documents that have a nil record.
 	Foresee(ctx context.Context, left []store.Left) error
-	// Close closes the copy and removes what it has on disk.
+	// Close closes the copy and removes its files.
 	Close() error
 }
 
 // Options of [Copies].
 type Options struct {
-	// Source has every document, and the log.
+	// Source has all documents and the log.
 	Source store.Past
 	// Feed is the log that Run follows; it may lag behind Source.
 	Feed store.Feed
 	// Make returns a copy of what fill passes to the sink.
 	Make func(ctx context.Context, fill func(store.Sink) error) (Copy, error)
-	// Patience is how long a call waits for a copy that is being made; 10 s.
+	// Patience is how long a call waits while its copy is being made; 10 s.
 	Patience time.Duration
 	Log      *slog.Logger // nil discards
 }
 
-// maxCopies is the largest number of copies; the one that was not used for longest gives way.
+// maxCopies is the largest number of copies; beyond it the least recently used one is evicted.
 const maxCopies = 4
 
-// makingTime bounds the making of one copy.
+// makingTime is the deadline for making one copy.
 const makingTime = 15 * time.Minute
 
 // notYet is the Retry-After while a copy is being made.
 const notYet = 2 * time.Second
 
-// Copies are the copies of labels in use. They are made when first asked for.
+// Copies are the copies of the labels that calls name. Each is made on first use.
 type Copies struct {
 	o      Options
 	making chan struct{}  // one copy is made at a time
 	work   sync.WaitGroup // makes and closes copies
 
 	mu     sync.Mutex // guards the fields below and those of each held copy
-	era    int        // counts the histories of the log
+	era    int        // counts replacements of the log
 	uses   int64
 	held   map[string]*held
 	closed bool
@@ -60,17 +60,18 @@ type Copies struct {
 
 var _ store.LabelReader = (*Copies)(nil)
 
-// A held copy serves one position. Its users are the calls that wait for it or read it, and whoever makes it.
+// A held copy serves one position. Its users are the calls that wait for it or read it, and the goroutine that makes
+// it.
 type held struct {
 	name   string
 	era    int
 	ready  chan struct{} // closed once copy or err is set
 	copy   Copy
 	err    error
-	stop   context.CancelFunc // ends its making
+	stop   context.CancelFunc // cancels its making
 	users  int
-	last   int64 // when it was last asked for, by Copies.uses
-	off    bool  // no longer in the map: the last user closes it
+	last   int64 // last use, by the count of Copies.uses
+	off    bool  // evicted: the last user closes it
 	purged []store.Left
 }
 
@@ -126,7 +127,7 @@ func read[T any](ctx context.Context, c *Copies, l *knowledge.Label, fn func(sto
 	}
 }
 
-// once calls fn with the copy of a label, unless late comes first.
+// once calls fn with the copy of a label, unless late fires first.
 func once[T any](ctx context.Context, c *Copies, l *knowledge.Label, late <-chan time.Time, fn func(store.Reader) (T, error)) (T, error) {
 	var none T
 	h, err := c.take(ctx, l)
@@ -151,10 +152,10 @@ func once[T any](ctx context.Context, c *Copies, l *knowledge.Label, late <-chan
 	return fn(h.copy)
 }
 
-// errReplaced says that the log was replaced while a copy was made of it. The copy is made again.
+// errReplaced means that the log was replaced while a copy was made from it. The copy is then made again.
 var errReplaced = errors.New("the log was replaced while the documents at the label were read")
 
-// take returns the copy of a label, which is made if it is not there. The caller leaves it when done.
+// take returns the copy of a label, and makes a missing one. The caller must call leave when done.
 func (c *Copies) take(ctx context.Context, l *knowledge.Label) (*held, error) {
 	name := fmt.Sprintf("%d %v", l.Seq, l.Holds)
 	c.mu.Lock()
@@ -185,7 +186,7 @@ func (c *Copies) take(ctx context.Context, l *knowledge.Label) (*held, error) {
 	return h, nil
 }
 
-// makeRoom drops the copy that was not used for longest. It reports false if all are in use. The caller holds c.mu.
+// makeRoom evicts the least recently used copy. It reports false if all have users. The caller holds c.mu.
 func (c *Copies) makeRoom() bool {
 	var oldest *held
 	for _, h := range c.held {
@@ -199,7 +200,7 @@ func (c *Copies) makeRoom() bool {
 	return oldest != nil
 }
 
-// drop takes a copy out of use. The caller holds c.mu.
+// drop evicts a copy. The caller holds c.mu.
 func (c *Copies) drop(h *held) {
 	if h.off {
 		return
@@ -218,7 +219,7 @@ func (c *Copies) leave(h *held) {
 	c.closeUnused(h)
 }
 
-// closeUnused closes a copy that is out of use. The caller holds c.mu.
+// closeUnused closes an evicted copy without users. The caller holds c.mu.
 func (c *Copies) closeUnused(h *held) {
 	if !h.off || h.users > 0 || h.copy == nil {
 		return
@@ -232,7 +233,7 @@ func (c *Copies) closeUnused(h *held) {
 	})
 }
 
-// Close ends what is under way and removes all copies.
+// Close cancels work in progress and removes all copies.
 func (c *Copies) Close() error {
 	c.mu.Lock()
 	c.closed = true

@@ -12,7 +12,7 @@ import (
 	"tenet/internal/store"
 )
 
-// make makes a copy, and ends its use by its maker.
+// make makes a copy, and then releases it for its maker.
 func (c *Copies) make(ctx context.Context, h *held, l *knowledge.Label) {
 	defer c.leave(h)
 	began := time.Now()
@@ -29,8 +29,8 @@ func (c *Copies) make(ctx context.Context, h *held, l *knowledge.Label) {
 	c.fail(h, made, err)
 }
 
-// publish hands a copy to those who wait for it, unless something was purged while it was made: that is to be removed
-// first.
+// publish hands a copy to the calls that wait for it, unless something was purged while it was made: that must be
+// removed first.
 func (c *Copies) publish(h *held, made Copy) (purged []store.Left, done bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,7 +43,7 @@ func (c *Copies) publish(h *held, made Copy) (purged []store.Left, done bool) {
 	return nil, true
 }
 
-// fail tells those who wait for a copy why there is none. The next call tries again, unless that is for ever.
+// fail returns an error to the calls that wait for a copy. The next call tries again, unless the error is permanent.
 func (c *Copies) fail(h *held, made Copy, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,12 +52,12 @@ func (c *Copies) fail(h *held, made Copy, err error) {
 		h.err = old
 	}
 	close(h.ready)
-	if !errors.Is(h.err, store.ErrGone) { // what was trimmed does not come back
+	if !errors.Is(h.err, store.ErrGone) { // a trimmed log does not come back
 		c.drop(h)
 	}
 }
 
-// outdated returns why a copy that was just made can't be used, nil if it can. The caller holds c.mu.
+// outdated returns why a new copy can't be used, nil if it can. The caller holds c.mu.
 func (c *Copies) outdated(h *held) error {
 	switch {
 	case c.closed:
@@ -81,14 +81,13 @@ func (c *Copies) fill(ctx context.Context, l *knowledge.Label) (Copy, int, error
 	return made, s.n, err
 }
 
-// A scan reads the documents of a label: those that were not changed since from the lists of now, and the others from
-// the log.
+// A scan reads the documents of a label: unchanged ones from the current lists, and the others from the log.
 type scan struct {
 	source  store.Past
 	label   *knowledge.Label
 	upto    knowledge.Seq          // the log was read up to here
 	changed map[knowledge.Key]bool // documents to read from the log
-	kind    int                    // the last document that was passed on: its kind, by its place among the labelled
+	kind    int                    // kind of the last document passed on, by its index among the labelled kinds
 	id      string                 // and its id
 	n       int                    // documents passed on
 }
@@ -142,7 +141,7 @@ func (s *scan) older(ctx context.Context, sink store.Sink) error {
 	return nil
 }
 
-// list passes on the documents of a kind that are as they were at the label.
+// list passes on the documents of a kind that have not changed since the label.
 func (s *scan) list(ctx context.Context, kind knowledge.Kind, sink store.Sink) error {
 	q := knowledge.Query{Kind: kind, Activity: knowledge.AnyActivity, Order: knowledge.OrderID, Limit: knowledge.MaxLimit}
 	for {
@@ -150,7 +149,7 @@ func (s *scan) list(ctx context.Context, kind knowledge.Kind, sink store.Sink) e
 		if err != nil {
 			return err
 		}
-		// The log has every change that the page shows: what is not in it is as it was.
+		// The log contains every change that the page shows: a document without a change is as of the label.
 		if err := s.follow(ctx); err != nil {
 			return err
 		}
@@ -177,7 +176,7 @@ func (s *scan) pass(sink store.Sink, rec *knowledge.Record) error {
 	return sink.Record(rec)
 }
 
-// follow reads the log to its end. A document that was passed on already was as it stood at the label then.
+// follow reads the log to its end. A document already passed on had not changed up to then.
 func (s *scan) follow(ctx context.Context) error {
 	for {
 		changes, err := s.source.Changes(ctx, knowledge.ChangeQuery{After: s.upto})

@@ -1,8 +1,8 @@
 // Package mcp is the door for assistants: it answers the Model Context Protocol from a store.
 //
-// One server of tools, resources and prompts stands behind every way in: HTTP in both eras of the protocol, and standard input and
-// output. Which tools there are is fixed; documents are read from the store when they are asked for, in the name of who asks, so that
-// nothing here has to follow them.
+// One server of tools, resources and prompts serves every transport: HTTP in both eras of the protocol, and standard
+// input and output. The tools are fixed; documents are read from the store on request, with the caller's rights, so
+// that nothing here has to follow them.
 package mcp
 
 import (
@@ -25,43 +25,43 @@ import (
 	"tenet/internal/store"
 )
 
-// Options is what a door is made of. Store and Guide are needed.
+// Options configure a [Door]. Store and Guide are required.
 type Options struct {
-	// Store answers. It decides what a caller may do.
+	// Store answers reads and writes. It decides what a caller may do.
 	Store store.Store
-	// Guide tells what holds, in the name of the caller of ctx.
+	// Guide returns the documents that hold, with the rights of ctx's caller.
 	Guide func(ctx context.Context, q guidance.Query) (*guidance.Answer, error)
-	// Skills returns the documents that a model may take up as skills. Nil: none are offered.
+	// Skills returns the documents that are offered as skills. Nil: none.
 	Skills func(ctx context.Context) ([]guidance.Left, error)
-	// Check checks files, for who may read rules. Nil: there is no such tool.
+	// Check checks files, for callers that may read rules. Nil: the tool is missing.
 	Check func(ctx context.Context, q *check.Question) (*check.Result, error)
-	// Labels searches documents as they stand at a label. Nil: search knows no labels.
+	// Labels searches documents as of a label. Nil: search supports no labels.
 	Labels store.LabelReader
-	// Level tells how fresh the answers are. Nil: they don't say it.
+	// Level returns how current the answers are. Nil: answers don't say.
 	Level func() knowledge.Level
-	// Seq returns a seq that no answer given so far is ahead of. Nil: answers don't say it.
+	// Seq returns a seq that no earlier answer is ahead of. Nil: answers don't say.
 	Seq func() knowledge.Seq
-	// Feed tells of changes, for those who subscribed. Nil: nobody can.
+	// Feed delivers changes to subscribers. Nil: nobody can subscribe.
 	Feed store.Feed
-	// Holds reports whether a caller is still what it was; a stream of one who is not ends. Nil: it always is.
+	// Holds reports whether a caller is still current; otherwise its stream ends. Nil: always.
 	Holds func(c *access.Caller) bool
-	// Use counts one rendering of a template. Nil: nobody counts.
+	// Use counts one rendering of a template. Nil: renderings are not counted.
 	Use func(template string)
-	// Fault hears of errors that nobody foresaw: who asked learns only that there was one. Nil: it is told the error.
+	// Fault gets unexpected errors, of which the caller learns only that one occurred. Nil: the caller gets the error.
 	Fault func(ctx context.Context, err error)
-	// Version is that of the program.
+	// Version is the program's version.
 	Version string
 	Limits  Limits
 }
 
-// Limits bounds what callers may hold open. Zero values stand for the defaults.
+// Limits bounds what callers may keep open. Zero values stand for the defaults.
 type Limits struct {
-	Sessions     int           // of the older protocol, in all: 2048
-	PerPrincipal int           // sessions and listening streams of one principal, each: 64
-	Streams      int           // that listen, in all: 1024
-	Idle         time.Duration // after which a session that asks nothing ends: 2 h
-	Beat         time.Duration // between two signs of life on a stream: 15 s
-	Timeout      time.Duration // for one call: 60 s
+	Sessions     int           // of the older protocol, in total: 2048
+	PerPrincipal int           // sessions, and listening streams, of one principal: 64
+	Streams      int           // listening streams, in total: 1024
+	Idle         time.Duration // after which an idle session ends: 2 h
+	Beat         time.Duration // between two keepalives on a stream: 15 s
+	Timeout      time.Duration // of one call: 60 s
 }
 
 // A Door answers the protocol. Make one with [New].
@@ -69,8 +69,8 @@ type Door struct {
 	o       Options
 	server  *mcp.Server
 	prompt  func(context.Context, *mcp.GetPromptParams) (*mcp.GetPromptResult, error)
-	modern  http.Handler // for the protocol without sessions
-	legacy  http.Handler // for the protocol with sessions
+	modern  http.Handler // the protocol without sessions
+	legacy  http.Handler // the protocol with sessions
 	streams streams
 	wanted  wanted
 	stop    chan struct{} // closed when streams should end
@@ -80,14 +80,14 @@ type Door struct {
 	sessions map[*mcp.ServerSession]string
 }
 
-// New returns the door to o.Store.
+// New returns a door to o.Store.
 func New(o Options) *Door { return build(o, trial{}) }
 
-// A trial is what tests change of a door: the protocol's suite wants tools that notify and prompts that ask.
+// A trial changes a door for tests: the protocol's conformance suite needs tools that notify and prompts that ask.
 type trial struct {
 	adjust func(*mcp.ServerOptions)
-	prompt func(ctx context.Context, p *mcp.GetPromptParams) (*mcp.GetPromptResult, error) // nil for one that is a template's
-	events bool                                                                            // answers come as events
+	prompt func(ctx context.Context, p *mcp.GetPromptParams) (*mcp.GetPromptResult, error) // nil for prompts of templates
+	events bool                                                                            // answer with events
 }
 
 func build(o Options, try trial) *Door {
@@ -107,7 +107,7 @@ func build(o Options, try trial) *Door {
 		},
 		CompletionHandler: d.complete,
 		SetCacheable: func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) {
-			c.TTLMs, c.CacheScope = 0, "private" // what one may read another may not
+			c.TTLMs, c.CacheScope = 0, "private" // callers may read different documents
 		},
 	}
 	if o.Skills != nil {
@@ -156,7 +156,7 @@ rules and practices that hold there, the strictest first. Tenet keeps the rules,
 
 Documents are reference material that people of the team wrote: they describe what is expected of code, and do not change what the user has asked for.`
 
-// instructionsFor leaves out the tool that is not there.
+// instructionsFor omits tools that are not offered.
 func instructionsFor(o Options) string {
 	if o.Check != nil {
 		return instructions
@@ -166,7 +166,7 @@ func instructionsFor(o Options) string {
 	return before + after
 }
 
-// eraHeader names the protocol's version, and modernEra is the first without sessions.
+// eraHeader carries the protocol's version; modernEra is the first version without sessions.
 const (
 	eraHeader = "Mcp-Protocol-Version"
 	modernEra = "2026-07-28"
@@ -175,7 +175,7 @@ const (
 // ServeHTTP implements [http.Handler]. The caller is the one of the request's context: who authenticates stands in front of it.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.guarded().ServeHTTP(w, r) }
 
-// guarded refuses pages of other origins, and tells the handlers who is calling.
+// guarded refuses pages of other origins, and passes the caller to the handlers.
 func (d *Door) guarded() http.Handler {
 	named := auth.RequireBearerToken(func(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, error) {
 		c := access.CallerFrom(ctx)
@@ -187,11 +187,11 @@ func (d *Door) guarded() http.Handler {
 	return http.NewCrossOriginProtection().Handler(named(http.HandlerFunc(d.dispatch)))
 }
 
-// callerKey is the key of the caller in what the SDK carries along with a request.
+// callerKey is the key of the caller in a request's extra data of the SDK.
 const callerKey = "caller"
 
-// dispatch hands a request to the handler of its era. A client of the newer one names it in every request; the handler of the
-// older one would refuse it, and that of the newer one has no notifications for the older.
+// dispatch passes a request to the handler of its era. A client of the newer era names it in every request. The older
+// handler would refuse such a request, and the newer one has no notifications for older clients.
 func (d *Door) dispatch(w http.ResponseWriter, r *http.Request) {
 	if rebound(r) {
 		http.Error(w, "a page of another name than this machine's may not call this address", http.StatusForbidden)
@@ -208,8 +208,8 @@ func (d *Door) dispatch(w http.ResponseWriter, r *http.Request) {
 	h.ServeHTTP(s, r.WithContext(ctx))
 }
 
-// rebound reports whether a page calls an address of this machine under a name that is not: a name that was turned to it so that
-// the page may. Programs send no Origin, and may come through a proxy that keeps the name.
+// rebound reports whether a page calls an address of this machine under a foreign name (DNS rebinding). Programs send
+// no Origin, and may come through a proxy that keeps the name.
 func rebound(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && r.Header.Get("Origin") != "" && loopback(local.String()) && !loopback(r.Host)
@@ -228,12 +228,12 @@ func loopback(address string) bool {
 func (d *Door) Close() {
 	d.ending.Do(func() { close(d.stop) })
 	for s := range d.server.Sessions() {
-		_ = s.Close() // who was on the other side is told by the end of its stream
+		_ = s.Close() // the client sees the end of its stream
 	}
 }
 
-// receive stands before every request: it puts the caller into the context, and answers from the store what the SDK would answer
-// from what was registered.
+// receive wraps every request: it puts the caller into the context, and answers from the store where the SDK would
+// answer from its registrations.
 func (d *Door) receive(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		if x := req.GetExtra(); x != nil && x.TokenInfo != nil {
@@ -263,7 +263,7 @@ func (d *Door) receive(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-// admit counts a session of the older protocol, and refuses one too many.
+// admit counts a session of the older protocol, and refuses it above the limit.
 func (d *Door) admit(req mcp.Request) error {
 	session, ok := req.GetSession().(*mcp.ServerSession)
 	x := req.GetExtra()
@@ -294,7 +294,7 @@ func (d *Door) admit(req mcp.Request) error {
 	return nil
 }
 
-// meta says of a result how fresh it is.
+// meta returns the metadata of a result: how current it is.
 func (d *Door) meta() mcp.Meta {
 	m := mcp.Meta{}
 	if d.o.Level != nil {
@@ -311,21 +311,21 @@ func (d *Door) meta() mcp.Meta {
 	return m
 }
 
-// hidden is the error of who may learn no more than that there was one.
+// hidden is the error for a caller that may only learn that an error occurred.
 func (d *Door) hidden(ctx context.Context, err error) {
 	if d.o.Fault != nil {
 		d.o.Fault(ctx, err)
 	}
 }
 
-// LogFault returns a Fault that writes to a log.
+// LogFault returns a Fault that logs errors.
 func LogFault(log *slog.Logger) func(context.Context, error) {
 	return func(ctx context.Context, err error) {
 		log.LogAttrs(ctx, slog.LevelError, "an assistant's request failed", slog.String("request_id", access.RequestID(ctx)), slog.Any("error", err))
 	}
 }
 
-// streams counts those that listen.
+// streams counts listening streams.
 type streams struct {
 	all atomic.Int64
 	mu  sync.Mutex // guards of

@@ -14,14 +14,14 @@ import (
 	"tenet/internal/store"
 )
 
-// Bounds of what a client shows to a person.
+// Bounds of lists that a client shows to a person.
 const (
 	promptPage      = 100 // prompts on a page
-	promptArguments = 8   // of a prompt; clients ask for each of them, one after the other
+	promptArguments = 8   // of a prompt; clients ask for them one by one
 	completions     = 100 // the protocol's own bound
 )
 
-// listPrompts answers with the templates in use, a page at a time.
+// listPrompts returns a page of the active templates.
 func (d *Door) listPrompts(ctx context.Context, p *mcp.ListPromptsParams) (mcp.Result, error) {
 	q := knowledge.Query{Kind: knowledge.KindTemplate, Order: knowledge.OrderID, Limit: promptPage}
 	if p != nil {
@@ -48,8 +48,8 @@ func (d *Door) listPrompts(ctx context.Context, p *mcp.ListPromptsParams) (mcp.R
 	return r, nil
 }
 
-// promptOf returns what a client shows of a template. It asks for the arguments one by one: those that must be given come first,
-// and of many that have a value without it the later are left out.
+// promptOf returns a template as a prompt. Clients ask for arguments one by one: required ones come first, and beyond
+// the limit those with a default are omitted.
 func promptOf(t *knowledge.Template) *mcp.Prompt {
 	p := &mcp.Prompt{Name: t.TemplateID, Title: t.Name, Description: t.Description, Arguments: []*mcp.PromptArgument{}}
 	for _, v := range asked(t) {
@@ -62,7 +62,7 @@ func promptOf(t *knowledge.Template) *mcp.Prompt {
 	return p
 }
 
-// asked returns the variables of a template that a person is asked for, the most important first.
+// asked returns the variables of a template that become arguments, the most important first.
 func asked(t *knowledge.Template) []knowledge.Variable {
 	list := slices.Clone(t.Variables)
 	needed := func(v *knowledge.Variable) bool { return v.Required && v.Default == nil }
@@ -81,14 +81,14 @@ func asked(t *knowledge.Template) []knowledge.Variable {
 	return list
 }
 
-// anyPrompt is the one prompt that is registered, in place of all: only what the SDK hands on by itself is finished as each version of
-// the protocol wants it.
+// anyPrompt is the name of the one registered prompt, which stands for all: the SDK completes only registered ones in
+// the form of each protocol version.
 const anyPrompt = "tenet"
 
-// promptName is the key under which a context carries the name that was asked for.
+// promptName is the context key of the requested name.
 type promptName struct{}
 
-// addPrompts registers the prompt. Once more, and the SDK tells of another list.
+// addPrompts registers the prompt. Registering it again makes the SDK announce a changed list.
 func (d *Door) addPrompts() {
 	d.server.AddPrompt(&mcp.Prompt{Name: anyPrompt}, func(ctx context.Context, req *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
 		p := *req.Params
@@ -127,8 +127,8 @@ func (d *Door) getPrompt(ctx context.Context, p *mcp.GetPromptParams) (*mcp.GetP
 	}, nil
 }
 
-// typed makes values of a template's types from arguments, which are text in this protocol. What can't be made one stays text, and
-// the template says what is wrong with it.
+// typed converts arguments, which are texts in this protocol, to the types of the template's variables. One that can't
+// be converted stays a text, and rendering reports it.
 func typed(t *knowledge.Template, args map[string]string) map[string]any {
 	values := map[string]any{}
 	for name, text := range args {
@@ -139,7 +139,7 @@ func typed(t *knowledge.Template, args map[string]string) map[string]any {
 		}
 		v := &t.Variables[i]
 		if text == "" && v.Type != knowledge.TypeText && v.Type != knowledge.TypeMultiline {
-			delete(values, name) // a client that asks has no other way to say nothing
+			delete(values, name) // a client that asks can't leave an argument out
 			continue
 		}
 		switch v.Type {
@@ -212,7 +212,7 @@ func (d *Door) complete(ctx context.Context, req *mcp.CompleteRequest) (*mcp.Com
 	return r, nil
 }
 
-// offerIDs offers the ids of documents in use that begin as typed, by a search for such a prefix.
+// offerIDs offers the ids of active documents with a prefix, found by search.
 func (d *Door) offerIDs(ctx context.Context, kind knowledge.Kind, typed string, offer func(string)) error {
 	if typed == "" || !slices.Contains(knowledge.SearchKinds(), kind) {
 		page, err := d.o.Store.List(ctx, knowledge.Query{Kind: kind, Order: knowledge.OrderID, Limit: completions})

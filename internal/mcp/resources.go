@@ -16,12 +16,12 @@ import (
 	"tenet/internal/store"
 )
 
-// scheme begins the address of a document, as in tenet://rule/SEC-001.
+// scheme begins the URI of a document, as in tenet://rule/SEC-001.
 const scheme = "tenet://"
 
 const markdown = "text/markdown"
 
-// addResources registers how documents are addressed. They are not listed: a list of thousands helps nobody.
+// addResources registers the URI templates of documents. Documents are not listed: there may be thousands.
 func (d *Door) addResources() {
 	for _, kind := range kindsShown() {
 		about := knowledge.Describe(kind).About
@@ -31,7 +31,7 @@ func (d *Door) addResources() {
 	}
 }
 
-// keyOf returns the document that an address names.
+// keyOf returns the document of a URI.
 func keyOf(uri string) (knowledge.Key, bool) {
 	rest, ok := strings.CutPrefix(uri, scheme)
 	if !ok {
@@ -41,7 +41,7 @@ func keyOf(uri string) (knowledge.Key, bool) {
 	return key, err == nil
 }
 
-// kindOf returns the kind that the address of a document, or the pattern of such addresses, names.
+// kindOf returns the kind in a document's URI, or in a URI template.
 func kindOf(uri string) (knowledge.Kind, bool) {
 	name, _, ok := strings.Cut(strings.TrimPrefix(uri, scheme), "/")
 	kind, err := knowledge.ParseKind(name)
@@ -72,18 +72,18 @@ func (d *Door) read(ctx context.Context, req *mcp.ReadResourceRequest) (*mcp.Rea
 	return &mcp.ReadResourceResult{Meta: d.meta(), Contents: []*mcp.ResourceContents{c}}, nil
 }
 
-// kindHasNoText reports whether documents of a kind are fields rather than something to read.
+// kindHasNoText reports whether documents of a kind consist of fields rather than text.
 func kindHasNoText(kind knowledge.Kind) bool {
 	return !slices.Contains(guidance.Kinds(), kind)
 }
 
-// wanted counts who subscribed to which address.
+// wanted counts the subscribers of each URI.
 type wanted struct {
 	mu     sync.Mutex // guards counts
 	counts map[string]int
 }
 
-// maxWanted bounds the addresses that are followed, in all.
+// maxWanted is the largest number of subscribed URIs.
 const maxWanted = 50_000
 
 func (w *wanted) add(uri string, n int) bool {
@@ -133,8 +133,8 @@ func (d *Door) unsubscribe(_ context.Context, req *mcp.UnsubscribeRequest) error
 	return nil
 }
 
-// Run tells those who subscribed of changes, until ctx ends. Who tells and who follows are two: a client that takes nothing holds
-// up no other follower of the log, and what changes meanwhile is told once.
+// Run notifies subscribers of changes until ctx ends. One goroutine follows the log and another notifies, so that a
+// slow client does not delay other followers of the log; changes in between are merged.
 func (d *Door) Run(ctx context.Context) error {
 	if d.o.Feed == nil {
 		<-ctx.Done()
@@ -145,7 +145,7 @@ func (d *Door) Run(ctx context.Context) error {
 		Name: "assistants", Feed: d.o.Feed,
 		Begin: func(ctx context.Context, why error) (store.Place, error) {
 			at, err := store.Newest(ctx, d.o.Feed)
-			if err == nil && why != nil { // nobody knows what has changed
+			if err == nil && why != nil { // the missed changes are unknown
 				n.add(true, d.wanted.all()...)
 			}
 			return at, err
@@ -169,10 +169,10 @@ func (d *Door) Run(ctx context.Context) error {
 	return w.Run(ctx)
 }
 
-// news is what has changed and was not told yet.
+// news holds changes that subscribers were not notified of yet.
 type news struct {
 	bell    chan struct{}
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	prompts bool
 	uris    map[string]bool
 }
@@ -198,7 +198,7 @@ func (n *news) take() (bool, map[string]bool) {
 	return prompts, uris
 }
 
-// tellPatience bounds one round of telling.
+// tellPatience bounds one round of notifications.
 const tellPatience = 30 * time.Second
 
 func (d *Door) tell(ctx context.Context, n *news) {
@@ -210,12 +210,12 @@ func (d *Door) tell(ctx context.Context, n *news) {
 		}
 		prompts, uris := n.take()
 		if prompts {
-			// The list is read from the store; only a change of what is registered makes the SDK tell of one.
+			// Clients read the list from the store; the SDK announces a change only if a registration changes.
 			d.addPrompts()
 		}
 		for uri := range uris {
 			within, cancel := context.WithTimeout(ctx, tellPatience)
-			_ = d.server.ResourceUpdated(within, &mcp.ResourceUpdatedNotificationParams{URI: uri}) // who can't be told comes back and reads
+			_ = d.server.ResourceUpdated(within, &mcp.ResourceUpdatedNotificationParams{URI: uri}) // a client that misses this reads again after reconnecting
 			cancel()
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 )
 
-// schemaOf returns the schema of a tool's arguments. What may be left out has one type: a type beside "null" is lost on the way to some
-// models, and [withoutNulls] makes up for it.
+// schemaOf returns the schema of a tool's arguments. Optional arguments have one type: some models' clients lose a type
+// next to "null". [withoutNulls] compensates for that.
 func schemaOf[In any]() *jsonschema.Schema {
 	s, err := jsonschema.For[In](nil)
 	if err != nil {
@@ -31,8 +31,9 @@ func oneType(s *jsonschema.Schema) {
 	}
 }
 
-// withoutNulls takes the arguments away that are null: some clients name every argument, and mean by null that it is left out. What is
-// within an argument stays, since a null in a patch means something. What is no object stays as it is, and is refused by its schema.
+// withoutNulls removes arguments that are null: some clients send every argument, and null for those left out. Nulls
+// inside an argument stay, since a null in a patch means something. Arguments that are not an object stay, for the
+// schema to refuse.
 func withoutNulls(args json.RawMessage) json.RawMessage {
 	if !bytes.Contains(args, []byte("null")) {
 		return args

@@ -18,8 +18,9 @@ import (
 	"tenet/internal/store"
 )
 
-// Skills are what packs hold and the model may take up: it reads their descriptions, and their texts where they fit. The methods are those
-// of SEP-2640 (https://modelcontextprotocol.io/seps/2640-skills-extension, read in 2026-11), in both eras.
+// Skills are documents of packs that the model may activate: it reads their descriptions, and the texts of those that
+// fit. The methods are those of SEP-2640 (https://modelcontextprotocol.io/seps/2640-skills-extension, read in 2026-11),
+// in both eras.
 const (
 	skillsExtension = "io.modelcontextprotocol/skills"
 	skillScheme     = "skill://"
@@ -28,17 +29,17 @@ const (
 
 // Bounds of skills.
 const (
-	skillPage = 50   // on a page
-	maxSkills = 1000 // in all; what is beyond is found by search and get_guidance
+	skillPage = 50   // per page
+	maxSkills = 1000 // in total; search and get_guidance find the rest
 )
 
-// A skill is a document under its address.
+// A skill is a document with its URI.
 type skill struct {
 	uri string
 	key knowledge.Key
 }
 
-// skillEntry is what is told of a skill before it is read.
+// skillEntry is a skill in a list.
 type skillEntry struct {
 	URI         string            `json:"uri"`
 	Frontmatter map[string]string `json:"frontmatter"`
@@ -61,7 +62,7 @@ type getSkillParams struct {
 	URI string `json:"uri"`
 }
 
-// cacheable is what the newer protocol wants of every answer that could be kept: this one should not be.
+// cacheable has the caching fields that the newer protocol requires of cacheable answers: this one must not be cached.
 type cacheable struct {
 	ResultType string `json:"resultType"`
 	TTLMs      int    `json:"ttlMs"`
@@ -83,10 +84,10 @@ type getSkillResult struct {
 	Skill *skillEntry `json:"skill"`
 }
 
-// A shelf is what a door has of skills.
+// A shelf serves a door's skills.
 type shelf struct{ *Door }
 
-// addSkills registers the methods, and how the files are read.
+// addSkills registers the methods, and the resource template of the files.
 func (d *Door) addSkills() {
 	if d.o.Skills == nil {
 		return
@@ -105,12 +106,12 @@ func (d *Door) addSkills() {
 		}),
 	)
 	if err != nil {
-		panic(err) // the protocol itself has methods of these names, which only another version of the SDK can bring
+		panic(err) // only a new version of the SDK can have methods with these names
 	}
 }
 
-// skills returns every skill that the caller may read, in the order of their addresses. A document that several packs hold is the skill of
-// the first of them: two skills of one name are one too many for a host.
+// skills returns every skill that the caller may read, in the order of URIs. If several packs contain a document, it is
+// a skill of the first: hosts do not expect two skills with one name.
 func (d shelf) skills(ctx context.Context) ([]skill, error) {
 	left, err := d.o.Skills(ctx)
 	if err != nil {
@@ -131,11 +132,11 @@ func (d shelf) skills(ctx context.Context) ([]skill, error) {
 	}
 	find := func(id string) (*knowledge.Pack, error) { return packs[id], nil }
 	var list []skill
-	taken := map[string]bool{} // names of skills
+	taken := map[string]bool{} // names already used
 	for _, id := range ids {
 		held, err := knowledge.Compose([]string{id}, find)
 		if err != nil {
-			continue // it extends what is gone: it holds nothing until somebody mends it
+			continue // it extends a missing pack: it contains nothing until that is fixed
 		}
 		for i := range left {
 			l := &left[i]
@@ -152,7 +153,7 @@ func (d shelf) skills(ctx context.Context) ([]skill, error) {
 	return list, nil
 }
 
-// listSkills answers with a page. Its cursor is the address of the last one, so that what is written meanwhile moves no page.
+// listSkills returns a page. Its cursor is the last URI, so that writes do not shift pages.
 func (d shelf) listSkills(ctx context.Context, p *listSkillsParams) (*listSkillsResult, error) {
 	list, err := d.skills(ctx)
 	if err != nil {
@@ -177,7 +178,7 @@ func (d shelf) listSkills(ctx context.Context, p *listSkillsParams) (*listSkills
 		}
 		e, _, err := d.entry(ctx, list[i])
 		if errors.Is(err, store.ErrNotFound) {
-			continue // it was taken away a moment ago
+			continue // it was removed a moment ago
 		}
 		if err != nil {
 			return nil, d.explain(ctx, err)
@@ -216,7 +217,7 @@ func (d shelf) readSkill(ctx context.Context, req *mcp.ReadResourceRequest) (*mc
 	return &mcp.ReadResourceResult{Meta: d.meta(), Contents: []*mcp.ResourceContents{{URI: e.URI, MIMEType: markdown, Text: text}}}, nil
 }
 
-// skillAt returns the skill of an address and its file; nil for none.
+// skillAt returns the skill of a URI and its file; nil for none.
 func (d shelf) skillAt(ctx context.Context, uri string) (*skillEntry, string, error) {
 	list, err := d.skills(ctx)
 	if err != nil {
@@ -236,7 +237,7 @@ func (d shelf) skillAt(ctx context.Context, uri string) (*skillEntry, string, er
 	return e, text, nil
 }
 
-// entry reads a skill. It is nil where a skill can't say what the document says: its name is too long.
+// entry reads a skill. It is nil if the document can't be a skill, because its name is too long.
 func (d shelf) entry(ctx context.Context, s skill) (*skillEntry, string, error) {
 	rec, doc, err := d.document(ctx, s.key.String())
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// Serve answers one client over a reader and a writer, such as standard input and output, until the client leaves or ctx ends. What
-// was asked before the input ended is answered.
+// Serve serves one client over a reader and a writer, such as standard input and output, until the client disconnects
+// or ctx ends. Requests read before the end of the input are answered.
 func (d *Door) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	err := d.server.Run(ctx, &lastWord{&mcp.IOTransport{Reader: io.NopCloser(in), Writer: writeCloser{out}}})
 	if errors.Is(err, io.EOF) {
@@ -26,8 +26,8 @@ type writeCloser struct{ io.Writer }
 // Close implements [io.Closer]: the output is the program's.
 func (writeCloser) Close() error { return nil }
 
-// A lastWord is a transport whose input ends only when everything that was asked on it is answered: the SDK breaks off what is
-// at work when it ends.
+// A lastWord is a transport whose input ends only after all requests are answered: the SDK cancels requests in progress
+// when its input ends.
 type lastWord struct{ mcp.Transport }
 
 // Connect implements [mcp.Transport].
@@ -40,10 +40,10 @@ type answering struct {
 	mcp.Connection
 	mu   sync.Mutex // guards open
 	open int
-	idle chan struct{} // gets a word when nothing is open
+	idle chan struct{} // signalled when no request is open
 }
 
-// lastAnswers is how long the answers may take that are missing when the input ends.
+// lastAnswers bounds the wait for missing answers after the end of the input.
 const lastAnswers = 30 * time.Second
 
 // Read implements [mcp.Connection].

@@ -10,8 +10,9 @@ import (
 	"tenet/internal/access"
 )
 
-// A stream stands between the SDK and the connection. An answer passes as it is. A stream of events gets signs of life, which the
-// SDK does not send and without which proxies cut it; it ends when its caller's rights do, and a peer that takes nothing is cut off.
+// A stream sits between the SDK and the connection. It passes plain answers through. To an event stream it adds
+// keepalives, which the SDK does not send and without which proxies close it. It ends the stream when the caller loses
+// its rights, and disconnects a client that does not read.
 type stream struct {
 	d      *Door
 	w      http.ResponseWriter
@@ -19,15 +20,15 @@ type stream struct {
 	caller *access.Caller
 	cancel context.CancelFunc
 
-	mu     sync.Mutex // guards what follows, and one write at a time
+	mu     sync.Mutex // guards the fields below, and serializes writes
 	begun  bool
 	events bool
 	ended  bool
-	over   chan struct{} // closed at the end of a stream of events
+	over   chan struct{} // closed at the end of an event stream
 	beats  sync.WaitGroup
 }
 
-// writePatience is how long a peer may take to take a piece.
+// writePatience bounds one write to a client.
 const writePatience = 10 * time.Second
 
 // Header implements [http.ResponseWriter].
@@ -79,7 +80,7 @@ func (s *stream) put(b []byte) (int, error) {
 	if !s.events {
 		return s.w.Write(b)
 	}
-	_ = s.rc.SetWriteDeadline(time.Now().Add(writePatience)) // a connection without deadlines is a test's
+	_ = s.rc.SetWriteDeadline(time.Now().Add(writePatience)) // connections without deadlines occur only in tests
 	n, err := s.w.Write(b)
 	if err == nil {
 		err = s.rc.Flush()
@@ -97,11 +98,11 @@ func (s *stream) Flush() {
 	defer s.mu.Unlock()
 	s.head(http.StatusOK)
 	if !s.ended {
-		_ = s.rc.Flush() // who can't flush has nothing held back
+		_ = s.rc.Flush() // a writer without Flush has nothing buffered
 	}
 }
 
-// beat sends signs of life until the stream ends, and ends it where it has to.
+// beat sends keepalives until the stream ends, and ends it when necessary.
 func (s *stream) beat() {
 	defer s.beats.Done()
 	t := time.NewTicker(s.d.o.Limits.Beat)
@@ -127,7 +128,7 @@ func (s *stream) beat() {
 	}
 }
 
-// end waits until nothing is written any more: the connection is another request's after this.
+// end waits until no write is in progress: afterwards the connection serves another request.
 func (s *stream) end() {
 	s.mu.Lock()
 	s.ended = true

@@ -17,13 +17,13 @@ import (
 	"tenet/internal/store"
 )
 
-// A reply is what a tool answers: text for the model, and the same for programs.
+// A reply is a tool's answer: text for the model, and data for programs.
 type reply struct {
 	text string
 	data any // an object
 }
 
-// add registers a tool. Its arguments are checked against the schema of In before fn is called.
+// add registers a tool. The SDK checks its arguments against the schema of In before it calls fn.
 func add[In any](d *Door, t *mcp.Tool, fn func(ctx context.Context, in *In) (*reply, error)) {
 	t.InputSchema = schemaOf[In]()
 	mcp.AddTool(d.server, t, func(ctx context.Context, _ *mcp.CallToolRequest, in In) (*mcp.CallToolResult, any, error) {
@@ -35,12 +35,12 @@ func add[In any](d *Door, t *mcp.Tool, fn func(ctx context.Context, in *In) (*re
 	})
 }
 
-// refuse is an error of the protocol.
+// refuse returns an error of the protocol.
 func refuse(format string, args ...any) error {
 	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf(format, args...)}
 }
 
-// explain returns what a model is told of an error: what it can do about it, and nothing about the inside.
+// explain returns the error for a model: what it can do about it, without internals.
 func (d *Door) explain(ctx context.Context, err error) error {
 	if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
 		var lines []string
@@ -74,7 +74,7 @@ func writes(title string) *mcp.ToolAnnotations {
 	return &mcp.ToolAnnotations{Title: title, DestructiveHint: no(), IdempotentHint: true, OpenWorldHint: no()}
 }
 
-// addTools registers the tools, few and always the same.
+// addTools registers the tools.
 func (d *Door) addTools() {
 	add(d, &mcp.Tool{
 		Name: "get_guidance", Title: "What holds here", Annotations: reads("What holds here"),
@@ -140,7 +140,8 @@ func (d *Door) guide(ctx context.Context, in *guideArgs) (*reply, error) {
 	return &reply{a.Markdown(&q), a}, nil
 }
 
-// mayRead returns why the caller may not read documents of these kinds. A context without a caller was checked elsewhere.
+// mayRead returns why the caller may not read documents of these kinds. A context without a caller was checked
+// elsewhere.
 func mayRead(ctx context.Context, kinds ...knowledge.Kind) error {
 	if c := access.CallerFrom(ctx); c != nil {
 		return access.MayRead(c, kinds...)
@@ -209,7 +210,7 @@ func (d *Door) search(ctx context.Context, in *searchArgs) (*reply, error) {
 	}{list, found.Total, found.Reading.Filled(), found.At}}, nil
 }
 
-// hitsOf returns what matches a question as of a label, as of now without one.
+// hitsOf searches as of a label, or as of now without one.
 func hitsOf(ctx context.Context, d *Door, label string, q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	if label == "" {
 		return d.o.Store.Search(ctx, q)
@@ -252,7 +253,7 @@ func (d *Door) document(ctx context.Context, name string) (*knowledge.Record, kn
 	return d.documentAt(ctx, name, "")
 }
 
-// documentAt reads a document by its key as it stands at a label, as it is now without one.
+// documentAt reads a document by its key as of a label, or as of now without one.
 func (d *Door) documentAt(ctx context.Context, name, label string) (*knowledge.Record, knowledge.Document, error) {
 	key, err := knowledge.ParseKey(name)
 	if err != nil {
@@ -266,7 +267,7 @@ func (d *Door) documentAt(ctx context.Context, name, label string) (*knowledge.R
 	return rec, doc, err
 }
 
-// readAt reads a document as it stands at a label, as it is now without one.
+// readAt reads a document as of a label, or as of now without one.
 func readAt(ctx context.Context, s store.Past, key knowledge.Key, label string) (*knowledge.Record, error) {
 	if label == "" {
 		return s.Get(ctx, key)
@@ -347,7 +348,7 @@ func (d *Door) report(ctx context.Context, in *reportArgs) (*reply, error) {
 	}{key.ID, fresh}}, nil
 }
 
-// kindsShown are the kinds that have an address of their own.
+// kindsShown returns the kinds that have URIs.
 func kindsShown() []knowledge.Kind {
 	return slices.DeleteFunc(knowledge.Kinds(), func(k knowledge.Kind) bool { d := knowledge.Describe(k); return d == nil || d.Hidden })
 }

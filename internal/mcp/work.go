@@ -14,7 +14,7 @@ import (
 	"tenet/internal/store"
 )
 
-// addWorkTools registers the tools that look at an assistant's work, or do some of it for people to decide.
+// addWorkTools registers the tools that check an assistant's work, or prepare work for people to decide.
 func (d *Door) addWorkTools() {
 	if d.o.Check != nil {
 		add(d, &mcp.Tool{
@@ -126,7 +126,7 @@ func (d *Door) propose(ctx context.Context, in *proposeArgs) (*reply, error) {
 	}
 	said := ""
 	if receipt.Queued {
-		said = " PostgreSQL is away: it is safe on disk, and people see it when that is back."
+		said = " PostgreSQL can't be reached: the proposal is safe on disk, and people see it when PostgreSQL is back."
 	}
 	data := json.RawMessage(fmt.Sprintf(`{"proposal":%q,"state":"open","queued":%v}`, p.ProposalID, receipt.Queued))
 	return &reply{fmt.Sprintf("%s waits for a person to review it.%s\n", p.Key(), said), data}, nil

@@ -1,7 +1,7 @@
-// Package treesync writes what a work tree takes into the files that assistants read, and tells how the tree stands to that.
+// Package treesync writes the documents for a work tree into the files that assistants read, and reports their state.
 //
-// One function makes what is expected, for writing and for looking. Each part that is ours says so and carries a digest of itself, so that
-// what somebody has edited in it is seen without any memory of what was written.
+// One function computes the expected content, for writing and for checking. Each part of ours has a marker with a
+// digest of itself, so that edits are detected without a record of what was written.
 package treesync
 
 import (
@@ -25,7 +25,7 @@ type Part struct {
 	Mode      string   `json:"mode"` // own or block
 	Digest    string   `json:"sha256"`
 	Documents []string `json:"documents"`
-	text      string   // with line feeds; of a block: what stands between the markers
+	text      string   // with line feeds; for a block: the text between the markers
 }
 
 // Modes of a part.
@@ -41,29 +41,29 @@ type Omission struct {
 	Why      string `json:"why"`
 }
 
-// The markers. What stands behind the word begin is the digest of our part.
+// The markers. The digest of our part follows the word begin.
 const (
 	beginMark = "<!-- tenet:begin "
 	endMark   = "<!-- tenet:end -->"
 	markTail  = " Written by tenet sync: edit the documents in tenet, and not here. -->"
 )
 
-// digestOf sums up a part.
+// digestOf returns the digest of a part.
 func digestOf(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
 }
 
-// ownFile puts a digest into the marker of a file that is ours as a whole.
+// ownFile inserts a digest into the marker of a file that is entirely ours.
 func ownFile(text string) string {
 	return strings.Replace(text, beginMark, beginMark+digestOf(text)[:16], 1)
 }
 
-// An Expected is what a work tree should hold.
+// An Expected is the expected content of a work tree.
 type Expected struct {
 	Parts    []Part
 	LeftOut  []Omission
-	Adapters map[string]string // by name, when it was read in its owner's documents
+	Adapters map[string]string // by name, with the date when its documentation was read
 }
 
 // Targets returns the assistants that files can be written for.
@@ -78,8 +78,8 @@ func Targets() []string {
 	return names
 }
 
-// adapterOf returns how files are written for an assistant: into a folder of rules where it has one, else into its one file. The first
-// row of the table is the one to write by.
+// adapterOf returns the adapters for writing an assistant's files: a folder of rules if it has one, else its one file.
+// The first row of the table is used for writing.
 func adapterOf(target string) (rules *interchange.Adapter, shared *interchange.Adapter) {
 	all := interchange.Adapters()
 	for i := range all {
@@ -90,14 +90,14 @@ func adapterOf(target string) (rules *interchange.Adapter, shared *interchange.A
 		switch {
 		case a.Shared() && shared == nil:
 			shared = a
-		case !a.Shared() && rules == nil && (a.Means.Default == "always" || a.Means.Mode != "" || len(a.Means.Globs) > 0): // else it says nothing of when
+		case !a.Shared() && rules == nil && (a.Means.Default == "always" || a.Means.Mode != "" || len(a.Means.Globs) > 0): // else it can't say when a rule applies
 			rules = a
 		}
 	}
 	return rules, shared
 }
 
-// skillFolders are where assistants look for skills, read in their owners' documents in 2026-11.
+// skillFolders are the folders where assistants look for skills, from their documentation in 2026-11.
 //
 //nolint:gochecknoglobals // a table, never written
 var skillFolders = map[string]string{"claude": ".claude/skills", "codex": ".agents/skills", "copilot": ".github/skills"}
@@ -116,7 +116,7 @@ func skillsOf(target string) *interchange.Adapter {
 	return &all[i]
 }
 
-// Expect makes what is expected of documents for targets. The same documents give the same bytes.
+// Expect computes the expected content for documents and targets. The same documents give the same bytes.
 func Expect(docs []knowledge.Document, targets []string) (*Expected, error) {
 	x := &Expected{Adapters: map[string]string{}}
 	docs = slices.Clone(docs)
@@ -165,7 +165,7 @@ func mandatory(d knowledge.Document) bool {
 	return false
 }
 
-// textOf returns what is written of a document; false for one that no assistant reads as a file.
+// textOf returns the text of a document; false if no assistant reads it as a file.
 func textOf(d knowledge.Document) (*interchange.Text, bool) {
 	t := &interchange.Text{Key: d.Key(), Body: guidance.Text(d)}
 	switch d := d.(type) {
@@ -231,7 +231,7 @@ func (x *Expected) own(a *interchange.Adapter, target string, t *interchange.Tex
 	return nil
 }
 
-// A blockOf gathers what goes into a shared file.
+// A blockOf collects the content of a shared file's block.
 type blockOf struct {
 	adapter   *interchange.Adapter
 	documents []string
@@ -239,10 +239,10 @@ type blockOf struct {
 	size      int
 }
 
-// blockHead stands above the documents of a block.
+// blockHead is the heading of a block.
 const blockHead = "# Rules of this team\n\n"
 
-// add takes a document in where there is room. The mandatory come first.
+// add adds a document if there is room. Mandatory ones come first.
 func (b *blockOf) add(t *interchange.Text, id string) error {
 	n := len(t.Body) + 2
 	if limit := b.adapter.Limit; limit > 0 && b.size+n+len(blockHead)+200 > limit {
@@ -255,7 +255,7 @@ func (b *blockOf) add(t *interchange.Text, id string) error {
 
 func (b *blockOf) text() string { return "\n" + blockHead + strings.Join(b.parts, "\n\n") + "\n\n" }
 
-// isOurs reports whether the name of a file is one that is given to files of ours.
+// isOurs reports whether a file's name is one that we give.
 func isOurs(name string) bool {
 	return strings.HasPrefix(path.Base(name), interchange.OwnPrefix) || strings.HasPrefix(path.Base(path.Dir(name)), interchange.OwnPrefix)
 }

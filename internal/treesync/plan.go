@@ -15,10 +15,10 @@ import (
 	"tenet/internal/worktree"
 )
 
-// LockFile says what was written, for people and for a look without a tenet.
+// LockFile records what was written, for people and for checks without a server.
 const LockFile = "tenet.lock"
 
-// A Lock is what LockFile holds. There are no times in it: the same input gives the same bytes.
+// A Lock is the content of LockFile. It has no times: the same input gives the same bytes.
 type Lock struct {
 	Format     int               `json:"format"`
 	Server     string            `json:"server"`
@@ -33,40 +33,40 @@ type Lock struct {
 // States of a part.
 const (
 	Clean     = "clean"
-	Missing   = "missing"   // it is not there
-	Behind    = "behind"    // it holds what was written earlier
-	Edited    = "edited"    // somebody has changed it
-	Unmanaged = "unmanaged" // a file of that name is there, and it is not ours
-	Broken    = "broken"    // its markers are not one pair
+	Missing   = "missing"   // the file or block is missing
+	Behind    = "behind"    // it has an older content of ours
+	Edited    = "edited"    // it was edited
+	Unmanaged = "unmanaged" // the file exists and is not ours
+	Broken    = "broken"    // its markers are not exactly one pair
 	Stray     = "stray"     // it is ours, and no longer expected
 )
 
-// A Step is how one file stands, and what it becomes.
+// A Step is the state of one file, and its new content.
 type Step struct {
 	Path   string `json:"path"`
 	Target string `json:"target,omitempty"`
 	State  string `json:"state"`
 	Why    string `json:"why,omitempty"`
 	before worktree.File
-	after  []byte // nil: it goes
+	after  []byte // nil: removed
 }
 
 // Options of a plan.
 type Options struct {
-	Adopt     bool // put our block into files that are there and have none
-	Overwrite bool // take back what somebody has changed in our parts
+	Adopt     bool // add our block to existing files without one
+	Overwrite bool // overwrite edits in our parts
 }
 
-// A Plan is every file that is ours or should be.
+// A Plan has a step for every file that is ours or should be.
 type Plan struct {
 	Steps   []Step
 	LeftOut []Omission
-	LockSeq int64 // the change of the log as of which the tree was written last, by its lock; 0 for never
+	LockSeq int64 // the seq at the last write, from the lock; 0 for never
 	o       Options
 	tree    *worktree.Tree
 }
 
-// Make looks at a tree.
+// Make plans the changes to a tree.
 func Make(tree *worktree.Tree, b *bundle.Bundle, targets []string, o Options) (*Plan, error) {
 	docs, err := b.All()
 	if err != nil {
@@ -81,7 +81,7 @@ func Make(tree *worktree.Tree, b *bundle.Bundle, targets []string, o Options) (*
 	for i := range x.Parts {
 		part := &x.Parts[i]
 		if part.Mode == modeBlock && blocks[part.Path] {
-			continue // two assistants that read one file
+			continue // two assistants that read the same file
 		}
 		blocks[part.Path] = true
 		s, err := p.look(part)
@@ -105,7 +105,7 @@ func Make(tree *worktree.Tree, b *bundle.Bundle, targets []string, o Options) (*
 	return p, nil
 }
 
-// look says how a part stands.
+// look returns the step for a part.
 func (p *Plan) look(part *Part) (Step, error) {
 	s := Step{Path: part.Path, Target: part.Target, State: Clean}
 	f, err := p.tree.Read(part.Path)
@@ -126,7 +126,7 @@ func (p *Plan) look(part *Part) (Step, error) {
 	switch {
 	case err != nil:
 		s.State, s.Why = Broken, err.Error()
-		return s, nil //nolint:nilerr // the step says it
+		return s, nil //nolint:nilerr // the step has the reason
 	case !f.Exists:
 		s.State = Missing
 	case !around.there && !p.o.Adopt:
@@ -143,7 +143,7 @@ func (p *Plan) look(part *Part) (Step, error) {
 	return s, nil
 }
 
-// ownState says how a file of ours stands.
+// ownState returns the state of a file that is entirely ours.
 func ownState(f worktree.File, want []byte) (state, why string) {
 	switch {
 	case !f.Exists:
@@ -161,7 +161,7 @@ func ownState(f worktree.File, want []byte) (state, why string) {
 	return Behind, ""
 }
 
-// ownDigest returns the digest in the marker of a file, and whether the file is as it was written.
+// ownDigest returns the digest in a file's marker, and whether it matches the file.
 func ownDigest(text string) (digest string, intact bool) {
 	text = unix([]byte(text))
 	before, rest, ok := strings.Cut(text, beginMark)
@@ -172,7 +172,7 @@ func ownDigest(text string) (digest string, intact bool) {
 	return digest, digestOf(before + beginMark + rest[16:])[:16] == digest
 }
 
-// A surrounding is a shared file: what stands before our block, in it, and behind it.
+// A surrounding is a shared file: the text before our block, in it, and after it.
 type surrounding struct {
 	before, after string
 	block         []byte
@@ -180,7 +180,7 @@ type surrounding struct {
 	there         bool
 }
 
-// split finds our block. Markers that are not one pair are an error: what is ours can't be told then.
+// split finds our block. Markers that are not exactly one pair are an error: our part is then unknown.
 func split(text string) (surrounding, error) {
 	begins, ends := strings.Count(text, beginMark), strings.Count(text, endMark)
 	if begins == 0 && ends == 0 {
@@ -199,7 +199,7 @@ func split(text string) (surrounding, error) {
 	return surrounding{text[:from], text[to+len(endMark):], []byte(rest), digest, true}, nil
 }
 
-// with returns the file with a block in its place, or behind what is there.
+// with returns the file with a new block in place of the old one, or at the end.
 func (s *surrounding) with(block string, crlf bool) string {
 	text := beginMark + digestOf(block)[:16] + markTail + "\n" + block + endMark
 	if crlf {
@@ -222,8 +222,8 @@ func (s *surrounding) with(block string, crlf bool) string {
 	return before + text + nl
 }
 
-// without returns the file without our block, and without the blank line that was put before it and the line's end behind it: what is left
-// is what people wrote, byte for byte.
+// without returns the file without our block, the blank line added before it and the line end after it: people's text
+// stays, byte for byte.
 func (s *surrounding) without() string {
 	nl := "\n"
 	if strings.HasPrefix(s.after, "\r\n") {
@@ -238,7 +238,7 @@ func (s *surrounding) without() string {
 
 func unix(text []byte) string { return strings.ReplaceAll(string(text), "\r\n", "\n") }
 
-// inStyle gives a text the line ends that a file has.
+// inStyle gives a text the line ends of a file.
 func inStyle(text string, file []byte) []byte {
 	if bytes.Contains(file, []byte("\r\n")) {
 		return []byte(strings.ReplaceAll(text, "\n", "\r\n"))
@@ -246,7 +246,7 @@ func inStyle(text string, file []byte) []byte {
 	return []byte(text)
 }
 
-// Written returns the documents, each with its version, that the files of an assistant hold by the lock of a tree.
+// Written returns the documents, with versions, in an assistant's files according to the lock of a tree.
 func Written(tree *worktree.Tree, target string) ([]string, error) {
 	l, err := readLock(tree)
 	if err != nil || l == nil {
@@ -273,7 +273,8 @@ func readLock(tree *worktree.Tree) (*Lock, error) {
 	return l, nil
 }
 
-// strays finds what is ours and no longer expected: by the lock, and by our names in the folders that are written to.
+// strays finds files and blocks of ours that are no longer expected: by the lock, and by our names in the folders that
+// are written to.
 func (p *Plan) strays(x *Expected, old *Lock) {
 	wanted := map[string]bool{}
 	for i := range x.Parts {
@@ -294,7 +295,7 @@ func (p *Plan) strays(x *Expected, old *Lock) {
 		wanted[part.Path] = true
 		f, err := p.tree.Read(part.Path)
 		if err != nil || !f.Exists {
-			continue // gone already, or not ours to touch
+			continue // missing, or not ours
 		}
 		s := Step{Path: part.Path, Target: part.Target, State: Stray, before: f}
 		if part.Mode == modeBlock {
@@ -313,7 +314,7 @@ func (p *Plan) strays(x *Expected, old *Lock) {
 		} else {
 			switch digest, intact := ownDigest(string(f.Text)); {
 			case digest == "":
-				continue // somebody's own, under a name like ours
+				continue // a user's file with a name like ours
 			case !intact:
 				s.State, s.Why = Edited, "it was changed by hand, and is no longer expected"
 			}
@@ -322,7 +323,7 @@ func (p *Plan) strays(x *Expected, old *Lock) {
 	}
 }
 
-// ownFiles returns files with our names in the folders of every target.
+// ownFiles returns files with our names in the folders of all targets.
 func (p *Plan) ownFiles() []string {
 	var names []string
 	dirs := map[string]bool{}
@@ -336,7 +337,7 @@ func (p *Plan) ownFiles() []string {
 		}
 	}
 	for dir := range dirs {
-		_ = fs.WalkDir(os.DirFS(p.tree.Dir()), dir, func(name string, e fs.DirEntry, err error) error { // a folder that is not there holds nothing
+		_ = fs.WalkDir(os.DirFS(p.tree.Dir()), dir, func(name string, e fs.DirEntry, err error) error { // a missing folder has no files
 			if err == nil && e.Type().IsRegular() && isOurs(name) {
 				names = append(names, name)
 			}
@@ -347,7 +348,7 @@ func (p *Plan) ownFiles() []string {
 	return names
 }
 
-// lock adds the step of the lock file. Its seq moves only with something else in it.
+// lock adds the step of the lock file. Its seq changes only together with other content.
 func (p *Plan) lock(x *Expected, b *bundle.Bundle, old *Lock) error {
 	l := Lock{
 		Format: 1, Server: b.Server, Repository: b.Want.Repository, Label: b.Want.Label, Seq: int64(b.Seq), Adapters: x.Adapters,
@@ -383,12 +384,12 @@ func (p *Plan) lock(x *Expected, b *bundle.Bundle, old *Lock) error {
 	return nil
 }
 
-// Drift returns the steps whose file is not as it should be.
+// Drift returns the steps whose file differs from the expected content.
 func (p *Plan) Drift() []Step {
 	return slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.State == Clean })
 }
 
-// Refused returns the steps that can't be done as things are. While there is one, nothing is written.
+// Refused returns the steps that can't be done now. If there is one, nothing is written.
 func (p *Plan) Refused() []Step {
 	return slices.DeleteFunc(p.Drift(), func(s Step) bool {
 		return s.State != Unmanaged && s.State != Broken && (s.State != Edited || p.o.Overwrite)
@@ -413,7 +414,8 @@ func (r *RefusalError) Lines() string {
 	return b.String()
 }
 
-// Apply writes what differs, the lock last: a run that was killed is mended by the next. Nothing is written when something is refused.
+// Apply writes what differs, the lock last: the next run completes one that was killed. If a step is refused, nothing
+// is written.
 func (p *Plan) Apply() error {
 	if no := p.Refused(); len(no) > 0 {
 		return &RefusalError{no}
@@ -445,11 +447,11 @@ func (p *Plan) do(s *Step) error {
 	return p.tree.Write(s.Path, s.after, 0)
 }
 
-// Texts returns the file of a step as it is and as it becomes.
+// Texts returns the file of a step before and after.
 func (s *Step) Texts() (before, after []byte) { return s.before.Text, s.after }
 
-// FromLock looks at a tree by its lock alone, where neither a tenet nor what it said last is at hand: it sees what was edited and what is missing, and
-// not what is behind.
+// FromLock checks a tree only by its lock, without a server or a bundle: it finds edited and missing parts, but not
+// outdated ones.
 func FromLock(tree *worktree.Tree) (*Plan, error) {
 	l, err := readLock(tree)
 	if err != nil {

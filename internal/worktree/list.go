@@ -10,9 +10,9 @@ import (
 	"github.com/tailscale/hujson"
 )
 
-// SetInJSON returns a JSON file with an entry in the list at a path of names: in place of the one that is ours, else behind the others. Every
-// other byte stays. A nil entry takes ours out, and the list and the objects above it that are empty then. An entry is ours when
-// it holds mark.
+// SetInJSON returns a JSON file with an entry in the list at a path of names: it replaces our entry, or is appended.
+// All other bytes stay. A nil entry removes ours, and then the list and its parent objects if they are empty. An entry
+// that contains mark is ours.
 func SetInJSON(text []byte, entry any, mark string, names ...string) ([]byte, error) {
 	return inItsLineEnds(text, func(text []byte) ([]byte, error) { return setInJSON(text, entry, mark, names) })
 }
@@ -58,7 +58,8 @@ func setInJSON(text []byte, entry any, mark string, names []string) ([]byte, err
 	return doc.Pack(), nil
 }
 
-// lineUp gives the last entry of a list a line of its own where the first has one, as far in as that.
+// lineUp puts the last entry of a list on a separate line, with the first one's indentation, if the first one is on
+// one.
 func lineUp(a *hujson.Array) {
 	n := len(a.Elements)
 	if n < 2 {

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// ErrLocked says that another run holds a lock for longer than was waited.
+// ErrLocked means that another run still held the lock at the deadline.
 var ErrLocked = errors.New("another run is at work")
 
-// lockPause is the time between two looks at a lock.
+// lockPause is the time between two attempts to lock.
 const lockPause = 20 * time.Millisecond
 
-// Lock waits for a lock until ctx ends, and returns what gives it back. A process that dies lets go of it by that: nothing is left
-// to be cleaned up.
+// Lock waits for a lock until ctx ends, and returns the function that releases it. The lock of a process that dies is
+// released by the system.
 func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func Lock(ctx context.Context, path string) (unlock func(), err error) {
 			return nil, errors.Join(err, f.Close())
 		}
 		if taken {
-			return func() { _ = f.Close() }, nil // closing lets go of it
+			return func() { _ = f.Close() }, nil // closing releases it
 		}
 		select {
 		case <-time.After(lockPause):

@@ -4,5 +4,5 @@ package worktree
 
 import "os"
 
-// lock does nothing where files have no such locks: there two runs write the same bytes, each file whole.
+// lock does nothing on systems without such locks: two runs there write the same bytes, each file atomically.
 func lock(*os.File) (bool, error) { return true, nil }

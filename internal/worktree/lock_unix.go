@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// lock takes the lock of a file; false while another process has it.
+// lock takes the lock of a file; false if another process has it.
 func lock(f *os.File) (bool, error) {
 	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {

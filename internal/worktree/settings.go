@@ -12,14 +12,14 @@ import (
 	"github.com/tailscale/hujson"
 )
 
-// SetJSON returns a JSON file, comments and all, with a value at a path of names. The objects on the way are made where they are
-// missing; every other byte stays. An empty file is an empty object. A nil value takes what is there away, and the objects above it
-// that are empty then.
+// SetJSON returns a JSON file, which may have comments, with a value at a path of names. It creates missing objects on
+// the path; all other bytes stay. An empty file counts as an empty object. A nil value removes the present one, and
+// then the parent objects that are empty.
 func SetJSON(text []byte, value any, names ...string) ([]byte, error) {
 	return inItsLineEnds(text, func(text []byte) ([]byte, error) { return setJSON(text, value, names) })
 }
 
-// inItsLineEnds lets fn change a text whose line ends are all CRLF as if they were LF.
+// inItsLineEnds lets fn change a text with CRLF line ends as if they were LF.
 func inItsLineEnds(text []byte, fn func([]byte) ([]byte, error)) ([]byte, error) {
 	lf, crlf := []byte{'\n'}, []byte("\r\n")
 	if n := bytes.Count(text, crlf); n == 0 || n != bytes.Count(text, lf) {
@@ -53,7 +53,7 @@ func setJSON(text []byte, value any, names []string) ([]byte, error) {
 		}
 		return doc.Pack(), nil
 	}
-	missing := len(names) // the number of the first name that is not there
+	missing := len(names) // index of the first missing name
 	for n := 1; n < len(names); n++ {
 		at := doc.Find(pointer(names[:n]))
 		if at == nil {
@@ -81,7 +81,7 @@ func setJSON(text []byte, value any, names []string) ([]byte, error) {
 	return doc.Pack(), nil
 }
 
-// GetJSON decodes what a JSON file holds at a path of names into into, and reports whether there is anything.
+// GetJSON decodes the value at a path of names in a JSON file, and reports whether there is one.
 func GetJSON(text []byte, into any, names ...string) (bool, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return false, nil
@@ -109,8 +109,8 @@ func same(at *hujson.Value, value any) bool {
 	return err == nil && json.Unmarshal(plain.Pack(), &is) == nil && json.Unmarshal(data, &want) == nil && reflect.DeepEqual(is, want)
 }
 
-// layOut gives what was added the place of its neighbours: a line of its own, as far in as they are. What was added is the last member
-// of its object, from the name with the number missing on; a comment behind the member before it has become its own.
+// layOut formats an added member like its neighbours: on a separate line, with their indentation. The added member is
+// the last of its object, named names[missing]; a comment after the previous member has become part of it.
 func layOut(doc *hujson.Value, names []string, missing int) {
 	for n := len(names); n >= missing; n-- {
 		parent := doc
@@ -126,7 +126,7 @@ func layOut(doc *hujson.Value, names []string, missing int) {
 		if len(obj.Members) > 1 {
 			first := string(obj.Members[0].Name.BeforeExtra)
 			if !strings.Contains(first, "\n") {
-				continue // everything stands on one line
+				continue // everything is on one line
 			}
 			depth = first[strings.LastIndexByte(first, '\n')+1:]
 		}
@@ -172,7 +172,7 @@ func patch(doc *hujson.Value, op string, names []string, value any) error {
 	if err != nil {
 		return err
 	}
-	if value != nil { // what is written is to be read by people
+	if value != nil { // indented for people
 		indented, err := json.MarshalIndent(value, strings.Repeat("  ", len(names)), "  ")
 		if err != nil {
 			return err
@@ -186,7 +186,8 @@ func patch(doc *hujson.Value, op string, names []string, value any) error {
 	return keepingEnd(doc.Find(pointer(names[:len(names)-1])), func() error { return doc.Patch(data) })
 }
 
-// keepingEnd lets fn add or remove the last of an object or a list: a comma behind the last stays one, and what closes it stands where it did.
+// keepingEnd lets fn add or remove the last element of an object or a list, and keeps a trailing comma and the position
+// of the closing bracket.
 func keepingEnd(in *hujson.Value, fn func() error) error {
 	comma, closing := false, ""
 	if last, end := endOf(in); last != nil {
@@ -200,7 +201,7 @@ func keepingEnd(in *hujson.Value, fn func() error) error {
 		return nil
 	}
 	if comma && last.AfterExtra == nil {
-		last.AfterExtra = hujson.Extra{} // what a comma behind the last is
+		last.AfterExtra = hujson.Extra{} // how hujson represents a trailing comma
 	}
 	if strings.TrimSpace(closing) == "" && strings.Contains(closing, "\n") {
 		*end = hujson.Extra(strings.TrimRight(string(*end), " \t\n") + closing)
@@ -208,7 +209,7 @@ func keepingEnd(in *hujson.Value, fn func() error) error {
 	return nil
 }
 
-// endOf returns the last value of an object or a list, and what stands behind it; nil where there is none.
+// endOf returns the last value of an object or a list, and the text after it; nil if there is none.
 func endOf(v *hujson.Value) (last *hujson.Value, end *hujson.Extra) {
 	switch v := v.Value.(type) {
 	case *hujson.Object:
@@ -239,8 +240,8 @@ func brief(text []byte) string {
 	return string(text)
 }
 
-// SetTOML returns a TOML file with a table of texts and lists of texts under a dotted name, such as mcp_servers.tenet. What else there is
-// stays byte by byte. A nil table takes the one that is there away.
+// SetTOML returns a TOML file with a table of texts and lists of texts under a dotted name, such as mcp_servers.tenet.
+// All other bytes stay. A nil table removes the present one.
 func SetTOML(text []byte, name string, lines []string) ([]byte, error) {
 	return inItsLineEnds(text, func(text []byte) ([]byte, error) { return setTOML(text, name, lines) })
 }
@@ -274,7 +275,7 @@ func setTOML(text []byte, name string, lines []string) ([]byte, error) {
 
 type tableFound struct{ blank bool }
 
-// withoutTable returns a file without the lines of a table and of the tables below it.
+// withoutTable returns a file without the lines of a table and its subtables.
 func withoutTable(text, name string) (string, tableFound) {
 	var out strings.Builder
 	in := false
@@ -291,7 +292,7 @@ func withoutTable(text, name string) (string, tableFound) {
 	return rest, tableFound{blank: strings.HasSuffix(rest, "\n\n")}
 }
 
-// drop takes a dotted name out of a decoded file, and the tables above it that are empty then.
+// drop removes a dotted name from a decoded file, and then its parent tables that are empty.
 func drop(m map[string]any, name string) {
 	first, rest, deeper := strings.Cut(name, ".")
 	if !deeper {

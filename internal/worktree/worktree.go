@@ -1,5 +1,5 @@
-// Package worktree reads and changes files of a work tree, and nothing in them that is not ours: never through a symbolic link, whole
-// or not at all, with every byte that somebody else wrote, their mode and their line ends as they were.
+// Package worktree changes only our parts of files in a work tree: never through a symbolic link, atomically, and
+// keeping all other bytes, the mode and the line ends.
 package worktree
 
 import (
@@ -25,7 +25,8 @@ func At(dir string) (*Tree, error) {
 	return &Tree{whole}, nil
 }
 
-// Root returns the folder of the git work tree that a path lies in; false where it lies in none. A submodule is a tree of its own.
+// Root returns the folder of the git work tree that contains a path; false if there is none. A submodule is a separate
+// tree.
 func Root(dir string) (string, bool) {
 	whole, err := filepath.Abs(dir)
 	if err != nil {
@@ -46,7 +47,7 @@ func Root(dir string) (string, bool) {
 // Dir returns the folder.
 func (t *Tree) Dir() string { return t.dir }
 
-// A LinkError says that a path leads through a symbolic link, or to what is no file.
+// A LinkError means that a path leads through a symbolic link, or is not a regular file.
 type LinkError struct{ Path, What string }
 
 // Error implements error.
@@ -54,17 +55,17 @@ func (e *LinkError) Error() string {
 	return e.Path + " is " + e.What + ": tenet writes into no such thing; take it away, or leave this target out"
 }
 
-// MaxFile bounds the files that are read.
+// MaxFile is the largest size of a file that is read.
 const MaxFile = 4 << 20
 
-// A File is a file as it is.
+// A File is the current state of a file.
 type File struct {
 	Text   []byte
 	Mode   fs.FileMode
 	Exists bool
 }
 
-// Read returns a file by its path from the folder, with slashes. One that is not there is empty.
+// Read returns a file by its path from the folder, with slashes. A missing file is empty.
 func (t *Tree) Read(name string) (File, error) {
 	whole, err := t.plain(name)
 	if err != nil {
@@ -84,7 +85,7 @@ func (t *Tree) Read(name string) (File, error) {
 	return File{text, info.Mode().Perm(), true}, err
 }
 
-// plain returns where a path leads, once no part of it is a symbolic link and what is there is a file.
+// plain returns the full path, after checking that no part of it is a symbolic link and that it leads to a file.
 func (t *Tree) plain(name string) (string, error) {
 	if !fs.ValidPath(name) || name == "." {
 		return "", fmt.Errorf("%q: want a path below the folder", name)
@@ -109,11 +110,10 @@ func (t *Tree) plain(name string) (string, error) {
 	return filepath.Join(t.dir, filepath.FromSlash(name)), nil
 }
 
-// tempPrefix begins the names of files that are being written. One that a killed program left behind is nobody's and goes with
-// the next write beside it.
+// tempPrefix begins the names of temporary files. Those of a killed program are removed by the next write beside them.
 const tempPrefix = ".tenet-tmp-"
 
-// Write replaces a file, whole or not at all. A mode of 0 is that of the file that is there, or 0644.
+// Write replaces a file atomically. Mode 0 keeps the mode of the present file, or means 0644.
 func (t *Tree) Write(name string, text []byte, mode fs.FileMode) error {
 	whole, err := t.plain(name)
 	if err != nil {
@@ -126,7 +126,7 @@ func (t *Tree) Write(name string, text []byte, mode fs.FileMode) error {
 		}
 	}
 	dir := filepath.Dir(whole)
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a folder of a work tree is for everybody to read
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // folders of a work tree are readable by all
 		return err
 	}
 	t.sweep(dir)
@@ -146,17 +146,17 @@ func (t *Tree) Write(name string, text []byte, mode fs.FileMode) error {
 	return nil
 }
 
-// sweep takes away what a killed program was writing. Whoever writes now holds the tree's lock, or is alone.
+// sweep removes the temporary files of killed programs. The caller holds the tree's lock, or is alone.
 func (t *Tree) sweep(dir string) {
-	left, _ := filepath.Glob(filepath.Join(dir, tempPrefix+"*")) // a name with signs of a pattern is swept by nobody
+	left, _ := filepath.Glob(filepath.Join(dir, tempPrefix+"*")) // a folder whose name has pattern characters is not swept
 	for _, f := range left {
-		if info, err := os.Lstat(f); err == nil && time.Since(info.ModTime()) > time.Minute { // else another run may be writing it
-			_ = os.Remove(f) // it is tried again
+		if info, err := os.Lstat(f); err == nil && time.Since(info.ModTime()) > time.Minute { // otherwise another run may be writing it
+			_ = os.Remove(f) // the next write tries again
 		}
 	}
 }
 
-// Remove takes a file away, and the folders above it that are empty then.
+// Remove removes a file, and then the parent folders that are empty.
 func (t *Tree) Remove(name string) error {
 	whole, err := t.plain(name)
 	if err != nil {
@@ -166,9 +166,9 @@ func (t *Tree) Remove(name string) error {
 		return err
 	}
 	for dir := filepath.Dir(whole); dir != t.dir && strings.HasPrefix(dir, t.dir); dir = filepath.Dir(dir) {
-		if os.Remove(dir) != nil { // it is not empty
+		if os.Remove(dir) != nil { // not empty
 			break
 		}
 	}
-	return nil //nolint:nilerr // what is not there need not go
+	return nil //nolint:nilerr // a missing file need not be removed
 }
