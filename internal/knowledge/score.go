@@ -15,7 +15,7 @@ const (
 	weightTags  = 3.5
 	weightLead  = 1.5
 	weightBody  = 1.0
-	saturation  = 1.3  // k1: how soon more occurrences of a word stop counting
+	saturation  = 3.0  // k1: how soon more occurrences of a word stop counting
 	flatTitle   = 0.45 // 1-b of the title
 	flatText    = 0.55 // 1-b of the rest
 	meanTitle   = 6.0
