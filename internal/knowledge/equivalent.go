@@ -13,6 +13,7 @@ var equivalentsText string
 // Bounds of the equivalents of one question.
 const (
 	maxEquivalents = 4 // of a word
+	maxExpressions = 8 // of all words together that have several words themselves
 	longestKey     = 4 // words of an abbreviation's long form, or of an expression
 	shortestHalf   = 4 // letters of each half of a compound
 )

@@ -68,6 +68,8 @@ type questioner struct {
 	also  map[string][]string // what else stands for a word
 	mixed bool                // some letters are small
 	last  string              // the plain word before, in lower case
+
+	expressions int // of several words that are looked for too
 }
 
 // parseQuestion reads words, "a phrase", -not, OR, prefix*, title:, tag:, category:, kind: and id:. Literal leaves out what
@@ -407,6 +409,12 @@ func (r *questioner) alternatives(word string) []Alternative {
 		for _, leaf := range leavesOf(text) {
 			a.Words = append(a.Words, r.terms(leaf.text, leaf.gram))
 		}
+		if len(a.Words) > 1 { // where its words stand has to be read
+			if r.expressions == maxExpressions {
+				continue
+			}
+			r.expressions++
+		}
 		list = append(list, a)
 	}
 	return list
@@ -433,7 +441,7 @@ func (r *questioner) compound(word string) []int {
 // translate adds to a name of two parts what else stands for it if something else stands for one of them:
 // for Datenbank-Migration the adjacent words database and migration.
 func (r *questioner) translate(w *Wish) {
-	if len(w.Whole) != 1 || len(w.Parts) != 2 {
+	if len(w.Whole) != 1 || len(w.Parts) != 2 || r.expressions == maxExpressions {
 		return
 	}
 	a := Alternative{}
@@ -454,6 +462,7 @@ func (r *questioner) translate(w *Wish) {
 		a.Text += strings.Repeat(" ", i) + text
 	}
 	if own := r.q.Slots[w.Parts[0]].Word + " " + r.q.Slots[w.Parts[1]].Word; a.Text != own {
+		r.expressions++
 		s := r.q.Slots[w.Whole[0]]
 		s.Also = append(s.Also, a)
 		r.q.Slots[w.Whole[0]] = s
