@@ -327,15 +327,14 @@ const worstSearch = 50
 // deep returns the path of a page of a search.
 func deep(t *testing.T, p *process, path string, page int) string {
 	t.Helper()
-	cursor := ""
 	for range page - 1 {
-		_, next := fetchPage(t, p, path+cursor)
+		_, next := fetchPage(t, p, path)
 		if next == "" {
-			t.Fatalf("%s has less than %d pages", path, page)
+			t.Fatalf("%s is the last page: want %d", path, page)
 		}
-		cursor = "&cursor=" + url.QueryEscape(next)
+		path = next
 	}
-	return path + cursor
+	return path
 }
 
 // imports runs the command line over every archive of the shared data.
