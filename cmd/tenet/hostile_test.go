@@ -164,7 +164,7 @@ func besideHostile(t *testing.T, address string, d time.Duration) {
 	p99 := took[len(took)*99/100]
 	t.Logf("%s: %d polite calls, p50 %s, p99 %s, longest %s; memory grew by %d MiB at most", d, len(took), took[len(took)/2], p99, took[len(took)-1], (most-before)>>20)
 	t.Logf("hostile: %v", done)
-	if p99 > politeP99 {
+	if p99 > politeP99 && d >= time.Minute { // of few calls on a busy machine it says nothing
 		t.Errorf("the polite caller's p99 is %s, of %s at most", p99, politeP99)
 	}
 	if grown := most - before; grown > hostileRSS {
