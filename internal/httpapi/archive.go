@@ -29,6 +29,7 @@ type archivedView struct {
 
 type archiveList struct {
 	Documents []archivedView `json:"documents" doc:"What is archived, by kind and id"`
+	Next      string         `json:"next,omitempty" doc:"The after of the next page; left out on the last"`
 }
 
 func archiveRoute() *route {
@@ -92,6 +93,9 @@ func listArchive(c *call, p *archiveParams) error {
 		d := &list[i]
 		a.Documents = append(a.Documents, archivedView{string(d.Key.Kind), d.Key.ID, d.Version, d.At, d.Record.JSON})
 	}
+	if len(list) == q.Limit {
+		a.Next = list[len(list)-1].Key.String()
+	}
 	return c.json(http.StatusOK, a)
 }
 
@@ -100,5 +104,5 @@ func exampleArchive() archiveList {
 	if err != nil {
 		return archiveList{}
 	}
-	return archiveList{Documents: []archivedView{{string(rec.Key.Kind), rec.Key.ID, 4, exampleTime(), rec.JSON}}}
+	return archiveList{Documents: []archivedView{{string(rec.Key.Kind), rec.Key.ID, 4, exampleTime(), rec.JSON}}, Next: rec.Key.String()}
 }
