@@ -94,23 +94,23 @@ type Problem struct {
 	NotDone    bool              `json:"not_done,omitempty" doc:"Unavailable: it is certain that the write was not done"`
 }
 
-// A Refusal is one of the errors above with a message for the caller.
-type Refusal struct {
+// A RefusedError is one of the errors above with a message for the caller.
+type RefusedError struct {
 	Err    error  // one of the door's own errors
 	Detail string // for the caller
 	Cause  error  // what else it is; nil for nothing
 }
 
-// Refuse returns a [Refusal] with a formatted message.
+// Refuse returns a [RefusedError] with a formatted message.
 func Refuse(err error, format string, args ...any) error {
-	return &Refusal{Err: err, Detail: fmt.Sprintf(format, args...)}
+	return &RefusedError{Err: err, Detail: fmt.Sprintf(format, args...)}
 }
 
 // Error implements error.
-func (e *Refusal) Error() string { return e.Err.Error() + ": " + e.Detail }
+func (e *RefusedError) Error() string { return e.Err.Error() + ": " + e.Detail }
 
 // Unwrap returns the error and its cause, for errors.Is.
-func (e *Refusal) Unwrap() []error {
+func (e *RefusedError) Unwrap() []error {
 	if e.Cause == nil {
 		return []error{e.Err}
 	}
@@ -152,7 +152,7 @@ func ProblemOf(err error) *Problem {
 
 // detail fills in the fields of the error's type.
 func (p *Problem) detail(err error) {
-	if e, ok := errors.AsType[*Refusal](err); ok {
+	if e, ok := errors.AsType[*RefusedError](err); ok {
 		p.Detail = e.Detail
 	}
 	if e, ok := errors.AsType[*knowledge.InvalidError](err); ok {

@@ -71,7 +71,8 @@ func fillPage(a *api.AuditList, list []store.Refusal, limit int) {
 	if len(list) == limit {
 		last := list[limit-1].At
 		if kept := slices.IndexFunc(list, func(r store.Refusal) bool { return r.At.Equal(last.Time) }); kept > 0 && limit > 1 {
-			list, last = list[:kept], list[kept-1].At
+			list = list[:kept]
+			last = list[len(list)-1].At
 		}
 		a.Next = last.Format(knowledge.TimeLayout)
 	}

@@ -132,7 +132,7 @@ type call struct {
 	share   *share // of the caller; nil where nobody known is calling, and for probes
 	// conditional is set if a write has preconditions. unmatched says why they do not hold, if that is known already.
 	conditional bool
-	unmatched   *api.Refusal
+	unmatched   *api.RefusedError
 	cause       error         // the error that is answered
 	values      [12][1]string // of the headers, so that they need no slices of their own
 	used        int

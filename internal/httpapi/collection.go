@@ -24,7 +24,7 @@ func (l *collection) key(c *call) (knowledge.Key, error) {
 	key.ID = c.r.PathValue("id")
 	if !plainID(key.ID) {
 		if _, err := knowledge.ParseKey(string(l.kind) + "/" + key.ID); err != nil {
-			return key, &api.Refusal{Err: store.ErrNotFound, Detail: err.Error(), Cause: &store.NotFoundError{Key: key}}
+			return key, &api.RefusedError{Err: store.ErrNotFound, Detail: err.Error(), Cause: &store.NotFoundError{Key: key}}
 		}
 	}
 	return key, nil

@@ -62,7 +62,7 @@ func readCondition(ctx context.Context, c *call, b *knowledge.Batch) error {
 // postpone replaces a precondition that does not hold by one that never holds, and keeps the refusal: the store must first look
 // whether the batch was applied before. The fingerprint of the batch is that of the request, with its tags.
 func postpone(c *call, b *knowledge.Batch, tags string, err error) error {
-	no, refused := errors.AsType[*api.Refusal](err)
+	no, refused := errors.AsType[*api.RefusedError](err)
 	if err != nil && !refused || err == nil && tags == "" {
 		return err
 	}
@@ -86,11 +86,11 @@ func postpone(c *call, b *knowledge.Batch, tags string, err error) error {
 	return nil
 }
 
-// mustExist returns a document, and an [*api.Refusal] if there is none.
+// mustExist returns a document, and an [*api.RefusedError] if there is none.
 func mustExist(ctx context.Context, c *call, key knowledge.Key) (*knowledge.Record, error) {
 	rec, err := c.h.o.Store.Get(ctx, key)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, &api.Refusal{
+		return nil, &api.RefusedError{
 			Err: api.ErrPrecondition, Detail: key.String() + " does not exist: nothing matches",
 			Cause: &store.ConflictError{Key: key, Want: knowledge.AnyVersion},
 		}
@@ -98,7 +98,7 @@ func mustExist(ctx context.Context, c *call, key knowledge.Key) (*knowledge.Reco
 	return rec, err
 }
 
-// sameText returns a [*api.Refusal] when the version that a writer saw has another text here than the writer saw. A version that is not here
+// sameText returns a [*api.RefusedError] when the version that a writer saw has another text here than the writer saw. A version that is not here
 // is left to the store.
 func sameText(ctx context.Context, c *call, key knowledge.Key, version int64, sum string) error {
 	rec, err := c.h.o.Store.Get(ctx, key)
@@ -113,7 +113,7 @@ func sameText(ctx context.Context, c *call, key knowledge.Key, version int64, su
 	case rec.Version != version || rec.Pending != (knowledge.BatchID{}) || string(appendSum(nil, rec)) == sum:
 		return nil
 	}
-	return &api.Refusal{
+	return &api.RefusedError{
 		Err: api.ErrPrecondition, Detail: key.String() + " is at version " + decimal(version) + ", but its text is another than the one that If-Match " +
 			"names, as after a database was put back from a backup: read it again",
 		Cause: &store.ConflictError{Key: key, Want: version, Got: version},
@@ -121,7 +121,7 @@ func sameText(ctx context.Context, c *call, key knowledge.Key, version int64, su
 }
 
 // matchOneTag makes the precondition of an op from the one of several tags that names the current document, by its version or by its
-// batch. If none does, it returns an [*api.Refusal].
+// batch. If none does, it returns an [*api.RefusedError].
 func matchOneTag(ctx context.Context, c *call, op *knowledge.Op, tags []tag) error {
 	rec, err := mustExist(ctx, c, op.Key)
 	if err != nil {
@@ -144,7 +144,7 @@ func matchOneTag(ctx context.Context, c *call, op *knowledge.Op, tags []tag) err
 			return nil
 		}
 	}
-	return &api.Refusal{
+	return &api.RefusedError{
 		Err: api.ErrPrecondition, Detail: op.Key.String() + " is at " + etag(rec) + ", which If-Match does not name: read it again",
 		Cause: &store.ConflictError{Key: op.Key, Want: knowledge.AnyVersion, Got: rec.Version},
 	}
@@ -175,5 +175,5 @@ func asPrecondition(c *call, err error) error {
 }
 
 func preconditionFailed(conflict *store.ConflictError) error {
-	return &api.Refusal{Err: api.ErrPrecondition, Detail: strings.TrimPrefix(conflict.Error(), "conflict: "), Cause: conflict}
+	return &api.RefusedError{Err: api.ErrPrecondition, Detail: strings.TrimPrefix(conflict.Error(), "conflict: "), Cause: conflict}
 }

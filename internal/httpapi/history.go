@@ -113,14 +113,14 @@ func (l *collection) at(c *call, key knowledge.Key, version int64) (*knowledge.R
 		if changes[0].Verb == knowledge.VerbArchive {
 			why = ", by which it was archived"
 		}
-		return nil, &api.Refusal{
+		return nil, &api.RefusedError{
 			Err: store.ErrNotFound, Detail: key.String() + " had a version " + decimal(version) + why,
 			Cause: &store.NotFoundError{Key: key},
 		}
 	case rec.Version == version:
 		return rec, nil // the log no longer reaches back to when it was written
 	}
-	return nil, &api.Refusal{
+	return nil, &api.RefusedError{
 		Err: store.ErrNotFound, Detail: key.String() + " has no version " + decimal(version) + "; it is at " + decimal(rec.Version),
 		Cause: &store.NotFoundError{Key: key},
 	}
