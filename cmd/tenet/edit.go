@@ -54,6 +54,7 @@ func edit(ctx context.Context, a *app, key knowledge.Key, id knowledge.BatchID) 
 	if err != nil {
 		return err
 	}
+	key = rec.Key
 	text, err := textToEdit(rec)
 	if err != nil {
 		return err
@@ -106,6 +107,9 @@ func readOnce(ctx context.Context, a *app, key knowledge.Key) (*knowledge.Record
 		return nil, err
 	}
 	defer a.close(d)
+	if err := findKeys(ctx, a, d, &key); err != nil {
+		return nil, err
+	}
 	return withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
 }
 

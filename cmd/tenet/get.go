@@ -22,11 +22,11 @@ func addGet(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "get KEY",
 		Short: "Print one document",
-		Long: `Prints the document that a key such as rule/SEC-001, or a kind and an id, names: on a terminal for reading, as --output wide does
+		Long: `Prints the document that a key such as rule/SEC-001, a kind and an id, or an id that no other document has, names: on a terminal for reading, as --output wide does
 anywhere. Into a file or a pipe it prints YAML, or what --output says, which can be edited and given back to "tenet put", which then refuses to overwrite what somebody else has written meanwhile. A document that waits for an
 absent PostgreSQL says so, with the batch that it waits in as pending; "tenet put" then asks what became of that.`,
 		Example: `  tenet get rule/SEC-001
-  tenet get rule SEC-001 --output wide
+  tenet get SEC-001 --output wide
   tenet get rule/SEC-001 --version 1
   tenet get rule/SEC-001 --label production
   tenet get template/incident-report > t.yaml && $EDITOR t.yaml && tenet put t.yaml`,
@@ -40,10 +40,6 @@ absent PostgreSQL says so, with the batch that it waits in as pending; "tenet pu
 		if err != nil {
 			return err
 		}
-		fields, err := splitFields(key.Kind, s.Fields)
-		if err != nil {
-			return err
-		}
 		if s.Version != 0 && s.Label != "" {
 			return usageError("--version and --label say two things: give one")
 		}
@@ -52,6 +48,13 @@ absent PostgreSQL says so, with the batch that it waits in as pending; "tenet pu
 			return err
 		}
 		defer a.close(d)
+		if err := findKeys(ctx, a, d, &key); err != nil {
+			return err
+		}
+		fields, err := splitFields(key.Kind, s.Fields)
+		if err != nil {
+			return err
+		}
 		rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) {
 			switch {
 			case s.Version != 0:
@@ -143,8 +146,11 @@ func completeKeys(a *app, cmd *cobra.Command, args []string, begun string) ([]st
 	}
 	var keys []string
 	for _, r := range recordsToComplete(a, cmd, knowledge.Kinds()...) {
-		if k := r.Key.String(); strings.HasPrefix(k, begun) {
+		switch k := r.Key.String(); {
+		case strings.HasPrefix(k, begun):
 			keys = append(keys, k)
+		case strings.HasPrefix(r.Key.ID, begun): // an id alone
+			keys = append(keys, r.Key.ID)
 		}
 	}
 	return keys, quiet

@@ -47,6 +47,9 @@ its versions, "tenet diff" what changed between two, and "tenet undo BATCH" take
 			return err
 		}
 		defer a.close(d)
+		if err := findKeys(ctx, a, d, &key); err != nil {
+			return err
+		}
 		changes, err := historyOf(ctx, a, d, key, s.Limit)
 		if err != nil {
 			return err
@@ -152,6 +155,9 @@ With --file it shows what "tenet put FILE" would change: of each document in the
 			return err
 		}
 		defer a.close(d)
+		if err := findKeys(ctx, a, d, &key); err != nil {
+			return err
+		}
 		return diffVersions(ctx, a, d, key, versions[0], versions[1])
 	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 // parseKey returns the key that one word names.
@@ -28,13 +30,76 @@ func parseKey(text string) (knowledge.Key, error) {
 	return key, usageError("%s", err)
 }
 
-// takeKey returns the key that arguments begin with, in one word, rule/SEC-001, or in two, rule SEC-001; and the arguments behind it.
+// parseName returns the key that one word names, or an id alone, without a kind: [findKeys] looks for that.
+func parseName(text string) (knowledge.Key, error) {
+	if _, err := knowledge.ParseKind(text); err == nil || strings.Contains(text, "/") {
+		return parseKey(text)
+	}
+	key := knowledge.Key{ID: text}
+	if !(knowledge.Key{Kind: knowledge.KindRule, ID: text}).Sound() {
+		return parseKey(text)
+	}
+	return key, nil
+}
+
+// findKeys gives each of some keys that is an id alone the kind of the one document that has it.
+func findKeys(ctx context.Context, a *app, d *door, keys ...*knowledge.Key) error {
+	_, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (any, error) {
+		for _, key := range keys {
+			if key.Kind != "" {
+				continue
+			}
+			found, err := findKey(ctx, d, key.ID)
+			if err != nil {
+				return nil, err
+			}
+			*key = found
+		}
+		return nil, nil
+	})
+	return err
+}
+
+// findKey returns the key of the one document with an id.
+func findKey(ctx context.Context, s store.Reader, id string) (knowledge.Key, error) {
+	var found []string
+	var key knowledge.Key
+	for _, kind := range knowledge.Kinds() {
+		one := knowledge.Key{Kind: kind, ID: id}
+		switch _, err := s.Get(ctx, one); {
+		case err == nil:
+			key, found = one, append(found, one.String())
+		case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrForbidden): // nor may the caller know of it
+		default:
+			return key, err
+		}
+	}
+	switch len(found) {
+	case 0:
+		return key, &missingIDError{id}
+	case 1:
+		return key, nil
+	}
+	return key, usageError("%s is the id of %s: say which, by its kind", id, strings.Join(found, " and "))
+}
+
+// A missingIDError says that no document has an id. It is [store.ErrNotFound].
+type missingIDError struct{ id string }
+
+func (e *missingIDError) Error() string {
+	return fmt.Sprintf("no document has the id %[1]s: `tenet search %[1]s` looks for it in texts; what was purged is named with its kind, as in rule/%[1]s", e.id)
+}
+
+func (e *missingIDError) Is(target error) bool { return target == store.ErrNotFound }
+
+// takeKey returns the key that arguments begin with: in one word, rule/SEC-001, in two, rule SEC-001, or as an id alone, SEC-001,
+// whose kind [findKeys] finds; and the arguments behind it.
 func takeKey(args []string) (knowledge.Key, []string, error) {
 	if kind, err := knowledge.ParseKind(args[0]); err == nil && len(args) > 1 && !strings.Contains(args[1], "/") {
 		key, err := parseKey(string(kind) + "/" + args[1])
 		return key, args[2:], err
 	}
-	key, err := parseKey(args[0])
+	key, err := parseName(args[0])
 	return key, args[1:], err
 }
 
@@ -47,7 +112,8 @@ func oneKey(args []string) (knowledge.Key, error) {
 	return key, err
 }
 
-// readKeys returns the keys that arguments name. Behind a kind stand ids of it, until a whole key or another kind comes.
+// readKeys returns the keys that arguments name. Behind a kind stand ids of it, until a whole key or another kind comes; an id before
+// any kind is for [findKeys].
 func readKeys(args []string) ([]knowledge.Key, error) {
 	var keys []knowledge.Key
 	var kind string
@@ -59,7 +125,7 @@ func readKeys(args []string) ([]knowledge.Key, error) {
 		if kind != "" && !strings.Contains(arg, "/") {
 			arg = kind + "/" + arg
 		}
-		key, err := parseKey(arg)
+		key, err := parseName(arg)
 		if err != nil {
 			return nil, err
 		}

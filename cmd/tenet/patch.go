@@ -56,6 +56,9 @@ such; anything else is text. null takes a field back to its default.`,
 			return err
 		}
 		defer a.close(d)
+		if err := findKeys(ctx, a, d, &key); err != nil {
+			return err
+		}
 		return apply(ctx, a, d, id, []knowledge.Op{{Verb: knowledge.VerbPatch, Key: key, Patch: patch, IfVersion: on.version, IfBatch: on.batch}})
 	})
 }

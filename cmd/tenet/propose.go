@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -43,24 +42,24 @@ func addPropose(a *app) {
 			return err
 		}
 		p := &knowledge.Proposal{ProposalID: id.String(), Title: s.Title, Why: s.Why, IsActive: true}
-		var names []string
 		for i := range ops {
 			o, err := knowledge.ProposedOpOf(&ops[i])
 			if err != nil {
 				return err
 			}
 			p.Ops = append(p.Ops, o)
-			names = append(names, string(ops[i].Verb)+" "+ops[i].Key.String())
-		}
-		if p.Title == "" {
-			p.Title = strings.Join(names, ", ")
 		}
 		d, err := a.open(ctx)
 		if err != nil {
 			return err
 		}
 		defer a.close(d)
-		if _, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (any, error) { return nil, store.FillVersions(ctx, d, p) }); err != nil {
+		if _, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (any, error) {
+			if p.Title == "" {
+				store.TitleProposal(ctx, d, p, ops)
+			}
+			return nil, store.FillVersions(ctx, d, p)
+		}); err != nil {
 			return err
 		}
 		if err := p.Validate(); err != nil {

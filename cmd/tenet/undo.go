@@ -183,6 +183,9 @@ func restoreVersion(ctx context.Context, a *app, args []string, s *restoreVerbSe
 		return err
 	}
 	defer a.close(d)
+	if err := findKeys(ctx, a, d, &key); err != nil {
+		return err
+	}
 	op, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Op, error) {
 		now, err := d.Get(ctx, key)
 		if err != nil {

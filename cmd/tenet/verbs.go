@@ -129,15 +129,18 @@ func doVerb(ctx context.Context, a *app, verb knowledge.Verb, args []string, s v
 	if len(keys) > 1 && on != (condition{}) {
 		return usageError("--if-version and --if-batch are for one document, and %d are named", len(keys))
 	}
-	ops := make([]knowledge.Op, len(keys))
-	for i, key := range keys {
-		ops[i] = knowledge.Op{Verb: verb, Key: key, IfVersion: on.version, IfBatch: on.batch}
-	}
 	d, err := a.openToLook(ctx) // what it changes is there, or there is nothing to do
 	if err != nil {
 		return err
 	}
 	defer a.close(d)
+	ops := make([]knowledge.Op, len(keys))
+	for i := range keys {
+		if err := findKeys(ctx, a, d, &keys[i]); err != nil {
+			return err
+		}
+		ops[i] = knowledge.Op{Verb: verb, Key: keys[i], IfVersion: on.version, IfBatch: on.batch}
+	}
 	if err := apply(ctx, a, d, id, ops); err != nil || verb != knowledge.VerbPurge {
 		return err
 	}

@@ -285,7 +285,6 @@ func (c call) propose(ctx context.Context, b *knowledge.Batch) (knowledge.Batch,
 		ProposalID: b.ID.String(), IsActive: true,
 		Why: "Written by " + c.caller.ID + ", an agent, whose writes wait for a person.",
 	}
-	var names []string
 	for i := range b.Ops {
 		op := b.Ops[i]
 		if op.Verb.Removes() || hidden(op.Key.Kind) || op.Key.Kind == knowledge.KindProposal {
@@ -307,18 +306,9 @@ func (c call) propose(ctx context.Context, b *knowledge.Batch) (knowledge.Batch,
 			return *b, nil, false
 		}
 		p.Ops = append(p.Ops, one)
-		names = append(names, string(op.Verb)+" "+op.Key.String())
 	}
-	p.Title = clip(strings.Join(names, ", "), knowledge.MaxTitle)
+	store.TitleProposal(ctx, c.s.next, p, b.Ops)
 	p.Normalize()
 	return knowledge.Batch{ID: b.ID, Actor: c.caller.ID, Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}},
 		p, true
-}
-
-// clip shortens a text to about n bytes.
-func clip(text string, n int) string {
-	if len(text) <= n {
-		return text
-	}
-	return strings.ToValidUTF8(text[:n-3], "") + "..."
 }

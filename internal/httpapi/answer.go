@@ -45,8 +45,13 @@ func (c *call) sendReady(a *ready) {
 	c.whole(http.StatusOK, mediaJSON, body, length)
 }
 
-// unchanged answers 304 to a caller that has the tagged content already, and reports whether it did.
+// unchanged answers 304 to a caller that has the tagged content already, and 412 to one that asks for other content. It
+// reports whether it did.
 func (c *call) unchanged(tag string, size int) bool {
+	if err := checkIfMatch(c, tag); err != nil {
+		c.fail(err)
+		return true
+	}
 	same, ok := matchKnownTag(c, tag)
 	if !ok {
 		return false

@@ -32,7 +32,7 @@ func readCondition(ctx context.Context, c *call, b *knowledge.Batch) error {
 	}
 	tags, star, ok := parseTags(match)
 	if !ok {
-		return knowledge.BadQuery("If-Match", "want an ETag in quotes, as in \"3-9f86d081884c\", or *")
+		return badIfMatch()
 	}
 	if len(tags) == 1 {
 		version, sum, ok := versionTag(tags[0].value)
@@ -84,6 +84,32 @@ func postpone(c *call, b *knowledge.Batch, tags string, err error) error {
 		c.unmatched = no
 	}
 	return nil
+}
+
+// checkIfMatch returns an error unless the current tag is one of those in If-Match.
+func checkIfMatch(c *call, current string) error {
+	values := c.r.Header["If-Match"]
+	if len(values) == 0 {
+		return nil
+	}
+	tags, star, ok := parseTags(values)
+	if !ok {
+		return badIfMatch()
+	}
+	if star {
+		return nil
+	}
+	for _, t := range tags {
+		version, sum, numbered := versionTag(t.value)
+		if t.value == current[1:len(current)-1] || numbered && sum == "" && strings.HasPrefix(current, `"`+decimal(version)+"-") {
+			return nil
+		}
+	}
+	return api.Refuse(api.ErrPrecondition, "what is there has the ETag %s, which If-Match does not name", current)
+}
+
+func badIfMatch() error {
+	return knowledge.BadQuery("If-Match", "want an ETag in quotes, as in \"3-9f86d081884c\", or *")
 }
 
 // mustExist returns a document, and an [*api.RefusedError] if there is none.

@@ -79,6 +79,9 @@ func liveDescription(c *call, _ *specParams) error {
 }
 
 func sendSpec(c *call, media string, body []byte, tag string) error {
+	if err := checkIfMatch(c, tag); err != nil {
+		return err
+	}
 	c.set("Etag", tag)
 	c.set("Cache-Control", "public, no-cache")
 	if same, ok := matchKnownTag(c, tag); ok {

@@ -47,6 +47,7 @@ type noneMatchHeader struct {
 // knownHeader is that of reads with an ETag.
 type knownHeader struct {
 	IfNoneMatch string `header:"If-None-Match" doc:"ETags that the caller has: when one is current the answer is 304" example:"\"7-9f86d081884c\""`
+	IfMatch     string `header:"If-Match" doc:"ETags of which one must be current: else 412" example:"\"7-9f86d081884c\""`
 }
 
 type idempotencyHeader struct {
@@ -86,6 +87,9 @@ func notModified() answer {
 // statuses returns those of a route's problems, the ones that every operation has included.
 func (rt *route) statuses() []int {
 	all := append([]int{http.StatusBadRequest, http.StatusRequestURITooLong}, rt.refusals...)
+	if slices.ContainsFunc(rt.answers, func(a answer) bool { return a.status == http.StatusNotModified }) {
+		all = append(all, http.StatusPreconditionFailed)
+	}
 	if rt.body != nil {
 		all = append(all, http.StatusRequestTimeout)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"tenet/internal/knowledge"
 )
@@ -59,6 +60,35 @@ func FillVersions(ctx context.Context, s Reader, p *knowledge.Proposal) error {
 	}
 	p.Normalize()
 	return nil
+}
+
+// TitleProposal gives a proposal a title: what is done to which documents, and what those are called. One that is not there, and has
+// no title in the op, is named by its key alone.
+func TitleProposal(ctx context.Context, s Reader, p *knowledge.Proposal, ops []knowledge.Op) {
+	names := make([]string, len(ops))
+	for i := range ops {
+		op, title := &ops[i], ""
+		if op.Doc != nil {
+			title = op.Doc.Text().Title
+		} else if rec, err := s.Get(ctx, op.Key); err == nil {
+			if d, err := rec.Document(); err == nil {
+				title = d.Text().Title
+			}
+		}
+		names[i] = string(op.Verb) + " " + op.Key.String()
+		if title != "" {
+			names[i] += " (" + title + ")"
+		}
+	}
+	p.Title = clip(strings.Join(names, ", "), knowledge.MaxTitle)
+}
+
+// clip shortens a text to at most n characters.
+func clip(text string, n int) string {
+	if r := []rune(text); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return text
 }
 
 // ReviewBatch returns the batch that adds a review to a proposal. done says that the last review is the same already.
