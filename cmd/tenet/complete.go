@@ -45,6 +45,10 @@ func valuesOf(cmd *cobra.Command, flag string) []string {
 		return []string{"openai", "claude"}
 	case "log-level":
 		return []string{"debug", "info", "warn", "error"}
+	case "dry-run":
+		if cmd.Flag(flag).Value.Type() == dryNone.Unit() {
+			return []string{"client", "server"}
+		}
 	case "log-format":
 		return []string{"auto", "text", "json"}
 	case "outage-writes":

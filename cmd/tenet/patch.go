@@ -17,6 +17,7 @@ type patchSettings struct {
 	IfVersion int64    `name:"if-version" by:"flag" doc:"Write only if this is the version that is there"`
 	IfBatch   string   `name:"if-batch" by:"flag" doc:"Write only if this batch, which may still wait for PostgreSQL, has left what is there"`
 	Batch     string   `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+	DryRun    dryRun   `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the tenet whether it would do it"`
 }
 
 func addPatch(a *app) {
@@ -59,7 +60,7 @@ such; anything else is text. null takes a field back to its default.`,
 		if err := findKeys(ctx, a, d, &key); err != nil {
 			return err
 		}
-		return apply(ctx, a, d, id, []knowledge.Op{{Verb: knowledge.VerbPatch, Key: key, Patch: patch, IfVersion: on.version, IfBatch: on.batch}})
+		return applyOr(ctx, a, d, s.DryRun, id, []knowledge.Op{{Verb: knowledge.VerbPatch, Key: key, Patch: patch, IfVersion: on.version, IfBatch: on.batch}})
 	})
 }
 

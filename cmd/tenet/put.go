@@ -21,7 +21,7 @@ type putSettings struct {
 	IfVersion  int64  `name:"if-version" by:"flag" doc:"Write only if this is the version that is there"`
 	Create     bool   `name:"create" by:"flag" doc:"Write only if there is no such document"`
 	Force      bool   `name:"force" by:"flag" doc:"Write whatever is there, also where the file says which version it was made of"`
-	DryRun     bool   `name:"dry-run" by:"flag" doc:"Check the documents and write nothing"`
+	DryRun     dryRun `name:"dry-run" by:"flag" doc:"Check the documents here and write nothing; with =server ask the tenet whether it would take them"`
 	Strict     bool   `name:"strict" by:"flag" doc:"Refuse a template with a placeholder that no variable declares, or a variable that stands nowhere in its text"`
 	Categories bool   `name:"create-category" by:"flag" doc:"Create the categories that the documents name and that are not there"`
 	Batch      string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
@@ -37,7 +37,7 @@ are written, or none.
 A document that says its version, as "tenet get" prints it, is written only if that is still the version that is there.`,
 		Example: `  tenet put rule.yaml
   tenet get rule/SEC-001 | sed 's/WARNING/ERROR/' | tenet put -
-  tenet put new-rules.json --create --dry-run`,
+  tenet put new-rules.json --create --dry-run=server`,
 		Annotations: prints(asName),
 		Args:        cobra.ExactArgs(1),
 	}, &s, func(ctx context.Context, args []string) error {
@@ -52,11 +52,15 @@ A document that says its version, as "tenet get" prints it, is written only if t
 		if err := loose(a, ops, s.Strict); err != nil {
 			return err
 		}
-		if s.DryRun {
+		if s.DryRun == dryClient {
 			a.say("%d documents are valid; nothing was written", len(ops))
 			return nil
 		}
-		d, err := a.open(ctx)
+		open := a.open
+		if s.DryRun != dryNone {
+			open = a.openToLook
+		}
+		d, err := open(ctx)
 		if err != nil {
 			return err
 		}
@@ -66,7 +70,7 @@ A document that says its version, as "tenet get" prints it, is written only if t
 				return err
 			}
 		}
-		return apply(ctx, a, d, id, ops)
+		return applyOr(ctx, a, d, s.DryRun, id, ops)
 	})
 }
 

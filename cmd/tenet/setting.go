@@ -43,6 +43,9 @@ func register(flags *pflag.FlagSet, list []*setting) {
 		if s.Type() == "bool" {
 			f.NoOptDefVal = "true"
 		}
+		if s.Type() == dryNone.Unit() {
+			f.NoOptDefVal = dryClient.String()
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 const undoneUnasked = 20
 
 type undoSettings struct {
-	DryRun bool   `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing"`
+	DryRun dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the tenet whether it would do it"`
 	Yes    bool   `name:"yes" short:"y" by:"flag" doc:"Do not ask, also where many documents are brought back"`
 	Batch  string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 }
@@ -52,15 +52,12 @@ history keeps both. Where one of the documents was written since, nothing is don
 		if err != nil {
 			return err
 		}
-		switch {
-		case s.DryRun:
-			return printPlanned(a, ops)
-		case len(ops) > undoneUnasked && !s.Yes:
+		if len(ops) > undoneUnasked && !s.Yes && s.DryRun == dryNone {
 			if err := confirm(a, fmt.Sprintf("Take back what the batch did to %d documents?", len(ops))); err != nil {
 				return err
 			}
 		}
-		return apply(ctx, a, d, id, ops)
+		return applyOr(ctx, a, d, s.DryRun, id, ops)
 	})
 }
 
@@ -212,14 +209,13 @@ func restoreVersion(ctx context.Context, a *app, args []string, s *restoreVerbSe
 	if err != nil {
 		return err
 	}
-	return apply(ctx, a, d, id, []knowledge.Op{op})
+	return applyOr(ctx, a, d, s.DryRun, id, []knowledge.Op{op})
 }
 
 type retireSettings struct {
 	verbSettings
 	Source string `name:"source" by:"flag" doc:"Every document that this source brought, as \"tenet source remove\" does"`
 	Tag    string `name:"tag" by:"flag" doc:"Every document in use that has this tag"`
-	DryRun bool   `name:"dry-run" by:"flag" doc:"With --source or --tag: show what would be retired, and write nothing"`
 	Yes    bool   `name:"yes" short:"y" by:"flag" doc:"With --source or --tag: do not ask"`
 }
 
@@ -229,7 +225,10 @@ func retireMany(ctx context.Context, a *app, args []string, s *retireSettings) e
 		return usageError("name documents, or say --source, or --tag: one of the three, and --if-version and --if-batch are for one document")
 	}
 	if s.Source != "" {
-		return removeSource(ctx, a, s.Source, &sourceRemoveSettings{DryRun: s.DryRun, Yes: s.Yes})
+		if s.DryRun == dryServer {
+			return usageError("with --source it is found out here what would be retired: say --dry-run alone")
+		}
+		return removeSource(ctx, a, s.Source, &sourceRemoveSettings{DryRun: s.DryRun != dryNone, Yes: s.Yes})
 	}
 	id, err := batchID(s.Batch)
 	if err != nil {
@@ -255,12 +254,10 @@ func retireMany(ctx context.Context, a *app, args []string, s *retireSettings) e
 		return nil
 	case n > knowledge.MaxBatchOps:
 		return usageError("%d documents have the tag %s, and at most %d are retired at once", n, s.Tag, knowledge.MaxBatchOps)
-	case s.DryRun:
-		return printPlanned(a, ops)
-	case !s.Yes:
+	case !s.Yes && s.DryRun == dryNone:
 		if err := confirm(a, fmt.Sprintf("Retire %s with the tag %s?", plural(int64(n), "document", "documents"), s.Tag)); err != nil {
 			return err
 		}
 	}
-	return apply(ctx, a, d, id, ops)
+	return applyOr(ctx, a, d, s.DryRun, id, ops)
 }

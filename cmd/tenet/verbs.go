@@ -18,6 +18,7 @@ type verbSettings struct {
 	IfVersion int64  `name:"if-version" by:"flag" doc:"Only if this is the version that is there"`
 	IfBatch   string `name:"if-batch" by:"flag" doc:"Only if this batch, which may still wait for PostgreSQL, has left what is there"`
 	Batch     string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+	DryRun    dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the tenet whether it would do it"`
 }
 
 // A condition is what must stand of a document for a write to be done.
@@ -56,8 +57,6 @@ history, and "tenet restore" brings them back.`,
 		switch {
 		case retire.Source != "" || retire.Tag != "":
 			return retireMany(ctx, a, args, &retire)
-		case retire.DryRun:
-			return usageError("--dry-run goes with --source or --tag")
 		case len(args) == 0:
 			return usageError("name a document, a --source or a --tag; see `tenet retire --help`")
 		}
@@ -86,10 +85,8 @@ nothing of the history is lost.`,
 }
 
 type purgeSettings struct {
-	IfVersion int64  `name:"if-version" by:"flag" doc:"Only if this is the version that is there"`
-	IfBatch   string `name:"if-batch" by:"flag" doc:"Only if this batch, which may still wait for PostgreSQL, has left what is there"`
-	Batch     string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
-	Yes       bool   `name:"yes" short:"y" by:"flag" doc:"Do not ask"`
+	verbSettings
+	Yes bool `name:"yes" short:"y" by:"flag" doc:"Do not ask"`
 }
 
 func addPurge(a *app) {
@@ -104,12 +101,12 @@ Only admins may do it. To take a document out of use, "tenet retire" is what you
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: withKeys(a),
 	}, &s, func(ctx context.Context, args []string) error {
-		if !s.Yes {
+		if !s.Yes && s.DryRun == dryNone {
 			if err := confirm(a, fmt.Sprintf("Remove %s for ever?", strings.Join(args, ", "))); err != nil {
 				return err
 			}
 		}
-		return doVerb(ctx, a, knowledge.VerbPurge, args, verbSettings{s.IfVersion, s.IfBatch, s.Batch})
+		return doVerb(ctx, a, knowledge.VerbPurge, args, s.verbSettings)
 	})
 }
 
@@ -141,7 +138,7 @@ func doVerb(ctx context.Context, a *app, verb knowledge.Verb, args []string, s v
 		}
 		ops[i] = knowledge.Op{Verb: verb, Key: keys[i], IfVersion: on.version, IfBatch: on.batch}
 	}
-	if err := apply(ctx, a, d, id, ops); err != nil || verb != knowledge.VerbPurge {
+	if err := applyOr(ctx, a, d, s.DryRun, id, ops); err != nil || verb != knowledge.VerbPurge || s.DryRun != dryNone {
 		return err
 	}
 	if d.local != nil { // a tenet that runs notes it by itself

@@ -32,6 +32,7 @@ type receipt struct {
 	State   string            `json:"state"`
 	Seq     knowledge.Seq     `json:"seq"`
 	Results []result          `json:"results"`
+	DryRun  bool              `json:"dry_run,omitempty"`
 }
 
 type result struct {
@@ -43,7 +44,7 @@ type result struct {
 }
 
 func receiptOf(b *knowledge.Batch, r *knowledge.Receipt) receipt {
-	out := receipt{ID: b.ID, State: knowledge.BatchApplied, Seq: r.Seq, Results: make([]result, len(b.Ops))}
+	out := receipt{ID: b.ID, State: knowledge.BatchApplied, Seq: r.Seq, DryRun: r.Dry, Results: make([]result, len(b.Ops))}
 	if r.Queued {
 		out.State = knowledge.BatchQueued
 	}
@@ -58,7 +59,12 @@ func receiptOf(b *knowledge.Batch, r *knowledge.Receipt) receipt {
 
 // apply does ops as one batch and prints what became of each.
 func apply(ctx context.Context, a *app, d *door, id knowledge.BatchID, ops []knowledge.Op) error {
-	b := knowledge.Batch{ID: id, Ops: ops}
+	return send(ctx, a, d, knowledge.Batch{ID: id, Ops: ops})
+}
+
+// send does a batch, or tries it, and prints what became of each op.
+func send(ctx context.Context, a *app, d *door, b knowledge.Batch) error {
+	id, ops := b.ID, b.Ops
 	var err error
 	if b.Actor, err = withTimeout(ctx, a.Timeout, d.actor); err != nil {
 		return err
@@ -89,11 +95,18 @@ func writeReceipt(w io.Writer, b *knowledge.Batch, r *knowledge.Receipt) error {
 		if i < len(r.Records) {
 			rec = r.Records[i]
 		}
+		would := ""
+		if r.Dry {
+			would = "would be "
+		}
 		if rec == nil {
-			fmt.Fprintf(&text, "%s %s\n", op.Key, past(op.Verb, 0))
+			fmt.Fprintf(&text, "%s %s%s\n", op.Key, would, past(op.Verb, 0))
 			continue
 		}
-		fmt.Fprintf(&text, "%s %s, version %d\n", op.Key, past(op.Verb, rec.Version), rec.Version)
+		fmt.Fprintf(&text, "%s %s%s, version %d\n", op.Key, would, past(op.Verb, rec.Version), rec.Version)
+	}
+	if r.Dry {
+		text.WriteString("nothing was written: the tenet was only asked\n")
 	}
 	if r.Queued {
 		fmt.Fprintf(&text, "queued as batch %s: the primary is away, and gets it when it is back\n", b.ID)

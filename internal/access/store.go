@@ -185,6 +185,9 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 		return c.instead(ctx, &asked, err)
 	}
 	r, err := s.next.Apply(ctx, b)
+	if b.Dry {
+		return r, err
+	}
 	if err == nil {
 		c.entered(ctx, &b)
 		c.tellOverride(ctx, &b, &r)
@@ -211,6 +214,9 @@ func (c call) instead(ctx context.Context, b *knowledge.Batch, refused error) (k
 	r, err := c.s.next.Apply(ctx, next)
 	if err != nil {
 		return knowledge.Receipt{}, err
+	}
+	if b.Dry {
+		return knowledge.Receipt{}, &store.ForbiddenError{Reason: "it would become a proposal, which waits for a person: an agent writes no other way"}
 	}
 	made := &store.ProposedError{Key: p.Key(), Receipt: r}
 	if len(r.Records) > 0 && r.Records[0] != nil {

@@ -28,7 +28,7 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 		return knowledge.Receipt{}, store.ErrClosed
 	}
 	receipt, err := s.next.Apply(ctx, b)
-	if s.mem.hot == nil {
+	if s.mem.hot == nil || b.Dry {
 		return receipt, err
 	}
 	_, invalid := errors.AsType[*knowledge.InvalidError](err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 
 	"tenet/internal/knowledge"
 )
@@ -23,7 +24,11 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	if err != nil {
 		return knowledge.Receipt{}, knowledge.Invalid("/ops", "can't be encoded: %s", err)
 	}
-	a, err := s.do(ctx, request{method: http.MethodPost, path: "/api/v1/batches", body: body})
+	r := request{method: http.MethodPost, path: "/api/v1/batches", body: body}
+	if b.Dry {
+		r.query = url.Values{"dry_run": {"true"}}
+	}
+	a, err := s.do(ctx, r)
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
@@ -35,6 +40,7 @@ func receipt(s *Store, a *answer) (knowledge.Receipt, error) {
 		ID      knowledge.BatchID `json:"id"`
 		State   string            `json:"state"`
 		Seq     knowledge.Seq     `json:"seq"`
+		DryRun  bool              `json:"dry_run"`
 		Results []struct {
 			Kind     knowledge.Kind  `json:"kind"`
 			Document json.RawMessage `json:"document"`
@@ -44,7 +50,7 @@ func receipt(s *Store, a *answer) (knowledge.Receipt, error) {
 		return knowledge.Receipt{}, garbled(s, err)
 	}
 	receipt := knowledge.Receipt{
-		Batch: got.ID, Seq: got.Seq, Queued: got.State == knowledge.BatchQueued,
+		Batch: got.ID, Seq: got.Seq, Queued: got.State == knowledge.BatchQueued, Dry: got.DryRun,
 		Records: make([]*knowledge.Record, len(got.Results)),
 	}
 	for i, r := range got.Results {

@@ -46,6 +46,9 @@ func (w *writer) apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 	if err := w.ground.promised(ctx, &b); err != nil {
 		return w.past.inConflict(ctx, &b, err)
 	}
+	if b.Dry {
+		return w.tryOut(ctx, b)
+	}
 	p := w.up.current()
 	if p == nil || !w.direct(&b) {
 		free, err := w.drained(ctx, &b)
@@ -83,6 +86,27 @@ func (w *writer) apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 		// caller learns it by sending the batch again with the same id.
 		return knowledge.Receipt{}, ctx.Err()
 	}
+}
+
+// tryOut asks the primary whether it would take a batch. Nobody else can tell: what waits in the journal is judged at the replay.
+func (w *writer) tryOut(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
+	p := w.up.current()
+	away := &store.UnavailableError{
+		Reason:     "only the primary can tell what would come of a write, and it is away, or has not received earlier writes of these documents",
+		RetryAfter: 5 * time.Second, NotDone: true,
+	}
+	if p == nil || !w.direct(&b) {
+		return knowledge.Receipt{}, away
+	}
+	done, err := w.up.breaker.Allow()
+	if err != nil {
+		return knowledge.Receipt{}, away
+	}
+	rec, err := w.up.apply(context.WithoutCancel(ctx), p, b, 1, done)
+	if u, ok := errors.AsType[*store.UnavailableError](err); ok && !u.NotDone {
+		return rec, away
+	}
+	return rec, err
 }
 
 // said is the primary's answer to a write.

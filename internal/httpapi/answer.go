@@ -224,8 +224,12 @@ func nextURL(u *url.URL, cursor string) string {
 
 // setBatchHeaders sets the headers about the result of a batch.
 func setBatchHeaders(c *call, id knowledge.BatchID, r *knowledge.Receipt) {
-	c.set("Tenet-Batch", id.String())
 	c.source = knowledge.SourcePrimary
+	if r.Dry {
+		c.set(dryHeader, "true")
+		return
+	}
+	c.set("Tenet-Batch", id.String())
 	if r.Queued {
 		c.source = knowledge.SourceMirror
 		c.queued = true

@@ -48,6 +48,7 @@ type batchAnswer struct {
 	Seq     knowledge.Seq     `json:"seq,omitempty" doc:"The seq of its last change, once applied"`
 	Results []api.BatchResult `json:"results" doc:"What became of each op, in their order"`
 	Failed  *int              `json:"failed,omitempty" doc:"With best_effort: how many ops were refused"`
+	DryRun  bool              `json:"dry_run,omitempty" doc:"True where the batch was only tried: the rest is what it would be"`
 }
 
 func batchRoutes(h *Handler) []*route {
@@ -58,11 +59,12 @@ func batchRoutes(h *Handler) []*route {
 			description: "An atomic batch happens as a whole or not at all. With best_effort every op is a batch of its own, whose id " +
 				"follows from the batch's id and the op's index, and is refused for itself: the answer is then 200 with the number " +
 				"of those that failed. A batch with an id that was used before is not done again and gets the same answer; the " +
-				"same id with other content is refused. 202 says that the batch is safe on disk and waits for the primary.",
+				"same id with other content is refused. 202 says that the batch is safe on disk and waits for the primary. With dry_run " +
+				"nothing is written, and the answer says dry_run and what it would be.",
 			handler: with(applyBatch), limit: h.o.Limits.MaxBatchBody,
 			body: &payload{media: mediaJSON, body: typeOf[batchRequest](), samples: exampleBatches()},
 			answers: []answer{
-				jsonAnswer[batchAnswer](http.StatusOK, "What the batch did", exampleBatchAnswer(), "Tenet-Batch", "Tenet-Seq"),
+				jsonAnswer[batchAnswer](http.StatusOK, "What the batch did", exampleBatchAnswer(), "Tenet-Batch", "Tenet-Seq", dryHeader),
 				jsonAnswer[batchAnswer](http.StatusAccepted, "The batch waits for the primary", exampleQueuedBatch(), "Tenet-Batch", "Link"),
 			},
 			refusals: []int{
@@ -90,11 +92,9 @@ type parsedBatch struct {
 	faults     []faultList // of each op
 }
 
-type batchParams struct {
-	idempotencyHeader
-}
+type batchParams struct{ writeHeaders }
 
-func applyBatch(c *call, _ *batchParams) error {
+func applyBatch(c *call, params *batchParams) error {
 	raw, err := c.body()
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func applyBatch(c *call, _ *batchParams) error {
 	if err := wellFormed(raw, knowledge.MaxDepth+4); err != nil {
 		return err
 	}
-	p, err := parseBatch(c, raw)
+	p, err := parseBatch(c, raw, params.DryRun)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func applyBatch(c *call, _ *batchParams) error {
 		return err
 	}
 	setBatchHeaders(c, p.batch.ID, &receipt)
-	a := batchAnswer{ID: p.batch.ID, State: stateOf(&receipt), Seq: receipt.Seq, Results: make([]api.BatchResult, len(p.batch.Ops))}
+	a := batchAnswer{ID: p.batch.ID, State: stateOf(&receipt), Seq: receipt.Seq, Results: make([]api.BatchResult, len(p.batch.Ops)), DryRun: receipt.Dry}
 	for i := range p.batch.Ops {
 		a.Results[i] = resultOf(&p.batch.Ops[i])
 		if i < len(receipt.Records) {
@@ -159,7 +159,7 @@ func statusOf(r *knowledge.Receipt) int {
 // applyEach does every op as a batch of its own.
 func applyEach(c *call, p *parsedBatch) error {
 	failed := 0
-	all := knowledge.Receipt{}
+	all := knowledge.Receipt{Dry: p.batch.Dry}
 	a := batchAnswer{ID: p.batch.ID, Results: make([]api.BatchResult, len(p.batch.Ops)), Failed: &failed}
 	var stopped error // what makes it pointless to go on
 	for i := range p.batch.Ops {
@@ -188,7 +188,7 @@ func applyEach(c *call, p *parsedBatch) error {
 		return c.r.Context().Err()
 	}
 	setBatchHeaders(c, p.batch.ID, &all)
-	a.State, a.Seq = stateOf(&all), all.Seq
+	a.State, a.Seq, a.DryRun = stateOf(&all), all.Seq, all.Dry
 	return c.json(statusOf(&all), &a)
 }
 
@@ -201,7 +201,7 @@ func applyOne(
 	if stopped != nil {
 		return knowledge.Receipt{}, stopped
 	}
-	b := knowledge.Batch{ID: id, Actor: p.batch.Actor, At: p.batch.At, Ops: p.batch.Ops[i : i+1]}
+	b := knowledge.Batch{ID: id, Actor: p.batch.Actor, At: p.batch.At, Dry: p.batch.Dry, Ops: p.batch.Ops[i : i+1]}
 	receipt, err := h.o.Store.Apply(ctx, b)
 	if err != nil {
 		return receipt, asSingle(err)
@@ -220,8 +220,8 @@ func notTried(err error) error {
 
 // parseBatch reads the members of a batch. The error is about the batch itself; what is wrong with its ops is noted
 // beside them.
-func parseBatch(c *call, raw []byte) (*parsedBatch, error) {
-	batch, err := newBatch(c)
+func parseBatch(c *call, raw []byte, dry bool) (*parsedBatch, error) {
+	batch, err := newBatch(c, dry)
 	if err != nil {
 		return nil, err
 	}

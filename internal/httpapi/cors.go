@@ -49,7 +49,7 @@ func crossOrigin(c *call) (answered bool) {
 		c.nothing(http.StatusNoContent)
 		return true
 	}
-	c.set("Access-Control-Expose-Headers", "ETag, Link, Location, Retry-After, Tenet-As-Of, Tenet-Batch, Tenet-Mode, Tenet-Position, "+
+	c.set("Access-Control-Expose-Headers", "ETag, Link, Location, Retry-After, Tenet-As-Of, Tenet-Batch, Tenet-Dry-Run, Tenet-Mode, Tenet-Position, "+
 		"Tenet-Seq, Tenet-Source, X-Request-Id")
 	return false
 }

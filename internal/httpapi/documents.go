@@ -10,8 +10,8 @@ import (
 
 type createParams struct{ writeHeaders }
 
-func (l *collection) create(c *call, _ *createParams) error {
-	batch, err := newBatch(c)
+func (l *collection) create(c *call, p *createParams) error {
+	batch, err := newBatch(c, p.DryRun)
 	if err != nil {
 		return err
 	}
@@ -44,8 +44,8 @@ type putParams struct {
 	writeHeaders
 }
 
-func (l *collection) put(c *call, _ *putParams) error {
-	batch, err := newBatch(c)
+func (l *collection) put(c *call, p *putParams) error {
+	batch, err := newBatch(c, p.DryRun)
 	if err != nil {
 		return err
 	}
@@ -98,12 +98,12 @@ type patchParams struct {
 	writeHeaders
 }
 
-func (l *collection) patch(c *call, _ *patchParams) error {
+func (l *collection) patch(c *call, p *patchParams) error {
 	b, err := documentBytes(c)
 	if err != nil {
 		return err
 	}
-	return l.change(c, knowledge.Op{Verb: knowledge.VerbPatch, Patch: b})
+	return l.change(c, knowledge.Op{Verb: knowledge.VerbPatch, Patch: b}, p.DryRun)
 }
 
 type deleteParams struct {
@@ -115,9 +115,9 @@ type deleteParams struct {
 
 func (l *collection) remove(c *call, p *deleteParams) error {
 	if p.Purge {
-		return l.change(c, knowledge.Op{Verb: knowledge.VerbPurge})
+		return l.change(c, knowledge.Op{Verb: knowledge.VerbPurge}, p.DryRun)
 	}
-	return l.change(c, knowledge.Op{Verb: knowledge.VerbRetire})
+	return l.change(c, knowledge.Op{Verb: knowledge.VerbRetire}, p.DryRun)
 }
 
 type restoreParams struct {
@@ -126,13 +126,13 @@ type restoreParams struct {
 	writeHeaders
 }
 
-func (l *collection) restore(c *call, _ *restoreParams) error {
-	return l.change(c, knowledge.Op{Verb: knowledge.VerbRestore})
+func (l *collection) restore(c *call, p *restoreParams) error {
+	return l.change(c, knowledge.Op{Verb: knowledge.VerbRestore}, p.DryRun)
 }
 
 // change does an op on the document that the path names.
-func (l *collection) change(c *call, op knowledge.Op) error {
-	batch, err := newBatch(c)
+func (l *collection) change(c *call, op knowledge.Op, dry bool) error {
+	batch, err := newBatch(c, dry)
 	if err != nil {
 		return err
 	}
@@ -181,6 +181,10 @@ func (l *collection) write(c *call, b knowledge.Batch) error {
 	if op.Verb == knowledge.VerbPut && (op.IfVersion == knowledge.NoVersion || rec.Version == 1) {
 		status = http.StatusCreated
 		c.set("Location", l.path+"/"+rec.Key.ID)
+	}
+	if receipt.Dry { // no version of it has this tag
+		c.send(status, mediaJSON, rec.JSON)
+		return nil
 	}
 	if receipt.Queued {
 		status = http.StatusAccepted

@@ -6,9 +6,9 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// newBatch returns a batch without ops: its id from the caller's key, or new; its actor the caller.
-func newBatch(c *call) (knowledge.Batch, error) {
-	b := knowledge.Batch{Actor: c.actor()}
+// newBatch returns a batch without ops: its id from the caller's key, or new; its actor the caller. A dry one is only tried.
+func newBatch(c *call, dry bool) (knowledge.Batch, error) {
+	b := knowledge.Batch{Actor: c.actor(), Dry: dry}
 	keys := c.r.Header["Idempotency-Key"]
 	if len(keys) == 0 {
 		b.ID = knowledge.NewBatchID()

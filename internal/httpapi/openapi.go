@@ -272,6 +272,7 @@ func answerHeaders() map[string]*huma.Param {
 			"follows the log from the position of the first page misses nothing; left out where it is not known", "42-60303ae22b998861"),
 		labelHeader:   text("Of an answer as of a label: which it is, and where in the log it stood", "production;seq=48211"),
 		"Tenet-Batch": text("The id of the batch that the write was", exampleBatchID),
+		dryHeader:     text("true where nothing was written, since the request said dry_run", "true"),
 	}
 }
 

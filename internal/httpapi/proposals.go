@@ -83,7 +83,7 @@ func exampleProposed() any {
 func proposalID(c *call) string { return strings.ToLower(c.r.PathValue("id")) }
 
 func reviewProposal(c *call, _ *reviewParams) error {
-	batch, err := newBatch(c)
+	batch, err := newBatch(c, false)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,18 @@ type idempotencyHeader struct {
 }
 
 // writeHeaders are those that every write of one document knows.
-type writeHeaders struct{ idempotencyHeader }
+type writeHeaders struct {
+	idempotencyHeader
+	dryParam
+}
+
+// dryHeader tells of a write that was only tried.
+const dryHeader = "Tenet-Dry-Run"
+
+// dryParam is that of writes which can be tried.
+type dryParam struct {
+	DryRun bool `query:"dry_run" doc:"True asks whether the write would be taken: it is judged as any other, answered as it would be, and nothing is written" example:"false"`
+}
 
 // typeOf is the reflect.Type of T, nil for no body.
 func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }

@@ -186,6 +186,35 @@ func TestWrites(t *testing.T) {
 			changes: []string{"put rule/NEW-1 1 the-admin"},
 		},
 		{
+			name: "a write that is only tried", ask: put(rulePath+"?dry_run=true", aRule), status: 200,
+			want:  `{"rule_id":"SEC-001","version":2}`,
+			heads: map[string]string{"Tenet-Dry-Run": "true", "Tenet-Batch": "", "ETag": ""},
+		},
+		{
+			name: "a write that is only tried, on another version", ask: put(rulePath+"?dry_run=true", aRule).with("If-Match", `"7"`), status: 412,
+		},
+		{
+			name: "a creation that is only tried", ask: post("/api/v1/rules?dry_run=true", `{"rule_id":"NEW-1",`+aRule[1:]), status: 201,
+			want: `{"rule_id":"NEW-1","version":1}`, heads: map[string]string{"Tenet-Dry-Run": "true"},
+		},
+		{
+			name: "a purge that is only tried, of what is still named", ask: del(rulePath + "?purge=true&dry_run=true"), status: 422,
+		},
+		{
+			name: "a retirement that is only tried", ask: del(rulePath + "?dry_run=true"), status: 200, heads: map[string]string{"Tenet-Dry-Run": "true"},
+		},
+		{
+			name: "a batch that is only tried",
+			ask:  post(batchesPath+"?dry_run=true", `{"ops":[{"verb":"retire","kind":"rule","id":"SEC-001"}]}`), status: 200,
+			want: `{"dry_run":true,"state":"applied","results":[{"id":"SEC-001","version":2}]}`, heads: map[string]string{"Tenet-Dry-Run": "true"},
+		},
+		{
+			name: "ops that are only tried, each for itself",
+			ask: post(batchesPath+"?dry_run=true", `{"mode":"best_effort","ops":[{"verb":"retire","kind":"rule","id":"SEC-001"},`+
+				`{"verb":"retire","kind":"rule","id":"NONE"}]}`), status: 200,
+			want: `{"dry_run":true,"failed":1,"results":[{"state":"applied"},{"error":{"code":"not_found"}}]}`,
+		},
+		{
 			name: "writing only what is not there", ask: put(rulePath, aRule).with("If-None-Match", "*"), status: 412,
 			want: `{"code":"precondition_failed","want":-1,"got":1}`,
 		},

@@ -64,6 +64,9 @@ type Batch struct {
 	// Invalid accepts documents with faults, from an export of a database that contained them. Only an import into a
 	// database that it has opened itself sets it; no request can.
 	Invalid bool
+	// Dry asks whether the batch would be taken: it is judged and applied as any other, and then taken back, so that nothing
+	// is written and its id stays free.
+	Dry bool
 	// Origin is the fingerprint of the batch as its writer sent it, if a door or a replay has filled in conditions
 	// since; else zero. With it a retry by the writer finds its batch.
 	Origin [32]byte
@@ -91,11 +94,13 @@ func Put(d Document, ifVersion int64) Op {
 // A Receipt is the result of a batch.
 type Receipt struct {
 	Batch BatchID
-	Seq   Seq // of the batch's last change; 0 while it is queued
+	Seq   Seq // of the batch's last change; 0 while it is queued, and after a dry run
 	// Records holds the resulting record of each op, nil for an archive or a purge.
 	Records []*Record
 	// Queued is true when the batch is on disk in the journal and not yet at the primary.
 	Queued bool
+	// Dry is true when the batch was only tried: the records are those that it would leave behind.
+	Dry bool
 }
 
 // A Change is one row of the log: what one op did.

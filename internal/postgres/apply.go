@@ -80,14 +80,30 @@ func (a *application) try() (knowledge.Receipt, error) {
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
-	changes, err := a.send(payload)
+	send := a.send
+	if a.batch.Dry {
+		send = a.tryOut
+	}
+	changes, err := send(payload)
 	if err != nil {
 		if pg, ok := serverError(err); ok && pg.Code == codeReadOnly {
 			a.s.leave()
 		}
 		return knowledge.Receipt{}, a.failed(err)
 	}
-	return knowledge.ReceiptOf(a.batch, changes), nil
+	receipt := knowledge.ReceiptOf(a.batch, changes)
+	if a.batch.Dry {
+		receipt.Seq, receipt.Dry = 0, true
+	}
+	return receipt, nil
+}
+
+// tryOut has the batch done and taken back, and returns what it would do.
+func (a *application) tryOut(p payload) ([]knowledge.Change, error) {
+	began := time.Now()
+	changes, err := tryOut(a.own, a.s, []*member{{application: a, payload: p}})
+	a.s.observe("dry run", applySQL, nil, began, err)
+	return changes, err
 }
 
 // send sends the batch, in a group if it may share one, and reads its changes.

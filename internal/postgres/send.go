@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"tenet/internal/knowledge"
 )
@@ -35,24 +36,65 @@ const (
 //nolint:gochecknoglobals // a constant of the protocol
 var oneBinary = []int16{1}
 
-// send sends batches and the query of their changes in one round trip, as two transactions. If hurried, it does not
-// wait long for locked rows.
-func (s *Store) send(ctx context.Context, batches []*member, hurried bool) ([]knowledge.Change, error) {
+// prepared returns a connection that has the statements of a batch.
+func prepared(ctx context.Context, s *Store) (*pgxpool.Conn, error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, &notSentError{err}
 	}
-	defer conn.Release()
-	if _, err := conn.Conn().Prepare(ctx, applyName, applySQL); err != nil {
-		return nil, &notSentError{err}
+	for name, sql := range map[string]string{applyName: applySQL, appliedName: appliedSQL} {
+		if _, err := conn.Conn().Prepare(ctx, name, sql); err != nil {
+			conn.Release()
+			return nil, &notSentError{err}
+		}
 	}
-	if _, err := conn.Conn().Prepare(ctx, appliedName, appliedSQL); err != nil {
-		return nil, &notSentError{err}
-	}
+	return conn, nil
+}
+
+// batchIDs returns the ids of batches as an argument.
+func batchIDs(batches []*member) []byte {
 	ids := newArray(pgtype.UUIDOID, len(batches), 16*len(batches))
 	for _, m := range batches {
 		ids.add(m.batch.ID[:])
 	}
+	return ids.done()
+}
+
+// tryOut sends batches and the query of their changes in one transaction, and rolls it back. The log's rows are made by
+// deferred triggers, so the constraints are set to immediate first.
+func tryOut(ctx context.Context, s *Store, batches []*member) ([]knowledge.Change, error) {
+	conn, err := prepared(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Release()
+	pipe := conn.Conn().PgConn().StartPipeline(ctx)
+	pipe.SendQueryParams("BEGIN", nil, nil, nil, nil)
+	pipe.SendQueryPrepared(applyName, arguments(batches), oneBinary, oneBinary)
+	enter(pipe, batches, s.schema.Version)
+	pipe.SendQueryParams("SET CONSTRAINTS ALL IMMEDIATE", nil, nil, nil, nil)
+	pipe.SendPipelineSync()
+	pipe.SendQueryPrepared(appliedName, [][]byte{batchIDs(batches)}, oneBinary, oneBinary)
+	pipe.SendQueryParams("ROLLBACK", nil, nil, nil, nil)
+	changes, err := finish(pipe, conn.Conn().TypeMap())
+	if conn.Conn().PgConn().TxStatus() != 'I' { // it was refused, and what stands behind that was passed over
+		_, back := conn.Exec(ctx, "ROLLBACK")
+		err = errors.Join(err, back)
+	}
+	if read, ok := errors.AsType[*committedError](err); ok {
+		err = read.err // nothing was committed
+	}
+	return changes, err
+}
+
+// send sends batches and the query of their changes in one round trip, as two transactions. If hurried, it does not
+// wait long for locked rows.
+func (s *Store) send(ctx context.Context, batches []*member, hurried bool) ([]knowledge.Change, error) {
+	conn, err := prepared(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Release()
 	pipe := conn.Conn().PgConn().StartPipeline(ctx)
 	if hurried {
 		pipe.SendQueryParams(hurrySQL, nil, nil, nil, nil)
@@ -63,7 +105,7 @@ func (s *Store) send(ctx context.Context, batches []*member, hurried bool) ([]kn
 		pipe.SendQueryParams(unhurrySQL, nil, nil, nil, nil)
 	}
 	pipe.SendPipelineSync()
-	pipe.SendQueryPrepared(appliedName, [][]byte{ids.done()}, oneBinary, oneBinary)
+	pipe.SendQueryPrepared(appliedName, [][]byte{batchIDs(batches)}, oneBinary, oneBinary)
 	return finish(pipe, conn.Conn().TypeMap())
 }
 

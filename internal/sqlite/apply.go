@@ -33,13 +33,37 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	var receipt knowledge.Receipt
 	err = s.do(ctx, "apply", func(ctx context.Context, t *tx) error {
 		var err error
-		receipt, err = t.apply(ctx, &b, fingerprint, s.now)
+		if b.Dry {
+			receipt, err = tryOut(ctx, t, &b, fingerprint, s.now)
+		} else {
+			receipt, err = t.apply(ctx, &b, fingerprint, s.now)
+		}
 		return err
 	})
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
 	return receipt, nil
+}
+
+// tryOut applies a batch and takes it back.
+func tryOut(ctx context.Context, t *tx, b *knowledge.Batch, fingerprint [32]byte, now func() time.Time) (knowledge.Receipt, error) {
+	before, job := t.head, t.job
+	if err := t.exec(ctx, "SAVEPOINT dry"); err != nil {
+		return knowledge.Receipt{}, err
+	}
+	receipt, err := t.apply(ctx, b, fingerprint, now)
+	if lost(err) {
+		return knowledge.Receipt{}, err
+	}
+	t.head, t.job = before, job
+	receipt.Seq, receipt.Dry = 0, true
+	for _, back := range []string{"ROLLBACK TO dry", "RELEASE dry"} {
+		if err := t.exec(ctx, back); err != nil {
+			return knowledge.Receipt{}, err
+		}
+	}
+	return receipt, err
 }
 
 // apply applies a batch that has passed validation.

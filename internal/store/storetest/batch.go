@@ -21,6 +21,7 @@ func batchLaws() []law {
 		{name: "a batch's id with other content is ErrReused", check: reusedID},
 		{name: "an id whose batch was refused may be used again", check: refusedIDIsFree},
 		{name: "a batch is left as its writer made it", check: batchIsLeftAlone},
+		{name: "a dry run is judged as a write and leaves nothing behind", check: dryRun},
 		{name: "kinds may be mixed in one batch and a rule may come with its category", check: mixedKinds},
 		{name: "a batch that fails in its last op has done nothing", check: lastOpFails},
 		{name: "every fault of a batch is named at once with its place", check: everyFaultIsNamed},
@@ -116,6 +117,59 @@ func reusedID(s *suite) {
 	s.missing(other.Key())
 	s.unchanged(first.Records[0])
 	s.sameReceipt("the batch itself", first, s.applyBatch(b))
+}
+
+func dryRun(s *suite) {
+	r, there := Rule(), Rule()
+	s.put(there)
+	dry := func(ops ...knowledge.Op) knowledge.Batch {
+		b := Batch(ops...)
+		b.Dry = true
+		return b
+	}
+	b := dry(knowledge.Put(r, knowledge.NoVersion), knowledge.Op{Verb: knowledge.VerbPatch, Key: there.Key(), Patch: []byte(`{"title":"Tried"}`)},
+		knowledge.Op{Verb: knowledge.VerbPurge, Key: s.put(Rule()).Key})
+	receipt, err := s.s.Apply(s.ctx, b)
+	if s.o.Queued {
+		if !errors.Is(err, store.ErrUnavailable) {
+			s.Errorf("a dry run without a primary: %v, want ErrUnavailable: nobody else can tell", err)
+		}
+		return
+	}
+	if err != nil {
+		s.Fatalf("a dry run: %v", err)
+	}
+	if !receipt.Dry || receipt.Queued || receipt.Seq != 0 || len(receipt.Records) != 3 {
+		s.Fatalf("the receipt of a dry run is %+v, want it dry, without a seq and with a record for each op", receipt)
+	}
+	if rec := receipt.Records[0]; rec == nil || rec.Key != r.Key() || rec.Version != 1 {
+		s.Errorf("a dry run of a creation leaves %v, want version 1 of %s", rec, r.Key())
+	}
+	if rec := receipt.Records[1]; rec == nil || rec.Version != 2 || !strings.Contains(string(rec.JSON), "Tried") {
+		s.Errorf("a dry run of a patch leaves %v, want version 2", rec)
+	}
+	s.missing(r.Key())
+	if d := s.document(there.Key()); d.Stamps().Version != 1 || d.Text().Title == "Tried" {
+		s.Errorf("after a dry run %s is %+v", there.Key(), d.Stamps())
+	}
+	s.document(b.Ops[2].Key)
+	if !s.o.NoLog {
+		if c := s.changes(knowledge.ChangeQuery{Batch: b.ID}); len(c) > 0 {
+			s.Errorf("the log tells of a dry run: %+v", c)
+		}
+	}
+	if err := s.refused(dry(knowledge.Put(there, knowledge.NoVersion))); !errors.Is(err, store.ErrConflict) {
+		s.Errorf("a dry run of creating what is there: %v, want ErrConflict", err)
+	}
+	if err := s.refused(dry(knowledge.Op{Verb: knowledge.VerbRetire, Key: Rule().Key()})); !errors.Is(err, store.ErrNotFound) {
+		s.Errorf("a dry run of retiring what is not there: %v, want ErrNotFound", err)
+	}
+	orphan := Rule(func(r *knowledge.Rule) { r.Category = "nowhere" })
+	s.invalidAt(s.refused(dry(knowledge.Put(orphan, knowledge.NoVersion))), "/ops/0/document/category")
+	b.Dry = false
+	if got := s.applyBatch(b); got.Dry || got.Records[0].Version != 1 {
+		s.Errorf("the batch itself, after its dry run, left %+v", got)
+	}
 }
 
 func refusedIDIsFree(s *suite) {

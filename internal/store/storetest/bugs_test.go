@@ -88,6 +88,7 @@ func TestEverySeededBugIsFound(t *testing.T) {
 		"sorts titles like a dictionary":   "every order of every kind is kept over pages of any size",
 		"takes an id for anything":         "a batch's id with other content is ErrReused",
 		"takes any cursor":                 "a cursor that was tampered with or belongs to another list is refused",
+		"writes what is only tried":        "a dry run is judged as a write and leaves nothing behind",
 		"writes on its caller's documents": "a batch is left as its writer made it",
 	} {
 		t.Run(bug, func(t *testing.T) {
