@@ -9,7 +9,8 @@ import (
 )
 
 // TestEveryCommandOfTheDocumentsIsOne reads the commands that README and docs show, and checks that the program has each of them with those flags
-// and so many arguments. What they do is tried by the scripts, and docs/for-assistants.md is run as it stands.
+// and so many arguments. What they do is tried by the scripts; README.md and the pages that pages_test.go and guide_test.go name are run as
+// they stand.
 func TestEveryCommandOfTheDocumentsIsOne(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil {

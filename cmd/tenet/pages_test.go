@@ -1,0 +1,211 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"tenet/internal/needs"
+)
+
+// A shell runs lines of a page as a reader does: in a folder and a home of its own, beside a tenet that runs.
+type shell struct {
+	dir   string
+	env   []string
+	token string // the admin's
+}
+
+// beside starts a tenet in the home of a reader.
+func beside(t *testing.T, dir string) *shell {
+	t.Helper()
+	for _, name := range []string{"sh", "curl", "tar"} {
+		needs.Program(t, name, "Debian: apt-get install "+name)
+	}
+	home := t.TempDir()
+	data := filepath.Join(home, ".local", "share", "tenet")
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p := serveProcess(t, data, "")
+	token, err := os.ReadFile(filepath.Join(data, "admin.token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &shell{dir: dir, env: []string{
+		"HOME=" + home, "PATH=" + os.Getenv("PATH"), "XDG_CACHE_HOME=" + t.TempDir(), "ADDRESS=" + p.address(t),
+	}, token: strings.TrimSpace(string(token))}
+	return s
+}
+
+// run runs a line and returns what it prints.
+func (s *shell) run(line string) (string, error) {
+	out, err := s.command(line).Output()
+	return string(out), err
+}
+
+// command returns a line as a command, with the address of the tenet that runs in place of the usual one.
+func (s *shell) command(line string) *exec.Cmd {
+	line = strings.ReplaceAll(line, "go run ./cmd/tenet ", "tenet ")
+	line = regexp.MustCompile(`(localhost|127\.0\.0\.1):8420`).ReplaceAllString(line, "$$ADDRESS")
+	line = regexp.MustCompile(`'(\$ADDRESS[^']*)'`).ReplaceAllString(line, `"$1"`)
+	cmd := exec.Command("sh", "-c", line)
+	cmd.Dir, cmd.Env = s.dir, s.env
+	return cmd
+}
+
+// sameSession returns a text without what differs from run to run: times, ids of batches, positions, scores, and how wide columns are.
+func sameSession(text string) string {
+	for _, mask := range []struct{ what, with string }{
+		{`[0-9a-f]{8}-[0-9a-f-]{27}`, "BATCH"}, {`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`, "TIME"}, {`--cursor \S+`, "--cursor C"},
+		{`\b\d+\.\d+\b`, "SCORE"}, {`\b\d{2,}\b`, "SEQ"}, {` +`, " "}, {` \n`, "\n"},
+	} {
+		text = regexp.MustCompile(mask.what).ReplaceAllString(text, mask.with)
+	}
+	return strings.TrimSpace(text)
+}
+
+// TestTheReadmeShowsWhatHappens runs the session at the head of README.md and compares what it shows; -update writes it anew.
+func TestTheReadmeShowsWhatHappens(t *testing.T) {
+	const name = "../../README.md"
+	page, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?ms)^```console\n(.*?)^```$").FindSubmatchIndex(page)
+	if block == nil {
+		t.Fatal("README.md shows no session")
+	}
+	s := beside(t, t.TempDir())
+	var session strings.Builder
+	for i, part := range strings.Split("\n"+string(page[block[2]:block[3]]), "\n$ ")[1:] {
+		line, shown, _ := strings.Cut(part, "\n")
+		out, err := s.command(line).CombinedOutput() // as on a terminal
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", line, err, out)
+		}
+		got := string(out)
+		same := sameSession(got) == sameSession(shown)
+		// Of one long line the rest is left out.
+		if begin, cut := strings.CutSuffix(strings.TrimSpace(shown), "…"); cut && !strings.Contains(begin, "\n") {
+			same = strings.HasPrefix(sameSession(got), sameSession(begin))
+			got = got[:min(len(got), len(strings.TrimSpace(begin)))] + " …"
+		}
+		if !same {
+			t.Logf("%s shows\n%s\nand not\n%s", line, got, shown)
+			if !*update {
+				t.Errorf("%s shows something else; -update writes it anew", line)
+			}
+			shown = got
+		}
+		if i > 0 {
+			session.WriteString("\n")
+		}
+		session.WriteString("$ " + line + "\n" + strings.TrimSpace(shown) + "\n")
+	}
+	if *update {
+		text := string(page[:block[2]]) + session.String() + string(page[block[3]:])
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestTheCommandsOfThePagesRun runs the commands of pages as they stand, each beside what its page says is there.
+func TestTheCommandsOfThePagesRun(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for page, prepare := range map[string]func(t *testing.T, s *shell, line string) string{
+		"README.md": func(_ *testing.T, s *shell, line string) string {
+			s.dir = root // "from a clone"
+			if strings.Contains(line, " serve") || strings.HasPrefix(line, "make ") || strings.HasPrefix(line, "install ") {
+				return "" // it runs already; the program is built and installed by its own checks
+			}
+			return line
+		},
+		"docs/import.md": func(t *testing.T, s *shell, line string) string {
+			t.Helper()
+			if strings.Contains(line, "https://") {
+				return "" // that wants a network
+			}
+			s.given(t, "AGENTS.md", "# Agents\n\nBe kind.\n")
+			s.given(t, ".cursor/rules/a.mdc", "---\nalwaysApply: true\n---\nNo print.\n")
+			for _, name := range []string{"playbook", "playbook-2"} {
+				s.given(t, name+"/rules/"+name+".md", "---\nseverity: HIGH\n---\n# "+name+"\n\nText.\n")
+				if out, err := exec.Command("tar", "-czf", filepath.Join(s.dir, name+".tar.gz"), "-C", s.dir, name).CombinedOutput(); err != nil {
+					t.Fatalf("tar: %v\n%s", err, out)
+				}
+			}
+			return line
+		},
+		"docs/packs.md": func(t *testing.T, s *shell, line string) string {
+			t.Helper()
+			if !strings.Contains(line, " ID") {
+				return line
+			}
+			out, err := s.run("tenet list proposals -o name")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, id, _ := strings.Cut(strings.TrimSpace(out), "/")
+			if strings.Contains(line, "approve") { // somebody else
+				s.given(t, "bea.token", s.must(t, "tenet token create bea --role maintainer --quiet"))
+				line += " --token-file bea.token"
+			}
+			return strings.ReplaceAll(line, " ID", " "+id)
+		},
+		"docs/rest.md": func(_ *testing.T, _ *shell, line string) string { return line },
+	} {
+		t.Run(page, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join(root, page))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := beside(t, t.TempDir())
+			s.env = append(s.env, "TENET_TOKEN="+s.token)
+			ran := 0
+			for _, m := range regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
+				for line := range strings.Lines(m[1]) {
+					line, _, _ = strings.Cut(strings.TrimSpace(line), "  #")
+					if line = prepare(t, s, strings.TrimSpace(line)); line == "" {
+						continue
+					}
+					ran++
+					s.must(t, line)
+				}
+			}
+			if ran == 0 {
+				t.Error("no command was found: the page is read wrongly")
+			}
+		})
+	}
+}
+
+// given writes a file that a page speaks of.
+func (s *shell) given(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join(s.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put(t, path, text)
+}
+
+// must runs a line that has to succeed.
+func (s *shell) must(t *testing.T, line string) string {
+	t.Helper()
+	out, err := s.run(line)
+	if err != nil {
+		said := ""
+		if ended, ok := errors.AsType[*exec.ExitError](err); ok {
+			said = string(ended.Stderr)
+		}
+		t.Fatalf("%s: %v\n%s%s", line, err, out, said)
+	}
+	return out
+}
