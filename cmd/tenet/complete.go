@@ -7,8 +7,12 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"tenet/internal/backup"
+	"tenet/internal/hook"
 	"tenet/internal/interchange"
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
+	"tenet/internal/treesync"
 )
 
 // valuesOf returns what a flag may be, where that is a list that everybody knows; nil for others.
@@ -63,7 +67,47 @@ func valuesOf(cmd *cobra.Command, flag string) []string {
 			return []string{"text", "json", "sarif", "github"}
 		}
 	}
+	return toolValues(cmd, flag)
+}
+
+// toolValues returns what a flag may be that names another tool, a form or a state.
+func toolValues(cmd *cobra.Command, flag string) []string {
+	switch cmd.Name() + " " + flag {
+	case "import format":
+		return texts(interchange.Formats())
+	case "fleet state":
+		return texts(store.FleetStates())
+	case "list state":
+		return append(knowledge.ProposalStates(), "any")
+	}
+	switch flag {
+	case "backup-engine":
+		return []string{backup.PgBackRestName, backup.BaseBackupName}
+	case "verdict":
+		return []string{store.EffectDead, store.EffectNoisy, store.EffectUnserved}
+	case "tool":
+		return hook.Tools()
+	case "on-error":
+		return []string{"allow", "deny"}
+	case "target":
+		return treesync.Targets()
+	case "client":
+		var names []string
+		for _, c := range mcpClients() {
+			names = append(names, c.name)
+		}
+		return names
+	}
 	return nil
+}
+
+// texts returns words as what they are to a shell.
+func texts[T ~string](words []T) []string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = string(w)
+	}
+	return out
 }
 
 // completeFlags lets shells complete the values of flags: those that are fixed, and those that the tenet has.
@@ -91,6 +135,12 @@ func completionOf(a *app, flag string) func(*cobra.Command, []string, string) ([
 		return idsOf(a, knowledge.KindLabel)
 	case "repository":
 		return idsOf(a, knowledge.KindRepository)
+	case "pack":
+		return idsOf(a, knowledge.KindPack)
+	case "actor":
+		return idsOf(a, knowledge.KindPrincipal)
+	case "key", "hold", "release":
+		return withKeys(a)
 	case "tag", "source":
 		return func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 			return tagsOf(a, cmd, flag == "source", begun), cobra.ShellCompDirectiveNoFileComp
