@@ -27,6 +27,7 @@ with --strict also when there are warnings.`,
 		Example: `  tenet doctor
   tenet doctor --strict --output json
   tenet doctor changes
+  tenet doctor audit
   tenet doctor mirror`,
 		Args: cobra.NoArgs,
 	}, &looked, func(ctx context.Context, _ []string) error { return doctor(ctx, a, &looked) })
@@ -43,6 +44,7 @@ later, shows that too.`,
 		Example: `  tenet doctor changes
   tenet doctor changes --head 42-9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08`,
 	}, &s, func(ctx context.Context, _ []string) error { return doctorChanges(ctx, a, s.Head) })
+	addDoctorAudit(a, group)
 	addDoctorMirror(a, group)
 	addDoctorJournal(a, group)
 	addDoctorDocuments(a, group)

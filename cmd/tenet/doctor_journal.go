@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -79,35 +78,23 @@ func doctorJournal(ctx context.Context, a *app, export string) error {
 }
 
 // exportJournal writes a journal to a new file, for its owner's eyes only, or to standard output.
-func exportJournal(ctx context.Context, a *app, path, dest string) (err error) {
-	out := a.out
-	if dest != "-" {
-		f, err := os.OpenFile(dest, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // a path of the caller's
-		if errors.Is(err, os.ErrExist) {
-			return usageError("%s is there already: name another file", dest)
-		}
-		if err != nil {
-			return usageError("%s", err)
-		}
-		defer func() {
-			if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-				err = errors.Join(err, os.Remove(dest)) // half an export looks like a whole one
-			}
-		}()
-		out = f
-	}
+func exportJournal(ctx context.Context, a *app, path, dest string) error {
 	n, waiting := 0, 0
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	err = sqlite.ReadJournal(ctx, path, func(l *sqlite.JournalLine) error {
-		n++
-		if l.State == knowledge.BatchQueued {
-			waiting++
+	err := a.exportLines(dest, func(enc *json.Encoder) error {
+		err := sqlite.ReadJournal(ctx, path, func(l *sqlite.JournalLine) error {
+			n++
+			if l.State == knowledge.BatchQueued {
+				waiting++
+			}
+			return enc.Encode(l)
+		})
+		if err != nil {
+			return noJournal(a.DataDir, err)
 		}
-		return enc.Encode(l)
+		return nil
 	})
 	if err != nil {
-		return noJournal(a.DataDir, err)
+		return err
 	}
 	a.say("%s written to %s: %d wait for PostgreSQL, %d for a person", plural(int64(n), "batch", "batches"), dest, waiting, n-waiting)
 	return nil

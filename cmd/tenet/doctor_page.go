@@ -38,6 +38,7 @@ func advice() map[string][2]string {
 		"schema":         {"the program and the database are of different versions", "`tenet migrate status`, then `tenet migrate up`"},
 		"shape":          {"somebody has changed the database past tenet: it may be slow, or take what it should refuse", "compare it with docs/schema.md, and put back what is gone"},
 		"record":         {"a write may leave no trace, or the database was changed past tenet", "`tenet doctor changes`; docs/operations/run.md, \"Verify the log\""},
+		"audit":          {"who was refused and who read what can't be told with certainty any more", "`tenet doctor audit`; docs/operations/run.md, \"Answer an auditor\""},
 		"times":          {"a clock was wrong when it was written: changes may seem to come before others", "compare the clocks of all machines with a tenet"},
 		"damage":         {"the disk or its controller lies, and more may be lost with each write", "stop the tenet, copy the file away, `tenet backup restore` into a new directory"},
 		"outage":         {"answers come from the copy on this machine, and writes wait here", "mend PostgreSQL; docs/runbooks/alerts.md, TenetDegraded"},

@@ -39,7 +39,7 @@ func addErase(a *app) {
 	a.command(group, &cobra.Command{
 		Use: "principal ID", Short: "Replace a person by a pseudonym, everywhere",
 		Long: `Replaces the id and the names of a person by a pseudonym in every field that names people: in documents, in the log of changes,
-refusals, jobs, conflicts and what waits, here and on every instance. The token opens nothing from then on. The log still verifies,
+the audit, jobs, conflicts and what waits, here and on every instance. The token opens nothing from then on. The log still verifies,
 and "tenet doctor changes" says how many changes were rewritten.
 
 Texts that name the person are listed, for people to rewrite. Backups made before hold the name until they are removed: they are

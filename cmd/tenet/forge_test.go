@@ -80,7 +80,7 @@ func TestAForgerIsFoundByTheCommandLine(t *testing.T) {
 			SELECT 'c-7', rank, json_set(document, '$.category_id', 'c-7', '$.updated_at', '2099-01-31T12:00:00.000000Z') FROM categories LIMIT 1`,
 			nil, false, "category/c-7 was never written",
 		},
-		"a trigger put in":         {"CREATE TRIGGER forged AFTER INSERT ON refusals BEGIN DELETE FROM refusals; END", nil, false, "trigger forged"},
+		"a trigger put in":         {"CREATE TRIGGER forged AFTER INSERT ON audit BEGIN DELETE FROM audit; END", nil, false, "trigger forged"},
 		"a document taken out":     {"DELETE FROM categories WHERE category_id = 'c-5'", nil, false, "category/c-5 is missing"},
 		"a text, hash and a chain": {"SELECT 1", func(t *testing.T, db *sql.DB) { rehash(t, db); relink(t, db) }, true, "written anew"},
 	} {

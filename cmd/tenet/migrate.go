@@ -119,7 +119,7 @@ func addMigrateGrants(a *app, group *cobra.Command) {
 		Use: "grants", Short: "Give the roles of a PostgreSQL their rights",
 		Long: `Gives the program's role and the reader's what they need, and takes away everything else, also from everybody (PUBLIC). It wants the
 address of the role that owns the tables; deploy/postgres/roles.sql makes the roles. The program's role can neither change nor delete the log of
-changes, the ledger of batches, purges or refusals, nor anything of the schema. Run it again after each migration.`,
+changes, the ledger of batches, purges or the audit, nor anything of the schema. Run it again after each migration.`,
 		Example: `  tenet migrate grants --database-url postgres://tenet_owner@db.example.org/tenet?sslmode=verify-full
   tenet migrate grants --dry-run`,
 		Args: cobra.NoArgs,

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"gopkg.in/yaml.v3"
 )
@@ -32,6 +34,29 @@ func (a *app) printTable(v any, t *table) error {
 		return t.writeCSV(a.out)
 	}
 	return a.print(v, t.write)
+}
+
+// exportLines writes lines of JSON to a new file, for its owner's eyes only, or to standard output for "-".
+func (a *app) exportLines(dest string, write func(enc *json.Encoder) error) (failed error) {
+	out := a.out
+	if dest != "-" {
+		f, err := os.OpenFile(dest, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // a path of the caller's
+		if errors.Is(err, os.ErrExist) {
+			return usageError("%s is there already: name another file", dest)
+		}
+		if err != nil {
+			return usageError("%s", err)
+		}
+		defer func() {
+			if failed = errors.Join(failed, f.Sync(), f.Close()); failed != nil {
+				failed = errors.Join(failed, os.Remove(dest)) // half an export looks like a whole one
+			}
+		}()
+		out = f
+	}
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	return write(enc)
 }
 
 func printJSON(w io.Writer, v any) error {

@@ -58,6 +58,7 @@ type Request struct {
 	Given  string // the request's id, if the caller has set one
 	Number uint64 // the source of the id otherwise
 	Origin Origin // where the request comes from; nil if unknown
+	Door   string // the door that answers it
 	// Told is true once a refusal of the request was reported.
 	Told atomic.Bool
 }
@@ -68,16 +69,24 @@ type Origin interface {
 	Peer() string
 }
 
-// tellOf adds the request's address to a refusal, and marks the request as reported.
+// tellOf adds the request's door and address to a refusal, and marks the request as reported.
 func tellOf(ctx context.Context, r *Refusal) {
-	q, ok := ctx.Value(wholeKey).(*Request)
-	if !ok {
-		return
+	q := RequestFrom(ctx)
+	if q != nil {
+		q.Told.Store(true)
 	}
-	q.Told.Store(true)
-	if q.Origin != nil {
-		r.Peer = q.Origin.Peer()
+	r.Door, r.Peer = q.place()
+}
+
+// place returns the door that answers a request, and the remote address; "" if unknown. A nil request has neither.
+func (r *Request) place() (door, peer string) {
+	if r == nil {
+		return "", ""
 	}
+	if r.Origin != nil {
+		peer = r.Origin.Peer()
+	}
+	return r.Door, peer
 }
 
 // RequestID returns the request's id. Few are asked for, so the text is made on demand.

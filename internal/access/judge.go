@@ -53,9 +53,7 @@ func (c call) entered(ctx context.Context, b *knowledge.Batch) {
 	if len(b.Ops) == 1 {
 		r.Key = b.Ops[0].Key
 	}
-	if q, ok := ctx.Value(wholeKey).(*Request); ok && q.Origin != nil {
-		r.Peer = q.Origin.Peer()
-	}
+	r.Door, r.Peer = RequestFrom(ctx).place()
 	c.s.refused(ctx, r)
 }
 

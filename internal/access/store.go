@@ -31,6 +31,7 @@ type Refusal struct {
 	Reason    string
 	RequestID string
 	Peer      string // the remote address; "" if unknown
+	Door      string // "" if unknown
 }
 
 // A Store allows each caller what its role allows:
@@ -53,6 +54,7 @@ type Store struct {
 	waits    func(context.Context, knowledge.BatchID) (bool, error) // nil if every taken batch is in the log
 	policy   Policy
 	imported imported
+	reads    Reads
 }
 
 var _ store.Store = (*Store)(nil)
@@ -79,6 +81,12 @@ func (s *Store) WithQuotas(q Quotas) *Store {
 // WithPolicy sets the review policy. It returns s, and must be called before s is used.
 func (s *Store) WithPolicy(p Policy) *Store {
 	s.policy = p
+	return s
+}
+
+// WithReads sets a function that is called for each answered read. It returns s, and must be called before s is used.
+func (s *Store) WithReads(tell Reads) *Store {
+	s.reads = tell
 	return s
 }
 
@@ -141,7 +149,11 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 	if err := c.mayRead(ctx, key); err != nil {
 		return nil, err
 	}
-	return s.next.Get(ctx, key)
+	rec, err := s.next.Get(ctx, key)
+	if err == nil && s.reads != nil {
+		s.reads.Tell(ctx, Read{Action: ReadGet, Key: key, Count: 1})
+	}
+	return rec, err
 }
 
 // List implements [store.Store].
@@ -153,7 +165,11 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 	if err := c.mayRead(ctx, knowledge.Key{Kind: q.Kind}); err != nil {
 		return nil, err
 	}
-	return s.next.List(ctx, q)
+	page, err := s.next.List(ctx, q)
+	if err == nil && s.reads != nil {
+		s.reads.Tell(ctx, ListRead(&q, "", len(page.Records)))
+	}
+	return page, err
 }
 
 // Search implements [store.Store]. No search covers principals, so nothing is filtered.
@@ -161,7 +177,11 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 	if _, err := s.enter(ctx, "Search"); err != nil {
 		return nil, err
 	}
-	return s.next.Search(ctx, q)
+	hits, err := s.next.Search(ctx, q)
+	if err == nil && s.reads != nil {
+		s.reads.Tell(ctx, SearchRead(&q, "", len(hits.Hits)))
+	}
+	return hits, err
 }
 
 // Apply implements [store.Store].
@@ -189,6 +209,7 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 		return r, err
 	}
 	if err == nil {
+		s.reads.Tell(ctx, Read{Action: Wrote})
 		c.entered(ctx, &b)
 		c.tellOverride(ctx, &b, &r)
 	}
@@ -227,6 +248,14 @@ func (c call) instead(ctx context.Context, b *knowledge.Batch, refused error) (k
 
 // Changes implements [store.Store].
 func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	list, err := s.changes(ctx, q)
+	if s.reads != nil && len(list) > 0 {
+		s.reads.Tell(ctx, changesRead(&q, len(list)))
+	}
+	return list, err
+}
+
+func (s *Store) changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
 	c, err := s.enter(ctx, "Changes")
 	if err != nil {
 		return nil, err

@@ -2,8 +2,8 @@ package api
 
 import "tenet/internal/store"
 
-// An AuditList is a list of refused calls.
+// An AuditList is a page of the audit, the newest entries first.
 type AuditList struct {
-	Refusals []store.Refusal `json:"refusals" doc:"The calls that were refused, the newest first"`
-	Next     string          `json:"next,omitempty" doc:"Where the next page begins, to be given as before; left out on the last one"`
+	Entries []store.AuditEntry `json:"entries" doc:"The entries, the newest first"`
+	Next    int64              `json:"next,omitempty" doc:"What below leads to the next page with; left out on the last one"`
 }

@@ -128,12 +128,12 @@ func (p *Prepared) Answer(ctx context.Context, reader store.Past) (*Answer, erro
 		p.plan.tag = p.plan.etag(&p.q)
 	}
 	a.ETag = p.plan.tag
-	if p.x.o.Served != nil && !p.q.Budget.Explain {
+	if p.x.o.Served != nil {
 		keys := make([]knowledge.Key, len(a.Items))
 		for i := range a.Items {
 			keys[i] = knowledge.Key{Kind: a.Items[i].Kind, ID: a.Items[i].ID}
 		}
-		p.x.o.Served(keys)
+		p.x.o.Served(ctx, &p.q, keys)
 	}
 	return a, nil
 }

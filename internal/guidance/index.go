@@ -23,8 +23,8 @@ type Options struct {
 	Log  *slog.Logger // nothing is logged when nil
 	// Waits returns the documents that a batch in the journal writes. It is nil if there is no journal.
 	Waits func(ctx context.Context, batch knowledge.BatchID) ([]knowledge.Key, error)
-	// Served is called with the documents of each answer. It may be nil.
-	Served func([]knowledge.Key)
+	// Served is called with the documents of each answer to a query. It may be nil.
+	Served func(ctx context.Context, q *Query, keys []knowledge.Key)
 	// TextBytes is the size of the cache of texts; 32 MiB when 0.
 	TextBytes int64
 }

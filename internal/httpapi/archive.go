@@ -96,6 +96,9 @@ func listArchive(c *call, p *archiveParams) error {
 	if len(list) == q.Limit {
 		a.Next = list[len(list)-1].Key.String()
 	}
+	c.h.o.Reads.Tell(c.request, access.Read{
+		Action: access.ReadArchive, Key: knowledge.Key{Kind: q.Kind, ID: q.ID}, Question: c.r.URL.RawQuery, Count: len(list),
+	})
 	return c.json(http.StatusOK, a)
 }
 

@@ -291,6 +291,7 @@ func reportRefusal(c *call, status int) {
 	}
 	r := access.Refusal{
 		Caller: c.request.Caller, Method: access.MethodRequest, Reason: http.StatusText(status), RequestID: c.request.RequestID(), Peer: c.peer(),
+		Door: c.request.Door,
 	}
 	if status == http.StatusUnauthorized {
 		r.Method, r.Reason = access.MethodAuthenticate, "no token"

@@ -161,6 +161,7 @@ func listConflicts(c *call, p *conflictsParams) error {
 			a.Conflicts = append(a.Conflicts, conflictOf(&list[i]))
 		}
 	}
+	c.h.o.Reads.Tell(c.request, access.Read{Action: access.ReadConflicts, Count: len(a.Conflicts)})
 	if len(list) == q.Limit || bytes >= q.Bytes && len(list) > 0 {
 		a.Next = strconv.FormatInt(list[len(list)-1].Entry.Seq, 10)
 	}
@@ -172,6 +173,7 @@ func getConflict(c *call, _ *conflictPath) error {
 	if err != nil {
 		return err
 	}
+	c.h.o.Reads.Tell(c.request, access.Read{Action: access.ReadConflicts, Question: "batch=" + p.Entry.Batch.ID.String(), Count: 1})
 	return c.json(http.StatusOK, conflictOf(p))
 }
 

@@ -30,8 +30,8 @@ func (j jobs) Jobs(context.Context) ([]upkeep.Standing, error) {
 	return []upkeep.Standing{{Name: exampleJob, Doc: "Makes a backup", Last: exampleRun(store.RunDone)}}, j.fault()
 }
 
-func (j jobs) Refusals(context.Context, knowledge.Time, string, int) ([]store.Refusal, error) {
-	return exampleAudit().Refusals, j.fault()
+func (j jobs) Entries(context.Context, store.AuditQuery) ([]store.AuditEntry, error) {
+	return exampleAudit().Entries, j.fault()
 }
 
 func (j jobs) Archived(context.Context, store.ArchiveQuery) ([]store.Archived, error) {

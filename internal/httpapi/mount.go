@@ -25,6 +25,7 @@ func mountRoutes(list []Mount) []*route {
 
 // serve hands a request to the other door.
 func (m *Mount) serve(c *call) error {
+	c.request.Door = m.Door
 	r := c.r.WithContext(c.ctx)
 	if m.Streams != nil && c.r.Method == http.MethodPost {
 		body, err := takeBody(c, c.h.o.Limits.MaxBody)

@@ -52,8 +52,10 @@ type Options struct {
 	Check func(ctx context.Context, q *check.Question) (*check.Result, error)
 	// Effects knows the effects of rules and practices. If nil, there is no such path.
 	Effects Effects
-	// Audit keeps the refused calls. May be nil.
+	// Audit keeps who was refused, and who read what. May be nil.
 	Audit Audit
+	// Reads is called for reads that the store does not see. May be nil.
+	Reads access.Reads
 	// Uses counts how often templates are rendered. May be nil.
 	Uses UseCounter
 	// Ready returns why the server can't answer, nothing if it can. If nil, the store's Ping decides.
@@ -176,10 +178,10 @@ type Effects interface {
 	Page(ctx context.Context, q store.EffectQuery) ([]store.Effect, error)
 }
 
-// An Audit keeps the calls that were refused.
+// An Audit keeps who was refused, and who read what.
 type Audit interface {
-	// Refusals returns what was refused before a time, of one actor unless that is empty, the newest first; before the zero time means all.
-	Refusals(ctx context.Context, before knowledge.Time, actor string, limit int) ([]store.Refusal, error)
+	// Entries returns entries, the newest first.
+	Entries(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error)
 }
 
 // An Eraser erases a person, and reports what it did.
@@ -197,6 +199,8 @@ type Pages interface {
 // routes are no operations of the OpenAPI document: its protocol describes itself.
 type Mount struct {
 	Tag string // of its requests, for people who read the routes
+	// Door names the door in the audit.
+	Door string
 	// Routes are a method and a path each, as in "GET /search".
 	Routes []string
 	// Serve answers a request; the context says who is calling. An error is answered as any other of this door.

@@ -173,8 +173,8 @@ func TestCallsWithoutAValidTokenAreTold(t *testing.T) {
 	n.do(ask{method: http.MethodGet, path: rulePath, token: "-"}.with("X-Request-Id", "r1"))
 	n.do(ask{method: http.MethodGet, path: rulePath, token: "off"}.with("X-Request-Id", "r2"))
 	want := []access.Refusal{
-		{Method: access.MethodAuthenticate, Reason: "no token: GET /api/v1/rules/{id}", RequestID: "r1", Peer: "127.0.0.1"},
-		{Method: access.MethodAuthenticate, Reason: access.ReasonDisabled + ": GET /api/v1/rules/{id}", RequestID: "r2", Peer: "127.0.0.1", Caller: &access.Caller{ID: "ann"}},
+		{Door: "rest", Method: access.MethodAuthenticate, Reason: "no token: GET /api/v1/rules/{id}", RequestID: "r1", Peer: "127.0.0.1"},
+		{Door: "rest", Method: access.MethodAuthenticate, Reason: access.ReasonDisabled + ": GET /api/v1/rules/{id}", RequestID: "r2", Peer: "127.0.0.1", Caller: &access.Caller{ID: "ann"}},
 	}
 	if !reflect.DeepEqual(told, want) {
 		t.Errorf("told of %+v, want %+v", told, want)

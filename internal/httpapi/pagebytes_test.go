@@ -8,11 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
-	"tenet/internal/api"
 	"tenet/internal/knowledge"
-	"tenet/internal/store"
 )
 
 // TestPagesEndAtTheirBytes reads large documents through every answer that has pages: none is longer than its bound and one document,
@@ -157,20 +154,4 @@ func pages(rt *route) bool {
 		}
 	}
 	return false
-}
-
-// TestPagesOfRefusalsHoldEachOnce lays refusals of one moment across the end of a page.
-func TestPagesOfRefusalsHoldEachOnce(t *testing.T) {
-	at := func(s int) knowledge.Time { return knowledge.At(time.Date(2026, 1, 31, 12, 0, s, 0, time.UTC)) }
-	all := []store.Refusal{{At: at(4)}, {At: at(3)}, {At: at(2), Key: "a"}, {At: at(2), Key: "b"}, {At: at(1)}}
-	var first api.AuditList
-	fillPage(&first, all[:3], 3)
-	if len(first.Refusals) != 2 || first.Next != at(3).Format(knowledge.TimeLayout) {
-		t.Fatalf("%d refusals, and the next page before %q: want the two of their own moments", len(first.Refusals), first.Next)
-	}
-	var second api.AuditList
-	fillPage(&second, all[2:], 4)
-	if len(second.Refusals) != 3 || second.Next != "" {
-		t.Errorf("%d refusals and a next page %q: want the rest and none", len(second.Refusals), second.Next)
-	}
 }

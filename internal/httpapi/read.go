@@ -24,7 +24,7 @@ const apiPrefix = "/api/v1/"
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := h.calls.Get().(*call) // the pool holds nothing else
 	*c = call{h: h, w: w, r: r, start: time.Now(), request: &access.Request{
-		Context: r.Context(), Given: givenID(r.Header), Number: rand.Uint64() | 1<<63, //nolint:gosec // no secret
+		Context: r.Context(), Given: givenID(r.Header), Number: rand.Uint64() | 1<<63, Door: "rest", //nolint:gosec // no secret
 	}}
 	c.request.Origin = origin{c}
 	defer c.finish()

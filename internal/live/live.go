@@ -33,6 +33,8 @@ type Options struct {
 	Level func() knowledge.Level
 	// Queued returns the batch of a [Notice] and its state. If nil, batches in the journal are not announced.
 	Queued func(ctx context.Context, id knowledge.BatchID) (store.Entry, store.Outcome, error)
+	// Reads is told when a stream begins.
+	Reads access.Reads
 	// Origins lists hosts whose pages may subscribe, besides the server's own, such as "docs.example.com" or
 	// "https://*.example.com".
 	Origins []string `name:"live-origins" split:"," doc:"Hosts whose pages may follow the live changes, besides the server's own; several between commas, as in docs.example.com,https://*.example.org"`

@@ -98,7 +98,11 @@ func (h *Hub) admit(r *http.Request) (*subscriber, error) {
 		}
 	}
 	h.awaitReady(r.Context())
-	return h.join(caller, sub, sub.name())
+	s, err := h.join(caller, sub, sub.name())
+	if err == nil {
+		h.o.Reads.Tell(r.Context(), access.Read{Action: access.ReadFollow, Question: r.URL.RawQuery})
+	}
+	return s, err
 }
 
 // startPatience is how long a subscriber waits for a hub that is still starting.

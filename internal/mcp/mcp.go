@@ -182,13 +182,16 @@ func (d *Door) guarded() http.Handler {
 		if c == nil {
 			return nil, auth.ErrInvalidToken
 		}
-		return &auth.TokenInfo{UserID: c.ID, Extra: map[string]any{callerKey: c}}, nil
+		return &auth.TokenInfo{UserID: c.ID, Extra: map[string]any{callerKey: c, requestKey: access.RequestFrom(ctx)}}, nil
 	}, &auth.RequireBearerTokenOptions{AllowMissingExpiration: true})
 	return http.NewCrossOriginProtection().Handler(named(http.HandlerFunc(d.dispatch)))
 }
 
 // callerKey is the key of the caller in a request's extra data of the SDK.
 const callerKey = "caller"
+
+// requestKey is the key of the request there.
+const requestKey = "request"
 
 // dispatch passes a request to the handler of its era. A client of the newer era names it in every request. The older
 // handler would refuse such a request, and the newer one has no notifications for older clients.
@@ -239,6 +242,9 @@ func (d *Door) receive(next mcp.MethodHandler) mcp.MethodHandler {
 		if x := req.GetExtra(); x != nil && x.TokenInfo != nil {
 			if c, ok := x.TokenInfo.Extra[callerKey].(*access.Caller); ok {
 				ctx = access.WithCaller(ctx, c)
+			}
+			if r, ok := x.TokenInfo.Extra[requestKey].(*access.Request); ok && r != nil {
+				ctx = access.WithRequest(ctx, r)
 			}
 		}
 		if method != "subscriptions/listen" {

@@ -16,7 +16,7 @@ func TestErasureKeepsItsLaws(t *testing.T) {
 		*postgres.Store
 		*postgres.Eraser
 		postgres.Archive
-	}{s, postgres.NewEraser(s), postgres.NewArchive(s)}, s.RunBook())
+	}{s, postgres.NewEraser(s), postgres.NewArchive(s)}, s.RunBook(), postgres.NewAuditBook(s))
 }
 
 // TestAnErasureIsNoCoverForAForger changes what an erasure has left, or says that there was one.

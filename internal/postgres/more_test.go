@@ -151,19 +151,6 @@ func TestTheLogIsShortenedByWholeTransactions(t *testing.T) {
 	}
 }
 
-func TestRefusalsAreKept(t *testing.T) {
-	s := open(t)
-	at := knowledge.At(time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC))
-	want := []store.Refusal{{At: at, Actor: "mallory", Action: "purge", Key: "rule/x", Reason: "only admins", RequestID: "r1"}}
-	if err := s.Refuse(t.Context(), want...); err != nil {
-		t.Fatal(err)
-	}
-	got, err := s.Refusals(t.Context(), knowledge.Time{}, "", 10)
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("refusals (-want +got):\n%s%v", diff, err)
-	}
-}
-
 // An ear notes the names of statements.
 type ear struct {
 	mu    sync.Mutex // guards heard

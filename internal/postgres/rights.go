@@ -27,9 +27,9 @@ func allRights() []string {
 // trigger writes it, and only its owner's functions trim it. An unknown table is treated as one of documents.
 func appRights(table string) []string {
 	switch table {
-	case "changes", "erased", "goose_db_version":
+	case "changes", "erased", "audit_head", "audit_erased", "goose_db_version":
 		return []string{"SELECT"}
-	case "batches", "purges", "refusals":
+	case "batches", "purges", "audit":
 		return []string{"SELECT", "INSERT"}
 	case "search", "facets":
 		return []string{"SELECT", "INSERT", "DELETE"}
@@ -40,7 +40,7 @@ func appRights(table string) []string {
 // appFunctions returns the functions that only the owner and the program's role may call.
 func appFunctions() []string {
 	return []string{
-		"tenet_retain(timestamptz, bigint, bigint)", "tenet_retain_refusals(timestamptz)", "tenet_enter(uuid[], text[], boolean[])",
+		"tenet_retain(timestamptz, bigint, bigint)", "tenet_retain_audit(timestamptz)", "tenet_enter(uuid[], text[], boolean[])",
 		"tenet_erase(text, jsonb, uuid, text)",
 	}
 }

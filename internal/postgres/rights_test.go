@@ -86,7 +86,7 @@ func TestTheProgramsRoleDoesItsWorkAndCanTouchNothingThatWasWritten(t *testing.T
 	if l, err := s.Changes(t.Context(), knowledge.ChangeQuery{Batch: entered.ID}); err != nil || len(l) != 1 || l[0].EnteredBy != "clerk" {
 		t.Errorf("who has entered it: %+v, %v", l, err)
 	}
-	if err := s.Refuse(t.Context(), store.Refusal{At: now, Actor: "a", Action: "put", Key: "rule/x", Reason: "why"}); err != nil {
+	if err := postgres.NewAuditBook(s).Add(t.Context(), store.AuditEntry{At: now, Actor: "a", Action: "put", Key: "rule/x", Reason: "why"}); err != nil {
 		t.Error(err)
 	}
 	old := knowledge.At(now.AddDate(0, -2, 0))
@@ -105,7 +105,8 @@ func TestTheProgramsRoleDoesItsWorkAndCanTouchNothingThatWasWritten(t *testing.T
 	for _, sql := range []string{
 		"INSERT INTO changes SELECT * FROM changes LIMIT 1", "UPDATE changes SET actor = 'x'", "DELETE FROM changes", "TRUNCATE changes",
 		"UPDATE batches SET actor = 'x'", "DELETE FROM batches", "TRUNCATE batches",
-		"UPDATE refusals SET actor = 'x'", "DELETE FROM refusals", "TRUNCATE refusals",
+		"UPDATE audit SET actor = 'x'", "DELETE FROM audit", "TRUNCATE audit", "UPDATE audit_head SET seq = 0", "DELETE FROM audit_head",
+		"INSERT INTO audit_erased (erasure, seq, hash) SELECT 'x', seq, hash FROM audit", "DELETE FROM audit_erased",
 		"UPDATE purges SET actor = 'x'", "DELETE FROM purges", "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, true)",
 		"TRUNCATE rules CASCADE", "CREATE TABLE x ()", "CREATE TEMP TABLE x ()", "CREATE SCHEMA x", "CREATE FUNCTION x() RETURNS int LANGUAGE sql AS 'SELECT 1'",
 		"DROP TABLE rules", "ALTER TABLE rules DISABLE TRIGGER ALL", "ALTER TABLE rules ADD COLUMN x int", "CREATE INDEX ON rules (title)",
@@ -129,7 +130,7 @@ func TestTheProgramsRoleDoesItsWorkAndCanTouchNothingThatWasWritten(t *testing.T
 func TestTheReadersRoleOnlyReads(t *testing.T) {
 	address, _ := withRoles(t)
 	conn := pgtest.Connect(t, address("reader")+"&default_transaction_read_only=off")
-	for _, sql := range []string{"SELECT count(*) FROM rules", "SELECT count(*) FROM changes", "SELECT count(*) FROM refusals"} {
+	for _, sql := range []string{"SELECT count(*) FROM rules", "SELECT count(*) FROM changes", "SELECT count(*) FROM audit"} {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Errorf("%s: %v", sql, err)
 		}
@@ -145,8 +146,8 @@ func TestEveryRightTooManyOrTooFewIsNamed(t *testing.T) {
 	address, prefix := withRoles(t)
 	app := prefix + "_app"
 	for _, sql := range []string{
-		"GRANT DELETE ON changes TO " + app, "GRANT UPDATE ON refusals TO PUBLIC", "REVOKE INSERT ON rules FROM " + app, "GRANT TRUNCATE ON labels TO " + app,
-		"GRANT CREATE ON SCHEMA public TO " + app, "REVOKE EXECUTE ON FUNCTION tenet_retain_refusals FROM " + app, "CREATE TABLE later ()",
+		"GRANT DELETE ON changes TO " + app, "GRANT UPDATE ON audit TO PUBLIC", "REVOKE INSERT ON rules FROM " + app, "GRANT TRUNCATE ON labels TO " + app,
+		"GRANT CREATE ON SCHEMA public TO " + app, "REVOKE EXECUTE ON FUNCTION tenet_retain_audit FROM " + app, "CREATE TABLE later ()",
 	} {
 		pgtest.Exec(t, address("owner"), sql)
 	}
@@ -156,8 +157,8 @@ func TestEveryRightTooManyOrTooFewIsNamed(t *testing.T) {
 		got = append(got, f.String())
 	}
 	want := []string{
-		"function tenet_retain_refusals(timestamptz): lacks EXECUTE", "schema public: CREATE is too much", "table changes: DELETE is too much",
-		"table labels: TRUNCATE is too much", "table refusals: UPDATE is too much", "table rules: lacks INSERT",
+		"function tenet_retain_audit(timestamptz): lacks EXECUTE", "schema public: CREATE is too much", "table audit: UPDATE is too much",
+		"table changes: DELETE is too much", "table labels: TRUNCATE is too much", "table rules: lacks INSERT",
 	}
 	slices.Sort(got)
 	if err != nil || !slices.Equal(got, want) {

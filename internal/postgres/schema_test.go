@@ -87,7 +87,7 @@ func TestAnUnknownSchemaIsRefused(t *testing.T) {
 	for what, c := range map[string]struct{ sql, want string }{
 		"newer": {"INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, true)", "run the newer program"},
 		"none":  {"DROP TABLE goose_db_version", "tenet migrate up"},
-		"older": {"DELETE FROM goose_db_version WHERE version_id > 7", "needs at least schema 13"},
+		"older": {"DELETE FROM goose_db_version WHERE version_id > 7", "needs at least schema 14"},
 	} {
 		url := migrated(t)
 		pgtest.Exec(t, url, c.sql)
@@ -122,7 +122,7 @@ func serve(t *testing.T, s *postgres.Store) {
 
 func TestAnOlderSchemaIsServedAlsoWhileItIsMigrated(t *testing.T) {
 	url := pgtest.URL(t)
-	migrate(t, url, 13) // the oldest that is served: the first that tells what was erased
+	migrate(t, url, 14) // the oldest that is served: the first with an archive
 	s := openAt(t, url)
 	serve(t, s)
 	var wg sync.WaitGroup

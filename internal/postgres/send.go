@@ -22,9 +22,6 @@ const (
 	appliedSQL = "SELECT " + changeColumns + " FROM changes c WHERE c.batch_id = ANY ($1::uuid[]) ORDER BY c.seq"
 	// enterSQL records who submitted a batch under another name or time, before the commit writes the log's rows.
 	enterSQL = "SELECT tenet_enter($1, $2, $3)"
-	// enterDirectlySQL does so in an older schema, which has no such function.
-	enterDirectlySQL = `UPDATE batches b SET entered_by = e.who, entered_at = CASE WHEN e.given THEN clock_timestamp() END
-FROM unnest($1::uuid[], $2::text[], $3::boolean[]) AS e (id, who, given) WHERE b.id = e.id AND NOT EXISTS (SELECT FROM changes c WHERE c.batch_id = b.id)`
 )
 
 // Names of prepared statements.
@@ -71,7 +68,7 @@ func tryOut(ctx context.Context, s *Store, batches []*member) ([]knowledge.Chang
 	pipe := conn.Conn().PgConn().StartPipeline(ctx)
 	pipe.SendQueryParams("BEGIN", nil, nil, nil, nil)
 	pipe.SendQueryPrepared(applyName, arguments(batches), oneBinary, oneBinary)
-	enter(pipe, batches, s.schema.Version)
+	enter(pipe, batches)
 	pipe.SendQueryParams("SET CONSTRAINTS ALL IMMEDIATE", nil, nil, nil, nil)
 	pipe.SendPipelineSync()
 	pipe.SendQueryPrepared(appliedName, [][]byte{batchIDs(batches)}, oneBinary, oneBinary)
@@ -100,7 +97,7 @@ func (s *Store) send(ctx context.Context, batches []*member, hurried bool) ([]kn
 		pipe.SendQueryParams(hurrySQL, nil, nil, nil, nil)
 	}
 	pipe.SendQueryPrepared(applyName, arguments(batches), oneBinary, oneBinary)
-	enter(pipe, batches, s.schema.Version)
+	enter(pipe, batches)
 	if hurried {
 		pipe.SendQueryParams(unhurrySQL, nil, nil, nil, nil)
 	}
@@ -110,7 +107,7 @@ func (s *Store) send(ctx context.Context, batches []*member, hurried bool) ([]kn
 }
 
 // enter queues the statement that records who submitted batches for others, if anybody did.
-func enter(pipe *pgconn.Pipeline, batches []*member, schema int64) {
+func enter(pipe *pgconn.Pipeline, batches []*member) {
 	ids, who, given := newArray(pgtype.UUIDOID, 1, 0), newArray(pgtype.TextOID, 1, 0), newArray(pgtype.BoolOID, 1, 0)
 	for _, m := range batches {
 		if m.batch.EnteredBy == "" {
@@ -120,12 +117,8 @@ func enter(pipe *pgconn.Pipeline, batches []*member, schema int64) {
 		who.add([]byte(m.batch.EnteredBy))
 		given.add([]byte{map[bool]byte{true: 1}[!m.batch.At.IsZero()]})
 	}
-	sql := enterSQL
-	if schema < schemaOfRights {
-		sql = enterDirectlySQL
-	}
 	if ids.n > 0 {
-		pipe.SendQueryParams(sql, [][]byte{ids.done(), who.done(), given.done()}, nil, oneBinary, nil)
+		pipe.SendQueryParams(enterSQL, [][]byte{ids.done(), who.done(), given.done()}, nil, oneBinary, nil)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // notified of a change can read it.
 func (p *parts) newMCP(o Options) *mcp.Door {
 	return mcp.New(mcp.Options{
-		Store: p.store, Skills: p.guidance.LeftToModel, Labels: p.labels, Check: p.checks.Check, Feed: p.from.feed, Holds: p.directory.Holds,
+		Store: p.store, Skills: p.skills, Labels: p.labelled(), Check: p.check, Feed: p.from.feed, Holds: p.directory.Holds,
 		Use: p.uses.Use, Fault: mcp.LogFault(o.Log), Version: o.Version, Level: p.level, Seq: p.engine.Seq,
 		Guide: func(ctx context.Context, q guidance.Query) (*guidance.Answer, error) {
 			return guided(ctx, p.guidance, p.store, q)

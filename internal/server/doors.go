@@ -13,7 +13,7 @@ import (
 // liveDoor streams changes, as WebSockets or server-sent events.
 func liveDoor(hub http.Handler) httpapi.Mount {
 	return httpapi.Mount{
-		Tag: "changes", Routes: []string{"GET /api/v1/live"}, Serve: serveWith(hub),
+		Tag: "changes", Door: "live", Routes: []string{"GET /api/v1/live"}, Serve: serveWith(hub),
 		Streams: func(string, []byte) bool { return true },
 	}
 }
@@ -21,7 +21,7 @@ func liveDoor(hub http.Handler) httpapi.Mount {
 // assistantDoor speaks the Model Context Protocol. Only calls are requests at work; what listens is a stream.
 func assistantDoor(door http.Handler) httpapi.Mount {
 	return httpapi.Mount{
-		Tag: "assistants", Routes: []string{"GET /mcp", "POST /mcp", "DELETE /mcp"}, Serve: serveWith(door),
+		Tag: "assistants", Door: "mcp", Routes: []string{"GET /mcp", "POST /mcp", "DELETE /mcp"}, Serve: serveWith(door),
 		Streams: func(method string, body []byte) bool {
 			return method != http.MethodPost || bytes.Contains(body, []byte("subscriptions/listen"))
 		},
@@ -30,7 +30,7 @@ func assistantDoor(door http.Handler) httpapi.Mount {
 
 // pageDoor is for people with a browser, who sign in with a cookie.
 func pageDoor(pages *console.Door) httpapi.Mount {
-	return httpapi.Mount{Tag: "pages", Routes: console.Routes(), Serve: pages.Serve, Token: pages.Token}
+	return httpapi.Mount{Tag: "pages", Door: "pages", Routes: console.Routes(), Serve: pages.Serve, Token: pages.Token}
 }
 
 func serveWith(h http.Handler) func(http.ResponseWriter, *http.Request) error {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -273,7 +272,8 @@ func (d *dual) AddUses(ctx context.Context, counts map[string]int64) error {
 // countTimeout bounds the question for counts.
 const countTimeout = 2 * time.Second
 
-// FlushUses adds what was counted in an outage to the counts of the primary, once that is back: also where nothing is rendered any more.
+// FlushUses adds what was counted in an outage to the counts of the primary, once that is back: also where nothing is rendered any more. What
+// waits for the audit follows.
 func (d *dual) FlushUses(ctx context.Context) error {
 	p := d.primary.Load()
 	if p == nil || d.Level().Mode != knowledge.ModeNormal {
@@ -281,7 +281,7 @@ func (d *dual) FlushUses(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, usesTimeout)
 	defer cancel()
-	return d.journal.TakeUses(ctx, p.AddUses)
+	return errors.Join(d.journal.TakeUses(ctx, p.AddUses), d.journal.TakeAudit(ctx, p.auditBook().Add))
 }
 
 // Uses returns the counts of the primary.
@@ -313,26 +313,6 @@ func (d *dual) drift(ctx context.Context) ([]string, error) {
 		return p.drift(ctx)
 	}
 	return nil, nil
-}
-
-// Refuse keeps refusals at the primary, or beside the mirror while it is away.
-func (d *dual) Refuse(ctx context.Context, list ...store.Refusal) error {
-	if p := d.primary.Load(); p != nil && d.Level().Mode == knowledge.ModeNormal {
-		return p.Refuse(ctx, list...)
-	}
-	return d.mirror.Refuse(ctx, list...)
-}
-
-// Refusals returns those of the primary, and those that were kept here while it was away.
-func (d *dual) Refusals(ctx context.Context, before knowledge.Time, actor string, limit int) ([]store.Refusal, error) {
-	list, err := d.mirror.Refusals(ctx, before, actor, limit)
-	if p := d.primary.Load(); err == nil && p != nil && d.Level().Mode != knowledge.ModeDegraded {
-		var theirs []store.Refusal
-		theirs, err = p.Refusals(ctx, before, actor, limit)
-		list = append(list, theirs...)
-		slices.SortStableFunc(list, func(a, b store.Refusal) int { return b.At.Compare(a.At.Time) })
-	}
-	return list[:min(len(list), limit)], err
 }
 
 // Close closes everything, the journal last.

@@ -36,10 +36,11 @@ func tellOfEmbedded(ctx context.Context, o Options) {
 type engine interface {
 	store.Store
 	useCounter
-	refusalKeeper
 	store.Eraser
 	// archive returns what holds the documents that were retired long ago.
 	archive() store.Archive
+	// auditBook returns where it is kept who was refused, and who read what.
+	auditBook() store.AuditBook
 	// VerifyChanges checks the log from its first change to its last.
 	VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error
 	// eachStored reads documents as the database holds them, also what can't be read as one; see [sqlite.EachStored].
@@ -49,7 +50,7 @@ type engine interface {
 	// drift tells how the database's schema differs from what the migrations make of it.
 	drift(ctx context.Context) ([]string, error)
 	schema(ctx context.Context) (Schema, error)
-	// retain removes changes and refusals that were made before a time, but for the newest keep changes, and returns how many
+	// retain removes changes and entries of the audit that were made before a time, but for the newest keep changes, and returns how many
 	// changes went.
 	retain(ctx context.Context, before knowledge.Time, keep int64) (int64, error)
 	// maintain does what the database needs from time to time, and says what that was.

@@ -55,6 +55,7 @@ func (d *dual) Erase(ctx context.Context, r store.ErasureRequest) (store.Erasure
 
 // erase erases a person for a caller who may, and returns once this instance has followed.
 func (p *parts) erase(ctx context.Context, r erasure.Request) (*erasure.Report, error) {
+	p.reads.flush(ctx)
 	p.refusals.flush(ctx) // what is still in memory would bring the name in again
 	report, err := erasure.Erase(ctx, p.engine, p.engine, r)
 	if err != nil {

@@ -110,9 +110,9 @@ func examineDisk(dir string) (Finding, bool) {
 }
 
 // Examine looks at the database: its schema, damage, and whether its newest change lies in the future of this machine's
-// clock.
+// clock, and its audit.
 func (l *Local) Examine(ctx context.Context) []Finding {
-	found := []Finding{l.examineSchema(ctx), l.examineShape(ctx), l.examineTime(ctx)}
+	found := []Finding{l.examineSchema(ctx), l.examineShape(ctx), l.examineTime(ctx), l.examineAudit(ctx)}
 	if c, ok := l.engine.(interface{ Check(context.Context) error }); ok {
 		f := Finding{"damage", FoundOK, "the database file is sound"}
 		if err := c.Check(ctx); err != nil {
@@ -166,6 +166,14 @@ func warnOfDrift(ctx context.Context, log *slog.Logger, e interface {
 		log.LogAttrs(ctx, slog.LevelWarn, "schema differs from the migrations", slog.Any("differences", list))
 	}
 	return list
+}
+
+func (l *Local) examineAudit(ctx context.Context) Finding {
+	head, err := l.VerifyAudit(ctx)
+	if err != nil {
+		return Finding{"audit", FoundWrong, err.Error()}
+	}
+	return Finding{"audit", FoundOK, fmt.Sprintf("the audit verifies up to entry %d", head.Seq)}
 }
 
 func (l *Local) examineTime(ctx context.Context) Finding {

@@ -23,7 +23,8 @@ type Upkeep struct {
 	Schedules    []string      `name:"schedule" doc:"Schedule of a job, as in \"backup.full=0 2 * * *\": five fields of cron in UTC; nothing after the = switches the schedule off. May be given several times"`
 	Window       string        `name:"maintenance-window" doc:"When heavy jobs may start, in UTC, as in \"first sunday 03:00-05:00\"; always when empty"`
 	ArchiveAfter time.Duration `name:"archive-after" default:"17520h" doc:"How long a retired document stays where it is; then the job retention.archive moves it to the archive"`
-	RetainAudit  time.Duration `name:"retain-audit" default:"9600h" doc:"How long refusals and the history of jobs are kept"`
+	RetainAudit  time.Duration `name:"retain-audit" default:"9600h" doc:"How long the audit and the history of jobs are kept"`
+	AuditReads   bool          `name:"audit-reads" words:"off,all" default:"off" doc:"Whether the audit tells who read which document, list or search, when and by which door, and who signed in: off or all"`
 	RetainLog    time.Duration `name:"retain-log" default:"0s" doc:"How long changes are kept, and no shorter than retain-audit; 0 for ever. While there are labels in use none is removed"`
 }
 
@@ -91,7 +92,7 @@ func (p *parts) jobs(o Options) []upkeep.Job {
 		},
 		{
 			Name: "retention.log", Schedule: "30 3 * * *", Book: upkeep.Shared,
-			Doc: "Removes refusals and the history of jobs that are older than their retention; changes too, where a retention of the log is set",
+			Doc: "Removes entries of the audit and runs of jobs that are older than their retention; changes too, where a retention of the log is set",
 			Do:  func(ctx context.Context, _ *upkeep.Progress) (string, error) { return p.retain(ctx, o.Upkeep) },
 		},
 		{
@@ -116,6 +117,10 @@ func (p *parts) jobs(o Options) []upkeep.Job {
 		},
 	}
 	list = append(list, upkeep.Job{
+		Name: "audit.verify", Schedule: "20 5 * * 0", Book: upkeep.Shared, Heavy: true,
+		Doc: "Verifies the audit, who was refused and who read what, as `tenet doctor audit` does",
+		Do:  p.verifyAudit,
+	}, upkeep.Job{
 		Name: "fleet.look", Schedule: "*/15 * * * *", Book: upkeep.Shared,
 		Doc: "Works out how every repository stands to what it takes: which are behind by now, and which are silent",
 		Do:  p.fleet.Look,
@@ -151,7 +156,7 @@ func (p *parts) retain(ctx context.Context, u Upkeep) (string, error) {
 		}
 		runs += n
 	}
-	// Retain removes refusals before a time together with changes; where the log is kept whole, no change is old enough.
+	// Retain removes entries of the audit before a time together with changes; where the log is kept whole, no change is old enough.
 	if _, err := p.engine.retain(ctx, knowledge.At(now.Add(-audit)), math.MaxInt64); err != nil {
 		return "", err
 	}
@@ -219,6 +224,16 @@ func (p *parts) verifyLog(ctx context.Context, progress *upkeep.Progress) (strin
 		return "", err
 	}
 	return fmt.Sprintf("verified up to change %d", verified), nil
+}
+
+// verifyAudit verifies the audit.
+func (p *parts) verifyAudit(ctx context.Context, progress *upkeep.Progress) (string, error) {
+	head, err := p.engine.auditBook().Verify(ctx, progress.Set)
+	if err != nil {
+		return "", err
+	}
+	p.log.LogAttrs(ctx, slog.LevelInfo, "head of the audit", slog.String("head", head.String()))
+	return fmt.Sprintf("verified %d entries; head %s", head.Seq, head), nil
 }
 
 // jobMetrics are what a scrape learns of the jobs.

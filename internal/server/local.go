@@ -112,9 +112,14 @@ func (l *Local) Archived(ctx context.Context, q store.ArchiveQuery) ([]store.Arc
 	return l.engine.archive().Archived(ctx, q)
 }
 
-// Refusals returns what was refused before a time, of one actor unless that is empty, the newest first.
-func (l *Local) Refusals(ctx context.Context, before knowledge.Time, actor string, limit int) ([]store.Refusal, error) {
-	return l.engine.Refusals(ctx, before, actor, limit)
+// Audit returns entries of the audit, the newest first.
+func (l *Local) Audit(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error) {
+	return l.engine.auditBook().Entries(ctx, q)
+}
+
+// VerifyAudit checks the audit, and returns where it ends.
+func (l *Local) VerifyAudit(ctx context.Context) (store.AuditHead, error) {
+	return l.engine.auditBook().Verify(ctx, nil)
 }
 
 // Seeded tells what of the starter set was written when the database was opened.

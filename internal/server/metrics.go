@@ -30,6 +30,10 @@ func (p *parts) measure() {
 	observe.Gauges(p.metrics, observe.Gauge{
 		Name: "tenet_policy_overrides_total", Counter: true, Help: "Proposals applied without the approvals that they need, by an override: tenet audit lists them.",
 		Value: func() float64 { return float64(p.refusals.overrides.Load()) },
+	}, observe.Gauge{
+		Name: "tenet_audit_counted_reads_total", Counter: true,
+		Help:  "Reads that the audit only counts since they came faster than it is written; any increase means that it no longer tells who read what.",
+		Value: func() float64 { return float64(p.reads.lost.Load()) },
 	})
 	p.engine.measure(p.metrics, p.measures)
 }

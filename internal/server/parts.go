@@ -41,6 +41,8 @@ type parts struct {
 	directory *access.Directory
 	uses      *uses
 	refusals  *refusals
+	reads     *reads
+	told      access.Reads // of reads; nil where they are not audited
 	live      *live.Hub
 	mcp       *mcp.Door
 	guidance  *guidance.Index
@@ -70,7 +72,11 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	}
 	p := &parts{
 		metrics: registry, measures: o.measures, log: o.Log, engine: e, from: e.sources(),
-		uses: newUses(e, o.Log), refusals: newRefusals(e, o.Log), directory: access.NewDirectory(e, o.Log),
+		uses: newUses(e, o.Log), refusals: newRefusals(e.auditBook(), o.Log),
+		reads: newReads(e.auditBook(), o.Log), directory: access.NewDirectory(e, o.Log),
+	}
+	if o.Upkeep.AuditReads {
+		p.told = p.reads.note
 	}
 	p.directory.Follow(p.from.feed)
 	e.start(ctx)
@@ -129,13 +135,20 @@ func (p *parts) stack(ctx context.Context, o Options) (_ store.Store, err error)
 	s = p.cache
 	s = observe.New(s, "all", p.measures)
 	s = coherence.New(s)
-	return access.New(s, p.directory, p.refusals.note).WithJournal(p.from.taken).WithQuotas(quotas).WithPolicy(o.Policy), nil
+	return access.New(s, p.directory, p.refusals.note).WithReads(p.told).WithJournal(p.from.taken).WithQuotas(quotas).
+		WithPolicy(o.Policy), nil
 }
 
 // newGuidance makes the index of what holds where.
 func (p *parts) newGuidance() *guidance.Index {
 	return guidance.New(guidance.Options{
-		Store: p.engine, Feed: p.from.feed, AsOf: p.from.asOf, Waits: p.from.waits, Log: p.log, Served: p.effects.Served,
+		Store: p.engine, Feed: p.from.feed, AsOf: p.from.asOf, Waits: p.from.waits, Log: p.log,
+		Served: func(ctx context.Context, q *guidance.Query, keys []knowledge.Key) {
+			if !q.Budget.Explain {
+				p.effects.Served(keys)
+			}
+			p.told.Tell(ctx, guidanceRead(q, len(keys)))
+		},
 	})
 }
 
@@ -160,7 +173,7 @@ func (p *parts) liveOptions(o Options) live.Options {
 	l := o.Live
 	l.Origins = slices.Concat(o.Live.Origins, o.Entrance.Origins)
 	l.Feed, l.Alone, l.Level, l.Queued = p.engine, p.from.alone, p.engine.Level, p.from.queued
-	l.Holds, l.Metrics, l.Log = p.directory.Holds, p.metrics, o.Log
+	l.Holds, l.Metrics, l.Log, l.Reads = p.directory.Holds, p.metrics, o.Log, p.told
 	return l
 }
 
@@ -213,8 +226,8 @@ func (p *parts) door(o Options, crowd *httpapi.Crowd) *httpapi.Handler {
 	h := httpapi.Options{
 		Store: p.store, Authenticate: p.authenticate(o.DataDir), Refused: p.refusals.note, Policy: o.Policy, Level: p.level, Seq: p.engine.Seq,
 		Fresh: store.WithFresh, Ready: p.ready, Status: p.status, Observe: p.observed,
-		Guidance: p.guidance, Labels: p.labels, Notes: p.notes, Uses: p.uses, Jobs: p.keeper, Audit: p.engine, Fleet: p.fleet, Effects: p.effects,
-		Check: p.checks.Check, Erase: p.erase, Archive: p.engine.archive(),
+		Guidance: p.guidance, Labels: p.labelled(), Notes: p.notes, Uses: p.uses, Jobs: p.keeper, Audit: p.engine.auditBook(),
+		Fleet: p.fleet, Effects: p.effects, Check: p.check, Erase: p.erase, Reads: p.told, Archive: p.engine.archive(),
 		Batches: p.from.batches, Desk: p.from.desk, Mirror: p.from.mirror,
 		MetricsOpen: o.Entrance.MetricsOpen, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}),
 		LiveDescription: live.Description(),
@@ -281,7 +294,7 @@ func (p *parts) status(ctx context.Context) any {
 
 // run does what goes on beside the requests, until ctx ends.
 func (p *parts) run(ctx context.Context) error {
-	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run, p.live.Run, p.cache.Run, p.guidance.Run, p.labels.Run, p.mcp.Run,
+	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run, p.reads.Run, p.live.Run, p.cache.Run, p.guidance.Run, p.labels.Run, p.mcp.Run,
 		p.keeper.Run, p.fleet.Run, p.effects.Run, p.erasures.Run, p.watchAgain)
 }
 
@@ -303,6 +316,7 @@ func together(ctx context.Context, fns ...func(context.Context) error) error {
 func (p *parts) close(ctx context.Context) error {
 	p.uses.flush(ctx)
 	p.refusals.flush(ctx)
+	p.reads.flush(ctx)
 	p.effects.flush(ctx)
 	return errors.Join(p.labels.Close(), p.cache.Close()) // and the engine under it
 }

@@ -15,12 +15,6 @@ import (
 	"tenet/internal/store"
 )
 
-// refusalKeeper is what an engine offers to keep refusals.
-type refusalKeeper interface {
-	Refuse(ctx context.Context, list ...store.Refusal) error
-	Refusals(ctx context.Context, before knowledge.Time, actor string, limit int) ([]store.Refusal, error)
-}
-
 // Bounds of keeping refusals.
 const (
 	refusalQueue   = 1024 // what comes while it is full is counted and logged, not kept: an attack must not fill the disk
@@ -35,9 +29,9 @@ const (
 
 // refusals keeps what was refused, beside the calls: nobody waits for it.
 type refusals struct {
-	engine    refusalKeeper
+	book      store.AuditBook
 	log       *slog.Logger
-	queue     chan store.Refusal
+	queue     chan store.AuditEntry
 	lost      atomic.Int64
 	overrides atomic.Int64 // proposals that were applied without their approvals
 
@@ -50,29 +44,27 @@ type refusals struct {
 // An asker is who was refused: a principal, or an address where none is known.
 type asker struct{ actor, peer string }
 
-func newRefusals(engine refusalKeeper, log *slog.Logger) *refusals {
-	return &refusals{engine: engine, log: log, queue: make(chan store.Refusal, refusalQueue), counts: map[asker]int{}}
+func newRefusals(book store.AuditBook, log *slog.Logger) *refusals {
+	return &refusals{book: book, log: log, queue: make(chan store.AuditEntry, refusalQueue), counts: map[asker]int{}}
 }
 
 // note takes in a call that was not let through.
 func (r *refusals) note(ctx context.Context, from access.Refusal) {
 	now := time.Now()
-	entry := store.Refusal{
-		At: knowledge.At(now), Action: strings.ToLower(from.Method), Reason: from.Reason, RequestID: from.RequestID, Peer: from.Peer,
+	entry := store.AuditEntry{
+		At: knowledge.At(now), Kind: store.AuditRefused, Action: strings.ToLower(from.Method), Key: keyText(from.Key), Reason: from.Reason,
+		RequestID: from.RequestID, Peer: from.Peer, Door: from.Door,
 	}
 	if from.Caller != nil {
 		entry.Actor = from.Caller.ID
 	}
-	if from.Key != (knowledge.Key{}) {
-		entry.Key = from.Key.String()
-	}
 	if from.Method == access.MethodEnter { // no refusal: it is kept in any case
-		entry.Action = "entered"
+		entry.Kind, entry.Action = store.AuditEntered, "entered"
 		r.put(entry)
 		return
 	}
 	if from.Method == access.MethodOverride { // neither
-		entry.Action = "overridden"
+		entry.Kind, entry.Action = store.AuditOverridden, "overridden"
 		r.overrides.Add(1)
 		r.log.LogAttrs(ctx, slog.LevelWarn, "proposal applied without its approvals", slog.String("actor", entry.Actor), slog.String("key", entry.Key),
 			slog.String("reason", entry.Reason), slog.String("request_id", entry.RequestID), slog.String("peer", entry.Peer))
@@ -91,7 +83,16 @@ func (r *refusals) note(ctx context.Context, from access.Refusal) {
 	r.put(entry)
 }
 
-func (r *refusals) put(entry store.Refusal) {
+// keyText returns a document as the audit names it, or only the kind; "" for none.
+func keyText(key knowledge.Key) string {
+	if key.ID == "" {
+		return string(key.Kind)
+	}
+	return key.String()
+}
+
+func (r *refusals) put(entry store.AuditEntry) {
+	entry.Trim()
 	select {
 	case r.queue <- entry:
 	default:
@@ -128,8 +129,9 @@ func (r *refusals) turn(now time.Time) {
 	}
 	for who, n := range r.counts {
 		if n > refusalsEach {
-			r.put(store.Refusal{
-				At: knowledge.At(time.Unix(r.minute*60+59, 0)), Actor: who.actor, Peer: who.peer, Action: "counted",
+			r.put(store.AuditEntry{
+				At: knowledge.At(time.Unix(r.minute*60+59, 0)), Actor: who.actor, Peer: who.peer,
+				Kind: store.AuditCounted, Action: "counted", Count: int64(n - refusalsEach),
 				Reason: strconv.Itoa(n-refusalsEach) + " more refusals in this minute, which were counted and not kept one by one",
 			})
 		}
@@ -169,8 +171,8 @@ func (r *refusals) flush(ctx context.Context) {
 }
 
 // take returns first and what waits behind it, as much as one write holds.
-func (r *refusals) take(first store.Refusal) []store.Refusal {
-	list := []store.Refusal{first}
+func (r *refusals) take(first store.AuditEntry) []store.AuditEntry {
+	list := []store.AuditEntry{first}
 	for len(list) < refusalBatch {
 		select {
 		case next := <-r.queue:
@@ -182,13 +184,13 @@ func (r *refusals) take(first store.Refusal) []store.Refusal {
 	return list
 }
 
-func (r *refusals) keep(ctx context.Context, list []store.Refusal) {
+func (r *refusals) keep(ctx context.Context, list []store.AuditEntry) {
 	if lost := r.lost.Swap(0); lost > 0 {
 		r.log.LogAttrs(ctx, slog.LevelWarn, "too many refusals at once: some were not kept", slog.Int64("lost", lost))
 	}
 	ctx, cancel := context.WithTimeout(ctx, refusalTimeout)
 	defer cancel()
-	if err := r.engine.Refuse(ctx, list...); err != nil && !errors.Is(err, store.ErrClosed) {
+	if err := r.book.Add(ctx, list...); err != nil && !errors.Is(err, store.ErrClosed) {
 		r.log.LogAttrs(ctx, slog.LevelWarn, "refusals not kept: they are in this log only", slog.Int("count", len(list)), slog.Any("error", err))
 	}
 }

@@ -50,6 +50,10 @@ type handle struct {
 //nolint:gochecknoglobals // the driver's own switches are global, and must be set once
 var prepareDriver = sync.OnceValue(func() error {
 	driver.StrictPragmas(true)
+	if err := errors.Join(driver.RegisterDeterministicScalarFunction("tenet_audit_hash", 11, auditHash),
+		driver.RegisterDeterministicScalarFunction("tenet_audit_chain", 3, auditChain)); err != nil {
+		return err
+	}
 	_, err := driver.OFDLocking(true)
 	if errors.Is(err, driver.ErrOFDLockingUnavailable) {
 		return nil // only Linux has such locks

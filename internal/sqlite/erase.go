@@ -80,7 +80,7 @@ func (e *eraser) everything(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, step := range []func(context.Context) error{e.layers, e.log, e.columns, e.words} {
+	for _, step := range []func(context.Context) error{e.layers, e.log, e.columns, e.words, e.audit} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -123,7 +123,7 @@ func (e *eraser) find(ctx context.Context) ([]string, error) {
 		"SELECT principal_id FROM principals", "SELECT DISTINCT id FROM changes WHERE kind = 'principal'", "SELECT id FROM purged WHERE kind = 'principal'",
 		"SELECT id FROM below WHERE kind = 'principal'", "SELECT id FROM overlays WHERE kind = 'principal'",
 		"SELECT DISTINCT actor FROM changes", "SELECT DISTINCT entered_by FROM changes WHERE entered_by IS NOT NULL", "SELECT DISTINCT actor FROM batches",
-		"SELECT DISTINCT actor FROM refusals", "SELECT DISTINCT substr(key, 11) FROM refusals WHERE key LIKE 'principal/%'",
+		"SELECT DISTINCT actor FROM audit", "SELECT DISTINCT substr(key, 11) FROM audit WHERE key LIKE 'principal/%'",
 		"SELECT DISTINCT by FROM job_runs", "SELECT DISTINCT by FROM job_pauses", "SELECT DISTINCT standing ->> '$.by' FROM standings",
 	} {
 		if err := e.texts(ctx, found, query); err != nil {
@@ -345,7 +345,7 @@ func (e *eraser) conclude(ctx context.Context, r *store.ErasureRequest) (knowled
 	}); err != nil {
 		return 0, err
 	}
-	return e.head.Seq, nil
+	return e.head.Seq, e.auditErasure(ctx, actor)
 }
 
 // root computes the root of an erasure from its traces in the log.

@@ -11,8 +11,6 @@ import (
 func (e *eraser) columns(ctx context.Context) error {
 	for _, c := range []struct{ table, set, where string }{
 		{"batches", "actor = ?1", "actor = ?2"},
-		{"refusals", "actor = ?1", "actor = ?2"},
-		{"refusals", "key = 'principal/' || ?1", "key = 'principal/' || ?2"},
 		{"job_runs", "by = ?1", "by = ?2"},
 		{"job_pauses", "by = ?1", "by = ?2"},
 		{"purged", "id = ?1", "kind = 'principal' AND id = ?2"},
@@ -31,9 +29,9 @@ func (e *eraser) columns(ctx context.Context) error {
 	return nil
 }
 
-// words erases the person from texts that tenet writes itself: why calls were refused, and how jobs ended.
+// words erases the person from texts that tenet writes itself: how jobs ended.
 func (e *eraser) words(ctx context.Context) error {
-	for _, at := range []struct{ table, column string }{{"refusals", "reason"}, {"job_runs", "changed"}, {"job_runs", "error"}} {
+	for _, at := range []struct{ table, column string }{{"job_runs", "changed"}, {"job_runs", "error"}} {
 		for _, name := range e.names {
 			list, err := column[string](ctx, e.tx, "SELECT DISTINCT "+at.column+" FROM "+at.table+" WHERE instr("+at.column+", ?) > 0", name)
 			if err != nil {

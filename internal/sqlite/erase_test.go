@@ -18,7 +18,7 @@ import (
 
 func TestErasureKeepsItsLaws(t *testing.T) {
 	s := openTest(t, Options{})
-	storetest.Erasure(t, erasing{s, NewEraser(s), NewArchive(s)}, s.RunBook())
+	storetest.Erasure(t, erasing{s, NewEraser(s), NewArchive(s)}, s.RunBook(), NewAuditBook(s))
 }
 
 // erasing is a store with what erases from it.

@@ -8,9 +8,9 @@ import (
 	"tenet/internal/store"
 )
 
-// Erase erases a person from every batch of the journal: waiting, parked or settled. A batch keeps its id and its
+// Erase erases a person from every batch of the journal, waiting, parked or settled, and from the audit's entries that wait. A batch keeps its id and its
 // fingerprint: to the primary and to its writer it is still the same one. From then on the person is also kept out of
-// the reasons that are written; see Park. It returns how many batches were rewritten.
+// the reasons that are written; see Park. It returns how many batches and entries were rewritten.
 func (j *Journal) Erase(ctx context.Context, pseudonym string, person *knowledge.Erasure) (rewritten int64, err error) {
 	j.people.add(pseudonym, person)
 	err = j.do(ctx, "journal.erase", func(ctx context.Context, t *tx) error {
@@ -28,6 +28,11 @@ func (j *Journal) Erase(ctx context.Context, pseudonym string, person *knowledge
 				rewritten++
 			}
 		}
+		entries, err := eraseAudit(ctx, t, pseudonym, person)
+		if err != nil {
+			return err
+		}
+		rewritten += entries
 		t.job.purged = t.job.purged || rewritten > 0 // the write-ahead log is emptied
 		return nil
 	})

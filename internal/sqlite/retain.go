@@ -11,7 +11,7 @@ import (
 const retainStep = 2000
 
 // Retain trims the log: it removes the changes before a time with their batches, except for the newest keep changes.
-// The last change always stays, since the next seq comes from it. Refused calls before the time are removed too. Retain
+// The last change always stays, since the next seq comes from it. Entries of the audit before the time are removed too. Retain
 // returns the number of removed changes.
 func (s *Store) Retain(ctx context.Context, before knowledge.Time, keep int64) (int64, error) {
 	var first, last knowledge.Seq
@@ -40,9 +40,7 @@ func (s *Store) Retain(ctx context.Context, before knowledge.Time, keep int64) (
 		}
 		from += knowledge.Seq(n)
 	}
-	return gone, s.do(ctx, "retain.refusals", func(ctx context.Context, t *tx) error {
-		return t.exec(ctx, "DELETE FROM refusals WHERE at < ?", micros(before))
-	})
+	return gone, s.do(ctx, "retain.audit", func(ctx context.Context, t *tx) error { return trimAudit(ctx, t, before, knowledge.At(s.now())) })
 }
 
 // cut removes the changes from one seq to another, in whole transactions. It stops at the first one that was made after

@@ -75,15 +75,15 @@ func TestRetentionShortensTheLogFromItsBeginning(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, s, storetest.Rule(), storetest.Rule())
-	if err := s.Refuse(ctx, store.Refusal{At: b.At}, store.Refusal{At: knowledge.At(time.Now())}); err != nil {
+	if err := NewAuditBook(s).Add(ctx, store.AuditEntry{At: b.At}, store.AuditEntry{At: knowledge.At(time.Now())}); err != nil {
 		t.Fatal(err)
 	}
 	n, err := s.Retain(ctx, knowledge.At(time.Now().Add(-24*time.Hour)), 0)
 	if err != nil || n != 3 {
 		t.Fatalf("Retain = %d, %v; want the three old changes", n, err)
 	}
-	if list, err := s.Refusals(ctx, knowledge.Time{}, "", 10); err != nil || len(list) != 1 {
-		t.Errorf("%d refusals are left (%v), want the new one", len(list), err)
+	if list, err := NewAuditBook(s).Entries(ctx, store.AuditQuery{Limit: 10}); err != nil || len(list) != 2 || list[0].Kind != store.AuditTrimmed {
+		t.Errorf("the audit holds %+v (%v), want the new entry and that the old one was removed", list, err)
 	}
 	var gone *store.GoneError
 	if _, err := s.Changes(ctx, knowledge.ChangeQuery{After: 2}); !errors.As(err, &gone) || gone.Oldest != 4 {
@@ -147,22 +147,6 @@ func TestUsesAreCountedBesideTheVersion(t *testing.T) {
 	rec, err := s.Get(ctx, tmpl.Key())
 	if err != nil || rec.Version != 3 {
 		t.Errorf("the template: %+v, %v; want version 3", rec, err)
-	}
-}
-
-func TestRefusalsAreKept(t *testing.T) {
-	ctx := t.Context()
-	s := openTest(t, Options{})
-	want := store.Refusal{At: moment(1_700_000_000_000_001), Actor: "eve", Action: "purge", Key: "rule/a", Reason: "only admins", RequestID: "r1"}
-	if err := s.Refuse(ctx, store.Refusal{At: moment(1)}, want); err != nil {
-		t.Fatal(err)
-	}
-	list, err := s.Refusals(ctx, knowledge.Time{}, "", 1)
-	if err != nil || len(list) != 1 || list[0] != want {
-		t.Errorf("Refusals = %+v, %v; want the newest", list, err)
-	}
-	if list, err = s.Refusals(ctx, want.At, "", 10); err != nil || len(list) != 1 {
-		t.Errorf("Refusals before = %+v, %v", list, err)
 	}
 }
 

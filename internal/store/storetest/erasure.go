@@ -21,8 +21,6 @@ type ErasingStore interface {
 	store.Store
 	store.Eraser
 	VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error
-	Refuse(ctx context.Context, list ...store.Refusal) error
-	Refusals(ctx context.Context, before knowledge.Time, actor string, limit int) ([]store.Refusal, error)
 	store.Archive
 }
 
@@ -137,12 +135,15 @@ func Named(text string) (lines []string) {
 	return lines
 }
 
-// Erasure checks the laws of [store.Eraser] on a fresh engine and its book of runs.
-func Erasure(t *testing.T, s ErasingStore, book store.RunBook) {
+// Erasure checks the laws of [store.Eraser] on a fresh engine, its book of runs and its audit.
+func Erasure(t *testing.T, s ErasingStore, book store.RunBook, audited store.AuditBook) {
 	t.Helper()
 	FillWithPerson(t, s)
 	at := knowledge.At(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
-	if err := s.Refuse(t.Context(), store.Refusal{At: at, Actor: Erased, Action: "put", Key: "principal/" + Erased, Reason: "put principal/" + Erased + ": " + Erased + " may not, but " + Bystander + " may"}); err != nil {
+	if err := audited.Add(t.Context(), store.AuditEntry{
+		At: at, Kind: store.AuditRefused, Actor: Erased, Action: "put", Key: "principal/" + Erased,
+		Reason: "put principal/" + Erased + ": " + Erased + " may not, but " + Bystander + " may",
+	}, store.AuditEntry{At: at, Kind: store.AuditRead, Actor: Bystander, Action: "search", Question: "q=written by " + Erased}); err != nil {
 		t.Fatal(err)
 	}
 	run := failedRun(t, book, at)
@@ -176,11 +177,7 @@ func Erasure(t *testing.T, s ErasingStore, book store.RunBook) {
 	if strings.Count(after, Bystander) != strings.Count(before, Bystander) || !strings.Contains(after, "Ask Ines Vogel before you merge.") {
 		t.Error("somebody else's name, or a sentence, was rewritten")
 	}
-	refused, err := s.Refusals(t.Context(), knowledge.Time{}, "", 10)
-	if want := "put principal/" + pseudonym + ": " + pseudonym + " may not, but " + Bystander + " may"; err != nil || len(refused) != 1 ||
-		refused[0].Actor != pseudonym || refused[0].Key != "principal/"+pseudonym || refused[0].Reason != want {
-		t.Errorf("refusals are %+v, %v; want %q", refused, err, want)
-	}
+	erasedAudit(t, audited, pseudonym)
 	runs, err := book.Runs(t.Context(), run.Job, 1)
 	if err != nil || len(runs) != 1 || runs[0].By != pseudonym || runs[0].Changed != "for "+pseudonym+" and "+Bystander || runs[0].Error != "no role "+pseudonym {
 		t.Errorf("the history of jobs is %+v, %v", runs, err)
@@ -193,7 +190,22 @@ func Erasure(t *testing.T, s ErasingStore, book store.RunBook) {
 	if twice, err := s.Erase(t.Context(), again); err != nil || twice.Seq != 0 || Everything(t, s) != after {
 		t.Errorf("erasing again did %+v, %v; want nothing", twice, err)
 	}
-	erasureOfMore(t, s, r)
+	erasureOfMore(t, s, audited, r)
+}
+
+// erasedAudit checks what an erasure has left of the person in the audit.
+func erasedAudit(t *testing.T, audited store.AuditBook, pseudonym string) {
+	t.Helper()
+	audit, err := audited.Entries(t.Context(), store.AuditQuery{Limit: 10})
+	if want := "put principal/" + pseudonym + ": " + pseudonym + " may not, but " + Bystander + " may"; err != nil || len(audit) != 3 ||
+		audit[0].Kind != store.AuditErased || audit[0].Actor != "root" || audit[0].Key != "principal/"+pseudonym || audit[0].Count != 2 ||
+		audit[1].Actor != Bystander || audit[1].Question != "q=written by "+pseudonym ||
+		audit[2].Actor != pseudonym || audit[2].Key != "principal/"+pseudonym || audit[2].Reason != want || audit[2].Erased != pseudonym {
+		t.Errorf("the audit is %+v, %v; want %q", audit, err, want)
+	}
+	if head, err := audited.Verify(t.Context(), nil); err != nil || head.Seq != 3 {
+		t.Errorf("the audit verifies up to %s, %v after an erasure; want entry 3", head, err)
+	}
 }
 
 // failedRun notes a run of a job that the person has asked for.
@@ -211,7 +223,7 @@ func failedRun(t *testing.T, book store.RunBook, at knowledge.Time) store.Run {
 }
 
 // erasureOfMore erases what comes in later, and a second person from changes that the first has left.
-func erasureOfMore(t *testing.T, s ErasingStore, r store.ErasureRequest) {
+func erasureOfMore(t *testing.T, s ErasingStore, audited store.AuditBook, r store.ErasureRequest) {
 	t.Helper()
 	late := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: Erased, Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}}
 	if _, err := s.Apply(t.Context(), late); err != nil {
@@ -230,6 +242,9 @@ func erasureOfMore(t *testing.T, s ErasingStore, r store.ErasureRequest) {
 	}
 	if err := s.VerifyChanges(t.Context(), nil); err != nil {
 		t.Errorf("the log does not verify after two erasures: %v", err)
+	}
+	if _, err := audited.Verify(t.Context(), nil); err != nil {
+		t.Errorf("the audit does not verify after two erasures: %v", err)
 	}
 }
 
