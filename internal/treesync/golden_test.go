@@ -14,7 +14,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files anew") //nolint:gochecknoglobals // a flag of the test binary
 
 // TestEachAssistantsFilesAreAsItsGoldenFileSays writes documents of every kind of scope for each assistant, and compares every byte.
 func TestEachAssistantsFilesAreAsItsGoldenFileSays(t *testing.T) {
