@@ -29,7 +29,8 @@ func writtenPast() []pastTenet {
 	return []pastTenet{
 		{
 			"an activation", `UPDATE rules SET scope = jsonb_set(scope, '{activation}', '"sometimes"') WHERE rule_id = 'SEC-001'`,
-			set("$.scope.activation", "'sometimes'"), []string{"rule/SEC-001: /scope/activation", `"sometimes"`, "want one of always, glob, model, manual"},
+			set("$.scope.activation", "'sometimes'"),
+			[]string{"rule/SEC-001: /scope/activation", `"sometimes"`, "want one of always, glob, model, manual"},
 		},
 		{
 			"a type of a variable", "UPDATE templates SET variables = jsonb_build_array(" + badVariable + "::jsonb) WHERE template_id = 'past'",
@@ -38,7 +39,8 @@ func writtenPast() []pastTenet {
 		},
 		{
 			"a direction character", `UPDATE rules SET description = U&'left \202E right' WHERE rule_id = 'SEC-001'`,
-			set("$.description", "'left ' || char(0x202e) || ' right'"), []string{"rule/SEC-001: /description", "invisible direction character U+202E"},
+			set("$.description", "'left ' || char(0x202e) || ' right'"),
+			[]string{"rule/SEC-001: /description", "invisible direction character U+202E"},
 		},
 		{
 			"an empty title", "UPDATE rules SET title = '  ' WHERE rule_id = 'SEC-001'", set("$.title", "'  '"),
@@ -46,7 +48,8 @@ func writtenPast() []pastTenet {
 		},
 		{
 			"a private key", "UPDATE rules SET description = '" + key + "' WHERE rule_id = 'SEC-001'",
-			set("$.description", "'"+key+"'"), []string{"rule/SEC-001: /description", "looks like a private key"},
+			set("$.description", "'"+key+"'"),
+			[]string{"rule/SEC-001: /description", "looks like a private key"},
 		},
 		{
 			"a twin of a token", `INSERT INTO principals (principal_id, name, role, token_hash) SELECT i, i, 'viewer', repeat('ab', 32) FROM unnest('{ann,bob}'::text[]) i`,

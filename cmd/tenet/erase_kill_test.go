@@ -1,12 +1,9 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
 
 	"tenet/internal/erasure"
 	"tenet/internal/pgtest"
@@ -23,44 +20,30 @@ func TestAKilledErasureLeavesNothingHalfDone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // only read
+	defer s.Close()
 	storetest.FillWithPerson(t, s)
 	p := serveProcess(t, dir, address)
 	c := p.client(t)
 	before := len(storetest.Named(storetest.Everything(t, s)))
 
 	// A writer at work holds the erasure up.
-	writer, err := pgx.Connect(t.Context(), address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer writer.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // of a test
-	tx, err := writer.Begin(t.Context())
+	tx, err := pgtest.Connect(t, address).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := tx.Exec(t.Context(), "LOCK TABLE changes IN ROW EXCLUSIVE MODE"); err != nil {
 		t.Fatal(err)
 	}
-	look, err := pgx.Connect(t.Context(), address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer look.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // of a test
-	erasing := func(state string) int {
-		n := 0
-		if err := look.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' AND query LIKE '%tenet_erase(%'"+
-			" AND pid <> pg_backend_pid()"+state).Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		return n
+	erasing := func(state string) bool {
+		return pgtest.Value(t, address, "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'"+
+			" AND query LIKE '%tenet_erase(%' AND pid <> pg_backend_pid()"+state) == "t"
 	}
 	asked := make(chan error, 1)
 	go func() {
 		_, err := c.Erase(t.Context(), storetest.Erased, false)
 		asked <- err
 	}()
-	pgtest.Await(t, "the erasure to wait for the writer", func() bool { return erasing(" AND wait_event_type = 'Lock'") > 0 })
+	pgtest.Await(t, "the erasure to wait for the writer", func() bool { return erasing(" AND wait_event_type = 'Lock'") })
 	p.kill(t)
 	if err := <-asked; err == nil {
 		t.Fatal("the erasure was acknowledged before it was done")
@@ -68,7 +51,7 @@ func TestAKilledErasureLeavesNothingHalfDone(t *testing.T) {
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	pgtest.Await(t, "the PostgreSQL to give the erasure up", func() bool { return erasing("") == 0 })
+	pgtest.Await(t, "the PostgreSQL to give the erasure up", func() bool { return !erasing("") })
 	if now := len(storetest.Named(storetest.Everything(t, s))); now != before {
 		t.Errorf("the person stands in %d places after the kill, and stood in %d before: half of it was done", now, before)
 	}

@@ -60,8 +60,13 @@ func (s *shell) command(line string) *exec.Cmd {
 // sameSession returns a text without what differs from run to run: times, ids of batches, positions, scores, and how wide columns are.
 func sameSession(text string) string {
 	for _, mask := range []struct{ what, with string }{
-		{`[0-9a-f]{8}-[0-9a-f-]{27}`, "BATCH"}, {`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`, "TIME"}, {`--cursor \S+`, "--cursor C"},
-		{`\b\d+\.\d+\b`, "SCORE"}, {`\b\d{2,}\b`, "SEQ"}, {` +`, " "}, {` \n`, "\n"},
+		{`[0-9a-f]{8}-[0-9a-f-]{27}`, "BATCH"},
+		{`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`, "TIME"},
+		{`--cursor \S+`, "--cursor C"},
+		{`\b\d+\.\d+\b`, "SCORE"},
+		{`\b\d{2,}\b`, "SEQ"},
+		{` +`, " "},
+		{` \n`, "\n"},
 	} {
 		text = regexp.MustCompile(mask.what).ReplaceAllString(text, mask.with)
 	}

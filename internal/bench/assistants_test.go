@@ -107,11 +107,13 @@ func (r *report) tools(t *testing.T, p *process) {
 		rest      *call
 	}{
 		{
-			"get_guidance", map[string]any{"paths": []string{"cmd/pay/main.go"}, "task": "add a refund endpoint"},
+			"get_guidance",
+			map[string]any{"paths": []string{"cmd/pay/main.go"}, "task": "add a refund endpoint"},
 			&call{method: http.MethodPost, path: "/api/v1/guidance", body: `{"paths":["cmd/pay/main.go"],"task":"add a refund endpoint"}`},
 		},
 		{
-			"search", map[string]any{"query": "wrap errors", "limit": 10},
+			"search",
+			map[string]any{"query": "wrap errors", "limit": 10},
 			&call{method: http.MethodGet, path: "/api/v1/search?q=wrap+errors&limit=10"},
 		},
 	} {

@@ -425,7 +425,8 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 				"<rule ref='category/java/design.xml'><exclude name='y'/></rule>\n<rule name='NoExit' language='java' message='No.'>" +
 				"<description>It ends the host.</description><priority>1</priority></rule><rule/></ruleset>",
 			[]ruleSeen{
-				{"team-pmd-unused", "Unused", "ERROR", "java", false}, {"team-pmd-noexit", "NoExit", "CRITICAL", "java", false},
+				{"team-pmd-unused", "Unused", "ERROR", "java", false},
+				{"team-pmd-noexit", "NoExit", "CRITICAL", "java", false},
 				{"refused", "line 5: a rule without a name, a ref or a class", "", "", false},
 			},
 		},
@@ -448,7 +449,8 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 				"<property name='id' value='noOut'/><property name='severity' value='ignore'/><message key='k' value='Log.'/></module></module></module>",
 			[]ruleSeen{
 				{"team-checkstyle-filetabcharacter", "FileTabCharacter", "INFO", "", false},
-				{"team-checkstyle-linelength", "LineLength", "ERROR", "java", false}, {"team-checkstyle-noout", "noOut", "WARNING", "java", true},
+				{"team-checkstyle-linelength", "LineLength", "ERROR", "java", false},
+				{"team-checkstyle-noout", "noOut", "WARNING", "java", true},
 			},
 		},
 		"a rule set of .NET": {

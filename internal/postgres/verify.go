@@ -95,9 +95,11 @@ func verifyArchive(ctx context.Context, s *Store) error {
 	for _, look := range []struct{ name, sql, why string }{
 		{"", `SELECT p.kind || '/' || p.id FROM purges p JOIN changes c ON c.kind = p.kind AND c.id = p.id AND c.version = p.version - 1
 WHERE p.document IS NOT NULL AND c.document IS DISTINCT FROM p.document LIMIT 1`, "is not in the archive as its last change left it"},
-		{".missing", `SELECT l.kind || '/' || l.id FROM (SELECT DISTINCT ON (c.kind, c.id) c.kind, c.id, c.verb FROM changes c ORDER BY c.kind, c.id, c.version DESC) l
+		{
+			".missing", `SELECT l.kind || '/' || l.id FROM (SELECT DISTINCT ON (c.kind, c.id) c.kind, c.id, c.verb FROM changes c ORDER BY c.kind, c.id, c.version DESC) l
 WHERE l.verb = 'archive' AND NOT EXISTS (SELECT FROM purges p WHERE p.kind = l.kind AND p.id = l.id AND p.document IS NOT NULL) LIMIT 1`,
-			"is missing in the archive"},
+			"is missing in the archive",
+		},
 	} {
 		var found error
 		err := s.query(ctx, "verify.archive"+look.name, look.sql, nil, func(r pgx.Rows) error {

@@ -106,6 +106,6 @@ func TestTheLedgerBesideTheBackupsErasesWhatARestoreBringsBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // only read
+	defer s.Close()
 	pgtest.Await(t, "the person to be erased again", func() bool { return len(storetest.Named(storetest.Everything(t, s))) == 0 })
 }

@@ -150,7 +150,8 @@ func TestWhoHasReadIsInTheAudit(t *testing.T) {
 			{"get at a label", http.MethodGet, "/api/v1/categories/security?label=production", ""},
 			{"list at a label", http.MethodGet, "/api/v1/rules?label=production", ""},
 			{"search at a label", http.MethodGet, "/api/v1/search?q=secrets&label=production", ""},
-			{"page: list", http.MethodGet, "/read/rules", ""}, {"page: document", http.MethodGet, "/read/rule/SEC-001", ""},
+			{"page: list", http.MethodGet, "/read/rules", ""},
+			{"page: document", http.MethodGet, "/read/rule/SEC-001", ""},
 			{"page: search", http.MethodGet, "/search?q=secrets", ""},
 		}
 		for _, m := range more {

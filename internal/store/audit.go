@@ -78,7 +78,7 @@ func (e *AuditEntry) Digest() [32]byte {
 func AuditDigest(fields ...string) [32]byte {
 	h := sha256.New()
 	for _, f := range fields {
-		fmt.Fprintf(h, "%d:%s;", len(f), f)
+		_, _ = fmt.Fprintf(h, "%d:%s;", len(f), f)
 	}
 	return [32]byte(h.Sum(nil))
 }

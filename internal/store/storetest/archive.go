@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"strings"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -64,15 +65,15 @@ func (s *suite) broughtBack(d knowledge.Document, before, rec *knowledge.Record)
 	if is := s.document(k).Stamps(); is.CreatedBy != was.Stamps().CreatedBy || !is.CreatedAt.Equal(was.Stamps().CreatedAt.Time) {
 		s.Errorf("%s came back as created by %s at %v, want %s at %v", k, is.CreatedBy, is.CreatedAt, was.Stamps().CreatedBy, was.Stamps().CreatedAt)
 	}
-	verbs := ""
+	var verbs strings.Builder
 	for _, c := range s.changes(knowledge.ChangeQuery{Key: k}) {
-		verbs += string(c.Verb) + " "
+		verbs.WriteString(string(c.Verb) + " ")
 		if (c.Record == nil) != (c.Verb == knowledge.VerbArchive) {
 			s.Errorf("the history of %s: change %d with the verb %s has a document: %v", k, c.Seq, c.Verb, c.Record != nil)
 		}
 	}
-	if verbs != "put retire archive restore " {
-		s.Errorf("the history of %s is %s", k, verbs)
+	if verbs.String() != "put retire archive restore " {
+		s.Errorf("the history of %s is %s", k, verbs.String())
 	}
 }
 

@@ -454,14 +454,12 @@ func below(err error, i int, verb knowledge.Verb) error {
 	if !errors.As(err, &invalid) {
 		return err
 	}
-	part := "/document"
-	switch verb {
-	case knowledge.VerbPatch:
-		part = "/patch"
-	case knowledge.VerbArchive:
-		part = ""
+	part := map[knowledge.Verb]string{knowledge.VerbPatch: "/patch", knowledge.VerbArchive: ""}
+	at, known := part[verb]
+	if !known {
+		at = "/document"
 	}
-	return invalid.Below("/ops/" + itoa(i) + part)
+	return invalid.Below("/ops/" + itoa(i) + at)
 }
 
 func (t *memoryTx) refers(i int, verb knowledge.Verb, d knowledge.Document) error {
