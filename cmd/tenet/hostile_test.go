@@ -30,15 +30,14 @@ const (
 // what it has done.
 type hostile struct {
 	name    string
+	role    string // of its token; each kind is a principal of its own
 	callers int
 	want    int // a status that one of its answers has, so that it is what it seems; 0 for a kind that reads none
 	act     func(ctx context.Context, e *enemy, n int) (status int, err error)
 }
 
-// An enemy is what hostile callers know: where the server is, and a token each of a contributor and a viewer.
-type enemy struct {
-	at, writer, reader string
-}
+// An enemy is what hostile callers know: where the server is, and a token.
+type enemy struct{ at, token string }
 
 // ask sends a request and reads its answer.
 func (e *enemy) ask(ctx context.Context, method, path, token, body string, header ...string) (status int, err error) {
@@ -82,38 +81,38 @@ func (e *enemy) hold(ctx context.Context, text string) (status int, err error) {
 
 func hostiles() []hostile {
 	head := func(e *enemy, rest string) string {
-		return "POST /api/v1/batches HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " + e.writer + "\r\nContent-Length: 33554432\r\n" + rest
+		return "POST /api/v1/batches HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " + e.token + "\r\nContent-Length: 33554432\r\n" + rest
 	}
 	get := func(path, token string) string {
 		return "GET " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\n\r\n"
 	}
 	text := strings.Repeat("Large text of a draft. ", 20_000)
 	return []hostile{
-		{"heads without a body", 60, 0, func(ctx context.Context, e *enemy, _ int) (int, error) { return e.hold(ctx, head(e, "\r\n")) }},
-		{"half-sent bodies", 60, 0, func(ctx context.Context, e *enemy, _ int) (int, error) {
+		{"heads without a body", "contributor", 60, 0, func(ctx context.Context, e *enemy, _ int) (int, error) { return e.hold(ctx, head(e, "\r\n")) }},
+		{"half-sent bodies", "contributor", 60, 0, func(ctx context.Context, e *enemy, _ int) (int, error) {
 			return e.hold(ctx, head(e, "\r\n")+`{"ops":[`)
 		}},
-		{"half-sent heads of strangers", 60, 0, func(ctx context.Context, e *enemy, _ int) (int, error) {
+		{"half-sent heads of strangers", "viewer", 60, 0, func(ctx context.Context, e *enemy, _ int) (int, error) {
 			return e.hold(ctx, "GET /api/v1/rules HTTP/1.1\r\nHost:")
 		}},
-		{"slow readers", 20, 0, func(ctx context.Context, e *enemy, _ int) (int, error) {
-			return e.hold(ctx, strings.Repeat(get("/api/v1/rules?limit=200&active=any", e.reader), 20))
+		{"slow readers", "viewer", 20, 0, func(ctx context.Context, e *enemy, _ int) (int, error) {
+			return e.hold(ctx, strings.Repeat(get("/api/v1/rules?limit=200&active=any", e.token), 20))
 		}},
-		{"large drafts", 4, http.StatusCreated, func(ctx context.Context, e *enemy, n int) (int, error) {
-			return e.ask(ctx, http.MethodPost, "/api/v1/rules", e.writer, fmt.Sprintf(`{"rule_id":"LOOP-%d","category":"security","title":"Loop","status":"DRAFT","description":%q}`, n, text))
+		{"large drafts", "contributor", 4, http.StatusCreated, func(ctx context.Context, e *enemy, n int) (int, error) {
+			return e.ask(ctx, http.MethodPost, "/api/v1/rules", e.token, fmt.Sprintf(`{"rule_id":"LOOP-%d","category":"security","title":"Loop","status":"DRAFT","description":%q}`, n, text))
 		}},
-		{"expensive searches", 4, http.StatusOK, func(ctx context.Context, e *enemy, n int) (int, error) {
+		{"expensive searches", "viewer", 4, http.StatusOK, func(ctx context.Context, e *enemy, n int) (int, error) {
 			words := []string{`"text of a draft"`, "a* OR s* OR t*", "title:loop -draft", "large text of a draft use the and not with for"}
-			return e.ask(ctx, http.MethodGet, fmt.Sprintf("/api/v1/search?limit=100&facets=true&view=full&q=%s", url.QueryEscape(words[n%len(words)])), e.reader, "", "Cache-Control", "no-cache")
+			return e.ask(ctx, http.MethodGet, fmt.Sprintf("/api/v1/search?limit=100&facets=true&view=full&q=%s", url.QueryEscape(words[n%len(words)])), e.token, "", "Cache-Control", "no-cache")
 		}},
-		{"refused tokens", 4, http.StatusUnauthorized, func(ctx context.Context, e *enemy, n int) (int, error) {
+		{"refused tokens", "viewer", 4, http.StatusUnauthorized, func(ctx context.Context, e *enemy, n int) (int, error) {
 			return e.ask(ctx, http.MethodGet, "/api/v1/rules", fmt.Sprintf("tenet_%043d", n), "")
 		}},
-		{"live listeners that do not read", 40, 0, func(ctx context.Context, e *enemy, _ int) (int, error) {
-			return e.hold(ctx, get("/api/v1/events?after=0", e.reader))
+		{"live listeners that do not read", "viewer", 40, 0, func(ctx context.Context, e *enemy, _ int) (int, error) {
+			return e.hold(ctx, get("/api/v1/events?after=0", e.token))
 		}},
-		{"assistants in a loop", 4, http.StatusOK, func(ctx context.Context, e *enemy, n int) (int, error) {
-			return e.ask(ctx, http.MethodPost, "/mcp", e.reader, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"search","arguments":{"query":"draft text"}}}`, n),
+		{"assistants in a loop", "viewer", 4, http.StatusOK, func(ctx context.Context, e *enemy, n int) (int, error) {
+			return e.ask(ctx, http.MethodPost, "/mcp", e.token, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"search","arguments":{"query":"draft text"}}}`, n),
 				"Accept", "application/json, text/event-stream")
 		}},
 	}
@@ -125,18 +124,19 @@ func besideHostile(t *testing.T, address string, d time.Duration) {
 	t.Helper()
 	p := serveProcess(t, filepath.Join(t.TempDir(), "data"), address, "--requests-each", "32", "--quota", "contributor=30,64", "--cache-hot", "16", "--cache-warm", "0")
 	admin := strings.TrimSpace(read(t, filepath.Join(p.dir, server.TokenFile)))
-	e := &enemy{
-		at:     p.address(t),
-		writer: strings.TrimSpace(p.command(t, "token", "create", "writer", "--role", "contributor", "--quiet")),
-		reader: strings.TrimSpace(p.command(t, "token", "create", "reader", "--role", "viewer", "--quiet")),
+	kinds := hostiles()
+	enemies := make([]*enemy, len(kinds))
+	for i, kind := range kinds {
+		token := p.command(t, "token", "create", fmt.Sprintf("hostile-%d", i), "--role", kind.role, "--quiet")
+		enemies[i] = &enemy{p.address(t), strings.TrimSpace(token)}
 	}
 	before := memory(t, p.cmd.Process.Pid)
 	ctx, stop := context.WithTimeout(t.Context(), d)
 	defer stop()
 	var callers sync.WaitGroup
-	kinds := hostiles()
 	counts, wanted := make([]atomic.Int64, len(kinds)), make([]atomic.Int64, len(kinds))
 	for i, kind := range kinds {
+		e := enemies[i]
 		for c := range kind.callers {
 			callers.Go(func() {
 				for n := c; ctx.Err() == nil; n += kind.callers {
