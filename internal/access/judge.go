@@ -124,6 +124,23 @@ func impossible(b knowledge.Batch) knowledge.Batch {
 	return b
 }
 
+// bindArchived returns the document that an operation restores from the archive, and binds the operation to the version
+// of its archiving. It is [store.ErrNotFound] for a document that is not in the archive, or whose text the log has lost.
+func (c call) bindArchived(ctx context.Context, i int, op *knowledge.Op) (knowledge.Document, error) {
+	last, err := c.s.next.Changes(ctx, knowledge.ChangeQuery{Key: op.Key, Newest: true, Limit: 2})
+	if err != nil {
+		return nil, err
+	}
+	if len(last) < 2 || last[0].Verb != knowledge.VerbArchive || last[1].Record == nil {
+		return nil, &store.NotFoundError{Key: op.Key}
+	}
+	if at := last[0].Version; op.IfVersion != knowledge.AnyVersion && op.IfVersion != at {
+		return nil, &store.ConflictError{Key: op.Key, Op: i, Want: op.IfVersion, Got: at}
+	}
+	op.IfVersion = last[0].Version
+	return last[1].Record.Document()
+}
+
 // judgeOp judges one operation and binds it to the judged version.
 func (c call) judgeOp(ctx context.Context, b *knowledge.Batch, i int, op *knowledge.Op) error {
 	var before knowledge.Document
@@ -134,6 +151,10 @@ func (c call) judgeOp(ctx context.Context, b *knowledge.Batch, i int, op *knowle
 			op.IfVersion = knowledge.NoVersion
 		case errors.Is(err, store.ErrNotFound) && op.Verb == knowledge.VerbPut:
 			return &store.ConflictError{Key: op.Key, Op: i, Want: op.IfVersion}
+		case errors.Is(err, store.ErrNotFound) && op.Verb == knowledge.VerbRestore:
+			if before, err = c.bindArchived(ctx, i, op); err != nil {
+				return err
+			}
 		case err != nil:
 			return err
 		default:

@@ -163,10 +163,13 @@ func (r *refusals) flush(ctx context.Context) {
 	r.mu.Lock()
 	r.turn(time.Now().Add(time.Minute)) // what was counted so far
 	r.mu.Unlock()
-	select {
-	case first := <-r.queue:
-		r.keep(ctx, r.take(first))
-	default:
+	for {
+		select {
+		case first := <-r.queue:
+			r.keep(ctx, r.take(first))
+		default:
+			return
+		}
 	}
 }
 
@@ -184,11 +187,12 @@ func (r *refusals) take(first store.AuditEntry) []store.AuditEntry {
 	return list
 }
 
+// keep writes a list, also when the server is being stopped: then ctx may be over.
 func (r *refusals) keep(ctx context.Context, list []store.AuditEntry) {
 	if lost := r.lost.Swap(0); lost > 0 {
 		r.log.LogAttrs(ctx, slog.LevelWarn, "too many refusals at once: some were not kept", slog.Int64("lost", lost))
 	}
-	ctx, cancel := context.WithTimeout(ctx, refusalTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refusalTimeout)
 	defer cancel()
 	if err := r.book.Add(ctx, list...); err != nil && !errors.Is(err, store.ErrClosed) {
 		r.log.LogAttrs(ctx, slog.LevelWarn, "refusals not kept: they are in this log only", slog.Int("count", len(list)), slog.Any("error", err))
