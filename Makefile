@@ -23,13 +23,14 @@ UNWATCHED := -gcflags='modernc.org/sqlite/lib=-race=false -d=checkptr=0' $(forea
 
 # Not watched: packages in which little runs at once, or nothing that is not watched elsewhere; the tests that wait for real faults or
 # judge broken stores; and the laws, but for those that are about callers at once.
-CALM     := tenet tenet/cmd/tenet tenet/internal/coherence tenet/internal/interchange tenet/internal/observe tenet/internal/seed tenet/internal/server \
-	tenet/internal/store/storegen tenet/internal/store/storetest
+CALM     := tenet tenet/cmd/tenet tenet/internal/backup tenet/internal/bundle tenet/internal/check tenet/internal/coherence tenet/internal/console \
+	tenet/internal/hook tenet/internal/httpapi tenet/internal/interchange tenet/internal/knowledge tenet/internal/observe tenet/internal/seed tenet/internal/server \
+	tenet/internal/store/storegen tenet/internal/store/storetest tenet/internal/treesync tenet/internal/worktree
 FAULTS   := ^Test(Faults(Of|By|Around)|LostPackets|FailoverOfPostgreSQL|AKillAtAnyStepLosesNothing|TheChecksFindSeededBugs|TheCheckerFindsSeededBugs)
 LAWS     := Keeps?The(Laws|Contract)|^TestTheLawsHold
-LAWFUL   := ./internal/access ./internal/cache ./internal/failover ./internal/httpapi ./internal/postgres ./internal/sqlite ./internal/upkeep
-ATONCE   := ^TestStoreKeepsTheLaws$$/^(of_writers|the_same_batch|a_follower|batches_over|readers_of|a_cancelled|Wait|Close)|Crowd
-CROWDED  := ./internal/postgres ./internal/server ./internal/sqlite
+LAWFUL   := ./internal/access ./internal/cache ./internal/failover ./internal/postgres ./internal/sqlite ./internal/upkeep
+ATONCE   := ^TestStoreKeepsTheLaws$$/^(of_writers|the_same_batch|a_follower|batches_over|readers_of|a_cancelled|Wait|Close)|Crowd|ABody|AllBodies|Connections|Share|TooManyRequests|TwoDoors
+CROWDED  := ./internal/httpapi ./internal/postgres ./internal/server ./internal/sqlite
 
 test: ## Run all tests, with the race detector where there is a C compiler; installs PostgreSQL and promtool on Debian when it may
 	@scripts/install-postgres
