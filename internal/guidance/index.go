@@ -40,9 +40,12 @@ type Index struct {
 	stale stale
 	views views
 
+	loads sync.Mutex // held by a load: one at a time
+
 	mu      sync.Mutex // guards the fields below, and swaps of snap
 	base    *segment
 	changed map[knowledge.Key]*doc // since base was built; nil for a document that no longer holds
+	since   map[knowledge.Key]*doc // what was changed while a load reads the documents; nil while none does
 	seq     knowledge.Seq
 	level   knowledge.Time // the time up to which the feed was followed
 }
@@ -84,11 +87,41 @@ func (x *Index) Load(ctx context.Context) error {
 	return x.load(ctx, at.Seq)
 }
 
-// load reads every document. seq is a change that the log had reached before.
+// load reads every document. seq is a change that the log had reached before. What is changed meanwhile stays changed.
 func (x *Index) load(ctx context.Context, seq knowledge.Seq) error {
-	asOf := x.o.AsOf()
-	began := time.Now()
-	var docs []*doc
+	x.loads.Lock()
+	defer x.loads.Unlock()
+	x.mu.Lock()
+	x.since = map[knowledge.Key]*doc{}
+	before := x.seq
+	x.mu.Unlock()
+	docs, asOf, began := []*doc(nil), x.o.AsOf(), time.Now()
+	err := x.readAll(ctx, func(d *doc) { docs = append(docs, d) })
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	since := x.since
+	x.since = nil
+	if err != nil {
+		return err
+	}
+	x.base = newSegment(docs)
+	for key, d := range since {
+		if o, ok := x.base.ordinal[key]; ok && d != nil && x.base.docs[o].version > d.version {
+			delete(since, key) // the load has read a later version
+		}
+	}
+	if x.seq != before { // the log was followed meanwhile
+		seq = max(seq, x.seq)
+	}
+	x.changed, x.seq, x.level = since, seq, asOf
+	x.publish()
+	x.once.Do(func() { close(x.ready) })
+	x.o.Log.DebugContext(ctx, "guidance built", "documents", len(docs), "patterns", len(x.base.patterns), "took", time.Since(began))
+	return nil
+}
+
+// readAll calls fn with every document that guidance knows.
+func (x *Index) readAll(ctx context.Context, fn func(*doc)) error {
 	for _, kind := range Kinds() {
 		err := store.All(ctx, x.o.Store, knowledge.Query{Kind: kind, Order: knowledge.OrderID}, func(r *knowledge.Record) error {
 			d, _, err := docOf(r)
@@ -96,7 +129,7 @@ func (x *Index) load(ctx context.Context, seq knowledge.Seq) error {
 				return fmt.Errorf("read %s: %w", r.Key, err)
 			}
 			if d != nil {
-				docs = append(docs, d)
+				fn(d)
 			}
 			return nil
 		})
@@ -104,13 +137,6 @@ func (x *Index) load(ctx context.Context, seq knowledge.Seq) error {
 			return err
 		}
 	}
-	base := newSegment(docs)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.base, x.changed, x.seq, x.level = base, map[knowledge.Key]*doc{}, seq, asOf
-	x.publish()
-	x.once.Do(func() { close(x.ready) })
-	x.o.Log.DebugContext(ctx, "guidance built", "documents", len(docs), "patterns", len(base.patterns), "took", time.Since(began))
 	return nil
 }
 
@@ -190,6 +216,9 @@ func (x *Index) set(ctx context.Context, key knowledge.Key, r *knowledge.Record)
 	d, _, err := docOf(r)
 	if err != nil {
 		x.o.Log.ErrorContext(ctx, "a document can't be read: guidance leaves it out", "document", key.String(), "error", err)
+	}
+	if x.since != nil {
+		x.since[key] = d
 	}
 	if old := x.known(key); d == nil && old == nil {
 		return false
