@@ -88,11 +88,11 @@ func (w *writer) apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 	}
 }
 
-// tryOut asks the primary whether it would take a batch. Nobody else can tell: what waits in the journal is judged at the replay.
+// tryOut asks the primary whether it would take a batch. It never asks the journal, whose batches are judged at the replay.
 func (w *writer) tryOut(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
 	p := w.up.current()
 	away := &store.UnavailableError{
-		Reason:     "only the primary can tell what would come of a write, and it is away, or has not received earlier writes of these documents",
+		Reason:     "a dry run needs the primary, which can't be reached or does not have earlier writes of these documents yet",
 		RetryAfter: 5 * time.Second, NotDone: true,
 	}
 	if p == nil || !w.direct(&b) {

@@ -78,15 +78,23 @@ func (s *shelf) ask(q guidance.Query) *guidance.Answer {
 	}
 	var a *guidance.Answer
 	s.await("the index to have followed the log", func() bool {
-		p, err := s.index.Prepare(s.Context(), s.store, q)
-		if err != nil {
-			s.Fatal(err)
-		}
-		if a, err = p.Answer(s.Context(), s.store); err != nil {
-			s.Fatal(err)
-		}
+		a = s.now(q)
 		return a.Seq >= tail
 	})
+	return a
+}
+
+// now returns the answer of the index as it is.
+func (s *shelf) now(q guidance.Query) *guidance.Answer {
+	s.Helper()
+	p, err := s.index.Prepare(s.Context(), s.store, q)
+	if err != nil {
+		s.Fatal(err)
+	}
+	a, err := p.Answer(s.Context(), s.store)
+	if err != nil {
+		s.Fatal(err)
+	}
 	return a
 }
 

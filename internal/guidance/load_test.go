@@ -44,7 +44,7 @@ func TestAChangeDuringALoadIsKept(t *testing.T) {
 	if err := <-loaded; err != nil {
 		t.Fatal(err)
 	}
-	if got := ids(s.ask(first)); !strings.Contains(got, "EARLY") || !strings.Contains(got, "LATE") {
+	if got := ids(s.now(first)); !strings.Contains(got, "EARLY") || !strings.Contains(got, "LATE") {
 		t.Errorf("after the load guidance has %s, want both rules", got)
 	}
 }
