@@ -52,20 +52,20 @@ func (k *keeper) position(ctx context.Context, p Primary) (knowledge.Position, e
 	return p.Position(short)
 }
 
-// awaitSeq waits until a replica has the log up to a seq.
+// awaitSeq waits until a replica has the log up to a seq. Its error says how far the replica came, if it said so at all.
 func awaitSeq(ctx context.Context, r Replica, least knowledge.Seq) error {
-	for {
+	for behind := error(nil); ; {
 		seq, err := r.Newest(ctx)
 		switch {
+		case ctx.Err() != nil && behind != nil:
+			return behind
 		case err != nil:
 			return err
 		case seq >= least:
 			return nil
 		}
+		behind = fmt.Errorf("the replica has the log up to change %d, and the primary up to %d", seq, least)
 		pause(ctx, replicaPoll)
-		if ctx.Err() != nil {
-			return fmt.Errorf("the replica has the log up to change %d, and the primary up to %d", seq, least)
-		}
 	}
 }
 
