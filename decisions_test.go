@@ -21,7 +21,8 @@ func TestDecisionsAreListed(t *testing.T) {
 	var want []string
 	for _, heading := range regexp.MustCompile(`(?m)^#?## .*$`).FindAllString("## "+entries, -1) {
 		title := strings.TrimLeft(heading, "# ")
-		link := "[" + title + "](#" + strings.ReplaceAll(dropped.ReplaceAllString(strings.ToLower(title), ""), " ", "-") + ")"
+		link := "[" + title + "](#" + strings.ReplaceAll(dropped.ReplaceAllString(strings.ToLower(title), ""), " ",
+			"-") + ")"
 		want = append(want, link)
 	}
 	got := regexp.MustCompile(`\[[^\]]*\]\(#[^)]*\)`).FindAllString(list, -1)

@@ -103,7 +103,8 @@ func receiver(f *ast.FuncDecl) string {
 	}
 }
 
-// TestTheHouseStaysInOrder prints what the counter finds, for "make house", and fails where a type or a function is too large.
+// TestTheHouseStaysInOrder prints what the counter finds, for "make house", and fails where a type or a function is too
+// large.
 func TestTheHouseStaysInOrder(t *testing.T) {
 	h, err := survey(os.DirFS("."))
 	if err != nil {
@@ -115,10 +116,12 @@ func TestTheHouseStaysInOrder(t *testing.T) {
 			t.Logf("%s has %d methods", name, n)
 		}
 		if n > mostMethods {
-			t.Errorf("%s has %d methods, and may have %d: give some of its work to a type of its own", name, n, mostMethods)
+			t.Errorf("%s has %d methods, and may have %d: give some of its work to a type of its own", name, n,
+				mostMethods)
 		}
 	}
-	t.Logf("lines over %d characters: %d of %d; comments over %d: %d", mostLineLength, h.overlong, h.lines, mostProseLength, h.prose)
+	t.Logf("lines over %d characters: %d of %d; comments over %d: %d", mostLineLength, h.overlong, h.lines,
+		mostProseLength, h.prose)
 	t.Logf("files over %d lines:\n\t%s", mostFileLines, strings.Join(h.files, "\n\t"))
 	for _, f := range h.functions {
 		t.Errorf("%s, and may have %d: give a part of it a name of its own", f, mostFunctionLines)
@@ -128,11 +131,13 @@ func TestTheHouseStaysInOrder(t *testing.T) {
 func TestTheCounterOfTheHouseCounts(t *testing.T) {
 	long := strings.Repeat("\t_ = 1\n", mostFunctionLines)
 	h, err := survey(fstest.MapFS{
-		"a/a.go":      {Data: []byte("package a\n\ntype T[K any] struct{}\n\nfunc (t *T[K]) One() {\n" + long + "}\n\nfunc (T[K]) Two() {}\n")},
+		"a/a.go": {Data: []byte("package a\n\ntype T[K any] struct{}\n\nfunc (t *T[K]) One() {\n" + long +
+			"}\n\nfunc (T[K]) Two() {}\n")},
 		"a/b.go":      {Data: []byte("package a\n\n// " + strings.Repeat("x", mostLineLength) + "\n")},
 		"a/a_test.go": {Data: []byte("package a\n\nfunc (T[K]) Three() {}\n")},
 	})
-	if err != nil || h.methods["tenet/a.T"] != 2 || len(h.functions) != 1 || len(h.files) != 0 || h.overlong != 1 || h.prose != 1 {
+	if err != nil || h.methods["tenet/a.T"] != 2 || len(h.functions) != 1 || len(h.files) != 0 || h.overlong != 1 ||
+		h.prose != 1 {
 		t.Errorf("counted %+v, %v", h, err)
 	}
 }

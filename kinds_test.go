@@ -14,17 +14,19 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// maxKindFiles is how many files of the program may name a kind. What more there is to it, its description tells to all.
+// maxKindFiles is how many files of the program may name a kind. What more there is to it, its description tells to
+// all.
 const maxKindFiles = 9
 
-// TestAKindIsDescribedOnce counts the files of the program that name a kind: its constant, its Go type, or its name or its table's name
-// as a text of its own, and the migrations with its table. A repository is also where a
-// violation was found: that text does not count. Rules, practices and templates are what other tools' files are read
-// as, categories are what they stand in, principals are who calls, and packs, repositories, labels and proposals are what the program itself reads by and acts
-// on: these name nothing that a further kind would have to.
+// TestAKindIsDescribedOnce counts the files of the program that name a kind: its constant, its Go type, or its name or
+// its table's name as a text of its own, and the migrations with its table. A repository is also where a violation was
+// found: that text does not count. Rules, practices and templates are what other tools' files are read as, categories
+// are what they stand in, principals are who calls, and packs, repositories, labels and proposals are what the program
+// itself reads by and acts on: these name nothing that a further kind would have to.
 func TestAKindIsDescribedOnce(t *testing.T) {
 	special := []knowledge.Kind{
-		knowledge.KindRule, knowledge.KindPractice, knowledge.KindTemplate, knowledge.KindCategory, knowledge.KindPrincipal,
+		knowledge.KindRule, knowledge.KindPractice, knowledge.KindTemplate, knowledge.KindCategory,
+		knowledge.KindPrincipal,
 		knowledge.KindPack, knowledge.KindLabel, knowledge.KindProposal, knowledge.KindRepository,
 	}
 	for _, d := range knowledge.Described() {
@@ -32,7 +34,8 @@ func TestAKindIsDescribedOnce(t *testing.T) {
 			continue
 		}
 		if files := filesNaming(t, d); len(files) > maxKindFiles {
-			t.Errorf("%d files name the kind %s, at most %d may: %s", len(files), d.Kind, maxKindFiles, strings.Join(files, ", "))
+			t.Errorf("%d files name the kind %s, at most %d may: %s", len(files), d.Kind, maxKindFiles,
+				strings.Join(files, ", "))
 		} else if len(files) < 4 {
 			t.Errorf("only %v name the kind %s: the test looks for the wrong names", files, d.Kind)
 		}
@@ -48,7 +51,8 @@ func filesNaming(t *testing.T, d *knowledge.Description) []string {
 		case err != nil:
 			return err
 		case entry.IsDir():
-			if strings.HasPrefix(entry.Name(), ".") && path != "." || slices.Contains([]string{"storetest", "storegen", "bench", "testdata"}, entry.Name()) {
+			if strings.HasPrefix(entry.Name(), ".") && path != "." ||
+				slices.Contains([]string{"storetest", "storegen", "bench", "testdata"}, entry.Name()) {
 				return fs.SkipDir
 			}
 		case strings.HasSuffix(path, ".sql"):
@@ -79,7 +83,8 @@ func names(file *ast.File, d *knowledge.Description, camel string) bool {
 	ast.Inspect(file, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.SelectorExpr:
-			if x, ok := n.X.(*ast.Ident); ok && x.Name == "knowledge" && (n.Sel.Name == camel || n.Sel.Name == "Kind"+camel) {
+			if x, ok := n.X.(*ast.Ident); ok && x.Name == "knowledge" && (n.Sel.Name == camel || n.Sel.Name == "Kind"+
+				camel) {
 				found = true
 			}
 		case *ast.Ident:

@@ -50,7 +50,8 @@ func makeVariables(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	all := map[string]string{}
-	for _, m := range regexp.MustCompile(`(?m)^(\w+) *:= *(.*)$`).FindAllStringSubmatch(strings.ReplaceAll(string(text), "\\\n\t", ""), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^(\w+) *:= *(.*)$`).FindAllStringSubmatch(
+		strings.ReplaceAll(string(text), "\\\n\t", ""), -1) {
 		all[m[1]] = m[2]
 	}
 	return all

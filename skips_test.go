@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestNothingIsSkippedInCI looks at every place in the tests that skips one. What a machine lacks goes through package needs, which fails in
-// CI; a test that runs for long asks for TENET_SOAK; everything else stands here with its reason.
+// TestNothingIsSkippedInCI looks at every place in the tests that skips one. What a machine lacks goes through package
+// needs, which fails in CI; a test that runs for long asks for TENET_SOAK; everything else stands here with its reason.
 func TestNothingIsSkippedInCI(t *testing.T) {
 	reasons := map[string]string{
 		"cmd/tenet/output_test.go":              "inputs of a property that no document holds",

@@ -9,13 +9,14 @@ import (
 	"testing"
 )
 
-// TestAKnownVulnerabilityIsFound runs the command of `make vulncheck` with a database that tells of one, with one that tells of none, and
-// with one that is not there.
+// TestAKnownVulnerabilityIsFound runs the command of `make vulncheck` with a database that tells of one, with one that
+// tells of none, and with one that is not there.
 func TestAKnownVulnerabilityIsFound(t *testing.T) {
 	if os.Getenv("CI") == "" {
 		t.Skip("it reads the program several times: run it with CI=true")
 	}
-	if out, err := exec.Command("go", "tool", "-modfile=tools/go.mod", "-n", "govulncheck").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "tool", "-modfile=tools/go.mod", "-n",
+		"govulncheck").CombinedOutput(); err != nil {
 		t.Fatalf("govulncheck can't be had here: %s", out)
 	}
 	for _, c := range []struct {

@@ -52,7 +52,8 @@ type app struct {
 }
 
 // run executes the command that args name and returns the exit code.
-func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer, env func(string) (string, bool), environ []string) int {
+func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer, env func(string) (string, bool),
+	environ []string) int {
 	a := newApp(in, out, errs, env)
 	a.environ = environ
 	a.root.SetArgs(args)
@@ -95,9 +96,10 @@ that runs on the data directory, else straight into the database.`,
 	return a
 }
 
-// command adds the running part to cmd: its settings, which are the fields of the struct that pointer points to (nil for
-// none), and what it does once they are filled.
-func (a *app) command(parent, cmd *cobra.Command, pointer any, do func(ctx context.Context, args []string) error) *cobra.Command {
+// command adds the running part to cmd: its settings, which are the fields of the struct that pointer points to (nil
+// for none), and what it does once they are filled.
+func (a *app) command(parent, cmd *cobra.Command, pointer any,
+	do func(ctx context.Context, args []string) error) *cobra.Command {
 	var list []*setting
 	if pointer != nil {
 		list = settingsOf(pointer)
@@ -117,7 +119,8 @@ func (a *app) command(parent, cmd *cobra.Command, pointer any, do func(ctx conte
 		case len(args) == 0:
 			return usageError("an argument is missing: `%s`; see `%s --help`", cmd.UseLine(), cmd.CommandPath())
 		default:
-			return usageError("%d arguments do not fit: `%s`; see `%s --help`", len(args), cmd.UseLine(), cmd.CommandPath())
+			return usageError("%d arguments do not fit: `%s`; see `%s --help`", len(args), cmd.UseLine(),
+				cmd.CommandPath())
 		}
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -156,20 +159,22 @@ func (a *app) load(cmd *cobra.Command, list []*setting) error {
 	return checkOutput(cmd, a.Output)
 }
 
-// checkFound refuses to send this user's PostgreSQL password to an address of a settings file that was met in the working directory:
-// somebody else may have written it. The driver would take the password from the environment by itself.
+// checkFound refuses to send this user's PostgreSQL password to an address of a settings file that was met in the
+// working directory: somebody else may have written it. The driver would take the password from the environment by
+// itself.
 func (a *app) checkFound() error {
 	const password = "PGPASSWORD"
-	if secret, ok := a.env(password); !ok || secret == "" || !a.file.found || !strings.HasPrefix(a.sourceOf("database-url"), "file ") {
+	if secret, ok := a.env(password); !ok || secret == "" || !a.file.found ||
+		!strings.HasPrefix(a.sourceOf("database-url"), "file ") {
 		return nil
 	}
 	return usageError("the address of the database comes from %s in the working directory and its password from %s; to send it there, name the file "+
 		"with --config, or the address with TENET_DATABASE_URL", a.file.path, password)
 }
 
-// checkEnvironment refuses a variable whose name is almost that of a setting: one who has misspelt TENET_DATA_DIR must not get a
-// new store elsewhere. Names that are like none stay alone, since others may have made them: a cluster that calls a service
-// tenet gives every program a TENET_PORT.
+// checkEnvironment refuses a variable whose name is almost that of a setting: one who has misspelt TENET_DATA_DIR must
+// not get a new store elsewhere. Names that are like none stay alone, since others may have made them: a cluster that
+// calls a service tenet gives every program a TENET_PORT.
 func (a *app) checkEnvironment() error {
 	known := append(a.knownKeys(), "config")
 	for _, pair := range a.environ {
@@ -199,12 +204,14 @@ func (a *app) isFlagOnly(name string) bool {
 	return slices.ContainsFunc(a.shared, is)
 }
 
-// checkTwice refuses two settings of which one would be ignored, where they are given in the same way: of two ways the nearer one counts.
+// checkTwice refuses two settings of which one would be ignored, where they are given in the same way: of two ways the
+// nearer one counts.
 func (a *app) checkTwice() error {
 	for _, two := range [][2]string{{"url", "database-url"}, {"token", "token-file"}} {
 		way, _, _ := strings.Cut(a.sourceOf(two[0]), " ")
 		if other, _, _ := strings.Cut(a.sourceOf(two[1]), " "); way == other && way != "default" {
-			return usageError("%s and %s are both given (%s, %s), and only one of them can be used: leave one out", two[0], two[1],
+			return usageError("%s and %s are both given (%s, %s), and only one of them can be used: leave one out",
+				two[0], two[1],
 				a.sourceOf(two[0]), a.sourceOf(two[1]))
 		}
 	}

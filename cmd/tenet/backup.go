@@ -113,8 +113,10 @@ purged, is erased and purged again from an embedded database; a PostgreSQL is br
 	}, &restore, func(ctx context.Context, _ []string) error { return restoreBackup(ctx, a, &restore) })
 }
 
-// openBackups returns the engine over the copies, and what is backed up where live says so and it can be reached; done closes it.
-func openBackups(ctx context.Context, a *app, s *backupSettings, machine string, live bool) (e backup.Engine, done func(), err error) {
+// openBackups returns the engine over the copies, and what is backed up where live says so and it can be reached; done
+// closes it.
+func openBackups(ctx context.Context, a *app, s *backupSettings, machine string,
+	live bool) (e backup.Engine, done func(), err error) {
 	o := a.localOptions()
 	o.Backups = s.Backups
 	var db server.BackedUp
@@ -222,7 +224,8 @@ func listBackups(ctx context.Context, a *app, s *listBackupsSettings) error {
 		if c.Encrypted {
 			encrypted = "yes"
 		}
-		t.add(c.Name, c.Type, moment(c.At), itoa(int64(c.Seq)), documents, bytesText(c.Bytes), encrypted, (time.Duration(c.TookMilli) * time.Millisecond).String())
+		t.add(c.Name, c.Type, moment(c.At), itoa(int64(c.Seq)), documents, bytesText(c.Bytes), encrypted,
+			(time.Duration(c.TookMilli) * time.Millisecond).String())
 	}
 	if len(list) == 0 {
 		a.say("no backups in %s", s.Dir)
@@ -248,7 +251,8 @@ func checkBackups(ctx context.Context, a *app, s *backupSettings) error {
 			b.WriteString(f + "\n")
 		}
 		if len(r.Faults) == 0 {
-			fmt.Fprintf(&b, "%d backups are whole, the newest of %s UTC; only a drill proves that one restores\n", r.Copies, moment(r.Newest))
+			fmt.Fprintf(&b, "%d backups are whole, the newest of %s UTC; only a drill proves that one restores\n",
+				r.Copies, moment(r.Newest))
 		}
 		_, err := io.WriteString(w, b.String())
 		return err
@@ -357,10 +361,12 @@ func restoreBackup(ctx context.Context, a *app, s *restoreSettings) error {
 				s.Machine, moment(c.At), s.Into)
 		}
 		if c.Engine == backup.BaseBackupName {
-			text = fmt.Sprintf("backup %s, of %s UTC, is in %s and verified up to change %d\nstart PostgreSQL on it\n", c.Name, moment(c.At), s.Into, c.Seq)
+			text = fmt.Sprintf("backup %s, of %s UTC, is in %s and verified up to change %d\nstart PostgreSQL on it\n",
+				c.Name, moment(c.At), s.Into, c.Seq)
 		}
 		if c.Engine == backup.PgBackRestName {
-			text = fmt.Sprintf("backup %s and the WAL after it are in %s and verified up to change %d, of %s UTC\n", c.Name, s.Into, c.Seq, moment(c.At))
+			text = fmt.Sprintf("backup %s and the WAL after it are in %s and verified up to change %d, of %s UTC\n",
+				c.Name, s.Into, c.Seq, moment(c.At))
 			if c.Note != "" {
 				text += "note: " + c.Note + "\n"
 			}

@@ -9,7 +9,8 @@ import (
 	"tenet/internal/store"
 )
 
-// missingCategories returns the categories that documents name, that are not among them and that the tenet does not have.
+// missingCategories returns the categories that documents name, that are not among them and that the tenet does not
+// have.
 func missingCategories(ctx context.Context, d *door, ops []knowledge.Op) ([]string, error) {
 	var missing []string
 	known := map[string]bool{"": true}
@@ -51,7 +52,8 @@ func createCategories(ctx context.Context, d *door, ops []knowledge.Op) ([]knowl
 		made = append(made, knowledge.Put(c, knowledge.NoVersion))
 	}
 	if n := len(made) + len(ops); n > knowledge.MaxBatchOps {
-		return nil, usageError("%d documents and categories, and at most %d are written at once: use tenet import", n, knowledge.MaxBatchOps)
+		return nil, usageError("%d documents and categories, and at most %d are written at once: use tenet import", n,
+			knowledge.MaxBatchOps)
 	}
 	return append(made, ops...), nil
 }
@@ -95,7 +97,8 @@ func unknownCategory(ctx context.Context, d *door, id string) string {
 		return ""
 	}
 	var ids []string
-	page, err := d.List(ctx, knowledge.Query{Kind: knowledge.KindCategory, Order: knowledge.OrderID, Limit: knowledge.MaxLimit})
+	page, err := d.List(ctx, knowledge.Query{Kind: knowledge.KindCategory, Order: knowledge.OrderID,
+		Limit: knowledge.MaxLimit})
 	if err == nil {
 		for _, r := range page.Records {
 			ids = append(ids, r.Key.ID)

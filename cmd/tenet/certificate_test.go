@@ -26,8 +26,8 @@ func (p *process) outage(t *testing.T) failover.Status {
 	return s.Details.Outage
 }
 
-// TestAClientCertificateThatHasEndedIsReplacedWithoutARestart lets the certificate end with which a tenet connects to PostgreSQL. The tenet
-// says so, answers reads and refuses writes; a new one in its place is all it needs.
+// TestAClientCertificateThatHasEndedIsReplacedWithoutARestart lets the certificate end with which a tenet connects to
+// PostgreSQL. The tenet says so, answers reads and refuses writes; a new one in its place is all it needs.
 func TestAClientCertificateThatHasEndedIsReplacedWithoutARestart(t *testing.T) {
 	pg, a := pgtest.Start(t, pgtest.Options{}), pgtest.NewAuthority(t)
 	a.Server()
@@ -59,7 +59,8 @@ func TestAClientCertificateThatHasEndedIsReplacedWithoutARestart(t *testing.T) {
 	}
 	c := &knowledge.Category{ID: "meanwhile", Name: "meanwhile"}
 	c.Normalize()
-	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: access.SystemID, Ops: []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)}}
+	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: access.SystemID,
+		Ops: []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)}}
 	if _, err := s.client(t).Apply(t.Context(), b); err == nil || !strings.Contains(err.Error(), "certificates") {
 		t.Errorf("a write meanwhile: %v, want a refusal that names certificates", err)
 	}

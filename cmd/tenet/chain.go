@@ -84,15 +84,18 @@ func (r *chainReport) stamped(c *knowledge.Change) {
 		r.fault("change %d says that %s made it, and its document that %s did", c.Seq, c.Actor, s.UpdatedBy)
 	}
 	if !s.UpdatedAt.Equal(c.At.Time) {
-		r.fault("change %d says that it was made at %s, and its document at %s", c.Seq, c.At.Format(time.RFC3339Nano), s.UpdatedAt.Format(time.RFC3339Nano))
+		r.fault("change %d says that it was made at %s, and its document at %s", c.Seq, c.At.Format(time.RFC3339Nano),
+			s.UpdatedAt.Format(time.RFC3339Nano))
 	}
 }
 
 // maxFaults is how many faults are told; more of them say nothing more.
 const maxFaults = 20
 
-// verifyChanges reads the whole log and checks that no change is missing, and that each is what its chain value was made of.
-func verifyChanges(ctx context.Context, feed store.Feed, timeout time.Duration, want anchor, seen func(int64)) (*chainReport, error) {
+// verifyChanges reads the whole log and checks that no change is missing, and that each is what its chain value was
+// made of.
+func verifyChanges(ctx context.Context, feed store.Feed, timeout time.Duration, want anchor,
+	seen func(int64)) (*chainReport, error) {
 	r := &chainReport{Anchored: true, Faults: []string{}, want: want}
 	var prev *knowledge.Change
 	after := knowledge.Seq(0)
@@ -157,10 +160,12 @@ func (r *chainReport) check(prev, c *knowledge.Change) {
 		r.Erased++
 	}
 	if !c.Follows(before) {
-		r.fault("change %d (%s %s, version %d) is not what its chain value was made of", c.Seq, c.Verb, c.Key, c.Version)
+		r.fault("change %d (%s %s, version %d) is not what its chain value was made of", c.Seq, c.Verb, c.Key,
+			c.Version)
 	}
 	if c.Record != nil && (c.Record.Key != c.Key || c.Record.Version != c.Version) {
-		r.fault("change %d is about %s, version %d, and holds %s, version %d", c.Seq, c.Key, c.Version, c.Record.Key, c.Record.Version)
+		r.fault("change %d is about %s, version %d, and holds %s, version %d", c.Seq, c.Key, c.Version, c.Record.Key,
+			c.Record.Version)
 	}
 }
 

@@ -84,7 +84,8 @@ func diffFile(ctx context.Context, a *app, name string) error {
 	var text bytes.Buffer
 	same := 0
 	for _, op := range ops {
-		now, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, op.Key) })
+		now, err := withTimeout(ctx, a.Timeout,
+			func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, op.Key) })
 		diff := fileDifference{Key: op.Key.String(), From: json.RawMessage("null")}
 		there := op.Key.String() + " (not there yet)"
 		var before []byte

@@ -96,7 +96,8 @@ func checkTree(ctx context.Context, a *app, s *checkSettings, args []string) err
 	for _, o := range []struct {
 		rules []string
 		store.EffectTally
-	}{{followed, store.EffectTally{Followed: 1}}, {violated, store.EffectTally{Violated: 1}}, {exempted, store.EffectTally{Exempted: 1}}} {
+	}{{followed, store.EffectTally{Followed: 1}}, {violated, store.EffectTally{Violated: 1}},
+		{exempted, store.EffectTally{Exempted: 1}}} {
 		for _, id := range o.rules {
 			add(in, id, o.EffectTally)
 		}
@@ -188,7 +189,8 @@ func writeFinding(w io.Writer, f *check.Finding) error {
 	if f.Exempt != nil {
 		tail += fmt.Sprintf(" (exempt until %s: %s)", f.Exempt.Until.Format("2006-01-02"), cell(f.Exempt.Reason))
 	}
-	_, err := fmt.Fprintf(w, "%s: %s, %s: %s (rule/%s)%s\n", cell(place), f.Severity, f.Enforcement, cell(f.Message), f.Rule, tail)
+	_, err := fmt.Fprintf(w, "%s: %s, %s: %s (rule/%s)%s\n", cell(place), f.Severity, f.Enforcement, cell(f.Message),
+		f.Rule, tail)
 	return err
 }
 
@@ -207,7 +209,8 @@ func writeGitHub(w io.Writer, f *check.Finding) error {
 	if f.Line > 0 {
 		at += fmt.Sprintf(",line=%d,col=%d", f.Line, f.Column)
 	}
-	_, err := fmt.Fprintf(w, "::%s %s,title=%s::%s\n", level, at, escape.Replace("rule/"+f.Rule), text.Replace(strings.TrimSpace(f.Message+" "+f.Fix)))
+	_, err := fmt.Fprintf(w, "::%s %s,title=%s::%s\n", level, at, escape.Replace("rule/"+f.Rule),
+		text.Replace(strings.TrimSpace(f.Message+" "+f.Fix)))
 	return err
 }
 
@@ -254,8 +257,10 @@ func (w *workTree) readFile(name string) (check.File, bool) {
 }
 
 // changed returns the files that have changed since base; of the index where from is ":0:", else of the work tree.
-func (w *workTree) changed(ctx context.Context, base, from string, diff ...string) (files, before []check.File, err error) {
-	list, err := w.git(ctx, append([]string{"diff", "--name-only", "-z", "--no-renames", "--diff-filter=ACMT"}, diff...)...)
+func (w *workTree) changed(ctx context.Context, base, from string,
+	diff ...string) (files, before []check.File, err error) {
+	list, err := w.git(ctx, append([]string{"diff", "--name-only", "-z", "--no-renames", "--diff-filter=ACMT"},
+		diff...)...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -287,7 +292,8 @@ func (w *workTree) named(ctx context.Context, args []string) ([]string, error) {
 		}
 		below = append(below, rel)
 	}
-	if list, err := w.git(ctx, append([]string{"ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"}, below...)...); err == nil {
+	if list, err := w.git(ctx, append([]string{"ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"},
+		below...)...); err == nil {
 		names := split0(list)
 		slices.Sort(names)
 		return slices.Compact(names), nil
@@ -324,7 +330,8 @@ func split0(list []byte) []string {
 }
 
 func (w *workTree) git(ctx context.Context, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", w.Dir(), "--literal-pathspecs", "-c", "core.quotepath=off"}, args...)...) //nolint:gosec // our own arguments, names behind --
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", w.Dir(), "--literal-pathspecs", "-c",
+		"core.quotepath=off"}, args...)...) //nolint:gosec // our own arguments, names behind --
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()

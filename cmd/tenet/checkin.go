@@ -19,8 +19,8 @@ import (
 // checkInTimeout bounds how long a command waits to tell how its work tree stands: it has done its work by then.
 const checkInTimeout = 5 * time.Second
 
-// checkIn tells the tenet how a work tree stands, where that is a repository of its. While the tenet is away nothing is told: the next
-// run tells more. What hooks have judged meanwhile is kept until then.
+// checkIn tells the tenet how a work tree stands, where that is a repository of its. While the tenet is away nothing is
+// told: the next run tells more. What hooks have judged meanwhile is kept until then.
 func checkIn(ctx context.Context, a *app, w *workTree, b *bundle.Bundle, c *store.CheckIn) {
 	if w.config.Repository == "" || b == nil || w.kept {
 		return
@@ -172,7 +172,8 @@ func takeTally(cache string) (*tally, error) {
 	return t, nil
 }
 
-// told forgets what was told. Where more came meanwhile all stays, and some edits are told twice: better than not at all.
+// told forgets what was told. Where more came meanwhile all stays, and some edits are told twice: better than not at
+// all.
 func (t *tally) told() error {
 	if t.sum == nil {
 		return nil

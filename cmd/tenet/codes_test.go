@@ -50,7 +50,8 @@ func TestEveryExitCodeIsWhatTheDocumentationSays(t *testing.T) {
 		{"a key that is none", t.Context(), exitUsage, "get rule/"},
 		{"a missing file", t.Context(), exitUsage, "put " + filepath.Join(dir, "none.yaml")},
 		{"an output that there is not", t.Context(), exitUsage, "list rules --output xml"},
-		{"a settings file that is missing", t.Context(), exitUsage, "list rules --config " + filepath.Join(dir, "none")},
+		{"a settings file that is missing", t.Context(), exitUsage, "list rules --config " +
+			filepath.Join(dir, "none")},
 		{"a missing document", t.Context(), exitNotFound, "get rule/NONE"},
 		{"an id that no document has", t.Context(), exitNotFound, "get NONE"},
 		{"a missing version", t.Context(), exitNotFound, "get category/codes --version 99"},
@@ -58,14 +59,16 @@ func TestEveryExitCodeIsWhatTheDocumentationSays(t *testing.T) {
 		{"a document that is there already", t.Context(), exitConflict, "put --create " + good},
 		{"another version than expected", t.Context(), exitConflict, "retire category/codes --if-version 7"},
 		{"nobody at the address", t.Context(), exitUnavailable, "list rules --timeout 2s --url " + nobody},
-		{"a database that is not there", t.Context(), exitUnavailable, "list rules --data-dir " + filepath.Join(dir, "typo")},
+		{"a database that is not there", t.Context(), exitUnavailable, "list rules --data-dir " +
+			filepath.Join(dir, "typo")},
 		{"an interrupt", ended, exitInterrupted, "list rules"},
 	} {
 		var out, errs bytes.Buffer
 		env := func(name string) (string, bool) { return filepath.Join(dir, "data"), name == "TENET_DATA_DIR" }
 		got := run(c.ctx, strings.Fields(c.args), strings.NewReader(""), &out, &errs, env, nil)
 		if got != c.code {
-			t.Errorf("%s: tenet %s ended with %d, want %d\n%s%s", c.name, c.args, got, c.code, out.String(), errs.String())
+			t.Errorf("%s: tenet %s ended with %d, want %d\n%s%s", c.name, c.args, got, c.code, out.String(),
+				errs.String())
 		}
 		if c.code != exitOK && !strings.HasPrefix(errs.String(), "tenet: ") {
 			t.Errorf("%s: tenet %s says nothing of what went wrong: %q", c.name, c.args, errs.String())

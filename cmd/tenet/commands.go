@@ -7,7 +7,8 @@ func addCommands(a *app) {
 		addServe, addMigrate, addSeed, addImport, addSource, addExport, addList, addGet, addSearch, addGuidance,
 		addExplain, addMCP, addCheck, addHook, addSync, addFleet, addEffect, addMove, addPut, addPatch, addVerbs,
 		addHistory, addWatch, addDiff, addRender, addToken, addStatus, addConflicts, addJobs, addBackup, addDoctor,
-		addConfig, addCompletion, addVersion, addDocs, addAudit, addLabel, addPack, addPropose, addReview, addEdit, addNew,
+		addConfig, addCompletion, addVersion, addDocs, addAudit, addLabel, addPack, addPropose, addReview, addEdit,
+		addNew,
 		addUndo, addReport, addErase, addArchive, addScrub,
 	} {
 		add(a)

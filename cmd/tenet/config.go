@@ -83,7 +83,8 @@ func settingsText(list []*setting) string {
 		if s.Default != "" {
 			def = "`" + s.Default + "`"
 		}
-		b.WriteString("| " + strings.Join([]string{key, "`" + s.env() + "`", flag, def, cellText(s.Doc)}, " | ") + " |\n")
+		b.WriteString("| " + strings.Join([]string{key, "`" + s.env() + "`", flag, def, cellText(s.Doc)}, " | ") +
+			" |\n")
 	}
 	return b.String()
 }

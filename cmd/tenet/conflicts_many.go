@@ -85,7 +85,8 @@ func resolveAll(ctx context.Context, a *app, how string, q client.ConflictQuery)
 func again(ctx context.Context, a *app, d *door, list []client.Conflict) ([]client.Conflict, error) {
 	fresh := make([]client.Conflict, len(list))
 	for i := range list {
-		c, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*client.Conflict, error) { return d.remote.Conflict(ctx, list[i].ID) })
+		c, err := withTimeout(ctx, a.Timeout,
+			func(ctx context.Context) (*client.Conflict, error) { return d.remote.Conflict(ctx, list[i].ID) })
 		if err != nil {
 			return nil, err
 		}

@@ -15,7 +15,8 @@ import (
 	"tenet/internal/needs"
 )
 
-// TestWhatWatchesATenetAsksForMeasuresThatThereAre looks for every measure that the alerts, the dashboard and the manual name.
+// TestWhatWatchesATenetAsksForMeasuresThatThereAre looks for every measure that the alerts, the dashboard and the
+// manual name.
 func TestWhatWatchesATenetAsksForMeasuresThatThereAre(t *testing.T) {
 	list, err := measures(t.Context())
 	if err != nil {
@@ -54,7 +55,8 @@ func TestWhatWatchesATenetAsksForMeasuresThatThereAre(t *testing.T) {
 		for _, by := range regexp.MustCompile(`by \(([a-z, ]+)\)`).FindAllStringSubmatch(q, -1) {
 			measure := suffix.ReplaceAllString(named.FindString(q), "")
 			for label := range strings.SplitSeq(by[1], ", ") {
-				if label != "le" && label != "instance" && label != "version" && !slices.Contains(known[measure], label) {
+				if label != "le" && label != "instance" && label != "version" && !slices.Contains(known[measure],
+					label) {
 					t.Errorf("%s: %s has no label %s, but %s", q, measure, label, strings.Join(known[measure], ", "))
 				}
 			}
@@ -125,7 +127,8 @@ func queries(t *testing.T) []string {
 	return out
 }
 
-// TestEveryAlertFiresWhenItShouldAndThenOnly lets Prometheus's own tool hold each alert to series that are trouble, and to some that are not.
+// TestEveryAlertFiresWhenItShouldAndThenOnly lets Prometheus's own tool hold each alert to series that are trouble, and
+// to some that are not.
 func TestEveryAlertFiresWhenItShouldAndThenOnly(t *testing.T) {
 	files := []string{"alerts_test.yaml", "alerts_days_test.yaml"}
 	fires, silent := map[string]bool{}, map[string]bool{}
@@ -148,7 +151,8 @@ func TestEveryAlertFiresWhenItShouldAndThenOnly(t *testing.T) {
 	}
 	for _, r := range alertRules(t) {
 		if !fires[r.Alert] || !silent[r.Alert] {
-			t.Errorf("%s: a case in which it fires: %t; one in which it does not: %t; want both", r.Alert, fires[r.Alert], silent[r.Alert])
+			t.Errorf("%s: a case in which it fires: %t; one in which it does not: %t; want both", r.Alert,
+				fires[r.Alert], silent[r.Alert])
 		}
 	}
 	needs.Program(t, "promtool", "install Prometheus (Debian: apt-get install prometheus)")

@@ -16,7 +16,8 @@ func TestARestartOnAFullDiskReads(t *testing.T) {
 	free := pgtest.Fill(t, disk)
 	p := serveProcess(t, dir, "")
 	readsRule(t, dir)
-	if code, out := command(t, dir, "retire", "rule/SEC-001", "--yes"); code != exitUnavailable || !strings.Contains(out, "disk of the data directory is full") {
+	if code, out := command(t, dir, "retire", "rule/SEC-001", "--yes"); code != exitUnavailable ||
+		!strings.Contains(out, "disk of the data directory is full") {
 		t.Errorf("a write: %d, %s; want that the disk is full", code, out)
 	}
 	free()
@@ -26,8 +27,8 @@ func TestARestartOnAFullDiskReads(t *testing.T) {
 	p.end(t)
 }
 
-// TestARestartOnAFullDiskOfACopyReads does the same where the data are in PostgreSQL and a copy is in the directory: the primary still
-// takes writes, and what the copy can't take is read there.
+// TestARestartOnAFullDiskOfACopyReads does the same where the data are in PostgreSQL and a copy is in the directory:
+// the primary still takes writes, and what the copy can't take is read there.
 func TestARestartOnAFullDiskOfACopyReads(t *testing.T) {
 	url, disk := pgtest.URL(t), pgtest.SmallDisk(t, 64<<20)
 	dir := filepath.Join(disk, "data")
@@ -42,7 +43,8 @@ func TestARestartOnAFullDiskOfACopyReads(t *testing.T) {
 	if code, out := command(t, dir, "retire", "rule/SEC-001", "--yes"); code != 0 {
 		t.Errorf("a write: %d, %s", code, out)
 	}
-	if code, out := command(t, dir, "get", "rule/SEC-001", "--output", "json"); code != 0 || !strings.Contains(out, `"version": 2`) {
+	if code, out := command(t, dir, "get", "rule/SEC-001", "--output", "json"); code != 0 ||
+		!strings.Contains(out, `"version": 2`) {
 		t.Errorf("a read of what was written: %d, %s", code, out)
 	}
 	p.kill(t)
@@ -50,7 +52,8 @@ func TestARestartOnAFullDiskOfACopyReads(t *testing.T) {
 
 func readsRule(t *testing.T, dir string) {
 	t.Helper()
-	if code, out := command(t, dir, "get", "rule/SEC-001", "--output", "name"); code != 0 || strings.TrimSpace(out) != "rule/SEC-001" {
+	if code, out := command(t, dir, "get", "rule/SEC-001", "--output", "name"); code != 0 ||
+		strings.TrimSpace(out) != "rule/SEC-001" {
 		t.Errorf("a read: %d, %s", code, out)
 	}
 }

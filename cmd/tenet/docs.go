@@ -91,7 +91,8 @@ func metricsDocument(ctx context.Context, path string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// measures returns the measures of a tenet on a PostgreSQL, which has all of them. Nothing needs to answer at its address.
+// measures returns the measures of a tenet on a PostgreSQL, which has all of them. Nothing needs to answer at its
+// address.
 func measures(ctx context.Context) (_ []server.Measure, err error) {
 	dir, err := os.MkdirTemp("", "tenet-docs-*")
 	if err != nil {
@@ -120,7 +121,8 @@ func cliDocument(a *app) []byte {
 	b.WriteString("\n## Flags of every command\n\n")
 	writeFlags(&b, a.root.PersistentFlags())
 	eachCommand(a, func(cmd *cobra.Command) {
-		fmt.Fprintf(&b, "\n## %s\n\n```\n%s\n```\n\n%s\n", cmd.CommandPath(), cmd.UseLine(), strings.TrimSpace(cmd.Long))
+		fmt.Fprintf(&b, "\n## %s\n\n```\n%s\n```\n\n%s\n", cmd.CommandPath(), cmd.UseLine(),
+			strings.TrimSpace(cmd.Long))
 		if cmd.Example != "" {
 			fmt.Fprintf(&b, "\n```sh\n%s\n```\n", unindent(cmd.Example))
 		}

@@ -23,7 +23,8 @@ func assistantsDocument() []byte {
 		"so is what excludes paths, or what a person takes up by hand.\n\n" +
 		"| assistant | always | path patterns | the model decides | limit |\n| --- | --- | --- | --- | --- |\n")
 	for _, target := range treesync.Targets() {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", target, fileOf(target, "always"), fileOf(target, "glob"), fileOf(target, "model"), limits(target))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", target, fileOf(target, "always"), fileOf(target, "glob"),
+			fileOf(target, "model"), limits(target))
 	}
 	b.WriteString("\n## What is read\n\n| format | assistant | becomes a | files | without keys it holds | read in | when |\n| --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, a := range interchange.Adapters() {
@@ -31,7 +32,8 @@ func assistantsDocument() []byte {
 		if target == "" {
 			target = "several"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | `%s` | %s | %s | %s |\n", a.Name, target, a.Kind, strings.Join(a.Paths, "` `"), a.Means.Default, a.Source, a.Checked)
+		fmt.Fprintf(&b, "| %s | %s | %s | `%s` | %s | %s | %s |\n", a.Name, target, a.Kind,
+			strings.Join(a.Paths, "` `"), a.Means.Default, a.Source, a.Checked)
 	}
 	return b.Bytes()
 }

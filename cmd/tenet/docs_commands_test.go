@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestEveryCommandOfTheDocumentsIsOne reads the commands that README and docs show, and checks that the program has each of them with those flags
-// and so many arguments. What they do is tried by the scripts; README.md and the pages that pages_test.go and guide_test.go name are run as
-// they stand.
+// TestEveryCommandOfTheDocumentsIsOne reads the commands that README and docs show, and checks that the program has
+// each of them with those flags and so many arguments. What they do is tried by the scripts; README.md and the pages
+// that pages_test.go and guide_test.go name are run as they stand.
 func TestEveryCommandOfTheDocumentsIsOne(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil {

@@ -93,7 +93,8 @@ func doctorChanges(ctx context.Context, a *app, head string) error {
 // verifyDocuments lets the database compare every document with its hash.
 func verifyDocuments(ctx context.Context, l *server.Local, r *chainReport) error {
 	err := l.VerifyChanges(ctx, func(knowledge.Seq, knowledge.Seq) {})
-	if contract := errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrClosed) || ctx.Err() != nil; contract {
+	if contract := errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrClosed) ||
+		ctx.Err() != nil; contract {
 		return err
 	}
 	if r.Documents = true; err != nil {
@@ -139,7 +140,8 @@ func writeChainReport(w io.Writer, d *door, r *chainReport) error {
 			fmt.Fprintf(&b, "%d changes had a person erased from them: that each is as its erasure left it, the database itself checks\n", r.Erased)
 		}
 		if r.Unattested > 0 {
-			fmt.Fprintf(&b, "%d purges are of before their hash held who made them and when: that can't be checked\n", r.Unattested)
+			fmt.Fprintf(&b, "%d purges are of before their hash held who made them and when: that can't be checked\n",
+				r.Unattested)
 		}
 		if !r.Anchored {
 			b.WriteString("older changes are no longer kept, so that what came before the first one can't be checked\n")
@@ -171,7 +173,8 @@ func doctor(ctx context.Context, a *app, s *doctorSettings) error {
 
 func examineSettings(a *app) server.Finding {
 	if a.file.path == "" {
-		return server.Finding{Check: "settings", State: stateOK, Text: "no settings file; `tenet config` shows what is in force"}
+		return server.Finding{Check: "settings", State: stateOK,
+			Text: "no settings file; `tenet config` shows what is in force"}
 	}
 	return server.Finding{Check: "settings", State: stateOK, Text: a.file.path + " is read"}
 }
@@ -179,7 +182,8 @@ func examineSettings(a *app) server.Finding {
 // examineStore looks at what answers.
 func examineStore(ctx context.Context, a *app, goals recoveryGoals) []server.Finding {
 	if a.URL == "" && !server.HasDatabase(a.localOptions()) {
-		return []server.Finding{{Check: "store", State: stateWarn, Text: "there is none yet: the first `tenet serve` makes it"}}
+		return []server.Finding{{Check: "store", State: stateWarn,
+			Text: "there is none yet: the first `tenet serve` makes it"}}
 	}
 	d, err := a.openToLook(ctx)
 	if err != nil {
@@ -190,7 +194,8 @@ func examineStore(ctx context.Context, a *app, goals recoveryGoals) []server.Fin
 	if err != nil {
 		return []server.Finding{{Check: "store", State: stateBad, Text: explain(err)}}
 	}
-	found := []server.Finding{{Check: "store", State: stateOK, Text: fmt.Sprintf("%s answers, mode %s, newest change %d", s.Place, s.Mode, s.Seq)}}
+	found := []server.Finding{{Check: "store", State: stateOK,
+		Text: fmt.Sprintf("%s answers, mode %s, newest change %d", s.Place, s.Mode, s.Seq)}}
 	if !s.Ready {
 		found[0].State, found[0].Text = stateBad, s.Place+" is not ready: "+strings.Join(s.Reasons, "; ")
 	}
@@ -212,7 +217,8 @@ func examineRecord(ctx context.Context, a *app, d *door, s *statusShown) []serve
 	}
 	f := server.Finding{Check: "record", State: stateOK}
 	switch {
-	case errors.Is(err, store.ErrForbidden), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrConflict), byOutage(s, err):
+	case errors.Is(err, store.ErrForbidden), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrConflict),
+		byOutage(s, err):
 		return nil
 	case err != nil:
 		f.State, f.Text = stateBad, explain(err)

@@ -25,7 +25,8 @@ func writtenPast() []pastTenet {
 	set := func(path, value string) string {
 		return "UPDATE rules SET document = json_set(document, '" + path + "', " + value + ") WHERE rule_id = 'SEC-001'"
 	}
-	key := "-----BEGIN RSA PRIVATE" + " KEY----- " + strings.Repeat("Ab9/", 20) // in parts, so that nothing takes this file for one
+	// in parts, so that nothing takes this file for one
+	key := "-----BEGIN RSA PRIVATE" + " KEY----- " + strings.Repeat("Ab9/", 20)
 	return []pastTenet{
 		{
 			"an activation", `UPDATE rules SET scope = jsonb_set(scope, '{activation}', '"sometimes"') WHERE rule_id = 'SEC-001'`,
@@ -33,8 +34,10 @@ func writtenPast() []pastTenet {
 			[]string{"rule/SEC-001: /scope/activation", `"sometimes"`, "want one of always, glob, model, manual"},
 		},
 		{
-			"a type of a variable", "UPDATE templates SET variables = jsonb_build_array(" + badVariable + "::jsonb) WHERE template_id = 'past'",
-			"UPDATE templates SET document = json_set(document, '$.variables', json_array(json(" + badVariable + "))) WHERE template_id = 'past'",
+			"a type of a variable", "UPDATE templates SET variables = jsonb_build_array(" + badVariable +
+				"::jsonb) WHERE template_id = 'past'",
+			"UPDATE templates SET document = json_set(document, '$.variables', json_array(json(" + badVariable +
+				"))) WHERE template_id = 'past'",
 			[]string{"template/past: /variables/0/type", `"colour"`, "want one of text, multiline"},
 		},
 		{
@@ -90,7 +93,8 @@ func namedOnce(t *testing.T, w *pastTenet, code int, said string) {
 	}
 }
 
-// restored exports what somebody has written past tenet, and imports it: refused first, taken with the flag, and named then too.
+// restored exports what somebody has written past tenet, and imports it: refused first, taken with the flag, and named
+// then too.
 func restored(t *testing.T, w *pastTenet, dir string, from, to []string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "past.jsonl")
@@ -101,11 +105,13 @@ func restored(t *testing.T, w *pastTenet, dir string, from, to []string) {
 	into := filepath.Join(t.TempDir(), "into")
 	twin := w.name == "a twin of a token" // each of the two is as it should be
 	fault := w.says[len(w.says)-1]
-	if code, said := command(t, into, append([]string{"import", file}, to...)...); (code == exitOK) != twin || !twin && !strings.Contains(said, fault) {
+	if code, said := command(t, into, append([]string{"import", file}, to...)...); (code == exitOK) != twin ||
+		!twin && !strings.Contains(said, fault) {
 		t.Fatalf("an import: %d\n%s", code, said)
 	}
 	code, said = command(t, into, append([]string{"import", file, "--accept-invalid"}, to...)...)
-	if code != exitOK || !twin && (!strings.Contains(said, fault) || !strings.Contains(said, "1 document was restored that tenet would refuse")) {
+	if code != exitOK || !twin && (!strings.Contains(said, fault) ||
+		!strings.Contains(said, "1 document was restored that tenet would refuse")) {
 		t.Fatalf("with --accept-invalid: %d\n%s", code, said)
 	}
 	code, said = command(t, into, append([]string{"doctor", "documents"}, to...)...)
@@ -186,7 +192,8 @@ func TestAnExportIsComparedWithItsSum(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimRight(string(whole), "\n"), "\n")
 	last := len(lines) - 2
-	cut := append(slices.Clone(lines[:last]), strings.Replace(lines[last+1], `"lines":`+itoa(int64(last)), `"lines":`+itoa(int64(last-1)), 1))
+	cut := append(slices.Clone(lines[:last]), strings.Replace(lines[last+1], `"lines":`+itoa(int64(last)), `"lines":`+
+		itoa(int64(last-1)), 1))
 	if err := os.WriteFile(file, []byte(strings.Join(cut, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +214,8 @@ func TestAnExportIsComparedWithItsSum(t *testing.T) {
 	if code, said := command(t, into, "import", file, "--sha256", sum[1]); code != exitOK {
 		t.Errorf("the export itself: %d\n%s", code, said)
 	}
-	if code, said := command(t, into, "import", file, "--sha256", "12"); code != exitUsage || !strings.Contains(said, "64 hex digits") {
+	if code, said := command(t, into, "import", file, "--sha256", "12"); code != exitUsage ||
+		!strings.Contains(said, "64 hex digits") {
 		t.Errorf("a sum that is none: %d\n%s", code, said)
 	}
 }

@@ -96,7 +96,8 @@ func exportJournal(ctx context.Context, a *app, path, dest string) error {
 	if err != nil {
 		return err
 	}
-	a.say("%s written to %s: %d wait for PostgreSQL, %d for a person", plural(int64(n), "batch", "batches"), dest, waiting, n-waiting)
+	a.say("%s written to %s: %d wait for PostgreSQL, %d for a person", plural(int64(n), "batch", "batches"), dest,
+		waiting, n-waiting)
 	return nil
 }
 

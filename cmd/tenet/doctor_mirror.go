@@ -140,11 +140,13 @@ func (a *app) mirrorReport(ctx context.Context, d *door) (*mirrorReport, error) 
 func writeMirror(w io.Writer, sc screen, r *mirrorReport) error {
 	t := &table{wide: 1}
 	t.add("mode", string(r.Mode)+colon(r.Why))
-	t.add("mirror", fmt.Sprintf("%s%s, up to change %d, level %.1f s ago", r.Mirror.State, colon(r.Mirror.Why), r.Mirror.Seq, r.Mirror.Lag))
+	t.add("mirror", fmt.Sprintf("%s%s, up to change %d, level %.1f s ago", r.Mirror.State, colon(r.Mirror.Why),
+		r.Mirror.Seq, r.Mirror.Lag))
 	t.add("built", plural(r.Mirror.Builds, "time", "times")+" since the start")
 	compared := "not since the start"
 	if c := r.Mirror.Compared; !c.At.IsZero() {
-		compared = fmt.Sprintf("%s at change %d: %d documents, equal: %s", moment(c.At), c.Seq, c.Documents, yesNo(c.Equal))
+		compared = fmt.Sprintf("%s at change %d: %d documents, equal: %s", moment(c.At), c.Seq, c.Documents,
+			yesNo(c.Equal))
 	}
 	t.add("compared", compared)
 	t.add("journal", fmt.Sprintf("%d batches wait for PostgreSQL, %d for a person", r.Journal.Depth, r.Journal.Parked))

@@ -77,7 +77,8 @@ func kindOf(raw json.RawMessage) (knowledge.Kind, error) {
 		return "", knowledge.Invalid("", "want a document: an object with fields")
 	}
 	for _, k := range slices.Backward(knowledge.Kinds()) { // a violation before the rule that it also names
-		if _, ok := members[k.IDField()]; ok && (k != knowledge.KindCategory || members["name"] != nil || len(members) == 1) {
+		if _, ok := members[k.IDField()]; ok && (k != knowledge.KindCategory || members["name"] != nil ||
+			len(members) == 1) {
 			return k, nil
 		}
 	}

@@ -58,13 +58,14 @@ func (a *app) openToLook(ctx context.Context) (*door, error) {
 	o := a.localOptions()
 	o.NoSeed = true
 	if a.URL == "" && !server.HasDatabase(o) {
-		return nil, &store.UnavailableError{Reason: "there is no tenet in " + a.DataDir + " yet: `tenet serve` makes one; --data-dir and TENET_DATA_DIR name another place"}
+		return nil, &store.UnavailableError{Reason: "there is no tenet in " + a.DataDir +
+			" yet: `tenet serve` makes one; --data-dir and TENET_DATA_DIR name another place"}
 	}
 	return a.openWith(ctx, o)
 }
 
-// tryElsewhere lets a dry run that finds no database compare with the starter set in a folder of its own, which clean removes: a dry
-// run writes nothing, and a first one need not wait for a tenet.
+// tryElsewhere lets a dry run that finds no database compare with the starter set in a folder of its own, which clean
+// removes: a dry run writes nothing, and a first one need not wait for a tenet.
 func (a *app) tryElsewhere(o *server.Options, dry bool) (clean func(), err error) {
 	if !dry || a.URL != "" || server.HasDatabase(*o) {
 		return func() {}, nil
@@ -93,9 +94,12 @@ func (a *app) openWith(ctx context.Context, o server.Options) (*door, error) {
 		local, err := server.OpenLocal(ctx, o)
 		if err == nil {
 			if token, from, _ := a.givenToken(); token != "" || a.TokenFile != "" {
-				// Without a tenet nobody looks at tokens: the command would do as the owner of the files what its token may not.
-				return nil, errors.Join(usageError("a token is given (%s), and no tenet runs on %s that could look at it: start one, "+
-					"name one with --url, or leave the token out to work on the database as the owner of its files", from, a.DataDir), local.Close())
+				// Without a tenet nobody looks at tokens: the command would do as the owner of the files what its token
+				// may not.
+				return nil, errors.Join(usageError(
+					"a token is given (%s), and no tenet runs on %s that could look at it: start one, "+
+						"name one with --url, or leave the token out to work on the database as the owner of its files",
+					from, a.DataDir), local.Close())
 			}
 			if o.DataDir == a.DataDir { // not the folder of a dry run
 				a.saySeeded(local)
@@ -144,7 +148,8 @@ func (a *app) openURL() (*door, error) {
 	}
 	if a.file.found && token != "" && strings.HasPrefix(a.sourceOf("url"), "file ") && from != a.sourceOf("url") {
 		return nil, usageError("the address %s comes from %s in the working directory and the token from elsewhere (%s); "+
-			"to send it there, name the file with --config, or the address with --url or TENET_URL", a.URL, a.file.path, from)
+			"to send it there, name the file with --config, or the address with --url or TENET_URL", a.URL,
+			a.file.path, from)
 	}
 	d, err := a.connect(a.URL, token, nil)
 	if err == nil {
@@ -170,7 +175,8 @@ func (a *app) givenToken() (token, from string, err error) {
 }
 
 func (a *app) connect(url, token string, with *http.Client) (*door, error) {
-	c, err := client.New(client.Options{URL: url, Token: token, HTTPClient: with, UserAgent: "tenet/" + buildInfo().Version, Timeout: a.Timeout, Agent: a.Agent})
+	c, err := client.New(client.Options{URL: url, Token: token, HTTPClient: with, UserAgent: "tenet/" +
+		buildInfo().Version, Timeout: a.Timeout, Agent: a.Agent})
 	if err != nil {
 		return nil, usageError("--url: %s", err)
 	}
@@ -200,11 +206,12 @@ func (a *app) openNeighbour(ctx context.Context, owned *server.OwnedError) (*doo
 	if err := d.Ping(ctx); errors.Is(err, store.ErrUnavailable) {
 		return nil, errors.Join(err, d.Close())
 	}
-	return nil, errors.Join(fmt.Errorf("a tenet runs on %s, and its token can't be read (%w): %w", a.DataDir, unread, store.ErrUnauthenticated), d.Close())
+	return nil, errors.Join(fmt.Errorf("a tenet runs on %s, and its token can't be read (%w): %w", a.DataDir, unread,
+		store.ErrUnauthenticated), d.Close())
 }
 
-// pinned returns a client for the tenet on this machine that answers with the certificate in a file: it stands for names that this
-// machine's own address is none of, so it is compared itself.
+// pinned returns a client for the tenet on this machine that answers with the certificate in a file: it stands for
+// names that this machine's own address is none of, so it is compared itself.
 func pinned(file string) *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = &tls.Config{

@@ -64,7 +64,8 @@ func edit(ctx context.Context, a *app, key knowledge.Key, id knowledge.BatchID) 
 		return err
 	}
 	kept := func(err error) error {
-		return fmt.Errorf("%w\nNothing was written. Your text is kept in %s: mend it, and write it with `tenet put`", err, name)
+		return fmt.Errorf("%w\nNothing was written. Your text is kept in %s: mend it, and write it with `tenet put`",
+			err, name)
 	}
 	if err := runEditor(ctx, a, editor, name); err != nil {
 		return kept(err)

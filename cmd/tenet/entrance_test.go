@@ -34,7 +34,8 @@ func certify(t *testing.T, cert, key string, serial int64) *x509.CertPool {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), DNSNames: []string{"tenet.test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(serial), DNSNames: []string{"tenet.test"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
@@ -109,8 +110,8 @@ func TestATenetSpeaksTLSAndTakesANewCertificate(t *testing.T) {
 	p.end(t)
 }
 
-// TestStatusBlamesTheDatabaseThatCannotBeReached starts a tenet whose PostgreSQL refuses it from the beginning: nobody has made a token
-// yet, and that is not what is wrong.
+// TestStatusBlamesTheDatabaseThatCannotBeReached starts a tenet whose PostgreSQL refuses it from the beginning: nobody
+// has made a token yet, and that is not what is wrong.
 func TestStatusBlamesTheDatabaseThatCannotBeReached(t *testing.T) {
 	p := serveProcess(t, filepath.Join(t.TempDir(), "data"), "postgres://u@"+freePort(t)+"/x")
 	out, err := exec.Command("tenet", "status", "--data-dir", p.dir).CombinedOutput()
@@ -162,7 +163,8 @@ func fetch(t *testing.T, method, url, token string, header ...string) (int, stri
 func TestMeasuresHaveAListenerOfTheirOwn(t *testing.T) {
 	own := freePort(t)
 	p := serveProcess(t, filepath.Join(t.TempDir(), "data"), "", "--metrics-listen", own)
-	if status, body := fetch(t, http.MethodGet, "http://"+own+"/metrics", ""); status != http.StatusOK || !strings.Contains(body, "tenet_build_info") {
+	if status, body := fetch(t, http.MethodGet, "http://"+own+"/metrics", ""); status != http.StatusOK ||
+		!strings.Contains(body, "tenet_build_info") {
 		t.Errorf("measures on their own listener: %d %.80s", status, body)
 	}
 	for _, path := range []string{"/api/v1/rules", "/readyz", "/"} {
@@ -185,10 +187,11 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-// TestAHostileCallerSlowsNobody runs what a holder of a contributor's token, and strangers, may try beside a polite caller, and holds the
-// polite one's answers and the process's memory within bounds.
+// TestAHostileCallerSlowsNobody runs what a holder of a contributor's token, and strangers, may try beside a polite
+// caller, and holds the polite one's answers and the process's memory within bounds.
 func TestAHostileCallerSlowsNobody(t *testing.T) {
-	p := serveProcess(t, filepath.Join(t.TempDir(), "data"), "", "--requests-each", "16", "--quota", "contributor=30,64", "--cache-hot", "16", "--cache-warm", "0")
+	p := serveProcess(t, filepath.Join(t.TempDir(), "data"), "", "--requests-each", "16", "--quota",
+		"contributor=30,64", "--cache-hot", "16", "--cache-warm", "0")
 	admin := strings.TrimSpace(read(t, filepath.Join(p.dir, server.TokenFile)))
 	token := strings.TrimSpace(p.command(t, "token", "create", "hostile", "--role", "contributor", "--quiet"))
 	loop := strings.TrimSpace(p.command(t, "token", "create", "loop", "--role", "contributor", "--quiet"))
@@ -203,7 +206,8 @@ func TestAHostileCallerSlowsNobody(t *testing.T) {
 		_, _ = io.WriteString(c, text)
 		return c
 	}
-	head := "POST /api/v1/batches HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " + token + "\r\nContent-Length: 33554432\r\n\r\n"
+	head := "POST /api/v1/batches HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " +
+		token + "\r\nContent-Length: 33554432\r\n\r\n"
 	for range 200 { // bodies that are announced and never come
 		send(head + `{"ops":[`)
 	}
@@ -254,7 +258,8 @@ func TestAHostileCallerSlowsNobody(t *testing.T) {
 			method, path = http.MethodDelete, "/api/v1/rules/LOOP-0-0" // a write; what it says of a draft is no matter
 		}
 		status, body := fetch(t, method, "http://"+at+path, admin, header...)
-		if status >= 500 || status == http.StatusTooManyRequests || method == http.MethodGet && status != http.StatusOK {
+		if status >= 500 || status == http.StatusTooManyRequests || method == http.MethodGet &&
+			status != http.StatusOK {
 			t.Fatalf("call %d of the polite one: %s %s: %d %s", n, method, path, status, body)
 		}
 		took = append(took, time.Since(began))
@@ -269,7 +274,8 @@ func TestAHostileCallerSlowsNobody(t *testing.T) {
 	}
 	slices.Sort(took)
 	grown := memory(t, p.cmd.Process.Pid) - before
-	t.Logf("polite: p50 %s, p99 %s; hostile answers by status: %v; memory grew by %d MiB", took[calls/2], took[calls*99/100], seen, grown>>20)
+	t.Logf("polite: p50 %s, p99 %s; hostile answers by status: %v; memory grew by %d MiB", took[calls/2],
+		took[calls*99/100], seen, grown>>20)
 	if seen[http.StatusTooManyRequests] == 0 || seen[http.StatusCreated] > 60 {
 		t.Errorf("the loop of writes was answered with %v, want a quota's worth of 201 and then 429", seen)
 	}
@@ -279,7 +285,8 @@ func TestAHostileCallerSlowsNobody(t *testing.T) {
 	if grown > 256<<20 {
 		t.Errorf("memory grew by %d MiB", grown>>20)
 	}
-	if audit := p.command(t, "audit", "--limit", "500"); !strings.Contains(audit, "quota of 30 writes a minute") || !strings.Contains(audit, "its share of requests") {
+	if audit := p.command(t, "audit", "--limit", "500"); !strings.Contains(audit, "quota of 30 writes a minute") ||
+		!strings.Contains(audit, "its share of requests") {
 		t.Errorf("the refusals of the hostile caller are not on record:\n%.500s", audit)
 	}
 	p.end(t)

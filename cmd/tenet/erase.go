@@ -78,7 +78,8 @@ const eraseTimeout = 30 * time.Minute
 // erase asks the running tenet, or the database.
 func erase(ctx context.Context, a *app, d *door, id string, dry bool, s *backupSettings) (*client.Erasure, error) {
 	if d.remote != nil {
-		return withTimeout(ctx, eraseTimeout, func(ctx context.Context) (*client.Erasure, error) { return d.remote.Erase(ctx, id, dry) })
+		return withTimeout(ctx, eraseTimeout,
+			func(ctx context.Context) (*client.Erasure, error) { return d.remote.Erase(ctx, id, dry) })
 	}
 	o := a.localOptions()
 	o.Backups = s.Backups
@@ -102,7 +103,8 @@ func showErasure(w io.Writer, id string, r *client.Erasure) error {
 	case r.Again && r.Seq == 0:
 		fmt.Fprintf(&b, "erased before, as %s, and nothing has come in since\n", r.Pseudonym)
 	case r.Again:
-		fmt.Fprintf(&b, "erased before, as %s; what had come in since is erased too, by change %d\n", r.Pseudonym, r.Seq)
+		fmt.Fprintf(&b, "erased before, as %s; what had come in since is erased too, by change %d\n", r.Pseudonym,
+			r.Seq)
 	default:
 		fmt.Fprintf(&b, "erased, and called %s from now on, by change %d\n", r.Pseudonym, r.Seq)
 	}

@@ -12,8 +12,9 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// TestAKilledErasureLeavesNothingHalfDone kills a tenet while the PostgreSQL erases a person, and once more when the person is erased and
-// the ledger does not say so yet. What was begun is undone, the same command finishes it, and the next start writes the ledger.
+// TestAKilledErasureLeavesNothingHalfDone kills a tenet while the PostgreSQL erases a person, and once more when the
+// person is erased and the ledger does not say so yet. What was begun is undone, the same command finishes it, and the
+// next start writes the ledger.
 func TestAKilledErasureLeavesNothingHalfDone(t *testing.T) {
 	address, dir := pgtest.URL(t), filepath.Join(t.TempDir(), "data")
 	s, err := postgres.Open(t.Context(), postgres.Options{URL: address, Migrate: true})
@@ -43,7 +44,8 @@ func TestAKilledErasureLeavesNothingHalfDone(t *testing.T) {
 		_, err := c.Erase(t.Context(), storetest.Erased, false)
 		asked <- err
 	}()
-	pgtest.Await(t, "the erasure to wait for the writer", func() bool { return erasing(" AND wait_event_type = 'Lock'") })
+	pgtest.Await(t, "the erasure to wait for the writer",
+		func() bool { return erasing(" AND wait_event_type = 'Lock'") })
 	p.kill(t)
 	if err := <-asked; err == nil {
 		t.Fatal("the erasure was acknowledged before it was done")
@@ -53,7 +55,8 @@ func TestAKilledErasureLeavesNothingHalfDone(t *testing.T) {
 	}
 	pgtest.Await(t, "the PostgreSQL to give the erasure up", func() bool { return !erasing("") })
 	if now := len(storetest.Named(storetest.Everything(t, s))); now != before {
-		t.Errorf("the person stands in %d places after the kill, and stood in %d before: half of it was done", now, before)
+		t.Errorf("the person stands in %d places after the kill, and stood in %d before: half of it was done", now,
+			before)
 	}
 
 	p = serveProcess(t, dir, address)

@@ -29,8 +29,9 @@ func withPerson(t *testing.T, dir string) {
 	}
 }
 
-// TestAnErasedPersonIsInNoFileAndComesBackWithNoBackup erases a person by command, and looks for them in every byte of what is there then, of
-// backups made afterwards, and of what is restored from a backup, or imported from an export, of before.
+// TestAnErasedPersonIsInNoFileAndComesBackWithNoBackup erases a person by command, and looks for them in every byte of
+// what is there then, of backups made afterwards, and of what is restored from a backup, or imported from an export, of
+// before.
 func TestAnErasedPersonIsInNoFileAndComesBackWithNoBackup(t *testing.T) {
 	work := t.TempDir()
 	dir, before, after := filepath.Join(work, "data"), filepath.Join(work, "before"), filepath.Join(work, "after")
@@ -57,7 +58,8 @@ func TestAnErasedPersonIsInNoFileAndComesBackWithNoBackup(t *testing.T) {
 	}
 
 	said := do(exitUsage, "erase", "principal", storetest.Erased, "--backup-dir", before)
-	for _, want := range []string{"would be erased", "rule/R-2: description", "until " + time.Now().UTC().AddDate(0, 0, 30).Format(time.DateOnly), "say --yes"} {
+	for _, want := range []string{"would be erased", "rule/R-2: description", "until " + time.Now().UTC().AddDate(0, 0,
+		30).Format(time.DateOnly), "say --yes"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("without --yes it says\n%s\nwant %q in it", said, want)
 		}
@@ -69,10 +71,12 @@ func TestAnErasedPersonIsInNoFileAndComesBackWithNoBackup(t *testing.T) {
 	if said := do(exitOK, "doctor", "changes"); !strings.Contains(said, "changes had a person erased from them") {
 		t.Errorf("doctor changes says\n%s\nand nothing of an erasure", said)
 	}
-	if said := do(exitOK, "erase", "principal", storetest.Erased, "--yes"); !strings.Contains(said, "erased before, as "+pseudonym) {
+	if said := do(exitOK, "erase", "principal", storetest.Erased, "--yes"); !strings.Contains(said,
+		"erased before, as "+pseudonym) {
 		t.Errorf("erasing again says\n%s", said)
 	}
-	if said := do(exitFailed, "restore", "principal/"+pseudonym); !strings.Contains(said, "stands for a person who was erased") {
+	if said := do(exitFailed, "restore", "principal/"+pseudonym); !strings.Contains(said,
+		"stands for a person who was erased") {
 		t.Errorf("to restore the principal says\n%s", said)
 	}
 	do(exitOK, "backup", "run", "--backup-dir", after)
@@ -111,12 +115,14 @@ func TestRunbookOfTheWrongPerson(t *testing.T) {
 	work := t.TempDir()
 	dir, backups := filepath.Join(work, "data"), filepath.Join(work, "backups")
 	withPerson(t, dir)
-	h := &host{t: t, calls: make(chan call), env: append(os.Environ(), "TENET_DATA_DIR="+dir, "TENET_BACKUP_DIR="+backups, "SCRATCH="+work, "HOME="+work)}
+	h := &host{t: t, calls: make(chan call), env: append(os.Environ(), "TENET_DATA_DIR="+dir, "TENET_BACKUP_DIR="+
+		backups, "SCRATCH="+work, "HOME="+work)}
 	h.run("tenet backup run")
 	h.set("WHEN", time.Now().UTC().Format(time.RFC3339Nano))
 	_, pseudonym, _ := strings.Cut(h.run("tenet erase principal "+storetest.Erased+" --yes"), "called ")
 	pseudonym, _, _ = strings.Cut(pseudonym, " ")
-	for name, value := range map[string]string{"PSEUDONYM": pseudonym, "ID": "ines.v", "NAME": storetest.ErasedName, "ROLE": "maintainer"} {
+	for name, value := range map[string]string{"PSEUDONYM": pseudonym, "ID": "ines.v", "NAME": storetest.ErasedName,
+		"ROLE": "maintainer"} {
 		h.set(name, value)
 	}
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "runbooks", "wrong-person-erased.md"))
@@ -136,8 +142,8 @@ func TestRunbookOfTheWrongPerson(t *testing.T) {
 	}
 }
 
-// TestAnErasureThatWasKilledIsFinishedByTheNext kills the command with -9 at several moments, and asks again. Whatever the moment, the person
-// is then in no file, and the log verifies.
+// TestAnErasureThatWasKilledIsFinishedByTheNext kills the command with -9 at several moments, and asks again. Whatever
+// the moment, the person is then in no file, and the log verifies.
 func TestAnErasureThatWasKilledIsFinishedByTheNext(t *testing.T) {
 	killed := 0
 	for moment, there := range map[string]func(dir string) bool{
@@ -151,7 +157,8 @@ func TestAnErasureThatWasKilledIsFinishedByTheNext(t *testing.T) {
 	} {
 		dir := filepath.Join(t.TempDir(), "data")
 		withPerson(t, dir)
-		cmd := exec.CommandContext(t.Context(), "tenet", "erase", "principal", storetest.Erased, "--yes", "--data-dir", dir)
+		cmd := exec.CommandContext(t.Context(), "tenet", "erase", "principal", storetest.Erased, "--yes", "--data-dir",
+			dir)
 		cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)

@@ -65,7 +65,8 @@ func exitCode(err error) int {
 		return exitNotFound
 	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrReused):
 		return exitConflict
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrClosed), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrClosed),
+		errors.Is(err, context.DeadlineExceeded):
 		return exitUnavailable
 	case errors.Is(err, store.ErrUnauthenticated), errors.Is(err, store.ErrForbidden):
 		return exitDenied

@@ -168,9 +168,10 @@ func isYAMLName(name string) bool {
 	return ext == ".yaml" || ext == ".yml"
 }
 
-// file writes to one file, which appears only when it is whole, or to standard output. What is no regular file, such as a pipe
-// or a device, is written into and stays what it is; so does a symbolic link, whose target is replaced.
-func (e *exporter) file(ctx context.Context, dest, what string, write func(ctx context.Context, w io.Writer) (int, error)) error {
+// file writes to one file, which appears only when it is whole, or to standard output. What is no regular file, such as
+// a pipe or a device, is written into and stays what it is; so does a symbolic link, whose target is replaced.
+func (e *exporter) file(ctx context.Context, dest, what string,
+	write func(ctx context.Context, w io.Writer) (int, error)) error {
 	if dest == "-" {
 		sum := sha256.New()
 		_, err := write(ctx, io.MultiWriter(e.a.out, sum))
@@ -227,7 +228,8 @@ func (e *exporter) sayHead(sum hash.Hash) {
 }
 
 // into writes into what is no regular file.
-func (e *exporter) into(ctx context.Context, target string, write func(ctx context.Context, w io.Writer) (int, error)) error {
+func (e *exporter) into(ctx context.Context, target string,
+	write func(ctx context.Context, w io.Writer) (int, error)) error {
 	f, err := os.OpenFile(target, os.O_WRONLY, 0) //nolint:gosec // the user names it
 	if err != nil {
 		return usageError("%s", err)
@@ -259,7 +261,8 @@ func (e *exporter) each(ctx context.Context, fn func(*knowledge.Record) error) e
 func (e *exporter) writeLines(ctx context.Context, dest io.Writer) (int, error) {
 	history := !e.s.NoHistory && !e.s.narrowed()
 	buf := bufio.NewWriterSize(dest, 1<<20)
-	w, err := interchange.NewWriter(buf, interchange.Header{Tenet: 1, ExportedAt: knowledge.At(time.Now()), History: history})
+	w, err := interchange.NewWriter(buf, interchange.Header{Tenet: 1, ExportedAt: knowledge.At(time.Now()),
+		History: history})
 	if err != nil {
 		return 0, err
 	}
@@ -346,7 +349,8 @@ func eachChange(ctx context.Context, a *app, d *door, fn func(*knowledge.Change)
 			return d.Changes(ctx, knowledge.ChangeQuery{After: after})
 		})
 		if gone, ok := errors.AsType[*store.GoneError](err); ok {
-			return fmt.Errorf("the log begins at change %d: give --no-history to export the documents as they are: %w", gone.Oldest, err)
+			return fmt.Errorf("the log begins at change %d: give --no-history to export the documents as they are: %w",
+				gone.Oldest, err)
 		}
 		if err != nil {
 			return err
@@ -365,7 +369,8 @@ func eachChange(ctx context.Context, a *app, d *door, fn func(*knowledge.Change)
 }
 
 // folder writes a folder with one file for each document that has a text.
-func (e *exporter) folder(ctx context.Context, dir string, write func(knowledge.Document) (interchange.File, error)) error {
+func (e *exporter) folder(ctx context.Context, dir string,
+	write func(knowledge.Document) (interchange.File, error)) error {
 	if there, err := os.ReadDir(dir); err == nil && len(there) > 0 && !e.s.Force {
 		return usageError("%s is not empty: name another folder, or give --force to write into it", dir)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -51,7 +51,8 @@ changes have left behind ("tenet jobs run fleet.look" looks now).`,
 }
 
 // withFleet calls fn with the running tenet.
-func withFleet[T any](ctx context.Context, a *app, fn func(context.Context, client.Fleet) (T, error)) (got T, err error) {
+func withFleet[T any](ctx context.Context, a *app,
+	fn func(context.Context, client.Fleet) (T, error)) (got T, err error) {
 	d, err := a.openToLook(ctx)
 	if err != nil {
 		return got, err
@@ -80,7 +81,8 @@ func listFleet(ctx context.Context, a *app, s *fleetSettings) error {
 	t := &table{head: []string{"REPOSITORY", "STATE", "FOR", "SEEN", "BRANCH", "BY", "WHY"}, wide: 6}
 	for i := range page.Repositories {
 		r := &page.Repositories[i]
-		t.add(r.Repository, string(r.State), since(r.Since), since(r.LastSeen), orDash(r.Branch), orDash(r.By), whyFleet(r))
+		t.add(r.Repository, string(r.State), since(r.Since), since(r.LastSeen), orDash(r.Branch), orDash(r.By),
+			whyFleet(r))
 	}
 	if err := a.printTable(page, t); err != nil {
 		return err
@@ -152,7 +154,8 @@ func fleetNews(ctx context.Context, a *app, id string) error {
 			line += fmt.Sprintf("; last seen %s UTC by %s on %s", moment(r.LastSeen), orDash(r.By), orDash(r.Branch))
 		}
 		if h := r.Hooks; h != nil {
-			line += fmt.Sprintf("; its hooks judged %s and denied %d", plural(int64(h.Edits), "edit", "edits"), h.Denied)
+			line += fmt.Sprintf("; its hooks judged %s and denied %d", plural(int64(h.Edits), "edit", "edits"),
+				h.Denied)
 		}
 		if _, err := fmt.Fprintln(w, cell(line)); err != nil || len(n.Changed) == 0 {
 			return err

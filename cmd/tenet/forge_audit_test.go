@@ -15,15 +15,16 @@ import (
 	"tenet/internal/store"
 )
 
-// TestAForgedAuditIsFoundByTheCommandLine writes into a database with an audit past tenet, and asks what the handbook tells
-// an auditor to.
+// TestAForgedAuditIsFoundByTheCommandLine writes into a database with an audit past tenet, and asks what the handbook
+// tells an auditor to.
 func TestAForgedAuditIsFoundByTheCommandLine(t *testing.T) {
 	forgeries := map[string]struct {
 		sql, says string
 		head      bool // only a head that was noted before shows it
 	}{
-		"nothing":         {"SELECT 1", "", true},
-		"an entry":        {"UPDATE audit SET actor = 'ada' WHERE seq = 2", "entry 2: it is not as it was written", false},
+		"nothing": {"SELECT 1", "", true},
+		"an entry": {"UPDATE audit SET actor = 'ada' WHERE seq = 2", "entry 2: it is not as it was written",
+			false},
 		"one taken out":   {"DELETE FROM audit WHERE seq = 2", "entry 2: it is missing", false},
 		"the last ones":   {"DELETE FROM audit WHERE seq > 1", "entry 2: it is missing: 3 is the last", false},
 		"the end, neatly": {"DELETE FROM audit WHERE seq > 1; UPDATE audit_head SET seq = 1, chain = (SELECT chain FROM audit)", "the audit does not hold entry 3", true},
@@ -44,7 +45,8 @@ func TestAForgedAuditIsFoundByTheCommandLine(t *testing.T) {
 		},
 		"PostgreSQL": func(t *testing.T) ([]string, func(string)) {
 			url := pgtest.URL(t)
-			return []string{"--data-dir", filepath.Join(t.TempDir(), "data"), "--database-url", url}, func(forged string) { pgtest.Exec(t, url, forged) }
+			return []string{"--data-dir", filepath.Join(t.TempDir(), "data"), "--database-url", url},
+				func(forged string) { pgtest.Exec(t, url, forged) }
 		},
 	} {
 		for name, is := range forgeries {
@@ -105,7 +107,8 @@ func fillAudit(t *testing.T, o server.Options) {
 		book = sqlite.NewAuditBook(e)
 	}
 	for _, actor := range []string{"mallory", "eve", "ann"} {
-		if err := book.Add(t.Context(), store.AuditEntry{At: knowledge.At(time.Now()), Kind: store.AuditRefused, Actor: actor, Action: "put"}); err != nil {
+		if err := book.Add(t.Context(), store.AuditEntry{At: knowledge.At(time.Now()), Kind: store.AuditRefused,
+			Actor: actor, Action: "put"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,11 +11,13 @@ import (
 	"tenet/internal/server"
 )
 
-// TestAForgerOfAPostgreSQLIsFoundByTheCommandLine writes into a PostgreSQL past tenet, as its superuser, and asks `tenet doctor changes`.
+// TestAForgerOfAPostgreSQLIsFoundByTheCommandLine writes into a PostgreSQL past tenet, as its superuser, and asks
+// `tenet doctor changes`.
 func TestAForgerOfAPostgreSQLIsFoundByTheCommandLine(t *testing.T) {
 	filled := func() string {
 		return pgtest.Template(t, "forge", func(url string) error {
-			l, err := server.OpenLocal(t.Context(), server.Options{DataDir: t.TempDir(), DatabaseURL: url, NoSeed: true})
+			l, err := server.OpenLocal(t.Context(), server.Options{DataDir: t.TempDir(), DatabaseURL: url,
+				NoSeed: true})
 			if err != nil {
 				return err
 			}
@@ -25,9 +27,11 @@ func TestAForgerOfAPostgreSQLIsFoundByTheCommandLine(t *testing.T) {
 				c.Normalize()
 				ops := []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)}
 				if i == 5 {
-					ops = append(ops, knowledge.Op{Verb: knowledge.VerbPurge, Key: knowledge.Key{Kind: knowledge.KindCategory, ID: "c-1"}})
+					ops = append(ops, knowledge.Op{Verb: knowledge.VerbPurge,
+						Key: knowledge.Key{Kind: knowledge.KindCategory, ID: "c-1"}})
 				}
-				if _, err := l.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "ann", Ops: ops}); err != nil {
+				if _, err := l.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "ann",
+					Ops: ops}); err != nil {
 					return err
 				}
 			}
@@ -35,14 +39,18 @@ func TestAForgerOfAPostgreSQLIsFoundByTheCommandLine(t *testing.T) {
 		})
 	}
 	for name, is := range map[string]struct{ forge, says string }{
-		"nothing":                 {"SELECT 1", ""},
-		"the text":                {"UPDATE changes SET document = jsonb_set(document, '{name}', '\"Forged\"') WHERE seq = 3", "change 3"},
-		"the actor":               {"UPDATE changes SET actor = 'mallory' WHERE seq = 3", "mallory"},
-		"the time":                {"UPDATE changes SET at = at - interval '1 second' WHERE seq = 3", "change 3"},
-		"who entered it":          {"UPDATE changes SET entered_by = 'mallory' WHERE seq = 4", "change 4"},
-		"when it was entered":     {"UPDATE changes SET entered_at = entered_at - interval '1 day' WHERE seq = 4", "change 4"},
-		"who purged":              {"UPDATE changes SET actor = 'mallory' WHERE verb = 'purge'", "purge by somebody else"},
-		"when it was purged":      {"UPDATE changes SET at = at + interval '1 hour' WHERE verb = 'purge'", "purge by somebody else"},
+		"nothing": {"SELECT 1", ""},
+		"the text": {"UPDATE changes SET document = jsonb_set(document, '{name}', '\"Forged\"') WHERE seq = 3",
+			"change 3"},
+		"the actor":      {"UPDATE changes SET actor = 'mallory' WHERE seq = 3", "mallory"},
+		"the time":       {"UPDATE changes SET at = at - interval '1 second' WHERE seq = 3", "change 3"},
+		"who entered it": {"UPDATE changes SET entered_by = 'mallory' WHERE seq = 4", "change 4"},
+		"when it was entered": {"UPDATE changes SET entered_at = entered_at - interval '1 day' WHERE seq = 4",
+			"change 4"},
+		"who purged": {"UPDATE changes SET actor = 'mallory' WHERE verb = 'purge'",
+			"purge by somebody else"},
+		"when it was purged": {"UPDATE changes SET at = at + interval '1 hour' WHERE verb = 'purge'",
+			"purge by somebody else"},
 		"a middle row taken out":  {"DELETE FROM changes WHERE seq = 3", "4 follows 2"},
 		"the first row taken out": {"DELETE FROM changes WHERE seq = 1", "the ledger still holds 1 batches"},
 		"the last rows taken out": {"DELETE FROM changes WHERE seq > 5", "cut off"},
@@ -65,9 +73,10 @@ func TestAForgerOfAPostgreSQLIsFoundByTheCommandLine(t *testing.T) {
 			"ALTER TABLE categories DISABLE TRIGGER USER; DELETE FROM categories WHERE category_id = 'c-3'; ALTER TABLE categories ENABLE TRIGGER USER",
 			"category/c-3 is missing",
 		},
-		"a guard switched off": {"ALTER TABLE rules DISABLE TRIGGER tenet_log_changed", "trigger tenet_log_changed of rules"},
-		"a guard taken out":    {"DROP TRIGGER tenet_truncate ON rules", "trigger tenet_truncate of rules"},
-		"a guard made blind":   {"CREATE OR REPLACE FUNCTION tenet_log() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'", "function tenet_log"},
+		"a guard switched off": {"ALTER TABLE rules DISABLE TRIGGER tenet_log_changed",
+			"trigger tenet_log_changed of rules"},
+		"a guard taken out":  {"DROP TRIGGER tenet_truncate ON rules", "trigger tenet_truncate of rules"},
+		"a guard made blind": {"CREATE OR REPLACE FUNCTION tenet_log() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'", "function tenet_log"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url, dir := filled(), filepath.Join(t.TempDir(), "data")
@@ -89,7 +98,8 @@ func TestAForgerIsFoundBesideARunningTenet(t *testing.T) {
 	url := pgtest.URL(t)
 	dir := filepath.Join(t.TempDir(), "data")
 	p := serveProcess(t, dir, url)
-	if said := p.command(t, "doctor", "changes"); !strings.Contains(said, "verified") || strings.Contains(said, "not checked") {
+	if said := p.command(t, "doctor", "changes"); !strings.Contains(said, "verified") ||
+		strings.Contains(said, "not checked") {
 		t.Fatalf("of an honest log:\n%s", said)
 	}
 	if status := p.command(t, "status", "--output", "json"); !strings.Contains(status, `"head": "`) {
@@ -104,24 +114,29 @@ func TestAForgerIsFoundBesideARunningTenet(t *testing.T) {
 		t.Errorf("of a forged text beside a running tenet: %d\n%s", code, said)
 	}
 	pgtest.Exec(t, url, "ALTER TABLE rules DISABLE TRIGGER tenet_log_changed")
-	if code, said = command(t, dir, "jobs", "run", "log.head"); code == exitOK || !strings.Contains(said, "trigger tenet_log_changed of rules") {
+	if code, said = command(t, dir, "jobs", "run", "log.head"); code == exitOK ||
+		!strings.Contains(said, "trigger tenet_log_changed of rules") {
 		t.Errorf("with a guard switched off: %d\n%s", code, said)
 	}
-	if code, said = command(t, dir, "patch", "rule/SEC-001", "--set", "priority=7"); code == exitOK || !strings.Contains(said, "trigger tenet_log_changed of rules") {
+	if code, said = command(t, dir, "patch", "rule/SEC-001", "--set", "priority=7"); code == exitOK ||
+		!strings.Contains(said, "trigger tenet_log_changed of rules") {
 		t.Errorf("a write that would leave no trace: %d\n%s", code, said)
 	}
-	if code, said = command(t, dir, "doctor"); code == exitOK || !strings.Contains(said, "trigger tenet_log_changed of rules") {
+	if code, said = command(t, dir, "doctor"); code == exitOK ||
+		!strings.Contains(said, "trigger tenet_log_changed of rules") {
 		t.Errorf("doctor with a guard switched off: %d\n%s", code, said)
 	}
 	pgtest.Exec(t, url, "ALTER TABLE rules ENABLE ALWAYS TRIGGER tenet_log_changed; DROP INDEX changes_by_batch")
-	if code, said = command(t, dir, "doctor"); !strings.Contains(said, "there is no index changes_by_batch of changes") {
+	if code, said = command(t, dir, "doctor"); !strings.Contains(said,
+		"there is no index changes_by_batch of changes") {
 		t.Errorf("doctor with an index taken out: %d\n%s", code, said)
 	}
 	if code, said = command(t, dir, "patch", "rule/SEC-001", "--set", "priority=7"); code != exitOK {
 		t.Errorf("a write when the guard is back: %d\n%s", code, said)
 	}
 	p.end(t)
-	if code, said = command(t, dir, "doctor", "--database-url", url); !strings.Contains(said, "there is no index changes_by_batch of changes") {
+	if code, said = command(t, dir, "doctor", "--database-url", url); !strings.Contains(said,
+		"there is no index changes_by_batch of changes") {
 		t.Errorf("doctor of the database with an index taken out: %d\n%s", code, said)
 	}
 }

@@ -68,13 +68,15 @@ absent PostgreSQL says so, with the batch that it waits in as pending; "tenet pu
 			return err
 		}
 		if rec.Pending != (knowledge.BatchID{}) {
-			a.say("version %d of %s waits in batch %s for PostgreSQL, which may decide otherwise", rec.Version, key, rec.Pending)
+			a.say("version %d of %s waits in batch %s for PostgreSQL, which may decide otherwise", rec.Version, key,
+				rec.Pending)
 		}
 		return printDocument(a, rec, fields)
 	})
 }
 
-// printDocument prints a document: for a person at a terminal to read, else as text that can be edited and written again.
+// printDocument prints a document: for a person at a terminal to read, else as text that can be edited and written
+// again.
 func printDocument(a *app, rec *knowledge.Record, fields []string) error {
 	if a.Output == asName {
 		return writeNames(a.out, []knowledge.Key{rec.Key})

@@ -43,7 +43,8 @@ the patterns.`,
 		Args: cobra.ArbitraryArgs,
 	}, &s, func(ctx context.Context, args []string) error {
 		q := guidance.Query{
-			Languages: s.Languages, Task: s.Task, Target: s.Target, Repository: s.Repository, Packs: s.Packs, Label: s.Label,
+			Languages: s.Languages, Task: s.Task, Target: s.Target, Repository: s.Repository, Packs: s.Packs,
+			Label:  s.Label,
 			Budget: guidance.Budget{Tokens: s.Budget, Family: s.Family, Explain: s.Explain || s.Budget == 0},
 		}
 		if err := asTreeTakes(a, args, &q); err != nil {
@@ -67,7 +68,8 @@ the patterns.`,
 			return err
 		}
 		defer a.close(d)
-		got, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*guidance.Answer, error) { return d.guidance(ctx, q) })
+		got, err := withTimeout(ctx, a.Timeout,
+			func(ctx context.Context) (*guidance.Answer, error) { return d.guidance(ctx, q) })
 		if err != nil {
 			return err
 		}
@@ -81,8 +83,8 @@ the patterns.`,
 	})
 }
 
-// asTreeTakes fills in what the work tree of the files takes (.tenet.yaml), where the flags do not say it: the same documents that
-// sync, check and hooks go by.
+// asTreeTakes fills in what the work tree of the files takes (.tenet.yaml), where the flags do not say it: the same
+// documents that sync, check and hooks go by.
 func asTreeTakes(a *app, files []string, q *guidance.Query) error {
 	dir := "."
 	if len(files) > 0 {
@@ -135,7 +137,8 @@ func (d *door) guidance(ctx context.Context, q guidance.Query) (*guidance.Answer
 			Label      string   `json:"label,omitempty"`
 			Budget     budget   `json:"budget"`
 			Known      []known  `json:"known,omitempty"`
-		}{q.Paths, q.Languages, q.Task, q.Target, q.Repository, q.Packs, q.Label, budget{tokens, q.Budget.Family}, knownOf(q.Known)}, a)
+		}{q.Paths, q.Languages, q.Task, q.Target, q.Repository, q.Packs, q.Label, budget{tokens, q.Budget.Family},
+			knownOf(q.Known)}, a)
 		return a, err
 	}
 	x := guidance.New(guidance.Options{Store: d.Store, Feed: d.Store})
@@ -271,7 +274,8 @@ With a kind alone it shows the fields of its documents: what each is for, what i
 			return err
 		}
 		defer a.close(d)
-		rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
+		rec, err := withTimeout(ctx, a.Timeout,
+			func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
 		if err != nil {
 			return err
 		}
@@ -289,7 +293,8 @@ func writeVerdict(w io.Writer, sc screen, v *guidance.Verdict) error {
 	if !v.Holds {
 		verb = "does not hold"
 	}
-	if _, err := fmt.Fprintf(w, "%s (%s) %s for %s: %s\n", v.Key, cell(v.Title), verb, v.Path, v.Why); err != nil || len(v.Globs) == 0 {
+	if _, err := fmt.Fprintf(w, "%s (%s) %s for %s: %s\n", v.Key, cell(v.Title), verb, v.Path, v.Why); err != nil ||
+		len(v.Globs) == 0 {
 		return err
 	}
 	t := &table{head: []string{"GLOB", "SAYS"}, wide: 1}

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestTheGuideForAssistants runs docs/for-assistants.md: its files are written, its commands run and its answer compared, in the order of the page and
-// in a real git repository.
+// TestTheGuideForAssistants runs docs/for-assistants.md: its files are written, its commands run and its answer
+// compared, in the order of the page and in a real git repository.
 func TestTheGuideForAssistants(t *testing.T) {
 	page, err := os.ReadFile("../../docs/for-assistants.md")
 	if err != nil {
@@ -19,7 +19,8 @@ func TestTheGuideForAssistants(t *testing.T) {
 	script.WriteString("[!exec:git] skip\n[!exec:sh] skip\nenv XDG_CACHE_HOME=$WORK/cache\nenv GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@example.com\n" +
 		"env GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@example.com\ncd repo\nexec git init -q\n")
 	ran := 0
-	for _, m := range regexp.MustCompile("(?ms)^```(\\w+)( \\S+)?\n(.*?)^```$").FindAllStringSubmatch(string(page), -1) {
+	for _, m := range regexp.MustCompile("(?ms)^```(\\w+)( \\S+)?\n(.*?)^```$").FindAllStringSubmatch(string(page),
+		-1) {
 		name := strings.TrimSpace(m[2])
 		switch {
 		case name == "answer":
@@ -53,8 +54,8 @@ func TestTheGuideForAssistants(t *testing.T) {
 	runScripts(t, nil, "", file)
 }
 
-// quoteDouble makes the double quotes of a shell single ones, which are the script's. A text in double quotes that holds a single one is not
-// used on the page.
+// quoteDouble makes the double quotes of a shell single ones, which are the script's. A text in double quotes that
+// holds a single one is not used on the page.
 func quoteDouble(line string) string {
 	return regexp.MustCompile(`"([^"{}]*'?[^"{}]*)"( |$)`).ReplaceAllStringFunc(line, func(q string) string {
 		inner, tail, _ := strings.Cut(strings.TrimPrefix(q, `"`), `"`)

@@ -61,7 +61,8 @@ func (l *load) write(ctx context.Context, c *client.Store, writer int) {
 		id := fmt.Sprintf("w%d-%d", writer, n)
 		doc := &knowledge.Category{ID: id, Name: id}
 		doc.Normalize()
-		b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: access.SystemID, Ops: []knowledge.Op{knowledge.Put(doc, knowledge.NoVersion)}}
+		b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: access.SystemID,
+			Ops: []knowledge.Op{knowledge.Put(doc, knowledge.NoVersion)}}
 		rec, err := c.Apply(ctx, b)
 		if err != nil { // nothing was promised
 			continue
@@ -114,8 +115,8 @@ func waitFor(holds func() bool) (err error) {
 	return err
 }
 
-// TestSoakHighAvailability runs deploy/ha with a tenet under load, and takes its leader away in turn by kill -9 and by a switchover, for as
-// long as TENET_SOAK says, once at least.
+// TestSoakHighAvailability runs deploy/ha with a tenet under load, and takes its leader away in turn by kill -9 and by
+// a switchover, for as long as TENET_SOAK says, once at least.
 func TestSoakHighAvailability(t *testing.T) {
 	text := os.Getenv("TENET_SOAK")
 	if text == "" {
@@ -137,7 +138,8 @@ func TestSoakHighAvailability(t *testing.T) {
 	}
 	c.SQL("postgres", "CREATE DATABASE tenet")
 	c.SQL("tenet", string(roles)+"\nALTER ROLE tenet_owner PASSWORD 'o'; ALTER ROLE tenet_app PASSWORD 'a';")
-	if out, err := exec.Command("tenet", "migrate", "up", "--grants", "--database-url", c.URL("tenet_owner", "o", "tenet")).CombinedOutput(); err != nil {
+	if out, err := exec.Command("tenet", "migrate", "up", "--grants", "--database-url",
+		c.URL("tenet_owner", "o", "tenet")).CombinedOutput(); err != nil {
 		t.Fatalf("tenet migrate: %v\n%s", err, out)
 	}
 	c.PgBackRest(c.Leader(), "check")
@@ -159,13 +161,15 @@ func TestSoakHighAvailability(t *testing.T) {
 		old := c.Leader()
 		c.Kill(old)
 		took := l.acknowledged()
-		t.Logf("round %d: %s was killed; the first write of its successor %s came after %.1f s", round, old, c.Leader(), took.Seconds())
+		t.Logf("round %d: %s was killed; the first write of its successor %s came after %.1f s", round, old,
+			c.Leader(), took.Seconds())
 		c.Start(old)
 		c.Whole()
 		normal()
 		began := time.Now()
 		c.Switchover()
-		t.Logf("round %d: switched over to %s; %.1f s until a write was acknowledged there", round, c.Leader(), (time.Since(began) + l.acknowledged()).Seconds())
+		t.Logf("round %d: switched over to %s; %.1f s until a write was acknowledged there", round, c.Leader(),
+			(time.Since(began) + l.acknowledged()).Seconds())
 		c.Whole()
 		normal()
 		if time.Now().After(end) {

@@ -54,7 +54,8 @@ its versions, "tenet diff" what changed between two, and "tenet undo BATCH" take
 		if err != nil {
 			return err
 		}
-		fields, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]string, error) { return changedFields(ctx, d, changes) })
+		fields, err := withTimeout(ctx, a.Timeout,
+			func(ctx context.Context) ([]string, error) { return changedFields(ctx, d, changes) })
 		if err != nil {
 			return err
 		}
@@ -95,7 +96,8 @@ func historyOf(ctx context.Context, a *app, d *door, key knowledge.Key, limit in
 		changes, err := d.Changes(ctx, knowledge.ChangeQuery{Key: key, Newest: true, Limit: limit})
 		for more := changes; err == nil && len(more) > 0 && len(changes) < limit && more[len(more)-1].Version > 1; {
 			// A tenet's answer ends before its count where the documents are large.
-			more, err = d.Changes(ctx, knowledge.ChangeQuery{Key: key, Newest: true, After: more[len(more)-1].Seq, Limit: limit - len(changes)})
+			more, err = d.Changes(ctx, knowledge.ChangeQuery{Key: key, Newest: true, After: more[len(more)-1].Seq,
+				Limit: limit - len(changes)})
 			changes = append(changes, more...)
 		}
 		if err != nil {
@@ -179,11 +181,13 @@ func diffVersions(ctx context.Context, a *app, d *door, key knowledge.Key, from,
 	if from == 0 {
 		from = to - 1
 	}
-	older, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return readVersion(ctx, d, key, from) })
+	older, err := withTimeout(ctx, a.Timeout,
+		func(ctx context.Context) (*knowledge.Record, error) { return readVersion(ctx, d, key, from) })
 	if err != nil {
 		return err
 	}
-	newer, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return readVersion(ctx, d, key, to) })
+	newer, err := withTimeout(ctx, a.Timeout,
+		func(ctx context.Context) (*knowledge.Record, error) { return readVersion(ctx, d, key, to) })
 	if err != nil {
 		return err
 	}

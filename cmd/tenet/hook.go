@@ -58,7 +58,8 @@ func checkTool(tool, onError string) error {
 	return nil
 }
 
-// judgeEdit answers an event. Whatever goes wrong is answered too, as --on-error says: most tools take a failing hook for consent.
+// judgeEdit answers an event. Whatever goes wrong is answered too, as --on-error says: most tools take a failing hook
+// for consent.
 func judgeEdit(a *app, s *hookSettings) error {
 	if err := checkTool(s.Tool, s.OnError); err != nil {
 		return err
@@ -172,13 +173,16 @@ type hookInstallSettings struct {
 func hookFile(tool, command string) (file string, names []string, entry any) {
 	const edits = "Write|Edit|MultiEdit|NotebookEdit"
 	nested := func(matcher string) any {
-		return map[string]any{"matcher": matcher, "hooks": []any{map[string]any{"type": "command", "command": command, "timeout": 10}}}
+		return map[string]any{"matcher": matcher, "hooks": []any{map[string]any{"type": "command", "command": command,
+			"timeout": 10}}}
 	}
 	switch tool {
 	case "copilot":
-		return ".github/hooks/tenet.json", []string{"hooks", "preToolUse"}, map[string]any{"type": "command", "bash": command, "powershell": command, "timeoutSec": 10}
+		return ".github/hooks/tenet.json", []string{"hooks", "preToolUse"}, map[string]any{"type": "command",
+			"bash": command, "powershell": command, "timeoutSec": 10}
 	case "cursor":
-		return ".cursor/hooks.json", []string{"hooks", "preToolUse"}, map[string]any{"command": command, "failClosed": strings.HasSuffix(command, "deny")}
+		return ".cursor/hooks.json", []string{"hooks", "preToolUse"}, map[string]any{"command": command,
+			"failClosed": strings.HasSuffix(command, "deny")}
 	case "codex":
 		return ".codex/hooks.json", []string{"hooks", "PreToolUse"}, nested("apply_patch|" + edits)
 	}

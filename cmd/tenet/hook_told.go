@@ -19,8 +19,9 @@ const (
 	maxTold    = 256 << 10 // bytes of the file that says what was told; a longer one begins anew
 )
 
-// tellWhatHolds adds to a verdict what holds for the paths of an edit, a line for each document, as far as its conversation was not told it and the
-// assistant's own files don't hold it. What can't be told is not: the edit matters.
+// tellWhatHolds adds to a verdict what holds for the paths of an edit, a line for each document, as far as its
+// conversation was not told it and the assistant's own files don't hold it. What can't be told is not: the edit
+// matters.
 func tellWhatHolds(w *workTree, b *bundle.Bundle, tool string, e *hook.Event, paths []string, v *hook.Verdict) {
 	if v.Deny || e.Session == "" || len(paths) == 0 || !hook.Hears(tool) {
 		return
@@ -40,7 +41,8 @@ func tellWhatHolds(w *workTree, b *bundle.Bundle, tool string, e *hook.Event, pa
 	if err != nil {
 		return
 	}
-	a, err := k.Guide(context.Background(), guidance.Query{Paths: paths[:min(len(paths), guidance.MaxPaths)], Target: tool})
+	a, err := k.Guide(context.Background(), guidance.Query{Paths: paths[:min(len(paths), guidance.MaxPaths)],
+		Target: tool})
 	if err != nil {
 		return
 	}

@@ -26,8 +26,8 @@ const (
 	hostileRSS = 512 << 20 // more than before they came
 )
 
-// A hostile is one kind of hostile caller: what it does again and again, until the context ends, on several goroutines at once. It counts
-// what it has done.
+// A hostile is one kind of hostile caller: what it does again and again, until the context ends, on several goroutines
+// at once. It counts what it has done.
 type hostile struct {
 	name    string
 	role    string // of its token; each kind is a principal of its own
@@ -59,8 +59,8 @@ func (e *enemy) ask(ctx context.Context, method, path, token, body string, heade
 	return a.StatusCode, err
 }
 
-// hold opens a connection, says something on it, and neither reads nor writes any more until the server has enough of it, or half a
-// minute later.
+// hold opens a connection, says something on it, and neither reads nor writes any more until the server has enough of
+// it, or half a minute later.
 func (e *enemy) hold(ctx context.Context, text string) (status int, err error) {
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", e.at)
 	if err != nil {
@@ -81,14 +81,16 @@ func (e *enemy) hold(ctx context.Context, text string) (status int, err error) {
 
 func hostiles() []hostile {
 	head := func(e *enemy, rest string) string {
-		return "POST /api/v1/batches HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " + e.token + "\r\nContent-Length: 33554432\r\n" + rest
+		return "POST /api/v1/batches HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " +
+			e.token + "\r\nContent-Length: 33554432\r\n" + rest
 	}
 	get := func(path, token string) string {
 		return "GET " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\n\r\n"
 	}
 	text := strings.Repeat("Large text of a draft. ", 20_000)
 	return []hostile{
-		{"heads without a body", "contributor", 60, 0, func(ctx context.Context, e *enemy, _ int) (int, error) { return e.hold(ctx, head(e, "\r\n")) }},
+		{"heads without a body", "contributor", 60, 0,
+			func(ctx context.Context, e *enemy, _ int) (int, error) { return e.hold(ctx, head(e, "\r\n")) }},
 		{"half-sent bodies", "contributor", 60, 0, func(ctx context.Context, e *enemy, _ int) (int, error) {
 			return e.hold(ctx, head(e, "\r\n")+`{"ops":[`)
 		}},
@@ -99,11 +101,14 @@ func hostiles() []hostile {
 			return e.hold(ctx, strings.Repeat(get("/api/v1/rules?limit=200&active=any", e.token), 20))
 		}},
 		{"large drafts", "contributor", 4, http.StatusCreated, func(ctx context.Context, e *enemy, n int) (int, error) {
-			return e.ask(ctx, http.MethodPost, "/api/v1/rules", e.token, fmt.Sprintf(`{"rule_id":"LOOP-%d","category":"security","title":"Loop","status":"DRAFT","description":%q}`, n, text))
+			return e.ask(ctx, http.MethodPost, "/api/v1/rules", e.token,
+				fmt.Sprintf(`{"rule_id":"LOOP-%d","category":"security","title":"Loop","status":"DRAFT","description":%q}`, n, text))
 		}},
 		{"expensive searches", "viewer", 4, http.StatusOK, func(ctx context.Context, e *enemy, n int) (int, error) {
-			words := []string{`"text of a draft"`, "a* OR s* OR t*", "title:loop -draft", "large text of a draft use the and not with for"}
-			return e.ask(ctx, http.MethodGet, fmt.Sprintf("/api/v1/search?limit=100&facets=true&view=full&q=%s", url.QueryEscape(words[n%len(words)])), e.token, "", "Cache-Control", "no-cache")
+			words := []string{`"text of a draft"`, "a* OR s* OR t*", "title:loop -draft",
+				"large text of a draft use the and not with for"}
+			return e.ask(ctx, http.MethodGet, fmt.Sprintf("/api/v1/search?limit=100&facets=true&view=full&q=%s",
+				url.QueryEscape(words[n%len(words)])), e.token, "", "Cache-Control", "no-cache")
 		}},
 		{"refused tokens", "viewer", 4, http.StatusUnauthorized, func(ctx context.Context, e *enemy, n int) (int, error) {
 			return e.ask(ctx, http.MethodGet, "/api/v1/rules", fmt.Sprintf("tenet_%043d", n), "")
@@ -112,17 +117,19 @@ func hostiles() []hostile {
 			return e.hold(ctx, get("/api/v1/events?after=0", e.token))
 		}},
 		{"assistants in a loop", "viewer", 4, http.StatusOK, func(ctx context.Context, e *enemy, n int) (int, error) {
-			return e.ask(ctx, http.MethodPost, "/mcp", e.token, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"search","arguments":{"query":"draft text"}}}`, n),
+			return e.ask(ctx, http.MethodPost, "/mcp", e.token,
+				fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"search","arguments":{"query":"draft text"}}}`, n),
 				"Accept", "application/json, text/event-stream")
 		}},
 	}
 }
 
-// besideHostile runs every kind of hostile caller beside a polite one for some time, and holds the polite one's answers and the process's
-// memory within bounds.
+// besideHostile runs every kind of hostile caller beside a polite one for some time, and holds the polite one's answers
+// and the process's memory within bounds.
 func besideHostile(t *testing.T, address string, d time.Duration) {
 	t.Helper()
-	p := serveProcess(t, filepath.Join(t.TempDir(), "data"), address, "--requests-each", "32", "--quota", "contributor=30,64", "--cache-hot", "16", "--cache-warm", "0")
+	p := serveProcess(t, filepath.Join(t.TempDir(), "data"), address, "--requests-each", "32", "--quota",
+		"contributor=30,64", "--cache-hot", "16", "--cache-warm", "0")
 	admin := strings.TrimSpace(read(t, filepath.Join(p.dir, server.TokenFile)))
 	kinds := hostiles()
 	enemies := make([]*enemy, len(kinds))
@@ -157,12 +164,14 @@ func besideHostile(t *testing.T, address string, d time.Duration) {
 	done := map[string]int64{}
 	for i, kind := range kinds {
 		if done[kind.name] = counts[i].Load(); done[kind.name] == 0 || wanted[i].Load() == 0 {
-			t.Errorf("%s: %d came through, and none was answered with %d: it is not what is tried", kind.name, done[kind.name], kind.want)
+			t.Errorf("%s: %d came through, and none was answered with %d: it is not what is tried", kind.name,
+				done[kind.name], kind.want)
 		}
 	}
 	slices.Sort(took)
 	p99 := took[len(took)*99/100]
-	t.Logf("%s: %d polite calls, p50 %s, p99 %s, longest %s; memory grew by %d MiB at most", d, len(took), took[len(took)/2], p99, took[len(took)-1], (most-before)>>20)
+	t.Logf("%s: %d polite calls, p50 %s, p99 %s, longest %s; memory grew by %d MiB at most", d, len(took),
+		took[len(took)/2], p99, took[len(took)-1], (most-before)>>20)
 	t.Logf("hostile: %v", done)
 	if p99 > politeP99 && d >= time.Minute { // of few calls on a busy machine it says nothing
 		t.Errorf("the polite caller's p99 is %s, of %s at most", p99, politeP99)
@@ -173,11 +182,13 @@ func besideHostile(t *testing.T, address string, d time.Duration) {
 	p.end(t)
 }
 
-// politeCalls reads, searches and writes, one call after the other, and returns how long each took and the most memory that the process had.
+// politeCalls reads, searches and writes, one call after the other, and returns how long each took and the most memory
+// that the process had.
 func politeCalls(ctx context.Context, t *testing.T, p *process, admin string) (took []time.Duration, most int) {
 	t.Helper()
 	at := p.address(t)
-	paths := []string{"/api/v1/rules?limit=20", "/api/v1/rules/SEC-001", "/api/v1/search?q=sql+parameters", "/api/v1/changes?limit=20", "/api/v1/practices?limit=20"}
+	paths := []string{"/api/v1/rules?limit=20", "/api/v1/rules/SEC-001", "/api/v1/search?q=sql+parameters",
+		"/api/v1/changes?limit=20", "/api/v1/practices?limit=20"}
 	for n := 0; ctx.Err() == nil || n < 100; n++ {
 		method, path := http.MethodGet, paths[n%len(paths)]
 		if n%10 == 9 {
@@ -186,7 +197,8 @@ func politeCalls(ctx context.Context, t *testing.T, p *process, admin string) (t
 		began := time.Now()
 		status, body := fetch(t, method, "http://"+at+path, admin)
 		took = append(took, time.Since(began))
-		if status >= 500 || status == http.StatusTooManyRequests || method == http.MethodGet && status != http.StatusOK {
+		if status >= 500 || status == http.StatusTooManyRequests || method == http.MethodGet &&
+			status != http.StatusOK {
 			t.Fatalf("call %d of the polite one: %s %s: %d %s", n, method, path, status, body)
 		}
 		if n%50 == 0 {

@@ -135,14 +135,16 @@ func columnsOf(given []string) (map[string]string, error) {
 	for _, text := range given {
 		field, name, ok := strings.Cut(text, "=")
 		if !ok || !slices.Contains(interchange.ColumnFields(), field) {
-			return nil, usageError("--column %q: want FIELD=COLUMN, with one of the fields %s", text, strings.Join(interchange.ColumnFields(), ", "))
+			return nil, usageError("--column %q: want FIELD=COLUMN, with one of the fields %s", text,
+				strings.Join(interchange.ColumnFields(), ", "))
 		}
 		out[field] = name
 	}
 	return out, nil
 }
 
-func importAll(ctx context.Context, a *app, d *door, paths []string, o interchange.ReadOptions, s *importSettings) error {
+func importAll(ctx context.Context, a *app, d *door, paths []string, o interchange.ReadOptions,
+	s *importSettings) error {
 	bar := a.progress("reading", 0)
 	plan := interchange.NewPlan(planOptions(ctx, a, d, s, bar))
 	for _, path := range paths {
@@ -181,7 +183,8 @@ func importAll(ctx context.Context, a *app, d *door, paths []string, o interchan
 		}
 	}
 	if n := invalidOf(plan); n > 0 {
-		a.say("%s that tenet would refuse: write them anew as they should be; `tenet doctor documents` names them", plural(n, "document was restored", "documents were restored"))
+		a.say("%s that tenet would refuse: write them anew as they should be; `tenet doctor documents` names them",
+			plural(n, "document was restored", "documents were restored"))
 	}
 	if refused > 0 {
 		return fmt.Errorf("%d refused: see above", refused)
@@ -201,9 +204,11 @@ func invalidOf(plan *interchange.Plan) (n int64) {
 
 func planOptions(ctx context.Context, a *app, d *door, s *importSettings, bar *progress) interchange.PlanOptions {
 	return interchange.PlanOptions{
-		KeepGoing: s.KeepGoing, Invalid: s.Invalid, Overwrite: s.Overwrite, Prune: s.Prune, Status: s.Status, Strict: s.Strict, Recognize: s.Source == "",
+		KeepGoing: s.KeepGoing, Invalid: s.Invalid, Overwrite: s.Overwrite, Prune: s.Prune, Status: s.Status,
+		Strict: s.Strict, Recognize: s.Source == "",
 		Current: func(key knowledge.Key) (*knowledge.Record, error) {
-			rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
+			rec, err := withTimeout(ctx, a.Timeout,
+				func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
 			if errors.Is(err, store.ErrNotFound) {
 				return nil, nil //nolint:nilnil // that is how a plan is told that there is none
 			}
@@ -221,7 +226,8 @@ func planOptions(ctx context.Context, a *app, d *door, s *importSettings, bar *p
 }
 
 // listed returns the documents of some kinds that a query finds, in use or retired.
-func listed(ctx context.Context, d *door, q knowledge.Query, kinds []knowledge.Kind) iter.Seq2[*knowledge.Record, error] {
+func listed(ctx context.Context, d *door, q knowledge.Query, kinds []knowledge.Kind) iter.Seq2[*knowledge.Record,
+	error] {
 	errStop := errors.New("enough")
 	return func(yield func(*knowledge.Record, error) bool) {
 		for _, kind := range kinds {
@@ -262,7 +268,8 @@ func (e *stoppedError) Error() string {
 
 // rest says what is there, and how to go on.
 func (e *stoppedError) rest() string {
-	return fmt.Sprintf("%d of %d documents were written; the same import again goes on where this one stopped", e.written, e.of)
+	return fmt.Sprintf("%d of %d documents were written; the same import again goes on where this one stopped",
+		e.written, e.of)
 }
 
 func (e *stoppedError) Unwrap() error { return e.err }
@@ -284,7 +291,8 @@ func carryOut(ctx context.Context, a *app, d *door, plan *interchange.Plan) erro
 			if err := ctx.Err(); err != nil { // between two batches: nothing is in doubt
 				return &stoppedError{written, plan.Writes(), err}
 			}
-			_, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Receipt, error) { return d.Apply(ctx, part) })
+			_, err := withTimeout(ctx, a.Timeout,
+				func(ctx context.Context) (knowledge.Receipt, error) { return d.Apply(ctx, part) })
 			if err != nil {
 				return &stoppedError{written, plan.Writes(), err}
 			}

@@ -24,7 +24,8 @@ type stepShown struct {
 	Invalid []string            `json:"invalid,omitempty"`
 }
 
-// reportPlan prints what an import will do: every step for programs. People get the sums and what they must look at; a dry run and
+// reportPlan prints what an import will do: every step for programs. People get the sums and what they must look at; a
+// dry run and
 // --verbose list every document and file.
 func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
 	steps := []stepShown{}
@@ -35,9 +36,11 @@ func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
 		if st.Key.ID != "" {
 			key = st.Key.String()
 		}
-		steps = append(steps, stepShown{st.Source, st.Path, st.Place, st.Format, key, st.Outcome, st.Reason, st.Changes(), st.Notes, st.Invalid})
+		steps = append(steps, stepShown{st.Source, st.Path, st.Place, st.Format, key, st.Outcome, st.Reason,
+			st.Changes(), st.Notes, st.Invalid})
 		notes += len(st.Notes)
-		if s.DryRun || s.Verbose || st.Outcome == interchange.Refused || st.Outcome == interchange.Pruned || len(st.Invalid) > 0 {
+		if s.DryRun || s.Verbose || st.Outcome == interchange.Refused || st.Outcome == interchange.Pruned ||
+			len(st.Invalid) > 0 {
 			t.add(string(st.Outcome), key, strings.TrimSpace(st.Path+" "+st.Place), why(&st))
 		}
 	}
@@ -55,7 +58,8 @@ func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
 				return err
 			}
 		} else if notes > 0 && !s.DryRun {
-			a.say("%s on what was repaired, guessed or left out: --verbose shows them", plural(int64(notes), "note", "notes"))
+			a.say("%s on what was repaired, guessed or left out: --verbose shows them",
+				plural(int64(notes), "note", "notes"))
 		}
 		if s.DryRun || plan.Blocked() {
 			return writeSums(w, sc, plan, ahead)
@@ -128,7 +132,8 @@ func writeDetails(w io.Writer, plan *interchange.Plan) error {
 			continue
 		}
 		name := st.Key.String()
-		if _, err := io.WriteString(w, cleanLines(diff.Diff(name+" as it is", older, name+" as imported", newer))); err != nil {
+		if _, err := io.WriteString(w, cleanLines(diff.Diff(name+" as it is", older, name+" as imported",
+			newer))); err != nil {
 			return err
 		}
 	}

@@ -23,7 +23,8 @@ type input struct{ command, name string }
 // of returns the input's setting and command in a fresh program.
 func (in input) of(t *testing.T, env map[string]string) (*app, *cobra.Command, *setting) {
 	t.Helper()
-	a := newApp(strings.NewReader(""), &bytes.Buffer{}, &bytes.Buffer{}, func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+	a := newApp(strings.NewReader(""), &bytes.Buffer{}, &bytes.Buffer{},
+		func(name string) (string, bool) { v, ok := env[name]; return v, ok })
 	for name, value := range env {
 		a.environ = append(a.environ, name+"="+value)
 	}
@@ -58,7 +59,8 @@ func inputs() []input {
 
 var twoWords = regexp.MustCompile(`want (\S+) or (\S+)$`)
 
-// sample returns a value that differs from the default, and how the setting shows it; and one that is refused, "" where any text is good.
+// sample returns a value that differs from the default, and how the setting shows it; and one that is refused, "" where
+// any text is good.
 func (in input) sample(t *testing.T) (good, shown, bad string) {
 	t.Helper()
 	candidates := []string{"false", "true", "7s", "7", "/no/such/sample"}
@@ -82,8 +84,8 @@ func (in input) sample(t *testing.T) (good, shown, bad string) {
 	return good, shown, bad
 }
 
-// TestEveryInputActsOrIsRefused gives every setting of every command by flag, environment and file: it is in force then, and known to come
-// from there, or the command is refused with a word on it; so is a value that it can't have.
+// TestEveryInputActsOrIsRefused gives every setting of every command by flag, environment and file: it is in force
+// then, and known to come from there, or the command is refused with a word on it; so is a value that it can't have.
 func TestEveryInputActsOrIsRefused(t *testing.T) {
 	all := inputs()
 	if len(all) < 200 {
@@ -103,7 +105,8 @@ func TestEveryInputActsOrIsRefused(t *testing.T) {
 			},
 		} {
 			takes := map[string]bool{
-				"flag": s.By != settings.BySecret, "environment": s.By != settings.ByFlag, "file": s.By != settings.ByFlag && s.Name != "config",
+				"flag": s.By != settings.BySecret, "environment": s.By != settings.ByFlag,
+				"file": s.By != settings.ByFlag && s.Name != "config",
 			}[way]
 			for _, value := range []string{good, bad} {
 				if value == "" {
@@ -129,12 +132,14 @@ func TestEveryInputActsOrIsRefused(t *testing.T) {
 						t.Errorf("%s: %v", where, err)
 					}
 				case takes && value == good:
-					if err != nil || now.String() != shown && !strings.HasSuffix(now.String(), shown) || !strings.HasPrefix(now.source, way) && way != "flag" {
+					if err != nil || now.String() != shown && !strings.HasSuffix(now.String(), shown) ||
+						!strings.HasPrefix(now.source, way) && way != "flag" {
 						t.Errorf("%s: it is %q, from %q, and %v; want %q", where, now.String(), now.source, err, shown)
 					}
 				case err == nil:
 					t.Errorf("%s: it is neither in force nor refused", where)
-				case !strings.Contains(err.Error(), in.name) && !strings.Contains(err.Error(), s.env()) && !strings.Contains(err.Error(), s.key()):
+				case !strings.Contains(err.Error(), in.name) && !strings.Contains(err.Error(), s.env()) &&
+					!strings.Contains(err.Error(), s.key()):
 					t.Errorf("%s: the refusal does not name it: %v", where, err)
 				}
 			}
@@ -142,8 +147,8 @@ func TestEveryInputActsOrIsRefused(t *testing.T) {
 	}
 }
 
-// TestServeRefusesTextThatMeansNothing starts a server with nonsense for each of its settings that is a text: it is refused with the
-// setting's name, but where any text means something.
+// TestServeRefusesTextThatMeansNothing starts a server with nonsense for each of its settings that is a text: it is
+// refused with the setting's name, but where any text means something.
 func TestServeRefusesTextThatMeansNothing(t *testing.T) {
 	free := map[string]string{"backup-dir": "a directory of any name is made"}
 	a := newApp(os.Stdin, os.Stdout, os.Stderr, func(string) (string, bool) { return "", false })
@@ -161,7 +166,8 @@ func TestServeRefusesTextThatMeansNothing(t *testing.T) {
 			if s.Name != "listen" {
 				args = append(args, "--listen", "127.0.0.1:0")
 			}
-			code := run(ctx, args, strings.NewReader(""), &said, &said, func(string) (string, bool) { return "", false }, nil)
+			code := run(ctx, args, strings.NewReader(""), &said, &said,
+				func(string) (string, bool) { return "", false }, nil)
 			stop()
 			text := strings.ReplaceAll(said.String(), "-", " ")
 			if code != exitUsage || !strings.Contains(strings.ToLower(text), strings.ReplaceAll(s.Name, "-", " ")) {
@@ -171,7 +177,8 @@ func TestServeRefusesTextThatMeansNothing(t *testing.T) {
 	}
 }
 
-// TestOfTwoInputsNoneIsIgnored gives what excludes each other in the same way, and in two ways, of which the nearer counts.
+// TestOfTwoInputsNoneIsIgnored gives what excludes each other in the same way, and in two ways, of which the nearer
+// counts.
 func TestOfTwoInputsNoneIsIgnored(t *testing.T) {
 	dir := t.TempDir()
 	put(t, filepath.Join(dir, "token"), "tenet_x")
@@ -192,10 +199,15 @@ func TestOfTwoInputsNoneIsIgnored(t *testing.T) {
 		code int
 		says string
 	}{
-		"two addresses":                 {nil, []string{"list", "rules", "--url", nobody, "--database-url", "postgres://u@127.0.0.1:1/x"}, exitUsage, "url and database-url are both given"},
-		"the nearer address":            {map[string]string{"TENET_DATABASE_URL": "postgres://u@127.0.0.1:1/x"}, []string{"list", "rules", "--url", nobody}, exitUnavailable, nobody},
-		"two tokens":                    {map[string]string{"TENET_TOKEN": "tenet_y", "TENET_TOKEN_FILE": filepath.Join(dir, "token")}, []string{"list", "rules", "--url", nobody}, exitUsage, "token and token-file are both given"},
-		"a flag's name in the environs": {map[string]string{"TENET_LIMIT": "3"}, []string{"list", "rules"}, exitUsage, "TENET_LIMIT is no setting: give --limit with each call"},
+		"two addresses": {nil, []string{"list", "rules", "--url", nobody, "--database-url",
+			"postgres://u@127.0.0.1:1/x"}, exitUsage, "url and database-url are both given"},
+		"the nearer address": {map[string]string{"TENET_DATABASE_URL": "postgres://u@127.0.0.1:1/x"},
+			[]string{"list", "rules", "--url", nobody}, exitUnavailable, nobody},
+		"two tokens": {map[string]string{"TENET_TOKEN": "tenet_y",
+			"TENET_TOKEN_FILE": filepath.Join(dir, "token")}, []string{"list", "rules", "--url", nobody}, exitUsage,
+			"token and token-file are both given"},
+		"a flag's name in the environs": {map[string]string{"TENET_LIMIT": "3"}, []string{"list", "rules"}, exitUsage,
+			"TENET_LIMIT is no setting: give --limit with each call"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if code, said := tell(c.env, c.args...); code != c.code || !strings.Contains(said, c.says) {

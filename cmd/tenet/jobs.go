@@ -44,7 +44,8 @@ running tenet, so these commands speak to one, with the token of an admin. Sched
 	}, nil, func(ctx context.Context, _ []string) error { return listJobs(ctx, a) })
 	var run jobRunSettings
 	a.command(group, &cobra.Command{
-		Use: "run NAME", Short: "Run a job now", Long: `Runs a job now, at the tenet, and waits for its end. The exit code is 1 when the run fails.`,
+		Use: "run NAME", Short: "Run a job now",
+		Long: `Runs a job now, at the tenet, and waits for its end. The exit code is 1 when the run fails.`,
 		Example: `  tenet jobs run backup.full
   tenet jobs run log.verify --wait=false`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: func(cmd *cobra.Command, args []string, p2 string) ([]string, cobra.ShellCompDirective) {
@@ -53,7 +54,8 @@ running tenet, so these commands speak to one, with the token of an admin. Sched
 	}, &run, func(ctx context.Context, args []string) error { return runJob(ctx, a, args[0], run.Wait) })
 	var history jobHistorySettings
 	a.command(group, &cobra.Command{
-		Use: "history NAME", Short: "Show how the runs of a job ended", Long: `Shows the newest runs of a job, the newest first.`,
+		Use: "history NAME", Short: "Show how the runs of a job ended",
+		Long:    `Shows the newest runs of a job, the newest first.`,
 		Example: `  tenet jobs history backup.drill`,
 		Args:    cobra.ExactArgs(1), ValidArgsFunction: func(cmd *cobra.Command, args []string, p2 string) ([]string, cobra.ShellCompDirective) {
 			return completeJobs(a, cmd, args, p2)
@@ -63,8 +65,10 @@ running tenet, so these commands speak to one, with the token of an admin. Sched
 		name, short, long string
 		paused            bool
 	}{
-		{"pause", "Keep a job from being run by its schedule", "Pauses a job until it is resumed. A person can still run it.", true},
-		{"resume", "Let a job be run by its schedule again", "Resumes a job. Of the runs that it missed, the last is made up for.", false},
+		{"pause", "Keep a job from being run by its schedule",
+			"Pauses a job until it is resumed. A person can still run it.", true},
+		{"resume", "Let a job be run by its schedule again",
+			"Resumes a job. Of the runs that it missed, the last is made up for.", false},
 	} {
 		a.command(group, &cobra.Command{
 			Use: p.name + " NAME", Short: p.short, Long: p.long, Example: "  tenet jobs " + p.name + " backup.full",
@@ -106,7 +110,8 @@ func listJobs(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		t := &table{head: []string{"JOB", "SCHEDULE (UTC)", "NEXT (UTC)", "LAST (UTC)", "STATE", "TOOK", "RESULT"}, wide: 6}
+		t := &table{head: []string{"JOB", "SCHEDULE (UTC)", "NEXT (UTC)", "LAST (UTC)", "STATE", "TOOK", "RESULT"},
+			wide: 6}
 		for i := range list {
 			j := &list[i]
 			next := "-"
@@ -150,7 +155,8 @@ func runCells(r *client.JobRun) []string {
 
 func jobHistory(ctx context.Context, a *app, name string, limit int) error {
 	return atRunning(ctx, a, func(ctx context.Context, c *client.Store) error {
-		list, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]client.JobRun, error) { return c.JobRuns(ctx, name, limit) })
+		list, err := withTimeout(ctx, a.Timeout,
+			func(ctx context.Context) ([]client.JobRun, error) { return c.JobRuns(ctx, name, limit) })
 		if err != nil {
 			return ofJob(name, err)
 		}
@@ -174,7 +180,8 @@ const jobPoll = 200 * time.Millisecond
 
 func runJob(ctx context.Context, a *app, name string, wait bool) error {
 	return atRunning(ctx, a, func(ctx context.Context, c *client.Store) error {
-		run, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*client.JobRun, error) { return c.RunJob(ctx, name) })
+		run, err := withTimeout(ctx, a.Timeout,
+			func(ctx context.Context) (*client.JobRun, error) { return c.RunJob(ctx, name) })
 		if err != nil {
 			return ofJob(name, err)
 		}
@@ -186,7 +193,8 @@ func runJob(ctx context.Context, a *app, name string, wait bool) error {
 		if err := a.print(run, func(w io.Writer, _ screen) error {
 			text := fmt.Sprintf("job %s is asked for; `tenet jobs history %s` shows how it ends", name, name)
 			if run.State == "done" {
-				text = fmt.Sprintf("job %s done in %s: %s", name, time.Duration(run.Took*float64(time.Second)).Round(10*time.Millisecond), run.Changed)
+				text = fmt.Sprintf("job %s done in %s: %s", name,
+					time.Duration(run.Took*float64(time.Second)).Round(10*time.Millisecond), run.Changed)
 			}
 			if run.Error != "" {
 				return nil
@@ -213,7 +221,8 @@ func awaitRun(ctx context.Context, a *app, c *client.Store, asked *client.JobRun
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		runs, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]client.JobRun, error) { return c.JobRuns(ctx, asked.Job, 5) })
+		runs, err := withTimeout(ctx, a.Timeout,
+			func(ctx context.Context) ([]client.JobRun, error) { return c.JobRuns(ctx, asked.Job, 5) })
 		if err != nil {
 			return nil, err
 		}
@@ -232,7 +241,8 @@ func awaitRun(ctx context.Context, a *app, c *client.Store, asked *client.JobRun
 
 func pauseJob(ctx context.Context, a *app, name string, paused bool) error {
 	return atRunning(ctx, a, func(ctx context.Context, c *client.Store) error {
-		job, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*client.Job, error) { return c.PauseJob(ctx, name, paused) })
+		job, err := withTimeout(ctx, a.Timeout,
+			func(ctx context.Context) (*client.Job, error) { return c.PauseJob(ctx, name, paused) })
 		if err != nil {
 			return ofJob(name, err)
 		}

@@ -12,8 +12,8 @@ import (
 	"tenet/internal/store"
 )
 
-// TestATenetKilledBetweenApprovalAndApplication leaves the proposal open and approved; one that is killed while it applies has done all
-// of it or nothing, and whoever asks again gets it done once.
+// TestATenetKilledBetweenApprovalAndApplication leaves the proposal open and approved; one that is killed while it
+// applies has done all of it or nothing, and whoever asks again gets it done once.
 func TestATenetKilledBetweenApprovalAndApplication(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	p := serveProcess(t, dir, "")
@@ -25,7 +25,8 @@ func TestATenetKilledBetweenApprovalAndApplication(t *testing.T) {
 	writer.Normalize()
 	send := func(c *client.Store, ops ...knowledge.Op) {
 		t.Helper()
-		if _, err := c.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "tester", Ops: ops}); err != nil {
+		if _, err := c.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "tester",
+			Ops: ops}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -51,7 +52,8 @@ func TestATenetKilledBetweenApprovalAndApplication(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, _ := store.ReviewBatch(open, rec, knowledge.NewBatchID(), knowledge.Review{By: "admin", Verdict: knowledge.VerdictApprove, At: knowledge.At(time.Now())})
+	b, _ := store.ReviewBatch(open, rec, knowledge.NewBatchID(),
+		knowledge.Review{By: "admin", Verdict: knowledge.VerdictApprove, At: knowledge.At(time.Now())})
 	if _, err := admin.Apply(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +61,8 @@ func TestATenetKilledBetweenApprovalAndApplication(t *testing.T) {
 
 	p = serveProcess(t, dir, "")
 	admin = p.client(t)
-	if got, _, err := store.ProposalOf(t.Context(), admin, id); err != nil || got.State != knowledge.ProposalOpen || len(got.Approvals()) != 1 {
+	if got, _, err := store.ProposalOf(t.Context(), admin, id); err != nil || got.State != knowledge.ProposalOpen ||
+		len(got.Approvals()) != 1 {
 		t.Fatalf("killed after the approval: %+v, %v", got, err)
 	}
 	asked := make(chan error, 1)
@@ -77,12 +80,14 @@ func TestATenetKilledBetweenApprovalAndApplication(t *testing.T) {
 		t.Fatalf("killed while it was applied: asked %v, now %+v, %v", failed, between, err)
 	}
 	for range 2 {
-		if _, rec, err := store.ApplyProposal(t.Context(), admin, "admin", id); err != nil || !strings.Contains(string(rec.JSON), `"state":"applied"`) {
+		if _, rec, err := store.ApplyProposal(t.Context(), admin, "admin", id); err != nil ||
+			!strings.Contains(string(rec.JSON), `"state":"applied"`) {
 			t.Fatalf("asked again: %v, %v", rec, err)
 		}
 	}
 	for key, want := range map[string]int{"SEC-001": 2, "SEC-002": 2} {
-		list, err := admin.Changes(t.Context(), knowledge.ChangeQuery{Key: knowledge.Key{Kind: knowledge.KindRule, ID: key}})
+		list, err := admin.Changes(t.Context(), knowledge.ChangeQuery{Key: knowledge.Key{Kind: knowledge.KindRule,
+			ID: key}})
 		if err != nil || len(list) != want {
 			t.Errorf("rule/%s has %d changes, %v; want %d", key, len(list), err, want)
 		}

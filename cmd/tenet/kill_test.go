@@ -18,8 +18,8 @@ import (
 	"tenet/internal/server"
 )
 
-// TestAKilledTenetLosesNoAcknowledgedBatch kills a tenet in the middle of a bulk import, starts it again, and looks for every
-// batch that was acknowledged. Those whose answer was lost are sent again, and none of them is done twice.
+// TestAKilledTenetLosesNoAcknowledgedBatch kills a tenet in the middle of a bulk import, starts it again, and looks for
+// every batch that was acknowledged. Those whose answer was lost are sent again, and none of them is done twice.
 func TestAKilledTenetLosesNoAcknowledgedBatch(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) { killInBulkImport(t, "") })
 	t.Run("PostgreSQL", func(t *testing.T) { killInBulkImport(t, pgtest.URL(t)) })
@@ -91,7 +91,8 @@ func bulk(name string) knowledge.Batch {
 	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "importer"}
 	for i := range killBatchOps {
 		r := &knowledge.Rule{
-			RuleID: fmt.Sprintf("%s-%d", name, i), Category: "security", Title: "Rule " + name, Description: strings.Repeat("Text. ", 100), IsActive: true,
+			RuleID: fmt.Sprintf("%s-%d", name, i), Category: "security", Title: "Rule " + name,
+			Description: strings.Repeat("Text. ", 100), IsActive: true,
 		}
 		r.Normalize()
 		b.Ops = append(b.Ops, knowledge.Put(r, knowledge.NoVersion))

@@ -200,7 +200,8 @@ func (s *labelSettings) holds() (map[string]any, error) {
 	return holds, nil
 }
 
-func makeLabel(ctx context.Context, a *app, d *door, id knowledge.BatchID, key knowledge.Key, fields map[string]any) error {
+func makeLabel(ctx context.Context, a *app, d *door, id knowledge.BatchID, key knowledge.Key,
+	fields map[string]any) error {
 	if _, given := fields["seq"]; !given {
 		seq, err := positionOf(ctx, a, d, "now")
 		if err != nil {
@@ -226,7 +227,8 @@ func makeLabel(ctx context.Context, a *app, d *door, id knowledge.BatchID, key k
 // positionOf reads a position: a seq, or now for the newest change.
 func positionOf(ctx context.Context, a *app, d *door, text string) (knowledge.Seq, error) {
 	if text == "now" {
-		place, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (store.Place, error) { return store.Newest(ctx, d) })
+		place, err := withTimeout(ctx, a.Timeout,
+			func(ctx context.Context) (store.Place, error) { return store.Newest(ctx, d) })
 		return place.Seq, err
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
@@ -276,7 +278,8 @@ func compareLabels(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	t := &table{head: []string{"DOCUMENT", strings.ToUpper(from.LabelID), strings.ToUpper(to.LabelID), "TITLE"}, wide: 3}
+	t := &table{head: []string{"DOCUMENT", strings.ToUpper(from.LabelID), strings.ToUpper(to.LabelID), "TITLE"},
+		wide: 3}
 	for _, one := range list {
 		title := ""
 		if doc, err := one.rec.Document(); err == nil {
@@ -342,7 +345,8 @@ func versionAt(ctx context.Context, a *app, d *door, l *knowledge.Label, key kno
 	return rec, err
 }
 
-// changedBetween returns what may differ between two labels: what was changed between their positions, and what one of them holds.
+// changedBetween returns what may differ between two labels: what was changed between their positions, and what one of
+// them holds.
 func changedBetween(ctx context.Context, a *app, d *door, x, y *knowledge.Label) ([]knowledge.Key, error) {
 	keys := map[knowledge.Key]bool{}
 	for _, l := range []*knowledge.Label{x, y} {
@@ -370,5 +374,6 @@ func changedBetween(ctx context.Context, a *app, d *door, x, y *knowledge.Label)
 		}
 		after = changes[len(changes)-1].Seq
 	}
-	return slices.SortedFunc(maps.Keys(keys), func(a, b knowledge.Key) int { return strings.Compare(a.String(), b.String()) }), nil
+	return slices.SortedFunc(maps.Keys(keys),
+		func(a, b knowledge.Key) int { return strings.Compare(a.String(), b.String()) }), nil
 }

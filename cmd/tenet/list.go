@@ -33,8 +33,9 @@ type filters struct {
 // query returns the filters as a question.
 func (f *filters) query(kind knowledge.Kind, now time.Time) (knowledge.Query, error) {
 	q := knowledge.Query{
-		Kind: kind, Category: f.Category, Tag: f.Tag, Language: f.Language, Severity: f.Severity, Enforcement: f.Enforcement,
-		Status: f.Status, Rule: f.Rule, Repository: f.Repository, Order: knowledge.Order(f.Sort), Cursor: f.Cursor,
+		Kind: kind, Category: f.Category, Tag: f.Tag, Language: f.Language, Severity: f.Severity,
+		Enforcement: f.Enforcement,
+		Status:      f.Status, Rule: f.Rule, Repository: f.Repository, Order: knowledge.Order(f.Sort), Cursor: f.Cursor,
 	}
 	switch f.Active {
 	case "true":
@@ -168,7 +169,8 @@ func gather(ctx context.Context, a *app, d *door, q knowledge.Query, f *filters)
 		if !f.All {
 			q.Limit = min(q.Limit, f.Limit-len(all.Records))
 		}
-		page, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Page, error) { return d.listAt(ctx, f.Label, q) })
+		page, err := withTimeout(ctx, a.Timeout,
+			func(ctx context.Context) (*knowledge.Page, error) { return d.listAt(ctx, f.Label, q) })
 		if err != nil {
 			return nil, err
 		}

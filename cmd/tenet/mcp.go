@@ -53,13 +53,14 @@ func heldToken(a *app) (string, error) {
 	}
 	data, err := os.ReadFile(filepath.Join(a.DataDir, server.TokenFile))
 	if err != nil {
-		return "", usageError("no token is given, and %s holds none: give one in TENET_TOKEN or with --token-file", a.DataDir)
+		return "", usageError("no token is given, and %s holds none: give one in TENET_TOKEN or with --token-file",
+			a.DataDir)
 	}
 	return strings.TrimSpace(string(data)), nil
 }
 
-// serveMCP answers over standard input and output until the client leaves. What a person should know goes to standard error: the
-// output is the protocol's.
+// serveMCP answers over standard input and output until the client leaves. What a person should know goes to standard
+// error: the output is the protocol's.
 func serveMCP(ctx context.Context, a *app) error {
 	d, err := a.openToLook(ctx)
 	if err != nil {
@@ -135,12 +136,15 @@ type mcpClient struct {
 // mcpClients is the table of the assistants' settings, read in their owners' documents in 2026-11.
 func mcpClients() []mcpClient {
 	return []mcpClient{
-		{name: "claude", project: ".mcp.json", home: ".claude.json", path: []string{"mcpServers", "tenet"}, kind: "stdio", remote: "http"},
+		{name: "claude", project: ".mcp.json", home: ".claude.json", path: []string{"mcpServers", "tenet"},
+			kind: "stdio", remote: "http"},
 		{name: "cursor", project: ".cursor/mcp.json", home: ".cursor/mcp.json", path: []string{"mcpServers", "tenet"}},
-		{name: "vscode", project: ".vscode/mcp.json", path: []string{"servers", "tenet"}, kind: "stdio", remote: "http"},
+		{name: "vscode", project: ".vscode/mcp.json", path: []string{"servers", "tenet"}, kind: "stdio",
+			remote: "http"},
 		{
-			name: "copilot", home: ".copilot/mcp-config.json", path: []string{"mcpServers", "tenet"}, kind: "local", remote: "http",
-			extra: map[string]any{"tools": []string{"*"}},
+			name: "copilot", home: ".copilot/mcp-config.json", path: []string{"mcpServers", "tenet"}, kind: "local",
+			remote: "http",
+			extra:  map[string]any{"tools": []string{"*"}},
 		},
 		{name: "codex", project: ".codex/config.toml", home: ".codex/config.toml"},
 	}
@@ -259,7 +263,8 @@ func (c *mcpClient) stanza(a *app, remote bool) map[string]any {
 
 func (c *mcpClient) toml(a *app, remote bool) []string {
 	if remote {
-		return []string{fmt.Sprintf("url = %q", strings.TrimSuffix(a.URL, "/")+"/mcp"), `bearer_token_env_var = "TENET_TOKEN"`}
+		return []string{fmt.Sprintf("url = %q", strings.TrimSuffix(a.URL, "/")+"/mcp"),
+			`bearer_token_env_var = "TENET_TOKEN"`}
 	}
 	var quoted []string
 	for _, arg := range mcpArguments(a) {

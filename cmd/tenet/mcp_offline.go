@@ -23,7 +23,8 @@ type lastResort struct {
 	fell   atomic.Bool                                                   // the last answer came from what was kept
 }
 
-// withLastResort returns a store with what the work tree around the working directory took last behind it; nil where it took nothing.
+// withLastResort returns a store with what the work tree around the working directory took last behind it; nil where it
+// took nothing.
 func withLastResort(
 	ctx context.Context, a *app, s store.Store, guide func(context.Context, guidance.Query) (*guidance.Answer, error),
 ) (*lastResort, error) {
@@ -54,7 +55,8 @@ func ready(ctx context.Context, b *bundle.Bundle) (*kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := guidance.New(guidance.Options{Store: r, Feed: r, AsOf: func() knowledge.Time { return knowledge.At(b.Fetched) }})
+	x := guidance.New(guidance.Options{Store: r, Feed: r,
+		AsOf: func() knowledge.Time { return knowledge.At(b.Fetched) }})
 	return &kept{b, r, x}, x.Load(ctx)
 }
 
@@ -116,7 +118,8 @@ func (l *lastResort) Skills(ctx context.Context) ([]guidance.Left, error) {
 	return or(l, got, err, func() ([]guidance.Left, error) { return l.kept.index.LeftToModel(ctx) })
 }
 
-// A modelsChoice knows what models may take up as skills. It reads the documents when it is first asked, and again when any was written since.
+// A modelsChoice knows what models may take up as skills. It reads the documents when it is first asked, and again when
+// any was written since.
 type modelsChoice struct {
 	s    store.Store
 	last atomic.Pointer[choice]

@@ -52,7 +52,8 @@ has no rights to do so, run "tenet migrate up" under another role.`,
 	addMigrateGrants(a, group)
 	addMigrateDown(a, group)
 	a.command(group, &cobra.Command{
-		Use: "status", Short: "Show which schema the database has", Long: `Shows the schema of the database and the newest one that this program knows.`,
+		Use: "status", Short: "Show which schema the database has",
+		Long:    `Shows the schema of the database and the newest one that this program knows.`,
 		Example: `  tenet migrate status --output json`,
 	}, nil, func(ctx context.Context, _ []string) error {
 		s, err := server.ReadSchema(ctx, a.localOptions())
@@ -66,7 +67,8 @@ has no rights to do so, run "tenet migrate up" under another role.`,
 func addMigrateUp(a *app, group *cobra.Command) {
 	var up migrateUpSettings
 	a.command(group, &cobra.Command{
-		Use: "up", Short: "Migrate to the newest schema", Long: `Migrates to the newest schema that this program knows, or to --to.`,
+		Use: "up", Short: "Migrate to the newest schema",
+		Long:    `Migrates to the newest schema that this program knows, or to --to.`,
 		Example: `  tenet migrate up`,
 	}, &up, func(ctx context.Context, _ []string) error {
 		s, err := server.Migrate(ctx, a.localOptions(), up.To)
@@ -146,13 +148,15 @@ changes, the ledger of batches, purges or the audit, nor anything of the schema.
 	})
 }
 
-// mayGoDown returns an error unless whoever goes down knows what that costs, and nobody else is at work on the database.
+// mayGoDown returns an error unless whoever goes down knows what that costs, and nobody else is at work on the
+// database.
 func mayGoDown(ctx context.Context, a *app, s *migrateDownSettings, to int64) error {
 	c, name, err := server.ReadContents(ctx, a.localOptions())
 	if err != nil {
 		return err
 	}
-	holds := fmt.Sprintf("%d documents, %d principals with their tokens and %d changes", c.Documents, c.Principals, c.Changes)
+	holds := fmt.Sprintf("%d documents, %d principals with their tokens and %d changes", c.Documents, c.Principals,
+		c.Changes)
 	switch {
 	case c.Tenets > 0:
 		return usageError("a tenet is at work on the database (%d sessions): stop every one, then go down", c.Tenets)

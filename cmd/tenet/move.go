@@ -62,7 +62,8 @@ func move(ctx context.Context, a *app, s *moveSettings) (err error) {
 	}
 	defer a.close(d)
 	how := importSettings{DryRun: s.DryRun, KeepGoing: s.KeepGoing, Verbose: s.Verbose, Source: "embedded"}
-	if err := importAll(ctx, a, d, []string{file}, interchange.ReadOptions{Format: "", Source: ""}, &how); err != nil || s.DryRun {
+	if err := importAll(ctx, a, d, []string{file}, interchange.ReadOptions{Format: "", Source: ""},
+		&how); err != nil || s.DryRun {
 		return err
 	}
 	for _, end := range []string{"", "-wal", "-shm"} {

@@ -25,7 +25,8 @@ func parseKey(text string) (knowledge.Key, error) {
 		return key, nil
 	}
 	if kind, no := knowledge.ParseKind(text); no == nil {
-		return key, usageError("%s is a kind: name a document of it, as in %s/ID; `tenet list %s` lists them", text, kind, kind.Plural())
+		return key, usageError("%s is a kind: name a document of it, as in %s/ID; `tenet list %s` lists them", text,
+			kind, kind.Plural())
 	}
 	return key, usageError("%s", err)
 }
@@ -92,8 +93,8 @@ func (e *missingIDError) Error() string {
 
 func (e *missingIDError) Is(target error) bool { return target == store.ErrNotFound }
 
-// takeKey returns the key that arguments begin with: in one word, rule/SEC-001, in two, rule SEC-001, or as an id alone, SEC-001,
-// whose kind [findKeys] finds; and the arguments behind it.
+// takeKey returns the key that arguments begin with: in one word, rule/SEC-001, in two, rule SEC-001, or as an id
+// alone, SEC-001, whose kind [findKeys] finds; and the arguments behind it.
 func takeKey(args []string) (knowledge.Key, []string, error) {
 	if kind, err := knowledge.ParseKind(args[0]); err == nil && len(args) > 1 && !strings.Contains(args[1], "/") {
 		key, err := parseKey(string(kind) + "/" + args[1])
@@ -112,8 +113,8 @@ func oneKey(args []string) (knowledge.Key, error) {
 	return key, err
 }
 
-// readKeys returns the keys that arguments name. Behind a kind stand ids of it, until a whole key or another kind comes; an id before
-// any kind is for [findKeys].
+// readKeys returns the keys that arguments name. Behind a kind stand ids of it, until a whole key or another kind
+// comes; an id before any kind is for [findKeys].
 func readKeys(args []string) ([]knowledge.Key, error) {
 	var keys []knowledge.Key
 	var kind string
@@ -137,10 +138,15 @@ func readKeys(args []string) ([]knowledge.Key, error) {
 // synonyms returns the commands for what other programs call by another name.
 func synonyms() map[string]string {
 	return map[string]string{
-		"delete": "retire", "del": "retire", "rm": "retire", "remove": "retire", "archive": "retire", "show": "get", "cat": "get", "view": "get",
-		"describe": "get", "read": "get", "ls": "list", "create": "new", "add": "put", "apply": "put", "set": "patch", "update": "patch",
-		"find": "search", "grep": "search", "log": "history", "blame": "history", "revert": "undo", "rollback": "undo", "unretire": "restore",
-		"start": "serve", "run": "serve", "server": "serve", "up": "serve", "health": "status", "info": "status", "ping": "status",
+		"delete": "retire", "del": "retire", "rm": "retire", "remove": "retire", "archive": "retire", "show": "get",
+		"cat": "get", "view": "get",
+		"describe": "get", "read": "get", "ls": "list", "create": "new", "add": "put", "apply": "put", "set": "patch",
+		"update": "patch",
+		"find":   "search", "grep": "search", "log": "history", "blame": "history", "revert": "undo",
+		"rollback": "undo",
+		"unretire": "restore",
+		"start":    "serve", "run": "serve", "server": "serve", "up": "serve", "health": "status", "info": "status",
+		"ping":  "status",
 		"login": "token", "whoami": "token", "tail": "watch", "lint": "check", "ask": "guidance",
 	}
 }
@@ -178,8 +184,8 @@ func unknownFlag(cmd *cobra.Command, err error) error {
 	return usageError("%s; see `%s --help`", err, cmd.CommandPath())
 }
 
-// withScheme completes an address without a scheme, such as localhost:8420. One of this machine speaks HTTP; to another one nobody's
-// token goes in the clear unless the address says so.
+// withScheme completes an address without a scheme, such as localhost:8420. One of this machine speaks HTTP; to another
+// one nobody's token goes in the clear unless the address says so.
 func withScheme(address string) string {
 	if address == "" || strings.Contains(address, "://") {
 		return address

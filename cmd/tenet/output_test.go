@@ -64,7 +64,8 @@ func checkYAML(t *testing.T, text string) {
 
 // FuzzYAML prints any JSON object of texts as YAML and reads it back.
 func FuzzYAML(f *testing.F) {
-	for _, s := range []string{"a", "a\nb", " x", "yes", "1e3", "- x", "# x", "{{x}}", "\t", "a: b", "|\n x", "é\u2028"} {
+	for _, s := range []string{"a", "a\nb", " x", "yes", "1e3", "- x", "# x", "{{x}}", "\t", "a: b", "|\n x",
+		"é\u2028"} {
 		f.Add(s, s)
 	}
 	f.Fuzz(func(t *testing.T, key, value string) {
@@ -78,7 +79,8 @@ func FuzzYAML(f *testing.F) {
 
 // unprintable reports what a document may not hold.
 func unprintable(r rune) bool {
-	return r < ' ' && r != '\n' && r != '\t' && r != '\r' || r >= 0x7f && r < 0xa0 || r == 0xfffd || r == 0xfffe || r == 0xffff || r == 0xfeff
+	return r < ' ' && r != '\n' && r != '\t' && r != '\r' || r >= 0x7f && r < 0xa0 || r == 0xfffd || r == 0xfffe ||
+		r == 0xffff || r == 0xfeff
 }
 
 func TestASecretIsNeverPrinted(t *testing.T) {

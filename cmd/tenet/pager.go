@@ -12,8 +12,8 @@ import (
 	"golang.org/x/term"
 )
 
-// page writes what people read. On a terminal with too few lines for it, a pager shows it: the one that PAGER names, else less. An
-// empty PAGER, cat and --no-pager mean none. What goes into a file or a pipe never meets one.
+// page writes what people read. On a terminal with too few lines for it, a pager shows it: the one that PAGER names,
+// else less. An empty PAGER, cat and --no-pager mean none. What goes into a file or a pipe never meets one.
 func (a *app) page(sc screen, write func(w io.Writer) error) error {
 	f, ok := a.out.(*os.File)
 	pager := a.pager()

@@ -57,7 +57,8 @@ func (s *shell) command(line string) *exec.Cmd {
 	return cmd
 }
 
-// sameSession returns a text without what differs from run to run: times, ids of batches, positions, scores, and how wide columns are.
+// sameSession returns a text without what differs from run to run: times, ids of batches, positions, scores, and how
+// wide columns are.
 func sameSession(text string) string {
 	for _, mask := range []struct{ what, with string }{
 		{`[0-9a-f]{8}-[0-9a-f-]{27}`, "BATCH"},
@@ -73,7 +74,8 @@ func sameSession(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// TestTheReadmeShowsWhatHappens runs the session at the head of README.md and compares what it shows; -update writes it anew.
+// TestTheReadmeShowsWhatHappens runs the session at the head of README.md and compares what it shows; -update writes it
+// anew.
 func TestTheReadmeShowsWhatHappens(t *testing.T) {
 	const name = "../../README.md"
 	page, err := os.ReadFile(name)
@@ -128,7 +130,8 @@ func TestTheCommandsOfThePagesRun(t *testing.T) {
 	for page, prepare := range map[string]func(t *testing.T, s *shell, line string) string{
 		"README.md": func(_ *testing.T, s *shell, line string) string {
 			s.dir = root // "from a clone"
-			if strings.Contains(line, " serve") || strings.HasPrefix(line, "make ") || strings.HasPrefix(line, "install ") {
+			if strings.Contains(line, " serve") || strings.HasPrefix(line, "make ") ||
+				strings.HasPrefix(line, "install ") {
 				return "" // it runs already; the program is built and installed by its own checks
 			}
 			return line
@@ -142,7 +145,8 @@ func TestTheCommandsOfThePagesRun(t *testing.T) {
 			s.given(t, ".cursor/rules/a.mdc", "---\nalwaysApply: true\n---\nNo print.\n")
 			for _, name := range []string{"playbook", "playbook-2"} {
 				s.given(t, name+"/rules/"+name+".md", "---\nseverity: HIGH\n---\n# "+name+"\n\nText.\n")
-				if out, err := exec.Command("tar", "-czf", filepath.Join(s.dir, name+".tar.gz"), "-C", s.dir, name).CombinedOutput(); err != nil {
+				if out, err := exec.Command("tar", "-czf", filepath.Join(s.dir, name+".tar.gz"), "-C", s.dir,
+					name).CombinedOutput(); err != nil {
 					t.Fatalf("tar: %v\n%s", err, out)
 				}
 			}

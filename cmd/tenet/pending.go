@@ -9,8 +9,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// pendingMember is the member of a printed document that names the batch in which it waits for an absent primary. The version beside
-// it is only promised: when that batch does not fit, another document may get the number.
+// pendingMember is the member of a printed document that names the batch in which it waits for an absent primary. The
+// version beside it is only promised: when that batch does not fit, another document may get the number.
 const pendingMember = "pending"
 
 // withPending adds the batch to a document.

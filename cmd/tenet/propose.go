@@ -111,7 +111,8 @@ func proposedOps(a *app, s *proposeSettings, args []string) ([]knowledge.Op, err
 		ops = append(ops, knowledge.Op{Verb: verb, Key: key, Patch: patch})
 	}
 	if len(ops) > knowledge.MaxProposedOps {
-		return nil, usageError("%d documents: a proposal has at most %d, since a person reads it", len(ops), knowledge.MaxProposedOps)
+		return nil, usageError("%d documents: a proposal has at most %d, since a person reads it", len(ops),
+			knowledge.MaxProposedOps)
 	}
 	return ops, nil
 }

@@ -66,10 +66,11 @@ func node(t *testing.T, args ...string) (string, error) {
 // passed is the last line of the suite: everything, nothing failed, nothing to warn of.
 var passed = regexp.MustCompile(`Passed: ([1-9]\d*)/([1-9]\d*), 0 failed, (\d+) warnings`)
 
-// TestTheProtocolIsKeptByARunningTenet holds a tenet as it is served to the scenarios of the protocol's own suite that need no tools
-// of the suite's. The whole of what each version of the protocol requires is in package mcp.
+// TestTheProtocolIsKeptByARunningTenet holds a tenet as it is served to the scenarios of the protocol's own suite that
+// need no tools of the suite's. The whole of what each version of the protocol requires is in package mcp.
 func TestTheProtocolIsKeptByARunningTenet(t *testing.T) {
-	suite := filepath.Join(npmtest.Modules(t, "@modelcontextprotocol/conformance"), "@modelcontextprotocol/conformance/dist/index.js")
+	suite := filepath.Join(npmtest.Modules(t, "@modelcontextprotocol/conformance"),
+		"@modelcontextprotocol/conformance/dist/index.js")
 	x := serveForClients(t)
 	address := x.withToken(t) + "/mcp"
 	for _, c := range []struct {
@@ -77,18 +78,22 @@ func TestTheProtocolIsKeptByARunningTenet(t *testing.T) {
 		warnings string
 		names    []string
 	}{
-		{"2025-11-25", "0", []string{"server-initialize", "server-session-lifecycle", "tools-list", "prompts-list", "dns-rebinding-protection"}},
+		{"2025-11-25", "0", []string{"server-initialize", "server-session-lifecycle", "tools-list", "prompts-list",
+			"dns-rebinding-protection"}},
 		{"2026-07-28", "0", []string{
-			"tools-list", "prompts-list", "resources-list", "caching", "dns-rebinding-protection", "sep-2164-resource-not-found",
+			"tools-list", "prompts-list", "resources-list", "caching", "dns-rebinding-protection",
+			"sep-2164-resource-not-found",
 			"sep-2640-skills-enumeration",
 		}},
-		{"2026-07-28", "2", []string{"sep-2640-skills-manifest"}}, // skills are listed by skills/list alone, and not among the resources
+		// skills are listed by skills/list alone, and not among the resources
+		{"2026-07-28", "2", []string{"sep-2640-skills-manifest"}},
 	} {
 		for _, name := range c.names {
 			t.Run(c.version+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				ask := func() (string, error) {
-					return node(t, suite, "server", "--url", address, "--scenario", name, "--spec-version", c.version, "--force")
+					return node(t, suite, "server", "--url", address, "--scenario", name, "--spec-version", c.version,
+						"--force")
 				}
 				out, err := ask()
 				if strings.Contains(out, "Failed: terminated") { // a connection was cut between the two: says nothing of the protocol
@@ -104,29 +109,36 @@ func TestTheProtocolIsKeptByARunningTenet(t *testing.T) {
 	}
 }
 
-// TestTheInspectorFindsNothing lets the protocol's inspector look at the tools and skills over HTTP and on standard input, in both eras.
+// TestTheInspectorFindsNothing lets the protocol's inspector look at the tools and skills over HTTP and on standard
+// input, in both eras.
 func TestTheInspectorFindsNothing(t *testing.T) {
-	inspector := filepath.Join(npmtest.Modules(t, "@modelcontextprotocol/inspector"), "@modelcontextprotocol/inspector/clients/launcher/build/index.js")
+	inspector := filepath.Join(npmtest.Modules(t, "@modelcontextprotocol/inspector"),
+		"@modelcontextprotocol/inspector/clients/launcher/build/index.js")
 	x := serveForClients(t)
 	for _, c := range []struct {
 		name, want string
 		args       []string
 	}{
-		{"tools", `"get_guidance"`, []string{"--method", "tools/list", "--strict", "--server-url", x.url + "/mcp", "--header", "Authorization: Bearer " + x.token}},
+		{"tools", `"get_guidance"`, []string{"--method", "tools/list", "--strict", "--server-url", x.url + "/mcp",
+			"--header", "Authorization: Bearer " + x.token}},
 		{
 			"skills", "no conformance errors",
-			[]string{"--method", "skills/list", "--verify", "--require-digests", "--server-url", x.url + "/mcp", "--header", "Authorization: Bearer " + x.token},
+			[]string{"--method", "skills/list", "--verify", "--require-digests", "--server-url", x.url + "/mcp",
+				"--header", "Authorization: Bearer " + x.token},
 		},
 		{
 			"skills on standard input", "no conformance errors",
-			[]string{"--method", "skills/list", "--verify", "--require-digests", "--", "tenet", "mcp", "--data-dir", x.dir},
+			[]string{"--method", "skills/list", "--verify", "--require-digests", "--", "tenet", "mcp", "--data-dir",
+				x.dir},
 		},
-		{"tools on standard input", `"get_guidance"`, []string{"--method", "tools/list", "--strict", "--", "tenet", "mcp", "--data-dir", x.dir}},
+		{"tools on standard input", `"get_guidance"`, []string{"--method", "tools/list", "--strict", "--", "tenet",
+			"mcp", "--data-dir", x.dir}},
 	} {
 		for _, era := range []string{"legacy", "modern"} {
 			t.Run(era+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
-				out, err := node(t, append([]string{inspector, "--cli", "--format", "json", "--protocol-era", era}, c.args...)...)
+				out, err := node(t, append([]string{inspector, "--cli", "--format", "json", "--protocol-era", era},
+					c.args...)...)
 				if err != nil || !strings.Contains(out, c.want) || strings.Contains(out, "Warning") {
 					t.Errorf("%v\n%.4000s", err, out)
 				}

@@ -25,7 +25,8 @@ func inNginx(t *testing.T, program, dir, front, recipe string) *exec.Cmd {
 	put(t, filepath.Join(dir, "nginx.conf"), fmt.Sprintf(
 		"daemon off;\nmaster_process off;\npid %s/pid;\nerror_log %s/error.log;\nevents {}\nhttp {\naccess_log off;\n%sserver {\nlisten %s;\n%s\n}\n}\n",
 		dir, dir, temps.String(), front, recipe))
-	return exec.Command(program, "-p", dir, "-e", filepath.Join(dir, "error.log"), "-c", filepath.Join(dir, "nginx.conf"))
+	return exec.Command(program, "-p", dir, "-e", filepath.Join(dir, "error.log"), "-c",
+		filepath.Join(dir, "nginx.conf"))
 }
 
 // inCaddy returns Caddy with a recipe, whose site it serves at an address, without TLS.
@@ -53,7 +54,8 @@ func TestTheRecipesForProxies(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			program := needs.Program(t, c.name, "Debian: apt-get install nginx-light caddy")
 			p := serveProcess(t, filepath.Join(t.TempDir(), "data"), "", "--trusted-proxies", "127.0.0.0/8")
-			recipe := strings.ReplaceAll(read(t, filepath.Join("..", "..", "deploy", c.recipe)), "127.0.0.1:8420", p.address(t))
+			recipe := strings.ReplaceAll(read(t, filepath.Join("..", "..", "deploy", c.recipe)), "127.0.0.1:8420",
+				p.address(t))
 			front := freePort(t)
 			var said bytes.Buffer
 			cmd := c.in(t, program, t.TempDir(), front, recipe)
@@ -88,7 +90,8 @@ func behindProxy(t *testing.T, p *process, base string) {
 	if status, _ := fetch(t, http.MethodGet, base+"/metrics", token); status != http.StatusNotFound {
 		t.Errorf("the measures through the proxy: %d, want 404", status)
 	}
-	if status, _ := fetch(t, http.MethodGet, base+"/api/v1/rules", "", "X-Forwarded-For", "203.0.113.9"); status != http.StatusUnauthorized {
+	if status, _ := fetch(t, http.MethodGet, base+"/api/v1/rules", "", "X-Forwarded-For",
+		"203.0.113.9"); status != http.StatusUnauthorized {
 		t.Errorf("a read without a token through the proxy: %d, want 401", status)
 	}
 	var audit string

@@ -83,7 +83,8 @@ func loose(a *app, ops []knowledge.Op, strict bool) error {
 			continue
 		}
 		for _, f := range t.Loose() {
-			faulty.Faults = append(faulty.Faults, knowledge.Fault{Pointer: ops[i].Key.String() + f.Pointer, Detail: f.Detail})
+			faulty.Faults = append(faulty.Faults, knowledge.Fault{Pointer: ops[i].Key.String() + f.Pointer,
+				Detail: f.Detail})
 		}
 	}
 	if strict && len(faulty.Faults) > 0 {
@@ -117,8 +118,8 @@ func readFile(a *app, name string) ([]byte, error) {
 	return data, nil
 }
 
-// readPuts reads documents and returns the ops that write them. Those that were made of what a waiting batch had left name that batch.
-// Every fault of every document is named at once.
+// readPuts reads documents and returns the ops that write them. Those that were made of what a waiting batch had left
+// name that batch. Every fault of every document is named at once.
 func readPuts(a *app, name string, s *putSettings) ([]knowledge.Op, error) {
 	if s.Create && (s.Force || s.IfVersion != 0) || s.Force && s.IfVersion != 0 {
 		return nil, usageError("--create, --force and --if-version exclude each other")
@@ -130,7 +131,8 @@ func readPuts(a *app, name string, s *putSettings) ([]knowledge.Op, error) {
 	case len(values) == 0:
 		return nil, usageError("%s holds no document", name)
 	case len(values) > knowledge.MaxBatchOps:
-		return nil, usageError("%s holds %d documents, and at most %d are written at once: use tenet import", name, len(values), knowledge.MaxBatchOps)
+		return nil, usageError("%s holds %d documents, and at most %d are written at once: use tenet import", name,
+			len(values), knowledge.MaxBatchOps)
 	case len(values) > 1 && s.IfVersion != 0:
 		return nil, usageError("--if-version is for one document, and %s holds %d", name, len(values))
 	}

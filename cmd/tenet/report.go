@@ -57,7 +57,8 @@ func report(ctx context.Context, a *app, rule knowledge.Key, s *reportSettings) 
 		return err
 	}
 	v := &check.Place{
-		Rule: rule.ID, Source: s.Source, Repository: s.Repository, Line: s.Line, Message: s.Message, Severity: s.Severity,
+		Rule: rule.ID, Source: s.Source, Repository: s.Repository, Line: s.Line, Message: s.Message,
+		Severity: s.Severity,
 	}
 	if s.Path != "" {
 		if v.Path, err = inWorkTree(s.Path); err != nil {

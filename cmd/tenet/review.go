@@ -124,8 +124,8 @@ func proposalOf(ctx context.Context, a *app, d *door, id string) (*knowledge.Pro
 	return p, rec, err
 }
 
-// proposalID returns the id of the proposal that a person names: whole, or by its first or last signs where no other one begins or
-// ends like that. Those that are open count before the others.
+// proposalID returns the id of the proposal that a person names: whole, or by its first or last signs where no other
+// one begins or ends like that. Those that are open count before the others.
 func proposalID(ctx context.Context, d store.Reader, given string) (string, error) {
 	id := strings.ToLower(strings.TrimPrefix(given, "proposal/"))
 	if _, err := uuid.Parse(id); err == nil || len(id) < 4 {
@@ -133,7 +133,8 @@ func proposalID(ctx context.Context, d store.Reader, given string) (string, erro
 	}
 	for _, state := range []string{knowledge.ProposalOpen, ""} {
 		var fit []string
-		q := knowledge.Query{Kind: knowledge.KindProposal, Status: state, Activity: knowledge.AnyActivity, Order: knowledge.OrderID, Limit: knowledge.MaxLimit}
+		q := knowledge.Query{Kind: knowledge.KindProposal, Status: state, Activity: knowledge.AnyActivity,
+			Order: knowledge.OrderID, Limit: knowledge.MaxLimit}
 		for {
 			page, err := d.List(ctx, q)
 			if err != nil {
@@ -153,7 +154,8 @@ func proposalID(ctx context.Context, d store.Reader, given string) (string, erro
 		case len(fit) == 1:
 			return fit[0], nil
 		case len(fit) > 1:
-			return "", usageError("%q is the beginning or the end of %d proposals: %s", given, len(fit), strings.Join(fit[:min(len(fit), 5)], ", "))
+			return "", usageError("%q is the beginning or the end of %d proposals: %s", given, len(fit),
+				strings.Join(fit[:min(len(fit), 5)], ", "))
 		}
 	}
 	return id, nil // the store says that there is none
@@ -167,7 +169,8 @@ func giveReview(ctx context.Context, a *app, s *reviewSettings, id, verdict stri
 		return usageError("say why, as in --comment 'Production is down: the approvers are asleep'")
 	}
 	return onProposal(ctx, a, s.Batch, id, func(p *knowledge.Proposal, rec *knowledge.Record, write knowledge.BatchID, actor string) (knowledge.Batch, bool) {
-		return store.ReviewBatch(p, rec, write, knowledge.Review{By: actor, Verdict: verdict, Comment: s.Comment, At: knowledge.At(time.Now())})
+		return store.ReviewBatch(p, rec, write, knowledge.Review{By: actor, Verdict: verdict, Comment: s.Comment,
+			At: knowledge.At(time.Now())})
 	})
 }
 

@@ -19,7 +19,8 @@ import (
 	"tenet/internal/pgtest"
 )
 
-// A host is a machine as a runbook means it: a PostgreSQL and a tenet that systemctl starts and stops, backups on another disk.
+// A host is a machine as a runbook means it: a PostgreSQL and a tenet that systemctl starts and stops, backups on
+// another disk.
 type host struct {
 	t     *testing.T
 	pg    *pgtest.Server
@@ -47,9 +48,11 @@ read -r answer <&3
 func newHost(t *testing.T) *host {
 	t.Helper()
 	needs.Program(t, "pgbackrest", "Debian: apt-get install pgbackrest")
-	h := &host{t: t, pg: pgtest.Start(t, pgtest.Options{Dir: pgtest.InMemory()}), dir: filepath.Join(t.TempDir(), "data"), calls: make(chan call), log: filepath.Join(t.TempDir(), "log")}
+	h := &host{t: t, pg: pgtest.Start(t, pgtest.Options{Dir: pgtest.InMemory()}), dir: filepath.Join(t.TempDir(),
+		"data"), calls: make(chan call), log: filepath.Join(t.TempDir(), "log")}
 	bin, key := t.TempDir(), filepath.Join(t.TempDir(), "key")
-	for path, text := range map[string]string{filepath.Join(bin, "systemctl"): systemctl, key: "correct horse battery staple\n"} {
+	for path, text := range map[string]string{filepath.Join(bin, "systemctl"): systemctl,
+		key: "correct horse battery staple\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +78,8 @@ func newHost(t *testing.T) *host {
 	h.env = append(os.Environ(),
 		"PATH="+bin+":"+os.Getenv("PATH"), "SYSTEMCTL_PORT="+fmt.Sprint(listener.Addr().(*net.TCPAddr).Port), //nolint:forcetypeassert // of TCP
 		"PGDATA="+h.pg.DataDir(), "BACKUPS="+filepath.Join(pgtest.MakeDir(h.pg, "disk"), "backups"), "KEY="+key,
-		"TENET_DATABASE_URL="+h.pg.NewDatabase(), "TENET_DATA_DIR="+h.dir, "TENET_LISTEN=127.0.0.1:0", "TENET_BREAKER_RECOVERY=1s",
+		"TENET_DATABASE_URL="+h.pg.NewDatabase(), "TENET_DATA_DIR="+h.dir, "TENET_LISTEN=127.0.0.1:0",
+		"TENET_BREAKER_RECOVERY=1s",
 		"TENET_BACKUP_CONFIG="+filepath.Join(etc, "pgbackrest.conf"), "HOME="+t.TempDir())
 	return h
 }
@@ -95,7 +99,8 @@ func (h *host) listen(l net.Listener) {
 	}
 }
 
-// run runs commands in a shell that ends with the first that fails, and does what they ask of systemctl. It returns what they print.
+// run runs commands in a shell that ends with the first that fails, and does what they ask of systemctl. It returns
+// what they print.
 func (h *host) run(commands string) string {
 	h.t.Helper()
 	cmd := exec.CommandContext(h.t.Context(), "bash", "-euo", "pipefail", "-c", commands)
@@ -340,10 +345,12 @@ rm -rf "$TENET_DATA_DIR" "$TENET_BACKUP_CONFIG" "$KEY" "$PGDATA"/base`)
 		t.Fatalf("the tenet's address: %s, %v", data, err)
 	}
 	for _, token := range []string{old, robot} {
-		h.want("TENET_URL="+r.URL+" TENET_TOKEN="+token+" tenet list rules 2>&1 || echo refused with $?", "refused with 6")
+		h.want("TENET_URL="+r.URL+" TENET_TOKEN="+token+" tenet list rules 2>&1 || echo refused with $?",
+			"refused with 6")
 	}
 	h.want("TENET_URL="+r.URL+` TENET_TOKEN=$(cat "$TOKENS/ana") tenet list rules --output name`, "rule/SEC-002")
-	h.want(`TENET_URL=`+r.URL+` TENET_TOKEN=$(cat "$TOKENS/ana") tenet get principal/robot --output yaml`, "agent: true")
+	h.want(`TENET_URL=`+r.URL+` TENET_TOKEN=$(cat "$TOKENS/ana") tenet get principal/robot --output yaml`,
+		"agent: true")
 }
 
 func TestEveryAlertHasItsRunbook(t *testing.T) {

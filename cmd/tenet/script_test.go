@@ -32,8 +32,8 @@ type withPostgreSQL struct{ m *testing.M }
 
 func (w withPostgreSQL) Run() int { return pgtest.Main(w.m) }
 
-// TestScripts runs the command line as people do, on the embedded database. Each script has a home and a data directory of
-// its own.
+// TestScripts runs the command line as people do, on the embedded database. Each script has a home and a data directory
+// of its own.
 func TestScripts(t *testing.T) {
 	runScripts(t, nil, "testdata")
 }
@@ -41,7 +41,9 @@ func TestScripts(t *testing.T) {
 // TestScriptsOnPostgreSQL runs the scripts that hold on both engines with a PostgreSQL database for each.
 func TestScriptsOnPostgreSQL(t *testing.T) {
 	pgtest.URL(t) // skips here, and not within a script, where there is no PostgreSQL
-	runScripts(t, func(e *testscript.Env) { e.Setenv("TENET_DATABASE_URL", pgtest.URL(t)) }, "", "testdata/documents.txtar", "testdata/archive.txtar", "testdata/postgres/dual.txtar", "testdata/postgres/move.txtar")
+	runScripts(t, func(e *testscript.Env) { e.Setenv("TENET_DATABASE_URL", pgtest.URL(t)) }, "",
+		"testdata/documents.txtar", "testdata/archive.txtar", "testdata/postgres/dual.txtar",
+		"testdata/postgres/move.txtar")
 }
 
 // TestScriptsOfAnOutage runs the scripts in which the PostgreSQL goes away and comes back.
@@ -86,7 +88,8 @@ func runScripts(t *testing.T, setup func(*testscript.Env), dir string, files ...
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready": cmdReady, "enters": cmdEnters, "primary": cmdPrimary, "code": cmdCode, "mode": cmdMode, "terminate": cmdTerminate, "address": cmdAddress,
+			"ready": cmdReady, "enters": cmdEnters, "primary": cmdPrimary, "code": cmdCode, "mode": cmdMode,
+			"terminate": cmdTerminate, "address": cmdAddress,
 		},
 	})
 }

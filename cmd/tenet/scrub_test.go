@@ -17,7 +17,8 @@ import (
 // people are the texts that no scrubbed copy may hold.
 func people() []string {
 	return []string{
-		storetest.Erased, storetest.ErasedName, "I. Vogel", storetest.Bystander, "someone", "clerk", "vogel@acme.example",
+		storetest.Erased, storetest.ErasedName, "I. Vogel", storetest.Bystander, "someone", "clerk",
+		"vogel@acme.example",
 		strings.Repeat("a", 64), strings.Repeat("b", 64), strings.Repeat("c", 64), "tenet_c",
 	}
 }
@@ -43,7 +44,8 @@ func held(t *testing.T, dir string) (list []string) {
 	return list
 }
 
-// TestAScrubbedCopyNamesNobody copies a database in which people stand everywhere, and looks for all of them in every byte of the copy.
+// TestAScrubbedCopyNamesNobody copies a database in which people stand everywhere, and looks for all of them in every
+// byte of the copy.
 func TestAScrubbedCopyNamesNobody(t *testing.T) {
 	work := t.TempDir()
 	dir, key := filepath.Join(work, "data"), filepath.Join(work, "scrub.key")

@@ -41,7 +41,8 @@ a question that holds a minus, and quotes around one that holds quotes.`,
 		Args: cobra.MinimumNArgs(1),
 	}, &s, func(ctx context.Context, args []string) error {
 		q := knowledge.SearchQuery{
-			Text: strings.Join(args, " "), Category: s.Category, Tag: s.Tag, Language: s.Language, Severity: s.Severity, Limit: s.Limit,
+			Text: strings.Join(args, " "), Category: s.Category, Tag: s.Tag, Language: s.Language,
+			Severity: s.Severity, Limit: s.Limit,
 			Cursor: s.Cursor, Facets: s.Facets, Literal: s.Literal,
 		}
 		for _, name := range s.Kinds {
@@ -56,7 +57,8 @@ a question that holds a minus, and quotes around one that holds quotes.`,
 			return err
 		}
 		defer a.close(d)
-		hits, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Hits, error) { return d.searchAt(ctx, s.Label, q) })
+		hits, err := withTimeout(ctx, a.Timeout,
+			func(ctx context.Context) (*knowledge.Hits, error) { return d.searchAt(ctx, s.Label, q) })
 		if err != nil {
 			return err
 		}
@@ -119,12 +121,14 @@ type foundHit struct {
 
 func foundOf(hits *knowledge.Hits) found {
 	f := found{
-		Hits: make([]foundHit, len(hits.Hits)), Total: hits.Total, Bounded: hits.Bounded, Reading: hits.Reading.Filled(), Facets: hits.Facets,
+		Hits: make([]foundHit, len(hits.Hits)), Total: hits.Total, Bounded: hits.Bounded,
+		Reading: hits.Reading.Filled(), Facets: hits.Facets,
 		Next: hits.Next, LabelAt: hits.At,
 	}
 	for i, h := range hits.Hits {
 		f.Hits[i] = foundHit{
-			h.Record.Key.Kind, h.Record.Key.ID, h.Score, h.Title, h.Record.Category, h.Severity, h.Record.Version, h.Record.Updated,
+			h.Record.Key.Kind, h.Record.Key.ID, h.Score, h.Title, h.Record.Category, h.Severity, h.Record.Version,
+			h.Record.Updated,
 			h.Snippet, h.Marks, h.Missing, h.Record.JSON,
 		}
 		if h.Marks == nil {
@@ -143,7 +147,8 @@ func writeHits(w io.Writer, s screen, hits *knowledge.Hits) error {
 		fmt.Fprintf(&b, "searched for %q, since no document has %q (--literal looks for that)\n", c.Used, c.Typed)
 	}
 	for _, e := range hits.Reading.AlsoSearched {
-		fmt.Fprintf(&b, "for %q also searched for %s (--literal looks for that word alone)\n", e.Typed, strings.Join(e.Used, ", "))
+		fmt.Fprintf(&b, "for %q also searched for %s (--literal looks for that word alone)\n", e.Typed,
+			strings.Join(e.Used, ", "))
 	}
 	if words := leftOut(hits, knowledge.WhyUnknown); words != "" {
 		fmt.Fprintf(&b, "no document has %s\n", cell(words))

@@ -5,7 +5,8 @@ import "log/slog"
 // redacted stands where a secret would.
 const redacted = "**redacted**"
 
-// A secret is a setting that is never shown: it prints, logs and encodes as a placeholder. A conversion to string opens it.
+// A secret is a setting that is never shown: it prints, logs and encodes as a placeholder. A conversion to string opens
+// it.
 type secret string
 
 // String hides the secret.

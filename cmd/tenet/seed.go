@@ -53,7 +53,8 @@ A stack that was written once is brought up to date with the rest.`,
 			return err
 		}
 		t := &table{head: []string{"CREATED", "UPDATED", "CURRENT", "EDITED HERE", "OF OTHER STACKS"}}
-		t.add(itoa(int64(report.Created)), itoa(int64(report.Updated)), itoa(int64(report.Current)), itoa(int64(report.Edited)),
+		t.add(itoa(int64(report.Created)), itoa(int64(report.Updated)), itoa(int64(report.Current)),
+			itoa(int64(report.Edited)),
 			itoa(int64(report.Left)))
 		return a.printTable(report, t)
 	})

@@ -13,11 +13,12 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// seenFor is how long a command asks for what an earlier one has seen. By then every instance has long followed; and a tenet that was
-// put back from a backup is not asked for ever for what it has lost.
+// seenFor is how long a command asks for what an earlier one has seen. By then every instance has long followed; and a
+// tenet that was put back from a backup is not asked for ever for what it has lost.
 const seenFor = time.Hour
 
-// seenFile returns where the commands of this user keep the newest change that a tenet has told them of; "" where there is no place.
+// seenFile returns where the commands of this user keep the newest change that a tenet has told them of; "" where there
+// is no place.
 func seenFile(url string) string {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -27,8 +28,8 @@ func seenFile(url string) string {
 	return filepath.Join(cache, "tenet", "seen", hex.EncodeToString(sum[:8]))
 }
 
-// seenBefore has a client ask for at least what an earlier command has seen: behind one address there may be several instances, and a
-// command that looks for what the last one wrote must not meet one that has not followed yet.
+// seenBefore has a client ask for at least what an earlier command has seen: behind one address there may be several
+// instances, and a command that looks for what the last one wrote must not meet one that has not followed yet.
 func seenBefore(c *client.Store) {
 	path := seenFile(c.URL())
 	info, err := os.Stat(path)
@@ -44,7 +45,8 @@ func seenBefore(c *client.Store) {
 	}
 }
 
-// keepSeen keeps for the next command what this one has seen. Where that fails the next one asks as if it were the first.
+// keepSeen keeps for the next command what this one has seen. Where that fails the next one asks as if it were the
+// first.
 func keepSeen(c *client.Store) {
 	path := seenFile(c.URL())
 	if path == "" || c.Seen() == 0 || os.MkdirAll(filepath.Dir(path), 0o700) != nil {

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// TestACommandSeesWhatTheOneBeforeHasSeen has two commands ask one address, behind which the second may meet another instance.
+// TestACommandSeesWhatTheOneBeforeHasSeen has two commands ask one address, behind which the second may meet another
+// instance.
 func TestACommandSeesWhatTheOneBeforeHasSeen(t *testing.T) {
 	var asked atomic.Pointer[string]
 	tenet := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -27,7 +28,8 @@ func TestACommandSeesWhatTheOneBeforeHasSeen(t *testing.T) {
 	home := t.TempDir()
 	get := func(url string) string {
 		cmd := exec.Command("tenet", "get", "rule/x", "--url", url)
-		cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME="+filepath.Join(home, "cache"), "TENET_TOKEN=tnt_x")
+		cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME="+filepath.Join(home, "cache"),
+			"TENET_TOKEN=tnt_x")
 		out, err := cmd.CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "no rule x") {
 			t.Fatalf("%v: %s", err, out)

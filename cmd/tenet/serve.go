@@ -107,7 +107,8 @@ func checkBackupSettings(a *app, s *serveSettings) error {
 		}
 		for _, given := range list {
 			if strings.HasPrefix(given.Name, "backup-") && given.source != "default" {
-				return usageError("%s is given (%s) and backup-dir is not: no backups are made without it", given.Name, given.source)
+				return usageError("%s is given (%s) and backup-dir is not: no backups are made without it", given.Name,
+					given.source)
 			}
 		}
 	}
@@ -132,12 +133,13 @@ func fitMemory(ctx context.Context, a *app, s *serveSettings, o *server.Options)
 		keepHeapRoom(uint64(min(heapRoom, limit/4))) //nolint:gosec // a limit is above nothing
 	}
 	const mb = 1 << 20
-	o.Log.LogAttrs(ctx, slog.LevelInfo, "memory", slog.Int64("cache_hot_mb", sizes.Hot/mb), slog.Int64("cache_warm_mb", sizes.Warm/mb),
+	o.Log.LogAttrs(ctx, slog.LevelInfo, "memory", slog.Int64("cache_hot_mb", sizes.Hot/mb),
+		slog.Int64("cache_warm_mb", sizes.Warm/mb),
 		slog.Int64("heap_limit_mb", limit/mb), slog.Int64("needs_mb", sizes.Needs/mb))
 }
 
-// greeting is what a person who starts a tenet wants to know first. The token is for their eyes: where the output goes to a file, or
-// to the journal of a service manager, the path of its file is told, and nothing more.
+// greeting is what a person who starts a tenet wants to know first. The token is for their eyes: where the output goes
+// to a file, or to the journal of a service manager, the path of its file is told, and nothing more.
 func greeting(f server.Facts, terminal bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "tenet %s listens on %s\n", f.Version, f.URL)

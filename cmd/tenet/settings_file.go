@@ -38,7 +38,8 @@ func readSettings(path string, known []string) (*settingsFile, error) {
 	if err := yaml.Unmarshal(data, &file.values); err != nil {
 		return nil, usageError("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(file.values), func(a, b string) int { return file.values[a].Line - file.values[b].Line }) {
+	for _, key := range slices.SortedFunc(maps.Keys(
+		file.values), func(a, b string) int { return file.values[a].Line - file.values[b].Line }) {
 		if slices.Contains(known, key) {
 			continue
 		}
@@ -77,7 +78,8 @@ func findSettings(named, dataDir string, known []string) (*settingsFile, error) 
 	return &settingsFile{}, nil
 }
 
-// fill gives every setting that has no flag its value: the environment's, else the file's, else the default that it has.
+// fill gives every setting that has no flag its value: the environment's, else the file's, else the default that it
+// has.
 func fill(list []*setting, flags *pflag.FlagSet, env func(string) (string, bool), file *settingsFile) error {
 	for _, s := range list {
 		if f := flags.Lookup(s.Name); f != nil && f.Changed {

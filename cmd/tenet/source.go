@@ -55,7 +55,8 @@ func addSource(a *app) {
 		Long: `Lists the sources that documents were imported from, with how many of each kind are in use, retired, and edited in tenet since.`,
 	}, nil, func(ctx context.Context, _ []string) error { return listSources(ctx, a) })
 	a.command(group, &cobra.Command{
-		Use: "show NAME", Short: "List what a source brought", Example: `  tenet source show handbook`, Args: cobra.ExactArgs(1),
+		Use: "show NAME", Short: "List what a source brought", Example: `  tenet source show handbook`,
+		Args: cobra.ExactArgs(1),
 		Long: `Lists the documents that a source brought, with the file that each came from.`,
 	}, nil, func(ctx context.Context, args []string) error { return showSource(ctx, a, args[0]) })
 	var remove sourceRemoveSettings
@@ -68,7 +69,8 @@ func addSource(a *app) {
 }
 
 // eachImported calls fn for every document that was imported, of one source where its name is given.
-func eachImported(ctx context.Context, d *door, name string, fn func(*knowledge.Record, interchange.Origin) error) error {
+func eachImported(ctx context.Context, d *door, name string,
+	fn func(*knowledge.Record, interchange.Origin) error) error {
 	q := knowledge.Query{}
 	if name != "" {
 		q.Tag = interchange.SourceTag(name)
@@ -130,7 +132,8 @@ func listSources(ctx context.Context, a *app) error {
 		s := all[name]
 		shown = append(shown, s)
 		t.add(name, itoa(int64(s.Active[knowledge.KindRule])), itoa(int64(s.Active[knowledge.KindPractice])),
-			itoa(int64(s.Active[knowledge.KindTemplate])), itoa(int64(s.Retired)), itoa(int64(s.Edited)), s.Newest.Format("2006-01-02 15:04"))
+			itoa(int64(s.Active[knowledge.KindTemplate])), itoa(int64(s.Retired)), itoa(int64(s.Edited)),
+			s.Newest.Format("2006-01-02 15:04"))
 	}
 	if err := a.printTable(shown, t); err != nil {
 		return err
@@ -217,7 +220,8 @@ func removeSource(ctx context.Context, a *app, name string, s *sourceRemoveSetti
 		a.say("%d documents would be retired, of which %d were edited here; nothing was written", len(ops), edited)
 		return a.printTable(keysOf(ops), t)
 	case !s.Yes:
-		if err := confirm(a, "Retire "+itoa(int64(len(ops)))+" documents of "+name+" ("+itoa(int64(edited))+" were edited here)?"); err != nil {
+		if err := confirm(a, "Retire "+itoa(int64(len(ops)))+" documents of "+name+" ("+itoa(int64(edited))+
+			" were edited here)?"); err != nil {
 			return err
 		}
 	}
@@ -228,9 +232,11 @@ func removeSource(ctx context.Context, a *app, name string, s *sourceRemoveSetti
 	done := 0
 	for part := range slices.Chunk(ops, importOps) {
 		for _, b := range split(knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Ops: part}, importBytes) {
-			_, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Receipt, error) { return d.Apply(ctx, b) })
+			_, err := withTimeout(ctx, a.Timeout,
+				func(ctx context.Context) (knowledge.Receipt, error) { return d.Apply(ctx, b) })
 			if err != nil {
-				return fmt.Errorf("%d of %d documents were retired, then: %w\nThe same command again goes on", done, len(ops), err)
+				return fmt.Errorf("%d of %d documents were retired, then: %w\nThe same command again goes on", done,
+					len(ops), err)
 			}
 			done += len(b.Ops)
 		}

@@ -18,9 +18,10 @@ import (
 	"tenet/internal/interchange"
 )
 
-// openSource opens a path, an address, or standard input for "-". What clean takes away is needed until the batches are made; it
-// is never nil.
-func openSource(ctx context.Context, a *app, name, ref string, o interchange.ReadOptions) (s *interchange.Source, clean func(), err error) {
+// openSource opens a path, an address, or standard input for "-". What clean takes away is needed until the batches are
+// made; it is never nil.
+func openSource(ctx context.Context, a *app, name, ref string,
+	o interchange.ReadOptions) (s *interchange.Source, clean func(), err error) {
 	clean = func() {}
 	switch {
 	case name == "-":
@@ -52,8 +53,8 @@ type cancelReader struct {
 	r   io.Reader
 }
 
-// Read reads in a goroutine of its own, since a blocked read can't be called off. The one that is left behind ends with the
-// program.
+// Read reads in a goroutine of its own, since a blocked read can't be called off. The one that is left behind ends with
+// the program.
 func (c *cancelReader) Read(p []byte) (int, error) {
 	type answer struct {
 		data []byte
@@ -89,14 +90,16 @@ func isGit(name string) bool {
 		return true
 	case "https":
 		parts := strings.Split(strings.Trim(u.Path, "/"), "/")
-		known := u.Host == "github.com" || u.Host == "gitlab.com" || u.Host == "codeberg.org" || u.Host == "bitbucket.org"
+		known := u.Host == "github.com" || u.Host == "gitlab.com" || u.Host == "codeberg.org" ||
+			u.Host == "bitbucket.org"
 		return strings.HasSuffix(u.Path, ".git") || known && len(parts) == 2
 	}
 	return false
 }
 
 // cloneSource fetches the newest state of a repository into a folder that clean takes away.
-func cloneSource(ctx context.Context, address, ref string, o interchange.ReadOptions) (*interchange.Source, func(), error) {
+func cloneSource(ctx context.Context, address, ref string,
+	o interchange.ReadOptions) (*interchange.Source, func(), error) {
 	clean := func() {}
 	if _, err := exec.LookPath("git"); err != nil {
 		return nil, clean, usageError("%s is a git repository, and there is no git here: install it, or import an archive", address)
@@ -119,7 +122,8 @@ func cloneSource(ctx context.Context, address, ref string, o interchange.ReadOpt
 	tree := path.Join(dir, "tree")
 	cmd := exec.CommandContext(ctx, "git", append(args, "--", strings.TrimPrefix(address, "git+"), tree)...) //nolint:gosec // the user names the address, behind --
 	// Nothing that a repository holds is run, nobody is asked for a password, and no program is named by the address.
-	cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_ALLOW_PROTOCOL=https:ssh:git:file", "GIT_LFS_SKIP_SMUDGE=1")
+	cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_ALLOW_PROTOCOL=https:ssh:git:file",
+		"GIT_LFS_SKIP_SMUDGE=1")
 	var said strings.Builder
 	cmd.Stderr = &said
 	cmd.WaitDelay = 5 * time.Second

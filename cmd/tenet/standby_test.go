@@ -52,7 +52,8 @@ func TestATenetTellsWhetherASynchronousStandbyIsPresent(t *testing.T) {
 	primary.Synchronous()
 	says("synchronous standby present;", `{"ready":true}`, "tenet_synchronous_standbys 1")
 	standby.Kill()
-	says("no synchronous standby present", `"notes":["no synchronous standby is present`, "tenet_synchronous_standbys 0")
+	says("no synchronous standby present", `"notes":["no synchronous standby is present`,
+		"tenet_synchronous_standbys 0")
 	standby.Start()
 	says("synchronous standby present;", `{"ready":true}`, "tenet_synchronous_standbys 1")
 }

@@ -65,7 +65,8 @@ always has them.`,
 }
 
 func (d *door) status(ctx context.Context) (*statusShown, error) {
-	s := &statusShown{Place: d.place(), Running: d.remote != nil, Version: buildInfo().Version, Mode: knowledge.ModeNormal, Ready: true, Reasons: []string{}}
+	s := &statusShown{Place: d.place(), Running: d.remote != nil, Version: buildInfo().Version,
+		Mode: knowledge.ModeNormal, Ready: true, Reasons: []string{}}
 	if d.remote != nil {
 		d.shown = true
 		said, err := d.remote.Status(ctx)
@@ -92,7 +93,8 @@ func (d *door) status(ctx context.Context) (*statusShown, error) {
 }
 
 func (s *statusShown) fill(said *client.Status) {
-	s.Version, s.Mode, s.AsOf, s.Ready, s.Reasons, s.Details = said.Version, said.Mode, said.AsOf, said.Ready, said.Reasons, said.Details
+	s.Version, s.Mode, s.AsOf, s.Ready, s.Reasons, s.Details = said.Version, said.Mode, said.AsOf, said.Ready,
+		said.Reasons, said.Details
 }
 
 // writeStatus prints what a person wants to know first, and with all every figure.

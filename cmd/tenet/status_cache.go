@@ -10,8 +10,8 @@ import (
 	"tenet/internal/cache"
 )
 
-// addCache adds what the memory of a running tenet tells, which is more than a list of numbers shows. It reports whether there
-// was anything to show.
+// addCache adds what the memory of a running tenet tells, which is more than a list of numbers shows. It reports
+// whether there was anything to show.
 func addCache(t *table, details json.RawMessage) bool {
 	var d struct {
 		Cache *cache.Stats `json:"cache"`
@@ -27,7 +27,8 @@ func addCache(t *table, details json.RawMessage) bool {
 	for _, span := range []struct {
 		name string
 		c    cache.Counts
-	}{{"last minute", c.All.LastMinute}, {"last ten minutes", c.All.LastTenMinutes}, {"since the start", c.All.SinceStart}} {
+	}{{"last minute", c.All.LastMinute}, {"last ten minutes", c.All.LastTenMinutes},
+		{"since the start", c.All.SinceStart}} {
 		t.add("cache "+span.name, foundText(span.c))
 	}
 	for _, kind := range slices.Sorted(maps.Keys(c.Kinds)) {
@@ -45,10 +46,12 @@ func addCache(t *table, details json.RawMessage) bool {
 		t.add("cache loads", fmt.Sprintf("%d, %s each, %d failed", c.Loads, each.Round(time.Microsecond), c.LoadErrors))
 	}
 	if n := c.EvictedRoom + c.EvictedOutdated + c.EvictedReplaced; n > 0 {
-		t.add("cache evictions", fmt.Sprintf("%d: %d for room, %d outdated, %d replaced", n, c.EvictedRoom, c.EvictedOutdated, c.EvictedReplaced))
+		t.add("cache evictions", fmt.Sprintf("%d: %d for room, %d outdated, %d replaced", n, c.EvictedRoom,
+			c.EvictedOutdated, c.EvictedReplaced))
 	}
 	if c.Demoted+c.Promoted+c.Dropped+c.Once > 0 {
-		t.add("cache moves", fmt.Sprintf("%d to warm, %d back to hot, %d dropped on the way, %d wanted only once", c.Demoted, c.Promoted, c.Dropped, c.Once))
+		t.add("cache moves", fmt.Sprintf("%d to warm, %d back to hot, %d dropped on the way, %d wanted only once",
+			c.Demoted, c.Promoted, c.Dropped, c.Once))
 	}
 	if !c.AsOf.IsZero() {
 		t.add("cache current as of", moment(c.AsOf))
@@ -60,7 +63,8 @@ func addCache(t *table, details json.RawMessage) bool {
 	return true
 }
 
-// addCacheLine adds what a person wants to know of the memory of a running tenet: how much it answers, and whether that is enough.
+// addCacheLine adds what a person wants to know of the memory of a running tenet: how much it answers, and whether that
+// is enough.
 func addCacheLine(t *table, details json.RawMessage) {
 	var d struct {
 		Cache *cache.Stats `json:"cache"`
@@ -83,7 +87,8 @@ func foundText(c cache.Counts) string {
 		return "nothing asked"
 	}
 	part := func(n int64) float64 { return 100 * float64(n) / float64(c.Asked()) }
-	return fmt.Sprintf("%.1f %% of %d found, %.1f %% hot and %.1f %% warm", 100*c.Ratio(), c.Asked(), part(c.Hot), part(c.Warm))
+	return fmt.Sprintf("%.1f %% of %d found, %.1f %% hot and %.1f %% warm", 100*c.Ratio(), c.Asked(), part(c.Hot),
+		part(c.Warm))
 }
 
 func sizeText(bytes uint64, budget int64, entries uint64) string {

@@ -21,7 +21,8 @@ func addOutage(t *table, details json.RawMessage) bool {
 		return false
 	}
 	o := d.Outage
-	t.add("outage mode", fmt.Sprintf("%s since %s, after %s of mode", o.Mode, moment(o.Since), plural(o.Moves, "change", "changes")))
+	t.add("outage mode", fmt.Sprintf("%s since %s, after %s of mode", o.Mode, moment(o.Since),
+		plural(o.Moves, "change", "changes")))
 	t.add("outage why", o.Why)
 	if o.Halt != "" {
 		t.add("outage halt", o.Halt)
@@ -31,18 +32,22 @@ func addOutage(t *table, details json.RawMessage) bool {
 		t.add("outage standbys", standbyText(*d.Standbys))
 	}
 	m := o.Mirror
-	t.add("outage mirror", m.State+colon(m.Why)+fmt.Sprintf("; at change %d, level %s ago, built %s since the start", m.Seq, age(m.Lag), plural(m.Builds, "time", "times")))
+	t.add("outage mirror", m.State+colon(m.Why)+fmt.Sprintf("; at change %d, level %s ago, built %s since the start",
+		m.Seq, age(m.Lag), plural(m.Builds, "time", "times")))
 	j := o.Journal
 	waits := "nothing waits"
 	if j.Depth > 0 {
-		waits = fmt.Sprintf("%s, %.1f of %.0f MB, the oldest for %s", plural(j.Depth, "batch waits", "batches wait"), megabytes(j.Bytes), megabytes(j.Limit), age(j.Oldest))
+		waits = fmt.Sprintf("%s, %.1f of %.0f MB, the oldest for %s", plural(j.Depth, "batch waits", "batches wait"),
+			megabytes(j.Bytes), megabytes(j.Limit), age(j.Oldest))
 	}
-	t.add("outage journal", fmt.Sprintf("%s; since the start %d were taken and %d applied", waits, j.Queued, j.Replayed))
+	t.add("outage journal", fmt.Sprintf("%s; since the start %d were taken and %d applied", waits, j.Queued,
+		j.Replayed))
 	if j.Rate > 0 && j.Depth > 0 {
 		t.add("outage replay", fmt.Sprintf("%d of %d done, %.0f a second", j.Done, j.Done+j.Depth, j.Rate))
 	}
 	if j.Parked > 0 {
-		t.add("outage conflicts", plural(j.Parked, "batch waits", "batches wait")+" for a person: see tenet conflicts list")
+		t.add("outage conflicts", plural(j.Parked, "batch waits", "batches wait")+
+			" for a person: see tenet conflicts list")
 	}
 	t.add("outage reads", fmt.Sprintf("by the mirror, but for %d that PostgreSQL was asked; of those the mirror answered %d, since PostgreSQL failed", o.Passed, o.FellBack))
 	for i, text := range repeated(o.Errors) {
@@ -51,7 +56,8 @@ func addOutage(t *table, details json.RawMessage) bool {
 	return true
 }
 
-// repeated returns errors that begin with their time, each text once: with the time when it was last seen, and how often.
+// repeated returns errors that begin with their time, each text once: with the time when it was last seen, and how
+// often.
 func repeated(errs []string) []string {
 	var out []string
 	seen := map[string]int{}

@@ -48,7 +48,8 @@ With --check it fails with 1 when the tree is not as it should be, and with 2 wh
 	}, &s, func(ctx context.Context, _ []string) error { return syncTree(ctx, a, &s) })
 }
 
-// driftError says that the tree is not as it should be, and what a sync would do about it. What there is to say of each file was printed.
+// driftError says that the tree is not as it should be, and what a sync would do about it. What there is to say of each
+// file was printed.
 func driftError(p *treesync.Plan) error {
 	if no := p.Refused(); len(no) > 0 {
 		return fmt.Errorf("the work tree is not as it should be, and `tenet sync` writes nothing before this is settled:%s", (&treesync.RefusalError{Steps: no}).Lines())
@@ -138,7 +139,8 @@ func lockTree(ctx context.Context, w *workTree) (func(), error) {
 	defer cancel()
 	unlock, err := worktree.Lock(ctx, strings.TrimSuffix(w.cache, ".json")+".lock")
 	if errors.Is(err, worktree.ErrLocked) {
-		return nil, fmt.Errorf("another tenet sync has been at work on %s for %s: let it end, and run this again", w.Dir(), lockPatience)
+		return nil, fmt.Errorf("another tenet sync has been at work on %s for %s: let it end, and run this again",
+			w.Dir(), lockPatience)
 	}
 	return unlock, err
 }
@@ -159,7 +161,8 @@ func planSync(ctx context.Context, a *app, w *workTree, s *syncSettings) (*trees
 	}
 	targets := append(append(append([]string{}, w.config.Targets...), b.Targets...), s.Targets...)
 	if len(targets) == 0 {
-		return nil, nil, usageError("no assistant is named: give targets in %s, or --target; there are %s", treeFile, strings.Join(treesync.Targets(), ", "))
+		return nil, nil, usageError("no assistant is named: give targets in %s, or --target; there are %s", treeFile,
+			strings.Join(treesync.Targets(), ", "))
 	}
 	for _, t := range targets {
 		if !slices.Contains(treesync.Targets(), t) {

@@ -24,7 +24,8 @@ type syncTreeTest struct {
 func newSyncTree(t *testing.T) *syncTreeTest {
 	t.Helper()
 	x := &syncTreeTest{t: t, dir: filepath.Join(t.TempDir(), "tree")}
-	x.env = append(os.Environ(), "TENET_DATA_DIR="+filepath.Join(t.TempDir(), "data"), "XDG_CACHE_HOME="+t.TempDir(), "TENET_URL=", "TENET_DATABASE_URL=", "TENET_TOKEN=")
+	x.env = append(os.Environ(), "TENET_DATA_DIR="+filepath.Join(t.TempDir(), "data"), "XDG_CACHE_HOME="+t.TempDir(),
+		"TENET_URL=", "TENET_DATABASE_URL=", "TENET_TOKEN=")
 	x.write("AGENTS.md", "# By hand\r\n\r\nAsk before you delete.\r\n")
 	x.write(".claude/rules/mine.md", "Mine.\n")
 	x.write(".tenet.yaml", "targets: [claude, codex]\npacks: [few]\n")
@@ -90,8 +91,9 @@ func (x *syncTreeTest) clear(hand map[string]string) {
 	}
 }
 
-// TestAKilledSyncIsMendedByTheNext kills the process when it has written some files, more each time: whatever it was at, every byte that is
-// not its own stands, no file is half, and the next run makes the tree that an undisturbed one makes.
+// TestAKilledSyncIsMendedByTheNext kills the process when it has written some files, more each time: whatever it was
+// at, every byte that is not its own stands, no file is half, and the next run makes the tree that an undisturbed one
+// makes.
 func TestAKilledSyncIsMendedByTheNext(t *testing.T) {
 	x := newSyncTree(t)
 	hand := x.files()

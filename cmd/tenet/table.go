@@ -92,8 +92,8 @@ func writeColumns(w io.Writer, s screen, rows [][]string, wide int, headed bool)
 	return err
 }
 
-// columnWidths returns how wide each column is, the one that gives way narrowed until the others fit into limit columns of a
-// terminal; 0 for no limit.
+// columnWidths returns how wide each column is, the one that gives way narrowed until the others fit into limit columns
+// of a terminal; 0 for no limit.
 func columnWidths(rows [][]string, wide, limit int) []int {
 	if len(rows) == 0 {
 		return nil

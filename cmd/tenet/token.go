@@ -61,7 +61,8 @@ use again. When the old token is the admin's in the data directory of this machi
 	var list filters
 	list.Active, list.Limit = "any", knowledge.MaxLimit
 	a.command(group, &cobra.Command{
-		Use: "list", Short: "List principals", Long: `Lists the principals, with the beginning of their tokens, by which a token can be told.`,
+		Use: "list", Short: "List principals",
+		Long:    `Lists the principals, with the beginning of their tokens, by which a token can be told.`,
 		Example: `  tenet token list`,
 	}, nil, func(ctx context.Context, _ []string) error {
 		list.All, list.Sort = true, string(knowledge.OrderID)
@@ -69,7 +70,8 @@ use again. When the old token is the admin's in the data directory of this machi
 	})
 	var revoke verbSettings
 	a.command(group, &cobra.Command{
-		Use: "revoke ID...", Short: "Make tokens worthless", Long: `Disables principals: their tokens open nothing from now on. "tenet restore principal/ID" takes it back.`,
+		Use: "revoke ID...", Short: "Make tokens worthless",
+		Long:    `Disables principals: their tokens open nothing from now on. "tenet restore principal/ID" takes it back.`,
 		Example: `  tenet token revoke ci-payments`, Args: cobra.MinimumNArgs(1),
 	}, &revoke, func(ctx context.Context, args []string) error {
 		keys := make([]string, len(args))

@@ -56,13 +56,15 @@ func TestTokensAreIssuedOverREST(t *testing.T) {
 	ask(http.MethodPost, "/tokens", first, `{"principal_id":"king","role":"admin"}`, http.StatusForbidden)
 	ask(http.MethodPost, "/principals/robot/token", first, "", http.StatusForbidden)
 	ask(http.MethodPost, "/tokens", admin, issue, http.StatusConflict)
-	ask(http.MethodPost, "/tokens", admin, `{"principal_id":"late","expiry":"2001-01-01T00:00:00Z"}`, http.StatusUnprocessableEntity)
+	ask(http.MethodPost, "/tokens", admin, `{"principal_id":"late","expiry":"2001-01-01T00:00:00Z"}`,
+		http.StatusUnprocessableEntity)
 	ask(http.MethodPost, "/principals/nobody/token", admin, "", http.StatusNotFound)
 
 	second := ask(http.MethodPost, "/principals/robot/token", admin, "", http.StatusOK).Token
 	ask(http.MethodGet, "/me", first, "", http.StatusUnauthorized)
 	ask(http.MethodGet, "/me", second, "", http.StatusOK)
-	if is := ask(http.MethodGet, "/principals/robot", admin, "", http.StatusOK); !is.Agent || is.Role != "contributor" || is.Token != "" {
+	if is := ask(http.MethodGet, "/principals/robot", admin, "", http.StatusOK); !is.Agent ||
+		is.Role != "contributor" || is.Token != "" {
 		t.Errorf("after the rotation the principal is %+v, want the agent that it was, and no token", is)
 	}
 

@@ -13,8 +13,8 @@ import (
 	"tenet/internal/store"
 )
 
-// undoneUnasked is how many documents undo brings back without asking. The batch of a rule that was never changed is the whole starter
-// set, or an import.
+// undoneUnasked is how many documents undo brings back without asking. The batch of a rule that was never changed is
+// the whole starter set, or an import.
 const undoneUnasked = 20
 
 type undoSettings struct {
@@ -48,7 +48,8 @@ history keeps both. Where one of the documents was written since, nothing is don
 			return err
 		}
 		defer a.close(d)
-		ops, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]knowledge.Op, error) { return undoOps(ctx, d, undone) })
+		ops, err := withTimeout(ctx, a.Timeout,
+			func(ctx context.Context) ([]knowledge.Op, error) { return undoOps(ctx, d, undone) })
 		if err != nil {
 			return err
 		}
@@ -70,7 +71,8 @@ func (e *missingBatchError) Error() string {
 
 func (e *missingBatchError) Is(target error) bool { return target == store.ErrNotFound }
 
-// undoOps returns the ops that bring back what was there before a batch. Each holds only where the batch's version is still there.
+// undoOps returns the ops that bring back what was there before a batch. Each holds only where the batch's version is
+// still there.
 func undoOps(ctx context.Context, d *door, id knowledge.BatchID) ([]knowledge.Op, error) {
 	changes, err := d.Changes(ctx, knowledge.ChangeQuery{Batch: id, Limit: knowledge.MaxChanges})
 	if err != nil {
@@ -105,8 +107,8 @@ func undoOps(ctx context.Context, d *door, id knowledge.BatchID) ([]knowledge.Op
 	return ops, nil
 }
 
-// versionBefore returns the document before a change, nil where the change has created it, or brought it back from the archive, or made it
-// anew after a purge.
+// versionBefore returns the document before a change, nil where the change has created it, or brought it back from the
+// archive, or made it anew after a purge.
 func versionBefore(ctx context.Context, feed store.Feed, c *knowledge.Change) (*knowledge.Record, error) {
 	if c.Version == 1 {
 		return nil, nil
@@ -253,9 +255,11 @@ func retireMany(ctx context.Context, a *app, args []string, s *retireSettings) e
 		a.say("no document in use has the tag %s", s.Tag)
 		return nil
 	case n > knowledge.MaxBatchOps:
-		return usageError("%d documents have the tag %s, and at most %d are retired at once", n, s.Tag, knowledge.MaxBatchOps)
+		return usageError("%d documents have the tag %s, and at most %d are retired at once", n, s.Tag,
+			knowledge.MaxBatchOps)
 	case !s.Yes && s.DryRun == dryNone:
-		if err := confirm(a, fmt.Sprintf("Retire %s with the tag %s?", plural(int64(n), "document", "documents"), s.Tag)); err != nil {
+		if err := confirm(a, fmt.Sprintf("Retire %s with the tag %s?", plural(int64(n), "document", "documents"),
+			s.Tag)); err != nil {
 			return err
 		}
 	}

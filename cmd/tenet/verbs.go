@@ -76,8 +76,10 @@ nothing of the history is lost.`,
 		if restore.Version != 0 {
 			return restoreVersion(ctx, a, args, &restore)
 		}
-		if last := len(args) - 1; last > 0 && strings.Contains(args[last-1], "/") && !strings.ContainsFunc(args[last], func(r rune) bool { return r < '0' || r > '9' }) {
-			return usageError("to bring version %[1]s back: tenet restore %[2]s --version %[1]s", args[last], strings.Join(args[:last], " "))
+		if last := len(args) - 1; last > 0 && strings.Contains(args[last-1], "/") &&
+			!strings.ContainsFunc(args[last], func(r rune) bool { return r < '0' || r > '9' }) {
+			return usageError("to bring version %[1]s back: tenet restore %[2]s --version %[1]s", args[last],
+				strings.Join(args[:last], " "))
 		}
 		return doVerb(ctx, a, knowledge.VerbRestore, args, restore.verbSettings)
 	})
@@ -149,7 +151,8 @@ func doVerb(ctx context.Context, a *app, verb knowledge.Verb, args []string, s v
 	return sayQuoted(ctx, a, d, keys)
 }
 
-// sayQuoted names the proposals that still hold texts of documents that were purged: what they propose is a text of its own.
+// sayQuoted names the proposals that still hold texts of documents that were purged: what they propose is a text of its
+// own.
 func sayQuoted(ctx context.Context, a *app, d *door, purged []knowledge.Key) error {
 	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()

@@ -20,8 +20,8 @@ func documentOf(rec *knowledge.Record) (json.RawMessage, error) {
 // viewWidth is how wide a text for reading is at most.
 const viewWidth = 100
 
-// writeView prints a document for a person who reads it: its title, short fields side by side with their names, then texts and lists.
-// What is empty is left out. The text stands as it is written, since it is Markdown.
+// writeView prints a document for a person who reads it: its title, short fields side by side with their names, then
+// texts and lists. What is empty is left out. The text stands as it is written, since it is Markdown.
 func writeView(w io.Writer, sc screen, rec *knowledge.Record) error {
 	doc, err := rec.Document()
 	if err != nil {
@@ -88,8 +88,8 @@ func heading(sc screen, text string) string {
 	return text + "\n"
 }
 
-// isViewed reports whether a view shows a field: not those that the heading and the first lines show already, and of the fields of an
-// object only those of the scope.
+// isViewed reports whether a view shows a field: not those that the heading and the first lines show already, and of
+// the fields of an object only those of the scope.
 func isViewed(desc *knowledge.Description, f knowledge.Field) bool {
 	if f.Kept || f.Name == desc.TitleField || f.Name == desc.ActiveField || f.Name == "scope" {
 		return false
@@ -119,7 +119,8 @@ func plain(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// wrap breaks the lines of prose that are wider than a terminal between two words. Code, tables and lists keep their lines' beginnings.
+// wrap breaks the lines of prose that are wider than a terminal between two words. Code, tables and lists keep their
+// lines' beginnings.
 func wrap(text string, columns int) string {
 	if columns <= 0 {
 		return text

@@ -138,7 +138,8 @@ func printLive(a *app, m *client.LiveMessage) error {
 			a.say("mode %s: %s", cell(string(m.Mode)), cell(m.Why))
 		}
 	case client.LiveParked:
-		a.say("%s was not changed by batch %s, which waits for a person: %s", cell(m.Key.String()), m.Batch, cell(m.Why))
+		a.say("%s was not changed by batch %s, which waits for a person: %s", cell(m.Key.String()), m.Batch,
+			cell(m.Why))
 	}
 	return nil
 }
@@ -149,7 +150,8 @@ func printLiveChange(a *app, m *client.LiveMessage) error {
 		seq = "waiting"
 	}
 	c := m.Change
-	_, err := fmt.Fprintf(a.out, "%7s  %s  %-7s  %-40s  v%-4d  %s\n", seq, moment(c.At), cell(string(c.Verb)), cell(c.Key.String()), c.Version,
+	_, err := fmt.Fprintf(a.out, "%7s  %s  %-7s  %-40s  v%-4d  %s\n", seq, moment(c.At), cell(string(c.Verb)),
+		cell(c.Key.String()), c.Version,
 		cell(c.Actor))
 	return err
 }

@@ -30,8 +30,9 @@ import (
 	"tenet/internal/store"
 )
 
-// TestABrowserAndAWatchSeeEveryChangeOnce runs two tenets on one PostgreSQL, with the example's page in a browser on the first
-// and tenet watch on the second, kills everything in turn while changes are made, and compares what both were told with the log.
+// TestABrowserAndAWatchSeeEveryChangeOnce runs two tenets on one PostgreSQL, with the example's page in a browser on
+// the first and tenet watch on the second, kills everything in turn while changes are made, and compares what both were
+// told with the log.
 func TestABrowserAndAWatchSeeEveryChangeOnce(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
 	pages := httptest.NewServer(http.FileServer(http.Dir(filepath.Join("..", "..", "docs", "examples"))))
@@ -108,7 +109,8 @@ func newSite(t *testing.T, database string) *site {
 		t.Fatal(err)
 	}
 	free.Close()
-	s := &site{process: &process{dir: filepath.Join(t.TempDir(), "data")}, addr: free.Addr().String(), database: database}
+	s := &site{process: &process{dir: filepath.Join(t.TempDir(), "data")}, addr: free.Addr().String(),
+		database: database}
 	s.serve(t)
 	return s
 }
@@ -133,7 +135,8 @@ func (s *site) put(t *testing.T, id string) {
 	t.Helper()
 	c := &knowledge.Category{ID: id, Name: id}
 	c.Normalize()
-	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: access.SystemID, Ops: []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)}}
+	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: access.SystemID,
+		Ops: []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)}}
 	to := s.client(t)
 	var last error
 	if err := eventually(func() bool { _, last = to.Apply(t.Context(), b); return last == nil }); err != nil {
@@ -211,8 +214,9 @@ func (p *printed) said() string {
 	return fmt.Sprintf("out:\n%serr:\n%s", p.out.String(), p.err.String())
 }
 
-// TestSoakWatch lets watchers follow two tenets, some from one to the other and back, for as long as TENET_SOAK says, while
-// documents are written and everything is killed, stopped and paused at random, and compares what each was told with the log.
+// TestSoakWatch lets watchers follow two tenets, some from one to the other and back, for as long as TENET_SOAK says,
+// while documents are written and everything is killed, stopped and paused at random, and compares what each was told
+// with the log.
 func TestSoakWatch(t *testing.T) {
 	soak, err := time.ParseDuration(os.Getenv("TENET_SOAK"))
 	if err != nil {

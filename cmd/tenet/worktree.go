@@ -75,7 +75,8 @@ func takeBundle(ctx context.Context, a *app, w *workTree, offline bool) (*bundle
 	}
 	if offline {
 		if kept == nil {
-			return nil, &store.UnavailableError{Reason: "nothing was taken for " + w.Dir() + " yet: run `tenet sync` or `tenet check` once while the tenet can be reached"}
+			return nil, &store.UnavailableError{Reason: "nothing was taken for " + w.Dir() +
+				" yet: run `tenet sync` or `tenet check` once while the tenet can be reached"}
 		}
 		w.kept = true
 		return kept, nil
@@ -105,15 +106,17 @@ func ago(t time.Time) string {
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
-// fetch asks the tenet. The address in .tenet.yaml is somebody else's word: a token goes there only when its holder names the
-// same address.
+// fetch asks the tenet. The address in .tenet.yaml is somebody else's word: a token goes there only when its holder
+// names the same address.
 func fetchBundle(ctx context.Context, a *app, w *workTree, kept *bundle.Bundle) (*bundle.Bundle, error) {
 	if s := strings.TrimSuffix(w.config.Server, "/"); s != "" && strings.TrimSuffix(a.URL, "/") != s {
 		if a.URL != "" {
 			return nil, usageError("%s says that this work tree takes from %s, and --url or TENET_URL says %s: they must be the same", treeFile, s, a.URL)
 		}
 		if token, from, err := a.givenToken(); err != nil || token != "" {
-			return nil, errors.Join(err, usageError("%s names the server %s, and the token comes from %s: to send it there, set TENET_URL=%s", treeFile, s, from, s))
+			return nil, errors.Join(err, usageError(
+				"%s names the server %s, and the token comes from %s: to send it there, set TENET_URL=%s", treeFile, s,
+				from, s))
 		}
 		a.URL = s
 	}

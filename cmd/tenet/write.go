@@ -44,7 +44,8 @@ type result struct {
 }
 
 func receiptOf(b *knowledge.Batch, r *knowledge.Receipt) receipt {
-	out := receipt{ID: b.ID, State: knowledge.BatchApplied, Seq: r.Seq, DryRun: r.Dry, Results: make([]result, len(b.Ops))}
+	out := receipt{ID: b.ID, State: knowledge.BatchApplied, Seq: r.Seq, DryRun: r.Dry,
+		Results: make([]result, len(b.Ops))}
 	if r.Queued {
 		out.State = knowledge.BatchQueued
 	}
@@ -140,7 +141,8 @@ func inDoubt(err error, id knowledge.BatchID) error {
 	if e, ok := errors.AsType[*store.UnavailableError](err); ok && e.NotDone {
 		return err
 	}
-	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, context.Canceled) {
 		return &doubt{err, id}
 	}
 	return err

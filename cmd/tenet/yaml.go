@@ -59,8 +59,8 @@ func yamlValue(dec *json.Decoder) (*yaml.Node, error) {
 	return n, nil
 }
 
-// yamlText makes a node of a text: as a block where it has lines and YAML's blocks keep them all, in quotes where they would
-// not.
+// yamlText makes a node of a text: as a block where it has lines and YAML's blocks keep them all, in quotes where they
+// would not.
 func yamlText(n *yaml.Node, text string) {
 	n.SetString(text)
 	n.Tag = "!!str"
@@ -69,7 +69,8 @@ func yamlText(n *yaml.Node, text string) {
 	}
 	n.Style = yaml.LiteralStyle
 	first, _, _ := strings.Cut(text, "\n")
-	if strings.TrimSpace(first) == "" || first[0] == ' ' || first[0] == '\t' || strings.ContainsAny(text, "\r\u0085\u2028\u2029\ufeff") ||
+	if strings.TrimSpace(first) == "" || first[0] == ' ' || first[0] == '\t' ||
+		strings.ContainsAny(text, "\r\u0085\u2028\u2029\ufeff") ||
 		strings.HasSuffix(text, "\n\n") {
 		n.Style = yaml.DoubleQuotedStyle
 	}
@@ -132,7 +133,8 @@ const (
 	yamlNodes = 1_000_000
 )
 
-// A yamlWriter writes YAML as JSON. Numbers keep their digits, and what YAML takes for a time stays the text that it is.
+// A yamlWriter writes YAML as JSON. Numbers keep their digits, and what YAML takes for a time stays the text that it
+// is.
 type yamlWriter struct {
 	b     *bytes.Buffer
 	nodes int

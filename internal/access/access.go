@@ -23,9 +23,10 @@ type Caller struct {
 	// unavailable, not forbidden.
 	Unsure bool
 
-	version     int64  // of the principal
-	ownApproval bool   // the policy lets it review its own proposals
-	writesFor   string // the actor that an admin enters a batch for: its writer when proposing, but never when reviewing
+	version     int64 // of the principal
+	ownApproval bool  // the policy lets it review its own proposals
+	// the actor that an admin enters a batch for: its writer when proposing, but never when reviewing
+	writesFor string
 }
 
 // unsureRetry is the Retry-After for a caller whose rights can't be looked up.
@@ -36,7 +37,8 @@ const unsureRetry = 5 * time.Second
 func (c *Caller) Deny(no *store.ForbiddenError) error {
 	if c != nil && c.Unsure {
 		return &store.UnavailableError{
-			Reason:     "the primary can't be reached, and this instance can't look up what " + c.ID + " may do: only the starter set can be read",
+			Reason: "the primary can't be reached, and this instance can't look up what " + c.ID +
+				" may do: only the starter set can be read",
 			RetryAfter: unsureRetry, NotDone: true,
 		}
 	}

@@ -32,9 +32,10 @@ func FindConflict(ctx context.Context, l ConflictLister, c *Caller, id knowledge
 	return nil, store.ErrNotFound
 }
 
-// MayResolve returns why a caller may not carry out a decision about a parked batch, nil if the caller may. A decision must
-// not write what the policy lets only proposals write.
-func (p *Policy) MayResolve(ctx context.Context, s store.Reader, c *Caller, parked *store.Parked, d *store.Decision) error {
+// MayResolve returns why a caller may not carry out a decision about a parked batch, nil if the caller may. A decision
+// must not write what the policy lets only proposals write.
+func (p *Policy) MayResolve(ctx context.Context, s store.Reader, c *Caller, parked *store.Parked,
+	d *store.Decision) error {
 	if no := DecideConflict(c, VerbResolve, &parked.Entry.Batch); no != nil {
 		return c.Deny(no)
 	}

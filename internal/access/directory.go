@@ -59,7 +59,8 @@ func NewDirectory(next store.Store, log *slog.Logger) *Directory {
 	return d
 }
 
-// Authenticate returns the holder of a token, or a [*store.UnauthenticatedError]. The caller is shared and must not be modified.
+// Authenticate returns the holder of a token, or a [*store.UnauthenticatedError]. The caller is shared and must not be
+// modified.
 func (d *Directory) Authenticate(token string) (*Caller, error) {
 	// The lookup is by hash, so its time tells nothing about existing tokens.
 	e := d.state.Load().byToken[hashToken(token)]

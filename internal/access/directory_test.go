@@ -47,7 +47,8 @@ func TestTokensAreLongAndUnlike(t *testing.T) {
 		t.Fatal(err)
 	}
 	b, _, _, _ := NewToken()
-	if a == b || len(a) != 49 || !strings.HasPrefix(a, "tenet_") || hash != HashToken(a) || prefix != a[:12] || len(hash) != 64 {
+	if a == b || len(a) != 49 || !strings.HasPrefix(a, "tenet_") || hash != HashToken(a) || prefix != a[:12] ||
+		len(hash) != 64 {
 		t.Errorf("tokens %q and %q, hash %q, prefix %q", a, b, hash, prefix)
 	}
 	if knowledge.TextFault("use "+a) == "" {
@@ -75,22 +76,26 @@ func TestAuthenticateTellsWhyATokenOpensNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := d.Authenticate(good)
-	if want := (Caller{ID: p1.PrincipalID, Name: "Ünal", Role: knowledge.RoleAdmin, Expiry: soon, version: 1}); err != nil || *c != want {
+	if want := (Caller{ID: p1.PrincipalID, Name: "Ünal", Role: knowledge.RoleAdmin, Expiry: soon,
+		version: 1}); err != nil || *c != want {
 		t.Errorf("Authenticate = %+v, %v; want %+v", c, err, want)
 	}
 	if _, err := d.Authenticate(long); err != nil {
 		t.Errorf("a long token of somebody's own: %v", err)
 	}
 	for token, want := range map[string]string{
-		old: ReasonExpired, off: ReasonDisabled, "": ReasonUnknown, "tenet_": ReasonUnknown, good + "x": ReasonUnknown, good[:48]: ReasonUnknown,
-		p1.TokenHash: ReasonUnknown, strings.Repeat("x", 1<<20): ReasonUnknown, strings.ToUpper(good): ReasonUnknown, long + "x": ReasonUnknown,
+		old: ReasonExpired, off: ReasonDisabled, "": ReasonUnknown, "tenet_": ReasonUnknown, good + "x": ReasonUnknown,
+		good[:48]:    ReasonUnknown,
+		p1.TokenHash: ReasonUnknown, strings.Repeat("x", 1<<20): ReasonUnknown, strings.ToUpper(good): ReasonUnknown,
+		long + "x": ReasonUnknown,
 	} {
 		if _, err := d.Authenticate(token); reasonOf(err) != want {
 			t.Errorf("Authenticate(%.20q) = %v, want %s", token, err, want)
 		}
 	}
 	for actor, want := range map[string]string{
-		p1.PrincipalID: knowledge.RoleAdmin, p2.PrincipalID: "", p3.PrincipalID: "", "nobody": "", "": "", SystemID: knowledge.RoleAdmin,
+		p1.PrincipalID: knowledge.RoleAdmin, p2.PrincipalID: "", p3.PrincipalID: "", "nobody": "", "": "",
+		SystemID: knowledge.RoleAdmin,
 	} {
 		if got, ok := roleOf(d, actor); got != want || ok != (want != "") {
 			t.Errorf("Role(%q) = %q, %v; want %q", actor, got, ok, want)

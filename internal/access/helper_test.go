@@ -90,7 +90,8 @@ func (f *faulty) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowle
 // openEngine opens an engine of the test's own.
 func openEngine(t testing.TB) *sqlite.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), storetest.File(t, "tenet.db", migrated), sqlite.Options{CheckLimit: -1, Frozen: true})
+	s, err := sqlite.Open(t.Context(), storetest.File(t, "tenet.db", migrated),
+		sqlite.Options{CheckLimit: -1, Frozen: true})
 	if err != nil {
 		t.Fatal(err)
 	}

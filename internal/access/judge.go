@@ -125,7 +125,8 @@ func impossible(b knowledge.Batch) knowledge.Batch {
 }
 
 // bindArchived returns the document that an operation restores from the archive, and binds the operation to the version
-// of its archiving. It is [store.ErrNotFound] for a document that is not in the archive, or whose text the log has lost.
+// of its archiving. It is [store.ErrNotFound] for a document that is not in the archive, or whose text the log has
+// lost.
 func (c call) bindArchived(ctx context.Context, i int, op *knowledge.Op) (knowledge.Document, error) {
 	last, err := c.s.next.Changes(ctx, knowledge.ChangeQuery{Key: op.Key, Newest: true, Limit: 2})
 	if err != nil {

@@ -196,7 +196,8 @@ func (c call) tellOverride(ctx context.Context, b *knowledge.Batch, r *knowledge
 	if o := c.overridden(p); o != nil {
 		told := c
 		told.method = MethodOverride
-		told.tell(ctx, "", p.Key(), fmt.Sprintf("applied without its approvals by an override of %s: %s", o.By, o.Comment))
+		told.tell(ctx, "", p.Key(), fmt.Sprintf("applied without its approvals by an override of %s: %s", o.By,
+			o.Comment))
 	}
 }
 
@@ -309,6 +310,7 @@ func (c call) propose(ctx context.Context, b *knowledge.Batch) (knowledge.Batch,
 	}
 	store.TitleProposal(ctx, c.s.next, p, b.Ops)
 	p.Normalize()
-	return knowledge.Batch{ID: b.ID, Actor: c.caller.ID, Dry: b.Dry, Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}},
+	return knowledge.Batch{ID: b.ID, Actor: c.caller.ID, Dry: b.Dry,
+			Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}},
 		p, true
 }

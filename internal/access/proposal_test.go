@@ -28,9 +28,11 @@ func openDesk(t *testing.T, p Policy) *desk {
 	t.Helper()
 	e := openEngine(t)
 	d := &desk{engine: e, rule: storetest.Rule()}
-	apply(t, e, knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = storetest.GeneralCategory }), 0), knowledge.Put(d.rule, 0))
+	apply(t, e, knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = storetest.GeneralCategory }), 0),
+		knowledge.Put(d.rule, 0))
 	for id, role := range map[string]string{
-		"ann": knowledge.RoleMaintainer, "ben": knowledge.RoleMaintainer, "con": knowledge.RoleContributor, "bot": knowledge.RoleMaintainer, "adm": knowledge.RoleAdmin,
+		"ann": knowledge.RoleMaintainer, "ben": knowledge.RoleMaintainer, "con": knowledge.RoleContributor,
+		"bot": knowledge.RoleMaintainer, "adm": knowledge.RoleAdmin,
 	} {
 		_, who := newToken(t, func(p *knowledge.Principal) { p.PrincipalID, p.Role, p.Agent = id, role, id == "bot" })
 		apply(t, e, knowledge.Put(who, 0))
@@ -71,7 +73,8 @@ func (d *desk) review(ctx context.Context, t *testing.T, id, verdict string) err
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, _ := store.ReviewBatch(p, rec, knowledge.NewBatchID(), knowledge.Review{By: CallerFrom(ctx).ID, Verdict: verdict})
+	b, _ := store.ReviewBatch(p, rec, knowledge.NewBatchID(), knowledge.Review{By: CallerFrom(ctx).ID,
+		Verdict: verdict})
 	_, err = d.Apply(ctx, b)
 	return err
 }
@@ -88,10 +91,12 @@ func forbiddenFor(err error, words string) bool {
 
 func TestWhoMayDecideAboutAProposal(t *testing.T) {
 	d := openDesk(t, Policy{})
-	ann, ben, con, bot := d.as(t, "ann", knowledge.RoleMaintainer), d.as(t, "ben", knowledge.RoleMaintainer), d.as(t, "con", knowledge.RoleContributor), d.as(t, "bot", knowledge.RoleMaintainer)
+	ann, ben, con, bot := d.as(t, "ann", knowledge.RoleMaintainer), d.as(t, "ben", knowledge.RoleMaintainer),
+		d.as(t, "con", knowledge.RoleContributor), d.as(t, "bot", knowledge.RoleMaintainer)
 	viewer := d.as(t, "eve", knowledge.RoleViewer)
 	p := d.propose(ann, t)
-	for who, ctx := range map[string]context.Context{"its writer": ann, "a contributor": con, "an agent": bot, "a viewer": viewer} {
+	for who, ctx := range map[string]context.Context{"its writer": ann, "a contributor": con, "an agent": bot,
+		"a viewer": viewer} {
 		for _, verdict := range []string{knowledge.VerdictApprove, knowledge.VerdictReject, knowledge.VerdictAsk} {
 			if err := d.review(ctx, t, p.ProposalID, verdict); !errors.Is(err, store.ErrForbidden) {
 				t.Errorf("%s by %s: %v, want a refusal", verdict, who, err)
@@ -101,7 +106,8 @@ func TestWhoMayDecideAboutAProposal(t *testing.T) {
 	if err := d.review(viewer, t, p.ProposalID, knowledge.VerdictComment); !errors.Is(err, store.ErrForbidden) {
 		t.Errorf("a comment by a viewer: %v, want a refusal", err)
 	}
-	for who, ctx := range map[string]context.Context{"its writer": ann, "a contributor": con, "an agent": bot, "a maintainer": ben} {
+	for who, ctx := range map[string]context.Context{"its writer": ann, "a contributor": con, "an agent": bot,
+		"a maintainer": ben} {
 		if err := d.review(ctx, t, p.ProposalID, knowledge.VerdictComment); err != nil {
 			t.Errorf("a comment by %s: %v", who, err)
 		}
@@ -139,7 +145,8 @@ func TestAnApprovalCountsForTheOpsThatItSaw(t *testing.T) {
 		t.Fatal(err)
 	}
 	edit := func(ctx context.Context, patch string) error {
-		_, err := d.Apply(ctx, storetest.Batch(knowledge.Op{Verb: knowledge.VerbPatch, Key: p.Key(), Patch: []byte(patch)}))
+		_, err := d.Apply(ctx, storetest.Batch(knowledge.Op{Verb: knowledge.VerbPatch, Key: p.Key(),
+			Patch: []byte(patch)}))
 		return err
 	}
 	others := `{"ops":[{"verb":"retire","kind":"rule","id":"` + d.rule.RuleID + `","if_version":1}]}`
@@ -175,7 +182,8 @@ func isInvalid(err error) bool {
 // Many apply it at once, some of them again after an answer that was lost: it happens once.
 func TestAProposalIsAppliedOnce(t *testing.T) {
 	d := openDesk(t, Policy{})
-	ann, ben, con := d.as(t, "ann", knowledge.RoleMaintainer), d.as(t, "ben", knowledge.RoleMaintainer), d.as(t, "con", knowledge.RoleContributor)
+	ann, ben, con := d.as(t, "ann", knowledge.RoleMaintainer), d.as(t, "ben", knowledge.RoleMaintainer),
+		d.as(t, "con", knowledge.RoleContributor)
 	p := d.propose(con, t)
 	if err := d.review(ann, t, p.ProposalID, knowledge.VerdictApprove); err != nil {
 		t.Fatal(err)
@@ -219,7 +227,8 @@ func TestAProposalWhoseBaseHasMovedIsAConflict(t *testing.T) {
 		t.Fatalf("after the conflict it is %v, %v; want open", now, err)
 	}
 	list, err := store.Preview(ann, d, now)
-	if err != nil || len(list) != 1 || !list[0].Moved || list[0].Base != 1 || list[0].Current != 2 || list[0].Records[2] == nil ||
+	if err != nil || len(list) != 1 || !list[0].Moved || list[0].Base != 1 || list[0].Current != 2 ||
+		list[0].Records[2] == nil ||
 		!strings.Contains(string(list[0].Records[2].JSON), "Otherwise") {
 		t.Errorf("the preview is %+v, %v", list, err)
 	}
@@ -231,7 +240,8 @@ func TestThePolicyAsksForApprovals(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := openDesk(t, Policy{Rules: []PolicyRule{rule}})
-	ann, ben, adm, con := d.as(t, "ann", knowledge.RoleMaintainer), d.as(t, "ben", knowledge.RoleMaintainer), d.as(t, "adm", knowledge.RoleAdmin), d.as(t, "con", knowledge.RoleContributor)
+	ann, ben, adm, con := d.as(t, "ann", knowledge.RoleMaintainer), d.as(t, "ben", knowledge.RoleMaintainer),
+		d.as(t, "adm", knowledge.RoleAdmin), d.as(t, "con", knowledge.RoleContributor)
 	write := func(ctx context.Context, op knowledge.Op) error {
 		_, err := d.Apply(ctx, storetest.Batch(op))
 		return err
@@ -242,12 +252,14 @@ func TestThePolicyAsksForApprovals(t *testing.T) {
 			t.Errorf("%s loosens what must be reviewed: %v", who, err)
 		}
 	}
-	if err := write(ann, knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.Enforcement = "optional" }), 0)); err != nil {
+	if err := write(ann, knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.Enforcement = "optional" }),
+		0)); err != nil {
 		t.Errorf("a rule that the policy says nothing of: %v", err)
 	}
 	p := d.propose(con, t)
 	// A word about another proposal is no way round it.
-	round := storetest.Batch(loosen, knowledge.Op{Verb: knowledge.VerbPatch, Key: p.Key(), Patch: []byte(knowledge.AppliedPatch)})
+	round := storetest.Batch(loosen, knowledge.Op{Verb: knowledge.VerbPatch, Key: p.Key(),
+		Patch: []byte(knowledge.AppliedPatch)})
 	if _, err := d.Apply(ann, round); err == nil {
 		t.Error("other ops than those that are proposed were applied")
 	}
@@ -262,7 +274,8 @@ func TestThePolicyAsksForApprovals(t *testing.T) {
 	}
 	// Who was revoked since no longer approves.
 	revoke := func(verb knowledge.Verb) {
-		if err := write(adm, knowledge.Op{Verb: verb, Key: knowledge.Key{Kind: knowledge.KindPrincipal, ID: "ann"}}); err != nil {
+		if err := write(adm, knowledge.Op{Verb: verb, Key: knowledge.Key{Kind: knowledge.KindPrincipal,
+			ID: "ann"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -303,8 +316,9 @@ func TestWhatAnAgentWritesBecomesAProposal(t *testing.T) {
 		t.Errorf("after it was applied: %v, %v, version %d of the rule", rec, err, d.version(t))
 	}
 	for what, op := range map[string]knowledge.Op{
-		"a purge":            {Verb: knowledge.VerbPurge, Key: d.rule.Key()},
-		"a principal's role": {Verb: knowledge.VerbPatch, Key: knowledge.Key{Kind: knowledge.KindPrincipal, ID: "bot"}, Patch: []byte(`{"role":"admin"}`)},
+		"a purge": {Verb: knowledge.VerbPurge, Key: d.rule.Key()},
+		"a principal's role": {Verb: knowledge.VerbPatch, Key: knowledge.Key{Kind: knowledge.KindPrincipal, ID: "bot"},
+			Patch: []byte(`{"role":"admin"}`)},
 	} {
 		if _, err := d.Apply(bot, storetest.Batch(op)); !errors.Is(err, store.ErrForbidden) {
 			t.Errorf("%s by an agent: %v, want a refusal", what, err)
@@ -319,8 +333,11 @@ func TestWhatAnAgentWritesBecomesAProposal(t *testing.T) {
 
 func TestPolicyRulesAreReadOrRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"kind=rule": "kind=rule,approvals=1", " kind=label , id=production, approvals=2": "kind=label,id=production,approvals=2",
-		"category=security": "category=security,approvals=1", "": "", "kind=nonsense": "", "kind=principal": "", "kind=violation": "", "approvals=0": "",
+		"kind=rule": "kind=rule,approvals=1",
+		" kind=label , id=production, approvals=2": "kind=label,id=production,approvals=2",
+		"category=security":                        "category=security,approvals=1", "": "", "kind=nonsense": "",
+		"kind=principal": "",
+		"kind=violation": "", "approvals=0": "",
 		"approvals=x": "", "enforcement=strict": "", "colour=red": "", "kind": "",
 	} {
 		r, err := ParsePolicyRule(text)

@@ -46,7 +46,8 @@ func ParseQuotas(list []string) (Quotas, error) {
 		w, err := strconv.ParseInt(writes, 10, 64)
 		m, err2 := strconv.ParseInt(size, 10, 64)
 		if !ok || !both || err != nil || err2 != nil || w < 0 || m < 0 || m > 1<<30 {
-			return nil, fmt.Errorf("%q: want writes a minute and MiB a day, 0 for no bound, as in contributor=600,256", text)
+			return nil, fmt.Errorf("%q: want writes a minute and MiB a day, 0 for no bound, as in contributor=600,256",
+				text)
 		}
 		quotas[role] = Quota{Writes: w, Bytes: m << 20}
 	}
@@ -120,7 +121,8 @@ func (m *meter) take(c *Caller, b *knowledge.Batch) error {
 
 func over(what string, wait float64) error {
 	return &store.UnavailableError{
-		Reason:  "this token has written its quota of " + what + ": wait, or ask an operator for a larger quota (--quota)",
+		Reason: "this token has written its quota of " + what +
+			": wait, or ask an operator for a larger quota (--quota)",
 		TooMany: true, NotDone: true, RetryAfter: time.Duration(wait).Truncate(time.Second) + time.Second,
 	}
 }

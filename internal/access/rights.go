@@ -158,7 +158,8 @@ var table = sync.OnceValue(func() []row {
 
 // writes reports whether the act writes a document. An unknown verb counts; the store refuses it.
 func (a Act) writes() bool {
-	return !slices.Contains([]knowledge.Verb{VerbRead, VerbResolve, VerbDate, VerbOperate, knowledge.VerbArchive, knowledge.VerbPurge}, a.Verb)
+	return !slices.Contains([]knowledge.Verb{VerbRead, VerbResolve, VerbDate, VerbOperate, knowledge.VerbArchive,
+		knowledge.VerbPurge}, a.Verb)
 }
 
 // Decide returns nil if the caller may do an act, and otherwise the reason and the missing right.
@@ -217,7 +218,8 @@ func notADraft(c *Caller, a Act) string {
 		return "it is " + was.Status + ", and a contributor may only edit drafts: propose the change, or ask a maintainer"
 	}
 	if was, ok := a.Before.(*knowledge.Rule); ok && was.CreatedBy != c.ID {
-		return "it is a draft of " + was.CreatedBy + ", and a contributor may only edit its own drafts: propose the change, or ask a maintainer"
+		return "it is a draft of " + was.CreatedBy +
+			", and a contributor may only edit its own drafts: propose the change, or ask a maintainer"
 	}
 	if is, ok := a.After.(*knowledge.Rule); ok && is.Status != knowledge.StatusDraft {
 		return "a contributor may only write drafts: set status to DRAFT; a maintainer publishes it"
@@ -228,7 +230,8 @@ func notADraft(c *Caller, a Act) string {
 // notAReport returns why a contributor may not make this change to a violation, "" if it may.
 func notAReport(c *Caller, a Act) string {
 	if was, ok := a.Before.(*knowledge.Violation); ok && was.CreatedBy != c.ID {
-		return "it was reported by " + was.CreatedBy + ", and a contributor may only edit its own reports: ask a maintainer"
+		return "it was reported by " + was.CreatedBy +
+			", and a contributor may only edit its own reports: ask a maintainer"
 	}
 	if is, ok := a.After.(*knowledge.Violation); ok && is.Status == knowledge.ViolationWaived {
 		// Otherwise anybody who breaks a rule, even a program, could report and waive the violation in one step.
@@ -288,8 +291,8 @@ func Sees(c *Caller, kind knowledge.Kind) bool {
 	return Decide(c, Act{Verb: VerbRead, Key: knowledge.Key{Kind: kind}}) == nil
 }
 
-// MayRead returns why a caller may not read documents of these kinds, nil if the caller may. It is for answers that come from
-// memory, where no store checks.
+// MayRead returns why a caller may not read documents of these kinds, nil if the caller may. It is for answers that
+// come from memory, where no store checks.
 func MayRead(c *Caller, kinds ...knowledge.Kind) error {
 	for _, kind := range kinds {
 		if !Sees(c, kind) {

@@ -18,8 +18,8 @@ const MethodRequest = "Request"
 // than its caller, or a given time.
 const MethodEnter = "Enter"
 
-// MethodOverride is a [Refusal]'s method for a proposal that was applied without its approvals, which is reported all the
-// same.
+// MethodOverride is a [Refusal]'s method for a proposal that was applied without its approvals, which is reported all
+// the same.
 const MethodOverride = "Override"
 
 // A Refusal is a refused call, for the audit log.
@@ -37,10 +37,12 @@ type Refusal struct {
 // A Store allows each caller what its role allows:
 //
 //   - a viewer reads everything but principals;
-//   - a contributor also creates rules that are drafts and edits its own, which stay drafts, and reports violations and edits those it
+//   - a contributor also creates rules that are drafts and edits its own, which stay drafts, and reports violations and
+//     edits those it
 //     has created, but waives none;
 //   - a maintainer also writes every document but principals;
-//   - a contributor proposes changes to anything, and a maintainer decides about the proposals of others; a proposal is applied as one
+//   - a contributor proposes changes to anything, and a maintainer decides about the proposals of others; a proposal is
+//     applied as one
 //     batch, with as many approvals as the policy asks for;
 //   - an agent reads, reports and proposes; its other writes become proposals;
 //   - an admin also reads and writes principals, purges, and says when a batch took place and who wrote it.

@@ -113,12 +113,13 @@ type Engine interface {
 
 // A Drill is the result of restoring, verifying and comparing a backup, with its duration.
 type Drill struct {
-	At    knowledge.Time `json:"at"`
-	Copy  string         `json:"copy"`
-	RTO   Seconds        `json:"rto_seconds"` // restore and verification
-	RPO   Seconds        `json:"rpo_seconds"` // age of the copy's content at the drill: what a disaster then would have lost
-	Steps []Step         `json:"steps"`
-	Error string         `json:"error,omitempty"` // why it failed, with the step; "" if the copy is proven
+	At   knowledge.Time `json:"at"`
+	Copy string         `json:"copy"`
+	RTO  Seconds        `json:"rto_seconds"` // restore and verification
+	// age of the copy's content at the drill: what a disaster then would have lost
+	RPO   Seconds `json:"rpo_seconds"`
+	Steps []Step  `json:"steps"`
+	Error string  `json:"error,omitempty"` // why it failed, with the step; "" if the copy is proven
 }
 
 // Seconds is a duration whose JSON is a number of seconds.

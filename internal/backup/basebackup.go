@@ -59,7 +59,8 @@ const baseFile = "base.tar"
 func NewBaseBackup(o BaseBackupOptions) *BaseBackup {
 	b := &BaseBackup{o: o}
 	e := EmbeddedOptions{
-		Engine: BaseBackupName, Dir: o.Dir, Key: o.Key, File: baseFile, Inspect: b.inspect, Open: b.open, Keep: o.Keep, Free: o.Free, Program: o.Program,
+		Engine: BaseBackupName, Dir: o.Dir, Key: o.Key, File: baseFile, Inspect: b.inspect, Open: b.open, Keep: o.Keep,
+		Free: o.Free, Program: o.Program,
 	}
 	if o.Cluster != nil {
 		e.Database = baseSource{o.Cluster, b}
@@ -81,7 +82,8 @@ func (b *BaseBackup) Incremental(context.Context, Progress) (Copy, error) {
 	return Copy{}, fmt.Errorf("%w: every copy by pg_basebackup is whole; use --full, or pgBackRest on the database's host", ErrNotSupported)
 }
 
-// Restore implements [Engine]: the copy is started and verified in scratch, and appears as a cluster that was shut down in good order.
+// Restore implements [Engine]: the copy is started and verified in scratch, and appears as a cluster that was shut down
+// in good order.
 func (b *BaseBackup) Restore(ctx context.Context, target Target, dir string, progress Progress) (c Copy, err error) {
 	if target.Point != "" {
 		return c, fmt.Errorf("%w: no WAL is kept between copies by pg_basebackup; name a copy or a time, or use pgBackRest on the database's host", ErrNotSupported)
@@ -236,7 +238,8 @@ func (s baseSource) Backup(ctx context.Context, path string) (err error) {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return fmt.Errorf("pg_basebackup: %w: %s; the role needs REPLICATION, and pg_hba.conf a line for it", err, readable(strings.TrimSpace(said.String())))
+		return fmt.Errorf("pg_basebackup: %w: %s; the role needs REPLICATION, and pg_hba.conf a line for it", err,
+			readable(strings.TrimSpace(said.String())))
 	}
 	return out.Sync()
 }

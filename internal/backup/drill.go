@@ -56,9 +56,9 @@ func (x *exercise) end(dir string) (Drill, error) {
 	return x.d, x.err
 }
 
-// Drill implements [Engine]: the newest copy is unpacked into scratch, looked over for damage, its log verified link by link,
-// its counts held against the manifest, and a sample of its documents against the live ones. The result is kept, whatever it
-// is; the error is that of the drill, which says at which step it failed.
+// Drill implements [Engine]: the newest copy is unpacked into scratch, looked over for damage, its log verified link by
+// link, its counts held against the manifest, and a sample of its documents against the live ones. The result is kept,
+// whatever it is; the error is that of the drill, which says at which step it failed.
 func (e *Embedded) Drill(ctx context.Context, progress Progress) (Drill, error) {
 	x := beginDrill()
 	work, err := e.scratch()
@@ -79,7 +79,8 @@ func (e *Embedded) Drill(ctx context.Context, progress Progress) (Drill, error) 
 		return fmt.Sprintf("%d changes verified", c.Seq), e.bring(ctx, c, work, progress)
 	})
 	x.d.RTO = Seconds(time.Since(x.began).Seconds())
-	x.step("compare with the live documents", func() (string, error) { return e.compare(ctx, filepath.Join(work, e.o.File)) })
+	x.step("compare with the live documents",
+		func() (string, error) { return e.compare(ctx, filepath.Join(work, e.o.File)) })
 	x.step("find its end in the live log", func() (string, error) {
 		if e.o.Database == nil {
 			return nothingLive, nil
@@ -159,7 +160,8 @@ func sample(ctx context.Context, restored, live store.Reader) (string, error) {
 					}
 					continue
 				}
-				return "", fmt.Errorf("%s, version %d, is another document in the backup than in the database", then.Key, then.Version)
+				return "", fmt.Errorf("%s, version %d, is another document in the backup than in the database",
+					then.Key, then.Version)
 			case then.Version == now.Version:
 				equal++
 			}

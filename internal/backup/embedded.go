@@ -128,8 +128,9 @@ func (e *Embedded) Full(ctx context.Context, progress Progress) (c Copy, err err
 	}
 	at := knowledge.At(began)
 	c = Copy{
-		Name: at.Format(nameLayout), Engine: e.o.Engine, Type: "full", At: at, Seq: facts.Seq, Chain: facts.Chain, Documents: facts.Documents,
-		Schema: facts.Schema, Program: e.o.Program, Encrypted: e.o.Key.Encrypts(),
+		Name: at.Format(nameLayout), Engine: e.o.Engine, Type: "full", At: at, Seq: facts.Seq, Chain: facts.Chain,
+		Documents: facts.Documents,
+		Schema:    facts.Schema, Program: e.o.Program, Encrypted: e.o.Key.Encrypts(),
 	}
 	c.File = c.Name + archiveSuffix
 	if c.Encrypted {
@@ -202,7 +203,8 @@ func syncDir(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// List implements [Engine]. A manifest that can't be read is an error that names it: a backup that nobody can find is none.
+// List implements [Engine]. A manifest that can't be read is an error that names it: a backup that nobody can find is
+// none.
 func (e *Embedded) List(context.Context) ([]Copy, error) {
 	list, faults, err := e.read()
 	if err == nil && len(faults) > 0 {
@@ -254,7 +256,8 @@ func (e *Embedded) Check(ctx context.Context) (Report, error) {
 	}
 	r.Newest = list[0].At
 	if age := time.Since(r.Newest.Time); age > e.o.MaxAge {
-		r.Faults = append(r.Faults, fmt.Sprintf("the newest backup is %s old: at most %s is allowed", age.Round(time.Minute), e.o.MaxAge))
+		r.Faults = append(r.Faults, fmt.Sprintf("the newest backup is %s old: at most %s is allowed",
+			age.Round(time.Minute), e.o.MaxAge))
 	}
 	for _, c := range list {
 		if err := e.whole(ctx, c); errors.Is(err, ErrDamaged) {
@@ -287,7 +290,8 @@ func (e *Embedded) whole(ctx context.Context, c Copy) error {
 // find returns the copy for a target.
 func (e *Embedded) find(target Target) (Copy, error) {
 	if target.Point != "" {
-		return Copy{}, fmt.Errorf("%w: an embedded database has no restore points; name a backup or a time", ErrNotSupported)
+		return Copy{}, fmt.Errorf("%w: an embedded database has no restore points; name a backup or a time",
+			ErrNotSupported)
 	}
 	list, faults, err := e.read()
 	if err != nil {
@@ -303,7 +307,8 @@ func (e *Embedded) find(target Target) (Copy, error) {
 	case target.Name != "":
 		what = fmt.Sprintf("there is no backup %s in %s", target.Name, e.o.Dir)
 	case !target.To.IsZero() && len(list) > 0:
-		what = fmt.Sprintf("the oldest backup is of %s, after the time asked for", list[len(list)-1].At.Format(time.RFC3339))
+		what = fmt.Sprintf("the oldest backup is of %s, after the time asked for",
+			list[len(list)-1].At.Format(time.RFC3339))
 	}
 	if len(faults) > 0 {
 		what += "; " + strings.Join(faults, "; ")
@@ -348,7 +353,8 @@ func (e *Embedded) room(c Copy, dir string) error {
 	if e.o.Free == nil {
 		return nil
 	}
-	const factor = 6                                                    // texts compress to about a fifth; the archive does not store its unpacked size
+	// texts compress to about a fifth; the archive does not store its unpacked size
+	const factor = 6
 	if free, ok := e.o.Free(dir); ok && free < uint64(c.Bytes)*factor { //nolint:gosec // a size
 		return fmt.Errorf("the disk of %s has %d MiB free, and the backup %s may need %d MiB: free some space first",
 			dir, free>>20, c.Name, uint64(c.Bytes)*factor>>20) //nolint:gosec // a size
@@ -376,11 +382,13 @@ func (e *Embedded) bring(ctx context.Context, c Copy, dir string, progress Progr
 // sameFacts compares a restored database with its manifest.
 func sameFacts(c Copy, f Facts) error {
 	if f.Seq != c.Seq || f.Chain != c.Chain {
-		return fmt.Errorf("%w: its log ends with change %d (%s), and its manifest says %d (%s)", ErrDamaged, f.Seq, f.Chain, c.Seq, c.Chain)
+		return fmt.Errorf("%w: its log ends with change %d (%s), and its manifest says %d (%s)", ErrDamaged, f.Seq,
+			f.Chain, c.Seq, c.Chain)
 	}
 	for kind, n := range c.Documents {
 		if f.Documents[kind] != n {
-			return fmt.Errorf("%w: it holds %d documents of the kind %s, and its manifest says %d", ErrDamaged, f.Documents[kind], kind, n)
+			return fmt.Errorf("%w: it holds %d documents of the kind %s, and its manifest says %d", ErrDamaged,
+				f.Documents[kind], kind, n)
 		}
 	}
 	return nil
@@ -396,7 +404,8 @@ func (e *Embedded) Expire(context.Context) ([]Copy, error) {
 	for _, c := range old {
 		// The manifest goes first: an archive without one is not a backup, but a manifest without an archive is a
 		// fault.
-		err := errors.Join(os.Remove(filepath.Join(e.o.Dir, c.Name+manifestSuffix)), os.Remove(filepath.Join(e.o.Dir, c.File)))
+		err := errors.Join(os.Remove(filepath.Join(e.o.Dir, c.Name+manifestSuffix)),
+			os.Remove(filepath.Join(e.o.Dir, c.File)))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return old, err
 		}

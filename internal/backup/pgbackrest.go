@@ -115,7 +115,8 @@ var percent = regexp.MustCompile(`, (\d+)(?:\.\d+)?%\)`)
 
 // follow runs pgBackRest and passes on the percentage that it prints for each file.
 func (e *PgBackRest) follow(ctx context.Context, config string, progress Progress, args ...string) error {
-	c := e.command(ctx, config, append(args, "--log-level-console=detail", "--log-level-stderr=error", "--log-level-file=off")...)
+	c := e.command(ctx, config, append(args, "--log-level-console=detail", "--log-level-stderr=error",
+		"--log-level-file=off")...)
 	var errs bytes.Buffer
 	c.Stderr = &errs
 	out, err := c.StdoutPipe()
@@ -274,7 +275,8 @@ const (
 // info runs `pgbackrest info`. Its exit code is 0 even for an unreadable repository: only the status counts.
 func (e *PgBackRest) info(ctx context.Context) (*stanza, error) {
 	if _, err := os.Stat(e.o.Config); err != nil {
-		return nil, fmt.Errorf("pgBackRest is not set up: `tenet backup setup --write` makes its configuration: %w", err)
+		return nil, fmt.Errorf("pgBackRest is not set up: `tenet backup setup --write` makes its configuration: %w",
+			err)
 	}
 	out, err := e.call(ctx, "info", "--output=json")
 	if err != nil {
@@ -312,8 +314,10 @@ const (
 func (s *stanza) copyOf(b *restBackup) Copy {
 	seq, _ := strconv.ParseInt(b.Annotation[noteSeq], 10, 64)
 	return Copy{
-		Name: b.Label, Engine: PgBackRestName, Type: b.Type, At: knowledge.At(time.Unix(b.Timestamp.Stop, 0)), Seq: knowledge.Seq(seq),
-		Program: b.Annotation[noteProgram], Bytes: b.Info.Repository.Delta, Encrypted: s.Cipher != "none" && s.Cipher != "",
+		Name: b.Label, Engine: PgBackRestName, Type: b.Type, At: knowledge.At(time.Unix(b.Timestamp.Stop, 0)),
+		Seq:     knowledge.Seq(seq),
+		Program: b.Annotation[noteProgram], Bytes: b.Info.Repository.Delta, Encrypted: s.Cipher != "none" &&
+			s.Cipher != "",
 		TookMilli: (b.Timestamp.Stop - b.Timestamp.Start) * 1000,
 	}
 }
@@ -371,7 +375,8 @@ func (e *PgBackRest) make(ctx context.Context, kind string, progress Progress) (
 	if err != nil {
 		return Copy{}, err
 	}
-	if len(list) == 0 || slices.ContainsFunc(before.Backup, func(b restBackup) bool { return b.Label == list[0].Name }) {
+	if len(list) == 0 || slices.ContainsFunc(
+		before.Backup, func(b restBackup) bool { return b.Label == list[0].Name }) {
 		return Copy{}, errors.New("pgbackrest backup said that all is well, and no backup is there: see PostgreSQL's log")
 	}
 	return list[0], nil
@@ -414,7 +419,8 @@ func (e *PgBackRest) newScratch(parent string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return dir, errors.Join(writeSynced(filepath.Join(dir, ownerFile), fmt.Appendf(nil, "%d\n", os.Getpid())), e.o.Account.give(dir))
+	return dir, errors.Join(writeSynced(filepath.Join(dir, ownerFile), fmt.Appendf(nil, "%d\n", os.Getpid())),
+		e.o.Account.give(dir))
 }
 
 // sweep stops and removes what drills of killed processes left behind: directories so old are not used any more.

@@ -17,8 +17,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// Check implements [Engine]: pgBackRest reads every file of the repository, and what it does not notice is looked for here: WAL
-// that is missing in the middle, a backup without its manifest, a newest full backup that is too old.
+// Check implements [Engine]: pgBackRest reads every file of the repository, and what it does not notice is looked for
+// here: WAL that is missing in the middle, a backup without its manifest, a newest full backup that is too old.
 func (e *PgBackRest) Check(ctx context.Context) (Report, error) {
 	r := Report{Faults: []string{}}
 	s, err := e.info(ctx)
@@ -61,8 +61,9 @@ func (s *stanza) faults(maxAge time.Duration) (faults []string) {
 	for i := range s.Backup {
 		b := &s.Backup[i]
 		if b.Error {
-			faults = append(faults, fmt.Sprintf("backup %s holds pages whose checksum did not fit when it was made: PostgreSQL's own data is damaged; "+
-				"`pg_amcheck --all` says where", b.Label))
+			faults = append(faults, fmt.Sprintf(
+				"backup %s holds pages whose checksum did not fit when it was made: PostgreSQL's own data is damaged; "+
+					"`pg_amcheck --all` says where", b.Label))
 		}
 		if b.Type == "full" {
 			newest = time.Unix(b.Timestamp.Stop, 0)
@@ -71,7 +72,8 @@ func (s *stanza) faults(maxAge time.Duration) (faults []string) {
 	if age := time.Since(newest); newest.IsZero() {
 		faults = append(faults, "there is no full backup")
 	} else if age > maxAge {
-		faults = append(faults, fmt.Sprintf("the newest full backup is %s old: at most %s is allowed", age.Round(time.Minute), maxAge))
+		faults = append(faults, fmt.Sprintf("the newest full backup is %s old: at most %s is allowed",
+			age.Round(time.Minute), maxAge))
 	}
 	return faults
 }
@@ -231,7 +233,8 @@ func (w *wal) describe(missing []int64) string {
 	if len(missing) == 1 {
 		return "WAL segment " + w.name(missing[0]) + " is missing from the archive"
 	}
-	return fmt.Sprintf("%d WAL segments are missing from the archive, the first is %s", len(missing), w.name(missing[0]))
+	return fmt.Sprintf("%d WAL segments are missing from the archive, the first is %s", len(missing),
+		w.name(missing[0]))
 }
 
 // continuity finds gaps in the WAL: pgBackRest's verify, check and info report none, and a restore silently ends there.
@@ -275,12 +278,14 @@ func (e *PgBackRest) archiving(ctx context.Context, w *wal) (faults []string, er
 		faults = append(faults, fmt.Sprintf("archive_command is %q, which is not pgBackRest's: run `tenet backup setup --write`", a.Command))
 	}
 	if a.FailedAt.After(a.LastAt) {
-		faults = append(faults, fmt.Sprintf("archiving of WAL segment %s failed at %s: PostgreSQL's log says why", a.FailedSegment, knowledge.At(a.FailedAt).Format(time.RFC3339)))
+		faults = append(faults, fmt.Sprintf("archiving of WAL segment %s failed at %s: PostgreSQL's log says why",
+			a.FailedSegment, knowledge.At(a.FailedAt).Format(time.RFC3339)))
 	}
 	if age := time.Since(w.at); w.newest < 0 {
 		faults = append(faults, "the archive holds no WAL")
 	} else if age > e.o.MaxWAL {
-		faults = append(faults, fmt.Sprintf("the newest WAL in the archive is %s old: at most %s is allowed", age.Round(time.Second), e.o.MaxWAL))
+		faults = append(faults, fmt.Sprintf("the newest WAL in the archive is %s old: at most %s is allowed",
+			age.Round(time.Second), e.o.MaxWAL))
 	}
 	return faults, nil
 }

@@ -70,8 +70,10 @@ func NewSetup(o SetupOptions) (Setup, error) {
 	}
 	line("pg1-user", a.User)
 	line("pg1-database", a.Database)
-	s := Setup{Config: b.String(), Command: fmt.Sprintf("pgbackrest --config=%s --stanza=%s archive-push %%p", o.Config, o.Stanza)}
-	s.PostgreSQL = fmt.Sprintf("archive_mode = on\narchive_command = '%s'\narchive_timeout = %ds\n", s.Command, ArchiveTimeout)
+	s := Setup{Config: b.String(), Command: fmt.Sprintf("pgbackrest --config=%s --stanza=%s archive-push %%p",
+		o.Config, o.Stanza)}
+	s.PostgreSQL = fmt.Sprintf("archive_mode = on\narchive_command = '%s'\narchive_timeout = %ds\n", s.Command,
+		ArchiveTimeout)
 	return s, nil
 }
 
@@ -162,7 +164,8 @@ func scratchConfig(text, stanza, data, lock string) string {
 			continue
 		}
 		name, _, ok := strings.Cut(line, "=")
-		if keep && ok && (strings.HasPrefix(name, "repo") || strings.HasPrefix(name, "process-max") || strings.HasSuffix(name, "-timeout")) {
+		if keep && ok && (strings.HasPrefix(name, "repo") || strings.HasPrefix(name, "process-max") ||
+			strings.HasSuffix(name, "-timeout")) {
 			fmt.Fprintf(&b, "%s\n", line)
 		}
 	}

@@ -65,7 +65,8 @@ func (e *PgBackRest) plans(ctx context.Context, t Target) ([]plan, error) {
 	case t.Name != "":
 		what = "there is no backup " + t.Name
 	case len(s.Backup) > 0:
-		what = fmt.Sprintf("the oldest backup is of %s, after the time asked for", time.Unix(s.Backup[0].Timestamp.Stop, 0).UTC().Format(time.RFC3339))
+		what = fmt.Sprintf("the oldest backup is of %s, after the time asked for",
+			time.Unix(s.Backup[0].Timestamp.Stop, 0).UTC().Format(time.RFC3339))
 	}
 	return nil, fmt.Errorf("%s: %w", what, store.ErrNotFound)
 }
@@ -74,7 +75,8 @@ func (e *PgBackRest) plans(ctx context.Context, t Target) ([]plan, error) {
 func (e *PgBackRest) whole(p plan, t Target) error {
 	from, to := p.wal.position(p.backup.Archive.Start), p.wal.position(p.backup.Archive.Stop)
 	if missing := p.wal.missing(from, to); len(missing) > 0 {
-		return fmt.Errorf("%w: %s, without which backup %s can't be restored", ErrDamaged, p.wal.describe(missing), p.backup.Label)
+		return fmt.Errorf("%w: %s, without which backup %s can't be restored", ErrDamaged, p.wal.describe(missing),
+			p.backup.Label)
 	}
 	if p.kind == "default" && !t.AcceptGap {
 		return p.gap()
@@ -88,7 +90,8 @@ func (p plan) gap() error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %s; the %d segments after it can't be used: restore up to there with --accept-gap", ErrDamaged, p.wal.describe(missing),
+	return fmt.Errorf("%w: %s; the %d segments after it can't be used: restore up to there with --accept-gap",
+		ErrDamaged, p.wal.describe(missing),
 		p.wal.newest-missing[0])
 }
 
@@ -102,7 +105,8 @@ func (e *PgBackRest) room(b *restBackup, dir string) error {
 	}
 	need := uint64(float64(b.Info.Size) * roomFactor)
 	if free, ok := e.o.Free(dir); ok && free < need {
-		return fmt.Errorf("the disk of %s has %d MiB free, and backup %s needs %d MiB: free some space first", dir, free>>20, b.Label, need>>20)
+		return fmt.Errorf("the disk of %s has %d MiB free, and backup %s needs %d MiB: free some space first", dir,
+			free>>20, b.Label, need>>20)
 	}
 	return nil
 }
@@ -123,7 +127,8 @@ func (e *PgBackRest) fetch(ctx context.Context, p plan, work, tablespaces string
 		return err
 	}
 	args := []string{
-		"restore", "--set=" + p.backup.Label, "--type=" + p.kind, "--archive-mode=off", "--tablespace-map-all=" + tablespaces,
+		"restore", "--set=" + p.backup.Label, "--type=" + p.kind, "--archive-mode=off", "--tablespace-map-all=" +
+			tablespaces,
 	}
 	if p.target != "" {
 		args = append(args, "--target="+p.target)
@@ -176,7 +181,8 @@ func (p plan) ended(t Target) error {
 		}
 	}
 	if p.kind == "name" {
-		return fmt.Errorf("the WAL after backup %s has no restore point %q: %w", p.backup.Label, p.target, store.ErrNotFound)
+		return fmt.Errorf("the WAL after backup %s has no restore point %q: %w", p.backup.Label, p.target,
+			store.ErrNotFound)
 	}
 	return nil
 }
@@ -220,8 +226,9 @@ func dropTarget(data string) error {
 	return os.WriteFile(path, out.Bytes(), 0o600) // in place, which keeps the owner
 }
 
-// Restore implements [Engine]: the files, the WAL after them up to the target, and the verification of the log, all in scratch; what
-// appears in the directory is a cluster that was shut down in good order. It archives nothing until it is told to.
+// Restore implements [Engine]: the files, the WAL after them up to the target, and the verification of the log, all in
+// scratch; what appears in the directory is a cluster that was shut down in good order. It archives nothing until it is
+// told to.
 func (e *PgBackRest) Restore(ctx context.Context, target Target, dir string, progress Progress) (c Copy, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return c, err
@@ -245,7 +252,8 @@ func (e *PgBackRest) Restore(ctx context.Context, target Target, dir string, pro
 	return c, err
 }
 
-func (e *PgBackRest) restore(ctx context.Context, p plan, target Target, dir string, progress Progress) (c Copy, err error) {
+func (e *PgBackRest) restore(ctx context.Context, p plan, target Target, dir string,
+	progress Progress) (c Copy, err error) {
 	parent := filepath.Dir(dir)
 	if err := e.room(p.backup, parent); err != nil {
 		return c, err
@@ -276,7 +284,8 @@ func (e *PgBackRest) restore(ctx context.Context, p plan, target Target, dir str
 		return c, err
 	}
 	c = (&stanza{Cipher: "none"}).copyOf(p.backup)
-	c.Seq, c.Chain, c.Documents, c.Schema, c.Note = facts.Seq, facts.Chain, facts.Documents, facts.Schema, strings.TrimPrefix(said, "; ")
+	c.Seq, c.Chain, c.Documents, c.Schema, c.Note = facts.Seq, facts.Chain, facts.Documents, facts.Schema,
+		strings.TrimPrefix(said, "; ")
 	c.At = facts.At
 	return c, errors.Join(os.Rename(filepath.Join(work, dataName), dir), syncDir(parent))
 }
@@ -284,9 +293,9 @@ func (e *PgBackRest) restore(ctx context.Context, p plan, target Target, dir str
 // archiveTimeout is how long a drill waits for the WAL of its restore point.
 const archiveTimeout = 2 * time.Minute
 
-// Drill implements [Engine]: the newest backup is restored into scratch and replayed to a restore point made just before; its log is
-// verified link by link and has to hold every change that the live one held then; a sample of its documents is compared with
-// the live ones; PostgreSQL's own programs look over its tables, indexes and pages.
+// Drill implements [Engine]: the newest backup is restored into scratch and replayed to a restore point made just
+// before; its log is verified link by link and has to hold every change that the live one held then; a sample of its
+// documents is compared with the live ones; PostgreSQL's own programs look over its tables, indexes and pages.
 func (e *PgBackRest) Drill(ctx context.Context, progress Progress) (Drill, error) {
 	x := beginDrill()
 	work, err := e.scratch(ctx)
@@ -326,7 +335,8 @@ func (d *restDrill) run(ctx context.Context, progress Progress) {
 	d.step("note a restore point", func() (string, error) { return d.mark(ctx) })
 	began := time.Now()
 	d.step("restore", func() (string, error) {
-		return fmt.Sprintf("%d MiB", d.plan.backup.Info.Size>>20), e.fetch(ctx, d.plan, d.work, filepath.Join(d.work, spaceName), progress)
+		return fmt.Sprintf("%d MiB", d.plan.backup.Info.Size>>20),
+			e.fetch(ctx, d.plan, d.work, filepath.Join(d.work, spaceName), progress)
 	})
 	d.step("replay", func() (string, error) {
 		var err error
@@ -377,7 +387,8 @@ func (d *restDrill) mark(ctx context.Context) (string, error) {
 		a, err := c.Archiving(wait)
 		switch {
 		case wait.Err() != nil && ctx.Err() == nil:
-			return "", fmt.Errorf("WAL segment %s was not archived within %s: PostgreSQL's log says why", segment, archiveTimeout)
+			return "", fmt.Errorf("WAL segment %s was not archived within %s: PostgreSQL's log says why", segment,
+				archiveTimeout)
 		case err != nil:
 			return "", err
 		case a.LastSegment >= segment && !strings.HasSuffix(a.LastSegment, ".history"):
@@ -427,8 +438,10 @@ func (d *restDrill) amcheck(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	err = d.server.run(ctx, "pg_amcheck", "--host="+d.server.socket(), "--port="+strconv.Itoa(restoredPort), "--username="+a.Superuser,
-		"--database="+a.Database, "--heapallindexed", "--install-missing", "--exclude-schema=pg_catalog", "--exclude-schema=information_schema")
+	err = d.server.run(ctx, "pg_amcheck", "--host="+d.server.socket(), "--port="+strconv.Itoa(restoredPort),
+		"--username="+a.Superuser,
+		"--database="+a.Database, "--heapallindexed", "--install-missing", "--exclude-schema=pg_catalog",
+		"--exclude-schema=information_schema")
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrDamaged, err)
 	}

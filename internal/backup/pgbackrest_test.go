@@ -49,10 +49,12 @@ func TestARefusalSaysWhichRightsABackupNeeds(t *testing.T) {
 	e := NewPgBackRest(PgBackRestOptions{})
 	said := "ERROR: [057]: unable to execute query 'select …': ERROR:  permission denied for function pg_backup_start"
 	err := e.failure(t.Context(), []string{"backup"}, errors.New("exit status 57"), said)
-	if err == nil || !strings.Contains(err.Error(), "GRANT EXECUTE ON FUNCTION pg_backup_start") || errors.Is(err, ErrDamaged) {
+	if err == nil || !strings.Contains(err.Error(), "GRANT EXECUTE ON FUNCTION pg_backup_start") ||
+		errors.Is(err, ErrDamaged) {
 		t.Errorf("a backup by a role without rights: %v; want the rights that it needs", err)
 	}
-	if err := e.failure(t.Context(), []string{"restore"}, errors.New("exit status 26"), "ERROR: [026]: actual checksum"); !errors.Is(err, ErrDamaged) {
+	if err := e.failure(t.Context(), []string{"restore"}, errors.New("exit status 26"),
+		"ERROR: [026]: actual checksum"); !errors.Is(err, ErrDamaged) {
 		t.Errorf("a restore of a damaged backup: %v, want %v", err, ErrDamaged)
 	}
 }
@@ -78,7 +80,8 @@ repo1-path=/elsewhere
 			t.Errorf("the configuration of a scratch restore has %s in it:\n%s", no, got)
 		}
 	}
-	for _, want := range []string{"repo1-path=/mnt/backup/repo", "repo1-cipher-pass=secret", "repo2-path=/mnt/other", "[tenet]\npg1-path=/scratch/data"} {
+	for _, want := range []string{"repo1-path=/mnt/backup/repo", "repo1-cipher-pass=secret", "repo2-path=/mnt/other",
+		"[tenet]\npg1-path=/scratch/data"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the configuration of a scratch restore lacks %s:\n%s", want, got)
 		}
@@ -98,8 +101,10 @@ func TestARestoreLooksAtTheFreeDiskFirst(t *testing.T) {
 
 func TestASetupIsRefusedWhereItWouldNotWork(t *testing.T) {
 	dir := t.TempDir()
-	sound := SetupOptions{Config: "/etc/tenet/pgbackrest.conf", Stanza: "tenet", Dir: "/mnt/backup", Archiving: Archiving{DataDir: dir, Port: 5432, User: "tenet"}}
-	if s, err := NewSetup(sound); err != nil || !strings.Contains(s.PostgreSQL, "archive_command = 'pgbackrest --config=/etc/tenet/pgbackrest.conf --stanza=tenet archive-push %p'") {
+	sound := SetupOptions{Config: "/etc/tenet/pgbackrest.conf", Stanza: "tenet", Dir: "/mnt/backup",
+		Archiving: Archiving{DataDir: dir, Port: 5432, User: "tenet"}}
+	if s, err := NewSetup(sound); err != nil ||
+		!strings.Contains(s.PostgreSQL, "archive_command = 'pgbackrest --config=/etc/tenet/pgbackrest.conf --stanza=tenet archive-push %p'") {
 		t.Fatalf("a setup: %+v, %v", s, err)
 	}
 	for want, change := range map[string]func(*SetupOptions){
@@ -118,7 +123,8 @@ func TestASetupIsRefusedWhereItWouldNotWork(t *testing.T) {
 	if err := os.WriteFile(path, []byte("[global]\n# by a person\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := (Setup{Config: setupMark}).Write(path, dir, Account{}); err == nil || !strings.Contains(err.Error(), "left as it is") {
+	if err := (Setup{Config: setupMark}).Write(path, dir, Account{}); err == nil ||
+		!strings.Contains(err.Error(), "left as it is") {
 		t.Errorf("a setup over a configuration of a person's: %v; want a refusal", err)
 	}
 }

@@ -78,17 +78,21 @@ func startRestored(ctx context.Context, account Account, work, data string) (*re
 	}
 	// Debian keeps a cluster's configuration outside of its data directory, so that a restored one may have none.
 	hba, conf := filepath.Join(work, "pg_hba.conf"), filepath.Join(work, "postgresql.conf")
-	for path, text := range map[string]string{hba: "local all all trust\n", conf: "# of a restored cluster that is being looked over\n"} {
+	for path, text := range map[string]string{hba: "local all all trust\n",
+		conf: "# of a restored cluster that is being looked over\n"} {
 		if err := errors.Join(writeSynced(path, []byte(text)), account.give(path)); err != nil {
 			return nil, err
 		}
 	}
 	args := []string{"-D", data}
 	for _, setting := range []string{
-		"config_file=" + conf, "hba_file=" + hba, "ident_file=" + hba, "listen_addresses=", "unix_socket_directories=" + r.socket(),
-		"port=" + strconv.Itoa(restoredPort), "unix_socket_permissions=0700", "archive_mode=off", "ssl=off", "hot_standby=off", "logging_collector=off", "log_destination=stderr",
+		"config_file=" + conf, "hba_file=" + hba, "ident_file=" + hba, "listen_addresses=",
+		"unix_socket_directories=" + r.socket(),
+		"port=" + strconv.Itoa(restoredPort), "unix_socket_permissions=0700", "archive_mode=off", "ssl=off",
+		"hot_standby=off", "logging_collector=off", "log_destination=stderr",
 		"shared_preload_libraries=", "max_connections=20", "lc_messages=C", "log_line_prefix=", "autovacuum=off",
-		"dynamic_shared_memory_type=mmap", "cluster_name=tenet-restored", "primary_conninfo=", "synchronous_standby_names=",
+		"dynamic_shared_memory_type=mmap", "cluster_name=tenet-restored", "primary_conninfo=",
+		"synchronous_standby_names=",
 	} {
 		args = append(args, "-c", setting)
 	}
@@ -114,7 +118,8 @@ func (r *restored) log() string    { return filepath.Join(r.work, logName) }
 // command prepares one of PostgreSQL's programs.
 func (r *restored) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, filepath.Join(r.bin, name), args...) //nolint:gosec // PostgreSQL's own
-	c.Dir, c.Env = r.work, slices.DeleteFunc(append(os.Environ(), "LC_ALL=C"), func(v string) bool { return strings.HasPrefix(v, "PG") })
+	c.Dir, c.Env = r.work, slices.DeleteFunc(append(os.Environ(), "LC_ALL=C"),
+		func(v string) bool { return strings.HasPrefix(v, "PG") })
 	r.account.lend(c)
 	return c
 }
@@ -160,7 +165,8 @@ func (r *restored) ready(ctx context.Context) error {
 		}
 		// The eighth line is the cluster's status. One that waits for promotion has "standby".
 		lock, err := os.ReadFile(filepath.Join(r.data, "postmaster.pid"))
-		if lines := bytes.Split(lock, []byte("\n")); err == nil && len(lines) > 7 && strings.TrimSpace(string(lines[7])) == "ready" {
+		if lines := bytes.Split(lock, []byte("\n")); err == nil && len(lines) > 7 &&
+			strings.TrimSpace(string(lines[7])) == "ready" {
 			return nil
 		}
 	}

@@ -49,7 +49,8 @@ func (c *call) send(p *process, client *http.Client) (int, error) {
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	if err == nil && (resp.StatusCode != http.StatusOK || bytes.Contains(text, []byte(`"isError":true`)) || bytes.Contains(text, []byte(`"error":{`))) {
+	if err == nil && (resp.StatusCode != http.StatusOK || bytes.Contains(text, []byte(`"isError":true`)) ||
+		bytes.Contains(text, []byte(`"error":{`))) {
 		err = fmt.Errorf("%s %s: %s: %.300s", c.method, c.path, resp.Status, text)
 	}
 	return len(text), err
@@ -58,14 +59,17 @@ func (c *call) send(p *process, client *http.Client) (int, error) {
 // tool is a call of a tool over the protocol without sessions.
 func tool(name string, arguments any) (*call, error) {
 	meta := map[string]any{
-		"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": map[string]any{},
-		"io.modelcontextprotocol/clientInfo": map[string]string{"name": "bench", "version": "1"},
+		"io.modelcontextprotocol/protocolVersion":    "2026-07-28",
+		"io.modelcontextprotocol/clientCapabilities": map[string]any{},
+		"io.modelcontextprotocol/clientInfo":         map[string]string{"name": "bench", "version": "1"},
 	}
 	body, err := json.Marshal(map[string]any{
-		"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": map[string]any{"name": name, "arguments": arguments, "_meta": meta},
+		"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": map[string]any{"name": name,
+			"arguments": arguments, "_meta": meta},
 	})
 	return &call{http.MethodPost, "/mcp", string(body), map[string]string{
-		"Accept": "application/json, text/event-stream", "Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": name,
+		"Accept": "application/json, text/event-stream", "Mcp-Protocol-Version": "2026-07-28",
+		"Mcp-Method": "tools/call", "Mcp-Name": name,
 	}}, err
 }
 
@@ -109,7 +113,8 @@ func (r *report) tools(t *testing.T, p *process) {
 		{
 			"get_guidance",
 			map[string]any{"paths": []string{"cmd/pay/main.go"}, "task": "add a refund endpoint"},
-			&call{method: http.MethodPost, path: "/api/v1/guidance", body: `{"paths":["cmd/pay/main.go"],"task":"add a refund endpoint"}`},
+			&call{method: http.MethodPost, path: "/api/v1/guidance",
+				body: `{"paths":["cmd/pay/main.go"],"task":"add a refund endpoint"}`},
 		},
 		{
 			"search",
@@ -124,7 +129,8 @@ func (r *report) tools(t *testing.T, p *process) {
 		times, size := byTurns(t, p, q.rest, c)
 		at := func(i, percent int) time.Duration { return times[i][len(times[i])*percent/100] }
 		over := ratio(at(1, 99), at(0, 99))
-		r.line("| `%s` | %d | %d | %s | %s | %s | %s | %.2f | %.2f | %s |", q.tool, size[0], size[1], us(at(0, 50)), us(at(1, 50)), us(at(0, 99)), us(at(1, 99)),
+		r.line("| `%s` | %d | %d | %s | %s | %s | %s | %.2f | %.2f | %s |", q.tool, size[0], size[1], us(at(0, 50)),
+			us(at(1, 50)), us(at(0, 99)), us(at(1, 99)),
 			ratio(at(1, 50), at(0, 50)), over, verdict(over, 1.5))
 	}
 	r.line("")
@@ -164,7 +170,8 @@ func (r *report) hooks(t *testing.T, bin string, p *process) {
 			i, i, strings.Repeat("A sentence that says what the rule asks for, and why. ", 12), glob, i)
 	}
 	file := filepath.Join(tree, "rules.jsonl")
-	for name, text := range map[string]string{file: rules.String(), filepath.Join(tree, ".tenet.yaml"): "packs: [bench]\n"} {
+	for name, text := range map[string]string{file: rules.String(),
+		filepath.Join(tree, ".tenet.yaml"): "packs: [bench]\n"} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +207,8 @@ func (r *report) hooks(t *testing.T, bin string, p *process) {
 			slices.Sort(list)
 		}
 		half := edits / 2
-		r.line("| %s | %s | %s | %.2f | %s | %s | %s |", c.name, ms(used[half]), ms(least[half]), ratio(used[half], least[half]), ms(waits[half]),
+		r.line("| %s | %s | %s | %.2f | %s | %s | %s |", c.name, ms(used[half]), ms(least[half]),
+			ratio(used[half], least[half]), ms(waits[half]),
 			ms(waits[edits*99/100]), verdict(float64(waits[half].Microseconds())/1000, 50))
 	}
 }

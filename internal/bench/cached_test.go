@@ -65,11 +65,13 @@ func samples(t *testing.T, url string) {
 	c.Normalize()
 	ops := []knowledge.Op{knowledge.Put(c, knowledge.AnyVersion)}
 	small := len(canonical(t, rule(sampleDoc, "security", "")))
-	ops = append(ops, knowledge.Put(rule(sampleDoc, "security", strings.Repeat("x", max(1, 2048-small-60))), knowledge.AnyVersion))
+	ops = append(ops, knowledge.Put(rule(sampleDoc, "security", strings.Repeat("x", max(1, 2048-small-60))),
+		knowledge.AnyVersion))
 	for i := range 50 {
 		ops = append(ops, knowledge.Put(rule(fmt.Sprintf("bench-%02d", i), sampleCategory, "x"), knowledge.AnyVersion))
 	}
-	if _, err := s.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "bench", Ops: ops}); err != nil {
+	if _, err := s.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "bench",
+		Ops: ops}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -115,21 +117,24 @@ func startRole(t *testing.T, role, ready string, env []string, args ...string) *
 	return p
 }
 
-// cachedCosts compares a tenet that answers from memory with servers that have less to do and with one that has no memory.
+// cachedCosts compares a tenet that answers from memory with servers that have less to do and with one that has no
+// memory.
 func (r *report) cachedCosts(t *testing.T, e *env, l *loaded) {
 	samples(t, l.url)
 	pids := func() []int { return postgresPIDs(e.pg.DataDir()) }
 	ours := startTenet(t, e.bin, filepath.Join(l.dir, "dual"), "--database-url", l.url)
 	ours.extra = pids
 	defer ours.stop()
-	logs := startTenet(t, e.bin, filepath.Join(l.dir, "logged"), "--database-url", l.url, "--access-log", "--log-level", "error")
+	logs := startTenet(t, e.bin, filepath.Join(l.dir, "logged"), "--database-url", l.url, "--access-log",
+		"--log-level", "error")
 	logs.extra = pids
 	defer logs.stop()
 	hand := startRole(t, "pgx", "/ready", []string{"TENET_BENCH_DATABASE=" + l.url})
 	hand.extra = pids
 	defer hand.stop()
 
-	doc, page, search := "/api/v1/rules/"+sampleDoc, "/api/v1/rules?limit=50&category="+sampleCategory, "/api/v1/search?kind=rule&q="+storegen.CommonWord
+	doc, page, search := "/api/v1/rules/"+sampleDoc, "/api/v1/rules?limit=50&category="+sampleCategory,
+		"/api/v1/search?kind=rule&q="+storegen.CommonWord
 	docBody, etag := fetch(t, ours, doc)
 	pageBody, pageTag := fetch(t, ours, page)
 	searchBody, _ := fetch(t, ours, search)
@@ -151,26 +156,35 @@ func (r *report) cachedCosts(t *testing.T, e *env, l *loaded) {
 	one := func(p *process, path string, headers ...string) contender {
 		return contender{p, question{paths: []string{path}, headers: headers}}
 	}
-	docs := inTurn(t, "document", runTime, one(bare, "/document"), one(ours, doc), one(logs, doc), one(hand, "/rules/"+sampleDoc))
-	pages := inTurn(t, "page", runTime, one(bare, "/page"), one(ours, page), one(logs, page), one(hand, "/rules?category="+sampleCategory))
-	known := contender{ours, question{paths: []string{doc}, headers: []string{"If-None-Match: " + etag}, status: http.StatusNotModified}}
-	bareKnown := contender{bare, question{paths: []string{"/document"}, headers: known.q.headers, status: http.StatusNotModified}}
+	docs := inTurn(t, "document", runTime, one(bare, "/document"), one(ours, doc), one(logs, doc),
+		one(hand, "/rules/"+sampleDoc))
+	pages := inTurn(t, "page", runTime, one(bare, "/page"), one(ours, page), one(logs, page),
+		one(hand, "/rules?category="+sampleCategory))
+	known := contender{ours, question{paths: []string{doc}, headers: []string{"If-None-Match: " + etag},
+		status: http.StatusNotModified}}
+	bareKnown := contender{bare, question{paths: []string{"/document"}, headers: known.q.headers,
+		status: http.StatusNotModified}}
 	same := inTurn(t, "304", runTime, bareKnown, known)
 	finds := inTurn(t, "search", runTime, one(ours, search), one(hand, "/search?q="+storegen.CommonWord))
 	ours.extra = pids
 	askAll(t, ours, nineInTen(l, "/api/v1/rules/").paths[:5000:5000])
-	mixed := inTurn(t, "nine in ten", runTime, contender{ours, nineInTen(l, "/api/v1/rules/")}, contender{hand, nineInTen(l, "/rules/")})
+	mixed := inTurn(t, "nine in ten", runTime, contender{ours, nineInTen(l, "/api/v1/rules/")},
+		contender{hand, nineInTen(l, "/rules/")})
 
 	r.line("Processor time of the server for one request, %d connections, five turns A B A B, the median of each. Tenet answers from memory; it", loadConns)
 	r.line("checks the token, counts and measures every request, and says how fresh its answer is. Bare is a net/http handler that writes the same")
 	r.line("bytes, with Go's own settings; by hand is one with pgx, encoding/json and no memory, with what PostgreSQL does for it.\n")
 	r.line("| request | bytes | bare | tenet | ratio | with access log | by hand | by hand/tenet |")
 	r.line("| --- | --- | --- | --- | --- | --- | --- | --- |")
-	r.line("| document | %d | %s | %s | %.2f | %s | %s | %.2f |", len(docBody), us1(docs[0]), us1(docs[1]), ratio(docs[1], docs[0]), us1(docs[2]), us1(docs[3]), ratio(docs[3], docs[1]))
-	r.line("| page of 50 | %d | %s | %s | %.2f | %s | %s | %.2f |", len(pageBody), us1(pages[0]), us1(pages[1]), ratio(pages[1], pages[0]), us1(pages[2]), us1(pages[3]), ratio(pages[3], pages[1]))
+	r.line("| document | %d | %s | %s | %.2f | %s | %s | %.2f |", len(docBody), us1(docs[0]), us1(docs[1]),
+		ratio(docs[1], docs[0]), us1(docs[2]), us1(docs[3]), ratio(docs[3], docs[1]))
+	r.line("| page of 50 | %d | %s | %s | %.2f | %s | %s | %.2f |", len(pageBody), us1(pages[0]), us1(pages[1]),
+		ratio(pages[1], pages[0]), us1(pages[2]), us1(pages[3]), ratio(pages[3], pages[1]))
 	r.line("| document, 304 | 0 | %s | %s | %.2f | - | - | - |", us1(same[0]), us1(same[1]), ratio(same[1], same[0]))
-	r.line("| search, 20 hits of a common word | %d | - | %s | - | - | %s | %.2f |", len(searchBody), us1(finds[0]), us1(finds[1]), ratio(finds[1], finds[0]))
-	r.line("| documents, nine in ten in memory | - | - | %s | - | - | %s | %.2f |", us1(mixed[0]), us1(mixed[1]), ratio(mixed[1], mixed[0]))
+	r.line("| search, 20 hits of a common word | %d | - | %s | - | - | %s | %.2f |", len(searchBody), us1(finds[0]),
+		us1(finds[1]), ratio(finds[1], finds[0]))
+	r.line("| documents, nine in ten in memory | - | - | %s | - | - | %s | %.2f |", us1(mixed[0]), us1(mixed[1]),
+		ratio(mixed[1], mixed[0]))
 	r.line("\nGoals: at most 1.25 times bare for the document and 1.15 for the page; at least 3.5 times cheaper than by hand for the document, 10 for")
 	r.line("the page and the search, 3 with nine in ten in memory.\n")
 	for _, c := range []struct {
@@ -268,7 +282,8 @@ func (r *report) cachedTiers(t *testing.T, e *env, l *loaded) {
 		before := found(t, p)
 		cost := inTurn(t, tier.name, runTime, contender{p, question{paths: tier.paths}})
 		c := found(t, p).less(before)
-		r.line("| %s | %s | %.3f | %.3f | %.3f |", tier.name, us1(cost[0]), c.part(c.Hot), c.part(c.Warm), c.part(c.Miss))
+		r.line("| %s | %s | %.3f | %.3f | %.3f |", tier.name, us1(cost[0]), c.part(c.Hot), c.part(c.Warm),
+			c.part(c.Miss))
 		p.stop()
 	}
 	r.line("")
@@ -345,14 +360,16 @@ func (r *report) cachedMemory(t *testing.T, e *env, l *loaded) {
 	r.line("| --- | --- | --- | --- | --- | --- |")
 	wishes := uneven(l, 1, 400_000)
 	var packed memory // of the largest warm tier
-	for _, tier := range []struct{ hot, warm int }{{tenth, 0}, {8, 32}, {max(8, tenth*5/2-32), 32}, {max(8, tenth*5/2-64), 64}} {
+	for _, tier := range []struct{ hot, warm int }{{tenth, 0}, {8, 32}, {max(8, tenth*5/2-32), 32},
+		{max(8, tenth*5/2-64), 64}} {
 		p := open(false, tier.hot, tier.warm)
 		first := drive(t, p, 8*time.Second, question{paths: wishes})
 		before := found(t, p)
 		drive(t, p, 4*time.Second, question{paths: wishes, from: first.n})
 		packed = memoryOf(t, p)
 		c := packed.Records.SinceStart.less(before)
-		r.line("| %d MB | %d MB | %.2f | %.3f | %.3f | %.3f |", tier.hot, tier.warm, float64(int64(tier.hot+tier.warm)<<20)/float64(size), c.part(c.Hot+c.Warm), c.part(c.Hot), c.part(c.Warm))
+		r.line("| %d MB | %d MB | %.2f | %.3f | %.3f | %.3f |", tier.hot, tier.warm,
+			float64(int64(tier.hot+tier.warm)<<20)/float64(size), c.part(c.Hot+c.Warm), c.part(c.Hot), c.part(c.Warm))
 		p.stop()
 	}
 	each := packed.WarmBytes / max(1, packed.WarmEntries)
@@ -380,7 +397,8 @@ func (r *report) cachedMemory(t *testing.T, e *env, l *loaded) {
 	}
 	read := askAll(t, p, paths)
 	for limit := 50; read < 3*(smallHot+smallWarm)<<20; limit-- { // another size makes other pages
-		for next := fmt.Sprintf("/api/v1/rules?sort=id&active=any&limit=%d", limit); next != "" && read < 3*(smallHot+smallWarm)<<20; {
+		for next := fmt.Sprintf("/api/v1/rules?sort=id&active=any&limit=%d", limit); next != "" &&
+			read < 3*(smallHot+smallWarm)<<20; {
 			body, link := fetchPage(t, p, next)
 			read, next = read+int64(body), link
 		}

@@ -54,7 +54,8 @@ func (r *report) outages(t *testing.T, e *env) {
 		t.Fatal(err)
 	}
 	through.Host = wall.Addr().String()
-	p := startTenet(t, e.bin, filepath.Join(t.TempDir(), "data"), "--database-url", through.String(), "--cache-hot", "0", "--cache-warm", "0", "--seed=false",
+	p := startTenet(t, e.bin, filepath.Join(t.TempDir(), "data"), "--database-url", through.String(), "--cache-hot",
+		"0", "--cache-warm", "0", "--seed=false",
 		"--breaker-recovery", "3s") // what comes after a fault is the same whenever the breaker asks again
 	awaitMode(t, p, `"mode":"normal"`, `"mirror":{"ready":true`)
 	var paths []string
@@ -120,7 +121,8 @@ func awaitMode(t *testing.T, p *process, texts ...string) {
 		}
 		defer resp.Body.Close()
 		body, err := io.ReadAll(resp.Body)
-		return err == nil && !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(string(body), text) })
+		return err == nil && !slices.ContainsFunc(texts,
+			func(text string) bool { return !strings.Contains(string(body), text) })
 	})
 }
 
@@ -287,7 +289,8 @@ func newRules(name string, n int) knowledge.Batch {
 	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "bench"}
 	category := storegen.Categories()[0].Key().ID
 	for i := range n {
-		d := &knowledge.Rule{RuleID: fmt.Sprintf("%s-%d", name, i), Category: category, Title: "Rule " + name, Description: strings.Repeat("What to do and why. ", 40), IsActive: true}
+		d := &knowledge.Rule{RuleID: fmt.Sprintf("%s-%d", name, i), Category: category, Title: "Rule " + name,
+			Description: strings.Repeat("What to do and why. ", 40), IsActive: true}
 		d.Normalize()
 		b.Ops = append(b.Ops, knowledge.Put(d, knowledge.NoVersion))
 	}
@@ -304,8 +307,8 @@ func (r *report) mirrors(t *testing.T, e *env) {
 // hugeTitle begins the part of the report that is kept from an earlier run.
 const hugeTitle = "## The mirror of a huge database\n"
 
-// million measures the same with more documents. That takes long, most of it to fill the database, so it must be asked for; else
-// what the report says of it is kept.
+// million measures the same with more documents. That takes long, most of it to fill the database, so it must be asked
+// for; else what the report says of it is kept.
 func (r *report) million(t *testing.T, e *env) {
 	if *hugeFlag == 0 {
 		if at := strings.Index(r.before, hugeTitle); at >= 0 {
@@ -317,7 +320,8 @@ func (r *report) million(t *testing.T, e *env) {
 	fill(t, address, *hugeFlag)
 	pgtest.Exec(t, address, "VACUUM ANALYZE")
 	r.line("%s", hugeTitle)
-	r.line("Measured when `make bench HUGE=%d` asks for it, this time on %s.\n", *hugeFlag, time.Now().UTC().Format(time.DateOnly))
+	r.line("Measured when `make bench HUGE=%d` asks for it, this time on %s.\n", *hugeFlag,
+		time.Now().UTC().Format(time.DateOnly))
 	r.mirror(t, address, *hugeFlag)
 }
 
@@ -328,7 +332,8 @@ func (r *report) mirror(t *testing.T, address string, size int) {
 	made := instance(t, s)
 	until(t, made, "a mirror", func(st failover.Status) bool { return st.Mirror.Ready })
 	took := time.Since(began)
-	r.line("Made from %d documents and their history in %.1f s: %.0f documents a second.\n", size, took.Seconds(), float64(size)/took.Seconds())
+	r.line("Made from %d documents and their history in %.1f s: %.0f documents a second.\n", size, took.Seconds(),
+		float64(size)/took.Seconds())
 	until(t, made, "a level mirror", isLevel)
 	r.lag(t, s, made, "")
 	began = time.Now()
@@ -339,7 +344,8 @@ func (r *report) mirror(t *testing.T, address string, size int) {
 	if err != nil || !st.Mirror.Compared.Equal {
 		t.Errorf("the mirror differs from its primary: %+v, %v", st.Mirror, err)
 	}
-	r.line("The comparison of %d documents took %.1f s beside these writes.\n", st.Mirror.Compared.Documents, st.Mirror.Compared.At.Sub(began).Seconds())
+	r.line("The comparison of %d documents took %.1f s beside these writes.\n", st.Mirror.Compared.Documents,
+		st.Mirror.Compared.At.Sub(began).Seconds())
 }
 
 // lag measures how far a mirror is behind while others write.
@@ -356,7 +362,8 @@ func (r *report) lag(t *testing.T, s *postgres.Store, made *failover.Store, when
 	}
 	seen := map[knowledge.Seq]time.Time{}
 	wg.Go(func() {
-		w := store.Watch{Feed: made.Mirrored(), Begin: func(context.Context, error) (store.Place, error) { return store.Place{Seq: tail}, nil }}
+		w := store.Watch{Feed: made.Mirrored(),
+			Begin: func(context.Context, error) (store.Place, error) { return store.Place{Seq: tail}, nil }}
 		w.Changed = func(changes []knowledge.Change) error {
 			now := time.Now()
 			mu.Lock()
@@ -411,7 +418,8 @@ func (r *report) lag(t *testing.T, s *postgres.Store, made *failover.Store, when
 func (r *report) overhead(t *testing.T, e *env) {
 	address := e.pg.NewDatabase()
 	ids := fill(t, address, 5000)
-	dual := startTenet(t, e.bin, filepath.Join(t.TempDir(), "data"), "--database-url", address, "--cache-hot", "0", "--cache-warm", "0", "--seed=false")
+	dual := startTenet(t, e.bin, filepath.Join(t.TempDir(), "data"), "--database-url", address, "--cache-hot", "0",
+		"--cache-warm", "0", "--seed=false")
 	awaitMode(t, dual, `"mode":"normal"`, `"mirror":{"ready":true`)
 	plain := &process{url: "http://" + freeAddr(t), token: dual.token}
 	cmd := exec.Command(os.Args[0], strings.TrimPrefix(plain.url, "http://"))
@@ -445,7 +453,8 @@ func (r *report) overhead(t *testing.T, e *env) {
 	r.line("")
 }
 
-// servePlain serves a tenet on PostgreSQL alone: what stands over the engine is the same, the failover and the cache are not there.
+// servePlain serves a tenet on PostgreSQL alone: what stands over the engine is the same, the failover and the cache
+// are not there.
 func servePlain(addr string) {
 	ctx := context.Background()
 	fail := func(err error) {
@@ -459,7 +468,8 @@ func servePlain(addr string) {
 	measures := observe.NewMetrics(prometheus.NewRegistry())
 	dir := access.NewDirectory(pg, nil)
 	fail(dir.Load(ctx))
-	chain := access.New(observe.New(observe.New(pg, "postgres", measures), "all", measures), dir, func(context.Context, access.Refusal) {})
+	chain := access.New(observe.New(observe.New(pg, "postgres", measures), "all", measures), dir,
+		func(context.Context, access.Refusal) {})
 	observed := func(route string) func(int, time.Duration) { return measures.Request(route).Observe }
 	h := httpapi.New(httpapi.Options{Store: chain, Authenticate: dir.Authenticate, Observe: observed})
 	fail((&http.Server{Addr: addr, Handler: h, ReadHeaderTimeout: time.Minute}).ListenAndServe())

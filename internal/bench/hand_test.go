@@ -21,9 +21,9 @@ import (
 	"tenet/internal/store"
 )
 
-// A handWriter writes rules as somebody would by hand who wants the same tables, indexes, search, log and history: few statements with
-// arrays, prepared by pgx and sent in one packet, hashes made here. It has neither conditions nor versions nor guards, and nobody
-// else writes beside it.
+// A handWriter writes rules as somebody would by hand who wants the same tables, indexes, search, log and history: few
+// statements with arrays, prepared by pgx and sent in one packet, hashes made here. It has neither conditions nor
+// versions nor guards, and nobody else writes beside it.
 type handWriter struct {
 	conn  *pgx.Conn
 	seq   int64
@@ -60,7 +60,8 @@ const (
 // write writes a batch of new rules in one transaction.
 func (h *handWriter) write(ctx context.Context, b knowledge.Batch) error {
 	n := len(b.Ops)
-	seqs, ids, docs, hashes, chains := make([]int64, n), make([]string, n), make([][]byte, n), make([][]byte, n), make([][]byte, n)
+	seqs, ids, docs, hashes, chains := make([]int64, n), make([]string, n), make([][]byte, n), make([][]byte, n),
+		make([][]byte, n)
 	all := sha256.New()
 	for i := range b.Ops {
 		doc, err := knowledge.Canonical(b.Ops[i].Doc)
@@ -104,7 +105,8 @@ func onlyRules(t *testing.T, n, size int, fn func(knowledge.Batch)) {
 	}
 }
 
-// writes compares writing through the engine with two writers made by hand: a bare one, and one with the same tables, indexes, log and history.
+// writes compares writing through the engine with two writers made by hand: a bare one, and one with the same tables,
+// indexes, log and history.
 func (r *report) writes(t *testing.T, e *env) {
 	url := e.pg.NewDatabase()
 	if _, err := postgres.Migrate(t.Context(), postgres.Address{URL: url}, -1); err != nil {
@@ -146,7 +148,8 @@ func (r *report) writes(t *testing.T, e *env) {
 				d.RuleID = fmt.Sprintf("%s-%d", d.RuleID, w.size)
 				b.Ops[i] = knowledge.Put(d, 0)
 			}
-			k := slices.Index([]bool{len(list[0]) <= len(list[1]) && len(list[0]) <= len(list[2]), len(list[1]) <= len(list[2]), true}, true)
+			k := slices.Index([]bool{len(list[0]) <= len(list[1]) && len(list[0]) <= len(list[2]),
+				len(list[1]) <= len(list[2]), true}, true)
 			list[k] = append(list[k], b)
 		})
 		var rates [4][]float64
@@ -168,9 +171,11 @@ func (r *report) writes(t *testing.T, e *env) {
 				rates[k] = append(rates[k], float64(done)/time.Since(began).Seconds())
 			}
 			last := len(rates[0]) - 1
-			toBare, toHand = append(toBare, rates[0][last]/rates[2][last]), append(toHand, rates[1][last]/rates[2][last])
+			toBare, toHand = append(toBare, rates[0][last]/rates[2][last]),
+				append(toHand, rates[1][last]/rates[2][last])
 		}
-		r.line("| batches of %d | %.0f/s | %.0f/s | %.0f/s | %.2f | %.2f | %s | %.0f/s |", w.size, median(rates[0]), median(rates[1]), median(rates[2]),
+		r.line("| batches of %d | %.0f/s | %.0f/s | %.0f/s | %.2f | %.2f | %s | %.0f/s |", w.size, median(rates[0]),
+			median(rates[1]), median(rates[2]),
 			median(toBare), median(toHand), verdict(median(toHand), w.goal), median(rates[3]))
 	}
 	r.repeat("writes")
@@ -183,7 +188,8 @@ func insertBare(ctx context.Context, conn *pgx.Conn, b knowledge.Batch) error {
 		if err != nil {
 			return err
 		}
-		q.Queue("INSERT INTO bare VALUES ($1, $2) ON CONFLICT (rule_id) DO UPDATE SET document = excluded.document", b.Ops[i].Key.String(), doc)
+		q.Queue("INSERT INTO bare VALUES ($1, $2) ON CONFLICT (rule_id) DO UPDATE SET document = excluded.document",
+			b.Ops[i].Key.String(), doc)
 	}
 	return conn.SendBatch(ctx, q).Close()
 }

@@ -27,12 +27,14 @@ func (r *report) live(t *testing.T, e *env) {
 	r.line("| subscribers | server | p50 | p99 | CPU for a message | bytes for an idle connection |")
 	r.line("| --- | --- | --- | --- | --- | --- |")
 	names := map[string]string{
-		"hub": "tenet, WebSocket", "events": "tenet, server-sent events", "coder": "coder/websocket, bare", "gobwas": "gobwas/ws, bare",
+		"hub": "tenet, WebSocket", "events": "tenet, server-sent events", "coder": "coder/websocket, bare",
+		"gobwas": "gobwas/ws, bare",
 	}
 	const fanOut = "BenchmarkFanOut/(hub|events|coder|gobwas)/(1000|5000|10000)"
 	for _, m := range benchmarks(t, "./internal/live", fanOut, "60x") {
 		server, subscribers, _ := strings.Cut(m.name, "/")
-		r.line("| %s | %s | %s ms | %s ms | %s us | %s |", subscribers, names[server], m.values["p50-last-ms"], m.values["p99-last-ms"],
+		r.line("| %s | %s | %s ms | %s ms | %s us | %s |", subscribers, names[server], m.values["p50-last-ms"],
+			m.values["p99-last-ms"],
 			m.values["cpu-us/message"], m.values["bytes/connection"])
 	}
 	r.line("\nA row again: %s.\n", repeats(fanOut, "60x"))
@@ -41,7 +43,8 @@ func (r *report) live(t *testing.T, e *env) {
 	r.line("| stuck | p50 | p99 | CPU for a message |")
 	r.line("| --- | --- | --- | --- |")
 	for _, m := range benchmarks(t, "./internal/live", "BenchmarkStuck", "60x") {
-		r.line("| %s | %s ms | %s ms | %s us |", m.name, m.values["p50-last-ms"], m.values["p99-last-ms"], m.values["cpu-us/message"])
+		r.line("| %s | %s ms | %s ms | %s us |", m.name, m.values["p50-last-ms"], m.values["p99-last-ms"],
+			m.values["cpu-us/message"])
 	}
 	r.line("\nAgain: %s.\n", repeats("BenchmarkStuck", "60x"))
 	r.across(t, e)
@@ -129,9 +132,11 @@ func crossings(t *testing.T, from, to *process, writers int) []time.Duration {
 	})
 	<-began
 	write := func(c *client.Store, id string) error {
-		d := &knowledge.Category{ID: id, Name: id, Description: strings.Repeat("every file that is opened is closed; ", 10)}
+		d := &knowledge.Category{ID: id, Name: id, Description: strings.Repeat("every file that is opened is closed; ",
+			10)}
 		d.Normalize()
-		_, err := c.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "admin", Ops: []knowledge.Op{knowledge.Put(d, knowledge.AnyVersion)}})
+		_, err := c.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "admin",
+			Ops: []knowledge.Op{knowledge.Put(d, knowledge.AnyVersion)}})
 		return err
 	}
 	for i := range writers {

@@ -85,7 +85,8 @@ func startTenet(t *testing.T, bin, dir string, args ...string) *process {
 	t.Helper()
 	addr := freeAddr(t)
 	p := &process{url: "http://" + addr}
-	p.start(t, "/readyz", exec.Command(bin, append([]string{"serve", "--listen", addr, "--data-dir", dir, "--log-level", "error"}, args...)...))
+	p.start(t, "/readyz", exec.Command(bin, append([]string{"serve", "--listen", addr, "--data-dir", dir,
+		"--log-level", "error"}, args...)...))
 	data, err := os.ReadFile(filepath.Join(dir, "admin.token"))
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +115,8 @@ func (p *process) start(t *testing.T, ready string, cmd *exec.Cmd) {
 	})
 }
 
-// level waits until a tenet beside PostgreSQL has a whole mirror: building it costs processor time that no request asked for.
+// level waits until a tenet beside PostgreSQL has a whole mirror: building it costs processor time that no request
+// asked for.
 func (p *process) level(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Minute)
@@ -224,12 +226,14 @@ func ask(t *testing.T, p *process, conns int, d time.Duration, paths []string) l
 
 func askFor(t *testing.T, p *process, conns int, d time.Duration, q question) load {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: conns, DisableCompression: true}, Timeout: 30 * time.Second}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: conns, DisableCompression: true},
+		Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
 	var next, failed atomic.Int64
 	times := make([][]time.Duration, conns)
 	one := func(i int64) error {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+q.paths[(q.from+int(i))%len(q.paths)], nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+			p.url+q.paths[(q.from+int(i))%len(q.paths)], nil)
 		if err != nil {
 			return err
 		}
@@ -275,13 +279,14 @@ func askFor(t *testing.T, p *process, conns int, d time.Duration, q question) lo
 	all := slices.Concat(times...)
 	slices.Sort(all)
 	return load{
-		n: len(all), failed: int(failed.Load()), cpu: used / time.Duration(len(all)), p50: all[len(all)/2], p99: all[len(all)*99/100],
+		n: len(all), failed: int(failed.Load()), cpu: used / time.Duration(len(all)), p50: all[len(all)/2],
+		p99:  all[len(all)*99/100],
 		most: all[len(all)-1], perSecond: float64(len(all)) / took.Seconds(),
 	}
 }
 
-// alternate measures two servers in turn, A B A B, and returns the better half of each: what disturbs one run does not favour
-// one side.
+// alternate measures two servers in turn, A B A B, and returns the better half of each: what disturbs one run does not
+// favour one side.
 func alternate(t *testing.T, a, b *process, conns int, d time.Duration, pathsA, pathsB []string) (load, load) {
 	t.Helper()
 	better := func(x, y load) load {
@@ -323,7 +328,8 @@ func machine() string {
 			break
 		}
 	}
-	return fmt.Sprintf("%d cores (%s), %s %s/%s", runtime.NumCPU(), cpu, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("%d cores (%s), %s %s/%s", runtime.NumCPU(), cpu, runtime.Version(), runtime.GOOS,
+		runtime.GOARCH)
 }
 
 // verdict says whether a figure keeps its bound.

@@ -56,8 +56,10 @@ active, tags, scope, extra, created_by, created_at, updated_by, updated_at, vers
 
 func (r *bareRule) into() []any {
 	return []any{
-		&r.RuleID, &r.Category, &r.Title, &r.Description, &r.Severity, &r.Enforcement, &r.Examples, &r.AntiPatterns, &r.ViolationsConsequence,
-		&r.Priority, &r.Status, &r.Active, &r.Tags, &r.Scope, &r.Extra, &r.CreatedBy, &r.CreatedAt, &r.UpdatedBy, &r.UpdatedAt, &r.Version,
+		&r.RuleID, &r.Category, &r.Title, &r.Description, &r.Severity, &r.Enforcement, &r.Examples, &r.AntiPatterns,
+		&r.ViolationsConsequence,
+		&r.Priority, &r.Status, &r.Active, &r.Tags, &r.Scope, &r.Extra, &r.CreatedBy, &r.CreatedAt, &r.UpdatedBy,
+		&r.UpdatedAt, &r.Version,
 	}
 }
 
@@ -84,11 +86,13 @@ func servePgx(addr string) {
 	mux.HandleFunc("GET /ready", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /rules/{id}", func(w http.ResponseWriter, r *http.Request) {
 		var rule bareRule
-		err := pool.QueryRow(r.Context(), "SELECT "+bareColumns+" FROM rules WHERE rule_id = $1", r.PathValue("id")).Scan(rule.into()...)
+		err := pool.QueryRow(r.Context(), "SELECT "+bareColumns+" FROM rules WHERE rule_id = $1",
+			r.PathValue("id")).Scan(rule.into()...)
 		answer(w, &rule, err)
 	})
 	mux.HandleFunc("GET /rules", func(w http.ResponseWriter, r *http.Request) {
-		rows, err := pool.Query(r.Context(), "SELECT "+bareColumns+" FROM rules WHERE active AND category = $1 ORDER BY rank, rule_id LIMIT 50", r.FormValue("category"))
+		rows, err := pool.Query(r.Context(), "SELECT "+bareColumns+
+			" FROM rules WHERE active AND category = $1 ORDER BY rank, rule_id LIMIT 50", r.FormValue("category"))
 		if err != nil {
 			answer(w, nil, err)
 			return

@@ -73,7 +73,8 @@ type env struct {
 
 func newEnv(t *testing.T) *env {
 	t.Helper()
-	return &env{t: t, bin: build(t), pg: pgtest.Start(t, pgtest.Options{Durable: true, Settings: map[string]string{"shared_buffers": "512MB"}})}
+	return &env{t: t, bin: build(t), pg: pgtest.Start(t,
+		pgtest.Options{Durable: true, Settings: map[string]string{"shared_buffers": "512MB"}})}
 }
 
 // large returns the large stores, filled.
@@ -210,7 +211,8 @@ func (r *report) reads(t *testing.T, e *env) {
 	cmd := exec.Command(os.Args[0], strings.TrimPrefix(bare.url, "http://"))
 	cmd.Env = append(os.Environ(), roleEnv+"=pgx", "TENET_BENCH_DATABASE="+url)
 	bare.start(t, "/ready", cmd)
-	onPG := startTenet(t, bin, filepath.Join(dir, "dual"), "--database-url", url, "--cache-hot", "0", "--cache-warm", "0")
+	onPG := startTenet(t, bin, filepath.Join(dir, "dual"), "--database-url", url, "--cache-hot", "0", "--cache-warm",
+		"0")
 	onPG.extra = bare.extra
 	onPG.level(t)
 	lite := startTenet(t, bin, filepath.Join(dir, "lite"), "--cache-hot", "0", "--cache-warm", "0")
@@ -234,7 +236,8 @@ func (r *report) reads(t *testing.T, e *env) {
 		hand, ours := alternate(t, bare, onPG, 8, 4*time.Second, q.hand, q.paths)
 		local := ask(t, lite, 8, 3*time.Second, q.paths)
 		over := ratio(ours.cpu, hand.cpu)
-		r.line("| %s | %s | %s | %.2f | %s | %s |", q.name, us(hand.cpu), us(ours.cpu), over, verdict(over, 1.3), us(local.cpu))
+		r.line("| %s | %s | %s | %.2f | %s | %s |", q.name, us(hand.cpu), us(ours.cpu), over, verdict(over, 1.3),
+			us(local.cpu))
 		if n := hand.failed + ours.failed + local.failed; n > 0 {
 			t.Errorf("%s: %d requests failed", q.name, n)
 		}
@@ -245,7 +248,8 @@ func (r *report) reads(t *testing.T, e *env) {
 func (r *report) searches(t *testing.T, e *env) {
 	l := e.large(t, r)
 	bin, url, dir := e.bin, l.url, l.dir
-	onPG := startTenet(t, bin, filepath.Join(dir, "dual"), "--database-url", url, "--cache-hot", "0", "--cache-warm", "0")
+	onPG := startTenet(t, bin, filepath.Join(dir, "dual"), "--database-url", url, "--cache-hot", "0", "--cache-warm",
+		"0")
 	onPG.level(t)
 	lite := startTenet(t, bin, filepath.Join(dir, "lite"), "--cache-hot", "0", "--cache-warm", "0")
 	defer func() { onPG.stop(); lite.stop() }()
@@ -264,7 +268,8 @@ func (r *report) searches(t *testing.T, e *env) {
 	}{{"PostgreSQL", onPG}, {"SQLite", lite}} {
 		x, y := ask(t, e.p, 1, 3*time.Second, rare), ask(t, e.p, 1, 3*time.Second, common)
 		over := ratio(y.p50, x.p50)
-		r.line("| %s | %s | %s | %s | %s | %.2f | %s |", e.name, ms(x.p50), ms(x.p99), ms(y.p50), ms(y.p99), over, verdict(over, 5))
+		r.line("| %s | %s | %s | %s | %s | %.2f | %s |", e.name, ms(x.p50), ms(x.p99), ms(y.p50), ms(y.p99), over,
+			verdict(over, 5))
 		if n := x.failed + y.failed; n > 0 {
 			t.Errorf("%s: %d searches failed", e.name, n)
 		}

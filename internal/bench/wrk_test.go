@@ -119,8 +119,8 @@ type contender struct {
 // turns is how often servers that are compared take turns.
 const turns = 5
 
-// inTurn measures servers in turn, A B C A B C, and returns the median of each: what disturbs one of its runs does not count, and
-// none is judged by its luckiest. A later turn goes on in the list of paths where the one before has ended.
+// inTurn measures servers in turn, A B C A B C, and returns the median of each: what disturbs one of its runs does not
+// count, and none is judged by its luckiest. A later turn goes on in the list of paths where the one before has ended.
 func inTurn(t *testing.T, what string, d time.Duration, list ...contender) []time.Duration {
 	t.Helper()
 	costs := make([][]time.Duration, len(list))

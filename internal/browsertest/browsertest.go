@@ -37,8 +37,10 @@ func Open(t testing.TB, url string) *Page {
 	program := needs.Program(t, "chromium", "Debian: apt-get install chromium")
 	dir := t.TempDir()
 	// Without the flags about the background it would look for hosts far away.
-	cmd := exec.Command(program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-quic",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+dir, "--remote-debugging-port=0", "about:blank")
+	cmd := exec.Command(program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+		"--no-first-run", "--disable-quic",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+dir,
+		"--remote-debugging-port=0", "about:blank")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

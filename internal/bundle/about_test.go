@@ -19,20 +19,23 @@ import (
 
 // anyRule returns a rule that holds for some files or none, with a check of its own files, of the rule's, or none.
 func anyRule(r *rand.Rand, id string) *knowledge.Rule {
-	globs := [][]string{nil, nil, {"**/*.go"}, {"web/**"}, {"!**/*_test.go"}, {"{cmd,web}/*.ts", "!web/a.ts"}, {"**/main.*"}}
+	globs := [][]string{nil, nil, {"**/*.go"}, {"web/**"}, {"!**/*_test.go"}, {"{cmd,web}/*.ts", "!web/a.ts"},
+		{"**/main.*"}}
 	languages := [][]string{nil, nil, {"go"}, {"typescript", "python"}}
 	d := rule(id, "Rule "+id, "c")
 	d.Scope = knowledge.Scope{
-		Activation: knowledge.Activations()[r.IntN(4)], Globs: globs[r.IntN(len(globs))], Languages: languages[r.IntN(len(languages))],
+		Activation: knowledge.Activations()[r.IntN(4)], Globs: globs[r.IntN(len(globs))],
+		Languages: languages[r.IntN(len(languages))],
 	}
 	if r.IntN(2) == 0 {
-		d.Checks = []knowledge.Check{{ID: "c", Kind: knowledge.CheckForbid, Pattern: "x", Globs: globs[r.IntN(len(globs))]}}
+		d.Checks = []knowledge.Check{{ID: "c", Kind: knowledge.CheckForbid, Pattern: "x",
+			Globs: globs[r.IntN(len(globs))]}}
 	}
 	return d
 }
 
-// TestOfAFewFilesAPartSaysWhatTheWholeSays asks a bundle that was kept, and the part of it that can be about some files, what they break and what
-// holds for them.
+// TestOfAFewFilesAPartSaysWhatTheWholeSays asks a bundle that was kept, and the part of it that can be about some
+// files, what they break and what holds for them.
 func TestOfAFewFilesAPartSaysWhatTheWholeSays(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -55,10 +58,12 @@ func TestOfAFewFilesAPartSaysWhatTheWholeSays(t *testing.T) {
 		t.Fatalf("%v, %v", whole, err)
 	}
 	left := 0
-	for _, paths := range [][]string{{"main.go"}, {"cmd/a_test.go", "web/a.ts"}, {"web/deep/b.css"}, {"README"}, {"x.py", "y/main.rs"}} {
+	for _, paths := range [][]string{{"main.go"}, {"cmd/a_test.go", "web/a.ts"}, {"web/deep/b.css"}, {"README"},
+		{"x.py", "y/main.rs"}} {
 		part := whole.For(paths)
 		left += len(whole.Documents) - len(part.Documents)
-		if diff := cmp.Diff(saysOf(t, whole, paths), saysOf(t, part, paths), cmpopts.IgnoreUnexported(check.Result{})); diff != "" {
+		if diff := cmp.Diff(saysOf(t, whole, paths), saysOf(t, part, paths),
+			cmpopts.IgnoreUnexported(check.Result{})); diff != "" {
 			t.Errorf("seed %d: of %v the whole and the part say (-whole +part)\n%s", seed, paths, diff)
 		}
 	}
@@ -122,7 +127,8 @@ func TestADamagedBundleIsNone(t *testing.T) {
 	turned := append([]byte{}, text...)
 	turned[len(turned)-20] ^= 1
 	for name, damaged := range map[string][]byte{
-		"a bit turned": turned, "cut short": text[:len(text)-1], "with more": append(append([]byte{}, text...), ' '), "its first line alone": text[:len(text)/4], "empty": nil,
+		"a bit turned": turned, "cut short": text[:len(text)-1], "with more": append(append([]byte{}, text...), ' '),
+		"its first line alone": text[:len(text)/4], "empty": nil,
 	} {
 		if err := os.WriteFile(path, damaged, 0o600); err != nil {
 			t.Fatal(err)

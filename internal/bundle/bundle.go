@@ -16,9 +16,10 @@ import (
 
 // A Want says which documents a work tree takes.
 type Want struct {
-	Repository string   `json:"repository,omitempty"` // its id; "" for one unknown to the server
-	Packs      []string `json:"packs,omitempty"`      // in addition to the repository's own; everything if neither names any
-	Label      string   `json:"label,omitempty"`
+	Repository string `json:"repository,omitempty"` // its id; "" for one unknown to the server
+	// in addition to the repository's own; everything if neither names any
+	Packs []string `json:"packs,omitempty"`
+	Label string   `json:"label,omitempty"`
 }
 
 // format is the version of the file format. A file of another version is fetched again.

@@ -42,7 +42,8 @@ func put(t *testing.T, s store.Store, docs ...knowledge.Document) knowledge.Seq 
 
 func rule(id, title, category string) *knowledge.Rule {
 	r := knowledge.New(knowledge.KindRule).(*knowledge.Rule)
-	r.RuleID, r.Title, r.Category, r.Description, r.Severity, r.Enforcement = id, title, category, "x", "WARNING", "recommended"
+	r.RuleID, r.Title, r.Category, r.Description, r.Severity, r.Enforcement = id, title, category, "x", "WARNING",
+		"recommended"
 	r.Status, r.Scope.Activation = knowledge.StatusActive, "always"
 	return r
 }
@@ -67,8 +68,10 @@ func TestABundleAtALabelIsWhatStoodThere(t *testing.T) {
 		PackID: "p", Name: "P", IsActive: true, Select: knowledge.Selection{Categories: []string{"a"}},
 		Raise: []knowledge.Raise{{ID: "rule/R-1", Enforcement: "mandatory"}},
 	}
-	repository := &knowledge.Repository{RepositoryID: "acme", Name: "A", Packs: []string{"p"}, Label: "production", IsActive: true}
-	put(t, s, &knowledge.Category{ID: "a", Name: "a", IsActive: true}, &knowledge.Category{ID: "b", Name: "b", IsActive: true})
+	repository := &knowledge.Repository{RepositoryID: "acme", Name: "A", Packs: []string{"p"}, Label: "production",
+		IsActive: true}
+	put(t, s, &knowledge.Category{ID: "a", Name: "a", IsActive: true}, &knowledge.Category{ID: "b", Name: "b",
+		IsActive: true})
 	seq := put(t, s, rule("R-1", "one", "a"), rule("R-2", "two", "a"), rule("R-3", "three", "b"), pack)
 	put(t, s, &knowledge.Label{LabelID: "production", Name: "L", Seq: seq, IsActive: true}, repository)
 
@@ -109,14 +112,17 @@ func fetch(t *testing.T, s store.Store, w bundle.Want) *bundle.Bundle {
 	return b
 }
 
-// TestWhatRepositoriesTakeIsWhatTheirBundlesHold compares the tenet's view of many repositories with what each of them would take.
+// TestWhatRepositoriesTakeIsWhatTheirBundlesHold compares the tenet's view of many repositories with what each of them
+// would take.
 func TestWhatRepositoriesTakeIsWhatTheirBundlesHold(t *testing.T) {
 	s := open(t)
-	put(t, s, &knowledge.Category{ID: "a", Name: "a", IsActive: true}, &knowledge.Category{ID: "b", Name: "b", IsActive: true})
+	put(t, s, &knowledge.Category{ID: "a", Name: "a", IsActive: true}, &knowledge.Category{ID: "b", Name: "b",
+		IsActive: true})
 	seq := put(t, s, rule("R-1", "one", "a"), rule("R-2", "two", "b"),
 		&knowledge.Pack{PackID: "p", Name: "P", IsActive: true, Select: knowledge.Selection{Categories: []string{"a"}}},
 		&knowledge.Pack{
-			PackID: "q", Name: "Q", IsActive: true, Extends: []string{"p"}, Raise: []knowledge.Raise{{ID: "rule/R-1", Severity: "CRITICAL"}},
+			PackID: "q", Name: "Q", IsActive: true, Extends: []string{"p"},
+			Raise:  []knowledge.Raise{{ID: "rule/R-1", Severity: "CRITICAL"}},
 			Select: knowledge.Selection{IDs: []string{"rule/R-1"}},
 		})
 	put(t, s, &knowledge.Label{LabelID: "then", Name: "L", Seq: seq, IsActive: true}, rule("R-1", "ONE", "a"))
@@ -157,13 +163,16 @@ func TestWhatRepositoriesTakeIsWhatTheirBundlesHold(t *testing.T) {
 // TestWhatHasChangedForARepository compares what a repository took with what it takes now, with and without a label.
 func TestWhatHasChangedForARepository(t *testing.T) {
 	s := open(t)
-	put(t, s, &knowledge.Category{ID: "a", Name: "a", IsActive: true}, &knowledge.Category{ID: "b", Name: "b", IsActive: true})
-	pack := &knowledge.Pack{PackID: "p", Name: "P", IsActive: true, Select: knowledge.Selection{Categories: []string{"a"}}}
+	put(t, s, &knowledge.Category{ID: "a", Name: "a", IsActive: true}, &knowledge.Category{ID: "b", Name: "b",
+		IsActive: true})
+	pack := &knowledge.Pack{PackID: "p", Name: "P", IsActive: true,
+		Select: knowledge.Selection{Categories: []string{"a"}}}
 	then := put(t, s, rule("R-1", "one", "a"), rule("R-2", "two", "a"), rule("R-3", "three", "b"), pack)
 	label := put(t, s, &knowledge.Label{LabelID: "l", Name: "L", Seq: then, IsActive: true})
 	wide := *pack
 	wide.Description = "wider"
-	put(t, s, rule("R-1", "ONE", "a"), rule("R-2", "two", "b"), rule("R-3", "THREE", "b"), rule("R-4", "four", "a"), &wide)
+	put(t, s, rule("R-1", "ONE", "a"), rule("R-2", "two", "b"), rule("R-3", "THREE", "b"), rule("R-4", "four", "a"),
+		&wide)
 	for _, c := range []struct {
 		what string
 		r    *knowledge.Repository
@@ -177,12 +186,14 @@ func TestWhatHasChangedForARepository(t *testing.T) {
 			"rule/R-1": "changed", "rule/R-2": "changed", "rule/R-3": "changed", "rule/R-4": "added",
 		}},
 		{"at the end", &knowledge.Repository{Packs: []string{"p"}}, label + 100, map[string]string{}},
-		{"a label that stands still", &knowledge.Repository{Packs: []string{"p"}, Label: "l"}, label, map[string]string{}},
+		{"a label that stands still", &knowledge.Repository{Packs: []string{"p"}, Label: "l"}, label,
+			map[string]string{}},
 	} {
 		told(t, s, c.what, c.r, c.seq, c.want)
 	}
 	put(t, s, &knowledge.Label{LabelID: "l", Name: "L", Seq: label + 1, IsActive: true}) // R-1 alone
-	told(t, s, "a label that has moved", &knowledge.Repository{Packs: []string{"p"}, Label: "l"}, label, map[string]string{"rule/R-1": "changed"})
+	told(t, s, "a label that has moved", &knowledge.Repository{Packs: []string{"p"}, Label: "l"}, label,
+		map[string]string{"rule/R-1": "changed"})
 }
 
 func told(t *testing.T, s store.Past, what string, r *knowledge.Repository, seq knowledge.Seq, want map[string]string) {

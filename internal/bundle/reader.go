@@ -84,7 +84,8 @@ func (r *Reader) Search(_ context.Context, q knowledge.SearchQuery) (*knowledge.
 	words := strings.Fields(strings.ToLower(q.Text))
 	h := &knowledge.Hits{Hits: []knowledge.Hit{}}
 	for i, rec := range r.records {
-		if len(q.Kinds) > 0 && !slices.Contains(q.Kinds, rec.Key.Kind) || q.Category != "" && rec.Category != q.Category {
+		if len(q.Kinds) > 0 && !slices.Contains(q.Kinds, rec.Key.Kind) || q.Category != "" &&
+			rec.Category != q.Category {
 			continue
 		}
 		hit := knowledge.Hit{Record: rec, Title: r.titles[i], Missing: []string{}}

@@ -14,8 +14,9 @@ import (
 // A view is the documents of a store, now or as of a label.
 type view struct {
 	s     store.Past
-	label *knowledge.Label                    // nil for now
-	moved map[knowledge.Key]*knowledge.Record // documents changed after the label's position, as of the label; nil for missing ones
+	label *knowledge.Label // nil for now
+	// documents changed after the label's position, as of the label; nil for missing ones
+	moved map[knowledge.Key]*knowledge.Record
 }
 
 // stand returns the view of a store as of a label, or as of now for "". It reads the log from the label's position on,
@@ -89,7 +90,8 @@ func (v *view) compose(ctx context.Context, packs []string) (*knowledge.Composit
 // each calls fn with every active document of the view.
 func (v *view) each(ctx context.Context, fn func(*knowledge.Record) error) error {
 	for _, kind := range kinds() {
-		err := store.All(ctx, v.s, knowledge.Query{Kind: kind, Order: knowledge.OrderID}, func(r *knowledge.Record) error {
+		err := store.All(ctx, v.s, knowledge.Query{Kind: kind,
+			Order: knowledge.OrderID}, func(r *knowledge.Record) error {
 			if _, other := v.moved[r.Key]; other || !r.Active {
 				return nil
 			}
@@ -99,7 +101,8 @@ func (v *view) each(ctx context.Context, fn func(*knowledge.Record) error) error
 			return err
 		}
 	}
-	keys := slices.SortedFunc(maps.Keys(v.moved), func(a, b knowledge.Key) int { return strings.Compare(a.String(), b.String()) })
+	keys := slices.SortedFunc(maps.Keys(v.moved),
+		func(a, b knowledge.Key) int { return strings.Compare(a.String(), b.String()) })
 	for _, key := range keys {
 		if r := v.moved[key]; r != nil && r.Active && taken(key.Kind) {
 			if err := fn(r); err != nil {

@@ -12,8 +12,8 @@ import (
 	"tenet/internal/store/storegen"
 )
 
-// filled returns a cache over documents of every kind, and their keys. Pages, searches and a document that does not exist
-// were asked for once.
+// filled returns a cache over documents of every kind, and their keys. Pages, searches and a document that does not
+// exist were asked for once.
 func filled(t testing.TB) (*Store, []knowledge.Key) {
 	t.Helper()
 	src := newSource()
@@ -64,7 +64,8 @@ func TestTheCachedPathAllocatesNothing(t *testing.T) {
 			return nil
 		}},
 		{"a page", 1, func() error { _, err := s.List(ctx, pageQuery()); return err }},
-		{"a search", 2, func() error { _, err := s.Search(ctx, searchQuery()); return err }}, // one is the question's own
+		// one is the question's own
+		{"a search", 2, func() error { _, err := s.Search(ctx, searchQuery()); return err }},
 	} {
 		before := s.Stats().Loads
 		got := testing.AllocsPerRun(1000, func() {

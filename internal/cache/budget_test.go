@@ -26,26 +26,31 @@ func TestMemoryIsTheSmallestLimitThatHolds(t *testing.T) {
 		want  Memory
 	}{
 		"nothing is told": {nil, Memory{Of: "the machine"}},
-		"a machine":       {map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/\n"}, Memory{Bytes: 16384000 << 10, Of: "the machine"}},
+		"a machine": {map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/\n"},
+			Memory{Bytes: 16384000 << 10, Of: "the machine"}},
 		"a container": {
-			map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "1073741824\n"},
+			map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/\n",
+				"sys/fs/cgroup/memory.max": "1073741824\n"},
 			Memory{Bytes: 1 << 30, Of: "the container", Own: true},
 		},
 		"a container without a limit": {
-			map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"},
+			map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/\n",
+				"sys/fs/cgroup/memory.max": "max\n"},
 			Memory{Bytes: 16384000 << 10, Of: "the machine"},
 		},
 		"a service in a slice": {
 			map[string]string{
 				"proc/meminfo": machine, "proc/self/cgroup": "0::/system.slice/tenet.service\n",
-				"sys/fs/cgroup/system.slice/tenet.service/memory.max": "max\n", "sys/fs/cgroup/system.slice/tenet.service/memory.high": "800000000\n",
-				"sys/fs/cgroup/system.slice/memory.max": "2000000000\n",
+				"sys/fs/cgroup/system.slice/tenet.service/memory.max":  "max\n",
+				"sys/fs/cgroup/system.slice/tenet.service/memory.high": "800000000\n",
+				"sys/fs/cgroup/system.slice/memory.max":                "2000000000\n",
 			},
 			Memory{Bytes: 800000000, Of: "the container", Own: true},
 		},
 		"a limit above the service": {
 			map[string]string{
-				"proc/meminfo": machine, "proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "900000000", "sys/fs/cgroup/a/memory.max": "700000000",
+				"proc/meminfo": machine, "proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "900000000",
+				"sys/fs/cgroup/a/memory.max": "700000000",
 			},
 			Memory{Bytes: 700000000, Of: "the container", Own: true},
 		},
@@ -58,16 +63,19 @@ func TestMemoryIsTheSmallestLimitThatHolds(t *testing.T) {
 		},
 		"the first version without a limit": {
 			map[string]string{
-				"proc/meminfo": machine, "proc/self/cgroup": "9:memory:/\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+				"proc/meminfo": machine, "proc/self/cgroup": "9:memory:/\n",
+				"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
 			},
 			Memory{Bytes: 16384000 << 10, Of: "the machine"},
 		},
 		"a limit above the machine's memory": {
-			map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "99999999999999\n"},
+			map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/\n",
+				"sys/fs/cgroup/memory.max": "99999999999999\n"},
 			Memory{Bytes: 16384000 << 10, Of: "the machine"},
 		},
 		"nonsense": {
-			map[string]string{"proc/meminfo": "MemTotal: lots kB\n", "proc/self/cgroup": "what\n0::/../..\n", "sys/fs/cgroup/memory.max": "a few\n"},
+			map[string]string{"proc/meminfo": "MemTotal: lots kB\n", "proc/self/cgroup": "what\n0::/../..\n",
+				"sys/fs/cgroup/memory.max": "a few\n"},
 			Memory{Of: "the machine"},
 		},
 	} {
@@ -113,7 +121,8 @@ func TestBudgetsFitIntoMemory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Budget(c.m, c.hot, c.warm)
-			if got.Hot/mb != c.wantHot || got.Warm/mb != c.wantWarm || (got.Warning == "") != (c.warning == "") || !strings.Contains(got.Warning, c.warning) {
+			if got.Hot/mb != c.wantHot || got.Warm/mb != c.wantWarm || (got.Warning == "") != (c.warning == "") ||
+				!strings.Contains(got.Warning, c.warning) {
 				t.Errorf("got %d MB hot, %d MB warm, warning %q", got.Hot/mb, got.Warm/mb, got.Warning)
 			}
 			if got.Needs != got.Limit+got.Warm+outsideMemory {

@@ -136,8 +136,9 @@ func TestALoadOnItsWayIsNotJoinedByWhoHasSeenWhatIsNewer(t *testing.T) {
 	}
 }
 
-// A list is on its way while a document moves off it, or changes what it is filtered by, and a reader is shown that: the list
-// must show the document neither as it was, since that reader has seen what is newer, nor as it is, since it does not belong.
+// A list is on its way while a document moves off it, or changes what it is filtered by, and a reader is shown that:
+// the list must show the document neither as it was, since that reader has seen what is newer, nor as it is, since it
+// does not belong.
 func TestAListOnItsWayShowsNothingThatHasLeftIt(t *testing.T) {
 	for _, c := range []struct {
 		name, patch string
@@ -157,7 +158,8 @@ func TestAListOnItsWayShowsNothingThatHasLeftIt(t *testing.T) {
 			early := make(chan *knowledge.Page, 1)
 			go func() { early <- list(t, s, c.q) }()
 			<-g.reached
-			moved := write(t, src, knowledge.Op{Verb: knowledge.VerbPatch, Key: key, Patch: []byte(c.patch)}) // elsewhere: no feed has told of it
+			// elsewhere: no feed has told of it
+			moved := write(t, src, knowledge.Op{Verb: knowledge.VerbPatch, Key: key, Patch: []byte(c.patch)})
 			if _, err := s.Get(store.WithFresh(t.Context()), key); err != nil {
 				t.Fatal(err)
 			}
@@ -177,8 +179,8 @@ func TestAListOnItsWayShowsNothingThatHasLeftIt(t *testing.T) {
 	}
 }
 
-// A list is in memory when a document on it has changed what the list is filtered by, and a reader is shown that before the feed
-// has told of it.
+// A list is in memory when a document on it has changed what the list is filtered by, and a reader is shown that before
+// the feed has told of it.
 func TestAListInMemoryShowsNothingThatHasLeftIt(t *testing.T) {
 	src := newSource()
 	s := openTest(t, src, Options{})
@@ -320,7 +322,8 @@ func TestAScanLeavesNothingBehind(t *testing.T) {
 		if err := store.All(ctx, s, knowledge.Query{Kind: knowledge.KindRule}, func(*knowledge.Record) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Search(ctx, knowledge.SearchQuery{Text: "descriptors", Kinds: []knowledge.Kind{knowledge.KindRule}}); err != nil {
+		if _, err := s.Search(ctx, knowledge.SearchQuery{Text: "descriptors",
+			Kinds: []knowledge.Kind{knowledge.KindRule}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -432,7 +435,8 @@ func TestAnUnknownOutcomeIsAskedFor(t *testing.T) {
 	key := put(t, src, rule("a")).Key
 	get(t, s, key)
 	list(t, s, knowledge.Query{Kind: knowledge.KindRule})
-	if _, err := s.Apply(t.Context(), storetest.Batch(knowledge.Op{Verb: knowledge.VerbRetire, Key: key})); !errors.Is(err, store.ErrUnavailable) {
+	if _, err := s.Apply(t.Context(), storetest.Batch(knowledge.Op{Verb: knowledge.VerbRetire, Key: key})); !errors.Is(
+		err, store.ErrUnavailable) {
 		t.Fatalf("Apply: %v", err)
 	}
 	if got := get(t, s, key); got.Active {

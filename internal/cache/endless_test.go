@@ -15,9 +15,9 @@ import (
 	"tenet/internal/store"
 )
 
-// An endless store makes up the documents that it is asked for, and takes no memory for them: rules "0", "1" and so on, each
-// different and of about 4 KB. Its pages hold 50 of them, what is wanted most on the first, and its searches find 20, of which
-// some are wanted more than others.
+// An endless store makes up the documents that it is asked for, and takes no memory for them: rules "0", "1" and so on,
+// each different and of about 4 KB. Its pages hold 50 of them, what is wanted most on the first, and its searches find
+// 20, of which some are wanted more than others.
 type endless struct {
 	texts []*knowledge.Record
 	asked atomic.Int64

@@ -69,7 +69,8 @@ func TestAnEditCostsNoList(t *testing.T) {
 	await(t, "the feed is level", func() bool { return s.Followed() == 2 })
 	q := knowledge.Query{Kind: knowledge.KindRule}
 	list(t, s, q)
-	receipt, err := s.Apply(t.Context(), storetest.Batch(knowledge.Op{Verb: knowledge.VerbPatch, Key: key, Patch: []byte(`{"description":"new"}`)}))
+	receipt, err := s.Apply(t.Context(), storetest.Batch(knowledge.Op{Verb: knowledge.VerbPatch, Key: key,
+		Patch: []byte(`{"description":"new"}`)}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +181,8 @@ func TestAnotherHistoryIsNoticed(t *testing.T) {
 			await(t, "the feed is level", func() bool { return s.Followed() == 3 })
 			get(t, s, key)
 			src.become(another(t, length))
-			await(t, "the other history is noticed", func() bool { return log.count("starts again") > 0 && s.Followed() == knowledge.Seq(length) })
+			await(t, "the other history is noticed",
+				func() bool { return log.count("starts again") > 0 && s.Followed() == knowledge.Seq(length) })
 			rec, err := s.Get(t.Context(), key)
 			switch {
 			case length == 0 && !errors.Is(err, store.ErrNotFound):
@@ -241,8 +243,8 @@ func TestAnEmptyLogThatBeginsLateIsFollowed(t *testing.T) {
 	}
 }
 
-// What is in memory is never claimed to be fresher than the feed was when it was last followed to its end, also while there is
-// always something to follow.
+// What is in memory is never claimed to be fresher than the feed was when it was last followed to its end, also while
+// there is always something to follow.
 func TestMemoryIsAsOldAsTheFeedWasWhenItWasFollowed(t *testing.T) {
 	src, log := newSource(), &lines{}
 	var now atomic.Int64 // of the feed, in seconds

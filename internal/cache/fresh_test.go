@@ -32,7 +32,8 @@ func openSQLite(t testing.TB) *sqlite.Store {
 func questions() (lists []knowledge.Query, searches []knowledge.SearchQuery) {
 	for _, kind := range knowledge.Kinds() {
 		for _, order := range knowledge.Orders() {
-			for _, activity := range []knowledge.Activity{knowledge.ActiveOnly, knowledge.RetiredOnly, knowledge.AnyActivity} {
+			for _, activity := range []knowledge.Activity{knowledge.ActiveOnly, knowledge.RetiredOnly,
+				knowledge.AnyActivity} {
 				lists = append(lists, knowledge.Query{Kind: kind, Order: order, Activity: activity, Limit: 5})
 			}
 		}
@@ -41,18 +42,22 @@ func questions() (lists []knowledge.Query, searches []knowledge.SearchQuery) {
 		for i := range 3 {
 			lists = append(lists,
 				knowledge.Query{Kind: kind, Category: fmt.Sprintf("category-%d", i)},
-				knowledge.Query{Kind: kind, Category: fmt.Sprintf("category-%d", i), Order: knowledge.OrderTitle, Activity: knowledge.AnyActivity},
+				knowledge.Query{Kind: kind, Category: fmt.Sprintf("category-%d", i), Order: knowledge.OrderTitle,
+					Activity: knowledge.AnyActivity},
 				knowledge.Query{Kind: kind, Category: fmt.Sprintf("category-%d", i), Order: knowledge.OrderUpdated},
 				knowledge.Query{Kind: kind, Tag: fmt.Sprintf("tag%d", i)},
 				knowledge.Query{Kind: kind, Language: fmt.Sprintf("language%d", i)})
 		}
 	}
 	for _, severity := range knowledge.Severities() {
-		lists = append(lists, knowledge.Query{Kind: knowledge.KindRule, Severity: severity}, knowledge.Query{Kind: knowledge.KindViolation, Severity: severity})
+		lists = append(lists, knowledge.Query{Kind: knowledge.KindRule, Severity: severity},
+			knowledge.Query{Kind: knowledge.KindViolation, Severity: severity})
 	}
-	lists = append(lists, knowledge.Query{Kind: knowledge.KindRule, Status: knowledge.StatusDraft}, knowledge.Query{Kind: knowledge.KindRule, Enforcement: "optional"})
+	lists = append(lists, knowledge.Query{Kind: knowledge.KindRule, Status: knowledge.StatusDraft},
+		knowledge.Query{Kind: knowledge.KindRule, Enforcement: "optional"})
 	for _, text := range []string{"alpha", "beta -alpha", "title:gamma", "tag1"} {
-		searches = append(searches, knowledge.SearchQuery{Text: text}, knowledge.SearchQuery{Text: text, Kinds: []knowledge.Kind{knowledge.KindRule}, Category: "category-1"})
+		searches = append(searches, knowledge.SearchQuery{Text: text}, knowledge.SearchQuery{Text: text,
+			Kinds: []knowledge.Kind{knowledge.KindRule}, Category: "category-1"})
 	}
 	return lists, searches
 }
@@ -154,19 +159,22 @@ func (w *scribbler) word() string { return []string{"alpha", "beta", "gamma"}[w.
 func (w *scribbler) rule(i int) *knowledge.Rule {
 	return storetest.Rule(func(r *knowledge.Rule) {
 		r.RuleID, r.Category, r.Title, r.Description = fmt.Sprint("rule-", i), w.pick("category-"), w.word(), w.word()
-		r.Tags, r.Scope.Languages, r.Severity = []string{w.pick("tag")}, []string{w.pick("language")}, knowledge.Severities()[w.rnd.IntN(4)]
+		r.Tags, r.Scope.Languages, r.Severity = []string{w.pick("tag")}, []string{w.pick("language")},
+			knowledge.Severities()[w.rnd.IntN(4)]
 	})
 }
 
 func (w *scribbler) practice(i int) *knowledge.Practice {
 	return storetest.Practice(func(p *knowledge.Practice) {
-		p.PracticeID, p.Category, p.Title, p.Tags = fmt.Sprint("practice-", i), w.pick("category-"), w.word(), []string{w.pick("tag")}
+		p.PracticeID, p.Category, p.Title, p.Tags = fmt.Sprint("practice-", i), w.pick("category-"), w.word(),
+			[]string{w.pick("tag")}
 	})
 }
 
 func (w *scribbler) template(i int) *knowledge.Template {
 	return storetest.Template(func(d *knowledge.Template) {
-		d.TemplateID, d.Category, d.Name, d.Tags = fmt.Sprint("template-", i), w.pick("category-"), w.word(), []string{w.pick("tag")}
+		d.TemplateID, d.Category, d.Name, d.Tags = fmt.Sprint("template-", i), w.pick("category-"), w.word(),
+			[]string{w.pick("tag")}
 	})
 }
 
@@ -174,7 +182,8 @@ func (w *scribbler) template(i int) *knowledge.Template {
 func (w *scribbler) op() knowledge.Op {
 	key := w.keys[w.rnd.IntN(len(w.keys))]
 	patch := func(choices ...string) knowledge.Op {
-		text := strings.NewReplacer("WORD", w.word(), "CATEGORY", w.pick("category-"), "TAG", w.pick("tag"), "LANGUAGE", w.pick("language"),
+		text := strings.NewReplacer("WORD", w.word(), "CATEGORY", w.pick("category-"), "TAG", w.pick("tag"),
+			"LANGUAGE", w.pick("language"),
 			"NUMBER", w.pick("")).Replace(choices[w.rnd.IntN(len(choices))])
 		return knowledge.Op{Verb: knowledge.VerbPatch, Key: key, Patch: []byte(text)}
 	}
@@ -190,8 +199,10 @@ func (w *scribbler) op() knowledge.Op {
 	}
 	switch key.Kind {
 	case knowledge.KindRule:
-		return patch(`{"description":"WORD"}`, `{"description":"more WORD"}`, `{"title":"WORD"}`, `{"category":"CATEGORY"}`, `{"tags":["TAG"]}`,
-			`{"scope":{"languages":["LANGUAGE"]}}`, `{"priority":NUMBER}`, `{"severity":"INFO"}`, `{"status":"DRAFT"}`, `{"enforcement":"optional"}`)
+		return patch(`{"description":"WORD"}`, `{"description":"more WORD"}`, `{"title":"WORD"}`,
+			`{"category":"CATEGORY"}`, `{"tags":["TAG"]}`,
+			`{"scope":{"languages":["LANGUAGE"]}}`, `{"priority":NUMBER}`, `{"severity":"INFO"}`, `{"status":"DRAFT"}`,
+			`{"enforcement":"optional"}`)
 	case knowledge.KindPractice:
 		return patch(`{"description":"WORD"}`, `{"is_required":true}`, `{"category":"CATEGORY"}`)
 	case knowledge.KindTemplate:
@@ -233,7 +244,8 @@ func TestEveryAnswerIsWhatAFreshOneWouldBe(t *testing.T) {
 				compare(t, s, w.keys, fmt.Sprintf("%s %s %s %s", ops[0].Verb, ops[0].Key, ops[0].Patch, here))
 			}
 			st := s.Stats()
-			t.Logf("lists %+v, searches %+v, records %+v", st.Lists.SinceStart, st.Searches.SinceStart, st.Records.SinceStart)
+			t.Logf("lists %+v, searches %+v, records %+v", st.Lists.SinceStart, st.Searches.SinceStart,
+				st.Records.SinceStart)
 		})
 	}
 }

@@ -117,8 +117,8 @@ func absentItem(key knowledge.Key, asOf uint64, dep stripe, err error) *item {
 	return it
 }
 
-// readyItem returns a listing with its bodies. The bodies weigh two and a half times their size: they stay in memory when
-// the records' own items are evicted, and the HTTP API keeps an encoded and a compressed form of them.
+// readyItem returns a listing with its bodies. The bodies weigh two and a half times their size: they stay in memory
+// when the records' own items are evicted, and the HTTP API keeps an encoded and a compressed form of them.
 func readyItem(at slot, it *item, records []*knowledge.Record, bodyAt uint64) *item {
 	whole := &item{asOf: it.asOf, from: it.from, deps: it.deps, list: it.list, bodyAt: bodyAt, passing: it.passing}
 	size := int(it.list.weight(at))

@@ -65,8 +65,8 @@ type question struct {
 // few is how many of n bodies are loaded one by one; with more missing, the whole query is loaded again.
 func few(n int) int { return 1 + n/10 }
 
-// answer returns an answer that is ready to send, and where it was found: assembled from memory, or loaded in one flight
-// for all who ask. A nil item means that the list kept changing during assembly: the caller asks the source.
+// answer returns an answer that is ready to send, and where it was found: assembled from memory, or loaded in one
+// flight for all who ask. A nil item means that the list kept changing during assembly: the caller asks the source.
 func (s *Store) answer(ctx context.Context, at slot, q *question) (*item, knowledge.Source, error) {
 	if it := s.mem.listing(at, q.deps); it != nil {
 		whole, found, err := s.assemble(ctx, at, it)
@@ -230,7 +230,8 @@ func (l *listing) weight(at slot) uint32 {
 		size += len(key.ID) + entryCost
 	}
 	for i := range l.parts {
-		size += len(l.parts[i].Snippet) + len(l.parts[i].Title) + 16*(len(l.parts[i].Marks)+2*len(l.parts[i].Missing)) + partCost
+		size += len(l.parts[i].Snippet) + len(l.parts[i].Title) +
+			16*(len(l.parts[i].Marks)+2*len(l.parts[i].Missing)) + partCost
 	}
 	if l.head != nil {
 		size += listCost + 64*(len(l.head.Facets)+len(l.head.Reading.LeftOut))

@@ -35,8 +35,8 @@ type tracked struct {
 	acked  int64
 }
 
-// bounds returns the oldest version that a read which begins now may show: the last acknowledged one, or, for a reader who
-// follows the log, the last one up to a seq.
+// bounds returns the oldest version that a read which begins now may show: the last acknowledged one, or, for a reader
+// who follows the log, the last one up to a seq.
 func (d *tracked) oldest(followed knowledge.Seq) int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -110,7 +110,8 @@ func (h *history) change(ctx context.Context, s store.Store, r *rand.Rand) error
 	switch n := r.IntN(40); {
 	case !before.there || n < 2:
 		next = state{there: true, active: true, category: fmt.Sprintf("category-%d", r.IntN(3))}
-		op = knowledge.Put(rule(d.key.ID, func(doc *knowledge.Rule) { doc.Category = next.category }), knowledge.AnyVersion)
+		op = knowledge.Put(rule(d.key.ID, func(doc *knowledge.Rule) { doc.Category = next.category }),
+			knowledge.AnyVersion)
 	case n < 3:
 		op.Verb, next.active = knowledge.VerbRetire, false
 	case n < 6:
@@ -138,8 +139,8 @@ func (h *history) change(ctx context.Context, s store.Store, r *rand.Rand) error
 	return nil
 }
 
-// A reader checks what it reads, and that it never goes back in time. What it was shown by one kind of answer holds for every
-// other kind.
+// A reader checks what it reads, and that it never goes back in time. What it was shown by one kind of answer holds for
+// every other kind.
 type reader struct {
 	h    *history
 	s    store.Store
@@ -169,7 +170,8 @@ func (r *reader) shown(how string, d *tracked, rec *knowledge.Record, oldest int
 			how, d.key, rec.Version, rec.Active, rec.Category, oldest)
 	}
 	if r.steps && rec.Version < r.seen[d.key] {
-		r.h.fault("%s: %s at version %d after version %d was shown to the same reader", how, d.key, rec.Version, r.seen[d.key])
+		r.h.fault("%s: %s at version %d after version %d was shown to the same reader", how, d.key, rec.Version,
+			r.seen[d.key])
 	}
 	r.seen[d.key] = max(r.seen[d.key], rec.Version)
 }
@@ -189,7 +191,8 @@ func (r *reader) read(ctx context.Context) error {
 	case n < 57:
 		return r.get(store.WithFresh(ctx), "fresh get")
 	case n < 85: // pushes what is checked out of the hot tier
-		_, err := r.s.Get(ctx, knowledge.Key{Kind: knowledge.KindPractice, ID: fmt.Sprintf("ballast-%d", r.rnd.IntN(ballast))})
+		_, err := r.s.Get(ctx, knowledge.Key{Kind: knowledge.KindPractice,
+			ID: fmt.Sprintf("ballast-%d", r.rnd.IntN(ballast))})
 		return err
 	case n < 97:
 		return r.list(ctx)
@@ -222,7 +225,8 @@ func (r *reader) list(ctx context.Context) error {
 		q.Activity = knowledge.AnyActivity
 	}
 	listed := func(st state) bool {
-		return st.there && (st.active || q.Activity == knowledge.AnyActivity) && (q.Category == "" || st.category == q.Category)
+		return st.there && (st.active || q.Activity == knowledge.AnyActivity) && (q.Category == "" ||
+			st.category == q.Category)
 	}
 	oldest := r.begin(r.h.docs...)
 	page, err := r.s.List(ctx, q)
@@ -245,7 +249,8 @@ func (r *reader) list(ctx context.Context) error {
 func (r *reader) search(ctx context.Context) error {
 	found := func(st state) bool { return st.there && st.active }
 	oldest := r.begin(r.h.docs...)
-	hits, err := r.s.Search(ctx, knowledge.SearchQuery{Text: "descriptors", Kinds: []knowledge.Kind{knowledge.KindRule}})
+	hits, err := r.s.Search(ctx, knowledge.SearchQuery{Text: "descriptors",
+		Kinds: []knowledge.Kind{knowledge.KindRule}})
 	if err != nil {
 		return err
 	}
@@ -284,8 +289,8 @@ func soak(t *testing.T) time.Duration {
 	return d
 }
 
-// hammer writes to and reads from stores at once: a write for every few reads. Those who read where they don't write know how
-// far the feed was followed.
+// hammer writes to and reads from stores at once: a write for every few reads. Those who read where they don't write
+// know how far the feed was followed.
 func (h *history) hammer(t *testing.T, o hammering, writes []store.Store, reads []reader) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -299,7 +304,8 @@ func (h *history) hammer(t *testing.T, o hammering, writes []store.Store, reads 
 	for i := range o.readers {
 		readers.Go(func() {
 			one := reads[i%len(reads)]
-			one.h, one.rnd, one.seen, one.steps = h, rand.New(rand.NewPCG(uint64(i), 1)), map[knowledge.Key]int64{}, o.steps
+			one.h, one.rnd, one.seen, one.steps = h, rand.New(rand.NewPCG(uint64(i), 1)), map[knowledge.Key]int64{},
+				o.steps
 			for n := 0; n < o.rounds && ctx.Err() == nil && len(h.found()) == 0; n++ {
 				if err := one.read(ctx); err != nil && ctx.Err() == nil {
 					h.fault("read: %v", err)
@@ -353,8 +359,8 @@ func dawdle(string) {
 	}
 }
 
-// raceOptions let everything happen: there is room for pages that are ready to send, and the ballast is too large for the hot
-// tier.
+// raceOptions let everything happen: there is room for pages that are ready to send, and the ballast is too large for
+// the hot tier.
 func raceOptions() Options { return Options{Hot: 8 << 20, Warm: MinWarm} }
 
 const (
@@ -370,7 +376,8 @@ func raceSource(t *testing.T) *source {
 		id := fmt.Sprint("ballast-", i)
 		text := strings.Repeat(id+" is heavy. ", 1000)
 		src.docs[knowledge.KindPractice][id] = &knowledge.Record{
-			Key: knowledge.Key{Kind: knowledge.KindPractice, ID: id}, Version: 1, Active: true, JSON: []byte(text), Source: knowledge.SourcePrimary,
+			Key: knowledge.Key{Kind: knowledge.KindPractice, ID: id}, Version: 1, Active: true, JSON: []byte(text),
+			Source: knowledge.SourcePrimary,
 		}
 	}
 	src.pause = dawdle
@@ -385,7 +392,8 @@ func raceOnOne(t *testing.T, o hammering) {
 	h.hammer(t, o, []store.Store{s}, []reader{{s: s}})
 	h.mustBeSound(t)
 	st := s.Stats()
-	t.Logf("records %+v, lists %+v, searches %+v; demoted %d, promoted %d, evicted %d", st.Records.SinceStart, st.Lists.SinceStart,
+	t.Logf("records %+v, lists %+v, searches %+v; demoted %d, promoted %d, evicted %d", st.Records.SinceStart,
+		st.Lists.SinceStart,
 		st.Searches.SinceStart, st.Demoted, st.Promoted, st.EvictedRoom)
 	if st.Demoted == 0 || st.Promoted == 0 || st.Records.SinceStart.Hot == 0 || st.Lists.SinceStart.Hot == 0 {
 		t.Error("the test did not reach every way through the cache")
@@ -400,7 +408,8 @@ func TestSoakNoReadIsOlderThanAnAcknowledgedWrite(t *testing.T) {
 	raceOnOne(t, hammering{writers: 4, readers: 8, length: soak(t), steps: true})
 }
 
-// raceOnTwo lets two instances write to one source and read what both have written, each as far as it has followed the feed.
+// raceOnTwo lets two instances write to one source and read what both have written, each as far as it has followed the
+// feed.
 func raceOnTwo(t *testing.T, o hammering) {
 	src := raceSource(t)
 	var stores []store.Store
@@ -504,7 +513,8 @@ func (b *broken) Apply(ctx context.Context, batch knowledge.Batch) (knowledge.Re
 }
 
 func TestTheCheckerFindsBrokenCaches(t *testing.T) {
-	for _, bug := range []string{"", "stamps after the load", "stamps before the commit", "deletes and does not stamp", "never stamps"} {
+	for _, bug := range []string{"", "stamps after the load", "stamps before the commit", "deletes and does not stamp",
+		"never stamps"} {
 		t.Run("bug="+strings.ReplaceAll(bug, " ", "_"), func(t *testing.T) {
 			src := raceSource(t)
 			s := &broken{Store: src, bug: bug, stamps: new(stamps), items: map[string]*item{}}

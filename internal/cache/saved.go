@@ -145,7 +145,8 @@ func remove(dir, path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// documentForm returns a hash that differs between releases with different JSON documents, or different answers to a search.
+// documentForm returns a hash that differs between releases with different JSON documents, or different answers to a
+// search.
 func documentForm() [32]byte {
 	h := sha256.New()
 	for _, kind := range knowledge.Kinds() {

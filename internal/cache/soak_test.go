@@ -43,8 +43,9 @@ func paced(s *Store) {
 	}
 }
 
-// TestSoakMemoryStaysWithinTheBudget reads three times as much as fits, each document and page another one, with the limit of
-// the heap that Budget derives. The base is what is stated for a tenet with little to do; this test takes less.
+// TestSoakMemoryStaysWithinTheBudget reads three times as much as fits, each document and page another one, with the
+// limit of the heap that Budget derives. The base is what is stated for a tenet with little to do; this test takes
+// less.
 func TestSoakMemoryStaysWithinTheBudget(t *testing.T) {
 	soak(t)
 	hot, warm := int64(128*mb), int64(512*mb)
@@ -63,7 +64,8 @@ func TestSoakMemoryStaysWithinTheBudget(t *testing.T) {
 	gcBefore, allBefore := collecting()
 	for i := 0; read < 3*budget; i++ {
 		if i%200 == 0 {
-			page, err := s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule, Tag: strconv.Itoa(1_000_000 + i)})
+			page, err := s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule,
+				Tag: strconv.Itoa(1_000_000 + i)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,7 +89,8 @@ func TestSoakMemoryStaysWithinTheBudget(t *testing.T) {
 	gcAfter, allAfter := collecting()
 	st := s.Stats()
 	t.Logf("hot %d + warm %d + base %d MB: RSS at most %d MB, %.2f of their sum; %.1f %% of the processor for garbage collection under a limit of %d MB",
-		hot/mb, warm/mb, base/mb, most/mb, float64(most)/float64(budget+base), 100*(gcAfter-gcBefore)/(allAfter-allBefore), sizes.Limit/mb)
+		hot/mb, warm/mb, base/mb, most/mb, float64(most)/float64(budget+base),
+		100*(gcAfter-gcBefore)/(allAfter-allBefore), sizes.Limit/mb)
 	if most > bound {
 		t.Errorf("RSS was %d MB, want at most %d MB", most/mb, bound/mb)
 	}
@@ -108,8 +111,9 @@ func read(t *testing.T, s *Store, questions int, ask func() error) Answers {
 	}
 	after := s.Stats()
 	return Answers{
-		LastMinute: after.Records.SinceStart.less(before.Records.SinceStart), LastTenMinutes: after.Lists.SinceStart.less(before.Lists.SinceStart),
-		SinceStart: after.All.SinceStart.less(before.All.SinceStart),
+		LastMinute:     after.Records.SinceStart.less(before.Records.SinceStart),
+		LastTenMinutes: after.Lists.SinceStart.less(before.Lists.SinceStart),
+		SinceStart:     after.All.SinceStart.less(before.All.SinceStart),
 	}
 }
 
@@ -143,8 +147,10 @@ func TestSoakHitRatio(t *testing.T) {
 				}
 				read(t, s, 300_000, ask)
 				got := read(t, s, 200_000, ask)
-				t.Logf("%d MB of data, hot %d, warm %d MB, mixed %v: %.3f of all found (hot %.3f, warm %.3f)", data/mb, c.hot/mb, c.warm/mb, mixed,
-					got.SinceStart.Ratio(), float64(got.SinceStart.Hot)/float64(got.SinceStart.Asked()), float64(got.SinceStart.Warm)/float64(got.SinceStart.Asked()))
+				t.Logf("%d MB of data, hot %d, warm %d MB, mixed %v: %.3f of all found (hot %.3f, warm %.3f)", data/mb,
+					c.hot/mb, c.warm/mb, mixed,
+					got.SinceStart.Ratio(), float64(got.SinceStart.Hot)/float64(got.SinceStart.Asked()),
+					float64(got.SinceStart.Warm)/float64(got.SinceStart.Asked()))
 				if !mixed && got.SinceStart.Ratio() < c.want {
 					t.Errorf("%.3f found, want %.2f", got.SinceStart.Ratio(), c.want)
 				}
@@ -189,7 +195,8 @@ func restart(t *testing.T, docs int, o Options) (cold, warm int) {
 	opened := time.Since(began)
 	run(t, again)
 	warm = reaches(t, again, newMix(2, docs), 100*docs)
-	t.Logf("%d documents: nine in ten found after %d questions cold, after %d warm; saved in %s, opened in %s", docs, cold, warm,
+	t.Logf("%d documents: nine in ten found after %d questions cold, after %d warm; saved in %s, opened in %s", docs,
+		cold, warm,
 		saved.Round(time.Millisecond), opened.Round(time.Millisecond))
 	return cold, warm
 }

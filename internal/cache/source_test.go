@@ -15,8 +15,8 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// A source is a small engine in memory that can be made slow, late and unreachable: it answers what was true when it was
-// asked, some time later.
+// A source is a small engine in memory that can be made slow, late and unreachable: it answers what was true when it
+// was asked, some time later.
 type source struct {
 	// pause is called between a read and its answer, and between a commit and its receipt; nil for no pause.
 	pause func(what string)
@@ -90,7 +90,8 @@ func (s *source) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, 
 	}
 	page := &knowledge.Page{Records: []*knowledge.Record{}, Source: knowledge.SourcePrimary}
 	for _, rec := range s.docs[q.Kind] {
-		if (q.Category == "" || rec.Category == q.Category) && (rec.Active || q.Activity == knowledge.AnyActivity) && (q.Tag == "" || tagged(rec, q.Tag)) {
+		if (q.Category == "" || rec.Category == q.Category) && (rec.Active || q.Activity == knowledge.AnyActivity) &&
+			(q.Tag == "" || tagged(rec, q.Tag)) {
 			page.Records = append(page.Records, rec)
 		}
 	}
@@ -145,7 +146,8 @@ func (s *source) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 	for i := range b.Ops {
 		if got := s.version(b.Ops[i].Key); b.Ops[i].IfVersion > 0 && got != b.Ops[i].IfVersion {
 			s.mu.Unlock()
-			return knowledge.Receipt{}, &store.ConflictError{Key: b.Ops[i].Key, Op: i, Want: b.Ops[i].IfVersion, Got: got}
+			return knowledge.Receipt{}, &store.ConflictError{Key: b.Ops[i].Key, Op: i, Want: b.Ops[i].IfVersion,
+				Got: got}
 		}
 	}
 	for i := range b.Ops {
@@ -176,7 +178,8 @@ func (s *source) apply(b *knowledge.Batch, op *knowledge.Op, more bool) *knowled
 	if err != nil {
 		panic(err) // a test's own mistake
 	}
-	c := knowledge.Change{Batch: b.ID, Verb: op.Verb, Key: op.Key, Actor: b.Actor, More: more, Version: s.past[op.Key] + 1}
+	c := knowledge.Change{Batch: b.ID, Verb: op.Verb, Key: op.Key, Actor: b.Actor, More: more,
+		Version: s.past[op.Key] + 1}
 	if before != nil {
 		c.Version = before.Version + 1
 	}

@@ -30,18 +30,21 @@ func TestStatsTellWhatWasFoundWhere(t *testing.T) {
 		if _, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "x"}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Get(t.Context(), knowledge.Key{Kind: knowledge.KindTemplate, ID: "b"}); !errors.Is(err, store.ErrNotFound) {
+		if _, err := s.Get(t.Context(), knowledge.Key{Kind: knowledge.KindTemplate, ID: "b"}); !errors.Is(err,
+			store.ErrNotFound) {
 			t.Fatal(err)
 		}
 	}
 	st := s.Stats()
 	got := map[string]Counts{
-		"records": st.Records.SinceStart, "lists": st.Lists.SinceStart, "searches": st.Searches.SinceStart, "all": st.All.LastMinute,
+		"records": st.Records.SinceStart, "lists": st.Lists.SinceStart, "searches": st.Searches.SinceStart,
+		"all":   st.All.LastMinute,
 		"rules": st.Kinds[knowledge.KindRule].SinceStart, "templates": st.Kinds[knowledge.KindTemplate].LastMinute,
 		"practices": st.Kinds[knowledge.KindPractice].SinceStart,
 	}
 	want := map[string]Counts{
-		"records": {Hot: 3, Warm: 1, Miss: 2}, "lists": {Hot: 2, Miss: 1}, "searches": {Hot: 2, Miss: 1}, "all": {Hot: 7, Warm: 1, Miss: 4},
+		"records": {Hot: 3, Warm: 1, Miss: 2}, "lists": {Hot: 2, Miss: 1}, "searches": {Hot: 2, Miss: 1},
+		"all":   {Hot: 7, Warm: 1, Miss: 4},
 		"rules": {Hot: 3, Warm: 1, Miss: 2}, "templates": {Hot: 2, Miss: 1}, "practices": {},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -51,7 +54,8 @@ func TestStatsTellWhatWasFoundWhere(t *testing.T) {
 	if b, err := json.Marshal(st.Records.LastTenMinutes); err != nil || string(b) != wantJSON {
 		t.Errorf("in JSON: %s, %v, want %s", b, err, wantJSON)
 	}
-	if st.Loads != 4 || st.Demoted != 1 || st.Promoted != 1 || st.HotEntries != 6 || st.WarmEntries != 1 || st.BelowTarget {
+	if st.Loads != 4 || st.Demoted != 1 || st.Promoted != 1 || st.HotEntries != 6 || st.WarmEntries != 1 ||
+		st.BelowTarget {
 		t.Errorf("%+v", st)
 	}
 }
@@ -102,7 +106,8 @@ func TestAPoorRatioIsToldOnceAnHourAndOnlyWhenThereIsEnoughToJudge(t *testing.T)
 		run(t, s)
 		miss := func(n int) {
 			for i := range n {
-				if _, err := s.Get(t.Context(), knowledge.Key{Kind: knowledge.KindRule, ID: fmt.Sprint(i, time.Now().UnixNano())}); !errors.Is(err, store.ErrNotFound) {
+				if _, err := s.Get(t.Context(), knowledge.Key{Kind: knowledge.KindRule,
+					ID: fmt.Sprint(i, time.Now().UnixNano())}); !errors.Is(err, store.ErrNotFound) {
 					t.Fatal(err)
 				}
 			}
@@ -165,8 +170,10 @@ func TestTheCollectorsFiguresAreTheStats(t *testing.T) {
 	}
 	for name, want := range map[string]float64{
 		"loads_total": 2, "budget_bytes hot": 1 << 20, "budget_bytes warm": MinWarm, "entries hot": 3,
-		"hit_ratio all start any": 1.0 / 3, "hit_ratio rule 10m hot": 1.0 / 3, "hit_ratio rule 1m warm": 0, "below_target": 0,
-		"answers_total hot rule record": 1, "answers_total miss rule record": 1, "answers_total miss rule list": 1, "answers_total hot  search": 0,
+		"hit_ratio all start any": 1.0 / 3, "hit_ratio rule 10m hot": 1.0 / 3, "hit_ratio rule 1m warm": 0,
+		"below_target":                  0,
+		"answers_total hot rule record": 1, "answers_total miss rule record": 1, "answers_total miss rule list": 1,
+		"answers_total hot  search": 0,
 	} {
 		if value, ok := got[name]; !ok || value != want {
 			t.Errorf("%s is %v, %v, want %v", name, value, ok, want)

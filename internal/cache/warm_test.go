@@ -69,7 +69,8 @@ func TestWhatFallsOutOfHotIsFoundInWarm(t *testing.T) {
 	if n := src.asked.Load() - before; n != 10 { // by this test
 		t.Errorf("the source was asked %d times by the cache", n-10)
 	}
-	if st := s.Stats(); st.Demoted != 10 || st.Promoted != 10 || st.Records.SinceStart.Warm != 10 || st.WarmEntries != 10 {
+	if st := s.Stats(); st.Demoted != 10 || st.Promoted != 10 || st.Records.SinceStart.Warm != 10 ||
+		st.WarmEntries != 10 {
 		t.Errorf("stats: %+v", st)
 	}
 }
@@ -98,7 +99,8 @@ func TestADemotionThatIsLateIsHarmless(t *testing.T) {
 	late := s.mem.peek(keys[0], stripeOf(keys[0]))
 	put(t, s, rule("a0"))
 	s.mem.demote(descent{slotOf(keys[0]), late})
-	if rec, asOf := s.mem.warm.get(keys[0]); rec != nil && rec.Version == 1 && s.mem.stamps.holds(asOf, stripeOf(keys[0])) {
+	if rec, asOf := s.mem.warm.get(keys[0]); rec != nil && rec.Version == 1 && s.mem.stamps.holds(asOf,
+		stripeOf(keys[0])) {
 		t.Error("an old version was demoted as valid")
 	}
 	get(t, s, keys[0])
@@ -134,7 +136,8 @@ func TestPrincipalsStayOutOfTheWarmTier(t *testing.T) {
 	if st := s.Stats(); st.EvictedRoom == 0 {
 		t.Error("nothing was evicted")
 	}
-	for _, rec := range list(t, s, knowledge.Query{Kind: knowledge.KindPrincipal, Activity: knowledge.AnyActivity}).Records {
+	for _, rec := range list(t, s, knowledge.Query{Kind: knowledge.KindPrincipal,
+		Activity: knowledge.AnyActivity}).Records {
 		if _, ok := s.mem.warm.head(slotOf(rec.Key)); ok {
 			t.Errorf("%s is in the warm tier", rec.Key)
 		}
@@ -471,7 +474,8 @@ func FuzzWarmDecode(f *testing.F) {
 func FuzzListingDecode(f *testing.F) {
 	at := slot{ask: askSearch, id: "x"}
 	it := &item{from: knowledge.SourcePrimary, list: &listing{
-		keys: []knowledge.Key{{Kind: knowledge.KindRule, ID: "a"}}, shapes: []uint32{7}, parts: []part{{Score: 1.5, Snippet: "s", Marks: [][2]int{{0, 1}}}},
+		keys: []knowledge.Key{{Kind: knowledge.KindRule, ID: "a"}}, shapes: []uint32{7},
+		parts: []part{{Score: 1.5, Snippet: "s", Marks: [][2]int{{0, 1}}}},
 	}}
 	b, err := encodeListing(it)
 	if err != nil {
@@ -489,7 +493,8 @@ func FuzzListingDecode(f *testing.F) {
 			return
 		}
 		l := got.list
-		if len(l.bodies) != len(l.keys) || len(l.shapes) != len(l.keys) || search && len(l.parts) != len(l.keys) || !search && len(l.parts) != 0 {
+		if len(l.bodies) != len(l.keys) || len(l.shapes) != len(l.keys) || search && len(l.parts) != len(l.keys) ||
+			!search && len(l.parts) != 0 {
 			t.Errorf("%+v", l)
 		}
 		records := make([]*knowledge.Record, len(l.keys))
@@ -505,8 +510,9 @@ func FuzzWarmRoundTrip(f *testing.F) {
 	f.Add("a", int64(1), int64(2), int64(3), true, "general", []byte(`{}`), uint64(4))
 	f.Fuzz(func(t *testing.T, id string, version, rank, micros int64, active bool, category string, doc []byte, asOf uint64) {
 		want := &knowledge.Record{
-			Key: knowledge.Key{Kind: knowledge.KindRule, ID: id}, Version: version, Rank: rank, Updated: knowledge.At(time.UnixMicro(micros)),
-			Active: active, Category: category, JSON: doc, Source: knowledge.SourceWarm,
+			Key: knowledge.Key{Kind: knowledge.KindRule, ID: id}, Version: version, Rank: rank,
+			Updated: knowledge.At(time.UnixMicro(micros)),
+			Active:  active, Category: category, JSON: doc, Source: knowledge.SourceWarm,
 		}
 		if !w.put(want, asOf) {
 			return

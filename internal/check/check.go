@@ -24,8 +24,9 @@ const (
 	MaxFile     = 4 << 20 // bytes; larger files are skipped
 	MaxFindings = 1000    // in total
 	maxOfOne    = 50      // of one check in one file
-	maxLooked   = 20_000  // places of one check in one file that are compared with earlier findings; more are reported as [Skipped]
-	maxKnown    = 200_000 // earlier findings; those beyond count as new
+	// places of one check in one file that are compared with earlier findings; more are reported as [Skipped]
+	maxLooked = 20_000
+	maxKnown  = 200_000 // earlier findings; those beyond count as new
 )
 
 // A File is a file to check.
@@ -210,7 +211,8 @@ func (s *Set) runSince(files, before []File, over func() bool) *Result {
 }
 
 func (s *Set) run(files []File, known map[string]bool, over func() bool) *Result {
-	r := &Result{Decision: Allow, Findings: []Finding{}, Skipped: []Skipped{}, Rules: len(s.rules), looked: map[string]bool{}, broken: map[string]bool{}}
+	r := &Result{Decision: Allow, Findings: []Finding{}, Skipped: []Skipped{}, Rules: len(s.rules),
+		looked: map[string]bool{}, broken: map[string]bool{}}
 	for i := range files {
 		f := &files[i]
 		clean, err := knowledge.CleanPath(f.Path)
@@ -299,7 +301,8 @@ func (s *Set) file(r *Result, clean string, f *File, known map[string]bool, over
 		})
 		r.More = r.More || !all
 		if known != nil && looked == maxLooked && !all {
-			r.Skipped = append(r.Skipped, Skipped{clean, "rule/" + rl.RuleID + " matches in more than " + strconv.Itoa(maxLooked) +
+			r.Skipped = append(r.Skipped, Skipped{clean, "rule/" + rl.RuleID + " matches in more than " +
+				strconv.Itoa(maxLooked) +
 				" places: what is new beyond them was not looked for"})
 		}
 	})
@@ -316,7 +319,8 @@ func (r *rule) covers(c *one, clean string) bool {
 	if len(r.scope) > 0 && r.scope.match(clean) {
 		return true
 	}
-	return slices.ContainsFunc(knowledge.LanguagesOf(clean), func(l string) bool { return slices.Contains(r.Scope.Languages, l) })
+	return slices.ContainsFunc(knowledge.LanguagesOf(clean),
+		func(l string) bool { return slices.Contains(r.Scope.Languages, l) })
 }
 
 // places calls yield with the offset and line of each match, until yield returns false; offset -1 is the whole file.
@@ -392,8 +396,9 @@ func (c *one) findings(r *rule, clean string, f *File, most int, yield func(*Fin
 
 func (c *one) finding(r *rule, clean string, f *File, at, number int) Finding {
 	out := Finding{
-		Rule: r.RuleID, Version: r.Version, Check: c.ID, Title: r.Title, Path: clean, Severity: r.Severity, Enforcement: r.Enforcement,
-		Message: c.Message, Fix: c.Fix,
+		Rule: r.RuleID, Version: r.Version, Check: c.ID, Title: r.Title, Path: clean, Severity: r.Severity,
+		Enforcement: r.Enforcement,
+		Message:     c.Message, Fix: c.Fix,
 	}
 	if out.Message == "" {
 		out.Message = r.Title

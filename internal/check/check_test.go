@@ -17,7 +17,8 @@ import (
 
 func ruleWith(id, enforcement string, scope knowledge.Scope, checks ...knowledge.Check) *knowledge.Rule {
 	r := &knowledge.Rule{
-		RuleID: id, Title: "Title of " + id, Description: "d", Severity: "ERROR", Enforcement: enforcement, Status: knowledge.StatusActive, IsActive: true,
+		RuleID: id, Title: "Title of " + id, Description: "d", Severity: "ERROR", Enforcement: enforcement,
+		Status: knowledge.StatusActive, IsActive: true,
 		Checks: checks, Category: "security", Common: knowledge.Common{Scope: scope},
 	}
 	r.Normalize()
@@ -49,7 +50,8 @@ func TestWhatIsFound(t *testing.T) {
 		file       File
 		want       []string
 	}{
-		{"nothing", []*knowledge.Rule{ruleWith("A", "mandatory", goFiles, forbid("x", "password"))}, nil, File{Path: "a.go", Content: []byte("fine\n")}, []string{Allow}},
+		{"nothing", []*knowledge.Rule{ruleWith("A", "mandatory", goFiles, forbid("x", "password"))}, nil,
+			File{Path: "a.go", Content: []byte("fine\n")}, []string{Allow}},
 		{
 			"a line each",
 			[]*knowledge.Rule{ruleWith("A", "mandatory", goFiles, forbid("x", "pass(word)?"))},
@@ -57,19 +59,24 @@ func TestWhatIsFound(t *testing.T) {
 			File{Path: "d/a.go", Content: []byte("é pass pass\n\npassword")},
 			[]string{"d/a.go:1:3 A/x", "d/a.go:3:1 A/x", Deny},
 		},
-		{"ends of lines", []*knowledge.Rule{ruleWith("A", "optional", goFiles, forbid("x", "^b$"))}, nil, File{Path: "a.go", Content: []byte("ab\nb\n")}, []string{"a.go:2:1 A/x", Warn}},
-		{"excluded", []*knowledge.Rule{ruleWith("A", "mandatory", goFiles, forbid("x", "b"))}, nil, File{Path: "a_test.go", Content: []byte("b")}, []string{Allow}},
-		{"globs of its own", []*knowledge.Rule{ruleWith("A", "mandatory", goFiles, forbid("x", "b", "*.md"))}, nil, File{Path: "a.md", Content: []byte("b")}, []string{"a.md:1:1 A/x", Deny}},
+		{"ends of lines", []*knowledge.Rule{ruleWith("A", "optional", goFiles, forbid("x", "^b$"))}, nil,
+			File{Path: "a.go", Content: []byte("ab\nb\n")}, []string{"a.go:2:1 A/x", Warn}},
+		{"excluded", []*knowledge.Rule{ruleWith("A", "mandatory", goFiles, forbid("x", "b"))}, nil,
+			File{Path: "a_test.go", Content: []byte("b")}, []string{Allow}},
+		{"globs of its own", []*knowledge.Rule{ruleWith("A", "mandatory", goFiles, forbid("x", "b", "*.md"))}, nil,
+			File{Path: "a.md", Content: []byte("b")}, []string{"a.md:1:1 A/x", Deny}},
 		{
 			"by language",
-			[]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{Languages: []string{"python"}}, forbid("x", "b"))},
+			[]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{Languages: []string{"python"}},
+				forbid("x", "b"))},
 			nil,
 			File{Path: "a.py", Content: []byte("b")},
 			[]string{"a.py:1:1 A/x", Deny},
 		},
 		{
 			"another language",
-			[]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{Languages: []string{"python"}}, forbid("x", "b"))},
+			[]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{Languages: []string{"python"}},
+				forbid("x", "b"))},
 			nil,
 			File{Path: "a.go", Content: []byte("b")},
 			[]string{Allow},
@@ -90,14 +97,16 @@ func TestWhatIsFound(t *testing.T) {
 		},
 		{
 			"required",
-			[]*knowledge.Rule{ruleWith("A", "recommended", goFiles, knowledge.Check{ID: "x", Kind: knowledge.CheckRequire, Pattern: "^// Copyright"})},
+			[]*knowledge.Rule{ruleWith("A", "recommended", goFiles,
+				knowledge.Check{ID: "x", Kind: knowledge.CheckRequire, Pattern: "^// Copyright"})},
 			nil,
 			File{Path: "a.go", Content: []byte("package a\n"), Lines: []int{}},
 			[]string{"a.go:0:0 A/x", Warn},
 		},
 		{
 			"path",
-			[]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckPath, Pattern: `\.pem$`})},
+			[]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{},
+				knowledge.Check{ID: "x", Kind: knowledge.CheckPath, Pattern: `\.pem$`})},
 			nil,
 			File{Path: "keys/a.pem", Content: []byte{0}},
 			[]string{"keys/a.pem:0:0 A/x", Deny},
@@ -119,7 +128,8 @@ func TestWhatIsFound(t *testing.T) {
 		{
 			"exempt",
 			[]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{}, forbid("x", "b"))},
-			[]knowledge.Exemption{{Rule: "A", Paths: []string{"old/**"}, Reason: "r", Until: knowledge.At(now.Add(time.Hour))}},
+			[]knowledge.Exemption{{Rule: "A", Paths: []string{"old/**"}, Reason: "r",
+				Until: knowledge.At(now.Add(time.Hour))}},
 			File{Path: "old/a", Content: []byte("b")},
 			[]string{"old/a:1:1 A/x exempt", Allow},
 		},
@@ -133,7 +143,8 @@ func TestWhatIsFound(t *testing.T) {
 		{
 			"an exemption of elsewhere",
 			[]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{}, forbid("x", "b"))},
-			[]knowledge.Exemption{{Rule: "A", Paths: []string{"old/**"}, Reason: "r", Until: knowledge.At(now.Add(time.Hour))}},
+			[]knowledge.Exemption{{Rule: "A", Paths: []string{"old/**"}, Reason: "r",
+				Until: knowledge.At(now.Add(time.Hour))}},
 			File{Path: "new/a", Content: []byte("b")},
 			[]string{"new/a:1:1 A/x", Deny},
 		},
@@ -145,18 +156,22 @@ func TestWhatIsFound(t *testing.T) {
 }
 
 func TestDraftsAndRetiredRulesFindNothing(t *testing.T) {
-	draft := ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "b"})
+	draft := ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid,
+		Pattern: "b"})
 	draft.Status = knowledge.StatusDraft
-	gone := ruleWith("B", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "b"})
+	gone := ruleWith("B", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid,
+		Pattern: "b"})
 	gone.IsActive = false
-	if r := NewSet([]*knowledge.Rule{draft, gone}, nil, time.Now()).Run([]File{{Path: "a", Content: []byte("b")}}); len(r.Findings) > 0 || r.Rules > 0 {
+	if r := NewSet([]*knowledge.Rule{draft, gone}, nil,
+		time.Now()).Run([]File{{Path: "a", Content: []byte("b")}}); len(r.Findings) > 0 || r.Rules > 0 {
 		t.Errorf("found %v", places(r))
 	}
 }
 
 // TestAFindingKeepsItsFingerprint moves a line, and adds another that reads alike.
 func TestAFindingKeepsItsFingerprint(t *testing.T) {
-	s := NewSet([]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "bad"})}, nil, time.Now())
+	s := NewSet([]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{},
+		knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "bad"})}, nil, time.Now())
 	prints := func(text string) []string {
 		var list []string
 		for _, f := range s.Run([]File{{Path: "a", Content: []byte(text)}}).Findings {
@@ -171,9 +186,11 @@ func TestAFindingKeepsItsFingerprint(t *testing.T) {
 }
 
 func TestALargeFileOfMatchesIsBounded(t *testing.T) {
-	s := NewSet([]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "b"})}, nil, time.Now())
+	s := NewSet([]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{},
+		knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "b"})}, nil, time.Now())
 	text := []byte(strings.Repeat("b\n", 1<<20))
-	r := s.Run([]File{{Path: "a", Content: text, Lines: []int{1 << 20}}, {Path: "b", Content: text}, {Path: "c", Content: make([]byte, MaxFile+1)}})
+	r := s.Run([]File{{Path: "a", Content: text, Lines: []int{1 << 20}}, {Path: "b", Content: text},
+		{Path: "c", Content: make([]byte, MaxFile+1)}})
 	if len(r.Findings) != 1+maxOfOne || len(r.Skipped) != 1 {
 		t.Errorf("%d findings, skipped %v", len(r.Findings), r.Skipped)
 	}
@@ -187,55 +204,67 @@ func TestNothingHidesWhatDenies(t *testing.T) {
 	}
 	s := NewSet([]*knowledge.Rule{
 		ruleWith("A", "recommended", knowledge.Scope{}, checks...),
-		ruleWith("Z", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "bad"}),
+		ruleWith("Z", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid,
+			Pattern: "bad"}),
 	}, nil, time.Now())
 	r := s.Run([]File{{Path: "a", Content: []byte(strings.Repeat("b\n", 60))}, {Path: "z", Content: []byte("bad\n")}})
 	_, violated, _ := r.Outcomes()
-	if r.Decision != Deny || !r.More || len(r.Findings) != MaxFindings || r.Findings[MaxFindings-1].Rule != "Z" || fmt.Sprint(violated) != "[A Z]" {
+	if r.Decision != Deny || !r.More || len(r.Findings) != MaxFindings || r.Findings[MaxFindings-1].Rule != "Z" ||
+		fmt.Sprint(violated) != "[A Z]" {
 		t.Errorf("%s, more %v, %d findings, violated %v", r.Decision, r.More, len(r.Findings), violated)
 	}
 }
 
 // TestWhatWasThereHidesNothingNew adds a line that breaks a rule below as many as an answer shows of one check.
 func TestWhatWasThereHidesNothingNew(t *testing.T) {
-	s := NewSet([]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "bad"})}, nil, time.Now())
+	s := NewSet([]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{},
+		knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "bad"})}, nil, time.Now())
 	before := strings.Repeat("bad\n", 3*maxOfOne)
-	r := s.RunSince([]File{{Path: "a", Content: []byte(before + "very bad\n")}}, []File{{Path: "a", Content: []byte(before)}})
+	r := s.RunSince([]File{{Path: "a", Content: []byte(before + "very bad\n")}},
+		[]File{{Path: "a", Content: []byte(before)}})
 	if want := []string{fmt.Sprintf("a:%d:6 A/x", 3*maxOfOne+1), Deny}; cmp.Diff(want, places(r)) != "" {
 		t.Errorf("got %v, want %v", places(r), want)
 	}
 }
 
-// TestWhatIsNotComparedIsTold has more places than are compared with what was there before, and something new behind them.
+// TestWhatIsNotComparedIsTold has more places than are compared with what was there before, and something new behind
+// them.
 func TestWhatIsNotComparedIsTold(t *testing.T) {
-	s := NewSet([]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "bad"})}, nil, time.Now())
+	s := NewSet([]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{},
+		knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "bad"})}, nil, time.Now())
 	before := strings.Repeat("bad\n", maxLooked)
-	r := s.RunSince([]File{{Path: "a", Content: []byte(before + "very bad\n")}}, []File{{Path: "a", Content: []byte(before)}})
+	r := s.RunSince([]File{{Path: "a", Content: []byte(before + "very bad\n")}},
+		[]File{{Path: "a", Content: []byte(before)}})
 	if len(r.Skipped) != 1 || r.Skipped[0].Path != "a" || !strings.Contains(r.Skipped[0].Why, "rule/A") || !r.More {
 		t.Errorf("the answer does not tell of the places that nobody looked at: %+v", r)
 	}
-	if v := s.RunSince([]File{{Path: "a", Content: []byte(before)}}, []File{{Path: "a", Content: []byte(before)}}); len(v.Skipped) > 0 || v.More {
+	if v := s.RunSince([]File{{Path: "a", Content: []byte(before)}},
+		[]File{{Path: "a", Content: []byte(before)}}); len(v.Skipped) > 0 || v.More {
 		t.Errorf("all places were looked at, and the answer says otherwise: %+v", v)
 	}
 }
 
 func TestACheckEndsWithItsContext(t *testing.T) {
-	s := NewSet([]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "bad"})}, nil, time.Now())
+	s := NewSet([]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{},
+		knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "bad"})}, nil, time.Now())
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	f := []File{{Path: "a", Content: []byte("bad\n")}}
 	for _, q := range []*Question{{Files: f}, {Files: f, Before: []File{{Path: "a"}}}} {
 		if r, err := s.Answer(ctx, q); !errors.Is(err, context.Canceled) || len(r.Findings) > 0 {
-			t.Errorf("%v and %d findings, want %v before anything was looked at", err, len(r.Findings), context.Canceled)
+			t.Errorf("%v and %d findings, want %v before anything was looked at", err, len(r.Findings),
+				context.Canceled)
 		}
 	}
 }
 
-// TestALongLineIsSearchedOnce has a pattern that looks through the rest of the file at each of its matches: as many looks as there are
-// matches would take hours.
+// TestALongLineIsSearchedOnce has a pattern that looks through the rest of the file at each of its matches: as many
+// looks as there are matches would take hours.
 func TestALongLineIsSearchedOnce(t *testing.T) {
-	rule := ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "a(?s:.*b)?"})
-	r := NewSet([]*knowledge.Rule{rule}, nil, time.Now()).Run([]File{{Path: "a", Content: bytes.Repeat([]byte{'a'}, 1<<20)}})
+	rule := ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid,
+		Pattern: "a(?s:.*b)?"})
+	r := NewSet([]*knowledge.Rule{rule}, nil,
+		time.Now()).Run([]File{{Path: "a", Content: bytes.Repeat([]byte{'a'}, 1<<20)}})
 	if want := []string{"a:1:1 A/x", Deny}; cmp.Diff(want, places(r)) != "" {
 		t.Errorf("got %v, want %v", places(r), want)
 	}
@@ -247,7 +276,8 @@ func TestReportsOpenAndResolve(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	rule := ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "bad"})
+	rule := ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid,
+		Pattern: "bad"})
 	category := &knowledge.Category{ID: "security", Name: "Security", IsActive: true}
 	category.Normalize()
 	if _, err := s.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "me", Ops: []knowledge.Op{
@@ -284,7 +314,8 @@ func TestReportsOpenAndResolve(t *testing.T) {
 // TestOutcomesTellWhatBecameOfEachRule has rules that are followed, broken, exempt, and not looked for at all.
 func TestOutcomesTellWhatBecameOfEachRule(t *testing.T) {
 	var rules []*knowledge.Rule
-	for id, glob := range map[string]string{"KEPT": "**/*.go", "BROKEN": "**/*.go", "EXEMPT": "**/*.go", "ELSEWHERE": "**/*.py"} {
+	for id, glob := range map[string]string{"KEPT": "**/*.go", "BROKEN": "**/*.go", "EXEMPT": "**/*.go",
+		"ELSEWHERE": "**/*.py"} {
 		r := &knowledge.Rule{RuleID: id, Status: knowledge.StatusActive, IsActive: true, Enforcement: "mandatory"}
 		pattern := "x"
 		if id == "KEPT" {

@@ -62,7 +62,8 @@ func Report(ctx context.Context, s store.Store, actor, repository string, checke
 			continue
 		}
 		op, err := opening(ctx, s, &knowledge.Violation{
-			ViolationID: id, RuleID: f.Rule, Source: source, Repository: repository, Path: f.Path, Line: int64(f.Line), Message: f.Message,
+			ViolationID: id, RuleID: f.Rule, Source: source, Repository: repository, Path: f.Path, Line: int64(f.Line),
+			Message:  f.Message,
 			Severity: f.Severity, Status: knowledge.ViolationOpen, IsActive: true,
 		})
 		if err != nil {
@@ -85,11 +86,13 @@ func Report(ctx context.Context, s store.Store, actor, repository string, checke
 		}
 		if v, ok := d.(*knowledge.Violation); ok && v.Source == source && slices.Contains(checked, v.Path) {
 			t.Resolved++
-			ops = append(ops, knowledge.Op{Verb: knowledge.VerbPatch, Key: rec.Key, Patch: []byte(`{"status":"resolved"}`), IfVersion: rec.Version})
+			ops = append(ops, knowledge.Op{Verb: knowledge.VerbPatch, Key: rec.Key,
+				Patch: []byte(`{"status":"resolved"}`), IfVersion: rec.Version})
 		}
 	}
 	for part := range slices.Chunk(ops, reportOps) {
-		if _, err := s.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Ops: part}); err != nil && !errors.Is(err, store.ErrConflict) {
+		if _, err := s.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Ops: part}); err != nil &&
+			!errors.Is(err, store.ErrConflict) {
 			return t, fmt.Errorf("report what was found: %w", err)
 		}
 	}
@@ -98,7 +101,8 @@ func Report(ctx context.Context, s store.Store, actor, repository string, checke
 
 func openReports(ctx context.Context, s store.Store, repository string) (map[string]*knowledge.Record, error) {
 	open := map[string]*knowledge.Record{}
-	q := knowledge.Query{Kind: knowledge.KindViolation, Repository: repository, Status: knowledge.ViolationOpen, Limit: knowledge.MaxLimit}
+	q := knowledge.Query{Kind: knowledge.KindViolation, Repository: repository, Status: knowledge.ViolationOpen,
+		Limit: knowledge.MaxLimit}
 	for {
 		page, err := s.List(ctx, q)
 		if err != nil {
@@ -155,7 +159,8 @@ func ReportOne(ctx context.Context, s store.Store, actor string, o One) (knowled
 		o.Severity = r.Severity
 	}
 	v := &knowledge.Violation{
-		ViolationID: idOf(o.Rule, o.Repository, o.Path, o.Message), RuleID: o.Rule, Source: o.Source, Repository: o.Repository, Path: o.Path,
+		ViolationID: idOf(o.Rule, o.Repository, o.Path, o.Message), RuleID: o.Rule, Source: o.Source,
+		Repository: o.Repository, Path: o.Path,
 		Line: o.Line, Message: o.Message, Severity: o.Severity, Status: knowledge.ViolationOpen, IsActive: true,
 	}
 	op, err := opening(ctx, s, v)
@@ -178,7 +183,8 @@ type Place struct {
 // Document returns the report of a place, with an id.
 func (p *Place) Document(id string) knowledge.Document {
 	v := &knowledge.Violation{
-		ViolationID: id, RuleID: p.Rule, Source: p.Source, Repository: p.Repository, Path: p.Path, Line: p.Line, Message: p.Message,
+		ViolationID: id, RuleID: p.Rule, Source: p.Source, Repository: p.Repository, Path: p.Path, Line: p.Line,
+		Message:  p.Message,
 		Severity: p.Severity, IsActive: true,
 	}
 	v.Normalize()

@@ -79,11 +79,13 @@ func (r *Result) SARIF(version string) ([]byte, error) {
 			at = len(run.Tool.Driver.Rules)
 			index[f.Rule] = at
 			run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{
-				ID: f.Rule, ShortDescription: sarifMessage{sentence(f.Title)}, Help: sarifMessage{sentence("tenet get rule/" + f.Rule + " shows the rule")},
+				ID: f.Rule, ShortDescription: sarifMessage{sentence(f.Title)},
+				Help: sarifMessage{sentence("tenet get rule/" + f.Rule + " shows the rule")},
 			})
 		}
 		out := sarifResult{
-			RuleID: f.Rule, RuleIndex: at, Level: f.level(), Message: sarifMessage{sentence(strings.TrimSpace(f.Message + " " + f.Fix))},
+			RuleID: f.Rule, RuleIndex: at, Level: f.level(),
+			Message:             sarifMessage{sentence(strings.TrimSpace(f.Message + " " + f.Fix))},
 			PartialFingerprints: map[string]string{"tenet/v1": f.Fingerprint},
 		}
 		where := sarifPhysical{ArtifactLocation: sarifArtifact{(&url.URL{Path: f.Path}).EscapedPath()}}
@@ -92,11 +94,13 @@ func (r *Result) SARIF(version string) ([]byte, error) {
 		}
 		out.Locations = []sarifLocation{{where}}
 		if f.Exempt != nil {
-			out.Suppressions = []sarifSuppression{{"external", "accepted", f.Exempt.Reason + " (until " + f.Exempt.Until.Format("2006-01-02") + ")"}}
+			out.Suppressions = []sarifSuppression{{"external", "accepted", f.Exempt.Reason + " (until " +
+				f.Exempt.Until.Format("2006-01-02") + ")"}}
 		}
 		run.Results = append(run.Results, out)
 	}
-	return json.MarshalIndent(sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}}, "", "  ")
+	return json.MarshalIndent(sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}}, "",
+		"  ")
 }
 
 // level returns the SARIF level of a finding.

@@ -44,10 +44,12 @@ func TestConflictsAreAskedForAndDecided(t *testing.T) {
 	if c, err := s.Conflict(ctx, id); err != nil || string(c.Base) != "null" || c.Found != 2 {
 		t.Errorf("one: %+v, %v", c, err)
 	}
-	if r, err := s.Resolve(ctx, id, "merged", "abc", json.RawMessage(`{"title":"T"}`)); err != nil || r.Seq != 7 || r.Conflict.ID != id {
+	if r, err := s.Resolve(ctx, id, "merged", "abc", json.RawMessage(`{"title":"T"}`)); err != nil || r.Seq != 7 ||
+		r.Conflict.ID != id {
 		t.Errorf("the decision: %+v, %v", r, err)
 	}
-	if r, err := s.ResolveMany(ctx, "ours", []client.Conflict{{ID: id, Seen: "abc"}}); err != nil || len(r.Decided) != 1 || r.Decided[0].Seq != 8 {
+	if r, err := s.ResolveMany(ctx, "ours", []client.Conflict{{ID: id, Seen: "abc"}}); err != nil ||
+		len(r.Decided) != 1 || r.Decided[0].Seq != 8 {
 		t.Errorf("the decision about many: %+v, %v", r, err)
 	}
 	if err := s.CheckMirror(ctx); err != nil {
@@ -58,7 +60,8 @@ func TestConflictsAreAskedForAndDecided(t *testing.T) {
 	}
 	want := []string{
 		"GET /api/v1/conflicts?kind=rule&limit=1&resolved=true ", "GET /api/v1/conflicts/" + id.String() + " ",
-		"POST /api/v1/conflicts/" + id.String() + `/resolve {"resolution":"merged","seen":"abc","document":{"title":"T"}}`,
+		"POST /api/v1/conflicts/" + id.String() +
+			`/resolve {"resolution":"merged","seen":"abc","document":{"title":"T"}}`,
 		`POST /api/v1/conflicts/resolve {"resolution":"ours","conflicts":[{"id":"` + id.String() + `","seen":"abc"}]}`,
 		"POST /api/v1/mirror/check ", "POST /api/v1/mirror/accept ",
 	}

@@ -12,8 +12,8 @@ import (
 // An Erasure is what the erasure of a person did, or would do.
 type Erasure = api.ErasureView
 
-// Erase erases a person, or only says what that would do. It is not sent again by itself: doing it twice is harmless, but
-// it takes as long as the log is.
+// Erase erases a person, or only says what that would do. It is not sent again by itself: doing it twice is harmless,
+// but it takes as long as the log is.
 func (s *Store) Erase(ctx context.Context, principal string, dry bool) (*Erasure, error) {
 	body, err := json.Marshal(struct {
 		Principal string `json:"principal"`

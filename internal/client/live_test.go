@@ -104,7 +104,8 @@ func changeText(t *testing.T, seq knowledge.Seq) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := knowledge.Change{Seq: seq, Verb: knowledge.VerbPut, Key: r.Key, Version: 1, Record: r, Actor: "someone", Chain: [32]byte{byte(seq)}}
+	c := knowledge.Change{Seq: seq, Verb: knowledge.VerbPut, Key: r.Key, Version: 1, Record: r, Actor: "someone",
+		Chain: [32]byte{byte(seq)}}
 	b, err := json.Marshal(c)
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +127,8 @@ func types(list []LiveMessage) string {
 func TestAWatchGoesOnWhereItsStreamEnded(t *testing.T) {
 	got, s, err := watch(t, Watch{After: knowledge.Mark{Seq: 3}}, 9,
 		step{messages: []string{fmt.Sprintf(hello, 3), changeText(t, 4), changeText(t, 5)}},
-		step{status: http.StatusServiceUnavailable, problem: `{"code":"unavailable","retry_after":0.1,"detail":"not now"}`},
+		step{status: http.StatusServiceUnavailable,
+			problem: `{"code":"unavailable","retry_after":0.1,"detail":"not now"}`},
 		step{messages: []string{
 			fmt.Sprintf(hello, 5), changeText(t, 5), changeText(t, 6), `{"type":"ping","seq":8,"mode":"normal"}`,
 			`{"type":"bye","seq":9,"retry_ms":1,"why":"stops"}`,
@@ -155,9 +157,11 @@ func TestAWatchGoesOnWhereItsStreamEnded(t *testing.T) {
 
 func TestAWatchFromTheTailGoesOnWhereItBegan(t *testing.T) {
 	_, s, err := watch(t, Watch{
-		Tail: true, Kinds: []knowledge.Kind{knowledge.KindRule, knowledge.KindPractice}, Categories: []string{"security"},
-		Keys: []knowledge.Key{{Kind: knowledge.KindRule, ID: "A"}}, NoDocuments: true,
-	}, 3, step{messages: []string{fmt.Sprintf(hello, 7)}}, step{messages: []string{fmt.Sprintf(hello, 7)}, silent: true})
+		Tail: true, Kinds: []knowledge.Kind{knowledge.KindRule, knowledge.KindPractice},
+		Categories: []string{"security"},
+		Keys:       []knowledge.Key{{Kind: knowledge.KindRule, ID: "A"}}, NoDocuments: true,
+	}, 3, step{messages: []string{fmt.Sprintf(hello, 7)}}, step{messages: []string{fmt.Sprintf(hello, 7)},
+		silent: true})
 	if !errors.Is(err, errEnough) {
 		t.Fatal(err)
 	}
@@ -225,12 +229,15 @@ func TestAProvisionalChangeHasItsDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	batch := knowledge.NewBatchID()
-	m, err := decodeLive([]byte(`{"type":"change","provisional":true,"batch":"` + batch.String() + `","verb":"put","kind":"rule","id":"` +
-		r.Key.ID + `","version":3,"actor":"someone","at":"2026-01-31T12:00:00.000000Z","document":` + string(r.JSON) + `}`))
+	m, err := decodeLive([]byte(`{"type":"change","provisional":true,"batch":"` + batch.String() +
+		`","verb":"put","kind":"rule","id":"` +
+		r.Key.ID + `","version":3,"actor":"someone","at":"2026-01-31T12:00:00.000000Z","document":` + string(r.JSON) +
+		`}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !m.Provisional || m.Seq != 0 || m.Change.Key != r.Key || m.Change.Version != 3 || !slices.Equal(m.Change.Record.JSON, r.JSON) ||
+	if !m.Provisional || m.Seq != 0 || m.Change.Key != r.Key || m.Change.Version != 3 ||
+		!slices.Equal(m.Change.Record.JSON, r.JSON) ||
 		m.Change.Record.Pending != batch {
 		t.Errorf("it was read as %+v", m)
 	}
@@ -238,10 +245,13 @@ func TestAProvisionalChangeHasItsDocument(t *testing.T) {
 
 func FuzzDecodeLive(f *testing.F) {
 	for _, text := range []string{
-		fmt.Sprintf(hello, 3), `{"type":"ping","seq":8}`, `{"type":"bye","seq":1,"retry_ms":-5}`, `{"type":"gone","oldest":3}`, `{"type":"new"}`,
-		`{"type":"change","provisional":true,"kind":"rule","document":{"rule_id":"x"}}`, `{"type":"change","seq":1}`, `null`, `{}`,
+		fmt.Sprintf(hello, 3), `{"type":"ping","seq":8}`, `{"type":"bye","seq":1,"retry_ms":-5}`,
+		`{"type":"gone","oldest":3}`, `{"type":"new"}`,
+		`{"type":"change","provisional":true,"kind":"rule","document":{"rule_id":"x"}}`, `{"type":"change","seq":1}`,
+		`null`, `{}`,
 		`{"type":"change","seq":1,"batch":"00000000-0000-0000-0000-000000000000","verb":"purge","kind":"rule","id":"x","version":2,"actor":"a",` +
-			`"at":null,"hash":"` + strings.Repeat("0", 64) + `","chain":"` + strings.Repeat("0", 64) + `","document":null}`,
+			`"at":null,"hash":"` + strings.Repeat("0", 64) + `","chain":"` + strings.Repeat("0", 64) +
+			`","document":null}`,
 	} {
 		f.Add([]byte(text))
 	}

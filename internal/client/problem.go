@@ -23,7 +23,8 @@ func (s *Store) refusal(resp *http.Response, body []byte) error {
 		}
 	}
 	p := &api.Problem{}
-	if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); !strings.HasSuffix(t, "json") || json.Unmarshal(body, p) != nil {
+	if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); !strings.HasSuffix(t, "json") ||
+		json.Unmarshal(body, p) != nil {
 		return foreign(s, resp)
 	}
 	if after, err := strconv.Atoi(resp.Header.Get("Retry-After")); p.RetryAfter == nil && err == nil {
@@ -35,8 +36,9 @@ func (s *Store) refusal(resp *http.Response, body []byte) error {
 // foreign returns the error for an answer that does not come from a tenet server but from a proxy or another program.
 func foreign(s *Store, resp *http.Response) error {
 	e := &store.UnavailableError{
-		Reason: fmt.Sprintf("the server at %s is not tenet, or a proxy answers for it (status %s): check the address", s.base, resp.Status),
-		Halt:   resp.StatusCode < http.StatusInternalServerError,
+		Reason: fmt.Sprintf("the server at %s is not tenet, or a proxy answers for it (status %s): check the address",
+			s.base, resp.Status),
+		Halt: resp.StatusCode < http.StatusInternalServerError,
 	}
 	if resp.StatusCode == http.StatusTooManyRequests {
 		e.Halt, e.NotDone = false, true
@@ -74,7 +76,8 @@ func errorOf(p *api.Problem, status int) error {
 		}
 		return gone
 	case "unauthenticated":
-		return &refused{"not authenticated: " + strings.TrimPrefix(said(p), "not authenticated: "), store.ErrUnauthenticated}
+		return &refused{"not authenticated: " + strings.TrimPrefix(said(p), "not authenticated: "),
+			store.ErrUnauthenticated}
 	case "forbidden":
 		return &store.ForbiddenError{Reason: strings.TrimPrefix(said(p), "forbidden: "), Right: p.Right}
 	case "invalid":
@@ -91,7 +94,8 @@ func errorOf(p *api.Problem, status int) error {
 	return &store.UnavailableError{
 		Reason:     strings.TrimPrefix(said(p), "unavailable: "),
 		RetryAfter: time.Duration(value(p.RetryAfter)) * time.Second,
-		ReadOnly:   p.ReadOnly, Halt: p.Halt, NotDone: p.NotDone || tooMany || status == http.StatusRequestTimeout, TooMany: tooMany,
+		ReadOnly:   p.ReadOnly, Halt: p.Halt, NotDone: p.NotDone || tooMany || status == http.StatusRequestTimeout,
+		TooMany: tooMany,
 	}
 }
 

@@ -55,7 +55,8 @@ func (s *Store) ListAt(ctx context.Context, l *knowledge.Label, q knowledge.Quer
 	if err := s.checked(func() error { return checkList(q) }); err != nil {
 		return nil, err
 	}
-	a, err := s.do(ctx, request{method: http.MethodGet, path: "/api/v1/" + q.Kind.Plural(), query: at(listParameters(&q), l)})
+	a, err := s.do(ctx, request{method: http.MethodGet, path: "/api/v1/" + q.Kind.Plural(),
+		query: at(listParameters(&q), l)})
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +208,8 @@ func (s *Store) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 	}
 	a, err := s.do(ctx, request{method: http.MethodGet, path: "/api/v1/changes", query: changeParameters(&q)})
 	if gone, ok := errors.AsType[*store.GoneError](err); ok && gone.Other {
-		return []knowledge.Change{}, nil // by the contract there is nothing after a bare seq beyond the end; see [Store.Watch]
+		// by the contract there is nothing after a bare seq beyond the end; see [Store.Watch]
+		return []knowledge.Change{}, nil
 	}
 	if err != nil {
 		return nil, err

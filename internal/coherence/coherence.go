@@ -1,6 +1,6 @@
-// Package coherence refuses writes whose documents would not fit together: packs that extend each other in a ring, that loosen what
-// they extend, or that name packs which are not there; labels at positions that the log has not reached; principals that stand for erased
-// people.
+// Package coherence refuses writes whose documents would not fit together: packs that extend each other in a ring, that
+// loosen what they extend, or that name packs which are not there; labels at positions that the log has not reached;
+// principals that stand for erased people.
 package coherence
 
 import (
@@ -12,8 +12,8 @@ import (
 	"tenet/internal/store"
 )
 
-// A Store looks at what a batch writes together with what is there, before it hands the batch on. What two writers do at the same time may
-// still not fit: who reads packs and labels says so then, and does not rely on it.
+// A Store looks at what a batch writes together with what is there, before it hands the batch on. What two writers do
+// at the same time may still not fit: who reads packs and labels says so then, and does not rely on it.
 type Store struct{ next store.Store }
 
 var _ store.Store = (*Store)(nil)
@@ -60,8 +60,8 @@ func (s *Store) Close() error { return s.next.Close() }
 
 func valid(b *knowledge.Batch) bool { return b.Validate() == nil }
 
-// check returns what does not fit, as faults of the batch. A batch of the past, which only a restore writes, is taken as it is: positions are
-// those of the log that it comes from.
+// check returns what does not fit, as faults of the batch. A batch of the past, which only a restore writes, is taken
+// as it is: positions are those of the log that it comes from.
 func (s *Store) check(ctx context.Context, b *knowledge.Batch) error {
 	if !b.At.IsZero() || !concerns(b) || !valid(b) { // what is not valid the engine names
 		return nil
@@ -154,7 +154,8 @@ func (w *writing) op(ctx context.Context, op *knowledge.Op) error {
 	if op.Key.Kind == knowledge.KindPrincipal {
 		return w.principal(ctx, op.Key)
 	}
-	if op.Key.Kind != knowledge.KindPack && op.Key.Kind != knowledge.KindLabel || op.Verb.Removes() || op.Verb == knowledge.VerbRetire {
+	if op.Key.Kind != knowledge.KindPack && op.Key.Kind != knowledge.KindLabel || op.Verb.Removes() ||
+		op.Verb == knowledge.VerbRetire {
 		return nil
 	}
 	d, err := w.look(ctx, op.Key)
@@ -171,8 +172,8 @@ func (w *writing) op(ctx context.Context, op *knowledge.Op) error {
 	return nil
 }
 
-// principal refuses to write over one that stands for an erased person: the ledger of erasures is not rewritten, and nobody can be that
-// person again.
+// principal refuses to write over one that stands for an erased person: the ledger of erasures is not rewritten, and
+// nobody can be that person again.
 func (w *writing) principal(ctx context.Context, key knowledge.Key) error {
 	d, err := w.current(ctx, key)
 	if p, ok := d.(*knowledge.Principal); ok && p.Erasure != nil {
@@ -181,15 +182,16 @@ func (w *writing) principal(ctx context.Context, key knowledge.Key) error {
 	return err
 }
 
-// label returns what is wrong with where a label stands: a position that is still to come would mean something else each time that
-// somebody writes.
+// label returns what is wrong with where a label stands: a position that is still to come would mean something else
+// each time that somebody writes.
 func (w *writing) label(ctx context.Context, l *knowledge.Label) error {
 	newest, err := store.Newest(ctx, w.s.next)
 	if err != nil {
 		return err
 	}
 	if l.Seq > newest.Seq {
-		return knowledge.Invalid("/seq", "%d: the log ends at change %d; a label stands at a change that was made", l.Seq, newest.Seq)
+		return knowledge.Invalid("/seq", "%d: the log ends at change %d; a label stands at a change that was made",
+			l.Seq, newest.Seq)
 	}
 	for text, n := range l.Holds {
 		key, err := knowledge.ParseKey(text)

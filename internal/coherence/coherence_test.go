@@ -14,7 +14,8 @@ import (
 
 func openTest(t testing.TB) store.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), storetest.File(t, "tenet.db", migrated), sqlite.Options{CheckLimit: -1, Frozen: true})
+	s, err := sqlite.Open(t.Context(), storetest.File(t, "tenet.db", migrated),
+		sqlite.Options{CheckLimit: -1, Frozen: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,8 @@ func TestWhatDoesNotFitTogetherIsRefused(t *testing.T) {
 		_, err := s.Apply(t.Context(), storetest.Batch(ops...))
 		return err
 	}
-	if err := errors.Join(apply(general, strict, base), apply(pack("middle", extends("base"))), apply(pack("top", extends("middle")))); err != nil {
+	if err := errors.Join(apply(general, strict, base), apply(pack("middle", extends("base"))),
+		apply(pack("top", extends("middle")))); err != nil {
 		t.Fatal(err)
 	}
 	newest, err := store.Newest(t.Context(), s)
@@ -68,16 +70,21 @@ func TestWhatDoesNotFitTogetherIsRefused(t *testing.T) {
 		pointer string
 		says    string
 	}{
-		"a ring over what is there": {[]knowledge.Document{pack("base", extends("top"))}, "/ops/0/document/extends/0", "base → top → middle → base"},
+		"a ring over what is there": {[]knowledge.Document{pack("base", extends("top"))}, "/ops/0/document/extends/0",
+			"base → top → middle → base"},
 		"a ring within one batch": {
-			[]knowledge.Document{pack("x", extends("y")), pack("y", extends("x"))}, "/ops/0/document/extends/0", "x → y → x",
+			[]knowledge.Document{pack("x", extends("y")), pack("y", extends("x"))}, "/ops/0/document/extends/0",
+			"x → y → x",
 		},
-		"a pack that is not there": {[]knowledge.Document{pack("x", extends("nobody"))}, "/ops/0/document/extends/0", "create it first"},
+		"a pack that is not there": {[]knowledge.Document{pack("x", extends("nobody"))}, "/ops/0/document/extends/0",
+			"create it first"},
 		"dropping": {[]knowledge.Document{pack("x", func(p *knowledge.Pack) {
-			p.Extends, p.Select = []string{"top"}, knowledge.Selection{Kinds: []string{"rule"}, Except: []string{"rule/strict"}}
+			p.Extends, p.Select = []string{"top"}, knowledge.Selection{Kinds: []string{"rule"},
+				Except: []string{"rule/strict"}}
 		})}, "/ops/0/document/select/except/0", "drops nothing"},
 		"loosening what a base has raised": {[]knowledge.Document{pack("x", func(p *knowledge.Pack) {
-			p.Extends, p.Raise = []string{"top"}, []knowledge.Raise{{ID: "rule/strict", Severity: knowledge.SeverityError}}
+			p.Extends, p.Raise = []string{"top"},
+				[]knowledge.Raise{{ID: "rule/strict", Severity: knowledge.SeverityError}}
 		})}, "/ops/0/document/raise/0/severity", "CRITICAL already"},
 		"loosening a rule": {[]knowledge.Document{pack("x", func(p *knowledge.Pack) {
 			p.Raise = []knowledge.Raise{{ID: "rule/strict", Enforcement: "optional"}}
@@ -110,12 +117,14 @@ func TestWhatDoesNotFitTogetherIsRefused(t *testing.T) {
 // A batch that was done gets its receipt again, also when it would no longer fit.
 func TestADoneBatchIsAnsweredAsBefore(t *testing.T) {
 	s := openTest(t)
-	b := storetest.Batch(knowledge.Put(pack("a", extends("b")), knowledge.NoVersion), knowledge.Put(pack("b", nil), knowledge.NoVersion))
+	b := storetest.Batch(knowledge.Put(pack("a", extends("b")), knowledge.NoVersion),
+		knowledge.Put(pack("b", nil), knowledge.NoVersion))
 	first, err := s.Apply(t.Context(), b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Apply(t.Context(), storetest.Batch(knowledge.Op{Verb: knowledge.VerbRetire, Key: knowledge.Key{Kind: knowledge.KindPack, ID: "b"}})); err != nil {
+	if _, err := s.Apply(t.Context(), storetest.Batch(knowledge.Op{Verb: knowledge.VerbRetire,
+		Key: knowledge.Key{Kind: knowledge.KindPack, ID: "b"}})); err != nil {
 		t.Fatal(err)
 	}
 	again, err := s.Apply(t.Context(), b)

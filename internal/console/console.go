@@ -1,5 +1,5 @@
-// Package console is the door for a person with a browser: what this is, whether it is well, and the documents to search and to read.
-// Its pages need no script.
+// Package console is the door for a person with a browser: what this is, whether it is well, and the documents to
+// search and to read. Its pages need no script.
 package console
 
 import (
@@ -56,7 +56,8 @@ func New(o Options) *Door {
 			"style": func() template.CSS { return template.CSS(styleText) }, //nolint:gosec // our own
 			"mode":  modeText,
 		}).Parse(pagesText)),
-		policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+		policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+			"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 		origin: http.NewCrossOriginProtection(),
 	}
 }
@@ -78,8 +79,8 @@ func Routes() []string {
 	}
 }
 
-// cookieName names the cookie with the token of who signed in. Only the console reads it: no other door takes a cookie for a token, so
-// that a page of another site can do nothing in its reader's name.
+// cookieName names the cookie with the token of who signed in. Only the console reads it: no other door takes a cookie
+// for a token, so that a page of another site can do nothing in its reader's name.
 const cookieName = "tenet_session"
 
 // Token returns the token that a request signed in with, "" for none.
@@ -178,7 +179,8 @@ func (d *Door) Refusal(r *http.Request, status int, title, detail string) []byte
 	if r.Method == http.MethodGet {
 		v.Here = r.URL.RequestURI()
 	}
-	if path := r.URL.Path; v.Body.(refusal).SignIn && (r.Method == http.MethodPost || strings.HasPrefix(path, "/api/")) { //nolint:forcetypeassert // made here
+	if path := r.URL.Path; v.Body.(refusal).SignIn && (r.Method == http.MethodPost ||
+		strings.HasPrefix(path, "/api/")) { //nolint:forcetypeassert // made here
 		v.Here = homePath // what answers to a header alone is no place to come back to
 	}
 	b, err := d.render("refusal", v)
@@ -234,7 +236,8 @@ func formOf(r *http.Request) string {
 // ownPath reports whether a text is a path of this tenet and no way to another site.
 func ownPath(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && u.Scheme == "" && u.Host == "" && strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "//") && !strings.ContainsAny(s, "\\\r\n\t")
+	return err == nil && u.Scheme == "" && u.Host == "" && strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "//") &&
+		!strings.ContainsAny(s, "\\\r\n\t")
 }
 
 func modeText(m knowledge.Mode) string {

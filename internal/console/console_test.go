@@ -40,7 +40,8 @@ func newReader(t *testing.T) *reader {
 		t.Fatal(err)
 	}
 	ops := []knowledge.Op{put(&knowledge.Category{ID: "security", Name: "Security", IsActive: true}), put(rule)}
-	if _, err := s.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "tester", Ops: ops}); err != nil {
+	if _, err := s.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "tester",
+		Ops: ops}); err != nil {
 		t.Fatal(err)
 	}
 	authenticate := func(token string) (*access.Caller, error) {
@@ -123,7 +124,8 @@ func TestAStrangerIsToldWhatThisIsAndNoMore(t *testing.T) {
 	if strings.Contains(home, "1.2.3") || strings.Contains(home, "rules</a>") {
 		t.Errorf("a stranger sees more than they should:\n%s", home)
 	}
-	r.see(r.get("/search?q=queries&kind=rule"), 401, "A valid token is needed", `value="/search?q=queries&amp;kind=rule"`)
+	r.see(r.get("/search?q=queries&kind=rule"), 401, "A valid token is needed",
+		`value="/search?q=queries&amp;kind=rule"`)
 	r.see(r.get("/read/rule/SEC-001"), 401, "/sign-in")
 	r.see(r.get("/api/v1/rules"), 401, "/sign-in", `name="next" value="/"`)
 	r.see(r.get("/nothing/here"), 404, "There is nothing here", `href="/docs"`)
@@ -136,10 +138,12 @@ func TestAReaderSignsInSearchesAndReads(t *testing.T) {
 	r.see(r.post("/sign-in", url.Values{"token": {"bad"}}, r.url), 401, "/sign-in")
 	r.see(r.post("/sign-in", url.Values{"token": {"good"}}, "https://evil.example.com"), 403, "another site")
 	r.see(r.get("/search?q=queries"), 401)
-	r.see(r.post("/sign-in", url.Values{"token": {"good"}, "next": {"/search?q=parametrized+query"}}, r.url), 200, "Searched for “parameterized”", `href="/read/rule/SEC-001"`, "<mark>")
+	r.see(r.post("/sign-in", url.Values{"token": {"good"}, "next": {"/search?q=parametrized+query"}}, r.url), 200,
+		"Searched for “parameterized”", `href="/read/rule/SEC-001"`, "<mark>")
 	r.see(r.get("/"), 200, "1.2.3", `href="/read/rules">1 rules</a>`, "reader")
 	r.see(r.get("/read/rules"), 200, "Use parameterized queries", "1 in all", `name="kind" value="rule"`)
-	r.see(r.get("/read/rule/SEC-001"), 200, "<h1>Use parameterized queries</h1>", "Never build a query &lt;b&gt;of text&lt;/b&gt;.", "<dd>sql</dd>")
+	r.see(r.get("/read/rule/SEC-001"), 200, "<h1>Use parameterized queries</h1>",
+		"Never build a query &lt;b&gt;of text&lt;/b&gt;.", "<dd>sql</dd>")
 	r.see(r.get("/read/packs"), 200, "There are none.")
 	r.see(r.get("/search?q=+"), 200, "as you would ask")
 	r.see(r.get("/search?q=zebra"), 200, "Nothing matches.")
@@ -148,7 +152,8 @@ func TestAReaderSignsInSearchesAndReads(t *testing.T) {
 	r.see(r.get("/read/rule/NONE"), 404)
 	r.see(r.get("/read/zebras"), 404)
 	r.see(r.get("/read/principals"), 403)
-	r.see(r.post("/sign-in", url.Values{"token": {"good"}, "next": {"//evil.example.com/"}}, r.url), 200, "What there is")
+	r.see(r.post("/sign-in", url.Values{"token": {"good"}, "next": {"//evil.example.com/"}}, r.url), 200,
+		"What there is")
 	resp, err := r.client.Do(r.get("/api/v1/rules"))
 	if err != nil {
 		t.Fatal(err)

@@ -55,7 +55,8 @@ const maxMentions = 500
 // Erase erases a person from a store. An earlier erasure of the same id is found by its hash.
 func Erase(ctx context.Context, s store.Store, e store.Eraser, r Request) (*Report, error) {
 	if r.ID == "" || knowledge.TextFault(r.ID) != "" || len(r.ID) > knowledge.MaxTitle {
-		return nil, knowledge.Invalid("/principal", "want the id of a principal, 1 to %d characters", knowledge.MaxTitle)
+		return nil, knowledge.Invalid("/principal", "want the id of a principal, 1 to %d characters",
+			knowledge.MaxTitle)
 	}
 	if r.ID == r.Actor {
 		return nil, knowledge.Invalid("/principal", "that is yourself: another admin erases you")
@@ -84,7 +85,8 @@ func Erase(ctx context.Context, s store.Store, e store.Eraser, r Request) (*Repo
 	if report.Mentions, report.More, err = mentions(ctx, s, person, append([]string{r.ID}, names...)); err != nil {
 		return nil, err
 	}
-	ask := store.ErasureRequest{Pseudonym: report.Pseudonym, Erasure: *person, Batch: knowledge.NewBatchID(), Actor: r.Actor, Dry: true}
+	ask := store.ErasureRequest{Pseudonym: report.Pseudonym, Erasure: *person, Batch: knowledge.NewBatchID(),
+		Actor: r.Actor, Dry: true}
 	if !report.Again { // an id without any data is mistyped
 		counted, err := e.Erase(ctx, ask)
 		if err != nil {
@@ -134,7 +136,8 @@ func namesOf(ctx context.Context, s store.Store, id string, ids map[string]bool)
 			return nil
 		}
 		d, err := r.Document()
-		if p, ok := d.(*knowledge.Principal); ok && p.Name != "" && p.Name != id && !ids[p.Name] && !slices.Contains(names, p.Name) {
+		if p, ok := d.(*knowledge.Principal); ok && p.Name != "" && p.Name != id && !ids[p.Name] &&
+			!slices.Contains(names, p.Name) {
 			names = append(names, p.Name)
 		}
 		return err
@@ -192,7 +195,8 @@ func NewKeeper(o Options) (*Keeper, error) {
 	for i, dir := range o.Dirs {
 		l, err := ReadLedger(dir)
 		if i > 0 && errors.Is(err, fs.ErrPermission) { // a repository that another account keeps
-			o.Log.Warn("the ledger of erasures beside the backups can't be read", "directory", dir, "error", err.Error())
+			o.Log.Warn("the ledger of erasures beside the backups can't be read", "directory", dir, "error",
+				err.Error())
 			continue
 		}
 		if err != nil {
@@ -274,12 +278,14 @@ func (k *Keeper) Reapply(ctx context.Context, all bool) error {
 
 // again erases a person of the ledger from the store.
 func (k *Keeper) again(ctx context.Context, pseudonym string, person *knowledge.Erasure) error {
-	done, err := k.o.Eraser.Erase(ctx, store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person, Batch: knowledge.NewBatchID(), Actor: k.o.Actor})
+	done, err := k.o.Eraser.Erase(ctx, store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person,
+		Batch: knowledge.NewBatchID(), Actor: k.o.Actor})
 	if err != nil {
 		return fmt.Errorf("erase %s again: %w", pseudonym, err)
 	}
 	if done.Seq != 0 {
-		k.o.Log.WarnContext(ctx, "a person who was erased was in the data again, and was erased again", "pseudonym", pseudonym, "seq", int64(done.Seq))
+		k.o.Log.WarnContext(ctx, "a person who was erased was in the data again, and was erased again", "pseudonym",
+			pseudonym, "seq", int64(done.Seq))
 	}
 	return k.here(ctx, pseudonym, person)
 }
@@ -300,7 +306,8 @@ func (k *Keeper) purge(ctx context.Context) error {
 		case rec.Version >= version || rec.Pending != (knowledge.BatchID{}):
 			continue
 		}
-		b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: k.o.Actor, Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: key, IfVersion: rec.Version}}}
+		b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: k.o.Actor,
+			Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: key, IfVersion: rec.Version}}}
 		if _, err := k.o.Store.Apply(ctx, b); err != nil {
 			k.o.Log.ErrorContext(ctx, "a document that was purged is here again, and can't be purged: purge it by hand", "key", text, "error", err.Error())
 			continue
@@ -363,7 +370,8 @@ func (k *Keeper) moved(at store.Place) {
 // names erases a person again if a change names them.
 func (k *Keeper) names(ctx context.Context, c *knowledge.Change) error {
 	for pseudonym, person := range k.ledger.People {
-		named := person.Is(c.Actor) || person.Is(c.EnteredBy) || c.Key.Kind == knowledge.KindPrincipal && person.IsID(c.Key.ID)
+		named := person.Is(c.Actor) || person.Is(c.EnteredBy) || c.Key.Kind == knowledge.KindPrincipal &&
+			person.IsID(c.Key.ID)
 		if !named && c.Record != nil {
 			d, err := c.Record.Document()
 			if err != nil {
@@ -410,7 +418,8 @@ func (k *Keeper) write() error {
 }
 
 // mentions returns the documents whose free texts name the person.
-func mentions(ctx context.Context, s store.Reader, person *knowledge.Erasure, names []string) (list []Mention, more bool, err error) {
+func mentions(ctx context.Context, s store.Reader, person *knowledge.Erasure,
+	names []string) (list []Mention, more bool, err error) {
 	list = []Mention{}
 	words := make([]string, len(names))
 	for i, name := range names {
@@ -419,7 +428,8 @@ func mentions(ctx context.Context, s store.Reader, person *knowledge.Erasure, na
 	for _, kind := range knowledge.Kinds() {
 		q := knowledge.Query{Kind: kind, Activity: knowledge.AnyActivity, Order: knowledge.OrderID}
 		err := store.All(ctx, s, q, func(rec *knowledge.Record) error {
-			if text := strings.ToLower(string(rec.JSON)); !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) }) {
+			if text := strings.ToLower(string(rec.JSON)); !slices.ContainsFunc(
+				words, func(w string) bool { return strings.Contains(text, w) }) {
 				return nil
 			}
 			fields, err := mentioned(rec, person, words)
@@ -447,7 +457,8 @@ func Sweep(ctx context.Context, s store.Store, e store.Eraser, actor string) (ag
 		return 0, err
 	}
 	for pseudonym, person := range people {
-		done, err := e.Erase(ctx, store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person, Batch: knowledge.NewBatchID(), Actor: actor})
+		done, err := e.Erase(ctx, store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person,
+			Batch: knowledge.NewBatchID(), Actor: actor})
 		if err != nil {
 			return again, err
 		}

@@ -25,15 +25,16 @@ func filled(t *testing.T, dir string) (*sqlite.Store, *Keeper) {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	storetest.FillWithPerson(t, s)
-	k, err := NewKeeper(Options{Store: s, Feed: s, Eraser: sqlite.NewEraser(s), Dirs: []string{dir}, Actor: "system", Log: slog.New(slog.DiscardHandler)})
+	k, err := NewKeeper(Options{Store: s, Feed: s, Eraser: sqlite.NewEraser(s), Dirs: []string{dir}, Actor: "system",
+		Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s, k
 }
 
-// TestWhatComesBackIsErasedAgain erases a person and purges a rule while a keeper follows. A late write in the person's name is erased by
-// itself, and so is an older state of the data that the ledger is applied to.
+// TestWhatComesBackIsErasedAgain erases a person and purges a rule while a keeper follows. A late write in the person's
+// name is erased by itself, and so is an older state of the data that the ledger is applied to.
 func TestWhatComesBackIsErasedAgain(t *testing.T) {
 	dir := t.TempDir()
 	s, k := filled(t, dir)
@@ -46,7 +47,8 @@ func TestWhatComesBackIsErasedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Mentions) != 2 || r.Mentions[0].Key != "principal/"+storetest.Bystander || r.Mentions[1].Key != "rule/R-2" {
+	if len(r.Mentions) != 2 || r.Mentions[0].Key != "principal/"+storetest.Bystander ||
+		r.Mentions[1].Key != "rule/R-2" {
 		t.Errorf("mentions are %v, want rule/R-2, and the principal whose name begins like it", r.Mentions)
 	}
 	purged := knowledge.Key{Kind: knowledge.KindRule, ID: "R-2"}
@@ -57,7 +59,8 @@ func TestWhatComesBackIsErasedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	pgtest.Await(t, "the late write to be erased", func() bool { return len(storetest.Named(storetest.Everything(t, s))) == 0 })
+	pgtest.Await(t, "the late write to be erased",
+		func() bool { return len(storetest.Named(storetest.Everything(t, s))) == 0 })
 	pgtest.Await(t, "the ledger to know of both", func() bool {
 		l, err := ReadLedger(dir)
 		return err == nil && len(l.People) == 1 && l.Purged[purged.String()] == 2
@@ -86,7 +89,8 @@ func TestNobodyIsErasedByMistake(t *testing.T) {
 	before := storetest.Everything(t, s)
 	for id, want := range map[string]error{"ines.vogl": store.ErrNotFound, "": nil, "root": nil} {
 		_, err := Erase(t.Context(), s, sqlite.NewEraser(s), Request{ID: id, Actor: "root"})
-		if _, invalid := errors.AsType[*knowledge.InvalidError](err); !invalid && (want == nil || !errors.Is(err, want)) {
+		if _, invalid := errors.AsType[*knowledge.InvalidError](err); !invalid && (want == nil ||
+			!errors.Is(err, want)) {
 			t.Errorf("to erase %q: %v, want it refused", id, err)
 		}
 	}

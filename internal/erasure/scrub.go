@@ -31,8 +31,8 @@ type ScrubReport struct {
 	LeftOut   int64 `json:"left_out"`  // not copied, since what they name was purged, or their text was
 }
 
-// Scrub copies documents and history of a store into an empty one, with people replaced by pseudonyms, e-mail addresses by
-// others, and tokens dropped. The key decides the pseudonyms: the same key and name give the same one.
+// Scrub copies documents and history of a store into an empty one, with people replaced by pseudonyms, e-mail addresses
+// by others, and tokens dropped. The key decides the pseudonyms: the same key and name give the same one.
 func Scrub(ctx context.Context, from store.Store, to store.Store, key []byte) (*ScrubReport, error) {
 	end, err := store.Tail(ctx, to)
 	if err != nil {
@@ -264,7 +264,8 @@ func (s *scrubber) change(ctx context.Context, c *knowledge.Change) error {
 
 // apply writes one op. What refers to something that is not there any more is left out.
 func (s *scrubber) apply(ctx context.Context, op knowledge.Op, actor string, at knowledge.Time) error {
-	_, err := s.to.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, At: at, Ops: []knowledge.Op{op}})
+	_, err := s.to.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, At: at,
+		Ops: []knowledge.Op{op}})
 	_, invalid := errors.AsType[*knowledge.InvalidError](err)
 	switch {
 	case invalid, errors.Is(err, store.ErrNotFound):

@@ -13,9 +13,11 @@ import (
 // A batch that is sent again gets its first answer. Its first answer is looked for, in this order:
 // //
 //   - in the journal, for every write: that is one lookup by key
-//   - in the recent acknowledgements and then in the mirror's log, for a write that is about to be journalled or refused here; the
+//   - in the recent acknowledgements and then in the mirror's log, for a write that is about to be journalled or
+//     refused here; the
 //     primary's ledger answers for a write that goes to the primary
-//   - in the primary's log, for a write that is about to be refused here although the primary can be asked: the conflict may be the
+//   - in the primary's log, for a write that is about to be refused here although the primary can be asked: the
+//     conflict may be the
 //     batch's own first attempt
 
 // A past finds the first answer of a batch that is sent again.

@@ -79,7 +79,8 @@ func BenchmarkReplay(b *testing.B) {
 						return false
 					}
 					st, err := s.Status(b.Context())
-					return err == nil && st.Mode == mode && st.Mirror.Ready && (mode != knowledge.ModeNormal || st.Journal.Depth == 0)
+					return err == nil && st.Mode == mode && st.Mirror.Ready && (mode != knowledge.ModeNormal ||
+						st.Journal.Depth == 0)
 				})
 			}
 			is(knowledge.ModeNormal)

@@ -9,8 +9,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// A primary that answers reads and is too busy to take writes in time is no outage: nothing is degraded, and the breaker stays
-// closed.
+// A primary that answers reads and is too busy to take writes in time is no outage: nothing is degraded, and the
+// breaker stays closed.
 func TestSlowWritesAreNoOutage(t *testing.T) {
 	c := newScene(t, func(o *failover.Options) {
 		o.Soon, o.Recovery, o.ReadTimeout = 10*time.Second, 10*time.Second, 10*time.Second
@@ -41,7 +41,8 @@ func TestSlowWritesAreReplayed(t *testing.T) {
 		t.Errorf("parked: %s", brief(list))
 	}
 	for i := range 4 {
-		if r, err := c.s.Get(t.Context(), ruleKey(fmt.Sprintf("R-%d", i))); err != nil || r.Version != 1 || r.Pending != (knowledge.BatchID{}) {
+		if r, err := c.s.Get(t.Context(), ruleKey(fmt.Sprintf("R-%d", i))); err != nil || r.Version != 1 ||
+			r.Pending != (knowledge.BatchID{}) {
 			t.Errorf("R-%d: %s, %v", i, versionOf(r), err)
 		}
 	}

@@ -67,7 +67,8 @@ type node struct {
 	s       subject
 	end     func()
 	gen     int
-	hurt    atomic.Bool // its mirror was damaged and is not whole again: while the primary is away too, nothing can answer reads
+	// its mirror was damaged and is not whole again: while the primary is away too, nothing can answer reads
+	hurt atomic.Bool
 }
 
 // A sending is a batch, when it was sent first, and what its writer heard last.
@@ -91,13 +92,16 @@ type ack struct {
 	version int64
 }
 
-func newChaos(t *testing.T, look store.Store, dial func() (failover.Primary, error), nodes int, wrap func(*failover.Options)) *chaos {
+func newChaos(t *testing.T, look store.Store, dial func() (failover.Primary, error), nodes int,
+	wrap func(*failover.Options)) *chaos {
 	t.Helper()
 	c := &chaos{
-		t: t, look: look, dial: dial, wrap: wrap, began: time.Now(), acked: map[knowledge.Key][]ack{}, reads: map[knowledge.Key][]porcupine.Operation{},
-		foul: map[string]bool{}, patience: time.Minute,
+		t: t, look: look, dial: dial, wrap: wrap, began: time.Now(), acked: map[knowledge.Key][]ack{},
+		reads: map[knowledge.Key][]porcupine.Operation{},
+		foul:  map[string]bool{}, patience: time.Minute,
 	}
-	_, err := look.Apply(t.Context(), batchOf(knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = "general" }), 0)))
+	_, err := look.Apply(t.Context(), batchOf(
+		knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = "general" }), 0)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +142,8 @@ func (c *chaos) open(n *node) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	journal, err := sqlite.OpenJournal(context.Background(), filepath.Join(n.dir, "journal.db"), sqlite.JournalOptions{})
+	journal, err := sqlite.OpenJournal(context.Background(), filepath.Join(n.dir, "journal.db"),
+		sqlite.JournalOptions{})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -152,7 +157,8 @@ func (c *chaos) open(n *node) {
 			primary = p
 			return p, err
 		},
-		Mirror: mirror, Journal: journal, Recovery: 200 * time.Millisecond, ReadTimeout: time.Second, WriteTimeout: time.Second,
+		Mirror: mirror, Journal: journal, Recovery: 200 * time.Millisecond, ReadTimeout: time.Second,
+		WriteTimeout: time.Second,
 	}
 	if c.wrap != nil {
 		c.wrap(&o)
@@ -185,7 +191,8 @@ func (c *chaos) problem(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.problems) < 40 {
-		c.problems = append(c.problems, fmt.Sprintf("%7.3fs ", time.Since(c.began).Seconds())+fmt.Sprintf(format, args...))
+		c.problems = append(c.problems, fmt.Sprintf("%7.3fs ", time.Since(c.began).Seconds())+
+			fmt.Sprintf(format, args...))
 	}
 }
 
@@ -211,7 +218,9 @@ func (c *chaos) load(seed uint64, during func(r *rand.Rand)) {
 	var wg sync.WaitGroup
 	for i, n := range c.nodes {
 		for j := range 3 {
-			x := &client{c: c, n: n, id: i*3 + j, r: rand.New(rand.NewPCG(seed, uint64(i*3+j))), seen: map[knowledge.Key]int64{}, own: map[knowledge.Key]int64{}, mine: map[knowledge.Key]knowledge.BatchID{}}
+			x := &client{c: c, n: n, id: i*3 + j, r: rand.New(rand.NewPCG(seed, uint64(i*3+j))),
+				seen: map[knowledge.Key]int64{}, own: map[knowledge.Key]int64{},
+				mine: map[knowledge.Key]knowledge.BatchID{}}
 			wg.Go(func() { x.run(stop) })
 		}
 	}
@@ -235,7 +244,8 @@ type client struct {
 	last []*sending
 }
 
-// thinks is how long a client thinks between two calls: in an outage, which is fast, it would do nothing but fill the journal.
+// thinks is how long a client thinks between two calls: in an outage, which is fast, it would do nothing but fill the
+// journal.
 const thinks = 3 * time.Millisecond
 
 func (x *client) run(stop chan struct{}) {
@@ -285,14 +295,16 @@ func (x *client) oneMoment(r *knowledge.Record) {
 		return
 	}
 	if text := doc.Stamps().Version; text != r.Version {
-		x.c.problem("client %d: %s shows the text of version %d under the tag of version %d", x.id, r.Key, text, r.Version)
+		x.c.problem("client %d: %s shows the text of version %d under the tag of version %d", x.id, r.Key, text,
+			r.Version)
 	}
 }
 
 // deadline bounds one call: what takes longer hangs.
 const deadline = 30 * time.Second
 
-// read reads a document, checks what the session is shown, and returns that, nil for nothing; false when it could not be read.
+// read reads a document, checks what the session is shown, and returns that, nil for nothing; false when it could not
+// be read.
 func (x *client) read(s subject, key knowledge.Key) (*knowledge.Record, bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
@@ -332,12 +344,14 @@ func (x *client) read(s subject, key knowledge.Key) (*knowledge.Record, bool) {
 		return r, true
 	}
 	if version < x.seen[key] {
-		x.c.problem("client %d: %s was at version %d and went back to %d, from the %s", x.id, key, x.seen[key], version, from)
+		x.c.problem("client %d: %s was at version %d and went back to %d, from the %s", x.id, key, x.seen[key],
+			version, from)
 	}
 	x.seen[key] = version
 	if id, waits := x.mine[key]; waits {
 		if st, err := s.Batch(ctx, id); err == nil && st.State == knowledge.BatchQueued {
-			x.c.problem("client %d: %s shows version %d without the session's own batch %s, which waits", x.id, key, version, id)
+			x.c.problem("client %d: %s shows version %d without the session's own batch %s, which waits", x.id, key,
+				version, id)
 		} else if err == nil {
 			delete(x.mine, key)
 		}
@@ -352,10 +366,12 @@ func (x *client) read(s subject, key knowledge.Key) (*knowledge.Record, bool) {
 	return r, true
 }
 
-// slowestRead is how long a read may take on a machine that does other things too; what is promised is measured elsewhere.
+// slowestRead is how long a read may take on a machine that does other things too; what is promised is measured
+// elsewhere.
 const slowestRead = 5 * time.Second
 
-// excused reports whether a read may fail: its process was killed under it, or its mirror was damaged while the primary is away.
+// excused reports whether a read may fail: its process was killed under it, or its mirror was damaged while the primary
+// is away.
 func (x *client) excused(err error) bool {
 	return errors.Is(err, errKilled) || errors.Is(err, store.ErrUnavailable) && x.n.hurt.Load()
 }
@@ -408,7 +424,8 @@ func (x *client) list(s subject) {
 	}
 	for key, own := range x.own {
 		if versions[key] < own {
-			x.c.problem("client %d: a list shows %s at version %d, which the session has written up to %d", x.id, key, versions[key], own)
+			x.c.problem("client %d: a list shows %s at version %d, which the session has written up to %d", x.id, key,
+				versions[key], own)
 		}
 	}
 }
@@ -455,7 +472,8 @@ func (x *client) send(s subject, out *sending) {
 	}
 	version := rec.Records[0].Version
 	if out.done && out.queued == rec.Queued && version != out.version {
-		x.c.problems = append(x.c.problems, fmt.Sprintf("batch %s was answered with version %d, and again with %d", out.batch.ID, out.version, version))
+		x.c.problems = append(x.c.problems, fmt.Sprintf("batch %s was answered with version %d, and again with %d",
+			out.batch.ID, out.version, version))
 	}
 	out.done, out.refused, out.queued, out.version = true, false, rec.Queued, version
 	if rec.Queued {

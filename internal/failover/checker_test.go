@@ -13,8 +13,8 @@ import (
 	"tenet/internal/store"
 )
 
-// TestTheChecksFindSeededBugs puts faults into what an instance is made of, which the checks of the fault tests must find: a
-// check that finds nothing in them proves nothing elsewhere.
+// TestTheChecksFindSeededBugs puts faults into what an instance is made of, which the checks of the fault tests must
+// find: a check that finds nothing in them proves nothing elsewhere.
 func TestTheChecksFindSeededBugs(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, pgtest.Options{})
@@ -94,7 +94,8 @@ func (r *renaming) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Rece
 	if again {
 		b.ID, b.Ops = knowledge.NewBatchID(), append([]knowledge.Op(nil), b.Ops...)
 		for i := range b.Ops {
-			b.Ops[i].IfVersion, b.Ops[i].IfBatch = knowledge.AnyVersion, knowledge.BatchID{} // else its own first try would stand in its way
+			// else its own first try would stand in its way
+			b.Ops[i].IfVersion, b.Ops[i].IfBatch = knowledge.AnyVersion, knowledge.BatchID{}
 		}
 	}
 	return r.Primary.Apply(ctx, b)

@@ -33,8 +33,8 @@ type site struct {
 	database func(*postgres.Options)
 	outage   func(*failover.Options)
 	journal  string // the directory of the first instance's journal; one that lasts as long as the test when empty
-	// loses says that the primary itself may forget what it has acknowledged. Then sessions may go back in time, and what was
-	// acknowledged must be there or among the conflicts.
+	// loses says that the primary itself may forget what it has acknowledged. Then sessions may go back in time, and
+	// what was acknowledged must be there or among the conflicts.
 	loses bool
 }
 
@@ -203,7 +203,8 @@ func (c *cluster) load(during func()) {
 	for i, in := range c.instances {
 		for n := range clients {
 			s := &session{
-				c: c, in: in, name: fmt.Sprintf("I%d-C%d", i, n), seen: map[knowledge.Key]int64{}, wrote: map[knowledge.Key]string{}, unsure: map[string]bool{},
+				c: c, in: in, name: fmt.Sprintf("I%d-C%d", i, n), seen: map[knowledge.Key]int64{},
+				wrote: map[knowledge.Key]string{}, unsure: map[string]bool{},
 				taken: map[knowledge.BatchID]bool{}, rand: mathrand.New(mathrand.NewPCG(uint64(i), uint64(n))),
 			}
 			wg.Go(func() { s.run(ctx) })
@@ -259,8 +260,8 @@ func (s *session) run(ctx context.Context) {
 	}
 }
 
-// patient is a context for one call: it ends long after any bound that the checks have. Calls that were begun are finished
-// when the load ends: a client that goes away in the middle learns nothing, and neither would the checks.
+// patient is a context for one call: it ends long after any bound that the checks have. Calls that were begun are
+// finished when the load ends: a client that goes away in the middle learns nothing, and neither would the checks.
 func (s *session) patient() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(s.c.t.Context()), time.Minute)
 }
@@ -303,7 +304,8 @@ func (s *session) get(key knowledge.Key) *knowledge.Record {
 	case s.unsure[title]: // its writer heard that nobody knows whether it was done: it was
 		s.wrote[key] = title
 	default:
-		s.fail("%s was last written as %q and reads %q, version %d from the %s, pending %s", key, wrote, title, r.Version, r.Source, r.Pending)
+		s.fail("%s was last written as %q and reads %q, version %d from the %s, pending %s", key, wrote, title,
+			r.Version, r.Source, r.Pending)
 	}
 	return r
 }
@@ -353,7 +355,8 @@ func (s *session) search() {
 
 // write writes documents on top of what the session is shown, or whatever is there.
 func (s *session) write(i int, whatever bool, keys ...knowledge.Key) {
-	w := &attempt{by: s.name, whatever: whatever, title: fmt.Sprintf("%s %d", s.name, i), shared: strings.HasPrefix(keys[0].ID, "shared")}
+	w := &attempt{by: s.name, whatever: whatever, title: fmt.Sprintf("%s %d", s.name, i),
+		shared: strings.HasPrefix(keys[0].ID, "shared")}
 	w.batch = knowledge.Batch{ID: knowledge.NewBatchID(), Actor: s.name}
 	for _, key := range keys {
 		on := onTop{version: knowledge.NoVersion}
@@ -396,11 +399,14 @@ func (s *session) story() string {
 			continue
 		}
 		_, out, err := s.in.journal.Find(s.c.t.Context(), w.batch.ID)
-		fmt.Fprintf(&b, "\n  %s to %s: batch %s, again %t, queued %t, error %v, in the journal %s %s (%v)", w.began.UTC().Format(time.StampMilli),
-			w.ended.UTC().Format(time.StampMilli), w.batch.ID, w.again, w.receipt.Queued, w.err, out.State, out.Why, err)
+		fmt.Fprintf(&b, "\n  %s to %s: batch %s, again %t, queued %t, error %v, in the journal %s %s (%v)",
+			w.began.UTC().Format(time.StampMilli),
+			w.ended.UTC().Format(time.StampMilli), w.batch.ID, w.again, w.receipt.Queued, w.err, out.State, out.Why,
+			err)
 		for i, r := range w.receipt.Records {
 			if r != nil {
-				fmt.Fprintf(&b, "; op %d %s version %d from the %s, pending %s", i, r.Key, r.Version, r.Source, r.Pending)
+				fmt.Fprintf(&b, "; op %d %s version %d from the %s, pending %s", i, r.Key, r.Version, r.Source,
+					r.Pending)
 			}
 		}
 	}
@@ -425,7 +431,8 @@ func (s *session) again() {
 	if s.rand.IntN(3) == 0 {
 		old = s.last[s.rand.IntN(len(s.last))]
 	}
-	w := &attempt{by: s.name, batch: old.batch, on: old.on, whatever: old.whatever, title: old.title, shared: old.shared, again: true}
+	w := &attempt{by: s.name, batch: old.batch, on: old.on, whatever: old.whatever, title: old.title,
+		shared: old.shared, again: true}
 	s.send(w)
 	if s.taken[old.batch.ID] && w.err != nil && !errors.Is(w.err, store.ErrUnavailable) && !s.c.site.loses {
 		s.fail("batch %s was taken (queued: %t), and again: %v", old.batch.ID, old.receipt.Queued, w.err)
@@ -441,7 +448,8 @@ func (s *session) send(w *attempt) {
 	if w.err == nil {
 		for i, r := range w.receipt.Records {
 			if r == nil {
-				s.fail("the receipt of batch %s lacks record %d: queued %t, again %t", w.batch.ID, i, w.receipt.Queued, w.again)
+				s.fail("the receipt of batch %s lacks record %d: queued %t, again %t", w.batch.ID, i, w.receipt.Queued,
+					w.again)
 				continue
 			}
 			if !w.receipt.Queued {
@@ -510,7 +518,8 @@ func (c *cluster) judge(changes []knowledge.Change) []string {
 			queued++
 		}
 	}
-	c.t.Logf("%d writes, %d queued, %d refused, %d parked, %d changes", len(writes), queued, refused, len(parked), len(changes))
+	c.t.Logf("%d writes, %d queued, %d refused, %d parked, %d changes", len(writes), queued, refused, len(parked),
+		len(changes))
 	return judge(writes, changes, parked, c.site.loses)
 }
 

@@ -120,10 +120,11 @@ func (c *comparison) changes(p Primary, after knowledge.Seq) ([]knowledge.Change
 // An outcome is the result of a comparison.
 type outcome struct {
 	Comparison
-	why   string // why the mirror must be rebuilt; empty when it need not
-	err   error  // the primary failed: nothing was compared
-	of    int64  // the number of rebuilds when the comparison began: after another rebuild the outcome is about an old mirror
-	asked bool   // a person asked for it
+	why string // why the mirror must be rebuilt; empty when it need not
+	err error  // the primary failed: nothing was compared
+	// the number of rebuilds when the comparison began: after another rebuild the outcome is about an old mirror
+	of    int64
+	asked bool // a person asked for it
 }
 
 // A comparer compares the mirror with the primary, beside the keeper.

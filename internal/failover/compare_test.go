@@ -39,7 +39,8 @@ func (c *scene) compared(what string, ok func(failover.Status) bool) {
 	waitFor(c.t, what, func() bool { return ok(c.status()) })
 }
 
-// TestTheMirrorFollowsWhileItIsCompared changes documents in the middle of a comparison, before and behind where it stands.
+// TestTheMirrorFollowsWhileItIsCompared changes documents in the middle of a comparison, before and behind where it
+// stands.
 func TestTheMirrorFollowsWhileItIsCompared(t *testing.T) {
 	h := &halfway{}
 	g := &gated{}

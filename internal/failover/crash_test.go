@@ -32,7 +32,8 @@ type crash struct {
 	left  atomic.Int64
 }
 
-// nth returns at which time a point is deadly: so late that somebody was told something before, where there is a before.
+// nth returns at which time a point is deadly: so late that somebody was told something before, where there is a
+// before.
 func nth(point string) int64 {
 	switch point {
 	case "applied directly", "followed", "before following":
@@ -49,12 +50,14 @@ func (c *crash) at(point string) {
 	}
 }
 
-// TestAKillAtAnyStepLosesNothing runs the life of an instance in a process that kills itself at one durable step, and then goes
-// on with another on the same files and the same PostgreSQL.
+// TestAKillAtAnyStepLosesNothing runs the life of an instance in a process that kills itself at one durable step, and
+// then goes on with another on the same files and the same PostgreSQL.
 func TestAKillAtAnyStepLosesNothing(t *testing.T) {
 	for _, point := range []string{
-		"snapshot", "built", "swapped", "applied directly", "journal: before append", "journal: after append", "overlaid", "outcome unknown",
-		"replayed", "journal: after applied", "settled", "journal: before park", "journal: after park", "parked and settled",
+		"snapshot", "built", "swapped", "applied directly", "journal: before append", "journal: after append",
+		"overlaid", "outcome unknown",
+		"replayed", "journal: after applied", "settled", "journal: before park", "journal: after park",
+		"parked and settled",
 		"followed", "before following", "resync: snapshot", "resync: built", "resync: swapped",
 	} {
 		t.Run(point, func(t *testing.T) {
@@ -142,9 +145,11 @@ func checkTold(t *testing.T, primary store.Store, heard []told, parked map[knowl
 		case len(done) > 1:
 			t.Errorf("batch %s was applied %d times", w.Batch, len(done))
 		case w.Queued && (len(done) == 1) == parked[w.Batch]:
-			t.Errorf("batch %s was queued: applied %t, parked %t; want one of them", w.Batch, len(done) == 1, parked[w.Batch])
+			t.Errorf("batch %s was queued: applied %t, parked %t; want one of them", w.Batch, len(done) == 1,
+				parked[w.Batch])
 		case !w.Queued && (len(done) == 0 || done[0].Version != w.Version):
-			t.Errorf("batch %s was acknowledged at version %d; the log has %d changes of it", w.Batch, w.Version, len(done))
+			t.Errorf("batch %s was acknowledged at version %d; the log has %d changes of it", w.Batch, w.Version,
+				len(done))
 		}
 	}
 }
@@ -205,7 +210,8 @@ func (l *life) await(what string, ok func() bool) {
 func (l *life) mode(want knowledge.Mode) {
 	l.await("the mode is "+string(want), func() bool {
 		st, err := l.s.Status(l.ctx)
-		return err == nil && st.Mode == want && (want != knowledge.ModeNormal || st.Mirror.Ready && st.Journal.Depth == 0)
+		return err == nil && st.Mode == want && (want != knowledge.ModeNormal || st.Mirror.Ready &&
+			st.Journal.Depth == 0)
 	})
 }
 
@@ -218,7 +224,8 @@ func (l *life) write(id string) {
 	if err != nil {
 		r = nil
 	}
-	rec, err := l.s.Apply(l.ctx, batchOf(onto(storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Category = id, "general" }), r)))
+	rec, err := l.s.Apply(l.ctx, batchOf(onto(
+		storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Category = id, "general" }), r)))
 	if err != nil {
 		l.err = fmt.Errorf("write %s: %w", id, err)
 		return
@@ -379,7 +386,8 @@ func (m *mortalMirror) Overlay(ctx context.Context, waiting ...store.Entry) erro
 	return err
 }
 
-func (m *mortalMirror) Settle(ctx context.Context, id knowledge.BatchID, keys []knowledge.Key, applied []store.Left) error {
+func (m *mortalMirror) Settle(ctx context.Context, id knowledge.BatchID, keys []knowledge.Key,
+	applied []store.Left) error {
 	err := m.Mirror.Settle(ctx, id, keys, applied)
 	if applied != nil {
 		m.k.at("settled")
@@ -428,7 +436,8 @@ func (j *mortalJournal) Append(ctx context.Context, e store.Entry) error {
 	return err
 }
 
-func (j *mortalJournal) Applied(ctx context.Context, id knowledge.BatchID, seq knowledge.Seq, versions map[knowledge.Key]int64) error {
+func (j *mortalJournal) Applied(ctx context.Context, id knowledge.BatchID, seq knowledge.Seq,
+	versions map[knowledge.Key]int64) error {
 	err := j.Journal.Applied(ctx, id, seq, versions)
 	j.k.at("journal: after applied")
 	return err

@@ -18,7 +18,8 @@ const (
 	believed = "a version that the mirror does not know may be there at the primary: it is believed, and checked by the replay"
 )
 
-// byBatch writes as a caller does who takes conditions from what is shown: of what waits, the batch in place of the version.
+// byBatch writes as a caller does who takes conditions from what is shown: of what waits, the batch in place of the
+// version.
 type byBatch struct{ store.Store }
 
 func (s *byBatch) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
@@ -43,14 +44,15 @@ func (s *byBatch) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Recei
 	return rec, err
 }
 
-// TestStoreKeepsTheContractInDegradedMode holds an instance to the laws whose primary has gone after its mirror was made: every
-// write is queued, every read is answered by the mirror. What can't hold then is named, with the reason.
+// TestStoreKeepsTheContractInDegradedMode holds an instance to the laws whose primary has gone after its mirror was
+// made: every write is queued, every read is answered by the mirror. What can't hold then is named, with the reason.
 func TestStoreKeepsTheContractInDegradedMode(t *testing.T) {
 	storetest.RunWith(t, storetest.Options{
 		Queued: true,
 		Open: func(t testing.TB) store.Store {
 			p := &faulty{Store: openEngine(t), system: "one"}
-			s, _ := openInstance(t, t.TempDir(), p, func(o *failover.Options) { o.Recovery, o.Soon = time.Hour, time.Hour })
+			s, _ := openInstance(t, t.TempDir(), p,
+				func(o *failover.Options) { o.Recovery, o.Soon = time.Hour, time.Hour })
 			run(t, s)
 			waitFor(t, "the instance is level", func() bool {
 				st, err := s.Status(t.Context())

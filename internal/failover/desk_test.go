@@ -9,7 +9,8 @@ import (
 	"tenet/internal/store"
 )
 
-// disputes makes conflicts about some documents: each has a chain of batches, one on top of the other, none of which fits any more.
+// disputes makes conflicts about some documents: each has a chain of batches, one on top of the other, none of which
+// fits any more.
 func disputes(c *scene, chain int, ids ...string) []knowledge.BatchID {
 	c.t.Helper()
 	for _, id := range ids {
@@ -73,7 +74,8 @@ func TestADecisionDoesNotOverwriteWhatItHasNotSeen(t *testing.T) {
 	}
 	now := c.conflicts()[0]
 	if now.Found != 3 || now.Seen == seen.Seen {
-		t.Errorf("looked at again it is found at version %d, seen as %s; want version 3, and another name", now.Found, now.Seen)
+		t.Errorf("looked at again it is found at version %d, seen as %s; want version 3, and another name", now.Found,
+			now.Seen)
 	}
 	if err := decide(store.Decision{How: store.ResolveOurs, Seen: now.Seen}); err != nil {
 		t.Errorf("of what stands now: %v", err)
@@ -123,7 +125,8 @@ func TestOneStaleDecisionAmongManyDecidesNothing(t *testing.T) {
 		decisions = append(decisions, store.Decision{ID: p.Entry.Batch.ID, How: store.ResolveOurs, Seen: p.Seen})
 	}
 	c.write(knowledge.Put(titled("B", "later"), 2))
-	if done, err := c.s.Resolve(t.Context(), "judge", decisions...); !errors.Is(err, store.ErrConflict) || len(done) != 0 {
+	if done, err := c.s.Resolve(t.Context(), "judge", decisions...); !errors.Is(err, store.ErrConflict) ||
+		len(done) != 0 {
 		t.Errorf("carried out %d, %v; want a conflict and nothing done", len(done), err)
 	}
 	if got := c.title("A"); got != "theirs" {

@@ -14,8 +14,9 @@ import (
 	"tenet/internal/store"
 )
 
-// TestFaultsOfAMirrorsFile damages or deletes the mirror of an instance that runs, or does not, while PostgreSQL is there, or is
-// not. The journal survives all of that, no answer is ever a wrong one, and the mirror is made anew by itself.
+// TestFaultsOfAMirrorsFile damages or deletes the mirror of an instance that runs, or does not, while PostgreSQL is
+// there, or is not. The journal survives all of that, no answer is ever a wrong one, and the mirror is made anew by
+// itself.
 func TestFaultsOfAMirrorsFile(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, pgtest.Options{})
@@ -44,7 +45,8 @@ func mirrorFault(t *testing.T, server *pgtest.Server, do func(testing.TB, string
 		if runs && up {
 			hurt()
 			in.CheckMirror() // what lies in memory hides it for long
-			pgtest.Await(t, "the mirror to be made anew under load", func() bool { return in.status(t).Mirror.Builds >= 2 })
+			pgtest.Await(t, "the mirror to be made anew under load",
+				func() bool { return in.status(t).Mirror.Builds >= 2 })
 			return
 		}
 		if !up {
@@ -68,7 +70,8 @@ func mirrorFault(t *testing.T, server *pgtest.Server, do func(testing.TB, string
 		hurt()
 		in = c.site.open(t, c.site.address, in.dir, in.dir)
 		c.instances[0] = in
-		if st := in.status(t); !up && (st.Mode != knowledge.ModeCold || st.Mirror.State != failover.MirrorNone || in.Ready() == nil) {
+		if st := in.status(t); !up && (st.Mode != knowledge.ModeCold || st.Mirror.State != failover.MirrorNone ||
+			in.Ready() == nil) {
 			t.Errorf("started without a mirror and without PostgreSQL: %+v", st)
 		}
 		c.askAll(in)
@@ -107,8 +110,8 @@ func (in *instance) status(t testing.TB) failover.Status {
 	return st
 }
 
-// askAll asks an instance for what is always there and for what clients wrote: each answer is the right one, or says that there is
-// none now. It never is an empty list, and never a document that is not found.
+// askAll asks an instance for what is always there and for what clients wrote: each answer is the right one, or says
+// that there is none now. It never is an empty list, and never a document that is not found.
 func (c *cluster) askAll(in *instance) {
 	c.t.Helper()
 	ctx := c.t.Context()
@@ -142,8 +145,8 @@ func (c *cluster) askAll(in *instance) {
 	c.t.Logf("%d of %d documents were answered", answered, len(wrote))
 }
 
-// TestAnInstanceOlderThanTheSchemaServesItsMirror starts an instance on a database that a newer program has migrated: it says so,
-// answers from its mirror, refuses writes, and keeps its journal until the right program comes.
+// TestAnInstanceOlderThanTheSchemaServesItsMirror starts an instance on a database that a newer program has migrated:
+// it says so, answers from its mirror, refuses writes, and keeps its journal until the right program comes.
 func TestAnInstanceOlderThanTheSchemaServesItsMirror(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, pgtest.Options{})
@@ -165,7 +168,8 @@ func TestAnInstanceOlderThanTheSchemaServesItsMirror(t *testing.T) {
 	if st := in.status(t); st.Mode != knowledge.ModeDegraded || st.Journal.Depth != waits || in.Ready() != nil {
 		t.Errorf("on a newer schema: %+v, want degraded, ready, and %d batches waiting", st, waits)
 	}
-	if page, err := in.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule, Category: "bulk", Limit: knowledge.MaxLimit}); err != nil || len(page.Records) != bulk {
+	if page, err := in.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule, Category: "bulk",
+		Limit: knowledge.MaxLimit}); err != nil || len(page.Records) != bulk {
 		t.Errorf("a list: %v, %v", page, err)
 	}
 	c.askAll(in)
@@ -180,8 +184,8 @@ func TestAnInstanceOlderThanTheSchemaServesItsMirror(t *testing.T) {
 	c.check()
 }
 
-// TestFaultsOfClocks sets the clock on the wall of one instance back, and then forwards, while PostgreSQL is stopped, comes back,
-// takes no writes: what is told as current never is younger than it is, and nothing waits for the clock.
+// TestFaultsOfClocks sets the clock on the wall of one instance back, and then forwards, while PostgreSQL is stopped,
+// comes back, takes no writes: what is told as current never is younger than it is, and nothing waits for the clock.
 func TestFaultsOfClocks(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, pgtest.Options{})
@@ -207,14 +211,16 @@ func TestFaultsOfClocks(t *testing.T) {
 				began = time.Now()
 				server.Pause()
 				c.until("writes to wait", began, 20, wasQueued)
-				pgtest.Await(t, "the instance to give the primary up", func() bool { return in.Level().Mode == knowledge.ModeDegraded })
+				pgtest.Await(t, "the instance to give the primary up",
+					func() bool { return in.Level().Mode == knowledge.ModeDegraded })
 				settled = time.Now()
 				ahead.Store(0)
 				c.notYounger(in, time.Now, settled)
 				ahead.Store(int64(step))
 				c.notYounger(in, func() time.Time { return time.Now().Add(step) }, settled)
 				if st := in.status(t); st.Mirror.Lag > time.Since(began).Seconds()+5 {
-					t.Errorf("the mirror is said to be %v s old, and the outage lasts %v", st.Mirror.Lag, time.Since(began))
+					t.Errorf("the mirror is said to be %v s old, and the outage lasts %v", st.Mirror.Lag,
+						time.Since(began))
 				}
 				ahead.Store(-int64(step))
 				server.Continue()
@@ -227,8 +233,8 @@ func TestFaultsOfClocks(t *testing.T) {
 	}
 }
 
-// notYounger checks that an instance which has given its primary up some time ago does not claim to know it as of later, whatever
-// the clock shows.
+// notYounger checks that an instance which has given its primary up some time ago does not claim to know it as of
+// later, whatever the clock shows.
 func (c *cluster) notYounger(in *instance, wall func() time.Time, gaveUp time.Time) {
 	c.t.Helper()
 	hold(c.t, 20*time.Millisecond)
@@ -238,8 +244,8 @@ func (c *cluster) notYounger(in *instance, wall func() time.Time, gaveUp time.Ti
 	}
 }
 
-// TestADamagedMirrorIsNoReasonNotToStart damages a mirror that is too large to be looked over at the start, and whose journal is
-// not empty.
+// TestADamagedMirrorIsNoReasonNotToStart damages a mirror that is too large to be looked over at the start, and whose
+// journal is not empty.
 func TestADamagedMirrorIsNoReasonNotToStart(t *testing.T) {
 	t.Parallel()
 	c := newScene(t)
@@ -259,14 +265,16 @@ func TestADamagedMirrorIsNoReasonNotToStart(t *testing.T) {
 	if _, err := c.s.Get(t.Context(), ruleKey("B")); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("a document of a damaged mirror: %v", err)
 	}
-	if st, err := c.s.Status(t.Context()); err != nil || st.Mirror.State != failover.MirrorFailing || st.Mirror.Why == "" || st.Journal.Depth != 1 {
+	if st, err := c.s.Status(t.Context()); err != nil || st.Mirror.State != failover.MirrorFailing ||
+		st.Mirror.Why == "" || st.Journal.Depth != 1 {
 		t.Errorf("status: %+v, %v", st, err)
 	}
 	waitFor(t, "readiness says what reads get", func() bool { return c.s.Ready() != nil })
 	c.primary.set(healthy)
 	waitFor(t, "the mirror is made anew and the journal drained", func() bool {
 		st, err := c.s.Status(t.Context())
-		return err == nil && st.Mirror.State == failover.MirrorReady && st.Journal.Depth == 0 && st.Mode == knowledge.ModeNormal && c.s.Ready() == nil
+		return err == nil && st.Mirror.State == failover.MirrorReady && st.Journal.Depth == 0 &&
+			st.Mode == knowledge.ModeNormal && c.s.Ready() == nil
 	})
 }
 

@@ -73,8 +73,8 @@ func (w *wire) lay(listen, target string) {
 	}
 }
 
-// renew ends all connections and puts a sound line in the place of a damaged one. To mend that would take 5 s for each piece that is
-// still on its way to somebody who has gone.
+// renew ends all connections and puts a sound line in the place of a damaged one. To mend that would take 5 s for each
+// piece that is still on its way to somebody who has gone.
 func (w *wire) renew() {
 	w.t.Helper()
 	w.proxy.Stop()

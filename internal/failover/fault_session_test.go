@@ -14,7 +14,8 @@ import (
 // TestFaultsByOtherSessions does what other users of a server do to it, and what administrators do.
 func TestFaultsByOtherSessions(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t, pgtest.Options{Settings: map[string]string{"max_connections": "40", "deadlock_timeout": "50ms"}})
+	server := pgtest.Start(t, pgtest.Options{Settings: map[string]string{"max_connections": "40",
+		"deadlock_timeout": "50ms"}})
 	var end func() // of what was injected last
 	heal := func(*cluster) { end() }
 	runAll(t, server, []trouble{
@@ -26,7 +27,8 @@ func TestFaultsByOtherSessions(t *testing.T) {
 			},
 			heal: heal,
 		},
-		{name: "read and write wait for a lock", inject: func(c *cluster) { end = c.lock("ACCESS EXCLUSIVE") }, heal: heal},
+		{name: "read and write wait for a lock", inject: func(c *cluster) { end = c.lock("ACCESS EXCLUSIVE") },
+			heal: heal},
 		{name: "writes wait for a lock", inject: func(c *cluster) { end = c.lock("SHARE") }, heal: heal},
 		{
 			name: "statements take too long",
@@ -47,12 +49,14 @@ func TestFaultsByOtherSessions(t *testing.T) {
 			inject: func(c *cluster) { end = c.deadlock() },
 			heal: func(c *cluster) {
 				pgtest.Await(c.t, "a deadlock", func() bool {
-					return pgtest.Value(c.t, c.site.url, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") != "0"
+					return pgtest.Value(c.t, c.site.url,
+						"SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") != "0"
 				})
 				end()
 			},
 		},
-		{name: "read-only", inject: func(c *cluster) { readOnly(c.t, c.site.url, "on") }, heal: func(c *cluster) { readOnly(c.t, c.site.url, "off") }},
+		{name: "read-only", inject: func(c *cluster) { readOnly(c.t, c.site.url, "on") },
+			heal: func(c *cluster) { readOnly(c.t, c.site.url, "off") }},
 		{
 			name: "a table is missing", refuses: true,
 			inject: func(c *cluster) { pgtest.Exec(c.t, c.site.url, "ALTER TABLE rules RENAME TO elsewhere") },
@@ -156,7 +160,8 @@ func (c *cluster) deadlock() (stop func()) {
 	for client := range clients {
 		statements = append(statements, "BEGIN")
 		for _, doc := range []string{"b", "a"} {
-			statements = append(statements, fmt.Sprintf("SELECT pg_sleep(0.02) FROM rules WHERE rule_id = 'I0-C%d-%s' FOR UPDATE", client, doc))
+			statements = append(statements, fmt.Sprintf(
+				"SELECT pg_sleep(0.02) FROM rules WHERE rule_id = 'I0-C%d-%s' FOR UPDATE", client, doc))
 		}
 		statements = append(statements, "ROLLBACK")
 	}

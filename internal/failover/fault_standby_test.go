@@ -59,7 +59,8 @@ func TestFailoverOfPostgreSQL(t *testing.T) {
 			},
 		},
 		{
-			// Both take writes, the instances move one after the other, and what was written at the old one is lost to the new.
+			// Both take writes, the instances move one after the other, and what was written at the old one is lost to
+			// the new.
 			name: "a standby is promoted while the old primary lives",
 			site: func(t *testing.T) *site { p = newPair(t); s := p.site(t); s.loses = true; return s },
 			inject: func(c *cluster) {

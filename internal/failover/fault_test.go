@@ -30,7 +30,8 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m)
 }
 
-// A trouble is a row of the fault matrix: something that happens to PostgreSQL or on the way to it while clients read and write.
+// A trouble is a row of the fault matrix: something that happens to PostgreSQL or on the way to it while clients read
+// and write.
 type trouble struct {
 	name   string
 	site   func(t *testing.T) *site // where it happens; nil for a fresh database on the group's server
@@ -46,8 +47,9 @@ type trouble struct {
 	after func(c *cluster)
 }
 
-// run drives a trouble under load and checks what every trouble must leave behind: no read failed or waited for its end, every
-// acknowledged write is there exactly once or waits for a person, the log is whole, the mirrors equal the primary.
+// run drives a trouble under load and checks what every trouble must leave behind: no read failed or waited for its
+// end, every acknowledged write is there exactly once or waits for a person, the log is whole, the mirrors equal the
+// primary.
 func (f *trouble) run(t *testing.T, s *site) {
 	t.Helper()
 	c := newCluster(t, s, 2)
@@ -100,10 +102,14 @@ func TestFaultsOfPostgreSQL(t *testing.T) {
 	server := pgtest.Start(t, pgtest.Options{})
 	runAll(t, server, []trouble{
 		{name: "killed", inject: func(*cluster) { server.Kill() }, heal: func(*cluster) { server.Start() }},
-		{name: "stopped and continued", inject: func(*cluster) { server.Pause() }, heal: func(*cluster) { server.Continue() }, lasts: 4 * time.Second},
-		{name: "one backend killed", inject: func(*cluster) { server.KillBackend() }, heal: func(*cluster) { server.WaitReady() }, lasts: time.Millisecond},
-		{name: "shut down fast", inject: func(*cluster) { server.Stop(pgtest.Fast) }, heal: func(*cluster) { server.Start() }},
-		{name: "shut down immediately", inject: func(*cluster) { server.Stop(pgtest.Immediate) }, heal: func(*cluster) { server.Start() }},
+		{name: "stopped and continued", inject: func(*cluster) { server.Pause() },
+			heal: func(*cluster) { server.Continue() }, lasts: 4 * time.Second},
+		{name: "one backend killed", inject: func(*cluster) { server.KillBackend() },
+			heal: func(*cluster) { server.WaitReady() }, lasts: time.Millisecond},
+		{name: "shut down fast", inject: func(*cluster) { server.Stop(pgtest.Fast) },
+			heal: func(*cluster) { server.Start() }},
+		{name: "shut down immediately", inject: func(*cluster) { server.Stop(pgtest.Immediate) },
+			heal: func(*cluster) { server.Start() }},
 		{
 			// It waits for its clients, who notice nothing until they need a new connection.
 			name: "shut down smartly", unfelt: true,
@@ -138,8 +144,8 @@ func hold(t testing.TB, d time.Duration) {
 	}
 }
 
-// bound checks that no read waited for the trouble to end. How fast reads are is measured elsewhere, on a machine that does
-// nothing else; here other tests run beside, so only waiting counts.
+// bound checks that no read waited for the trouble to end. How fast reads are is measured elsewhere, on a machine that
+// does nothing else; here other tests run beside, so only waiting counts.
 func (c *cluster) bound(began, healed time.Time) {
 	c.t.Helper()
 	reads, lasted := c.history.readsIn(began, healed), healed.Sub(began)
@@ -148,15 +154,16 @@ func (c *cluster) bound(began, healed time.Time) {
 		return
 	}
 	slowest := reads[len(reads)-1]
-	c.t.Logf("%d reads in %v: p50 %v, p99 %v, max %v", len(reads), lasted.Round(time.Millisecond), reads[len(reads)/2].Round(time.Microsecond),
+	c.t.Logf("%d reads in %v: p50 %v, p99 %v, max %v", len(reads), lasted.Round(time.Millisecond),
+		reads[len(reads)/2].Round(time.Microsecond),
 		reads[len(reads)*99/100].Round(time.Microsecond), slowest.Round(time.Microsecond))
 	if lasted >= 2*time.Second && slowest >= time.Second+(lasted-2*time.Second)/2 {
 		c.t.Errorf("a read took %v of a trouble of %v", slowest, lasted)
 	}
 }
 
-// felt reports whether the instances have noticed that something was wrong: where the primary has lost what it had acknowledged, that
-// this is kept.
+// felt reports whether the instances have noticed that something was wrong: where the primary has lost what it had
+// acknowledged, that this is kept.
 func (c *cluster) felt(began time.Time) bool {
 	c.t.Helper()
 	if c.site.loses {

@@ -71,7 +71,8 @@ func baseOf(op *knowledge.Op, current *knowledge.Record) store.Base {
 		return store.Base{Parent: op.IfBatch}
 	case current == nil:
 		return store.Base{Version: max(0, op.IfVersion)}
-	case op.IfVersion > current.Version: // its writer has seen a newer version than this instance: only that one will do
+	// its writer has seen a newer version than this instance: only that one will do
+	case op.IfVersion > current.Version:
 		return store.Base{Version: op.IfVersion}
 	case current.Pending != (knowledge.BatchID{}):
 		return store.Base{Parent: current.Pending}

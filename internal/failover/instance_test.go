@@ -20,7 +20,8 @@ var (
 // openEngine returns a fresh engine to be a primary.
 func openEngine(t testing.TB) store.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), storetest.File(t, "primary.db", migrated), sqlite.Options{CheckLimit: -1, Frozen: true})
+	s, err := sqlite.Open(t.Context(), storetest.File(t, "primary.db", migrated),
+		sqlite.Options{CheckLimit: -1, Frozen: true})
 	if err != nil {
 		t.Fatal(err)
 	}

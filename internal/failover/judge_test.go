@@ -13,10 +13,11 @@ import (
 // setup is who writes what was there before the clients.
 const setup = "setup"
 
-// judge compares what writers were told with the primary's whole log and what waits for a person, and returns what is wrong.
-// With loses the primary may have forgotten what it had acknowledged: then that must wait for a person.
+// judge compares what writers were told with the primary's whole log and what waits for a person, and returns what is
+// wrong. With loses the primary may have forgotten what it had acknowledged: then that must wait for a person.
 func judge(writes []*attempt, log []knowledge.Change, parked map[knowledge.BatchID]store.Parked, loses bool) []string {
-	j := &judgement{log: log, applied: map[knowledge.BatchID][]knowledge.Change{}, at: map[versioned]*knowledge.Change{}, parked: parked, loses: loses}
+	j := &judgement{log: log, applied: map[knowledge.BatchID][]knowledge.Change{},
+		at: map[versioned]*knowledge.Change{}, parked: parked, loses: loses}
 	sent := map[knowledge.BatchID][]*attempt{}
 	for _, w := range writes {
 		sent[w.batch.ID] = append(sent[w.batch.ID], w)
@@ -123,9 +124,10 @@ func (j *judgement) direct(w *attempt, list []*attempt, done []knowledge.Change)
 		}
 		return
 	}
-	if j.kept(w) || j.loses && slices.ContainsFunc(list, func(o *attempt) bool { return o.again && o.ended.After(w.ended) }) {
-		// What was acknowledged is lost. Its writer, who could not know, has sent it again to the new primary, which has taken it anew:
-		// after it was kept for a person, or before, and then there was nothing to keep.
+	if j.kept(w) || j.loses && slices.ContainsFunc(
+		list, func(o *attempt) bool { return o.again && o.ended.After(w.ended) }) {
+		// What was acknowledged is lost. Its writer, who could not know, has sent it again to the new primary, which
+		// has taken it anew: after it was kept for a person, or before, and then there was nothing to keep.
 		return
 	}
 	for _, r := range w.receipt.Records {
@@ -162,10 +164,12 @@ func (j *judgement) base(w *attempt, c *knowledge.Change) {
 		switch {
 		case on.of != knowledge.BatchID{}:
 			if before == nil || before.Batch != on.of {
-				j.found("batch %s was made on top of batch %s and replaced version %d of %s, which is another's", w.batch.ID, on.of, c.Version-1, c.Key)
+				j.found("batch %s was made on top of batch %s and replaced version %d of %s, which is another's",
+					w.batch.ID, on.of, c.Version-1, c.Key)
 			}
 		case c.Version-1 != max(on.version, 0):
-			j.found("batch %s was made on version %d of %s and replaced version %d", w.batch.ID, on.version, c.Key, c.Version-1)
+			j.found("batch %s was made on version %d of %s and replaced version %d", w.batch.ID, on.version, c.Key,
+				c.Version-1)
 		}
 	}
 }
@@ -189,7 +193,8 @@ func (j *judgement) realTime(writes []*attempt) {
 		for _, a := range list {
 			for _, b := range list {
 				if a.w.ended.Before(b.w.began) && a.version > b.version {
-					j.found("%s: batch %s was acknowledged before %s began, and has version %d over %d", key, a.w.batch.ID, b.w.batch.ID, a.version, b.version)
+					j.found("%s: batch %s was acknowledged before %s began, and has version %d over %d", key,
+						a.w.batch.ID, b.w.batch.ID, a.version, b.version)
 				}
 			}
 		}

@@ -31,9 +31,9 @@ var versions = porcupine.Model{
 	},
 }
 
-// linear has several callers of several instances write one document and read it as of now, and reports whether what they were told
-// could have been told by one store, and where a caller who wanders from instance to instance with what was seen went back in time. With
-// whole they begin once every copy is whole, else while the copies are made.
+// linear has several callers of several instances write one document and read it as of now, and reports whether what
+// they were told could have been told by one store, and where a caller who wanders from instance to instance with what
+// was seen went back in time. With whole they begin once every copy is whole, else while the copies are made.
 func linear(t *testing.T, whole bool, change func(*failover.Options)) (ordered bool, back []string) {
 	t.Helper()
 	s := newSite(t, pgtest.Start(t, pgtest.Options{}))
@@ -57,7 +57,8 @@ func linear(t *testing.T, whole bool, change func(*failover.Options)) (ordered b
 	}
 	write := func(caller int, in *instance, name string) bool {
 		from := time.Since(began)
-		rec, err := in.Apply(t.Context(), batchOf(knowledge.Put(&knowledge.Category{ID: key.ID, Name: name}, knowledge.AnyVersion)))
+		rec, err := in.Apply(t.Context(), batchOf(knowledge.Put(&knowledge.Category{ID: key.ID, Name: name},
+			knowledge.AnyVersion)))
 		if err != nil || rec.Queued {
 			t.Errorf("a write: queued %t, %v", rec.Queued, err)
 			return false
@@ -108,7 +109,8 @@ func linear(t *testing.T, whole bool, change func(*failover.Options)) (ordered b
 	return porcupine.CheckOperations(versions, history), back
 }
 
-// wander reads a document at one instance after the other until all is over, and returns where one showed less than another had before.
+// wander reads a document at one instance after the other until all is over, and returns where one showed less than
+// another had before.
 func wander(t *testing.T, c *cluster, key knowledge.Key, over <-chan struct{}) (back []string) {
 	var seen knowledge.Seq
 	var version int64
@@ -133,7 +135,8 @@ func wander(t *testing.T, c *cluster, key knowledge.Key, over <-chan struct{}) (
 			continue
 		}
 		if r.Version < version {
-			back = append(back, fmt.Sprintf("a caller who had seen version %d is shown %d by another instance", version, r.Version))
+			back = append(back, fmt.Sprintf("a caller who had seen version %d is shown %d by another instance",
+				version, r.Version))
 		}
 		version = max(version, r.Version)
 	}

@@ -11,8 +11,8 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// TestTheMirrorsPartOfTheLogIsNotItsBeginning asks for the log from its start, of an instance whose mirror was made without
-// the past. A follower who were told that the log is gone would begin anew for nothing.
+// TestTheMirrorsPartOfTheLogIsNotItsBeginning asks for the log from its start, of an instance whose mirror was made
+// without the past. A follower who were told that the log is gone would begin anew for nothing.
 func TestTheMirrorsPartOfTheLogIsNotItsBeginning(t *testing.T) {
 	engine := openEngine(t)
 	const n = 5

@@ -17,8 +17,8 @@ import (
 	"tenet/internal/postgres"
 )
 
-// A storm is three instances on a real server, each in a process of its own and with a line of its own, and what goes wrong
-// with all of them.
+// A storm is three instances on a real server, each in a process of its own and with a line of its own, and what goes
+// wrong with all of them.
 type storm struct {
 	*chaos
 	t      *testing.T
@@ -65,7 +65,8 @@ func newStorm(t *testing.T) *storm {
 	if s.tables != "" {
 		s.tables, s.book = pgtest.SmallDisk(t, 128<<20), pgtest.SmallDisk(t, 48<<20)
 	}
-	s.server = pgtest.Start(t, pgtest.Options{Settings: map[string]string{"max_connections": "40", "deadlock_timeout": "50ms"}})
+	s.server = pgtest.Start(t, pgtest.Options{Settings: map[string]string{"max_connections": "40",
+		"deadlock_timeout": "50ms"}})
 	s.url = s.server.NewDatabase()
 	if s.tables != "" {
 		s.server.Tablespace("small", s.tables)
@@ -109,7 +110,8 @@ func (s *storm) index(n *node) int {
 	return -1
 }
 
-// pass lets one to three mishaps come together, and returns how many. What needs a server that answers comes first and goes last.
+// pass lets one to three mishaps come together, and returns how many. What needs a server that answers comes first and
+// goes last.
 func (s *storm) pass() int {
 	groups := [][]mishap{s.ofFiles(), s.ofSessions(), s.ofCommits(), s.ofLines(), s.ofServers()}
 	n := 1 + s.r.IntN(3)
@@ -161,8 +163,8 @@ func (s *storm) kill9(n *node) {
 	s.open(n)
 }
 
-// whole waits until the mirrors that were damaged were made anew. A damage inside of documents only a comparison finds, which
-// is not waited for here: it is asked for.
+// whole waits until the mirrors that were damaged were made anew. A damage inside of documents only a comparison finds,
+// which is not waited for here: it is asked for.
 func (s *storm) whole() {
 	for i, n := range s.nodes {
 		if !n.hurt.Load() {
@@ -197,7 +199,8 @@ func (s *storm) ofServers() []mishap {
 		{"a backend is killed", func() func() { v.KillBackend(); return v.WaitReady }},
 	}
 	if s.tables != "" {
-		list = append(list, mishap{"the disk of the tables is full", func() func() { return pgtest.Fill(s.t, s.tables) }})
+		list = append(list, mishap{"the disk of the tables is full",
+			func() func() { return pgtest.Fill(s.t, s.tables) }})
 	}
 	return list
 }
@@ -225,9 +228,11 @@ func (s *storm) lock(mode string) (release func()) {
 func (s *storm) ofCommits() []mishap {
 	var list []mishap
 	for what, trick := range map[string]pgtest.Trick{
-		"cut before they are sent": pgtest.CutBefore, "reset before they are sent": pgtest.ResetBefore, "hang": pgtest.HangBefore,
-		"lose their client": pgtest.Vanish, "are cut before the answer": pgtest.CutAfter, "are reset before the answer": pgtest.ResetAfter,
-		"get no answer": pgtest.HangAfter, "come late": pgtest.Late,
+		"cut before they are sent": pgtest.CutBefore, "reset before they are sent": pgtest.ResetBefore,
+		"hang":              pgtest.HangBefore,
+		"lose their client": pgtest.Vanish, "are cut before the answer": pgtest.CutAfter,
+		"are reset before the answer": pgtest.ResetAfter,
+		"get no answer":               pgtest.HangAfter, "come late": pgtest.Late,
 	} {
 		list = append(list, mishap{"commits " + what, func() func() {
 			some := s.some()
@@ -249,9 +254,11 @@ func (s *storm) ofLines() []mishap {
 	var list []mishap
 	for what, toxics := range map[string][]string{
 		"are cut": nil, "are silent": {`downstream timeout {"timeout": 0}`, `upstream timeout {"timeout": 0}`},
-		"are slow": {`downstream latency {"latency": 70, "jitter": 30}`}, "are very slow": {`downstream latency {"latency": 1500}`},
-		"are narrow": {`downstream bandwidth {"rate": 4}`}, "are reset": {`downstream reset_peer {"timeout": 0}`},
-		"end in the middle of an answer": {`downstream limit_data {"bytes": 20000}`}, "swallow answers": {`downstream timeout {"timeout": 0}`},
+		"are slow":      {`downstream latency {"latency": 70, "jitter": 30}`},
+		"are very slow": {`downstream latency {"latency": 1500}`},
+		"are narrow":    {`downstream bandwidth {"rate": 4}`}, "are reset": {`downstream reset_peer {"timeout": 0}`},
+		"end in the middle of an answer": {`downstream limit_data {"bytes": 20000}`},
+		"swallow answers":                {`downstream timeout {"timeout": 0}`},
 	} {
 		list = append(list, mishap{"lines " + what, func() func() {
 			some := s.some()

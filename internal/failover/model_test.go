@@ -32,8 +32,8 @@ type sent struct {
 	err     error
 }
 
-// TestRandomOutagesLoseNothing drives writes, reads, faults and restarts at random, and compares what came of it with what
-// the writers were told.
+// TestRandomOutagesLoseNothing drives writes, reads, faults and restarts at random, and compares what came of it with
+// what the writers were told.
 func TestRandomOutagesLoseNothing(t *testing.T) {
 	seeds := []uint64{1, 2, 3, 4, 5, 6}
 	if *seedFlag != 0 {
@@ -110,8 +110,8 @@ func (w *world) step() {
 	}
 }
 
-// restart ends the instance without a farewell and begins another on the same files. A session ends with its process: what it
-// wrote must still be there, what it read of others' may come back when the primary does.
+// restart ends the instance without a farewell and begins another on the same files. A session ends with its process:
+// what it wrote must still be there, what it read of others' may come back when the primary does.
 func (w *world) restart() {
 	w.t.Helper()
 	w.stop()
@@ -250,7 +250,8 @@ func (w *world) check() {
 	for key, version := range versions {
 		r, err := w.s.Get(ctx, key)
 		if err != nil || r.Version != version {
-			w.t.Errorf("%s is at version %d at the primary; the instance says %+v (%v)", key, version, versionOf(r), err)
+			w.t.Errorf("%s is at version %d at the primary; the instance says %+v (%v)", key, version, versionOf(r),
+				err)
 		}
 	}
 	w.s.CheckMirror()

@@ -37,15 +37,16 @@ type modes struct {
 
 	at atomic.Pointer[standing] // read without a lock, changed with mu held
 
-	mu          sync.Mutex // guards the fields below; while it is held, no call leaves the process and only the board's lock is taken
-	since       time.Time  // when the mode last changed
-	talked      time.Time  // when the standing was last logged
-	opened      time.Time  // when the breaker opened, zero while it is closed
-	writesAfter time.Time  // when a primary that refuses writes may be asked again, zero while it takes them
-	answered    time.Time  // when the primary last answered a call
-	refusing    bool       // the primary's last failure came within slow
-	failure     *failure   // the primary's last error, nil once it has answered again
-	errs        []string   // the last keptErrors errors, newest last
+	// guards the fields below; while it is held, no call leaves the process and only the board's lock is taken
+	mu          sync.Mutex
+	since       time.Time // when the mode last changed
+	talked      time.Time // when the standing was last logged
+	opened      time.Time // when the breaker opened, zero while it is closed
+	writesAfter time.Time // when a primary that refuses writes may be asked again, zero while it takes them
+	answered    time.Time // when the primary last answered a call
+	refusing    bool      // the primary's last failure came within slow
+	failure     *failure  // the primary's last error, nil once it has answered again
+	errs        []string  // the last keptErrors errors, newest last
 }
 
 func newModes(o *Options, b *board, n *counts) *modes {

@@ -40,7 +40,8 @@ func TestAPromisedVersionIsNoCondition(t *testing.T) {
 	_, err := c.s.Apply(t.Context(), batchOf(knowledge.Put(titled("R", "by number"), promise)))
 	conflict, ok := errors.AsType[*store.ConflictError](err)
 	if !ok || conflict.GotBatch != waits.Batch {
-		t.Errorf("a write on the promised version %d: %v; want a conflict that names batch %s", promise, err, waits.Batch)
+		t.Errorf("a write on the promised version %d: %v; want a conflict that names batch %s", promise, err,
+			waits.Batch)
 	}
 	if ok && !strings.Contains(conflict.Error(), "if_batch") {
 		t.Errorf("the conflict says %q; want it to say what to send instead", conflict.Error())
@@ -50,8 +51,9 @@ func TestAPromisedVersionIsNoCondition(t *testing.T) {
 	}
 }
 
-// TestABatchNamedIsNeverTakenForItsNumber has each document's waiting batch parked, while others write on top of it: no version that
-// somebody else has written meanwhile is overwritten, whether the writers come before, while or after it is parked.
+// TestABatchNamedIsNeverTakenForItsNumber has each document's waiting batch parked, while others write on top of it: no
+// version that somebody else has written meanwhile is overwritten, whether the writers come before, while or after it
+// is parked.
 func TestABatchNamedIsNeverTakenForItsNumber(t *testing.T) {
 	c := newScene(t)
 	const n = 60
@@ -100,8 +102,8 @@ func TestABatchNamedIsNeverTakenForItsNumber(t *testing.T) {
 	})
 }
 
-// TestOneAnswerIsOfOneMoment reads a document by every way while one writer replaces it again and again in an outage: what says that a batch
-// has left it holds that batch's text.
+// TestOneAnswerIsOfOneMoment reads a document by every way while one writer replaces it again and again in an outage:
+// what says that a batch has left it holds that batch's text.
 func TestOneAnswerIsOfOneMoment(t *testing.T) {
 	c := away(t)
 	var told sync.Map
@@ -177,8 +179,8 @@ func TestOneAnswerIsOfOneMoment(t *testing.T) {
 	readers.Wait()
 }
 
-// TestAWriteOfUnknownOutcomeShowsItsOwnText has the answer of a write lost that somebody else came before: until it is known, its writer sees
-// what was acknowledged, under its tag, and what is made on top of it shares its fate.
+// TestAWriteOfUnknownOutcomeShowsItsOwnText has the answer of a write lost that somebody else came before: until it is
+// known, its writer sees what was acknowledged, under its tag, and what is made on top of it shares its fate.
 func TestAWriteOfUnknownOutcomeShowsItsOwnText(t *testing.T) {
 	c := newScene(t)
 	c.past(knowledge.Put(titled("R", "first"), 0))
@@ -191,17 +193,20 @@ func TestAWriteOfUnknownOutcomeShowsItsOwnText(t *testing.T) {
 	}
 	r, err := c.s.Get(t.Context(), ruleKey("R"))
 	if err != nil || r.Pending != mine.Batch || !strings.Contains(string(r.JSON), `"mine"`) {
-		t.Fatalf("its writer is shown %s of batch %s, %v: %s; want its own text under its own tag", versionOf(r), r.Pending, err, r.JSON)
+		t.Fatalf("its writer is shown %s of batch %s, %v: %s; want its own text under its own tag", versionOf(r),
+			r.Pending, err, r.JSON)
 	}
 	child := c.write(onto(titled("R", "on top of mine"), r))
 	c.primary.set(healthy)
 	waitMode(t, c.s, knowledge.ModeNormal)
-	for what, id := range map[string]knowledge.BatchID{"the write": mine.Batch, "what was made on top of it": child.Batch} {
+	for what, id := range map[string]knowledge.BatchID{"the write": mine.Batch,
+		"what was made on top of it": child.Batch} {
 		if st, err := c.s.Batch(t.Context(), id); err != nil || st.State != knowledge.BatchParked {
 			t.Errorf("%s is %s, %v; want it parked", what, st.State, err)
 		}
 	}
-	if r, err := c.s.Get(t.Context(), ruleKey("R")); err != nil || r.Version != 2 || !strings.Contains(string(r.JSON), `"theirs"`) {
+	if r, err := c.s.Get(t.Context(), ruleKey("R")); err != nil || r.Version != 2 ||
+		!strings.Contains(string(r.JSON), `"theirs"`) {
 		t.Errorf("in the end the rule is %s, %v; want theirs", versionOf(r), err)
 	}
 }
@@ -225,8 +230,8 @@ func TestAWaitingBatchSentAgainIsAnsweredAsBefore(t *testing.T) {
 	}
 }
 
-// revokedMeanwhile has a write queued whose writer is revoked at the primary before it is back, with a feed that brings nothing, and
-// returns where the write stands in the end. Rights are what is asked before a replay.
+// revokedMeanwhile has a write queued whose writer is revoked at the primary before it is back, with a feed that brings
+// nothing, and returns where the write stands in the end. Rights are what is asked before a replay.
 func revokedMeanwhile(t *testing.T, rights func(now failover.Lookup, here failover.Mirror) failover.Lookup) string {
 	t.Helper()
 	g := &gated{}
@@ -294,7 +299,8 @@ func TestADamagedBatchOfTheJournalIsParkedAndTheOthersGoOn(t *testing.T) {
 	good := c.write(knowledge.Put(titled("S", "sound"), 0))
 	c.primary.set(healthy)
 	waitMode(t, c.s, knowledge.ModeNormal)
-	for id, want := range map[knowledge.BatchID]string{bad.Batch: knowledge.BatchParked, good.Batch: knowledge.BatchApplied} {
+	for id, want := range map[knowledge.BatchID]string{bad.Batch: knowledge.BatchParked,
+		good.Batch: knowledge.BatchApplied} {
 		if st, err := c.s.Batch(t.Context(), id); err != nil || st.State != want {
 			t.Errorf("batch %s is %s (%s), %v; want %s", id, st.State, st.Detail, err, want)
 		}
@@ -309,7 +315,8 @@ func TestADamagedBatchOfTheJournalIsParkedAndTheOthersGoOn(t *testing.T) {
 	}
 }
 
-// TestADamagedBatchOfAnEarlierRunLeavesNothingInTheMirror damages a batch between two runs: only the mirror still knows what it wrote.
+// TestADamagedBatchOfAnEarlierRunLeavesNothingInTheMirror damages a batch between two runs: only the mirror still knows
+// what it wrote.
 func TestADamagedBatchOfAnEarlierRunLeavesNothingInTheMirror(t *testing.T) {
 	c := newScene(t)
 	c.primary.set(refused)

@@ -90,7 +90,8 @@ func rule(id string) *knowledge.Rule {
 
 func ruleKey(id string) knowledge.Key { return knowledge.Key{Kind: knowledge.KindRule, ID: id} }
 
-// onto returns the op that writes a document on top of what a session is shown: nothing, a version, or what a waiting batch has left.
+// onto returns the op that writes a document on top of what a session is shown: nothing, a version, or what a waiting
+// batch has left.
 func onto(d knowledge.Document, r *knowledge.Record) knowledge.Op {
 	switch {
 	case r == nil:
@@ -143,7 +144,8 @@ func (c *scene) open(change ...func(*failover.Options)) {
 // past writes at the primary past the instance.
 func (c *scene) past(ops ...knowledge.Op) knowledge.Receipt {
 	c.t.Helper()
-	rec, err := c.primary.engine().Apply(c.t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "other", Ops: ops})
+	rec, err := c.primary.engine().Apply(c.t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "other",
+		Ops: ops})
 	if err != nil {
 		c.t.Fatalf("write past the instance: %v", err)
 	}
@@ -217,7 +219,8 @@ func TestWhatABatchOfUnknownOutcomeDidIsNotHidden(t *testing.T) {
 	for _, id := range []string{"unread", "read"} {
 		r, err := c.s.Get(t.Context(), ruleKey(id))
 		if err != nil || r.Version != 1 || r.Pending != b.ID {
-			t.Errorf("its writer is shown rule %s at %s, %v; want version 1, waiting for the batch", id, versionOf(r), err)
+			t.Errorf("its writer is shown rule %s at %s, %v; want version 1, waiting for the batch", id, versionOf(r),
+				err)
 		}
 		if rec := c.write(onto(rule(id), r)); !rec.Queued || rec.Records[0].Version != 2 {
 			t.Errorf("written on top of it: queued %t, version %d", rec.Queued, rec.Records[0].Version)
@@ -339,7 +342,8 @@ func TestWhatWasMadeOnANewerVersionDoesNotReplaceWhatWaits(t *testing.T) {
 	waitMode(t, c.s, knowledge.ModeNormal)
 	list := c.conflicts()
 	if len(list) != 1 || list[0].Entry.Batch.ID != other.Batch {
-		t.Errorf("parked: %s; want batch %s alone, which was made on a version that there is not", brief(list), other.Batch)
+		t.Errorf("parked: %s; want batch %s alone, which was made on a version that there is not", brief(list),
+			other.Batch)
 	}
 	if st, err := c.s.Batch(t.Context(), waits.Batch); err != nil || st.State != knowledge.BatchApplied {
 		t.Errorf("what waited is %s, %v; want it applied", st.State, err)
@@ -458,7 +462,8 @@ func TestALongJournalIsReplayedWhileItIsLaidOverAFirstMirror(t *testing.T) {
 	c.primary.set(refused)
 	waitMode(t, c.s, knowledge.ModeDegraded)
 	for i := range len(docs) - 1 {
-		if r, err := c.s.Get(t.Context(), ruleKey(fmt.Sprintf("R-%d", i))); err != nil || r.Version != each+1 || r.Pending != (knowledge.BatchID{}) {
+		if r, err := c.s.Get(t.Context(), ruleKey(fmt.Sprintf("R-%d", i))); err != nil || r.Version != each+1 ||
+			r.Pending != (knowledge.BatchID{}) {
 			t.Errorf("the mirror has %s, %v; want version %d", versionOf(r), err, each+1)
 		}
 	}
@@ -573,7 +578,8 @@ func TestAMirrorThatKeepsFailingIsBuiltAnew(t *testing.T) {
 
 func TestARefusingPrimaryIsAskedSoonAndAHangingOneIsLeftAlone(t *testing.T) {
 	c := newScene(t, func(o *failover.Options) {
-		o.Recovery, o.Soon, o.ReadTimeout, o.WriteTimeout = time.Hour, 20*time.Millisecond, 600*time.Millisecond, 600*time.Millisecond
+		o.Recovery, o.Soon, o.ReadTimeout, o.WriteTimeout = time.Hour, 20*time.Millisecond, 600*time.Millisecond,
+			600*time.Millisecond
 	})
 	c.primary.set(refused)
 	waitMode(t, c.s, knowledge.ModeDegraded)
@@ -585,7 +591,8 @@ func TestARefusingPrimaryIsAskedSoonAndAHangingOneIsLeftAlone(t *testing.T) {
 	if st := c.status(); st.Breaker != "open" {
 		t.Errorf("the breaker is %s, want open", st.Breaker)
 	}
-	<-time.After(700 * time.Millisecond) // calls under way when the breaker opened may still end, and then nothing may come
+	// calls under way when the breaker opened may still end, and then nothing may come
+	<-time.After(700 * time.Millisecond)
 	before := c.primary.asked.Load()
 	<-time.After(300 * time.Millisecond) // that nothing is asked can't be waited for
 	if n := c.primary.asked.Load() - before; n != 0 {
@@ -595,7 +602,8 @@ func TestARefusingPrimaryIsAskedSoonAndAHangingOneIsLeftAlone(t *testing.T) {
 
 func TestOneOfSeveralHostsIsAskedSoonAlsoWhenItHangs(t *testing.T) {
 	c := newScene(t, func(o *failover.Options) {
-		o.Recovery, o.Soon, o.ReadTimeout, o.WriteTimeout, o.Hosts = time.Hour, 20*time.Millisecond, 600*time.Millisecond, 600*time.Millisecond, 2
+		o.Recovery, o.Soon, o.ReadTimeout, o.WriteTimeout, o.Hosts = time.Hour, 20*time.Millisecond,
+			600*time.Millisecond, 600*time.Millisecond, 2
 	})
 	c.primary.set(hangs)
 	waitMode(t, c.s, knowledge.ModeDegraded)
@@ -619,10 +627,12 @@ func TestReadsGoToThePrimaryWhileTheFirstMirrorIsBuilt(t *testing.T) {
 	if c.status().Mirror.Ready {
 		t.Error("the mirror is there already: the test shows nothing")
 	}
-	waitFor(t, "the status says that the mirror is being built", func() bool { return strings.Contains(c.status().Why, "is being built") })
+	waitFor(t, "the status says that the mirror is being built",
+		func() bool { return strings.Contains(c.status().Why, "is being built") })
 	close(p.hold)
 	waitFor(t, "there is a mirror", func() bool { return c.status().Mirror.Ready })
-	waitFor(t, "the status says that the mirror is level", func() bool { return strings.Contains(c.status().Why, "is level") })
+	waitFor(t, "the status says that the mirror is level",
+		func() bool { return strings.Contains(c.status().Why, "is level") })
 }
 
 func TestManyReadersWaitForThePrimaryWhileThereIsNoMirror(t *testing.T) {
@@ -726,7 +736,8 @@ func TestAParkedBatchLeavesTheMirrorAlsoAfterAKill(t *testing.T) {
 
 	c.primary.set(refused)
 	c.open()
-	if r, err := c.s.Get(t.Context(), ruleKey("R")); err != nil || r.Version != 2 || r.Pending != (knowledge.BatchID{}) {
+	if r, err := c.s.Get(t.Context(), ruleKey("R")); err != nil || r.Version != 2 ||
+		r.Pending != (knowledge.BatchID{}) {
 		t.Errorf("after the restart the rule is %s (%v), want the primary's version 2", versionOf(r), err)
 	}
 	page, err := c.s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule})
@@ -779,7 +790,8 @@ func TestAMergeOverNothingDoesNotOverwriteWhatCameSince(t *testing.T) {
 		t.Fatalf("parked: %s; want one that found nothing", brief(list))
 	}
 	c.past(knowledge.Put(rule("R"), knowledge.NoVersion))
-	_, err := c.s.Resolve(t.Context(), "judge", store.Decision{ID: list[0].Entry.Batch.ID, How: store.ResolveMerged, Seen: list[0].Seen, Merged: rule("R")})
+	_, err := c.s.Resolve(t.Context(), "judge", store.Decision{ID: list[0].Entry.Batch.ID, How: store.ResolveMerged,
+		Seen: list[0].Seen, Merged: rule("R")})
 	if !errors.Is(err, store.ErrConflict) {
 		t.Errorf("a merge over a document that nobody has looked at: %v, want a conflict", err)
 	}
@@ -800,8 +812,9 @@ func (c *scene) parting() store.Store {
 	return s
 }
 
-// TestWhatAFailoverHasLostIsKept takes the primary away and puts one in its place that had not received the last writes. One of
-// the documents was written there again, and even more often: nothing about its number shows that a write was lost.
+// TestWhatAFailoverHasLostIsKept takes the primary away and puts one in its place that had not received the last
+// writes. One of the documents was written there again, and even more often: nothing about its number shows that a
+// write was lost.
 func TestWhatAFailoverHasLostIsKept(t *testing.T) {
 	for _, ahead := range []bool{false, true} {
 		t.Run(fmt.Sprintf("the new one is ahead: %t", ahead), func(t *testing.T) {
@@ -830,7 +843,8 @@ func TestWhatAFailoverHasLostIsKept(t *testing.T) {
 				t.Errorf("answers promise change %d, of the history before: this one has %d", at, tail)
 			}
 			list := c.conflicts()
-			if id := list[1].Entry.Batch.Ops[0].Key.ID; id != "overtaken" || !strings.Contains(string(list[1].Ours), lost.Title) {
+			if id := list[1].Entry.Batch.Ops[0].Key.ID; id != "overtaken" || !strings.Contains(string(list[1].Ours),
+				lost.Title) {
 				t.Errorf("the first conflict is about %s: %s", id, list[1].Ours)
 			}
 			if !strings.Contains(list[1].Why, first.Batch.String()) {
@@ -850,8 +864,8 @@ func TestWhatAFailoverHasLostIsKept(t *testing.T) {
 	}
 }
 
-// TestWhatWasAcknowledgedAndNeverFollowedIsKept loses a write of which the feed has brought nothing: the mirror's history is the new
-// primary's, and only the mirror's rows are not.
+// TestWhatWasAcknowledgedAndNeverFollowedIsKept loses a write of which the feed has brought nothing: the mirror's
+// history is the new primary's, and only the mirror's rows are not.
 func TestWhatWasAcknowledgedAndNeverFollowedIsKept(t *testing.T) {
 	for _, queued := range []bool{false, true} {
 		t.Run(fmt.Sprintf("replayed: %t", queued), func(t *testing.T) {
@@ -971,8 +985,8 @@ func TestAMirrorOlderThanTheLogIsMadeAnewAndAccusesNobody(t *testing.T) {
 	}
 }
 
-// TestAWriteThatAKillLeftUnansweredIsNotRefused sends a batch again after a kill, in an outage that began before the feed had brought
-// it: the mirror has what it wrote, and does not know by whom.
+// TestAWriteThatAKillLeftUnansweredIsNotRefused sends a batch again after a kill, in an outage that began before the
+// feed had brought it: the mirror has what it wrote, and does not know by whom.
 func TestAWriteThatAKillLeftUnansweredIsNotRefused(t *testing.T) {
 	g := &gated{}
 	c := newScene(t, behind(g))

@@ -73,7 +73,8 @@ type (
 
 // kinds are the errors that clients tell apart.
 func kinds() map[string]error {
-	return map[string]error{"not found": store.ErrNotFound, "conflict": store.ErrConflict, "reused": store.ErrReused, "gone": store.ErrGone}
+	return map[string]error{"not found": store.ErrNotFound, "conflict": store.ErrConflict, "reused": store.ErrReused,
+		"gone": store.ErrGone}
 }
 
 func failureOf(err error) *failure {
@@ -134,8 +135,9 @@ func beInstance(text string) error {
 			}
 			return p, nil
 		},
-		Mirror: mirror, Journal: journal, Recovery: 200 * time.Millisecond, ReadTimeout: time.Second, WriteTimeout: time.Second,
-		Log: slog.New(slog.NewTextHandler(log, nil)),
+		Mirror: mirror, Journal: journal, Recovery: 200 * time.Millisecond, ReadTimeout: time.Second,
+		WriteTimeout: time.Second,
+		Log:          slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
 		return err
@@ -228,7 +230,8 @@ func startProcess(is setting) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.Command(os.Args[0]), http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+	p := &process{cmd: exec.Command(os.Args[0]),
+		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
 	p.cmd.Env = append(os.Environ(), instanceEnv+"="+string(text))
 	var said bytes.Buffer
 	p.cmd.Stderr = &said
@@ -244,7 +247,8 @@ func startProcess(is setting) (*process, error) {
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("the instance has not started: %w", err), p.cmd.Wait(), errors.New(said.String()))
+		return nil, errors.Join(fmt.Errorf("the instance has not started: %w", err), p.cmd.Wait(),
+			errors.New(said.String()))
 	}
 	p.base = "http://" + strings.TrimSpace(line)
 	return p, nil

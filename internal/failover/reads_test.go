@@ -68,7 +68,8 @@ func TestAReadThatWishesForMoreWaitsForTheCopy(t *testing.T) {
 			asked := c.primary.newest.Load()
 			var reader sync.WaitGroup
 			reader.Go(func() { c.wants(wish(t.Context()), 2, knowledge.SourceMirror) })
-			waitFor(t, "the primary is asked for its newest change", func() bool { return c.primary.newest.Load() > asked })
+			waitFor(t, "the primary is asked for its newest change",
+				func() bool { return c.primary.newest.Load() > asked })
 			g.shut.Store(false)
 			reader.Wait()
 		})
@@ -172,7 +173,8 @@ func TestAPartOfTheLogDoesNotLookWhole(t *testing.T) {
 	}
 	c.primary.set(refused)
 	waitMode(t, c.s, knowledge.ModeDegraded)
-	for _, q := range []knowledge.ChangeQuery{history, {Key: ruleKey("R"), Version: 1}, {Key: ruleKey("never")}, {Batch: knowledge.NewBatchID()}, {}} {
+	for _, q := range []knowledge.ChangeQuery{history, {Key: ruleKey("R"), Version: 1}, {Key: ruleKey("never")},
+		{Batch: knowledge.NewBatchID()}, {}} {
 		if list, err := c.s.Changes(t.Context(), q); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%+v is answered with %d changes, %v; want it unavailable", q, len(list), err)
 		}
@@ -182,13 +184,14 @@ func TestAPartOfTheLogDoesNotLookWhole(t *testing.T) {
 	if err != nil || len(list) != 2 || part.Oldest != list[1].Seq {
 		t.Errorf("who takes a part gets %d versions from %d on, %v; want 2 and to be told", len(list), part.Oldest, err)
 	}
-	if list, err := c.s.Changes(t.Context(), knowledge.ChangeQuery{Key: ruleKey("R"), Version: 4}); err != nil || len(list) != 1 {
+	if list, err := c.s.Changes(t.Context(), knowledge.ChangeQuery{Key: ruleKey("R"), Version: 4}); err != nil ||
+		len(list) != 1 {
 		t.Errorf("a version that the copy has: %d, %v", len(list), err)
 	}
 }
 
-// TestAnAnswerPromisesAllThatItShows looks at the position that answers carry when readers first see a change: with a lower one a
-// caller who goes on at another instance would go back in time.
+// TestAnAnswerPromisesAllThatItShows looks at the position that answers carry when readers first see a change: with a
+// lower one a caller who goes on at another instance would go back in time.
 func TestAnAnswerPromisesAllThatItShows(t *testing.T) {
 	t.Parallel()
 	var in atomic.Pointer[failover.Store]

@@ -64,7 +64,8 @@ func (k *keeper) rebuild(ctx context.Context, p Primary, why string, because rea
 		if _, here := errors.AsType[*diskError](err); here || ctx.Err() != nil {
 			return err
 		}
-		k.o.Log.WarnContext(ctx, "mirror can't be built from the replica: the primary is read instead", "error", err.Error())
+		k.o.Log.WarnContext(ctx, "mirror can't be built from the replica: the primary is read instead", "error",
+			err.Error())
 		began = time.Now()
 	}
 	tee, err := k.build(ctx, p, p, func(sink store.Sink) store.Sink { return k.guarded(ctx, sink) }, why, because)

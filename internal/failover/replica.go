@@ -19,7 +19,8 @@ type Replica interface {
 	Close() error
 }
 
-// replicaPoll is the time between two questions to a replica that is behind: nothing tells when a standby has caught up.
+// replicaPoll is the time between two questions to a replica that is behind: nothing tells when a standby has caught
+// up.
 const replicaPoll = 100 * time.Millisecond
 
 // buildFromReplica builds a mirror from the replica, as [keeper.build] does from the primary. The replica has
@@ -52,7 +53,8 @@ func (k *keeper) position(ctx context.Context, p Primary) (knowledge.Position, e
 	return p.Position(short)
 }
 
-// awaitSeq waits until a replica has the log up to a seq. Its error says how far the replica came, if it said so at all.
+// awaitSeq waits until a replica has the log up to a seq. Its error says how far the replica came, if it said so at
+// all.
 func awaitSeq(ctx context.Context, r Replica, least knowledge.Seq) error {
 	for behind := error(nil); ; {
 		seq, err := r.Newest(ctx)

@@ -41,7 +41,8 @@ func TestAMirrorIsBuiltFromTheReplica(t *testing.T) {
 	filled := func(n int) store.Store {
 		engine := openEngine(t)
 		for range n {
-			if _, err := engine.Apply(t.Context(), storetest.Batch(knowledge.Put(storetest.Category(), 0))); err != nil {
+			if _, err := engine.Apply(t.Context(),
+				storetest.Batch(knowledge.Put(storetest.Category(), 0))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -52,10 +53,12 @@ func TestAMirrorIsBuiltFromTheReplica(t *testing.T) {
 		change  func(*borrowed)
 		refused string // why the primary is read instead; "" if it is not
 	}{
-		"of the primary's log":     {func(*borrowed) {}, ""},
-		"of another cluster":       {func(r *borrowed) { r.system = "two" }, "cluster two"},
-		"of an older time":         {func(r *borrowed) { r.Store = filled(n - 1) }, "up to change 2, and the primary up to 3"},
-		"of another log":           {func(r *borrowed) { r.Store = filled(n) }, "another log than the primary at change 3"},
+		"of the primary's log": {func(*borrowed) {}, ""},
+		"of another cluster":   {func(r *borrowed) { r.system = "two" }, "cluster two"},
+		"of an older time": {func(r *borrowed) { r.Store = filled(n - 1) },
+			"up to change 2, and the primary up to 3"},
+		"of another log": {func(r *borrowed) { r.Store = filled(n) },
+			"another log than the primary at change 3"},
 		"that can't be reached":    {func(r *borrowed) { r.set(refused) }, "connection refused"},
 		"that breaks in the midst": {func(r *borrowed) { r.breaks = true }, "conflict with recovery"},
 	} {
@@ -73,7 +76,8 @@ func TestAMirrorIsBuiltFromTheReplica(t *testing.T) {
 			run(t, s)
 			waitMirror(t, s)
 			said := strings.Join(log.warnings(), "\n")
-			if passed := strings.Contains(said, "can't be built from the replica"); passed != (test.refused != "") || !strings.Contains(said, test.refused) {
+			if passed := strings.Contains(said, "can't be built from the replica"); passed != (test.refused != "") ||
+				!strings.Contains(said, test.refused) {
 				t.Errorf("want a warning with %q only if the replica was refused, in\n%s", test.refused, said)
 			}
 			if n, want := p.snapshots.Load(), int64(min(len(test.refused), 1)); n != want {

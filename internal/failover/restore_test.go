@@ -13,9 +13,9 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// TestAStartWithMuchWaitingReadsAtOnce opens an instance whose journal holds more than a start lays over the mirror before it
-// answers, with a mirror that has lost those layers and takes none. Reads are answered, a write is refused and not done; then all
-// of it lies there and is brought to the primary.
+// TestAStartWithMuchWaitingReadsAtOnce opens an instance whose journal holds more than a start lays over the mirror
+// before it answers, with a mirror that has lost those layers and takes none. Reads are answered, a write is refused
+// and not done; then all of it lies there and is brought to the primary.
 func TestAStartWithMuchWaitingReadsAtOnce(t *testing.T) {
 	const many = 520
 	p := &faulty{Store: openEngine(t), system: "one"}
@@ -26,7 +26,9 @@ func TestAStartWithMuchWaitingReadsAtOnce(t *testing.T) {
 		st, err := first.Status(t.Context())
 		return err == nil && st.Mirror.Ready && st.Mode == knowledge.ModeNormal
 	})
-	if _, err := first.Apply(t.Context(), batchOf(knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = "general" }), 0), knowledge.Put(rule("before"), 0))); err != nil {
+	if _, err := first.Apply(t.Context(), batchOf(
+		knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = "general" }), 0),
+		knowledge.Put(rule("before"), 0))); err != nil {
 		t.Fatal(err)
 	}
 	p.set(refused)

@@ -43,8 +43,8 @@ func (l *lines) warnings() []string {
 	return list
 }
 
-// TestTheLogSaysWhy lets a primary refuse, be halted, and be away at a start. Each time one warning names the error and its class,
-// and many looks later there is still one.
+// TestTheLogSaysWhy lets a primary refuse, be halted, and be away at a start. Each time one warning names the error and
+// its class, and many looks later there is still one.
 func TestTheLogSaysWhy(t *testing.T) {
 	log := &lines{}
 	p := &faulty{Store: openEngine(t), system: "one"}
@@ -69,7 +69,8 @@ func TestTheLogSaysWhy(t *testing.T) {
 				said = append(said, line)
 			}
 		}
-		if len(said) != 1 || !strings.Contains(said[0], way.class) || !strings.Contains(said[0], way.text) || !strings.Contains(said[0], "to=degraded") {
+		if len(said) != 1 || !strings.Contains(said[0], way.class) || !strings.Contains(said[0], way.text) ||
+			!strings.Contains(said[0], "to=degraded") {
 			t.Errorf("the log said %q, want one change of mode with %q and %q", said, way.class, way.text)
 		}
 		if n := len(log.warnings()) - before; n > 2 { // a halt is an error of its own
@@ -92,7 +93,8 @@ func TestAStartWithoutThePrimarySaysSoOnce(t *testing.T) {
 	s, _ := openInstance(t, t.TempDir(), p, func(o *failover.Options) { o.Log = slog.New(log) })
 	run(t, s)
 	waitFor(t, "the primary was asked many times", func() bool { return p.asked.Load() > 8 })
-	if said := log.warnings(); len(said) != 1 || !strings.Contains(said[0], "connection refused") || !strings.Contains(said[0], "mode=cold") {
+	if said := log.warnings(); len(said) != 1 || !strings.Contains(said[0], "connection refused") ||
+		!strings.Contains(said[0], "mode=cold") {
 		t.Errorf("the log said %q, want one line that names the error", said)
 	}
 }

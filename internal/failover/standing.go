@@ -16,7 +16,8 @@ type standing struct {
 	// halt says why an operator must act before the primary can be read, and haltWrites before it can be written; ""
 	// for no reason.
 	halt, haltWrites string
-	refused          int // writes in a row that the primary has refused, or not answered in time, while it answered reads
+	// writes in a row that the primary has refused, or not answered in time, while it answered reads
+	refused int
 }
 
 // An inputKind names what a standing reacts to.

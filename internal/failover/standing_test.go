@@ -31,8 +31,10 @@ func TestAStandingMovesByWhatHappens(t *testing.T) {
 		copied bool
 		want   map[knowledge.Mode]knowledge.Mode // modes that are not named stay
 	}{
-		{"the primary answers", input{kind: primaryAnswers}, true, map[knowledge.Mode]knowledge.Mode{degraded: recovering, diverged: recovering, cold: recovering}},
-		{"the primary answers an instance without a copy", input{kind: primaryAnswers}, false, map[knowledge.Mode]knowledge.Mode{degraded: normal, diverged: normal, cold: normal}},
+		{"the primary answers", input{kind: primaryAnswers}, true,
+			map[knowledge.Mode]knowledge.Mode{degraded: recovering, diverged: recovering, cold: recovering}},
+		{"the primary answers an instance without a copy", input{kind: primaryAnswers}, false,
+			map[knowledge.Mode]knowledge.Mode{degraded: normal, diverged: normal, cold: normal}},
 		{
 			"the primary answers an instance without a copy in which something waits",
 			input{kind: primaryAnswers, waiting: 1},
@@ -42,20 +44,26 @@ func TestAStandingMovesByWhatHappens(t *testing.T) {
 		{"the copy is level", input{kind: mirrorLevel}, true, map[knowledge.Mode]knowledge.Mode{recovering: normal}},
 		{"the copy is level and something waits", input{kind: mirrorLevel, waiting: 1}, true, nil},
 		{"the breaker opens", open, true, map[knowledge.Mode]knowledge.Mode{normal: degraded, recovering: degraded}},
-		{"the breaker opens without a copy", open, false, map[knowledge.Mode]knowledge.Mode{normal: cold, recovering: cold}},
+		{"the breaker opens without a copy", open, false, map[knowledge.Mode]knowledge.Mode{normal: cold,
+			recovering: cold}},
 		{"the breaker closes", input{kind: breakerMoved, breaker: gobreaker.StateClosed}, true, nil},
 		{"the breaker lets a probe through", input{kind: breakerMoved, breaker: gobreaker.StateHalfOpen}, true, nil},
-		{"the primary is of no use", input{kind: primaryUnusable}, true, map[knowledge.Mode]knowledge.Mode{normal: degraded, recovering: degraded}},
-		{"the primary is of no use without a copy", input{kind: primaryUnusable}, false, map[knowledge.Mode]knowledge.Mode{normal: cold, recovering: cold}},
-		{"a batch is journalled", input{kind: batchQueued}, true, map[knowledge.Mode]knowledge.Mode{normal: recovering}},
-		{"the copy is made anew", input{kind: mirrorRebuilding}, true, map[knowledge.Mode]knowledge.Mode{normal: recovering}},
+		{"the primary is of no use", input{kind: primaryUnusable}, true,
+			map[knowledge.Mode]knowledge.Mode{normal: degraded, recovering: degraded}},
+		{"the primary is of no use without a copy", input{kind: primaryUnusable}, false,
+			map[knowledge.Mode]knowledge.Mode{normal: cold, recovering: cold}},
+		{"a batch is journalled", input{kind: batchQueued}, true,
+			map[knowledge.Mode]knowledge.Mode{normal: recovering}},
+		{"the copy is made anew", input{kind: mirrorRebuilding}, true,
+			map[knowledge.Mode]knowledge.Mode{normal: recovering}},
 		{"the first copy is made", input{kind: mirrorRebuilding}, false, nil},
 		{"the first copy is there", input{kind: mirrorComplete}, false, nil},
 		{
 			"the primary is another history",
 			input{kind: otherHistory},
 			true,
-			map[knowledge.Mode]knowledge.Mode{normal: diverged, recovering: diverged, degraded: diverged, cold: diverged},
+			map[knowledge.Mode]knowledge.Mode{normal: diverged, recovering: diverged, degraded: diverged,
+				cold: diverged},
 		},
 		{"a read is refused", input{kind: readSaid, class: halted, why: "no"}, true, nil},
 		{"a write is refused", input{kind: writeSaid, class: readOnly, why: "no"}, true, nil},
@@ -103,7 +111,8 @@ func TestTheTableOfModesIsWhole(t *testing.T) {
 		for _, from := range modesOf {
 			for n := range 16 {
 				s := standing{mode: from, copied: n&1 != 0}
-				if s.mode == knowledge.ModeCold && s.copied || s.mode == knowledge.ModeDegraded && !s.copied || s.mode == knowledge.ModeDiverged && !s.copied {
+				if s.mode == knowledge.ModeCold && s.copied || s.mode == knowledge.ModeDegraded && !s.copied ||
+					s.mode == knowledge.ModeDiverged && !s.copied {
 					continue // there is none such
 				}
 				h := input{kind: what, waiting: n >> 1 & 1, breaker: gobreaker.StateClosed}
@@ -126,7 +135,8 @@ func TestTheTableOfModesIsWhole(t *testing.T) {
 	}
 	delete(told, "cold to diverged") // it needs a copy
 	if len(told) != len(moves) {
-		t.Errorf("DESIGN.md tells of %v, and there are %v", slices.Sorted(maps.Keys(told)), slices.Sorted(maps.Keys(moves)))
+		t.Errorf("DESIGN.md tells of %v, and there are %v", slices.Sorted(maps.Keys(told)),
+			slices.Sorted(maps.Keys(moves)))
 	}
 }
 

@@ -8,20 +8,21 @@ import (
 
 // Status describes an instance's mirror, journal and connection to its primary.
 type Status struct {
-	Mode     knowledge.Mode `json:"mode"`
-	Since    knowledge.Time `json:"since"`
-	Why      string         `json:"why"`
-	AsOf     knowledge.Time `json:"as_of"`
-	Breaker  string         `json:"breaker"`       // closed, open or half-open
-	Swings   int64          `json:"breaker_moves"` // how often the breaker has changed its state
-	Errors   []string       `json:"errors"`        // the primary's last errors, the newest last
-	Halt     string         `json:"halt,omitempty"`
-	Mirror   MirrorStatus   `json:"mirror"`
-	Journal  JournalStatus  `json:"journal"`
-	Floor    knowledge.Seq  `json:"floor"`       // the seq that the mirror must have before it answers
-	Passed   int64          `json:"passed"`      // reads sent to the primary because the mirror could not answer
-	FellBack int64          `json:"fell_back"`   // those of them that the mirror answered after all, because the primary failed
-	Moves    int64          `json:"transitions"` // changes of mode
+	Mode    knowledge.Mode `json:"mode"`
+	Since   knowledge.Time `json:"since"`
+	Why     string         `json:"why"`
+	AsOf    knowledge.Time `json:"as_of"`
+	Breaker string         `json:"breaker"`       // closed, open or half-open
+	Swings  int64          `json:"breaker_moves"` // how often the breaker has changed its state
+	Errors  []string       `json:"errors"`        // the primary's last errors, the newest last
+	Halt    string         `json:"halt,omitempty"`
+	Mirror  MirrorStatus   `json:"mirror"`
+	Journal JournalStatus  `json:"journal"`
+	Floor   knowledge.Seq  `json:"floor"`  // the seq that the mirror must have before it answers
+	Passed  int64          `json:"passed"` // reads sent to the primary because the mirror could not answer
+	// those of them that the mirror answered after all, because the primary failed
+	FellBack int64 `json:"fell_back"`
+	Moves    int64 `json:"transitions"` // changes of mode
 }
 
 // MirrorStatus describes the mirror.

@@ -20,9 +20,9 @@ import (
 //nolint:gochecknoglobals // a flag of the test
 var stormSeed = flag.Uint64("storm-seed", 0, "seed of the random outages of a real PostgreSQL; 0 takes one from the clock")
 
-// TestRandomOutagesOfPostgreSQL lets clients read and write through three instances on a real server, each in a process of its
-// own, while all that can go wrong does at random, alone and together: see [storm]. It checks every invariant. A failure names
-// its seed: run it again with -storm-seed.
+// TestRandomOutagesOfPostgreSQL lets clients read and write through three instances on a real server, each in a process
+// of its own, while all that can go wrong does at random, alone and together: see [storm]. It checks every invariant. A
+// failure names its seed: run it again with -storm-seed.
 func TestRandomOutagesOfPostgreSQL(t *testing.T) { runStorm(t, seedOf(*stormSeed), 4) }
 
 // TestSoakOutages does the same for as long as TENET_SOAK says, with a new seed and a new database each round.
@@ -48,7 +48,8 @@ func seedOf(seed uint64) uint64 {
 	return seed
 }
 
-// TestTheCheckerFindsSeededBugs puts a bug into the instances, and expects the checker of the random outages to find it.
+// TestTheCheckerFindsSeededBugs puts a bug into the instances, and expects the checker of the random outages to find
+// it.
 func TestTheCheckerFindsSeededBugs(t *testing.T) {
 	var met sync.Map
 	for _, bug := range []struct {
@@ -58,11 +59,18 @@ func TestTheCheckerFindsSeededBugs(t *testing.T) {
 		says []string // any of these
 	}{
 		{"none", nil, nil, nil},
-		{"a retry has no batch id of its own", nil, func(p failover.Primary) failover.Primary { return &anew{p, &met} }, []string{"which nobody has sent", "and again with"}},
-		{"no version is compared", nil, func(p failover.Primary) failover.Primary { return &careless{p} }, []string{"and replaced version", "is not one of a compare-and-set register"}},
-		{"a journal forgets", func(o *failover.Options) { o.Journal = &forgetful{Journal: o.Journal} }, nil, []string{"applied false, parked false", "has not come back to normal"}},
-		{"what the copy could not take is forgotten", func(o *failover.Options) { o.Mirror = &belated{o.Mirror} }, nil, []string{"and went back to"}},
-		{"a text is shown under the tag of another moment", func(o *failover.Options) { o.Mirror = &mixing{Mirror: o.Mirror} }, nil, []string{"under the tag of version"}},
+		{"a retry has no batch id of its own", nil,
+			func(p failover.Primary) failover.Primary { return &anew{p, &met} }, []string{"which nobody has sent",
+				"and again with"}},
+		{"no version is compared", nil, func(p failover.Primary) failover.Primary { return &careless{p} },
+			[]string{"and replaced version", "is not one of a compare-and-set register"}},
+		{"a journal forgets", func(o *failover.Options) { o.Journal = &forgetful{Journal: o.Journal} }, nil,
+			[]string{"applied false, parked false", "has not come back to normal"}},
+		{"what the copy could not take is forgotten", func(o *failover.Options) { o.Mirror = &belated{o.Mirror} }, nil,
+			[]string{"and went back to"}},
+		{"a text is shown under the tag of another moment",
+			func(o *failover.Options) { o.Mirror = &mixing{Mirror: o.Mirror} }, nil,
+			[]string{"under the tag of version"}},
 	} {
 		t.Run(bug.name, func(t *testing.T) {
 			engine := openEngine(t)
@@ -83,7 +91,8 @@ func TestTheCheckerFindsSeededBugs(t *testing.T) {
 					c.until(40)
 					p.set(healthy)
 					for i, n := range c.nodes {
-						normal = normal && comes(c.patience, func() bool { return n.s.Level().Mode == knowledge.ModeNormal })
+						normal = normal && comes(c.patience,
+							func() bool { return n.s.Level().Mode == knowledge.ModeNormal })
 						if !normal && bug.says == nil {
 							t.Fatalf("instance %d is not back to normal", i)
 						}
@@ -124,7 +133,8 @@ func (a *anew) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt,
 	if _, again := a.met.LoadOrStore(b.ID, true); again {
 		b.ID, b.Ops = knowledge.NewBatchID(), append([]knowledge.Op(nil), b.Ops...)
 		for i := range b.Ops {
-			b.Ops[i].IfVersion, b.Ops[i].IfBatch = knowledge.AnyVersion, knowledge.BatchID{} // else its own first try would stand in its way
+			// else its own first try would stand in its way
+			b.Ops[i].IfVersion, b.Ops[i].IfBatch = knowledge.AnyVersion, knowledge.BatchID{}
 		}
 	}
 	return a.Primary.Apply(ctx, b)

@@ -7,8 +7,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// An old primary that comes back in the address has the log as far as the mirror knows it and then its own, and nothing need fail on the
-// way to it. Only its timeline tells.
+// An old primary that comes back in the address has the log as far as the mirror knows it and then its own, and nothing
+// need fail on the way to it. Only its timeline tells.
 func TestAnEarlierTimelineIsNotFollowedWithoutAPerson(t *testing.T) {
 	c := newScene(t)
 	c.primary.promoted.Store(1) // a standby was promoted, and lacks nothing

@@ -8,7 +8,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// What is journalled of other documents does not wait while the copy is slow to take one, nor do reads; what is made on top of it does.
+// What is journalled of other documents does not wait while the copy is slow to take one, nor do reads; what is made on
+// top of it does.
 func TestBatchesOfOtherDocumentsAreJournalledSideBySide(t *testing.T) {
 	held, release := make(chan struct{}, 1), make(chan struct{})
 	g := &gated{}

@@ -8,8 +8,8 @@ import (
 	"tenet/internal/store"
 )
 
-// watched is a mirror that notes every read that fails by the mirror's own fault, in every code path. Readiness depends on
-// these notes, so no reader may bypass them.
+// watched is a mirror that notes every read that fails by the mirror's own fault, in every code path. Readiness depends
+// on these notes, so no reader may bypass them.
 type watched struct {
 	Mirror
 	failed func(context.Context, error) // notes a failure

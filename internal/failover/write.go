@@ -88,7 +88,8 @@ func (w *writer) apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 	}
 }
 
-// tryOut asks the primary whether it would take a batch. It never asks the journal, whose batches are judged at the replay.
+// tryOut asks the primary whether it would take a batch. It never asks the journal, whose batches are judged at the
+// replay.
 func (w *writer) tryOut(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
 	p := w.up.current()
 	away := &store.UnavailableError{

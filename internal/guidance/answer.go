@@ -27,7 +27,8 @@ func (x *Index) current(ctx context.Context) (*snapshot, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-t.C:
-		return nil, &store.UnavailableError{Reason: "the documents are still being read for guidance: ask again soon", RetryAfter: time.Second, NotDone: true}
+		return nil, &store.UnavailableError{Reason: "the documents are still being read for guidance: ask again soon",
+			RetryAfter: time.Second, NotDone: true}
 	}
 }
 
@@ -83,9 +84,11 @@ func (p *Prepared) ETag() string { return p.plan.tag }
 // Answer reads the texts from reader, with the caller's rights.
 func (p *Prepared) Answer(ctx context.Context, reader store.Past) (*Answer, error) {
 	a := &Answer{
-		Seq: p.snap.seq, Label: p.at.name(), AsOf: p.x.AsOf(), Items: make([]Item, 0, len(p.plan.choices)), LeftOut: p.plan.left,
-		Budget: Spent{Tokens: p.q.Budget.Tokens, Reserve: p.plan.reserve, Used: p.plan.used, Family: p.q.Budget.Family, Estimate: true},
-		Notes:  p.plan.notes,
+		Seq: p.snap.seq, Label: p.at.name(), AsOf: p.x.AsOf(), Items: make([]Item, 0, len(p.plan.choices)),
+		LeftOut: p.plan.left,
+		Budget: Spent{Tokens: p.q.Budget.Tokens, Reserve: p.plan.reserve, Used: p.plan.used, Family: p.q.Budget.Family,
+			Estimate: true},
+		Notes: p.plan.notes,
 	}
 	if a.Notes == nil {
 		a.Notes = []string{}
@@ -140,8 +143,9 @@ func (p *Prepared) Answer(ctx context.Context, reader store.Past) (*Answer, erro
 
 func (p *Prepared) item(c *choice, fam Family) Item {
 	item := Item{
-		Kind: c.key.Kind, ID: c.key.ID, Key: c.key.String(), Version: c.version, Title: c.title, Severity: c.severity, Enforcement: c.enforcement,
-		Form: c.form, Because: because(c.doc, c.class, &p.q), Known: c.known,
+		Kind: c.key.Kind, ID: c.key.ID, Key: c.key.String(), Version: c.version, Title: c.title, Severity: c.severity,
+		Enforcement: c.enforcement,
+		Form:        c.form, Because: because(c.doc, c.class, &p.q), Known: c.known,
 	}
 	if c.pack != "" {
 		item.Because = append(item.Because, Reason{By: ByPack, Pack: c.pack})

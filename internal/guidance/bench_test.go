@@ -10,15 +10,17 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// BenchmarkPlan asks what holds among 100,000 rules, of which one in ten matches the path by its extension, one in a hundred always holds
-// and the others are for a folder of their own. It reports the 99th in a hundred of the times, and that of the same within packs.
+// BenchmarkPlan asks what holds among 100,000 rules, of which one in ten matches the path by its extension, one in a
+// hundred always holds and the others are for a folder of their own. It reports the 99th in a hundred of the times, and
+// that of the same within packs.
 func BenchmarkPlan(b *testing.B) {
 	const n = 100_000
 	docs := make([]*doc, 0, n)
 	for i := range n {
 		r := storetest.Rule(func(r *knowledge.Rule) {
 			r.RuleID, r.Title = fmt.Sprintf("rule-%06d", i), fmt.Sprintf("Rule %d", i)
-			r.Severity, r.Enforcement, r.Priority = knowledge.Severities()[i%4], knowledge.Enforcements()[min(2, i%50)], int64(i%100)
+			r.Severity, r.Enforcement, r.Priority = knowledge.Severities()[i%4],
+				knowledge.Enforcements()[min(2, i%50)], int64(i%100)
 			r.Scope = knowledge.Scope{Activation: "glob", Globs: []string{fmt.Sprintf("services/s%d/**/*.go", i%5000)}}
 			switch {
 			case i%100 == 0:
@@ -34,7 +36,8 @@ func BenchmarkPlan(b *testing.B) {
 	s := &snapshot{base: newSegment(docs), recent: newSegment(nil)}
 	x := New(Options{})
 	pack := storetest.Pack(func(p *knowledge.Pack) {
-		p.Select, p.Raise = knowledge.Selection{Kinds: []string{"rule"}, Categories: []string{storetest.GeneralCategory}}, nil
+		p.Select, p.Raise = knowledge.Selection{Kinds: []string{"rule"},
+			Categories: []string{storetest.GeneralCategory}}, nil
 	})
 	c, err := knowledge.Compose([]string{pack.PackID}, func(string) (*knowledge.Pack, error) { return pack, nil })
 	if err != nil {
@@ -44,7 +47,8 @@ func BenchmarkPlan(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			var took []time.Duration
 			for i := 0; b.Loop(); i++ {
-				q, err := Query{Paths: []string{fmt.Sprintf("services/s%d/api/handler.go", i%5000)}, Budget: Budget{Tokens: 8000}}.Check()
+				q, err := Query{Paths: []string{fmt.Sprintf("services/s%d/api/handler.go", i%5000)},
+					Budget: Budget{Tokens: 8000}}.Check()
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -70,7 +70,8 @@ func describe(d knowledge.Document) *doc {
 		if d.Status != knowledge.StatusActive {
 			return nil
 		}
-		e.severity, e.enforcement, e.mandatory, e.priority = d.Severity, d.Enforcement, d.Enforcement == "mandatory", d.Priority
+		e.severity, e.enforcement, e.mandatory, e.priority = d.Severity, d.Enforcement, d.Enforcement == "mandatory",
+			d.Priority
 		e.tier, e.scope = slices.Index(knowledge.Severities(), d.Severity), d.Scope
 	case *knowledge.Practice:
 		e.tier, e.scope = slices.Index(knowledge.Severities(), knowledge.SeverityWarning), d.Scope

@@ -116,14 +116,16 @@ func (x *Index) load(ctx context.Context, seq knowledge.Seq) error {
 	x.changed, x.seq, x.level = since, seq, asOf
 	x.publish()
 	x.once.Do(func() { close(x.ready) })
-	x.o.Log.DebugContext(ctx, "guidance built", "documents", len(docs), "patterns", len(x.base.patterns), "took", time.Since(began))
+	x.o.Log.DebugContext(ctx, "guidance built", "documents", len(docs), "patterns", len(x.base.patterns), "took",
+		time.Since(began))
 	return nil
 }
 
 // readAll calls fn with every document that guidance knows.
 func (x *Index) readAll(ctx context.Context, fn func(*doc)) error {
 	for _, kind := range Kinds() {
-		err := store.All(ctx, x.o.Store, knowledge.Query{Kind: kind, Order: knowledge.OrderID}, func(r *knowledge.Record) error {
+		err := store.All(ctx, x.o.Store, knowledge.Query{Kind: kind,
+			Order: knowledge.OrderID}, func(r *knowledge.Record) error {
 			d, _, err := docOf(r)
 			if err != nil {
 				return fmt.Errorf("read %s: %w", r.Key, err)
@@ -196,7 +198,8 @@ func (x *Index) learn(ctx context.Context, changes []knowledge.Change) {
 	touched := false
 	for i := range changes {
 		c := &changes[i]
-		if old := x.known(c.Key); old != nil && old.version > c.Version && old.pending == (knowledge.BatchID{}) && !c.Verb.Removes() {
+		if old := x.known(c.Key); old != nil && old.version > c.Version && old.pending == (knowledge.BatchID{}) &&
+			!c.Verb.Removes() {
 			continue // load has already read a later version
 		}
 		touched = x.set(ctx, c.Key, c.Record) || touched
@@ -215,7 +218,8 @@ func (x *Index) learn(ctx context.Context, changes []knowledge.Change) {
 func (x *Index) set(ctx context.Context, key knowledge.Key, r *knowledge.Record) bool {
 	d, _, err := docOf(r)
 	if err != nil {
-		x.o.Log.ErrorContext(ctx, "a document can't be read: guidance leaves it out", "document", key.String(), "error", err)
+		x.o.Log.ErrorContext(ctx, "a document can't be read: guidance leaves it out", "document", key.String(),
+			"error", err)
 	}
 	if x.since != nil {
 		x.since[key] = d

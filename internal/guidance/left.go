@@ -23,7 +23,8 @@ func (x *Index) LeftToModel(ctx context.Context) ([]Left, error) {
 	for _, seg := range []*segment{s.base, s.recent} {
 		for o, d := range seg.docs {
 			n := int32(o)
-			if !seg.model.has(n) || d.key.Kind == knowledge.KindTemplate || seg == s.base && s.hidden != nil && s.hidden.has(n) {
+			if !seg.model.has(n) || d.key.Kind == knowledge.KindTemplate || seg == s.base && s.hidden != nil &&
+				s.hidden.has(n) {
 				continue
 			}
 			list = append(list, Left{d.key, d.category, d.tags})

@@ -27,7 +27,8 @@ func (h *held) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, er
 	return page, err
 }
 
-// TestAChangeDuringALoadIsKept writes a rule after a load has read the rules, and before it takes the old index's place.
+// TestAChangeDuringALoadIsKept writes a rule after a load has read the rules, and before it takes the old index's
+// place.
 func TestAChangeDuringALoadIsKept(t *testing.T) {
 	h := &held{read: make(chan struct{}), resume: make(chan struct{})}
 	s := open(t, func(o *guidance.Options) { h.Reader, o.Store = o.Store, h })

@@ -33,7 +33,8 @@ type plan struct {
 func (s *snapshot) plan(q *Query, hits []Relevant) *plan {
 	found := s.find(q, hits)
 	fam, _ := family(q.Budget.Family)
-	p := &plan{left: Omissions{Counts: map[string]int{}, First: []Omission{}}, reserve: int(float64(q.Budget.Tokens) * reserve)}
+	p := &plan{left: Omissions{Counts: map[string]int{}, First: []Omission{}},
+		reserve: int(float64(q.Budget.Tokens) * reserve)}
 	f := filler{q: q, fam: fam, room: q.Budget.Tokens - p.reserve, p: p}
 	total := 0
 	for _, m := range found {
@@ -106,10 +107,12 @@ func (f *filler) mandatory(g *merge) *candidate {
 		links += f.cost(c, FormLink)
 	}
 	if links > f.room {
-		f.p.notes = append(f.p.notes, fmt.Sprintf("the %d mandatory documents take %d tokens even as links: the budget is overdrawn", len(list), links))
+		f.p.notes = append(f.p.notes, fmt.Sprintf(
+			"the %d mandatory documents take %d tokens even as links: the budget is overdrawn", len(list), links))
 	}
 	if n := f.p.left.Counts[LeftBound]; n > 0 {
-		f.p.notes = append(f.p.notes, fmt.Sprintf("%d mandatory documents are left out: an answer holds %d at most; ask for fewer paths", n, MaxItems))
+		f.p.notes = append(f.p.notes, fmt.Sprintf(
+			"%d mandatory documents are left out: an answer holds %d at most; ask for fewer paths", n, MaxItems))
 	}
 	for _, c := range list {
 		links -= f.cost(c, FormLink)
@@ -214,7 +217,8 @@ func (p *plan) noteBroken(m *match) {
 		if len(p.notes) >= 20 {
 			return
 		}
-		p.notes = append(p.notes, key.String()+" has a glob that can't be read and matches nothing: write the document again to see which")
+		p.notes = append(p.notes, key.String()+
+			" has a glob that can't be read and matches nothing: write the document again to see which")
 	}
 }
 

@@ -72,7 +72,8 @@ func naive(docs []*doc, q *Query, hits []Relevant) (held []string, model []strin
 					}
 				}
 			}
-			if c.class < 0 && (!includes || len(q.Paths) == 0) && slices.ContainsFunc(d.scope.Languages, func(l string) bool { return slices.Contains(q.spoken(), l) }) {
+			if c.class < 0 && (!includes || len(q.Paths) == 0) &&
+				slices.ContainsFunc(d.scope.Languages, func(l string) bool { return slices.Contains(q.spoken(), l) }) {
 				c.class = classLanguage
 			}
 		case "model":
@@ -97,15 +98,20 @@ func naive(docs []*doc, q *Query, hits []Relevant) (held []string, model []strin
 
 func drawRule(t *rapid.T, tb testing.TB, id string) *doc {
 	glob := rapid.SampledFrom([]string{
-		"**/*.go", "*.go", "cmd/**", "cmd/pay/*.go", "cmd/pay/main.go", "**/main.go", "**/*_test.go", "{cmd,internal}/**/*.{go,sql}", "**/[a-m]*.ts",
-		"web/", "**", "*", "**/pay/**", "cmd/*/main.?o", ".env", "**/.github/**", "internal/**/db/*.sql", "cmd/*/*.go", "*/main.go", "*/*", "cmd/**/pay/**", "**/*/main.go", "!**/vendor/**", "!**/*_test.go", "!cmd/pay/**",
+		"**/*.go", "*.go", "cmd/**", "cmd/pay/*.go", "cmd/pay/main.go", "**/main.go", "**/*_test.go",
+		"{cmd,internal}/**/*.{go,sql}", "**/[a-m]*.ts",
+		"web/", "**", "*", "**/pay/**", "cmd/*/main.?o", ".env", "**/.github/**", "internal/**/db/*.sql", "cmd/*/*.go",
+		"*/main.go", "*/*", "cmd/**/pay/**", "**/*/main.go", "!**/vendor/**", "!**/*_test.go", "!cmd/pay/**",
 	})
 	return ruleOf(tb, id, func(r *knowledge.Rule) {
-		r.Scope.Activation = rapid.SampledFrom([]string{"glob", "glob", "glob", "always", "model", "manual"}).Draw(t, "activation")
+		r.Scope.Activation = rapid.SampledFrom([]string{"glob", "glob", "glob", "always", "model", "manual"}).Draw(t,
+			"activation")
 		r.Scope.Globs = rapid.SliceOfNDistinct(glob, 0, 4, rapid.ID[string]).Draw(t, "globs")
-		r.Scope.Languages = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"go", "sql", "typescript"}), 0, 2, rapid.ID[string]).Draw(t, "languages")
+		r.Scope.Languages = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"go", "sql", "typescript"}), 0, 2,
+			rapid.ID[string]).Draw(t, "languages")
 		if rapid.IntRange(0, 3).Draw(t, "targeted") == 0 {
-			r.Scope.Targets = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"claude", "cursor"}), 1, 2, rapid.ID[string]).Draw(t, "targets")
+			r.Scope.Targets = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"claude", "cursor"}), 1, 2,
+				rapid.ID[string]).Draw(t, "targets")
 		}
 		r.Severity = rapid.SampledFrom(knowledge.Severities()).Draw(t, "severity")
 		r.Enforcement = rapid.SampledFrom(knowledge.Enforcements()).Draw(t, "enforcement")
@@ -115,13 +121,15 @@ func drawRule(t *rapid.T, tb testing.TB, id string) *doc {
 
 func drawQuery(t *rapid.T) Query {
 	path := rapid.SampledFrom([]string{
-		"main.go", "cmd/pay/main.go", "cmd/pay/main_test.go", "cmd/vendor/x/main.go", "cmd/a/pay/b/main.go", "cmd/main.go", "internal/a/b/db/x.sql", "web/app/index.ts", ".env", ".github/workflows/ci.yml", "README",
+		"main.go", "cmd/pay/main.go", "cmd/pay/main_test.go", "cmd/vendor/x/main.go", "cmd/a/pay/b/main.go",
+		"cmd/main.go", "internal/a/b/db/x.sql", "web/app/index.ts", ".env", ".github/workflows/ci.yml", "README",
 	})
 	q := Query{
-		Paths:     rapid.SliceOfNDistinct(path, 0, 3, rapid.ID[string]).Draw(t, "paths"),
-		Languages: rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"go", "sql", "python"}), 0, 1, rapid.ID[string]).Draw(t, "asked"),
-		Target:    rapid.SampledFrom([]string{"", "claude", "zed"}).Draw(t, "target"),
-		Budget:    Budget{Explain: true},
+		Paths: rapid.SliceOfNDistinct(path, 0, 3, rapid.ID[string]).Draw(t, "paths"),
+		Languages: rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"go", "sql", "python"}), 0, 1,
+			rapid.ID[string]).Draw(t, "asked"),
+		Target: rapid.SampledFrom([]string{"", "claude", "zed"}).Draw(t, "target"),
+		Budget: Budget{Explain: true},
 	}
 	q, err := q.Check()
 	if err != nil {
@@ -138,7 +146,8 @@ func TestAnIndexAgreesWithReadingEveryGlob(t *testing.T) {
 		for i := range rapid.IntRange(0, 90).Draw(r, "documents") {
 			d := drawRule(r, t, fmt.Sprintf("R-%02d", i))
 			if rapid.Bool().Draw(r, "found") {
-				hits = append(hits, Relevant{d.key, float64(rapid.IntRange(1, 3).Draw(r, "score")), rapid.Bool().Draw(r, "chosen")})
+				hits = append(hits, Relevant{d.key, float64(rapid.IntRange(1, 3).Draw(r, "score")),
+					rapid.Bool().Draw(r, "chosen")})
 			}
 			switch rapid.IntRange(0, 5).Draw(r, "place") {
 			case 0: // written since
@@ -201,7 +210,8 @@ func TestABudgetIsKeptAndNothingMandatoryIsLeftOut(t *testing.T) {
 			docs = append(docs, d)
 		}
 		s := &snapshot{base: newSegment(slices.Clone(docs)), recent: newSegment(nil)}
-		q, err := Query{Budget: Budget{Tokens: rapid.IntRange(1, 20000).Draw(r, "tokens"), Family: rapid.SampledFrom(Families()).Draw(r, "family")}}.Check()
+		q, err := Query{Budget: Budget{Tokens: rapid.IntRange(1, 20000).Draw(r, "tokens"),
+			Family: rapid.SampledFrom(Families()).Draw(r, "family")}}.Check()
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -249,7 +259,8 @@ func TestKnownDocumentsAreLinks(t *testing.T) {
 }
 
 func TestAQuestionIsCheckedWhole(t *testing.T) {
-	_, err := Query{Paths: []string{"ok", "../x"}, Languages: []string{" "}, Budget: Budget{Tokens: -1, Family: "x"}}.Check()
+	_, err := Query{Paths: []string{"ok", "../x"}, Languages: []string{" "},
+		Budget: Budget{Tokens: -1, Family: "x"}}.Check()
 	want := "invalid: /paths/1: \"../x\" leads out of the repository; /languages/0: empty: want a language, as in go; " +
 		"/budget/tokens: -1: want 0 to 500000; /budget/family: \"x\": want one of openai, claude"
 	if err == nil || err.Error() != want {
@@ -271,13 +282,16 @@ func TestVerdicts(t *testing.T) {
 		why    string
 	}{
 		{func(r *knowledge.Rule) { r.Scope.Globs = []string{"*.md", "cmd/**"} }, true, "cmd/** matches cmd/main.go"},
-		{func(r *knowledge.Rule) { r.Scope.Globs = []string{"**", "!cmd/*"} }, false, "its glob !cmd/* excludes the path"},
+		{func(r *knowledge.Rule) { r.Scope.Globs = []string{"**", "!cmd/*"} }, false,
+			"its glob !cmd/* excludes the path"},
 		{func(r *knowledge.Rule) { r.Scope.Globs = []string{"*.go"} }, false, "none of its globs matches the path"},
 		{func(r *knowledge.Rule) { r.Scope.Activation = "always" }, true, "it always holds"},
 		{func(r *knowledge.Rule) { r.Scope.Languages = []string{"go"} }, true, "it is for go"},
 		{func(r *knowledge.Rule) { r.Scope.Languages = []string{"sql"} }, false, "it is for sql, and the path is not"},
-		{func(r *knowledge.Rule) { r.Scope.Activation, r.Scope.Targets = "always", []string{"cursor"} }, false, "it is meant for cursor, and claude asks"},
-		{func(r *knowledge.Rule) { r.Status = knowledge.StatusDraft }, false, "its status is DRAFT: only an ACTIVE rule holds"},
+		{func(r *knowledge.Rule) { r.Scope.Activation, r.Scope.Targets = "always", []string{"cursor"} }, false,
+			"it is meant for cursor, and claude asks"},
+		{func(r *knowledge.Rule) { r.Status = knowledge.StatusDraft }, false,
+			"its status is DRAFT: only an ACTIVE rule holds"},
 		{func(r *knowledge.Rule) { r.IsActive = false }, false, "it is retired"},
 		{func(*knowledge.Rule) {}, false, "its activation is glob and it has no glob that includes anything: it holds nowhere"},
 	} {

@@ -33,7 +33,8 @@ func newSegment(docs []*doc) *segment {
 	s := &segment{
 		docs: docs, ordinal: make(map[knowledge.Key]int32, n), ends: make([]int32, n),
 		always: newBitset(n), model: newBitset(n), targeted: newBitset(n), excluding: newBitset(n),
-		meant: map[string]bitset{}, languages: map[string][]int32{}, spoken: map[string][]int32{}, folders: map[string]*folder{},
+		meant: map[string]bitset{}, languages: map[string][]int32{}, spoken: map[string][]int32{},
+		folders:  map[string]*folder{},
 		excludes: map[int32][]knowledge.Glob{},
 	}
 	known := map[string]int32{}

@@ -75,7 +75,8 @@ func (x *Index) refresh(ctx context.Context) {
 		}
 		if all || x.reread(ctx, keys) != nil {
 			if err := x.Load(ctx); err != nil && ctx.Err() == nil {
-				x.o.Log.WarnContext(ctx, "guidance could not read all documents again and answers from its old index", "error", err)
+				x.o.Log.WarnContext(ctx, "guidance could not read all documents again and answers from its old index",
+					"error", err)
 			}
 		}
 	}

@@ -96,6 +96,7 @@ func Estimate(text string) int32 {
 		}
 		before = class
 	}
-	sum := perPiece*float64(pieces) + perAlnum*float64(alnums) + perPunctuation*float64(marks) + perSpace*float64(spaces)
+	sum := perPiece*float64(pieces) + perAlnum*float64(alnums) + perPunctuation*float64(marks) +
+		perSpace*float64(spaces)
 	return int32(math.Min(math.Ceil(sum), math.MaxInt32))
 }

@@ -315,9 +315,11 @@ func (s *snapshot) exempt(r *knowledge.Repository, q *Query, now time.Time) (*sn
 			out.hidden.set(n)
 		}
 		if out.recent.holds(key) {
-			out.recent = newSegment(slices.DeleteFunc(slices.Clone(out.recent.docs), func(d *doc) bool { return d.key == key }))
+			out.recent = newSegment(slices.DeleteFunc(slices.Clone(out.recent.docs),
+				func(d *doc) bool { return d.key == key }))
 		}
-		notes = append(notes, fmt.Sprintf("%s need not hold in %s until %s: %s", key, r.RepositoryID, e.Until.Format(time.DateOnly), e.Reason))
+		notes = append(notes, fmt.Sprintf("%s need not hold in %s until %s: %s", key, r.RepositoryID,
+			e.Until.Format(time.DateOnly), e.Reason))
 	}
 	if out == nil {
 		return s, nil

@@ -53,7 +53,8 @@ func TestPacksAndLabelsAndExemptionsDecideWhatIsAskedAbout(t *testing.T) {
 	}
 	put := func(d knowledge.Document) knowledge.Op { return knowledge.Put(d, knowledge.AnyVersion) }
 	write(put(storetest.Category(func(c *knowledge.Category) { c.ID = storetest.GeneralCategory })))
-	write(put(always("a", func(r *knowledge.Rule) { r.Tags = []string{"t"} })), put(always("b", nil)), put(always("c", nil)))
+	write(put(always("a", func(r *knowledge.Rule) { r.Tags = []string{"t"} })), put(always("b", nil)),
+		put(always("c", nil)))
 	write(put(storetest.Pack(func(p *knowledge.Pack) {
 		p.PackID, p.Select, p.Raise = "base", knowledge.Selection{Tags: []string{"t"}}, nil
 	})), put(storetest.Pack(func(p *knowledge.Pack) {
@@ -101,7 +102,8 @@ func TestPacksAndLabelsAndExemptionsDecideWhatIsAskedAbout(t *testing.T) {
 	atThen := Query{Paths: q.Paths, Label: "then"}
 	before := want("at the label", atThen, "rule/a I", "rule/b I", "rule/c I")
 	// Everything moves on: changed, retired, new, in the pack and out of it.
-	follow(put(always("a", func(r *knowledge.Rule) { r.Title, r.Tags = "Otherwise", []string{"t"} })), knowledge.Op{Verb: knowledge.VerbRetire, Key: knowledge.Key{Kind: knowledge.KindRule, ID: "b"}},
+	follow(put(always("a", func(r *knowledge.Rule) { r.Title, r.Tags = "Otherwise", []string{"t"} })),
+		knowledge.Op{Verb: knowledge.VerbRetire, Key: knowledge.Key{Kind: knowledge.KindRule, ID: "b"}},
 		put(always("d", func(r *knowledge.Rule) { r.Tags = []string{"t"} })))
 	want("after the writes", q, "rule/a II", "rule/c I", "rule/d I")
 	want("the pack after them", inTop, "rule/a II", "rule/d I")
@@ -118,7 +120,8 @@ func TestPacksAndLabelsAndExemptionsDecideWhatIsAskedAbout(t *testing.T) {
 	until := knowledge.At(time.Now().Add(time.Hour))
 	follow(put(storetest.Repository(func(r *knowledge.Repository) {
 		r.RepositoryID, r.Packs, r.Exemptions = "repo", []string{"top"}, []knowledge.Exemption{
-			{Rule: "a", Reason: "it is old", Until: until, Paths: []string{"legacy/**"}}, {Rule: "d", Reason: "no more", Until: knowledge.At(time.Now().Add(-time.Hour))},
+			{Rule: "a", Reason: "it is old", Until: until, Paths: []string{"legacy/**"}},
+			{Rule: "d", Reason: "no more", Until: knowledge.At(time.Now().Add(-time.Hour))},
 		}
 	})))
 	want("a repository", Query{Paths: q.Paths, Repository: "repo"}, "rule/a II", "rule/d I")
@@ -126,9 +129,11 @@ func TestPacksAndLabelsAndExemptionsDecideWhatIsAskedAbout(t *testing.T) {
 	if len(exempt.Notes) == 0 || !strings.Contains(exempt.Notes[0], "rule/a need not hold in repo until") {
 		t.Errorf("the notes are %q", exempt.Notes)
 	}
-	want("where it is so for one path of two", Query{Paths: []string{"legacy/x.go", "x.go"}, Repository: "repo"}, "rule/a II", "rule/d I")
+	want("where it is so for one path of two", Query{Paths: []string{"legacy/x.go", "x.go"}, Repository: "repo"},
+		"rule/a II", "rule/d I")
 	for what, q := range map[string]Query{
-		"a label": {Paths: q.Paths, Label: "nobody"}, "a pack": {Paths: q.Paths, Packs: []string{"nobody"}}, "a repository": {Paths: q.Paths, Repository: "nobody"},
+		"a label": {Paths: q.Paths, Label: "nobody"}, "a pack": {Paths: q.Paths, Packs: []string{"nobody"}},
+		"a repository":          {Paths: q.Paths, Repository: "nobody"},
 		"a label that can't be": {Paths: q.Paths, Label: "../x"},
 	} {
 		if _, err := x.Prepare(t.Context(), s, q); !errors.Is(err, store.ErrNotFound) {

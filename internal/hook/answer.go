@@ -46,7 +46,8 @@ func Judge(r *check.Result, age string) Verdict {
 	v := Verdict{Deny: len(deny) > 0}
 	_, v.Rules, _ = r.Outcomes()
 	if len(deny) > 0 {
-		v.Reason = clip("The edit breaks mandatory rules of this team, kept in Tenet:\n" + strings.Join(deny, "\n") + age)
+		v.Reason = clip("The edit breaks mandatory rules of this team, kept in Tenet:\n" + strings.Join(deny, "\n") +
+			age)
 	}
 	if len(warn) > 0 {
 		v.Note = clip("The edit departs from rules of this team, kept in Tenet:\n" + strings.Join(warn, "\n") + age)
@@ -62,7 +63,8 @@ func (v *Verdict) Tell(lines, paths []string) {
 	if v.Note != "" {
 		v.Note += "\n\n"
 	}
-	v.Note = clip(v.Note + "These documents of the team, kept in Tenet, hold for " + strings.Join(paths, ", ") + ":\n" + strings.Join(lines, "\n") +
+	v.Note = clip(v.Note + "These documents of the team, kept in Tenet, hold for " + strings.Join(paths, ", ") +
+		":\n" + strings.Join(lines, "\n") +
 		"\nThe command `tenet get KEY` and the tool get show one whole.")
 }
 

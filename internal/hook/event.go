@@ -163,7 +163,8 @@ func (e *Event) read(in *input, file func(string) ([]byte, error)) error {
 		}
 		edit.After = []byte(text)
 	case first(in.OldString, in.OldStr) != nil || first(in.NewString, in.NewStr) != nil:
-		text, err := replace(string(before), value(first(in.OldString, in.OldStr)), value(first(in.NewString, in.NewStr)), in.ReplaceAll)
+		text, err := replace(string(before), value(first(in.OldString, in.OldStr)),
+			value(first(in.NewString, in.NewStr)), in.ReplaceAll)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}

@@ -55,7 +55,8 @@ func TestRecordedEventsOfEachTool(t *testing.T) {
 func TestAnEditOfAFormThatIsNotKnownIsNoEditOfNothing(t *testing.T) {
 	none := func(string) ([]byte, error) { return nil, nil }
 	for _, event := range []string{
-		`{"tool_name":"Write","tool_input":{"where":"a","blob":"b"}}`, `{"tool_name":"apply_patch","tool_input":"text"}`, `{"tool_name":"Edit"}`,
+		`{"tool_name":"Write","tool_input":{"where":"a","blob":"b"}}`,
+		`{"tool_name":"apply_patch","tool_input":"text"}`, `{"tool_name":"Edit"}`,
 		`{"toolName":"create","toolArgs":"no object"}`,
 	} {
 		tool := "claude"

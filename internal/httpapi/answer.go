@@ -166,7 +166,8 @@ func vary(c *call, names string) {
 	c.set("Vary", names)
 }
 
-// matchKnownTag reports whether the caller already has the content of current, a quoted tag, and returns the tag to answer with.
+// matchKnownTag reports whether the caller already has the content of current, a quoted tag, and returns the tag to
+// answer with.
 func matchKnownTag(c *call, current string) (string, bool) {
 	values := c.r.Header["If-None-Match"]
 	if len(values) == 0 {
@@ -194,8 +195,8 @@ func (c *call) placed(at string) {
 	}
 }
 
-// position returns the place in the log that an answer which is asked for from now on shows, as a header has it; "" where that
-// is not known.
+// position returns the place in the log that an answer which is asked for from now on shows, as a header has it; ""
+// where that is not known.
 func (h *Handler) position() string {
 	if h.o.Position == nil {
 		return ""

@@ -78,7 +78,8 @@ func listArchive(c *call, p *archiveParams) error {
 	if err != nil {
 		return err
 	}
-	if no := access.Decide(c.request.Caller, access.Act{Verb: access.VerbRead, Key: knowledge.Key{Kind: q.Kind}}); no != nil {
+	if no := access.Decide(c.request.Caller, access.Act{Verb: access.VerbRead,
+		Key: knowledge.Key{Kind: q.Kind}}); no != nil {
 		return c.request.Caller.Deny(no)
 	}
 	a := archiveList{Documents: []archivedView{}}
@@ -97,7 +98,8 @@ func listArchive(c *call, p *archiveParams) error {
 		a.Next = list[len(list)-1].Key.String()
 	}
 	c.h.o.Reads.Tell(c.request, access.Read{
-		Action: access.ReadArchive, Key: knowledge.Key{Kind: q.Kind, ID: q.ID}, Question: c.r.URL.RawQuery, Count: len(list),
+		Action: access.ReadArchive, Key: knowledge.Key{Kind: q.Kind, ID: q.ID}, Question: c.r.URL.RawQuery,
+		Count: len(list),
 	})
 	return c.json(http.StatusOK, a)
 }
@@ -107,5 +109,6 @@ func exampleArchive() archiveList {
 	if err != nil {
 		return archiveList{}
 	}
-	return archiveList{Documents: []archivedView{{string(rec.Key.Kind), rec.Key.ID, 4, exampleTime(), rec.JSON}}, Next: rec.Key.String()}
+	return archiveList{Documents: []archivedView{{string(rec.Key.Kind), rec.Key.ID, 4, exampleTime(), rec.JSON}},
+		Next: rec.Key.String()}
 }

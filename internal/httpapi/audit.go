@@ -94,8 +94,10 @@ func listAudit(c *call, p *auditParams) error {
 func exampleAudit() api.AuditList {
 	at, _ := time.Parse(time.RFC3339, "2026-11-24T07:59:58Z")
 	e := store.AuditEntry{
-		Seq: 42, At: knowledge.At(at), Kind: store.AuditRefused, Actor: "ada", Door: "rest", Action: "put", Key: "rule/SEC-001",
-		Peer: "192.0.2.7", RequestID: "9f86d081884c7d65", Reason: "put rule/SEC-001: this needs the role maintainer or admin",
+		Seq: 42, At: knowledge.At(at), Kind: store.AuditRefused, Actor: "ada", Door: "rest", Action: "put",
+		Key:  "rule/SEC-001",
+		Peer: "192.0.2.7", RequestID: "9f86d081884c7d65",
+		Reason: "put rule/SEC-001: this needs the role maintainer or admin",
 	}
 	hash := e.Digest()
 	chain := store.AuditChain([32]byte{}, e.Seq, hash)

@@ -64,11 +64,14 @@ func batchRoutes(h *Handler) []*route {
 			handler: with(applyBatch), limit: h.o.Limits.MaxBatchBody,
 			body: &payload{media: mediaJSON, body: typeOf[batchRequest](), samples: exampleBatches()},
 			answers: []answer{
-				jsonAnswer[batchAnswer](http.StatusOK, "What the batch did", exampleBatchAnswer(), "Tenet-Batch", "Tenet-Seq", dryHeader),
-				jsonAnswer[batchAnswer](http.StatusAccepted, "The batch waits for the primary", exampleQueuedBatch(), "Tenet-Batch", "Link"),
+				jsonAnswer[batchAnswer](http.StatusOK, "What the batch did", exampleBatchAnswer(), "Tenet-Batch",
+					"Tenet-Seq", dryHeader),
+				jsonAnswer[batchAnswer](http.StatusAccepted, "The batch waits for the primary", exampleQueuedBatch(),
+					"Tenet-Batch", "Link"),
 			},
 			refusals: []int{
-				http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+				http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge,
+				http.StatusUnsupportedMediaType,
 				http.StatusUnprocessableEntity,
 			},
 		},
@@ -77,8 +80,9 @@ func batchRoutes(h *Handler) []*route {
 			summary: "Ask where a batch stands",
 			description: "A batch that was answered with 202 ends as applied or as parked: a parked one did not fit any more when the " +
 				"primary came back, and waits for a person.",
-			handler:  with(batchStatus),
-			answers:  []answer{jsonAnswer[knowledge.BatchStatus](http.StatusOK, "Where the batch stands", exampleBatchStatus())},
+			handler: with(batchStatus),
+			answers: []answer{jsonAnswer[knowledge.BatchStatus](http.StatusOK, "Where the batch stands",
+				exampleBatchStatus())},
 			refusals: []int{http.StatusNotFound},
 			sample:   exampleBatchID,
 		},
@@ -121,7 +125,8 @@ func applyBatch(c *call, params *batchParams) error {
 		return err
 	}
 	setBatchHeaders(c, p.batch.ID, &receipt)
-	a := batchAnswer{ID: p.batch.ID, State: stateOf(&receipt), Seq: receipt.Seq, Results: make([]api.BatchResult, len(p.batch.Ops)), DryRun: receipt.Dry}
+	a := batchAnswer{ID: p.batch.ID, State: stateOf(&receipt), Seq: receipt.Seq, Results: make([]api.BatchResult,
+		len(p.batch.Ops)), DryRun: receipt.Dry}
 	for i := range p.batch.Ops {
 		a.Results[i] = resultOf(&p.batch.Ops[i])
 		if i < len(receipt.Records) {
@@ -211,7 +216,8 @@ func applyOne(
 
 // notTried is the error of the ops after one that could not reach the store.
 func notTried(err error) error {
-	e := &store.UnavailableError{Reason: "an op before this one found the store away: send the batch again", NotDone: true}
+	e := &store.UnavailableError{Reason: "an op before this one found the store away: send the batch again",
+		NotDone: true}
 	if cause, ok := errors.AsType[*store.UnavailableError](err); ok {
 		e.RetryAfter, e.Halt, e.ReadOnly = cause.RetryAfter, cause.Halt, cause.ReadOnly
 	}
@@ -300,10 +306,12 @@ func decodeOp(pointer string, raw []byte) (knowledge.Op, faultList) {
 	}
 	members := f.object(pointer, raw, "verb", "kind", "id", "if_version", "if_batch", "document", "patch")
 	f.member(pointer+"/verb", members["verb"], &shape.verb, "put, patch, retire, restore, archive or purge")
-	f.member(pointer+"/kind", members["kind"], &shape.kind, "rule, practice, template, category, violation or principal")
+	f.member(pointer+"/kind", members["kind"], &shape.kind,
+		"rule, practice, template, category, violation or principal")
 	f.member(pointer+"/id", members["id"], &shape.id, "an id")
 	f.member(pointer+"/if_version", members["if_version"], &shape.version, "a version, 0 for any, or -1 for none")
-	broken := knowledge.Op{Verb: knowledge.Verb(shape.verb), Key: knowledge.Key{Kind: knowledge.Kind(shape.kind), ID: shape.id}}
+	broken := knowledge.Op{Verb: knowledge.Verb(shape.verb), Key: knowledge.Key{Kind: knowledge.Kind(shape.kind),
+		ID: shape.id}}
 	if len(f) > 0 {
 		return broken, f
 	}
@@ -348,7 +356,8 @@ func exampleBatches() []sample {
 		return b
 	}
 	ops := []batchOp{
-		{Verb: knowledge.VerbPut, Kind: knowledge.KindCategory, Document: raw(leastFields(anotherExample(knowledge.KindCategory, 4)))},
+		{Verb: knowledge.VerbPut, Kind: knowledge.KindCategory,
+			Document: raw(leastFields(anotherExample(knowledge.KindCategory, 4)))},
 		{
 			Verb: knowledge.VerbPatch, Kind: knowledge.KindRule, ID: "SEC-001", IfVersion: 1,
 			Patch: raw(map[string]any{"priority": 95}),
@@ -370,7 +379,8 @@ func exampleBatchAnswer() any {
 }
 
 func exampleQueuedBatch() any {
-	return batchAnswer{ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchQueued, Results: []api.BatchResult{exampleResult()}}
+	return batchAnswer{ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchQueued,
+		Results: []api.BatchResult{exampleResult()}}
 }
 
 func exampleResult() api.BatchResult {
@@ -378,7 +388,8 @@ func exampleResult() api.BatchResult {
 	if err != nil {
 		panic(err) // examples are constants
 	}
-	return api.BatchResult{Kind: r.Key.Kind, ID: r.Key.ID, Verb: knowledge.VerbPut, Version: r.Version, Document: r.JSON}
+	return api.BatchResult{Kind: r.Key.Kind, ID: r.Key.ID, Verb: knowledge.VerbPut, Version: r.Version,
+		Document: r.JSON}
 }
 
 func exampleBatchStatus() any {

@@ -51,7 +51,8 @@ func readyHandler(tb testing.TB) *Handler {
 	for range knowledge.DefaultLimit {
 		page.Records = append(page.Records, rec)
 	}
-	hits := &knowledge.Hits{Source: knowledge.SourceHot, Memo: new(knowledge.Memo), Hits: []knowledge.Hit{{Record: rec}}}
+	hits := &knowledge.Hits{Source: knowledge.SourceHot, Memo: new(knowledge.Memo),
+		Hits: []knowledge.Hit{{Record: rec}}}
 	caller := &access.Caller{ID: "someone", Role: knowledge.RoleViewer}
 	return New(Options{
 		Store:        access.New(stocked{record: rec, page: page, hits: hits}, nil, nil),
@@ -77,8 +78,8 @@ func request(tb testing.TB, path string, header ...string) *http.Request {
 	return r
 }
 
-// TestReadsAllocateLittle holds the reads of ready answers to few allocations: the context, the parameters, the tag and the length of
-// a document, the words of a search. More is a decision, not an accident.
+// TestReadsAllocateLittle holds the reads of ready answers to few allocations: the context, the parameters, the tag and
+// the length of a document, the words of a search. More is a decision, not an accident.
 func TestReadsAllocateLittle(t *testing.T) {
 	h := readyHandler(t)
 	for _, tc := range []struct {
@@ -102,7 +103,8 @@ func TestReadsAllocateLittle(t *testing.T) {
 			t.Errorf("%s: %d headers, want 8 at most: see call.head", tc.path, n)
 		}
 		if w.status != tc.status || got > tc.most {
-			t.Errorf("%s %q: %d with %v allocations, want %d with %v at most", tc.path, tc.header, w.status, got, tc.status, tc.most)
+			t.Errorf("%s %q: %d with %v allocations, want %d with %v at most", tc.path, tc.header, w.status, got,
+				tc.status, tc.most)
 		}
 	}
 }

@@ -70,7 +70,8 @@ func documentBytes(c *call) ([]byte, error) {
 		return nil, err
 	}
 	if len(b) > knowledge.MaxDocument {
-		return nil, api.Refuse(api.ErrTooLarge, "the document has %d bytes: at most %d fit", len(b), knowledge.MaxDocument)
+		return nil, api.Refuse(api.ErrTooLarge, "the document has %d bytes: at most %d fit", len(b),
+			knowledge.MaxDocument)
 	}
 	return b, wellFormed(b, knowledge.MaxDepth)
 }

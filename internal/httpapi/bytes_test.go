@@ -38,7 +38,8 @@ func TestDocumentsAreSentAsTheyAre(t *testing.T) {
 		if got := r.header.Get("Content-Length"); got != strconv.Itoa(len(want)) {
 			t.Errorf("%s: Content-Length %s, want %d", path, got, len(want))
 		}
-		if head := n.do(ask{method: http.MethodHead, path: path}); head.header.Get("Content-Length") != strconv.Itoa(len(want)) || len(head.body) > 0 {
+		if head := n.do(ask{method: http.MethodHead, path: path}); head.header.Get("Content-Length") != strconv.Itoa(
+			len(want)) || len(head.body) > 0 {
 			t.Errorf("HEAD %s: Content-Length %s and %d bytes", path, head.header.Get("Content-Length"), len(head.body))
 		}
 	}
@@ -47,7 +48,8 @@ func TestDocumentsAreSentAsTheyAre(t *testing.T) {
 			t.Errorf("%s does not hold the document as it is: %s", path, r.body)
 		}
 	}
-	if r := n.do(post(batchesPath, `{"ops":[{"verb":"restore","kind":"rule","id":"SEC-001"}]}`)); !bytes.Contains(r.body, []byte(`<b>&amp; `)) {
+	if r := n.do(post(batchesPath, `{"ops":[{"verb":"restore","kind":"rule","id":"SEC-001"}]}`)); !bytes.Contains(
+		r.body, []byte(`<b>&amp; `)) {
 		t.Errorf("a batch's answer has the document escaped: %s", r.body)
 	}
 }
@@ -69,8 +71,10 @@ func TestLongAnswersAreCompressedForWhoAcceptsIt(t *testing.T) {
 			if got := r.header.Get("Content-Encoding"); got != tc.coding {
 				t.Fatalf("Content-Encoding %q, want %q", got, tc.coding)
 			}
-			if r.header.Get("Vary") != "Accept-Encoding" || r.header.Get("Content-Length") != strconv.Itoa(len(r.body)) {
-				t.Errorf("Vary %q, Content-Length %s of %d", r.header.Get("Vary"), r.header.Get("Content-Length"), len(r.body))
+			if r.header.Get("Vary") != "Accept-Encoding" ||
+				r.header.Get("Content-Length") != strconv.Itoa(len(r.body)) {
+				t.Errorf("Vary %q, Content-Length %s of %d", r.header.Get("Vary"), r.header.Get("Content-Length"),
+					len(r.body))
 			}
 			if got := unpack(t, tc.coding, r.body); !bytes.Equal(got, plain.body) {
 				t.Errorf("unpacked to %q", got)
@@ -83,7 +87,8 @@ func TestLongAnswersAreCompressedForWhoAcceptsIt(t *testing.T) {
 			if tag != want {
 				t.Errorf("ETag %s, want %s", tag, want)
 			}
-			if again := n.do(get(rulePath).with("Accept-Encoding", tc.accept).with("If-None-Match", tag)); again.status != http.StatusNotModified || again.header.Get("ETag") != tag {
+			if again := n.do(get(rulePath).with("Accept-Encoding", tc.accept).with("If-None-Match",
+				tag)); again.status != http.StatusNotModified || again.header.Get("ETag") != tag {
 				t.Errorf("asked again: %d, ETag %s, want 304 and %s", again.status, again.header.Get("ETag"), tag)
 			}
 		})
@@ -178,7 +183,8 @@ func TestChangesAreWrittenAsTheyEncodeThemselves(t *testing.T) {
 
 func TestStringsAreWrittenAsJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) })).Draw(t, "s")
+		s := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()),
+			func(b []byte) string { return string(b) })).Draw(t, "s")
 		var got string
 		if err := json.Unmarshal(appendString(nil, s), &got); err != nil {
 			t.Fatalf("%q: %v", s, err)
@@ -189,8 +195,8 @@ func TestStringsAreWrittenAsJSON(t *testing.T) {
 	})
 }
 
-// TestDifferencesLeadFromOneToTheOther checks the merge patch of two objects against the definition: applied to the one,
-// it makes the other, save for members that are null, which a merge patch can't make.
+// TestDifferencesLeadFromOneToTheOther checks the merge patch of two objects against the definition: applied to the
+// one, it makes the other, save for members that are null, which a merge patch can't make.
 func TestDifferencesLeadFromOneToTheOther(t *testing.T) {
 	value := rapid.Custom(func(t *rapid.T) any { return anyJSON(t, 3) })
 	object := rapid.MapOfN(rapid.SampledFrom([]string{"a", "b", "c/d", "e~f"}), value, 0, 4)

@@ -66,11 +66,12 @@ type route struct {
 	limit        int64    // of the body, in bytes; 0 for Limits.MaxBody
 	sample       string   // the id of the example document, for the path
 	kind         knowledge.Kind
-	raw          bool                       // it writes its answer itself
-	token        func(*http.Request) string // of a mount whose callers sign in by other means than the Authorization header
-	name         string                     // method and path, for measures and logs
-	queries      *querySet
-	observe      func() func(status int, took time.Duration) // see measure
+	raw          bool // it writes its answer itself
+	// of a mount whose callers sign in by other means than the Authorization header
+	token   func(*http.Request) string
+	name    string // method and path, for measures and logs
+	queries *querySet
+	observe func() func(status int, took time.Duration) // see measure
 }
 
 // A handler is the function of a route, with the type of its parameters.
@@ -106,8 +107,8 @@ type sample struct {
 	value         any
 }
 
-// A call is one request with its answer. It replaces the ResponseWriter, so that every answer, also that of another door, carries
-// the common headers and is counted.
+// A call is one request with its answer. It replaces the ResponseWriter, so that every answer, also that of another
+// door, carries the common headers and is counted.
 type call struct {
 	h      *Handler
 	w      http.ResponseWriter
@@ -116,7 +117,8 @@ type call struct {
 	start  time.Time
 	direct bool   // its route was found without the mux
 	docID  string // of a document, where the path was read without the mux
-	// request is the request's context with its caller, and ctx the context for the store. Both live as long as the call.
+	// request is the request's context with its caller, and ctx the context for the store. Both live as long as the
+	// call.
 	request *access.Request
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -192,7 +194,8 @@ func (c *call) answered() knowledge.Level {
 	case knowledge.SourceMirror, knowledge.SourceSeed:
 		// The primary may have failed since the level was read: never claim to be fresher than the mirror was.
 		now := c.h.o.Level()
-		level = knowledge.Level{Mode: now.Mode, AsOf: earlier(level.AsOf, now.AsOf), Local: earlier(level.Local, now.Local)}
+		level = knowledge.Level{Mode: now.Mode, AsOf: earlier(level.AsOf, now.AsOf),
+			Local: earlier(level.Local, now.Local)}
 	case knowledge.SourceHot, knowledge.SourceWarm, knowledge.SourcePrimary:
 	}
 	if c.source != knowledge.SourcePrimary && !level.Local.IsZero() {
@@ -237,8 +240,8 @@ func (c *call) buffer() (*[]byte, func()) {
 	}
 }
 
-// head sets the headers that every answer with a status has. Each costs a little for every answer: so the id of a request that
-// was answered well is told only to those who can find it somewhere.
+// head sets the headers that every answer with a status has. Each costs a little for every answer: so the id of a
+// request that was answered well is told only to those who can find it somewhere.
 func (c *call) head(status int) {
 	level := c.answered()
 	c.set("Tenet-Source", string(c.source))
@@ -267,8 +270,8 @@ func (c *call) set(name, value string) {
 	c.w.Header()[name] = slot[:]
 }
 
-// answerAtOnce makes net/http answer at once where the body was not read: by itself it would first wait, without a deadline, for what the
-// caller has announced and may never send.
+// answerAtOnce makes net/http answer at once where the body was not read: by itself it would first wait, without a
+// deadline, for what the caller has announced and may never send.
 func answerAtOnce(c *call) {
 	if c.r.ContentLength == 0 || c.taken {
 		return
@@ -282,15 +285,16 @@ func answerAtOnce(c *call) {
 // unread is how long a peer may take to end a body that is not read.
 const unread = time.Second
 
-// reportRefusal reports a refused request when its answer gets its status, so that the refusals of every door are reported. The
-// store has reported its own refusals already, with more detail.
+// reportRefusal reports a refused request when its answer gets its status, so that the refusals of every door are
+// reported. The store has reported its own refusals already, with more detail.
 func reportRefusal(c *call, status int) {
 	if status != http.StatusUnauthorized && status != http.StatusForbidden && status != http.StatusTooManyRequests ||
 		c.h.o.Refused == nil || c.request.Told.Load() {
 		return
 	}
 	r := access.Refusal{
-		Caller: c.request.Caller, Method: access.MethodRequest, Reason: http.StatusText(status), RequestID: c.request.RequestID(), Peer: c.peer(),
+		Caller: c.request.Caller, Method: access.MethodRequest, Reason: http.StatusText(status),
+		RequestID: c.request.RequestID(), Peer: c.peer(),
 		Door: c.request.Door,
 	}
 	if status == http.StatusUnauthorized {

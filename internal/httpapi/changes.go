@@ -51,7 +51,8 @@ func (p *changesParams) query(f *faultList) (knowledge.ChangeQuery, knowledge.Ma
 	if err != nil {
 		f.add("/after", "%s", err)
 	}
-	q := knowledge.ChangeQuery{After: at.Seq, Limit: p.Limit, Version: p.Version, Batch: p.Batch, Newest: p.Newest, Bytes: knowledge.MaxPageBytes}
+	q := knowledge.ChangeQuery{After: at.Seq, Limit: p.Limit, Version: p.Version, Batch: p.Batch, Newest: p.Newest,
+		Bytes: knowledge.MaxPageBytes}
 	kind, err := knowledge.ParseKind(p.Kind)
 	switch {
 	case p.Kind != "" && err != nil:
@@ -116,8 +117,8 @@ func listChanges(c *call, p *changesParams, f faultList) error {
 	return nil
 }
 
-// reach returns the mark of a position with its chain value, once the log has it. With PostgreSQL, an instance may have seen less of
-// the log than another one. Only in normal mode does it know that a position does not belong to this log.
+// reach returns the mark of a position with its chain value, once the log has it. With PostgreSQL, an instance may have
+// seen less of the log than another one. Only in normal mode does it know that a position does not belong to this log.
 func (h *Handler) reach(ctx context.Context, m knowledge.Mark) (knowledge.Mark, error) {
 	ctx = access.System(ctx) // the position may be a change that the caller may not see
 	at, err := store.Find(ctx, h.o.Store, m)
@@ -134,7 +135,8 @@ func (h *Handler) reach(ctx context.Context, m knowledge.Mark) (knowledge.Mark, 
 }
 
 // await reads the log, again until there is something or the time is over, and returns where to go on.
-func (h *Handler) await(ctx context.Context, q knowledge.ChangeQuery, at knowledge.Mark, wait time.Duration) ([]knowledge.Change, knowledge.Mark, error) {
+func (h *Handler) await(ctx context.Context, q knowledge.ChangeQuery, at knowledge.Mark,
+	wait time.Duration) ([]knowledge.Change, knowledge.Mark, error) {
 	end := time.Now().Add(wait)
 	for {
 		seen := at
@@ -163,8 +165,8 @@ func (h *Handler) await(ctx context.Context, q knowledge.ChangeQuery, at knowled
 	}
 }
 
-// ring returns when there may be changes after seq, and reports whether there is time to look: not when the wait is over,
-// or the handler is drained.
+// ring returns when there may be changes after seq, and reports whether there is time to look: not when the wait is
+// over, or the handler is drained.
 func (h *Handler) ring(ctx context.Context, after knowledge.Seq, wait time.Duration) (bool, error) {
 	if wait <= 0 {
 		return false, nil
@@ -220,13 +222,15 @@ type changePage struct {
 func exampleChange(k knowledge.Kind) change {
 	d := exampleStored(k)
 	return change{
-		Seq: 42, Batch: uuid.MustParse(exampleBatchID), Verb: knowledge.VerbPut, Kind: k, ID: d.Key().ID, Version: 1, Actor: "anna",
-		At: exampleTime(), Document: d,
+		Seq: 42, Batch: uuid.MustParse(exampleBatchID), Verb: knowledge.VerbPut, Kind: k, ID: d.Key().ID, Version: 1,
+		Actor: "anna",
+		At:    exampleTime(), Document: d,
 		Hash:  strings.Repeat("5d1f8a2c", 8),
 		Chain: strings.Repeat("c07be94d", 8),
 	}
 }
 
 func exampleChangePage() any {
-	return changePage{Changes: []change{exampleChange(knowledge.KindCategory)}, NextAfter: 42, Position: "42-60303ae22b998861"}
+	return changePage{Changes: []change{exampleChange(knowledge.KindCategory)}, NextAfter: 42,
+		Position: "42-60303ae22b998861"}
 }

@@ -36,16 +36,19 @@ func (d checkDoor) routes() []*route {
 		method: http.MethodPost, path: checkPath, id: "check-files", tag: "guidance",
 		summary: "Check files", description: "Looks for what the checks of rules forbid or require, as tenet check does: findings with their places, and a decision (deny " +
 			"where a mandatory rule is broken and not exempt). To report needs the right to report violations.",
-		handler: with(d.check), body: &payload{media: mediaJSON, body: typeOf[checkRequest](), samples: exampleChecks()},
+		handler: with(d.check), body: &payload{media: mediaJSON, body: typeOf[checkRequest](),
+			samples: exampleChecks()},
 		answers: []answer{jsonAnswer[check.Result](http.StatusOK, "What was found", exampleChecked())},
 		refusals: []int{
-			http.StatusForbidden, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+			http.StatusForbidden, http.StatusNotFound, http.StatusRequestEntityTooLarge,
+			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
 		},
 	}}
 }
 
 func (d checkDoor) check(c *call, _ *noParams) error {
-	if err := access.MayRead(c.request.Caller, knowledge.KindRule, knowledge.KindPack, knowledge.KindRepository); err != nil {
+	if err := access.MayRead(c.request.Caller, knowledge.KindRule, knowledge.KindPack,
+		knowledge.KindRepository); err != nil {
 		return err
 	}
 	if d.h.o.Check == nil {
@@ -100,7 +103,8 @@ func checkQuestion(raw []byte) (*check.Question, bool, error) {
 		}
 		for j := 1; j < len(file.Lines); j++ {
 			if file.Lines[j] <= file.Lines[j-1] {
-				f.add(fmt.Sprintf("/files/%d/lines/%d", i, j), "%d after %d: want lines in order", file.Lines[j], file.Lines[j-1])
+				f.add(fmt.Sprintf("/files/%d/lines/%d", i, j), "%d after %d: want lines in order", file.Lines[j],
+					file.Lines[j-1])
 				break
 			}
 		}
@@ -115,17 +119,22 @@ func exampleChecks() []sample {
 	before := "package main\n"
 	return []sample{
 		{"file", "A whole file", checkRequest{
-			Repository: "acme.pay", Files: []checkFile{{Path: "cmd/pay/main.go", Content: "package main\n\n// TODO refunds\n"}},
+			Repository: "acme.pay", Files: []checkFile{{Path: "cmd/pay/main.go",
+				Content: "package main\n\n// TODO refunds\n"}},
 		}},
 		{"edit", "What an edit brings in", checkRequest{
-			Packs: []string{"backend"}, Files: []checkFile{{Path: "cmd/pay/main.go", Content: "package main\n\n// TODO refunds\n", Before: &before}},
+			Packs: []string{"backend"}, Files: []checkFile{{Path: "cmd/pay/main.go",
+				Content: "package main\n\n// TODO refunds\n", Before: &before}},
 		}},
 	}
 }
 
 func exampleChecked() any {
-	return check.Result{Decision: check.Warn, Files: 1, Rules: 2, Skipped: []check.Skipped{}, Findings: []check.Finding{{
-		Rule: "TODO-1", Version: 2, Check: "note", Title: "Notes have an owner", Path: "cmd/pay/main.go", Line: 3, Column: 4, Severity: "WARNING",
-		Enforcement: "recommended", Message: "A note without an owner.", Fix: "Write TODO(name).", Fingerprint: "3f786850e387550fdab836ed",
-	}}}
+	return check.Result{Decision: check.Warn, Files: 1, Rules: 2, Skipped: []check.Skipped{},
+		Findings: []check.Finding{{
+			Rule: "TODO-1", Version: 2, Check: "note", Title: "Notes have an owner", Path: "cmd/pay/main.go", Line: 3,
+			Column: 4, Severity: "WARNING",
+			Enforcement: "recommended", Message: "A note without an owner.", Fix: "Write TODO(name).",
+			Fingerprint: "3f786850e387550fdab836ed",
+		}}}
 }

@@ -14,14 +14,16 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// TestClientKeepsTheLaws runs the contract's laws against a client of the REST door over the local engine, with an admin's token.
+// TestClientKeepsTheLaws runs the contract's laws against a client of the REST door over the local engine, with an
+// admin's token.
 func TestClientKeepsTheLaws(t *testing.T) {
 	storetest.Run(t, openClient)
 }
 
 func openClient(t testing.TB) store.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), storetest.File(t, "tenet.db", migrated), sqlite.Options{CheckLimit: -1, Frozen: true})
+	s, err := sqlite.Open(t.Context(), storetest.File(t, "tenet.db", migrated),
+		sqlite.Options{CheckLimit: -1, Frozen: true})
 	if err != nil {
 		t.Fatal(err)
 	}

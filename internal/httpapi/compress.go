@@ -18,7 +18,8 @@ type compressor struct {
 
 func (z *compressor) init() {
 	// A window of a megabyte is what every browser takes, and answers are rarely longer.
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20), zstd.WithEncoderCRC(false))
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20),
+		zstd.WithEncoderCRC(false))
 	if err != nil {
 		panic(err) // the options are constants
 	}
@@ -61,8 +62,8 @@ func (z *compressor) pack(k coding, body, into []byte) []byte {
 	return buf.Bytes()
 }
 
-// preferred returns the coding of an Accept-Encoding header with the greatest quality, zstd where they are alike; false for
-// none.
+// preferred returns the coding of an Accept-Encoding header with the greatest quality, zstd where they are alike; false
+// for none.
 func preferred(values []string) (best coding, ok bool) {
 	top := 0.0
 	for _, v := range values {

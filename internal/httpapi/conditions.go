@@ -11,9 +11,10 @@ import (
 	"tenet/internal/store"
 )
 
-// readCondition reads the preconditions of a write into its only op: the version that the writer saw, the batch that left it, or
-// [knowledge.NoVersion] for If-None-Match: *. One that has to be looked at and does not hold becomes [knowledge.NeverVersion]: the
-// store refuses it, unless the batch was taken before. That question comes first, and nobody asks it but the store.
+// readCondition reads the preconditions of a write into its only op: the version that the writer saw, the batch that
+// left it, or [knowledge.NoVersion] for If-None-Match: *. One that has to be looked at and does not hold becomes
+// [knowledge.NeverVersion]: the store refuses it, unless the batch was taken before. That question comes first, and
+// nobody asks it but the store.
 func readCondition(ctx context.Context, c *call, b *knowledge.Batch) error {
 	op := &b.Ops[0]
 	match, none := c.r.Header["If-Match"], c.r.Header["If-None-Match"]
@@ -59,8 +60,8 @@ func readCondition(ctx context.Context, c *call, b *knowledge.Batch) error {
 	return postpone(c, b, strings.Join(match, ","), matchOneTag(ctx, c, op, tags))
 }
 
-// postpone replaces a precondition that does not hold by one that never holds, and keeps the refusal: the store must first look
-// whether the batch was applied before. The fingerprint of the batch is that of the request, with its tags.
+// postpone replaces a precondition that does not hold by one that never holds, and keeps the refusal: the store must
+// first look whether the batch was applied before. The fingerprint of the batch is that of the request, with its tags.
 func postpone(c *call, b *knowledge.Batch, tags string, err error) error {
 	no, refused := errors.AsType[*api.RefusedError](err)
 	if err != nil && !refused || err == nil && tags == "" {
@@ -101,7 +102,8 @@ func checkIfMatch(c *call, current string) error {
 	}
 	for _, t := range tags {
 		version, sum, numbered := versionTag(t.value)
-		if t.value == current[1:len(current)-1] || numbered && sum == "" && strings.HasPrefix(current, `"`+decimal(version)+"-") {
+		if t.value == current[1:len(current)-1] || numbered && sum == "" && strings.HasPrefix(current,
+			`"`+decimal(version)+"-") {
 			return nil
 		}
 	}
@@ -124,8 +126,8 @@ func mustExist(ctx context.Context, c *call, key knowledge.Key) (*knowledge.Reco
 	return rec, err
 }
 
-// sameText returns a [*api.RefusedError] when the version that a writer saw has another text here than the writer saw. A version that is not here
-// is left to the store.
+// sameText returns a [*api.RefusedError] when the version that a writer saw has another text here than the writer saw.
+// A version that is not here is left to the store.
 func sameText(ctx context.Context, c *call, key knowledge.Key, version int64, sum string) error {
 	rec, err := c.h.o.Store.Get(ctx, key)
 	if err == nil && rec.Version < version && c.h.o.Fresh != nil {
@@ -140,14 +142,15 @@ func sameText(ctx context.Context, c *call, key knowledge.Key, version int64, su
 		return nil
 	}
 	return &api.RefusedError{
-		Err: api.ErrPrecondition, Detail: key.String() + " is at version " + decimal(version) + ", but its text is another than the one that If-Match " +
+		Err: api.ErrPrecondition, Detail: key.String() + " is at version " + decimal(version) +
+			", but its text is another than the one that If-Match " +
 			"names, as after a database was put back from a backup: read it again",
 		Cause: &store.ConflictError{Key: key, Want: version, Got: version},
 	}
 }
 
-// matchOneTag makes the precondition of an op from the one of several tags that names the current document, by its version or by its
-// batch. If none does, it returns an [*api.RefusedError].
+// matchOneTag makes the precondition of an op from the one of several tags that names the current document, by its
+// version or by its batch. If none does, it returns an [*api.RefusedError].
 func matchOneTag(ctx context.Context, c *call, op *knowledge.Op, tags []tag) error {
 	rec, err := mustExist(ctx, c, op.Key)
 	if err != nil {
@@ -171,7 +174,8 @@ func matchOneTag(ctx context.Context, c *call, op *knowledge.Op, tags []tag) err
 		}
 	}
 	return &api.RefusedError{
-		Err: api.ErrPrecondition, Detail: op.Key.String() + " is at " + etag(rec) + ", which If-Match does not name: read it again",
+		Err: api.ErrPrecondition, Detail: op.Key.String() + " is at " + etag(rec) +
+			", which If-Match does not name: read it again",
 		Cause: &store.ConflictError{Key: op.Key, Want: knowledge.AnyVersion, Got: rec.Version},
 	}
 }
@@ -201,5 +205,6 @@ func asPrecondition(c *call, err error) error {
 }
 
 func preconditionFailed(conflict *store.ConflictError) error {
-	return &api.RefusedError{Err: api.ErrPrecondition, Detail: strings.TrimPrefix(conflict.Error(), "conflict: "), Cause: conflict}
+	return &api.RefusedError{Err: api.ErrPrecondition, Detail: strings.TrimPrefix(conflict.Error(), "conflict: "),
+		Cause: conflict}
 }

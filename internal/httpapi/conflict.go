@@ -67,8 +67,10 @@ func disputedOp(p *store.Parked) *knowledge.Op { return &p.Entry.Batch.Ops[max(p
 func conflictOf(p *store.Parked) api.Conflict {
 	op := disputedOp(p)
 	c := api.Conflict{
-		ID: p.Entry.Batch.ID, Actor: p.Entry.Batch.Actor, Kind: op.Key.Kind, DocumentID: op.Key.ID, Op: p.Op, Verb: op.Verb,
-		Ops: len(p.Entry.Batch.Ops), Why: p.Why, Found: max(p.Found, 0), Base: orNull(p.Base), Theirs: orNull(p.Theirs), Ours: orNull(p.Ours),
+		ID: p.Entry.Batch.ID, Actor: p.Entry.Batch.Actor, Kind: op.Key.Kind, DocumentID: op.Key.ID, Op: p.Op,
+		Verb: op.Verb,
+		Ops:  len(p.Entry.Batch.Ops), Why: p.Why, Found: max(p.Found, 0), Base: orNull(p.Base),
+		Theirs: orNull(p.Theirs), Ours: orNull(p.Ours),
 		QueuedAt: p.Entry.At, ParkedAt: p.ParkedAt, Resolution: p.Resolution, ResolvedBy: p.ResolvedBy, Seen: p.Seen,
 	}
 	if p.Lost != (knowledge.BatchID{}) {
@@ -104,10 +106,12 @@ func exampleConflict() api.Conflict {
 		return r.JSON
 	}
 	return api.Conflict{
-		ID: uuid.MustParse(exampleBatchID), Actor: "anna", Kind: knowledge.KindRule, DocumentID: "SEC-001", Verb: knowledge.VerbPut, Ops: 1,
+		ID: uuid.MustParse(exampleBatchID), Actor: "anna", Kind: knowledge.KindRule, DocumentID: "SEC-001",
+		Verb: knowledge.VerbPut, Ops: 1,
 		Why: "rule/SEC-001 is at version 2, and was written on top of version 1", Found: 2,
 		Base: side("Use parameterized queries", "anna", 1), Theirs: side("Never build SQL from text", "ben", 2),
-		Ours: side("Pass values as parameters", "anna", 2), Seen: exampleSeen, QueuedAt: exampleTime(), ParkedAt: exampleTime(),
+		Ours: side("Pass values as parameters", "anna", 2), Seen: exampleSeen, QueuedAt: exampleTime(),
+		ParkedAt: exampleTime(),
 	}
 }
 
@@ -121,9 +125,11 @@ func exampleResolves() []sample {
 		panic(err) // examples are constants
 	}
 	return []sample{
-		{"ours", "What was journalled is written over it", resolveRequest{Resolution: store.ResolveOurs, Seen: exampleSeen}},
+		{"ours", "What was journalled is written over it", resolveRequest{Resolution: store.ResolveOurs,
+			Seen: exampleSeen}},
 		{"theirs", "What is at the primary stays", resolveRequest{Resolution: store.ResolveTheirs}},
-		{"merged", "A document made of both is written", resolveRequest{Resolution: store.ResolveMerged, Seen: exampleSeen, Document: encoded}},
+		{"merged", "A document made of both is written", resolveRequest{Resolution: store.ResolveMerged,
+			Seen: exampleSeen, Document: encoded}},
 	}
 }
 
@@ -137,7 +143,8 @@ func exampleResolveMany() []sample {
 }
 
 func exampleResolvedMany() any {
-	return api.ResolveManyAnswer{Decided: []api.DecidedConflict{{ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchApplied, Seq: 44}}}
+	return api.ResolveManyAnswer{Decided: []api.DecidedConflict{{ID: uuid.MustParse(exampleBatchID),
+		State: knowledge.BatchApplied, Seq: 44}}}
 }
 
 // exampleResolved is the answer to the first of exampleResolves.

@@ -173,7 +173,8 @@ func getConflict(c *call, _ *conflictPath) error {
 	if err != nil {
 		return err
 	}
-	c.h.o.Reads.Tell(c.request, access.Read{Action: access.ReadConflicts, Question: "batch=" + p.Entry.Batch.ID.String(), Count: 1})
+	c.h.o.Reads.Tell(c.request, access.Read{Action: access.ReadConflicts, Question: "batch=" +
+		p.Entry.Batch.ID.String(), Count: 1})
 	return c.json(http.StatusOK, conflictOf(p))
 }
 
@@ -234,7 +235,8 @@ func decisionOf(raw []byte, p *store.Parked) (store.Decision, error) {
 		return d, err
 	}
 	if len(doc) > knowledge.MaxDocument {
-		return d, api.Refuse(api.ErrTooLarge, "the document has %d bytes: at most %d fit", len(doc), knowledge.MaxDocument)
+		return d, api.Refuse(api.ErrTooLarge, "the document has %d bytes: at most %d fit", len(doc),
+			knowledge.MaxDocument)
 	}
 	key := p.Key()
 	merged, err := knowledge.Decode(key.Kind, doc)
@@ -257,7 +259,8 @@ func answerResolved(c *call, how string, receipt *knowledge.Receipt) error {
 	if err != nil {
 		return err
 	}
-	a := api.ResolveAnswer{Conflict: conflictOf(p), State: stateOf(receipt), Seq: receipt.Seq, Results: []api.BatchResult{}}
+	a := api.ResolveAnswer{Conflict: conflictOf(p), State: stateOf(receipt), Seq: receipt.Seq,
+		Results: []api.BatchResult{}}
 	for _, rec := range receipt.Records {
 		if rec == nil {
 			continue // it was purged

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Listen returns a listener whose connections write a long answer at once. net/http copies what comes first into a buffer of
-// 4 KB and sends that before the rest: two pieces for the system, and two for the caller to be woken for. [ConnContext] tells
-// the door of the connection. The crowd bounds how many there are; nil does not.
+// Listen returns a listener whose connections write a long answer at once. net/http copies what comes first into a
+// buffer of 4 KB and sends that before the rest: two pieces for the system, and two for the caller to be woken for.
+// [ConnContext] tells the door of the connection. The crowd bounds how many there are; nil does not.
 func Listen(l net.Listener, crowd *Crowd) net.Listener { return listener{l, crowd} }
 
 type listener struct {
@@ -33,7 +33,8 @@ func (l listener) Accept() (net.Conn, error) {
 	}
 }
 
-// A conn can hold back what is written first until more comes. Only the goroutine that writes an answer holds and releases.
+// A conn can hold back what is written first until more comes. Only the goroutine that writes an answer holds and
+// releases.
 type conn struct {
 	*net.TCPConn
 	room  *[]byte // for what is held back; nil when nothing shall be
@@ -52,8 +53,8 @@ func (c *conn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// SetWriteDeadline implements [net.Conn]. Who calls it sees to the deadline from then on, until they give it back with the
-// zero time: the next answer on the connection has the time of every other one.
+// SetWriteDeadline implements [net.Conn]. Who calls it sees to the deadline from then on, until they give it back with
+// the zero time: the next answer on the connection has the time of every other one.
 func (c *conn) SetWriteDeadline(t time.Time) error {
 	c.owned.Store(!t.IsZero())
 	if t.IsZero() {
@@ -114,7 +115,8 @@ func (c *conn) Write(b []byte) (int, error) {
 	return c.send(held, b)
 }
 
-// firstPiece is what net/http collects of an answer before it writes, and shortAnswer what fits into that with its headers.
+// firstPiece is what net/http collects of an answer before it writes, and shortAnswer what fits into that with its
+// headers.
 const (
 	firstPiece  = 4 << 10
 	shortAnswer = 3 << 10

@@ -114,7 +114,8 @@ func TestAWriterHearsThatHisCallerHasGone(t *testing.T) {
 	}
 }
 
-// TestAStreamGivesTheDeadlineBack is about the answer after a stream on one connection: a peer who does not read it must be left too.
+// TestAStreamGivesTheDeadlineBack is about the answer after a stream on one connection: a peer who does not read it
+// must be left too.
 func TestAStreamGivesTheDeadlineBack(t *testing.T) {
 	c, _ := connected(t)
 	for _, deadline := range []time.Time{time.Now().Add(time.Hour), {}} {
@@ -136,15 +137,16 @@ func TestAStreamGivesTheDeadlineBack(t *testing.T) {
 func TestAnswersOfAnyLengthArriveWhole(t *testing.T) {
 	body := bytes.Repeat([]byte("0123456789abcde\n"), 16<<10)
 	h := New(Options{})
-	server := &http.Server{ConnContext: ConnContext, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n, err := strconv.Atoi(r.URL.Query().Get("n"))
-		if err != nil {
-			t.Error(err)
-		}
-		c := &call{h: h, w: w, r: r, request: &access.Request{Given: "given"}}
-		c.set("X-Padding", string(body[:n%97]))
-		c.send(http.StatusOK, mediaJSON, body[:n])
-	})}
+	server := &http.Server{ConnContext: ConnContext,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			n, err := strconv.Atoi(r.URL.Query().Get("n"))
+			if err != nil {
+				t.Error(err)
+			}
+			c := &call{h: h, w: w, r: r, request: &access.Request{Given: "given"}}
+			c.set("X-Padding", string(body[:n%97]))
+			c.send(http.StatusOK, mediaJSON, body[:n])
+		})}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

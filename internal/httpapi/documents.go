@@ -60,8 +60,8 @@ func (l *collection) put(c *call, p *putParams) error {
 	if err := l.filled(c, d); err != nil {
 		return err
 	}
-	// The version in a body is a precondition, as for tenet put: a document that is sent back as it was read replaces only the version
-	// that was read. A precondition in a header takes its place.
+	// The version in a body is a precondition, as for tenet put: a document that is sent back as it was read replaces
+	// only the version that was read. A precondition in a header takes its place.
 	seen := d.Stamps().Version
 	if seen < 0 {
 		return knowledge.Invalid("/version", "%d: want the version that you saw, or leave it out", seen)
@@ -73,7 +73,8 @@ func (l *collection) put(c *call, p *putParams) error {
 	return l.write(c, batch)
 }
 
-// nameByPath sets the id of a document from its path. An id that differs from the path is a fault, reported with all the others.
+// nameByPath sets the id of a document from its path. An id that differs from the path is a fault, reported with all
+// the others.
 func nameByPath(d knowledge.Document, key knowledge.Key) error {
 	if d.Key().ID == "" {
 		setID(d, key.ID)
@@ -149,7 +150,8 @@ func (l *collection) change(c *call, op knowledge.Op, dry bool) error {
 	return asNotFound(l.write(c, batch))
 }
 
-// asNotFound turns a conflict about a document that does not exist into a [store.NotFoundError]: only a put needs no document.
+// asNotFound turns a conflict about a document that does not exist into a [store.NotFoundError]: only a put needs no
+// document.
 func asNotFound(err error) error {
 	if conflict, ok := errors.AsType[*store.ConflictError](err); ok && conflict.Got == 0 {
 		return &store.NotFoundError{Key: conflict.Key}

@@ -25,7 +25,8 @@ type effectDoor struct{ h *Handler }
 func (d effectDoor) routes() []*route {
 	return []*route{{
 		method: http.MethodGet, path: effectPath, id: "list-effects", tag: "fleet",
-		summary: "Ask what rules and practices do", description: "For each of them how often it was served, followed, broken and exempt in the last 180 days, and what follows " +
+		summary: "Ask what rules and practices do",
+		description: "For each of them how often it was served, followed, broken and exempt in the last 180 days, and what follows " +
 			"from that: the share of the repositories that take it, and by how much the share of runs that break it has fallen. A night's work (the job " +
 			"effect.work) makes it of the counts; a score whose sample is too small is null.",
 		handler: with(d.list), answers: []answer{jsonAnswer[api.EffectPage](http.StatusOK, "A page", exampleEffects())},
@@ -46,10 +47,12 @@ func (d effectDoor) list(c *call, p *effectParams) error {
 	case p.Limit < 1 || p.Limit > store.MaxFleetLimit:
 		return knowledge.BadQuery("limit", "%d: want 1 to %d", p.Limit, store.MaxFleetLimit)
 	}
-	if verdicts := []string{"", store.EffectDead, store.EffectNoisy, store.EffectUnserved}; !slices.Contains(verdicts, p.Verdict) {
+	if verdicts := []string{"", store.EffectDead, store.EffectNoisy, store.EffectUnserved}; !slices.Contains(verdicts,
+		p.Verdict) {
 		return knowledge.BadQuery("verdict", "%q: want dead, noisy or unserved", p.Verdict)
 	}
-	list, err := d.h.o.Effects.Page(c.limited(), store.EffectQuery{Key: p.Key, Verdict: p.Verdict, After: p.After, Limit: p.Limit})
+	list, err := d.h.o.Effects.Page(c.limited(), store.EffectQuery{Key: p.Key, Verdict: p.Verdict, After: p.After,
+		Limit: p.Limit})
 	if err != nil {
 		return err
 	}
@@ -63,7 +66,8 @@ func (d effectDoor) list(c *call, p *effectParams) error {
 func exampleEffects() api.EffectPage {
 	adoption, score := 0.8, 0.66
 	return api.EffectPage{Documents: []store.Effect{{
-		Key: "rule/GO-001", Days: 60, EffectTally: store.EffectTally{Served: 4000, Followed: 900, Violated: 60}, AdoptionRate: &adoption, AdoptionSample: 40,
+		Key: "rule/GO-001", Days: 60, EffectTally: store.EffectTally{Served: 4000, Followed: 900, Violated: 60},
+		AdoptionRate: &adoption, AdoptionSample: 40,
 		EffectivenessScore: &score, EffectivenessSample: 210, At: exampleTime(),
 	}}}
 }

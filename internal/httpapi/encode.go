@@ -161,8 +161,8 @@ func pageTag(page *knowledge.Page, view string) string {
 	return tagOf(b)
 }
 
-// appendIdentity appends what tells a version of a document from every other, also from one of the same number in a database
-// that was restored from a backup.
+// appendIdentity appends what tells a version of a document from every other, also from one of the same number in a
+// database that was restored from a backup.
 func appendIdentity(b []byte, rec *knowledge.Record) []byte {
 	b = append(append(append(append(b, rec.Key.Kind...), '/'), rec.Key.ID...), 0)
 	b = binary.LittleEndian.AppendUint64(b, uint64(rec.Version)) //nolint:gosec // only its bits matter

@@ -14,9 +14,9 @@ import (
 // sumDigits is how many hex digits of the SHA-256 of a document its tag carries.
 const sumDigits = 12
 
-// etag returns the strong tag of a record: its version and a part of its hash, as in "3-9f86d081884c"; or the batch that wrote
-// it while that still waits in a journal. The version alone would come again, for another text, in a database that was put
-// back from a backup.
+// etag returns the strong tag of a record: its version and a part of its hash, as in "3-9f86d081884c"; or the batch
+// that wrote it while that still waits in a journal. The version alone would come again, for another text, in a
+// database that was put back from a backup.
 func etag(r *knowledge.Record) string {
 	if r.Pending != (knowledge.BatchID{}) {
 		return `"` + r.Pending.String() + `"`
@@ -45,8 +45,8 @@ func versionTag(value string) (version int64, sum string, ok bool) {
 // tagIn returns the tag of an answer in a coding: its bytes are others.
 func tagIn(tag string, k coding) string { return strings.TrimSuffix(tag, `"`) + k.suffix() + `"` }
 
-// A tag is one entry of If-Match or If-None-Match, without quotes and suffix. That a proxy which compresses has made it a weak
-// one (W/) changes nothing: a tag names one text, in any coding.
+// A tag is one entry of If-Match or If-None-Match, without quotes and suffix. That a proxy which compresses has made it
+// a weak one (W/) changes nothing: a tag names one text, in any coding.
 type tag struct {
 	value string
 	sent  string // as the caller wrote it

@@ -66,8 +66,8 @@ func readGolden(t *testing.T) *document {
 	return &d
 }
 
-// requests returns a request for every example of an operation: each body as it is, each parameter that need not be given
-// by itself.
+// requests returns a request for every example of an operation: each body as it is, each parameter that need not be
+// given by itself.
 func (op *operation) requests(t *testing.T, method, path string) map[string]ask {
 	t.Helper()
 	query, optional := url.Values{}, []parameterDoc{}
@@ -141,9 +141,11 @@ func text(v any) string {
 func prepared(operation, name string) []ask {
 	switch {
 	case operation == "apply-proposal":
-		return []ask{as(knowledge.RoleMaintainer, post("/api/v1/proposals/"+exampleID(knowledge.KindProposal)+"/reviews", `{"verdict":"approve"}`))}
+		return []ask{as(knowledge.RoleMaintainer, post("/api/v1/proposals/"+exampleID(knowledge.KindProposal)+
+			"/reviews", `{"verdict":"approve"}`))}
 	case operation == "get-batch":
-		return []ask{post("/api/v1/categories", `{"category_id":"for-its-batch"}`).with("Idempotency-Key", exampleBatchID)}
+		return []ask{post("/api/v1/categories", `{"category_id":"for-its-batch"}`).with("Idempotency-Key",
+			exampleBatchID)}
 	case strings.HasPrefix(operation, "diff-") && strings.HasPrefix(name, "query"):
 		kind := knowledge.Kind(strings.TrimPrefix(operation, "diff-"))
 		return []ask{patch("/api/v1/"+kind.Plural()+"/"+exampleID(kind), encoded(examplePatches(kind)[0].value))}
@@ -188,7 +190,8 @@ func TestEveryExampleWorks(t *testing.T) {
 					}
 					if strings.HasSuffix(got, "json") {
 						// Who asks for a part of each document gets no more, also where its schema requires more.
-						v.check(t, m.Schema, r.body, strings.HasPrefix(op.OperationID, "list-") && (name == "query view" || name == "query fields"))
+						v.check(t, m.Schema, r.body, strings.HasPrefix(op.OperationID, "list-") &&
+							(name == "query view" || name == "query fields"))
 					}
 				})
 				n = n.renewed(t, counting)
@@ -241,7 +244,8 @@ func (v *validator) check(t *testing.T, schema map[string]any, body []byte, part
 	var res huma.ValidateResult
 	huma.Validate(v.schemas, s, huma.NewPathBuffer(nil, 0), huma.ModeReadFromServer, value, &res)
 	for _, err := range res.Errors {
-		if part && strings.Contains(err.Error(), "expected required property") && strings.Contains(err.Error(), "(items[") {
+		if part && strings.Contains(err.Error(), "expected required property") && strings.Contains(err.Error(),
+			"(items[") {
 			continue
 		}
 		t.Errorf("the answer is not as %s says: %v", ref, err)

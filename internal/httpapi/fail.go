@@ -26,18 +26,22 @@ func (c *call) fail(err error) {
 	}
 	switch {
 	case c.status != 0: // the answer has begun: nothing can be said any more
-		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelWarn, "answer broken off", slog.String("request_id", c.request.RequestID()), slog.Any("error", err))
+		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelWarn, "answer broken off",
+			slog.String("request_id", c.request.RequestID()), slog.Any("error", err))
 		panic(http.ErrAbortHandler)
 	case p.Status == api.StatusDisconnected:
-		// Most likely the caller has disconnected. But a server that stops cancels requests too, and must not seem to confirm them.
+		// Most likely the caller has disconnected. But a server that stops cancels requests too, and must not seem to
+		// confirm them.
 		c.sendProblem(api.ProblemOf(&store.UnavailableError{Reason: "the request was broken off: ask again with the same Idempotency-Key"}))
 		c.status = api.StatusDisconnected
 		return
 	case p.Status == http.StatusInternalServerError:
-		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelError, "request failed", slog.String("request_id", c.request.RequestID()),
+		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelError, "request failed",
+			slog.String("request_id", c.request.RequestID()),
 			slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path), slog.Any("error", err))
 	case p.Status > http.StatusInternalServerError:
-		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelInfo, "request not answered", slog.String("request_id", c.request.RequestID()),
+		c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelInfo, "request not answered",
+			slog.String("request_id", c.request.RequestID()),
 			slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path), slog.Any("error", err))
 	}
 	c.sendProblem(p)
@@ -77,7 +81,8 @@ func wantsPage(c *call) bool {
 	if c.route != nil && c.route.token != nil {
 		return true
 	}
-	return (c.r.Method == http.MethodGet || c.r.Method == http.MethodHead) && named(c.r.Header["Accept"], "text/html") &&
+	return (c.r.Method == http.MethodGet || c.r.Method == http.MethodHead) && named(c.r.Header["Accept"],
+		"text/html") &&
 		!named(c.r.Header["Accept"], mediaJSON)
 }
 
@@ -88,7 +93,8 @@ func (c *call) panicked(v any) (abort bool) {
 		return true
 	}
 	c.h.o.Log.LogAttrs(c.r.Context(), slog.LevelError, "panic while answering",
-		slog.String("request_id", c.request.RequestID()), slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path),
+		slog.String("request_id", c.request.RequestID()), slog.String("method", c.r.Method),
+		slog.String("path", c.r.URL.Path),
 		slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
 	if c.status != 0 {
 		return true

@@ -19,8 +19,10 @@ const fleetPath = "/api/v1/fleet"
 
 func standingOf(s *store.Standing) api.Standing {
 	return api.Standing{
-		Repository: s.Repository, State: s.State, Since: s.Since, LastSeen: s.At, Via: s.Via, By: s.By, Branch: s.Branch, Commit: s.Commit,
-		Program: s.Program, Seq: s.Seq, Files: s.Files, Findings: s.Findings, Hooks: s.Hooks, Exemptions: s.Exempt, Fault: s.Fault,
+		Repository: s.Repository, State: s.State, Since: s.Since, LastSeen: s.At, Via: s.Via, By: s.By,
+		Branch: s.Branch, Commit: s.Commit,
+		Program: s.Program, Seq: s.Seq, Files: s.Files, Findings: s.Findings, Hooks: s.Hooks, Exemptions: s.Exempt,
+		Fault: s.Fault,
 	}
 }
 
@@ -55,30 +57,38 @@ func (d fleetDoor) routes() []*route {
 	return []*route{
 		{
 			method: http.MethodGet, path: fleetPath, id: "list-fleet", tag: "fleet",
-			summary: "List how repositories stand", description: "Every repository with what it last told of itself: whether it has what it takes, " +
+			summary: "List how repositories stand",
+			description: "Every repository with what it last told of itself: whether it has what it takes, " +
 				"whether its files are as they were written, when it was last heard of. While PostgreSQL is down, a copy answers.",
-			handler: with(d.list), answers: []answer{jsonAnswer[api.FleetPage](http.StatusOK, "A page", exampleFleet())},
+			handler: with(d.list), answers: []answer{jsonAnswer[api.FleetPage](http.StatusOK, "A page",
+				exampleFleet())},
 			refusals: []int{http.StatusForbidden},
 		},
 		{
 			method: http.MethodGet, path: fleetPath + "/{id}", id: "get-fleet-news", tag: "fleet",
-			summary: "Ask what a repository has not taken yet", description: "How a repository stands, and which of the documents that it takes have changed since.",
-			handler: with(d.news), sample: sample.Repository,
-			answers: []answer{jsonAnswer[api.FleetNews](http.StatusOK, "The repository", api.FleetNews{Standing: sample, Changed: []store.FleetMove{{
-				Key: "rule/GO-001", Title: "Check errors", How: "changed", Version: 4, Seq: 4720, At: exampleTime(), By: "anna",
-			}}})},
+			summary:     "Ask what a repository has not taken yet",
+			description: "How a repository stands, and which of the documents that it takes have changed since.",
+			handler:     with(d.news), sample: sample.Repository,
+			answers: []answer{jsonAnswer[api.FleetNews](http.StatusOK, "The repository",
+				api.FleetNews{Standing: sample, Changed: []store.FleetMove{{
+					Key: "rule/GO-001", Title: "Check errors", How: "changed", Version: 4, Seq: 4720, At: exampleTime(),
+					By: "anna",
+				}}})},
 			refusals: []int{http.StatusForbidden, http.StatusNotFound},
 		},
 		{
 			method: http.MethodPost, path: fleetPath + "/{id}", id: "check-in", tag: "fleet",
-			summary: "Tell how a repository stands", description: "What tenet sync and tenet check tell after a run. It is a count of use and no version of " +
+			summary: "Tell how a repository stands",
+			description: "What tenet sync and tenet check tell after a run. It is a count of use and no version of " +
 				"a document: who may read the repository may tell. While PostgreSQL is down, it waits on disk.",
 			handler: with(d.checkIn), sample: sample.Repository,
-			body: &payload{media: mediaJSON, body: typeOf[checkInRequest](), samples: exampleCheckIns()}, answers: []answer{
+			body: &payload{media: mediaJSON, body: typeOf[checkInRequest](), samples: exampleCheckIns()},
+			answers: []answer{
 				jsonAnswer[api.Standing](http.StatusOK, "How it stands", sample),
 			},
 			refusals: []int{
-				http.StatusForbidden, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+				http.StatusForbidden, http.StatusNotFound, http.StatusRequestEntityTooLarge,
+				http.StatusUnsupportedMediaType,
 				http.StatusUnprocessableEntity,
 			},
 		},
@@ -172,16 +182,19 @@ func (d fleetDoor) checkIn(c *call, _ *repositoryPath) error {
 func checkInOf(raw []byte) (store.CheckIn, error) {
 	var in store.CheckIn
 	var f faultList
-	m := f.object("", raw, "at", "via", "branch", "commit", "program", "seq", "takes", "packs", "label", "files", "findings", "hooks", "rules")
+	m := f.object("", raw, "at", "via", "branch", "commit", "program", "seq", "takes", "packs", "label", "files",
+		"findings", "hooks", "rules")
 	f.member("/at", m["at"], &in.At, "a time")
 	if f.member("/seq", m["seq"], &in.Seq, "a whole number"); in.Seq < 0 {
 		f.add("/seq", "%d: want 0 or more", in.Seq)
 	}
 	for name, into := range map[string]*string{
-		"via": &in.Via, "branch": &in.Branch, "commit": &in.Commit, "program": &in.Program, "takes": &in.Takes, "label": &in.Label,
+		"via": &in.Via, "branch": &in.Branch, "commit": &in.Commit, "program": &in.Program, "takes": &in.Takes,
+		"label": &in.Label,
 	} {
 		f.member("/"+name, m[name], into, "text")
-		if len(*into) > knowledge.MaxTitle || strings.ContainsFunc(*into, unicode.IsControl) || !utf8.ValidString(*into) {
+		if len(*into) > knowledge.MaxTitle || strings.ContainsFunc(*into, unicode.IsControl) ||
+			!utf8.ValidString(*into) {
 			f.add("/"+name, "want one line of at most %d bytes", knowledge.MaxTitle)
 		}
 	}
@@ -205,7 +218,8 @@ func checkInOf(raw []byte) (store.CheckIn, error) {
 	if isGiven(m["files"]) {
 		in.Files = &store.FleetFiles{}
 		o := f.object("/files", m["files"], "edited", "missing", "behind")
-		f.tally("/files", o, map[string]*int{"edited": &in.Files.Edited, "missing": &in.Files.Missing, "behind": &in.Files.Behind})
+		f.tally("/files", o, map[string]*int{"edited": &in.Files.Edited, "missing": &in.Files.Missing,
+			"behind": &in.Files.Behind})
 	}
 	if isGiven(m["hooks"]) {
 		in.Hooks = &store.FleetHookTally{}
@@ -232,7 +246,8 @@ func exampleCheckIns() []sample {
 	none := 0
 	return []sample{
 		{"sync", "After tenet sync", checkInRequest{
-			At: exampleTime(), Via: "sync", Branch: "main", Commit: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b", Program: "1.4.0", Seq: 4711,
+			At: exampleTime(), Via: "sync", Branch: "main", Commit: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
+			Program: "1.4.0", Seq: 4711,
 			Takes: "3f786850e387550fdab836ed", Files: &store.FleetFiles{},
 		}},
 		{"check", "After tenet check, with what hooks have judged since the last time", checkInRequest{
@@ -246,8 +261,10 @@ func exampleCheckIns() []sample {
 func exampleStanding() api.Standing {
 	none := 0
 	return api.Standing{
-		Repository: "acme.pay", State: store.FleetBehind, Since: exampleTime(), LastSeen: exampleTime(), Via: "sync", By: "ci-payments", Branch: "main",
-		Commit: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b", Program: "1.4.0", Seq: 4711, Files: &store.FleetFiles{}, Findings: &none,
+		Repository: "acme.pay", State: store.FleetBehind, Since: exampleTime(), LastSeen: exampleTime(), Via: "sync",
+		By: "ci-payments", Branch: "main",
+		Commit: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b", Program: "1.4.0", Seq: 4711, Files: &store.FleetFiles{},
+		Findings: &none,
 	}
 }
 

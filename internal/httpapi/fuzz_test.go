@@ -16,8 +16,8 @@ import (
 	"tenet/internal/store"
 )
 
-// FuzzRequest sends foreign paths, queries, headers and bodies to every route. Whatever they are, the answer is one that the
-// route documents, its body is what its type says, and a refused request has changed nothing.
+// FuzzRequest sends foreign paths, queries, headers and bodies to every route. Whatever they are, the answer is one
+// that the route documents, its body is what its type says, and a refused request has changed nothing.
 func FuzzRequest(f *testing.F) {
 	s := seededStore(f)
 	h := New(Options{
@@ -68,7 +68,8 @@ func FuzzRequest(f *testing.F) {
 
 func checkFuzzed(t *testing.T, rt *route, w *httptest.ResponseRecorder, what string) {
 	t.Helper()
-	known := append(rt.statuses(), http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusNotFound, http.StatusMethodNotAllowed)
+	known := append(rt.statuses(), http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusNotFound,
+		http.StatusMethodNotAllowed)
 	for _, a := range rt.answers {
 		known = append(known, a.status)
 	}

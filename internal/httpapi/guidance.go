@@ -64,14 +64,17 @@ func guidanceRoutes() []*route {
 		{
 			method: http.MethodPost, path: guidancePath, id: "ask-guidance", tag: "guidance",
 			summary: "Ask what holds for files, languages and a task", description: what, handler: with(askGuidance),
-			body: &payload{media: mediaJSON, body: typeOf[guidanceRequest](), samples: exampleGuidances()}, answers: []answer{holds},
+			body:    &payload{media: mediaJSON, body: typeOf[guidanceRequest](), samples: exampleGuidances()},
+			answers: []answer{holds},
 			refusals: []int{
-				http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+				http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+				http.StatusUnprocessableEntity,
 			},
 		},
 		{
 			method: http.MethodGet, path: guidancePath, id: "get-guidance", tag: "guidance",
-			summary: "Ask what holds for one file", description: what + " The ETag changes when the documents in the answer do.",
+			summary: "Ask what holds for one file", description: what +
+				" The ETag changes when the documents in the answer do.",
 			handler: with(getGuidance), answers: []answer{holds, notModified()}, refusals: []int{http.StatusNotFound},
 		},
 	}
@@ -138,7 +141,8 @@ func keyOf(text string) (knowledge.Key, bool) {
 func getGuidance(c *call, p *guidanceParams) error {
 	var f faultList
 	q := guidance.Query{
-		Paths: []string{p.Path}, Languages: p.Language, Task: p.Task, Target: p.Target, Repository: p.Repository, Packs: p.Pack, Label: p.Label,
+		Paths: []string{p.Path}, Languages: p.Language, Task: p.Task, Target: p.Target, Repository: p.Repository,
+		Packs: p.Pack, Label: p.Label,
 		Budget: guidance.Budget{Family: p.Family, Explain: p.Budget == "0"},
 	}
 	if p.Budget != "" {
@@ -214,7 +218,8 @@ func exampleGuidances() []sample {
 	none := 0
 	return []sample{
 		{"task", "For a task in a file", guidanceRequest{
-			Paths: []string{"cmd/pay/main.go"}, Task: "add a refund endpoint", Budget: &guidanceBudget{Tokens: &tokens, Family: "claude"},
+			Paths: []string{"cmd/pay/main.go"}, Task: "add a refund endpoint", Budget: &guidanceBudget{Tokens: &tokens,
+				Family: "claude"},
 			Known: []guidanceKnown{{Key: "rule/SEC-001", Version: 1}},
 		}},
 		{"explain", "Everything that holds or could, without texts", guidanceRequest{
@@ -227,14 +232,17 @@ func exampleGuidance() any {
 	return guidance.Answer{
 		Seq: 42, AsOf: exampleTime(), ETag: `"3f786850e387550fdab836ed"`,
 		Items: []guidance.Item{{
-			Kind: knowledge.KindRule, ID: "SEC-001", Key: "rule/SEC-001", Version: 1, Title: "Use parameterized queries", Severity: "CRITICAL",
+			Kind: knowledge.KindRule, ID: "SEC-001", Key: "rule/SEC-001", Version: 1,
+			Title: "Use parameterized queries", Severity: "CRITICAL",
 			Enforcement: "mandatory", Form: guidance.FormBrief, Tokens: 40,
 			Because: []guidance.Reason{{By: guidance.ByGlob, Glob: "**/*.go", Path: "cmd/pay/main.go"}},
 			Text:    "### Use parameterized queries\nrule/SEC-001, CRITICAL, mandatory\n\nPass values to SQL as parameters.\n",
 		}},
-		LeftOut: guidance.Omissions{Total: 2, Counts: map[string]int{guidance.LeftModel: 2}, First: []guidance.Omission{{
-			Kind: knowledge.KindPractice, ID: "small-pull-requests", Title: "Keep pull requests small", Reason: guidance.LeftModel, Tokens: 230,
-		}}},
+		LeftOut: guidance.Omissions{Total: 2, Counts: map[string]int{guidance.LeftModel: 2},
+			First: []guidance.Omission{{
+				Kind: knowledge.KindPractice, ID: "small-pull-requests", Title: "Keep pull requests small",
+				Reason: guidance.LeftModel, Tokens: 230,
+			}}},
 		Budget: guidance.Spent{Tokens: 4000, Reserve: 480, Used: 40, Family: "openai", Estimate: true},
 		Notes:  []string{},
 	}

@@ -87,7 +87,10 @@ func newTenet(t *testing.T, change func(*Options)) *tenet {
 	n.store = &faulty{next: seededStore(t)}
 	o := Options{
 		Seq:   func() knowledge.Seq { return n.seeded },
-		Store: access.New(n.store, nil, n.refused), Refused: n.refused, Authenticate: n.auth.Authenticate, Version: "1.2.3", Desk: desk{n.store}, Mirror: &mirrorBell{}, Jobs: jobs{n.store}, Fleet: aFleet{n.store}, Effects: someEffects{n.store}, Check: aCheck{n.store}.Check, Audit: jobs{n.store}, Erase: jobs{n.store}.erase, Archive: jobs{n.store}, Labels: someLabels{n.store}, LiveDescription: []byte(`{"asyncapi":"3.0.0"}`),
+		Store: access.New(n.store, nil, n.refused), Refused: n.refused, Authenticate: n.auth.Authenticate,
+		Version: "1.2.3", Desk: desk{n.store}, Mirror: &mirrorBell{}, Jobs: jobs{n.store}, Fleet: aFleet{n.store},
+		Effects: someEffects{n.store}, Check: aCheck{n.store}.Check, Audit: jobs{n.store}, Erase: jobs{n.store}.erase,
+		Archive: jobs{n.store}, Labels: someLabels{n.store}, LiveDescription: []byte(`{"asyncapi":"3.0.0"}`),
 		MetricsHandler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "tenet_up 1") }),
 		Observe: func(route string) func(int, time.Duration) {
 			return func(status int, _ time.Duration) {
@@ -436,7 +439,8 @@ func (f *faulty) Close() error { return f.next.Close() }
 
 // newHandler returns a door that has every path.
 func newHandler(s store.Store) *Handler {
-	return New(Options{Store: s, Authenticate: (&authority{}).Authenticate, MetricsHandler: http.NotFoundHandler(), LiveDescription: []byte("{}")})
+	return New(Options{Store: s, Authenticate: (&authority{}).Authenticate, MetricsHandler: http.NotFoundHandler(),
+		LiveDescription: []byte("{}")})
 }
 
 // as asks with the token of another role.

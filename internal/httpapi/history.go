@@ -38,7 +38,8 @@ func (l *collection) history(c *call, p *historyParams) error {
 	if err := f.err(true); err != nil {
 		return err
 	}
-	q := knowledge.ChangeQuery{Key: key, Newest: true, After: p.Before, Limit: orInt(p.Limit, defaultHistory), Bytes: knowledge.MaxPageBytes}
+	q := knowledge.ChangeQuery{Key: key, Newest: true, After: p.Before, Limit: orInt(p.Limit, defaultHistory),
+		Bytes: knowledge.MaxPageBytes}
 	ctx, part := store.WithPartial(c.limited())
 	changes, err := l.h.o.Store.Changes(ctx, q)
 	if err != nil {
@@ -121,7 +122,8 @@ func (l *collection) at(c *call, key knowledge.Key, version int64) (*knowledge.R
 		return rec, nil // the log no longer reaches back to when it was written
 	}
 	return nil, &api.RefusedError{
-		Err: store.ErrNotFound, Detail: key.String() + " has no version " + decimal(version) + "; it is at " + decimal(rec.Version),
+		Err: store.ErrNotFound, Detail: key.String() + " has no version " + decimal(version) + "; it is at " +
+			decimal(rec.Version),
 		Cause: &store.NotFoundError{Key: key},
 	}
 }

@@ -23,7 +23,8 @@ func begin(t *testing.T, n *tenet, token string, announced int, part string) net
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n", batchesPath, announced)
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n",
+		batchesPath, announced)
 	if token != "" {
 		head += "Authorization: Bearer " + token + "\r\n"
 	}
@@ -100,7 +101,8 @@ func TestAllBodiesShareOneBudget(t *testing.T) {
 	await(t, "three bodies are being read", func() bool { return n.h.bodies.Load() == 3*bodyStart })
 	r := answered(t, begin(t, n, agentToken, 1<<20, strings.Repeat(" ", 4*bodyStart)), 10*time.Second) //nolint:bodyclose // answered does
 	if r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
-		t.Errorf("a body over the budget: %d, Retry-After %q; want 503 and when to ask again", r.StatusCode, r.Header.Get("Retry-After"))
+		t.Errorf("a body over the budget: %d, Retry-After %q; want 503 and when to ask again", r.StatusCode,
+			r.Header.Get("Retry-After"))
 	}
 	await(t, "it has given back what it held", func() bool { return n.h.bodies.Load() == 3*bodyStart })
 	polite(t, n)
@@ -114,7 +116,8 @@ func TestWhoTakesMoreThanItsShareIsToldAndTheOthersAreAnswered(t *testing.T) {
 	tooMany := func(what string, r *http.Response) {
 		t.Helper()
 		if r.StatusCode != http.StatusTooManyRequests || r.Header.Get("Retry-After") == "" {
-			t.Errorf("%s: %d, Retry-After %q; want 429 and when to ask again", what, r.StatusCode, r.Header.Get("Retry-After"))
+			t.Errorf("%s: %d, Retry-After %q; want 429 and when to ask again", what, r.StatusCode,
+				r.Header.Get("Retry-After"))
 		}
 	}
 	greedy := begin(t, n, knowledge.RoleContributor, 1<<20, strings.Repeat(" ", 5*bodyStart))
@@ -177,7 +180,8 @@ func TestConnectionsAreBoundedOfOneAddressAndOfAll(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), ReadHeaderTimeout: time.Minute}
+			s := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
+				ReadHeaderTimeout: time.Minute}
 			done := make(chan error, 1)
 			go func() { done <- s.Serve(Listen(l, bound.crowd)) }()
 			t.Cleanup(func() { _ = s.Close(); <-done })
@@ -200,7 +204,8 @@ func TestConnectionsAreBoundedOfOneAddressAndOfAll(t *testing.T) {
 			}
 			r := answered(t, open(), 10*time.Second) //nolint:bodyclose // answered does
 			body, _ := io.ReadAll(r.Body)
-			if r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" || !strings.Contains(string(body), bound.told) {
+			if r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" ||
+				!strings.Contains(string(body), bound.told) {
 				t.Errorf("a connection too many: %d %s", r.StatusCode, body)
 			}
 			_ = first.Close()
@@ -217,7 +222,8 @@ func TestConnectionsAreBoundedOfOneAddressAndOfAll(t *testing.T) {
 }
 
 func TestAPeerIsWhoATrustedProxyNames(t *testing.T) {
-	h := &Handler{o: Options{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("::1/128")}}}
+	h := &Handler{o: Options{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"),
+		netip.MustParsePrefix("::1/128")}}}
 	for _, row := range []struct{ from, forwarded, want string }{
 		{"192.0.2.7:4000", "198.51.100.1", "192.0.2.7"}, // nobody's word counts but a proxy's
 		{"10.0.0.7:4000", "203.0.113.9, 198.51.100.1", "198.51.100.1"},
@@ -266,12 +272,16 @@ func TestTheVersionInABodyIsACondition(t *testing.T) {
 	const seen = `{"category":"security","title":"Another","description":"Text.","version":`
 	runScenarios(t, []scenario{
 		{name: "seen", ask: put(rulePath, seen+"1}"), status: 200, changes: []string{"put rule/SEC-001 2 the-admin"}},
-		{name: "overtaken", before: []ask{put(rulePath, aRule)}, ask: put(rulePath, seen+"1}"), status: 409, want: `{"code":"conflict","want":1,"got":2}`},
-		{name: "of nothing", ask: put("/api/v1/rules/NEW-1", seen+"3}"), status: 409, want: `{"code":"conflict","want":3,"got":0}`},
+		{name: "overtaken", before: []ask{put(rulePath, aRule)}, ask: put(rulePath, seen+"1}"), status: 409,
+			want: `{"code":"conflict","want":1,"got":2}`},
+		{name: "of nothing", ask: put("/api/v1/rules/NEW-1", seen+"3}"), status: 409,
+			want: `{"code":"conflict","want":3,"got":0}`},
 		{
-			name: "beside a header, which counts", before: []ask{put(rulePath, aRule)}, ask: put(rulePath, seen+"1}").with("If-Match", `"2"`),
+			name: "beside a header, which counts", before: []ask{put(rulePath, aRule)},
+			ask:    put(rulePath, seen+"1}").with("If-Match", `"2"`),
 			status: 200, changes: []string{"put rule/SEC-001 3 the-admin"},
 		},
-		{name: "that none can be", ask: put(rulePath, seen+"-1}"), status: 422, want: `{"errors":[{"pointer":"/version","detail":"*"}]}`},
+		{name: "that none can be", ask: put(rulePath, seen+"-1}"), status: 422,
+			want: `{"errors":[{"pointer":"/version","detail":"*"}]}`},
 	})
 }

@@ -76,13 +76,14 @@ func (o Options) withDefaults() Options {
 		l.BodyWindow = 10 * time.Second
 	}
 	l.MaxWaiting = orInt(l.MaxWaiting, 512)
-	// What fits the first packets of a connection arrives no sooner when it is compressed, which costs more than all the rest.
+	// What fits the first packets of a connection arrives no sooner when it is compressed, which costs more than all
+	// the rest.
 	l.CompressFrom = orInt(l.CompressFrom, 12<<10)
 	return o
 }
 
-// Drain ends the requests that wait for a change, now and from now on, so that a server can stop without waiting for them.
-// They answer with the changes so far.
+// Drain ends the requests that wait for a change, now and from now on, so that a server can stop without waiting for
+// them. They answer with the changes so far.
 func (h *Handler) Drain() { h.drain.Do(func() { close(h.drained) }) }
 
 func (h *Handler) register(rt *route) {
@@ -120,7 +121,8 @@ func (h *Handler) table() []*route {
 	var all []*route
 	for _, part := range [][]*route{
 		h.documentRoutes(), tokenRoutes(), proposalRoutes(h), h.searchRoutes(), guidanceRoutes(), fleetDoor{h}.routes(),
-		effectDoor{h}.routes(), checkDoor{h}.routes(), batchRoutes(h), templateRoutes(), changeRoutes(), conflictRoutes(h), jobRoutes(), erasureRoutes(),
+		effectDoor{h}.routes(), checkDoor{h}.routes(), batchRoutes(h), templateRoutes(), changeRoutes(),
+		conflictRoutes(h), jobRoutes(), erasureRoutes(),
 		opsRoutes(h), mountRoutes(h.o.Mounts),
 	} {
 		all = append(all, part...)
@@ -133,7 +135,8 @@ func (h *Handler) unmatched(w http.ResponseWriter, r *http.Request) {
 	c := w.(*call) // ServeHTTP hands the mux nothing else
 	var allowed []string
 	probe := *r
-	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete} {
 		probe.Method = m
 		if _, pattern := h.mux.Handler(&probe); pattern != "/" && pattern != "" {
 			allowed = append(allowed, m)

@@ -6,7 +6,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// newBatch returns a batch without ops: its id from the caller's key, or new; its actor the caller. A dry one is only tried.
+// newBatch returns a batch without ops: its id from the caller's key, or new; its actor the caller. A dry one is only
+// tried.
 func newBatch(c *call, dry bool) (knowledge.Batch, error) {
 	b := knowledge.Batch{Actor: c.actor(), Dry: dry}
 	keys := c.r.Header["Idempotency-Key"]
@@ -15,7 +16,8 @@ func newBatch(c *call, dry bool) (knowledge.Batch, error) {
 		return b, nil
 	}
 	if len(keys) > 1 || keys[0] == "" || len(keys[0]) > maxIdempotencyKey || knowledge.TextFault(keys[0]) != "" {
-		return b, knowledge.BadQuery("Idempotency-Key", "want one UUID, or one text of 1 to %d bytes", maxIdempotencyKey)
+		return b, knowledge.BadQuery("Idempotency-Key", "want one UUID, or one text of 1 to %d bytes",
+			maxIdempotencyKey)
 	}
 	if id, err := uuid.Parse(keys[0]); err == nil && len(keys[0]) == 36 && id != uuid.Nil {
 		b.ID = id

@@ -11,8 +11,8 @@ import (
 	"tenet/internal/api"
 )
 
-// Reading of request bodies. Only bytes that have arrived count, not an announced length, against one budget for all bodies in
-// flight. A peer that sends too slowly is cut off.
+// Reading of request bodies. Only bytes that have arrived count, not an announced length, against one budget for all
+// bodies in flight. A peer that sends too slowly is cut off.
 const (
 	bodyStart = 16 << 10 // room for a body before its first byte; it grows as bytes come
 	bodyPace  = 16 << 10 // bytes that must come in a window, see [Limits]
@@ -40,7 +40,8 @@ func takeBody(c *call, limit int64) ([]byte, error) {
 		return nil, shareUsed("bytes of bodies on their way", c.h.o.Limits.MaxBodies/bodyShare)
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		c.set("Connection", "close")
-		return nil, api.Refuse(api.ErrSlow, "fewer than %d bytes of the body came in %s: send it again, faster", bodyPace, c.h.o.Limits.BodyWindow)
+		return nil, api.Refuse(api.ErrSlow, "fewer than %d bytes of the body came in %s: send it again, faster",
+			bodyPace, c.h.o.Limits.BodyWindow)
 	case c.r.Context().Err() != nil:
 		return nil, c.r.Context().Err()
 	}
@@ -110,8 +111,8 @@ func supported(err error) error {
 	return err
 }
 
-// yieldSlot releases the request's slot while it waits for its peer. resumeSlot takes one again, also above the limit: the bytes
-// that have arrived are kept.
+// yieldSlot releases the request's slot while it waits for its peer. resumeSlot takes one again, also above the limit:
+// the bytes that have arrived are kept.
 func yieldSlot(c *call) {
 	if c.slot {
 		c.h.working.Add(-1)
@@ -124,8 +125,8 @@ func resumeSlot(c *call) {
 	c.slot = true
 }
 
-// holdBytes counts bytes of the request's body until the request ends, and tells when the budget of all, or the caller's share of it, does
-// not allow them.
+// holdBytes counts bytes of the request's body until the request ends, and tells when the budget of all, or the
+// caller's share of it, does not allow them.
 func holdBytes(c *call, n int) error {
 	if c.h.bodies.Add(int64(n)) > c.h.o.Limits.MaxBodies {
 		c.h.bodies.Add(-int64(n))

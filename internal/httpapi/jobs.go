@@ -20,8 +20,9 @@ const jobsTimeout = 5 * time.Second
 
 func runOf(r *store.Run) api.RunView {
 	v := api.RunView{
-		Job: r.Job, DueAt: r.Due, State: r.State, Instance: r.Instance, By: r.By, Attempt: r.Attempt, Started: r.Started,
-		Took: r.Took().Seconds(), Done: r.Done, Total: r.Total, Changed: r.Changed, Error: r.Error,
+		Job: r.Job, DueAt: r.Due, State: r.State, Instance: r.Instance, By: r.By, Attempt: r.Attempt,
+		Started: r.Started,
+		Took:    r.Took().Seconds(), Done: r.Done, Total: r.Total, Changed: r.Changed, Error: r.Error,
 	}
 	if !r.Ended.IsZero() {
 		v.EndedAt = &r.Ended
@@ -30,7 +31,8 @@ func runOf(r *store.Run) api.RunView {
 }
 
 func jobOf(s *upkeep.Standing) api.JobView {
-	v := api.JobView{Name: s.Name, Doc: s.Doc, Schedule: s.Schedule, Heavy: s.Heavy, Local: s.Local, PausedBy: s.PausedBy}
+	v := api.JobView{Name: s.Name, Doc: s.Doc, Schedule: s.Schedule, Heavy: s.Heavy, Local: s.Local,
+		PausedBy: s.PausedBy}
 	if !s.Next.IsZero() {
 		v.NextAt = &s.Next
 	}
@@ -47,13 +49,16 @@ func jobRoutes() []*route {
 		{
 			method: http.MethodGet, path: jobsPath, id: "list-jobs", tag: "operations",
 			summary: "List jobs", description: "The scheduled jobs: what each does, when it runs next, and how its last run ended." + only,
-			handler: with(listJobs), answers: []answer{jsonAnswer[api.JobList](http.StatusOK, "The jobs", exampleJobs())},
+			handler: with(listJobs), answers: []answer{jsonAnswer[api.JobList](http.StatusOK, "The jobs",
+				exampleJobs())},
 			refusals: []int{http.StatusForbidden},
 		},
 		{
 			method: http.MethodGet, path: jobsPath + "/{id}/runs", id: "list-job-runs", tag: "operations",
-			summary: "List the runs of a job", description: "How the newest runs of a job ended, the newest first." + only,
-			handler: with(listRuns), sample: exampleJob, answers: []answer{jsonAnswer[api.RunList](http.StatusOK, "The runs", exampleRuns())},
+			summary: "List the runs of a job", description: "How the newest runs of a job ended, the newest first." +
+				only,
+			handler: with(listRuns), sample: exampleJob,
+			answers:  []answer{jsonAnswer[api.RunList](http.StatusOK, "The runs", exampleRuns())},
 			refusals: []int{http.StatusForbidden, http.StatusNotFound},
 		},
 		{
@@ -61,7 +66,8 @@ func jobRoutes() []*route {
 			summary: "Run a job now", description: "Asks for a run of a job now, on this instance. How it ends stands in the job's runs; a run is " +
 				"found there by due_at." + only,
 			handler: with(runJob), sample: exampleJob,
-			answers:  []answer{jsonAnswer[api.RunView](http.StatusAccepted, "It will be run", runOf(exampleRun(store.RunRunning)))},
+			answers: []answer{jsonAnswer[api.RunView](http.StatusAccepted, "It will be run",
+				runOf(exampleRun(store.RunRunning)))},
 			refusals: []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		},
 		pauseRoute("pause", "Pause a job", "The job is not run by its schedule until it is resumed; a person can still run it."+only, true),
@@ -119,7 +125,8 @@ func listJobs(c *call, _ *noParams) error {
 	defer cancel()
 	list, err := jobs.Jobs(own)
 	if err != nil && own.Err() != nil && c.ctx.Err() == nil {
-		return &store.UnavailableError{Reason: "the database does not say how the jobs stand", RetryAfter: jobsTimeout, NotDone: true, Err: err}
+		return &store.UnavailableError{Reason: "the database does not say how the jobs stand", RetryAfter: jobsTimeout,
+			NotDone: true, Err: err}
 	}
 	if err != nil {
 		return err
@@ -190,7 +197,8 @@ func exampleRun(state store.RunState) *store.Run {
 	at := exampleTime()
 	r := &store.Run{Job: exampleJob, Due: at, Instance: "db1/4711", State: state, Attempt: 1, Started: at, Beat: at}
 	if state == store.RunDone {
-		r.Ended, r.Changed = knowledge.At(at.Add(3*time.Second)), "backup 20260131T120000.000Z, up to change 4711, 1048576 bytes; 1 old backups removed"
+		r.Ended, r.Changed = knowledge.At(at.Add(3*time.Second)),
+			"backup 20260131T120000.000Z, up to change 4711, 1048576 bytes; 1 old backups removed"
 	}
 	return r
 }
@@ -201,7 +209,8 @@ func exampleRuns() api.RunList {
 
 func exampleJobs() api.JobList {
 	return api.JobList{Jobs: []api.JobView{jobOf(&upkeep.Standing{
-		Name: exampleJob, Doc: "Makes a backup of the database, and removes those that are no longer kept", Schedule: "0 2 * * *",
-		Next: knowledge.At(exampleTime().Add(14 * time.Hour)), Last: exampleRun(store.RunDone),
+		Name: exampleJob, Doc: "Makes a backup of the database, and removes those that are no longer kept",
+		Schedule: "0 2 * * *",
+		Next:     knowledge.At(exampleTime().Add(14 * time.Hour)), Last: exampleRun(store.RunDone),
 	})}}
 }

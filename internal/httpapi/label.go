@@ -44,8 +44,8 @@ type labelsParam struct {
 	Label string `query:"label" doc:"The documents as they stand where this label does; as they are now when left out" example:"production"`
 }
 
-// labelled returns a label, and what lists and searches at labels, for a caller who may read documents of these kinds: the answer comes from
-// a copy, and no store asks.
+// labelled returns a label, and what lists and searches at labels, for a caller who may read documents of these kinds:
+// the answer comes from a copy, and no store asks.
 func labelled(c *call, label string, kinds ...knowledge.Kind) (*knowledge.Label, store.LabelReader, error) {
 	if err := access.MayRead(c.request.Caller, kinds...); err != nil {
 		return nil, nil, err

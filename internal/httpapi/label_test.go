@@ -18,7 +18,8 @@ func (s someLabels) ListAt(ctx context.Context, l *knowledge.Label, q knowledge.
 	return page, err
 }
 
-func (s someLabels) SearchAt(ctx context.Context, l *knowledge.Label, q knowledge.SearchQuery) (*knowledge.Hits, error) {
+func (s someLabels) SearchAt(ctx context.Context, l *knowledge.Label,
+	q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	hits, err := s.next.Search(ctx, q)
 	if err == nil {
 		hits.At = knowledge.LabelAt{Label: l.LabelID, Seq: l.Seq}

@@ -42,7 +42,8 @@ type pageParams struct {
 }
 
 func (p *pageParams) query(f *faultList) knowledge.Query {
-	q := knowledge.Query{UpdatedSince: p.UpdatedSince, Order: knowledge.Order(p.Sort), Limit: p.Limit, Cursor: p.Cursor, Total: p.Total}
+	q := knowledge.Query{UpdatedSince: p.UpdatedSince, Order: knowledge.Order(p.Sort), Limit: p.Limit,
+		Cursor: p.Cursor, Total: p.Total}
 	switch p.Active {
 	case "", "true":
 	case "false":
@@ -55,8 +56,8 @@ func (p *pageParams) query(f *faultList) knowledge.Query {
 	return q
 }
 
-// listParams are the parameters of every list. A list has only the filters in the description of its kind, which also gives their
-// meaning and values.
+// listParams are the parameters of every list. A list has only the filters in the description of its kind, which also
+// gives their meaning and values.
 type listParams struct {
 	Category    string `query:"category" filter:"true"`
 	Tag         string `query:"tag" filter:"true"`

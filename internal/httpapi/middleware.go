@@ -52,7 +52,8 @@ func (c *call) logAccess(route string, took time.Duration) {
 		caller = c.request.Caller.ID
 	}
 	c.h.o.AccessLog.LogAttrs(c.r.Context(), slog.LevelInfo, "request",
-		slog.String("request_id", c.request.RequestID()), slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path),
+		slog.String("request_id", c.request.RequestID()), slog.String("method", c.r.Method),
+		slog.String("path", c.r.URL.Path),
 		slog.String("route", route), slog.Int("status", c.status), slog.Int64("bytes", c.bytes),
 		slog.Duration("took", took), slog.String("caller", caller), slog.String("peer", c.peer()),
 		slog.String("source", string(c.source)))

@@ -69,8 +69,9 @@ func (h *Handler) describe() *huma.OpenAPI {
 		Servers: []*huma.Server{{URL: "/", Description: "The server of this document"}},
 		Tags:    tagList(),
 		ExternalDocs: &huma.ExternalDocs{
-			URL:         asyncPath,
-			Description: "The live stream of changes, GET " + livePath + ": a WebSocket, or server-sent events for who accepts text/event-stream",
+			URL: asyncPath,
+			Description: "The live stream of changes, GET " + livePath +
+				": a WebSocket, or server-sent events for who accepts text/event-stream",
 		},
 		Components: &huma.Components{
 			Schemas: schemas,
@@ -109,8 +110,9 @@ func tagList() []*huma.Tag {
 // operation describes one route.
 func (h *Handler) operation(schemas huma.Registry, rt *route) *huma.Operation {
 	op := &huma.Operation{
-		Method: rt.method, Path: rt.path, OperationID: rt.id, Tags: []string{rt.tag}, Summary: rt.summary, Description: rt.description,
-		Parameters: describeParameters(schemas, rt), Responses: map[string]*huma.Response{},
+		Method: rt.method, Path: rt.path, OperationID: rt.id, Tags: []string{rt.tag}, Summary: rt.summary,
+		Description: rt.description,
+		Parameters:  describeParameters(schemas, rt), Responses: map[string]*huma.Response{},
 		Security: []map[string][]string{{"token": {}}},
 	}
 	if rt.public {
@@ -205,7 +207,8 @@ func describeFilter(p *huma.Param, filter *knowledge.Filter) {
 
 func describeParameter(schemas huma.Registry, rt *route, f reflect.StructField, in, name string) *huma.Param {
 	s := huma.SchemaFromField(schemas, f, "")
-	p := &huma.Param{Name: name, In: in, Description: s.Description, Required: in == "path" || f.Tag.Get("required") == "true", Schema: s}
+	p := &huma.Param{Name: name, In: in, Description: s.Description, Required: in == "path" ||
+		f.Tag.Get("required") == "true", Schema: s}
 	if f.Type == typeOf[uuid.UUID]() {
 		s.Format = "uuid"
 	}
@@ -226,7 +229,8 @@ func describeParameter(schemas huma.Registry, rt *route, f reflect.StructField, 
 	switch {
 	case name == "id" && in == "path":
 		p.Example = rt.sample
-		if d := knowledge.Describe(rt.kind); d != nil && d.UUID || strings.HasPrefix(rt.path, batchesPath) || strings.HasPrefix(rt.path, conflictsPath) {
+		if d := knowledge.Describe(rt.kind); d != nil && d.UUID || strings.HasPrefix(rt.path, batchesPath) ||
+			strings.HasPrefix(rt.path, conflictsPath) {
 			s.Format, s.Pattern, s.MinLength, s.MaxLength = "uuid", "", nil, nil
 		}
 	case name == "cursor" && rt.path == conflictsPath:
@@ -244,7 +248,8 @@ func commonHeaders() map[string]*huma.Param {
 	text := func(doc, example string, enum ...any) *huma.Param {
 		return &huma.Param{Description: doc, Schema: &huma.Schema{Type: huma.TypeString, Enum: enum}, Example: example}
 	}
-	asOf := text("The last time at which the answer was known to be current", exampleTime().Format(knowledge.TimeLayout))
+	asOf := text("The last time at which the answer was known to be current",
+		exampleTime().Format(knowledge.TimeLayout))
 	asOf.Schema.Format = "date-time"
 	return map[string]*huma.Param{
 		"Tenet-Source": text("Where the answer came from", "hot", "hot", "warm", "primary", "mirror", "seed"),
@@ -267,38 +272,45 @@ func answerHeaders() map[string]*huma.Param {
 	return map[string]*huma.Param{
 		"ETag":     text("The version of the document and a part of its hash, in quotes", `"7-9f86d081884c"`),
 		"Location": text("Where the new document is", "/api/v1/rules/SEC-001"),
-		"Link":     text("Where to go on: the next page, or the batch to watch", `</api/v1/rules?cursor=abc>; rel="next"`),
+		"Link": text("Where to go on: the next page, or the batch to watch",
+			`</api/v1/rules?cursor=abc>; rel="next"`),
 		"Tenet-Position": text("A position in the log of changes: everything up to it is in the answer. Who reads all pages and then "+
-			"follows the log from the position of the first page misses nothing; left out where it is not known", "42-60303ae22b998861"),
-		labelHeader:   text("Of an answer as of a label: which it is, and where in the log it stood", "production;seq=48211"),
+			"follows the log from the position of the first page misses nothing; left out where it is not known",
+			"42-60303ae22b998861"),
+		labelHeader: text("Of an answer as of a label: which it is, and where in the log it stood",
+			"production;seq=48211"),
 		"Tenet-Batch": text("The id of the batch that the write was", exampleBatchID),
 		dryHeader:     text("true where nothing was written, since the request said dry_run", "true"),
 	}
 }
 
-// refusalName names the component that describes a status of problems. No schema has such a name: generators make types of both.
+// refusalName names the component that describes a status of problems. No schema has such a name: generators make types
+// of both.
 func refusalName(status int) string {
 	return strings.ReplaceAll(strings.ReplaceAll(http.StatusText(status), " ", ""), "-", "") + "Problem"
 }
 
-// refusalResponses describes every status of problems. Their headers are those of every answer, and a few more: to name all of them at each
-// status of each operation would make generated clients three times as long.
+// refusalResponses describes every status of problems. Their headers are those of every answer, and a few more: to name
+// all of them at each status of each operation would make generated clients three times as long.
 func refusalResponses(schemas huma.Registry) map[string]*huma.Response {
 	out := map[string]*huma.Response{}
 	for status, err := range exampleErrors() {
 		p := api.ProblemOf(err)
 		p.RequestID = "9f86d081884c7d65"
-		r := &huma.Response{Description: p.Title, Headers: map[string]*huma.Param{}, Content: map[string]*huma.MediaType{
-			mediaProblem: {Schema: schemas.Schema(typeOf[api.Problem](), true, ""), Example: asJSONValue(p)},
-		}}
+		r := &huma.Response{Description: p.Title, Headers: map[string]*huma.Param{},
+			Content: map[string]*huma.MediaType{
+				mediaProblem: {Schema: schemas.Schema(typeOf[api.Problem](), true, ""), Example: asJSONValue(p)},
+			}}
 		if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 			r.Headers["Retry-After"] = &huma.Param{
-				Description: "The seconds after which to ask again", Schema: &huma.Schema{Type: huma.TypeInteger}, Example: 5,
+				Description: "The seconds after which to ask again", Schema: &huma.Schema{Type: huma.TypeInteger},
+				Example: 5,
 			}
 		}
 		if status == http.StatusUnauthorized {
 			r.Headers["WWW-Authenticate"] = &huma.Param{
-				Description: "How to say who is calling", Schema: &huma.Schema{Type: huma.TypeString}, Example: `Bearer realm="tenet"`,
+				Description: "How to say who is calling", Schema: &huma.Schema{Type: huma.TypeString},
+				Example: `Bearer realm="tenet"`,
 			}
 		}
 		out[refusalName(status)] = r
@@ -354,7 +366,8 @@ func finishSchemas(schemas huma.Registry) {
 	}
 	slices.SortFunc(documents, func(a, b *huma.Schema) int { return strings.Compare(a.Ref, b.Ref) })
 	for name, fields := range map[string][]string{
-		"Example": nil, "Reference": nil, "Scope": nil, "Variable": {"name"}, "RenderRequest": nil, "GuidanceRequest": nil, "GuidanceBudget": nil, "Fault": {"pointer", "detail"},
+		"Example": nil, "Reference": nil, "Scope": nil, "Variable": {"name"}, "RenderRequest": nil,
+		"GuidanceRequest": nil, "GuidanceBudget": nil, "Fault": {"pointer", "detail"},
 	} {
 		all[name].Required = fields
 	}
@@ -371,9 +384,11 @@ func finishSchemas(schemas huma.Registry) {
 	all["BatchStatus"].Properties["id"].Format = "uuid"
 	all["Hit"].Properties["document"].AnyOf = documents
 	all["BatchResult"].Properties["document"].AnyOf = documents
-	for _, free := range []struct{ schema, field string }{{"BatchOp", "document"}, {"BatchOp", "patch"}, {"ResolveRequest", "document"}} {
+	for _, free := range []struct{ schema, field string }{{"BatchOp", "document"}, {"BatchOp", "patch"},
+		{"ResolveRequest", "document"}} {
 		p := all[free.schema].Properties
-		p[free.field] = &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: p[free.field].Description}
+		p[free.field] = &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true,
+			Description: p[free.field].Description}
 	}
 	orNull := append(slices.Clone(documents), &huma.Schema{Type: "null"})
 	all["Change"].Properties["document"].AnyOf = orNull
@@ -382,8 +397,8 @@ func finishSchemas(schemas huma.Registry) {
 	}
 }
 
-// mendSchema makes lists lists: tenet sends an empty one rather than null. A default is told in words: generators take a field that has one for
-// a field that a writer must give.
+// mendSchema makes lists lists: tenet sends an empty one rather than null. A default is told in words: generators take
+// a field that has one for a field that a writer must give.
 func mendSchema(s *huma.Schema) {
 	if s == nil {
 		return
@@ -405,22 +420,26 @@ func exampleErrors() map[int]error {
 	key := knowledge.Key{Kind: knowledge.KindRule, ID: "SEC-001"}
 	conflict := &store.ConflictError{Key: key, Want: 3, Got: 4}
 	return map[int]error{
-		http.StatusBadRequest:            knowledge.BadQuery("limit", "0: want 1 to 200"),
-		http.StatusUnauthorized:          store.ErrUnauthenticated,
-		http.StatusForbidden:             &store.ForbiddenError{Reason: "publishing a rule needs the role maintainer"},
-		http.StatusNotFound:              &store.NotFoundError{Key: key},
-		http.StatusNotAcceptable:         api.Refuse(api.ErrNotAcceptable, "this path answers with application/json"),
-		http.StatusConflict:              &store.ConflictError{Key: key, Want: knowledge.NoVersion, Got: 4},
-		http.StatusGone:                  &store.GoneError{Oldest: 1000},
-		http.StatusPreconditionFailed:    preconditionFailed(conflict),
-		http.StatusRequestEntityTooLarge: api.Refuse(api.ErrTooLarge, "the body has 5000000 bytes: at most 4194304 fit"),
-		http.StatusRequestURITooLong:     api.Refuse(api.ErrURLTooLong, "the URL has 9000 bytes: at most 8192 fit"),
-		http.StatusUnsupportedMediaType:  api.Refuse(api.ErrMediaType, "Content-Type \"text/plain\": want application/json"),
-		http.StatusUnprocessableEntity:   knowledge.Invalid("/title", "missing: want one line of text"),
-		http.StatusTooManyRequests:       shareUsed("requests at a time", 256),
-		http.StatusRequestTimeout:        api.Refuse(api.ErrSlow, "fewer than 16384 bytes of the body came in 10s: send it again, faster"),
-		http.StatusInternalServerError:   fmt.Errorf("boom"),
-		http.StatusServiceUnavailable:    &store.UnavailableError{Reason: "the primary can't be reached", RetryAfter: 5 * time.Second, NotDone: true},
-		http.StatusGatewayTimeout:        context.DeadlineExceeded,
+		http.StatusBadRequest:         knowledge.BadQuery("limit", "0: want 1 to 200"),
+		http.StatusUnauthorized:       store.ErrUnauthenticated,
+		http.StatusForbidden:          &store.ForbiddenError{Reason: "publishing a rule needs the role maintainer"},
+		http.StatusNotFound:           &store.NotFoundError{Key: key},
+		http.StatusNotAcceptable:      api.Refuse(api.ErrNotAcceptable, "this path answers with application/json"),
+		http.StatusConflict:           &store.ConflictError{Key: key, Want: knowledge.NoVersion, Got: 4},
+		http.StatusGone:               &store.GoneError{Oldest: 1000},
+		http.StatusPreconditionFailed: preconditionFailed(conflict),
+		http.StatusRequestEntityTooLarge: api.Refuse(api.ErrTooLarge,
+			"the body has 5000000 bytes: at most 4194304 fit"),
+		http.StatusRequestURITooLong: api.Refuse(api.ErrURLTooLong, "the URL has 9000 bytes: at most 8192 fit"),
+		http.StatusUnsupportedMediaType: api.Refuse(api.ErrMediaType,
+			"Content-Type \"text/plain\": want application/json"),
+		http.StatusUnprocessableEntity: knowledge.Invalid("/title", "missing: want one line of text"),
+		http.StatusTooManyRequests:     shareUsed("requests at a time", 256),
+		http.StatusRequestTimeout: api.Refuse(api.ErrSlow,
+			"fewer than 16384 bytes of the body came in 10s: send it again, faster"),
+		http.StatusInternalServerError: fmt.Errorf("boom"),
+		http.StatusServiceUnavailable: &store.UnavailableError{Reason: "the primary can't be reached",
+			RetryAfter: 5 * time.Second, NotDone: true},
+		http.StatusGatewayTimeout: context.DeadlineExceeded,
 	}
 }

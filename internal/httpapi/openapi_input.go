@@ -24,8 +24,8 @@ func bodySchema(schemas huma.Registry, t reflect.Type) *huma.Schema {
 	return s
 }
 
-// input returns the schema of a document as a writer sends it: without the fields that the store writes, but for the version, which
-// says what the writer saw. Who sends the others back, as they were read, is not refused.
+// input returns the schema of a document as a writer sends it: without the fields that the store writes, but for the
+// version, which says what the writer saw. Who sends the others back, as they were read, is not refused.
 func input(document *huma.Schema, needed []string) *huma.Schema {
 	s := *document
 	s.Required, s.Properties = slices.Clone(needed), map[string]*huma.Schema{}

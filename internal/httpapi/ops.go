@@ -49,8 +49,9 @@ func opsRoutes(h *Handler) []*route {
 		},
 		{
 			method: http.MethodGet, path: "/healthz", id: "get-health", tag: "operations",
-			summary: "Ask whether the process lives", description: "It answers as long as the process does, without a token.",
-			handler: with(getHealth), public: true, probe: true, storeless: true,
+			summary:     "Ask whether the process lives",
+			description: "It answers as long as the process does, without a token.",
+			handler:     with(getHealth), public: true, probe: true, storeless: true,
 			answers: []answer{jsonAnswer[healthAnswer](http.StatusOK, "The process lives", healthAnswer{OK: true})},
 		},
 		{
@@ -69,14 +70,16 @@ func opsRoutes(h *Handler) []*route {
 			summary:     "Read the measures",
 			description: "In the text format of Prometheus, for any token; without one where an operator has said so (`--metrics-open`).",
 			handler:     with(showMetrics), probe: true, raw: true, storeless: true,
-			answers: []answer{{status: http.StatusOK, text: "The measures", body: typeOf[string](), media: "text/plain"}},
+			answers: []answer{{status: http.StatusOK, text: "The measures", body: typeOf[string](),
+				media: "text/plain"}},
 		})
 	}
 	return append(routes, specRoutes(h)...)
 }
 
 func getStatus(c *call, _ *noParams) error {
-	a := api.StatusAnswer{Version: c.h.o.Version, Mode: c.level.Mode, AsOf: c.level.AsOf, Reasons: append(c.h.o.Ready(c.limited()), crowdedReasons(c.h)...)}
+	a := api.StatusAnswer{Version: c.h.o.Version, Mode: c.level.Mode, AsOf: c.level.AsOf,
+		Reasons: append(c.h.o.Ready(c.limited()), crowdedReasons(c.h)...)}
 	a.Ready = len(a.Reasons) == 0
 	if a.Ready {
 		a.Reasons = []string{}
@@ -89,7 +92,8 @@ func getStatus(c *call, _ *noParams) error {
 
 func getCaller(c *call, _ *noParams) error {
 	return c.json(http.StatusOK, api.CallerAnswer{
-		ID: c.request.Caller.ID, Name: c.request.Caller.Name, Role: c.request.Caller.Role, Expiry: c.request.Caller.Expiry, Local: c.request.Caller.Local,
+		ID: c.request.Caller.ID, Name: c.request.Caller.Name, Role: c.request.Caller.Role,
+		Expiry: c.request.Caller.Expiry, Local: c.request.Caller.Local,
 	})
 }
 
@@ -147,7 +151,8 @@ func crowdedReasons(h *Handler) []string {
 }
 
 func exampleStatus() any {
-	return api.StatusAnswer{Version: "1.4.0", Mode: knowledge.ModeNormal, AsOf: exampleTime(), Ready: true, Reasons: []string{}}
+	return api.StatusAnswer{Version: "1.4.0", Mode: knowledge.ModeNormal, AsOf: exampleTime(), Ready: true,
+		Reasons: []string{}}
 }
 
 func exampleCaller() any {

@@ -26,7 +26,8 @@ type Options struct {
 	Refused func(ctx context.Context, r access.Refusal)
 	// Level returns how fresh the answers are, for every request. If nil, the mode is normal, as of now.
 	Level func() knowledge.Level
-	// Position returns a place in the log that every read which begins later shows; false where none is known. Nil: none is.
+	// Position returns a place in the log that every read which begins later shows; false where none is known. Nil:
+	// none is.
 	Position func() (knowledge.Mark, bool)
 	// Seq returns a seq that no answer given so far is ahead of. If nil, answers have no Tenet-Seq.
 	Seq func() knowledge.Seq
@@ -62,7 +63,8 @@ type Options struct {
 	Ready func(ctx context.Context) []string
 	// Notes returns warnings for the operator of a server that can answer. May be nil.
 	Notes func() []string
-	// Crowded returns why there is no room for more callers before they reach the door, "" when there is. Nil: there always is.
+	// Crowded returns why there is no room for more callers before they reach the door, "" when there is. Nil: there
+	// always is.
 	Crowded func() string
 	// Trusted are the addresses of proxies whose X-Forwarded-For is believed.
 	Trusted []netip.Prefix
@@ -70,8 +72,8 @@ type Options struct {
 	Origins []string
 	// Fresh marks the context of a request with Cache-Control: no-cache. If nil, such requests are like others.
 	Fresh func(ctx context.Context) context.Context
-	// Observe returns the function to call after every request of a route, such as "GET /api/v1/rules/{id}". It is called once for
-	// each route, when that is first used. May be nil.
+	// Observe returns the function to call after every request of a route, such as "GET /api/v1/rules/{id}". It is
+	// called once for each route, when that is first used. May be nil.
 	Observe func(route string) func(status int, took time.Duration)
 	// Archive holds the documents that were retired long ago. May be nil.
 	Archive store.Archive
@@ -106,15 +108,16 @@ type Limits struct {
 	MaxBatchBody int64 `name:"max-batch-body" default:"33554432" doc:"Bytes of a batch"`
 	// MaxConcurrent bounds the requests at a time, probes not counted; more are refused with 503.
 	MaxConcurrent int `name:"max-requests" default:"1024" least:"1" doc:"Requests at work at one time; more are told to come back"`
-	// MaxEach bounds those of one principal, and of those whose body is on its way; more are refused with 429. When 0 it is a quarter of
-	// MaxConcurrent, 64 at least.
-	MaxEach      int           `name:"requests-each" default:"256" least:"1" doc:"Requests of one principal at one time; more are refused with 429, and the others are answered"`
-	MaxWaiting   int           // of these, requests that wait for a change; more are refused with 503: 512
-	MaxBodies    int64         // bytes of all bodies in flight; more are refused with 503: 256 MiB
-	MaxAnswers   int64         // bytes of all answers of more than 64 KiB in flight; more are refused with 503: 256 MiB
-	BodyWindow   time.Duration // in which 16 KiB of a body must come, or all that is left of it: 10 s
-	MaxURL       int           // bytes of the path and query: 8 KiB
-	CompressFrom int           // bytes from which an answer is compressed for clients that accept it: 12 KiB; negative: never
+	// MaxEach bounds those of one principal, and of those whose body is on its way; more are refused with 429. When 0
+	// it is a quarter of MaxConcurrent, 64 at least.
+	MaxEach    int           `name:"requests-each" default:"256" least:"1" doc:"Requests of one principal at one time; more are refused with 429, and the others are answered"`
+	MaxWaiting int           // of these, requests that wait for a change; more are refused with 503: 512
+	MaxBodies  int64         // bytes of all bodies in flight; more are refused with 503: 256 MiB
+	MaxAnswers int64         // bytes of all answers of more than 64 KiB in flight; more are refused with 503: 256 MiB
+	BodyWindow time.Duration // in which 16 KiB of a body must come, or all that is left of it: 10 s
+	MaxURL     int           // bytes of the path and query: 8 KiB
+	// bytes from which an answer is compressed for clients that accept it: 12 KiB; negative: never
+	CompressFrom int
 }
 
 // A BatchTeller returns the state of batches.
@@ -135,8 +138,8 @@ type UseCounter interface {
 type Desk interface {
 	// Conflicts returns those that are asked for, the newest first, with what stands of their documents now.
 	Conflicts(ctx context.Context, q store.ParkedQuery) ([]store.Parked, error)
-	// Resolve carries out decisions, in the order in which the batches were taken, and returns those that were. One that was made of
-	// what is no longer so is refused, and all with it.
+	// Resolve carries out decisions, in the order in which the batches were taken, and returns those that were. One
+	// that was made of what is no longer so is refused, and all with it.
 	Resolve(ctx context.Context, by string, decisions ...store.Decision) ([]store.Decided, error)
 }
 
@@ -152,7 +155,8 @@ type Mirror interface {
 type Jobs interface {
 	// Jobs returns the state of the jobs, and as much of it as is known together with an error.
 	Jobs(ctx context.Context) ([]upkeep.Standing, error)
-	// Start asks for a run now; it is [store.ErrNotFound] for a job that there is not, [store.ErrConflict] while it runs.
+	// Start asks for a run now; it is [store.ErrNotFound] for a job that there is not, [store.ErrConflict] while it
+	// runs.
 	Start(ctx context.Context, name, by string) (store.Run, error)
 	// History returns the newest runs of a job, the newest first.
 	History(ctx context.Context, name string, limit int) ([]store.Run, error)
@@ -162,7 +166,8 @@ type Jobs interface {
 
 // Fleet knows the state of repositories.
 type Fleet interface {
-	// CheckIn records the report of a work tree, and returns the state of its repository, which is read with the rights of the caller.
+	// CheckIn records the report of a work tree, and returns the state of its repository, which is read with the rights
+	// of the caller.
 	CheckIn(ctx context.Context, reader store.Reader, c store.CheckIn) (*store.Standing, error)
 	// Page returns repositories by their ids.
 	Page(ctx context.Context, q store.FleetQuery) ([]store.Standing, error)
@@ -195,8 +200,8 @@ type Pages interface {
 	Head(h http.Header)
 }
 
-// A Mount is another door that callers reach through this one, which finds out who is calling, bounds what each may take, counts and logs. Its
-// routes are no operations of the OpenAPI document: its protocol describes itself.
+// A Mount is another door that callers reach through this one, which finds out who is calling, bounds what each may
+// take, counts and logs. Its routes are no operations of the OpenAPI document: its protocol describes itself.
 type Mount struct {
 	Tag string // of its requests, for people who read the routes
 	// Door names the door in the audit.
@@ -205,10 +210,10 @@ type Mount struct {
 	Routes []string
 	// Serve answers a request; the context says who is calling. An error is answered as any other of this door.
 	Serve func(w http.ResponseWriter, r *http.Request) error
-	// Token returns the token that a request signed in with, "" for a stranger, who is let through. If nil, the token is in the Authorization
-	// header, and a request without one is refused.
+	// Token returns the token that a request signed in with, "" for a stranger, who is let through. If nil, the token
+	// is in the Authorization header, and a request without one is refused.
 	Token func(r *http.Request) string
-	// Streams reports whether the answer to a request is a stream, which the other door bounds by itself; the body is nil for methods without
-	// one. If nil, every request is a request at work, and its body is not read before Serve.
+	// Streams reports whether the answer to a request is a stream, which the other door bounds by itself; the body is
+	// nil for methods without one. If nil, every request is a request at work, and its body is not read before Serve.
 	Streams func(method string, body []byte) bool
 }

@@ -46,7 +46,8 @@ func TestQueuedWritesSayThatTheyWait(t *testing.T) {
 		t.Fatalf("each for itself: got %d %s", r.status, r.body)
 	}
 	r.holds(t, `{"state":"queued","failed":1,"results":[{"state":"queued"},{"error":{"code":"not_found"}}]}`)
-	if r = n.do(del("/api/v1/violations/" + exampleID(knowledge.KindViolation) + "?purge=true")); r.status != http.StatusAccepted || len(r.body) > 0 {
+	if r = n.do(del("/api/v1/violations/" + exampleID(knowledge.KindViolation) +
+		"?purge=true")); r.status != http.StatusAccepted || len(r.body) > 0 {
 		t.Errorf("purge: got %d %s", r.status, r.body)
 	}
 }
@@ -75,7 +76,8 @@ func TestUnavailableSaysWhatItIs(t *testing.T) {
 	}
 	n.do(ask{method: http.MethodGet, path: "/readyz", token: "-"}).holds(t, `{"code":"unavailable","reasons":["*"]}`)
 	n.store.fail(errors.New("secret of the driver"))
-	if r := n.do(get(rulePath)); r.status != http.StatusInternalServerError || bytes.Contains(r.body, []byte("driver")) {
+	if r := n.do(get(rulePath)); r.status != http.StatusInternalServerError ||
+		bytes.Contains(r.body, []byte("driver")) {
 		t.Errorf("unforeseen: got %d %s", r.status, r.body)
 	}
 }
@@ -83,7 +85,8 @@ func TestUnavailableSaysWhatItIs(t *testing.T) {
 func TestAnswersSayHowFreshTheyAre(t *testing.T) {
 	asked := knowledge.At(time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC))
 	var mu sync.Mutex
-	levels := []knowledge.Level{{Mode: knowledge.ModeNormal, AsOf: asked}, {Mode: knowledge.ModeDegraded, AsOf: knowledge.At(asked.Add(-time.Minute))}}
+	levels := []knowledge.Level{{Mode: knowledge.ModeNormal, AsOf: asked},
+		{Mode: knowledge.ModeDegraded, AsOf: knowledge.At(asked.Add(-time.Minute))}}
 	calls := 0
 	n := newTenet(t, func(o *Options) {
 		o.Level = func() knowledge.Level {
@@ -95,7 +98,8 @@ func TestAnswersSayHowFreshTheyAre(t *testing.T) {
 		o.Store = mirrored{o.Store}
 	})
 	r := n.do(get(rulePath))
-	for name, want := range map[string]string{"Tenet-Source": "mirror", "Tenet-Mode": "degraded", "Tenet-As-Of": "2026-05-01T09:59:00.000000Z"} {
+	for name, want := range map[string]string{"Tenet-Source": "mirror", "Tenet-Mode": "degraded",
+		"Tenet-As-Of": "2026-05-01T09:59:00.000000Z"} {
 		if got := r.header.Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
@@ -173,8 +177,10 @@ func TestCallsWithoutAValidTokenAreTold(t *testing.T) {
 	n.do(ask{method: http.MethodGet, path: rulePath, token: "-"}.with("X-Request-Id", "r1"))
 	n.do(ask{method: http.MethodGet, path: rulePath, token: "off"}.with("X-Request-Id", "r2"))
 	want := []access.Refusal{
-		{Door: "rest", Method: access.MethodAuthenticate, Reason: "no token: GET /api/v1/rules/{id}", RequestID: "r1", Peer: "127.0.0.1"},
-		{Door: "rest", Method: access.MethodAuthenticate, Reason: access.ReasonDisabled + ": GET /api/v1/rules/{id}", RequestID: "r2", Peer: "127.0.0.1", Caller: &access.Caller{ID: "ann"}},
+		{Door: "rest", Method: access.MethodAuthenticate, Reason: "no token: GET /api/v1/rules/{id}", RequestID: "r1",
+			Peer: "127.0.0.1"},
+		{Door: "rest", Method: access.MethodAuthenticate, Reason: access.ReasonDisabled + ": GET /api/v1/rules/{id}",
+			RequestID: "r2", Peer: "127.0.0.1", Caller: &access.Caller{ID: "ann"}},
 	}
 	if !reflect.DeepEqual(told, want) {
 		t.Errorf("told of %+v, want %+v", told, want)
@@ -188,11 +194,13 @@ func TestRequestsAreLoggedAndCounted(t *testing.T) {
 	n.do(get("/nowhere").with("X-Request-Id", "not sane: \"quotes\""))
 	var first, second map[string]any
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-	if len(lines) != 2 || json.Unmarshal([]byte(lines[0]), &first) != nil || json.Unmarshal([]byte(lines[1]), &second) != nil {
+	if len(lines) != 2 || json.Unmarshal([]byte(lines[0]), &first) != nil ||
+		json.Unmarshal([]byte(lines[1]), &second) != nil {
 		t.Fatalf("want two lines of JSON: %q", lines)
 	}
 	for name, want := range map[string]any{
-		"request_id": "r1", "method": "GET", "route": "GET /api/v1/rules/{id}", "path": rulePath, "status": 200.0, "caller": "the-admin", "source": "primary",
+		"request_id": "r1", "method": "GET", "route": "GET /api/v1/rules/{id}", "path": rulePath, "status": 200.0,
+		"caller": "the-admin", "source": "primary",
 	} {
 		if first[name] != want {
 			t.Errorf("%s: %v, want %v", name, first[name], want)
@@ -246,7 +254,8 @@ type waitingStore struct {
 func (w *waitingStore) add(k knowledge.Kind) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.changes = append(w.changes, knowledge.Change{Seq: knowledge.Seq(len(w.changes) + 1), Key: knowledge.Key{Kind: k, ID: "x"}, Verb: knowledge.VerbPurge})
+	w.changes = append(w.changes, knowledge.Change{Seq: knowledge.Seq(len(w.changes) + 1),
+		Key: knowledge.Key{Kind: k, ID: "x"}, Verb: knowledge.VerbPurge})
 	close(w.bell)
 	w.bell = make(chan struct{})
 }
@@ -303,7 +312,8 @@ func TestLongPolls(t *testing.T) {
 		want        string
 		atLeast     time.Duration
 	}{
-		{"the next change", "wait=30", false, func(_ *Handler, w *waitingStore) { w.add(knowledge.KindRule) }, `{"changes":[{"seq":1}],"next_after":1}`, 0},
+		{"the next change", "wait=30", false, func(_ *Handler, w *waitingStore) { w.add(knowledge.KindRule) },
+			`{"changes":[{"seq":1}],"next_after":1}`, 0},
 		{"no change", "wait=30", false, nil, `{"changes":[],"next_after":0}`, 30 * time.Second},
 		{"a bell that rings for nothing", "wait=2", true, nil, `{"changes":[],"next_after":0}`, 2 * time.Second},
 		{
@@ -317,9 +327,11 @@ func TestLongPolls(t *testing.T) {
 		},
 		{
 			"no change of a kind", "wait=3&kind=rule", false,
-			func(_ *Handler, w *waitingStore) { w.add(knowledge.KindTemplate) }, `{"changes":[],"next_after":1}`, 3 * time.Second,
+			func(_ *Handler, w *waitingStore) { w.add(knowledge.KindTemplate) }, `{"changes":[],"next_after":1}`,
+			3 * time.Second,
 		},
-		{"a server that stops", "wait=30", false, func(h *Handler, _ *waitingStore) { h.Drain(); h.Drain() }, `{"changes":[],"next_after":0}`, 0},
+		{"a server that stops", "wait=30", false, func(h *Handler, _ *waitingStore) { h.Drain(); h.Drain() },
+			`{"changes":[],"next_after":0}`, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -355,18 +367,21 @@ func TestLongPolls(t *testing.T) {
 
 func TestLiveDoorGetsKnownCallersOnly(t *testing.T) {
 	n := newTenet(t, func(o *Options) {
-		o.Mounts = []Mount{{Routes: []string{"GET " + livePath}, Serve: func(w http.ResponseWriter, r *http.Request) error {
-			w.Header().Set("Content-Type", "text/event-stream")
-			_, _ = w.Write([]byte("data: " + access.CallerFrom(r.Context()).ID + " " + r.URL.Query().Get("kind") + "\n\n"))
-			w.(http.Flusher).Flush()
-			return nil
-		}, Streams: func(string, []byte) bool { return true }}}
+		o.Mounts = []Mount{{Routes: []string{"GET " + livePath},
+			Serve: func(w http.ResponseWriter, r *http.Request) error {
+				w.Header().Set("Content-Type", "text/event-stream")
+				_, _ = w.Write([]byte("data: " + access.CallerFrom(r.Context()).ID + " " + r.URL.Query().Get("kind") +
+					"\n\n"))
+				w.(http.Flusher).Flush()
+				return nil
+			}, Streams: func(string, []byte) bool { return true }}}
 	})
 	if r := n.do(ask{method: http.MethodGet, path: livePath, token: "-"}); r.status != http.StatusUnauthorized {
 		t.Errorf("nobody: got %d", r.status)
 	}
 	r := n.do(get(livePath+"?kind=rule").with("Accept", "text/event-stream"))
-	if got := string(r.body); r.status != http.StatusOK || got != "data: the-admin rule\n\n" || r.header.Get("Tenet-Mode") == "" {
+	if got := string(r.body); r.status != http.StatusOK || got != "data: the-admin rule\n\n" ||
+		r.header.Get("Tenet-Mode") == "" {
 		t.Errorf("got %d %q %v", r.status, got, r.header)
 	}
 }

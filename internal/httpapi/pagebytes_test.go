@@ -12,14 +12,15 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// TestPagesEndAtTheirBytes reads large documents through every answer that has pages: none is longer than its bound and one document,
-// and the pages together hold everything, once.
+// TestPagesEndAtTheirBytes reads large documents through every answer that has pages: none is longer than its bound and
+// one document, and the pages together hold everything, once.
 func TestPagesEndAtTheirBytes(t *testing.T) {
 	n := newTenet(t, nil)
 	const documents, size = 20, 500 << 10
 	text := strings.Repeat("Gargantuan words. ", size/len("Gargantuan words. "))
 	for i := range documents {
-		write := put(fmt.Sprintf("/api/v1/rules/BIG-%02d", i), fmt.Sprintf(`{"category":"security","title":"Big %d","tags":["big"],"description":%q}`, i, text))
+		write := put(fmt.Sprintf("/api/v1/rules/BIG-%02d", i),
+			fmt.Sprintf(`{"category":"security","title":"Big %d","tags":["big"],"description":%q}`, i, text))
 		if r := n.do(write); r.status != http.StatusCreated {
 			t.Fatalf("%d %.300s", r.status, r.body)
 		}
@@ -43,7 +44,8 @@ func TestPagesEndAtTheirBytes(t *testing.T) {
 		{"a search", "/api/v1/search?q=gargantuan&limit=50&view=full", "cursor", documents + 1, nil},
 		{"a history", "/api/v1/rules/BIG-99/history?limit=200", "before", documents, nil},
 		{"changes", "/api/v1/changes?limit=2000", "after", int(n.tail()), func(p *page) string { return p.Position }},
-		{"changes of a kind", "/api/v1/changes?limit=2000&kind=rule&id=BIG-99", "after", documents, func(p *page) string { return p.Position }},
+		{"changes of a kind", "/api/v1/changes?limit=2000&kind=rule&id=BIG-99", "after", documents,
+			func(p *page) string { return p.Position }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			seen, pages := map[string]bool{}, 0
@@ -76,14 +78,15 @@ func TestPagesEndAtTheirBytes(t *testing.T) {
 				path = c.first + "&" + c.param + "=" + next
 			}
 			if pages < 1 || len(seen) != c.want {
-				t.Errorf("%d entries behind a first page and %d more, want %d entries on several pages", len(seen), pages, c.want)
+				t.Errorf("%d entries behind a first page and %d more, want %d entries on several pages", len(seen),
+					pages, c.want)
 			}
 		})
 	}
 }
 
-// TestEveryListHasPages asks every route that takes a limit, as the table of routes has them: none takes more than its limit, and each says
-// where the next page begins.
+// TestEveryListHasPages asks every route that takes a limit, as the table of routes has them: none takes more than its
+// limit, and each says where the next page begins.
 func TestEveryListHasPages(t *testing.T) {
 	n := newTenet(t, nil)
 	pathless := map[string]string{"GET /api/v1/jobs/{id}/runs": "its runs are few, and older ones go by retention"}
@@ -102,9 +105,11 @@ func TestEveryListHasPages(t *testing.T) {
 			path += "?q=sql"
 		}
 		with := func(n int) string {
-			return path + map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")] + "limit=" + strconv.Itoa(n)
+			return path + map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")] + "limit=" +
+				strconv.Itoa(n)
 		}
-		if r := n.do(get(with(limit + 1))); r.status != http.StatusBadRequest && r.status != http.StatusUnprocessableEntity {
+		if r := n.do(get(with(limit + 1))); r.status != http.StatusBadRequest &&
+			r.status != http.StatusUnprocessableEntity {
 			t.Errorf("%s takes a limit of %d, one more than it says: %d %.200s", rt.name, limit+1, r.status, r.body)
 		}
 		if _, none := pathless[rt.name]; none {

@@ -78,8 +78,8 @@ func (s *querySet) full(raw string, v reflect.Value) (faultList, error) {
 	return f, nil
 }
 
-// plain reads a query in which nothing is wrong, as most are, for next to nothing. Of any other it reports false, and has read a
-// part of it.
+// plain reads a query in which nothing is wrong, as most are, for next to nothing. Of any other it reports false, and
+// has read a part of it.
 func (s *querySet) plain(raw string, v reflect.Value) bool {
 	for raw != "" {
 		var pair string

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// peerOf returns the address that the request comes from: that of the connection, or where a trusted proxy has it, the last one in
-// X-Forwarded-For that is no trusted proxy's. The entries before it may be forged.
+// peerOf returns the address that the request comes from: that of the connection, or where a trusted proxy has it, the
+// last one in X-Forwarded-For that is no trusted proxy's. The entries before it may be forged.
 func peerOf(r *http.Request, proxies []netip.Prefix) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -21,15 +21,19 @@ func TestAListNamesAPositionToFollowFrom(t *testing.T) {
 	for _, path := range []string{"/api/v1/rules?limit=1", "/api/v1/search?q=queries"} {
 		list := n.do(get(path))
 		at := list.header.Get("Tenet-Position")
-		if again := n.do(get(path).with("If-None-Match", list.header.Get("ETag"))); again.status != http.StatusNotModified || again.header.Get("Tenet-Position") != at {
-			t.Errorf("%s asked again: %d at %q, want 304 at %q", path, again.status, again.header.Get("Tenet-Position"), at)
+		if again := n.do(get(path).with("If-None-Match",
+			list.header.Get("ETag"))); again.status != http.StatusNotModified ||
+			again.header.Get("Tenet-Position") != at {
+			t.Errorf("%s asked again: %d at %q, want 304 at %q", path, again.status,
+				again.header.Get("Tenet-Position"), at)
 		}
 		n.do(patch(rulePath, `{"priority":3}`))
 		n.do(patch(rulePath, `{"priority":4}`))
 		r := n.do(get("/api/v1/changes?after=" + at))
 		var page changePage
 		if err := json.Unmarshal(r.body, &page); err != nil || len(page.Changes) != 2 {
-			t.Fatalf("%s: after %q come %d changes, want the 2 that were made since: %s", path, at, len(page.Changes), r.body)
+			t.Fatalf("%s: after %q come %d changes, want the 2 that were made since: %s", path, at, len(page.Changes),
+				r.body)
 		}
 		if m, err := knowledge.ParseMark(page.Position); err != nil || m.Seq != page.NextAfter || len(m.Chain) == 0 {
 			t.Errorf("the page ends at %q, want the seq %d with its chain", page.Position, page.NextAfter)
@@ -40,7 +44,8 @@ func TestAListNamesAPositionToFollowFrom(t *testing.T) {
 	}
 }
 
-// A tenet on a PostgreSQL may lag behind another one: a position that it does not reach is only refused while it is level.
+// A tenet on a PostgreSQL may lag behind another one: a position that it does not reach is only refused while it is
+// level.
 func TestAPositionAheadOfALaggingCopyIsWaitedFor(t *testing.T) {
 	mode := knowledge.ModeDegraded
 	n := newTenet(t, func(o *Options) {

@@ -37,7 +37,8 @@ func proposalRoutes(h *Handler) []*route {
 	l := &collection{h: h, kind: knowledge.KindProposal, path: "/api/v1/proposals"}
 	id, tag := exampleID(knowledge.KindProposal), knowledge.KindProposal.Plural()
 	wrote := []string{"Tenet-Batch", "Tenet-Seq"}
-	queued := l.documentAnswer(http.StatusAccepted, "It is safe on disk and waits for the primary", "Tenet-Batch", "Link")
+	queued := l.documentAnswer(http.StatusAccepted, "It is safe on disk and waits for the primary", "Tenet-Batch",
+		"Link")
 	writes := []int{http.StatusNotFound, http.StatusConflict}
 	return []*route{
 		{
@@ -47,18 +48,21 @@ func proposalRoutes(h *Handler) []*route {
 				"everybody who may propose comments. An admin may override, with a reason: then it can be applied without its approvals. When the ops change, what was said of others no longer counts.",
 			handler: with(reviewProposal),
 			body: &payload{media: mediaJSON, body: typeOf[reviewRequest](), samples: []sample{
-				{"comment", "A word about it", reviewRequest{Verdict: knowledge.VerdictComment, Comment: "Which services does this touch?"}},
+				{"comment", "A word about it", reviewRequest{Verdict: knowledge.VerdictComment,
+					Comment: "Which services does this touch?"}},
 			}},
-			answers:  []answer{l.documentAnswer(http.StatusOK, "The proposal with the review", wrote...), queued},
-			refusals: append(writes, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity),
+			answers: []answer{l.documentAnswer(http.StatusOK, "The proposal with the review", wrote...), queued},
+			refusals: append(writes, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+				http.StatusUnprocessableEntity),
 		},
 		{
 			method: http.MethodPost, path: l.path + "/{id}/apply", id: "apply-proposal", tag: tag, sample: id,
 			summary: "Apply a proposal",
 			description: "Does its ops and says so in it, all or nothing, once: asked again, it gives the same answer. It needs the approvals that the policy asks for, and the " +
 				"right to do the ops. A document that is no longer as the proposal saw it is a conflict; changes shows what differs.",
-			handler: with(applyProposal),
-			answers: []answer{l.documentAnswer(http.StatusOK, "The proposal, applied", wrote...), queued}, refusals: writes,
+			handler:  with(applyProposal),
+			answers:  []answer{l.documentAnswer(http.StatusOK, "The proposal, applied", wrote...), queued},
+			refusals: writes,
 		},
 		{
 			method: http.MethodGet, path: l.path + "/{id}/changes", id: "get-proposal-changes", tag: tag, sample: id,
@@ -75,7 +79,8 @@ func exampleProposed() any {
 	before, after := exampleStored(knowledge.KindRule), exampleStored(knowledge.KindRule)
 	after.Stamps().Version = 2
 	return proposedChanges{State: knowledge.ProposalOpen, Changes: []store.ProposedChange{{
-		Verb: knowledge.VerbPatch, Kind: knowledge.KindRule, ID: before.Key().ID, Base: 1, Current: 1, Before: before, Now: before, After: after,
+		Verb: knowledge.VerbPatch, Kind: knowledge.KindRule, ID: before.Key().ID, Base: 1, Current: 1, Before: before,
+		Now: before, After: after,
 	}}}
 }
 
@@ -157,7 +162,8 @@ func (h *Handler) proposedChanges(c *call, _ *proposalPath) error {
 	if err != nil {
 		return err
 	}
-	// A preview must not show documents that the caller may not read. No proposal holds such kinds today; this makes sure of it.
+	// A preview must not show documents that the caller may not read. No proposal holds such kinds today; this makes
+	// sure of it.
 	for i := range p.Ops {
 		if kind, err := knowledge.ParseKind(p.Ops[i].Kind); err == nil && !access.Sees(c.request.Caller, kind) {
 			return c.request.Caller.Deny(&store.ForbiddenError{Reason: "you may not read " + kind.Plural()})

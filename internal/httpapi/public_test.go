@@ -7,9 +7,11 @@ import (
 	"testing"
 )
 
-// TestTheListOfPublicPathsIsTheRouteTable compares what SECURITY.md says answers without a token with the routes that do.
+// TestTheListOfPublicPathsIsTheRouteTable compares what SECURITY.md says answers without a token with the routes that
+// do.
 func TestTheListOfPublicPathsIsTheRouteTable(t *testing.T) {
-	const file, begin, end = "../../SECURITY.md", "<!-- from the route table: begin -->\n", "<!-- from the route table: end -->"
+	const file, begin, end = "../../SECURITY.md", "<!-- from the route table: begin -->\n",
+		"<!-- from the route table: end -->"
 	var list []string
 	for _, rt := range described().routes {
 		if rt.public {

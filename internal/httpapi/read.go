@@ -13,9 +13,10 @@ import (
 	"tenet/internal/store"
 )
 
-// This file walks the path of a read that memory answers, in order: the route, the token, the question. The answer is made and sent
-// by answer.go, and conn.go hands a page to the system in one piece. The other half is read.go of package cache; between the two lie
-// the one-line methods of access and observe. Nothing on the path encodes a document or asks anybody outside the process.
+// This file walks the path of a read that memory answers, in order: the route, the token, the question. The answer is
+// made and sent by answer.go, and conn.go hands a page to the system in one piece. The other half is read.go of package
+// cache; between the two lie the one-line methods of access and observe. Nothing on the path encodes a document or asks
+// anybody outside the process.
 
 // apiPrefix begins the path of every document.
 const apiPrefix = "/api/v1/"
@@ -38,14 +39,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if len(r.RequestURI) > h.o.Limits.MaxURL {
-		c.fail(api.Refuse(api.ErrURLTooLong, "the URL has %d bytes: at most %d fit", len(r.RequestURI), h.o.Limits.MaxURL))
+		c.fail(api.Refuse(api.ErrURLTooLong, "the URL has %d bytes: at most %d fit", len(r.RequestURI),
+			h.o.Limits.MaxURL))
 		return
 	}
 	h.mux.ServeHTTP(c, r)
 }
 
-// direct returns the route of a read of one document or of a list, and the document's id, faster than the mux would. It returns nil
-// for all other requests, which the mux routes.
+// direct returns the route of a read of one document or of a list, and the document's id, faster than the mux would. It
+// returns nil for all other requests, which the mux routes.
 func (h *Handler) direct(r *http.Request) (*route, string) {
 	rest, ok := strings.CutPrefix(r.URL.Path, apiPrefix)
 	if !ok || r.Method != http.MethodGet || len(r.RequestURI) > h.o.Limits.MaxURL {
@@ -118,7 +120,8 @@ func (c *call) wish() error {
 	if least != nil {
 		n, err := strconv.ParseInt(least[0], 10, 64)
 		if err != nil || n < 0 || len(least) > 1 {
-			return knowledge.BadQuery("Tenet-Min-Seq", "%q: want one number, the newest Tenet-Seq that was seen", strings.Join(least, ", "))
+			return knowledge.BadQuery("Tenet-Min-Seq", "%q: want one number, the newest Tenet-Seq that was seen",
+				strings.Join(least, ", "))
 		}
 		w.MinSeq = knowledge.Seq(n)
 	}
@@ -248,7 +251,8 @@ func (c *call) finish() {
 	}
 }
 
-// recognise sets the caller of a mounted door by its own token. Without a valid one, the other door shows its public part.
+// recognise sets the caller of a mounted door by its own token. Without a valid one, the other door shows its public
+// part.
 func recognise(c *call) error {
 	token := c.route.token(c.r)
 	if token == "" {

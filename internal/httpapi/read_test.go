@@ -31,9 +31,12 @@ func newCachedTenet(t *testing.T) *tenet {
 	})
 }
 
-// Whatever was asked before and is ready must be what it was the first time, in every coding, until something on it changes.
+// Whatever was asked before and is ready must be what it was the first time, in every coding, until something on it
+// changes.
 func TestReadyAnswersAreThoseOfTheFirstTime(t *testing.T) {
-	for _, path := range []string{"/api/v1/rules", "/api/v1/rules?limit=1&sort=id", "/api/v1/rules?fields=description,examples,created_at,updated_at,tags,scope,title&total=true", "/api/v1/search?q=parameter*"} {
+	for _, path := range []string{"/api/v1/rules", "/api/v1/rules?limit=1&sort=id",
+		"/api/v1/rules?fields=description,examples,created_at,updated_at,tags,scope,title&total=true",
+		"/api/v1/search?q=parameter*"} {
 		t.Run(path, func(t *testing.T) {
 			n := newCachedTenet(t)
 			first := n.do(get(path))
@@ -43,11 +46,13 @@ func TestReadyAnswersAreThoseOfTheFirstTime(t *testing.T) {
 			}
 			for _, coding := range []string{"", "gzip", "zstd", "gzip", "zstd", ""} {
 				r := n.do(get(path).with("Accept-Encoding", coding))
-				if got := unpack(t, coding, r.body); !bytes.Equal(got, first.body) || r.header.Get("Tenet-Source") != "hot" {
+				if got := unpack(t, coding, r.body); !bytes.Equal(got, first.body) ||
+					r.header.Get("Tenet-Source") != "hot" {
 					t.Errorf("in %q from %s: %s, want %s", coding, r.header.Get("Tenet-Source"), got, first.body)
 				}
 				if r.header.Get("Link") != first.header.Get("Link") || r.header.Get("Content-Encoding") != coding {
-					t.Errorf("in %q: Link %s, Content-Encoding %s", coding, r.header.Get("Link"), r.header.Get("Content-Encoding"))
+					t.Errorf("in %q: Link %s, Content-Encoding %s", coding, r.header.Get("Link"),
+						r.header.Get("Content-Encoding"))
 				}
 				own := r.header.Get("ETag")
 				if coding != "" && own != strings.TrimSuffix(tag, `"`)+"-"+coding+`"` || coding == "" && own != tag {
@@ -58,12 +63,14 @@ func TestReadyAnswersAreThoseOfTheFirstTime(t *testing.T) {
 					t.Errorf("asked again in %q: %d with ETag %s", coding, again.status, again.header.Get("ETag"))
 				}
 			}
-			if again := n.do(get(path).with("If-None-Match", `, "other",,W/`+tag+",")); again.status != http.StatusNotModified {
+			if again := n.do(get(path).with("If-None-Match", `, "other",,W/`+tag+
+				",")); again.status != http.StatusNotModified {
 				t.Errorf("asked with a list that has empty entries: %d", again.status)
 			}
 			n.do(patch(rulePath, `{"description":"Another text with a parameter in it."}`))
 			after := n.do(get(path).with("If-None-Match", tag))
-			if after.status != http.StatusOK || after.header.Get("ETag") == tag || !bytes.Contains(after.body, []byte("Another text")) {
+			if after.status != http.StatusOK || after.header.Get("ETag") == tag ||
+				!bytes.Contains(after.body, []byte("Another text")) {
 				t.Errorf("after a change: %d with ETag %s: %s", after.status, after.header.Get("ETag"), after.body)
 			}
 		})
@@ -77,7 +84,8 @@ func TestNoCacheGoesPastTheMemory(t *testing.T) {
 		if r := n.do(get(path)); r.header.Get("Tenet-Source") != "hot" {
 			t.Errorf("%s asked again: from %s, want hot", path, r.header.Get("Tenet-Source"))
 		}
-		if r := n.do(get(path).with("Cache-Control", "no-cache")); r.status != http.StatusOK || r.header.Get("Tenet-Source") != "primary" {
+		if r := n.do(get(path).with("Cache-Control", "no-cache")); r.status != http.StatusOK ||
+			r.header.Get("Tenet-Source") != "primary" {
 			t.Errorf("%s with no-cache: %d from %s, want primary", path, r.status, r.header.Get("Tenet-Source"))
 		}
 	}
@@ -87,7 +95,8 @@ func TestNoCacheGoesPastTheMemory(t *testing.T) {
 			t.Errorf("nothing: %d from %s, want %s", r.status, r.header.Get("Tenet-Source"), want)
 		}
 	}
-	if r := n.do(get(nothing).with("Cache-Control", "no-cache")); r.status != http.StatusNotFound || r.header.Get("Tenet-Source") != "primary" {
+	if r := n.do(get(nothing).with("Cache-Control", "no-cache")); r.status != http.StatusNotFound ||
+		r.header.Get("Tenet-Source") != "primary" {
 		t.Errorf("nothing with no-cache: %d from %s, want primary", r.status, r.header.Get("Tenet-Source"))
 	}
 }
@@ -97,7 +106,8 @@ func TestDirectReadsAreThoseOfTheMux(t *testing.T) {
 	h := New(Options{})
 	segment := rapid.OneOf(
 		rapid.SampledFrom([]string{
-			"api", "v1", "rules", "practices", "search", "principals", "SEC-001", "a.b", "...", "..", ".", "", "abc", "a", "history", "%41BC",
+			"api", "v1", "rules", "practices", "search", "principals", "SEC-001", "a.b", "...", "..", ".", "", "abc",
+			"a", "history", "%41BC",
 			"a%2Fb", "a%20b", "%2e%2e%2e", "a;b", "a:b", "ünder",
 		}),
 		rapid.StringMatching(`[a-zA-Z0-9._%-]{0,6}`))
@@ -105,13 +115,15 @@ func TestDirectReadsAreThoseOfTheMux(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		parts := rapid.SliceOfN(segment, 0, 3).Draw(t, "segments")
 		if len(parts) < 2 || rapid.Bool().Draw(t, "a collection") {
-			parts = append([]string{rapid.SampledFrom([]string{"rules", "templates", "principals"}).Draw(t, "kind")}, parts...)
+			parts = append([]string{rapid.SampledFrom([]string{"rules", "templates", "principals"}).Draw(t, "kind")},
+				parts...)
 		}
 		path := "/api/v1/" + strings.Join(parts, "/")
 		if rapid.IntRange(0, 9).Draw(t, "elsewhere") == 0 {
 			path = "/" + segment.Draw(t, "root") + path
 		}
-		method := rapid.SampledFrom([]string{http.MethodGet, http.MethodGet, http.MethodHead, http.MethodPut}).Draw(t, "method")
+		method := rapid.SampledFrom([]string{http.MethodGet, http.MethodGet, http.MethodHead, http.MethodPut}).Draw(t,
+			"method")
 		r, err := http.NewRequestWithContext(t.Context(), method, path, nil)
 		if err != nil {
 			return
@@ -142,8 +154,10 @@ func TestDirectReadsAreThoseOfTheMux(t *testing.T) {
 func TestPlainQueriesAreReadAsAllOthers(t *testing.T) {
 	set := newQuerySet(reflect.TypeFor[listParams](), knowledge.Describe(knowledge.KindRule))
 	pair := rapid.Custom(func(t *rapid.T) string {
-		name := rapid.SampledFrom([]string{"limit", "category", "tag", "updated_since", "active", "sort", "cursor", "nothing", "", "lim%69t"}).Draw(t, "name")
-		text := rapid.SampledFrom([]string{"", "5", "0", "-1", "x", "a%20b", "a+b", "%zz", "a;b", "true", "2026-01-31T12:00:00Z", "a=b"}).Draw(t, "text")
+		name := rapid.SampledFrom([]string{"limit", "category", "tag", "updated_since", "active", "sort", "cursor",
+			"nothing", "", "lim%69t"}).Draw(t, "name")
+		text := rapid.SampledFrom([]string{"", "5", "0", "-1", "x", "a%20b", "a+b", "%zz", "a;b", "true",
+			"2026-01-31T12:00:00Z", "a=b"}).Draw(t, "text")
 		return name + rapid.SampledFrom([]string{"=", "=", "=", ""}).Draw(t, "equals") + text
 	})
 	rapid.Check(t, func(t *rapid.T) {

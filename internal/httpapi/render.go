@@ -31,7 +31,8 @@ func templateRoutes() []*route {
 			body:    &payload{media: mediaJSON, body: typeOf[renderRequest](), samples: exampleRenders(), free: true},
 			answers: []answer{jsonAnswer[api.RenderAnswer](http.StatusOK, "The rendered text", exampleRendered())},
 			refusals: []int{
-				http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+				http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+				http.StatusUnprocessableEntity,
 			},
 			sample: exampleID(knowledge.KindTemplate),
 		},
@@ -134,7 +135,8 @@ func getUsage(c *call, _ *templateParams) error {
 
 func exampleRenders() []sample {
 	return []sample{
-		{"values", "Some values", renderRequest{Values: map[string]any{"title": "The mail server is down", "impact": "all", "followed_up": true}}},
+		{"values", "Some values", renderRequest{Values: map[string]any{"title": "The mail server is down",
+			"impact": "all", "followed_up": true}}},
 		{"least", "Only what is needed", renderRequest{Values: map[string]any{"title": "The mail server is down"}}},
 	}
 }

@@ -14,8 +14,8 @@ import (
 // agentToken is the token of a maintainer that is marked as an agent.
 const agentToken = "agent"
 
-// TestEveryOperationObeysTheTable sends every operation as every role, and as an agent, and holds the answer against what the table of
-// rights says of the documents as they are at that moment.
+// TestEveryOperationObeysTheTable sends every operation as every role, and as an agent, and holds the answer against
+// what the table of rights says of the documents as they are at that moment.
 func TestEveryOperationObeysTheTable(t *testing.T) {
 	callers := map[string]*access.Caller{agentToken: {ID: "the-agent", Role: knowledge.RoleMaintainer, Agent: true}}
 	for _, role := range knowledge.Roles() {
@@ -27,8 +27,10 @@ func TestEveryOperationObeysTheTable(t *testing.T) {
 			o.Store.(*access.Store).WithPolicy(access.Policy{RefuseAgents: true})
 		})
 		for _, rt := range n.h.routes {
-			// What a review and an application need beside rights, TestWhoMayDecideAboutAProposal of package access tells.
-			if rt.id == "" || rt.public || rt.path == livePath || rt.id == "review-proposal" || rt.id == "apply-proposal" {
+			// What a review and an application need beside rights, TestWhoMayDecideAboutAProposal of package access
+			// tells.
+			if rt.id == "" || rt.public || rt.path == livePath || rt.id == "review-proposal" ||
+				rt.id == "apply-proposal" {
 				continue
 			}
 			a := base(rt)
@@ -44,7 +46,8 @@ func TestEveryOperationObeysTheTable(t *testing.T) {
 			r := n.do(a)
 			got := r.status == http.StatusForbidden
 			if got != refused {
-				t.Errorf("%s as %s: status %d, and the table says refused: %v (%s)\n%s", rt.name, token, r.status, refused, want, r.body)
+				t.Errorf("%s as %s: status %d, and the table says refused: %v (%s)\n%s", rt.name, token, r.status,
+					refused, want, r.body)
 			}
 			if n.told = slices.DeleteFunc(n.told, func(r access.Refusal) bool { return r.Method == access.MethodEnter }); got != (len(n.told) > 0) {
 				t.Errorf("%s as %s: status %d, and the record has %+v", rt.name, token, r.status, n.told)
@@ -64,7 +67,8 @@ func TestEveryOperationObeysTheTable(t *testing.T) {
 		}
 	}
 	if refusedOf[knowledge.RoleAdmin] > 0 || refusedOf[knowledge.RoleMaintainer] == 0 ||
-		refusedOf[knowledge.RoleViewer] <= refusedOf[knowledge.RoleContributor] || refusedOf[agentToken] <= refusedOf[knowledge.RoleMaintainer] {
+		refusedOf[knowledge.RoleViewer] <= refusedOf[knowledge.RoleContributor] ||
+		refusedOf[agentToken] <= refusedOf[knowledge.RoleMaintainer] {
 		t.Errorf("refused operations: %v", refusedOf)
 	}
 }
@@ -73,7 +77,8 @@ func TestEveryOperationObeysTheTable(t *testing.T) {
 func (n *tenet) acts(rt *route, a ask) []access.Act {
 	n.t.Helper()
 	verbs := map[string]knowledge.Verb{
-		http.MethodPost: knowledge.VerbPut, http.MethodPut: knowledge.VerbPut, http.MethodPatch: knowledge.VerbPatch, http.MethodDelete: knowledge.VerbRetire,
+		http.MethodPost: knowledge.VerbPut, http.MethodPut: knowledge.VerbPut, http.MethodPatch: knowledge.VerbPatch,
+		http.MethodDelete: knowledge.VerbRetire,
 	}
 	key := knowledge.Key{Kind: rt.kind, ID: rt.sample}
 	switch {

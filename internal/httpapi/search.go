@@ -36,7 +36,8 @@ func (h *Handler) searchRoutes() []*route {
 			"excludes it, quotes ask for a phrase, a star ends a prefix, title:, tag:, category:, kind: and id: look only there.",
 		handler: collecting(findDocuments),
 		answers: []answer{
-			jsonAnswer[hits](http.StatusOK, "The documents that match best, the best first", exampleHits(), "ETag", "Tenet-Position", "Link", labelHeader),
+			jsonAnswer[hits](http.StatusOK, "The documents that match best, the best first", exampleHits(), "ETag",
+				"Tenet-Position", "Link", labelHeader),
 			notModified(),
 		},
 		refusals: []int{http.StatusNotFound},
@@ -142,7 +143,8 @@ func appendHit(b []byte, hit *knowledge.Hit) []byte {
 	b = appendString(b, hit.Record.Key.ID)
 	b = append(b, `,"score":`...)
 	b = strconv.AppendFloat(b, hit.Score, 'f', -1, 64)
-	for _, f := range []struct{ name, value string }{{"title", hit.Title}, {"category", hit.Record.Category}, {"severity", hit.Severity}} {
+	for _, f := range []struct{ name, value string }{{"title", hit.Title}, {"category", hit.Record.Category},
+		{"severity", hit.Severity}} {
 		if f.value != "" || f.name == "title" {
 			b = appendString(append(append(append(b, `,"`...), f.name...), `":`...), f.value)
 		}
@@ -237,9 +239,13 @@ func exampleHits() any {
 	d := exampleStored(knowledge.KindRule)
 	return hits{
 		Hits: []hit{{
-			Kind: knowledge.KindRule, ID: d.Key().ID, Score: 14.2167, Title: d.Text().Title, Category: d.CategoryID(), Severity: knowledge.SeverityCritical,
-			Version: 1, Updated: exampleTime(), Snippet: "Pass values to SQL as parameters.", Marks: [][]int{{22, 32}}, Missing: []string{},
-		}}, Total: 1, Matched: knowledge.MatchedAll, Required: []string{"parameterized", "queries"}, LeftOut: []knowledge.LeftOut{},
-		SearchedFor: []knowledge.Correction{}, AlsoSearched: []knowledge.Equivalent{}, Suggestions: []string{}, UnknownFields: []string{},
+			Kind: knowledge.KindRule, ID: d.Key().ID, Score: 14.2167, Title: d.Text().Title, Category: d.CategoryID(),
+			Severity: knowledge.SeverityCritical,
+			Version:  1, Updated: exampleTime(), Snippet: "Pass values to SQL as parameters.", Marks: [][]int{{22, 32}},
+			Missing: []string{},
+		}}, Total: 1, Matched: knowledge.MatchedAll, Required: []string{"parameterized", "queries"},
+		LeftOut:     []knowledge.LeftOut{},
+		SearchedFor: []knowledge.Correction{}, AlsoSearched: []knowledge.Equivalent{}, Suggestions: []string{},
+		UnknownFields: []string{},
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"tenet/internal/store"
 )
 
-// The limits of one caller, so that one that asks for too much is refused with 429 while the others are answered. The limits of all
-// callers together are in [Limits]: beyond those, every caller gets 503.
+// The limits of one caller, so that one that asks for too much is refused with 429 while the others are answered. The
+// limits of all callers together are in [Limits]: beyond those, every caller gets 503.
 const (
 	bodyShare = 2 // the part of the bytes of all bodies, and of all answers: the largest batch must fit
 	waitShare = 4 // the part of the places for long polls
@@ -62,13 +62,13 @@ func shareUsed(what string, n int64) error {
 	}
 }
 
-// uncountedAnswer is the length up to which answers are not counted: the bound of the requests at work bounds them too. A problem is
-// never longer.
+// uncountedAnswer is the length up to which answers are not counted: the bound of the requests at work bounds them too.
+// A problem is never longer.
 const uncountedAnswer = 64 << 10
 
-// holdAnswer counts the bytes of an answer until it is let go, and returns the refusal where the budget of all answers, or the
-// caller's share of it, does not allow them: peers that read slowly, or not at all, would hold any number of them. How many answers
-// are made at one time, and are not counted yet, the engines' connections bound.
+// holdAnswer counts the bytes of an answer until it is let go, and returns the refusal where the budget of all answers,
+// or the caller's share of it, does not allow them: peers that read slowly, or not at all, would hold any number of
+// them. How many answers are made at one time, and are not counted yet, the engines' connections bound.
 func holdAnswer(c *call, n int) error {
 	most := c.h.o.Limits.MaxAnswers
 	c.sending += int64(n)
@@ -110,8 +110,8 @@ func (c *call) admits(n int) bool {
 	return true
 }
 
-// mayAnswer refuses a request before anything is done for it, where the answers to its caller take all that they may, or those to all
-// callers do and the answer is one that its route writes itself and that can't be refused later.
+// mayAnswer refuses a request before anything is done for it, where the answers to its caller take all that they may,
+// or those to all callers do and the answer is one that its route writes itself and that can't be refused later.
 func mayAnswer(c *call) error {
 	most := c.h.o.Limits.MaxAnswers
 	switch {

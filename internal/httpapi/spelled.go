@@ -52,7 +52,8 @@ type timeText struct {
 	text string
 }
 
-// timeStep is how exact the time in a header is. A header may name an earlier time than the true one, never a later one.
+// timeStep is how exact the time in a header is. A header may name an earlier time than the true one, never a later
+// one.
 const timeStep = time.Millisecond
 
 // text returns a time as documents write it. Answers of the same millisecond share the text.

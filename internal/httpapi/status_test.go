@@ -94,7 +94,8 @@ func (n *tenet) provoke(rt *route, status int) *reply {
 		a.token = "-"
 		return n.do(a)
 	case http.StatusForbidden:
-		if strings.HasPrefix(rt.path, mirrorPath) || strings.HasPrefix(rt.path, jobsPath) || rt.path == auditPath || rt.path == erasuresPath {
+		if strings.HasPrefix(rt.path, mirrorPath) || strings.HasPrefix(rt.path, jobsPath) || rt.path == auditPath ||
+			rt.path == erasuresPath {
 			a.token = knowledge.RoleMaintainer
 			return n.do(a)
 		}
@@ -103,7 +104,8 @@ func (n *tenet) provoke(rt *route, status int) *reply {
 		if strings.HasPrefix(rt.path, mirrorPath) {
 			return newTenet(n.t, func(o *Options) { o.Mirror = nil }).do(a)
 		}
-		if rt.id == "get-guidance" || rt.id == "search" || strings.HasPrefix(rt.id, "list-") && knowledge.Labelled(rt.kind) {
+		if rt.id == "get-guidance" || rt.id == "search" || strings.HasPrefix(rt.id, "list-") &&
+			knowledge.Labelled(rt.kind) {
 			a = a.plus("label=there-is-none")
 		} else if rt.path == guidancePath {
 			a.body = `{"label":"there-is-none"}`
@@ -206,7 +208,8 @@ func (n *tenet) approved() string {
 	if r := n.do(post("/api/v1/proposals", body)); r.status != http.StatusCreated {
 		n.t.Fatalf("propose: %d %s", r.status, r.body)
 	}
-	if r := n.do(as(knowledge.RoleMaintainer, post("/api/v1/proposals/"+id+"/reviews", `{"verdict":"approve"}`))); r.status != http.StatusOK {
+	if r := n.do(as(knowledge.RoleMaintainer, post("/api/v1/proposals/"+id+"/reviews",
+		`{"verdict":"approve"}`))); r.status != http.StatusOK {
 		n.t.Fatalf("approve: %d %s", r.status, r.body)
 	}
 	return id
@@ -216,7 +219,8 @@ func (n *tenet) approved() string {
 func (n *tenet) free(k knowledge.Kind) string {
 	n.t.Helper()
 	d := anotherExample(k, 9)
-	if r := n.do(ask{method: http.MethodPost, path: "/api/v1/" + k.Plural(), body: encoded(sentFields(d))}); r.status != http.StatusCreated {
+	if r := n.do(ask{method: http.MethodPost, path: "/api/v1/" + k.Plural(),
+		body: encoded(sentFields(d))}); r.status != http.StatusCreated {
 		n.t.Fatalf("create %s: %d %s", d.Key(), r.status, r.body)
 	}
 	return "/api/v1/" + k.Plural() + "/" + d.Key().ID
@@ -227,7 +231,8 @@ func (n *tenet) unprocessable(rt *route, a ask) *reply {
 	switch {
 	case rt.body == nil: // there is nothing to be wrong with but the key
 		key := knowledge.NewBatchID().String()
-		n.do(ask{method: http.MethodPost, path: "/api/v1/categories", body: `{"category_id":"` + key + `"}`}.with("Idempotency-Key", key))
+		n.do(ask{method: http.MethodPost, path: "/api/v1/categories", body: `{"category_id":"` + key +
+			`"}`}.with("Idempotency-Key", key))
 		a = a.with("Idempotency-Key", key)
 	case rt.path == batchesPath:
 		a.body = `{"ops":[]}`
@@ -307,7 +312,8 @@ func checkReply(t *testing.T, r *reply) {
 		t.Errorf("Content-Type %q, want %s", got, mediaProblem)
 	}
 	p := decode[api.Problem](t, r)
-	if p.Status != r.status || p.Type != "urn:tenet:problem:"+p.Code || p.Title == "" || p.Detail == "" || p.RequestID != r.header.Get("X-Request-Id") {
+	if p.Status != r.status || p.Type != "urn:tenet:problem:"+p.Code || p.Title == "" || p.Detail == "" ||
+		p.RequestID != r.header.Get("X-Request-Id") {
 		t.Errorf("incomplete problem: %s", r.body)
 	}
 	if r.status == http.StatusServiceUnavailable && (r.header.Get("Retry-After") == "" || p.RetryAfter == nil) {

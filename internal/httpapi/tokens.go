@@ -39,9 +39,11 @@ type principalPath struct {
 }
 
 func tokenRoutes() []*route {
-	refusals := []int{http.StatusForbidden, http.StatusConflict, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType}
+	refusals := []int{http.StatusForbidden, http.StatusConflict, http.StatusUnprocessableEntity,
+		http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType}
 	tag, heads := knowledge.KindPrincipal.Plural(), []string{"Tenet-Batch", "Tenet-Seq"}
-	queued := jsonAnswer[tokenAnswer](http.StatusAccepted, "The token; its principal is safe on disk and waits for the primary", exampleToken(), "Tenet-Batch", "Link")
+	queued := jsonAnswer[tokenAnswer](http.StatusAccepted,
+		"The token; its principal is safe on disk and waits for the primary", exampleToken(), "Tenet-Batch", "Link")
 	return []*route{
 		{
 			method: http.MethodPost, path: tokensPath, id: "issue-token", tag: tag, kind: knowledge.KindPrincipal,
@@ -50,13 +52,16 @@ func tokenRoutes() []*route {
 				"one: where the answer was lost, rotate.",
 			handler: with(issueToken),
 			body: &payload{media: mediaJSON, body: typeOf[tokenRequest](), samples: []sample{
-				{"pipeline", "A token for a pipeline", tokenRequest{PrincipalID: "ci-orders", Role: knowledge.RoleContributor}},
+				{"pipeline", "A token for a pipeline", tokenRequest{PrincipalID: "ci-orders",
+					Role: knowledge.RoleContributor}},
 			}},
-			answers:  []answer{jsonAnswer[tokenAnswer](http.StatusCreated, "The token, shown this once", exampleToken(), append(heads, "Location")...), queued},
+			answers: []answer{jsonAnswer[tokenAnswer](http.StatusCreated, "The token, shown this once",
+				exampleToken(), append(heads, "Location")...), queued},
 			refusals: refusals,
 		},
 		{
-			method: http.MethodPost, path: "/api/v1/principals/{id}/token", id: "rotate-token", tag: tag, kind: knowledge.KindPrincipal,
+			method: http.MethodPost, path: "/api/v1/principals/{id}/token", id: "rotate-token", tag: tag,
+			kind:    knowledge.KindPrincipal,
 			sample:  exampleID(knowledge.KindPrincipal),
 			summary: "Give a principal another token",
 			description: "Makes another token for a principal: the old one opens nothing from then on. Name, role and bounds stay, and a revoked principal is in use " +
@@ -65,14 +70,16 @@ func tokenRoutes() []*route {
 			body: &payload{media: mediaJSON, free: true, body: typeOf[rotateRequest](), samples: []sample{
 				{"forever", "One that ends when the old one did", rotateRequest{}},
 			}},
-			answers:  []answer{jsonAnswer[tokenAnswer](http.StatusOK, "The new token, shown this once", exampleToken(), heads...), queued},
+			answers: []answer{jsonAnswer[tokenAnswer](http.StatusOK, "The new token, shown this once", exampleToken(),
+				heads...), queued},
 			refusals: append(refusals, http.StatusNotFound),
 		},
 	}
 }
 
 func exampleToken() tokenAnswer {
-	return tokenAnswer{PrincipalID: "ci-payments", Role: knowledge.RoleContributor, Token: "tenet_EXAMPLE-of-what-is-made-of-32-random-bytes-"} //nolint:gosec // an example
+	return tokenAnswer{PrincipalID: "ci-payments", Role: knowledge.RoleContributor,
+		Token: "tenet_EXAMPLE-of-what-is-made-of-32-random-bytes-"} //nolint:gosec // an example
 }
 
 func issueToken(c *call, _ *noParams) error {

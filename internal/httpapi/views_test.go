@@ -28,8 +28,8 @@ func (r *remembering) List(ctx context.Context, q knowledge.Query) (page *knowle
 	return r.page, err
 }
 
-// TestTwoDoorsKeepTheirAnswersWithOnePage asks for a cached page at this door and at another one, many callers at a time: each gets what its
-// own door made, made once.
+// TestTwoDoorsKeepTheirAnswersWithOnePage asks for a cached page at this door and at another one, many callers at a
+// time: each gets what its own door made, made once.
 func TestTwoDoorsKeepTheirAnswersWithOnePage(t *testing.T) {
 	type card struct{ text string } // what the other door makes of a page
 	cache := new(remembering)
@@ -48,7 +48,8 @@ func TestTwoDoorsKeepTheirAnswersWithOnePage(t *testing.T) {
 			if got := knowledge.Memoized(cache.page.Memo, func() *card { return &card{"another card"} }); got != first {
 				t.Errorf("the other door found %+v, want what it kept", got)
 			}
-			if got := n.do(get("/api/v1/rules")); string(got.body) != string(want.body) || got.header.Get("Etag") != want.header.Get("Etag") {
+			if got := n.do(get("/api/v1/rules")); string(got.body) != string(want.body) ||
+				got.header.Get("Etag") != want.header.Get("Etag") {
 				t.Errorf("this door answered %s, want %s", got.body, want.body)
 			}
 		})

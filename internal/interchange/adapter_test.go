@@ -118,8 +118,10 @@ func TestEachFormatHoldsWhenItsOwnerSays(t *testing.T) {
 		{".kiro/steering/tech.md", "", "always", ""},
 		{".kiro/steering/a.md", "inclusion: manual", "manual", ""},
 		{".kiro/steering/a.md", "inclusion: auto\nname: a\ndescription: x", "model", ""},
-		{".kiro/steering/a.md", "inclusion: fileMatch\nfileMatchPattern: 'components/**/*.tsx'", "glob", "components/**/*.tsx"},
-		{".kiro/steering/a.md", "inclusion: fileMatch\nfileMatchPattern: ['**/*.css', '*.test.*']", "glob", "**/*.css **/*.test.*"},
+		{".kiro/steering/a.md", "inclusion: fileMatch\nfileMatchPattern: 'components/**/*.tsx'", "glob",
+			"components/**/*.tsx"},
+		{".kiro/steering/a.md", "inclusion: fileMatch\nfileMatchPattern: ['**/*.css', '*.test.*']", "glob",
+			"**/*.css **/*.test.*"},
 		{".kiro/steering/a.md", "inclusion: always\nfileMatchPattern: '*.ts'", "always", "**/*.ts"},
 		{".clinerules/01-a.md", "", "always", ""},
 		{".clinerules/a.md", "paths:\n  - src/**", "glob", "src/**"},
@@ -164,7 +166,8 @@ func TestEachFormatHoldsWhenItsOwnerSays(t *testing.T) {
 		}
 		got := scopeIn(readAll(t, map[string]string{tc.path: text})[tc.path])
 		if got.Activation != tc.activation || strings.Join(got.Globs, " ") != tc.globs {
-			t.Errorf("%s with %q holds %s %v, want %s %q", tc.path, tc.head, got.Activation, got.Globs, tc.activation, tc.globs)
+			t.Errorf("%s with %q holds %s %v, want %s %q", tc.path, tc.head, got.Activation, got.Globs, tc.activation,
+				tc.globs)
 		}
 	}
 }
@@ -197,8 +200,10 @@ func TestTheTableOfAdaptersCanBeReadBothWays(t *testing.T) {
 func TestAWholeFileOfAnotherTakesItsPlace(t *testing.T) {
 	items := readItems(t, map[string]string{
 		"AGENTS.md": "# All\n\nx\n", "pay/AGENTS.md": "# Old\n\nx\n", "pay/AGENTS.override.md": "# New\n\nx\n",
-		"CLAUDE.md": "@AGENTS.md\n", "web/CLAUDE.md": "@gone.md\n", "docs/style.md": "# Style\n\nx\n", "docs/more.md": "# More\n\nx\n",
-		"GEMINI.md": "See @docs/style.md and @docs/gone.md, not `@docs/more.md` or @ann.\n", "docs/plain.md": "# Plain\n\nx\n",
+		"CLAUDE.md": "@AGENTS.md\n", "web/CLAUDE.md": "@gone.md\n", "docs/style.md": "# Style\n\nx\n",
+		"docs/more.md":  "# More\n\nx\n",
+		"GEMINI.md":     "See @docs/style.md and @docs/gone.md, not `@docs/more.md` or @ann.\n",
+		"docs/plain.md": "# Plain\n\nx\n",
 		"api/CLAUDE.md": "# Api\n\nSee @../docs/plain.md and @~/mine.md\n",
 	})
 	if got := items["pay/AGENTS.md"].Skipped; !strings.Contains(got, "AGENTS.override.md") {
@@ -219,10 +224,12 @@ func TestAWholeFileOfAnotherTakesItsPlace(t *testing.T) {
 	if got := scopeIn(items["docs/plain.md"].Entries[0]); got.Activation != glob || got.Globs[0] != "api/**" {
 		t.Errorf("what api/CLAUDE.md brings in holds %v, want api/**", got)
 	}
-	if notes := strings.Join(items["GEMINI.md"].Notes, "\n"); !strings.Contains(notes, "@docs/gone.md is not there") || strings.Contains(notes, "@ann") {
+	if notes := strings.Join(items["GEMINI.md"].Notes, "\n"); !strings.Contains(notes, "@docs/gone.md is not there") ||
+		strings.Contains(notes, "@ann") {
 		t.Errorf("notes of dangling imports: %q", notes)
 	}
-	if notes := strings.Join(items["api/CLAUDE.md"].Notes, "\n"); !strings.Contains(notes, "@~/mine.md is a file of one person") {
+	if notes := strings.Join(items["api/CLAUDE.md"].Notes, "\n"); !strings.Contains(notes,
+		"@~/mine.md is a file of one person") {
 		t.Errorf("notes of a personal import: %q", notes)
 	}
 }
@@ -284,22 +291,27 @@ func TestPromptsAndFormsAreTemplates(t *testing.T) {
 			"Mend {{arguments}}",
 		},
 		".claude/commands/named.md": {
-			"---\narguments: [issue]\n---\nMend $issue in $HOME.\n", "Named", []variable{{"issue", "multiline"}}, "Mend {{issue}} in $HOME.",
+			"---\narguments: [issue]\n---\nMend $issue in $HOME.\n", "Named", []variable{{"issue", "multiline"}},
+			"Mend {{issue}} in $HOME.",
 		},
-		".codex/prompts/a.md":      {"Draft $1 for $ARGUMENTS.\n", "A", []variable{{"argument_1", "multiline"}, {"arguments", "multiline"}}, ""},
+		".codex/prompts/a.md": {"Draft $1 for $ARGUMENTS.\n", "A", []variable{{"argument_1", "multiline"},
+			{"arguments", "multiline"}}, ""},
 		".codex/prompts/b.md":      {"Draft $FILE, not $file.\n", "B", []variable{{"FILE", "multiline"}}, ""},
 		".cursor/commands/a.md":    {"Read it.\n", "A", []variable{}, "Read it."},
 		".windsurf/workflows/a.md": {"# Deploy\n\n1. Build\n", "Deploy", []variable{}, "1. Build"},
-		".qwen/commands/a.md":      {"Say {{args}} and {{other}}.\n", "A", []variable{{"args", "multiline"}}, "Say {{args}} and {{other}}."},
+		".qwen/commands/a.md": {"Say {{args}} and {{other}}.\n", "A", []variable{{"args", "multiline"}},
+			"Say {{args}} and {{other}}."},
 		".gemini/commands/g/fix.toml": {
 			"description = \"Fix it\"\nprompt = \"\"\"\nFix {{args}} with !{git diff}.\n\"\"\"\n", "Fix",
 			[]variable{{"args", "multiline"}},
 			"Fix {{args}} with !{git diff}.",
 		},
-		".github/pull_request_template.md": {"## What\n\n- [ ] tests\n", "Pull request template", []variable{}, "- [ ] tests"},
-		"PULL_REQUEST_TEMPLATE.md":         {"Say why.\n", "Pull request template", []variable{}, "Say why."},
-		".gitlab/issue_templates/Bug.md":   {"## Steps\n", "Bug", []variable{}, "## Steps"},
-		".github/ISSUE_TEMPLATE/fault.md":  {"---\nname: Fault\nabout: Broken\ntitle: '[F] '\n---\n\n**What**\n", "Fault", []variable{}, "**What**"},
+		".github/pull_request_template.md": {"## What\n\n- [ ] tests\n", "Pull request template", []variable{},
+			"- [ ] tests"},
+		"PULL_REQUEST_TEMPLATE.md":       {"Say why.\n", "Pull request template", []variable{}, "Say why."},
+		".gitlab/issue_templates/Bug.md": {"## Steps\n", "Bug", []variable{}, "## Steps"},
+		".github/ISSUE_TEMPLATE/fault.md": {"---\nname: Fault\nabout: Broken\ntitle: '[F] '\n---\n\n**What**\n",
+			"Fault", []variable{}, "**What**"},
 		".github/ISSUE_TEMPLATE/fault-form.yml": {
 			form, "Fault",
 			[]variable{{"version_used", "text"}, {"os", "select"}, {"terms", "multiselect"}, {"what", "multiline"}},
@@ -316,8 +328,10 @@ func TestPromptsAndFormsAreTemplates(t *testing.T) {
 		for _, v := range d.Variables {
 			vars = append(vars, variable{v.Name, v.Type})
 		}
-		if diff := cmp.Diff(tc.vars, vars); diff != "" || d.Name != tc.name || !strings.Contains(d.TemplateContent, tc.holds) {
-			t.Errorf("%s is called %q, want %q; its text is %q; variables (-want +got):\n%s", path, d.Name, tc.name, d.TemplateContent, diff)
+		if diff := cmp.Diff(tc.vars, vars); diff != "" || d.Name != tc.name || !strings.Contains(d.TemplateContent,
+			tc.holds) {
+			t.Errorf("%s is called %q, want %q; its text is %q; variables (-want +got):\n%s", path, d.Name, tc.name,
+				d.TemplateContent, diff)
 		}
 		if d.Category != "imported" && path != ".gemini/commands/g/fix.toml" && path != "lib/x.prompt.md" {
 			t.Errorf("%s has the category %q", path, d.Category)
@@ -332,7 +346,8 @@ func TestPromptsAndFormsAreTemplates(t *testing.T) {
 func TestACommandOfAPluginIsATemplate(t *testing.T) {
 	e := readAll(t, map[string]string{"plugins/p/commands/go.md": "---\nargument-hint: [what]\n---\nDo $ARGUMENTS\n"})["plugins/p/commands/go.md"]
 	d, ok := e.Doc.(*knowledge.Template)
-	if !ok || d.TemplateContent != "Do {{arguments}}" || len(d.Variables) != 1 || d.Variables[0].Description != "[what]" {
+	if !ok || d.TemplateContent != "Do {{arguments}}" || len(d.Variables) != 1 ||
+		d.Variables[0].Description != "[what]" {
 		t.Errorf("it becomes %+v, want a template with a variable", e.Doc)
 	}
 	text := "# Commands\n\nEach is described here.\n"

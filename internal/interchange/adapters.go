@@ -18,7 +18,8 @@ const (
 // adapterTable is the table. An earlier entry wins where two match one path.
 func adapterTable() []Adapter {
 	var all []Adapter
-	for _, some := range [][]Adapter{helperAdapters(), templateAdapters(), ruleAdapters, fileAdapters(), collectionAdapters()} {
+	for _, some := range [][]Adapter{helperAdapters(), templateAdapters(), ruleAdapters, fileAdapters(),
+		collectionAdapters()} {
 		all = append(all, some...) // a copy: the patterns are filled in below
 	}
 	for i := range all {
@@ -33,9 +34,10 @@ func adapterTable() []Adapter {
 func byTrigger() Meaning {
 	return Meaning{
 		Default: always, Described: model, Describes: "description", Globs: []string{"globs"}, List: ListCommas,
-		Mode:  "trigger",
-		Modes: []Mode{{"always_on", always}, {"glob", glob}, {"model_decision", model}, {"agent_decided", model}, {"manual", manual}},
-		Bare:  true,
+		Mode: "trigger",
+		Modes: []Mode{{"always_on", always}, {"glob", glob}, {"model_decision", model}, {"agent_decided", model},
+			{"manual", manual}},
+		Bare: true,
 	}
 }
 
@@ -47,8 +49,9 @@ func byPaths() Meaning {
 // byCursor is how Cursor says it, and who follows it.
 func byCursor() Meaning {
 	return Meaning{
-		Default: manual, Always: "alwaysApply", Globs: []string{"globs"}, List: ListCommas, Described: model, Describes: "description",
-		Bare: true,
+		Default: manual, Always: "alwaysApply", Globs: []string{"globs"}, List: ListCommas, Described: model,
+		Describes: "description",
+		Bare:      true,
 	}
 }
 
@@ -57,30 +60,37 @@ func byCursor() Meaning {
 //nolint:gochecknoglobals // data, never written
 var ruleAdapters = []Adapter{
 	{
-		Name: "cursor-rules", Target: "cursor", Kind: knowledge.KindRule, Format: FormatCursor, Place: AtFolder, Means: byCursor(),
-		Paths: []string{".cursor/rules/**/*.mdc", ".cursor/rules/**/*.md"}, Checked: "2026-11", Source: "https://cursor.com/docs/rules",
+		Name: "cursor-rules", Target: "cursor", Kind: knowledge.KindRule, Format: FormatCursor, Place: AtFolder,
+		Means: byCursor(),
+		Paths: []string{".cursor/rules/**/*.mdc", ".cursor/rules/**/*.md"}, Checked: "2026-11",
+		Source: "https://cursor.com/docs/rules",
 	},
 	{
-		Name: "claude-rules", Target: "claude", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder, Means: byPaths(),
+		Name: "claude-rules", Target: "claude", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Means: byPaths(),
 		Paths: []string{".claude/rules/**/*.md"}, Checked: "2026-11", Source: "https://code.claude.com/docs/en/memory",
 	},
 	{
-		Name: "copilot-instructions", Target: "copilot", Kind: knowledge.KindRule, Format: FormatCopilot, Place: AtFolder,
+		Name: "copilot-instructions", Target: "copilot", Kind: knowledge.KindRule, Format: FormatCopilot,
+		Place: AtFolder,
 		Paths: []string{".github/instructions/**/*.instructions.md"}, Means: byApplyTo(), Checked: "2026-11",
 		Source: "https://docs.github.com/en/copilot/how-tos/configure-custom-instructions/add-repository-instructions",
 	},
 	{
 		Name: "devin-rules", Target: "devin", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
 		Means: byTrigger(), Limit: 12_000,
-		Paths: []string{".devin/rules/**/*.md"}, Checked: "2026-11", Source: "https://docs.devin.ai/desktop/cascade/memories",
+		Paths: []string{".devin/rules/**/*.md"}, Checked: "2026-11",
+		Source: "https://docs.devin.ai/desktop/cascade/memories",
 	},
 	{
 		Name: "windsurf-rules", Target: "windsurf", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
 		Means: byTrigger(), Limit: 12_000,
-		Paths: []string{".windsurf/rules/**/*.md"}, Checked: "2026-11", Source: "https://docs.windsurf.com/windsurf/cascade/memories",
+		Paths: []string{".windsurf/rules/**/*.md"}, Checked: "2026-11",
+		Source: "https://docs.windsurf.com/windsurf/cascade/memories",
 	},
 	{
-		Name: "antigravity-rules", Target: "antigravity", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Name: "antigravity-rules", Target: "antigravity", Kind: knowledge.KindRule, Format: FormatAgents,
+		Place: AtFolder,
 		Means: byTrigger(), Limit: 12_000,
 		Paths: []string{".agents/rules/**/*.md", ".agent/rules/**/*.md"}, Checked: "2026-11",
 		Source: "https://antigravity.google/docs/rules-workflows",
@@ -89,8 +99,9 @@ var ruleAdapters = []Adapter{
 		Name: "kiro-steering", Target: "kiro", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
 		Paths: []string{".kiro/steering/**/*.md"}, Checked: "2026-11", Source: "https://kiro.dev/docs/steering/",
 		Means: Meaning{
-			Default: always, Mode: "inclusion", Globs: []string{"fileMatchPattern"}, List: ListYAML, Describes: "description",
-			Modes: []Mode{{"always", always}, {"fileMatch", glob}, {"auto", model}, {"manual", manual}}, Bare: true,
+			Default: always, Mode: "inclusion", Globs: []string{"fileMatchPattern"}, List: ListYAML,
+			Describes: "description",
+			Modes:     []Mode{{"always", always}, {"fileMatch", glob}, {"auto", model}, {"manual", manual}}, Bare: true,
 		},
 	},
 	{
@@ -106,7 +117,8 @@ var ruleAdapters = []Adapter{
 		Checked: "2026-11", Source: "https://docs.roocode.com/features/custom-instructions",
 	},
 	{
-		Name: "roo-rules", Target: "roo", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder, Means: Meaning{Default: always},
+		Name: "roo-rules", Target: "roo", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Means: Meaning{Default: always},
 		Paths: []string{".roo/rules/**/*.md", ".roo/rules/**/*.txt"}, Checked: "2026-11",
 		Source: "https://docs.roocode.com/features/custom-instructions",
 	},
@@ -118,9 +130,11 @@ var ruleAdapters = []Adapter{
 	},
 	{
 		Name: "continue-rules", Target: "continue", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
-		Paths: []string{".continue/rules/**/*.md"}, Checked: "2026-11", Source: "https://docs.continue.dev/customize/deep-dives/rules",
+		Paths: []string{".continue/rules/**/*.md"}, Checked: "2026-11",
+		Source: "https://docs.continue.dev/customize/deep-dives/rules",
 		Means: Meaning{
-			Default: always, Always: "alwaysApply", Never: model, Globs: []string{"globs"}, List: ListYAML, Describes: "description",
+			Default: always, Always: "alwaysApply", Never: model, Globs: []string{"globs"}, List: ListYAML,
+			Describes: "description",
 		},
 	},
 	{
@@ -137,21 +151,25 @@ var ruleAdapters = []Adapter{
 		Paths: []string{".aiassistant/rules/**/*.md"}, Checked: "2026-11",
 		Source: "https://www.jetbrains.com/help/ai-assistant/configure-project-rules.html",
 		Means: Meaning{
-			Default: manual, Mode: "apply", Globs: []string{"patterns"}, List: ListCommas, Describes: "instructions", Bare: true,
+			Default: manual, Mode: "apply", Globs: []string{"patterns"}, List: ListCommas, Describes: "instructions",
+			Bare: true,
 			Modes: []Mode{
-				{"always", always}, {"by file patterns", glob}, {"by model decision", model}, {"manually", manual}, {"off", manual},
+				{"always", always}, {"by file patterns", glob}, {"by model decision", model}, {"manually", manual},
+				{"off", manual},
 			},
 		},
 	},
 	{
-		Name: "qwen-rules", Target: "qwen", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder, Means: byPaths(),
+		Name: "qwen-rules", Target: "qwen", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Means: byPaths(),
 		Paths: []string{".qwen/rules/**/*.md"}, Checked: "2026-11", Source: "https://qwenlm.github.io/qwen-code-docs/",
 	},
 	{
 		Name: "trae-rules", Target: "trae", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder, Limit: 0,
 		Paths: []string{".trae/rules/**/*.md"}, Checked: "2026-11", Source: "https://docs.trae.ai/ide/rules",
 		Means: Meaning{
-			Default: always, Always: "alwaysApply", Never: manual, Globs: []string{"globs"}, List: ListCommas, Described: model,
+			Default: always, Always: "alwaysApply", Never: manual, Globs: []string{"globs"}, List: ListCommas,
+			Described: model,
 			Describes: "description", Bare: true,
 		},
 	},
@@ -168,7 +186,8 @@ var ruleAdapters = []Adapter{
 		Source: "https://docs.tabnine.com/main/getting-started/tabnine-agent/guidelines",
 	},
 	{
-		Name: "openhands-microagents", Target: "openhands", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
+		Name: "openhands-microagents", Target: "openhands", Kind: knowledge.KindRule, Format: FormatAgents,
+		Place: AtFolder,
 		Paths: []string{".openhands/microagents/**/*.md", ".openhands/skills/*.md"}, Checked: "2026-11",
 		Source: "https://docs.openhands.dev/overview/skills",
 		Means: Meaning{
@@ -178,9 +197,11 @@ var ruleAdapters = []Adapter{
 	},
 	{
 		Name: "rulesync-rules", Target: "rulesync", Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder,
-		Paths: []string{".rulesync/rules/**/*.md"}, Checked: "2026-11", Source: "https://github.com/dyoshikawa/rulesync",
+		Paths: []string{".rulesync/rules/**/*.md"}, Checked: "2026-11",
+		Source: "https://github.com/dyoshikawa/rulesync",
 		Means: Meaning{
-			Default: model, Always: "root", Globs: []string{"globs"}, List: ListYAML, Described: model, Describes: "description",
+			Default: model, Always: "root", Globs: []string{"globs"}, List: ListYAML, Described: model,
+			Describes: "description",
 		},
 	},
 	{
@@ -192,7 +213,8 @@ var ruleAdapters = []Adapter{
 
 // byApplyTo is how Copilot says it. Without applyTo it attaches nothing by itself.
 func byApplyTo() Meaning {
-	return Meaning{Default: manual, Globs: []string{"applyTo"}, List: ListCommas, Described: model, Describes: "description"}
+	return Meaning{Default: manual, Globs: []string{"applyTo"}, List: ListCommas, Described: model,
+		Describes: "description"}
 }
 
 // fileAdapters are single files that hold for the folder that they lie in.
@@ -200,22 +222,27 @@ func fileAdapters() []Adapter {
 	one := func(name, target, source string, paths ...string) Adapter {
 		return Adapter{
 			Name: name, Target: target, Kind: knowledge.KindRule, Format: FormatAgents, Place: AtFolder, Paths: paths,
-			Means: Meaning{Default: always, Globs: []string{"globs", "applyTo", "paths"}}, Checked: "2026-11", Source: source,
+			Means: Meaning{Default: always, Globs: []string{"globs", "applyTo", "paths"}}, Checked: "2026-11",
+			Source: source,
 		}
 	}
 	cursor := one("cursor-file", "cursor", "https://cursor.com/docs/rules", ".cursorrules")
 	cursor.Format = FormatCursor
 	copilot := one("copilot-file", "copilot",
-		"https://docs.github.com/en/copilot/how-tos/configure-custom-instructions/add-repository-instructions", ".github/copilot-instructions.md")
+		"https://docs.github.com/en/copilot/how-tos/configure-custom-instructions/add-repository-instructions",
+		".github/copilot-instructions.md")
 	copilot.Format = FormatCopilot
-	codex := one("agents-md", "codex", "https://developers.openai.com/codex/guides/agents-md", "AGENTS.md", "AGENTS.override.md", "AGENT.md")
+	codex := one("agents-md", "codex", "https://developers.openai.com/codex/guides/agents-md", "AGENTS.md",
+		"AGENTS.override.md", "AGENT.md")
 	codex.Limit = 32 << 10
 	imports := func(a Adapter) Adapter { a.Imports = true; return a }
 	return []Adapter{
 		// Before AGENTS.md, which lies in its folder too.
-		one("junie-guidelines", "junie", "https://junie.jetbrains.com/docs/guidelines-and-memory.html", ".junie/AGENTS.md", ".junie/guidelines.md"),
+		one("junie-guidelines", "junie", "https://junie.jetbrains.com/docs/guidelines-and-memory.html",
+			".junie/AGENTS.md", ".junie/guidelines.md"),
 		codex, cursor, copilot,
-		imports(one("claude-md", "claude", "https://code.claude.com/docs/en/memory", "CLAUDE.md", ".claude/CLAUDE.md", "CLAUDE.local.md")),
+		imports(one("claude-md", "claude", "https://code.claude.com/docs/en/memory", "CLAUDE.md", ".claude/CLAUDE.md",
+			"CLAUDE.local.md")),
 		imports(one("gemini-md", "gemini", "https://geminicli.com/docs/cli/gemini-md/", "GEMINI.md")),
 		one("gemini-styleguide", "gemini", "https://developers.google.com/gemini-code-assist/docs/customize-gemini-behavior-github",
 			".gemini/styleguide.md"),
@@ -227,7 +254,8 @@ func fileAdapters() []Adapter {
 		one("kilo-file", "kilo", "https://kilo.ai/docs/customize/custom-rules", ".kilocoderules"),
 		one("continue-file", "continue", "https://docs.continue.dev/customize/deep-dives/rules", ".continuerules"),
 		one("zed-file", "zed", "https://zed.dev/docs/ai/rules", ".rules"),
-		one("augment-file", "augment", "https://docs.augmentcode.com/cli/rules", ".augment-guidelines", ".augment/guidelines.md"),
+		one("augment-file", "augment", "https://docs.augmentcode.com/cli/rules", ".augment-guidelines",
+			".augment/guidelines.md"),
 		one("goose-hints", "goose", "https://block.github.io/goose/docs/guides/using-goosehints", ".goosehints"),
 		one("crush-md", "crush", "https://github.com/charmbracelet/crush", "CRUSH.md"),
 		one("firebase-rules", "firebase", "https://firebase.google.com/docs/studio/set-up-gemini", ".idx/airules.md"),
@@ -291,21 +319,25 @@ func templateAdapters() []Adapter {
 func helperAdapters() []Adapter {
 	skill := Adapter{
 		Name: "skills", Target: "", Kind: knowledge.KindPractice, Format: FormatSkill, Place: AtRoot,
-		Paths: []string{".claude/skills/**/SKILL.md", ".agents/skills/**/SKILL.md", ".github/skills/**/SKILL.md", "**/SKILL.md"},
+		Paths: []string{".claude/skills/**/SKILL.md", ".agents/skills/**/SKILL.md", ".github/skills/**/SKILL.md",
+			"**/SKILL.md"},
 		Means: Meaning{
-			Default: model, Described: model, Describes: "description", Globs: []string{"paths"}, List: ListYAML, Manual: "disable-model-invocation",
+			Default: model, Described: model, Describes: "description", Globs: []string{"paths"}, List: ListYAML,
+			Manual: "disable-model-invocation",
 		},
 		Limit: 0, Checked: "2026-11", Source: "https://agentskills.io/specification",
 	}
 	agent := skill
 	agent.Name, agent.Format, agent.Named = "agents", FormatMarkdown, true
 	agent.Paths = []string{
-		".claude/agents/**/*.md", ".github/agents/**/*.md", ".cursor/agents/**/*.md", ".opencode/agent/**/*.md", ".opencode/agents/**/*.md",
+		".claude/agents/**/*.md", ".github/agents/**/*.md", ".cursor/agents/**/*.md", ".opencode/agent/**/*.md",
+		".opencode/agents/**/*.md",
 		".factory/droids/**/*.md", ".gemini/agents/**/*.md", ".qwen/agents/**/*.md", "**/*.agent.md",
 	}
 	agent.Means.Globs, agent.Source = nil, "https://code.claude.com/docs/en/sub-agents"
 	mode := agent
-	mode.Name, mode.Paths, mode.Means = "chat-modes", []string{".github/chatmodes/**/*.md", "**/*.chatmode.md"}, Meaning{Default: manual}
+	mode.Name, mode.Paths, mode.Means = "chat-modes", []string{".github/chatmodes/**/*.md", "**/*.chatmode.md"},
+		Meaning{Default: manual}
 	mode.Source = "https://code.visualstudio.com/docs/copilot/customization/custom-chat-modes"
 	return []Adapter{skill, agent, mode}
 }
@@ -314,11 +346,13 @@ func helperAdapters() []Adapter {
 func collectionAdapters() []Adapter {
 	return []Adapter{
 		{
-			Name: "cursor-collection", Target: "cursor", Kind: knowledge.KindRule, Format: FormatCursor, Place: AtRoot, Means: byCursor(),
+			Name: "cursor-collection", Target: "cursor", Kind: knowledge.KindRule, Format: FormatCursor, Place: AtRoot,
+			Means: byCursor(),
 			Paths: []string{"**/*.mdc"}, Checked: "2026-11", Source: "https://cursor.com/docs/rules",
 		},
 		{
-			Name: "copilot-collection", Target: "copilot", Kind: knowledge.KindRule, Format: FormatCopilot, Place: AtRoot, Means: byApplyTo(),
+			Name: "copilot-collection", Target: "copilot", Kind: knowledge.KindRule, Format: FormatCopilot,
+			Place: AtRoot, Means: byApplyTo(),
 			Paths: []string{"**/*.instructions.md"}, Checked: "2026-11",
 			Source: "https://code.visualstudio.com/docs/copilot/customization/custom-instructions",
 		},

@@ -112,7 +112,8 @@ func TestNothingLeadsOutOfAnArchive(t *testing.T) {
 		".git/config.md":        "skipped: version control's own files",
 		"inner.zip":             "skipped: an archive within what is imported: import it by itself",
 	}
-	for name, packed := range map[string][]byte{"pack.tar": data, "pack.tar.gz": gzipped(t, data), "pack.tar.zst": zstded(t, data)} {
+	for name, packed := range map[string][]byte{"pack.tar": data, "pack.tar.gz": gzipped(t, data),
+		"pack.tar.zst": zstded(t, data)} {
 		s, err := Read(name, bytes.NewReader(packed), ReadOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -209,7 +210,8 @@ func TestAZipIsReadAsATarIs(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	bomb := zipBomb(t)
-	if _, err := Read("bomb.zip", bytes.NewReader(bomb), ReadOptions{Limits: Limits{Total: 1 << 20, File: 1 << 20}}); err == nil {
+	if _, err := Read("bomb.zip", bytes.NewReader(bomb),
+		ReadOptions{Limits: Limits{Total: 1 << 20, File: 1 << 20}}); err == nil {
 		t.Error("many files that unpack to more than the bound are read")
 	}
 }
@@ -316,7 +318,8 @@ func TestALinkThatTurnsOutIsNotFollowed(t *testing.T) {
 func TestAFileThatIsNamedIsNeverPassedOver(t *testing.T) {
 	dir := named(t, "single")
 	write(t, dir, map[string]string{
-		"empty.md": "", "notes.txt": "# Notes\n\nText.\n", "package.json": "{}", "ci.yml": "on: push\n", "CLAUDE.md": "@AGENTS.md\n",
+		"empty.md": "", "notes.txt": "# Notes\n\nText.\n", "package.json": "{}", "ci.yml": "on: push\n",
+		"CLAUDE.md":       "@AGENTS.md\n",
 		"x.examples.yaml": "a: {}\n",
 	})
 	for name, want := range map[string]string{
@@ -344,7 +347,8 @@ func TestAFileThatIsNamedIsNeverPassedOver(t *testing.T) {
 			t.Fatalf("notes.txt as Markdown: %+v", it)
 		}
 		d := it.Entries[0].Doc
-		if d.Key() != (knowledge.Key{Kind: knowledge.KindPractice, ID: "single-notes.txt"}) || d.CategoryID() != "team-notes" {
+		if d.Key() != (knowledge.Key{Kind: knowledge.KindPractice, ID: "single-notes.txt"}) ||
+			d.CategoryID() != "team-notes" {
 			t.Errorf("notes.txt is %s in %s", d.Key(), d.CategoryID())
 		}
 	}

@@ -73,7 +73,8 @@ func (r *reader) ruleFields(f *file, d *knowledge.Rule, fm *frontMatter) {
 		d.Enforcement = s
 		fm.take("enforcement")
 	}
-	if n, err := strconv.ParseInt(fm.peek("priority"), 10, 64); err == nil && n >= -knowledge.MaxPriority && n <= knowledge.MaxPriority {
+	if n, err := strconv.ParseInt(fm.peek("priority"), 10, 64); err == nil && n >= -knowledge.MaxPriority &&
+		n <= knowledge.MaxPriority {
 		d.Priority = n
 		fm.take("priority")
 	}
@@ -92,7 +93,8 @@ func severity(s string) (string, bool) {
 		return knowledge.SeverityError, true
 	case "MEDIUM", "MODERATE", "WARNING", "WARN", "MINOR":
 		return knowledge.SeverityWarning, true
-	case "LOW", "INFO", "INFORMATION", "INFORMATIONAL", "NOTE", "NOTICE", "DEBUG", "STYLE", "HINT", "SUGGESTION", "REFACTOR", "CONVENTION",
+	case "LOW", "INFO", "INFORMATION", "INFORMATIONAL", "NOTE", "NOTICE", "DEBUG", "STYLE", "HINT", "SUGGESTION",
+		"REFACTOR", "CONVENTION",
 		"INVENTORY", "EXPERIMENT":
 		return knowledge.SeverityInfo, true
 	}

@@ -136,7 +136,8 @@ func readTable(f *file) (*table, error) {
 			row.separators += n
 		}
 		if len(fields) != len(header) {
-			row.err = fmt.Errorf("%d fields where the header has %d: is a text with commas not in quotes?", len(fields), len(header))
+			row.err = fmt.Errorf("%d fields where the header has %d: is a text with commas not in quotes?",
+				len(fields), len(header))
 		}
 		t.rows = append(t.rows, row)
 	}
@@ -150,7 +151,8 @@ func readTable(f *file) (*table, error) {
 // is left empty; a tab in .tsv files; else whichever of the usual ones the header has most of.
 func separated(f *file) (string, rune) {
 	first, rest, _ := strings.Cut(f.text, "\n")
-	if said, ok := strings.CutPrefix(strings.Trim(first, "\" "), "sep="); ok && len(said) == 1 && strings.Contains(",;\t|", said) {
+	if said, ok := strings.CutPrefix(strings.Trim(first, "\" "), "sep="); ok && len(said) == 1 &&
+		strings.Contains(",;\t|", said) {
 		return "\n" + rest, rune(said[0])
 	}
 	if strings.EqualFold(path.Ext(f.path), ".tsv") {
@@ -238,7 +240,8 @@ func (r *reader) template(f *file, t *table, row row, id string) *knowledge.Temp
 			fm.values[h] = row.fields[i]
 		}
 	}
-	d := &knowledge.Template{IsActive: true, TemplateID: id, Description: strings.TrimSpace(t.value(row, "description"))}
+	d := &knowledge.Template{IsActive: true, TemplateID: id,
+		Description: strings.TrimSpace(t.value(row, "description"))}
 	d.Category = r.category(f, strings.TrimSpace(t.value(row, "category")))
 	for _, tag := range listOf(t.value(row, "tags")) {
 		tag, _ = shorten(tag)

@@ -10,9 +10,11 @@ import (
 // ruleColumns maps the fields of a rule to what tables call them.
 func ruleColumns() map[string][]string {
 	return map[string][]string{
-		"id":          {"rule_id", "rule id", "id", "key", "code", "number", "rule no", "rule number", "no", "no.", "control id"},
-		"title":       {"title", "name", "rule name", "rule title", "rule", "summary"},
-		"description": {"description", "text", "details", "guideline", "requirement", "statement", "rationale", "message", "body"},
+		"id": {"rule_id", "rule id", "id", "key", "code", "number", "rule no", "rule number", "no", "no.",
+			"control id"},
+		"title": {"title", "name", "rule name", "rule title", "rule", "summary"},
+		"description": {"description", "text", "details", "guideline", "requirement", "statement", "rationale",
+			"message", "body"},
 		"severity":    {"severity", "level", "criticality"},
 		"enforcement": {"enforcement", "obligation"},
 		"category":    {"category", "topic", "area"},
@@ -46,7 +48,8 @@ func (t *table) place(fields map[string][]string, given map[string]string) (map[
 			}
 		}
 		if _, found := at[field]; !found && given[field] != "" {
-			return nil, fmt.Errorf("line 1: no column %q: the table has %s", shortQuote(given[field]), shortQuote(strings.Join(t.header, ", ")))
+			return nil, fmt.Errorf("line 1: no column %q: the table has %s", shortQuote(given[field]),
+				shortQuote(strings.Join(t.header, ", ")))
 		}
 	}
 	return at, nil

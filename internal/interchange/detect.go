@@ -32,7 +32,8 @@ func nameFormat(p string) Format {
 		return FormatRuleYAML
 	case ext == ".csv" || ext == ".tsv":
 		return FormatCSV
-	case ext == ".jsonl" || ext == ".ndjson" || strings.HasSuffix(base, ".jsonl.gz") || strings.HasSuffix(base, ".jsonl.zst"):
+	case ext == ".jsonl" || ext == ".ndjson" || strings.HasSuffix(base, ".jsonl.gz") ||
+		strings.HasSuffix(base, ".jsonl.zst"):
 		return FormatJSONL
 	case ext == ".json" || ext == ".jsonc" || ext == ".sarif" || eslintFile(base):
 		return FormatJSON
@@ -45,7 +46,8 @@ func nameFormat(p string) Format {
 func isNotice(base string) bool {
 	name, _, _ := strings.Cut(base, ".")
 	return slices.Contains([]string{"license", "licence", "notice", "copying", "patents", "copyright"}, name) ||
-		strings.HasPrefix(base, "license-") || strings.HasSuffix(base, ".license") || strings.HasSuffix(base, ".license.txt")
+		strings.HasPrefix(base, "license-") || strings.HasSuffix(base, ".license") ||
+		strings.HasSuffix(base, ".license.txt")
 }
 
 // skipReason says why a file with an unknown name is skipped.
@@ -77,7 +79,8 @@ func isProgram(base string) bool {
 
 // fits reports whether a file of the named format can be read as another one that the caller asked for.
 func fits(named, wanted Format) bool {
-	markdown := []Format{FormatCursor, FormatCopilot, FormatSkill, FormatAgents, FormatPrompt, FormatMarkdown, FormatRulePage}
+	markdown := []Format{FormatCursor, FormatCopilot, FormatSkill, FormatAgents, FormatPrompt, FormatMarkdown,
+		FormatRulePage}
 	switch {
 	case named == wanted:
 		return true
@@ -120,7 +123,8 @@ func showsRule(fm *frontMatter, body string) bool {
 func inRulesFolder(p string) bool {
 	dirs := strings.Split(path.Dir(p), "/")
 	for i, d := range dirs {
-		if i > 0 && d == "rules" && len(dirs[i-1]) > 1 && dirs[i-1][0] == '.' || d == ".clinerules" || d == ".roorules" {
+		if i > 0 && d == "rules" && len(dirs[i-1]) > 1 && dirs[i-1][0] == '.' || d == ".clinerules" ||
+			d == ".roorules" {
 			return true
 		}
 	}

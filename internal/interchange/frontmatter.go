@@ -79,7 +79,8 @@ func cutOpenHead(lines []string) (head []string, body string) {
 	n := 0
 	for n < len(lines) {
 		line := strings.TrimRight(lines[n], " \t")
-		if line == "" || !keyLine.MatchString(line) && !tightKey.MatchString(line) && !strings.ContainsAny(line[:1], " \t-") {
+		if line == "" || !keyLine.MatchString(line) && !tightKey.MatchString(line) && !strings.ContainsAny(line[:1],
+			" \t-") {
 			break
 		}
 		n++

@@ -166,8 +166,10 @@ func FuzzJSONL(f *testing.F) {
 		`{"kind":"category","document":{"category_id":"c"}}` + "\n" + `{"end":true,"lines":1}` + "\n"))
 	f.Add([]byte(`{"tenet":1,"exported_at":null,"history":true}` + "\n" +
 		`{"change":{"seq":1,"batch":"00000000-0000-0000-0000-000000000000","verb":"put","kind":"category","id":"c","version":1,` +
-		`"actor":"a","at":"2026-01-02T03:04:05.000000Z","hash":"` + strings.Repeat("0", 64) + `","chain":"` + strings.Repeat("0", 64) +
-		`","document":{"category_id":"c","name":"c","is_active":true,"version":1}}}` + "\n" + `{"end":true,"lines":1}` + "\n"))
+		`"actor":"a","at":"2026-01-02T03:04:05.000000Z","hash":"` + strings.Repeat("0", 64) + `","chain":"` +
+		strings.Repeat("0", 64) +
+		`","document":{"category_id":"c","name":"c","is_active":true,"version":1}}}` + "\n" +
+		`{"end":true,"lines":1}` + "\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		readAs(t, "export.jsonl", data, ReadOptions{})
 		readAs(t, "list.json", data, ReadOptions{})
@@ -176,7 +178,8 @@ func FuzzJSONL(f *testing.F) {
 
 func FuzzArchive(f *testing.F) {
 	t := &testing.T{}
-	data := tarOf(t, tar.Header{Name: "pack/a.md"}, tar.Header{Name: "../b.mdc"}, tar.Header{Name: "c", Typeflag: tar.TypeSymlink, Linkname: "/"})
+	data := tarOf(t, tar.Header{Name: "pack/a.md"}, tar.Header{Name: "../b.mdc"},
+		tar.Header{Name: "c", Typeflag: tar.TypeSymlink, Linkname: "/"})
 	f.Add(data)
 	f.Add(gzipped(t, data))
 	f.Add(zstded(t, data))
@@ -191,7 +194,8 @@ func FuzzVariables(f *testing.F) {
 	f.Add("Hi ${name:Bo}, {{name}} {${x}} ${i + 1}")
 	f.Fuzz(func(t *testing.T, text string) {
 		content, vars, _ := variables(text)
-		d := &knowledge.Template{TemplateID: "x", Category: "c", Name: "n", TemplateContent: content, Variables: vars, IsActive: true}
+		d := &knowledge.Template{TemplateID: "x", Category: "c", Name: "n", TemplateContent: content, Variables: vars,
+			IsActive: true}
 		d.Normalize()
 		if knowledge.TextFault(text) != "" || strings.TrimSpace(content) == "" || len(vars) > knowledge.MaxItems {
 			return
@@ -211,14 +215,16 @@ func FuzzMarkdownExport(f *testing.F) {
 		d := &knowledge.Rule{
 			RuleID: "R", Category: "c", Title: title, Description: description, IsActive: true,
 			Examples: []knowledge.Example{{Code: code, Note: note, Language: extra}, {Note: "n" + code}},
-			Common:   knowledge.Common{Tags: []string{"yes", "1.20", "null"}, Extra: map[string]any{"k" + extra: []any{note, nil, true}, "z": map[string]any{code: ""}}},
+			Common: knowledge.Common{Tags: []string{"yes", "1.20", "null"},
+				Extra: map[string]any{"k" + extra: []any{note, nil, true}, "z": map[string]any{code: ""}}},
 		}
 		d.Normalize()
 		if d.Validate() != nil {
 			return
 		}
 		checkDocument(t, d)
-		p := &knowledge.Practice{PracticeID: "P", Category: "c", Title: title, Description: description, ImplementationGuide: code, IsActive: true}
+		p := &knowledge.Practice{PracticeID: "P", Category: "c", Title: title, Description: description,
+			ImplementationGuide: code, IsActive: true}
 		p.Normalize()
 		if p.Validate() == nil {
 			checkDocument(t, p)

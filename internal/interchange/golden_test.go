@@ -83,7 +83,8 @@ func TestEveryFormatReadsAsItsGoldenFileSays(t *testing.T) {
 			}
 		}
 		formats[it.Format] = true
-		name := filepath.Join("testdata", "golden", strings.ReplaceAll(strings.TrimPrefix(it.Path, "."), "/", "__")+".json")
+		name := filepath.Join("testdata", "golden", strings.ReplaceAll(strings.TrimPrefix(it.Path, "."), "/", "__")+
+			".json")
 		got := goldenOf(t, it)
 		if *update {
 			if err := os.WriteFile(name, got, 0o644); err != nil {

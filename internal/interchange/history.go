@@ -106,7 +106,8 @@ func (k *past) change(at ChangeAt) {
 		return
 	}
 	if c.Version <= k.last {
-		k.refused = fmt.Sprintf("line %d: version %d after version %d: the lines are out of order", at.Line, c.Version, k.last)
+		k.refused = fmt.Sprintf("line %d: version %d after version %d: the lines are out of order", at.Line, c.Version,
+			k.last)
 		return
 	}
 	if k.last == 0 {
@@ -132,7 +133,8 @@ func (k *past) match(at ChangeAt) {
 		k.lost = k.lost || c.Verb != knowledge.VerbPurge
 		k.base = c.Version
 		// The store's document may be the one that was purged there since: then the purge is for it, too.
-		if s := k.current.Stamps(); c.Verb != knowledge.VerbPurge && c.Version == k.there && s.UpdatedBy == c.Actor && s.UpdatedAt.Equal(c.At.Time) {
+		if s := k.current.Stamps(); c.Verb != knowledge.VerbPurge && c.Version == k.there && s.UpdatedBy == c.Actor &&
+			s.UpdatedAt.Equal(c.At.Time) {
 			k.matched = c.Version
 		}
 		return
@@ -197,7 +199,8 @@ func (k *past) finish(st *Step) {
 	}
 	switch {
 	case k.refused == "" && k.there > k.last:
-		k.refused = fmt.Sprintf("the store is at version %d, the export ends at %d: the store is ahead", k.there, k.last)
+		k.refused = fmt.Sprintf("the store is at version %d, the export ends at %d: the store is ahead", k.there,
+			k.last)
 	case k.refused == "" && k.there > 0 && k.matched == 0:
 		k.refused = fmt.Sprintf("the export does not hold version %d, which the store has", k.there)
 	}
@@ -216,7 +219,8 @@ func (k *past) finish(st *Step) {
 		st.Notes = append(slices.Clone(st.Notes), fmt.Sprintf("%d versions", k.replays))
 	}
 	if k.lost {
-		st.Notes = append(slices.Clone(st.Notes), "earlier versions were purged: the export no longer holds them, and versions are counted anew")
+		st.Notes = append(slices.Clone(st.Notes),
+			"earlier versions were purged: the export no longer holds them, and versions are counted anew")
 	}
 }
 
@@ -329,7 +333,8 @@ type group struct {
 // fits reports whether a change belongs to the current batch.
 func (g *group) fits(c *knowledge.Change) bool {
 	return g.open && g.batch.ID == c.Batch && c.Batch != (knowledge.BatchID{}) && g.batch.Actor == c.Actor &&
-		g.batch.At.Equal(c.At.Time) && !g.keys[c.Key] && len(g.batch.Ops) < g.maxOps && (len(g.batch.Ops) == 0 || g.size+sizeOf(c) <= maxBatchBytes)
+		g.batch.At.Equal(c.At.Time) && !g.keys[c.Key] && len(g.batch.Ops) < g.maxOps && (len(g.batch.Ops) == 0 ||
+		g.size+sizeOf(c) <= maxBatchBytes)
 }
 
 func sizeOf(c *knowledge.Change) int {

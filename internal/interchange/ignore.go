@@ -49,7 +49,8 @@ func (g *ignorer) add(folder, name string, data []byte) {
 			p, ok = attributeLine(line)
 		} else {
 			p, ok = ignoreLine(line)
-			p.reason = fmt.Sprintf("%s names it (line %d: %s)", path.Join(folder, name), i+1, shortQuote(strings.TrimSpace(line)))
+			p.reason = fmt.Sprintf("%s names it (line %d: %s)", path.Join(folder, name), i+1,
+				shortQuote(strings.TrimSpace(line)))
 		}
 		if ok {
 			g.files[folder] = append(g.files[folder], p)
@@ -268,12 +269,14 @@ func skippedFolder(name string) string {
 	switch strings.ToLower(name) {
 	case ".git", ".hg", ".svn", ".jj":
 		return "version control's own files"
-	case "node_modules", "bower_components", "site-packages", ".venv", "venv", ".virtualenv", ".tox", ".nox", ".bundle", ".yarn",
+	case "node_modules", "bower_components", "site-packages", ".venv", "venv", ".virtualenv", ".tox", ".nox",
+		".bundle", ".yarn",
 		".pnpm-store", "jspm_packages", "pods", "carthage":
 		return "installed packages"
 	case "vendor", "third_party", "third-party", "thirdparty", "vendored":
 		return "third parties' files: import it by itself to take it over"
-	case "dist", "__pycache__", ".next", ".nuxt", ".svelte-kit", ".output", ".turbo", ".cache", ".parcel-cache", ".gradle", ".terraform",
+	case "dist", "__pycache__", ".next", ".nuxt", ".svelte-kit", ".output", ".turbo", ".cache", ".parcel-cache",
+		".gradle", ".terraform",
 		".pytest_cache", ".mypy_cache", ".ruff_cache", ".nyc_output", ".eggs", ".dart_tool":
 		return "generated files"
 	}
@@ -283,15 +286,18 @@ func skippedFolder(name string) string {
 // builtFolder says why nothing is read below a folder that a build makes: its name alone would not tell, what lies
 // beside it does.
 func builtFolder(p string, exists func(string) bool) string {
-	if !slices.Contains([]string{"build", "target", "out", "obj", "bin", "coverage", "deriveddata", "generated"}, strings.ToLower(path.Base(p))) {
+	if !slices.Contains([]string{"build", "target", "out", "obj", "bin", "coverage", "deriveddata", "generated"},
+		strings.ToLower(path.Base(p))) {
 		return ""
 	}
 	if exists(path.Join(p, "CACHEDIR.TAG")) {
 		return "generated files"
 	}
 	for _, name := range []string{
-		"package.json", "Cargo.toml", "pom.xml", "build.gradle", "build.gradle.kts", "settings.gradle", "settings.gradle.kts", "go.mod",
-		"pyproject.toml", "setup.py", "CMakeLists.txt", "Makefile", "composer.json", "mix.exs", "build.sbt", "pubspec.yaml", "Package.swift",
+		"package.json", "Cargo.toml", "pom.xml", "build.gradle", "build.gradle.kts", "settings.gradle",
+		"settings.gradle.kts", "go.mod",
+		"pyproject.toml", "setup.py", "CMakeLists.txt", "Makefile", "composer.json", "mix.exs", "build.sbt",
+		"pubspec.yaml", "Package.swift",
 		"meson.build", "Gemfile", "deno.json",
 	} {
 		if exists(path.Join(path.Dir(p), name)) {

@@ -27,16 +27,24 @@ func skippedIn(t *testing.T, files map[string]string) map[string]string {
 
 func TestWhatIsNotTheTeamsOwnIsPassedOver(t *testing.T) {
 	files := map[string]string{
-		".gitignore": "# ours\n/notes/\n*.tmp.md\n!keep.tmp.md\nweb/out.md\n", "CLAUDE.md": "# Team\n\nx\n", "CLAUDE.local.md": "# Mine\n\nx\n",
-		"AGENTS.local.md": "# Mine\n\nx\n", ".cursor/rules/mine.local.mdc": "x\n", "notes/a.md": "# A\n\nx\n", "b.tmp.md": "# B\n\nx\n",
-		"keep.tmp.md": "# Keep\n\nx\n", "web/.gitignore": "gen.md\n", "web/gen.md": "# G\n\nx\n", "gen.md": "# G\n\nx\n", "web/out.md": "# O\n\nx\n",
-		"vendor/dep/AGENTS.md": "x\n", "pkg/third_party/x/CLAUDE.md": "x\n", "node_modules/a/README.md": "x\n", "web/dist/AGENTS.md": "x\n",
-		".venv/README.md": "x\n", "web/package.json": "{}", "web/build/AGENTS.md": "x\n", "handbook/build/how.md": "# How\n\nx\n",
-		".gitattributes": "api/** linguist-generated\nlib/x.md linguist-vendored=true\n", "api/ref.md": "# Ref\n\nx\n", "lib/x.md": "# X\n\nx\n",
+		".gitignore": "# ours\n/notes/\n*.tmp.md\n!keep.tmp.md\nweb/out.md\n", "CLAUDE.md": "# Team\n\nx\n",
+		"CLAUDE.local.md": "# Mine\n\nx\n",
+		"AGENTS.local.md": "# Mine\n\nx\n", ".cursor/rules/mine.local.mdc": "x\n", "notes/a.md": "# A\n\nx\n",
+		"b.tmp.md":    "# B\n\nx\n",
+		"keep.tmp.md": "# Keep\n\nx\n", "web/.gitignore": "gen.md\n", "web/gen.md": "# G\n\nx\n",
+		"gen.md": "# G\n\nx\n", "web/out.md": "# O\n\nx\n",
+		"vendor/dep/AGENTS.md": "x\n", "pkg/third_party/x/CLAUDE.md": "x\n", "node_modules/a/README.md": "x\n",
+		"web/dist/AGENTS.md": "x\n",
+		".venv/README.md":    "x\n", "web/package.json": "{}", "web/build/AGENTS.md": "x\n",
+		"handbook/build/how.md": "# How\n\nx\n",
+		".gitattributes":        "api/** linguist-generated\nlib/x.md linguist-vendored=true\n",
+		"api/ref.md":            "# Ref\n\nx\n",
+		"lib/x.md":              "# X\n\nx\n",
 	}
 	skipped := skippedIn(t, files)
 	for _, path := range []string{
-		"CLAUDE.local.md", "AGENTS.local.md", ".cursor/rules/mine.local.mdc", "notes/", "b.tmp.md", "web/gen.md", "web/out.md", "vendor/",
+		"CLAUDE.local.md", "AGENTS.local.md", ".cursor/rules/mine.local.mdc", "notes/", "b.tmp.md", "web/gen.md",
+		"web/out.md", "vendor/",
 		"pkg/third_party/", "node_modules/", "web/dist/", ".venv/", "web/build/", "api/ref.md", "lib/x.md",
 	} {
 		if skipped[path] == "" {
@@ -74,7 +82,8 @@ func TestWhatIsNotTheTeamsOwnIsPassedOver(t *testing.T) {
 
 func TestAFileThatIsNamedIsRead(t *testing.T) {
 	dir := named(t, "team")
-	write(t, dir, map[string]string{".gitignore": "*.md\n", "CLAUDE.local.md": "# Mine\n\nx\n", "vendor/dep/AGENTS.md": "# Dep\n\nx\n"})
+	write(t, dir, map[string]string{".gitignore": "*.md\n", "CLAUDE.local.md": "# Mine\n\nx\n",
+		"vendor/dep/AGENTS.md": "# Dep\n\nx\n"})
 	for _, path := range []string{"CLAUDE.local.md", "vendor/dep/AGENTS.md"} {
 		s, err := Open(filepath.Join(dir, path), ReadOptions{})
 		if err != nil {
@@ -91,7 +100,8 @@ func TestAFileThatIsNamedIsRead(t *testing.T) {
 
 func TestAPartOfAWorkTreePassesOverWhatItsTopNames(t *testing.T) {
 	dir := named(t, "team")
-	write(t, dir, map[string]string{".git/info/exclude": "secret.md\n", ".gitignore": "web/docs/old.md\n", "web/docs/old.md": "x\n", "web/docs/new.md": "x\n", "web/docs/secret.md": "x\n"})
+	write(t, dir, map[string]string{".git/info/exclude": "secret.md\n", ".gitignore": "web/docs/old.md\n",
+		"web/docs/old.md": "x\n", "web/docs/new.md": "x\n", "web/docs/secret.md": "x\n"})
 	s, err := Open(filepath.Join(dir, "web", "docs"), ReadOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -108,8 +118,8 @@ func TestAPartOfAWorkTreePassesOverWhatItsTopNames(t *testing.T) {
 	}
 }
 
-// starsStandAlone reports whether two stars in a row have slashes around them. Elsewhere git's documents say that they are as one,
-// and some versions of git read them otherwise now and then.
+// starsStandAlone reports whether two stars in a row have slashes around them. Elsewhere git's documents say that they
+// are as one, and some versions of git read them otherwise now and then.
 func starsStandAlone(line string) bool {
 	for i := 0; i+1 < len(line); i++ {
 		if line[i:i+2] != "**" {
@@ -129,12 +139,14 @@ func TestPatternsAreReadAsGitReadsThem(t *testing.T) {
 	if out, err := exec.Command("git", "init", "-q", dir).CombinedOutput(); err != nil {
 		t.Fatalf("git init: %v %s", err, out)
 	}
-	paths := []string{"a", "ab", "b.md", "a.md", "d/a.md", "d/b.md", "d/e/a.md", "d/e/f/b.md", "x/d/a.md", "x/a", "!a.md", "#a.md", "a b.md", "a]", "[x", `a\b`}
+	paths := []string{"a", "ab", "b.md", "a.md", "d/a.md", "d/b.md", "d/e/a.md", "d/e/f/b.md", "x/d/a.md", "x/a",
+		"!a.md", "#a.md", "a b.md", "a]", "[x", `a\b`}
 	if err := os.WriteFile(filepath.Join(dir, "paths"), []byte(strings.Join(paths, "\x00")+"\x00"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	part := rapid.SampledFrom([]string{
-		"a", "b", "d", "e", "*", "**", "?", "/", ".md", "[ab]", "[!a]", "!", "#", " ", "\\", "x", "**/", "/**", "f", "[", "]", "[a-c]", "\\!", "[]x]",
+		"a", "b", "d", "e", "*", "**", "?", "/", ".md", "[ab]", "[!a]", "!", "#", " ", "\\", "x", "**/", "/**", "f",
+		"[", "]", "[a-c]", "\\!", "[]x]",
 	})
 	rapid.Check(t, func(rt *rapid.T) {
 		lines := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) string {
@@ -149,7 +161,8 @@ func TestPatternsAreReadAsGitReadsThem(t *testing.T) {
 			rt.Fatal(err)
 		}
 		defer in.Close()
-		cmd := exec.Command("git", "-C", dir, "-c", "core.excludesFile=/dev/null", "check-ignore", "--no-index", "-z", "--stdin")
+		cmd := exec.Command("git", "-C", dir, "-c", "core.excludesFile=/dev/null", "check-ignore", "--no-index", "-z",
+			"--stdin")
 		cmd.Stdin = in
 		var out bytes.Buffer
 		cmd.Stdout = &out

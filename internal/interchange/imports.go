@@ -43,7 +43,8 @@ func looksLikePath(p string) bool {
 	case ".md", ".mdc", ".mdx", ".markdown", ".txt":
 		return true
 	}
-	return strings.HasPrefix(p, "./") || strings.HasPrefix(p, "../") || strings.HasPrefix(p, "~/") || strings.HasPrefix(p, "/")
+	return strings.HasPrefix(p, "./") || strings.HasPrefix(p, "../") || strings.HasPrefix(p, "~/") ||
+		strings.HasPrefix(p, "/")
 }
 
 // findImports follows the includes of assistants' files. An included plain text holds for the same files as the file

@@ -21,11 +21,12 @@ const (
 	FormatMarkdown Format = "markdown" // Markdown with or without front matter, our own export included
 	FormatPrompt   Format = "prompt"   // prompt files, slash commands, forms of issues and pull requests
 	FormatRulePage Format = "rulepage" // Markdown pages of rules with correct and incorrect blocks
-	FormatRuleYAML Format = "ruleyaml" // rules of linters and others in YAML and TOML, with examples in a file beside them
-	FormatCSV      Format = "csv"      // tables of prompts
-	FormatJSONL    Format = "jsonl"    // JSON lines: our own export, or one document a line
-	FormatJSON     Format = "json"     // one document or a list of them; SARIF and the settings of linters
-	FormatXML      Format = "xml"      // rules of linters in XML
+	// rules of linters and others in YAML and TOML, with examples in a file beside them
+	FormatRuleYAML Format = "ruleyaml"
+	FormatCSV      Format = "csv"   // tables of prompts
+	FormatJSONL    Format = "jsonl" // JSON lines: our own export, or one document a line
+	FormatJSON     Format = "json"  // one document or a list of them; SARIF and the settings of linters
+	FormatXML      Format = "xml"   // rules of linters in XML
 )
 
 // Formats returns every format.

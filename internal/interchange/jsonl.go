@@ -153,7 +153,8 @@ func decodeChange(l line, p *proof) (*knowledge.Change, error) {
 	case c.Change.Version < 1:
 		return nil, fmt.Errorf("line %d: version %d: versions begin at 1", l.n, c.Change.Version)
 	case c.Change.Record != nil && c.Change.Record.Key != c.Change.Key:
-		return nil, fmt.Errorf("line %d: the change is of %s, its document is %s", l.n, c.Change.Key, c.Change.Record.Key)
+		return nil, fmt.Errorf("line %d: the change is of %s, its document is %s", l.n, c.Change.Key,
+			c.Change.Record.Key)
 	}
 	probe := knowledge.Batch{
 		ID: knowledge.NewBatchID(), Actor: c.Change.Actor, At: c.Change.At,
@@ -241,7 +242,8 @@ func exportLines(r io.Reader, check func(*trailer) error) iter.Seq2[line, error]
 		case end == nil:
 			yield(line{n: last}, fmt.Errorf("line %d: the export ends without its last line: it was cut off", last))
 		case end.Lines != count:
-			yield(line{n: last}, fmt.Errorf("line %d: %d lines where the export had %d: some were lost or put in", last, count, end.Lines))
+			yield(line{n: last}, fmt.Errorf("line %d: %d lines where the export had %d: some were lost or put in",
+				last, count, end.Lines))
 		case check != nil:
 			if err := check(end); err != nil {
 				yield(line{n: last}, err)
@@ -375,7 +377,8 @@ func HoldsHistory(name string) bool {
 	return err == nil && h.History
 }
 
-// SumOf returns the SHA-256 of a file in hex, of its text where it is packed: what an export has shown when it was written.
+// SumOf returns the SHA-256 of a file in hex, of its text where it is packed: what an export has shown when it was
+// written.
 func SumOf(name string) (string, error) {
 	f, err := os.Open(name) //nolint:gosec // the user names the file
 	if err != nil {

@@ -95,7 +95,8 @@ func genericRule(m map[string]any, line int) foundRule {
 	}
 	y.text = y.take(textKeys()...)
 	y.severity = pick(m, "severity", "level", "custom.severity", "metadata.severity")
-	y.action = pick(m, "custom.recommended_action", "custom.recommended_actions", "recommended_action", "remediation", "note")
+	y.action = pick(m, "custom.recommended_action", "custom.recommended_actions", "recommended_action", "remediation",
+		"note")
 	y.category = pick(m, "metadata.category")
 	y.off = strings.EqualFold(y.severity, "off") || m["enabled"] == false || m["Enabled"] == false
 	if y.off && strings.EqualFold(y.severity, "off") {
@@ -105,7 +106,8 @@ func genericRule(m map[string]any, line int) foundRule {
 	y.tags = listOf(m["sysTags"])
 	y.globs = append(patternsOf(dig(m, "paths.include"), "", true), patternsOf(m["files"], "", false)...)
 	y.globs = append(y.globs, patternsOf(m["globs"], "", false)...)
-	y.globs = append(y.globs, append(patternsOf(dig(m, "paths.exclude"), "!", true), patternsOf(m["ignores"], "!", false)...)...)
+	y.globs = append(y.globs, append(patternsOf(dig(m, "paths.exclude"), "!", true),
+		patternsOf(m["ignores"], "!", false)...)...)
 	if y.title == "" && y.text == "" {
 		y.err = fmt.Errorf("%s has neither a title nor a description or message", y.called())
 	}
@@ -161,7 +163,8 @@ func halfRule(m map[string]any) bool {
 // languagesOf returns the languages of a rule, as others spell them.
 func languagesOf(list []string) []string {
 	other := map[string]string{
-		"js": "javascript", "ts": "typescript", "py": "python", "python3": "python", "rb": "ruby", "rs": "rust", "golang": "go", "cs": "csharp",
+		"js": "javascript", "ts": "typescript", "py": "python", "python3": "python", "rb": "ruby", "rs": "rust",
+		"golang": "go", "cs": "csharp",
 		"c#": "csharp", "kt": "kotlin", "sh": "bash", "c++": "cpp", "yml": "yaml", "ex": "elixir",
 	}
 	var out []string
@@ -226,13 +229,15 @@ func (y *foundRule) grade(f *file, d *knowledge.Rule, fm *frontMatter) {
 			delete(fm.values, "severity")
 		}
 	}
-	if s := strings.ToLower(orElse(y.enforcement, fm.peek("enforcement"))); slices.Contains(knowledge.Enforcements(), s) {
+	if s := strings.ToLower(orElse(y.enforcement, fm.peek("enforcement"))); slices.Contains(knowledge.Enforcements(),
+		s) {
 		d.Enforcement = s
 		if strings.EqualFold(fm.peek("enforcement"), s) {
 			delete(fm.values, "enforcement")
 		}
 	}
-	if n, err := strconv.ParseInt(fm.peek("priority"), 10, 64); err == nil && n >= -knowledge.MaxPriority && n <= knowledge.MaxPriority {
+	if n, err := strconv.ParseInt(fm.peek("priority"), 10, 64); err == nil && n >= -knowledge.MaxPriority &&
+		n <= knowledge.MaxPriority {
 		d.Priority = n
 		delete(fm.values, "priority")
 	}
@@ -256,7 +261,8 @@ func rulesIn(f *file, d yamlValue) ([]foundRule, bool) {
 		return listedRules(f, v, n)
 	case map[string]any:
 		for _, read := range []func(*file, map[string]any, *yaml.Node) ([]foundRule, bool){
-			policyRules, nucleiRules, checkovRules, valeRules, listedLinters, pathInstructions, cargoLints, switchedRules, copRules, detektRules,
+			policyRules, nucleiRules, checkovRules, valeRules, listedLinters, pathInstructions, cargoLints,
+			switchedRules, copRules, detektRules,
 		} {
 			if some, ok := read(f, v, n); ok {
 				return some, true

@@ -25,7 +25,8 @@ func falcoRules(f *file, list []any, n *yaml.Node) []foundRule {
 	for i, v := range list {
 		m, _ := v.(map[string]any)
 		name := textOf(m["rule"])
-		if name == "" && m != nil && (m["macro"] != nil || m["list"] != nil || m["required_engine_version"] != nil || m["required_plugin_versions"] != nil) ||
+		if name == "" && m != nil && (m["macro"] != nil || m["list"] != nil || m["required_engine_version"] != nil ||
+			m["required_plugin_versions"] != nil) ||
 			name != "" && (m["append"] == true || m["override"] != nil) {
 			others++
 			continue
@@ -37,7 +38,8 @@ func falcoRules(f *file, list []any, n *yaml.Node) []foundRule {
 			}
 			continue
 		}
-		y := foundRule{values: m, line: lineOf(n, i), listed: true, ident: name, title: name, severity: pick(m, "priority")}
+		y := foundRule{values: m, line: lineOf(n, i), listed: true, ident: name, title: name,
+			severity: pick(m, "priority")}
 		y.text, y.off = y.take("desc"), m["enabled"] == false
 		y.used = append(y.used, "rule")
 		if name == "" || y.text == "" {
@@ -59,10 +61,12 @@ func policyRules(_ *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 	}
 	notes, _ := dig(m, "metadata.annotations").(map[string]any)
 	label := func(word string) string {
-		return cmp.Or(textOf(notes["policies.kyverno.io/"+word]), textOf(notes["metadata.gatekeeper.sh/"+word]), textOf(notes[word]))
+		return cmp.Or(textOf(notes["policies.kyverno.io/"+word]), textOf(notes["metadata.gatekeeper.sh/"+word]),
+			textOf(notes[word]))
 	}
 	y := foundRule{
-		values: m, line: firstLine(n), ident: name, title: cmp.Or(label("title"), humanName(name)), text: label("description"),
+		values: m, line: firstLine(n), ident: name, title: cmp.Or(label("title"), humanName(name)),
+		text:     label("description"),
 		severity: label("severity"), category: label("category"), tags: listOf(label("subject")),
 	}
 	messages, strict := policyMessages(m)
@@ -129,7 +133,8 @@ func nucleiRules(_ *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 		return nil, false
 	}
 	y := foundRule{
-		values: m, line: firstLine(n), ident: pick(m, "id"), title: pick(info, "name"), text: pick(info, "description"), severity: pick(info, "severity"),
+		values: m, line: firstLine(n), ident: pick(m, "id"), title: pick(info, "name"),
+		text: pick(info, "description"), severity: pick(info, "severity"),
 		action: pick(info, "remediation"), tags: listOf(info["tags"]),
 	}
 	if strings.EqualFold(y.severity, "unknown") {
@@ -144,7 +149,8 @@ func checkovRules(_ *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 		return nil, false
 	}
 	return []foundRule{{
-		values: m, line: firstLine(n), ident: pick(m, "metadata.id"), title: pick(m, "metadata.name"), severity: pick(m, "metadata.severity"),
+		values: m, line: firstLine(n), ident: pick(m, "metadata.id"), title: pick(m, "metadata.name"),
+		severity: pick(m, "metadata.severity"),
 		text:     cmp.Or(pick(m, "metadata.description", "metadata.guidelines"), pick(m, "metadata.name")),
 		category: pick(m, "metadata.category"),
 	}}, true
@@ -153,7 +159,8 @@ func checkovRules(_ *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 // valeRules reads a rule of Vale, which is called like its file.
 func valeRules(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 	if !slices.Contains([]string{
-		"existence", "substitution", "occurrence", "repetition", "consistency", "conditional", "capitalization", "metric", "spelling",
+		"existence", "substitution", "occurrence", "repetition", "consistency", "conditional", "capitalization",
+		"metric", "spelling",
 		"sequence", "script",
 	}, pick(m, "extends")) || pick(m, "message") == "" {
 		return nil, false

@@ -45,7 +45,8 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 		"ast-grep, a document for each": {
 			"tree.yml", "id: no-log\nlanguage: TypeScript\nseverity: hint\nmessage: No log.\nfiles: [src/**]\nrule: {pattern: x}\n---\n" +
 				"id: no-debug\nlanguage: ts\nseverity: 'off'\nmessage: No debugger.\nrule: {pattern: y}\n",
-			[]ruleSeen{{"team-tree-no-log", "no-log", "INFO", "typescript src/**", false}, {"team-tree-no-debug", "no-debug", "WARNING", "typescript", true}},
+			[]ruleSeen{{"team-tree-no-log", "no-log", "INFO", "typescript src/**", false},
+				{"team-tree-no-debug", "no-debug", "WARNING", "typescript", true}},
 		},
 		"RuboCop": {
 			"cops.yml", "AllCops: {TargetRubyVersion: 3.3}\nLayout/Width:\n  Description: At most 120.\n  Severity: refactor\n  Exclude: ['db/**']\n" +
@@ -74,14 +75,16 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 			"falco.yaml", "- required_engine_version: 10\n- macro: m\n  condition: a\n- list: l\n  items: [a]\n- rule: Shell in container\n  desc: A shell.\n" +
 				"  condition: c\n  priority: NOTICE\n- rule: Gone\n  desc: x\n  condition: c\n  priority: ALERT\n  enabled: false\n",
 			[]ruleSeen{
-				{"team-falco-shell-in-container", "Shell in container", "INFO", "", false}, {"team-falco-gone", "Gone", "CRITICAL", "", true},
+				{"team-falco-shell-in-container", "Shell in container", "INFO", "", false},
+				{"team-falco-gone", "Gone", "CRITICAL", "", true},
 			},
 		},
 		"Spectral": {
 			".spectral.yaml", "extends: spectral:oas\nrules:\n  path-case:\n    description: Paths are kebab.\n    message: no\n    severity: 0\n    given: $\n    then: {}\n" +
 				"  info-contact: off\n",
 			[]ruleSeen{
-				{"team-spectral-path-case", "path-case", "ERROR", "", false}, {"team-spectral-info-contact", "info-contact", "WARNING", "", true},
+				{"team-spectral-path-case", "path-case", "ERROR", "", false},
+				{"team-spectral-info-contact", "info-contact", "WARNING", "", true},
 			},
 		},
 		"Vale": {
@@ -106,7 +109,8 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 		},
 		"RuboCop with an empty entry": {
 			"c.yml", "Style/A:\nStyle/B: {Description: Say so.}\n",
-			[]ruleSeen{{"team-c-style-a", "Style/A", "WARNING", "ruby", false}, {"team-c-style-b", "Style/B", "WARNING", "ruby", false}},
+			[]ruleSeen{{"team-c-style-a", "Style/A", "WARNING", "ruby", false},
+				{"team-c-style-b", "Style/B", "WARNING", "ruby", false}},
 		},
 		"Kyverno's policies in CEL": {
 			"p.yaml", "apiVersion: policies.kyverno.io/v1\nkind: ValidatingPolicy\nmetadata: {name: a}\nspec: {validations: [{message: Say so.}]}\n---\n" +
@@ -128,7 +132,8 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 		"ESLint's overrides": {
 			".eslintrc.yml", "rules: {semi: error}\noverrides:\n  - files: ['*.ts']\n    excludedFiles: [gen/**]\n    rules:\n      semi: off\n  - files: [a]\n",
 			[]ruleSeen{
-				{"team-eslintrc-semi", "semi", "ERROR", "", false}, {"team-eslintrc-semi-.ts", "semi", "WARNING", "**/*.ts !gen/**", true},
+				{"team-eslintrc-semi", "semi", "ERROR", "", false}, {"team-eslintrc-semi-.ts", "semi", "WARNING",
+					"**/*.ts !gen/**", true},
 			},
 		},
 		"yamllint": {
@@ -187,7 +192,8 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 			"r.yaml", "- {id: A-1, title: First, severity: LOW}\n- {id: A-1, title: Second, severity: LOW}\n",
 			[]ruleSeen{
 				{"team-r-a-1", "First", "INFO", "", false},
-				{"refused", `line 2: the id "A-1" stands there twice, first in line 1: each rule needs one of its own`, "", "", false},
+				{"refused", `line 2: the id "A-1" stands there twice, first in line 1: each rule needs one of its own`,
+					"", "", false},
 			},
 		},
 		"a document beside that is half a rule": {
@@ -234,14 +240,19 @@ func TestYAMLThatIsNoRuleIsPassedOver(t *testing.T) {
 func TestARuleStaysTheSameDocumentWhateverStandsBesideIt(t *testing.T) {
 	one := "rules:\n  - {id: NET-1, title: Set a deadline, severity: HIGH, description: x}\n"
 	for name, files := range map[string][2]string{
-		"a list that grows":          {one, one + "  - {id: NET-2, title: Close bodies, severity: LOW, description: x}\n"},
-		"a list that grows in front": {one, strings.Replace(one, "  - ", "  - {id: NET-0, title: New, severity: LOW, description: x}\n  - ", 1)},
-		"a title that changes":       {one, strings.Replace(one, "Set a deadline", "Deadlines", 1) + "  - {id: NET-2, title: B, severity: LOW, description: x}\n"},
+		"a list that grows": {one, one +
+			"  - {id: NET-2, title: Close bodies, severity: LOW, description: x}\n"},
+		"a list that grows in front": {one, strings.Replace(one, "  - ",
+			"  - {id: NET-0, title: New, severity: LOW, description: x}\n  - ", 1)},
+		"a title that changes": {one, strings.Replace(one, "Set a deadline", "Deadlines", 1) +
+			"  - {id: NET-2, title: B, severity: LOW, description: x}\n"},
 		"documents": {
-			"id: NET-1\ntitle: Set a deadline\ndescription: x\n", "id: NET-1\ntitle: Set a deadline\ndescription: x\n---\nid: NET-2\ntitle: B\ndescription: x\n",
+			"id: NET-1\ntitle: Set a deadline\ndescription: x\n",
+			"id: NET-1\ntitle: Set a deadline\ndescription: x\n---\nid: NET-2\ntitle: B\ndescription: x\n",
 		},
 		"a list without ids": {
-			"- {title: Set a deadline, severity: LOW}\n", "- {title: Set a deadline, severity: LOW}\n- {title: Other, severity: LOW}\n",
+			"- {title: Set a deadline, severity: LOW}\n",
+			"- {title: Set a deadline, severity: LOW}\n- {title: Other, severity: LOW}\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -320,12 +331,14 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 		},
 		"golangci-lint": {
 			".golangci.yml", "version: '2'\nlinters:\n  enable: [errcheck]\n  disable: [lll]\n",
-			[]ruleSeen{{"team-golangci-errcheck", "errcheck", "WARNING", "go", false}, {"team-golangci-lll", "lll", "WARNING", "go", true}},
+			[]ruleSeen{{"team-golangci-errcheck", "errcheck", "WARNING", "go", false},
+				{"team-golangci-lll", "lll", "WARNING", "go", true}},
 		},
 		"hadolint": {
 			".hadolint.yaml", "ignored: [DL3008]\noverride:\n  error: [DL3001]\n",
 			[]ruleSeen{
-				{"team-hadolint-dl3001", "DL3001", "ERROR", "dockerfile", false}, {"team-hadolint-dl3008", "DL3008", "WARNING", "dockerfile", true},
+				{"team-hadolint-dl3001", "DL3001", "ERROR", "dockerfile", false}, {"team-hadolint-dl3008", "DL3008",
+					"WARNING", "dockerfile", true},
 			},
 		},
 		"Continue": {
@@ -353,7 +366,8 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 		"lints of Cargo": {
 			"Cargo.toml", "[package]\nname = 'x'\n[workspace.lints.clippy]\nunwrap_used = 'deny'\npedantic = { level = 'allow', priority = -1 }\n",
 			[]ruleSeen{
-				{"team-cargo-clippy-pedantic", "pedantic", "WARNING", "rust", true}, {"team-cargo-clippy-unwrap_used", "unwrap_used", "ERROR", "rust", false},
+				{"team-cargo-clippy-pedantic", "pedantic", "WARNING", "rust", true}, {"team-cargo-clippy-unwrap_used",
+					"unwrap_used", "ERROR", "rust", false},
 			},
 		},
 		"SARIF": {
@@ -377,11 +391,13 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 		},
 		"ESLint with comments of all kinds": {
 			".eslintrc", "{ /* ours\n*/ \"rules\": {\"a//b\": 2, // why\n \"semi\": [1, \"/*\",],\n}, }",
-			[]ruleSeen{{"team-eslintrc-a-b", "a//b", "ERROR", "", false}, {"team-eslintrc-semi", "semi", "WARNING", "", false}},
+			[]ruleSeen{{"team-eslintrc-a-b", "a//b", "ERROR", "", false}, {"team-eslintrc-semi", "semi", "WARNING", "",
+				false}},
 		},
 		"markdownlint": {
 			".markdownlint.jsonc", "{\"default\": true, \"MD013\": {\"line_length\": 120}, // wide\n \"MD033\": false}",
-			[]ruleSeen{{"team-markdownlint-md013", "MD013", "WARNING", "", false}, {"team-markdownlint-md033", "MD033", "WARNING", "", true}},
+			[]ruleSeen{{"team-markdownlint-md013", "MD013", "WARNING", "", false}, {"team-markdownlint-md033", "MD033",
+				"WARNING", "", true}},
 		},
 		"a list": {
 			"l.json", `[{"id": "J-1", "severity": "high", "message": "One."}, {"id": "J-2", "severity": "low", "message": "Two."}, {"id": "J-3"}]`,
@@ -392,7 +408,8 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 			},
 		},
 		"one rule": {
-			"o.json", `{"id": "J-1", "severity": "high", "title": "One", "description": "x"}`, []ruleSeen{{"team-o-j-1", "One", "ERROR", "", false}},
+			"o.json", `{"id": "J-1", "severity": "high", "title": "One", "description": "x"}`,
+			[]ruleSeen{{"team-o-j-1", "One", "ERROR", "", false}},
 		},
 		"JSON lines": {
 			"l.jsonl", "{\"id\": \"L-1\", \"severity\": \"high\", \"message\": \"One.\"}\n\n{\"id\": \"L-2\"}\n",
@@ -402,7 +419,8 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 			},
 		},
 		"ESLint without an ending": {
-			".eslintrc", `{"rules": {"no-var": "warn"}}`, []ruleSeen{{"team-eslintrc-no-var", "no-var", "WARNING", "", false}},
+			".eslintrc", `{"rules": {"no-var": "warn"}}`,
+			[]ruleSeen{{"team-eslintrc-no-var", "no-var", "WARNING", "", false}},
 		},
 		"Spectral": {
 			".spectral.json", `{"rules": {"a": {"description": "D", "severity": "hint", "given": "$", "then": {}}}}`,
@@ -480,12 +498,16 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 		})
 	}
 	for path, text := range map[string]string{
-		"package.json": `{"name":"x","version":"1.0.0","description":"y","scripts":{}}`, "tsconfig.json": "{\n // x\n \"compilerOptions\": {}\n}",
-		"renovate.json": `{"packageRules":[{"matchPackageNames":["a"]}]}`, "pom.xml": "<project/>", "page.xml": "<a><b></a>",
+		"package.json":  `{"name":"x","version":"1.0.0","description":"y","scripts":{}}`,
+		"tsconfig.json": "{\n // x\n \"compilerOptions\": {}\n}",
+		"renovate.json": `{"packageRules":[{"matchPackageNames":["a"]}]}`, "pom.xml": "<project/>",
+		"page.xml":  "<a><b></a>",
 		"empty.xml": "<ruleset><description>x</description></ruleset>", "broken.xml": "<ruleset><rule></ruleset>",
-		"pyproject.toml": "[project]\nname = 'x'\ndescription = 'y'\n", "hugo.toml": "title = 'x'\nid = 'a'\ndescription = 'y'\n", "b.toml": "a = ",
+		"pyproject.toml": "[project]\nname = 'x'\ndescription = 'y'\n",
+		"hugo.toml":      "title = 'x'\nid = 'a'\ndescription = 'y'\n", "b.toml": "a = ",
 		"eslint.config.mjs": "export default [];",
-		"firestore.json":    `{"rules": "firestore.rules"}`, "empty.sarif": `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"s"}}}]}`,
+		"firestore.json":    `{"rules": "firestore.rules"}`,
+		"empty.sarif":       `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"s"}}}]}`,
 	} {
 		if it := readItems(t, map[string]string{path: text})[path]; it.Skipped == "" && it.Err == nil {
 			t.Errorf("%s becomes %v, want it passed over", path, rulesSeen(t, it))
@@ -500,7 +522,8 @@ func TestATableOfRules(t *testing.T) {
 		{"team-rules-a-1", "First", "ERROR", "go python", false},
 		{"refused", "line 3: rule A-2 has neither a title nor a description", "", "", false},
 		{"team-rules-third", "Third", "WARNING", "", false},
-		{"refused", `line 5: the id "A-1" stands there twice, first in line 2: each rule needs one of its own`, "", "", false},
+		{"refused", `line 5: the id "A-1" stands there twice, first in line 2: each rule needs one of its own`, "", "",
+			false},
 	}
 	if diff := cmp.Diff(want, rulesSeen(t, it)); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
@@ -525,13 +548,15 @@ func TestATableOfRules(t *testing.T) {
 	}
 	dir := named(t, "team")
 	write(t, dir, map[string]string{"regeln.csv": "Nummer;Regel;Text\n7;Nie freitags;Nie.\n"})
-	s, err := Open(dir, ReadOptions{Columns: map[string]string{"id": "nummer", "title": "Regel", "description": "Text"}})
+	s, err := Open(dir, ReadOptions{Columns: map[string]string{"id": "nummer", "title": "Regel",
+		"description": "Text"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
 	for it := range s.Items() {
-		if diff := cmp.Diff([]ruleSeen{{"team-regeln-7", "Nie freitags", "WARNING", "", false}}, rulesSeen(t, it)); diff != "" {
+		if diff := cmp.Diff([]ruleSeen{{"team-regeln-7", "Nie freitags", "WARNING", "", false}},
+			rulesSeen(t, it)); diff != "" {
 			t.Errorf("with columns named (-want +got):\n%s", diff)
 		}
 	}

@@ -38,9 +38,11 @@ func detektRules(_ *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 				continue
 			}
 			y := foundRule{
-				values: maps.Clone(values), line: keyLineOf(at, name), listed: true, ident: name, title: name, category: set,
-				text: settingsText("detekt", name, values), severity: pick(values, "severity"), languages: []string{"kotlin"},
-				off: values["active"] == false || rules["active"] == false, notes: []string{standsForIt},
+				values: maps.Clone(values), line: keyLineOf(at, name), listed: true, ident: name, title: name,
+				category: set,
+				text:     settingsText("detekt", name, values), severity: pick(values, "severity"),
+				languages: []string{"kotlin"},
+				off:       values["active"] == false || rules["active"] == false, notes: []string{standsForIt},
 			}
 			y.globs = append(patternsOf(values["includes"], "", false), patternsOf(values["excludes"], "!", false)...)
 			y.values["tool"] = "detekt"
@@ -60,7 +62,8 @@ func listedLinters(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) 
 	case strings.Contains(base, "hadolint"):
 		tool, language = "hadolint", "dockerfile"
 		lists = [][2]string{
-			{"override.error", "error"}, {"override.warning", "warning"}, {"override.info", "info"}, {"override.style", "style"}, {"ignored", "off"},
+			{"override.error", "error"}, {"override.warning", "warning"}, {"override.info", "info"},
+			{"override.style", "style"}, {"ignored", "off"},
 		}
 	default:
 		return nil, false
@@ -103,10 +106,12 @@ func pathInstructions(_ *file, m map[string]any, n *yaml.Node) ([]foundRule, boo
 	for i, v := range list {
 		one, _ := v.(map[string]any)
 		where := pick(one, "path")
-		y := foundRule{values: maps.Clone(one), line: lineOf(at, i), listed: true, ident: where, title: "In " + strings.ReplaceAll(where, "**", "")}
+		y := foundRule{values: maps.Clone(one), line: lineOf(at, i), listed: true, ident: where, title: "In " +
+			strings.ReplaceAll(where, "**", "")}
 		y.text, y.globs = y.take("instructions"), patternsOf(one["path"], "", false)
 		if where == "" || y.text == "" {
-			y.err = fmt.Errorf("%s wants a path and instructions", cmp.Or(shortQuote(where), "an entry of path_instructions"))
+			y.err = fmt.Errorf("%s wants a path and instructions",
+				cmp.Or(shortQuote(where), "an entry of path_instructions"))
 		}
 		out = append(out, y)
 	}
@@ -127,8 +132,10 @@ func cargoLints(_ *file, m map[string]any, _ *yaml.Node) ([]foundRule, bool) {
 					level = textOf(lints[name])
 				}
 				y := foundRule{
-					values: map[string]any{"tool": tool, "level": level}, listed: true, ident: name, title: name, languages: []string{"rust"},
-					text: fmt.Sprintf("%s's lint %s is set to %s.", tool, name, level), notes: []string{standsForIt},
+					values: map[string]any{"tool": tool, "level": level}, listed: true, ident: name, title: name,
+					languages: []string{"rust"},
+					text:      fmt.Sprintf("%s's lint %s is set to %s.", tool, name, level),
+					notes:     []string{standsForIt},
 				}
 				switch level {
 				case "deny", "forbid":

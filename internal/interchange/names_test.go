@@ -9,7 +9,8 @@ func TestExportedNamesSurviveEveryFileSystem(t *testing.T) {
 	var n Names
 	seen := map[string]bool{}
 	for _, id := range []string{
-		"NET-1", "Net-1", "net-1", "con", "CON", "aux", "com1", "lpt9.x", "nul.md", "console", "com10", "_con", "a.", ".b", "prn",
+		"NET-1", "Net-1", "net-1", "con", "CON", "aux", "com1", "lpt9.x", "nul.md", "console", "com10", "_con", "a.",
+		".b", "prn",
 	} {
 		got := n.Free("rules/" + id + ".md")
 		base := strings.TrimPrefix(got, "rules/")

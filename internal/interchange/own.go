@@ -108,7 +108,8 @@ var ownField = regexp.MustCompile(`"(?:rule|practice|template|category|violation
 func (r *reader) jsonFile(f *file) ([]Entry, error) {
 	entries, err := r.json(f)
 	none, ok := errors.AsType[*nothingError](err)
-	if _, known := toolOf(f.path, nil); !ok && (err == nil || !known && path.Ext(f.path) != ".jsonc" && !strings.Contains(f.text, "/")) {
+	if _, known := toolOf(f.path, nil); !ok && (err == nil || !known && path.Ext(f.path) != ".jsonc" &&
+		!strings.Contains(f.text, "/")) {
 		return entries, err
 	}
 	rules, ok, ruleErr := r.jsonRules(f)

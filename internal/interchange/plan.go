@@ -292,7 +292,8 @@ func (p *Plan) again(st *Step, e Entry, first *Step) error {
 			return nil
 		}
 	}
-	st.Outcome, st.Reason = Refused, fmt.Sprintf("%s was read before, from %s: one of them needs another id", e.Key, first.where())
+	st.Outcome, st.Reason = Refused, fmt.Sprintf("%s was read before, from %s: one of them needs another id", e.Key,
+		first.where())
 	return nil
 }
 
@@ -414,7 +415,8 @@ func (p *Plan) categories(s *Source, first int) error {
 			continue
 		}
 		name, _ := shorten(humanName(id))
-		c := &knowledge.Category{ID: id, Name: name, Description: "Made by the import of " + s.name + ".", IsActive: true}
+		c := &knowledge.Category{ID: id, Name: name, Description: "Made by the import of " + s.name + ".",
+			IsActive: true}
 		c.Normalize()
 		st := Step{Source: s.name, Path: at, Key: key, Notes: []string{"the documents name it, and it was not there"}}
 		if err := c.Validate(); err != nil {

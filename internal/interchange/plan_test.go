@@ -47,7 +47,8 @@ func TestAnEditedFileMakesOneNewVersion(t *testing.T) {
 	if n := len(m.log) - before; n != 1 {
 		t.Errorf("%d changes in the log, want 1", n)
 	}
-	if d := m.doc(t, "rule/team-rules-two"); d.Stamps().Version != 2 || !strings.Contains(d.(*knowledge.Rule).Description, "Otherwise") {
+	if d := m.doc(t, "rule/team-rules-two"); d.Stamps().Version != 2 ||
+		!strings.Contains(d.(*knowledge.Rule).Description, "Otherwise") {
 		t.Errorf("version %d, %q", d.Stamps().Version, d.(*knowledge.Rule).Description)
 	}
 }
@@ -195,8 +196,10 @@ func TestAnIDOfAnotherOriginIsNotTakenOver(t *testing.T) {
 	write(t, elsewhere, map[string]string{"rules/one.mdc": "Mine.\n"})
 	// The same source name means the same source; an id that somebody else holds is refused.
 	m.put(t, &knowledge.Rule{
-		RuleID: "team-rules-three", Category: "imported", Title: "Three", Description: "By hand.", IsActive: true, Severity: "INFO",
-		Enforcement: "optional", Status: "ACTIVE", Common: knowledge.Common{Scope: knowledge.Scope{Activation: "model"}},
+		RuleID: "team-rules-three", Category: "imported", Title: "Three", Description: "By hand.", IsActive: true,
+		Severity:    "INFO",
+		Enforcement: "optional", Status: "ACTIVE",
+		Common: knowledge.Common{Scope: knowledge.Scope{Activation: "model"}},
 	}, "bo")
 	write(t, dir, map[string]string{"rules/three.mdc": "Three.\n"})
 	p := m.plan(t, dir, ReadOptions{}, PlanOptions{})
@@ -304,7 +307,8 @@ func TestSourcesAreNamedAfterWhoseTheyAre(t *testing.T) {
 func TestAPartOfASourceHasTheIDsOfTheWhole(t *testing.T) {
 	m, dir := importTeam(t)
 	for _, path := range []string{"rules", "prompts", "rules/one.mdc", "prompts/p.csv"} {
-		p := m.plan(t, filepath.Join(dir, filepath.FromSlash(path)), ReadOptions{}, PlanOptions{Imported: m.imported, Prune: true})
+		p := m.plan(t, filepath.Join(dir, filepath.FromSlash(path)), ReadOptions{}, PlanOptions{Imported: m.imported,
+			Prune: true})
 		if n := p.Count(); len(n) != 1 || n[Unchanged] == 0 {
 			t.Errorf("%s by itself: %v, want all unchanged", path, n)
 		}

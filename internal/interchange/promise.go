@@ -38,7 +38,8 @@ func (p *proof) check(l *line, raw *rawChange, c *knowledge.Change) error {
 	case p.summed && p.unsummed:
 		return fmt.Errorf("line %d: it has no sum, or those before it have none: lines were put in or changed", l.n)
 	case raw.Sum != "" && raw.Sum != sumOf(raw.Change):
-		return fmt.Errorf("line %d: the change %d of %s is another one than was exported: its sum does not fit", l.n, c.Seq, c.Key)
+		return fmt.Errorf("line %d: the change %d of %s is another one than was exported: its sum does not fit", l.n,
+			c.Seq, c.Key)
 	case p.begun && c.Seq <= p.prev.seq:
 		return fmt.Errorf("line %d: change %d after change %d: the lines are out of order", l.n, c.Seq, p.prev.seq)
 	}
@@ -51,7 +52,8 @@ func (p *proof) check(l *line, raw *rawChange, c *knowledge.Change) error {
 	}
 	p.begun, p.prev.seq, p.prev.chain = true, c.Seq, c.Chain
 	if _, ok := c.Attested(); !ok {
-		return fmt.Errorf("line %d: the end of %s is by somebody else, or at another time, than was written", l.n, c.Key)
+		return fmt.Errorf("line %d: the end of %s is by somebody else, or at another time, than was written", l.n,
+			c.Key)
 	}
 	if c.Record == nil {
 		return nil
@@ -68,7 +70,8 @@ func (p *proof) document(l *line, c *knowledge.Change) error {
 	}
 	if s := d.Stamps(); s.UpdatedBy != c.Actor || !s.UpdatedAt.Equal(c.At.Time) || s.Version != c.Version {
 		return fmt.Errorf("line %d: the change %d of %s says version %d by %s at %s, and its document version %d by %s at %s", l.n, c.Seq, c.Key,
-			c.Version, c.Actor, c.At.Format(knowledge.TimeLayout), s.Version, s.UpdatedBy, s.UpdatedAt.Format(knowledge.TimeLayout))
+			c.Version, c.Actor, c.At.Format(knowledge.TimeLayout), s.Version, s.UpdatedBy,
+			s.UpdatedAt.Format(knowledge.TimeLayout))
 	}
 	if c.Erased != "" {
 		return nil // its hash is of the document before a person was erased from it
@@ -79,7 +82,8 @@ func (p *proof) document(l *line, c *knowledge.Change) error {
 		p.unlike, p.unlikeC = l.n, c
 	}
 	if p.hashed && p.unlike != 0 {
-		return fmt.Errorf("line %d: the document of change %d of %s is another one than its hash is of", p.unlike, p.unlikeC.Seq, p.unlikeC.Key)
+		return fmt.Errorf("line %d: the document of change %d of %s is another one than its hash is of", p.unlike,
+			p.unlikeC.Seq, p.unlikeC.Key)
 	}
 	return nil
 }

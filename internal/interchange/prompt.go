@@ -81,7 +81,8 @@ func (a Arguments) read(f *file, fm *frontMatter, body string) (string, []knowle
 	case ArgumentsBraces:
 		delete(w.taken, "args")
 		delete(w.taken, "input")
-		return w.replace(body, bracesArgument, func(m []string) (string, string, bool) { return m[1], argumentHint(fm), true })
+		return w.replace(body, bracesArgument,
+			func(m []string) (string, string, bool) { return m[1], argumentHint(fm), true })
 	case ArgumentsNone:
 	}
 	return body, nil
@@ -114,7 +115,8 @@ type argumentWriter struct {
 	vars  []knowledge.Variable
 }
 
-func (w *argumentWriter) replace(text string, re *regexp.Regexp, read func(m []string) (name, about string, ok bool)) (string, []knowledge.Variable) {
+func (w *argumentWriter) replace(text string, re *regexp.Regexp,
+	read func(m []string) (name, about string, ok bool)) (string, []knowledge.Variable) {
 	var b strings.Builder
 	last := 0
 	for _, at := range re.FindAllStringSubmatchIndex(text, -1) {
@@ -125,7 +127,8 @@ func (w *argumentWriter) replace(text string, re *regexp.Regexp, read func(m []s
 			}
 		}
 		title, about, ok := read(m)
-		if escaped := at[0] > 0 && (text[at[0]-1] == '\\' || text[at[0]-1] == '$'); !ok || escaped || len(title) > knowledge.MaxTitle {
+		if escaped := at[0] > 0 && (text[at[0]-1] == '\\' || text[at[0]-1] == '$'); !ok || escaped ||
+			len(title) > knowledge.MaxTitle {
 			continue
 		}
 		name := w.variable(title, about)
@@ -220,7 +223,8 @@ func (w *formWriter) field(i int, v any) {
 	checks, _ := m["validations"].(map[string]any)
 	required, _ := checks["required"].(bool)
 	one := knowledge.Variable{
-		Name: name, Title: title, Type: knowledge.TypeMultiline, Required: required, Description: textOf(attributes["description"]),
+		Name: name, Title: title, Type: knowledge.TypeMultiline, Required: required,
+		Description: textOf(attributes["description"]),
 	}
 	switch options := optionsOf(attributes["options"]); kind {
 	case "input":

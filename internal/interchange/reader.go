@@ -25,7 +25,8 @@ type reader struct {
 
 func newReader(s *Source) *reader {
 	r := &reader{
-		s: s, ids: map[knowledge.Kind]ids{}, paths: map[string]bool{}, known: map[string]bool{}, imported: map[string]bringer{},
+		s: s, ids: map[knowledge.Kind]ids{}, paths: map[string]bool{}, known: map[string]bool{},
+		imported: map[string]bringer{},
 	}
 	for _, k := range knowledge.Kinds() {
 		r.ids[k] = ids{}
@@ -234,7 +235,8 @@ func (r *reader) prompts(f *file, format Format) (Format, []Entry, error) {
 
 // overridden reports whether a file beside one takes its place.
 func (r *reader) overridden(p string) bool {
-	return strings.EqualFold(path.Base(p), "AGENTS.md") && r.paths[path.Join(path.Dir(p), "AGENTS.override.md")] && !r.s.single
+	return strings.EqualFold(path.Base(p), "AGENTS.md") && r.paths[path.Join(path.Dir(p), "AGENTS.override.md")] &&
+		!r.s.single
 }
 
 // Marks around what tenet writes into a file that has other parts.

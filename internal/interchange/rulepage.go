@@ -28,9 +28,11 @@ func blockKind(word string) int {
 
 // headingKind is blockKind for a heading such as "✅ Good example" or "Don't".
 func headingKind(text string) int {
-	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && r != '\'' && r != '’' && r != '-' })
+	words := strings.FieldsFunc(strings.ToLower(text),
+		func(r rune) bool { return !unicode.IsLetter(r) && r != '\'' && r != '’' && r != '-' })
 	words = slices.DeleteFunc(words, func(w string) bool {
-		return slices.Contains([]string{"example", "examples", "code", "of", "for", "this", "rule", "pattern", "patterns"}, w)
+		return slices.Contains([]string{"example", "examples", "code", "of", "for", "this", "rule", "pattern",
+			"patterns"}, w)
 	})
 	if len(words) != 1 {
 		return 0

@@ -90,7 +90,8 @@ func (r *reader) foundEntries(f *file, found []foundRule, alone bool) []Entry {
 		}
 		key := knowledge.Key{Kind: knowledge.KindRule, ID: id}
 		if was, twice := first[name]; twice && y.ident != "" && y.err == nil {
-			y.err = fmt.Errorf("the id %q stands there twice, first in %s: each rule needs one of its own", shortQuote(y.ident), was)
+			y.err = fmt.Errorf("the id %q stands there twice, first in %s: each rule needs one of its own",
+				shortQuote(y.ident), was)
 			key.ID = ""
 		} else if !twice {
 			first[name] = at
@@ -280,7 +281,8 @@ func codeExamples(technology string, v any) []knowledge.Example {
 			}
 		}
 		if code != "" {
-			out = append(out, knowledge.Example{Title: humanName(technology), Language: languageOf(technology, code), Code: code})
+			out = append(out, knowledge.Example{Title: humanName(technology), Language: languageOf(technology, code),
+				Code: code})
 		}
 	}
 	return out

@@ -169,7 +169,8 @@ func endingOf(head []byte) string {
 			return ".jsonl"
 		}
 		return ".json"
-	case bytes.HasPrefix(text, []byte("---\n")), bytes.HasPrefix(text, []byte("---\r\n")), bytes.HasPrefix(text, []byte("# ")):
+	case bytes.HasPrefix(text, []byte("---\n")), bytes.HasPrefix(text, []byte("---\r\n")),
+		bytes.HasPrefix(text, []byte("# ")):
 		return ".md"
 	}
 	return ""
@@ -219,9 +220,11 @@ func namedAnchor(abs string) (source, root string) {
 // isContainer reports whether a folder's name only says what kind of files it holds.
 func isContainer(name string) bool {
 	return strings.HasPrefix(name, ".") || slices.Contains([]string{
-		"rules", "docs", "doc", "documentation", "instructions", "skills", "prompts", "commands", "agents", "guidelines",
+		"rules", "docs", "doc", "documentation", "instructions", "skills", "prompts", "commands", "agents",
+		"guidelines",
 		"practices", "templates", "categories", "violations", "src", "data", "content", "files", "imported",
-		"issue_template", "issue_templates", "pull_request_template", "merge_request_templates", "discussion_template", "command",
+		"issue_template", "issue_templates", "pull_request_template", "merge_request_templates", "discussion_template",
+		"command",
 		"workflows", "steering", "chatmodes", "agent", "droids", "microagents",
 	}, strings.ToLower(name))
 }

@@ -51,7 +51,8 @@ func fromUTF16(data []byte) ([]byte, error) {
 		return data, nil
 	}
 	if len(data)%2 != 0 {
-		return nil, fmt.Errorf("the file is UTF-16 and ends within a character, at byte %d: save it as UTF-8", len(data))
+		return nil, fmt.Errorf("the file is UTF-16 and ends within a character, at byte %d: save it as UTF-8",
+			len(data))
 	}
 	out := make([]byte, 0, len(data)/2)
 	for i := 2; i < len(data); i += 2 {
@@ -61,7 +62,8 @@ func fromUTF16(data []byte) ([]byte, error) {
 				r = utf16.DecodeRune(r, rune(order.Uint16(data[i:])))
 			}
 			if r == unicode.ReplacementChar || utf16.IsSurrogate(r) {
-				return nil, fmt.Errorf("line %d: half a character of UTF-16, at byte %d: save the file as UTF-8", 1+bytes.Count(out, []byte("\n")), i-1)
+				return nil, fmt.Errorf("line %d: half a character of UTF-16, at byte %d: save the file as UTF-8",
+					1+bytes.Count(out, []byte("\n")), i-1)
 			}
 		}
 		out = utf8.AppendRune(out, r)
@@ -246,7 +248,8 @@ func stem(p string) string {
 	base := path.Base(p)
 	lower := strings.ToLower(base)
 	for _, end := range []string{
-		".instructions.md", ".prompt.md", ".chatmode.md", ".agent.md", ".metadata.yaml", ".metadata.yml", ".jsonl.gz", ".jsonl.zst", ".jsonl", ".ndjson",
+		".instructions.md", ".prompt.md", ".chatmode.md", ".agent.md", ".metadata.yaml", ".metadata.yml", ".jsonl.gz",
+		".jsonl.zst", ".jsonl", ".ndjson",
 		".sarif.json", ".jsonc", ".json",
 		".markdown", ".mdx", ".mdc", ".md", ".yaml", ".yml", ".csv", ".tsv",
 		".toml", ".prompt", ".sarif", ".xml", ".ruleset",

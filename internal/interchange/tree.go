@@ -109,7 +109,8 @@ func repeats(dir, source string) bool {
 	longer := func(a, b string) bool {
 		return strings.HasPrefix(a, b) && strings.ContainsAny(a[len(b):len(b)+1], "-_.")
 	}
-	return dir == source || len(dir) > len(source) && longer(dir, source) || len(source) > len(dir) && longer(source, dir)
+	return dir == source || len(dir) > len(source) && longer(dir, source) || len(source) > len(dir) &&
+		longer(source, dir)
 }
 
 func sortFiles(list []treeFile) {

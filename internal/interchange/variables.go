@@ -62,7 +62,8 @@ func variables(text string) (string, []knowledge.Variable, []string) {
 		if len(others[i]) > 0 {
 			list := strings.Join(others[i], ", ")
 			vars[i].Description = "Elsewhere in the text with the default " + list
-			notes = append(notes, fmt.Sprintf("variable %q has several defaults: %v holds, %s is noted in its description",
+			notes = append(notes, fmt.Sprintf(
+				"variable %q has several defaults: %v holds, %s is noted in its description",
 				vars[i].Title, vars[i].Default, list))
 		}
 	}

@@ -25,7 +25,8 @@ func TestVariablesComeOutOfDollarBraces(t *testing.T) {
 			[]knowledge.Variable{{Name: "x", Title: "x", Required: true}},
 		},
 		{
-			"names that differ only in what is not safe", "${My name} ${my_name} ${My name:Bo}", "{{my_name}} {{my_name_2}} {{my_name}}",
+			"names that differ only in what is not safe", "${My name} ${my_name} ${My name:Bo}",
+			"{{my_name}} {{my_name_2}} {{my_name}}",
 			[]knowledge.Variable{
 				{Name: "my_name", Title: "My name", Default: "Bo"},
 				{Name: "my_name_2", Title: "my_name", Required: true},
@@ -51,7 +52,8 @@ func TestVariablesComeOutOfDollarBraces(t *testing.T) {
 			"several lines of default", "${list:a\nb}", "{{list}}",
 			[]knowledge.Variable{{Name: "list", Title: "list", Type: knowledge.TypeMultiline, Default: "a\nb"}},
 		},
-		{"code", "${i + 1} ${f(x)} ${a.b} ${a[0]} ${a ? b : c} $${x} ${} ${ }", "${i + 1} ${f(x)} ${a.b} ${a[0]} ${a ? b : c} $${x} ${} ${ }", nil},
+		{"code", "${i + 1} ${f(x)} ${a.b} ${a[0]} ${a ? b : c} $${x} ${} ${ }",
+			"${i + 1} ${f(x)} ${a.b} ${a[0]} ${a ? b : c} $${x} ${} ${ }", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, vars, _ := variables(tc.in)
@@ -70,18 +72,21 @@ func TestVariablesComeOutOfDollarBraces(t *testing.T) {
 	}
 }
 
-// What a template renders is the text that was imported with the values put where the variables stood, whatever stands around.
+// What a template renders is the text that was imported with the values put where the variables stood, whatever stands
+// around.
 func TestRenderingPutsValuesWhereTheVariablesStood(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		parts := rapid.SliceOfN(rapid.SampledFrom([]string{
-			"${a}", "${b:two}", "${A}", "{", "}", "{{", "}}", "{{a}}", "{{{b}}}", "{{#a}}", "{{/a}}", "{{^b}}", "$", " ", "a", "#", "/",
+			"${a}", "${b:two}", "${A}", "{", "}", "{{", "}}", "{{a}}", "{{{b}}}", "{{#a}}", "{{/a}}", "{{^b}}", "$",
+			" ", "a", "#", "/",
 		}), 0, 12).Draw(t, "parts")
 		text := strings.Join(parts, "")
 		content, vars, _ := variables(text)
 		if strings.TrimSpace(content) == "" {
 			return
 		}
-		d := &knowledge.Template{TemplateID: "x", Category: "c", Name: "n", TemplateContent: content, Variables: vars, IsActive: true}
+		d := &knowledge.Template{TemplateID: "x", Category: "c", Name: "n", TemplateContent: content, Variables: vars,
+			IsActive: true}
 		d.Normalize()
 		if err := d.Validate(); err != nil {
 			t.Fatalf("%q gives %q: %v", text, content, err)

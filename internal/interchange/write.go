@@ -72,8 +72,8 @@ func SkillName(key knowledge.Key) string {
 	return OwnPrefix + strings.Join(words, "-")
 }
 
-// Skill returns the file of a text as a skill, and leaves in t the description that it holds; the error is a [*NarrowError] where the form
-// can't say it.
+// Skill returns the file of a text as a skill, and leaves in t the description that it holds; the error is a
+// [*NarrowError] where the form can't say it.
 func Skill(t *Text, marker string) (File, error) {
 	i := slices.IndexFunc(adapters, func(a Adapter) bool { return a.Format == FormatSkill })
 	f, err := adapters[i].Write(t, marker)

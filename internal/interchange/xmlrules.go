@@ -82,7 +82,8 @@ func sonarRules(_ *file, root *xmlNode) []foundRule {
 			key := n.child("key")
 			y.ident = strings.Trim(n.child("repositoryKey")+":"+key, ":")
 			y.title = cmp.Or(n.child("name"), y.ident)
-			y.text = cmp.Or(n.child("description"), fmt.Sprintf("SonarQube's rule %s holds in the profile %s.", y.ident, profile))
+			y.text = cmp.Or(n.child("description"), fmt.Sprintf("SonarQube's rule %s holds in the profile %s.",
+				y.ident, profile))
 			y.severity, y.languages = n.child("priority"), language
 			if kind := n.child("type"); kind != "" {
 				y.values["type"] = kind
@@ -110,7 +111,8 @@ func rulesetRules(f *file, root *xmlNode) []foundRule {
 	for _, n := range root.kids {
 		switch {
 		case n.name == "ruleset-ref" || n.name == "rule" && wholeSet(n.attr("ref")):
-			f.note("line %d: it takes all rules of %s, which are not in the file: passed over", n.line, shortQuote(n.attr("ref")+n.attr("path")))
+			f.note("line %d: it takes all rules of %s, which are not in the file: passed over", n.line,
+				shortQuote(n.attr("ref")+n.attr("path")))
 		case n.name == "rule":
 			out = append(out, rulesetRule(n))
 		}
@@ -118,7 +120,8 @@ func rulesetRules(f *file, root *xmlNode) []foundRule {
 	return out
 }
 
-// wholeSet reports whether a reference names many rules: a file of PMD's, or a standard or a part of one of PHP_CodeSniffer.
+// wholeSet reports whether a reference names many rules: a file of PMD's, or a standard or a part of one of
+// PHP_CodeSniffer.
 func wholeSet(ref string) bool {
 	if strings.Contains(ref, "/") || strings.HasSuffix(ref, ".xml") {
 		return strings.HasSuffix(ref, ".xml")
@@ -224,7 +227,8 @@ func checkstyleModules(f *file, n *xmlNode, inherited string, inTree bool) []fou
 		switch {
 		case name == "TreeWalker":
 			out = append(out, checkstyleModules(f, one, severity, true)...)
-		case strings.HasSuffix(name, "Filter") || strings.HasSuffix(name, "Holder") || strings.HasSuffix(name, "Filters"):
+		case strings.HasSuffix(name, "Filter") || strings.HasSuffix(name, "Holder") ||
+			strings.HasSuffix(name, "Filters"):
 			f.note("line %d: %s says what is not looked at, and is no rule: passed over", one.line, shortQuote(name))
 		default:
 			out = append(out, checkstyleRule(one, name, severity, inTree))
@@ -233,8 +237,8 @@ func checkstyleModules(f *file, n *xmlNode, inherited string, inTree bool) []fou
 	return out
 }
 
-// checkstyleRule reads one module. One that looks for a regular expression may stand there many times, and is named with
-// that where it has no id.
+// checkstyleRule reads one module. One that looks for a regular expression may stand there many times, and is named
+// with that where it has no id.
 func checkstyleRule(n *xmlNode, name, severity string, inTree bool) foundRule {
 	y := newXMLRule("Checkstyle", n)
 	y.ident = name

@@ -100,7 +100,8 @@ func parseXML(text string) (*xmlNode, error) {
 		switch t := t.(type) {
 		case xml.StartElement:
 			if count++; count > maxXMLElements || len(open) >= knowledge.MaxDepth {
-				return nil, fmt.Errorf("line %d: more than %d elements, or more than %d within each other", line, maxXMLElements, knowledge.MaxDepth)
+				return nil, fmt.Errorf("line %d: more than %d elements, or more than %d within each other", line,
+					maxXMLElements, knowledge.MaxDepth)
 			}
 			n := &xmlNode{name: t.Name.Local, attrs: map[string]string{}, line: line}
 			for _, a := range t.Attr {

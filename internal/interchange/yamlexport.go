@@ -195,8 +195,9 @@ func (t *Table) Flush() error {
 	return t.w.Error()
 }
 
-// PlainCell returns a cell as a spreadsheet shows it and computes nothing from it: one that would be taken for a formula begins with an
-// apostrophe. Otherwise a person who may propose a title could run a program on the machine of a reader who opens the table.
+// PlainCell returns a cell as a spreadsheet shows it and computes nothing from it: one that would be taken for a
+// formula begins with an apostrophe. Otherwise a person who may propose a title could run a program on the machine of a
+// reader who opens the table.
 func PlainCell(text string) string {
 	if len(text) < 2 || !strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
 		return text

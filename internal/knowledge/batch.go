@@ -64,8 +64,8 @@ type Batch struct {
 	// Invalid accepts documents with faults, from an export of a database that contained them. Only an import into a
 	// database that it has opened itself sets it; no request can.
 	Invalid bool
-	// Dry asks whether the batch would be taken: it is judged and applied as any other, and then taken back, so that nothing
-	// is written and its id stays free.
+	// Dry asks whether the batch would be taken: it is judged and applied as any other, and then taken back, so that
+	// nothing is written and its id stays free.
 	Dry bool
 	// Origin is the fingerprint of the batch as its writer sent it, if a door or a replay has filled in conditions
 	// since; else zero. With it a retry by the writer finds its batch.
@@ -279,8 +279,8 @@ func (f *faults) erasure(p string, op *Op) {
 	}
 }
 
-// Next returns the resulting document of an op; nil for an archive or a purge. Current is the stored document: nil only for a put.
-// The engine sets the stamps. The error is an [*InvalidError] without a prefix.
+// Next returns the resulting document of an op; nil for an archive or a purge. Current is the stored document: nil only
+// for a put. The engine sets the stamps. The error is an [*InvalidError] without a prefix.
 func (o *Op) Next(current Document) (Document, error) {
 	switch o.Verb {
 	case VerbPut:

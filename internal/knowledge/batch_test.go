@@ -20,24 +20,31 @@ func TestBatchesNameEveryFault(t *testing.T) {
 		change func(*Batch)
 		want   []string
 	}{
-		"nothing":           {func(*Batch) {}, nil},
-		"no id":             {func(b *Batch) { b.ID = BatchID{} }, []string{"/id"}},
-		"no ops":            {func(b *Batch) { b.Ops = nil }, []string{"/ops"}},
-		"too many ops":      {func(b *Batch) { b.Ops = make([]Op, MaxBatchOps+1) }, []string{"/ops"}},
-		"no actor":          {func(b *Batch) { b.Actor = "" }, []string{"/actor"}},
-		"a long actor":      {func(b *Batch) { b.Actor = strings.Repeat("x", MaxTitle+1) }, []string{"/actor"}},
-		"a strange actor":   {func(b *Batch) { b.Actor = "\x00" }, []string{"/actor"}},
-		"a far time":        {func(b *Batch) { b.At = Time{time.Date(12_000, 1, 1, 0, 0, 0, 0, time.UTC)} }, []string{"/at"}},
-		"a key twice":       {func(b *Batch) { b.Ops = append(b.Ops, Op{Verb: VerbRetire, Key: key}) }, []string{"/ops/1"}},
-		"a kind":            {func(b *Batch) { b.Ops[0].Key.Kind = "x" }, []string{"/ops/0/kind"}},
-		"a verb":            {func(b *Batch) { b.Ops[0].Verb = "x" }, []string{"/ops/0/verb"}},
-		"a condition":       {func(b *Batch) { b.Ops[0].IfVersion = -2 }, []string{"/ops/0/if_version"}},
-		"no document":       {func(b *Batch) { b.Ops[0].Doc = nil }, []string{"/ops/0/document"}},
-		"another's key":     {func(b *Batch) { b.Ops[0].Key.ID = "x" }, []string{"/ops/0/id"}},
-		"a bad document":    {func(b *Batch) { b.Ops[0] = Put(&Rule{RuleID: "x"}, 0) }, []string{"/ops/0/document/category", "/ops/0/document/title", "/ops/0/document/description", "/ops/0/document/severity", "/ops/0/document/enforcement", "/ops/0/document/status", "/ops/0/document/scope/activation"}},
-		"a patch of none":   {func(b *Batch) { b.Ops[0] = Op{Verb: VerbPatch, Key: key, Patch: []byte(`{`), IfVersion: NoVersion} }, []string{"/ops/0/patch", "/ops/0/if_version"}},
-		"a retired none":    {func(b *Batch) { b.Ops[0] = Op{Verb: VerbRetire, Key: key, IfVersion: NoVersion} }, []string{"/ops/0/if_version"}},
-		"a purge of no id":  {func(b *Batch) { b.Ops[0] = Op{Verb: VerbPurge, Key: Key{KindRule, "a b"}} }, []string{"/ops/0/id"}},
+		"nothing":         {func(*Batch) {}, nil},
+		"no id":           {func(b *Batch) { b.ID = BatchID{} }, []string{"/id"}},
+		"no ops":          {func(b *Batch) { b.Ops = nil }, []string{"/ops"}},
+		"too many ops":    {func(b *Batch) { b.Ops = make([]Op, MaxBatchOps+1) }, []string{"/ops"}},
+		"no actor":        {func(b *Batch) { b.Actor = "" }, []string{"/actor"}},
+		"a long actor":    {func(b *Batch) { b.Actor = strings.Repeat("x", MaxTitle+1) }, []string{"/actor"}},
+		"a strange actor": {func(b *Batch) { b.Actor = "\x00" }, []string{"/actor"}},
+		"a far time": {func(b *Batch) { b.At = Time{time.Date(12_000, 1, 1, 0, 0, 0, 0, time.UTC)} },
+			[]string{"/at"}},
+		"a key twice": {func(b *Batch) { b.Ops = append(b.Ops, Op{Verb: VerbRetire, Key: key}) },
+			[]string{"/ops/1"}},
+		"a kind":        {func(b *Batch) { b.Ops[0].Key.Kind = "x" }, []string{"/ops/0/kind"}},
+		"a verb":        {func(b *Batch) { b.Ops[0].Verb = "x" }, []string{"/ops/0/verb"}},
+		"a condition":   {func(b *Batch) { b.Ops[0].IfVersion = -2 }, []string{"/ops/0/if_version"}},
+		"no document":   {func(b *Batch) { b.Ops[0].Doc = nil }, []string{"/ops/0/document"}},
+		"another's key": {func(b *Batch) { b.Ops[0].Key.ID = "x" }, []string{"/ops/0/id"}},
+		"a bad document": {func(b *Batch) { b.Ops[0] = Put(&Rule{RuleID: "x"}, 0) },
+			[]string{"/ops/0/document/category", "/ops/0/document/title", "/ops/0/document/description",
+				"/ops/0/document/severity", "/ops/0/document/enforcement", "/ops/0/document/status",
+				"/ops/0/document/scope/activation"}},
+		"a patch of none": {func(b *Batch) { b.Ops[0] = Op{Verb: VerbPatch, Key: key, Patch: []byte(`{`), IfVersion: NoVersion} }, []string{"/ops/0/patch", "/ops/0/if_version"}},
+		"a retired none": {func(b *Batch) { b.Ops[0] = Op{Verb: VerbRetire, Key: key, IfVersion: NoVersion} },
+			[]string{"/ops/0/if_version"}},
+		"a purge of no id": {func(b *Batch) { b.Ops[0] = Op{Verb: VerbPurge, Key: Key{KindRule, "a b"}} },
+			[]string{"/ops/0/id"}},
 		"a patch of no id":  {func(b *Batch) { b.Ops[0] = Op{Verb: VerbPatch, Key: Key{KindRule, ""}, Patch: []byte(`{}`)} }, []string{"/ops/0/id"}},
 		"two bad ops":       {func(b *Batch) { b.Ops = []Op{{Verb: "x", Key: key}, {Verb: VerbPut, Key: Key{KindRule, "y"}}} }, []string{"/ops/0/verb", "/ops/1/document"}},
 		"the largest batch": {func(b *Batch) { b.Ops = many(MaxBatchOps) }, nil},
@@ -64,7 +71,8 @@ func TestOpsAreDecodedStrictly(t *testing.T) {
 		{`{"verb":"put","kind":"rule","id":"SEC-001","document":{"rule_id":"SEC-001"}}`, nil},
 		{`{"verb":"put","kind":"rules","document":{"rule_id":"SEC-001"},"if_version":-1}`, nil},
 		{`{"verb":"patch","kind":"rule","id":"SEC-001","patch":{"title":null},"if_version":3}`, nil},
-		{`{"verb":"put","kind":"rule","document":{"category":"c","title":"t","description":"d","tittle":1,"tags":2}}`, []string{"/document/tittle", "/document/tags"}},
+		{`{"verb":"put","kind":"rule","document":{"category":"c","title":"t","description":"d","tittle":1,"tags":2}}`,
+			[]string{"/document/tittle", "/document/tags"}},
 		{`{"verb":"put","kind":"rule","ifversion":3,"document":{"rule_id":"x"}}`, []string{"/ifversion"}},
 		{`{"verb":"put","kind":"rule","if_version":"3","document":7}`, []string{"/if_version", "/document"}},
 		{`{"verb":"put","kind":"nonsense"}`, []string{"/kind"}},
@@ -149,7 +157,8 @@ func TestNextSaysWhatAnOpLeavesBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := next.(*Rule)
-	if got.Title != "New" || !cmp.Equal(got.Tags, []string{"b"}) || len(got.Extra) != 1 || got.Extra["n"] != json.Number("1") || got.Description != rule.Description {
+	if got.Title != "New" || !cmp.Equal(got.Tags, []string{"b"}) || len(got.Extra) != 1 ||
+		got.Extra["n"] != json.Number("1") || got.Description != rule.Description {
 		t.Errorf("patched: %+v", got)
 	}
 	if canonical(t, rule) != before {
@@ -174,7 +183,8 @@ func TestNextSaysWhatAnOpLeavesBehind(t *testing.T) {
 		t.Errorf("a put leaves %v, %v", next, err)
 	}
 	for patch, want := range map[string]string{
-		`{"rule_id":"other"}`: "/rule_id", `{"rule_id":null}`: "/rule_id", `{"title":null}`: "/title", `{"severity":"x"}`: "/severity", `{"nope":1}`: "/nope", `[]`: "",
+		`{"rule_id":"other"}`: "/rule_id", `{"rule_id":null}`: "/rule_id", `{"title":null}`: "/title",
+		`{"severity":"x"}`: "/severity", `{"nope":1}`: "/nope", `[]`: "",
 	} {
 		o := op(VerbPatch, patch)
 		_, err := o.Next(rule)
@@ -225,7 +235,8 @@ func TestChangeVerbsTellWhatHappened(t *testing.T) {
 		before, after Document
 		want          Verb
 	}{
-		{nil, on, VerbPut}, {nil, off, VerbPut}, {on, on, VerbPut}, {off, off, VerbPut}, {on, off, VerbRetire}, {off, on, VerbRestore}, {on, nil, VerbPurge},
+		{nil, on, VerbPut}, {nil, off, VerbPut}, {on, on, VerbPut}, {off, off, VerbPut}, {on, off, VerbRetire},
+		{off, on, VerbRestore}, {on, nil, VerbPurge},
 	} {
 		if got := ChangeVerb(c.before, c.after); got != c.want {
 			t.Errorf("from %v to %v: %s, want %s", c.before, c.after, got, c.want)
@@ -270,16 +281,19 @@ func TestStampsSayWhoWhenAndWhichVersion(t *testing.T) {
 	}
 }
 
-// TestTheChainIsTheSameForEver pins the chain of the log: a store of any later version must verify what was written before.
+// TestTheChainIsTheSameForEver pins the chain of the log: a store of any later version must verify what was written
+// before.
 func TestTheChainIsTheSameForEver(t *testing.T) {
 	c := Change{
-		Seq: 42, Key: Key{KindRule, "SEC-001"}, Version: 7, Verb: VerbPut, Batch: uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057"),
-		Hash: sha256.Sum256([]byte(`{"rule_id":"SEC-001"}`)),
+		Seq: 42, Key: Key{KindRule, "SEC-001"}, Version: 7, Verb: VerbPut,
+		Batch: uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057"),
+		Hash:  sha256.Sum256([]byte(`{"rule_id":"SEC-001"}`)),
 		// What is not covered: who and when stand in the document.
 		Actor: "me", At: At(time.Now()), More: true,
 	}
 	var zero [32]byte
-	byHand := sha256.Sum256([]byte(string(zero[:]) + "42\nrule\nSEC-001\n7\nput\n01890a5d-ac96-774b-bcce-b302099a8057\n" + string(c.Hash[:])))
+	byHand := sha256.Sum256([]byte(string(zero[:]) +
+		"42\nrule\nSEC-001\n7\nput\n01890a5d-ac96-774b-bcce-b302099a8057\n" + string(c.Hash[:])))
 	first := NextChain(zero, &c)
 	if first != byHand {
 		t.Errorf("chain %x, by hand %x", first, byHand)
@@ -289,8 +303,10 @@ func TestTheChainIsTheSameForEver(t *testing.T) {
 		t.Errorf("chain %s, want %s", got, golden)
 	}
 	for what, change := range map[string]func(*Change){
-		"seq": func(c *Change) { c.Seq++ }, "kind": func(c *Change) { c.Key.Kind = KindPractice }, "id": func(c *Change) { c.Key.ID = "SEC-002" },
-		"version": func(c *Change) { c.Version++ }, "verb": func(c *Change) { c.Verb = VerbPurge }, "batch": func(c *Change) { c.Batch = BatchID{} },
+		"seq": func(c *Change) { c.Seq++ }, "kind": func(c *Change) { c.Key.Kind = KindPractice },
+		"id":      func(c *Change) { c.Key.ID = "SEC-002" },
+		"version": func(c *Change) { c.Version++ }, "verb": func(c *Change) { c.Verb = VerbPurge },
+		"batch":    func(c *Change) { c.Batch = BatchID{} },
 		"document": func(c *Change) { c.Hash[0]++ },
 	} {
 		other := c
@@ -310,7 +326,8 @@ func TestChangesComeBackFromJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []Change{
-		{Seq: 1, Batch: NewBatchID(), Verb: VerbPut, Key: rec.Key, Version: 3, Record: rec, Actor: "é", At: At(time.Now()), Hash: [32]byte{1}, Chain: [32]byte{2}, More: true},
+		{Seq: 1, Batch: NewBatchID(), Verb: VerbPut, Key: rec.Key, Version: 3, Record: rec, Actor: "é",
+			At: At(time.Now()), Hash: [32]byte{1}, Chain: [32]byte{2}, More: true},
 		{Seq: 2, Verb: VerbPurge, Key: rec.Key, Version: 4, Actor: "x"},
 	} {
 		data, err := json.Marshal(c)
@@ -335,8 +352,10 @@ func TestChangesComeBackFromJSON(t *testing.T) {
 
 func TestTimesAreReadFromAnyZoneAndWrittenInOneWay(t *testing.T) {
 	for in, want := range map[string]string{
-		`"2026-01-31T12:00:00Z"`: `"2026-01-31T12:00:00.000000Z"`, `"2026-01-31T12:00:00.1234567+05:45"`: `"2026-01-31T06:15:00.123456Z"`, `null`: `null`,
-		`"9999-12-31T23:59:59.999999Z"`: `"9999-12-31T23:59:59.999999Z"`, `"0001-01-01T00:00:00.000001Z"`: `"0001-01-01T00:00:00.000001Z"`,
+		`"2026-01-31T12:00:00Z"`:              `"2026-01-31T12:00:00.000000Z"`,
+		`"2026-01-31T12:00:00.1234567+05:45"`: `"2026-01-31T06:15:00.123456Z"`, `null`: `null`,
+		`"9999-12-31T23:59:59.999999Z"`: `"9999-12-31T23:59:59.999999Z"`,
+		`"0001-01-01T00:00:00.000001Z"`: `"0001-01-01T00:00:00.000001Z"`,
 	} {
 		var at Time
 		if err := json.Unmarshal([]byte(in), &at); err != nil {
@@ -349,7 +368,8 @@ func TestTimesAreReadFromAnyZoneAndWrittenInOneWay(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		`"yesterday"`, `"2026-01-31"`, `"2026-13-01T00:00:00Z"`, `7`, `{}`, `"9999-12-31T23:59:59-05:00"`, `"0001-01-01T00:00:00+05:00"`, `"10000-01-01T00:00:00Z"`, `""`,
+		`"yesterday"`, `"2026-01-31"`, `"2026-13-01T00:00:00Z"`, `7`, `{}`, `"9999-12-31T23:59:59-05:00"`,
+		`"0001-01-01T00:00:00+05:00"`, `"10000-01-01T00:00:00Z"`, `""`,
 	} {
 		var at Time
 		if err := json.Unmarshal([]byte(bad), &at); err == nil {

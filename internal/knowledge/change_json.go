@@ -29,8 +29,10 @@ type jsonChange struct {
 // MarshalJSON writes the change, its document in canonical form or null.
 func (c Change) MarshalJSON() ([]byte, error) {
 	j := jsonChange{
-		Seq: c.Seq, Batch: c.Batch, Verb: c.Verb, Kind: c.Key.Kind, ID: c.Key.ID, Version: c.Version, Actor: c.Actor, At: c.At,
-		Hash: hex.EncodeToString(c.Hash[:]), Chain: hex.EncodeToString(c.Chain[:]), Erased: c.Erased, More: c.More, Document: json.RawMessage("null"),
+		Seq: c.Seq, Batch: c.Batch, Verb: c.Verb, Kind: c.Key.Kind, ID: c.Key.ID, Version: c.Version, Actor: c.Actor,
+		At:   c.At,
+		Hash: hex.EncodeToString(c.Hash[:]), Chain: hex.EncodeToString(c.Chain[:]), Erased: c.Erased, More: c.More,
+		Document: json.RawMessage("null"),
 	}
 	if c.Entered() {
 		j.By, j.Entered = c.EnteredBy, &c.EnteredAt
@@ -54,7 +56,8 @@ func (c *Change) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("decode change: %w", err)
 	}
 	*c = Change{
-		Seq: j.Seq, Batch: j.Batch, Verb: j.Verb, Key: Key{j.Kind, j.ID}, Version: j.Version, Actor: j.Actor, At: j.At, More: j.More,
+		Seq: j.Seq, Batch: j.Batch, Verb: j.Verb, Key: Key{j.Kind, j.ID}, Version: j.Version, Actor: j.Actor, At: j.At,
+		More:      j.More,
 		EnteredBy: j.By, Erased: j.Erased,
 	}
 	if (j.By == "") != (j.Entered == nil) {

@@ -78,7 +78,8 @@ func patternFault(pattern string) string {
 		return "not a regular expression (RE2): " + err.Error()
 	}
 	if len(prog.Inst) > maxPatternSteps {
-		return "too costly: it has " + strconv.Itoa(len(prog.Inst)) + " steps, at most 2000 may be; a counted repetition such as {1000} costs as many, use * or +"
+		return "too costly: it has " + strconv.Itoa(len(prog.Inst)) +
+			" steps, at most 2000 may be; a counted repetition such as {1000} costs as many, use * or +"
 	}
 	if matchesNothing(parsed) {
 		return "matches the empty text, which stands everywhere: ask for at least one character"
@@ -91,7 +92,8 @@ func matchesNothing(re *syntax.Regexp) bool {
 	switch re.Op {
 	default: // any character
 		return false
-	case syntax.OpEmptyMatch, syntax.OpStar, syntax.OpQuest, syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText,
+	case syntax.OpEmptyMatch, syntax.OpStar, syntax.OpQuest, syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText,
+		syntax.OpEndText,
 		syntax.OpWordBoundary, syntax.OpNoWordBoundary:
 		return true
 	case syntax.OpCapture, syntax.OpPlus:

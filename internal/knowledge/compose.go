@@ -91,10 +91,12 @@ func (c *Composition) take(id string, path []string, find func(id string) (*Pack
 // stricter returns the stricter value of each field of two raises.
 func stricter(a, b Raise) Raise {
 	a.ID = b.ID
-	if a.Severity == "" || b.Severity != "" && slices.Index(Severities(), b.Severity) < slices.Index(Severities(), a.Severity) {
+	if a.Severity == "" || b.Severity != "" && slices.Index(Severities(), b.Severity) < slices.Index(Severities(),
+		a.Severity) {
 		a.Severity = b.Severity
 	}
-	if a.Enforcement == "" || b.Enforcement != "" && slices.Index(Enforcements(), b.Enforcement) < slices.Index(Enforcements(), a.Enforcement) {
+	if a.Enforcement == "" || b.Enforcement != "" && slices.Index(Enforcements(), b.Enforcement) < slices.Index(
+		Enforcements(), a.Enforcement) {
 		a.Enforcement = b.Enforcement
 	}
 	return a
@@ -244,11 +246,15 @@ func (r *Raise) loosens(f *faults, pointer string, bases *Composition, look func
 	if key, err := ParseKey(r.ID); err == nil {
 		severity, enforcement = bases.Raised(key, severity, enforcement)
 	}
-	if r.Severity != "" && severity != "" && slices.Index(Severities(), r.Severity) > slices.Index(Severities(), severity) {
-		f.add(pointer+"/severity", "%s is %s already, and %s would loosen it: a pack adds and tightens", r.ID, severity, r.Severity)
+	if r.Severity != "" && severity != "" && slices.Index(Severities(), r.Severity) > slices.Index(Severities(),
+		severity) {
+		f.add(pointer+"/severity", "%s is %s already, and %s would loosen it: a pack adds and tightens", r.ID,
+			severity, r.Severity)
 	}
-	if r.Enforcement != "" && enforcement != "" && slices.Index(Enforcements(), r.Enforcement) > slices.Index(Enforcements(), enforcement) {
-		f.add(pointer+"/enforcement", "%s is %s already, and %s would loosen it: a pack adds and tightens", r.ID, enforcement, r.Enforcement)
+	if r.Enforcement != "" && enforcement != "" && slices.Index(Enforcements(), r.Enforcement) > slices.Index(
+		Enforcements(), enforcement) {
+		f.add(pointer+"/enforcement", "%s is %s already, and %s would loosen it: a pack adds and tightens", r.ID,
+			enforcement, r.Enforcement)
 	}
 	return nil
 }

@@ -13,7 +13,8 @@ const IndexForm = 1
 // rankForm is the version of the ranking.
 const rankForm = 2
 
-// SearchForm differs between releases that answer a search in different ways: answers that another one has saved are of no use.
+// SearchForm differs between releases that answer a search in different ways: answers that another one has saved are of
+// no use.
 func SearchForm() string { return fmt.Sprintf("%d %d %s", IndexForm, rankForm, equivalentsText) }
 
 // An Entry is the index entry of a document.

@@ -144,7 +144,8 @@ func add(all map[string][]string, stems stemmer, l tongue, words, others []strin
 		}
 		list := all[w]
 		for _, other := range others {
-			if len(list) < maxEquivalents && !slices.Contains(list, other) && stems.stem(inEnglish, other) != stems.stem(inEnglish, w) {
+			if len(list) < maxEquivalents && !slices.Contains(list, other) && stems.stem(inEnglish,
+				other) != stems.stem(inEnglish, w) {
 				list = append(list, other)
 			}
 		}

@@ -37,7 +37,8 @@ func TestEachLineOfTheTableOfEquivalentsCanBeRead(t *testing.T) {
 }
 
 func TestAQuestionLooksForFewExpressions(t *testing.T) {
-	_, q, err := SearchQuery{Text: strings.Repeat("PR ADR SLO E2E PII TDD BDD DDD POC NFR SBOM XSS CSRF SSRF DI ORM ", 20)}.Check()
+	_, q, err := SearchQuery{Text: strings.Repeat("PR ADR SLO E2E PII TDD BDD DDD POC NFR SBOM XSS CSRF SSRF DI ORM ",
+		20)}.Check()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,8 @@ func (e *Erasure) validate(f *faults, p string) {
 // PlacesOfPeople returns the JSON fields that may name a person: the document's own, and the lists whose elements name
 // one in "by". An engine that can't call Redact rewrites these.
 func PlacesOfPeople() (own, lists []string) {
-	return []string{"created_by", "updated_by", "reported_by", "resolved_by", "owner"}, []string{"reviews", "exemptions"}
+	return []string{"created_by", "updated_by", "reported_by", "resolved_by", "owner"},
+		[]string{"reviews", "exemptions"}
 }
 
 // A namer has fields besides the stamps that name people. PlacesOfPeople lists them.
@@ -224,7 +225,8 @@ func (r *ErasedRoot) Add(seq Seq, document, digest []byte) {
 		r.sum = sha256.New()
 	}
 	r.Rows++
-	r.sum.Write(append(append(strconv.AppendInt(nil, int64(seq), 10), '\n'), append(slices.Clone(document), digest...)...))
+	r.sum.Write(append(append(strconv.AppendInt(nil, int64(seq), 10), '\n'),
+		append(slices.Clone(document), digest...)...))
 }
 
 // Text returns the root in hex.

@@ -12,8 +12,9 @@ import (
 
 // A Field describes a field of documents for writers.
 type Field struct {
-	Name    string   `json:"name"`              // with its parents, as in scope.globs
-	Type    string   `json:"type"`              // text, number, yes or no, time, anything, an object, or a list of one of these
+	Name string `json:"name"` // with its parents, as in scope.globs
+	// text, number, yes or no, time, anything, an object, or a list of one of these
+	Type    string   `json:"type"`
 	Doc     string   `json:"doc"`               // its purpose
 	Default string   `json:"default,omitempty"` // the value if it is left out; "" for empty
 	Values  []string `json:"values,omitempty"`  // all allowed values; nil for any
@@ -42,7 +43,8 @@ func fieldsIn(before string, t reflect.Type) []Field {
 		if name == "" || name == "-" || !sf.IsExported() {
 			continue
 		}
-		f := Field{Name: before + name, Doc: sf.Tag.Get("doc"), Default: sf.Tag.Get("default"), Kept: sf.Tag.Get("readOnly") == "true"}
+		f := Field{Name: before + name, Doc: sf.Tag.Get("doc"), Default: sf.Tag.Get("default"),
+			Kept: sf.Tag.Get("readOnly") == "true"}
 		if values := sf.Tag.Get("enum"); values != "" {
 			f.Values = strings.Split(values, ",")
 		}

@@ -33,7 +33,8 @@ func TestFieldsAreThoseOfTheJSON(t *testing.T) {
 			}
 		}
 	}
-	if err := knowledge.CheckField(knowledge.KindRule, "sevrity"); err == nil || !strings.Contains(err.Error(), `did you mean "severity"`) {
+	if err := knowledge.CheckField(knowledge.KindRule, "sevrity"); err == nil ||
+		!strings.Contains(err.Error(), `did you mean "severity"`) {
 		t.Errorf("a mistyped field is refused with %v, want the one that was meant", err)
 	}
 }

@@ -130,7 +130,8 @@ func FuzzSearch(f *testing.F) {
 	f.Add(`a "b c" -d OR e* title:f`, "A title with a", "tag-a", "some b c text", "and e-mail")
 	f.Add("größe БАЗА", "Größe", "", "die größe, БАЗА", "")
 	f.Add(`i "s"`, "İ", "ſ", "K", "ǅ")
-	f.Add("c++ .net --no-verify a/b::c.d-e_fG", "C++/C#", "AVD-AWS-0004", "连接池 format-all再提交", "\u0313 node:net:1555:16 '\\u2713'")
+	f.Add("c++ .net --no-verify a/b::c.d-e_fG", "C++/C#", "AVD-AWS-0004", "连接池 format-all再提交",
+		"\u0313 node:net:1555:16 '\\u2713'")
 	f.Add("tag:x id:a-* kind:rule -category:y severity:z", "x", "x", "x", "x")
 	f.Fuzz(func(t *testing.T, text, title, tags, lead, body string) {
 		_, q, err := SearchQuery{Text: text}.Check()
@@ -146,13 +147,15 @@ func FuzzSearch(f *testing.F) {
 				return
 			}
 		}
-		doc := &Rule{RuleID: "a-1", Category: "y", Title: title, Description: lead, ViolationsConsequence: body, IsActive: true}
+		doc := &Rule{RuleID: "a-1", Category: "y", Title: title, Description: lead, ViolationsConsequence: body,
+			IsActive: true}
 		doc.Tags = strings.Fields(tags)
 		e := NewEntry(doc)
 		frequency := make([]int, len(q.Slots))
 		for i := range e.Postings {
 			p := &e.Postings[i]
-			if p.Term == "" || len(p.Term) > maxTerm+2 || i > 0 && e.Postings[i-1].Term >= p.Term || !slices.IsSorted(p.Places) {
+			if p.Term == "" || len(p.Term) > maxTerm+2 || i > 0 && e.Postings[i-1].Term >= p.Term ||
+				!slices.IsSorted(p.Places) {
 				t.Fatalf("posting %d is %+v", i, p)
 			}
 		}
@@ -163,7 +166,8 @@ func FuzzSearch(f *testing.F) {
 		}
 		s := q.Scorer(1, frequency)
 		mask, inTitle, sum := s.Look(e)
-		score := s.Final(sum, mask, inTitle, Shape{e.Title, e.Words}) + s.Near(mask, func(slot int) []uint32 { return q.Places(slot, e) })
+		score := s.Final(sum, mask, inTitle, Shape{e.Title, e.Words}) +
+			s.Near(mask, func(slot int) []uint32 { return q.Places(slot, e) })
 		if !(score >= 0 && score < 1e6) || inTitle&^mask != 0 {
 			t.Fatalf("score %v, mask %b, in the title %b", score, mask, inTitle)
 		}

@@ -93,7 +93,8 @@ func CleanPath(text string) (string, error) {
 	}
 	p := path.Clean(strings.TrimLeft(text, "/"))
 	if p == "." || text == "" {
-		return "", fmt.Errorf("%q: want the path of a file from the repository's root, as in cmd/main.go", clipped(text))
+		return "", fmt.Errorf("%q: want the path of a file from the repository's root, as in cmd/main.go",
+			clipped(text))
 	}
 	if p == ".." || strings.HasPrefix(p, "../") {
 		return "", fmt.Errorf("%q leads out of the repository", clipped(text))
@@ -117,7 +118,8 @@ func expandBraces(glob string) (list []string, why string) {
 			continue
 		}
 		if len(done)+len(todo)+len(parts) > MaxGlobBraces {
-			return nil, fmt.Sprintf("its braces stand for more than %d patterns: write fewer alternatives", MaxGlobBraces)
+			return nil, fmt.Sprintf("its braces stand for more than %d patterns: write fewer alternatives",
+				MaxGlobBraces)
 		}
 		next := make([]string, 0, len(parts)+len(todo))
 		for _, part := range parts {
@@ -156,14 +158,16 @@ func firstBraces(p string) (open int, parts []string, after, why string) {
 		case '}':
 			switch depth--; {
 			case depth < 0:
-				return 0, nil, "", fmt.Sprintf("character %d: } closes no {; write \\} for a brace itself", 1+utf8.RuneCountInString(p[:i]))
+				return 0, nil, "", fmt.Sprintf("character %d: } closes no {; write \\} for a brace itself",
+					1+utf8.RuneCountInString(p[:i]))
 			case depth == 0:
 				return open, append(parts, p[start:i]), p[i+1:], ""
 			}
 		}
 	}
 	if depth > 0 {
-		return 0, nil, "", fmt.Sprintf("character %d: { is never closed; write \\{ for a brace itself", 1+utf8.RuneCountInString(p[:open]))
+		return 0, nil, "", fmt.Sprintf("character %d: { is never closed; write \\{ for a brace itself",
+			1+utf8.RuneCountInString(p[:open]))
 	}
 	return open, nil, "", ""
 }

@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// naiveMatch reads a glob by the published words alone: braces are written out, and what is left becomes a regular expression.
-// It shares nothing with the program but the tidying of ParseGlob's input, which it does not use.
+// naiveMatch reads a glob by the published words alone: braces are written out, and what is left becomes a regular
+// expression. It shares nothing with the program but the tidying of ParseGlob's input, which it does not use.
 func naiveMatch(glob, p string) bool {
 	glob = strings.TrimPrefix(glob, "!")
 	for _, alternative := range naiveBraces(glob) {
@@ -99,7 +99,8 @@ func naiveRegexp(parts []string) string {
 // globText makes globs that hold every sign of the dialect but the backslash.
 func globText() *rapid.Generator[string] {
 	piece := rapid.SampledFrom([]string{
-		"a", "b", "go", "x.go", "*", "**", "?", "[ab]", "[!a]", "[a-c]", "{a,b}", "{a,*.go}", "{x,{y,z}}.ts", "{,a}", "test_*", "*_test.go", ".env", "*.md",
+		"a", "b", "go", "x.go", "*", "**", "?", "[ab]", "[!a]", "[a-c]", "{a,b}", "{a,*.go}", "{x,{y,z}}.ts", "{,a}",
+		"test_*", "*_test.go", ".env", "*.md",
 	})
 	part := rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOfN(piece, 1, 2).Draw(t, "part"), "") })
 	return rapid.Custom(func(t *rapid.T) string {
@@ -110,7 +111,8 @@ func globText() *rapid.Generator[string] {
 }
 
 func pathText() *rapid.Generator[string] {
-	name := rapid.SampledFrom([]string{"a", "b", "c", "go", "x.go", "a.go", ".env", "x_test.go", "test_a", "y.ts", "README.md", "aa", "Ä"})
+	name := rapid.SampledFrom([]string{"a", "b", "c", "go", "x.go", "a.go", ".env", "x_test.go", "test_a", "y.ts",
+		"README.md", "aa", "Ä"})
 	return rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOfN(name, 1, 5).Draw(t, "names"), "/") })
 }
 
@@ -200,7 +202,8 @@ func TestFaultyGlobsAreNamedWithTheirPlace(t *testing.T) {
 	r := &Rule{RuleID: "A", Category: "c", Title: "t", Description: "d", IsActive: true}
 	r.Scope.Globs = []string{"ok/**", "bad/[a"}
 	r.Normalize()
-	want := &InvalidError{Faults: []Fault{{"/scope/globs/1", `"bad/[a": character 5: [ is never closed; write \[ for a bracket itself`}}}
+	want := &InvalidError{Faults: []Fault{{"/scope/globs/1",
+		`"bad/[a": character 5: [ is never closed; write \[ for a bracket itself`}}}
 	if diff := cmp.Diff(want, r.Validate()); diff != "" {
 		t.Errorf("a document with a faulty glob (-want +got):\n%s", diff)
 	}
@@ -208,8 +211,10 @@ func TestFaultyGlobsAreNamedWithTheirPlace(t *testing.T) {
 
 func TestPathsAreCleaned(t *testing.T) {
 	for text, want := range map[string]string{
-		"cmd/main.go": "cmd/main.go", "./a": "a", "/a/b": "a/b", "a//b": "a/b", "a/../b": "b", ".env": ".env", "a b/ü": "a b/ü",
-		"": "!", ".": "!", "/": "!", "a/": "!", "../a": "!", "a/../..": "!", "a\x00": "!", "a\xff": "!", strings.Repeat("a", MaxPath+1): "!",
+		"cmd/main.go": "cmd/main.go", "./a": "a", "/a/b": "a/b", "a//b": "a/b", "a/../b": "b", ".env": ".env",
+		"a b/ü": "a b/ü",
+		"":      "!", ".": "!", "/": "!", "a/": "!", "../a": "!", "a/../..": "!", "a\x00": "!", "a\xff": "!",
+		strings.Repeat("a", MaxPath+1): "!",
 	} {
 		got, err := CleanPath(text)
 		if err != nil {
@@ -225,7 +230,8 @@ func TestAnEscapedPathMatchesItselfAlone(t *testing.T) {
 	for _, p := range []string{"app/[id]/page.tsx", "a*b?", "{x,y}", "!a", "!", "plain/x.go"} {
 		g, err := ParseGlob(EscapeGlob(p))
 		if err != nil || g.Exclude || !g.Match(p) || len(g.Patterns) != 1 {
-			t.Errorf("%s is escaped as %s, which stands for %q, excluding %v (%v)", p, EscapeGlob(p), g.Patterns, g.Exclude, err)
+			t.Errorf("%s is escaped as %s, which stands for %q, excluding %v (%v)", p, EscapeGlob(p), g.Patterns,
+				g.Exclude, err)
 		}
 		if g.Match("app/i/page.tsx") || g.Match("axby") || g.Match("x") || g.Match("a") {
 			t.Errorf("%s, which %s is escaped as, matches more", EscapeGlob(p), p)
@@ -234,7 +240,8 @@ func TestAnEscapedPathMatchesItselfAlone(t *testing.T) {
 }
 
 func FuzzGlobs(f *testing.F) {
-	for _, s := range []string{"**/*.go", "{a,b}/[!c]*", `\{x\}`, "!a/", "a/**/**/b", "[]]", "{{{", strings.Repeat("**/", 40) + "x"} {
+	for _, s := range []string{"**/*.go", "{a,b}/[!c]*", `\{x\}`, "!a/", "a/**/**/b", "[]]", "{{{",
+		strings.Repeat("**/", 40) + "x"} {
 		f.Add(s, "cmd/main.go")
 	}
 	f.Fuzz(func(t *testing.T, text, p string) {

@@ -67,7 +67,8 @@ func butMissing(err error) error {
 	if !ok {
 		return err
 	}
-	list := slices.DeleteFunc(slices.Clone(invalid.Faults), func(f Fault) bool { return strings.HasPrefix(f.Detail, "missing") })
+	list := slices.DeleteFunc(slices.Clone(invalid.Faults),
+		func(f Fault) bool { return strings.HasPrefix(f.Detail, "missing") })
 	return &InvalidError{Faults: list}
 }
 
@@ -76,15 +77,20 @@ func TestDecodeNamesFaultyValuesTooWhereTheFormIsAtFault(t *testing.T) {
 		data string
 		want []string
 	}{
-		{`{"title":5,"severity":"HUGE","tags":["a","a"]}`, []string{"/title", "/severity", "/tags/1", "/category", "/description"}},
+		{`{"title":5,"severity":"HUGE","tags":["a","a"]}`, []string{"/title", "/severity", "/tags/1", "/category",
+			"/description"}},
 		{`{"titel":"T","category":"c","description":"d"}`, []string{"/titel", "/title"}},
 		// The place of the number is no second empty tag, and what stands after it is judged the next time.
 		{`{"tags":["a",1,null,"a"],"category":"c","title":"t","description":"d"}`, []string{"/tags/1"}},
-		{`{"scope":{"globs":[1],"activation":"x"},"category":"c","title":"t","description":"d"}`, []string{"/scope/globs/0", "/scope/activation"}},
+		{`{"scope":{"globs":[1],"activation":"x"},"category":"c","title":"t","description":"d"}`,
+			[]string{"/scope/globs/0", "/scope/activation"}},
 		{`{"scope":7,"category":"c","title":"t","description":"d"}`, []string{"/scope"}},
-		{`{"rule_id":"a b","category":"c","title":"t","description":"d","priority":"1"}`, []string{"/priority", "/rule_id"}},
-		{`{"category":"c","title":"t","description":"d","priority":"1"}`, []string{"/priority"}}, // the id may come from a path
-		{`{"category":"c","title":"t","description":"d","examples":[{"code":1},{}]}`, []string{"/examples/0/code", "/examples/1"}},
+		{`{"rule_id":"a b","category":"c","title":"t","description":"d","priority":"1"}`,
+			[]string{"/priority", "/rule_id"}},
+		// the id may come from a path
+		{`{"category":"c","title":"t","description":"d","priority":"1"}`, []string{"/priority"}},
+		{`{"category":"c","title":"t","description":"d","examples":[{"code":1},{}]}`,
+			[]string{"/examples/0/code", "/examples/1"}},
 		{`[]`, []string{""}},
 	} {
 		_, err := Decode(KindRule, []byte(c.data))
@@ -94,11 +100,13 @@ func TestDecodeNamesFaultyValuesTooWhereTheFormIsAtFault(t *testing.T) {
 
 func TestUnknownNamesAreToldWhatWasMeant(t *testing.T) {
 	for name, want := range map[string]string{
-		"tittle": `did you mean "title"?`, "Title": `did you mean "title"?`, "desription": `did you mean "description"?`, "rule-id": `did you mean "rule_id"?`,
+		"tittle": `did you mean "title"?`, "Title": `did you mean "title"?`,
+		"desription": `did you mean "description"?`, "rule-id": `did you mean "rule_id"?`,
 		"nothing_like_it": "", "x": "",
 	} {
 		_, err := Decode(KindRule, []byte(`{"`+name+`":1}`))
-		if err == nil || !strings.Contains(err.Error(), want) || want == "" && strings.Contains(err.Error(), "did you mean") {
+		if err == nil || !strings.Contains(err.Error(), want) || want == "" && strings.Contains(err.Error(),
+			"did you mean") {
 			t.Errorf("%q: %v, want %s", name, err, want)
 		}
 	}
@@ -144,10 +152,15 @@ func TestCanonicalJSONIsOneForEqualDocuments(t *testing.T) {
 
 func TestNumbersAreWrittenInOneWayWithEveryDigit(t *testing.T) {
 	for in, want := range map[string]string{
-		"0": "0", "-0": "0", "0.0": "0", "0e999999999999": "0", "1": "1", "1.0": "1", "1.50": "1.5", "-1.5e0": "-1.5", "1e3": "1000", "1E+3": "1000", "1.25e1": "12.5",
-		"1e-7": "0.0000001", "12e-1": "1.2", "100": "100", "1200e-2": "12", "0.05": "0.05", "9007199254740993": "9007199254740993",
-		"123456789012345678901234567890.5": "123456789012345678901234567890.5", "3.141592653589793238462643383279": "3.141592653589793238462643383279",
-		"1e300": "1" + strings.Repeat("0", 300), "1e1000": `"1e1000"`, "1e-1000": `"1e-1000"`, "1e99999999999999999999": `"1e99999999999999999999"`,
+		"0": "0", "-0": "0", "0.0": "0", "0e999999999999": "0", "1": "1", "1.0": "1", "1.50": "1.5", "-1.5e0": "-1.5",
+		"1e3": "1000", "1E+3": "1000", "1.25e1": "12.5",
+		"1e-7": "0.0000001", "12e-1": "1.2", "100": "100", "1200e-2": "12", "0.05": "0.05",
+		"9007199254740993":                 "9007199254740993",
+		"123456789012345678901234567890.5": "123456789012345678901234567890.5",
+		"3.141592653589793238462643383279": "3.141592653589793238462643383279",
+		"1e300":                            "1" + strings.Repeat("0", 300), "1e1000": `"1e1000"`,
+		"1e-1000":                `"1e-1000"`,
+		"1e99999999999999999999": `"1e99999999999999999999"`,
 		strings.Repeat("7", 401): `"` + strings.Repeat("7", 401) + `"`,
 	} {
 		d, err := Decode(KindRule, []byte(`{"extra":{"n":`+in+`}}`))
@@ -159,7 +172,8 @@ func TestNumbersAreWrittenInOneWayWithEveryDigit(t *testing.T) {
 			t.Errorf("%s is kept as %s (%v), want %s", clipped(in), b, err, want)
 		}
 	}
-	for _, bad := range []string{"", "-", "+1", "01", ".5", "5.", "1e", "0x1", "NaN", "Infinity", "1_000", " 1", "1 ", "true", "[1]"} {
+	for _, bad := range []string{"", "-", "+1", "01", ".5", "5.", "1e", "0x1", "NaN", "Infinity", "1_000", " 1", "1 ",
+		"true", "[1]"} {
 		if got, ok := plainDecimal(bad); ok {
 			t.Errorf("plainDecimal(%q) = %q", bad, got)
 		}
@@ -168,7 +182,8 @@ func TestNumbersAreWrittenInOneWayWithEveryDigit(t *testing.T) {
 
 func TestFreeValuesMadeInGoAreAsIfRead(t *testing.T) {
 	made := &Rule{RuleID: "x", Common: Common{Extra: map[string]any{
-		"int": 7, "int64": int64(-7), "uint8": uint8(7), "float": 1e21, "float32": float32(0.5), "strings": []string{"a"}, "map": map[string]int{"a": 1},
+		"int": 7, "int64": int64(-7), "uint8": uint8(7), "float": 1e21, "float32": float32(0.5),
+		"strings": []string{"a"}, "map": map[string]int{"a": 1},
 		"list": []any{1, 2.5, nil, true}, "nothing": nil,
 	}}}
 	made.Normalize()
@@ -210,7 +225,8 @@ func TestMergePatchFollowsTheRFC(t *testing.T) {
 			t.Errorf("%s patched with %s: %s (%v), want %s", c.target, c.patch, got, err, c.want)
 		}
 	}
-	for _, bad := range []string{`["c"]`, `null`, `"bar"`, `1`, ``, `{`, `{} {}`, strings.Repeat(`{"a":`, 40) + `1` + strings.Repeat(`}`, 40)} {
+	for _, bad := range []string{`["c"]`, `null`, `"bar"`, `1`, ``, `{`, `{} {}`, strings.Repeat(`{"a":`, 40) + `1` +
+		strings.Repeat(`}`, 40)} {
 		_, err := MergePatch([]byte(`{}`), []byte(bad))
 		wantFaults(t, "patch "+bad, err, "")
 	}

@@ -30,7 +30,8 @@ type Description struct {
 	// count; the local engine keeps these in a column named headline.
 	TitleField string
 	LongTitle  bool
-	TierField  string // the field whose value determines the tier of the rank: its index among the filter's values; "" for none
+	// the field whose value determines the tier of the rank: its index among the filter's values; "" for none
+	TierField  string
 	TextField  string // the field that Markdown has below the front matter
 	Filters    []Filter
 	Searched   bool // full-text search covers the kind
@@ -82,7 +83,8 @@ type Sample struct {
 //nolint:gochecknoglobals // made once, never written
 var described = sync.OnceValue(func() []*Description {
 	list := []*Description{
-		describeRule(), describePractice(), describeTemplate(), describeCategory(), describeViolation(), describePrincipal(),
+		describeRule(), describePractice(), describeTemplate(), describeCategory(), describeViolation(),
+		describePrincipal(),
 		describePack(), describeRepository(), describeLabel(), describeProposal(),
 	}
 	for _, d := range list {

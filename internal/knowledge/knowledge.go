@@ -42,7 +42,8 @@ const MaxID = 128
 // idFault says what is wrong with an id, or returns "".
 func idFault(id string) string {
 	if id == "" || len(id) > MaxID {
-		return fmt.Sprintf("an id has 1 to %d characters of A-Z, a-z, 0-9, '.', '_', '-'; this one has %d", MaxID, len(id))
+		return fmt.Sprintf("an id has 1 to %d characters of A-Z, a-z, 0-9, '.', '_', '-'; this one has %d", MaxID,
+			len(id))
 	}
 	if id == "." || id == ".." {
 		return "an id can't be a dot or two: they mean something else in a path"

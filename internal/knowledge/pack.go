@@ -180,9 +180,10 @@ func describePack() *Description {
 		},
 		Example: func() Document {
 			return &Pack{
-				PackID: "backend", Name: "Backend services", Description: "What holds in every service.", IsActive: true,
-				Select: Selection{Kinds: []string{"rule"}, Categories: []string{"security"}},
-				Raise:  []Raise{{ID: "rule/SEC-001", Severity: SeverityCritical, Enforcement: "mandatory"}},
+				PackID: "backend", Name: "Backend services", Description: "What holds in every service.",
+				IsActive: true,
+				Select:   Selection{Kinds: []string{"rule"}, Categories: []string{"security"}},
+				Raise:    []Raise{{ID: "rule/SEC-001", Severity: SeverityCritical, Enforcement: "mandatory"}},
 			}
 		},
 		Patches: []Sample{

@@ -63,7 +63,8 @@ func (p *Practice) Text() Text {
 		Title: p.Title,
 		Tags:  append([]string{p.PracticeID, p.Category}, p.Tags...),
 		Lead:  p.Description,
-		Body: joinText(p.ImplementationGuide, joinText(p.Benefits...), exampleText(p.Examples), exampleText(p.AntiPatterns),
+		Body: joinText(p.ImplementationGuide, joinText(p.Benefits...), exampleText(p.Examples),
+			exampleText(p.AntiPatterns),
 			joinText(refs...)),
 	}
 }
@@ -123,8 +124,9 @@ func describePractice() *Description {
 	return &Description{
 		Kind: KindPractice, Plural: "practices", About: "Ways of working that a team has found good",
 		New:    func() Document { return &Practice{IsActive: true} },
-		Parent: KindCategory, ParentField: "category", ActiveField: "is_active", TitleField: "title", TextField: "implementation_guide",
-		Searched: true, Filters: commonFilters(),
+		Parent: KindCategory, ParentField: "category", ActiveField: "is_active", TitleField: "title",
+		TextField: "implementation_guide",
+		Searched:  true, Filters: commonFilters(),
 		Needed: []string{"practice_id", "category", "title", "description"},
 		Columns: []Column{
 			column("ID", func(p *Practice) string { return p.PracticeID }),
@@ -133,7 +135,8 @@ func describePractice() *Description {
 			column("TITLE", func(p *Practice) string { return p.Title }),
 		},
 		Example: examplePractice,
-		Patches: []Sample{{"required", "Expected of everybody from now on", map[string]any{"is_required": true, "adoption_rate": 0.4}}},
+		Patches: []Sample{{"required", "Expected of everybody from now on", map[string]any{"is_required": true,
+			"adoption_rate": 0.4}}},
 		Changed: [3]string{"title", "Parameterized queries", "Use parameterized queries"},
 	}
 }

@@ -82,7 +82,8 @@ func describePrincipal() *Description {
 	return &Description{
 		Kind: KindPrincipal, Plural: "principals", About: "Who may call tenet; for admins",
 		New:         func() Document { return &Principal{} },
-		ActiveField: "disabled", Negated: true, TitleField: "name", TextField: "description", Hidden: true, NoMarkdown: true, Stays: true,
+		ActiveField: "disabled", Negated: true, TitleField: "name", TextField: "description", Hidden: true,
+		NoMarkdown: true, Stays: true,
 		Needed: []string{"principal_id", "token_hash"}, Nullable: []string{"expiry"},
 		Columns: []Column{
 			column("ID", func(p *Principal) string { return p.PrincipalID }),
@@ -100,7 +101,8 @@ func describePrincipal() *Description {
 		Example: func() Document {
 			return &Principal{ //nolint:gosec // the hash of an example
 				PrincipalID: "ci-payments", Name: "CI of the payments team", Role: RoleContributor,
-				TokenHash: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", TokenPrefix: "tenet_4fK2",
+				TokenHash:   "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+				TokenPrefix: "tenet_4fK2",
 			}
 		},
 		Patches: []Sample{{"disable", "Its token opens nothing any more", map[string]any{"disabled": true}}},

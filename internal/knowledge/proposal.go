@@ -295,7 +295,8 @@ func (p *Proposal) ApplyOps() ([]Op, error) {
 // ApplyID returns the id of the batch that applies this version of the proposal, so that applying it twice is one
 // batch.
 func (p *Proposal) ApplyID() BatchID {
-	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:tenet:proposal:"+p.ProposalID+":"+strconv.FormatInt(p.Version, 10)))
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:tenet:proposal:"+p.ProposalID+":"+strconv.FormatInt(p.Version,
+		10)))
 }
 
 // SameOps reports whether ops are exactly the ops of the proposal, in their order.
@@ -350,10 +351,12 @@ func describeProposal() *Description {
 		},
 		Example: func() Document {
 			return &Proposal{
-				ProposalID: "01890a5d-ac96-774b-bcce-b302099a8050", Title: "Say what to do with dynamic table names", IsActive: true,
-				Why: "The rule was asked about twice this week.",
+				ProposalID: "01890a5d-ac96-774b-bcce-b302099a8050", Title: "Say what to do with dynamic table names",
+				IsActive: true,
+				Why:      "The rule was asked about twice this week.",
 				Ops: []ProposedOp{{
-					Verb: VerbPatch, Kind: string(KindRule), ID: "SEC-001", IfVersion: 1, Patch: map[string]any{"priority": json.Number("10")},
+					Verb: VerbPatch, Kind: string(KindRule), ID: "SEC-001", IfVersion: 1,
+					Patch: map[string]any{"priority": json.Number("10")},
 				}},
 			}
 		},

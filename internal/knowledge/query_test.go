@@ -22,7 +22,8 @@ func TestCursorsComeBackForTheirOwnListOnly(t *testing.T) {
 		OrderTitle:   {Title: title, ID: "SEC-001"},
 		OrderID:      {ID: "SEC-001"},
 	} {
-		q := Query{Kind: KindRule, Category: "c", Tag: "t", Language: "go", Severity: SeverityInfo, Enforcement: "optional", Status: StatusDraft, Order: order}
+		q := Query{Kind: KindRule, Category: "c", Tag: "t", Language: "go", Severity: SeverityInfo,
+			Enforcement: "optional", Status: StatusDraft, Order: order}
 		if order == OrderUpdated {
 			q.UpdatedSince = since
 		}
@@ -41,11 +42,15 @@ func TestCursorsComeBackForTheirOwnListOnly(t *testing.T) {
 			t.Errorf("%s: the cursor with another limit: %v", order, err)
 		}
 		for what, change := range map[string]func(*Query){
-			"category": func(q *Query) { q.Category = "d" }, "tag": func(q *Query) { q.Tag = "" }, "language": func(q *Query) { q.Language = "c" },
-			"severity": func(q *Query) { q.Severity = "" }, "enforcement": func(q *Query) { q.Enforcement = "mandatory" }, "status": func(q *Query) { q.Status = "" },
-			"activity": func(q *Query) { q.Activity = AnyActivity }, "one letter": func(q *Query) { q.Cursor = flip(q.Cursor, len(q.Cursor)-3) },
-			"the sum": func(q *Query) { q.Cursor = flip(q.Cursor, 0) }, "less": func(q *Query) { q.Cursor = q.Cursor[:len(q.Cursor)-4] },
-			"padding": func(q *Query) { q.Cursor += "=" }, "space": func(q *Query) { q.Cursor += "\n" },
+			"category": func(q *Query) { q.Category = "d" }, "tag": func(q *Query) { q.Tag = "" },
+			"language":    func(q *Query) { q.Language = "c" },
+			"severity":    func(q *Query) { q.Severity = "" },
+			"enforcement": func(q *Query) { q.Enforcement = "mandatory" }, "status": func(q *Query) { q.Status = "" },
+			"activity":   func(q *Query) { q.Activity = AnyActivity },
+			"one letter": func(q *Query) { q.Cursor = flip(q.Cursor, len(q.Cursor)-3) },
+			"the sum":    func(q *Query) { q.Cursor = flip(q.Cursor, 0) },
+			"less":       func(q *Query) { q.Cursor = q.Cursor[:len(q.Cursor)-4] },
+			"padding":    func(q *Query) { q.Cursor += "=" }, "space": func(q *Query) { q.Cursor += "\n" },
 		} {
 			other := q
 			change(&other)
@@ -74,12 +79,14 @@ func TestForgedCursorsDoNoHarm(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, place := range []string{
-			`{"i":"a\u0000b"}`, `{"i":""}`, `{"i":"a","t":"\u0000"}`, `{"i":"a","t":"\u202e"}`, `{"i":"a","u":"10000-01-01T00:00:00Z"}`, `{"i":"a","r":1e99}`,
+			`{"i":"a\u0000b"}`, `{"i":""}`, `{"i":"a","t":"\u0000"}`, `{"i":"a","t":"\u202e"}`,
+			`{"i":"a","u":"10000-01-01T00:00:00Z"}`, `{"i":"a","r":1e99}`,
 			`[]`, `null`, ``, `{"i":["a"]}`, "{\"i\":\"a\",\"t\":\"\xff\"}", `{"i":"not-a-uuid"}`,
 		} {
 			q.Cursor = forge(q, place)
 			_, c, err := q.Check()
-			if err == nil && (kind == KindViolation || place != `{"i":"not-a-uuid"}` && !strings.Contains(place, `\xff`) && TextFault(c.Title) != "") {
+			if err == nil && (kind == KindViolation || place != `{"i":"not-a-uuid"}` && !strings.Contains(place,
+				`\xff`) && TextFault(c.Title) != "") {
 				t.Errorf("%s: the forged place %q is taken: %+v", kind, place, c)
 			}
 		}
@@ -135,7 +142,8 @@ func TestChangeQueriesGetDefaultsAndBounds(t *testing.T) {
 	if err != nil || q.Limit != DefaultChanges || q.Filtered() {
 		t.Errorf("defaults: %+v, %v", q, err)
 	}
-	for _, f := range []ChangeQuery{{Key: Key{KindRule, "x"}}, {Batch: NewBatchID()}, {Kind: KindRule}, {Newest: true}, {Version: 1, Key: Key{KindRule, "x"}}} {
+	for _, f := range []ChangeQuery{{Key: Key{KindRule, "x"}}, {Batch: NewBatchID()}, {Kind: KindRule}, {Newest: true},
+		{Version: 1, Key: Key{KindRule, "x"}}} {
 		if !f.Filtered() {
 			t.Errorf("%+v is not filtered", f)
 		}
@@ -197,7 +205,8 @@ func TestKindsAreNamedOneWay(t *testing.T) {
 	if _, err := ParseKind("Rule"); err == nil || New("") != nil {
 		t.Error("what is no kind is one")
 	}
-	if got := fmt.Sprint(KindCategory.Plural(), Key{KindRule, "a"}); got != "categories rule/a" && got != "categoriesrule/a" {
+	if got := fmt.Sprint(KindCategory.Plural(), Key{KindRule, "a"}); got != "categories rule/a" &&
+		got != "categoriesrule/a" {
 		t.Error(got)
 	}
 }

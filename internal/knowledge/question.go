@@ -72,8 +72,8 @@ type questioner struct {
 	expressions int // of several words that are looked for too
 }
 
-// parseQuestion reads words, "a phrase", -not, OR, prefix*, title:, tag:, category:, kind: and id:. Literal leaves out what
-// else stands for a word.
+// parseQuestion reads words, "a phrase", -not, OR, prefix*, title:, tag:, category:, kind: and id:. Literal leaves out
+// what else stands for a word.
 func parseQuestion(text string, literal bool) (*Question, string) {
 	if len(text) > MaxSearchText {
 		return nil, "too long: at most 8192 bytes"
@@ -240,7 +240,8 @@ func (p *part) name() string {
 // unknownField records text that looks like a field but is none.
 func (r *questioner) unknownField(text string) {
 	name, value, ok := strings.Cut(text, ":")
-	if !ok || len(name) < 2 || len(name) > 20 || value == "" || strings.Contains(value, ":") || !isWordAt(value, 0) || isDigit(value[0]) {
+	if !ok || len(name) < 2 || len(name) > 20 || value == "" || strings.Contains(value, ":") || !isWordAt(value, 0) ||
+		isDigit(value[0]) {
 		return
 	}
 	for i := range len(name) {
@@ -321,7 +322,8 @@ func leavesOf(text string) []piece {
 func (r *questioner) slot(s Slot) []int {
 	for i := range r.q.Slots {
 		o := &r.q.Slots[i]
-		if o.Prefix == s.Prefix && o.Title == s.Title && len(o.Also) == len(s.Also) && slices.EqualFunc(o.Words, s.Words, slices.Equal[[]string]) {
+		if o.Prefix == s.Prefix && o.Title == s.Title && len(o.Also) == len(s.Also) && slices.EqualFunc(o.Words,
+			s.Words, slices.Equal[[]string]) {
 			return []int{i}
 		}
 	}
@@ -433,7 +435,8 @@ func (r *questioner) compound(word string) []int {
 	of, _ := theEquivalents().equivalentsOf(r.q.stems, halves, false)
 	for _, half := range halves {
 		r.also[half] = of[half]
-		parts = append(parts, r.slot(Slot{Word: half, Words: [][]string{r.terms(half, false)}, Also: r.alternatives(half)})...)
+		parts = append(parts, r.slot(Slot{Word: half, Words: [][]string{r.terms(half, false)},
+			Also: r.alternatives(half)})...)
 	}
 	return parts
 }

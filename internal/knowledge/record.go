@@ -41,8 +41,9 @@ func NewRecord(d Document) (*Record, error) {
 	}
 	s := d.Stamps()
 	return &Record{
-		Key: d.Key(), Version: s.Version, Category: d.CategoryID(), Active: d.Active(), Rank: d.Rank(), Updated: s.UpdatedAt,
-		JSON: b, Source: SourcePrimary,
+		Key: d.Key(), Version: s.Version, Category: d.CategoryID(), Active: d.Active(), Rank: d.Rank(),
+		Updated: s.UpdatedAt,
+		JSON:    b, Source: SourcePrimary,
 	}, nil
 }
 

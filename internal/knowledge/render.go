@@ -75,7 +75,8 @@ func parseTemplate(content string, declared map[string]bool) ([]node, error) {
 		}
 	}
 	if len(stack) > 1 {
-		return nil, fmt.Errorf("section {{#%s}} is not closed: add {{/%s}}", stack[len(stack)-1].name, stack[len(stack)-1].name)
+		return nil, fmt.Errorf("section {{#%s}} is not closed: add {{/%s}}", stack[len(stack)-1].name,
+			stack[len(stack)-1].name)
 	}
 	return stack[0].nodes, nil
 }
@@ -123,7 +124,8 @@ func (t *Template) Loose() []Fault {
 		if near := Nearest(name, maps.Keys(declared)); near != "" && len(name) > 2 {
 			hint += "; is {{" + near + "}} meant?"
 		}
-		f.add("/template_content", "%s: {{%s}} is declared by no variable: %s", place(t.TemplateContent, at[0]), clipped(name), hint)
+		f.add("/template_content", "%s: {{%s}} is declared by no variable: %s", place(t.TemplateContent, at[0]),
+			clipped(name), hint)
 	}
 	for i, v := range t.Variables {
 		if !used[v.Name] {

@@ -116,10 +116,12 @@ func describeRepository() *Description {
 		},
 		Example: func() Document {
 			return &Repository{
-				RepositoryID: "acme.pay", Name: "Payments", URL: "https://git.example.com/acme/pay", Packs: []string{"backend"},
+				RepositoryID: "acme.pay", Name: "Payments", URL: "https://git.example.com/acme/pay",
+				Packs:   []string{"backend"},
 				Targets: []string{"claude"}, Label: "production", Owner: "payments", IsActive: true,
 				Exemptions: []Exemption{{
-					Rule: "SEC-001", Paths: []string{"legacy/**"}, Reason: "It is replaced this quarter.", By: "security",
+					Rule: "SEC-001", Paths: []string{"legacy/**"}, Reason: "It is replaced this quarter.",
+					By:    "security",
 					Until: At(time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC)),
 				}},
 			}

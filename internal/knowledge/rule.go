@@ -172,13 +172,16 @@ func describeRule() *Description {
 		Parent: KindCategory, ParentField: "category", ActiveField: "active", TitleField: "title",
 		TierField: "severity", TextField: "description", Searched: true,
 		Filters: append(commonFilters(),
-			Filter{Name: "severity", Field: "severity", Values: Severities(), Doc: "How grave a violation is", Example: SeverityCritical},
+			Filter{Name: "severity", Field: "severity", Values: Severities(), Doc: "How grave a violation is",
+				Example: SeverityCritical},
 			Filter{
-				Name: "status", Field: "status", Values: RuleStatuses(), Doc: "Where they stand in their life", Example: StatusActive,
+				Name: "status", Field: "status", Values: RuleStatuses(), Doc: "Where they stand in their life",
+				Example: StatusActive,
 				Indexed: []Order{OrderHouse},
 			},
 			Filter{
-				Name: "enforcement", Field: "enforcement", Values: Enforcements(), Doc: "How strictly they hold", Example: "mandatory",
+				Name: "enforcement", Field: "enforcement", Values: Enforcements(), Doc: "How strictly they hold",
+				Example: "mandatory",
 				Indexed: []Order{OrderHouse},
 			}),
 		Needed: []string{"rule_id", "category", "title", "description"},
@@ -209,15 +212,18 @@ func exampleRule() Document {
 		Description: "Pass values to SQL as parameters. Never put them together with the text of the statement.",
 		Severity:    SeverityCritical, Enforcement: "mandatory", Priority: 90,
 		Examples: []Example{{
-			Language: "go", Code: `db.Query("select * from users where id = $1", id)`, Note: "The driver sends the value apart.",
+			Language: "go", Code: `db.Query("select * from users where id = $1", id)`,
+			Note: "The driver sends the value apart.",
 		}},
 		AntiPatterns: []Example{{
-			Language: "go", Code: `db.Query("select * from users where id = " + id)`, Note: "The caller who chooses the id writes SQL.",
+			Language: "go", Code: `db.Query("select * from users where id = " + id)`,
+			Note: "The caller who chooses the id writes SQL.",
 		}},
 		ViolationsConsequence: "The change is not merged.", IsActive: true,
 		Checks: []Check{{
-			ID: "glued", Kind: CheckForbid, Pattern: `Query\("[^"]*"\s*\+`, Globs: []string{"**/*.go"}, Message: "A statement is put together from text.",
-			Fix: "Pass the value as a parameter.",
+			ID: "glued", Kind: CheckForbid, Pattern: `Query\("[^"]*"\s*\+`, Globs: []string{"**/*.go"},
+			Message: "A statement is put together from text.",
+			Fix:     "Pass the value as a parameter.",
 		}},
 		Common: Common{
 			Tags:  []string{"sql", "injection"},

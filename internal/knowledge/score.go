@@ -62,7 +62,8 @@ func maskOf(slots []int) uint64 {
 
 // Scorer returns a scorer for an index of so many documents, of which frequency[i] contain slot i.
 func (q *Question) Scorer(documents int, frequency []int) *Scorer {
-	s := &Scorer{q: q, idf: make([]float64, len(q.Slots)), lead: make([]float64, len(q.Wishes)), bits: make([]wishBits, len(q.Wishes))}
+	s := &Scorer{q: q, idf: make([]float64, len(q.Slots)), lead: make([]float64, len(q.Wishes)),
+		bits: make([]wishBits, len(q.Wishes))}
 	for i := range q.Slots {
 		df := min(frequency[i], documents)
 		s.idf[i] = math.Log(1 + (float64(documents-df)+0.5)/(float64(df)+0.5))
@@ -76,7 +77,8 @@ func (q *Question) Scorer(documents int, frequency []int) *Scorer {
 	for _, c := range q.Must {
 		s.must = append(s.must, maskOf(c.Any))
 		for _, i := range c.Any {
-			if w := q.Slots[i].Words[0]; len(w) > 0 && strings.HasPrefix(w[0], "\x02") || strings.HasPrefix(q.Slots[i].Prefix, "\x02") {
+			if w := q.Slots[i].Words[0]; len(w) > 0 && strings.HasPrefix(w[0], "\x02") ||
+				strings.HasPrefix(q.Slots[i].Prefix, "\x02") {
 				s.idf[i] = 0.01
 			}
 		}
@@ -353,7 +355,8 @@ func (s *Scorer) Matched(mask uint64) string {
 // fulfils.
 func (s *Scorer) Reading(masks []uint64, frequency []int) Reading {
 	r := Reading{
-		Matched: MatchedNone, Required: []string{}, LeftOut: append(slices.Clone(s.q.LeftOut), s.leftOut...), SearchedFor: []Correction{},
+		Matched: MatchedNone, Required: []string{}, LeftOut: append(slices.Clone(s.q.LeftOut), s.leftOut...),
+		SearchedFor: []Correction{},
 		Suggestions: []string{}, UnknownFields: append([]string{}, s.q.Unknown...), AlsoSearched: s.q.alsoSearched(),
 	}
 	for i, w := range s.q.Wishes {
@@ -364,7 +367,8 @@ func (s *Scorer) Reading(masks []uint64, frequency []int) Reading {
 		switch {
 		case df == 0 && w.Text[0] != '"':
 			r.LeftOut = append(r.LeftOut, LeftOut{w.Text, WhyUnknown})
-		case len(masks) > 0 && s.lead[i] > 0 && !slices.ContainsFunc(masks, func(m uint64) bool { return !s.bits[i].met(m) }):
+		case len(masks) > 0 && s.lead[i] > 0 && !slices.ContainsFunc(masks,
+			func(m uint64) bool { return !s.bits[i].met(m) }):
 			r.Required = append(r.Required, w.Text)
 		}
 	}

@@ -144,7 +144,8 @@ type Hit struct {
 
 // Head returns the answer without its hits.
 func (h *Hits) Head() Hits {
-	return Hits{Source: h.Source, Next: h.Next, Total: h.Total, Bounded: h.Bounded, Reading: h.Reading, Facets: h.Facets, At: h.At}
+	return Hits{Source: h.Source, Next: h.Next, Total: h.Total, Bounded: h.Bounded, Reading: h.Reading,
+		Facets: h.Facets, At: h.At}
 }
 
 // Check returns the query with its defaults filled in and its text parsed. The error is an [*InvalidError].
@@ -223,7 +224,8 @@ func (q SearchQuery) sum(place []byte) []byte {
 	}
 	slices.Sort(kinds)
 	h := sha256.New()
-	h.Write([]byte(strings.Join([]string{"tenet search cursor 1", q.Text, q.Category, q.Tag, q.Language, q.Severity}, "\x00")))
+	h.Write([]byte(strings.Join([]string{"tenet search cursor 1", q.Text, q.Category, q.Tag, q.Language, q.Severity},
+		"\x00")))
 	for _, k := range kinds {
 		h.Write([]byte("\x00" + k))
 	}

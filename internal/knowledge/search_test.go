@@ -77,7 +77,8 @@ func TestQuestionsAreParsed(t *testing.T) {
 			t.Errorf("%q is parsed as %q, want %q", text, got, want)
 		}
 	}
-	for _, bad := range []string{"", "  ", "-a -b", `""`, "* ( )", "OR", "\x00", "\xff", "😀", strings.Repeat("a", MaxSearchText+1), strings.Repeat("title:a ", 2) + strings.Repeat("-b* ", MaxConditions)} {
+	for _, bad := range []string{"", "  ", "-a -b", `""`, "* ( )", "OR", "\x00", "\xff", "😀",
+		strings.Repeat("a", MaxSearchText+1), strings.Repeat("title:a ", 2) + strings.Repeat("-b* ", MaxConditions)} {
 		_, _, err := SearchQuery{Text: bad}.Check()
 		wantFaults(t, "search for "+clipped(bad).String(), err, "/q")
 	}
@@ -104,9 +105,11 @@ func TestSearchQueriesGetDefaultsAndBounds(t *testing.T) {
 		t.Errorf("defaults: %+v, %v", q, err)
 	}
 	_, _, err = SearchQuery{
-		Text: "", Kinds: []Kind{KindPrincipal}, Category: "\x00", Tag: strings.Repeat("x", 256), Language: "a\nb", Severity: "x", Limit: -1, Cursor: "x",
+		Text: "", Kinds: []Kind{KindPrincipal}, Category: "\x00", Tag: strings.Repeat("x", 256), Language: "a\nb",
+		Severity: "x", Limit: -1, Cursor: "x",
 	}.Check()
-	wantFaults(t, "everything wrong", err, "/q", "/kind", "/category", "/tag", "/language", "/severity", "/limit", "/cursor")
+	wantFaults(t, "everything wrong", err, "/q", "/kind", "/category", "/tag", "/language", "/severity", "/limit",
+		"/cursor")
 }
 
 func TestTextsAreCutIntoWordsAndNames(t *testing.T) {
@@ -147,10 +150,12 @@ func TestTextsAreCutIntoWordsAndNames(t *testing.T) {
 
 func TestPiecesStandWhereTheySay(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		text := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.SampledFrom([]rune("aBc9 _-.,:/+#@éß數池\u0301İ\n")))).Draw(r, "text")
+		text := rapid.OneOf(rapid.String(), rapid.StringOf(
+			rapid.SampledFrom([]rune("aBc9 _-.,:/+#@éß數池\u0301İ\n")))).Draw(r, "text")
 		at := 0
 		(&scanner{emit: func(p *piece) {
-			if p.from < 0 || p.to > len(text) || p.from >= p.to || !utf8.ValidString(text[p.from:p.to]) && utf8.ValidString(text) {
+			if p.from < 0 || p.to > len(text) || p.from >= p.to || !utf8.ValidString(text[p.from:p.to]) &&
+				utf8.ValidString(text) {
 				r.Fatalf("%+v in %q", *p, text)
 			}
 			if p.at < at {
@@ -161,7 +166,8 @@ func TestPiecesStandWhereTheySay(t *testing.T) {
 				r.Fatalf("%+v in %q is no word", *p, text)
 			}
 		}}).scan(text)
-		want := strings.FieldsFunc(strings.ToLower(text), func(c rune) bool { return !unicode.IsLetter(c) && !unicode.IsDigit(c) && !unicode.IsMark(c) })
+		want := strings.FieldsFunc(strings.ToLower(text),
+			func(c rune) bool { return !unicode.IsLetter(c) && !unicode.IsDigit(c) && !unicode.IsMark(c) })
 		if got := Words(text); !slices.Equal(got, want) {
 			r.Fatalf("Words(%q) = %q, want %q", text, got, want)
 		}
@@ -197,7 +203,8 @@ func ranked(t testing.TB, text string, rules ...*Rule) (ids []string, reading Re
 		mask, title, sum := s.Look(e)
 		if s.Accepts(mask) {
 			near := s.Near(mask, func(slot int) []uint32 { return q.Places(slot, e) })
-			list = append(list, Found{Key: rules[i].Key(), Rank: rules[i].Rank(), Score: Round(s.Final(sum, mask, title, Shape{e.Title, e.Words}) + near), Mask: mask})
+			list = append(list, Found{Key: rules[i].Key(), Rank: rules[i].Rank(),
+				Score: Round(s.Final(sum, mask, title, Shape{e.Title, e.Words}) + near), Mask: mask})
 		}
 	}
 	slices.SortFunc(list, func(a, b Found) int { return CompareFound(&a, &b) })
@@ -218,22 +225,28 @@ func TestTheBestComesFirst(t *testing.T) {
 		ruleOf("none", "Other", "", "nothing here", ""),
 	}
 	got, reading := ranked(t, "pangolin", rules...)
-	if want := []string{"title", "in-title", "in-tags", "in-lead", "in-body"}; !slices.Equal(got, want) || reading.Matched != MatchedAll {
+	if want := []string{"title", "in-title", "in-tags", "in-lead", "in-body"}; !slices.Equal(got, want) ||
+		reading.Matched != MatchedAll {
 		t.Errorf("order %v (%+v), want %v", got, reading, want)
 	}
-	if got, _ := ranked(t, "title:pangolin", rules...); !slices.Equal(got, []string{"title", "in-title"}) && !slices.Equal(got, []string{"in-title", "title"}) {
+	if got, _ := ranked(t, "title:pangolin", rules...); !slices.Equal(got, []string{"title", "in-title"}) &&
+		!slices.Equal(got, []string{"in-title", "title"}) {
 		t.Errorf("in the title: %v", got)
 	}
 	// Words that stand together, words that are rare, and a document that holds all of them.
-	got, reading = ranked(t, "connection pool", ruleOf("apart", "Other", "", "a pool of water, far away from it each connection", ""),
-		ruleOf("together", "Other", "", "each connection pool of water, far away from it", ""), ruleOf("one", "Other", "", "a pool", ""))
-	if want := []string{"together", "apart", "one"}; !slices.Equal(got, want) || !slices.Equal(reading.Required, []string{"pool"}) {
+	got, reading = ranked(t, "connection pool",
+		ruleOf("apart", "Other", "", "a pool of water, far away from it each connection", ""),
+		ruleOf("together", "Other", "", "each connection pool of water, far away from it", ""),
+		ruleOf("one", "Other", "", "a pool", ""))
+	if want := []string{"together", "apart", "one"}; !slices.Equal(got, want) ||
+		!slices.Equal(reading.Required, []string{"pool"}) {
 		t.Errorf("order %v (%+v), want %v", got, reading, want)
 	}
 	// Ties keep house order: rank, then id.
 	first := ruleOf("z", "Same", "", "same", "")
 	first.Severity = SeverityCritical
-	if got, _ := ranked(t, "same", ruleOf("b", "Same", "", "same", ""), ruleOf("a", "Same", "", "same", ""), first); !slices.Equal(got, []string{"z", "a", "b"}) {
+	if got, _ := ranked(t, "same", ruleOf("b", "Same", "", "same", ""), ruleOf("a", "Same", "", "same", ""),
+		first); !slices.Equal(got, []string{"z", "a", "b"}) {
 		t.Errorf("ties: %v", got)
 	}
 	// A word in most documents neither decides nor counts.
@@ -295,8 +308,10 @@ func TestSnippetsShowTheWords(t *testing.T) {
 func TestSpellingsAreCloseToWhatWasTyped(t *testing.T) {
 	vocabulary := strings.Fields("accessibility accessible kubernetes feature future flags idempotency postmortem unreachable no-unreachable tests naivete")
 	for typed, want := range map[string]string{
-		"acessibility": "accessibility", "kuberntes": "kubernetes", "ukbernetes": "kubernetes", "feture": "feature future", "idempotancy": "idempotency",
-		"postmorttem": "postmortem", "unreachabel": "unreachable", "no-unreachabel": "no-unreachable", "tset": "", "tsets": "tests", "naïvte": "naivete", "kubrnts": "kubernetes",
+		"acessibility": "accessibility", "kuberntes": "kubernetes", "ukbernetes": "kubernetes",
+		"feture": "feature future", "idempotancy": "idempotency",
+		"postmorttem": "postmortem", "unreachabel": "unreachable", "no-unreachabel": "no-unreachable", "tset": "",
+		"tsets": "tests", "naïvte": "naivete", "kubrnts": "kubernetes",
 		"krnetes": "", "accessibility": "",
 	} {
 		s := NewSpelling(typed)
@@ -310,7 +325,8 @@ func TestSpellingsAreCloseToWhatWasTyped(t *testing.T) {
 			t.Errorf("%s is taken for %q, want %q", typed, got, want)
 		}
 	}
-	for word, want := range map[string]bool{"abc": false, "abcd": true, "a1b2": false, "no-cache": true, "127.0.0.1": false, "连接连接": false} {
+	for word, want := range map[string]bool{"abc": false, "abcd": true, "a1b2": false, "no-cache": true,
+		"127.0.0.1": false, "连接连接": false} {
 		if Spellable(word) != want {
 			t.Errorf("Spellable(%q) = %v", word, !want)
 		}

@@ -18,7 +18,8 @@ import (
 //nolint:gochecknoglobals // a flag of the test program
 var corpora = flag.String("corpora", "", "folder of .tar.gz files in whose texts TestSecretsInCorpora looks for secrets")
 
-// made returns n characters of an alphabet as a generator makes them. What looks like a secret stands nowhere in the source.
+// made returns n characters of an alphabet as a generator makes them. What looks like a secret stands nowhere in the
+// source.
 func made(alphabet string, n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -62,15 +63,17 @@ func credentials() map[string]string {
 		"SendGrid":                           "S" + "G." + made(alphanum, 22) + "." + made(alphanum, 43),
 		"Shopify":                            "shp" + "at_" + made(hexDigits, 32),
 		"Slack":                              "xox" + "b-" + made("0123456789", 12) + "-" + made(alphanum, 24),
-		"Slack, a webhook":                   "https://hooks." + "slack.com/services/T" + made(upper, 8) + "/B" + made(upper, 8) + "/" + made(alphanum, 24),
-		"Stripe":                             "sk" + "_live_" + made(alphanum, 24),
-		"Telegram":                           made("123456789", 9) + ":A" + "A" + made(alphanum, 33),
-		"Vault":                              "hv" + "s." + made(alphanum, 24),
-		"Anthropic":                          "sk-" + "ant-" + made(alphanum, 40),
-		"OpenAI":                             "sk-" + "proj-" + made(alphanum, 40),
-		"tenet":                              "te" + "net_" + made(alphanum, 43),
-		"a JWT":                              "ey" + "J" + made(alphanum, 20) + ".ey" + "J" + made(alphanum, 20) + "." + made(alphanum, 43),
-		"an address with a password":         "postgres://app:" + "k4v9z2m7" + "@db.internal/app",
+		"Slack, a webhook": "https://hooks." + "slack.com/services/T" + made(upper, 8) + "/B" +
+			made(upper, 8) + "/" + made(alphanum, 24),
+		"Stripe":    "sk" + "_live_" + made(alphanum, 24),
+		"Telegram":  made("123456789", 9) + ":A" + "A" + made(alphanum, 33),
+		"Vault":     "hv" + "s." + made(alphanum, 24),
+		"Anthropic": "sk-" + "ant-" + made(alphanum, 40),
+		"OpenAI":    "sk-" + "proj-" + made(alphanum, 40),
+		"tenet":     "te" + "net_" + made(alphanum, 43),
+		"a JWT": "ey" + "J" + made(alphanum, 20) + ".ey" + "J" + made(alphanum, 20) +
+			"." + made(alphanum, 43),
+		"an address with a password": "postgres://app:" + "k4v9z2m7" + "@db.internal/app",
 	}
 }
 
@@ -92,9 +95,12 @@ func TestEveryShapeOfASecretIsFound(t *testing.T) {
 
 func TestWhatOnlyLooksLikeASecretIsNone(t *testing.T) {
 	for _, text := range []string{
-		"AK" + "IAIOSFODNN7EXAMPLE", "postgres://user:" + "password@localhost:5432/app", "postgres://app:" + "s3cr3t-EXAMPLE@db/app",
-		"https://user:" + "${PASSWORD}@host", "Begin with -----BEGIN RSA PRIVATE " + "KEY----- and end with its counterpart.", "gh" + "p_short", "sk-learn and sk-lines",
-		"Bearer <token>", "commit " + made(hexDigits, 40), "sha256:" + made(hexDigits, 64), "018f4a3e-7c10-7a5e-9f0b-2f6d1c3b5a70", "data:image/png;base64," + made(alphanum, 300),
+		"AK" + "IAIOSFODNN7EXAMPLE", "postgres://user:" + "password@localhost:5432/app", "postgres://app:" +
+			"s3cr3t-EXAMPLE@db/app",
+		"https://user:" + "${PASSWORD}@host", "Begin with -----BEGIN RSA PRIVATE " +
+			"KEY----- and end with its counterpart.", "gh" + "p_short", "sk-learn and sk-lines",
+		"Bearer <token>", "commit " + made(hexDigits, 40), "sha256:" + made(hexDigits, 64),
+		"018f4a3e-7c10-7a5e-9f0b-2f6d1c3b5a70", "data:image/png;base64," + made(alphanum, 300),
 	} {
 		if fault := secretFault(text); fault != "" {
 			t.Errorf("%q: %s", text, fault)

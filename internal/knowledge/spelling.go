@@ -66,7 +66,8 @@ func (s *Spelling) Try(term []byte) {
 		return
 	}
 	word := string(other)
-	if !Spellable(word) && len(other) >= shortestSpelled || slices.ContainsFunc(s.best, func(c candidate) bool { return c.word == word }) {
+	if !Spellable(word) && len(other) >= shortestSpelled ||
+		slices.ContainsFunc(s.best, func(c candidate) bool { return c.word == word }) {
 		return
 	}
 	s.best = append(s.best, candidate{word, d, other[0] == s.word[0]})

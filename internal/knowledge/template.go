@@ -63,7 +63,8 @@ func (t *Template) Rank() int64 { return Rank(2, 0) }
 
 // Text implements [Document].
 func (t *Template) Text() Text {
-	return Text{Title: t.Name, Tags: append([]string{t.TemplateID, t.Category}, t.Tags...), Lead: t.Description, Body: t.TemplateContent}
+	return Text{Title: t.Name, Tags: append([]string{t.TemplateID, t.Category}, t.Tags...), Lead: t.Description,
+		Body: t.TemplateContent}
 }
 
 // Normalize implements [Document].
@@ -104,7 +105,8 @@ func (t *Template) Validate() error {
 func (f *faults) variable(p string, v *Variable, seen map[string]bool) {
 	switch {
 	case !variableName.MatchString(v.Name):
-		f.add(p+"/name", "%q: want a letter, then letters, digits and underscores; the shown name goes into title", clipped(v.Name))
+		f.add(p+"/name", "%q: want a letter, then letters, digits and underscores; the shown name goes into title",
+			clipped(v.Name))
 	case seen[v.Name]:
 		f.add(p+"/name", "%q stands there twice", clipped(v.Name))
 	}
@@ -183,8 +185,9 @@ func describeTemplate() *Description {
 	return &Description{
 		Kind: KindTemplate, Plural: "templates", About: "Texts with variables, to be rendered",
 		New:    func() Document { return &Template{IsActive: true} },
-		Parent: KindCategory, ParentField: "category", ActiveField: "is_active", TitleField: "name", TextField: "template_content",
-		Searched: true, Filters: commonFilters(),
+		Parent: KindCategory, ParentField: "category", ActiveField: "is_active", TitleField: "name",
+		TextField: "template_content",
+		Searched:  true, Filters: commonFilters(),
 		Needed: []string{"template_id", "category", "name", "template_content"},
 		Columns: []Column{
 			column("ID", func(t *Template) string { return t.TemplateID }),
@@ -207,7 +210,8 @@ func exampleTemplate() Document {
 		TemplateContent: "# {{title}}\n\nImpact: {{impact}}\n{{#followed_up}}Followed up.{{/followed_up}}\n",
 		Variables: []Variable{
 			{Name: "title", Title: "Title", Type: TypeText, Required: true, Description: "One line"},
-			{Name: "impact", Title: "Impact", Type: TypeSelect, Options: []string{"none", "some", "all"}, Default: "none"},
+			{Name: "impact", Title: "Impact", Type: TypeSelect, Options: []string{"none", "some", "all"},
+				Default: "none"},
 			{Name: "followed_up", Title: "Followed up?", Type: TypeBoolean},
 		},
 		IsActive: true, Common: Common{Tags: []string{"operations"}},

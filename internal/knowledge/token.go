@@ -177,7 +177,9 @@ func denseScript(r rune) bool {
 	return r <= 0x0e7f || // Thai
 		r >= 0x0e80 && r <= 0x0eff || r >= 0x1000 && r <= 0x109f || r >= 0x1780 && r <= 0x17ff || // Lao, Burmese, Khmer
 		r >= 0x3040 && r <= 0x30ff || r >= 0x31f0 && r <= 0x31ff || r == 0x3005 || // Kana
-		r >= 0x3400 && r <= 0x4dbf || r >= 0x4e00 && r <= 0x9fff || r >= 0xf900 && r <= 0xfaff || r >= 0x20000 && r <= 0x3ffff || // Han
+		// Han
+		r >= 0x3400 && r <= 0x4dbf || r >= 0x4e00 && r <= 0x9fff || r >= 0xf900 && r <= 0xfaff ||
+		r >= 0x20000 && r <= 0x3ffff ||
 		r >= 0xac00 && r <= 0xd7af || r >= 0x1100 && r <= 0x11ff // Hangul
 }
 
@@ -344,5 +346,6 @@ func isWord(r rune) bool {
 
 // Words splits a text into its words: runs of letters, digits and marks, in lower case.
 func Words(text string) []string {
-	return slices.DeleteFunc(strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !isWord(r) }), func(w string) bool { return w == "" })
+	return slices.DeleteFunc(strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !isWord(r) }),
+		func(w string) bool { return w == "" })
 }

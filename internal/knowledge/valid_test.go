@@ -50,32 +50,43 @@ func TestValidationNamesEveryFaultAtOnce(t *testing.T) {
 	}{
 		{
 			&Rule{
-				RuleID: "a b", Category: "-/-", Title: "two\nlines", Description: " \n\t", Severity: "LOUD", Enforcement: "please", Priority: MaxPriority + 1,
-				Status: "active", ViolationsConsequence: "\x00", Examples: []Example{{Title: "only"}, {Code: "\u202e"}}, AntiPatterns: []Example{{Note: "\xff"}},
+				RuleID: "a b", Category: "-/-", Title: "two\nlines", Description: " \n\t", Severity: "LOUD",
+				Enforcement: "please", Priority: MaxPriority + 1,
+				Status: "active", ViolationsConsequence: "\x00", Examples: []Example{{Title: "only"},
+					{Code: "\u202e"}}, AntiPatterns: []Example{{Note: "\xff"}},
 				Common: Common{
-					Tags: []string{"a", "a", "", long}, Extra: map[string]any{"a/b": "\x01", "~": []any{map[string]any{"\x02": 1}}, "f": math.Inf(1), "c": make(chan int)},
-					Scope: Scope{Activation: "sometimes", Globs: []string{"\x1b"}, Languages: []string{"Go", "", "go"}, Targets: []string{"\u2066"}},
+					Tags: []string{"a", "a", "", long}, Extra: map[string]any{"a/b": "\x01",
+						"~": []any{map[string]any{"\x02": 1}}, "f": math.Inf(1), "c": make(chan int)},
+					Scope: Scope{Activation: "sometimes", Globs: []string{"\x1b"}, Languages: []string{"Go", "", "go"},
+						Targets: []string{"\u2066"}},
 				},
 			},
 			[]string{
-				"/rule_id", "/category", "/title", "/description", "/severity", "/enforcement", "/priority", "/status", "/violations_consequence",
-				"/examples/0", "/examples/1/code", "/anti_patterns/0/note", "/tags/1", "/tags/2", "/tags/3", "/scope/activation", "/scope/globs/0",
-				"/scope/languages/0", "/scope/languages/1", "/scope/targets/0", "/extra/a~1b", "/extra/~0/0", "/extra/f", "/extra/c",
+				"/rule_id", "/category", "/title", "/description", "/severity", "/enforcement", "/priority", "/status",
+				"/violations_consequence",
+				"/examples/0", "/examples/1/code", "/anti_patterns/0/note", "/tags/1", "/tags/2", "/tags/3",
+				"/scope/activation", "/scope/globs/0",
+				"/scope/languages/0", "/scope/languages/1", "/scope/targets/0", "/extra/a~1b", "/extra/~0/0",
+				"/extra/f", "/extra/c",
 			},
 		},
 		{
 			&Practice{
-				PracticeID: "..", Category: strings.Repeat("x", MaxID+1), Title: long, Description: "d", Benefits: many, ImplementationGuide: "\a",
-				References: []Reference{{Title: "\b"}, {URL: "\f"}}, EffectivenessScore: &score, AdoptionRate: new(1.01),
+				PracticeID: "..", Category: strings.Repeat("x", MaxID+1), Title: long, Description: "d",
+				Benefits: many, ImplementationGuide: "\a",
+				References: []Reference{{Title: "\b"}, {URL: "\f"}}, EffectivenessScore: &score,
+				AdoptionRate: new(1.01),
 			},
 			[]string{
-				"/practice_id", "/category", "/title", "/benefits", "/implementation_guide", "/references/0/title", "/references/1/url",
+				"/practice_id", "/category", "/title", "/benefits", "/implementation_guide", "/references/0/title",
+				"/references/1/url",
 				"/effectiveness_score", "/adoption_rate",
 			},
 		},
 		{
 			&Template{
-				TemplateID: "é", Category: "c", Name: "\r", TemplateContent: "{{#on}} never closed", Description: strings.Repeat("x", MaxText+1),
+				TemplateID: "é", Category: "c", Name: "\r", TemplateContent: "{{#on}} never closed",
+				Description: strings.Repeat("x", MaxText+1),
 				Variables: []Variable{
 					{Name: "on"},
 					{Name: "on"},
@@ -93,25 +104,32 @@ func TestValidationNamesEveryFaultAtOnce(t *testing.T) {
 				},
 			},
 			[]string{
-				"/template_id", "/name", "/description", "/template_content", "/variables/1/name", "/variables/2/name", "/variables/3/type", "/variables/4/options",
-				"/variables/5/options", "/variables/6/pattern", "/variables/7/pattern", "/variables/7/default", "/variables/8/default", "/variables/9/pattern",
-				"/variables/9/title", "/variables/9/description", "/variables/10/default", "/variables/11/default", "/variables/12/pattern",
+				"/template_id", "/name", "/description", "/template_content", "/variables/1/name", "/variables/2/name",
+				"/variables/3/type", "/variables/4/options",
+				"/variables/5/options", "/variables/6/pattern", "/variables/7/pattern", "/variables/7/default",
+				"/variables/8/default", "/variables/9/pattern",
+				"/variables/9/title", "/variables/9/description", "/variables/10/default", "/variables/11/default",
+				"/variables/12/pattern",
 			},
 		},
 		{&Category{ID: "", Name: "a\nb", Description: "\v"}, []string{"/category_id", "/name", "/description"}},
 		{
 			&Violation{
-				ViolationID: "7", RuleID: "a/b", Source: long, Repository: "\n", Path: "\x00", Line: -1, Message: "", Severity: "low", Status: "waived",
+				ViolationID: "7", RuleID: "a/b", Source: long, Repository: "\n", Path: "\x00", Line: -1, Message: "",
+				Severity: "low", Status: "waived",
 				ReportedBy: long, ResolvedBy: "\x7f", ReportedAt: far, WaiverExpiry: far, ResolvedAt: far,
 			},
 			[]string{
-				"/violation_id", "/rule_id", "/source", "/repository", "/path", "/line", "/message", "/severity", "/waiver_reason", "/reported_by",
+				"/violation_id", "/rule_id", "/source", "/repository", "/path", "/line", "/message", "/severity",
+				"/waiver_reason", "/reported_by",
 				"/resolved_by", "/reported_at", "/waiver_expiry", "/resolved_at",
 			},
 		},
-		{&Violation{ViolationID: NewBatchID().String(), RuleID: "r", Message: "m", Line: 1 << 31, Status: "gone"}, []string{"/line", "/status"}},
+		{&Violation{ViolationID: NewBatchID().String(), RuleID: "r", Message: "m", Line: 1 << 31, Status: "gone"},
+			[]string{"/line", "/status"}},
 		{
-			&Principal{PrincipalID: "ci", Name: long, Role: "king", TokenHash: strings.Repeat("A", 64), TokenPrefix: "\n", Expiry: far},
+			&Principal{PrincipalID: "ci", Name: long, Role: "king", TokenHash: strings.Repeat("A", 64),
+				TokenPrefix: "\n", Expiry: far},
 			[]string{"/name", "/role", "/token_hash", "/token_prefix", "/expiry"},
 		},
 	} {
@@ -123,7 +141,8 @@ func TestValidationNamesEveryFaultAtOnce(t *testing.T) {
 func TestIDsAreWhatAPathCanHold(t *testing.T) {
 	for id, ok := range map[string]bool{
 		"a": true, "SEC-001": true, "a.b_c-D9": true, "...": true, "-": true, strings.Repeat("x", MaxID): true,
-		"": false, ".": false, "..": false, "a/b": false, "a b": false, "é": false, "a\x00": false, "a%2e": false, strings.Repeat("x", MaxID+1): false,
+		"": false, ".": false, "..": false, "a/b": false, "a b": false, "é": false, "a\x00": false, "a%2e": false,
+		strings.Repeat("x", MaxID+1): false,
 	} {
 		if got := idFault(id) == ""; got != ok {
 			t.Errorf("id %.20q is fine: %v, want %v (%s)", id, got, ok, idFault(id))
@@ -178,8 +197,10 @@ func TestTextFaultNamesTheFaultAndItsPlace(t *testing.T) {
 		{"tenet_" + strings.Repeat("a", 43), "tenet token"},
 		{"-----BEGIN RSA PRIVATE KEY-----\n" + key + "\n-----END RSA PRIVATE KEY-----", "private key"},
 		{"-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----", ""},
-		{`"-----BEGIN PRIVATE KEY-----\n` + strings.ReplaceAll(key, "\n", `\n`) + `\n-----END PRIVATE KEY-----"`, "private key"},
-		{"Bearer eyJ" + strings.Repeat("a", 20) + ".eyJ" + strings.Repeat("b", 20) + "." + strings.Repeat("c", 43), "signed token"},
+		{`"-----BEGIN PRIVATE KEY-----\n` + strings.ReplaceAll(key, "\n", `\n`) + `\n-----END PRIVATE KEY-----"`,
+			"private key"},
+		{"Bearer eyJ" + strings.Repeat("a", 20) + ".eyJ" + strings.Repeat("b", 20) + "." + strings.Repeat("c", 43),
+			"signed token"},
 		{"A JWT has three parts, as in eyJhbGciOi.eyJzdWIi.c2ln", ""},
 		{"postgres://app:k3y7x9Qz@db.internal/app", "address with a password"},
 		{"postgres://user:password@localhost/db and https://user:pass1234@example.com", ""},
@@ -284,7 +305,8 @@ func TestErrorsCanBeReadAndMoved(t *testing.T) {
 		t.Errorf("Error() = %q", got)
 	}
 	moved := err.Below("/ops/3")
-	if moved.Faults[0].Pointer != "/ops/3/a" || moved.Faults[1].Pointer != "/ops/3" || !moved.Query || err.Faults[0].Pointer != "/a" {
+	if moved.Faults[0].Pointer != "/ops/3/a" || moved.Faults[1].Pointer != "/ops/3" || !moved.Query ||
+		err.Faults[0].Pointer != "/a" {
 		t.Errorf("Below = %+v of %+v", moved, err)
 	}
 	if e := BadQuery("limit", "%d", 3); !e.Query || e.Faults[0] != (Fault{"/limit", "3"}) {
@@ -351,17 +373,22 @@ func BenchmarkTextFault(b *testing.B) {
 
 func TestChecksAreBounded(t *testing.T) {
 	for pattern, want := range map[string]string{
-		`passw(or)?d`: "", `(?i)begin [a-z ]*private key`: "", `^//`: "", "": "empty", "(": "missing closing", `(?=x)`: "RE2", "a*": "empty text", "^|x": "empty text",
+		`passw(or)?d`: "", `(?i)begin [a-z ]*private key`: "", `^//`: "", "": "empty", "(": "missing closing",
+		`(?=x)`: "RE2", "a*": "empty text", "^|x": "empty text",
 		"(x{1000}){9}": "RE2", "(abcdef){400}": "too costly", strings.Repeat("a", 1001): "1000 bytes",
 	} {
-		r := &Rule{RuleID: "A", Category: "c", Title: "t", Description: "d", Checks: []Check{{ID: "x", Kind: CheckForbid, Pattern: pattern}}}
+		r := &Rule{RuleID: "A", Category: "c", Title: "t", Description: "d",
+			Checks: []Check{{ID: "x", Kind: CheckForbid, Pattern: pattern}}}
 		r.Normalize()
 		err := r.Validate()
-		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "/checks/0/pattern")) {
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), "/checks/0/pattern")) {
 			t.Errorf("pattern %q: %v, want %q", pattern, err, want)
 		}
 	}
-	r := &Rule{RuleID: "A", Category: "c", Title: "t", Description: "d", Checks: []Check{{ID: "x", Kind: "x", Pattern: "b", Globs: []string{"["}}, {ID: "x", Kind: CheckPath, Pattern: "b"}}}
+	r := &Rule{RuleID: "A", Category: "c", Title: "t", Description: "d",
+		Checks: []Check{{ID: "x", Kind: "x", Pattern: "b", Globs: []string{"["}},
+			{ID: "x", Kind: CheckPath, Pattern: "b"}}}
 	r.Normalize()
 	wantFaults(t, "checks", r.Validate(), "/checks/0/kind", "/checks/0/globs/0", "/checks/1/id")
 }

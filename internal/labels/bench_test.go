@@ -15,8 +15,9 @@ import (
 	"tenet/internal/store/storegen"
 )
 
-// BenchmarkLabel compares a list and a search at a label with those of now, and making the copy with making the mirror that a rebuild makes.
-// TENET_BENCH_DOCUMENTS says how many documents there are; 2000. Of each hundred one has changed since the label.
+// BenchmarkLabel compares a list and a search at a label with those of now, and making the copy with making the mirror
+// that a rebuild makes. TENET_BENCH_DOCUMENTS says how many documents there are; 2000. Of each hundred one has changed
+// since the label.
 func BenchmarkLabel(b *testing.B) {
 	n, _ := strconv.Atoi(os.Getenv("TENET_BENCH_DOCUMENTS"))
 	if n == 0 {
@@ -29,7 +30,8 @@ func BenchmarkLabel(b *testing.B) {
 	defer s.Close()
 	ops := []knowledge.Op{}
 	apply := func() {
-		if _, err := s.Apply(b.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "b", Ops: ops}); err != nil {
+		if _, err := s.Apply(b.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "b",
+			Ops: ops}); err != nil {
 			b.Fatal(err)
 		}
 		ops = ops[:0]
@@ -58,14 +60,16 @@ func BenchmarkLabel(b *testing.B) {
 	}
 	apply()
 	copies := func() *labels.Copies {
-		return labels.New(labels.Options{Source: s, Feed: s, Patience: 1 << 50, Make: func(ctx context.Context, fill func(store.Sink) error) (labels.Copy, error) {
-			return made(ctx, b.TempDir(), fill)
-		}})
+		return labels.New(labels.Options{Source: s, Feed: s, Patience: 1 << 50,
+			Make: func(ctx context.Context, fill func(store.Sink) error) (labels.Copy, error) {
+				return made(ctx, b.TempDir(), fill)
+			}})
 	}
 	list := knowledge.Query{Kind: knowledge.KindRule, Limit: 20}
 	b.Run("rebuild of a mirror", func(b *testing.B) {
 		for b.Loop() {
-			m, err := made(b.Context(), b.TempDir(), func(sink store.Sink) error { return s.Snapshot(b.Context(), 0, sink) })
+			m, err := made(b.Context(), b.TempDir(),
+				func(sink store.Sink) error { return s.Snapshot(b.Context(), 0, sink) })
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -73,7 +73,8 @@ func (c *Copies) purge(ctx context.Context, changes []knowledge.Change) {
 		err := h.copy.Foresee(ctx, left)
 		c.mu.Lock()
 		if err != nil {
-			c.o.Log.WarnContext(ctx, "purge could not be done in the copy of a label: the copy is removed", "error", err.Error())
+			c.o.Log.WarnContext(ctx, "purge could not be done in the copy of a label: the copy is removed", "error",
+				err.Error())
 			c.drop(h)
 		}
 		c.mu.Unlock()

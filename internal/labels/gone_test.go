@@ -23,9 +23,10 @@ func TestAListNamesTheDocumentsThatTheLogHasLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	c := labels.New(labels.Options{Source: s, Feed: s, Make: func(ctx context.Context, fill func(store.Sink) error) (labels.Copy, error) {
-		return made(ctx, t.TempDir(), fill)
-	}})
+	c := labels.New(labels.Options{Source: s, Feed: s,
+		Make: func(ctx context.Context, fill func(store.Sink) error) (labels.Copy, error) {
+			return made(ctx, t.TempDir(), fill)
+		}})
 	defer c.Close()
 	apply := func(ops ...knowledge.Op) {
 		t.Helper()
@@ -33,7 +34,8 @@ func TestAListNamesTheDocumentsThatTheLogHasLost(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	apply(knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = storetest.GeneralCategory }), knowledge.NoVersion))
+	apply(knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = storetest.GeneralCategory }),
+		knowledge.NoVersion))
 	var lost []knowledge.Key
 	holds := map[string]int64{}
 	for _, id := range []string{"A-1", "A-2", "A-3"} {
@@ -59,7 +61,8 @@ func TestAListNamesTheDocumentsThatTheLogHasLost(t *testing.T) {
 	}
 	rules := knowledge.Query{Kind: knowledge.KindRule}
 	_, err = c.ListAt(t.Context(), &knowledge.Label{LabelID: "production", Seq: late.Seq, Holds: holds}, rules)
-	if gone, ok := errors.AsType[*store.GoneError](err); !ok || !slices.Equal(gone.Keys, lost) || gone.At != late.Seq || !strings.Contains(err.Error(), "rule/A-1, rule/A-3") {
+	if gone, ok := errors.AsType[*store.GoneError](err); !ok || !slices.Equal(gone.Keys, lost) ||
+		gone.At != late.Seq || !strings.Contains(err.Error(), "rule/A-1, rule/A-3") {
 		t.Errorf("versions that a label holds are gone: %v", err)
 	}
 	apply(knowledge.Op{Verb: knowledge.VerbRestore, Key: knowledge.Key{Kind: knowledge.KindRule, ID: "A-2"}})
@@ -67,7 +70,8 @@ func TestAListNamesTheDocumentsThatTheLogHasLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = c.ListAt(t.Context(), &knowledge.Label{LabelID: "production", Seq: early.Seq}, rules)
-	if gone, ok := errors.AsType[*store.GoneError](err); !ok || len(gone.Keys) > 0 || gone.At != early.Seq || gone.Oldest <= early.Seq {
+	if gone, ok := errors.AsType[*store.GoneError](err); !ok || len(gone.Keys) > 0 || gone.At != early.Seq ||
+		gone.Oldest <= early.Seq {
 		t.Errorf("the log begins after a label: %v", err)
 	}
 }

@@ -128,7 +128,8 @@ func read[T any](ctx context.Context, c *Copies, l *knowledge.Label, fn func(sto
 }
 
 // once calls fn with the copy of a label, unless late fires first.
-func once[T any](ctx context.Context, c *Copies, l *knowledge.Label, late <-chan time.Time, fn func(store.Reader) (T, error)) (T, error) {
+func once[T any](ctx context.Context, c *Copies, l *knowledge.Label, late <-chan time.Time,
+	fn func(store.Reader) (T, error)) (T, error) {
 	var none T
 	h, err := c.take(ctx, l)
 	if err != nil {
@@ -141,7 +142,8 @@ func once[T any](ctx context.Context, c *Copies, l *knowledge.Label, late <-chan
 		return none, ctx.Err()
 	case <-late:
 		return none, &store.UnavailableError{
-			Reason: "the documents as of change " + fmt.Sprint(l.Seq) + " are being put together for lists and searches; " +
+			Reason: "the documents as of change " + fmt.Sprint(l.Seq) +
+				" are being put together for lists and searches; " +
 				"single documents can be read at the label meanwhile",
 			RetryAfter: notYet, NotDone: true,
 		}

@@ -20,7 +20,8 @@ func (c *Copies) make(ctx context.Context, h *held, l *knowledge.Label) {
 	for err == nil {
 		purged, done := c.publish(h, made)
 		if done {
-			c.o.Log.InfoContext(ctx, "documents of a label are ready for lists and searches", "label", l.LabelID, "seq", int64(l.Seq),
+			c.o.Log.InfoContext(ctx, "documents of a label are ready for lists and searches", "label", l.LabelID,
+				"seq", int64(l.Seq),
 				"documents", n, "took", time.Since(began).Round(time.Millisecond).String())
 			return
 		}
@@ -111,10 +112,12 @@ func (s *scan) run(ctx context.Context, sink store.Sink) error {
 	return s.older(ctx, sink)
 }
 
-// older passes on the documents that were changed since, as the log has them. The error names all that it does not have.
+// older passes on the documents that were changed since, as the log has them. The error names all that it does not
+// have.
 func (s *scan) older(ctx context.Context, sink store.Sink) error {
 	var lost *store.GoneError
-	keys := slices.SortedFunc(maps.Keys(s.changed), func(a, b knowledge.Key) int { return strings.Compare(a.String(), b.String()) })
+	keys := slices.SortedFunc(maps.Keys(s.changed),
+		func(a, b knowledge.Key) int { return strings.Compare(a.String(), b.String()) })
 	for _, key := range keys {
 		rec, err := store.AtLabel(ctx, s.source, s.label, key)
 		gone, trimmed := errors.AsType[*store.GoneError](err)
@@ -143,7 +146,8 @@ func (s *scan) older(ctx context.Context, sink store.Sink) error {
 
 // list passes on the documents of a kind that have not changed since the label.
 func (s *scan) list(ctx context.Context, kind knowledge.Kind, sink store.Sink) error {
-	q := knowledge.Query{Kind: kind, Activity: knowledge.AnyActivity, Order: knowledge.OrderID, Limit: knowledge.MaxLimit}
+	q := knowledge.Query{Kind: kind, Activity: knowledge.AnyActivity, Order: knowledge.OrderID,
+		Limit: knowledge.MaxLimit}
 	for {
 		page, err := s.source.List(ctx, q)
 		if err != nil {

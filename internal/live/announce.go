@@ -135,7 +135,8 @@ func (h *Hub) queued(ctx context.Context, id knowledge.BatchID, waiting map[know
 	h.publishUnless(id, provisionalEvents(&entry, time.Now()))
 }
 
-// checkWaiting checks the announced batches: the log publishes those that were applied, checkWaiting those that were parked.
+// checkWaiting checks the announced batches: the log publishes those that were applied, checkWaiting those that were
+// parked.
 func (h *Hub) checkWaiting(ctx context.Context, waiting map[knowledge.BatchID]bool) {
 	if mode := h.modeNow().Mode; mode == knowledge.ModeDegraded || mode == knowledge.ModeCold {
 		return // nothing is replayed before the primary is back

@@ -52,8 +52,8 @@ type load struct {
 	Deflate bool // they accept compressed messages
 }
 
-// benchClients subscribes, prints "ready", then for each change that everybody has received its seq and when the last one did,
-// until standard input ends.
+// benchClients subscribes, prints "ready", then for each change that everybody has received its seq and when the last
+// one did, until standard input ends.
 func benchClients(text string) error {
 	var l load
 	if err := json.Unmarshal([]byte(text), &l); err != nil {
@@ -136,8 +136,8 @@ func (l *load) open(stuck bool, received func(seq int)) error {
 	return nil
 }
 
-// count reads a stream of either kind: everything but the seqs of changes is skipped. A compressed message can't be read
-// and counts as the next change.
+// count reads a stream of either kind: everything but the seqs of changes is skipped. A compressed message can't be
+// read and counts as the next change.
 func count(in *bufio.Reader, received func(seq int)) {
 	next := 0
 	for {
@@ -344,8 +344,8 @@ func newCoderServer(b *testing.B, size int) *benchServer {
 	return q.server(b, size, addr, shut, func(text []byte) []byte { return text })
 }
 
-// newGobwasServer starts a server with nothing but the leanest library: no net/http, one frame for all connections, a goroutine
-// that writes and one that reads.
+// newGobwasServer starts a server with nothing but the leanest library: no net/http, one frame for all connections, a
+// goroutine that writes and one that reads.
 func newGobwasServer(b *testing.B, size int) *benchServer {
 	b.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -512,8 +512,8 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkFanOut sends one message of 500 bytes to all subscribers at a time: through the hub, as WebSockets and as server-sent
-// events, and through servers that have a bare library and nothing else.
+// BenchmarkFanOut sends one message of 500 bytes to all subscribers at a time: through the hub, as WebSockets and as
+// server-sent events, and through servers that have a bare library and nothing else.
 func BenchmarkFanOut(b *testing.B) {
 	for _, clients := range []int{1000, 5000, 10_000} {
 		for _, name := range []string{"hub", "events", "coder", "gobwas"} {
@@ -546,8 +546,8 @@ func BenchmarkBurst(b *testing.B) {
 	}
 }
 
-// BenchmarkStuck is BenchmarkFanOut of messages of 16 KiB to 1,000 subscribers, with and without 1 % of them who read nothing
-// and are cut off in its course.
+// BenchmarkStuck is BenchmarkFanOut of messages of 16 KiB to 1,000 subscribers, with and without 1 % of them who read
+// nothing and are cut off in its course.
 func BenchmarkStuck(b *testing.B) {
 	for _, stuck := range []int{0, 10} {
 		b.Run(strconv.Itoa(stuck), func(b *testing.B) {

@@ -29,8 +29,8 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// An instance is a tenet, as far as this package sees one: a store on the shared database, a hub, and a door with an address
-// that outlives it.
+// An instance is a tenet, as far as this package sees one: a store on the shared database, a hub, and a door with an
+// address that outlives it.
 type instance struct {
 	t    *testing.T
 	pg   string
@@ -318,7 +318,8 @@ func chaos(t *testing.T, rounds int, atMost time.Duration) {
 			}
 		}
 		if !slices.Equal(f.seqs, want) {
-			t.Errorf("%s got %d changes, want %d; the first difference is at %d of %v", f.name, len(f.seqs), len(want), difference(f.seqs, want), tail5(f.seqs))
+			t.Errorf("%s got %d changes, want %d; the first difference is at %d of %v", f.name, len(f.seqs), len(want),
+				difference(f.seqs, want), tail5(f.seqs))
 		}
 	}
 	t.Logf("%d changes to %d followers", len(log), len(followers))
@@ -341,7 +342,8 @@ func crowd(t *testing.T, both []*instance) []*follower {
 	all := func(*knowledge.Change) bool { return true }
 	isRule := func(c *knowledge.Change) bool { return c.Key.Kind == knowledge.KindRule }
 	first := func(c *knowledge.Change) bool {
-		return c.Key == (knowledge.Key{Kind: knowledge.KindCategory, ID: "cat-0"}) || c.Record != nil && c.Record.Category == "cat-0"
+		return c.Key == (knowledge.Key{Kind: knowledge.KindCategory, ID: "cat-0"}) || c.Record != nil &&
+			c.Record.Category == "cat-0"
 	}
 	list := []*follower{
 		{name: "hopping-socket", role: "viewer", wants: seen, run: hops(t, "websocket", both, false)},
@@ -349,8 +351,10 @@ func crowd(t *testing.T, both []*instance) []*follower {
 		{name: "admin", role: "admin", wants: all, run: hops(t, "websocket", both, false)},
 		{name: "slow-socket", role: "viewer", wants: seen, run: hops(t, "websocket", both, true)},
 		{name: "slow-events", role: "viewer", wants: seen, run: hops(t, "sse", both, true)},
-		{name: "rules-only", role: "viewer", query: "&kind=rule", wants: isRule, run: hops(t, "websocket", both, false)},
-		{name: "one-category", role: "viewer", query: "&category=cat-0&document=false", wants: first, run: hops(t, "sse", both, false)},
+		{name: "rules-only", role: "viewer", query: "&kind=rule", wants: isRule, run: hops(t, "websocket", both,
+			false)},
+		{name: "one-category", role: "viewer", query: "&category=cat-0&document=false", wants: first,
+			run: hops(t, "sse", both, false)},
 		{name: "go-client-one", role: "viewer", wants: seen, run: goClient(both[0])},
 		{name: "go-client-two", role: "admin", wants: all, run: goClient(both[1])},
 	}
@@ -410,7 +414,8 @@ func (w *writer) some(n int) {
 			category := fmt.Sprintf("cat-%d", rand.IntN(3))
 			switch rand.IntN(5) {
 			case 0:
-				ops = append(ops, knowledge.Put(storetest.Practice(func(p *knowledge.Practice) { p.Category = category }), knowledge.AnyVersion))
+				ops = append(ops, knowledge.Put(
+					storetest.Practice(func(p *knowledge.Practice) { p.Category = category }), knowledge.AnyVersion))
 			case 1:
 				ops = append(ops, knowledge.Put(storetest.Principal(), knowledge.AnyVersion))
 			default:

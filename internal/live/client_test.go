@@ -46,7 +46,8 @@ func TestTheGoClientFollowsAHub(t *testing.T) {
 	if diff := cmp.Diff(log.all(), got); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
-	if err := c.Watch(ctx, client.Watch{Kinds: []knowledge.Kind{knowledge.KindPrincipal}}, nil); !errors.Is(err, store.ErrForbidden) {
+	if err := c.Watch(ctx, client.Watch{Kinds: []knowledge.Kind{knowledge.KindPrincipal}}, nil); !errors.Is(err,
+		store.ErrForbidden) {
 		t.Errorf("a viewer who asks for principals gets %v, want %v", err, store.ErrForbidden)
 	}
 	if err := c.Watch(ctx, client.Watch{After: knowledge.MarkAt(3, [32]byte{1})}, nil); !errors.Is(err, store.ErrGone) {
@@ -54,7 +55,8 @@ func TestTheGoClientFollowsAHub(t *testing.T) {
 	}
 }
 
-// TestTheGoClientComesBack cuts a watch off again and again while the log grows: it misses nothing and gets nothing twice.
+// TestTheGoClientComesBack cuts a watch off again and again while the log grows: it misses nothing and gets nothing
+// twice.
 func TestTheGoClientComesBack(t *testing.T) {
 	log := newLog(t)
 	r := newRig(t, log, Options{Ring: 16})

@@ -88,7 +88,8 @@ func TestWhatIsSentIsWhatIsDescribed(t *testing.T) {
 	for i, e := range provisionalEvents(&entry, testTime) {
 		var got provisionalMessage
 		strict(t, e.full.text, &got)
-		if got.ID != entry.Batch.Ops[i].Key.ID || got.Batch != entry.Batch.ID || !got.Provisional || got.Verb == knowledge.VerbPatch {
+		if got.ID != entry.Batch.Ops[i].Key.ID || got.Batch != entry.Batch.ID || !got.Provisional ||
+			got.Verb == knowledge.VerbPatch {
 			t.Errorf("op %d is announced as %+v", i, got)
 		}
 	}

@@ -47,7 +47,8 @@ func noGoroutinesLeft(t testing.TB) {
 		for runtime.NumGoroutine() > before {
 			if time.Now().After(end) {
 				stacks := make([]byte, 1<<20)
-				t.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), stacks[:runtime.Stack(stacks, true)])
+				t.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(),
+					stacks[:runtime.Stack(stacks, true)])
 			}
 			<-tick.C
 		}
@@ -174,7 +175,8 @@ func (r *rig) try(kind, query, token string, header ...string) (*peer, *http.Res
 	return dialEvents(r.t, url, h)
 }
 
-func dialSocket(t testing.TB, url string, h http.Header, mode websocket.CompressionMode) (*peer, *http.Response, error) {
+func dialSocket(t testing.TB, url string, h http.Header,
+	mode websocket.CompressionMode) (*peer, *http.Response, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	conn, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPHeader: h, CompressionMode: mode})
 	if err != nil {

@@ -38,7 +38,8 @@ type Options struct {
 	// Origins lists hosts whose pages may subscribe, besides the server's own, such as "docs.example.com" or
 	// "https://*.example.com".
 	Origins []string `name:"live-origins" split:"," doc:"Hosts whose pages may follow the live changes, besides the server's own; several between commas, as in docs.example.com,https://*.example.org"`
-	// MaxConnections bounds the streams; more are refused with 503. MaxPerPrincipal bounds those of one principal; more are refused with 429.
+	// MaxConnections bounds the streams; more are refused with 503. MaxPerPrincipal bounds those of one principal; more
+	// are refused with 429.
 	MaxConnections  int `name:"live-streams" default:"10000" least:"1" doc:"Live streams at one time; more are told to come back"`
 	MaxPerPrincipal int `name:"live-streams-each" default:"1000" least:"1" doc:"Live streams of one principal at one time"`
 
@@ -87,7 +88,8 @@ func CheckOrigins(list []string) error {
 			return fmt.Errorf("%q is no pattern of hosts: %w", host, err)
 		}
 		if host == "" || strings.ContainsFunc(host, unicode.IsSpace) {
-			return fmt.Errorf("%q is no pattern of hosts: want one such as docs.example.com or https://*.example.com", host)
+			return fmt.Errorf("%q is no pattern of hosts: want one such as docs.example.com or https://*.example.com",
+				host)
 		}
 	}
 	return nil
@@ -270,8 +272,8 @@ func (h *Hub) publishLocked(events []*event) {
 	}
 }
 
-// forgetPerson empties the ring, since any event may name an erased person: who needs those events reads the log, which does
-// not. The person's own streams end. It needs the hub's lock.
+// forgetPerson empties the ring, since any event may name an erased person: who needs those events reads the log, which
+// does not. The person's own streams end. It needs the hub's lock.
 func (h *Hub) forgetPerson(person *knowledge.Erasure) {
 	h.ring.reset(h.ring.high)
 	h.pages.forget()

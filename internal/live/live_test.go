@@ -42,11 +42,13 @@ func TestAStreamHoldsEveryChangeAfterItsStartInOrder(t *testing.T) {
 			t.Run(c.name, func(t *testing.T) {
 				p := r.dial(kind, c.query, "viewer", c.header...)
 				hello := p.expect(typeHello)
-				if hello.After != c.after || hello.Newest != log.end() && c.name == "from the beginning" || hello.Mode != knowledge.ModeNormal {
+				if hello.After != c.after || hello.Newest != log.end() && c.name == "from the beginning" ||
+					hello.Mode != knowledge.ModeNormal {
 					t.Errorf("hello is %s, want after %d", hello.raw, c.after)
 				}
 				want := upTo(c.after+1, 300)
-				if diff := cmp.Diff(want, seqs(p.changes(len(want)))[:len(want):len(want)]); diff != "" && len(want) > 0 {
+				if diff := cmp.Diff(want, seqs(p.changes(len(want)))[:len(want):len(want)]); diff != "" &&
+					len(want) > 0 {
 					t.Errorf("changes (-want +got):\n%s", diff)
 				}
 			})
@@ -75,7 +77,8 @@ func TestWhatIsWrittenLaterFollows(t *testing.T) {
 
 func TestAMessageHoldsTheChangeAsTheLogHasIt(t *testing.T) {
 	log := newLog(t)
-	log.add(put(t, rule("A", func(r *knowledge.Rule) { r.Title = "a < b & \"c\" \u2028 ü" })), purge(knowledge.KindPractice, "P"))
+	log.add(put(t, rule("A", func(r *knowledge.Rule) { r.Title = "a < b & \"c\" \u2028 ü" })),
+		purge(knowledge.KindPractice, "P"))
 	r := newRig(t, log, Options{})
 	for i, query := range []string{"after=0", "after=0&document=false"} {
 		kinds(t, func(t *testing.T, kind string) {
@@ -96,7 +99,8 @@ func TestAMessageHoldsTheChangeAsTheLogHasIt(t *testing.T) {
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("change (-want +got):\n%s", diff)
 				}
-				if at := knowledge.MarkAt(want.Seq, want.Chain).String(); kind == "sse" && m.lastID != at || m.Position != at {
+				if at := knowledge.MarkAt(want.Seq, want.Chain).String(); kind == "sse" && m.lastID != at ||
+					m.Position != at {
 					t.Errorf("the event's id is %q and its position %q, want %s", m.lastID, m.Position, at)
 				}
 			}
@@ -155,7 +159,8 @@ func TestASubscriberGetsWhatItNamed(t *testing.T) {
 func TestRefusalsComeBeforeTheStream(t *testing.T) {
 	log := newLog(t)
 	log.rules(3)
-	r := newRig(t, log, Options{MaxConnections: 3, MaxPerPrincipal: 2, Origins: []string{"docs.example.com", "https://*.example.org"}})
+	r := newRig(t, log, Options{MaxConnections: 3, MaxPerPrincipal: 2, Origins: []string{"docs.example.com",
+		"https://*.example.org"}})
 	for _, c := range []struct {
 		name, query, token string
 		header             []string
@@ -351,7 +356,8 @@ func TestAPositionBehindTheEndOfTheOnlyLogIsGone(t *testing.T) {
 	r := newRig(t, log, Options{Alone: true})
 	r.dial("websocket", "after=20", "viewer").expect(typeHello)
 	for _, after := range []string{"21", "21-0123456789abcdef", "5000"} {
-		if m, err := r.dial("websocket", "after="+after, "viewer").next(); err != nil || m.Type != typeGone || m.Oldest != 0 {
+		if m, err := r.dial("websocket", "after="+after, "viewer").next(); err != nil || m.Type != typeGone ||
+			m.Oldest != 0 {
 			t.Errorf("after %s: got %s and %v, want gone", after, m.raw, err)
 		}
 		_, resp, err := r.try("sse", "after="+after, "viewer")
@@ -482,7 +488,8 @@ func TestAHubThatClosesSaysWhenToComeBack(t *testing.T) {
 			if m.Seq != 3 || m.Retry < 1000 || m.Why == "" {
 				t.Errorf("got %s, want a goodbye with seq 3 and a delay", m.raw)
 			}
-			if kind == "sse" && (m.lastID != m.Position || !strings.HasPrefix(m.Position, "3-") || m.retry != strconv.FormatInt(m.Retry, 10)) {
+			if kind == "sse" && (m.lastID != m.Position || !strings.HasPrefix(m.Position, "3-") ||
+				m.retry != strconv.FormatInt(m.Retry, 10)) {
 				t.Errorf("the last event has id %q and retry %q, want 3 and %d", m.lastID, m.retry, m.Retry)
 			}
 			delays[m.Retry] = true

@@ -19,7 +19,8 @@ var errUpgrade = errors.New("this path is a stream: open it as a WebSocket, or a
 // tooMany refuses another stream to a principal.
 func tooMany(streams int) error {
 	return &store.UnavailableError{
-		Reason:  fmt.Sprintf("you have %d open streams, the limit: close one, or subscribe to more with one stream", streams),
+		Reason: fmt.Sprintf("you have %d open streams, the limit: close one, or subscribe to more with one stream",
+			streams),
 		TooMany: true, NotDone: true, RetryAfter: 10 * time.Second,
 	}
 }

@@ -10,7 +10,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// TestARingHoldsTheEndOfTheLog drives a ring with random changes, notices, resets and purges, and compares it with a list.
+// TestARingHoldsTheEndOfTheLog drives a ring with random changes, notices, resets and purges, and compares it with a
+// list.
 func TestARingHoldsTheEndOfTheLog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := newRing(rapid.IntRange(1, 9).Draw(t, "size"), int64(rapid.IntRange(0, 2000).Draw(t, "bytes")))

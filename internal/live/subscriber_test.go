@@ -217,7 +217,8 @@ func TestASocketOwesFewPongs(t *testing.T) {
 
 func TestNothingIsSentOnATokenThatIsOver(t *testing.T) {
 	inBubble(t, Options{}, func(b *bubble) {
-		caller := &access.Caller{ID: "someone", Role: knowledge.RoleViewer, Expiry: knowledge.At(time.Now().Add(time.Minute))}
+		caller := &access.Caller{ID: "someone", Role: knowledge.RoleViewer,
+			Expiry: knowledge.At(time.Now().Add(time.Minute))}
 		w := b.join("", caller)
 		pass(59 * time.Second)
 		b.log.rules(1)
@@ -306,7 +307,8 @@ func TestASubscriberWhoFallsFarBehindIsTold(t *testing.T) {
 		w.mu.Unlock()
 		close(hold)
 		synctest.Wait()
-		if m := w.last(); m.Type != typeBehind || m.Seq != 11 || m.Newest != 71 || m.Retry < 1000 || w.code != codeBehind {
+		if m := w.last(); m.Type != typeBehind || m.Seq != 11 || m.Newest != 71 || m.Retry < 1000 ||
+			w.code != codeBehind {
 			t.Errorf("got %s and code %d, want behind with seq 11 of 71", m.raw, w.code)
 		}
 		again := b.join("after=11", nil)
@@ -462,7 +464,8 @@ func TestAChangeOfModeIsToldOnce(t *testing.T) {
 		mode.Store(knowledge.ModeDegraded)
 		b.hub.Announce(Notice{Mode: knowledge.ModeDegraded, From: knowledge.ModeNormal, Why: "the primary is away"})
 		synctest.Wait()
-		if m := w.last(); m.Type != typeMode || m.Mode != knowledge.ModeDegraded || m.From != knowledge.ModeNormal || m.Why == "" {
+		if m := w.last(); m.Type != typeMode || m.Mode != knowledge.ModeDegraded || m.From != knowledge.ModeNormal ||
+			m.Why == "" {
 			t.Errorf("got %s, want the change of mode", m.raw)
 		}
 		b.hub.Announce(Notice{Mode: knowledge.ModeDegraded, Breaker: "half-open"})
@@ -551,7 +554,8 @@ func TestAQueuedBatchIsProvisionalUntilTheLogHasIt(t *testing.T) {
 			t.Errorf("got %s, want three provisional changes", got)
 		}
 		m := one.last()
-		if !m.Provisional || m.ID != "B" || m.Verb != knowledge.VerbPut || m.Seq != 0 || m.Batch != id || len(m.Document) < 10 {
+		if !m.Provisional || m.ID != "B" || m.Verb != knowledge.VerbPut || m.Seq != 0 || m.Batch != id ||
+			len(m.Document) < 10 {
 			t.Errorf("got %s, want the patched rule as it would be", m.raw)
 		}
 		if got := none.types(); got != "hello change" { // the third op's document is not known
@@ -658,7 +662,8 @@ func TestAReaderWithoutATurnIsToldToComeBack(t *testing.T) {
 func TestAPrincipalsChangeEndsItsStreamsBeforeAnythingElseIsSent(t *testing.T) {
 	inBubble(t, Options{}, func(b *bubble) {
 		w := b.join("", &access.Caller{ID: "someone", Role: knowledge.RoleAdmin})
-		b.log.add(put(t, storetest.Principal(func(p *knowledge.Principal) { p.PrincipalID = "someone" })), put(t, storetest.Principal()))
+		b.log.add(put(t, storetest.Principal(func(p *knowledge.Principal) { p.PrincipalID = "someone" })),
+			put(t, storetest.Principal()))
 		synctest.Wait()
 		if got := w.types(); got != "hello bye" {
 			t.Errorf("got %s, want a goodbye at once", got)

@@ -72,7 +72,8 @@ func TestFiltersThatLetTheSameThroughShareAName(t *testing.T) {
 	}
 	seen := map[string]string{}
 	for _, query := range []string{
-		"", "kind=rule", "kind=practice", "kind=rule,practice", "category=rule", "category=a", "category=a,b", "category=ab",
+		"", "kind=rule", "kind=practice", "kind=rule,practice", "category=rule", "category=a", "category=a,b",
+		"category=ab",
 		"key=rule/a", "key=rule/a&kind=rule", "key=practice/a",
 	} {
 		if other, ok := seen[name(query)]; ok {
@@ -89,7 +90,8 @@ func TestFiltersThatLetTheSameThroughShareAName(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, query := range []string{
-		"", "after=5", "tail", "kind=rule,practice&category=a&key=rule/X", "after=1&chain=0123456789abcdef", "document=false", "%zz", "a=1;b=2",
+		"", "after=5", "tail", "kind=rule,practice&category=a&key=rule/X", "after=1&chain=0123456789abcdef",
+		"document=false", "%zz", "a=1;b=2",
 	} {
 		f.Add(query, "")
 		f.Add(query, "17")
@@ -110,7 +112,8 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: written out as %q: %v", query, s.query().Encode(), err)
 		}
-		if again.name() != s.name() || again.after != s.after || again.tail != s.tail || again.documents != s.documents ||
+		if again.name() != s.name() || again.after != s.after || again.tail != s.tail ||
+			again.documents != s.documents ||
 			!slices.Equal(again.chain, s.chain) {
 			t.Fatalf("%q is %+v, and written out %+v", query, s, again)
 		}

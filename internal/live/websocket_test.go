@@ -19,10 +19,12 @@ import (
 func TestCompressedStreamsHoldTheSame(t *testing.T) {
 	log := newLog(t)
 	for i := range 50 {
-		log.add(put(t, rule(fmt.Sprintf("R-%d", i), func(r *knowledge.Rule) { r.Description = strings.Repeat("word ", i*i) })))
+		log.add(put(t, rule(fmt.Sprintf("R-%d", i),
+			func(r *knowledge.Rule) { r.Description = strings.Repeat("word ", i*i) })))
 	}
 	r := newRig(t, log, Options{})
-	for _, mode := range []websocket.CompressionMode{websocket.CompressionDisabled, websocket.CompressionNoContextTakeover, websocket.CompressionContextTakeover} {
+	for _, mode := range []websocket.CompressionMode{websocket.CompressionDisabled,
+		websocket.CompressionNoContextTakeover, websocket.CompressionContextTakeover} {
 		h := http.Header{"Authorization": {"Bearer viewer"}}
 		p, resp, err := dialSocket(t, r.server.URL+"/api/v1/live?after=0", h, mode) //nolint:bodyclose // the peer reads it, and closes it
 		if err != nil {
@@ -54,7 +56,8 @@ func TestATokenCanComeAsASubprotocol(t *testing.T) {
 		}
 		conn.CloseNow()
 	}
-	_, resp, err := websocket.Dial(ctx, r.server.URL, &websocket.DialOptions{Subprotocols: []string{Subprotocol, "tenet.token.guest"}})
+	_, resp, err := websocket.Dial(ctx, r.server.URL,
+		&websocket.DialOptions{Subprotocols: []string{Subprotocol, "tenet.token.guest"}})
 	checkRefusal(t, resp, err, http.StatusForbidden, "forbidden", "guest")
 }
 
@@ -73,7 +76,8 @@ func TestAHeaderWinsOverASubprotocol(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, value := range map[string]string{"Upgrade": c.upgrade, "Authorization": c.header, "Sec-WebSocket-Protocol": c.offered} {
+		for name, value := range map[string]string{"Upgrade": c.upgrade, "Authorization": c.header,
+			"Sec-WebSocket-Protocol": c.offered} {
 			if value != "" {
 				r.Header.Set(name, value)
 			}
@@ -92,7 +96,8 @@ func TestWhoSpeaksIsCutOff(t *testing.T) {
 	r := newRig(t, newLog(t), Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	conn, _, err := websocket.Dial(ctx, r.server.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer viewer"}}}) //nolint:bodyclose // it has none
+	conn, _, err := websocket.Dial(ctx, r.server.URL,
+		&websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer viewer"}}}) //nolint:bodyclose // it has none
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,8 +113,8 @@ func TestWhoSpeaksIsCutOff(t *testing.T) {
 	}
 }
 
-// TestPingsAreAnsweredAmongMessages sends a ping right behind the handshake and others while changes stream, and looks whether
-// every frame that comes back is whole.
+// TestPingsAreAnsweredAmongMessages sends a ping right behind the handshake and others while changes stream, and looks
+// whether every frame that comes back is whole.
 func TestPingsAreAnsweredAmongMessages(t *testing.T) {
 	log := newLog(t)
 	log.rules(400)

@@ -58,7 +58,8 @@ func (x *house) client(era string) *mcp.ClientSession {
 			x.Fatal(err)
 		}
 	}
-	s, err := c.Connect(x.Context(), &mcp.StreamableClientTransport{Endpoint: x.url, MaxRetries: -1}, &mcp.ClientSessionOptions{ProtocolVersion: era})
+	s, err := c.Connect(x.Context(), &mcp.StreamableClientTransport{Endpoint: x.url, MaxRetries: -1},
+		&mcp.ClientSessionOptions{ProtocolVersion: era})
 	if err != nil {
 		x.Fatal(err)
 	}
@@ -69,7 +70,8 @@ func (x *house) client(era string) *mcp.ClientSession {
 func eras() []string { return []string{"2025-11-25", "2026-07-28"} }
 
 func rule(id, activation string) *knowledge.Rule {
-	r := &knowledge.Rule{RuleID: id, Category: "c", Title: "Rule " + id, Description: "What " + id + " asks for.", IsActive: true}
+	r := &knowledge.Rule{RuleID: id, Category: "c", Title: "Rule " + id, Description: "What " + id + " asks for.",
+		IsActive: true}
 	r.Scope = knowledge.Scope{Activation: activation}
 	if activation == "glob" {
 		r.Scope.Globs = []string{"**"}
@@ -80,9 +82,11 @@ func rule(id, activation string) *knowledge.Rule {
 func TestASkillIsListedOnceAndItsFileIsWhatItsDigestSays(t *testing.T) {
 	x := open(t, trial{})
 	docs := []knowledge.Document{
-		&knowledge.Category{ID: "c", Name: "C", IsActive: true}, &knowledge.Category{ID: "other", Name: "Other", IsActive: true},
+		&knowledge.Category{ID: "c", Name: "C", IsActive: true}, &knowledge.Category{ID: "other", Name: "Other",
+			IsActive: true},
 		rule("A__B.1", "model"), rule("ALWAYS", "always"), rule("GLOB", "glob"), rule("HAND", "manual"),
-		&knowledge.Practice{PracticeID: "small", Category: "c", Title: "Small \"things\": first", Description: "Small.", IsActive: true},
+		&knowledge.Practice{PracticeID: "small", Category: "c", Title: "Small \"things\": first",
+			Description: "Small.", IsActive: true},
 		&knowledge.Pack{PackID: "a", Select: knowledge.Selection{Categories: []string{"c"}}, IsActive: true},
 		&knowledge.Pack{PackID: "b", Extends: []string{"a"}, IsActive: true},
 	}
@@ -102,7 +106,8 @@ func TestASkillIsListedOnceAndItsFileIsWhatItsDigestSays(t *testing.T) {
 		var got []string
 		seen := map[string]bool{}
 		for cursor, pages := "", 0; ; pages++ {
-			r, err := mcp.CallCustomMethod[*listSkillsParams, *listSkillsResult](t.Context(), s, "skills/list", &listSkillsParams{Cursor: cursor})
+			r, err := mcp.CallCustomMethod[*listSkillsParams, *listSkillsResult](t.Context(), s, "skills/list",
+				&listSkillsParams{Cursor: cursor})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,10 +125,12 @@ func TestASkillIsListedOnceAndItsFileIsWhatItsDigestSays(t *testing.T) {
 				}
 				text := read.Contents[0].Text
 				sum := sha256.Sum256([]byte(text))
-				if want := (skillResource{e.URI, "sha256:" + hex.EncodeToString(sum[:]), len(text)}); len(e.Resources) != 1 || e.Resources[0] != want {
+				if want := (skillResource{e.URI, "sha256:" + hex.EncodeToString(sum[:]), len(text)}); len(
+					e.Resources) != 1 || e.Resources[0] != want {
 					t.Errorf("%s: %+v, and its file is %+v", e.URI, e.Resources, want)
 				}
-				one, err := mcp.CallCustomMethod[*getSkillParams, *getSkillResult](t.Context(), s, "skills/get", &getSkillParams{URI: e.URI})
+				one, err := mcp.CallCustomMethod[*getSkillParams, *getSkillResult](t.Context(), s, "skills/get",
+					&getSkillParams{URI: e.URI})
 				if err != nil || cmp.Diff(e, one.Skill) != "" {
 					t.Errorf("%s by itself: %v, %s", e.URI, err, cmp.Diff(e, one.Skill))
 				}
@@ -139,12 +146,15 @@ func TestASkillIsListedOnceAndItsFileIsWhatItsDigestSays(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || len(seen) != many+2 {
 			t.Errorf("%s: %d skills, %s", era, len(seen), diff)
 		}
-		for _, uri := range []string{"", "skill://a/tenet-always/SKILL.md", "skill://b/tenet-a-b-1/SKILL.md", "tenet://rule/ALWAYS"} {
-			if _, err := mcp.CallCustomMethod[*getSkillParams, *getSkillResult](t.Context(), s, "skills/get", &getSkillParams{URI: uri}); err == nil {
+		for _, uri := range []string{"", "skill://a/tenet-always/SKILL.md", "skill://b/tenet-a-b-1/SKILL.md",
+			"tenet://rule/ALWAYS"} {
+			if _, err := mcp.CallCustomMethod[*getSkillParams, *getSkillResult](t.Context(), s, "skills/get",
+				&getSkillParams{URI: uri}); err == nil {
 				t.Errorf("%q is a skill", uri)
 			}
 		}
-		if _, err := s.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: "skill://a/tenet-always/SKILL.md"}); err == nil {
+		if _, err := s.ReadResource(t.Context(),
+			&mcp.ReadResourceParams{URI: "skill://a/tenet-always/SKILL.md"}); err == nil {
 			t.Error("what is no skill was read as one")
 		}
 	}
@@ -154,7 +164,8 @@ func TestASkillIsListedOnceAndItsFileIsWhatItsDigestSays(t *testing.T) {
 func TestAPromptIsACompleteAnswer(t *testing.T) {
 	x := open(t, trial{})
 	x.put(&knowledge.Category{ID: "c", Name: "C", IsActive: true},
-		&knowledge.Template{TemplateID: "note", Name: "Note", Category: "c", TemplateContent: "Say it.", IsActive: true})
+		&knowledge.Template{TemplateID: "note", Name: "Note", Category: "c", TemplateContent: "Say it.",
+			IsActive: true})
 	got := x.post(`{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"note","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",
 		"io.modelcontextprotocol/clientCapabilities":{}}}}`, "prompts/get", "note")
 	if !strings.Contains(got, `"resultType":"complete"`) || !strings.Contains(got, "Say it.") {
@@ -170,7 +181,8 @@ func (x *house) post(body, method, name string) string {
 		x.Fatal(err)
 	}
 	for header, value := range map[string]string{
-		"Content-Type": "application/json", "Accept": "application/json, text/event-stream", "Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": method, "Mcp-Name": name,
+		"Content-Type": "application/json", "Accept": "application/json, text/event-stream",
+		"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": method, "Mcp-Name": name,
 	} {
 		r.Header.Set(header, value)
 	}
@@ -225,7 +237,8 @@ func FuzzWithoutNulls(f *testing.F) {
 }
 
 func FuzzAddresses(f *testing.F) {
-	for _, uri := range []string{"tenet://rule/SEC-001", "tenet://rule/{id}", "tenet://x", "skill://a/b/SKILL.md", "tenet://rule/a/b"} {
+	for _, uri := range []string{"tenet://rule/SEC-001", "tenet://rule/{id}", "tenet://x", "skill://a/b/SKILL.md",
+		"tenet://rule/a/b"} {
 		f.Add(uri)
 	}
 	f.Fuzz(func(t *testing.T, uri string) {
@@ -241,12 +254,13 @@ func FuzzAddresses(f *testing.F) {
 // FuzzArguments makes values of a template's types from what a client sends, and renders with them.
 func FuzzArguments(f *testing.F) {
 	f.Add("note", "2", "true", "a, b")
-	tpl := &knowledge.Template{TemplateID: "t", Name: "T", Category: "c", TemplateContent: "{{text}} {{number}} {{truth}} {{list}}", IsActive: true, Variables: []knowledge.Variable{
-		{Name: "text"},
-		{Name: "number", Type: knowledge.TypeNumber},
-		{Name: "truth", Type: knowledge.TypeBoolean},
-		{Name: "list", Type: knowledge.TypeMultiselect, Options: []string{"a", "b"}},
-	}}
+	tpl := &knowledge.Template{TemplateID: "t", Name: "T", Category: "c",
+		TemplateContent: "{{text}} {{number}} {{truth}} {{list}}", IsActive: true, Variables: []knowledge.Variable{
+			{Name: "text"},
+			{Name: "number", Type: knowledge.TypeNumber},
+			{Name: "truth", Type: knowledge.TypeBoolean},
+			{Name: "list", Type: knowledge.TypeMultiselect, Options: []string{"a", "b"}},
+		}}
 	tpl.Normalize()
 	f.Fuzz(func(t *testing.T, text, number, truth, list string) {
 		values := typed(tpl, map[string]string{"text": text, "number": number, "truth": truth, "list": list})
@@ -256,7 +270,8 @@ func FuzzArguments(f *testing.F) {
 	})
 }
 
-// FuzzServe sends lines on standard input: whatever they are, each answer is a message of the protocol, and the end of the input is the end.
+// FuzzServe sends lines on standard input: whatever they are, each answer is a message of the protocol, and the end of
+// the input is the end.
 func FuzzServe(f *testing.F) {
 	f.Add(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
 	f.Add(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}` + "\n" +

@@ -86,8 +86,9 @@ func New(o Options) *Door { return build(o, trial{}) }
 // A trial changes a door for tests: the protocol's conformance suite needs tools that notify and prompts that ask.
 type trial struct {
 	adjust func(*mcp.ServerOptions)
-	prompt func(ctx context.Context, p *mcp.GetPromptParams) (*mcp.GetPromptResult, error) // nil for prompts of templates
-	events bool                                                                            // answer with events
+	// nil for prompts of templates
+	prompt func(ctx context.Context, p *mcp.GetPromptParams) (*mcp.GetPromptResult, error)
+	events bool // answer with events
 }
 
 func build(o Options, try trial) *Door {
@@ -127,7 +128,8 @@ func build(o Options, try trial) *Door {
 	d.server.AddReceivingMiddleware(d.receive)
 	always := func(*http.Request) *mcp.Server { return d.server }
 	d.modern = mcp.NewStreamableHTTPHandler(always, &mcp.StreamableHTTPOptions{
-		Stateless: true, JSONResponse: !try.events, PropagateRequestCancellation: true, DisableLocalhostProtection: true,
+		Stateless: true, JSONResponse: !try.events, PropagateRequestCancellation: true,
+		DisableLocalhostProtection: true,
 	})
 	d.legacy = mcp.NewStreamableHTTPHandler(always, &mcp.StreamableHTTPOptions{
 		JSONResponse: !try.events, SessionTimeout: l.Idle, DisableLocalhostProtection: true,
@@ -172,7 +174,8 @@ const (
 	modernEra = "2026-07-28"
 )
 
-// ServeHTTP implements [http.Handler]. The caller is the one of the request's context: who authenticates stands in front of it.
+// ServeHTTP implements [http.Handler]. The caller is the one of the request's context: who authenticates stands in
+// front of it.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.guarded().ServeHTTP(w, r) }
 
 // guarded refuses pages of other origins, and passes the caller to the handlers.
@@ -182,7 +185,8 @@ func (d *Door) guarded() http.Handler {
 		if c == nil {
 			return nil, auth.ErrInvalidToken
 		}
-		return &auth.TokenInfo{UserID: c.ID, Extra: map[string]any{callerKey: c, requestKey: access.RequestFrom(ctx)}}, nil
+		return &auth.TokenInfo{UserID: c.ID, Extra: map[string]any{callerKey: c, requestKey: access.RequestFrom(ctx)}},
+			nil
 	}, &auth.RequireBearerTokenOptions{AllowMissingExpiration: true})
 	return http.NewCrossOriginProtection().Handler(named(http.HandlerFunc(d.dispatch)))
 }
@@ -327,7 +331,8 @@ func (d *Door) hidden(ctx context.Context, err error) {
 // LogFault returns a Fault that logs errors.
 func LogFault(log *slog.Logger) func(context.Context, error) {
 	return func(ctx context.Context, err error) {
-		log.LogAttrs(ctx, slog.LevelError, "an assistant's request failed", slog.String("request_id", access.RequestID(ctx)), slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelError, "an assistant's request failed",
+			slog.String("request_id", access.RequestID(ctx)), slog.Any("error", err))
 	}
 }
 

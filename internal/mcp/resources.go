@@ -26,7 +26,8 @@ func (d *Door) addResources() {
 	for _, kind := range kindsShown() {
 		about := knowledge.Describe(kind).About
 		d.server.AddResourceTemplate(&mcp.ResourceTemplate{
-			Name: string(kind), Title: about, Description: about + ", each by its id.", MIMEType: markdown, URITemplate: scheme + string(kind) + "/{id}",
+			Name: string(kind), Title: about, Description: about + ", each by its id.", MIMEType: markdown,
+			URITemplate: scheme + string(kind) + "/{id}",
 		}, d.read)
 	}
 }
@@ -65,7 +66,8 @@ func (d *Door) read(ctx context.Context, req *mcp.ReadResourceRequest) (*mcp.Rea
 	if err != nil {
 		return nil, d.explain(ctx, err)
 	}
-	c := &mcp.ResourceContents{URI: uri, MIMEType: markdown, Text: guidance.Text(doc), Meta: mcp.Meta{"tenet/version": rec.Version}}
+	c := &mcp.ResourceContents{URI: uri, MIMEType: markdown, Text: guidance.Text(doc),
+		Meta: mcp.Meta{"tenet/version": rec.Version}}
 	if kindHasNoText(key.Kind) {
 		c.MIMEType, c.Text = "application/json", string(rec.JSON)
 	}
@@ -215,7 +217,8 @@ func (d *Door) tell(ctx context.Context, n *news) {
 		}
 		for uri := range uris {
 			within, cancel := context.WithTimeout(ctx, tellPatience)
-			_ = d.server.ResourceUpdated(within, &mcp.ResourceUpdatedNotificationParams{URI: uri}) // a client that misses this reads again after reconnecting
+			// a client that misses this reads again after reconnecting
+			_ = d.server.ResourceUpdated(within, &mcp.ResourceUpdatedNotificationParams{URI: uri})
 			cancel()
 		}
 	}

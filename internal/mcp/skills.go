@@ -98,12 +98,14 @@ func (d *Door) addSkills() {
 		MIMEType: markdown, URITemplate: skillScheme + "{pack}/{name}" + skillFile,
 	}, k.readSkill)
 	err := errors.Join(
-		mcp.AddReceivingCustomMethod(d.server, "skills/list", func(ctx context.Context, _ *mcp.ServerSession, p *listSkillsParams) (*listSkillsResult, error) {
-			return k.listSkills(ctx, p)
-		}),
-		mcp.AddReceivingCustomMethod(d.server, "skills/get", func(ctx context.Context, _ *mcp.ServerSession, p *getSkillParams) (*getSkillResult, error) {
-			return k.getSkill(ctx, p)
-		}),
+		mcp.AddReceivingCustomMethod(d.server,
+			"skills/list", func(ctx context.Context, _ *mcp.ServerSession, p *listSkillsParams) (*listSkillsResult, error) {
+				return k.listSkills(ctx, p)
+			}),
+		mcp.AddReceivingCustomMethod(d.server,
+			"skills/get", func(ctx context.Context, _ *mcp.ServerSession, p *getSkillParams) (*getSkillResult, error) {
+				return k.getSkill(ctx, p)
+			}),
 	)
 	if err != nil {
 		panic(err) // only a new version of the SDK can have methods with these names
@@ -120,7 +122,8 @@ func (d shelf) skills(ctx context.Context) ([]skill, error) {
 	left = slices.DeleteFunc(left, func(l guidance.Left) bool { return mayRead(ctx, l.Key.Kind) != nil })
 	packs := map[string]*knowledge.Pack{}
 	var ids []string
-	err = store.All(ctx, d.o.Store, knowledge.Query{Kind: knowledge.KindPack, Order: knowledge.OrderID}, func(r *knowledge.Record) error {
+	err = store.All(ctx, d.o.Store, knowledge.Query{Kind: knowledge.KindPack,
+		Order: knowledge.OrderID}, func(r *knowledge.Record) error {
 		doc, err := r.Document()
 		if p, ok := doc.(*knowledge.Pack); ok && r.Active {
 			packs[p.PackID], ids = p, append(ids, p.PackID)
@@ -166,7 +169,8 @@ func (d shelf) listSkills(ctx context.Context, p *listSkillsParams) (*listSkills
 		if !strings.HasPrefix(p.Cursor, skillScheme) {
 			return nil, refuse("cursor: want the one of the page before")
 		}
-		at, found := slices.BinarySearchFunc(list, p.Cursor, func(s skill, uri string) int { return strings.Compare(s.uri, uri) })
+		at, found := slices.BinarySearchFunc(list, p.Cursor,
+			func(s skill, uri string) int { return strings.Compare(s.uri, uri) })
 		if from = at; found {
 			from++
 		}
@@ -214,7 +218,8 @@ func (d shelf) readSkill(ctx context.Context, req *mcp.ReadResourceRequest) (*mc
 	if e == nil {
 		return nil, mcp.ResourceNotFoundError(req.Params.URI)
 	}
-	return &mcp.ReadResourceResult{Meta: d.meta(), Contents: []*mcp.ResourceContents{{URI: e.URI, MIMEType: markdown, Text: text}}}, nil
+	return &mcp.ReadResourceResult{Meta: d.meta(), Contents: []*mcp.ResourceContents{{URI: e.URI, MIMEType: markdown,
+		Text: text}}}, nil
 }
 
 // skillAt returns the skill of a URI and its file; nil for none.
@@ -223,7 +228,8 @@ func (d shelf) skillAt(ctx context.Context, uri string) (*skillEntry, string, er
 	if err != nil {
 		return nil, "", d.explain(ctx, err)
 	}
-	at, found := slices.BinarySearchFunc(list, uri, func(s skill, uri string) int { return strings.Compare(s.uri, uri) })
+	at, found := slices.BinarySearchFunc(list, uri,
+		func(s skill, uri string) int { return strings.Compare(s.uri, uri) })
 	if !found {
 		return nil, "", nil
 	}

@@ -54,7 +54,8 @@ func open(t *testing.T, try trial) *house {
 	running.Go(func() { _ = d.Run(ctx) })
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set("Authorization", "Bearer x") // who authenticates stands in front
-		d.ServeHTTP(w, r.WithContext(access.WithCaller(r.Context(), &access.Caller{ID: "admin", Role: knowledge.RoleAdmin})))
+		d.ServeHTTP(w, r.WithContext(access.WithCaller(r.Context(),
+			&access.Caller{ID: "admin", Role: knowledge.RoleAdmin})))
 	}))
 	t.Cleanup(func() {
 		d.Close()
@@ -68,10 +69,11 @@ func open(t *testing.T, try trial) *house {
 	return &house{t, s, x, d, web.URL}
 }
 
-// TestTheDoorPassesAllThatEachVersionRequires runs the protocol's own suite, with what it wants of a server put onto the door: the full
-// sets that the two versions require.
+// TestTheDoorPassesAllThatEachVersionRequires runs the protocol's own suite, with what it wants of a server put onto
+// the door: the full sets that the two versions require.
 func TestTheDoorPassesAllThatEachVersionRequires(t *testing.T) {
-	suite := filepath.Join(npmtest.Modules(t, "@modelcontextprotocol/conformance"), "@modelcontextprotocol/conformance/dist/index.js")
+	suite := filepath.Join(npmtest.Modules(t, "@modelcontextprotocol/conformance"),
+		"@modelcontextprotocol/conformance/dist/index.js")
 	node := npmtest.Node(t)
 	for _, version := range []string{"2025-11-25", "2026-07-28"} {
 		t.Run(version, func(t *testing.T) {
@@ -79,7 +81,8 @@ func TestTheDoorPassesAllThatEachVersionRequires(t *testing.T) {
 			x := open(t, trial{events: true, prompt: prompt, adjust: func(o *mcp.ServerOptions) {
 				o.Capabilities.Logging = &mcp.LoggingCapabilities{} //nolint:staticcheck // the older version requires it
 				o.Capabilities.Tools.ListChanged = true
-				o.SubscribeHandler = func(context.Context, *mcp.SubscribeRequest) error { return nil } // its addresses are not ours
+				// its addresses are not ours
+				o.SubscribeHandler = func(context.Context, *mcp.SubscribeRequest) error { return nil }
 				o.UnsubscribeHandler = func(context.Context, *mcp.UnsubscribeRequest) error { return nil }
 				o.CompletionHandler = func(context.Context, *mcp.CompleteRequest) (*mcp.CompleteResult, error) {
 					return &mcp.CompleteResult{Completion: mcp.CompletionResultDetails{Values: []string{}}}, nil

@@ -50,7 +50,8 @@ func (d *Door) explain(ctx context.Context, err error) error {
 		return errors.New("not valid: " + strings.Join(lines, "; "))
 	}
 	for _, known := range []error{
-		store.ErrNotFound, store.ErrConflict, store.ErrReused, store.ErrGone, store.ErrForbidden, store.ErrUnauthenticated, store.ErrUnavailable,
+		store.ErrNotFound, store.ErrConflict, store.ErrReused, store.ErrGone, store.ErrForbidden,
+		store.ErrUnauthenticated, store.ErrUnavailable,
 		store.ErrClosed, context.DeadlineExceeded, context.Canceled,
 	} {
 		if errors.Is(err, known) {
@@ -126,7 +127,8 @@ func (d *Door) guide(ctx context.Context, in *guideArgs) (*reply, error) {
 		key, err := knowledge.ParseKey(name)
 		var n int64
 		if _, scanned := fmt.Sscan(version, &n); err != nil || scanned != nil {
-			return nil, knowledge.BadQuery(fmt.Sprintf("known/%d", i), "%q: want key and version, as in rule/SEC-001@3", text)
+			return nil, knowledge.BadQuery(fmt.Sprintf("known/%d", i),
+				"%q: want key and version, as in rule/SEC-001@3", text)
 		}
 		q.Known = append(q.Known, guidance.Known{Key: key, Version: n})
 	}
@@ -169,11 +171,13 @@ type foundDocument struct {
 }
 
 func (d *Door) search(ctx context.Context, in *searchArgs) (*reply, error) {
-	q := knowledge.SearchQuery{Text: in.Query, Category: in.Category, Language: in.Language, Limit: min(or(in.Limit, 10), 50)}
+	q := knowledge.SearchQuery{Text: in.Query, Category: in.Category, Language: in.Language,
+		Limit: min(or(in.Limit, 10), 50)}
 	for _, name := range in.Kinds {
 		k, err := knowledge.ParseKind(name)
 		if err != nil {
-			return nil, knowledge.BadQuery("kinds", "%q: want one of %s", name, knowledge.KindList(knowledge.SearchKinds()))
+			return nil, knowledge.BadQuery("kinds", "%q: want one of %s", name,
+				knowledge.KindList(knowledge.SearchKinds()))
 		}
 		q.Kinds = append(q.Kinds, k)
 	}
@@ -186,7 +190,8 @@ func (d *Door) search(ctx context.Context, in *searchArgs) (*reply, error) {
 	for i := range found.Hits {
 		h := &found.Hits[i]
 		list = append(list, foundDocument{
-			h.Record.Key.String(), h.Title, h.Severity, h.Record.Version, h.Score, h.Snippet, append([]string{}, h.Missing...),
+			h.Record.Key.String(), h.Title, h.Severity, h.Record.Version, h.Score, h.Snippet,
+			append([]string{}, h.Missing...),
 		})
 		fmt.Fprintf(&b, "- %s (%s%s)\n", h.Title, h.Record.Key, strings.TrimSuffix(", "+h.Severity, ", "))
 		if h.Snippet != "" {
@@ -273,7 +278,8 @@ func readAt(ctx context.Context, s store.Past, key knowledge.Key, label string) 
 		return s.Get(ctx, key)
 	}
 	if !knowledge.Labelled(key.Kind) {
-		return nil, knowledge.BadQuery("label", "%s are not read at a label: they are as they are now", key.Kind.Plural())
+		return nil, knowledge.BadQuery("label", "%s are not read at a label: they are as they are now",
+			key.Kind.Plural())
 	}
 	l, err := store.LabelOf(ctx, s, label)
 	if err != nil {
@@ -332,7 +338,8 @@ func (d *Door) report(ctx context.Context, in *reportArgs) (*reply, error) {
 		actor = c.ID
 	}
 	key, fresh, err := check.ReportOne(ctx, d.o.Store, actor, check.One{
-		Rule: strings.TrimPrefix(in.Rule, "rule/"), Repository: in.Repository, Path: in.Path, Line: in.Line, Message: in.Message, Severity: in.Severity,
+		Rule: strings.TrimPrefix(in.Rule, "rule/"), Repository: in.Repository, Path: in.Path, Line: in.Line,
+		Message: in.Message, Severity: in.Severity,
 		Source: "assistant",
 	})
 	if err != nil {
@@ -350,5 +357,6 @@ func (d *Door) report(ctx context.Context, in *reportArgs) (*reply, error) {
 
 // kindsShown returns the kinds that have URIs.
 func kindsShown() []knowledge.Kind {
-	return slices.DeleteFunc(knowledge.Kinds(), func(k knowledge.Kind) bool { d := knowledge.Describe(k); return d == nil || d.Hidden })
+	return slices.DeleteFunc(knowledge.Kinds(),
+		func(k knowledge.Kind) bool { d := knowledge.Describe(k); return d == nil || d.Hidden })
 }

@@ -24,7 +24,8 @@ func (d *Door) addWorkTools() {
 		}, d.check)
 	}
 	add(d, &mcp.Tool{
-		Name: "propose", Title: "Propose a change of the team's documents", Annotations: writes("Propose a change of the team's documents"),
+		Name: "propose", Title: "Propose a change of the team's documents",
+		Annotations: writes("Propose a change of the team's documents"),
 		Description: "Call this when a rule, practice or template should be added or changed, and the user has asked for that: it writes a proposal that waits " +
 			"for a person, and changes nothing itself. Read a document with get before you change it.",
 	}, d.propose)
@@ -103,9 +104,11 @@ func (d *Door) propose(ctx context.Context, in *proposeArgs) (*reply, error) {
 		o := &in.Ops[i]
 		key, err := knowledge.ParseKey(o.Key)
 		if err != nil {
-			return nil, knowledge.BadQuery(fmt.Sprintf("ops/%d/key", i), "%q: want kind and id, as in rule/SEC-001", o.Key)
+			return nil, knowledge.BadQuery(fmt.Sprintf("ops/%d/key", i), "%q: want kind and id, as in rule/SEC-001",
+				o.Key)
 		}
-		op := knowledge.ProposedOp{Verb: knowledge.Verb(o.Verb), Kind: string(key.Kind), ID: key.ID, IfVersion: o.Version, Document: o.Document, Patch: o.Patch}
+		op := knowledge.ProposedOp{Verb: knowledge.Verb(o.Verb), Kind: string(key.Kind), ID: key.ID,
+			IfVersion: o.Version, Document: o.Document, Patch: o.Patch}
 		p.Ops = append(p.Ops, op)
 	}
 	if err := store.FillVersions(ctx, d.o.Store, p); err != nil {
@@ -119,7 +122,8 @@ func (d *Door) propose(ctx context.Context, in *proposeArgs) (*reply, error) {
 	if c := access.CallerFrom(ctx); c != nil {
 		actor = c.ID
 	}
-	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}}
+	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor,
+		Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}}
 	receipt, err := d.o.Store.Apply(ctx, b)
 	if err != nil {
 		return nil, err

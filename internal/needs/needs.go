@@ -1,5 +1,5 @@
-// Package needs ends tests on a machine that lacks what they need: they are skipped, and fail where the environment has CI set, so
-// that CI tries everything out.
+// Package needs ends tests on a machine that lacks what they need: they are skipped, and fail where the environment has
+// CI set, so that CI tries everything out.
 package needs
 
 import (

@@ -1,4 +1,5 @@
-// Package npmtest finds for tests what tools/npm has from the npm registry: clients and suites that were not written here.
+// Package npmtest finds for tests what tools/npm has from the npm registry: clients and suites that were not written
+// here.
 package npmtest
 
 import (
@@ -34,7 +35,8 @@ func Modules(t testing.TB, names ...string) string {
 	return dir
 }
 
-// Node returns the node of tools/npm, which is as new as the packages there want it, and the machine's own where there is none for it.
+// Node returns the node of tools/npm, which is as new as the packages there want it, and the machine's own where there
+// is none for it.
 func Node(t testing.TB) string {
 	t.Helper()
 	arch := map[string]string{"amd64": "x64", "arm64": "arm64"}[runtime.GOARCH]

@@ -28,7 +28,8 @@ import (
 
 func openEngine(t testing.TB) store.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), storetest.File(t, "tenet.db", migrated), sqlite.Options{CheckLimit: -1, Frozen: true})
+	s, err := sqlite.Open(t.Context(), storetest.File(t, "tenet.db", migrated),
+		sqlite.Options{CheckLimit: -1, Frozen: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,10 +91,13 @@ func TestCallsAreMeasuredByMethodAndResult(t *testing.T) {
 	_ = s.Ping(ctx)
 	line := `tenet_store_call_seconds_count{method=%q,result=%q,store="sqlite"} %d`
 	has(t, r,
-		fmt.Sprintf(line, "apply", "ok", 2), fmt.Sprintf(line, "apply", "conflict", 1), fmt.Sprintf(line, "get", "ok", 1),
-		fmt.Sprintf(line, "get", "not_found", 1), fmt.Sprintf(line, "list", "ok", 1), fmt.Sprintf(line, "list", "invalid", 1),
+		fmt.Sprintf(line, "apply", "ok", 2), fmt.Sprintf(line, "apply", "conflict", 1),
+		fmt.Sprintf(line, "get", "ok", 1),
+		fmt.Sprintf(line, "get", "not_found", 1), fmt.Sprintf(line, "list", "ok", 1),
+		fmt.Sprintf(line, "list", "invalid", 1),
 		fmt.Sprintf(line, "search", "ok", 1), fmt.Sprintf(line, "changes", "ok", 1), fmt.Sprintf(line, "wait", "ok", 1),
-		fmt.Sprintf(line, "ping", "ok", 1), fmt.Sprintf(line, "ping", "cancelled", 1), fmt.Sprintf(line, "ping", "closed", 1),
+		fmt.Sprintf(line, "ping", "ok", 1), fmt.Sprintf(line, "ping", "cancelled", 1),
+		fmt.Sprintf(line, "ping", "closed", 1),
 	)
 	if strings.Contains(exposed(t, r), `result="error"`) {
 		t.Error("what never happened is measured")
@@ -173,8 +177,10 @@ func TestStatementsAreMeasuredByName(t *testing.T) {
 	m.SlowQuery = time.Hour
 	m.Query("sqlite").QueryDone("get", time.Minute, nil)
 	has(t, r,
-		`tenet_query_seconds_count{engine="postgres",statement="get"} 3`, `tenet_query_errors_total{cause="other",engine="postgres",statement="get"} 1`,
-		`tenet_slow_queries_total{engine="postgres",statement="get"} 2`, `tenet_slow_queries_total{engine="sqlite",statement="get"} 0`,
+		`tenet_query_seconds_count{engine="postgres",statement="get"} 3`,
+		`tenet_query_errors_total{cause="other",engine="postgres",statement="get"} 1`,
+		`tenet_slow_queries_total{engine="postgres",statement="get"} 2`,
+		`tenet_slow_queries_total{engine="sqlite",statement="get"} 0`,
 		`tenet_query_seconds_bucket{engine="postgres",statement="get",le="0.001"} 1`,
 	)
 }
@@ -198,20 +204,25 @@ func TestRequestsAreMeasuredByRouteAndStatus(t *testing.T) {
 		t.Error("a route is looked up anew each time")
 	}
 	has(t, r,
-		`tenet_http_requests_total{route="GET /api/v1/rules/{id}",status="200"} 8`, `tenet_http_requests_total{route="GET /api/v1/rules/{id}",status="404"} 8`,
-		`tenet_http_requests_total{route="GET /api/v1/rules/{id}",status="none"} 5`, `tenet_http_request_seconds_count{route="GET /api/v1/rules/{id}"} 21`,
+		`tenet_http_requests_total{route="GET /api/v1/rules/{id}",status="200"} 8`,
+		`tenet_http_requests_total{route="GET /api/v1/rules/{id}",status="404"} 8`,
+		`tenet_http_requests_total{route="GET /api/v1/rules/{id}",status="none"} 5`,
+		`tenet_http_request_seconds_count{route="GET /api/v1/rules/{id}"} 21`,
 	)
 }
 
 func TestPoolsAreAskedWhenSomebodyLooks(t *testing.T) {
 	r := prometheus.NewRegistry()
 	m := NewMetrics(r)
-	s := PoolStats{Limit: 10, Used: 3, Idle: 2, Opening: 1, Acquired: 100, Waited: 7, WaitTime: 1500 * time.Millisecond, Cancelled: 4}
+	s := PoolStats{Limit: 10, Used: 3, Idle: 2, Opening: 1, Acquired: 100, Waited: 7,
+		WaitTime: 1500 * time.Millisecond, Cancelled: 4}
 	m.Pool("postgres", func() PoolStats { return s })
 	m.Pool("sqlite", func() PoolStats { return PoolStats{} })
 	has(t, r,
-		`tenet_pool_limit_connections{engine="postgres"} 10`, `tenet_pool_connections{engine="postgres",state="used"} 3`,
-		`tenet_pool_connections{engine="postgres",state="idle"} 2`, `tenet_pool_connections{engine="postgres",state="opening"} 1`,
+		`tenet_pool_limit_connections{engine="postgres"} 10`,
+		`tenet_pool_connections{engine="postgres",state="used"} 3`,
+		`tenet_pool_connections{engine="postgres",state="idle"} 2`,
+		`tenet_pool_connections{engine="postgres",state="opening"} 1`,
 		`tenet_pool_acquired_total{engine="postgres"} 100`, `tenet_pool_waited_total{engine="postgres"} 7`,
 		`tenet_pool_wait_seconds_total{engine="postgres"} 1.5`, `tenet_pool_cancelled_total{engine="postgres"} 4`,
 		`tenet_pool_connections{engine="sqlite",state="used"} 0`,
@@ -242,12 +253,14 @@ func TestMeasuringAllocatesNothing(t *testing.T) {
 
 func TestLoggersWriteTheirFormatAndLevel(t *testing.T) {
 	var out bytes.Buffer
-	for format, want := range map[string]string{FormatJSON: `"msg":"seen","took":0.2783`, FormatText: "msg=seen took=278.3ms", "": `"msg":"seen"`} {
+	for format, want := range map[string]string{FormatJSON: `"msg":"seen","took":0.2783`,
+		FormatText: "msg=seen took=278.3ms", "": `"msg":"seen"`} {
 		out.Reset()
 		log := NewLogger(&out, format, slog.LevelInfo)
 		log.Debug("hidden")
 		log.Info("seen", slog.Duration(KeyTook, 278300*time.Microsecond), slog.String(KeyRequestID, "7"))
-		if got := out.String(); !strings.Contains(got, want) || strings.Contains(got, "hidden") || strings.Count(got, "\n") != 1 {
+		if got := out.String(); !strings.Contains(got, want) || strings.Contains(got, "hidden") ||
+			strings.Count(got, "\n") != 1 {
 			t.Errorf("format %q: %s", format, got)
 		}
 		if format != FormatText && !json.Valid(out.Bytes()) {

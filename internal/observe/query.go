@@ -62,7 +62,8 @@ func causeOf(err error) string {
 		switch code := said.SQLState(); {
 		case code == "57014", code == "55P03": // statement_timeout and lock_timeout of the server
 			return "timeout"
-		case strings.HasPrefix(code, "08"), strings.HasPrefix(code, "57P"), code == "53300": // it is shutting down, starting, or full
+		// it is shutting down, starting, or full
+		case strings.HasPrefix(code, "08"), strings.HasPrefix(code, "57P"), code == "53300":
 			return "refused"
 		}
 		return "server"

@@ -46,11 +46,13 @@ func (a *Authority) Server() {
 	})
 }
 
-// Host makes host.crt of hosts with these names, 127.0.0.1 and those after it, and what standbys show: replication.crt and rewind.crt.
+// Host makes host.crt of hosts with these names, 127.0.0.1 and those after it, and what standbys show: replication.crt
+// and rewind.crt.
 func (a *Authority) Host(names []string) {
 	a.t.Helper()
 	both := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-	c := &x509.Certificate{Subject: pkix.Name{CommonName: "host"}, NotAfter: time.Now().Add(time.Hour), DNSNames: names, ExtKeyUsage: both}
+	c := &x509.Certificate{Subject: pkix.Name{CommonName: "host"}, NotAfter: time.Now().Add(time.Hour),
+		DNSNames: names, ExtKeyUsage: both}
 	for n := range names {
 		c.IPAddresses = append(c.IPAddresses, net.IPv4(127, 0, 0, byte(n+1)))
 	}
@@ -70,7 +72,8 @@ func (a *Authority) Client(role string, ends time.Time) {
 func (a *Authority) Named(name, role string, ends time.Time) {
 	a.t.Helper()
 	a.issue(name, &x509.Certificate{
-		Subject: pkix.Name{CommonName: role}, NotAfter: ends, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		Subject: pkix.Name{CommonName: role}, NotAfter: ends,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 }
 
@@ -104,7 +107,8 @@ func (a *Authority) replace(name string, data []byte) {
 // Path returns where a file of the authority lies.
 func (a *Authority) Path(name string) string { return filepath.Join(a.dir, name) }
 
-// Query returns the settings of an address that trusts the authority and, with, shows the client certificate of another one.
+// Query returns the settings of an address that trusts the authority and, with, shows the client certificate of another
+// one.
 func (a *Authority) Query(with *Authority) url.Values {
 	query := url.Values{"sslmode": {"verify-full"}, "sslrootcert": {a.Path("ca.crt")}}
 	if with != nil {
@@ -114,7 +118,8 @@ func (a *Authority) Query(with *Authority) url.Values {
 	return query
 }
 
-// UseTLS makes a server speak TLS with the authority's server certificate, and know the authority's clients. It starts the server again.
+// UseTLS makes a server speak TLS with the authority's server certificate, and know the authority's clients. It starts
+// the server again.
 func UseTLS(s *Server, a *Authority) {
 	s.t.Helper()
 	for _, name := range []string{"ca.crt", "server.crt", "server.key"} {
@@ -128,11 +133,13 @@ func UseTLS(s *Server, a *Authority) {
 	s.Restart()
 }
 
-// UseRules replaces pg_hba.conf, but for the server's socket, by which a test comes in as anybody. Rules with a mistake fail the test.
+// UseRules replaces pg_hba.conf, but for the server's socket, by which a test comes in as anybody. Rules with a mistake
+// fail the test.
 func UseRules(s *Server, rules string) {
 	s.t.Helper()
 	WriteFile(s, filepath.Join(s.data, "pg_hba.conf"), "local all all trust\n"+rules)
-	faults, err := value(s.SocketURL("postgres"), "SELECT string_agg(line_number || ': ' || error, E'\\n') FROM pg_hba_file_rules")
+	faults, err := value(s.SocketURL("postgres"),
+		"SELECT string_agg(line_number || ': ' || error, E'\\n') FROM pg_hba_file_rules")
 	s.must("read pg_hba.conf", err)
 	if faults != "" {
 		s.must("read pg_hba.conf", errors.New(faults))
@@ -148,7 +155,8 @@ func UseRules(s *Server, rules string) {
 
 // URLWith returns the address of a database for a role over TCP, with settings of its own.
 func URLWith(s *Server, role, database string, query url.Values) string {
-	u := url.URL{Scheme: "postgres", User: url.User(role), Host: s.Addr(), Path: "/" + database, RawQuery: query.Encode()}
+	u := url.URL{Scheme: "postgres", User: url.User(role), Host: s.Addr(), Path: "/" + database,
+		RawQuery: query.Encode()}
 	return u.String()
 }
 

@@ -105,8 +105,8 @@ func majorOf(bin string) (int, error) {
 	return strconv.Atoi(string(found[1]))
 }
 
-// libraries returns the setting by which programs find libraries that were packed with them, beside their directory. Only they get it: the
-// system's own programs have theirs.
+// libraries returns the setting by which programs find libraries that were packed with them, beside their directory.
+// Only they get it: the system's own programs have theirs.
 func libraries(bin string) []string {
 	lib := filepath.Join(filepath.Dir(bin), "lib")
 	if os.Getenv("TENET_TEST_PG_BIN") == "" || len(glob(filepath.Join(lib, "libpq.so*"))) == 0 {
@@ -120,7 +120,8 @@ func glob(pattern string) []string {
 	return list
 }
 
-// serverAccount returns the ordinary account that must run the server when the test runs as root, which PostgreSQL refuses.
+// serverAccount returns the ordinary account that must run the server when the test runs as root, which PostgreSQL
+// refuses.
 func serverAccount() (*syscall.Credential, error) {
 	if os.Getuid() != 0 {
 		return nil, nil //nolint:nilnil // no other account is needed

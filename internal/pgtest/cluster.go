@@ -26,7 +26,8 @@ import (
 //go:embed cluster.sh
 var clusterScript string
 
-// A Cluster is three hosts with etcd, Patroni and PostgreSQL each, as deploy/ha sets them up: the hosts db1, db2 and db3 are 127.0.0.1,
+// A Cluster is three hosts with etcd, Patroni and PostgreSQL each, as deploy/ha sets them up: the hosts db1, db2 and
+// db3 are 127.0.0.1,
 // 127.0.0.2 and 127.0.0.3 here. Its methods fail the test when they do not succeed.
 type Cluster struct {
 	t            testing.TB
@@ -43,9 +44,9 @@ type Cluster struct {
 // Hosts of a [Cluster].
 func (c *Cluster) Hosts() []string { return []string{"db1", "db2", "db3"} }
 
-// StartCluster starts a cluster by the files in the directory recipe, with certificates of the authority, and waits until it has a leader
-// and two standbys, one of them synchronous. The test is skipped where etcd, Patroni or pgBackRest are missing, or fails where the
-// environment has CI set.
+// StartCluster starts a cluster by the files in the directory recipe, with certificates of the authority, and waits
+// until it has a leader and two standbys, one of them synchronous. The test is skipped where etcd, Patroni or
+// pgBackRest are missing, or fails where the environment has CI set.
 func StartCluster(t testing.TB, recipe string, a *Authority) *Cluster {
 	t.Helper()
 	for _, program := range []string{"etcd", "patroni", "patronictl", "pgbackrest"} {
@@ -55,7 +56,8 @@ func StartCluster(t testing.TB, recipe string, a *Authority) *Cluster {
 	if err != nil {
 		giveUp(t, err)
 	}
-	c := &Cluster{t: t, installation: found, authority: a, patroni: map[string]*exec.Cmd{}, ended: map[*exec.Cmd]chan struct{}{}}
+	c := &Cluster{t: t, installation: found, authority: a, patroni: map[string]*exec.Cmd{},
+		ended: map[*exec.Cmd]chan struct{}{}}
 	root, err := os.MkdirTemp(InMemory(), "pgtest-") //nolint:usetesting // the account may not enter t.TempDir
 	c.must(errors.Join(err, found.give(root)))
 	c.root = root
@@ -70,10 +72,13 @@ func StartCluster(t testing.TB, recipe string, a *Authority) *Cluster {
 	c.move = strings.NewReplacer(
 		"10.0.1.0/24", "127.0.0.0/24", // tenets are on this machine too
 		"10.0.0.", "127.0.0.",
-		":8008", ":"+ports[0], ":2379", ":"+ports[1], ":2380", ":"+ports[2], ":5432", ":"+ports[3], "pg1-port=5432", "pg1-port="+ports[3],
-		"/etc/patroni", filepath.Join(root, "HOST", "etc"), "/var/lib/postgresql/15/tenet", filepath.Join(root, "HOST", "data"),
+		":8008", ":"+ports[0], ":2379", ":"+ports[1], ":2380", ":"+ports[2], ":5432", ":"+ports[3], "pg1-port=5432",
+		"pg1-port="+ports[3],
+		"/etc/patroni", filepath.Join(root, "HOST", "etc"), "/var/lib/postgresql/15/tenet",
+		filepath.Join(root, "HOST", "data"),
 		"/var/lib/postgresql", filepath.Join(root, "HOST"), "/var/run/postgresql", filepath.Join(root, "HOST", "run"),
-		"/var/lib/etcd", filepath.Join(root, "HOST"), "/mnt/backup/tenet", filepath.Join(root, "backup"), "/tmp/pgbackrest", filepath.Join(root, "HOST", "lock"),
+		"/var/lib/etcd", filepath.Join(root, "HOST"), "/mnt/backup/tenet", filepath.Join(root, "backup"),
+		"/tmp/pgbackrest", filepath.Join(root, "HOST", "lock"),
 		"/usr/lib/postgresql/15/bin", found.bin,
 		"peer", "trust", // the test may run as another account
 	)
@@ -97,19 +102,22 @@ func (c *Cluster) install(recipe, host string, n int) {
 	for _, dir := range []string{"", "etc", "etc/tls", "run", "lock"} {
 		c.mkdir(filepath.Join(c.root, host, dir))
 	}
-	for name, to := range map[string]string{"patroni.yml": "etc/tenet.yml", "pgbackrest.conf": "etc/pgbackrest.conf", "etcd.env": "etc/etcd.env"} {
+	for name, to := range map[string]string{"patroni.yml": "etc/tenet.yml", "pgbackrest.conf": "etc/pgbackrest.conf",
+		"etcd.env": "etc/etcd.env"} {
 		text, err := os.ReadFile(filepath.Join(recipe, name))
 		c.must(err)
 		c.write(filepath.Join(c.root, host, to), c.at(host, n, string(text)))
 	}
-	for _, name := range []string{"ca.crt", "host.crt", "host.key", "replication.crt", "replication.key", "rewind.crt", "rewind.key"} {
+	for _, name := range []string{"ca.crt", "host.crt", "host.key", "replication.crt", "replication.key", "rewind.crt",
+		"rewind.key"} {
 		text, err := os.ReadFile(c.authority.Path(name))
 		c.must(err)
 		c.write(filepath.Join(c.root, host, "etc", "tls", name), string(text))
 	}
 }
 
-// at makes the file of the host db1 that of another one: its name, and the addresses that are its own, which stand alone in their lines.
+// at makes the file of the host db1 that of another one: its name, and the addresses that are its own, which stand
+// alone in their lines.
 func (c *Cluster) at(host string, n int, text string) string {
 	var out strings.Builder
 	for line := range strings.Lines(text) {
@@ -211,7 +219,8 @@ func (c *Cluster) Members() (list []ClusterMember) {
 func (c *Cluster) ctl(args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	return c.command(ctx, "db1", "patronictl", append([]string{"-c", filepath.Join(c.root, "db1", "etc", "tenet.yml")}, args...)...).Output()
+	return c.command(ctx, "db1", "patronictl", append([]string{"-c", filepath.Join(c.root, "db1", "etc", "tenet.yml")},
+		args...)...).Output()
 }
 
 // find returns the host with a role, "" for none.
@@ -274,7 +283,8 @@ func (c *Cluster) SQL(database, script string) string {
 	host := c.Leader()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := c.command(ctx, host, filepath.Join(c.installation.bin, "psql"), "-h", filepath.Join(c.root, host, "run"), "-p", strconv.Itoa(c.port),
+	cmd := c.command(ctx, host, filepath.Join(c.installation.bin, "psql"), "-h", filepath.Join(c.root, host, "run"),
+		"-p", strconv.Itoa(c.port),
 		"-U", "postgres", "-d", database, "-v", "ON_ERROR_STOP=1", "-qAt", "-f", "-")
 	cmd.Stdin = strings.NewReader(script)
 	out, err := cmd.CombinedOutput()
@@ -289,13 +299,15 @@ func (c *Cluster) PgBackRest(host string, args ...string) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), clusterPatience)
 	defer cancel()
-	args = append([]string{"--config=" + filepath.Join(c.root, host, "etc", "pgbackrest.conf"), "--stanza=tenet"}, args...)
+	args = append([]string{"--config=" + filepath.Join(c.root, host, "etc", "pgbackrest.conf"), "--stanza=tenet"},
+		args...)
 	if out, err := c.command(ctx, host, "pgbackrest", args...).CombinedOutput(); err != nil {
 		c.t.Fatalf("pgbackrest %s: %v: %s", strings.Join(args, " "), err, out)
 	}
 }
 
-// URL returns the address of a database that names all hosts, for a role with a password and a certificate of the authority.
+// URL returns the address of a database that names all hosts, for a role with a password and a certificate of the
+// authority.
 func (c *Cluster) URL(role, password, database string) string {
 	query := c.authority.Query(nil)
 	query.Set("sslcert", c.authority.Path(role+".crt"))
@@ -305,7 +317,8 @@ func (c *Cluster) URL(role, password, database string) string {
 	for i := range hosts {
 		hosts[i] = fmt.Sprintf("127.0.0.%d:%d", i+1, c.port)
 	}
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(role, password), Host: strings.Join(hosts, ","), Path: "/" + database, RawQuery: query.Encode()}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(role, password), Host: strings.Join(hosts, ","),
+		Path: "/" + database, RawQuery: query.Encode()}
 	return u.String()
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Crowd takes every connection that the server has to give, the present ones of others included, until the returned function
-// is called.
+// Crowd takes every connection that the server has to give, the present ones of others included, until the returned
+// function is called.
 func (s *Server) Crowd() (leave func()) {
 	s.t.Helper()
 	most, err := strconv.Atoi(Value(s.t, s.URL("postgres"), "SHOW max_connections"))

@@ -12,7 +12,8 @@ import (
 )
 
 // SmallDisk returns a directory on a file system of its own that holds only so many bytes, to be filled up: for
-// [Options] Dir or WALDir, or for [Server.Tablespace]. The test is skipped where it may not mount one, which takes root.
+// [Options] Dir or WALDir, or for [Server.Tablespace]. The test is skipped where it may not mount one, which takes
+// root.
 func SmallDisk(t testing.TB, bytes int64) string {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -77,7 +78,8 @@ func Fill(t testing.TB, dir string) (free func()) {
 // Grow gives a [SmallDisk] another size.
 func Grow(t testing.TB, dir string, bytes int64) {
 	t.Helper()
-	if out, err := exec.CommandContext(t.Context(), "mount", "-o", fmt.Sprintf("remount,size=%d", bytes), dir).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "mount", "-o", fmt.Sprintf("remount,size=%d", bytes),
+		dir).CombinedOutput(); err != nil {
 		t.Fatalf("grow the small disk: %v: %s", err, out)
 	}
 }

@@ -48,8 +48,8 @@ func (s *Server) Start() {
 	s.must("start", start(s))
 }
 
-// Stop shuts the server down and waits for its end. With [Smart] that means until every client has closed its connections:
-// see [Server.Shutdown] for a smart stop under way. A paused server must be continued first.
+// Stop shuts the server down and waits for its end. With [Smart] that means until every client has closed its
+// connections: see [Server.Shutdown] for a smart stop under way. A paused server must be continued first.
 func (s *Server) Stop(mode StopMode) {
 	s.t.Helper()
 	s.must("stop", shutdown(s, mode))
@@ -69,7 +69,8 @@ func (s *Server) Restart() {
 	s.Start()
 }
 
-// Kill sends SIGKILL to all the server's processes at once, as if the machine had lost them, and waits until they are gone.
+// Kill sends SIGKILL to all the server's processes at once, as if the machine had lost them, and waits until they are
+// gone.
 func (s *Server) Kill() {
 	s.t.Helper()
 	s.must("kill", kill(s))
@@ -82,7 +83,8 @@ func (s *Server) KillBackend() {
 	s.must("kill a backend", killBackend(s))
 }
 
-// Pause stops all the server's processes with SIGSTOP. Connections are still accepted by the kernel, and nobody answers.
+// Pause stops all the server's processes with SIGSTOP. Connections are still accepted by the kernel, and nobody
+// answers.
 func (s *Server) Pause() {
 	s.t.Helper()
 	s.must("pause", pause(s))
@@ -148,7 +150,8 @@ func launch(s *Server) error {
 	}
 	defer func() { _ = log.Close() }()
 	cmd := s.installation.command(context.Background(), s.root, "postgres", "-D", s.data,
-		"-p", strconv.Itoa(s.port), "-c", "listen_addresses="+s.options.Network.host(), "-c", "unix_socket_directories="+s.root)
+		"-p", strconv.Itoa(s.port), "-c", "listen_addresses="+s.options.Network.host(), "-c",
+		"unix_socket_directories="+s.root)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := s.options.Network.enter(cmd.Start); err != nil {
 		return err

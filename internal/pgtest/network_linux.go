@@ -14,8 +14,8 @@ import (
 	"tenet/internal/needs"
 )
 
-// A Network is a network of its own for a server, behind a router that can lose what it should pass on. Nobody is told: as on a
-// line that was cut, the two ends only hear nothing more of each other.
+// A Network is a network of its own for a server, behind a router that can lose what it should pass on. Nobody is told:
+// as on a line that was cut, the two ends only hear nothing more of each other.
 type Network struct {
 	t              testing.TB
 	router, inside string // name spaces

@@ -1,13 +1,13 @@
 // Package pgtest gives tests real PostgreSQL servers, started from the binaries that are installed.
 //
-// Most tests need only a database: [URL] and [Template] make one on a server that all tests of the process share. A test
-// that stops, kills or pauses its server starts one of its own with [Start].
+// Most tests need only a database: [URL] and [Template] make one on a server that all tests of the process share. A
+// test that stops, kills or pauses its server starts one of its own with [Start].
 //
 // The servers are set up to be unlike a developer's machine where that finds faults: text sorts by ICU's rules for
-// English where the binaries have ICU, so a comparison that should go byte by byte and doesn't say so fails; the session's
-// time zone is Asia/Kathmandu, so a time that was not turned into UTC shows. They trust every connection from
-// this machine, and write without fsync unless [Options] asks for it, which is safe for everything short of the
-// machine itself going down.
+// English where the binaries have ICU, so a comparison that should go byte by byte and doesn't say so fails; the
+// session's time zone is Asia/Kathmandu, so a time that was not turned into UTC shows. They trust every connection from
+// this machine, and write without fsync unless [Options] asks for it, which is safe for everything short of the machine
+// itself going down.
 //
 // Whatever becomes of the test process, also kill -9, its servers end and their directories are removed: a small
 // shell process waits for that.
@@ -139,7 +139,8 @@ func (s *shared) database(t testing.TB, template string) string {
 	return withDatabase(address, name)
 }
 
-// keepsTemplates says whether a template database would be removed in the end: together with our own server, or by Main.
+// keepsTemplates says whether a template database would be removed in the end: together with our own server, or by
+// Main.
 func (s *shared) keepsTemplates(t testing.TB) bool {
 	t.Helper()
 	if _, err := s.open(); err != nil {

@@ -58,7 +58,8 @@ func processesFromPS() ([]process, error) {
 	return table, nil
 }
 
-// family returns the live processes of a server: pid and its children. All of PostgreSQL's are direct children of the first.
+// family returns the live processes of a server: pid and its children. All of PostgreSQL's are direct children of the
+// first.
 func family(pid int) ([]int, error) {
 	table, err := processes()
 	if err != nil {
@@ -88,7 +89,8 @@ func anyAlive(pids map[int]bool) (bool, error) {
 	return false, nil
 }
 
-// freeze stops the server's first process, which then cannot make others, and after it all the others, and returns them.
+// freeze stops the server's first process, which then cannot make others, and after it all the others, and returns
+// them.
 func freeze(pid int) (map[int]bool, error) {
 	frozen := make(map[int]bool)
 	for {

@@ -41,8 +41,8 @@ const (
 // latest is how much later [Late] delivers at most.
 const latest = 400 * time.Millisecond
 
-// A Proxy stands before a server and understands as much of the protocol as is needed to come between a commit and its answer,
-// which a proxy of bytes can't.
+// A Proxy stands before a server and understands as much of the protocol as is needed to come between a commit and its
+// answer, which a proxy of bytes can't.
 type Proxy struct {
 	listener net.Listener
 	marker   []byte
@@ -58,15 +58,16 @@ type Proxy struct {
 	closed bool
 }
 
-// NewProxy returns a proxy to the server at target, host:port, that ends with the test. Its tricks are played on pipelines
-// with a statement in which marker stands, or whose name it is.
+// NewProxy returns a proxy to the server at target, host:port, that ends with the test. Its tricks are played on
+// pipelines with a statement in which marker stands, or whose name it is.
 func NewProxy(t testing.TB, target, marker string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{listener: l, target: target, marker: []byte(marker), links: map[*link]bool{}, ended: make(chan struct{})}
+	p := &Proxy{listener: l, target: target, marker: []byte(marker), links: map[*link]bool{},
+		ended: make(chan struct{})}
 	p.wg.Go(p.accept)
 	t.Cleanup(func() {
 		p.mu.Lock()
@@ -112,8 +113,8 @@ func (p *Proxy) Stop() {
 // Played returns how many tricks were played.
 func (p *Proxy) Played() int { return int(p.played.Load()) }
 
-// Turn makes the proxy stand before another server: as a name that is given to another machine. The connections to the one
-// before end.
+// Turn makes the proxy stand before another server: as a name that is given to another machine. The connections to the
+// one before end.
 func (p *Proxy) Turn(target string) {
 	p.mu.Lock()
 	p.target = target
@@ -199,8 +200,8 @@ type link struct {
 	stops          atomic.Int64 // of the proxy, when the link's trick was taken
 }
 
-// hang notes that the link hangs until the tricks are stopped, and ends it if they were since its own was taken: nobody else would,
-// and its transaction would hold its locks for good.
+// hang notes that the link hangs until the tricks are stopped, and ends it if they were since its own was taken: nobody
+// else would, and its transaction would hold its locks for good.
 func (l *link) hang() {
 	l.hangs.Store(true)
 	if l.p.stops.Load() != l.stops.Load() {
@@ -251,8 +252,8 @@ func (l *link) up() {
 	}
 }
 
-// runs reports whether a message begins to run a statement: its text without a name, or the use of a prepared one by its name. The
-// preparing of one under a name runs nothing.
+// runs reports whether a message begins to run a statement: its text without a name, or the use of a prepared one by
+// its name. The preparing of one under a name runs nothing.
 func runs(message []byte) bool {
 	return message[0] == 'B' || message[0] == 'P' && len(message) > 5 && message[5] == 0
 }

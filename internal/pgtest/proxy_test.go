@@ -46,7 +46,8 @@ func TestAProxyComesBetweenACommitAndItsAnswer(t *testing.T) {
 			}
 			p.Stop()
 			pgtest.Await(t, "the session to end", func() bool {
-				return pgtest.Value(t, address, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'proxied'") == "0"
+				return pgtest.Value(t, address,
+					"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'proxied'") == "0"
 			})
 			if there(trick.name) != trick.done {
 				t.Errorf("the row is there: %t, want %t", !trick.done, trick.done)
@@ -93,7 +94,8 @@ func TestAProxyTurnsToAnotherServer(t *testing.T) {
 	if err := conn.Ping(t.Context()); err == nil {
 		t.Error("a connection to the server before is still open")
 	}
-	if got, want := pgtest.Value(t, p.Through(one.URL("postgres")), "SHOW port"), pgtest.Value(t, two.URL("postgres"), "SHOW port"); got != want {
+	if got, want := pgtest.Value(t, p.Through(one.URL("postgres")), "SHOW port"), pgtest.Value(t, two.URL("postgres"),
+		"SHOW port"); got != want {
 		t.Errorf("port %s answers, want %s", got, want)
 	}
 }

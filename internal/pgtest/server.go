@@ -26,8 +26,8 @@ const patience = 60 * time.Second
 
 // Options say how a server of one test differs from the usual. The zero value is the usual.
 type Options struct {
-	// Durable makes the server write with fsync and full pages, as in production. Default: it does not, which is as safe
-	// against kill -9 and much faster.
+	// Durable makes the server write with fsync and full pages, as in production. Default: it does not, which is as
+	// safe against kill -9 and much faster.
 	Durable bool
 	// Settings go into postgresql.conf, where ALTER SYSTEM can still override them.
 	Settings map[string]string
@@ -35,7 +35,8 @@ type Options struct {
 	Dir string
 	// WALDir is an empty or missing directory for pg_wal. Default: inside the data directory.
 	WALDir string
-	// Network is where the server is, instead of this machine's loopback. The program under test must be told to trust it.
+	// Network is where the server is, instead of this machine's loopback. The program under test must be told to trust
+	// it.
 	Network *Network
 }
 
@@ -57,7 +58,8 @@ type Server struct {
 }
 
 // Start makes a new server for the test and waits until it answers. It is stopped and removed when the test ends,
-// whatever state it is in then. Without PostgreSQL's binaries the test is skipped, or fails where the environment has CI set.
+// whatever state it is in then. Without PostgreSQL's binaries the test is skipped, or fails where the environment has
+// CI set.
 func Start(t testing.TB, options Options) *Server {
 	t.Helper()
 	s := adopt(t, options)
@@ -133,8 +135,9 @@ func initialize(s *Server) error {
 		}
 	}
 	settings := map[string]string{
-		"timezone":                   "Asia/Kathmandu",
-		"dynamic_shared_memory_type": "mmap", // files in the data directory, so that a killed server leaves nothing elsewhere
+		"timezone": "Asia/Kathmandu",
+		// files in the data directory, so that a killed server leaves nothing elsewhere
+		"dynamic_shared_memory_type": "mmap",
 	}
 	if !s.options.Durable {
 		settings["fsync"], settings["full_page_writes"] = "off", "off"
@@ -220,8 +223,8 @@ func MakeDir(s *Server, name string) string {
 	return dir
 }
 
-// LinkDir makes a directory with the same files as another one of a server's account. A file that is to be changed in one of them
-// has to be replaced.
+// LinkDir makes a directory with the same files as another one of a server's account. A file that is to be changed in
+// one of them has to be replaced.
 func LinkDir(s *Server, from, to string) {
 	s.t.Helper()
 	cmd := exec.CommandContext(s.t.Context(), "cp", "-al", from, to)

@@ -20,8 +20,8 @@ func Exec(t testing.TB, url, sql string, args ...any) {
 	}
 }
 
-// Value runs a query on a connection of its own and returns the first column of the first row as PostgreSQL writes it in
-// text, so true is "t"; null and no row are the empty string.
+// Value runs a query on a connection of its own and returns the first column of the first row as PostgreSQL writes it
+// in text, so true is "t"; null and no row are the empty string.
 func Value(t testing.TB, url, sql string, args ...any) string {
 	t.Helper()
 	text, err := value(url, sql, args...)

@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 )
 
-// Standby makes a hot standby of the server for the test, by a base backup, which follows it by streaming replication, and
-// waits until it answers. The two are independent from then on: each can be stopped, killed or promoted without the other.
-// The settings of options are added to those of the server. A server with tablespaces can't have one, since both would
-// need the same directory.
+// Standby makes a hot standby of the server for the test, by a base backup, which follows it by streaming replication,
+// and waits until it answers. The two are independent from then on: each can be stopped, killed or promoted without the
+// other. The settings of options are added to those of the server. A server with tablespaces can't have one, since both
+// would need the same directory.
 func (s *Server) Standby(options Options) *Server {
 	s.t.Helper()
 	standby := adopt(s.t, options)
@@ -55,7 +55,8 @@ func (s *Server) CatchUp(standby *Server) {
 	lsn, err := value(s.URL("postgres"), "SELECT pg_current_wal_lsn()")
 	s.must("ask for the end of the log", err)
 	s.must("catch up", until("the standby to have replayed "+lsn, func(context.Context) (bool, error) {
-		level, err := value(standby.URL("postgres"), "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false)", lsn)
+		level, err := value(standby.URL("postgres"), "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false)",
+			lsn)
 		return level == "t", err
 	}))
 }
@@ -63,11 +64,12 @@ func (s *Server) CatchUp(standby *Server) {
 // Backup copies the data of the running server, for [Server.Restore].
 func (s *Server) Backup() {
 	s.t.Helper()
-	s.must("back up", s.program("pg_basebackup", "-D", s.backup(), "--wal-method=stream", "--checkpoint=fast", "--no-sync", "-d", s.URL("")))
+	s.must("back up", s.program("pg_basebackup", "-D", s.backup(), "--wal-method=stream", "--checkpoint=fast",
+		"--no-sync", "-d", s.URL("")))
 }
 
-// Restore puts the data of the last backup in the place of what the server has now, as after the loss of a disk. The server
-// must have been stopped, and is not started.
+// Restore puts the data of the last backup in the place of what the server has now, as after the loss of a disk. The
+// server must have been stopped, and is not started.
 func (s *Server) Restore() {
 	s.t.Helper()
 	if s.Running() {

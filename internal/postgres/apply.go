@@ -73,7 +73,8 @@ func (a *application) try() (knowledge.Receipt, error) {
 		return knowledge.Receipt{}, err
 	}
 	if done {
-		changes, err := a.s.changes(a.own, "read receipt", appliedSQL, []any{[]knowledge.BatchID{a.batch.ID}}, &knowledge.ChangeQuery{})
+		changes, err := a.s.changes(a.own, "read receipt", appliedSQL, []any{[]knowledge.BatchID{a.batch.ID}},
+			&knowledge.ChangeQuery{})
 		return knowledge.ReceiptOf(a.batch, changes), err
 	}
 	payload, err := a.payload(docs, versions)
@@ -140,7 +141,8 @@ func (a *application) send(p payload) ([]knowledge.Change, error) {
 func (a *application) failed(err error) error {
 	if refused, ok := refusal(a.batch, err); ok {
 		if conflict, ok := errors.AsType[*store.ConflictError](refused); ok {
-			if op := &a.batch.Ops[conflict.Op]; reads(op) && op.IfVersion == knowledge.AnyVersion || op.IfBatch != (knowledge.BatchID{}) {
+			if op := &a.batch.Ops[conflict.Op]; reads(op) && op.IfVersion == knowledge.AnyVersion ||
+				op.IfBatch != (knowledge.BatchID{}) {
 				return &retryError{refused} // another writer committed between our read and our write
 			}
 		}
@@ -150,7 +152,8 @@ func (a *application) failed(err error) error {
 		return store.ErrClosed
 	}
 	if bad, ok := errors.AsType[*scanError](err); ok {
-		return &store.UnavailableError{Reason: "the batch was committed, but its changes can't be read", Err: bad.err, Halt: true}
+		return &store.UnavailableError{Reason: "the batch was committed, but its changes can't be read", Err: bad.err,
+			Halt: true}
 	}
 	_, committed := errors.AsType[*committedError](err)
 	a.unknown = a.unknown || committed
@@ -159,7 +162,8 @@ func (a *application) failed(err error) error {
 	switch {
 	case ok && !u.NotDone:
 		a.unknown = true
-	case committed && !ok && !errors.Is(err, errRetry) && a.caller.Err() == nil: // a read error must not look like a refusal
+	// a read error must not look like a refusal
+	case committed && !ok && !errors.Is(err, errRetry) && a.caller.Err() == nil:
 		return &store.UnavailableError{Reason: "the batch was committed, but its changes can't be read", Err: err}
 	}
 	return err
@@ -202,7 +206,8 @@ func (a *application) patch() (docs []knowledge.Document, versions []int64, done
 		case op.IfVersion > 0 && op.IfVersion != rec.Version:
 			return nil, nil, false, &store.ConflictError{Key: op.Key, Op: i, Want: op.IfVersion, Got: rec.Version}
 		case versions[i] > 0 && versions[i] != rec.Version:
-			return nil, nil, false, &retryError{&store.ConflictError{Key: op.Key, Op: i, Got: rec.Version, WantBatch: op.IfBatch}}
+			return nil, nil, false, &retryError{&store.ConflictError{Key: op.Key, Op: i, Got: rec.Version,
+				WantBatch: op.IfBatch}}
 		}
 		before, err := rec.Document()
 		if err != nil {
@@ -223,10 +228,11 @@ func (a *application) patch() (docs []knowledge.Document, versions []int64, done
 	return docs, versions, false, nil
 }
 
-// reads reports whether an op needs the document that is there: a patch is merged into it, of a restore the server is told its words, and
-// one that is active is not archived.
+// reads reports whether an op needs the document that is there: a patch is merged into it, of a restore the server is
+// told its words, and one that is active is not archived.
 func reads(op *knowledge.Op) bool {
-	return op.Verb == knowledge.VerbPatch || op.Verb == knowledge.VerbArchive || op.Verb == knowledge.VerbRestore && knowledge.Describe(op.Key.Kind).Searched
+	return op.Verb == knowledge.VerbPatch || op.Verb == knowledge.VerbArchive || op.Verb == knowledge.VerbRestore &&
+		knowledge.Describe(op.Key.Kind).Searched
 }
 
 // A standing is a document's current version and the batch that wrote it.
@@ -377,11 +383,14 @@ func detail(pg *pgconn.PgError, into any) bool { return json.Unmarshal([]byte(pg
 func (r *brokenReference) fault(b *knowledge.Batch) knowledge.Fault {
 	pointer := "/ops/" + strconv.Itoa(r.Op)
 	if r.Field == "" {
-		return knowledge.Fault{Pointer: pointer, Detail: fmt.Sprintf("%s is still referred to by other documents: purge or move those first", b.Ops[r.Op].Key)}
+		return knowledge.Fault{Pointer: pointer,
+			Detail: fmt.Sprintf("%s is still referred to by other documents: purge or move those first",
+				b.Ops[r.Op].Key)}
 	}
 	kind, part := knowledge.Describe(b.Ops[r.Op].Key.Kind).Parent, "/document/"
 	if b.Ops[r.Op].Verb == knowledge.VerbPatch {
 		part = "/patch/"
 	}
-	return knowledge.Fault{Pointer: pointer + part + r.Field, Detail: fmt.Sprintf("no %s %q: create it first", kind, r.ID)}
+	return knowledge.Fault{Pointer: pointer + part + r.Field, Detail: fmt.Sprintf("no %s %q: create it first", kind,
+		r.ID)}
 }

@@ -57,7 +57,8 @@ FROM pg_stat_archiver w`, nil, &a.Mode, &a.Command, &a.Level, &a.LastSegment, &l
 // returns the segment that holds the restore point. The role needs EXECUTE on pg_create_restore_point and
 // pg_switch_wal.
 func (c *Cluster) RestorePoint(ctx context.Context, name string) (segment string, err error) {
-	if err := c.s.one(ctx, "restore point", "SELECT pg_walfile_name(pg_create_restore_point($1))", []any{name}, &segment); err != nil {
+	if err := c.s.one(ctx, "restore point", "SELECT pg_walfile_name(pg_create_restore_point($1))", []any{name},
+		&segment); err != nil {
 		return "", err
 	}
 	var at string
@@ -68,7 +69,8 @@ func (c *Cluster) RestorePoint(ctx context.Context, name string) (segment string
 // SYSTEM on these settings. PostgreSQL reads archive_mode only at its start.
 func (c *Cluster) SwitchArchivingOn(ctx context.Context, command string, within time.Duration) error {
 	for _, setting := range [][2]string{
-		{"archive_mode", "on"}, {"archive_command", command}, {"archive_timeout", fmt.Sprintf("%ds", int(within.Seconds()))},
+		{"archive_mode", "on"}, {"archive_command", command},
+		{"archive_timeout", fmt.Sprintf("%ds", int(within.Seconds()))},
 	} {
 		text := fmt.Sprintf("ALTER SYSTEM SET %s = '%s'", setting[0], strings.ReplaceAll(setting[1], "'", "''"))
 		if err := c.s.query(ctx, "alter system", text, nil, nil); err != nil {
@@ -91,7 +93,8 @@ func (a Address) SocketAddress(dir string, port int) (string, error) {
 		return "", err
 	}
 	q := url.Values{"host": {dir}, "port": {strconv.Itoa(port)}, "sslmode": {"disable"}}
-	u := url.URL{Scheme: "postgres", User: url.User(cfg.ConnConfig.User), Path: "/" + cfg.ConnConfig.Database, RawQuery: q.Encode()}
+	u := url.URL{Scheme: "postgres", User: url.User(cfg.ConnConfig.User), Path: "/" + cfg.ConnConfig.Database,
+		RawQuery: q.Encode()}
 	return u.String(), nil
 }
 

@@ -31,7 +31,8 @@ func (b *AuditBook) Add(ctx context.Context, list ...store.AuditEntry) error {
 	for i := range list {
 		e := &list[i]
 		at[i], counts[i] = e.At.Time, e.Count
-		for c, v := range []string{e.Kind, e.Actor, e.Door, e.Action, e.Key, e.Question, e.Reason, e.RequestID, e.Peer} {
+		for c, v := range []string{e.Kind, e.Actor, e.Door, e.Action, e.Key, e.Question, e.Reason, e.RequestID,
+			e.Peer} {
 			columns[c] = append(columns[c], v)
 		}
 	}
@@ -54,7 +55,8 @@ func scanAudit(r pgx.Rows, more ...any) (store.AuditEntry, error) {
 	var at pgtype.Timestamptz
 	var hash, chain []byte
 	err := r.Scan(append([]any{
-		&e.Seq, &at, &e.Kind, &e.Actor, &e.Door, &e.Action, &e.Key, &e.Question, &e.Count, &e.Reason, &e.RequestID, &e.Peer,
+		&e.Seq, &at, &e.Kind, &e.Actor, &e.Door, &e.Action, &e.Key, &e.Question, &e.Count, &e.Reason, &e.RequestID,
+		&e.Peer,
 		&hash, &chain, &e.Erased,
 	}, more...)...)
 	e.At, e.Hash, e.Chain = timeOf(at), hex.EncodeToString(hash), hex.EncodeToString(chain)

@@ -35,7 +35,8 @@ func certificateFault(err error) string {
 		if fault == "" {
 			fault = alertFault(host)
 		}
-		if ends := clientEnds(failed.Config.TLSConfig); fault == "" && cutOff(host) && !ends.IsZero() && time.Now().After(ends) {
+		if ends := clientEnds(failed.Config.TLSConfig); fault == "" && cutOff(host) && !ends.IsZero() &&
+			time.Now().After(ends) {
 			fault = "the client certificate of the database address ended on " + ends.UTC().Format(time.DateTime)
 		}
 		if fault == "" {
@@ -56,11 +57,13 @@ func verifyFault(err error) string {
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
 		return "the database's certificate is for another host name"
 	}
-	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired && invalid.Cert != nil {
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired &&
+		invalid.Cert != nil {
 		if ends := invalid.Cert.NotAfter; time.Now().After(ends) {
 			return "the database's certificate ended on " + ends.UTC().Format(time.DateTime)
 		}
-		return "the database's certificate holds only from " + invalid.Cert.NotBefore.UTC().Format(time.DateTime) + " on"
+		return "the database's certificate holds only from " + invalid.Cert.NotBefore.UTC().Format(time.DateTime) +
+			" on"
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "the database's certificate does not verify"
@@ -106,5 +109,6 @@ func alertFault(err error) string {
 
 // cutOff reports whether the server closed the connection during the handshake: its alert may have been lost.
 func cutOff(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE)
 }

@@ -17,7 +17,8 @@ import (
 
 // changeColumns are the columns that scanChange reads. The document is read as text because the hash covers the text.
 const changeColumns = "c.seq, c.kind, c.id, c.version, c.verb, c.batch_id, c.actor, c.at, c.document::text, c.document_hash, c.chain, c.entered_by, c.entered_at, c.erased, " +
-	"coalesce((SELECT n.txid FROM changes n WHERE n.seq = c.seq + 1) = c.txid, false)" // EXISTS would become a hash over the whole log
+	// EXISTS would become a hash over the whole log
+	"coalesce((SELECT n.txid FROM changes n WHERE n.seq = c.seq + 1) = c.txid, false)"
 
 // scanChange reads a row of the log.
 func scanChange(r pgx.Rows) (knowledge.Change, error) {
@@ -31,12 +32,14 @@ func scanLogged(r pgx.Rows) (c knowledge.Change, document []byte, err error) {
 	var at, entered pgtype.Timestamptz
 	var hash, chain []byte
 	var text, by, erased *string
-	if err := r.Scan(&c.Seq, &kind, &c.Key.ID, &c.Version, &verb, &c.Batch, &c.Actor, &at, &text, &hash, &chain, &by, &entered, &erased, &c.More); err != nil {
+	if err := r.Scan(&c.Seq, &kind, &c.Key.ID, &c.Version, &verb, &c.Batch, &c.Actor, &at, &text, &hash, &chain, &by,
+		&entered, &erased, &c.More); err != nil {
 		return c, nil, err
 	}
 	c.Key.Kind, c.Verb, c.At = knowledge.Kind(kind), knowledge.Verb(verb), timeOf(at)
 	if len(hash) != 32 || len(chain) != 32 {
-		return c, nil, &scanError{fmt.Errorf("change %d: hash and chain have %d and %d bytes instead of 32", c.Seq, len(hash), len(chain))}
+		return c, nil, &scanError{fmt.Errorf("change %d: hash and chain have %d and %d bytes instead of 32", c.Seq,
+			len(hash), len(chain))}
 	}
 	c.Hash, c.Chain = [32]byte(hash), [32]byte(chain)
 	if by != nil {
@@ -124,7 +127,8 @@ func (s *Store) gone(ctx context.Context, after knowledge.Seq) error {
 }
 
 // changes runs a query of the log.
-func (s *Store) changes(ctx context.Context, name, sql string, args []any, q *knowledge.ChangeQuery) ([]knowledge.Change, error) {
+func (s *Store) changes(ctx context.Context, name, sql string, args []any,
+	q *knowledge.ChangeQuery) ([]knowledge.Change, error) {
 	changes, bytes := []knowledge.Change{}, 0
 	err := s.query(ctx, name, sql, args, func(r pgx.Rows) error {
 		if n := len(changes); n > 0 && q.Ends(bytes, &changes[n-1]) {
@@ -190,7 +194,8 @@ func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) err
 		return s.contractual(ctx, err)
 	}
 	defer bye(own, conn)
-	err = pgx.BeginTxFunc(own, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(own, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead,
+		AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		// A sink writes to a disk, and may pause for longer than the reader of a query ever does. The server must not
 		// take the pause for a dead client.
 		if _, err := tx.Exec(own, "SET LOCAL statement_timeout = 0; SET LOCAL tcp_user_timeout = 60000"); err != nil {
@@ -205,13 +210,14 @@ func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) err
 		}
 		for _, kind := range knowledge.Kinds() {
 			t := tableOf(kind)
-			if err := each(own, tx, "SELECT "+t.columns+" FROM "+t.name+" t ORDER BY t."+t.id, nil, func(r pgx.Rows) error {
-				rec, err := t.record(r)
-				if err != nil {
-					return err
-				}
-				return sunk(sink.Record(rec))
-			}); err != nil {
+			if err := each(own, tx, "SELECT "+t.columns+" FROM "+t.name+" t ORDER BY t."+t.id,
+				nil, func(r pgx.Rows) error {
+					rec, err := t.record(r)
+					if err != nil {
+						return err
+					}
+					return sunk(sink.Record(rec))
+				}); err != nil {
 				return err
 			}
 		}

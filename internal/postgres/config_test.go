@@ -10,7 +10,8 @@ import (
 	"tenet/internal/store"
 )
 
-// Whoever migrates may send the password of a stronger role than the program's: the rule about certificates holds for all.
+// Whoever migrates may send the password of a stronger role than the program's: the rule about certificates holds for
+// all.
 func TestNoCommandSendsAPasswordToAServerThatCouldBeAnybody(t *testing.T) {
 	a := Address{URL: "postgres://ddl:secret@198.51.100.7/tenet?sslmode=require"}
 	for name, call := range map[string]func() error{
@@ -20,7 +21,8 @@ func TestNoCommandSendsAPasswordToAServerThatCouldBeAnybody(t *testing.T) {
 		"open":     func() error { _, err := Open(t.Context(), Options{URL: a.URL}); return err },
 	} {
 		err := call()
-		if err == nil || !strings.Contains(err.Error(), "sslmode=verify-full") || strings.Contains(err.Error(), "secret") {
+		if err == nil || !strings.Contains(err.Error(), "sslmode=verify-full") ||
+			strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v, want that the certificate would not be verified", name, err)
 		}
 	}

@@ -65,7 +65,8 @@ func (b *EffectBook) PutEffects(ctx context.Context, list ...store.Effect) error
 		if err != nil {
 			return err
 		}
-		keys, verdicts, texts = append(keys, list[i].Key), append(verdicts, list[i].Verdict), append(texts, string(text))
+		keys, verdicts, texts = append(keys, list[i].Key), append(verdicts, list[i].Verdict),
+			append(texts, string(text))
 	}
 	return b.s.exec(ctx, "effects.put", `WITH gone AS (DELETE FROM effects e WHERE NOT EXISTS (SELECT FROM unnest($1::text[]) AS n (key) WHERE n.key = e.key))
 INSERT INTO effects (key, verdict, effect) SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
@@ -78,7 +79,8 @@ func effectsSQL(q store.EffectQuery) (query string, args []any) {
 	case q.Key != "":
 		return "SELECT effect FROM effects WHERE key = $1", []any{q.Key}
 	case q.Verdict != "":
-		return "SELECT effect FROM effects WHERE verdict = $1 AND key > $2 ORDER BY key LIMIT $3", []any{q.Verdict, q.After, q.Limit}
+		return "SELECT effect FROM effects WHERE verdict = $1 AND key > $2 ORDER BY key LIMIT $3",
+			[]any{q.Verdict, q.After, q.Limit}
 	}
 	return "SELECT effect FROM effects WHERE key > $1 ORDER BY key LIMIT $2", []any{q.After, q.Limit}
 }

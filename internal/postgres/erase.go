@@ -49,7 +49,8 @@ func (x *Eraser) Erase(ctx context.Context, r store.ErasureRequest) (result stor
 			return err
 		}
 		var raw []byte
-		if err := tx.QueryRow(own, "SELECT tenet_erase($1, $2, $3, $4)", r.Pseudonym, person, r.Batch, r.Actor).Scan(&raw); err != nil {
+		if err := tx.QueryRow(own, "SELECT tenet_erase($1, $2, $3, $4)", r.Pseudonym, person, r.Batch,
+			r.Actor).Scan(&raw); err != nil {
 			return err
 		}
 		if err := json.Unmarshal(raw, &counts); err != nil {
@@ -73,7 +74,8 @@ func (x *Eraser) Erase(ctx context.Context, r store.ErasureRequest) (result stor
 		return result, nil
 	}
 	s.bell.Ring()
-	return result, s.one(ctx, "erase.seq", "SELECT seq FROM changes WHERE batch_id = $1 ORDER BY seq DESC LIMIT 1", []any{r.Batch}, &result.Seq)
+	return result, s.one(ctx, "erase.seq", "SELECT seq FROM changes WHERE batch_id = $1 ORDER BY seq DESC LIMIT 1",
+		[]any{r.Batch}, &result.Seq)
 }
 
 // errCounted rolls back a dry run.
@@ -100,7 +102,9 @@ func verifyErasures(ctx context.Context, s *Store) (map[string]bool, error) {
 			return &scanError{err}
 		}
 		if rows != e.Rows || root != e.Root {
-			tampered = &TamperError{Why: fmt.Sprintf("the erasure %s has rewritten %d changes, and the list of %d is not the one that it was made with", pseudonym, e.Rows, rows)}
+			tampered = &TamperError{Why: fmt.Sprintf(
+				"the erasure %s has rewritten %d changes, and the list of %d is not the one that it was made with",
+				pseudonym, e.Rows, rows)}
 		}
 		known[pseudonym] = true
 		return nil
@@ -114,7 +118,8 @@ type trace struct{ document, digest []byte }
 // check checks that an erased change is as its erasure left it, and that the erasure is recorded.
 func (e *trace) check(c *knowledge.Change, known map[string]bool) error {
 	if !known[c.Erased] || len(e.document) != 32 {
-		return &TamperError{Seq: c.Seq, Why: "it says that a person was erased from it as " + c.Erased + ", and no erasure tells of it"}
+		return &TamperError{Seq: c.Seq, Why: "it says that a person was erased from it as " + c.Erased +
+			", and no erasure tells of it"}
 	}
 	if want := knowledge.ErasedDigest(c, [32]byte(e.document)); string(want[:]) != string(e.digest) {
 		return &TamperError{Seq: c.Seq, Why: "it is not as the erasure " + c.Erased + " has left it"}

@@ -126,7 +126,8 @@ func fromServer(pg *pgconn.PgError) error {
 
 // fatal reports whether the error ended the session.
 func fatal(pg *pgconn.PgError) bool {
-	return pg.Severity == "FATAL" || pg.Severity == "PANIC" || pg.SeverityUnlocalized == "FATAL" || pg.SeverityUnlocalized == "PANIC"
+	return pg.Severity == "FATAL" || pg.Severity == "PANIC" || pg.SeverityUnlocalized == "FATAL" ||
+		pg.SeverityUnlocalized == "PANIC"
 }
 
 func firstLine(s string) string {

@@ -64,7 +64,8 @@ func TestErrorsAreClassifiedByCodeAndType(t *testing.T) {
 		var got class
 		final := once(err)
 		if u, ok := errors.AsType[*store.UnavailableError](final); ok {
-			got.unavailable, got.readOnly, got.halt, got.notDone = errors.Is(final, store.ErrUnavailable), u.ReadOnly, u.Halt, u.NotDone
+			got.unavailable, got.readOnly, got.halt, got.notDone = errors.Is(final, store.ErrUnavailable), u.ReadOnly,
+				u.Halt, u.NotDone
 		}
 		got.retry = errors.Is(err, errRetry)
 		var invalid *knowledge.InvalidError

@@ -48,12 +48,15 @@ func standingsSQL(q store.FleetQuery) (query string, args []any) {
 	if q.Limit == 0 {
 		q.Limit = store.FleetLimit
 	}
-	query, args = "SELECT standing FROM standings WHERE repository > $1 ORDER BY repository LIMIT $2", []any{q.After, q.Limit}
+	query, args = "SELECT standing FROM standings WHERE repository > $1 ORDER BY repository LIMIT $2",
+		[]any{q.After, q.Limit}
 	switch {
 	case !q.Touched.IsZero():
-		query, args = "SELECT standing FROM standings WHERE touched >= $1 ORDER BY touched LIMIT $2", []any{q.Touched.Time, q.Limit}
+		query, args = "SELECT standing FROM standings WHERE touched >= $1 ORDER BY touched LIMIT $2",
+			[]any{q.Touched.Time, q.Limit}
 	case len(q.IDs) > 0:
-		query, args = "SELECT standing FROM standings WHERE repository = ANY ($1) ORDER BY repository LIMIT $2", []any{q.IDs, q.Limit}
+		query, args = "SELECT standing FROM standings WHERE repository = ANY ($1) ORDER BY repository LIMIT $2",
+			[]any{q.IDs, q.Limit}
 	case q.State != "":
 		query, args = "SELECT standing FROM standings WHERE state = $1 AND repository > $2 ORDER BY repository LIMIT $3",
 			[]any{string(q.State), q.After, q.Limit}

@@ -22,7 +22,8 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// waiting is the address with sessions that wait long, so that nothing but what a test is about ends a wait that it arranges.
+// waiting is the address with sessions that wait long, so that nothing but what a test is about ends a wait that it
+// arranges.
 func waiting(t *testing.T, address string) string {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -96,15 +97,16 @@ func committing(t *testing.T, address string, n int) func() bool {
 	}
 }
 
-// gathered applies batches that are all in line for a group when it returns: the groups before them, of a batch each, can't commit
-// until release is called, which returns what came of the batches.
+// gathered applies batches that are all in line for a group when it returns: the groups before them, of a batch each,
+// can't commit until release is called, which returns what came of the batches.
 func gathered(t *testing.T, s *postgres.Store, address string, batches ...knowledge.Batch) (release func() []result) {
 	t.Helper()
 	unlock := lockLog(t, address)
 	var wg sync.WaitGroup
 	for n := range 2 {
 		wg.Go(func() {
-			if _, err := s.Apply(t.Context(), replayed(t, knowledge.Put(storetest.Rule(), knowledge.NoVersion))); err != nil {
+			if _, err := s.Apply(t.Context(),
+				replayed(t, knowledge.Put(storetest.Rule(), knowledge.NoVersion))); err != nil {
 				t.Errorf("a batch before the group: %v", err)
 			}
 		})
@@ -135,11 +137,15 @@ func onceEach(t *testing.T, s *postgres.Store, batches []knowledge.Batch, result
 			t.Fatal(err)
 		case results[i].err != nil && len(list) > 0:
 			t.Errorf("batch %d was refused (%v) and is in the log", i, results[i].err)
-		case results[i].err == nil && (len(list) != len(batches[i].Ops) || results[i].Batch != batches[i].ID || results[i].Seq != list[len(list)-1].Seq):
-			t.Errorf("batch %d: %d changes of %d ops; the receipt says seq %d of %s", i, len(list), len(batches[i].Ops), results[i].Seq, results[i].Batch)
+		case results[i].err == nil && (len(list) != len(batches[i].Ops) || results[i].Batch != batches[i].ID ||
+			results[i].Seq != list[len(list)-1].Seq):
+			t.Errorf("batch %d: %d changes of %d ops; the receipt says seq %d of %s", i, len(list),
+				len(batches[i].Ops), results[i].Seq, results[i].Batch)
 		case results[i].err == nil:
 			for j, c := range list {
-				if diff := cmp.Diff(c.Record, results[i].Records[slices.IndexFunc(batches[i].Ops, func(op knowledge.Op) bool { return op.Key == c.Key })]); diff != "" {
+				if diff := cmp.Diff(c.Record,
+					results[i].Records[slices.IndexFunc(
+						batches[i].Ops, func(op knowledge.Op) bool { return op.Key == c.Key })]); diff != "" {
 					t.Errorf("batch %d, change %d: the receipt differs from the log:\n%s", i, j, diff)
 				}
 			}
@@ -173,7 +179,8 @@ func TestReplayedBatchesShareACommit(t *testing.T) {
 		case 3:
 			ops = append(ops, knowledge.Put(storetest.Category(), knowledge.NoVersion))
 		case 7:
-			ops = []knowledge.Op{{Verb: knowledge.VerbPatch, Key: patched.Key(), Patch: []byte(`{"priority": 3}`), IfVersion: 1}}
+			ops = []knowledge.Op{{Verb: knowledge.VerbPatch, Key: patched.Key(), Patch: []byte(`{"priority": 3}`),
+				IfVersion: 1}}
 		}
 		batches = append(batches, replayed(t, ops...))
 	}
@@ -235,16 +242,19 @@ func TestWhoSpoilsAGroupIsToldAsAlone(t *testing.T) {
 	reused := replayed(t, knowledge.Put(storetest.Rule(), knowledge.NoVersion))
 	reused.ID = first.ID
 	batches[1] = replayed(t, knowledge.Put(storetest.Rule(), knowledge.NoVersion), knowledge.Put(there, 7))
-	batches[3] = replayed(t, knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.Category = "nowhere" }), knowledge.NoVersion))
+	batches[3] = replayed(t, knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.Category = "nowhere" }),
+		knowledge.NoVersion))
 	batches[4] = reused
-	batches[6] = replayed(t, knowledge.Op{Verb: knowledge.VerbRetire, Key: knowledge.Key{Kind: knowledge.KindRule, ID: "nothing"}})
+	batches[6] = replayed(t, knowledge.Op{Verb: knowledge.VerbRetire, Key: knowledge.Key{Kind: knowledge.KindRule,
+		ID: "nothing"}})
 	batches[8] = replayed(t, knowledge.Put(storetest.Rule(), 3))
 	release := gathered(t, s, address, batches...)
 	results := release()
 	for i, r := range results {
 		conflict, _ := errors.AsType[*store.ConflictError](r.err)
 		switch want := map[int]error{3: &knowledge.InvalidError{}, 4: store.ErrReused, 6: store.ErrNotFound}[i]; {
-		case i == 1 && (conflict == nil || conflict.Op != 1 || conflict.Want != 7 || conflict.Got != 1 || conflict.Key != there.Key()),
+		case i == 1 && (conflict == nil || conflict.Op != 1 || conflict.Want != 7 || conflict.Got != 1 ||
+			conflict.Key != there.Key()),
 			i == 8 && (conflict == nil || conflict.Op != 0 || conflict.Want != 3 || conflict.Got != 0),
 			i == 3 && !isInvalid(r.err, "/ops/0/document/category"),
 			i == 4 && !errors.Is(r.err, want), i == 6 && !errors.Is(r.err, want):
@@ -411,14 +421,16 @@ func TestAGroupWhoseAnswerIsLostIsNeverCalledUndone(t *testing.T) {
 	}
 	release := gathered(t, s, address, batches...)
 	database := pgtest.Value(t, address, "SELECT current_database()")
-	pgtest.Exec(t, address, "ALTER DATABASE "+database+" SET default_transaction_read_only = on") // new sessions are refused for certain
+	// new sessions are refused for certain
+	pgtest.Exec(t, address, "ALTER DATABASE "+database+" SET default_transaction_read_only = on")
 	proxy.Once(pgtest.CutAfter)
 	for i, r := range release() {
 		if u, _ := errors.AsType[*store.UnavailableError](r.err); u == nil || !u.ReadOnly || u.NotDone {
 			t.Errorf("batch %d: %v; want read-only, and not certain that it was not done", i, r.err)
 		}
 	}
-	pgtest.Exec(t, strings.Replace(address, "/"+database, "/postgres", 1), "ALTER DATABASE "+database+" RESET default_transaction_read_only")
+	pgtest.Exec(t, strings.Replace(address, "/"+database, "/postgres", 1), "ALTER DATABASE "+database+
+		" RESET default_transaction_read_only")
 	again := openAt(t, address)
 	results := make([]result, len(batches))
 	for i, b := range batches {
@@ -515,7 +527,8 @@ func TestBatchesOfOneDocumentOrIdAreKeptApart(t *testing.T) {
 	otherwise := replayed(t, knowledge.Put(storetest.Rule(), knowledge.NoVersion))
 	otherwise.ID = twice.ID
 	batches := []knowledge.Batch{
-		replayed(t, knowledge.Put(r, knowledge.NoVersion)), twice, replayed(t, knowledge.Put(storetest.Rule(), 0), knowledge.Put(r, 1)), twice,
+		replayed(t, knowledge.Put(r, knowledge.NoVersion)), twice, replayed(t, knowledge.Put(storetest.Rule(), 0),
+			knowledge.Put(r, 1)), twice,
 		replayed(t, knowledge.Put(r, 2)), otherwise, replayed(t, knowledge.Put(r, 2)),
 	}
 	release := gathered(t, s, address, batches...)
@@ -568,8 +581,8 @@ func TestAStoreThatIsClosedEndsItsGroups(t *testing.T) {
 	}
 }
 
-// TestGroupsAndDirectWritesMix has two programs write the same few documents, directly and as replays, in batches of several ops
-// in any order, so that groups meet each other's locks.
+// TestGroupsAndDirectWritesMix has two programs write the same few documents, directly and as replays, in batches of
+// several ops in any order, so that groups meet each other's locks.
 func TestGroupsAndDirectWritesMix(t *testing.T) {
 	const writers, each, documents = 20, 8, 8
 	address := migrated(t)
@@ -644,7 +657,8 @@ func anyWrite(t *testing.T, s *postgres.Store, random *rand.Rand, r *knowledge.R
 		version = rec.Version
 	}
 	if random.IntN(3) == 0 {
-		return knowledge.Op{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: fmt.Appendf(nil, `{"priority": %d}`, random.IntN(100)), IfVersion: version}
+		return knowledge.Op{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: fmt.Appendf(nil, `{"priority": %d}`,
+			random.IntN(100)), IfVersion: version}
 	}
 	return knowledge.Put(r, version)
 }

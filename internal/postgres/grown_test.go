@@ -11,8 +11,8 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// TestAWriteReadsNoMoreWhenTheTableHasGrown keeps the plans of tenet_apply, which a session makes over small tables and keeps, to
-// the rows that are written.
+// TestAWriteReadsNoMoreWhenTheTableHasGrown keeps the plans of tenet_apply, which a session makes over small tables and
+// keeps, to the rows that are written.
 func TestAWriteReadsNoMoreWhenTheTableHasGrown(t *testing.T) {
 	address := migrated(t)
 	s, err := postgres.Open(t.Context(), postgres.Options{URL: address, MaxConns: 1})
@@ -21,7 +21,8 @@ func TestAWriteReadsNoMoreWhenTheTableHasGrown(t *testing.T) {
 	}
 	general(t, s)
 	for i := range 300 {
-		apply(t, s, knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID = fmt.Sprintf("grown-%d", i) }), knowledge.NoVersion))
+		apply(t, s, knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID = fmt.Sprintf("grown-%d", i) }),
+			knowledge.NoVersion))
 	}
 	if err := s.Close(); err != nil { // the end of a session tells the server what it has read
 		t.Fatal(err)

@@ -23,7 +23,8 @@ import (
 
 // guardNames returns the triggers on the table of every kind.
 func guardNames() []string {
-	return []string{"tenet_insert", "tenet_update", "tenet_id", "tenet_delete", "tenet_truncate", "tenet_log_made", "tenet_log_changed"}
+	return []string{"tenet_insert", "tenet_update", "tenet_id", "tenet_delete", "tenet_truncate", "tenet_log_made",
+		"tenet_log_changed"}
 }
 
 // guarding returns the functions that the triggers run.
@@ -129,7 +130,8 @@ func guards(ctx context.Context, s *Store) error {
 	slices.Sort(missing)
 	return &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
 		"triggers of the log of changes are missing, changed or disabled in the database, so that writes would leave no trace: %s; enable triggers with "+
-			"ALTER TABLE ... ENABLE TRIGGER, or restore the schema from a backup, and find out who has changed it", strings.Join(missing, ", "))}
+			"ALTER TABLE ... ENABLE TRIGGER, or restore the schema from a backup, and find out who has changed it",
+		strings.Join(missing, ", "))}
 }
 
 var functionText = regexp.MustCompile(`(?s)CREATE (?:OR REPLACE )?FUNCTION (\w+)\([^\n]*?AS \$\$(.*?)\$\$`)

@@ -130,7 +130,8 @@ const statementsSQL = `SELECT s.query, s.calls, s.total_exec_time, s.mean_exec_t
 // Statements returns the most expensive statements; false if the server does not count them.
 func (i *Inspection) Statements(ctx context.Context, most int) ([]StatementCost, bool, error) {
 	var there bool
-	err := i.query(ctx, "SELECT count(*) > 0 FROM pg_extension WHERE extname = 'pg_stat_statements'", nil, func(r pgx.Rows) error { return r.Scan(&there) })
+	err := i.query(ctx, "SELECT count(*) > 0 FROM pg_extension WHERE extname = 'pg_stat_statements'", nil,
+		func(r pgx.Rows) error { return r.Scan(&there) })
 	if err != nil || !there {
 		return nil, false, err
 	}

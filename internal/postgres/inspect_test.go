@@ -46,7 +46,8 @@ func TestAServerWithTheRecipeHasNothingSaidOfItsSettings(t *testing.T) {
 			t.Errorf("%s: level %d", r.Text, r.Level)
 		}
 	}
-	for _, name := range []string{"shared_buffers", "random_page_cost", "max_wal_size", "shared_preload_libraries", "log_connections", "track_io_timing", "fsync"} {
+	for _, name := range []string{"shared_buffers", "random_page_cost", "max_wal_size", "shared_preload_libraries",
+		"log_connections", "track_io_timing", "fsync"} {
 		if !slices.Contains(said, name) {
 			t.Errorf("of a server as it comes nothing is said of %s", name)
 		}
@@ -104,7 +105,8 @@ func statementsAreNamed(t *testing.T, url string) {
 func TestWhatHarmsAServerIsNamed(t *testing.T) {
 	url := migrated(t)
 	i := inspect(t, url)
-	if list, err := i.Health(t.Context()); err != nil || slices.ContainsFunc(list, func(r postgres.Remark) bool { return r.Check == "index" }) {
+	if list, err := i.Health(t.Context()); err != nil ||
+		slices.ContainsFunc(list, func(r postgres.Remark) bool { return r.Check == "index" }) {
 		t.Errorf("of our own indexes: %v, %v", list, err)
 	}
 	pgtest.Exec(t, url, "CREATE INDEX twice ON rules (active, rank, rule_id)")
@@ -116,8 +118,9 @@ func TestWhatHarmsAServerIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, level := range map[string]int{
-		"indexes rules_by_house, twice are the same": postgres.RemarkWarning, "index rules_by_title is invalid": postgres.RemarkWrong,
-		"slot forgotten has no reader": postgres.RemarkWrong,
+		"indexes rules_by_house, twice are the same": postgres.RemarkWarning,
+		"index rules_by_title is invalid":            postgres.RemarkWrong,
+		"slot forgotten has no reader":               postgres.RemarkWrong,
 	} {
 		if !slices.ContainsFunc(list, func(r postgres.Remark) bool { return strings.Contains(r.Text, text) && r.Level == level }) {
 			t.Errorf("nothing says %q: %v", text, list)

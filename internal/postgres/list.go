@@ -92,7 +92,8 @@ func total(ctx context.Context, s *Store, t *table, q *knowledge.Query) (n int, 
 	if !q.UpdatedSince.IsZero() {
 		b.add("t.updated_at >= $", q.UpdatedSince.Time)
 	}
-	err = s.query(ctx, "count."+t.name, "SELECT count(*) FROM "+t.name+" t WHERE "+b.conditions(), b.args, func(r pgx.Rows) error { return r.Scan(&n) })
+	err = s.query(ctx, "count."+t.name, "SELECT count(*) FROM "+t.name+" t WHERE "+b.conditions(), b.args,
+		func(r pgx.Rows) error { return r.Scan(&n) })
 	return n, err
 }
 
@@ -114,7 +115,8 @@ func listSQL(t *table, q *knowledge.Query, c *knowledge.Cursor) (string, []any) 
 	if q.Activity == knowledge.AnyActivity && q.Order != knowledge.OrderID {
 		// Active and retired documents are two ranges of the index: merge the first of each.
 		all := "SELECT t.* FROM " + from + " WHERE " + b.conditions() + " AND "
-		return "SELECT " + t.columns + " FROM ((" + all + t.inUse + tail + ") UNION ALL (" + all + t.retired + tail + ")) t" + tail, b.args
+		return "SELECT " + t.columns + " FROM ((" + all + t.inUse + tail + ") UNION ALL (" + all + t.retired + tail +
+			")) t" + tail, b.args
 	}
 	return "SELECT " + t.columns + " FROM " + from + " WHERE " + b.conditions() + tail, b.args
 }

@@ -27,7 +27,8 @@ func (s *Store) listen(ctx context.Context) {
 		err := listenOnce(ctx, s, func() { broken = false })
 		if err != nil && ctx.Err() == nil && !broken {
 			broken = true // logged once: during an outage it retries every half second
-			s.o.Log.DebugContext(ctx, "lost the connection that listens for changes; reconnecting", "error", err.Error())
+			s.o.Log.DebugContext(ctx, "lost the connection that listens for changes; reconnecting", "error",
+				err.Error())
 		}
 		t := time.NewTimer(listenAgain)
 		select {

@@ -66,7 +66,8 @@ func TestAClientKilledInTheMiddleLeavesNoHalfOfABatch(t *testing.T) {
 	pgtest.Await(t, "the sessions of the killed to end", func() bool {
 		return pgtest.Value(t, url, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tenet'") == "0"
 	})
-	halves := pgtest.Value(t, url, fmt.Sprintf("SELECT count(*) FROM (SELECT batch_id FROM changes GROUP BY batch_id HAVING count(*) <> %d) h", victimOps))
+	halves := pgtest.Value(t, url, fmt.Sprintf(
+		"SELECT count(*) FROM (SELECT batch_id FROM changes GROUP BY batch_id HAVING count(*) <> %d) h", victimOps))
 	orphans := pgtest.Value(t, url, "SELECT count(*) FROM batches b WHERE NOT EXISTS (SELECT FROM changes c WHERE c.batch_id = b.id)")
 	if halves != "0" || orphans != "0" {
 		t.Errorf("%s batches are there by half, and %s in the ledger only", halves, orphans)
@@ -93,7 +94,8 @@ func TestASnapshotIsWholeAndOfOnePosition(t *testing.T) {
 	s := open(t)
 	general(t, s)
 	r := storetest.Rule()
-	docs := []knowledge.Document{r, storetest.Practice(), storetest.Template(), storetest.Principal(), storetest.Violation(r.RuleID)}
+	docs := []knowledge.Document{r, storetest.Practice(), storetest.Template(), storetest.Principal(),
+		storetest.Violation(r.RuleID)}
 	for _, d := range docs {
 		apply(t, s, knowledge.Put(d, knowledge.NoVersion))
 	}
@@ -125,7 +127,8 @@ func TestTheLogIsShortenedByWholeTransactions(t *testing.T) {
 	s := open(t)
 	general(t, s)
 	for range 4 {
-		apply(t, s, knowledge.Put(storetest.Rule(), 0), knowledge.Put(storetest.Rule(), 0), knowledge.Put(storetest.Rule(), 0))
+		apply(t, s, knowledge.Put(storetest.Rule(), 0), knowledge.Put(storetest.Rule(), 0),
+			knowledge.Put(storetest.Rule(), 0))
 	}
 	if n, err := s.Retain(t.Context(), knowledge.At(time.Now().Add(time.Hour)), 5); err != nil || n != 7 {
 		t.Fatalf("%d changes went, %v; want 7 of 13: a transaction stays whole", n, err)
@@ -134,7 +137,8 @@ func TestTheLogIsShortenedByWholeTransactions(t *testing.T) {
 	if _, err := s.Changes(t.Context(), knowledge.ChangeQuery{}); !errors.As(err, &gone) || gone.Oldest != 8 {
 		t.Errorf("the log from its start: %v, want gone with 8 as the oldest", err)
 	}
-	if _, err := s.Changes(t.Context(), knowledge.ChangeQuery{Kind: knowledge.KindRule}); !errors.Is(err, store.ErrGone) {
+	if _, err := s.Changes(t.Context(), knowledge.ChangeQuery{Kind: knowledge.KindRule}); !errors.Is(err,
+		store.ErrGone) {
 		t.Errorf("a kind from the start: %v, want gone", err)
 	}
 	if list, err := s.Changes(t.Context(), knowledge.ChangeQuery{After: 7}); err != nil || len(list) != 6 {
@@ -179,7 +183,8 @@ func TestStatementsAreHeardOfAndSlowOnesWithTheirPlan(t *testing.T) {
 	if _, err := s.List(t.Context(), knowledge.Query{Kind: knowledge.KindCategory}); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "general", Kinds: []knowledge.Kind{knowledge.KindRule, knowledge.KindCategory}}); err != nil {
+	if _, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "general",
+		Kinds: []knowledge.Kind{knowledge.KindRule, knowledge.KindCategory}}); err != nil {
 		t.Error(err)
 	}
 	plans := map[string]string{}

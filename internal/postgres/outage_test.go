@@ -16,7 +16,8 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// through returns a store that reaches the database at address by way of a proxy, which can steal what is answered to a batch.
+// through returns a store that reaches the database at address by way of a proxy, which can steal what is answered to a
+// batch.
 func through(t *testing.T, address string) (*postgres.Store, *pgtest.Proxy) {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -31,7 +32,8 @@ func TestABatchWhoseAnswerIsLostIsDoneOnce(t *testing.T) {
 	s, proxy := through(t, migrated(t))
 	general(t, s)
 	for name, trick := range map[string]pgtest.Trick{
-		"cut before": pgtest.CutBefore, "reset before": pgtest.ResetBefore, "cut after": pgtest.CutAfter, "reset after": pgtest.ResetAfter, "late": pgtest.Late,
+		"cut before": pgtest.CutBefore, "reset before": pgtest.ResetBefore, "cut after": pgtest.CutAfter,
+		"reset after": pgtest.ResetAfter, "late": pgtest.Late,
 	} {
 		b := storetest.Batch(knowledge.Put(storetest.Rule(), knowledge.NoVersion))
 		proxy.Play(trick)
@@ -81,7 +83,8 @@ func TestARestartedServerCostsNobodyAnError(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
-				if _, err := s.Apply(t.Context(), storetest.Batch(knowledge.Put(storetest.Rule(), knowledge.NoVersion))); err != nil {
+				if _, err := s.Apply(t.Context(),
+					storetest.Batch(knowledge.Put(storetest.Rule(), knowledge.NoVersion))); err != nil {
 					t.Errorf("apply: %v", err)
 				}
 				if _, err := s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule}); err != nil {
@@ -193,7 +196,8 @@ func TestAWriterWithAnOldSnapshotIsToldToTryAgain(t *testing.T) {
 	s := openAt(t, url)
 	general(t, s)
 	conn := pgtest.Connect(t, url)
-	for _, sql := range []string{"BEGIN ISOLATION LEVEL REPEATABLE READ", "INSERT INTO categories (category_id, name) VALUES ('late', 'x')"} {
+	for _, sql := range []string{"BEGIN ISOLATION LEVEL REPEATABLE READ",
+		"INSERT INTO categories (category_id, name) VALUES ('late', 'x')"} {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}

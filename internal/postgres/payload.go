@@ -53,7 +53,8 @@ func (a *application) payload(patched []knowledge.Document, versions []int64) (p
 		p.size += len(canonical)
 	}
 	if p.size > maxPayload {
-		return payload{}, knowledge.Invalid("/ops", "%d bytes of documents: a batch holds at most %d; send it as several", p.size, maxPayload)
+		return payload{}, knowledge.Invalid("/ops",
+			"%d bytes of documents: a batch holds at most %d; send it as several", p.size, maxPayload)
 	}
 	p.vectors = vectors(docs)
 	for _, v := range p.vectors {
@@ -174,7 +175,8 @@ func arguments(batches []*member) [][]byte {
 		}
 	}
 	list := make([][]byte, 0, 12)
-	for _, a := range []*array{ids, prints, actors, ats, owners, places, verbs, kinds, keys, versions, documents, words} {
+	for _, a := range []*array{ids, prints, actors, ats, owners, places, verbs, kinds, keys, versions, documents,
+		words} {
 		list = append(list, a.done())
 	}
 	return list

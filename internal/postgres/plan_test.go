@@ -17,7 +17,8 @@ import (
 	"tenet/internal/store"
 )
 
-// filling makes {rules} rules and a tenth of each other kind, past the triggers: what a plan depends on is how values spread.
+// filling makes {rules} rules and a tenth of each other kind, past the triggers: what a plan depends on is how values
+// spread.
 const filling = `
 ALTER TABLE categories DISABLE TRIGGER USER; ALTER TABLE rules DISABLE TRIGGER USER; ALTER TABLE practices DISABLE TRIGGER USER;
 ALTER TABLE templates DISABLE TRIGGER USER; ALTER TABLE violations DISABLE TRIGGER USER; ALTER TABLE principals DISABLE TRIGGER USER;
@@ -62,7 +63,8 @@ func filled(t *testing.T, rules int) (*pgx.Conn, string) {
 		t.Fatal(err)
 	}
 	conn := pgtest.Connect(t, url)
-	if _, err := conn.PgConn().Exec(t.Context(), strings.ReplaceAll(filling, "{rules}", strconv.Itoa(rules))).ReadAll(); err != nil {
+	if _, err := conn.PgConn().Exec(t.Context(), strings.ReplaceAll(filling, "{rules}",
+		strconv.Itoa(rules))).ReadAll(); err != nil {
 		t.Fatal(err)
 	}
 	return conn, url
@@ -139,7 +141,8 @@ func TestSoakEveryCriticalQueryCostsItsPageAtAMillion(t *testing.T) {
 	common := slowest(func(int) string { return "database" })
 	t.Logf("p99 of a rare word %v, of one in half of all %v", rare, common)
 	if common > 10*rare {
-		t.Errorf("the 99th percentile of a common word is %v, of a rare one %v: want at most ten times as much", common, rare)
+		t.Errorf("the 99th percentile of a common word is %v, of a rare one %v: want at most ten times as much",
+			common, rare)
 	}
 }
 
@@ -180,7 +183,8 @@ func carriedOut(t *testing.T, conn *pgx.Conn, sql string, args []any) *planNode 
 func planOf(t *testing.T, conn *pgx.Conn, how, sql string, args []any) *planNode {
 	t.Helper()
 	var text string
-	if err := conn.QueryRow(t.Context(), how+sql, append([]any{pgx.QueryExecModeExec}, args...)...).Scan(&text); err != nil {
+	if err := conn.QueryRow(t.Context(), how+sql, append([]any{pgx.QueryExecModeExec}, args...)...).Scan(
+		&text); err != nil {
 		t.Fatalf("%v\n%s", err, sql)
 	}
 	var plans []struct{ Plan planNode }
@@ -231,8 +235,10 @@ func critical() []criticalQuery {
 		}
 	}
 	list(knowledge.Query{Kind: knowledge.KindRule, Category: "cat-0"}, "rules_by_category_house")
-	list(knowledge.Query{Kind: knowledge.KindRule, Category: "cat-0", Order: knowledge.OrderTitle}, "rules_by_category_title")
-	list(knowledge.Query{Kind: knowledge.KindRule, Category: "cat-0", Order: knowledge.OrderUpdated}, "rules_by_category_updated")
+	list(knowledge.Query{Kind: knowledge.KindRule, Category: "cat-0", Order: knowledge.OrderTitle},
+		"rules_by_category_title")
+	list(knowledge.Query{Kind: knowledge.KindRule, Category: "cat-0", Order: knowledge.OrderUpdated},
+		"rules_by_category_updated")
 	list(knowledge.Query{Kind: knowledge.KindRule, Category: "cat-0", Order: knowledge.OrderID})
 	list(knowledge.Query{Kind: knowledge.KindRule, Severity: knowledge.SeverityError}, "rules_by_house")
 	list(knowledge.Query{Kind: knowledge.KindRule, Enforcement: "mandatory"}, "rules_by_enforcement")
@@ -295,7 +301,8 @@ func critical() []criticalQuery {
 		if knowledge.Describe(kind).UUID {
 			id = "01890a5d-ac96-774b-bcce-b302099a8057"
 		}
-		all = append(all, criticalQuery{"get " + string(kind), tableOf(kind).getSQL, []any{id}, []string{kind.Plural() + "_pkey"}})
+		all = append(all, criticalQuery{"get " + string(kind), tableOf(kind).getSQL, []any{id},
+			[]string{kind.Plural() + "_pkey"}})
 	}
 	return all
 }

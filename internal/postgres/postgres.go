@@ -105,7 +105,8 @@ func sessionSettings(o Options) map[string]string {
 		"tcp_user_timeout":                    "6000",
 		"default_transaction_isolation":       "read committed",
 		"timezone":                            "UTC",
-		"jit":                                 "off", // our statements take microseconds, compiling one takes milliseconds
+		// our statements take microseconds, compiling one takes milliseconds
+		"jit": "off",
 	}
 }
 

@@ -74,17 +74,20 @@ func apply(t testing.TB, s *postgres.Store, ops ...knowledge.Op) knowledge.Recei
 // general applies the category that the documents of storetest belong to.
 func general(t testing.TB, s *postgres.Store) {
 	t.Helper()
-	apply(t, s, knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = storetest.GeneralCategory }), knowledge.NoVersion))
+	apply(t, s, knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = storetest.GeneralCategory }),
+		knowledge.NoVersion))
 }
 
 func TestWordsAreThoseOfThePrograms(t *testing.T) {
 	s := open(t)
 	general(t, s)
 	apply(t, s, knowledge.Put(storetest.Rule(func(r *knowledge.Rule) {
-		r.Title, r.Description = "Security “quoted” policies—always running", "über den Größen: foo/bar a.b <xml> E=mc² 😀smile"
+		r.Title, r.Description = "Security “quoted” policies—always running",
+			"über den Größen: foo/bar a.b <xml> E=mc² 😀smile"
 	}), knowledge.NoVersion))
 	for _, q := range []string{
-		"securit*", "quoted", "policies", "policy", "always", "runn*", "polici*", "running*", "uber", "größen", "grossen OR größen", "xml", "smile", "foo bar", `"always running"`, `"policies alw*"`,
+		"securit*", "quoted", "policies", "policy", "always", "runn*", "polici*", "running*", "uber", "größen",
+		"grossen OR größen", "xml", "smile", "foo bar", `"always running"`, `"policies alw*"`,
 	} {
 		hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: q})
 		if err != nil || len(hits.Hits) != 1 {
@@ -108,7 +111,8 @@ func TestLongAndManyWordsAreStored(t *testing.T) {
 		r.Description, r.ViolationsConsequence, r.Scope.Languages = words(0), words(500_000), []string{long, "go"}
 	})
 	apply(t, s, knowledge.Put(r, knowledge.NoVersion))
-	for _, q := range []knowledge.Query{{Kind: knowledge.KindRule, Language: "go"}, {Kind: knowledge.KindRule, Tag: "io"}} {
+	for _, q := range []knowledge.Query{{Kind: knowledge.KindRule, Language: "go"},
+		{Kind: knowledge.KindRule, Tag: "io"}} {
 		if p, err := s.List(t.Context(), q); err != nil || len(p.Records) != 1 {
 			t.Errorf("list of %+v: %v, %v", q, p, err)
 		}

@@ -25,7 +25,8 @@ var Queries = sync.OnceValue(func() []NamedQuery {
 		}
 		add("get "+string(kind), t.getSQL, id)
 		add("get several "+kind.Plural(), t.manySQL, []string{id})
-		for name, q := range map[string]knowledge.Query{"": {}, " by title": {Order: knowledge.OrderTitle}, " by change": {Order: knowledge.OrderUpdated}} {
+		for name, q := range map[string]knowledge.Query{"": {}, " by title": {Order: knowledge.OrderTitle},
+			" by change": {Order: knowledge.OrderUpdated}} {
 			q.Kind = kind
 			if q, _, err := q.Check(); err == nil {
 				sql, args := listSQL(t, &q, nil)
@@ -34,7 +35,8 @@ var Queries = sync.OnceValue(func() []NamedQuery {
 		}
 	}
 	for name, q := range map[string]knowledge.Query{
-		"list rules of a category": {Category: "example"}, "list rules with a tag": {Tag: "example"}, "list rules by language": {Language: "go"},
+		"list rules of a category": {Category: "example"}, "list rules with a tag": {Tag: "example"},
+		"list rules by language": {Language: "go"},
 	} {
 		q.Kind = knowledge.KindRule
 		if q, _, err := q.Check(); err == nil {
@@ -47,8 +49,9 @@ var Queries = sync.OnceValue(func() []NamedQuery {
 		add("search", sql, args...)
 	}
 	for name, q := range map[string]knowledge.ChangeQuery{
-		"changes": {}, "changes of a document": {Key: knowledge.Key{Kind: knowledge.KindRule, ID: "example"}}, "changes of a batch": {Batch: knowledge.NewBatchID()},
-		"newest changes": {Newest: true},
+		"changes": {}, "changes of a document": {Key: knowledge.Key{Kind: knowledge.KindRule, ID: "example"}},
+		"changes of a batch": {Batch: knowledge.NewBatchID()},
+		"newest changes":     {Newest: true},
 	} {
 		if q, err := q.Check(); err == nil {
 			sql, args := changesSQL(&q)

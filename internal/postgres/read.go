@@ -58,7 +58,8 @@ func (s *Store) contractual(ctx context.Context, err error) error {
 	}
 	if bad, ok := errors.AsType[*scanError](err); ok {
 		return &store.UnavailableError{
-			Reason: "a stored row can't be read: it was changed outside of the program and must be corrected there", Err: bad.err, Halt: true, NotDone: true,
+			Reason: "a stored row can't be read: it was changed outside of the program and must be corrected there",
+			Err:    bad.err, Halt: true, NotDone: true,
 		}
 	}
 	return translate(ctx, err, true)

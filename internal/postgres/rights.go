@@ -40,7 +40,8 @@ func appRights(table string) []string {
 // appFunctions returns the functions that only the owner and the program's role may call.
 func appFunctions() []string {
 	return []string{
-		"tenet_retain(timestamptz, bigint, bigint)", "tenet_retain_audit(timestamptz)", "tenet_enter(uuid[], text[], boolean[])",
+		"tenet_retain(timestamptz, bigint, bigint)", "tenet_retain_audit(timestamptz)",
+		"tenet_enter(uuid[], text[], boolean[])",
 		"tenet_erase(text, jsonb, uuid, text)",
 	}
 }
@@ -76,7 +77,8 @@ func Grants(r Roles, schema, database string, tables []string, ownsDatabase bool
 			add("GRANT %s ON %s.%s TO %s", strings.Join(role.rights(t), ", "), s, pgx.Identifier{t}.Sanitize(), to)
 		}
 		add("ALTER DEFAULT PRIVILEGES IN SCHEMA %s REVOKE ALL ON TABLES FROM %s", s, to)
-		add("ALTER DEFAULT PRIVILEGES IN SCHEMA %s GRANT %s ON TABLES TO %s", s, strings.Join(role.rights(""), ", "), to)
+		add("ALTER DEFAULT PRIVILEGES IN SCHEMA %s GRANT %s ON TABLES TO %s", s, strings.Join(role.rights(""), ", "),
+			to)
 	}
 	for _, f := range appFunctions() {
 		add("REVOKE ALL ON FUNCTION %s.%s FROM PUBLIC", s, f)
@@ -109,12 +111,14 @@ func Grant(ctx context.Context, a Address, r Roles, dry bool) (list []string, er
 	var schema, database string
 	var ownsDatabase bool
 	var tables, others, missing []string
-	if err := conn.QueryRow(ctx, grantsSQL, []string{r.App, r.Reader}).Scan(&schema, &database, &ownsDatabase, &tables, &others, &missing); err != nil {
+	if err := conn.QueryRow(ctx, grantsSQL, []string{r.App, r.Reader}).Scan(&schema, &database, &ownsDatabase, &tables,
+		&others, &missing); err != nil {
 		return nil, translate(ctx, err, true)
 	}
 	switch {
 	case len(missing) > 0:
-		return nil, knowledge.Invalid("", "there is no role %s: make it first, as deploy/postgres/roles.sql does", strings.Join(missing, ", "))
+		return nil, knowledge.Invalid("", "there is no role %s: make it first, as deploy/postgres/roles.sql does",
+			strings.Join(missing, ", "))
 	case !slices.Contains(tables, "changes"):
 		return nil, knowledge.Invalid("", "the schema %s of %s has no tables of tenet yet: run `tenet migrate up` first", schema, database)
 	case len(others) > 0:

@@ -39,7 +39,8 @@ func (b *RunBook) UpdateRun(ctx context.Context, r store.Run) error {
   error = $10
 WHERE job = $1 AND due = $2 AND instance = $3 AND state = 'running' RETURNING true`,
 		[]any{
-			r.Job, r.Due.Time, r.Instance, string(r.State), r.Beat.Time, null(r.Ended), r.Done, r.Total, r.Changed, r.Error,
+			r.Job, r.Due.Time, r.Instance, string(r.State), r.Beat.Time, null(r.Ended), r.Done, r.Total, r.Changed,
+			r.Error,
 		}, func(rows pgx.Rows) error { return rows.Scan(&found) })
 	if err == nil && !found {
 		return store.ErrNotFound
@@ -59,7 +60,8 @@ FROM job_runs WHERE job = $2 ORDER BY due DESC LIMIT $1`, []any{limit, job}
 	err := b.s.query(ctx, "runs", query, args, func(rows pgx.Rows) error {
 		var r store.Run
 		var due, started, beat, ended pgtype.Timestamptz
-		err := rows.Scan(&r.Job, &due, &r.Instance, &r.By, &r.State, &r.Attempt, &started, &beat, &ended, &r.Done, &r.Total, &r.Changed, &r.Error)
+		err := rows.Scan(&r.Job, &due, &r.Instance, &r.By, &r.State, &r.Attempt, &started, &beat, &ended, &r.Done,
+			&r.Total, &r.Changed, &r.Error)
 		r.Due, r.Started, r.Beat, r.Ended = timeOf(due), timeOf(started), timeOf(beat), timeOf(ended)
 		list = append(list, r)
 		return err
@@ -72,7 +74,8 @@ func (b *RunBook) PauseJob(ctx context.Context, job, by string, paused bool) err
 	if !paused {
 		return b.s.exec(ctx, "runs.resume", "DELETE FROM job_pauses WHERE job = $1", job)
 	}
-	return b.s.exec(ctx, "runs.pause", "INSERT INTO job_pauses (job, by) VALUES ($1, $2) ON CONFLICT DO NOTHING", job, by)
+	return b.s.exec(ctx, "runs.pause", "INSERT INTO job_pauses (job, by) VALUES ($1, $2) ON CONFLICT DO NOTHING", job,
+		by)
 }
 
 // PausedJobs implements [store.RunBook].

@@ -20,8 +20,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// supported is how many schemas before the newest one the program still serves without migrating, and needed the first that has an
-// archive: it serves none before that.
+// supported is how many schemas before the newest one the program still serves without migrating, and needed the first
+// that has an archive: it serves none before that.
 const (
 	supported = 2
 	needed    = 14
@@ -81,7 +81,8 @@ func newMigrator(a Address) (*migrator, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make the migration lock: %w", err), db.Close())
 	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker),
+		goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read embedded migrations: %w", err), db.Close())
 	}
@@ -92,7 +93,8 @@ func (m *migrator) schema(ctx context.Context) (Schema, error) {
 	sources := m.p.ListSources()
 	s := Schema{Newest: sources[len(sources)-1].Version}
 	var there bool
-	if err := m.db.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", goose.DefaultTablename).Scan(&there); err != nil {
+	if err := m.db.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", goose.DefaultTablename).Scan(
+		&there); err != nil {
 		return s, translate(ctx, err, true)
 	}
 	if !there { // goose would create its table

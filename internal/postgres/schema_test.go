@@ -109,10 +109,12 @@ func serve(t *testing.T, s *postgres.Store) {
 	if _, err := s.Get(t.Context(), r.Key()); err != nil {
 		t.Error(err)
 	}
-	if p, err := s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule, Category: c.ID}); err != nil || len(p.Records) != 1 {
+	if p, err := s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule, Category: c.ID}); err != nil ||
+		len(p.Records) != 1 {
 		t.Errorf("list: %v, %v", p, err)
 	}
-	if h, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "axolotl", Category: c.ID}); err != nil || len(h.Hits) != 1 {
+	if h, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "axolotl", Category: c.ID}); err != nil ||
+		len(h.Hits) != 1 {
 		t.Errorf("search: %v, %v", h, err)
 	}
 	if l, err := s.Changes(t.Context(), knowledge.ChangeQuery{Key: r.Key()}); err != nil || len(l) != 2 {

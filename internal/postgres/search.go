@@ -100,7 +100,8 @@ func sortFound(found []knowledge.Found) {
 }
 
 // look ranks a document by its whole text.
-func look(question *knowledge.Question, scorer *knowledge.Scorer, rec *knowledge.Record) (f knowledge.Found, ok bool, err error) {
+func look(question *knowledge.Question, scorer *knowledge.Scorer,
+	rec *knowledge.Record) (f knowledge.Found, ok bool, err error) {
 	doc, err := rec.Document()
 	if err != nil {
 		return f, false, err
@@ -111,15 +112,18 @@ func look(question *knowledge.Question, scorer *knowledge.Scorer, rec *knowledge
 		return f, false, nil
 	}
 	shape := knowledge.Shape{Title: e.Title, Words: e.Words}
-	score := scorer.Final(sum, mask, title, shape) + scorer.Near(mask, func(slot int) []uint32 { return question.Places(slot, e) })
-	return knowledge.Found{Score: knowledge.Round(score), Mask: mask, Title: title, Shape: shape, Key: rec.Key}, true, nil
+	score := scorer.Final(sum, mask, title, shape) +
+		scorer.Near(mask, func(slot int) []uint32 { return question.Places(slot, e) })
+	return knowledge.Found{Score: knowledge.Round(score), Mask: mask, Title: title, Shape: shape, Key: rec.Key}, true,
+		nil
 }
 
 // shortlist moves the candidates with the best titles and tags to the front.
 func shortlist(scorer *knowledge.Scorer, list []candidate) {
 	for i := range list {
 		c := &list[i]
-		e := knowledge.NewEntry(&knowledge.Rule{RuleID: c.key.ID, Title: c.title, Common: knowledge.Common{Tags: strings.Fields(c.tags)}})
+		e := knowledge.NewEntry(&knowledge.Rule{RuleID: c.key.ID, Title: c.title,
+			Common: knowledge.Common{Tags: strings.Fields(c.tags)}})
 		mask, title, sum := scorer.Look(e)
 		c.score += scorer.Final(sum, mask, title, knowledge.Shape{Title: e.Title, Words: 250})
 	}
@@ -156,7 +160,8 @@ func frequencies(ctx context.Context, s *Store, question *knowledge.Question) ([
 }
 
 // candidates returns the documents that have all the words, and if these are few, those that have some, titles first.
-func candidates(ctx context.Context, s *Store, q *knowledge.SearchQuery, question *knowledge.Question) ([]candidate, bool, error) {
+func candidates(ctx context.Context, s *Store, q *knowledge.SearchQuery,
+	question *knowledge.Question) ([]candidate, bool, error) {
 	var list []candidate
 	seen, bounded := map[knowledge.Key]bool{}, false
 	for _, l := range []looking{allWords, anyInTitle, anyWord} {
@@ -164,7 +169,8 @@ func candidates(ctx context.Context, s *Store, q *knowledge.SearchQuery, questio
 		n := 0
 		// The words are part of the statement when it is planned: a rare word uses the inverted index, a common one
 		// the house order. A generic plan would be wrong for one of them.
-		err := s.query(ctx, "search", sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...), func(r pgx.Rows) error {
+		err := s.query(ctx, "search", sql, append([]any{pgx.QueryExecModeCacheDescribe},
+			args...), func(r pgx.Rows) error {
 			var c candidate
 			var kind string
 			if err := r.Scan(&kind, &c.key.ID, &c.rank, &c.title, &c.tags); err != nil {

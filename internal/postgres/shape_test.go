@@ -40,9 +40,12 @@ CREATE OR REPLACE FUNCTION tenet_texts(list jsonb, VARIADIC texts text[]) RETURN
 	drift, err := postgres.Drift(t.Context(), s)
 	all := strings.Join(drift, "\n")
 	for _, want := range []string{
-		"there is no index changes_by_batch of changes", "index mine of rules is not of the migrations", "column rules.note is not of the migrations",
-		`column rules.title is "character varying(255)", and the migrations make "character varying(255), not null"`, "there is no constraint rules_checks_check of rules",
-		"there is no trigger tenet_index_gone of rules", "function tenet_texts(list jsonb, VARIADIC texts text[]) is another one",
+		"there is no index changes_by_batch of changes", "index mine of rules is not of the migrations",
+		"column rules.note is not of the migrations",
+		`column rules.title is "character varying(255)", and the migrations make "character varying(255), not null"`,
+		"there is no constraint rules_checks_check of rules",
+		"there is no trigger tenet_index_gone of rules",
+		"function tenet_texts(list jsonb, VARIADIC texts text[]) is another one",
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("drift does not tell %q: %v\n%s", want, err, all)

@@ -65,7 +65,8 @@ func tableOf(kind knowledge.Kind) *table { return tables()[kind] }
 func newTable(d *knowledge.Description) *table {
 	t := &table{
 		kind: d.Kind, name: d.Plural, id: d.Kind.IDField(), uuid: d.UUID, title: "t." + d.TitleField, make: d.New,
-		inUse: "t." + d.ActiveField, retired: "NOT t." + d.ActiveField, getName: "get " + string(d.Kind), listName: "list " + d.Plural,
+		inUse: "t." + d.ActiveField, retired: "NOT t." + d.ActiveField, getName: "get " + string(d.Kind),
+		listName: "list " + d.Plural,
 	}
 	if d.Negated {
 		t.inUse, t.retired = t.retired, t.inUse
@@ -92,7 +93,8 @@ func newTable(d *knowledge.Description) *table {
 	t.columns = strings.Join(columns, ", ")
 	t.getSQL = "SELECT " + t.columns + " FROM " + t.name + " t WHERE t." + t.id + " = $1" + t.cast("")
 	t.manySQL = "SELECT " + t.columns + " FROM " + t.name + " t WHERE t." + t.id + " = ANY ($1" + t.cast("[]") + ")"
-	t.standsSQL = "SELECT t." + t.id + "::text, t.version, t.batch_id FROM " + t.name + " t WHERE t." + t.id + " = ANY ($1" + t.cast("[]") + ")"
+	t.standsSQL = "SELECT t." + t.id + "::text, t.version, t.batch_id FROM " + t.name + " t WHERE t." + t.id +
+		" = ANY ($1" + t.cast("[]") + ")"
 	return t
 }
 

@@ -23,7 +23,8 @@ func onlyWith(t *testing.T, a *pgtest.Authority) *pgtest.Server {
 	return s
 }
 
-// TestAClientCertificateIsEnoughAndNeeded runs a server that lets in whoever has a certificate of its authority, and nobody else.
+// TestAClientCertificateIsEnoughAndNeeded runs a server that lets in whoever has a certificate of its authority, and
+// nobody else.
 func TestAClientCertificateIsEnoughAndNeeded(t *testing.T) {
 	a, other := pgtest.NewAuthority(t), pgtest.NewAuthority(t)
 	s := onlyWith(t, a)
@@ -40,7 +41,8 @@ func TestAClientCertificateIsEnoughAndNeeded(t *testing.T) {
 		"without TLS":                      {url.Values{"sslmode": {"disable"}}, "refuses this program's role"},
 	} {
 		open := func() (*postgres.Store, error) {
-			return postgres.Open(t.Context(), postgres.Options{URL: pgtest.URLWith(s, "postgres", "postgres", c.query), Migrate: true})
+			return postgres.Open(t.Context(), postgres.Options{URL: pgtest.URLWith(s, "postgres", "postgres", c.query),
+				Migrate: true})
 		}
 		store, err := open()
 		for tries := 0; c.fault != "" && err != nil && !isHalt(err, "") && tries < 20; tries++ {
@@ -72,8 +74,9 @@ func isHalt(err error, reason string) bool {
 	return ok && u.Halt && strings.Contains(u.Reason, reason)
 }
 
-// TestCertificatesAreReadAgainForEachConnection lets the certificates of an open store end, and puts new ones in their place: the client's,
-// then the authority and with it the server's. The address names a host before this one where nobody is, so that a fallback's are meant.
+// TestCertificatesAreReadAgainForEachConnection lets the certificates of an open store end, and puts new ones in their
+// place: the client's, then the authority and with it the server's. The address names a host before this one where
+// nobody is, so that a fallback's are meant.
 func TestCertificatesAreReadAgainForEachConnection(t *testing.T) {
 	a := pgtest.NewAuthority(t)
 	s := onlyWith(t, a)
@@ -101,7 +104,8 @@ func TestCertificatesAreReadAgainForEachConnection(t *testing.T) {
 	alone, fallback := open(address.Host), open(refusing+","+address.Host)
 	cut := func() {
 		t.Helper()
-		pgtest.Exec(t, s.SocketURL("postgres"), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tenet'")
+		pgtest.Exec(t, s.SocketURL("postgres"),
+			"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tenet'")
 	}
 	ping := func(s *postgres.Store) (err error) { // the first call may find a session that was ended
 		for range 12 {
@@ -172,7 +176,8 @@ func TestAnAddressNamesTheFileThatCantBeUsed(t *testing.T) {
 	a.Client("postgres", time.Now().Add(time.Hour))
 	query := a.Query(a)
 	query.Set("sslcert", a.Path("nowhere.crt"))
-	u := url.URL{Scheme: "postgres", User: url.UserPassword("postgres", "secret"), Host: "198.51.100.7", Path: "/tenet", RawQuery: query.Encode()}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword("postgres", "secret"), Host: "198.51.100.7",
+		Path: "/tenet", RawQuery: query.Encode()}
 	err := postgres.Address{URL: u.String()}.Check()
 	if err == nil || !strings.Contains(err.Error(), "nowhere.crt") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("got %v, want the file that is missing", err)

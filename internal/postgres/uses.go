@@ -28,12 +28,13 @@ FROM unnest($1::text[], $2::bigint[]) u (id, n) WHERE t.template_id = u.id`, ids
 // Uses returns the render counts of templates. It omits deleted ones.
 func (s *Store) Uses(ctx context.Context, ids []string) (map[string]int64, error) {
 	counts := make(map[string]int64, len(ids))
-	err := s.query(ctx, "uses", "SELECT template_id, usage_count FROM templates WHERE template_id = ANY ($1)", []any{ids}, func(r pgx.Rows) error {
-		var id string
-		var n int64
-		err := r.Scan(&id, &n)
-		counts[id] = n
-		return err
-	})
+	err := s.query(ctx, "uses", "SELECT template_id, usage_count FROM templates WHERE template_id = ANY ($1)",
+		[]any{ids}, func(r pgx.Rows) error {
+			var id string
+			var n int64
+			err := r.Scan(&id, &n)
+			counts[id] = n
+			return err
+		})
 	return counts, err
 }

@@ -23,16 +23,20 @@ func TestVectorsOfOddTextsAreTakenAndFound(t *testing.T) {
 		rapid.StringMatching(`[A-Za-z]{1,12}`),
 		rapid.StringMatching(`[0-9]{1,3}[eE]?[0-9a-zA-Z]{0,4}`),
 		rapid.SampledFrom([]string{
-			"https://user@example.com:80/a/b.html?q=1#top", "a_b", "_x_", "don't", "it’s", "“quoted”", "—", "naïve", "ÉCOLE", "e\u0301cole", "данные", "数据库", "1e5", "-3.5e-10",
-			"v1.2.3", "<b>bold</b>", "&amp;", "~/home", "~x", "~_y", "a~b", "c++", "C#", "user@host", "as", "is", "s", "ss", "xn--a", "snake_case_word", "5G", "x86-64", "ſtraße", "İstanbul", "한국어", "\u00a0", "a:b", "%41",
-			"3rd", "0x1F", "e", "E5", "2e41abc", "a'b\"c", "\\path\\to", "αβγ", "ﬁne", strings.Repeat("long", 70), "12345678901234567890", "１２", "a\u200bb",
+			"https://user@example.com:80/a/b.html?q=1#top", "a_b", "_x_", "don't", "it’s", "“quoted”", "—", "naïve",
+			"ÉCOLE", "e\u0301cole", "данные", "数据库", "1e5", "-3.5e-10",
+			"v1.2.3", "<b>bold</b>", "&amp;", "~/home", "~x", "~_y", "a~b", "c++", "C#", "user@host", "as", "is", "s",
+			"ss", "xn--a", "snake_case_word", "5G", "x86-64", "ſtraße", "İstanbul", "한국어", "\u00a0", "a:b", "%41",
+			"3rd", "0x1F", "e", "E5", "2e41abc", "a'b\"c", "\\path\\to", "αβγ", "ﬁne", strings.Repeat("long", 70),
+			"12345678901234567890", "１２", "a\u200bb",
 		}),
 	)
 	text := rapid.Custom(func(t *rapid.T) string {
 		var b strings.Builder
 		for range rapid.IntRange(1, 12).Draw(t, "words") {
 			b.WriteString(odd.Draw(t, "word"))
-			b.WriteString(rapid.SampledFrom([]string{" ", " ", "\n", ", ", ".", "/", "-", "_", "@", ":", "(", "=", ""}).Draw(t, "gap"))
+			b.WriteString(rapid.SampledFrom([]string{" ", " ", "\n", ", ", ".", "/", "-", "_", "@", ":", "(", "=",
+				""}).Draw(t, "gap"))
 		}
 		return b.String()
 	})
@@ -54,7 +58,8 @@ func TestVectorsOfOddTextsAreTakenAndFound(t *testing.T) {
 		}
 		apply(t, s, ops...)
 		title := ops[0].Doc.Text().Title
-		q := knowledge.SearchQuery{Text: strings.ReplaceAll(strings.ReplaceAll(title, "\"", " "), "-", " "), Limit: knowledge.MaxHits}
+		q := knowledge.SearchQuery{Text: strings.ReplaceAll(strings.ReplaceAll(title, "\"", " "), "-", " "),
+			Limit: knowledge.MaxHits}
 		if _, _, err := q.Check(); err != nil {
 			return // a title of signs alone
 		}
@@ -65,13 +70,15 @@ func TestVectorsOfOddTextsAreTakenAndFound(t *testing.T) {
 		if err != nil {
 			r.Fatalf("Search(%q): %v", q.Text, err)
 		}
-		if !hits.Bounded && !slices.ContainsFunc(hits.Hits, func(h knowledge.Hit) bool { return h.Record.Key == ops[0].Key }) {
+		if !hits.Bounded && !slices.ContainsFunc(
+			hits.Hits, func(h knowledge.Hit) bool { return h.Record.Key == ops[0].Key }) {
 			r.Errorf("Search(%q) does not find %s of that title", q.Text, ops[0].Key)
 		}
 	})
 }
 
-// TestRowsOfTheServersWordsAreFound is about rows that were changed by hand, or written before the program made the words.
+// TestRowsOfTheServersWordsAreFound is about rows that were changed by hand, or written before the program made the
+// words.
 func TestRowsOfTheServersWordsAreFound(t *testing.T) {
 	url := migrated(t)
 	s := openAt(t, url)
@@ -80,10 +87,12 @@ func TestRowsOfTheServersWordsAreFound(t *testing.T) {
 		r.RuleID, r.Title, r.Description = "by-hand", "Deprecating interfaces", "Retired versions, datenbanken"
 	})
 	apply(t, s, knowledge.Put(r, knowledge.NoVersion))
-	if _, err := pgtest.Connect(t, url).Exec(t.Context(), "SELECT tenet_index('rule', '{by-hand}', NULL, '{by-hand}')"); err != nil {
+	if _, err := pgtest.Connect(t, url).Exec(t.Context(),
+		"SELECT tenet_index('rule', '{by-hand}', NULL, '{by-hand}')"); err != nil {
 		t.Fatal(err)
 	}
-	for _, question := range []string{"deprecated interface", "version", "title:deprecating", `"retired versions"`, "interf*", "datenbanken"} {
+	for _, question := range []string{"deprecated interface", "version", "title:deprecating", `"retired versions"`,
+		"interf*", "datenbanken"} {
 		hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: question})
 		if err != nil || len(hits.Hits) != 1 {
 			t.Errorf("Search(%q): %+v, %v, want the rule", question, hits, err)
@@ -97,7 +106,8 @@ func TestARestoredDocumentHasTheWordsThatItHad(t *testing.T) {
 	s := openAt(t, url)
 	general(t, s)
 	r := storetest.Rule(func(r *knowledge.Rule) {
-		r.RuleID, r.Title, r.Description = "restored", "Parse node.js and c++ with std::unique_ptr", "Straßen, naïve and --no-verify; AVD-AWS-0004."
+		r.RuleID, r.Title, r.Description = "restored", "Parse node.js and c++ with std::unique_ptr",
+			"Straßen, naïve and --no-verify; AVD-AWS-0004."
 	})
 	apply(t, s, knowledge.Put(r, 0))
 	const vector = "SELECT vector::text FROM search WHERE kind = 'rule' AND id = 'restored'"
@@ -110,7 +120,8 @@ func TestARestoredDocumentHasTheWordsThatItHad(t *testing.T) {
 		}
 	}
 	for _, op := range []knowledge.Op{
-		{Verb: knowledge.VerbRestore, Key: knowledge.Key{Kind: knowledge.KindRule, ID: "nobody"}}, {Verb: knowledge.VerbRestore, Key: r.Key(), IfVersion: 1},
+		{Verb: knowledge.VerbRestore, Key: knowledge.Key{Kind: knowledge.KindRule, ID: "nobody"}},
+		{Verb: knowledge.VerbRestore, Key: r.Key(), IfVersion: 1},
 	} {
 		if _, err := s.Apply(t.Context(), storetest.Batch(op)); err == nil {
 			t.Errorf("%s of %s at version %d was done", op.Verb, op.Key, op.IfVersion)

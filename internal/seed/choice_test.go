@@ -7,7 +7,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// Where everything is mandatory, nothing is: what may never be broken is about a third, and none of it is a matter of taste.
+// Where everything is mandatory, nothing is: what may never be broken is about a third, and none of it is a matter of
+// taste.
 func TestMandatoryIsWhatMayNeverBeBroken(t *testing.T) {
 	rules := ofType[*knowledge.Rule](load(t))
 	count := map[string]int{}
@@ -33,7 +34,8 @@ func TestMandatoryIsWhatMayNeverBeBroken(t *testing.T) {
 // A file gets the rules of its own language, and none of the others'.
 func TestGlobsKeepLanguagesApart(t *testing.T) {
 	rules := ofType[*knowledge.Rule](load(t))
-	ofOneLanguage := []string{"accessibility", "ci", "csharp", "go", "infrastructure", "jvm", "python", "react", "typescript"}
+	ofOneLanguage := []string{"accessibility", "ci", "csharp", "go", "infrastructure", "jvm", "python", "react",
+		"typescript"}
 	for path, want := range map[string][]string{
 		"cmd/ledger/main.go":                          {"go"},
 		"src/main/java/com/example/Ledger.java":       {"jvm"},

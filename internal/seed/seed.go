@@ -1,5 +1,5 @@
-// Package seed holds the starter set: the categories, rules, practices, templates and packs that a new install begins with,
-// and that are still there to read when neither the primary nor the mirror is.
+// Package seed holds the starter set: the categories, rules, practices, templates and packs that a new install begins
+// with, and that are still there to read when neither the primary nor the mirror is.
 package seed
 
 import (
@@ -26,12 +26,13 @@ const Actor = knowledge.SeedActor
 //go:embed data
 var files embed.FS
 
-// Documents returns the starter set, normalized and valid, stamps left zero: categories first, so that no document is met
-// before the category it names, then rules, practices, templates and packs, each by id. Every call returns documents of its own.
+// Documents returns the starter set, normalized and valid, stamps left zero: categories first, so that no document is
+// met before the category it names, then rules, practices, templates and packs, each by id. Every call returns
+// documents of its own.
 func Documents() ([]knowledge.Document, error) { return documents(files) }
 
-// Records returns what a new install begins with, the starter set without its stacks, as the records of a store into which [Actor] wrote it
-// at one time.
+// Records returns what a new install begins with, the starter set without its stacks, as the records of a store into
+// which [Actor] wrote it at one time.
 func Records(at time.Time) ([]*knowledge.Record, error) {
 	docs, err := Documents()
 	if err != nil {

@@ -158,7 +158,8 @@ func TestEveryRuleSaysWhyAndShowsHow(t *testing.T) {
 			t.Errorf("%s: no violations_consequence", r.RuleID)
 		}
 		if len(r.Examples) == 0 || len(r.AntiPatterns) == 0 {
-			t.Errorf("%s: %d examples and %d anti-patterns, want one of each at least", r.RuleID, len(r.Examples), len(r.AntiPatterns))
+			t.Errorf("%s: %d examples and %d anti-patterns, want one of each at least", r.RuleID, len(r.Examples),
+				len(r.AntiPatterns))
 		}
 		if r.Scope.Activation == "glob" && len(r.Scope.Globs) == 0 {
 			t.Errorf("%s: activated by glob, but has none", r.RuleID)
@@ -220,7 +221,8 @@ func TestTagsAreKebab(t *testing.T) {
 
 // sentences counts what ends like a sentence and is followed by another or by nothing.
 func sentences(s string) int {
-	return len(regexp.MustCompile(`[.!?](\s+[A-Z0-9"]|\s*$)`).FindAllString(strings.NewReplacer("e.g. ", "", "i.e. ", "").Replace(s), -1))
+	return len(regexp.MustCompile(`[.!?](\s+[A-Z0-9"]|\s*$)`).FindAllString(strings.NewReplacer("e.g. ", "", "i.e. ",
+		"").Replace(s), -1))
 }
 
 func checkExamples(t *testing.T, key knowledge.Key, list []knowledge.Example) {
@@ -275,7 +277,8 @@ func TestRecordsAreFirstVersionsOfTheStarterSet(t *testing.T) {
 		CreatedBy: Actor, CreatedAt: knowledge.At(at), UpdatedBy: Actor, UpdatedAt: knowledge.At(at), Version: 1,
 	}
 	for i, r := range records {
-		if r.Key != docs[i].Key() || r.Version != 1 || r.Source != knowledge.SourceSeed || !r.Updated.Equal(want.UpdatedAt.Time) {
+		if r.Key != docs[i].Key() || r.Version != 1 || r.Source != knowledge.SourceSeed ||
+			!r.Updated.Equal(want.UpdatedAt.Time) {
 			t.Errorf("record %s version %d source %s of %s, want %s version 1 source seed of %s",
 				r.Key, r.Version, r.Source, r.Updated, docs[i].Key(), want.UpdatedAt)
 		}
@@ -303,7 +306,8 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 	for _, c := range []struct{ name, yaml, want string }{
 		{"unknown key", "- category_id: a\n  title: A\n", "/title: unknown field"},
 		{"wrong type", "- category_id: a\n  name: [A]\n", "/name: an array: want a string"},
-		{"invalid value", "\n- category_id: a b\n  name: A\n", "categories.yaml: category at line 2: invalid: /category_id"},
+		{"invalid value", "\n- category_id: a b\n  name: A\n",
+			"categories.yaml: category at line 2: invalid: /category_id"},
 		{"key twice", "- category_id: a\n  category_id: b\n", `"category_id" already defined`},
 		{"no list", "category_id: a\n", "want a YAML list of documents"},
 	} {

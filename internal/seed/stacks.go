@@ -6,8 +6,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// A Stack is a part of the starter set for one technology. A new install begins without it, since a list of rules for languages that
-// nobody here writes is a longer way to those that hold; `tenet seed NAME` adds it.
+// A Stack is a part of the starter set for one technology. A new install begins without it, since a list of rules for
+// languages that nobody here writes is a longer way to those that hold; `tenet seed NAME` adds it.
 type Stack struct {
 	Name       string
 	About      string   // for whom it is
@@ -32,7 +32,8 @@ func StackOf(d knowledge.Document) string {
 		category = key.ID
 	}
 	for _, s := range Stacks() {
-		if slices.Contains(s.Categories, category) || key.Kind == knowledge.KindPack && slices.Contains(s.Packs, key.ID) {
+		if slices.Contains(s.Categories, category) || key.Kind == knowledge.KindPack && slices.Contains(s.Packs,
+			key.ID) {
 			return s.Name
 		}
 	}

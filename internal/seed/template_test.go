@@ -51,7 +51,8 @@ func TestTemplateVariablesAreTheirPlaceholders(t *testing.T) {
 				t.Errorf("%s: variable %s wants a title to show and a description", tmpl.TemplateID, v.Name)
 			}
 			if v.Required && v.Default != nil {
-				t.Errorf("%s: variable %s is required but has a default, so it is never missed", tmpl.TemplateID, v.Name)
+				t.Errorf("%s: variable %s is required but has a default, so it is never missed", tmpl.TemplateID,
+					v.Name)
 			}
 		}
 		for name := range used {

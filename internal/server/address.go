@@ -8,8 +8,8 @@ import (
 )
 
 // CheckAddress returns what is wrong with the addresses of PostgreSQL that the options name, each with its setting: it
-// can't be read, is that of no PostgreSQL, names files that can't be read, or breaks the rule about TLS. Nobody is asked
-// whether a server is there.
+// can't be read, is that of no PostgreSQL, names files that can't be read, or breaks the rule about TLS. Nobody is
+// asked whether a server is there.
 func CheckAddress(o Options) error {
 	if o.DatabaseURL == "" {
 		if o.ReplicaURL != "" {

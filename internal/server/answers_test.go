@@ -17,8 +17,8 @@ import (
 // bigPage is a page that ends at its bytes.
 const bigPage = "/api/v1/rules?tag=big&limit=200"
 
-// sluggard asks for large pages on one connection, several times in a row, and reads none of them: what doesn't fit into the
-// system's buffers stays with tenet.
+// sluggard asks for large pages on one connection, several times in a row, and reads none of them: what doesn't fit
+// into the system's buffers stays with tenet.
 func sluggard(t *testing.T, x *tenet, token string) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(x.Facts().URL, "http://"))
@@ -46,18 +46,21 @@ func fill(w *web) {
 	}
 }
 
-// TestAnswersThatNobodyReadsAreBounded lets callers ask for pages that they don't read: one is told when it has its share, all when
-// the budget is used up, readiness says so, and who asks for little is answered all the while.
+// TestAnswersThatNobodyReadsAreBounded lets callers ask for pages that they don't read: one is told when it has its
+// share, all when the budget is used up, readiness says so, and who asks for little is answered all the while.
 func TestAnswersThatNobodyReadsAreBounded(t *testing.T) {
 	for name, address := range map[string]func(t *testing.T) string{
-		"embedded": func(*testing.T) string { return "" }, "PostgreSQL": func(t *testing.T) string { return pgtest.URL(t) },
+		"embedded":   func(*testing.T) string { return "" },
+		"PostgreSQL": func(t *testing.T) string { return pgtest.URL(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			const page = knowledge.MaxPageBytes // a page is longer by less than a document: four of them are 98 % of the budget
+			// a page is longer by less than a document: four of them are 98 % of the budget
+			const page = knowledge.MaxPageBytes
 			x := start(t, server.Options{DatabaseURL: address(t), Limits: httpapi.Limits{MaxAnswers: 4*page + page/4}})
 			w := x.browse(t)
 			fill(w)
-			ann, bob, eve := person(t, x, "ann", knowledge.RoleViewer), person(t, x, "bob", knowledge.RoleViewer), person(t, x, "eve", knowledge.RoleViewer)
+			ann, bob, eve := person(t, x, "ann", knowledge.RoleViewer), person(t, x, "bob", knowledge.RoleViewer),
+				person(t, x, "eve", knowledge.RoleViewer)
 			hers := &web{t, w.url, ann}
 			var held []net.Conn
 			held = append(held, sluggard(t, x, ann), sluggard(t, x, ann))
@@ -74,14 +77,16 @@ func TestAnswersThatNobodyReadsAreBounded(t *testing.T) {
 				s := w.do(http.MethodGet, "/readyz", "")
 				return s.status == http.StatusServiceUnavailable && strings.Contains(s.body, "answers of ")
 			})
-			if s := (&web{t, w.url, eve}).do(http.MethodGet, bigPage, ""); s.status != http.StatusServiceUnavailable || s.header.Get("Retry-After") == "" {
+			if s := (&web{t, w.url, eve}).do(http.MethodGet, bigPage, ""); s.status != http.StatusServiceUnavailable ||
+				s.header.Get("Retry-After") == "" {
 				t.Errorf("a page over the budget of all: %d, Retry-After %q", s.status, s.header.Get("Retry-After"))
 			}
 			w.want(http.StatusOK, http.MethodGet, "/api/v1/rules/SEC-001", "")
 			for _, c := range held {
 				c.Close()
 			}
-			await(t, "what they held is given back", func() bool { return w.do(http.MethodGet, "/readyz", "").status == http.StatusOK })
+			await(t, "what they held is given back",
+				func() bool { return w.do(http.MethodGet, "/readyz", "").status == http.StatusOK })
 			w.want(http.StatusOK, http.MethodGet, bigPage, "")
 		})
 	}

@@ -8,12 +8,13 @@ import (
 	"tenet/internal/store"
 )
 
-// newMCP makes the door for assistants. It follows the changes that the mirror has applied, as the cache does: a caller that is
-// notified of a change can read it.
+// newMCP makes the door for assistants. It follows the changes that the mirror has applied, as the cache does: a caller
+// that is notified of a change can read it.
 func (p *parts) newMCP(o Options) *mcp.Door {
 	return mcp.New(mcp.Options{
-		Store: p.store, Skills: p.skills, Labels: p.labelled(), Check: p.check, Feed: p.from.feed, Holds: p.directory.Holds,
-		Use: p.uses.Use, Fault: mcp.LogFault(o.Log), Version: o.Version, Level: p.level, Seq: p.engine.Seq,
+		Store: p.store, Skills: p.skills, Labels: p.labelled(), Check: p.check, Feed: p.from.feed,
+		Holds: p.directory.Holds,
+		Use:   p.uses.Use, Fault: mcp.LogFault(o.Log), Version: o.Version, Level: p.level, Seq: p.engine.Seq,
 		Guide: func(ctx context.Context, q guidance.Query) (*guidance.Answer, error) {
 			return guided(ctx, p.guidance, p.store, q)
 		},

@@ -115,7 +115,8 @@ func TestAnAssistantOfEachEraGetsWhatRESTAnswers(t *testing.T) {
 				if got.IsError {
 					t.Fatal(textOf(got))
 				}
-				if want := string(x.rest(t, "text/markdown", "/api/v1/guidance", question)); textOf(got) != want || !strings.Contains(want, "mandatory") {
+				if want := string(x.rest(t, "text/markdown", "/api/v1/guidance", question)); textOf(got) != want ||
+					!strings.Contains(want, "mandatory") {
 					t.Errorf("the text differs: %s", cmp.Diff(want, textOf(got)))
 				}
 				var answers [2]map[string]any
@@ -137,7 +138,8 @@ func TestAnAssistantOfEachEraGetsWhatRESTAnswers(t *testing.T) {
 				if diff := cmp.Diff(answers[1], answers[0]); diff != "" {
 					t.Errorf("the answer differs from REST's: %s", diff)
 				}
-				if got.Meta["tenet/mode"] != "normal" || got.Meta["tenet/as-of"] == nil || got.Meta["tenet/seq"] == nil {
+				if got.Meta["tenet/mode"] != "normal" || got.Meta["tenet/as-of"] == nil ||
+					got.Meta["tenet/seq"] == nil {
 					t.Errorf("the result does not say how fresh it is: %v", got.Meta)
 				}
 			})
@@ -157,7 +159,8 @@ func TestEveryToolAnswersAndExplainsItsErrors(t *testing.T) {
 			size := len(s.InitializeResult().Instructions)
 			for _, tool := range tools.Tools {
 				if len(tool.Description) > 1024 || tool.InputSchema == nil {
-					t.Errorf("%s: a description of %d bytes, schema %v", tool.Name, len(tool.Description), tool.InputSchema)
+					t.Errorf("%s: a description of %d bytes, schema %v", tool.Name, len(tool.Description),
+						tool.InputSchema)
 				}
 			}
 			if size > 2048 || size == 0 {
@@ -180,22 +183,32 @@ func TestEveryToolAnswersAndExplainsItsErrors(t *testing.T) {
 				{"search", map[string]any{"query": "x", "kinds": []string{"spell"}}, "spell", true},
 				{"get_guidance", map[string]any{"paths": []string{"../x"}}, "/paths/0", true},
 				{"get_guidance", map[string]any{"budget": "much"}, "budget", true},
-				{"render_template", map[string]any{"template": "incident-report", "values": map[string]any{"nobody": 1}}, "nobody", true},
-				{"report_violation", map[string]any{"rule": "SEC-001", "path": "a.go", "message": "put together from text " + era}, "reported", false},
-				{"report_violation", map[string]any{"rule": "SEC-001", "path": "a.go", "message": "put together from text " + era}, "before", false},
-				{"check", map[string]any{"files": []any{map[string]any{"path": "a.go", "content": "-----BEGIN RSA PRIVATE KEY-----"}}}, "a.go:1: A private key", false},
-				{"check", map[string]any{"files": []any{map[string]any{"path": "a.go", "content": "package a"}}}, "1 files keep the", false},
+				{"render_template", map[string]any{"template": "incident-report",
+					"values": map[string]any{"nobody": 1}}, "nobody", true},
+				{"report_violation", map[string]any{"rule": "SEC-001", "path": "a.go",
+					"message": "put together from text " + era}, "reported", false},
+				{"report_violation", map[string]any{"rule": "SEC-001", "path": "a.go",
+					"message": "put together from text " + era}, "before", false},
+				{"check", map[string]any{"files": []any{map[string]any{"path": "a.go",
+					"content": "-----BEGIN RSA PRIVATE KEY-----"}}}, "a.go:1: A private key", false},
+				{"check", map[string]any{"files": []any{map[string]any{"path": "a.go", "content": "package a"}}},
+					"1 files keep the", false},
 				{"check", map[string]any{"files": []any{map[string]any{
-					"path": "a.go", "content": "-----BEGIN RSA PRIVATE KEY-----\n", "before": "-----BEGIN RSA PRIVATE KEY-----",
+					"path": "a.go", "content": "-----BEGIN RSA PRIVATE KEY-----\n",
+					"before": "-----BEGIN RSA PRIVATE KEY-----",
 				}}}, "keep the", false},
-				{"check", map[string]any{"repository": "nobody", "files": []any{map[string]any{"path": "a.go", "content": ""}}}, "does not exist", true},
+				{"check", map[string]any{"repository": "nobody",
+					"files": []any{map[string]any{"path": "a.go", "content": ""}}}, "does not exist", true},
 				{"check", map[string]any{"files": []any{}}, "/files", true},
 				{"propose", map[string]any{"title": "Stricter", "ops": []any{map[string]any{
 					"verb": "patch", "key": "rule/SEC-001", "patch": map[string]any{"severity": "ERROR"},
 				}}}, "waits for a person", false},
-				{"propose", map[string]any{"title": "Stricter", "ops": []any{map[string]any{"verb": "drop", "key": "rule/SEC-001"}}}, "/ops/0", true},
-				{"propose", map[string]any{"title": "Stricter", "ops": []any{map[string]any{"verb": "put", "key": "SEC-001"}}}, "want kind and id", true},
-				{"report_violation", map[string]any{"rule": "NONE", "path": "a.go", "message": "m"}, "does not exist", true},
+				{"propose", map[string]any{"title": "Stricter",
+					"ops": []any{map[string]any{"verb": "drop", "key": "rule/SEC-001"}}}, "/ops/0", true},
+				{"propose", map[string]any{"title": "Stricter",
+					"ops": []any{map[string]any{"verb": "put", "key": "SEC-001"}}}, "want kind and id", true},
+				{"report_violation", map[string]any{"rule": "NONE", "path": "a.go", "message": "m"}, "does not exist",
+					true},
 				{"report_violation", map[string]any{"rule": "SEC-001", "path": "a.go", "message": ""}, "message", true},
 			} {
 				got := call(t, s, c.tool, c.args)
@@ -217,7 +230,8 @@ func TestEveryToolAnswersAndExplainsItsErrors(t *testing.T) {
 func TestResourcesPromptsAndCompletion(t *testing.T) {
 	x := start(t, server.Options{})
 	put(t, x, &knowledge.Template{
-		TemplateID: "deploy-note", Name: "Deploy note", Category: "delivery", TemplateContent: "{{what}} to {{where}}, {{times}} times, {{tell}}", IsActive: true,
+		TemplateID: "deploy-note", Name: "Deploy note", Category: "delivery",
+		TemplateContent: "{{what}} to {{where}}, {{times}} times, {{tell}}", IsActive: true,
 		Variables: []knowledge.Variable{
 			{Name: "where", Type: "select", Options: []string{"staging", "production", "preview"}, Default: "staging"},
 			{Name: "times", Type: "number", Default: 1},
@@ -241,17 +255,20 @@ func TestResourcesPromptsAndCompletion(t *testing.T) {
 					deploy = p
 				}
 			}
-			if deploy == nil || deploy.Arguments[0].Name != "what" || !deploy.Arguments[0].Required || deploy.Arguments[1].Required {
+			if deploy == nil || deploy.Arguments[0].Name != "what" || !deploy.Arguments[0].Required ||
+				deploy.Arguments[1].Required {
 				t.Fatalf("the template as a prompt: %+v", deploy)
 			}
 			got, err := s.GetPrompt(t.Context(), &mcp.GetPromptParams{
-				Name: "deploy-note", Arguments: map[string]string{"what": "pay", "where": "production", "times": "2", "tell": "true"},
+				Name: "deploy-note", Arguments: map[string]string{"what": "pay", "where": "production", "times": "2",
+					"tell": "true"},
 			})
 			if err != nil || got.Messages[0].Content.(*mcp.TextContent).Text != "pay to production, 2 times, true" {
 				t.Errorf("the prompt: %+v, %v", got, err)
 			}
 			for _, bad := range []*mcp.GetPromptParams{
-				{Name: "none"}, {Name: "deploy-note"}, {Name: "deploy-note", Arguments: map[string]string{"what": "x", "where": "moon"}},
+				{Name: "none"}, {Name: "deploy-note"}, {Name: "deploy-note", Arguments: map[string]string{"what": "x",
+					"where": "moon"}},
 			} {
 				if _, err := s.GetPrompt(t.Context(), bad); err == nil {
 					t.Errorf("prompt %+v was rendered", bad)
@@ -263,11 +280,14 @@ func TestResourcesPromptsAndCompletion(t *testing.T) {
 				name  string
 				want  []string
 			}{
-				{mcp.CompleteReference{Type: "ref/prompt", Name: "deploy-note"}, "p", "where", []string{"production", "preview"}},
-				{mcp.CompleteReference{Type: "ref/resource", URI: "tenet://template/{id}"}, "deploy", "id", []string{"deploy-note"}},
+				{mcp.CompleteReference{Type: "ref/prompt", Name: "deploy-note"}, "p", "where",
+					[]string{"production", "preview"}},
+				{mcp.CompleteReference{Type: "ref/resource", URI: "tenet://template/{id}"}, "deploy", "id",
+					[]string{"deploy-note"}},
 				{mcp.CompleteReference{Type: "ref/resource", URI: "tenet://rule/{id}"}, "zzz", "id", []string{}},
 			} {
-				r, err := s.Complete(t.Context(), &mcp.CompleteParams{Ref: &c.ref, Argument: mcp.CompleteParamsArgument{Name: c.name, Value: c.value}})
+				r, err := s.Complete(t.Context(), &mcp.CompleteParams{Ref: &c.ref,
+					Argument: mcp.CompleteParamsArgument{Name: c.name, Value: c.value}})
 				if err != nil {
 					t.Fatalf("complete %+v: %v", c.ref, err)
 				}
@@ -320,7 +340,8 @@ func TestWhoSubscribedIsToldOfAChange(t *testing.T) {
 				}
 				// The first change may come before the stream stands: what is told later is what counts.
 				for n := 0; ; n++ {
-					write(t, x.admin(t), "admin", patch("rule/SEC-001", fmt.Sprintf(`{"priority": %d}`, n)), patch("rule/SEC-002", fmt.Sprintf(`{"priority": %d}`, n)),
+					write(t, x.admin(t), "admin", patch("rule/SEC-001", fmt.Sprintf(`{"priority": %d}`, n)),
+						patch("rule/SEC-002", fmt.Sprintf(`{"priority": %d}`, n)),
 						patch("template/incident-report", fmt.Sprintf(`{"description": "%s %d"}`, era, n)))
 					select {
 					case uri := <-updated:
@@ -389,7 +410,8 @@ func TestRightsHoldForAssistants(t *testing.T) {
 		t.Errorf("reported by %s", v.(*knowledge.Violation).CreatedBy)
 	}
 	for name, token := range map[string]string{"no token": "", "another token": "tnt_x"} {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, x.Facts().URL+"/mcp", strings.NewReader("{}"))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, x.Facts().URL+"/mcp",
+			strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -410,12 +432,14 @@ func TestASessionIsItsOpeners(t *testing.T) {
 	x := start(t, server.Options{})
 	other := person(t, x, "other", knowledge.RoleViewer)
 	s := x.assistant(t, "2025-11-25", x.token(t), nil)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, x.Facts().URL+"/mcp", strings.NewReader(`{"jsonrpc":"2.0","id":7,"method":"tools/list"}`))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, x.Facts().URL+"/mcp",
+		strings.NewReader(`{"jsonrpc":"2.0","id":7,"method":"tools/list"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, value := range map[string]string{
-		"Authorization": "Bearer " + other, "Mcp-Session-Id": s.ID(), "Content-Type": "application/json", "Accept": "application/json, text/event-stream",
+		"Authorization": "Bearer " + other, "Mcp-Session-Id": s.ID(), "Content-Type": "application/json",
+		"Accept": "application/json, text/event-stream",
 	} {
 		r.Header.Set(name, value)
 	}
@@ -459,7 +483,8 @@ func TestAListeningStreamEndsWithTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, value := range map[string]string{
-		"Authorization": "Bearer " + x.token(t), "Content-Type": "application/json", "Accept": "application/json, text/event-stream",
+		"Authorization": "Bearer " + x.token(t), "Content-Type": "application/json",
+		"Accept":               "application/json, text/event-stream",
 		"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen",
 	} {
 		r.Header.Set(name, value)

@@ -29,7 +29,8 @@ func (b *backedUpCluster) copies(t *testing.T) {
 	}
 	e := backupsOf(t, o, b.l.BackedUp())
 	c, err := e.Full(t.Context(), nil)
-	if err != nil || c.Engine != backup.BaseBackupName || c.Seq == 0 || c.Documents[knowledge.KindRule] == 0 || !c.Encrypted {
+	if err != nil || c.Engine != backup.BaseBackupName || c.Seq == 0 || c.Documents[knowledge.KindRule] == 0 ||
+		!c.Encrypted {
 		t.Fatalf("a copy: %+v, %v", c, err)
 	}
 	b.write(t)

@@ -72,7 +72,8 @@ func backupJobs(e backup.Engine, archived func(knowledge.Time)) []upkeep.Job {
 			Do: func(ctx context.Context, _ *upkeep.Progress) (string, error) {
 				newest, faults, err := w.Watch(ctx)
 				archived(newest)
-				return "no WAL is missing; the newest was archived at " + newest.Format(time.RFC3339), errors.Join(err, found(faults))
+				return "no WAL is missing; the newest was archived at " + newest.Format(time.RFC3339),
+					errors.Join(err, found(faults))
 			},
 		},
 	}
@@ -80,14 +81,16 @@ func backupJobs(e backup.Engine, archived func(knowledge.Time)) []upkeep.Job {
 
 // makeBackup makes a backup and removes those that are no longer kept.
 func makeBackup(
-	ctx context.Context, e backup.Engine, do func(context.Context, backup.Progress) (backup.Copy, error), p *upkeep.Progress,
+	ctx context.Context, e backup.Engine, do func(context.Context, backup.Progress) (backup.Copy, error),
+	p *upkeep.Progress,
 ) (string, error) {
 	c, err := do(ctx, p.Set)
 	if err != nil {
 		return "", err
 	}
 	old, err := e.Expire(ctx)
-	return fmt.Sprintf("backup %s, up to change %d, %d bytes; %d old backups removed", c.Name, c.Seq, c.Bytes, len(old)), err
+	return fmt.Sprintf("backup %s, up to change %d, %d bytes; %d old backups removed", c.Name, c.Seq, c.Bytes,
+		len(old)), err
 }
 
 // found is the error of faults; nil for none.

@@ -38,7 +38,8 @@ func newBackedUpCluster(t *testing.T) *backedUpCluster {
 	}
 	c.o = server.Options{
 		DataDir: t.TempDir(), DatabaseURL: c.pg.NewDatabase(), Version: "test",
-		Backups: server.Backups{Dir: pgtest.MakeDir(c.pg, "backup"), KeyFile: key, Config: filepath.Join(pgtest.MakeDir(c.pg, "etc"), "pgbackrest.conf")},
+		Backups: server.Backups{Dir: pgtest.MakeDir(c.pg, "backup"), KeyFile: key,
+			Config: filepath.Join(pgtest.MakeDir(c.pg, "etc"), "pgbackrest.conf")},
 	}
 	var err error
 	if c.l, err = server.OpenLocal(t.Context(), c.o); err != nil {
@@ -69,7 +70,8 @@ func (c *backedUpCluster) write(t *testing.T) knowledge.Seq {
 	t.Helper()
 	var key knowledge.Key
 	key, c.rules = c.rules[0], c.rules[1:]
-	r, err := c.l.Apply(t.Context(), storetest.Batch(knowledge.Op{Verb: knowledge.VerbRetire, Key: key, IfVersion: knowledge.AnyVersion}))
+	r, err := c.l.Apply(t.Context(), storetest.Batch(knowledge.Op{Verb: knowledge.VerbRetire, Key: key,
+		IfVersion: knowledge.AnyVersion}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +83,8 @@ func (c *backedUpCluster) write(t *testing.T) knowledge.Seq {
 }
 
 // damaged returns the engine of a copy of the repository in which something has happened, and its options.
-func (c *backedUpCluster) damaged(t *testing.T, name string, harm func(t *testing.T, repo string), edit ...string) backup.Engine {
+func (c *backedUpCluster) damaged(t *testing.T, name string, harm func(t *testing.T, repo string),
+	edit ...string) backup.Engine {
 	t.Helper()
 	repo, config := filepath.Join(c.o.Backups.Dir, "repo"), c.o.Backups.Config
 	other := pgtest.MakeDir(c.pg, name)
@@ -164,15 +167,16 @@ func wantFault(t *testing.T, e backup.Engine, words ...string) {
 }
 
 // restoreTo restores into a new directory and returns it.
-func (c *backedUpCluster) restoreTo(t *testing.T, e backup.Engine, name string, target backup.Target) (dir string, got backup.Copy, err error) {
+func (c *backedUpCluster) restoreTo(t *testing.T, e backup.Engine, name string,
+	target backup.Target) (dir string, got backup.Copy, err error) {
 	t.Helper()
 	dir = filepath.Join(pgtest.MakeDir(c.pg, name), "data")
 	got, err = e.Restore(t.Context(), target, dir, nil)
 	return dir, got, err
 }
 
-// TestBackupsOfAPostgreSQL makes backups of one cluster, proves and restores them, and then sets each of the traps that are known of
-// pgBackRest, in a copy of the repository.
+// TestBackupsOfAPostgreSQL makes backups of one cluster, proves and restores them, and then sets each of the traps that
+// are known of pgBackRest, in a copy of the repository.
 func TestBackupsOfAPostgreSQL(t *testing.T) {
 	t.Parallel() // it waits for other programs most of the time
 	c := newBackedUpCluster(t)
@@ -201,7 +205,8 @@ func TestBackupsOfAPostgreSQL(t *testing.T) {
 			t.Errorf("a check of a sound repository: %+v, %v", r, err)
 		}
 		stale := filepath.Join(c.o.Backups.Dir, ".scratch-stale")
-		if err := errors.Join(os.MkdirAll(filepath.Join(stale, "data"), 0o700), os.WriteFile(filepath.Join(stale, "owner"), []byte("999999999\n"), 0o600)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Join(stale, "data"), 0o700),
+			os.WriteFile(filepath.Join(stale, "owner"), []byte("999999999\n"), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 		d, err := e.Drill(t.Context(), nil)
@@ -230,12 +235,14 @@ func TestBackupsOfAPostgreSQL(t *testing.T) {
 		defer func() { _ = done() }()
 		s, restart, err := server.SetUpBackups(t.Context(), o, app.Cluster, true)
 		if !errors.Is(err, server.ErrSettingsLeft) || !restart || !strings.Contains(s.PostgreSQL, "archive_mode = on") {
-			t.Errorf("a setup: %q, %v, %v; want the lines for postgresql.conf, and %v", s.PostgreSQL, restart, err, server.ErrSettingsLeft)
+			t.Errorf("a setup: %q, %v, %v; want the lines for postgresql.conf, and %v", s.PostgreSQL, restart, err,
+				server.ErrSettingsLeft)
 		}
 		if !strings.Contains(fileText(t, o.Backups.Config), "pg1-user=app") {
 			t.Error("pgBackRest's configuration was not written")
 		}
-		if _, err := backupsOf(t, o, app).Drill(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "pg_create_restore_point(text) TO it") {
+		if _, err := backupsOf(t, o, app).Drill(t.Context(), nil); err == nil ||
+			!strings.Contains(err.Error(), "pg_create_restore_point(text) TO it") {
 			t.Errorf("a drill: %v; want the rights that it needs", err)
 		}
 	})
@@ -250,7 +257,8 @@ func TestBackupsOfAPostgreSQL(t *testing.T) {
 	t.Run("a segment in the middle", func(t *testing.T) {
 		e := c.damaged(t, "gap", func(t *testing.T, repo string) {
 			list := segments(t, repo)
-			if err := os.Remove(list[slices.IndexFunc(list, func(s string) bool { return strings.Contains(s, early) })]); err != nil {
+			if err := os.Remove(list[slices.IndexFunc(
+				list, func(s string) bool { return strings.Contains(s, early) })]); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -262,7 +270,8 @@ func TestBackupsOfAPostgreSQL(t *testing.T) {
 		if entries, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(entries) > 0 {
 			t.Errorf("a refused restore leaves %v, %v", entries, err)
 		}
-		if _, got, err := c.restoreTo(t, e, "gap-accepted", backup.Target{AcceptGap: true}); err != nil || got.Seq >= last {
+		if _, got, err := c.restoreTo(t, e, "gap-accepted", backup.Target{AcceptGap: true}); err != nil ||
+			got.Seq >= last {
 			t.Errorf("a restore up to the gap: change %d, %v; want less than %d", got.Seq, err, last)
 		}
 	})
@@ -301,7 +310,8 @@ func TestBackupsOfAPostgreSQL(t *testing.T) {
 		e := c.damaged(t, "host", nil, "[tenet]", "[tenet]\npg1-host=192.0.2.1")
 		dir, got, err := c.restoreTo(t, e, "then", backup.Target{To: between})
 		if err != nil || got.Seq != first || got.Name != oldest {
-			t.Fatalf("a restore to a time: change %d of backup %s, %v; want change %d of %s", got.Seq, got.Name, err, first, oldest)
+			t.Fatalf("a restore to a time: change %d of backup %s, %v; want change %d of %s", got.Seq, got.Name, err,
+				first, oldest)
 		}
 		opts := fileText(t, filepath.Join(dir, "postmaster.opts"))
 		for _, want := range []string{`"listen_addresses="`, `"archive_mode=off"`, `.scratch-`} {
@@ -309,20 +319,24 @@ func TestBackupsOfAPostgreSQL(t *testing.T) {
 				t.Errorf("the restored cluster was run with %s; want %s", opts, want)
 			}
 		}
-		if conf := fileText(t, filepath.Join(dir, "postgresql.auto.conf")); !strings.Contains(conf, "archive_mode = 'off'") {
+		if conf := fileText(t, filepath.Join(dir, "postgresql.auto.conf")); !strings.Contains(conf,
+			"archive_mode = 'off'") {
 			t.Errorf("the restored cluster would archive:\n%s", conf)
 		}
-		if _, _, err := c.restoreTo(t, e, "before", backup.Target{To: between.Add(-time.Hour)}); !errors.Is(err, store.ErrNotFound) {
+		if _, _, err := c.restoreTo(t, e, "before", backup.Target{To: between.Add(-time.Hour)}); !errors.Is(err,
+			store.ErrNotFound) {
 			t.Errorf("a restore to before the first backup: %v, want %v", err, store.ErrNotFound)
 		}
-		if _, err := e.Restore(t.Context(), backup.Target{}, dir, nil); err == nil || !strings.Contains(err.Error(), "not empty") {
+		if _, err := e.Restore(t.Context(), backup.Target{}, dir, nil); err == nil ||
+			!strings.Contains(err.Error(), "not empty") {
 			t.Errorf("a restore over a directory: %v; want a refusal", err)
 		}
 	})
 	t.Run("a time after which nobody wrote", func(t *testing.T) {
 		_, got, err := c.restoreTo(t, e, "idle", backup.Target{To: time.Now().Add(time.Minute)})
 		if err != nil || got.Seq != last || got.Note == "" {
-			t.Errorf("a restore to a time on an idle database: change %d, note %q, %v; want %d, and a note", got.Seq, got.Note, err, last)
+			t.Errorf("a restore to a time on an idle database: change %d, note %q, %v; want %d, and a note", got.Seq,
+				got.Note, err, last)
 		}
 	})
 	t.Run("copies over a connection", func(t *testing.T) { c.copies(t) })

@@ -22,7 +22,8 @@ import (
 // backedUp returns a database with some documents, and the engine of its backups.
 func backedUp(t *testing.T, key string) (*server.Local, backup.Engine, server.Options) {
 	t.Helper()
-	o := server.Options{DataDir: filepath.Join(t.TempDir(), "data"), Backups: server.Backups{Dir: filepath.Join(t.TempDir(), "copies")}}
+	o := server.Options{DataDir: filepath.Join(t.TempDir(), "data"),
+		Backups: server.Backups{Dir: filepath.Join(t.TempDir(), "copies")}}
 	if key != "" {
 		o.Backups.KeyFile = filepath.Join(t.TempDir(), "key")
 		if err := os.WriteFile(o.Backups.KeyFile, []byte(key), 0o600); err != nil {
@@ -63,7 +64,8 @@ func TestABackupRestoresWhatThereWas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, key := range map[string]string{"plain": "", "identity": identity.String(), "passphrase": "correct horse battery staple"} {
+	for name, key := range map[string]string{"plain": "", "identity": identity.String(),
+		"passphrase": "correct horse battery staple"} {
 		t.Run(name, func(t *testing.T) {
 			l, e, o := backedUp(t, key)
 			c := full(t, e)
@@ -78,7 +80,8 @@ func TestABackupRestoresWhatThereWas(t *testing.T) {
 			if err != nil || got.Name != c.Name {
 				t.Fatalf("restore: %s, %v; want %s", got.Name, err, c.Name)
 			}
-			if token, err := os.ReadFile(filepath.Join(dir, server.TokenFile)); err != nil || string(token) != "tenet_secret" {
+			if token, err := os.ReadFile(filepath.Join(dir, server.TokenFile)); err != nil ||
+				string(token) != "tenet_secret" {
 				t.Errorf("the admin's token: %q, %v", token, err)
 			}
 			back, err := server.OpenLocal(t.Context(), server.Options{DataDir: dir})
@@ -91,7 +94,8 @@ func TestABackupRestoresWhatThereWas(t *testing.T) {
 			}
 			if key != "" {
 				o.Backups.KeyFile = ""
-				if _, err := backupsOf(t, o, server.BackedUp{}).Restore(t.Context(), backup.Target{}, filepath.Join(t.TempDir(), "no"), nil); err == nil {
+				if _, err := backupsOf(t, o, server.BackedUp{}).Restore(t.Context(), backup.Target{},
+					filepath.Join(t.TempDir(), "no"), nil); err == nil {
 					t.Error("an encrypted backup was restored without its key")
 				}
 			}
@@ -136,7 +140,8 @@ func TestADrillProvesABackupAndFindsWhatIsWrong(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			forged := strings.Replace(string(data), fmt.Sprintf(`"seq": %d`, c.Seq), fmt.Sprintf(`"seq": %d`, c.Seq+1), 1)
+			forged := strings.Replace(string(data), fmt.Sprintf(`"seq": %d`, c.Seq), fmt.Sprintf(`"seq": %d`, c.Seq+1),
+				1)
 			if err := os.WriteFile(path, []byte(forged), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -160,7 +165,8 @@ func TestADrillProvesABackupAndFindsWhatIsWrong(t *testing.T) {
 			if !errors.Is(err, backup.ErrDamaged) || kept.Error == "" || kept.RTO != 0 {
 				t.Errorf("a drill of a backup with %s: %v, kept %+v; want %v", name, err, kept, backup.ErrDamaged)
 			}
-			if report, err := e.Check(t.Context()); name != "a manifest that lies" && (err != nil || len(report.Faults) != 1) {
+			if report, err := e.Check(t.Context()); name != "a manifest that lies" && (err != nil ||
+				len(report.Faults) != 1) {
 				t.Errorf("a check of a backup with %s: %+v, %v; want one fault", name, report, err)
 			}
 			left, err := filepath.Glob(filepath.Join(o.Backups.Dir, ".scratch-*"))
@@ -187,7 +193,8 @@ func TestADrillFindsADatabaseThatLostWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer old.Close()
-	if _, err := backupsOf(t, o, old.BackedUp()).Drill(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "lost writes") {
+	if _, err := backupsOf(t, o, old.BackedUp()).Drill(t.Context(), nil); err == nil ||
+		!strings.Contains(err.Error(), "lost writes") {
 		t.Errorf("a drill beside a database that went back: %v; want that it has lost writes", err)
 	}
 }
@@ -195,7 +202,8 @@ func TestADrillFindsADatabaseThatLostWrites(t *testing.T) {
 func TestARestoreWritesOverNothingAndLeavesNothingHalfDone(t *testing.T) {
 	_, e, o := backedUp(t, "")
 	c := full(t, e)
-	if _, err := e.Restore(t.Context(), backup.Target{}, o.DataDir, nil); err == nil || !strings.Contains(err.Error(), "not empty") {
+	if _, err := e.Restore(t.Context(), backup.Target{}, o.DataDir, nil); err == nil ||
+		!strings.Contains(err.Error(), "not empty") {
 		t.Errorf("a restore over a data directory: %v; want a refusal", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -207,7 +215,8 @@ func TestARestoreWritesOverNothingAndLeavesNothingHalfDone(t *testing.T) {
 	if entries, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(entries) > 0 {
 		t.Errorf("after it there are %v, %v; want nothing", entries, err)
 	}
-	if _, err := e.Restore(t.Context(), backup.Target{To: c.At.Add(-time.Minute)}, dir, nil); !errors.Is(err, store.ErrNotFound) {
+	if _, err := e.Restore(t.Context(), backup.Target{To: c.At.Add(-time.Minute)}, dir, nil); !errors.Is(err,
+		store.ErrNotFound) {
 		t.Errorf("a restore to before the first backup: %v, want %v", err, store.ErrNotFound)
 	}
 }
@@ -215,7 +224,8 @@ func TestARestoreWritesOverNothingAndLeavesNothingHalfDone(t *testing.T) {
 func TestJobsRunAtATenetAndTheirNamesAreChecked(t *testing.T) {
 	o := server.Options{DataDir: t.TempDir(), Listen: "127.0.0.1:0"}
 	o.Upkeep.Schedules = []string{"retention.logs=@daily"}
-	if _, err := server.Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), `did you mean "retention.log"?`) {
+	if _, err := server.Open(t.Context(), o); err == nil ||
+		!strings.Contains(err.Error(), `did you mean "retention.log"?`) {
 		t.Errorf("a schedule of a job that there is not: %v; want the nearest name", err)
 	}
 }

@@ -29,13 +29,15 @@ type Backups struct {
 	Keep    backup.Keep
 }
 
-// A BackedUp database is what backups are made of, and held against: none of the two for an engine that only reads copies.
+// A BackedUp database is what backups are made of, and held against: none of the two for an engine that only reads
+// copies.
 type BackedUp struct {
 	Database backup.Database // embedded
 	Cluster  backup.Cluster
 }
 
-// PgBackRestFile is pgBackRest's configuration in a data directory. It holds the passphrase, so that it is not beside the copies.
+// PgBackRestFile is pgBackRest's configuration in a data directory. It holds the passphrase, so that it is not beside
+// the copies.
 const PgBackRestFile = "pgbackrest.conf"
 
 // check returns an error where the engine is none.
@@ -68,14 +70,16 @@ func OpenBackups(o Options, live BackedUp) (backup.Engine, error) {
 		case backup.BaseBackupName:
 			return openBaseBackup(o, live.Cluster)
 		}
-		return nil, fmt.Errorf("backup engine %q: want %s or %s", o.Backups.Engine, backup.PgBackRestName, backup.BaseBackupName)
+		return nil, fmt.Errorf("backup engine %q: want %s or %s", o.Backups.Engine, backup.PgBackRestName,
+			backup.BaseBackupName)
 	}
 	key, err := backup.ReadKey(o.Backups.KeyFile)
 	if err != nil {
 		return nil, err
 	}
 	return backup.NewEmbedded(backup.EmbeddedOptions{
-		Dir: o.Backups.Dir, Key: key, Database: live.Database, File: databaseFile, Beside: []string{filepath.Join(o.DataDir, TokenFile)},
+		Dir: o.Backups.Dir, Key: key, Database: live.Database, File: databaseFile,
+		Beside:  []string{filepath.Join(o.DataDir, TokenFile)},
 		Inspect: inspectCopy, Open: openCopy, Keep: o.Backups.Keep, Free: freeSpace, Program: o.Version,
 	}), nil
 }
@@ -210,7 +214,8 @@ func (p *parts) measureBackups() {
 			return value(d)
 		}
 	}
-	gauge("tenet_backup_newest_timestamp_seconds", "When the newest backup was made; old means that a lost disk loses as much.", p.newestBackup)
+	gauge("tenet_backup_newest_timestamp_seconds",
+		"When the newest backup was made; old means that a lost disk loses as much.", p.newestBackup)
 	gauge("tenet_backup_archived_timestamp_seconds",
 		"When the newest WAL in the archive of a PostgreSQL's backups was archived, as the job backup.wal saw it here; old means that a lost disk loses as much; 0 where it has not run.",
 		func(context.Context) float64 { return float64(p.archivedAt.Load()) })

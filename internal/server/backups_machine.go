@@ -22,8 +22,8 @@ const machinesDir = "machines"
 // machineName is what a machine may be called: its copies are a directory of that name.
 var machineName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$`)
 
-// OpenMachineBackups returns the engine for backups of the files that only this instance has: its journal, with the acknowledged
-// writes that wait for the primary, and its admin's token. Without a journal it only reads backups.
+// OpenMachineBackups returns the engine for backups of the files that only this instance has: its journal, with the
+// acknowledged writes that wait for the primary, and its admin's token. Without a journal it only reads backups.
 func OpenMachineBackups(o Options, machine string, journal *sqlite.Journal) (backup.Engine, error) {
 	if o.Backups.Dir == "" {
 		return nil, errors.New("no backup directory: name one with --backup-dir, best on another disk")
@@ -36,7 +36,8 @@ func OpenMachineBackups(o Options, machine string, journal *sqlite.Journal) (bac
 		return nil, err
 	}
 	e := backup.EmbeddedOptions{
-		Dir: filepath.Join(o.Backups.Dir, machinesDir, machine), Key: key, File: JournalFile, Beside: []string{filepath.Join(o.DataDir, TokenFile)},
+		Dir: filepath.Join(o.Backups.Dir, machinesDir, machine), Key: key, File: JournalFile,
+		Beside:  []string{filepath.Join(o.DataDir, TokenFile)},
 		Inspect: inspectJournal, Keep: o.Backups.Keep, Free: freeSpace, Program: o.Version,
 	}
 	if journal != nil {
@@ -65,7 +66,8 @@ func inspectJournal(ctx context.Context, path string) (f backup.Facts, err error
 	return f, j.Close()
 }
 
-// machineJobs describes the job that backs up this instance's own files. It also runs while PostgreSQL is down, when it matters most.
+// machineJobs describes the job that backs up this instance's own files. It also runs while PostgreSQL is down, when it
+// matters most.
 func (d *dual) machineJobs(o Options) ([]upkeep.Job, error) {
 	if o.Backups.Dir == "" {
 		return nil, nil
@@ -92,8 +94,8 @@ func (d *dual) machineJobs(o Options) ([]upkeep.Job, error) {
 	}}, nil
 }
 
-// isSetUp reports whether this machine backs the database up: a PostgreSQL is backed up where pgBackRest's configuration is, and
-// by none of the other machines.
+// isSetUp reports whether this machine backs the database up: a PostgreSQL is backed up where pgBackRest's
+// configuration is, and by none of the other machines.
 func (o Options) isSetUp() bool {
 	if o.Backups.Dir == "" {
 		return false

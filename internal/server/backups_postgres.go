@@ -48,12 +48,14 @@ func openPgBackRest(o Options, live backup.Cluster) (backup.Engine, error) {
 		return nil, err
 	}
 	return backup.NewPgBackRest(backup.PgBackRestOptions{
-		Config: b.Config, Stanza: b.Stanza, Dir: b.Dir, Account: account, Cluster: live, Free: freeSpace, Program: o.Version,
+		Config: b.Config, Stanza: b.Stanza, Dir: b.Dir, Account: account, Cluster: live, Free: freeSpace,
+		Program: o.Version,
 		Address: o.restoredAddress, Inspect: o.inspectCluster, Open: o.readRestored,
 	}), nil
 }
 
-// openBaseBackup returns the engine of copies of a PostgreSQL that are taken over a connection. With nil for the cluster it reads them.
+// openBaseBackup returns the engine of copies of a PostgreSQL that are taken over a connection. With nil for the
+// cluster it reads them.
 func openBaseBackup(o Options, live backup.Cluster) (backup.Engine, error) {
 	b := o.Backups.withDefaults(o.DataDir)
 	account, err := backup.FindAccount(b.User)
@@ -69,8 +71,10 @@ func openBaseBackup(o Options, live backup.Cluster) (backup.Engine, error) {
 		return nil, err
 	}
 	return backup.NewBaseBackup(backup.BaseBackupOptions{
-		Dir: filepath.Join(b.Dir, backup.BaseBackupName), Key: key, Account: account, Cluster: live, Address: address, Env: env,
-		Restored: o.restoredAddress, Inspect: o.inspectCluster, Open: o.readRestored, Keep: b.Keep, Free: freeSpace, Program: o.Version,
+		Dir: filepath.Join(b.Dir, backup.BaseBackupName), Key: key, Account: account, Cluster: live, Address: address,
+		Env:      env,
+		Restored: o.restoredAddress, Inspect: o.inspectCluster, Open: o.readRestored, Keep: b.Keep, Free: freeSpace,
+		Program: o.Version,
 	}), nil
 }
 
@@ -190,10 +194,11 @@ func (c cluster) SwitchArchivingOn(ctx context.Context, command string) error {
 	return postgres.NewCluster(s).SwitchArchivingOn(ctx, command, backup.ArchiveTimeout*time.Second)
 }
 
-// SetUpBackups returns what backups of the PostgreSQL need, and puts it in place where it is told to: pgBackRest's configuration,
-// and PostgreSQL's settings. PostgreSQL has to be restarted where it did not archive before, which restart says. With nil for the
-// PostgreSQL, because it is lost, it is what a restore needs.
-func SetUpBackups(ctx context.Context, o Options, live backup.Cluster, write bool) (s backup.Setup, restart bool, err error) {
+// SetUpBackups returns what backups of the PostgreSQL need, and puts it in place where it is told to: pgBackRest's
+// configuration, and PostgreSQL's settings. PostgreSQL has to be restarted where it did not archive before, which
+// restart says. With nil for the PostgreSQL, because it is lost, it is what a restore needs.
+func SetUpBackups(ctx context.Context, o Options, live backup.Cluster,
+	write bool) (s backup.Setup, restart bool, err error) {
 	b := o.Backups.withDefaults(o.DataDir)
 	options := backup.SetupOptions{Config: b.Config, Stanza: b.Stanza, Dir: b.Dir, Reading: live == nil}
 	if live != nil {

@@ -21,7 +21,8 @@ import (
 // crowd is how many callers come at once: more than any resource that is handed out one by one has pieces.
 const crowd = 32
 
-// crowdPatience is how long each caller waits at most. Callers that wait for each other wait for ever; a busy machine is only slow.
+// crowdPatience is how long each caller waits at most. Callers that wait for each other wait for ever; a busy machine
+// is only slow.
 const crowdPatience = 30 * time.Second
 
 // A wish is what each caller of a crowd asks for; i tells the callers apart.
@@ -34,23 +35,27 @@ func read(path string) wish {
 	return wish{"GET " + path, func(int) (string, string, string) { return http.MethodGet, path, "" }}
 }
 
-// wishes returns every operation of the REST door: each route that reads and takes no body as the description lists it, of those
-// that all kinds have the one of templates, and the writes. Mark makes what is written and filtered by new to the tenet.
+// wishes returns every operation of the REST door: each route that reads and takes no body as the description lists it,
+// of those that all kinds have the one of templates, and the writes. Mark makes what is written and filtered by new to
+// the tenet.
 func wishes(w *web, mark string) []wish {
 	const greeting = "/api/v1/templates/greeting"
 	list := []wish{
 		{"search for what nobody has searched for", func(i int) (string, string, string) {
-			return http.MethodGet, fmt.Sprintf("/api/v1/search?q=%s%d*+security&kinds=rule,practice&tag=t%d&limit=%d", mark, i, i, 1+i), ""
+			return http.MethodGet, fmt.Sprintf("/api/v1/search?q=%s%d*+security&kinds=rule,practice&tag=t%d&limit=%d",
+				mark, i, i, 1+i), ""
 		}},
 		{"list by what nobody has listed by", func(i int) (string, string, string) {
 			orders := []string{"house", "updated", "title", "id"}
-			return http.MethodGet, fmt.Sprintf("/api/v1/rules?tag=t%d&language=go&order=%s&limit=%d", i, orders[i%len(orders)], 1+i), ""
+			return http.MethodGet, fmt.Sprintf("/api/v1/rules?tag=t%d&language=go&order=%s&limit=%d", i,
+				orders[i%len(orders)], 1+i), ""
 		}},
 		{"put", func(i int) (string, string, string) {
 			return http.MethodPut, fmt.Sprintf("/api/v1/categories/%s-%d", mark, i), named("Crowd")
 		}},
 		{"post", func(i int) (string, string, string) {
-			return http.MethodPost, "/api/v1/categories", fmt.Sprintf(`{"category_id":"%s-p%d","name":"Crowd"}`, mark, i)
+			return http.MethodPost, "/api/v1/categories", fmt.Sprintf(`{"category_id":"%s-p%d","name":"Crowd"}`, mark,
+				i)
 		}},
 		{"put the same", func(int) (string, string, string) {
 			return http.MethodPut, "/api/v1/categories/" + mark + "-same", named("Crowd")
@@ -62,7 +67,8 @@ func wishes(w *web, mark string) []wish {
 			return http.MethodPatch, "/api/v1/categories/" + mark + "-same", named("Patched")
 		}},
 		{"batch", func(i int) (string, string, string) {
-			return http.MethodPost, "/api/v1/batches", fmt.Sprintf(`{"ops":[{"verb":"patch","key":"category/%s-%d","patch":{"name":"Batched"}}]}`, mark, i)
+			return http.MethodPost, "/api/v1/batches",
+				fmt.Sprintf(`{"ops":[{"verb":"patch","key":"category/%s-%d","patch":{"name":"Batched"}}]}`, mark, i)
 		}},
 		{"render", func(int) (string, string, string) { return http.MethodPost, greeting + "/render", "{}" }},
 		{"restore", func(i int) (string, string, string) {
@@ -75,7 +81,8 @@ func wishes(w *web, mark string) []wish {
 	var described struct {
 		Paths map[string]map[string]json.RawMessage `json:"paths"`
 	}
-	if err := json.Unmarshal([]byte(w.want(http.StatusOK, http.MethodGet, "/openapi.json", "").body), &described); err != nil {
+	if err := json.Unmarshal([]byte(w.want(http.StatusOK, http.MethodGet, "/openapi.json", "").body),
+		&described); err != nil {
 		w.t.Fatal(err)
 	}
 	for path, methods := range described.Paths {
@@ -86,7 +93,8 @@ func wishes(w *web, mark string) []wish {
 				continue
 			}
 		}
-		if _, reads := methods["get"]; !reads || strings.HasSuffix(path, "/live") || strings.HasSuffix(path, "/events") {
+		if _, reads := methods["get"]; !reads || strings.HasSuffix(path, "/live") ||
+			strings.HasSuffix(path, "/events") {
 			continue
 		}
 		id := "nobody"
@@ -105,8 +113,8 @@ func wishes(w *web, mark string) []wish {
 	return list
 }
 
-// gather lets a crowd do what it wishes, all in one instant and past the memory, and fails the test for each caller without an
-// answer.
+// gather lets a crowd do what it wishes, all in one instant and past the memory, and fails the test for each caller
+// without an answer.
 func gather(t *testing.T, w *web, x wish) {
 	t.Helper()
 	began := make(chan struct{})
@@ -168,7 +176,8 @@ func swapMirror(t *testing.T, x *tenet, w *web) {
 }
 
 func greet(w *web) {
-	w.want(http.StatusCreated, http.MethodPut, "/api/v1/templates/greeting", `{"name":"Greeting","category":"security","template_content":"Hello"}`)
+	w.want(http.StatusCreated, http.MethodPut, "/api/v1/templates/greeting",
+		`{"name":"Greeting","category":"security","template_content":"Hello"}`)
 }
 
 func TestEveryOperationAnswersACrowd(t *testing.T) {
@@ -183,7 +192,8 @@ func TestEveryOperationAnswersACrowd(t *testing.T) {
 
 func TestEveryOperationAnswersACrowdThroughAnOutage(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
-	x := start(t, server.Options{DatabaseURL: pg.URL("postgres"), Outage: outage(), Postgres: postgres.Options{MaxConns: 1}})
+	x := start(t, server.Options{DatabaseURL: pg.URL("postgres"), Outage: outage(),
+		Postgres: postgres.Options{MaxConns: 1}})
 	w := x.browse(t)
 	greet(w)
 	level(t, x.admin(t))

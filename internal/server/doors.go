@@ -8,7 +8,8 @@ import (
 	"tenet/internal/httpapi"
 )
 
-// The doors beside REST, each as it is mounted there. A new door is a function here and an element of the list in parts.door.
+// The doors beside REST, each as it is mounted there. A new door is a function here and an element of the list in
+// parts.door.
 
 // liveDoor streams changes, as WebSockets or server-sent events.
 func liveDoor(hub http.Handler) httpapi.Mount {
@@ -21,7 +22,8 @@ func liveDoor(hub http.Handler) httpapi.Mount {
 // assistantDoor speaks the Model Context Protocol. Only calls are requests at work; what listens is a stream.
 func assistantDoor(door http.Handler) httpapi.Mount {
 	return httpapi.Mount{
-		Tag: "assistants", Door: "mcp", Routes: []string{"GET /mcp", "POST /mcp", "DELETE /mcp"}, Serve: serveWith(door),
+		Tag: "assistants", Door: "mcp", Routes: []string{"GET /mcp", "POST /mcp", "DELETE /mcp"},
+		Serve: serveWith(door),
 		Streams: func(method string, body []byte) bool {
 			return method != http.MethodPost || bytes.Contains(body, []byte("subscriptions/listen"))
 		},

@@ -52,7 +52,8 @@ func openDual(ctx context.Context, o Options) (_ *dual, err error) {
 	}()
 	slow := func(q sqlite.SlowQuery) { o.slowStatement(ctx, "mirror", q.Statement, q.Duration, q.Plan) }
 	d.mirror, err = openMirror(ctx, filepath.Join(o.DataDir, mirrorFile), sqlite.Options{
-		Mirror: true, Versions: int64(o.Outage.Versions), SlowQuery: o.SlowQuery, Slow: slow, Log: o.Log, Observer: o.observer("mirror"),
+		Mirror: true, Versions: int64(o.Outage.Versions), SlowQuery: o.SlowQuery, Slow: slow, Log: o.Log,
+		Observer: o.observer("mirror"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the mirror: %w", err)
@@ -61,7 +62,8 @@ func openDual(ctx context.Context, o Options) (_ *dual, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
-	if d.instance, err = sqlite.Open(ctx, filepath.Join(o.DataDir, instanceFile), sqlite.Options{Log: o.Log}); err != nil {
+	if d.instance, err = sqlite.Open(ctx, filepath.Join(o.DataDir, instanceFile),
+		sqlite.Options{Log: o.Log}); err != nil {
 		return nil, fmt.Errorf("open what this machine keeps of its jobs: %w", err)
 	}
 	var seeds store.Reader
@@ -72,7 +74,8 @@ func openDual(ctx context.Context, o Options) (_ *dual, err error) {
 		seeds = d.seeds
 	}
 	f := o.Outage
-	f.Connect, f.Mirror, f.Journal, f.Seed, f.Hosts = d.connect, d.mirror, d.journal, seeds, postgres.Hosts(o.DatabaseURL)
+	f.Connect, f.Mirror, f.Journal, f.Seed, f.Hosts = d.connect, d.mirror, d.journal, seeds,
+		postgres.Hosts(o.DatabaseURL)
 	if o.ReplicaURL != "" {
 		f.Replica = replicaOf(o)
 	}
@@ -103,8 +106,8 @@ func openSeeds(ctx context.Context, path string) (*sqlite.Store, error) {
 	return s, nil
 }
 
-// openMirror opens the mirror. A damaged one is moved aside and rebuilt from the primary: the fault of a copy must not block the
-// start.
+// openMirror opens the mirror. A damaged one is moved aside and rebuilt from the primary: the fault of a copy must not
+// block the start.
 func openMirror(ctx context.Context, path string, o sqlite.Options) (*sqlite.Store, error) {
 	s, err := sqlite.Open(ctx, path, o)
 	if u, ok := errors.AsType[*store.UnavailableError](err); ok && u.Halt {
@@ -145,8 +148,8 @@ func caller(ctx context.Context) string {
 	return access.SystemID
 }
 
-// authorize looks at a caller's rights again before a journalled batch is replayed, as they are at the primary then: what follows its
-// log here may not have heard yet that somebody was revoked during the outage.
+// authorize looks at a caller's rights again before a journalled batch is replayed, as they are at the primary then:
+// what follows its log here may not have heard yet that somebody was revoked during the outage.
 func authorize(ctx context.Context, now failover.Lookup, who string, b *knowledge.Batch) error {
 	if who == access.SystemID {
 		return nil
@@ -177,7 +180,8 @@ func (d *dual) mode() string { return "on " + d.where }
 
 func (d *dual) sources() sources {
 	return sources{
-		feed: d.Mirrored(), asOf: d.mirrorAsOf, journal: d.journal, taken: d.Journalled, waits: d.waiting, queued: d.journal.Find,
+		feed: d.Mirrored(), asOf: d.mirrorAsOf, journal: d.journal, taken: d.Journalled, waits: d.waiting,
+		queued:  d.journal.Find,
 		batches: d.Store, desk: d.Store, mirror: d.Store, notes: d.standbys.notes, forget: d.forgets(),
 	}
 }
@@ -235,9 +239,11 @@ func (d *dual) stat(ctx context.Context) (map[string]any, error) {
 	}
 	if p := d.primary.Load(); p != nil {
 		pool := p.Stat()
-		out["connections"], out["connections_idle"], out["connections_most"] = pool.TotalConns(), pool.IdleConns(), pool.MaxConns()
+		out["connections"], out["connections_idle"], out["connections_most"] = pool.TotalConns(), pool.IdleConns(),
+			pool.MaxConns()
 		ends := postgres.CertificatesOf(p.Store)
-		for name, at := range map[string]time.Time{"certificate_ends": ends.Server, "client_certificate_ends": ends.Client} {
+		for name, at := range map[string]time.Time{"certificate_ends": ends.Server,
+			"client_certificate_ends": ends.Client} {
 			if !at.IsZero() {
 				out[name] = at.UTC().Format(time.RFC3339)
 			}
@@ -257,11 +263,12 @@ func (d *dual) VerifyChanges(ctx context.Context, progress func(done, last knowl
 // keepTimeout bounds the writing of counts to the journal's file.
 const keepTimeout = time.Second
 
-// AddUses adds to the counts of the primary, or keeps them in the journal's file while it is away. A primary that goes away at
-// that moment may have counted them already: better twice than not at all.
+// AddUses adds to the counts of the primary, or keeps them in the journal's file while it is away. A primary that goes
+// away at that moment may have counted them already: better twice than not at all.
 func (d *dual) AddUses(ctx context.Context, counts map[string]int64) error {
 	p := d.primary.Load()
-	if p != nil && d.Level().Mode == knowledge.ModeNormal && d.journal.TakeUses(ctx, p.AddUses) == nil && p.AddUses(ctx, counts) == nil {
+	if p != nil && d.Level().Mode == knowledge.ModeNormal && d.journal.TakeUses(ctx, p.AddUses) == nil &&
+		p.AddUses(ctx, counts) == nil {
 		return nil
 	}
 	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
@@ -272,8 +279,8 @@ func (d *dual) AddUses(ctx context.Context, counts map[string]int64) error {
 // countTimeout bounds the question for counts.
 const countTimeout = 2 * time.Second
 
-// FlushUses adds what was counted in an outage to the counts of the primary, once that is back: also where nothing is rendered any more. What
-// waits for the audit follows.
+// FlushUses adds what was counted in an outage to the counts of the primary, once that is back: also where nothing is
+// rendered any more. What waits for the audit follows.
 func (d *dual) FlushUses(ctx context.Context) error {
 	p := d.primary.Load()
 	if p == nil || d.Level().Mode != knowledge.ModeNormal {

@@ -18,7 +18,8 @@ func (d *dual) auditBook() store.AuditBook { return dualAudit{d} }
 // dualAudit is the audit of a server on PostgreSQL: there, and in the journal's file while it is away.
 type dualAudit struct{ d *dual }
 
-// Add implements [store.AuditBook]. A primary that goes away at that moment may have the entries already: better twice than not at all.
+// Add implements [store.AuditBook]. A primary that goes away at that moment may have the entries already: better twice
+// than not at all.
 func (a dualAudit) Add(ctx context.Context, list ...store.AuditEntry) error {
 	if p := a.d.primary.Load(); p != nil && a.d.Level().Mode == knowledge.ModeNormal {
 		book := p.auditBook()

@@ -21,8 +21,8 @@ func (d *dual) effectBook() store.EffectBook {
 	}}
 }
 
-// dualEffects keeps effects at the primary. What is counted while that is away waits in a file of this machine. A process that dies while it brings
-// that to the primary may count it twice: better than not at all.
+// dualEffects keeps effects at the primary. What is counted while that is away waits in a file of this machine. A
+// process that dies while it brings that to the primary may count it twice: better than not at all.
 type dualEffects struct {
 	theirs func() store.EffectBook // the primary's book; nil while it is away
 	copy   store.EffectBook
@@ -37,7 +37,8 @@ func (b *dualEffects) there() (store.EffectBook, error) {
 	if f := b.theirs(); f != nil {
 		return f, nil
 	}
-	return nil, &store.UnavailableError{Reason: "PostgreSQL is down, and only it knows the effects of its documents", RetryAfter: primaryPatience, NotDone: true}
+	return nil, &store.UnavailableError{Reason: "PostgreSQL is down, and only it knows the effects of its documents",
+		RetryAfter: primaryPatience, NotDone: true}
 }
 
 // AddEffects implements [store.EffectBook].

@@ -11,8 +11,9 @@ import (
 	"tenet/internal/store"
 )
 
-// dualFleet keeps the state of repositories at the primary, with a copy on this machine. While the primary is down, the copy answers
-// and takes check-ins. They are sent to the primary when it is back, where the newest of each repository wins.
+// dualFleet keeps the state of repositories at the primary, with a copy on this machine. While the primary is down, the
+// copy answers and takes check-ins. They are sent to the primary when it is back, where the newest of each repository
+// wins.
 type dualFleet struct {
 	theirs func() store.FleetBook // the primary's book; nil while it is away
 	copy   store.FleetBook
@@ -80,7 +81,8 @@ func (b *dualFleet) CountStandings(ctx context.Context) ([]store.FleetCount, err
 func (b *dualFleet) DropStandings(ctx context.Context, ids ...string) error {
 	theirs := b.theirs()
 	if theirs == nil {
-		return &store.UnavailableError{Reason: "PostgreSQL is down, and deleted repositories are removed there first", RetryAfter: primaryPatience, NotDone: true}
+		return &store.UnavailableError{Reason: "PostgreSQL is down, and deleted repositories are removed there first",
+			RetryAfter: primaryPatience, NotDone: true}
 	}
 	if err := theirs.DropStandings(ctx, ids...); err != nil {
 		return err
@@ -142,7 +144,8 @@ func carry(ctx context.Context, from, to store.FleetBook, seen func(id string)) 
 // clockSlack is by how much the clocks of instances may differ.
 const clockSlack = 5 * time.Minute
 
-// fetch writes what the primary holds into the copy: what was written since, or all where there is another number of them.
+// fetch writes what the primary holds into the copy: what was written since, or all where there is another number of
+// them.
 func (b *dualFleet) fetch(ctx context.Context, theirs store.FleetBook, upto knowledge.Time) error {
 	if !upto.IsZero() {
 		for since := knowledge.At(upto.Add(-clockSlack)); ; {

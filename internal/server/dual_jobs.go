@@ -8,8 +8,8 @@ import (
 	"tenet/internal/upkeep"
 )
 
-// instanceFile keeps the runs of the jobs that an instance with PostgreSQL also runs in an outage. Rebuilding the mirror does not
-// change it.
+// instanceFile keeps the runs of the jobs that an instance with PostgreSQL also runs in an outage. Rebuilding the
+// mirror does not change it.
 const instanceFile = "instance.db"
 
 // primaryBook is the book of runs at the primary, which may be away.

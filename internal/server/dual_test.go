@@ -99,7 +99,8 @@ func level(t *testing.T, c *client.Store) {
 			return false
 		}
 		newest, err := c.Changes(t.Context(), knowledge.ChangeQuery{Newest: true, Limit: 1})
-		return err == nil && len(newest) == 1 && details.Outage.Mode == knowledge.ModeNormal && details.Outage.Mirror.Ready &&
+		return err == nil && len(newest) == 1 && details.Outage.Mode == knowledge.ModeNormal &&
+			details.Outage.Mirror.Ready &&
 			details.Outage.Mirror.Seq == newest[0].Seq
 	})
 }
@@ -108,7 +109,8 @@ func level(t *testing.T, c *client.Store) {
 func degrade(t *testing.T, w *web, path string) {
 	t.Helper()
 	pgtest.Await(t, "the mode degraded", func() bool {
-		return w.want(http.StatusOK, http.MethodGet, path, "").header.Get("Tenet-Mode") == string(knowledge.ModeDegraded)
+		return w.want(http.StatusOK, http.MethodGet, path, "").header.Get("Tenet-Mode") == string(
+			knowledge.ModeDegraded)
 	})
 }
 
@@ -134,12 +136,13 @@ func named(name string) string { return `{"name":"` + name + `"}` }
 func state(t *testing.T, w *web, batch, want string) {
 	t.Helper()
 	pgtest.Await(t, "batch "+want, func() bool {
-		return strings.Contains(w.want(http.StatusOK, http.MethodGet, "/api/v1/batches/"+batch, "").body, `"state":"`+want+`"`)
+		return strings.Contains(w.want(http.StatusOK, http.MethodGet, "/api/v1/batches/"+batch, "").body, `"state":"`+
+			want+`"`)
 	})
 }
 
-// TestAnOutageIsBorne takes a tenet through an outage of its PostgreSQL, a restart within it, and the conflict that a write
-// past the tenet leaves behind.
+// TestAnOutageIsBorne takes a tenet through an outage of its PostgreSQL, a restart within it, and the conflict that a
+// write past the tenet leaves behind.
 func TestAnOutageIsBorne(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
 	o := server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"), Outage: outage()}
@@ -150,7 +153,8 @@ func TestAnOutageIsBorne(t *testing.T) {
 		w.want(http.StatusOK, http.MethodPut, path, named("Base"))
 	}
 	const greeting = "/api/v1/templates/greeting"
-	w.want(http.StatusCreated, http.MethodPut, greeting, `{"name":"Greeting","category":"security","template_content":"Hello"}`)
+	w.want(http.StatusCreated, http.MethodPut, greeting,
+		`{"name":"Greeting","category":"security","template_content":"Hello"}`)
 	w.want(http.StatusOK, http.MethodPost, greeting+"/render", `{}`)
 	learner, token, err := access.NewPrincipal("learner", knowledge.RoleContributor)
 	if err != nil {
@@ -186,10 +190,12 @@ func TestAnOutageIsBorne(t *testing.T) {
 	x = start(t, o) // PostgreSQL is still away
 	w = x.browse(t)
 	state(t, w, queued[disputedPath], knowledge.BatchQueued)
-	if s := w.want(http.StatusOK, http.MethodGet, disputedPath, ""); !strings.Contains(s.body, `"Ours"`) || s.header.Get("Tenet-Source") != "mirror" {
+	if s := w.want(http.StatusOK, http.MethodGet, disputedPath, ""); !strings.Contains(s.body, `"Ours"`) ||
+		s.header.Get("Tenet-Source") != "mirror" {
 		t.Errorf("after a restart in the outage: %v %s", s.header, s.body)
 	}
-	w.want(http.StatusNotFound, http.MethodPost, "/api/v1/conflicts/"+queued[calmPath]+"/resolve", `{"resolution":"ours"}`)
+	w.want(http.StatusNotFound, http.MethodPost, "/api/v1/conflicts/"+queued[calmPath]+"/resolve",
+		`{"resolution":"ours"}`)
 	x.end(t)
 
 	pg.Start()
@@ -230,27 +236,32 @@ func resolveOurs(t *testing.T, x *tenet, w *web, batch string) {
 		t.Errorf("the conflict: %+v", c)
 	}
 	r, err := admin.Resolve(t.Context(), c.ID, "ours", c.Seen, nil)
-	if err != nil || r.State != knowledge.BatchApplied || r.Conflict.Resolution != "ours" || r.Conflict.ResolvedBy != "admin" || r.Conflict.ResolvedAs == nil {
+	if err != nil || r.State != knowledge.BatchApplied || r.Conflict.Resolution != "ours" ||
+		r.Conflict.ResolvedBy != "admin" || r.Conflict.ResolvedAs == nil {
 		t.Fatalf("the decision: %+v, %v", r, err)
 	}
-	if s := w.want(http.StatusOK, http.MethodGet, disputedPath, ""); !strings.Contains(s.body, `"Ours"`) || !strings.Contains(s.body, `"version":4`) {
+	if s := w.want(http.StatusOK, http.MethodGet, disputedPath, ""); !strings.Contains(s.body, `"Ours"`) ||
+		!strings.Contains(s.body, `"version":4`) {
 		t.Errorf("after the decision: %s", s.body)
 	}
 	state(t, w, batch, knowledge.BatchResolved)
 	if list, _, err := admin.Conflicts(t.Context(), client.ConflictQuery{}); err != nil || len(list) != 0 {
 		t.Errorf("conflicts after the decision: %+v, %v", list, err)
 	}
-	if list, _, err := admin.Conflicts(t.Context(), client.ConflictQuery{Resolved: true}); err != nil || len(list) != 1 {
+	if list, _, err := admin.Conflicts(t.Context(), client.ConflictQuery{Resolved: true}); err != nil ||
+		len(list) != 1 {
 		t.Errorf("decided conflicts: %+v, %v", list, err)
 	}
-	w.want(http.StatusUnprocessableEntity, http.MethodPost, "/api/v1/conflicts/"+batch+"/resolve", `{"resolution":"theirs"}`)
+	w.want(http.StatusUnprocessableEntity, http.MethodPost, "/api/v1/conflicts/"+batch+"/resolve",
+		`{"resolution":"theirs"}`)
 }
 
 func TestADirectoryOfAPostgreSQLIsNotServedWithoutIt(t *testing.T) {
 	o := server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pgtest.URL(t), Outage: outage()}
 	start(t, o).end(t)
 	o.DatabaseURL, o.Listen = "", "127.0.0.1:0"
-	if _, err := server.Open(t.Context(), o); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "--database-url") {
+	if _, err := server.Open(t.Context(), o); !errors.Is(err, store.ErrUnavailable) ||
+		!strings.Contains(err.Error(), "--database-url") {
 		t.Errorf("served without its PostgreSQL: %v; want it refused, and what to give", err)
 	}
 }
@@ -293,12 +304,15 @@ func TestAColdStartAnswersFromTheStarterSet(t *testing.T) {
 		t.Errorf("a list from the starter set says %v", s.header)
 	}
 	w.want(http.StatusServiceUnavailable, http.MethodGet, "/api/v1/rules/NO-SUCH-RULE", "")
-	if s := w.want(http.StatusServiceUnavailable, http.MethodPut, calmPath, named("Too early")); s.header.Get("Retry-After") == "" {
+	if s := w.want(http.StatusServiceUnavailable, http.MethodPut, calmPath, named("Too early")); s.header.Get(
+		"Retry-After") == "" {
 		t.Errorf("a write without primary and mirror does not say when to ask again: %v", s.header)
 	}
 	// Whose rights can't be looked up is not told that it has none.
-	for _, path := range []string{"/api/v1/mirror/check", "/api/v1/mirror/accept", "/api/v1/conflicts/" + knowledge.NewBatchID().String() + "/resolve"} {
-		if s := w.want(http.StatusServiceUnavailable, http.MethodPost, path, `{"resolution":"theirs"}`); s.header.Get("Retry-After") == "" {
+	for _, path := range []string{"/api/v1/mirror/check", "/api/v1/mirror/accept", "/api/v1/conflicts/" +
+		knowledge.NewBatchID().String() + "/resolve"} {
+		if s := w.want(http.StatusServiceUnavailable, http.MethodPost, path, `{"resolution":"theirs"}`); s.header.Get(
+			"Retry-After") == "" {
 			t.Errorf("%s does not say when to ask again: %v", path, s.header)
 		}
 	}
@@ -307,7 +321,8 @@ func TestAColdStartAnswersFromTheStarterSet(t *testing.T) {
 	pgtest.Await(t, "a tenet that has joined", func() bool {
 		w = x.browse(t) // joining makes an admin, whose token takes the old one's place
 		s := w.do(http.MethodGet, "/api/v1/rules?limit=1", "")
-		return s.status == http.StatusOK && s.header.Get("Tenet-Mode") == "normal" && s.header.Get("Tenet-Source") != "seed"
+		return s.status == http.StatusOK && s.header.Get("Tenet-Mode") == "normal" &&
+			s.header.Get("Tenet-Source") != "seed"
 	})
 	w.want(http.StatusCreated, http.MethodPut, calmPath, named("After"))
 }

@@ -23,8 +23,8 @@ const (
 	effectPending = 100_000
 )
 
-// effects counts in memory what becomes of documents, adds the counts to the book from time to time, and works out every night what they say. What
-// was not added yet is lost when the process is killed.
+// effects counts in memory what becomes of documents, adds the counts to the book from time to time, and works out
+// every night what they say. What was not added yet is lost when the process is killed.
 type effects struct {
 	book  store.EffectBook
 	docs  store.Past // every document
@@ -94,7 +94,8 @@ func (e *effects) flush(ctx context.Context) {
 	if err == nil {
 		return
 	}
-	e.log.LogAttrs(ctx, slog.LevelWarn, "effects of documents not written", slog.Int("documents", len(list)), slog.Any("error", err))
+	e.log.LogAttrs(ctx, slog.LevelWarn, "effects of documents not written", slog.Int("documents", len(list)),
+		slog.Any("error", err))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for k, t := range counts {
@@ -137,7 +138,8 @@ func (e *effects) Work(ctx context.Context, _ *upkeep.Progress) (string, error) 
 	}
 	var list []store.Effect
 	for _, kind := range []knowledge.Kind{knowledge.KindPractice, knowledge.KindRule} {
-		err := store.All(ctx, e.docs, knowledge.Query{Kind: kind, Order: knowledge.OrderID}, func(r *knowledge.Record) error {
+		err := store.All(ctx, e.docs, knowledge.Query{Kind: kind,
+			Order: knowledge.OrderID}, func(r *knowledge.Record) error {
 			if !r.Active {
 				return nil
 			}
@@ -158,7 +160,8 @@ func (e *effects) Work(ctx context.Context, _ *upkeep.Progress) (string, error) 
 	if err := e.book.PutEffects(ctx, list...); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d documents, counted since %s", len(list), first), e.book.ForgetEffects(ctx, dayOf(now.AddDate(0, 0, -effectDays)))
+	return fmt.Sprintf("%d documents, counted since %s", len(list), first),
+		e.book.ForgetEffects(ctx, dayOf(now.AddDate(0, 0, -effectDays)))
 }
 
 // takers counts for each document how many repositories take it, and the repositories.

@@ -31,7 +31,8 @@ func newEffects(t *testing.T, repositories int, rules ...string) *effects {
 		list = append(list, aRule(id))
 	}
 	putAll(t, docs, list...)
-	putAll(t, docs, &knowledge.Pack{PackID: "p", Name: "P", IsActive: true, Select: knowledge.Selection{IDs: []string{"rule/" + rules[0]}}})
+	putAll(t, docs, &knowledge.Pack{PackID: "p", Name: "P", IsActive: true,
+		Select: knowledge.Selection{IDs: []string{"rule/" + rules[0]}}})
 	for i := range repositories {
 		r := &knowledge.Repository{RepositoryID: fmt.Sprint("r", i), Name: "R", IsActive: true}
 		if i%5 > 0 {
@@ -40,8 +41,10 @@ func newEffects(t *testing.T, repositories int, rules ...string) *effects {
 		putAll(t, docs, r)
 	}
 	return &effects{
-		book: sqlite.NewEffectBook(fleetStore(t)), docs: docs, log: slog.New(slog.DiscardHandler), pending: map[effectKey]store.EffectTally{},
-		fleet: &fleet{book: sqlite.NewFleetBook(fleetStore(t)), docs: docs}, holds: func(key knowledge.Key) bool { return key.ID != "NOBODY" },
+		book: sqlite.NewEffectBook(fleetStore(t)), docs: docs, log: slog.New(slog.DiscardHandler),
+		pending: map[effectKey]store.EffectTally{},
+		fleet:   &fleet{book: sqlite.NewFleetBook(fleetStore(t)), docs: docs},
+		holds:   func(key knowledge.Key) bool { return key.ID != "NOBODY" },
 	}
 }
 
@@ -59,8 +62,9 @@ func (e *effects) counts(t *testing.T, rule string, from, to int, tally store.Ef
 // TestScoresSayOnlyWhatTheirSamplesDo works out what rules do of which much, little and nothing was counted.
 func TestScoresSayOnlyWhatTheirSamplesDo(t *testing.T) {
 	e := newEffects(t, 10, "BETTER", "DEAD", "NOISY", "UNSERVED", "SHORT", "FEW", "WORSE")
-	e.counts(t, "BETTER", 60, 47, store.EffectTally{Served: 3, Followed: 5, Violated: 5}) // half of the runs break it at first
-	e.counts(t, "BETTER", 14, 1, store.EffectTally{Served: 3, Followed: 9, Violated: 1})  // and a tenth at last
+	// half of the runs break it at first
+	e.counts(t, "BETTER", 60, 47, store.EffectTally{Served: 3, Followed: 5, Violated: 5})
+	e.counts(t, "BETTER", 14, 1, store.EffectTally{Served: 3, Followed: 9, Violated: 1}) // and a tenth at last
 	e.counts(t, "DEAD", 30, 1, store.EffectTally{Followed: 1})
 	e.counts(t, "NOISY", 20, 1, store.EffectTally{Followed: 2, Violated: 2, Exempted: 1})
 	e.counts(t, "SHORT", 20, 1, store.EffectTally{Followed: 9, Violated: 9})          // the parts would overlap
@@ -91,7 +95,8 @@ func TestScoresSayOnlyWhatTheirSamplesDo(t *testing.T) {
 		got[f.Key] = text + " " + f.Verdict
 	}
 	want := map[string]string{
-		"rule/BETTER": "0.80 of 140 1.0 ", "rule/DEAD": "- 0.2 dead", "rule/NOISY": "- 0.2 noisy", "rule/UNSERVED": "- 0.2 unserved", "rule/SHORT": "- 0.2 ",
+		"rule/BETTER": "0.80 of 140 1.0 ", "rule/DEAD": "- 0.2 dead", "rule/NOISY": "- 0.2 noisy",
+		"rule/UNSERVED": "- 0.2 unserved", "rule/SHORT": "- 0.2 ",
 		"rule/FEW": "- 0.2 dead", "rule/WORSE": "0.00 of 140 0.2 ",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -114,7 +119,8 @@ func TestAFewRepositoriesMakeNoShare(t *testing.T) {
 		t.Fatal(err)
 	}
 	list, err := e.Page(t.Context(), store.EffectQuery{Key: "rule/R-1"})
-	if err != nil || len(list) != 1 || list[0].AdoptionRate != nil || list[0].AdoptionSample != effectFleet-1 || list[0].Verdict != "" {
+	if err != nil || len(list) != 1 || list[0].AdoptionRate != nil || list[0].AdoptionSample != effectFleet-1 ||
+		list[0].Verdict != "" {
 		t.Errorf("got %+v, %v; want no share and no verdict", list, err)
 	}
 }
@@ -140,7 +146,8 @@ func TestEffectsAreCountedWithoutThePrimary(t *testing.T) {
 	count()
 	sum := int64(0)
 	for _, book := range []store.EffectBook{primary, here} {
-		if err := book.EffectDays(t.Context(), "", func(d store.EffectDay) error { sum += d.Followed; return nil }); err != nil {
+		if err := book.EffectDays(t.Context(),
+			"", func(d store.EffectDay) error { sum += d.Followed; return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}

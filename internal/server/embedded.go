@@ -53,7 +53,8 @@ func (e *embedded) stat(ctx context.Context) (map[string]any, error) {
 		return nil, err
 	}
 	return map[string]any{
-		"bytes": s.Bytes, "wal_bytes": s.WALBytes, "free_bytes": s.FreeBytes, "oldest_change": s.Oldest, "newest_change": s.Newest,
+		"bytes": s.Bytes, "wal_bytes": s.WALBytes, "free_bytes": s.FreeBytes, "oldest_change": s.Oldest,
+		"newest_change":  s.Newest,
 		"waiting_writes": s.Waiting, "schema": s.Schema.Version,
 	}, nil
 }

@@ -50,8 +50,8 @@ type engine interface {
 	// drift tells how the database's schema differs from what the migrations make of it.
 	drift(ctx context.Context) ([]string, error)
 	schema(ctx context.Context) (Schema, error)
-	// retain removes changes and entries of the audit that were made before a time, but for the newest keep changes, and returns how many
-	// changes went.
+	// retain removes changes and entries of the audit that were made before a time, but for the newest keep changes,
+	// and returns how many changes went.
 	retain(ctx context.Context, before knowledge.Time, keep int64) (int64, error)
 	// maintain does what the database needs from time to time, and says what that was.
 	maintain(ctx context.Context) (string, error)
@@ -63,8 +63,8 @@ type engine interface {
 	place() string
 }
 
-// A serving engine is what a running server stands on. There are two: the embedded database, and the primary with its mirror and its
-// journal.
+// A serving engine is what a running server stands on. There are two: the embedded database, and the primary with its
+// mirror and its journal.
 type serving interface {
 	engine
 	// Seq returns a seq that no answer given so far is ahead of.
@@ -81,7 +81,8 @@ type serving interface {
 	join(ctx context.Context)
 	// passes reports whether an error may end without anybody doing something, so that a server starts all the same.
 	passes(err error) bool
-	// runBooks returns where the runs of jobs are kept: those about the data, and those about this machine, nil for the same.
+	// runBooks returns where the runs of jobs are kept: those about the data, and those about this machine, nil for the
+	// same.
 	runBooks() (shared, local store.RunBook)
 	// fleetBook returns where it is kept how repositories stand.
 	fleetBook() store.FleetBook
@@ -97,7 +98,8 @@ type serving interface {
 	mode() string
 }
 
-// sources are what the rest of a server reads of its engine. Fields but the first may be nil; the embedded database has no others.
+// sources are what the rest of a server reads of its engine. Fields but the first may be nil; the embedded database has
+// no others.
 type sources struct {
 	// feed brings changes that reads can see already: the feed for memories and indexes to follow.
 	feed store.Feed
@@ -132,7 +134,8 @@ func openEngine(ctx context.Context, o Options) (serving, error) {
 		return openDual(ctx, o)
 	}
 	if hasFile(o, JournalFile) { // also beside an embedded database: that is of before
-		return nil, &store.UnavailableError{Halt: true, NotDone: true, Reason: "the data directory " + o.DataDir + " belongs to an instance with PostgreSQL: " +
+		return nil, &store.UnavailableError{Halt: true, NotDone: true, Reason: "the data directory " + o.DataDir +
+			" belongs to an instance with PostgreSQL: " +
 			"name its PostgreSQL with --database-url; to leave the PostgreSQL for good, see that tenet doctor journal shows nothing that waits, and move " +
 			mirrorFile + " and " + JournalFile + " away"}
 	}

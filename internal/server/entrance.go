@@ -35,7 +35,8 @@ type Entrance struct {
 	MetricsListen string `name:"metrics-listen" doc:"Address of a listener of its own that answers /metrics without a token, and nothing else, as in 127.0.0.1:9420"`
 }
 
-// spareFiles is the largest number of open files beside the connections of callers: databases, journals, connections to PostgreSQL.
+// spareFiles is the largest number of open files beside the connections of callers: databases, journals, connections to
+// PostgreSQL.
 const spareFiles = 256
 
 // crowd returns what bounds the connections.
@@ -45,7 +46,8 @@ func (e Entrance) crowd(log *slog.Logger) *httpapi.Crowd {
 	most := e.Connections
 	if files := openFiles(); files > 2*spareFiles && files-spareFiles < most {
 		most = files - spareFiles
-		log.Warn("fewer connections than wanted: the process may not open more files", "connections", most, "files", files)
+		log.Warn("fewer connections than wanted: the process may not open more files", "connections", most, "files",
+			files)
 	}
 	if each == 0 {
 		each = max(most/4, 1)
@@ -163,7 +165,8 @@ func (e Entrance) secure(l net.Listener, log *slog.Logger) (net.Listener, error)
 	if err != nil {
 		return nil, err
 	}
-	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: k.get, NextProtos: []string{"http/1.1"}}), nil
+	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: k.get,
+		NextProtos: []string{"http/1.1"}}), nil
 }
 
 // listenMetrics answers /metrics, and nothing else, on an address of its own, without a token.
@@ -174,12 +177,15 @@ func (s *Server) listenMetrics(ctx context.Context) error {
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return fmt.Errorf("listen on %s for the measures: %w: choose another address with --metrics-listen", address, err)
+		return fmt.Errorf("listen on %s for the measures: %w: choose another address with --metrics-listen", address,
+			err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.parts.metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 8, Timeout: metricsTimeout}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.parts.metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 8,
+		Timeout: metricsTimeout}))
 	s.metrics = &http.Server{
-		Handler: mux, ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: metricsTimeout, IdleTimeout: idleTimeout,
+		Handler: mux, ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: metricsTimeout,
+		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelWarn),
 	}
 	s.facts.Metrics = "http://" + l.Addr().String() + "/metrics"

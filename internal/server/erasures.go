@@ -17,7 +17,8 @@ import (
 // newErasures makes what remembers who was erased.
 func (p *parts) newErasures(o Options) (*erasure.Keeper, error) {
 	return erasure.NewKeeper(erasure.Options{
-		Store: p.engine, Feed: p.from.feed, Here: p.from.forget, Eraser: p.engine, Dirs: ledgerDirs(o), Actor: access.SystemID, Log: o.Log,
+		Store: p.engine, Feed: p.from.feed, Here: p.from.forget, Eraser: p.engine, Dirs: ledgerDirs(o),
+		Actor: access.SystemID, Log: o.Log,
 		Told: func() { p.guidance.Stale() },
 	})
 }
@@ -31,7 +32,8 @@ func (d *dual) forgets() []func(ctx context.Context, pseudonym string, person *k
 	return []func(context.Context, string, *knowledge.Erasure) error{journal, sqlite.NewEraser(d.instance).Forget}
 }
 
-// ledgerDirs are where the ledger of erasures is kept: beside the data, and beside the backups, where they lie on this machine.
+// ledgerDirs are where the ledger of erasures is kept: beside the data, and beside the backups, where they lie on this
+// machine.
 func ledgerDirs(o Options) []string {
 	dirs := []string{o.DataDir}
 	if o.Backups.Dir != "" {
@@ -40,8 +42,8 @@ func ledgerDirs(o Options) []string {
 	return dirs
 }
 
-// Erase implements [store.Eraser] for an instance with PostgreSQL. In an outage it is refused and not journalled: the name must leave
-// every copy, and the answer must not say so while the primary still has it.
+// Erase implements [store.Eraser] for an instance with PostgreSQL. In an outage it is refused and not journalled: the
+// name must leave every copy, and the answer must not say so while the primary still has it.
 func (d *dual) Erase(ctx context.Context, r store.ErasureRequest) (store.ErasureResult, error) {
 	p := d.primary.Load()
 	if p == nil || d.Level().Mode != knowledge.ModeNormal {
@@ -90,7 +92,8 @@ func held(ctx context.Context, e backup.Engine) ([]erasure.Held, error) {
 		if copies[i].Engine != "sqlite" {
 			kept = pgBackRestKept
 		}
-		list = append(list, erasure.Held{Name: copies[i].Name, At: copies[i].At, Until: knowledge.At(copies[i].At.Add(kept))})
+		list = append(list, erasure.Held{Name: copies[i].Name, At: copies[i].At,
+			Until: knowledge.At(copies[i].At.Add(kept))})
 	}
 	return list, nil
 }
@@ -132,8 +135,8 @@ func (l *Local) Erase(ctx context.Context, o Options, id string, dry bool) (*era
 	return report, l.Reapply(ctx, o)
 }
 
-// Reapply brings the database up to the ledger of erasures in the data directory and beside the backups: after a restore, or an import of
-// an old export.
+// Reapply brings the database up to the ledger of erasures in the data directory and beside the backups: after a
+// restore, or an import of an old export.
 func (l *Local) Reapply(ctx context.Context, o Options) error {
 	k, err := l.erasures(o)
 	if err != nil {
@@ -154,11 +157,13 @@ func (l *Local) NotePurged(ctx context.Context, o Options, keys []knowledge.Key)
 // erasures makes what remembers who was erased and what was purged.
 func (l *Local) erasures(o Options) (*erasure.Keeper, error) {
 	return erasure.NewKeeper(erasure.Options{
-		Store: l.engine, Feed: l.engine, Eraser: l.engine, Dirs: ledgerDirs(o), Actor: access.SystemID, Log: o.withDefaults().Log,
+		Store: l.engine, Feed: l.engine, Eraser: l.engine, Dirs: ledgerDirs(o), Actor: access.SystemID,
+		Log: o.withDefaults().Log,
 	})
 }
 
-// ReapplyRestored brings an embedded database that was restored into a directory up to the ledger of erasures, and puts the ledger beside it.
+// ReapplyRestored brings an embedded database that was restored into a directory up to the ledger of erasures, and puts
+// the ledger beside it.
 func ReapplyRestored(ctx context.Context, o Options, dir string) error {
 	o = o.withDefaults()
 	for _, from := range ledgerDirs(o) {

@@ -13,8 +13,8 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// TestAPersonIsErasedOnEveryInstance erases a person at one of two tenets on a PostgreSQL, with a conflict of theirs in its journal, and looks
-// for them in every byte of what each machine and the PostgreSQL keep.
+// TestAPersonIsErasedOnEveryInstance erases a person at one of two tenets on a PostgreSQL, with a conflict of theirs in
+// its journal, and looks for them in every byte of what each machine and the PostgreSQL keep.
 func TestAPersonIsErasedOnEveryInstance(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
 	o := server.Options{DataDir: filepath.Join(t.TempDir(), "one"), DatabaseURL: pg.URL("postgres"), Outage: outage()}
@@ -35,7 +35,8 @@ func TestAPersonIsErasedOnEveryInstance(t *testing.T) {
 	pg.Stop(pgtest.Immediate)
 	degrade(t, w, disputedPath)
 	const ask = `{"principal":"` + storetest.Erased + `"}`
-	if s := w.want(http.StatusServiceUnavailable, http.MethodPost, "/api/v1/erasures", ask); !strings.Contains(s.body, "nothing was erased yet") {
+	if s := w.want(http.StatusServiceUnavailable, http.MethodPost, "/api/v1/erasures", ask); !strings.Contains(s.body,
+		"nothing was erased yet") {
 		t.Errorf("in an outage it says %s", s.body)
 	}
 	queued := w.want(http.StatusAccepted, http.MethodPost, "/api/v1/batches",
@@ -58,7 +59,8 @@ func TestAPersonIsErasedOnEveryInstance(t *testing.T) {
 			l, err := server.Erased(x.dir)
 			return err == nil && l == 1
 		})
-		if _, err := x.admin(t).Get(t.Context(), knowledge.Key{Kind: knowledge.KindPrincipal, ID: storetest.Erased}); err == nil {
+		if _, err := x.admin(t).Get(t.Context(), knowledge.Key{Kind: knowledge.KindPrincipal,
+			ID: storetest.Erased}); err == nil {
 			t.Error("the principal is still there")
 		}
 		x.end(t)
@@ -75,8 +77,8 @@ func TestAPersonIsErasedOnEveryInstance(t *testing.T) {
 	}
 }
 
-// TestTheLedgerBesideTheBackupsErasesWhatARestoreBringsBack erases a person from a PostgreSQL, and starts a tenet with nothing but the
-// backups' directory on another PostgreSQL that holds what an older backup would.
+// TestTheLedgerBesideTheBackupsErasesWhatARestoreBringsBack erases a person from a PostgreSQL, and starts a tenet with
+// nothing but the backups' directory on another PostgreSQL that holds what an older backup would.
 func TestTheLedgerBesideTheBackupsErasesWhatARestoreBringsBack(t *testing.T) {
 	filled := func() string {
 		address := pgtest.URL(t)
@@ -107,5 +109,6 @@ func TestTheLedgerBesideTheBackupsErasesWhatARestoreBringsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	pgtest.Await(t, "the person to be erased again", func() bool { return len(storetest.Named(storetest.Everything(t, s))) == 0 })
+	pgtest.Await(t, "the person to be erased again",
+		func() bool { return len(storetest.Named(storetest.Everything(t, s))) == 0 })
 }

@@ -36,8 +36,8 @@ const (
 	clockAllowed = 5 * time.Second
 )
 
-// Examine looks at what can be looked at without opening the database: the data directory, the admin token, the disk and the
-// clock.
+// Examine looks at what can be looked at without opening the database: the data directory, the admin token, the disk
+// and the clock.
 func Examine(o Options, now time.Time) []Finding {
 	found := []Finding{examineDir(o.DataDir), examineToken(o.DataDir)}
 	if f, ok := examineDisk(o.DataDir); ok {
@@ -60,9 +60,11 @@ func examineDir(dir string) Finding {
 	case !info.IsDir():
 		return Finding{"data directory", FoundWrong, dir + " is no directory: name another with --data-dir"}
 	case !writable(dir):
-		return Finding{"data directory", FoundWrong, "this user can't write into " + dir + ": change its owner, or name another with --data-dir"}
+		return Finding{"data directory", FoundWrong, "this user can't write into " + dir +
+			": change its owner, or name another with --data-dir"}
 	case info.Mode().Perm()&0o077 != 0:
-		return Finding{"data directory", FoundWarning, fmt.Sprintf("%s has mode %04o: other users may look into it; chmod 700 it", dir, info.Mode().Perm())}
+		return Finding{"data directory", FoundWarning,
+			fmt.Sprintf("%s has mode %04o: other users may look into it; chmod 700 it", dir, info.Mode().Perm())}
 	}
 	return Finding{"data directory", FoundOK, dir}
 }
@@ -84,7 +86,9 @@ func examineToken(dir string) Finding {
 	case err != nil:
 		return Finding{"admin token", FoundWrong, err.Error()}
 	case info.Mode().Perm()&0o077 != 0:
-		return Finding{"admin token", FoundWrong, fmt.Sprintf("%s has mode %04o, and others can read it: chmod 600 it, and make a new one if they may have", path, info.Mode().Perm())}
+		return Finding{"admin token", FoundWrong,
+			fmt.Sprintf("%s has mode %04o, and others can read it: chmod 600 it, and make a new one if they may have",
+				path, info.Mode().Perm())}
 	}
 	return Finding{"admin token", FoundOK, path + " is readable by its owner only"}
 }
@@ -129,7 +133,8 @@ func (l *Local) examineSchema(ctx context.Context) Finding {
 	case err != nil:
 		return Finding{"schema", FoundWrong, err.Error()}
 	case s.Version < s.Newest:
-		return Finding{"schema", FoundWarning, fmt.Sprintf("schema %d, and %d is the newest: run `tenet migrate up`", s.Version, s.Newest)}
+		return Finding{"schema", FoundWarning, fmt.Sprintf("schema %d, and %d is the newest: run `tenet migrate up`",
+			s.Version, s.Newest)}
 	}
 	return Finding{"schema", FoundOK, fmt.Sprintf("schema %d is the newest", s.Version)}
 }

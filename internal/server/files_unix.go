@@ -17,8 +17,8 @@ func openFiles() int {
 	return int(l.Cur) // bounded above; the type differs between systems
 }
 
-// safeDir returns an error where another account may put files into a data directory: a database or a token of its own. A directory that
-// is not there yet is made for this account alone.
+// safeDir returns an error where another account may put files into a data directory: a database or a token of its own.
+// A directory that is not there yet is made for this account alone.
 func safeDir(dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil {

@@ -144,8 +144,8 @@ func (f *fleet) News(ctx context.Context, reader store.Past, id string) (*store.
 	return n, err
 }
 
-// Look works out anew how every repository stands: those that are silent by now, those that others' changes have left behind, those that never
-// told anything. It writes only what is otherwise than before.
+// Look works out anew how every repository stands: those that are silent by now, those that others' changes have left
+// behind, those that never told anything. It writes only what is otherwise than before.
 func (f *fleet) Look(ctx context.Context, progress *upkeep.Progress) (string, error) {
 	at, err := store.Newest(ctx, f.docs)
 	if err != nil {
@@ -187,13 +187,15 @@ func (f *fleet) Look(ctx context.Context, progress *upkeep.Progress) (string, er
 	if err := f.book.DropStandings(ctx, gone...); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d repositories, %d stand otherwise than before, %d are gone", len(list), len(changed), len(gone)), f.recount(ctx)
+	return fmt.Sprintf("%d repositories, %d stand otherwise than before, %d are gone", len(list), len(changed),
+		len(gone)), f.recount(ctx)
 }
 
 // repositories reads those that are in use.
 func (f *fleet) repositories(ctx context.Context) (map[string]*knowledge.Repository, error) {
 	list := map[string]*knowledge.Repository{}
-	err := store.All(ctx, f.docs, knowledge.Query{Kind: knowledge.KindRepository, Order: knowledge.OrderID}, func(rec *knowledge.Record) error {
+	err := store.All(ctx, f.docs, knowledge.Query{Kind: knowledge.KindRepository,
+		Order: knowledge.OrderID}, func(rec *knowledge.Record) error {
 		d, err := rec.Document()
 		if r, ok := d.(*knowledge.Repository); ok && rec.Active {
 			list[r.RepositoryID] = r
@@ -273,7 +275,8 @@ func (f *fleet) refresh(ctx context.Context) {
 	defer cancel()
 	if d, ok := f.book.(*dualFleet); ok {
 		if err := d.level(ctx); err != nil {
-			f.log.LogAttrs(ctx, slog.LevelDebug, "the fleet's copy is not level with PostgreSQL", slog.Any("error", err))
+			f.log.LogAttrs(ctx, slog.LevelDebug, "the fleet's copy is not level with PostgreSQL",
+				slog.Any("error", err))
 		}
 	}
 	if err := f.recount(ctx); err != nil {
@@ -290,10 +293,12 @@ type fleetGauges struct {
 func newFleetGauges(reg prometheus.Registerer) *fleetGauges {
 	g := &fleetGauges{
 		repositories: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "tenet_fleet_repositories", Help: "Repositories by how they stand to what they take; many that are behind or silent: see tenet fleet.",
+			Name: "tenet_fleet_repositories",
+			Help: "Repositories by how they stand to what they take; many that are behind or silent: see tenet fleet.",
 		}, []string{"state"}),
 		behind: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tenet_fleet_behind_seconds", Help: "For how long the first of the repositories that are behind is, 0 for none; high means that nobody syncs it.",
+			Name: "tenet_fleet_behind_seconds",
+			Help: "For how long the first of the repositories that are behind is, 0 for none; high means that nobody syncs it.",
 		}),
 	}
 	reg.MustRegister(g.repositories, g.behind)

@@ -52,17 +52,20 @@ func stateOf(t *testing.T, b store.FleetBook, id string) store.FleetState {
 	return list[0].State
 }
 
-// TestTheFleetGoesOnWithoutItsPrimary tells of repositories before, in and after an outage: nothing that was told is lost, and the newest wins.
+// TestTheFleetGoesOnWithoutItsPrimary tells of repositories before, in and after an outage: nothing that was told is
+// lost, and the newest wins.
 func TestTheFleetGoesOnWithoutItsPrimary(t *testing.T) {
 	docs := fleetStore(t)
-	putAll(t, docs, &knowledge.Repository{RepositoryID: "a", Name: "A", IsActive: true}, &knowledge.Repository{RepositoryID: "b", Name: "B", IsActive: true})
+	putAll(t, docs, &knowledge.Repository{RepositoryID: "a", Name: "A", IsActive: true},
+		&knowledge.Repository{RepositoryID: "b", Name: "B", IsActive: true})
 	primary, here := sqlite.NewFleetBook(fleetStore(t)), sqlite.NewFleetBook(fleetStore(t))
 	var theirs store.FleetBook = primary
 	book := &dualFleet{owes: true, copy: here, theirs: func() store.FleetBook { return theirs }}
 	f := &fleet{book: book, docs: docs, log: slog.New(slog.DiscardHandler)}
 	in := func(id string, ago time.Duration, edited int) {
 		t.Helper()
-		c := store.CheckIn{Repository: id, Via: "sync", At: knowledge.At(time.Now().Add(-ago)), Files: &store.FleetFiles{Edited: edited}}
+		c := store.CheckIn{Repository: id, Via: "sync", At: knowledge.At(time.Now().Add(-ago)),
+			Files: &store.FleetFiles{Edited: edited}}
 		if _, err := f.CheckIn(t.Context(), docs, c); err != nil {
 			t.Fatal(err)
 		}
@@ -127,8 +130,8 @@ func (c *listCounter) List(ctx context.Context, q knowledge.Query) (*knowledge.P
 	return c.Store.List(ctx, q)
 }
 
-// TestAFleetOfManyIsLookedAtOnceForAll looks at thousands of repositories: what they take is worked out for each list of packs, not for each of them, and only
-// what stands otherwise is written.
+// TestAFleetOfManyIsLookedAtOnceForAll looks at thousands of repositories: what they take is worked out for each list
+// of packs, not for each of them, and only what stands otherwise is written.
 func TestAFleetOfManyIsLookedAtOnceForAll(t *testing.T) {
 	docs := &listCounter{Store: fleetStore(t)}
 	const many = 2000
@@ -151,15 +154,18 @@ func TestAFleetOfManyIsLookedAtOnceForAll(t *testing.T) {
 	if most := many/knowledge.MaxLimit + 5; docs.lists > most {
 		t.Errorf("%d lists were read for %d repositories, want at most %d", docs.lists, many, most)
 	}
-	if said, want := look(), fmt.Sprintf("%d repositories, 0 stand otherwise than before, 0 are gone", many); said != want {
+	if said, want := look(), fmt.Sprintf("%d repositories, 0 stand otherwise than before, 0 are gone",
+		many); said != want {
 		t.Errorf("a second look says %q, want %q", said, want)
 	}
-	if _, err := f.CheckIn(t.Context(), docs, store.CheckIn{Repository: "r-00007", Takes: "old", Via: "sync"}); err != nil {
+	if _, err := f.CheckIn(t.Context(), docs, store.CheckIn{Repository: "r-00007", Takes: "old",
+		Via: "sync"}); err != nil {
 		t.Fatal(err)
 	}
 	look()
 	counts, _ := f.Counts()
-	if len(counts) != 2 || counts[0] != (store.FleetCount{State: store.FleetBehind, Repositories: 1, Since: counts[0].Since}) {
+	if len(counts) != 2 || counts[0] != (store.FleetCount{State: store.FleetBehind, Repositories: 1,
+		Since: counts[0].Since}) {
 		t.Errorf("counts %+v, want one that is behind", counts)
 	}
 }

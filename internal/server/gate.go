@@ -15,8 +15,9 @@ import (
 // startRetry is when a caller who comes too early should ask again.
 const startRetry = time.Second
 
-// A gate answers on the port until the door is open: the process is alive, and not ready yet. Once the door is open, reads pass.
-// Writes wait until the server has connected to PostgreSQL or has given up for now; otherwise they would be journalled needlessly.
+// A gate answers on the port until the door is open: the process is alive, and not ready yet. Once the door is open,
+// reads pass. Writes wait until the server has connected to PostgreSQL or has given up for now; otherwise they would be
+// journalled needlessly.
 type gate struct {
 	starting http.Handler
 	door     atomic.Pointer[http.Handler] // nil until reads can be answered
@@ -26,7 +27,8 @@ type gate struct {
 
 func newGate(version string, log *slog.Logger) *gate {
 	const why = "this server is starting"
-	// Every path that there will be is there: a stream that comes back while its tenet starts must not hear that there is none.
+	// Every path that there will be is there: a stream that comes back while its tenet starts must not hear that there
+	// is none.
 	later := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
 	doors := []httpapi.Mount{liveDoor(later), assistantDoor(later)}
 	return &gate{joined: make(chan struct{}), starting: httpapi.New(httpapi.Options{

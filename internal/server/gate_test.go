@@ -49,7 +49,8 @@ func begin(t *testing.T, o server.Options) *beginning {
 }
 
 // ask sends a request and returns the status and the body's problem; 0 when nobody answers yet.
-func (b *beginning) ask(t *testing.T, method, path, token string) (status int, problem struct{ Detail string }, header http.Header) {
+func (b *beginning) ask(t *testing.T, method, path,
+	token string) (status int, problem struct{ Detail string }, header http.Header) {
 	t.Helper()
 	body := strings.NewReader(`{"name":"C"}`)
 	r, err := http.NewRequestWithContext(t.Context(), method, b.url+path, body)
@@ -78,8 +79,8 @@ func (b *beginning) over() bool {
 	}
 }
 
-// TestAStartAnswersFromItsFirstMoment starts tenets on a PostgreSQL that is stopped, so that their starts wait for it: one that
-// has a copy reads from it and holds a write back, one without says that it is starting.
+// TestAStartAnswersFromItsFirstMoment starts tenets on a PostgreSQL that is stopped, so that their starts wait for it:
+// one that has a copy reads from it and holds a write back, one without says that it is starting.
 func TestAStartAnswersFromItsFirstMoment(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
 	o := server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"), Outage: outage()}
@@ -107,7 +108,8 @@ func TestAStartAnswersFromItsFirstMoment(t *testing.T) {
 		if b.over() {
 			t.Fatal("the start was over before a read was answered: it does not wait for a stopped PostgreSQL")
 		}
-		if status, _, _ := b.ask(t, http.MethodPut, "/api/v1/categories/at-the-start", token); status != http.StatusAccepted {
+		if status, _, _ := b.ask(t, http.MethodPut, "/api/v1/categories/at-the-start",
+			token); status != http.StatusAccepted {
 			t.Errorf("a write of the start was answered with %d, want 202", status)
 		}
 		await(t, "the start is over", b.over)
@@ -125,7 +127,8 @@ func TestAStartAnswersFromItsFirstMoment(t *testing.T) {
 		}
 		status, _, header := b.ask(t, http.MethodGet, "/api/v1/rules", token)
 		if status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
-			t.Errorf("a read of a start that has nothing to answer from: %d %v, want 503 and when to come back", status, header)
+			t.Errorf("a read of a start that has nothing to answer from: %d %v, want 503 and when to come back",
+				status, header)
 		}
 		if b.over() {
 			t.Error("the start was over before it was asked: it does not wait for a stopped PostgreSQL")
@@ -166,20 +169,24 @@ func TestADamagedCopyIsNotReadyInAnOutage(t *testing.T) {
 		}
 		f.Close()
 	}
-	// A reader that has all pages in its memory goes on until a write makes it read them again; that write may fail instead.
+	// A reader that has all pages in its memory goes on until a write makes it read them again; that write may fail
+	// instead.
 	said := ""
 	await(t, "reads or the write over them fail", func() bool {
 		w.do(http.MethodPut, "/api/v1/categories/over-damage", `{"name":"Over damage"}`)
 		s := w.do(http.MethodGet, "/api/v1/changes?after=0", "")
 		said = s.body
-		return s.status == http.StatusServiceUnavailable || w.do(http.MethodGet, "/readyz", "").status == http.StatusServiceUnavailable
+		return s.status == http.StatusServiceUnavailable ||
+			w.do(http.MethodGet, "/readyz", "").status == http.StatusServiceUnavailable
 	})
-	if strings.Contains(said, "backup") && !strings.Contains(said, `"changes"`) && !strings.Contains(said, "no backup") {
+	if strings.Contains(said, "backup") && !strings.Contains(said, `"changes"`) && !strings.Contains(said,
+		"no backup") {
 		t.Errorf("the error of a damaged mirror says %s", said)
 	}
 	await(t, "readiness says so", func() bool { return w.do(http.MethodGet, "/readyz", "").status == http.StatusServiceUnavailable })
 	pg.Start()
 	await(t, "it is made anew", func() bool {
-		return w.do(http.MethodGet, "/readyz", "").status == http.StatusOK && w.do(http.MethodGet, "/api/v1/rules", "").status == http.StatusOK
+		return w.do(http.MethodGet, "/readyz", "").status == http.StatusOK && w.do(http.MethodGet, "/api/v1/rules",
+			"").status == http.StatusOK
 	})
 }

@@ -13,8 +13,9 @@ import (
 	"tenet/internal/store"
 )
 
-// TestEveryInstanceFollowsPrincipalsIntoANewHistory puts an older backup in PostgreSQL's place under two tenets. A token of the lost
-// history opens nothing, one that is revoked at the other instance neither, and one made there opens at once.
+// TestEveryInstanceFollowsPrincipalsIntoANewHistory puts an older backup in PostgreSQL's place under two tenets. A
+// token of the lost history opens nothing, one that is revoked at the other instance neither, and one made there opens
+// at once.
 func TestEveryInstanceFollowsPrincipalsIntoANewHistory(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
 	a := start(t, server.Options{DatabaseURL: pg.URL("postgres"), Outage: outage()})
@@ -50,7 +51,8 @@ func TestEveryInstanceFollowsPrincipalsIntoANewHistory(t *testing.T) {
 	young := made(adminB, "young")
 	await(t, "a token of the new history opens at both", func() bool { return opens(a, young) && opens(b, young) })
 	write(t, adminB, "admin", knowledge.Op{Verb: knowledge.VerbRetire, Key: key("principal/old")})
-	await(t, "a token that was revoked in the new history opens nothing", func() bool { return !opens(a, old) && !opens(b, old) })
+	await(t, "a token that was revoked in the new history opens nothing",
+		func() bool { return !opens(a, old) && !opens(b, old) })
 }
 
 // TestUsesOfAnOutageAreCountedWithoutAnotherRender renders in an outage and never again.
@@ -60,7 +62,8 @@ func TestUsesOfAnOutageAreCountedWithoutAnotherRender(t *testing.T) {
 	x := start(t, o)
 	admin := x.admin(t)
 	level(t, admin)
-	tpl := &knowledge.Template{TemplateID: "hello", Category: "security", Name: "Hello", TemplateContent: "Hello", IsActive: true}
+	tpl := &knowledge.Template{TemplateID: "hello", Category: "security", Name: "Hello", TemplateContent: "Hello",
+		IsActive: true}
 	tpl.Normalize()
 	write(t, admin, "admin", knowledge.Put(tpl, knowledge.NoVersion))
 	w := x.browse(t)
@@ -73,6 +76,7 @@ func TestUsesOfAnOutageAreCountedWithoutAnotherRender(t *testing.T) {
 	pg.Start()
 	w = start(t, o).browse(t)
 	await(t, "the count is at PostgreSQL", func() bool {
-		return strings.Contains(w.want(http.StatusOK, http.MethodGet, "/api/v1/templates/hello/usage", "").body, `{"usage_count":1}`)
+		return strings.Contains(w.want(http.StatusOK, http.MethodGet, "/api/v1/templates/hello/usage", "").body,
+			`{"usage_count":1}`)
 	})
 }

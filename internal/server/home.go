@@ -21,8 +21,8 @@ type home struct {
 	owner *sqlite.Owner
 }
 
-// openHome makes the data directory where there is none and takes it. The error is an [*OwnedError] when another process has
-// it.
+// openHome makes the data directory where there is none and takes it. The error is an [*OwnedError] when another
+// process has it.
 func openHome(dir string) (*home, error) {
 	if dir == "" {
 		return nil, errors.New("no data directory: name one with --data-dir")
@@ -32,7 +32,8 @@ func openHome(dir string) (*home, error) {
 	}
 	owner, err := sqlite.Own(dir, sqlite.Ownership{PID: os.Getpid(), Since: knowledge.At(time.Now())})
 	if owned, ok := errors.AsType[*sqlite.OwnedError](err); ok {
-		return nil, &OwnedError{Dir: dir, URL: owned.Owner.Address, Certificate: owned.Owner.Certificate, PID: owned.Owner.PID}
+		return nil, &OwnedError{Dir: dir, URL: owned.Owner.Address, Certificate: owned.Owner.Certificate,
+			PID: owned.Owner.PID}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("take the data directory: %w", err)
@@ -47,7 +48,8 @@ func (h *home) announce(url, certificate string) error {
 			certificate = abs
 		}
 	}
-	return h.owner.Announce(sqlite.Ownership{PID: os.Getpid(), Address: url, Certificate: certificate, Since: knowledge.At(time.Now())})
+	return h.owner.Announce(sqlite.Ownership{PID: os.Getpid(), Address: url, Certificate: certificate,
+		Since: knowledge.At(time.Now())})
 }
 
 func (h *home) path(name string) string { return filepath.Join(h.dir, name) }
@@ -73,7 +75,8 @@ func (e *OwnedError) Error() string {
 		"directory with --data-dir", e.Dir, e.PID, e.URL)
 }
 
-// reachable returns the host and port under which this machine reaches a listener: that of the loopback where it listens everywhere.
+// reachable returns the host and port under which this machine reaches a listener: that of the loopback where it
+// listens everywhere.
 func reachable(l net.Listener) string {
 	addr, ok := l.Addr().(*net.TCPAddr)
 	if !ok {

@@ -9,8 +9,8 @@ import (
 	"tenet/internal/postgres"
 )
 
-// GrantRights gives the roles of a PostgreSQL what they need and takes away everything else; dry only says how. It returns the
-// statements.
+// GrantRights gives the roles of a PostgreSQL what they need and takes away everything else; dry only says how. It
+// returns the statements.
 func GrantRights(ctx context.Context, o Options, app, reader string, dry bool) ([]string, error) {
 	if o.DatabaseURL == "" {
 		return nil, knowledge.Invalid("", "roles are those of a PostgreSQL: name it with --database-url")
@@ -18,8 +18,9 @@ func GrantRights(ctx context.Context, o Options, app, reader string, dry bool) (
 	return postgres.Grant(ctx, o.postgresAddress(), postgres.Roles{App: app, Reader: reader}, dry)
 }
 
-// InspectPostgres looks at the PostgreSQL that the options name as somebody would who runs databases: what the role of its address, or
-// another, may do; how its settings differ from those of deploy/postgres/tenet.conf; what it has counted, and what it is doing.
+// InspectPostgres looks at the PostgreSQL that the options name as somebody would who runs databases: what the role of
+// its address, or another, may do; how its settings differ from those of deploy/postgres/tenet.conf; what it has
+// counted, and what it is doing.
 func InspectPostgres(ctx context.Context, o Options, role string) ([]Finding, error) {
 	i, err := o.inspection(ctx)
 	if err != nil {
@@ -54,10 +55,12 @@ func InspectPostgres(ctx context.Context, o Options, role string) ([]Finding, er
 	case err != nil:
 		return nil, err
 	case !there:
-		found = append(found, Finding{"statements", FoundWarning, "which cost most is not known: CREATE EXTENSION pg_stat_statements in this database, with it in shared_preload_libraries"})
+		found = append(found, Finding{"statements", FoundWarning,
+			"which cost most is not known: CREATE EXTENSION pg_stat_statements in this database, with it in shared_preload_libraries"})
 	}
 	for _, c := range costs {
-		found = append(found, Finding{"statements", FoundOK, fmt.Sprintf("%s: %d calls, %.0f ms in all, %.3f ms each", c.Name, c.Calls, c.Total, c.Mean)})
+		found = append(found, Finding{"statements", FoundOK, fmt.Sprintf("%s: %d calls, %.0f ms in all, %.3f ms each",
+			c.Name, c.Calls, c.Total, c.Mean)})
 	}
 	return found, nil
 }
@@ -77,12 +80,14 @@ func examineCertificates(c postgres.Certificates, now time.Time) (found []Findin
 		case left < 14*day:
 			state = FoundWarning
 		}
-		found = append(found, Finding{"certificate", state, fmt.Sprintf("%s ends at %s", one.of, one.ends.UTC().Format(time.RFC3339))})
+		found = append(found, Finding{"certificate", state, fmt.Sprintf("%s ends at %s", one.of,
+			one.ends.UTC().Format(time.RFC3339))})
 	}
 	return found
 }
 
-// ExplainPostgres tells how the PostgreSQL carries out one of the program's statements; with analyze it does so, and says what it took.
+// ExplainPostgres tells how the PostgreSQL carries out one of the program's statements; with analyze it does so, and
+// says what it took.
 func ExplainPostgres(ctx context.Context, o Options, name string, analyze bool) (string, error) {
 	i, err := o.inspection(ctx)
 	if err != nil {

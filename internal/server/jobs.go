@@ -87,7 +87,8 @@ func (p *parts) jobs(o Options) []upkeep.Job {
 			Name: "retention.archive", Schedule: "20 3 * * *", Book: upkeep.Shared,
 			Doc: "Moves documents that were retired long ago to the archive, out of lists, searches and copies; tenet restore brings one back",
 			Do: func(ctx context.Context, progress *upkeep.Progress) (string, error) {
-				return upkeep.Archive(ctx, p.engine, knowledge.At(time.Now().Add(-o.Upkeep.ArchiveAfter)), access.SystemID, progress)
+				return upkeep.Archive(ctx, p.engine, knowledge.At(time.Now().Add(-o.Upkeep.ArchiveAfter)),
+					access.SystemID, progress)
 			},
 		},
 		{
@@ -156,7 +157,8 @@ func (p *parts) retain(ctx context.Context, u Upkeep) (string, error) {
 		}
 		runs += n
 	}
-	// Retain removes entries of the audit before a time together with changes; where the log is kept whole, no change is old enough.
+	// Retain removes entries of the audit before a time together with changes; where the log is kept whole, no change
+	// is old enough.
 	if _, err := p.engine.retain(ctx, knowledge.At(now.Add(-audit)), math.MaxInt64); err != nil {
 		return "", err
 	}
@@ -167,7 +169,8 @@ func (p *parts) retain(ctx context.Context, u Upkeep) (string, error) {
 			return "", err
 		}
 		if len(labels) > 0 {
-			return fmt.Sprintf("%d runs removed; the log is kept whole for its labels: %s", runs, strings.Join(labels, ", ")), nil
+			return fmt.Sprintf("%d runs removed; the log is kept whole for its labels: %s", runs,
+				strings.Join(labels, ", ")), nil
 		}
 		if changes, err = p.engine.retain(ctx, knowledge.At(now.Add(-max(u.RetainLog, audit))), 1); err != nil {
 			return "", err
@@ -176,11 +179,12 @@ func (p *parts) retain(ctx context.Context, u Upkeep) (string, error) {
 	return fmt.Sprintf("%d runs and %d changes removed", runs, changes), nil
 }
 
-// labelsInUse returns the ids of the labels that are in use. Each shows documents as old changes left them, also those of documents that
-// nobody has changed since, so that no part of the log can go without taking what some label shows.
+// labelsInUse returns the ids of the labels that are in use. Each shows documents as old changes left them, also those
+// of documents that nobody has changed since, so that no part of the log can go without taking what some label shows.
 func labelsInUse(ctx context.Context, s store.Reader) ([]string, error) {
 	var ids []string
-	err := store.All(ctx, s, knowledge.Query{Kind: knowledge.KindLabel, Order: knowledge.OrderID}, func(r *knowledge.Record) error {
+	err := store.All(ctx, s, knowledge.Query{Kind: knowledge.KindLabel,
+		Order: knowledge.OrderID}, func(r *knowledge.Record) error {
 		ids = append(ids, r.Key.ID)
 		return nil
 	})
@@ -246,13 +250,16 @@ func newJobMetrics(reg prometheus.Registerer) *jobMetrics {
 	label := []string{"job"}
 	m := &jobMetrics{
 		success: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "tenet_job_last_success_timestamp_seconds", Help: "When a run of the job last succeeded on this instance; old means that it fails or does not run here.",
+			Name: "tenet_job_last_success_timestamp_seconds",
+			Help: "When a run of the job last succeeded on this instance; old means that it fails or does not run here.",
 		}, label),
 		duration: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "tenet_job_duration_seconds", Help: "How long the last run of the job on this instance took; growing means that its work grows.",
+			Name: "tenet_job_duration_seconds",
+			Help: "How long the last run of the job on this instance took; growing means that its work grows.",
 		}, label),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tenet_job_failures_total", Help: "Runs of the job that failed on this instance; any increase needs a look at `tenet jobs history`.",
+			Name: "tenet_job_failures_total",
+			Help: "Runs of the job that failed on this instance; any increase needs a look at `tenet jobs history`.",
 		}, label),
 	}
 	reg.MustRegister(m.success, m.duration, m.failures)

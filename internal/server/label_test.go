@@ -19,10 +19,14 @@ import (
 // labelled are the questions that are asked at a label.
 func labelled() []string {
 	return []string{
-		"/api/v1/rules?limit=3&total=true", "/api/v1/rules?limit=200", "/api/v1/rules?active=any&sort=updated&view=summary", "/api/v1/rules?active=false",
-		"/api/v1/rules?tag=kept&sort=title", "/api/v1/rules?category=security&severity=CRITICAL&sort=id", "/api/v1/practices?limit=2",
-		"/api/v1/templates?total=true", "/api/v1/categories", "/api/v1/packs", "/api/v1/search?q=zebra+crossing&facets=true&view=full",
-		"/api/v1/search?q=zebra&limit=1", "/api/v1/search?q=how+do+I+write+a+commit+message&facets=true", "/api/v1/search?q=sql+injektion",
+		"/api/v1/rules?limit=3&total=true", "/api/v1/rules?limit=200",
+		"/api/v1/rules?active=any&sort=updated&view=summary", "/api/v1/rules?active=false",
+		"/api/v1/rules?tag=kept&sort=title", "/api/v1/rules?category=security&severity=CRITICAL&sort=id",
+		"/api/v1/practices?limit=2",
+		"/api/v1/templates?total=true", "/api/v1/categories", "/api/v1/packs",
+		"/api/v1/search?q=zebra+crossing&facets=true&view=full",
+		"/api/v1/search?q=zebra&limit=1", "/api/v1/search?q=how+do+I+write+a+commit+message&facets=true",
+		"/api/v1/search?q=sql+injektion",
 	}
 }
 
@@ -79,7 +83,8 @@ func same(t *testing.T, what string, got, want map[string]string) {
 
 func zebra(id, title string) *knowledge.Rule {
 	return storetest.Rule(func(r *knowledge.Rule) {
-		r.RuleID, r.Category, r.Title, r.Tags, r.Severity = id, "security", title, []string{"kept"}, knowledge.SeverityCritical
+		r.RuleID, r.Category, r.Title, r.Tags, r.Severity = id, "security", title, []string{"kept"},
+			knowledge.SeverityCritical
 		r.Description = "A zebra at the crossing."
 	})
 }
@@ -91,8 +96,8 @@ func standsAt(w *web) string {
 	return seq
 }
 
-// TestListsAndSearchesAtALabelAnswerAsTheyDidThen asks before the documents change and at a label afterwards, while others write, after the
-// label was moved and moved back, after a restart, and while the primary is away.
+// TestListsAndSearchesAtALabelAnswerAsTheyDidThen asks before the documents change and at a label afterwards, while
+// others write, after the label was moved and moved back, after a restart, and while the primary is away.
 func TestListsAndSearchesAtALabelAnswerAsTheyDidThen(t *testing.T) {
 	for name, o := range map[string]func(t *testing.T) (server.Options, *pgtest.Server){
 		"embedded": func(*testing.T) (server.Options, *pgtest.Server) { return server.Options{}, nil },
@@ -112,11 +117,13 @@ func TestListsAndSearchesAtALabelAnswerAsTheyDidThen(t *testing.T) {
 				}
 			}
 			put := func(d knowledge.Document) knowledge.Op { return knowledge.Put(d, knowledge.NoVersion) }
-			write(t, admin, "admin", put(zebra("ZEB-1", "Mind the zebra")), put(zebra("ZEB-2", "Mind the other zebra")), put(zebra("ZEB-3", "Retired later")))
+			write(t, admin, "admin", put(zebra("ZEB-1", "Mind the zebra")),
+				put(zebra("ZEB-2", "Mind the other zebra")), put(zebra("ZEB-3", "Retired later")))
 			settled()
 			before, seq := answers(w, "", ""), standsAt(w)
 			w.want(http.StatusCreated, http.MethodPut, "/api/v1/labels/production", `{"seq":`+seq+`}`)
-			write(t, admin, "admin", patch("rule/ZEB-1", `{"title":"Another title","severity":"INFO","tags":[]}`), put(zebra("ZEB-4", "A new zebra")),
+			write(t, admin, "admin", patch("rule/ZEB-1", `{"title":"Another title","severity":"INFO","tags":[]}`),
+				put(zebra("ZEB-4", "A new zebra")),
 				knowledge.Op{Verb: knowledge.VerbRetire, Key: zebra("ZEB-3", "").Key()})
 			settled()
 			same(t, "at the label", answers(w, "production", seq), before)
@@ -128,7 +135,8 @@ func TestListsAndSearchesAtALabelAnswerAsTheyDidThen(t *testing.T) {
 			w.want(http.StatusOK, http.MethodPatch, "/api/v1/labels/production", `{"seq":`+seq+`}`)
 			settled()
 			same(t, "moved back", answers(w, "production", seq), before)
-			for _, path := range []string{"/api/v1/rules?label=none", "/api/v1/search?q=zebra&label=none", "/api/v1/rules/ZEB-1?label=none"} {
+			for _, path := range []string{"/api/v1/rules?label=none", "/api/v1/search?q=zebra&label=none",
+				"/api/v1/rules/ZEB-1?label=none"} {
 				w.want(http.StatusNotFound, http.MethodGet, path, "")
 			}
 			w.want(http.StatusBadRequest, http.MethodGet, "/api/v1/repositories?label=production", "")
@@ -150,7 +158,8 @@ func TestListsAndSearchesAtALabelAnswerAsTheyDidThen(t *testing.T) {
 	}
 }
 
-// TestALabelIsReadWhileOthersWrite makes copies of labels while documents change, and compares each with what a list showed.
+// TestALabelIsReadWhileOthersWrite makes copies of labels while documents change, and compares each with what a list
+// showed.
 func TestALabelIsReadWhileOthersWrite(t *testing.T) {
 	x := start(t, server.Options{})
 	w, admin := x.browse(t), x.admin(t)
@@ -165,9 +174,11 @@ func TestALabelIsReadWhileOthersWrite(t *testing.T) {
 		var writers sync.WaitGroup
 		writers.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
-				op := patch(fmt.Sprintf("rule/ZEB-%02d", i%20), fmt.Sprintf(`{"title":"A zebra %d of round %d"}`, i, round))
+				op := patch(fmt.Sprintf("rule/ZEB-%02d", i%20), fmt.Sprintf(`{"title":"A zebra %d of round %d"}`, i,
+					round))
 				// To its end: what is called off may still be done.
-				if _, err := admin.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "admin", Ops: []knowledge.Op{op}}); err != nil {
+				if _, err := admin.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "admin",
+					Ops: []knowledge.Op{op}}); err != nil {
 					t.Error(err)
 					return
 				}
@@ -188,7 +199,8 @@ func TestWhatIsPurgedLeavesTheCopiesOfLabels(t *testing.T) {
 	write(t, admin, "admin", knowledge.Put(zebra("ZEB-1", "Mind the zebra"), knowledge.NoVersion))
 	w.want(http.StatusCreated, http.MethodPut, "/api/v1/labels/production", `{"seq":`+standsAt(w)+`}`)
 	const guided = "/api/v1/guidance?path=a.go&task=zebra&budget=0&label=production"
-	write(t, admin, "admin", patch("rule/ZEB-1", `{"title":"Another title"}`)) // so that guidance, too, holds its earlier version
+	// so that guidance, too, holds its earlier version
+	write(t, admin, "admin", patch("rule/ZEB-1", `{"title":"Another title"}`))
 	if s := w.want(http.StatusOK, http.MethodGet, guided, ""); !strings.Contains(s.body, "Mind the zebra") {
 		t.Fatalf("guidance at the label: %s", s.body)
 	}

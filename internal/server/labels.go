@@ -26,7 +26,8 @@ func newLabels(dir string, source store.Past, feed store.Feed, log *slog.Logger)
 		err = os.MkdirAll(dir, 0o700)
 	}
 	if err != nil {
-		return nil, &store.UnavailableError{Halt: true, Err: err, Reason: "the directory " + dir + " can't be created again: look at the rights of the data directory"}
+		return nil, &store.UnavailableError{Halt: true, Err: err, Reason: "the directory " + dir +
+			" can't be created again: look at the rights of the data directory"}
 	}
 	return labels.New(labels.Options{
 		Source: source, Feed: feed, Log: log,
@@ -36,7 +37,8 @@ func newLabels(dir string, source store.Past, feed store.Feed, log *slog.Logger)
 	}), nil
 }
 
-// newLabels makes the copies of labels for a server. They follow the changes that the mirror has applied, as the cache does.
+// newLabels makes the copies of labels for a server. They follow the changes that the mirror has applied, as the cache
+// does.
 func (p *parts) newLabels(o Options) (*labels.Copies, error) {
 	return newLabels(filepath.Join(o.DataDir, labelsDir), p.engine, p.from.feed, p.log)
 }
@@ -47,10 +49,12 @@ type labelCopy struct {
 	dir string
 }
 
-func newLabelCopy(ctx context.Context, parent string, log *slog.Logger, fill func(store.Sink) error) (_ labels.Copy, err error) {
+func newLabelCopy(ctx context.Context, parent string, log *slog.Logger,
+	fill func(store.Sink) error) (_ labels.Copy, err error) {
 	c := &labelCopy{}
 	if c.dir, err = os.MkdirTemp(parent, "copy-*"); err != nil {
-		return nil, &store.UnavailableError{Err: err, Reason: "a copy of the documents can't be written to " + parent + ": look at its rights and at the free space"}
+		return nil, &store.UnavailableError{Err: err, Reason: "a copy of the documents can't be written to " + parent +
+			": look at its rights and at the free space"}
 	}
 	defer func() {
 		if err != nil {
@@ -82,7 +86,8 @@ func (l *Local) openLabels() (*labels.Copies, error) {
 	}
 	dir, err := os.MkdirTemp("", "tenet-labels-*")
 	if err != nil {
-		return nil, &store.UnavailableError{Err: err, Reason: "there is no place for a copy of the documents: name a directory with TMPDIR"}
+		return nil, &store.UnavailableError{Err: err,
+			Reason: "there is no place for a copy of the documents: name a directory with TMPDIR"}
 	}
 	if l.labels, err = newLabels(dir, l.engine, l.engine, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, err

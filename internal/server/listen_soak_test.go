@@ -21,7 +21,8 @@ import (
 // idleLine is how long a line may be silent before the proxy of the soak closes it, as proxies do by themselves.
 const idleLine = 60 * time.Second
 
-// idling passes connections to an address, and closes one on which nothing has come from the server for too long. It counts those.
+// idling passes connections to an address, and closes one on which nothing has come from the server for too long. It
+// counts those.
 func idling(t *testing.T, to string, closed *atomic.Int64) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -89,8 +90,8 @@ func idling(t *testing.T, to string, closed *atomic.Int64) string {
 	return l.Addr().String()
 }
 
-// TestSoakListening keeps 500 streams open behind a proxy that closes silent lines, and writes more rarely than it closes them: for as long as
-// TENET_SOAK says every listener is told of every change.
+// TestSoakListening keeps 500 streams open behind a proxy that closes silent lines, and writes more rarely than it
+// closes them: for as long as TENET_SOAK says every listener is told of every change.
 func TestSoakListening(t *testing.T) {
 	d, err := time.ParseDuration(os.Getenv("TENET_SOAK"))
 	if err != nil {
@@ -115,7 +116,8 @@ func TestSoakListening(t *testing.T) {
 			ResourceUpdatedHandler: func(_ context.Context, r *mcp.ResourceUpdatedNotificationRequest) { told[i] <- r.Params.URI },
 		})
 		s, err := c.Connect(t.Context(), &mcp.StreamableClientTransport{
-			Endpoint: "http://" + address + "/mcp", HTTPClient: &http.Client{Transport: through{token, transport}}, MaxRetries: -1,
+			Endpoint: "http://" + address + "/mcp", HTTPClient: &http.Client{Transport: through{token, transport}},
+			MaxRetries: -1,
 		}, &mcp.ClientSessionOptions{ProtocolVersion: eras()[i%2]})
 		if err != nil {
 			t.Fatalf("listener %d: %v", i, err)
@@ -136,7 +138,8 @@ func TestSoakListening(t *testing.T) {
 			select {
 			case <-told[i]:
 			case <-late:
-				t.Fatalf("listener %d (%s) was not told of change %d; the proxy has closed %d lines", i, eras()[i%2], n, cut.Load())
+				t.Fatalf("listener %d (%s) was not told of change %d; the proxy has closed %d lines", i, eras()[i%2],
+					n, cut.Load())
 			}
 		}
 		t.Logf("change %d reached all %d listeners; the proxy has closed %d lines", n, listeners, cut.Load())

@@ -13,11 +13,12 @@ import (
 	"tenet/internal/server"
 )
 
-// TestAnOutageIsToldLive follows a document through an outage: the mode, the write that waits, and the same write once it
-// is done.
+// TestAnOutageIsToldLive follows a document through an outage: the mode, the write that waits, and the same write once
+// it is done.
 func TestAnOutageIsToldLive(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
-	x := start(t, server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"), Outage: outage()})
+	x := start(t, server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"),
+		Outage: outage()})
 	w := x.browse(t)
 	w.want(http.StatusCreated, http.MethodPut, calmPath, named("Before"))
 	admin := x.admin(t)
@@ -32,12 +33,14 @@ func TestAnOutageIsToldLive(t *testing.T) {
 	// The hub may have heard of the write before only after the greeting: that one is told, too.
 	after := func(m *client.LiveMessage) bool { return change(m) && m.Change.Version > 1 }
 	waiting := told.await(t, "the write that waits", after)
-	if !waiting.Provisional || waiting.Seq != 0 || waiting.Batch.String() != batch || waiting.Change.Record == nil || waiting.Change.Version != 2 {
+	if !waiting.Provisional || waiting.Seq != 0 || waiting.Batch.String() != batch || waiting.Change.Record == nil ||
+		waiting.Change.Version != 2 {
 		t.Errorf("the write that waits was told as %s", waiting.Raw)
 	}
 
 	pg.Start()
-	done := told.await(t, "the write that is done", func(m *client.LiveMessage) bool { return after(m) && !m.Provisional })
+	done := told.await(t, "the write that is done",
+		func(m *client.LiveMessage) bool { return after(m) && !m.Provisional })
 	if done.Seq == 0 || done.Batch.String() != batch || done.Change.Version != 2 {
 		t.Errorf("the write that is done was told as %s", done.Raw)
 	}
@@ -113,7 +116,8 @@ func TestWhatWaitedBeforeARestartIsToldWhenParked(t *testing.T) {
 	told := follow(t, x.admin(t), client.Watch{Tail: true, Keys: []knowledge.Key{key("category/calm")}})
 	told.await(t, "the greeting", func(m *client.LiveMessage) bool { return m.Type == client.LiveHello })
 	pg.Start()
-	parked := told.await(t, "the write was parked", func(m *client.LiveMessage) bool { return m.Type == client.LiveParked })
+	parked := told.await(t, "the write was parked",
+		func(m *client.LiveMessage) bool { return m.Type == client.LiveParked })
 	if parked.Batch.String() != batch || parked.Key != key("category/calm") || parked.Why == "" {
 		t.Errorf("what was parked was told as %s", parked.Raw)
 	}

@@ -15,8 +15,9 @@ import (
 	"tenet/internal/store"
 )
 
-// A Local is the database of a server that is not running, opened by a command on the same machine. A user that can read and write
-// the files of the database, or has the password of PostgreSQL, may do everything. A command run by an agent has the rights of agents.
+// A Local is the database of a server that is not running, opened by a command on the same machine. A user that can
+// read and write the files of the database, or has the password of PostgreSQL, may do everything. A command run by an
+// agent has the rights of agents.
 type Local struct {
 	store.Store
 	engine    engine
@@ -28,8 +29,8 @@ type Local struct {
 	labelsDir string
 }
 
-// OpenLocal opens the database that the options name, without a listener. A new embedded database gets the starter set. The
-// error is an [*OwnedError] if a server runs on the data directory.
+// OpenLocal opens the database that the options name, without a listener. A new embedded database gets the starter set.
+// The error is an [*OwnedError] if a server runs on the data directory.
 func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 	o = o.withDefaults()
 	l := &Local{actor: localActor()}
@@ -65,14 +66,14 @@ func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 	return l, nil
 }
 
-// HasDatabase reports whether there is a database to open: the options name a PostgreSQL, or the data directory has a database or
-// belongs to an instance with PostgreSQL.
+// HasDatabase reports whether there is a database to open: the options name a PostgreSQL, or the data directory has a
+// database or belongs to an instance with PostgreSQL.
 func HasDatabase(o Options) bool {
 	return o.DatabaseURL != "" || hasFile(o, databaseFile) || hasFile(o, JournalFile)
 }
 
-// embedded returns an error if the options name no PostgreSQL and the directory belongs to an instance with one: a new database there
-// would be the wrong one.
+// embedded returns an error if the options name no PostgreSQL and the directory belongs to an instance with one: a new
+// database there would be the wrong one.
 func (o Options) embedded() error {
 	if o.DatabaseURL != "" || hasFile(o, databaseFile) || !hasFile(o, JournalFile) {
 		return nil
@@ -162,7 +163,8 @@ func (l *Local) Close() error {
 
 func localActor() string {
 	u, err := user.Current()
-	if err != nil || u.Username == "" || knowledge.TextFault(u.Username) != "" || len(u.Username) > knowledge.MaxTitle-len("local:") {
+	if err != nil || u.Username == "" || knowledge.TextFault(u.Username) != "" ||
+		len(u.Username) > knowledge.MaxTitle-len("local:") {
 		return "local"
 	}
 	return "local:" + u.Username

@@ -17,10 +17,12 @@ import (
 func newRegistry(version string) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "tenet_build_info", Help: "1, with the version of the program as a label.", ConstLabels: prometheus.Labels{"version": version},
+		Name: "tenet_build_info", Help: "1, with the version of the program as a label.",
+		ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	r.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.MustRegister(build, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r
 }
 
@@ -97,7 +99,9 @@ func (d *dual) pool() observe.PoolStats {
 	s, ends := p.Stat(), postgres.CertificatesOf(p.Store)
 	return observe.PoolStats{
 		ServerCertificate: ends.Server, ClientCertificate: ends.Client,
-		Limit: int(s.MaxConns()), Used: int(s.AcquiredConns()), Idle: int(s.IdleConns()), Opening: int(s.ConstructingConns()),
-		Acquired: s.AcquireCount(), Waited: s.EmptyAcquireCount(), WaitTime: s.EmptyAcquireWaitTime(), Cancelled: s.CanceledAcquireCount(),
+		Limit: int(s.MaxConns()), Used: int(s.AcquiredConns()), Idle: int(s.IdleConns()),
+		Opening:  int(s.ConstructingConns()),
+		Acquired: s.AcquireCount(), Waited: s.EmptyAcquireCount(), WaitTime: s.EmptyAcquireWaitTime(),
+		Cancelled: s.CanceledAcquireCount(),
 	}
 }

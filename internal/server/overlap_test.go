@@ -18,15 +18,19 @@ import (
 // questions are asked of both engines over the same imported texts.
 func questions() []string {
 	return []string{
-		"test", "error handling", "sql injection", "docker", "kubernetes", "secret*", "pull request", "code review", `"unit test"`, "logging",
-		"python type hints", "react component", "typescript strict", "api versioning", "terraform", "security -docker", "azure OR aws",
-		"title:testing", "performance", "database migration", "privileged container", "unused variable", "arrow function", "prompt",
-		"write a story", "incident", "observability metrics", "ci pipeline", "accessibility", "go context", "memory leak", "dependency injection",
+		"test", "error handling", "sql injection", "docker", "kubernetes", "secret*", "pull request", "code review",
+		`"unit test"`, "logging",
+		"python type hints", "react component", "typescript strict", "api versioning", "terraform", "security -docker",
+		"azure OR aws",
+		"title:testing", "performance", "database migration", "privileged container", "unused variable",
+		"arrow function", "prompt",
+		"write a story", "incident", "observability metrics", "ci pipeline", "accessibility", "go context",
+		"memory leak", "dependency injection",
 	}
 }
 
-// TestBothEnginesFindTheSame imports every archive of third-party texts into both engines, as a person would, and compares
-// what they find: on average at least eight of the first ten hits are the same.
+// TestBothEnginesFindTheSame imports every archive of third-party texts into both engines, as a person would, and
+// compares what they find: on average at least eight of the first ten hits are the same.
 func TestBothEnginesFindTheSame(t *testing.T) {
 	dir := os.Getenv("TENET_TEST_DATA")
 	if dir == "" {
@@ -85,13 +89,14 @@ func importArchive(t *testing.T, s store.Store, path string) {
 		t.Fatal(err)
 	}
 	defer source.Close()
-	plan := interchange.NewPlan(interchange.PlanOptions{KeepGoing: true, Current: func(key knowledge.Key) (*knowledge.Record, error) {
-		r, err := s.Get(t.Context(), key)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil, nil
-		}
-		return r, err
-	}})
+	plan := interchange.NewPlan(interchange.PlanOptions{KeepGoing: true,
+		Current: func(key knowledge.Key) (*knowledge.Record, error) {
+			r, err := s.Get(t.Context(), key)
+			if errors.Is(err, store.ErrNotFound) {
+				return nil, nil
+			}
+			return r, err
+		}})
 	if err := plan.Add(source); err != nil {
 		t.Fatal(err)
 	}

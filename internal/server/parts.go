@@ -90,7 +90,8 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	p.checks = &checks{docs: e}
 	p.fleet = newFleet(e, o.Log)
 	p.fleet.gauges = newFleetGauges(registry)
-	p.effects = &effects{book: e.effectBook(), docs: e, fleet: p.fleet, log: o.Log, pending: map[effectKey]store.EffectTally{}}
+	p.effects = &effects{book: e.effectBook(), docs: e, fleet: p.fleet, log: o.Log,
+		pending: map[effectKey]store.EffectTally{}}
 	p.effects.holds = func(key knowledge.Key) bool { return p.guidance.Holds(key) }
 	p.fleet.count = p.effects.Count
 	if err := p.openUpkeep(o); err != nil {
@@ -109,7 +110,8 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	return p, nil
 }
 
-// loadDirectory reads who may call. Without a primary and a mirror nobody is known yet; the directory loads again on its own.
+// loadDirectory reads who may call. Without a primary and a mirror nobody is known yet; the directory loads again on
+// its own.
 func (p *parts) loadDirectory(ctx context.Context) error {
 	err := p.directory.Load(ctx)
 	if err != nil && p.engine.passes(err) {
@@ -118,8 +120,8 @@ func (p *parts) loadDirectory(ctx context.Context) error {
 	return err
 }
 
-// stack puts the stores of a server on top of each other; a call meets the last line first. At the bottom is the engine: the embedded
-// database, or the failover that [openDual] puts over the primary, its mirror and its journal.
+// stack puts the stores of a server on top of each other; a call meets the last line first. At the bottom is the
+// engine: the embedded database, or the failover that [openDual] puts over the primary, its mirror and its journal.
 func (p *parts) stack(ctx context.Context, o Options) (_ store.Store, err error) {
 	quotas, err := access.ParseQuotas(o.Quotas)
 	if err != nil {
@@ -127,7 +129,8 @@ func (p *parts) stack(ctx context.Context, o Options) (_ store.Store, err error)
 	}
 	var s store.Store = p.engine
 	p.cache, err = cache.Open(ctx, s, cache.Options{
-		Hot: o.CacheHot, Warm: o.CacheWarm, Dir: filepath.Join(o.DataDir, cacheDir), Feed: p.from.feed, AsOf: p.from.asOf, Log: o.Log,
+		Hot: o.CacheHot, Warm: o.CacheWarm, Dir: filepath.Join(o.DataDir, cacheDir), Feed: p.from.feed,
+		AsOf: p.from.asOf, Log: o.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -152,8 +155,8 @@ func (p *parts) newGuidance() *guidance.Index {
 	})
 }
 
-// level returns how current answers are. What is in memory is as old as the moment to which it has followed the mirror, and the
-// mirror as old as that at most.
+// level returns how current answers are. What is in memory is as old as the moment to which it has followed the mirror,
+// and the mirror as old as that at most.
 func (p *parts) level() knowledge.Level {
 	l := p.engine.Level()
 	if p.from.alone {
@@ -188,7 +191,8 @@ func (p *parts) listen() {
 		p.guidance.Stale(keys...)
 	}
 	event := func(e failover.Event) {
-		p.live.Announce(live.Notice{At: e.At, Mode: e.Mode, From: e.From, Breaker: e.Breaker, Why: e.Why, Queued: e.Queued})
+		p.live.Announce(live.Notice{At: e.At, Mode: e.Mode, From: e.From, Breaker: e.Breaker, Why: e.Why,
+			Queued: e.Queued})
 		if e.Queued != nil {
 			p.guidance.StaleBatch(*e.Queued)
 		}
@@ -204,7 +208,8 @@ func (p *parts) watchAgain(ctx context.Context) error {
 	for after := int64(0); ; {
 		waiting, err := p.from.journal.Oldest(ctx, after, waitingAtOnce)
 		if err != nil {
-			p.log.LogAttrs(ctx, slog.LevelWarn, "what waits in the journal can't be announced live", slog.Any("error", err))
+			p.log.LogAttrs(ctx, slog.LevelWarn, "what waits in the journal can't be announced live",
+				slog.Any("error", err))
 			return nil
 		}
 		if len(waiting) == 0 {
@@ -224,9 +229,11 @@ const waitingAtOnce = 100
 func (p *parts) door(o Options, crowd *httpapi.Crowd) *httpapi.Handler {
 	trusted, _ := o.Entrance.trusted() // [Options.Check] has read them
 	h := httpapi.Options{
-		Store: p.store, Authenticate: p.authenticate(o.DataDir), Refused: p.refusals.note, Policy: o.Policy, Level: p.level, Seq: p.engine.Seq,
+		Store: p.store, Authenticate: p.authenticate(o.DataDir), Refused: p.refusals.note, Policy: o.Policy,
+		Level: p.level, Seq: p.engine.Seq,
 		Fresh: store.WithFresh, Ready: p.ready, Status: p.status, Observe: p.observed,
-		Guidance: p.guidance, Labels: p.labelled(), Notes: p.notes, Uses: p.uses, Jobs: p.keeper, Audit: p.engine.auditBook(),
+		Guidance: p.guidance, Labels: p.labelled(), Notes: p.notes, Uses: p.uses, Jobs: p.keeper,
+		Audit: p.engine.auditBook(),
 		Fleet: p.fleet, Effects: p.effects, Check: p.check, Erase: p.erase, Reads: p.told, Archive: p.engine.archive(),
 		Batches: p.from.batches, Desk: p.from.desk, Mirror: p.from.mirror,
 		MetricsOpen: o.Entrance.MetricsOpen, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}),
@@ -294,7 +301,8 @@ func (p *parts) status(ctx context.Context) any {
 
 // run does what goes on beside the requests, until ctx ends.
 func (p *parts) run(ctx context.Context) error {
-	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run, p.reads.Run, p.live.Run, p.cache.Run, p.guidance.Run, p.labels.Run, p.mcp.Run,
+	return together(ctx, p.directory.Run, p.uses.Run, p.refusals.Run, p.reads.Run, p.live.Run, p.cache.Run,
+		p.guidance.Run, p.labels.Run, p.mcp.Run,
 		p.keeper.Run, p.fleet.Run, p.effects.Run, p.erasures.Run, p.watchAgain)
 }
 

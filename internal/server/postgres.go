@@ -18,7 +18,8 @@ type primary struct {
 
 func openPostgres(ctx context.Context, o Options) (*primary, error) {
 	p := o.Postgres
-	p.URL, p.Migrate, p.AllowUnverifiedTLS, p.CommandTimeout = o.DatabaseURL, !o.NoMigrate, o.AllowUnverifiedTLS, o.Limits.Timeout
+	p.URL, p.Migrate, p.AllowUnverifiedTLS, p.CommandTimeout = o.DatabaseURL, !o.NoMigrate, o.AllowUnverifiedTLS,
+		o.Limits.Timeout
 	p.SlowQuery, p.Log, p.Observer = o.SlowQuery, o.Log, o.observer("postgres")
 	p.Slow = func(q postgres.SlowQuery) { o.slowStatement(ctx, "postgres", q.Statement, q.Duration, q.Plan) }
 	s, err := postgres.Open(ctx, p)
@@ -48,8 +49,8 @@ func (p *primary) Erase(ctx context.Context, r store.ErasureRequest) (store.Eras
 
 func (p *primary) archive() store.Archive { return postgres.NewArchive(p.Store) }
 
-// leftBehind says what a database's files may still hold of what was overwritten, "" for nothing. PostgreSQL keeps old rows in its files
-// until they are written anew.
+// leftBehind says what a database's files may still hold of what was overwritten, "" for nothing. PostgreSQL keeps old
+// rows in its files until they are written anew.
 func leftBehind(e engine) string {
 	if _, ok := e.(*embedded); ok {
 		return ""
@@ -72,7 +73,8 @@ func (p *primary) stat(ctx context.Context) (map[string]any, error) {
 	}
 	s := p.Stat()
 	return map[string]any{
-		"connections": s.TotalConns(), "connections_idle": s.IdleConns(), "connections_most": s.MaxConns(), "schema": schema.Version,
+		"connections": s.TotalConns(), "connections_idle": s.IdleConns(), "connections_most": s.MaxConns(),
+		"schema": schema.Version,
 	}, nil
 }
 

@@ -13,11 +13,12 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// TestProposalsLabelsAndGuidanceInAnOutage takes a proposal, a label and guidance at it through a PostgreSQL that goes away and comes
-// back: what a person decided meanwhile is done once, and the label shows what it showed.
+// TestProposalsLabelsAndGuidanceInAnOutage takes a proposal, a label and guidance at it through a PostgreSQL that goes
+// away and comes back: what a person decided meanwhile is done once, and the label shows what it showed.
 func TestProposalsLabelsAndGuidanceInAnOutage(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
-	x := start(t, server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"), Outage: outage()})
+	x := start(t, server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"),
+		Outage: outage()})
 	admin := x.browse(t)
 	writer, token, err := access.NewPrincipal("writer", knowledge.RoleContributor)
 	if err != nil {
@@ -31,7 +32,8 @@ func TestProposalsLabelsAndGuidanceInAnOutage(t *testing.T) {
 	write(t, x.admin(t), "admin", knowledge.Put(writer, knowledge.NoVersion), knowledge.Put(rule, knowledge.NoVersion))
 	theirs := &web{t, x.Facts().URL, token}
 	propose := func(w *web, status int, id, title string) {
-		w.want(status, http.MethodPut, "/api/v1/proposals/"+id, `{"title":"Say it better","why":"It was asked about.","ops":[{"verb":"patch","kind":"rule","id":"OUT-1","patch":{"title":"`+title+`"}}]}`)
+		w.want(status, http.MethodPut, "/api/v1/proposals/"+id,
+			`{"title":"Say it better","why":"It was asked about.","ops":[{"verb":"patch","kind":"rule","id":"OUT-1","patch":{"title":"`+title+`"}}]}`)
 	}
 	const (
 		early = "018f4a3e-7c10-7a5e-9f0b-0000000000e1"
@@ -46,7 +48,8 @@ func TestProposalsLabelsAndGuidanceInAnOutage(t *testing.T) {
 	admin.want(http.StatusCreated, http.MethodPut, "/api/v1/labels/production", `{"name":"Production","seq":`+seq+`}`)
 	level(t, x.admin(t))
 	guided := func(query string) string {
-		return admin.want(http.StatusOK, http.MethodGet, "/api/v1/guidance?path=cmd/pay/main.go&budget=0"+query, "").body
+		return admin.want(http.StatusOK, http.MethodGet, "/api/v1/guidance?path=cmd/pay/main.go&budget=0"+query,
+			"").body
 	}
 	pgtest.Await(t, "guidance", func() bool { return strings.Contains(guided(""), "As it was") })
 	labelled := guided("&label=production")
@@ -59,21 +62,25 @@ func TestProposalsLabelsAndGuidanceInAnOutage(t *testing.T) {
 	admin.want(http.StatusAccepted, http.MethodPost, path(early)+"/apply", "")
 	admin.want(http.StatusAccepted, http.MethodPost, path(early)+"/apply", "") // asked again, it is not done again
 	pgtest.Await(t, "guidance of the outage", func() bool { return strings.Contains(guided(""), "As proposed before") })
-	if got := guided("&label=production"); !strings.Contains(got, "As it was") || strings.Contains(got, "As proposed before") {
+	if got := guided("&label=production"); !strings.Contains(got, "As it was") ||
+		strings.Contains(got, "As proposed before") {
 		t.Errorf("in the outage the label shows %s", got)
 	}
-	if s := admin.want(http.StatusOK, http.MethodGet, "/api/v1/rules/OUT-1?label=production", ""); !strings.Contains(s.body, `"title":"As it was"`) {
+	if s := admin.want(http.StatusOK, http.MethodGet, "/api/v1/rules/OUT-1?label=production", ""); !strings.Contains(
+		s.body, `"title":"As it was"`) {
 		t.Errorf("in the outage the rule at the label is %s", s.body)
 	}
 	admin.want(http.StatusNotFound, http.MethodGet, "/api/v1/rules/OUT-1?label=none", "")
-	theirs.want(http.StatusConflict, http.MethodPut, path(late), `{"title":"Too early","ops":[{"verb":"patch","kind":"rule","id":"OUT-1","patch":{"title":"x"}}]}`)
+	theirs.want(http.StatusConflict, http.MethodPut, path(late),
+		`{"title":"Too early","ops":[{"verb":"patch","kind":"rule","id":"OUT-1","patch":{"title":"x"}}]}`)
 
 	pg.Start()
 	level(t, x.admin(t))
 	if s := admin.want(http.StatusOK, http.MethodGet, path(early), ""); !strings.Contains(s.body, `"state":"applied"`) {
 		t.Errorf("after the outage: %s", s.body)
 	}
-	if s := admin.want(http.StatusOK, http.MethodGet, "/api/v1/rules/OUT-1", ""); !strings.Contains(s.body, `"version":2`) || !strings.Contains(s.body, "As proposed before") {
+	if s := admin.want(http.StatusOK, http.MethodGet, "/api/v1/rules/OUT-1", ""); !strings.Contains(s.body,
+		`"version":2`) || !strings.Contains(s.body, "As proposed before") {
 		t.Errorf("the rule after the outage: %s", s.body)
 	}
 	propose(theirs, http.StatusCreated, late, "As proposed after")

@@ -26,7 +26,8 @@ const (
 	visitorsMost = 10_000 // principals, with their doors and addresses, that are told apart in a day
 )
 
-// reads keeps who read what, beside the calls: nobody waits for it. What waits in memory is lost when the process is killed.
+// reads keeps who read what, beside the calls: nobody waits for it. What waits in memory is lost when the process is
+// killed.
 type reads struct {
 	book store.AuditBook
 	log  *slog.Logger
@@ -53,8 +54,10 @@ func newReads(book store.AuditBook, log *slog.Logger) *reads {
 // note takes in a read.
 func (r *reads) note(_ context.Context, from access.Read) {
 	e := store.AuditEntry{
-		At: knowledge.At(time.Now()), Kind: store.AuditRead, Actor: from.Caller.ID, Door: from.Door, Action: from.Action,
-		Key: keyText(from.Key), Question: from.Question, Count: int64(from.Count), RequestID: from.RequestID, Peer: from.Peer,
+		At: knowledge.At(time.Now()), Kind: store.AuditRead, Actor: from.Caller.ID, Door: from.Door,
+		Action: from.Action,
+		Key:    keyText(from.Key), Question: from.Question, Count: int64(from.Count), RequestID: from.RequestID,
+		Peer: from.Peer,
 	}
 	e.Trim()
 	r.mu.Lock()
@@ -126,9 +129,11 @@ func (r *reads) flush(ctx context.Context) {
 	if counted > 0 {
 		list = append(list, store.AuditEntry{
 			At: knowledge.At(time.Now()), Kind: store.AuditCounted, Action: store.AuditRead, Count: counted,
-			Reason: strconv.FormatInt(counted, 10) + " more reads than there was room for, which were counted and not kept one by one",
+			Reason: strconv.FormatInt(counted, 10) +
+				" more reads than there was room for, which were counted and not kept one by one",
 		})
-		r.log.LogAttrs(ctx, slog.LevelWarn, "too many reads at once: some are only counted in the audit", slog.Int64("count", counted))
+		r.log.LogAttrs(ctx, slog.LevelWarn, "too many reads at once: some are only counted in the audit",
+			slog.Int64("count", counted))
 	}
 	for len(list) > 0 {
 		n := min(len(list), readsBatch)
@@ -172,7 +177,8 @@ func (l auditedLabels) ListAt(ctx context.Context, at *knowledge.Label, q knowle
 }
 
 // SearchAt implements [store.LabelReader].
-func (l auditedLabels) SearchAt(ctx context.Context, at *knowledge.Label, q knowledge.SearchQuery) (*knowledge.Hits, error) {
+func (l auditedLabels) SearchAt(ctx context.Context, at *knowledge.Label,
+	q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	hits, err := l.next.SearchAt(ctx, at, q)
 	if err == nil {
 		l.tell.Tell(ctx, access.SearchRead(&q, at.LabelID, len(hits.Hits)))
@@ -193,7 +199,8 @@ func (p *parts) check(ctx context.Context, q *check.Question) (*check.Result, er
 	result, err := p.checks.Check(ctx, q)
 	if err == nil {
 		p.told.Tell(ctx, access.Read{
-			Action: access.ReadCheck, Key: knowledge.Key{Kind: knowledge.KindRule}, Question: "repository=" + q.Repository,
+			Action: access.ReadCheck, Key: knowledge.Key{Kind: knowledge.KindRule}, Question: "repository=" +
+				q.Repository,
 			Count: result.Rules,
 		})
 	}
@@ -213,6 +220,7 @@ func (p *parts) skills(ctx context.Context) ([]guidance.Left, error) {
 func guidanceRead(q *guidance.Query, count int) access.Read {
 	return access.Read{
 		Action: access.ReadGuidance, Count: count,
-		Question: "path=" + strings.Join(q.Paths, ",") + "&task=" + q.Task + "&repository=" + q.Repository + "&label=" + q.Label,
+		Question: "path=" + strings.Join(q.Paths, ",") + "&task=" + q.Task + "&repository=" + q.Repository +
+			"&label=" + q.Label,
 	}
 }

@@ -29,7 +29,8 @@ func (b *book) Add(_ context.Context, list ...store.AuditEntry) error {
 func TestReadsAreBoundedAndWhatIsOnlyCountedIsTold(t *testing.T) {
 	b := &book{err: errors.New("away")}
 	r := newReads(b, slog.New(slog.DiscardHandler))
-	read := access.Read{Caller: &access.Caller{ID: "loop"}, Action: access.ReadGet, Key: knowledge.Key{Kind: knowledge.KindRule, ID: "X"}, Question: strings.Repeat("q", 1<<20)}
+	read := access.Read{Caller: &access.Caller{ID: "loop"}, Action: access.ReadGet,
+		Key: knowledge.Key{Kind: knowledge.KindRule, ID: "X"}, Question: strings.Repeat("q", 1<<20)}
 	const reads = 20_000
 	for i := range reads {
 		r.note(t.Context(), read)
@@ -55,7 +56,8 @@ func TestReadsAreBoundedAndWhatIsOnlyCountedIsTold(t *testing.T) {
 			counted += b.entries[i].Count
 		}
 	}
-	if int64(kept)+counted != reads || r.lost.Load() != counted || counted == 0 || b.entries[0].Kind != store.AuditSignedIn {
+	if int64(kept)+counted != reads || r.lost.Load() != counted || counted == 0 ||
+		b.entries[0].Kind != store.AuditSignedIn {
 		t.Errorf("%d reads are kept and %d counted of %d; the first entry is %+v", kept, counted, reads, b.entries[0])
 	}
 	r.note(t.Context(), read)

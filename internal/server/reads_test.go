@@ -20,11 +20,14 @@ import (
 // handsOutNothing names the operations that answer well without handing out a document, and why.
 func handsOutNothing() map[string]string {
 	return map[string]string{
-		"get-status": "the state of the instance", "get-health": "the state of the instance", "get-readiness": "the state of the instance",
-		"get-metrics": "numbers", "get-openapi": "describes the API", "get-openapi-yaml": "describes the API",
+		"get-status": "the state of the instance", "get-health": "the state of the instance",
+		"get-readiness": "the state of the instance",
+		"get-metrics":   "numbers", "get-openapi": "describes the API", "get-openapi-yaml": "describes the API",
 		"get-docs": "describes the API", "get-asyncapi": "describes the API", "get-caller": "who is asking",
-		"list-jobs": "runs of jobs", "get-job": "runs of a job", "list-job-runs": "runs of a job", "get-batch": "where a batch stands",
-		"get-fleet": "counts of repositories", "list-fleet": "counts of repositories", "list-effects": "counts of what documents do",
+		"list-jobs": "runs of jobs", "get-job": "runs of a job", "list-job-runs": "runs of a job",
+		"get-batch": "where a batch stands",
+		"get-fleet": "counts of repositories", "list-fleet": "counts of repositories",
+		"list-effects": "counts of what documents do",
 	}
 }
 
@@ -103,8 +106,8 @@ func auditor(t *testing.T, x *tenet, id, role string) *web {
 	return &web{t, x.Facts().URL, token}
 }
 
-// TestWhoHasReadIsInTheAudit calls every operation that reads, as the OpenAPI description tells of them, and every other
-// door. Each that hands out a document must be in the audit under the id of its request.
+// TestWhoHasReadIsInTheAudit calls every operation that reads, as the OpenAPI description tells of them, and every
+// other door. Each that hands out a document must be in the audit under the id of its request.
 func TestWhoHasReadIsInTheAudit(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, o server.Options) {
 		o.Upkeep.AuditReads = true
@@ -120,7 +123,8 @@ func TestWhoHasReadIsInTheAudit(t *testing.T) {
 		var api struct {
 			Paths map[string]map[string]operation `json:"paths"`
 		}
-		if err := json.Unmarshal([]byte(w.want(http.StatusOK, http.MethodGet, "/openapi.json", "").body), &api); err != nil {
+		if err := json.Unmarshal([]byte(w.want(http.StatusOK, http.MethodGet, "/openapi.json", "").body),
+			&api); err != nil {
 			t.Fatal(err)
 		}
 		answered := 0
@@ -155,11 +159,13 @@ func TestWhoHasReadIsInTheAudit(t *testing.T) {
 			{"page: search", http.MethodGet, "/search?q=secrets", ""},
 		}
 		for _, m := range more {
-			if status := ask(m.name, m.method, m.path, m.body, "Cookie", "tenet_session="+w.token); status != http.StatusOK && m.name != "get at a label" {
+			if status := ask(m.name, m.method, m.path, m.body, "Cookie", "tenet_session="+
+				w.token); status != http.StatusOK && m.name != "get at a label" {
 				t.Errorf("%s: status %d", m.name, status)
 			}
 		}
-		if status := ask("live", http.MethodGet, "/api/v1/live?kind=rule", "", "Accept", "text/event-stream"); status != http.StatusOK {
+		if status := ask("live", http.MethodGet, "/api/v1/live?kind=rule", "", "Accept",
+			"text/event-stream"); status != http.StatusOK {
 			t.Errorf("live: status %d", status)
 		}
 		for _, era := range eras() {
@@ -172,12 +178,14 @@ func TestWhoHasReadIsInTheAudit(t *testing.T) {
 			if name == "list-conflicts" && o.DatabaseURL == "" { // an embedded database has none
 				continue
 			}
-			if why := handsOutNothing()[name]; told.requests[id] == 0 && why == "" && name != "" && name != "get at a label" {
+			if why := handsOutNothing()[name]; told.requests[id] == 0 && why == "" && name != "" &&
+				name != "get at a label" {
 				t.Errorf("%s has answered, and is not in the audit", name)
 			}
 		}
 		for _, want := range []string{
-			"rest get rule/SEC-001 1", "rest check rule", "pages get rule/SEC-001 1", "pages search ", "pages list rule", "live follow ",
+			"rest get rule/SEC-001 1", "rest check rule", "pages get rule/SEC-001 1", "pages search ",
+			"pages list rule", "live follow ",
 			"mcp get rule/SEC-002 1", "mcp guidance ", "rest audit ",
 		} {
 			if !told.has(want) {
@@ -218,7 +226,8 @@ func readsOf(t *testing.T, x *tenet, mark string) *readings {
 	r := &readings{requests: map[string]int{}}
 	for below := int64(0); ; below = list[len(list)-1].Seq {
 		var err error
-		if list, err = admin.Audit(t.Context(), store.AuditQuery{Actor: "reader", Below: below, Limit: 500}); err != nil {
+		if list, err = admin.Audit(t.Context(), store.AuditQuery{Actor: "reader", Below: below,
+			Limit: 500}); err != nil {
 			t.Fatal(err)
 		}
 		if len(list) == 0 {
@@ -275,7 +284,8 @@ func TestNobodysReadsAreKeptUnlessAskedFor(t *testing.T) {
 	}
 	defer l.Close()
 	list, err := l.Audit(t.Context(), store.AuditQuery{Limit: 100})
-	if err != nil || len(list) != 1 || list[0].Kind != store.AuditRefused || list[0].Actor != "reader" || list[0].Door != "rest" {
+	if err != nil || len(list) != 1 || list[0].Kind != store.AuditRefused || list[0].Actor != "reader" ||
+		list[0].Door != "rest" {
 		t.Errorf("the audit is %+v, %v; want the refusal alone", list, err)
 	}
 }

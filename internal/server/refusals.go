@@ -17,11 +17,12 @@ import (
 
 // Bounds of keeping refusals.
 const (
-	refusalQueue   = 1024 // what comes while it is full is counted and logged, not kept: an attack must not fill the disk
+	// what comes while it is full is counted and logged, not kept: an attack must not fill the disk
+	refusalQueue   = 1024
 	refusalBatch   = 200
 	refusalTimeout = 5 * time.Second
-	// refusalsEach is how many are kept and logged in a minute of one principal, or of one address where no principal is known; of the
-	// rest the number is kept. Nobody crowds out anybody else, and nobody fills the disk.
+	// refusalsEach is how many are kept and logged in a minute of one principal, or of one address where no principal
+	// is known; of the rest the number is kept. Nobody crowds out anybody else, and nobody fills the disk.
 	refusalsEach = 60
 	// refusalPeers is how many addresses of strangers are told apart in a minute; the rest count as one.
 	refusalPeers = 1024
@@ -52,7 +53,8 @@ func newRefusals(book store.AuditBook, log *slog.Logger) *refusals {
 func (r *refusals) note(ctx context.Context, from access.Refusal) {
 	now := time.Now()
 	entry := store.AuditEntry{
-		At: knowledge.At(now), Kind: store.AuditRefused, Action: strings.ToLower(from.Method), Key: keyText(from.Key), Reason: from.Reason,
+		At: knowledge.At(now), Kind: store.AuditRefused, Action: strings.ToLower(from.Method), Key: keyText(from.Key),
+		Reason:    from.Reason,
 		RequestID: from.RequestID, Peer: from.Peer, Door: from.Door,
 	}
 	if from.Caller != nil {
@@ -66,8 +68,10 @@ func (r *refusals) note(ctx context.Context, from access.Refusal) {
 	if from.Method == access.MethodOverride { // neither
 		entry.Kind, entry.Action = store.AuditOverridden, "overridden"
 		r.overrides.Add(1)
-		r.log.LogAttrs(ctx, slog.LevelWarn, "proposal applied without its approvals", slog.String("actor", entry.Actor), slog.String("key", entry.Key),
-			slog.String("reason", entry.Reason), slog.String("request_id", entry.RequestID), slog.String("peer", entry.Peer))
+		r.log.LogAttrs(ctx, slog.LevelWarn, "proposal applied without its approvals",
+			slog.String("actor", entry.Actor), slog.String("key", entry.Key),
+			slog.String("reason", entry.Reason), slog.String("request_id", entry.RequestID),
+			slog.String("peer", entry.Peer))
 		r.put(entry)
 		return
 	}
@@ -77,7 +81,8 @@ func (r *refusals) note(ctx context.Context, from access.Refusal) {
 	if from.Verb != "" {
 		entry.Action = string(from.Verb)
 	}
-	r.log.LogAttrs(ctx, slog.LevelInfo, "call refused", slog.String("actor", entry.Actor), slog.String("action", entry.Action),
+	r.log.LogAttrs(ctx, slog.LevelInfo, "call refused", slog.String("actor", entry.Actor),
+		slog.String("action", entry.Action),
 		slog.String("key", entry.Key), slog.String("reason", entry.Reason), slog.String("request_id", entry.RequestID),
 		slog.String("peer", entry.Peer))
 	r.put(entry)
@@ -132,7 +137,8 @@ func (r *refusals) turn(now time.Time) {
 			r.put(store.AuditEntry{
 				At: knowledge.At(time.Unix(r.minute*60+59, 0)), Actor: who.actor, Peer: who.peer,
 				Kind: store.AuditCounted, Action: "counted", Count: int64(n - refusalsEach),
-				Reason: strconv.Itoa(n-refusalsEach) + " more refusals in this minute, which were counted and not kept one by one",
+				Reason: strconv.Itoa(n-refusalsEach) +
+					" more refusals in this minute, which were counted and not kept one by one",
 			})
 		}
 	}
@@ -195,6 +201,7 @@ func (r *refusals) keep(ctx context.Context, list []store.AuditEntry) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refusalTimeout)
 	defer cancel()
 	if err := r.book.Add(ctx, list...); err != nil && !errors.Is(err, store.ErrClosed) {
-		r.log.LogAttrs(ctx, slog.LevelWarn, "refusals not kept: they are in this log only", slog.Int("count", len(list)), slog.Any("error", err))
+		r.log.LogAttrs(ctx, slog.LevelWarn, "refusals not kept: they are in this log only",
+			slog.Int("count", len(list)), slog.Any("error", err))
 	}
 }

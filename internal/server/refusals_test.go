@@ -27,7 +27,8 @@ func TestWhoIsRefusedOftenCrowdsNobodyOut(t *testing.T) {
 		}
 	}
 	if kept := fits(asker{actor: "fired", peer: "192.0.2.7"}, 3); kept != 3 {
-		t.Errorf("of a principal whose token was taken away %d of 3 refusals are kept while others are refused often", kept)
+		t.Errorf("of a principal whose token was taken away %d of 3 refusals are kept while others are refused often",
+			kept)
 	}
 	for i := range 2 * refusalPeers {
 		fits(asker{peer: fmt.Sprintf("2001:db8::%x", i)}, 1)
@@ -55,7 +56,8 @@ func TestWhoIsRefusedOftenCrowdsNobodyOut(t *testing.T) {
 
 func TestARefusalNamesItsPeer(t *testing.T) {
 	r := newRefusals(nil, slog.New(slog.DiscardHandler))
-	r.note(context.Background(), access.Refusal{Method: access.MethodAuthenticate, Reason: "no token", Peer: "192.0.2.9"})
+	r.note(context.Background(), access.Refusal{Method: access.MethodAuthenticate, Reason: "no token",
+		Peer: "192.0.2.9"})
 	if e := <-r.queue; e.Peer != "192.0.2.9" || e.Action != "authenticate" {
 		t.Errorf("kept as %+v", e)
 	}

@@ -55,7 +55,8 @@ func (p *primary) size(ctx context.Context) (size, error) {
 		return z, err
 	}
 	pool := p.Stat()
-	z.connections = fmt.Sprintf("%d of at most %d connections of this instance are open", pool.TotalConns(), pool.MaxConns())
+	z.connections = fmt.Sprintf("%d of at most %d connections of this instance are open", pool.TotalConns(),
+		pool.MaxConns())
 	z.bytes, err = c.Bytes(ctx)
 	if err != nil {
 		return z, err
@@ -95,7 +96,8 @@ func (z size) report(now time.Time, before *store.Run) string {
 	}
 	number := func(i int) int64 { n, _ := strconv.ParseInt(m[i], 10, 64); return n }
 	grown := z.bytes - number(3)
-	text += fmt.Sprintf("; in the %.1f days since the report before: %+d documents, %+d changes, %+d bytes", days, z.documents-number(1), z.changes-number(2), grown)
+	text += fmt.Sprintf("; in the %.1f days since the report before: %+d documents, %+d changes, %+d bytes", days,
+		z.documents-number(1), z.changes-number(2), grown)
 	if z.freeKnown && grown > 0 && days >= 1 { // an hour tells nothing of a year
 		left := float64(z.free) / (float64(grown) / days)
 		text += "; at that rate its disk lasts " + forDays(left)
@@ -122,7 +124,8 @@ func indexes(ctx context.Context, c *postgres.Cluster) (string, error) {
 	if !r.Since.IsZero() {
 		since = "since " + knowledge.At(r.Since).Format(time.RFC3339)
 	}
-	text := fmt.Sprintf("%d indexes; unused %s: %s; duplicates: %s", r.Indexes, since, orNone(r.Unused), orNone(r.Duplicates))
+	text := fmt.Sprintf("%d indexes; unused %s: %s; duplicates: %s", r.Indexes, since, orNone(r.Unused),
+		orNone(r.Duplicates))
 	if r.Replicas > 0 {
 		text += fmt.Sprintf("; %d replicas count for themselves: what is unused here may be used there", r.Replicas)
 	}

@@ -27,11 +27,13 @@ func TestTheLogIsKeptForItsLabels(t *testing.T) {
 		ended := strings.Count(w.want(http.StatusOK, http.MethodGet, "/api/v1/jobs/retention.log/runs", "").body, what)
 		w.want(http.StatusAccepted, http.MethodPost, "/api/v1/jobs/retention.log/run", "")
 		pgtest.Await(t, what, func() bool {
-			return strings.Count(w.want(http.StatusOK, http.MethodGet, "/api/v1/jobs/retention.log/runs", "").body, what) > ended
+			return strings.Count(w.want(http.StatusOK, http.MethodGet, "/api/v1/jobs/retention.log/runs", "").body,
+				what) > ended
 		})
 	}
 	run("the log is kept whole for its labels: production")
-	if s := w.want(http.StatusOK, http.MethodGet, "/api/v1/rules/OLD-1?label=production", ""); !strings.Contains(s.body, `"As it was"`) {
+	if s := w.want(http.StatusOK, http.MethodGet, "/api/v1/rules/OLD-1?label=production", ""); !strings.Contains(
+		s.body, `"As it was"`) {
 		t.Errorf("at the label: %s", s.body)
 	}
 	w.want(http.StatusOK, http.MethodDelete, "/api/v1/labels/production", "")

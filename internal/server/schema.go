@@ -32,8 +32,8 @@ func ReadSchema(ctx context.Context, o Options) (Schema, error) {
 	return Schema{"the embedded database " + path, s.Version, s.Newest}, err
 }
 
-// ReadContents tells how much the database that the options name holds. The place is its name: of a PostgreSQL that of the
-// database, of the embedded one that of its file.
+// ReadContents tells how much the database that the options name holds. The place is its name: of a PostgreSQL that of
+// the database, of the embedded one that of its file.
 func ReadContents(ctx context.Context, o Options) (c knowledge.Contents, name string, err error) {
 	if o.DatabaseURL != "" {
 		place := databasePlace(o.DatabaseURL)
@@ -48,8 +48,8 @@ func (o Options) postgresAddress() postgres.Address {
 	return postgres.Address{URL: o.DatabaseURL, AllowUnverifiedTLS: o.AllowUnverifiedTLS}
 }
 
-// Migrate brings the database that the options name up or down to a schema; below 0 means the newest. No tenet may be using
-// the embedded one.
+// Migrate brings the database that the options name up or down to a schema; below 0 means the newest. No tenet may be
+// using the embedded one.
 func Migrate(ctx context.Context, o Options, to int64) (_ Schema, err error) {
 	if o.DatabaseURL != "" {
 		s, err := postgres.Migrate(ctx, o.postgresAddress(), to)

@@ -119,7 +119,8 @@ func TestSchemaDocumentIsCurrent(t *testing.T) {
 		"but for its own means of search; there the columns of a document are generated from its canonical JSON in the column `document`.\n")
 	b.WriteString(deviations)
 	for table := range strings.FieldsSeq(pgtest.Value(t, url, tablesSQL)) {
-		fmt.Fprintf(&b, "\n## %s\n\n| column | type | null | default |\n| --- | --- | --- | --- |\n%s\n", table, pgtest.Value(t, url, columnsSQL, table))
+		fmt.Fprintf(&b, "\n## %s\n\n| column | type | null | default |\n| --- | --- | --- | --- |\n%s\n", table,
+			pgtest.Value(t, url, columnsSQL, table))
 		if constraints := pgtest.Value(t, url, constraintsSQL, table); constraints != "" {
 			fmt.Fprintf(&b, "\nConstraints:\n\n%s\n", constraints)
 		}

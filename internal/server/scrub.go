@@ -10,8 +10,8 @@ import (
 	"tenet/internal/store"
 )
 
-// Scrub copies what a store holds into a new database, with nobody's name in it; see [erasure.Scrub]. The options name an embedded
-// database in a directory that is empty or not there, or a PostgreSQL without a log of changes.
+// Scrub copies what a store holds into a new database, with nobody's name in it; see [erasure.Scrub]. The options name
+// an embedded database in a directory that is empty or not there, or a PostgreSQL without a log of changes.
 func Scrub(ctx context.Context, from store.Store, o Options, key []byte) (*erasure.ScrubReport, error) {
 	if o.DatabaseURL == "" {
 		entries, err := os.ReadDir(o.DataDir)

@@ -17,15 +17,17 @@ type SeedReport struct {
 	Created int `json:"created"` // were not there
 	Updated int `json:"updated"` // were there as an older starter set had left them
 	Current int `json:"current"` // are there already
-	Edited  int `json:"edited"`  // belong to somebody who has written, retired or purged them or what they extend: left alone
-	Left    int `json:"left"`    // are of stacks that nobody has asked for
+	// belong to somebody who has written, retired or purged them or what they extend: left alone
+	Edited int `json:"edited"`
+	Left   int `json:"left"` // are of stacks that nobody has asked for
 }
 
 // seedTries is how often seeding begins again when others write at the same time.
 const seedTries = 3
 
-// Seed writes the starter set, with the stacks that are named or were written before: what is missing is created, and what an older
-// starter set left behind is brought up to date. What anybody else has touched since is never written. All of it happens, or nothing.
+// Seed writes the starter set, with the stacks that are named or were written before: what is missing is created, and
+// what an older starter set left behind is brought up to date. What anybody else has touched since is never written.
+// All of it happens, or nothing.
 func Seed(ctx context.Context, s store.Store, stacks ...string) (SeedReport, error) {
 	for try := 1; ; try++ {
 		ops, report, err := seedOps(ctx, s, stacks)
@@ -46,7 +48,8 @@ func Seed(ctx context.Context, s store.Store, stacks ...string) (SeedReport, err
 func applyAll(ctx context.Context, s store.Store, ops []knowledge.Op) error {
 	for len(ops) > 0 {
 		n := min(len(ops), knowledge.MaxBatchOps)
-		if _, err := s.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: seed.Actor, Ops: ops[:n]}); err != nil {
+		if _, err := s.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: seed.Actor,
+			Ops: ops[:n]}); err != nil {
 			return err
 		}
 		ops = ops[n:]
@@ -103,8 +106,8 @@ func stacksOf(ctx context.Context, s store.Store, asked []string, empty bool) ([
 	return all, nil
 }
 
-// withoutLooseEnds removes the packs that extend a retired or purged one: the store would refuse the whole starter set because of
-// them.
+// withoutLooseEnds removes the packs that extend a retired or purged one: the store would refuse the whole starter set
+// because of them.
 func withoutLooseEnds(ctx context.Context, s store.Store, ops []knowledge.Op, r *SeedReport) ([]knowledge.Op, error) {
 	for i := 0; i < len(ops); {
 		inUse, err := extendsWhatIsInUse(ctx, s, &ops[i], ops)
@@ -148,7 +151,8 @@ func extendsWhatIsInUse(ctx context.Context, s store.Store, op *knowledge.Op, op
 }
 
 // seedOp returns the op that brings a document of the starter set into the store, nil for none, and where it counts.
-func seedOp(ctx context.Context, s store.Store, d knowledge.Document, empty bool, r *SeedReport) (*knowledge.Op, *int, error) {
+func seedOp(ctx context.Context, s store.Store, d knowledge.Document, empty bool,
+	r *SeedReport) (*knowledge.Op, *int, error) {
 	create := knowledge.Put(d, knowledge.NoVersion)
 	if empty {
 		return &create, &r.Created, nil

@@ -22,7 +22,8 @@ func TestSeedingLeavesAloneWhatAnybodyHasTouched(t *testing.T) {
 		if all == 0 || left == 0 || l.Seeded() != (server.SeedReport{Created: all, Left: left}) {
 			t.Fatalf("an empty database was seeded with %+v", l.Seeded())
 		}
-		write(t, l, "ann", patch("rule/SEC-001", `{"title":"Ours"}`), knowledge.Op{Verb: knowledge.VerbRetire, Key: key("rule/SEC-002")})
+		write(t, l, "ann", patch("rule/SEC-001", `{"title":"Ours"}`), knowledge.Op{Verb: knowledge.VerbRetire,
+			Key: key("rule/SEC-002")})
 		write(t, l, "ann", knowledge.Op{Verb: knowledge.VerbPurge, Key: key("rule/SQL-001")})
 		// What an older starter set left behind: written by the seed, and different.
 		write(t, l, seed.Actor, patch("rule/SQL-002", `{"title":"Of last year"}`))
@@ -57,7 +58,8 @@ func TestSeedingGoesOnWithoutPacksWhoseBaseIsGone(t *testing.T) {
 	}
 	defer l.Close()
 	all := l.Seeded().Created
-	write(t, l, seed.Actor, patch("pack/backend-go", `{"name":"Of last year"}`), patch("rule/SQL-002", `{"title":"Of last year"}`))
+	write(t, l, seed.Actor, patch("pack/backend-go", `{"name":"Of last year"}`),
+		patch("rule/SQL-002", `{"title":"Of last year"}`))
 	write(t, l, "ann", knowledge.Op{Verb: knowledge.VerbRetire, Key: key("pack/services")})
 	write(t, l, "ann", knowledge.Op{Verb: knowledge.VerbPurge, Key: key("pack/common")})
 
@@ -109,7 +111,8 @@ func TestTwoTenetsSeedOneDatabaseOnce(t *testing.T) {
 	}
 }
 
-// TestAStackIsWrittenWhenItIsAskedFor adds a part of the starter set that a new install has not, and seeds again without naming it.
+// TestAStackIsWrittenWhenItIsAskedFor adds a part of the starter set that a new install has not, and seeds again
+// without naming it.
 func TestAStackIsWrittenWhenItIsAskedFor(t *testing.T) {
 	l, err := server.OpenLocal(t.Context(), server.Options{DataDir: t.TempDir()})
 	if err != nil {
@@ -118,14 +121,16 @@ func TestAStackIsWrittenWhenItIsAskedFor(t *testing.T) {
 	defer l.Close()
 	first := l.Seeded()
 	report, err := server.Seed(t.Context(), l, "jvm")
-	if err != nil || report.Created == 0 || report.Created+report.Left != first.Left || report.Current != first.Created {
+	if err != nil || report.Created == 0 || report.Created+report.Left != first.Left ||
+		report.Current != first.Created {
 		t.Fatalf("a stack was asked for, and seeding did %+v, %v after %+v", report, err, first)
 	}
 	get(t, l, "rule/JVM-001")
 	get(t, l, "pack/backend-jvm")
 	write(t, l, seed.Actor, patch("rule/JVM-002", `{"title":"Of last year"}`))
 	again, err := server.Seed(t.Context(), l)
-	if want := (server.SeedReport{Updated: 1, Current: first.Created + report.Created - 1, Left: report.Left}); err != nil || again != want {
+	if want := (server.SeedReport{Updated: 1, Current: first.Created + report.Created - 1,
+		Left: report.Left}); err != nil || again != want {
 		t.Errorf("seeding again did %+v, %v, want %+v", again, err, want)
 	}
 }

@@ -21,8 +21,8 @@ import (
 	"tenet/internal/upkeep"
 )
 
-// Options configure a [Server]. Only DataDir is required. Fields with tags are settings that users give; those of a part stand in the
-// options of that part. Zero values mean the defaults of the tags.
+// Options configure a [Server]. Only DataDir is required. Fields with tags are settings that users give; those of a
+// part stand in the options of that part. Zero values mean the defaults of the tags.
 type Options struct {
 	Listen   string `name:"listen" default:"127.0.0.1:8420" doc:"Address to listen on; 0.0.0.0:8420 for other machines too, with --tls-cert or behind a proxy with TLS"`
 	Entrance Entrance
@@ -45,7 +45,8 @@ type Options struct {
 	Backups            Backups
 	Upkeep             Upkeep
 
-	CacheHot  int64         // bytes of ready answers in memory; 0 for none. [cache.Budget] returns what the memory has room for
+	// bytes of ready answers in memory; 0 for none. [cache.Budget] returns what the memory has room for
+	CacheHot  int64
 	CacheWarm int64         // bytes of compressed answers in memory, kept on disk between two runs; 0 for none
 	Policy    access.Policy // what must be reviewed, and by how many
 	Agent     string        // the name of the agent that runs a command; empty for a person
@@ -71,7 +72,8 @@ func (o Options) observer(engine string) queryObserver {
 
 // slowStatement logs a statement that took too long; the measures count it by themselves.
 func (o Options) slowStatement(ctx context.Context, engine, statement string, took time.Duration, plan string) {
-	o.Log.LogAttrs(ctx, slog.LevelWarn, "slow statement", slog.String("engine", engine), slog.String("statement", statement),
+	o.Log.LogAttrs(ctx, slog.LevelWarn, "slow statement", slog.String("engine", engine),
+		slog.String("statement", statement),
 		slog.Duration("took", took), slog.String("plan", plan))
 }
 
@@ -86,7 +88,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Check returns an error for the first setting whose value can't be used. The error names the setting, and says what would be right.
+// Check returns an error for the first setting whose value can't be used. The error names the setting, and says what
+// would be right.
 func (o Options) Check() error {
 	if (o.Entrance.TLSCert == "") != (o.Entrance.TLSKey == "") {
 		return errors.New("--tls-cert and --tls-key go together: give both, or none")
@@ -123,8 +126,8 @@ func checkListen(address string) error {
 	return nil
 }
 
-// Times of the listener. There is no bound on how long an answer may take to write: exports and streams take their time,
-// and the handler bounds its own work.
+// Times of the listener. There is no bound on how long an answer may take to write: exports and streams take their
+// time, and the handler bounds its own work.
 const (
 	headerTimeout  = 5 * time.Second
 	idleTimeout    = 2 * time.Minute
@@ -166,8 +169,9 @@ type Facts struct {
 	Seeded    SeedReport
 }
 
-// Open makes a server: it locks the data directory, listens, opens the database, and gives a new one the starter set and an admin.
-// It answers as soon as it listens, at first that it is not ready. [Server.Run] does the work in the background.
+// Open makes a server: it locks the data directory, listens, opens the database, and gives a new one the starter set
+// and an admin. It answers as soon as it listens, at first that it is not ready. [Server.Run] does the work in the
+// background.
 func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -192,7 +196,8 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.parts, err = assemble(ctx, o); err != nil {
 		return nil, err
 	}
-	s.facts = Facts{Version: o.Version, URL: s.url(), Mode: s.parts.engine.mode(), DataDir: o.DataDir, TokenFile: s.home.path(TokenFile)}
+	s.facts = Facts{Version: o.Version, URL: s.url(), Mode: s.parts.engine.mode(), DataDir: o.DataDir,
+		TokenFile: s.home.path(TokenFile)}
 	if err = s.listenMetrics(ctx); err != nil {
 		return nil, err
 	}
@@ -212,8 +217,9 @@ func (s *Server) listen() error {
 	}
 	s.gate, s.served = newGate(s.o.Version, s.o.Log), make(chan error, 1)
 	s.http = &http.Server{
-		Handler: s.gate, ConnContext: connContext, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelWarn),
+		Handler: s.gate, ConnContext: connContext, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog:       slog.NewLogLogger(s.o.Log.Handler(), slog.LevelWarn),
 	}
 	go func() { s.served <- s.http.Serve(l) }()
 	return nil
@@ -236,14 +242,15 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 // Facts returns the facts to show at the start.
 func (s *Server) Facts() Facts { return s.facts }
 
-// Run answers until ctx ends, then finishes what is at work and closes everything, within ten seconds. It returns nil after
-// an orderly end.
+// Run answers until ctx ends, then finishes what is at work and closes everything, within ten seconds. It returns nil
+// after an orderly end.
 func (s *Server) Run(ctx context.Context) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	background := make(chan error, 1)
 	go func() { background <- together(work, s.parts.run, s.beginLater) }()
-	s.o.Log.LogAttrs(ctx, slog.LevelInfo, "tenet started", slog.String("url", s.facts.URL), slog.String("version", s.o.Version),
+	s.o.Log.LogAttrs(ctx, slog.LevelInfo, "tenet started", slog.String("url", s.facts.URL),
+		slog.String("version", s.o.Version),
 		slog.String("mode", s.facts.Mode), slog.String("data_dir", s.o.DataDir))
 
 	var failed error

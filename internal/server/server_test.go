@@ -16,16 +16,17 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// TestTheWholeChainKeepsTheLaws runs the contract's laws from the client, through the door and the chain, to the engine and
-// back.
+// TestTheWholeChainKeepsTheLaws runs the contract's laws from the client, through the door and the chain, to the engine
+// and back.
 func TestTheWholeChainKeepsTheLaws(t *testing.T) {
 	const why = "the log of a tenet begins with its admin"
 	storetest.RunWith(t, storetest.Options{
 		Open:   func(t testing.TB) store.Store { return start(t, server.Options{NoSeed: true}).admin(t) },
 		Stamps: true,
 		Skip: map[string]string{
-			"the log tells every change once in order and its chain verifies": why, "the newest changes come first when asked for": why,
-			"a batch keeps its actor and its time": "a log in which somebody has written takes no other time",
+			"the log tells every change once in order and its chain verifies": why,
+			"the newest changes come first when asked for":                    why,
+			"a batch keeps its actor and its time":                            "a log in which somebody has written takes no other time",
 		},
 	})
 }
@@ -130,7 +131,8 @@ func openStream(t *testing.T, x *tenet) (*http.Response, error) {
 	}
 	var resp *http.Response
 	await(t, "streams are served", func() bool {
-		req, reqErr := http.NewRequestWithContext(t.Context(), http.MethodGet, x.Facts().URL+"/api/v1/live", http.NoBody)
+		req, reqErr := http.NewRequestWithContext(t.Context(), http.MethodGet, x.Facts().URL+"/api/v1/live",
+			http.NoBody)
 		if reqErr != nil {
 			t.Fatal(reqErr)
 		}
@@ -156,7 +158,8 @@ func TestUsesSurviveTheEnd(t *testing.T) {
 		o.DataDir = filepath.Join(t.TempDir(), "data")
 		x := start(t, o)
 		admin := x.admin(t)
-		tpl := &knowledge.Template{TemplateID: "hello", Category: "security", Name: "Hello", TemplateContent: "Hello", IsActive: true}
+		tpl := &knowledge.Template{TemplateID: "hello", Category: "security", Name: "Hello", TemplateContent: "Hello",
+			IsActive: true}
 		tpl.Normalize()
 		write(t, admin, "admin", knowledge.Put(tpl, knowledge.NoVersion))
 		for range 3 {
@@ -217,7 +220,8 @@ func TestMeasuresAreThereWithoutATokenOnlyWhereTheyAreOpen(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(resp.Body)
-	for _, want := range []string{`tenet_build_info{version="1.2.3"} 1`, "go_goroutines", "process_resident_memory_bytes"} {
+	for _, want := range []string{`tenet_build_info{version="1.2.3"} 1`, "go_goroutines",
+		"process_resident_memory_bytes"} {
 		if !strings.Contains(string(body), want) {
 			t.Errorf("/metrics lacks %s", want)
 		}

@@ -61,8 +61,8 @@ func (d *dual) join(ctx context.Context) {
 	}
 }
 
-// openGate lets reads through as soon as the mirror can answer them, and everything once the PostgreSQL was joined or is known to
-// be away. In between a first start is done.
+// openGate lets reads through as soon as the mirror can answer them, and everything once the PostgreSQL was joined or
+// is known to be away. In between a first start is done.
 func (s *Server) openGate(ctx context.Context) error {
 	door := live.TokenFromSubprotocol(s.handler)
 	if s.parts.engine.readable() {
@@ -85,7 +85,8 @@ func (s *Server) openGate(ctx context.Context) error {
 	return nil
 }
 
-// announce writes the address of the server for the commands of this machine. The server also starts if it can't, on a full disk.
+// announce writes the address of the server for the commands of this machine. The server also starts if it can't, on a
+// full disk.
 func (s *Server) announce(ctx context.Context) {
 	if err := s.home.announce(s.facts.URL, s.o.Entrance.TLSCert); err != nil {
 		s.parts.log.WarnContext(ctx, "commands on this machine can't find this server by its data directory: name it with --url",
@@ -93,8 +94,8 @@ func (s *Server) announce(ctx context.Context) {
 	}
 }
 
-// begin gives an empty database the starter set and an admin. On a PostgreSQL that can't be reached this is done later, as
-// soon as it can.
+// begin gives an empty database the starter set and an admin. On a PostgreSQL that can't be reached this is done later,
+// as soon as it can.
 func (s *Server) begin(ctx context.Context) error {
 	var err error
 	s.facts.Seeded, s.facts.NewToken, err = s.firstStart(ctx)
@@ -133,8 +134,8 @@ func (s *Server) beginLater(ctx context.Context) error {
 	}
 }
 
-// authenticate asks the directory. While there is neither a primary nor a mirror nobody is known; then the holder of this
-// machine's admin token may read what the starter set answers.
+// authenticate asks the directory. While there is neither a primary nor a mirror nobody is known; then the holder of
+// this machine's admin token may read what the starter set answers.
 func (p *parts) authenticate(dir string) func(token string) (*access.Caller, error) {
 	path := filepath.Join(dir, TokenFile)
 	return func(token string) (*access.Caller, error) {

@@ -23,9 +23,10 @@ const (
 
 // A StoredReport tells which stored documents tenet would refuse.
 type StoredReport struct {
-	Documents int64    `json:"documents"` // how many were looked at
-	Faults    []string `json:"faults"`    // a line for each: the document, the field, what is wrong and what would be right
-	More      int64    `json:"more"`      // faults beyond those that are told
+	Documents int64 `json:"documents"` // how many were looked at
+	// a line for each: the document, the field, what is wrong and what would be right
+	Faults []string `json:"faults"`
+	More   int64    `json:"more"` // faults beyond those that are told
 
 	told int // bytes of the faults
 }
@@ -59,8 +60,8 @@ func (r *StoredReport) Err() error {
 	return errors.New(text)
 }
 
-// checkStored validates every stored document as a write of it would be, page by page, and looks for tokens that open two
-// principals.
+// checkStored validates every stored document as a write of it would be, page by page, and looks for tokens that open
+// two principals.
 func checkStored(ctx context.Context, e engine, progress func(done int64)) (*StoredReport, error) {
 	r := &StoredReport{Faults: []string{}}
 	holders := map[string]knowledge.Key{} // by the hash of their token
@@ -119,15 +120,18 @@ func (p *parts) checkDocuments(ctx context.Context, progress *upkeep.Progress) (
 	return fmt.Sprintf("%d documents are as tenet would take them", r.Documents), nil
 }
 
-func (e *embedded) eachStored(ctx context.Context, kind knowledge.Kind, after string, limit int, each func(id string, row []byte)) (int, error) {
+func (e *embedded) eachStored(ctx context.Context, kind knowledge.Kind, after string, limit int,
+	each func(id string, row []byte)) (int, error) {
 	return sqlite.EachStored(ctx, e.Store, kind, after, limit, each)
 }
 
-func (p *primary) eachStored(ctx context.Context, kind knowledge.Kind, after string, limit int, each func(id string, row []byte)) (int, error) {
+func (p *primary) eachStored(ctx context.Context, kind knowledge.Kind, after string, limit int,
+	each func(id string, row []byte)) (int, error) {
 	return postgres.EachStored(ctx, p.Store, kind, after, limit, each)
 }
 
-func (d *dual) eachStored(ctx context.Context, kind knowledge.Kind, after string, limit int, each func(id string, row []byte)) (int, error) {
+func (d *dual) eachStored(ctx context.Context, kind knowledge.Kind, after string, limit int,
+	each func(id string, row []byte)) (int, error) {
 	p := d.primary.Load()
 	if p == nil {
 		return 0, d.errAway()

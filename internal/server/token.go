@@ -16,15 +16,15 @@ import (
 	"tenet/internal/store"
 )
 
-// adminID is the admin that a first start makes. Where another instance on the same database has taken it, some hex digits
-// follow.
+// adminID is the admin that a first start makes. Where another instance on the same database has taken it, some hex
+// digits follow.
 const adminID = "admin"
 
 // adminTries is how many ids are tried.
 const adminTries = 5
 
-// ensureAdmin makes an admin token where the data directory has none that the database knows, and returns it; "" when there
-// was one. A token whose principal was disabled or expired stays as it is: somebody wanted it so.
+// ensureAdmin makes an admin token where the data directory has none that the database knows, and returns it; "" when
+// there was one. A token whose principal was disabled or expired stays as it is: somebody wanted it so.
 func ensureAdmin(ctx context.Context, s store.Store, dir string) (string, error) {
 	path := filepath.Join(dir, TokenFile)
 	data, err := os.ReadFile(path) //nolint:gosec // the operator chose the directory
@@ -48,7 +48,8 @@ func ensureAdmin(ctx context.Context, s store.Store, dir string) (string, error)
 	}
 	for try := 1; ; try++ {
 		p.Normalize()
-		b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: access.SystemID, Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}}
+		b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: access.SystemID,
+			Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}}
 		_, err := s.Apply(ctx, b)
 		if errors.Is(err, store.ErrConflict) && try < adminTries {
 			p.PrincipalID, p.Name = adminID+"-"+digits(), ""

@@ -19,8 +19,9 @@ const (
 	usesTimeout = 5 * time.Second // how long one write may take
 )
 
-// uses counts in memory how often templates are rendered, and adds the counts to the engine's in one statement from time
-// to time. What was not written yet is lost when the process is killed; a count is not worth a write for every rendering.
+// uses counts in memory how often templates are rendered, and adds the counts to the engine's in one statement from
+// time to time. What was not written yet is lost when the process is killed; a count is not worth a write for every
+// rendering.
 type uses struct {
 	engine useCounter
 	log    *slog.Logger
@@ -98,5 +99,6 @@ func (u *uses) flush(ctx context.Context) {
 	for id, n := range counts {
 		u.pending[id] += n
 	}
-	u.log.LogAttrs(ctx, slog.LevelWarn, "uses of templates not written", slog.Int("templates", len(counts)), slog.Any("error", err))
+	u.log.LogAttrs(ctx, slog.LevelWarn, "uses of templates not written", slog.Int("templates", len(counts)),
+		slog.Any("error", err))
 }

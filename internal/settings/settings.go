@@ -1,4 +1,5 @@
-// Package settings reads what the tags of a struct's fields say about settings, so that each is described once, in the package that uses it.
+// Package settings reads what the tags of a struct's fields say about settings, so that each is described once, in the
+// package that uses it.
 package settings
 
 import (
@@ -35,8 +36,8 @@ type Setting struct {
 	split string
 }
 
-// Of returns the settings of the struct that pointer points to, in the order of its fields. Fields that are structs without a name are
-// groups, whose settings follow in their place.
+// Of returns the settings of the struct that pointer points to, in the order of its fields. Fields that are structs
+// without a name are groups, whose settings follow in their place.
 func Of(pointer any) []*Setting { return in(reflect.ValueOf(pointer).Elem()) }
 
 func in(v reflect.Value) []*Setting {
@@ -56,7 +57,8 @@ func in(v reflect.Value) []*Setting {
 
 func newSetting(name string, tag reflect.StructTag, v reflect.Value) *Setting {
 	s := &Setting{
-		Name: name, Short: tag.Get("short"), Doc: tag.Get("doc"), Default: tag.Get("default"), By: tag.Get("by"), split: tag.Get("split"), field: v,
+		Name: name, Short: tag.Get("short"), Doc: tag.Get("doc"), Default: tag.Get("default"), By: tag.Get("by"),
+		split: tag.Get("split"), field: v,
 	}
 	if words := tag.Get("words"); words != "" {
 		s.words = strings.Split(words, ",")
@@ -67,8 +69,8 @@ func newSetting(name string, tag reflect.StructTag, v reflect.Value) *Setting {
 	return s
 }
 
-// Defaults gives the fields of a struct that are zero the defaults of their tags. Zero itself then can't be asked for, so that a field
-// whose zero means something else than its default must not be handed to it.
+// Defaults gives the fields of a struct that are zero the defaults of their tags. Zero itself then can't be asked for,
+// so that a field whose zero means something else than its default must not be handed to it.
 func Defaults(pointer any) {
 	for _, s := range Of(pointer) {
 		if s.field.IsZero() {
@@ -83,7 +85,8 @@ func (s *Setting) Reset() {
 		return
 	}
 	if err := s.Set(s.Default); err != nil {
-		panic(fmt.Sprintf("default of %s: %s", s.Name, err)) // a mistake of ours: every test that opens the package meets it
+		// a mistake of ours: every test that opens the package meets it
+		panic(fmt.Sprintf("default of %s: %s", s.Name, err))
 	}
 }
 
@@ -127,7 +130,8 @@ func shortDuration(d time.Duration) string {
 	return s
 }
 
-// Set gives the setting a value. A list gets one more. The error says what would be right, and does not name the setting.
+// Set gives the setting a value. A list gets one more. The error says what would be right, and does not name the
+// setting.
 func (s *Setting) Set(text string) error {
 	switch v := s.field.Interface().(type) {
 	case []string:

@@ -63,7 +63,8 @@ func TestValuesAreReadAndWritten(t *testing.T) {
 				continue
 			}
 			err := s.Set(c.text)
-			if c.fault != "" && (err == nil || err.Error() != c.fault) || c.fault == "" && (err != nil || s.String() != c.shown) {
+			if c.fault != "" && (err == nil || err.Error() != c.fault) || c.fault == "" && (err != nil ||
+				s.String() != c.shown) {
 				t.Errorf("%s=%s: shown %q, error %v; want %q, %q", c.name, c.text, s.String(), err, c.shown, c.fault)
 			}
 		}

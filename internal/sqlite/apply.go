@@ -47,7 +47,8 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 }
 
 // tryOut applies a batch and takes it back.
-func tryOut(ctx context.Context, t *tx, b *knowledge.Batch, fingerprint [32]byte, now func() time.Time) (knowledge.Receipt, error) {
+func tryOut(ctx context.Context, t *tx, b *knowledge.Batch, fingerprint [32]byte,
+	now func() time.Time) (knowledge.Receipt, error) {
 	before, job := t.head, t.job
 	if err := t.exec(ctx, "SAVEPOINT dry"); err != nil {
 		return knowledge.Receipt{}, err
@@ -67,7 +68,8 @@ func tryOut(ctx context.Context, t *tx, b *knowledge.Batch, fingerprint [32]byte
 }
 
 // apply applies a batch that has passed validation.
-func (t *tx) apply(ctx context.Context, b *knowledge.Batch, fingerprint [32]byte, now func() time.Time) (knowledge.Receipt, error) {
+func (t *tx) apply(ctx context.Context, b *knowledge.Batch, fingerprint [32]byte,
+	now func() time.Time) (knowledge.Receipt, error) {
 	if known, err := t.applied(ctx, b.ID, fingerprint); err != nil || known {
 		if err != nil {
 			return knowledge.Receipt{}, err
@@ -256,7 +258,8 @@ func (t *tx) parentExists(ctx context.Context, op *knowledge.Op, next knowledge.
 	return knowledge.Invalid(pointer+field, "no %s %q: create it first", key.Kind, key.ID)
 }
 
-// takeUp returns the last version of a document that was archived or purged, 0 for none, and lets another one have its id.
+// takeUp returns the last version of a document that was archived or purged, 0 for none, and lets another one have its
+// id.
 func (t *tx) takeUp(ctx context.Context, key knowledge.Key) (int64, error) {
 	last, err := t.lastPurged(ctx, key)
 	if err == nil && last > 0 {
@@ -275,7 +278,8 @@ func (t *tx) leave(ctx context.Context, b *knowledge.Batch, i int, now current, 
 			return err
 		}
 		if used {
-			return knowledge.Invalid("/ops/"+strconv.Itoa(i), "%s is still named by %s: %s or change those first", op.Key, ref.table, op.Verb)
+			return knowledge.Invalid("/ops/"+strconv.Itoa(i), "%s is still named by %s: %s or change those first",
+				op.Key, ref.table, op.Verb)
 		}
 	}
 	version := now.doc.Stamps().Version + 1

@@ -16,10 +16,12 @@ func archive(ctx context.Context, t *tx, key knowledge.Key, before current, vers
 	if err := t.setPurged(ctx, key, version); err != nil {
 		return err
 	}
-	return t.exec(ctx, "UPDATE purged SET at = ?, document = ? WHERE kind = ? AND id = ?", micros(t.now), before.text, string(key.Kind), key.ID)
+	return t.exec(ctx, "UPDATE purged SET at = ?, document = ? WHERE kind = ? AND id = ?", micros(t.now), before.text,
+		string(key.Kind), key.ID)
 }
 
-// archived reads a document from the archive; none if it is not there. Its version is that of the change that archived it.
+// archived reads a document from the archive; none if it is not there. Its version is that of the change that archived
+// it.
 func archived(ctx context.Context, t *tx, key knowledge.Key) (current, error) {
 	var version int64
 	var text string

@@ -37,7 +37,8 @@ func addAudit(ctx context.Context, t *tx, list ...store.AuditEntry) error {
 		return err
 	}
 	if !there || len(chain) != len(head.Chain) {
-		return &store.UnavailableError{Reason: "the head of the audit is missing: restore the database from a backup", NotDone: true}
+		return &store.UnavailableError{Reason: "the head of the audit is missing: restore the database from a backup",
+			NotDone: true}
 	}
 	copy(head.Chain[:], chain)
 	for i := range list {
@@ -47,7 +48,8 @@ func addAudit(ctx context.Context, t *tx, list ...store.AuditEntry) error {
 		head.Chain = store.AuditChain(head.Chain, head.Seq, hash)
 		err := t.exec(ctx, `INSERT INTO audit
 (seq, at, kind, actor, door, action, key, question, count, reason, request_id, peer, hash, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			head.Seq, micros(e.At), e.Kind, e.Actor, e.Door, e.Action, e.Key, e.Question, e.Count, e.Reason, e.RequestID, e.Peer, hash[:], head.Chain[:])
+			head.Seq, micros(e.At), e.Kind, e.Actor, e.Door, e.Action, e.Key, e.Question, e.Count, e.Reason,
+			e.RequestID, e.Peer, hash[:], head.Chain[:])
 		if err != nil {
 			return err
 		}
@@ -60,7 +62,8 @@ func scanAudit(r *sql.Rows, more ...any) (store.AuditEntry, error) {
 	var at int64
 	var hash, chain []byte
 	err := r.Scan(append([]any{
-		&e.Seq, &at, &e.Kind, &e.Actor, &e.Door, &e.Action, &e.Key, &e.Question, &e.Count, &e.Reason, &e.RequestID, &e.Peer,
+		&e.Seq, &at, &e.Kind, &e.Actor, &e.Door, &e.Action, &e.Key, &e.Question, &e.Count, &e.Reason, &e.RequestID,
+		&e.Peer,
 		&hash, &chain, &e.Erased,
 	}, more...)...)
 	e.At, e.Hash, e.Chain = moment(at), hex.EncodeToString(hash), hex.EncodeToString(chain)
@@ -93,7 +96,8 @@ func (b *AuditBook) Entries(ctx context.Context, q store.AuditQuery) ([]store.Au
 
 const (
 	// verifyAuditSQL reads every entry with what its newest erasure has left.
-	verifyAuditSQL = "SELECT " + auditColumns + ", (SELECT e.hash FROM audit_erased e WHERE e.erasure = audit.erased AND e.seq = audit.seq) " +
+	verifyAuditSQL = "SELECT " + auditColumns +
+		", (SELECT e.hash FROM audit_erased e WHERE e.erasure = audit.erased AND e.seq = audit.seq) " +
 		"FROM audit ORDER BY seq"
 	// leftAuditSQL reads what all erasures have left.
 	leftAuditSQL = "SELECT erasure, seq, hash FROM audit_erased ORDER BY erasure, seq"
@@ -194,7 +198,8 @@ func (e *eraser) auditEntry(ctx context.Context, seq int64) error {
 	var was store.AuditEntry
 	var at int64
 	if _, err := e.one(ctx, "SELECT at, kind, actor, door, action, key, question, count, reason, request_id, peer FROM audit WHERE seq = ?", []any{seq},
-		&at, &was.Kind, &was.Actor, &was.Door, &was.Action, &was.Key, &was.Question, &was.Count, &was.Reason, &was.RequestID, &was.Peer); err != nil {
+		&at, &was.Kind, &was.Actor, &was.Door, &was.Action, &was.Key, &was.Question, &was.Count, &was.Reason,
+		&was.RequestID, &was.Peer); err != nil {
 		return err
 	}
 	was.At = moment(at)
@@ -206,18 +211,21 @@ func (e *eraser) auditEntry(ctx context.Context, seq int64) error {
 		if next.Key == "principal/"+name {
 			next.Key = "principal/" + e.pseudonym
 		}
-		next.Reason, next.Question = replaceWord(next.Reason, name, e.pseudonym), replaceWord(next.Question, name, e.pseudonym)
+		next.Reason, next.Question = replaceWord(next.Reason, name, e.pseudonym), replaceWord(next.Question, name,
+			e.pseudonym)
 	}
 	if next == was {
 		return nil
 	}
 	e.rows["audit"]++
-	if err := e.exec(ctx, "UPDATE audit SET actor = ?, key = ?, reason = ?, question = ?, erased = ? WHERE seq = ?", next.Actor, next.Key, next.Reason, next.Question,
+	if err := e.exec(ctx, "UPDATE audit SET actor = ?, key = ?, reason = ?, question = ?, erased = ? WHERE seq = ?",
+		next.Actor, next.Key, next.Reason, next.Question,
 		e.pseudonym, seq); err != nil {
 		return err
 	}
 	hash := next.Digest()
-	return e.exec(ctx, "INSERT OR REPLACE INTO audit_erased (erasure, seq, hash) VALUES (?, ?, ?)", e.pseudonym, seq, hash[:])
+	return e.exec(ctx, "INSERT OR REPLACE INTO audit_erased (erasure, seq, hash) VALUES (?, ?, ?)", e.pseudonym, seq,
+		hash[:])
 }
 
 // auditErasure adds the entry that tells of the erasure, and binds what it has left in the audit.
@@ -244,6 +252,7 @@ func (e *eraser) auditErasure(ctx context.Context, actor string) error {
 		return err
 	}
 	return addAudit(ctx, e.tx, store.AuditEntry{
-		At: e.now, Kind: store.AuditErased, Actor: actor, Action: "erase", Key: "principal/" + e.pseudonym, Count: sum.Rows, Question: sum.Text(),
+		At: e.now, Kind: store.AuditErased, Actor: actor, Action: "erase", Key: "principal/" + e.pseudonym,
+		Count: sum.Rows, Question: sum.Text(),
 	})
 }

@@ -46,14 +46,16 @@ func TestRefusalsOfBeforeAreChained(t *testing.T) {
 	forge(t, path, `INSERT INTO refusals (refusal_id, at, actor, action, key, reason, request_id, peer) VALUES
 (4, 1700000000000001, 'eve', 'put', 'rule/x', 'é', 'r1', ''), (9, 1700000000000002, 'ann', 'entered', '', '', '', '192.0.2.7')`)
 	s := openAt(t, path, Options{})
-	if err := NewAuditBook(s).Add(t.Context(), store.AuditEntry{At: knowledge.At(time.Now()), Kind: store.AuditRead}); err != nil {
+	if err := NewAuditBook(s).Add(t.Context(), store.AuditEntry{At: knowledge.At(time.Now()),
+		Kind: store.AuditRead}); err != nil {
 		t.Fatal(err)
 	}
 	if head, err := NewAuditBook(s).Verify(t.Context(), nil); err != nil || head.Seq != 3 {
 		t.Errorf("the audit verifies up to %s, %v; want entry 3", head, err)
 	}
 	list, err := NewAuditBook(s).Entries(t.Context(), store.AuditQuery{Below: 3, Limit: 9})
-	if err != nil || len(list) != 2 || list[0].Kind != store.AuditEntered || list[1].Kind != store.AuditRefused || list[1].Actor != "eve" || list[1].Reason != "é" {
+	if err != nil || len(list) != 2 || list[0].Kind != store.AuditEntered || list[1].Kind != store.AuditRefused ||
+		list[1].Actor != "eve" || list[1].Reason != "é" {
 		t.Errorf("the entries of before are %+v, %v", list, err)
 	}
 }

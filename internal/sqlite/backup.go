@@ -37,8 +37,10 @@ func (f *file) Backup(ctx context.Context, path string) error {
 	if err := quickCheck(ctx, part); err != nil {
 		return err
 	}
-	if err := errors.Join(remove(part+"-wal"), remove(part+"-shm"), syncPath(part), os.Rename(part, path), syncPath(filepath.Dir(path))); err != nil {
-		return &store.UnavailableError{Reason: "the backup can't be written to " + path + ": look at its space and rights", Err: err}
+	if err := errors.Join(remove(part+"-wal"), remove(part+"-shm"), syncPath(part), os.Rename(part, path),
+		syncPath(filepath.Dir(path))); err != nil {
+		return &store.UnavailableError{Reason: "the backup can't be written to " + path +
+			": look at its space and rights", Err: err}
 	}
 	return nil
 }

@@ -72,7 +72,8 @@ func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error {
 // Newest returns the seq of the newest change, 0 while there is none.
 func (s *Store) Newest(ctx context.Context) (knowledge.Seq, error) {
 	var newest knowledge.Seq
-	err := s.read(ctx, "newest", "SELECT coalesce(max(seq), 0) FROM changes", nil, func(r *sql.Rows) error { return r.Scan(&newest) })
+	err := s.read(ctx, "newest", "SELECT coalesce(max(seq), 0) FROM changes", nil,
+		func(r *sql.Rows) error { return r.Scan(&newest) })
 	return newest, err
 }
 

@@ -52,7 +52,8 @@ func NewBuilder(ctx context.Context, path string) (*Builder, error) {
 
 // prepare drops the indexes, so that each is sorted only once at the end, and begins the first transaction.
 func (b *Builder) prepare() error {
-	rows, err := b.w.conn.QueryContext(b.ctx, "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL")
+	rows, err := b.w.conn.QueryContext(b.ctx,
+		"SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL")
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,8 @@ func (b *Builder) Record(r *knowledge.Record) error {
 		return b.fail(err)
 	}
 	tab := tableOf(r.Key.Kind)
-	if err := b.t.exec(b.ctx, "INSERT INTO "+tab.name+" ("+tab.id+", rank, document) VALUES (?, ?, ?)", r.Key.ID, r.Rank, string(r.JSON)); err != nil {
+	if err := b.t.exec(b.ctx, "INSERT INTO "+tab.name+" ("+tab.id+", rank, document) VALUES (?, ?, ?)", r.Key.ID,
+		r.Rank, string(r.JSON)); err != nil {
 		return b.fail(err)
 	}
 	if err := b.t.addFacets(b.ctx, r, doc); err != nil {

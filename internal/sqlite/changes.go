@@ -15,7 +15,8 @@ const changeColumns = "seq, kind, id, version, verb, batch_id, actor, at, docume
 // insertChange is the statement that writes a change.
 func (t *tx) insertChange(ctx context.Context, c *knowledge.Change) error {
 	args := []any{
-		int64(c.Seq), string(c.Key.Kind), c.Key.ID, c.Version, string(c.Verb), c.Batch[:], c.Actor, micros(c.At), c.Hash[:], c.Chain[:],
+		int64(c.Seq), string(c.Key.Kind), c.Key.ID, c.Version, string(c.Verb), c.Batch[:], c.Actor, micros(c.At),
+		c.Hash[:], c.Chain[:],
 		c.More, nil, nil, nil, nil, nil, nil, nil, nil,
 	}
 	if r := c.Record; r != nil {
@@ -27,7 +28,8 @@ func (t *tx) insertChange(ctx context.Context, c *knowledge.Change) error {
 	if c.Erased != "" {
 		args[18] = c.Erased
 	}
-	return t.exec(ctx, "INSERT INTO changes ("+changeColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", args...)
+	return t.exec(ctx, "INSERT INTO changes ("+changeColumns+
+		") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", args...)
 }
 
 // scanChange reads a change from a row of changeColumns.
@@ -56,8 +58,9 @@ func scanChange(r *sql.Rows, source knowledge.Source) (knowledge.Change, error) 
 	}
 	if text != nil && category != nil && active != nil && rank != nil && updated != nil {
 		c.Record = &knowledge.Record{
-			Key: c.Key, Version: c.Version, Category: *category, Active: *active, Rank: *rank, Updated: moment(*updated),
-			JSON: []byte(*text), Source: source,
+			Key: c.Key, Version: c.Version, Category: *category, Active: *active, Rank: *rank,
+			Updated: moment(*updated),
+			JSON:    []byte(*text), Source: source,
 		}
 	}
 	return c, nil
@@ -91,7 +94,8 @@ func (v view) following(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 	if err := v.kept(ctx, q.After); err != nil {
 		return nil, err
 	}
-	list, err := v.changes(ctx, query, []any{int64(q.After), q.Limit}, make([]knowledge.Change, 0, min(q.Limit, 64)), &q)
+	list, err := v.changes(ctx, query, []any{int64(q.After), q.Limit}, make([]knowledge.Change, 0, min(q.Limit, 64)),
+		&q)
 	for err == nil && len(list) > 0 && list[len(list)-1].More {
 		before := len(list)
 		if list, err = v.changes(ctx, query, []any{int64(list[before-1].Seq), 64}, list, &q); len(list) == before {
@@ -110,7 +114,8 @@ func (v view) following(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 // kept returns a [*store.GoneError] when the log has been trimmed beyond a seq.
 func (v view) kept(ctx context.Context, after knowledge.Seq) error {
 	start := knowledge.Seq(0)
-	err := v.query(ctx, "changes.start", "SELECT value FROM meta WHERE key = 'log_start'", nil, func(r *sql.Rows) error { return r.Scan(&start) })
+	err := v.query(ctx, "changes.start", "SELECT value FROM meta WHERE key = 'log_start'", nil,
+		func(r *sql.Rows) error { return r.Scan(&start) })
 	if err != nil {
 		return err
 	}
@@ -121,7 +126,8 @@ func (v view) kept(ctx context.Context, after knowledge.Seq) error {
 }
 
 // changes appends the changes of a statement to a list, until the bytes of the list end the answer.
-func (v view) changes(ctx context.Context, query string, args []any, list []knowledge.Change, q *knowledge.ChangeQuery) ([]knowledge.Change, error) {
+func (v view) changes(ctx context.Context, query string, args []any, list []knowledge.Change,
+	q *knowledge.ChangeQuery) ([]knowledge.Change, error) {
 	if list == nil {
 		list = []knowledge.Change{}
 	}

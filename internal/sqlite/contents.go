@@ -27,7 +27,8 @@ func ReadContents(ctx context.Context, path string) (c knowledge.Contents, err e
 			tables = append(tables, "(SELECT count(*) FROM "+tableOf(k).name+")")
 		}
 	}
-	err = db.QueryRowContext(ctx, "SELECT "+strings.Join(tables, " + ")+", (SELECT count(*) FROM principals), (SELECT count(*) FROM changes)").
+	err = db.QueryRowContext(ctx, "SELECT "+strings.Join(tables, " + ")+
+		", (SELECT count(*) FROM principals), (SELECT count(*) FROM changes)").
 		Scan(&c.Documents, &c.Principals, &c.Changes)
 	return c, translate(ctx, err)
 }

@@ -72,7 +72,8 @@ func (l *look) similar(word string) ([]string, error) {
 	}
 	for _, r := range starts {
 		from, to := string(r), string(r+1)
-		err := l.query(l.ctx, "search.similar", "SELECT term FROM search_terms WHERE term >= ? AND term < ? LIMIT ?", []any{from, to, maxNeighbours},
+		err := l.query(l.ctx, "search.similar", "SELECT term FROM search_terms WHERE term >= ? AND term < ? LIMIT ?",
+			[]any{from, to, maxNeighbours},
 			func(r *sql.Rows) error {
 				var term sql.RawBytes
 				if err := r.Scan(&term); err != nil {
@@ -115,7 +116,8 @@ func (l *look) corrections(masks []uint64) []knowledge.Correction {
 // holds reports whether a document contains a word exactly.
 func (l *look) holds(number int64, word string) bool {
 	if at, ok := slices.BinarySearch(l.numbers, number); ok {
-		return slices.ContainsFunc(l.entries[at].entry.Postings, func(p knowledge.Posting) bool { return p.Term == word })
+		return slices.ContainsFunc(l.entries[at].entry.Postings,
+			func(p knowledge.Posting) bool { return p.Term == word })
 	}
 	chunk, at := number>>chunkBits, number&(chunkSize-1)
 	for i := range l.lists {

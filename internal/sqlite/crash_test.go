@@ -24,8 +24,8 @@ import (
 // batchSize is how many documents each batch of a child process has.
 const batchSize = 20
 
-// TestChild is what a child process runs: it does what its arguments say until it is killed, and writes a line for everything
-// that was acknowledged.
+// TestChild is what a child process runs: it does what its arguments say until it is killed, and writes a line for
+// everything that was acknowledged.
 func TestChild(t *testing.T) {
 	if flag.NArg() != 2 {
 		t.Skip("only for child processes of other tests")
@@ -89,7 +89,8 @@ func hammer(t *testing.T, write func() (uuid.UUID, error)) {
 // child starts this test binary as another process, and returns its lines. It is killed at the end of the test.
 func child(t *testing.T, args ...string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], append([]string{"-test.run=^TestChild$", "-test.timeout=2m"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), os.Args[0], append([]string{"-test.run=^TestChild$", "-test.timeout=2m"},
+		args...)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -24,8 +24,8 @@ func (c *cut) Done() <-chan struct{} {
 	return c.Context.Done()
 }
 
-// TestAReadThatIsCutOffLeavesNoTransactionBehind ends reads at every step. Whoever uses the same connection next finds it as it should
-// be: the driver may call a statement cut off that was done.
+// TestAReadThatIsCutOffLeavesNoTransactionBehind ends reads at every step. Whoever uses the same connection next finds
+// it as it should be: the driver may call a statement cut off that was done.
 func TestAReadThatIsCutOffLeavesNoTransactionBehind(t *testing.T) {
 	t.Parallel()
 	s := openTest(t, Options{Readers: 1})

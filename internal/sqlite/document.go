@@ -30,13 +30,15 @@ func (t *tx) current(ctx context.Context, key knowledge.Key) (current, error) {
 
 // put writes a document, its facets and its search entries. Pending is the batch that still waits for the primary, if
 // any.
-func (t *tx) put(ctx context.Context, rec *knowledge.Record, doc knowledge.Document, before current, pending knowledge.BatchID) error {
+func (t *tx) put(ctx context.Context, rec *knowledge.Record, doc knowledge.Document, before current,
+	pending knowledge.BatchID) error {
 	tab := tableOf(rec.Key.Kind)
 	var waits any
 	if pending != (knowledge.BatchID{}) {
 		waits = pending[:]
 	}
-	err := t.exec(ctx, "INSERT INTO "+tab.name+" ("+tab.id+", rank, pending, document) VALUES (?, ?, ?, ?) ON CONFLICT ("+tab.id+
+	err := t.exec(ctx, "INSERT INTO "+tab.name+" ("+tab.id+
+		", rank, pending, document) VALUES (?, ?, ?, ?) ON CONFLICT ("+tab.id+
 		") DO UPDATE SET rank = excluded.rank, pending = excluded.pending, document = excluded.document",
 		rec.Key.ID, rec.Rank, waits, string(rec.JSON))
 	if err != nil {
@@ -92,7 +94,8 @@ func (t *tx) setPurged(ctx context.Context, key knowledge.Key, version int64) er
 
 // lastPurged returns the last version of a purged document; 0 if it was never purged.
 func (t *tx) lastPurged(ctx context.Context, key knowledge.Key) (version int64, err error) {
-	_, err = t.one(ctx, "SELECT version FROM purged WHERE kind = ? AND id = ?", []any{string(key.Kind), key.ID}, &version)
+	_, err = t.one(ctx, "SELECT version FROM purged WHERE kind = ? AND id = ?", []any{string(key.Kind), key.ID},
+		&version)
 	return version, err
 }
 
@@ -133,7 +136,8 @@ func scanRecord(r *sql.Rows, kind knowledge.Kind, source knowledge.Source, more 
 	var updated int64
 	var pending []byte
 	var text string
-	err := r.Scan(append([]any{&rec.Key.ID, &rec.Version, &rec.Category, &rec.Active, &rec.Rank, &updated, &pending, &text}, more...)...)
+	err := r.Scan(append([]any{&rec.Key.ID, &rec.Version, &rec.Category, &rec.Active, &rec.Rank, &updated, &pending,
+		&text}, more...)...)
 	rec.Updated, rec.JSON = moment(updated), []byte(text)
 	copy(rec.Pending[:], pending)
 	return rec, err
@@ -166,9 +170,10 @@ func (s *Store) absent(key knowledge.Key) error {
 // get returns a document, nil when there is none.
 func (v view) get(ctx context.Context, key knowledge.Key) (rec *knowledge.Record, err error) {
 	tab := tableOf(key.Kind)
-	err = v.query(ctx, "get", "SELECT "+tab.columns()+" FROM "+tab.name+" WHERE "+tab.id+" = ?", []any{key.ID}, func(r *sql.Rows) error {
-		rec, err = scanRecord(r, key.Kind, v.f.source)
-		return err
-	})
+	err = v.query(ctx, "get", "SELECT "+tab.columns()+" FROM "+tab.name+" WHERE "+tab.id+" = ?",
+		[]any{key.ID}, func(r *sql.Rows) error {
+			rec, err = scanRecord(r, key.Kind, v.f.source)
+			return err
+		})
 	return rec, err
 }

@@ -93,7 +93,8 @@ func (h handle) open() (*sql.DB, error) {
 		q.Set("_txlock", "deferred")
 	} else {
 		q.Add("_pragma", "secure_delete(1)") // purged texts must not stay in free space
-		q.Add("_pragma", "temp_store(2)")    // keep statement journals in memory: as files they were a fifth of the time of a bulk write
+		// keep statement journals in memory: as files they were a fifth of the time of a bulk write
+		q.Add("_pragma", "temp_store(2)")
 	}
 	c, err := driver.NewConnector("file:" + (&url.URL{Path: h.path}).EscapedPath() + "?" + q.Encode())
 	if err != nil {
@@ -129,7 +130,8 @@ func contract(err error) error {
 	u := &store.UnavailableError{Err: err}
 	switch code(err) & 0xff {
 	case codes.SQLITE_BUSY, codes.SQLITE_LOCKED, codes.SQLITE_PROTOCOL:
-		u.Reason, u.RetryAfter, u.NotDone = "another process holds a lock on the database file: try again", time.Second, true
+		u.Reason, u.RetryAfter, u.NotDone = "another process holds a lock on the database file: try again",
+			time.Second, true
 	case codes.SQLITE_FULL:
 		u.Reason = "the disk of the data directory is full: free some space; nothing is lost, and reads still work"
 		u.ReadOnly, u.NotDone, u.RetryAfter = true, true, 10*time.Second
@@ -142,7 +144,8 @@ func contract(err error) error {
 	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB, codes.SQLITE_FORMAT:
 		u.Reason, u.Halt = "the database file is damaged: restore it from a backup", true
 	case codes.SQLITE_CANTOPEN, codes.SQLITE_AUTH:
-		u.Reason, u.Halt, u.NotDone = "the database file can't be opened: look at the data directory and its rights", true, true
+		u.Reason, u.Halt, u.NotDone = "the database file can't be opened: look at the data directory and its rights",
+			true, true
 	case codes.SQLITE_NOMEM:
 		u.Reason, u.RetryAfter = "out of memory", 10*time.Second
 	case codes.SQLITE_INTERRUPT:

@@ -12,7 +12,8 @@ import (
 
 // The translated C library must be the one that the driver was translated against.
 func TestLibcIsTheOneThatTheDriverNames(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Path}} {{.Version}} {{.Dir}}", "modernc.org/libc", "modernc.org/sqlite").Output()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Path}} {{.Version}} {{.Dir}}",
+		"modernc.org/libc", "modernc.org/sqlite").Output()
 	if err != nil {
 		needs.Missing(t, "the go command can't tell the modules: %v", err)
 	}
@@ -26,9 +27,11 @@ func TestLibcIsTheOneThatTheDriverNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(mod)) {
-		if f := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require ")); len(f) >= 2 && f[0] == "modernc.org/libc" {
+		if f := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require ")); len(f) >= 2 &&
+			f[0] == "modernc.org/libc" {
 			if f[1] != ours[1] {
-				t.Errorf("go.mod has modernc.org/libc %s, and modernc.org/sqlite %s wants exactly %s", ours[1], driver[1], f[1])
+				t.Errorf("go.mod has modernc.org/libc %s, and modernc.org/sqlite %s wants exactly %s", ours[1],
+					driver[1], f[1])
 			}
 			return
 		}

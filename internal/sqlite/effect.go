@@ -66,7 +66,8 @@ func (b *EffectBook) PutEffects(ctx context.Context, list ...store.Effect) error
 			if err != nil {
 				return err
 			}
-			err = t.exec(ctx, "INSERT INTO effects (key, verdict, effect) VALUES (?, ?, ?)", list[i].Key, list[i].Verdict, string(text))
+			err = t.exec(ctx, "INSERT INTO effects (key, verdict, effect) VALUES (?, ?, ?)", list[i].Key,
+				list[i].Verdict, string(text))
 			if err != nil {
 				return err
 			}
@@ -81,7 +82,8 @@ func effectsSQL(q store.EffectQuery) (query string, args []any) {
 	case q.Key != "":
 		return "SELECT effect FROM effects WHERE key = ?", []any{q.Key}
 	case q.Verdict != "":
-		return "SELECT effect FROM effects WHERE verdict = ? AND key > ? ORDER BY key LIMIT ?", []any{q.Verdict, q.After, q.Limit}
+		return "SELECT effect FROM effects WHERE verdict = ? AND key > ? ORDER BY key LIMIT ?",
+			[]any{q.Verdict, q.After, q.Limit}
 	}
 	return "SELECT effect FROM effects WHERE key > ? ORDER BY key LIMIT ?", []any{q.After, q.Limit}
 }

@@ -120,11 +120,14 @@ func (e *eraser) find(ctx context.Context) ([]string, error) {
 		}
 	}
 	for _, query := range []string{
-		"SELECT principal_id FROM principals", "SELECT DISTINCT id FROM changes WHERE kind = 'principal'", "SELECT id FROM purged WHERE kind = 'principal'",
+		"SELECT principal_id FROM principals", "SELECT DISTINCT id FROM changes WHERE kind = 'principal'",
+		"SELECT id FROM purged WHERE kind = 'principal'",
 		"SELECT id FROM below WHERE kind = 'principal'", "SELECT id FROM overlays WHERE kind = 'principal'",
-		"SELECT DISTINCT actor FROM changes", "SELECT DISTINCT entered_by FROM changes WHERE entered_by IS NOT NULL", "SELECT DISTINCT actor FROM batches",
+		"SELECT DISTINCT actor FROM changes", "SELECT DISTINCT entered_by FROM changes WHERE entered_by IS NOT NULL",
+		"SELECT DISTINCT actor FROM batches",
 		"SELECT DISTINCT actor FROM audit", "SELECT DISTINCT substr(key, 11) FROM audit WHERE key LIKE 'principal/%'",
-		"SELECT DISTINCT by FROM job_runs", "SELECT DISTINCT by FROM job_pauses", "SELECT DISTINCT standing ->> '$.by' FROM standings",
+		"SELECT DISTINCT by FROM job_runs", "SELECT DISTINCT by FROM job_pauses",
+		"SELECT DISTINCT standing ->> '$.by' FROM standings",
 	} {
 		if err := e.texts(ctx, found, query); err != nil {
 			return nil, err
@@ -209,7 +212,8 @@ func (e *eraser) documents(ctx context.Context, kind knowledge.Kind) error {
 				continue
 			}
 		}
-		if err := e.exec(ctx, "UPDATE "+tab.name+" SET "+tab.id+" = ?, document = ? WHERE "+tab.id+" = ?", next, text, id); err != nil {
+		if err := e.exec(ctx, "UPDATE "+tab.name+" SET "+tab.id+" = ?, document = ? WHERE "+tab.id+" = ?", next, text,
+			id); err != nil {
 			return err
 		}
 	}
@@ -275,7 +279,8 @@ func (e *eraser) change(ctx context.Context, seq int64) error {
 		return err
 	}
 	digest := knowledge.ErasedDigest(&c, hash)
-	return e.exec(ctx, "INSERT OR REPLACE INTO erased (erasure, seq, document_hash, digest) VALUES (?, ?, ?, ?)", e.pseudonym, seq, hash[:], digest[:])
+	return e.exec(ctx, "INSERT OR REPLACE INTO erased (erasure, seq, document_hash, digest) VALUES (?, ?, ?, ?)",
+		e.pseudonym, seq, hash[:], digest[:])
 }
 
 func (e *eraser) logged(ctx context.Context, seq int64) (c knowledge.Change, err error) {
@@ -340,7 +345,8 @@ func (e *eraser) conclude(ctx context.Context, r *store.ErasureRequest) (knowled
 	}
 	b := &knowledge.Batch{ID: r.Batch, Actor: actor}
 	if err := e.tx.log(ctx, b, &knowledge.Change{
-		Batch: r.Batch, Verb: knowledge.ChangeVerb(now.doc, next), Key: key, Version: rec.Version, Record: rec, Actor: actor, At: at,
+		Batch: r.Batch, Verb: knowledge.ChangeVerb(now.doc, next), Key: key, Version: rec.Version, Record: rec,
+		Actor: actor, At: at,
 		Hash: sha256.Sum256(rec.JSON),
 	}); err != nil {
 		return 0, err

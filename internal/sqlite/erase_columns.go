@@ -33,7 +33,8 @@ func (e *eraser) columns(ctx context.Context) error {
 func (e *eraser) words(ctx context.Context) error {
 	for _, at := range []struct{ table, column string }{{"job_runs", "changed"}, {"job_runs", "error"}} {
 		for _, name := range e.names {
-			list, err := column[string](ctx, e.tx, "SELECT DISTINCT "+at.column+" FROM "+at.table+" WHERE instr("+at.column+", ?) > 0", name)
+			list, err := column[string](ctx, e.tx, "SELECT DISTINCT "+at.column+" FROM "+at.table+" WHERE instr("+
+				at.column+", ?) > 0", name)
 			if err != nil {
 				return err
 			}
@@ -42,7 +43,8 @@ func (e *eraser) words(ctx context.Context) error {
 				if next == text {
 					continue
 				}
-				n, err := e.execCount(ctx, "UPDATE "+at.table+" SET "+at.column+" = ? WHERE "+at.column+" = ?", next, text)
+				n, err := e.execCount(ctx, "UPDATE "+at.table+" SET "+at.column+" = ? WHERE "+at.column+" = ?", next,
+					text)
 				if err != nil {
 					return err
 				}
@@ -91,7 +93,8 @@ func (e *eraser) layers(ctx context.Context) error {
 		for _, k := range keys {
 			var text string
 			const at = " WHERE kind = ? AND id = ? AND ? = "
-			if _, err := e.one(ctx, "SELECT document FROM "+table+at+layer, []any{k.kind, k.id, k.n}, &text); err != nil {
+			if _, err := e.one(ctx, "SELECT document FROM "+table+at+layer, []any{k.kind, k.id, k.n},
+				&text); err != nil {
 				return err
 			}
 			next, err := e.redacted(knowledge.Kind(k.kind), text)
@@ -110,7 +113,8 @@ func (e *eraser) layers(ctx context.Context) error {
 			if !e.person.IsID(name) {
 				continue
 			}
-			if err := e.exec(ctx, "UPDATE OR REPLACE "+table+" SET id = ? WHERE kind = 'principal' AND id = ?", e.pseudonym, name); err != nil {
+			if err := e.exec(ctx, "UPDATE OR REPLACE "+table+" SET id = ? WHERE kind = 'principal' AND id = ?",
+				e.pseudonym, name); err != nil {
 				return err
 			}
 		}

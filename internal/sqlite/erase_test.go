@@ -28,9 +28,11 @@ type erasing struct {
 	Archive
 }
 
-// TestAMirrorErasesWhatItsPrimaryHasErased follows a primary before and after an erasure, and from its beginning afterwards.
+// TestAMirrorErasesWhatItsPrimaryHasErased follows a primary before and after an erasure, and from its beginning
+// afterwards.
 func TestAMirrorErasesWhatItsPrimaryHasErased(t *testing.T) {
-	primary, followed, late := openTest(t, Options{}), openTest(t, Options{Mirror: true}), openTest(t, Options{Mirror: true})
+	primary, followed, late := openTest(t, Options{}), openTest(t, Options{Mirror: true}),
+		openTest(t, Options{Mirror: true})
 	storetest.FillWithPerson(t, primary)
 	replicated(t, followed, feed(t, primary, 0))
 	waiting := storetest.Rule(func(r *knowledge.Rule) {
@@ -41,7 +43,8 @@ func TestAMirrorErasesWhatItsPrimaryHasErased(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := followed.Overlay(t.Context(), store.Entry{Batch: knowledge.Batch{ID: knowledge.NewBatchID()}, Left: []store.Left{{Key: rec.Key, Record: rec}}}); err != nil {
+	if err := followed.Overlay(t.Context(), store.Entry{Batch: knowledge.Batch{ID: knowledge.NewBatchID()},
+		Left: []store.Left{{Key: rec.Key, Record: rec}}}); err != nil {
 		t.Fatal(err)
 	}
 	at := knowledge.Seq(len(feed(t, primary, 0)))
@@ -81,7 +84,8 @@ func inFiles(t *testing.T, s *Store) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, keep := range []string{storetest.Bystander, "Ask Ines Vogel before you merge.", "Ines Vogel the Second"} {
+		for _, keep := range []string{storetest.Bystander, "Ask Ines Vogel before you merge.",
+			"Ines Vogel the Second"} {
 			data = bytes.ReplaceAll(data, []byte(keep), nil)
 		}
 		for _, name := range []string{storetest.Erased, storetest.ErasedName, "I. Vogel"} {
@@ -108,14 +112,16 @@ func TestAnErasureIsNoCoverForAForger(t *testing.T) {
 	const other = "(SELECT seq FROM changes WHERE erased IS NULL AND actor = 'root' ORDER BY seq LIMIT 1)"
 	const one = "(SELECT seq FROM changes WHERE erased IS NOT NULL AND entered_by IS NOT NULL ORDER BY seq LIMIT 1)"
 	for name, statement := range map[string]string{
-		"the actor of an erased change":         "UPDATE changes SET actor = 'mallory' WHERE seq = " + one,
-		"who entered it":                        "UPDATE changes SET entered_by = 'mallory' WHERE seq = " + one,
-		"its document":                          "UPDATE changes SET document = replace(document, 'Close', 'Leave') WHERE seq = " + one,
-		"that a person was erased":              "UPDATE changes SET erased = (SELECT erasure FROM erased LIMIT 1), actor = 'mallory' WHERE seq = " + other,
-		"an erasure that there was not":         "UPDATE changes SET erased = 'erased-0', actor = 'mallory' WHERE seq = " + other,
-		"a row of the list":                     "UPDATE erased SET digest = zeroblob(32) WHERE seq = " + one,
-		"a row taken out of the list":           "DELETE FROM erased WHERE seq = " + one,
-		"a row put into the list":               "INSERT INTO erased SELECT erasure, " + other + ", document_hash, digest FROM erased LIMIT 1",
+		"the actor of an erased change": "UPDATE changes SET actor = 'mallory' WHERE seq = " + one,
+		"who entered it":                "UPDATE changes SET entered_by = 'mallory' WHERE seq = " + one,
+		"its document":                  "UPDATE changes SET document = replace(document, 'Close', 'Leave') WHERE seq = " + one,
+		"that a person was erased":      "UPDATE changes SET erased = (SELECT erasure FROM erased LIMIT 1), actor = 'mallory' WHERE seq = " + other,
+		"an erasure that there was not": "UPDATE changes SET erased = 'erased-0', actor = 'mallory' WHERE seq = " +
+			other,
+		"a row of the list":           "UPDATE erased SET digest = zeroblob(32) WHERE seq = " + one,
+		"a row taken out of the list": "DELETE FROM erased WHERE seq = " + one,
+		"a row put into the list": "INSERT INTO erased SELECT erasure, " + other +
+			", document_hash, digest FROM erased LIMIT 1",
 		"that nobody was erased from it":        "UPDATE changes SET erased = NULL WHERE seq = " + one,
 		"the erasure's document":                "UPDATE principals SET document = json_set(document, '$.erasure.rows', 0) WHERE erasure IS NOT NULL",
 		"an erased change's place in the chain": "UPDATE changes SET chain = zeroblob(32) WHERE seq = " + one,

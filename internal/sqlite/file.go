@@ -51,8 +51,9 @@ type file struct {
 // openFile migrates and checks the file, and opens the reading and the writing connections.
 func openFile(ctx context.Context, path string, r role, o Options, committed func(head)) (*file, error) {
 	f := &file{
-		opts: o.withDefaults(), path: path, role: r, source: knowledge.SourcePrimary, now: time.Now, committed: committed,
-		jobs: make(chan *job, queueLength), quit: make(chan struct{}), done: make(chan struct{}),
+		opts: o.withDefaults(), path: path, role: r, source: knowledge.SourcePrimary, now: time.Now,
+		committed: committed,
+		jobs:      make(chan *job, queueLength), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	if r == mirror {
 		f.source = knowledge.SourceMirror
@@ -168,7 +169,8 @@ func (f *file) Present() error {
 	if err == nil && os.SameFile(is, now) {
 		return nil
 	}
-	return &store.UnavailableError{Halt: true, Err: err, Reason: "the database file " + f.path + " was deleted, moved or replaced while it was open"}
+	return &store.UnavailableError{Halt: true, Err: err, Reason: "the database file " + f.path +
+		" was deleted, moved or replaced while it was open"}
 }
 
 // quickCheck checks for damage on a new connection: on one that has searched, it would report damage that there is
@@ -191,7 +193,8 @@ func quickCheck(ctx context.Context, path string) error {
 		err = fmt.Errorf("%w: %s", errDamaged, found)
 	}
 	return &store.UnavailableError{Halt: true, NotDone: true, Err: err, Reason: fmt.Sprintf(
-		"the database file %s is damaged: move it away and restore a backup; keep the damaged file until that is done", path)}
+		"the database file %s is damaged: move it away and restore a backup; keep the damaged file until that is done",
+		path)}
 }
 
 // advise adds to the error of a damaged file its path and what to do. A mirror is rebuilt and needs no backup.
@@ -203,11 +206,14 @@ func (f *file) advise(err error) error {
 	told := *u
 	switch f.role {
 	case primary:
-		told.Reason = "the database file " + f.path + " is damaged: stop the server, move the file away and restore a backup; keep the damaged file until that is done"
+		told.Reason = "the database file " + f.path +
+			" is damaged: stop the server, move the file away and restore a backup; keep the damaged file until that is done"
 	case mirror:
-		told.Reason = "the mirror in " + f.path + " is damaged: it is rebuilt automatically as soon as the primary answers, and needs no backup"
+		told.Reason = "the mirror in " + f.path +
+			" is damaged: it is rebuilt automatically as soon as the primary answers, and needs no backup"
 	case journal:
-		told.Reason = "the journal " + f.path + " is damaged: save what can still be read with tenet doctor journal --export, then stop the server and move the journal away"
+		told.Reason = "the journal " + f.path +
+			" is damaged: save what can still be read with tenet doctor journal --export, then stop the server and move the journal away"
 	}
 	return &told
 }

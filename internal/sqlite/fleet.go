@@ -45,10 +45,12 @@ func standingsSQL(q store.FleetQuery) (query string, args []any) {
 	if q.Limit == 0 {
 		q.Limit = store.FleetLimit
 	}
-	query, args = "SELECT standing FROM standings WHERE repository > ? ORDER BY repository LIMIT ?", []any{q.After, q.Limit}
+	query, args = "SELECT standing FROM standings WHERE repository > ? ORDER BY repository LIMIT ?",
+		[]any{q.After, q.Limit}
 	switch {
 	case !q.Touched.IsZero():
-		query, args = "SELECT standing FROM standings WHERE touched >= ? ORDER BY touched LIMIT ?", []any{micros(q.Touched), q.Limit}
+		query, args = "SELECT standing FROM standings WHERE touched >= ? ORDER BY touched LIMIT ?",
+			[]any{micros(q.Touched), q.Limit}
 	case len(q.IDs) > 0:
 		query, args = "SELECT standing FROM standings WHERE repository IN (SELECT value FROM json_each(?)) ORDER BY repository LIMIT ?",
 			[]any{asJSON(q.IDs), q.Limit}

@@ -97,7 +97,8 @@ func (t *tx) enter(ctx context.Context, rec *knowledge.Record, doc knowledge.Doc
 // unindex removes a document from the search index.
 func (t *tx) unindex(ctx context.Context, key knowledge.Key) error {
 	var number int64
-	ok, err := t.one(ctx, "DELETE FROM search WHERE kind = ? AND id = ? RETURNING number", []any{string(key.Kind), key.ID}, &number)
+	ok, err := t.one(ctx, "DELETE FROM search WHERE kind = ? AND id = ? RETURNING number",
+		[]any{string(key.Kind), key.ID}, &number)
 	if err != nil || !ok {
 		return err
 	}
@@ -141,7 +142,8 @@ func (w *writer) flush(ctx context.Context, e *entries) error {
 	}
 	if waiting+len(e.adds) < waitingMax {
 		for _, number := range slices.Sorted(maps.Keys(e.adds)) {
-			err := w.exec(ctx, "INSERT INTO search_waiting (number, entry) VALUES (?, ?)", number, e.adds[number].encode())
+			err := w.exec(ctx, "INSERT INTO search_waiting (number, entry) VALUES (?, ?)", number,
+				e.adds[number].encode())
 			if err != nil {
 				return err
 			}
@@ -320,13 +322,15 @@ const reindexStep = 2000
 // reindex rebuilds the lists if their format is not the program's, as after an upgrade.
 func (w *writer) reindex(ctx context.Context, said func(done, all int)) error {
 	var form int
-	if _, err := w.one(ctx, "SELECT value FROM meta WHERE key = 'search_form'", nil, &form); err != nil || form == knowledge.IndexForm {
+	if _, err := w.one(ctx, "SELECT value FROM meta WHERE key = 'search_form'", nil, &form); err != nil ||
+		form == knowledge.IndexForm {
 		return err
 	}
 	if err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	for _, table := range []string{"search", "search_waiting", "search_words", "search_chunks", "search_gone", "search_terms"} {
+	for _, table := range []string{"search", "search_waiting", "search_words", "search_chunks", "search_gone",
+		"search_terms"} {
 		if err := w.exec(ctx, "DELETE FROM "+table); err != nil {
 			return w.undo(ctx, err)
 		}
@@ -370,7 +374,8 @@ func (w *writer) undo(ctx context.Context, err error) error {
 // reindexSome indexes the next documents after an id, and returns their number and the last id.
 func (w *writer) reindexSome(ctx context.Context, kind knowledge.Kind, after string) (n int, last string, err error) {
 	tab := tableOf(kind)
-	st, err := w.stmt(ctx, "SELECT "+tab.id+", document FROM "+tab.name+" WHERE "+tab.id+" > ? ORDER BY "+tab.id+" LIMIT ?") //nolint:sqlclosecheck // closed with its writer
+	st, err := w.stmt(ctx, "SELECT "+tab.id+", document FROM "+tab.name+" WHERE "+tab.id+" > ? ORDER BY "+tab.id+
+		" LIMIT ?") //nolint:sqlclosecheck // closed with its writer
 	if err != nil {
 		return 0, "", err
 	}

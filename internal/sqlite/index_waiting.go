@@ -38,12 +38,13 @@ func (w *waiting) store(known map[int64]*indexed) {
 // waiting returns the waiting documents, in the order of their numbers.
 func (v view) waiting(ctx context.Context) ([]int64, []*indexed, error) {
 	var numbers []int64
-	err := v.query(ctx, "search.waiting", "SELECT number FROM search_waiting ORDER BY number", nil, func(r *sql.Rows) error {
-		var n int64
-		err := r.Scan(&n)
-		numbers = append(numbers, n)
-		return err
-	})
+	err := v.query(ctx, "search.waiting", "SELECT number FROM search_waiting ORDER BY number",
+		nil, func(r *sql.Rows) error {
+			var n int64
+			err := r.Scan(&n)
+			numbers = append(numbers, n)
+			return err
+		})
 	if err != nil || len(numbers) == 0 {
 		return nil, nil, err
 	}
@@ -89,7 +90,8 @@ func prefixRange(prefix string) (from, to string) { return prefix, prefix + "\U0
 func (v view) terms(ctx context.Context, prefix string, waiting []*indexed) ([]string, bool, error) {
 	from, to := prefixRange(prefix)
 	set := map[string]bool{}
-	query, args := "SELECT term FROM search_terms WHERE term >= ? AND term < ? LIMIT ?", []any{from, to, maxBeginnings + 1}
+	query, args := "SELECT term FROM search_terms WHERE term >= ? AND term < ? LIMIT ?",
+		[]any{from, to, maxBeginnings + 1}
 	if prefix[0] == 2 { // ids are no words: each chunk has its own
 		query = "SELECT w.term FROM search_chunks c CROSS JOIN search_words w ON w.chunk = c.chunk AND w.term >= ? AND w.term < ? LIMIT ?"
 	}
@@ -103,7 +105,8 @@ func (v view) terms(ctx context.Context, prefix string, waiting []*indexed) ([]s
 		return nil, false, err
 	}
 	for _, x := range waiting {
-		i, _ := slices.BinarySearchFunc(x.entry.Postings, prefix, func(p knowledge.Posting, want string) int { return cmp.Compare(p.Term, want) })
+		i, _ := slices.BinarySearchFunc(x.entry.Postings, prefix,
+			func(p knowledge.Posting, want string) int { return cmp.Compare(p.Term, want) })
 		for ; i < len(x.entry.Postings) && strings.HasPrefix(x.entry.Postings[i].Term, prefix); i++ {
 			set[x.entry.Postings[i].Term] = true
 		}

@@ -101,16 +101,17 @@ func (j *Journal) Find(ctx context.Context, id knowledge.BatchID) (store.Entry, 
 	var e store.Entry
 	var out store.Outcome
 	found := false
-	err := j.read(ctx, "journal.find", "SELECT "+entryColumns+", "+outcomeColumns+" FROM entries WHERE id = ?", []any{id[:]}, func(r *sql.Rows) error {
-		found = true
-		var versions string
-		var err error
-		if e, err = scanEntry(r, &out.State, &out.Seq, &versions, &out.Why); err != nil {
+	err := j.read(ctx, "journal.find", "SELECT "+entryColumns+", "+outcomeColumns+" FROM entries WHERE id = ?",
+		[]any{id[:]}, func(r *sql.Rows) error {
+			found = true
+			var versions string
+			var err error
+			if e, err = scanEntry(r, &out.State, &out.Seq, &versions, &out.Why); err != nil {
+				return err
+			}
+			out.Versions, err = decodeVersions(versions)
 			return err
-		}
-		out.Versions, err = decodeVersions(versions)
-		return err
-	})
+		})
 	if err == nil && !found {
 		err = store.ErrNotFound
 	}
@@ -155,7 +156,8 @@ func (j *Journal) entries(ctx context.Context, name, query string, args ...any) 
 }
 
 // Applied records the result of a batch at the primary; the batch waits no longer.
-func (j *Journal) Applied(ctx context.Context, id knowledge.BatchID, seq knowledge.Seq, versions map[knowledge.Key]int64) error {
+func (j *Journal) Applied(ctx context.Context, id knowledge.BatchID, seq knowledge.Seq,
+	versions map[knowledge.Key]int64) error {
 	text, err := encodeVersions(versions)
 	if err != nil {
 		return contract(err)
@@ -168,7 +170,8 @@ func (j *Journal) Applied(ctx context.Context, id knowledge.BatchID, seq knowled
 
 // settle sets the outcome of a waiting batch. A batch that no longer waits stays as it is. An unknown batch is added
 // first, if its row is given.
-func (j *Journal) settle(ctx context.Context, name string, id knowledge.BatchID, row *entryRow, how func(ctx context.Context, t *tx, seq int64) error) error {
+func (j *Journal) settle(ctx context.Context, name string, id knowledge.BatchID, row *entryRow,
+	how func(ctx context.Context, t *tx, seq int64) error) error {
 	freed := int64(0)
 	err := j.do(ctx, name, func(ctx context.Context, t *tx) error {
 		freed = 0
@@ -220,7 +223,8 @@ func (j *Journal) Forget(ctx context.Context, before knowledge.Time) (int64, err
 		if err != nil {
 			return err
 		}
-		n, err = t.execCount(ctx, "DELETE FROM entries WHERE settled_at < ? AND state IN ('applied', 'resolved')", micros(before))
+		n, err = t.execCount(ctx, "DELETE FROM entries WHERE settled_at < ? AND state IN ('applied', 'resolved')",
+			micros(before))
 		return err
 	})
 	return n, err

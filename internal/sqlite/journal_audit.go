@@ -27,7 +27,9 @@ func (j *Journal) AddAudit(ctx context.Context, list ...store.AuditEntry) error 
 			return err
 		}
 		if waiting+len(list) > auditWaiting {
-			return &store.UnavailableError{Reason: fmt.Sprintf("%d entries of the audit wait in the journal, which is as many as there may be", waiting), NotDone: true}
+			return &store.UnavailableError{Reason: fmt.Sprintf(
+				"%d entries of the audit wait in the journal, which is as many as there may be", waiting),
+				NotDone: true}
 		}
 		for i := range list {
 			text, err := json.Marshal(list[i])
@@ -42,17 +44,18 @@ func (j *Journal) AddAudit(ctx context.Context, list ...store.AuditEntry) error 
 	})
 }
 
-// TakeAudit passes the stored entries to add, the oldest first, and deletes them when add has succeeded. A crash between the two adds
-// them twice rather than never.
+// TakeAudit passes the stored entries to add, the oldest first, and deletes them when add has succeeded. A crash
+// between the two adds them twice rather than never.
 func (j *Journal) TakeAudit(ctx context.Context, add func(context.Context, ...store.AuditEntry) error) error {
 	for {
 		last := int64(0)
 		var list []store.AuditEntry
-		err := j.read(ctx, "journal.audit", "SELECT id, entry FROM audit ORDER BY id LIMIT ?", []any{auditAtOnce}, func(r *sql.Rows) error {
-			e, err := scanWaiting(r, &last)
-			list = append(list, e)
-			return err
-		})
+		err := j.read(ctx, "journal.audit", "SELECT id, entry FROM audit ORDER BY id LIMIT ?",
+			[]any{auditAtOnce}, func(r *sql.Rows) error {
+				e, err := scanWaiting(r, &last)
+				list = append(list, e)
+				return err
+			})
 		if err != nil || len(list) == 0 {
 			return err
 		}
@@ -85,14 +88,15 @@ func (j *Journal) Audit(ctx context.Context, q store.AuditQuery) ([]store.AuditE
 	if q.Below > 0 {
 		return list, nil // those have no number yet
 	}
-	err := j.read(ctx, "journal.audit", "SELECT id, entry FROM audit ORDER BY id DESC LIMIT ?", []any{auditWaiting}, func(r *sql.Rows) error {
-		var id int64
-		e, err := scanWaiting(r, &id)
-		if err == nil && len(list) < q.Limit && q.Admits(&e) {
-			list = append(list, e)
-		}
-		return err
-	})
+	err := j.read(ctx, "journal.audit", "SELECT id, entry FROM audit ORDER BY id DESC LIMIT ?",
+		[]any{auditWaiting}, func(r *sql.Rows) error {
+			var id int64
+			e, err := scanWaiting(r, &id)
+			if err == nil && len(list) < q.Limit && q.Admits(&e) {
+				list = append(list, e)
+			}
+			return err
+		})
 	return list, err
 }
 
@@ -116,7 +120,8 @@ func eraseAudit(ctx context.Context, t *tx, pseudonym string, person *knowledge.
 		if person.Is(next.Actor) {
 			next.Actor = pseudonym
 		}
-		next.Key, next.Reason, next.Question = person.RedactWords(next.Key, pseudonym), person.RedactWords(next.Reason, pseudonym), person.RedactWords(next.Question, pseudonym)
+		next.Key, next.Reason, next.Question = person.RedactWords(next.Key, pseudonym), person.RedactWords(next.Reason,
+			pseudonym), person.RedactWords(next.Question, pseudonym)
 		if next == was {
 			continue
 		}

@@ -69,7 +69,8 @@ func plainJSON(v any) (string, error) {
 
 func (r *entryRow) insert(ctx context.Context, t *tx) error {
 	return t.exec(ctx, "INSERT INTO entries (id, fingerprint, state, actor, caller, taken_at, batch_at, origin, unknown, document_schema, "+
-		"ops, bases, left_behind, bytes, sum) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", append(r.columns(), r.bytes, r.sum())...)
+		"ops, bases, left_behind, bytes, sum) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		append(r.columns(), r.bytes, r.sum())...)
 }
 
 // scanEntry reads an entry from a row of entryColumns, and the columns after it into more.
@@ -80,7 +81,8 @@ func scanEntry(r *sql.Rows, more ...any) (store.Entry, error) {
 	var taken int64
 	var at *int64
 	err := r.Scan(append([]any{
-		&e.Seq, &id, &fingerprint, &e.Batch.Actor, &e.Caller, &taken, &at, &origin, &e.Unknown, &row.form, &row.ops, &row.bases, &row.left, &sum,
+		&e.Seq, &id, &fingerprint, &e.Batch.Actor, &e.Caller, &taken, &at, &origin, &e.Unknown, &row.form, &row.ops,
+		&row.bases, &row.left, &sum,
 	}, more...)...)
 	if err != nil {
 		return e, err
@@ -93,7 +95,8 @@ func scanEntry(r *sql.Rows, more ...any) (store.Entry, error) {
 		e.Batch.EnteredBy = e.Caller
 	}
 	e.At, e.Batch.At = moment(taken), maybe(at)
-	if err := decodeEntry(&e, row.ops, row.bases, row.left); err != nil || len(e.Bases) != len(e.Batch.Ops) || !row.intact(sum) {
+	if err := decodeEntry(&e, row.ops, row.bases, row.left); err != nil || len(e.Bases) != len(e.Batch.Ops) ||
+		!row.intact(sum) {
 		row.damage()
 	}
 	return e, nil
@@ -102,7 +105,8 @@ func scanEntry(r *sql.Rows, more ...any) (store.Entry, error) {
 func decodeEntry(e *store.Entry, ops, bases, left string) error {
 	var stored []storedOp
 	var leaves []jsonLeft
-	err := errors.Join(json.Unmarshal([]byte(ops), &stored), json.Unmarshal([]byte(bases), &e.Bases), json.Unmarshal([]byte(left), &leaves))
+	err := errors.Join(json.Unmarshal([]byte(ops), &stored), json.Unmarshal([]byte(bases), &e.Bases),
+		json.Unmarshal([]byte(left), &leaves))
 	if err != nil {
 		return err
 	}

@@ -8,9 +8,10 @@ import (
 	"tenet/internal/store"
 )
 
-// Erase erases a person from every batch of the journal, waiting, parked or settled, and from the audit's entries that wait. A batch keeps its id and its
-// fingerprint: to the primary and to its writer it is still the same one. From then on the person is also kept out of
-// the reasons that are written; see Park. It returns how many batches and entries were rewritten.
+// Erase erases a person from every batch of the journal, waiting, parked or settled, and from the audit's entries that
+// wait. A batch keeps its id and its fingerprint: to the primary and to its writer it is still the same one. From then
+// on the person is also kept out of the reasons that are written; see Park. It returns how many batches and entries
+// were rewritten.
 func (j *Journal) Erase(ctx context.Context, pseudonym string, person *knowledge.Erasure) (rewritten int64, err error) {
 	j.people.add(pseudonym, person)
 	err = j.do(ctx, "journal.erase", func(ctx context.Context, t *tx) error {
@@ -71,7 +72,8 @@ func (t *entryEraser) erase(ctx context.Context, seq int64) (bool, error) {
 			return false, err
 		}
 		if err := t.exec(ctx, "UPDATE entries SET id = ?, fingerprint = ?, actor = ?, caller = ?, taken_at = ?, batch_at = ?, origin = ?, unknown = ?, "+
-			"document_schema = ?, ops = ?, bases = ?, left_behind = ?, sum = ? WHERE seq = ?", append(row.columns(), row.sum(), seq)...); err != nil {
+			"document_schema = ?, ops = ?, bases = ?, left_behind = ?, sum = ? WHERE seq = ?",
+			append(row.columns(), row.sum(), seq)...); err != nil {
 			return false, err
 		}
 	}
@@ -140,7 +142,8 @@ func (t *entryEraser) parked(ctx context.Context, seq int64, ops []knowledge.Op)
 	var op int
 	var why, by string
 	texts := make([]*string, 3)
-	there, err := t.one(ctx, "SELECT op, why, resolved_by, base, theirs, ours FROM parked WHERE seq = ?", []any{seq}, &op, &why, &by, &texts[0], &texts[1], &texts[2])
+	there, err := t.one(ctx, "SELECT op, why, resolved_by, base, theirs, ours FROM parked WHERE seq = ?", []any{seq},
+		&op, &why, &by, &texts[0], &texts[1], &texts[2])
 	if err != nil || !there {
 		return false, err
 	}

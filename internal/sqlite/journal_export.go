@@ -47,7 +47,8 @@ func ReadJournal(ctx context.Context, path string, fn func(*JournalLine) error) 
 	defer db.Close() //nolint:errcheck // nothing was written
 	columns := prefixed("e.", entryColumns)
 	var sums int
-	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM pragma_table_info('entries') WHERE name = 'sum'").Scan(&sums); err != nil {
+	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM pragma_table_info('entries') WHERE name = 'sum'").Scan(
+		&sums); err != nil {
 		return translate(ctx, err)
 	}
 	if sums == 0 { // written by an older program and not migrated yet

@@ -23,7 +23,8 @@ func (j *Journal) Park(ctx context.Context, p store.Parked) error {
 			return err
 		}
 		return t.exec(ctx, "INSERT INTO parked (seq, op, why, found, base, theirs, ours, parked_at, lost) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			seq, p.Op, p.Why, p.Found, textOrNull(p.Base), textOrNull(p.Theirs), textOrNull(p.Ours), micros(p.ParkedAt), idOrNull(p.Lost))
+			seq, p.Op, p.Why, p.Found, textOrNull(p.Base), textOrNull(p.Theirs), textOrNull(p.Ours),
+			micros(p.ParkedAt), idOrNull(p.Lost))
 	})
 }
 
@@ -43,7 +44,8 @@ func idOrNull(id knowledge.BatchID) any {
 
 // Parked returns the parked batches that match the query, resolved or not, the newest first.
 func (j *Journal) Parked(ctx context.Context, q store.ParkedQuery) ([]store.Parked, error) {
-	query := "SELECT " + prefixed("e.", entryColumns) + ", p.op, p.why, p.found, p.base, p.theirs, p.ours, p.parked_at, p.resolution, " +
+	query := "SELECT " + prefixed("e.", entryColumns) +
+		", p.op, p.why, p.found, p.base, p.theirs, p.ours, p.parked_at, p.resolution, " +
 		"p.resolved_by, p.resolved_at, p.resolved_as, p.lost FROM parked p CROSS JOIN entries e ON e.seq = p.seq WHERE true"
 	var args []any
 	only := func(asked bool, condition string, arg any) {
@@ -82,7 +84,8 @@ func scanParked(r *sql.Rows) (store.Parked, error) {
 	var resolved *int64
 	var as, lost []byte
 	var err error
-	p.Entry, err = scanEntry(r, &p.Op, &p.Why, &p.Found, &base, &theirs, &ours, &parked, &p.Resolution, &p.ResolvedBy, &resolved, &as, &lost)
+	p.Entry, err = scanEntry(r, &p.Op, &p.Why, &p.Found, &base, &theirs, &ours, &parked, &p.Resolution, &p.ResolvedBy,
+		&resolved, &as, &lost)
 	if err != nil {
 		return p, err
 	}

@@ -51,7 +51,8 @@ func TestAFlippedLetterInTheJournalIsNoticed(t *testing.T) {
 			want := !strings.HasPrefix(name, "nothing")
 			j = openJournal(t, path, JournalOptions{})
 			list := oldest(t, j)
-			if len(list) != 1 || list[0].Damaged != want || len(list[0].Batch.Ops) == 0 || len(list[0].Bases) != len(list[0].Batch.Ops) {
+			if len(list) != 1 || list[0].Damaged != want || len(list[0].Batch.Ops) == 0 ||
+				len(list[0].Bases) != len(list[0].Batch.Ops) {
 				t.Fatalf("the journal hands out %+v; want one entry, damaged %t", list, want)
 			}
 			if want && len(list[0].Left) > 0 {

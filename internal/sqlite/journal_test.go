@@ -29,7 +29,8 @@ func openJournal(t testing.TB, path string, o JournalOptions) *Journal {
 func entry(t testing.TB, rule *knowledge.Rule) store.Entry {
 	t.Helper()
 	b := storetest.Batch(knowledge.Put(rule, 3), knowledge.Op{
-		Verb: knowledge.VerbPatch, Key: knowledge.Key{Kind: knowledge.KindPractice, ID: "p"}, Patch: json.RawMessage(`{"title":"<b>"}`),
+		Verb: knowledge.VerbPatch, Key: knowledge.Key{Kind: knowledge.KindPractice, ID: "p"},
+		Patch: json.RawMessage(`{"title":"<b>"}`),
 	})
 	fingerprint, err := b.Fingerprint()
 	if err != nil {
@@ -37,7 +38,8 @@ func entry(t testing.TB, rule *knowledge.Rule) store.Entry {
 	}
 	e := store.Entry{
 		Batch: b, Fingerprint: fingerprint, Bases: []store.Base{{Version: 3}, {Parent: knowledge.NewBatchID()}},
-		Left: append(left(t, stamped(t, rule, rule.Title, 4)), store.Left{Key: b.Ops[1].Key}), At: moment(1_700_000_000_123_456),
+		Left: append(left(t, stamped(t, rule, rule.Title, 4)), store.Left{Key: b.Ops[1].Key}),
+		At:   moment(1_700_000_000_123_456),
 	}
 	e.Left[0].Record.Source, e.Left[0].Record.Pending = knowledge.SourceMirror, b.ID
 	return e
@@ -63,7 +65,8 @@ func TestJournalHandsOutLargeEntriesInSmallerPages(t *testing.T) {
 	j := openJournal(t, filepath.Join(t.TempDir(), "journal.db"), JournalOptions{})
 	var want []knowledge.BatchID
 	for _, size := range []int{1, 9 << 20, 9 << 20, 20 << 20, 1, 1} {
-		e := entry(t, storetest.Rule(func(r *knowledge.Rule) { r.Description = strings.Repeat("x", size/2) })) // it is in the op and in what is left
+		// it is in the op and in what is left
+		e := entry(t, storetest.Rule(func(r *knowledge.Rule) { r.Description = strings.Repeat("x", size/2) }))
 		appendEntry(t, j, e)
 		want = append(want, e.Batch.ID)
 	}
@@ -135,18 +138,21 @@ func TestJournalledBatchIsAppliedOrParkedAndNeverBoth(t *testing.T) {
 		t.Fatalf("Applied: %v", err)
 	}
 	p := store.Parked{
-		Entry: b, Op: 1, Why: "it was changed meanwhile", Found: 9, Theirs: json.RawMessage(`{"a":1}`), Ours: json.RawMessage(`{"a":2}`),
+		Entry: b, Op: 1, Why: "it was changed meanwhile", Found: 9, Theirs: json.RawMessage(`{"a":1}`),
+		Ours:     json.RawMessage(`{"a":2}`),
 		ParkedAt: moment(1_700_000_001_000_000),
 	}
 	if err := j.Park(ctx, p); err != nil {
 		t.Fatalf("Park: %v", err)
 	}
 	// What was decided stays decided, whatever a replay says after a crash.
-	if err := errors.Join(j.Applied(ctx, b.Batch.ID, 78, versions), j.Park(ctx, store.Parked{Entry: a, Why: "late"})); err != nil {
+	if err := errors.Join(j.Applied(ctx, b.Batch.ID, 78, versions),
+		j.Park(ctx, store.Parked{Entry: a, Why: "late"})); err != nil {
 		t.Fatalf("a late word: %v", err)
 	}
 	_, out, err := j.Find(ctx, a.Batch.ID)
-	if diff := cmp.Diff(store.Outcome{State: knowledge.BatchApplied, Seq: 77, Versions: versions}, out); err != nil || diff != "" {
+	if diff := cmp.Diff(store.Outcome{State: knowledge.BatchApplied, Seq: 77, Versions: versions}, out); err != nil ||
+		diff != "" {
 		t.Errorf("Find of what was applied: %v (-want +got):\n%s", err, diff)
 	}
 	_, out, err = j.Find(ctx, b.Batch.ID)
@@ -169,7 +175,8 @@ func TestJournalledBatchIsAppliedOrParkedAndNeverBoth(t *testing.T) {
 func decide(t testing.TB, j *Journal, p store.Parked) {
 	t.Helper()
 	ctx := t.Context()
-	p.Resolution, p.ResolvedBy, p.ResolvedAt, p.ResolvedAs = "ours", "anna", moment(1_700_000_002_000_000), knowledge.NewBatchID()
+	p.Resolution, p.ResolvedBy, p.ResolvedAt, p.ResolvedAs = "ours", "anna", moment(1_700_000_002_000_000),
+		knowledge.NewBatchID()
 	for range 2 {
 		if err := j.Resolve(ctx, p); err != nil {
 			t.Fatalf("Resolve: %v", err)
@@ -273,7 +280,8 @@ func TestWaitingUsesAreTakenOnce(t *testing.T) {
 		}
 	}
 	broken := errors.New("still away")
-	if err := j.TakeUses(ctx, func(context.Context, map[string]int64) error { return broken }); !errors.Is(err, broken) {
+	if err := j.TakeUses(ctx, func(context.Context, map[string]int64) error { return broken }); !errors.Is(err,
+		broken) {
 		t.Errorf("TakeUses: %v", err)
 	}
 	sum := map[string]int64{}

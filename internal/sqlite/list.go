@@ -141,7 +141,8 @@ func (l *listing) count(ctx context.Context, v view, into *int) error {
 	whole := *l
 	whole.after = nil
 	query, args := whole.arms()
-	return v.query(ctx, "list.count", "SELECT count(*) FROM ("+query+")", args, func(r *sql.Rows) error { return r.Scan(into) })
+	return v.query(ctx, "list.count", "SELECT count(*) FROM ("+query+")", args,
+		func(r *sql.Rows) error { return r.Scan(into) })
 }
 
 // order returns the ORDER BY clause. It names columns of the result, as a merge of two lists requires.
@@ -208,14 +209,16 @@ func (l *listing) filters(and func(string, ...any), active bool, id, rank string
 	}
 	for _, f := range l.facets() {
 		if f != l.drive {
-			and("EXISTS (SELECT 1 FROM facets o WHERE o.kind = ? AND o.facet = ? AND o.value = ? AND o.active = "+digit(active)+" AND o.rank = "+
+			and("EXISTS (SELECT 1 FROM facets o WHERE o.kind = ? AND o.facet = ? AND o.value = ? AND o.active = "+
+				digit(active)+" AND o.rank = "+
 				rank+" AND o.id = "+id+")", string(q.Kind), f.name, f.value)
 		}
 	}
 	d := knowledge.Describe(q.Kind)
 	for i := range d.Filters {
 		f := &d.Filters[i]
-		if value := q.Filter(f.Name); value != "" && f.Field != "" && f.Field != l.tab.category && f.Name != "severity" {
+		if value := q.Filter(f.Name); value != "" && f.Field != "" && f.Field != l.tab.category &&
+			f.Name != "severity" {
 			and("t."+f.Field+" = ?", value)
 		}
 	}

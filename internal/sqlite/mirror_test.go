@@ -101,10 +101,12 @@ func world(t testing.TB, s *Store) *knowledge.Rule {
 	rule, practice, template := storetest.Rule(), storetest.Practice(), storetest.Template()
 	gone := storetest.Rule()
 	put(t, s, general(), rule, practice, template, storetest.Violation(rule.RuleID), storetest.Principal(), gone)
-	apply(t, s, knowledge.Op{Verb: knowledge.VerbRetire, Key: practice.Key()}, knowledge.Op{Verb: knowledge.VerbPurge, Key: gone.Key()})
+	apply(t, s, knowledge.Op{Verb: knowledge.VerbRetire, Key: practice.Key()}, knowledge.Op{Verb: knowledge.VerbPurge,
+		Key: gone.Key()})
 	rule.Title = "Close what you open, always"
 	put(t, s, rule)
-	apply(t, s, knowledge.Op{Verb: knowledge.VerbPatch, Key: template.Key(), Patch: []byte(`{"description":"Patched."}`)})
+	apply(t, s, knowledge.Op{Verb: knowledge.VerbPatch, Key: template.Key(),
+		Patch: []byte(`{"description":"Patched."}`)})
 	return rule
 }
 
@@ -152,7 +154,8 @@ func TestReplicatedMirrorEqualsItsPrimary(t *testing.T) {
 	if err != nil || rec.Source != knowledge.SourceMirror {
 		t.Errorf("Get = %+v, %v; want a record of the mirror", rec, err)
 	}
-	if _, err := mirror.Apply(t.Context(), storetest.Batch(knowledge.Put(general(), 0))); !errors.Is(err, store.ErrUnavailable) {
+	if _, err := mirror.Apply(t.Context(), storetest.Batch(knowledge.Put(general(), 0))); !errors.Is(err,
+		store.ErrUnavailable) {
 		t.Errorf("Apply to a mirror: %v, want ErrUnavailable", err)
 	}
 }
@@ -502,7 +505,8 @@ func TestBuildTakesPages(t *testing.T) {
 	equal(t, "the mirror differs", everything(t, primary), everything(t, mirror))
 	canceled, cancel := context.WithCancel(ctx)
 	cancel()
-	err = build(canceled, filepath.Join(t.TempDir(), "x.db"), at, func() ([]*knowledge.Record, error) { return nil, nil })
+	err = build(canceled, filepath.Join(t.TempDir(), "x.db"), at,
+		func() ([]*knowledge.Record, error) { return nil, nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("build with a cancelled context: %v", err)
 	}

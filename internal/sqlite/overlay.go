@@ -70,7 +70,8 @@ func (t *tx) overlay(ctx context.Context, id knowledge.BatchID, key knowledge.Ke
 // endOverlays removes the layers of a batch from some keys, and shows the next layer.
 func (t *tx) endOverlays(ctx context.Context, id knowledge.BatchID, keys []knowledge.Key) error {
 	for _, key := range keys {
-		n, err := t.execCount(ctx, "DELETE FROM overlays WHERE kind = ? AND id = ? AND batch_id = ?", string(key.Kind), key.ID, id[:])
+		n, err := t.execCount(ctx, "DELETE FROM overlays WHERE kind = ? AND id = ? AND batch_id = ?", string(key.Kind),
+			key.ID, id[:])
 		if err != nil {
 			return err
 		}
@@ -101,7 +102,8 @@ func (t *tx) resurface(ctx context.Context, key knowledge.Key) error {
 	if left {
 		copy(pending[:], batch)
 	} else {
-		if _, err := t.one(ctx, "SELECT document FROM below WHERE kind = ? AND id = ?", []any{string(key.Kind), key.ID}, &text); err != nil {
+		if _, err := t.one(ctx, "SELECT document FROM below WHERE kind = ? AND id = ?",
+			[]any{string(key.Kind), key.ID}, &text); err != nil {
 			return err
 		}
 		if err := t.exec(ctx, "DELETE FROM below WHERE kind = ? AND id = ?", string(key.Kind), key.ID); err != nil {
@@ -120,7 +122,8 @@ func (t *tx) resurface(ctx context.Context, key knowledge.Key) error {
 // belowOf returns the primary's document of an overlaid key.
 func (t *tx) belowOf(ctx context.Context, key knowledge.Key) (below current, overlaid bool, err error) {
 	var text *string
-	overlaid, err = t.one(ctx, "SELECT document FROM below WHERE kind = ? AND id = ?", []any{string(key.Kind), key.ID}, &text)
+	overlaid, err = t.one(ctx, "SELECT document FROM below WHERE kind = ? AND id = ?", []any{string(key.Kind), key.ID},
+		&text)
 	if text != nil && err == nil {
 		below.text = *text
 		below.doc, err = knowledge.DecodeStored(key.Kind, []byte(*text))
@@ -234,9 +237,11 @@ func (s *Store) Documents(ctx context.Context, after knowledge.Key, n int) ([]*k
 
 // below calls fn for the documents of a kind below the overlays of a mirror: at most n after an id, or all if n is
 // negative.
-func (s *Store) below(ctx context.Context, v view, kind knowledge.Kind, after string, n int, fn func(*knowledge.Record) error) error {
+func (s *Store) below(ctx context.Context, v view, kind knowledge.Kind, after string, n int,
+	fn func(*knowledge.Record) error) error {
 	tab := tableOf(kind)
-	query := "SELECT " + tab.columns() + " FROM " + tab.name + " t WHERE t." + tab.id + " > ?2 AND NOT EXISTS (SELECT 1 FROM below b WHERE b.kind = ?1 AND b.id = t." +
+	query := "SELECT " + tab.columns() + " FROM " + tab.name + " t WHERE t." + tab.id +
+		" > ?2 AND NOT EXISTS (SELECT 1 FROM below b WHERE b.kind = ?1 AND b.id = t." +
 		tab.id + ") UNION ALL SELECT b.id, 0, '', 0, 0, 0, NULL, b.document FROM below b WHERE b.kind = ?1 AND b.id > ?2 AND b.document IS NOT NULL ORDER BY 1 LIMIT ?3"
 	var failed error
 	err := v.query(ctx, "compare", query, []any{string(kind), after, n}, func(r *sql.Rows) error {

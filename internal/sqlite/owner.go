@@ -45,7 +45,8 @@ func (e *OwnedError) Error() string {
 	if e.Owner.Address != "" {
 		who += " at " + e.Owner.Address
 	}
-	return fmt.Sprintf("the data directory %s belongs to %s: talk to that one, stop it, or use another directory", e.Dir, who)
+	return fmt.Sprintf("the data directory %s belongs to %s: talk to that one, stop it, or use another directory",
+		e.Dir, who)
 }
 
 // Is reports whether target is [ErrOwned].

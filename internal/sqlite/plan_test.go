@@ -19,8 +19,9 @@ import (
 const (
 	// corpusSize is how many documents the critical queries are measured with.
 	corpusSize = 100_000
-	// planSize is how many their plans are looked at with. SQLite is never told how values spread, and decides by the shape of a
-	// query and the indexes alone: more documents make no other plan, which TestSoak… looks at with a million.
+	// planSize is how many their plans are looked at with. SQLite is never told how values spread, and decides by the
+	// shape of a query and the indexes alone: more documents make no other plan, which TestSoak… looks at with a
+	// million.
 	planSize = 4000
 )
 
@@ -50,7 +51,8 @@ func corpus(t testing.TB, path string, size int) {
 
 // document returns the i-th document of a corpus.
 func document(r *rand.Rand, i int) knowledge.Document {
-	common := knowledge.Common{Tags: []string{fmt.Sprintf("tag%d", r.IntN(50))}, Scope: knowledge.Scope{Languages: []string{"go"}}}
+	common := knowledge.Common{Tags: []string{fmt.Sprintf("tag%d", r.IntN(50))},
+		Scope: knowledge.Scope{Languages: []string{"go"}}}
 	if i%1000 == 0 {
 		common.Tags = append(common.Tags, "rare")
 	}
@@ -58,19 +60,25 @@ func document(r *rand.Rand, i int) knowledge.Document {
 	title, text := words20(r, 6), words20(r, 60)
 	switch i % 20 {
 	case 17:
-		return &knowledge.Practice{PracticeID: fmt.Sprintf("practice-%06d", i), Category: category, Title: title, Description: text, IsActive: active, Common: common}
+		return &knowledge.Practice{PracticeID: fmt.Sprintf("practice-%06d", i), Category: category, Title: title,
+			Description: text, IsActive: active, Common: common}
 	case 18:
-		return &knowledge.Template{TemplateID: fmt.Sprintf("template-%06d", i), Category: category, Name: title, TemplateContent: text, IsActive: active, Common: common}
+		return &knowledge.Template{TemplateID: fmt.Sprintf("template-%06d", i), Category: category, Name: title,
+			TemplateContent: text, IsActive: active, Common: common}
 	case 19:
 		return &knowledge.Violation{
-			ViolationID: fmt.Sprintf("01890a5d-ac96-774b-bcce-%012d", i), RuleID: fmt.Sprintf("rule-%06d", r.IntN(i/20*20+1)/20*20), Repository: fmt.Sprintf("repository-%d", r.IntN(30)),
-			Message: title, Severity: knowledge.Severities()[r.IntN(4)], Status: knowledge.ViolationStatuses()[r.IntN(2)], IsActive: active,
+			ViolationID: fmt.Sprintf("01890a5d-ac96-774b-bcce-%012d", i), RuleID: fmt.Sprintf("rule-%06d",
+				r.IntN(i/20*20+1)/20*20), Repository: fmt.Sprintf("repository-%d", r.IntN(30)),
+			Message: title, Severity: knowledge.Severities()[r.IntN(4)],
+			Status: knowledge.ViolationStatuses()[r.IntN(2)], IsActive: active,
 			ReportedAt: moment(1_700_000_000_000_000 + int64(i)*1_000_000),
 		}
 	}
 	return &knowledge.Rule{
-		RuleID: fmt.Sprintf("rule-%06d", i), Category: category, Title: title, Description: text, Severity: knowledge.Severities()[r.IntN(4)],
-		Enforcement: knowledge.Enforcements()[r.IntN(3)], Priority: int64(r.IntN(1000)), Status: knowledge.StatusActive, IsActive: active, Common: common,
+		RuleID: fmt.Sprintf("rule-%06d", i), Category: category, Title: title, Description: text,
+		Severity:    knowledge.Severities()[r.IntN(4)],
+		Enforcement: knowledge.Enforcements()[r.IntN(3)], Priority: int64(r.IntN(1000)),
+		Status: knowledge.StatusActive, IsActive: active, Common: common,
 	}
 }
 
@@ -113,7 +121,8 @@ func (p *planned) fault() string {
 		switch {
 		case strings.Contains(step, "USE TEMP B-TREE"):
 			return step
-		case strings.HasPrefix(step, "SCAN") && !strings.Contains(step, "VIRTUAL TABLE") && !strings.Contains(step, "json_each"):
+		case strings.HasPrefix(step, "SCAN") && !strings.Contains(step, "VIRTUAL TABLE") && !strings.Contains(step,
+			"json_each"):
 			if step == "SCAN c" || step == "SCAN search_waiting" {
 				continue // a row for some thousand documents, and at most some hundred documents
 			}
@@ -131,10 +140,11 @@ func TestCriticalQueriesCostTheirPage(t *testing.T) {
 	s := openAt(t, path, Options{Mirror: true})
 	plansFit(t, s)
 	err := s.look(t.Context(), func(ctx context.Context, v view) error {
-		return v.query(t.Context(), "test", "SELECT name FROM sqlite_schema WHERE name LIKE 'sqlite_stat%'", nil, func(*sql.Rows) error {
-			t.Error("there are statistics, on which plans depend: look at plans with as many documents as there may be")
-			return nil
-		})
+		return v.query(t.Context(), "test", "SELECT name FROM sqlite_schema WHERE name LIKE 'sqlite_stat%'",
+			nil, func(*sql.Rows) error {
+				t.Error("there are statistics, on which plans depend: look at plans with as many documents as there may be")
+				return nil
+			})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -161,8 +171,9 @@ func plansFit(t *testing.T, s *Store) {
 	}
 }
 
-// TestSoakCriticalQueriesCostTheirPageAtAMillion also carries the lists and searches out: a list may take some times as long
-// as reading its documents one by one, however many others there are, and a common word some times as long as a rare one.
+// TestSoakCriticalQueriesCostTheirPageAtAMillion also carries the lists and searches out: a list may take some times as
+// long as reading its documents one by one, however many others there are, and a common word some times as long as a
+// rare one.
 func TestSoakCriticalQueriesCostTheirPageAtAMillion(t *testing.T) {
 	if os.Getenv("TENET_SOAK") == "" {
 		t.Skip("TENET_SOAK is not set")
@@ -184,7 +195,8 @@ func TestSoakCriticalQueriesCostTheirPageAtAMillion(t *testing.T) {
 		return times
 	}
 	one := timed(2000, func(i int) error {
-		_, err := s.Get(t.Context(), knowledge.Key{Kind: knowledge.KindRule, ID: fmt.Sprintf("rule-%06d", i*7919%50_000*20)})
+		_, err := s.Get(t.Context(), knowledge.Key{Kind: knowledge.KindRule,
+			ID: fmt.Sprintf("rule-%06d", i*7919%50_000*20)})
 		return err
 	})[1000]
 	t.Logf("a document takes %v", one)
@@ -207,7 +219,8 @@ func TestSoakCriticalQueriesCostTheirPageAtAMillion(t *testing.T) {
 	common := slowest(func(int) string { return "database" })
 	t.Logf("p99 of a rare word %v, of one in most of all %v", rare, common)
 	if common > 10*rare {
-		t.Errorf("the 99th percentile of a common word is %v, of a rare one %v: want at most ten times as much", common, rare)
+		t.Errorf("the 99th percentile of a common word is %v, of a rare one %v: want at most ten times as much",
+			common, rare)
 	}
 }
 
@@ -218,14 +231,17 @@ func listQueries() []knowledge.Query {
 		filters := []knowledge.Query{{}}
 		switch kind {
 		case knowledge.KindRule:
-			filters = append(filters, knowledge.Query{Category: "category-01"}, knowledge.Query{Severity: knowledge.SeverityError},
+			filters = append(filters, knowledge.Query{Category: "category-01"},
+				knowledge.Query{Severity: knowledge.SeverityError},
 				knowledge.Query{Category: "category-01", Severity: knowledge.SeverityWarning},
-				knowledge.Query{Enforcement: "mandatory"}, knowledge.Query{Status: knowledge.StatusActive}, knowledge.Query{Tag: "tag1"}, knowledge.Query{Language: "go"},
+				knowledge.Query{Enforcement: "mandatory"}, knowledge.Query{Status: knowledge.StatusActive},
+				knowledge.Query{Tag: "tag1"}, knowledge.Query{Language: "go"},
 				knowledge.Query{Language: "go", Tag: "tag1"}, knowledge.Query{Language: "go", Category: "category-01"})
 		case knowledge.KindPractice, knowledge.KindTemplate:
 			filters = append(filters, knowledge.Query{Category: "category-01"}, knowledge.Query{Language: "go"})
 		case knowledge.KindViolation:
-			filters = append(filters, knowledge.Query{Rule: "rule-000020"}, knowledge.Query{Repository: "repository-1"}, knowledge.Query{Status: knowledge.ViolationOpen},
+			filters = append(filters, knowledge.Query{Rule: "rule-000020"},
+				knowledge.Query{Repository: "repository-1"}, knowledge.Query{Status: knowledge.ViolationOpen},
 				knowledge.Query{Severity: knowledge.SeverityError})
 		default: // has no filter but those of every kind
 		}
@@ -235,7 +251,8 @@ func listQueries() []knowledge.Query {
 				if narrowed && (order == knowledge.OrderTitle || order == knowledge.OrderID) {
 					continue // may cost its matches: see DESIGN.md
 				}
-				for _, activity := range []knowledge.Activity{knowledge.ActiveOnly, knowledge.RetiredOnly, knowledge.AnyActivity} {
+				for _, activity := range []knowledge.Activity{knowledge.ActiveOnly, knowledge.RetiredOnly,
+					knowledge.AnyActivity} {
 					q := f
 					q.Kind, q.Order, q.Activity = kind, order, activity
 					list = append(list, q)
@@ -256,7 +273,8 @@ func plannedLists(t testing.TB, v view, q knowledge.Query) []planned {
 	}
 	for what, after := range map[string]*knowledge.Cursor{
 		"first page": nil,
-		"next page":  {ID: "rule-050000", Rank: knowledge.Rank(1, 500), Title: "m", Updated: moment(1_700_000_500_000_000)},
+		"next page": {ID: "rule-050000", Rank: knowledge.Rank(1, 500), Title: "m",
+			Updated: moment(1_700_000_500_000_000)},
 	} {
 		l := listing{q: q, tab: tableOf(q.Kind), after: after}
 		if err := l.plan(t.Context(), v); err != nil {
@@ -281,7 +299,8 @@ func otherPlans(t testing.TB, v view) []planned {
 	for _, kind := range knowledge.Kinds() {
 		tab := tableOf(kind)
 		add("get "+tab.name, "SELECT "+tab.columns()+" FROM "+tab.name+" WHERE "+tab.id+" = ?", "x")
-		add("read some "+tab.name, "SELECT "+tab.columns()+" FROM "+tab.name+" WHERE "+tab.id+" IN (SELECT value FROM json_each(?))", "[]")
+		add("read some "+tab.name, "SELECT "+tab.columns()+" FROM "+tab.name+" WHERE "+tab.id+
+			" IN (SELECT value FROM json_each(?))", "[]")
 		for _, ref := range references(kind) {
 			add("what refers to "+tab.name, "SELECT 1 FROM "+ref.table+" WHERE "+ref.column+" = ? LIMIT 1", "x")
 		}
@@ -299,7 +318,8 @@ func otherPlans(t testing.TB, v view) []planned {
 		add(fmt.Sprintf("changes %+v", q), query, append(args, 50)[:len(args)]...)
 	}
 	for _, q := range []store.FleetQuery{
-		{}, {After: "r-5"}, {State: store.FleetBehind}, {State: store.FleetBehind, After: "r-5"}, {IDs: []string{"r-5"}}, {Touched: moment(1)},
+		{}, {After: "r-5"}, {State: store.FleetBehind}, {State: store.FleetBehind, After: "r-5"},
+		{IDs: []string{"r-5"}}, {Touched: moment(1)},
 	} {
 		query, args := standingsSQL(q)
 		add(fmt.Sprintf("fleet %+v", q), query, args...)
@@ -321,8 +341,10 @@ func searchPlans(t testing.TB, v view) []planned {
 		{Text: "database"},
 		{Text: "database -testing"},
 		{Text: "always databse word7 of the unusual9"}, // with a typing error
-		{Text: `"always review" -testing word1* OR unusual*`, Category: "category-01", Tag: "tag1", Language: "go", Severity: knowledge.SeverityError},
-		{Text: "title:database id:rule-0* tag:rare category:category-01 kind:rule", Kinds: []knowledge.Kind{knowledge.KindTemplate}},
+		{Text: `"always review" -testing word1* OR unusual*`, Category: "category-01", Tag: "tag1", Language: "go",
+			Severity: knowledge.SeverityError},
+		{Text: "title:database id:rule-0* tag:rare category:category-01 kind:rule",
+			Kinds: []knowledge.Kind{knowledge.KindTemplate}},
 		{Text: "database", Facets: true, Limit: 100},
 		{Text: "测试 database", Literal: true},
 	} {

@@ -38,7 +38,8 @@ func (v view) position(ctx context.Context) (knowledge.Position, error) {
 	var p knowledge.Position
 	if v.f.opts.Mirror {
 		text := ""
-		err := v.query(ctx, "position", "SELECT value FROM meta WHERE key = 'position'", nil, func(r *sql.Rows) error { return r.Scan(&text) })
+		err := v.query(ctx, "position", "SELECT value FROM meta WHERE key = 'position'", nil,
+			func(r *sql.Rows) error { return r.Scan(&text) })
 		if err == nil && text == "" {
 			err = store.ErrNotFound
 		}
@@ -87,7 +88,8 @@ func (w *writer) position(ctx context.Context) (*knowledge.Position, error) {
 }
 
 func (t *tx) setPosition(ctx context.Context, p *knowledge.Position) error {
-	b, err := json.Marshal(jsonPosition{System: p.System, Timeline: p.Timeline, Seq: p.Seq, Chain: hex.EncodeToString(p.Chain[:]), At: p.At})
+	b, err := json.Marshal(jsonPosition{System: p.System, Timeline: p.Timeline, Seq: p.Seq,
+		Chain: hex.EncodeToString(p.Chain[:]), At: p.At})
 	if err != nil {
 		return err
 	}

@@ -10,8 +10,8 @@ import (
 	"tenet/internal/seed"
 )
 
-// What the questions of testdata must reach: the share with a right document among the first five, and the mean of 1/rank of the first
-// right one. Whoever changes the ranking moves them up, or says why not.
+// What the questions of testdata must reach: the share with a right document among the first five, and the mean of
+// 1/rank of the first right one. Whoever changes the ranking moves them up, or says why not.
 const (
 	floorRecall = 0.95
 	floorRank   = 0.83
@@ -25,11 +25,15 @@ func foreign() []knowledge.Document {
 		return r
 	}
 	return []knowledge.Document{
-		rule("OWN-CPP", "Say in C++ who owns what", "Use std::unique_ptr for ownership, and plain pointers for what somebody else owns."),
+		rule("OWN-CPP", "Say in C++ who owns what",
+			"Use std::unique_ptr for ownership, and plain pointers for what somebody else owns."),
 		rule("OWN-CS", "Dispose in C# of what you open", "Put every disposable object into a using statement."),
-		rule("OWN-DE", "Abhängigkeiten in kleinen Schritten aktualisieren", "Die Größe einer Änderung entscheidet darüber, ob sie gelesen wird. Eine Abhängigkeit wird nicht erst dann aktualisiert, wenn es eilt."),
-		rule("OWN-FR", "Aucune donnée personnelle dans les journaux", "Les journaux ne contiennent ni noms ni adresses, et les valeurs sensibles sont masquées avant l'écriture."),
-		rule("OWN-ES", "Revisiones de código pequeñas", "Cada cambio debe poder leerse en media hora, y las revisiones grandes se dividen."), //nolint:misspell // Spanish
+		rule("OWN-DE", "Abhängigkeiten in kleinen Schritten aktualisieren",
+			"Die Größe einer Änderung entscheidet darüber, ob sie gelesen wird. Eine Abhängigkeit wird nicht erst dann aktualisiert, wenn es eilt."),
+		rule("OWN-FR", "Aucune donnée personnelle dans les journaux",
+			"Les journaux ne contiennent ni noms ni adresses, et les valeurs sensibles sont masquées avant l'écriture."),
+		rule("OWN-ES", "Revisiones de código pequeñas",
+			"Cada cambio debe poder leerse en media hora, y las revisiones grandes se dividen."), //nolint:misspell // Spanish
 		rule("OWN-ZH", "保持数据库事务简短", "不要在数据库事务中等待外部服务的响应。"),
 		rule("OWN-JA", "秘密をログに出さない", "ログ出力の前にトークンを伏せる。"),
 		rule("OWN-KO", "데이터베이스 트랜잭션을 짧게", "트랜잭션 안에서 외부 호출을 기다리지 않는다."),

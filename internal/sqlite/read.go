@@ -206,7 +206,8 @@ func (f *file) look(ctx context.Context, fn func(context.Context, view) error) e
 		}
 		if err != nil && own.Err() != nil && ctx.Err() == nil {
 			return &store.UnavailableError{
-				Reason: "the read took longer than " + f.opts.ReadTimeout.String() + ": ask again, or for less", RetryAfter: time.Second, NotDone: true, Err: err,
+				Reason:     "the read took longer than " + f.opts.ReadTimeout.String() + ": ask again, or for less",
+				RetryAfter: time.Second, NotDone: true, Err: err,
 			}
 		}
 		return err

@@ -11,13 +11,14 @@ import (
 const retainStep = 2000
 
 // Retain trims the log: it removes the changes before a time with their batches, except for the newest keep changes.
-// The last change always stays, since the next seq comes from it. Entries of the audit before the time are removed too. Retain
-// returns the number of removed changes.
+// The last change always stays, since the next seq comes from it. Entries of the audit before the time are removed too.
+// Retain returns the number of removed changes.
 func (s *Store) Retain(ctx context.Context, before knowledge.Time, keep int64) (int64, error) {
 	var first, last knowledge.Seq
-	err := s.read(ctx, "retain.bounds", "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM changes", nil, func(r *sql.Rows) error {
-		return r.Scan(&first, &last)
-	})
+	err := s.read(ctx, "retain.bounds", "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM changes",
+		nil, func(r *sql.Rows) error {
+			return r.Scan(&first, &last)
+		})
 	if err != nil {
 		return 0, err
 	}
@@ -68,5 +69,6 @@ func (t *tx) cut(ctx context.Context, from, to knowledge.Seq, before knowledge.T
 }
 
 func (t *tx) setMeta(ctx context.Context, key string, value any) error {
-	return t.exec(ctx, "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", key, value)
+	return t.exec(ctx, "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+		key, value)
 }

@@ -40,7 +40,8 @@ func (b *RunBook) UpdateRun(ctx context.Context, r store.Run) error {
 		}
 		n, err := t.execCount(ctx, `UPDATE job_runs SET state = ?, beat_at = ?, ended_at = ?, done = ?, total = ?, changed = ?, error = ?
 WHERE job = ? AND due = ? AND instance = ? AND state = 'running'`,
-			string(r.State), micros(r.Beat), ended, r.Done, r.Total, r.Changed, r.Error, r.Job, micros(r.Due), r.Instance)
+			string(r.State), micros(r.Beat), ended, r.Done, r.Total, r.Changed, r.Error, r.Job, micros(r.Due),
+			r.Instance)
 		if err == nil && n == 0 {
 			return store.ErrNotFound
 		}
@@ -61,7 +62,8 @@ FROM job_runs WHERE job = ? ORDER BY due DESC LIMIT ?`, []any{job, limit}
 		var r store.Run
 		var due, started, beat int64
 		var ended *int64
-		err := rows.Scan(&r.Job, &due, &r.Instance, &r.By, &r.State, &r.Attempt, &started, &beat, &ended, &r.Done, &r.Total, &r.Changed, &r.Error)
+		err := rows.Scan(&r.Job, &due, &r.Instance, &r.By, &r.State, &r.Attempt, &started, &beat, &ended, &r.Done,
+			&r.Total, &r.Changed, &r.Error)
 		r.Due, r.Started, r.Beat, r.Ended = moment(due), moment(started), moment(beat), maybe(ended)
 		list = append(list, r)
 		return err

@@ -87,7 +87,8 @@ func (m *migrator) known() Schema {
 func (m *migrator) schema(ctx context.Context) (Schema, error) {
 	s := m.known()
 	var tables int
-	err := m.db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = ?", goose.DefaultTablename).Scan(&tables)
+	err := m.db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = ?", goose.DefaultTablename).Scan(
+		&tables)
 	if err != nil {
 		return s, translate(ctx, err)
 	}
@@ -155,8 +156,9 @@ func migrate(ctx context.Context, path string, r role, to int64) (Schema, error)
 // Schema compares the schema of the file with the schemas that the program knows.
 func (f *file) Schema(ctx context.Context) (Schema, error) {
 	out := f.schema
-	err := f.read(ctx, "schema", "SELECT max(version_id) FROM "+goose.DefaultTablename+" WHERE is_applied", nil, func(r *sql.Rows) error {
-		return r.Scan(&out.Version)
-	})
+	err := f.read(ctx, "schema", "SELECT max(version_id) FROM "+goose.DefaultTablename+" WHERE is_applied",
+		nil, func(r *sql.Rows) error {
+			return r.Scan(&out.Version)
+		})
 	return out, err
 }

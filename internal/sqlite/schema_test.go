@@ -72,7 +72,8 @@ func TestDocumentsSurviveDownAndUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	migrateTo(t, path, primary, 1)
-	if _, err := Open(t.Context(), path, Options{Frozen: true}); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "migrate up") {
+	if _, err := Open(t.Context(), path, Options{Frozen: true}); !errors.Is(err, store.ErrUnavailable) ||
+		!strings.Contains(err.Error(), "migrate up") {
 		t.Errorf("Open without the lists of search, of a file that may not be migrated: %v", err)
 	}
 	equal(t, "documents at the newest schema", want, everything(t, openAt(t, path, Options{})))
@@ -80,7 +81,8 @@ func TestDocumentsSurviveDownAndUp(t *testing.T) {
 
 func TestForeignSchemasAreRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
-	if _, err := Open(t.Context(), path, Options{Frozen: true}); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "migrate up") {
+	if _, err := Open(t.Context(), path, Options{Frozen: true}); !errors.Is(err, store.ErrUnavailable) ||
+		!strings.Contains(err.Error(), "migrate up") {
 		t.Errorf("Open of an empty file that may not be migrated: %v", err)
 	}
 	migrateTo(t, path, primary, -1)
@@ -93,7 +95,8 @@ func TestForeignSchemasAreRefused(t *testing.T) {
 	}
 	db.Close()
 	var u *store.UnavailableError
-	if _, err = Open(t.Context(), path, Options{}); !errors.As(err, &u) || !u.Halt || !strings.Contains(u.Reason, "newer program") {
+	if _, err = Open(t.Context(), path, Options{}); !errors.As(err, &u) || !u.Halt ||
+		!strings.Contains(u.Reason, "newer program") {
 		t.Errorf("Open of a newer schema: %v, want a refusal that says so", err)
 	}
 	if _, err := Migrate(t.Context(), path, -1); !errors.As(err, &u) {

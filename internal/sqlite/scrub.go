@@ -81,7 +81,8 @@ func (w *writer) sweep(ctx context.Context, s *scrub) (more bool, err error) {
 		return w.sweepWords(ctx, s)
 	}
 	if s.gone == nil {
-		ok, err := w.one(ctx, "SELECT chunk, bits FROM search_gone WHERE chunk > ? ORDER BY chunk LIMIT 1", []any{s.next()}, &s.chunk, &s.gone)
+		ok, err := w.one(ctx, "SELECT chunk, bits FROM search_gone WHERE chunk > ? ORDER BY chunk LIMIT 1",
+			[]any{s.next()}, &s.chunk, &s.gone)
 		if err != nil {
 			return false, err
 		}
@@ -102,7 +103,8 @@ func (w *writer) sweep(ctx context.Context, s *scrub) (more bool, err error) {
 		if len(r.documents) == 0 {
 			err = w.exec(ctx, "DELETE FROM search_words WHERE chunk = ? AND term = ?", s.chunk, r.term)
 		} else {
-			err = w.exec(ctx, "UPDATE search_words SET documents = ?, places = ? WHERE chunk = ? AND term = ?", r.documents, orEmpty(r.places), s.chunk, r.term)
+			err = w.exec(ctx, "UPDATE search_words SET documents = ?, places = ? WHERE chunk = ? AND term = ?",
+				r.documents, orEmpty(r.places), s.chunk, r.term)
 		}
 		if err != nil {
 			return false, err
@@ -137,7 +139,8 @@ func (w *writer) swept(ctx context.Context, s *scrub) error {
 		left += bits.OnesCount8(now[i])
 	}
 	s.gone = nil
-	if err := w.exec(ctx, "UPDATE search_chunks SET documents = documents - ? WHERE chunk = ?", swept, s.chunk); err != nil {
+	if err := w.exec(ctx, "UPDATE search_chunks SET documents = documents - ? WHERE chunk = ?", swept,
+		s.chunk); err != nil {
 		return err
 	}
 	if left == 0 {

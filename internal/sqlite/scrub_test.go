@@ -34,7 +34,8 @@ func holding(t testing.TB, dir, text string) (names []string) {
 func filled(t testing.TB, s *Store) knowledge.Key {
 	t.Helper()
 	secret := storetest.Rule()
-	secret.Title, secret.Description = "Zanzibarquokka", "The zanzibarquokka lives at qwophone street. "+string(bytes.Repeat([]byte("qwophone street. "), 800))
+	secret.Title, secret.Description = "Zanzibarquokka", "The zanzibarquokka lives at qwophone street. "+
+		string(bytes.Repeat([]byte("qwophone street. "), 800))
 	docs := []knowledge.Document{general(), secret}
 	for i := range waitingMax { // so many that they go into the lists at once
 		r := storetest.Rule()
@@ -65,14 +66,15 @@ func TestAPurgedTextIsInNoFile(t *testing.T) {
 	}
 }
 
-// Whoever purges does not wait for the index, and needs no stop: the writer scrubs it behind the purge. Reading the file of an
-// open database would drop its locks, so that a copy is looked at.
+// Whoever purges does not wait for the index, and needs no stop: the writer scrubs it behind the purge. Reading the
+// file of an open database would drop its locks, so that a copy is looked at.
 func TestAPurgedTextLeavesTheIndexWhileTenetRuns(t *testing.T) {
 	s := openTest(t, Options{})
 	key := filled(t, s)
 	apply(t, s, knowledge.Op{Verb: knowledge.VerbPurge, Key: key})
 	owed := func() (n int) {
-		err := s.read(t.Context(), "test.owed", "SELECT count(*) FROM meta WHERE key = '"+scrubKey+"'", nil, scanInto(&n))
+		err := s.read(t.Context(), "test.owed", "SELECT count(*) FROM meta WHERE key = '"+scrubKey+"'", nil,
+			scanInto(&n))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +122,8 @@ func TestAScrubThatAKillHasCutOffGoesOnAtTheNextStart(t *testing.T) {
 	s = openAt(t, path, Options{})
 	var n int
 	for end := time.Now().Add(20 * time.Second); ; {
-		err := s.read(t.Context(), "test.owed", "SELECT count(*) FROM meta WHERE key = '"+scrubKey+"'", nil, scanInto(&n))
+		err := s.read(t.Context(), "test.owed", "SELECT count(*) FROM meta WHERE key = '"+scrubKey+"'", nil,
+			scanInto(&n))
 		if err != nil {
 			t.Fatal(err)
 		}

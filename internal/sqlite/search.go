@@ -56,7 +56,8 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 	}
 	hits.Total, hits.Bounded, hits.Facets = l.total, l.bounded, l.facets
 	hits.Reading = l.scorer.Reading(masks, l.frequency)
-	hits.Reading.SearchedFor, hits.Reading.Suggestions = l.corrections(masks), append(hits.Reading.Suggestions, l.suggestions...)
+	hits.Reading.SearchedFor, hits.Reading.Suggestions = l.corrections(masks), append(hits.Reading.Suggestions,
+		l.suggestions...)
 	if next := q.Offset() + len(page); next < l.total && (len(page) == q.Limit || len(page) < ranked) {
 		hits.Next = q.NextCursor(next)
 	}
@@ -338,7 +339,8 @@ func (v view) records(ctx context.Context, page []knowledge.Found) (map[knowledg
 			continue
 		}
 		tab := tableOf(kind)
-		err := v.query(ctx, "search.records", "SELECT "+tab.columns()+" FROM "+tab.name+" WHERE "+tab.id+" IN (SELECT value FROM json_each(?))",
+		err := v.query(ctx, "search.records", "SELECT "+tab.columns()+" FROM "+tab.name+" WHERE "+tab.id+
+			" IN (SELECT value FROM json_each(?))",
 			[]any{asJSON(ids[kind])}, func(r *sql.Rows) error {
 				rec, err := scanRecord(r, kind, v.f.source)
 				records[rec.Key] = rec
@@ -371,7 +373,8 @@ func (l *look) near(top []knowledge.Found) error {
 		f := &top[i]
 		if at, ok := slices.BinarySearch(l.numbers, f.At); ok {
 			e := l.entries[at].entry
-			f.Score = knowledge.Round(f.Score + l.scorer.Near(f.Mask, func(slot int) []uint32 { return l.question.Places(slot, e) }))
+			f.Score = knowledge.Round(f.Score +
+				l.scorer.Near(f.Mask, func(slot int) []uint32 { return l.question.Places(slot, e) }))
 			continue
 		}
 		chunk := f.At >> chunkBits

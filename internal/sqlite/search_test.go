@@ -36,9 +36,12 @@ func TestSearchFindsWordsInEveryForm(t *testing.T) {
 		return len(hits.Hits) == 1
 	}
 	for text, want := range map[string]bool{
-		"resilience": true, "resilient": true, "resilien*": true, "r*": true, "title:conn*": true, "title:pool*": false, "connection": true, "testi*": true,
-		"unit test": true, `"unit tests"`: true, `"tests unit"`: false, `"unit tes*"`: true, "snake case": true, "snake_case": true, "naive": true, "naïve": true, "NAÏV*": true,
-		"zurich": true, "pgx.batch": true, "c++": true, "batches": true, "nothing OR pool": true, "pool -naive": false, "pool -nothing": true, `"of connections"`: true,
+		"resilience": true, "resilient": true, "resilien*": true, "r*": true, "title:conn*": true,
+		"title:pool*": false, "connection": true, "testi*": true,
+		"unit test": true, `"unit tests"`: true, `"tests unit"`: false, `"unit tes*"`: true, "snake case": true,
+		"snake_case": true, "naive": true, "naïve": true, "NAÏV*": true,
+		"zurich": true, "pgx.batch": true, "c++": true, "batches": true, "nothing OR pool": true, "pool -naive": false,
+		"pool -nothing": true, `"of connections"`: true,
 		"c": false, "c#": false, "kindrule": false, "kindr*": false,
 	} {
 		if got := found(knowledge.SearchQuery{Text: text}); got != want {
@@ -46,7 +49,8 @@ func TestSearchFindsWordsInEveryForm(t *testing.T) {
 		}
 	}
 	for name, q := range map[string]knowledge.SearchQuery{
-		"category": {Text: "pools", Category: "reliability-engineering"}, "tag": {Text: "pools", Tag: "second tag"}, "odd tag": {Text: "pools", Tag: "c++"},
+		"category": {Text: "pools", Category: "reliability-engineering"}, "tag": {Text: "pools", Tag: "second tag"},
+		"odd tag":  {Text: "pools", Tag: "c++"},
 		"language": {Text: "pools", Language: "c++"}, "severity": {Text: "pools", Severity: doc.Severity},
 	} {
 		if !found(q) {
@@ -54,7 +58,8 @@ func TestSearchFindsWordsInEveryForm(t *testing.T) {
 		}
 	}
 	for name, q := range map[string]knowledge.SearchQuery{
-		"category": {Text: "pools", Category: "engineering"}, "tag": {Text: "pools", Tag: "second"}, "language": {Text: "pools", Language: "c"},
+		"category": {Text: "pools", Category: "engineering"}, "tag": {Text: "pools", Tag: "second"},
+		"language": {Text: "pools", Language: "c"},
 		"severity": {Text: "pools", Severity: knowledge.SeverityInfo},
 	} {
 		if found(q) {
@@ -67,7 +72,9 @@ func TestNoQuestionBreaksSearch(t *testing.T) {
 	s := openTest(t, Options{})
 	put(t, s, general(), storetest.Rule())
 	rapid.Check(t, func(r *rapid.T) {
-		parts := rapid.SliceOfN(rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{`"`, "*", "-", "OR", "AND", "NOT", "NEAR(", ")", "title:", "{", "^", "+", ":", "close", "pol"})), 1, 8).Draw(r, "parts")
+		parts := rapid.SliceOfN(rapid.OneOf(rapid.String(),
+			rapid.SampledFrom([]string{`"`, "*", "-", "OR", "AND", "NOT", "NEAR(", ")", "title:", "{", "^", "+", ":",
+				"close", "pol"})), 1, 8).Draw(r, "parts")
 		var text strings.Builder
 		for _, p := range parts {
 			text.WriteString(p + rapid.SampledFrom([]string{"", " "}).Draw(r, "gap"))
@@ -145,20 +152,21 @@ func soundLists(t testing.TB, s *Store) {
 		if err != nil {
 			return err
 		}
-		err = v.query(t.Context(), "test", "SELECT chunk, term, documents, places FROM search_words", nil, func(r *sql.Rows) error {
-			var chunk int64
-			var term string
-			var documents, places []byte
-			if err := r.Scan(&chunk, &term, &documents, &places); err != nil {
-				return err
-			}
-			eachPlaces(documents, places, func(doc uint16, w knowledge.Where, own []byte) {
-				if b := gone[chunk]; b == nil || b[doc/8]&(1<<(doc%8)) == 0 {
-					note(chunk<<chunkBits|int64(doc), term, w, placesOf(own, nil))
+		err = v.query(t.Context(), "test", "SELECT chunk, term, documents, places FROM search_words",
+			nil, func(r *sql.Rows) error {
+				var chunk int64
+				var term string
+				var documents, places []byte
+				if err := r.Scan(&chunk, &term, &documents, &places); err != nil {
+					return err
 				}
+				eachPlaces(documents, places, func(doc uint16, w knowledge.Where, own []byte) {
+					if b := gone[chunk]; b == nil || b[doc/8]&(1<<(doc%8)) == 0 {
+						note(chunk<<chunkBits|int64(doc), term, w, placesOf(own, nil))
+					}
+				})
+				return nil
 			})
-			return nil
-		})
 		if err != nil {
 			return err
 		}
@@ -196,7 +204,8 @@ func TestListsSayWhatTheDocumentsSayHoweverTheyWereWritten(t *testing.T) {
 	batch := func(from, to int, words string) {
 		var ops []knowledge.Op
 		for i := from; i < to; i++ {
-			ops = append(ops, knowledge.Put(wordy(i, fmt.Sprintf("%s number%d naïve C++ Größe", words, i)), knowledge.AnyVersion))
+			ops = append(ops, knowledge.Put(wordy(i, fmt.Sprintf("%s number%d naïve C++ Größe", words, i)),
+				knowledge.AnyVersion))
 		}
 		apply(t, s, ops...)
 	}
@@ -204,10 +213,12 @@ func TestListsSayWhatTheDocumentsSayHoweverTheyWereWritten(t *testing.T) {
 	batch(100, 100+waitingMax, "first") // these take them along into the lists
 	batch(50, 150, "second")            // some of the lists are gone, and some wait
 	for i := range 20 {
-		apply(t, s, knowledge.Op{Verb: knowledge.VerbRetire, Key: wordy(i*7, "").Key(), IfVersion: knowledge.AnyVersion})
+		apply(t, s, knowledge.Op{Verb: knowledge.VerbRetire, Key: wordy(i*7, "").Key(),
+			IfVersion: knowledge.AnyVersion})
 	}
 	soundLists(t, s)
-	if got := found(t, s, knowledge.SearchQuery{Text: "number120", Literal: true}); !slices.Equal(got, []string{"rule-000120"}) {
+	if got := found(t, s, knowledge.SearchQuery{Text: "number120", Literal: true}); !slices.Equal(got,
+		[]string{"rule-000120"}) {
 		t.Errorf("a word of one document finds %v", got)
 	}
 	hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "second"})
@@ -235,7 +246,8 @@ func TestChunksOfWhichMostIsGoneAreGivenUp(t *testing.T) {
 		apply(t, s, ops...)
 	}
 	var chunks int
-	if err := s.read(t.Context(), "test", "SELECT count(DISTINCT chunk) FROM search_words", nil, func(r *sql.Rows) error { return r.Scan(&chunks) }); err != nil || chunks != 1 {
+	if err := s.read(t.Context(), "test", "SELECT count(DISTINCT chunk) FROM search_words",
+		nil, func(r *sql.Rows) error { return r.Scan(&chunks) }); err != nil || chunks != 1 {
 		t.Errorf("there are %d chunks (%v), want the newest alone", chunks, err)
 	}
 	soundLists(t, s)
@@ -268,25 +280,30 @@ func TestAnIndexOfAnotherFormIsMadeAnew(t *testing.T) {
 	}
 	s = openAt(t, path, Options{})
 	soundLists(t, s)
-	if got := found(t, s, knowledge.SearchQuery{Text: "number7", Literal: true}); !slices.Equal(got, []string{"rule-000007"}) {
+	if got := found(t, s, knowledge.SearchQuery{Text: "number7", Literal: true}); !slices.Equal(got,
+		[]string{"rule-000007"}) {
 		t.Errorf("after the upgrade a word finds %v", got)
 	}
 }
 
 func TestTypingErrorsAreCorrected(t *testing.T) {
 	s := openTest(t, Options{})
-	put(t, s, general(), wordy(1, "accessibility testing"), wordy(2, "kubernetes manifests"), wordy(3, "use feature flags"), wordy(4, "the future is now"),
+	put(t, s, general(), wordy(1, "accessibility testing"), wordy(2, "kubernetes manifests"),
+		wordy(3, "use feature flags"), wordy(4, "the future is now"),
 		wordy(5, "no-unreachable code"), wordy(6, "naïveté"))
 	for typed, want := range map[string]struct{ id, used string }{
-		"acessibility testing": {"rule-000001", "accessibility"}, "kuberntes": {"rule-000002", "kubernetes"}, "ukbernetes": {"rule-000002", "kubernetes"},
-		"feture flags": {"rule-000003", "feature"}, "no-unreachabel": {"rule-000005", "no-unreachable"}, "naivte": {"rule-000006", "naivete"},
+		"acessibility testing": {"rule-000001", "accessibility"}, "kuberntes": {"rule-000002", "kubernetes"},
+		"ukbernetes":   {"rule-000002", "kubernetes"},
+		"feture flags": {"rule-000003", "feature"}, "no-unreachabel": {"rule-000005", "no-unreachable"},
+		"naivte": {"rule-000006", "naivete"},
 	} {
 		hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: typed})
 		if err != nil || len(hits.Hits) == 0 || hits.Hits[0].Record.Key.ID != want.id {
 			t.Errorf("%s: %+v, %v, want %s first", typed, hits, err, want.id)
 			continue
 		}
-		if c := hits.Reading.SearchedFor; len(c) == 0 || c[0].Used != want.used || !strings.Contains(typed, c[0].Typed) {
+		if c := hits.Reading.SearchedFor; len(c) == 0 || c[0].Used != want.used ||
+			!strings.Contains(typed, c[0].Typed) {
 			t.Errorf("%s: searched for %+v, want %s", typed, c, want.used)
 		}
 	}
@@ -295,7 +312,8 @@ func TestTypingErrorsAreCorrected(t *testing.T) {
 		t.Errorf("literally: %+v, %v", hits, err)
 	}
 	for _, typed := range []string{"cod", "AVD-AWS-0004", "127.0.0.1", "zzzzzz"} { // too short, a code, a number, nothing near
-		if hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: typed}); err != nil || len(hits.Reading.SearchedFor) > 0 {
+		if hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: typed}); err != nil ||
+			len(hits.Reading.SearchedFor) > 0 {
 			t.Errorf("%s is corrected: %+v, %v", typed, hits, err)
 		}
 	}
@@ -326,7 +344,8 @@ func TestFacetsCountAllHits(t *testing.T) {
 	}
 	n := waitingMax + 40
 	want := map[string]int{
-		"kind rule": n, "kind practice": 1, "category general": n + 1, "severity INFO": n, "language go": 1, "tag tag0": (n+2)/3 + 1, "tag tag1": (n + 1) / 3, "tag tag2": n / 3,
+		"kind rule": n, "kind practice": 1, "category general": n + 1, "severity INFO": n, "language go": 1,
+		"tag tag0": (n+2)/3 + 1, "tag tag1": (n + 1) / 3, "tag tag2": n / 3,
 	}
 	if diff := cmp.Diff(want, got); diff != "" || hits.Total != n+1 {
 		t.Errorf("facets of %d hits (-want +got):\n%s", hits.Total, diff)

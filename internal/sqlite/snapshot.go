@@ -22,14 +22,15 @@ func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) err
 		}
 		for _, kind := range knowledge.Kinds() {
 			tab := tableOf(kind)
-			err := v.query(ctx, "snapshot."+tab.name, "SELECT "+tab.columns()+" FROM "+tab.name+" ORDER BY "+tab.id, nil, func(r *sql.Rows) error {
-				rec, err := scanRecord(r, kind, s.source)
-				if err == nil {
-					failed = sink.Record(rec)
-					err = failed
-				}
-				return err
-			})
+			err := v.query(ctx, "snapshot."+tab.name, "SELECT "+tab.columns()+" FROM "+tab.name+" ORDER BY "+tab.id,
+				nil, func(r *sql.Rows) error {
+					rec, err := scanRecord(r, kind, s.source)
+					if err == nil {
+						failed = sink.Record(rec)
+						err = failed
+					}
+					return err
+				})
 			if err != nil {
 				return err
 			}
@@ -37,8 +38,10 @@ func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) err
 		if versions <= 0 {
 			return nil
 		}
-		return v.query(ctx, "snapshot.changes", "WITH latest AS MATERIALIZED (SELECT kind, id, max(version) AS version FROM changes GROUP BY kind, id) "+
-			"SELECT "+prefixed("c.", changeColumns)+" FROM changes c JOIN latest l ON l.kind = c.kind AND l.id = c.id WHERE c.version > l.version - ? ORDER BY c.seq",
+		return v.query(ctx, "snapshot.changes",
+			"WITH latest AS MATERIALIZED (SELECT kind, id, max(version) AS version FROM changes GROUP BY kind, id) "+
+				"SELECT "+prefixed("c.", changeColumns)+
+				" FROM changes c JOIN latest l ON l.kind = c.kind AND l.id = c.id WHERE c.version > l.version - ? ORDER BY c.seq",
 			[]any{versions}, func(r *sql.Rows) error {
 				c, err := scanChange(r, s.source)
 				if err == nil {

@@ -29,9 +29,10 @@ func (s *Store) Stat(ctx context.Context) (Stat, error) {
 	st := Stat{Path: s.path, Schema: s.schema, Source: s.source, Waiting: len(s.jobs)}
 	err := s.agree(ctx, func(ctx context.Context, v view) error {
 		err := v.query(ctx, "stat", "SELECT (SELECT coalesce(min(seq), 0) FROM changes), (SELECT coalesce(max(seq), 0) FROM changes), "+
-			"(SELECT freelist_count FROM pragma_freelist_count) * (SELECT page_size FROM pragma_page_size)", nil, func(r *sql.Rows) error {
-			return r.Scan(&st.Oldest, &st.Newest, &st.FreeBytes)
-		})
+			"(SELECT freelist_count FROM pragma_freelist_count) * (SELECT page_size FROM pragma_page_size)",
+			nil, func(r *sql.Rows) error {
+				return r.Scan(&st.Oldest, &st.Newest, &st.FreeBytes)
+			})
 		return err
 	})
 	if err != nil {
@@ -63,7 +64,8 @@ func fileSize(path string) (int64, error) {
 func (s *Store) Count(ctx context.Context, kind knowledge.Kind) (int64, error) {
 	tab := tableOf(kind)
 	var n int64
-	err := s.read(ctx, "count."+tab.name, "SELECT count(*) FROM "+tab.name, nil, func(r *sql.Rows) error { return r.Scan(&n) })
+	err := s.read(ctx, "count."+tab.name, "SELECT count(*) FROM "+tab.name, nil,
+		func(r *sql.Rows) error { return r.Scan(&n) })
 	return n, err
 }
 

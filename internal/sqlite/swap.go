@@ -45,10 +45,12 @@ func sweep(path string) error {
 		return nil
 	}
 	if err != nil {
-		return &store.UnavailableError{Reason: "the data directory can't be read: look at its rights", Halt: true, Err: err}
+		return &store.UnavailableError{Reason: "the data directory can't be read: look at its rights", Halt: true,
+			Err: err}
 	}
 	for _, e := range names {
-		if strings.HasPrefix(e.Name(), filepath.Base(path)+generation) && e.Name() != current && !strings.HasPrefix(e.Name(), current+"-") {
+		if strings.HasPrefix(e.Name(), filepath.Base(path)+generation) && e.Name() != current &&
+			!strings.HasPrefix(e.Name(), current+"-") {
 			if err := remove(filepath.Join(filepath.Dir(path), e.Name())); err != nil {
 				return &store.UnavailableError{Reason: "an old mirror file can't be removed: look at the rights of the data directory", Halt: true, Err: err}
 			}
@@ -101,7 +103,8 @@ func (s *Store) swap(ctx context.Context, old *writer, path string) (*writer, er
 	if err := carry(ctx, old, w); err != nil {
 		// The old mirror may be replaced because it is damaged. The journal has the waiting batches and overlays them
 		// again.
-		s.opts.Log.WarnContext(ctx, "overlays were not carried over from the old mirror file", "path", old.path, "error", err)
+		s.opts.Log.WarnContext(ctx, "overlays were not carried over from the old mirror file", "path", old.path,
+			"error", err)
 	}
 	reads, err := openPool(path, s.opts.Readers)
 	if err != nil {

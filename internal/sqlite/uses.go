@@ -13,7 +13,8 @@ func (s *Store) AddUses(ctx context.Context, counts map[string]int64) error {
 	}
 	return s.do(ctx, "uses.add", func(ctx context.Context, t *tx) error {
 		for id, n := range counts {
-			if err := t.exec(ctx, "UPDATE templates SET usage_count = usage_count + ? WHERE template_id = ?", n, id); err != nil {
+			if err := t.exec(ctx, "UPDATE templates SET usage_count = usage_count + ? WHERE template_id = ?", n,
+				id); err != nil {
 				return err
 			}
 		}

@@ -20,7 +20,8 @@ type TamperError struct {
 // Error says what does not match.
 func (e *TamperError) Error() string {
 	if e.Seq == 0 {
-		return fmt.Sprintf("something was changed past the log: %s; compare with a backup, and restore what it was", e.Why)
+		return fmt.Sprintf("something was changed past the log: %s; compare with a backup, and restore what it was",
+			e.Why)
 	}
 	return fmt.Sprintf("the log was changed after it was written: change %d: %s; compare with a backup", e.Seq, e.Why)
 }
@@ -108,7 +109,8 @@ func verifyArchive(ctx context.Context, s *Store) error {
 			if err := r.Scan(&key.Kind, &key.ID, &text, &hash); err != nil {
 				return err
 			}
-			if sum := sha256.Sum256([]byte(text.String)); tampered == nil && (!text.Valid || hash != nil && string(hash) != string(sum[:])) {
+			if sum := sha256.Sum256([]byte(text.String)); tampered == nil && (!text.Valid ||
+				hash != nil && string(hash) != string(sum[:])) {
 				tampered = &TamperError{Why: key.String() + " " + why}
 			}
 			return nil

@@ -31,7 +31,8 @@ func TestTamperingWithTheLogIsFound(t *testing.T) {
 		statement string
 		seq       knowledge.Seq
 	}{
-		"a changed document":      {"UPDATE changes SET document = replace(document, 'Close', 'Leave') WHERE seq = 2", 2},
+		"a changed document": {"UPDATE changes SET document = replace(document, 'Close', 'Leave') WHERE seq = 2",
+			2},
 		"a changed verb":          {"UPDATE changes SET verb = 'put' WHERE verb = 'retire'", 8},
 		"a changed key":           {"UPDATE changes SET id = 'x' WHERE seq = 3", 3},
 		"a removed change":        {"DELETE FROM changes WHERE seq = 4", 4},
@@ -41,13 +42,15 @@ func TestTamperingWithTheLogIsFound(t *testing.T) {
 		"a document taken out":    {"PRAGMA foreign_keys = off; DELETE FROM rules", 0},
 		"a trigger":               {"CREATE TRIGGER forged AFTER INSERT ON changes BEGIN UPDATE rules SET rank = 1; END", 0},
 		"an attributed batch":     {"UPDATE changes SET batch_id = zeroblob(16) WHERE seq = 5", 5},
-		"a document and its hash": {"UPDATE changes SET document_hash = zeroblob(32), document = '{}' WHERE seq = 2", 2},
+		"a document and its hash": {"UPDATE changes SET document_hash = zeroblob(32), document = '{}' WHERE seq = 2",
+			2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := openTest(t, Options{})
 			world(t, s)
 			var last knowledge.Seq
-			if err := s.VerifyChanges(t.Context(), func(done, _ knowledge.Seq) { last = done }); err != nil || last != 11 {
+			if err := s.VerifyChanges(t.Context(), func(done, _ knowledge.Seq) { last = done }); err != nil ||
+				last != 11 {
 				t.Fatalf("VerifyChanges of a sound log: %v, up to %d", err, last)
 			}
 			tamper(t, s, c.statement)
@@ -75,14 +78,16 @@ func TestRetentionShortensTheLogFromItsBeginning(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, s, storetest.Rule(), storetest.Rule())
-	if err := NewAuditBook(s).Add(ctx, store.AuditEntry{At: b.At}, store.AuditEntry{At: knowledge.At(time.Now())}); err != nil {
+	if err := NewAuditBook(s).Add(ctx, store.AuditEntry{At: b.At},
+		store.AuditEntry{At: knowledge.At(time.Now())}); err != nil {
 		t.Fatal(err)
 	}
 	n, err := s.Retain(ctx, knowledge.At(time.Now().Add(-24*time.Hour)), 0)
 	if err != nil || n != 3 {
 		t.Fatalf("Retain = %d, %v; want the three old changes", n, err)
 	}
-	if list, err := NewAuditBook(s).Entries(ctx, store.AuditQuery{Limit: 10}); err != nil || len(list) != 2 || list[0].Kind != store.AuditTrimmed {
+	if list, err := NewAuditBook(s).Entries(ctx, store.AuditQuery{Limit: 10}); err != nil || len(list) != 2 ||
+		list[0].Kind != store.AuditTrimmed {
 		t.Errorf("the audit holds %+v (%v), want the new entry and that the old one was removed", list, err)
 	}
 	var gone *store.GoneError

@@ -45,8 +45,8 @@ func queued(t *testing.T, s *Store, n int) {
 	}
 }
 
-// together hands jobs to the writer while it is busy, in their order, so that it finds them all at once, and returns their
-// errors.
+// together hands jobs to the writer while it is busy, in their order, so that it finds them all at once, and returns
+// their errors.
 func together(t *testing.T, s *Store, calls ...func() error) []error {
 	t.Helper()
 	release := hold(t, s)
@@ -137,8 +137,8 @@ func TestCallGivenUpBeforeItsTurnWritesNothing(t *testing.T) {
 	}
 }
 
-// TestWhoIsRefusedFindsTheReason has a write refused for what another one of the same transaction has written. Whoever is refused looks
-// for the reason at once.
+// TestWhoIsRefusedFindsTheReason has a write refused for what another one of the same transaction has written. Whoever
+// is refused looks for the reason at once.
 func TestWhoIsRefusedFindsTheReason(t *testing.T) {
 	t.Parallel()
 	s := openTest(t, Options{})

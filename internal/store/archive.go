@@ -6,8 +6,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// An Archive holds documents that were retired long ago. No list and no search finds them, and no mirror has them; a batch
-// with [knowledge.VerbRestore] brings one back.
+// An Archive holds documents that were retired long ago. No list and no search finds them, and no mirror has them; a
+// batch with [knowledge.VerbRestore] brings one back.
 type Archive interface {
 	// Archived returns a page of the archive, in the order of kinds and ids.
 	Archived(ctx context.Context, q ArchiveQuery) ([]Archived, error)

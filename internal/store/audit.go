@@ -54,7 +54,8 @@ const maxAuditText = 1024
 
 // Trim shortens texts that are too long, and replaces bytes that no engine stores.
 func (e *AuditEntry) Trim() {
-	for _, text := range []*string{&e.Actor, &e.Door, &e.Action, &e.Key, &e.Question, &e.Reason, &e.RequestID, &e.Peer} {
+	for _, text := range []*string{&e.Actor, &e.Door, &e.Action, &e.Key, &e.Question, &e.Reason, &e.RequestID,
+		&e.Peer} {
 		if len(*text) > maxAuditText {
 			*text = (*text)[:maxAuditText] + "…"
 		}
@@ -70,7 +71,8 @@ func (e *AuditEntry) Size() int {
 
 // Digest returns the hash of the entry's fields, without its number. PostgreSQL makes the same one itself.
 func (e *AuditEntry) Digest() [32]byte {
-	return AuditDigest(strconv.FormatInt(e.At.UnixMicro(), 10), e.Kind, e.Actor, e.Door, e.Action, e.Key, e.Question, strconv.FormatInt(e.Count, 10),
+	return AuditDigest(strconv.FormatInt(e.At.UnixMicro(), 10), e.Kind, e.Actor, e.Door, e.Action, e.Key, e.Question,
+		strconv.FormatInt(e.Count, 10),
 		e.Reason, e.RequestID, e.Peer)
 }
 
@@ -101,7 +103,8 @@ type AuditQuery struct {
 
 // Admits reports whether the query lets an entry through that has no number yet.
 func (q *AuditQuery) Admits(e *AuditEntry) bool {
-	return (q.Before.IsZero() || e.At.Before(q.Before.Time)) && !e.At.Before(q.Since.Time) && (q.Actor == "" || q.Actor == e.Actor) &&
+	return (q.Before.IsZero() || e.At.Before(q.Before.Time)) && !e.At.Before(q.Since.Time) && (q.Actor == "" ||
+		q.Actor == e.Actor) &&
 		(q.Kind == "" || q.Kind == e.Kind) && (q.Key == "" || q.Key == e.Key)
 }
 
@@ -111,8 +114,8 @@ type AuditBook interface {
 	Add(ctx context.Context, list ...AuditEntry) error
 	// Entries returns entries, the newest first.
 	Entries(ctx context.Context, q AuditQuery) ([]AuditEntry, error)
-	// Verify checks the audit from the oldest entry that is kept to the newest, and returns where it ends. Progress is called now and then; it
-	// may be nil. If something does not match, the error is a [*AuditError].
+	// Verify checks the audit from the oldest entry that is kept to the newest, and returns where it ends. Progress is
+	// called now and then; it may be nil. If something does not match, the error is a [*AuditError].
 	Verify(ctx context.Context, progress func(done, last int64)) (AuditHead, error)
 }
 
@@ -184,8 +187,8 @@ func (v *AuditVerifier) Check(e *AuditEntry, left []byte) error {
 	return nil
 }
 
-// End checks that the entries reach from where retention has left them to the head, and that what each erasure has left is what its entry
-// binds.
+// End checks that the entries reach from where retention has left them to the head, and that what each erasure has left
+// is what its entry binds.
 func (v *AuditVerifier) End(head AuditHead, erased map[string]*knowledge.ErasedRoot) error {
 	switch {
 	case v.last.Seq != head.Seq:
@@ -199,14 +202,16 @@ func (v *AuditVerifier) End(head AuditHead, erased map[string]*knowledge.ErasedR
 			return &AuditError{v.first.Seq - 1, "it is missing, and no retention has removed it"}
 		}
 		hash, err := hex.DecodeString(v.first.Hash)
-		if want := AuditChain([32]byte(cut), v.first.Seq, [32]byte(hash)); err != nil || hex.EncodeToString(want[:]) != v.first.Chain {
+		if want := AuditChain([32]byte(cut), v.first.Seq, [32]byte(hash)); err != nil ||
+			hex.EncodeToString(want[:]) != v.first.Chain {
 			return &AuditError{v.first.Seq, "it does not follow from what retention has removed"}
 		}
 	}
 	for pseudonym, sum := range erased {
 		told := v.erasures["principal/"+pseudonym]
 		if told.Count != sum.Rows || told.Question != sum.Text() {
-			return &AuditError{0, fmt.Sprintf("the list of what the erasure %s has rewritten is not the one that it was made with", pseudonym)}
+			return &AuditError{0, fmt.Sprintf(
+				"the list of what the erasure %s has rewritten is not the one that it was made with", pseudonym)}
 		}
 	}
 	return nil

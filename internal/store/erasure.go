@@ -24,8 +24,8 @@ type ErasureResult struct {
 }
 
 // An Eraser erases people from everything that it keeps. All of it happens in one transaction, or nothing. Erasing the
-// same person again, with the same pseudonym, rewrites only what has come in since; so an erasure that was interrupted is
-// finished by doing it again.
+// same person again, with the same pseudonym, rewrites only what has come in since; so an erasure that was interrupted
+// is finished by doing it again.
 type Eraser interface {
 	Erase(ctx context.Context, r ErasureRequest) (ErasureResult, error)
 }

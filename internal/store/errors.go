@@ -112,8 +112,8 @@ type GoneError struct {
 	// Other says that the position is not in this log: the log has another history than the one it was read from, or
 	// ends before it. Oldest is then 0.
 	Other bool
-	// At is where a label stands whose documents were asked for, and Keys are those that are no longer known as of then,
-	// at most [MaxGoneKeys]; without any it is open which these are.
+	// At is where a label stands whose documents were asked for, and Keys are those that are no longer known as of
+	// then, at most [MaxGoneKeys]; without any it is open which these are.
 	At   knowledge.Seq
 	Keys []knowledge.Key
 }
@@ -129,7 +129,8 @@ func (e *GoneError) Error() string {
 		for i, key := range e.Keys {
 			names[i] = key.String()
 		}
-		return fmt.Sprintf("gone: the log no longer has %s as of change %d, where the label stands: move the label", strings.Join(names, ", "), e.At)
+		return fmt.Sprintf("gone: the log no longer has %s as of change %d, where the label stands: move the label",
+			strings.Join(names, ", "), e.At)
 	case e.At > 0 && !e.Copy:
 		return fmt.Sprintf("gone: the log begins at change %d and does not tell which documents have changed since change %d, "+
 			"where the label stands: move the label", e.Oldest, e.At)

@@ -30,20 +30,21 @@ const SilentAfter = 14 * 24 * time.Hour
 
 // A CheckIn is a work tree's report about itself.
 type CheckIn struct {
-	Repository string          `json:"repository"`
-	At         knowledge.Time  `json:"at"`
-	Via        string          `json:"via"` // the command: sync or check
-	By         string          `json:"by"`  // the principal, set by the server
-	Branch     string          `json:"branch"`
-	Commit     string          `json:"commit"`
-	Program    string          `json:"program"`         // the version of the command
-	Seq        knowledge.Seq   `json:"seq"`             // the work tree is up to date with the log up to this change
-	Takes      string          `json:"takes"`           // a digest of the documents that it took
-	Packs      []string        `json:"packs,omitempty"` // packs that it takes besides the repository's
-	Label      string          `json:"label,omitempty"` // the label at which it takes documents, if not the repository's
-	Files      *FleetFiles     `json:"files"`           // nil if the files were not checked
-	Findings   *int            `json:"findings"`
-	Hooks      *FleetHookTally `json:"hooks"` // nil if no hook ran since the last check-in
+	Repository string         `json:"repository"`
+	At         knowledge.Time `json:"at"`
+	Via        string         `json:"via"` // the command: sync or check
+	By         string         `json:"by"`  // the principal, set by the server
+	Branch     string         `json:"branch"`
+	Commit     string         `json:"commit"`
+	Program    string         `json:"program"`         // the version of the command
+	Seq        knowledge.Seq  `json:"seq"`             // the work tree is up to date with the log up to this change
+	Takes      string         `json:"takes"`           // a digest of the documents that it took
+	Packs      []string       `json:"packs,omitempty"` // packs that it takes besides the repository's
+	// the label at which it takes documents, if not the repository's
+	Label    string          `json:"label,omitempty"`
+	Files    *FleetFiles     `json:"files"` // nil if the files were not checked
+	Findings *int            `json:"findings"`
+	Hooks    *FleetHookTally `json:"hooks"` // nil if no hook ran since the last check-in
 	// Rules counts how rules were used, by rule id. The counts are kept apart from the repository.
 	Rules map[string]EffectTally `json:"-"`
 }

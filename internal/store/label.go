@@ -96,7 +96,8 @@ func AsOf(ctx context.Context, s Past, seq knowledge.Seq, key knowledge.Key) (*k
 		return nil, err
 	}
 	if rec.Pending != (knowledge.BatchID{}) { // a waiting write hides the document below it
-		return nil, &UnavailableError{Reason: key.String() + " waits for the primary, and this instance has no log of its earlier state", NotDone: true}
+		return nil, &UnavailableError{Reason: key.String() +
+			" waits for the primary, and this instance has no log of its earlier state", NotDone: true}
 	}
 	return rec, nil
 }

@@ -62,8 +62,8 @@ func FillVersions(ctx context.Context, s Reader, p *knowledge.Proposal) error {
 	return nil
 }
 
-// TitleProposal gives a proposal a title: what is done to which documents, and what those are called. One that is not there, and has
-// no title in the op, is named by its key alone.
+// TitleProposal gives a proposal a title: what is done to which documents, and what those are called. One that is not
+// there, and has no title in the op, is named by its key alone.
 func TitleProposal(ctx context.Context, s Reader, p *knowledge.Proposal, ops []knowledge.Op) {
 	names := make([]string, len(ops))
 	for i := range ops {

@@ -185,7 +185,8 @@ func (w *Watch) look(ctx context.Context) (changes []knowledge.Change, more bool
 	anchored := w.at.Known && after > 0
 	if anchored {
 		changes, err = w.Feed.Changes(ctx, knowledge.ChangeQuery{After: after - 1})
-		anchored = !errors.Is(err, ErrGone) && !isCopyGone(err) // the log begins right after the place: there is nothing to compare
+		// the log begins right after the place: there is nothing to compare
+		anchored = !errors.Is(err, ErrGone) && !isCopyGone(err)
 	}
 	if !anchored {
 		changes, err = w.Feed.Changes(ctx, knowledge.ChangeQuery{After: after})

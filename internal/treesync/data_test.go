@@ -15,7 +15,8 @@ import (
 	"tenet/internal/worktree"
 )
 
-// imported reads the rules and practices of an archive of third-party texts; the test is skipped where they are not installed.
+// imported reads the rules and practices of an archive of third-party texts; the test is skipped where they are not
+// installed.
 func imported(t *testing.T, name string) []knowledge.Document {
 	t.Helper()
 	dir := os.Getenv("TENET_TEST_DATA")
@@ -51,8 +52,8 @@ func imported(t *testing.T, name string) []knowledge.Document {
 	return list
 }
 
-// TestRealTextsAreWrittenAndReadAgain writes what people wrote for their assistants for every assistant, and reads it back: the body is
-// whole, and it holds where it did; what a form can't say is left out, with the reason.
+// TestRealTextsAreWrittenAndReadAgain writes what people wrote for their assistants for every assistant, and reads it
+// back: the body is whole, and it holds where it did; what a form can't say is left out, with the reason.
 func TestRealTextsAreWrittenAndReadAgain(t *testing.T) {
 	for _, name := range []string{"assistant-files", "awesome-copilot", "awesome-cursorrules"} {
 		t.Run(name, func(t *testing.T) {
@@ -65,7 +66,8 @@ func TestRealTextsAreWrittenAndReadAgain(t *testing.T) {
 				written := againFor(t, target, x, docs)
 				for _, o := range x.LeftOut {
 					if o.Why == "" || written[o.Document] {
-						t.Errorf("%s: %s is left out and written, or left out without a word: %q", target, o.Document, o.Why)
+						t.Errorf("%s: %s is left out and written, or left out without a word: %q", target, o.Document,
+							o.Why)
 					}
 					written[o.Document] = true
 				}
@@ -132,17 +134,23 @@ func againFor(t *testing.T, target string, x *Expected, docs []knowledge.Documen
 		got, want := scopeOf(item.Entries[0].Doc), scopeOf(d)
 		switch {
 		case strings.HasSuffix(item.Path, "SKILL.md"): // the model decides, which is narrower
-		case want.Activation == "always" && got.Activation == "glob" && slices.Equal(got.Globs, []string{"**"}): // the same in other words
-		case len(want.Globs) > 0 && want.Activation == "model" && got.Activation == "glob": // its globs are what the form can say
+		// the same in other words
+		case want.Activation == "always" && got.Activation == "glob" && slices.Equal(got.Globs, []string{"**"}):
+		// its globs are what the form can say
+		case len(want.Globs) > 0 && want.Activation == "model" && got.Activation == "glob":
 		case got.Activation != want.Activation:
 			t.Errorf("%s: %s is %s, and %s %s", target, item.Path, got.Activation, d.Key(), want.Activation)
 		}
 		for _, probe := range probes(want.Globs) {
-			if want.Activation != "always" && len(got.Globs) > 0 && len(want.Globs) > 0 && holds(got.Globs, probe) && !holds(want.Globs, probe) {
-				t.Errorf("%s: %s holds for %s by %v, and %s by %v does not", target, item.Path, probe, got.Globs, d.Key(), want.Globs)
+			if want.Activation != "always" && len(got.Globs) > 0 && len(want.Globs) > 0 && holds(got.Globs, probe) &&
+				!holds(want.Globs, probe) {
+				t.Errorf("%s: %s holds for %s by %v, and %s by %v does not", target, item.Path, probe, got.Globs,
+					d.Key(), want.Globs)
 			}
-			if got.Activation == "glob" && want.Activation == "glob" && len(want.Globs) > 0 && holds(got.Globs, probe) != holds(want.Globs, probe) {
-				t.Errorf("%s: %s says %v of %s, and %s otherwise: %v and %v", target, item.Path, holds(got.Globs, probe), probe, d.Key(), got.Globs, want.Globs)
+			if got.Activation == "glob" && want.Activation == "glob" && len(want.Globs) > 0 &&
+				holds(got.Globs, probe) != holds(want.Globs, probe) {
+				t.Errorf("%s: %s says %v of %s, and %s otherwise: %v and %v", target, item.Path,
+					holds(got.Globs, probe), probe, d.Key(), got.Globs, want.Globs)
 			}
 		}
 	}

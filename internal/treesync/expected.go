@@ -70,7 +70,8 @@ type Expected struct {
 func Targets() []string {
 	var names []string
 	for _, a := range interchange.Adapters() {
-		if a.Kind == knowledge.KindRule && a.Target != "" && a.Place == interchange.AtFolder && !slices.Contains(names, a.Target) {
+		if a.Kind == knowledge.KindRule && a.Target != "" && a.Place == interchange.AtFolder && !slices.Contains(names,
+			a.Target) {
 			names = append(names, a.Target)
 		}
 	}
@@ -90,7 +91,9 @@ func adapterOf(target string) (rules *interchange.Adapter, shared *interchange.A
 		switch {
 		case a.Shared() && shared == nil:
 			shared = a
-		case !a.Shared() && rules == nil && (a.Means.Default == "always" || a.Means.Mode != "" || len(a.Means.Globs) > 0): // else it can't say when a rule applies
+		// else it can't say when a rule applies
+		case !a.Shared() && rules == nil && (a.Means.Default == "always" || a.Means.Mode != "" ||
+			len(a.Means.Globs) > 0):
 			rules = a
 		}
 	}
@@ -257,5 +260,6 @@ func (b *blockOf) text() string { return "\n" + blockHead + strings.Join(b.parts
 
 // isOurs reports whether a file's name is one that we give.
 func isOurs(name string) bool {
-	return strings.HasPrefix(path.Base(name), interchange.OwnPrefix) || strings.HasPrefix(path.Base(path.Dir(name)), interchange.OwnPrefix)
+	return strings.HasPrefix(path.Base(name), interchange.OwnPrefix) || strings.HasPrefix(path.Base(path.Dir(name)),
+		interchange.OwnPrefix)
 }

@@ -16,11 +16,14 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew") //nolint:gochecknoglobals // a flag of the test binary
 
-// TestEachAssistantsFilesAreAsItsGoldenFileSays writes documents of every kind of scope for each assistant, and compares every byte.
+// TestEachAssistantsFilesAreAsItsGoldenFileSays writes documents of every kind of scope for each assistant, and
+// compares every byte.
 func TestEachAssistantsFilesAreAsItsGoldenFileSays(t *testing.T) {
-	docs := append(some(), rule("STRICT-1", "mandatory", knowledge.Scope{Activation: "glob", Globs: []string{"api/**"}, Languages: []string{"go"}}),
+	docs := append(some(), rule("STRICT-1", "mandatory", knowledge.Scope{Activation: "glob", Globs: []string{"api/**"},
+		Languages: []string{"go"}}),
 		&knowledge.Practice{
-			PracticeID: "small-steps", Category: "c", Title: "Small steps", Description: "Change one thing, with \"quotes\" and: a colon.", IsActive: true,
+			PracticeID: "small-steps", Category: "c", Title: "Small steps",
+			Description: "Change one thing, with \"quotes\" and: a colon.", IsActive: true,
 			Common: knowledge.Common{Scope: knowledge.Scope{Activation: "model"}},
 		})
 	for _, d := range docs {

@@ -351,8 +351,9 @@ func (p *Plan) ownFiles() []string {
 // lock adds the step of the lock file. Its seq changes only together with other content.
 func (p *Plan) lock(x *Expected, b *bundle.Bundle, old *Lock) error {
 	l := Lock{
-		Format: 1, Server: b.Server, Repository: b.Want.Repository, Label: b.Want.Label, Seq: int64(b.Seq), Adapters: x.Adapters,
-		Files: append([]Part{}, x.Parts...), LeftOut: append([]Omission{}, x.LeftOut...),
+		Format: 1, Server: b.Server, Repository: b.Want.Repository, Label: b.Want.Label, Seq: int64(b.Seq),
+		Adapters: x.Adapters,
+		Files:    append([]Part{}, x.Parts...), LeftOut: append([]Omission{}, x.LeftOut...),
 	}
 	if old != nil {
 		probe := l

@@ -22,7 +22,8 @@ import (
 
 func rule(id, enforcement string, scope knowledge.Scope) *knowledge.Rule {
 	r := &knowledge.Rule{
-		RuleID: id, Category: "c", Title: "Title: of " + id, Description: "What " + id + " asks for.", Enforcement: enforcement, IsActive: true,
+		RuleID: id, Category: "c", Title: "Title: of " + id, Description: "What " + id + " asks for.",
+		Enforcement: enforcement, IsActive: true,
 		Common: knowledge.Common{Scope: scope},
 	}
 	r.Version = 3
@@ -92,8 +93,8 @@ func files(t testing.TB, dir string) map[string]string {
 	return all
 }
 
-// TestWhatIsWrittenMeansWhatTheDocumentsSay reads every file back with the reader of its format: it holds where its document does and nowhere else,
-// and what a form can't say is left out with the reason.
+// TestWhatIsWrittenMeansWhatTheDocumentsSay reads every file back with the reader of its format: it holds where its
+// document does and nowhere else, and what a form can't say is left out with the reason.
 func TestWhatIsWrittenMeansWhatTheDocumentsSay(t *testing.T) {
 	docs := some()
 	byID := map[string]*knowledge.Rule{}
@@ -134,7 +135,8 @@ func TestWhatIsWrittenMeansWhatTheDocumentsSay(t *testing.T) {
 			scope := scopeOf(e.Doc)
 			id := ""
 			for known := range byID {
-				if strings.Contains(strings.ToLower(e.Place), "tenet-"+known+".") || strings.Contains(strings.ToLower(e.Place), "tenet-"+known+"/") {
+				if strings.Contains(strings.ToLower(e.Place), "tenet-"+known+".") ||
+					strings.Contains(strings.ToLower(e.Place), "tenet-"+known+"/") {
 					id = known
 				}
 			}
@@ -145,13 +147,16 @@ func TestWhatIsWrittenMeansWhatTheDocumentsSay(t *testing.T) {
 			want := byID[id].Scope
 			switch {
 			case strings.HasSuffix(e.Place, "SKILL.md"): // the model decides, which is narrower
-			case want.Activation == "always" && scope.Activation == "glob" && slices.Equal(scope.Globs, []string{"**"}): // the same in other words
+			// the same in other words
+			case want.Activation == "always" && scope.Activation == "glob" && slices.Equal(scope.Globs, []string{"**"}):
 			case scope.Activation != want.Activation:
 				t.Errorf("%s: %s is %s, and its document %s", target, e.Place, scope.Activation, want.Activation)
 			case want.Activation == "glob":
-				for _, probe := range []string{"a.go", "x/y.go", "web/a/x", "web/c/x", "a.md", "x/a.md", "gen/a.ts", "a.ts"} {
+				for _, probe := range []string{"a.go", "x/y.go", "web/a/x", "web/c/x", "a.md", "x/a.md", "gen/a.ts",
+					"a.ts"} {
 					if holds(scope.Globs, probe) != holds(want.Globs, probe) {
-						t.Errorf("%s: %s: %v says %v of %s, and its document %v", target, e.Place, scope.Globs, holds(scope.Globs, probe), probe, want.Globs)
+						t.Errorf("%s: %s: %v says %v of %s, and its document %v", target, e.Place, scope.Globs,
+							holds(scope.Globs, probe), probe, want.Globs)
 					}
 				}
 			}
@@ -203,8 +208,8 @@ func holds(globs []string, path string) bool {
 	return in
 }
 
-// TestSyncKeepsEverythingElse holds for trees with any hand-written parts: sync changes no byte outside of its own, twice is once, it does what the look
-// before has said, and it takes itself out without a trace.
+// TestSyncKeepsEverythingElse holds for trees with any hand-written parts: sync changes no byte outside of its own,
+// twice is once, it does what the look before has said, and it takes itself out without a trace.
 func TestSyncKeepsEverythingElse(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp("", "sync-*") //nolint:usetesting // one for each draw, gone after it
@@ -218,9 +223,11 @@ func TestSyncKeepsEverythingElse(t *testing.T) {
 		}
 		hand := map[string]string{}
 		text := rapid.StringOfN(rapid.SampledFrom([]rune("ab \n\té#-")), 0, 40, -1)
-		for _, name := range []string{"AGENTS.md", "README.md", ".cursor/rules/mine.mdc", ".claude/rules/tenet-mine.md", "GEMINI.md"} {
+		for _, name := range []string{"AGENTS.md", "README.md", ".cursor/rules/mine.mdc",
+			".claude/rules/tenet-mine.md", "GEMINI.md"} {
 			if rapid.Bool().Draw(rt, name) {
-				hand[name] = text.Draw(rt, "text of "+name) + strings.Repeat("\n", rapid.IntRange(0, 3).Draw(rt, "blank lines"))
+				hand[name] = text.Draw(rt, "text of "+name) +
+					strings.Repeat("\n", rapid.IntRange(0, 3).Draw(rt, "blank lines"))
 				if rapid.Bool().Draw(rt, "crlf") {
 					hand[name] = strings.ReplaceAll(hand[name], "\n", "\r\n")
 				}
@@ -297,7 +304,8 @@ func TestSyncKeepsEverythingElse(t *testing.T) {
 		left := files(t, dir)
 		delete(left, LockFile)
 		for name, text := range left {
-			if !strings.HasPrefix(text, hand[name]) || !strings.HasSuffix(text, behind[name]) || strings.Contains(text, "tenet:") ||
+			if !strings.HasPrefix(text, hand[name]) || !strings.HasSuffix(text, behind[name]) ||
+				strings.Contains(text, "tenet:") ||
 				strings.Trim(strings.TrimSuffix(strings.TrimPrefix(text, hand[name]), behind[name]), "\r\n") != "" ||
 				behind[name] == "" && strings.HasSuffix(hand[name], "\n") && text != hand[name] {
 				rt.Errorf("%s: %q is left of %q and %q", name, text, hand[name], behind[name])
@@ -331,9 +339,10 @@ func TestWhatSomebodyElseWroteIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		path, text, state string
 	}{
-		"a file without a block":  {"AGENTS.md", "mine\n", Unmanaged},
-		"a file of our name":      {".cursor/rules/tenet-ALWAYS-1.mdc", "mine\n", Unmanaged},
-		"two blocks":              {"AGENTS.md", beginMark + "0 -->\n" + endMark + "\n" + beginMark + "0 -->\n" + endMark, Broken},
+		"a file without a block": {"AGENTS.md", "mine\n", Unmanaged},
+		"a file of our name":     {".cursor/rules/tenet-ALWAYS-1.mdc", "mine\n", Unmanaged},
+		"two blocks": {"AGENTS.md", beginMark + "0 -->\n" + endMark + "\n" + beginMark + "0 -->\n" +
+			endMark, Broken},
 		"a block without an end":  {"AGENTS.md", beginMark + "0 -->\n", Broken},
 		"an end without a block":  {"AGENTS.md", endMark, Broken},
 		"an end before its begin": {"AGENTS.md", endMark + beginMark + "0 -->", Broken},
@@ -365,7 +374,8 @@ func TestALinkIsNotFollowed(t *testing.T) {
 	if err := os.Symlink(elsewhere, filepath.Join(tree.Dir(), ".cursor")); err != nil {
 		t.Fatal(err)
 	}
-	if err := sync(t, tree, bundleOf(t, some()...), Options{Adopt: true, Overwrite: true}, "cursor"); err == nil || !strings.Contains(err.Error(), "symbolic link") {
+	if err := sync(t, tree, bundleOf(t, some()...), Options{Adopt: true, Overwrite: true}, "cursor"); err == nil ||
+		!strings.Contains(err.Error(), "symbolic link") {
 		t.Errorf("sync: %v", err)
 	}
 	if left := files(t, elsewhere); len(left) > 0 {
@@ -383,7 +393,8 @@ func TestARunThatWasKilledIsMended(t *testing.T) {
 	want := files(t, whole.Dir())
 	for n := 0; ; n++ {
 		tree := treeAt(t)
-		if err := sync(t, tree, bundleOf(t, rule("OLD-1", "mandatory", knowledge.Scope{Activation: "always"})), Options{}, targets...); err != nil {
+		if err := sync(t, tree, bundleOf(t, rule("OLD-1", "mandatory", knowledge.Scope{Activation: "always"})),
+			Options{}, targets...); err != nil {
 			t.Fatal(err)
 		}
 		p, err := Make(tree, bundleOf(t, some()...), targets, Options{})

@@ -15,8 +15,8 @@ import (
 // archivePage is how many documents one batch of [Archive] takes: other writers wait for no longer than that.
 const archivePage = 500
 
-// Archive archives the documents that were retired before a time and have not been changed since, those that others name
-// last. One that is still named by a document outside of the archive stays. It returns what it did, in words.
+// Archive archives the documents that were retired before a time and have not been changed since, those that others
+// name last. One that is still named by a document outside of the archive stays. It returns what it did, in words.
 func Archive(ctx context.Context, s store.Store, before knowledge.Time, actor string, p *Progress) (string, error) {
 	kinds := knowledge.Kinds()
 	slices.Reverse(kinds) // children first
@@ -50,7 +50,8 @@ func Archive(ctx context.Context, s store.Store, before knowledge.Time, actor st
 		text = fmt.Sprintf("%d documents archived", moved)
 	}
 	if kept > 0 {
-		text = strings.TrimPrefix(fmt.Sprintf("%s; %d stay, which others still name or somebody has just changed", text, kept), "; ")
+		text = strings.TrimPrefix(fmt.Sprintf("%s; %d stay, which others still name or somebody has just changed",
+			text, kept), "; ")
 	}
 	return text, nil
 }

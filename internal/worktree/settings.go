@@ -64,7 +64,8 @@ func setJSON(text []byte, value any, names []string) ([]byte, error) {
 			continue
 		}
 		if _, ok := at.Value.(*hujson.Object); !ok {
-			return nil, fmt.Errorf("want an object at %s, and there is %s", strings.Join(names[:n], "."), brief(at.Pack()))
+			return nil, fmt.Errorf("want an object at %s, and there is %s", strings.Join(names[:n], "."),
+				brief(at.Pack()))
 		}
 	}
 	at := doc.Find(pointer(names))
@@ -106,7 +107,8 @@ func same(at *hujson.Value, value any) bool {
 	plain.Standardize()
 	var is, want any
 	data, err := json.Marshal(value)
-	return err == nil && json.Unmarshal(plain.Pack(), &is) == nil && json.Unmarshal(data, &want) == nil && reflect.DeepEqual(is, want)
+	return err == nil && json.Unmarshal(plain.Pack(), &is) == nil && json.Unmarshal(data, &want) == nil &&
+		reflect.DeepEqual(is, want)
 }
 
 // layOut formats an added member like its neighbours: on a separate line, with their indentation. The added member is

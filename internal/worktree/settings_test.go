@@ -49,7 +49,8 @@ func TestSettingsKeepWhatIsNotOurs(t *testing.T) {
 func TestSettingsAreTakenOutAgain(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.SampledFrom([]string{"a", "b/c", "servers", "d~e", "ü"})
-		value := rapid.OneOf(rapid.Just[any](1.0), rapid.Just[any]("x"), rapid.Just[any]([]any{true, nil}), rapid.Just[any](map[string]any{"tenet": 1.0}))
+		value := rapid.OneOf(rapid.Just[any](1.0), rapid.Just[any]("x"), rapid.Just[any]([]any{true, nil}),
+			rapid.Just[any](map[string]any{"tenet": 1.0}))
 		object := rapid.MapOfN(name, value, 0, 4).Draw(t, "object")
 		if _, isObject := object["servers"].(map[string]any); object["servers"] != nil && !isObject {
 			delete(object, "servers")
@@ -85,7 +86,8 @@ func TestAFileIsByteForByteWhatItWasWhenOursIsTakenOut(t *testing.T) {
 	entry := map[string]any{"matcher": "Write", "hooks": []any{map[string]any{"type": "command", "command": "ours"}}}
 	for _, text := range []string{
 		"{\n}\n", `{"a":1}`, "{\"a\": 1}\n", "{\n  \"a\": 1\n}\n", "{\n\t\"a\": {\n\t\t\"b\": [1]\n\t}\n}\n",
-		"{\n    \"a\": 1, // mine\n    /* and this */\n}\n", "{\"hooks\": {\"Stop\": []}}", "{\n  \"hooks\": {\n    \"Stop\": [ {\"x\": 1} ]\n  },\n  \"z\": [1,2,  3]\n}\n",
+		"{\n    \"a\": 1, // mine\n    /* and this */\n}\n", "{\"hooks\": {\"Stop\": []}}",
+		"{\n  \"hooks\": {\n    \"Stop\": [ {\"x\": 1} ]\n  },\n  \"z\": [1,2,  3]\n}\n",
 		"{\n    \"hooks\": {\n        // before\n        \"Pre\": [\n            {\"command\": \"theirs\"} // behind\n        ]\n    }\n}",
 		"{\"hooks\":{\"Pre\":[{\"command\":\"theirs\"}, ],}, }",
 	} {
@@ -99,7 +101,8 @@ func TestAFileIsByteForByteWhatItWasWhenOursIsTakenOut(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%s, %q: %v", how, before, err)
 				}
-				if strings.Contains(before, "\r\n") && strings.Count(string(with), "\n") != strings.Count(string(with), "\r\n") {
+				if strings.Contains(before, "\r\n") && strings.Count(string(with), "\n") != strings.Count(string(with),
+					"\r\n") {
 					t.Errorf("%s, %q: the line ends are mixed in %q", how, before, with)
 				}
 				if after, err := set(with, nil); err != nil || string(after) != before {
@@ -139,7 +142,8 @@ func TestNothingIsWrittenThroughALink(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, err := range []error{
-		os.Symlink(elsewhere, filepath.Join(dir, "folder")), os.Symlink(filepath.Join(elsewhere, "f"), filepath.Join(dir, "file")),
+		os.Symlink(elsewhere, filepath.Join(dir, "folder")), os.Symlink(filepath.Join(elsewhere, "f"),
+			filepath.Join(dir, "file")),
 		os.WriteFile(filepath.Join(dir, "plain"), nil, 0o644), os.Mkdir(filepath.Join(dir, "sub"), 0o755),
 	} {
 		if err != nil {

@@ -148,7 +148,8 @@ func (t *Tree) Write(name string, text []byte, mode fs.FileMode) error {
 
 // sweep removes the temporary files of killed programs. The caller holds the tree's lock, or is alone.
 func (t *Tree) sweep(dir string) {
-	left, _ := filepath.Glob(filepath.Join(dir, tempPrefix+"*")) // a folder whose name has pattern characters is not swept
+	// a folder whose name has pattern characters is not swept
+	left, _ := filepath.Glob(filepath.Join(dir, tempPrefix+"*"))
 	for _, f := range left {
 		if info, err := os.Lstat(f); err == nil && time.Since(info.ModTime()) > time.Minute { // otherwise another run may be writing it
 			_ = os.Remove(f) // the next write tries again

@@ -1,4 +1,5 @@
-// Package storegen makes plausible documents in any number, the same ones for the same seed, to fill stores that are measured.
+// Package storegen makes plausible documents in any number, the same ones for the same seed, to fill stores that are
+// measured.
 package storegen
 
 import (
@@ -16,7 +17,8 @@ const CommonWord = "database"
 // rareWords is how many rare words there are: with n documents each stands in about n/rareWords of them.
 const rareWords = 20_000
 
-// RareWord returns one of the words that stand in few documents. Numbers that differ by less than 20,000 give different words.
+// RareWord returns one of the words that stand in few documents. Numbers that differ by less than 20,000 give different
+// words.
 func RareWord(i int) string {
 	i %= rareWords
 	a, b, c := i%len(syllables), i/len(syllables)%len(syllables), i/(len(syllables)*len(syllables))%len(syllables)
@@ -24,8 +26,8 @@ func RareWord(i int) string {
 }
 
 // Generate yields the categories of [Categories] and then n documents: eight in ten are rules, the others practices and
-// templates. They are normalized and valid, belong to the categories as unevenly as in life, and hold about 2 KB of text each,
-// between 0.5 and 4. The same seed gives the same documents; those of different seeds have different ids.
+// templates. They are normalized and valid, belong to the categories as unevenly as in life, and hold about 2 KB of
+// text each, between 0.5 and 4. The same seed gives the same documents; those of different seeds have different ids.
 func Generate(seed uint64, n int) iter.Seq[knowledge.Document] {
 	return func(yield func(knowledge.Document) bool) {
 		for _, c := range Categories() {
@@ -47,7 +49,8 @@ func Categories() []*knowledge.Category {
 	list := make([]*knowledge.Category, len(subjects))
 	for i, s := range subjects {
 		list[i] = &knowledge.Category{
-			ID: s, Name: strings.ToUpper(s[:1]) + strings.ReplaceAll(s[1:], "-", " "), Description: "What holds for " + s + ".", IsActive: true,
+			ID: s, Name: strings.ToUpper(s[:1]) + strings.ReplaceAll(s[1:], "-", " "), Description: "What holds for " +
+				s + ".", IsActive: true,
 		}
 	}
 	return list
@@ -68,7 +71,8 @@ const vocabularySize = 1 << 12
 func newGenerator(seed uint64) *generator {
 	rnd := rand.New(rand.NewPCG(seed, 0x7e4e7)) //nolint:gosec // the same documents each time are what is wanted
 	last := uint64(len(subjects) - 1)           //nolint:gosec // a short list
-	g := &generator{seed: seed, rnd: rnd, subject: rand.NewZipf(rnd, 1.2, 2, last), words: make([]string, vocabularySize)}
+	g := &generator{seed: seed, rnd: rnd, subject: rand.NewZipf(rnd, 1.2, 2, last),
+		words: make([]string, vocabularySize)}
 	// The k-th word stands in proportion to 1/(k+10): uneven as in any language, and no word is everywhere.
 	total := 0.0
 	for k := range vocabulary {

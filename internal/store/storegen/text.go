@@ -16,7 +16,8 @@ func (g *generator) title() string {
 	return string(g.text)
 }
 
-// prose returns sentences and paragraphs of about n bytes. Half of the longer ones hold the common word, all of them a rare one.
+// prose returns sentences and paragraphs of about n bytes. Half of the longer ones hold the common word, all of them a
+// rare one.
 func (g *generator) prose(n int) string {
 	g.text = g.text[:0]
 	common := n > 200 && g.rnd.IntN(2) == 0

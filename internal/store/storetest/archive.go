@@ -55,21 +55,25 @@ func (s *suite) broughtBack(d knowledge.Document, before, rec *knowledge.Record)
 	s.Helper()
 	k := d.Key()
 	if rec.Version != before.Version+2 || !rec.Active || !has(s.page(knowledge.Query{Kind: k.Kind}).Records, k) {
-		s.Errorf("%s came back as version %d, active: %v; want version %d, in the list", k, rec.Version, rec.Active, before.Version+2)
+		s.Errorf("%s came back as version %d, active: %v; want version %d, in the list", k, rec.Version, rec.Active,
+			before.Version+2)
 	}
 	s.same(rec, d)
 	was, err := before.Document()
 	if err != nil {
 		s.Fatal(err)
 	}
-	if is := s.document(k).Stamps(); is.CreatedBy != was.Stamps().CreatedBy || !is.CreatedAt.Equal(was.Stamps().CreatedAt.Time) {
-		s.Errorf("%s came back as created by %s at %v, want %s at %v", k, is.CreatedBy, is.CreatedAt, was.Stamps().CreatedBy, was.Stamps().CreatedAt)
+	if is := s.document(k).Stamps(); is.CreatedBy != was.Stamps().CreatedBy ||
+		!is.CreatedAt.Equal(was.Stamps().CreatedAt.Time) {
+		s.Errorf("%s came back as created by %s at %v, want %s at %v", k, is.CreatedBy, is.CreatedAt,
+			was.Stamps().CreatedBy, was.Stamps().CreatedAt)
 	}
 	var verbs strings.Builder
 	for _, c := range s.changes(knowledge.ChangeQuery{Key: k}) {
 		verbs.WriteString(string(c.Verb) + " ")
 		if (c.Record == nil) != (c.Verb == knowledge.VerbArchive) {
-			s.Errorf("the history of %s: change %d with the verb %s has a document: %v", k, c.Seq, c.Verb, c.Record != nil)
+			s.Errorf("the history of %s: change %d with the verb %s has a document: %v", k, c.Seq, c.Verb,
+				c.Record != nil)
 		}
 	}
 	if verbs.String() != "put retire archive restore " {
@@ -87,12 +91,15 @@ func (s *suite) takenUp() {
 	if rec := s.apply(knowledge.Put(next, knowledge.NoVersion)).Records[0]; rec.Version != 3 { // the put, the archive, and this
 		s.Errorf("a rule with the id of an archived one has version %d, want 3", rec.Version)
 	}
-	if list := s.changes(knowledge.ChangeQuery{Key: r.Key()}); list[len(list)-1].Verb != knowledge.VerbPut || list[0].Record == nil {
-		s.Errorf("the last change of %s is a %s, want a put; its first has its text: %v", r.Key(), list[len(list)-1].Verb, list[0].Record != nil)
+	if list := s.changes(knowledge.ChangeQuery{Key: r.Key()}); list[len(list)-1].Verb != knowledge.VerbPut ||
+		list[0].Record == nil {
+		s.Errorf("the last change of %s is a %s, want a put; its first has its text: %v", r.Key(),
+			list[len(list)-1].Verb, list[0].Record != nil)
 	}
 	s.found("quixotic", r.Key())
 	s.apply(purgeOp(r.Key()))
-	if err := s.refused(Batch(knowledge.Op{Verb: knowledge.VerbRestore, Key: r.Key()})); !errors.Is(err, store.ErrNotFound) {
+	if err := s.refused(Batch(knowledge.Op{Verb: knowledge.VerbRestore, Key: r.Key()})); !errors.Is(err,
+		store.ErrNotFound) {
 		s.Errorf("restoring what was purged: %v, want ErrNotFound", err)
 	}
 }
@@ -105,6 +112,7 @@ func archiveOfReferenced(s *suite) {
 	s.apply(archiveOp(v.Key()), archiveOp(r.Key())) // children first
 	s.missing(r.Key())
 	s.invalidAt(s.refused(Batch(knowledge.Op{Verb: knowledge.VerbRestore, Key: v.Key()})), "/ops/0/document/rule_id")
-	s.apply(knowledge.Op{Verb: knowledge.VerbRestore, Key: r.Key()}, knowledge.Op{Verb: knowledge.VerbRestore, Key: v.Key()})
+	s.apply(knowledge.Op{Verb: knowledge.VerbRestore, Key: r.Key()}, knowledge.Op{Verb: knowledge.VerbRestore,
+		Key: v.Key()})
 	s.get(v.Key())
 }

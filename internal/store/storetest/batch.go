@@ -17,7 +17,8 @@ import (
 func batchLaws() []law {
 	return []law{
 		{name: "the same batch twice is one change and the same receipt", check: sameBatchTwice},
-		{name: "the same batch again is answered as before although the documents have moved on", check: sameBatchMuchLater},
+		{name: "the same batch again is answered as before although the documents have moved on",
+			check: sameBatchMuchLater},
 		{name: "a batch's id with other content is ErrReused", check: reusedID},
 		{name: "an id whose batch was refused may be used again", check: refusedIDIsFree},
 		{name: "a batch is left as its writer made it", check: batchIsLeftAlone},
@@ -29,7 +30,8 @@ func batchLaws() []law {
 		{name: "a batch of very many ops happens whole", check: veryManyOps},
 		{name: "a batch over the bound is refused", check: tooManyOps},
 		{name: "a batch keeps its actor and its time", check: actorAndTime, actor: true},
-		{name: "who enters a batch for another stands beside it in the log", check: enteredForAnother, log: true, engine: true},
+		{name: "who enters a batch for another stands beside it in the log", check: enteredForAnother, log: true,
+			engine: true},
 	}
 }
 
@@ -38,7 +40,8 @@ func (s *suite) sameReceipt(what string, a, b knowledge.Receipt) {
 	if reflect.DeepEqual(a, b) { // which is far cheaper
 		return
 	}
-	if diff := cmp.Diff(a, b, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Source" }, cmp.Ignore())); diff != "" {
+	if diff := cmp.Diff(a, b, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Source" },
+		cmp.Ignore())); diff != "" {
 		s.Errorf("%s: the receipt differs (-first +again):\n%s", what, diff)
 	}
 }
@@ -94,7 +97,8 @@ func sameBatchMuchLater(s *suite) {
 	c := Batch(knowledge.Put(Rule(), knowledge.NoVersion))
 	first = s.applyBatch(c)
 	s.sameReceipt("a creation, sent again", first, s.applyBatch(c))
-	p := Batch(knowledge.Op{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{"priority":77}`), IfVersion: moved.Version})
+	p := Batch(knowledge.Op{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{"priority":77}`),
+		IfVersion: moved.Version})
 	first = s.applyBatch(p)
 	s.sameReceipt("a patch, sent again", first, s.applyBatch(p))
 }
@@ -127,7 +131,8 @@ func dryRun(s *suite) {
 		b.Dry = true
 		return b
 	}
-	b := dry(knowledge.Put(r, knowledge.NoVersion), knowledge.Op{Verb: knowledge.VerbPatch, Key: there.Key(), Patch: []byte(`{"title":"Tried"}`)},
+	b := dry(knowledge.Put(r, knowledge.NoVersion), knowledge.Op{Verb: knowledge.VerbPatch, Key: there.Key(),
+		Patch: []byte(`{"title":"Tried"}`)},
 		knowledge.Op{Verb: knowledge.VerbPurge, Key: s.put(Rule()).Key})
 	receipt, err := s.s.Apply(s.ctx, b)
 	if s.o.Queued {
@@ -161,7 +166,8 @@ func dryRun(s *suite) {
 	if err := s.refused(dry(knowledge.Put(there, knowledge.NoVersion))); !errors.Is(err, store.ErrConflict) {
 		s.Errorf("a dry run of creating what is there: %v, want ErrConflict", err)
 	}
-	if err := s.refused(dry(knowledge.Op{Verb: knowledge.VerbRetire, Key: Rule().Key()})); !errors.Is(err, store.ErrNotFound) {
+	if err := s.refused(dry(knowledge.Op{Verb: knowledge.VerbRetire, Key: Rule().Key()})); !errors.Is(err,
+		store.ErrNotFound) {
 		s.Errorf("a dry run of retiring what is not there: %v, want ErrNotFound", err)
 	}
 	orphan := Rule(func(r *knowledge.Rule) { r.Category = "nowhere" })
@@ -219,7 +225,8 @@ func mixedKinds(s *suite) {
 	r := Rule(func(r *knowledge.Rule) { r.Category = c.ID })
 	v := Violation(r.RuleID)
 	docs := []knowledge.Document{
-		c, Principal(), r, Practice(func(p *knowledge.Practice) { p.Category = c.ID }), Template(func(t *knowledge.Template) { t.Category = c.ID }), v,
+		c, Principal(), r, Practice(func(p *knowledge.Practice) { p.Category = c.ID }),
+		Template(func(t *knowledge.Template) { t.Category = c.ID }), v,
 	}
 	ops := make([]knowledge.Op, len(docs))
 	for i, d := range docs {
@@ -261,19 +268,25 @@ func lastOpFails(s *suite) {
 	changed.(*knowledge.Rule).Title = "Half done"
 	created, category := Practice(), Category()
 	good := []knowledge.Op{
-		knowledge.Put(changed, 1), knowledge.Put(created, knowledge.NoVersion), knowledge.Put(category, knowledge.NoVersion),
+		knowledge.Put(changed, 1), knowledge.Put(created, knowledge.NoVersion),
+		knowledge.Put(category, knowledge.NoVersion),
 	}
 	for what, last := range map[string]knowledge.Op{
-		"a stale version":          {Verb: knowledge.VerbRetire, Key: knowledge.Key{Kind: knowledge.KindCategory, ID: GeneralCategory}, IfVersion: 7},
-		"a document that is there": knowledge.Put(Category(func(c *knowledge.Category) { c.ID = GeneralCategory }), knowledge.NoVersion),
-		"a missing document":       {Verb: knowledge.VerbPatch, Key: Rule().Key(), Patch: []byte(`{"title":"x"}`)},
-		"a missing retiree":        {Verb: knowledge.VerbRetire, Key: Template().Key()},
-		"a missing purge":          {Verb: knowledge.VerbPurge, Key: Rule().Key()},
-		"an unknown category":      knowledge.Put(Rule(func(r *knowledge.Rule) { r.Category = "nowhere" }), knowledge.NoVersion),
-		"an unknown rule":          knowledge.Put(Violation("no-such-rule"), knowledge.NoVersion),
-		"an invalid document":      knowledge.Put(Rule(func(r *knowledge.Rule) { r.Title = "" }), knowledge.NoVersion),
-		"an invalid patch":         {Verb: knowledge.VerbPatch, Key: knowledge.Key{Kind: knowledge.KindCategory, ID: GeneralCategory}, Patch: []byte(`{"name":7}`)},
-		"a category still used":    {Verb: knowledge.VerbPurge, Key: knowledge.Key{Kind: knowledge.KindCategory, ID: GeneralCategory}},
+		"a stale version": {Verb: knowledge.VerbRetire, Key: knowledge.Key{Kind: knowledge.KindCategory,
+			ID: GeneralCategory}, IfVersion: 7},
+		"a document that is there": knowledge.Put(Category(func(c *knowledge.Category) { c.ID = GeneralCategory }),
+			knowledge.NoVersion),
+		"a missing document": {Verb: knowledge.VerbPatch, Key: Rule().Key(), Patch: []byte(`{"title":"x"}`)},
+		"a missing retiree":  {Verb: knowledge.VerbRetire, Key: Template().Key()},
+		"a missing purge":    {Verb: knowledge.VerbPurge, Key: Rule().Key()},
+		"an unknown category": knowledge.Put(Rule(func(r *knowledge.Rule) { r.Category = "nowhere" }),
+			knowledge.NoVersion),
+		"an unknown rule":     knowledge.Put(Violation("no-such-rule"), knowledge.NoVersion),
+		"an invalid document": knowledge.Put(Rule(func(r *knowledge.Rule) { r.Title = "" }), knowledge.NoVersion),
+		"an invalid patch": {Verb: knowledge.VerbPatch, Key: knowledge.Key{Kind: knowledge.KindCategory,
+			ID: GeneralCategory}, Patch: []byte(`{"name":7}`)},
+		"a category still used": {Verb: knowledge.VerbPurge, Key: knowledge.Key{Kind: knowledge.KindCategory,
+			ID: GeneralCategory}},
 	} {
 		b := Batch(append(slices.Clip(good), last)...)
 		r, err := s.s.Apply(s.ctx, b)
@@ -287,7 +300,8 @@ func lastOpFails(s *suite) {
 		s.unchanged(kept)
 		s.missing(created.Key())
 		s.missing(category.Key())
-		if page := s.page(knowledge.Query{Kind: knowledge.KindPractice, Activity: knowledge.AnyActivity}); len(page.Records) != 0 {
+		if page := s.page(knowledge.Query{Kind: knowledge.KindPractice, Activity: knowledge.AnyActivity}); len(
+			page.Records) != 0 {
 			s.Errorf("%s: a list holds what was not done", what)
 		}
 		if !s.o.NoLog && !s.o.Queued {
@@ -307,7 +321,8 @@ func everyFaultIsNamed(s *suite) {
 		knowledge.Op{Verb: knowledge.VerbPatch, Key: Rule().Key(), Patch: []byte(`{"title":`)},
 		knowledge.Op{Verb: knowledge.VerbPut, Key: Rule().Key()},
 	))
-	s.invalidAt(err, "/ops/0/document/title", "/ops/0/document/severity", "/ops/1/if_version", "/ops/2/verb", "/ops/3/patch", "/ops/4/document")
+	s.invalidAt(err, "/ops/0/document/title", "/ops/0/document/severity", "/ops/1/if_version", "/ops/2/verb",
+		"/ops/3/patch", "/ops/4/document")
 
 	other := Rule()
 	err = s.refused(Batch(knowledge.Op{Verb: knowledge.VerbPut, Key: other.Key(), Doc: Category()}))
@@ -327,7 +342,8 @@ func everyFaultIsNamed(s *suite) {
 
 func duplicateKey(s *suite) {
 	r := Rule()
-	err := s.refused(Batch(knowledge.Put(r, knowledge.AnyVersion), knowledge.Put(Rule(), knowledge.AnyVersion), knowledge.Op{Verb: knowledge.VerbRetire, Key: r.Key()}))
+	err := s.refused(Batch(knowledge.Put(r, knowledge.AnyVersion), knowledge.Put(Rule(), knowledge.AnyVersion),
+		knowledge.Op{Verb: knowledge.VerbRetire, Key: r.Key()}))
 	s.invalidAt(err, "/ops/2")
 	s.missing(r.Key())
 }
@@ -384,16 +400,20 @@ func tooManyOps(s *suite) {
 func actorAndTime(s *suite) {
 	at := knowledge.At(time.Date(2020, 2, 29, 12, 0, 0, 987_654_000, time.UTC))
 	r := Rule()
-	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "Ünal O'Neill <u@example.com>", At: at, Ops: []knowledge.Op{knowledge.Put(r, knowledge.NoVersion)}}
+	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "Ünal O'Neill <u@example.com>", At: at,
+		Ops: []knowledge.Op{knowledge.Put(r, knowledge.NoVersion)}}
 	s.applyBatch(b)
 	st := s.document(r.Key()).Stamps()
-	if st.CreatedBy != b.Actor || st.UpdatedBy != b.Actor || !st.CreatedAt.Equal(at.Time) || !st.UpdatedAt.Equal(at.Time) {
+	if st.CreatedBy != b.Actor || st.UpdatedBy != b.Actor || !st.CreatedAt.Equal(at.Time) ||
+		!st.UpdatedAt.Equal(at.Time) {
 		s.Errorf("stamps %+v, want actor %q at %v", *st, b.Actor, at)
 	}
-	later := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "second", Ops: []knowledge.Op{{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{"priority":1}`)}}}
+	later := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "second",
+		Ops: []knowledge.Op{{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{"priority":1}`)}}}
 	s.applyBatch(later)
 	st = s.document(r.Key()).Stamps()
-	if st.CreatedBy != b.Actor || st.UpdatedBy != "second" || !st.CreatedAt.Equal(at.Time) || !st.UpdatedAt.After(at.Time) {
+	if st.CreatedBy != b.Actor || st.UpdatedBy != "second" || !st.CreatedAt.Equal(at.Time) ||
+		!st.UpdatedAt.After(at.Time) {
 		s.Errorf("stamps after a second writer: %+v", *st)
 	}
 	if s.o.NoLog || s.o.Queued {
@@ -417,14 +437,17 @@ func enteredForAnother(s *suite) {
 	if len(c) != 1 || c[0].Actor != "third" || c[0].EnteredBy != "clerk" || !c[0].EnteredAt.Equal(c[0].At.Time) {
 		s.Errorf("the change that a clerk has entered says %+v", c)
 	}
-	purge := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "third", EnteredBy: "clerk", Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: r.Key()}}}
+	purge := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "third", EnteredBy: "clerk",
+		Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: r.Key()}}}
 	s.applyBatch(purge)
 	if c = s.changes(knowledge.ChangeQuery{Batch: purge.ID}); len(c) != 1 || c[0].EnteredBy != "clerk" {
 		s.Errorf("the purge that a clerk has entered says %+v", c)
 	}
-	old := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "third", At: at, EnteredBy: "clerk", Ops: []knowledge.Op{knowledge.Put(Rule(), 0)}}
+	old := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "third", At: at, EnteredBy: "clerk",
+		Ops: []knowledge.Op{knowledge.Put(Rule(), 0)}}
 	s.applyBatch(old)
-	if c = s.changes(knowledge.ChangeQuery{Batch: old.ID}); len(c) != 1 || !c[0].At.Equal(at.Time) || !c[0].EnteredAt.After(at.Time) {
+	if c = s.changes(knowledge.ChangeQuery{Batch: old.ID}); len(c) != 1 || !c[0].At.Equal(at.Time) ||
+		!c[0].EnteredAt.After(at.Time) {
 		s.Errorf("the change of another time that a clerk has entered says %+v", c)
 	}
 	var chain [32]byte

@@ -22,7 +22,8 @@ func changeLaws() []law {
 	}
 }
 
-// checkLog checks what holds for every whole log: no gaps, a chain that verifies, contiguous versions, transactions that end.
+// checkLog checks what holds for every whole log: no gaps, a chain that verifies, contiguous versions, transactions
+// that end.
 func (s *suite) checkLog(list []knowledge.Change) {
 	s.Helper()
 	var chain [32]byte
@@ -44,7 +45,8 @@ func (s *suite) checkLog(list []knowledge.Change) {
 			s.Errorf("change %d says neither when nor who: %v, %q", c.Seq, c.At, c.Actor)
 		}
 		if i > 0 && list[i-1].More && list[i-1].Batch != c.Batch {
-			s.Errorf("change %d says that more of its transaction follows, and change %d is another batch", list[i-1].Seq, c.Seq)
+			s.Errorf("change %d says that more of its transaction follows, and change %d is another batch",
+				list[i-1].Seq, c.Seq)
 		}
 		s.checkChangeRecord(c)
 	}
@@ -71,7 +73,8 @@ func (s *suite) checkChangeRecord(c *knowledge.Change) {
 		return
 	}
 	if c.Record.Key != c.Key || c.Record.Version != c.Version {
-		s.Errorf("change %d is version %d of %s and holds version %d of %s", c.Seq, c.Version, c.Key, c.Record.Version, c.Record.Key)
+		s.Errorf("change %d is version %d of %s and holds version %d of %s", c.Seq, c.Version, c.Key, c.Record.Version,
+			c.Record.Key)
 	}
 	if !c.Record.Updated.Equal(c.At.Time) {
 		s.Errorf("change %d was made at %v and its document updated at %v", c.Seq, c.At, c.Record.Updated)
@@ -118,7 +121,8 @@ func logIsWhole(s *suite) {
 			continue
 		}
 		if last := changes[len(changes)-1]; last.Seq != seqs[id] || last.More {
-			s.Errorf("batch %s: its last change is %d (more: %v), and its receipt said %d", id, last.Seq, last.More, seqs[id])
+			s.Errorf("batch %s: its last change is %d (more: %v), and its receipt said %d", id, last.Seq, last.More,
+				seqs[id])
 		}
 		for i, c := range changes {
 			if i < len(changes)-1 && !c.More {
@@ -126,7 +130,8 @@ func logIsWhole(s *suite) {
 			}
 			for _, rec := range recs {
 				if rec.Key == c.Key && c.Record != nil && string(c.Record.JSON) != string(rec.JSON) {
-					s.Errorf("%s: the log and the receipt differ (-receipt +log):\n%s", c.Key, difference(string(rec.JSON), string(c.Record.JSON)))
+					s.Errorf("%s: the log and the receipt differ (-receipt +log):\n%s", c.Key,
+						difference(string(rec.JSON), string(c.Record.JSON)))
 				}
 			}
 		}
@@ -180,7 +185,8 @@ func transactionsStayWhole(s *suite) {
 				// Longer than asked only as far as the transaction goes that the limit would cut.
 				for _, c := range part[limit-1 : len(part)-1] {
 					if !c.More {
-						s.Errorf("with limit %d an answer goes on after change %d, where a transaction ends", limit, c.Seq)
+						s.Errorf("with limit %d an answer goes on after change %d, where a transaction ends", limit,
+							c.Seq)
 					}
 				}
 			}
@@ -212,14 +218,16 @@ func longTransaction(s *suite) {
 func changeSaysWhatHappened(s *suite) {
 	r := Rule()
 	with := func(active bool) knowledge.Op {
-		return knowledge.Put(Rule(func(d *knowledge.Rule) { d.RuleID, d.IsActive = r.RuleID, active }), knowledge.AnyVersion)
+		return knowledge.Put(Rule(func(d *knowledge.Rule) { d.RuleID, d.IsActive = r.RuleID, active }),
+			knowledge.AnyVersion)
 	}
 	s.apply(with(true))
 	s.apply(with(false))
 	s.apply(with(false))
 	s.apply(patchOp(r.Key(), `{"active":true}`))
 	s.apply(with(true))
-	s.verbsOf(r.Key(), knowledge.VerbPut, knowledge.VerbRetire, knowledge.VerbPut, knowledge.VerbRestore, knowledge.VerbPut)
+	s.verbsOf(r.Key(), knowledge.VerbPut, knowledge.VerbRetire, knowledge.VerbPut, knowledge.VerbRestore,
+		knowledge.VerbPut)
 	born := Practice(func(p *knowledge.Practice) { p.IsActive = false })
 	s.put(born)
 	s.verbsOf(born.Key(), knowledge.VerbPut)
@@ -236,7 +244,8 @@ func logFromAnyPlace(s *suite) {
 			s.Errorf("after %d there are %d changes, want %d from %d on", i, len(part), len(all)-i, i+1)
 		}
 	}
-	for _, after := range []knowledge.Seq{knowledge.Seq(len(all)), knowledge.Seq(len(all)) + 1, 1 << 40, math.MaxInt64} {
+	for _, after := range []knowledge.Seq{knowledge.Seq(len(all)), knowledge.Seq(len(all)) + 1, 1 << 40,
+		math.MaxInt64} {
 		if part := s.changes(knowledge.ChangeQuery{After: after}); len(part) != 0 {
 			s.Errorf("after %d, beyond the end, there are %d changes", after, len(part))
 		}

@@ -26,7 +26,8 @@ func (s *suite) checkRecord(rec *knowledge.Record) {
 		s.Fatalf("record of %s: %v", rec.Key, err)
 	}
 	if string(rec.JSON) != string(want.JSON) {
-		s.Errorf("record of %s is not in canonical JSON (-canonical +got):\n%s", rec.Key, difference(string(want.JSON), string(rec.JSON)))
+		s.Errorf("record of %s is not in canonical JSON (-canonical +got):\n%s", rec.Key,
+			difference(string(want.JSON), string(rec.JSON)))
 	}
 	if rec.Updated.Location() != time.UTC {
 		s.Errorf("record of %s was updated at %v, want the time in UTC", rec.Key, rec.Updated)

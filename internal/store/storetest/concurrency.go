@@ -218,7 +218,8 @@ func readersSeeWholeVersions(s *suite) {
 				}
 				rule := d.(*knowledge.Rule)
 				if rec.Version != rule.Version || rec.Version > 1 && rule.Priority != rule.Version {
-					s.Errorf("version %d of the record, %d of its document, written as %d", rec.Version, rule.Version, rule.Priority)
+					s.Errorf("version %d of the record, %d of its document, written as %d", rec.Version, rule.Version,
+						rule.Priority)
 					return
 				}
 				if rec.Version < last {

@@ -50,7 +50,8 @@ func FillWithPerson(t testing.TB, s store.Store) {
 		apply(b)
 	}
 	person := func(id, name, token string) *knowledge.Principal {
-		p := &knowledge.Principal{PrincipalID: id, Name: name, Role: knowledge.RoleMaintainer, TokenHash: strings.Repeat(token, 64), TokenPrefix: "tenet_" + token}
+		p := &knowledge.Principal{PrincipalID: id, Name: name, Role: knowledge.RoleMaintainer,
+			TokenHash: strings.Repeat(token, 64), TokenPrefix: "tenet_" + token}
 		p.Normalize()
 		return p
 	}
@@ -67,11 +68,13 @@ func FillWithPerson(t testing.TB, s store.Store) {
 		r.Owner = ErasedName
 		r.Exemptions = []knowledge.Exemption{
 			{Rule: "R-1", Reason: "old", Until: knowledge.At(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), By: Erased},
-			{Rule: "R-2", Reason: "old", Until: knowledge.At(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), By: Bystander},
+			{Rule: "R-2", Reason: "old", Until: knowledge.At(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)),
+				By: Bystander},
 		}
 	}))
 	put(Erased, Proposal("R-1", func(p *knowledge.Proposal) {
-		p.Reviews = []knowledge.Review{{By: Erased, Verdict: knowledge.VerdictComment, OpsDigest: p.OpsDigest, Comment: "mine", At: knowledge.At(time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC))}}
+		p.Reviews = []knowledge.Review{{By: Erased, Verdict: knowledge.VerdictComment, OpsDigest: p.OpsDigest,
+			Comment: "mine", At: knowledge.At(time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC))}}
 	}))
 	gone := Rule(func(r *knowledge.Rule) { r.RuleID = "R-3" })
 	put(Erased, gone)
@@ -79,8 +82,10 @@ func FillWithPerson(t testing.TB, s store.Store) {
 	old := Rule(func(r *knowledge.Rule) { r.RuleID, r.IsActive = "R-4", false })
 	put(Erased, old)
 	apply(knowledge.Batch{Actor: Erased, Ops: []knowledge.Op{{Verb: knowledge.VerbArchive, Key: old.Key()}}})
-	apply(knowledge.Batch{Actor: "someone", EnteredBy: Erased, Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}})
-	apply(knowledge.Batch{Actor: Erased, EnteredBy: "clerk", Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}})
+	apply(knowledge.Batch{Actor: "someone", EnteredBy: Erased,
+		Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}})
+	apply(knowledge.Batch{Actor: Erased, EnteredBy: "clerk",
+		Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}})
 }
 
 // Everything returns all that a store tells of its documents, its archive and its log, as JSON.
@@ -127,7 +132,8 @@ func Everything(t testing.TB, s store.Store) string {
 // Named returns the lines of a text that name the person in a field of people, and not in a sentence.
 func Named(text string) (lines []string) {
 	for line := range strings.Lines(text) {
-		left := strings.NewReplacer(Bystander, "", "Ask Ines Vogel before you merge.", "", "Ines Vogel the Second", "").Replace(line)
+		left := strings.NewReplacer(Bystander, "", "Ask Ines Vogel before you merge.", "", "Ines Vogel the Second",
+			"").Replace(line)
 		if strings.Contains(left, Erased) || strings.Contains(left, ErasedName) || strings.Contains(left, "I. Vogel") {
 			lines = append(lines, strings.TrimSpace(line))
 		}
@@ -143,7 +149,8 @@ func Erasure(t *testing.T, s ErasingStore, book store.RunBook, audited store.Aud
 	if err := audited.Add(t.Context(), store.AuditEntry{
 		At: at, Kind: store.AuditRefused, Actor: Erased, Action: "put", Key: "principal/" + Erased,
 		Reason: "put principal/" + Erased + ": " + Erased + " may not, but " + Bystander + " may",
-	}, store.AuditEntry{At: at, Kind: store.AuditRead, Actor: Bystander, Action: "search", Question: "q=written by " + Erased}); err != nil {
+	}, store.AuditEntry{At: at, Kind: store.AuditRead, Actor: Bystander, Action: "search", Question: "q=written by " +
+		Erased}); err != nil {
 		t.Fatal(err)
 	}
 	run := failedRun(t, book, at)
@@ -174,12 +181,14 @@ func Erasure(t *testing.T, s ErasingStore, book store.RunBook, audited store.Aud
 	if lines := Named(after); len(lines) > 0 {
 		t.Errorf("the person is still named:\n%s", strings.Join(lines, "\n"))
 	}
-	if strings.Count(after, Bystander) != strings.Count(before, Bystander) || !strings.Contains(after, "Ask Ines Vogel before you merge.") {
+	if strings.Count(after, Bystander) != strings.Count(before, Bystander) ||
+		!strings.Contains(after, "Ask Ines Vogel before you merge.") {
 		t.Error("somebody else's name, or a sentence, was rewritten")
 	}
 	erasedAudit(t, audited, pseudonym)
 	runs, err := book.Runs(t.Context(), run.Job, 1)
-	if err != nil || len(runs) != 1 || runs[0].By != pseudonym || runs[0].Changed != "for "+pseudonym+" and "+Bystander || runs[0].Error != "no role "+pseudonym {
+	if err != nil || len(runs) != 1 || runs[0].By != pseudonym || runs[0].Changed != "for "+pseudonym+" and "+
+		Bystander || runs[0].Error != "no role "+pseudonym {
 		t.Errorf("the history of jobs is %+v, %v", runs, err)
 	}
 	if err := s.VerifyChanges(t.Context(), nil); err != nil {
@@ -197,10 +206,13 @@ func Erasure(t *testing.T, s ErasingStore, book store.RunBook, audited store.Aud
 func erasedAudit(t *testing.T, audited store.AuditBook, pseudonym string) {
 	t.Helper()
 	audit, err := audited.Entries(t.Context(), store.AuditQuery{Limit: 10})
-	if want := "put principal/" + pseudonym + ": " + pseudonym + " may not, but " + Bystander + " may"; err != nil || len(audit) != 3 ||
-		audit[0].Kind != store.AuditErased || audit[0].Actor != "root" || audit[0].Key != "principal/"+pseudonym || audit[0].Count != 2 ||
+	if want := "put principal/" + pseudonym + ": " + pseudonym + " may not, but " + Bystander + " may"; err != nil ||
+		len(audit) != 3 ||
+		audit[0].Kind != store.AuditErased || audit[0].Actor != "root" || audit[0].Key != "principal/"+pseudonym ||
+		audit[0].Count != 2 ||
 		audit[1].Actor != Bystander || audit[1].Question != "q=written by "+pseudonym ||
-		audit[2].Actor != pseudonym || audit[2].Key != "principal/"+pseudonym || audit[2].Reason != want || audit[2].Erased != pseudonym {
+		audit[2].Actor != pseudonym || audit[2].Key != "principal/"+pseudonym || audit[2].Reason != want ||
+		audit[2].Erased != pseudonym {
 		t.Errorf("the audit is %+v, %v; want %q", audit, err, want)
 	}
 	if head, err := audited.Verify(t.Context(), nil); err != nil || head.Seq != 3 {
@@ -211,11 +223,13 @@ func erasedAudit(t *testing.T, audited store.AuditBook, pseudonym string) {
 // failedRun notes a run of a job that the person has asked for.
 func failedRun(t *testing.T, book store.RunBook, at knowledge.Time) store.Run {
 	t.Helper()
-	run := store.Run{Job: "fleet.look", Due: at, Started: at, Beat: at, Instance: "one/1", By: Erased, State: store.RunRunning, Attempt: 1}
+	run := store.Run{Job: "fleet.look", Due: at, Started: at, Beat: at, Instance: "one/1", By: Erased,
+		State: store.RunRunning, Attempt: 1}
 	if _, err := book.ClaimRun(t.Context(), run, at); err != nil {
 		t.Fatal(err)
 	}
-	run.State, run.Ended, run.Changed, run.Error = store.RunFailed, at, "for "+Erased+" and "+Bystander, "no role "+Erased
+	run.State, run.Ended, run.Changed, run.Error = store.RunFailed, at, "for "+Erased+" and "+Bystander, "no role "+
+		Erased
 	if err := book.UpdateRun(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +239,8 @@ func failedRun(t *testing.T, book store.RunBook, at knowledge.Time) store.Run {
 // erasureOfMore erases what comes in later, and a second person from changes that the first has left.
 func erasureOfMore(t *testing.T, s ErasingStore, audited store.AuditBook, r store.ErasureRequest) {
 	t.Helper()
-	late := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: Erased, Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}}
+	late := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: Erased,
+		Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}}
 	if _, err := s.Apply(t.Context(), late); err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +249,8 @@ func erasureOfMore(t *testing.T, s ErasingStore, audited store.AuditBook, r stor
 		t.Errorf("erasing what came in late did %+v, %v; want one change", again, err)
 	}
 	pseudonym, person := knowledge.NewErasure("root", nil)
-	if _, err := s.Erase(t.Context(), store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person, Batch: knowledge.NewBatchID(), Actor: "root"}); err != nil {
+	if _, err := s.Erase(t.Context(), store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person,
+		Batch: knowledge.NewBatchID(), Actor: "root"}); err != nil {
 		t.Fatal(err)
 	}
 	if text := Everything(t, s); len(Named(text)) > 0 || strings.Contains(text, `:"root"`) {
@@ -248,8 +264,8 @@ func erasureOfMore(t *testing.T, s ErasingStore, audited store.AuditBook, r stor
 	}
 }
 
-// NamedInFiles returns the files below a directory that hold the person in any of their bytes, each with what stands around, but for the
-// sentence that is for people to rewrite.
+// NamedInFiles returns the files below a directory that hold the person in any of their bytes, each with what stands
+// around, but for the sentence that is for people to rewrite.
 func NamedInFiles(t testing.TB, dir string) (list []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {

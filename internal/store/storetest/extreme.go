@@ -23,7 +23,8 @@ func extremeLaws() []law {
 func longest(s *suite) {
 	id := strings.Repeat("x", knowledge.MaxID)
 	s.put(Category(func(c *knowledge.Category) {
-		c.ID, c.Name, c.Description = id, strings.Repeat("😀", knowledge.MaxTitle), strings.Repeat("é", knowledge.MaxText/2)
+		c.ID, c.Name, c.Description = id, strings.Repeat("😀", knowledge.MaxTitle),
+			strings.Repeat("é", knowledge.MaxText/2)
 	}))
 	big := strings.Repeat("abcdefg\n", knowledge.MaxText/8)
 	r := Rule(func(r *knowledge.Rule) {
@@ -189,7 +190,8 @@ func boundsOfKinds(s *suite) {
 	}
 	docs = append(docs, Practice(func(p *knowledge.Practice) { p.EffectivenessScore, p.AdoptionRate = nil, nil }))
 	rule := docs[0].Key().ID
-	for _, at := range []time.Time{time.Unix(1, 0), time.Date(2500, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)} {
+	for _, at := range []time.Time{time.Unix(1, 0), time.Date(2500, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)} {
 		if !s.o.Stamps {
 			docs = append(docs, Violation(rule, func(v *knowledge.Violation) { v.ReportedAt = knowledge.At(at) }))
 		}
@@ -202,7 +204,8 @@ func boundsOfKinds(s *suite) {
 		Template(func(t *knowledge.Template) {
 			t.Variables = make([]knowledge.Variable, knowledge.MaxItems)
 			for i := range t.Variables {
-				t.Variables[i] = knowledge.Variable{Name: fmt.Sprintf("v%d", i), Type: knowledge.TypeNumber, Default: json.Number(fmt.Sprint(i))}
+				t.Variables[i] = knowledge.Variable{Name: fmt.Sprintf("v%d", i), Type: knowledge.TypeNumber,
+					Default: json.Number(fmt.Sprint(i))}
 			}
 		}),
 		Principal(func(p *knowledge.Principal) { p.Disabled, p.Role = true, knowledge.RoleAdmin }),
@@ -229,7 +232,8 @@ func longMessages(s *suite) {
 	same := strings.Repeat("é<\u2028", knowledge.MaxTitle/3)
 	var docs []*knowledge.Record
 	for _, end := range []string{"zzz", "aaa", "mmm", ""} {
-		docs = append(docs, s.put(Violation(rule.RuleID, func(v *knowledge.Violation) { v.Message = same + end + big() })))
+		docs = append(docs, s.put(Violation(rule.RuleID,
+			func(v *knowledge.Violation) { v.Message = same + end + big() })))
 	}
 	docs = append(docs, s.put(Violation(rule.RuleID, func(v *knowledge.Violation) { v.Message = "short" })))
 	for _, order := range ordersOf(knowledge.KindViolation) {

@@ -30,13 +30,14 @@ func ID(prefix string) string { return prefix + "-" + knowledge.NewBatchID().Str
 // Rule returns a valid rule with a new id, changed as the caller wants.
 func Rule(changes ...func(*knowledge.Rule)) *knowledge.Rule {
 	return made(&knowledge.Rule{
-		RuleID:                ID("rule"),
-		Category:              GeneralCategory,
-		Title:                 "Close what you open",
-		Description:           "Every file that is opened is closed on each way out of the function.",
-		Severity:              knowledge.SeverityError,
-		Enforcement:           "mandatory",
-		Examples:              []knowledge.Example{{Title: "Deferred", Language: "go", Code: "defer f.Close()", Note: "right after the check"}},
+		RuleID:      ID("rule"),
+		Category:    GeneralCategory,
+		Title:       "Close what you open",
+		Description: "Every file that is opened is closed on each way out of the function.",
+		Severity:    knowledge.SeverityError,
+		Enforcement: "mandatory",
+		Examples: []knowledge.Example{{Title: "Deferred", Language: "go", Code: "defer f.Close()",
+			Note: "right after the check"}},
 		AntiPatterns:          []knowledge.Example{{Note: "closing at the end only"}},
 		ViolationsConsequence: "The process runs out of descriptors.",
 		Priority:              10,
@@ -119,7 +120,8 @@ func Principal(changes ...func(*knowledge.Principal)) *knowledge.Principal {
 func Pack(changes ...func(*knowledge.Pack)) *knowledge.Pack {
 	return made(&knowledge.Pack{
 		PackID: ID("pack"), Description: "What holds in every service.", IsActive: true,
-		Select:  knowledge.Selection{Kinds: []string{"rule"}, Categories: []string{GeneralCategory}, Tags: []string{"io"}, Except: []string{"rule/no-such"}},
+		Select: knowledge.Selection{Kinds: []string{"rule"}, Categories: []string{GeneralCategory},
+			Tags: []string{"io"}, Except: []string{"rule/no-such"}},
 		Extends: []string{}, Raise: []knowledge.Raise{{ID: "rule/no-such-either", Enforcement: "mandatory"}},
 	}, changes)
 }
@@ -127,7 +129,8 @@ func Pack(changes ...func(*knowledge.Pack)) *knowledge.Pack {
 // Repository returns a valid repository with a new id, changed as the caller wants.
 func Repository(changes ...func(*knowledge.Repository)) *knowledge.Repository {
 	return made(&knowledge.Repository{
-		RepositoryID: ID("repository"), URL: "https://git.example.com/acme/pay", Targets: []string{"claude"}, Owner: "payments", IsActive: true,
+		RepositoryID: ID("repository"), URL: "https://git.example.com/acme/pay", Targets: []string{"claude"},
+		Owner: "payments", IsActive: true,
 		Exemptions: []knowledge.Exemption{{
 			Rule: "SEC-001", Paths: []string{"legacy/**"}, Reason: "it is replaced this quarter", By: "security",
 			Until: knowledge.At(time.Date(2027, 3, 31, 12, 30, 0, 123456000, time.UTC)),
@@ -137,7 +140,8 @@ func Repository(changes ...func(*knowledge.Repository)) *knowledge.Repository {
 
 // Label returns a valid label with a new id, changed as the caller wants.
 func Label(changes ...func(*knowledge.Label)) *knowledge.Label {
-	return made(&knowledge.Label{LabelID: ID("label"), Description: "What is released.", Seq: 1, IsActive: true}, changes)
+	return made(&knowledge.Label{LabelID: ID("label"), Description: "What is released.", Seq: 1, IsActive: true},
+		changes)
 }
 
 // Proposal returns a valid proposal with a new id that changes a rule, changed as the caller wants.
@@ -146,7 +150,8 @@ func Proposal(ruleID string, changes ...func(*knowledge.Proposal)) *knowledge.Pr
 		ProposalID: knowledge.NewBatchID().String(), Title: "Ask for less", Why: "Nobody follows it.", IsActive: true,
 		Ops: []knowledge.ProposedOp{{
 			Verb: knowledge.VerbPatch, Kind: string(knowledge.KindRule), ID: ruleID, IfVersion: 1,
-			Patch: map[string]any{"priority": 5, "extra": map[string]any{"ratio": 1.50, "big": json.Number("12345678901234567890")}},
+			Patch: map[string]any{"priority": 5, "extra": map[string]any{"ratio": 1.50,
+				"big": json.Number("12345678901234567890")}},
 		}},
 	}, changes)
 }
@@ -158,8 +163,9 @@ func Batch(ops ...knowledge.Op) knowledge.Batch {
 
 func common() knowledge.Common {
 	return knowledge.Common{
-		Tags:  []string{"io", "resources"},
-		Scope: knowledge.Scope{Activation: "glob", Globs: []string{"**/*.go"}, Languages: []string{"go"}, Targets: []string{"cursor"}},
+		Tags: []string{"io", "resources"},
+		Scope: knowledge.Scope{Activation: "glob", Globs: []string{"**/*.go"}, Languages: []string{"go"},
+			Targets: []string{"cursor"}},
 		Extra: map[string]any{"owner": "platform"},
 	}
 }

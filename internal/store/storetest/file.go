@@ -12,8 +12,8 @@ import (
 //nolint:gochecknoglobals // made once for the process, since making one costs more than most tests
 var files sync.Map
 
-// File returns the path of a fresh copy of a file that fill makes once for all tests of the process, such as a database with
-// its schema. Tests of one package that share a name share the file.
+// File returns the path of a fresh copy of a file that fill makes once for all tests of the process, such as a database
+// with its schema. Tests of one package that share a name share the file.
 func File(t testing.TB, name string, fill func(path string) error) string {
 	t.Helper()
 	once, _ := files.LoadOrStore(name, sync.OnceValues(func() ([]byte, error) {

@@ -9,8 +9,8 @@ import (
 	"tenet/internal/store"
 )
 
-// FleetBook holds a store of standings to what the fleet relies on: the newest check-in wins in whatever order they come, pages show each
-// repository once, and a state's page holds that state alone. The book must be empty.
+// FleetBook holds a store of standings to what the fleet relies on: the newest check-in wins in whatever order they
+// come, pages show each repository once, and a state's page holds that state alone. The book must be empty.
 func FleetBook(t *testing.T, book store.FleetBook) {
 	b := fleetBook{book, knowledge.At(time.Date(2026, 1, 31, 2, 0, 0, 0, time.UTC))}
 	t.Run("an empty book is empty", b.startsEmpty)
@@ -27,7 +27,8 @@ type fleetBook struct {
 
 func (b fleetBook) standing(id string, state store.FleetState, minutes int) store.Standing {
 	when := knowledge.At(b.at.Add(time.Duration(minutes) * time.Minute))
-	return store.Standing{CheckIn: store.CheckIn{Repository: id, At: when, Via: "sync"}, State: state, Since: when, Touched: when}
+	return store.Standing{CheckIn: store.CheckIn{Repository: id, At: when, Via: "sync"}, State: state, Since: when,
+		Touched: when}
 }
 
 func (b fleetBook) put(t *testing.T, list ...store.Standing) {
@@ -80,7 +81,8 @@ func (b fleetBook) newestCheckInWins(t *testing.T) {
 func (b fleetBook) pagesShowEachOnce(t *testing.T) {
 	var list []store.Standing
 	for i := range 25 {
-		list = append(list, b.standing(fmt.Sprintf("Fleet-%02d", i), []store.FleetState{store.FleetBehind, store.FleetSilent}[i%2], i))
+		list = append(list, b.standing(fmt.Sprintf("Fleet-%02d", i), []store.FleetState{store.FleetBehind,
+			store.FleetSilent}[i%2], i))
 	}
 	b.put(t, list...)
 	b.put(t, b.standing("acme.never", store.FleetSilent, 0))
@@ -106,7 +108,8 @@ func (b fleetBook) pagesShowEachOnce(t *testing.T) {
 		}
 	}
 	counts, err := b.book.CountStandings(t.Context())
-	if err != nil || len(counts) != 2 || counts[0].State != store.FleetBehind || counts[0].Repositories != 14 || !counts[0].Since.Equal(b.at.Time) {
+	if err != nil || len(counts) != 2 || counts[0].State != store.FleetBehind || counts[0].Repositories != 14 ||
+		!counts[0].Since.Equal(b.at.Time) {
 		t.Errorf("counts %+v, %v", counts, err)
 	}
 	if ids := b.page(t, store.FleetQuery{Touched: knowledge.At(b.at.Add(23 * time.Minute))}); len(ids) != 3 { // two of these, and the one judged later
@@ -118,7 +121,8 @@ func (b fleetBook) dropsStandings(t *testing.T) {
 	if err := b.book.DropStandings(t.Context(), "acme.pay", "Fleet-00", "nobody"); err != nil {
 		t.Fatal(err)
 	}
-	if ids := b.page(t, store.FleetQuery{IDs: []string{"acme.pay", "Fleet-00", "Fleet-01"}}); len(ids) != 1 || ids[0] != "Fleet-01" {
+	if ids := b.page(t, store.FleetQuery{IDs: []string{"acme.pay", "Fleet-00", "Fleet-01"}}); len(ids) != 1 ||
+		ids[0] != "Fleet-01" {
 		t.Errorf("left: %v", ids)
 	}
 }

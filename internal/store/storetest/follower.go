@@ -19,8 +19,8 @@ type Follower struct {
 	Name func(id string) string
 }
 
-// Histories is a store whose history can be replaced by another one, as when a standby without the last commits is promoted or an
-// older backup is put back.
+// Histories is a store whose history can be replaced by another one, as when a standby without the last commits is
+// promoted or an older backup is put back.
 type Histories struct {
 	store.Store
 	now atomic.Pointer[store.Store]
@@ -74,8 +74,9 @@ func (h *Histories) Wait(ctx context.Context, after knowledge.Seq) error {
 // followerPatience is how long a follower may take to notice something.
 const followerPatience = 10 * time.Second
 
-// RunFollower checks that a follower of a store notices a new history: what was lost is gone, what is new is there, and what changes in
-// it arrives, while it is shorter than the one before and when it has grown past it. Open makes an empty store.
+// RunFollower checks that a follower of a store notices a new history: what was lost is gone, what is new is there, and
+// what changes in it arrives, while it is shorter than the one before and when it has grown past it. Open makes an
+// empty store.
 func RunFollower(t testing.TB, open func() store.Store, follow func(s store.Store) Follower) {
 	t.Helper()
 	runFollower(t, followerPatience, open, follow)

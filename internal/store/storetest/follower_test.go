@@ -44,7 +44,8 @@ func (n *names) begin(ctx context.Context, why error) (store.Place, error) {
 	n.mu.Lock()
 	n.known = map[string]string{}
 	n.mu.Unlock()
-	return end, store.All(ctx, n.s, knowledge.Query{Kind: knowledge.KindPrincipal, Activity: knowledge.AnyActivity}, n.learn)
+	return end, store.All(ctx, n.s, knowledge.Query{Kind: knowledge.KindPrincipal, Activity: knowledge.AnyActivity},
+		n.learn)
 }
 
 func (n *names) changed(list []knowledge.Change) error {

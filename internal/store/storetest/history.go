@@ -21,7 +21,8 @@ func historyNewestFirst(s *suite) {
 	var want []string
 	for i := range 9 {
 		title := fmt.Sprintf("Title %d", i)
-		s.apply(knowledge.Put(Rule(func(d *knowledge.Rule) { d.RuleID, d.Title = r.RuleID, title }), knowledge.AnyVersion), knowledge.Put(bystander, 0))
+		s.apply(knowledge.Put(Rule(func(d *knowledge.Rule) { d.RuleID, d.Title = r.RuleID, title }),
+			knowledge.AnyVersion), knowledge.Put(bystander, 0))
 		want = append([]string{title}, want...)
 	}
 	var got []string
@@ -54,7 +55,8 @@ func oneVersion(s *suite) {
 				s.Fatalf("version %d of %s: %+v", want.Version, d.Key(), list)
 			}
 			if string(list[0].Record.JSON) != string(want.JSON) {
-				s.Errorf("version %d of %s is no longer as it was:\n%s", want.Version, d.Key(), difference(string(want.JSON), string(list[0].Record.JSON)))
+				s.Errorf("version %d of %s is no longer as it was:\n%s", want.Version, d.Key(),
+					difference(string(want.JSON), string(list[0].Record.JSON)))
 			}
 		}
 	}
@@ -93,8 +95,10 @@ func recordsNeverChange(s *suite) {
 	}
 	s.apply(knowledge.Op{Verb: knowledge.VerbRetire, Key: r.Key()})
 	for _, k := range all {
-		if string(k.rec.JSON) != k.json || k.rec.Version != k.copy.Version || k.rec.Active != k.copy.Active || k.rec.Updated != k.copy.Updated {
-			s.Errorf("a record of %s version %d changed after it was handed out:\n%s", k.copy.Key, k.copy.Version, difference(k.json, string(k.rec.JSON)))
+		if string(k.rec.JSON) != k.json || k.rec.Version != k.copy.Version || k.rec.Active != k.copy.Active ||
+			k.rec.Updated != k.copy.Updated {
+			s.Errorf("a record of %s version %d changed after it was handed out:\n%s", k.copy.Key, k.copy.Version,
+				difference(k.json, string(k.rec.JSON)))
 		}
 	}
 }

@@ -35,7 +35,8 @@ func (s *suite) library() []*knowledge.Record {
 	}
 	var all []*knowledge.Record
 	for _, k := range knowledge.Kinds() {
-		q := knowledge.Query{Kind: k, Activity: knowledge.AnyActivity, Order: knowledge.OrderID, Limit: knowledge.MaxLimit}
+		q := knowledge.Query{Kind: k, Activity: knowledge.AnyActivity, Order: knowledge.OrderID,
+			Limit: knowledge.MaxLimit}
 		all = append(all, s.pages(q)...)
 	}
 	return all
@@ -61,7 +62,8 @@ func (r shuffler) common() knowledge.Common {
 }
 
 func (r shuffler) title() string {
-	return r.pick("Zebra", "apple", "Apple", "éclair", "Éclair", "ZEBRA", "_under", "10 things", "9 things", "日本語", "😀 smile", "same", "same", "same")
+	return r.pick("Zebra", "apple", "Apple", "éclair", "Éclair", "ZEBRA", "_under", "10 things", "9 things", "日本語",
+		"😀 smile", "same", "same", "same")
 }
 
 func (r shuffler) documents() []knowledge.Document {
@@ -128,7 +130,8 @@ func filterQueries(kind knowledge.Kind, aRule string) []knowledge.Query {
 		for _, v := range []string{GeneralCategory, "Security", "security", "sec", "SECURITY", "no-such", "%"} {
 			add(knowledge.Query{Category: v})
 		}
-		for _, v := range []string{"io", "IO", "naïve", "c++", "a b", "100%", `q"uote`, "under_score", "underXscore", "i", "'"} {
+		for _, v := range []string{"io", "IO", "naïve", "c++", "a b", "100%", `q"uote`, "under_score", "underXscore",
+			"i", "'"} {
 			add(knowledge.Query{Tag: v})
 		}
 		for _, v := range []string{"go", "c#", "objective-c", "日本", "Go", "o"} {
@@ -215,10 +218,12 @@ func filtersAndOrders(s *suite) {
 			for _, q := range []knowledge.Query{
 				{Kind: knowledge.KindRule, Category: "Security", Severity: knowledge.SeverityError},
 				{Kind: knowledge.KindRule, Tag: "io", Language: "go", Status: knowledge.StatusActive},
-				{Kind: knowledge.KindRule, Category: GeneralCategory, Tag: "IO", Enforcement: "mandatory", Severity: knowledge.SeverityInfo},
+				{Kind: knowledge.KindRule, Category: GeneralCategory, Tag: "IO", Enforcement: "mandatory",
+					Severity: knowledge.SeverityInfo},
 				{Kind: knowledge.KindPractice, Category: "sec", Tag: "100%"},
 				{Kind: knowledge.KindTemplate, Language: "c#", Tag: "a b"},
-				{Kind: knowledge.KindViolation, Repository: "api", Status: knowledge.ViolationOpen, Severity: knowledge.SeverityCritical},
+				{Kind: knowledge.KindViolation, Repository: "api", Status: knowledge.ViolationOpen,
+					Severity: knowledge.SeverityCritical},
 			} {
 				q.Activity, q.Order, q.Limit, q.Total = activity, order, 3, true
 				if !slices.Contains(ordersOf(q.Kind), order) {
@@ -232,7 +237,8 @@ func filtersAndOrders(s *suite) {
 
 func updatedSince(s *suite) {
 	docs := s.library()
-	for _, kind := range []knowledge.Kind{knowledge.KindRule, knowledge.KindCategory, knowledge.KindPrincipal, knowledge.KindViolation} {
+	for _, kind := range []knowledge.Kind{knowledge.KindRule, knowledge.KindCategory, knowledge.KindPrincipal,
+		knowledge.KindViolation} {
 		var times []knowledge.Time
 		for _, rec := range docs {
 			if rec.Key.Kind == kind {
@@ -242,9 +248,11 @@ func updatedSince(s *suite) {
 		slices.SortFunc(times, func(a, b knowledge.Time) int { return a.Compare(b.Time) })
 		middle := times[len(times)/2]
 		for _, since := range []knowledge.Time{
-			times[0], middle, knowledge.At(middle.Add(time.Microsecond)), times[len(times)-1], knowledge.At(times[len(times)-1].Add(time.Hour)),
+			times[0], middle, knowledge.At(middle.Add(time.Microsecond)), times[len(times)-1],
+			knowledge.At(times[len(times)-1].Add(time.Hour)),
 		} {
-			q := knowledge.Query{Kind: kind, UpdatedSince: since, Activity: knowledge.AnyActivity, Limit: 9, Total: true}
+			q := knowledge.Query{Kind: kind, UpdatedSince: since, Activity: knowledge.AnyActivity, Limit: 9,
+				Total: true}
 			s.equal(fmt.Sprintf("List(%+v)", q), expected(s, docs, q), idsOf(s.pages(q)))
 		}
 	}
@@ -263,7 +271,8 @@ func cursorsUnderWrites(s *suite) {
 		write(id)
 		write(fmt.Sprintf("go-%02d", i))
 	}
-	for _, order := range []knowledge.Order{knowledge.OrderHouse, knowledge.OrderTitle, knowledge.OrderID, knowledge.OrderUpdated} {
+	for _, order := range []knowledge.Order{knowledge.OrderHouse, knowledge.OrderTitle, knowledge.OrderID,
+		knowledge.OrderUpdated} {
 		q := knowledge.Query{Kind: knowledge.KindRule, Order: order, Limit: 3}
 		seen := map[string]int{}
 		for n := 0; ; n++ {
@@ -321,16 +330,18 @@ func foreignCursors(s *suite) {
 	flipped := []byte(next)
 	flipped[len(flipped)/2] ^= 1
 	for what, bad := range map[string]knowledge.Query{
-		"one letter changed":     {Kind: q.Kind, Limit: 2, Category: q.Category, Cursor: string(flipped)},
-		"cut short":              {Kind: q.Kind, Limit: 2, Category: q.Category, Cursor: next[:len(next)-1]},
-		"made longer":            {Kind: q.Kind, Limit: 2, Category: q.Category, Cursor: next + "AA"},
-		"no cursor at all":       {Kind: q.Kind, Limit: 2, Category: q.Category, Cursor: "page-2"},
-		"not even text":          {Kind: q.Kind, Limit: 2, Category: q.Category, Cursor: "\x00\xff"},
-		"a very long one":        {Kind: q.Kind, Limit: 2, Category: q.Category, Cursor: strings.Repeat("A", 1<<20)},
-		"of another category":    {Kind: q.Kind, Limit: 2, Cursor: next},
-		"of another kind":        {Kind: knowledge.KindPractice, Limit: 2, Category: q.Category, Cursor: next},
-		"of another order":       {Kind: q.Kind, Limit: 2, Category: q.Category, Order: knowledge.OrderTitle, Cursor: next},
-		"of another activity":    {Kind: q.Kind, Limit: 2, Category: q.Category, Activity: knowledge.AnyActivity, Cursor: next},
+		"one letter changed":  {Kind: q.Kind, Limit: 2, Category: q.Category, Cursor: string(flipped)},
+		"cut short":           {Kind: q.Kind, Limit: 2, Category: q.Category, Cursor: next[:len(next)-1]},
+		"made longer":         {Kind: q.Kind, Limit: 2, Category: q.Category, Cursor: next + "AA"},
+		"no cursor at all":    {Kind: q.Kind, Limit: 2, Category: q.Category, Cursor: "page-2"},
+		"not even text":       {Kind: q.Kind, Limit: 2, Category: q.Category, Cursor: "\x00\xff"},
+		"a very long one":     {Kind: q.Kind, Limit: 2, Category: q.Category, Cursor: strings.Repeat("A", 1<<20)},
+		"of another category": {Kind: q.Kind, Limit: 2, Cursor: next},
+		"of another kind":     {Kind: knowledge.KindPractice, Limit: 2, Category: q.Category, Cursor: next},
+		"of another order": {Kind: q.Kind, Limit: 2, Category: q.Category, Order: knowledge.OrderTitle,
+			Cursor: next},
+		"of another activity": {Kind: q.Kind, Limit: 2, Category: q.Category, Activity: knowledge.AnyActivity,
+			Cursor: next},
 		"of a list without tags": {Kind: q.Kind, Limit: 2, Category: q.Category, Tag: "io", Cursor: next},
 	} {
 		page, err := s.s.List(s.ctx, bad)
@@ -363,7 +374,8 @@ func badQueries(s *suite) {
 	for _, p := range []string{"/limit", "/severity", "/sort"} {
 		s.badQuery("three faults at once", err, p)
 	}
-	_, err = s.s.List(s.ctx, knowledge.Query{Kind: knowledge.KindRule, UpdatedSince: knowledge.At(time.Now()), Order: knowledge.OrderTitle})
+	_, err = s.s.List(s.ctx, knowledge.Query{Kind: knowledge.KindRule, UpdatedSince: knowledge.At(time.Now()),
+		Order: knowledge.OrderTitle})
 	s.badQuery("since a time, by title", err, "/sort")
 }
 

@@ -16,8 +16,8 @@ import (
 	"tenet/internal/store"
 )
 
-// memory is the contract in its plainest form: maps, a slice and a lock. It shows that the laws can be kept together, and with
-// a bug planted in it, that breaking one is noticed.
+// memory is the contract in its plainest form: maps, a slice and a lock. It shows that the laws can be kept together,
+// and with a bug planted in it, that breaking one is noticed.
 type memory struct {
 	bug string // "" for none; see bugs
 
@@ -42,8 +42,10 @@ var _ store.Store = (*memory)(nil)
 
 func newMemory(bug string) *memory {
 	return &memory{
-		bug: bug, docs: map[knowledge.Key]*knowledge.Record{}, past: map[knowledge.Key]int64{}, shelf: map[knowledge.Key]*knowledge.Record{}, batches: map[knowledge.BatchID]done{},
-		decoded: map[*knowledge.Record]knowledge.Document{}, entries: map[*knowledge.Record]*knowledge.Entry{}, bell: make(chan struct{}),
+		bug: bug, docs: map[knowledge.Key]*knowledge.Record{}, past: map[knowledge.Key]int64{},
+		shelf: map[knowledge.Key]*knowledge.Record{}, batches: map[knowledge.BatchID]done{},
+		decoded: map[*knowledge.Record]knowledge.Document{}, entries: map[*knowledge.Record]*knowledge.Entry{},
+		bell: make(chan struct{}),
 	}
 }
 
@@ -230,7 +232,8 @@ func (m *memory) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledg
 			shape := knowledge.Shape{Title: entries[i].Title, Words: entries[i].Words}
 			near := scorer.Near(mask, func(slot int) []uint32 { return question.Places(slot, entries[i]) })
 			found = append(found, knowledge.Found{
-				Key: r.rec.Key, Rank: r.rec.Rank, Mask: mask, Score: knowledge.Round(scorer.Final(sum, mask, title, shape) + near),
+				Key: r.rec.Key, Rank: r.rec.Rank, Mask: mask,
+				Score: knowledge.Round(scorer.Final(sum, mask, title, shape) + near),
 			})
 			records[r.rec.Key] = r.rec
 		}
@@ -428,9 +431,11 @@ func (t *memoryTx) condition(i int, rec *knowledge.Record) error {
 	if op.IfBatch != (knowledge.BatchID{}) && t.m.bug != "ignores batches" {
 		return t.leftBy(i, got)
 	}
-	ok := op.IfVersion == knowledge.AnyVersion || op.IfVersion == got || op.IfVersion == knowledge.NoVersion && rec == nil
+	ok := op.IfVersion == knowledge.AnyVersion || op.IfVersion == got || op.IfVersion == knowledge.NoVersion &&
+		rec == nil
 	switch {
-	case t.m.bug == "ignores versions" && op.IfVersion > 0, t.m.bug == "creates twice" && op.IfVersion == knowledge.NoVersion:
+	case t.m.bug == "ignores versions" && op.IfVersion > 0, t.m.bug == "creates twice" &&
+		op.IfVersion == knowledge.NoVersion:
 		return nil
 	case !ok:
 		return &store.ConflictError{Key: op.Key, Op: i, Want: op.IfVersion, Got: got}
@@ -442,7 +447,8 @@ func (t *memoryTx) condition(i int, rec *knowledge.Record) error {
 func (t *memoryTx) leftBy(i int, version int64) error {
 	op := &t.b.Ops[i]
 	for _, c := range t.m.log {
-		if c.Key == op.Key && c.Batch == op.IfBatch && (c.Version == version || t.m.bug == "takes any version of a batch") {
+		if c.Key == op.Key && c.Batch == op.IfBatch && (c.Version == version ||
+			t.m.bug == "takes any version of a batch") {
 			return nil
 		}
 	}
@@ -469,7 +475,8 @@ func (t *memoryTx) refers(i int, verb knowledge.Verb, d knowledge.Document) erro
 	if c := d.CategoryID(); c != "" && t.current(knowledge.Key{Kind: knowledge.KindCategory, ID: c}) == nil {
 		return below(knowledge.Invalid("/category", "no category %q", c), i, verb)
 	}
-	if v, ok := d.(*knowledge.Violation); ok && t.current(knowledge.Key{Kind: knowledge.KindRule, ID: v.RuleID}) == nil {
+	if v, ok := d.(*knowledge.Violation); ok && t.current(knowledge.Key{Kind: knowledge.KindRule,
+		ID: v.RuleID}) == nil {
 		return below(knowledge.Invalid("/rule_id", "no rule %q", v.RuleID), i, verb)
 	}
 	return nil
@@ -490,7 +497,8 @@ func (t *memoryTx) purgeable(i int, k knowledge.Key) error {
 			return err
 		}
 		v, isViolation := d.(*knowledge.Violation)
-		if k.Kind == knowledge.KindCategory && d.CategoryID() == k.ID || isViolation && k.Kind == knowledge.KindRule && v.RuleID == k.ID {
+		if k.Kind == knowledge.KindCategory && d.CategoryID() == k.ID || isViolation && k.Kind == knowledge.KindRule &&
+			v.RuleID == k.ID {
 			return knowledge.Invalid("/ops/"+itoa(i), "%s is still needed by %s", k, rec.Key)
 		}
 	}
@@ -509,7 +517,8 @@ func (t *memoryTx) commit() knowledge.Receipt {
 		if m.bug != "counts anew after a purge" {
 			m.past[k] = m.docs[k].Version + 1
 		}
-		archived := slices.ContainsFunc(t.changes, func(c knowledge.Change) bool { return c.Key == k && c.Verb == knowledge.VerbArchive })
+		archived := slices.ContainsFunc(t.changes,
+			func(c knowledge.Change) bool { return c.Key == k && c.Verb == knowledge.VerbArchive })
 		if archived && m.bug != "archives nothing" {
 			m.shelf[k] = m.docs[k]
 		}

@@ -75,13 +75,15 @@ func matches(rec *knowledge.Record, d knowledge.Document, q knowledge.Query) boo
 	case *knowledge.Template:
 		c = d.Common
 	case *knowledge.Violation:
-		return is(q.Severity, d.Severity) && is(q.Status, d.Status) && is(q.Rule, d.RuleID) && is(q.Repository, d.Repository)
+		return is(q.Severity, d.Severity) && is(q.Status, d.Status) && is(q.Rule, d.RuleID) &&
+			is(q.Repository, d.Repository)
 	case *knowledge.Proposal:
 		return is(q.Status, d.State)
 	case *knowledge.Category, *knowledge.Principal, *knowledge.Pack, *knowledge.Repository, *knowledge.Label:
 		return true
 	}
-	return (q.Tag == "" || slices.Contains(c.Tags, q.Tag)) && (q.Language == "" || slices.Contains(c.Scope.Languages, q.Language))
+	return (q.Tag == "" || slices.Contains(c.Tags, q.Tag)) && (q.Language == "" ||
+		slices.Contains(c.Scope.Languages, q.Language))
 }
 
 func idsOf(list []*knowledge.Record) []string {
@@ -103,7 +105,8 @@ func (s *suite) equal(what string, want, got []string) {
 		i++
 	}
 	rest := func(l []string) []string { return l[min(i, len(l)):min(i+5, len(l))] }
-	s.Errorf("%s: want %d, got %d; they part at %d: want %v…, got %v…", what, len(want), len(got), i, rest(want), rest(got))
+	s.Errorf("%s: want %d, got %d; they part at %d: want %v…, got %v…", what, len(want), len(got), i, rest(want),
+		rest(got))
 }
 
 // page reads one page that must be readable.

@@ -86,7 +86,8 @@ func patchFollowsTheRFC(s *suite) {
 		s.Fatal(err)
 	}
 	got := d.(*knowledge.Rule)
-	if got.Severity != knowledge.SeverityWarning || got.Status != knowledge.StatusActive || len(got.Tags)+len(got.Examples) != 0 || !got.IsActive {
+	if got.Severity != knowledge.SeverityWarning || got.Status != knowledge.StatusActive || len(got.Tags)+
+		len(got.Examples) != 0 || !got.IsActive {
 		s.Errorf("after taking fields away: %s", rec.JSON)
 	}
 }
@@ -131,7 +132,8 @@ func patchMustFit(s *suite) {
 	s.put(v)
 	s.invalidAt(s.refused(Batch(patchOp(v.Key(), `{"status":"waived"}`))), "/ops/0/patch/waiver_reason")
 	s.invalidAt(s.refused(Batch(patchOp(v.Key(), `{"rule_id":"no-such-rule"}`))), "/ops/0/patch/rule_id")
-	err := s.refused(Batch(knowledge.Op{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{}`), IfVersion: knowledge.NoVersion}))
+	err := s.refused(Batch(knowledge.Op{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{}`),
+		IfVersion: knowledge.NoVersion}))
 	s.invalidAt(err, "/ops/0/if_version")
 }
 
@@ -139,9 +141,11 @@ func patchEveryKind(s *suite) {
 	for _, d := range s.oneOfEach() {
 		first := s.put(d)
 		field := map[knowledge.Kind]string{
-			knowledge.KindRule: "violations_consequence", knowledge.KindPractice: "implementation_guide", knowledge.KindTemplate: "description",
+			knowledge.KindRule: "violations_consequence", knowledge.KindPractice: "implementation_guide",
+			knowledge.KindTemplate: "description",
 			knowledge.KindCategory: "description", knowledge.KindViolation: "source", knowledge.KindPrincipal: "name",
-			knowledge.KindPack: "description", knowledge.KindRepository: "owner", knowledge.KindLabel: "description", knowledge.KindProposal: "why",
+			knowledge.KindPack: "description", knowledge.KindRepository: "owner", knowledge.KindLabel: "description",
+			knowledge.KindProposal: "why",
 		}[d.Key().Kind]
 		op := patchOp(d.Key(), `{"`+field+`":"patched in"}`)
 		op.IfVersion = 1

@@ -64,7 +64,8 @@ func strangeKeys(s *suite) {
 		if k == (knowledge.Key{}) {
 			continue // asks for every change
 		}
-		if list, err := s.s.Changes(s.ctx, knowledge.ChangeQuery{Key: k}); len(list) != 0 || err != nil && !errors.As(err, &invalid) {
+		if list, err := s.s.Changes(s.ctx, knowledge.ChangeQuery{Key: k}); len(list) != 0 ||
+			err != nil && !errors.As(err, &invalid) {
 			s.Errorf("Changes of %q: %v, %v; want none or an InvalidError", k, list, err)
 		}
 	}
@@ -111,7 +112,8 @@ func (s *suite) oneOfEach() []knowledge.Document {
 	broken := Rule()
 	s.put(broken)
 	return []knowledge.Document{
-		Category(), Principal(), Rule(), Practice(), Template(), Violation(broken.RuleID), Pack(), Repository(), Label(), Proposal(broken.RuleID),
+		Category(), Principal(), Rule(), Practice(), Template(), Violation(broken.RuleID), Pack(), Repository(),
+		Label(), Proposal(broken.RuleID),
 	}
 }
 
@@ -131,18 +133,23 @@ func everyKindComesBack(s *suite) {
 }
 
 func emptyComesBackEmpty(s *suite) {
-	rule := &knowledge.Rule{RuleID: "bare", Category: GeneralCategory, Title: "Bare", Description: "Nothing else.", IsActive: true}
-	practice := &knowledge.Practice{PracticeID: "bare", Category: GeneralCategory, Title: "Bare", Description: "Nothing else.", IsActive: true}
-	template := &knowledge.Template{TemplateID: "bare", Category: GeneralCategory, Name: "Bare", TemplateContent: "x", IsActive: true}
+	rule := &knowledge.Rule{RuleID: "bare", Category: GeneralCategory, Title: "Bare", Description: "Nothing else.",
+		IsActive: true}
+	practice := &knowledge.Practice{PracticeID: "bare", Category: GeneralCategory, Title: "Bare",
+		Description: "Nothing else.", IsActive: true}
+	template := &knowledge.Template{TemplateID: "bare", Category: GeneralCategory, Name: "Bare", TemplateContent: "x",
+		IsActive: true}
 	category := &knowledge.Category{ID: "bare", IsActive: true}
-	violation := &knowledge.Violation{ViolationID: knowledge.NewBatchID().String(), RuleID: "bare", Message: "m", IsActive: true}
+	violation := &knowledge.Violation{ViolationID: knowledge.NewBatchID().String(), RuleID: "bare", Message: "m",
+		IsActive: true}
 	principal := Principal(func(p *knowledge.Principal) { p.TokenPrefix = "" })
 	for _, d := range []knowledge.Document{rule, practice, template, category, violation, principal} {
 		d.Normalize()
 		s.put(d)
 		rec := s.get(d.Key())
 		for _, name := range []string{
-			"examples", "anti_patterns", "benefits", "references", "variables", "tags", "globs", "languages", "targets", "extra",
+			"examples", "anti_patterns", "benefits", "references", "variables", "tags", "globs", "languages",
+			"targets", "extra",
 		} {
 			if strings.Contains(string(rec.JSON), `"`+name+`":null`) {
 				s.Errorf("%s: %s is null, want it empty: %s", rec.Key, name, rec.JSON)
@@ -156,7 +163,8 @@ func emptyComesBackEmpty(s *suite) {
 	} {
 		page := s.page(q)
 		if page.Records == nil || len(page.Records) != 0 || page.Next != "" {
-			s.Errorf("%s: records %v (nil: %v), next %q; want an empty list that is not nil", what, page.Records, page.Records == nil, page.Next)
+			s.Errorf("%s: records %v (nil: %v), next %q; want an empty list that is not nil", what, page.Records,
+				page.Records == nil, page.Next)
 		}
 	}
 	hits, err := s.s.Search(s.ctx, knowledge.SearchQuery{Text: "nobodysaysthisword"})

@@ -11,10 +11,13 @@ func retireLaws() []law {
 	return []law{
 		{name: "retire takes a document out of use and restore brings it back", check: retireAndRestore},
 		{name: "purge removes a document", check: purgeRemoves},
-		{name: "purge empties the history and leaves a change without a document", check: purgeEmptiesHistory, log: true},
+		{name: "purge empties the history and leaves a change without a document", check: purgeEmptiesHistory,
+			log: true},
 		{name: "a document written anew after a purge continues its version numbers", check: recreateAfterPurge},
-		{name: "archive takes a retired document away and restore brings it back with its history", check: archiveAndRestore, log: true},
-		{name: "what others refer to can't be archived, nor what refers to others brought back alone", check: archiveOfReferenced, log: true},
+		{name: "archive takes a retired document away and restore brings it back with its history",
+			check: archiveAndRestore, log: true},
+		{name: "what others refer to can't be archived, nor what refers to others brought back alone",
+			check: archiveOfReferenced, log: true},
 		{name: "what others refer to can't be purged", check: purgeOfReferenced},
 		{name: "a reference must name a document that is there", check: unknownReferences},
 		{name: "a retired parent still holds its documents", check: retiredParent},
@@ -99,7 +102,8 @@ func purgeEmptiesHistory(s *suite) {
 		}
 	}
 	last := list[2]
-	if last.Verb != knowledge.VerbPurge || last.Batch != purge.Batch || last.Seq != purge.Seq || last.Actor != Tester && !s.o.OwnActor {
+	if last.Verb != knowledge.VerbPurge || last.Batch != purge.Batch || last.Seq != purge.Seq ||
+		last.Actor != Tester && !s.o.OwnActor {
 		s.Errorf("the purge's change: %+v", last)
 	}
 	if c := s.changes(knowledge.ChangeQuery{Key: bystander.Key()}); len(c) != 1 || c[0].Record == nil {
@@ -182,14 +186,16 @@ func unknownReferences(s *suite) {
 	c := Category()
 	s.put(c)
 	s.apply(purgeOp(c.Key()))
-	s.invalidAt(s.refused(Batch(knowledge.Put(Rule(func(r *knowledge.Rule) { r.Category = c.ID }), 0))), "/ops/0/document/category")
+	s.invalidAt(s.refused(Batch(knowledge.Put(Rule(func(r *knowledge.Rule) { r.Category = c.ID }), 0))),
+		"/ops/0/document/category")
 }
 
 func retiredParent(s *suite) {
 	c := Category()
 	r := Rule(func(r *knowledge.Rule) { r.Category = c.ID })
 	s.put(c, r)
-	s.apply(knowledge.Op{Verb: knowledge.VerbRetire, Key: c.Key()}, knowledge.Op{Verb: knowledge.VerbRetire, Key: r.Key()})
+	s.apply(knowledge.Op{Verb: knowledge.VerbRetire, Key: c.Key()}, knowledge.Op{Verb: knowledge.VerbRetire,
+		Key: r.Key()})
 	s.apply(knowledge.Op{Verb: knowledge.VerbRestore, Key: r.Key()})
 	s.put(Violation(r.RuleID))
 	if !has(s.page(knowledge.Query{Kind: knowledge.KindRule, Category: c.ID}).Records, r.Key()) {

@@ -12,8 +12,8 @@ import (
 	"tenet/internal/store"
 )
 
-// RunBook holds a store of runs to what jobs rely on: a run is claimed once, whoever asks at the same time; one whose claimer has
-// died is taken over once, and the dead one can't write into it any more. The book must be empty.
+// RunBook holds a store of runs to what jobs rely on: a run is claimed once, whoever asks at the same time; one whose
+// claimer has died is taken over once, and the dead one can't write into it any more. The book must be empty.
 func RunBook(t *testing.T, book store.RunBook) {
 	b := runBook{book, knowledge.At(time.Date(2026, 1, 31, 2, 0, 0, 0, time.UTC))}
 	t.Run("a run is claimed by one of many", b.claimsOnce)
@@ -31,7 +31,8 @@ type runBook struct {
 // claim returns a run as an instance claims it.
 func claim(job, instance string, due, now time.Time) store.Run {
 	n := knowledge.At(now)
-	return store.Run{Job: job, Due: knowledge.At(due), Instance: instance, State: store.RunRunning, Attempt: 1, Started: n, Beat: n}
+	return store.Run{Job: job, Due: knowledge.At(due), Instance: instance, State: store.RunRunning, Attempt: 1,
+		Started: n, Beat: n}
 }
 
 func (b runBook) claimsOnce(t *testing.T) {
@@ -39,7 +40,8 @@ func (b runBook) claimsOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 12 {
 		all.Go(func() {
-			ok, err := b.book.ClaimRun(t.Context(), claim("race", fmt.Sprint("i", i), b.at.Time, b.at.Time), knowledge.At(b.at.Add(-time.Minute)))
+			ok, err := b.book.ClaimRun(t.Context(), claim("race", fmt.Sprint("i", i), b.at.Time, b.at.Time),
+				knowledge.At(b.at.Add(-time.Minute)))
 			if err != nil {
 				t.Error("claim:", err)
 			}
@@ -68,7 +70,8 @@ func (b runBook) handsOver(t *testing.T) {
 	if err := b.book.UpdateRun(t.Context(), first); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("the dead instance wrote into the run of its heir: %v, want %v", err, store.ErrNotFound)
 	}
-	heir.State, heir.Ended, heir.Beat, heir.Changed, heir.Done, heir.Total = store.RunDone, knowledge.At(later), knowledge.At(later), "7 rows", 7, 9
+	heir.State, heir.Ended, heir.Beat, heir.Changed, heir.Done, heir.Total = store.RunDone, knowledge.At(later),
+		knowledge.At(later), "7 rows", 7, 9
 	if err := b.book.UpdateRun(t.Context(), heir); err != nil {
 		t.Fatal("end:", err)
 	}
@@ -76,7 +79,8 @@ func (b runBook) handsOver(t *testing.T) {
 	if err != nil || len(runs) != 1 {
 		t.Fatalf("runs: %+v, %v", runs, err)
 	}
-	if r := runs[0]; r.State != store.RunDone || r.Attempt != 2 || r.Instance != "heir" || r.Changed != "7 rows" || r.Done != 7 || r.Total != 9 || !r.Ended.Equal(later) {
+	if r := runs[0]; r.State != store.RunDone || r.Attempt != 2 || r.Instance != "heir" || r.Changed != "7 rows" ||
+		r.Done != 7 || r.Total != 9 || !r.Ended.Equal(later) {
 		t.Errorf("the run reads %+v", r)
 	}
 	if ok, err := b.book.ClaimRun(t.Context(), heir, knowledge.At(later.Add(time.Hour))); ok || err != nil {

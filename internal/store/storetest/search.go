@@ -120,11 +120,13 @@ func wordsAreFound(s *suite) {
 		p.Tags = []string{"nightingale"}
 	})
 	t := Template(func(t *knowledge.Template) {
-		t.Name, t.Description, t.TemplateContent = "Ocelot", "About a pelican.", "Dear quokka, {{title}} is {{severity}}"
+		t.Name, t.Description, t.TemplateContent = "Ocelot", "About a pelican.",
+			"Dear quokka, {{title}} is {{severity}}"
 	})
 	c := Category(func(c *knowledge.Category) { c.ID, c.Name, c.Description = "zoology", "Rhinoceros", "Any salamander." })
 	s.put(c, r, p, t)
-	for _, w := range []string{"aardvark", "bumblebee", "chameleon", "dromedary", "elephantine", "flamingo", "giraffe", "hedgehog"} {
+	for _, w := range []string{"aardvark", "bumblebee", "chameleon", "dromedary", "elephantine", "flamingo", "giraffe",
+		"hedgehog"} {
 		s.found(w, r.Key())
 		s.found(strings.ToUpper(w), r.Key())
 	}
@@ -144,7 +146,8 @@ func wordsAreFound(s *suite) {
 	inCategory := Rule(func(r *knowledge.Rule) { r.Category, r.Title = c.ID, "Tapir" })
 	s.put(inCategory)
 	s.found("tapir zoology", inCategory.Key(), c.Key()) // the category is one of a rule's words
-	if hits := s.search(knowledge.SearchQuery{Text: "tapir zoology"}); hits.Hits[0].Record.Key != inCategory.Key() || hits.Reading.Matched != knowledge.MatchedAll {
+	if hits := s.search(knowledge.SearchQuery{Text: "tapir zoology"}); hits.Hits[0].Record.Key != inCategory.Key() ||
+		hits.Reading.Matched != knowledge.MatchedAll {
 		s.Errorf("the first hit of tapir zoology is %s, matched %s", hits.Hits[0].Record.Key, hits.Reading.Matched)
 	}
 }
@@ -181,19 +184,27 @@ func searchSyntax(s *suite) {
 func metacharacters(s *suite) {
 	k := s.wordy("Gyroscope", "a b c it's 100% snake_case pgx.Batch c++ C# foo-bar user@example.com /etc/passwd <xml> $var ünïcode")
 	for _, q := range []string{
-		"gyroscope '", "gyroscope ''", `gyroscope "`, `"gyroscope`, `gyroscope ""`, "gyroscope *", "gyroscope (", "gyroscope )", "(gyroscope)",
-		"gyroscope &", "gyroscope |", "gyroscope !", "!gyroscope", "gyroscope:*", "gyroscope:A", "gyroscope <-> ", "gyroscope <2>", "^gyroscope",
-		"gyroscope ^", "{gyroscope}", "gyroscope {}", "[gyroscope]", "~gyroscope", "gyroscope\\", `gyroscope\'`, "gyroscope;", "gyroscope --", "gyroscope -",
-		"gyroscope %", "gyroscope ?", "gyroscope $1", "gyroscope :name", "gyroscope @", "gyroscope #", "gyroscope /* */", "gyroscope ```",
-		"gyroscope +", "+gyroscope", "gyroscope,", ",gyroscope", "gyroscope\tit's", "gyroscope\n100%", "snake_case", "pgx.Batch", "PGX.batch", "foo-bar",
-		"user@example.com", "/etc/passwd", "gyroscope OR", "OR gyroscope", "OR OR gyroscope", "gyroscope -()", "gyroscope 😀", "title:gyroscope",
+		"gyroscope '", "gyroscope ''", `gyroscope "`, `"gyroscope`, `gyroscope ""`, "gyroscope *", "gyroscope (",
+		"gyroscope )", "(gyroscope)",
+		"gyroscope &", "gyroscope |", "gyroscope !", "!gyroscope", "gyroscope:*", "gyroscope:A", "gyroscope <-> ",
+		"gyroscope <2>", "^gyroscope",
+		"gyroscope ^", "{gyroscope}", "gyroscope {}", "[gyroscope]", "~gyroscope", "gyroscope\\", `gyroscope\'`,
+		"gyroscope;", "gyroscope --", "gyroscope -",
+		"gyroscope %", "gyroscope ?", "gyroscope $1", "gyroscope :name", "gyroscope @", "gyroscope #",
+		"gyroscope /* */", "gyroscope ```",
+		"gyroscope +", "+gyroscope", "gyroscope,", ",gyroscope", "gyroscope\tit's", "gyroscope\n100%", "snake_case",
+		"pgx.Batch", "PGX.batch", "foo-bar",
+		"user@example.com", "/etc/passwd", "gyroscope OR", "OR gyroscope", "OR OR gyroscope", "gyroscope -()",
+		"gyroscope 😀", "title:gyroscope",
 		"gyroscope - snake_case",
 	} {
 		s.found(q, k)
 	}
 	for _, q := range []string{
-		"NEAR(gyroscope, 2)", "gyroscope NEAR batch", "gyroscope AND", "NOT gyroscope", "it's", "gyroscope title:", "title : gyroscope", "description:gyroscope", "-- gyroscope",
-		"rank:gyroscope", "gyroscope' OR 1=1 --", "'; drop table rules; --", "*gyroscope", "gy*ro*scope*", "\"a\"\"b\"", "((((", strings.Repeat("a ", 30),
+		"NEAR(gyroscope, 2)", "gyroscope NEAR batch", "gyroscope AND", "NOT gyroscope", "it's", "gyroscope title:",
+		"title : gyroscope", "description:gyroscope", "-- gyroscope",
+		"rank:gyroscope", "gyroscope' OR 1=1 --", "'; drop table rules; --", "*gyroscope", "gy*ro*scope*",
+		"\"a\"\"b\"", "((((", strings.Repeat("a ", 30),
 	} {
 		if _, err := s.s.Search(s.ctx, knowledge.SearchQuery{Text: q}); err != nil {
 			s.badQuery("Search "+q, err, "/q")
@@ -225,7 +236,8 @@ func searchFilters(s *suite) {
 	walrus := "Walrus"
 	r1 := Rule(func(r *knowledge.Rule) { r.Title, r.Severity = walrus, knowledge.SeverityCritical })
 	r2 := Rule(func(r *knowledge.Rule) {
-		r.Title, r.Category, r.Severity, r.Tags, r.Scope.Languages = walrus, "other", knowledge.SeverityInfo, []string{"cold"}, []string{"python"}
+		r.Title, r.Category, r.Severity, r.Tags, r.Scope.Languages = walrus, "other", knowledge.SeverityInfo,
+			[]string{"cold"}, []string{"python"}
 	})
 	p := Practice(func(p *knowledge.Practice) { p.Title, p.Tags = walrus, []string{"cold", "io"} })
 	t := Template(func(t *knowledge.Template) { t.Name, t.Category = walrus, "other" })
@@ -318,7 +330,8 @@ func wishes(s *suite) {
 	s.wordy("Queues", "A message is delivered once.")
 	s.wordy("Other", "Nothing of it.")
 	hits := s.order("how do I write a good commit message", all, most)
-	if len(hits.Hits) != 3 || hits.Total != 3 || hits.Reading.Matched != knowledge.MatchedAll || len(hits.Hits[0].Missing) != 0 {
+	if len(hits.Hits) != 3 || hits.Total != 3 || hits.Reading.Matched != knowledge.MatchedAll ||
+		len(hits.Hits[0].Missing) != 0 {
 		s.Errorf("three documents hold some of it: %d hits, total %d, %+v", len(hits.Hits), hits.Total, hits.Reading)
 	}
 	s.equal("what the second hit lacks", []string{"write", "good"}, hits.Hits[1].Missing)
@@ -328,17 +341,20 @@ func wishes(s *suite) {
 		stops = append(stops, l.Word+": "+l.Why)
 	}
 	s.equal("what was left out", []string{"how: stop word", "do: stop word", "i: stop word", "a: stop word"}, stops)
-	if m := s.order("commit messages of beekeepers in winter", all).Reading.Matched; m != knowledge.MatchedMost && m != knowledge.MatchedSome {
+	if m := s.order("commit messages of beekeepers in winter", all).Reading.Matched; m != knowledge.MatchedMost &&
+		m != knowledge.MatchedSome {
 		s.Errorf("two words of four: matched %s", m)
 	}
 	none := s.search(knowledge.SearchQuery{Text: "xylophone zither"})
-	if len(none.Hits) != 0 || none.Total != 0 || none.Reading.Matched != knowledge.MatchedNone || len(none.Reading.LeftOut) != 2 {
+	if len(none.Hits) != 0 || none.Total != 0 || none.Reading.Matched != knowledge.MatchedNone ||
+		len(none.Reading.LeftOut) != 2 {
 		s.Errorf("nothing matches: %+v", none)
 	}
 	s.order("once", s.wordy("Once", "upon a time")) // nothing else is left
 	hits = s.search(knowledge.SearchQuery{Text: "severity:high commit"})
 	s.equal("what is no field", []string{"severity"}, hits.Reading.UnknownFields)
-	long := strings.Repeat("We send the message again when it times out, and nobody knows how often. ", 20) + "Which commit?"
+	long := strings.Repeat("We send the message again when it times out, and nobody knows how often. ", 20) +
+		"Which commit?"
 	if hits := s.search(knowledge.SearchQuery{Text: long}); len(hits.Hits) == 0 {
 		s.Error("a long question finds nothing")
 	}
@@ -353,7 +369,8 @@ func equivalents(s *suite) {
 	s.foundBy(knowledge.SearchQuery{Text: "prs"}, short, long)
 	s.foundBy(knowledge.SearchQuery{Text: "pull requests"}, long, short, apart)
 	told := s.order("PR", short, long).Reading.AlsoSearched
-	if len(told) != 1 || told[0].Typed != "pr" || !slices.Equal(told[0].Used, []string{"pull request", "mr", "merge request"}) {
+	if len(told) != 1 || told[0].Typed != "pr" ||
+		!slices.Equal(told[0].Used, []string{"pull request", "mr", "merge request"}) {
 		s.Errorf("for PR it is told: %+v", told)
 	}
 	s.order("Passwörter", hash)
@@ -363,19 +380,24 @@ func equivalents(s *suite) {
 	for _, exact := range []string{`"pr"`, "title:pr", "pr OR zither"} { // what has an operator is meant as it is
 		s.foundBy(knowledge.SearchQuery{Text: exact}, short)
 	}
-	s.foundBy(knowledge.SearchQuery{Text: "what is the date of it and what are we sure of"}) // date is no Daten, sure no sûr
+	// date is no Daten, sure no sûr
+	s.foundBy(knowledge.SearchQuery{Text: "what is the date of it and what are we sure of"})
 }
 
 func forms(s *suite) {
 	english := s.wordy("Deprecating versions", "Retired interfaces and running processes.")
-	german := s.wordy("Änderungen an der Datenbank", "Größere Umbauten werden auf mehrere Auslieferungen verteilt, und sie sind nicht in einer Straße.")
+	german := s.wordy("Änderungen an der Datenbank",
+		"Größere Umbauten werden auf mehrere Auslieferungen verteilt, und sie sind nicht in einer Straße.")
 	french := s.wordy("Aucun mot de passe dans les journaux", "Les journaux ne contiennent ni mots de passe ni jetons.")
-	spanish := s.wordy("Revisiones de código", "Cada cambio debe poder leerse en media hora, y las revisiones grandes se dividen.") //nolint:misspell // Spanish
+	spanish := s.wordy("Revisiones de código",
+		"Cada cambio debe poder leerse en media hora, y las revisiones grandes se dividen.") //nolint:misspell // Spanish
 	greek := s.wordy("ΟΔΟΣ", "ένα κείμενο")
 	for question, want := range map[string]knowledge.Key{
 		"deprecated": english, "version": english, "interface": english, "run": english,
-		"änderung": german, "aenderungen": german, "Anderungen": german, "datenbanken": german, "groessere": german, "größere": german, "strasse": german, "straße": german, "auslieferung": german,
-		"journal": french, "jeton": french, "codigo": spanish, "código": spanish, "revisión": spanish, "οδος": greek, "οδοσ": greek, "οδός": greek, "ΟΔΟΣ": greek,
+		"änderung": german, "aenderungen": german, "Anderungen": german, "datenbanken": german, "groessere": german,
+		"größere": german, "strasse": german, "straße": german, "auslieferung": german,
+		"journal": french, "jeton": french, "codigo": spanish, "código": spanish, "revisión": spanish, "οδος": greek,
+		"οδοσ": greek, "οδός": greek, "ΟΔΟΣ": greek,
 	} {
 		s.order(question, want)
 	}
@@ -396,7 +418,8 @@ func compoundNames(s *suite) {
 	for _, q := range []string{"--no-verify", "no-verify", "verify", "git commit --no-verify"} {
 		s.order(q, flag)
 	}
-	for _, q := range []string{"pgx.Batch", "pgx", "batch", "std::unique_ptr", "unique_ptr", "node.js", "node", ".net", "net", "snake_case_name", "snake", "camelCaseName", "camelcasename", "camel", "kebab-case-name", "kebab"} {
+	for _, q := range []string{"pgx.Batch", "pgx", "batch", "std::unique_ptr", "unique_ptr", "node.js", "node", ".net",
+		"net", "snake_case_name", "snake", "camelCaseName", "camelcasename", "camel", "kebab-case-name", "kebab"} {
 		s.order(q, dotted)
 	}
 	for _, q := range []string{"AVD-AWS-0004", "avd-aws-0004", "0004", "rule/SEC-001", "SEC-001", "sec"} {
@@ -404,7 +427,8 @@ func compoundNames(s *suite) {
 	}
 	for _, q := range []string{
 		"Error: connect ECONNREFUSED 127.0.0.1:5432 at TCPConnectWrap.afterConnect [as oncomplete] (node:net:1555:16)",
-		`panic: "assignment to entry in nil map" goroutine 1 [running]: main.main() cmd/x.go:8 +0x2d`, "fatal: -f --force -- 'x' \"y", "exit code -1",
+		`panic: "assignment to entry in nil map" goroutine 1 [running]: main.main() cmd/x.go:8 +0x2d`,
+		"fatal: -f --force -- 'x' \"y", "exit code -1",
 	} {
 		s.search(knowledge.SearchQuery{Text: q})
 	}

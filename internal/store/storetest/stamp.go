@@ -71,7 +71,8 @@ func (s *suite) violation(k knowledge.Key) *knowledge.Violation {
 func claimedStampsAreIgnored(s *suite) {
 	lie := knowledge.Stamp{
 		CreatedBy: "mallory", UpdatedBy: "mallory", Version: 99,
-		CreatedAt: knowledge.At(time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC)), UpdatedAt: knowledge.At(time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC)),
+		CreatedAt: knowledge.At(time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC)),
+		UpdatedAt: knowledge.At(time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC)),
 	}
 	r := Rule(func(r *knowledge.Rule) { r.Stamp = lie })
 	first := s.put(r)
@@ -84,14 +85,16 @@ func claimedStampsAreIgnored(s *suite) {
 			s.Fatal(err)
 		}
 		st := d.Stamps()
-		if st.Version != want || st.CreatedBy == "mallory" || st.UpdatedBy == "mallory" || st.CreatedAt.Year() == 2001 || st.UpdatedAt.Year() == 2001 {
+		if st.Version != want || st.CreatedBy == "mallory" || st.UpdatedBy == "mallory" ||
+			st.CreatedAt.Year() == 2001 || st.UpdatedAt.Year() == 2001 {
 			s.Errorf("version %d carries what the writer claimed: %+v", want, *st)
 		}
 	}
 	a, _ := first.Document()
 	b, _ := second.Document()
 	if !a.Stamps().CreatedAt.Equal(b.Stamps().CreatedAt.Time) || a.Stamps().CreatedBy != b.Stamps().CreatedBy {
-		s.Errorf("the second version was created at %v by %s, the first at %v by %s", b.Stamps().CreatedAt, b.Stamps().CreatedBy,
+		s.Errorf("the second version was created at %v by %s, the first at %v by %s", b.Stamps().CreatedAt,
+			b.Stamps().CreatedBy,
 			a.Stamps().CreatedAt, a.Stamps().CreatedBy)
 	}
 }
@@ -103,7 +106,8 @@ func violationDefaults(s *suite) {
 	s.put(v)
 	got := s.violation(v.Key())
 	if got.ReportedAt.IsZero() || !got.ReportedAt.Equal(got.CreatedAt.Time) || got.ReportedBy != got.CreatedBy {
-		s.Errorf("reported at %v by %q, want when (%v) and by whom (%q) it was created", got.ReportedAt, got.ReportedBy, got.CreatedAt, got.CreatedBy)
+		s.Errorf("reported at %v by %q, want when (%v) and by whom (%q) it was created", got.ReportedAt,
+			got.ReportedBy, got.CreatedAt, got.CreatedBy)
 	}
 	resolve := knowledge.Op{Verb: knowledge.VerbPatch, Key: v.Key(), Patch: []byte(`{"status":"resolved"}`)}
 	s.apply(resolve)

@@ -21,8 +21,8 @@ type Options struct {
 	OwnActor bool
 	// Stamps is set for a store that says itself who reported a violation, and when.
 	Stamps bool
-	// NoLog is set for a store whose log begins where it was opened, or can't be read with filters: laws about history are
-	// left out.
+	// NoLog is set for a store whose log begins where it was opened, or can't be read with filters: laws about history
+	// are left out.
 	NoLog bool
 	// Engine is set for an engine as such: what takes many documents is tried with as many as it takes.
 	Engine bool
@@ -38,8 +38,8 @@ func Run(t *testing.T, open func(t testing.TB) store.Store) {
 	RunWith(t, Options{Open: open})
 }
 
-// RunEngine is [Run] for an engine as such. What takes many documents is tried there with as many as it takes; a decorator or another
-// pool on the same engine is tried with few.
+// RunEngine is [Run] for an engine as such. What takes many documents is tried there with as many as it takes; a
+// decorator or another pool on the same engine is tried with few.
 func RunEngine(t *testing.T, open func(t testing.TB) store.Store) {
 	t.Helper()
 	RunWith(t, Options{Open: open, Engine: true})
@@ -95,7 +95,8 @@ type law struct {
 func laws() []law {
 	var all []law
 	for _, part := range [][]law{
-		readLaws(), batchLaws(), conditionLaws(), patchLaws(), retireLaws(), listLaws(), searchLaws(), changeLaws(), historyLaws(),
+		readLaws(), batchLaws(), conditionLaws(), patchLaws(), retireLaws(), listLaws(), searchLaws(), changeLaws(),
+		historyLaws(),
 		concurrencyLaws(), lifeLaws(), extremeLaws(),
 	} {
 		all = append(all, part...)
@@ -154,7 +155,8 @@ func (s *suite) checkReceipt(b knowledge.Batch, r knowledge.Receipt) {
 		s.Fatalf("receipt has %d records for %d ops", len(r.Records), len(b.Ops))
 	}
 	if r.Queued != (r.Seq == 0) {
-		s.Errorf("receipt: queued is %v and seq is %d: seq is 0 while a batch is queued, and only then", r.Queued, r.Seq)
+		s.Errorf("receipt: queued is %v and seq is %d: seq is 0 while a batch is queued, and only then", r.Queued,
+			r.Seq)
 	}
 	if r.Queued && !s.o.Queued {
 		s.Errorf("receipt of %s is queued", b.ID)

@@ -1,4 +1,5 @@
-// This program asks a running tenet with the client that oapi-codegen makes of its description, untouched and without options.
+// This program asks a running tenet with the client that oapi-codegen makes of its description, untouched and without
+// options.
 package main
 
 import (
@@ -27,17 +28,20 @@ func run(ctx context.Context, url, token string) error {
 	}
 	tags := []string{"go-client"}
 	made, err := c.CreateRuleWithResponse(ctx, nil, api.RuleInput{
-		RuleId: "CLIENT-GO", Category: "security", Title: "Written by a generated client", Description: "In Go.", Tags: &tags,
+		RuleId: "CLIENT-GO", Category: "security", Title: "Written by a generated client", Description: "In Go.",
+		Tags: &tags,
 	})
 	if err != nil || made.JSON201 == nil || *made.JSON201.Version != 1 {
 		return fmt.Errorf("create a rule: %w, %s", err, made.Body)
 	}
-	changed, err := c.PatchRuleWithResponse(ctx, "CLIENT-GO", nil, api.PatchRuleJSONRequestBody{"title": "Changed by a generated client"})
+	changed, err := c.PatchRuleWithResponse(ctx, "CLIENT-GO", nil,
+		api.PatchRuleJSONRequestBody{"title": "Changed by a generated client"})
 	if err != nil || changed.JSON200 == nil || changed.JSON200.Title != "Changed by a generated client" {
 		return fmt.Errorf("change it: %w, %s", err, changed.Body)
 	}
 	page, err := c.ListRulesWithResponse(ctx, &api.ListRulesParams{Tag: &tags[0]})
-	if err != nil || page.JSON200 == nil || len(page.JSON200.Items) != 1 || page.JSON200.Items[0].RuleId != "CLIENT-GO" {
+	if err != nil || page.JSON200 == nil || len(page.JSON200.Items) != 1 ||
+		page.JSON200.Items[0].RuleId != "CLIENT-GO" {
 		return fmt.Errorf("list it: %w, %s", err, page.Body)
 	}
 	found, err := c.SearchWithResponse(ctx, &api.SearchParams{Q: "generated client"})
