@@ -36,8 +36,10 @@ func TestImportsGoDownAsTheTableSays(t *testing.T) {
 // certificates stands in that function.
 func TestOneFunctionReadsTheAddressOfAPostgreSQL(t *testing.T) {
 	const allowed = "internal/postgres/config.go"
-	ways := []string{"pgxpool.ParseConfig(", "pgx.ParseConfig(", "pgconn.ParseConfig(", "pgx.Connect(",
-		"pgconn.Connect(", "pgxpool.New(", "sql.Open(\"pgx"}
+	ways := []string{
+		"pgxpool.ParseConfig(", "pgx.ParseConfig(", "pgconn.ParseConfig(", "pgx.Connect(",
+		"pgconn.Connect(", "pgxpool.New(", "sql.Open(\"pgx",
+	}
 	found := 0
 	err := fs.WalkDir(os.DirFS("."), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") ||
@@ -70,32 +72,50 @@ func TestEachKindOfForbiddenImportIsFound(t *testing.T) {
 		{"down", "internal/cache/new.go", "tenet/internal/knowledge", "", ""},
 		{"everything below", "cmd/tenet/new.go", "tenet/internal/cache", "", ""},
 		{"not ours", "internal/cache/new.go", "tenetic/internal", "", ""},
-		{"up", "internal/knowledge/new.go", "tenet/internal/cache", "",
-			"knowledge/new.go imports tenet/internal/cache"},
-		{"sideways", "internal/cache/new.go", "tenet/internal/sqlite", "",
-			"cache/new.go imports tenet/internal/sqlite"},
+		{
+			"up", "internal/knowledge/new.go", "tenet/internal/cache", "",
+			"knowledge/new.go imports tenet/internal/cache",
+		},
+		{
+			"sideways", "internal/cache/new.go", "tenet/internal/sqlite", "",
+			"cache/new.go imports tenet/internal/sqlite",
+		},
 		{"sideways in a test", "internal/cache/new_test.go", "tenet/internal/sqlite", "", ""},
-		{"up in a test", "internal/cache/new_test.go", "tenet/cmd/tenet", "",
-			"cache/new_test.go imports tenet/cmd/tenet"},
+		{
+			"up in a test", "internal/cache/new_test.go", "tenet/cmd/tenet", "",
+			"cache/new_test.go imports tenet/cmd/tenet",
+		},
 		{"test support in a test", "internal/knowledge/new_test.go", "tenet/internal/pgtest", "", ""},
-		{"test support in the program", "cmd/tenet/new.go", "tenet/internal/pgtest", "",
-			"new.go imports tenet/internal/pgtest"},
+		{
+			"test support in the program", "cmd/tenet/new.go", "tenet/internal/pgtest", "",
+			"new.go imports tenet/internal/pgtest",
+		},
 		{"the program in test support", "internal/pgtest/new.go", "tenet/internal/cache", "", "pgtest/new.go imports"},
-		{"no such package", "internal/cache/new.go", "tenet/internal/util", "",
-			"tenet/internal/util, which has no row"},
+		{
+			"no such package", "internal/cache/new.go", "tenet/internal/util", "",
+			"tenet/internal/util, which has no row",
+		},
 		{"no row", "internal/util/new.go", "fmt", "", "internal/util has no row"},
-		{"no package", "internal/cache/new.go", "fmt", "| 1 | `internal/gone` | | nothing of ours |\n",
-			"internal/gone has a row"},
-		{"a row that allows up", "internal/cache/new.go", "fmt", "| 1 | `internal/low` | | `cache` |\n",
-			"internal/low may import cache"},
-		{"a row that allows nobody", "internal/cache/new.go", "fmt", "| 1 | `internal/low` | | `nobody` |\n",
-			"nobody, which has no row"},
+		{
+			"no package", "internal/cache/new.go", "fmt", "| 1 | `internal/gone` | | nothing of ours |\n",
+			"internal/gone has a row",
+		},
+		{
+			"a row that allows up", "internal/cache/new.go", "fmt", "| 1 | `internal/low` | | `cache` |\n",
+			"internal/low may import cache",
+		},
+		{
+			"a row that allows nobody", "internal/cache/new.go", "fmt", "| 1 | `internal/low` | | `nobody` |\n",
+			"nobody, which has no row",
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			tree := fstest.MapFS{"ARCHITECTURE.md": {Data: []byte(table + c.row)}}
-			for _, dir := range []string{"cmd/tenet", "internal/cache", "internal/sqlite", "internal/knowledge",
-				"internal/pgtest", "internal/low"} {
+			for _, dir := range []string{
+				"cmd/tenet", "internal/cache", "internal/sqlite", "internal/knowledge",
+				"internal/pgtest", "internal/low",
+			} {
 				if dir != "internal/low" || strings.Contains(c.row, "low") {
 					tree[dir+"/old.go"] = &fstest.MapFile{Data: []byte("package old")}
 				}

@@ -23,18 +23,24 @@ type word struct {
 // unplain returns the words that stay out.
 func unplain() []word {
 	return []word{
-		{pattern: `\b(made|makes?|making|built|builds?|begins?|began|begun|made new) anew\b`,
-			instead: "rebuild, or start again"},
-		{pattern: `\b(the|a|this|each|one|every) tenet\b`, instead: "the server, or instance",
-			except: `\btenet (server|program|token)\b`},
+		{
+			pattern: `\b(made|makes?|making|built|builds?|begins?|began|begun|made new) anew\b`,
+			instead: "rebuild, or start again",
+		},
+		{
+			pattern: `\b(the|a|this|each|one|every) tenet\b`, instead: "the server, or instance",
+			except: `\btenet (server|program|token)\b`,
+		},
 		{pattern: `\bmeasures (are|of|for|that)\b`, instead: "metrics"},
 		{pattern: `\bwhoever\b|\bwhosoever\b`, instead: "the caller, or another noun"},
 		{pattern: `\bwho (asks?|asked|reads?|writes?|calls?|waits?) (may|can|must|has|have|gets?|hears?|sees?|finds?)\b`, instead: "a caller, a writer, or another noun"},
 		{pattern: `\bafresh\b`, instead: "again"},
 		{pattern: `\b(guards|guard) (what follows|what is below|all below)\b`, instead: "guards the fields below"},
 		{pattern: `\bwhat follows the (log|feed)\b`, instead: "a follower of the log"},
-		{pattern: `\b(primary|database|store|postgresql) (is|was|goes|went) away\b`,
-			instead: "is down, or can't be reached"},
+		{
+			pattern: `\b(primary|database|store|postgresql) (is|was|goes|went) away\b`,
+			instead: "is down, or can't be reached",
+		},
 		{pattern: `\b(caller|client|peer) (is gone|has gone|went away|goes away)\b`, instead: "disconnected"},
 		{pattern: `\blog (is|was) gone\b`, instead: "trimmed"},
 		{pattern: `\bbears? (it|its|that|a failure|a fault)\b`, instead: "handles, survives"},

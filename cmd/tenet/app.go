@@ -53,7 +53,8 @@ type app struct {
 
 // run executes the command that args name and returns the exit code.
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer, env func(string) (string, bool),
-	environ []string) int {
+	environ []string,
+) int {
 	a := newApp(in, out, errs, env)
 	a.environ = environ
 	a.root.SetArgs(args)
@@ -99,7 +100,8 @@ that runs on the data directory, else straight into the database.`,
 // command adds the running part to cmd: its settings, which are the fields of the struct that pointer points to (nil
 // for none), and what it does once they are filled.
 func (a *app) command(parent, cmd *cobra.Command, pointer any,
-	do func(ctx context.Context, args []string) error) *cobra.Command {
+	do func(ctx context.Context, args []string) error,
+) *cobra.Command {
 	var list []*setting
 	if pointer != nil {
 		list = settingsOf(pointer)

@@ -96,8 +96,10 @@ func showAudit(ctx context.Context, a *app, s *auditSettings) error {
 	if err := auditOf(ctx, a, d, q, s.Limit, func(e *store.AuditEntry) error { list = append(list, *e); return nil }); err != nil {
 		return err
 	}
-	t := &table{head: []string{"AT (UTC)", "KIND", "ACTOR", "DOOR", "FROM", "ACTION", "KEY", "COUNT",
-		"QUESTION OR REASON"}, wide: 8}
+	t := &table{head: []string{
+		"AT (UTC)", "KIND", "ACTOR", "DOOR", "FROM", "ACTION", "KEY", "COUNT",
+		"QUESTION OR REASON",
+	}, wide: 8}
 	for i := range list {
 		e := &list[i]
 		t.add(moment(e.At), e.Kind, orDash(e.Actor), orDash(e.Door), orDash(e.Peer), e.Action, orDash(e.Key),
@@ -110,7 +112,8 @@ func showAudit(ctx context.Context, a *app, s *auditSettings) error {
 
 // auditOf reads entries page by page, limit at most; 0 for all.
 func auditOf(ctx context.Context, a *app, d *door, q store.AuditQuery, limit int,
-	each func(*store.AuditEntry) error) error {
+	each func(*store.AuditEntry) error,
+) error {
 	for n := 0; ; {
 		q.Limit = auditPage
 		if limit > 0 {

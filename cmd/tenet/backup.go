@@ -116,7 +116,8 @@ purged, is erased and purged again from an embedded database; a PostgreSQL is br
 // openBackups returns the engine over the copies, and what is backed up where live says so and it can be reached; done
 // closes it.
 func openBackups(ctx context.Context, a *app, s *backupSettings, machine string,
-	live bool) (e backup.Engine, done func(), err error) {
+	live bool,
+) (e backup.Engine, done func(), err error) {
 	o := a.localOptions()
 	o.Backups = s.Backups
 	var db server.BackedUp

@@ -97,8 +97,10 @@ func unknownCategory(ctx context.Context, d *door, id string) string {
 		return ""
 	}
 	var ids []string
-	page, err := d.List(ctx, knowledge.Query{Kind: knowledge.KindCategory, Order: knowledge.OrderID,
-		Limit: knowledge.MaxLimit})
+	page, err := d.List(ctx, knowledge.Query{
+		Kind: knowledge.KindCategory, Order: knowledge.OrderID,
+		Limit: knowledge.MaxLimit,
+	})
 	if err == nil {
 		for _, r := range page.Records {
 			ids = append(ids, r.Key.ID)

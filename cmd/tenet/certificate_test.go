@@ -59,8 +59,10 @@ func TestAClientCertificateThatHasEndedIsReplacedWithoutARestart(t *testing.T) {
 	}
 	c := &knowledge.Category{ID: "meanwhile", Name: "meanwhile"}
 	c.Normalize()
-	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: access.SystemID,
-		Ops: []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)}}
+	b := knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: access.SystemID,
+		Ops: []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)},
+	}
 	if _, err := s.client(t).Apply(t.Context(), b); err == nil || !strings.Contains(err.Error(), "certificates") {
 		t.Errorf("a write meanwhile: %v, want a refusal that names certificates", err)
 	}

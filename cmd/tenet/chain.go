@@ -95,7 +95,8 @@ const maxFaults = 20
 // verifyChanges reads the whole log and checks that no change is missing, and that each is what its chain value was
 // made of.
 func verifyChanges(ctx context.Context, feed store.Feed, timeout time.Duration, want anchor,
-	seen func(int64)) (*chainReport, error) {
+	seen func(int64),
+) (*chainReport, error) {
 	r := &chainReport{Anchored: true, Faults: []string{}, want: want}
 	var prev *knowledge.Change
 	after := knowledge.Seq(0)

@@ -33,8 +33,10 @@ func chained(n int) log {
 	var l log
 	var prev [32]byte
 	for i := 1; i <= n; i++ {
-		c := knowledge.Change{Seq: knowledge.Seq(i), Verb: knowledge.VerbPut,
-			Key: knowledge.Key{Kind: knowledge.KindRule, ID: "R"}, Version: int64(i), Hash: [32]byte{byte(i)}}
+		c := knowledge.Change{
+			Seq: knowledge.Seq(i), Verb: knowledge.VerbPut,
+			Key: knowledge.Key{Kind: knowledge.KindRule, ID: "R"}, Version: int64(i), Hash: [32]byte{byte(i)},
+		}
 		c.Chain = knowledge.NextChain(prev, &c)
 		prev = c.Chain
 		l = append(l, c)
@@ -49,13 +51,17 @@ func TestWhatWasDoneToALogIsFound(t *testing.T) {
 	}{
 		"nothing": {func(l log) log { return l }, nil},
 		"emptied": {func(log) log { return nil }, nil},
-		"a change edited": {func(l log) log { l[3].Actor, l[3].Version = "mallory", 9; return l },
-			[]string{"change 4"}},
+		"a change edited": {
+			func(l log) log { l[3].Actor, l[3].Version = "mallory", 9; return l },
+			[]string{"change 4"},
+		},
 		"a hash exchanged":   {func(l log) log { l[4].Hash = [32]byte{99}; return l }, []string{"change 5"}},
 		"a change taken out": {func(l log) log { return append(l[:4], l[5:]...) }, []string{"change 6 follows 4"}},
 		"the first ones cut": {func(l log) log { return l[2:] }, []string{"the log begins at change 3"}},
-		"a chain restarted": {func(l log) log { l[5].Chain = knowledge.NextChain([32]byte{}, &l[5]); return l },
-			[]string{"change 6", "change 7"}},
+		"a chain restarted": {
+			func(l log) log { l[5].Chain = knowledge.NextChain([32]byte{}, &l[5]); return l },
+			[]string{"change 6", "change 7"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			report, err := verifyChanges(t.Context(), c.do(chained(8)), time.Minute, anchor{}, func(int64) {})

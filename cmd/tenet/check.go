@@ -96,8 +96,7 @@ func checkTree(ctx context.Context, a *app, s *checkSettings, args []string) err
 	for _, o := range []struct {
 		rules []string
 		store.EffectTally
-	}{{followed, store.EffectTally{Followed: 1}}, {violated, store.EffectTally{Violated: 1}},
-		{exempted, store.EffectTally{Exempted: 1}}} {
+	}{{followed, store.EffectTally{Followed: 1}}, {violated, store.EffectTally{Violated: 1}}, {exempted, store.EffectTally{Exempted: 1}}} {
 		for _, id := range o.rules {
 			add(in, id, o.EffectTally)
 		}
@@ -258,7 +257,8 @@ func (w *workTree) readFile(name string) (check.File, bool) {
 
 // changed returns the files that have changed since base; of the index where from is ":0:", else of the work tree.
 func (w *workTree) changed(ctx context.Context, base, from string,
-	diff ...string) (files, before []check.File, err error) {
+	diff ...string,
+) (files, before []check.File, err error) {
 	list, err := w.git(ctx, append([]string{"diff", "--name-only", "-z", "--no-renames", "--diff-filter=ACMT"},
 		diff...)...)
 	if err != nil {
@@ -330,8 +330,8 @@ func split0(list []byte) []string {
 }
 
 func (w *workTree) git(ctx context.Context, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", w.Dir(), "--literal-pathspecs", "-c",
-		"core.quotepath=off"}, args...)...) //nolint:gosec // our own arguments, names behind --
+	args = append([]string{"-C", w.Dir(), "--literal-pathspecs", "-c", "core.quotepath=off"}, args...)
+	cmd := exec.CommandContext(ctx, "git", args...) //nolint:gosec // our own arguments, names behind --
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()

@@ -183,8 +183,10 @@ func recordsToComplete(a *app, cmd *cobra.Command, kinds ...knowledge.Kind) []*k
 	defer a.close(d)
 	var records []*knowledge.Record
 	for _, kind := range kinds {
-		page, err := d.List(cmd.Context(), knowledge.Query{Kind: kind, Order: knowledge.OrderID,
-			Activity: knowledge.AnyActivity, Limit: knowledge.MaxLimit})
+		page, err := d.List(cmd.Context(), knowledge.Query{
+			Kind: kind, Order: knowledge.OrderID,
+			Activity: knowledge.AnyActivity, Limit: knowledge.MaxLimit,
+		})
 		if err == nil { // else a kind that the caller may not see
 			records = append(records, page.Records...)
 		}

@@ -56,8 +56,10 @@ func TestAConflictIsShownAsTwoDifferences(t *testing.T) {
 	at := c.ParkedAt
 	c.Theirs, c.Ours, c.Resolution, c.ResolvedBy, c.ResolvedAt = json.RawMessage("null"), c.Base, "theirs", "carla", &at
 	text = shown()
-	for _, want := range []string{"there is no such document at the primary",
-		"ours, as it was acknowledged: nothing was changed", "theirs by carla"} {
+	for _, want := range []string{
+		"there is no such document at the primary",
+		"ours, as it was acknowledged: nothing was changed", "theirs by carla",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it does not hold %q:\n%s", want, text)
 		}

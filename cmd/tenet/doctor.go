@@ -173,8 +173,10 @@ func doctor(ctx context.Context, a *app, s *doctorSettings) error {
 
 func examineSettings(a *app) server.Finding {
 	if a.file.path == "" {
-		return server.Finding{Check: "settings", State: stateOK,
-			Text: "no settings file; `tenet config` shows what is in force"}
+		return server.Finding{
+			Check: "settings", State: stateOK,
+			Text: "no settings file; `tenet config` shows what is in force",
+		}
 	}
 	return server.Finding{Check: "settings", State: stateOK, Text: a.file.path + " is read"}
 }
@@ -182,8 +184,10 @@ func examineSettings(a *app) server.Finding {
 // examineStore looks at what answers.
 func examineStore(ctx context.Context, a *app, goals recoveryGoals) []server.Finding {
 	if a.URL == "" && !server.HasDatabase(a.localOptions()) {
-		return []server.Finding{{Check: "store", State: stateWarn,
-			Text: "there is none yet: the first `tenet serve` makes it"}}
+		return []server.Finding{{
+			Check: "store", State: stateWarn,
+			Text: "there is none yet: the first `tenet serve` makes it",
+		}}
 	}
 	d, err := a.openToLook(ctx)
 	if err != nil {
@@ -194,8 +198,10 @@ func examineStore(ctx context.Context, a *app, goals recoveryGoals) []server.Fin
 	if err != nil {
 		return []server.Finding{{Check: "store", State: stateBad, Text: explain(err)}}
 	}
-	found := []server.Finding{{Check: "store", State: stateOK,
-		Text: fmt.Sprintf("%s answers, mode %s, newest change %d", s.Place, s.Mode, s.Seq)}}
+	found := []server.Finding{{
+		Check: "store", State: stateOK,
+		Text: fmt.Sprintf("%s answers, mode %s, newest change %d", s.Place, s.Mode, s.Seq),
+	}}
 	if !s.Ready {
 		found[0].State, found[0].Text = stateBad, s.Place+" is not ready: "+strings.Join(s.Reasons, "; ")
 	}

@@ -27,49 +27,28 @@ type diagnosis struct {
 // found.
 func advice() map[string][2]string {
 	return map[string][2]string{
-		"settings": {"the tenet runs with other settings than the file says",
-			"`tenet config` shows what is in force, and where each comes from"},
-		"data directory": {"what is kept there can't be written, or can be read by others",
-			"give the directory to the account that runs the tenet, with mode 0700"},
-		"admin token": {"whoever has read it may do everything",
-			"`chmod 600` it; if somebody may have read it: remove the file, start the tenet anew, and look at `tenet history principal/admin`"},
-		"disk": {"when it is full, writes are refused; reads go on",
-			"free some space, or move the data directory to a larger disk"},
-		"clock": {"changes get wrong times, and tokens end too early or too late",
-			"set the clock, and keep it set with NTP"},
-		"store": {"nothing can be read or written here",
-			"what it says, then `tenet status`; docs/operations/outage.md, \"When something is wrong\""},
-		"rights": {"whoever takes over the program may do it, too; or the program can't do its work",
-			"`tenet migrate grants`, as the owner of the tables"},
-		"setting": {"the server works as it comes, and not as tenet needs it",
-			"deploy/postgres/tenet.conf into conf.d, and start PostgreSQL anew"},
-		"certificate": {"when it ends no connection can be made",
-			"put a new one in its place; docs/runbooks/alerts.md, TenetCertificateEnds"},
-		"schema": {"the program and the database are of different versions",
-			"`tenet migrate status`, then `tenet migrate up`"},
-		"shape": {"somebody has changed the database past tenet: it may be slow, or take what it should refuse",
-			"compare it with docs/schema.md, and put back what is gone"},
-		"record": {"a write may leave no trace, or the database was changed past tenet",
-			"`tenet doctor changes`; docs/operations/run.md, \"Verify the log\""},
-		"audit": {"who was refused and who read what can't be told with certainty any more",
-			"`tenet doctor audit`; docs/operations/run.md, \"Answer an auditor\""},
-		"times": {"a clock was wrong when it was written: changes may seem to come before others",
-			"compare the clocks of all machines with a tenet"},
-		"damage": {"the disk or its controller lies, and more may be lost with each write",
-			"stop the tenet, copy the file away, `tenet backup restore` into a new directory"},
-		"outage": {"answers come from the copy on this machine, and writes wait here",
-			"mend PostgreSQL; docs/runbooks/alerts.md, TenetDegraded"},
-		"journal": {"writes that were acknowledged are on this machine alone",
-			"`tenet doctor journal` shows them; docs/runbooks/alerts.md, TenetJournalWaits"},
-		"conflicts": {"writes of an outage do not fit, and nobody reads them meanwhile",
-			"`tenet conflicts list`, then `show` and `resolve`"},
-		"jobs": {"work that comes round is not done",
-			"`tenet jobs history NAME` says why; `tenet jobs run NAME` tries again"},
-		"backups": {"a lost disk loses everything since the newest backup",
-			"where none are made: `tenet backup setup --backup-dir DIR --write`, and start the tenet anew; else " +
-				"`tenet backup check`, then `tenet backup run`; docs/runbooks/alerts.md, TenetBackupOld"},
-		"proof": {"nobody knows whether the backups restore, and how fast",
-			"`tenet backup drill` restores one beside everything else and measures"},
+		"settings":       {"the tenet runs with other settings than the file says", "`tenet config` shows what is in force, and where each comes from"},
+		"data directory": {"what is kept there can't be written, or can be read by others", "give the directory to the account that runs the tenet, with mode 0700"},
+		"admin token":    {"whoever has read it may do everything", "`chmod 600` it; if somebody may have read it: remove the file, start the tenet anew, and look at `tenet history principal/admin`"},
+		"disk":           {"when it is full, writes are refused; reads go on", "free some space, or move the data directory to a larger disk"},
+		"clock":          {"changes get wrong times, and tokens end too early or too late", "set the clock, and keep it set with NTP"},
+		"store":          {"nothing can be read or written here", "what it says, then `tenet status`; docs/operations/outage.md, \"When something is wrong\""},
+		"rights":         {"whoever takes over the program may do it, too; or the program can't do its work", "`tenet migrate grants`, as the owner of the tables"},
+		"setting":        {"the server works as it comes, and not as tenet needs it", "deploy/postgres/tenet.conf into conf.d, and start PostgreSQL anew"},
+		"certificate":    {"when it ends no connection can be made", "put a new one in its place; docs/runbooks/alerts.md, TenetCertificateEnds"},
+		"schema":         {"the program and the database are of different versions", "`tenet migrate status`, then `tenet migrate up`"},
+		"shape":          {"somebody has changed the database past tenet: it may be slow, or take what it should refuse", "compare it with docs/schema.md, and put back what is gone"},
+		"record":         {"a write may leave no trace, or the database was changed past tenet", "`tenet doctor changes`; docs/operations/run.md, \"Verify the log\""},
+		"audit":          {"who was refused and who read what can't be told with certainty any more", "`tenet doctor audit`; docs/operations/run.md, \"Answer an auditor\""},
+		"times":          {"a clock was wrong when it was written: changes may seem to come before others", "compare the clocks of all machines with a tenet"},
+		"damage":         {"the disk or its controller lies, and more may be lost with each write", "stop the tenet, copy the file away, `tenet backup restore` into a new directory"},
+		"outage":         {"answers come from the copy on this machine, and writes wait here", "mend PostgreSQL; docs/runbooks/alerts.md, TenetDegraded"},
+		"journal":        {"writes that were acknowledged are on this machine alone", "`tenet doctor journal` shows them; docs/runbooks/alerts.md, TenetJournalWaits"},
+		"conflicts":      {"writes of an outage do not fit, and nobody reads them meanwhile", "`tenet conflicts list`, then `show` and `resolve`"},
+		"jobs":           {"work that comes round is not done", "`tenet jobs history NAME` says why; `tenet jobs run NAME` tries again"},
+		"backups": {"a lost disk loses everything since the newest backup", "where none are made: `tenet backup setup --backup-dir DIR --write`, and start the tenet anew; else " +
+			"`tenet backup check`, then `tenet backup run`; docs/runbooks/alerts.md, TenetBackupOld"},
+		"proof": {"nobody knows whether the backups restore, and how fast", "`tenet backup drill` restores one beside everything else and measures"},
 	}
 }
 
@@ -147,8 +126,10 @@ func examineRunning(ctx context.Context, remote *client.Store, s *statusShown, g
 	var h health
 	if len(s.Details) > 0 {
 		if err := json.Unmarshal(s.Details, &h); err != nil {
-			return []server.Finding{{Check: "store", State: stateWarn,
-				Text: "its status can't be read: is it of the same version? " + err.Error()}}
+			return []server.Finding{{
+				Check: "store", State: stateWarn,
+				Text: "its status can't be read: is it of the same version? " + err.Error(),
+			}}
 		}
 	}
 	var found []server.Finding
@@ -184,12 +165,16 @@ func examineOutage(s *statusShown, h *health) []server.Finding {
 		found[0].State = stateWarn
 	}
 	if n := h.Outage.Journal.Depth; n > 0 {
-		found = append(found, server.Finding{Check: "journal", State: stateWarn,
-			Text: plural(n, "batch waits", "batches wait") + " for PostgreSQL"})
+		found = append(found, server.Finding{
+			Check: "journal", State: stateWarn,
+			Text: plural(n, "batch waits", "batches wait") + " for PostgreSQL",
+		})
 	}
 	if n := h.Outage.Journal.Parked; n > 0 {
-		found = append(found, server.Finding{Check: "conflicts", State: stateWarn,
-			Text: plural(n, "write waits", "writes wait") + " for a person"})
+		found = append(found, server.Finding{
+			Check: "conflicts", State: stateWarn,
+			Text: plural(n, "write waits", "writes wait") + " for a person",
+		})
 	}
 	return found
 }
@@ -199,8 +184,10 @@ func examineJobs(jobs []client.Job) (found []server.Finding) {
 	for i := range jobs {
 		j := &jobs[i]
 		if j.PausedBy != "" {
-			found = append(found, server.Finding{Check: "jobs", State: stateWarn,
-				Text: fmt.Sprintf("%s is paused by %s", j.Name, j.PausedBy)})
+			found = append(found, server.Finding{
+				Check: "jobs", State: stateWarn,
+				Text: fmt.Sprintf("%s is paused by %s", j.Name, j.PausedBy),
+			})
 		}
 		if r := j.Last; r != nil && (r.State == "failed" || r.State == "lost") {
 			found = append(found, server.Finding{Check: "jobs", State: stateBad, Text: fmt.Sprintf("%s %s at %s: %s",

@@ -11,8 +11,11 @@ import (
 )
 
 func TestADiagnosisBeginsWithTheWorstAndSaysWhatToDo(t *testing.T) {
-	list := diagnose([]server.Finding{{Check: "disk", State: stateOK, Text: "a"},
-		{Check: "conflicts", State: stateWarn, Text: "b"}, {Check: "jobs", State: stateBad, Text: "c"}})
+	list := diagnose([]server.Finding{
+		{Check: "disk", State: stateOK, Text: "a"},
+		{Check: "conflicts", State: stateWarn, Text: "b"},
+		{Check: "jobs", State: stateBad, Text: "c"},
+	})
 	want := []string{"jobs", "conflicts", "disk"}
 	for i, d := range list {
 		if d.Check != want[i] || (d.State == stateOK) != (d.Do == "") || (d.State == stateOK) != (d.Means == "") {
@@ -64,8 +67,10 @@ func TestADiagnosisHoldsBackupsAgainstTheGoals(t *testing.T) {
 
 func TestADiagnosisNamesJobsThatFailedOrArePaused(t *testing.T) {
 	found := examineJobs([]client.Job{
-		{Name: "a", Last: &client.JobRun{State: "failed", Error: "why"}}, {Name: "b", PausedBy: "ann"},
-		{Name: "c", Last: &client.JobRun{State: "done"}}, {Name: "d"},
+		{Name: "a", Last: &client.JobRun{State: "failed", Error: "why"}},
+		{Name: "b", PausedBy: "ann"},
+		{Name: "c", Last: &client.JobRun{State: "done"}},
+		{Name: "d"},
 	})
 	if len(found) != 2 || found[0].State != stateBad || found[1].State != stateWarn {
 		t.Errorf("jobs: %+v; want one that failed and one that is paused", found)

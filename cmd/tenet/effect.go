@@ -56,8 +56,10 @@ func showEffects(ctx context.Context, a *app, q store.EffectQuery) error {
 	if err != nil {
 		return err
 	}
-	t := &table{head: []string{"DOCUMENT", "SERVED", "FOLLOWED", "BROKEN", "EXEMPT", "ADOPTION", "EFFECT", "VERDICT",
-		"WHY"}, wide: 8}
+	t := &table{head: []string{
+		"DOCUMENT", "SERVED", "FOLLOWED", "BROKEN", "EXEMPT", "ADOPTION", "EFFECT", "VERDICT",
+		"WHY",
+	}, wide: 8}
 	for i := range page.Documents {
 		e := &page.Documents[i]
 		t.add(e.Key, itoa(e.Served), itoa(e.Followed), itoa(e.Violated), itoa(e.Exempted),

@@ -121,8 +121,10 @@ func TestRunbookOfTheWrongPerson(t *testing.T) {
 	h.set("WHEN", time.Now().UTC().Format(time.RFC3339Nano))
 	_, pseudonym, _ := strings.Cut(h.run("tenet erase principal "+storetest.Erased+" --yes"), "called ")
 	pseudonym, _, _ = strings.Cut(pseudonym, " ")
-	for name, value := range map[string]string{"PSEUDONYM": pseudonym, "ID": "ines.v", "NAME": storetest.ErasedName,
-		"ROLE": "maintainer"} {
+	for name, value := range map[string]string{
+		"PSEUDONYM": pseudonym, "ID": "ines.v", "NAME": storetest.ErasedName,
+		"ROLE": "maintainer",
+	} {
 		h.set(name, value)
 	}
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "runbooks", "wrong-person-erased.md"))

@@ -171,7 +171,8 @@ func isYAMLName(name string) bool {
 // file writes to one file, which appears only when it is whole, or to standard output. What is no regular file, such as
 // a pipe or a device, is written into and stays what it is; so does a symbolic link, whose target is replaced.
 func (e *exporter) file(ctx context.Context, dest, what string,
-	write func(ctx context.Context, w io.Writer) (int, error)) error {
+	write func(ctx context.Context, w io.Writer) (int, error),
+) error {
 	if dest == "-" {
 		sum := sha256.New()
 		_, err := write(ctx, io.MultiWriter(e.a.out, sum))
@@ -229,7 +230,8 @@ func (e *exporter) sayHead(sum hash.Hash) {
 
 // into writes into what is no regular file.
 func (e *exporter) into(ctx context.Context, target string,
-	write func(ctx context.Context, w io.Writer) (int, error)) error {
+	write func(ctx context.Context, w io.Writer) (int, error),
+) error {
 	f, err := os.OpenFile(target, os.O_WRONLY, 0) //nolint:gosec // the user names it
 	if err != nil {
 		return usageError("%s", err)
@@ -261,8 +263,10 @@ func (e *exporter) each(ctx context.Context, fn func(*knowledge.Record) error) e
 func (e *exporter) writeLines(ctx context.Context, dest io.Writer) (int, error) {
 	history := !e.s.NoHistory && !e.s.narrowed()
 	buf := bufio.NewWriterSize(dest, 1<<20)
-	w, err := interchange.NewWriter(buf, interchange.Header{Tenet: 1, ExportedAt: knowledge.At(time.Now()),
-		History: history})
+	w, err := interchange.NewWriter(buf, interchange.Header{
+		Tenet: 1, ExportedAt: knowledge.At(time.Now()),
+		History: history,
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -370,7 +374,8 @@ func eachChange(ctx context.Context, a *app, d *door, fn func(*knowledge.Change)
 
 // folder writes a folder with one file for each document that has a text.
 func (e *exporter) folder(ctx context.Context, dir string,
-	write func(knowledge.Document) (interchange.File, error)) error {
+	write func(knowledge.Document) (interchange.File, error),
+) error {
 	if there, err := os.ReadDir(dir); err == nil && len(there) > 0 && !e.s.Force {
 		return usageError("%s is not empty: name another folder, or give --force to write into it", dir)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {

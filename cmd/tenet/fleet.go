@@ -52,7 +52,8 @@ changes have left behind ("tenet jobs run fleet.look" looks now).`,
 
 // withFleet calls fn with the running tenet.
 func withFleet[T any](ctx context.Context, a *app,
-	fn func(context.Context, client.Fleet) (T, error)) (got T, err error) {
+	fn func(context.Context, client.Fleet) (T, error),
+) (got T, err error) {
 	d, err := a.openToLook(ctx)
 	if err != nil {
 		return got, err

@@ -23,8 +23,10 @@ func TestAForgedAuditIsFoundByTheCommandLine(t *testing.T) {
 		head      bool // only a head that was noted before shows it
 	}{
 		"nothing": {"SELECT 1", "", true},
-		"an entry": {"UPDATE audit SET actor = 'ada' WHERE seq = 2", "entry 2: it is not as it was written",
-			false},
+		"an entry": {
+			"UPDATE audit SET actor = 'ada' WHERE seq = 2", "entry 2: it is not as it was written",
+			false,
+		},
 		"one taken out":   {"DELETE FROM audit WHERE seq = 2", "entry 2: it is missing", false},
 		"the last ones":   {"DELETE FROM audit WHERE seq > 1", "entry 2: it is missing: 3 is the last", false},
 		"the end, neatly": {"DELETE FROM audit WHERE seq > 1; UPDATE audit_head SET seq = 1, chain = (SELECT chain FROM audit)", "the audit does not hold entry 3", true},
@@ -107,8 +109,10 @@ func fillAudit(t *testing.T, o server.Options) {
 		book = sqlite.NewAuditBook(e)
 	}
 	for _, actor := range []string{"mallory", "eve", "ann"} {
-		if err := book.Add(t.Context(), store.AuditEntry{At: knowledge.At(time.Now()), Kind: store.AuditRefused,
-			Actor: actor, Action: "put"}); err != nil {
+		if err := book.Add(t.Context(), store.AuditEntry{
+			At: knowledge.At(time.Now()), Kind: store.AuditRefused,
+			Actor: actor, Action: "put",
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -16,8 +16,10 @@ import (
 func TestAForgerOfAPostgreSQLIsFoundByTheCommandLine(t *testing.T) {
 	filled := func() string {
 		return pgtest.Template(t, "forge", func(url string) error {
-			l, err := server.OpenLocal(t.Context(), server.Options{DataDir: t.TempDir(), DatabaseURL: url,
-				NoSeed: true})
+			l, err := server.OpenLocal(t.Context(), server.Options{
+				DataDir: t.TempDir(), DatabaseURL: url,
+				NoSeed: true,
+			})
 			if err != nil {
 				return err
 			}
@@ -27,11 +29,15 @@ func TestAForgerOfAPostgreSQLIsFoundByTheCommandLine(t *testing.T) {
 				c.Normalize()
 				ops := []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)}
 				if i == 5 {
-					ops = append(ops, knowledge.Op{Verb: knowledge.VerbPurge,
-						Key: knowledge.Key{Kind: knowledge.KindCategory, ID: "c-1"}})
+					ops = append(ops, knowledge.Op{
+						Verb: knowledge.VerbPurge,
+						Key:  knowledge.Key{Kind: knowledge.KindCategory, ID: "c-1"},
+					})
 				}
-				if _, err := l.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "ann",
-					Ops: ops}); err != nil {
+				if _, err := l.Apply(t.Context(), knowledge.Batch{
+					ID: knowledge.NewBatchID(), Actor: "ann",
+					Ops: ops,
+				}); err != nil {
 					return err
 				}
 			}
@@ -40,17 +46,25 @@ func TestAForgerOfAPostgreSQLIsFoundByTheCommandLine(t *testing.T) {
 	}
 	for name, is := range map[string]struct{ forge, says string }{
 		"nothing": {"SELECT 1", ""},
-		"the text": {"UPDATE changes SET document = jsonb_set(document, '{name}', '\"Forged\"') WHERE seq = 3",
-			"change 3"},
+		"the text": {
+			"UPDATE changes SET document = jsonb_set(document, '{name}', '\"Forged\"') WHERE seq = 3",
+			"change 3",
+		},
 		"the actor":      {"UPDATE changes SET actor = 'mallory' WHERE seq = 3", "mallory"},
 		"the time":       {"UPDATE changes SET at = at - interval '1 second' WHERE seq = 3", "change 3"},
 		"who entered it": {"UPDATE changes SET entered_by = 'mallory' WHERE seq = 4", "change 4"},
-		"when it was entered": {"UPDATE changes SET entered_at = entered_at - interval '1 day' WHERE seq = 4",
-			"change 4"},
-		"who purged": {"UPDATE changes SET actor = 'mallory' WHERE verb = 'purge'",
-			"purge by somebody else"},
-		"when it was purged": {"UPDATE changes SET at = at + interval '1 hour' WHERE verb = 'purge'",
-			"purge by somebody else"},
+		"when it was entered": {
+			"UPDATE changes SET entered_at = entered_at - interval '1 day' WHERE seq = 4",
+			"change 4",
+		},
+		"who purged": {
+			"UPDATE changes SET actor = 'mallory' WHERE verb = 'purge'",
+			"purge by somebody else",
+		},
+		"when it was purged": {
+			"UPDATE changes SET at = at + interval '1 hour' WHERE verb = 'purge'",
+			"purge by somebody else",
+		},
 		"a middle row taken out":  {"DELETE FROM changes WHERE seq = 3", "4 follows 2"},
 		"the first row taken out": {"DELETE FROM changes WHERE seq = 1", "the ledger still holds 1 batches"},
 		"the last rows taken out": {"DELETE FROM changes WHERE seq > 5", "cut off"},
@@ -73,8 +87,10 @@ func TestAForgerOfAPostgreSQLIsFoundByTheCommandLine(t *testing.T) {
 			"ALTER TABLE categories DISABLE TRIGGER USER; DELETE FROM categories WHERE category_id = 'c-3'; ALTER TABLE categories ENABLE TRIGGER USER",
 			"category/c-3 is missing",
 		},
-		"a guard switched off": {"ALTER TABLE rules DISABLE TRIGGER tenet_log_changed",
-			"trigger tenet_log_changed of rules"},
+		"a guard switched off": {
+			"ALTER TABLE rules DISABLE TRIGGER tenet_log_changed",
+			"trigger tenet_log_changed of rules",
+		},
 		"a guard taken out":  {"DROP TRIGGER tenet_truncate ON rules", "trigger tenet_truncate of rules"},
 		"a guard made blind": {"CREATE OR REPLACE FUNCTION tenet_log() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'", "function tenet_log"},
 	} {

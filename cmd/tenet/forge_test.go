@@ -68,8 +68,10 @@ func TestAForgerIsFoundByTheCommandLine(t *testing.T) {
 		"the actor":               {"UPDATE changes SET actor = 'mallory' WHERE seq = 3", nil, false, "mallory"},
 		"the time":                {"UPDATE changes SET at = at - 1000000 WHERE seq = 3", nil, false, "change 3"},
 		"who entered it":          {"UPDATE changes SET entered_by = 'mallory' WHERE seq = 4", nil, false, "change 4"},
-		"that it was entered": {"UPDATE changes SET entered_by = NULL, entered_at = NULL WHERE seq = 4", nil,
-			false, "change 4"},
+		"that it was entered": {
+			"UPDATE changes SET entered_by = NULL, entered_at = NULL WHERE seq = 4", nil,
+			false, "change 4",
+		},
 		"the order":                {"UPDATE changes SET seq = CASE seq WHEN 2 THEN -3 ELSE -2 END WHERE seq IN (2, 3); UPDATE changes SET seq = -seq WHERE seq < 0", nil, false, "change 2"},
 		"the first row taken out":  {"DELETE FROM changes WHERE seq = 1", nil, true, "change"},
 		"a middle row taken out":   {"DELETE FROM changes WHERE seq = 3", nil, false, "4 follows 2"},
@@ -82,12 +84,18 @@ func TestAForgerIsFoundByTheCommandLine(t *testing.T) {
 			SELECT 'c-7', rank, json_set(document, '$.category_id', 'c-7', '$.updated_at', '2099-01-31T12:00:00.000000Z') FROM categories LIMIT 1`,
 			nil, false, "category/c-7 was never written",
 		},
-		"a trigger put in": {"CREATE TRIGGER forged AFTER INSERT ON audit BEGIN DELETE FROM audit; END", nil,
-			false, "trigger forged"},
-		"a document taken out": {"DELETE FROM categories WHERE category_id = 'c-5'", nil, false,
-			"category/c-5 is missing"},
-		"a text, hash and a chain": {"SELECT 1", func(t *testing.T, db *sql.DB) { rehash(t, db); relink(t, db) }, true,
-			"written anew"},
+		"a trigger put in": {
+			"CREATE TRIGGER forged AFTER INSERT ON audit BEGIN DELETE FROM audit; END", nil,
+			false, "trigger forged",
+		},
+		"a document taken out": {
+			"DELETE FROM categories WHERE category_id = 'c-5'", nil, false,
+			"category/c-5 is missing",
+		},
+		"a text, hash and a chain": {
+			"SELECT 1", func(t *testing.T, db *sql.DB) { rehash(t, db); relink(t, db) }, true,
+			"written anew",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
@@ -101,8 +109,10 @@ func TestAForgerIsFoundByTheCommandLine(t *testing.T) {
 			for i := range 6 {
 				c := &knowledge.Category{ID: fmt.Sprint("c-", i+1), Name: fmt.Sprint("Name ", i+1)}
 				c.Normalize()
-				if _, err := l.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "ann",
-					Ops: []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)}}); err != nil {
+				if _, err := l.Apply(t.Context(), knowledge.Batch{
+					ID: knowledge.NewBatchID(), Actor: "ann",
+					Ops: []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)},
+				}); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -137,8 +137,11 @@ func (d *door) guidance(ctx context.Context, q guidance.Query) (*guidance.Answer
 			Label      string   `json:"label,omitempty"`
 			Budget     budget   `json:"budget"`
 			Known      []known  `json:"known,omitempty"`
-		}{q.Paths, q.Languages, q.Task, q.Target, q.Repository, q.Packs, q.Label, budget{tokens, q.Budget.Family},
-			knownOf(q.Known)}, a)
+		}{
+			q.Paths, q.Languages, q.Task, q.Target, q.Repository, q.Packs, q.Label,
+			budget{tokens, q.Budget.Family},
+			knownOf(q.Known),
+		}, a)
 		return a, err
 	}
 	x := guidance.New(guidance.Options{Store: d.Store, Feed: d.Store})

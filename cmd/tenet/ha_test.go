@@ -61,8 +61,10 @@ func (l *load) write(ctx context.Context, c *client.Store, writer int) {
 		id := fmt.Sprintf("w%d-%d", writer, n)
 		doc := &knowledge.Category{ID: id, Name: id}
 		doc.Normalize()
-		b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: access.SystemID,
-			Ops: []knowledge.Op{knowledge.Put(doc, knowledge.NoVersion)}}
+		b := knowledge.Batch{
+			ID: knowledge.NewBatchID(), Actor: access.SystemID,
+			Ops: []knowledge.Op{knowledge.Put(doc, knowledge.NoVersion)},
+		}
 		rec, err := c.Apply(ctx, b)
 		if err != nil { // nothing was promised
 			continue

@@ -173,16 +173,22 @@ type hookInstallSettings struct {
 func hookFile(tool, command string) (file string, names []string, entry any) {
 	const edits = "Write|Edit|MultiEdit|NotebookEdit"
 	nested := func(matcher string) any {
-		return map[string]any{"matcher": matcher, "hooks": []any{map[string]any{"type": "command", "command": command,
-			"timeout": 10}}}
+		return map[string]any{"matcher": matcher, "hooks": []any{map[string]any{
+			"type": "command", "command": command,
+			"timeout": 10,
+		}}}
 	}
 	switch tool {
 	case "copilot":
-		return ".github/hooks/tenet.json", []string{"hooks", "preToolUse"}, map[string]any{"type": "command",
-			"bash": command, "powershell": command, "timeoutSec": 10}
+		return ".github/hooks/tenet.json", []string{"hooks", "preToolUse"}, map[string]any{
+			"type": "command",
+			"bash": command, "powershell": command, "timeoutSec": 10,
+		}
 	case "cursor":
-		return ".cursor/hooks.json", []string{"hooks", "preToolUse"}, map[string]any{"command": command,
-			"failClosed": strings.HasSuffix(command, "deny")}
+		return ".cursor/hooks.json", []string{"hooks", "preToolUse"}, map[string]any{
+			"command":    command,
+			"failClosed": strings.HasSuffix(command, "deny"),
+		}
 	case "codex":
 		return ".codex/hooks.json", []string{"hooks", "PreToolUse"}, nested("apply_patch|" + edits)
 	}

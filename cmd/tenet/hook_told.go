@@ -41,8 +41,10 @@ func tellWhatHolds(w *workTree, b *bundle.Bundle, tool string, e *hook.Event, pa
 	if err != nil {
 		return
 	}
-	a, err := k.Guide(context.Background(), guidance.Query{Paths: paths[:min(len(paths), guidance.MaxPaths)],
-		Target: tool})
+	a, err := k.Guide(context.Background(), guidance.Query{
+		Paths:  paths[:min(len(paths), guidance.MaxPaths)],
+		Target: tool,
+	})
 	if err != nil {
 		return
 	}

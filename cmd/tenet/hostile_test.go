@@ -89,8 +89,10 @@ func hostiles() []hostile {
 	}
 	text := strings.Repeat("Large text of a draft. ", 20_000)
 	return []hostile{
-		{"heads without a body", "contributor", 60, 0,
-			func(ctx context.Context, e *enemy, _ int) (int, error) { return e.hold(ctx, head(e, "\r\n")) }},
+		{
+			"heads without a body", "contributor", 60, 0,
+			func(ctx context.Context, e *enemy, _ int) (int, error) { return e.hold(ctx, head(e, "\r\n")) },
+		},
 		{"half-sent bodies", "contributor", 60, 0, func(ctx context.Context, e *enemy, _ int) (int, error) {
 			return e.hold(ctx, head(e, "\r\n")+`{"ops":[`)
 		}},
@@ -105,8 +107,10 @@ func hostiles() []hostile {
 				fmt.Sprintf(`{"rule_id":"LOOP-%d","category":"security","title":"Loop","status":"DRAFT","description":%q}`, n, text))
 		}},
 		{"expensive searches", "viewer", 4, http.StatusOK, func(ctx context.Context, e *enemy, n int) (int, error) {
-			words := []string{`"text of a draft"`, "a* OR s* OR t*", "title:loop -draft",
-				"large text of a draft use the and not with for"}
+			words := []string{
+				`"text of a draft"`, "a* OR s* OR t*", "title:loop -draft",
+				"large text of a draft use the and not with for",
+			}
 			return e.ask(ctx, http.MethodGet, fmt.Sprintf("/api/v1/search?limit=100&facets=true&view=full&q=%s",
 				url.QueryEscape(words[n%len(words)])), e.token, "", "Cache-Control", "no-cache")
 		}},
@@ -187,8 +191,10 @@ func besideHostile(t *testing.T, address string, d time.Duration) {
 func politeCalls(ctx context.Context, t *testing.T, p *process, admin string) (took []time.Duration, most int) {
 	t.Helper()
 	at := p.address(t)
-	paths := []string{"/api/v1/rules?limit=20", "/api/v1/rules/SEC-001", "/api/v1/search?q=sql+parameters",
-		"/api/v1/changes?limit=20", "/api/v1/practices?limit=20"}
+	paths := []string{
+		"/api/v1/rules?limit=20", "/api/v1/rules/SEC-001", "/api/v1/search?q=sql+parameters",
+		"/api/v1/changes?limit=20", "/api/v1/practices?limit=20",
+	}
 	for n := 0; ctx.Err() == nil || n < 100; n++ {
 		method, path := http.MethodGet, paths[n%len(paths)]
 		if n%10 == 9 {

@@ -144,7 +144,8 @@ func columnsOf(given []string) (map[string]string, error) {
 }
 
 func importAll(ctx context.Context, a *app, d *door, paths []string, o interchange.ReadOptions,
-	s *importSettings) error {
+	s *importSettings,
+) error {
 	bar := a.progress("reading", 0)
 	plan := interchange.NewPlan(planOptions(ctx, a, d, s, bar))
 	for _, path := range paths {

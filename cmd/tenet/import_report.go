@@ -36,8 +36,10 @@ func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
 		if st.Key.ID != "" {
 			key = st.Key.String()
 		}
-		steps = append(steps, stepShown{st.Source, st.Path, st.Place, st.Format, key, st.Outcome, st.Reason,
-			st.Changes(), st.Notes, st.Invalid})
+		steps = append(steps, stepShown{
+			st.Source, st.Path, st.Place, st.Format, key, st.Outcome, st.Reason,
+			st.Changes(), st.Notes, st.Invalid,
+		})
 		notes += len(st.Notes)
 		if s.DryRun || s.Verbose || st.Outcome == interchange.Refused || st.Outcome == interchange.Pruned ||
 			len(st.Invalid) > 0 {

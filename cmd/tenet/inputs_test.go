@@ -199,15 +199,30 @@ func TestOfTwoInputsNoneIsIgnored(t *testing.T) {
 		code int
 		says string
 	}{
-		"two addresses": {nil, []string{"list", "rules", "--url", nobody, "--database-url",
-			"postgres://u@127.0.0.1:1/x"}, exitUsage, "url and database-url are both given"},
-		"the nearer address": {map[string]string{"TENET_DATABASE_URL": "postgres://u@127.0.0.1:1/x"},
-			[]string{"list", "rules", "--url", nobody}, exitUnavailable, nobody},
-		"two tokens": {map[string]string{"TENET_TOKEN": "tenet_y",
-			"TENET_TOKEN_FILE": filepath.Join(dir, "token")}, []string{"list", "rules", "--url", nobody}, exitUsage,
-			"token and token-file are both given"},
-		"a flag's name in the environs": {map[string]string{"TENET_LIMIT": "3"}, []string{"list", "rules"}, exitUsage,
-			"TENET_LIMIT is no setting: give --limit with each call"},
+		"two addresses": {nil, []string{
+			"list", "rules", "--url", nobody, "--database-url",
+			"postgres://u@127.0.0.1:1/x",
+		}, exitUsage, "url and database-url are both given"},
+		"the nearer address": {
+			map[string]string{"TENET_DATABASE_URL": "postgres://u@127.0.0.1:1/x"},
+			[]string{"list", "rules", "--url", nobody},
+			exitUnavailable, nobody,
+		},
+		"two tokens": {
+			map[string]string{
+				"TENET_TOKEN":      "tenet_y",
+				"TENET_TOKEN_FILE": filepath.Join(dir, "token"),
+			},
+			[]string{"list", "rules", "--url", nobody},
+			exitUsage,
+			"token and token-file are both given",
+		},
+		"a flag's name in the environs": {
+			map[string]string{"TENET_LIMIT": "3"},
+			[]string{"list", "rules"},
+			exitUsage,
+			"TENET_LIMIT is no setting: give --limit with each call",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if code, said := tell(c.env, c.args...); code != c.code || !strings.Contains(said, c.says) {

@@ -65,10 +65,14 @@ running tenet, so these commands speak to one, with the token of an admin. Sched
 		name, short, long string
 		paused            bool
 	}{
-		{"pause", "Keep a job from being run by its schedule",
-			"Pauses a job until it is resumed. A person can still run it.", true},
-		{"resume", "Let a job be run by its schedule again",
-			"Resumes a job. Of the runs that it missed, the last is made up for.", false},
+		{
+			"pause", "Keep a job from being run by its schedule",
+			"Pauses a job until it is resumed. A person can still run it.", true,
+		},
+		{
+			"resume", "Let a job be run by its schedule again",
+			"Resumes a job. Of the runs that it missed, the last is made up for.", false,
+		},
 	} {
 		a.command(group, &cobra.Command{
 			Use: p.name + " NAME", Short: p.short, Long: p.long, Example: "  tenet jobs " + p.name + " backup.full",
@@ -110,8 +114,10 @@ func listJobs(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		t := &table{head: []string{"JOB", "SCHEDULE (UTC)", "NEXT (UTC)", "LAST (UTC)", "STATE", "TOOK", "RESULT"},
-			wide: 6}
+		t := &table{
+			head: []string{"JOB", "SCHEDULE (UTC)", "NEXT (UTC)", "LAST (UTC)", "STATE", "TOOK", "RESULT"},
+			wide: 6,
+		}
 		for i := range list {
 			j := &list[i]
 			next := "-"

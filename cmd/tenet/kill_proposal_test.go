@@ -25,8 +25,10 @@ func TestATenetKilledBetweenApprovalAndApplication(t *testing.T) {
 	writer.Normalize()
 	send := func(c *client.Store, ops ...knowledge.Op) {
 		t.Helper()
-		if _, err := c.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "tester",
-			Ops: ops}); err != nil {
+		if _, err := c.Apply(t.Context(), knowledge.Batch{
+			ID: knowledge.NewBatchID(), Actor: "tester",
+			Ops: ops,
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -86,8 +88,10 @@ func TestATenetKilledBetweenApprovalAndApplication(t *testing.T) {
 		}
 	}
 	for key, want := range map[string]int{"SEC-001": 2, "SEC-002": 2} {
-		list, err := admin.Changes(t.Context(), knowledge.ChangeQuery{Key: knowledge.Key{Kind: knowledge.KindRule,
-			ID: key}})
+		list, err := admin.Changes(t.Context(), knowledge.ChangeQuery{Key: knowledge.Key{
+			Kind: knowledge.KindRule,
+			ID:   key,
+		}})
 		if err != nil || len(list) != want {
 			t.Errorf("rule/%s has %d changes, %v; want %d", key, len(list), err, want)
 		}

@@ -112,8 +112,10 @@ func printNew(a *app, kind knowledge.Kind, id string) error {
 				return err
 			}
 			names = append(names, f.Name)
-			needed.Content = append(needed.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: f.Name,
-				HeadComment: f.Doc}, value)
+			needed.Content = append(needed.Content, &yaml.Node{
+				Kind: yaml.ScalarNode, Value: f.Name,
+				HeadComment: f.Doc,
+			}, value)
 		default:
 			rest = append(rest, commented(&f, v))
 		}

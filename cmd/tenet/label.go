@@ -201,7 +201,8 @@ func (s *labelSettings) holds() (map[string]any, error) {
 }
 
 func makeLabel(ctx context.Context, a *app, d *door, id knowledge.BatchID, key knowledge.Key,
-	fields map[string]any) error {
+	fields map[string]any,
+) error {
 	if _, given := fields["seq"]; !given {
 		seq, err := positionOf(ctx, a, d, "now")
 		if err != nil {
@@ -278,8 +279,10 @@ func compareLabels(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	t := &table{head: []string{"DOCUMENT", strings.ToUpper(from.LabelID), strings.ToUpper(to.LabelID), "TITLE"},
-		wide: 3}
+	t := &table{
+		head: []string{"DOCUMENT", strings.ToUpper(from.LabelID), strings.ToUpper(to.LabelID), "TITLE"},
+		wide: 3,
+	}
 	for _, one := range list {
 		title := ""
 		if doc, err := one.rec.Document(); err == nil {

@@ -136,11 +136,15 @@ type mcpClient struct {
 // mcpClients is the table of the assistants' settings, read in their owners' documents in 2026-11.
 func mcpClients() []mcpClient {
 	return []mcpClient{
-		{name: "claude", project: ".mcp.json", home: ".claude.json", path: []string{"mcpServers", "tenet"},
-			kind: "stdio", remote: "http"},
+		{
+			name: "claude", project: ".mcp.json", home: ".claude.json", path: []string{"mcpServers", "tenet"},
+			kind: "stdio", remote: "http",
+		},
 		{name: "cursor", project: ".cursor/mcp.json", home: ".cursor/mcp.json", path: []string{"mcpServers", "tenet"}},
-		{name: "vscode", project: ".vscode/mcp.json", path: []string{"servers", "tenet"}, kind: "stdio",
-			remote: "http"},
+		{
+			name: "vscode", project: ".vscode/mcp.json", path: []string{"servers", "tenet"}, kind: "stdio",
+			remote: "http",
+		},
 		{
 			name: "copilot", home: ".copilot/mcp-config.json", path: []string{"mcpServers", "tenet"}, kind: "local",
 			remote: "http",
@@ -263,8 +267,10 @@ func (c *mcpClient) stanza(a *app, remote bool) map[string]any {
 
 func (c *mcpClient) toml(a *app, remote bool) []string {
 	if remote {
-		return []string{fmt.Sprintf("url = %q", strings.TrimSuffix(a.URL, "/")+"/mcp"),
-			`bearer_token_env_var = "TENET_TOKEN"`}
+		return []string{
+			fmt.Sprintf("url = %q", strings.TrimSuffix(a.URL, "/")+"/mcp"),
+			`bearer_token_env_var = "TENET_TOKEN"`,
+		}
 	}
 	var quoted []string
 	for _, arg := range mcpArguments(a) {

@@ -55,8 +55,10 @@ func ready(ctx context.Context, b *bundle.Bundle) (*kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := guidance.New(guidance.Options{Store: r, Feed: r,
-		AsOf: func() knowledge.Time { return knowledge.At(b.Fetched) }})
+	x := guidance.New(guidance.Options{
+		Store: r, Feed: r,
+		AsOf: func() knowledge.Time { return knowledge.At(b.Fetched) },
+	})
 	return &kept{b, r, x}, x.Load(ctx)
 }
 

@@ -64,8 +64,10 @@ func checkYAML(t *testing.T, text string) {
 
 // FuzzYAML prints any JSON object of texts as YAML and reads it back.
 func FuzzYAML(f *testing.F) {
-	for _, s := range []string{"a", "a\nb", " x", "yes", "1e3", "- x", "# x", "{{x}}", "\t", "a: b", "|\n x",
-		"é\u2028"} {
+	for _, s := range []string{
+		"a", "a\nb", " x", "yes", "1e3", "- x", "# x", "{{x}}", "\t", "a: b", "|\n x",
+		"é\u2028",
+	} {
 		f.Add(s, s)
 	}
 	f.Fuzz(func(t *testing.T, key, value string) {

@@ -81,8 +81,10 @@ func composed(ctx context.Context, a *app, d *door, ids []string) (*knowledge.Co
 	return withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Composition, error) {
 		c, err := knowledge.Compose(ids, func(id string) (*knowledge.Pack, error) { return store.PackOf(ctx, d.Get, id) })
 		if missing, ok := err.(*knowledge.MissingPackError); ok { //nolint:errorlint // Compose wraps nothing
-			return nil, fmt.Errorf("%w: %w", missing, &store.NotFoundError{Key: knowledge.Key{Kind: knowledge.KindPack,
-				ID: missing.ID}})
+			return nil, fmt.Errorf("%w: %w", missing, &store.NotFoundError{Key: knowledge.Key{
+				Kind: knowledge.KindPack,
+				ID:   missing.ID,
+			}})
 		}
 		return c, err
 	})
@@ -93,8 +95,10 @@ func documentsOf(ctx context.Context, d *door, c *knowledge.Composition) ([]pack
 	list := []packed{}
 	for _, name := range knowledge.SelectKinds() {
 		kind := knowledge.Kind(name)
-		err := store.All(ctx, d, knowledge.Query{Kind: kind,
-			Order: knowledge.OrderHouse}, func(r *knowledge.Record) error {
+		err := store.All(ctx, d, knowledge.Query{
+			Kind:  kind,
+			Order: knowledge.OrderHouse,
+		}, func(r *knowledge.Record) error {
 			doc, err := r.Document()
 			if err != nil {
 				return err
@@ -128,7 +132,8 @@ type packVerdict struct {
 }
 
 func packVerdictOf(ctx context.Context, a *app, d *door, c *knowledge.Composition,
-	key knowledge.Key) (packVerdict, error) {
+	key knowledge.Key,
+) (packVerdict, error) {
 	v := packVerdict{Document: key.String(), Via: []string{}}
 	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
 	if err != nil {

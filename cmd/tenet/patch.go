@@ -60,8 +60,10 @@ such; anything else is text. null takes a field back to its default.`,
 		if err := findKeys(ctx, a, d, &key); err != nil {
 			return err
 		}
-		return applyOr(ctx, a, d, s.DryRun, id, []knowledge.Op{{Verb: knowledge.VerbPatch, Key: key, Patch: patch,
-			IfVersion: on.version, IfBatch: on.batch}})
+		return applyOr(ctx, a, d, s.DryRun, id, []knowledge.Op{{
+			Verb: knowledge.VerbPatch, Key: key, Patch: patch,
+			IfVersion: on.version, IfBatch: on.batch,
+		}})
 	})
 }
 

@@ -78,8 +78,10 @@ func TestTheProtocolIsKeptByARunningTenet(t *testing.T) {
 		warnings string
 		names    []string
 	}{
-		{"2025-11-25", "0", []string{"server-initialize", "server-session-lifecycle", "tools-list", "prompts-list",
-			"dns-rebinding-protection"}},
+		{"2025-11-25", "0", []string{
+			"server-initialize", "server-session-lifecycle", "tools-list", "prompts-list",
+			"dns-rebinding-protection",
+		}},
 		{"2026-07-28", "0", []string{
 			"tools-list", "prompts-list", "resources-list", "caching", "dns-rebinding-protection",
 			"sep-2164-resource-not-found",
@@ -119,20 +121,28 @@ func TestTheInspectorFindsNothing(t *testing.T) {
 		name, want string
 		args       []string
 	}{
-		{"tools", `"get_guidance"`, []string{"--method", "tools/list", "--strict", "--server-url", x.url + "/mcp",
-			"--header", "Authorization: Bearer " + x.token}},
+		{"tools", `"get_guidance"`, []string{
+			"--method", "tools/list", "--strict", "--server-url", x.url + "/mcp",
+			"--header", "Authorization: Bearer " + x.token,
+		}},
 		{
 			"skills", "no conformance errors",
-			[]string{"--method", "skills/list", "--verify", "--require-digests", "--server-url", x.url + "/mcp",
-				"--header", "Authorization: Bearer " + x.token},
+			[]string{
+				"--method", "skills/list", "--verify", "--require-digests", "--server-url", x.url + "/mcp",
+				"--header", "Authorization: Bearer " + x.token,
+			},
 		},
 		{
 			"skills on standard input", "no conformance errors",
-			[]string{"--method", "skills/list", "--verify", "--require-digests", "--", "tenet", "mcp", "--data-dir",
-				x.dir},
+			[]string{
+				"--method", "skills/list", "--verify", "--require-digests", "--", "tenet", "mcp", "--data-dir",
+				x.dir,
+			},
 		},
-		{"tools on standard input", `"get_guidance"`, []string{"--method", "tools/list", "--strict", "--", "tenet",
-			"mcp", "--data-dir", x.dir}},
+		{"tools on standard input", `"get_guidance"`, []string{
+			"--method", "tools/list", "--strict", "--", "tenet",
+			"mcp", "--data-dir", x.dir,
+		}},
 	} {
 		for _, era := range []string{"legacy", "modern"} {
 			t.Run(era+"/"+c.name, func(t *testing.T) {

@@ -83,8 +83,10 @@ func loose(a *app, ops []knowledge.Op, strict bool) error {
 			continue
 		}
 		for _, f := range t.Loose() {
-			faulty.Faults = append(faulty.Faults, knowledge.Fault{Pointer: ops[i].Key.String() + f.Pointer,
-				Detail: f.Detail})
+			faulty.Faults = append(faulty.Faults, knowledge.Fault{
+				Pointer: ops[i].Key.String() + f.Pointer,
+				Detail:  f.Detail,
+			})
 		}
 	}
 	if strict && len(faulty.Faults) > 0 {

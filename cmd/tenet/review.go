@@ -133,8 +133,10 @@ func proposalID(ctx context.Context, d store.Reader, given string) (string, erro
 	}
 	for _, state := range []string{knowledge.ProposalOpen, ""} {
 		var fit []string
-		q := knowledge.Query{Kind: knowledge.KindProposal, Status: state, Activity: knowledge.AnyActivity,
-			Order: knowledge.OrderID, Limit: knowledge.MaxLimit}
+		q := knowledge.Query{
+			Kind: knowledge.KindProposal, Status: state, Activity: knowledge.AnyActivity,
+			Order: knowledge.OrderID, Limit: knowledge.MaxLimit,
+		}
 		for {
 			page, err := d.List(ctx, q)
 			if err != nil {
@@ -169,8 +171,10 @@ func giveReview(ctx context.Context, a *app, s *reviewSettings, id, verdict stri
 		return usageError("say why, as in --comment 'Production is down: the approvers are asleep'")
 	}
 	return onProposal(ctx, a, s.Batch, id, func(p *knowledge.Proposal, rec *knowledge.Record, write knowledge.BatchID, actor string) (knowledge.Batch, bool) {
-		return store.ReviewBatch(p, rec, write, knowledge.Review{By: actor, Verdict: verdict, Comment: s.Comment,
-			At: knowledge.At(time.Now())})
+		return store.ReviewBatch(p, rec, write, knowledge.Review{
+			By: actor, Verdict: verdict, Comment: s.Comment,
+			At: knowledge.At(time.Now()),
+		})
 	})
 }
 

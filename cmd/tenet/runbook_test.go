@@ -51,8 +51,10 @@ func newHost(t *testing.T) *host {
 	h := &host{t: t, pg: pgtest.Start(t, pgtest.Options{Dir: pgtest.InMemory()}), dir: filepath.Join(t.TempDir(),
 		"data"), calls: make(chan call), log: filepath.Join(t.TempDir(), "log")}
 	bin, key := t.TempDir(), filepath.Join(t.TempDir(), "key")
-	for path, text := range map[string]string{filepath.Join(bin, "systemctl"): systemctl,
-		key: "correct horse battery staple\n"} {
+	for path, text := range map[string]string{
+		filepath.Join(bin, "systemctl"): systemctl,
+		key:                             "correct horse battery staple\n",
+	} {
 		if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}

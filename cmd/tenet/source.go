@@ -70,7 +70,8 @@ func addSource(a *app) {
 
 // eachImported calls fn for every document that was imported, of one source where its name is given.
 func eachImported(ctx context.Context, d *door, name string,
-	fn func(*knowledge.Record, interchange.Origin) error) error {
+	fn func(*knowledge.Record, interchange.Origin) error,
+) error {
 	q := knowledge.Query{}
 	if name != "" {
 		q.Tag = interchange.SourceTag(name)

@@ -21,7 +21,8 @@ import (
 // openSource opens a path, an address, or standard input for "-". What clean takes away is needed until the batches are
 // made; it is never nil.
 func openSource(ctx context.Context, a *app, name, ref string,
-	o interchange.ReadOptions) (s *interchange.Source, clean func(), err error) {
+	o interchange.ReadOptions,
+) (s *interchange.Source, clean func(), err error) {
 	clean = func() {}
 	switch {
 	case name == "-":
@@ -99,7 +100,8 @@ func isGit(name string) bool {
 
 // cloneSource fetches the newest state of a repository into a folder that clean takes away.
 func cloneSource(ctx context.Context, address, ref string,
-	o interchange.ReadOptions) (*interchange.Source, func(), error) {
+	o interchange.ReadOptions,
+) (*interchange.Source, func(), error) {
 	clean := func() {}
 	if _, err := exec.LookPath("git"); err != nil {
 		return nil, clean, usageError("%s is a git repository, and there is no git here: install it, or import an archive", address)

@@ -65,8 +65,10 @@ always has them.`,
 }
 
 func (d *door) status(ctx context.Context) (*statusShown, error) {
-	s := &statusShown{Place: d.place(), Running: d.remote != nil, Version: buildInfo().Version,
-		Mode: knowledge.ModeNormal, Ready: true, Reasons: []string{}}
+	s := &statusShown{
+		Place: d.place(), Running: d.remote != nil, Version: buildInfo().Version,
+		Mode: knowledge.ModeNormal, Ready: true, Reasons: []string{},
+	}
 	if d.remote != nil {
 		d.shown = true
 		said, err := d.remote.Status(ctx)

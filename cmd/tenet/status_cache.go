@@ -27,8 +27,11 @@ func addCache(t *table, details json.RawMessage) bool {
 	for _, span := range []struct {
 		name string
 		c    cache.Counts
-	}{{"last minute", c.All.LastMinute}, {"last ten minutes", c.All.LastTenMinutes},
-		{"since the start", c.All.SinceStart}} {
+	}{
+		{"last minute", c.All.LastMinute},
+		{"last ten minutes", c.All.LastTenMinutes},
+		{"since the start", c.All.SinceStart},
+	} {
 		t.add("cache "+span.name, foundText(span.c))
 	}
 	for _, kind := range slices.Sorted(maps.Keys(c.Kinds)) {

@@ -109,8 +109,10 @@ func newSite(t *testing.T, database string) *site {
 		t.Fatal(err)
 	}
 	free.Close()
-	s := &site{process: &process{dir: filepath.Join(t.TempDir(), "data")}, addr: free.Addr().String(),
-		database: database}
+	s := &site{
+		process: &process{dir: filepath.Join(t.TempDir(), "data")}, addr: free.Addr().String(),
+		database: database,
+	}
 	s.serve(t)
 	return s
 }
@@ -135,8 +137,10 @@ func (s *site) put(t *testing.T, id string) {
 	t.Helper()
 	c := &knowledge.Category{ID: id, Name: id}
 	c.Normalize()
-	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: access.SystemID,
-		Ops: []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)}}
+	b := knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: access.SystemID,
+		Ops: []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)},
+	}
 	to := s.client(t)
 	var last error
 	if err := eventually(func() bool { _, last = to.Apply(t.Context(), b); return last == nil }); err != nil {

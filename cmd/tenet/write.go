@@ -44,8 +44,10 @@ type result struct {
 }
 
 func receiptOf(b *knowledge.Batch, r *knowledge.Receipt) receipt {
-	out := receipt{ID: b.ID, State: knowledge.BatchApplied, Seq: r.Seq, DryRun: r.Dry,
-		Results: make([]result, len(b.Ops))}
+	out := receipt{
+		ID: b.ID, State: knowledge.BatchApplied, Seq: r.Seq, DryRun: r.Dry,
+		Results: make([]result, len(b.Ops)),
+	}
 	if r.Queued {
 		out.State = knowledge.BatchQueued
 	}

@@ -35,7 +35,8 @@ func FindConflict(ctx context.Context, l ConflictLister, c *Caller, id knowledge
 // MayResolve returns why a caller may not carry out a decision about a parked batch, nil if the caller may. A decision
 // must not write what the policy lets only proposals write.
 func (p *Policy) MayResolve(ctx context.Context, s store.Reader, c *Caller, parked *store.Parked,
-	d *store.Decision) error {
+	d *store.Decision,
+) error {
 	if no := DecideConflict(c, VerbResolve, &parked.Entry.Batch); no != nil {
 		return c.Deny(no)
 	}

@@ -76,8 +76,10 @@ func TestAuthenticateTellsWhyATokenOpensNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := d.Authenticate(good)
-	if want := (Caller{ID: p1.PrincipalID, Name: "Ünal", Role: knowledge.RoleAdmin, Expiry: soon,
-		version: 1}); err != nil || *c != want {
+	if want := (Caller{
+		ID: p1.PrincipalID, Name: "Ünal", Role: knowledge.RoleAdmin, Expiry: soon,
+		version: 1,
+	}); err != nil || *c != want {
 		t.Errorf("Authenticate = %+v, %v; want %+v", c, err, want)
 	}
 	if _, err := d.Authenticate(long); err != nil {

@@ -310,7 +310,9 @@ func (c call) propose(ctx context.Context, b *knowledge.Batch) (knowledge.Batch,
 	}
 	store.TitleProposal(ctx, c.s.next, p, b.Ops)
 	p.Normalize()
-	return knowledge.Batch{ID: b.ID, Actor: c.caller.ID, Dry: b.Dry,
-			Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}},
+	return knowledge.Batch{
+			ID: b.ID, Actor: c.caller.ID, Dry: b.Dry,
+			Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)},
+		},
 		p, true
 }

@@ -73,8 +73,10 @@ func (d *desk) review(ctx context.Context, t *testing.T, id, verdict string) err
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, _ := store.ReviewBatch(p, rec, knowledge.NewBatchID(), knowledge.Review{By: CallerFrom(ctx).ID,
-		Verdict: verdict})
+	b, _ := store.ReviewBatch(p, rec, knowledge.NewBatchID(), knowledge.Review{
+		By:      CallerFrom(ctx).ID,
+		Verdict: verdict,
+	})
 	_, err = d.Apply(ctx, b)
 	return err
 }
@@ -95,8 +97,10 @@ func TestWhoMayDecideAboutAProposal(t *testing.T) {
 		d.as(t, "con", knowledge.RoleContributor), d.as(t, "bot", knowledge.RoleMaintainer)
 	viewer := d.as(t, "eve", knowledge.RoleViewer)
 	p := d.propose(ann, t)
-	for who, ctx := range map[string]context.Context{"its writer": ann, "a contributor": con, "an agent": bot,
-		"a viewer": viewer} {
+	for who, ctx := range map[string]context.Context{
+		"its writer": ann, "a contributor": con, "an agent": bot,
+		"a viewer": viewer,
+	} {
 		for _, verdict := range []string{knowledge.VerdictApprove, knowledge.VerdictReject, knowledge.VerdictAsk} {
 			if err := d.review(ctx, t, p.ProposalID, verdict); !errors.Is(err, store.ErrForbidden) {
 				t.Errorf("%s by %s: %v, want a refusal", verdict, who, err)
@@ -106,8 +110,10 @@ func TestWhoMayDecideAboutAProposal(t *testing.T) {
 	if err := d.review(viewer, t, p.ProposalID, knowledge.VerdictComment); !errors.Is(err, store.ErrForbidden) {
 		t.Errorf("a comment by a viewer: %v, want a refusal", err)
 	}
-	for who, ctx := range map[string]context.Context{"its writer": ann, "a contributor": con, "an agent": bot,
-		"a maintainer": ben} {
+	for who, ctx := range map[string]context.Context{
+		"its writer": ann, "a contributor": con, "an agent": bot,
+		"a maintainer": ben,
+	} {
 		if err := d.review(ctx, t, p.ProposalID, knowledge.VerdictComment); err != nil {
 			t.Errorf("a comment by %s: %v", who, err)
 		}
@@ -145,8 +151,10 @@ func TestAnApprovalCountsForTheOpsThatItSaw(t *testing.T) {
 		t.Fatal(err)
 	}
 	edit := func(ctx context.Context, patch string) error {
-		_, err := d.Apply(ctx, storetest.Batch(knowledge.Op{Verb: knowledge.VerbPatch, Key: p.Key(),
-			Patch: []byte(patch)}))
+		_, err := d.Apply(ctx, storetest.Batch(knowledge.Op{
+			Verb: knowledge.VerbPatch, Key: p.Key(),
+			Patch: []byte(patch),
+		}))
 		return err
 	}
 	others := `{"ops":[{"verb":"retire","kind":"rule","id":"` + d.rule.RuleID + `","if_version":1}]}`
@@ -258,8 +266,10 @@ func TestThePolicyAsksForApprovals(t *testing.T) {
 	}
 	p := d.propose(con, t)
 	// A word about another proposal is no way round it.
-	round := storetest.Batch(loosen, knowledge.Op{Verb: knowledge.VerbPatch, Key: p.Key(),
-		Patch: []byte(knowledge.AppliedPatch)})
+	round := storetest.Batch(loosen, knowledge.Op{
+		Verb: knowledge.VerbPatch, Key: p.Key(),
+		Patch: []byte(knowledge.AppliedPatch),
+	})
 	if _, err := d.Apply(ann, round); err == nil {
 		t.Error("other ops than those that are proposed were applied")
 	}
@@ -274,8 +284,10 @@ func TestThePolicyAsksForApprovals(t *testing.T) {
 	}
 	// Who was revoked since no longer approves.
 	revoke := func(verb knowledge.Verb) {
-		if err := write(adm, knowledge.Op{Verb: verb, Key: knowledge.Key{Kind: knowledge.KindPrincipal,
-			ID: "ann"}}); err != nil {
+		if err := write(adm, knowledge.Op{Verb: verb, Key: knowledge.Key{
+			Kind: knowledge.KindPrincipal,
+			ID:   "ann",
+		}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -317,8 +329,10 @@ func TestWhatAnAgentWritesBecomesAProposal(t *testing.T) {
 	}
 	for what, op := range map[string]knowledge.Op{
 		"a purge": {Verb: knowledge.VerbPurge, Key: d.rule.Key()},
-		"a principal's role": {Verb: knowledge.VerbPatch, Key: knowledge.Key{Kind: knowledge.KindPrincipal, ID: "bot"},
-			Patch: []byte(`{"role":"admin"}`)},
+		"a principal's role": {
+			Verb: knowledge.VerbPatch, Key: knowledge.Key{Kind: knowledge.KindPrincipal, ID: "bot"},
+			Patch: []byte(`{"role":"admin"}`),
+		},
 	} {
 		if _, err := d.Apply(bot, storetest.Batch(op)); !errors.Is(err, store.ErrForbidden) {
 			t.Errorf("%s by an agent: %v, want a refusal", what, err)

@@ -158,8 +158,10 @@ var table = sync.OnceValue(func() []row {
 
 // writes reports whether the act writes a document. An unknown verb counts; the store refuses it.
 func (a Act) writes() bool {
-	return !slices.Contains([]knowledge.Verb{VerbRead, VerbResolve, VerbDate, VerbOperate, knowledge.VerbArchive,
-		knowledge.VerbPurge}, a.Verb)
+	return !slices.Contains([]knowledge.Verb{
+		VerbRead, VerbResolve, VerbDate, VerbOperate, knowledge.VerbArchive,
+		knowledge.VerbPurge,
+	}, a.Verb)
 }
 
 // Decide returns nil if the caller may do an act, and otherwise the reason and the missing right.

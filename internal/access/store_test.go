@@ -23,8 +23,10 @@ func TestNobodyMayDoAnything(t *testing.T) {
 	h := openHouse(t)
 	for what, ctx := range map[string]context.Context{
 		"nobody": t.Context(),
-		"an expired caller": WithCaller(t.Context(), &Caller{ID: "x", Role: knowledge.RoleAdmin,
-			Expiry: knowledge.At(time.Unix(1, 0))}),
+		"an expired caller": WithCaller(t.Context(), &Caller{
+			ID: "x", Role: knowledge.RoleAdmin,
+			Expiry: knowledge.At(time.Unix(1, 0)),
+		}),
 	} {
 		h.refused = nil
 		for name, call := range methods(h) {
@@ -80,43 +82,65 @@ func TestEveryRoleMayDoWhatItIsFor(t *testing.T) {
 		need string // the weakest role that may
 	}{
 		{"create a draft", func(world) knowledge.Op { return put(storetest.Rule(draft)) }, knowledge.RoleContributor},
-		{"create a published rule", func(world) knowledge.Op { return put(storetest.Rule()) },
-			knowledge.RoleMaintainer},
+		{
+			"create a published rule", func(world) knowledge.Op { return put(storetest.Rule()) },
+			knowledge.RoleMaintainer,
+		},
 		{"replace a draft by a draft", func(w world) knowledge.Op {
 			return put(storetest.Rule(draft, func(r *knowledge.Rule) { r.RuleID = w.draft.Key().ID }))
 		}, knowledge.RoleContributor},
 		{"replace a published rule by a draft", func(w world) knowledge.Op {
 			return put(storetest.Rule(draft, func(r *knowledge.Rule) { r.RuleID = w.published.Key().ID }))
 		}, knowledge.RoleMaintainer},
-		{"edit a draft", func(w world) knowledge.Op { return patch(w.draft, `{"title":"Better"}`) },
-			knowledge.RoleContributor},
-		{"edit another's draft", func(w world) knowledge.Op { return patch(w.another, `{"title":"Better"}`) },
-			knowledge.RoleMaintainer},
+		{
+			"edit a draft", func(w world) knowledge.Op { return patch(w.draft, `{"title":"Better"}`) },
+			knowledge.RoleContributor,
+		},
+		{
+			"edit another's draft", func(w world) knowledge.Op { return patch(w.another, `{"title":"Better"}`) },
+			knowledge.RoleMaintainer,
+		},
 		{"retire another's draft", func(w world) knowledge.Op { return retire(w.another) }, knowledge.RoleMaintainer},
 		{"write over another's draft", func(w world) knowledge.Op {
 			return put(storetest.Rule(draft, func(r *knowledge.Rule) { r.RuleID = w.another.Key().ID }))
 		}, knowledge.RoleMaintainer},
-		{"publish a draft", func(w world) knowledge.Op { return patch(w.draft, `{"status":"ACTIVE"}`) },
-			knowledge.RoleMaintainer},
-		{"publish a draft by leaving its status out",
-			func(w world) knowledge.Op { return patch(w.draft, `{"status":null}`) }, knowledge.RoleMaintainer},
-		{"edit a published rule", func(w world) knowledge.Op { return patch(w.published, `{"title":"Better"}`) },
-			knowledge.RoleMaintainer},
-		{"unpublish a rule", func(w world) knowledge.Op { return patch(w.published, `{"status":"DRAFT"}`) },
-			knowledge.RoleMaintainer},
+		{
+			"publish a draft", func(w world) knowledge.Op { return patch(w.draft, `{"status":"ACTIVE"}`) },
+			knowledge.RoleMaintainer,
+		},
+		{
+			"publish a draft by leaving its status out",
+			func(w world) knowledge.Op { return patch(w.draft, `{"status":null}`) }, knowledge.RoleMaintainer,
+		},
+		{
+			"edit a published rule", func(w world) knowledge.Op { return patch(w.published, `{"title":"Better"}`) },
+			knowledge.RoleMaintainer,
+		},
+		{
+			"unpublish a rule", func(w world) knowledge.Op { return patch(w.published, `{"status":"DRAFT"}`) },
+			knowledge.RoleMaintainer,
+		},
 		{"retire a draft", func(w world) knowledge.Op { return retire(w.draft) }, knowledge.RoleContributor},
-		{"retire a published rule", func(w world) knowledge.Op { return retire(w.published) },
-			knowledge.RoleMaintainer},
+		{
+			"retire a published rule", func(w world) knowledge.Op { return retire(w.published) },
+			knowledge.RoleMaintainer,
+		},
 		{"write a practice", func(world) knowledge.Op { return put(storetest.Practice()) }, knowledge.RoleMaintainer},
-		{"edit a practice", func(w world) knowledge.Op { return patch(w.practice, `{"title":"Better"}`) },
-			knowledge.RoleMaintainer},
+		{
+			"edit a practice", func(w world) knowledge.Op { return patch(w.practice, `{"title":"Better"}`) },
+			knowledge.RoleMaintainer,
+		},
 		{"write a template", func(world) knowledge.Op { return put(storetest.Template()) }, knowledge.RoleMaintainer},
 		{"write a category", func(world) knowledge.Op { return put(storetest.Category()) }, knowledge.RoleMaintainer},
 		{"retire a category", func(w world) knowledge.Op { return retire(w.category) }, knowledge.RoleMaintainer},
-		{"report a violation", func(w world) knowledge.Op { return put(storetest.Violation(w.published.Key().ID)) },
-			knowledge.RoleContributor},
-		{"resolve an own report", func(w world) knowledge.Op { return patch(w.own, `{"status":"resolved"}`) },
-			knowledge.RoleContributor},
+		{
+			"report a violation", func(w world) knowledge.Op { return put(storetest.Violation(w.published.Key().ID)) },
+			knowledge.RoleContributor,
+		},
+		{
+			"resolve an own report", func(w world) knowledge.Op { return patch(w.own, `{"status":"resolved"}`) },
+			knowledge.RoleContributor,
+		},
 		{"waive an own report", func(w world) knowledge.Op {
 			return patch(w.own, `{"status":"waived","waiver_reason":"It is only a test."}`)
 		}, knowledge.RoleMaintainer},
@@ -125,12 +149,16 @@ func TestEveryRoleMayDoWhatItIsFor(t *testing.T) {
 				v.Status, v.WaiverReason = knowledge.ViolationWaived, "It is only a test."
 			}))
 		}, knowledge.RoleMaintainer},
-		{"resolve another's report", func(w world) knowledge.Op { return patch(w.other, `{"status":"resolved"}`) },
-			knowledge.RoleMaintainer},
+		{
+			"resolve another's report", func(w world) knowledge.Op { return patch(w.other, `{"status":"resolved"}`) },
+			knowledge.RoleMaintainer,
+		},
 		{"write over another's report", func(w world) knowledge.Op { return put(w.other) }, knowledge.RoleMaintainer},
 		{"make a principal", func(world) knowledge.Op { return put(storetest.Principal()) }, knowledge.RoleAdmin},
-		{"raise a principal", func(w world) knowledge.Op { return patch(w.principal, `{"role":"admin"}`) },
-			knowledge.RoleAdmin},
+		{
+			"raise a principal", func(w world) knowledge.Op { return patch(w.principal, `{"role":"admin"}`) },
+			knowledge.RoleAdmin,
+		},
 		{"disable a principal", func(w world) knowledge.Op { return retire(w.principal) }, knowledge.RoleAdmin},
 		{"purge a draft", func(w world) knowledge.Op { return knowledge.Op{Verb: knowledge.VerbPurge, Key: w.draft.Key()} }, knowledge.RoleAdmin},
 		{"purge an own report", func(w world) knowledge.Op { return knowledge.Op{Verb: knowledge.VerbPurge, Key: w.own.Key()} }, knowledge.RoleAdmin},
@@ -182,9 +210,11 @@ func TestContributorsWriteIsBoundToWhatWasJudged(t *testing.T) {
 	edit := knowledge.Op{Verb: knowledge.VerbPatch, Key: rule.Key(), Patch: []byte(`{"priority":999}`)}
 	for what, c := range map[string]struct{ before, meanwhile, op knowledge.Op }{
 		"a draft that is published meanwhile": {knowledge.Put(rule, 0), publish, edit},
-		"a draft that is created meanwhile": {knowledge.Put(storetest.Rule(), 0),
+		"a draft that is created meanwhile": {
+			knowledge.Put(storetest.Rule(), 0),
 			knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID = rule.RuleID + "-2" }), 0),
-			knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Status = rule.RuleID+"-2", knowledge.StatusDraft }), 0)},
+			knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Status = rule.RuleID+"-2", knowledge.StatusDraft }), 0),
+		},
 	} {
 		h.own(knowledge.RoleContributor, c.before)
 		h.engine.afterGet = func() { h.must(c.meanwhile) }
@@ -195,16 +225,20 @@ func TestContributorsWriteIsBoundToWhatWasJudged(t *testing.T) {
 	// A version that was not the one judged is a conflict before anything is asked.
 	h.own(knowledge.RoleContributor, knowledge.Put(
 		storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Status = "late", knowledge.StatusDraft }), 0))
-	op := knowledge.Op{Verb: knowledge.VerbPatch, Key: knowledge.Key{Kind: knowledge.KindRule, ID: "late"},
-		Patch: []byte(`{}`), IfVersion: 2}
+	op := knowledge.Op{
+		Verb: knowledge.VerbPatch, Key: knowledge.Key{Kind: knowledge.KindRule, ID: "late"},
+		Patch: []byte(`{}`), IfVersion: 2,
+	}
 	h.engine.afterGet = func() {
 		h.must(knowledge.Op{Verb: knowledge.VerbPatch, Key: op.Key, Patch: []byte(`{"status":"ACTIVE"}`)})
 	}
 	if _, err := h.try(knowledge.RoleContributor, op); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("a version that was published after it was judged: %v, want ErrConflict", err)
 	}
-	missing := knowledge.Op{Verb: knowledge.VerbPatch, Key: knowledge.Key{Kind: knowledge.KindRule, ID: "nobody"},
-		Patch: []byte(`{}`)}
+	missing := knowledge.Op{
+		Verb: knowledge.VerbPatch, Key: knowledge.Key{Kind: knowledge.KindRule, ID: "nobody"},
+		Patch: []byte(`{}`),
+	}
 	if _, err := h.try(knowledge.RoleContributor, missing); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a patch of a missing rule: %v, want ErrNotFound", err)
 	}
@@ -342,8 +376,10 @@ func TestPrincipalsAreSeenByAdminsAlone(t *testing.T) {
 		_, kindErr := h.Changes(ctx, knowledge.ChangeQuery{Kind: knowledge.KindPrincipal})
 		_, keyErr := h.Changes(ctx, knowledge.ChangeQuery{Key: p.Key()})
 		_, searchErr := h.Search(ctx, knowledge.SearchQuery{Text: "Build server"})
-		for what, err := range map[string]error{"Get": getErr, "List": listErr, "Changes of the kind": kindErr,
-			"Changes of the key": keyErr} {
+		for what, err := range map[string]error{
+			"Get": getErr, "List": listErr, "Changes of the kind": kindErr,
+			"Changes of the key": keyErr,
+		} {
 			if role != knowledge.RoleAdmin {
 				h.forbidden(what+" by a "+role, err)
 			} else if err != nil {
@@ -353,8 +389,10 @@ func TestPrincipalsAreSeenByAdminsAlone(t *testing.T) {
 		if searchErr != nil {
 			t.Errorf("Search by a %s: %v", role, searchErr)
 		}
-		if _, err := h.Get(ctx, knowledge.Key{Kind: knowledge.KindPrincipal,
-			ID: "nobody"}); role != knowledge.RoleAdmin {
+		if _, err := h.Get(ctx, knowledge.Key{
+			Kind: knowledge.KindPrincipal,
+			ID:   "nobody",
+		}); role != knowledge.RoleAdmin {
 			h.forbidden("a missing principal, by a "+role, err)
 		}
 	}
@@ -366,8 +404,15 @@ func TestFollowersWhoSeeNoPrincipalsSeeWholeTransactions(t *testing.T) {
 	who := func() knowledge.Op { return knowledge.Put(storetest.Principal(), 0) }
 	var whole int
 	for _, ops := range [][]knowledge.Op{
-		{rule(), who(), rule()}, {who()}, {who(), who()}, {rule()}, {rule(), who()}, {who(), rule()},
-		{rule(), rule(), who(), who()}, {who()}, {who()},
+		{rule(), who(), rule()},
+		{who()},
+		{who(), who()},
+		{rule()},
+		{rule(), who()},
+		{who(), rule()},
+		{rule(), rule(), who(), who()},
+		{who()},
+		{who()},
 	} {
 		h.must(ops...)
 		for _, op := range ops {

@@ -45,21 +45,29 @@ type row struct {
 func problems() []row {
 	return []row{
 		{ErrMalformed, http.StatusBadRequest, "invalid", "The request can't be read"},
-		{ErrPrecondition, http.StatusPreconditionFailed, "precondition_failed",
-			"The document is not as the request expects it"},
+		{
+			ErrPrecondition, http.StatusPreconditionFailed, "precondition_failed",
+			"The document is not as the request expects it",
+		},
 		{ErrTooLarge, http.StatusRequestEntityTooLarge, "too_large", "The request is too large"},
 		{ErrURLTooLong, http.StatusRequestURITooLong, "too_large", "The URL is too long"},
 		{ErrSlow, http.StatusRequestTimeout, "too_slow", "The request came too slowly"},
-		{ErrMediaType, http.StatusUnsupportedMediaType, "unsupported_media_type",
-			"The body is of another type than this path reads"},
-		{ErrNotAcceptable, http.StatusNotAcceptable, "not_acceptable",
-			"The answer has another type than the request accepts"},
+		{
+			ErrMediaType, http.StatusUnsupportedMediaType, "unsupported_media_type",
+			"The body is of another type than this path reads",
+		},
+		{
+			ErrNotAcceptable, http.StatusNotAcceptable, "not_acceptable",
+			"The answer has another type than the request accepts",
+		},
 		{ErrMethod, http.StatusMethodNotAllowed, "method_not_allowed", "The path has no such method"},
 		{ErrNoPath, http.StatusNotFound, "not_found", "There is nothing here"},
 		{store.ErrNotFound, http.StatusNotFound, "not_found", "There is no such document"},
 		{store.ErrConflict, http.StatusConflict, "conflict", "The document is not as its writer saw it"},
-		{store.ErrReused, http.StatusUnprocessableEntity, "reused",
-			"The batch id was already used with different content"},
+		{
+			store.ErrReused, http.StatusUnprocessableEntity, "reused",
+			"The batch id was already used with different content",
+		},
 		{store.ErrGone, http.StatusGone, "gone", "The log no longer reaches back that far"},
 		{store.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "A valid token is needed"},
 		{store.ErrForbidden, http.StatusForbidden, "forbidden", "The caller may not do this"},

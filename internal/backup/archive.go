@@ -19,7 +19,8 @@ import (
 // pack writes files, by their base names, as one archive: tar, compressed, and encrypted if there is a key. When it
 // returns, with size and checksum, the archive is on disk.
 func pack(ctx context.Context, path string, k Key, files []string,
-	progress func(int64)) (size int64, sum string, err error) {
+	progress func(int64),
+) (size int64, sum string, err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // a path of the operator's
 	if err != nil {
 		return 0, "", err
@@ -57,8 +58,10 @@ func packFile(ctx context.Context, tw *tar.Writer, path string, progress func(in
 	if err != nil {
 		return err
 	}
-	err = tw.WriteHeader(&tar.Header{Name: filepath.Base(path), Mode: 0o600, Size: info.Size(),
-		ModTime: info.ModTime().UTC().Truncate(time.Second)})
+	err = tw.WriteHeader(&tar.Header{
+		Name: filepath.Base(path), Mode: 0o600, Size: info.Size(),
+		ModTime: info.ModTime().UTC().Truncate(time.Second),
+	})
 	if err != nil {
 		return err
 	}

@@ -253,7 +253,8 @@ func (e *PgBackRest) Restore(ctx context.Context, target Target, dir string, pro
 }
 
 func (e *PgBackRest) restore(ctx context.Context, p plan, target Target, dir string,
-	progress Progress) (c Copy, err error) {
+	progress Progress,
+) (c Copy, err error) {
 	parent := filepath.Dir(dir)
 	if err := e.room(p.backup, parent); err != nil {
 		return c, err

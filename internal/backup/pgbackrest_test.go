@@ -80,8 +80,10 @@ repo1-path=/elsewhere
 			t.Errorf("the configuration of a scratch restore has %s in it:\n%s", no, got)
 		}
 	}
-	for _, want := range []string{"repo1-path=/mnt/backup/repo", "repo1-cipher-pass=secret", "repo2-path=/mnt/other",
-		"[tenet]\npg1-path=/scratch/data"} {
+	for _, want := range []string{
+		"repo1-path=/mnt/backup/repo", "repo1-cipher-pass=secret", "repo2-path=/mnt/other",
+		"[tenet]\npg1-path=/scratch/data",
+	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the configuration of a scratch restore lacks %s:\n%s", want, got)
 		}
@@ -101,8 +103,10 @@ func TestARestoreLooksAtTheFreeDiskFirst(t *testing.T) {
 
 func TestASetupIsRefusedWhereItWouldNotWork(t *testing.T) {
 	dir := t.TempDir()
-	sound := SetupOptions{Config: "/etc/tenet/pgbackrest.conf", Stanza: "tenet", Dir: "/mnt/backup",
-		Archiving: Archiving{DataDir: dir, Port: 5432, User: "tenet"}}
+	sound := SetupOptions{
+		Config: "/etc/tenet/pgbackrest.conf", Stanza: "tenet", Dir: "/mnt/backup",
+		Archiving: Archiving{DataDir: dir, Port: 5432, User: "tenet"},
+	}
 	if s, err := NewSetup(sound); err != nil ||
 		!strings.Contains(s.PostgreSQL, "archive_command = 'pgbackrest --config=/etc/tenet/pgbackrest.conf --stanza=tenet archive-push %p'") {
 		t.Fatalf("a setup: %+v, %v", s, err)

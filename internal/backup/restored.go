@@ -78,8 +78,10 @@ func startRestored(ctx context.Context, account Account, work, data string) (*re
 	}
 	// Debian keeps a cluster's configuration outside of its data directory, so that a restored one may have none.
 	hba, conf := filepath.Join(work, "pg_hba.conf"), filepath.Join(work, "postgresql.conf")
-	for path, text := range map[string]string{hba: "local all all trust\n",
-		conf: "# of a restored cluster that is being looked over\n"} {
+	for path, text := range map[string]string{
+		hba:  "local all all trust\n",
+		conf: "# of a restored cluster that is being looked over\n",
+	} {
 		if err := errors.Join(writeSynced(path, []byte(text)), account.give(path)); err != nil {
 			return nil, err
 		}

@@ -64,8 +64,10 @@ func tool(name string, arguments any) (*call, error) {
 		"io.modelcontextprotocol/clientInfo":         map[string]string{"name": "bench", "version": "1"},
 	}
 	body, err := json.Marshal(map[string]any{
-		"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": map[string]any{"name": name,
-			"arguments": arguments, "_meta": meta},
+		"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": map[string]any{
+			"name":      name,
+			"arguments": arguments, "_meta": meta,
+		},
 	})
 	return &call{http.MethodPost, "/mcp", string(body), map[string]string{
 		"Accept": "application/json, text/event-stream", "Mcp-Protocol-Version": "2026-07-28",
@@ -113,8 +115,10 @@ func (r *report) tools(t *testing.T, p *process) {
 		{
 			"get_guidance",
 			map[string]any{"paths": []string{"cmd/pay/main.go"}, "task": "add a refund endpoint"},
-			&call{method: http.MethodPost, path: "/api/v1/guidance",
-				body: `{"paths":["cmd/pay/main.go"],"task":"add a refund endpoint"}`},
+			&call{
+				method: http.MethodPost, path: "/api/v1/guidance",
+				body: `{"paths":["cmd/pay/main.go"],"task":"add a refund endpoint"}`,
+			},
 		},
 		{
 			"search",
@@ -170,8 +174,10 @@ func (r *report) hooks(t *testing.T, bin string, p *process) {
 			i, i, strings.Repeat("A sentence that says what the rule asks for, and why. ", 12), glob, i)
 	}
 	file := filepath.Join(tree, "rules.jsonl")
-	for name, text := range map[string]string{file: rules.String(),
-		filepath.Join(tree, ".tenet.yaml"): "packs: [bench]\n"} {
+	for name, text := range map[string]string{
+		file:                               rules.String(),
+		filepath.Join(tree, ".tenet.yaml"): "packs: [bench]\n",
+	} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

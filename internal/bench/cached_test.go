@@ -70,8 +70,10 @@ func samples(t *testing.T, url string) {
 	for i := range 50 {
 		ops = append(ops, knowledge.Put(rule(fmt.Sprintf("bench-%02d", i), sampleCategory, "x"), knowledge.AnyVersion))
 	}
-	if _, err := s.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "bench",
-		Ops: ops}); err != nil {
+	if _, err := s.Apply(t.Context(), knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: "bench",
+		Ops: ops,
+	}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -160,10 +162,14 @@ func (r *report) cachedCosts(t *testing.T, e *env, l *loaded) {
 		one(hand, "/rules/"+sampleDoc))
 	pages := inTurn(t, "page", runTime, one(bare, "/page"), one(ours, page), one(logs, page),
 		one(hand, "/rules?category="+sampleCategory))
-	known := contender{ours, question{paths: []string{doc}, headers: []string{"If-None-Match: " + etag},
-		status: http.StatusNotModified}}
-	bareKnown := contender{bare, question{paths: []string{"/document"}, headers: known.q.headers,
-		status: http.StatusNotModified}}
+	known := contender{ours, question{
+		paths: []string{doc}, headers: []string{"If-None-Match: " + etag},
+		status: http.StatusNotModified,
+	}}
+	bareKnown := contender{bare, question{
+		paths: []string{"/document"}, headers: known.q.headers,
+		status: http.StatusNotModified,
+	}}
 	same := inTurn(t, "304", runTime, bareKnown, known)
 	finds := inTurn(t, "search", runTime, one(ours, search), one(hand, "/search?q="+storegen.CommonWord))
 	ours.extra = pids
@@ -360,8 +366,12 @@ func (r *report) cachedMemory(t *testing.T, e *env, l *loaded) {
 	r.line("| --- | --- | --- | --- | --- | --- |")
 	wishes := uneven(l, 1, 400_000)
 	var packed memory // of the largest warm tier
-	for _, tier := range []struct{ hot, warm int }{{tenth, 0}, {8, 32}, {max(8, tenth*5/2-32), 32},
-		{max(8, tenth*5/2-64), 64}} {
+	for _, tier := range []struct{ hot, warm int }{
+		{tenth, 0},
+		{8, 32},
+		{max(8, tenth*5/2-32), 32},
+		{max(8, tenth*5/2-64), 64},
+	} {
 		p := open(false, tier.hot, tier.warm)
 		first := drive(t, p, 8*time.Second, question{paths: wishes})
 		before := found(t, p)

@@ -289,8 +289,10 @@ func newRules(name string, n int) knowledge.Batch {
 	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "bench"}
 	category := storegen.Categories()[0].Key().ID
 	for i := range n {
-		d := &knowledge.Rule{RuleID: fmt.Sprintf("%s-%d", name, i), Category: category, Title: "Rule " + name,
-			Description: strings.Repeat("What to do and why. ", 40), IsActive: true}
+		d := &knowledge.Rule{
+			RuleID: fmt.Sprintf("%s-%d", name, i), Category: category, Title: "Rule " + name,
+			Description: strings.Repeat("What to do and why. ", 40), IsActive: true,
+		}
 		d.Normalize()
 		b.Ops = append(b.Ops, knowledge.Put(d, knowledge.NoVersion))
 	}
@@ -362,8 +364,10 @@ func (r *report) lag(t *testing.T, s *postgres.Store, made *failover.Store, when
 	}
 	seen := map[knowledge.Seq]time.Time{}
 	wg.Go(func() {
-		w := store.Watch{Feed: made.Mirrored(),
-			Begin: func(context.Context, error) (store.Place, error) { return store.Place{Seq: tail}, nil }}
+		w := store.Watch{
+			Feed:  made.Mirrored(),
+			Begin: func(context.Context, error) (store.Place, error) { return store.Place{Seq: tail}, nil },
+		}
 		w.Changed = func(changes []knowledge.Change) error {
 			now := time.Now()
 			mu.Lock()

@@ -148,8 +148,10 @@ func (r *report) writes(t *testing.T, e *env) {
 				d.RuleID = fmt.Sprintf("%s-%d", d.RuleID, w.size)
 				b.Ops[i] = knowledge.Put(d, 0)
 			}
-			k := slices.Index([]bool{len(list[0]) <= len(list[1]) && len(list[0]) <= len(list[2]),
-				len(list[1]) <= len(list[2]), true}, true)
+			k := slices.Index([]bool{
+				len(list[0]) <= len(list[1]) && len(list[0]) <= len(list[2]),
+				len(list[1]) <= len(list[2]), true,
+			}, true)
 			list[k] = append(list[k], b)
 		})
 		var rates [4][]float64

@@ -135,8 +135,10 @@ func crossings(t *testing.T, from, to *process, writers int) []time.Duration {
 		d := &knowledge.Category{ID: id, Name: id, Description: strings.Repeat("every file that is opened is closed; ",
 			10)}
 		d.Normalize()
-		_, err := c.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "admin",
-			Ops: []knowledge.Op{knowledge.Put(d, knowledge.AnyVersion)}})
+		_, err := c.Apply(ctx, knowledge.Batch{
+			ID: knowledge.NewBatchID(), Actor: "admin",
+			Ops: []knowledge.Op{knowledge.Put(d, knowledge.AnyVersion)},
+		})
 		return err
 	}
 	for i := range writers {

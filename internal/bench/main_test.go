@@ -85,8 +85,10 @@ func startTenet(t *testing.T, bin, dir string, args ...string) *process {
 	t.Helper()
 	addr := freeAddr(t)
 	p := &process{url: "http://" + addr}
-	p.start(t, "/readyz", exec.Command(bin, append([]string{"serve", "--listen", addr, "--data-dir", dir,
-		"--log-level", "error"}, args...)...))
+	p.start(t, "/readyz", exec.Command(bin, append([]string{
+		"serve", "--listen", addr, "--data-dir", dir,
+		"--log-level", "error",
+	}, args...)...))
 	data, err := os.ReadFile(filepath.Join(dir, "admin.token"))
 	if err != nil {
 		t.Fatal(err)
@@ -226,8 +228,10 @@ func ask(t *testing.T, p *process, conns int, d time.Duration, paths []string) l
 
 func askFor(t *testing.T, p *process, conns int, d time.Duration, q question) load {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: conns, DisableCompression: true},
-		Timeout: 30 * time.Second}
+	client := &http.Client{
+		Transport: &http.Transport{MaxIdleConnsPerHost: conns, DisableCompression: true},
+		Timeout:   30 * time.Second,
+	}
 	defer client.CloseIdleConnections()
 	var next, failed atomic.Int64
 	times := make([][]time.Duration, conns)

@@ -19,8 +19,14 @@ import (
 
 // anyRule returns a rule that holds for some files or none, with a check of its own files, of the rule's, or none.
 func anyRule(r *rand.Rand, id string) *knowledge.Rule {
-	globs := [][]string{nil, nil, {"**/*.go"}, {"web/**"}, {"!**/*_test.go"}, {"{cmd,web}/*.ts", "!web/a.ts"},
-		{"**/main.*"}}
+	globs := [][]string{
+		nil, nil,
+		{"**/*.go"},
+		{"web/**"},
+		{"!**/*_test.go"},
+		{"{cmd,web}/*.ts", "!web/a.ts"},
+		{"**/main.*"},
+	}
 	languages := [][]string{nil, nil, {"go"}, {"typescript", "python"}}
 	d := rule(id, "Rule "+id, "c")
 	d.Scope = knowledge.Scope{
@@ -28,8 +34,10 @@ func anyRule(r *rand.Rand, id string) *knowledge.Rule {
 		Languages: languages[r.IntN(len(languages))],
 	}
 	if r.IntN(2) == 0 {
-		d.Checks = []knowledge.Check{{ID: "c", Kind: knowledge.CheckForbid, Pattern: "x",
-			Globs: globs[r.IntN(len(globs))]}}
+		d.Checks = []knowledge.Check{{
+			ID: "c", Kind: knowledge.CheckForbid, Pattern: "x",
+			Globs: globs[r.IntN(len(globs))],
+		}}
 	}
 	return d
 }
@@ -58,8 +66,13 @@ func TestOfAFewFilesAPartSaysWhatTheWholeSays(t *testing.T) {
 		t.Fatalf("%v, %v", whole, err)
 	}
 	left := 0
-	for _, paths := range [][]string{{"main.go"}, {"cmd/a_test.go", "web/a.ts"}, {"web/deep/b.css"}, {"README"},
-		{"x.py", "y/main.rs"}} {
+	for _, paths := range [][]string{
+		{"main.go"},
+		{"cmd/a_test.go", "web/a.ts"},
+		{"web/deep/b.css"},
+		{"README"},
+		{"x.py", "y/main.rs"},
+	} {
 		part := whole.For(paths)
 		left += len(whole.Documents) - len(part.Documents)
 		if diff := cmp.Diff(saysOf(t, whole, paths), saysOf(t, part, paths),

@@ -68,10 +68,14 @@ func TestABundleAtALabelIsWhatStoodThere(t *testing.T) {
 		PackID: "p", Name: "P", IsActive: true, Select: knowledge.Selection{Categories: []string{"a"}},
 		Raise: []knowledge.Raise{{ID: "rule/R-1", Enforcement: "mandatory"}},
 	}
-	repository := &knowledge.Repository{RepositoryID: "acme", Name: "A", Packs: []string{"p"}, Label: "production",
-		IsActive: true}
-	put(t, s, &knowledge.Category{ID: "a", Name: "a", IsActive: true}, &knowledge.Category{ID: "b", Name: "b",
-		IsActive: true})
+	repository := &knowledge.Repository{
+		RepositoryID: "acme", Name: "A", Packs: []string{"p"}, Label: "production",
+		IsActive: true,
+	}
+	put(t, s, &knowledge.Category{ID: "a", Name: "a", IsActive: true}, &knowledge.Category{
+		ID: "b", Name: "b",
+		IsActive: true,
+	})
 	seq := put(t, s, rule("R-1", "one", "a"), rule("R-2", "two", "a"), rule("R-3", "three", "b"), pack)
 	put(t, s, &knowledge.Label{LabelID: "production", Name: "L", Seq: seq, IsActive: true}, repository)
 
@@ -116,8 +120,10 @@ func fetch(t *testing.T, s store.Store, w bundle.Want) *bundle.Bundle {
 // would take.
 func TestWhatRepositoriesTakeIsWhatTheirBundlesHold(t *testing.T) {
 	s := open(t)
-	put(t, s, &knowledge.Category{ID: "a", Name: "a", IsActive: true}, &knowledge.Category{ID: "b", Name: "b",
-		IsActive: true})
+	put(t, s, &knowledge.Category{ID: "a", Name: "a", IsActive: true}, &knowledge.Category{
+		ID: "b", Name: "b",
+		IsActive: true,
+	})
 	seq := put(t, s, rule("R-1", "one", "a"), rule("R-2", "two", "b"),
 		&knowledge.Pack{PackID: "p", Name: "P", IsActive: true, Select: knowledge.Selection{Categories: []string{"a"}}},
 		&knowledge.Pack{
@@ -163,10 +169,14 @@ func TestWhatRepositoriesTakeIsWhatTheirBundlesHold(t *testing.T) {
 // TestWhatHasChangedForARepository compares what a repository took with what it takes now, with and without a label.
 func TestWhatHasChangedForARepository(t *testing.T) {
 	s := open(t)
-	put(t, s, &knowledge.Category{ID: "a", Name: "a", IsActive: true}, &knowledge.Category{ID: "b", Name: "b",
-		IsActive: true})
-	pack := &knowledge.Pack{PackID: "p", Name: "P", IsActive: true,
-		Select: knowledge.Selection{Categories: []string{"a"}}}
+	put(t, s, &knowledge.Category{ID: "a", Name: "a", IsActive: true}, &knowledge.Category{
+		ID: "b", Name: "b",
+		IsActive: true,
+	})
+	pack := &knowledge.Pack{
+		PackID: "p", Name: "P", IsActive: true,
+		Select: knowledge.Selection{Categories: []string{"a"}},
+	}
 	then := put(t, s, rule("R-1", "one", "a"), rule("R-2", "two", "a"), rule("R-3", "three", "b"), pack)
 	label := put(t, s, &knowledge.Label{LabelID: "l", Name: "L", Seq: then, IsActive: true})
 	wide := *pack
@@ -186,8 +196,10 @@ func TestWhatHasChangedForARepository(t *testing.T) {
 			"rule/R-1": "changed", "rule/R-2": "changed", "rule/R-3": "changed", "rule/R-4": "added",
 		}},
 		{"at the end", &knowledge.Repository{Packs: []string{"p"}}, label + 100, map[string]string{}},
-		{"a label that stands still", &knowledge.Repository{Packs: []string{"p"}, Label: "l"}, label,
-			map[string]string{}},
+		{
+			"a label that stands still", &knowledge.Repository{Packs: []string{"p"}, Label: "l"}, label,
+			map[string]string{},
+		},
 	} {
 		told(t, s, c.what, c.r, c.seq, c.want)
 	}

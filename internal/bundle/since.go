@@ -15,7 +15,8 @@ const maxMoved = 2000
 // Since returns what has changed for a repository since a change of the log, newest first; more is true if there were
 // too many changes to read all. For a repository at a label these are the effects of moving the label.
 func Since(ctx context.Context, s store.Past, r *knowledge.Repository,
-	seq knowledge.Seq) (moves []store.FleetMove, more bool, err error) {
+	seq knowledge.Seq,
+) (moves []store.FleetMove, more bool, err error) {
 	now, err := stand(ctx, s, r.Label)
 	if err != nil {
 		return nil, false, err
@@ -77,7 +78,8 @@ func (v *view) before(ctx context.Context, seq knowledge.Seq) (*view, error) {
 
 // newestOf returns the newest change of each document after one change and up to another, newest first; 0 for the end.
 func newestOf(ctx context.Context, s store.Feed, from,
-	to knowledge.Seq) (list []knowledge.Change, more bool, err error) {
+	to knowledge.Seq,
+) (list []knowledge.Change, more bool, err error) {
 	seen := map[knowledge.Key]bool{}
 	looked := 0
 	for before := to + 1; looked < maxMoved; {

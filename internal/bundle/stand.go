@@ -90,8 +90,10 @@ func (v *view) compose(ctx context.Context, packs []string) (*knowledge.Composit
 // each calls fn with every active document of the view.
 func (v *view) each(ctx context.Context, fn func(*knowledge.Record) error) error {
 	for _, kind := range kinds() {
-		err := store.All(ctx, v.s, knowledge.Query{Kind: kind,
-			Order: knowledge.OrderID}, func(r *knowledge.Record) error {
+		err := store.All(ctx, v.s, knowledge.Query{
+			Kind:  kind,
+			Order: knowledge.OrderID,
+		}, func(r *knowledge.Record) error {
 			if _, other := v.moved[r.Key]; other || !r.Active {
 				return nil
 			}

@@ -26,16 +26,22 @@ func TestMemoryIsTheSmallestLimitThatHolds(t *testing.T) {
 		want  Memory
 	}{
 		"nothing is told": {nil, Memory{Of: "the machine"}},
-		"a machine": {map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/\n"},
-			Memory{Bytes: 16384000 << 10, Of: "the machine"}},
+		"a machine": {
+			map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/\n"},
+			Memory{Bytes: 16384000 << 10, Of: "the machine"},
+		},
 		"a container": {
-			map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/\n",
-				"sys/fs/cgroup/memory.max": "1073741824\n"},
+			map[string]string{
+				"proc/meminfo": machine, "proc/self/cgroup": "0::/\n",
+				"sys/fs/cgroup/memory.max": "1073741824\n",
+			},
 			Memory{Bytes: 1 << 30, Of: "the container", Own: true},
 		},
 		"a container without a limit": {
-			map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/\n",
-				"sys/fs/cgroup/memory.max": "max\n"},
+			map[string]string{
+				"proc/meminfo": machine, "proc/self/cgroup": "0::/\n",
+				"sys/fs/cgroup/memory.max": "max\n",
+			},
 			Memory{Bytes: 16384000 << 10, Of: "the machine"},
 		},
 		"a service in a slice": {
@@ -69,13 +75,17 @@ func TestMemoryIsTheSmallestLimitThatHolds(t *testing.T) {
 			Memory{Bytes: 16384000 << 10, Of: "the machine"},
 		},
 		"a limit above the machine's memory": {
-			map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/\n",
-				"sys/fs/cgroup/memory.max": "99999999999999\n"},
+			map[string]string{
+				"proc/meminfo": machine, "proc/self/cgroup": "0::/\n",
+				"sys/fs/cgroup/memory.max": "99999999999999\n",
+			},
 			Memory{Bytes: 16384000 << 10, Of: "the machine"},
 		},
 		"nonsense": {
-			map[string]string{"proc/meminfo": "MemTotal: lots kB\n", "proc/self/cgroup": "what\n0::/../..\n",
-				"sys/fs/cgroup/memory.max": "a few\n"},
+			map[string]string{
+				"proc/meminfo": "MemTotal: lots kB\n", "proc/self/cgroup": "what\n0::/../..\n",
+				"sys/fs/cgroup/memory.max": "a few\n",
+			},
 			Memory{Of: "the machine"},
 		},
 	} {

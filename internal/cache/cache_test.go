@@ -322,8 +322,10 @@ func TestAScanLeavesNothingBehind(t *testing.T) {
 		if err := store.All(ctx, s, knowledge.Query{Kind: knowledge.KindRule}, func(*knowledge.Record) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Search(ctx, knowledge.SearchQuery{Text: "descriptors",
-			Kinds: []knowledge.Kind{knowledge.KindRule}}); err != nil {
+		if _, err := s.Search(ctx, knowledge.SearchQuery{
+			Text:  "descriptors",
+			Kinds: []knowledge.Kind{knowledge.KindRule},
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -69,8 +69,10 @@ func TestAnEditCostsNoList(t *testing.T) {
 	await(t, "the feed is level", func() bool { return s.Followed() == 2 })
 	q := knowledge.Query{Kind: knowledge.KindRule}
 	list(t, s, q)
-	receipt, err := s.Apply(t.Context(), storetest.Batch(knowledge.Op{Verb: knowledge.VerbPatch, Key: key,
-		Patch: []byte(`{"description":"new"}`)}))
+	receipt, err := s.Apply(t.Context(), storetest.Batch(knowledge.Op{
+		Verb: knowledge.VerbPatch, Key: key,
+		Patch: []byte(`{"description":"new"}`),
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,8 +32,10 @@ func openSQLite(t testing.TB) *sqlite.Store {
 func questions() (lists []knowledge.Query, searches []knowledge.SearchQuery) {
 	for _, kind := range knowledge.Kinds() {
 		for _, order := range knowledge.Orders() {
-			for _, activity := range []knowledge.Activity{knowledge.ActiveOnly, knowledge.RetiredOnly,
-				knowledge.AnyActivity} {
+			for _, activity := range []knowledge.Activity{
+				knowledge.ActiveOnly, knowledge.RetiredOnly,
+				knowledge.AnyActivity,
+			} {
 				lists = append(lists, knowledge.Query{Kind: kind, Order: order, Activity: activity, Limit: 5})
 			}
 		}
@@ -42,8 +44,10 @@ func questions() (lists []knowledge.Query, searches []knowledge.SearchQuery) {
 		for i := range 3 {
 			lists = append(lists,
 				knowledge.Query{Kind: kind, Category: fmt.Sprintf("category-%d", i)},
-				knowledge.Query{Kind: kind, Category: fmt.Sprintf("category-%d", i), Order: knowledge.OrderTitle,
-					Activity: knowledge.AnyActivity},
+				knowledge.Query{
+					Kind: kind, Category: fmt.Sprintf("category-%d", i), Order: knowledge.OrderTitle,
+					Activity: knowledge.AnyActivity,
+				},
 				knowledge.Query{Kind: kind, Category: fmt.Sprintf("category-%d", i), Order: knowledge.OrderUpdated},
 				knowledge.Query{Kind: kind, Tag: fmt.Sprintf("tag%d", i)},
 				knowledge.Query{Kind: kind, Language: fmt.Sprintf("language%d", i)})
@@ -56,8 +60,10 @@ func questions() (lists []knowledge.Query, searches []knowledge.SearchQuery) {
 	lists = append(lists, knowledge.Query{Kind: knowledge.KindRule, Status: knowledge.StatusDraft},
 		knowledge.Query{Kind: knowledge.KindRule, Enforcement: "optional"})
 	for _, text := range []string{"alpha", "beta -alpha", "title:gamma", "tag1"} {
-		searches = append(searches, knowledge.SearchQuery{Text: text}, knowledge.SearchQuery{Text: text,
-			Kinds: []knowledge.Kind{knowledge.KindRule}, Category: "category-1"})
+		searches = append(searches, knowledge.SearchQuery{Text: text}, knowledge.SearchQuery{
+			Text:  text,
+			Kinds: []knowledge.Kind{knowledge.KindRule}, Category: "category-1",
+		})
 	}
 	return lists, searches
 }

@@ -191,8 +191,10 @@ func (r *reader) read(ctx context.Context) error {
 	case n < 57:
 		return r.get(store.WithFresh(ctx), "fresh get")
 	case n < 85: // pushes what is checked out of the hot tier
-		_, err := r.s.Get(ctx, knowledge.Key{Kind: knowledge.KindPractice,
-			ID: fmt.Sprintf("ballast-%d", r.rnd.IntN(ballast))})
+		_, err := r.s.Get(ctx, knowledge.Key{
+			Kind: knowledge.KindPractice,
+			ID:   fmt.Sprintf("ballast-%d", r.rnd.IntN(ballast)),
+		})
 		return err
 	case n < 97:
 		return r.list(ctx)
@@ -249,8 +251,10 @@ func (r *reader) list(ctx context.Context) error {
 func (r *reader) search(ctx context.Context) error {
 	found := func(st state) bool { return st.there && st.active }
 	oldest := r.begin(r.h.docs...)
-	hits, err := r.s.Search(ctx, knowledge.SearchQuery{Text: "descriptors",
-		Kinds: []knowledge.Kind{knowledge.KindRule}})
+	hits, err := r.s.Search(ctx, knowledge.SearchQuery{
+		Text:  "descriptors",
+		Kinds: []knowledge.Kind{knowledge.KindRule},
+	})
 	if err != nil {
 		return err
 	}
@@ -513,8 +517,10 @@ func (b *broken) Apply(ctx context.Context, batch knowledge.Batch) (knowledge.Re
 }
 
 func TestTheCheckerFindsBrokenCaches(t *testing.T) {
-	for _, bug := range []string{"", "stamps after the load", "stamps before the commit", "deletes and does not stamp",
-		"never stamps"} {
+	for _, bug := range []string{
+		"", "stamps after the load", "stamps before the commit", "deletes and does not stamp",
+		"never stamps",
+	} {
 		t.Run("bug="+strings.ReplaceAll(bug, " ", "_"), func(t *testing.T) {
 			src := raceSource(t)
 			s := &broken{Store: src, bug: bug, stamps: new(stamps), items: map[string]*item{}}

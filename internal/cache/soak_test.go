@@ -64,8 +64,10 @@ func TestSoakMemoryStaysWithinTheBudget(t *testing.T) {
 	gcBefore, allBefore := collecting()
 	for i := 0; read < 3*budget; i++ {
 		if i%200 == 0 {
-			page, err := s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule,
-				Tag: strconv.Itoa(1_000_000 + i)})
+			page, err := s.List(t.Context(), knowledge.Query{
+				Kind: knowledge.KindRule,
+				Tag:  strconv.Itoa(1_000_000 + i),
+			})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -146,8 +146,10 @@ func (s *source) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 	for i := range b.Ops {
 		if got := s.version(b.Ops[i].Key); b.Ops[i].IfVersion > 0 && got != b.Ops[i].IfVersion {
 			s.mu.Unlock()
-			return knowledge.Receipt{}, &store.ConflictError{Key: b.Ops[i].Key, Op: i, Want: b.Ops[i].IfVersion,
-				Got: got}
+			return knowledge.Receipt{}, &store.ConflictError{
+				Key: b.Ops[i].Key, Op: i, Want: b.Ops[i].IfVersion,
+				Got: got,
+			}
 		}
 	}
 	for i := range b.Ops {
@@ -178,8 +180,10 @@ func (s *source) apply(b *knowledge.Batch, op *knowledge.Op, more bool) *knowled
 	if err != nil {
 		panic(err) // a test's own mistake
 	}
-	c := knowledge.Change{Batch: b.ID, Verb: op.Verb, Key: op.Key, Actor: b.Actor, More: more,
-		Version: s.past[op.Key] + 1}
+	c := knowledge.Change{
+		Batch: b.ID, Verb: op.Verb, Key: op.Key, Actor: b.Actor, More: more,
+		Version: s.past[op.Key] + 1,
+	}
 	if before != nil {
 		c.Version = before.Version + 1
 	}

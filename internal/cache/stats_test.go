@@ -106,8 +106,10 @@ func TestAPoorRatioIsToldOnceAnHourAndOnlyWhenThereIsEnoughToJudge(t *testing.T)
 		run(t, s)
 		miss := func(n int) {
 			for i := range n {
-				if _, err := s.Get(t.Context(), knowledge.Key{Kind: knowledge.KindRule,
-					ID: fmt.Sprint(i, time.Now().UnixNano())}); !errors.Is(err, store.ErrNotFound) {
+				if _, err := s.Get(t.Context(), knowledge.Key{
+					Kind: knowledge.KindRule,
+					ID:   fmt.Sprint(i, time.Now().UnixNano()),
+				}); !errors.Is(err, store.ErrNotFound) {
 					t.Fatal(err)
 				}
 			}

@@ -136,8 +136,10 @@ func TestPrincipalsStayOutOfTheWarmTier(t *testing.T) {
 	if st := s.Stats(); st.EvictedRoom == 0 {
 		t.Error("nothing was evicted")
 	}
-	for _, rec := range list(t, s, knowledge.Query{Kind: knowledge.KindPrincipal,
-		Activity: knowledge.AnyActivity}).Records {
+	for _, rec := range list(t, s, knowledge.Query{
+		Kind:     knowledge.KindPrincipal,
+		Activity: knowledge.AnyActivity,
+	}).Records {
 		if _, ok := s.mem.warm.head(slotOf(rec.Key)); ok {
 			t.Errorf("%s is in the warm tier", rec.Key)
 		}

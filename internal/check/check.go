@@ -24,7 +24,7 @@ const (
 	MaxFile     = 4 << 20 // bytes; larger files are skipped
 	MaxFindings = 1000    // in total
 	maxOfOne    = 50      // of one check in one file
-	// places of one check in one file that are compared with earlier findings; more are reported as [Skipped]
+	// places of one check in one file that are compared with earlier findings; more are reported as [Skipped].
 	maxLooked = 20_000
 	maxKnown  = 200_000 // earlier findings; those beyond count as new
 )
@@ -211,8 +211,10 @@ func (s *Set) runSince(files, before []File, over func() bool) *Result {
 }
 
 func (s *Set) run(files []File, known map[string]bool, over func() bool) *Result {
-	r := &Result{Decision: Allow, Findings: []Finding{}, Skipped: []Skipped{}, Rules: len(s.rules),
-		looked: map[string]bool{}, broken: map[string]bool{}}
+	r := &Result{
+		Decision: Allow, Findings: []Finding{}, Skipped: []Skipped{}, Rules: len(s.rules),
+		looked: map[string]bool{}, broken: map[string]bool{},
+	}
 	for i := range files {
 		f := &files[i]
 		clean, err := knowledge.CleanPath(f.Path)

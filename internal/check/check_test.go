@@ -50,8 +50,13 @@ func TestWhatIsFound(t *testing.T) {
 		file       File
 		want       []string
 	}{
-		{"nothing", []*knowledge.Rule{ruleWith("A", "mandatory", goFiles, forbid("x", "password"))}, nil,
-			File{Path: "a.go", Content: []byte("fine\n")}, []string{Allow}},
+		{
+			"nothing",
+			[]*knowledge.Rule{ruleWith("A", "mandatory", goFiles, forbid("x", "password"))},
+			nil,
+			File{Path: "a.go", Content: []byte("fine\n")},
+			[]string{Allow},
+		},
 		{
 			"a line each",
 			[]*knowledge.Rule{ruleWith("A", "mandatory", goFiles, forbid("x", "pass(word)?"))},
@@ -59,12 +64,27 @@ func TestWhatIsFound(t *testing.T) {
 			File{Path: "d/a.go", Content: []byte("é pass pass\n\npassword")},
 			[]string{"d/a.go:1:3 A/x", "d/a.go:3:1 A/x", Deny},
 		},
-		{"ends of lines", []*knowledge.Rule{ruleWith("A", "optional", goFiles, forbid("x", "^b$"))}, nil,
-			File{Path: "a.go", Content: []byte("ab\nb\n")}, []string{"a.go:2:1 A/x", Warn}},
-		{"excluded", []*knowledge.Rule{ruleWith("A", "mandatory", goFiles, forbid("x", "b"))}, nil,
-			File{Path: "a_test.go", Content: []byte("b")}, []string{Allow}},
-		{"globs of its own", []*knowledge.Rule{ruleWith("A", "mandatory", goFiles, forbid("x", "b", "*.md"))}, nil,
-			File{Path: "a.md", Content: []byte("b")}, []string{"a.md:1:1 A/x", Deny}},
+		{
+			"ends of lines",
+			[]*knowledge.Rule{ruleWith("A", "optional", goFiles, forbid("x", "^b$"))},
+			nil,
+			File{Path: "a.go", Content: []byte("ab\nb\n")},
+			[]string{"a.go:2:1 A/x", Warn},
+		},
+		{
+			"excluded",
+			[]*knowledge.Rule{ruleWith("A", "mandatory", goFiles, forbid("x", "b"))},
+			nil,
+			File{Path: "a_test.go", Content: []byte("b")},
+			[]string{Allow},
+		},
+		{
+			"globs of its own",
+			[]*knowledge.Rule{ruleWith("A", "mandatory", goFiles, forbid("x", "b", "*.md"))},
+			nil,
+			File{Path: "a.md", Content: []byte("b")},
+			[]string{"a.md:1:1 A/x", Deny},
+		},
 		{
 			"by language",
 			[]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{Languages: []string{"python"}},
@@ -128,8 +148,10 @@ func TestWhatIsFound(t *testing.T) {
 		{
 			"exempt",
 			[]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{}, forbid("x", "b"))},
-			[]knowledge.Exemption{{Rule: "A", Paths: []string{"old/**"}, Reason: "r",
-				Until: knowledge.At(now.Add(time.Hour))}},
+			[]knowledge.Exemption{{
+				Rule: "A", Paths: []string{"old/**"}, Reason: "r",
+				Until: knowledge.At(now.Add(time.Hour)),
+			}},
 			File{Path: "old/a", Content: []byte("b")},
 			[]string{"old/a:1:1 A/x exempt", Allow},
 		},
@@ -143,8 +165,10 @@ func TestWhatIsFound(t *testing.T) {
 		{
 			"an exemption of elsewhere",
 			[]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{}, forbid("x", "b"))},
-			[]knowledge.Exemption{{Rule: "A", Paths: []string{"old/**"}, Reason: "r",
-				Until: knowledge.At(now.Add(time.Hour))}},
+			[]knowledge.Exemption{{
+				Rule: "A", Paths: []string{"old/**"}, Reason: "r",
+				Until: knowledge.At(now.Add(time.Hour)),
+			}},
 			File{Path: "new/a", Content: []byte("b")},
 			[]string{"new/a:1:1 A/x", Deny},
 		},
@@ -156,11 +180,15 @@ func TestWhatIsFound(t *testing.T) {
 }
 
 func TestDraftsAndRetiredRulesFindNothing(t *testing.T) {
-	draft := ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid,
-		Pattern: "b"})
+	draft := ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{
+		ID: "x", Kind: knowledge.CheckForbid,
+		Pattern: "b",
+	})
 	draft.Status = knowledge.StatusDraft
-	gone := ruleWith("B", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid,
-		Pattern: "b"})
+	gone := ruleWith("B", "mandatory", knowledge.Scope{}, knowledge.Check{
+		ID: "x", Kind: knowledge.CheckForbid,
+		Pattern: "b",
+	})
 	gone.IsActive = false
 	if r := NewSet([]*knowledge.Rule{draft, gone}, nil,
 		time.Now()).Run([]File{{Path: "a", Content: []byte("b")}}); len(r.Findings) > 0 || r.Rules > 0 {
@@ -189,8 +217,11 @@ func TestALargeFileOfMatchesIsBounded(t *testing.T) {
 	s := NewSet([]*knowledge.Rule{ruleWith("A", "mandatory", knowledge.Scope{},
 		knowledge.Check{ID: "x", Kind: knowledge.CheckForbid, Pattern: "b"})}, nil, time.Now())
 	text := []byte(strings.Repeat("b\n", 1<<20))
-	r := s.Run([]File{{Path: "a", Content: text, Lines: []int{1 << 20}}, {Path: "b", Content: text},
-		{Path: "c", Content: make([]byte, MaxFile+1)}})
+	r := s.Run([]File{
+		{Path: "a", Content: text, Lines: []int{1 << 20}},
+		{Path: "b", Content: text},
+		{Path: "c", Content: make([]byte, MaxFile+1)},
+	})
 	if len(r.Findings) != 1+maxOfOne || len(r.Skipped) != 1 {
 		t.Errorf("%d findings, skipped %v", len(r.Findings), r.Skipped)
 	}
@@ -204,8 +235,10 @@ func TestNothingHidesWhatDenies(t *testing.T) {
 	}
 	s := NewSet([]*knowledge.Rule{
 		ruleWith("A", "recommended", knowledge.Scope{}, checks...),
-		ruleWith("Z", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid,
-			Pattern: "bad"}),
+		ruleWith("Z", "mandatory", knowledge.Scope{}, knowledge.Check{
+			ID: "x", Kind: knowledge.CheckForbid,
+			Pattern: "bad",
+		}),
 	}, nil, time.Now())
 	r := s.Run([]File{{Path: "a", Content: []byte(strings.Repeat("b\n", 60))}, {Path: "z", Content: []byte("bad\n")}})
 	_, violated, _ := r.Outcomes()
@@ -261,8 +294,10 @@ func TestACheckEndsWithItsContext(t *testing.T) {
 // TestALongLineIsSearchedOnce has a pattern that looks through the rest of the file at each of its matches: as many
 // looks as there are matches would take hours.
 func TestALongLineIsSearchedOnce(t *testing.T) {
-	rule := ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid,
-		Pattern: "a(?s:.*b)?"})
+	rule := ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{
+		ID: "x", Kind: knowledge.CheckForbid,
+		Pattern: "a(?s:.*b)?",
+	})
 	r := NewSet([]*knowledge.Rule{rule}, nil,
 		time.Now()).Run([]File{{Path: "a", Content: bytes.Repeat([]byte{'a'}, 1<<20)}})
 	if want := []string{"a:1:1 A/x", Deny}; cmp.Diff(want, places(r)) != "" {
@@ -276,8 +311,10 @@ func TestReportsOpenAndResolve(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	rule := ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{ID: "x", Kind: knowledge.CheckForbid,
-		Pattern: "bad"})
+	rule := ruleWith("A", "mandatory", knowledge.Scope{}, knowledge.Check{
+		ID: "x", Kind: knowledge.CheckForbid,
+		Pattern: "bad",
+	})
 	category := &knowledge.Category{ID: "security", Name: "Security", IsActive: true}
 	category.Normalize()
 	if _, err := s.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "me", Ops: []knowledge.Op{
@@ -314,8 +351,10 @@ func TestReportsOpenAndResolve(t *testing.T) {
 // TestOutcomesTellWhatBecameOfEachRule has rules that are followed, broken, exempt, and not looked for at all.
 func TestOutcomesTellWhatBecameOfEachRule(t *testing.T) {
 	var rules []*knowledge.Rule
-	for id, glob := range map[string]string{"KEPT": "**/*.go", "BROKEN": "**/*.go", "EXEMPT": "**/*.go",
-		"ELSEWHERE": "**/*.py"} {
+	for id, glob := range map[string]string{
+		"KEPT": "**/*.go", "BROKEN": "**/*.go", "EXEMPT": "**/*.go",
+		"ELSEWHERE": "**/*.py",
+	} {
 		r := &knowledge.Rule{RuleID: id, Status: knowledge.StatusActive, IsActive: true, Enforcement: "mandatory"}
 		pattern := "x"
 		if id == "KEPT" {

@@ -86,8 +86,10 @@ func Report(ctx context.Context, s store.Store, actor, repository string, checke
 		}
 		if v, ok := d.(*knowledge.Violation); ok && v.Source == source && slices.Contains(checked, v.Path) {
 			t.Resolved++
-			ops = append(ops, knowledge.Op{Verb: knowledge.VerbPatch, Key: rec.Key,
-				Patch: []byte(`{"status":"resolved"}`), IfVersion: rec.Version})
+			ops = append(ops, knowledge.Op{
+				Verb: knowledge.VerbPatch, Key: rec.Key,
+				Patch: []byte(`{"status":"resolved"}`), IfVersion: rec.Version,
+			})
 		}
 	}
 	for part := range slices.Chunk(ops, reportOps) {
@@ -101,8 +103,10 @@ func Report(ctx context.Context, s store.Store, actor, repository string, checke
 
 func openReports(ctx context.Context, s store.Store, repository string) (map[string]*knowledge.Record, error) {
 	open := map[string]*knowledge.Record{}
-	q := knowledge.Query{Kind: knowledge.KindViolation, Repository: repository, Status: knowledge.ViolationOpen,
-		Limit: knowledge.MaxLimit}
+	q := knowledge.Query{
+		Kind: knowledge.KindViolation, Repository: repository, Status: knowledge.ViolationOpen,
+		Limit: knowledge.MaxLimit,
+	}
 	for {
 		page, err := s.List(ctx, q)
 		if err != nil {

@@ -43,8 +43,10 @@ func problem(w http.ResponseWriter, status int, body string) {
 var key = knowledge.Key{Kind: knowledge.KindRule, ID: "SEC-001"}
 
 func TestAnAddressThatIsNoTenetsIsRefused(t *testing.T) {
-	for _, url := range []string{"", "localhost:8420", "ftp://x", "http://", "http://user:secret@host",
-		"http://host/?a=b", "http://[::1", "http://host/#x"} {
+	for _, url := range []string{
+		"", "localhost:8420", "ftp://x", "http://", "http://user:secret@host",
+		"http://host/?a=b", "http://[::1", "http://host/#x",
+	} {
 		_, err := client.New(client.Options{URL: url})
 		if err == nil {
 			t.Errorf("%q was taken for an address", url)
@@ -67,8 +69,10 @@ func TestErrorsAreRebuiltFromProblems(t *testing.T) {
 			&store.ConflictError{Key: key, Op: 2, Want: -1, Got: 7},
 		},
 		{"gone", 410, `{"code":"gone","oldest":12}`, &store.GoneError{Oldest: 12}},
-		{"forbidden", 403, `{"code":"forbidden","detail":"only admins purge"}`,
-			&store.ForbiddenError{Reason: "only admins purge"}},
+		{
+			"forbidden", 403, `{"code":"forbidden","detail":"only admins purge"}`,
+			&store.ForbiddenError{Reason: "only admins purge"},
+		},
 		{
 			"invalid", 422, `{"code":"invalid","errors":[{"pointer":"/title","detail":"missing"}]}`,
 			&knowledge.InvalidError{Faults: []knowledge.Fault{{Pointer: "/title", Detail: "missing"}}},
@@ -77,12 +81,16 @@ func TestErrorsAreRebuiltFromProblems(t *testing.T) {
 			"a bad query", 400, `{"code":"invalid","query":true,"errors":[{"pointer":"/limit","detail":"too large"}]}`,
 			&knowledge.InvalidError{Query: true, Faults: []knowledge.Fault{{Pointer: "/limit", Detail: "too large"}}},
 		},
-		{"too large", 413, `{"code":"too_large","detail":"at most 5"}`,
-			&knowledge.InvalidError{Faults: []knowledge.Fault{{Detail: "at most 5"}}}},
+		{
+			"too large", 413, `{"code":"too_large","detail":"at most 5"}`,
+			&knowledge.InvalidError{Faults: []knowledge.Fault{{Detail: "at most 5"}}},
+		},
 		{
 			"unavailable", 503, `{"code":"unavailable","detail":"disk full","retry_after":30,"halt":true,"read_only":true,"not_done":true}`,
-			&store.UnavailableError{Reason: "disk full", RetryAfter: 30 * time.Second, Halt: true, ReadOnly: true,
-				NotDone: true},
+			&store.UnavailableError{
+				Reason: "disk full", RetryAfter: 30 * time.Second, Halt: true, ReadOnly: true,
+				NotDone: true,
+			},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -162,8 +170,10 @@ func TestAnUnavailableTenetIsAskedAgain(t *testing.T) {
 	if rec.Key != key || rec.Source != knowledge.SourceMirror || calls.Load() != 3 {
 		t.Errorf("got %+v after %d calls", rec, calls.Load())
 	}
-	want := knowledge.Level{Mode: knowledge.ModeDegraded,
-		AsOf: knowledge.At(time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC))}
+	want := knowledge.Level{
+		Mode: knowledge.ModeDegraded,
+		AsOf: knowledge.At(time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)),
+	}
 	if got := s.Level(); got != want {
 		t.Errorf("level %+v, want %+v", got, want)
 	}
@@ -211,8 +221,10 @@ func TestAWriteIsSentAgainUnderItsOwnID(t *testing.T) {
 			"kind": "rule", "id": key.ID, "verb": "put", "version": 1, "document": json.RawMessage(ruleJSON(t)),
 		}}})
 	})
-	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "a",
-		Ops: []knowledge.Op{{Verb: knowledge.VerbRetire, Key: key}}}
+	b := knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: "a",
+		Ops: []knowledge.Op{{Verb: knowledge.VerbRetire, Key: key}},
+	}
 	r, err := s.Apply(t.Context(), b)
 	if err != nil {
 		t.Fatal(err)
@@ -233,8 +245,10 @@ func TestARefusedConnectionSaysThatNothingWasDone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "a",
-		Ops: []knowledge.Op{{Verb: knowledge.VerbRetire, Key: key}}})
+	_, err = s.Apply(t.Context(), knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: "a",
+		Ops: []knowledge.Op{{Verb: knowledge.VerbRetire, Key: key}},
+	})
 	e, ok := errors.AsType[*store.UnavailableError](err)
 	if !ok || !e.NotDone || !strings.Contains(e.Error(), url) {
 		t.Errorf("got %v, want an UnavailableError that names %s and says that nothing was done", err, url)

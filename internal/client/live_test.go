@@ -104,8 +104,10 @@ func changeText(t *testing.T, seq knowledge.Seq) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := knowledge.Change{Seq: seq, Verb: knowledge.VerbPut, Key: r.Key, Version: 1, Record: r, Actor: "someone",
-		Chain: [32]byte{byte(seq)}}
+	c := knowledge.Change{
+		Seq: seq, Verb: knowledge.VerbPut, Key: r.Key, Version: 1, Record: r, Actor: "someone",
+		Chain: [32]byte{byte(seq)},
+	}
 	b, err := json.Marshal(c)
 	if err != nil {
 		t.Fatal(err)
@@ -127,8 +129,10 @@ func types(list []LiveMessage) string {
 func TestAWatchGoesOnWhereItsStreamEnded(t *testing.T) {
 	got, s, err := watch(t, Watch{After: knowledge.Mark{Seq: 3}}, 9,
 		step{messages: []string{fmt.Sprintf(hello, 3), changeText(t, 4), changeText(t, 5)}},
-		step{status: http.StatusServiceUnavailable,
-			problem: `{"code":"unavailable","retry_after":0.1,"detail":"not now"}`},
+		step{
+			status:  http.StatusServiceUnavailable,
+			problem: `{"code":"unavailable","retry_after":0.1,"detail":"not now"}`,
+		},
 		step{messages: []string{
 			fmt.Sprintf(hello, 5), changeText(t, 5), changeText(t, 6), `{"type":"ping","seq":8,"mode":"normal"}`,
 			`{"type":"bye","seq":9,"retry_ms":1,"why":"stops"}`,
@@ -160,8 +164,10 @@ func TestAWatchFromTheTailGoesOnWhereItBegan(t *testing.T) {
 		Tail: true, Kinds: []knowledge.Kind{knowledge.KindRule, knowledge.KindPractice},
 		Categories: []string{"security"},
 		Keys:       []knowledge.Key{{Kind: knowledge.KindRule, ID: "A"}}, NoDocuments: true,
-	}, 3, step{messages: []string{fmt.Sprintf(hello, 7)}}, step{messages: []string{fmt.Sprintf(hello, 7)},
-		silent: true})
+	}, 3, step{messages: []string{fmt.Sprintf(hello, 7)}}, step{
+		messages: []string{fmt.Sprintf(hello, 7)},
+		silent:   true,
+	})
 	if !errors.Is(err, errEnough) {
 		t.Fatal(err)
 	}

@@ -76,8 +76,10 @@ func errorOf(p *api.Problem, status int) error {
 		}
 		return gone
 	case "unauthenticated":
-		return &refused{"not authenticated: " + strings.TrimPrefix(said(p), "not authenticated: "),
-			store.ErrUnauthenticated}
+		return &refused{
+			"not authenticated: " + strings.TrimPrefix(said(p), "not authenticated: "),
+			store.ErrUnauthenticated,
+		}
 	case "forbidden":
 		return &store.ForbiddenError{Reason: strings.TrimPrefix(said(p), "forbidden: "), Right: p.Right}
 	case "invalid":

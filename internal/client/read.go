@@ -55,8 +55,10 @@ func (s *Store) ListAt(ctx context.Context, l *knowledge.Label, q knowledge.Quer
 	if err := s.checked(func() error { return checkList(q) }); err != nil {
 		return nil, err
 	}
-	a, err := s.do(ctx, request{method: http.MethodGet, path: "/api/v1/" + q.Kind.Plural(),
-		query: at(listParameters(&q), l)})
+	a, err := s.do(ctx, request{
+		method: http.MethodGet, path: "/api/v1/" + q.Kind.Plural(),
+		query: at(listParameters(&q), l),
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -70,17 +70,26 @@ func TestWhatDoesNotFitTogetherIsRefused(t *testing.T) {
 		pointer string
 		says    string
 	}{
-		"a ring over what is there": {[]knowledge.Document{pack("base", extends("top"))}, "/ops/0/document/extends/0",
-			"base → top → middle → base"},
+		"a ring over what is there": {
+			[]knowledge.Document{pack("base", extends("top"))},
+			"/ops/0/document/extends/0",
+			"base → top → middle → base",
+		},
 		"a ring within one batch": {
-			[]knowledge.Document{pack("x", extends("y")), pack("y", extends("x"))}, "/ops/0/document/extends/0",
+			[]knowledge.Document{pack("x", extends("y")), pack("y", extends("x"))},
+			"/ops/0/document/extends/0",
 			"x → y → x",
 		},
-		"a pack that is not there": {[]knowledge.Document{pack("x", extends("nobody"))}, "/ops/0/document/extends/0",
-			"create it first"},
+		"a pack that is not there": {
+			[]knowledge.Document{pack("x", extends("nobody"))},
+			"/ops/0/document/extends/0",
+			"create it first",
+		},
 		"dropping": {[]knowledge.Document{pack("x", func(p *knowledge.Pack) {
-			p.Extends, p.Select = []string{"top"}, knowledge.Selection{Kinds: []string{"rule"},
-				Except: []string{"rule/strict"}}
+			p.Extends, p.Select = []string{"top"}, knowledge.Selection{
+				Kinds:  []string{"rule"},
+				Except: []string{"rule/strict"},
+			}
 		})}, "/ops/0/document/select/except/0", "drops nothing"},
 		"loosening what a base has raised": {[]knowledge.Document{pack("x", func(p *knowledge.Pack) {
 			p.Extends, p.Raise = []string{"top"},
@@ -123,8 +132,10 @@ func TestADoneBatchIsAnsweredAsBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Apply(t.Context(), storetest.Batch(knowledge.Op{Verb: knowledge.VerbRetire,
-		Key: knowledge.Key{Kind: knowledge.KindPack, ID: "b"}})); err != nil {
+	if _, err := s.Apply(t.Context(), storetest.Batch(knowledge.Op{
+		Verb: knowledge.VerbRetire,
+		Key:  knowledge.Key{Kind: knowledge.KindPack, ID: "b"},
+	})); err != nil {
 		t.Fatal(err)
 	}
 	again, err := s.Apply(t.Context(), b)

@@ -40,8 +40,10 @@ func newReader(t *testing.T) *reader {
 		t.Fatal(err)
 	}
 	ops := []knowledge.Op{put(&knowledge.Category{ID: "security", Name: "Security", IsActive: true}), put(rule)}
-	if _, err := s.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "tester",
-		Ops: ops}); err != nil {
+	if _, err := s.Apply(t.Context(), knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: "tester",
+		Ops: ops,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	authenticate := func(token string) (*access.Caller, error) {

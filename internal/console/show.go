@@ -71,8 +71,10 @@ type listing struct {
 
 func (d *Door) list(r *http.Request, v *view, kind knowledge.Kind) (*listing, error) {
 	v.Title, v.Kind = kind.Plural(), string(kind)
-	page, err := d.o.Store.List(r.Context(), knowledge.Query{Kind: kind, Total: true,
-		Cursor: r.URL.Query().Get("cursor")})
+	page, err := d.o.Store.List(r.Context(), knowledge.Query{
+		Kind: kind, Total: true,
+		Cursor: r.URL.Query().Get("cursor"),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +93,10 @@ func (d *Door) list(r *http.Request, v *view, kind knowledge.Kind) (*listing, er
 }
 
 func lineOf(rec *knowledge.Record, title string) line {
-	l := line{Path: readPath + string(rec.Key.Kind) + "/" + url.PathEscape(rec.Key.ID), Key: rec.Key.String(),
-		Title: title, Notes: rec.Category}
+	l := line{
+		Path: readPath + string(rec.Key.Kind) + "/" + url.PathEscape(rec.Key.ID), Key: rec.Key.String(),
+		Title: title, Notes: rec.Category,
+	}
 	if !rec.Active {
 		l.Off = knowledge.Describe(rec.Key.Kind).Off
 	}

@@ -85,8 +85,10 @@ func Erase(ctx context.Context, s store.Store, e store.Eraser, r Request) (*Repo
 	if report.Mentions, report.More, err = mentions(ctx, s, person, append([]string{r.ID}, names...)); err != nil {
 		return nil, err
 	}
-	ask := store.ErasureRequest{Pseudonym: report.Pseudonym, Erasure: *person, Batch: knowledge.NewBatchID(),
-		Actor: r.Actor, Dry: true}
+	ask := store.ErasureRequest{
+		Pseudonym: report.Pseudonym, Erasure: *person, Batch: knowledge.NewBatchID(),
+		Actor: r.Actor, Dry: true,
+	}
 	if !report.Again { // an id without any data is mistyped
 		counted, err := e.Erase(ctx, ask)
 		if err != nil {
@@ -278,8 +280,10 @@ func (k *Keeper) Reapply(ctx context.Context, all bool) error {
 
 // again erases a person of the ledger from the store.
 func (k *Keeper) again(ctx context.Context, pseudonym string, person *knowledge.Erasure) error {
-	done, err := k.o.Eraser.Erase(ctx, store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person,
-		Batch: knowledge.NewBatchID(), Actor: k.o.Actor})
+	done, err := k.o.Eraser.Erase(ctx, store.ErasureRequest{
+		Pseudonym: pseudonym, Erasure: *person,
+		Batch: knowledge.NewBatchID(), Actor: k.o.Actor,
+	})
 	if err != nil {
 		return fmt.Errorf("erase %s again: %w", pseudonym, err)
 	}
@@ -306,8 +310,10 @@ func (k *Keeper) purge(ctx context.Context) error {
 		case rec.Version >= version || rec.Pending != (knowledge.BatchID{}):
 			continue
 		}
-		b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: k.o.Actor,
-			Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: key, IfVersion: rec.Version}}}
+		b := knowledge.Batch{
+			ID: knowledge.NewBatchID(), Actor: k.o.Actor,
+			Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: key, IfVersion: rec.Version}},
+		}
 		if _, err := k.o.Store.Apply(ctx, b); err != nil {
 			k.o.Log.ErrorContext(ctx, "a document that was purged is here again, and can't be purged: purge it by hand", "key", text, "error", err.Error())
 			continue
@@ -419,7 +425,8 @@ func (k *Keeper) write() error {
 
 // mentions returns the documents whose free texts name the person.
 func mentions(ctx context.Context, s store.Reader, person *knowledge.Erasure,
-	names []string) (list []Mention, more bool, err error) {
+	names []string,
+) (list []Mention, more bool, err error) {
 	list = []Mention{}
 	words := make([]string, len(names))
 	for i, name := range names {
@@ -457,8 +464,10 @@ func Sweep(ctx context.Context, s store.Store, e store.Eraser, actor string) (ag
 		return 0, err
 	}
 	for pseudonym, person := range people {
-		done, err := e.Erase(ctx, store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person,
-			Batch: knowledge.NewBatchID(), Actor: actor})
+		done, err := e.Erase(ctx, store.ErasureRequest{
+			Pseudonym: pseudonym, Erasure: *person,
+			Batch: knowledge.NewBatchID(), Actor: actor,
+		})
 		if err != nil {
 			return again, err
 		}

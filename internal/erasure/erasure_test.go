@@ -25,8 +25,10 @@ func filled(t *testing.T, dir string) (*sqlite.Store, *Keeper) {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	storetest.FillWithPerson(t, s)
-	k, err := NewKeeper(Options{Store: s, Feed: s, Eraser: sqlite.NewEraser(s), Dirs: []string{dir}, Actor: "system",
-		Log: slog.New(slog.DiscardHandler)})
+	k, err := NewKeeper(Options{
+		Store: s, Feed: s, Eraser: sqlite.NewEraser(s), Dirs: []string{dir}, Actor: "system",
+		Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

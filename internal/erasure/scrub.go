@@ -264,8 +264,10 @@ func (s *scrubber) change(ctx context.Context, c *knowledge.Change) error {
 
 // apply writes one op. What refers to something that is not there any more is left out.
 func (s *scrubber) apply(ctx context.Context, op knowledge.Op, actor string, at knowledge.Time) error {
-	_, err := s.to.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, At: at,
-		Ops: []knowledge.Op{op}})
+	_, err := s.to.Apply(ctx, knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: actor, At: at,
+		Ops: []knowledge.Op{op},
+	})
 	_, invalid := errors.AsType[*knowledge.InvalidError](err)
 	switch {
 	case invalid, errors.Is(err, store.ErrNotFound):

@@ -93,7 +93,8 @@ type ack struct {
 }
 
 func newChaos(t *testing.T, look store.Store, dial func() (failover.Primary, error), nodes int,
-	wrap func(*failover.Options)) *chaos {
+	wrap func(*failover.Options),
+) *chaos {
 	t.Helper()
 	c := &chaos{
 		t: t, look: look, dial: dial, wrap: wrap, began: time.Now(), acked: map[knowledge.Key][]ack{},
@@ -218,9 +219,11 @@ func (c *chaos) load(seed uint64, during func(r *rand.Rand)) {
 	var wg sync.WaitGroup
 	for i, n := range c.nodes {
 		for j := range 3 {
-			x := &client{c: c, n: n, id: i*3 + j, r: rand.New(rand.NewPCG(seed, uint64(i*3+j))),
+			x := &client{
+				c: c, n: n, id: i*3 + j, r: rand.New(rand.NewPCG(seed, uint64(i*3+j))),
 				seen: map[knowledge.Key]int64{}, own: map[knowledge.Key]int64{},
-				mine: map[knowledge.Key]knowledge.BatchID{}}
+				mine: map[knowledge.Key]knowledge.BatchID{},
+			}
 			wg.Go(func() { x.run(stop) })
 		}
 	}

@@ -16,7 +16,7 @@ const (
 	fine     class = iota // the primary answered; errors of the caller's making count as answers
 	infra                 // the primary can't be reached or can't answer: counts as a failure
 	readOnly              // the primary answers reads and refuses writes
-	// the primary answers other calls, and did not answer this write in time: it is busy, not down
+	// the primary answers other calls, and did not answer this write in time: it is busy, not down.
 	late
 	halted       // the primary's schema, rights or certificates are wrong: an operator must act
 	disconnected // the caller disconnected: says nothing about the primary

@@ -355,8 +355,10 @@ func (s *session) search() {
 
 // write writes documents on top of what the session is shown, or whatever is there.
 func (s *session) write(i int, whatever bool, keys ...knowledge.Key) {
-	w := &attempt{by: s.name, whatever: whatever, title: fmt.Sprintf("%s %d", s.name, i),
-		shared: strings.HasPrefix(keys[0].ID, "shared")}
+	w := &attempt{
+		by: s.name, whatever: whatever, title: fmt.Sprintf("%s %d", s.name, i),
+		shared: strings.HasPrefix(keys[0].ID, "shared"),
+	}
 	w.batch = knowledge.Batch{ID: knowledge.NewBatchID(), Actor: s.name}
 	for _, key := range keys {
 		on := onTop{version: knowledge.NoVersion}
@@ -431,8 +433,10 @@ func (s *session) again() {
 	if s.rand.IntN(3) == 0 {
 		old = s.last[s.rand.IntN(len(s.last))]
 	}
-	w := &attempt{by: s.name, batch: old.batch, on: old.on, whatever: old.whatever, title: old.title,
-		shared: old.shared, again: true}
+	w := &attempt{
+		by: s.name, batch: old.batch, on: old.on, whatever: old.whatever, title: old.title,
+		shared: old.shared, again: true,
+	}
 	s.send(w)
 	if s.taken[old.batch.ID] && w.err != nil && !errors.Is(w.err, store.ErrUnavailable) && !s.c.site.loses {
 		s.fail("batch %s was taken (queued: %t), and again: %v", old.batch.ID, old.receipt.Queued, w.err)

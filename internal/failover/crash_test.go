@@ -387,7 +387,8 @@ func (m *mortalMirror) Overlay(ctx context.Context, waiting ...store.Entry) erro
 }
 
 func (m *mortalMirror) Settle(ctx context.Context, id knowledge.BatchID, keys []knowledge.Key,
-	applied []store.Left) error {
+	applied []store.Left,
+) error {
 	err := m.Mirror.Settle(ctx, id, keys, applied)
 	if applied != nil {
 		m.k.at("settled")
@@ -437,7 +438,8 @@ func (j *mortalJournal) Append(ctx context.Context, e store.Entry) error {
 }
 
 func (j *mortalJournal) Applied(ctx context.Context, id knowledge.BatchID, seq knowledge.Seq,
-	versions map[knowledge.Key]int64) error {
+	versions map[knowledge.Key]int64,
+) error {
 	err := j.Journal.Applied(ctx, id, seq, versions)
 	j.k.at("journal: after applied")
 	return err

@@ -168,8 +168,10 @@ func TestAnInstanceOlderThanTheSchemaServesItsMirror(t *testing.T) {
 	if st := in.status(t); st.Mode != knowledge.ModeDegraded || st.Journal.Depth != waits || in.Ready() != nil {
 		t.Errorf("on a newer schema: %+v, want degraded, ready, and %d batches waiting", st, waits)
 	}
-	if page, err := in.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule, Category: "bulk",
-		Limit: knowledge.MaxLimit}); err != nil || len(page.Records) != bulk {
+	if page, err := in.List(t.Context(), knowledge.Query{
+		Kind: knowledge.KindRule, Category: "bulk",
+		Limit: knowledge.MaxLimit,
+	}); err != nil || len(page.Records) != bulk {
 		t.Errorf("a list: %v, %v", page, err)
 	}
 	c.askAll(in)

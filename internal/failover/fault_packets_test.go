@@ -15,8 +15,10 @@ func TestLostPackets(t *testing.T) {
 	server := pgtest.Start(t, pgtest.Options{Network: network})
 	mend := func(*cluster) { network.Mend() }
 	runAll(t, server, []trouble{
-		{name: "both ways", inject: func(*cluster) { network.LoseRequests(); network.LoseAnswers() }, heal: mend,
-			lasts: 3 * time.Second},
+		{
+			name: "both ways", inject: func(*cluster) { network.LoseRequests(); network.LoseAnswers() }, heal: mend,
+			lasts: 3 * time.Second,
+		},
 		{name: "requests", inject: func(*cluster) { network.LoseRequests() }, heal: mend, lasts: 3 * time.Second},
 		{name: "answers", inject: func(*cluster) { network.LoseAnswers() }, heal: mend, lasts: 3 * time.Second},
 	})

@@ -14,8 +14,10 @@ import (
 // TestFaultsByOtherSessions does what other users of a server do to it, and what administrators do.
 func TestFaultsByOtherSessions(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t, pgtest.Options{Settings: map[string]string{"max_connections": "40",
-		"deadlock_timeout": "50ms"}})
+	server := pgtest.Start(t, pgtest.Options{Settings: map[string]string{
+		"max_connections":  "40",
+		"deadlock_timeout": "50ms",
+	}})
 	var end func() // of what was injected last
 	heal := func(*cluster) { end() }
 	runAll(t, server, []trouble{
@@ -27,8 +29,10 @@ func TestFaultsByOtherSessions(t *testing.T) {
 			},
 			heal: heal,
 		},
-		{name: "read and write wait for a lock", inject: func(c *cluster) { end = c.lock("ACCESS EXCLUSIVE") },
-			heal: heal},
+		{
+			name: "read and write wait for a lock", inject: func(c *cluster) { end = c.lock("ACCESS EXCLUSIVE") },
+			heal: heal,
+		},
 		{name: "writes wait for a lock", inject: func(c *cluster) { end = c.lock("SHARE") }, heal: heal},
 		{
 			name: "statements take too long",
@@ -55,8 +59,10 @@ func TestFaultsByOtherSessions(t *testing.T) {
 				end()
 			},
 		},
-		{name: "read-only", inject: func(c *cluster) { readOnly(c.t, c.site.url, "on") },
-			heal: func(c *cluster) { readOnly(c.t, c.site.url, "off") }},
+		{
+			name: "read-only", inject: func(c *cluster) { readOnly(c.t, c.site.url, "on") },
+			heal: func(c *cluster) { readOnly(c.t, c.site.url, "off") },
+		},
 		{
 			name: "a table is missing", refuses: true,
 			inject: func(c *cluster) { pgtest.Exec(c.t, c.site.url, "ALTER TABLE rules RENAME TO elsewhere") },

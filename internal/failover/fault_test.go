@@ -102,14 +102,22 @@ func TestFaultsOfPostgreSQL(t *testing.T) {
 	server := pgtest.Start(t, pgtest.Options{})
 	runAll(t, server, []trouble{
 		{name: "killed", inject: func(*cluster) { server.Kill() }, heal: func(*cluster) { server.Start() }},
-		{name: "stopped and continued", inject: func(*cluster) { server.Pause() },
-			heal: func(*cluster) { server.Continue() }, lasts: 4 * time.Second},
-		{name: "one backend killed", inject: func(*cluster) { server.KillBackend() },
-			heal: func(*cluster) { server.WaitReady() }, lasts: time.Millisecond},
-		{name: "shut down fast", inject: func(*cluster) { server.Stop(pgtest.Fast) },
-			heal: func(*cluster) { server.Start() }},
-		{name: "shut down immediately", inject: func(*cluster) { server.Stop(pgtest.Immediate) },
-			heal: func(*cluster) { server.Start() }},
+		{
+			name: "stopped and continued", inject: func(*cluster) { server.Pause() },
+			heal: func(*cluster) { server.Continue() }, lasts: 4 * time.Second,
+		},
+		{
+			name: "one backend killed", inject: func(*cluster) { server.KillBackend() },
+			heal: func(*cluster) { server.WaitReady() }, lasts: time.Millisecond,
+		},
+		{
+			name: "shut down fast", inject: func(*cluster) { server.Stop(pgtest.Fast) },
+			heal: func(*cluster) { server.Start() },
+		},
+		{
+			name: "shut down immediately", inject: func(*cluster) { server.Stop(pgtest.Immediate) },
+			heal: func(*cluster) { server.Start() },
+		},
 		{
 			// It waits for its clients, who notice nothing until they need a new connection.
 			name: "shut down smartly", unfelt: true,

@@ -13,8 +13,10 @@ func TestWrongSchemaRefusesWritesAndGoesOnReading(t *testing.T) {
 	w := newWorld(t, 1)
 	r := storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Category = "R-halt", "general" })
 	put := func() error {
-		_, err := w.s.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "writer",
-			Ops: []knowledge.Op{knowledge.Put(r, 0)}})
+		_, err := w.s.Apply(t.Context(), knowledge.Batch{
+			ID: knowledge.NewBatchID(), Actor: "writer",
+			Ops: []knowledge.Op{knowledge.Put(r, 0)},
+		})
 		return err
 	}
 	if err := put(); err != nil {

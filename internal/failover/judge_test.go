@@ -16,8 +16,10 @@ const setup = "setup"
 // judge compares what writers were told with the primary's whole log and what waits for a person, and returns what is
 // wrong. With loses the primary may have forgotten what it had acknowledged: then that must wait for a person.
 func judge(writes []*attempt, log []knowledge.Change, parked map[knowledge.BatchID]store.Parked, loses bool) []string {
-	j := &judgement{log: log, applied: map[knowledge.BatchID][]knowledge.Change{},
-		at: map[versioned]*knowledge.Change{}, parked: parked, loses: loses}
+	j := &judgement{
+		log: log, applied: map[knowledge.BatchID][]knowledge.Change{},
+		at: map[versioned]*knowledge.Change{}, parked: parked, loses: loses,
+	}
 	sent := map[knowledge.BatchID][]*attempt{}
 	for _, w := range writes {
 		sent[w.batch.ID] = append(sent[w.batch.ID], w)

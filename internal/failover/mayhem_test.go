@@ -65,8 +65,10 @@ func newStorm(t *testing.T) *storm {
 	if s.tables != "" {
 		s.tables, s.book = pgtest.SmallDisk(t, 128<<20), pgtest.SmallDisk(t, 48<<20)
 	}
-	s.server = pgtest.Start(t, pgtest.Options{Settings: map[string]string{"max_connections": "40",
-		"deadlock_timeout": "50ms"}})
+	s.server = pgtest.Start(t, pgtest.Options{Settings: map[string]string{
+		"max_connections":  "40",
+		"deadlock_timeout": "50ms",
+	}})
 	s.url = s.server.NewDatabase()
 	if s.tables != "" {
 		s.server.Tablespace("small", s.tables)
@@ -199,8 +201,10 @@ func (s *storm) ofServers() []mishap {
 		{"a backend is killed", func() func() { v.KillBackend(); return v.WaitReady }},
 	}
 	if s.tables != "" {
-		list = append(list, mishap{"the disk of the tables is full",
-			func() func() { return pgtest.Fill(s.t, s.tables) }})
+		list = append(list, mishap{
+			"the disk of the tables is full",
+			func() func() { return pgtest.Fill(s.t, s.tables) },
+		})
 	}
 	return list
 }

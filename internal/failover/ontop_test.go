@@ -199,8 +199,10 @@ func TestAWriteOfUnknownOutcomeShowsItsOwnText(t *testing.T) {
 	child := c.write(onto(titled("R", "on top of mine"), r))
 	c.primary.set(healthy)
 	waitMode(t, c.s, knowledge.ModeNormal)
-	for what, id := range map[string]knowledge.BatchID{"the write": mine.Batch,
-		"what was made on top of it": child.Batch} {
+	for what, id := range map[string]knowledge.BatchID{
+		"the write":                  mine.Batch,
+		"what was made on top of it": child.Batch,
+	} {
 		if st, err := c.s.Batch(t.Context(), id); err != nil || st.State != knowledge.BatchParked {
 			t.Errorf("%s is %s, %v; want it parked", what, st.State, err)
 		}
@@ -299,8 +301,10 @@ func TestADamagedBatchOfTheJournalIsParkedAndTheOthersGoOn(t *testing.T) {
 	good := c.write(knowledge.Put(titled("S", "sound"), 0))
 	c.primary.set(healthy)
 	waitMode(t, c.s, knowledge.ModeNormal)
-	for id, want := range map[knowledge.BatchID]string{bad.Batch: knowledge.BatchParked,
-		good.Batch: knowledge.BatchApplied} {
+	for id, want := range map[knowledge.BatchID]string{
+		bad.Batch:  knowledge.BatchParked,
+		good.Batch: knowledge.BatchApplied,
+	} {
 		if st, err := c.s.Batch(t.Context(), id); err != nil || st.State != want {
 			t.Errorf("batch %s is %s (%s), %v; want %s", id, st.State, st.Detail, err, want)
 		}

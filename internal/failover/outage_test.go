@@ -144,8 +144,10 @@ func (c *scene) open(change ...func(*failover.Options)) {
 // past writes at the primary past the instance.
 func (c *scene) past(ops ...knowledge.Op) knowledge.Receipt {
 	c.t.Helper()
-	rec, err := c.primary.engine().Apply(c.t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "other",
-		Ops: ops})
+	rec, err := c.primary.engine().Apply(c.t.Context(), knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: "other",
+		Ops: ops,
+	})
 	if err != nil {
 		c.t.Fatalf("write past the instance: %v", err)
 	}
@@ -790,8 +792,10 @@ func TestAMergeOverNothingDoesNotOverwriteWhatCameSince(t *testing.T) {
 		t.Fatalf("parked: %s; want one that found nothing", brief(list))
 	}
 	c.past(knowledge.Put(rule("R"), knowledge.NoVersion))
-	_, err := c.s.Resolve(t.Context(), "judge", store.Decision{ID: list[0].Entry.Batch.ID, How: store.ResolveMerged,
-		Seen: list[0].Seen, Merged: rule("R")})
+	_, err := c.s.Resolve(t.Context(), "judge", store.Decision{
+		ID: list[0].Entry.Batch.ID, How: store.ResolveMerged,
+		Seen: list[0].Seen, Merged: rule("R"),
+	})
 	if !errors.Is(err, store.ErrConflict) {
 		t.Errorf("a merge over a document that nobody has looked at: %v, want a conflict", err)
 	}

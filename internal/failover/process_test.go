@@ -73,8 +73,10 @@ type (
 
 // kinds are the errors that clients tell apart.
 func kinds() map[string]error {
-	return map[string]error{"not found": store.ErrNotFound, "conflict": store.ErrConflict, "reused": store.ErrReused,
-		"gone": store.ErrGone}
+	return map[string]error{
+		"not found": store.ErrNotFound, "conflict": store.ErrConflict, "reused": store.ErrReused,
+		"gone": store.ErrGone,
+	}
 }
 
 func failureOf(err error) *failure {
@@ -230,8 +232,10 @@ func startProcess(is setting) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.Command(os.Args[0]),
-		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+	p := &process{
+		cmd:  exec.Command(os.Args[0]),
+		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}},
+	}
 	p.cmd.Env = append(os.Environ(), instanceEnv+"="+string(text))
 	var said bytes.Buffer
 	p.cmd.Stderr = &said

@@ -173,8 +173,13 @@ func TestAPartOfTheLogDoesNotLookWhole(t *testing.T) {
 	}
 	c.primary.set(refused)
 	waitMode(t, c.s, knowledge.ModeDegraded)
-	for _, q := range []knowledge.ChangeQuery{history, {Key: ruleKey("R"), Version: 1}, {Key: ruleKey("never")},
-		{Batch: knowledge.NewBatchID()}, {}} {
+	for _, q := range []knowledge.ChangeQuery{
+		history,
+		{Key: ruleKey("R"), Version: 1},
+		{Key: ruleKey("never")},
+		{Batch: knowledge.NewBatchID()},
+		{},
+	} {
 		if list, err := c.s.Changes(t.Context(), q); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%+v is answered with %d changes, %v; want it unavailable", q, len(list), err)
 		}

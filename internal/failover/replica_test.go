@@ -55,10 +55,14 @@ func TestAMirrorIsBuiltFromTheReplica(t *testing.T) {
 	}{
 		"of the primary's log": {func(*borrowed) {}, ""},
 		"of another cluster":   {func(r *borrowed) { r.system = "two" }, "cluster two"},
-		"of an older time": {func(r *borrowed) { r.Store = filled(n - 1) },
-			"up to change 2, and the primary up to 3"},
-		"of another log": {func(r *borrowed) { r.Store = filled(n) },
-			"another log than the primary at change 3"},
+		"of an older time": {
+			func(r *borrowed) { r.Store = filled(n - 1) },
+			"up to change 2, and the primary up to 3",
+		},
+		"of another log": {
+			func(r *borrowed) { r.Store = filled(n) },
+			"another log than the primary at change 3",
+		},
 		"that can't be reached":    {func(r *borrowed) { r.set(refused) }, "connection refused"},
 		"that breaks in the midst": {func(r *borrowed) { r.breaks = true }, "conflict with recovery"},
 	} {

@@ -59,18 +59,31 @@ func TestTheCheckerFindsSeededBugs(t *testing.T) {
 		says []string // any of these
 	}{
 		{"none", nil, nil, nil},
-		{"a retry has no batch id of its own", nil,
-			func(p failover.Primary) failover.Primary { return &anew{p, &met} }, []string{"which nobody has sent",
-				"and again with"}},
-		{"no version is compared", nil, func(p failover.Primary) failover.Primary { return &careless{p} },
-			[]string{"and replaced version", "is not one of a compare-and-set register"}},
-		{"a journal forgets", func(o *failover.Options) { o.Journal = &forgetful{Journal: o.Journal} }, nil,
-			[]string{"applied false, parked false", "has not come back to normal"}},
-		{"what the copy could not take is forgotten", func(o *failover.Options) { o.Mirror = &belated{o.Mirror} }, nil,
-			[]string{"and went back to"}},
-		{"a text is shown under the tag of another moment",
+		{
+			"a retry has no batch id of its own", nil,
+			func(p failover.Primary) failover.Primary { return &anew{p, &met} },
+			[]string{
+				"which nobody has sent",
+				"and again with",
+			},
+		},
+		{
+			"no version is compared", nil, func(p failover.Primary) failover.Primary { return &careless{p} },
+			[]string{"and replaced version", "is not one of a compare-and-set register"},
+		},
+		{
+			"a journal forgets", func(o *failover.Options) { o.Journal = &forgetful{Journal: o.Journal} }, nil,
+			[]string{"applied false, parked false", "has not come back to normal"},
+		},
+		{
+			"what the copy could not take is forgotten", func(o *failover.Options) { o.Mirror = &belated{o.Mirror} }, nil,
+			[]string{"and went back to"},
+		},
+		{
+			"a text is shown under the tag of another moment",
 			func(o *failover.Options) { o.Mirror = &mixing{Mirror: o.Mirror} }, nil,
-			[]string{"under the tag of version"}},
+			[]string{"under the tag of version"},
+		},
 	} {
 		t.Run(bug.name, func(t *testing.T) {
 			engine := openEngine(t)

@@ -27,8 +27,10 @@ func (x *Index) current(ctx context.Context) (*snapshot, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-t.C:
-		return nil, &store.UnavailableError{Reason: "the documents are still being read for guidance: ask again soon",
-			RetryAfter: time.Second, NotDone: true}
+		return nil, &store.UnavailableError{
+			Reason:     "the documents are still being read for guidance: ask again soon",
+			RetryAfter: time.Second, NotDone: true,
+		}
 	}
 }
 
@@ -86,8 +88,10 @@ func (p *Prepared) Answer(ctx context.Context, reader store.Past) (*Answer, erro
 	a := &Answer{
 		Seq: p.snap.seq, Label: p.at.name(), AsOf: p.x.AsOf(), Items: make([]Item, 0, len(p.plan.choices)),
 		LeftOut: p.plan.left,
-		Budget: Spent{Tokens: p.q.Budget.Tokens, Reserve: p.plan.reserve, Used: p.plan.used, Family: p.q.Budget.Family,
-			Estimate: true},
+		Budget: Spent{
+			Tokens: p.q.Budget.Tokens, Reserve: p.plan.reserve, Used: p.plan.used, Family: p.q.Budget.Family,
+			Estimate: true,
+		},
 		Notes: p.plan.notes,
 	}
 	if a.Notes == nil {

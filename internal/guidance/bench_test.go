@@ -36,8 +36,10 @@ func BenchmarkPlan(b *testing.B) {
 	s := &snapshot{base: newSegment(docs), recent: newSegment(nil)}
 	x := New(Options{})
 	pack := storetest.Pack(func(p *knowledge.Pack) {
-		p.Select, p.Raise = knowledge.Selection{Kinds: []string{"rule"},
-			Categories: []string{storetest.GeneralCategory}}, nil
+		p.Select, p.Raise = knowledge.Selection{
+			Kinds:      []string{"rule"},
+			Categories: []string{storetest.GeneralCategory},
+		}, nil
 	})
 	c, err := knowledge.Compose([]string{pack.PackID}, func(string) (*knowledge.Pack, error) { return pack, nil })
 	if err != nil {
@@ -47,8 +49,10 @@ func BenchmarkPlan(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			var took []time.Duration
 			for i := 0; b.Loop(); i++ {
-				q, err := Query{Paths: []string{fmt.Sprintf("services/s%d/api/handler.go", i%5000)},
-					Budget: Budget{Tokens: 8000}}.Check()
+				q, err := Query{
+					Paths:  []string{fmt.Sprintf("services/s%d/api/handler.go", i%5000)},
+					Budget: Budget{Tokens: 8000},
+				}.Check()
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -124,8 +124,10 @@ func (x *Index) load(ctx context.Context, seq knowledge.Seq) error {
 // readAll calls fn with every document that guidance knows.
 func (x *Index) readAll(ctx context.Context, fn func(*doc)) error {
 	for _, kind := range Kinds() {
-		err := store.All(ctx, x.o.Store, knowledge.Query{Kind: kind,
-			Order: knowledge.OrderID}, func(r *knowledge.Record) error {
+		err := store.All(ctx, x.o.Store, knowledge.Query{
+			Kind:  kind,
+			Order: knowledge.OrderID,
+		}, func(r *knowledge.Record) error {
 			d, _, err := docOf(r)
 			if err != nil {
 				return fmt.Errorf("read %s: %w", r.Key, err)

@@ -54,15 +54,19 @@ func (s *shelf) put(d knowledge.Document) { s.do(knowledge.Put(d, knowledge.AnyV
 
 func (s *shelf) do(ops ...knowledge.Op) {
 	s.Helper()
-	if _, err := s.store.Apply(s.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "test",
-		Ops: ops}); err != nil {
+	if _, err := s.store.Apply(s.Context(), knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: "test",
+		Ops: ops,
+	}); err != nil {
 		s.Fatal(err)
 	}
 }
 
 func rule(id string, change func(*knowledge.Rule)) *knowledge.Rule {
-	r := &knowledge.Rule{RuleID: id, Category: "c", Title: "Rule " + id, Description: "Words about " + id + ".",
-		IsActive: true}
+	r := &knowledge.Rule{
+		RuleID: id, Category: "c", Title: "Rule " + id, Description: "Words about " + id + ".",
+		IsActive: true,
+	}
 	r.Scope = knowledge.Scope{Activation: "glob", Globs: []string{"**/*.go"}}
 	if change != nil {
 		change(r)
@@ -240,8 +244,10 @@ func TestTheTaskChoosesAmongWhatTheModelDecides(t *testing.T) {
 	if n := a.LeftOut.Counts[guidance.LeftModel]; n != 2 {
 		t.Errorf("%d are left to the model, want 2", n)
 	}
-	if got := ids(s.ask(guidance.Query{Paths: []string{"cmd/main.go"},
-		Task: "refund the zebra in purple boots"})); got != "GO" {
+	if got := ids(s.ask(guidance.Query{
+		Paths: []string{"cmd/main.go"},
+		Task:  "refund the zebra in purple boots",
+	})); got != "GO" {
 		t.Errorf("by one word of four %q holds, want GO", got)
 	}
 	if text := a.Items[0].Text; !strings.HasPrefix(text,

@@ -33,8 +33,10 @@ type plan struct {
 func (s *snapshot) plan(q *Query, hits []Relevant) *plan {
 	found := s.find(q, hits)
 	fam, _ := family(q.Budget.Family)
-	p := &plan{left: Omissions{Counts: map[string]int{}, First: []Omission{}},
-		reserve: int(float64(q.Budget.Tokens) * reserve)}
+	p := &plan{
+		left:    Omissions{Counts: map[string]int{}, First: []Omission{}},
+		reserve: int(float64(q.Budget.Tokens) * reserve),
+	}
 	f := filler{q: q, fam: fam, room: q.Budget.Tokens - p.reserve, p: p}
 	total := 0
 	for _, m := range found {

@@ -146,8 +146,10 @@ func TestAnIndexAgreesWithReadingEveryGlob(t *testing.T) {
 		for i := range rapid.IntRange(0, 90).Draw(r, "documents") {
 			d := drawRule(r, t, fmt.Sprintf("R-%02d", i))
 			if rapid.Bool().Draw(r, "found") {
-				hits = append(hits, Relevant{d.key, float64(rapid.IntRange(1, 3).Draw(r, "score")),
-					rapid.Bool().Draw(r, "chosen")})
+				hits = append(hits, Relevant{
+					d.key, float64(rapid.IntRange(1, 3).Draw(r, "score")),
+					rapid.Bool().Draw(r, "chosen"),
+				})
 			}
 			switch rapid.IntRange(0, 5).Draw(r, "place") {
 			case 0: // written since
@@ -210,8 +212,10 @@ func TestABudgetIsKeptAndNothingMandatoryIsLeftOut(t *testing.T) {
 			docs = append(docs, d)
 		}
 		s := &snapshot{base: newSegment(slices.Clone(docs)), recent: newSegment(nil)}
-		q, err := Query{Budget: Budget{Tokens: rapid.IntRange(1, 20000).Draw(r, "tokens"),
-			Family: rapid.SampledFrom(Families()).Draw(r, "family")}}.Check()
+		q, err := Query{Budget: Budget{
+			Tokens: rapid.IntRange(1, 20000).Draw(r, "tokens"),
+			Family: rapid.SampledFrom(Families()).Draw(r, "family"),
+		}}.Check()
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -259,8 +263,10 @@ func TestKnownDocumentsAreLinks(t *testing.T) {
 }
 
 func TestAQuestionIsCheckedWhole(t *testing.T) {
-	_, err := Query{Paths: []string{"ok", "../x"}, Languages: []string{" "},
-		Budget: Budget{Tokens: -1, Family: "x"}}.Check()
+	_, err := Query{
+		Paths: []string{"ok", "../x"}, Languages: []string{" "},
+		Budget: Budget{Tokens: -1, Family: "x"},
+	}.Check()
 	want := "invalid: /paths/1: \"../x\" leads out of the repository; /languages/0: empty: want a language, as in go; " +
 		"/budget/tokens: -1: want 0 to 500000; /budget/family: \"x\": want one of openai, claude"
 	if err == nil || err.Error() != want {
@@ -282,16 +288,22 @@ func TestVerdicts(t *testing.T) {
 		why    string
 	}{
 		{func(r *knowledge.Rule) { r.Scope.Globs = []string{"*.md", "cmd/**"} }, true, "cmd/** matches cmd/main.go"},
-		{func(r *knowledge.Rule) { r.Scope.Globs = []string{"**", "!cmd/*"} }, false,
-			"its glob !cmd/* excludes the path"},
+		{
+			func(r *knowledge.Rule) { r.Scope.Globs = []string{"**", "!cmd/*"} }, false,
+			"its glob !cmd/* excludes the path",
+		},
 		{func(r *knowledge.Rule) { r.Scope.Globs = []string{"*.go"} }, false, "none of its globs matches the path"},
 		{func(r *knowledge.Rule) { r.Scope.Activation = "always" }, true, "it always holds"},
 		{func(r *knowledge.Rule) { r.Scope.Languages = []string{"go"} }, true, "it is for go"},
 		{func(r *knowledge.Rule) { r.Scope.Languages = []string{"sql"} }, false, "it is for sql, and the path is not"},
-		{func(r *knowledge.Rule) { r.Scope.Activation, r.Scope.Targets = "always", []string{"cursor"} }, false,
-			"it is meant for cursor, and claude asks"},
-		{func(r *knowledge.Rule) { r.Status = knowledge.StatusDraft }, false,
-			"its status is DRAFT: only an ACTIVE rule holds"},
+		{
+			func(r *knowledge.Rule) { r.Scope.Activation, r.Scope.Targets = "always", []string{"cursor"} }, false,
+			"it is meant for cursor, and claude asks",
+		},
+		{
+			func(r *knowledge.Rule) { r.Status = knowledge.StatusDraft }, false,
+			"its status is DRAFT: only an ACTIVE rule holds",
+		},
 		{func(r *knowledge.Rule) { r.IsActive = false }, false, "it is retired"},
 		{func(*knowledge.Rule) {}, false, "its activation is glob and it has no glob that includes anything: it holds nowhere"},
 	} {

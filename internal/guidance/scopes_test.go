@@ -21,10 +21,14 @@ type example struct {
 func dialect() []example {
 	return []example{
 		{"*.go", "main.go", "cmd/main.go", "a pattern is anchored at the root, and `*` stays within one name"},
-		{"**/*.go", "main.go cmd/pay/main.go", "main.GO",
-			"`**/` is any number of folders, none too; upper and lower case differ"},
-		{"src/**", "src/a.ts src/x/.env", "src lib/src/a.ts",
-			"what is below a folder, dotfiles too, and not the folder"},
+		{
+			"**/*.go", "main.go cmd/pay/main.go", "main.GO",
+			"`**/` is any number of folders, none too; upper and lower case differ",
+		},
+		{
+			"src/**", "src/a.ts src/x/.env", "src lib/src/a.ts",
+			"what is below a folder, dotfiles too, and not the folder",
+		},
 		{"src/", "src/a.ts src/x/b.ts", "src", "a trailing `/` is short for `/**`"},
 		{"./src/*.ts /lib/*.ts", "src/a.ts lib/a.ts", "src/x/a.ts", "a leading `./` or `/` says nothing"},
 		{"**/*.{ts,tsx}", "a.ts web/b.tsx", "a.js", "`{a,b}` is either; braces may stand in braces"},
@@ -32,8 +36,10 @@ func dialect() []example {
 		{"[!a-c]*.md", "d.md", "b.md", "none of the characters; `[^a-c]` is the same"},
 		{"v?/*", "v1/x", "v/x v10/x", "`?` is exactly one character"},
 		{"**/pay/**", "pay/a.go cmd/pay/a.go", "cmd/pay.go", "a folder anywhere"},
-		{"**/*_test.go !**/vendor/**", "a_test.go x/b_test.go", "vendor/x/a_test.go",
-			"`!` excludes what the others include, wherever it stands"},
+		{
+			"**/*_test.go !**/vendor/**", "a_test.go x/b_test.go", "vendor/x/a_test.go",
+			"`!` excludes what the others include, wherever it stands",
+		},
 		{"!docs/**", "", "docs/a.md src/a.go", "excludes alone include nothing"},
 		{`app/\[id\]/page.tsx`, "app/[id]/page.tsx", "app/i/page.tsx", "a backslash takes a sign's meaning away"},
 		{"**.go", "main.go", "cmd/main.go", "`**` beside other signs is `*`"},

@@ -20,28 +20,42 @@ func TestEachToolsEditIsReadAsTheFileItMakes(t *testing.T) {
 		return nil, nil
 	}
 	for _, c := range []struct{ name, tool, event, path, after string }{
-		{"a whole file", "claude", `{"tool_name":"Write","tool_input":{"file_path":"/w/b","content":"x"}}`, "/w/b",
-			"x"},
+		{
+			"a whole file", "claude", `{"tool_name":"Write","tool_input":{"file_path":"/w/b","content":"x"}}`, "/w/b",
+			"x",
+		},
 		{"a piece", "claude", `{"tool_name":"Edit","tool_input":{"file_path":"/w/a.go","old_string":"two","new_string":"2"}}`, "/w/a.go", "one\n2\nthree\n"},
 		{"every piece", "claude", `{"tool_name":"Edit","tool_input":{"file_path":"/w/a.go","old_string":"e","new_string":"E","replace_all":true}}`, "/w/a.go", "onE\ntwo\nthrEE\n"},
 		{"several pieces", "claude", `{"tool_name":"MultiEdit","tool_input":{"file_path":"/w/a.go","edits":[{"old_string":"one","new_string":"two"},{"old_string":"two","new_string":"2"}]}}`, "/w/a.go", "2\ntwo\nthree\n"},
-		{"a cell", "claude", `{"tool_name":"NotebookEdit","tool_input":{"notebook_path":"/w/n","new_source":"x"}}`,
-			"/w/n", "x"},
+		{
+			"a cell", "claude", `{"tool_name":"NotebookEdit","tool_input":{"notebook_path":"/w/n","new_source":"x"}}`,
+			"/w/n", "x",
+		},
 		{"copilot, quoted", "copilot", `{"cwd":"/w","toolName":"edit","toolArgs":"{\"path\":\"a.go\",\"old_str\":\"two\",\"new_str\":\"\"}"}`, "a.go", "one\n\nthree\n"},
-		{"copilot, plain", "copilot", `{"cwd":"/w","toolName":"create","toolArgs":{"path":"b","file_text":"x"}}`, "b",
-			"x"},
+		{
+			"copilot, plain", "copilot", `{"cwd":"/w","toolName":"create","toolArgs":{"path":"b","file_text":"x"}}`, "b",
+			"x",
+		},
 		{"copilot, a line", "copilot", `{"cwd":"/w","toolName":"insert","toolArgs":{"path":"a.go","insert_line":1,"insert_text":"x"}}`, "a.go", "one\nx\ntwo\nthree\n"},
-		{"cursor", "cursor", `{"workspace_roots":["/w"],"tool_name":"Write","tool_input":{"path":"b","contents":"x"}}`,
-			"b", "x"},
+		{
+			"cursor", "cursor", `{"workspace_roots":["/w"],"tool_name":"Write","tool_input":{"path":"b","contents":"x"}}`,
+			"b", "x",
+		},
 		{"a patch", "codex", patchEvent("*** Begin Patch\n*** Update File: a.go\n@@ one\n two\n-three\n+3\n*** End Patch"), "a.go", "one\ntwo\n3\n"},
-		{"a patch with other blanks", "codex",
+		{
+			"a patch with other blanks", "codex",
 			patchEvent("*** Begin Patch\n*** Update File: a.go\n@@\n-  two\n+2\n*** End of File\n*** End Patch"),
-			"a.go", "one\n2\nthree\n"},
-		{"a patch that adds", "codex", patchEvent("*** Begin Patch\n*** Add File: b\n+x\n+\n+y\n*** End Patch"), "b",
-			"x\n\ny"},
-		{"a patch that moves", "codex", patchEvent(
-			"*** Begin Patch\n*** Update File: a.go\n*** Move to: c.go\n@@\n-one\n+1\n*** End Patch"), "c.go",
-			"1\ntwo\nthree\n"},
+			"a.go", "one\n2\nthree\n",
+		},
+		{
+			"a patch that adds", "codex", patchEvent("*** Begin Patch\n*** Add File: b\n+x\n+\n+y\n*** End Patch"), "b",
+			"x\n\ny",
+		},
+		{
+			"a patch that moves", "codex", patchEvent(
+				"*** Begin Patch\n*** Update File: a.go\n*** Move to: c.go\n@@\n-one\n+1\n*** End Patch"), "c.go",
+			"1\ntwo\nthree\n",
+		},
 		{"two hunks", "codex", patchEvent("*** Begin Patch\n*** Update File: a.go\n@@\n-one\n+1\n@@\n-three\n+3\n\n*** End Patch"), "a.go", "1\ntwo\n3\n"},
 	} {
 		e, err := Read(c.tool, []byte(c.event), file)
@@ -57,8 +71,10 @@ func TestEachToolsEditIsReadAsTheFileItMakes(t *testing.T) {
 }
 
 func patchEvent(patch string) string {
-	text, err := json.Marshal(map[string]any{"cwd": "/w", "tool_name": "apply_patch",
-		"tool_input": map[string]string{"command": patch}})
+	text, err := json.Marshal(map[string]any{
+		"cwd": "/w", "tool_name": "apply_patch",
+		"tool_input": map[string]string{"command": patch},
+	})
 	if err != nil {
 		panic(err)
 	}
@@ -99,8 +115,10 @@ func TestAnswersAreSilentWhereThereIsNothingToSay(t *testing.T) {
 func TestAVerdictIsBounded(t *testing.T) {
 	r := &check.Result{}
 	for range 500 {
-		r.Findings = append(r.Findings, check.Finding{Rule: "A", Enforcement: "mandatory",
-			Message: strings.Repeat("é", 100), Path: "p", Line: 1})
+		r.Findings = append(r.Findings, check.Finding{
+			Rule: "A", Enforcement: "mandatory",
+			Message: strings.Repeat("é", 100), Path: "p", Line: 1,
+		})
 	}
 	if v := Judge(r, ""); !v.Deny || len(v.Reason) > 10_000 {
 		t.Errorf("deny %v, %d bytes", v.Deny, len(v.Reason))

@@ -78,8 +78,10 @@ func listArchive(c *call, p *archiveParams) error {
 	if err != nil {
 		return err
 	}
-	if no := access.Decide(c.request.Caller, access.Act{Verb: access.VerbRead,
-		Key: knowledge.Key{Kind: q.Kind}}); no != nil {
+	if no := access.Decide(c.request.Caller, access.Act{
+		Verb: access.VerbRead,
+		Key:  knowledge.Key{Kind: q.Kind},
+	}); no != nil {
 		return c.request.Caller.Deny(no)
 	}
 	a := archiveList{Documents: []archivedView{}}
@@ -109,6 +111,8 @@ func exampleArchive() archiveList {
 	if err != nil {
 		return archiveList{}
 	}
-	return archiveList{Documents: []archivedView{{string(rec.Key.Kind), rec.Key.ID, 4, exampleTime(), rec.JSON}},
-		Next: rec.Key.String()}
+	return archiveList{
+		Documents: []archivedView{{string(rec.Key.Kind), rec.Key.ID, 4, exampleTime(), rec.JSON}},
+		Next:      rec.Key.String(),
+	}
 }

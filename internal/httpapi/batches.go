@@ -216,8 +216,10 @@ func applyOne(
 
 // notTried is the error of the ops after one that could not reach the store.
 func notTried(err error) error {
-	e := &store.UnavailableError{Reason: "an op before this one found the store away: send the batch again",
-		NotDone: true}
+	e := &store.UnavailableError{
+		Reason:  "an op before this one found the store away: send the batch again",
+		NotDone: true,
+	}
 	if cause, ok := errors.AsType[*store.UnavailableError](err); ok {
 		e.RetryAfter, e.Halt, e.ReadOnly = cause.RetryAfter, cause.Halt, cause.ReadOnly
 	}
@@ -310,8 +312,10 @@ func decodeOp(pointer string, raw []byte) (knowledge.Op, faultList) {
 		"rule, practice, template, category, violation or principal")
 	f.member(pointer+"/id", members["id"], &shape.id, "an id")
 	f.member(pointer+"/if_version", members["if_version"], &shape.version, "a version, 0 for any, or -1 for none")
-	broken := knowledge.Op{Verb: knowledge.Verb(shape.verb), Key: knowledge.Key{Kind: knowledge.Kind(shape.kind),
-		ID: shape.id}}
+	broken := knowledge.Op{Verb: knowledge.Verb(shape.verb), Key: knowledge.Key{
+		Kind: knowledge.Kind(shape.kind),
+		ID:   shape.id,
+	}}
 	if len(f) > 0 {
 		return broken, f
 	}
@@ -356,8 +360,10 @@ func exampleBatches() []sample {
 		return b
 	}
 	ops := []batchOp{
-		{Verb: knowledge.VerbPut, Kind: knowledge.KindCategory,
-			Document: raw(leastFields(anotherExample(knowledge.KindCategory, 4)))},
+		{
+			Verb: knowledge.VerbPut, Kind: knowledge.KindCategory,
+			Document: raw(leastFields(anotherExample(knowledge.KindCategory, 4))),
+		},
 		{
 			Verb: knowledge.VerbPatch, Kind: knowledge.KindRule, ID: "SEC-001", IfVersion: 1,
 			Patch: raw(map[string]any{"priority": 95}),
@@ -379,8 +385,10 @@ func exampleBatchAnswer() any {
 }
 
 func exampleQueuedBatch() any {
-	return batchAnswer{ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchQueued,
-		Results: []api.BatchResult{exampleResult()}}
+	return batchAnswer{
+		ID: uuid.MustParse(exampleBatchID), State: knowledge.BatchQueued,
+		Results: []api.BatchResult{exampleResult()},
+	}
 }
 
 func exampleResult() api.BatchResult {
@@ -388,8 +396,10 @@ func exampleResult() api.BatchResult {
 	if err != nil {
 		panic(err) // examples are constants
 	}
-	return api.BatchResult{Kind: r.Key.Kind, ID: r.Key.ID, Verb: knowledge.VerbPut, Version: r.Version,
-		Document: r.JSON}
+	return api.BatchResult{
+		Kind: r.Key.Kind, ID: r.Key.ID, Verb: knowledge.VerbPut, Version: r.Version,
+		Document: r.JSON,
+	}
 }
 
 func exampleBatchStatus() any {

@@ -51,8 +51,10 @@ func readyHandler(tb testing.TB) *Handler {
 	for range knowledge.DefaultLimit {
 		page.Records = append(page.Records, rec)
 	}
-	hits := &knowledge.Hits{Source: knowledge.SourceHot, Memo: new(knowledge.Memo),
-		Hits: []knowledge.Hit{{Record: rec}}}
+	hits := &knowledge.Hits{
+		Source: knowledge.SourceHot, Memo: new(knowledge.Memo),
+		Hits: []knowledge.Hit{{Record: rec}},
+	}
 	caller := &access.Caller{ID: "someone", Role: knowledge.RoleViewer}
 	return New(Options{
 		Store:        access.New(stocked{record: rec, page: page, hits: hits}, nil, nil),

@@ -194,8 +194,10 @@ func (c *call) answered() knowledge.Level {
 	case knowledge.SourceMirror, knowledge.SourceSeed:
 		// The primary may have failed since the level was read: never claim to be fresher than the mirror was.
 		now := c.h.o.Level()
-		level = knowledge.Level{Mode: now.Mode, AsOf: earlier(level.AsOf, now.AsOf),
-			Local: earlier(level.Local, now.Local)}
+		level = knowledge.Level{
+			Mode: now.Mode, AsOf: earlier(level.AsOf, now.AsOf),
+			Local: earlier(level.Local, now.Local),
+		}
 	case knowledge.SourceHot, knowledge.SourceWarm, knowledge.SourcePrimary:
 	}
 	if c.source != knowledge.SourcePrimary && !level.Local.IsZero() {

@@ -51,8 +51,10 @@ func (p *changesParams) query(f *faultList) (knowledge.ChangeQuery, knowledge.Ma
 	if err != nil {
 		f.add("/after", "%s", err)
 	}
-	q := knowledge.ChangeQuery{After: at.Seq, Limit: p.Limit, Version: p.Version, Batch: p.Batch, Newest: p.Newest,
-		Bytes: knowledge.MaxPageBytes}
+	q := knowledge.ChangeQuery{
+		After: at.Seq, Limit: p.Limit, Version: p.Version, Batch: p.Batch, Newest: p.Newest,
+		Bytes: knowledge.MaxPageBytes,
+	}
 	kind, err := knowledge.ParseKind(p.Kind)
 	switch {
 	case p.Kind != "" && err != nil:
@@ -136,7 +138,8 @@ func (h *Handler) reach(ctx context.Context, m knowledge.Mark) (knowledge.Mark, 
 
 // await reads the log, again until there is something or the time is over, and returns where to go on.
 func (h *Handler) await(ctx context.Context, q knowledge.ChangeQuery, at knowledge.Mark,
-	wait time.Duration) ([]knowledge.Change, knowledge.Mark, error) {
+	wait time.Duration,
+) ([]knowledge.Change, knowledge.Mark, error) {
 	end := time.Now().Add(wait)
 	for {
 		seen := at
@@ -231,6 +234,8 @@ func exampleChange(k knowledge.Kind) change {
 }
 
 func exampleChangePage() any {
-	return changePage{Changes: []change{exampleChange(knowledge.KindCategory)}, NextAfter: 42,
-		Position: "42-60303ae22b998861"}
+	return changePage{
+		Changes: []change{exampleChange(knowledge.KindCategory)}, NextAfter: 42,
+		Position: "42-60303ae22b998861",
+	}
 }

@@ -36,8 +36,10 @@ func (d checkDoor) routes() []*route {
 		method: http.MethodPost, path: checkPath, id: "check-files", tag: "guidance",
 		summary: "Check files", description: "Looks for what the checks of rules forbid or require, as tenet check does: findings with their places, and a decision (deny " +
 			"where a mandatory rule is broken and not exempt). To report needs the right to report violations.",
-		handler: with(d.check), body: &payload{media: mediaJSON, body: typeOf[checkRequest](),
-			samples: exampleChecks()},
+		handler: with(d.check), body: &payload{
+			media: mediaJSON, body: typeOf[checkRequest](),
+			samples: exampleChecks(),
+		},
 		answers: []answer{jsonAnswer[check.Result](http.StatusOK, "What was found", exampleChecked())},
 		refusals: []int{
 			http.StatusForbidden, http.StatusNotFound, http.StatusRequestEntityTooLarge,
@@ -119,22 +121,28 @@ func exampleChecks() []sample {
 	before := "package main\n"
 	return []sample{
 		{"file", "A whole file", checkRequest{
-			Repository: "acme.pay", Files: []checkFile{{Path: "cmd/pay/main.go",
-				Content: "package main\n\n// TODO refunds\n"}},
+			Repository: "acme.pay", Files: []checkFile{{
+				Path:    "cmd/pay/main.go",
+				Content: "package main\n\n// TODO refunds\n",
+			}},
 		}},
 		{"edit", "What an edit brings in", checkRequest{
-			Packs: []string{"backend"}, Files: []checkFile{{Path: "cmd/pay/main.go",
-				Content: "package main\n\n// TODO refunds\n", Before: &before}},
+			Packs: []string{"backend"}, Files: []checkFile{{
+				Path:    "cmd/pay/main.go",
+				Content: "package main\n\n// TODO refunds\n", Before: &before,
+			}},
 		}},
 	}
 }
 
 func exampleChecked() any {
-	return check.Result{Decision: check.Warn, Files: 1, Rules: 2, Skipped: []check.Skipped{},
+	return check.Result{
+		Decision: check.Warn, Files: 1, Rules: 2, Skipped: []check.Skipped{},
 		Findings: []check.Finding{{
 			Rule: "TODO-1", Version: 2, Check: "note", Title: "Notes have an owner", Path: "cmd/pay/main.go", Line: 3,
 			Column: 4, Severity: "WARNING",
 			Enforcement: "recommended", Message: "A note without an owner.", Fix: "Write TODO(name).",
 			Fingerprint: "3f786850e387550fdab836ed",
-		}}}
+		}},
+	}
 }

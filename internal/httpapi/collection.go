@@ -24,8 +24,10 @@ func (l *collection) key(c *call) (knowledge.Key, error) {
 	key.ID = c.r.PathValue("id")
 	if !plainID(key.ID) {
 		if _, err := knowledge.ParseKey(string(l.kind) + "/" + key.ID); err != nil {
-			return key, &api.RefusedError{Err: store.ErrNotFound, Detail: err.Error(),
-				Cause: &store.NotFoundError{Key: key}}
+			return key, &api.RefusedError{
+				Err: store.ErrNotFound, Detail: err.Error(),
+				Cause: &store.NotFoundError{Key: key},
+			}
 		}
 	}
 	return key, nil
@@ -36,8 +38,10 @@ func pageType(k knowledge.Kind) reflect.Type {
 	fields := []reflect.StructField{
 		{Name: "Items", Type: reflect.SliceOf(documentType(k)), Tag: `json:"items" doc:"The documents"`},
 		{Name: "Total", Type: typeOf[int](), Tag: `json:"total,omitempty" doc:"With total=true: how many documents all pages hold together"`},
-		{Name: "Next", Type: typeOf[string](),
-			Tag: `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`},
+		{
+			Name: "Next", Type: typeOf[string](),
+			Tag: `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`,
+		},
 	}
 	if knowledge.Labelled(k) {
 		fields = append(fields, reflect.VisibleFields(typeOf[AtLabel]())...)
@@ -57,8 +61,10 @@ func pageOf(t reflect.Type) (reflect.Type, bool) {
 func documentType(k knowledge.Kind) reflect.Type { return reflect.TypeOf(knowledge.New(k)).Elem() }
 
 func (l *collection) documentAnswer(status int, text string, heads ...string) answer {
-	return answer{status: status, text: text, body: documentType(l.kind), sample: exampleStored(l.kind),
-		heads: append(heads, "ETag")}
+	return answer{
+		status: status, text: text, body: documentType(l.kind), sample: exampleStored(l.kind),
+		heads: append(heads, "ETag"),
+	}
 }
 
 // AtLabel says as of which label an answer is. It is exported for the schema of what embeds it.

@@ -205,6 +205,8 @@ func asPrecondition(c *call, err error) error {
 }
 
 func preconditionFailed(conflict *store.ConflictError) error {
-	return &api.RefusedError{Err: api.ErrPrecondition, Detail: strings.TrimPrefix(conflict.Error(), "conflict: "),
-		Cause: conflict}
+	return &api.RefusedError{
+		Err: api.ErrPrecondition, Detail: strings.TrimPrefix(conflict.Error(), "conflict: "),
+		Cause: conflict,
+	}
 }

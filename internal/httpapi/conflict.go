@@ -125,11 +125,15 @@ func exampleResolves() []sample {
 		panic(err) // examples are constants
 	}
 	return []sample{
-		{"ours", "What was journalled is written over it", resolveRequest{Resolution: store.ResolveOurs,
-			Seen: exampleSeen}},
+		{"ours", "What was journalled is written over it", resolveRequest{
+			Resolution: store.ResolveOurs,
+			Seen:       exampleSeen,
+		}},
 		{"theirs", "What is at the primary stays", resolveRequest{Resolution: store.ResolveTheirs}},
-		{"merged", "A document made of both is written", resolveRequest{Resolution: store.ResolveMerged,
-			Seen: exampleSeen, Document: encoded}},
+		{"merged", "A document made of both is written", resolveRequest{
+			Resolution: store.ResolveMerged,
+			Seen:       exampleSeen, Document: encoded,
+		}},
 	}
 }
 
@@ -143,8 +147,10 @@ func exampleResolveMany() []sample {
 }
 
 func exampleResolvedMany() any {
-	return api.ResolveManyAnswer{Decided: []api.DecidedConflict{{ID: uuid.MustParse(exampleBatchID),
-		State: knowledge.BatchApplied, Seq: 44}}}
+	return api.ResolveManyAnswer{Decided: []api.DecidedConflict{{
+		ID:    uuid.MustParse(exampleBatchID),
+		State: knowledge.BatchApplied, Seq: 44,
+	}}}
 }
 
 // exampleResolved is the answer to the first of exampleResolves.

@@ -259,8 +259,10 @@ func answerResolved(c *call, how string, receipt *knowledge.Receipt) error {
 	if err != nil {
 		return err
 	}
-	a := api.ResolveAnswer{Conflict: conflictOf(p), State: stateOf(receipt), Seq: receipt.Seq,
-		Results: []api.BatchResult{}}
+	a := api.ResolveAnswer{
+		Conflict: conflictOf(p), State: stateOf(receipt), Seq: receipt.Seq,
+		Results: []api.BatchResult{},
+	}
 	for _, rec := range receipt.Records {
 		if rec == nil {
 			continue // it was purged

@@ -32,8 +32,10 @@ func (d desk) Conflicts(_ context.Context, q store.ParkedQuery) ([]store.Parked,
 	example := exampleConflict()
 	parked := func(id string, op knowledge.Op) store.Parked {
 		return store.Parked{
-			Entry: store.Entry{Batch: knowledge.Batch{ID: uuid.MustParse(id), Actor: "anna",
-				Ops: []knowledge.Op{op}}, At: example.QueuedAt},
+			Entry: store.Entry{Batch: knowledge.Batch{
+				ID: uuid.MustParse(id), Actor: "anna",
+				Ops: []knowledge.Op{op},
+			}, At: example.QueuedAt},
 			Why:      example.Why,
 			Found:    1,
 			ParkedAt: example.ParkedAt,
@@ -45,8 +47,10 @@ func (d desk) Conflicts(_ context.Context, q store.ParkedQuery) ([]store.Parked,
 	decided.Op, decided.Resolution, decided.ResolvedBy, decided.ResolvedAt = -1, store.ResolveTheirs, "carla",
 		example.ParkedAt
 	list := []store.Parked{
-		open, parked(purgeID, knowledge.Op{Verb: knowledge.VerbPurge, Key: knowledge.Key{Kind: knowledge.KindTemplate,
-			ID: "incident-report"}}),
+		open, parked(purgeID, knowledge.Op{Verb: knowledge.VerbPurge, Key: knowledge.Key{
+			Kind: knowledge.KindTemplate,
+			ID:   "incident-report",
+		}}),
 		parked(principalID, knowledge.Put(exampleDocument(knowledge.KindPrincipal), 1)),
 	}
 	if q.Resolved {
@@ -67,8 +71,10 @@ func (d desk) Resolve(ctx context.Context, by string, decisions ...store.Decisio
 		one := store.Decided{ID: decision.ID}
 		if decision.How != store.ResolveTheirs {
 			if decision.Seen != exampleSeen {
-				return done, &store.ConflictError{Key: knowledge.Key{Kind: knowledge.KindRule, ID: "SEC-001"}, Want: 2,
-					Got: 3}
+				return done, &store.ConflictError{
+					Key: knowledge.Key{Kind: knowledge.KindRule, ID: "SEC-001"}, Want: 2,
+					Got: 3,
+				}
 			}
 			merged := decision.Merged
 			if merged == nil {
@@ -117,13 +123,17 @@ func TestConflicts(t *testing.T) {
 		},
 		{name: "one", ask: get(conflictsPath + "/" + exampleBatchID), status: 200, want: `{"id":"` + exampleBatchID +
 			`","document_id":"SEC-001"}`},
-		{name: "a decided one", ask: get(conflictsPath + "/" + decidedID), status: 200,
-			want: `{"resolution":"theirs"}`},
+		{
+			name: "a decided one", ask: get(conflictsPath + "/" + decidedID), status: 200,
+			want: `{"resolution":"theirs"}`,
+		},
 		{name: "one about a principal, of a maintainer", ask: as(knowledge.RoleMaintainer,
 			get(conflictsPath+"/"+principalID)), status: 404},
 		{name: "an unknown one", ask: get(conflictsPath + "/" + batchUUID), status: 404, want: `{"code":"not_found"}`},
-		{name: "what is no id", ask: get(conflictsPath + "/7"), status: 400,
-			want: `{"errors":[{"pointer":"/id","detail":"*"}]}`},
+		{
+			name: "what is no id", ask: get(conflictsPath + "/7"), status: 400,
+			want: `{"errors":[{"pointer":"/id","detail":"*"}]}`,
+		},
 		{
 			name: "theirs", ask: as(knowledge.RoleMaintainer, resolve(exampleBatchID, `{"resolution":"theirs"}`)),
 			status: 200,
@@ -146,14 +156,22 @@ func TestConflicts(t *testing.T) {
 				`","document":`+aRule+`}`), status: 200,
 			want: `{"results":[{"id":"SEC-001"}]}`, changes: []string{"put rule/SEC-001 2 the-admin"},
 		},
-		{name: "ours of what is no longer so", ask: resolve(exampleBatchID, `{"resolution":"ours","seen":"0123"}`),
-			status: 409, want: `{"code":"conflict","got":3}`},
-		{name: "a page", ask: get(conflictsPath + "?limit=20&kind=rule&document_id=SEC-001&actor=anna&cursor=7"),
-			status: 200, want: `{"conflicts":"*"}`},
-		{name: "another kind", ask: get(conflictsPath + "?kind=song"), status: 400,
-			want: `{"errors":[{"pointer":"/kind","detail":"*"}]}`},
-		{name: "another cursor", ask: get(conflictsPath + "?cursor=x"), status: 400,
-			want: `{"errors":[{"pointer":"/cursor","detail":"*"}]}`},
+		{
+			name: "ours of what is no longer so", ask: resolve(exampleBatchID, `{"resolution":"ours","seen":"0123"}`),
+			status: 409, want: `{"code":"conflict","got":3}`,
+		},
+		{
+			name: "a page", ask: get(conflictsPath + "?limit=20&kind=rule&document_id=SEC-001&actor=anna&cursor=7"),
+			status: 200, want: `{"conflicts":"*"}`,
+		},
+		{
+			name: "another kind", ask: get(conflictsPath + "?kind=song"), status: 400,
+			want: `{"errors":[{"pointer":"/kind","detail":"*"}]}`,
+		},
+		{
+			name: "another cursor", ask: get(conflictsPath + "?cursor=x"), status: 400,
+			want: `{"errors":[{"pointer":"/cursor","detail":"*"}]}`,
+		},
 		{
 			name: "many", ask: post(conflictsPath+"/resolve", encoded(exampleResolveMany()[0].value)), status: 200,
 			want:    `{"decided":[{"id":"` + exampleBatchID + `","state":"applied","seq":"*"}]}`,
@@ -170,8 +188,10 @@ func TestConflicts(t *testing.T) {
 				`{"resolution":"ours","conflicts":[{"id":"`+exampleBatchID+`"},{"id":"7"}]}`), status: 422,
 			want: `{"errors":[{"pointer":"/conflicts/0/seen","detail":"*"},{"pointer":"/conflicts/1/id","detail":"*"}]}`,
 		},
-		{name: "none of many", ask: post(conflictsPath+"/resolve", `{"resolution":"merged","conflicts":[]}`),
-			status: 422, want: `{"errors":[{"pointer":"/resolution","detail":"*"},{"pointer":"/conflicts","detail":"*"}]}`},
+		{
+			name: "none of many", ask: post(conflictsPath+"/resolve", `{"resolution":"merged","conflicts":[]}`),
+			status: 422, want: `{"errors":[{"pointer":"/resolution","detail":"*"},{"pointer":"/conflicts","detail":"*"}]}`,
+		},
 		{
 			name: "many with a purge, by a maintainer", status: 403,
 			ask: as(knowledge.RoleMaintainer,
@@ -183,18 +203,26 @@ func TestConflicts(t *testing.T) {
 			resolve(purgeID, `{"resolution":"ours","seen":"`+exampleSeen+`"}`)), status: 403},
 		{name: "a principal, by a maintainer", ask: as(knowledge.RoleMaintainer,
 			resolve(principalID, `{"resolution":"ours","seen":"`+exampleSeen+`"}`)), status: 404},
-		{name: "one that is decided", ask: resolve(decidedID, `{"resolution":"theirs"}`), status: 422,
-			want: `{"errors":[{"pointer":"","detail":"~already"}]}`},
-		{name: "no decision", ask: resolve(exampleBatchID, `{}`), status: 422,
-			want: `{"errors":[{"pointer":"/resolution","detail":"*"}]}`},
+		{
+			name: "one that is decided", ask: resolve(decidedID, `{"resolution":"theirs"}`), status: 422,
+			want: `{"errors":[{"pointer":"","detail":"~already"}]}`,
+		},
+		{
+			name: "no decision", ask: resolve(exampleBatchID, `{}`), status: 422,
+			want: `{"errors":[{"pointer":"/resolution","detail":"*"}]}`,
+		},
 		{
 			name: "another decision", ask: resolve(exampleBatchID, `{"resolution":"mine","by":"me"}`), status: 422,
 			want: `{"errors":[{"pointer":"/by","detail":"*"},{"pointer":"/resolution","detail":"~theirs, ours or merged"}]}`,
 		},
-		{name: "merged without a document", ask: resolve(exampleBatchID, `{"resolution":"merged"}`), status: 422,
-			want: `{"errors":[{"pointer":"/document","detail":"*"}]}`},
-		{name: "a document for nothing", ask: resolve(exampleBatchID, `{"resolution":"ours","document":{}}`),
-			status: 422, want: `{"errors":[{"pointer":"/document","detail":"*"}]}`},
+		{
+			name: "merged without a document", ask: resolve(exampleBatchID, `{"resolution":"merged"}`), status: 422,
+			want: `{"errors":[{"pointer":"/document","detail":"*"}]}`,
+		},
+		{
+			name: "a document for nothing", ask: resolve(exampleBatchID, `{"resolution":"ours","document":{}}`),
+			status: 422, want: `{"errors":[{"pointer":"/document","detail":"*"}]}`,
+		},
 		{
 			name: "a faulty document", ask: resolve(exampleBatchID,
 				`{"resolution":"merged","document":{"category":"security","title":"T","description":"D","titel":1}}`),
@@ -208,8 +236,10 @@ func TestConflicts(t *testing.T) {
 // before the decision or after it.
 func TestADecisionIsNoWayRoundTheReview(t *testing.T) {
 	n := newTenet(t, func(o *Options) {
-		o.Policy = access.Policy{Rules: []access.PolicyRule{{Kind: knowledge.KindRule, Category: "security",
-			Approvals: 2}}}
+		o.Policy = access.Policy{Rules: []access.PolicyRule{{
+			Kind: knowledge.KindRule, Category: "security",
+			Approvals: 2,
+		}}}
 	})
 	maintainer := func(a ask) *reply { return n.do(as(knowledge.RoleMaintainer, a)) }
 	merged := encoded(exampleResolves()[2].value)
@@ -236,8 +266,10 @@ func TestATenetWithoutADeskHasNoConflicts(t *testing.T) {
 		strings.TrimSpace(string(r.body)) != `{"conflicts":[]}` {
 		t.Errorf("the list: %d %s", r.status, r.body)
 	}
-	for _, a := range []ask{get(conflictsPath + "/" + exampleBatchID),
-		post(conflictsPath+"/"+exampleBatchID+"/resolve", `{"resolution":"ours","seen":"`+exampleSeen+`"}`)} {
+	for _, a := range []ask{
+		get(conflictsPath + "/" + exampleBatchID),
+		post(conflictsPath+"/"+exampleBatchID+"/resolve", `{"resolution":"ours","seen":"`+exampleSeen+`"}`),
+	} {
 		if r := n.do(a); r.status != http.StatusNotFound {
 			t.Errorf("%s %s: %d %s", a.method, a.path, r.status, r.body)
 		}

@@ -137,7 +137,8 @@ func TestAStreamGivesTheDeadlineBack(t *testing.T) {
 func TestAnswersOfAnyLengthArriveWhole(t *testing.T) {
 	body := bytes.Repeat([]byte("0123456789abcde\n"), 16<<10)
 	h := New(Options{})
-	server := &http.Server{ConnContext: ConnContext,
+	server := &http.Server{
+		ConnContext: ConnContext,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			n, err := strconv.Atoi(r.URL.Query().Get("n"))
 			if err != nil {
@@ -146,7 +147,8 @@ func TestAnswersOfAnyLengthArriveWhole(t *testing.T) {
 			c := &call{h: h, w: w, r: r, request: &access.Request{Given: "given"}}
 			c.set("X-Padding", string(body[:n%97]))
 			c.send(http.StatusOK, mediaJSON, body[:n])
-		})}
+		}),
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -29,8 +29,10 @@ func specRoutes(h *Handler) []*route {
 			summary: "Read the OpenAPI document as YAML", description: "This document, as YAML.",
 			handler: with(openapiYAML), public: true, storeless: true, probe: true,
 			answers: []answer{
-				{status: http.StatusOK, text: "The document", body: typeOf[string](), media: mediaYAML,
-					heads: []string{"ETag"}},
+				{
+					status: http.StatusOK, text: "The document", body: typeOf[string](), media: mediaYAML,
+					heads: []string{"ETag"},
+				},
 				notModified(),
 			},
 		},

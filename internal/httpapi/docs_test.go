@@ -50,8 +50,10 @@ func TestPagesOfOtherOriginsAskWhereTheyMay(t *testing.T) {
 			!strings.Contains(r.header.Get("Access-Control-Allow-Headers"), "Authorization") {
 			t.Errorf("asked first by a page of %s: %d %v", origin, r.status, r.header)
 		}
-		for path, accept := range map[string]string{rulePath: "zstd", "/api/v1/rules": "",
-			"/api/v1/rules/none-such": ""} {
+		for path, accept := range map[string]string{
+			rulePath: "zstd", "/api/v1/rules": "",
+			"/api/v1/rules/none-such": "",
+		} {
 			r := n.do(get(path).with("Origin", origin).with("Accept-Encoding", accept))
 			if r.header.Get("Access-Control-Allow-Origin") != origin ||
 				!strings.Contains(r.header.Get("Access-Control-Expose-Headers"), "ETag") ||
@@ -61,8 +63,10 @@ func TestPagesOfOtherOriginsAskWhereTheyMay(t *testing.T) {
 			}
 		}
 	}
-	for _, origin := range []string{"https://evil.example.com", "http://docs.example.com", "null",
-		"https://a.example.org.evil.com"} {
+	for _, origin := range []string{
+		"https://evil.example.com", "http://docs.example.com", "null",
+		"https://a.example.org.evil.com",
+	} {
 		if r := n.do(preflight(origin)); r.status != http.StatusMethodNotAllowed ||
 			r.header.Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("asked first by a page of %s: %d %v", origin, r.status, r.header)
@@ -76,8 +80,10 @@ func TestPagesOfOtherOriginsAskWhereTheyMay(t *testing.T) {
 		r.header.Get("Vary") != "" {
 		t.Errorf("without a setting: %d %v", r.status, r.header)
 	}
-	for _, bad := range []string{"docs.example.com", "https://", "ftp://a.example.com", "https://a.example.com/",
-		"https://[", "https://u@a.example.com"} {
+	for _, bad := range []string{
+		"docs.example.com", "https://", "ftp://a.example.com", "https://a.example.com/",
+		"https://[", "https://u@a.example.com",
+	} {
 		if CheckOrigin(bad) == nil {
 			t.Errorf("%s passes for an origin", bad)
 		}

@@ -51,8 +51,10 @@ func (d effectDoor) list(c *call, p *effectParams) error {
 		p.Verdict) {
 		return knowledge.BadQuery("verdict", "%q: want dead, noisy or unserved", p.Verdict)
 	}
-	list, err := d.h.o.Effects.Page(c.limited(), store.EffectQuery{Key: p.Key, Verdict: p.Verdict, After: p.After,
-		Limit: p.Limit})
+	list, err := d.h.o.Effects.Page(c.limited(), store.EffectQuery{
+		Key: p.Key, Verdict: p.Verdict, After: p.After,
+		Limit: p.Limit,
+	})
 	if err != nil {
 		return err
 	}

@@ -47,8 +47,10 @@ func erasePerson(c *call, _ *noParams) error {
 	if err := wellFormed(raw, knowledge.MaxDepth); err != nil {
 		return err
 	}
-	if no := access.Decide(c.request.Caller, access.Act{Verb: knowledge.VerbPurge,
-		Key: knowledge.Key{Kind: knowledge.KindPrincipal}}); no != nil {
+	if no := access.Decide(c.request.Caller, access.Act{
+		Verb: knowledge.VerbPurge,
+		Key:  knowledge.Key{Kind: knowledge.KindPrincipal},
+	}); no != nil {
 		return c.request.Caller.Deny(no)
 	}
 	var r erasureRequest
@@ -86,10 +88,14 @@ const exampleErased = "ada"
 func exampleErasure() api.ErasureView {
 	at := exampleTime()
 	return api.ErasureView{
-		Pseudonym: "erased-5f0c9a1b2d3e4f60", Seq: 4711, Rows: map[string]int64{"changes": 12, "principals": 1,
-			"rules": 3},
+		Pseudonym: "erased-5f0c9a1b2d3e4f60", Seq: 4711, Rows: map[string]int64{
+			"changes": 12, "principals": 1,
+			"rules": 3,
+		},
 		Mentions: []api.MentionView{{Key: "rule/SEC-001", Fields: []string{"description"}}},
-		Held: []api.HeldView{{Name: "20260131T020000.000Z-full", At: at,
-			Until: knowledge.At(at.AddDate(0, 0, 30))}},
+		Held: []api.HeldView{{
+			Name: "20260131T020000.000Z-full", At: at,
+			Until: knowledge.At(at.AddDate(0, 0, 30)),
+		}},
 	}
 }

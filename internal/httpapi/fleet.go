@@ -218,8 +218,10 @@ func checkInOf(raw []byte) (store.CheckIn, error) {
 	if isGiven(m["files"]) {
 		in.Files = &store.FleetFiles{}
 		o := f.object("/files", m["files"], "edited", "missing", "behind")
-		f.tally("/files", o, map[string]*int{"edited": &in.Files.Edited, "missing": &in.Files.Missing,
-			"behind": &in.Files.Behind})
+		f.tally("/files", o, map[string]*int{
+			"edited": &in.Files.Edited, "missing": &in.Files.Missing,
+			"behind": &in.Files.Behind,
+		})
 	}
 	if isGiven(m["hooks"]) {
 		in.Hooks = &store.FleetHookTally{}

@@ -32,8 +32,10 @@ func (f aFleet) CheckIn(_ context.Context, _ store.Reader, c store.CheckIn) (*st
 }
 
 func (f aFleet) Page(_ context.Context, q store.FleetQuery) ([]store.Standing, error) {
-	list := []store.Standing{{CheckIn: store.CheckIn{Repository: "acme.pay"}},
-		{CheckIn: store.CheckIn{Repository: "acme.web"}}}
+	list := []store.Standing{
+		{CheckIn: store.CheckIn{Repository: "acme.pay"}},
+		{CheckIn: store.CheckIn{Repository: "acme.web"}},
+	}
 	for i := range list {
 		list[i].Judge(time.Now())
 	}
@@ -71,10 +73,14 @@ func (c aCheck) Check(ctx context.Context, q *check.Question) (*check.Result, er
 
 func TestACheckNamesEachFaultOfItsQuestion(t *testing.T) {
 	runScenarios(t, []scenario{
-		{name: "files", ask: post(checkPath, `{"files":[{"path":"a.go","content":"x"}]}`), status: http.StatusOK,
-			want: `{"decision":"allow","files":1,"findings":[]}`},
-		{name: "no files", ask: post(checkPath, `{"files":[]}`), status: http.StatusUnprocessableEntity,
-			want: `{"errors":[{"pointer":"/files"}]}`},
+		{
+			name: "files", ask: post(checkPath, `{"files":[{"path":"a.go","content":"x"}]}`), status: http.StatusOK,
+			want: `{"decision":"allow","files":1,"findings":[]}`,
+		},
+		{
+			name: "no files", ask: post(checkPath, `{"files":[]}`), status: http.StatusUnprocessableEntity,
+			want: `{"errors":[{"pointer":"/files"}]}`,
+		},
 		{
 			name: "another path", ask: post(checkPath,
 				`{"files":[{"path":"../a","content":""},{"path":"b","content":""}]}`),
@@ -100,17 +106,27 @@ func TestTheFleetNamesEachFaultOfACheckIn(t *testing.T) {
 			want: `{"detail":"11 faults: see errors"}`,
 		},
 		{name: "another id", ask: post(fleetPath+"/nobody", `{"via":"sync"}`), status: http.StatusNotFound},
-		{name: "a viewer tells", ask: as(knowledge.RoleViewer, post(fleetPath+"/acme.pay", `{"via":"sync","seq":7}`)),
-			status: http.StatusOK, want: `{"seq":7,"via":"sync"}`},
-		{name: "a page", ask: get(fleetPath + "?limit=1"), status: http.StatusOK,
-			want: `{"next":"acme.pay","counts":[]}`},
+		{
+			name: "a viewer tells", ask: as(knowledge.RoleViewer, post(fleetPath+"/acme.pay", `{"via":"sync","seq":7}`)),
+			status: http.StatusOK, want: `{"seq":7,"via":"sync"}`,
+		},
+		{
+			name: "a page", ask: get(fleetPath + "?limit=1"), status: http.StatusOK,
+			want: `{"next":"acme.pay","counts":[]}`,
+		},
 		{name: "the last page", ask: get(fleetPath + "?limit=3&state=behind"), status: http.StatusOK},
-		{name: "another state", ask: get(fleetPath + "?state=lost"), status: http.StatusBadRequest,
-			want: `{"errors":[{"pointer":"/state","detail":"*"}]}`},
-		{name: "effects", ask: get(effectPath + "?limit=1&verdict=noisy"), status: http.StatusOK,
-			want: `{"next":"rule/GO-001","documents":[{"followed":900}]}`},
-		{name: "another verdict", ask: get(effectPath + "?verdict=good"), status: http.StatusBadRequest,
-			want: `{"errors":[{"pointer":"/verdict","detail":"*"}]}`},
+		{
+			name: "another state", ask: get(fleetPath + "?state=lost"), status: http.StatusBadRequest,
+			want: `{"errors":[{"pointer":"/state","detail":"*"}]}`,
+		},
+		{
+			name: "effects", ask: get(effectPath + "?limit=1&verdict=noisy"), status: http.StatusOK,
+			want: `{"next":"rule/GO-001","documents":[{"followed":900}]}`,
+		},
+		{
+			name: "another verdict", ask: get(effectPath + "?verdict=good"), status: http.StatusBadRequest,
+			want: `{"errors":[{"pointer":"/verdict","detail":"*"}]}`,
+		},
 		{name: "another limit of effects", ask: get(effectPath + "?limit=-1"), status: http.StatusBadRequest},
 		{name: "another limit", ask: get(fleetPath + "?limit=1001"), status: http.StatusBadRequest},
 	})

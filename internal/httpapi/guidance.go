@@ -218,8 +218,10 @@ func exampleGuidances() []sample {
 	none := 0
 	return []sample{
 		{"task", "For a task in a file", guidanceRequest{
-			Paths: []string{"cmd/pay/main.go"}, Task: "add a refund endpoint", Budget: &guidanceBudget{Tokens: &tokens,
-				Family: "claude"},
+			Paths: []string{"cmd/pay/main.go"}, Task: "add a refund endpoint", Budget: &guidanceBudget{
+				Tokens: &tokens,
+				Family: "claude",
+			},
 			Known: []guidanceKnown{{Key: "rule/SEC-001", Version: 1}},
 		}},
 		{"explain", "Everything that holds or could, without texts", guidanceRequest{
@@ -238,11 +240,13 @@ func exampleGuidance() any {
 			Because: []guidance.Reason{{By: guidance.ByGlob, Glob: "**/*.go", Path: "cmd/pay/main.go"}},
 			Text:    "### Use parameterized queries\nrule/SEC-001, CRITICAL, mandatory\n\nPass values to SQL as parameters.\n",
 		}},
-		LeftOut: guidance.Omissions{Total: 2, Counts: map[string]int{guidance.LeftModel: 2},
+		LeftOut: guidance.Omissions{
+			Total: 2, Counts: map[string]int{guidance.LeftModel: 2},
 			First: []guidance.Omission{{
 				Kind: knowledge.KindPractice, ID: "small-pull-requests", Title: "Keep pull requests small",
 				Reason: guidance.LeftModel, Tokens: 230,
-			}}},
+			}},
+		},
 		Budget: guidance.Spent{Tokens: 4000, Reserve: 480, Used: 40, Family: "openai", Estimate: true},
 		Notes:  []string{},
 	}

@@ -439,8 +439,10 @@ func (f *faulty) Close() error { return f.next.Close() }
 
 // newHandler returns a door that has every path.
 func newHandler(s store.Store) *Handler {
-	return New(Options{Store: s, Authenticate: (&authority{}).Authenticate, MetricsHandler: http.NotFoundHandler(),
-		LiveDescription: []byte("{}")})
+	return New(Options{
+		Store: s, Authenticate: (&authority{}).Authenticate, MetricsHandler: http.NotFoundHandler(),
+		LiveDescription: []byte("{}"),
+	})
 }
 
 // as asks with the token of another role.

@@ -38,8 +38,10 @@ func (l *collection) history(c *call, p *historyParams) error {
 	if err := f.err(true); err != nil {
 		return err
 	}
-	q := knowledge.ChangeQuery{Key: key, Newest: true, After: p.Before, Limit: orInt(p.Limit, defaultHistory),
-		Bytes: knowledge.MaxPageBytes}
+	q := knowledge.ChangeQuery{
+		Key: key, Newest: true, After: p.Before, Limit: orInt(p.Limit, defaultHistory),
+		Bytes: knowledge.MaxPageBytes,
+	}
 	ctx, part := store.WithPartial(c.limited())
 	changes, err := l.h.o.Store.Changes(ctx, q)
 	if err != nil {

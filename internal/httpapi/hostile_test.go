@@ -180,8 +180,10 @@ func TestConnectionsAreBoundedOfOneAddressAndOfAll(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
-				ReadHeaderTimeout: time.Minute}
+			s := &http.Server{
+				Handler:           http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
+				ReadHeaderTimeout: time.Minute,
+			}
 			done := make(chan error, 1)
 			go func() { done <- s.Serve(Listen(l, bound.crowd)) }()
 			t.Cleanup(func() { _ = s.Close(); <-done })
@@ -222,8 +224,10 @@ func TestConnectionsAreBoundedOfOneAddressAndOfAll(t *testing.T) {
 }
 
 func TestAPeerIsWhoATrustedProxyNames(t *testing.T) {
-	h := &Handler{o: Options{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"),
-		netip.MustParsePrefix("::1/128")}}}
+	h := &Handler{o: Options{Trusted: []netip.Prefix{
+		netip.MustParsePrefix("10.0.0.0/24"),
+		netip.MustParsePrefix("::1/128"),
+	}}}
 	for _, row := range []struct{ from, forwarded, want string }{
 		{"192.0.2.7:4000", "198.51.100.1", "192.0.2.7"}, // nobody's word counts but a proxy's
 		{"10.0.0.7:4000", "203.0.113.9, 198.51.100.1", "198.51.100.1"},
@@ -272,16 +276,22 @@ func TestTheVersionInABodyIsACondition(t *testing.T) {
 	const seen = `{"category":"security","title":"Another","description":"Text.","version":`
 	runScenarios(t, []scenario{
 		{name: "seen", ask: put(rulePath, seen+"1}"), status: 200, changes: []string{"put rule/SEC-001 2 the-admin"}},
-		{name: "overtaken", before: []ask{put(rulePath, aRule)}, ask: put(rulePath, seen+"1}"), status: 409,
-			want: `{"code":"conflict","want":1,"got":2}`},
-		{name: "of nothing", ask: put("/api/v1/rules/NEW-1", seen+"3}"), status: 409,
-			want: `{"code":"conflict","want":3,"got":0}`},
+		{
+			name: "overtaken", before: []ask{put(rulePath, aRule)}, ask: put(rulePath, seen+"1}"), status: 409,
+			want: `{"code":"conflict","want":1,"got":2}`,
+		},
+		{
+			name: "of nothing", ask: put("/api/v1/rules/NEW-1", seen+"3}"), status: 409,
+			want: `{"code":"conflict","want":3,"got":0}`,
+		},
 		{
 			name: "beside a header, which counts", before: []ask{put(rulePath, aRule)},
 			ask:    put(rulePath, seen+"1}").with("If-Match", `"2"`),
 			status: 200, changes: []string{"put rule/SEC-001 3 the-admin"},
 		},
-		{name: "that none can be", ask: put(rulePath, seen+"-1}"), status: 422,
-			want: `{"errors":[{"pointer":"/version","detail":"*"}]}`},
+		{
+			name: "that none can be", ask: put(rulePath, seen+"-1}"), status: 422,
+			want: `{"errors":[{"pointer":"/version","detail":"*"}]}`,
+		},
 	})
 }

@@ -135,8 +135,10 @@ func (h *Handler) unmatched(w http.ResponseWriter, r *http.Request) {
 	c := w.(*call) // ServeHTTP hands the mux nothing else
 	var allowed []string
 	probe := *r
-	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
-		http.MethodDelete} {
+	for _, m := range []string{
+		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete,
+	} {
 		probe.Method = m
 		if _, pattern := h.mux.Handler(&probe); pattern != "/" && pattern != "" {
 			allowed = append(allowed, m)

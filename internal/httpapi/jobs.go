@@ -31,8 +31,10 @@ func runOf(r *store.Run) api.RunView {
 }
 
 func jobOf(s *upkeep.Standing) api.JobView {
-	v := api.JobView{Name: s.Name, Doc: s.Doc, Schedule: s.Schedule, Heavy: s.Heavy, Local: s.Local,
-		PausedBy: s.PausedBy}
+	v := api.JobView{
+		Name: s.Name, Doc: s.Doc, Schedule: s.Schedule, Heavy: s.Heavy, Local: s.Local,
+		PausedBy: s.PausedBy,
+	}
 	if !s.Next.IsZero() {
 		v.NextAt = &s.Next
 	}
@@ -125,8 +127,10 @@ func listJobs(c *call, _ *noParams) error {
 	defer cancel()
 	list, err := jobs.Jobs(own)
 	if err != nil && own.Err() != nil && c.ctx.Err() == nil {
-		return &store.UnavailableError{Reason: "the database does not say how the jobs stand", RetryAfter: jobsTimeout,
-			NotDone: true, Err: err}
+		return &store.UnavailableError{
+			Reason: "the database does not say how the jobs stand", RetryAfter: jobsTimeout,
+			NotDone: true, Err: err,
+		}
 	}
 	if err != nil {
 		return err

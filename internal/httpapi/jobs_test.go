@@ -75,8 +75,10 @@ func TestJobsAreForAdmins(t *testing.T) {
 		}
 	}
 	for query, want := range map[string]int{"?limit=0": 400, "?limit=201": 400, "?limit=x": 400, "?limit=200": 200} {
-		if r := n.do(ask{method: http.MethodGet, path: jobsPath + "/" + exampleJob + "/runs" + query,
-			token: knowledge.RoleAdmin}); r.status != want {
+		if r := n.do(ask{
+			method: http.MethodGet, path: jobsPath + "/" + exampleJob + "/runs" + query,
+			token: knowledge.RoleAdmin,
+		}); r.status != want {
 			t.Errorf("runs with %s: %d, want %d: %s", query, r.status, want, r.body)
 		}
 	}

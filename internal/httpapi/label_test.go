@@ -19,7 +19,8 @@ func (s someLabels) ListAt(ctx context.Context, l *knowledge.Label, q knowledge.
 }
 
 func (s someLabels) SearchAt(ctx context.Context, l *knowledge.Label,
-	q knowledge.SearchQuery) (*knowledge.Hits, error) {
+	q knowledge.SearchQuery,
+) (*knowledge.Hits, error) {
 	hits, err := s.next.Search(ctx, q)
 	if err == nil {
 		hits.At = knowledge.LabelAt{Label: l.LabelID, Seq: l.Seq}

@@ -42,8 +42,10 @@ type pageParams struct {
 }
 
 func (p *pageParams) query(f *faultList) knowledge.Query {
-	q := knowledge.Query{UpdatedSince: p.UpdatedSince, Order: knowledge.Order(p.Sort), Limit: p.Limit,
-		Cursor: p.Cursor, Total: p.Total}
+	q := knowledge.Query{
+		UpdatedSince: p.UpdatedSince, Order: knowledge.Order(p.Sort), Limit: p.Limit,
+		Cursor: p.Cursor, Total: p.Total,
+	}
 	switch p.Active {
 	case "", "true":
 	case "false":

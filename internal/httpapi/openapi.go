@@ -297,10 +297,12 @@ func refusalResponses(schemas huma.Registry) map[string]*huma.Response {
 	for status, err := range exampleErrors() {
 		p := api.ProblemOf(err)
 		p.RequestID = "9f86d081884c7d65"
-		r := &huma.Response{Description: p.Title, Headers: map[string]*huma.Param{},
+		r := &huma.Response{
+			Description: p.Title, Headers: map[string]*huma.Param{},
 			Content: map[string]*huma.MediaType{
 				mediaProblem: {Schema: schemas.Schema(typeOf[api.Problem](), true, ""), Example: asJSONValue(p)},
-			}}
+			},
+		}
 		if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 			r.Headers["Retry-After"] = &huma.Param{
 				Description: "The seconds after which to ask again", Schema: &huma.Schema{Type: huma.TypeInteger},
@@ -384,11 +386,16 @@ func finishSchemas(schemas huma.Registry) {
 	all["BatchStatus"].Properties["id"].Format = "uuid"
 	all["Hit"].Properties["document"].AnyOf = documents
 	all["BatchResult"].Properties["document"].AnyOf = documents
-	for _, free := range []struct{ schema, field string }{{"BatchOp", "document"}, {"BatchOp", "patch"},
-		{"ResolveRequest", "document"}} {
+	for _, free := range []struct{ schema, field string }{
+		{"BatchOp", "document"},
+		{"BatchOp", "patch"},
+		{"ResolveRequest", "document"},
+	} {
 		p := all[free.schema].Properties
-		p[free.field] = &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true,
-			Description: p[free.field].Description}
+		p[free.field] = &huma.Schema{
+			Type: huma.TypeObject, AdditionalProperties: true,
+			Description: p[free.field].Description,
+		}
 	}
 	orNull := append(slices.Clone(documents), &huma.Schema{Type: "null"})
 	all["Change"].Properties["document"].AnyOf = orNull
@@ -438,8 +445,10 @@ func exampleErrors() map[int]error {
 		http.StatusRequestTimeout: api.Refuse(api.ErrSlow,
 			"fewer than 16384 bytes of the body came in 10s: send it again, faster"),
 		http.StatusInternalServerError: fmt.Errorf("boom"),
-		http.StatusServiceUnavailable: &store.UnavailableError{Reason: "the primary can't be reached",
-			RetryAfter: 5 * time.Second, NotDone: true},
+		http.StatusServiceUnavailable: &store.UnavailableError{
+			Reason:     "the primary can't be reached",
+			RetryAfter: 5 * time.Second, NotDone: true,
+		},
 		http.StatusGatewayTimeout: context.DeadlineExceeded,
 	}
 }

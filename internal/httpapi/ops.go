@@ -70,16 +70,20 @@ func opsRoutes(h *Handler) []*route {
 			summary:     "Read the measures",
 			description: "In the text format of Prometheus, for any token; without one where an operator has said so (`--metrics-open`).",
 			handler:     with(showMetrics), probe: true, raw: true, storeless: true,
-			answers: []answer{{status: http.StatusOK, text: "The measures", body: typeOf[string](),
-				media: "text/plain"}},
+			answers: []answer{{
+				status: http.StatusOK, text: "The measures", body: typeOf[string](),
+				media: "text/plain",
+			}},
 		})
 	}
 	return append(routes, specRoutes(h)...)
 }
 
 func getStatus(c *call, _ *noParams) error {
-	a := api.StatusAnswer{Version: c.h.o.Version, Mode: c.level.Mode, AsOf: c.level.AsOf,
-		Reasons: append(c.h.o.Ready(c.limited()), crowdedReasons(c.h)...)}
+	a := api.StatusAnswer{
+		Version: c.h.o.Version, Mode: c.level.Mode, AsOf: c.level.AsOf,
+		Reasons: append(c.h.o.Ready(c.limited()), crowdedReasons(c.h)...),
+	}
 	a.Ready = len(a.Reasons) == 0
 	if a.Ready {
 		a.Reasons = []string{}
@@ -151,8 +155,10 @@ func crowdedReasons(h *Handler) []string {
 }
 
 func exampleStatus() any {
-	return api.StatusAnswer{Version: "1.4.0", Mode: knowledge.ModeNormal, AsOf: exampleTime(), Ready: true,
-		Reasons: []string{}}
+	return api.StatusAnswer{
+		Version: "1.4.0", Mode: knowledge.ModeNormal, AsOf: exampleTime(), Ready: true,
+		Reasons: []string{},
+	}
 }
 
 func exampleCaller() any {

@@ -85,8 +85,10 @@ func TestUnavailableSaysWhatItIs(t *testing.T) {
 func TestAnswersSayHowFreshTheyAre(t *testing.T) {
 	asked := knowledge.At(time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC))
 	var mu sync.Mutex
-	levels := []knowledge.Level{{Mode: knowledge.ModeNormal, AsOf: asked},
-		{Mode: knowledge.ModeDegraded, AsOf: knowledge.At(asked.Add(-time.Minute))}}
+	levels := []knowledge.Level{
+		{Mode: knowledge.ModeNormal, AsOf: asked},
+		{Mode: knowledge.ModeDegraded, AsOf: knowledge.At(asked.Add(-time.Minute))},
+	}
 	calls := 0
 	n := newTenet(t, func(o *Options) {
 		o.Level = func() knowledge.Level {
@@ -98,8 +100,10 @@ func TestAnswersSayHowFreshTheyAre(t *testing.T) {
 		o.Store = mirrored{o.Store}
 	})
 	r := n.do(get(rulePath))
-	for name, want := range map[string]string{"Tenet-Source": "mirror", "Tenet-Mode": "degraded",
-		"Tenet-As-Of": "2026-05-01T09:59:00.000000Z"} {
+	for name, want := range map[string]string{
+		"Tenet-Source": "mirror", "Tenet-Mode": "degraded",
+		"Tenet-As-Of": "2026-05-01T09:59:00.000000Z",
+	} {
 		if got := r.header.Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
@@ -177,10 +181,14 @@ func TestCallsWithoutAValidTokenAreTold(t *testing.T) {
 	n.do(ask{method: http.MethodGet, path: rulePath, token: "-"}.with("X-Request-Id", "r1"))
 	n.do(ask{method: http.MethodGet, path: rulePath, token: "off"}.with("X-Request-Id", "r2"))
 	want := []access.Refusal{
-		{Door: "rest", Method: access.MethodAuthenticate, Reason: "no token: GET /api/v1/rules/{id}", RequestID: "r1",
-			Peer: "127.0.0.1"},
-		{Door: "rest", Method: access.MethodAuthenticate, Reason: access.ReasonDisabled + ": GET /api/v1/rules/{id}",
-			RequestID: "r2", Peer: "127.0.0.1", Caller: &access.Caller{ID: "ann"}},
+		{
+			Door: "rest", Method: access.MethodAuthenticate, Reason: "no token: GET /api/v1/rules/{id}", RequestID: "r1",
+			Peer: "127.0.0.1",
+		},
+		{
+			Door: "rest", Method: access.MethodAuthenticate, Reason: access.ReasonDisabled + ": GET /api/v1/rules/{id}",
+			RequestID: "r2", Peer: "127.0.0.1", Caller: &access.Caller{ID: "ann"},
+		},
 	}
 	if !reflect.DeepEqual(told, want) {
 		t.Errorf("told of %+v, want %+v", told, want)
@@ -254,8 +262,10 @@ type waitingStore struct {
 func (w *waitingStore) add(k knowledge.Kind) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.changes = append(w.changes, knowledge.Change{Seq: knowledge.Seq(len(w.changes) + 1),
-		Key: knowledge.Key{Kind: k, ID: "x"}, Verb: knowledge.VerbPurge})
+	w.changes = append(w.changes, knowledge.Change{
+		Seq: knowledge.Seq(len(w.changes) + 1),
+		Key: knowledge.Key{Kind: k, ID: "x"}, Verb: knowledge.VerbPurge,
+	})
 	close(w.bell)
 	w.bell = make(chan struct{})
 }
@@ -312,8 +322,10 @@ func TestLongPolls(t *testing.T) {
 		want        string
 		atLeast     time.Duration
 	}{
-		{"the next change", "wait=30", false, func(_ *Handler, w *waitingStore) { w.add(knowledge.KindRule) },
-			`{"changes":[{"seq":1}],"next_after":1}`, 0},
+		{
+			"the next change", "wait=30", false, func(_ *Handler, w *waitingStore) { w.add(knowledge.KindRule) },
+			`{"changes":[{"seq":1}],"next_after":1}`, 0,
+		},
 		{"no change", "wait=30", false, nil, `{"changes":[],"next_after":0}`, 30 * time.Second},
 		{"a bell that rings for nothing", "wait=2", true, nil, `{"changes":[],"next_after":0}`, 2 * time.Second},
 		{
@@ -330,8 +342,10 @@ func TestLongPolls(t *testing.T) {
 			func(_ *Handler, w *waitingStore) { w.add(knowledge.KindTemplate) }, `{"changes":[],"next_after":1}`,
 			3 * time.Second,
 		},
-		{"a server that stops", "wait=30", false, func(h *Handler, _ *waitingStore) { h.Drain(); h.Drain() },
-			`{"changes":[],"next_after":0}`, 0},
+		{
+			"a server that stops", "wait=30", false, func(h *Handler, _ *waitingStore) { h.Drain(); h.Drain() },
+			`{"changes":[],"next_after":0}`, 0,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -367,14 +381,16 @@ func TestLongPolls(t *testing.T) {
 
 func TestLiveDoorGetsKnownCallersOnly(t *testing.T) {
 	n := newTenet(t, func(o *Options) {
-		o.Mounts = []Mount{{Routes: []string{"GET " + livePath},
+		o.Mounts = []Mount{{
+			Routes: []string{"GET " + livePath},
 			Serve: func(w http.ResponseWriter, r *http.Request) error {
 				w.Header().Set("Content-Type", "text/event-stream")
 				_, _ = w.Write([]byte("data: " + access.CallerFrom(r.Context()).ID + " " + r.URL.Query().Get("kind") +
 					"\n\n"))
 				w.(http.Flusher).Flush()
 				return nil
-			}, Streams: func(string, []byte) bool { return true }}}
+			}, Streams: func(string, []byte) bool { return true },
+		}}
 	})
 	if r := n.do(ask{method: http.MethodGet, path: livePath, token: "-"}); r.status != http.StatusUnauthorized {
 		t.Errorf("nobody: got %d", r.status)

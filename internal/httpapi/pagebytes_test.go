@@ -44,8 +44,10 @@ func TestPagesEndAtTheirBytes(t *testing.T) {
 		{"a search", "/api/v1/search?q=gargantuan&limit=50&view=full", "cursor", documents + 1, nil},
 		{"a history", "/api/v1/rules/BIG-99/history?limit=200", "before", documents, nil},
 		{"changes", "/api/v1/changes?limit=2000", "after", int(n.tail()), func(p *page) string { return p.Position }},
-		{"changes of a kind", "/api/v1/changes?limit=2000&kind=rule&id=BIG-99", "after", documents,
-			func(p *page) string { return p.Position }},
+		{
+			"changes of a kind", "/api/v1/changes?limit=2000&kind=rule&id=BIG-99", "after", documents,
+			func(p *page) string { return p.Position },
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			seen, pages := map[string]bool{}, 0

@@ -48,8 +48,10 @@ func proposalRoutes(h *Handler) []*route {
 				"everybody who may propose comments. An admin may override, with a reason: then it can be applied without its approvals. When the ops change, what was said of others no longer counts.",
 			handler: with(reviewProposal),
 			body: &payload{media: mediaJSON, body: typeOf[reviewRequest](), samples: []sample{
-				{"comment", "A word about it", reviewRequest{Verdict: knowledge.VerdictComment,
-					Comment: "Which services does this touch?"}},
+				{"comment", "A word about it", reviewRequest{
+					Verdict: knowledge.VerdictComment,
+					Comment: "Which services does this touch?",
+				}},
 			}},
 			answers: []answer{l.documentAnswer(http.StatusOK, "The proposal with the review", wrote...), queued},
 			refusals: append(writes, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,

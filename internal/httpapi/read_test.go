@@ -34,9 +34,11 @@ func newCachedTenet(t *testing.T) *tenet {
 // Whatever was asked before and is ready must be what it was the first time, in every coding, until something on it
 // changes.
 func TestReadyAnswersAreThoseOfTheFirstTime(t *testing.T) {
-	for _, path := range []string{"/api/v1/rules", "/api/v1/rules?limit=1&sort=id",
+	for _, path := range []string{
+		"/api/v1/rules", "/api/v1/rules?limit=1&sort=id",
 		"/api/v1/rules?fields=description,examples,created_at,updated_at,tags,scope,title&total=true",
-		"/api/v1/search?q=parameter*"} {
+		"/api/v1/search?q=parameter*",
+	} {
 		t.Run(path, func(t *testing.T) {
 			n := newCachedTenet(t)
 			first := n.do(get(path))
@@ -154,10 +156,14 @@ func TestDirectReadsAreThoseOfTheMux(t *testing.T) {
 func TestPlainQueriesAreReadAsAllOthers(t *testing.T) {
 	set := newQuerySet(reflect.TypeFor[listParams](), knowledge.Describe(knowledge.KindRule))
 	pair := rapid.Custom(func(t *rapid.T) string {
-		name := rapid.SampledFrom([]string{"limit", "category", "tag", "updated_since", "active", "sort", "cursor",
-			"nothing", "", "lim%69t"}).Draw(t, "name")
-		text := rapid.SampledFrom([]string{"", "5", "0", "-1", "x", "a%20b", "a+b", "%zz", "a;b", "true",
-			"2026-01-31T12:00:00Z", "a=b"}).Draw(t, "text")
+		name := rapid.SampledFrom([]string{
+			"limit", "category", "tag", "updated_since", "active", "sort", "cursor",
+			"nothing", "", "lim%69t",
+		}).Draw(t, "name")
+		text := rapid.SampledFrom([]string{
+			"", "5", "0", "-1", "x", "a%20b", "a+b", "%zz", "a;b", "true",
+			"2026-01-31T12:00:00Z", "a=b",
+		}).Draw(t, "text")
 		return name + rapid.SampledFrom([]string{"=", "=", "=", ""}).Draw(t, "equals") + text
 	})
 	rapid.Check(t, func(t *rapid.T) {

@@ -135,8 +135,10 @@ func getUsage(c *call, _ *templateParams) error {
 
 func exampleRenders() []sample {
 	return []sample{
-		{"values", "Some values", renderRequest{Values: map[string]any{"title": "The mail server is down",
-			"impact": "all", "followed_up": true}}},
+		{"values", "Some values", renderRequest{Values: map[string]any{
+			"title":  "The mail server is down",
+			"impact": "all", "followed_up": true,
+		}}},
 		{"least", "Only what is needed", renderRequest{Values: map[string]any{"title": "The mail server is down"}}},
 	}
 }

@@ -60,8 +60,7 @@ func (l *collection) readRoutes() []*route {
 func (l *collection) writeRoutes() []*route {
 	one := string(l.kind)
 	wrote := []string{"Tenet-Batch", "Tenet-Seq", dryHeader}
-	queued := l.documentAnswer(http.StatusAccepted, "The write is safe on disk and waits for the primary",
-		"Tenet-Batch", "Link")
+	queued := l.documentAnswer(http.StatusAccepted, "The write is safe on disk and waits for the primary", "Tenet-Batch", "Link")
 	made := l.documentAnswer(http.StatusCreated, "The new "+one, append(wrote, "Location")...)
 	done := l.documentAnswer(http.StatusOK, "The "+one+" as it is now", wrote...)
 	// Without a precondition, a conflict is rare: a maintainer has published the document while a contributor edits it.
@@ -80,8 +79,7 @@ func (l *collection) writeRoutes() []*route {
 		{
 			method: http.MethodPut, path: l.path + "/{id}", id: "put-" + one,
 			summary: "Write a whole " + one,
-			description: "Replaces the " + one +
-				", or creates it. If-Match says which version the writer saw, or the version in the body does; without either the last " +
+			description: "Replaces the " + one + ", or creates it. If-Match says which version the writer saw, or the version in the body does; without either the last " +
 				"writer wins. Fields that are left out get their defaults. The id may be left out of the body.",
 			handler: with(l.put), body: body(examplePuts(l.kind)),
 			answers: []answer{done, made, queued}, refusals: reads,
@@ -89,23 +87,19 @@ func (l *collection) writeRoutes() []*route {
 		{
 			method: http.MethodPatch, path: l.path + "/{id}", id: "patch-" + one,
 			summary: "Change fields of a " + one,
-			description: "Merges the body into the " + one +
-				" (RFC 7396, also where it is sent as application/json): a field replaces that of the document, null sets it back to its " +
+			description: "Merges the body into the " + one + " (RFC 7396, also where it is sent as application/json): a field replaces that of the document, null sets it back to its " +
 				"default, a list replaces the whole list.",
 			handler: with(l.patch),
-			body: &payload{media: mediaPatch, also: mediaJSON, body: typeOf[map[string]any](),
-				samples: examplePatches(l.kind)},
+			body:    &payload{media: mediaPatch, also: mediaJSON, body: typeOf[map[string]any](), samples: examplePatches(l.kind)},
 			answers: []answer{done, queued}, refusals: slices.Concat(reads, []int{http.StatusNotFound}),
 		},
 		{
 			method: http.MethodDelete, path: l.path + "/{id}", id: "retire-" + one,
 			summary: "Retire a " + one,
-			description: "Takes the " + one +
-				" out of use; restore brings it back. With purge=true it and its texts in the log are removed " +
+			description: "Takes the " + one + " out of use; restore brings it back. With purge=true it and its texts in the log are removed " +
 				"for ever, which admins may.",
-			handler: with(l.remove),
-			answers: []answer{done, queued, {status: http.StatusNoContent, text: "The " + one + " is gone for ever",
-				heads: wrote}},
+			handler:  with(l.remove),
+			answers:  []answer{done, queued, {status: http.StatusNoContent, text: "The " + one + " is gone for ever", heads: wrote}},
 			refusals: slices.Concat(cond, []int{http.StatusNotFound}),
 		},
 		{

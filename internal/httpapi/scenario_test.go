@@ -91,8 +91,10 @@ func TestWrites(t *testing.T) {
 		{
 			name: "creating a document", ask: post("/api/v1/rules", `{"rule_id":"NEW-1",`+aRule[1:]), status: 201,
 			want: `{"rule_id":"NEW-1","version":1,"created_by":"the-admin","severity":"WARNING","active":true}`,
-			heads: map[string]string{"Location": "/api/v1/rules/NEW-1", "ETag": `"1-*"`, "Tenet-Batch": "*",
-				"Tenet-Seq": "*", "Tenet-Mode": "normal"},
+			heads: map[string]string{
+				"Location": "/api/v1/rules/NEW-1", "ETag": `"1-*"`, "Tenet-Batch": "*",
+				"Tenet-Seq": "*", "Tenet-Mode": "normal",
+			},
 			changes: []string{"put rule/NEW-1 1 the-admin"},
 		},
 		{
@@ -283,8 +285,10 @@ func TestWrites(t *testing.T) {
 			name: "merging text", ask: patch(rulePath, `{}`).with("Content-Type", "text/plain"), status: 415,
 			want: `{"code":"unsupported_media_type","detail":"~application/merge-patch+json or application/json"}`,
 		},
-		{name: "merging into what is not there", ask: patch("/api/v1/rules/NONE", `{}`), status: 404,
-			want: `{"code":"not_found","kind":"rule","id":"NONE"}`},
+		{
+			name: "merging into what is not there", ask: patch("/api/v1/rules/NONE", `{}`), status: 404,
+			want: `{"code":"not_found","kind":"rule","id":"NONE"}`,
+		},
 		{
 			name: "merging into a version of what is not there", ask: patch("/api/v1/rules/NONE",
 				`{}`).with("If-Match", `"2"`), status: 404,
@@ -308,8 +312,10 @@ func TestWrites(t *testing.T) {
 			heads:   map[string]string{"Tenet-Batch": "*", "ETag": ""},
 			changes: []string{"purge template/incident-report 3 the-admin"},
 		},
-		{name: "purging perhaps", ask: del(rulePath + "?purge=yes"), status: 400,
-			want: `{"errors":[{"pointer":"/purge","detail":"*"}]}`},
+		{
+			name: "purging perhaps", ask: del(rulePath + "?purge=yes"), status: 400,
+			want: `{"errors":[{"pointer":"/purge","detail":"*"}]}`,
+		},
 	})
 }
 
@@ -393,8 +399,10 @@ func TestRepeatedWrites(t *testing.T) {
 		},
 		{
 			name: "the text of another caller", before: []ask{create.with("Idempotency-Key", "k")},
-			ask: ask{method: http.MethodPost, path: "/api/v1/categories", token: knowledge.RoleMaintainer,
-				body: `{"category_id":"other"}`}.with("Idempotency-Key", "k"),
+			ask: ask{
+				method: http.MethodPost, path: "/api/v1/categories", token: knowledge.RoleMaintainer,
+				body: `{"category_id":"other"}`,
+			}.with("Idempotency-Key", "k"),
 			status: 201, changes: []string{"put category/other 1 the-maintainer"},
 		},
 		{
@@ -484,8 +492,10 @@ func TestBatches(t *testing.T) {
 				"another"), status: 422,
 			want: `{"errors":[{"pointer":"/id","detail":"*"}]}`,
 		},
-		{name: "no ops", ask: post(batchesPath, `{"ops":[]}`), status: 422,
-			want: `{"errors":[{"pointer":"/ops","detail":"*"}]}`},
+		{
+			name: "no ops", ask: post(batchesPath, `{"ops":[]}`), status: 422,
+			want: `{"errors":[{"pointer":"/ops","detail":"*"}]}`,
+		},
 		{name: "a list", ask: post(batchesPath, `[]`), status: 422, want: `{` + invalid + `}`},
 		{
 			name: "too many ops", ask: post(batchesPath, `{"ops":[`+strings.Repeat(`{},`, knowledge.MaxBatchOps)+
@@ -496,24 +506,34 @@ func TestBatches(t *testing.T) {
 			name: "where it stands", before: []ask{post(batchesPath, `{"id":"`+batchUUID+`",`+two+`}`)},
 			ask: get(batchesPath + "/" + batchUUID), status: 200, want: `{"id":"` + batchUUID + `","state":"applied"}`,
 		},
-		{name: "where an unknown one stands", ask: get(batchesPath + "/" + batchUUID), status: 404,
-			want: `{"code":"not_found"}`},
-		{name: "where none stands", ask: get(batchesPath + "/7"), status: 400,
-			want: `{"errors":[{"pointer":"/id","detail":"*"}]}`},
+		{
+			name: "where an unknown one stands", ask: get(batchesPath + "/" + batchUUID), status: 404,
+			want: `{"code":"not_found"}`,
+		},
+		{
+			name: "where none stands", ask: get(batchesPath + "/7"), status: 400,
+			want: `{"errors":[{"pointer":"/id","detail":"*"}]}`,
+		},
 	})
 }
 
 func TestReads(t *testing.T) {
 	edited := []ask{patch(rulePath, `{"title":"Edited","tags":["sql"]}`)}
 	runScenarios(t, []scenario{
-		{name: "one", ask: get(rulePath), status: 200, want: `{"rule_id":"SEC-001","version":1}`,
-			heads: map[string]string{"ETag": `"1-*"`, "Content-Type": mediaJSON, "Tenet-Source": "primary"}},
-		{name: "one that the caller has", ask: get(rulePath).with("If-None-Match", `"{tag}"`), status: 304,
-			heads: map[string]string{"ETag": `"1-*"`}},
+		{
+			name: "one", ask: get(rulePath), status: 200, want: `{"rule_id":"SEC-001","version":1}`,
+			heads: map[string]string{"ETag": `"1-*"`, "Content-Type": mediaJSON, "Tenet-Source": "primary"},
+		},
+		{
+			name: "one that the caller has", ask: get(rulePath).with("If-None-Match", `"{tag}"`), status: 304,
+			heads: map[string]string{"ETag": `"1-*"`},
+		},
 		{name: "one that the caller has, by a weak tag among others", ask: get(rulePath).with("If-None-Match",
 			`"0", W/"{tag}"`), status: 304, heads: map[string]string{"ETag": `"1-*"`}},
-		{name: "one that the caller has compressed", ask: get(rulePath).with("If-None-Match", `"{tag}-zstd"`),
-			status: 304, heads: map[string]string{"ETag": `"1-*-zstd"`}},
+		{
+			name: "one that the caller has compressed", ask: get(rulePath).with("If-None-Match", `"{tag}-zstd"`),
+			status: 304, heads: map[string]string{"ETag": `"1-*-zstd"`},
+		},
 		{name: "one that must be what the caller has", ask: get(rulePath).with("If-Match", `"{tag}"`), status: 200},
 		{name: "one that must have a version", ask: get(rulePath).with("If-Match", `"7", "1"`), status: 200},
 		{name: "one that must be there", ask: get(rulePath).with("If-Match", `*`), status: 200},
@@ -523,18 +543,30 @@ func TestReads(t *testing.T) {
 			`"2"`).with("If-None-Match", `"{tag}"`), status: 412},
 		{name: "one that must be what can't be read", ask: get(rulePath).with("If-Match", `2`), status: 400},
 		{name: "a list that must be another", ask: get("/api/v1/rules").with("If-Match", `"2"`), status: 412},
-		{name: "one that the caller has an old version of", ask: get(rulePath).with("If-None-Match", `"0"`),
-			status: 200},
-		{name: "one that the caller has another text of", ask: get(rulePath).with("If-None-Match", `"1-0123456789ab"`),
-			status: 200},
-		{name: "one that the caller knows only the version of", ask: get(rulePath).with("If-None-Match", `"1"`),
-			status: 200},
-		{name: "its head", ask: ask{method: http.MethodHead, path: rulePath}, status: 200,
-			heads: map[string]string{"ETag": `"1-*"`, "Content-Length": "*"}},
-		{name: "a retired one", before: []ask{del(rulePath)}, ask: get(rulePath), status: 200,
-			want: `{"active":false}`},
-		{name: "none", ask: get("/api/v1/rules/NONE"), status: 404,
-			want: `{"code":"not_found","kind":"rule","id":"NONE"}`},
+		{
+			name: "one that the caller has an old version of", ask: get(rulePath).with("If-None-Match", `"0"`),
+			status: 200,
+		},
+		{
+			name: "one that the caller has another text of", ask: get(rulePath).with("If-None-Match", `"1-0123456789ab"`),
+			status: 200,
+		},
+		{
+			name: "one that the caller knows only the version of", ask: get(rulePath).with("If-None-Match", `"1"`),
+			status: 200,
+		},
+		{
+			name: "its head", ask: ask{method: http.MethodHead, path: rulePath}, status: 200,
+			heads: map[string]string{"ETag": `"1-*"`, "Content-Length": "*"},
+		},
+		{
+			name: "a retired one", before: []ask{del(rulePath)}, ask: get(rulePath), status: 200,
+			want: `{"active":false}`,
+		},
+		{
+			name: "none", ask: get("/api/v1/rules/NONE"), status: 404,
+			want: `{"code":"not_found","kind":"rule","id":"NONE"}`,
+		},
 		{name: "what can't be an id", ask: get("/api/v1/rules/a%2Fb%00"), status: 404, want: `{"code":"not_found"}`},
 		{name: "ids in another case", ask: get("/api/v1/rules/sec-001"), status: 404},
 		{name: "a list", ask: get("/api/v1/rules?category=security&tag=sql&language=go&severity=CRITICAL&enforcement=mandatory&status=ACTIVE"), status: 200, want: `{"items":[{"rule_id":"SEC-001"}]}`},
@@ -547,29 +579,45 @@ func TestReads(t *testing.T) {
 			status: 200,
 			want:   `{"items":[{"title":"Use parameterized queries","scope.languages":["go"],"version":1,"rule_id":null}]}`,
 		},
-		{name: "a list that counts", ask: get("/api/v1/rules?total=true&limit=1"), status: 200,
-			want: `{"items":[{"rule_id":"SEC-001"}],"total":1}`},
-		{name: "a list that counts nothing", ask: get("/api/v1/rules?total=true&tag=none"), status: 200,
-			want: `{"items":[],"total":0}`},
+		{
+			name: "a list that counts", ask: get("/api/v1/rules?total=true&limit=1"), status: 200,
+			want: `{"items":[{"rule_id":"SEC-001"}],"total":1}`,
+		},
+		{
+			name: "a list that counts nothing", ask: get("/api/v1/rules?total=true&tag=none"), status: 200,
+			want: `{"items":[],"total":0}`,
+		},
 		{name: "a list that does not count", ask: get("/api/v1/rules"), status: 200, want: `{"total":null}`},
 		{
 			name: "a field that rules don't have", ask: get("/api/v1/rules?fields=titel,name"), status: 400,
 			want: `{"errors":[{"pointer":"/fields","detail":"~did you mean \"title\""},{"pointer":"/fields","detail":"*"}]}`,
 		},
-		{name: "fields of summaries", ask: get("/api/v1/rules?fields=title&view=summary"), status: 400,
-			want: `{"errors":[{"pointer":"/fields","detail":"*"}]}`},
-		{name: "no view", ask: get("/api/v1/rules?view=short"), status: 400,
-			want: `{"errors":[{"pointer":"/view","detail":"~full or summary"}]}`},
-		{name: "no view of hits", ask: get("/api/v1/search?q=parameterized&view=short"), status: 400,
-			want: `{"errors":[{"pointer":"/view","detail":"*"}]}`},
-		{name: "a field of no hit", ask: get("/api/v1/search?q=parameterized&fields=titel"), status: 400,
-			want: `{"errors":[{"pointer":"/fields","detail":"*"}]}`},
+		{
+			name: "fields of summaries", ask: get("/api/v1/rules?fields=title&view=summary"), status: 400,
+			want: `{"errors":[{"pointer":"/fields","detail":"*"}]}`,
+		},
+		{
+			name: "no view", ask: get("/api/v1/rules?view=short"), status: 400,
+			want: `{"errors":[{"pointer":"/view","detail":"~full or summary"}]}`,
+		},
+		{
+			name: "no view of hits", ask: get("/api/v1/search?q=parameterized&view=short"), status: 400,
+			want: `{"errors":[{"pointer":"/view","detail":"*"}]}`,
+		},
+		{
+			name: "a field of no hit", ask: get("/api/v1/search?q=parameterized&fields=titel"), status: 400,
+			want: `{"errors":[{"pointer":"/fields","detail":"*"}]}`,
+		},
 		{name: "an empty list", ask: get("/api/v1/rules?tag=none"), status: 200, want: `{"items":[]}`},
 		{name: "retired ones", ask: get("/api/v1/rules?active=false"), status: 200, want: `{"items":[]}`},
-		{name: "what was updated since", ask: get("/api/v1/rules?updated_since=2020-01-01T00:00:00Z"), status: 200,
-			want: `{"items":[{"rule_id":"SEC-001"}]}`},
-		{name: "violations of a rule", ask: get("/api/v1/violations?rule=SEC-001&repository=payments-api&status=open"),
-			status: 200, want: `{"items":[{"rule_id":"SEC-001"}]}`},
+		{
+			name: "what was updated since", ask: get("/api/v1/rules?updated_since=2020-01-01T00:00:00Z"), status: 200,
+			want: `{"items":[{"rule_id":"SEC-001"}]}`,
+		},
+		{
+			name: "violations of a rule", ask: get("/api/v1/violations?rule=SEC-001&repository=payments-api&status=open"),
+			status: 200, want: `{"items":[{"rule_id":"SEC-001"}]}`,
+		},
 		{
 			name: "a search", ask: get("/api/v1/search?q=parameterized&kind=rule,practice&kind=template"), status: 200,
 			want: `{"bounded":false,"total":1,"matched":"all","required":["parameterized"],"left_out":[],"searched_for":[],"also_searched_for":[],"suggestions":[],"unknown_fields":[],
@@ -585,50 +633,88 @@ func TestReads(t *testing.T) {
 			status: 200,
 			want:   `{"hits":[{"id":"SEC-001","fields":{"title":"Use parameterized queries","priority":"*"}}]}`,
 		},
-		{name: "fields of whole documents", ask: get("/api/v1/search?q=parameterized&view=full&fields=title"),
-			status: 400, want: `{"errors":[{"pointer":"/fields","detail":"*"}]}`},
-		{name: "a search as a person asks", ask: get("/api/v1/search?q=how+do+I+use+parametrized+zebras"), status: 200,
-			want: `{"matched":"most","left_out":[{"word":"how","why":"stop word"},{"word":"do"},{"word":"i"},{"word":"zebras","why":"in no document"}],"searched_for":[{"typed":"parametrized","used":"parameterized"}]}`},
-		{name: "a search that counts", ask: get("/api/v1/search?q=parameterized&facets=true"), status: 200,
-			want: `{"facets":[{"facet":"kind","value":"rule","count":1},{"facet":"category","value":"security","count":1},{"facet":"tag","value":"*"},{"facet":"tag","value":"*"},{"facet":"language","value":"*"},{"facet":"severity","value":"CRITICAL"}]}`},
-		{name: "a cursor of no search", ask: get("/api/v1/search?q=parameterized&cursor=AAAA"), status: 400,
-			want: `{"errors":[{"pointer":"/cursor","detail":"*"}]}`},
-		{name: "a history", before: edited, ask: get(rulePath + "/history"), status: 200,
-			want: `{"changes":[{"seq":"*","verb":"put","version":2,"document":{"title":"Edited"},"actor":"the-admin"},{"version":1,"actor":"seed"}]}`},
-		{name: "a page of a history", before: edited, ask: get(rulePath + "/history?limit=1"), status: 200,
-			want: `{"changes":[{"version":2}],"next":"*"}`},
+		{
+			name: "fields of whole documents", ask: get("/api/v1/search?q=parameterized&view=full&fields=title"),
+			status: 400, want: `{"errors":[{"pointer":"/fields","detail":"*"}]}`,
+		},
+		{
+			name: "a search as a person asks", ask: get("/api/v1/search?q=how+do+I+use+parametrized+zebras"), status: 200,
+			want: `{"matched":"most","left_out":[{"word":"how","why":"stop word"},{"word":"do"},{"word":"i"},{"word":"zebras","why":"in no document"}],"searched_for":[{"typed":"parametrized","used":"parameterized"}]}`,
+		},
+		{
+			name: "a search that counts", ask: get("/api/v1/search?q=parameterized&facets=true"), status: 200,
+			want: `{"facets":[{"facet":"kind","value":"rule","count":1},{"facet":"category","value":"security","count":1},{"facet":"tag","value":"*"},{"facet":"tag","value":"*"},{"facet":"language","value":"*"},{"facet":"severity","value":"CRITICAL"}]}`,
+		},
+		{
+			name: "a cursor of no search", ask: get("/api/v1/search?q=parameterized&cursor=AAAA"), status: 400,
+			want: `{"errors":[{"pointer":"/cursor","detail":"*"}]}`,
+		},
+		{
+			name: "a history", before: edited, ask: get(rulePath + "/history"), status: 200,
+			want: `{"changes":[{"seq":"*","verb":"put","version":2,"document":{"title":"Edited"},"actor":"the-admin"},{"version":1,"actor":"seed"}]}`,
+		},
+		{
+			name: "a page of a history", before: edited, ask: get(rulePath + "/history?limit=1"), status: 200,
+			want: `{"changes":[{"version":2}],"next":"*"}`,
+		},
 		{name: "the history of nothing", ask: get("/api/v1/rules/NONE/history"), status: 404},
-		{name: "a version", before: edited, ask: get(rulePath + "/versions/1"), status: 200,
-			want: `{"version":1,"title":"Use parameterized queries"}`, heads: map[string]string{"ETag": `"1-*"`}},
-		{name: "a version to come", ask: get(rulePath + "/versions/2"), status: 404,
-			want: `{"code":"not_found","detail":"~is at 1"}`},
-		{name: "no version", ask: get(rulePath + "/versions/first"), status: 400,
-			want: `{"errors":[{"pointer":"/version","detail":"*"}]}`},
+		{
+			name: "a version", before: edited, ask: get(rulePath + "/versions/1"), status: 200,
+			want: `{"version":1,"title":"Use parameterized queries"}`, heads: map[string]string{"ETag": `"1-*"`},
+		},
+		{
+			name: "a version to come", ask: get(rulePath + "/versions/2"), status: 404,
+			want: `{"code":"not_found","detail":"~is at 1"}`,
+		},
+		{
+			name: "no version", ask: get(rulePath + "/versions/first"), status: 400,
+			want: `{"errors":[{"pointer":"/version","detail":"*"}]}`,
+		},
 		{
 			name: "a difference", before: edited, ask: get(rulePath + "/diff?from=1&to=2"), status: 200,
 			want: `{"from":1,"to":2,"patch":{"title":"Edited","tags":["sql"]},"changes":[
 				{"pointer":"/tags/1","from":"injection"},{"pointer":"/title","from":"Use parameterized queries","to":"Edited"}]}`,
 		},
-		{name: "the last difference", before: edited, ask: get(rulePath + "/diff"), status: 200,
-			want: `{"from":1,"to":2,"patch":{"title":"Edited"}}`},
-		{name: "no difference", ask: get(rulePath + "/diff?from=1&to=1"), status: 200,
-			want: `{"patch":{},"changes":[]}`},
-		{name: "the log", ask: get("/api/v1/changes?limit=1&kind=rule"), status: 200,
-			want: `{"changes":[{"kind":"rule","id":"SEC-001","hash":"*","chain":"*"}],"next_after":"*"}`},
-		{name: "the end of the log", ask: get("/api/v1/changes?newest=true&limit=1"), status: 200,
-			want: `{"changes":[{"seq":10}],"next_after":10}`},
-		{name: "behind the end of the log", ask: get("/api/v1/changes?after=10"), status: 200,
-			want: `{"changes":[],"next_after":10,"position":"*"}`},
-		{name: "a position that the log does not reach", ask: get("/api/v1/changes?after=11"), status: 410,
-			want: `{"code":"gone","oldest":0}`},
-		{name: "a position that the log does not reach, to be waited for",
-			ask: get("/api/v1/changes?after=11&wait=30"), status: 410},
-		{name: "a position of another history", ask: get("/api/v1/changes?after=3-0123456789abcdef"), status: 410,
-			want: `{"code":"gone","oldest":0}`},
-		{name: "a position that is none", ask: get("/api/v1/changes?after=3-x"), status: 400,
-			want: `{"errors":[{"pointer":"/after","detail":"*"}]}`},
-		{name: "the change that made a version", ask: get("/api/v1/changes?kind=rule&id=SEC-001&version=1"),
-			status: 200, want: `{"changes":[{"version":1}]}`},
+		{
+			name: "the last difference", before: edited, ask: get(rulePath + "/diff"), status: 200,
+			want: `{"from":1,"to":2,"patch":{"title":"Edited"}}`,
+		},
+		{
+			name: "no difference", ask: get(rulePath + "/diff?from=1&to=1"), status: 200,
+			want: `{"patch":{},"changes":[]}`,
+		},
+		{
+			name: "the log", ask: get("/api/v1/changes?limit=1&kind=rule"), status: 200,
+			want: `{"changes":[{"kind":"rule","id":"SEC-001","hash":"*","chain":"*"}],"next_after":"*"}`,
+		},
+		{
+			name: "the end of the log", ask: get("/api/v1/changes?newest=true&limit=1"), status: 200,
+			want: `{"changes":[{"seq":10}],"next_after":10}`,
+		},
+		{
+			name: "behind the end of the log", ask: get("/api/v1/changes?after=10"), status: 200,
+			want: `{"changes":[],"next_after":10,"position":"*"}`,
+		},
+		{
+			name: "a position that the log does not reach", ask: get("/api/v1/changes?after=11"), status: 410,
+			want: `{"code":"gone","oldest":0}`,
+		},
+		{
+			name: "a position that the log does not reach, to be waited for",
+			ask:  get("/api/v1/changes?after=11&wait=30"), status: 410,
+		},
+		{
+			name: "a position of another history", ask: get("/api/v1/changes?after=3-0123456789abcdef"), status: 410,
+			want: `{"code":"gone","oldest":0}`,
+		},
+		{
+			name: "a position that is none", ask: get("/api/v1/changes?after=3-x"), status: 400,
+			want: `{"errors":[{"pointer":"/after","detail":"*"}]}`,
+		},
+		{
+			name: "the change that made a version", ask: get("/api/v1/changes?kind=rule&id=SEC-001&version=1"),
+			status: 200, want: `{"changes":[{"version":1}]}`,
+		},
 		{
 			name: "a rendered template", ask: post("/api/v1/templates/incident-report/render",
 				`{"values":{"title":"<Fire>","impact":"some"}}`), status: 200,
@@ -649,28 +735,42 @@ func TestReads(t *testing.T) {
 				`{"values":{"title":"x"}}`)},
 			ask: get("/api/v1/templates/incident-report/usage"), status: 200, want: `{"usage_count":"*"}`,
 		},
-		{name: "who is calling", ask: get("/api/v1/me"), status: 200,
-			want: `{"id":"the-admin","role":"admin","expiry":null}`},
-		{name: "how it is", ask: get("/api/v1/status"), status: 200,
-			want: `{"version":"1.2.3","mode":"normal","ready":true,"reasons":[],"as_of":"*"}`},
+		{
+			name: "who is calling", ask: get("/api/v1/me"), status: 200,
+			want: `{"id":"the-admin","role":"admin","expiry":null}`,
+		},
+		{
+			name: "how it is", ask: get("/api/v1/status"), status: 200,
+			want: `{"version":"1.2.3","mode":"normal","ready":true,"reasons":[],"as_of":"*"}`,
+		},
 		{name: "whether it lives", ask: ask{method: http.MethodGet, path: "/healthz", token: "-"}, status: 200},
-		{name: "whether it is ready", ask: ask{method: http.MethodGet, path: "/readyz", token: "-"}, status: 200,
-			want: `{"ready":true}`},
-		{name: "the description", ask: ask{method: http.MethodGet, path: "/openapi.json", token: "-"}, status: 200,
-			want: `{"openapi":"3.1.0"}`},
-		{name: "measures", ask: ask{method: http.MethodGet, path: "/metrics", token: knowledge.RoleViewer},
-			status: 200},
+		{
+			name: "whether it is ready", ask: ask{method: http.MethodGet, path: "/readyz", token: "-"}, status: 200,
+			want: `{"ready":true}`,
+		},
+		{
+			name: "the description", ask: ask{method: http.MethodGet, path: "/openapi.json", token: "-"}, status: 200,
+			want: `{"openapi":"3.1.0"}`,
+		},
+		{
+			name: "measures", ask: ask{method: http.MethodGet, path: "/metrics", token: knowledge.RoleViewer},
+			status: 200,
+		},
 	})
 }
 
 func TestBadRequestsAreToldAndDoNothing(t *testing.T) {
 	deep := strings.Repeat("[", 40) + strings.Repeat("]", 40)
 	runScenarios(t, []scenario{
-		{name: "no JSON", ask: put(rulePath, `{"title":`), status: 400,
-			want: `{"code":"invalid","detail":"~not JSON"}`},
+		{
+			name: "no JSON", ask: put(rulePath, `{"title":`), status: 400,
+			want: `{"code":"invalid","detail":"~not JSON"}`,
+		},
 		{name: "two values", ask: put(rulePath, `{} {}`), status: 400, want: `{"code":"invalid"}`},
-		{name: "an empty body", ask: ask{method: http.MethodPut, path: rulePath, body: " "}, status: 400,
-			want: `{"detail":"~empty"}`},
+		{
+			name: "an empty body", ask: ask{method: http.MethodPut, path: rulePath, body: " "}, status: 400,
+			want: `{"detail":"~empty"}`,
+		},
 		{name: "no body", ask: ask{method: http.MethodPut, path: rulePath}, status: 415},
 		{name: "bad UTF-8", ask: put(rulePath, "{\"title\":\"\xff\"}"), status: 400, want: `{"detail":"~UTF-8"}`},
 		{name: "deep JSON", ask: put(rulePath, `{"extra":{"a":`+deep+`}}`), status: 400, want: `{"detail":"~deeper"}`},
@@ -683,105 +783,179 @@ func TestBadRequestsAreToldAndDoNothing(t *testing.T) {
 			want: `{"code":"invalid","errors":[{"pointer":"/active","detail":"*"},{"pointer":"/priority","detail":"*"},{"pointer":"/scope/glob","detail":"~globs"},{"pointer":"/tags","detail":"*"},{"pointer":"/titel","detail":"~title"},
 				{"pointer":"/category","detail":"*"},{"pointer":"/title","detail":"*"},{"pointer":"/description","detail":"*"},{"pointer":"/severity","detail":"*"}]}`,
 		},
-		{name: "a name twice", ask: put(rulePath, `{"category":"security","title":"A","title":"B","description":"D"}`),
-			status: 400, want: `{"code":"invalid","detail":"~a second \"title\""}`},
-		{name: "half of a character", ask: put(rulePath, `{"category":"security","title":"\ud800","description":"D"}`),
-			status: 400, want: `{"code":"invalid","detail":"~half of a character"}`},
-		{name: "an op with a name twice", ask: post(batchesPath,
-			`{"ops":[{"verb":"retire","kind":"rule","id":"SEC-001","id":"SEC-002"}]}`), status: 400,
-			want: `{"code":"invalid"}`},
-		{name: "a page of nothing", ask: get("/api/v1/rules?limit=0"), status: 400,
-			want: `{"query":true,"errors":[{"pointer":"/limit","detail":"*"}]}`},
-		{name: "a search of nothing", ask: get("/api/v1/search?q=x&limit=0"), status: 400,
-			want: `{"errors":[{"pointer":"/limit","detail":"*"}]}`},
-		{name: "a difference from nothing", ask: get(rulePath + "/diff?from=0"), status: 400,
-			want: `{"errors":[{"pointer":"/from","detail":"*"}]}`},
+		{
+			name: "a name twice", ask: put(rulePath, `{"category":"security","title":"A","title":"B","description":"D"}`),
+			status: 400, want: `{"code":"invalid","detail":"~a second \"title\""}`,
+		},
+		{
+			name: "half of a character", ask: put(rulePath, `{"category":"security","title":"\ud800","description":"D"}`),
+			status: 400, want: `{"code":"invalid","detail":"~half of a character"}`,
+		},
+		{
+			name: "an op with a name twice", ask: post(batchesPath,
+				`{"ops":[{"verb":"retire","kind":"rule","id":"SEC-001","id":"SEC-002"}]}`), status: 400,
+			want: `{"code":"invalid"}`,
+		},
+		{
+			name: "a page of nothing", ask: get("/api/v1/rules?limit=0"), status: 400,
+			want: `{"query":true,"errors":[{"pointer":"/limit","detail":"*"}]}`,
+		},
+		{
+			name: "a search of nothing", ask: get("/api/v1/search?q=x&limit=0"), status: 400,
+			want: `{"errors":[{"pointer":"/limit","detail":"*"}]}`,
+		},
+		{
+			name: "a difference from nothing", ask: get(rulePath + "/diff?from=0"), status: 400,
+			want: `{"errors":[{"pointer":"/from","detail":"*"}]}`,
+		},
 		{
 			name: "every faulty value", ask: put(rulePath,
 				`{"category":"","title":"a\nb","description":" ","severity":"BAD","priority":9999999}`), status: 422,
 			want: `{"errors":[{"pointer":"/category","detail":"*"},{"pointer":"/title","detail":"*"},{"pointer":"/description","detail":"*"},{"pointer":"/severity","detail":"*"},{"pointer":"/priority","detail":"*"}]}`,
 		},
-		{name: "a category that is not there",
-			ask: put(rulePath, `{"category":"nowhere","title":"T","description":"D"}`), status: 422,
-			want: `{"errors":[{"pointer":"/category","detail":"*"}]}`},
-		{name: "a secret", ask: put(rulePath,
-			`{"category":"security","title":"T","description":"AKIAABCDEFGHIJKLMNOP"}`), status: 422,
-			want: `{"errors":[{"pointer":"/description","detail":"~AWS"}]}`},
-		{name: "a control character", ask: put(rulePath,
-			`{"category":"security","title":"T\u0000","description":"D"}`), status: 422,
-			want: `{"errors":[{"pointer":"/title","detail":"*"}]}`},
-		{name: "an id with SQL", ask: put("/api/v1/rules/x'%20or%20'1'='1", aRule), status: 422,
-			want: `{"errors":[{"pointer":"/rule_id","detail":"*"}]}`},
-		{name: "SQL in a filter", ask: get("/api/v1/rules?category=" + "x'%20or%201=1--"), status: 200,
-			want: `{"items":[]}`},
-		{name: "SQL in a search", ask: get("/api/v1/search?q=" + "%22%20or%201=1%29%3B--%20NEAR(a,b)%20*%20^"),
-			status: 200},
-		{name: "signs only in a search", ask: get("/api/v1/search?q=%22%2A%28"), status: 400,
-			want: `{"query":true,"errors":[{"pointer":"/q","detail":"*"}]}`},
-		{name: "no search words", ask: get("/api/v1/search"), status: 400,
-			want: `{"errors":[{"pointer":"/q","detail":"*"}]}`},
-		{name: "a search for violations", ask: get("/api/v1/search?q=x&kind=violation&limit=1000"), status: 400,
-			want: `{"errors":[{"pointer":"/kind","detail":"*"},{"pointer":"/limit","detail":"*"}]}`},
-		{name: "a search for what is no kind", ask: get("/api/v1/search?q=x&kind=recipe&limit=1000"), status: 400,
-			want: `{"errors":[{"pointer":"/kind","detail":"*"},{"pointer":"/limit","detail":"*"}]}`},
+		{
+			name: "a category that is not there",
+			ask:  put(rulePath, `{"category":"nowhere","title":"T","description":"D"}`), status: 422,
+			want: `{"errors":[{"pointer":"/category","detail":"*"}]}`,
+		},
+		{
+			name: "a secret", ask: put(rulePath,
+				`{"category":"security","title":"T","description":"AKIAABCDEFGHIJKLMNOP"}`), status: 422,
+			want: `{"errors":[{"pointer":"/description","detail":"~AWS"}]}`,
+		},
+		{
+			name: "a control character", ask: put(rulePath,
+				`{"category":"security","title":"T\u0000","description":"D"}`), status: 422,
+			want: `{"errors":[{"pointer":"/title","detail":"*"}]}`,
+		},
+		{
+			name: "an id with SQL", ask: put("/api/v1/rules/x'%20or%20'1'='1", aRule), status: 422,
+			want: `{"errors":[{"pointer":"/rule_id","detail":"*"}]}`,
+		},
+		{
+			name: "SQL in a filter", ask: get("/api/v1/rules?category=" + "x'%20or%201=1--"), status: 200,
+			want: `{"items":[]}`,
+		},
+		{
+			name: "SQL in a search", ask: get("/api/v1/search?q=" + "%22%20or%201=1%29%3B--%20NEAR(a,b)%20*%20^"),
+			status: 200,
+		},
+		{
+			name: "signs only in a search", ask: get("/api/v1/search?q=%22%2A%28"), status: 400,
+			want: `{"query":true,"errors":[{"pointer":"/q","detail":"*"}]}`,
+		},
+		{
+			name: "no search words", ask: get("/api/v1/search"), status: 400,
+			want: `{"errors":[{"pointer":"/q","detail":"*"}]}`,
+		},
+		{
+			name: "a search for violations", ask: get("/api/v1/search?q=x&kind=violation&limit=1000"), status: 400,
+			want: `{"errors":[{"pointer":"/kind","detail":"*"},{"pointer":"/limit","detail":"*"}]}`,
+		},
+		{
+			name: "a search for what is no kind", ask: get("/api/v1/search?q=x&kind=recipe&limit=1000"), status: 400,
+			want: `{"errors":[{"pointer":"/kind","detail":"*"},{"pointer":"/limit","detail":"*"}]}`,
+		},
 		{
 			name: "every faulty parameter", ask: get(
 				"/api/v1/rules?limit=many&sevrity=HIGH&active=maybe&status=NONE&category=a&category=b"), status: 400,
 			want: `{"query":true,"errors":[{"pointer":"/category","detail":"~twice"},{"pointer":"/limit","detail":"*"},{"pointer":"/sevrity","detail":"~severity"},{"pointer":"/active","detail":"*"},{"pointer":"/status","detail":"*"}]}`,
 		},
-		{name: "a filter of another kind", ask: get("/api/v1/categories?severity=ERROR"), status: 400,
-			want: `{"errors":[{"pointer":"/severity","detail":"*"}]}`},
+		{
+			name: "a filter of another kind", ask: get("/api/v1/categories?severity=ERROR"), status: 400,
+			want: `{"errors":[{"pointer":"/severity","detail":"*"}]}`,
+		},
 		{name: "a query that can't be read", ask: get("/api/v1/rules?limit=%zz"), status: 400, want: `{` + invalid +
 			`}`},
-		{name: "a page that is too long", ask: get("/api/v1/rules?limit=201"), status: 400,
-			want: `{"errors":[{"pointer":"/limit","detail":"*"}]}`},
-		{name: "a cursor of nobody's", ask: get("/api/v1/rules?cursor=abc"), status: 400,
-			want: `{"errors":[{"pointer":"/cursor","detail":"*"}]}`},
-		{name: "times that are none", ask: get("/api/v1/rules?updated_since=yesterday"), status: 400,
-			want: `{"errors":[{"pointer":"/updated_since","detail":"*"}]}`},
-		{name: "orders that don't go together", ask: get("/api/v1/rules?updated_since=2026-01-01T00:00:00Z&sort=id"),
-			status: 400, want: `{"errors":[{"pointer":"/sort","detail":"*"}]}`},
-		{name: "an id of no kind", ask: get("/api/v1/changes?id=SEC-001&version=1&wait=99"), status: 400,
-			want: `{"errors":[{"pointer":"/kind","detail":"*"},{"pointer":"/wait","detail":"*"}]}`},
-		{name: "waiting for the past", ask: get("/api/v1/changes?newest=true&wait=1"), status: 400,
-			want: `{"errors":[{"pointer":"/wait","detail":"*"}]}`},
-		{name: "a seq before the first", ask: get("/api/v1/changes?after=-1"), status: 400,
-			want: `{"errors":[{"pointer":"/after","detail":"*"}]}`},
-		{name: "a batch of no id", ask: get("/api/v1/changes?batch=1"), status: 400,
-			want: `{"errors":[{"pointer":"/batch","detail":"*"}]}`},
-		{name: "a parameter where there are none", ask: get("/api/v1/me?x=1"), status: 400,
-			want: `{"errors":[{"pointer":"/x","detail":"~none"}]}`},
+		{
+			name: "a page that is too long", ask: get("/api/v1/rules?limit=201"), status: 400,
+			want: `{"errors":[{"pointer":"/limit","detail":"*"}]}`,
+		},
+		{
+			name: "a cursor of nobody's", ask: get("/api/v1/rules?cursor=abc"), status: 400,
+			want: `{"errors":[{"pointer":"/cursor","detail":"*"}]}`,
+		},
+		{
+			name: "times that are none", ask: get("/api/v1/rules?updated_since=yesterday"), status: 400,
+			want: `{"errors":[{"pointer":"/updated_since","detail":"*"}]}`,
+		},
+		{
+			name: "orders that don't go together", ask: get("/api/v1/rules?updated_since=2026-01-01T00:00:00Z&sort=id"),
+			status: 400, want: `{"errors":[{"pointer":"/sort","detail":"*"}]}`,
+		},
+		{
+			name: "an id of no kind", ask: get("/api/v1/changes?id=SEC-001&version=1&wait=99"), status: 400,
+			want: `{"errors":[{"pointer":"/kind","detail":"*"},{"pointer":"/wait","detail":"*"}]}`,
+		},
+		{
+			name: "waiting for the past", ask: get("/api/v1/changes?newest=true&wait=1"), status: 400,
+			want: `{"errors":[{"pointer":"/wait","detail":"*"}]}`,
+		},
+		{
+			name: "a seq before the first", ask: get("/api/v1/changes?after=-1"), status: 400,
+			want: `{"errors":[{"pointer":"/after","detail":"*"}]}`,
+		},
+		{
+			name: "a batch of no id", ask: get("/api/v1/changes?batch=1"), status: 400,
+			want: `{"errors":[{"pointer":"/batch","detail":"*"}]}`,
+		},
+		{
+			name: "a parameter where there are none", ask: get("/api/v1/me?x=1"), status: 400,
+			want: `{"errors":[{"pointer":"/x","detail":"~none"}]}`,
+		},
 		{name: "a body of another charset", ask: put(rulePath, aRule).with("Content-Type",
 			"application/json; charset=latin1"), status: 415},
-		{name: "a body in UTF-8", ask: put(rulePath, aRule).with("Content-Type", "application/json; charset=UTF-8"),
-			status: 200, changes: []string{"put rule/SEC-001 2 the-admin"}},
+		{
+			name: "a body in UTF-8", ask: put(rulePath, aRule).with("Content-Type", "application/json; charset=UTF-8"),
+			status: 200, changes: []string{"put rule/SEC-001 2 the-admin"},
+		},
 		{name: "a compressed body", ask: put(rulePath, aRule).with("Content-Encoding", "gzip"), status: 415},
-		{name: "a form", ask: put(rulePath, "title=T").with("Content-Type", "application/x-www-form-urlencoded"),
-			status: 415},
-		{name: "a document that is too long",
-			ask: put(rulePath, `{"description":"`+strings.Repeat("x", knowledge.MaxDocument)+`"}`), status: 413,
-			want: `{"code":"too_large"}`},
-		{name: "a body that is too long", ask: put(rulePath, `{"description":"`+strings.Repeat("x", 5<<20)+`"}`),
-			status: 413, want: `{"code":"too_large"}`},
+		{
+			name: "a form", ask: put(rulePath, "title=T").with("Content-Type", "application/x-www-form-urlencoded"),
+			status: 415,
+		},
+		{
+			name: "a document that is too long",
+			ask:  put(rulePath, `{"description":"`+strings.Repeat("x", knowledge.MaxDocument)+`"}`), status: 413,
+			want: `{"code":"too_large"}`,
+		},
+		{
+			name: "a body that is too long", ask: put(rulePath, `{"description":"`+strings.Repeat("x", 5<<20)+`"}`),
+			status: 413, want: `{"code":"too_large"}`,
+		},
 		{name: "a URL that is too long", ask: get("/api/v1/rules?category=" + strings.Repeat("x", 8<<10)), status: 414},
-		{name: "no token", ask: ask{method: http.MethodGet, path: rulePath, token: "-"}, status: 401,
-			want: `{"code":"unauthenticated"}`},
+		{
+			name: "no token", ask: ask{method: http.MethodGet, path: rulePath, token: "-"}, status: 401,
+			want: `{"code":"unauthenticated"}`,
+		},
 		{name: "a token of nobody's", ask: ask{method: http.MethodGet, path: rulePath, token: "guess"}, status: 401},
-		{name: "a token of another scheme", ask: get(rulePath).with("Authorization", "Basic YWRtaW46YWRtaW4="),
-			status: 401},
-		{name: "measures without a token, from this machine", ask: ask{method: http.MethodGet, path: "/metrics",
-			token: "-"}, status: 401},
+		{
+			name: "a token of another scheme", ask: get(rulePath).with("Authorization", "Basic YWRtaW46YWRtaW4="),
+			status: 401,
+		},
+		{name: "measures without a token, from this machine", ask: ask{
+			method: http.MethodGet, path: "/metrics",
+			token: "-",
+		}, status: 401},
 		{name: "an unknown path", ask: get("/api/v2/rules"), status: 404, want: `{"code":"not_found"}`},
 		{name: "a path with a slash too many", ask: get("/api/v1/rules/"), status: 404},
-		{name: "a method that a path has not", ask: ask{method: http.MethodDelete, path: "/api/v1/rules"}, status: 405,
-			want: `{"code":"method_not_allowed"}`, heads: map[string]string{"Allow": "GET, HEAD, POST"}},
-		{name: "a method of nobody's", ask: ask{method: "BREW", path: rulePath}, status: 405,
-			heads: map[string]string{"Allow": "GET, HEAD, PUT, PATCH, DELETE"}},
+		{
+			name: "a method that a path has not", ask: ask{method: http.MethodDelete, path: "/api/v1/rules"}, status: 405,
+			want: `{"code":"method_not_allowed"}`, heads: map[string]string{"Allow": "GET, HEAD, POST"},
+		},
+		{
+			name: "a method of nobody's", ask: ask{method: "BREW", path: rulePath}, status: 405,
+			heads: map[string]string{"Allow": "GET, HEAD, PUT, PATCH, DELETE"},
+		},
 		{name: "an answer that nobody gives", ask: get(rulePath).with("Accept", "text/html"), status: 406},
-		{name: "an answer that is refused", ask: get(rulePath).with("Accept", "application/json;q=0, text/html"),
-			status: 406},
-		{name: "an answer among others", ask: get(rulePath).with("Accept", "text/html, application/*;q=0.8"),
-			status: 200},
+		{
+			name: "an answer that is refused", ask: get(rulePath).with("Accept", "application/json;q=0, text/html"),
+			status: 406,
+		},
+		{
+			name: "an answer among others", ask: get(rulePath).with("Accept", "text/html, application/*;q=0.8"),
+			status: 200,
+		},
 	})
 }
 
@@ -789,15 +963,21 @@ func TestRoles(t *testing.T) {
 	draft := `{"rule_id":"D-1","status":"DRAFT",` + aRule[1:]
 	runScenarios(t, []scenario{
 		{name: "a viewer reads", ask: as(knowledge.RoleViewer, get(rulePath)), status: 200},
-		{name: "a viewer writes", ask: as(knowledge.RoleViewer, put(rulePath, aRule)), status: 403,
-			want: `{"code":"forbidden","detail":"~role"}`},
+		{
+			name: "a viewer writes", ask: as(knowledge.RoleViewer, put(rulePath, aRule)), status: 403,
+			want: `{"code":"forbidden","detail":"~role"}`,
+		},
 		{name: "a viewer writes in a batch", ask: as(knowledge.RoleViewer,
 			post(batchesPath, `{"ops":[{"verb":"retire","kind":"rule","id":"SEC-001"}]}`)), status: 403},
 		{name: "a viewer looks for principals", ask: as(knowledge.RoleViewer, get("/api/v1/principals")), status: 403},
-		{name: "a viewer looks for a principal", ask: as(knowledge.RoleViewer, get("/api/v1/principals/ci-payments")),
-			status: 403},
-		{name: "a viewer looks for what was done to principals",
-			ask: as(knowledge.RoleViewer, get("/api/v1/changes?kind=principal")), status: 403},
+		{
+			name: "a viewer looks for a principal", ask: as(knowledge.RoleViewer, get("/api/v1/principals/ci-payments")),
+			status: 403,
+		},
+		{
+			name: "a viewer looks for what was done to principals",
+			ask:  as(knowledge.RoleViewer, get("/api/v1/changes?kind=principal")), status: 403,
+		},
 		{name: "a viewer renders", ask: as(knowledge.RoleViewer, post("/api/v1/templates/incident-report/render",
 			`{"values":{"title":"x"}}`)), status: 200},
 		{
@@ -819,9 +999,11 @@ func TestRoles(t *testing.T) {
 		{name: "a maintainer purges", ask: as(knowledge.RoleMaintainer, del(rulePath+"?purge=true")), status: 403},
 		{name: "a maintainer makes a principal", ask: as(knowledge.RoleMaintainer,
 			del("/api/v1/principals/ci-payments")), status: 403},
-		{name: "a maintainer says when", ask: as(knowledge.RoleMaintainer,
-			post(batchesPath, `{"at":"2020-01-01T00:00:00Z","ops":[{"verb":"retire","kind":"rule","id":"SEC-001"}]}`)),
-			status: 403},
+		{
+			name: "a maintainer says when", ask: as(knowledge.RoleMaintainer,
+				post(batchesPath, `{"at":"2020-01-01T00:00:00Z","ops":[{"verb":"retire","kind":"rule","id":"SEC-001"}]}`)),
+			status: 403,
+		},
 		{
 			name: "an admin says when", ask: post(batchesPath,
 				`{"at":"2020-01-01T00:00:00Z","ops":[{"verb":"retire","kind":"rule","id":"SEC-001"}]}`),

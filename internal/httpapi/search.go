@@ -143,8 +143,11 @@ func appendHit(b []byte, hit *knowledge.Hit) []byte {
 	b = appendString(b, hit.Record.Key.ID)
 	b = append(b, `,"score":`...)
 	b = strconv.AppendFloat(b, hit.Score, 'f', -1, 64)
-	for _, f := range []struct{ name, value string }{{"title", hit.Title}, {"category", hit.Record.Category},
-		{"severity", hit.Severity}} {
+	for _, f := range []struct{ name, value string }{
+		{"title", hit.Title},
+		{"category", hit.Record.Category},
+		{"severity", hit.Severity},
+	} {
 		if f.value != "" || f.name == "title" {
 			b = appendString(append(append(append(b, `,"`...), f.name...), `":`...), f.value)
 		}

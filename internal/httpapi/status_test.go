@@ -219,8 +219,10 @@ func (n *tenet) approved() string {
 func (n *tenet) free(k knowledge.Kind) string {
 	n.t.Helper()
 	d := anotherExample(k, 9)
-	if r := n.do(ask{method: http.MethodPost, path: "/api/v1/" + k.Plural(),
-		body: encoded(sentFields(d))}); r.status != http.StatusCreated {
+	if r := n.do(ask{
+		method: http.MethodPost, path: "/api/v1/" + k.Plural(),
+		body: encoded(sentFields(d)),
+	}); r.status != http.StatusCreated {
 		n.t.Fatalf("create %s: %d %s", d.Key(), r.status, r.body)
 	}
 	return "/api/v1/" + k.Plural() + "/" + d.Key().ID

@@ -39,8 +39,10 @@ type principalPath struct {
 }
 
 func tokenRoutes() []*route {
-	refusals := []int{http.StatusForbidden, http.StatusConflict, http.StatusUnprocessableEntity,
-		http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType}
+	refusals := []int{
+		http.StatusForbidden, http.StatusConflict, http.StatusUnprocessableEntity,
+		http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+	}
 	tag, heads := knowledge.KindPrincipal.Plural(), []string{"Tenet-Batch", "Tenet-Seq"}
 	queued := jsonAnswer[tokenAnswer](http.StatusAccepted,
 		"The token; its principal is safe on disk and waits for the primary", exampleToken(), "Tenet-Batch", "Link")
@@ -52,8 +54,10 @@ func tokenRoutes() []*route {
 				"one: where the answer was lost, rotate.",
 			handler: with(issueToken),
 			body: &payload{media: mediaJSON, body: typeOf[tokenRequest](), samples: []sample{
-				{"pipeline", "A token for a pipeline", tokenRequest{PrincipalID: "ci-orders",
-					Role: knowledge.RoleContributor}},
+				{"pipeline", "A token for a pipeline", tokenRequest{
+					PrincipalID: "ci-orders",
+					Role:        knowledge.RoleContributor,
+				}},
 			}},
 			answers: []answer{jsonAnswer[tokenAnswer](http.StatusCreated, "The token, shown this once",
 				exampleToken(), append(heads, "Location")...), queued},
@@ -78,8 +82,10 @@ func tokenRoutes() []*route {
 }
 
 func exampleToken() tokenAnswer {
-	return tokenAnswer{PrincipalID: "ci-payments", Role: knowledge.RoleContributor,
-		Token: "tenet_EXAMPLE-of-what-is-made-of-32-random-bytes-"} //nolint:gosec // an example
+	return tokenAnswer{ //nolint:gosec // an example
+		PrincipalID: "ci-payments", Role: knowledge.RoleContributor,
+		Token: "tenet_EXAMPLE-of-what-is-made-of-32-random-bytes-",
+	}
 }
 
 func issueToken(c *call, _ *noParams) error {

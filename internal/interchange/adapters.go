@@ -18,8 +18,10 @@ const (
 // adapterTable is the table. An earlier entry wins where two match one path.
 func adapterTable() []Adapter {
 	var all []Adapter
-	for _, some := range [][]Adapter{helperAdapters(), templateAdapters(), ruleAdapters, fileAdapters(),
-		collectionAdapters()} {
+	for _, some := range [][]Adapter{
+		helperAdapters(), templateAdapters(), ruleAdapters, fileAdapters(),
+		collectionAdapters(),
+	} {
 		all = append(all, some...) // a copy: the patterns are filled in below
 	}
 	for i := range all {
@@ -35,8 +37,13 @@ func byTrigger() Meaning {
 	return Meaning{
 		Default: always, Described: model, Describes: "description", Globs: []string{"globs"}, List: ListCommas,
 		Mode: "trigger",
-		Modes: []Mode{{"always_on", always}, {"glob", glob}, {"model_decision", model}, {"agent_decided", model},
-			{"manual", manual}},
+		Modes: []Mode{
+			{"always_on", always},
+			{"glob", glob},
+			{"model_decision", model},
+			{"agent_decided", model},
+			{"manual", manual},
+		},
 		Bare: true,
 	}
 }
@@ -154,7 +161,10 @@ var ruleAdapters = []Adapter{
 			Default: manual, Mode: "apply", Globs: []string{"patterns"}, List: ListCommas, Describes: "instructions",
 			Bare: true,
 			Modes: []Mode{
-				{"always", always}, {"by file patterns", glob}, {"by model decision", model}, {"manually", manual},
+				{"always", always},
+				{"by file patterns", glob},
+				{"by model decision", model},
+				{"manually", manual},
 				{"off", manual},
 			},
 		},
@@ -213,8 +223,10 @@ var ruleAdapters = []Adapter{
 
 // byApplyTo is how Copilot says it. Without applyTo it attaches nothing by itself.
 func byApplyTo() Meaning {
-	return Meaning{Default: manual, Globs: []string{"applyTo"}, List: ListCommas, Described: model,
-		Describes: "description"}
+	return Meaning{
+		Default: manual, Globs: []string{"applyTo"}, List: ListCommas, Described: model,
+		Describes: "description",
+	}
 }
 
 // fileAdapters are single files that hold for the folder that they lie in.
@@ -319,8 +331,10 @@ func templateAdapters() []Adapter {
 func helperAdapters() []Adapter {
 	skill := Adapter{
 		Name: "skills", Target: "", Kind: knowledge.KindPractice, Format: FormatSkill, Place: AtRoot,
-		Paths: []string{".claude/skills/**/SKILL.md", ".agents/skills/**/SKILL.md", ".github/skills/**/SKILL.md",
-			"**/SKILL.md"},
+		Paths: []string{
+			".claude/skills/**/SKILL.md", ".agents/skills/**/SKILL.md", ".github/skills/**/SKILL.md",
+			"**/SKILL.md",
+		},
 		Means: Meaning{
 			Default: model, Described: model, Describes: "description", Globs: []string{"paths"}, List: ListYAML,
 			Manual: "disable-model-invocation",

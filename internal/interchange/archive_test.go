@@ -112,8 +112,10 @@ func TestNothingLeadsOutOfAnArchive(t *testing.T) {
 		".git/config.md":        "skipped: version control's own files",
 		"inner.zip":             "skipped: an archive within what is imported: import it by itself",
 	}
-	for name, packed := range map[string][]byte{"pack.tar": data, "pack.tar.gz": gzipped(t, data),
-		"pack.tar.zst": zstded(t, data)} {
+	for name, packed := range map[string][]byte{
+		"pack.tar": data, "pack.tar.gz": gzipped(t, data),
+		"pack.tar.zst": zstded(t, data),
+	} {
 		s, err := Read(name, bytes.NewReader(packed), ReadOptions{})
 		if err != nil {
 			t.Fatal(err)

@@ -240,8 +240,10 @@ func (r *reader) template(f *file, t *table, row row, id string) *knowledge.Temp
 			fm.values[h] = row.fields[i]
 		}
 	}
-	d := &knowledge.Template{IsActive: true, TemplateID: id,
-		Description: strings.TrimSpace(t.value(row, "description"))}
+	d := &knowledge.Template{
+		IsActive: true, TemplateID: id,
+		Description: strings.TrimSpace(t.value(row, "description")),
+	}
 	d.Category = r.category(f, strings.TrimSpace(t.value(row, "category")))
 	for _, tag := range listOf(t.value(row, "tags")) {
 		tag, _ = shorten(tag)

@@ -10,11 +10,15 @@ import (
 // ruleColumns maps the fields of a rule to what tables call them.
 func ruleColumns() map[string][]string {
 	return map[string][]string{
-		"id": {"rule_id", "rule id", "id", "key", "code", "number", "rule no", "rule number", "no", "no.",
-			"control id"},
+		"id": {
+			"rule_id", "rule id", "id", "key", "code", "number", "rule no", "rule number", "no", "no.",
+			"control id",
+		},
 		"title": {"title", "name", "rule name", "rule title", "rule", "summary"},
-		"description": {"description", "text", "details", "guideline", "requirement", "statement", "rationale",
-			"message", "body"},
+		"description": {
+			"description", "text", "details", "guideline", "requirement", "statement", "rationale",
+			"message", "body",
+		},
 		"severity":    {"severity", "level", "criticality"},
 		"enforcement": {"enforcement", "obligation"},
 		"category":    {"category", "topic", "area"},

@@ -52,13 +52,20 @@ func archives() []struct {
 		count map[Outcome]int
 		kinds map[knowledge.Kind]int
 	}{
-		{"assistant-files", n{Created: 76, Skipped: 20}, k{knowledge.KindRule: 38, knowledge.KindPractice: 21,
-			knowledge.KindTemplate: 8, knowledge.KindCategory: 9}},
-		{"awesome-copilot", n{Created: 279, Skipped: 2}, k{knowledge.KindRule: 124, knowledge.KindPractice: 152,
-			knowledge.KindCategory: 3}},
+		{"assistant-files", n{Created: 76, Skipped: 20}, k{
+			knowledge.KindRule: 38, knowledge.KindPractice: 21,
+			knowledge.KindTemplate: 8, knowledge.KindCategory: 9,
+		}},
+		{"awesome-copilot", n{Created: 279, Skipped: 2}, k{
+			knowledge.KindRule: 124, knowledge.KindPractice: 152,
+			knowledge.KindCategory: 3,
+		}},
 		{"awesome-cursorrules", n{Created: 184, Skipped: 2}, k{knowledge.KindRule: 183, knowledge.KindCategory: 1}},
-		{"engineering-playbook", n{Created: 182, Skipped: 2},
-			k{knowledge.KindPractice: 164, knowledge.KindCategory: 18}},
+		{
+			"engineering-playbook",
+			n{Created: 182, Skipped: 2},
+			k{knowledge.KindPractice: 164, knowledge.KindCategory: 18},
+		},
 		{"eslint-rule-docs", n{Created: 222, Skipped: 2}, k{knowledge.KindRule: 221, knowledge.KindCategory: 1}},
 		// Ten prompts hold several files, with control characters between them.
 		{"prompts-chat", n{Created: 1036, Skipped: 2}, k{knowledge.KindTemplate: 1035, knowledge.KindCategory: 1}},

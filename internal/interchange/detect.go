@@ -79,8 +79,10 @@ func isProgram(base string) bool {
 
 // fits reports whether a file of the named format can be read as another one that the caller asked for.
 func fits(named, wanted Format) bool {
-	markdown := []Format{FormatCursor, FormatCopilot, FormatSkill, FormatAgents, FormatPrompt, FormatMarkdown,
-		FormatRulePage}
+	markdown := []Format{
+		FormatCursor, FormatCopilot, FormatSkill, FormatAgents, FormatPrompt, FormatMarkdown,
+		FormatRulePage,
+	}
 	switch {
 	case named == wanted:
 		return true

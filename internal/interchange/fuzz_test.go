@@ -194,8 +194,10 @@ func FuzzVariables(f *testing.F) {
 	f.Add("Hi ${name:Bo}, {{name}} {${x}} ${i + 1}")
 	f.Fuzz(func(t *testing.T, text string) {
 		content, vars, _ := variables(text)
-		d := &knowledge.Template{TemplateID: "x", Category: "c", Name: "n", TemplateContent: content, Variables: vars,
-			IsActive: true}
+		d := &knowledge.Template{
+			TemplateID: "x", Category: "c", Name: "n", TemplateContent: content, Variables: vars,
+			IsActive: true,
+		}
 		d.Normalize()
 		if knowledge.TextFault(text) != "" || strings.TrimSpace(content) == "" || len(vars) > knowledge.MaxItems {
 			return
@@ -215,16 +217,20 @@ func FuzzMarkdownExport(f *testing.F) {
 		d := &knowledge.Rule{
 			RuleID: "R", Category: "c", Title: title, Description: description, IsActive: true,
 			Examples: []knowledge.Example{{Code: code, Note: note, Language: extra}, {Note: "n" + code}},
-			Common: knowledge.Common{Tags: []string{"yes", "1.20", "null"},
-				Extra: map[string]any{"k" + extra: []any{note, nil, true}, "z": map[string]any{code: ""}}},
+			Common: knowledge.Common{
+				Tags:  []string{"yes", "1.20", "null"},
+				Extra: map[string]any{"k" + extra: []any{note, nil, true}, "z": map[string]any{code: ""}},
+			},
 		}
 		d.Normalize()
 		if d.Validate() != nil {
 			return
 		}
 		checkDocument(t, d)
-		p := &knowledge.Practice{PracticeID: "P", Category: "c", Title: title, Description: description,
-			ImplementationGuide: code, IsActive: true}
+		p := &knowledge.Practice{
+			PracticeID: "P", Category: "c", Title: title, Description: description,
+			ImplementationGuide: code, IsActive: true,
+		}
 		p.Normalize()
 		if p.Validate() == nil {
 			checkDocument(t, p)

@@ -36,8 +36,10 @@ func lived(t *testing.T) *memory {
 		knowledge.Put(rule("A", "One."), knowledge.NoVersion), knowledge.Put(rule("B", "One."), knowledge.NoVersion),
 		knowledge.Put(&knowledge.Template{
 			TemplateID: "T", Category: "c", Name: "T", TemplateContent: "Hi {{x}}", IsActive: true,
-			Variables: []knowledge.Variable{{Name: "x", Title: "X", Type: "number", Default: json.Number("7"),
-				Options: []string{}}},
+			Variables: []knowledge.Variable{{
+				Name: "x", Title: "X", Type: "number", Default: json.Number("7"),
+				Options: []string{},
+			}},
 			Common: knowledge.Common{Scope: knowledge.Scope{Activation: "model"}},
 		}, knowledge.NoVersion),
 	}}
@@ -47,8 +49,10 @@ func lived(t *testing.T) *memory {
 	m.put(t, rule("A", "Two."), "cy")
 	for _, v := range []knowledge.Verb{knowledge.VerbRetire, knowledge.VerbRestore} {
 		op := knowledge.Op{Verb: v, Key: knowledge.Key{Kind: knowledge.KindRule, ID: "B"}}
-		if err := m.apply(knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "di",
-			Ops: []knowledge.Op{op}}); err != nil {
+		if err := m.apply(knowledge.Batch{
+			ID: knowledge.NewBatchID(), Actor: "di",
+			Ops: []knowledge.Op{op},
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -147,8 +151,10 @@ func TestAStoreThatHasPartedIsNotOverwritten(t *testing.T) {
 func TestWhatWasPurgedStaysGone(t *testing.T) {
 	m := lived(t)
 	key := knowledge.Key{Kind: knowledge.KindRule, ID: "A"}
-	purge := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "admin",
-		Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: key}}}
+	purge := knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: "admin",
+		Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: key}},
+	}
 	if err := m.apply(purge); err != nil {
 		t.Fatal(err)
 	}
@@ -176,8 +182,10 @@ func TestWhatWasPurgedStaysGone(t *testing.T) {
 
 func TestALongTransactionIsSplitWithoutUsingItsIDTwice(t *testing.T) {
 	m := newMemory()
-	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "ann",
-		Ops: []knowledge.Op{knowledge.Put(category("c"), knowledge.NoVersion)}}
+	b := knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: "ann",
+		Ops: []knowledge.Op{knowledge.Put(category("c"), knowledge.NoVersion)},
+	}
 	for i := range 9 {
 		b.Ops = append(b.Ops, knowledge.Put(rule(strings.Repeat("r", i+1), "Text."), knowledge.NoVersion))
 	}
@@ -230,8 +238,10 @@ func TestAPurgeTravels(t *testing.T) {
 	other := newMemory()
 	other.run(t, exportFile(t, m, "e.jsonl"), ReadOptions{}, PlanOptions{})
 	key := knowledge.Key{Kind: knowledge.KindRule, ID: "A"}
-	if err := m.apply(knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "admin",
-		Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: key}}}); err != nil {
+	if err := m.apply(knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: "admin",
+		Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: key}},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	p := other.run(t, exportFile(t, m, "f.jsonl"), ReadOptions{}, PlanOptions{})
@@ -255,22 +265,32 @@ func TestAnExportThatWasDamagedIsRefused(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
 		"cut off":       {strings.Join(lines[:4], ""), "cut off"},
 		"cut in a line": {whole[:len(whole)/2], "line "},
-		"a line lost": {strings.Join(append(append([]string{}, lines[:3]...), lines[4:]...), ""),
-			"some were lost"},
+		"a line lost": {
+			strings.Join(append(append([]string{}, lines[:3]...), lines[4:]...), ""),
+			"some were lost",
+		},
 		"out of order": {lines[0] + lines[1] + lines[5] + lines[2] + lines[3] + lines[4] +
 			strings.Join(lines[6:], ""), "out of order"},
 		"text behind":  {whole + "{}\n", "behind the last line"},
 		"a newer form": {strings.Replace(whole, `"tenet":1`, `"tenet":2`, 1), "form 2"},
 		"no change":    {lines[0] + `{"kind":"rule"}` + "\n" + `{"end":true,"lines":1}`, "no change"},
 		"another key":  {strings.Replace(whole, `"id":"A"`, `"id":"Z"`, 1), "its document is rule/A"},
-		"another title": {forged(t, whole, 2, false, "Rule A", "Rule Z"),
-			"line 3: the change 2 of rule/A is another one than was exported"},
-		"another title with its sum": {forged(t, whole, 2, true, "Rule A", "Rule Z"),
-			"line 3: the document of change 2 of rule/A"},
-		"another actor with its sum": {forged(t, whole, 2, true, `"actor":"bo"`, `"actor":"mo"`),
-			"line 3: the change 2 of rule/A says version 1 by mo"},
-		"another verb with its sum": {forged(t, whole, 2, true, `"verb":"put"`, `"verb":"retire"`),
-			"line 3: the change 2 of rule/A is not what its chain"},
+		"another title": {
+			forged(t, whole, 2, false, "Rule A", "Rule Z"),
+			"line 3: the change 2 of rule/A is another one than was exported",
+		},
+		"another title with its sum": {
+			forged(t, whole, 2, true, "Rule A", "Rule Z"),
+			"line 3: the document of change 2 of rule/A",
+		},
+		"another actor with its sum": {
+			forged(t, whole, 2, true, `"actor":"bo"`, `"actor":"mo"`),
+			"line 3: the change 2 of rule/A says version 1 by mo",
+		},
+		"another verb with its sum": {
+			forged(t, whole, 2, true, `"verb":"put"`, `"verb":"retire"`),
+			"line 3: the change 2 of rule/A is not what its chain",
+		},
 		"a line taken out, and told": {strings.Replace(strings.Join(append(append([]string{}, lines[:3]...),
 			lines[4:]...), ""), `"lines":7`, `"lines":6`, 1), "line 4: changes before it are missing"},
 		"a line without its sum": {strings.Replace(whole, `,"sum":"`, `,"sun":"`, 1), "no sum"},

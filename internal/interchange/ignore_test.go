@@ -82,8 +82,10 @@ func TestWhatIsNotTheTeamsOwnIsPassedOver(t *testing.T) {
 
 func TestAFileThatIsNamedIsRead(t *testing.T) {
 	dir := named(t, "team")
-	write(t, dir, map[string]string{".gitignore": "*.md\n", "CLAUDE.local.md": "# Mine\n\nx\n",
-		"vendor/dep/AGENTS.md": "# Dep\n\nx\n"})
+	write(t, dir, map[string]string{
+		".gitignore": "*.md\n", "CLAUDE.local.md": "# Mine\n\nx\n",
+		"vendor/dep/AGENTS.md": "# Dep\n\nx\n",
+	})
 	for _, path := range []string{"CLAUDE.local.md", "vendor/dep/AGENTS.md"} {
 		s, err := Open(filepath.Join(dir, path), ReadOptions{})
 		if err != nil {
@@ -100,8 +102,10 @@ func TestAFileThatIsNamedIsRead(t *testing.T) {
 
 func TestAPartOfAWorkTreePassesOverWhatItsTopNames(t *testing.T) {
 	dir := named(t, "team")
-	write(t, dir, map[string]string{".git/info/exclude": "secret.md\n", ".gitignore": "web/docs/old.md\n",
-		"web/docs/old.md": "x\n", "web/docs/new.md": "x\n", "web/docs/secret.md": "x\n"})
+	write(t, dir, map[string]string{
+		".git/info/exclude": "secret.md\n", ".gitignore": "web/docs/old.md\n",
+		"web/docs/old.md": "x\n", "web/docs/new.md": "x\n", "web/docs/secret.md": "x\n",
+	})
 	s, err := Open(filepath.Join(dir, "web", "docs"), ReadOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -139,8 +143,10 @@ func TestPatternsAreReadAsGitReadsThem(t *testing.T) {
 	if out, err := exec.Command("git", "init", "-q", dir).CombinedOutput(); err != nil {
 		t.Fatalf("git init: %v %s", err, out)
 	}
-	paths := []string{"a", "ab", "b.md", "a.md", "d/a.md", "d/b.md", "d/e/a.md", "d/e/f/b.md", "x/d/a.md", "x/a",
-		"!a.md", "#a.md", "a b.md", "a]", "[x", `a\b`}
+	paths := []string{
+		"a", "ab", "b.md", "a.md", "d/a.md", "d/b.md", "d/e/a.md", "d/e/f/b.md", "x/d/a.md", "x/a",
+		"!a.md", "#a.md", "a b.md", "a]", "[x", `a\b`,
+	}
 	if err := os.WriteFile(filepath.Join(dir, "paths"), []byte(strings.Join(paths, "\x00")+"\x00"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ const (
 	FormatMarkdown Format = "markdown" // Markdown with or without front matter, our own export included
 	FormatPrompt   Format = "prompt"   // prompt files, slash commands, forms of issues and pull requests
 	FormatRulePage Format = "rulepage" // Markdown pages of rules with correct and incorrect blocks
-	// rules of linters and others in YAML and TOML, with examples in a file beside them
+	// rules of linters and others in YAML and TOML, with examples in a file beside them.
 	FormatRuleYAML Format = "ruleyaml"
 	FormatCSV      Format = "csv"   // tables of prompts
 	FormatJSONL    Format = "jsonl" // JSON lines: our own export, or one document a line

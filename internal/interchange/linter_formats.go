@@ -38,8 +38,10 @@ func falcoRules(f *file, list []any, n *yaml.Node) []foundRule {
 			}
 			continue
 		}
-		y := foundRule{values: m, line: lineOf(n, i), listed: true, ident: name, title: name,
-			severity: pick(m, "priority")}
+		y := foundRule{
+			values: m, line: lineOf(n, i), listed: true, ident: name, title: name,
+			severity: pick(m, "priority"),
+		}
 		y.text, y.off = y.take("desc"), m["enabled"] == false
 		y.used = append(y.used, "rule")
 		if name == "" || y.text == "" {

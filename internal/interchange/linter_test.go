@@ -45,8 +45,10 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 		"ast-grep, a document for each": {
 			"tree.yml", "id: no-log\nlanguage: TypeScript\nseverity: hint\nmessage: No log.\nfiles: [src/**]\nrule: {pattern: x}\n---\n" +
 				"id: no-debug\nlanguage: ts\nseverity: 'off'\nmessage: No debugger.\nrule: {pattern: y}\n",
-			[]ruleSeen{{"team-tree-no-log", "no-log", "INFO", "typescript src/**", false},
-				{"team-tree-no-debug", "no-debug", "WARNING", "typescript", true}},
+			[]ruleSeen{
+				{"team-tree-no-log", "no-log", "INFO", "typescript src/**", false},
+				{"team-tree-no-debug", "no-debug", "WARNING", "typescript", true},
+			},
 		},
 		"RuboCop": {
 			"cops.yml", "AllCops: {TargetRubyVersion: 3.3}\nLayout/Width:\n  Description: At most 120.\n  Severity: refactor\n  Exclude: ['db/**']\n" +
@@ -109,8 +111,10 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 		},
 		"RuboCop with an empty entry": {
 			"c.yml", "Style/A:\nStyle/B: {Description: Say so.}\n",
-			[]ruleSeen{{"team-c-style-a", "Style/A", "WARNING", "ruby", false},
-				{"team-c-style-b", "Style/B", "WARNING", "ruby", false}},
+			[]ruleSeen{
+				{"team-c-style-a", "Style/A", "WARNING", "ruby", false},
+				{"team-c-style-b", "Style/B", "WARNING", "ruby", false},
+			},
 		},
 		"Kyverno's policies in CEL": {
 			"p.yaml", "apiVersion: policies.kyverno.io/v1\nkind: ValidatingPolicy\nmetadata: {name: a}\nspec: {validations: [{message: Say so.}]}\n---\n" +
@@ -132,8 +136,10 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 		"ESLint's overrides": {
 			".eslintrc.yml", "rules: {semi: error}\noverrides:\n  - files: ['*.ts']\n    excludedFiles: [gen/**]\n    rules:\n      semi: off\n  - files: [a]\n",
 			[]ruleSeen{
-				{"team-eslintrc-semi", "semi", "ERROR", "", false}, {"team-eslintrc-semi-.ts", "semi", "WARNING",
-					"**/*.ts !gen/**", true},
+				{"team-eslintrc-semi", "semi", "ERROR", "", false}, {
+					"team-eslintrc-semi-.ts", "semi", "WARNING",
+					"**/*.ts !gen/**", true,
+				},
 			},
 		},
 		"yamllint": {
@@ -192,8 +198,10 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 			"r.yaml", "- {id: A-1, title: First, severity: LOW}\n- {id: A-1, title: Second, severity: LOW}\n",
 			[]ruleSeen{
 				{"team-r-a-1", "First", "INFO", "", false},
-				{"refused", `line 2: the id "A-1" stands there twice, first in line 1: each rule needs one of its own`,
-					"", "", false},
+				{
+					"refused", `line 2: the id "A-1" stands there twice, first in line 1: each rule needs one of its own`,
+					"", "", false,
+				},
 			},
 		},
 		"a document beside that is half a rule": {
@@ -331,14 +339,18 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 		},
 		"golangci-lint": {
 			".golangci.yml", "version: '2'\nlinters:\n  enable: [errcheck]\n  disable: [lll]\n",
-			[]ruleSeen{{"team-golangci-errcheck", "errcheck", "WARNING", "go", false},
-				{"team-golangci-lll", "lll", "WARNING", "go", true}},
+			[]ruleSeen{
+				{"team-golangci-errcheck", "errcheck", "WARNING", "go", false},
+				{"team-golangci-lll", "lll", "WARNING", "go", true},
+			},
 		},
 		"hadolint": {
 			".hadolint.yaml", "ignored: [DL3008]\noverride:\n  error: [DL3001]\n",
 			[]ruleSeen{
-				{"team-hadolint-dl3001", "DL3001", "ERROR", "dockerfile", false}, {"team-hadolint-dl3008", "DL3008",
-					"WARNING", "dockerfile", true},
+				{"team-hadolint-dl3001", "DL3001", "ERROR", "dockerfile", false}, {
+					"team-hadolint-dl3008", "DL3008",
+					"WARNING", "dockerfile", true,
+				},
 			},
 		},
 		"Continue": {
@@ -366,8 +378,10 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 		"lints of Cargo": {
 			"Cargo.toml", "[package]\nname = 'x'\n[workspace.lints.clippy]\nunwrap_used = 'deny'\npedantic = { level = 'allow', priority = -1 }\n",
 			[]ruleSeen{
-				{"team-cargo-clippy-pedantic", "pedantic", "WARNING", "rust", true}, {"team-cargo-clippy-unwrap_used",
-					"unwrap_used", "ERROR", "rust", false},
+				{"team-cargo-clippy-pedantic", "pedantic", "WARNING", "rust", true}, {
+					"team-cargo-clippy-unwrap_used",
+					"unwrap_used", "ERROR", "rust", false,
+				},
 			},
 		},
 		"SARIF": {
@@ -391,13 +405,17 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 		},
 		"ESLint with comments of all kinds": {
 			".eslintrc", "{ /* ours\n*/ \"rules\": {\"a//b\": 2, // why\n \"semi\": [1, \"/*\",],\n}, }",
-			[]ruleSeen{{"team-eslintrc-a-b", "a//b", "ERROR", "", false}, {"team-eslintrc-semi", "semi", "WARNING", "",
-				false}},
+			[]ruleSeen{{"team-eslintrc-a-b", "a//b", "ERROR", "", false}, {
+				"team-eslintrc-semi", "semi", "WARNING", "",
+				false,
+			}},
 		},
 		"markdownlint": {
 			".markdownlint.jsonc", "{\"default\": true, \"MD013\": {\"line_length\": 120}, // wide\n \"MD033\": false}",
-			[]ruleSeen{{"team-markdownlint-md013", "MD013", "WARNING", "", false}, {"team-markdownlint-md033", "MD033",
-				"WARNING", "", true}},
+			[]ruleSeen{{"team-markdownlint-md013", "MD013", "WARNING", "", false}, {
+				"team-markdownlint-md033", "MD033",
+				"WARNING", "", true,
+			}},
 		},
 		"a list": {
 			"l.json", `[{"id": "J-1", "severity": "high", "message": "One."}, {"id": "J-2", "severity": "low", "message": "Two."}, {"id": "J-3"}]`,
@@ -522,8 +540,10 @@ func TestATableOfRules(t *testing.T) {
 		{"team-rules-a-1", "First", "ERROR", "go python", false},
 		{"refused", "line 3: rule A-2 has neither a title nor a description", "", "", false},
 		{"team-rules-third", "Third", "WARNING", "", false},
-		{"refused", `line 5: the id "A-1" stands there twice, first in line 2: each rule needs one of its own`, "", "",
-			false},
+		{
+			"refused", `line 5: the id "A-1" stands there twice, first in line 2: each rule needs one of its own`, "", "",
+			false,
+		},
 	}
 	if diff := cmp.Diff(want, rulesSeen(t, it)); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
@@ -548,8 +568,10 @@ func TestATableOfRules(t *testing.T) {
 	}
 	dir := named(t, "team")
 	write(t, dir, map[string]string{"regeln.csv": "Nummer;Regel;Text\n7;Nie freitags;Nie.\n"})
-	s, err := Open(dir, ReadOptions{Columns: map[string]string{"id": "nummer", "title": "Regel",
-		"description": "Text"}})
+	s, err := Open(dir, ReadOptions{Columns: map[string]string{
+		"id": "nummer", "title": "Regel",
+		"description": "Text",
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

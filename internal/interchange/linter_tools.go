@@ -62,8 +62,11 @@ func listedLinters(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) 
 	case strings.Contains(base, "hadolint"):
 		tool, language = "hadolint", "dockerfile"
 		lists = [][2]string{
-			{"override.error", "error"}, {"override.warning", "warning"}, {"override.info", "info"},
-			{"override.style", "style"}, {"ignored", "off"},
+			{"override.error", "error"},
+			{"override.warning", "warning"},
+			{"override.info", "info"},
+			{"override.style", "style"},
+			{"ignored", "off"},
 		}
 	default:
 		return nil, false

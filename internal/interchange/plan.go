@@ -415,8 +415,10 @@ func (p *Plan) categories(s *Source, first int) error {
 			continue
 		}
 		name, _ := shorten(humanName(id))
-		c := &knowledge.Category{ID: id, Name: name, Description: "Made by the import of " + s.name + ".",
-			IsActive: true}
+		c := &knowledge.Category{
+			ID: id, Name: name, Description: "Made by the import of " + s.name + ".",
+			IsActive: true,
+		}
 		c.Normalize()
 		st := Step{Source: s.name, Path: at, Key: key, Notes: []string{"the documents name it, and it was not there"}}
 		if err := c.Validate(); err != nil {

@@ -307,8 +307,10 @@ func TestSourcesAreNamedAfterWhoseTheyAre(t *testing.T) {
 func TestAPartOfASourceHasTheIDsOfTheWhole(t *testing.T) {
 	m, dir := importTeam(t)
 	for _, path := range []string{"rules", "prompts", "rules/one.mdc", "prompts/p.csv"} {
-		p := m.plan(t, filepath.Join(dir, filepath.FromSlash(path)), ReadOptions{}, PlanOptions{Imported: m.imported,
-			Prune: true})
+		p := m.plan(t, filepath.Join(dir, filepath.FromSlash(path)), ReadOptions{}, PlanOptions{
+			Imported: m.imported,
+			Prune:    true,
+		})
 		if n := p.Count(); len(n) != 1 || n[Unchanged] == 0 {
 			t.Errorf("%s by itself: %v, want all unchanged", path, n)
 		}

@@ -116,7 +116,8 @@ type argumentWriter struct {
 }
 
 func (w *argumentWriter) replace(text string, re *regexp.Regexp,
-	read func(m []string) (name, about string, ok bool)) (string, []knowledge.Variable) {
+	read func(m []string) (name, about string, ok bool),
+) (string, []knowledge.Variable) {
 	var b strings.Builder
 	last := 0
 	for _, at := range re.FindAllStringSubmatchIndex(text, -1) {

@@ -31,8 +31,10 @@ func headingKind(text string) int {
 	words := strings.FieldsFunc(strings.ToLower(text),
 		func(r rune) bool { return !unicode.IsLetter(r) && r != '\'' && r != '’' && r != '-' })
 	words = slices.DeleteFunc(words, func(w string) bool {
-		return slices.Contains([]string{"example", "examples", "code", "of", "for", "this", "rule", "pattern",
-			"patterns"}, w)
+		return slices.Contains([]string{
+			"example", "examples", "code", "of", "for", "this", "rule", "pattern",
+			"patterns",
+		}, w)
 	})
 	if len(words) != 1 {
 		return 0

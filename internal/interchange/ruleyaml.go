@@ -281,8 +281,10 @@ func codeExamples(technology string, v any) []knowledge.Example {
 			}
 		}
 		if code != "" {
-			out = append(out, knowledge.Example{Title: humanName(technology), Language: languageOf(technology, code),
-				Code: code})
+			out = append(out, knowledge.Example{
+				Title: humanName(technology), Language: languageOf(technology, code),
+				Code: code,
+			})
 		}
 	}
 	return out

@@ -139,8 +139,10 @@ func textHash(d knowledge.Document) (string, error) {
 	if err := dec.Decode(&m); err != nil {
 		return "", err
 	}
-	for _, name := range []string{d.Key().Kind.IDField(), "category", "tags", "extra", "status", "active",
-		"is_active"} {
+	for _, name := range []string{
+		d.Key().Kind.IDField(), "category", "tags", "extra", "status", "active",
+		"is_active",
+	} {
 		delete(m, name)
 	}
 	if b, err = json.Marshal(compact(m)); err != nil {

@@ -26,12 +26,18 @@ func TestUTF16BecomesUTF8(t *testing.T) {
 		"little end first":  {"\xff\xfeG\x00\xfc\x00=\xd8\x00\xde\r\x00\n\x00", "Gü😀\n", ""},
 		"big end first":     {"\xfe\xff\x00G\x00\xfc\xd8=\xde\x00", "Gü😀", ""},
 		"UTF-8 with a mark": {"\xef\xbb\xbfGü", "Gü", ""},
-		"an odd byte": {"\xff\xfeG", "",
-			"the file is UTF-16 and ends within a character, at byte 3: save it as UTF-8"},
-		"half a character": {"\xff\xfe\n\x00=\xd8a\x00", "",
-			"line 2: half a character of UTF-16, at byte 5: save the file as UTF-8"},
-		"half a one, at end": {"\xff\xfe=\xd8", "",
-			"line 1: half a character of UTF-16, at byte 3: save the file as UTF-8"},
+		"an odd byte": {
+			"\xff\xfeG", "",
+			"the file is UTF-16 and ends within a character, at byte 3: save it as UTF-8",
+		},
+		"half a character": {
+			"\xff\xfe\n\x00=\xd8a\x00", "",
+			"line 2: half a character of UTF-16, at byte 5: save the file as UTF-8",
+		},
+		"half a one, at end": {
+			"\xff\xfe=\xd8", "",
+			"line 1: half a character of UTF-16, at byte 3: save the file as UTF-8",
+		},
 		"UTF-32":  {"\xff\xfe\x00\x00G\x00\x00\x00", "", "the file is UTF-32: save it as UTF-8"},
 		"Latin 1": {"G\xfc", "", "line 1: byte 2 (0xfc) is not UTF-8: save the file as UTF-8"},
 	} {

@@ -52,8 +52,10 @@ func TestVariablesComeOutOfDollarBraces(t *testing.T) {
 			"several lines of default", "${list:a\nb}", "{{list}}",
 			[]knowledge.Variable{{Name: "list", Title: "list", Type: knowledge.TypeMultiline, Default: "a\nb"}},
 		},
-		{"code", "${i + 1} ${f(x)} ${a.b} ${a[0]} ${a ? b : c} $${x} ${} ${ }",
-			"${i + 1} ${f(x)} ${a.b} ${a[0]} ${a ? b : c} $${x} ${} ${ }", nil},
+		{
+			"code", "${i + 1} ${f(x)} ${a.b} ${a[0]} ${a ? b : c} $${x} ${} ${ }",
+			"${i + 1} ${f(x)} ${a.b} ${a[0]} ${a ? b : c} $${x} ${} ${ }", nil,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, vars, _ := variables(tc.in)
@@ -85,8 +87,10 @@ func TestRenderingPutsValuesWhereTheVariablesStood(t *testing.T) {
 		if strings.TrimSpace(content) == "" {
 			return
 		}
-		d := &knowledge.Template{TemplateID: "x", Category: "c", Name: "n", TemplateContent: content, Variables: vars,
-			IsActive: true}
+		d := &knowledge.Template{
+			TemplateID: "x", Category: "c", Name: "n", TemplateContent: content, Variables: vars,
+			IsActive: true,
+		}
 		d.Normalize()
 		if err := d.Validate(); err != nil {
 			t.Fatalf("%q gives %q: %v", text, content, err)

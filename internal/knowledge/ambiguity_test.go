@@ -44,8 +44,10 @@ func TestWhatMeansTwoThingsIsNamedWithItsPlace(t *testing.T) {
 }
 
 func FuzzAmbiguity(f *testing.F) {
-	for _, s := range []string{`{"a":1,"a":2}`, `"\ud800"`, `{"a":[{"b":"\\\""}]}`, `[[],{},"\ud83d\ude00"]`,
-		`{"\u0061":1,"a":2}`} {
+	for _, s := range []string{
+		`{"a":1,"a":2}`, `"\ud800"`, `{"a":[{"b":"\\\""}]}`, `[[],{},"\ud83d\ude00"]`,
+		`{"\u0061":1,"a":2}`,
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

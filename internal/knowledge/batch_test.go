@@ -27,24 +27,36 @@ func TestBatchesNameEveryFault(t *testing.T) {
 		"no actor":        {func(b *Batch) { b.Actor = "" }, []string{"/actor"}},
 		"a long actor":    {func(b *Batch) { b.Actor = strings.Repeat("x", MaxTitle+1) }, []string{"/actor"}},
 		"a strange actor": {func(b *Batch) { b.Actor = "\x00" }, []string{"/actor"}},
-		"a far time": {func(b *Batch) { b.At = Time{time.Date(12_000, 1, 1, 0, 0, 0, 0, time.UTC)} },
-			[]string{"/at"}},
-		"a key twice": {func(b *Batch) { b.Ops = append(b.Ops, Op{Verb: VerbRetire, Key: key}) },
-			[]string{"/ops/1"}},
+		"a far time": {
+			func(b *Batch) { b.At = Time{time.Date(12_000, 1, 1, 0, 0, 0, 0, time.UTC)} },
+			[]string{"/at"},
+		},
+		"a key twice": {
+			func(b *Batch) { b.Ops = append(b.Ops, Op{Verb: VerbRetire, Key: key}) },
+			[]string{"/ops/1"},
+		},
 		"a kind":        {func(b *Batch) { b.Ops[0].Key.Kind = "x" }, []string{"/ops/0/kind"}},
 		"a verb":        {func(b *Batch) { b.Ops[0].Verb = "x" }, []string{"/ops/0/verb"}},
 		"a condition":   {func(b *Batch) { b.Ops[0].IfVersion = -2 }, []string{"/ops/0/if_version"}},
 		"no document":   {func(b *Batch) { b.Ops[0].Doc = nil }, []string{"/ops/0/document"}},
 		"another's key": {func(b *Batch) { b.Ops[0].Key.ID = "x" }, []string{"/ops/0/id"}},
-		"a bad document": {func(b *Batch) { b.Ops[0] = Put(&Rule{RuleID: "x"}, 0) },
-			[]string{"/ops/0/document/category", "/ops/0/document/title", "/ops/0/document/description",
+		"a bad document": {
+			func(b *Batch) { b.Ops[0] = Put(&Rule{RuleID: "x"}, 0) },
+			[]string{
+				"/ops/0/document/category", "/ops/0/document/title", "/ops/0/document/description",
 				"/ops/0/document/severity", "/ops/0/document/enforcement", "/ops/0/document/status",
-				"/ops/0/document/scope/activation"}},
+				"/ops/0/document/scope/activation",
+			},
+		},
 		"a patch of none": {func(b *Batch) { b.Ops[0] = Op{Verb: VerbPatch, Key: key, Patch: []byte(`{`), IfVersion: NoVersion} }, []string{"/ops/0/patch", "/ops/0/if_version"}},
-		"a retired none": {func(b *Batch) { b.Ops[0] = Op{Verb: VerbRetire, Key: key, IfVersion: NoVersion} },
-			[]string{"/ops/0/if_version"}},
-		"a purge of no id": {func(b *Batch) { b.Ops[0] = Op{Verb: VerbPurge, Key: Key{KindRule, "a b"}} },
-			[]string{"/ops/0/id"}},
+		"a retired none": {
+			func(b *Batch) { b.Ops[0] = Op{Verb: VerbRetire, Key: key, IfVersion: NoVersion} },
+			[]string{"/ops/0/if_version"},
+		},
+		"a purge of no id": {
+			func(b *Batch) { b.Ops[0] = Op{Verb: VerbPurge, Key: Key{KindRule, "a b"}} },
+			[]string{"/ops/0/id"},
+		},
 		"a patch of no id":  {func(b *Batch) { b.Ops[0] = Op{Verb: VerbPatch, Key: Key{KindRule, ""}, Patch: []byte(`{}`)} }, []string{"/ops/0/id"}},
 		"two bad ops":       {func(b *Batch) { b.Ops = []Op{{Verb: "x", Key: key}, {Verb: VerbPut, Key: Key{KindRule, "y"}}} }, []string{"/ops/0/verb", "/ops/1/document"}},
 		"the largest batch": {func(b *Batch) { b.Ops = many(MaxBatchOps) }, nil},
@@ -71,8 +83,10 @@ func TestOpsAreDecodedStrictly(t *testing.T) {
 		{`{"verb":"put","kind":"rule","id":"SEC-001","document":{"rule_id":"SEC-001"}}`, nil},
 		{`{"verb":"put","kind":"rules","document":{"rule_id":"SEC-001"},"if_version":-1}`, nil},
 		{`{"verb":"patch","kind":"rule","id":"SEC-001","patch":{"title":null},"if_version":3}`, nil},
-		{`{"verb":"put","kind":"rule","document":{"category":"c","title":"t","description":"d","tittle":1,"tags":2}}`,
-			[]string{"/document/tittle", "/document/tags"}},
+		{
+			`{"verb":"put","kind":"rule","document":{"category":"c","title":"t","description":"d","tittle":1,"tags":2}}`,
+			[]string{"/document/tittle", "/document/tags"},
+		},
 		{`{"verb":"put","kind":"rule","ifversion":3,"document":{"rule_id":"x"}}`, []string{"/ifversion"}},
 		{`{"verb":"put","kind":"rule","if_version":"3","document":7}`, []string{"/if_version", "/document"}},
 		{`{"verb":"put","kind":"nonsense"}`, []string{"/kind"}},
@@ -235,8 +249,13 @@ func TestChangeVerbsTellWhatHappened(t *testing.T) {
 		before, after Document
 		want          Verb
 	}{
-		{nil, on, VerbPut}, {nil, off, VerbPut}, {on, on, VerbPut}, {off, off, VerbPut}, {on, off, VerbRetire},
-		{off, on, VerbRestore}, {on, nil, VerbPurge},
+		{nil, on, VerbPut},
+		{nil, off, VerbPut},
+		{on, on, VerbPut},
+		{off, off, VerbPut},
+		{on, off, VerbRetire},
+		{off, on, VerbRestore},
+		{on, nil, VerbPurge},
 	} {
 		if got := ChangeVerb(c.before, c.after); got != c.want {
 			t.Errorf("from %v to %v: %s, want %s", c.before, c.after, got, c.want)
@@ -326,8 +345,10 @@ func TestChangesComeBackFromJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []Change{
-		{Seq: 1, Batch: NewBatchID(), Verb: VerbPut, Key: rec.Key, Version: 3, Record: rec, Actor: "é",
-			At: At(time.Now()), Hash: [32]byte{1}, Chain: [32]byte{2}, More: true},
+		{
+			Seq: 1, Batch: NewBatchID(), Verb: VerbPut, Key: rec.Key, Version: 3, Record: rec, Actor: "é",
+			At: At(time.Now()), Hash: [32]byte{1}, Chain: [32]byte{2}, More: true,
+		},
 		{Seq: 2, Verb: VerbPurge, Key: rec.Key, Version: 4, Actor: "x"},
 	} {
 		data, err := json.Marshal(c)

@@ -11,8 +11,13 @@ type FacetMark struct{ Facet, Mark string }
 
 // FacetMarks returns the facets by which hits are counted.
 func FacetMarks() []FacetMark {
-	return []FacetMark{{"kind", markKind}, {"category", markCategory}, {"tag", markTag}, {"language", markLanguage},
-		{"severity", markSeverity}}
+	return []FacetMark{
+		{"kind", markKind},
+		{"category", markCategory},
+		{"tag", markTag},
+		{"language", markLanguage},
+		{"severity", markSeverity},
+	}
 }
 
 // maxFacetValues is the largest number of values returned for a facet, the most frequent first.

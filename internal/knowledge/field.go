@@ -43,8 +43,10 @@ func fieldsIn(before string, t reflect.Type) []Field {
 		if name == "" || name == "-" || !sf.IsExported() {
 			continue
 		}
-		f := Field{Name: before + name, Doc: sf.Tag.Get("doc"), Default: sf.Tag.Get("default"),
-			Kept: sf.Tag.Get("readOnly") == "true"}
+		f := Field{
+			Name: before + name, Doc: sf.Tag.Get("doc"), Default: sf.Tag.Get("default"),
+			Kept: sf.Tag.Get("readOnly") == "true",
+		}
 		if values := sf.Tag.Get("enum"); values != "" {
 			f.Values = strings.Split(values, ",")
 		}

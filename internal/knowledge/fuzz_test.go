@@ -147,8 +147,10 @@ func FuzzSearch(f *testing.F) {
 				return
 			}
 		}
-		doc := &Rule{RuleID: "a-1", Category: "y", Title: title, Description: lead, ViolationsConsequence: body,
-			IsActive: true}
+		doc := &Rule{
+			RuleID: "a-1", Category: "y", Title: title, Description: lead, ViolationsConsequence: body,
+			IsActive: true,
+		}
 		doc.Tags = strings.Fields(tags)
 		e := NewEntry(doc)
 		frequency := make([]int, len(q.Slots))

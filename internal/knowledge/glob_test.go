@@ -111,8 +111,10 @@ func globText() *rapid.Generator[string] {
 }
 
 func pathText() *rapid.Generator[string] {
-	name := rapid.SampledFrom([]string{"a", "b", "c", "go", "x.go", "a.go", ".env", "x_test.go", "test_a", "y.ts",
-		"README.md", "aa", "Ä"})
+	name := rapid.SampledFrom([]string{
+		"a", "b", "c", "go", "x.go", "a.go", ".env", "x_test.go", "test_a", "y.ts",
+		"README.md", "aa", "Ä",
+	})
 	return rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOfN(name, 1, 5).Draw(t, "names"), "/") })
 }
 
@@ -202,8 +204,10 @@ func TestFaultyGlobsAreNamedWithTheirPlace(t *testing.T) {
 	r := &Rule{RuleID: "A", Category: "c", Title: "t", Description: "d", IsActive: true}
 	r.Scope.Globs = []string{"ok/**", "bad/[a"}
 	r.Normalize()
-	want := &InvalidError{Faults: []Fault{{"/scope/globs/1",
-		`"bad/[a": character 5: [ is never closed; write \[ for a bracket itself`}}}
+	want := &InvalidError{Faults: []Fault{{
+		"/scope/globs/1",
+		`"bad/[a": character 5: [ is never closed; write \[ for a bracket itself`,
+	}}}
 	if diff := cmp.Diff(want, r.Validate()); diff != "" {
 		t.Errorf("a document with a faulty glob (-want +got):\n%s", diff)
 	}
@@ -240,8 +244,10 @@ func TestAnEscapedPathMatchesItselfAlone(t *testing.T) {
 }
 
 func FuzzGlobs(f *testing.F) {
-	for _, s := range []string{"**/*.go", "{a,b}/[!c]*", `\{x\}`, "!a/", "a/**/**/b", "[]]", "{{{",
-		strings.Repeat("**/", 40) + "x"} {
+	for _, s := range []string{
+		"**/*.go", "{a,b}/[!c]*", `\{x\}`, "!a/", "a/**/**/b", "[]]", "{{{",
+		strings.Repeat("**/", 40) + "x",
+	} {
 		f.Add(s, "cmd/main.go")
 	}
 	f.Fuzz(func(t *testing.T, text, p string) {

@@ -14,8 +14,10 @@ func valid() []Document {
 		&Rule{
 			RuleID: "SEC-001", Category: "security", Title: "No secrets in code", Description: "Keep them out.",
 			IsActive: true,
-			Examples: []Example{{Code: "x"}}, Common: Common{Tags: []string{"a"},
-				Extra: map[string]any{"k": []any{1, "two", nil}}},
+			Examples: []Example{{Code: "x"}}, Common: Common{
+				Tags:  []string{"a"},
+				Extra: map[string]any{"k": []any{1, "two", nil}},
+			},
 		},
 		&Practice{
 			PracticeID: "small", Category: "reviews", Title: "Small", Description: "Small is good.",
@@ -27,18 +29,28 @@ func valid() []Document {
 			Variables: []Variable{{Name: "title", Required: true}},
 		},
 		&Category{ID: "security", IsActive: true},
-		&Violation{ViolationID: "01890A5D-AC96-774B-BCCE-B302099A8057", RuleID: "SEC-001", Message: "found",
-			IsActive: true},
-		&Pack{PackID: "backend", IsActive: true, Select: Selection{Kinds: []string{"rule"}, IDs: []string{"SEC-001"}},
-			Extends: []string{"base"}, Raise: []Raise{{ID: "SEC-001", Severity: "CRITICAL"}}},
-		&Repository{RepositoryID: "acme.pay", IsActive: true, Packs: []string{"backend"},
-			Exemptions: []Exemption{{Rule: "SEC-001", Reason: "old",
-				Until: At(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))}}},
+		&Violation{
+			ViolationID: "01890A5D-AC96-774B-BCCE-B302099A8057", RuleID: "SEC-001", Message: "found",
+			IsActive: true,
+		},
+		&Pack{
+			PackID: "backend", IsActive: true, Select: Selection{Kinds: []string{"rule"}, IDs: []string{"SEC-001"}},
+			Extends: []string{"base"}, Raise: []Raise{{ID: "SEC-001", Severity: "CRITICAL"}},
+		},
+		&Repository{
+			RepositoryID: "acme.pay", IsActive: true, Packs: []string{"backend"},
+			Exemptions: []Exemption{{
+				Rule: "SEC-001", Reason: "old",
+				Until: At(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)),
+			}},
+		},
 		&Label{LabelID: "production", Seq: 7, Holds: map[string]int64{"rule/SEC-001": 2}, IsActive: true},
 		&Proposal{
 			ProposalID: "01890A5D-AC96-774B-BCCE-B302099A8058", Title: "Raise it", IsActive: true,
-			Ops: []ProposedOp{{Verb: VerbPatch, Kind: "rule", ID: "SEC-001", IfVersion: 2,
-				Patch: map[string]any{"priority": 3}}},
+			Ops: []ProposedOp{{
+				Verb: VerbPatch, Kind: "rule", ID: "SEC-001", IfVersion: 2,
+				Patch: map[string]any{"priority": 3},
+			}},
 		},
 		&Principal{PrincipalID: "ci", TokenHash: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
 	}

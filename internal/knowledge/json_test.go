@@ -77,20 +77,28 @@ func TestDecodeNamesFaultyValuesTooWhereTheFormIsAtFault(t *testing.T) {
 		data string
 		want []string
 	}{
-		{`{"title":5,"severity":"HUGE","tags":["a","a"]}`, []string{"/title", "/severity", "/tags/1", "/category",
-			"/description"}},
+		{`{"title":5,"severity":"HUGE","tags":["a","a"]}`, []string{
+			"/title", "/severity", "/tags/1", "/category",
+			"/description",
+		}},
 		{`{"titel":"T","category":"c","description":"d"}`, []string{"/titel", "/title"}},
 		// The place of the number is no second empty tag, and what stands after it is judged the next time.
 		{`{"tags":["a",1,null,"a"],"category":"c","title":"t","description":"d"}`, []string{"/tags/1"}},
-		{`{"scope":{"globs":[1],"activation":"x"},"category":"c","title":"t","description":"d"}`,
-			[]string{"/scope/globs/0", "/scope/activation"}},
+		{
+			`{"scope":{"globs":[1],"activation":"x"},"category":"c","title":"t","description":"d"}`,
+			[]string{"/scope/globs/0", "/scope/activation"},
+		},
 		{`{"scope":7,"category":"c","title":"t","description":"d"}`, []string{"/scope"}},
-		{`{"rule_id":"a b","category":"c","title":"t","description":"d","priority":"1"}`,
-			[]string{"/priority", "/rule_id"}},
+		{
+			`{"rule_id":"a b","category":"c","title":"t","description":"d","priority":"1"}`,
+			[]string{"/priority", "/rule_id"},
+		},
 		// the id may come from a path
 		{`{"category":"c","title":"t","description":"d","priority":"1"}`, []string{"/priority"}},
-		{`{"category":"c","title":"t","description":"d","examples":[{"code":1},{}]}`,
-			[]string{"/examples/0/code", "/examples/1"}},
+		{
+			`{"category":"c","title":"t","description":"d","examples":[{"code":1},{}]}`,
+			[]string{"/examples/0/code", "/examples/1"},
+		},
 		{`[]`, []string{""}},
 	} {
 		_, err := Decode(KindRule, []byte(c.data))
@@ -172,8 +180,10 @@ func TestNumbersAreWrittenInOneWayWithEveryDigit(t *testing.T) {
 			t.Errorf("%s is kept as %s (%v), want %s", clipped(in), b, err, want)
 		}
 	}
-	for _, bad := range []string{"", "-", "+1", "01", ".5", "5.", "1e", "0x1", "NaN", "Infinity", "1_000", " 1", "1 ",
-		"true", "[1]"} {
+	for _, bad := range []string{
+		"", "-", "+1", "01", ".5", "5.", "1e", "0x1", "NaN", "Infinity", "1_000", " 1", "1 ",
+		"true", "[1]",
+	} {
 		if got, ok := plainDecimal(bad); ok {
 			t.Errorf("plainDecimal(%q) = %q", bad, got)
 		}

@@ -109,8 +109,10 @@ func describeLabel() *Description {
 			column("NAME", func(l *Label) string { return l.Name }),
 		},
 		Example: func() Document {
-			return &Label{LabelID: "production", Name: "Production", Description: "What holds in released services.",
-				Seq: 10, IsActive: true}
+			return &Label{
+				LabelID: "production", Name: "Production", Description: "What holds in released services.",
+				Seq: 10, IsActive: true,
+			}
 		},
 		Patches: []Sample{{"move", "Roll out what stands at another change", map[string]any{"seq": 2}}},
 		Changed: [3]string{"name", "Parameterized queries", "Use parameterized queries"},

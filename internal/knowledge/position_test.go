@@ -22,8 +22,10 @@ func TestMarksComeBackAsTheyWent(t *testing.T) {
 }
 
 func FuzzParseMark(f *testing.F) {
-	for _, text := range []string{"0", "42", "42-9f86d081884c7d65", "42-", "-1", "+1", "0-9f86d081884c7d65",
-		"42-9F86D081884C7D65", "9223372036854775808"} {
+	for _, text := range []string{
+		"0", "42", "42-9f86d081884c7d65", "42-", "-1", "+1", "0-9f86d081884c7d65",
+		"42-9F86D081884C7D65", "9223372036854775808",
+	} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -135,8 +135,10 @@ func describePractice() *Description {
 			column("TITLE", func(p *Practice) string { return p.Title }),
 		},
 		Example: examplePractice,
-		Patches: []Sample{{"required", "Expected of everybody from now on", map[string]any{"is_required": true,
-			"adoption_rate": 0.4}}},
+		Patches: []Sample{{"required", "Expected of everybody from now on", map[string]any{
+			"is_required":   true,
+			"adoption_rate": 0.4,
+		}}},
 		Changed: [3]string{"title", "Parameterized queries", "Use parameterized queries"},
 	}
 }

@@ -22,8 +22,10 @@ func TestCursorsComeBackForTheirOwnListOnly(t *testing.T) {
 		OrderTitle:   {Title: title, ID: "SEC-001"},
 		OrderID:      {ID: "SEC-001"},
 	} {
-		q := Query{Kind: KindRule, Category: "c", Tag: "t", Language: "go", Severity: SeverityInfo,
-			Enforcement: "optional", Status: StatusDraft, Order: order}
+		q := Query{
+			Kind: KindRule, Category: "c", Tag: "t", Language: "go", Severity: SeverityInfo,
+			Enforcement: "optional", Status: StatusDraft, Order: order,
+		}
 		if order == OrderUpdated {
 			q.UpdatedSince = since
 		}
@@ -142,8 +144,13 @@ func TestChangeQueriesGetDefaultsAndBounds(t *testing.T) {
 	if err != nil || q.Limit != DefaultChanges || q.Filtered() {
 		t.Errorf("defaults: %+v, %v", q, err)
 	}
-	for _, f := range []ChangeQuery{{Key: Key{KindRule, "x"}}, {Batch: NewBatchID()}, {Kind: KindRule}, {Newest: true},
-		{Version: 1, Key: Key{KindRule, "x"}}} {
+	for _, f := range []ChangeQuery{
+		{Key: Key{KindRule, "x"}},
+		{Batch: NewBatchID()},
+		{Kind: KindRule},
+		{Newest: true},
+		{Version: 1, Key: Key{KindRule, "x"}},
+	} {
 		if !f.Filtered() {
 			t.Errorf("%+v is not filtered", f)
 		}

@@ -435,8 +435,10 @@ func (r *questioner) compound(word string) []int {
 	of, _ := theEquivalents().equivalentsOf(r.q.stems, halves, false)
 	for _, half := range halves {
 		r.also[half] = of[half]
-		parts = append(parts, r.slot(Slot{Word: half, Words: [][]string{r.terms(half, false)},
-			Also: r.alternatives(half)})...)
+		parts = append(parts, r.slot(Slot{
+			Word: half, Words: [][]string{r.terms(half, false)},
+			Also: r.alternatives(half),
+		})...)
 	}
 	return parts
 }

@@ -156,8 +156,10 @@ func (t *Slot) Field() (field, value string, prefix bool) {
 	if term == "" && len(t.Words) > 0 && len(t.Words[0]) > 0 {
 		term = t.Words[0][0]
 	}
-	for field, mark := range map[string]string{"kind": markKind, "category": markCategory, "tag": markTag,
-		"language": markLanguage, "severity": markSeverity, "id": markID} {
+	for field, mark := range map[string]string{
+		"kind": markKind, "category": markCategory, "tag": markTag,
+		"language": markLanguage, "severity": markSeverity, "id": markID,
+	} {
 		if v, ok := strings.CutPrefix(term, mark); ok {
 			return field, v, t.Prefix != ""
 		}

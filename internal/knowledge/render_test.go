@@ -25,14 +25,20 @@ func TestRenderWritesValuesOfEveryType(t *testing.T) {
 		want   string
 	}{
 		{nil, "|||||||"},
-		{map[string]any{"text": "<&>", "lines": "1\n2", "n": 1.5, "b": true, "one": "b c", "many": []any{"x", "z"}},
-			"<&>|1\n2|1.5|true|b c|x, z|<&>|<&>"},
-		{map[string]any{"n": json.Number("12345678901234567890"), "b": "false", "many": "x, y"},
-			"||12345678901234567890|false||x, y||"},
+		{
+			map[string]any{"text": "<&>", "lines": "1\n2", "n": 1.5, "b": true, "one": "b c", "many": []any{"x", "z"}},
+			"<&>|1\n2|1.5|true|b c|x, z|<&>|<&>",
+		},
+		{
+			map[string]any{"n": json.Number("12345678901234567890"), "b": "false", "many": "x, y"},
+			"||12345678901234567890|false||x, y||",
+		},
 		{map[string]any{"n": "-3e2", "b": false, "many": []string{"z"}}, "||-3e2|false||z||"},
 		{map[string]any{"n": 7, "text": nil, "lines": "", "many": []any{}}, "||7|||||"},
-		{map[string]any{"n": int64(-7), "text": "{{lines}}", "lines": "{{text}}"},
-			"{{lines}}|{{text}}|-7||||{{lines}}|{{lines}}"},
+		{
+			map[string]any{"n": int64(-7), "text": "{{lines}}", "lines": "{{text}}"},
+			"{{lines}}|{{text}}|-7||||{{lines}}|{{lines}}",
+		},
 	} {
 		got, err := tmpl.Render(c.values)
 		if err != nil || got != c.want {
@@ -42,8 +48,10 @@ func TestRenderWritesValuesOfEveryType(t *testing.T) {
 }
 
 func TestRenderNamesEveryFaultAtOnce(t *testing.T) {
-	tmpl := template("x", Variable{Name: "text", Required: true}, Variable{Name: "n", Type: TypeNumber,
-		Required: true}, Variable{Name: "b", Type: TypeBoolean},
+	tmpl := template("x", Variable{Name: "text", Required: true}, Variable{
+		Name: "n", Type: TypeNumber,
+		Required: true,
+	}, Variable{Name: "b", Type: TypeBoolean},
 		Variable{Name: "one", Type: TypeSelect, Options: []string{"a"}, Required: true},
 		Variable{Name: "many", Type: TypeMultiselect, Options: []string{"x"}, Required: true},
 		Variable{Name: "p", Pattern: "[a-z]+"}, Variable{Name: "m", Type: TypeMultiline})
@@ -74,8 +82,10 @@ func TestRenderNamesEveryFaultAtOnce(t *testing.T) {
 func TestRenderTakesDefaults(t *testing.T) {
 	tmpl := template("{{a}} {{b}} {{c}} {{d}}", Variable{Name: "a", Default: "x", Required: true},
 		Variable{Name: "b", Type: TypeNumber, Default: 2.50},
-		Variable{Name: "c", Type: TypeBoolean, Default: false}, Variable{Name: "d", Type: TypeMultiselect,
-			Options: []string{"p", "q"}, Default: []any{"p", "q"}})
+		Variable{Name: "c", Type: TypeBoolean, Default: false}, Variable{
+			Name: "d", Type: TypeMultiselect,
+			Options: []string{"p", "q"}, Default: []any{"p", "q"},
+		})
 	if err := tmpl.Validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -120,8 +130,10 @@ func TestBracesThatAreNoPlaceholderStayText(t *testing.T) {
 }
 
 func TestSectionsStandForWhatIsThere(t *testing.T) {
-	vars := []Variable{{Name: "a"}, {Name: "b", Type: TypeBoolean}, {Name: "m", Type: TypeMultiselect,
-		Options: []string{"x"}}}
+	vars := []Variable{{Name: "a"}, {Name: "b", Type: TypeBoolean}, {
+		Name: "m", Type: TypeMultiselect,
+		Options: []string{"x"},
+	}}
 	for content, want := range map[string][3]string{ // given nothing; a=A, b=true, m=x; a=A, b=false
 		"{{#a}}has {{a}}{{/a}}{{^a}}none{{/a}}":       {"none", "has A", "has A"},
 		"{{#b}}on{{/b}}{{^b}}off{{/b}}":               {"off", "on", "off"},
@@ -198,8 +210,11 @@ func TestSlipsOfThePenAreNamed(t *testing.T) {
 			[]string{"name", "message"},
 			[]string{"/template_content line 2, column 1: {{mesage}} is declared by no variable: it stays text; is {{message}} meant?", `/variables/1 "message" stands nowhere in the text`},
 		},
-		{"{{#on}}{{x}}{{/on}}", []string{"on"},
-			[]string{"/template_content line 1, column 8: {{x}} is declared by no variable: it stays text"}},
+		{
+			"{{#on}}{{x}}{{/on}}",
+			[]string{"on"},
+			[]string{"/template_content line 1, column 8: {{x}} is declared by no variable: it stays text"},
+		},
 		{"{{^off}}x{{/off}} {{{ raw }}}", []string{"off", "raw"}, nil},
 		{`{"a":{}} {{ "x": 1 }} ${{ github.ref }} ${{ matrix }} {{ .Values }} {{ a | b }}`, nil, nil},
 		{"costs ${{amount}}", []string{"amount"}, nil},

@@ -172,8 +172,10 @@ func describeRule() *Description {
 		Parent: KindCategory, ParentField: "category", ActiveField: "active", TitleField: "title",
 		TierField: "severity", TextField: "description", Searched: true,
 		Filters: append(commonFilters(),
-			Filter{Name: "severity", Field: "severity", Values: Severities(), Doc: "How grave a violation is",
-				Example: SeverityCritical},
+			Filter{
+				Name: "severity", Field: "severity", Values: Severities(), Doc: "How grave a violation is",
+				Example: SeverityCritical,
+			},
 			Filter{
 				Name: "status", Field: "status", Values: RuleStatuses(), Doc: "Where they stand in their life",
 				Example: StatusActive,

@@ -62,8 +62,10 @@ func maskOf(slots []int) uint64 {
 
 // Scorer returns a scorer for an index of so many documents, of which frequency[i] contain slot i.
 func (q *Question) Scorer(documents int, frequency []int) *Scorer {
-	s := &Scorer{q: q, idf: make([]float64, len(q.Slots)), lead: make([]float64, len(q.Wishes)),
-		bits: make([]wishBits, len(q.Wishes))}
+	s := &Scorer{
+		q: q, idf: make([]float64, len(q.Slots)), lead: make([]float64, len(q.Wishes)),
+		bits: make([]wishBits, len(q.Wishes)),
+	}
 	for i := range q.Slots {
 		df := min(frequency[i], documents)
 		s.idf[i] = math.Log(1 + (float64(documents-df)+0.5)/(float64(df)+0.5))

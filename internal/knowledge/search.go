@@ -144,8 +144,10 @@ type Hit struct {
 
 // Head returns the answer without its hits.
 func (h *Hits) Head() Hits {
-	return Hits{Source: h.Source, Next: h.Next, Total: h.Total, Bounded: h.Bounded, Reading: h.Reading,
-		Facets: h.Facets, At: h.At}
+	return Hits{
+		Source: h.Source, Next: h.Next, Total: h.Total, Bounded: h.Bounded, Reading: h.Reading,
+		Facets: h.Facets, At: h.At,
+	}
 }
 
 // Check returns the query with its defaults filled in and its text parsed. The error is an [*InvalidError].

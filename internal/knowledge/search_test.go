@@ -77,8 +77,10 @@ func TestQuestionsAreParsed(t *testing.T) {
 			t.Errorf("%q is parsed as %q, want %q", text, got, want)
 		}
 	}
-	for _, bad := range []string{"", "  ", "-a -b", `""`, "* ( )", "OR", "\x00", "\xff", "😀",
-		strings.Repeat("a", MaxSearchText+1), strings.Repeat("title:a ", 2) + strings.Repeat("-b* ", MaxConditions)} {
+	for _, bad := range []string{
+		"", "  ", "-a -b", `""`, "* ( )", "OR", "\x00", "\xff", "😀",
+		strings.Repeat("a", MaxSearchText+1), strings.Repeat("title:a ", 2) + strings.Repeat("-b* ", MaxConditions),
+	} {
 		_, _, err := SearchQuery{Text: bad}.Check()
 		wantFaults(t, "search for "+clipped(bad).String(), err, "/q")
 	}
@@ -203,8 +205,10 @@ func ranked(t testing.TB, text string, rules ...*Rule) (ids []string, reading Re
 		mask, title, sum := s.Look(e)
 		if s.Accepts(mask) {
 			near := s.Near(mask, func(slot int) []uint32 { return q.Places(slot, e) })
-			list = append(list, Found{Key: rules[i].Key(), Rank: rules[i].Rank(),
-				Score: Round(s.Final(sum, mask, title, Shape{e.Title, e.Words}) + near), Mask: mask})
+			list = append(list, Found{
+				Key: rules[i].Key(), Rank: rules[i].Rank(),
+				Score: Round(s.Final(sum, mask, title, Shape{e.Title, e.Words}) + near), Mask: mask,
+			})
 		}
 	}
 	slices.SortFunc(list, func(a, b Found) int { return CompareFound(&a, &b) })
@@ -325,8 +329,10 @@ func TestSpellingsAreCloseToWhatWasTyped(t *testing.T) {
 			t.Errorf("%s is taken for %q, want %q", typed, got, want)
 		}
 	}
-	for word, want := range map[string]bool{"abc": false, "abcd": true, "a1b2": false, "no-cache": true,
-		"127.0.0.1": false, "连接连接": false} {
+	for word, want := range map[string]bool{
+		"abc": false, "abcd": true, "a1b2": false, "no-cache": true,
+		"127.0.0.1": false, "连接连接": false,
+	} {
 		if Spellable(word) != want {
 			t.Errorf("Spellable(%q) = %v", word, !want)
 		}

@@ -40,8 +40,10 @@ var secrets = []struct {
 	{"a SendGrid key", regexp.MustCompile(`\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}\b`), "SG."},
 	{"a Shopify token", regexp.MustCompile(`\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}\b`), "shp"},
 	{"a Slack token", regexp.MustCompile(`\bxox[abprs]-[0-9A-Za-z-]{20,}\b`), "xox"},
-	{"a Slack webhook", regexp.MustCompile(`hooks\.slack\.com/services/T[A-Z0-9]{8,}/B[A-Z0-9]{8,}/[A-Za-z0-9]{24}\b`),
-		"hooks.slack.com"},
+	{
+		"a Slack webhook", regexp.MustCompile(`hooks\.slack\.com/services/T[A-Z0-9]{8,}/B[A-Z0-9]{8,}/[A-Za-z0-9]{24}\b`),
+		"hooks.slack.com",
+	},
 	{"a Stripe key", regexp.MustCompile(`\b[sr]k_live_[0-9a-zA-Z]{20,}\b`), "k_live_"},
 	{"a Telegram token", regexp.MustCompile(`\b[0-9]{8,10}:AA[A-Za-z0-9_-]{33}\b`), ":AA"},
 	{"a Vault token", regexp.MustCompile(`\bhvs\.[A-Za-z0-9_-]{24,}\b`), "hvs."},
@@ -50,8 +52,10 @@ var secrets = []struct {
 	{"an OpenAI API key", regexp.MustCompile(`\bsk-proj-[A-Za-z0-9_-]{40,}\b`), "sk-proj-"},
 	{"an npm token", regexp.MustCompile(`\bnpm_[A-Za-z0-9]{36}\b`), "npm_"},
 	{"a tenet token", regexp.MustCompile(`\btenet_[A-Za-z0-9_-]{43}\b`), "tenet_"},
-	{"a signed token (JWT)", regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}`),
-		".eyJ"},
+	{
+		"a signed token (JWT)", regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}`),
+		".eyJ",
+	},
 	// A password of letters only is an example; a generated one has a digit.
 	{"an address with a password", regexp.MustCompile(
 		`\b[a-z][a-z0-9+]{2,}://[A-Za-z0-9._-]+:(?:[A-Za-z_~!*-]*[0-9][A-Za-z0-9_~!*-]*){3}@[A-Za-z0-9.-]+`), "://"},
@@ -59,8 +63,10 @@ var secrets = []struct {
 
 // placeholders returns texts that examples have in place of a secret. A match that contains one is not a secret.
 func placeholders() []string {
-	return []string{"EXAMPLE", "PASSWORD", "SECRET", "CHANGEME", "PLACEHOLDER", "XXXX", "1234", "YOUR", "LOCALHOST",
-		"127.0.0.1"}
+	return []string{
+		"EXAMPLE", "PASSWORD", "SECRET", "CHANGEME", "PLACEHOLDER", "XXXX", "1234", "YOUR", "LOCALHOST",
+		"127.0.0.1",
+	}
 }
 
 // secretFault says which credential a text seems to contain, and where, or returns "". It ignores zero-width

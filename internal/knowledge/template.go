@@ -63,8 +63,10 @@ func (t *Template) Rank() int64 { return Rank(2, 0) }
 
 // Text implements [Document].
 func (t *Template) Text() Text {
-	return Text{Title: t.Name, Tags: append([]string{t.TemplateID, t.Category}, t.Tags...), Lead: t.Description,
-		Body: t.TemplateContent}
+	return Text{
+		Title: t.Name, Tags: append([]string{t.TemplateID, t.Category}, t.Tags...), Lead: t.Description,
+		Body: t.TemplateContent,
+	}
 }
 
 // Normalize implements [Document].
@@ -210,8 +212,10 @@ func exampleTemplate() Document {
 		TemplateContent: "# {{title}}\n\nImpact: {{impact}}\n{{#followed_up}}Followed up.{{/followed_up}}\n",
 		Variables: []Variable{
 			{Name: "title", Title: "Title", Type: TypeText, Required: true, Description: "One line"},
-			{Name: "impact", Title: "Impact", Type: TypeSelect, Options: []string{"none", "some", "all"},
-				Default: "none"},
+			{
+				Name: "impact", Title: "Impact", Type: TypeSelect, Options: []string{"none", "some", "all"},
+				Default: "none",
+			},
 			{Name: "followed_up", Title: "Followed up?", Type: TypeBoolean},
 		},
 		IsActive: true, Common: Common{Tags: []string{"operations"}},

@@ -52,13 +52,19 @@ func TestValidationNamesEveryFaultAtOnce(t *testing.T) {
 			&Rule{
 				RuleID: "a b", Category: "-/-", Title: "two\nlines", Description: " \n\t", Severity: "LOUD",
 				Enforcement: "please", Priority: MaxPriority + 1,
-				Status: "active", ViolationsConsequence: "\x00", Examples: []Example{{Title: "only"},
-					{Code: "\u202e"}}, AntiPatterns: []Example{{Note: "\xff"}},
+				Status: "active", ViolationsConsequence: "\x00", Examples: []Example{
+					{Title: "only"},
+					{Code: "\u202e"},
+				}, AntiPatterns: []Example{{Note: "\xff"}},
 				Common: Common{
-					Tags: []string{"a", "a", "", long}, Extra: map[string]any{"a/b": "\x01",
-						"~": []any{map[string]any{"\x02": 1}}, "f": math.Inf(1), "c": make(chan int)},
-					Scope: Scope{Activation: "sometimes", Globs: []string{"\x1b"}, Languages: []string{"Go", "", "go"},
-						Targets: []string{"\u2066"}},
+					Tags: []string{"a", "a", "", long}, Extra: map[string]any{
+						"a/b": "\x01",
+						"~":   []any{map[string]any{"\x02": 1}}, "f": math.Inf(1), "c": make(chan int),
+					},
+					Scope: Scope{
+						Activation: "sometimes", Globs: []string{"\x1b"}, Languages: []string{"Go", "", "go"},
+						Targets: []string{"\u2066"},
+					},
 				},
 			},
 			[]string{
@@ -125,11 +131,15 @@ func TestValidationNamesEveryFaultAtOnce(t *testing.T) {
 				"/resolved_by", "/reported_at", "/waiver_expiry", "/resolved_at",
 			},
 		},
-		{&Violation{ViolationID: NewBatchID().String(), RuleID: "r", Message: "m", Line: 1 << 31, Status: "gone"},
-			[]string{"/line", "/status"}},
 		{
-			&Principal{PrincipalID: "ci", Name: long, Role: "king", TokenHash: strings.Repeat("A", 64),
-				TokenPrefix: "\n", Expiry: far},
+			&Violation{ViolationID: NewBatchID().String(), RuleID: "r", Message: "m", Line: 1 << 31, Status: "gone"},
+			[]string{"/line", "/status"},
+		},
+		{
+			&Principal{
+				PrincipalID: "ci", Name: long, Role: "king", TokenHash: strings.Repeat("A", 64),
+				TokenPrefix: "\n", Expiry: far,
+			},
 			[]string{"/name", "/role", "/token_hash", "/token_prefix", "/expiry"},
 		},
 	} {
@@ -197,10 +207,14 @@ func TestTextFaultNamesTheFaultAndItsPlace(t *testing.T) {
 		{"tenet_" + strings.Repeat("a", 43), "tenet token"},
 		{"-----BEGIN RSA PRIVATE KEY-----\n" + key + "\n-----END RSA PRIVATE KEY-----", "private key"},
 		{"-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----", ""},
-		{`"-----BEGIN PRIVATE KEY-----\n` + strings.ReplaceAll(key, "\n", `\n`) + `\n-----END PRIVATE KEY-----"`,
-			"private key"},
-		{"Bearer eyJ" + strings.Repeat("a", 20) + ".eyJ" + strings.Repeat("b", 20) + "." + strings.Repeat("c", 43),
-			"signed token"},
+		{
+			`"-----BEGIN PRIVATE KEY-----\n` + strings.ReplaceAll(key, "\n", `\n`) + `\n-----END PRIVATE KEY-----"`,
+			"private key",
+		},
+		{
+			"Bearer eyJ" + strings.Repeat("a", 20) + ".eyJ" + strings.Repeat("b", 20) + "." + strings.Repeat("c", 43),
+			"signed token",
+		},
 		{"A JWT has three parts, as in eyJhbGciOi.eyJzdWIi.c2ln", ""},
 		{"postgres://app:k3y7x9Qz@db.internal/app", "address with a password"},
 		{"postgres://user:password@localhost/db and https://user:pass1234@example.com", ""},
@@ -377,8 +391,10 @@ func TestChecksAreBounded(t *testing.T) {
 		`(?=x)`: "RE2", "a*": "empty text", "^|x": "empty text",
 		"(x{1000}){9}": "RE2", "(abcdef){400}": "too costly", strings.Repeat("a", 1001): "1000 bytes",
 	} {
-		r := &Rule{RuleID: "A", Category: "c", Title: "t", Description: "d",
-			Checks: []Check{{ID: "x", Kind: CheckForbid, Pattern: pattern}}}
+		r := &Rule{
+			RuleID: "A", Category: "c", Title: "t", Description: "d",
+			Checks: []Check{{ID: "x", Kind: CheckForbid, Pattern: pattern}},
+		}
 		r.Normalize()
 		err := r.Validate()
 		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) ||
@@ -386,9 +402,13 @@ func TestChecksAreBounded(t *testing.T) {
 			t.Errorf("pattern %q: %v, want %q", pattern, err, want)
 		}
 	}
-	r := &Rule{RuleID: "A", Category: "c", Title: "t", Description: "d",
-		Checks: []Check{{ID: "x", Kind: "x", Pattern: "b", Globs: []string{"["}},
-			{ID: "x", Kind: CheckPath, Pattern: "b"}}}
+	r := &Rule{
+		RuleID: "A", Category: "c", Title: "t", Description: "d",
+		Checks: []Check{
+			{ID: "x", Kind: "x", Pattern: "b", Globs: []string{"["}},
+			{ID: "x", Kind: CheckPath, Pattern: "b"},
+		},
+	}
 	r.Normalize()
 	wantFaults(t, "checks", r.Validate(), "/checks/0/kind", "/checks/0/globs/0", "/checks/1/id")
 }

@@ -125,17 +125,23 @@ func describeViolation() *Description {
 		Parent: KindRule, ParentField: "rule_id", ActiveField: "is_active", TitleField: "message", LongTitle: true,
 		TextField: "message",
 		Filters: []Filter{
-			{Name: "rule", Field: "rule_id", Doc: "The id of the rule that was broken", Example: "SEC-001",
-				Indexed: orders},
-			{Name: "repository", Field: "repository", Doc: "Where it was broken", Example: "payments-api",
-				Indexed: orders},
+			{
+				Name: "rule", Field: "rule_id", Doc: "The id of the rule that was broken", Example: "SEC-001",
+				Indexed: orders,
+			},
+			{
+				Name: "repository", Field: "repository", Doc: "Where it was broken", Example: "payments-api",
+				Indexed: orders,
+			},
 			{
 				Name: "status", Field: "status", Values: ViolationStatuses(), Doc: "Where they stand",
 				Example: ViolationOpen,
 				Indexed: orders,
 			},
-			{Name: "severity", Field: "severity", Values: Severities(), Doc: "How grave they are",
-				Example: SeverityError},
+			{
+				Name: "severity", Field: "severity", Values: Severities(), Doc: "How grave they are",
+				Example: SeverityError,
+			},
 		},
 		UUID: true, NoMarkdown: true,
 		Needed: []string{"rule_id", "message"}, Nullable: []string{"waiver_expiry", "reported_at", "resolved_at"},
@@ -163,8 +169,10 @@ func describeViolation() *Description {
 		},
 		Patches: []Sample{
 			{"resolve", "It is mended", map[string]any{"status": "resolved"}},
-			{"waive", "It may stay", map[string]any{"status": "waived",
-				"waiver_reason": "The table holds nothing that is secret."}},
+			{"waive", "It may stay", map[string]any{
+				"status":        "waived",
+				"waiver_reason": "The table holds nothing that is secret.",
+			}},
 		},
 		Changed: [3]string{"message", "Parameterized queries", "Use parameterized queries"},
 	}

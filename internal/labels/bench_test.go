@@ -30,8 +30,10 @@ func BenchmarkLabel(b *testing.B) {
 	defer s.Close()
 	ops := []knowledge.Op{}
 	apply := func() {
-		if _, err := s.Apply(b.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "b",
-			Ops: ops}); err != nil {
+		if _, err := s.Apply(b.Context(), knowledge.Batch{
+			ID: knowledge.NewBatchID(), Actor: "b",
+			Ops: ops,
+		}); err != nil {
 			b.Fatal(err)
 		}
 		ops = ops[:0]
@@ -60,10 +62,12 @@ func BenchmarkLabel(b *testing.B) {
 	}
 	apply()
 	copies := func() *labels.Copies {
-		return labels.New(labels.Options{Source: s, Feed: s, Patience: 1 << 50,
+		return labels.New(labels.Options{
+			Source: s, Feed: s, Patience: 1 << 50,
 			Make: func(ctx context.Context, fill func(store.Sink) error) (labels.Copy, error) {
 				return made(ctx, b.TempDir(), fill)
-			}})
+			},
+		})
 	}
 	list := knowledge.Query{Kind: knowledge.KindRule, Limit: 20}
 	b.Run("rebuild of a mirror", func(b *testing.B) {

@@ -23,10 +23,12 @@ func TestAListNamesTheDocumentsThatTheLogHasLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	c := labels.New(labels.Options{Source: s, Feed: s,
+	c := labels.New(labels.Options{
+		Source: s, Feed: s,
 		Make: func(ctx context.Context, fill func(store.Sink) error) (labels.Copy, error) {
 			return made(ctx, t.TempDir(), fill)
-		}})
+		},
+	})
 	defer c.Close()
 	apply := func(ops ...knowledge.Op) {
 		t.Helper()

@@ -129,7 +129,8 @@ func read[T any](ctx context.Context, c *Copies, l *knowledge.Label, fn func(sto
 
 // once calls fn with the copy of a label, unless late fires first.
 func once[T any](ctx context.Context, c *Copies, l *knowledge.Label, late <-chan time.Time,
-	fn func(store.Reader) (T, error)) (T, error) {
+	fn func(store.Reader) (T, error),
+) (T, error) {
 	var none T
 	h, err := c.take(ctx, l)
 	if err != nil {

@@ -146,8 +146,10 @@ func (s *scan) older(ctx context.Context, sink store.Sink) error {
 
 // list passes on the documents of a kind that have not changed since the label.
 func (s *scan) list(ctx context.Context, kind knowledge.Kind, sink store.Sink) error {
-	q := knowledge.Query{Kind: kind, Activity: knowledge.AnyActivity, Order: knowledge.OrderID,
-		Limit: knowledge.MaxLimit}
+	q := knowledge.Query{
+		Kind: kind, Activity: knowledge.AnyActivity, Order: knowledge.OrderID,
+		Limit: knowledge.MaxLimit,
+	}
 	for {
 		page, err := s.source.List(ctx, q)
 		if err != nil {

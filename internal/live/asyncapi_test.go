@@ -25,15 +25,19 @@ func described() []struct {
 	message    any
 } {
 	at := knowledge.At(testTime)
-	batch := knowledge.BatchID{0x01, 0x8f, 0x4a, 0x3e, 0x7c, 0x10, 0x7a, 0x5e, 0x9f, 0x0b, 0x2f, 0x6d, 0x1c, 0x3b,
-		0x5a, 0x70}
+	batch := knowledge.BatchID{
+		0x01, 0x8f, 0x4a, 0x3e, 0x7c, 0x10, 0x7a, 0x5e, 0x9f, 0x0b, 0x2f, 0x6d, 0x1c, 0x3b,
+		0x5a, 0x70,
+	}
 	document := json.RawMessage(`{"category_id":"security","name":"Security"}`)
 	return []struct {
 		name, text string
 		message    any
 	}{
-		{"hello", "Opens every stream.", helloMessage{Type: typeHello, Mode: knowledge.ModeNormal, AsOf: at, After: 41,
-			Newest: 43, Ping: 25}},
+		{"hello", "Opens every stream.", helloMessage{
+			Type: typeHello, Mode: knowledge.ModeNormal, AsOf: at, After: 41,
+			Newest: 43, Ping: 25,
+		}},
 		{"change", "One change of the log. They come in the order of their seq, none twice and none missing but those that are filtered out.", changeMessage{
 			Type: typeChange, Seq: 42, Batch: batch, Verb: knowledge.VerbPut, Kind: knowledge.KindCategory,
 			ID: "security", Version: 1, Actor: "ci-payments",
@@ -55,28 +59,42 @@ func described() []struct {
 		{"ping", "Sent when nothing else was for a while. Its seq moves on over what is filtered out.", pingMessage{
 			Type: typePing, Seq: 57, Mode: knowledge.ModeNormal, At: at,
 		}},
-		{"behind", "The last message of a stream that could not keep up.", behindMessage{Type: typeBehind, Seq: 57,
-			Newest: 90210, Retry: 1500, Why: "the stream is too far behind the log: reconnect with this position"}},
-		{"gone", "The last message of a stream that the log no longer reaches: read everything again.",
-			goneMessage{Type: typeGone, Oldest: 1200, Why: "the log no longer reaches back that far"}},
-		{"bye", "The last message of a stream that ends for another reason.", byeMessage{Type: typeBye, Seq: 57,
-			Retry: 2750, Why: "this instance is stopping: reconnect later, or to another instance"}},
+		{"behind", "The last message of a stream that could not keep up.", behindMessage{
+			Type: typeBehind, Seq: 57,
+			Newest: 90210, Retry: 1500, Why: "the stream is too far behind the log: reconnect with this position",
+		}},
+		{
+			"gone", "The last message of a stream that the log no longer reaches: read everything again.",
+			goneMessage{Type: typeGone, Oldest: 1200, Why: "the log no longer reaches back that far"},
+		},
+		{"bye", "The last message of a stream that ends for another reason.", byeMessage{
+			Type: typeBye, Seq: 57,
+			Retry: 2750, Why: "this instance is stopping: reconnect later, or to another instance",
+		}},
 	}
 }
 
 // parameterTexts says what each parameter of the query is for.
 func parameterTexts() map[string]any {
 	list := func(text, example string) object {
-		return object{"type": "array", "items": object{"type": "string"}, "description": text,
-			"examples": []any{[]string{example}}}
+		return object{
+			"type": "array", "items": object{"type": "string"}, "description": text,
+			"examples": []any{[]string{example}},
+		}
 	}
 	return map[string]any{
-		"after": object{"type": "integer", "minimum": 0,
-			"description": "Begin after this change, 0 for the start of the log. The header Last-Event-ID says the same, and wins."},
-		"tail": object{"type": "boolean",
-			"description": "Begin at the end of the log. This is the default where nothing else is said."},
-		"chain": object{"type": "string", "pattern": "^([0-9a-f]{2}){8,32}$",
-			"description": "The chain value of the change that after names, or at least its first 16 digits: a log that is another history is gone, then."},
+		"after": object{
+			"type": "integer", "minimum": 0,
+			"description": "Begin after this change, 0 for the start of the log. The header Last-Event-ID says the same, and wins.",
+		},
+		"tail": object{
+			"type":        "boolean",
+			"description": "Begin at the end of the log. This is the default where nothing else is said.",
+		},
+		"chain": object{
+			"type": "string", "pattern": "^([0-9a-f]{2}){8,32}$",
+			"description": "The chain value of the change that after names, or at least its first 16 digits: a log that is another history is gone, then.",
+		},
 		"kind":     list("Only documents of these kinds.", "rule"),
 		"category": list("Only documents of these categories, by the document after the change. A change that leaves none behind passes.", "security"),
 		"key":      list("Only these documents.", "rule/SEC-001"),
@@ -105,13 +123,17 @@ func TestTheDescriptionIsCurrent(t *testing.T) {
 			"license":     object{"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
 		},
 		"defaultContentType": "application/json",
-		"servers": object{"local": object{"host": "127.0.0.1:8420", "protocol": "ws",
+		"servers": object{"local": object{
+			"host": "127.0.0.1:8420", "protocol": "ws",
 			"description": "A tenet on this machine",
-			"security":    []any{object{"$ref": "#/components/securitySchemes/token"}}}},
+			"security":    []any{object{"$ref": "#/components/securitySchemes/token"}},
+		}},
 		"channels": object{"live": object{
 			"address": "/api/v1/live", "messages": refs,
-			"bindings": object{"ws": object{"method": "GET", "query": object{"type": "object",
-				"properties": parameterTexts(), "additionalProperties": false}}},
+			"bindings": object{"ws": object{"method": "GET", "query": object{
+				"type":       "object",
+				"properties": parameterTexts(), "additionalProperties": false,
+			}}},
 		}},
 		"operations": object{"tell": object{
 			"action": "send", "channel": object{"$ref": "#/channels/live"},

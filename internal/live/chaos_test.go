@@ -353,8 +353,10 @@ func crowd(t *testing.T, both []*instance) []*follower {
 		{name: "slow-events", role: "viewer", wants: seen, run: hops(t, "sse", both, true)},
 		{name: "rules-only", role: "viewer", query: "&kind=rule", wants: isRule, run: hops(t, "websocket", both,
 			false)},
-		{name: "one-category", role: "viewer", query: "&category=cat-0&document=false", wants: first,
-			run: hops(t, "sse", both, false)},
+		{
+			name: "one-category", role: "viewer", query: "&category=cat-0&document=false", wants: first,
+			run: hops(t, "sse", both, false),
+		},
 		{name: "go-client-one", role: "viewer", wants: seen, run: goClient(both[0])},
 		{name: "go-client-two", role: "admin", wants: all, run: goClient(both[1])},
 	}

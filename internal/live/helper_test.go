@@ -176,7 +176,8 @@ func (r *rig) try(kind, query, token string, header ...string) (*peer, *http.Res
 }
 
 func dialSocket(t testing.TB, url string, h http.Header,
-	mode websocket.CompressionMode) (*peer, *http.Response, error) {
+	mode websocket.CompressionMode,
+) (*peer, *http.Response, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	conn, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPHeader: h, CompressionMode: mode})
 	if err != nil {

@@ -159,8 +159,10 @@ func TestASubscriberGetsWhatItNamed(t *testing.T) {
 func TestRefusalsComeBeforeTheStream(t *testing.T) {
 	log := newLog(t)
 	log.rules(3)
-	r := newRig(t, log, Options{MaxConnections: 3, MaxPerPrincipal: 2, Origins: []string{"docs.example.com",
-		"https://*.example.org"}})
+	r := newRig(t, log, Options{MaxConnections: 3, MaxPerPrincipal: 2, Origins: []string{
+		"docs.example.com",
+		"https://*.example.org",
+	}})
 	for _, c := range []struct {
 		name, query, token string
 		header             []string

@@ -217,8 +217,10 @@ func TestASocketOwesFewPongs(t *testing.T) {
 
 func TestNothingIsSentOnATokenThatIsOver(t *testing.T) {
 	inBubble(t, Options{}, func(b *bubble) {
-		caller := &access.Caller{ID: "someone", Role: knowledge.RoleViewer,
-			Expiry: knowledge.At(time.Now().Add(time.Minute))}
+		caller := &access.Caller{
+			ID: "someone", Role: knowledge.RoleViewer,
+			Expiry: knowledge.At(time.Now().Add(time.Minute)),
+		}
 		w := b.join("", caller)
 		pass(59 * time.Second)
 		b.log.rules(1)

@@ -23,8 +23,10 @@ func TestCompressedStreamsHoldTheSame(t *testing.T) {
 			func(r *knowledge.Rule) { r.Description = strings.Repeat("word ", i*i) })))
 	}
 	r := newRig(t, log, Options{})
-	for _, mode := range []websocket.CompressionMode{websocket.CompressionDisabled,
-		websocket.CompressionNoContextTakeover, websocket.CompressionContextTakeover} {
+	for _, mode := range []websocket.CompressionMode{
+		websocket.CompressionDisabled,
+		websocket.CompressionNoContextTakeover, websocket.CompressionContextTakeover,
+	} {
 		h := http.Header{"Authorization": {"Bearer viewer"}}
 		p, resp, err := dialSocket(t, r.server.URL+"/api/v1/live?after=0", h, mode) //nolint:bodyclose // the peer reads it, and closes it
 		if err != nil {
@@ -76,8 +78,10 @@ func TestAHeaderWinsOverASubprotocol(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, value := range map[string]string{"Upgrade": c.upgrade, "Authorization": c.header,
-			"Sec-WebSocket-Protocol": c.offered} {
+		for name, value := range map[string]string{
+			"Upgrade": c.upgrade, "Authorization": c.header,
+			"Sec-WebSocket-Protocol": c.offered,
+		} {
 			if value != "" {
 				r.Header.Set(name, value)
 			}
@@ -96,8 +100,8 @@ func TestWhoSpeaksIsCutOff(t *testing.T) {
 	r := newRig(t, newLog(t), Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	conn, _, err := websocket.Dial(ctx, r.server.URL,
-		&websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer viewer"}}}) //nolint:bodyclose // it has none
+	as := http.Header{"Authorization": {"Bearer viewer"}}
+	conn, _, err := websocket.Dial(ctx, r.server.URL, &websocket.DialOptions{HTTPHeader: as}) //nolint:bodyclose // it has none
 	if err != nil {
 		t.Fatal(err)
 	}

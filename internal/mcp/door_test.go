@@ -70,8 +70,10 @@ func (x *house) client(era string) *mcp.ClientSession {
 func eras() []string { return []string{"2025-11-25", "2026-07-28"} }
 
 func rule(id, activation string) *knowledge.Rule {
-	r := &knowledge.Rule{RuleID: id, Category: "c", Title: "Rule " + id, Description: "What " + id + " asks for.",
-		IsActive: true}
+	r := &knowledge.Rule{
+		RuleID: id, Category: "c", Title: "Rule " + id, Description: "What " + id + " asks for.",
+		IsActive: true,
+	}
 	r.Scope = knowledge.Scope{Activation: activation}
 	if activation == "glob" {
 		r.Scope.Globs = []string{"**"}
@@ -82,11 +84,15 @@ func rule(id, activation string) *knowledge.Rule {
 func TestASkillIsListedOnceAndItsFileIsWhatItsDigestSays(t *testing.T) {
 	x := open(t, trial{})
 	docs := []knowledge.Document{
-		&knowledge.Category{ID: "c", Name: "C", IsActive: true}, &knowledge.Category{ID: "other", Name: "Other",
-			IsActive: true},
+		&knowledge.Category{ID: "c", Name: "C", IsActive: true}, &knowledge.Category{
+			ID: "other", Name: "Other",
+			IsActive: true,
+		},
 		rule("A__B.1", "model"), rule("ALWAYS", "always"), rule("GLOB", "glob"), rule("HAND", "manual"),
-		&knowledge.Practice{PracticeID: "small", Category: "c", Title: "Small \"things\": first",
-			Description: "Small.", IsActive: true},
+		&knowledge.Practice{
+			PracticeID: "small", Category: "c", Title: "Small \"things\": first",
+			Description: "Small.", IsActive: true,
+		},
 		&knowledge.Pack{PackID: "a", Select: knowledge.Selection{Categories: []string{"c"}}, IsActive: true},
 		&knowledge.Pack{PackID: "b", Extends: []string{"a"}, IsActive: true},
 	}
@@ -146,8 +152,10 @@ func TestASkillIsListedOnceAndItsFileIsWhatItsDigestSays(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || len(seen) != many+2 {
 			t.Errorf("%s: %d skills, %s", era, len(seen), diff)
 		}
-		for _, uri := range []string{"", "skill://a/tenet-always/SKILL.md", "skill://b/tenet-a-b-1/SKILL.md",
-			"tenet://rule/ALWAYS"} {
+		for _, uri := range []string{
+			"", "skill://a/tenet-always/SKILL.md", "skill://b/tenet-a-b-1/SKILL.md",
+			"tenet://rule/ALWAYS",
+		} {
 			if _, err := mcp.CallCustomMethod[*getSkillParams, *getSkillResult](t.Context(), s, "skills/get",
 				&getSkillParams{URI: uri}); err == nil {
 				t.Errorf("%q is a skill", uri)
@@ -164,8 +172,10 @@ func TestASkillIsListedOnceAndItsFileIsWhatItsDigestSays(t *testing.T) {
 func TestAPromptIsACompleteAnswer(t *testing.T) {
 	x := open(t, trial{})
 	x.put(&knowledge.Category{ID: "c", Name: "C", IsActive: true},
-		&knowledge.Template{TemplateID: "note", Name: "Note", Category: "c", TemplateContent: "Say it.",
-			IsActive: true})
+		&knowledge.Template{
+			TemplateID: "note", Name: "Note", Category: "c", TemplateContent: "Say it.",
+			IsActive: true,
+		})
 	got := x.post(`{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"note","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",
 		"io.modelcontextprotocol/clientCapabilities":{}}}}`, "prompts/get", "note")
 	if !strings.Contains(got, `"resultType":"complete"`) || !strings.Contains(got, "Say it.") {
@@ -237,8 +247,10 @@ func FuzzWithoutNulls(f *testing.F) {
 }
 
 func FuzzAddresses(f *testing.F) {
-	for _, uri := range []string{"tenet://rule/SEC-001", "tenet://rule/{id}", "tenet://x", "skill://a/b/SKILL.md",
-		"tenet://rule/a/b"} {
+	for _, uri := range []string{
+		"tenet://rule/SEC-001", "tenet://rule/{id}", "tenet://x", "skill://a/b/SKILL.md",
+		"tenet://rule/a/b",
+	} {
 		f.Add(uri)
 	}
 	f.Fuzz(func(t *testing.T, uri string) {
@@ -254,13 +266,15 @@ func FuzzAddresses(f *testing.F) {
 // FuzzArguments makes values of a template's types from what a client sends, and renders with them.
 func FuzzArguments(f *testing.F) {
 	f.Add("note", "2", "true", "a, b")
-	tpl := &knowledge.Template{TemplateID: "t", Name: "T", Category: "c",
+	tpl := &knowledge.Template{
+		TemplateID: "t", Name: "T", Category: "c",
 		TemplateContent: "{{text}} {{number}} {{truth}} {{list}}", IsActive: true, Variables: []knowledge.Variable{
 			{Name: "text"},
 			{Name: "number", Type: knowledge.TypeNumber},
 			{Name: "truth", Type: knowledge.TypeBoolean},
 			{Name: "list", Type: knowledge.TypeMultiselect, Options: []string{"a", "b"}},
-		}}
+		},
+	}
 	tpl.Normalize()
 	f.Fuzz(func(t *testing.T, text, number, truth, list string) {
 		values := typed(tpl, map[string]string{"text": text, "number": number, "truth": truth, "list": list})

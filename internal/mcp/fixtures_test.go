@@ -40,8 +40,10 @@ func image() *mcp.ImageContent {
 }
 
 func embedded() *mcp.EmbeddedResource {
-	return &mcp.EmbeddedResource{Resource: &mcp.ResourceContents{URI: "test://embedded-resource",
-		MIMEType: "text/plain", Text: "embedded"}}
+	return &mcp.EmbeddedResource{Resource: &mcp.ResourceContents{
+		URI:      "test://embedded-resource",
+		MIMEType: "text/plain", Text: "embedded",
+	}}
 }
 
 // register puts the fixtures onto a door.
@@ -81,21 +83,27 @@ func register(d *Door) {
 	}
 	resource := func(name, kind string, c mcp.ResourceContents) {
 		c.URI, c.MIMEType = "test://"+name, kind
-		d.server.AddResource(&mcp.Resource{Name: name, URI: c.URI,
-			MIMEType: kind}, func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+		d.server.AddResource(&mcp.Resource{
+			Name: name, URI: c.URI,
+			MIMEType: kind,
+		}, func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
 			return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{&c}}, nil
 		})
 	}
 	resource("static-text", "text/plain", mcp.ResourceContents{Text: "This is the content of the static text resource."})
 	resource("static-binary", "image/png", mcp.ResourceContents{Blob: image().Data})
 	resource("watched-resource", "text/plain", mcp.ResourceContents{Text: "watched"})
-	d.server.AddResourceTemplate(&mcp.ResourceTemplate{Name: "template", URITemplate: "test://template/{id}/data",
-		MIMEType: "application/json"},
+	d.server.AddResourceTemplate(&mcp.ResourceTemplate{
+		Name: "template", URITemplate: "test://template/{id}/data",
+		MIMEType: "application/json",
+	},
 		func(_ context.Context, req *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
 			id := strings.TrimSuffix(strings.TrimPrefix(req.Params.URI, "test://template/"), "/data")
 			data := fmt.Sprintf(`{"id":%q,"templateTest":true,"data":"Data for ID: %s"}`, id, id)
-			return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: req.Params.URI,
-				MIMEType: "application/json", Text: data}}}, nil
+			return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{
+				URI:      req.Params.URI,
+				MIMEType: "application/json", Text: data,
+			}}}, nil
 		})
 }
 
@@ -105,8 +113,10 @@ func logs(n int) fixture {
 	return func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		for i := range n {
 			//nolint:staticcheck // deprecated in the newer protocol, required by the suite of the older one
-			if err := req.Session.Log(ctx, &mcp.LoggingMessageParams{Level: "info",
-				Data: fmt.Sprint("step ", i)}); err != nil {
+			if err := req.Session.Log(ctx, &mcp.LoggingMessageParams{
+				Level: "info",
+				Data:  fmt.Sprint("step ", i),
+			}); err != nil {
 				return nil, err
 			}
 		}
@@ -117,8 +127,10 @@ func logs(n int) fixture {
 func progresses(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 	token := req.Params.GetProgressToken()
 	for _, at := range []float64{0, 50, 100} {
-		if err := req.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{ProgressToken: token, Progress: at,
-			Total: 100}); err != nil {
+		if err := req.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{
+			ProgressToken: token, Progress: at,
+			Total: 100,
+		}); err != nil {
 			return nil, err
 		}
 	}
@@ -134,16 +146,20 @@ func wantsSampling(_ context.Context, req *mcp.CallToolRequest) (*mcp.CallToolRe
 	if err != nil {
 		return nil, err
 	}
-	return nil, &jsonrpc.Error{Code: mcp.CodeMissingRequiredClientCapabilities, Message: "the client can't sample",
-		Data: data}
+	return nil, &jsonrpc.Error{
+		Code: mcp.CodeMissingRequiredClientCapabilities, Message: "the client can't sample",
+		Data: data,
+	}
 }
 
 // asking are the tools that ask the client in the middle of a call, as the older protocol allows.
 func asking() map[string]fixture {
 	elicit := func(schema string) fixture {
 		return func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-			r, err := req.Session.Elicit(ctx, &mcp.ElicitParams{Message: "Who are you?",
-				RequestedSchema: json.RawMessage(schema)})
+			r, err := req.Session.Elicit(ctx, &mcp.ElicitParams{
+				Message:         "Who are you?",
+				RequestedSchema: json.RawMessage(schema),
+			})
 			if err != nil {
 				return nil, err
 			}
@@ -184,8 +200,10 @@ func asking() map[string]fixture {
 func rounds() map[string]fixture {
 	name := named("name")
 	//nolint:staticcheck // as above
-	sample := &mcp.CreateMessageParams{MaxTokens: 50,
-		Messages: []*mcp.SamplingMessage{{Role: "user", Content: text("Where is Paris?")}}}
+	sample := &mcp.CreateMessageParams{
+		MaxTokens: 50,
+		Messages:  []*mcp.SamplingMessage{{Role: "user", Content: text("Where is Paris?")}},
+	}
 	roots := &mcp.ListRootsParams{} //nolint:staticcheck // as above
 	confirm := func(state string) fixture {
 		return func(_ context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
@@ -224,8 +242,10 @@ func rounds() map[string]fixture {
 				r["client_roots"] != nil {
 				return told("all there")
 			}
-			return wants("multiple_inputs", mcp.InputRequestMap{"user_name": name, "greeting": sample,
-				"client_roots": roots})
+			return wants("multiple_inputs", mcp.InputRequestMap{
+				"user_name": name, "greeting": sample,
+				"client_roots": roots,
+			})
 		},
 		"test_input_required_result_multi_round": func(_ context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			switch req.Params.RequestState {

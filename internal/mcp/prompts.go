@@ -57,8 +57,10 @@ func promptOf(t *knowledge.Template) *mcp.Prompt {
 		if len(v.Options) > 0 {
 			about = strings.TrimSpace(about + " One of: " + strings.Join(v.Options, ", ") + ".")
 		}
-		p.Arguments = append(p.Arguments, &mcp.PromptArgument{Name: v.Name, Title: v.Title, Description: about,
-			Required: v.Required && v.Default == nil})
+		p.Arguments = append(p.Arguments, &mcp.PromptArgument{
+			Name: v.Name, Title: v.Title, Description: about,
+			Required: v.Required && v.Default == nil,
+		})
 	}
 	return p
 }

@@ -66,8 +66,10 @@ func (d *Door) read(ctx context.Context, req *mcp.ReadResourceRequest) (*mcp.Rea
 	if err != nil {
 		return nil, d.explain(ctx, err)
 	}
-	c := &mcp.ResourceContents{URI: uri, MIMEType: markdown, Text: guidance.Text(doc),
-		Meta: mcp.Meta{"tenet/version": rec.Version}}
+	c := &mcp.ResourceContents{
+		URI: uri, MIMEType: markdown, Text: guidance.Text(doc),
+		Meta: mcp.Meta{"tenet/version": rec.Version},
+	}
 	if kindHasNoText(key.Kind) {
 		c.MIMEType, c.Text = "application/json", string(rec.JSON)
 	}

@@ -122,8 +122,10 @@ func (d shelf) skills(ctx context.Context) ([]skill, error) {
 	left = slices.DeleteFunc(left, func(l guidance.Left) bool { return mayRead(ctx, l.Key.Kind) != nil })
 	packs := map[string]*knowledge.Pack{}
 	var ids []string
-	err = store.All(ctx, d.o.Store, knowledge.Query{Kind: knowledge.KindPack,
-		Order: knowledge.OrderID}, func(r *knowledge.Record) error {
+	err = store.All(ctx, d.o.Store, knowledge.Query{
+		Kind:  knowledge.KindPack,
+		Order: knowledge.OrderID,
+	}, func(r *knowledge.Record) error {
 		doc, err := r.Document()
 		if p, ok := doc.(*knowledge.Pack); ok && r.Active {
 			packs[p.PackID], ids = p, append(ids, p.PackID)
@@ -218,8 +220,10 @@ func (d shelf) readSkill(ctx context.Context, req *mcp.ReadResourceRequest) (*mc
 	if e == nil {
 		return nil, mcp.ResourceNotFoundError(req.Params.URI)
 	}
-	return &mcp.ReadResourceResult{Meta: d.meta(), Contents: []*mcp.ResourceContents{{URI: e.URI, MIMEType: markdown,
-		Text: text}}}, nil
+	return &mcp.ReadResourceResult{Meta: d.meta(), Contents: []*mcp.ResourceContents{{
+		URI: e.URI, MIMEType: markdown,
+		Text: text,
+	}}}, nil
 }
 
 // skillAt returns the skill of a URI and its file; nil for none.

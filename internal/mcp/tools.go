@@ -171,8 +171,10 @@ type foundDocument struct {
 }
 
 func (d *Door) search(ctx context.Context, in *searchArgs) (*reply, error) {
-	q := knowledge.SearchQuery{Text: in.Query, Category: in.Category, Language: in.Language,
-		Limit: min(or(in.Limit, 10), 50)}
+	q := knowledge.SearchQuery{
+		Text: in.Query, Category: in.Category, Language: in.Language,
+		Limit: min(or(in.Limit, 10), 50),
+	}
 	for _, name := range in.Kinds {
 		k, err := knowledge.ParseKind(name)
 		if err != nil {

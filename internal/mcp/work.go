@@ -107,8 +107,10 @@ func (d *Door) propose(ctx context.Context, in *proposeArgs) (*reply, error) {
 			return nil, knowledge.BadQuery(fmt.Sprintf("ops/%d/key", i), "%q: want kind and id, as in rule/SEC-001",
 				o.Key)
 		}
-		op := knowledge.ProposedOp{Verb: knowledge.Verb(o.Verb), Kind: string(key.Kind), ID: key.ID,
-			IfVersion: o.Version, Document: o.Document, Patch: o.Patch}
+		op := knowledge.ProposedOp{
+			Verb: knowledge.Verb(o.Verb), Kind: string(key.Kind), ID: key.ID,
+			IfVersion: o.Version, Document: o.Document, Patch: o.Patch,
+		}
 		p.Ops = append(p.Ops, op)
 	}
 	if err := store.FillVersions(ctx, d.o.Store, p); err != nil {
@@ -122,8 +124,10 @@ func (d *Door) propose(ctx context.Context, in *proposeArgs) (*reply, error) {
 	if c := access.CallerFrom(ctx); c != nil {
 		actor = c.ID
 	}
-	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor,
-		Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}}
+	b := knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: actor,
+		Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)},
+	}
 	receipt, err := d.o.Store.Apply(ctx, b)
 	if err != nil {
 		return nil, err

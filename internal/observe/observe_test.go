@@ -214,8 +214,10 @@ func TestRequestsAreMeasuredByRouteAndStatus(t *testing.T) {
 func TestPoolsAreAskedWhenSomebodyLooks(t *testing.T) {
 	r := prometheus.NewRegistry()
 	m := NewMetrics(r)
-	s := PoolStats{Limit: 10, Used: 3, Idle: 2, Opening: 1, Acquired: 100, Waited: 7,
-		WaitTime: 1500 * time.Millisecond, Cancelled: 4}
+	s := PoolStats{
+		Limit: 10, Used: 3, Idle: 2, Opening: 1, Acquired: 100, Waited: 7,
+		WaitTime: 1500 * time.Millisecond, Cancelled: 4,
+	}
 	m.Pool("postgres", func() PoolStats { return s })
 	m.Pool("sqlite", func() PoolStats { return PoolStats{} })
 	has(t, r,
@@ -253,8 +255,10 @@ func TestMeasuringAllocatesNothing(t *testing.T) {
 
 func TestLoggersWriteTheirFormatAndLevel(t *testing.T) {
 	var out bytes.Buffer
-	for format, want := range map[string]string{FormatJSON: `"msg":"seen","took":0.2783`,
-		FormatText: "msg=seen took=278.3ms", "": `"msg":"seen"`} {
+	for format, want := range map[string]string{
+		FormatJSON: `"msg":"seen","took":0.2783`,
+		FormatText: "msg=seen took=278.3ms", "": `"msg":"seen"`,
+	} {
 		out.Reset()
 		log := NewLogger(&out, format, slog.LevelInfo)
 		log.Debug("hidden")

@@ -51,8 +51,10 @@ func (a *Authority) Server() {
 func (a *Authority) Host(names []string) {
 	a.t.Helper()
 	both := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-	c := &x509.Certificate{Subject: pkix.Name{CommonName: "host"}, NotAfter: time.Now().Add(time.Hour),
-		DNSNames: names, ExtKeyUsage: both}
+	c := &x509.Certificate{
+		Subject: pkix.Name{CommonName: "host"}, NotAfter: time.Now().Add(time.Hour),
+		DNSNames: names, ExtKeyUsage: both,
+	}
 	for n := range names {
 		c.IPAddresses = append(c.IPAddresses, net.IPv4(127, 0, 0, byte(n+1)))
 	}
@@ -155,8 +157,10 @@ func UseRules(s *Server, rules string) {
 
 // URLWith returns the address of a database for a role over TCP, with settings of its own.
 func URLWith(s *Server, role, database string, query url.Values) string {
-	u := url.URL{Scheme: "postgres", User: url.User(role), Host: s.Addr(), Path: "/" + database,
-		RawQuery: query.Encode()}
+	u := url.URL{
+		Scheme: "postgres", User: url.User(role), Host: s.Addr(), Path: "/" + database,
+		RawQuery: query.Encode(),
+	}
 	return u.String()
 }
 

@@ -56,8 +56,10 @@ func StartCluster(t testing.TB, recipe string, a *Authority) *Cluster {
 	if err != nil {
 		giveUp(t, err)
 	}
-	c := &Cluster{t: t, installation: found, authority: a, patroni: map[string]*exec.Cmd{},
-		ended: map[*exec.Cmd]chan struct{}{}}
+	c := &Cluster{
+		t: t, installation: found, authority: a, patroni: map[string]*exec.Cmd{},
+		ended: map[*exec.Cmd]chan struct{}{},
+	}
 	root, err := os.MkdirTemp(InMemory(), "pgtest-") //nolint:usetesting // the account may not enter t.TempDir
 	c.must(errors.Join(err, found.give(root)))
 	c.root = root
@@ -102,14 +104,18 @@ func (c *Cluster) install(recipe, host string, n int) {
 	for _, dir := range []string{"", "etc", "etc/tls", "run", "lock"} {
 		c.mkdir(filepath.Join(c.root, host, dir))
 	}
-	for name, to := range map[string]string{"patroni.yml": "etc/tenet.yml", "pgbackrest.conf": "etc/pgbackrest.conf",
-		"etcd.env": "etc/etcd.env"} {
+	for name, to := range map[string]string{
+		"patroni.yml": "etc/tenet.yml", "pgbackrest.conf": "etc/pgbackrest.conf",
+		"etcd.env": "etc/etcd.env",
+	} {
 		text, err := os.ReadFile(filepath.Join(recipe, name))
 		c.must(err)
 		c.write(filepath.Join(c.root, host, to), c.at(host, n, string(text)))
 	}
-	for _, name := range []string{"ca.crt", "host.crt", "host.key", "replication.crt", "replication.key", "rewind.crt",
-		"rewind.key"} {
+	for _, name := range []string{
+		"ca.crt", "host.crt", "host.key", "replication.crt", "replication.key", "rewind.crt",
+		"rewind.key",
+	} {
 		text, err := os.ReadFile(c.authority.Path(name))
 		c.must(err)
 		c.write(filepath.Join(c.root, host, "etc", "tls", name), string(text))
@@ -317,8 +323,10 @@ func (c *Cluster) URL(role, password, database string) string {
 	for i := range hosts {
 		hosts[i] = fmt.Sprintf("127.0.0.%d:%d", i+1, c.port)
 	}
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(role, password), Host: strings.Join(hosts, ","),
-		Path: "/" + database, RawQuery: query.Encode()}
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword(role, password), Host: strings.Join(hosts, ","),
+		Path: "/" + database, RawQuery: query.Encode(),
+	}
 	return u.String()
 }
 

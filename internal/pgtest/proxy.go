@@ -66,8 +66,10 @@ func NewProxy(t testing.TB, target, marker string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{listener: l, target: target, marker: []byte(marker), links: map[*link]bool{},
-		ended: make(chan struct{})}
+	p := &Proxy{
+		listener: l, target: target, marker: []byte(marker), links: map[*link]bool{},
+		ended: make(chan struct{}),
+	}
 	p.wg.Go(p.accept)
 	t.Cleanup(func() {
 		p.mu.Lock()

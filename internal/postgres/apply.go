@@ -152,8 +152,10 @@ func (a *application) failed(err error) error {
 		return store.ErrClosed
 	}
 	if bad, ok := errors.AsType[*scanError](err); ok {
-		return &store.UnavailableError{Reason: "the batch was committed, but its changes can't be read", Err: bad.err,
-			Halt: true}
+		return &store.UnavailableError{
+			Reason: "the batch was committed, but its changes can't be read", Err: bad.err,
+			Halt: true,
+		}
 	}
 	_, committed := errors.AsType[*committedError](err)
 	a.unknown = a.unknown || committed
@@ -206,8 +208,10 @@ func (a *application) patch() (docs []knowledge.Document, versions []int64, done
 		case op.IfVersion > 0 && op.IfVersion != rec.Version:
 			return nil, nil, false, &store.ConflictError{Key: op.Key, Op: i, Want: op.IfVersion, Got: rec.Version}
 		case versions[i] > 0 && versions[i] != rec.Version:
-			return nil, nil, false, &retryError{&store.ConflictError{Key: op.Key, Op: i, Got: rec.Version,
-				WantBatch: op.IfBatch}}
+			return nil, nil, false, &retryError{&store.ConflictError{
+				Key: op.Key, Op: i, Got: rec.Version,
+				WantBatch: op.IfBatch,
+			}}
 		}
 		before, err := rec.Document()
 		if err != nil {
@@ -383,9 +387,11 @@ func detail(pg *pgconn.PgError, into any) bool { return json.Unmarshal([]byte(pg
 func (r *brokenReference) fault(b *knowledge.Batch) knowledge.Fault {
 	pointer := "/ops/" + strconv.Itoa(r.Op)
 	if r.Field == "" {
-		return knowledge.Fault{Pointer: pointer,
+		return knowledge.Fault{
+			Pointer: pointer,
 			Detail: fmt.Sprintf("%s is still referred to by other documents: purge or move those first",
-				b.Ops[r.Op].Key)}
+				b.Ops[r.Op].Key),
+		}
 	}
 	kind, part := knowledge.Describe(b.Ops[r.Op].Key.Kind).Parent, "/document/"
 	if b.Ops[r.Op].Verb == knowledge.VerbPatch {

@@ -69,7 +69,8 @@ func (c *Cluster) RestorePoint(ctx context.Context, name string) (segment string
 // SYSTEM on these settings. PostgreSQL reads archive_mode only at its start.
 func (c *Cluster) SwitchArchivingOn(ctx context.Context, command string, within time.Duration) error {
 	for _, setting := range [][2]string{
-		{"archive_mode", "on"}, {"archive_command", command},
+		{"archive_mode", "on"},
+		{"archive_command", command},
 		{"archive_timeout", fmt.Sprintf("%ds", int(within.Seconds()))},
 	} {
 		text := fmt.Sprintf("ALTER SYSTEM SET %s = '%s'", setting[0], strings.ReplaceAll(setting[1], "'", "''"))
@@ -93,8 +94,10 @@ func (a Address) SocketAddress(dir string, port int) (string, error) {
 		return "", err
 	}
 	q := url.Values{"host": {dir}, "port": {strconv.Itoa(port)}, "sslmode": {"disable"}}
-	u := url.URL{Scheme: "postgres", User: url.User(cfg.ConnConfig.User), Path: "/" + cfg.ConnConfig.Database,
-		RawQuery: q.Encode()}
+	u := url.URL{
+		Scheme: "postgres", User: url.User(cfg.ConnConfig.User), Path: "/" + cfg.ConnConfig.Database,
+		RawQuery: q.Encode(),
+	}
 	return u.String(), nil
 }
 

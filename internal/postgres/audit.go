@@ -31,8 +31,10 @@ func (b *AuditBook) Add(ctx context.Context, list ...store.AuditEntry) error {
 	for i := range list {
 		e := &list[i]
 		at[i], counts[i] = e.At.Time, e.Count
-		for c, v := range []string{e.Kind, e.Actor, e.Door, e.Action, e.Key, e.Question, e.Reason, e.RequestID,
-			e.Peer} {
+		for c, v := range []string{
+			e.Kind, e.Actor, e.Door, e.Action, e.Key, e.Question, e.Reason, e.RequestID,
+			e.Peer,
+		} {
 			columns[c] = append(columns[c], v)
 		}
 	}

@@ -38,8 +38,10 @@ func TestRefusalsOfBeforeAreChained(t *testing.T) {
 ('2026-01-02T03:04:05.000006Z', 'eve', 'put', 'rule/x', 'é', 'r1', ''), ('2026-01-02T03:04:05.000007Z', 'ann', 'entered', '', '', '', '192.0.2.7')`)
 	migrate(t, url, -1)
 	s := openAt(t, url)
-	if err := postgres.NewAuditBook(s).Add(t.Context(), store.AuditEntry{At: knowledge.At(time.Now()),
-		Kind: store.AuditRead}); err != nil {
+	if err := postgres.NewAuditBook(s).Add(t.Context(), store.AuditEntry{
+		At:   knowledge.At(time.Now()),
+		Kind: store.AuditRead,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if head, err := postgres.NewAuditBook(s).Verify(t.Context(), nil); err != nil || head.Seq != 3 {

@@ -128,7 +128,8 @@ func (s *Store) gone(ctx context.Context, after knowledge.Seq) error {
 
 // changes runs a query of the log.
 func (s *Store) changes(ctx context.Context, name, sql string, args []any,
-	q *knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	q *knowledge.ChangeQuery,
+) ([]knowledge.Change, error) {
 	changes, bytes := []knowledge.Change{}, 0
 	err := s.query(ctx, name, sql, args, func(r pgx.Rows) error {
 		if n := len(changes); n > 0 && q.Ends(bytes, &changes[n-1]) {
@@ -194,8 +195,10 @@ func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) err
 		return s.contractual(ctx, err)
 	}
 	defer bye(own, conn)
-	err = pgx.BeginTxFunc(own, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead,
-		AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(own, conn, pgx.TxOptions{
+		IsoLevel:   pgx.RepeatableRead,
+		AccessMode: pgx.ReadOnly,
+	}, func(tx pgx.Tx) error {
 		// A sink writes to a disk, and may pause for longer than the reader of a query ever does. The server must not
 		// take the pause for a dead client.
 		if _, err := tx.Exec(own, "SET LOCAL statement_timeout = 0; SET LOCAL tcp_user_timeout = 60000"); err != nil {

@@ -38,8 +38,10 @@ func TestAnErasureIsNoCoverForAForger(t *testing.T) {
 			s := openAt(t, url)
 			storetest.FillWithPerson(t, s)
 			pseudonym, person := knowledge.NewErasure(storetest.Erased, []string{storetest.ErasedName})
-			if _, err := postgres.NewEraser(s).Erase(t.Context(), store.ErasureRequest{Pseudonym: pseudonym,
-				Erasure: *person, Batch: knowledge.NewBatchID(), Actor: "root"}); err != nil {
+			if _, err := postgres.NewEraser(s).Erase(t.Context(), store.ErasureRequest{
+				Pseudonym: pseudonym,
+				Erasure:   *person, Batch: knowledge.NewBatchID(), Actor: "root",
+			}); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.VerifyChanges(t.Context(), nil); err != nil {

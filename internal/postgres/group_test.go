@@ -179,8 +179,10 @@ func TestReplayedBatchesShareACommit(t *testing.T) {
 		case 3:
 			ops = append(ops, knowledge.Put(storetest.Category(), knowledge.NoVersion))
 		case 7:
-			ops = []knowledge.Op{{Verb: knowledge.VerbPatch, Key: patched.Key(), Patch: []byte(`{"priority": 3}`),
-				IfVersion: 1}}
+			ops = []knowledge.Op{{
+				Verb: knowledge.VerbPatch, Key: patched.Key(), Patch: []byte(`{"priority": 3}`),
+				IfVersion: 1,
+			}}
 		}
 		batches = append(batches, replayed(t, ops...))
 	}
@@ -245,8 +247,10 @@ func TestWhoSpoilsAGroupIsToldAsAlone(t *testing.T) {
 	batches[3] = replayed(t, knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.Category = "nowhere" }),
 		knowledge.NoVersion))
 	batches[4] = reused
-	batches[6] = replayed(t, knowledge.Op{Verb: knowledge.VerbRetire, Key: knowledge.Key{Kind: knowledge.KindRule,
-		ID: "nothing"}})
+	batches[6] = replayed(t, knowledge.Op{Verb: knowledge.VerbRetire, Key: knowledge.Key{
+		Kind: knowledge.KindRule,
+		ID:   "nothing",
+	}})
 	batches[8] = replayed(t, knowledge.Put(storetest.Rule(), 3))
 	release := gathered(t, s, address, batches...)
 	results := release()

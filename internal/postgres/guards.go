@@ -23,8 +23,10 @@ import (
 
 // guardNames returns the triggers on the table of every kind.
 func guardNames() []string {
-	return []string{"tenet_insert", "tenet_update", "tenet_id", "tenet_delete", "tenet_truncate", "tenet_log_made",
-		"tenet_log_changed"}
+	return []string{
+		"tenet_insert", "tenet_update", "tenet_id", "tenet_delete", "tenet_truncate", "tenet_log_made",
+		"tenet_log_changed",
+	}
 }
 
 // guarding returns the functions that the triggers run.

@@ -124,14 +124,18 @@ func TestAPurgeByHandLeavesNoTextBehind(t *testing.T) {
 	s := openAt(t, url)
 	apply(t, s, knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = "gone" }), knowledge.NoVersion))
 	conn := pgtest.Connect(t, url)
-	for _, sql := range []string{"BEGIN", "UPDATE categories SET description = 'a name'",
-		"SELECT tenet_purge('category', 'gone')", "COMMIT"} {
+	for _, sql := range []string{
+		"BEGIN", "UPDATE categories SET description = 'a name'",
+		"SELECT tenet_purge('category', 'gone')", "COMMIT",
+	} {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Fatalf("%s: %v", sql, err)
 		}
 	}
-	list, err := s.Changes(t.Context(), knowledge.ChangeQuery{Key: knowledge.Key{Kind: knowledge.KindCategory,
-		ID: "gone"}})
+	list, err := s.Changes(t.Context(), knowledge.ChangeQuery{Key: knowledge.Key{
+		Kind: knowledge.KindCategory,
+		ID:   "gone",
+	}})
 	if err != nil || len(list) != 3 || list[2].Verb != knowledge.VerbPurge {
 		t.Fatalf("changes: %+v, %v", list, err)
 	}
@@ -183,13 +187,17 @@ func TestTamperingIsNamed(t *testing.T) {
 		seq  knowledge.Seq
 		part string
 	}{
-		"a document changed": {"UPDATE changes SET document = document || '{\"title\": \"Forged\"}' WHERE seq = 3", 3,
-			"another one"},
+		"a document changed": {
+			"UPDATE changes SET document = document || '{\"title\": \"Forged\"}' WHERE seq = 3", 3,
+			"another one",
+		},
 		"a document emptied": {"UPDATE changes SET document = NULL WHERE seq = 4", 4, "never purged"},
 		"a change removed":   {"DELETE FROM changes WHERE seq = 3", 3, "missing"},
 		"a verb changed":     {"UPDATE changes SET verb = 'retire' WHERE seq = 2", 2, "does not follow"},
-		"a hash made to fit": {"UPDATE changes SET document = '{}', document_hash = sha256('{}') WHERE seq = 5",
-			5, "does not follow"},
+		"a hash made to fit": {
+			"UPDATE changes SET document = '{}', document_hash = sha256('{}') WHERE seq = 5",
+			5, "does not follow",
+		},
 		"a chain made anew":       {"UPDATE changes SET chain = sha256('x') WHERE seq = 2", 2, "does not follow"},
 		"a version of the future": {"UPDATE changes SET version = 40 WHERE seq = 6", 6, "does not follow"},
 	} {

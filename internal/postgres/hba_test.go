@@ -56,8 +56,10 @@ func TestTheRulesOfThePostgresRecipeLetInWhomTheyShould(t *testing.T) {
 		t.Fatal(err)
 	}
 	pgtest.Exec(t, s.URL("tenet"), string(roles))
-	for _, role := range []string{"tenet_app", "tenet_owner", "tenet_reader", "tenet_backup", "tenet_replication",
-		"postgres"} {
+	for _, role := range []string{
+		"tenet_app", "tenet_owner", "tenet_reader", "tenet_backup", "tenet_replication",
+		"postgres",
+	} {
 		s.Exec("ALTER ROLE " + role + " PASSWORD 'right'")
 	}
 	pgtest.UseTLS(s, a)
@@ -69,10 +71,14 @@ func TestTheRulesOfThePostgresRecipeLetInWhomTheyShould(t *testing.T) {
 		"who migrates":   {role: "tenet_owner", from: tenets, password: "right", cert: "tenet_owner"},
 		"who only looks": {role: "tenet_reader", from: people, password: "right"},
 		"backups":        {role: "tenet_backup", from: hosts, password: "right", cert: "tenet_backup"},
-		"backups, cluster": {role: "tenet_backup", database: "postgres", from: hosts, password: "right",
-			cert: "tenet_backup"},
-		"a standby": {role: "tenet_replication", database: "replication", from: hosts,
-			cert: "tenet_replication"},
+		"backups, cluster": {
+			role: "tenet_backup", database: "postgres", from: hosts, password: "right",
+			cert: "tenet_backup",
+		},
+		"a standby": {
+			role: "tenet_replication", database: "replication", from: hosts,
+			cert: "tenet_replication",
+		},
 	} {
 		if err := v.come(t, s, a, stranger); err != nil {
 			t.Errorf("%s is refused: %v", name, err)
@@ -80,34 +86,60 @@ func TestTheRulesOfThePostgresRecipeLetInWhomTheyShould(t *testing.T) {
 	}
 	for name, v := range map[string]visitor{
 		"without TLS": {role: "tenet_app", from: tenets, password: "right", plain: true},
-		"with TLS 1.2": {role: "tenet_app", from: tenets, password: "right",
-			cert: "tenet_app", old: true},
-		"with a wrong password": {role: "tenet_app", from: tenets, password: "wrong",
-			cert: "tenet_app"},
+		"with TLS 1.2": {
+			role: "tenet_app", from: tenets, password: "right",
+			cert: "tenet_app", old: true,
+		},
+		"with a wrong password": {
+			role: "tenet_app", from: tenets, password: "wrong",
+			cert: "tenet_app",
+		},
 		"with a password and no certificate": {role: "tenet_app", from: tenets, password: "right"},
-		"with the certificate of another role": {role: "tenet_owner", from: tenets, password: "right",
-			cert: "tenet_app"},
-		"with a certificate of another authority": {role: "tenet_app", from: tenets, password: "right",
-			cert: "tenet_app", other: true},
-		"as the program from another network": {role: "tenet_app", from: elsewhere, password: "right",
-			cert: "tenet_app"},
-		"as the program from where people are": {role: "tenet_app", from: people, password: "right",
-			cert: "tenet_app"},
-		"as the program into another database": {role: "tenet_app", database: "postgres", from: tenets,
-			password: "right", cert: "tenet_app"},
-		"as a superuser over the network": {role: "postgres", from: hosts, password: "right",
-			cert: "postgres"},
-		"as a standby from a host of tenets": {role: "tenet_replication", database: "replication",
-			from: tenets, cert: "tenet_replication"},
-		"as a standby with a password alone": {role: "tenet_replication", database: "replication", from: hosts,
-			password: "right"},
-		"as a standby into the database of tenets": {role: "tenet_replication", from: hosts,
-			cert: "tenet_replication"},
-		"as the program for replication": {role: "tenet_app", database: "replication", from: hosts,
-			password: "right", cert: "tenet_app"},
+		"with the certificate of another role": {
+			role: "tenet_owner", from: tenets, password: "right",
+			cert: "tenet_app",
+		},
+		"with a certificate of another authority": {
+			role: "tenet_app", from: tenets, password: "right",
+			cert: "tenet_app", other: true,
+		},
+		"as the program from another network": {
+			role: "tenet_app", from: elsewhere, password: "right",
+			cert: "tenet_app",
+		},
+		"as the program from where people are": {
+			role: "tenet_app", from: people, password: "right",
+			cert: "tenet_app",
+		},
+		"as the program into another database": {
+			role: "tenet_app", database: "postgres", from: tenets,
+			password: "right", cert: "tenet_app",
+		},
+		"as a superuser over the network": {
+			role: "postgres", from: hosts, password: "right",
+			cert: "postgres",
+		},
+		"as a standby from a host of tenets": {
+			role: "tenet_replication", database: "replication",
+			from: tenets, cert: "tenet_replication",
+		},
+		"as a standby with a password alone": {
+			role: "tenet_replication", database: "replication", from: hosts,
+			password: "right",
+		},
+		"as a standby into the database of tenets": {
+			role: "tenet_replication", from: hosts,
+			cert: "tenet_replication",
+		},
+		"as the program for replication": {
+			role: "tenet_app", database: "replication", from: hosts,
+			password: "right", cert: "tenet_app",
+		},
 		"as a reader from where the tenets are": {role: "tenet_reader", from: tenets, password: "right"},
-		"as backups from outside the hosts' network": {role: "tenet_backup", from: "127.0.0.77", password: "right",
-			cert: "tenet_backup"},
+		"as backups from outside the hosts' network": {
+			role: "tenet_backup", from: "127.0.0.77", password: "right",
+			cert: "tenet_backup",
+		},
 	} {
 		if v.come(t, s, a, stranger) == nil {
 			t.Errorf("%s one is let in", name)

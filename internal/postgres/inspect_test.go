@@ -46,8 +46,10 @@ func TestAServerWithTheRecipeHasNothingSaidOfItsSettings(t *testing.T) {
 			t.Errorf("%s: level %d", r.Text, r.Level)
 		}
 	}
-	for _, name := range []string{"shared_buffers", "random_page_cost", "max_wal_size", "shared_preload_libraries",
-		"log_connections", "track_io_timing", "fsync"} {
+	for _, name := range []string{
+		"shared_buffers", "random_page_cost", "max_wal_size", "shared_preload_libraries",
+		"log_connections", "track_io_timing", "fsync",
+	} {
 		if !slices.Contains(said, name) {
 			t.Errorf("of a server as it comes nothing is said of %s", name)
 		}

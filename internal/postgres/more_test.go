@@ -94,8 +94,10 @@ func TestASnapshotIsWholeAndOfOnePosition(t *testing.T) {
 	s := open(t)
 	general(t, s)
 	r := storetest.Rule()
-	docs := []knowledge.Document{r, storetest.Practice(), storetest.Template(), storetest.Principal(),
-		storetest.Violation(r.RuleID)}
+	docs := []knowledge.Document{
+		r, storetest.Practice(), storetest.Template(), storetest.Principal(),
+		storetest.Violation(r.RuleID),
+	}
 	for _, d := range docs {
 		apply(t, s, knowledge.Put(d, knowledge.NoVersion))
 	}
@@ -183,8 +185,10 @@ func TestStatementsAreHeardOfAndSlowOnesWithTheirPlan(t *testing.T) {
 	if _, err := s.List(t.Context(), knowledge.Query{Kind: knowledge.KindCategory}); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "general",
-		Kinds: []knowledge.Kind{knowledge.KindRule, knowledge.KindCategory}}); err != nil {
+	if _, err := s.Search(t.Context(), knowledge.SearchQuery{
+		Text:  "general",
+		Kinds: []knowledge.Kind{knowledge.KindRule, knowledge.KindCategory},
+	}); err != nil {
 		t.Error(err)
 	}
 	plans := map[string]string{}

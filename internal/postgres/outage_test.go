@@ -196,8 +196,10 @@ func TestAWriterWithAnOldSnapshotIsToldToTryAgain(t *testing.T) {
 	s := openAt(t, url)
 	general(t, s)
 	conn := pgtest.Connect(t, url)
-	for _, sql := range []string{"BEGIN ISOLATION LEVEL REPEATABLE READ",
-		"INSERT INTO categories (category_id, name) VALUES ('late', 'x')"} {
+	for _, sql := range []string{
+		"BEGIN ISOLATION LEVEL REPEATABLE READ",
+		"INSERT INTO categories (category_id, name) VALUES ('late', 'x')",
+	} {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}

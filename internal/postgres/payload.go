@@ -175,8 +175,10 @@ func arguments(batches []*member) [][]byte {
 		}
 	}
 	list := make([][]byte, 0, 12)
-	for _, a := range []*array{ids, prints, actors, ats, owners, places, verbs, kinds, keys, versions, documents,
-		words} {
+	for _, a := range []*array{
+		ids, prints, actors, ats, owners, places, verbs, kinds, keys, versions, documents,
+		words,
+	} {
 		list = append(list, a.done())
 	}
 	return list

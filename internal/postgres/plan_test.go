@@ -301,8 +301,11 @@ func critical() []criticalQuery {
 		if knowledge.Describe(kind).UUID {
 			id = "01890a5d-ac96-774b-bcce-b302099a8057"
 		}
-		all = append(all, criticalQuery{"get " + string(kind), tableOf(kind).getSQL, []any{id},
-			[]string{kind.Plural() + "_pkey"}})
+		all = append(all, criticalQuery{
+			"get " + string(kind), tableOf(kind).getSQL,
+			[]any{id},
+			[]string{kind.Plural() + "_pkey"},
+		})
 	}
 	return all
 }

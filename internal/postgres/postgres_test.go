@@ -111,8 +111,10 @@ func TestLongAndManyWordsAreStored(t *testing.T) {
 		r.Description, r.ViolationsConsequence, r.Scope.Languages = words(0), words(500_000), []string{long, "go"}
 	})
 	apply(t, s, knowledge.Put(r, knowledge.NoVersion))
-	for _, q := range []knowledge.Query{{Kind: knowledge.KindRule, Language: "go"},
-		{Kind: knowledge.KindRule, Tag: "io"}} {
+	for _, q := range []knowledge.Query{
+		{Kind: knowledge.KindRule, Language: "go"},
+		{Kind: knowledge.KindRule, Tag: "io"},
+	} {
 		if p, err := s.List(t.Context(), q); err != nil || len(p.Records) != 1 {
 			t.Errorf("list of %+v: %v, %v", q, p, err)
 		}

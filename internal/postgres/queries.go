@@ -25,8 +25,10 @@ var Queries = sync.OnceValue(func() []NamedQuery {
 		}
 		add("get "+string(kind), t.getSQL, id)
 		add("get several "+kind.Plural(), t.manySQL, []string{id})
-		for name, q := range map[string]knowledge.Query{"": {}, " by title": {Order: knowledge.OrderTitle},
-			" by change": {Order: knowledge.OrderUpdated}} {
+		for name, q := range map[string]knowledge.Query{
+			"": {}, " by title": {Order: knowledge.OrderTitle},
+			" by change": {Order: knowledge.OrderUpdated},
+		} {
 			q.Kind = kind
 			if q, _, err := q.Check(); err == nil {
 				sql, args := listSQL(t, &q, nil)

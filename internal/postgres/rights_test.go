@@ -90,8 +90,10 @@ func TestTheProgramsRoleDoesItsWorkAndCanTouchNothingThatWasWritten(t *testing.T
 		l[0].EnteredBy != "clerk" {
 		t.Errorf("who has entered it: %+v, %v", l, err)
 	}
-	if err := postgres.NewAuditBook(s).Add(t.Context(), store.AuditEntry{At: now, Actor: "a", Action: "put",
-		Key: "rule/x", Reason: "why"}); err != nil {
+	if err := postgres.NewAuditBook(s).Add(t.Context(), store.AuditEntry{
+		At: now, Actor: "a", Action: "put",
+		Key: "rule/x", Reason: "why",
+	}); err != nil {
 		t.Error(err)
 	}
 	old := knowledge.At(now.AddDate(0, -2, 0))
@@ -142,14 +144,18 @@ func TestTheProgramsRoleDoesItsWorkAndCanTouchNothingThatWasWritten(t *testing.T
 func TestTheReadersRoleOnlyReads(t *testing.T) {
 	address, _ := withRoles(t)
 	conn := pgtest.Connect(t, address("reader")+"&default_transaction_read_only=off")
-	for _, sql := range []string{"SELECT count(*) FROM rules", "SELECT count(*) FROM changes",
-		"SELECT count(*) FROM audit"} {
+	for _, sql := range []string{
+		"SELECT count(*) FROM rules", "SELECT count(*) FROM changes",
+		"SELECT count(*) FROM audit",
+	} {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Errorf("%s: %v", sql, err)
 		}
 	}
-	for _, sql := range []string{"DELETE FROM rules", "INSERT INTO categories (category_id, name) VALUES ('x', 'x')",
-		"CREATE TEMP TABLE x ()", "SELECT tenet_retain(now(), 1, 1)"} {
+	for _, sql := range []string{
+		"DELETE FROM rules", "INSERT INTO categories (category_id, name) VALUES ('x', 'x')",
+		"CREATE TEMP TABLE x ()", "SELECT tenet_retain(now(), 1, 1)",
+	} {
 		if _, err := conn.Exec(t.Context(), sql); pgtest.Code(err) != "42501" {
 			t.Errorf("%s: %v, want that it is not permitted", sql, err)
 		}

@@ -101,7 +101,8 @@ func sortFound(found []knowledge.Found) {
 
 // look ranks a document by its whole text.
 func look(question *knowledge.Question, scorer *knowledge.Scorer,
-	rec *knowledge.Record) (f knowledge.Found, ok bool, err error) {
+	rec *knowledge.Record,
+) (f knowledge.Found, ok bool, err error) {
 	doc, err := rec.Document()
 	if err != nil {
 		return f, false, err
@@ -122,8 +123,10 @@ func look(question *knowledge.Question, scorer *knowledge.Scorer,
 func shortlist(scorer *knowledge.Scorer, list []candidate) {
 	for i := range list {
 		c := &list[i]
-		e := knowledge.NewEntry(&knowledge.Rule{RuleID: c.key.ID, Title: c.title,
-			Common: knowledge.Common{Tags: strings.Fields(c.tags)}})
+		e := knowledge.NewEntry(&knowledge.Rule{
+			RuleID: c.key.ID, Title: c.title,
+			Common: knowledge.Common{Tags: strings.Fields(c.tags)},
+		})
 		mask, title, sum := scorer.Look(e)
 		c.score += scorer.Final(sum, mask, title, knowledge.Shape{Title: e.Title, Words: 250})
 	}
@@ -161,7 +164,8 @@ func frequencies(ctx context.Context, s *Store, question *knowledge.Question) ([
 
 // candidates returns the documents that have all the words, and if these are few, those that have some, titles first.
 func candidates(ctx context.Context, s *Store, q *knowledge.SearchQuery,
-	question *knowledge.Question) ([]candidate, bool, error) {
+	question *knowledge.Question,
+) ([]candidate, bool, error) {
 	var list []candidate
 	seen, bounded := map[knowledge.Key]bool{}, false
 	for _, l := range []looking{allWords, anyInTitle, anyWord} {

@@ -12,7 +12,8 @@ import (
 // EachStored calls each for up to limit documents of a kind with ids above after, in the order of ids, with the row as
 // JSON, even if the row can't be decoded as a document. It returns how many there were.
 func EachStored(ctx context.Context, s *Store, kind knowledge.Kind, after string, limit int,
-	each func(id string, row []byte)) (n int, err error) {
+	each func(id string, row []byte),
+) (n int, err error) {
 	t := tableOf(kind)
 	where, args := "", []any(nil)
 	if after != "" {

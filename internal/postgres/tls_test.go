@@ -41,8 +41,10 @@ func TestAClientCertificateIsEnoughAndNeeded(t *testing.T) {
 		"without TLS":                      {url.Values{"sslmode": {"disable"}}, "refuses this program's role"},
 	} {
 		open := func() (*postgres.Store, error) {
-			return postgres.Open(t.Context(), postgres.Options{URL: pgtest.URLWith(s, "postgres", "postgres", c.query),
-				Migrate: true})
+			return postgres.Open(t.Context(), postgres.Options{
+				URL:     pgtest.URLWith(s, "postgres", "postgres", c.query),
+				Migrate: true,
+			})
 		}
 		store, err := open()
 		for tries := 0; c.fault != "" && err != nil && !isHalt(err, "") && tries < 20; tries++ {
@@ -176,8 +178,10 @@ func TestAnAddressNamesTheFileThatCantBeUsed(t *testing.T) {
 	a.Client("postgres", time.Now().Add(time.Hour))
 	query := a.Query(a)
 	query.Set("sslcert", a.Path("nowhere.crt"))
-	u := url.URL{Scheme: "postgres", User: url.UserPassword("postgres", "secret"), Host: "198.51.100.7",
-		Path: "/tenet", RawQuery: query.Encode()}
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword("postgres", "secret"), Host: "198.51.100.7",
+		Path: "/tenet", RawQuery: query.Encode(),
+	}
 	err := postgres.Address{URL: u.String()}.Check()
 	if err == nil || !strings.Contains(err.Error(), "nowhere.crt") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("got %v, want the file that is missing", err)

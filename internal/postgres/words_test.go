@@ -35,8 +35,10 @@ func TestVectorsOfOddTextsAreTakenAndFound(t *testing.T) {
 		var b strings.Builder
 		for range rapid.IntRange(1, 12).Draw(t, "words") {
 			b.WriteString(odd.Draw(t, "word"))
-			b.WriteString(rapid.SampledFrom([]string{" ", " ", "\n", ", ", ".", "/", "-", "_", "@", ":", "(", "=",
-				""}).Draw(t, "gap"))
+			b.WriteString(rapid.SampledFrom([]string{
+				" ", " ", "\n", ", ", ".", "/", "-", "_", "@", ":", "(", "=",
+				"",
+			}).Draw(t, "gap"))
 		}
 		return b.String()
 	})
@@ -58,8 +60,10 @@ func TestVectorsOfOddTextsAreTakenAndFound(t *testing.T) {
 		}
 		apply(t, s, ops...)
 		title := ops[0].Doc.Text().Title
-		q := knowledge.SearchQuery{Text: strings.ReplaceAll(strings.ReplaceAll(title, "\"", " "), "-", " "),
-			Limit: knowledge.MaxHits}
+		q := knowledge.SearchQuery{
+			Text:  strings.ReplaceAll(strings.ReplaceAll(title, "\"", " "), "-", " "),
+			Limit: knowledge.MaxHits,
+		}
 		if _, _, err := q.Check(); err != nil {
 			return // a title of signs alone
 		}
@@ -91,8 +95,10 @@ func TestRowsOfTheServersWordsAreFound(t *testing.T) {
 		"SELECT tenet_index('rule', '{by-hand}', NULL, '{by-hand}')"); err != nil {
 		t.Fatal(err)
 	}
-	for _, question := range []string{"deprecated interface", "version", "title:deprecating", `"retired versions"`,
-		"interf*", "datenbanken"} {
+	for _, question := range []string{
+		"deprecated interface", "version", "title:deprecating", `"retired versions"`,
+		"interf*", "datenbanken",
+	} {
 		hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: question})
 		if err != nil || len(hits.Hits) != 1 {
 			t.Errorf("Search(%q): %+v, %v, want the rule", question, hits, err)

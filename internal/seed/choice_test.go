@@ -34,8 +34,10 @@ func TestMandatoryIsWhatMayNeverBeBroken(t *testing.T) {
 // A file gets the rules of its own language, and none of the others'.
 func TestGlobsKeepLanguagesApart(t *testing.T) {
 	rules := ofType[*knowledge.Rule](load(t))
-	ofOneLanguage := []string{"accessibility", "ci", "csharp", "go", "infrastructure", "jvm", "python", "react",
-		"typescript"}
+	ofOneLanguage := []string{
+		"accessibility", "ci", "csharp", "go", "infrastructure", "jvm", "python", "react",
+		"typescript",
+	}
 	for path, want := range map[string][]string{
 		"cmd/ledger/main.go":                          {"go"},
 		"src/main/java/com/example/Ledger.java":       {"jvm"},

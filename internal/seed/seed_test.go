@@ -306,8 +306,10 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 	for _, c := range []struct{ name, yaml, want string }{
 		{"unknown key", "- category_id: a\n  title: A\n", "/title: unknown field"},
 		{"wrong type", "- category_id: a\n  name: [A]\n", "/name: an array: want a string"},
-		{"invalid value", "\n- category_id: a b\n  name: A\n",
-			"categories.yaml: category at line 2: invalid: /category_id"},
+		{
+			"invalid value", "\n- category_id: a b\n  name: A\n",
+			"categories.yaml: category at line 2: invalid: /category_id",
+		},
 		{"key twice", "- category_id: a\n  category_id: b\n", `"category_id" already defined`},
 		{"no list", "category_id: a\n", "want a YAML list of documents"},
 	} {

@@ -183,32 +183,53 @@ func TestEveryToolAnswersAndExplainsItsErrors(t *testing.T) {
 				{"search", map[string]any{"query": "x", "kinds": []string{"spell"}}, "spell", true},
 				{"get_guidance", map[string]any{"paths": []string{"../x"}}, "/paths/0", true},
 				{"get_guidance", map[string]any{"budget": "much"}, "budget", true},
-				{"render_template", map[string]any{"template": "incident-report",
-					"values": map[string]any{"nobody": 1}}, "nobody", true},
-				{"report_violation", map[string]any{"rule": "SEC-001", "path": "a.go",
-					"message": "put together from text " + era}, "reported", false},
-				{"report_violation", map[string]any{"rule": "SEC-001", "path": "a.go",
-					"message": "put together from text " + era}, "before", false},
-				{"check", map[string]any{"files": []any{map[string]any{"path": "a.go",
-					"content": "-----BEGIN RSA PRIVATE KEY-----"}}}, "a.go:1: A private key", false},
-				{"check", map[string]any{"files": []any{map[string]any{"path": "a.go", "content": "package a"}}},
-					"1 files keep the", false},
+				{"render_template", map[string]any{
+					"template": "incident-report",
+					"values":   map[string]any{"nobody": 1},
+				}, "nobody", true},
+				{"report_violation", map[string]any{
+					"rule": "SEC-001", "path": "a.go",
+					"message": "put together from text " + era,
+				}, "reported", false},
+				{"report_violation", map[string]any{
+					"rule": "SEC-001", "path": "a.go",
+					"message": "put together from text " + era,
+				}, "before", false},
+				{"check", map[string]any{"files": []any{map[string]any{
+					"path":    "a.go",
+					"content": "-----BEGIN RSA PRIVATE KEY-----",
+				}}}, "a.go:1: A private key", false},
+				{
+					"check",
+					map[string]any{"files": []any{map[string]any{"path": "a.go", "content": "package a"}}},
+					"1 files keep the", false,
+				},
 				{"check", map[string]any{"files": []any{map[string]any{
 					"path": "a.go", "content": "-----BEGIN RSA PRIVATE KEY-----\n",
 					"before": "-----BEGIN RSA PRIVATE KEY-----",
 				}}}, "keep the", false},
-				{"check", map[string]any{"repository": "nobody",
-					"files": []any{map[string]any{"path": "a.go", "content": ""}}}, "does not exist", true},
+				{"check", map[string]any{
+					"repository": "nobody",
+					"files":      []any{map[string]any{"path": "a.go", "content": ""}},
+				}, "does not exist", true},
 				{"check", map[string]any{"files": []any{}}, "/files", true},
 				{"propose", map[string]any{"title": "Stricter", "ops": []any{map[string]any{
 					"verb": "patch", "key": "rule/SEC-001", "patch": map[string]any{"severity": "ERROR"},
 				}}}, "waits for a person", false},
-				{"propose", map[string]any{"title": "Stricter",
-					"ops": []any{map[string]any{"verb": "drop", "key": "rule/SEC-001"}}}, "/ops/0", true},
-				{"propose", map[string]any{"title": "Stricter",
-					"ops": []any{map[string]any{"verb": "put", "key": "SEC-001"}}}, "want kind and id", true},
-				{"report_violation", map[string]any{"rule": "NONE", "path": "a.go", "message": "m"}, "does not exist",
-					true},
+				{"propose", map[string]any{
+					"title": "Stricter",
+					"ops":   []any{map[string]any{"verb": "drop", "key": "rule/SEC-001"}},
+				}, "/ops/0", true},
+				{"propose", map[string]any{
+					"title": "Stricter",
+					"ops":   []any{map[string]any{"verb": "put", "key": "SEC-001"}},
+				}, "want kind and id", true},
+				{
+					"report_violation",
+					map[string]any{"rule": "NONE", "path": "a.go", "message": "m"},
+					"does not exist",
+					true,
+				},
 				{"report_violation", map[string]any{"rule": "SEC-001", "path": "a.go", "message": ""}, "message", true},
 			} {
 				got := call(t, s, c.tool, c.args)
@@ -260,15 +281,19 @@ func TestResourcesPromptsAndCompletion(t *testing.T) {
 				t.Fatalf("the template as a prompt: %+v", deploy)
 			}
 			got, err := s.GetPrompt(t.Context(), &mcp.GetPromptParams{
-				Name: "deploy-note", Arguments: map[string]string{"what": "pay", "where": "production", "times": "2",
-					"tell": "true"},
+				Name: "deploy-note", Arguments: map[string]string{
+					"what": "pay", "where": "production", "times": "2",
+					"tell": "true",
+				},
 			})
 			if err != nil || got.Messages[0].Content.(*mcp.TextContent).Text != "pay to production, 2 times, true" {
 				t.Errorf("the prompt: %+v, %v", got, err)
 			}
 			for _, bad := range []*mcp.GetPromptParams{
-				{Name: "none"}, {Name: "deploy-note"}, {Name: "deploy-note", Arguments: map[string]string{"what": "x",
-					"where": "moon"}},
+				{Name: "none"}, {Name: "deploy-note"}, {Name: "deploy-note", Arguments: map[string]string{
+					"what":  "x",
+					"where": "moon",
+				}},
 			} {
 				if _, err := s.GetPrompt(t.Context(), bad); err == nil {
 					t.Errorf("prompt %+v was rendered", bad)
@@ -280,14 +305,22 @@ func TestResourcesPromptsAndCompletion(t *testing.T) {
 				name  string
 				want  []string
 			}{
-				{mcp.CompleteReference{Type: "ref/prompt", Name: "deploy-note"}, "p", "where",
-					[]string{"production", "preview"}},
-				{mcp.CompleteReference{Type: "ref/resource", URI: "tenet://template/{id}"}, "deploy", "id",
-					[]string{"deploy-note"}},
+				{
+					mcp.CompleteReference{Type: "ref/prompt", Name: "deploy-note"},
+					"p", "where",
+					[]string{"production", "preview"},
+				},
+				{
+					mcp.CompleteReference{Type: "ref/resource", URI: "tenet://template/{id}"},
+					"deploy", "id",
+					[]string{"deploy-note"},
+				},
 				{mcp.CompleteReference{Type: "ref/resource", URI: "tenet://rule/{id}"}, "zzz", "id", []string{}},
 			} {
-				r, err := s.Complete(t.Context(), &mcp.CompleteParams{Ref: &c.ref,
-					Argument: mcp.CompleteParamsArgument{Name: c.name, Value: c.value}})
+				r, err := s.Complete(t.Context(), &mcp.CompleteParams{
+					Ref:      &c.ref,
+					Argument: mcp.CompleteParamsArgument{Name: c.name, Value: c.value},
+				})
 				if err != nil {
 					t.Fatalf("complete %+v: %v", c.ref, err)
 				}

@@ -38,8 +38,10 @@ func newBackedUpCluster(t *testing.T) *backedUpCluster {
 	}
 	c.o = server.Options{
 		DataDir: t.TempDir(), DatabaseURL: c.pg.NewDatabase(), Version: "test",
-		Backups: server.Backups{Dir: pgtest.MakeDir(c.pg, "backup"), KeyFile: key,
-			Config: filepath.Join(pgtest.MakeDir(c.pg, "etc"), "pgbackrest.conf")},
+		Backups: server.Backups{
+			Dir: pgtest.MakeDir(c.pg, "backup"), KeyFile: key,
+			Config: filepath.Join(pgtest.MakeDir(c.pg, "etc"), "pgbackrest.conf"),
+		},
 	}
 	var err error
 	if c.l, err = server.OpenLocal(t.Context(), c.o); err != nil {
@@ -70,8 +72,10 @@ func (c *backedUpCluster) write(t *testing.T) knowledge.Seq {
 	t.Helper()
 	var key knowledge.Key
 	key, c.rules = c.rules[0], c.rules[1:]
-	r, err := c.l.Apply(t.Context(), storetest.Batch(knowledge.Op{Verb: knowledge.VerbRetire, Key: key,
-		IfVersion: knowledge.AnyVersion}))
+	r, err := c.l.Apply(t.Context(), storetest.Batch(knowledge.Op{
+		Verb: knowledge.VerbRetire, Key: key,
+		IfVersion: knowledge.AnyVersion,
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +88,8 @@ func (c *backedUpCluster) write(t *testing.T) knowledge.Seq {
 
 // damaged returns the engine of a copy of the repository in which something has happened, and its options.
 func (c *backedUpCluster) damaged(t *testing.T, name string, harm func(t *testing.T, repo string),
-	edit ...string) backup.Engine {
+	edit ...string,
+) backup.Engine {
 	t.Helper()
 	repo, config := filepath.Join(c.o.Backups.Dir, "repo"), c.o.Backups.Config
 	other := pgtest.MakeDir(c.pg, name)
@@ -168,7 +173,8 @@ func wantFault(t *testing.T, e backup.Engine, words ...string) {
 
 // restoreTo restores into a new directory and returns it.
 func (c *backedUpCluster) restoreTo(t *testing.T, e backup.Engine, name string,
-	target backup.Target) (dir string, got backup.Copy, err error) {
+	target backup.Target,
+) (dir string, got backup.Copy, err error) {
 	t.Helper()
 	dir = filepath.Join(pgtest.MakeDir(c.pg, name), "data")
 	got, err = e.Restore(t.Context(), target, dir, nil)

@@ -22,8 +22,10 @@ import (
 // backedUp returns a database with some documents, and the engine of its backups.
 func backedUp(t *testing.T, key string) (*server.Local, backup.Engine, server.Options) {
 	t.Helper()
-	o := server.Options{DataDir: filepath.Join(t.TempDir(), "data"),
-		Backups: server.Backups{Dir: filepath.Join(t.TempDir(), "copies")}}
+	o := server.Options{
+		DataDir: filepath.Join(t.TempDir(), "data"),
+		Backups: server.Backups{Dir: filepath.Join(t.TempDir(), "copies")},
+	}
 	if key != "" {
 		o.Backups.KeyFile = filepath.Join(t.TempDir(), "key")
 		if err := os.WriteFile(o.Backups.KeyFile, []byte(key), 0o600); err != nil {
@@ -64,8 +66,10 @@ func TestABackupRestoresWhatThereWas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, key := range map[string]string{"plain": "", "identity": identity.String(),
-		"passphrase": "correct horse battery staple"} {
+	for name, key := range map[string]string{
+		"plain": "", "identity": identity.String(),
+		"passphrase": "correct horse battery staple",
+	} {
 		t.Run(name, func(t *testing.T) {
 			l, e, o := backedUp(t, key)
 			c := full(t, e)

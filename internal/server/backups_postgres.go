@@ -198,7 +198,8 @@ func (c cluster) SwitchArchivingOn(ctx context.Context, command string) error {
 // configuration, and PostgreSQL's settings. PostgreSQL has to be restarted where it did not archive before, which
 // restart says. With nil for the PostgreSQL, because it is lost, it is what a restore needs.
 func SetUpBackups(ctx context.Context, o Options, live backup.Cluster,
-	write bool) (s backup.Setup, restart bool, err error) {
+	write bool,
+) (s backup.Setup, restart bool, err error) {
 	b := o.Backups.withDefaults(o.DataDir)
 	options := backup.SetupOptions{Config: b.Config, Stanza: b.Stanza, Dir: b.Dir, Reading: live == nil}
 	if live != nil {

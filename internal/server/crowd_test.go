@@ -192,8 +192,10 @@ func TestEveryOperationAnswersACrowd(t *testing.T) {
 
 func TestEveryOperationAnswersACrowdThroughAnOutage(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
-	x := start(t, server.Options{DatabaseURL: pg.URL("postgres"), Outage: outage(),
-		Postgres: postgres.Options{MaxConns: 1}})
+	x := start(t, server.Options{
+		DatabaseURL: pg.URL("postgres"), Outage: outage(),
+		Postgres: postgres.Options{MaxConns: 1},
+	})
 	w := x.browse(t)
 	greet(w)
 	level(t, x.admin(t))

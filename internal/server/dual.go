@@ -242,8 +242,10 @@ func (d *dual) stat(ctx context.Context) (map[string]any, error) {
 		out["connections"], out["connections_idle"], out["connections_most"] = pool.TotalConns(), pool.IdleConns(),
 			pool.MaxConns()
 		ends := postgres.CertificatesOf(p.Store)
-		for name, at := range map[string]time.Time{"certificate_ends": ends.Server,
-			"client_certificate_ends": ends.Client} {
+		for name, at := range map[string]time.Time{
+			"certificate_ends":        ends.Server,
+			"client_certificate_ends": ends.Client,
+		} {
 			if !at.IsZero() {
 				out[name] = at.UTC().Format(time.RFC3339)
 			}

@@ -37,8 +37,10 @@ func (b *dualEffects) there() (store.EffectBook, error) {
 	if f := b.theirs(); f != nil {
 		return f, nil
 	}
-	return nil, &store.UnavailableError{Reason: "PostgreSQL is down, and only it knows the effects of its documents",
-		RetryAfter: primaryPatience, NotDone: true}
+	return nil, &store.UnavailableError{
+		Reason:     "PostgreSQL is down, and only it knows the effects of its documents",
+		RetryAfter: primaryPatience, NotDone: true,
+	}
 }
 
 // AddEffects implements [store.EffectBook].

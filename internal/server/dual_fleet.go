@@ -81,8 +81,10 @@ func (b *dualFleet) CountStandings(ctx context.Context) ([]store.FleetCount, err
 func (b *dualFleet) DropStandings(ctx context.Context, ids ...string) error {
 	theirs := b.theirs()
 	if theirs == nil {
-		return &store.UnavailableError{Reason: "PostgreSQL is down, and deleted repositories are removed there first",
-			RetryAfter: primaryPatience, NotDone: true}
+		return &store.UnavailableError{
+			Reason:     "PostgreSQL is down, and deleted repositories are removed there first",
+			RetryAfter: primaryPatience, NotDone: true,
+		}
 	}
 	if err := theirs.DropStandings(ctx, ids...); err != nil {
 		return err

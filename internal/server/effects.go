@@ -138,8 +138,10 @@ func (e *effects) Work(ctx context.Context, _ *upkeep.Progress) (string, error) 
 	}
 	var list []store.Effect
 	for _, kind := range []knowledge.Kind{knowledge.KindPractice, knowledge.KindRule} {
-		err := store.All(ctx, e.docs, knowledge.Query{Kind: kind,
-			Order: knowledge.OrderID}, func(r *knowledge.Record) error {
+		err := store.All(ctx, e.docs, knowledge.Query{
+			Kind:  kind,
+			Order: knowledge.OrderID,
+		}, func(r *knowledge.Record) error {
 			if !r.Active {
 				return nil
 			}

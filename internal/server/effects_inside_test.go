@@ -31,8 +31,10 @@ func newEffects(t *testing.T, repositories int, rules ...string) *effects {
 		list = append(list, aRule(id))
 	}
 	putAll(t, docs, list...)
-	putAll(t, docs, &knowledge.Pack{PackID: "p", Name: "P", IsActive: true,
-		Select: knowledge.Selection{IDs: []string{"rule/" + rules[0]}}})
+	putAll(t, docs, &knowledge.Pack{
+		PackID: "p", Name: "P", IsActive: true,
+		Select: knowledge.Selection{IDs: []string{"rule/" + rules[0]}},
+	})
 	for i := range repositories {
 		r := &knowledge.Repository{RepositoryID: fmt.Sprint("r", i), Name: "R", IsActive: true}
 		if i%5 > 0 {

@@ -165,8 +165,10 @@ func (e Entrance) secure(l net.Listener, log *slog.Logger) (net.Listener, error)
 	if err != nil {
 		return nil, err
 	}
-	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: k.get,
-		NextProtos: []string{"http/1.1"}}), nil
+	return tls.NewListener(l, &tls.Config{
+		MinVersion: tls.VersionTLS12, GetCertificate: k.get,
+		NextProtos: []string{"http/1.1"},
+	}), nil
 }
 
 // listenMetrics answers /metrics, and nothing else, on an address of its own, without a token.
@@ -181,8 +183,10 @@ func (s *Server) listenMetrics(ctx context.Context) error {
 			err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.parts.metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 8,
-		Timeout: metricsTimeout}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.parts.metrics, promhttp.HandlerOpts{
+		MaxRequestsInFlight: 8,
+		Timeout:             metricsTimeout,
+	}))
 	s.metrics = &http.Server{
 		Handler: mux, ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: metricsTimeout,
 		IdleTimeout:    idleTimeout,

@@ -92,8 +92,10 @@ func held(ctx context.Context, e backup.Engine) ([]erasure.Held, error) {
 		if copies[i].Engine != "sqlite" {
 			kept = pgBackRestKept
 		}
-		list = append(list, erasure.Held{Name: copies[i].Name, At: copies[i].At,
-			Until: knowledge.At(copies[i].At.Add(kept))})
+		list = append(list, erasure.Held{
+			Name: copies[i].Name, At: copies[i].At,
+			Until: knowledge.At(copies[i].At.Add(kept)),
+		})
 	}
 	return list, nil
 }

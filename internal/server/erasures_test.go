@@ -59,8 +59,10 @@ func TestAPersonIsErasedOnEveryInstance(t *testing.T) {
 			l, err := server.Erased(x.dir)
 			return err == nil && l == 1
 		})
-		if _, err := x.admin(t).Get(t.Context(), knowledge.Key{Kind: knowledge.KindPrincipal,
-			ID: storetest.Erased}); err == nil {
+		if _, err := x.admin(t).Get(t.Context(), knowledge.Key{
+			Kind: knowledge.KindPrincipal,
+			ID:   storetest.Erased,
+		}); err == nil {
 			t.Error("the principal is still there")
 		}
 		x.end(t)

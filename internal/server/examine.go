@@ -63,8 +63,10 @@ func examineDir(dir string) Finding {
 		return Finding{"data directory", FoundWrong, "this user can't write into " + dir +
 			": change its owner, or name another with --data-dir"}
 	case info.Mode().Perm()&0o077 != 0:
-		return Finding{"data directory", FoundWarning,
-			fmt.Sprintf("%s has mode %04o: other users may look into it; chmod 700 it", dir, info.Mode().Perm())}
+		return Finding{
+			"data directory", FoundWarning,
+			fmt.Sprintf("%s has mode %04o: other users may look into it; chmod 700 it", dir, info.Mode().Perm()),
+		}
 	}
 	return Finding{"data directory", FoundOK, dir}
 }
@@ -86,9 +88,11 @@ func examineToken(dir string) Finding {
 	case err != nil:
 		return Finding{"admin token", FoundWrong, err.Error()}
 	case info.Mode().Perm()&0o077 != 0:
-		return Finding{"admin token", FoundWrong,
+		return Finding{
+			"admin token", FoundWrong,
 			fmt.Sprintf("%s has mode %04o, and others can read it: chmod 600 it, and make a new one if they may have",
-				path, info.Mode().Perm())}
+				path, info.Mode().Perm()),
+		}
 	}
 	return Finding{"admin token", FoundOK, path + " is readable by its owner only"}
 }

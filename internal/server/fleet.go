@@ -194,8 +194,10 @@ func (f *fleet) Look(ctx context.Context, progress *upkeep.Progress) (string, er
 // repositories reads those that are in use.
 func (f *fleet) repositories(ctx context.Context) (map[string]*knowledge.Repository, error) {
 	list := map[string]*knowledge.Repository{}
-	err := store.All(ctx, f.docs, knowledge.Query{Kind: knowledge.KindRepository,
-		Order: knowledge.OrderID}, func(rec *knowledge.Record) error {
+	err := store.All(ctx, f.docs, knowledge.Query{
+		Kind:  knowledge.KindRepository,
+		Order: knowledge.OrderID,
+	}, func(rec *knowledge.Record) error {
 		d, err := rec.Document()
 		if r, ok := d.(*knowledge.Repository); ok && rec.Active {
 			list[r.RepositoryID] = r

@@ -64,8 +64,10 @@ func TestTheFleetGoesOnWithoutItsPrimary(t *testing.T) {
 	f := &fleet{book: book, docs: docs, log: slog.New(slog.DiscardHandler)}
 	in := func(id string, ago time.Duration, edited int) {
 		t.Helper()
-		c := store.CheckIn{Repository: id, Via: "sync", At: knowledge.At(time.Now().Add(-ago)),
-			Files: &store.FleetFiles{Edited: edited}}
+		c := store.CheckIn{
+			Repository: id, Via: "sync", At: knowledge.At(time.Now().Add(-ago)),
+			Files: &store.FleetFiles{Edited: edited},
+		}
 		if _, err := f.CheckIn(t.Context(), docs, c); err != nil {
 			t.Fatal(err)
 		}
@@ -158,14 +160,18 @@ func TestAFleetOfManyIsLookedAtOnceForAll(t *testing.T) {
 		many); said != want {
 		t.Errorf("a second look says %q, want %q", said, want)
 	}
-	if _, err := f.CheckIn(t.Context(), docs, store.CheckIn{Repository: "r-00007", Takes: "old",
-		Via: "sync"}); err != nil {
+	if _, err := f.CheckIn(t.Context(), docs, store.CheckIn{
+		Repository: "r-00007", Takes: "old",
+		Via: "sync",
+	}); err != nil {
 		t.Fatal(err)
 	}
 	look()
 	counts, _ := f.Counts()
-	if len(counts) != 2 || counts[0] != (store.FleetCount{State: store.FleetBehind, Repositories: 1,
-		Since: counts[0].Since}) {
+	if len(counts) != 2 || counts[0] != (store.FleetCount{
+		State: store.FleetBehind, Repositories: 1,
+		Since: counts[0].Since,
+	}) {
 		t.Errorf("counts %+v, want one that is behind", counts)
 	}
 }

@@ -50,7 +50,8 @@ func begin(t *testing.T, o server.Options) *beginning {
 
 // ask sends a request and returns the status and the body's problem; 0 when nobody answers yet.
 func (b *beginning) ask(t *testing.T, method, path,
-	token string) (status int, problem struct{ Detail string }, header http.Header) {
+	token string,
+) (status int, problem struct{ Detail string }, header http.Header) {
 	t.Helper()
 	body := strings.NewReader(`{"name":"C"}`)
 	r, err := http.NewRequestWithContext(t.Context(), method, b.url+path, body)

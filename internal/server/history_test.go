@@ -62,8 +62,10 @@ func TestUsesOfAnOutageAreCountedWithoutAnotherRender(t *testing.T) {
 	x := start(t, o)
 	admin := x.admin(t)
 	level(t, admin)
-	tpl := &knowledge.Template{TemplateID: "hello", Category: "security", Name: "Hello", TemplateContent: "Hello",
-		IsActive: true}
+	tpl := &knowledge.Template{
+		TemplateID: "hello", Category: "security", Name: "Hello", TemplateContent: "Hello",
+		IsActive: true,
+	}
 	tpl.Normalize()
 	write(t, admin, "admin", knowledge.Put(tpl, knowledge.NoVersion))
 	w := x.browse(t)

@@ -32,8 +32,10 @@ func openHome(dir string) (*home, error) {
 	}
 	owner, err := sqlite.Own(dir, sqlite.Ownership{PID: os.Getpid(), Since: knowledge.At(time.Now())})
 	if owned, ok := errors.AsType[*sqlite.OwnedError](err); ok {
-		return nil, &OwnedError{Dir: dir, URL: owned.Owner.Address, Certificate: owned.Owner.Certificate,
-			PID: owned.Owner.PID}
+		return nil, &OwnedError{
+			Dir: dir, URL: owned.Owner.Address, Certificate: owned.Owner.Certificate,
+			PID: owned.Owner.PID,
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("take the data directory: %w", err)
@@ -48,8 +50,10 @@ func (h *home) announce(url, certificate string) error {
 			certificate = abs
 		}
 	}
-	return h.owner.Announce(sqlite.Ownership{PID: os.Getpid(), Address: url, Certificate: certificate,
-		Since: knowledge.At(time.Now())})
+	return h.owner.Announce(sqlite.Ownership{
+		PID: os.Getpid(), Address: url, Certificate: certificate,
+		Since: knowledge.At(time.Now()),
+	})
 }
 
 func (h *home) path(name string) string { return filepath.Join(h.dir, name) }

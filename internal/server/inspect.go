@@ -55,8 +55,10 @@ func InspectPostgres(ctx context.Context, o Options, role string) ([]Finding, er
 	case err != nil:
 		return nil, err
 	case !there:
-		found = append(found, Finding{"statements", FoundWarning,
-			"which cost most is not known: CREATE EXTENSION pg_stat_statements in this database, with it in shared_preload_libraries"})
+		found = append(found, Finding{
+			"statements", FoundWarning,
+			"which cost most is not known: CREATE EXTENSION pg_stat_statements in this database, with it in shared_preload_libraries",
+		})
 	}
 	for _, c := range costs {
 		found = append(found, Finding{"statements", FoundOK, fmt.Sprintf("%s: %d calls, %.0f ms in all, %.3f ms each",

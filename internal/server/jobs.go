@@ -183,8 +183,10 @@ func (p *parts) retain(ctx context.Context, u Upkeep) (string, error) {
 // of documents that nobody has changed since, so that no part of the log can go without taking what some label shows.
 func labelsInUse(ctx context.Context, s store.Reader) ([]string, error) {
 	var ids []string
-	err := store.All(ctx, s, knowledge.Query{Kind: knowledge.KindLabel,
-		Order: knowledge.OrderID}, func(r *knowledge.Record) error {
+	err := store.All(ctx, s, knowledge.Query{
+		Kind:  knowledge.KindLabel,
+		Order: knowledge.OrderID,
+	}, func(r *knowledge.Record) error {
 		ids = append(ids, r.Key.ID)
 		return nil
 	})

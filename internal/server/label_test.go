@@ -135,8 +135,10 @@ func TestListsAndSearchesAtALabelAnswerAsTheyDidThen(t *testing.T) {
 			w.want(http.StatusOK, http.MethodPatch, "/api/v1/labels/production", `{"seq":`+seq+`}`)
 			settled()
 			same(t, "moved back", answers(w, "production", seq), before)
-			for _, path := range []string{"/api/v1/rules?label=none", "/api/v1/search?q=zebra&label=none",
-				"/api/v1/rules/ZEB-1?label=none"} {
+			for _, path := range []string{
+				"/api/v1/rules?label=none", "/api/v1/search?q=zebra&label=none",
+				"/api/v1/rules/ZEB-1?label=none",
+			} {
 				w.want(http.StatusNotFound, http.MethodGet, path, "")
 			}
 			w.want(http.StatusBadRequest, http.MethodGet, "/api/v1/repositories?label=production", "")
@@ -177,8 +179,10 @@ func TestALabelIsReadWhileOthersWrite(t *testing.T) {
 				op := patch(fmt.Sprintf("rule/ZEB-%02d", i%20), fmt.Sprintf(`{"title":"A zebra %d of round %d"}`, i,
 					round))
 				// To its end: what is called off may still be done.
-				if _, err := admin.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "admin",
-					Ops: []knowledge.Op{op}}); err != nil {
+				if _, err := admin.Apply(t.Context(), knowledge.Batch{
+					ID: knowledge.NewBatchID(), Actor: "admin",
+					Ops: []knowledge.Op{op},
+				}); err != nil {
 					t.Error(err)
 					return
 				}

@@ -50,7 +50,8 @@ type labelCopy struct {
 }
 
 func newLabelCopy(ctx context.Context, parent string, log *slog.Logger,
-	fill func(store.Sink) error) (_ labels.Copy, err error) {
+	fill func(store.Sink) error,
+) (_ labels.Copy, err error) {
 	c := &labelCopy{}
 	if c.dir, err = os.MkdirTemp(parent, "copy-*"); err != nil {
 		return nil, &store.UnavailableError{Err: err, Reason: "a copy of the documents can't be written to " + parent +
@@ -86,8 +87,10 @@ func (l *Local) openLabels() (*labels.Copies, error) {
 	}
 	dir, err := os.MkdirTemp("", "tenet-labels-*")
 	if err != nil {
-		return nil, &store.UnavailableError{Err: err,
-			Reason: "there is no place for a copy of the documents: name a directory with TMPDIR"}
+		return nil, &store.UnavailableError{
+			Err:    err,
+			Reason: "there is no place for a copy of the documents: name a directory with TMPDIR",
+		}
 	}
 	if l.labels, err = newLabels(dir, l.engine, l.engine, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, err

@@ -17,8 +17,10 @@ import (
 // it is done.
 func TestAnOutageIsToldLive(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
-	x := start(t, server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"),
-		Outage: outage()})
+	x := start(t, server.Options{
+		DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"),
+		Outage: outage(),
+	})
 	w := x.browse(t)
 	w.want(http.StatusCreated, http.MethodPut, calmPath, named("Before"))
 	admin := x.admin(t)

@@ -89,14 +89,16 @@ func importArchive(t *testing.T, s store.Store, path string) {
 		t.Fatal(err)
 	}
 	defer source.Close()
-	plan := interchange.NewPlan(interchange.PlanOptions{KeepGoing: true,
+	plan := interchange.NewPlan(interchange.PlanOptions{
+		KeepGoing: true,
 		Current: func(key knowledge.Key) (*knowledge.Record, error) {
 			r, err := s.Get(t.Context(), key)
 			if errors.Is(err, store.ErrNotFound) {
 				return nil, nil
 			}
 			return r, err
-		}})
+		},
+	})
 	if err := plan.Add(source); err != nil {
 		t.Fatal(err)
 	}

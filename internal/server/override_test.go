@@ -14,8 +14,10 @@ import (
 // TestAnAdminBreaksTheGlassForAllToSee moves a protected label without the approvals that it needs.
 func TestAnAdminBreaksTheGlassForAllToSee(t *testing.T) {
 	protected := access.PolicyRule{Kind: knowledge.KindLabel, ID: "production", Approvals: 2}
-	x := start(t, server.Options{Policy: access.Policy{Rules: []access.PolicyRule{protected}},
-		Entrance: server.Entrance{MetricsOpen: true}})
+	x := start(t, server.Options{
+		Policy:   access.Policy{Rules: []access.PolicyRule{protected}},
+		Entrance: server.Entrance{MetricsOpen: true},
+	})
 	admin := x.browse(t)
 	writer, token, err := access.NewPrincipal("maintainer", knowledge.RoleMaintainer)
 	if err != nil {

@@ -90,8 +90,10 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	p.checks = &checks{docs: e}
 	p.fleet = newFleet(e, o.Log)
 	p.fleet.gauges = newFleetGauges(registry)
-	p.effects = &effects{book: e.effectBook(), docs: e, fleet: p.fleet, log: o.Log,
-		pending: map[effectKey]store.EffectTally{}}
+	p.effects = &effects{
+		book: e.effectBook(), docs: e, fleet: p.fleet, log: o.Log,
+		pending: map[effectKey]store.EffectTally{},
+	}
 	p.effects.holds = func(key knowledge.Key) bool { return p.guidance.Holds(key) }
 	p.fleet.count = p.effects.Count
 	if err := p.openUpkeep(o); err != nil {
@@ -191,8 +193,10 @@ func (p *parts) listen() {
 		p.guidance.Stale(keys...)
 	}
 	event := func(e failover.Event) {
-		p.live.Announce(live.Notice{At: e.At, Mode: e.Mode, From: e.From, Breaker: e.Breaker, Why: e.Why,
-			Queued: e.Queued})
+		p.live.Announce(live.Notice{
+			At: e.At, Mode: e.Mode, From: e.From, Breaker: e.Breaker, Why: e.Why,
+			Queued: e.Queued,
+		})
 		if e.Queued != nil {
 			p.guidance.StaleBatch(*e.Queued)
 		}

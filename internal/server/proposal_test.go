@@ -17,8 +17,10 @@ import (
 // away and comes back: what a person decided meanwhile is done once, and the label shows what it showed.
 func TestProposalsLabelsAndGuidanceInAnOutage(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
-	x := start(t, server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"),
-		Outage: outage()})
+	x := start(t, server.Options{
+		DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: pg.URL("postgres"),
+		Outage: outage(),
+	})
 	admin := x.browse(t)
 	writer, token, err := access.NewPrincipal("writer", knowledge.RoleContributor)
 	if err != nil {

@@ -178,7 +178,8 @@ func (l auditedLabels) ListAt(ctx context.Context, at *knowledge.Label, q knowle
 
 // SearchAt implements [store.LabelReader].
 func (l auditedLabels) SearchAt(ctx context.Context, at *knowledge.Label,
-	q knowledge.SearchQuery) (*knowledge.Hits, error) {
+	q knowledge.SearchQuery,
+) (*knowledge.Hits, error) {
 	hits, err := l.next.SearchAt(ctx, at, q)
 	if err == nil {
 		l.tell.Tell(ctx, access.SearchRead(&q, at.LabelID, len(hits.Hits)))

@@ -29,8 +29,10 @@ func (b *book) Add(_ context.Context, list ...store.AuditEntry) error {
 func TestReadsAreBoundedAndWhatIsOnlyCountedIsTold(t *testing.T) {
 	b := &book{err: errors.New("away")}
 	r := newReads(b, slog.New(slog.DiscardHandler))
-	read := access.Read{Caller: &access.Caller{ID: "loop"}, Action: access.ReadGet,
-		Key: knowledge.Key{Kind: knowledge.KindRule, ID: "X"}, Question: strings.Repeat("q", 1<<20)}
+	read := access.Read{
+		Caller: &access.Caller{ID: "loop"}, Action: access.ReadGet,
+		Key: knowledge.Key{Kind: knowledge.KindRule, ID: "X"}, Question: strings.Repeat("q", 1<<20),
+	}
 	const reads = 20_000
 	for i := range reads {
 		r.note(t.Context(), read)

@@ -226,8 +226,10 @@ func readsOf(t *testing.T, x *tenet, mark string) *readings {
 	r := &readings{requests: map[string]int{}}
 	for below := int64(0); ; below = list[len(list)-1].Seq {
 		var err error
-		if list, err = admin.Audit(t.Context(), store.AuditQuery{Actor: "reader", Below: below,
-			Limit: 500}); err != nil {
+		if list, err = admin.Audit(t.Context(), store.AuditQuery{
+			Actor: "reader", Below: below,
+			Limit: 500,
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if len(list) == 0 {

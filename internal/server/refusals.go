@@ -17,7 +17,7 @@ import (
 
 // Bounds of keeping refusals.
 const (
-	// what comes while it is full is counted and logged, not kept: an attack must not fill the disk
+	// what comes while it is full is counted and logged, not kept: an attack must not fill the disk.
 	refusalQueue   = 1024
 	refusalBatch   = 200
 	refusalTimeout = 5 * time.Second

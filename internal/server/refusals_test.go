@@ -56,8 +56,10 @@ func TestWhoIsRefusedOftenCrowdsNobodyOut(t *testing.T) {
 
 func TestARefusalNamesItsPeer(t *testing.T) {
 	r := newRefusals(nil, slog.New(slog.DiscardHandler))
-	r.note(context.Background(), access.Refusal{Method: access.MethodAuthenticate, Reason: "no token",
-		Peer: "192.0.2.9"})
+	r.note(context.Background(), access.Refusal{
+		Method: access.MethodAuthenticate, Reason: "no token",
+		Peer: "192.0.2.9",
+	})
 	if e := <-r.queue; e.Peer != "192.0.2.9" || e.Action != "authenticate" {
 		t.Errorf("kept as %+v", e)
 	}

@@ -48,8 +48,10 @@ func Seed(ctx context.Context, s store.Store, stacks ...string) (SeedReport, err
 func applyAll(ctx context.Context, s store.Store, ops []knowledge.Op) error {
 	for len(ops) > 0 {
 		n := min(len(ops), knowledge.MaxBatchOps)
-		if _, err := s.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: seed.Actor,
-			Ops: ops[:n]}); err != nil {
+		if _, err := s.Apply(ctx, knowledge.Batch{
+			ID: knowledge.NewBatchID(), Actor: seed.Actor,
+			Ops: ops[:n],
+		}); err != nil {
 			return err
 		}
 		ops = ops[n:]
@@ -152,7 +154,8 @@ func extendsWhatIsInUse(ctx context.Context, s store.Store, op *knowledge.Op, op
 
 // seedOp returns the op that brings a document of the starter set into the store, nil for none, and where it counts.
 func seedOp(ctx context.Context, s store.Store, d knowledge.Document, empty bool,
-	r *SeedReport) (*knowledge.Op, *int, error) {
+	r *SeedReport,
+) (*knowledge.Op, *int, error) {
 	create := knowledge.Put(d, knowledge.NoVersion)
 	if empty {
 		return &create, &r.Created, nil

@@ -22,8 +22,10 @@ func TestSeedingLeavesAloneWhatAnybodyHasTouched(t *testing.T) {
 		if all == 0 || left == 0 || l.Seeded() != (server.SeedReport{Created: all, Left: left}) {
 			t.Fatalf("an empty database was seeded with %+v", l.Seeded())
 		}
-		write(t, l, "ann", patch("rule/SEC-001", `{"title":"Ours"}`), knowledge.Op{Verb: knowledge.VerbRetire,
-			Key: key("rule/SEC-002")})
+		write(t, l, "ann", patch("rule/SEC-001", `{"title":"Ours"}`), knowledge.Op{
+			Verb: knowledge.VerbRetire,
+			Key:  key("rule/SEC-002"),
+		})
 		write(t, l, "ann", knowledge.Op{Verb: knowledge.VerbPurge, Key: key("rule/SQL-001")})
 		// What an older starter set left behind: written by the seed, and different.
 		write(t, l, seed.Actor, patch("rule/SQL-002", `{"title":"Of last year"}`))
@@ -129,8 +131,10 @@ func TestAStackIsWrittenWhenItIsAskedFor(t *testing.T) {
 	get(t, l, "pack/backend-jvm")
 	write(t, l, seed.Actor, patch("rule/JVM-002", `{"title":"Of last year"}`))
 	again, err := server.Seed(t.Context(), l)
-	if want := (server.SeedReport{Updated: 1, Current: first.Created + report.Created - 1,
-		Left: report.Left}); err != nil || again != want {
+	if want := (server.SeedReport{
+		Updated: 1, Current: first.Created + report.Created - 1,
+		Left: report.Left,
+	}); err != nil || again != want {
 		t.Errorf("seeding again did %+v, %v, want %+v", again, err, want)
 	}
 }

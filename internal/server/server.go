@@ -196,8 +196,10 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.parts, err = assemble(ctx, o); err != nil {
 		return nil, err
 	}
-	s.facts = Facts{Version: o.Version, URL: s.url(), Mode: s.parts.engine.mode(), DataDir: o.DataDir,
-		TokenFile: s.home.path(TokenFile)}
+	s.facts = Facts{
+		Version: o.Version, URL: s.url(), Mode: s.parts.engine.mode(), DataDir: o.DataDir,
+		TokenFile: s.home.path(TokenFile),
+	}
 	if err = s.listenMetrics(ctx); err != nil {
 		return nil, err
 	}

@@ -158,8 +158,10 @@ func TestUsesSurviveTheEnd(t *testing.T) {
 		o.DataDir = filepath.Join(t.TempDir(), "data")
 		x := start(t, o)
 		admin := x.admin(t)
-		tpl := &knowledge.Template{TemplateID: "hello", Category: "security", Name: "Hello", TemplateContent: "Hello",
-			IsActive: true}
+		tpl := &knowledge.Template{
+			TemplateID: "hello", Category: "security", Name: "Hello", TemplateContent: "Hello",
+			IsActive: true,
+		}
 		tpl.Normalize()
 		write(t, admin, "admin", knowledge.Put(tpl, knowledge.NoVersion))
 		for range 3 {
@@ -220,8 +222,10 @@ func TestMeasuresAreThereWithoutATokenOnlyWhereTheyAreOpen(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(resp.Body)
-	for _, want := range []string{`tenet_build_info{version="1.2.3"} 1`, "go_goroutines",
-		"process_resident_memory_bytes"} {
+	for _, want := range []string{
+		`tenet_build_info{version="1.2.3"} 1`, "go_goroutines",
+		"process_resident_memory_bytes",
+	} {
 		if !strings.Contains(string(body), want) {
 			t.Errorf("/metrics lacks %s", want)
 		}

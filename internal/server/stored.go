@@ -121,17 +121,20 @@ func (p *parts) checkDocuments(ctx context.Context, progress *upkeep.Progress) (
 }
 
 func (e *embedded) eachStored(ctx context.Context, kind knowledge.Kind, after string, limit int,
-	each func(id string, row []byte)) (int, error) {
+	each func(id string, row []byte),
+) (int, error) {
 	return sqlite.EachStored(ctx, e.Store, kind, after, limit, each)
 }
 
 func (p *primary) eachStored(ctx context.Context, kind knowledge.Kind, after string, limit int,
-	each func(id string, row []byte)) (int, error) {
+	each func(id string, row []byte),
+) (int, error) {
 	return postgres.EachStored(ctx, p.Store, kind, after, limit, each)
 }
 
 func (d *dual) eachStored(ctx context.Context, kind knowledge.Kind, after string, limit int,
-	each func(id string, row []byte)) (int, error) {
+	each func(id string, row []byte),
+) (int, error) {
 	p := d.primary.Load()
 	if p == nil {
 		return 0, d.errAway()

@@ -48,8 +48,10 @@ func ensureAdmin(ctx context.Context, s store.Store, dir string) (string, error)
 	}
 	for try := 1; ; try++ {
 		p.Normalize()
-		b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: access.SystemID,
-			Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}}
+		b := knowledge.Batch{
+			ID: knowledge.NewBatchID(), Actor: access.SystemID,
+			Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)},
+		}
 		_, err := s.Apply(ctx, b)
 		if errors.Is(err, store.ErrConflict) && try < adminTries {
 			p.PrincipalID, p.Name = adminID+"-"+digits(), ""

@@ -48,7 +48,8 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 
 // tryOut applies a batch and takes it back.
 func tryOut(ctx context.Context, t *tx, b *knowledge.Batch, fingerprint [32]byte,
-	now func() time.Time) (knowledge.Receipt, error) {
+	now func() time.Time,
+) (knowledge.Receipt, error) {
 	before, job := t.head, t.job
 	if err := t.exec(ctx, "SAVEPOINT dry"); err != nil {
 		return knowledge.Receipt{}, err
@@ -69,7 +70,8 @@ func tryOut(ctx context.Context, t *tx, b *knowledge.Batch, fingerprint [32]byte
 
 // apply applies a batch that has passed validation.
 func (t *tx) apply(ctx context.Context, b *knowledge.Batch, fingerprint [32]byte,
-	now func() time.Time) (knowledge.Receipt, error) {
+	now func() time.Time,
+) (knowledge.Receipt, error) {
 	if known, err := t.applied(ctx, b.ID, fingerprint); err != nil || known {
 		if err != nil {
 			return knowledge.Receipt{}, err

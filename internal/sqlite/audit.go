@@ -37,8 +37,10 @@ func addAudit(ctx context.Context, t *tx, list ...store.AuditEntry) error {
 		return err
 	}
 	if !there || len(chain) != len(head.Chain) {
-		return &store.UnavailableError{Reason: "the head of the audit is missing: restore the database from a backup",
-			NotDone: true}
+		return &store.UnavailableError{
+			Reason:  "the head of the audit is missing: restore the database from a backup",
+			NotDone: true,
+		}
 	}
 	copy(head.Chain[:], chain)
 	for i := range list {

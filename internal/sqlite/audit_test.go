@@ -46,8 +46,10 @@ func TestRefusalsOfBeforeAreChained(t *testing.T) {
 	forge(t, path, `INSERT INTO refusals (refusal_id, at, actor, action, key, reason, request_id, peer) VALUES
 (4, 1700000000000001, 'eve', 'put', 'rule/x', 'é', 'r1', ''), (9, 1700000000000002, 'ann', 'entered', '', '', '', '192.0.2.7')`)
 	s := openAt(t, path, Options{})
-	if err := NewAuditBook(s).Add(t.Context(), store.AuditEntry{At: knowledge.At(time.Now()),
-		Kind: store.AuditRead}); err != nil {
+	if err := NewAuditBook(s).Add(t.Context(), store.AuditEntry{
+		At:   knowledge.At(time.Now()),
+		Kind: store.AuditRead,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if head, err := NewAuditBook(s).Verify(t.Context(), nil); err != nil || head.Seq != 3 {

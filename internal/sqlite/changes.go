@@ -127,7 +127,8 @@ func (v view) kept(ctx context.Context, after knowledge.Seq) error {
 
 // changes appends the changes of a statement to a list, until the bytes of the list end the answer.
 func (v view) changes(ctx context.Context, query string, args []any, list []knowledge.Change,
-	q *knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	q *knowledge.ChangeQuery,
+) ([]knowledge.Change, error) {
 	if list == nil {
 		list = []knowledge.Change{}
 	}

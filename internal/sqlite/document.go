@@ -31,7 +31,8 @@ func (t *tx) current(ctx context.Context, key knowledge.Key) (current, error) {
 // put writes a document, its facets and its search entries. Pending is the batch that still waits for the primary, if
 // any.
 func (t *tx) put(ctx context.Context, rec *knowledge.Record, doc knowledge.Document, before current,
-	pending knowledge.BatchID) error {
+	pending knowledge.BatchID,
+) error {
 	tab := tableOf(rec.Key.Kind)
 	var waits any
 	if pending != (knowledge.BatchID{}) {
@@ -136,8 +137,10 @@ func scanRecord(r *sql.Rows, kind knowledge.Kind, source knowledge.Source, more 
 	var updated int64
 	var pending []byte
 	var text string
-	err := r.Scan(append([]any{&rec.Key.ID, &rec.Version, &rec.Category, &rec.Active, &rec.Rank, &updated, &pending,
-		&text}, more...)...)
+	err := r.Scan(append([]any{
+		&rec.Key.ID, &rec.Version, &rec.Category, &rec.Active, &rec.Rank, &updated, &pending,
+		&text,
+	}, more...)...)
 	rec.Updated, rec.JSON = moment(updated), []byte(text)
 	copy(rec.Pending[:], pending)
 	return rec, err

@@ -43,8 +43,10 @@ func TestAMirrorErasesWhatItsPrimaryHasErased(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := followed.Overlay(t.Context(), store.Entry{Batch: knowledge.Batch{ID: knowledge.NewBatchID()},
-		Left: []store.Left{{Key: rec.Key, Record: rec}}}); err != nil {
+	if err := followed.Overlay(t.Context(), store.Entry{
+		Batch: knowledge.Batch{ID: knowledge.NewBatchID()},
+		Left:  []store.Left{{Key: rec.Key, Record: rec}},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	at := knowledge.Seq(len(feed(t, primary, 0)))
@@ -84,8 +86,10 @@ func inFiles(t *testing.T, s *Store) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, keep := range []string{storetest.Bystander, "Ask Ines Vogel before you merge.",
-			"Ines Vogel the Second"} {
+		for _, keep := range []string{
+			storetest.Bystander, "Ask Ines Vogel before you merge.",
+			"Ines Vogel the Second",
+		} {
 			data = bytes.ReplaceAll(data, []byte(keep), nil)
 		}
 		for _, name := range []string{storetest.Erased, storetest.ErasedName, "I. Vogel"} {

@@ -329,8 +329,10 @@ func (w *writer) reindex(ctx context.Context, said func(done, all int)) error {
 	if err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	for _, table := range []string{"search", "search_waiting", "search_words", "search_chunks", "search_gone",
-		"search_terms"} {
+	for _, table := range []string{
+		"search", "search_waiting", "search_words", "search_chunks", "search_gone",
+		"search_terms",
+	} {
 		if err := w.exec(ctx, "DELETE FROM "+table); err != nil {
 			return w.undo(ctx, err)
 		}
@@ -374,8 +376,8 @@ func (w *writer) undo(ctx context.Context, err error) error {
 // reindexSome indexes the next documents after an id, and returns their number and the last id.
 func (w *writer) reindexSome(ctx context.Context, kind knowledge.Kind, after string) (n int, last string, err error) {
 	tab := tableOf(kind)
-	st, err := w.stmt(ctx, "SELECT "+tab.id+", document FROM "+tab.name+" WHERE "+tab.id+" > ? ORDER BY "+tab.id+
-		" LIMIT ?") //nolint:sqlclosecheck // closed with its writer
+	text := "SELECT " + tab.id + ", document FROM " + tab.name + " WHERE " + tab.id + " > ? ORDER BY " + tab.id + " LIMIT ?"
+	st, err := w.stmt(ctx, text) //nolint:sqlclosecheck // closed with its writer
 	if err != nil {
 		return 0, "", err
 	}

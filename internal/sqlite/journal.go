@@ -157,7 +157,8 @@ func (j *Journal) entries(ctx context.Context, name, query string, args ...any) 
 
 // Applied records the result of a batch at the primary; the batch waits no longer.
 func (j *Journal) Applied(ctx context.Context, id knowledge.BatchID, seq knowledge.Seq,
-	versions map[knowledge.Key]int64) error {
+	versions map[knowledge.Key]int64,
+) error {
 	text, err := encodeVersions(versions)
 	if err != nil {
 		return contract(err)
@@ -171,7 +172,8 @@ func (j *Journal) Applied(ctx context.Context, id knowledge.BatchID, seq knowled
 // settle sets the outcome of a waiting batch. A batch that no longer waits stays as it is. An unknown batch is added
 // first, if its row is given.
 func (j *Journal) settle(ctx context.Context, name string, id knowledge.BatchID, row *entryRow,
-	how func(ctx context.Context, t *tx, seq int64) error) error {
+	how func(ctx context.Context, t *tx, seq int64) error,
+) error {
 	freed := int64(0)
 	err := j.do(ctx, name, func(ctx context.Context, t *tx) error {
 		freed = 0

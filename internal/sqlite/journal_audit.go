@@ -27,9 +27,11 @@ func (j *Journal) AddAudit(ctx context.Context, list ...store.AuditEntry) error 
 			return err
 		}
 		if waiting+len(list) > auditWaiting {
-			return &store.UnavailableError{Reason: fmt.Sprintf(
-				"%d entries of the audit wait in the journal, which is as many as there may be", waiting),
-				NotDone: true}
+			return &store.UnavailableError{
+				Reason: fmt.Sprintf(
+					"%d entries of the audit wait in the journal, which is as many as there may be", waiting),
+				NotDone: true,
+			}
 		}
 		for i := range list {
 			text, err := json.Marshal(list[i])

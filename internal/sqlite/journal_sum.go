@@ -72,8 +72,10 @@ func (r *entryRow) damage() {
 	ops := make([]knowledge.Op, 0, len(about))
 	for i := range about {
 		if knowledge.New(about[i].Kind) != nil && about[i].ID != "" {
-			op := knowledge.Op{Verb: about[i].Verb, Key: knowledge.Key{Kind: about[i].Kind, ID: about[i].ID},
-				Patch: about[i].Patch}
+			op := knowledge.Op{
+				Verb: about[i].Verb, Key: knowledge.Key{Kind: about[i].Kind, ID: about[i].ID},
+				Patch: about[i].Patch,
+			}
 			if doc, err := knowledge.DecodeStored(op.Key.Kind, about[i].Document); err == nil {
 				op.Doc = doc
 			}
@@ -81,8 +83,10 @@ func (r *entryRow) damage() {
 		}
 	}
 	if len(ops) == 0 {
-		ops = append(ops, knowledge.Op{Verb: knowledge.VerbPut, Key: knowledge.Key{Kind: knowledge.KindRule,
-			ID: unreadable}})
+		ops = append(ops, knowledge.Op{Verb: knowledge.VerbPut, Key: knowledge.Key{
+			Kind: knowledge.KindRule,
+			ID:   unreadable,
+		}})
 	}
 	e.Batch.Ops, e.Bases = ops, make([]store.Base, len(ops))
 }

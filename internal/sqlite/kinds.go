@@ -21,8 +21,10 @@ type table struct {
 // means the opposite, it is the column is_active.
 func tableOf(kind knowledge.Kind) table {
 	d := knowledge.Describe(kind)
-	t := table{kind: kind, name: d.Plural, id: kind.IDField(), active: d.ActiveField, title: d.TitleField,
-		category: "''"}
+	t := table{
+		kind: kind, name: d.Plural, id: kind.IDField(), active: d.ActiveField, title: d.TitleField,
+		category: "''",
+	}
 	if d.Negated {
 		t.active = "is_active"
 	}

@@ -101,12 +101,16 @@ func world(t testing.TB, s *Store) *knowledge.Rule {
 	rule, practice, template := storetest.Rule(), storetest.Practice(), storetest.Template()
 	gone := storetest.Rule()
 	put(t, s, general(), rule, practice, template, storetest.Violation(rule.RuleID), storetest.Principal(), gone)
-	apply(t, s, knowledge.Op{Verb: knowledge.VerbRetire, Key: practice.Key()}, knowledge.Op{Verb: knowledge.VerbPurge,
-		Key: gone.Key()})
+	apply(t, s, knowledge.Op{Verb: knowledge.VerbRetire, Key: practice.Key()}, knowledge.Op{
+		Verb: knowledge.VerbPurge,
+		Key:  gone.Key(),
+	})
 	rule.Title = "Close what you open, always"
 	put(t, s, rule)
-	apply(t, s, knowledge.Op{Verb: knowledge.VerbPatch, Key: template.Key(),
-		Patch: []byte(`{"description":"Patched."}`)})
+	apply(t, s, knowledge.Op{
+		Verb: knowledge.VerbPatch, Key: template.Key(),
+		Patch: []byte(`{"description":"Patched."}`),
+	})
 	return rule
 }
 

@@ -42,8 +42,10 @@ func TestStatementsAreObservedAndSlowOnesExplained(t *testing.T) {
 		if _, err := s.Get(t.Context(), rule.Key()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule,
-			Category: rule.Category}); err != nil {
+		if _, err := s.List(t.Context(), knowledge.Query{
+			Kind:     knowledge.KindRule,
+			Category: rule.Category,
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -238,7 +238,8 @@ func (s *Store) Documents(ctx context.Context, after knowledge.Key, n int) ([]*k
 // below calls fn for the documents of a kind below the overlays of a mirror: at most n after an id, or all if n is
 // negative.
 func (s *Store) below(ctx context.Context, v view, kind knowledge.Kind, after string, n int,
-	fn func(*knowledge.Record) error) error {
+	fn func(*knowledge.Record) error,
+) error {
 	tab := tableOf(kind)
 	query := "SELECT " + tab.columns() + " FROM " + tab.name + " t WHERE t." + tab.id +
 		" > ?2 AND NOT EXISTS (SELECT 1 FROM below b WHERE b.kind = ?1 AND b.id = t." +

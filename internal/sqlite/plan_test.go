@@ -51,8 +51,10 @@ func corpus(t testing.TB, path string, size int) {
 
 // document returns the i-th document of a corpus.
 func document(r *rand.Rand, i int) knowledge.Document {
-	common := knowledge.Common{Tags: []string{fmt.Sprintf("tag%d", r.IntN(50))},
-		Scope: knowledge.Scope{Languages: []string{"go"}}}
+	common := knowledge.Common{
+		Tags:  []string{fmt.Sprintf("tag%d", r.IntN(50))},
+		Scope: knowledge.Scope{Languages: []string{"go"}},
+	}
 	if i%1000 == 0 {
 		common.Tags = append(common.Tags, "rare")
 	}
@@ -60,11 +62,15 @@ func document(r *rand.Rand, i int) knowledge.Document {
 	title, text := words20(r, 6), words20(r, 60)
 	switch i % 20 {
 	case 17:
-		return &knowledge.Practice{PracticeID: fmt.Sprintf("practice-%06d", i), Category: category, Title: title,
-			Description: text, IsActive: active, Common: common}
+		return &knowledge.Practice{
+			PracticeID: fmt.Sprintf("practice-%06d", i), Category: category, Title: title,
+			Description: text, IsActive: active, Common: common,
+		}
 	case 18:
-		return &knowledge.Template{TemplateID: fmt.Sprintf("template-%06d", i), Category: category, Name: title,
-			TemplateContent: text, IsActive: active, Common: common}
+		return &knowledge.Template{
+			TemplateID: fmt.Sprintf("template-%06d", i), Category: category, Name: title,
+			TemplateContent: text, IsActive: active, Common: common,
+		}
 	case 19:
 		return &knowledge.Violation{
 			ViolationID: fmt.Sprintf("01890a5d-ac96-774b-bcce-%012d", i), RuleID: fmt.Sprintf("rule-%06d",
@@ -195,8 +201,10 @@ func TestSoakCriticalQueriesCostTheirPageAtAMillion(t *testing.T) {
 		return times
 	}
 	one := timed(2000, func(i int) error {
-		_, err := s.Get(t.Context(), knowledge.Key{Kind: knowledge.KindRule,
-			ID: fmt.Sprintf("rule-%06d", i*7919%50_000*20)})
+		_, err := s.Get(t.Context(), knowledge.Key{
+			Kind: knowledge.KindRule,
+			ID:   fmt.Sprintf("rule-%06d", i*7919%50_000*20),
+		})
 		return err
 	})[1000]
 	t.Logf("a document takes %v", one)
@@ -251,8 +259,10 @@ func listQueries() []knowledge.Query {
 				if narrowed && (order == knowledge.OrderTitle || order == knowledge.OrderID) {
 					continue // may cost its matches: see DESIGN.md
 				}
-				for _, activity := range []knowledge.Activity{knowledge.ActiveOnly, knowledge.RetiredOnly,
-					knowledge.AnyActivity} {
+				for _, activity := range []knowledge.Activity{
+					knowledge.ActiveOnly, knowledge.RetiredOnly,
+					knowledge.AnyActivity,
+				} {
 					q := f
 					q.Kind, q.Order, q.Activity = kind, order, activity
 					list = append(list, q)
@@ -273,8 +283,10 @@ func plannedLists(t testing.TB, v view, q knowledge.Query) []planned {
 	}
 	for what, after := range map[string]*knowledge.Cursor{
 		"first page": nil,
-		"next page": {ID: "rule-050000", Rank: knowledge.Rank(1, 500), Title: "m",
-			Updated: moment(1_700_000_500_000_000)},
+		"next page": {
+			ID: "rule-050000", Rank: knowledge.Rank(1, 500), Title: "m",
+			Updated: moment(1_700_000_500_000_000),
+		},
 	} {
 		l := listing{q: q, tab: tableOf(q.Kind), after: after}
 		if err := l.plan(t.Context(), v); err != nil {
@@ -318,8 +330,12 @@ func otherPlans(t testing.TB, v view) []planned {
 		add(fmt.Sprintf("changes %+v", q), query, append(args, 50)[:len(args)]...)
 	}
 	for _, q := range []store.FleetQuery{
-		{}, {After: "r-5"}, {State: store.FleetBehind}, {State: store.FleetBehind, After: "r-5"},
-		{IDs: []string{"r-5"}}, {Touched: moment(1)},
+		{},
+		{After: "r-5"},
+		{State: store.FleetBehind},
+		{State: store.FleetBehind, After: "r-5"},
+		{IDs: []string{"r-5"}},
+		{Touched: moment(1)},
 	} {
 		query, args := standingsSQL(q)
 		add(fmt.Sprintf("fleet %+v", q), query, args...)
@@ -341,10 +357,14 @@ func searchPlans(t testing.TB, v view) []planned {
 		{Text: "database"},
 		{Text: "database -testing"},
 		{Text: "always databse word7 of the unusual9"}, // with a typing error
-		{Text: `"always review" -testing word1* OR unusual*`, Category: "category-01", Tag: "tag1", Language: "go",
-			Severity: knowledge.SeverityError},
-		{Text: "title:database id:rule-0* tag:rare category:category-01 kind:rule",
-			Kinds: []knowledge.Kind{knowledge.KindTemplate}},
+		{
+			Text: `"always review" -testing word1* OR unusual*`, Category: "category-01", Tag: "tag1", Language: "go",
+			Severity: knowledge.SeverityError,
+		},
+		{
+			Text:  "title:database id:rule-0* tag:rare category:category-01 kind:rule",
+			Kinds: []knowledge.Kind{knowledge.KindTemplate},
+		},
 		{Text: "database", Facets: true, Limit: 100},
 		{Text: "测试 database", Literal: true},
 	} {

@@ -88,8 +88,10 @@ func (w *writer) position(ctx context.Context) (*knowledge.Position, error) {
 }
 
 func (t *tx) setPosition(ctx context.Context, p *knowledge.Position) error {
-	b, err := json.Marshal(jsonPosition{System: p.System, Timeline: p.Timeline, Seq: p.Seq,
-		Chain: hex.EncodeToString(p.Chain[:]), At: p.At})
+	b, err := json.Marshal(jsonPosition{
+		System: p.System, Timeline: p.Timeline, Seq: p.Seq,
+		Chain: hex.EncodeToString(p.Chain[:]), At: p.At,
+	})
 	if err != nil {
 		return err
 	}

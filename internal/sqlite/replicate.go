@@ -158,7 +158,8 @@ func (t *tx) base(ctx context.Context, key knowledge.Key, rec *knowledge.Record,
 
 // show sets the document that readers find, or removes it.
 func (t *tx) show(ctx context.Context, key knowledge.Key, rec *knowledge.Record, now current,
-	pending knowledge.BatchID) error {
+	pending knowledge.BatchID,
+) error {
 	if rec == nil {
 		if now.doc == nil {
 			return nil

@@ -49,8 +49,10 @@ func (l *look) scan() error {
 		}
 		sh := knowledge.Shape{Title: x.entry.Title, Words: x.entry.Words}
 		l.hitEntries = append(l.hitEntries, x)
-		l.add(knowledge.Found{At: l.numbers[i], Score: l.scorer.Final(sum, mask, title, sh), Mask: mask, Title: title,
-			Shape: sh, Rank: x.rank})
+		l.add(knowledge.Found{
+			At: l.numbers[i], Score: l.scorer.Final(sum, mask, title, sh), Mask: mask, Title: title,
+			Shape: sh, Rank: x.rank,
+		})
 	}
 	return nil
 }
@@ -82,8 +84,10 @@ func (l *look) scanChunk(b *bench, chunk int64, lists map[string][]byte) error {
 		if l.q.Facets {
 			l.noteHit(chunk, at)
 		}
-		l.add(knowledge.Found{At: chunk<<chunkBits | int64(at), Score: l.scorer.Final(sum, mask, title, sh),
-			Mask: mask, Title: title, Shape: sh, Rank: rank})
+		l.add(knowledge.Found{
+			At: chunk<<chunkBits | int64(at), Score: l.scorer.Final(sum, mask, title, sh),
+			Mask: mask, Title: title, Shape: sh, Rank: rank,
+		})
 	}
 	b.touched = b.touched[:0]
 	return nil

@@ -73,8 +73,10 @@ func TestNoQuestionBreaksSearch(t *testing.T) {
 	put(t, s, general(), storetest.Rule())
 	rapid.Check(t, func(r *rapid.T) {
 		parts := rapid.SliceOfN(rapid.OneOf(rapid.String(),
-			rapid.SampledFrom([]string{`"`, "*", "-", "OR", "AND", "NOT", "NEAR(", ")", "title:", "{", "^", "+", ":",
-				"close", "pol"})), 1, 8).Draw(r, "parts")
+			rapid.SampledFrom([]string{
+				`"`, "*", "-", "OR", "AND", "NOT", "NEAR(", ")", "title:", "{", "^", "+", ":",
+				"close", "pol",
+			})), 1, 8).Draw(r, "parts")
 		var text strings.Builder
 		for _, p := range parts {
 			text.WriteString(p + rapid.SampledFrom([]string{"", " "}).Draw(r, "gap"))
@@ -213,8 +215,10 @@ func TestListsSayWhatTheDocumentsSayHoweverTheyWereWritten(t *testing.T) {
 	batch(100, 100+waitingMax, "first") // these take them along into the lists
 	batch(50, 150, "second")            // some of the lists are gone, and some wait
 	for i := range 20 {
-		apply(t, s, knowledge.Op{Verb: knowledge.VerbRetire, Key: wordy(i*7, "").Key(),
-			IfVersion: knowledge.AnyVersion})
+		apply(t, s, knowledge.Op{
+			Verb: knowledge.VerbRetire, Key: wordy(i*7, "").Key(),
+			IfVersion: knowledge.AnyVersion,
+		})
 	}
 	soundLists(t, s)
 	if got := found(t, s, knowledge.SearchQuery{Text: "number120", Literal: true}); !slices.Equal(got,

@@ -45,8 +45,10 @@ func sweep(path string) error {
 		return nil
 	}
 	if err != nil {
-		return &store.UnavailableError{Reason: "the data directory can't be read: look at its rights", Halt: true,
-			Err: err}
+		return &store.UnavailableError{
+			Reason: "the data directory can't be read: look at its rights", Halt: true,
+			Err: err,
+		}
 	}
 	for _, e := range names {
 		if strings.HasPrefix(e.Name(), filepath.Base(path)+generation) && e.Name() != current &&

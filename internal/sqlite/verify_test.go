@@ -31,8 +31,10 @@ func TestTamperingWithTheLogIsFound(t *testing.T) {
 		statement string
 		seq       knowledge.Seq
 	}{
-		"a changed document": {"UPDATE changes SET document = replace(document, 'Close', 'Leave') WHERE seq = 2",
-			2},
+		"a changed document": {
+			"UPDATE changes SET document = replace(document, 'Close', 'Leave') WHERE seq = 2",
+			2,
+		},
 		"a changed verb":          {"UPDATE changes SET verb = 'put' WHERE verb = 'retire'", 8},
 		"a changed key":           {"UPDATE changes SET id = 'x' WHERE seq = 3", 3},
 		"a removed change":        {"DELETE FROM changes WHERE seq = 4", 4},
@@ -42,8 +44,10 @@ func TestTamperingWithTheLogIsFound(t *testing.T) {
 		"a document taken out":    {"PRAGMA foreign_keys = off; DELETE FROM rules", 0},
 		"a trigger":               {"CREATE TRIGGER forged AFTER INSERT ON changes BEGIN UPDATE rules SET rank = 1; END", 0},
 		"an attributed batch":     {"UPDATE changes SET batch_id = zeroblob(16) WHERE seq = 5", 5},
-		"a document and its hash": {"UPDATE changes SET document_hash = zeroblob(32), document = '{}' WHERE seq = 2",
-			2},
+		"a document and its hash": {
+			"UPDATE changes SET document_hash = zeroblob(32), document = '{}' WHERE seq = 2",
+			2,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := openTest(t, Options{})

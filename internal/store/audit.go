@@ -54,8 +54,10 @@ const maxAuditText = 1024
 
 // Trim shortens texts that are too long, and replaces bytes that no engine stores.
 func (e *AuditEntry) Trim() {
-	for _, text := range []*string{&e.Actor, &e.Door, &e.Action, &e.Key, &e.Question, &e.Reason, &e.RequestID,
-		&e.Peer} {
+	for _, text := range []*string{
+		&e.Actor, &e.Door, &e.Action, &e.Key, &e.Question, &e.Reason, &e.RequestID,
+		&e.Peer,
+	} {
 		if len(*text) > maxAuditText {
 			*text = (*text)[:maxAuditText] + "…"
 		}

@@ -19,8 +19,10 @@ var update = flag.Bool("update", false, "write the golden files anew") //nolint:
 // TestEachAssistantsFilesAreAsItsGoldenFileSays writes documents of every kind of scope for each assistant, and
 // compares every byte.
 func TestEachAssistantsFilesAreAsItsGoldenFileSays(t *testing.T) {
-	docs := append(some(), rule("STRICT-1", "mandatory", knowledge.Scope{Activation: "glob", Globs: []string{"api/**"},
-		Languages: []string{"go"}}),
+	docs := append(some(), rule("STRICT-1", "mandatory", knowledge.Scope{
+		Activation: "glob", Globs: []string{"api/**"},
+		Languages: []string{"go"},
+	}),
 		&knowledge.Practice{
 			PracticeID: "small-steps", Category: "c", Title: "Small steps",
 			Description: "Change one thing, with \"quotes\" and: a colon.", IsActive: true,

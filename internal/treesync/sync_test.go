@@ -152,8 +152,10 @@ func TestWhatIsWrittenMeansWhatTheDocumentsSay(t *testing.T) {
 			case scope.Activation != want.Activation:
 				t.Errorf("%s: %s is %s, and its document %s", target, e.Place, scope.Activation, want.Activation)
 			case want.Activation == "glob":
-				for _, probe := range []string{"a.go", "x/y.go", "web/a/x", "web/c/x", "a.md", "x/a.md", "gen/a.ts",
-					"a.ts"} {
+				for _, probe := range []string{
+					"a.go", "x/y.go", "web/a/x", "web/c/x", "a.md", "x/a.md", "gen/a.ts",
+					"a.ts",
+				} {
 					if holds(scope.Globs, probe) != holds(want.Globs, probe) {
 						t.Errorf("%s: %s: %v says %v of %s, and its document %v", target, e.Place, scope.Globs,
 							holds(scope.Globs, probe), probe, want.Globs)
@@ -223,8 +225,10 @@ func TestSyncKeepsEverythingElse(t *testing.T) {
 		}
 		hand := map[string]string{}
 		text := rapid.StringOfN(rapid.SampledFrom([]rune("ab \n\té#-")), 0, 40, -1)
-		for _, name := range []string{"AGENTS.md", "README.md", ".cursor/rules/mine.mdc",
-			".claude/rules/tenet-mine.md", "GEMINI.md"} {
+		for _, name := range []string{
+			"AGENTS.md", "README.md", ".cursor/rules/mine.mdc",
+			".claude/rules/tenet-mine.md", "GEMINI.md",
+		} {
 			if rapid.Bool().Draw(rt, name) {
 				hand[name] = text.Draw(rt, "text of "+name) +
 					strings.Repeat("\n", rapid.IntRange(0, 3).Draw(rt, "blank lines"))

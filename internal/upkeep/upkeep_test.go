@@ -201,8 +201,10 @@ func TestARunThatWasMissedIsMadeUpForOnce(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		book := &memory{}
 		began := knowledge.At(time.Now())
-		book.runs = []store.Run{{Job: "daily", Due: began, State: store.RunDone, Started: began, Beat: began,
-			Ended: began}}
+		book.runs = []store.Run{{
+			Job: "daily", Due: began, State: store.RunDone, Started: began, Beat: began,
+			Ended: began,
+		}}
 		time.Sleep(75 * time.Hour) // nobody runs for three days
 		keep(ctx, t, upkeep.Options{Shared: book, Jobs: []upkeep.Job{{Name: "daily", Schedule: "@daily", Do: nothing}}})
 		time.Sleep(time.Minute)
@@ -219,10 +221,14 @@ func TestARunWhoseInstanceDiedIsDoneByAnother(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		book := &memory{}
 		at := knowledge.At(time.Now())
-		book.runs = []store.Run{{Job: "daily", Due: at, Instance: "dead", State: store.RunRunning, Attempt: 1,
-			Started: at, Beat: at}}
-		keep(ctx, t, upkeep.Options{Shared: book, Instance: "heir",
-			Jobs: []upkeep.Job{{Name: "daily", Schedule: "@daily", Do: nothing}}})
+		book.runs = []store.Run{{
+			Job: "daily", Due: at, Instance: "dead", State: store.RunRunning, Attempt: 1,
+			Started: at, Beat: at,
+		}}
+		keep(ctx, t, upkeep.Options{
+			Shared: book, Instance: "heir",
+			Jobs: []upkeep.Job{{Name: "daily", Schedule: "@daily", Do: nothing}},
+		})
 		time.Sleep(10 * time.Minute)
 		stop()
 		synctest.Wait()
@@ -237,10 +243,14 @@ func TestARunThatKillsItsProcessIsGivenUp(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		book := &memory{}
 		at := knowledge.At(time.Now())
-		book.runs = []store.Run{{Job: "daily", Due: at, Instance: "dead", State: store.RunRunning, Attempt: 3,
-			Started: at, Beat: at}}
-		keep(ctx, t, upkeep.Options{Shared: book, Instance: "next",
-			Jobs: []upkeep.Job{{Name: "daily", Schedule: "@daily", Do: nothing}}})
+		book.runs = []store.Run{{
+			Job: "daily", Due: at, Instance: "dead", State: store.RunRunning, Attempt: 3,
+			Started: at, Beat: at,
+		}}
+		keep(ctx, t, upkeep.Options{
+			Shared: book, Instance: "next",
+			Jobs: []upkeep.Job{{Name: "daily", Schedule: "@daily", Do: nothing}},
+		})
 		time.Sleep(10 * time.Minute)
 		stop()
 		synctest.Wait()
@@ -256,7 +266,8 @@ func TestALongRunIsAliveAndTheNextOneWaits(t *testing.T) {
 		book := &memory{}
 		var mu sync.Mutex // guards most and now
 		var most, now int
-		job := upkeep.Job{Name: "slow", Schedule: "@hourly", Timeout: 5 * time.Hour,
+		job := upkeep.Job{
+			Name: "slow", Schedule: "@hourly", Timeout: 5 * time.Hour,
 			Do: func(ctx context.Context, p *upkeep.Progress) (string, error) {
 				mu.Lock()
 				now++
@@ -270,7 +281,8 @@ func TestALongRunIsAliveAndTheNextOneWaits(t *testing.T) {
 				case <-ctx.Done():
 					return "", ctx.Err()
 				}
-			}}
+			},
+		}
 		for i := range 2 {
 			keep(ctx, t, upkeep.Options{Shared: book, Instance: fmt.Sprint(i), Jobs: []upkeep.Job{job}})
 		}
@@ -295,18 +307,26 @@ func TestAFailureAndAPanicAreNotedAndEndNothingElse(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		book := &memory{}
 		var ended []store.Run
-		keep(ctx, t, upkeep.Options{Shared: book, Ended: func(r store.Run) { ended = append(ended, r) },
+		keep(ctx, t, upkeep.Options{
+			Shared: book, Ended: func(r store.Run) { ended = append(ended, r) },
 			Jobs: []upkeep.Job{
-				{Name: "fails", Schedule: "0 1 * * *",
-					Do: func(context.Context, *upkeep.Progress) (string, error) { return "", errors.New("no space") }},
-				{Name: "panics", Schedule: "0 2 * * *",
-					Do: func(context.Context, *upkeep.Progress) (string, error) { panic("oh") }},
-				{Name: "hangs", Schedule: "0 3 * * *", Timeout: time.Minute,
+				{
+					Name: "fails", Schedule: "0 1 * * *",
+					Do: func(context.Context, *upkeep.Progress) (string, error) { return "", errors.New("no space") },
+				},
+				{
+					Name: "panics", Schedule: "0 2 * * *",
+					Do: func(context.Context, *upkeep.Progress) (string, error) { panic("oh") },
+				},
+				{
+					Name: "hangs", Schedule: "0 3 * * *", Timeout: time.Minute,
 					Do: func(ctx context.Context, _ *upkeep.Progress) (string, error) {
 						<-ctx.Done()
 						return "", ctx.Err()
-					}},
-			}})
+					},
+				},
+			},
+		})
 		time.Sleep(4 * time.Hour)
 		stop()
 		synctest.Wait()
@@ -352,8 +372,10 @@ func TestAPersonRunsPausesAndResumes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		book := &memory{}
-		k := keep(ctx, t, upkeep.Options{Shared: book,
-			Jobs: []upkeep.Job{{Name: "hourly", Schedule: "@hourly", Do: nothing}}})
+		k := keep(ctx, t, upkeep.Options{
+			Shared: book,
+			Jobs:   []upkeep.Job{{Name: "hourly", Schedule: "@hourly", Do: nothing}},
+		})
 		if err := k.Pause(ctx, "hourly", "anna", true); err != nil {
 			t.Fatal(err)
 		}
@@ -376,8 +398,10 @@ func TestAPersonRunsPausesAndResumes(t *testing.T) {
 		if got, want := book.dues(), "03:30 done, 04:00 done"; got != want {
 			t.Errorf("after the resume: %s, want %s", got, want)
 		}
-		for _, err := range []error{k.Pause(ctx, "no", "", true), second(k.Start(ctx, "no", "")),
-			second(k.History(ctx, "no", 1))} {
+		for _, err := range []error{
+			k.Pause(ctx, "no", "", true), second(k.Start(ctx, "no", "")),
+			second(k.History(ctx, "no", 1)),
+		} {
 			if !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("a job that there is not: %v, want %v", err, store.ErrNotFound)
 			}
@@ -397,8 +421,10 @@ func TestHeavyJobsWaitForTheWindow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keep(ctx, t, upkeep.Options{Shared: book, Window: w,
-			Jobs: []upkeep.Job{{Name: "vacuum", Heavy: true, Schedule: "0 1 * * *", Do: nothing}}})
+		keep(ctx, t, upkeep.Options{
+			Shared: book, Window: w,
+			Jobs: []upkeep.Job{{Name: "vacuum", Heavy: true, Schedule: "0 1 * * *", Do: nothing}},
+		})
 		time.Sleep(2 * time.Hour)
 		if got := book.dues(); got != "" {
 			t.Errorf("a heavy job ran before its window: %s", got)
@@ -419,8 +445,10 @@ func TestSchedulesAndWindowsThatCannotBeReadAreRefused(t *testing.T) {
 			t.Errorf("schedule %q: %v; want an error that names the job", s, err)
 		}
 	}
-	for _, w := range []string{"sometimes", "sunday", "daily 5:00-4:00", "first daily 01:00-02:00", "sunday 1-2",
-		"daily 03:00-25:00"} {
+	for _, w := range []string{
+		"sometimes", "sunday", "daily 5:00-4:00", "first daily 01:00-02:00", "sunday 1-2",
+		"daily 03:00-25:00",
+	} {
 		if _, err := upkeep.ParseWindow(w); err == nil {
 			t.Errorf("window %q was taken", w)
 		}

@@ -71,8 +71,10 @@ const vocabularySize = 1 << 12
 func newGenerator(seed uint64) *generator {
 	rnd := rand.New(rand.NewPCG(seed, 0x7e4e7)) //nolint:gosec // the same documents each time are what is wanted
 	last := uint64(len(subjects) - 1)           //nolint:gosec // a short list
-	g := &generator{seed: seed, rnd: rnd, subject: rand.NewZipf(rnd, 1.2, 2, last),
-		words: make([]string, vocabularySize)}
+	g := &generator{
+		seed: seed, rnd: rnd, subject: rand.NewZipf(rnd, 1.2, 2, last),
+		words: make([]string, vocabularySize),
+	}
 	// The k-th word stands in proportion to 1/(k+10): uneven as in any language, and no word is everywhere.
 	total := 0.0
 	for k := range vocabulary {

@@ -112,7 +112,9 @@ func archiveOfReferenced(s *suite) {
 	s.apply(archiveOp(v.Key()), archiveOp(r.Key())) // children first
 	s.missing(r.Key())
 	s.invalidAt(s.refused(Batch(knowledge.Op{Verb: knowledge.VerbRestore, Key: v.Key()})), "/ops/0/document/rule_id")
-	s.apply(knowledge.Op{Verb: knowledge.VerbRestore, Key: r.Key()}, knowledge.Op{Verb: knowledge.VerbRestore,
-		Key: v.Key()})
+	s.apply(knowledge.Op{Verb: knowledge.VerbRestore, Key: r.Key()}, knowledge.Op{
+		Verb: knowledge.VerbRestore,
+		Key:  v.Key(),
+	})
 	s.get(v.Key())
 }

@@ -22,8 +22,10 @@ type AuditedStore struct {
 func auditEntries() []store.AuditEntry {
 	at := func(days int) knowledge.Time { return knowledge.At(time.Now().AddDate(0, 0, days)) }
 	return []store.AuditEntry{
-		{At: at(-180), Kind: store.AuditRefused, Actor: "mallory", Door: "rest", Action: "purge", Key: "rule/x",
-			Reason: "only admins", RequestID: "r1", Peer: "192.0.2.7"},
+		{
+			At: at(-180), Kind: store.AuditRefused, Actor: "mallory", Door: "rest", Action: "purge", Key: "rule/x",
+			Reason: "only admins", RequestID: "r1", Peer: "192.0.2.7",
+		},
 		{At: at(-120), Kind: store.AuditRead, Actor: "ann", Door: "mcp", Action: "get", Key: "rule/x", Count: 1},
 		{At: at(-3), Kind: store.AuditRead, Actor: "bob", Door: "rest", Action: "search", Question: "q=été", Count: 7},
 		{At: at(-2), Kind: store.AuditRead, Actor: Erased, Door: "rest", Action: "get", Key: "rule/x", Count: 1},
@@ -37,25 +39,19 @@ func Audit(t *testing.T, open func(t *testing.T) AuditedStore) {
 	t.Run("questions", func(t *testing.T) { auditQuestions(t, open(t)) })
 	t.Run("retention", func(t *testing.T) { auditRetention(t, open(t)) })
 	for name, forged := range map[string]struct{ sql, says string }{
-		"nothing":             {"", ""},
-		"the first taken out": {"DELETE FROM audit WHERE seq = 1", "entry 1: it is missing"},
-		"one taken out":       {"DELETE FROM audit WHERE seq = 3", "entry 3: it is missing"},
-		"the last taken out":  {"DELETE FROM audit WHERE seq = 7", "entry 7: it is missing"},
-		"all taken out":       {"DELETE FROM audit", "entry 1: it is missing"},
-		"the head taken out":  {"DELETE FROM audit_head", "its head is missing"},
-		"the head set back": {"DELETE FROM audit WHERE seq = 7; UPDATE audit_head SET seq = 6",
-			"its head is not that of the last entry"},
-		"who": {"UPDATE audit SET actor = 'eve' WHERE seq = 3",
-			"entry 3: it is not as it was written"},
-		"the question": {"UPDATE audit SET question = 'q=others' WHERE seq = 3",
-			"entry 3: it is not as it was written"},
-		"when": {"UPDATE audit SET at = (SELECT at FROM audit WHERE seq = 1) WHERE seq = 2",
-			"entry 2: it is not as it was written"},
-		"who and the hash": {"UPDATE audit SET actor = 'bob', hash = (SELECT hash FROM audit WHERE seq = 5) WHERE seq = 3", "entry 3: it is not as it was written"},
-		"that somebody was erased": {"UPDATE audit SET actor = 'eve', erased = 'erased-1' WHERE seq = 3",
-			"entry 3: it is not as it was written"},
-		"what an erasure left": {"UPDATE audit SET actor = 'eve' WHERE seq = 4",
-			"entry 4: it is not as it was written"},
+		"nothing":                  {"", ""},
+		"the first taken out":      {"DELETE FROM audit WHERE seq = 1", "entry 1: it is missing"},
+		"one taken out":            {"DELETE FROM audit WHERE seq = 3", "entry 3: it is missing"},
+		"the last taken out":       {"DELETE FROM audit WHERE seq = 7", "entry 7: it is missing"},
+		"all taken out":            {"DELETE FROM audit", "entry 1: it is missing"},
+		"the head taken out":       {"DELETE FROM audit_head", "its head is missing"},
+		"the head set back":        {"DELETE FROM audit WHERE seq = 7; UPDATE audit_head SET seq = 6", "its head is not that of the last entry"},
+		"who":                      {"UPDATE audit SET actor = 'eve' WHERE seq = 3", "entry 3: it is not as it was written"},
+		"the question":             {"UPDATE audit SET question = 'q=others' WHERE seq = 3", "entry 3: it is not as it was written"},
+		"when":                     {"UPDATE audit SET at = (SELECT at FROM audit WHERE seq = 1) WHERE seq = 2", "entry 2: it is not as it was written"},
+		"who and the hash":         {"UPDATE audit SET actor = 'bob', hash = (SELECT hash FROM audit WHERE seq = 5) WHERE seq = 3", "entry 3: it is not as it was written"},
+		"that somebody was erased": {"UPDATE audit SET actor = 'eve', erased = 'erased-1' WHERE seq = 3", "entry 3: it is not as it was written"},
+		"what an erasure left":     {"UPDATE audit SET actor = 'eve' WHERE seq = 4", "entry 4: it is not as it was written"},
 		"that and its list": {
 			"UPDATE audit SET actor = 'bob', erased = (SELECT erased FROM audit WHERE seq = 4), key = '' WHERE seq = 5; " +
 				"INSERT INTO audit_erased SELECT erased, 5, hash FROM audit WHERE seq = 5", "has rewritten",
@@ -68,8 +64,7 @@ func Audit(t *testing.T, open func(t *testing.T) AuditedStore) {
 				t.Fatal(err)
 			}
 			pseudonym, person := knowledge.NewErasure(Erased, nil)
-			if _, err := s.Erase(t.Context(), store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person,
-				Batch: knowledge.NewBatchID(), Actor: "root"}); err != nil {
+			if _, err := s.Erase(t.Context(), store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person, Batch: knowledge.NewBatchID(), Actor: "root"}); err != nil {
 				t.Fatal(err)
 			}
 			if forged.sql != "" {
@@ -130,8 +125,10 @@ func auditRetention(t *testing.T, s AuditedStore) {
 		t.Fatal(err)
 	}
 	pseudonym, person := knowledge.NewErasure("ann", nil)
-	if _, err := s.Erase(t.Context(), store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person,
-		Batch: knowledge.NewBatchID(), Actor: "root"}); err != nil {
+	if _, err := s.Erase(t.Context(), store.ErasureRequest{
+		Pseudonym: pseudonym, Erasure: *person,
+		Batch: knowledge.NewBatchID(), Actor: "root",
+	}); err != nil {
 		t.Fatal(err)
 	}
 	for _, is := range []struct{ days, first, head int64 }{{150, 2, 8}, {150, 2, 8}, {60, 3, 9}} {

@@ -17,8 +17,10 @@ import (
 func batchLaws() []law {
 	return []law{
 		{name: "the same batch twice is one change and the same receipt", check: sameBatchTwice},
-		{name: "the same batch again is answered as before although the documents have moved on",
-			check: sameBatchMuchLater},
+		{
+			name:  "the same batch again is answered as before although the documents have moved on",
+			check: sameBatchMuchLater,
+		},
 		{name: "a batch's id with other content is ErrReused", check: reusedID},
 		{name: "an id whose batch was refused may be used again", check: refusedIDIsFree},
 		{name: "a batch is left as its writer made it", check: batchIsLeftAlone},
@@ -30,8 +32,10 @@ func batchLaws() []law {
 		{name: "a batch of very many ops happens whole", check: veryManyOps},
 		{name: "a batch over the bound is refused", check: tooManyOps},
 		{name: "a batch keeps its actor and its time", check: actorAndTime, actor: true},
-		{name: "who enters a batch for another stands beside it in the log", check: enteredForAnother, log: true,
-			engine: true},
+		{
+			name: "who enters a batch for another stands beside it in the log", check: enteredForAnother, log: true,
+			engine: true,
+		},
 	}
 }
 
@@ -97,8 +101,10 @@ func sameBatchMuchLater(s *suite) {
 	c := Batch(knowledge.Put(Rule(), knowledge.NoVersion))
 	first = s.applyBatch(c)
 	s.sameReceipt("a creation, sent again", first, s.applyBatch(c))
-	p := Batch(knowledge.Op{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{"priority":77}`),
-		IfVersion: moved.Version})
+	p := Batch(knowledge.Op{
+		Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{"priority":77}`),
+		IfVersion: moved.Version,
+	})
 	first = s.applyBatch(p)
 	s.sameReceipt("a patch, sent again", first, s.applyBatch(p))
 }
@@ -131,8 +137,10 @@ func dryRun(s *suite) {
 		b.Dry = true
 		return b
 	}
-	b := dry(knowledge.Put(r, knowledge.NoVersion), knowledge.Op{Verb: knowledge.VerbPatch, Key: there.Key(),
-		Patch: []byte(`{"title":"Tried"}`)},
+	b := dry(knowledge.Put(r, knowledge.NoVersion), knowledge.Op{
+		Verb: knowledge.VerbPatch, Key: there.Key(),
+		Patch: []byte(`{"title":"Tried"}`),
+	},
 		knowledge.Op{Verb: knowledge.VerbPurge, Key: s.put(Rule()).Key})
 	receipt, err := s.s.Apply(s.ctx, b)
 	if s.o.Queued {
@@ -268,25 +276,19 @@ func lastOpFails(s *suite) {
 	changed.(*knowledge.Rule).Title = "Half done"
 	created, category := Practice(), Category()
 	good := []knowledge.Op{
-		knowledge.Put(changed, 1), knowledge.Put(created, knowledge.NoVersion),
-		knowledge.Put(category, knowledge.NoVersion),
+		knowledge.Put(changed, 1), knowledge.Put(created, knowledge.NoVersion), knowledge.Put(category, knowledge.NoVersion),
 	}
 	for what, last := range map[string]knowledge.Op{
-		"a stale version": {Verb: knowledge.VerbRetire, Key: knowledge.Key{Kind: knowledge.KindCategory,
-			ID: GeneralCategory}, IfVersion: 7},
-		"a document that is there": knowledge.Put(Category(func(c *knowledge.Category) { c.ID = GeneralCategory }),
-			knowledge.NoVersion),
-		"a missing document": {Verb: knowledge.VerbPatch, Key: Rule().Key(), Patch: []byte(`{"title":"x"}`)},
-		"a missing retiree":  {Verb: knowledge.VerbRetire, Key: Template().Key()},
-		"a missing purge":    {Verb: knowledge.VerbPurge, Key: Rule().Key()},
-		"an unknown category": knowledge.Put(Rule(func(r *knowledge.Rule) { r.Category = "nowhere" }),
-			knowledge.NoVersion),
-		"an unknown rule":     knowledge.Put(Violation("no-such-rule"), knowledge.NoVersion),
-		"an invalid document": knowledge.Put(Rule(func(r *knowledge.Rule) { r.Title = "" }), knowledge.NoVersion),
-		"an invalid patch": {Verb: knowledge.VerbPatch, Key: knowledge.Key{Kind: knowledge.KindCategory,
-			ID: GeneralCategory}, Patch: []byte(`{"name":7}`)},
-		"a category still used": {Verb: knowledge.VerbPurge, Key: knowledge.Key{Kind: knowledge.KindCategory,
-			ID: GeneralCategory}},
+		"a stale version":          {Verb: knowledge.VerbRetire, Key: knowledge.Key{Kind: knowledge.KindCategory, ID: GeneralCategory}, IfVersion: 7},
+		"a document that is there": knowledge.Put(Category(func(c *knowledge.Category) { c.ID = GeneralCategory }), knowledge.NoVersion),
+		"a missing document":       {Verb: knowledge.VerbPatch, Key: Rule().Key(), Patch: []byte(`{"title":"x"}`)},
+		"a missing retiree":        {Verb: knowledge.VerbRetire, Key: Template().Key()},
+		"a missing purge":          {Verb: knowledge.VerbPurge, Key: Rule().Key()},
+		"an unknown category":      knowledge.Put(Rule(func(r *knowledge.Rule) { r.Category = "nowhere" }), knowledge.NoVersion),
+		"an unknown rule":          knowledge.Put(Violation("no-such-rule"), knowledge.NoVersion),
+		"an invalid document":      knowledge.Put(Rule(func(r *knowledge.Rule) { r.Title = "" }), knowledge.NoVersion),
+		"an invalid patch":         {Verb: knowledge.VerbPatch, Key: knowledge.Key{Kind: knowledge.KindCategory, ID: GeneralCategory}, Patch: []byte(`{"name":7}`)},
+		"a category still used":    {Verb: knowledge.VerbPurge, Key: knowledge.Key{Kind: knowledge.KindCategory, ID: GeneralCategory}},
 	} {
 		b := Batch(append(slices.Clip(good), last)...)
 		r, err := s.s.Apply(s.ctx, b)
@@ -300,8 +302,7 @@ func lastOpFails(s *suite) {
 		s.unchanged(kept)
 		s.missing(created.Key())
 		s.missing(category.Key())
-		if page := s.page(knowledge.Query{Kind: knowledge.KindPractice, Activity: knowledge.AnyActivity}); len(
-			page.Records) != 0 {
+		if page := s.page(knowledge.Query{Kind: knowledge.KindPractice, Activity: knowledge.AnyActivity}); len(page.Records) != 0 {
 			s.Errorf("%s: a list holds what was not done", what)
 		}
 		if !s.o.NoLog && !s.o.Queued {
@@ -400,16 +401,20 @@ func tooManyOps(s *suite) {
 func actorAndTime(s *suite) {
 	at := knowledge.At(time.Date(2020, 2, 29, 12, 0, 0, 987_654_000, time.UTC))
 	r := Rule()
-	b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "Ünal O'Neill <u@example.com>", At: at,
-		Ops: []knowledge.Op{knowledge.Put(r, knowledge.NoVersion)}}
+	b := knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: "Ünal O'Neill <u@example.com>", At: at,
+		Ops: []knowledge.Op{knowledge.Put(r, knowledge.NoVersion)},
+	}
 	s.applyBatch(b)
 	st := s.document(r.Key()).Stamps()
 	if st.CreatedBy != b.Actor || st.UpdatedBy != b.Actor || !st.CreatedAt.Equal(at.Time) ||
 		!st.UpdatedAt.Equal(at.Time) {
 		s.Errorf("stamps %+v, want actor %q at %v", *st, b.Actor, at)
 	}
-	later := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "second",
-		Ops: []knowledge.Op{{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{"priority":1}`)}}}
+	later := knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: "second",
+		Ops: []knowledge.Op{{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{"priority":1}`)}},
+	}
 	s.applyBatch(later)
 	st = s.document(r.Key()).Stamps()
 	if st.CreatedBy != b.Actor || st.UpdatedBy != "second" || !st.CreatedAt.Equal(at.Time) ||
@@ -437,14 +442,18 @@ func enteredForAnother(s *suite) {
 	if len(c) != 1 || c[0].Actor != "third" || c[0].EnteredBy != "clerk" || !c[0].EnteredAt.Equal(c[0].At.Time) {
 		s.Errorf("the change that a clerk has entered says %+v", c)
 	}
-	purge := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "third", EnteredBy: "clerk",
-		Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: r.Key()}}}
+	purge := knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: "third", EnteredBy: "clerk",
+		Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: r.Key()}},
+	}
 	s.applyBatch(purge)
 	if c = s.changes(knowledge.ChangeQuery{Batch: purge.ID}); len(c) != 1 || c[0].EnteredBy != "clerk" {
 		s.Errorf("the purge that a clerk has entered says %+v", c)
 	}
-	old := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "third", At: at, EnteredBy: "clerk",
-		Ops: []knowledge.Op{knowledge.Put(Rule(), 0)}}
+	old := knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: "third", At: at, EnteredBy: "clerk",
+		Ops: []knowledge.Op{knowledge.Put(Rule(), 0)},
+	}
 	s.applyBatch(old)
 	if c = s.changes(knowledge.ChangeQuery{Batch: old.ID}); len(c) != 1 || !c[0].At.Equal(at.Time) ||
 		!c[0].EnteredAt.After(at.Time) {

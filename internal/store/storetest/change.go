@@ -244,8 +244,10 @@ func logFromAnyPlace(s *suite) {
 			s.Errorf("after %d there are %d changes, want %d from %d on", i, len(part), len(all)-i, i+1)
 		}
 	}
-	for _, after := range []knowledge.Seq{knowledge.Seq(len(all)), knowledge.Seq(len(all)) + 1, 1 << 40,
-		math.MaxInt64} {
+	for _, after := range []knowledge.Seq{
+		knowledge.Seq(len(all)), knowledge.Seq(len(all)) + 1, 1 << 40,
+		math.MaxInt64,
+	} {
 		if part := s.changes(knowledge.ChangeQuery{After: after}); len(part) != 0 {
 			s.Errorf("after %d, beyond the end, there are %d changes", after, len(part))
 		}

@@ -46,8 +46,10 @@ func staleVersion(s *suite) {
 		} {
 			other := Category()
 			err := s.refused(Batch(knowledge.Put(other, knowledge.NoVersion), op))
-			s.conflict(string(op.Verb)+" of a stale "+string(k.Kind), err, store.ConflictError{Key: k, Op: 1, Want: 1,
-				Got: 2})
+			s.conflict(string(op.Verb)+" of a stale "+string(k.Kind), err, store.ConflictError{
+				Key: k, Op: 1, Want: 1,
+				Got: 2,
+			})
 			s.unchanged(second)
 			s.missing(other.Key())
 		}
@@ -68,42 +70,35 @@ func batchCondition(s *suite) {
 		second.Ops = []knowledge.Op{on(knowledge.Put(d, 0), first.ID)}
 		rec := s.applyBatch(second).Records[0]
 		for _, op := range []knowledge.Op{
-			knowledge.Put(d, 0), {Verb: knowledge.VerbPatch, Patch: []byte(`{}`)}, {Verb: knowledge.VerbRetire},
-			{Verb: knowledge.VerbRestore},
+			knowledge.Put(d, 0), {Verb: knowledge.VerbPatch, Patch: []byte(`{}`)}, {Verb: knowledge.VerbRetire}, {Verb: knowledge.VerbRestore},
 		} {
 			other := Category()
 			elsewhere := Batch(knowledge.Put(other, knowledge.NoVersion))
 			s.applyBatch(elsewhere)
 			for what, batch := range map[string]knowledge.BatchID{
-				"an earlier batch": first.ID, "a batch that nobody knows": knowledge.NewBatchID(),
-				"a batch of another document": elsewhere.ID,
+				"an earlier batch": first.ID, "a batch that nobody knows": knowledge.NewBatchID(), "a batch of another document": elsewhere.ID,
 			} {
 				err := s.refused(Batch(knowledge.Put(Category(), knowledge.NoVersion), on(op, batch)))
-				s.conflict(string(op.Verb)+" of what "+what+" left", err, store.ConflictError{Key: k, Op: 1, Got: 2,
-					WantBatch: batch})
+				s.conflict(string(op.Verb)+" of what "+what+" left", err, store.ConflictError{Key: k, Op: 1, Got: 2, WantBatch: batch})
 				s.unchanged(rec)
 			}
 		}
 		last := second.ID
-		for _, op := range []knowledge.Op{{Verb: knowledge.VerbRetire}, {Verb: knowledge.VerbRestore},
-			{Verb: knowledge.VerbPatch, Patch: []byte(`{}`)}} {
+		for _, op := range []knowledge.Op{{Verb: knowledge.VerbRetire}, {Verb: knowledge.VerbRestore}, {Verb: knowledge.VerbPatch, Patch: []byte(`{}`)}} {
 			b := Batch(on(op, last))
 			s.applyBatch(b)
 			last = b.ID
 		}
 		if again := s.applyBatch(second); again.Records[0] == nil || again.Records[0].Version != 2 {
-			s.Errorf("a batch sent again after others were made on top of it: %+v, want the receipt of version 2",
-				again)
+			s.Errorf("a batch sent again after others were made on top of it: %+v, want the receipt of version 2", again)
 		}
 	}
 	missing := Rule()
-	err := s.refused(Batch(knowledge.Op{Verb: knowledge.VerbPut, Key: missing.Key(), Doc: missing,
-		IfBatch: knowledge.NewBatchID()}))
+	err := s.refused(Batch(knowledge.Op{Verb: knowledge.VerbPut, Key: missing.Key(), Doc: missing, IfBatch: knowledge.NewBatchID()}))
 	if conflict, ok := errors.AsType[*store.ConflictError](err); !ok || conflict.Got != 0 {
 		s.Errorf("a put on top of a batch where there is nothing: %v, want a conflict that got none", err)
 	}
-	err = s.refused(Batch(knowledge.Op{Verb: knowledge.VerbRetire, Key: missing.Key(),
-		IfBatch: knowledge.NewBatchID()}))
+	err = s.refused(Batch(knowledge.Op{Verb: knowledge.VerbRetire, Key: missing.Key(), IfBatch: knowledge.NewBatchID()}))
 	if !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrConflict) {
 		s.Errorf("an op on top of a batch where there is nothing: %v, want ErrNotFound or ErrConflict", err)
 	}
@@ -115,8 +110,10 @@ func purgeByBatch(s *suite) {
 		s.applyBatch(first)
 		purge := knowledge.Op{Verb: knowledge.VerbPurge, Key: d.Key(), IfBatch: knowledge.NewBatchID()}
 		err := s.refused(Batch(purge))
-		s.conflict("a purge of what another batch left", err, store.ConflictError{Key: d.Key(), Got: 1,
-			WantBatch: purge.IfBatch})
+		s.conflict("a purge of what another batch left", err, store.ConflictError{
+			Key: d.Key(), Got: 1,
+			WantBatch: purge.IfBatch,
+		})
 		purge.IfBatch = first.ID
 		s.apply(purge)
 		s.missing(d.Key())
@@ -128,21 +125,27 @@ func neverVersion(s *suite) {
 	b := Batch(knowledge.Put(d, knowledge.NoVersion))
 	s.applyBatch(b)
 	err := s.refused(Batch(knowledge.Put(d, knowledge.NeverVersion)))
-	s.conflict("a version that no document reaches", err, store.ConflictError{Key: d.Key(),
-		Want: knowledge.NeverVersion, Got: 1})
+	s.conflict("a version that no document reaches", err, store.ConflictError{
+		Key:  d.Key(),
+		Want: knowledge.NeverVersion, Got: 1,
+	})
 }
 
 func createTwice(s *suite) {
 	for _, d := range s.oneOfEach() {
 		rec := s.apply(knowledge.Put(d, knowledge.NoVersion)).Records[0]
 		err := s.refused(Batch(knowledge.Put(d, knowledge.NoVersion)))
-		s.conflict("creating a "+string(d.Key().Kind)+" twice", err, store.ConflictError{Key: d.Key(), Op: 0,
-			Want: knowledge.NoVersion, Got: 1})
+		s.conflict("creating a "+string(d.Key().Kind)+" twice", err, store.ConflictError{
+			Key: d.Key(), Op: 0,
+			Want: knowledge.NoVersion, Got: 1,
+		})
 		s.unchanged(rec)
 		s.apply(knowledge.Op{Verb: knowledge.VerbRetire, Key: d.Key()})
 		err = s.refused(Batch(knowledge.Put(d, knowledge.NoVersion)))
-		s.conflict("creating a retired one", err, store.ConflictError{Key: d.Key(), Op: 0, Want: knowledge.NoVersion,
-			Got: 2})
+		s.conflict("creating a retired one", err, store.ConflictError{
+			Key: d.Key(), Op: 0, Want: knowledge.NoVersion,
+			Got: 2,
+		})
 	}
 }
 
@@ -164,8 +167,10 @@ func opOnMissing(s *suite) {
 			}
 		}
 		err := s.refused(Batch(knowledge.Put(d, 4)))
-		s.conflict("writing version 5 of a missing "+string(k.Kind), err, store.ConflictError{Key: k, Op: 0, Want: 4,
-			Got: 0})
+		s.conflict("writing version 5 of a missing "+string(k.Kind), err, store.ConflictError{
+			Key: k, Op: 0, Want: 4,
+			Got: 0,
+		})
 	}
 }
 

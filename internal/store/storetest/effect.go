@@ -20,8 +20,7 @@ func EffectBook(t *testing.T, book store.EffectBook) {
 		}
 	}
 	day := func(key, day string, n int64) store.EffectDay {
-		return store.EffectDay{Key: key, Day: day, EffectTally: store.EffectTally{Served: n, Followed: 2 * n,
-			Violated: 3 * n, Exempted: 4 * n}}
+		return store.EffectDay{Key: key, Day: day, EffectTally: store.EffectTally{Served: n, Followed: 2 * n, Violated: 3 * n, Exempted: 4 * n}}
 	}
 	days := func(from string) []store.EffectDay {
 		t.Helper()
@@ -30,11 +29,9 @@ func EffectBook(t *testing.T, book store.EffectBook) {
 		return list
 	}
 	must(book.AddEffects(ctx))
-	must(book.AddEffects(ctx, day("rule/B", "2026-01-02", 1), day("rule/B", "2026-01-01", 1),
-		day("rule/a", "2026-01-02", 5)))
+	must(book.AddEffects(ctx, day("rule/B", "2026-01-02", 1), day("rule/B", "2026-01-01", 1), day("rule/a", "2026-01-02", 5)))
 	must(book.AddEffects(ctx, day("rule/B", "2026-01-02", 2), day("rule/B", "2026-01-02", 4)))
-	want := []store.EffectDay{day("rule/B", "2026-01-01", 1), day("rule/B", "2026-01-02", 7),
-		day("rule/a", "2026-01-02", 5)}
+	want := []store.EffectDay{day("rule/B", "2026-01-01", 1), day("rule/B", "2026-01-02", 7), day("rule/a", "2026-01-02", 5)}
 	if diff := cmp.Diff(want, days("2026-01-01")); diff != "" {
 		t.Errorf("days (-want +got):\n%s", diff)
 	}
@@ -45,8 +42,7 @@ func EffectBook(t *testing.T, book store.EffectBook) {
 	var list []store.Effect
 	score := 0.25
 	for i := range 5 {
-		list = append(list, store.Effect{Key: fmt.Sprintf("rule/R-%d", i), EffectivenessScore: &score,
-			Verdict: []string{"", store.EffectDead}[i%2]})
+		list = append(list, store.Effect{Key: fmt.Sprintf("rule/R-%d", i), EffectivenessScore: &score, Verdict: []string{"", store.EffectDead}[i%2]})
 	}
 	must(book.PutEffects(ctx, store.Effect{Key: "rule/gone"}))
 	must(book.PutEffects(ctx, list...))

@@ -50,8 +50,7 @@ func FillWithPerson(t testing.TB, s store.Store) {
 		apply(b)
 	}
 	person := func(id, name, token string) *knowledge.Principal {
-		p := &knowledge.Principal{PrincipalID: id, Name: name, Role: knowledge.RoleMaintainer,
-			TokenHash: strings.Repeat(token, 64), TokenPrefix: "tenet_" + token}
+		p := &knowledge.Principal{PrincipalID: id, Name: name, Role: knowledge.RoleMaintainer, TokenHash: strings.Repeat(token, 64), TokenPrefix: "tenet_" + token}
 		p.Normalize()
 		return p
 	}
@@ -68,13 +67,11 @@ func FillWithPerson(t testing.TB, s store.Store) {
 		r.Owner = ErasedName
 		r.Exemptions = []knowledge.Exemption{
 			{Rule: "R-1", Reason: "old", Until: knowledge.At(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), By: Erased},
-			{Rule: "R-2", Reason: "old", Until: knowledge.At(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)),
-				By: Bystander},
+			{Rule: "R-2", Reason: "old", Until: knowledge.At(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), By: Bystander},
 		}
 	}))
 	put(Erased, Proposal("R-1", func(p *knowledge.Proposal) {
-		p.Reviews = []knowledge.Review{{By: Erased, Verdict: knowledge.VerdictComment, OpsDigest: p.OpsDigest,
-			Comment: "mine", At: knowledge.At(time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC))}}
+		p.Reviews = []knowledge.Review{{By: Erased, Verdict: knowledge.VerdictComment, OpsDigest: p.OpsDigest, Comment: "mine", At: knowledge.At(time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC))}}
 	}))
 	gone := Rule(func(r *knowledge.Rule) { r.RuleID = "R-3" })
 	put(Erased, gone)
@@ -82,10 +79,8 @@ func FillWithPerson(t testing.TB, s store.Store) {
 	old := Rule(func(r *knowledge.Rule) { r.RuleID, r.IsActive = "R-4", false })
 	put(Erased, old)
 	apply(knowledge.Batch{Actor: Erased, Ops: []knowledge.Op{{Verb: knowledge.VerbArchive, Key: old.Key()}}})
-	apply(knowledge.Batch{Actor: "someone", EnteredBy: Erased,
-		Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}})
-	apply(knowledge.Batch{Actor: Erased, EnteredBy: "clerk",
-		Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}})
+	apply(knowledge.Batch{Actor: "someone", EnteredBy: Erased, Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}})
+	apply(knowledge.Batch{Actor: Erased, EnteredBy: "clerk", Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}})
 }
 
 // Everything returns all that a store tells of its documents, its archive and its log, as JSON.
@@ -223,8 +218,10 @@ func erasedAudit(t *testing.T, audited store.AuditBook, pseudonym string) {
 // failedRun notes a run of a job that the person has asked for.
 func failedRun(t *testing.T, book store.RunBook, at knowledge.Time) store.Run {
 	t.Helper()
-	run := store.Run{Job: "fleet.look", Due: at, Started: at, Beat: at, Instance: "one/1", By: Erased,
-		State: store.RunRunning, Attempt: 1}
+	run := store.Run{
+		Job: "fleet.look", Due: at, Started: at, Beat: at, Instance: "one/1", By: Erased,
+		State: store.RunRunning, Attempt: 1,
+	}
 	if _, err := book.ClaimRun(t.Context(), run, at); err != nil {
 		t.Fatal(err)
 	}
@@ -239,8 +236,10 @@ func failedRun(t *testing.T, book store.RunBook, at knowledge.Time) store.Run {
 // erasureOfMore erases what comes in later, and a second person from changes that the first has left.
 func erasureOfMore(t *testing.T, s ErasingStore, audited store.AuditBook, r store.ErasureRequest) {
 	t.Helper()
-	late := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: Erased,
-		Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)}}
+	late := knowledge.Batch{
+		ID: knowledge.NewBatchID(), Actor: Erased,
+		Ops: []knowledge.Op{knowledge.Put(Rule(), knowledge.NoVersion)},
+	}
 	if _, err := s.Apply(t.Context(), late); err != nil {
 		t.Fatal(err)
 	}
@@ -249,8 +248,10 @@ func erasureOfMore(t *testing.T, s ErasingStore, audited store.AuditBook, r stor
 		t.Errorf("erasing what came in late did %+v, %v; want one change", again, err)
 	}
 	pseudonym, person := knowledge.NewErasure("root", nil)
-	if _, err := s.Erase(t.Context(), store.ErasureRequest{Pseudonym: pseudonym, Erasure: *person,
-		Batch: knowledge.NewBatchID(), Actor: "root"}); err != nil {
+	if _, err := s.Erase(t.Context(), store.ErasureRequest{
+		Pseudonym: pseudonym, Erasure: *person,
+		Batch: knowledge.NewBatchID(), Actor: "root",
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if text := Everything(t, s); len(Named(text)) > 0 || strings.Contains(text, `:"root"`) {

@@ -190,8 +190,10 @@ func boundsOfKinds(s *suite) {
 	}
 	docs = append(docs, Practice(func(p *knowledge.Practice) { p.EffectivenessScore, p.AdoptionRate = nil, nil }))
 	rule := docs[0].Key().ID
-	for _, at := range []time.Time{time.Unix(1, 0), time.Date(2500, 1, 1, 0, 0, 0, 0, time.UTC),
-		time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)} {
+	for _, at := range []time.Time{
+		time.Unix(1, 0), time.Date(2500, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
+	} {
 		if !s.o.Stamps {
 			docs = append(docs, Violation(rule, func(v *knowledge.Violation) { v.ReportedAt = knowledge.At(at) }))
 		}
@@ -204,8 +206,10 @@ func boundsOfKinds(s *suite) {
 		Template(func(t *knowledge.Template) {
 			t.Variables = make([]knowledge.Variable, knowledge.MaxItems)
 			for i := range t.Variables {
-				t.Variables[i] = knowledge.Variable{Name: fmt.Sprintf("v%d", i), Type: knowledge.TypeNumber,
-					Default: json.Number(fmt.Sprint(i))}
+				t.Variables[i] = knowledge.Variable{
+					Name: fmt.Sprintf("v%d", i), Type: knowledge.TypeNumber,
+					Default: json.Number(fmt.Sprint(i)),
+				}
 			}
 		}),
 		Principal(func(p *knowledge.Principal) { p.Disabled, p.Role = true, knowledge.RoleAdmin }),

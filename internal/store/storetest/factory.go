@@ -36,8 +36,10 @@ func Rule(changes ...func(*knowledge.Rule)) *knowledge.Rule {
 		Description: "Every file that is opened is closed on each way out of the function.",
 		Severity:    knowledge.SeverityError,
 		Enforcement: "mandatory",
-		Examples: []knowledge.Example{{Title: "Deferred", Language: "go", Code: "defer f.Close()",
-			Note: "right after the check"}},
+		Examples: []knowledge.Example{{
+			Title: "Deferred", Language: "go", Code: "defer f.Close()",
+			Note: "right after the check",
+		}},
 		AntiPatterns:          []knowledge.Example{{Note: "closing at the end only"}},
 		ViolationsConsequence: "The process runs out of descriptors.",
 		Priority:              10,
@@ -120,8 +122,10 @@ func Principal(changes ...func(*knowledge.Principal)) *knowledge.Principal {
 func Pack(changes ...func(*knowledge.Pack)) *knowledge.Pack {
 	return made(&knowledge.Pack{
 		PackID: ID("pack"), Description: "What holds in every service.", IsActive: true,
-		Select: knowledge.Selection{Kinds: []string{"rule"}, Categories: []string{GeneralCategory},
-			Tags: []string{"io"}, Except: []string{"rule/no-such"}},
+		Select: knowledge.Selection{
+			Kinds: []string{"rule"}, Categories: []string{GeneralCategory},
+			Tags: []string{"io"}, Except: []string{"rule/no-such"},
+		},
 		Extends: []string{}, Raise: []knowledge.Raise{{ID: "rule/no-such-either", Enforcement: "mandatory"}},
 	}, changes)
 }
@@ -150,8 +154,10 @@ func Proposal(ruleID string, changes ...func(*knowledge.Proposal)) *knowledge.Pr
 		ProposalID: knowledge.NewBatchID().String(), Title: "Ask for less", Why: "Nobody follows it.", IsActive: true,
 		Ops: []knowledge.ProposedOp{{
 			Verb: knowledge.VerbPatch, Kind: string(knowledge.KindRule), ID: ruleID, IfVersion: 1,
-			Patch: map[string]any{"priority": 5, "extra": map[string]any{"ratio": 1.50,
-				"big": json.Number("12345678901234567890")}},
+			Patch: map[string]any{"priority": 5, "extra": map[string]any{
+				"ratio": 1.50,
+				"big":   json.Number("12345678901234567890"),
+			}},
 		}},
 	}, changes)
 }
@@ -164,8 +170,10 @@ func Batch(ops ...knowledge.Op) knowledge.Batch {
 func common() knowledge.Common {
 	return knowledge.Common{
 		Tags: []string{"io", "resources"},
-		Scope: knowledge.Scope{Activation: "glob", Globs: []string{"**/*.go"}, Languages: []string{"go"},
-			Targets: []string{"cursor"}},
+		Scope: knowledge.Scope{
+			Activation: "glob", Globs: []string{"**/*.go"}, Languages: []string{"go"},
+			Targets: []string{"cursor"},
+		},
 		Extra: map[string]any{"owner": "platform"},
 	}
 }

@@ -27,8 +27,10 @@ type fleetBook struct {
 
 func (b fleetBook) standing(id string, state store.FleetState, minutes int) store.Standing {
 	when := knowledge.At(b.at.Add(time.Duration(minutes) * time.Minute))
-	return store.Standing{CheckIn: store.CheckIn{Repository: id, At: when, Via: "sync"}, State: state, Since: when,
-		Touched: when}
+	return store.Standing{
+		CheckIn: store.CheckIn{Repository: id, At: when, Via: "sync"}, State: state, Since: when,
+		Touched: when,
+	}
 }
 
 func (b fleetBook) put(t *testing.T, list ...store.Standing) {
@@ -81,8 +83,10 @@ func (b fleetBook) newestCheckInWins(t *testing.T) {
 func (b fleetBook) pagesShowEachOnce(t *testing.T) {
 	var list []store.Standing
 	for i := range 25 {
-		list = append(list, b.standing(fmt.Sprintf("Fleet-%02d", i), []store.FleetState{store.FleetBehind,
-			store.FleetSilent}[i%2], i))
+		list = append(list, b.standing(fmt.Sprintf("Fleet-%02d", i), []store.FleetState{
+			store.FleetBehind,
+			store.FleetSilent,
+		}[i%2], i))
 	}
 	b.put(t, list...)
 	b.put(t, b.standing("acme.never", store.FleetSilent, 0))

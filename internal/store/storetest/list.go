@@ -35,8 +35,10 @@ func (s *suite) library() []*knowledge.Record {
 	}
 	var all []*knowledge.Record
 	for _, k := range knowledge.Kinds() {
-		q := knowledge.Query{Kind: k, Activity: knowledge.AnyActivity, Order: knowledge.OrderID,
-			Limit: knowledge.MaxLimit}
+		q := knowledge.Query{
+			Kind: k, Activity: knowledge.AnyActivity, Order: knowledge.OrderID,
+			Limit: knowledge.MaxLimit,
+		}
 		all = append(all, s.pages(q)...)
 	}
 	return all
@@ -130,8 +132,10 @@ func filterQueries(kind knowledge.Kind, aRule string) []knowledge.Query {
 		for _, v := range []string{GeneralCategory, "Security", "security", "sec", "SECURITY", "no-such", "%"} {
 			add(knowledge.Query{Category: v})
 		}
-		for _, v := range []string{"io", "IO", "naïve", "c++", "a b", "100%", `q"uote`, "under_score", "underXscore",
-			"i", "'"} {
+		for _, v := range []string{
+			"io", "IO", "naïve", "c++", "a b", "100%", `q"uote`, "under_score", "underXscore",
+			"i", "'",
+		} {
 			add(knowledge.Query{Tag: v})
 		}
 		for _, v := range []string{"go", "c#", "objective-c", "日本", "Go", "o"} {
@@ -218,12 +222,16 @@ func filtersAndOrders(s *suite) {
 			for _, q := range []knowledge.Query{
 				{Kind: knowledge.KindRule, Category: "Security", Severity: knowledge.SeverityError},
 				{Kind: knowledge.KindRule, Tag: "io", Language: "go", Status: knowledge.StatusActive},
-				{Kind: knowledge.KindRule, Category: GeneralCategory, Tag: "IO", Enforcement: "mandatory",
-					Severity: knowledge.SeverityInfo},
+				{
+					Kind: knowledge.KindRule, Category: GeneralCategory, Tag: "IO", Enforcement: "mandatory",
+					Severity: knowledge.SeverityInfo,
+				},
 				{Kind: knowledge.KindPractice, Category: "sec", Tag: "100%"},
 				{Kind: knowledge.KindTemplate, Language: "c#", Tag: "a b"},
-				{Kind: knowledge.KindViolation, Repository: "api", Status: knowledge.ViolationOpen,
-					Severity: knowledge.SeverityCritical},
+				{
+					Kind: knowledge.KindViolation, Repository: "api", Status: knowledge.ViolationOpen,
+					Severity: knowledge.SeverityCritical,
+				},
 			} {
 				q.Activity, q.Order, q.Limit, q.Total = activity, order, 3, true
 				if !slices.Contains(ordersOf(q.Kind), order) {
@@ -237,8 +245,10 @@ func filtersAndOrders(s *suite) {
 
 func updatedSince(s *suite) {
 	docs := s.library()
-	for _, kind := range []knowledge.Kind{knowledge.KindRule, knowledge.KindCategory, knowledge.KindPrincipal,
-		knowledge.KindViolation} {
+	for _, kind := range []knowledge.Kind{
+		knowledge.KindRule, knowledge.KindCategory, knowledge.KindPrincipal,
+		knowledge.KindViolation,
+	} {
 		var times []knowledge.Time
 		for _, rec := range docs {
 			if rec.Key.Kind == kind {
@@ -251,8 +261,10 @@ func updatedSince(s *suite) {
 			times[0], middle, knowledge.At(middle.Add(time.Microsecond)), times[len(times)-1],
 			knowledge.At(times[len(times)-1].Add(time.Hour)),
 		} {
-			q := knowledge.Query{Kind: kind, UpdatedSince: since, Activity: knowledge.AnyActivity, Limit: 9,
-				Total: true}
+			q := knowledge.Query{
+				Kind: kind, UpdatedSince: since, Activity: knowledge.AnyActivity, Limit: 9,
+				Total: true,
+			}
 			s.equal(fmt.Sprintf("List(%+v)", q), expected(s, docs, q), idsOf(s.pages(q)))
 		}
 	}
@@ -271,8 +283,10 @@ func cursorsUnderWrites(s *suite) {
 		write(id)
 		write(fmt.Sprintf("go-%02d", i))
 	}
-	for _, order := range []knowledge.Order{knowledge.OrderHouse, knowledge.OrderTitle, knowledge.OrderID,
-		knowledge.OrderUpdated} {
+	for _, order := range []knowledge.Order{
+		knowledge.OrderHouse, knowledge.OrderTitle, knowledge.OrderID,
+		knowledge.OrderUpdated,
+	} {
 		q := knowledge.Query{Kind: knowledge.KindRule, Order: order, Limit: 3}
 		seen := map[string]int{}
 		for n := 0; ; n++ {
@@ -338,10 +352,14 @@ func foreignCursors(s *suite) {
 		"a very long one":     {Kind: q.Kind, Limit: 2, Category: q.Category, Cursor: strings.Repeat("A", 1<<20)},
 		"of another category": {Kind: q.Kind, Limit: 2, Cursor: next},
 		"of another kind":     {Kind: knowledge.KindPractice, Limit: 2, Category: q.Category, Cursor: next},
-		"of another order": {Kind: q.Kind, Limit: 2, Category: q.Category, Order: knowledge.OrderTitle,
-			Cursor: next},
-		"of another activity": {Kind: q.Kind, Limit: 2, Category: q.Category, Activity: knowledge.AnyActivity,
-			Cursor: next},
+		"of another order": {
+			Kind: q.Kind, Limit: 2, Category: q.Category, Order: knowledge.OrderTitle,
+			Cursor: next,
+		},
+		"of another activity": {
+			Kind: q.Kind, Limit: 2, Category: q.Category, Activity: knowledge.AnyActivity,
+			Cursor: next,
+		},
 		"of a list without tags": {Kind: q.Kind, Limit: 2, Category: q.Category, Tag: "io", Cursor: next},
 	} {
 		page, err := s.s.List(s.ctx, bad)
@@ -374,8 +392,10 @@ func badQueries(s *suite) {
 	for _, p := range []string{"/limit", "/severity", "/sort"} {
 		s.badQuery("three faults at once", err, p)
 	}
-	_, err = s.s.List(s.ctx, knowledge.Query{Kind: knowledge.KindRule, UpdatedSince: knowledge.At(time.Now()),
-		Order: knowledge.OrderTitle})
+	_, err = s.s.List(s.ctx, knowledge.Query{
+		Kind: knowledge.KindRule, UpdatedSince: knowledge.At(time.Now()),
+		Order: knowledge.OrderTitle,
+	})
 	s.badQuery("since a time, by title", err, "/sort")
 }
 

@@ -475,8 +475,10 @@ func (t *memoryTx) refers(i int, verb knowledge.Verb, d knowledge.Document) erro
 	if c := d.CategoryID(); c != "" && t.current(knowledge.Key{Kind: knowledge.KindCategory, ID: c}) == nil {
 		return below(knowledge.Invalid("/category", "no category %q", c), i, verb)
 	}
-	if v, ok := d.(*knowledge.Violation); ok && t.current(knowledge.Key{Kind: knowledge.KindRule,
-		ID: v.RuleID}) == nil {
+	if v, ok := d.(*knowledge.Violation); ok && t.current(knowledge.Key{
+		Kind: knowledge.KindRule,
+		ID:   v.RuleID,
+	}) == nil {
 		return below(knowledge.Invalid("/rule_id", "no rule %q", v.RuleID), i, verb)
 	}
 	return nil

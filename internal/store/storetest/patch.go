@@ -132,8 +132,10 @@ func patchMustFit(s *suite) {
 	s.put(v)
 	s.invalidAt(s.refused(Batch(patchOp(v.Key(), `{"status":"waived"}`))), "/ops/0/patch/waiver_reason")
 	s.invalidAt(s.refused(Batch(patchOp(v.Key(), `{"rule_id":"no-such-rule"}`))), "/ops/0/patch/rule_id")
-	err := s.refused(Batch(knowledge.Op{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{}`),
-		IfVersion: knowledge.NoVersion}))
+	err := s.refused(Batch(knowledge.Op{
+		Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{}`),
+		IfVersion: knowledge.NoVersion,
+	}))
 	s.invalidAt(err, "/ops/0/if_version")
 }
 

@@ -133,15 +133,23 @@ func everyKindComesBack(s *suite) {
 }
 
 func emptyComesBackEmpty(s *suite) {
-	rule := &knowledge.Rule{RuleID: "bare", Category: GeneralCategory, Title: "Bare", Description: "Nothing else.",
-		IsActive: true}
-	practice := &knowledge.Practice{PracticeID: "bare", Category: GeneralCategory, Title: "Bare",
-		Description: "Nothing else.", IsActive: true}
-	template := &knowledge.Template{TemplateID: "bare", Category: GeneralCategory, Name: "Bare", TemplateContent: "x",
-		IsActive: true}
+	rule := &knowledge.Rule{
+		RuleID: "bare", Category: GeneralCategory, Title: "Bare", Description: "Nothing else.",
+		IsActive: true,
+	}
+	practice := &knowledge.Practice{
+		PracticeID: "bare", Category: GeneralCategory, Title: "Bare",
+		Description: "Nothing else.", IsActive: true,
+	}
+	template := &knowledge.Template{
+		TemplateID: "bare", Category: GeneralCategory, Name: "Bare", TemplateContent: "x",
+		IsActive: true,
+	}
 	category := &knowledge.Category{ID: "bare", IsActive: true}
-	violation := &knowledge.Violation{ViolationID: knowledge.NewBatchID().String(), RuleID: "bare", Message: "m",
-		IsActive: true}
+	violation := &knowledge.Violation{
+		ViolationID: knowledge.NewBatchID().String(), RuleID: "bare", Message: "m",
+		IsActive: true,
+	}
 	principal := Principal(func(p *knowledge.Principal) { p.TokenPrefix = "" })
 	for _, d := range []knowledge.Document{rule, practice, template, category, violation, principal} {
 		d.Normalize()

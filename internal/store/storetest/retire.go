@@ -11,13 +11,19 @@ func retireLaws() []law {
 	return []law{
 		{name: "retire takes a document out of use and restore brings it back", check: retireAndRestore},
 		{name: "purge removes a document", check: purgeRemoves},
-		{name: "purge empties the history and leaves a change without a document", check: purgeEmptiesHistory,
-			log: true},
+		{
+			name: "purge empties the history and leaves a change without a document", check: purgeEmptiesHistory,
+			log: true,
+		},
 		{name: "a document written anew after a purge continues its version numbers", check: recreateAfterPurge},
-		{name: "archive takes a retired document away and restore brings it back with its history",
-			check: archiveAndRestore, log: true},
-		{name: "what others refer to can't be archived, nor what refers to others brought back alone",
-			check: archiveOfReferenced, log: true},
+		{
+			name:  "archive takes a retired document away and restore brings it back with its history",
+			check: archiveAndRestore, log: true,
+		},
+		{
+			name:  "what others refer to can't be archived, nor what refers to others brought back alone",
+			check: archiveOfReferenced, log: true,
+		},
 		{name: "what others refer to can't be purged", check: purgeOfReferenced},
 		{name: "a reference must name a document that is there", check: unknownReferences},
 		{name: "a retired parent still holds its documents", check: retiredParent},
@@ -194,8 +200,10 @@ func retiredParent(s *suite) {
 	c := Category()
 	r := Rule(func(r *knowledge.Rule) { r.Category = c.ID })
 	s.put(c, r)
-	s.apply(knowledge.Op{Verb: knowledge.VerbRetire, Key: c.Key()}, knowledge.Op{Verb: knowledge.VerbRetire,
-		Key: r.Key()})
+	s.apply(knowledge.Op{Verb: knowledge.VerbRetire, Key: c.Key()}, knowledge.Op{
+		Verb: knowledge.VerbRetire,
+		Key:  r.Key(),
+	})
 	s.apply(knowledge.Op{Verb: knowledge.VerbRestore, Key: r.Key()})
 	s.put(Violation(r.RuleID))
 	if !has(s.page(knowledge.Query{Kind: knowledge.KindRule, Category: c.ID}).Records, r.Key()) {

@@ -31,8 +31,10 @@ type runBook struct {
 // claim returns a run as an instance claims it.
 func claim(job, instance string, due, now time.Time) store.Run {
 	n := knowledge.At(now)
-	return store.Run{Job: job, Due: knowledge.At(due), Instance: instance, State: store.RunRunning, Attempt: 1,
-		Started: n, Beat: n}
+	return store.Run{
+		Job: job, Due: knowledge.At(due), Instance: instance, State: store.RunRunning, Attempt: 1,
+		Started: n, Beat: n,
+	}
 }
 
 func (b runBook) claimsOnce(t *testing.T) {

@@ -125,8 +125,10 @@ func wordsAreFound(s *suite) {
 	})
 	c := Category(func(c *knowledge.Category) { c.ID, c.Name, c.Description = "zoology", "Rhinoceros", "Any salamander." })
 	s.put(c, r, p, t)
-	for _, w := range []string{"aardvark", "bumblebee", "chameleon", "dromedary", "elephantine", "flamingo", "giraffe",
-		"hedgehog"} {
+	for _, w := range []string{
+		"aardvark", "bumblebee", "chameleon", "dromedary", "elephantine", "flamingo", "giraffe",
+		"hedgehog",
+	} {
 		s.found(w, r.Key())
 		s.found(strings.ToUpper(w), r.Key())
 	}
@@ -389,7 +391,7 @@ func forms(s *suite) {
 	german := s.wordy("Änderungen an der Datenbank",
 		"Größere Umbauten werden auf mehrere Auslieferungen verteilt, und sie sind nicht in einer Straße.")
 	french := s.wordy("Aucun mot de passe dans les journaux", "Les journaux ne contiennent ni mots de passe ni jetons.")
-	spanish := s.wordy("Revisiones de código",
+	spanish := s.wordy("Revisiones de código", //nolint:misspell // Spanish
 		"Cada cambio debe poder leerse en media hora, y las revisiones grandes se dividen.") //nolint:misspell // Spanish
 	greek := s.wordy("ΟΔΟΣ", "ένα κείμενο")
 	for question, want := range map[string]knowledge.Key{
@@ -418,8 +420,10 @@ func compoundNames(s *suite) {
 	for _, q := range []string{"--no-verify", "no-verify", "verify", "git commit --no-verify"} {
 		s.order(q, flag)
 	}
-	for _, q := range []string{"pgx.Batch", "pgx", "batch", "std::unique_ptr", "unique_ptr", "node.js", "node", ".net",
-		"net", "snake_case_name", "snake", "camelCaseName", "camelcasename", "camel", "kebab-case-name", "kebab"} {
+	for _, q := range []string{
+		"pgx.Batch", "pgx", "batch", "std::unique_ptr", "unique_ptr", "node.js", "node", ".net",
+		"net", "snake_case_name", "snake", "camelCaseName", "camelcasename", "camel", "kebab-case-name", "kebab",
+	} {
 		s.order(q, dotted)
 	}
 	for _, q := range []string{"AVD-AWS-0004", "avd-aws-0004", "0004", "rule/SEC-001", "SEC-001", "sec"} {

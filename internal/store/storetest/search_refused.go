@@ -21,10 +21,14 @@ func badSearches(s *suite) {
 		"a cursor":        {knowledge.SearchQuery{Text: "a", Cursor: "AAAA"}, "/cursor"},
 		"a NUL":           {knowledge.SearchQuery{Text: "a\x00b"}, "/q"},
 		"invalid UTF-8":   {knowledge.SearchQuery{Text: "a\xffb"}, "/q"},
-		"a kind": {knowledge.SearchQuery{Text: "a", Kinds: []knowledge.Kind{knowledge.KindPrincipal}},
-			"/kind"},
-		"another kind": {knowledge.SearchQuery{Text: "a", Kinds: []knowledge.Kind{knowledge.KindViolation}},
-			"/kind"},
+		"a kind": {
+			knowledge.SearchQuery{Text: "a", Kinds: []knowledge.Kind{knowledge.KindPrincipal}},
+			"/kind",
+		},
+		"another kind": {
+			knowledge.SearchQuery{Text: "a", Kinds: []knowledge.Kind{knowledge.KindViolation}},
+			"/kind",
+		},
 		"a limit":    {knowledge.SearchQuery{Text: "a", Limit: knowledge.MaxHits + 1}, "/limit"},
 		"no limit":   {knowledge.SearchQuery{Text: "a", Limit: -1}, "/limit"},
 		"a severity": {knowledge.SearchQuery{Text: "a", Severity: "LOUD"}, "/severity"},
