@@ -58,7 +58,8 @@ func TestNothingIsSkippedInCI(t *testing.T) {
 				continue
 			}
 			if reasons[path] == "" {
-				t.Errorf("%s:%d skips a test: use package needs where the machine lacks something, or say here why\n%s", path, i+1, line)
+				t.Errorf("%s:%d skips a test: use package needs where the machine lacks something, or say here "+
+					"why\n%s", path, i+1, line)
 			}
 			met[path] = true
 		}

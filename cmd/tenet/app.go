@@ -170,7 +170,8 @@ func (a *app) checkFound() error {
 		!strings.HasPrefix(a.sourceOf("database-url"), "file ") {
 		return nil
 	}
-	return usageError("the address of the database comes from %s in the working directory and its password from %s; to send it there, name the file "+
+	return usageError("the address of the database comes from %s in the working directory and its password from %s; "+
+		"to send it there, name the file "+
 		"with --config, or the address with TENET_DATABASE_URL", a.file.path, password)
 }
 

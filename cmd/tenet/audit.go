@@ -93,7 +93,10 @@ func showAudit(ctx context.Context, a *app, s *auditSettings) error {
 		return exportAudit(ctx, a, d, q, s.Export)
 	}
 	list := []store.AuditEntry{}
-	if err := auditOf(ctx, a, d, q, s.Limit, func(e *store.AuditEntry) error { list = append(list, *e); return nil }); err != nil {
+	if err := auditOf(ctx, a, d, q, s.Limit, func(e *store.AuditEntry) error {
+		list = append(list, *e)
+		return nil
+	}); err != nil {
 		return err
 	}
 	t := &table{head: []string{

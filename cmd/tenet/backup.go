@@ -355,10 +355,12 @@ func restoreBackup(ctx context.Context, a *app, s *restoreSettings) error {
 		return err
 	}
 	return a.print(c, func(w io.Writer, _ screen) error {
-		text := fmt.Sprintf("backup %s, of %s UTC, is in %s and verified up to change %d\nstart it with: tenet serve --data-dir %s\n",
+		text := fmt.Sprintf("backup %s, of %s UTC, is in %s and verified up to change %d\nstart it with: tenet "+
+			"serve --data-dir %s\n",
 			c.Name, moment(c.At), s.Into, c.Seq, s.Into)
 		if s.Machine != "" {
-			text = fmt.Sprintf("the journal and the admin token of %s, of %s UTC, are in %s\nstart a tenet on it with the same --database-url: what waits is brought to it\n",
+			text = fmt.Sprintf("the journal and the admin token of %s, of %s UTC, are in %s\nstart a tenet on it "+
+				"with the same --database-url: what waits is brought to it\n",
 				s.Machine, moment(c.At), s.Into)
 		}
 		if c.Engine == backup.BaseBackupName {
@@ -371,7 +373,8 @@ func restoreBackup(ctx context.Context, a *app, s *restoreSettings) error {
 			if c.Note != "" {
 				text += "note: " + c.Note + "\n"
 			}
-			text += "start PostgreSQL on it; it archives nothing before `tenet backup setup --write` and a restart of PostgreSQL\n"
+			text += "start PostgreSQL on it; it archives nothing before `tenet backup setup --write` and a restart " +
+				"of PostgreSQL\n"
 		}
 		_, err := io.WriteString(w, text)
 		return err

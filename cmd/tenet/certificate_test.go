@@ -46,7 +46,8 @@ func TestAClientCertificateThatHasEndedIsReplacedWithoutARestart(t *testing.T) {
 	s.put(t, "before")
 
 	a.Client("postgres", time.Now().Add(-time.Minute))
-	pgtest.Exec(t, pg.SocketURL("postgres"), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tenet'")
+	pgtest.Exec(t, pg.SocketURL("postgres"), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "+
+		"application_name = 'tenet'")
 	is(knowledge.ModeDegraded)
 	if err := eventually(func() bool {
 		o := s.outage(t)

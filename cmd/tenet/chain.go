@@ -53,7 +53,8 @@ func parseAnchor(text string) (anchor, error) {
 	seq, chain, _ := strings.Cut(text, "-")
 	n, err := strconv.ParseInt(seq, 10, 64)
 	if raw, bad := hex.DecodeString(chain); err != nil || n < 1 || bad != nil || len(raw) < 8 {
-		return anchor{}, usageError("--head %q: want the head that an earlier tenet doctor changes has shown, as in 42-9f86d081884c7d65", text)
+		return anchor{}, usageError("--head %q: want the head that an earlier tenet doctor changes has shown, as in "+
+			"42-9f86d081884c7d65", text)
 	}
 	return anchor{seq: knowledge.Seq(n), chain: strings.ToLower(chain)}, nil
 }
@@ -65,7 +66,8 @@ func (r *chainReport) compare(c *knowledge.Change) {
 	}
 	r.want.found = true
 	if !strings.HasPrefix(hex.EncodeToString(c.Chain[:]), r.want.chain) {
-		r.fault("change %d has another chain value than the head that was noted: the log was written anew up to there, or is another history", c.Seq)
+		r.fault("change %d has another chain value than the head that was noted: the log was written anew up to "+
+			"there, or is another history", c.Seq)
 	}
 }
 
@@ -113,7 +115,8 @@ func verifyChanges(ctx context.Context, feed store.Feed, timeout time.Duration, 
 		}
 		if len(changes) == 0 {
 			if r.want.seq != 0 && !r.want.found {
-				r.fault("the log ends at change %d, or begins after it, and does not hold change %d, which was noted as a head: what was there was cut off", r.To, r.want.seq)
+				r.fault("the log ends at change %d, or begins after it, and does not hold change %d, which was "+
+					"noted as a head: what was there was cut off", r.To, r.want.seq)
 			}
 			return r, nil
 		}

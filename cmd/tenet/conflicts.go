@@ -107,7 +107,8 @@ func openRunning(ctx context.Context, a *app) (*door, error) {
 		return d, nil
 	}
 	a.close(d)
-	return nil, usageError("no tenet runs on %s, and only a running one that works on a PostgreSQL can do this: start it with "+
+	return nil, usageError("no tenet runs on %s, and only a running one that works on a PostgreSQL can do this: "+
+		"start it with "+
 		"`tenet serve --database-url …`, or name it with --url", a.DataDir)
 }
 
@@ -179,13 +180,17 @@ type conflictsPage struct {
 // findConflict returns the conflict that an id, or the beginning of one, names.
 func findConflict(ctx context.Context, a *app, d *door, text string) (*client.Conflict, error) {
 	if id, err := uuid.Parse(text); err == nil {
-		return withTimeout(ctx, a.Timeout, func(ctx context.Context) (*client.Conflict, error) { return d.remote.Conflict(ctx, id) })
+		return withTimeout(ctx, a.Timeout, func(ctx context.Context) (*client.Conflict, error) {
+			return d.remote.Conflict(ctx, id)
+		})
 	}
 	list, err := allConflicts(ctx, a, d, client.ConflictQuery{Resolved: true}, 0)
 	if err != nil {
 		return nil, err
 	}
-	list = slices.DeleteFunc(list, func(c client.Conflict) bool { return !strings.HasPrefix(c.ID.String(), strings.ToLower(text)) })
+	list = slices.DeleteFunc(list, func(c client.Conflict) bool {
+		return !strings.HasPrefix(c.ID.String(), strings.ToLower(text))
+	})
 	switch len(list) {
 	case 0:
 		return nil, usageError("no conflict %q: `tenet conflicts list` shows what there is", text)
@@ -298,7 +303,8 @@ func resolveConflict(ctx context.Context, a *app, args []string, seen string) er
 		return usageError("a file is for merged, and merged needs one: tenet conflicts resolve ID merged FILE")
 	}
 	if how != "theirs" && seen == "" {
-		return usageError("%s needs --seen, so that nothing is overwritten that came since you looked: `tenet conflicts show %s` tells it", how, args[0])
+		return usageError("%s needs --seen, so that nothing is overwritten that came since you looked: `tenet "+
+			"conflicts show %s` tells it", how, args[0])
 	}
 	var document json.RawMessage
 	if len(args) == 3 {

@@ -15,18 +15,22 @@ import (
 func assistantsDocument() []byte {
 	var b bytes.Buffer
 	b.WriteString("# Assistants\n\n" + generated +
-		"What `tenet sync` writes and `tenet import` reads of each assistant, from the one table that both go by. Each row was read in its owner's\n" +
+		"What `tenet sync` writes and `tenet import` reads of each assistant, from the one table that both go by. " +
+		"Each row was read in its owner's\n" +
 		"documents; owners change their minds, so it has a date.\n\n" +
 		"## What sync writes\n\n" +
-		"A document that always holds, one with path patterns, and one about which the model decides: how each is said. *Skill* is a file that the\n" +
-		"model takes up by its description, which is narrower. What can't be said is left out, and named by `tenet sync` and in `tenet.lock`;\n" +
+		"A document that always holds, one with path patterns, and one about which the model decides: how each is " +
+		"said. *Skill* is a file that the\n" +
+		"model takes up by its description, which is narrower. What can't be said is left out, and named by `tenet " +
+		"sync` and in `tenet.lock`;\n" +
 		"so is what excludes paths, or what a person takes up by hand.\n\n" +
 		"| assistant | always | path patterns | the model decides | limit |\n| --- | --- | --- | --- | --- |\n")
 	for _, target := range treesync.Targets() {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", target, fileOf(target, "always"), fileOf(target, "glob"),
 			fileOf(target, "model"), limits(target))
 	}
-	b.WriteString("\n## What is read\n\n| format | assistant | becomes a | files | without keys it holds | read in | when |\n| --- | --- | --- | --- | --- | --- | --- |\n")
+	b.WriteString("\n## What is read\n\n| format | assistant | becomes a | files | without keys it holds | read in " +
+		"| when |\n| --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, a := range interchange.Adapters() {
 		target := a.Target
 		if target == "" {

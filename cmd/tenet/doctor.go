@@ -84,7 +84,8 @@ func doctorChanges(ctx context.Context, a *app, head string) error {
 		return err
 	}
 	if len(report.Faults) > 0 {
-		return errors.New("the log of changes does not verify: somebody or something has written into the database past tenet; " +
+		return errors.New("the log of changes does not verify: somebody or something has written into the database " +
+			"past tenet; " +
 			"compare it with a backup")
 	}
 	return nil
@@ -137,7 +138,8 @@ func writeChainReport(w io.Writer, d *door, r *chainReport) error {
 			fmt.Fprintf(&b, "that each document is the one of its hash was not checked: %s\n", r.Why)
 		}
 		if r.Erased > 0 {
-			fmt.Fprintf(&b, "%d changes had a person erased from them: that each is as its erasure left it, the database itself checks\n", r.Erased)
+			fmt.Fprintf(&b, "%d changes had a person erased from them: that each is as its erasure left it, the "+
+				"database itself checks\n", r.Erased)
 		}
 		if r.Unattested > 0 {
 			fmt.Fprintf(&b, "%d purges are of before their hash held who made them and when: that can't be checked\n",

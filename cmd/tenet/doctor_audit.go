@@ -50,7 +50,8 @@ func doctorAudit(ctx context.Context, a *app, head string) error {
 	return a.print(struct {
 		Head string `json:"head"`
 	}{found}, func(w io.Writer, _ screen) error {
-		_, err := fmt.Fprintf(w, "the audit of %s verifies\nhead %s: note it elsewhere, and give it with --head later\n", d.place(), found)
+		_, err := fmt.Fprintf(w, "the audit of %s verifies\nhead %s: note it elsewhere, and give it with --head "+
+			"later\n", d.place(), found)
 		return err
 	})
 }
@@ -86,7 +87,8 @@ func holdsHead(ctx context.Context, a *app, d *door, want anchor) error {
 		return nil
 	})
 	if err == nil && !held {
-		err = fmt.Errorf("the audit does not hold entry %d as it was noted as its head: it was written anew, cut off, or is older than is kept", want.seq)
+		err = fmt.Errorf("the audit does not hold entry %d as it was noted as its head: it was written anew, cut "+
+			"off, or is older than is kept", want.seq)
 	}
 	return err
 }

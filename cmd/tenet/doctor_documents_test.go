@@ -69,7 +69,8 @@ func writtenPast() []pastTenet {
 func seededPast(t *testing.T, dir string, flags ...string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "past.yaml")
-	if err := os.WriteFile(file, []byte("template_id: past\ncategory: security\nname: Past\ntemplate_content: \"{{x}}\"\nvariables: [{name: x}]\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("template_id: past\ncategory: security\nname: Past\ntemplate_content: "+
+		"\"{{x}}\"\nvariables: [{name: x}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"seed"}, {"put", file}, {"doctor", "documents"}} {

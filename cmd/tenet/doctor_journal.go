@@ -104,7 +104,8 @@ func exportJournal(ctx context.Context, a *app, path, dest string) error {
 // noJournal says what it means when there is none.
 func noJournal(dir string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
-		return usageError("there is no journal in %s: no tenet has worked on a PostgreSQL from there, or it is another directory", dir)
+		return usageError("there is no journal in %s: no tenet has worked on a PostgreSQL from there, or it is "+
+			"another directory", dir)
 	}
 	return fmt.Errorf("read the journal: %w", err)
 }

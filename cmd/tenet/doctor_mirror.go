@@ -70,7 +70,9 @@ func doctorMirror(ctx context.Context, a *app, accept bool) error {
 	if accept {
 		ask = d.remote.AcceptPrimary
 	}
-	if _, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, ask(ctx) }); err != nil {
+	if _, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, ask(ctx)
+	}); err != nil {
 		return err
 	}
 	after, done, err := awaitMirror(ctx, a, d, before, accept)
@@ -84,9 +86,11 @@ func doctorMirror(ctx context.Context, a *app, accept bool) error {
 	case !done && accept:
 		return fmt.Errorf("the tenet has not left the mode %s yet; look again with `tenet status`", after.Mode)
 	case !done:
-		a.say("the comparison was asked for and is not done yet: it comes once PostgreSQL answers and the journal is empty")
+		a.say("the comparison was asked for and is not done yet: it comes once PostgreSQL answers and the journal " +
+			"is empty")
 	case !accept && !after.Mirror.Compared.Equal:
-		return fmt.Errorf("the mirror was another than PostgreSQL; it is made anew, and `tenet conflicts list` shows what it alone held")
+		return fmt.Errorf("the mirror was another than PostgreSQL; it is made anew, and `tenet conflicts list` " +
+			"shows what it alone held")
 	}
 	return nil
 }

@@ -82,5 +82,6 @@ func kindOf(raw json.RawMessage) (knowledge.Kind, error) {
 			return k, nil
 		}
 	}
-	return "", knowledge.Invalid("", "no rule_id, practice_id, template_id, category_id or violation_id: name the kind with --kind")
+	return "", knowledge.Invalid("", "no rule_id, practice_id, template_id, category_id or violation_id: name the "+
+		"kind with --kind")
 }

@@ -147,7 +147,8 @@ func (a *app) openURL() (*door, error) {
 		from = a.TokenFile + ", by " + from
 	}
 	if a.file.found && token != "" && strings.HasPrefix(a.sourceOf("url"), "file ") && from != a.sourceOf("url") {
-		return nil, usageError("the address %s comes from %s in the working directory and the token from elsewhere (%s); "+
+		return nil, usageError("the address %s comes from %s in the working directory and the token from "+
+			"elsewhere (%s); "+
 			"to send it there, name the file with --config, or the address with --url or TENET_URL", a.URL,
 			a.file.path, from)
 	}

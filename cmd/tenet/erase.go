@@ -112,7 +112,8 @@ func showErasure(w io.Writer, id string, r *client.Erasure) error {
 		fmt.Fprintf(&b, "  %-14s %d\n", table, r.Rows[table])
 	}
 	if len(r.Mentions) > 0 {
-		b.WriteString("texts that name the person, for you to rewrite (earlier versions keep them; a purge removes those):\n")
+		b.WriteString("texts that name the person, for you to rewrite (earlier versions keep them; a purge removes " +
+			"those):\n")
 	}
 	for _, m := range r.Mentions {
 		fmt.Fprintf(&b, "  %s: %s\n", m.Key, strings.Join(m.Fields, ", "))

@@ -36,7 +36,8 @@ func TestAKilledErasureLeavesNothingHalfDone(t *testing.T) {
 		t.Fatal(err)
 	}
 	erasing := func(state string) bool {
-		return pgtest.Value(t, address, "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'"+
+		return pgtest.Value(t, address, "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = "+
+			"current_database() AND state <> 'idle'"+
 			" AND query LIKE '%tenet_erase(%' AND pid <> pg_backend_pid()"+state) == "t"
 	}
 	asked := make(chan error, 1)

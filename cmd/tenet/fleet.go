@@ -60,9 +60,12 @@ func withFleet[T any](ctx context.Context, a *app,
 	}
 	defer a.close(d)
 	if d.remote == nil {
-		return got, usageError("no tenet runs on %s, and only a running one keeps a fleet: start it with `tenet serve`, or name it with --url", a.DataDir)
+		return got, usageError("no tenet runs on %s, and only a running one keeps a fleet: start it with `tenet "+
+			"serve`, or name it with --url", a.DataDir)
 	}
-	return withTimeout(ctx, a.Timeout, func(ctx context.Context) (T, error) { return fn(ctx, client.Fleet{Store: d.remote}) })
+	return withTimeout(ctx, a.Timeout, func(ctx context.Context) (T, error) {
+		return fn(ctx, client.Fleet{Store: d.remote})
+	})
 }
 
 func listFleet(ctx context.Context, a *app, s *fleetSettings) error {
@@ -141,7 +144,9 @@ func whyFleet(r *client.FleetStanding) string {
 }
 
 func fleetNews(ctx context.Context, a *app, id string) error {
-	n, err := withFleet(ctx, a, func(ctx context.Context, c client.Fleet) (*client.FleetNews, error) { return c.News(ctx, id) })
+	n, err := withFleet(ctx, a, func(ctx context.Context, c client.Fleet) (*client.FleetNews, error) {
+		return c.News(ctx, id)
+	})
 	if err != nil {
 		return err
 	}

@@ -27,9 +27,10 @@ func TestAForgedAuditIsFoundByTheCommandLine(t *testing.T) {
 			"UPDATE audit SET actor = 'ada' WHERE seq = 2", "entry 2: it is not as it was written",
 			false,
 		},
-		"one taken out":   {"DELETE FROM audit WHERE seq = 2", "entry 2: it is missing", false},
-		"the last ones":   {"DELETE FROM audit WHERE seq > 1", "entry 2: it is missing: 3 is the last", false},
-		"the end, neatly": {"DELETE FROM audit WHERE seq > 1; UPDATE audit_head SET seq = 1, chain = (SELECT chain FROM audit)", "the audit does not hold entry 3", true},
+		"one taken out": {"DELETE FROM audit WHERE seq = 2", "entry 2: it is missing", false},
+		"the last ones": {"DELETE FROM audit WHERE seq > 1", "entry 2: it is missing: 3 is the last", false},
+		"the end, neatly": {"DELETE FROM audit WHERE seq > 1; UPDATE audit_head SET seq = 1, chain = (SELECT chain " +
+			"FROM audit)", "the audit does not hold entry 3", true},
 	}
 	for engine, open := range map[string]func(t *testing.T) (args []string, forge func(string)){
 		"embedded": func(t *testing.T) ([]string, func(string)) {

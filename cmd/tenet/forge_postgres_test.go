@@ -69,30 +69,37 @@ func TestAForgerOfAPostgreSQLIsFoundByTheCommandLine(t *testing.T) {
 		"the first row taken out": {"DELETE FROM changes WHERE seq = 1", "the ledger still holds 1 batches"},
 		"the last rows taken out": {"DELETE FROM changes WHERE seq > 5", "cut off"},
 		"a document past the log": {
-			"ALTER TABLE categories DISABLE TRIGGER USER; UPDATE categories SET name = 'Forged' WHERE category_id = 'c-3'; ALTER TABLE categories ENABLE TRIGGER USER",
+			"ALTER TABLE categories DISABLE TRIGGER USER; UPDATE categories SET name = 'Forged' WHERE category_id = " +
+				"'c-3'; ALTER TABLE categories ENABLE TRIGGER USER",
 			"category/c-3 is not as its last change left it",
 		},
 		"a document put in past the log": {
-			"ALTER TABLE categories DISABLE TRIGGER USER; INSERT INTO categories (category_id, name, version, created_by, updated_by) " +
+			"ALTER TABLE categories DISABLE TRIGGER USER; INSERT INTO categories (category_id, name, version, " +
+				"created_by, updated_by) " +
 				"VALUES ('c-7', 'Forged', 1, 'ann', 'ann'); ALTER TABLE categories ENABLE TRIGGER USER",
 			"category/c-7 was never written",
 		},
 		"a document put in behind a shortened log": {
-			"DELETE FROM batches WHERE id = (SELECT batch_id FROM changes WHERE seq = 1); DELETE FROM changes WHERE seq = 1; " +
-				"ALTER TABLE categories DISABLE TRIGGER USER; INSERT INTO categories (category_id, name, version, created_by, updated_by, updated_at) " +
-				"VALUES ('c-7', 'Forged', 1, 'ann', 'ann', '2099-01-31T12:00:00Z'); ALTER TABLE categories ENABLE TRIGGER USER",
+			"DELETE FROM batches WHERE id = (SELECT batch_id FROM changes WHERE seq = 1); DELETE FROM changes WHERE " +
+				"seq = 1; " +
+				"ALTER TABLE categories DISABLE TRIGGER USER; INSERT INTO categories (category_id, name, version, " +
+				"created_by, updated_by, updated_at) " +
+				"VALUES ('c-7', 'Forged', 1, 'ann', 'ann', '2099-01-31T12:00:00Z'); ALTER TABLE categories ENABLE " +
+				"TRIGGER USER",
 			"category/c-7 was never written",
 		},
 		"a document taken out past the log": {
-			"ALTER TABLE categories DISABLE TRIGGER USER; DELETE FROM categories WHERE category_id = 'c-3'; ALTER TABLE categories ENABLE TRIGGER USER",
+			"ALTER TABLE categories DISABLE TRIGGER USER; DELETE FROM categories WHERE category_id = 'c-3'; ALTER " +
+				"TABLE categories ENABLE TRIGGER USER",
 			"category/c-3 is missing",
 		},
 		"a guard switched off": {
 			"ALTER TABLE rules DISABLE TRIGGER tenet_log_changed",
 			"trigger tenet_log_changed of rules",
 		},
-		"a guard taken out":  {"DROP TRIGGER tenet_truncate ON rules", "trigger tenet_truncate of rules"},
-		"a guard made blind": {"CREATE OR REPLACE FUNCTION tenet_log() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'", "function tenet_log"},
+		"a guard taken out": {"DROP TRIGGER tenet_truncate ON rules", "trigger tenet_truncate of rules"},
+		"a guard made blind": {"CREATE OR REPLACE FUNCTION tenet_log() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN " +
+			"RETURN NULL; END'", "function tenet_log"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url, dir := filled(), filepath.Join(t.TempDir(), "data")
@@ -124,7 +131,8 @@ func TestAForgerIsFoundBesideARunningTenet(t *testing.T) {
 	if said := p.command(t, "jobs", "run", "log.head"); !strings.Contains(said, "head ") {
 		t.Errorf("the job that notes the head says %s", said)
 	}
-	pgtest.Exec(t, url, "UPDATE changes SET document = jsonb_set(document, '{description}', '\"Forged\"') WHERE seq = 3")
+	pgtest.Exec(t, url, "UPDATE changes SET document = jsonb_set(document, '{description}', '\"Forged\"') WHERE "+
+		"seq = 3")
 	code, said := command(t, dir, "doctor", "changes")
 	if code != exitFailed || !strings.Contains(said, "change 3") {
 		t.Errorf("of a forged text beside a running tenet: %d\n%s", code, said)

@@ -64,20 +64,23 @@ func TestAForgerIsFoundByTheCommandLine(t *testing.T) {
 	}{
 		"nothing":                 {"SELECT 1", nil, false, ""},
 		"nothing, against a head": {"SELECT 1", nil, true, ""},
-		"the text":                {"UPDATE changes SET document = replace(document, 'Name 3', 'Forged') WHERE seq = 3", nil, false, "change 3"},
-		"the actor":               {"UPDATE changes SET actor = 'mallory' WHERE seq = 3", nil, false, "mallory"},
-		"the time":                {"UPDATE changes SET at = at - 1000000 WHERE seq = 3", nil, false, "change 3"},
-		"who entered it":          {"UPDATE changes SET entered_by = 'mallory' WHERE seq = 4", nil, false, "change 4"},
+		"the text": {"UPDATE changes SET document = replace(document, 'Name 3', 'Forged') WHERE " +
+			"seq = 3", nil, false, "change 3"},
+		"the actor":      {"UPDATE changes SET actor = 'mallory' WHERE seq = 3", nil, false, "mallory"},
+		"the time":       {"UPDATE changes SET at = at - 1000000 WHERE seq = 3", nil, false, "change 3"},
+		"who entered it": {"UPDATE changes SET entered_by = 'mallory' WHERE seq = 4", nil, false, "change 4"},
 		"that it was entered": {
 			"UPDATE changes SET entered_by = NULL, entered_at = NULL WHERE seq = 4", nil,
 			false, "change 4",
 		},
-		"the order":                {"UPDATE changes SET seq = CASE seq WHEN 2 THEN -3 ELSE -2 END WHERE seq IN (2, 3); UPDATE changes SET seq = -seq WHERE seq < 0", nil, false, "change 2"},
-		"the first row taken out":  {"DELETE FROM changes WHERE seq = 1", nil, true, "change"},
-		"a middle row taken out":   {"DELETE FROM changes WHERE seq = 3", nil, false, "4 follows 2"},
-		"the last row taken out":   {"DELETE FROM changes WHERE seq = 6", nil, false, "category/c-6 was never written"},
-		"and its document with it": {"DELETE FROM changes WHERE seq = 6; DELETE FROM categories WHERE category_id = 'c-6'", nil, true, "cut off"},
-		"a document put in":        {putIn, nil, false, "category/c-7 was never written"},
+		"the order": {"UPDATE changes SET seq = CASE seq WHEN 2 THEN -3 ELSE -2 END WHERE seq IN (2, " +
+			"3); UPDATE changes SET seq = -seq WHERE seq < 0", nil, false, "change 2"},
+		"the first row taken out": {"DELETE FROM changes WHERE seq = 1", nil, true, "change"},
+		"a middle row taken out":  {"DELETE FROM changes WHERE seq = 3", nil, false, "4 follows 2"},
+		"the last row taken out":  {"DELETE FROM changes WHERE seq = 6", nil, false, "category/c-6 was never written"},
+		"and its document with it": {"DELETE FROM changes WHERE seq = 6; DELETE FROM categories WHERE category_id " +
+			"= 'c-6'", nil, true, "cut off"},
+		"a document put in": {putIn, nil, false, "category/c-7 was never written"},
 		"a document put in behind a shortened log": {
 			`DELETE FROM batches WHERE id = (SELECT batch_id FROM changes WHERE seq = 1); DELETE FROM changes WHERE seq = 1; DELETE FROM categories WHERE category_id = 'c-1';
 			INSERT INTO categories (category_id, rank, document)

@@ -16,7 +16,8 @@ func TestTheGuideForAssistants(t *testing.T) {
 		t.Fatal(err)
 	}
 	var script, files strings.Builder
-	script.WriteString("[!exec:git] skip\n[!exec:sh] skip\nenv XDG_CACHE_HOME=$WORK/cache\nenv GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@example.com\n" +
+	script.WriteString("[!exec:git] skip\n[!exec:sh] skip\nenv XDG_CACHE_HOME=$WORK/cache\nenv GIT_AUTHOR_NAME=t " +
+		"GIT_AUTHOR_EMAIL=t@example.com\n" +
 		"env GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@example.com\ncd repo\nexec git init -q\n")
 	ran := 0
 	for _, m := range regexp.MustCompile("(?ms)^```(\\w+)( \\S+)?\n(.*?)^```$").FindAllStringSubmatch(string(page),

@@ -78,14 +78,17 @@ its versions, "tenet diff" what changed between two, and "tenet undo BATCH" take
 
 // sayWaiting tells of a document's newest write that waits for an absent primary: it is in no log yet.
 func sayWaiting(ctx context.Context, a *app, d *door, key knowledge.Key) error {
-	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
+	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) {
+		return d.Get(ctx, key)
+	})
 	switch {
 	case errors.Is(err, store.ErrNotFound): // deleted
 		return nil
 	case err != nil:
 		return err
 	case rec.Pending != knowledge.BatchID{}:
-		a.say("not in the log yet: batch %s, which waits for the primary and is promised version %d; `tenet get %s` shows it", rec.Pending, rec.Version, key)
+		a.say("not in the log yet: batch %s, which waits for the primary and is promised version %d; `tenet get %s` "+
+			"shows it", rec.Pending, rec.Version, key)
 	}
 	return nil
 }

@@ -44,7 +44,8 @@ into the assistant's settings.`,
 		Short: "Write the hook into an assistant's settings",
 		Long: `Writes the hook into the settings of an assistant, in the work tree around the working directory. What else stands there stays, comments and
 layout too; --remove takes it out again.`,
-		Example: "  tenet hook install --tool claude\n  tenet hook install --tool cursor --on-error deny\n  tenet hook install --tool claude --remove",
+		Example: "  tenet hook install --tool claude\n  tenet hook install --tool cursor --on-error deny\n  tenet " +
+			"hook install --tool claude --remove",
 	}, &in, func(context.Context, []string) error { return installHook(a, &in) })
 }
 

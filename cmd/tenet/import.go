@@ -80,7 +80,8 @@ document and file: what would be created, what would change and how, what is ref
 		}
 		defer a.close(d)
 		if s.Invalid && d.local == nil {
-			return usageError("--accept-invalid is for a restore into the database itself: %s takes no such documents; stop it first", d.place())
+			return usageError("--accept-invalid is for a restore into the database itself: %s takes no such "+
+				"documents; stop it first", d.place())
 		}
 		err = importAll(ctx, a, d, args, o, &s)
 		if d.local != nil && !s.DryRun { // an old export may name people who were erased since; a running tenet sees that by itself
@@ -172,7 +173,8 @@ func importAll(ctx context.Context, a *app, d *door, paths []string, o interchan
 	case s.DryRun:
 		a.say("nothing was written: this was a dry run")
 	case plan.Blocked():
-		return fmt.Errorf("%d refused, and nothing was written: correct them, or give --keep-going to import the others", refused)
+		return fmt.Errorf("%d refused, and nothing was written: correct them, or give --keep-going to import "+
+			"the others", refused)
 	default:
 		if err := carryOut(ctx, a, d, plan); err != nil {
 			return err

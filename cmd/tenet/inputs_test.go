@@ -97,7 +97,9 @@ func TestEveryInputActsOrIsRefused(t *testing.T) {
 		_, _, s := in.of(t, nil)
 		file := filepath.Join(dir, "given.yaml")
 		for way, given := range map[string]func(value string) (args []string, env map[string]string){
-			"flag":        func(v string) ([]string, map[string]string) { return []string{"--" + in.name + "=" + v}, nil },
+			"flag": func(v string) ([]string, map[string]string) {
+				return []string{"--" + in.name + "=" + v}, nil
+			},
 			"environment": func(v string) ([]string, map[string]string) { return nil, map[string]string{s.env(): v} },
 			"file": func(v string) ([]string, map[string]string) {
 				put(t, file, fmt.Sprintf("%s: %q\n", s.key(), v))

@@ -91,7 +91,8 @@ func atRunning(ctx context.Context, a *app, fn func(context.Context, *client.Sto
 	}
 	defer a.close(d)
 	if d.remote == nil {
-		return usageError("no tenet runs on %s, and only a running one has jobs: start it with `tenet serve`, or name it with --url", a.DataDir)
+		return usageError("no tenet runs on %s, and only a running one has jobs: start it with `tenet serve`, or "+
+			"name it with --url", a.DataDir)
 	}
 	return fn(ctx, d.remote)
 }
@@ -102,7 +103,8 @@ func ofJob(name string, err error) error {
 	case !errors.Is(err, store.ErrNotFound):
 		return err
 	case strings.HasPrefix(name, "backup."):
-		return fmt.Errorf("%w\nA tenet that was started without a backup directory has no jobs of backups: `tenet backup setup --backup-dir DIR --write`, "+
+		return fmt.Errorf("%w\nA tenet that was started without a backup directory has no jobs of backups: `tenet "+
+			"backup setup --backup-dir DIR --write`, "+
 			"and start it anew; `tenet jobs list` shows those it has", err)
 	}
 	return fmt.Errorf("%w\n`tenet jobs list` shows those there are", err)

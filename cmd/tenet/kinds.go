@@ -26,7 +26,9 @@ func explainKind(a *app, name string) error {
 		if err := knowledge.CheckField(kind, inner); err != nil {
 			return usageError("%s", err)
 		}
-		fields = slices.DeleteFunc(fields, func(f knowledge.Field) bool { return f.Name != inner && !strings.HasPrefix(f.Name, inner+".") })
+		fields = slices.DeleteFunc(fields, func(f knowledge.Field) bool {
+			return f.Name != inner && !strings.HasPrefix(f.Name, inner+".")
+		})
 	}
 	t := &table{head: []string{"FIELD", "TYPE", "DEFAULT", "WHAT IT IS"}, wide: 3}
 	for _, f := range fields {

@@ -154,7 +154,9 @@ func setLabel(ctx context.Context, a *app, s *labelSettings, args []string, crea
 	if s.Description != "" {
 		patch["description"] = s.Description
 	}
-	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
+	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) {
+		return d.Get(ctx, key)
+	})
 	if errors.Is(err, store.ErrNotFound) && create {
 		return makeLabel(ctx, a, d, id, key, patch)
 	}
@@ -162,7 +164,8 @@ func setLabel(ctx context.Context, a *app, s *labelSettings, args []string, crea
 		return err
 	}
 	if len(patch) == 0 {
-		return usageError("label %s is there: say what to change, a position, --hold, --release or --description; see `tenet label set --help`", key.ID)
+		return usageError("label %s is there: say what to change, a position, --hold, --release or --description; "+
+			"see `tenet label set --help`", key.ID)
 	}
 	raw, err := json.Marshal(patch)
 	if err != nil {
@@ -244,7 +247,9 @@ func standOf(ctx context.Context, a *app, d *door, word string) (*knowledge.Labe
 	if n, err := strconv.ParseInt(word, 10, 64); err == nil && n >= 0 {
 		return &knowledge.Label{LabelID: word, Seq: knowledge.Seq(n)}, nil
 	}
-	return withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Label, error) { return store.LabelOf(ctx, d, word) })
+	return withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Label, error) {
+		return store.LabelOf(ctx, d, word)
+	})
 }
 
 // A labelDifference is a document that stands at one version here and another there; 0 for not at all.
@@ -341,7 +346,9 @@ func versionCell(n int64) string {
 }
 
 func versionAt(ctx context.Context, a *app, d *door, l *knowledge.Label, key knowledge.Key) (*knowledge.Record, error) {
-	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return store.AtLabel(ctx, d, l, key) })
+	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) {
+		return store.AtLabel(ctx, d, l, key)
+	})
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil //nolint:nilnil // it does not stand there
 	}

@@ -69,7 +69,8 @@ func parseTime(text string, now time.Time) (knowledge.Time, error) {
 	if age, err := time.ParseDuration(text); err == nil && age > 0 {
 		return knowledge.At(now.Add(-age)), nil
 	}
-	return knowledge.Time{}, usageError("%q: want a time such as 2026-01-31T12:00:00Z, a day such as 2026-01-31, or an age such as 24h", text)
+	return knowledge.Time{}, usageError("%q: want a time such as 2026-01-31T12:00:00Z, a day such as 2026-01-31, or "+
+		"an age such as 24h", text)
 }
 
 func addList(a *app) {
@@ -175,7 +176,8 @@ func gather(ctx context.Context, a *app, d *door, q knowledge.Query, f *filters)
 			return nil, err
 		}
 		if len(all.Records) > 0 && page.At != all.At {
-			return nil, fmt.Errorf("label %s was moved from change %d to %d while its documents were listed: list them again", page.At.Label, all.At.Seq, page.At.Seq)
+			return nil, fmt.Errorf("label %s was moved from change %d to %d while its documents were listed: list "+
+				"them again", page.At.Label, all.At.Seq, page.At.Seq)
 		}
 		all.Records, all.Next, all.At = append(all.Records, page.Records...), page.Next, page.At
 		if page.Next == "" || !f.All && len(all.Records) >= f.Limit {

@@ -135,7 +135,8 @@ changes, the ledger of batches, purges or the audit, nor anything of the schema.
 			Done       bool     `json:"done"`
 		}{list, !s.DryRun}, func(w io.Writer, _ screen) error {
 			if !s.DryRun {
-				_, err := fmt.Fprintf(w, "%d statements done: `tenet doctor postgres --role %s` looks at what is in force\n", len(list), s.App)
+				_, err := fmt.Fprintf(w, "%d statements done: `tenet doctor postgres --role %s` looks at what is in "+
+					"force\n", len(list), s.App)
 				return err
 			}
 			for _, sql := range list {
@@ -161,9 +162,11 @@ func mayGoDown(ctx context.Context, a *app, s *migrateDownSettings, to int64) er
 	case c.Tenets > 0:
 		return usageError("a tenet is at work on the database (%d sessions): stop every one, then go down", c.Tenets)
 	case to == 0 && s.Database != name:
-		return usageError("schema 0 is an empty database: %s would be lost; to go there, name the database with --database %s, and give --yes", holds, name)
+		return usageError("schema 0 is an empty database: %s would be lost; to go there, name the database with "+
+			"--database %s, and give --yes", holds, name)
 	case !s.Yes:
-		return usageError("the database holds %s; what only its schema can hold would be lost in schema %d: export first, then give --yes", holds, to)
+		return usageError("the database holds %s; what only its schema can hold would be lost in schema %d: export "+
+			"first, then give --yes", holds, to)
 	}
 	return nil
 }

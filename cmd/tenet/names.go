@@ -88,7 +88,8 @@ func findKey(ctx context.Context, s store.Reader, id string) (knowledge.Key, err
 type missingIDError struct{ id string }
 
 func (e *missingIDError) Error() string {
-	return fmt.Sprintf("no document has the id %[1]s: `tenet search %[1]s` looks for it in texts; what was purged is named with its kind, as in rule/%[1]s", e.id)
+	return fmt.Sprintf("no document has the id %[1]s: `tenet search %[1]s` looks for it in texts; what was purged "+
+		"is named with its kind, as in rule/%[1]s", e.id)
 }
 
 func (e *missingIDError) Is(target error) bool { return target == store.ErrNotFound }

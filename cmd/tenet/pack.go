@@ -79,7 +79,9 @@ pack: for checks of what a pack promises.`,
 // composed puts packs together.
 func composed(ctx context.Context, a *app, d *door, ids []string) (*knowledge.Composition, error) {
 	return withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Composition, error) {
-		c, err := knowledge.Compose(ids, func(id string) (*knowledge.Pack, error) { return store.PackOf(ctx, d.Get, id) })
+		c, err := knowledge.Compose(ids, func(id string) (*knowledge.Pack, error) {
+			return store.PackOf(ctx, d.Get, id)
+		})
 		if missing, ok := err.(*knowledge.MissingPackError); ok { //nolint:errorlint // Compose wraps nothing
 			return nil, fmt.Errorf("%w: %w", missing, &store.NotFoundError{Key: knowledge.Key{
 				Kind: knowledge.KindPack,
@@ -135,7 +137,9 @@ func packVerdictOf(ctx context.Context, a *app, d *door, c *knowledge.Compositio
 	key knowledge.Key,
 ) (packVerdict, error) {
 	v := packVerdict{Document: key.String(), Via: []string{}}
-	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
+	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) {
+		return d.Get(ctx, key)
+	})
 	if err != nil {
 		return v, err
 	}

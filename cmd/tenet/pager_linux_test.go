@@ -80,7 +80,10 @@ func TestLongOutputOnATerminalGoesToThePager(t *testing.T) {
 			a := newApp(strings.NewReader(""), out, io.Discard, env)
 			a.root.SetContext(t.Context())
 			a.NoPager = tc.none
-			if err := a.print(nil, func(w io.Writer, _ screen) error { _, err := io.WriteString(w, tc.text); return err }); err != nil {
+			if err := a.print(nil, func(w io.Writer, _ screen) error {
+				_, err := io.WriteString(w, tc.text)
+				return err
+			}); err != nil {
 				t.Fatal(err)
 			}
 			got, _ := os.ReadFile(seen)

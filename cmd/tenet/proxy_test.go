@@ -23,7 +23,8 @@ func inNginx(t *testing.T, program, dir, front, recipe string) *exec.Cmd {
 		fmt.Fprintf(&temps, "%s_temp_path %s;\n", name, filepath.Join(dir, name))
 	}
 	put(t, filepath.Join(dir, "nginx.conf"), fmt.Sprintf(
-		"daemon off;\nmaster_process off;\npid %s/pid;\nerror_log %s/error.log;\nevents {}\nhttp {\naccess_log off;\n%sserver {\nlisten %s;\n%s\n}\n}\n",
+		"daemon off;\nmaster_process off;\npid %s/pid;\nerror_log %s/error.log;\nevents {}\nhttp {\naccess_log "+
+			"off;\n%sserver {\nlisten %s;\n%s\n}\n}\n",
 		dir, dir, temps.String(), front, recipe))
 	return exec.Command(program, "-p", dir, "-e", filepath.Join(dir, "error.log"), "-c",
 		filepath.Join(dir, "nginx.conf"))

@@ -81,7 +81,9 @@ func report(ctx context.Context, a *app, rule knowledge.Key, s *reportSettings) 
 		return err
 	}
 	defer a.close(d)
-	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, rule) })
+	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) {
+		return d.Get(ctx, rule)
+	})
 	if err != nil {
 		return err
 	}

@@ -197,7 +197,8 @@ func applyProposal(ctx context.Context, a *app, id string) error {
 		return rec, err
 	})
 	if errors.Is(err, store.ErrConflict) {
-		return fmt.Errorf("%w\nThe document is no longer as the proposal saw it: `tenet review show %s` shows what has changed meanwhile", err, id)
+		return fmt.Errorf("%w\nThe document is no longer as the proposal saw it: `tenet review show %s` shows what "+
+			"has changed meanwhile", err, id)
 	}
 	if err != nil {
 		return err
@@ -234,7 +235,9 @@ func showProposal(ctx context.Context, a *app, id string) error {
 	if err != nil {
 		return err
 	}
-	list, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]store.ProposedChange, error) { return store.Preview(ctx, d, p) })
+	list, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]store.ProposedChange, error) {
+		return store.Preview(ctx, d, p)
+	})
 	if err != nil {
 		return err
 	}
@@ -259,7 +262,8 @@ func writeProposal(w io.Writer, p *knowledge.Proposal, list []store.ProposedChan
 			return err
 		}
 		if c.Moved {
-			if _, err := fmt.Fprintf(w, "It was proposed for version %s and is at version %s: propose it anew. Meanwhile:\n", versionCell(max(c.Base, 0)), versionCell(c.Current)); err != nil {
+			if _, err := fmt.Fprintf(w, "It was proposed for version %s and is at version %s: propose it anew. "+
+				"Meanwhile:\n", versionCell(max(c.Base, 0)), versionCell(c.Current)); err != nil {
 				return err
 			}
 			if err := writeBetween(w, c.Records[0], c.Records[1]); err != nil {

@@ -26,8 +26,9 @@ func addScrub(a *app) {
 fields of people and where texts name them whole; addresses of e-mail are replaced too, and no token of the copy opens anything. Refused
 calls and the history of jobs are not copied. It never writes into a database that holds anything. A part of a name in a text, such
 as a first name alone, is not found.`,
-		Example: "  tenet scrub --to /srv/staging/data\n  tenet scrub --to postgres://staging.internal/tenet --key-file scrub.key",
-		Args:    cobra.NoArgs,
+		Example: "  tenet scrub --to /srv/staging/data\n  tenet scrub --to postgres://staging.internal/tenet " +
+			"--key-file scrub.key",
+		Args: cobra.NoArgs,
 	}, &s, func(ctx context.Context, _ []string) error { return scrub(ctx, a, &s) })
 }
 
@@ -60,7 +61,8 @@ func scrub(ctx context.Context, a *app, s *scrubSettings) error {
 		return err
 	}
 	return a.print(r, func(w io.Writer, _ screen) error {
-		_, err := fmt.Fprintf(w, "%d changes copied, %d left out, since what they name or say was purged\n%d people have pseudonyms; replaced in texts: %d mentions and %d addresses; dropped: %d tokens\n",
+		_, err := fmt.Fprintf(w, "%d changes copied, %d left out, since what they name or say was purged\n%d people "+
+			"have pseudonyms; replaced in texts: %d mentions and %d addresses; dropped: %d tokens\n",
 			r.Changes, r.LeftOut, r.People, r.Mentions, r.Addresses, r.Tokens)
 		return err
 	})

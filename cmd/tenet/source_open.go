@@ -33,7 +33,8 @@ func openSource(ctx context.Context, a *app, name, ref string,
 		s, err = fetchSource(ctx, a, name, o)
 	default:
 		if _, err := os.Stat(name); err != nil {
-			return nil, clean, usageError("%s: name a file, a folder, an archive, an https address or a git repository", err)
+			return nil, clean, usageError("%s: name a file, a folder, an archive, an https address or a git "+
+				"repository", err)
 		}
 		s, err = interchange.Open(name, o)
 	}
@@ -104,7 +105,8 @@ func cloneSource(ctx context.Context, address, ref string,
 ) (*interchange.Source, func(), error) {
 	clean := func() {}
 	if _, err := exec.LookPath("git"); err != nil {
-		return nil, clean, usageError("%s is a git repository, and there is no git here: install it, or import an archive", address)
+		return nil, clean, usageError("%s is a git repository, and there is no git here: install it, or import an "+
+			"archive", address)
 	}
 	if before, after, ok := strings.Cut(address, "#"); ok && ref == "" {
 		address, ref = before, after

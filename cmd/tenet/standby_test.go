@@ -36,7 +36,9 @@ func TestATenetTellsWhetherASynchronousStandbyIsPresent(t *testing.T) {
 	s := newSite(t, primary.URL("postgres"))
 	says := func(status, ready, metric string) {
 		t.Helper()
-		if err := eventually(func() bool { return strings.Contains(s.command(t, "status", "--all"), status) }); err != nil {
+		if err := eventually(func() bool {
+			return strings.Contains(s.command(t, "status", "--all"), status)
+		}); err != nil {
 			t.Errorf("the status does not say %q:\n%s", status, s.command(t, "status", "--all"))
 		}
 		if got := s.ask(t, "/readyz"); !strings.Contains(got, ready) {

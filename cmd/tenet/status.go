@@ -53,7 +53,9 @@ always has them.`,
 			return err
 		}
 		if !a.Quiet || a.Output != "table" {
-			if err := a.print(s, func(w io.Writer, sc screen) error { return writeStatus(w, sc, s, set.All) }); err != nil {
+			if err := a.print(s, func(w io.Writer, sc screen) error {
+				return writeStatus(w, sc, s, set.All)
+			}); err != nil {
 				return err
 			}
 		}

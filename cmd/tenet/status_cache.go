@@ -60,7 +60,8 @@ func addCache(t *table, details json.RawMessage) bool {
 		t.add("cache current as of", moment(c.AsOf))
 	}
 	if c.BelowTarget {
-		t.add("cache warning", fmt.Sprintf("less than %.0f %% was found in the last ten minutes: give cache-hot and cache-warm more memory, or read with "+
+		t.add("cache warning", fmt.Sprintf("less than %.0f %% was found in the last ten minutes: give cache-hot and "+
+			"cache-warm more memory, or read with "+
 			"Cache-Control: no-cache what is read only once", 100*cache.Target))
 	}
 	return true

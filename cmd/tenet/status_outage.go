@@ -49,7 +49,8 @@ func addOutage(t *table, details json.RawMessage) bool {
 		t.add("outage conflicts", plural(j.Parked, "batch waits", "batches wait")+
 			" for a person: see tenet conflicts list")
 	}
-	t.add("outage reads", fmt.Sprintf("by the mirror, but for %d that PostgreSQL was asked; of those the mirror answered %d, since PostgreSQL failed", o.Passed, o.FellBack))
+	t.add("outage reads", fmt.Sprintf("by the mirror, but for %d that PostgreSQL was asked; of those the mirror "+
+		"answered %d, since PostgreSQL failed", o.Passed, o.FellBack))
 	for i, text := range repeated(o.Errors) {
 		t.add([]string{"outage errors", ""}[min(i, 1)], text)
 	}

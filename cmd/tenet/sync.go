@@ -52,7 +52,8 @@ With --check it fails with 1 when the tree is not as it should be, and with 2 wh
 // file was printed.
 func driftError(p *treesync.Plan) error {
 	if no := p.Refused(); len(no) > 0 {
-		return fmt.Errorf("the work tree is not as it should be, and `tenet sync` writes nothing before this is settled:%s", (&treesync.RefusalError{Steps: no}).Lines())
+		return fmt.Errorf("the work tree is not as it should be, and `tenet sync` writes nothing before this is "+
+			"settled:%s", (&treesync.RefusalError{Steps: no}).Lines())
 	}
 	return errors.New("the work tree is not as it should be: `tenet sync` mends it")
 }

@@ -117,7 +117,9 @@ func createToken(ctx context.Context, a *app, id string, s *tokenCreateSettings)
 	if b.Actor, err = withTimeout(ctx, a.Timeout, d.actor); err != nil {
 		return err
 	}
-	_, err = withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Receipt, error) { return d.Apply(ctx, b) })
+	_, err = withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Receipt, error) {
+		return d.Apply(ctx, b)
+	})
 	if err != nil {
 		return err
 	}
@@ -209,7 +211,9 @@ func rotateToken(ctx context.Context, a *app, id string, s *tokenRotateSettings)
 			return fmt.Errorf("keep the new token: %w", err)
 		}
 	}
-	if _, err = withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Receipt, error) { return d.Apply(ctx, b) }); err != nil {
+	if _, err = withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Receipt, error) {
+		return d.Apply(ctx, b)
+	}); err != nil {
 		return err
 	}
 	if own {
@@ -243,5 +247,6 @@ func expiry(text string, now time.Time) (knowledge.Time, error) {
 	if span, err := time.ParseDuration(text); err == nil && span > 0 {
 		return knowledge.At(now.Add(span)), nil
 	}
-	return knowledge.Time{}, usageError("--expires %q: want a time such as 2027-01-31T12:00:00Z, a day such as 2027-01-31, or a span such as 720h", text)
+	return knowledge.Time{}, usageError("--expires %q: want a time such as 2027-01-31T12:00:00Z, a day such as "+
+		"2027-01-31, or a span such as 720h", text)
 }

@@ -224,7 +224,8 @@ type retireSettings struct {
 // retireMany retires what a source brought, or what has a tag.
 func retireMany(ctx context.Context, a *app, args []string, s *retireSettings) error {
 	if len(args) > 0 || s.Source != "" && s.Tag != "" || s.IfVersion != 0 || s.IfBatch != "" {
-		return usageError("name documents, or say --source, or --tag: one of the three, and --if-version and --if-batch are for one document")
+		return usageError("name documents, or say --source, or --tag: one of the three, and --if-version and " +
+			"--if-batch are for one document")
 	}
 	if s.Source != "" {
 		if s.DryRun == dryServer {

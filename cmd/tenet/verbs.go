@@ -49,7 +49,8 @@ func addVerbs(a *app) {
 		Short: "Take documents out of use",
 		Long: `Takes documents out of use: those that are named, everything that a source brought, or everything with a tag. They stay, with their
 history, and "tenet restore" brings them back.`,
-		Example:           "  tenet retire rule/SEC-001\n  tenet retire rule SEC-001 SEC-002\n  tenet retire --tag legacy --dry-run",
+		Example: "  tenet retire rule/SEC-001\n  tenet retire rule SEC-001 SEC-002\n  tenet retire --tag " +
+			"legacy --dry-run",
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: withKeys(a),
 		Annotations:       prints(asName),

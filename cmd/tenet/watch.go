@@ -41,7 +41,8 @@ With --output json every line is one message: a change, or a change in how the t
 		}
 		defer a.close(d)
 		if d.remote == nil {
-			return usageError("no tenet is running on %s, and while this command looks nobody else can write: start one with "+
+			return usageError("no tenet is running on %s, and while this command looks nobody else can write: start "+
+				"one with "+
 				"`tenet serve`, or name one with --url", a.DataDir)
 		}
 		return watch(ctx, a, d.remote, w, s.Count)

@@ -45,7 +45,10 @@ func TestABrowserAndAWatchSeeEveryChangeOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := eventually(func() bool { at, err := store.Tail(t.Context(), one.client(t)); return err == nil && at >= begin }); err != nil {
+	if err := eventually(func() bool {
+		at, err := store.Tail(t.Context(), one.client(t))
+		return err == nil && at >= begin
+	}); err != nil {
 		t.Fatal("the first instance has not followed the second:", err)
 	}
 
@@ -75,7 +78,8 @@ func TestABrowserAndAWatchSeeEveryChangeOnce(t *testing.T) {
 	pg.Start()
 	two.put(t, "final")
 
-	const shown = "[...document.querySelectorAll('li')].reverse().map(li => li.textContent.split(' ')[0]).filter(s => s !== 'waiting').join(' ')"
+	const shown = "[...document.querySelectorAll('li')].reverse().map(li => li.textContent.split(' ')[0]).filter(s " +
+		"=> s !== 'waiting').join(' ')"
 	page.Await("[...document.querySelectorAll('li')].filter(li => !li.textContent.startsWith('waiting')).length", "9")
 	if err := eventually(func() bool { return len(lines.seqs(t)) >= 9 }); err != nil {
 		t.Errorf("the watch has told of %v: %v\n%s", lines.seqs(t), err, lines.said())

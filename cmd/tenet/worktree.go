@@ -111,7 +111,8 @@ func ago(t time.Time) string {
 func fetchBundle(ctx context.Context, a *app, w *workTree, kept *bundle.Bundle) (*bundle.Bundle, error) {
 	if s := strings.TrimSuffix(w.config.Server, "/"); s != "" && strings.TrimSuffix(a.URL, "/") != s {
 		if a.URL != "" {
-			return nil, usageError("%s says that this work tree takes from %s, and --url or TENET_URL says %s: they must be the same", treeFile, s, a.URL)
+			return nil, usageError("%s says that this work tree takes from %s, and --url or TENET_URL says %s: they "+
+				"must be the same", treeFile, s, a.URL)
 		}
 		if token, from, err := a.givenToken(); err != nil || token != "" {
 			return nil, errors.Join(err, usageError(
@@ -134,7 +135,8 @@ func fetchBundle(ctx context.Context, a *app, w *workTree, kept *bundle.Bundle) 
 		return bundle.Fetch(ctx, d.Store, server, want, kept)
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, fmt.Errorf("%w\nWhat %s takes must stand in the tenet first: write it with `tenet put`, as docs/for-assistants.md shows", err, treeFile)
+		return nil, fmt.Errorf("%w\nWhat %s takes must stand in the tenet first: write it with `tenet put`, as "+
+			"docs/for-assistants.md shows", err, treeFile)
 	}
 	return b, err
 }

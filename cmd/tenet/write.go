@@ -72,7 +72,9 @@ func send(ctx context.Context, a *app, d *door, b knowledge.Batch) error {
 	if b.Actor, err = withTimeout(ctx, a.Timeout, d.actor); err != nil {
 		return err
 	}
-	r, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Receipt, error) { return d.Apply(ctx, b) })
+	r, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (knowledge.Receipt, error) {
+		return d.Apply(ctx, b)
+	})
 	if made, ok := errors.AsType[*store.ProposedError](err); ok {
 		return a.print(struct {
 			State    string        `json:"state"`
@@ -157,7 +159,8 @@ type doubt struct {
 }
 
 func (e *doubt) Error() string {
-	return fmt.Sprintf("%s\nWhether it was done is open. To be sure, give the same command again with --batch %s: it is not done twice.",
+	return fmt.Sprintf("%s\nWhether it was done is open. To be sure, give the same command again with --batch %s: "+
+		"it is not done twice.",
 		e.err, e.id)
 }
 

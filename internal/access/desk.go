@@ -61,8 +61,9 @@ func (p *Policy) MayResolve(ctx context.Context, s store.Reader, c *Caller, park
 		}
 		if n := p.Approvals(before, after); n > 0 {
 			return c.Deny(&store.ForbiddenError{
-				Reason: fmt.Sprintf("%s: the policy asks for %d approvals of such a write: decide for theirs, and propose it", op.Key, n),
-				Right:  DoReview,
+				Reason: fmt.Sprintf("%s: the policy asks for %d approvals of such a write: decide for theirs, and "+
+					"propose it", op.Key, n),
+				Right: DoReview,
 			})
 		}
 	}

@@ -22,7 +22,9 @@ func newToken(t *testing.T, changes ...func(*knowledge.Principal)) (string, *kno
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := storetest.Principal(append(changes, func(p *knowledge.Principal) { p.TokenHash, p.TokenPrefix = hash, prefix })...)
+	p := storetest.Principal(append(changes, func(p *knowledge.Principal) {
+		p.TokenHash, p.TokenPrefix = hash, prefix
+	})...)
 	return token, p
 }
 
@@ -63,7 +65,9 @@ func TestAuthenticateTellsWhyATokenOpensNothing(t *testing.T) {
 	s := openEngine(t)
 	d := NewDirectory(s, quiet())
 	soon := knowledge.At(time.Now().Add(time.Hour))
-	good, p1 := newToken(t, func(p *knowledge.Principal) { p.Role, p.Expiry, p.Name = knowledge.RoleAdmin, soon, "Ünal" })
+	good, p1 := newToken(t, func(p *knowledge.Principal) {
+		p.Role, p.Expiry, p.Name = knowledge.RoleAdmin, soon, "Ünal"
+	})
 	old, p2 := newToken(t, func(p *knowledge.Principal) { p.Expiry = knowledge.At(time.Now().Add(-time.Second)) })
 	off, p3 := newToken(t, func(p *knowledge.Principal) { p.Disabled = true })
 	long := strings.Repeat("long", 50)
@@ -109,7 +113,9 @@ func TestOneTokenOfTwoPrincipalsOpensTheSameAlways(t *testing.T) {
 	s := openEngine(t)
 	token, p := newToken(t)
 	for _, id := range []string{"b", "a", "c"} {
-		apply(t, s, knowledge.Put(storetest.Principal(func(q *knowledge.Principal) { q.PrincipalID, q.TokenHash = id, p.TokenHash }), 0))
+		apply(t, s, knowledge.Put(storetest.Principal(func(q *knowledge.Principal) {
+			q.PrincipalID, q.TokenHash = id, p.TokenHash
+		}), 0))
 	}
 	for range 5 {
 		d := NewDirectory(s, quiet())

@@ -42,7 +42,8 @@ func (c call) enters(ctx context.Context, b *knowledge.Batch) error {
 		return err
 	}
 	return knowledge.Invalid("/at",
-		"the log already holds changes made here (change %d, %s by %s): a history with its times can only be imported into a log "+
+		"the log already holds changes made here (change %d, %s by %s): a history with its times can only be "+
+			"imported into a log "+
 			"without such changes; send it without times, or to a new instance", own.Seq, own.Key, own.Actor)
 }
 

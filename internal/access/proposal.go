@@ -56,7 +56,8 @@ func notAReviewer(c *Caller, a Act) string {
 	case overrides(was, is): // also one's own: in an emergency there may be nobody else
 		return ""
 	case was.CreatedBy == c.ID && !c.ownApproval && len(is.Reviews) > len(was.Reviews) && !onlyComments(was, is):
-		return "nobody may review their own proposal: ask somebody else, or, where you work alone, start the server with --review-own"
+		return "nobody may review their own proposal: ask somebody else, or, where you work alone, start the server " +
+			"with --review-own"
 	}
 	return ""
 }
@@ -269,8 +270,9 @@ func (c call) noApprover(p *knowledge.Proposal, id string) string {
 func (c call) direct(op *knowledge.Op, before, after knowledge.Document) *store.ForbiddenError {
 	if n := c.s.policy.Approvals(before, after); n > 0 {
 		return &store.ForbiddenError{
-			Reason: fmt.Sprintf("%s %s: the policy asks for %d approvals of this write: propose it (POST /proposals, tenet propose)", op.Verb, op.Key, n),
-			Right:  DoReview,
+			Reason: fmt.Sprintf("%s %s: the policy asks for %d approvals of this write: propose it (POST "+
+				"/proposals, tenet propose)", op.Verb, op.Key, n),
+			Right: DoReview,
 		}
 	}
 	return nil

@@ -217,7 +217,8 @@ func (c *Caller) lacks(do string, kind knowledge.Kind) string {
 // until it is published; others propose changes.
 func notADraft(c *Caller, a Act) string {
 	if was, ok := a.Before.(*knowledge.Rule); ok && was.Status != knowledge.StatusDraft {
-		return "it is " + was.Status + ", and a contributor may only edit drafts: propose the change, or ask a maintainer"
+		return "it is " + was.Status + ", and a contributor may only edit drafts: propose the change, or ask a " +
+			"maintainer"
 	}
 	if was, ok := a.Before.(*knowledge.Rule); ok && was.CreatedBy != c.ID {
 		return "it is a draft of " + was.CreatedBy +

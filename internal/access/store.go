@@ -239,7 +239,8 @@ func (c call) instead(ctx context.Context, b *knowledge.Batch, refused error) (k
 		return knowledge.Receipt{}, err
 	}
 	if b.Dry {
-		return knowledge.Receipt{}, &store.ForbiddenError{Reason: "it would become a proposal, which waits for a person: an agent writes no other way"}
+		return knowledge.Receipt{}, &store.ForbiddenError{Reason: "it would become a proposal, which waits for a " +
+			"person: an agent writes no other way"}
 	}
 	made := &store.ProposedError{Key: p.Key(), Receipt: r}
 	if len(r.Records) > 0 && r.Records[0] != nil {

@@ -55,7 +55,10 @@ func methods(h *house) map[string]func(context.Context) error {
 			_, err := h.List(ctx, knowledge.Query{Kind: knowledge.KindRule})
 			return err
 		},
-		"Search":  func(ctx context.Context) error { _, err := h.Search(ctx, knowledge.SearchQuery{Text: "x"}); return err },
+		"Search": func(ctx context.Context) error {
+			_, err := h.Search(ctx, knowledge.SearchQuery{Text: "x"})
+			return err
+		},
 		"Apply":   func(ctx context.Context) error { _, err := h.Apply(ctx, knowledge.Batch{}); return err },
 		"Changes": func(ctx context.Context) error { _, err := h.Changes(ctx, knowledge.ChangeQuery{}); return err },
 		"Wait":    func(ctx context.Context) error { return h.Wait(ctx, 0) },
@@ -160,8 +163,12 @@ func TestEveryRoleMayDoWhatItIsFor(t *testing.T) {
 			knowledge.RoleAdmin,
 		},
 		{"disable a principal", func(w world) knowledge.Op { return retire(w.principal) }, knowledge.RoleAdmin},
-		{"purge a draft", func(w world) knowledge.Op { return knowledge.Op{Verb: knowledge.VerbPurge, Key: w.draft.Key()} }, knowledge.RoleAdmin},
-		{"purge an own report", func(w world) knowledge.Op { return knowledge.Op{Verb: knowledge.VerbPurge, Key: w.own.Key()} }, knowledge.RoleAdmin},
+		{"purge a draft", func(w world) knowledge.Op {
+			return knowledge.Op{Verb: knowledge.VerbPurge, Key: w.draft.Key()}
+		}, knowledge.RoleAdmin},
+		{"purge an own report", func(w world) knowledge.Op {
+			return knowledge.Op{Verb: knowledge.VerbPurge, Key: w.own.Key()}
+		}, knowledge.RoleAdmin},
 	} {
 		for _, role := range knowledge.Roles() {
 			t.Run(role+" "+c.what, func(t *testing.T) {
@@ -213,7 +220,9 @@ func TestContributorsWriteIsBoundToWhatWasJudged(t *testing.T) {
 		"a draft that is created meanwhile": {
 			knowledge.Put(storetest.Rule(), 0),
 			knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID = rule.RuleID + "-2" }), 0),
-			knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Status = rule.RuleID+"-2", knowledge.StatusDraft }), 0),
+			knowledge.Put(storetest.Rule(func(r *knowledge.Rule) {
+				r.RuleID, r.Status = rule.RuleID+"-2", knowledge.StatusDraft
+			}), 0),
 		},
 	} {
 		h.own(knowledge.RoleContributor, c.before)

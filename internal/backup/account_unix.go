@@ -23,7 +23,8 @@ func FindAccount(name string) (Account, error) {
 	}
 	u, err := user.Lookup(name)
 	if err != nil {
-		return Account{}, fmt.Errorf("PostgreSQL's programs refuse root, and there is no account %q to run them: name one with --backup-user: %w", name, err)
+		return Account{}, fmt.Errorf("PostgreSQL's programs refuse root, and there is no account %q to run them: "+
+			"name one with --backup-user: %w", name, err)
 	}
 	uid, err := strconv.ParseUint(u.Uid, 10, 32)
 	if err != nil {

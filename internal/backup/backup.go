@@ -69,7 +69,8 @@ func ParseTarget(text string) (Target, error) {
 	if strings.HasPrefix(text, pointPrefix) && len(text) > len(pointPrefix) {
 		return Target{Point: text[len(pointPrefix):]}, nil
 	}
-	return Target{}, fmt.Errorf("%q: want latest, the name of a backup as `tenet backup list` shows it, a time such as 2026-01-31T12:00:00Z, "+
+	return Target{}, fmt.Errorf("%q: want latest, the name of a backup as `tenet backup list` shows it, a time such "+
+		"as 2026-01-31T12:00:00Z, "+
 		"or a restore point of PostgreSQL such as point:before-upgrade", text)
 }
 

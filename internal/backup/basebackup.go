@@ -79,14 +79,16 @@ func (b *BaseBackup) Full(ctx context.Context, progress Progress) (Copy, error) 
 
 // Incremental implements [Engine].
 func (b *BaseBackup) Incremental(context.Context, Progress) (Copy, error) {
-	return Copy{}, fmt.Errorf("%w: every copy by pg_basebackup is whole; use --full, or pgBackRest on the database's host", ErrNotSupported)
+	return Copy{}, fmt.Errorf("%w: every copy by pg_basebackup is whole; use --full, or pgBackRest on the "+
+		"database's host", ErrNotSupported)
 }
 
 // Restore implements [Engine]: the copy is started and verified in scratch, and appears as a cluster that was shut down
 // in good order.
 func (b *BaseBackup) Restore(ctx context.Context, target Target, dir string, progress Progress) (c Copy, err error) {
 	if target.Point != "" {
-		return c, fmt.Errorf("%w: no WAL is kept between copies by pg_basebackup; name a copy or a time, or use pgBackRest on the database's host", ErrNotSupported)
+		return c, fmt.Errorf("%w: no WAL is kept between copies by pg_basebackup; name a copy or a time, or use "+
+			"pgBackRest on the database's host", ErrNotSupported)
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
 		return c, err
@@ -259,7 +261,8 @@ func newestProgram(name string) (string, error) {
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return "", fmt.Errorf("PostgreSQL's program %s is not on this machine (Debian: apt-get install postgresql): %w", name, err)
+		return "", fmt.Errorf("PostgreSQL's program %s is not on this machine (Debian: apt-get install "+
+			"postgresql): %w", name, err)
 	}
 	return path, nil
 }

@@ -128,7 +128,8 @@ func sameHistory(ctx context.Context, live feed, seq knowledge.Seq, chain string
 	case err != nil:
 		return "", err
 	case len(list) == 0 || list[0].Seq != seq:
-		return "", fmt.Errorf("the database does not have change %d, which the backup holds: the database has lost writes", seq)
+		return "", fmt.Errorf("the database does not have change %d, which the backup holds: the database has "+
+			"lost writes", seq)
 	case hex.EncodeToString(list[0].Chain[:]) != chain:
 		return "", fmt.Errorf("change %d is another one in the database than in the backup: they have parted", seq)
 	}
@@ -152,7 +153,8 @@ func sample(ctx context.Context, restored, live store.Reader) (string, error) {
 			case err != nil:
 				return "", err
 			case then.Version > now.Version:
-				return "", fmt.Errorf("%s is at version %d in the backup and at %d in the database: the database has lost writes", then.Key, then.Version, now.Version)
+				return "", fmt.Errorf("%s is at version %d in the backup and at %d in the database: the database "+
+					"has lost writes", then.Key, then.Version, now.Version)
 			case then.Version == now.Version && !bytes.Equal(then.JSON, now.JSON):
 				if erased, err := erasedSince(ctx, live, now); err != nil || erased {
 					if err != nil {

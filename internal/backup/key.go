@@ -94,7 +94,8 @@ func (k Key) open(r io.Reader, encrypted bool) (io.Reader, error) {
 		return r, nil
 	}
 	if len(k.identities) == 0 {
-		return nil, fmt.Errorf("the backup is encrypted, and there is no key that can read it: name the file of its identity or passphrase with --backup-key-file")
+		return nil, fmt.Errorf("the backup is encrypted, and there is no key that can read it: name the file of its " +
+			"identity or passphrase with --backup-key-file")
 	}
 	out, err := age.Decrypt(r, k.identities...)
 	if err != nil {

@@ -153,7 +153,8 @@ const (
 const exitQuery = 57
 
 // Rights are the rights that the backup role needs, as statements for a superuser in the backed-up database.
-const Rights = "GRANT pg_read_all_settings TO the role, and GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean), pg_backup_stop(boolean), " +
+const Rights = "GRANT pg_read_all_settings TO the role, and GRANT EXECUTE ON FUNCTION pg_backup_start(text, " +
+	"boolean), pg_backup_stop(boolean), " +
 	"pg_switch_wal(), pg_create_restore_point(text) TO it"
 
 // failure returns the error of a failed call: pgBackRest's message, without its hints about options.
@@ -300,7 +301,8 @@ func (e *PgBackRest) info(ctx context.Context) (*stanza, error) {
 			message = r.Status.Message
 		}
 	}
-	return s, fmt.Errorf("%w: the repository can't be read: is the passphrase in %s the one that it was made with? pgBackRest says: %s",
+	return s, fmt.Errorf("%w: the repository can't be read: is the passphrase in %s the one that it was made with? "+
+		"pgBackRest says: %s",
 		ErrDamaged, e.o.Config, readable(message))
 }
 
@@ -377,7 +379,8 @@ func (e *PgBackRest) make(ctx context.Context, kind string, progress Progress) (
 	}
 	if len(list) == 0 || slices.ContainsFunc(
 		before.Backup, func(b restBackup) bool { return b.Label == list[0].Name }) {
-		return Copy{}, errors.New("pgbackrest backup said that all is well, and no backup is there: see PostgreSQL's log")
+		return Copy{}, errors.New("pgbackrest backup said that all is well, and no backup is there: see " +
+			"PostgreSQL's log")
 	}
 	return list[0], nil
 }

@@ -272,10 +272,12 @@ func (e *PgBackRest) archiving(ctx context.Context, w *wal) (faults []string, er
 		return nil, err
 	}
 	if a.Mode == "off" {
-		return []string{"PostgreSQL does not archive its WAL (archive_mode is off): run `tenet backup setup --write` and restart PostgreSQL"}, nil
+		return []string{"PostgreSQL does not archive its WAL (archive_mode is off): run `tenet backup setup " +
+			"--write` and restart PostgreSQL"}, nil
 	}
 	if !strings.Contains(a.Command, "pgbackrest") {
-		faults = append(faults, fmt.Sprintf("archive_command is %q, which is not pgBackRest's: run `tenet backup setup --write`", a.Command))
+		faults = append(faults, fmt.Sprintf("archive_command is %q, which is not pgBackRest's: run `tenet backup "+
+			"setup --write`", a.Command))
 	}
 	if a.FailedAt.After(a.LastAt) {
 		faults = append(faults, fmt.Sprintf("archiving of WAL segment %s failed at %s: PostgreSQL's log says why",

@@ -39,11 +39,13 @@ func NewSetup(o SetupOptions) (Setup, error) {
 	}
 	for name, text := range map[string]string{"backup directory": o.Dir, "configuration's path": o.Config} {
 		if strings.ContainsAny(text, " \t\n'\"%\\") {
-			return Setup{}, fmt.Errorf("the %s %q: pgBackRest and archive_command take no spaces, quotes, backslashes and percent signs", name, text)
+			return Setup{}, fmt.Errorf("the %s %q: pgBackRest and archive_command take no spaces, quotes, "+
+				"backslashes and percent signs", name, text)
 		}
 	}
 	if o.Key.Encrypts() && o.Key.phrase == "" {
-		return Setup{}, errors.New("pgBackRest encrypts with a passphrase, and the backup key is an age key: name a file with a passphrase of 16 characters or more")
+		return Setup{}, errors.New("pgBackRest encrypts with a passphrase, and the backup key is an age key: name a " +
+			"file with a passphrase of 16 characters or more")
 	}
 	var b strings.Builder
 	line := func(name, value string) { fmt.Fprintf(&b, "%s=%s\n", name, value) }
@@ -81,11 +83,14 @@ func NewSetup(o SetupOptions) (Setup, error) {
 func (o SetupOptions) place() error {
 	a := o.Archiving
 	if a.DataDir == "" {
-		return fmt.Errorf("PostgreSQL does not tell the role %s where its data is: GRANT pg_read_all_settings TO %s, as a superuser", a.User, a.User)
+		return fmt.Errorf("PostgreSQL does not tell the role %s where its data is: GRANT pg_read_all_settings TO "+
+			"%s, as a superuser", a.User, a.User)
 	}
 	if _, err := os.Stat(a.DataDir); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: PostgreSQL's data directory %s is not on this machine: run this on the database's host, by its account; where nothing can be run there, "+
-			"use --backup-engine basebackup; of a managed PostgreSQL the provider's backups, which tenet does not check, and a nightly pg_dump", ErrNotSupported, a.DataDir)
+		return fmt.Errorf("%w: PostgreSQL's data directory %s is not on this machine: run this on the database's "+
+			"host, by its account; where nothing can be run there, "+
+			"use --backup-engine basebackup; of a managed PostgreSQL the provider's backups, which tenet does not "+
+			"check, and a nightly pg_dump", ErrNotSupported, a.DataDir)
 	}
 	return nil
 }
@@ -114,7 +119,8 @@ func (s Setup) Write(path, dir string, account Account) error {
 	before, err := os.ReadFile(path) //nolint:gosec // the operator names it
 	switch {
 	case err == nil && !strings.HasPrefix(string(before), setupMark):
-		return fmt.Errorf("%s was not written by `tenet backup setup` and is left as it is: move it away, or name another with --backup-config", path)
+		return fmt.Errorf("%s was not written by `tenet backup setup` and is left as it is: move it away, or name "+
+			"another with --backup-config", path)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	}

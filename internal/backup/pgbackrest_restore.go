@@ -204,7 +204,8 @@ func (p plan) reached(log string) error {
 		return err
 	}
 	if at := high*p.wal.perLog + low/((1<<32)/p.wal.perLog); at < p.wal.newest {
-		return fmt.Errorf("%w: the replay ended in WAL segment %s, and the archive goes on to %s: that segment or the one after it can't be read; "+
+		return fmt.Errorf("%w: the replay ended in WAL segment %s, and the archive goes on to %s: that segment or "+
+			"the one after it can't be read; "+
 			"restore up to there with --accept-gap", ErrDamaged, p.wal.name(at), p.wal.name(p.wal.newest))
 	}
 	return nil
@@ -413,7 +414,8 @@ func (d *restDrill) verify(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if d.facts.Seq < d.least {
-		return "", fmt.Errorf("%w: its log ends with change %d, and the database had %d when the restore point was noted", ErrDamaged, d.facts.Seq, d.least)
+		return "", fmt.Errorf("%w: its log ends with change %d, and the database had %d when the restore point "+
+			"was noted", ErrDamaged, d.facts.Seq, d.least)
 	}
 	return fmt.Sprintf("%d changes verified", d.facts.Seq), nil
 }

@@ -108,7 +108,8 @@ func TestASetupIsRefusedWhereItWouldNotWork(t *testing.T) {
 		Archiving: Archiving{DataDir: dir, Port: 5432, User: "tenet"},
 	}
 	if s, err := NewSetup(sound); err != nil ||
-		!strings.Contains(s.PostgreSQL, "archive_command = 'pgbackrest --config=/etc/tenet/pgbackrest.conf --stanza=tenet archive-push %p'") {
+		!strings.Contains(s.PostgreSQL, "archive_command = 'pgbackrest --config=/etc/tenet/pgbackrest.conf "+
+			"--stanza=tenet archive-push %p'") {
 		t.Fatalf("a setup: %+v, %v", s, err)
 	}
 	for want, change := range map[string]func(*SetupOptions){

@@ -56,7 +56,8 @@ func programs(data string) (string, error) {
 	}
 	path, err := exec.LookPath("postgres")
 	if err != nil {
-		return "", fmt.Errorf("the programs of PostgreSQL %s are not on this machine: they are needed to replay its WAL; install them, or put them on the PATH", major)
+		return "", fmt.Errorf("the programs of PostgreSQL %s are not on this machine: they are needed to replay its "+
+			"WAL; install them, or put them on the PATH", major)
 	}
 	out, err := exec.Command(path, "--version").Output() //nolint:gosec,noctx // it prints a line
 	if err != nil || !strings.Contains(string(out), "(PostgreSQL) "+major) {

@@ -104,8 +104,10 @@ func byTurns(t *testing.T, p *process, list ...*call) (times [][]time.Duration, 
 
 func (r *report) tools(t *testing.T, p *process) {
 	t.Helper()
-	r.line("Tools over the Model Context Protocol beside the same question over REST, one caller, in turn call by call, %d of each, of the starter set.\n", calls)
-	r.line("| question | bytes, REST | bytes, MCP | REST p50 | MCP p50 | REST p99 | MCP p99 | ratio of p50 | ratio of p99 | bound of the last |")
+	r.line("Tools over the Model Context Protocol beside the same question over REST, one caller, in turn call by "+
+		"call, %d of each, of the starter set.\n", calls)
+	r.line("| question | bytes, REST | bytes, MCP | REST p50 | MCP p50 | REST p99 | MCP p99 | ratio of p50 | ratio " +
+		"of p99 | bound of the last |")
 	r.line("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 	for _, q := range []struct {
 		tool      string
@@ -188,7 +190,8 @@ func (r *report) hooks(t *testing.T, bin string, p *process) {
 	event := func(session int, text string) string {
 		return fmt.Sprintf(`{"session_id":"s%d","cwd":%q,"tool_name":"Write","tool_input":{"file_path":"pay.go","content":%q}}`, session, tree, text)
 	}
-	r.line("A hook as a whole process, from its start to its end, the median of %d, in a work tree that takes %d rules with checks, of which %d concern the edited file. It asks no tenet.\n",
+	r.line("A hook as a whole process, from its start to its end, the median of %d, in a work tree that takes %d "+
+		"rules with checks, of which %d concern the edited file. It asks no tenet.\n",
 		edits, rulesOfTree, rulesOfFile)
 	r.line("| edit | processor time | of `tenet version` | ratio | p50 | p99 | bound of p50 in ms |")
 	r.line("| --- | --- | --- | --- | --- | --- | --- |")

@@ -35,7 +35,8 @@ func (r *report) cached(t *testing.T, e *env) {
 	l := e.large(t, r)
 	r.line("## Cached reads\n")
 	if wrkPath() == "" {
-		r.line("wrk is not installed: the load comes from a client of this program's own, which takes more of the processor and so leaves less to\nthe server; the figures are of the server alone all the same.\n")
+		r.line("wrk is not installed: the load comes from a client of this program's own, which takes more of the " +
+			"processor and so leaves less to\nthe server; the figures are of the server alone all the same.\n")
 	}
 	t.Run("costs", func(t *testing.T) { r.cachedCosts(t, e, l) })
 	t.Run("tiers", func(t *testing.T) { r.cachedTiers(t, e, l) })
@@ -177,9 +178,12 @@ func (r *report) cachedCosts(t *testing.T, e *env, l *loaded) {
 	mixed := inTurn(t, "nine in ten", runTime, contender{ours, nineInTen(l, "/api/v1/rules/")},
 		contender{hand, nineInTen(l, "/rules/")})
 
-	r.line("Processor time of the server for one request, %d connections, five turns A B A B, the median of each. Tenet answers from memory; it", loadConns)
-	r.line("checks the token, counts and measures every request, and says how fresh its answer is. Bare is a net/http handler that writes the same")
-	r.line("bytes, with Go's own settings; by hand is one with pgx, encoding/json and no memory, with what PostgreSQL does for it.\n")
+	r.line("Processor time of the server for one request, %d connections, five turns A B A B, the median of each. "+
+		"Tenet answers from memory; it", loadConns)
+	r.line("checks the token, counts and measures every request, and says how fresh its answer is. Bare is a " +
+		"net/http handler that writes the same")
+	r.line("bytes, with Go's own settings; by hand is one with pgx, encoding/json and no memory, with what " +
+		"PostgreSQL does for it.\n")
 	r.line("| request | bytes | bare | tenet | ratio | with access log | by hand | by hand/tenet |")
 	r.line("| --- | --- | --- | --- | --- | --- | --- | --- |")
 	r.line("| document | %d | %s | %s | %.2f | %s | %s | %.2f |", len(docBody), us1(docs[0]), us1(docs[1]),
@@ -191,7 +195,8 @@ func (r *report) cachedCosts(t *testing.T, e *env, l *loaded) {
 		us1(finds[1]), ratio(finds[1], finds[0]))
 	r.line("| documents, nine in ten in memory | - | - | %s | - | - | %s | %.2f |", us1(mixed[0]), us1(mixed[1]),
 		ratio(mixed[1], mixed[0]))
-	r.line("\nGoals: at most 1.25 times bare for the document and 1.15 for the page; at least 3.5 times cheaper than by hand for the document, 10 for")
+	r.line("\nGoals: at most 1.25 times bare for the document and 1.15 for the page; at least 3.5 times cheaper " +
+		"than by hand for the document, 10 for")
 	r.line("the page and the search, 3 with nine in ten in memory.\n")
 	for _, c := range []struct {
 		what        string
@@ -265,7 +270,8 @@ func (r *report) cachedTiers(t *testing.T, e *env, l *loaded) {
 	}
 	some := paths[:min(len(paths), 20_000)]
 	r.line("### By tier\n")
-	r.line("Documents of an embedded tenet, one after the other; what is found in the warm tier goes to the hot one, which has no room for it.\n")
+	r.line("Documents of an embedded tenet, one after the other; what is found in the warm tier goes to the hot " +
+		"one, which has no room for it.\n")
 	r.line("| found in | processor time | hot | warm | miss |")
 	r.line("| --- | --- | --- | --- | --- |")
 	for _, tier := range []struct {
@@ -360,7 +366,8 @@ func (r *report) cachedMemory(t *testing.T, e *env, l *loaded) {
 	size := dataSize(t, open(false, 0, 0), l)
 	tenth := int(size / 10 >> 20)
 	r.line("### Uneven reads\n")
-	r.line("%d documents of together %d MB, wished for as unevenly as in life (Zipf, 1.01). A warm tier has 32 MB at least. A memory that holds a", len(l.rules), size>>20)
+	r.line("%d documents of together %d MB, wished for as unevenly as in life (Zipf, 1.01). A warm tier has 32 MB "+
+		"at least. A memory that holds a", len(l.rules), size>>20)
 	r.line("tenth of the documents, and knows which, finds %.3f of them.\n", optimum(len(l.rules), len(l.rules)/10))
 	r.line("| hot | warm | part of the data | found | hot | warm |")
 	r.line("| --- | --- | --- | --- | --- | --- |")
@@ -384,8 +391,10 @@ func (r *report) cachedMemory(t *testing.T, e *env, l *loaded) {
 	}
 	each := packed.WarmBytes / max(1, packed.WarmEntries)
 	fit := int(size / 10 / max(1, each))
-	r.line("\nThe goal is 0.9 with a tenth of the data. For that a memory must know which documents are wanted most and hold %.0f %% of them. Compressed,", 100*mustHold(len(l.rules), 0.9))
-	r.line("a document takes %d bytes of memory instead of %d, so a tenth of the data holds %.0f %%, if nothing is kept ready to send.\n", each, size/int64(len(l.rules)), 100*float64(fit)/float64(len(l.rules)))
+	r.line("\nThe goal is 0.9 with a tenth of the data. For that a memory must know which documents are wanted most "+
+		"and hold %.0f %% of them. Compressed,", 100*mustHold(len(l.rules), 0.9))
+	r.line("a document takes %d bytes of memory instead of %d, so a tenth of the data holds %.0f %%, if nothing is "+
+		"kept ready to send.\n", each, size/int64(len(l.rules)), 100*float64(fit)/float64(len(l.rules)))
 
 	const hot, warm = 32, 128
 	cold := open(false, hot, warm)
@@ -396,7 +405,8 @@ func (r *report) cachedMemory(t *testing.T, e *env, l *loaded) {
 	warmN := untilFound(t, again, uneven(l, 3, 200_000))
 	again.stop()
 	r.line("### Restart\n")
-	r.line("Questions until nine in ten of the last 2,000 were found, with %d MB hot and %d MB warm: **%d** after a start with an empty memory, **%d**", hot, warm, coldN, warmN)
+	r.line("Questions until nine in ten of the last 2,000 were found, with %d MB hot and %d MB warm: **%d** after a "+
+		"start with an empty memory, **%d**", hot, warm, coldN, warmN)
 	r.line("after a restart that kept the warm tier.\n")
 
 	const smallHot, smallWarm, base = 32, 64, 150
@@ -416,7 +426,9 @@ func (r *report) cachedMemory(t *testing.T, e *env, l *loaded) {
 	peak := peakMemory(t, p)
 	p.stop()
 	r.line("### Memory\n")
-	r.line("%d MB of different documents and pages read through %d MB hot and %d MB warm: the process took **%d MB** at most, %.2f times both tiers", read>>20, smallHot, smallWarm, peak>>20, float64(peak)/float64((smallHot+smallWarm+base)<<20))
+	r.line("%d MB of different documents and pages read through %d MB hot and %d MB warm: the process took **%d "+
+		"MB** at most, %.2f times both tiers", read>>20, smallHot, smallWarm, peak>>20,
+		float64(peak)/float64((smallHot+smallWarm+base)<<20))
 	r.line("and the stated base of %d MB. The promise is 1.15.\n", base)
 	if peak > (smallHot+smallWarm+base)<<20*115/100 {
 		r.line("**Missed.**\n")

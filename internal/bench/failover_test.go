@@ -63,7 +63,8 @@ func (r *report) outages(t *testing.T, e *env) {
 		paths = append(paths, "/api/v1/rules/"+id)
 	}
 	r.line("## Reading through an outage\n")
-	r.line("Uncached reads of one document over 32 connections: for two seconds, then four in the fault, and four after it. A read waits 50 ms for PostgreSQL")
+	r.line("Uncached reads of one document over 32 connections: for two seconds, then four in the fault, and four " +
+		"after it. A read waits 50 ms for PostgreSQL")
 	r.line("before the mirror answers. Bounds: no read fails, p99 %s, slowest %s.\n", ms(outageP99), ms(outageMost))
 	r.line("| fault | reads | failed | p50 | p99 | slowest |")
 	r.line("| --- | --- | --- | --- | --- | --- |")
@@ -245,7 +246,8 @@ func (r *report) recoveries(t *testing.T, e *env) {
 	s := instance(t, g)
 	until(t, s, "a mirror", isLevel)
 	r.line("## Recovering\n")
-	r.line("Batches are journalled by 16 writers while PostgreSQL is away, and replayed when it is back; each document is another one. Each batch is durable on")
+	r.line("Batches are journalled by 16 writers while PostgreSQL is away, and replayed when it is back; each " +
+		"document is another one. Each batch is durable on")
 	r.line("this machine before its writer hears of it, and its commit is flushed at PostgreSQL.\n")
 	r.line("| batches | journalled | replayed |")
 	r.line("| --- | --- | --- |")
@@ -411,7 +413,8 @@ func (r *report) lag(t *testing.T, s *postgres.Store, made *failover.Store, when
 	}
 	slices.Sort(lags)
 	p50, p99 := lags[len(lags)/2], lags[len(lags)*99/100]
-	r.line("With %.0f writes a second from elsewhere, each is in the mirror after the writer has heard of it%s: p50 %s, p99 %s, slowest %s. Bound: p99 %s.\n",
+	r.line("With %.0f writes a second from elsewhere, each is in the mirror after the writer has heard of it%s: p50 "+
+		"%s, p99 %s, slowest %s. Bound: p99 %s.\n",
 		float64(len(lags))/lasts.Seconds(), when, ms(p50), ms(p99), ms(lags[len(lags)-1]), ms(lagP99))
 	if p99 > lagP99 {
 		t.Errorf("the mirror is %s behind at p99%s, over %s", p99, when, lagP99)
@@ -437,7 +440,8 @@ func (r *report) overhead(t *testing.T, e *env) {
 		gets = append(gets, "/api/v1/rules/"+id)
 	}
 	r.line("## What the failover costs a read\n")
-	r.line("Processor time of the server and PostgreSQL together for one uncached read over 8 connections, with mirror and journal, against the same door and")
+	r.line("Processor time of the server and PostgreSQL together for one uncached read over 8 connections, with " +
+		"mirror and journal, against the same door and")
 	r.line("the same checks on PostgreSQL alone (alternating A B A B, the better run of each). Bound: 1.10.\n")
 	r.line("| request | PostgreSQL alone | with mirror and journal | ratio |")
 	r.line("| --- | --- | --- | --- |")

@@ -132,10 +132,13 @@ func (r *report) writes(t *testing.T, e *env) {
 	pgtest.Exec(t, url, "CREATE TABLE bare (rule_id text PRIMARY KEY, document jsonb NOT NULL)")
 	conn, hand := pgtest.Connect(t, url), newHandWriter(t, url)
 	r.line("## Writes\n")
-	r.line("One writer of new rules, each commit flushed to disk. Bare: one jsonb column by pgx, pipelined in batches. The same by hand: the same tables and")
-	r.line("indexes, search, ledger, log with documents and hashes, in six prepared statements for a batch, without conditions, versions and guards. The")
+	r.line("One writer of new rules, each commit flushed to disk. Bare: one jsonb column by pgx, pipelined in " +
+		"batches. The same by hand: the same tables and")
+	r.line("indexes, search, ledger, log with documents and hashes, in six prepared statements for a batch, without " +
+		"conditions, versions and guards. The")
 	r.line("writers take turns, three each; the median of the ratios of a turn.\n")
-	r.line("| writes | bare | the same by hand | PostgreSQL | bare/PostgreSQL | by hand/PostgreSQL | bound of the last | SQLite |")
+	r.line("| writes | bare | the same by hand | PostgreSQL | bare/PostgreSQL | by hand/PostgreSQL | bound of the " +
+		"last | SQLite |")
 	r.line("| --- | --- | --- | --- | --- | --- | --- | --- |")
 	for _, w := range []struct {
 		size, n int

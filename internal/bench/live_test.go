@@ -21,9 +21,12 @@ import (
 // live reports what the live door costs: its own benchmarks, whose clients are another process, and two whole tenets.
 func (r *report) live(t *testing.T, e *env) {
 	r.line("## Live changes\n")
-	r.line("A change of 500 bytes to all subscribers at a time, over TCP to clients in another process on the same cores; the time is from the publishing")
-	r.line("to the last receipt. Beside the hub: the library that it shakes hands with, and the leanest one, each bare, with a queue for each connection")
-	r.line("and neither a log nor rights, filters, positions or pings. Bytes are those of the Go heap and the stacks.\n")
+	r.line("A change of 500 bytes to all subscribers at a time, over TCP to clients in another process on the same " +
+		"cores; the time is from the publishing")
+	r.line("to the last receipt. Beside the hub: the library that it shakes hands with, and the leanest one, each " +
+		"bare, with a queue for each connection")
+	r.line("and neither a log nor rights, filters, positions or pings. Bytes are those of the Go heap and the " +
+		"stacks.\n")
 	r.line("| subscribers | server | p50 | p99 | CPU for a message | bytes for an idle connection |")
 	r.line("| --- | --- | --- | --- | --- | --- |")
 	names := map[string]string{
@@ -39,7 +42,8 @@ func (r *report) live(t *testing.T, e *env) {
 	}
 	r.line("\nA row again: %s.\n", repeats(fanOut, "60x"))
 
-	r.line("Messages of 16 KiB to 1,000 subscribers, and the same with 10 of them who read nothing and are cut off on the way:\n")
+	r.line("Messages of 16 KiB to 1,000 subscribers, and the same with 10 of them who read nothing and are cut off " +
+		"on the way:\n")
 	r.line("| stuck | p50 | p99 | CPU for a message |")
 	r.line("| --- | --- | --- | --- |")
 	for _, m := range benchmarks(t, "./internal/live", "BenchmarkStuck", "60x") {
@@ -98,7 +102,8 @@ func (r *report) across(t *testing.T, e *env) {
 	one := startTenet(t, e.bin, t.TempDir(), "--database-url", url)
 	two := startTenet(t, e.bin, t.TempDir(), "--database-url", url)
 	defer func() { one.stop(); two.stop() }()
-	r.line("Two tenets on one PostgreSQL: from the answer to a write on one to its receipt by a subscriber of the other, over HTTP both:\n")
+	r.line("Two tenets on one PostgreSQL: from the answer to a write on one to its receipt by a subscriber of the " +
+		"other, over HTTP both:\n")
 	r.line("| other writers at the same time | p50 | p99 |")
 	r.line("| --- | --- | --- |")
 	for _, writers := range []int{0, 4} {

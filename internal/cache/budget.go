@@ -142,13 +142,15 @@ func Budget(m Memory, hot, warm int64) Sizes {
 	}
 	switch {
 	case s.Needs > m.Bytes:
-		s.Warning = fmt.Sprintf("%s has %d MB of memory, and with caches of %d MB hot and %d MB warm tenet may take %d MB: "+
+		s.Warning = fmt.Sprintf("%s has %d MB of memory, and with caches of %d MB hot and %d MB warm tenet may take "+
+			"%d MB: "+
 			"give it more memory or smaller caches", m.Of, m.Bytes/mb, s.Hot/mb, s.Warm/mb, s.Needs/mb)
 		// a lower limit would collect garbage all the time
 		s.Limit = max(m.Bytes-s.Warm-outsideMemory, s.Hot*5/4+leastWork)
 		s.Needs = s.Limit + s.Warm + outsideMemory
 	case chosen:
-		s.Warning = fmt.Sprintf("%s has %d MB of memory: the caches get %d MB hot and %d MB warm instead of %d and %d, and will "+
+		s.Warning = fmt.Sprintf("%s has %d MB of memory: the caches get %d MB hot and %d MB warm instead of %d and "+
+			"%d, and will "+
 			"find less", m.Of, m.Bytes/mb, s.Hot/mb, s.Warm/mb, orUsual(hot, DefaultHot)/mb,
 			orUsual(warm, DefaultWarm)/mb)
 	}

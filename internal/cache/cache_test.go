@@ -319,7 +319,9 @@ func TestAScanLeavesNothingBehind(t *testing.T) {
 	}
 	ctx := store.WithFresh(t.Context())
 	for range 2 {
-		if err := store.All(ctx, s, knowledge.Query{Kind: knowledge.KindRule}, func(*knowledge.Record) error { return nil }); err != nil {
+		if err := store.All(ctx, s, knowledge.Query{Kind: knowledge.KindRule}, func(*knowledge.Record) error {
+			return nil
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.Search(ctx, knowledge.SearchQuery{

@@ -17,7 +17,8 @@ func (s *Store) Collector() prometheus.Collector {
 			"question", "kind", "found"),
 		ratio: desc("hit_ratio",
 			"Share of reads that a tier answered, 0 to 1, over the last minute, the last ten minutes and since "+
-				"the start; the tier any is both together. Kinds without reads are left out. The target is above 0.9 for any.",
+				"the start; the tier any is both together. Kinds without reads are left out. The target is above "+
+				"0.9 for any.",
 			"kind", "tier", "span"),
 		below: desc("below_target",
 			"1 while the cache answered less than 0.9 of the reads of the last ten minutes, with enough reads "+
@@ -30,20 +31,25 @@ func (s *Store) Collector() prometheus.Collector {
 				"Many for lack of room, with a poor hit ratio, mean that the hot tier is too small.", "cause"),
 		demoted: desc("demotions_total", "Entries moved from the hot to the warm tier."),
 		dropped: desc("demotions_dropped_total",
-			"Entries evicted from the hot tier and not moved to the warm one because too many were waiting. Many mean that the processor can't compress as fast as the hot tier evicts."),
+			"Entries evicted from the hot tier and not moved to the warm one because too many were waiting. Many "+
+				"mean that the processor can't compress as fast as the hot tier evicts."),
 		once: desc("demotions_refused_total",
 			"Entries that a full warm tier did not take because they were asked for only once recently."),
 		promoted: desc("promotions_total",
-			"Entries moved back from the warm to the hot tier. Many mean that the hot tier is small for the documents that are read often."),
+			"Entries moved back from the warm to the hot tier. Many mean that the hot tier is small for the "+
+				"documents that are read often."),
 		unfit: desc("unfit_total",
-			"Answers too large to cache. Many mean that large documents are read often, each time from the store under the cache."),
+			"Answers too large to cache. Many mean that large documents are read often, each time from the store "+
+				"under the cache."),
 		loads: desc("loads_total", "Reads sent to the store under the cache."),
 		failed: desc("load_errors_total",
 			"Reads that the store under the cache failed to answer. Many mean that it is down or slow."),
 		seconds: desc("load_seconds_total",
-			"Total time of the reads sent to the store under the cache, in seconds. Divided by the loads it is the cost of a miss."),
+			"Total time of the reads sent to the store under the cache, in seconds. Divided by the loads it is the "+
+				"cost of a miss."),
 		followed: desc("followed_seq",
-			"Seq of the last change that the cache has followed. It falls behind the end of the log when the feed can't be read."),
+			"Seq of the last change that the cache has followed. It falls behind the end of the log when the feed "+
+				"can't be read."),
 		asOf: desc("as_of_seconds", "When the cache was last known to be current, in seconds since 1970; 0 if never. "+
 			"Far behind the clock means that changes from other instances are not seen."),
 	}

@@ -221,7 +221,8 @@ func (f *follower) followed(changes []knowledge.Change) error {
 	}
 	if purged && f.mem.warm != nil {
 		if err := f.mem.warm.forget(f.o.Dir); err != nil {
-			f.o.Log.Warn("the saved warm cache may still hold the text of a purged document or the name of an erased person", "error", err.Error())
+			f.o.Log.Warn("the saved warm cache may still hold the text of a purged document or the name of an "+
+				"erased person", "error", err.Error())
 		}
 	}
 	end := &changes[len(changes)-1]

@@ -149,7 +149,9 @@ type scribbler struct {
 func newScribbler(t *testing.T, s store.Store, seed uint64) *scribbler {
 	w := &scribbler{rnd: rand.New(rand.NewPCG(seed, 3))}
 	for i := range 3 {
-		w.keys = append(w.keys, put(t, s, storetest.Category(func(c *knowledge.Category) { c.ID = fmt.Sprintf("category-%d", i) })).Key)
+		w.keys = append(w.keys, put(t, s, storetest.Category(func(c *knowledge.Category) {
+			c.ID = fmt.Sprintf("category-%d", i)
+		})).Key)
 	}
 	for i := range 6 {
 		w.keys = append(w.keys, put(t, s, w.rule(i)).Key, put(t, s, w.practice(i)).Key, put(t, s, w.template(i)).Key,

@@ -213,7 +213,9 @@ func (r *reader) get(ctx context.Context, how string) error {
 	case err != nil:
 		return err
 	default:
-		r.shown(how, d, rec, oldest, func(st state) bool { return st.there && st.active == rec.Active && st.category == rec.Category })
+		r.shown(how, d, rec, oldest, func(st state) bool {
+			return st.there && st.active == rec.Active && st.category == rec.Category
+		})
 	}
 	return nil
 }

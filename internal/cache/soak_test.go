@@ -90,7 +90,8 @@ func TestSoakMemoryStaysWithinTheBudget(t *testing.T) {
 	}
 	gcAfter, allAfter := collecting()
 	st := s.Stats()
-	t.Logf("hot %d + warm %d + base %d MB: RSS at most %d MB, %.2f of their sum; %.1f %% of the processor for garbage collection under a limit of %d MB",
+	t.Logf("hot %d + warm %d + base %d MB: RSS at most %d MB, %.2f of their sum; %.1f %% of the processor for "+
+		"garbage collection under a limit of %d MB",
 		hot/mb, warm/mb, base/mb, most/mb, float64(most)/float64(budget+base),
 		100*(gcAfter-gcBefore)/(allAfter-allBefore), sizes.Limit/mb)
 	if most > bound {

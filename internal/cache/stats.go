@@ -94,7 +94,8 @@ func (s *statistics) run(ctx context.Context, log *slog.Logger) {
 		case now := <-tick.C:
 			if c, poor := s.take(now); poor {
 				log.WarnContext(ctx,
-					"cache hit ratio is below target: raise cache_hot or cache_warm, or send one-off reads with Cache-Control: no-cache",
+					"cache hit ratio is below target: raise cache_hot or cache_warm, or send one-off reads with "+
+						"Cache-Control: no-cache",
 					"ratio", c.Ratio(), "target", Target, "asked_in_ten_minutes", c.Asked())
 			}
 		case <-ctx.Done():

@@ -259,7 +259,9 @@ func TestWhatWasSavedIsUsedOnlyWhereItIsSure(t *testing.T) {
 			src.cut(10)
 			return Options{Warm: MinWarm}, false
 		},
-		"with another budget": func(*testing.T, *source, string) (Options, bool) { return Options{Warm: 3 * MinWarm}, false },
+		"with another budget": func(*testing.T, *source, string) (Options, bool) {
+			return Options{Warm: 3 * MinWarm}, false
+		},
 		"a byte flipped in the stamps": func(t *testing.T, _ *source, dir string) (Options, bool) {
 			flip(t, filepath.Join(dir, stampsFile), 4000)
 			return Options{Warm: MinWarm}, false

@@ -177,7 +177,8 @@ func (w *writing) op(ctx context.Context, op *knowledge.Op) error {
 func (w *writing) principal(ctx context.Context, key knowledge.Key) error {
 	d, err := w.current(ctx, key)
 	if p, ok := d.(*knowledge.Principal); ok && p.Erasure != nil {
-		return knowledge.Invalid("", "%s stands for a person who was erased, and stays as it is: make another principal", key)
+		return knowledge.Invalid("", "%s stands for a person who was erased, and stays as it is: make another "+
+			"principal", key)
 	}
 	return err
 }

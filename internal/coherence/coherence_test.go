@@ -98,9 +98,13 @@ func TestWhatDoesNotFitTogetherIsRefused(t *testing.T) {
 		"loosening a rule": {[]knowledge.Document{pack("x", func(p *knowledge.Pack) {
 			p.Raise = []knowledge.Raise{{ID: "rule/strict", Enforcement: "optional"}}
 		})}, "/ops/0/document/raise/0/enforcement", "mandatory already"},
-		"a label beyond the log": {[]knowledge.Document{storetest.Label(func(l *knowledge.Label) { l.Seq = newest.Seq + 1 })}, "/ops/0/document/seq", "the log ends at"},
+		"a label beyond the log": {[]knowledge.Document{storetest.Label(func(l *knowledge.Label) {
+			l.Seq = newest.Seq + 1
+		})}, "/ops/0/document/seq", "the log ends at"},
 		"a label that holds what is not there": {
-			[]knowledge.Document{storetest.Label(func(l *knowledge.Label) { l.Holds = map[string]int64{"rule/strict": 2} })},
+			[]knowledge.Document{storetest.Label(func(l *knowledge.Label) {
+				l.Holds = map[string]int64{"rule/strict": 2}
+			})},
 			"/ops/0/document/holds/rule~1strict", "has no version 2",
 		},
 	} {
@@ -118,7 +122,9 @@ func TestWhatDoesNotFitTogetherIsRefused(t *testing.T) {
 	if err := apply(pack("one", extends("two")), pack("two", nil)); err != nil {
 		t.Errorf("a pack together with the one that it extends: %v", err)
 	}
-	if err := apply(storetest.Label(func(l *knowledge.Label) { l.Seq, l.Holds = newest.Seq, map[string]int64{"rule/strict": 1} })); err != nil {
+	if err := apply(storetest.Label(func(l *knowledge.Label) {
+		l.Seq, l.Holds = newest.Seq, map[string]int64{"rule/strict": 1}
+	})); err != nil {
 		t.Errorf("a label at the end of the log: %v", err)
 	}
 }

@@ -95,7 +95,8 @@ func Erase(ctx context.Context, s store.Store, e store.Eraser, r Request) (*Repo
 			return nil, err
 		}
 		if len(counted.Rows) == 0 {
-			return nil, fmt.Errorf("nobody stands here under this id, and nobody was erased who did: look with tenet token list: %w",
+			return nil, fmt.Errorf("nobody stands here under this id, and nobody was erased who did: look with "+
+				"tenet token list: %w",
 				&store.NotFoundError{Key: knowledge.Key{Kind: knowledge.KindPrincipal, ID: r.ID}})
 		}
 		report.Rows = counted.Rows
@@ -315,7 +316,8 @@ func (k *Keeper) purge(ctx context.Context) error {
 			Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: key, IfVersion: rec.Version}},
 		}
 		if _, err := k.o.Store.Apply(ctx, b); err != nil {
-			k.o.Log.ErrorContext(ctx, "a document that was purged is here again, and can't be purged: purge it by hand", "key", text, "error", err.Error())
+			k.o.Log.ErrorContext(ctx, "a document that was purged is here again, and can't be purged: purge it "+
+				"by hand", "key", text, "error", err.Error())
 			continue
 		}
 		k.o.Log.WarnContext(ctx, "a document that was purged was in the data again, and was purged again", "key", text)

@@ -43,7 +43,8 @@ func ReadLedger(dir string) (*Ledger, error) {
 		err = json.Unmarshal(data, l)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the ledger of erasures %s: %w; compare with that of another instance or of the backups, and put it right, since without it a "+
+		return nil, fmt.Errorf("read the ledger of erasures %s: %w; compare with that of another instance or of the "+
+			"backups, and put it right, since without it a "+
 			"restored backup would bring names back", filepath.Join(dir, File), err)
 	}
 	if l.People == nil || l.Purged == nil {

@@ -40,7 +40,8 @@ func Scrub(ctx context.Context, from store.Store, to store.Store, key []byte) (*
 	}
 	if end != 0 {
 		return nil, &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
-			"the database to write to has a log of %d changes: a scrubbed copy goes into an empty one, and never over another", end)}
+			"the database to write to has a log of %d changes: a scrubbed copy goes into an empty one, and never "+
+				"over another", end)}
 	}
 	s := &scrubber{key: key, names: map[string]string{}, to: to}
 	if err := s.meet(ctx, from); err != nil {

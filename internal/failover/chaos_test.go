@@ -339,7 +339,8 @@ func (x *client) read(s subject, key knowledge.Key) (*knowledge.Record, bool) {
 	}
 	if asOf := statedAsOf(before, after, from); !pending {
 		if want := x.c.ackedBefore(key, asOf); version < want {
-			x.c.problem("client %d: %s is said to be current as of %s, is version %d from the %s, and version %d was acknowledged before",
+			x.c.problem("client %d: %s is said to be current as of %s, is version %d from the %s, and version %d "+
+				"was acknowledged before",
 				x.id, key, asOf.Format("05.000000"), version, from, want)
 		}
 	}
@@ -504,7 +505,9 @@ func (x *client) reuse(s subject, old *sending) {
 	x.c.foul[title] = true
 	x.c.mu.Unlock()
 	b := old.batch
-	b.Ops = []knowledge.Op{knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Category, r.Title = old.key.ID, "general", title }), 0)}
+	b.Ops = []knowledge.Op{knowledge.Put(storetest.Rule(func(r *knowledge.Rule) {
+		r.RuleID, r.Category, r.Title = old.key.ID, "general", title
+	}), 0)}
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	// In an outage it can't always be told yet: then it is queued, and parked in the end.

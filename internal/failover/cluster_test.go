@@ -67,7 +67,9 @@ func prepare(t *testing.T, url string) {
 		}), 0))
 	}
 	for i := range others {
-		ops = append(ops, knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Category = fmt.Sprintf("other-%03d", i), "general" }), 0))
+		ops = append(ops, knowledge.Put(storetest.Rule(func(r *knowledge.Rule) {
+			r.RuleID, r.Category = fmt.Sprintf("other-%03d", i), "general"
+		}), 0))
 	}
 	_, err = p.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: setup, Ops: ops})
 	if err = errors.Join(err, p.Close()); err != nil {

@@ -103,7 +103,9 @@ func TestAMirrorThatDiffersIsMadeAnew(t *testing.T) {
 				t.Fatal(err)
 			}
 			builds := c.status().Mirror.Builds
-			c.compared("a mirror made anew", func(st failover.Status) bool { return st.Mirror.Builds > builds && !st.Mirror.Compared.Equal })
+			c.compared("a mirror made anew", func(st failover.Status) bool {
+				return st.Mirror.Builds > builds && !st.Mirror.Compared.Equal
+			})
 			c.compared("an equal mirror", func(st failover.Status) bool { return st.Mirror.Compared.Equal })
 		})
 	}

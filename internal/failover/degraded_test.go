@@ -15,7 +15,8 @@ import (
 // Why laws can't hold without the primary.
 const (
 	purges   = "it purges, and purges wait for the primary"
-	believed = "a version that the mirror does not know may be there at the primary: it is believed, and checked by the replay"
+	believed = "a version that the mirror does not know may be there at the primary: it is believed, and checked by " +
+		"the replay"
 )
 
 // byBatch writes as a caller does who takes conditions from what is shown: of what waits, the batch in place of the
@@ -72,11 +73,12 @@ func TestStoreKeepsTheContractInDegradedMode(t *testing.T) {
 			"a cursor returns every document once whatever is written meanwhile":  purges,
 			"a search follows what is written":                                    purges,
 			"a purge of what a batch has left":                                    purges,
-			"a batch keeps its actor and its time":                                "the restore of an export waits for the primary",
-			"a batch that fails in its last op has done nothing":                  believed,
-			"a batch of very many ops happens whole":                              believed,
-			"a stale version is ErrConflict with the details":                     believed,
-			"an op on a missing document is ErrNotFound":                          believed,
+			"a batch keeps its actor and its time": "the restore of an export waits " +
+				"for the primary",
+			"a batch that fails in its last op has done nothing": believed,
+			"a batch of very many ops happens whole":             believed,
+			"a stale version is ErrConflict with the details":    believed,
+			"an op on a missing document is ErrNotFound":         believed,
 		},
 	})
 }

@@ -258,7 +258,8 @@ func (s *Store) Ready() error {
 	case knowledge.ModeDegraded, knowledge.ModeDiverged:
 		if s.copy.damaged() {
 			return &store.UnavailableError{
-				Reason:     "the primary can't be reached, and the mirror on this instance is damaged; it is rebuilt as soon as the primary answers",
+				Reason: "the primary can't be reached, and the mirror on this instance is damaged; it is " +
+					"rebuilt as soon as the primary answers",
 				RetryAfter: 5 * time.Second,
 			}
 		}

@@ -25,7 +25,8 @@ func TestFaultsByOtherSessions(t *testing.T) {
 		{
 			name: "connections terminated again and again",
 			inject: func(c *cluster) {
-				end = c.repeat("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tenet'")
+				end = c.repeat("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = " +
+					"'tenet'")
 			},
 			heal: heal,
 		},
@@ -80,7 +81,8 @@ func TestFaultsByOtherSessions(t *testing.T) {
 			name: "writing revoked", refuses: true,
 			site: func(t *testing.T) *site { return limited(t, server) },
 			inject: func(c *cluster) {
-				pgtest.Exec(c.t, c.site.url, "REVOKE INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public FROM limited")
+				pgtest.Exec(c.t, c.site.url, "REVOKE INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public FROM "+
+					"limited")
 			},
 			heal: func(c *cluster) { pgtest.Exec(c.t, c.site.url, grants) },
 		},
@@ -89,7 +91,8 @@ func TestFaultsByOtherSessions(t *testing.T) {
 			site: func(t *testing.T) *site { return limited(t, server) },
 			inject: func(c *cluster) {
 				pgtest.Exec(c.t, c.site.url, "ALTER ROLE limited NOLOGIN")
-				pgtest.Exec(c.t, c.site.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'limited'")
+				pgtest.Exec(c.t, c.site.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename "+
+					"= 'limited'")
 			},
 			heal: func(c *cluster) { pgtest.Exec(c.t, c.site.url, "ALTER ROLE limited LOGIN") },
 		},

@@ -436,7 +436,8 @@ func foreign(theirs, ours *knowledge.Position) string {
 	case ours.System != "" && theirs.System != "" && ours.System != theirs.System:
 		return "the primary is another database cluster than the mirror's: " + bothPositions(theirs, ours)
 	case ours.System != "" && theirs.Timeline > 0 && theirs.Timeline < ours.Timeline:
-		return "the primary has an earlier timeline than the mirror, like an old primary that comes back after a standby was promoted: " +
+		return "the primary has an earlier timeline than the mirror, like an old primary that comes back after a " +
+			"standby was promoted: " +
 			bothPositions(theirs, ours)
 	}
 	return ""
@@ -468,7 +469,8 @@ func (k *keeper) diverge(ctx context.Context, p Primary, why string) error {
 	}
 	k.modes.handle(input{
 		kind: otherHistory,
-		why:  why + "; the mirror goes on answering, without the primary's changes, until the primary is accepted: see tenet doctor mirror",
+		why: why + "; the mirror goes on answering, without the primary's changes, until the primary is accepted: " +
+			"see tenet doctor mirror",
 	})
 	return errDiverged
 }

@@ -41,7 +41,10 @@ func linear(t *testing.T, whole bool, change func(*failover.Options)) (ordered b
 	c := newCluster(t, s, 3)
 	if whole {
 		for _, in := range c.instances {
-			waitFor(t, "the copy is whole", func() bool { st, err := in.Status(t.Context()); return err == nil && st.Mirror.Ready })
+			waitFor(t, "the copy is whole", func() bool {
+				st, err := in.Status(t.Context())
+				return err == nil && st.Mirror.Ready
+			})
 		}
 	}
 	key := knowledge.Key{Kind: knowledge.KindCategory, ID: "register"}

@@ -212,7 +212,8 @@ func (s *storm) ofServers() []mishap {
 func (s *storm) ofSessions() []mishap {
 	return []mishap{
 		{"connections are terminated", func() func() {
-			pgtest.Exec(s.t, s.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tenet'")
+			pgtest.Exec(s.t, s.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name "+
+				"= 'tenet'")
 			return func() {}
 		}},
 		{"the server takes no writes", func() func() {

@@ -90,10 +90,12 @@ func (m *modes) handleLocked(in input) {
 		m.say("started without the primary", slog.String("mode", string(after.mode)), slog.String("why", after.why))
 	}
 	if before.halt == "" && after.halt != "" {
-		m.o.Log.Error("the primary's schema, rights or certificates are wrong: the mirror answers reads, and writes are refused until an operator has acted", "error", after.halt)
+		m.o.Log.Error("the primary's schema, rights or certificates are wrong: the mirror answers reads, and writes "+
+			"are refused until an operator has acted", "error", after.halt)
 	}
 	if before.haltWrites == "" && after.haltWrites != "" {
-		m.o.Log.Error("the primary's schema or rights do not allow writes: writes are refused until an operator has acted", "error", after.haltWrites)
+		m.o.Log.Error("the primary's schema or rights do not allow writes: writes are refused until an operator "+
+			"has acted", "error", after.haltWrites)
 	}
 }
 

@@ -328,7 +328,8 @@ func TestABatchThatOnlyThePrimaryKnowsIsNotRefusedForWhatWaits(t *testing.T) {
 	<-reached
 	rec, err := c.s.Apply(t.Context(), b)
 	if err != nil || rec.Queued || rec.Records[0].Version != 2 {
-		t.Errorf("a batch that was done at the primary, behind one that waits: %+v, %v; want what the primary has of it", rec, err)
+		t.Errorf("a batch that was done at the primary, behind one that waits: %+v, %v; want what the primary "+
+			"has of it", rec, err)
 	}
 }
 

@@ -66,7 +66,8 @@ func (q *queue) enqueue(ctx context.Context, b knowledge.Batch, unknown bool) (k
 	if err := q.journal.Append(ctx, e); err != nil {
 		if unknown {
 			return knowledge.Receipt{}, &store.UnavailableError{
-				Reason:     "the primary did not answer and the journal can't take the batch: send it again with the same batch id",
+				Reason: "the primary did not answer and the journal can't take the batch: send it again with " +
+					"the same batch id",
 				RetryAfter: 5 * time.Second, Err: err,
 			}
 		}
@@ -97,7 +98,8 @@ func (q *queue) queueable(b *knowledge.Batch, unknown bool) error {
 	}
 	if why := q.modes.now().halted(); why != "" {
 		return &store.UnavailableError{
-			Reason:     "the primary's schema, rights or certificates are wrong: an operator must act before writes are taken",
+			Reason: "the primary's schema, rights or certificates are wrong: an operator must act before writes " +
+				"are taken",
 			RetryAfter: q.o.Recovery, Halt: true, NotDone: true,
 			Err: errors.New(why),
 		}
@@ -106,7 +108,8 @@ func (q *queue) queueable(b *knowledge.Batch, unknown bool) error {
 		return refuse("the primary can't be reached, and this instance refuses writes in an outage")
 	}
 	if len(b.Ops) > maxQueuedOps {
-		return refuse("the primary can't be reached: a batch of %d ops waits for it, at most %d are taken in an outage", len(b.Ops), maxQueuedOps)
+		return refuse("the primary can't be reached: a batch of %d ops waits for it, at most %d are taken in "+
+			"an outage", len(b.Ops), maxQueuedOps)
 	}
 	if !b.At.IsZero() {
 		return refuse("the primary can't be reached: an export can be restored when it is back")

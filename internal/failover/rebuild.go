@@ -140,7 +140,8 @@ func (k *keeper) refuseShrunk(ctx context.Context, tee *salvager, why string) er
 		where = " (" + bothPositions(&tee.at, &ours) + ")"
 	}
 	k.modes.handle(input{kind: otherHistory, why: fmt.Sprintf("%s, and of %d documents it has only %d%s; "+
-		"the mirror goes on answering, without the primary's changes, until the primary is accepted: see tenet doctor mirror",
+		"the mirror goes on answering, without the primary's changes, until the primary is accepted: see tenet "+
+		"doctor mirror",
 		why, tee.had, tee.n, where)})
 	return errDiverged
 }

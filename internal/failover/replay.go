@@ -159,7 +159,8 @@ func (r *replayer) one(ctx context.Context, now Lookup, e *store.Entry) error {
 	}
 	if e.Newer {
 		return r.unfit(ctx, p, e,
-			errors.New("it was journalled by a newer version of the program, and this version may not understand all of it"))
+			errors.New("it was journalled by a newer version of the program, and this version may not understand "+
+				"all of it"))
 	}
 	if r.o.Authorize != nil {
 		err := r.o.Authorize(ctx, now, e.Caller, &e.Batch)

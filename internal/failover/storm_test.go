@@ -18,7 +18,8 @@ import (
 )
 
 //nolint:gochecknoglobals // a flag of the test
-var stormSeed = flag.Uint64("storm-seed", 0, "seed of the random outages of a real PostgreSQL; 0 takes one from the clock")
+var stormSeed = flag.Uint64("storm-seed", 0, "seed of the random outages of a real PostgreSQL; 0 takes one from "+
+	"the clock")
 
 // TestRandomOutagesOfPostgreSQL lets clients read and write through three instances on a real server, each in a process
 // of its own, while all that can go wrong does at random, alone and together: see [storm]. It checks every invariant. A
@@ -76,7 +77,8 @@ func TestTheCheckerFindsSeededBugs(t *testing.T) {
 			[]string{"applied false, parked false", "has not come back to normal"},
 		},
 		{
-			"what the copy could not take is forgotten", func(o *failover.Options) { o.Mirror = &belated{o.Mirror} }, nil,
+			"what the copy could not take is forgotten", func(o *failover.Options) { o.Mirror = &belated{o.Mirror} },
+			nil,
 			[]string{"and went back to"},
 		},
 		{

@@ -93,7 +93,8 @@ func (w *writer) apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 func (w *writer) tryOut(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
 	p := w.up.current()
 	away := &store.UnavailableError{
-		Reason:     "a dry run needs the primary, which can't be reached or does not have earlier writes of these documents yet",
+		Reason: "a dry run needs the primary, which can't be reached or does not have earlier writes of these " +
+			"documents yet",
 		RetryAfter: 5 * time.Second, NotDone: true,
 	}
 	if p == nil || !w.direct(&b) {

@@ -69,7 +69,8 @@ func (x *Index) Prepare(ctx context.Context, reader store.Past, q Query) (*Prepa
 	p := s.plan(&q, hits)
 	p.notes = append(p.notes, exempt...)
 	if at.label != nil && q.Task != "" {
-		p.notes = append(p.notes, "the task's words were looked for in the documents as they are now, not as they stand at the label")
+		p.notes = append(p.notes, "the task's words were looked for in the documents as they are now, not as they "+
+			"stand at the label")
 	}
 	if note != "" {
 		p.notes = append(p.notes, note)

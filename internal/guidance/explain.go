@@ -70,7 +70,8 @@ func whyNot(e *doc, q *Query, v *Verdict) string {
 	case q.Target != "" && len(e.scope.Targets) > 0 && !slices.Contains(e.scope.Targets, q.Target):
 		return "it is meant for " + strings.Join(e.scope.Targets, ", ") + ", and " + q.Target + " asks"
 	case e.scope.Activation == "model":
-		return "its activation is model: it holds where its title and text fit the task, and no path decides that; give the task to see"
+		return "its activation is model: it holds where its title and text fit the task, and no path decides that; " +
+			"give the task to see"
 	case e.scope.Activation == "manual":
 		return "its activation is manual: it holds only where somebody asks for it by name"
 	}

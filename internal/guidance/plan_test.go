@@ -267,7 +267,8 @@ func TestAQuestionIsCheckedWhole(t *testing.T) {
 		Paths: []string{"ok", "../x"}, Languages: []string{" "},
 		Budget: Budget{Tokens: -1, Family: "x"},
 	}.Check()
-	want := "invalid: /paths/1: \"../x\" leads out of the repository; /languages/0: empty: want a language, as in go; " +
+	want := "invalid: /paths/1: \"../x\" leads out of the repository; /languages/0: empty: want a language, as " +
+		"in go; " +
 		"/budget/tokens: -1: want 0 to 500000; /budget/family: \"x\": want one of openai, claude"
 	if err == nil || err.Error() != want {
 		t.Errorf("the faults are\n%v, want\n%s", err, want)
@@ -305,7 +306,8 @@ func TestVerdicts(t *testing.T) {
 			"its status is DRAFT: only an ACTIVE rule holds",
 		},
 		{func(r *knowledge.Rule) { r.IsActive = false }, false, "it is retired"},
-		{func(*knowledge.Rule) {}, false, "its activation is glob and it has no glob that includes anything: it holds nowhere"},
+		{func(*knowledge.Rule) {}, false, "its activation is glob and it has no glob that includes anything: it " +
+			"holds nowhere"},
 	} {
 		q := Query{Paths: []string{"cmd/main.go"}, Target: "claude"}
 		if v := Explain(base(c.change), &q); v.Holds != c.holds || v.Why != c.why {

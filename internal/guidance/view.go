@@ -90,7 +90,9 @@ func (q *Query) stand(ctx context.Context, s store.Past) (stand, error) {
 		}
 	}
 	var err error
-	at.packs, err = knowledge.Compose(packs, func(id string) (*knowledge.Pack, error) { return store.PackOf(ctx, get, id) })
+	at.packs, err = knowledge.Compose(packs, func(id string) (*knowledge.Pack, error) {
+		return store.PackOf(ctx, get, id)
+	})
 	if gone, ok := errors.AsType[*knowledge.MissingPackError](err); ok {
 		return at, &store.NotFoundError{Key: knowledge.Key{Kind: knowledge.KindPack, ID: gone.ID}}
 	}

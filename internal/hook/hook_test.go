@@ -33,7 +33,8 @@ func TestEachToolsEditIsReadAsTheFileItMakes(t *testing.T) {
 		},
 		{"copilot, quoted", "copilot", `{"cwd":"/w","toolName":"edit","toolArgs":"{\"path\":\"a.go\",\"old_str\":\"two\",\"new_str\":\"\"}"}`, "a.go", "one\n\nthree\n"},
 		{
-			"copilot, plain", "copilot", `{"cwd":"/w","toolName":"create","toolArgs":{"path":"b","file_text":"x"}}`, "b",
+			"copilot, plain", "copilot", `{"cwd":"/w","toolName":"create","toolArgs":{"path":"b","file_text":"x"}}`,
+			"b",
 			"x",
 		},
 		{"copilot, a line", "copilot", `{"cwd":"/w","toolName":"insert","toolArgs":{"path":"a.go","insert_line":1,"insert_text":"x"}}`, "a.go", "one\nx\ntwo\nthree\n"},
@@ -41,7 +42,8 @@ func TestEachToolsEditIsReadAsTheFileItMakes(t *testing.T) {
 			"cursor", "cursor", `{"workspace_roots":["/w"],"tool_name":"Write","tool_input":{"path":"b","contents":"x"}}`,
 			"b", "x",
 		},
-		{"a patch", "codex", patchEvent("*** Begin Patch\n*** Update File: a.go\n@@ one\n two\n-three\n+3\n*** End Patch"), "a.go", "one\ntwo\n3\n"},
+		{"a patch", "codex", patchEvent("*** Begin Patch\n*** Update File: a.go\n@@ one\n two\n-three\n+3\n*** " +
+			"End Patch"), "a.go", "one\ntwo\n3\n"},
 		{
 			"a patch with other blanks", "codex",
 			patchEvent("*** Begin Patch\n*** Update File: a.go\n@@\n-  two\n+2\n*** End of File\n*** End Patch"),
@@ -56,7 +58,8 @@ func TestEachToolsEditIsReadAsTheFileItMakes(t *testing.T) {
 				"*** Begin Patch\n*** Update File: a.go\n*** Move to: c.go\n@@\n-one\n+1\n*** End Patch"), "c.go",
 			"1\ntwo\nthree\n",
 		},
-		{"two hunks", "codex", patchEvent("*** Begin Patch\n*** Update File: a.go\n@@\n-one\n+1\n@@\n-three\n+3\n\n*** End Patch"), "a.go", "1\ntwo\n3\n"},
+		{"two hunks", "codex", patchEvent("*** Begin Patch\n*** Update File: " +
+			"a.go\n@@\n-one\n+1\n@@\n-three\n+3\n\n*** End Patch"), "a.go", "1\ntwo\n3\n"},
 	} {
 		e, err := Read(c.tool, []byte(c.event), file)
 		if err != nil || len(e.Edits) != 1 {

@@ -83,7 +83,9 @@ func (p *patching) take(line string) error {
 			return err
 		}
 		if head := strings.TrimSpace(strings.TrimPrefix(line, "@@")); head != "" {
-			if i := slices.IndexFunc(p.lines[p.at:], func(l string) bool { return strings.TrimSpace(l) == head }); i >= 0 {
+			if i := slices.IndexFunc(p.lines[p.at:], func(l string) bool {
+				return strings.TrimSpace(l) == head
+			}); i >= 0 {
 				p.at += i
 			}
 		}

@@ -36,8 +36,10 @@ func archiveRoute() *route {
 	return &route{
 		method: http.MethodGet, path: archivePath, id: "list-archive", tag: "operations",
 		summary: "List archived documents",
-		description: "Documents that were retired long ago, by kind and id. No list, no search and no guidance has them; their history stays. " +
-			"Restoring one, as a retired document is restored, brings it back. While PostgreSQL is down it is refused: the copies have no archive.",
+		description: "Documents that were retired long ago, by kind and id. No list, no search and no guidance has " +
+			"them; their history stays. " +
+			"Restoring one, as a retired document is restored, brings it back. While PostgreSQL is down it is " +
+			"refused: the copies have no archive.",
 		handler: with(listArchive),
 		answers: []answer{jsonAnswer[archiveList](http.StatusOK, "The archived documents", exampleArchive())},
 	}

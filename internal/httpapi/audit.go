@@ -29,8 +29,10 @@ func auditRoute() *route {
 	return &route{
 		method: http.MethodGet, path: auditPath, id: "list-audit", tag: "operations",
 		summary: "List who was refused and who read what",
-		description: "Who was refused what, when and from where, the newest first; who applied a proposal without its approvals; who entered a write " +
-			"under another's name or another time; and, where reads are audited, who read what by which door. Each entry is chained to the one before " +
+		description: "Who was refused what, when and from where, the newest first; who applied a proposal without " +
+			"its approvals; who entered a write " +
+			"under another's name or another time; and, where reads are audited, who read what by which door. Each " +
+			"entry is chained to the one before " +
 			"it. What was written stands in the log of changes. Only admins may ask.",
 		handler: with(func(c *call, p *auditParams) error { return listAudit(c, p) }),
 		answers: []answer{jsonAnswer[api.AuditList](http.StatusOK, "The entries", exampleAudit())},

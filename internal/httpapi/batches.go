@@ -56,10 +56,14 @@ func batchRoutes(h *Handler) []*route {
 		{
 			method: http.MethodPost, path: batchesPath, id: "apply-batch", tag: "batches",
 			summary: "Change many documents at once",
-			description: "An atomic batch happens as a whole or not at all. With best_effort every op is a batch of its own, whose id " +
-				"follows from the batch's id and the op's index, and is refused for itself: the answer is then 200 with the number " +
-				"of those that failed. A batch with an id that was used before is not done again and gets the same answer; the " +
-				"same id with other content is refused. 202 says that the batch is safe on disk and waits for the primary. With dry_run " +
+			description: "An atomic batch happens as a whole or not at all. With best_effort every op is a batch of " +
+				"its own, whose id " +
+				"follows from the batch's id and the op's index, and is refused for itself: the answer is then 200 " +
+				"with the number " +
+				"of those that failed. A batch with an id that was used before is not done again and gets the same " +
+				"answer; the " +
+				"same id with other content is refused. 202 says that the batch is safe on disk and waits for the " +
+				"primary. With dry_run " +
 				"nothing is written, and the answer says dry_run and what it would be.",
 			handler: with(applyBatch), limit: h.o.Limits.MaxBatchBody,
 			body: &payload{media: mediaJSON, body: typeOf[batchRequest](), samples: exampleBatches()},
@@ -78,7 +82,8 @@ func batchRoutes(h *Handler) []*route {
 		{
 			method: http.MethodGet, path: batchesPath + "/{id}", id: "get-batch", tag: "batches",
 			summary: "Ask where a batch stands",
-			description: "A batch that was answered with 202 ends as applied or as parked: a parked one did not fit any more when the " +
+			description: "A batch that was answered with 202 ends as applied or as parked: a parked one did not fit " +
+				"any more when the " +
 				"primary came back, and waits for a person.",
 			handler: with(batchStatus),
 			answers: []answer{jsonAnswer[knowledge.BatchStatus](http.StatusOK, "Where the batch stands",

@@ -36,10 +36,13 @@ func changeRoutes() []*route {
 	return []*route{{
 		method: http.MethodGet, path: "/api/v1/changes", id: "list-changes", tag: "changes",
 		summary: "Read the log of changes",
-		description: "The log holds every change in the order in which it became visible, numbered without gaps. To follow it, ask " +
+		description: "The log holds every change in the order in which it became visible, numbered without gaps. To " +
+			"follow it, ask " +
 			"again with after set to position of the answer before, and with wait to get the next change at once. " +
-			"Changes of one transaction come together; more says that the next change belongs to the same one. A position names the " +
-			"history that it belongs to: after a restore from a backup, or with a position beyond the end of the log, the answer is 410.",
+			"Changes of one transaction come together; more says that the next change belongs to the same one. A " +
+			"position names the " +
+			"history that it belongs to: after a restore from a backup, or with a position beyond the end of the " +
+			"log, the answer is 410.",
 		handler:  collecting(listChanges),
 		answers:  []answer{jsonAnswer[changePage](http.StatusOK, "A part of the log", exampleChangePage())},
 		refusals: []int{http.StatusGone},

@@ -34,7 +34,8 @@ type checkDoor struct{ h *Handler }
 func (d checkDoor) routes() []*route {
 	return []*route{{
 		method: http.MethodPost, path: checkPath, id: "check-files", tag: "guidance",
-		summary: "Check files", description: "Looks for what the checks of rules forbid or require, as tenet check does: findings with their places, and a decision (deny " +
+		summary: "Check files", description: "Looks for what the checks of rules forbid or require, as tenet check " +
+			"does: findings with their places, and a decision (deny " +
 			"where a mandatory rule is broken and not exempt). To report needs the right to report violations.",
 		handler: with(d.check), body: &payload{
 			media: mediaJSON, body: typeOf[checkRequest](),

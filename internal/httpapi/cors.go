@@ -22,7 +22,8 @@ func CheckOrigin(text string) error {
 	u, err := url.Parse(strings.ReplaceAll(text, "*", "x"))
 	if bad != nil || err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" ||
 		u.RawQuery != "" || u.User != nil {
-		return fmt.Errorf("%q: want an origin such as https://docs.example.com or https://*.example.com, or * for every one", text)
+		return fmt.Errorf("%q: want an origin such as https://docs.example.com or https://*.example.com, or * for "+
+			"every one", text)
 	}
 	return nil
 }
@@ -52,7 +53,8 @@ func crossOrigin(c *call) (answered bool) {
 		c.nothing(http.StatusNoContent)
 		return true
 	}
-	c.set("Access-Control-Expose-Headers", "ETag, Link, Location, Retry-After, Tenet-As-Of, Tenet-Batch, Tenet-Dry-Run, Tenet-Mode, Tenet-Position, "+
+	c.set("Access-Control-Expose-Headers", "ETag, Link, Location, Retry-After, Tenet-As-Of, Tenet-Batch, "+
+		"Tenet-Dry-Run, Tenet-Mode, Tenet-Position, "+
 		"Tenet-Seq, Tenet-Source, X-Request-Id")
 	return false
 }

@@ -96,7 +96,8 @@ func (w *Crowd) refuse(c *net.TCPConn, why string) {
 		const body = `{"type":"urn:tenet:problem:unavailable","title":"Tenet can't answer now","status":503,"code":"unavailable","detail":%q,"retry_after":1,"not_done":true}`
 		text := fmt.Sprintf(body, why+": come back soon")
 		_ = c.SetDeadline(time.Now().Add(time.Second))
-		_, err := fmt.Fprintf(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: %s\r\nContent-Length: %d\r\nRetry-After: 1\r\nConnection: close\r\n\r\n%s",
+		_, err := fmt.Fprintf(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: %s\r\nContent-Length: "+
+			"%d\r\nRetry-After: 1\r\nConnection: close\r\n\r\n%s",
 			mediaProblem, len(text), text)
 		if err == nil && c.CloseWrite() == nil {
 			_, _ = io.CopyN(io.Discard, c, maxUnread) // a close with bytes unread would take the answer back

@@ -38,9 +38,10 @@ func specRoutes(h *Handler) []*route {
 		},
 		{
 			method: http.MethodGet, path: asyncPath, id: "get-asyncapi", tag: "operations",
-			summary:     "Read the AsyncAPI document",
-			description: "What GET /api/v1/live tells: every change as it happens, as a WebSocket or as server-sent events.",
-			handler:     with(liveDescription), public: true, storeless: true, probe: true,
+			summary: "Read the AsyncAPI document",
+			description: "What GET /api/v1/live tells: every change as it happens, as a WebSocket or as server-sent " +
+				"events.",
+			handler: with(liveDescription), public: true, storeless: true, probe: true,
 			answers: []answer{
 				{status: http.StatusOK, text: "The document", body: typeOf[map[string]any](), heads: []string{"ETag"}},
 				notModified(),

@@ -26,8 +26,10 @@ func (d effectDoor) routes() []*route {
 	return []*route{{
 		method: http.MethodGet, path: effectPath, id: "list-effects", tag: "fleet",
 		summary: "Ask what rules and practices do",
-		description: "For each of them how often it was served, followed, broken and exempt in the last 180 days, and what follows " +
-			"from that: the share of the repositories that take it, and by how much the share of runs that break it has fallen. A night's work (the job " +
+		description: "For each of them how often it was served, followed, broken and exempt in the last 180 days, " +
+			"and what follows " +
+			"from that: the share of the repositories that take it, and by how much the share of runs that break it " +
+			"has fallen. A night's work (the job " +
 			"effect.work) makes it of the counts; a score whose sample is too small is null.",
 		handler: with(d.list), answers: []answer{jsonAnswer[api.EffectPage](http.StatusOK, "A page", exampleEffects())},
 		refusals: []int{http.StatusForbidden},

@@ -24,8 +24,10 @@ func erasureRoutes() []*route {
 	return []*route{{
 		method: http.MethodPost, path: erasuresPath, id: "erase-person", tag: "operations",
 		summary: "Erase a person",
-		description: "Replaces the id and the names of a person by a pseudonym in every field that names people: in documents, their history, the audit, " +
-			"jobs, conflicts, here and on every instance. The log still verifies. Texts that name the person are listed and stay. It can't be undone. " +
+		description: "Replaces the id and the names of a person by a pseudonym in every field that names people: in " +
+			"documents, their history, the audit, " +
+			"jobs, conflicts, here and on every instance. The log still verifies. Texts that name the person are " +
+			"listed and stay. It can't be undone. " +
 			"It is refused while PostgreSQL is down. Only admins may ask.",
 		handler: with(erasePerson),
 		body: &payload{media: mediaJSON, body: typeOf[erasureRequest](), samples: []sample{{

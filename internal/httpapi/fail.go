@@ -32,7 +32,8 @@ func (c *call) fail(err error) {
 	case p.Status == api.StatusDisconnected:
 		// Most likely the caller has disconnected. But a server that stops cancels requests too, and must not seem to
 		// confirm them.
-		c.sendProblem(api.ProblemOf(&store.UnavailableError{Reason: "the request was broken off: ask again with the same Idempotency-Key"}))
+		c.sendProblem(api.ProblemOf(&store.UnavailableError{Reason: "the request was broken off: ask again with the " +
+			"same Idempotency-Key"}))
 		c.status = api.StatusDisconnected
 		return
 	case p.Status == http.StatusInternalServerError:

@@ -59,7 +59,8 @@ func (d fleetDoor) routes() []*route {
 			method: http.MethodGet, path: fleetPath, id: "list-fleet", tag: "fleet",
 			summary: "List how repositories stand",
 			description: "Every repository with what it last told of itself: whether it has what it takes, " +
-				"whether its files are as they were written, when it was last heard of. While PostgreSQL is down, a copy answers.",
+				"whether its files are as they were written, when it was last heard of. While PostgreSQL is down, a " +
+				"copy answers.",
 			handler: with(d.list), answers: []answer{jsonAnswer[api.FleetPage](http.StatusOK, "A page",
 				exampleFleet())},
 			refusals: []int{http.StatusForbidden},

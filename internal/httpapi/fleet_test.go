@@ -107,7 +107,8 @@ func TestTheFleetNamesEachFaultOfACheckIn(t *testing.T) {
 		},
 		{name: "another id", ask: post(fleetPath+"/nobody", `{"via":"sync"}`), status: http.StatusNotFound},
 		{
-			name: "a viewer tells", ask: as(knowledge.RoleViewer, post(fleetPath+"/acme.pay", `{"via":"sync","seq":7}`)),
+			name: "a viewer tells", ask: as(knowledge.RoleViewer,
+				post(fleetPath+"/acme.pay", `{"via":"sync","seq":7}`)),
 			status: http.StatusOK, want: `{"seq":7,"via":"sync"}`,
 		},
 		{

@@ -54,9 +54,12 @@ type guidanceParams struct {
 }
 
 func guidanceRoutes() []*route {
-	what := "Rules, practices and templates in force, what matters most first: mandatory ones, then what always holds or whose globs match, what is " +
-		"for the language, what fits the task; each of these by severity, priority and how much to the point the glob is. A mandatory " +
-		"document that does not fit the budget whole is there briefly or as a link; others are left out and counted. Tokens are estimates. " +
+	what := "Rules, practices and templates in force, what matters most first: mandatory ones, then what always " +
+		"holds or whose globs match, what is " +
+		"for the language, what fits the task; each of these by severity, priority and how much to the point the " +
+		"glob is. A mandatory " +
+		"document that does not fit the budget whole is there briefly or as a link; others are left out and " +
+		"counted. Tokens are estimates. " +
 		"With Accept: text/markdown the answer is a block for the context of a model."
 	holds := jsonAnswer[guidance.Answer](http.StatusOK, "What holds", exampleGuidance(), "ETag")
 	holds.also = mediaMarkdown
@@ -238,7 +241,8 @@ func exampleGuidance() any {
 			Title: "Use parameterized queries", Severity: "CRITICAL",
 			Enforcement: "mandatory", Form: guidance.FormBrief, Tokens: 40,
 			Because: []guidance.Reason{{By: guidance.ByGlob, Glob: "**/*.go", Path: "cmd/pay/main.go"}},
-			Text:    "### Use parameterized queries\nrule/SEC-001, CRITICAL, mandatory\n\nPass values to SQL as parameters.\n",
+			Text: "### Use parameterized queries\nrule/SEC-001, CRITICAL, mandatory\n\nPass values to SQL as " +
+				"parameters.\n",
 		}},
 		LeftOut: guidance.Omissions{
 			Total: 2, Counts: map[string]int{guidance.LeftModel: 2},

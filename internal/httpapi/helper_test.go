@@ -91,7 +91,9 @@ func newTenet(t *testing.T, change func(*Options)) *tenet {
 		Version: "1.2.3", Desk: desk{n.store}, Mirror: &mirrorBell{}, Jobs: jobs{n.store}, Fleet: aFleet{n.store},
 		Effects: someEffects{n.store}, Check: aCheck{n.store}.Check, Audit: jobs{n.store}, Erase: jobs{n.store}.erase,
 		Archive: jobs{n.store}, Labels: someLabels{n.store}, LiveDescription: []byte(`{"asyncapi":"3.0.0"}`),
-		MetricsHandler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "tenet_up 1") }),
+		MetricsHandler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintln(w, "tenet_up 1")
+		}),
 		Observe: func(route string) func(int, time.Duration) {
 			return func(status int, _ time.Duration) {
 				n.mu.Lock()

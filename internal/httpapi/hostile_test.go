@@ -74,7 +74,8 @@ func TestARefusalDoesNotWaitForABodyThatMayNeverCome(t *testing.T) {
 	for range 20 {
 		r := answered(t, begin(t, n, "", 200<<10, `{"ops":[`), 10*time.Second) //nolint:bodyclose // answered does
 		if r.StatusCode != http.StatusUnauthorized || !r.Close {
-			t.Fatalf("half a body without a token: %d, the connection ends: %t; want 401 and the end of the connection", r.StatusCode, r.Close)
+			t.Fatalf("half a body without a token: %d, the connection ends: %t; want 401 and the end of the "+
+				"connection", r.StatusCode, r.Close)
 		}
 	}
 	polite(t, n)
@@ -139,7 +140,8 @@ func TestWhoTakesMoreThanItsShareIsToldAndTheOthersAreAnswered(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close() })
-		_, err = fmt.Fprintf(conn, "GET /api/v1/changes?after=%d&wait=20 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", n.tail(), token)
+		_, err = fmt.Fprintf(conn, "GET /api/v1/changes?after=%d&wait=20 HTTP/1.1\r\nHost: x\r\nAuthorization: "+
+			"Bearer %s\r\n\r\n", n.tail(), token)
 		if err != nil {
 			t.Fatal(err)
 		}

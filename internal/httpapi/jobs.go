@@ -50,7 +50,8 @@ func jobRoutes() []*route {
 	return []*route{
 		{
 			method: http.MethodGet, path: jobsPath, id: "list-jobs", tag: "operations",
-			summary: "List jobs", description: "The scheduled jobs: what each does, when it runs next, and how its last run ended." + only,
+			summary: "List jobs", description: "The scheduled jobs: what each does, when it runs next, and how its " +
+				"last run ended." + only,
 			handler: with(listJobs), answers: []answer{jsonAnswer[api.JobList](http.StatusOK, "The jobs",
 				exampleJobs())},
 			refusals: []int{http.StatusForbidden},
@@ -65,15 +66,18 @@ func jobRoutes() []*route {
 		},
 		{
 			method: http.MethodPost, path: jobsPath + "/{id}/run", id: "run-job", tag: "operations",
-			summary: "Run a job now", description: "Asks for a run of a job now, on this instance. How it ends stands in the job's runs; a run is " +
+			summary: "Run a job now", description: "Asks for a run of a job now, on this instance. How it ends " +
+				"stands in the job's runs; a run is " +
 				"found there by due_at." + only,
 			handler: with(runJob), sample: exampleJob,
 			answers: []answer{jsonAnswer[api.RunView](http.StatusAccepted, "It will be run",
 				runOf(exampleRun(store.RunRunning)))},
 			refusals: []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		},
-		pauseRoute("pause", "Pause a job", "The job is not run by its schedule until it is resumed; a person can still run it."+only, true),
-		pauseRoute("resume", "Resume a job", "The job is run by its schedule again. Of the runs that it missed, the last is made up for."+only, false),
+		pauseRoute("pause", "Pause a job", "The job is not run by its schedule until it is resumed; a person can "+
+			"still run it."+only, true),
+		pauseRoute("resume", "Resume a job", "The job is run by its schedule again. Of the runs that it missed, the "+
+			"last is made up for."+only, false),
 	}
 }
 

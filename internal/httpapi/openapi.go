@@ -56,11 +56,16 @@ func (h *Handler) describe() *huma.OpenAPI {
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
 			Title: "Tenet", Version: apiVersion,
-			Description: "Rules, best practices and templates of engineering teams, for people and for AI assistants.\n\n" +
-				"Every answer says where it came from and how fresh it is, in the headers Tenet-Source, Tenet-Mode and Tenet-As-Of. " +
-				"A read with Tenet-Min-Seq: N waits until the instance that answers has the log up to change N: send the newest Tenet-Seq that you " +
-				"have seen, and you never go back in time, whichever instance you ask. A read with Cache-Control: no-cache has everything in it that " +
-				"was acknowledged before it began. While PostgreSQL can't be asked, or the wait takes more than two seconds, both are answered as " +
+			Description: "Rules, best practices and templates of engineering teams, for people and for AI " +
+				"assistants.\n\n" +
+				"Every answer says where it came from and how fresh it is, in the headers Tenet-Source, Tenet-Mode " +
+				"and Tenet-As-Of. " +
+				"A read with Tenet-Min-Seq: N waits until the instance that answers has the log up to change N: " +
+				"send the newest Tenet-Seq that you " +
+				"have seen, and you never go back in time, whichever instance you ask. A read with Cache-Control: " +
+				"no-cache has everything in it that " +
+				"was acknowledged before it began. While PostgreSQL can't be asked, or the wait takes more than two " +
+				"seconds, both are answered as " +
 				"of Tenet-As-Of; with Tenet-Require: fresh they are 503 instead. " +
 				"Every change as it happens comes from GET " + livePath + ", which " + asyncPath + " describes. " +
 				"What goes wrong is told as application/problem+json, every fault of a request at once.",
@@ -257,10 +262,12 @@ func commonHeaders() map[string]*huma.Param {
 			"normal", "degraded", "recovering", "cold", "diverged"),
 		"Tenet-As-Of": asOf,
 		"Tenet-Seq": {
-			Description: "A seq that the answer is not ahead of; of a write that was done the seq of its last change. Sent as Tenet-Min-Seq to any instance, it makes sure that nothing is older than this answer",
-			Schema:      &huma.Schema{Type: huma.TypeInteger, Format: "int64"}, Example: 42,
+			Description: "A seq that the answer is not ahead of; of a write that was done the seq of its last " +
+				"change. Sent as Tenet-Min-Seq to any instance, it makes sure that nothing is older than this answer",
+			Schema: &huma.Schema{Type: huma.TypeInteger, Format: "int64"}, Example: 42,
 		},
-		"X-Request-Id": text("The request's id: the one that was sent, or a new one. A document or list that was read well has it only when it was sent, or when requests are logged", "9f86d081884c7d65"),
+		"X-Request-Id": text("The request's id: the one that was sent, or a new one. A document or list that was "+
+			"read well has it only when it was sent, or when requests are logged", "9f86d081884c7d65"),
 	}
 }
 
@@ -274,7 +281,8 @@ func answerHeaders() map[string]*huma.Param {
 		"Location": text("Where the new document is", "/api/v1/rules/SEC-001"),
 		"Link": text("Where to go on: the next page, or the batch to watch",
 			`</api/v1/rules?cursor=abc>; rel="next"`),
-		"Tenet-Position": text("A position in the log of changes: everything up to it is in the answer. Who reads all pages and then "+
+		"Tenet-Position": text("A position in the log of changes: everything up to it is in the answer. Who reads "+
+			"all pages and then "+
 			"follows the log from the position of the first page misses nothing; left out where it is not known",
 			"42-60303ae22b998861"),
 		labelHeader: text("Of an answer as of a label: which it is, and where in the log it stood",

@@ -33,7 +33,8 @@ func input(document *huma.Schema, needed []string) *huma.Schema {
 		if name == "version" {
 			seen := *p
 			seen.ReadOnly = false
-			seen.Description = "The version that the writer saw: another one there is a conflict. Left out, the last writer wins"
+			seen.Description = "The version that the writer saw: another one there is a conflict. Left out, the " +
+				"last writer wins"
 			p = &seen
 		}
 		if !p.ReadOnly {

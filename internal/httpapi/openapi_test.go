@@ -36,7 +36,8 @@ func TestOpenAPIDocumentIsTheGoldenOne(t *testing.T) {
 		t.Fatalf("%v: run the test with -update", err)
 	}
 	if !bytes.Equal(s.json, want) {
-		t.Errorf("the API is another than %s says: look at the difference, then run the test with -update (-golden +now)\n%s",
+		t.Errorf("the API is another than %s says: look at the difference, then run the test with -update (-golden "+
+			"+now)\n%s",
 			golden, cmp.Diff(string(want), string(s.json)))
 	}
 }

@@ -56,9 +56,10 @@ func opsRoutes(h *Handler) []*route {
 		},
 		{
 			method: http.MethodGet, path: "/readyz", id: "get-readiness", tag: "operations",
-			summary:     "Ask whether tenet can answer",
-			description: "Without a token. 503 lists the reasons. How old the answers are is another matter: see the status.",
-			handler:     with(h.ready), public: true, probe: true,
+			summary: "Ask whether tenet can answer",
+			description: "Without a token. 503 lists the reasons. How old the answers are is another matter: see " +
+				"the status.",
+			handler: with(h.ready), public: true, probe: true,
 			answers:  []answer{jsonAnswer[readyAnswer](http.StatusOK, "Tenet can answer", readyAnswer{Ready: true})},
 			refusals: []int{http.StatusServiceUnavailable},
 		},
@@ -67,9 +68,10 @@ func opsRoutes(h *Handler) []*route {
 	if h.o.MetricsHandler != nil {
 		routes = append(routes, &route{
 			method: http.MethodGet, path: metricsPath, id: "get-metrics", tag: "operations",
-			summary:     "Read the measures",
-			description: "In the text format of Prometheus, for any token; without one where an operator has said so (`--metrics-open`).",
-			handler:     with(showMetrics), probe: true, raw: true, storeless: true,
+			summary: "Read the measures",
+			description: "In the text format of Prometheus, for any token; without one where an operator has said " +
+				"so (`--metrics-open`).",
+			handler: with(showMetrics), probe: true, raw: true, storeless: true,
 			answers: []answer{{
 				status: http.StatusOK, text: "The measures", body: typeOf[string](),
 				media: "text/plain",

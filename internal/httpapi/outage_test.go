@@ -182,8 +182,9 @@ func TestCallsWithoutAValidTokenAreTold(t *testing.T) {
 	n.do(ask{method: http.MethodGet, path: rulePath, token: "off"}.with("X-Request-Id", "r2"))
 	want := []access.Refusal{
 		{
-			Door: "rest", Method: access.MethodAuthenticate, Reason: "no token: GET /api/v1/rules/{id}", RequestID: "r1",
-			Peer: "127.0.0.1",
+			Door: "rest", Method: access.MethodAuthenticate, Reason: "no token: GET /api/v1/rules/{id}",
+			RequestID: "r1",
+			Peer:      "127.0.0.1",
 		},
 		{
 			Door: "rest", Method: access.MethodAuthenticate, Reason: access.ReasonDisabled + ": GET /api/v1/rules/{id}",

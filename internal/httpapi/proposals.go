@@ -44,8 +44,10 @@ func proposalRoutes(h *Handler) []*route {
 		{
 			method: http.MethodPost, path: l.path + "/{id}/reviews", id: "review-proposal", tag: tag, sample: id,
 			summary: "Review a proposal",
-			description: "Adds what the caller says of the ops as they are now. Who may decide about proposals approves, asks or rejects, but not about their own; " +
-				"everybody who may propose comments. An admin may override, with a reason: then it can be applied without its approvals. When the ops change, what was said of others no longer counts.",
+			description: "Adds what the caller says of the ops as they are now. Who may decide about proposals " +
+				"approves, asks or rejects, but not about their own; " +
+				"everybody who may propose comments. An admin may override, with a reason: then it can be applied " +
+				"without its approvals. When the ops change, what was said of others no longer counts.",
 			handler: with(reviewProposal),
 			body: &payload{media: mediaJSON, body: typeOf[reviewRequest](), samples: []sample{
 				{"comment", "A word about it", reviewRequest{
@@ -60,19 +62,22 @@ func proposalRoutes(h *Handler) []*route {
 		{
 			method: http.MethodPost, path: l.path + "/{id}/apply", id: "apply-proposal", tag: tag, sample: id,
 			summary: "Apply a proposal",
-			description: "Does its ops and says so in it, all or nothing, once: asked again, it gives the same answer. It needs the approvals that the policy asks for, and the " +
-				"right to do the ops. A document that is no longer as the proposal saw it is a conflict; changes shows what differs.",
+			description: "Does its ops and says so in it, all or nothing, once: asked again, it gives the same " +
+				"answer. It needs the approvals that the policy asks for, and the " +
+				"right to do the ops. A document that is no longer as the proposal saw it is a conflict; changes " +
+				"shows what differs.",
 			handler:  with(applyProposal),
 			answers:  []answer{l.documentAnswer(http.StatusOK, "The proposal, applied", wrote...), queued},
 			refusals: writes,
 		},
 		{
 			method: http.MethodGet, path: l.path + "/{id}/changes", id: "get-proposal-changes", tag: tag, sample: id,
-			summary:     "Read what a proposal would do",
-			description: "For each op the document that it was made for, as it is now, and as the op leaves it. Moved says that it is no longer as the proposal saw it.",
-			handler:     with(h.proposedChanges),
-			answers:     []answer{jsonAnswer[proposedChanges](http.StatusOK, "What it would do", exampleProposed())},
-			refusals:    []int{http.StatusNotFound},
+			summary: "Read what a proposal would do",
+			description: "For each op the document that it was made for, as it is now, and as the op leaves it. " +
+				"Moved says that it is no longer as the proposal saw it.",
+			handler:  with(h.proposedChanges),
+			answers:  []answer{jsonAnswer[proposedChanges](http.StatusOK, "What it would do", exampleProposed())},
+			refusals: []int{http.StatusNotFound},
 		},
 	}
 }

@@ -25,7 +25,8 @@ func templateRoutes() []*route {
 		{
 			method: http.MethodPost, path: "/api/v1/templates/{id}/render", id: "render-template", tag: "templates",
 			summary: "Render a template",
-			description: "Puts values in place of the template's variables. Missing required values, wrong ones and unknown ones are " +
+			description: "Puts values in place of the template's variables. Missing required values, wrong ones and " +
+				"unknown ones are " +
 				"all named at once, with pointers below /values.",
 			handler: with(renderTemplate),
 			body:    &payload{media: mediaJSON, body: typeOf[renderRequest](), samples: exampleRenders(), free: true},

@@ -49,7 +49,9 @@ func TestEveryOperationObeysTheTable(t *testing.T) {
 				t.Errorf("%s as %s: status %d, and the table says refused: %v (%s)\n%s", rt.name, token, r.status,
 					refused, want, r.body)
 			}
-			if n.told = slices.DeleteFunc(n.told, func(r access.Refusal) bool { return r.Method == access.MethodEnter }); got != (len(n.told) > 0) {
+			if n.told = slices.DeleteFunc(n.told, func(r access.Refusal) bool {
+				return r.Method == access.MethodEnter
+			}); got != (len(n.told) > 0) {
 				t.Errorf("%s as %s: status %d, and the record has %+v", rt.name, token, r.status, n.told)
 			}
 			for _, told := range n.told {

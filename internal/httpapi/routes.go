@@ -33,7 +33,8 @@ func (l *collection) readRoutes() []*route {
 			summary: "List " + many,
 			description: "A page of " + many +
 				" in use, what matters most first, unless the parameters say otherwise. A page that is not " +
-				"the last one has next, and a Link header to the page behind it. Its ETag changes with what is on it. With view=summary or fields " +
+				"the last one has next, and a Link header to the page behind it. Its ETag changes with what is on " +
+				"it. With view=summary or fields " +
 				"the items hold these fields and no others.",
 			handler: l.lists(),
 			answers: []answer{{
@@ -45,7 +46,8 @@ func (l *collection) readRoutes() []*route {
 		{
 			method: http.MethodGet, path: l.path + "/{id}", id: "get-" + one,
 			summary: "Read a " + one,
-			description: "The " + one + " as it is now, in use or retired. Its ETag is its version with a part of its hash; while a write of it waits for the " +
+			description: "The " + one + " as it is now, in use or retired. Its ETag is its version with a part of " +
+				"its hash; while a write of it waits for the " +
 				"primary, the id of that batch.",
 			handler: get,
 			answers: []answer{
@@ -124,19 +126,21 @@ func (l *collection) pastRoutes() []*route {
 	return []*route{
 		{
 			method: http.MethodGet, path: l.path + "/{id}/history", id: "get-" + one + "-history",
-			summary:     "Read what was done to a " + one,
-			description: "Its changes, the newest first, each with the document that it left behind. next is the seq to ask on with.",
-			handler:     with(l.history),
-			answers:     []answer{jsonAnswer[historyPage](http.StatusOK, "Changes", exampleHistory(l.kind))},
-			refusals:    []int{http.StatusNotFound},
+			summary: "Read what was done to a " + one,
+			description: "Its changes, the newest first, each with the document that it left behind. next is the " +
+				"seq to ask on with.",
+			handler:  with(l.history),
+			answers:  []answer{jsonAnswer[historyPage](http.StatusOK, "Changes", exampleHistory(l.kind))},
+			refusals: []int{http.StatusNotFound},
 		},
 		{
 			method: http.MethodGet, path: l.path + "/{id}/versions/{version}", id: "get-" + one + "-version",
-			summary:     "Read a " + one + " as it was",
-			description: "The document as a version left it behind. Versions of a purged document have no text any more.",
-			handler:     with(l.version),
-			answers:     []answer{l.documentAnswer(http.StatusOK, "The "+one+" at that version")},
-			refusals:    []int{http.StatusNotFound},
+			summary: "Read a " + one + " as it was",
+			description: "The document as a version left it behind. Versions of a purged document have no text " +
+				"any more.",
+			handler:  with(l.version),
+			answers:  []answer{l.documentAnswer(http.StatusOK, "The "+one+" at that version")},
+			refusals: []int{http.StatusNotFound},
 		},
 		{
 			method: http.MethodGet, path: l.path + "/{id}/diff", id: "diff-" + one,

@@ -548,7 +548,8 @@ func TestReads(t *testing.T) {
 			status: 200,
 		},
 		{
-			name: "one that the caller has another text of", ask: get(rulePath).with("If-None-Match", `"1-0123456789ab"`),
+			name: "one that the caller has another text of", ask: get(rulePath).with("If-None-Match",
+				`"1-0123456789ab"`),
 			status: 200,
 		},
 		{
@@ -615,7 +616,8 @@ func TestReads(t *testing.T) {
 			want: `{"items":[{"rule_id":"SEC-001"}]}`,
 		},
 		{
-			name: "violations of a rule", ask: get("/api/v1/violations?rule=SEC-001&repository=payments-api&status=open"),
+			name: "violations of a rule", ask: get(
+				"/api/v1/violations?rule=SEC-001&repository=payments-api&status=open"),
 			status: 200, want: `{"items":[{"rule_id":"SEC-001"}]}`,
 		},
 		{
@@ -638,8 +640,9 @@ func TestReads(t *testing.T) {
 			status: 400, want: `{"errors":[{"pointer":"/fields","detail":"*"}]}`,
 		},
 		{
-			name: "a search as a person asks", ask: get("/api/v1/search?q=how+do+I+use+parametrized+zebras"), status: 200,
-			want: `{"matched":"most","left_out":[{"word":"how","why":"stop word"},{"word":"do"},{"word":"i"},{"word":"zebras","why":"in no document"}],"searched_for":[{"typed":"parametrized","used":"parameterized"}]}`,
+			name: "a search as a person asks", ask: get("/api/v1/search?q=how+do+I+use+parametrized+zebras"),
+			status: 200,
+			want:   `{"matched":"most","left_out":[{"word":"how","why":"stop word"},{"word":"do"},{"word":"i"},{"word":"zebras","why":"in no document"}],"searched_for":[{"typed":"parametrized","used":"parameterized"}]}`,
 		},
 		{
 			name: "a search that counts", ask: get("/api/v1/search?q=parameterized&facets=true"), status: 200,
@@ -784,11 +787,13 @@ func TestBadRequestsAreToldAndDoNothing(t *testing.T) {
 				{"pointer":"/category","detail":"*"},{"pointer":"/title","detail":"*"},{"pointer":"/description","detail":"*"},{"pointer":"/severity","detail":"*"}]}`,
 		},
 		{
-			name: "a name twice", ask: put(rulePath, `{"category":"security","title":"A","title":"B","description":"D"}`),
+			name: "a name twice", ask: put(rulePath,
+				`{"category":"security","title":"A","title":"B","description":"D"}`),
 			status: 400, want: `{"code":"invalid","detail":"~a second \"title\""}`,
 		},
 		{
-			name: "half of a character", ask: put(rulePath, `{"category":"security","title":"\ud800","description":"D"}`),
+			name: "half of a character", ask: put(rulePath,
+				`{"category":"security","title":"\ud800","description":"D"}`),
 			status: 400, want: `{"code":"invalid","detail":"~half of a character"}`,
 		},
 		{
@@ -940,8 +945,9 @@ func TestBadRequestsAreToldAndDoNothing(t *testing.T) {
 		{name: "an unknown path", ask: get("/api/v2/rules"), status: 404, want: `{"code":"not_found"}`},
 		{name: "a path with a slash too many", ask: get("/api/v1/rules/"), status: 404},
 		{
-			name: "a method that a path has not", ask: ask{method: http.MethodDelete, path: "/api/v1/rules"}, status: 405,
-			want: `{"code":"method_not_allowed"}`, heads: map[string]string{"Allow": "GET, HEAD, POST"},
+			name: "a method that a path has not", ask: ask{method: http.MethodDelete, path: "/api/v1/rules"},
+			status: 405,
+			want:   `{"code":"method_not_allowed"}`, heads: map[string]string{"Allow": "GET, HEAD, POST"},
 		},
 		{
 			name: "a method of nobody's", ask: ask{method: "BREW", path: rulePath}, status: 405,
@@ -971,7 +977,8 @@ func TestRoles(t *testing.T) {
 			post(batchesPath, `{"ops":[{"verb":"retire","kind":"rule","id":"SEC-001"}]}`)), status: 403},
 		{name: "a viewer looks for principals", ask: as(knowledge.RoleViewer, get("/api/v1/principals")), status: 403},
 		{
-			name: "a viewer looks for a principal", ask: as(knowledge.RoleViewer, get("/api/v1/principals/ci-payments")),
+			name:   "a viewer looks for a principal",
+			ask:    as(knowledge.RoleViewer, get("/api/v1/principals/ci-payments")),
 			status: 403,
 		},
 		{

@@ -31,9 +31,12 @@ func (h *Handler) searchRoutes() []*route {
 	return []*route{{
 		method: http.MethodGet, path: "/api/v1/search", id: "search", tag: "search",
 		summary: "Find active documents by their text",
-		description: "Words are wishes: a document that holds more of them, and rarer ones, comes first; matched tells how much of the question the " +
-			"first hit holds. Conditions hold for every hit: OR between two words asks for either, a minus in front of one " +
-			"excludes it, quotes ask for a phrase, a star ends a prefix, title:, tag:, category:, kind: and id: look only there.",
+		description: "Words are wishes: a document that holds more of them, and rarer ones, comes first; matched " +
+			"tells how much of the question the " +
+			"first hit holds. Conditions hold for every hit: OR between two words asks for either, a minus in front " +
+			"of one " +
+			"excludes it, quotes ask for a phrase, a star ends a prefix, title:, tag:, category:, kind: and id: " +
+			"look only there.",
 		handler: collecting(findDocuments),
 		answers: []answer{
 			jsonAnswer[hits](http.StatusOK, "The documents that match best, the best first", exampleHits(), "ETag",
@@ -69,7 +72,10 @@ func (p *searchParams) query(f *faultList) knowledge.SearchQuery {
 	}
 	for _, name := range p.Fields {
 		var err error
-		known := slices.ContainsFunc(kinds, func(k knowledge.Kind) bool { err = knowledge.CheckField(k, name); return err == nil })
+		known := slices.ContainsFunc(kinds, func(k knowledge.Kind) bool {
+			err = knowledge.CheckField(k, name)
+			return err == nil
+		})
 		if !known {
 			f.add("/fields", "%s", err)
 		}

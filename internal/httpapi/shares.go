@@ -57,7 +57,8 @@ var errShare = errors.New("the caller's share of the budget of bodies is used up
 // shareUsed is the refusal of a caller that has used up its share.
 func shareUsed(what string, n int64) error {
 	return &store.UnavailableError{
-		Reason:  fmt.Sprintf("this token has its share of %s already, %d: ask again when one of its requests has ended", what, n),
+		Reason: fmt.Sprintf("this token has its share of %s already, %d: ask again when one of its requests "+
+			"has ended", what, n),
 		TooMany: true, NotDone: true, RetryAfter: time.Second,
 	}
 }

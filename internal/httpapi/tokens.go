@@ -50,7 +50,8 @@ func tokenRoutes() []*route {
 		{
 			method: http.MethodPost, path: tokensPath, id: "issue-token", tag: tag, kind: knowledge.KindPrincipal,
 			summary: "Issue a token",
-			description: "Makes a principal with a token that the server makes. The answer alone holds the token. A request that is sent again makes no second " +
+			description: "Makes a principal with a token that the server makes. The answer alone holds the token. A " +
+				"request that is sent again makes no second " +
 				"one: where the answer was lost, rotate.",
 			handler: with(issueToken),
 			body: &payload{media: mediaJSON, body: typeOf[tokenRequest](), samples: []sample{
@@ -68,7 +69,8 @@ func tokenRoutes() []*route {
 			kind:    knowledge.KindPrincipal,
 			sample:  exampleID(knowledge.KindPrincipal),
 			summary: "Give a principal another token",
-			description: "Makes another token for a principal: the old one opens nothing from then on. Name, role and bounds stay, and a revoked principal is in use " +
+			description: "Makes another token for a principal: the old one opens nothing from then on. Name, role " +
+				"and bounds stay, and a revoked principal is in use " +
 				"again. The answer alone holds the token.",
 			handler: with(rotateToken),
 			body: &payload{media: mediaJSON, free: true, body: typeOf[rotateRequest](), samples: []sample{

@@ -254,7 +254,8 @@ func TestWhatTenetWroteIsNotReadAgain(t *testing.T) {
 
 func TestAFileThatNamesItselfKeepsItsName(t *testing.T) {
 	for path, tc := range map[string][2]string{
-		".claude/skills/branch-names/SKILL.md":   {"---\nname: branch-names\ndescription: x\n---\n# Instructions\n\nx\n", "Branch names"},
+		".claude/skills/branch-names/SKILL.md": {"---\nname: branch-names\ndescription: x\n---\n# " +
+			"Instructions\n\nx\n", "Branch names"},
 		".claude/skills/pdf/SKILL.md":            {"---\nname: pdf-forms\n---\n# PDF Forms\n\nx\n", "PDF Forms"},
 		"agents/query.agent.md":                  {"---\nname: Query reviewer\n---\n# Role\n\nx\n", "Query reviewer"},
 		".github/instructions/a.instructions.md": {"---\nname: House style\n---\n# Overview\n\nx\n", "House style"},
@@ -273,10 +274,13 @@ func TestAFileThatNamesItselfKeepsItsName(t *testing.T) {
 }
 
 func TestPromptsAndFormsAreTemplates(t *testing.T) {
-	const form = "name: Fault\ndescription: Something is broken\ntitle: '[FAULT] '\nbody:\n  - type: markdown\n    attributes: {value: Thanks}\n" +
-		"  - type: input\n    id: version-used\n    attributes: {label: Version, description: Which one}\n    validations: {required: true}\n" +
+	const form = "name: Fault\ndescription: Something is broken\ntitle: '[FAULT] '\nbody:\n  - type: markdown\n    " +
+		"attributes: {value: Thanks}\n" +
+		"  - type: input\n    id: version-used\n    attributes: {label: Version, description: Which one}\n    " +
+		"validations: {required: true}\n" +
 		"  - type: dropdown\n    id: os\n    attributes: {label: System, options: [Linux, macOS]}\n" +
-		"  - type: checkboxes\n    attributes: {label: Terms, options: [{label: Agreed}]}\n  - type: textarea\n    attributes: {label: What}\n"
+		"  - type: checkboxes\n    attributes: {label: Terms, options: [{label: Agreed}]}\n  - type: textarea\n    " +
+		"attributes: {label: What}\n"
 	type variable struct{ Name, Type string }
 	for path, tc := range map[string]struct {
 		text, name string
@@ -284,7 +288,8 @@ func TestPromptsAndFormsAreTemplates(t *testing.T) {
 		holds      string
 	}{
 		".github/prompts/t.prompt.md": {
-			"---\ndescription: d\n---\n# Test writer\n\nFor ${input:target:which function}, ${input:target} and ${selection}.\n", "Test writer",
+			"---\ndescription: d\n---\n# Test writer\n\nFor ${input:target:which function}, ${input:target} and " +
+				"${selection}.\n", "Test writer",
 			[]variable{{"target", "multiline"}},
 			"For {{target}}, {{target}} and ${selection}.",
 		},

@@ -325,9 +325,10 @@ func TestAFileThatIsNamedIsNeverPassedOver(t *testing.T) {
 		"x.examples.yaml": "a: {}\n",
 	})
 	for name, want := range map[string]string{
-		"empty.md":        "refused: it is empty",
-		"notes.txt":       "refused: no format that tenet reads (.txt): give the format that it has",
-		"package.json":    "refused: JSON without documents of tenet: want rule_id, practice_id, template_id or category_id",
+		"empty.md":  "refused: it is empty",
+		"notes.txt": "refused: no format that tenet reads (.txt): give the format that it has",
+		"package.json": "refused: JSON without documents of tenet: want rule_id, practice_id, template_id or " +
+			"category_id",
 		"ci.yml":          "refused: YAML that describes no rules: want a title and a severity, a description or an id",
 		"CLAUDE.md":       "refused: it only points at AGENTS.md",
 		"x.examples.yaml": "refused: examples without the rule that they belong to: import x.metadata.yaml",

@@ -188,10 +188,12 @@ func (t *table) find(given map[string]string) error {
 		return err
 	}
 	if _, ok := t.at["content"]; !ok {
-		return nothing("line 1: no column for the text of a template: call it prompt, content, template, text or body, or say which it is with --column")
+		return nothing("line 1: no column for the text of a template: call it prompt, content, template, text or " +
+			"body, or say which it is with --column")
 	}
 	if _, ok := t.at["title"]; !ok {
-		return nothing("line 1: no column for the name of a template: call it act, title or name, or say which it is with --column")
+		return nothing("line 1: no column for the name of a template: call it act, title or name, or say which it " +
+			"is with --column")
 	}
 	return nil
 }

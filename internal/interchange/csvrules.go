@@ -45,7 +45,9 @@ func (t *table) place(fields map[string][]string, given map[string]string) (map[
 			names = []string{name}
 		}
 		for _, want := range names {
-			i := slices.IndexFunc(t.header, func(h string) bool { return strings.EqualFold(h, strings.TrimSpace(want)) })
+			i := slices.IndexFunc(t.header, func(h string) bool {
+				return strings.EqualFold(h, strings.TrimSpace(want))
+			})
 			if i >= 0 {
 				at[field] = i
 				break

@@ -61,7 +61,8 @@ func skipReason(p string) string {
 	case isArchive(base):
 		return "an archive within what is imported: import it by itself"
 	case isProgram(base):
-		return "settings that are a program, which is not run: `npx eslint --print-config FILE > eslint.json` (and stylelint's likewise) " +
+		return "settings that are a program, which is not run: `npx eslint --print-config FILE > eslint.json` (and " +
+			"stylelint's likewise) " +
 			"writes what it sets as JSON"
 	}
 	if ext := path.Ext(base); ext != "" && ext != base {

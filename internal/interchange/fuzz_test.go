@@ -148,8 +148,10 @@ func FuzzYAML(f *testing.F) {
 }
 
 func FuzzXML(f *testing.F) {
-	f.Add([]byte("<ruleset><rule ref='category/java/a.xml/B'><priority>1</priority><example>x</example></rule><rule class='a.b'/></ruleset>"))
-	f.Add([]byte("<module name='Checker'><module name='TreeWalker'><module name='RegexpX'><property name='format' value='x'/></module></module></module>"))
+	f.Add([]byte("<ruleset><rule ref='category/java/a.xml/B'><priority>1</priority><example>x</example></rule><rule " +
+		"class='a.b'/></ruleset>"))
+	f.Add([]byte("<module name='Checker'><module name='TreeWalker'><module name='RegexpX'><property name='format' " +
+		"value='x'/></module></module></module>"))
 	f.Add([]byte("<Benchmark><Group><Rule id='a' severity='low'><title>t</title></Rule></Group></Benchmark>"))
 	f.Add([]byte("<RuleSet><Rules><Rule Id='a' Action='None'/></Rules></RuleSet>"))
 	f.Fuzz(func(t *testing.T, data []byte) { readAs(t, "rules.xml", data, ReadOptions{}) })

@@ -403,7 +403,8 @@ func readHeader(head []byte) (Header, error) {
 		return h, fmt.Errorf("line 1: %w", jsonFault(err))
 	}
 	if h.Tenet != exportVersion {
-		return h, fmt.Errorf("line 1: an export of form %d; this program reads form %d: use the one that wrote it, or a newer one",
+		return h, fmt.Errorf("line 1: an export of form %d; this program reads form %d: use the one that wrote it, "+
+			"or a newer one",
 			h.Tenet, exportVersion)
 	}
 	return h, nil

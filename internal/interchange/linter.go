@@ -296,7 +296,8 @@ func listedRules(_ *file, list []any, n *yaml.Node) ([]foundRule, bool) {
 		if ok {
 			y = genericRule(m, 0)
 			if y.err == nil && !describesRule(m) && !halfRule(m) {
-				y.err = errors.New("an entry of the list is no rule: want a title and a severity, a description or an id")
+				y.err = errors.New("an entry of the list is no rule: want a title and a severity, a description " +
+					"or an id")
 			}
 		}
 		y.line, y.listed = lineOf(n, i), true

@@ -47,7 +47,9 @@ func settingsOf(tool string, m map[string]any, n *yaml.Node) (map[string]any, *y
 			m, n = config, childNode(n, "config")
 		}
 		rules := maps.Clone(m)
-		maps.DeleteFunc(rules, func(k string, _ any) bool { return k == "default" || k == "extends" || strings.HasPrefix(k, "$") })
+		maps.DeleteFunc(rules, func(k string, _ any) bool {
+			return k == "default" || k == "extends" || strings.HasPrefix(k, "$")
+		})
 		return rules, n
 	}
 	for _, key := range []string{"rules", "custom_rules"} {

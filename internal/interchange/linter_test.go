@@ -38,12 +38,14 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 		want       []ruleSeen
 	}{
 		"semgrep": {
-			"scan.yaml", "rules:\n  - id: no-exec\n    languages: [py, generic]\n    severity: ERROR\n    message: No exec.\n    pattern: exec(...)\n" +
+			"scan.yaml", "rules:\n  - id: no-exec\n    languages: [py, generic]\n    severity: ERROR\n    message: " +
+				"No exec.\n    pattern: exec(...)\n" +
 				"    paths: {include: ['*.py'], exclude: [tests/]}\n    metadata: {category: security}\n",
 			[]ruleSeen{{"team-scan-no-exec", "no-exec", "ERROR", "python **/*.py !tests/", false}},
 		},
 		"ast-grep, a document for each": {
-			"tree.yml", "id: no-log\nlanguage: TypeScript\nseverity: hint\nmessage: No log.\nfiles: [src/**]\nrule: {pattern: x}\n---\n" +
+			"tree.yml", "id: no-log\nlanguage: TypeScript\nseverity: hint\nmessage: No log.\nfiles: [src/**]\nrule: " +
+				"{pattern: x}\n---\n" +
 				"id: no-debug\nlanguage: ts\nseverity: 'off'\nmessage: No debugger.\nrule: {pattern: y}\n",
 			[]ruleSeen{
 				{"team-tree-no-log", "no-log", "INFO", "typescript src/**", false},
@@ -51,7 +53,8 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 			},
 		},
 		"RuboCop": {
-			"cops.yml", "AllCops: {TargetRubyVersion: 3.3}\nLayout/Width:\n  Description: At most 120.\n  Severity: refactor\n  Exclude: ['db/**']\n" +
+			"cops.yml", "AllCops: {TargetRubyVersion: 3.3}\nLayout/Width:\n  Description: At most 120.\n  Severity: " +
+				"refactor\n  Exclude: ['db/**']\n" +
 				"Style/Header: {Enabled: false, Description: Every file.}\nRails/Deep/Name:\n  Max: 3\n",
 			[]ruleSeen{
 				{"team-cops-layout-width", "Layout/Width", "INFO", "ruby ** !db/**", false},
@@ -60,29 +63,37 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 			},
 		},
 		"Kyverno": {
-			"policy.yaml", "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata:\n  name: disallow-latest\n  annotations:\n" +
-				"    policies.kyverno.io/title: Disallow latest\n    policies.kyverno.io/severity: high\n    policies.kyverno.io/description: Tags change.\n" +
-				"spec:\n  validationFailureAction: Enforce\n  rules:\n    - name: a\n      validate: {message: Use a tag.}\n",
+			"policy.yaml", "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata:\n  name: disallow-latest\n  " +
+				"annotations:\n" +
+				"    policies.kyverno.io/title: Disallow latest\n    policies.kyverno.io/severity: high\n    " +
+				"policies.kyverno.io/description: Tags change.\n" +
+				"spec:\n  validationFailureAction: Enforce\n  rules:\n    - name: a\n      validate: {message: Use " +
+				"a tag.}\n",
 			[]ruleSeen{{"team-policy-disallow-latest", "Disallow latest", "ERROR", "", false}},
 		},
 		"Gatekeeper": {
-			"t.yaml", "apiVersion: templates.gatekeeper.sh/v1\nkind: ConstraintTemplate\nmetadata:\n  name: k8sowner\n  annotations: {description: Wants an owner.}\n",
+			"t.yaml", "apiVersion: templates.gatekeeper.sh/v1\nkind: ConstraintTemplate\nmetadata:\n  name: " +
+				"k8sowner\n  annotations: {description: Wants an owner.}\n",
 			[]ruleSeen{{"team-t-k8sowner", "K8sowner", "WARNING", "", false}},
 		},
 		"nuclei": {
-			"open.yaml", "id: open-panel\ninfo:\n  name: Open panel\n  author: a\n  severity: critical\n  description: It is open.\nhttp: []\n",
+			"open.yaml", "id: open-panel\ninfo:\n  name: Open panel\n  author: a\n  severity: critical\n  " +
+				"description: It is open.\nhttp: []\n",
 			[]ruleSeen{{"team-open-open-panel", "Open panel", "CRITICAL", "", false}},
 		},
 		"Falco": {
-			"falco.yaml", "- required_engine_version: 10\n- macro: m\n  condition: a\n- list: l\n  items: [a]\n- rule: Shell in container\n  desc: A shell.\n" +
-				"  condition: c\n  priority: NOTICE\n- rule: Gone\n  desc: x\n  condition: c\n  priority: ALERT\n  enabled: false\n",
+			"falco.yaml", "- required_engine_version: 10\n- macro: m\n  condition: a\n- list: l\n  items: [a]\n- " +
+				"rule: Shell in container\n  desc: A shell.\n" +
+				"  condition: c\n  priority: NOTICE\n- rule: Gone\n  desc: x\n  condition: c\n  priority: ALERT\n  " +
+				"enabled: false\n",
 			[]ruleSeen{
 				{"team-falco-shell-in-container", "Shell in container", "INFO", "", false},
 				{"team-falco-gone", "Gone", "CRITICAL", "", true},
 			},
 		},
 		"Spectral": {
-			".spectral.yaml", "extends: spectral:oas\nrules:\n  path-case:\n    description: Paths are kebab.\n    message: no\n    severity: 0\n    given: $\n    then: {}\n" +
+			".spectral.yaml", "extends: spectral:oas\nrules:\n  path-case:\n    description: Paths are kebab.\n    " +
+				"message: no\n    severity: 0\n    given: $\n    then: {}\n" +
 				"  info-contact: off\n",
 			[]ruleSeen{
 				{"team-spectral-path-case", "path-case", "ERROR", "", false},
@@ -90,7 +101,8 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 			},
 		},
 		"Vale": {
-			"styles/House/PassiveVoice.yml", "extends: existence\nmessage: Say who does it.\nlevel: suggestion\ntokens: [was]\n",
+			"styles/House/PassiveVoice.yml", "extends: existence\nmessage: Say who does it.\nlevel: " +
+				"suggestion\ntokens: [was]\n",
 			[]ruleSeen{{"team-styles-house-passivevoice", "Passive voice", "INFO", "", false}},
 		},
 		"ESLint as YAML": {
@@ -102,11 +114,13 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 			},
 		},
 		"SwiftLint": {
-			".swiftlint.yml", "custom_rules:\n  no_print:\n    name: No print\n    message: Use the log.\n    regex: print\n    severity: error\n",
+			".swiftlint.yml", "custom_rules:\n  no_print:\n    name: No print\n    message: Use the log.\n    " +
+				"regex: print\n    severity: error\n",
 			[]ruleSeen{{"team-swiftlint-no_print", "No print", "ERROR", "", false}},
 		},
 		"Sigma": {
-			"s.yml", "title: Odd login\nid: 5f1f\nstatus: test\ndescription: An odd login.\nlevel: medium\nlogsource: {}\ndetection: {}\n",
+			"s.yml", "title: Odd login\nid: 5f1f\nstatus: test\ndescription: An odd login.\nlevel: " +
+				"medium\nlogsource: {}\ndetection: {}\n",
 			[]ruleSeen{{"team-s-5f1f", "Odd login", "WARNING", "", false}},
 		},
 		"RuboCop with an empty entry": {
@@ -117,24 +131,29 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 			},
 		},
 		"Kyverno's policies in CEL": {
-			"p.yaml", "apiVersion: policies.kyverno.io/v1\nkind: ValidatingPolicy\nmetadata: {name: a}\nspec: {validations: [{message: Say so.}]}\n---\n" +
+			"p.yaml", "apiVersion: policies.kyverno.io/v1\nkind: ValidatingPolicy\nmetadata: {name: a}\nspec: " +
+				"{validations: [{message: Say so.}]}\n---\n" +
 				"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: b}\n",
 			[]ruleSeen{{"team-p-a", "A", "WARNING", "", false}},
 		},
 		"a constraint of Gatekeeper": {
-			"c.yaml", "apiVersion: constraints.gatekeeper.sh/v1beta1\nkind: K8sOwner\nmetadata: {name: ns-owner}\nspec: {enforcementAction: warn}\n",
+			"c.yaml", "apiVersion: constraints.gatekeeper.sh/v1beta1\nkind: K8sOwner\nmetadata: {name: " +
+				"ns-owner}\nspec: {enforcementAction: warn}\n",
 			[]ruleSeen{{"team-c-ns-owner", "Ns owner", "WARNING", "", false}},
 		},
 		"Falco, a rule that is switched off further down": {
-			"f.yaml", "- rule: A\n  desc: a\n  condition: c\n  priority: ERROR\n- rule: A\n  enabled: false\n- rule: Of another file\n  enabled: false\n",
+			"f.yaml", "- rule: A\n  desc: a\n  condition: c\n  priority: ERROR\n- rule: A\n  enabled: false\n- " +
+				"rule: Of another file\n  enabled: false\n",
 			[]ruleSeen{{"team-f-a", "A", "ERROR", "", true}},
 		},
 		"Checkov": {
-			"c.yaml", "metadata: {id: CKV2_X_1, name: Encrypt it, severity: HIGH}\ndefinition: {cond_type: attribute}\n",
+			"c.yaml", "metadata: {id: CKV2_X_1, name: Encrypt it, severity: HIGH}\ndefinition: {cond_type: " +
+				"attribute}\n",
 			[]ruleSeen{{"team-c-ckv2_x_1", "Encrypt it", "ERROR", "", false}},
 		},
 		"ESLint's overrides": {
-			".eslintrc.yml", "rules: {semi: error}\noverrides:\n  - files: ['*.ts']\n    excludedFiles: [gen/**]\n    rules:\n      semi: off\n  - files: [a]\n",
+			".eslintrc.yml", "rules: {semi: error}\noverrides:\n  - files: ['*.ts']\n    excludedFiles: [gen/**]\n  " +
+				"  rules:\n      semi: off\n  - files: [a]\n",
 			[]ruleSeen{
 				{"team-eslintrc-semi", "semi", "ERROR", "", false}, {
 					"team-eslintrc-semi-.ts", "semi", "WARNING",
@@ -143,7 +162,8 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 			},
 		},
 		"yamllint": {
-			".yamllint.yml", "extends: default\nrules:\n  truthy: disable\n  line-length: {max: 120, level: warning}\n  braces: enable\n",
+			".yamllint.yml", "extends: default\nrules:\n  truthy: disable\n  line-length: {max: 120, level: " +
+				"warning}\n  braces: enable\n",
 			[]ruleSeen{
 				{"team-yamllint-truthy", "truthy", "WARNING", "", true},
 				{"team-yamllint-line-length", "line-length", "WARNING", "", false},
@@ -151,7 +171,8 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 			},
 		},
 		"stylelint": {
-			".stylelintrc.yml", "rules:\n  indentation: [2, {severity: error}]\n  color-named: never\n  unit-case: null\n  depth: 3\n",
+			".stylelintrc.yml", "rules:\n  indentation: [2, {severity: error}]\n  color-named: never\n  unit-case: " +
+				"null\n  depth: 3\n",
 			[]ruleSeen{
 				{"team-stylelintrc-indentation", "indentation", "ERROR", "", false},
 				{"team-stylelintrc-color-named", "color-named", "WARNING", "", false},
@@ -160,7 +181,8 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 			},
 		},
 		"a map from ids to rules": {
-			"m.yaml", "version: 1\nSEC-2:\n  title: Two\n  severity: high\nSEC-1:\n  description: One.\n  severity: low\n",
+			"m.yaml", "version: 1\nSEC-2:\n  title: Two\n  severity: high\nSEC-1:\n  description: One.\n  " +
+				"severity: low\n",
 			[]ruleSeen{{"team-m-sec-2", "Two", "ERROR", "", false}, {"team-m-sec-1", "SEC-1", "INFO", "", false}},
 		},
 		"a list below another word": {
@@ -168,12 +190,14 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 			[]ruleSeen{{"team-p-p-1", "One", "ERROR", "", false}},
 		},
 		"keys that are merged": {
-			"a.yaml", "base: &b {severity: high, languages: [go], message: Base.}\nrules:\n  - &one\n    <<: *b\n    id: A-1\n" +
+			"a.yaml", "base: &b {severity: high, languages: [go], message: Base.}\nrules:\n  - &one\n    <<: *b\n   " +
+				" id: A-1\n" +
 				"  - {<<: [*one, *b], id: A-2, severity: low}\n",
 			[]ruleSeen{{"team-a-a-1", "A-1", "ERROR", "go", false}, {"team-a-a-2", "A-2", "INFO", "go", false}},
 		},
 		"ids that differ in case alone": {
-			"n.yaml", "- {id: NET-1, message: a, severity: low}\n- {id: net-1, message: b, severity: low}\n- {id: Net-1, message: c, severity: low}\n",
+			"n.yaml", "- {id: NET-1, message: a, severity: low}\n- {id: net-1, message: b, severity: low}\n- {id: " +
+				"Net-1, message: c, severity: low}\n",
 			[]ruleSeen{
 				{"team-n-net-1-09b4c9e3", "NET-1", "INFO", "", false},
 				{"team-n-net-1", "net-1", "INFO", "", false},
@@ -226,14 +250,17 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 
 func TestYAMLThatIsNoRuleIsPassedOver(t *testing.T) {
 	for path, text := range map[string]string{
-		".github/workflows/ci.yml": "name: CI\non: push\njobs: {build: {runs-on: ubuntu-latest, steps: [{name: a, id: b}]}}\n",
-		"compose.yaml":             "services: {db: {image: postgres}}\n",
-		"role.yaml":                "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: r}\nrules:\n  - {apiGroups: [''], resources: [pods], verbs: [get]}\n",
-		"chart.yaml":               "apiVersion: v2\nname: x\ndescription: A chart.\nversion: 1.0.0\n",
-		"api.yaml":                 "openapi: 3.1.0\ninfo: {title: x, version: '1', description: y}\npaths: {}\n",
-		"action.yml":               "name: Act\ndescription: It acts.\nruns: {using: node20}\n",
-		"alerts.yaml":              "groups:\n  - name: a\n    rules: [{alert: A, expr: up == 0, labels: {severity: page}}]\n",
-		"broken-chart.yaml":        "{{- if .Values.on }}\nid: x\nseverity: high\n{{- end }}\n",
+		".github/workflows/ci.yml": "name: CI\non: push\njobs: {build: {runs-on: ubuntu-latest, steps: [{name: a, " +
+			"id: b}]}}\n",
+		"compose.yaml": "services: {db: {image: postgres}}\n",
+		"role.yaml": "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: " +
+			"r}\nrules:\n  - {apiGroups: [''], resources: [pods], verbs: [get]}\n",
+		"chart.yaml": "apiVersion: v2\nname: x\ndescription: A chart.\nversion: 1.0.0\n",
+		"api.yaml":   "openapi: 3.1.0\ninfo: {title: x, version: '1', description: y}\npaths: {}\n",
+		"action.yml": "name: Act\ndescription: It acts.\nruns: {using: node20}\n",
+		"alerts.yaml": "groups:\n  - name: a\n    rules: [{alert: A, expr: up == 0, labels: {severity: " +
+			"page}}]\n",
+		"broken-chart.yaml": "{{- if .Values.on }}\nid: x\nseverity: high\n{{- end }}\n",
 	} {
 		if it := readItems(t, map[string]string{path: text})[path]; it.Skipped == "" {
 			t.Errorf("%s: %v %v, want it passed over", path, it.Err, rulesSeen(t, it))
@@ -281,7 +308,8 @@ func TestARuleStaysTheSameDocumentWhateverStandsBesideIt(t *testing.T) {
 func TestARuleIsKnownAgainUnderAnIDOfOld(t *testing.T) {
 	dir := named(t, "team")
 	m := newMemory()
-	write(t, dir, map[string]string{"net.yaml": "rules:\n  - {id: NET-1, title: Set a deadline, severity: HIGH, description: x}\n"})
+	write(t, dir, map[string]string{"net.yaml": "rules:\n  - {id: NET-1, title: Set a deadline, severity: HIGH, " +
+		"description: x}\n"})
 	p := m.plan(t, dir, ReadOptions{}, PlanOptions{Imported: m.imported})
 	for _, st := range p.Steps() {
 		if st.Key.Kind != knowledge.KindRule {
@@ -330,7 +358,8 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 		want       []ruleSeen
 	}{
 		"detekt": {
-			"detekt.yml", "build: {maxIssues: 0}\ncomplexity:\n  active: true\n  LongMethod: {active: true, threshold: 60}\n" +
+			"detekt.yml", "build: {maxIssues: 0}\ncomplexity:\n  active: true\n  LongMethod: {active: true, " +
+				"threshold: 60}\n" +
 				"style:\n  MagicNumber: {active: false, excludes: ['**/test/**']}\n",
 			[]ruleSeen{
 				{"team-detekt-longmethod", "LongMethod", "WARNING", "kotlin", false},
@@ -354,11 +383,13 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 			},
 		},
 		"Continue": {
-			".continue/rules/a.yaml", "name: Ours\nschema: v1\nrules:\n  - name: No print\n    rule: Never print.\n    globs: '**/*.py'\n",
+			".continue/rules/a.yaml", "name: Ours\nschema: v1\nrules:\n  - name: No print\n    rule: Never print.\n " +
+				"   globs: '**/*.py'\n",
 			[]ruleSeen{{"team-continue-rules-a-no-print", "No print", "WARNING", "**/*.py", false}},
 		},
 		"CodeRabbit": {
-			".coderabbit.yaml", "reviews:\n  path_instructions:\n    - path: src/**\n      instructions: Use strict types.\n    - path: docs/**\n",
+			".coderabbit.yaml", "reviews:\n  path_instructions:\n    - path: src/**\n      instructions: Use strict " +
+				"types.\n    - path: docs/**\n",
 			[]ruleSeen{
 				{"team-coderabbit-src", "In src/", "WARNING", "src/**", false},
 				{"refused", "line 5: docs/** wants a path and instructions", "", "", false},
@@ -369,14 +400,16 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 			[]ruleSeen{{"team-sourcery-no-exit", "no-exit", "WARNING", "", false}},
 		},
 		"gitleaks": {
-			"gitleaks.toml", "title = 'x'\n[[rules]]\nid = 'house-key'\ndescription = 'A key of ours'\nregex = 'HK[0-9]+'\n[[rules]]\nid = 'other'\n",
+			"gitleaks.toml", "title = 'x'\n[[rules]]\nid = 'house-key'\ndescription = 'A key of ours'\nregex = " +
+				"'HK[0-9]+'\n[[rules]]\nid = 'other'\n",
 			[]ruleSeen{
 				{"team-gitleaks-house-key", "house-key", "WARNING", "", false},
 				{"refused", "rule 2: rule other has neither a title nor a description or message", "", "", false},
 			},
 		},
 		"lints of Cargo": {
-			"Cargo.toml", "[package]\nname = 'x'\n[workspace.lints.clippy]\nunwrap_used = 'deny'\npedantic = { level = 'allow', priority = -1 }\n",
+			"Cargo.toml", "[package]\nname = 'x'\n[workspace.lints.clippy]\nunwrap_used = 'deny'\npedantic = { " +
+				"level = 'allow', priority = -1 }\n",
 			[]ruleSeen{
 				{"team-cargo-clippy-pedantic", "pedantic", "WARNING", "rust", true}, {
 					"team-cargo-clippy-unwrap_used",
@@ -396,7 +429,8 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 			},
 		},
 		"ESLint": {
-			".eslintrc.json", "{\n  // ours\n  \"extends\": \"x\",\n  \"rules\": {\"no-console\": \"error\", \"semi\": [1, \"always\"], \"eqeqeq\": 0}\n}",
+			".eslintrc.json", "{\n  // ours\n  \"extends\": \"x\",\n  \"rules\": {\"no-console\": \"error\", " +
+				"\"semi\": [1, \"always\"], \"eqeqeq\": 0}\n}",
 			[]ruleSeen{
 				{"team-eslintrc-no-console", "no-console", "ERROR", "", false},
 				{"team-eslintrc-semi", "semi", "WARNING", "", false},
@@ -453,12 +487,15 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 			[]ruleSeen{{"team-sonar-java-s1", "Close it", "ERROR", "java", false}},
 		},
 		"markdownlint-cli2": {
-			".markdownlint-cli2.jsonc", "{ // ours\n\"config\": {\"default\": true, \"MD013\": false}, \"globs\": [\"*.md\"] }",
+			".markdownlint-cli2.jsonc", "{ // ours\n\"config\": {\"default\": true, \"MD013\": false}, \"globs\": " +
+				"[\"*.md\"] }",
 			[]ruleSeen{{"team-markdownlint-cli2-md013", "MD013", "WARNING", "", true}},
 		},
 		"PMD": {
-			"pmd.xml", "<?xml version='1.0'?>\n<ruleset name='x'>\n<rule ref='category/java/bestpractices.xml/Unused'><priority>2</priority></rule>\n" +
-				"<rule ref='category/java/design.xml'><exclude name='y'/></rule>\n<rule name='NoExit' language='java' message='No.'>" +
+			"pmd.xml", "<?xml version='1.0'?>\n<ruleset name='x'>\n<rule " +
+				"ref='category/java/bestpractices.xml/Unused'><priority>2</priority></rule>\n" +
+				"<rule ref='category/java/design.xml'><exclude name='y'/></rule>\n<rule name='NoExit' " +
+				"language='java' message='No.'>" +
 				"<description>It ends the host.</description><priority>1</priority></rule><rule/></ruleset>",
 			[]ruleSeen{
 				{"team-pmd-unused", "Unused", "ERROR", "java", false},
@@ -467,7 +504,8 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 			},
 		},
 		"PHP_CodeSniffer": {
-			"phpcs.xml", "<ruleset><rule ref='PSR12'/><rule ref='Generic.Files.LineLength'><type>warning</type></rule>" +
+			"phpcs.xml", "<ruleset><rule ref='PSR12'/><rule " +
+				"ref='Generic.Files.LineLength'><type>warning</type></rule>" +
 				"<rule ref='Generic.PHP.NoEval'><severity>0</severity></rule></ruleset>",
 			[]ruleSeen{
 				{"team-phpcs-generic.files.linelength", "Generic.Files.LineLength", "WARNING", "php", false},
@@ -475,14 +513,19 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 			},
 		},
 		"CodeNarc": {
-			"narc.xml", "<ruleset><rule class='org.codenarc.rule.basic.EmptyIf'><property name='priority' value='1'/></rule></ruleset>",
+			"narc.xml", "<ruleset><rule class='org.codenarc.rule.basic.EmptyIf'><property name='priority' " +
+				"value='1'/></rule></ruleset>",
 			[]ruleSeen{{"team-narc-emptyif", "EmptyIf", "ERROR", "groovy", false}},
 		},
 		"Checkstyle": {
-			"checkstyle.xml", "<!DOCTYPE module PUBLIC 'x' 'https://example.org/x.dtd'>\n<module name='Checker'><property name='severity' value='info'/>" +
-				"<module name='FileTabCharacter'/><module name='SuppressionFilter'/><module name='TreeWalker'><module name='LineLengthCheck'>" +
-				"<property name='severity' value='error'/><property name='max' value='120'/></module><module name='RegexpSingleline'>" +
-				"<property name='id' value='noOut'/><property name='severity' value='ignore'/><message key='k' value='Log.'/></module></module></module>",
+			"checkstyle.xml", "<!DOCTYPE module PUBLIC 'x' 'https://example.org/x.dtd'>\n<module " +
+				"name='Checker'><property name='severity' value='info'/>" +
+				"<module name='FileTabCharacter'/><module name='SuppressionFilter'/><module " +
+				"name='TreeWalker'><module name='LineLengthCheck'>" +
+				"<property name='severity' value='error'/><property name='max' value='120'/></module><module " +
+				"name='RegexpSingleline'>" +
+				"<property name='id' value='noOut'/><property name='severity' value='ignore'/><message key='k' " +
+				"value='Log.'/></module></module></module>",
 			[]ruleSeen{
 				{"team-checkstyle-filetabcharacter", "FileTabCharacter", "INFO", "", false},
 				{"team-checkstyle-linelength", "LineLength", "ERROR", "java", false},
@@ -490,11 +533,13 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 			},
 		},
 		"a rule set of .NET": {
-			"a.ruleset", "<RuleSet Name='x'><Rules AnalyzerId='a'><Rule Id='CA1' Action='Error'/><Rule Id='CA2' Action='None'/></Rules></RuleSet>",
+			"a.ruleset", "<RuleSet Name='x'><Rules AnalyzerId='a'><Rule Id='CA1' Action='Error'/><Rule Id='CA2' " +
+				"Action='None'/></Rules></RuleSet>",
 			[]ruleSeen{{"team-a-ca1", "CA1", "ERROR", "", false}, {"team-a-ca2", "CA2", "WARNING", "", true}},
 		},
 		"an XCCDF benchmark": {
-			"guide.xml", "<Benchmark xmlns='http://checklists.nist.gov/xccdf/1.1'><Group id='g'><Rule id='SV-1' severity='high'><title>Lock root</title>" +
+			"guide.xml", "<Benchmark xmlns='http://checklists.nist.gov/xccdf/1.1'><Group id='g'><Rule id='SV-1' " +
+				"severity='high'><title>Lock root</title>" +
 				"<description>&lt;VulnDiscussion&gt;Locked.&lt;/VulnDiscussion&gt;</description></Rule></Group></Benchmark>",
 			[]ruleSeen{{"team-guide-sv-1", "Lock root", "ERROR", "", false}},
 		},
@@ -534,14 +579,16 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 }
 
 func TestATableOfRules(t *testing.T) {
-	const text = "Rule ID,Title,Description,Severity,Language,Owner\nA-1,First,\"One, two\",HIGH,\"go, py\",ann\nA-2,,,LOW,,\n,Third,Text,,,\nA-1,Again,x,LOW,,\n"
+	const text = "Rule ID,Title,Description,Severity,Language,Owner\nA-1,First,\"One, two\",HIGH,\"go, " +
+		"py\",ann\nA-2,,,LOW,,\n,Third,Text,,,\nA-1,Again,x,LOW,,\n"
 	it := readItems(t, map[string]string{"rules.csv": text})["rules.csv"]
 	want := []ruleSeen{
 		{"team-rules-a-1", "First", "ERROR", "go python", false},
 		{"refused", "line 3: rule A-2 has neither a title nor a description", "", "", false},
 		{"team-rules-third", "Third", "WARNING", "", false},
 		{
-			"refused", `line 5: the id "A-1" stands there twice, first in line 2: each rule needs one of its own`, "", "",
+			"refused", `line 5: the id "A-1" stands there twice, first in line 2: each rule needs one of its own`, "",
+			"",
 			false,
 		},
 	}

@@ -230,7 +230,8 @@ func (p *Plan) create(st *Step, e Entry) error {
 	}
 	st.Notes = append(st.Notes, p.supersedes(e)...)
 	if e.Key.Kind == knowledge.KindLabel { // it comes without the log that it was set in
-		st.Notes = append(st.Notes, "it names a position of the log that it comes from, and another one here: set it anew with tenet label move "+e.Key.ID+" now")
+		st.Notes = append(st.Notes, "it names a position of the log that it comes from, and another one here: set "+
+			"it anew with tenet label move "+e.Key.ID+" now")
 	}
 	return st.write(Created, e.Doc)
 }
@@ -337,7 +338,8 @@ func (p *Plan) foreignChange(st *Step, d, current knowledge.Document) error {
 	if !ok || before.source != now.source {
 		if !p.o.Overwrite {
 			st.Outcome = Refused
-			st.Reason = fmt.Sprintf("%s is there and did not come from this source: name another source, or overwrite it", d.Key())
+			st.Reason = fmt.Sprintf("%s is there and did not come from this source: name another source, or "+
+				"overwrite it", d.Key())
 			st.was = current
 			return nil
 		}
@@ -378,7 +380,8 @@ func (p *Plan) foreignChange(st *Step, d, current knowledge.Document) error {
 		return nil
 	case edited && now.digest != before.digest && now.digest != asImported && !p.o.Overwrite:
 		st.Outcome = Refused
-		st.Reason = "edited in tenet since it was imported, and now in its source too: overwrite it, or take the edit over there"
+		st.Reason = "edited in tenet since it was imported, and now in its source too: overwrite it, or take the " +
+			"edit over there"
 		return nil
 	}
 	return st.ownChange(d, current)

@@ -55,7 +55,8 @@ func TestAnEditedFileMakesOneNewVersion(t *testing.T) {
 
 func TestARowPutBetweenChangesNoOtherRow(t *testing.T) {
 	m, dir := importTeam(t)
-	write(t, dir, map[string]string{"prompts/p.csv": "act,prompt\nNew,Text\nA,Do ${x}\nB,Do this\nA,Do that otherwise\n"})
+	write(t, dir, map[string]string{"prompts/p.csv": "act,prompt\nNew,Text\nA,Do ${x}\nB,Do this\nA,Do that " +
+		"otherwise\n"})
 	p := m.run(t, dir, ReadOptions{}, PlanOptions{})
 	got := map[string]Outcome{}
 	for _, st := range p.Steps() {

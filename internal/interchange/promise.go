@@ -69,7 +69,8 @@ func (p *proof) document(l *line, c *knowledge.Change) error {
 		return fmt.Errorf("line %d: %w", l.n, err)
 	}
 	if s := d.Stamps(); s.UpdatedBy != c.Actor || !s.UpdatedAt.Equal(c.At.Time) || s.Version != c.Version {
-		return fmt.Errorf("line %d: the change %d of %s says version %d by %s at %s, and its document version %d by %s at %s", l.n, c.Seq, c.Key,
+		return fmt.Errorf("line %d: the change %d of %s says version %d by %s at %s, and its document version %d by "+
+			"%s at %s", l.n, c.Seq, c.Key,
 			c.Version, c.Actor, c.At.Format(knowledge.TimeLayout), s.Version, s.UpdatedBy,
 			s.UpdatedAt.Format(knowledge.TimeLayout))
 	}

@@ -76,7 +76,8 @@ func Open(name string, o ReadOptions) (*Source, error) {
 		}
 		return newSource(source, root, t, o)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("open source: %s is neither a file nor a folder: read it through standard input, as in `tenet import - < %s`", name, name)
+		return nil, fmt.Errorf("open source: %s is neither a file nor a folder: read it through standard input, as "+
+			"in `tenet import - < %s`", name, name)
 	case isArchive(name):
 		f, err := os.Open(name) //nolint:gosec // the caller names the file to read
 		if err != nil {

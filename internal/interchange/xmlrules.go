@@ -32,7 +32,8 @@ func xmlReader(root string) func(*file, *xmlNode) []foundRule {
 func (r *reader) xmlRules(f *file) ([]Entry, error) {
 	read := xmlReader(xmlRoot(f.text))
 	if read == nil {
-		return nil, nothing("XML that describes no rules: want a profile of SonarQube, rules of PMD, PHP_CodeSniffer or CodeNarc, " +
+		return nil, nothing("XML that describes no rules: want a profile of SonarQube, rules of PMD, " +
+			"PHP_CodeSniffer or CodeNarc, " +
 			"a configuration of Checkstyle, a rule set of .NET, or an XCCDF benchmark")
 	}
 	root, err := parseXML(f.text)
@@ -263,7 +264,9 @@ func checkstyleRule(n *xmlNode, name, severity string, inTree bool) foundRule {
 	}
 	y.text = cmp.Or(strings.Join(messages, "\n\n"), propertyOf(n, "message"))
 	settings := propertiesOf(n)
-	settings = slices.DeleteFunc(settings, func(s [2]string) bool { return slices.Contains([]string{"id", "severity", "message"}, s[0]) })
+	settings = slices.DeleteFunc(settings, func(s [2]string) bool {
+		return slices.Contains([]string{"id", "severity", "message"}, s[0])
+	})
 	y.standIn("Checkstyle", name, settings)
 	if name == "" {
 		y.err = errors.New("a module without a name")

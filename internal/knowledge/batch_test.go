@@ -48,7 +48,9 @@ func TestBatchesNameEveryFault(t *testing.T) {
 				"/ops/0/document/scope/activation",
 			},
 		},
-		"a patch of none": {func(b *Batch) { b.Ops[0] = Op{Verb: VerbPatch, Key: key, Patch: []byte(`{`), IfVersion: NoVersion} }, []string{"/ops/0/patch", "/ops/0/if_version"}},
+		"a patch of none": {func(b *Batch) {
+			b.Ops[0] = Op{Verb: VerbPatch, Key: key, Patch: []byte(`{`), IfVersion: NoVersion}
+		}, []string{"/ops/0/patch", "/ops/0/if_version"}},
 		"a retired none": {
 			func(b *Batch) { b.Ops[0] = Op{Verb: VerbRetire, Key: key, IfVersion: NoVersion} },
 			[]string{"/ops/0/if_version"},
@@ -57,8 +59,12 @@ func TestBatchesNameEveryFault(t *testing.T) {
 			func(b *Batch) { b.Ops[0] = Op{Verb: VerbPurge, Key: Key{KindRule, "a b"}} },
 			[]string{"/ops/0/id"},
 		},
-		"a patch of no id":  {func(b *Batch) { b.Ops[0] = Op{Verb: VerbPatch, Key: Key{KindRule, ""}, Patch: []byte(`{}`)} }, []string{"/ops/0/id"}},
-		"two bad ops":       {func(b *Batch) { b.Ops = []Op{{Verb: "x", Key: key}, {Verb: VerbPut, Key: Key{KindRule, "y"}}} }, []string{"/ops/0/verb", "/ops/1/document"}},
+		"a patch of no id": {func(b *Batch) {
+			b.Ops[0] = Op{Verb: VerbPatch, Key: Key{KindRule, ""}, Patch: []byte(`{}`)}
+		}, []string{"/ops/0/id"}},
+		"two bad ops": {func(b *Batch) {
+			b.Ops = []Op{{Verb: "x", Key: key}, {Verb: VerbPut, Key: Key{KindRule, "y"}}}
+		}, []string{"/ops/0/verb", "/ops/1/document"}},
 		"the largest batch": {func(b *Batch) { b.Ops = many(MaxBatchOps) }, nil},
 	} {
 		b := good()

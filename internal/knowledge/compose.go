@@ -217,7 +217,8 @@ func (p *Pack) Loosens(find func(id string) (*Pack, error), look func(Key) (Docu
 			continue
 		}
 		if b := bases.Holding(d); b != nil {
-			f.add(at("/select/except", i), "%s is in pack %s, which this one extends: a pack adds and tightens, and drops nothing", name, b.PackID)
+			f.add(at("/select/except", i), "%s is in pack %s, which this one extends: a pack adds and tightens, and "+
+				"drops nothing", name, b.PackID)
 		}
 	}
 	for i := range p.Raise {

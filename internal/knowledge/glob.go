@@ -139,7 +139,8 @@ func firstBraces(p string) (open int, parts []string, after, why string) {
 		switch p[i] {
 		case '\\':
 			if i++; i == len(p) || p[i] == '/' {
-				return 0, nil, "", "a backslash with nothing behind it: write \\\\ for a backslash itself, and / between folders"
+				return 0, nil, "", "a backslash with nothing behind it: write \\\\ for a backslash itself, and / " +
+					"between folders"
 			}
 		case '[':
 			end, why := classEnd(p, i)

@@ -102,7 +102,9 @@ func globText() *rapid.Generator[string] {
 		"a", "b", "go", "x.go", "*", "**", "?", "[ab]", "[!a]", "[a-c]", "{a,b}", "{a,*.go}", "{x,{y,z}}.ts", "{,a}",
 		"test_*", "*_test.go", ".env", "*.md",
 	})
-	part := rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOfN(piece, 1, 2).Draw(t, "part"), "") })
+	part := rapid.Custom(func(t *rapid.T) string {
+		return strings.Join(rapid.SliceOfN(piece, 1, 2).Draw(t, "part"), "")
+	})
 	return rapid.Custom(func(t *rapid.T) string {
 		g := strings.Join(rapid.SliceOfN(part, 1, 4).Draw(t, "parts"), "/")
 		g = rapid.SampledFrom([]string{"", "", "", "./", "/", "**/"}).Draw(t, "lead") + g
@@ -115,7 +117,9 @@ func pathText() *rapid.Generator[string] {
 		"a", "b", "c", "go", "x.go", "a.go", ".env", "x_test.go", "test_a", "y.ts",
 		"README.md", "aa", "Ä",
 	})
-	return rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOfN(name, 1, 5).Draw(t, "names"), "/") })
+	return rapid.Custom(func(t *rapid.T) string {
+		return strings.Join(rapid.SliceOfN(name, 1, 5).Draw(t, "names"), "/")
+	})
 }
 
 func TestGlobsMatchWhatTheirWordsSay(t *testing.T) {

@@ -53,7 +53,8 @@ func ParseMark(text string) (Mark, error) {
 	digits, chain, linked := strings.Cut(text, "-")
 	n, err := strconv.ParseUint(digits, 10, 63)
 	if err != nil || strings.HasPrefix(digits, "+") {
-		return Mark{}, fmt.Errorf("%q: want a position in the log, as in 42-9f86d081884c7d65, the seq of a change, or 0 for the start", text)
+		return Mark{}, fmt.Errorf("%q: want a position in the log, as in 42-9f86d081884c7d65, the seq of a change, "+
+			"or 0 for the start", text)
 	}
 	m := Mark{Seq: Seq(n)}
 	if !linked {
@@ -61,7 +62,8 @@ func ParseMark(text string) (Mark, error) {
 	}
 	m.Chain, err = hex.DecodeString(chain)
 	if err != nil || len(m.Chain) < markBytes || len(m.Chain) > len(Position{}.Chain) {
-		return Mark{}, fmt.Errorf("%q: want behind the hyphen the first %d to %d hex digits of the chain value at the change", text, 2*markBytes, 2*len(Position{}.Chain))
+		return Mark{}, fmt.Errorf("%q: want behind the hyphen the first %d to %d hex digits of the chain value at "+
+			"the change", text, 2*markBytes, 2*len(Position{}.Chain))
 	}
 	if n == 0 {
 		return Mark{}, fmt.Errorf("%q: the start of a log has no chain value", text)

@@ -173,7 +173,8 @@ func (f *faults) proposed(pointer string, o *ProposedOp, seen map[Key]bool) {
 	case Describe(op.Key.Kind).Hidden || op.Key.Kind == KindProposal:
 		f.add(pointer+"/kind", "a %s can't be proposed", op.Key.Kind)
 	case op.IfVersion == AnyVersion:
-		f.add(pointer+"/if_version", "missing: want the version that you saw, or -1 for a document that is not there yet")
+		f.add(pointer+"/if_version", "missing: want the version that you saw, or -1 for a document that is not "+
+			"there yet")
 	default:
 		f.op(pointer, &op, false)
 	}

@@ -208,7 +208,8 @@ func TestSlipsOfThePenAreNamed(t *testing.T) {
 		{
 			"To {{name}}:\n{{mesage}}.",
 			[]string{"name", "message"},
-			[]string{"/template_content line 2, column 1: {{mesage}} is declared by no variable: it stays text; is {{message}} meant?", `/variables/1 "message" stands nowhere in the text`},
+			[]string{"/template_content line 2, column 1: {{mesage}} is declared by no variable: it stays text; is " +
+				"{{message}} meant?", `/variables/1 "message" stands nowhere in the text`},
 		},
 		{
 			"{{#on}}{{x}}{{/on}}",
@@ -218,7 +219,8 @@ func TestSlipsOfThePenAreNamed(t *testing.T) {
 		{"{{^off}}x{{/off}} {{{ raw }}}", []string{"off", "raw"}, nil},
 		{`{"a":{}} {{ "x": 1 }} ${{ github.ref }} ${{ matrix }} {{ .Values }} {{ a | b }}`, nil, nil},
 		{"costs ${{amount}}", []string{"amount"}, nil},
-		{"{{other}} {{other}}", nil, []string{"/template_content line 1, column 1: {{other}} is declared by no variable: it stays text"}},
+		{"{{other}} {{other}}", nil, []string{"/template_content line 1, column 1: {{other}} is declared by no " +
+			"variable: it stays text"}},
 	} {
 		tpl := &Template{TemplateContent: tc.content}
 		for _, v := range tc.vars {

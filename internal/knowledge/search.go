@@ -178,7 +178,8 @@ func (q SearchQuery) Check() (SearchQuery, *Question, error) {
 		f.add("/q", "%s", why)
 	}
 	if _, ok := q.offset(); !ok {
-		f.add("/cursor", "not a cursor of this search: take next of the page before, with the same question and filters")
+		f.add("/cursor", "not a cursor of this search: take next of the page before, with the same question and "+
+			"filters")
 	}
 	if s != nil && why == "" {
 		s.narrow(&q)

@@ -310,7 +310,8 @@ func TestSnippetsShowTheWords(t *testing.T) {
 }
 
 func TestSpellingsAreCloseToWhatWasTyped(t *testing.T) {
-	vocabulary := strings.Fields("accessibility accessible kubernetes feature future flags idempotency postmortem unreachable no-unreachable tests naivete")
+	vocabulary := strings.Fields("accessibility accessible kubernetes feature future flags idempotency postmortem " +
+		"unreachable no-unreachable tests naivete")
 	for typed, want := range map[string]string{
 		"acessibility": "accessibility", "kuberntes": "kubernetes", "ukbernetes": "kubernetes",
 		"feture": "feature future", "idempotancy": "idempotency",

@@ -41,7 +41,8 @@ var secrets = []struct {
 	{"a Shopify token", regexp.MustCompile(`\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}\b`), "shp"},
 	{"a Slack token", regexp.MustCompile(`\bxox[abprs]-[0-9A-Za-z-]{20,}\b`), "xox"},
 	{
-		"a Slack webhook", regexp.MustCompile(`hooks\.slack\.com/services/T[A-Z0-9]{8,}/B[A-Z0-9]{8,}/[A-Za-z0-9]{24}\b`),
+		"a Slack webhook", regexp.MustCompile(
+			`hooks\.slack\.com/services/T[A-Z0-9]{8,}/B[A-Z0-9]{8,}/[A-Za-z0-9]{24}\b`),
 		"hooks.slack.com",
 	},
 	{"a Stripe key", regexp.MustCompile(`\b[sr]k_live_[0-9a-zA-Z]{20,}\b`), "k_live_"},
@@ -53,7 +54,8 @@ var secrets = []struct {
 	{"an npm token", regexp.MustCompile(`\bnpm_[A-Za-z0-9]{36}\b`), "npm_"},
 	{"a tenet token", regexp.MustCompile(`\btenet_[A-Za-z0-9_-]{43}\b`), "tenet_"},
 	{
-		"a signed token (JWT)", regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}`),
+		"a signed token (JWT)", regexp.MustCompile(
+			`\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}`),
 		".eyJ",
 	},
 	// A password of letters only is an example; a generated one has a digit.

@@ -16,7 +16,8 @@ import (
 // corpora names a folder of .tar.gz files with texts that hold no secrets, for measuring.
 //
 //nolint:gochecknoglobals // a flag of the test program
-var corpora = flag.String("corpora", "", "folder of .tar.gz files in whose texts TestSecretsInCorpora looks for secrets")
+var corpora = flag.String("corpora", "", "folder of .tar.gz files in whose texts TestSecretsInCorpora looks for "+
+	"secrets")
 
 // made returns n characters of an alphabet as a generator makes them. What looks like a secret stands nowhere in the
 // source.

@@ -170,7 +170,8 @@ func (c *Copies) take(ctx context.Context, l *knowledge.Label) (*held, error) {
 	if h == nil {
 		if len(c.held) >= maxCopies && !c.makeRoom() {
 			return nil, &store.UnavailableError{
-				Reason: fmt.Sprintf("lists and searches are kept for %d positions of labels, and all of them are in use now", maxCopies), RetryAfter: notYet, NotDone: true,
+				Reason: fmt.Sprintf("lists and searches are kept for %d positions of labels, and all of them are in "+
+					"use now", maxCopies), RetryAfter: notYet, NotDone: true,
 			}
 		}
 		h = &held{name: name, era: c.era, ready: make(chan struct{}), users: 1}

@@ -38,21 +38,25 @@ func described() []struct {
 			Type: typeHello, Mode: knowledge.ModeNormal, AsOf: at, After: 41,
 			Newest: 43, Ping: 25,
 		}},
-		{"change", "One change of the log. They come in the order of their seq, none twice and none missing but those that are filtered out.", changeMessage{
+		{"change", "One change of the log. They come in the order of their seq, none twice and none missing but " +
+			"those that are filtered out.", changeMessage{
 			Type: typeChange, Seq: 42, Batch: batch, Verb: knowledge.VerbPut, Kind: knowledge.KindCategory,
 			ID: "security", Version: 1, Actor: "ci-payments",
 			At: at, Hash: strings.Repeat("0a", 32), Chain: strings.Repeat("0b", 32), Document: document,
 		}},
-		{"provisional", "What a batch will do that waits in the journal of this tenet while the primary is away. It has no seq.", provisionalMessage{
+		{"provisional", "What a batch will do that waits in the journal of this tenet while the primary is away. It " +
+			"has no seq.", provisionalMessage{
 			Type: typeChange, Provisional: true, Batch: batch, Verb: knowledge.VerbPut, Kind: knowledge.KindCategory,
 			ID: "security", Version: 1,
 			Actor: "ci-payments", At: at, Document: document,
 		}},
-		{"parked", "A provisional change that could not be applied: somebody else was first. A person decides what becomes of it.", parkedMessage{
+		{"parked", "A provisional change that could not be applied: somebody else was first. A person decides what " +
+			"becomes of it.", parkedMessage{
 			Type: typeParked, Batch: batch, Kind: knowledge.KindCategory, ID: "security",
 			Why: "category/security is at version 2",
 		}},
-		{"mode", "This tenet stands otherwise to its primary than before, or the breaker before the primary has moved.", modeMessage{
+		{"mode", "This tenet stands otherwise to its primary than before, or the breaker before the primary " +
+			"has moved.", modeMessage{
 			Type: typeMode, Mode: knowledge.ModeDegraded, From: knowledge.ModeNormal, Breaker: "open",
 			Why: "the primary failed several times in a row", At: at,
 		}},
@@ -85,7 +89,8 @@ func parameterTexts() map[string]any {
 	return map[string]any{
 		"after": object{
 			"type": "integer", "minimum": 0,
-			"description": "Begin after this change, 0 for the start of the log. The header Last-Event-ID says the same, and wins.",
+			"description": "Begin after this change, 0 for the start of the log. The header Last-Event-ID says the " +
+				"same, and wins.",
 		},
 		"tail": object{
 			"type":        "boolean",
@@ -93,10 +98,12 @@ func parameterTexts() map[string]any {
 		},
 		"chain": object{
 			"type": "string", "pattern": "^([0-9a-f]{2}){8,32}$",
-			"description": "The chain value of the change that after names, or at least its first 16 digits: a log that is another history is gone, then.",
+			"description": "The chain value of the change that after names, or at least its first 16 digits: a log " +
+				"that is another history is gone, then.",
 		},
-		"kind":     list("Only documents of these kinds.", "rule"),
-		"category": list("Only documents of these categories, by the document after the change. A change that leaves none behind passes.", "security"),
+		"kind": list("Only documents of these kinds.", "rule"),
+		"category": list("Only documents of these categories, by the document after the change. A change that "+
+			"leaves none behind passes.", "security"),
 		"key":      list("Only these documents.", "rule/SEC-001"),
 		"document": object{"type": "boolean", "default": true, "description": "False leaves the documents out."},
 	}
@@ -119,8 +126,10 @@ func TestTheDescriptionIsCurrent(t *testing.T) {
 		"asyncapi": "3.0.0",
 		"info": object{
 			"title": "Tenet live", "version": "1",
-			"description": "Every change of a tenet as it happens. The same path answers with server-sent events to who accepts text/event-stream: an event's name is the message's type, its data the message, its id the position.",
-			"license":     object{"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+			"description": "Every change of a tenet as it happens. The same path answers with server-sent events to " +
+				"who accepts text/event-stream: an event's name is the message's type, its data the message, its id " +
+				"the position.",
+			"license": object{"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
 		},
 		"defaultContentType": "application/json",
 		"servers": object{"local": object{
@@ -143,7 +152,8 @@ func TestTheDescriptionIsCurrent(t *testing.T) {
 			"messages": messages,
 			"securitySchemes": object{"token": object{
 				"type": "http", "scheme": "bearer",
-				"description": "In the header Authorization; a browser offers the subprotocols tenet.v1 and tenet.token.TOKEN instead.",
+				"description": "In the header Authorization; a browser offers the subprotocols tenet.v1 and " +
+					"tenet.token.TOKEN instead.",
 			}},
 		},
 	}

@@ -112,7 +112,8 @@ func (l *load) open(stuck bool, received func(seq int)) error {
 		request += "Sec-WebSocket-Extensions: permessage-deflate\r\n"
 		fallthrough
 	default:
-		request += "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+		request += "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " +
+			"AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 	}
 	if _, err := conn.Write([]byte(request)); err != nil {
 		return err
@@ -412,7 +413,8 @@ func newBench(b *testing.B, s *benchServer, l load) *bench {
 		b.Fatal(err)
 	}
 	if most := uint64(l.Clients + 200); files.Max < most { // Go itself raises what it may
-		b.Skipf("%d connections need as many open files, and the hard limit is %d: raise it, as with prlimit --nofile=%d", l.Clients, files.Max, most)
+		b.Skipf("%d connections need as many open files, and the hard limit is %d: raise it, as with prlimit "+
+			"--nofile=%d", l.Clients, files.Max, most)
 	}
 	l.Addr = s.addr
 	text, err := json.Marshal(l)

@@ -20,7 +20,8 @@ type metrics struct {
 func newMetrics(h *Hub, r prometheus.Registerer) *metrics {
 	cutOff := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "tenet_live_cut_off_total",
-		Help: "Streams that this instance ended, by reason. Many that are stuck, silent or behind mean that subscribers or the network are too slow.",
+		Help: "Streams that this instance ended, by reason. Many that are stuck, silent or behind mean that " +
+			"subscribers or the network are too slow.",
 	}, []string{"reason"})
 	m := &metrics{
 		messages: prometheus.NewCounter(prometheus.CounterOpts{
@@ -31,8 +32,9 @@ func newMetrics(h *Hub, r prometheus.Registerer) *metrics {
 			Help: "Refused subscriptions, by status. Many with 429 or 503 mean that limits are reached.",
 		}, []string{"status"}),
 		delay: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "tenet_live_delay_seconds",
-			Help:    "Time from reading a change from the log to sending it, for each piece sent, in seconds. High values mean many or slow subscribers.",
+			Name: "tenet_live_delay_seconds",
+			Help: "Time from reading a change from the log to sending it, for each piece sent, in seconds. High " +
+				"values mean many or slow subscribers.",
 			Buckets: []float64{.0001, .0005, .001, .005, .01, .05, .1, .5, 1, 5},
 		}),
 		cutOff: map[ending]prometheus.Counter{},
@@ -54,7 +56,8 @@ func newMetrics(h *Hub, r prometheus.Registerer) *metrics {
 		}, func() float64 { return float64(h.held()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "tenet_live_queue_changes",
-			Help: "Changes that the slowest stream is behind. High values mean that a subscriber is slow and may be cut off.",
+			Help: "Changes that the slowest stream is behind. High values mean that a subscriber is slow and may be " +
+				"cut off.",
 		}, func() float64 { return float64(h.depth()) }),
 	)
 	return m

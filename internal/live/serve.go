@@ -129,7 +129,8 @@ func (h *Hub) join(caller *access.Caller, sub *subscription, name string) (*subs
 	own := h.principals[caller.ID]
 	switch {
 	case h.closing:
-		return nil, &store.UnavailableError{Reason: "this instance is stopping: reconnect later, or to another instance", RetryAfter: comeBack(h.count)}
+		return nil, &store.UnavailableError{Reason: "this instance is stopping: reconnect later, or to another " +
+			"instance", RetryAfter: comeBack(h.count)}
 	case !h.ready:
 		return nil, &store.UnavailableError{
 			Reason:     "the log of changes can't be read now: reconnect later",

@@ -27,7 +27,8 @@ func (r *rig) stuck(query string) net.Conn {
 		r.t.Fatal(err)
 	}
 	fmt.Fprintf(conn, "GET /api/v1/live?%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAuthorization: Bearer viewer:stuck\r\n\r\n",
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAuthorization: Bearer "+
+		"viewer:stuck\r\n\r\n",
 		query, r.server.Listener.Addr())
 	resp, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), nil) //nolint:bodyclose // it has none
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
@@ -70,7 +71,9 @@ func TestMeasuresAreNamedAndCounted(t *testing.T) {
 	if _, _, err := r.try("sse", "", ""); err == nil { //nolint:bodyclose // it ends with the test
 		t.Fatal("nobody was let in")
 	}
-	eventually(t, "everything was counted", func() bool { return counted(t, registry, "tenet_live_sent_total", "") == 5 })
+	eventually(t, "everything was counted", func() bool {
+		return counted(t, registry, "tenet_live_sent_total", "") == 5
+	})
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -129,7 +129,8 @@ func TestPingsAreAnsweredAmongMessages(t *testing.T) {
 	}
 	t.Cleanup(func() { conn.Close() })
 	ping := "\x89\x83\x00\x00\x00\x00abc" // masked with zeroes
-	io.WriteString(conn, "GET /?after=0 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+	io.WriteString(conn, "GET /?after=0 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: "+
+		"websocket\r\nSec-WebSocket-Version: 13\r\n"+
 		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAuthorization: Bearer viewer\r\n\r\n"+strings.Repeat(ping, 20))
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil) //nolint:bodyclose // it has none

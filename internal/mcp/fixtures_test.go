@@ -90,7 +90,8 @@ func register(d *Door) {
 			return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{&c}}, nil
 		})
 	}
-	resource("static-text", "text/plain", mcp.ResourceContents{Text: "This is the content of the static text resource."})
+	resource("static-text", "text/plain", mcp.ResourceContents{Text: "This is the content of the static text " +
+		"resource."})
 	resource("static-binary", "image/png", mcp.ResourceContents{Blob: image().Data})
 	resource("watched-resource", "text/plain", mcp.ResourceContents{Text: "watched"})
 	d.server.AddResourceTemplate(&mcp.ResourceTemplate{

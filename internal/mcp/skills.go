@@ -94,7 +94,8 @@ func (d *Door) addSkills() {
 	}
 	k := shelf{d}
 	d.server.AddResourceTemplate(&mcp.ResourceTemplate{
-		Name: "skill", Title: "Skills", Description: "Rules and practices of a pack that a model takes up where they fit, each as a skill.",
+		Name: "skill", Title: "Skills", Description: "Rules and practices of a pack that a model takes up where " +
+			"they fit, each as a skill.",
 		MIMEType: markdown, URITemplate: skillScheme + "{pack}/{name}" + skillFile,
 	}, k.readSkill)
 	err := errors.Join(

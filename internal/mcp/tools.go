@@ -79,28 +79,36 @@ func writes(title string) *mcp.ToolAnnotations {
 func (d *Door) addTools() {
 	add(d, &mcp.Tool{
 		Name: "get_guidance", Title: "What holds here", Annotations: reads("What holds here"),
-		Description: "Call this before you write or change code. Returns the team's rules, practices and templates that hold for the " +
-			"given paths, languages and task, the strictest first, each with the reason why it holds. Mandatory rules are never left " +
-			"out; what does not fit the budget is counted. Name what you have already in known, to get only links to it.",
+		Description: "Call this before you write or change code. Returns the team's rules, practices and templates " +
+			"that hold for the " +
+			"given paths, languages and task, the strictest first, each with the reason why it holds. Mandatory " +
+			"rules are never left " +
+			"out; what does not fit the budget is counted. Name what you have already in known, to get only " +
+			"links to it.",
 	}, d.guide)
 	add(d, &mcp.Tool{
 		Name: "search", Title: "Search", Annotations: reads("Search"),
-		Description: "Call this when you look for a rule, practice or template by what it is about. Words are wishes: what holds more " +
-			"of them comes first. Conditions: \"a phrase\", -not, OR, prefix*, tag:, category:, kind:, id:. Returns keys for get.",
+		Description: "Call this when you look for a rule, practice or template by what it is about. Words are " +
+			"wishes: what holds more " +
+			"of them comes first. Conditions: \"a phrase\", -not, OR, prefix*, tag:, category:, kind:, id:. Returns " +
+			"keys for get.",
 	}, d.search)
 	add(d, &mcp.Tool{
 		Name: "get", Title: "Read one document", Annotations: reads("Read one document"),
-		Description: "Call this to read one document whole when you have its key, such as rule/SEC-001, practice/small-pull-requests or " +
+		Description: "Call this to read one document whole when you have its key, such as rule/SEC-001, " +
+			"practice/small-pull-requests or " +
 			"template/incident-report.",
 	}, d.get)
 	add(d, &mcp.Tool{
 		Name: "render_template", Title: "Fill in a template", Annotations: reads("Fill in a template"),
-		Description: "Call this to fill in one of the team's templates: a pull request, an incident report, a skeleton of code. Returns " +
+		Description: "Call this to fill in one of the team's templates: a pull request, an incident report, a " +
+			"skeleton of code. Returns " +
 			"the text. Without the values that it needs the answer names them.",
 	}, d.render)
 	add(d, &mcp.Tool{
 		Name: "report_violation", Title: "Report a broken rule", Annotations: writes("Report a broken rule"),
-		Description: "Call this when you find a place where one of the team's rules is broken and you do not mend it now. The same " +
+		Description: "Call this when you find a place where one of the team's rules is broken and you do not mend " +
+			"it now. The same " +
 			"place reported twice is one report.",
 	}, d.report)
 	d.addWorkTools()

@@ -19,14 +19,16 @@ func (d *Door) addWorkTools() {
 	if d.o.Check != nil {
 		add(d, &mcp.Tool{
 			Name: "check", Title: "Check files", Annotations: reads("Check files"),
-			Description: "Call this when you have written or changed files, before you hand them over: it finds where they break rules that a program can " +
+			Description: "Call this when you have written or changed files, before you hand them over: it finds " +
+				"where they break rules that a program can " +
 				"check. Give the text before the edit too, and only what the edit brings in counts.",
 		}, d.check)
 	}
 	add(d, &mcp.Tool{
 		Name: "propose", Title: "Propose a change of the team's documents",
 		Annotations: writes("Propose a change of the team's documents"),
-		Description: "Call this when a rule, practice or template should be added or changed, and the user has asked for that: it writes a proposal that waits " +
+		Description: "Call this when a rule, practice or template should be added or changed, and the user has " +
+			"asked for that: it writes a proposal that waits " +
 			"for a person, and changes nothing itself. Read a document with get before you change it.",
 	}, d.propose)
 }

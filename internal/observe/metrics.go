@@ -45,15 +45,19 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		registerer: reg,
 		calls: histogram("tenet_store_call_seconds", "Duration of store calls, by method and result. "+
-			"High for one store and low for the one below it: the time is spent between the two. High for wait: few writes, which is normal. "+
+			"High for one store and low for the one below it: the time is spent between the two. High for wait: few "+
+			"writes, which is normal. "+
 			"Many with the result unavailable: the database does not answer. Any with the result error: a bug.",
 			"store", "method", "result"),
 		queries: histogram("tenet_query_seconds", "Duration of database statements, including reading the rows. "+
-			"High for one statement: its plan has changed or its table has grown. High for all: the database or its disk is busy.", "engine", "statement"),
+			"High for one statement: its plan has changed or its table has grown. High for all: the database or its "+
+			"disk is busy.", "engine", "statement"),
 		queryErrors: counter("tenet_query_errors_total",
 			"Statements that failed, by cause: refused if the connection failed or broke, "+
-				"timeout if no answer came in time, server if the database returned an error, cancelled if the caller disconnected, other. "+
-				"Growing for all: the database does not answer. Growing for one with the cause server: its schema or its rights are wrong.",
+				"timeout if no answer came in time, server if the database returned an error, cancelled if the "+
+				"caller disconnected, other. "+
+				"Growing for all: the database does not answer. Growing for one with the cause server: its schema "+
+				"or its rights are wrong.",
 			"engine", "statement", "cause"),
 		slowQueries: counter("tenet_slow_queries_total", "Statements that took longer than the setting slow-query. "+
 			"Growing: the log has their plans.", "engine", "statement"),
@@ -61,7 +65,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"Duration of HTTP requests, from the header to the end of the answer. "+
 				"High while tenet_store_call_seconds is low: callers are slow to read, or send large bodies.", "route"),
 		requests: counter("tenet_http_requests_total", "HTTP requests by route and status. "+
-			"Many with 401 or 403: a caller uses a wrong token. Many with 429 or 503: overload. Any with 500: a bug; see the log.",
+			"Many with 401 or 403: a caller uses a wrong token. Many with 429 or 503: overload. Any with 500: a "+
+			"bug; see the log.",
 			"route", "status"),
 	}
 	reg.MustRegister(m.calls, m.queries, m.queryErrors, m.slowQueries, m.requestTimes, m.requests)

@@ -27,7 +27,8 @@ func (s *Server) Crowd() (leave func()) {
 		for len(held) < most {
 			conn, err := pgx.Connect(ctx, s.URL("postgres")+"&application_name=crowd")
 			if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "53300" && len(held) > 0 {
-				_, err := held[0].Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name <> 'crowd'")
+				_, err := held[0].Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "+
+					"backend_type = 'client backend' AND application_name <> 'crowd'")
 				return false, err
 			}
 			if err != nil {

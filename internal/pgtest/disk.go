@@ -88,7 +88,8 @@ func Grow(t testing.TB, dir string, bytes int64) {
 func FillLog(t testing.TB, address string) {
 	t.Helper()
 	for range 100 {
-		if err := run(address, "CREATE TEMP TABLE filler AS SELECT 1; SELECT pg_logical_emit_message(false, 'filler', repeat('x', 4000000)); SELECT pg_switch_wal()"); err != nil {
+		if err := run(address, "CREATE TEMP TABLE filler AS SELECT 1; SELECT pg_logical_emit_message(false, "+
+			"'filler', repeat('x', 4000000)); SELECT pg_switch_wal()"); err != nil {
 			return
 		}
 	}

@@ -148,7 +148,8 @@ func TestAFullDiskForTheLogEndsTheServer(t *testing.T) {
 	s.Exec("CREATE TABLE filler (text text)")
 	// The session ends with the server, so it reports no code of its own.
 	conn := pgtest.Connect(t, s.URL("postgres"))
-	_, err := conn.Exec(t.Context(), "INSERT INTO filler SELECT repeat(md5(n::text), 30) FROM generate_series(1, 100000) n")
+	_, err := conn.Exec(t.Context(), "INSERT INTO filler SELECT repeat(md5(n::text), 30) FROM generate_series(1, "+
+		"100000) n")
 	if err == nil {
 		t.Error("100 MB of log fitted on a disk of 40")
 	}
@@ -161,7 +162,8 @@ func TestAFullTablespaceIsAnErrorAndTheServerGoesOn(t *testing.T) {
 	s.Tablespace("small", disk)
 	s.Exec("CREATE TABLE filler (text text) TABLESPACE small")
 	conn := pgtest.Connect(t, s.URL("postgres"))
-	_, err := conn.Exec(t.Context(), "INSERT INTO filler SELECT repeat(md5(n::text), 30) FROM generate_series(1, 10000) n")
+	_, err := conn.Exec(t.Context(), "INSERT INTO filler SELECT repeat(md5(n::text), 30) FROM generate_series(1, "+
+		"10000) n")
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); !ok || pgErr.Code != "53100" {
 		t.Errorf("got %v, want SQLSTATE 53100", err)
 	}

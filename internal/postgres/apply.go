@@ -314,7 +314,9 @@ func (a *application) current() (current map[knowledge.Key]*knowledge.Record, st
 				return tableOf(kind).records(rows, func(rec *knowledge.Record) { current[rec.Key] = rec })
 			})
 		}
-		for kind, list := range idsOf(a.batch.Ops, func(op *knowledge.Op) bool { return op.Verb == knowledge.VerbRestore && reads(op) }) {
+		for kind, list := range idsOf(a.batch.Ops, func(op *knowledge.Op) bool {
+			return op.Verb == knowledge.VerbRestore && reads(op)
+		}) {
 			q.Queue(archivedOnesSQL, string(kind), list).Query(func(rows pgx.Rows) error {
 				return scanArchived(rows, func(d store.Archived) {
 					if current[d.Key] == nil {

@@ -49,7 +49,8 @@ FROM unnest($1::timestamptz[], $2::bigint[], $3::text[], $4::text[], $5::text[],
 	WITH ORDINALITY AS e (at, count, kind, actor, door, action, key, question, reason, request_id, peer, n) ORDER BY n`, args...)
 }
 
-const auditColumns = "a.seq, a.at, a.kind, a.actor, a.door, a.action, a.key, a.question, a.count, a.reason, a.request_id, a.peer, " +
+const auditColumns = "a.seq, a.at, a.kind, a.actor, a.door, a.action, a.key, a.question, a.count, a.reason, " +
+	"a.request_id, a.peer, " +
 	"a.hash, a.chain, coalesce(a.erased, '')"
 
 func scanAudit(r pgx.Rows, more ...any) (store.AuditEntry, error) {

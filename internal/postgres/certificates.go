@@ -36,7 +36,8 @@ func (r *renewer) renew(ctx context.Context, cfg *pgx.ConnConfig) {
 		said = err.Error()
 	}
 	if said != "" && said != r.said {
-		r.log.WarnContext(ctx, "certificate files of the database address can't be read; new connections use the previous certificates", "error", said)
+		r.log.WarnContext(ctx, "certificate files of the database address can't be read; new connections use the "+
+			"previous certificates", "error", said)
 	}
 	r.said = said
 	if r.last != nil {

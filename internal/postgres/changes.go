@@ -16,7 +16,8 @@ import (
 )
 
 // changeColumns are the columns that scanChange reads. The document is read as text because the hash covers the text.
-const changeColumns = "c.seq, c.kind, c.id, c.version, c.verb, c.batch_id, c.actor, c.at, c.document::text, c.document_hash, c.chain, c.entered_by, c.entered_at, c.erased, " +
+const changeColumns = "c.seq, c.kind, c.id, c.version, c.verb, c.batch_id, c.actor, c.at, c.document::text, " +
+	"c.document_hash, c.chain, c.entered_by, c.entered_at, c.erased, " +
 	// EXISTS would become a hash over the whole log
 	"coalesce((SELECT n.txid FROM changes n WHERE n.seq = c.seq + 1) = c.txid, false)"
 

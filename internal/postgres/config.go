@@ -72,7 +72,8 @@ func checkTLS(cfg *pgx.ConnConfig, allow bool) error {
 		if h.safe || local(h.host) {
 			continue
 		}
-		return fmt.Errorf("the database at %s is on another machine and its certificate would not be verified: add sslmode=verify-full to the address, "+
+		return fmt.Errorf("the database at %s is on another machine and its certificate would not be verified: add "+
+			"sslmode=verify-full to the address, "+
 			"or allow it with --database-allow-unverified-tls", h.host)
 	}
 	return nil

@@ -27,7 +27,8 @@ func ReadContents(ctx context.Context, a Address) (c knowledge.Contents, err err
 	}
 	err = m.db.QueryRowContext(ctx, "SELECT "+strings.Join(tables, " + ")+
 		", (SELECT count(*) FROM principals), (SELECT count(*) FROM changes), "+
-		"(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tenet' AND pid <> pg_backend_pid())").
+		"(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tenet' "+
+		"AND pid <> pg_backend_pid())").
 		Scan(&c.Documents, &c.Principals, &c.Changes, &c.Tenets)
 	if err != nil {
 		return c, fmt.Errorf("count the documents of the database: %w", translate(ctx, err, true))

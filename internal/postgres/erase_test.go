@@ -26,8 +26,10 @@ func TestAnErasureIsNoCoverForAForger(t *testing.T) {
 	for name, statement := range map[string]string{
 		"the actor of an erased change": "UPDATE changes SET actor = 'mallory' WHERE seq = " + one,
 		"who entered it":                "UPDATE changes SET entered_by = 'mallory' WHERE seq = " + one,
-		"its document":                  "UPDATE changes SET document = document || '{\"title\": \"Leave it open\"}' WHERE seq = " + one,
-		"that a person was erased":      "UPDATE changes SET erased = (SELECT erasure FROM erased LIMIT 1), actor = 'mallory' WHERE seq = " + other,
+		"its document": "UPDATE changes SET document = document || '{\"title\": \"Leave it " +
+			"open\"}' WHERE seq = " + one,
+		"that a person was erased": "UPDATE changes SET erased = (SELECT erasure FROM erased LIMIT 1), actor = " +
+			"'mallory' WHERE seq = " + other,
 		"an erasure that there was not": "UPDATE changes SET erased = 'erased-0', actor = 'mallory' WHERE seq = " +
 			other,
 		"a row taken out of the list":    "DELETE FROM erased WHERE seq = " + one,

@@ -94,14 +94,17 @@ func fromServer(pg *pgconn.PgError) error {
 	away := &store.UnavailableError{Reason: "the database can't answer now", Err: pg, NotDone: true}
 	switch {
 	case pg.Code == codePreparedTwice, pg.Code == codeProtocol && fatal(pg):
-		away.Halt, away.Reason = true, "the database address leads to a pooler, such as PgBouncer, that does not keep a session's statements and settings "+
-			"together: name PostgreSQL's own address, or a pool in session mode; see PostgreSQL in docs/operations/run.md"
+		away.Halt, away.Reason = true, "the database address leads to a pooler, such as PgBouncer, that does not "+
+			"keep a session's statements and settings "+
+			"together: name PostgreSQL's own address, or a pool in session mode; see PostgreSQL in "+
+			"docs/operations/run.md"
 		return away
 	case fatal(pg):
 		away.NotDone = false // the session may end during its commit
 		if class == "28" || class == "3D" {
 			away.Halt, away.NotDone = true, true
-			away.Reason = "the database refuses this program's role, or does not exist: a person must look at the address and the rights"
+			away.Reason = "the database refuses this program's role, or does not exist: a person must look at the " +
+				"address and the rights"
 		}
 		return away
 	case pg.Code == codeReadOnly:

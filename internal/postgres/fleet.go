@@ -58,7 +58,8 @@ func standingsSQL(q store.FleetQuery) (query string, args []any) {
 		query, args = "SELECT standing FROM standings WHERE repository = ANY ($1) ORDER BY repository LIMIT $2",
 			[]any{q.IDs, q.Limit}
 	case q.State != "":
-		query, args = "SELECT standing FROM standings WHERE state = $1 AND repository > $2 ORDER BY repository LIMIT $3",
+		query, args = "SELECT standing FROM standings WHERE state = $1 AND repository > $2 ORDER BY repository "+
+			"LIMIT $3",
 			[]any{string(q.State), q.After, q.Limit}
 	}
 	return query, args
@@ -84,7 +85,8 @@ func (b *FleetBook) Standings(ctx context.Context, q store.FleetQuery) ([]store.
 // CountStandings implements [store.FleetBook].
 func (b *FleetBook) CountStandings(ctx context.Context) ([]store.FleetCount, error) {
 	list := []store.FleetCount{}
-	err := b.s.query(ctx, "fleet.count", "SELECT state, count(*), min(since) FROM standings GROUP BY state ORDER BY state", nil, func(r pgx.Rows) error {
+	err := b.s.query(ctx, "fleet.count", "SELECT state, count(*), min(since) FROM standings GROUP BY state ORDER "+
+		"BY state", nil, func(r pgx.Rows) error {
 		var c store.FleetCount
 		var since time.Time
 		err := r.Scan(&c.State, &c.Repositories, &since)

@@ -93,7 +93,8 @@ func groups(s *postgres.Store, carried, waiting int) func() bool {
 // committing returns a condition: that n transactions wait for the log's lock.
 func committing(t *testing.T, address string, n int) func() bool {
 	return func() bool {
-		return pgtest.Value(t, address, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()") == strconv.Itoa(n)
+		return pgtest.Value(t, address, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND "+
+			"datname = current_database()") == strconv.Itoa(n)
 	}
 }
 
@@ -361,7 +362,8 @@ func TestAGroupStaysInTheLineOfCommits(t *testing.T) {
 	b := replayed(t, knowledge.Put(storetest.Category(), knowledge.NoVersion))
 	go func() { _, err := s.Apply(t.Context(), b); done <- err }()
 	until(t, "a group has waited for its commit longer than it would for a row", func() bool {
-		return pgtest.Value(t, address, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database() "+
+		return pgtest.Value(t, address, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND "+
+			"datname = current_database() "+
 			"AND clock_timestamp() - state_change > interval '300 milliseconds'") == "1"
 	})
 	unlock()
@@ -644,7 +646,8 @@ func TestGroupsAndDirectWritesMix(t *testing.T) {
 			t.Errorf("%s is at %+v (%v) after %d writes", r.RuleID, rec, err, applied[r.Key()])
 		}
 	}
-	if n := pgtest.Value(t, address, "SELECT max(n) FROM (SELECT count(DISTINCT batch_id) AS n FROM changes GROUP BY txid) AS x"); n == "1" {
+	if n := pgtest.Value(t, address, "SELECT max(n) FROM (SELECT count(DISTINCT batch_id) AS n FROM changes GROUP "+
+		"BY txid) AS x"); n == "1" {
 		t.Error("no batches shared a commit: the test tests nothing")
 	}
 }

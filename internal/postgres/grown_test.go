@@ -29,7 +29,8 @@ func TestAWriteReadsNoMoreWhenTheTableHasGrown(t *testing.T) {
 	}
 	var read string
 	pgtest.Await(t, "the server to have counted", func() bool {
-		read = pgtest.Value(t, address, "SELECT coalesce(sum(idx_tup_fetch + seq_tup_read), 0) FROM pg_stat_user_tables WHERE relname = 'rules' AND n_tup_ins = 300")
+		read = pgtest.Value(t, address, "SELECT coalesce(sum(idx_tup_fetch + seq_tup_read), 0) FROM "+
+			"pg_stat_user_tables WHERE relname = 'rules' AND n_tup_ins = 300")
 		return read != "0"
 	})
 	if n, err := strconv.Atoi(read); err != nil || n > 300*4 {

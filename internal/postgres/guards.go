@@ -131,7 +131,8 @@ func guards(ctx context.Context, s *Store) error {
 	}
 	slices.Sort(missing)
 	return &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
-		"triggers of the log of changes are missing, changed or disabled in the database, so that writes would leave no trace: %s; enable triggers with "+
+		"triggers of the log of changes are missing, changed or disabled in the database, so that writes would "+
+			"leave no trace: %s; enable triggers with "+
 			"ALTER TABLE ... ENABLE TRIGGER, or restore the schema from a backup, and find out who has changed it",
 		strings.Join(missing, ", "))}
 }

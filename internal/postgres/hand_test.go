@@ -32,10 +32,13 @@ func TestHandEditsAreInTheLog(t *testing.T) {
 	s := openAt(t, url)
 	general(t, s)
 	for _, sql := range []string{
-		"INSERT INTO rules (rule_id, category, title, description, created_by, version) VALUES ('hand', 'general', 'Made by hand', 'd', 'mallory', 77)",
-		"UPDATE rules SET title = 'Changed by hand', updated_by = 'mallory', created_by = 'mallory', version = 9 WHERE rule_id = 'hand'",
+		"INSERT INTO rules (rule_id, category, title, description, created_by, version) VALUES ('hand', 'general', " +
+			"'Made by hand', 'd', 'mallory', 77)",
+		"UPDATE rules SET title = 'Changed by hand', updated_by = 'mallory', created_by = 'mallory', version = 9 " +
+			"WHERE rule_id = 'hand'",
 		"UPDATE rules SET active = false WHERE rule_id = 'hand'",
-		"UPDATE rules SET active = true, extra = '{\"x\": 1.0}', scope = '{\"languages\": [\"go\"]}' WHERE rule_id = 'hand'",
+		"UPDATE rules SET active = true, extra = '{\"x\": 1.0}', scope = '{\"languages\": [\"go\"]}' WHERE rule_id " +
+			"= 'hand'",
 	} {
 		if code := byHand(t, url, sql); code != "" {
 			t.Fatalf("%s: refused with %s", sql, code)
@@ -107,7 +110,8 @@ func TestWhatAHandMayNotDoIsRefused(t *testing.T) {
 		"UPDATE rules SET category = 'nowhere'":                                    "23503",
 		"UPDATE templates SET variables = '[{\"name\": \"a\", \"options\": [1]}]'": "23514",
 		"INSERT INTO categories (category_id, name) VALUES ('a/b', 'x')":           "23514",
-		"INSERT INTO principals (principal_id, name, token_hash, expiry) VALUES ('p', 'p', repeat('0', 64), 'infinity')": "23514",
+		"INSERT INTO principals (principal_id, name, token_hash, expiry) VALUES ('p', 'p', repeat('0', 64), " +
+			"'infinity')": "23514",
 	} {
 		if got := byHand(t, url, sql); got != want {
 			t.Errorf("%s: code %q, want %s", sql, got, want)

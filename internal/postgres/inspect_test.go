@@ -98,7 +98,9 @@ func statementsAreNamed(t *testing.T, url string) {
 		t.Fatal(there, err)
 	}
 	for _, name := range []string{"get category", "list categories", "read receipt"} {
-		if !slices.ContainsFunc(costs, func(c postgres.StatementCost) bool { return c.Name == name && c.Calls > 0 && c.Total > 0 }) {
+		if !slices.ContainsFunc(costs, func(c postgres.StatementCost) bool {
+			return c.Name == name && c.Calls > 0 && c.Total > 0
+		}) {
 			t.Errorf("no cost of %q among %d statements", name, len(costs))
 		}
 	}
@@ -124,7 +126,9 @@ func TestWhatHarmsAServerIsNamed(t *testing.T) {
 		"index rules_by_title is invalid":            postgres.RemarkWrong,
 		"slot forgotten has no reader":               postgres.RemarkWrong,
 	} {
-		if !slices.ContainsFunc(list, func(r postgres.Remark) bool { return strings.Contains(r.Text, text) && r.Level == level }) {
+		if !slices.ContainsFunc(list, func(r postgres.Remark) bool {
+			return strings.Contains(r.Text, text) && r.Level == level
+		}) {
 			t.Errorf("nothing says %q: %v", text, list)
 		}
 	}

@@ -198,7 +198,8 @@ func filters(b *statement, t *table, q *knowledge.Query, lead facet) {
 		switch {
 		case f.value == "" || f.facet == lead:
 		case q.Activity == knowledge.ActiveOnly:
-			b.add("EXISTS (SELECT FROM facets g WHERE g.kind = $ AND g.facet = $ AND g.value = $ AND g.rank = t.rank AND g.id = t."+t.id+")",
+			b.add("EXISTS (SELECT FROM facets g WHERE g.kind = $ AND g.facet = $ AND g.value = $ AND g.rank = "+
+				"t.rank AND g.id = t."+t.id+")",
 				string(t.kind), f.name, f.value)
 		default: // facets contain only active documents
 			b.add("jsonb_exists("+f.path+", $)", f.value)

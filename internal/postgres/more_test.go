@@ -64,11 +64,13 @@ func TestAClientKilledInTheMiddleLeavesNoHalfOfABatch(t *testing.T) {
 		victim.Wait()
 	}
 	pgtest.Await(t, "the sessions of the killed to end", func() bool {
-		return pgtest.Value(t, url, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tenet'") == "0"
+		return pgtest.Value(t, url, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "+
+			"application_name = 'tenet'") == "0"
 	})
 	halves := pgtest.Value(t, url, fmt.Sprintf(
 		"SELECT count(*) FROM (SELECT batch_id FROM changes GROUP BY batch_id HAVING count(*) <> %d) h", victimOps))
-	orphans := pgtest.Value(t, url, "SELECT count(*) FROM batches b WHERE NOT EXISTS (SELECT FROM changes c WHERE c.batch_id = b.id)")
+	orphans := pgtest.Value(t, url, "SELECT count(*) FROM batches b WHERE NOT EXISTS (SELECT FROM changes c WHERE "+
+		"c.batch_id = b.id)")
 	if halves != "0" || orphans != "0" {
 		t.Errorf("%s batches are there by half, and %s in the ledger only", halves, orphans)
 	}

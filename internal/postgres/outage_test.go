@@ -119,10 +119,13 @@ func TestAPausedServerHoldsNobodyBeyondTheDeadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	for what, call := range map[string]func() error{
-		"ping":  func() error { return s.Ping(ctx) },
-		"get":   func() error { _, err := s.Get(ctx, knowledge.Key{Kind: knowledge.KindRule, ID: "x"}); return err },
-		"apply": func() error { _, err := s.Apply(ctx, storetest.Batch(knowledge.Put(storetest.Rule(), 0))); return err },
-		"wait":  func() error { return s.Wait(ctx, 1<<40) },
+		"ping": func() error { return s.Ping(ctx) },
+		"get":  func() error { _, err := s.Get(ctx, knowledge.Key{Kind: knowledge.KindRule, ID: "x"}); return err },
+		"apply": func() error {
+			_, err := s.Apply(ctx, storetest.Batch(knowledge.Put(storetest.Rule(), 0)))
+			return err
+		},
+		"wait": func() error { return s.Wait(ctx, 1<<40) },
 	} {
 		if err := call(); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s of a paused server: %v, want the deadline", what, err)
@@ -148,7 +151,8 @@ func TestAFailureInsideCommitIsTriedAgain(t *testing.T) {
 		"CREATE SEQUENCE failures",
 		`CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			IF nextval('failures') = 1 THEN RAISE EXCEPTION 'not now' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$`,
-		"CREATE CONSTRAINT TRIGGER z_fail AFTER INSERT ON rules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail_once()",
+		"CREATE CONSTRAINT TRIGGER z_fail AFTER INSERT ON rules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE " +
+			"FUNCTION fail_once()",
 	} {
 		pgtest.Exec(t, url, sql)
 	}
@@ -171,8 +175,10 @@ func TestWhatIsDoneAndCanNotBeReadIsNotRefused(t *testing.T) {
 	general(t, s)
 	// The commit itself takes away the right to read the log, so that the batch is done and its receipt can't be made.
 	for _, sql := range []string{
-		"CREATE FUNCTION blind() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN REVOKE SELECT ON changes FROM " + role + "; RETURN NULL; END $$",
-		"CREATE CONSTRAINT TRIGGER z_blind AFTER INSERT ON rules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION blind()",
+		"CREATE FUNCTION blind() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN REVOKE SELECT ON " +
+			"changes FROM " + role + "; RETURN NULL; END $$",
+		"CREATE CONSTRAINT TRIGGER z_blind AFTER INSERT ON rules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE " +
+			"FUNCTION blind()",
 	} {
 		pgtest.Exec(t, url, sql)
 	}

@@ -120,9 +120,11 @@ func Grant(ctx context.Context, a Address, r Roles, dry bool) (list []string, er
 		return nil, knowledge.Invalid("", "there is no role %s: make it first, as deploy/postgres/roles.sql does",
 			strings.Join(missing, ", "))
 	case !slices.Contains(tables, "changes"):
-		return nil, knowledge.Invalid("", "the schema %s of %s has no tables of tenet yet: run `tenet migrate up` first", schema, database)
+		return nil, knowledge.Invalid("", "the schema %s of %s has no tables of tenet yet: run `tenet migrate "+
+			"up` first", schema, database)
 	case len(others) > 0:
-		return nil, knowledge.Invalid("", "the role of this address does not own %s: rights are given by the owner of the tables", strings.Join(others, ", "))
+		return nil, knowledge.Invalid("", "the role of this address does not own %s: rights are given by the owner "+
+			"of the tables", strings.Join(others, ", "))
 	}
 	list = Grants(r, schema, database, tables, ownsDatabase)
 	if dry {

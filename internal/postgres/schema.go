@@ -44,11 +44,13 @@ func (s Schema) check() error {
 	switch {
 	case s.Version > s.Newest:
 		return &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
-			"the database has schema %d and this program knows schemas up to %d: run the newer program, or restore the backup made before its migration",
+			"the database has schema %d and this program knows schemas up to %d: run the newer program, or restore "+
+				"the backup made before its migration",
 			s.Version, s.Newest)}
 	case s.Version < s.oldest():
 		return &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
-			"the database has schema %d and this program needs at least schema %d: run \"tenet migrate up\" with a role that may change the schema",
+			"the database has schema %d and this program needs at least schema %d: run \"tenet migrate up\" with a "+
+				"role that may change the schema",
 			s.Version, s.oldest())}
 	}
 	return nil
@@ -70,7 +72,8 @@ func newMigrator(a Address) (*migrator, error) {
 	cfg.ConnectTimeout = 2 * time.Second
 	// Functions keep the search path of their creation: the schema of the tables and nothing that a session adds.
 	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, "SELECT set_config('search_path', quote_ident(coalesce(current_schema(), 'public')) || ', pg_temp', false)")
+		_, err := conn.Exec(ctx, "SELECT set_config('search_path', quote_ident(coalesce(current_schema(), "+
+			"'public')) || ', pg_temp', false)")
 		return err
 	}))
 	files, err := fs.Sub(migrations, "migrations")

@@ -148,8 +148,10 @@ func frequencies(ctx context.Context, s *Store, question *knowledge.Question) ([
 		list[i] = slotQuery(&question.Slots[i])
 	}
 	frequency, documents := make([]int, len(list)), 0
-	err := s.query(ctx, "search words", "SELECT w.n, CASE WHEN w.q = '' THEN 1 ELSE (SELECT count(*) FROM (SELECT FROM search s WHERE s.vector @@ w.q::tsquery LIMIT $2) AS x) END, "+
-		"greatest((SELECT reltuples FROM pg_class WHERE oid = 'search'::regclass), 1000)::bigint FROM unnest($1::text[]) WITH ORDINALITY AS w (q, n)",
+	err := s.query(ctx, "search words", "SELECT w.n, CASE WHEN w.q = '' THEN 1 ELSE (SELECT count(*) FROM (SELECT "+
+		"FROM search s WHERE s.vector @@ w.q::tsquery LIMIT $2) AS x) END, "+
+		"greatest((SELECT reltuples FROM pg_class WHERE oid = 'search'::regclass), 1000)::bigint FROM "+
+		"unnest($1::text[]) WITH ORDINALITY AS w (q, n)",
 		[]any{list, maxCounted}, func(r pgx.Rows) error {
 			var n, count, all int
 			err := r.Scan(&n, &count, &all)
@@ -240,7 +242,8 @@ func searchSQL(q *knowledge.SearchQuery, question *knowledge.Question, l looking
 	}
 	for _, f := range []struct{ facet, value string }{{"tag", q.Tag}, {"language", q.Language}} {
 		if f.value != "" {
-			b.add("EXISTS (SELECT FROM facets f WHERE f.kind = s.kind AND f.facet = $ AND f.value = $ AND f.rank = s.rank AND f.id = s.id)",
+			b.add("EXISTS (SELECT FROM facets f WHERE f.kind = s.kind AND f.facet = $ AND f.value = $ AND f.rank = "+
+				"s.rank AND f.id = s.id)",
 				f.facet, f.value)
 		}
 	}
@@ -261,7 +264,8 @@ func (b *statement) anyOf(question *knowledge.Question, slots []int, not string)
 			}
 			switch field {
 			case "tag":
-				parts = append(parts, "EXISTS (SELECT FROM facets f WHERE f.kind = s.kind AND f.facet = 'tag' AND f.value = $ AND f.rank = s.rank AND f.id = s.id)")
+				parts = append(parts, "EXISTS (SELECT FROM facets f WHERE f.kind = s.kind AND f.facet = 'tag' AND "+
+					"f.value = $ AND f.rank = s.rank AND f.id = s.id)")
 			case "id":
 				parts = append(parts, "lower(s.id) = $")
 			default:

@@ -124,7 +124,8 @@ func TestCertificatesAreReadAgainForEachConnection(t *testing.T) {
 		t.Errorf("with a client certificate that has ended: %v, want that a person must replace it", err)
 	}
 	if err := fallback.Ping(t.Context()); err == nil || isHalt(err, "") {
-		t.Errorf("with a client certificate that has ended, and another host that is away: %v, want the database to be away", err)
+		t.Errorf("with a client certificate that has ended, and another host that is away: %v, want the database to "+
+			"be away", err)
 	}
 	a.Client("postgres", time.Now().Add(2*time.Hour))
 	for name, store := range map[string]*postgres.Store{"one host": alone, "a fallback": fallback} {

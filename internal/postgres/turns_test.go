@@ -126,8 +126,11 @@ func TestReadsTakeOneRoundTripAndWritesAtMostTwo(t *testing.T) {
 		"patch": {2, func() {
 			apply(t, s, knowledge.Op{Verb: knowledge.VerbPatch, Key: r.Key(), Patch: []byte(`{"priority":3}`)})
 		}},
-		"batch of 100":    {2, func() { apply(t, s, many()...) }},
-		"search and hits": {2, func() { _, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "errors"}); check(err) }},
+		"batch of 100": {2, func() { apply(t, s, many()...) }},
+		"search and hits": {2, func() {
+			_, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "errors"})
+			check(err)
+		}},
 	} {
 		least := int64(1 << 20) // what the pool does by itself may come between: the best of a few counts
 		for range 5 {

@@ -13,7 +13,8 @@ import (
 func CheckAddress(o Options) error {
 	if o.DatabaseURL == "" {
 		if o.ReplicaURL != "" {
-			return errors.New("--database-replica-url: there is no primary that it could be a replica of; give --database-url too")
+			return errors.New("--database-replica-url: there is no primary that it could be a replica of; give " +
+				"--database-url too")
 		}
 		return nil
 	}

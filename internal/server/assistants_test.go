@@ -360,7 +360,9 @@ func TestWhoSubscribedIsToldOfAChange(t *testing.T) {
 			t.Run(era, func(t *testing.T) {
 				updated, prompts := make(chan string, 10), make(chan bool, 10)
 				s := x.assistant(t, era, x.token(t), &mcp.ClientOptions{
-					ResourceUpdatedHandler: func(_ context.Context, r *mcp.ResourceUpdatedNotificationRequest) { updated <- r.Params.URI },
+					ResourceUpdatedHandler: func(_ context.Context, r *mcp.ResourceUpdatedNotificationRequest) {
+						updated <- r.Params.URI
+					},
 					PromptListChangedHandler: func(context.Context, *mcp.PromptListChangedRequest) {
 						select {
 						case prompts <- true:

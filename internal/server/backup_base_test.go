@@ -45,8 +45,11 @@ func (b *backedUpCluster) copies(t *testing.T) {
 		t.Errorf("the restored directory is no cluster: %q, %v", text, err)
 	}
 	for name, do := range map[string]func() error{
-		"incremental":   func() error { _, err := e.Incremental(t.Context(), nil); return err },
-		"restore point": func() error { _, err := e.Restore(t.Context(), backup.Target{Point: "p"}, dir+"2", nil); return err },
+		"incremental": func() error { _, err := e.Incremental(t.Context(), nil); return err },
+		"restore point": func() error {
+			_, err := e.Restore(t.Context(), backup.Target{Point: "p"}, dir+"2", nil)
+			return err
+		},
 	} {
 		if err := do(); !errors.Is(err, backup.ErrNotSupported) || !strings.Contains(err.Error(), "pgBackRest") {
 			t.Errorf("%s: %v; want %v, with what to use instead", name, err, backup.ErrNotSupported)

@@ -230,7 +230,8 @@ func TestBackupsOfAPostgreSQL(t *testing.T) {
 		}
 	})
 	t.Run("a role that may not change settings", func(t *testing.T) {
-		pgtest.Exec(t, c.o.DatabaseURL, "CREATE ROLE app LOGIN; GRANT pg_read_all_settings TO app; GRANT SELECT ON ALL TABLES IN SCHEMA public TO app")
+		pgtest.Exec(t, c.o.DatabaseURL, "CREATE ROLE app LOGIN; GRANT pg_read_all_settings TO app; GRANT SELECT ON "+
+			"ALL TABLES IN SCHEMA public TO app")
 		o := c.o
 		o.DatabaseURL = strings.Replace(o.DatabaseURL, "postgres@", "app@", 1)
 		o.Backups.Config = filepath.Join(pgtest.MakeDir(c.pg, "app"), "pgbackrest.conf")

@@ -217,12 +217,14 @@ func (p *parts) measureBackups() {
 	gauge("tenet_backup_newest_timestamp_seconds",
 		"When the newest backup was made; old means that a lost disk loses as much.", p.newestBackup)
 	gauge("tenet_backup_archived_timestamp_seconds",
-		"When the newest WAL in the archive of a PostgreSQL's backups was archived, as the job backup.wal saw it here; old means that a lost disk loses as much; 0 where it has not run.",
+		"When the newest WAL in the archive of a PostgreSQL's backups was archived, as the job backup.wal saw it "+
+			"here; old means that a lost disk loses as much; 0 where it has not run.",
 		func(context.Context) float64 { return float64(p.archivedAt.Load()) })
 	gauge("tenet_backup_drill_timestamp_seconds", "When a drill last proved a backup; 0 when the last one failed.",
 		drill(func(d *backup.Drill) float64 { return float64(d.At.Unix()) }))
 	gauge("tenet_backup_drill_rto_seconds", "How long the last drill took to restore and verify; 0 when it failed.",
 		drill(func(d *backup.Drill) float64 { return float64(d.RTO) }))
-	gauge("tenet_backup_drill_rpo_seconds", "How old the backup of the last drill was: writes of so long would have been lost; 0 when it failed.",
+	gauge("tenet_backup_drill_rpo_seconds", "How old the backup of the last drill was: writes of so long would have "+
+		"been lost; 0 when it failed.",
 		drill(func(d *backup.Drill) float64 { return float64(d.RPO) }))
 }

@@ -82,7 +82,8 @@ func (d *dual) machineJobs(o Options) ([]upkeep.Job, error) {
 	}
 	return []upkeep.Job{{
 		Name: "backup.machine", Schedule: "*/15 * * * *", Book: upkeep.Local,
-		Doc: "Copies what this machine alone has to the backups: the journal, with the writes that wait for PostgreSQL, and the admin's token",
+		Doc: "Copies what this machine alone has to the backups: the journal, with the writes that wait for " +
+			"PostgreSQL, and the admin's token",
 		Do: func(ctx context.Context, progress *upkeep.Progress) (string, error) {
 			c, err := e.Full(ctx, progress.Set)
 			if err != nil {

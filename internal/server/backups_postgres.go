@@ -236,4 +236,5 @@ func SetUpBackups(ctx context.Context, o Options, live backup.Cluster,
 }
 
 // ErrSettingsLeft says that pgBackRest's configuration is in place, but the role may not change PostgreSQL's settings.
-var ErrSettingsLeft = errors.New("the role may not change PostgreSQL's settings: add the lines to postgresql.conf, and restart PostgreSQL")
+var ErrSettingsLeft = errors.New("the role may not change PostgreSQL's settings: add the lines to postgresql.conf, " +
+	"and restart PostgreSQL")

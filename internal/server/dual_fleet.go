@@ -69,12 +69,16 @@ func asked[T any](ctx context.Context, b *dualFleet, ask func(context.Context, s
 
 // Standings implements [store.FleetBook].
 func (b *dualFleet) Standings(ctx context.Context, q store.FleetQuery) ([]store.Standing, error) {
-	return asked(ctx, b, func(ctx context.Context, f store.FleetBook) ([]store.Standing, error) { return f.Standings(ctx, q) })
+	return asked(ctx, b, func(ctx context.Context, f store.FleetBook) ([]store.Standing, error) {
+		return f.Standings(ctx, q)
+	})
 }
 
 // CountStandings implements [store.FleetBook].
 func (b *dualFleet) CountStandings(ctx context.Context) ([]store.FleetCount, error) {
-	return asked(ctx, b, func(ctx context.Context, f store.FleetBook) ([]store.FleetCount, error) { return f.CountStandings(ctx) })
+	return asked(ctx, b, func(ctx context.Context, f store.FleetBook) ([]store.FleetCount, error) {
+		return f.CountStandings(ctx)
+	})
 }
 
 // DropStandings implements [store.FleetBook].

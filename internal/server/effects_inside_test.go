@@ -106,7 +106,10 @@ func TestScoresSayOnlyWhatTheirSamplesDo(t *testing.T) {
 	}
 	// The old counts are gone; those of today are there.
 	days := map[string]bool{}
-	if err := e.book.EffectDays(t.Context(), "", func(d store.EffectDay) error { days[d.Day] = true; return nil }); err != nil {
+	if err := e.book.EffectDays(t.Context(), "", func(d store.EffectDay) error {
+		days[d.Day] = true
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if days[dayOf(time.Now().AddDate(0, 0, -effectDays-5))] || !days[dayOf(time.Now())] || len(days) != 61 {

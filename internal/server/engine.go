@@ -28,7 +28,8 @@ func tellOfEmbedded(ctx context.Context, o Options) {
 	if err != nil || c.Changes == 0 {
 		return // there is none, or nothing that could be brought over
 	}
-	o.Log.LogAttrs(ctx, slog.LevelWarn, "documents lie in the embedded database of before, and are not read: tenet move brings them to the PostgreSQL",
+	o.Log.LogAttrs(ctx, slog.LevelWarn, "documents lie in the embedded database of before, and are not read: tenet "+
+		"move brings them to the PostgreSQL",
 		slog.String("path", DatabasePath(o)), slog.Int64("documents", c.Documents), slog.Int64("changes", c.Changes))
 }
 
@@ -136,7 +137,8 @@ func openEngine(ctx context.Context, o Options) (serving, error) {
 	if hasFile(o, JournalFile) { // also beside an embedded database: that is of before
 		return nil, &store.UnavailableError{Halt: true, NotDone: true, Reason: "the data directory " + o.DataDir +
 			" belongs to an instance with PostgreSQL: " +
-			"name its PostgreSQL with --database-url; to leave the PostgreSQL for good, see that tenet doctor journal shows nothing that waits, and move " +
+			"name its PostgreSQL with --database-url; to leave the PostgreSQL for good, see that tenet doctor " +
+			"journal shows nothing that waits, and move " +
 			mirrorFile + " and " + JournalFile + " away"}
 	}
 	e, err := openEmbedded(ctx, o)

@@ -48,7 +48,8 @@ func (d *dual) Erase(ctx context.Context, r store.ErasureRequest) (store.Erasure
 	p := d.primary.Load()
 	if p == nil || d.Level().Mode != knowledge.ModeNormal {
 		return store.ErasureResult{}, &store.UnavailableError{
-			Reason:     d.where + " does not answer, or writes of an outage still wait for it: a person is erased there first, and nothing was erased yet; ask again when the mode is normal",
+			Reason: d.where + " does not answer, or writes of an outage still wait for it: a person is erased " +
+				"there first, and nothing was erased yet; ask again when the mode is normal",
 			RetryAfter: 5 * time.Second, NotDone: true,
 		}
 	}

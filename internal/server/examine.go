@@ -151,7 +151,8 @@ func (l *Local) examineShape(ctx context.Context) Finding {
 	case len(list) > 0:
 		return Finding{"shape", FoundWarning, driftText(list)}
 	}
-	return Finding{"shape", FoundOK, "tables, columns, checks, indexes, triggers and functions are those of the migrations"}
+	return Finding{"shape", FoundOK, "tables, columns, checks, indexes, triggers and functions are those of the " +
+		"migrations"}
 }
 
 // Drifted begins what is said of a schema that differs from that of the migrations.
@@ -193,7 +194,8 @@ func (l *Local) examineTime(ctx context.Context) Finding {
 		return Finding{"times", FoundWrong, err.Error()}
 	case len(last) > 0 && time.Until(last[0].At.Time) > clockAllowed:
 		f.State = FoundWarning
-		f.Text = fmt.Sprintf("the newest change was made at %s, which this machine's clock has not reached: compare the clocks", last[0].At.Format(time.RFC3339))
+		f.Text = fmt.Sprintf("the newest change was made at %s, which this machine's clock has not reached: compare "+
+			"the clocks", last[0].At.Format(time.RFC3339))
 	}
 	return f
 }

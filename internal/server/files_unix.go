@@ -25,12 +25,14 @@ func safeDir(dir string) error {
 		return nil //nolint:nilerr // who opens it says what is wrong
 	}
 	if info.Mode().Perm()&0o002 != 0 {
-		return fmt.Errorf("everybody on this machine may put files into the data directory %s (mode %04o): chmod 700 it, or name another with --data-dir",
+		return fmt.Errorf("everybody on this machine may put files into the data directory %s (mode %04o): chmod "+
+			"700 it, or name another with --data-dir",
 			dir, info.Mode().Perm())
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	if self := os.Geteuid(); ok && self != 0 && owner.Uid != 0 && int(owner.Uid) != self {
-		return fmt.Errorf("the data directory %s belongs to another account (uid %d): run as that account, change its owner, or name another with --data-dir",
+		return fmt.Errorf("the data directory %s belongs to another account (uid %d): run as that account, change "+
+			"its owner, or name another with --data-dir",
 			dir, owner.Uid)
 	}
 	return nil

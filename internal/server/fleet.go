@@ -52,7 +52,8 @@ func (f *fleet) CheckIn(ctx context.Context, reader store.Reader, c store.CheckI
 		c.At = knowledge.At(now)
 	}
 	if c.At.Sub(now) > fleetAhead {
-		return nil, knowledge.Invalid("/at", "%s lies in the future: look at the clock of the machine, or leave it out", c.At.Format(time.RFC3339))
+		return nil, knowledge.Invalid("/at", "%s lies in the future: look at the clock of the machine, or "+
+			"leave it out", c.At.Format(time.RFC3339))
 	}
 	if by := access.CallerFrom(ctx); by != nil {
 		c.By = by.ID
@@ -300,7 +301,8 @@ func newFleetGauges(reg prometheus.Registerer) *fleetGauges {
 		}, []string{"state"}),
 		behind: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tenet_fleet_behind_seconds",
-			Help: "For how long the first of the repositories that are behind is, 0 for none; high means that nobody syncs it.",
+			Help: "For how long the first of the repositories that are behind is, 0 for none; high means that " +
+				"nobody syncs it.",
 		}),
 	}
 	reg.MustRegister(g.repositories, g.behind)

@@ -29,7 +29,9 @@ func newGate(version string, log *slog.Logger) *gate {
 	const why = "this server is starting"
 	// Every path that there will be is there: a stream that comes back while its tenet starts must not hear that there
 	// is none.
-	later := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	later := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
 	doors := []httpapi.Mount{liveDoor(later), assistantDoor(later)}
 	return &gate{joined: make(chan struct{}), starting: httpapi.New(httpapi.Options{
 		Version: version, Log: log, Mounts: doors, MetricsHandler: later,

@@ -184,7 +184,9 @@ func TestADamagedCopyIsNotReadyInAnOutage(t *testing.T) {
 		"no backup") {
 		t.Errorf("the error of a damaged mirror says %s", said)
 	}
-	await(t, "readiness says so", func() bool { return w.do(http.MethodGet, "/readyz", "").status == http.StatusServiceUnavailable })
+	await(t, "readiness says so", func() bool {
+		return w.do(http.MethodGet, "/readyz", "").status == http.StatusServiceUnavailable
+	})
 	pg.Start()
 	await(t, "it is made anew", func() bool {
 		return w.do(http.MethodGet, "/readyz", "").status == http.StatusOK && w.do(http.MethodGet, "/api/v1/rules",

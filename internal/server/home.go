@@ -73,9 +73,11 @@ type OwnedError struct {
 // Error says who owns the directory and what to do.
 func (e *OwnedError) Error() string {
 	if e.URL == "" {
-		return fmt.Sprintf("another process is using the data directory %s: wait until it is done, or name another with --data-dir", e.Dir)
+		return fmt.Sprintf("another process is using the data directory %s: wait until it is done, or name another "+
+			"with --data-dir", e.Dir)
 	}
-	return fmt.Sprintf("a server is running already on the data directory %s (process %d, %s): use that one, stop it, or name another "+
+	return fmt.Sprintf("a server is running already on the data directory %s (process %d, %s): use that one, stop "+
+		"it, or name another "+
 		"directory with --data-dir", e.Dir, e.PID, e.URL)
 }
 

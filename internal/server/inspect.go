@@ -57,7 +57,8 @@ func InspectPostgres(ctx context.Context, o Options, role string) ([]Finding, er
 	case !there:
 		found = append(found, Finding{
 			"statements", FoundWarning,
-			"which cost most is not known: CREATE EXTENSION pg_stat_statements in this database, with it in shared_preload_libraries",
+			"which cost most is not known: CREATE EXTENSION pg_stat_statements in this database, with it in " +
+				"shared_preload_libraries",
 		})
 	}
 	for _, c := range costs {

@@ -253,7 +253,8 @@ func newJobMetrics(reg prometheus.Registerer) *jobMetrics {
 	m := &jobMetrics{
 		success: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tenet_job_last_success_timestamp_seconds",
-			Help: "When a run of the job last succeeded on this instance; old means that it fails or does not run here.",
+			Help: "When a run of the job last succeeded on this instance; old means that it fails or does not " +
+				"run here.",
 		}, label),
 		duration: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tenet_job_duration_seconds",

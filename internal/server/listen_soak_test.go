@@ -113,7 +113,9 @@ func TestSoakListening(t *testing.T) {
 		transport := &http.Transport{}
 		t.Cleanup(transport.CloseIdleConnections)
 		c := mcp.NewClient(&mcp.Implementation{Name: "soak", Version: "1"}, &mcp.ClientOptions{
-			ResourceUpdatedHandler: func(_ context.Context, r *mcp.ResourceUpdatedNotificationRequest) { told[i] <- r.Params.URI },
+			ResourceUpdatedHandler: func(_ context.Context, r *mcp.ResourceUpdatedNotificationRequest) {
+				told[i] <- r.Params.URI
+			},
 		})
 		s, err := c.Connect(t.Context(), &mcp.StreamableClientTransport{
 			Endpoint: "http://" + address + "/mcp", HTTPClient: &http.Client{Transport: through{token, transport}},

@@ -79,7 +79,8 @@ func (o Options) embedded() error {
 		return nil
 	}
 	return &store.UnavailableError{Halt: true, NotDone: true, Reason: "the data directory " + o.DataDir +
-		" belongs to an instance with PostgreSQL: name its PostgreSQL with --database-url, or start the server to speak to it"}
+		" belongs to an instance with PostgreSQL: name its PostgreSQL with --database-url, or start the server to " +
+		"speak to it"}
 }
 
 func hasFile(o Options, name string) bool {

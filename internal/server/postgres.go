@@ -55,7 +55,8 @@ func leftBehind(e engine) string {
 	if _, ok := e.(*embedded); ok {
 		return ""
 	}
-	return "PostgreSQL's files hold the overwritten rows until they are written anew: let the owner of the tables run `ANALYZE` and then `VACUUM FULL` in a quiet hour. " +
+	return "PostgreSQL's files hold the overwritten rows until they are written anew: let the owner of the tables " +
+		"run `ANALYZE` and then `VACUUM FULL` in a quiet hour. " +
 		"WAL holds them until it is recycled, and the archive of WAL for as long as the backups."
 }
 

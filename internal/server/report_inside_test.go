@@ -23,7 +23,8 @@ func TestAReportOfCapacityTellsGrowthAndWhenTheDiskIsFull(t *testing.T) {
 		"the first": {nil, "growth is told from the second report on", "lasts"},
 		"a month later": {
 			run(30, before),
-			"in the 30.0 days since the report before: +100 documents, +400 changes, +10485760 bytes; at that rate its disk lasts 300 days", "",
+			"in the 30.0 days since the report before: +100 documents, +400 changes, +10485760 bytes; at that rate " +
+				"its disk lasts 300 days", "",
 		},
 		"an hour later":       {run(0, before), "300 documents", "lasts"},
 		"one that can't be":   {run(30, "something else"), "300 documents, 900 changes, 31457280 bytes", "since"},

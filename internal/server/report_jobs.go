@@ -144,7 +144,8 @@ func (p *parts) reportJobs() []upkeep.Job {
 	const capacity = "capacity.report"
 	return []upkeep.Job{{
 		Name: capacity, Schedule: "0 6 1 * *", Book: upkeep.Shared,
-		Doc: "Reports how much the database holds, how it has grown since the report before, and how long its disk lasts at that rate",
+		Doc: "Reports how much the database holds, how it has grown since the report before, and how long its disk " +
+			"lasts at that rate",
 		Do: func(ctx context.Context, _ *upkeep.Progress) (string, error) {
 			z, err := p.engine.size(ctx)
 			if err != nil {
@@ -169,7 +170,8 @@ func (p *parts) reportJobs() []upkeep.Job {
 func (d *dual) indexJob() upkeep.Job {
 	return upkeep.Job{
 		Name: "indexes.report", Schedule: "0 6 * * 1", Book: upkeep.Shared,
-		Doc: "Reports which indexes of the PostgreSQL no statement uses, and which are there twice: each costs every write",
+		Doc: "Reports which indexes of the PostgreSQL no statement uses, and which are there twice: each costs " +
+			"every write",
 		Do: func(ctx context.Context, _ *upkeep.Progress) (string, error) {
 			if s := d.primary.Load(); s != nil {
 				return indexes(ctx, postgres.NewCluster(s.Store))

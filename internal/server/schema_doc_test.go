@@ -115,8 +115,10 @@ func TestSchemaDocumentIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	b.WriteString("# Schema\n\nGenerated from a migrated PostgreSQL database; `make docs` writes it anew. The embedded SQLite database has the same tables and columns,\n" +
-		"but for its own means of search; there the columns of a document are generated from its canonical JSON in the column `document`.\n")
+	b.WriteString("# Schema\n\nGenerated from a migrated PostgreSQL database; `make docs` writes it anew. The " +
+		"embedded SQLite database has the same tables and columns,\n" +
+		"but for its own means of search; there the columns of a document are generated from its canonical JSON in " +
+		"the column `document`.\n")
 	b.WriteString(deviations)
 	for table := range strings.FieldsSeq(pgtest.Value(t, url, tablesSQL)) {
 		fmt.Fprintf(&b, "\n## %s\n\n| column | type | null | default |\n| --- | --- | --- | --- |\n%s\n", table,

@@ -18,7 +18,8 @@ func Scrub(ctx context.Context, from store.Store, o Options, key []byte) (*erasu
 		switch {
 		case err == nil && len(entries) > 0:
 			return nil, &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
-				"%s holds files already, such as %s: a scrubbed copy goes into an empty directory, and never over another database", o.DataDir, entries[0].Name())}
+				"%s holds files already, such as %s: a scrubbed copy goes into an empty directory, and never over "+
+					"another database", o.DataDir, entries[0].Name())}
 		case err != nil && !errors.Is(err, os.ErrNotExist):
 			return nil, fmt.Errorf("look at the directory of the copy: %w", err)
 		}

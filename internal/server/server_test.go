@@ -26,7 +26,8 @@ func TestTheWholeChainKeepsTheLaws(t *testing.T) {
 		Skip: map[string]string{
 			"the log tells every change once in order and its chain verifies": why,
 			"the newest changes come first when asked for":                    why,
-			"a batch keeps its actor and its time":                            "a log in which somebody has written takes no other time",
+			"a batch keeps its actor and its time": "a log in which somebody has written " +
+				"takes no other time",
 		},
 	})
 }

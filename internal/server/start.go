@@ -89,7 +89,8 @@ func (s *Server) openGate(ctx context.Context) error {
 // full disk.
 func (s *Server) announce(ctx context.Context) {
 	if err := s.home.announce(s.facts.URL, s.o.Entrance.TLSCert); err != nil {
-		s.parts.log.WarnContext(ctx, "commands on this machine can't find this server by its data directory: name it with --url",
+		s.parts.log.WarnContext(ctx, "commands on this machine can't find this server by its data directory: name "+
+			"it with --url",
 			"url", s.facts.URL, "error", err.Error())
 	}
 }

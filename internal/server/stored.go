@@ -96,7 +96,8 @@ func (r *StoredReport) look(key knowledge.Key, row []byte, holders map[string]kn
 		return
 	}
 	if first, twice := holders[p.TokenHash]; twice {
-		r.fault(key, fmt.Sprintf("/token_hash: it is the hash of the token of %s too, which the token opens: give this one another, with "+
+		r.fault(key, fmt.Sprintf("/token_hash: it is the hash of the token of %s too, which the token opens: give "+
+			"this one another, with "+
 			"`tenet token rotate %s`", first, key.ID))
 		return
 	}

@@ -232,7 +232,8 @@ func (t *tx) leftBy(ctx context.Context, op *knowledge.Op, i int, version int64)
 		return &store.NotFoundError{Key: op.Key}
 	}
 	var one int
-	const query = "SELECT 1 FROM changes INDEXED BY changes_by_batch WHERE batch_id = ? AND kind = ? AND id = ? AND version = ?"
+	const query = "SELECT 1 FROM changes INDEXED BY changes_by_batch WHERE batch_id = ? AND kind = ? AND id = ? AND " +
+		"version = ?"
 	left, err := t.one(ctx, query, []any{op.IfBatch[:], string(op.Key.Kind), op.Key.ID, version}, &one)
 	if err == nil && !left {
 		err = &store.ConflictError{Key: op.Key, Op: i, Got: version, WantBatch: op.IfBatch}

@@ -52,7 +52,8 @@ func (a Archive) Archived(ctx context.Context, q store.ArchiveQuery) ([]store.Ar
 		return nil, store.ErrClosed
 	}
 	list := []store.Archived{}
-	query, args := "SELECT kind, id, version, at, document FROM purged WHERE document IS NOT NULL AND (kind, id) > (?, ?)", []any{string(q.After.Kind), q.After.ID}
+	query, args := "SELECT kind, id, version, at, document FROM purged WHERE document IS NOT NULL AND (kind, id) "+
+		"> (?, ?)", []any{string(q.After.Kind), q.After.ID}
 	if q.Kind != "" {
 		query, args = query+" AND kind = ?", append(args, string(q.Kind))
 	}

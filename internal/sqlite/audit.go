@@ -10,7 +10,8 @@ import (
 	"tenet/internal/store"
 )
 
-const auditColumns = "seq, at, kind, actor, door, action, key, question, count, reason, request_id, peer, hash, chain, coalesce(erased, '')"
+const auditColumns = "seq, at, kind, actor, door, action, key, question, count, reason, request_id, peer, hash, " +
+	"chain, coalesce(erased, '')"
 
 // An AuditBook keeps who was refused, and who read what, in a store's file.
 type AuditBook struct{ s *Store }
@@ -168,7 +169,8 @@ ORDER BY seq DESC LIMIT 1`, []any{micros(before)}, &last, &chain)
 	if err := t.exec(ctx, "DELETE FROM audit WHERE seq <= ?", last); err != nil {
 		return err
 	}
-	if err := t.exec(ctx, "DELETE FROM audit_erased WHERE 'principal/' || erasure NOT IN (SELECT key FROM audit WHERE kind = 'erased')"); err != nil {
+	if err := t.exec(ctx, "DELETE FROM audit_erased WHERE 'principal/' || erasure NOT IN (SELECT key FROM audit "+
+		"WHERE kind = 'erased')"); err != nil {
 		return err
 	}
 	return addAudit(ctx, t, store.AuditEntry{
@@ -199,7 +201,8 @@ func (e *eraser) audit(ctx context.Context) error {
 func (e *eraser) auditEntry(ctx context.Context, seq int64) error {
 	var was store.AuditEntry
 	var at int64
-	if _, err := e.one(ctx, "SELECT at, kind, actor, door, action, key, question, count, reason, request_id, peer FROM audit WHERE seq = ?", []any{seq},
+	if _, err := e.one(ctx, "SELECT at, kind, actor, door, action, key, question, count, reason, request_id, peer "+
+		"FROM audit WHERE seq = ?", []any{seq},
 		&at, &was.Kind, &was.Actor, &was.Door, &was.Action, &was.Key, &was.Question, &was.Count, &was.Reason,
 		&was.RequestID, &was.Peer); err != nil {
 		return err

@@ -31,7 +31,8 @@ var _ store.Sink = (*Builder)(nil)
 // NewBuilder creates a new file at path and replaces an old one. The context applies to the whole build.
 func NewBuilder(ctx context.Context, path string) (*Builder, error) {
 	if err := removeFile(path); err != nil {
-		return nil, &store.UnavailableError{Reason: "the new mirror can't be written beside the old one: look at the data directory", Err: err}
+		return nil, &store.UnavailableError{Reason: "the new mirror can't be written beside the old one: look at " +
+			"the data directory", Err: err}
 	}
 	if err := private(path); err != nil {
 		return nil, err

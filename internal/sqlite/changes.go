@@ -10,7 +10,8 @@ import (
 )
 
 // changeColumns lists the columns of a change.
-const changeColumns = "seq, kind, id, version, verb, batch_id, actor, at, document_hash, chain, more, category, active, rank, updated_at, document, entered_by, entered_at, erased"
+const changeColumns = "seq, kind, id, version, verb, batch_id, actor, at, document_hash, chain, more, category, " +
+	"active, rank, updated_at, document, entered_by, entered_at, erased"
 
 // insertChange is the statement that writes a change.
 func (t *tx) insertChange(ctx context.Context, c *knowledge.Change) error {

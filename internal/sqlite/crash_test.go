@@ -180,11 +180,18 @@ func TestKilledJournalKeepsAllThatWasAcknowledged(t *testing.T) {
 func sound(t testing.TB, s *Store) {
 	t.Helper()
 	for what, query := range map[string]string{
-		"documents in use that search does not know":  "SELECT count(*) FROM rules r WHERE active = 1 AND NOT EXISTS (SELECT 1 FROM search s WHERE s.kind = 'rule' AND s.id = r.rule_id)",
-		"rows of search without a document":           "SELECT count(*) FROM search s WHERE s.kind = 'rule' AND NOT EXISTS (SELECT 1 FROM rules r WHERE r.rule_id = s.id AND active = 1)",
-		"documents that wait without a row of search": "SELECT count(*) FROM search_waiting WHERE number NOT IN (SELECT number FROM search)",
-		"facets without a document":                   "SELECT count(*) FROM facets f WHERE f.kind = 'rule' AND NOT EXISTS (SELECT 1 FROM rules r WHERE r.rule_id = f.id AND r.rank = f.rank AND r.active = f.active AND r.category = f.category)",
-		"tags without a facet":                        "SELECT count(*) FROM rules r, json_each(r.tags) e WHERE NOT EXISTS (SELECT 1 FROM facets f WHERE f.kind = 'rule' AND f.facet = 'tag' AND f.value = e.value AND f.id = r.rule_id)",
+		"documents in use that search does not know": "SELECT count(*) FROM rules r WHERE active = 1 AND NOT " +
+			"EXISTS (SELECT 1 FROM search s WHERE s.kind = 'rule' AND s.id = r.rule_id)",
+		"rows of search without a document": "SELECT count(*) FROM search s WHERE s.kind = 'rule' AND NOT " +
+			"EXISTS (SELECT 1 FROM rules r WHERE r.rule_id = s.id AND active = 1)",
+		"documents that wait without a row of search": "SELECT count(*) FROM search_waiting WHERE number NOT IN " +
+			"(SELECT number FROM search)",
+		"facets without a document": "SELECT count(*) FROM facets f WHERE f.kind = 'rule' AND NOT " +
+			"EXISTS (SELECT 1 FROM rules r WHERE r.rule_id = f.id AND r.rank = f.rank AND r.active = f.active AND " +
+			"r.category = f.category)",
+		"tags without a facet": "SELECT count(*) FROM rules r, json_each(r.tags) e WHERE NOT " +
+			"EXISTS (SELECT 1 FROM facets f WHERE f.kind = 'rule' AND f.facet = 'tag' AND f.value = e.value AND " +
+			"f.id = r.rule_id)",
 	} {
 		n := -1
 		db, err := handle{path: resolve(s.path), readOnly: true, conns: 1}.open()

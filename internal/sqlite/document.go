@@ -89,7 +89,8 @@ func (t *tx) remove(ctx context.Context, key knowledge.Key, before current, vers
 
 // setPurged stores the last version of a purged document.
 func (t *tx) setPurged(ctx context.Context, key knowledge.Key, version int64) error {
-	return t.exec(ctx, "INSERT INTO purged (kind, id, version) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version",
+	return t.exec(ctx, "INSERT INTO purged (kind, id, version) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = "+
+		"excluded.version",
 		string(key.Kind), key.ID, version)
 }
 
@@ -111,7 +112,8 @@ func (t *tx) dropFacets(ctx context.Context, before current) error {
 	}
 	key := before.doc.Key()
 	for _, f := range facetsOf(before.doc) {
-		err := t.exec(ctx, "DELETE FROM facets WHERE kind = ? AND facet = ? AND value = ? AND active = ? AND rank = ? AND id = ?",
+		err := t.exec(ctx, "DELETE FROM facets WHERE kind = ? AND facet = ? AND value = ? AND active = ? AND rank = "+
+			"? AND id = ?",
 			string(key.Kind), f.name, f.value, before.doc.Active(), before.rank, key.ID)
 		if err != nil {
 			return err
@@ -122,7 +124,8 @@ func (t *tx) dropFacets(ctx context.Context, before current) error {
 
 func (t *tx) addFacets(ctx context.Context, rec *knowledge.Record, doc knowledge.Document) error {
 	for _, f := range facetsOf(doc) {
-		err := t.exec(ctx, "INSERT INTO facets (kind, facet, value, active, rank, id, category) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		err := t.exec(ctx, "INSERT INTO facets (kind, facet, value, active, rank, id, category) VALUES (?, ?, ?, ?, "+
+			"?, ?, ?)",
 			string(rec.Key.Kind), f.name, f.value, rec.Active, rec.Rank, rec.Key.ID, rec.Category)
 		if err != nil {
 			return err

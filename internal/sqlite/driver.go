@@ -136,7 +136,8 @@ func contract(err error) error {
 		u.Reason = "the disk of the data directory is full: free some space; nothing is lost, and reads still work"
 		u.ReadOnly, u.NotDone, u.RetryAfter = true, true, 10*time.Second
 	case codes.SQLITE_IOERR:
-		u.Reason = "the disk of the data directory does not take writes: look at its space and health; reads may still work"
+		u.Reason = "the disk of the data directory does not take writes: look at its space and health; reads may " +
+			"still work"
 		u.ReadOnly, u.RetryAfter = true, 10*time.Second
 	case codes.SQLITE_READONLY, codes.SQLITE_PERM:
 		u.Reason = "the database file can't be written: give the process the right to write in its data directory"

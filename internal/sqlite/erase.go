@@ -274,7 +274,8 @@ func (e *eraser) change(ctx context.Context, seq int64) error {
 	if c.Entered() {
 		by = c.EnteredBy
 	}
-	if err := e.exec(ctx, "UPDATE changes SET id = ?, actor = ?, entered_by = ?, document = ?, erased = ? WHERE seq = ?",
+	if err := e.exec(ctx, "UPDATE changes SET id = ?, actor = ?, entered_by = ?, document = ?, erased = ? WHERE "+
+		"seq = ?",
 		c.Key.ID, c.Actor, by, document, e.pseudonym, seq); err != nil || e.role != primary {
 		return err
 	}

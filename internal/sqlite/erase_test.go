@@ -118,16 +118,19 @@ func TestAnErasureIsNoCoverForAForger(t *testing.T) {
 	for name, statement := range map[string]string{
 		"the actor of an erased change": "UPDATE changes SET actor = 'mallory' WHERE seq = " + one,
 		"who entered it":                "UPDATE changes SET entered_by = 'mallory' WHERE seq = " + one,
-		"its document":                  "UPDATE changes SET document = replace(document, 'Close', 'Leave') WHERE seq = " + one,
-		"that a person was erased":      "UPDATE changes SET erased = (SELECT erasure FROM erased LIMIT 1), actor = 'mallory' WHERE seq = " + other,
+		"its document": "UPDATE changes SET document = replace(document, 'Close', 'Leave') " +
+			"WHERE seq = " + one,
+		"that a person was erased": "UPDATE changes SET erased = (SELECT erasure FROM erased LIMIT 1), actor = " +
+			"'mallory' WHERE seq = " + other,
 		"an erasure that there was not": "UPDATE changes SET erased = 'erased-0', actor = 'mallory' WHERE seq = " +
 			other,
 		"a row of the list":           "UPDATE erased SET digest = zeroblob(32) WHERE seq = " + one,
 		"a row taken out of the list": "DELETE FROM erased WHERE seq = " + one,
 		"a row put into the list": "INSERT INTO erased SELECT erasure, " + other +
 			", document_hash, digest FROM erased LIMIT 1",
-		"that nobody was erased from it":        "UPDATE changes SET erased = NULL WHERE seq = " + one,
-		"the erasure's document":                "UPDATE principals SET document = json_set(document, '$.erasure.rows', 0) WHERE erasure IS NOT NULL",
+		"that nobody was erased from it": "UPDATE changes SET erased = NULL WHERE seq = " + one,
+		"the erasure's document": "UPDATE principals SET document = json_set(document, " +
+			"'$.erasure.rows', 0) WHERE erasure IS NOT NULL",
 		"an erased change's place in the chain": "UPDATE changes SET chain = zeroblob(32) WHERE seq = " + one,
 	} {
 		t.Run(name, func(t *testing.T) {

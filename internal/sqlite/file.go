@@ -207,13 +207,15 @@ func (f *file) advise(err error) error {
 	switch f.role {
 	case primary:
 		told.Reason = "the database file " + f.path +
-			" is damaged: stop the server, move the file away and restore a backup; keep the damaged file until that is done"
+			" is damaged: stop the server, move the file away and restore a backup; keep the damaged file until " +
+			"that is done"
 	case mirror:
 		told.Reason = "the mirror in " + f.path +
 			" is damaged: it is rebuilt automatically as soon as the primary answers, and needs no backup"
 	case journal:
 		told.Reason = "the journal " + f.path +
-			" is damaged: save what can still be read with tenet doctor journal --export, then stop the server and move the journal away"
+			" is damaged: save what can still be read with tenet doctor journal --export, then stop the server and " +
+			"move the journal away"
 	}
 	return &told
 }

@@ -52,7 +52,8 @@ func standingsSQL(q store.FleetQuery) (query string, args []any) {
 		query, args = "SELECT standing FROM standings WHERE touched >= ? ORDER BY touched LIMIT ?",
 			[]any{micros(q.Touched), q.Limit}
 	case len(q.IDs) > 0:
-		query, args = "SELECT standing FROM standings WHERE repository IN (SELECT value FROM json_each(?)) ORDER BY repository LIMIT ?",
+		query, args = "SELECT standing FROM standings WHERE repository IN (SELECT value FROM json_each(?)) ORDER BY "+
+			"repository LIMIT ?",
 			[]any{asJSON(q.IDs), q.Limit}
 	case q.State != "":
 		query, args = "SELECT standing FROM standings WHERE state = ? AND repository > ? ORDER BY repository LIMIT ?",
@@ -81,7 +82,8 @@ func (b *FleetBook) Standings(ctx context.Context, q store.FleetQuery) ([]store.
 // CountStandings implements [store.FleetBook].
 func (b *FleetBook) CountStandings(ctx context.Context) ([]store.FleetCount, error) {
 	list := []store.FleetCount{}
-	err := b.s.read(ctx, "fleet.count", "SELECT state, count(*), min(since) FROM standings GROUP BY state ORDER BY state", nil, func(r *sql.Rows) error {
+	err := b.s.read(ctx, "fleet.count", "SELECT state, count(*), min(since) FROM standings GROUP BY state ORDER "+
+		"BY state", nil, func(r *sql.Rows) error {
 		var c store.FleetCount
 		var since int64
 		err := r.Scan(&c.State, &c.Repositories, &since)

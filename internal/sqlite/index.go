@@ -230,8 +230,10 @@ func (w *writer) listChunk(ctx context.Context, chunk int64, numbers []int64, al
 	}
 	for _, term := range slices.Sorted(maps.Keys(lists)) {
 		g := lists[term]
-		err := w.exec(ctx, "INSERT INTO search_words (chunk, term, documents, places) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "+
-			"documents = CAST(documents || excluded.documents AS BLOB), places = CAST(places || excluded.places AS BLOB)",
+		err := w.exec(ctx, "INSERT INTO search_words (chunk, term, documents, places) VALUES (?, ?, ?, ?) ON "+
+			"CONFLICT DO UPDATE SET "+
+			"documents = CAST(documents || excluded.documents AS BLOB), places = CAST(places || excluded.places "+
+			"AS BLOB)",
 			chunk, term, g.documents, orEmpty(g.places))
 		if err == nil && term[0] > 2 {
 			err = w.exec(ctx, "INSERT INTO search_terms (term) VALUES (?) ON CONFLICT DO NOTHING", term)
@@ -240,7 +242,8 @@ func (w *writer) listChunk(ctx context.Context, chunk int64, numbers []int64, al
 			return err
 		}
 	}
-	return w.exec(ctx, "INSERT INTO search_chunks (chunk, documents, shapes) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "+
+	return w.exec(ctx, "INSERT INTO search_chunks (chunk, documents, shapes) VALUES (?, ?, ?) ON CONFLICT DO "+
+		"UPDATE SET "+
 		"documents = documents + excluded.documents, shapes = excluded.shapes", chunk, len(numbers), shapes)
 }
 
@@ -253,7 +256,8 @@ const movedAtOnce = 512
 // tidy moves documents out of a sparse chunk, and deletes its lists once no document is left.
 func (w *writer) tidy(ctx context.Context) error {
 	var chunk int64
-	ok, err := w.one(ctx, "SELECT g.chunk FROM search_gone g JOIN search_chunks c ON c.chunk = g.chunk WHERE g.documents * ? >= c.documents AND g.chunk < "+
+	ok, err := w.one(ctx, "SELECT g.chunk FROM search_gone g JOIN search_chunks c ON c.chunk = g.chunk WHERE "+
+		"g.documents * ? >= c.documents AND g.chunk < "+
 		"(SELECT max(chunk) FROM search_chunks) ORDER BY g.chunk LIMIT 1", []any{sparse}, &chunk)
 	if err != nil || !ok {
 		return err
@@ -376,7 +380,8 @@ func (w *writer) undo(ctx context.Context, err error) error {
 // reindexSome indexes the next documents after an id, and returns their number and the last id.
 func (w *writer) reindexSome(ctx context.Context, kind knowledge.Kind, after string) (n int, last string, err error) {
 	tab := tableOf(kind)
-	text := "SELECT " + tab.id + ", document FROM " + tab.name + " WHERE " + tab.id + " > ? ORDER BY " + tab.id + " LIMIT ?"
+	text := "SELECT " + tab.id + ", document FROM " + tab.name + " WHERE " + tab.id + " > ? ORDER BY " + tab.id +
+		" LIMIT ?"
 	st, err := w.stmt(ctx, text) //nolint:sqlclosecheck // closed with its writer
 	if err != nil {
 		return 0, "", err

@@ -59,7 +59,8 @@ func (v view) waiting(ctx context.Context) ([]int64, []*indexed, error) {
 	if len(missing) == 0 {
 		return numbers, list, nil
 	}
-	err = v.query(ctx, "search.entries", "SELECT number, entry FROM search_waiting WHERE number IN (SELECT value FROM json_each(?))",
+	err = v.query(ctx, "search.entries", "SELECT number, entry FROM search_waiting WHERE number IN (SELECT value "+
+		"FROM json_each(?))",
 		[]any{asJSON(missing)}, func(r *sql.Rows) error {
 			var n int64
 			var b []byte
@@ -93,7 +94,8 @@ func (v view) terms(ctx context.Context, prefix string, waiting []*indexed) ([]s
 	query, args := "SELECT term FROM search_terms WHERE term >= ? AND term < ? LIMIT ?",
 		[]any{from, to, maxBeginnings + 1}
 	if prefix[0] == 2 { // ids are no words: each chunk has its own
-		query = "SELECT w.term FROM search_chunks c CROSS JOIN search_words w ON w.chunk = c.chunk AND w.term >= ? AND w.term < ? LIMIT ?"
+		query = "SELECT w.term FROM search_chunks c CROSS JOIN search_words w ON w.chunk = c.chunk AND w.term >= ? " +
+			"AND w.term < ? LIMIT ?"
 	}
 	err := v.query(ctx, "search.terms", query, args, func(r *sql.Rows) error {
 		var term string

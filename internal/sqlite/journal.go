@@ -85,13 +85,15 @@ func (j *Journal) Append(ctx context.Context, e store.Entry) error {
 
 func fullJournal(limit int64) error {
 	return &store.UnavailableError{
-		Reason:     fmt.Sprintf("the journal is full: %d bytes wait for the primary, which does not answer; wait until it is back, or raise the journal's limit", limit),
+		Reason: fmt.Sprintf("the journal is full: %d bytes wait for the primary, which does not answer; wait "+
+			"until it is back, or raise the journal's limit", limit),
 		RetryAfter: 30 * time.Second, NotDone: true, ReadOnly: true,
 	}
 }
 
 // entryColumns lists the columns of an entry.
-const entryColumns = "seq, id, fingerprint, actor, caller, taken_at, batch_at, origin, unknown, document_schema, ops, bases, left_behind, sum"
+const entryColumns = "seq, id, fingerprint, actor, caller, taken_at, batch_at, origin, unknown, document_schema, " +
+	"ops, bases, left_behind, sum"
 
 // outcomeColumns lists the columns of an entry's outcome.
 const outcomeColumns = "state, coalesce(primary_seq, 0), coalesce(versions, ''), coalesce(why, '')"
@@ -124,7 +126,8 @@ const pageBytes = 16 << 20
 // Oldest returns at most n waiting entries after a seq, the oldest first, or fewer if they are large. An empty page
 // means that none waits.
 func (j *Journal) Oldest(ctx context.Context, after int64, n int) ([]store.Entry, error) {
-	const sizes = "SELECT seq, bytes FROM entries INDEXED BY entries_queued WHERE state = 'queued' AND seq > ? ORDER BY seq LIMIT ?"
+	const sizes = "SELECT seq, bytes FROM entries INDEXED BY entries_queued WHERE state = 'queued' AND seq > ? " +
+		"ORDER BY seq LIMIT ?"
 	last, total := after, int64(0)
 	err := j.read(ctx, "journal.page", sizes, []any{after, n}, func(r *sql.Rows) error {
 		var seq, bytes int64
@@ -137,7 +140,8 @@ func (j *Journal) Oldest(ctx context.Context, after int64, n int) ([]store.Entry
 	if err != nil || last == after {
 		return nil, err
 	}
-	const query = "SELECT " + entryColumns + " FROM entries INDEXED BY entries_queued WHERE state = 'queued' AND seq > ? AND seq <= ? ORDER BY seq"
+	const query = "SELECT " + entryColumns + " FROM entries INDEXED BY entries_queued WHERE state = 'queued' AND " +
+		"seq > ? AND seq <= ? ORDER BY seq"
 	list, err := j.entries(ctx, "journal.oldest", query, after, last)
 	if err == nil && len(list) == 0 { // all of them were applied or parked in between
 		return j.Oldest(ctx, last, n)
@@ -164,7 +168,8 @@ func (j *Journal) Applied(ctx context.Context, id knowledge.BatchID, seq knowled
 		return contract(err)
 	}
 	return j.settle(ctx, "journal.applied", id, nil, func(ctx context.Context, t *tx, at int64) error {
-		return t.exec(ctx, "UPDATE entries SET state = 'applied', settled_at = ?, primary_seq = ?, versions = ? WHERE seq = ?",
+		return t.exec(ctx, "UPDATE entries SET state = 'applied', settled_at = ?, primary_seq = ?, versions = ? "+
+			"WHERE seq = ?",
 			micros(knowledge.At(j.now())), int64(seq), text, at)
 	})
 }
@@ -207,7 +212,8 @@ func (j *Journal) settle(ctx context.Context, name string, id knowledge.BatchID,
 // Depth returns the number, the size and the age of the waiting batches.
 func (j *Journal) Depth(ctx context.Context) (store.JournalDepth, error) {
 	d := store.JournalDepth{Limit: j.limit}
-	err := j.read(ctx, "journal.depth", "SELECT count(*), coalesce(sum(bytes), 0), min(taken_at), (SELECT count(*) FROM parked WHERE resolution = '') "+
+	err := j.read(ctx, "journal.depth", "SELECT count(*), coalesce(sum(bytes), 0), min(taken_at), (SELECT count(*) "+
+		"FROM parked WHERE resolution = '') "+
 		"FROM entries INDEXED BY entries_queued WHERE state = 'queued'", nil, func(r *sql.Rows) error {
 		var oldest *int64
 		err := r.Scan(&d.Entries, &d.Bytes, &oldest, &d.Parked)
@@ -221,7 +227,8 @@ func (j *Journal) Depth(ctx context.Context) (store.JournalDepth, error) {
 func (j *Journal) Forget(ctx context.Context, before knowledge.Time) (int64, error) {
 	var n int64
 	err := j.do(ctx, "journal.forget", func(ctx context.Context, t *tx) error {
-		err := t.exec(ctx, "DELETE FROM parked WHERE seq IN (SELECT seq FROM entries WHERE settled_at < ? AND state = 'resolved')", micros(before))
+		err := t.exec(ctx, "DELETE FROM parked WHERE seq IN (SELECT seq FROM entries WHERE settled_at < ? AND state "+
+			"= 'resolved')", micros(before))
 		if err != nil {
 			return err
 		}

@@ -68,7 +68,8 @@ func plainJSON(v any) (string, error) {
 }
 
 func (r *entryRow) insert(ctx context.Context, t *tx) error {
-	return t.exec(ctx, "INSERT INTO entries (id, fingerprint, state, actor, caller, taken_at, batch_at, origin, unknown, document_schema, "+
+	return t.exec(ctx, "INSERT INTO entries (id, fingerprint, state, actor, caller, taken_at, batch_at, origin, "+
+		"unknown, document_schema, "+
 		"ops, bases, left_behind, bytes, sum) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		append(r.columns(), r.bytes, r.sum())...)
 }

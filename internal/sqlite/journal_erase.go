@@ -71,7 +71,8 @@ func (t *entryEraser) erase(ctx context.Context, seq int64) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if err := t.exec(ctx, "UPDATE entries SET id = ?, fingerprint = ?, actor = ?, caller = ?, taken_at = ?, batch_at = ?, origin = ?, unknown = ?, "+
+		if err := t.exec(ctx, "UPDATE entries SET id = ?, fingerprint = ?, actor = ?, caller = ?, taken_at = ?, "+
+			"batch_at = ?, origin = ?, unknown = ?, "+
 			"document_schema = ?, ops = ?, bases = ?, left_behind = ?, sum = ? WHERE seq = ?",
 			append(row.columns(), row.sum(), seq)...); err != nil {
 			return false, err
@@ -165,7 +166,8 @@ func (t *entryEraser) parked(ctx context.Context, seq int64, ops []knowledge.Op)
 	if !touched {
 		return false, nil
 	}
-	return true, t.exec(ctx, "UPDATE parked SET why = ?, resolved_by = ?, base = ?, theirs = ?, ours = ? WHERE seq = ?", why, by, texts[0], texts[1], texts[2], seq)
+	return true, t.exec(ctx, "UPDATE parked SET why = ?, resolved_by = ?, base = ?, theirs = ?, ours = ? WHERE "+
+		"seq = ?", why, by, texts[0], texts[1], texts[2], seq)
 }
 
 // redactStored replaces a person in a document of a kind.

@@ -22,7 +22,8 @@ func (j *Journal) Park(ctx context.Context, p store.Parked) error {
 		if err := t.exec(ctx, "UPDATE entries SET state = 'parked', why = ? WHERE seq = ?", p.Why, seq); err != nil {
 			return err
 		}
-		return t.exec(ctx, "INSERT INTO parked (seq, op, why, found, base, theirs, ours, parked_at, lost) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		return t.exec(ctx, "INSERT INTO parked (seq, op, why, found, base, theirs, ours, parked_at, lost) VALUES "+
+			"(?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			seq, p.Op, p.Why, p.Found, textOrNull(p.Base), textOrNull(p.Theirs), textOrNull(p.Ours),
 			micros(p.ParkedAt), idOrNull(p.Lost))
 	})
@@ -46,7 +47,8 @@ func idOrNull(id knowledge.BatchID) any {
 func (j *Journal) Parked(ctx context.Context, q store.ParkedQuery) ([]store.Parked, error) {
 	query := "SELECT " + prefixed("e.", entryColumns) +
 		", p.op, p.why, p.found, p.base, p.theirs, p.ours, p.parked_at, p.resolution, " +
-		"p.resolved_by, p.resolved_at, p.resolved_as, p.lost FROM parked p CROSS JOIN entries e ON e.seq = p.seq WHERE true"
+		"p.resolved_by, p.resolved_at, p.resolved_as, p.lost FROM parked p CROSS JOIN entries e ON e.seq = p.seq " +
+		"WHERE true"
 	var args []any
 	only := func(asked bool, condition string, arg any) {
 		if asked {
@@ -109,7 +111,8 @@ func (j *Journal) Resolve(ctx context.Context, p store.Parked) error {
 	return j.do(ctx, "journal.resolve", func(ctx context.Context, t *tx) error {
 		var seq int64
 		var was string
-		known, err := t.one(ctx, "SELECT p.seq, p.resolution FROM entries e CROSS JOIN parked p ON p.seq = e.seq WHERE e.id = ?", []any{id[:]}, &seq, &was)
+		known, err := t.one(ctx, "SELECT p.seq, p.resolution FROM entries e CROSS JOIN parked p ON p.seq = e.seq "+
+			"WHERE e.id = ?", []any{id[:]}, &seq, &was)
 		switch {
 		case err != nil:
 			return err
@@ -120,7 +123,8 @@ func (j *Journal) Resolve(ctx context.Context, p store.Parked) error {
 		case was != "":
 			return knowledge.Invalid("/resolution", "batch %s was resolved already, as %s", id, was)
 		}
-		err = t.exec(ctx, "UPDATE parked SET resolution = ?, resolved_by = ?, resolved_at = ?, resolved_as = ? WHERE seq = ?",
+		err = t.exec(ctx, "UPDATE parked SET resolution = ?, resolved_by = ?, resolved_at = ?, resolved_as = ? "+
+			"WHERE seq = ?",
 			p.Resolution, j.people.name(p.ResolvedBy), orNull(p.ResolvedAt), p.ResolvedAs[:], seq)
 		if err != nil {
 			return err

@@ -12,7 +12,8 @@ func (j *Journal) AddUses(ctx context.Context, counts map[string]int64) error {
 	}
 	return j.do(ctx, "journal.uses", func(ctx context.Context, t *tx) error {
 		for id, n := range counts {
-			if err := t.exec(ctx, "INSERT INTO uses (template_id, count) VALUES (?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count", id, n); err != nil {
+			if err := t.exec(ctx, "INSERT INTO uses (template_id, count) VALUES (?, ?) ON CONFLICT DO UPDATE SET "+
+				"count = count + excluded.count", id, n); err != nil {
 				return err
 			}
 		}

@@ -86,7 +86,8 @@ func (l *listing) plan(ctx context.Context, v view) error {
 	least := fewEntries + 1
 	for _, f := range given {
 		n := 0
-		err := v.query(ctx, "list.facet", "SELECT count(*) FROM (SELECT 1 FROM facets WHERE kind = ? AND facet = ? AND value = ? LIMIT ?)",
+		err := v.query(ctx, "list.facet", "SELECT count(*) FROM (SELECT 1 FROM facets WHERE kind = ? AND facet = ? "+
+			"AND value = ? LIMIT ?)",
 			[]any{string(l.q.Kind), f.name, f.value, fewEntries + 1}, func(r *sql.Rows) error { return r.Scan(&n) })
 		if err != nil {
 			return err

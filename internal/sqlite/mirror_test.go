@@ -199,7 +199,9 @@ func TestMirrorKeepsSoManyVersions(t *testing.T) {
 	for range 9 {
 		put(t, primary, rule)
 	}
-	if err := mirror.Rebuild(t.Context(), func(sink store.Sink) error { return primary.Snapshot(t.Context(), 3, sink) }); err != nil {
+	if err := mirror.Rebuild(t.Context(), func(sink store.Sink) error {
+		return primary.Snapshot(t.Context(), 3, sink)
+	}); err != nil {
 		t.Fatalf("Rebuild: %v", err)
 	}
 	list, err := mirror.Changes(t.Context(), knowledge.ChangeQuery{Key: rule.Key()})

@@ -94,7 +94,8 @@ func (t *tx) resurface(ctx context.Context, key knowledge.Key) error {
 	var text *string
 	var batch []byte
 	var pending knowledge.BatchID
-	left, err := t.one(ctx, "SELECT document, batch_id FROM overlays WHERE kind = ? AND id = ? ORDER BY layer DESC LIMIT 1",
+	left, err := t.one(ctx, "SELECT document, batch_id FROM overlays WHERE kind = ? AND id = ? ORDER BY layer DESC "+
+		"LIMIT 1",
 		[]any{string(key.Kind), key.ID}, &text, &batch)
 	if err != nil {
 		return err
@@ -140,7 +141,8 @@ func (t *tx) keepBelow(ctx context.Context, key knowledge.Key, now current) erro
 }
 
 func (t *tx) setBelow(ctx context.Context, key knowledge.Key, rec *knowledge.Record) error {
-	return t.exec(ctx, "INSERT INTO below (kind, id, document) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET document = excluded.document",
+	return t.exec(ctx, "INSERT INTO below (kind, id, document) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET document "+
+		"= excluded.document",
 		string(key.Kind), key.ID, documentOf(rec))
 }
 
@@ -243,7 +245,8 @@ func (s *Store) below(ctx context.Context, v view, kind knowledge.Kind, after st
 	tab := tableOf(kind)
 	query := "SELECT " + tab.columns() + " FROM " + tab.name + " t WHERE t." + tab.id +
 		" > ?2 AND NOT EXISTS (SELECT 1 FROM below b WHERE b.kind = ?1 AND b.id = t." +
-		tab.id + ") UNION ALL SELECT b.id, 0, '', 0, 0, 0, NULL, b.document FROM below b WHERE b.kind = ?1 AND b.id > ?2 AND b.document IS NOT NULL ORDER BY 1 LIMIT ?3"
+		tab.id + ") UNION ALL SELECT b.id, 0, '', 0, 0, 0, NULL, b.document FROM below b WHERE b.kind = ?1 AND b.id " +
+		"> ?2 AND b.document IS NOT NULL ORDER BY 1 LIMIT ?3"
 	var failed error
 	err := v.query(ctx, "compare", query, []any{string(kind), after, n}, func(r *sql.Rows) error {
 		rec, err := scanRecord(r, kind, s.source)

@@ -148,7 +148,8 @@ func TestCriticalQueriesCostTheirPage(t *testing.T) {
 	err := s.look(t.Context(), func(ctx context.Context, v view) error {
 		return v.query(t.Context(), "test", "SELECT name FROM sqlite_schema WHERE name LIKE 'sqlite_stat%'",
 			nil, func(*sql.Rows) error {
-				t.Error("there are statistics, on which plans depend: look at plans with as many documents as there may be")
+				t.Error("there are statistics, on which plans depend: look at plans with as many documents as " +
+					"there may be")
 				return nil
 			})
 	})

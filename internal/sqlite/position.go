@@ -49,7 +49,8 @@ func (v view) position(ctx context.Context) (knowledge.Position, error) {
 		p, err = decodePosition(text)
 		return p, contract(err)
 	}
-	err := v.query(ctx, "position", "SELECT (SELECT value FROM meta WHERE key = 'system'), c.seq, c.chain, c.at FROM (SELECT 1) LEFT JOIN "+
+	err := v.query(ctx, "position", "SELECT (SELECT value FROM meta WHERE key = 'system'), c.seq, c.chain, c.at "+
+		"FROM (SELECT 1) LEFT JOIN "+
 		"(SELECT seq, chain, at FROM changes ORDER BY seq DESC LIMIT 1) c", nil, func(r *sql.Rows) error {
 		var seq, at *int64
 		var chain []byte

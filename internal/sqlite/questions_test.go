@@ -29,9 +29,11 @@ func foreign() []knowledge.Document {
 			"Use std::unique_ptr for ownership, and plain pointers for what somebody else owns."),
 		rule("OWN-CS", "Dispose in C# of what you open", "Put every disposable object into a using statement."),
 		rule("OWN-DE", "Abhängigkeiten in kleinen Schritten aktualisieren",
-			"Die Größe einer Änderung entscheidet darüber, ob sie gelesen wird. Eine Abhängigkeit wird nicht erst dann aktualisiert, wenn es eilt."),
+			"Die Größe einer Änderung entscheidet darüber, ob sie gelesen wird. Eine Abhängigkeit wird nicht erst "+
+				"dann aktualisiert, wenn es eilt."),
 		rule("OWN-FR", "Aucune donnée personnelle dans les journaux",
-			"Les journaux ne contiennent ni noms ni adresses, et les valeurs sensibles sont masquées avant l'écriture."),
+			"Les journaux ne contiennent ni noms ni adresses, et les valeurs sensibles sont masquées avant "+
+				"l'écriture."),
 		rule("OWN-ES", "Revisiones de código pequeñas", //nolint:misspell // Spanish
 			"Cada cambio debe poder leerse en media hora, y las revisiones grandes se dividen."), //nolint:misspell // Spanish
 		rule("OWN-ZH", "保持数据库事务简短", "不要在数据库事务中等待外部服务的响应。"),

@@ -112,7 +112,8 @@ func (t *tx) shorten(ctx context.Context, changes []knowledge.Change, versions i
 	if gone == 0 {
 		return nil
 	}
-	return t.exec(ctx, "INSERT INTO meta (key, value) VALUES ('log_start', ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
+	return t.exec(ctx, "INSERT INTO meta (key, value) VALUES ('log_start', ?) ON CONFLICT DO UPDATE SET value = "+
+		"max(value, excluded.value)",
 		int64(last-logTail))
 }
 

@@ -41,7 +41,9 @@ func (s *Store) Retain(ctx context.Context, before knowledge.Time, keep int64) (
 		}
 		from += knowledge.Seq(n)
 	}
-	return gone, s.do(ctx, "retain.audit", func(ctx context.Context, t *tx) error { return trimAudit(ctx, t, before, knowledge.At(s.now())) })
+	return gone, s.do(ctx, "retain.audit", func(ctx context.Context, t *tx) error {
+		return trimAudit(ctx, t, before, knowledge.At(s.now()))
+	})
 }
 
 // cut removes the changes from one seq to another, in whole transactions. It stops at the first one that was made after

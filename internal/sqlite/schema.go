@@ -39,7 +39,8 @@ func (s Schema) check(path string) error {
 	switch {
 	case s.Version > s.Newest:
 		return &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
-			"%s has schema %d and this program knows schemas up to %d: run the newer program, or restore the backup made before its migration",
+			"%s has schema %d and this program knows schemas up to %d: run the newer program, or restore the backup "+
+				"made before its migration",
 			path, s.Version, s.Newest)}
 	case s.Version < s.oldest:
 		return &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(

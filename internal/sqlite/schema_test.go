@@ -56,7 +56,8 @@ func objects(t testing.TB, path string) string {
 	}
 	defer db.Close()
 	var list string
-	err = db.QueryRowContext(t.Context(), "SELECT group_concat(name, ' ') FROM (SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name)").Scan(&list)
+	err = db.QueryRowContext(t.Context(), "SELECT group_concat(name, ' ') FROM (SELECT name FROM sqlite_schema "+
+		"WHERE name NOT LIKE 'sqlite_%' ORDER BY name)").Scan(&list)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -171,7 +171,8 @@ func (r *listRow) strip(gone []byte) bool {
 
 // listRows reads lists of a chunk, beginning after a term.
 func (w *writer) listRows(ctx context.Context, chunk int64, after string) ([]listRow, error) {
-	st, err := w.stmt(ctx, "SELECT term, documents, places FROM search_words WHERE chunk = ? AND term > ? ORDER BY term LIMIT ?") //nolint:sqlclosecheck // closed with its writer
+	st, err := w.stmt(ctx, "SELECT term, documents, places FROM search_words WHERE chunk = ? AND term > ? ORDER BY "+
+		"term LIMIT ?") //nolint:sqlclosecheck // closed with its writer
 	if err != nil {
 		return nil, err
 	}
@@ -194,11 +195,13 @@ func (w *writer) listRows(ctx context.Context, chunk int64, after string) ([]lis
 // sweepWords removes words that have no list any more, and reports whether there are more to check.
 func (w *writer) sweepWords(ctx context.Context, s *scrub) (more bool, err error) {
 	last := ""
-	if _, err := w.one(ctx, "SELECT coalesce(max(term), '') FROM (SELECT term FROM search_terms WHERE term > ? ORDER BY term LIMIT ?)", []any{s.after, scrubRows}, &last); err != nil || last == "" {
+	if _, err := w.one(ctx, "SELECT coalesce(max(term), '') FROM (SELECT term FROM search_terms WHERE term > ? "+
+		"ORDER BY term LIMIT ?)", []any{s.after, scrubRows}, &last); err != nil || last == "" {
 		return false, err
 	}
 	err = w.exec(ctx, "DELETE FROM search_terms WHERE term > ? AND term <= ? AND NOT EXISTS "+
-		"(SELECT 1 FROM search_chunks c CROSS JOIN search_words w ON w.chunk = c.chunk AND w.term = search_terms.term)", s.after, last)
+		"(SELECT 1 FROM search_chunks c CROSS JOIN search_words w ON w.chunk = c.chunk AND w.term = "+
+		"search_terms.term)", s.after, last)
 	s.after = last
 	return true, err
 }

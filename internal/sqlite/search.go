@@ -137,7 +137,8 @@ func (l *look) run() error {
 // readChunks reads the chunks and counts their documents.
 func (l *look) readChunks() error {
 	l.documents = len(l.entries)
-	return l.query(l.ctx, "search.chunks", "SELECT c.chunk, c.documents - coalesce(g.documents, 0) FROM search_chunks c LEFT JOIN search_gone g ON g.chunk = c.chunk "+
+	return l.query(l.ctx, "search.chunks", "SELECT c.chunk, c.documents - coalesce(g.documents, 0) FROM "+
+		"search_chunks c LEFT JOIN search_gone g ON g.chunk = c.chunk "+
 		"ORDER BY c.chunk", nil, func(r *sql.Rows) error {
 		var chunk int64
 		var n int
@@ -165,7 +166,8 @@ func (l *look) expand() error {
 }
 
 // listQuery looks up each term in each chunk.
-const listQuery = "SELECT w.chunk, w.term, w.documents FROM search_chunks c CROSS JOIN json_each(?) t CROSS JOIN search_words w " +
+const listQuery = "SELECT w.chunk, w.term, w.documents FROM search_chunks c CROSS JOIN json_each(?) t CROSS JOIN " +
+	"search_words w " +
 	"ON w.chunk = c.chunk AND w.term = t.value"
 
 // readLists reads the lists of some terms; of all terms of the query if none are given.
@@ -311,7 +313,8 @@ func (l *look) keys() error {
 	if len(numbers) == 0 {
 		return nil
 	}
-	return l.query(l.ctx, "search.keys", "SELECT number, kind, id FROM search WHERE number IN (SELECT value FROM json_each(?))",
+	return l.query(l.ctx, "search.keys", "SELECT number, kind, id FROM search WHERE number IN (SELECT value FROM "+
+		"json_each(?))",
 		[]any{asJSON(numbers)}, func(r *sql.Rows) error {
 			var number int64
 			var k knowledge.Key
@@ -451,7 +454,8 @@ func (l *look) noteHit(chunk int64, at uint16) {
 }
 
 // facetQuery reads the lists of the values that filters use.
-const facetQuery = "SELECT c.chunk, w.term, w.documents FROM search_chunks c CROSS JOIN search_words w ON w.chunk = c.chunk AND w.term >= ? AND w.term < ?"
+const facetQuery = "SELECT c.chunk, w.term, w.documents FROM search_chunks c CROSS JOIN search_words w ON w.chunk = " +
+	"c.chunk AND w.term >= ? AND w.term < ?"
 
 // countFacets counts the hits by the values that filters use.
 func (l *look) countFacets() error {

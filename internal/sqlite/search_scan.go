@@ -59,7 +59,8 @@ func (l *look) scan() error {
 
 func (l *look) scanChunk(b *bench, chunk int64, lists map[string][]byte) error {
 	var shapes, gone []byte
-	err := l.query(l.ctx, "search.shapes", "SELECT c.shapes, g.bits FROM search_chunks c LEFT JOIN search_gone g ON g.chunk = c.chunk WHERE c.chunk = ?",
+	err := l.query(l.ctx, "search.shapes", "SELECT c.shapes, g.bits FROM search_chunks c LEFT JOIN search_gone g ON "+
+		"g.chunk = c.chunk WHERE c.chunk = ?",
 		[]any{chunk}, func(r *sql.Rows) error { return r.Scan(&shapes, &gone) })
 	if err != nil {
 		return err
@@ -151,7 +152,8 @@ func (b *bench) score(at uint16, bit uint64, title bool, part float32) {
 }
 
 // placesQuery reads the positions of terms in the documents of a chunk.
-const placesQuery = "SELECT w.term, w.documents, w.places FROM json_each(?) t CROSS JOIN search_words w ON w.chunk = ? AND w.term = t.value"
+const placesQuery = "SELECT w.term, w.documents, w.places FROM json_each(?) t CROSS JOIN search_words w ON w.chunk " +
+	"= ? AND w.term = t.value"
 
 // scanPhrase scores the documents in which the words of a phrase are adjacent.
 func (l *look) scanPhrase(b *bench, chunk int64, s spelling, lists map[string][]byte, shapes []byte) error {

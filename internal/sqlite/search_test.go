@@ -337,7 +337,9 @@ func TestFacetsCountAllHits(t *testing.T) {
 		}
 	}
 	apply(t, s, ops...)
-	apply(t, s, knowledge.Put(storetest.Practice(func(p *knowledge.Practice) { p.Title, p.Tags = "Walrus", []string{"tag0"} }), knowledge.NoVersion))
+	apply(t, s, knowledge.Put(storetest.Practice(func(p *knowledge.Practice) {
+		p.Title, p.Tags = "Walrus", []string{"tag0"}
+	}), knowledge.NoVersion))
 	hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "walrus", Facets: true, Limit: 1})
 	if err != nil {
 		t.Fatal(err)

@@ -37,7 +37,8 @@ func TestDriftNamesWhatDiffers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.ExecContext(t.Context(), "DROP INDEX changes_by_batch; CREATE INDEX mine ON rules (title); ALTER TABLE rules ADD COLUMN note TEXT"); err != nil {
+	if _, err := db.ExecContext(t.Context(), "DROP INDEX changes_by_batch; CREATE INDEX mine ON rules (title); "+
+		"ALTER TABLE rules ADD COLUMN note TEXT"); err != nil {
 		t.Fatal(err)
 	}
 	db.Close()
@@ -47,7 +48,8 @@ func TestDriftNamesWhatDiffers(t *testing.T) {
 	}
 	defer s.Close()
 	drift, err := Drift(t.Context(), s)
-	want := "there is no index changes_by_batch|table rules is another one than the migrations make|index mine is not of the migrations"
+	want := "there is no index changes_by_batch|table rules is another one than the migrations make|index mine is " +
+		"not of the migrations"
 	if got := strings.Join(drift, "|"); err != nil || got != want {
 		t.Errorf("drift %q, %v; want %q", got, err, want)
 	}

@@ -41,7 +41,8 @@ func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) err
 		return v.query(ctx, "snapshot.changes",
 			"WITH latest AS MATERIALIZED (SELECT kind, id, max(version) AS version FROM changes GROUP BY kind, id) "+
 				"SELECT "+prefixed("c.", changeColumns)+
-				" FROM changes c JOIN latest l ON l.kind = c.kind AND l.id = c.id WHERE c.version > l.version - ? ORDER BY c.seq",
+				" FROM changes c JOIN latest l ON l.kind = c.kind AND l.id = c.id WHERE c.version > l.version - ? "+
+				"ORDER BY c.seq",
 			[]any{versions}, func(r *sql.Rows) error {
 				c, err := scanChange(r, s.source)
 				if err == nil {

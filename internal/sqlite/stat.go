@@ -28,7 +28,8 @@ type Stat struct {
 func (s *Store) Stat(ctx context.Context) (Stat, error) {
 	st := Stat{Path: s.path, Schema: s.schema, Source: s.source, Waiting: len(s.jobs)}
 	err := s.agree(ctx, func(ctx context.Context, v view) error {
-		err := v.query(ctx, "stat", "SELECT (SELECT coalesce(min(seq), 0) FROM changes), (SELECT coalesce(max(seq), 0) FROM changes), "+
+		err := v.query(ctx, "stat", "SELECT (SELECT coalesce(min(seq), 0) FROM changes), (SELECT coalesce(max(seq), "+
+			"0) FROM changes), "+
 			"(SELECT freelist_count FROM pragma_freelist_count) * (SELECT page_size FROM pragma_page_size)",
 			nil, func(r *sql.Rows) error {
 				return r.Scan(&st.Oldest, &st.Newest, &st.FreeBytes)

@@ -54,7 +54,8 @@ func sweep(path string) error {
 		if strings.HasPrefix(e.Name(), filepath.Base(path)+generation) && e.Name() != current &&
 			!strings.HasPrefix(e.Name(), current+"-") {
 			if err := remove(filepath.Join(filepath.Dir(path), e.Name())); err != nil {
-				return &store.UnavailableError{Reason: "an old mirror file can't be removed: look at the rights of the data directory", Halt: true, Err: err}
+				return &store.UnavailableError{Reason: "an old mirror file can't be removed: look at the rights of " +
+					"the data directory", Halt: true, Err: err}
 			}
 		}
 	}
@@ -117,7 +118,8 @@ func (s *Store) swap(ctx context.Context, old *writer, path string) (*writer, er
 		err = s.relink(path)
 	}
 	if err != nil {
-		return nil, errors.Join(&store.UnavailableError{Reason: "the new mirror can't take the old one's place: look at the data directory", Err: err},
+		return nil, errors.Join(&store.UnavailableError{Reason: "the new mirror can't take the old one's place: " +
+			"look at the data directory", Err: err},
 			reads.close(), w.close(ctx, false))
 	}
 	s.mu.Lock()

@@ -25,7 +25,8 @@ func (s *Store) AddUses(ctx context.Context, counts map[string]int64) error {
 // Uses returns how often each of some templates was rendered. Deleted templates are left out.
 func (s *Store) Uses(ctx context.Context, ids []string) (map[string]int64, error) {
 	counts := make(map[string]int64, len(ids))
-	err := s.read(ctx, "uses", "SELECT template_id, usage_count FROM templates WHERE template_id IN (SELECT value FROM json_each(?))",
+	err := s.read(ctx, "uses", "SELECT template_id, usage_count FROM templates WHERE template_id IN (SELECT value "+
+		"FROM json_each(?))",
 		[]any{asJSON(ids)}, func(r *sql.Rows) error {
 			var id string
 			var n int64

@@ -131,7 +131,8 @@ func verifyArchive(ctx context.Context, s *Store) error {
 // verifySchema checks that the database has no triggers: we create none, and a foreign one could alter writes.
 func (s *Store) verifySchema(ctx context.Context) error {
 	foreign := ""
-	err := s.read(ctx, "verify.schema", "SELECT type || ' ' || name FROM sqlite_schema WHERE type IN ('trigger', 'view') LIMIT 1", nil,
+	err := s.read(ctx, "verify.schema", "SELECT type || ' ' || name FROM sqlite_schema WHERE type IN ('trigger', "+
+		"'view') LIMIT 1", nil,
 		func(r *sql.Rows) error { return r.Scan(&foreign) })
 	if err == nil && foreign != "" {
 		err = &TamperError{Why: "the " + foreign + " was not created by the program"}
@@ -150,10 +151,13 @@ func (s *Store) verifyDocuments(ctx context.Context, kind knowledge.Kind) error 
 		}
 	}
 	// In a trimmed log the time of the oldest change shows which documents must be in the rest.
-	query := "SELECT t." + tab.id + ", t.document, (SELECT min(seq) FROM changes), t.updated_at - (SELECT at FROM changes ORDER BY seq LIMIT 1), " +
-		"(SELECT coalesce((SELECT e.document_hash FROM erased e WHERE e.erasure = c.erased AND e.seq = c.seq), c.document_hash) FROM changes c " +
+	query := "SELECT t." + tab.id + ", t.document, (SELECT min(seq) FROM changes), t.updated_at - (SELECT at FROM " +
+		"changes ORDER BY seq LIMIT 1), " +
+		"(SELECT coalesce((SELECT e.document_hash FROM erased e WHERE e.erasure = c.erased AND e.seq = c.seq), " +
+		"c.document_hash) FROM changes c " +
 		"WHERE c.kind = ? AND c.id = t." + tab.id + " ORDER BY c.seq DESC LIMIT 1) FROM " + tab.name + " t"
-	missing := "SELECT c.id, c.verb, max(c.seq) FROM changes c WHERE c.kind = ? GROUP BY c.id HAVING c.verb NOT IN ('archive', 'purge') " +
+	missing := "SELECT c.id, c.verb, max(c.seq) FROM changes c WHERE c.kind = ? GROUP BY c.id HAVING c.verb NOT IN " +
+		"('archive', 'purge') " +
 		"AND NOT EXISTS (SELECT 1 FROM " + tab.name + " t WHERE t." + tab.id + " = c.id) LIMIT 1"
 	err := s.apart(ctx, func(ctx context.Context, v view) error {
 		err := v.query(ctx, "verify."+tab.name, query, []any{string(kind)}, func(r *sql.Rows) error {
@@ -223,7 +227,8 @@ func (s *Store) emptied(ctx context.Context, c *knowledge.Change) error {
 		return nil
 	}
 	purged := false
-	err := s.read(ctx, "verify.purged", "SELECT 1 FROM changes WHERE kind = ? AND id = ? AND seq > ? AND verb = 'purge' LIMIT 1",
+	err := s.read(ctx, "verify.purged", "SELECT 1 FROM changes WHERE kind = ? AND id = ? AND seq > ? AND verb = "+
+		"'purge' LIMIT 1",
 		[]any{string(c.Key.Kind), c.Key.ID, int64(c.Seq)}, func(*sql.Rows) error { purged = true; return nil })
 	if err == nil && !purged {
 		return &TamperError{Seq: c.Seq, Why: "its document is missing, and it was never purged"}

@@ -42,8 +42,9 @@ func TestTamperingWithTheLogIsFound(t *testing.T) {
 		"a document past the log": {"UPDATE rules SET document = json_set(document, '$.title', 'Leave it open')", 0},
 		"a document put in past":  {putIn, 0},
 		"a document taken out":    {"PRAGMA foreign_keys = off; DELETE FROM rules", 0},
-		"a trigger":               {"CREATE TRIGGER forged AFTER INSERT ON changes BEGIN UPDATE rules SET rank = 1; END", 0},
-		"an attributed batch":     {"UPDATE changes SET batch_id = zeroblob(16) WHERE seq = 5", 5},
+		"a trigger": {"CREATE TRIGGER forged AFTER INSERT ON changes BEGIN UPDATE rules SET rank " +
+			"= 1; END", 0},
+		"an attributed batch": {"UPDATE changes SET batch_id = zeroblob(16) WHERE seq = 5", 5},
 		"a document and its hash": {
 			"UPDATE changes SET document_hash = zeroblob(32), document = '{}' WHERE seq = 2",
 			2,
@@ -181,7 +182,8 @@ func TestRetentionTakesWholeTransactionsHoweverLong(t *testing.T) {
 	}
 	n, err := s.Retain(t.Context(), knowledge.At(time.Now().Add(time.Hour)), 100)
 	if err != nil || n != 3001 {
-		t.Errorf("Retain = %d, %v; want all of the first two batches and nothing of the third, of which some must stay", n, err)
+		t.Errorf("Retain = %d, %v; want all of the first two batches and nothing of the third, of which some "+
+			"must stay", n, err)
 	}
 	if list := feed(t, s, 3001); len(list) != 1500 {
 		t.Errorf("the log holds %d changes, want the whole third batch", len(list))

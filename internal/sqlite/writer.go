@@ -228,7 +228,8 @@ func (f *file) scrub(ctx context.Context, w *writer, owed *scrub, rested *time.T
 	}
 	switch {
 	case err != nil:
-		f.opts.Log.WarnContext(ctx, "words of purged documents could not be removed from the search index; trying again", "path", w.path, "error", err.Error())
+		f.opts.Log.WarnContext(ctx, "words of purged documents could not be removed from the search index; "+
+			"trying again", "path", w.path, "error", err.Error())
 		rested.Reset(checkpointEvery)
 	case rest > 0:
 		rested.Reset(rest)

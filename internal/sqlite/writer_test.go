@@ -104,7 +104,9 @@ func TestBrokenJobTakesNoOthersWithIt(t *testing.T) {
 		}
 	}
 	errs := together(t, s, writes(rules[0]), func() error {
-		return s.do(t.Context(), "broken", func(ctx context.Context, tx *tx) error { return tx.exec(ctx, "SELECT no_such_function()") })
+		return s.do(t.Context(), "broken", func(ctx context.Context, tx *tx) error {
+			return tx.exec(ctx, "SELECT no_such_function()")
+		})
 	}, writes(rules[1]))
 	if errs[0] != nil || !errors.Is(errs[1], store.ErrUnavailable) || errs[2] != nil {
 		t.Errorf("errors %v; want only the broken job's", errs)

@@ -49,10 +49,12 @@ func (e *ConflictError) Error() string {
 	case e.WantBatch != none && e.Got == 0:
 		return fmt.Sprintf("conflict: %s was expected as batch %s left it and does not exist", e.Key, e.WantBatch)
 	case e.WantBatch != none:
-		return fmt.Sprintf("conflict: %s was expected as batch %s left it and is at version %d by another batch: read it again; /batches/%s returns the expected batch's state",
+		return fmt.Sprintf("conflict: %s was expected as batch %s left it and is at version %d by another batch: "+
+			"read it again; /batches/%s returns the expected batch's state",
 			e.Key, e.WantBatch, e.Got, e.WantBatch)
 	case e.GotBatch != none && e.Want == e.Got:
-		return fmt.Sprintf("conflict: %s waits as batch %s, and its version %d is only promised: name the batch instead, as if_batch or by If-Match",
+		return fmt.Sprintf("conflict: %s waits as batch %s, and its version %d is only promised: name the batch "+
+			"instead, as if_batch or by If-Match",
 			e.Key, e.GotBatch, e.Got)
 	case e.Want == knowledge.NeverVersion:
 		return fmt.Sprintf("conflict: %s is at version %d, which its writer has not seen: read it again", e.Key, e.Got)
@@ -132,15 +134,18 @@ func (e *GoneError) Error() string {
 		return fmt.Sprintf("gone: the log no longer has %s as of change %d, where the label stands: move the label",
 			strings.Join(names, ", "), e.At)
 	case e.At > 0 && !e.Copy:
-		return fmt.Sprintf("gone: the log begins at change %d and does not tell which documents have changed since change %d, "+
+		return fmt.Sprintf("gone: the log begins at change %d and does not tell which documents have changed since "+
+			"change %d, "+
 			"where the label stands: move the label", e.Oldest, e.At)
 	}
 	if e.Other {
-		return "gone: the position is from another history of this log, as after a restore from a backup or a failover that lost changes, " +
+		return "gone: the position is from another history of this log, as after a restore from a backup or a " +
+			"failover that lost changes, " +
 			"or beyond its end: read everything again, then follow from there"
 	}
 	if e.Copy {
-		return fmt.Sprintf("unavailable: the primary can't be asked now, and the mirror's part of the log begins at change %d: start there, or ask again later", e.Oldest)
+		return fmt.Sprintf("unavailable: the primary can't be asked now, and the mirror's part of the log begins at "+
+			"change %d: start there, or ask again later", e.Oldest)
 	}
 	return fmt.Sprintf("gone: the log begins at change %d: read everything again, then follow from there", e.Oldest)
 }

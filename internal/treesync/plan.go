@@ -188,7 +188,8 @@ func split(text string) (surrounding, error) {
 	}
 	from, to := strings.Index(text, beginMark), strings.Index(text, endMark)
 	if begins != 1 || ends != 1 || to < from {
-		return surrounding{}, fmt.Errorf("it has %d lines that begin our block and %d that end it: leave one pair, or none", begins, ends)
+		return surrounding{}, fmt.Errorf("it has %d lines that begin our block and %d that end it: leave one pair, "+
+			"or none", begins, ends)
 	}
 	head, rest, ok := strings.Cut(text[from+len(beginMark):to], "-->")
 	if !ok {

@@ -25,11 +25,13 @@ func parseSchedule(text string) (schedule, error) {
 		return nil, nil
 	}
 	if strings.HasPrefix(text, "@every") || strings.Contains(text, "TZ=") {
-		return nil, fmt.Errorf("%q: want five fields of cron in UTC, as in \"0 2 * * *\"; instances can't agree on the times of an interval", text)
+		return nil, fmt.Errorf("%q: want five fields of cron in UTC, as in \"0 2 * * *\"; instances can't agree on "+
+			"the times of an interval", text)
 	}
 	s, err := cron.ParseStandard(text)
 	if err != nil {
-		return nil, fmt.Errorf("%q: want five fields of cron in UTC, as in \"0 2 * * *\", or @hourly, @daily, @weekly, @monthly: %w", text, err)
+		return nil, fmt.Errorf("%q: want five fields of cron in UTC, as in \"0 2 * * *\", or @hourly, @daily, "+
+			"@weekly, @monthly: %w", text, err)
 	}
 	return cronSchedule{s}, nil
 }
@@ -62,7 +64,8 @@ type Window struct {
 // ParseWindow parses a maintenance window in UTC: "daily 03:00-05:00", "sunday 03:00-05:00" or "first sunday
 // 03:00-05:00". "" is always open.
 func ParseWindow(text string) (Window, error) {
-	bad := fmt.Errorf("%q: want a window in UTC such as \"daily 03:00-05:00\", \"sunday 03:00-05:00\" or \"first sunday 03:00-05:00\"", text)
+	bad := fmt.Errorf("%q: want a window in UTC such as \"daily 03:00-05:00\", \"sunday 03:00-05:00\" or \"first "+
+		"sunday 03:00-05:00\"", text)
 	words := strings.Fields(strings.ToLower(text))
 	var w Window
 	switch len(words) {

@@ -15,11 +15,13 @@ import (
 func TestSettingsKeepWhatIsNotOurs(t *testing.T) {
 	stanza := map[string]any{"command": "tenet", "args": []string{"mcp"}}
 	for _, c := range []struct{ name, before, after string }{
-		{"nothing", "", "{\n  \"servers\": {\n    \"tenet\": {\n      \"args\": [\n        \"mcp\"\n      ],\n      \"command\": \"tenet\"\n    }\n  }\n}\n"},
+		{"nothing", "", "{\n  \"servers\": {\n    \"tenet\": {\n      \"args\": [\n        \"mcp\"\n      ],\n      " +
+			"\"command\": \"tenet\"\n    }\n  }\n}\n"},
 		{
 			"comments and a neighbour",
 			"{\n  // ours\n  \"servers\": {\n    \"other\": {\"x\": 1}, // keep\n  },\n  \"z\": [1,2,  3]\n}\n",
-			"{\n  // ours\n  \"servers\": {\n    \"other\": {\"x\": 1}, // keep\n    \"tenet\": {\n      \"args\": [\n        \"mcp\"\n      ],\n      \"command\": \"tenet\"\n    },\n  },\n  \"z\": [1,2,  3]\n}\n",
+			"{\n  // ours\n  \"servers\": {\n    \"other\": {\"x\": 1}, // keep\n    \"tenet\": {\n      \"args\": " +
+				"[\n        \"mcp\"\n      ],\n      \"command\": \"tenet\"\n    },\n  },\n  \"z\": [1,2,  3]\n}\n",
 		},
 	} {
 		got, err := SetJSON([]byte(c.before), stanza, "servers", "tenet")
@@ -88,12 +90,15 @@ func TestAFileIsByteForByteWhatItWasWhenOursIsTakenOut(t *testing.T) {
 		"{\n}\n", `{"a":1}`, "{\"a\": 1}\n", "{\n  \"a\": 1\n}\n", "{\n\t\"a\": {\n\t\t\"b\": [1]\n\t}\n}\n",
 		"{\n    \"a\": 1, // mine\n    /* and this */\n}\n", "{\"hooks\": {\"Stop\": []}}",
 		"{\n  \"hooks\": {\n    \"Stop\": [ {\"x\": 1} ]\n  },\n  \"z\": [1,2,  3]\n}\n",
-		"{\n    \"hooks\": {\n        // before\n        \"Pre\": [\n            {\"command\": \"theirs\"} // behind\n        ]\n    }\n}",
+		"{\n    \"hooks\": {\n        // before\n        \"Pre\": [\n            {\"command\": \"theirs\"} // " +
+			"behind\n        ]\n    }\n}",
 		"{\"hooks\":{\"Pre\":[{\"command\":\"theirs\"}, ],}, }",
 	} {
 		for _, before := range []string{text, strings.ReplaceAll(text, "\n", "\r\n")} {
 			for how, set := range map[string]func([]byte, any) ([]byte, error){
-				"in a list":  func(text []byte, v any) ([]byte, error) { return SetInJSON(text, v, "ours", "hooks", "Pre") },
+				"in a list": func(text []byte, v any) ([]byte, error) {
+					return SetInJSON(text, v, "ours", "hooks", "Pre")
+				},
 				"by a name":  func(text []byte, v any) ([]byte, error) { return SetJSON(text, v, "servers", "ours") },
 				"at the top": func(text []byte, v any) ([]byte, error) { return SetJSON(text, v, "ours") },
 			} {

@@ -39,7 +39,9 @@ func oneWinnerPerVersion(s *suite) {
 	for round := range rounds {
 		var won, lost atomic.Int64
 		together(writers, func(i int) {
-			d := Rule(func(d *knowledge.Rule) { d.RuleID, d.Title = r.RuleID, fmt.Sprintf("round %d writer %d", round, i) })
+			d := Rule(func(d *knowledge.Rule) {
+				d.RuleID, d.Title = r.RuleID, fmt.Sprintf("round %d writer %d", round, i)
+			})
 			receipt, err := s.s.Apply(s.ctx, Batch(knowledge.Put(d, version)))
 			switch {
 			case err == nil:
@@ -245,7 +247,9 @@ func follow(ctx context.Context, feed store.Feed, floor time.Duration, fn func([
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	w := store.Watch{
-		Feed: feed, Floor: floor, Begin: func(context.Context, error) (store.Place, error) { return store.Place{}, nil },
+		Feed: feed, Floor: floor, Begin: func(context.Context, error) (store.Place, error) {
+			return store.Place{}, nil
+		},
 		Changed: func(list []knowledge.Change) error {
 			err := fn(list)
 			if err != nil {

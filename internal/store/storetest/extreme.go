@@ -37,7 +37,9 @@ func longest(s *suite) {
 		t.TemplateID, t.Category, t.TemplateContent, t.Variables = id, id, big, nil
 	})
 	v := Violation(id, func(v *knowledge.Violation) { v.Message = big })
-	pr := Principal(func(p *knowledge.Principal) { p.PrincipalID, p.Name = id, strings.Repeat("ß", knowledge.MaxTitle) })
+	pr := Principal(func(p *knowledge.Principal) {
+		p.PrincipalID, p.Name = id, strings.Repeat("ß", knowledge.MaxTitle)
+	})
 	for _, d := range []knowledge.Document{r, p, t, v, pr} {
 		s.same(s.put(d), d)
 		s.same(s.get(d.Key()), d)
@@ -82,7 +84,8 @@ func everyCharacter(s *suite) {
 			}
 		}
 	}
-	b.WriteString("😀👩‍👩‍👧‍👦🏴󠁧󠁢󠁥󠁮󠁧󠁿 \U0010ffff e\u0301 \\u0000 \\x00 \\N {{braces}} </script> &amp; $1 :name ? ' \" ` %s \u2028 \u2029 \ufeff")
+	b.WriteString("😀👩‍👩‍👧‍👦🏴󠁧󠁢󠁥󠁮󠁧󠁿 \U0010ffff e\u0301 \\u0000 \\x00 \\N {{braces}} </script> &amp; $1 :name ? ' \" " +
+		"` %s \u2028 \u2029 \ufeff")
 	text := b.String()
 	if why := knowledge.TextFault(text); why != "" {
 		s.Fatalf("the test's own text may not be stored: %s", why)
@@ -160,7 +163,9 @@ func tooLong(s *suite) {
 		"/template_content": Template(func(t *knowledge.Template) { t.TemplateContent = over }),
 		"/category_id":      Category(func(c *knowledge.Category) { c.ID = "a b" }),
 		"/message":          Violation("x", func(v *knowledge.Violation) { v.Message = over }),
-		"/name":             Principal(func(p *knowledge.Principal) { p.Name = strings.Repeat("x", knowledge.MaxTitle+1) }),
+		"/name": Principal(func(p *knowledge.Principal) {
+			p.Name = strings.Repeat("x", knowledge.MaxTitle+1)
+		}),
 		"/examples/0/code":  Rule(func(r *knowledge.Rule) { r.Examples = []knowledge.Example{{Code: over}} }),
 		"/scope/globs/0":    Rule(func(r *knowledge.Rule) { r.Scope.Globs = []string{"a\x00"} }),
 		"/variables/0/name": Template(func(t *knowledge.Template) { t.Variables[0].Name = "Brand's core" }),
@@ -186,7 +191,9 @@ func boundsOfKinds(s *suite) {
 		}
 	}
 	for _, score := range []float64{0, 0.01, 0.29, 0.57, 0.99, 1} {
-		docs = append(docs, Practice(func(p *knowledge.Practice) { p.EffectivenessScore, p.AdoptionRate = &score, &score }))
+		docs = append(docs, Practice(func(p *knowledge.Practice) {
+			p.EffectivenessScore, p.AdoptionRate = &score, &score
+		}))
 	}
 	docs = append(docs, Practice(func(p *knowledge.Practice) { p.EffectivenessScore, p.AdoptionRate = nil, nil }))
 	rule := docs[0].Key().ID

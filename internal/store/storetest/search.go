@@ -123,7 +123,9 @@ func wordsAreFound(s *suite) {
 		t.Name, t.Description, t.TemplateContent = "Ocelot", "About a pelican.",
 			"Dear quokka, {{title}} is {{severity}}"
 	})
-	c := Category(func(c *knowledge.Category) { c.ID, c.Name, c.Description = "zoology", "Rhinoceros", "Any salamander." })
+	c := Category(func(c *knowledge.Category) {
+		c.ID, c.Name, c.Description = "zoology", "Rhinoceros", "Any salamander."
+	})
 	s.put(c, r, p, t)
 	for _, w := range []string{
 		"aardvark", "bumblebee", "chameleon", "dromedary", "elephantine", "flamingo", "giraffe",
@@ -184,7 +186,8 @@ func searchSyntax(s *suite) {
 }
 
 func metacharacters(s *suite) {
-	k := s.wordy("Gyroscope", "a b c it's 100% snake_case pgx.Batch c++ C# foo-bar user@example.com /etc/passwd <xml> $var ünïcode")
+	k := s.wordy("Gyroscope", "a b c it's 100% snake_case pgx.Batch c++ C# foo-bar user@example.com /etc/passwd "+
+		"<xml> $var ünïcode")
 	for _, q := range []string{
 		"gyroscope '", "gyroscope ''", `gyroscope "`, `"gyroscope`, `gyroscope ""`, "gyroscope *", "gyroscope (",
 		"gyroscope )", "(gyroscope)",
@@ -410,7 +413,8 @@ func compoundNames(s *suite) {
 	cpp := s.wordy("The C++ language", "smart pointers")
 	sharp := s.wordy("The C# language", "properties")
 	flag := s.wordy("Hooks", "Never pass --no-verify to git.")
-	dotted := s.wordy("Batches", "Use pgx.Batch, std::unique_ptr, node.js and .NET with snake_case_name, camelCaseName and kebab-case-name.")
+	dotted := s.wordy("Batches", "Use pgx.Batch, std::unique_ptr, node.js and .NET with snake_case_name, "+
+		"camelCaseName and kebab-case-name.")
 	coded := s.wordy("Findings", "See AVD-AWS-0004, and rule/SEC-001.")
 	s.found("c", c)
 	s.found("c++", cpp)
