@@ -21,16 +21,12 @@ build: ## Build ./tenet, one static binary
 UNWATCHED := -gcflags='modernc.org/sqlite/lib=-race=false -d=checkptr=0' $(foreach p,github.com/klauspost/compress/flate \
 	golang.org/x/crypto/scrypt,-gcflags='$(p)=-race=false')
 
-# Not watched: packages in which little runs at once, or nothing that is not watched elsewhere; the tests that wait for real faults or
-# judge broken stores; and the laws, but for those that are about callers at once.
-CALM     := tenet tenet/cmd/tenet tenet/internal/backup tenet/internal/bundle tenet/internal/check tenet/internal/coherence tenet/internal/console \
-	tenet/internal/hook tenet/internal/httpapi tenet/internal/interchange tenet/internal/knowledge tenet/internal/observe tenet/internal/seed tenet/internal/server \
-	tenet/internal/store/storegen tenet/internal/store/storetest tenet/internal/treesync tenet/internal/worktree
-FAULTS   := ^Test(Faults(Of|By|Around)|LostPackets|FailoverOfPostgreSQL|AKillAtAnyStepLosesNothing|TheChecksFindSeededBugs|TheCheckerFindsSeededBugs)
-LAWS     := Keeps?The(Laws|Contract)|^TestTheLawsHold
-LAWFUL   := ./internal/access ./internal/cache ./internal/failover ./internal/postgres ./internal/sqlite ./internal/upkeep
-ATONCE   := ^TestStoreKeepsTheLaws$$/^(of_writers|the_same_batch|a_follower|batches_over|readers_of|a_cancelled|Wait|Close)|Crowd|ABody|AllBodies|Connections|Share|TooManyRequests|TwoDoors
-CROWDED  := ./internal/httpapi ./internal/postgres ./internal/server ./internal/sqlite
+# The race detector watches the packages in which much runs at once, and of the next line's the tests that are about callers at
+# once. All else runs without it, and so do the tests that wait for real faults or judge broken stores, and the laws.
+WATCHED  := $(addprefix tenet/internal/,access client failover guidance labels live mcp upkeep)
+CROWDED  := ./internal/cache ./internal/httpapi ./internal/postgres ./internal/server ./internal/sqlite
+ATONCE   := ^TestStoreKeepsTheLaws$$/^(of_writers|the_same_batch|a_follower|batches_over|readers_of|a_cancelled|Wait|Close)|Crowd|ABody|AllBodies|Connections|Share|TooManyRequests|TwoDoors|NoRead|AskOnce|LoadsUnderWay|Group|UnderItsReaders|BesideItsOwner
+SLOW     := ^Test(Faults(Of|By|Around)|LostPackets|FailoverOfPostgreSQL|AKillAtAnyStepLosesNothing|TheChecksFindSeededBugs|TheCheckerFindsSeededBugs)|Keeps?The(Laws|Contract)|^TestTheLawsHold
 
 test: ## Run all tests, with the race detector where there is a C compiler; installs PostgreSQL and promtool on Debian when it may
 	@scripts/install-postgres
@@ -40,11 +36,11 @@ ifeq ($(RACE),)
 	go test -timeout 30m ./...
 else
 	@# Those that wait leave the processor to those that reckon: all run at once, and whoever fails fails the target. Lint vets.
-	@( nice go test -vet=off -race $(UNWATCHED) -timeout 30m -skip '$(FAULTS)|$(LAWS)' $(filter-out $(CALM),$(shell go list ./...)); all=$$?; \
+	@( nice go test -vet=off -race $(UNWATCHED) -timeout 30m -skip '$(SLOW)' $(WATCHED); all=$$?; \
 		nice go test -vet=off -race $(UNWATCHED) -timeout 30m -run '$(ATONCE)' $(CROWDED) && exit $$all ) & watched=$$!; \
-	go test -vet=off -timeout 30m -run '$(FAULTS)|$(LAWS)' $(LAWFUL) & faults=$$!; \
-	go test -vet=off -p 1 -timeout 30m $(CALM); calm=$$?; \
-	wait $$faults || calm=1; wait $$watched || calm=1; exit $$calm
+	go test -vet=off -timeout 30m -run '$(SLOW)' $(WATCHED) & slow=$$!; \
+	go test -vet=off -p 1 -timeout 30m $(filter-out $(WATCHED),$(shell go list ./...)); calm=$$?; \
+	wait $$slow || calm=1; wait $$watched || calm=1; exit $$calm
 endif
 
 test-postgres: ## Run the tests of PostgreSQL on another version of it: VERSION=14, 16, 17 or 18, fetched by npm
