@@ -17,12 +17,13 @@ func (n *Names) Free(p string) string {
 		n.taken = map[string]bool{}
 	}
 	dir, base := path.Split(p)
-	name := strings.TrimSuffix(base, ".md")
 	if device.MatchString(base) {
 		base = "_" + base
 	}
+	ext := path.Ext(base)
+	name := strings.TrimSuffix(base, ext)
 	for i := 0; n.taken[strings.ToLower(dir+base)]; i++ {
-		base = name + "-" + shortHash(p+strings.Repeat("'", i)) + ".md"
+		base = name + "-" + shortHash(p+strings.Repeat("'", i)) + ext
 	}
 	n.taken[strings.ToLower(dir+base)] = true
 	return dir + base
