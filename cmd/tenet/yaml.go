@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"tenet/internal/interchange"
 )
 
 // yamlOf returns JSON as a YAML node with its members in the same order. YAML's own reader would not do: JSON's escapes
@@ -65,6 +67,9 @@ func yamlText(n *yaml.Node, text string) {
 	n.SetString(text)
 	n.Tag = "!!str"
 	if !strings.Contains(text, "\n") {
+		if interchange.MisreadYAML(text) {
+			n.Style = yaml.DoubleQuotedStyle
+		}
 		return
 	}
 	n.Style = yaml.LiteralStyle

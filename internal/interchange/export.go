@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -214,6 +215,12 @@ func prettyYAML(fields []field) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// MisreadYAML reports whether a text without quotes is text to YAML 1.2 alone: programs that read YAML 1.1 take yes, no, on
+// and off for booleans, and 12:30 or 010_0 for numbers.
+func MisreadYAML(text string) bool { return misread.MatchString(text) }
+
+var misread = regexp.MustCompile(`^(?i:y|n|yes|no|on|off)$|^[-+]?[0-9][0-9_:]*(?:\.[0-9_]*)?$`)
+
 func yamlNode(v any) *yaml.Node {
 	switch v := v.(type) {
 	case members:
@@ -232,6 +239,8 @@ func yamlNode(v any) *yaml.Node {
 		n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: v}
 		if strings.Contains(v, "\n") {
 			n.Style = yaml.LiteralStyle
+		} else if MisreadYAML(v) {
+			n.Style = yaml.DoubleQuotedStyle
 		}
 		return n
 	case json.Number:
