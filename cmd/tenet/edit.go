@@ -93,6 +93,10 @@ func edit(ctx context.Context, a *app, key knowledge.Key, id knowledge.BatchID) 
 		return kept(err)
 	}
 	defer a.close(d)
+	_ = loose(a, ops, false) // without strict it returns no error
+	if err := checkSeen(ctx, a, d, ops); err != nil {
+		return kept(err)
+	}
 	if err := apply(ctx, a, d, id, ops); err != nil {
 		if _, ok := errors.AsType[*doubt](err); ok {
 			return fmt.Errorf("%w\nFor what you have edited that is `tenet put %s --batch %s`", err, name, id)

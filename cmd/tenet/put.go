@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 type putSettings struct {
@@ -70,8 +71,26 @@ A document that says its version, as "tenet get" prints it, is written only if t
 				return err
 			}
 		}
+		if s.IfVersion == 0 {
+			if err := checkSeen(ctx, a, d, ops); err != nil {
+				return err
+			}
+		}
 		return applyOr(ctx, a, d, s.DryRun, id, ops)
 	})
+}
+
+// checkSeen looks whether the versions that documents say they are made of are still the same texts.
+func checkSeen(ctx context.Context, a *app, d *door, ops []knowledge.Op) error {
+	_, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (none struct{}, err error) {
+		for i := range ops {
+			if err = store.CheckSeen(ctx, d.Get, i, &ops[i]); err != nil {
+				break
+			}
+		}
+		return none, err
+	})
+	return err
 }
 
 // loose names what the writers of templates may not have meant, and refuses it where that is asked for.
@@ -96,6 +115,20 @@ func loose(a *app, ops []knowledge.Op, strict bool) error {
 		a.say("%s: %s", f.Pointer, f.Detail)
 	}
 	return nil
+}
+
+// sayLoose names it for templates whose whole text only the answer shows.
+func sayLoose(a *app, ops []knowledge.Op, r *knowledge.Receipt) {
+	var whole []knowledge.Op
+	for i, rec := range r.Records {
+		if rec == nil || rec.Key.Kind != knowledge.KindTemplate || ops[i].Verb != knowledge.VerbPatch {
+			continue
+		}
+		if d, err := rec.Document(); err == nil {
+			whole = append(whole, knowledge.Put(d, knowledge.AnyVersion))
+		}
+	}
+	_ = loose(a, whole, false) // without strict it returns no error
 }
 
 // readFile reads a file, or standard input for "-", no more than fits into one batch.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 )
 
@@ -51,14 +52,14 @@ func addRender(a *app) {
 			return err
 		}
 		defer a.close(d)
-		text, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (string, error) {
+		got, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*api.RenderAnswer, error) {
 			switch {
 			case s.Version != 0:
 				return renderVersion(ctx, d, key, s.Version, values)
 			case s.Label != "":
 				rec, err := readAtLabel(ctx, d, key, s.Label)
 				if err != nil {
-					return "", err
+					return nil, err
 				}
 				return renderRecord(rec, values)
 			}
@@ -67,43 +68,56 @@ func addRender(a *app) {
 		if err != nil {
 			return err
 		}
-		return a.print(struct {
-			Template string `json:"template"`
-			Text     string `json:"text"`
-		}{key.ID, text}, func(w io.Writer, _ screen) error {
-			if !strings.HasSuffix(text, "\n") {
-				text += "\n"
-			}
-			_, err := io.WriteString(w, text)
-			return err
-		})
+		return printRendered(a, key, got)
+	})
+}
+
+func printRendered(a *app, key knowledge.Key, got *api.RenderAnswer) error {
+	for _, note := range got.Notes {
+		a.say("%s", note)
+	}
+	return a.print(struct {
+		Template string   `json:"template"`
+		Text     string   `json:"text"`
+		Notes    []string `json:"notes,omitempty"`
+	}{key.ID, got.Text, got.Notes}, func(w io.Writer, _ screen) error {
+		text := got.Text
+		if !strings.HasSuffix(text, "\n") {
+			text += "\n"
+		}
+		_, err := io.WriteString(w, text)
+		return err
 	})
 }
 
 // renderVersion fills in a version of a template, out of the log. It counts as no use: those are of what holds now.
-func renderVersion(ctx context.Context, d *door, key knowledge.Key, n int64, values map[string]any) (string, error) {
+func renderVersion(ctx context.Context, d *door, key knowledge.Key, n int64, values map[string]any) (*api.RenderAnswer, error) {
 	rec, err := readVersion(ctx, d, key, n)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	return renderRecord(rec, values)
 }
 
 // renderRecord fills in a template as a record has it.
-func renderRecord(rec *knowledge.Record, values map[string]any) (string, error) {
+func renderRecord(rec *knowledge.Record, values map[string]any) (*api.RenderAnswer, error) {
 	doc, err := rec.Document()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	t, ok := doc.(*knowledge.Template)
 	if !ok {
-		return "", fmt.Errorf("%s is no template", rec.Key)
+		return nil, fmt.Errorf("%s is no template", rec.Key)
 	}
-	return t.Render(values)
+	text, err := t.Render(values)
+	if err != nil {
+		return nil, err
+	}
+	return &api.RenderAnswer{Text: text, Version: rec.Version, Notes: t.Left()}, nil
 }
 
 // render fills in a template: the running tenet's way, which counts its use, or here.
-func (d *door) render(ctx context.Context, key knowledge.Key, values map[string]any) (string, error) {
+func (d *door) render(ctx context.Context, key knowledge.Key, values map[string]any) (*api.RenderAnswer, error) {
 	if d.remote != nil {
 		return d.remote.Render(ctx, key.ID, values)
 	}

@@ -87,6 +87,7 @@ func send(ctx context.Context, a *app, d *door, b knowledge.Batch) error {
 	if err != nil {
 		return inDoubt(withCategories(ctx, d, ops, err), id)
 	}
+	sayLoose(a, ops, &r)
 	if a.Output == asName {
 		return printPlanned(a, ops)
 	}

@@ -24,4 +24,6 @@ type BatchResult struct {
 type RenderAnswer struct {
 	Text    string `json:"text" doc:"The text with the values in place"`
 	Version int64  `json:"version" doc:"The version of the template that was rendered"`
+	// Notes are left out where there are none.
+	Notes []string `json:"notes,omitempty" doc:"Placeholders of the template that no variable declares, as after a slip of the pen: they are still in the text"`
 }

@@ -32,24 +32,24 @@ func (s *Store) Batch(ctx context.Context, id knowledge.BatchID) (*knowledge.Bat
 	return ask[knowledge.BatchStatus](ctx, s, "/api/v1/batches/"+id.String())
 }
 
-// Render returns the text of a template with values for its variables. The server counts it as a use.
-func (s *Store) Render(ctx context.Context, template string, values map[string]any) (string, error) {
+// Render fills in a template with values for its variables. The server counts it as a use.
+func (s *Store) Render(ctx context.Context, template string, values map[string]any) (*api.RenderAnswer, error) {
 	body, err := json.Marshal(struct {
 		Values map[string]any `json:"values"`
 	}{values})
 	if err != nil {
-		return "", knowledge.Invalid("/values", "can't be encoded: %s", err)
+		return nil, knowledge.Invalid("/values", "can't be encoded: %s", err)
 	}
 	path := "/api/v1/templates/" + url.PathEscape(template) + "/render"
 	a, err := s.do(ctx, request{method: http.MethodPost, path: path, body: body})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	var got api.RenderAnswer
 	if err := json.Unmarshal(a.body, &got); err != nil {
-		return "", garbled(s, err)
+		return nil, garbled(s, err)
 	}
-	return got.Text, nil
+	return &got, nil
 }
 
 // ask gets a JSON answer.

@@ -70,6 +70,11 @@ func (l *collection) put(c *call, p *putParams) error {
 	if err := readCondition(c.limited(), c, &batch); err != nil {
 		return err
 	}
+	if !c.conditional {
+		if err := store.CheckSeen(c.limited(), c.h.o.Store.Get, 0, &batch.Ops[0]); err != nil {
+			return err
+		}
+	}
 	return l.write(c, batch)
 }
 

@@ -45,6 +45,17 @@ func versionTag(value string) (version int64, sum string, ok bool) {
 // tagIn returns the tag of an answer in a coding: its bytes are others.
 func tagIn(tag string, k coding) string { return strings.TrimSuffix(tag, `"`) + k.suffix() + `"` }
 
+// withoutCoding takes away what says in which coding an answer was sent: ours, or that of a proxy which has compressed
+// it, as Apache, Caddy and Jetty do. No tag of ours ends so.
+func withoutCoding(tag string) string {
+	for _, name := range [...]string{"gzip", "zstd", "br", "deflate"} {
+		if cut, ok := strings.CutSuffix(tag, name); ok && strings.TrimRight(cut, "-;:") != cut {
+			return strings.TrimRight(cut, "-;:")
+		}
+	}
+	return tag
+}
+
 // A tag is one entry of If-Match or If-None-Match, without quotes and suffix. That a proxy which compresses has made it
 // a weak one (W/) changes nothing: a tag names one text, in any coding.
 type tag struct {
@@ -77,9 +88,7 @@ func parseTags(values []string) (tags []tag, star, ok bool) {
 		}
 		t.value, rest = rest[1:1+end], rest[end+2:]
 		t.sent = whole[:len(whole)-len(rest)]
-		for k := range codingCount {
-			t.value = strings.TrimSuffix(t.value, coding(k).suffix())
-		}
+		t.value = withoutCoding(t.value)
 		tags = append(tags, t)
 		rest = strings.TrimSpace(rest)
 		if rest == "" {

@@ -93,7 +93,7 @@ func renderTemplate(c *call, p *renderParams) error {
 		c.h.o.Uses.Use(t.TemplateID)
 	}
 	c.source = rec.Source
-	return c.json(http.StatusOK, api.RenderAnswer{Text: text, Version: rec.Version})
+	return c.json(http.StatusOK, api.RenderAnswer{Text: text, Version: rec.Version, Notes: t.Left()})
 }
 
 // renderValues reads the values of a body, which may be left out.

@@ -170,6 +170,17 @@ func TestWrites(t *testing.T) {
 			changes: []string{"put rule/SEC-001 2 the-admin"},
 		},
 		{
+			name:    "replacing the version that a proxy has compressed",
+			ask:     put(rulePath, aRule).with("If-Match", `W/"{tag}-br"`),
+			status:  200,
+			changes: []string{"put rule/SEC-001 2 the-admin"},
+		},
+		{
+			name:   "replacing a version that was another text, as before a restore",
+			ask:    put(rulePath, strings.Replace(aRule, "{", `{"version":1,"updated_at":"2020-01-01T00:00:00Z",`, 1)),
+			status: 409, want: `{"code":"conflict","want":1,"got":1}`,
+		},
+		{
 			name: "replacing by one of several tags", ask: put(rulePath, aRule).with("If-Match",
 				`"abc", W/"{tag}-gzip"`), status: 200,
 			changes: []string{"put rule/SEC-001 2 the-admin"},
@@ -722,6 +733,12 @@ func TestReads(t *testing.T) {
 			name: "a rendered template", ask: post("/api/v1/templates/incident-report/render",
 				`{"values":{"title":"<Fire>","impact":"some"}}`), status: 200,
 			want: `{"text":"# <Fire>\n\nImpact: some\n\n","version":1}`,
+		},
+		{
+			name:   "a rendered template with a slip of the pen",
+			before: []ask{patch("/api/v1/templates/incident-report", `{"template_content":"# {{titel}}"}`)},
+			ask:    post("/api/v1/templates/incident-report/render", `{"values":{"title":"x"}}`), status: 200,
+			want: `{"text":"# {{titel}}","version":2,"notes":["line 1, column 3: {{titel}} is declared by no variable: it stays text; is {{title}} meant?"]}`,
 		},
 		{
 			name: "a template without its values", ask: post("/api/v1/templates/incident-report/render", ""),

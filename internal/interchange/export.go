@@ -215,8 +215,8 @@ func prettyYAML(fields []field) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// MisreadYAML reports whether a text without quotes is text to YAML 1.2 alone: programs that read YAML 1.1 take yes, no, on
-// and off for booleans, and 12:30 or 010_0 for numbers.
+// MisreadYAML reports whether a text without quotes is text to YAML 1.2 alone: programs that read YAML 1.1 take yes,
+// no, on and off for booleans, and 12:30 or 010_0 for numbers.
 func MisreadYAML(text string) bool { return misread.MatchString(text) }
 
 var misread = regexp.MustCompile(`^(?i:y|n|yes|no|on|off)$|^[-+]?[0-9][0-9_:]*(?:\.[0-9_]*)?$`)

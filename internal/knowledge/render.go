@@ -84,6 +84,9 @@ func parseTemplate(content string, declared map[string]bool) ([]node, error) {
 var placeholder = regexp.MustCompile(
 	`\{\{\{\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}\}|\{\{\s*([#^/]?)\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}`)
 
+// titled is what looks like a placeholder, and may hold the title of a variable in place of its name.
+var titled = regexp.MustCompile(`\{\{\s*([\p{L}_][\p{L}\p{M}\p{N}_' -]*?)\s*\}\}`)
+
 // Placeholders returns the names between braces in a template's text, each once, in the order of their first
 // occurrence.
 func Placeholders(content string) []string {
@@ -127,12 +130,30 @@ func (t *Template) Loose() []Fault {
 		f.add("/template_content", "%s: {{%s}} is declared by no variable: %s", place(t.TemplateContent, at[0]),
 			clipped(name), hint)
 	}
+	for _, at := range titled.FindAllStringSubmatchIndex(t.TemplateContent, -1) {
+		name := t.TemplateContent[at[2]:at[3]]
+		if safe := SafeName(name); safe != name && declared[safe] {
+			f.add("/template_content", "%s: {{%s}} is no name of a variable: it stays text; is {{%s}} meant?",
+				place(t.TemplateContent, at[0]), clipped(name), clipped(safe))
+		}
+	}
 	for i, v := range t.Variables {
 		if !used[v.Name] {
 			f.add(at("/variables", i), "%q stands nowhere in the text", clipped(v.Name))
 		}
 	}
 	return f.list
+}
+
+// Left says which placeholders a rendering leaves in the text since no variable declares them.
+func (t *Template) Left() []string {
+	var notes []string
+	for _, f := range t.Loose() {
+		if f.Pointer == "/template_content" {
+			notes = append(notes, f.Detail)
+		}
+	}
+	return notes
 }
 
 // Render returns the template's text with values in place of its variables. Values are strings, numbers, booleans or,

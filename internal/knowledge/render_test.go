@@ -218,6 +218,12 @@ func TestSlipsOfThePenAreNamed(t *testing.T) {
 		},
 		{"{{^off}}x{{/off}} {{{ raw }}}", []string{"off", "raw"}, nil},
 		{`{"a":{}} {{ "x": 1 }} ${{ github.ref }} ${{ matrix }} {{ .Values }} {{ a | b }}`, nil, nil},
+		{
+			"{{user-name}} {{user_name}}",
+			[]string{"user_name"},
+			[]string{"/template_content line 1, column 1: {{user-name}} is no name of a variable: it stays text; is {{user_name}} meant?"},
+		},
+		{"{{ big name }} {{größe}}", nil, nil},
 		{"costs ${{amount}}", []string{"amount"}, nil},
 		{"{{other}} {{other}}", nil, []string{"/template_content line 1, column 1: {{other}} is declared by no " +
 			"variable: it stays text"}},

@@ -304,33 +304,34 @@ type renderArgs struct {
 }
 
 func (d *Door) render(ctx context.Context, in *renderArgs) (*reply, error) {
-	text, rec, err := d.rendered(ctx, in.Template, in.Values)
+	text, rec, left, err := d.rendered(ctx, in.Template, in.Values)
 	if err != nil {
 		return nil, err
 	}
 	return &reply{text, struct {
-		Text    string `json:"text"`
-		Version int64  `json:"version"`
-	}{text, rec.Version}}, nil
+		Text    string   `json:"text"`
+		Version int64    `json:"version"`
+		Notes   []string `json:"notes,omitempty"`
+	}{text, rec.Version, left}}, nil
 }
 
-func (d *Door) rendered(ctx context.Context, id string, values map[string]any) (string, *knowledge.Record, error) {
+func (d *Door) rendered(ctx context.Context, id string, values map[string]any) (string, *knowledge.Record, []string, error) {
 	rec, doc, err := d.document(ctx, string(knowledge.KindTemplate)+"/"+strings.TrimPrefix(id, "template/"))
 	if err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
 	t, ok := doc.(*knowledge.Template)
 	if !ok {
-		return "", nil, fmt.Errorf("%s is a %T", rec.Key, doc)
+		return "", nil, nil, fmt.Errorf("%s is a %T", rec.Key, doc)
 	}
 	text, err := t.Render(values)
 	if err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
 	if d.o.Use != nil {
 		d.o.Use(t.TemplateID)
 	}
-	return text, rec, nil
+	return text, rec, t.Left(), nil
 }
 
 type reportArgs struct {

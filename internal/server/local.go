@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"tenet/internal/access"
+	"tenet/internal/api"
 	"tenet/internal/coherence"
 	"tenet/internal/knowledge"
 	"tenet/internal/labels"
@@ -133,24 +134,24 @@ func (l *Local) VerifyChanges(ctx context.Context, progress func(done, last know
 }
 
 // Render returns the text of a template with values in place of its variables, and counts that as a use.
-func (l *Local) Render(ctx context.Context, key knowledge.Key, values map[string]any) (string, error) {
+func (l *Local) Render(ctx context.Context, key knowledge.Key, values map[string]any) (*api.RenderAnswer, error) {
 	rec, err := l.Get(ctx, key)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	d, err := rec.Document()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	t, ok := d.(*knowledge.Template)
 	if !ok {
-		return "", fmt.Errorf("%s is no template", key)
+		return nil, fmt.Errorf("%s is no template", key)
 	}
 	text, err := t.Render(values)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return text, l.engine.AddUses(ctx, map[string]int64{t.TemplateID: 1})
+	return &api.RenderAnswer{Text: text, Version: rec.Version, Notes: t.Left()}, l.engine.AddUses(ctx, map[string]int64{t.TemplateID: 1})
 }
 
 // Close closes the database and lets go of the directory.

@@ -166,8 +166,8 @@ func TestUsesSurviveTheEnd(t *testing.T) {
 		tpl.Normalize()
 		write(t, admin, "admin", knowledge.Put(tpl, knowledge.NoVersion))
 		for range 3 {
-			if text, err := admin.Render(t.Context(), "hello", nil); err != nil || text != "Hello" {
-				t.Fatalf("rendered %q, %v", text, err)
+			if text, err := admin.Render(t.Context(), "hello", nil); err != nil || text.Text != "Hello" {
+				t.Fatalf("rendered %+v, %v", text, err)
 			}
 		}
 		const path = "/api/v1/templates/hello/usage"

@@ -62,6 +62,9 @@ func (e *ConflictError) Error() string {
 		return fmt.Sprintf("conflict: %s already exists, at version %d", e.Key, e.Got)
 	case e.Got == 0:
 		return fmt.Sprintf("conflict: %s was expected at version %d and does not exist", e.Key, e.Want)
+	case e.Want == e.Got:
+		return fmt.Sprintf("conflict: %s is at version %d, but its text is another than its writer saw, as after a "+
+			"database was put back from a backup: read it again", e.Key, e.Got)
 	default:
 		return fmt.Sprintf("conflict: %s was expected at version %d and is at version %d: read it again", e.Key,
 			e.Want, e.Got)
