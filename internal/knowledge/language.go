@@ -171,11 +171,26 @@ comment d dans de depuis des doit doivent donc dont du elle elles en encore entr
 le lequel les lesquels leur leurs lors lui m ma mais me même memes mes mon n ne ni non nos notre nous on ont ou où par parce pas pendant peut peuvent
 plus pour pourquoi qu quand que quel quelle quelles quels qui quoi sa sans se ses si son sont sous sur ta te tes toi ton tous tout toute toutes très tu un
 une vers vos votre vous y`),
-	wordSet(`a al algo algunas algunos ante antes aquel aquella aquellos como cómo con contra cual cuál cuales cuando cuándo cada de debe deben del desde donde dónde
+	wordSet(`a al algo algunas algunos ante antes aquel aquella aquellos como cómo con contra cual cuál cuales cuando cuándo cuanta cuánta cuantas cuántas cuanto cuánto cuantos cuántos cada de debe deben debería debo del desde donde dónde
 durante e el él ella ellas ellos en entre era es esa esas ese eso esos esta está están estas este esto estos estoy fue fueron ha haber había han hasta hay la
 las le les lo los más mas me mi mis mucho muchos muy nada ni no nos nosotros nuestra nuestro o os otra otro otros para pero poco por porque puede pueden pues
 qué que quien quién se sea ser si sí sido sin sobre son su sus también tambien tanto te tiene tienen toda todas todo todos tu tus un una unas uno unos usted y ya yo`),
 }
+
+// weakWords are English words of questions about anything. They say little about what is asked for, and count for
+// less.
+//
+//nolint:gochecknoglobals // made once, never written again
+var weakWords = wordSet(`advice advise already always anybody anyone anything ask asked asking asks away bad believe best better bring came
+care colleague colleagues come comes complain consider correct correctly deal different easily enough even ever every
+everybody everyone everything exactly explain far fear find finding finds fine finished forget forgotten found good
+guess guy guys happen happened happening happens instead keep keeping kept knew know knowing known knows lately later
+left likely little look looked looking looks lot lots management matter matters mean means nearly never next nice
+nobody none nothing now often okay opinion past possible possibly prefer proper properly quite rather ready really
+reason recommend recommended said saw say saying says see seem seems seen show sometimes soon still stuff suddenly
+suppose supposed suspect sort take taken takes taking talk tell telling tells think thinking thought today together
+told tomorrow took tried tries trouble true try trying understand unsure useful usual usually went wonder wondering
+worse worst worth wrong year years yesterday`)
 
 // onlyEnglish reports whether words are clearly of an English text: two of its stop words, which no other language has,
 // and none of another one.

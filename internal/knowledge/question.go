@@ -50,6 +50,7 @@ type Wish struct {
 	Text  string
 	Whole []int
 	Parts []int
+	weak  bool // a word of questions about anything
 }
 
 // A Condition is met by one of some slots.
@@ -82,6 +83,7 @@ func parseQuestion(text string, literal bool) (*Question, string) {
 		return nil, why
 	}
 	parts := cutQuestion(text)
+	unquote(parts)
 	q := &Question{stems: newStemmer()}
 	var plain strings.Builder
 	for _, p := range parts {
@@ -187,6 +189,9 @@ func (r *questioner) take(p *part, alternative bool) string {
 		return r.condition(p, r.field(p), alternative)
 	case p.plain() && !alternative:
 		r.group, r.or = nil, false
+		if r.sign(p.text) {
+			return ""
+		}
 		r.unknownField(p.text)
 		for _, word := range splitPlain(p.text) {
 			r.wish(word, true)
@@ -381,6 +386,8 @@ func (r *questioner) wish(text string, stops bool) {
 			w.Parts = append(w.Parts, at...)
 		}
 	}
+	w.weak = len(pieces) == 1 &&
+		(r.q.tongue == inEnglish && weakWords[pieces[0].text] || r.q.plain >= pasted && places(pieces[0].text))
 	if len(w.Whole) == 1 && len(pieces) == 1 && !pieces[0].gram {
 		w.Parts = r.compound(pieces[0].text)
 	}

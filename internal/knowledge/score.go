@@ -26,6 +26,9 @@ const (
 	exactWeight = 0.6  // of a title or id equal to the query, relative to the largest score of the words
 	formWeight  = 0.06 // of a word in exactly the form of the query
 	alsoWeight  = 0.5  // of each time that something else stands for a word
+	alsoShare   = 0.9  // of the score of what else stands for a word
+	weakWeight  = 0.4  // of a word that is in questions about anything
+	wholeWeight = 0.6  // of the share of a question that a document holds
 )
 
 // Window is the number of best hits that can get a bonus for adjacent words.
@@ -45,6 +48,7 @@ type Scorer struct {
 	not    uint64
 	whole  uint64 // the wishes whose name occurs in some document
 	total  float64
+	known  float64 // of total, what some document holds
 	// Common are the slots that are ignored as too common.
 	Common  uint64
 	leftOut []LeftOut
@@ -124,6 +128,7 @@ func (s *Scorer) weigh(documents int, frequency []int) {
 		switch {
 		case df == 0: // an unknown word weighs like a rare one
 			s.lead[i] = math.Log(1 + float64(documents)/2)
+			s.known -= s.lead[i]
 		case df > documents/2 && documents >= tooCommon && len(w.Parts) == 0:
 			common = append(common, i)
 		default:
@@ -142,8 +147,32 @@ func (s *Scorer) weigh(documents int, frequency []int) {
 			}
 		}
 	}
+	s.weaken()
 	for _, w := range s.lead {
 		s.total += w
+	}
+	s.known += s.total
+}
+
+// weaken lets words that are in questions about anything count for less, unless there are no others.
+func (s *Scorer) weaken() {
+	var weak []int
+	strong := len(s.must) > 0
+	for i, w := range s.q.Wishes {
+		if w.weak {
+			weak = append(weak, i)
+		} else if s.lead[i] > 0 {
+			strong = true
+		}
+	}
+	if !strong {
+		return
+	}
+	for _, i := range weak {
+		s.lead[i] *= weakWeight
+		for _, at := range s.q.Wishes[i].Whole {
+			s.idf[at] *= weakWeight
+		}
 	}
 }
 
@@ -186,7 +215,7 @@ func (s *Scorer) part(slot int, w Where, sh Shape, weight float64) float64 {
 
 // AlsoPart returns the score of what else stands for the word of a slot.
 func (s *Scorer) AlsoPart(slot int, w Where, sh Shape) float32 {
-	return float32(s.part(slot, w, sh, alsoWeight))
+	return float32(alsoShare * s.part(slot, w, sh, alsoWeight))
 }
 
 // times maps the buckets of a [Where] to a number of occurrences.
@@ -249,8 +278,11 @@ func (b wishBits) met(mask uint64) bool {
 
 // Final returns the score of a document from the sum of its slots: mask has the slots in it, title those in its title.
 func (s *Scorer) Final(sum float32, mask, title uint64, sh Shape) float64 {
-	c := s.coverage(mask)
-	score := float64(sum) * (0.4 + 0.6*c*c)
+	c := 1.0
+	if s.known > 0 {
+		c = min(1, s.coverage(mask)*s.total/s.known)
+	}
+	score := float64(sum) * (1 - wholeWeight + wholeWeight*c*c)
 	if s.exact(title, sh) {
 		score += exactWeight * s.most()
 	}

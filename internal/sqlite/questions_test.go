@@ -27,6 +27,8 @@ func foreign() []knowledge.Document {
 	return []knowledge.Document{
 		rule("OWN-CPP", "Say in C++ who owns what",
 			"Use std::unique_ptr for ownership, and plain pointers for what somebody else owns."),
+		rule("OWN-EQ", "Compare without conversion",
+			"The equality of two values of different types is full of surprises, so compare values of one type."),
 		rule("OWN-CS", "Dispose in C# of what you open", "Put every disposable object into a using statement."),
 		rule("OWN-DE", "Abhängigkeiten in kleinen Schritten aktualisieren",
 			"Die Größe einer Änderung entscheidet darüber, ob sie gelesen wird. Eine Abhängigkeit wird nicht erst "+
