@@ -312,8 +312,12 @@ func (c call) propose(ctx context.Context, b *knowledge.Batch) (knowledge.Batch,
 	}
 	store.TitleProposal(ctx, c.s.next, p, b.Ops)
 	p.Normalize()
+	origin, err := b.Fingerprint() // sent again, it is the same, whatever the versions are by then
+	if err != nil {
+		return *b, nil, false
+	}
 	return knowledge.Batch{
-			ID: b.ID, Actor: c.caller.ID, Dry: b.Dry,
+			ID: b.ID, Actor: c.caller.ID, Dry: b.Dry, Origin: origin,
 			Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)},
 		},
 		p, true

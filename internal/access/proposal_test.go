@@ -327,6 +327,9 @@ func TestWhatAnAgentWritesBecomesAProposal(t *testing.T) {
 	if rec, err := d.Get(ann, knowledge.Key{Kind: knowledge.KindPractice, ID: "new"}); err != nil || d.version(t) != 2 {
 		t.Errorf("after it was applied: %v, %v, version %d of the rule", rec, err, d.version(t))
 	}
+	if _, err := d.Apply(bot, b); !proposedAs(err, b.ID) {
+		t.Errorf("the same write again, once the rule has moved on: %v, want the same proposal", err)
+	}
 	for what, op := range map[string]knowledge.Op{
 		"a purge": {Verb: knowledge.VerbPurge, Key: d.rule.Key()},
 		"a principal's role": {
@@ -343,6 +346,11 @@ func TestWhatAnAgentWritesBecomesAProposal(t *testing.T) {
 	if !errors.Is(err, store.ErrForbidden) {
 		t.Errorf("where agents are refused: %v", err)
 	}
+}
+
+func proposedAs(err error, id knowledge.BatchID) bool {
+	made, ok := errors.AsType[*store.ProposedError](err)
+	return ok && made.Key.ID == id.String()
 }
 
 func TestPolicyRulesAreReadOrRefused(t *testing.T) {

@@ -26,7 +26,7 @@ func (l *collection) create(c *call, p *createParams) error {
 	if len(c.r.Header["If-Match"]) > 0 {
 		return knowledge.BadQuery("If-Match", "a new document matches nothing: use PUT to replace one")
 	}
-	if err := l.filled(c, d); err != nil {
+	if err := l.filled(c, &batch, d); err != nil {
 		return err
 	}
 	batch.Ops = []knowledge.Op{knowledge.Put(d, knowledge.AnyVersion)}
@@ -57,7 +57,7 @@ func (l *collection) put(c *call, p *putParams) error {
 	if err := nameByPath(d, key); err != nil {
 		return err
 	}
-	if err := l.filled(c, d); err != nil {
+	if err := l.filled(c, &batch, d); err != nil {
 		return err
 	}
 	// The version in a body is a precondition, as for tenet put: a document that is sent back as it was read replaces
@@ -201,9 +201,16 @@ func (l *collection) write(c *call, b knowledge.Batch) error {
 }
 
 // filled gives the ops of a new proposal the versions that their writer sees now, where it names none.
-func (l *collection) filled(c *call, d knowledge.Document) error {
-	if p, ok := d.(*knowledge.Proposal); ok {
-		return store.FillVersions(c.limited(), l.h.o.Store, p)
+func (l *collection) filled(c *call, b *knowledge.Batch, d knowledge.Document) error {
+	p, ok := d.(*knowledge.Proposal)
+	if !ok {
+		return nil
 	}
-	return nil
+	sent := *b
+	sent.Ops = []knowledge.Op{knowledge.Put(d, knowledge.AnyVersion)}
+	var err error
+	if b.Origin, err = sent.Fingerprint(); err != nil { // sent again, it is the same, whatever the versions are by then
+		return err
+	}
+	return store.FillVersions(c.limited(), l.h.o.Store, p)
 }

@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -123,9 +125,15 @@ func reviewProposal(c *call, _ *reviewParams) error {
 		By: batch.Actor, Verdict: ask.Verdict, Comment: ask.Comment, At: knowledge.At(time.Now()),
 	})
 	if done {
-		c.record(http.StatusOK, rec)
+		receipt := knowledge.Receipt{Batch: rec.Pending, Queued: rec.Pending != (knowledge.BatchID{})}
+		if receipt.Queued {
+			setBatchHeaders(c, receipt.Batch, &receipt)
+		}
+		c.record(statusOf(&receipt), rec)
 		return nil
 	}
+	// Sent again, it is the same, whatever reviews there are by then.
+	b.Origin = sha256.Sum256(fmt.Appendf(nil, "review %q %q %q %q", b.Actor, rec.Key.ID, ask.Verdict, ask.Comment))
 	receipt, err := c.h.o.Store.Apply(ctx, b)
 	if err != nil {
 		return underReview(err, len(p.Reviews))

@@ -385,6 +385,11 @@ func TestWhoReportedAndResolvedAViolationIsStamped(t *testing.T) {
 
 func TestRepeatedWrites(t *testing.T) {
 	create := post("/api/v1/categories", `{"category_id":"twice"}`)
+	propose := post("/api/v1/proposals", `{"title":"Sooner","why":"It is late.","ops":[
+		{"verb":"patch","kind":"rule","id":"SEC-001","patch":{"priority":4}}]}`).with("Idempotency-Key", batchUUID)
+	comment := func(text string) ask {
+		return post("/api/v1/proposals/"+batchUUID+"/reviews", `{"verdict":"comment","comment":"`+text+`"}`)
+	}
 	runScenarios(t, []scenario{
 		{
 			name: "again with the same UUID", before: []ask{create.with("Idempotency-Key", batchUUID)},
@@ -402,6 +407,22 @@ func TestRepeatedWrites(t *testing.T) {
 				"Idempotency-Key", "k")},
 			ask:    post("/api/v1/violations", `{"rule_id":"SEC-001","message":"There."}`).with("Idempotency-Key", "k"),
 			status: 201,
+		},
+		{
+			name:   "a proposal again, once what it changes has moved on",
+			before: []ask{propose, patch(rulePath, `{"title":"Edited"}`)},
+			ask:    propose, status: 201, want: `{"proposal_id":"` + batchUUID + `","version":1}`,
+		},
+		{
+			name:   "a review again, behind another one",
+			before: []ask{propose, comment("First.").with("Idempotency-Key", "first"), comment("Second.")},
+			ask:    comment("First.").with("Idempotency-Key", "first"), status: 200,
+			want: `{"version":2,"reviews":[{"comment":"First."}]}`,
+		},
+		{
+			name:   "the key of a review for another one",
+			before: []ask{propose, comment("First.").with("Idempotency-Key", "first")},
+			ask:    comment("Other.").with("Idempotency-Key", "first"), status: 422, want: `{"code":"reused"}`,
 		},
 		{
 			name: "the key for something else", before: []ask{create.with("Idempotency-Key", batchUUID)},
