@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // maxCompound is the length, in bytes, of the longest name that is indexed as a word besides its parts.
@@ -177,6 +179,7 @@ func denseScript(r rune) bool {
 	return r <= 0x0e7f || // Thai
 		r >= 0x0e80 && r <= 0x0eff || r >= 0x1000 && r <= 0x109f || r >= 0x1780 && r <= 0x17ff || // Lao, Burmese, Khmer
 		r >= 0x3040 && r <= 0x30ff || r >= 0x31f0 && r <= 0x31ff || r == 0x3005 || // Kana
+		r >= 0xff66 && r <= 0xffdc || r >= 0x3100 && r <= 0x312f || r >= 0x31a0 && r <= 0x31bf || // in half width; Bopomofo
 		// Han
 		r >= 0x3400 && r <= 0x4dbf || r >= 0x4e00 && r <= 0x9fff || r >= 0xf900 && r <= 0xfaff ||
 		r >= 0x20000 && r <= 0x3ffff ||
@@ -184,9 +187,13 @@ func denseScript(r rune) bool {
 }
 
 // grams splits a run of such a script into overlapping pairs, and its last character, so that any two or more adjacent
-// characters are found.
+// characters are found. Kana in half width, and characters that are put together of several, count as the usual ones.
 func (s *scanner) grams(text string, from, to int) {
 	run := text[from:to]
+	if !norm.NFKC.IsNormalString(run) {
+		s.unusual(run, from)
+		return
+	}
 	if n := utf8.RuneCountInString(run); n > 1 && len(run) <= maxCompound {
 		s.put(run, s.n, max(1, n-1), from, to, false)
 	}
@@ -200,6 +207,35 @@ func (s *scanner) grams(text string, from, to int) {
 		}
 		s.n++
 		at += one
+	}
+}
+
+// unusual does the same for a run that is not in Unicode's form NFKC: the pieces have that form, and the places of what
+// stands in the text.
+func (s *scanner) unusual(run string, base int) {
+	type char struct{ at, end, from, to int } // in the usual form, and in the text
+	var (
+		chars []char
+		usual strings.Builder
+		it    norm.Iter
+	)
+	for it.InitString(norm.NFKC, run); !it.Done(); {
+		from := base + it.Pos()
+		part := string(it.Next())
+		for i, r := range part {
+			at := usual.Len() + i
+			chars = append(chars, char{at, at + utf8.RuneLen(r), from, base + it.Pos()})
+		}
+		usual.WriteString(part)
+	}
+	text := usual.String()
+	if len(chars) > 1 && len(text) <= maxCompound {
+		s.put(text, s.n, len(chars)-1, base, base+len(run), false)
+	}
+	for i, c := range chars {
+		last := chars[min(i+1, len(chars)-1)]
+		s.put(text[c.at:last.end], s.n, 1, c.from, last.to, true)
+		s.n++
 	}
 }
 
