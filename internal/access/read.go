@@ -99,7 +99,7 @@ func ListRead(q *knowledge.Query, label string, count int) Read {
 // SearchRead returns the read of a search.
 func SearchRead(q *knowledge.SearchQuery, label string, count int) Read {
 	var b question
-	b.add("q", q.Text)
+	b.add("q", knowledge.CleanQuestion(q.Text))
 	for _, kind := range q.Kinds {
 		b.add("kind", string(kind))
 	}

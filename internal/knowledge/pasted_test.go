@@ -27,6 +27,22 @@ func TestQuotationMarksInAPastedMessageAreNoCondition(t *testing.T) {
 	}
 }
 
+func TestShortFlagsInAPastedCommandExcludeNothing(t *testing.T) {
+	for text, want := range map[string]int{
+		"docker run -it -v /data:/data postgres stops at once because it may not write there": 0,
+		"docker run -it": 1,
+		"a container of postgres stops at once because it may not write there -docker": 1,
+	} {
+		_, q, err := knowledge.SearchQuery{Text: text}.Check()
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if len(q.Not) != want {
+			t.Errorf("%s: %d exclusions, want %d", text, len(q.Not), want)
+		}
+	}
+}
+
 func TestASignHasItsName(t *testing.T) {
 	names := map[string]string{
 		"== in conditions":      "equality",
@@ -50,5 +66,25 @@ func TestASignHasItsName(t *testing.T) {
 	}
 	if _, q, err := (knowledge.SearchQuery{Text: "== in conditions", Literal: true}).Check(); err != nil || len(q.Wishes) != 1 {
 		t.Errorf("literal: %v, %v: a sign is no word", q, err)
+	}
+}
+
+func TestWhatATerminalAddsToACopiedTextIsLeftOut(t *testing.T) {
+	for text, want := range map[string]string{
+		"\x1b[1;31merror:\x1b[0m lock timeout": "error: lock timeout",
+		"lock\x07timeout":                      "lock timeout",
+		"\u200flock\u202c time\u200b\u200bout": "lock timeout",
+		"lock\ttimeout\nerror":                 "lock\ttimeout\nerror",
+		"lock \x1b[31":                         "lock ",
+	} {
+		if got := knowledge.CleanQuestion(text); got != want {
+			t.Errorf("%q is read as %q, want %q", text, got, want)
+		}
+		if _, _, err := (knowledge.SearchQuery{Text: text}).Check(); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if _, _, err := (knowledge.SearchQuery{Text: "lock \xff"}).Check(); err == nil {
+		t.Error("invalid UTF-8 is taken")
 	}
 }

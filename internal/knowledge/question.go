@@ -79,11 +79,12 @@ func parseQuestion(text string, literal bool) (*Question, string) {
 	if len(text) > MaxSearchText {
 		return nil, "too long: at most 8192 bytes"
 	}
+	text = CleanQuestion(text)
 	if why := TextFault(text); why != "" {
 		return nil, why
 	}
 	parts := cutQuestion(text)
-	unquote(parts)
+	asPasted(parts)
 	q := &Question{stems: newStemmer()}
 	var plain strings.Builder
 	for _, p := range parts {

@@ -3,14 +3,63 @@ package knowledge
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // pasted is the number of words besides those in quotation marks from which on a question may be a pasted message.
 const pasted = 8
 
-// unquote takes the quotation marks off single words of a long text. There they come from a message that was pasted,
-// such as a name in an error, and are not meant as a condition.
-func unquote(parts []part) {
+// CleanQuestion returns a question without what a terminal or a page adds to a copied text: colours, control characters,
+// marks of direction and spaces without width. A question is not stored, so they can't mislead anybody.
+func CleanQuestion(text string) string {
+	if strings.IndexFunc(text, addedByCopying) < 0 || !utf8.ValidString(text) {
+		return text
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		if n := colour(text[i:]); n > 0 {
+			i += n
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(text[i:])
+		switch i += size; {
+		case !addedByCopying(r):
+			b.WriteRune(r)
+		case unicode.IsControl(r):
+			b.WriteByte(' ')
+		}
+	}
+	return b.String()
+}
+
+// addedByCopying reports whether a character is none of a text that somebody typed.
+func addedByCopying(r rune) bool {
+	switch r {
+	case '\n', '\t', '\r', 0: // nobody copies a NUL: it stays a fault
+		return false
+	case 0x061c, 0x200b, 0x200e, 0x200f, 0x2060, 0xfeff:
+		return true
+	}
+	return unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+}
+
+// colour returns the length of the control sequence of a terminal at the beginning of a text, 0 for none.
+func colour(text string) int {
+	rest, ok := strings.CutPrefix(text, "\x1b[")
+	if !ok {
+		return 0
+	}
+	end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '?' })
+	if end < 0 {
+		return len(text)
+	}
+	_, size := utf8.DecodeRuneInString(rest[end:])
+	return len(text) - len(rest) + end + size
+}
+
+// asPasted takes the quotation marks off single words of a long text, and takes -it and -n for flags. There they come
+// from a message or command that was pasted, and are not meant as conditions.
+func asPasted(parts []part) {
 	plain := 0
 	for i := range parts {
 		if parts[i].plain() {
@@ -24,6 +73,8 @@ func unquote(parts []part) {
 		p := &parts[i]
 		if p.phrase && !p.not && p.field == "" && strings.IndexFunc(strings.TrimSpace(p.text), unicode.IsSpace) < 0 {
 			p.phrase, p.prefix = false, false
+		} else if p.not && !p.phrase && p.field == "" && len(p.text) <= 2 {
+			p.not, p.text = false, "-"+p.text
 		}
 	}
 }
