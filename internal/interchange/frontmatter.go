@@ -142,12 +142,34 @@ func (c *chunk) parse() any {
 			return m[c.key]
 		}
 	}
+	if list := c.list(); list != nil {
+		return list
+	}
 	value := strings.Join(append([]string{c.value}, c.lines[1:]...), "\n")
 	return unquote(strings.TrimSpace(value))
 }
 
+// list reads lines that begin with a hyphen, one element each; nil if there are others. To YAML an element such as
+// **/*.ts is an alias, unless it is quoted.
+func (c *chunk) list() []any {
+	var list []any
+	for _, line := range c.lines[1:] {
+		line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		element, ok := strings.CutPrefix(line, "- ")
+		if !ok || c.value != "" {
+			return nil
+		}
+		list = append(list, unquote(strings.TrimSpace(element)))
+	}
+	return list
+}
+
+// unquote removes the quotation marks around a text. Those of a list, "a", "b", are not around it.
 func unquote(s string) string {
-	if len(s) >= 2 && (s[0] == '"' || s[0] == '\'') && s[len(s)-1] == s[0] {
+	if len(s) >= 2 && (s[0] == '"' || s[0] == '\'') && s[len(s)-1] == s[0] && strings.IndexByte(s[1:len(s)-1], s[0]) < 0 {
 		return s[1 : len(s)-1]
 	}
 	return s
