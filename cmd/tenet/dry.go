@@ -37,14 +37,14 @@ func (d dryRun) Parse(text string) (int64, error) {
 	return 0, fmt.Errorf("%q: want client, or server to ask the tenet", text)
 }
 
-// applyOr applies ops as one batch, or only tries them.
-func applyOr(ctx context.Context, a *app, d *door, dry dryRun, id knowledge.BatchID, ops []knowledge.Op) error {
+// applyOr applies a batch, or only tries it, and prints what became of each op.
+func applyOr(ctx context.Context, a *app, d *door, dry dryRun, b knowledge.Batch) error {
 	switch dry {
 	case dryClient:
-		return printPlanned(a, ops)
+		return printPlanned(a, b.Ops)
 	case dryServer:
-		return send(ctx, a, d, knowledge.Batch{ID: id, Ops: ops, Dry: true})
+		b.Dry = true
 	case dryNone:
 	}
-	return apply(ctx, a, d, id, ops)
+	return send(ctx, a, d, b)
 }

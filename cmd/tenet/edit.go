@@ -15,6 +15,7 @@ import (
 )
 
 type editSettings struct {
+	whySettings
 	Batch string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 }
 
@@ -40,12 +41,12 @@ meanwhile, or the text is refused, nothing is written, and the file with the tex
 		if err != nil {
 			return err
 		}
-		return edit(ctx, a, key, id)
+		return edit(ctx, a, key, knowledge.Batch{ID: id, Message: s.Message})
 	})
 }
 
 // edit asks twice: a person may think for an hour, and while a command holds the database nobody else can write.
-func edit(ctx context.Context, a *app, key knowledge.Key, id knowledge.BatchID) error {
+func edit(ctx context.Context, a *app, key knowledge.Key, b knowledge.Batch) error {
 	editor, err := editorOf(a)
 	if err != nil {
 		return err
@@ -78,32 +79,41 @@ func edit(ctx context.Context, a *app, key knowledge.Key, id knowledge.BatchID) 
 		a.say("nothing was changed")
 		return os.Remove(name)
 	}
-	ops, err := readPuts(a, name, &putSettings{})
-	if err != nil {
+	if b.Ops, err = editedOps(a, name, rec); err != nil {
 		return kept(err)
-	}
-	if len(ops) != 1 || ops[0].Key != key {
-		return kept(usageError("want %s alone, as it was opened: another key is another document", key))
-	}
-	if op := &ops[0]; op.IfVersion == knowledge.AnyVersion && op.IfBatch == (knowledge.BatchID{}) { // the line with the version is gone
-		op.IfVersion = rec.Version
 	}
 	d, err := a.open(ctx)
 	if err != nil {
 		return kept(err)
 	}
 	defer a.close(d)
-	_ = loose(a, ops, false) // without strict it returns no error
-	if err := checkSeen(ctx, a, d, ops); err != nil {
+	_ = loose(a, b.Ops, false) // without strict it returns no error
+	if err := checkSeen(ctx, a, d, b.Ops); err != nil {
 		return kept(err)
 	}
-	if err := apply(ctx, a, d, id, ops); err != nil {
+	if err := send(ctx, a, d, b); err != nil {
 		if _, ok := errors.AsType[*doubt](err); ok {
-			return fmt.Errorf("%w\nFor what you have edited that is `tenet put %s --batch %s`", err, name, id)
+			return fmt.Errorf("%w\nFor what you have edited that is `tenet put %s --batch %s`", err, name, b.ID)
 		}
 		return kept(err)
 	}
 	return os.Remove(name)
+}
+
+// editedOps reads what was saved: one op, which holds for the version that was opened.
+func editedOps(a *app, name string, opened *knowledge.Record) ([]knowledge.Op, error) {
+	ops, err := readPuts(a, name, &putSettings{})
+	if err != nil {
+		return nil, err
+	}
+	if len(ops) != 1 || ops[0].Key != opened.Key {
+		return nil, usageError("want %s alone, as it was opened: another key is another document", opened.Key)
+	}
+	// Where the line with the version is gone, it is the one that was opened.
+	if op := &ops[0]; op.IfVersion == knowledge.AnyVersion && op.IfBatch == (knowledge.BatchID{}) {
+		op.IfVersion = opened.Version
+	}
+	return ops, nil
 }
 
 func readOnce(ctx context.Context, a *app, key knowledge.Key) (*knowledge.Record, error) {

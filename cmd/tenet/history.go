@@ -29,7 +29,8 @@ func addHistory(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "history KEY",
 		Short: "Show who changed a document, and when",
-		Long: `Shows the changes of a document, the newest first, with the fields that each has changed. "tenet get KEY --version N" prints one of
+		Long: `Shows the changes of a document, the newest first, with the fields that each has changed, and what its writer
+said of it with --message. "tenet get KEY --version N" prints one of
 its versions, "tenet diff" what changed between two, and "tenet undo BATCH" takes a write back.`,
 		Example:     "  tenet history rule/SEC-001\n  tenet history rule SEC-001 --limit 5",
 		Annotations: prints(asWide, asCSV),
@@ -60,12 +61,19 @@ its versions, "tenet diff" what changed between two, and "tenet undo BATCH" take
 			return err
 		}
 		t := &table{head: []string{"VERSION", "VERB", "BY", "AT (UTC)", "SEQ", "BATCH", "CHANGED"}, wide: 6}
+		said := slices.ContainsFunc(changes, func(c knowledge.Change) bool { return c.Message != "" })
+		if said {
+			t.head, t.wide = append(t.head, "MESSAGE"), 7
+		}
 		for i, c := range changes {
 			by := c.Actor
 			if c.Entered() {
 				by += " (entered by " + c.EnteredBy + ", " + moment(c.EnteredAt) + ")"
 			}
 			t.add(itoa(c.Version), string(c.Verb), by, moment(c.At), itoa(int64(c.Seq)), c.Batch.String(), fields[i])
+			if said {
+				t.rows[i] = append(t.rows[i], c.Message)
+			}
 		}
 		if err := a.printTable(struct {
 			Changes []knowledge.Change `json:"changes"`

@@ -19,6 +19,7 @@ import (
 )
 
 type importSettings struct {
+	whySettings
 	Format    string   `name:"format" by:"flag" doc:"Format of the files, where their names and contents do not tell"`
 	Category  string   `name:"category" by:"flag" doc:"Category of everything that is imported"`
 	Source    string   `name:"source" by:"flag" doc:"Name of the source, by which a later import finds again what this one brought (default: made of the path)"`
@@ -176,7 +177,7 @@ func importAll(ctx context.Context, a *app, d *door, paths []string, o interchan
 		return fmt.Errorf("%d refused, and nothing was written: correct them, or give --keep-going to import "+
 			"the others", refused)
 	default:
-		if err := carryOut(ctx, a, d, plan); err != nil {
+		if err := carryOut(ctx, a, d, plan, s.Message); err != nil {
 			return err
 		}
 		if a.forPeople() {
@@ -278,7 +279,7 @@ func (e *stoppedError) rest() string {
 func (e *stoppedError) Unwrap() error { return e.err }
 
 // carryOut writes a plan, batch by batch.
-func carryOut(ctx context.Context, a *app, d *door, plan *interchange.Plan) error {
+func carryOut(ctx context.Context, a *app, d *door, plan *interchange.Plan, message string) error {
 	actor, err := withTimeout(ctx, a.Timeout, d.actor)
 	if err != nil {
 		return err
@@ -289,6 +290,9 @@ func carryOut(ctx context.Context, a *app, d *door, plan *interchange.Plan) erro
 	for b, err := range plan.Batches(actor, importOps) {
 		if err != nil {
 			return err
+		}
+		if b.Message == "" { // an export with history has those of its batches
+			b.Message = message
 		}
 		for _, part := range split(b, importBytes) {
 			if err := ctx.Err(); err != nil { // between two batches: nothing is in doubt

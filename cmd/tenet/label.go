@@ -78,6 +78,7 @@ func (a *app) sayAt(at knowledge.LabelAt) {
 }
 
 type labelSettings struct {
+	whySettings
 	Hold        []string `name:"hold" by:"flag" doc:"A document that stays at a version, as in rule/SEC-001=3; may be given several times"`
 	Release     []string `name:"release" by:"flag" doc:"A document that no longer does; may be given several times"`
 	Description string   `name:"description" by:"flag" doc:"What the label is for"`
@@ -158,7 +159,7 @@ func setLabel(ctx context.Context, a *app, s *labelSettings, args []string, crea
 		return d.Get(ctx, key)
 	})
 	if errors.Is(err, store.ErrNotFound) && create {
-		return makeLabel(ctx, a, d, id, key, patch)
+		return makeLabel(ctx, a, d, knowledge.Batch{ID: id, Message: s.Message}, key, patch)
 	}
 	if err != nil {
 		return err
@@ -175,7 +176,7 @@ func setLabel(ctx context.Context, a *app, s *labelSettings, args []string, crea
 	if rec.Pending != (knowledge.BatchID{}) {
 		op.IfVersion, op.IfBatch = knowledge.AnyVersion, rec.Pending
 	}
-	return apply(ctx, a, d, id, []knowledge.Op{op})
+	return send(ctx, a, d, knowledge.Batch{ID: id, Message: s.Message, Ops: []knowledge.Op{op}})
 }
 
 // holds returns which documents the label holds at which version from now on; one that it releases has none.
@@ -203,7 +204,7 @@ func (s *labelSettings) holds() (map[string]any, error) {
 	return holds, nil
 }
 
-func makeLabel(ctx context.Context, a *app, d *door, id knowledge.BatchID, key knowledge.Key,
+func makeLabel(ctx context.Context, a *app, d *door, b knowledge.Batch, key knowledge.Key,
 	fields map[string]any,
 ) error {
 	if _, given := fields["seq"]; !given {
@@ -225,7 +226,8 @@ func makeLabel(ctx context.Context, a *app, d *door, id knowledge.BatchID, key k
 	if err != nil {
 		return err
 	}
-	return apply(ctx, a, d, id, []knowledge.Op{knowledge.Put(doc, knowledge.NoVersion)})
+	b.Ops = []knowledge.Op{knowledge.Put(doc, knowledge.NoVersion)}
+	return send(ctx, a, d, b)
 }
 
 // positionOf reads a position: a seq, or now for the newest change.

@@ -12,6 +12,7 @@ import (
 )
 
 type patchSettings struct {
+	whySettings
 	Set       []string `name:"set" by:"flag" doc:"Field and value, as in severity=ERROR or scope.languages='[\"go\"]'; may be given several times"`
 	File      string   `name:"file" by:"flag" doc:"JSON or YAML file with a merge patch (RFC 7396); - for standard input"`
 	IfVersion int64    `name:"if-version" by:"flag" doc:"Write only if this is the version that is there"`
@@ -60,9 +61,8 @@ such; anything else is text. null takes a field back to its default.`,
 		if err := findKeys(ctx, a, d, &key); err != nil {
 			return err
 		}
-		return applyOr(ctx, a, d, s.DryRun, id, []knowledge.Op{{
-			Verb: knowledge.VerbPatch, Key: key, Patch: patch,
-			IfVersion: on.version, IfBatch: on.batch,
+		return applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Message: s.Message, Ops: []knowledge.Op{
+			{Verb: knowledge.VerbPatch, Key: key, Patch: patch, IfVersion: on.version, IfBatch: on.batch},
 		}})
 	})
 }

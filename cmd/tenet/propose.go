@@ -65,7 +65,7 @@ func addPropose(a *app) {
 		if err := p.Validate(); err != nil {
 			return err
 		}
-		return apply(ctx, a, d, id, []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)})
+		return send(ctx, a, d, knowledge.Batch{ID: id, Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}})
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 )
 
 type putSettings struct {
+	whySettings
 	Kind       string `name:"kind" by:"flag" doc:"What the documents are, where their id field does not tell"`
 	IfVersion  int64  `name:"if-version" by:"flag" doc:"Write only if this is the version that is there"`
 	Create     bool   `name:"create" by:"flag" doc:"Write only if there is no such document"`
@@ -76,7 +77,7 @@ A document that says its version, as "tenet get" prints it, is written only if t
 				return err
 			}
 		}
-		return applyOr(ctx, a, d, s.DryRun, id, ops)
+		return applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Message: s.Message, Ops: ops})
 	})
 }
 

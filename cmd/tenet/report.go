@@ -95,5 +95,5 @@ func report(ctx context.Context, a *app, rule knowledge.Key, s *reportSettings) 
 	if err := doc.Validate(); err != nil {
 		return err
 	}
-	return apply(ctx, a, d, id, []knowledge.Op{knowledge.Put(doc, knowledge.NoVersion)})
+	return send(ctx, a, d, knowledge.Batch{ID: id, Ops: []knowledge.Op{knowledge.Put(doc, knowledge.NoVersion)}})
 }

@@ -109,7 +109,7 @@ func onProposal(
 			return err
 		})
 	}
-	return apply(ctx, a, d, b.ID, b.Ops)
+	return send(ctx, a, d, b)
 }
 
 func proposalOf(ctx context.Context, a *app, d *door, id string) (*knowledge.Proposal, *knowledge.Record, error) {

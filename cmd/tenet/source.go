@@ -32,6 +32,7 @@ type sourceDocument struct {
 }
 
 type sourceRemoveSettings struct {
+	whySettings
 	DryRun bool `name:"dry-run" by:"flag" doc:"Show what would be retired, and write nothing"`
 	Yes    bool `name:"yes" short:"y" by:"flag" doc:"Do not ask"`
 }
@@ -232,7 +233,8 @@ func removeSource(ctx context.Context, a *app, name string, s *sourceRemoveSetti
 	}
 	done := 0
 	for part := range slices.Chunk(ops, importOps) {
-		for _, b := range split(knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Ops: part}, importBytes) {
+		all := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Message: s.Message, Ops: part}
+		for _, b := range split(all, importBytes) {
 			_, err := withTimeout(ctx, a.Timeout,
 				func(ctx context.Context) (knowledge.Receipt, error) { return d.Apply(ctx, b) })
 			if err != nil {

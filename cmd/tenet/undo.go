@@ -18,6 +18,7 @@ import (
 const undoneUnasked = 20
 
 type undoSettings struct {
+	whySettings
 	DryRun dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the tenet whether it would do it"`
 	Yes    bool   `name:"yes" short:"y" by:"flag" doc:"Do not ask, also where many documents are brought back"`
 	Batch  string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
@@ -58,7 +59,7 @@ history keeps both. Where one of the documents was written since, nothing is don
 				return err
 			}
 		}
-		return applyOr(ctx, a, d, s.DryRun, id, ops)
+		return applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Message: s.Message, Ops: ops})
 	})
 }
 
@@ -211,7 +212,7 @@ func restoreVersion(ctx context.Context, a *app, args []string, s *restoreVerbSe
 	if err != nil {
 		return err
 	}
-	return applyOr(ctx, a, d, s.DryRun, id, []knowledge.Op{op})
+	return applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Message: s.Message, Ops: []knowledge.Op{op}})
 }
 
 type retireSettings struct {
@@ -231,7 +232,9 @@ func retireMany(ctx context.Context, a *app, args []string, s *retireSettings) e
 		if s.DryRun == dryServer {
 			return usageError("with --source it is found out here what would be retired: say --dry-run alone")
 		}
-		return removeSource(ctx, a, s.Source, &sourceRemoveSettings{DryRun: s.DryRun != dryNone, Yes: s.Yes})
+		return removeSource(ctx, a, s.Source, &sourceRemoveSettings{
+			whySettings: s.whySettings, DryRun: s.DryRun != dryNone, Yes: s.Yes,
+		})
 	}
 	id, err := batchID(s.Batch)
 	if err != nil {
@@ -264,5 +267,5 @@ func retireMany(ctx context.Context, a *app, args []string, s *retireSettings) e
 			return err
 		}
 	}
-	return applyOr(ctx, a, d, s.DryRun, id, ops)
+	return applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Message: s.Message, Ops: ops})
 }

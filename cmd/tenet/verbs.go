@@ -15,6 +15,7 @@ import (
 )
 
 type verbSettings struct {
+	whySettings
 	IfVersion int64  `name:"if-version" by:"flag" doc:"Only if this is the version that is there"`
 	IfBatch   string `name:"if-batch" by:"flag" doc:"Only if this batch, which may still wait for PostgreSQL, has left what is there"`
 	Batch     string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
@@ -141,7 +142,8 @@ func doVerb(ctx context.Context, a *app, verb knowledge.Verb, args []string, s v
 		}
 		ops[i] = knowledge.Op{Verb: verb, Key: keys[i], IfVersion: on.version, IfBatch: on.batch}
 	}
-	if err := applyOr(ctx, a, d, s.DryRun, id, ops); err != nil || verb != knowledge.VerbPurge || s.DryRun != dryNone {
+	err = applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Message: s.Message, Ops: ops})
+	if err != nil || verb != knowledge.VerbPurge || s.DryRun != dryNone {
 		return err
 	}
 	if d.local != nil { // a tenet that runs notes it by itself

@@ -60,9 +60,9 @@ func receiptOf(b *knowledge.Batch, r *knowledge.Receipt) receipt {
 	return out
 }
 
-// apply does ops as one batch and prints what became of each.
-func apply(ctx context.Context, a *app, d *door, id knowledge.BatchID, ops []knowledge.Op) error {
-	return send(ctx, a, d, knowledge.Batch{ID: id, Ops: ops})
+// whySettings are the flag by which a write says why.
+type whySettings struct {
+	Message string `name:"message" short:"m" by:"flag" doc:"Why, in one line of at most 500 characters, which \"tenet history\" shows"`
 }
 
 // send does a batch, or tries it, and prints what became of each op.

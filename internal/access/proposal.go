@@ -288,6 +288,9 @@ func (c call) propose(ctx context.Context, b *knowledge.Batch) (knowledge.Batch,
 		ProposalID: b.ID.String(), IsActive: true,
 		Why: "Written by " + c.caller.ID + ", an agent, whose writes wait for a person.",
 	}
+	if b.Message != "" {
+		p.Why = b.Message + "\n\n" + p.Why
+	}
 	for i := range b.Ops {
 		op := b.Ops[i]
 		if op.Verb.Removes() || hidden(op.Key.Kind) || op.Key.Kind == knowledge.KindProposal {

@@ -15,12 +15,13 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 		return knowledge.Receipt{}, err
 	}
 	body, err := json.Marshal(struct {
-		ID    knowledge.BatchID `json:"id"`
-		Mode  string            `json:"mode"`
-		Actor string            `json:"actor"`
-		At    knowledge.Time    `json:"at,omitzero"`
-		Ops   []knowledge.Op    `json:"ops"`
-	}{b.ID, "atomic", b.Actor, b.At, b.Ops})
+		ID      knowledge.BatchID `json:"id"`
+		Mode    string            `json:"mode"`
+		Actor   string            `json:"actor"`
+		At      knowledge.Time    `json:"at,omitzero"`
+		Message string            `json:"message,omitempty"` // an older server refuses the field
+		Ops     []knowledge.Op    `json:"ops"`
+	}{b.ID, "atomic", b.Actor, b.At, b.Message, b.Ops})
 	if err != nil {
 		return knowledge.Receipt{}, knowledge.Invalid("/ops", "can't be encoded: %s", err)
 	}

@@ -196,7 +196,7 @@ func (d *desk) carryOut(
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
-	b := knowledge.Batch{ID: decisionOf(p.Entry.Batch.ID), Actor: by, Ops: ops}
+	b := knowledge.Batch{ID: decisionOf(p.Entry.Batch.ID), Actor: by, Message: p.Entry.Batch.Message, Ops: ops}
 	keys := make([]knowledge.Key, len(b.Ops))
 	for i := range b.Ops {
 		op := &b.Ops[i]

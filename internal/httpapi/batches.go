@@ -23,11 +23,12 @@ const (
 
 // batchRequest is the body of POST /batches.
 type batchRequest struct {
-	ID    *uuid.UUID      `json:"id,omitempty" doc:"The batch's id, which makes it happen once; new when left out" format:"uuid"`
-	Mode  string          `json:"mode,omitempty" doc:"Whether all ops happen or none, or each for itself" enum:"atomic,best_effort" default:"atomic"`
-	Actor string          `json:"actor,omitempty" doc:"Who wrote, for those who may write for others; the caller when left out" maxLength:"255"`
-	At    *knowledge.Time `json:"at,omitempty" doc:"When it was written, for those who may restore an export; now when left out"`
-	Ops   []batchOp       `json:"ops" doc:"What to do, each document once" minItems:"1" maxItems:"2000"`
+	ID      *uuid.UUID      `json:"id,omitempty" doc:"The batch's id, which makes it happen once; new when left out" format:"uuid"`
+	Mode    string          `json:"mode,omitempty" doc:"Whether all ops happen or none, or each for itself" enum:"atomic,best_effort" default:"atomic"`
+	Actor   string          `json:"actor,omitempty" doc:"Who wrote, for those who may write for others; the caller when left out" maxLength:"255"`
+	At      *knowledge.Time `json:"at,omitempty" doc:"When it was written, for those who may restore an export; now when left out"`
+	Message string          `json:"message,omitempty" doc:"Why: one line that the history shows beside each change. It may also be given as the parameter of that name" maxLength:"500"`
+	Ops     []batchOp       `json:"ops" doc:"What to do, each document once" minItems:"1" maxItems:"2000"`
 }
 
 // batchOp is one op of a batch.
@@ -111,7 +112,7 @@ func applyBatch(c *call, params *batchParams) error {
 	if err := wellFormed(raw, knowledge.MaxDepth+4); err != nil {
 		return err
 	}
-	p, err := parseBatch(c, raw, params.DryRun)
+	p, err := parseBatch(c, raw, params.saidParams)
 	if err != nil {
 		return err
 	}
@@ -211,7 +212,8 @@ func applyOne(
 	if stopped != nil {
 		return knowledge.Receipt{}, stopped
 	}
-	b := knowledge.Batch{ID: id, Actor: p.batch.Actor, At: p.batch.At, Dry: p.batch.Dry, Ops: p.batch.Ops[i : i+1]}
+	b := p.batch
+	b.ID, b.Ops = id, p.batch.Ops[i:i+1]
 	receipt, err := h.o.Store.Apply(ctx, b)
 	if err != nil {
 		return receipt, asSingle(err)
@@ -233,14 +235,14 @@ func notTried(err error) error {
 
 // parseBatch reads the members of a batch. The error is about the batch itself; what is wrong with its ops is noted
 // beside them.
-func parseBatch(c *call, raw []byte, dry bool) (*parsedBatch, error) {
-	batch, err := newBatch(c, dry)
+func parseBatch(c *call, raw []byte, said saidParams) (*parsedBatch, error) {
+	batch, err := newBatch(c, said)
 	if err != nil {
 		return nil, err
 	}
 	p := &parsedBatch{batch: batch}
 	var f faultList
-	members := f.object("", raw, "id", "mode", "actor", "at", "ops")
+	members := f.object("", raw, "id", "mode", "actor", "at", "message", "ops")
 	if members == nil {
 		return nil, f.err(false)
 	}
@@ -249,6 +251,7 @@ func parseBatch(c *call, raw []byte, dry bool) (*parsedBatch, error) {
 	f.member("/id", members["id"], &id, "a UUID")
 	f.member("/mode", members["mode"], &mode, "atomic or best_effort")
 	f.member("/actor", members["actor"], &actor, "a name")
+	f.member("/message", members["message"], &p.batch.Message, "a text of one line")
 	f.member("/at", members["at"], &p.batch.At, "a time such as 2026-01-31T12:00:00Z")
 	f.member("/ops", members["ops"], &ops, "an array")
 	batchID(c, &f, p, id)

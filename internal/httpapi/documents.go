@@ -11,7 +11,7 @@ import (
 type createParams struct{ writeHeaders }
 
 func (l *collection) create(c *call, p *createParams) error {
-	batch, err := newBatch(c, p.DryRun)
+	batch, err := newBatch(c, p.saidParams)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ type putParams struct {
 }
 
 func (l *collection) put(c *call, p *putParams) error {
-	batch, err := newBatch(c, p.DryRun)
+	batch, err := newBatch(c, p.saidParams)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (l *collection) patch(c *call, p *patchParams) error {
 	if err != nil {
 		return err
 	}
-	return l.change(c, knowledge.Op{Verb: knowledge.VerbPatch, Patch: b}, p.DryRun)
+	return l.change(c, knowledge.Op{Verb: knowledge.VerbPatch, Patch: b}, p.saidParams)
 }
 
 type deleteParams struct {
@@ -121,9 +121,9 @@ type deleteParams struct {
 
 func (l *collection) remove(c *call, p *deleteParams) error {
 	if p.Purge {
-		return l.change(c, knowledge.Op{Verb: knowledge.VerbPurge}, p.DryRun)
+		return l.change(c, knowledge.Op{Verb: knowledge.VerbPurge}, p.saidParams)
 	}
-	return l.change(c, knowledge.Op{Verb: knowledge.VerbRetire}, p.DryRun)
+	return l.change(c, knowledge.Op{Verb: knowledge.VerbRetire}, p.saidParams)
 }
 
 type restoreParams struct {
@@ -133,12 +133,12 @@ type restoreParams struct {
 }
 
 func (l *collection) restore(c *call, p *restoreParams) error {
-	return l.change(c, knowledge.Op{Verb: knowledge.VerbRestore}, p.DryRun)
+	return l.change(c, knowledge.Op{Verb: knowledge.VerbRestore}, p.saidParams)
 }
 
 // change does an op on the document that the path names.
-func (l *collection) change(c *call, op knowledge.Op, dry bool) error {
-	batch, err := newBatch(c, dry)
+func (l *collection) change(c *call, op knowledge.Op, said saidParams) error {
+	batch, err := newBatch(c, said)
 	if err != nil {
 		return err
 	}

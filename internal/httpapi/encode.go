@@ -80,6 +80,10 @@ func appendChange(b []byte, c *knowledge.Change) []byte {
 		b = append(b, `,"entered_at":`...)
 		b = appendTime(b, c.EnteredAt)
 	}
+	if c.Message != "" {
+		b = append(b, `,"message":`...)
+		b = appendString(b, c.Message)
+	}
 	b = append(b, `,"hash":"`...)
 	b = hex.AppendEncode(b, c.Hash[:])
 	b = append(b, `","chain":"`...)

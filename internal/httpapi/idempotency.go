@@ -8,8 +8,8 @@ import (
 
 // newBatch returns a batch without ops: its id from the caller's key, or new; its actor the caller. A dry one is only
 // tried.
-func newBatch(c *call, dry bool) (knowledge.Batch, error) {
-	b := knowledge.Batch{Actor: c.actor(), Dry: dry}
+func newBatch(c *call, said saidParams) (knowledge.Batch, error) {
+	b := knowledge.Batch{Actor: c.actor(), Dry: said.DryRun, Message: said.Message}
 	keys := c.r.Header["Idempotency-Key"]
 	if len(keys) == 0 {
 		b.ID = knowledge.NewBatchID()

@@ -97,7 +97,7 @@ func exampleProposed() any {
 func proposalID(c *call) string { return strings.ToLower(c.r.PathValue("id")) }
 
 func reviewProposal(c *call, _ *reviewParams) error {
-	batch, err := newBatch(c, false)
+	batch, err := newBatch(c, saidParams{})
 	if err != nil {
 		return err
 	}

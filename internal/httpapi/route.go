@@ -57,15 +57,16 @@ type idempotencyHeader struct {
 // writeHeaders are those that every write of one document knows.
 type writeHeaders struct {
 	idempotencyHeader
-	dryParam
+	saidParams
 }
 
 // dryHeader tells of a write that was only tried.
 const dryHeader = "Tenet-Dry-Run"
 
-// dryParam is that of writes which can be tried.
-type dryParam struct {
-	DryRun bool `query:"dry_run" doc:"True asks whether the write would be taken: it is judged as any other, answered as it would be, and nothing is written" example:"false"`
+// saidParams are what a caller says of a write besides its content.
+type saidParams struct {
+	Message string `query:"message" doc:"Why: one line that the history shows beside the change" maxLength:"500" example:"Seen twice in reviews"`
+	DryRun  bool   `query:"dry_run" doc:"True asks whether the write would be taken: it is judged as any other, answered as it would be, and nothing is written" example:"false"`
 }
 
 // typeOf is the reflect.Type of T, nil for no body.

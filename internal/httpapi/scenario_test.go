@@ -1061,6 +1061,23 @@ func TestRoles(t *testing.T) {
 			changes: []string{"retire rule/SEC-001 2 boss"},
 		},
 		{
+			name:   "what was said of a write stands in the history",
+			before: []ask{put(rulePath+"?message=Asked+for+%C2%BBtwice%C2%AB", aRule)},
+			ask:    get(rulePath + "/history?limit=1"),
+			status: 200, want: `{"changes":[{"version":2,"message":"Asked for »twice«"}]}`,
+		},
+		{
+			name: "what was said of a batch stands in the log",
+			before: []ask{post(batchesPath, `{"message":"No longer true",
+				"ops":[{"verb":"retire","kind":"rule","id":"SEC-001"}]}`)},
+			ask:    get("/api/v1/changes?newest=true&limit=1"),
+			status: 200, want: `{"changes":[{"verb":"retire","message":"No longer true"}]}`,
+		},
+		{
+			name: "a message of two lines", ask: put(rulePath+"?message=a%0Ab", aRule), status: 422,
+			want: `{"code":"invalid","errors":[{"pointer":"/message"}]}`,
+		},
+		{
 			name:   "who entered it stands in the history",
 			before: []ask{post(batchesPath, `{"actor":"boss","ops":[{"verb":"retire","kind":"rule","id":"SEC-001"}]}`)},
 			ask:    get(rulePath + "/history?limit=1"),

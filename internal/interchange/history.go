@@ -355,6 +355,9 @@ func (g *group) begin(c *knowledge.Change) {
 
 func (g *group) add(c *knowledge.Change, op knowledge.Op) {
 	g.keys[c.Key] = true
+	if g.batch.Message == "" { // a purge has removed it from the changes of its document
+		g.batch.Message = c.Message
+	}
 	g.batch.Ops = append(g.batch.Ops, op)
 	g.size += sizeOf(c)
 }

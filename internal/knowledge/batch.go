@@ -7,6 +7,8 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 )
@@ -61,6 +63,9 @@ type Batch struct {
 	// EnteredBy is the caller, if that is not the actor or if At is set; else empty. The doors set it, and the log
 	// keeps it.
 	EnteredBy string
+	// Message says why, in one line of at most [MaxMessage] characters; empty for nothing said. The log keeps it beside
+	// each change. It is no part of the batch's content: a retry with another message is still the same batch.
+	Message string
 	// Invalid accepts documents with faults, from an export of a database that contained them. Only an import into a
 	// database that it has opened itself sets it; no request can.
 	Invalid bool
@@ -117,8 +122,11 @@ type Change struct {
 	// no time was given, EnteredAt is At.
 	EnteredBy string
 	EnteredAt Time
-	Hash      [32]byte // SHA-256 of the document as its engine stored it; without one, see [RemovalHash]
-	Chain     [32]byte // see [NextChain]
+	// Message is what the batch's writer said of it. It is outside of the chain, so that an erasure can rewrite it and
+	// a purge of the document remove it.
+	Message string
+	Hash    [32]byte // SHA-256 of the document as its engine stored it; without one, see [RemovalHash]
+	Chain   [32]byte // see [NextChain]
 	// Erased is the pseudonym of the last erasure that rewrote the change; empty for none. Hash stays that of the
 	// original document.
 	Erased string
@@ -217,6 +225,7 @@ func (b *Batch) Validate() error {
 		f.add("/entered_by", "want a name of 1 to %d characters", MaxTitle)
 	}
 	f.time("/at", b.At)
+	f.message("/message", b.Message)
 	seen := make(map[Key]int, len(b.Ops))
 	for i := range b.Ops {
 		op, p := &b.Ops[i], at("/ops", i)
@@ -227,6 +236,31 @@ func (b *Batch) Validate() error {
 		f.op(p, op, b.Invalid)
 	}
 	return f.err()
+}
+
+// MaxMessage is the largest number of characters of a batch's message.
+const MaxMessage = 500
+
+// message checks what a writer says of a batch.
+func (f *faults) message(pointer, text string) {
+	switch n := utf8.RuneCountInString(text); {
+	case n > MaxMessage:
+		f.add(pointer, "%d characters: at most %d fit", n, MaxMessage)
+	case strings.ContainsAny(text, "\n\r\t"):
+		f.add(pointer, "has a line break or a tab: want one line")
+	default:
+		f.text(pointer, text)
+	}
+}
+
+// MessageOf makes a message of a longer text: its first line, cut where it is too long.
+func MessageOf(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	line = strings.Join(strings.Fields(line), " ")
+	if r := []rune(line); len(r) > MaxMessage {
+		return string(r[:MaxMessage-1]) + "…"
+	}
+	return line
 }
 
 func (f *faults) op(p string, op *Op, invalid bool) {

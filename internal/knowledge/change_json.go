@@ -19,6 +19,7 @@ type jsonChange struct {
 	At       Time            `json:"at"`
 	By       string          `json:"entered_by,omitempty"`
 	Entered  *Time           `json:"entered_at,omitempty"`
+	Message  string          `json:"message,omitempty"`
 	Hash     string          `json:"hash"`
 	Chain    string          `json:"chain"`
 	Erased   string          `json:"erased,omitempty"`
@@ -30,7 +31,7 @@ type jsonChange struct {
 func (c Change) MarshalJSON() ([]byte, error) {
 	j := jsonChange{
 		Seq: c.Seq, Batch: c.Batch, Verb: c.Verb, Kind: c.Key.Kind, ID: c.Key.ID, Version: c.Version, Actor: c.Actor,
-		At:   c.At,
+		At: c.At, Message: c.Message,
 		Hash: hex.EncodeToString(c.Hash[:]), Chain: hex.EncodeToString(c.Chain[:]), Erased: c.Erased, More: c.More,
 		Document: json.RawMessage("null"),
 	}
@@ -57,8 +58,7 @@ func (c *Change) UnmarshalJSON(b []byte) error {
 	}
 	*c = Change{
 		Seq: j.Seq, Batch: j.Batch, Verb: j.Verb, Key: Key{j.Kind, j.ID}, Version: j.Version, Actor: j.Actor, At: j.At,
-		More:      j.More,
-		EnteredBy: j.By, Erased: j.Erased,
+		More: j.More, EnteredBy: j.By, Message: j.Message, Erased: j.Erased,
 	}
 	if (j.By == "") != (j.Entered == nil) {
 		return fmt.Errorf("decode change %d: entered_by and entered_at stand together", j.Seq)

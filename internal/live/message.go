@@ -47,6 +47,7 @@ type changeMessage struct {
 	At       knowledge.Time    `json:"at" doc:"When it was done"`
 	By       string            `json:"entered_by,omitempty" doc:"Who entered it, if not the actor, or if the time was given"`
 	Entered  knowledge.Time    `json:"entered_at,omitzero" doc:"When it was entered; beside entered_by"`
+	Message  string            `json:"message,omitempty" doc:"The message of its writer: why"`
 	Hash     string            `json:"hash" doc:"SHA-256 of the document as it is stored, in hex" pattern:"^[0-9a-f]{64}$"`
 	Chain    string            `json:"chain" doc:"The log's chain value at this change, in hex; see the parameter chain" pattern:"^[0-9a-f]{64}$"`
 	Erased   string            `json:"erased,omitempty" doc:"The pseudonym of the person who was erased from the change last; hash and chain are those of before"`

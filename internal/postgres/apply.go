@@ -73,7 +73,7 @@ func (a *application) try() (knowledge.Receipt, error) {
 		return knowledge.Receipt{}, err
 	}
 	if done {
-		changes, err := a.s.changes(a.own, "read receipt", appliedSQL, []any{[]knowledge.BatchID{a.batch.ID}},
+		changes, err := a.s.changes(a.own, "read receipt", appliedSQL(), []any{[]knowledge.BatchID{a.batch.ID}},
 			&knowledge.ChangeQuery{})
 		return knowledge.ReceiptOf(a.batch, changes), err
 	}

@@ -17,9 +17,17 @@ import (
 
 // changeColumns are the columns that scanChange reads. The document is read as text because the hash covers the text.
 const changeColumns = "c.seq, c.kind, c.id, c.version, c.verb, c.batch_id, c.actor, c.at, c.document::text, " +
-	"c.document_hash, c.chain, c.entered_by, c.entered_at, c.erased, " +
+	"c.document_hash, c.chain, c.entered_by, c.entered_at, c.erased, message, " +
 	// EXISTS would become a hash over the whole log
 	"coalesce((SELECT n.txid FROM changes n WHERE n.seq = c.seq + 1) = c.txid, false)"
+
+// loggedFrom returns a statement for rows of the log, given what follows FROM changes c. A message is empty in a schema
+// that does not have the column yet: the name then means that of the outer row.
+func loggedFrom(rest string, more ...string) string {
+	columns := strings.Join(append([]string{changeColumns}, more...), ", ")
+	return "SELECT c.* FROM (VALUES (''::text)) AS unsaid (message), LATERAL (SELECT " + columns +
+		" FROM changes c " + rest + ") AS c"
+}
 
 // scanChange reads a row of the log.
 func scanChange(r pgx.Rows) (knowledge.Change, error) {
@@ -32,9 +40,9 @@ func scanLogged(r pgx.Rows) (c knowledge.Change, document []byte, err error) {
 	var kind, verb string
 	var at, entered pgtype.Timestamptz
 	var hash, chain []byte
-	var text, by, erased *string
+	var text, by, erased, message *string
 	if err := r.Scan(&c.Seq, &kind, &c.Key.ID, &c.Version, &verb, &c.Batch, &c.Actor, &at, &text, &hash, &chain, &by,
-		&entered, &erased, &c.More); err != nil {
+		&entered, &erased, &message, &c.More); err != nil {
 		return c, nil, err
 	}
 	c.Key.Kind, c.Verb, c.At = knowledge.Kind(kind), knowledge.Verb(verb), timeOf(at)
@@ -48,6 +56,9 @@ func scanLogged(r pgx.Rows) (c knowledge.Change, document []byte, err error) {
 	}
 	if erased != nil {
 		c.Erased = *erased
+	}
+	if message != nil {
+		c.Message = *message
 	}
 	if text != nil {
 		document = []byte(*text)
@@ -112,7 +123,7 @@ func changesSQL(q *knowledge.ChangeQuery) (string, []any) {
 		b.add(`c.seq < coalesce((SELECT n.seq FROM changes n WHERE n.seq > $
 AND n.txid <> (SELECT l.txid FROM changes l WHERE l.seq = $) ORDER BY n.seq LIMIT 1), 9223372036854775807)`, last, last)
 	}
-	return "SELECT " + changeColumns + " FROM changes c WHERE " + b.conditions() + " ORDER BY " + order + tail, b.args
+	return loggedFrom("WHERE " + b.conditions() + " ORDER BY " + order + tail), b.args
 }
 
 // gone returns a [store.GoneError] if the log was trimmed beyond after.
@@ -228,8 +239,9 @@ func (s *Store) Snapshot(ctx context.Context, versions int, sink store.Sink) err
 		if versions == 0 {
 			return nil
 		}
-		return each(own, tx, "SELECT "+changeColumns+` FROM changes c WHERE c.seq IN (SELECT n.seq FROM
-			(SELECT seq, row_number() OVER (PARTITION BY kind, id ORDER BY version DESC) AS age FROM changes) n WHERE n.age <= $1) ORDER BY c.seq`,
+		return each(own, tx, loggedFrom(`WHERE c.seq IN (SELECT n.seq FROM
+			(SELECT seq, row_number() OVER (PARTITION BY kind, id ORDER BY version DESC) AS age FROM changes) n
+			WHERE n.age <= $1) ORDER BY c.seq`),
 			[]any{versions}, func(r pgx.Rows) error {
 				c, err := scanChange(r)
 				if err != nil {

@@ -285,7 +285,7 @@ func critical() []criticalQuery {
 	for i := range group {
 		group[i] = knowledge.NewBatchID().String()
 	}
-	all = append(all, criticalQuery{"changes of a group", appliedSQL, []any{group}, []string{"changes_by_batch"}})
+	all = append(all, criticalQuery{"changes of a group", appliedSQL(), []any{group}, []string{"changes_by_batch"}})
 	fleet := func(q store.FleetQuery, indexes ...string) {
 		sql, args := standingsSQL(q)
 		all = append(all, criticalQuery{fmt.Sprintf("fleet %+v", q), sql, args, indexes})

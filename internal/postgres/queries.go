@@ -60,7 +60,7 @@ var Queries = sync.OnceValue(func() []NamedQuery {
 			add(name, sql, args...)
 		}
 	}
-	add("read receipt", appliedSQL, []string{knowledge.NewBatchID().String()})
+	add("read receipt", appliedSQL(), []string{knowledge.NewBatchID().String()})
 	add("position", positionSQL)
 	return all
 })

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -16,13 +17,17 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// applySQL applies batches in their own transaction; appliedSQL reads their changes after its commit.
+// applySQL applies batches in their own transaction.
 const (
-	applySQL   = "SELECT tenet_apply($1::uuid[], $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-	appliedSQL = "SELECT " + changeColumns + " FROM changes c WHERE c.batch_id = ANY ($1::uuid[]) ORDER BY c.seq"
+	applySQL = "SELECT tenet_apply($1::uuid[], $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 	// enterSQL records who submitted a batch under another name or time, before the commit writes the log's rows.
 	enterSQL = "SELECT tenet_enter($1, $2, $3)"
+	// saySQL hands the messages of batches to the triggers that write the log's rows, until the end of the transaction.
+	saySQL = "SELECT set_config('tenet.messages', $1, true)"
 )
+
+// appliedSQL reads the changes of batches after their commit.
+func appliedSQL() string { return loggedFrom("WHERE c.batch_id = ANY ($1::uuid[]) ORDER BY c.seq") }
 
 // Names of prepared statements.
 const (
@@ -39,7 +44,7 @@ func prepared(ctx context.Context, s *Store) (*pgxpool.Conn, error) {
 	if err != nil {
 		return nil, &notSentError{err}
 	}
-	for name, sql := range map[string]string{applyName: applySQL, appliedName: appliedSQL} {
+	for name, sql := range map[string]string{applyName: applySQL, appliedName: appliedSQL()} {
 		if _, err := conn.Conn().Prepare(ctx, name, sql); err != nil {
 			conn.Release()
 			return nil, &notSentError{err}
@@ -69,6 +74,7 @@ func tryOut(ctx context.Context, s *Store, batches []*member) ([]knowledge.Chang
 	pipe.SendQueryParams("BEGIN", nil, nil, nil, nil)
 	pipe.SendQueryPrepared(applyName, arguments(batches), oneBinary, oneBinary)
 	enter(pipe, batches)
+	say(pipe, batches)
 	pipe.SendQueryParams("SET CONSTRAINTS ALL IMMEDIATE", nil, nil, nil, nil)
 	pipe.SendPipelineSync()
 	pipe.SendQueryPrepared(appliedName, [][]byte{batchIDs(batches)}, oneBinary, oneBinary)
@@ -98,6 +104,7 @@ func (s *Store) send(ctx context.Context, batches []*member, hurried bool) ([]kn
 	}
 	pipe.SendQueryPrepared(applyName, arguments(batches), oneBinary, oneBinary)
 	enter(pipe, batches)
+	say(pipe, batches)
 	if hurried {
 		pipe.SendQueryParams(unhurrySQL, nil, nil, nil, nil)
 	}
@@ -120,6 +127,24 @@ func enter(pipe *pgconn.Pipeline, batches []*member) {
 	if ids.n > 0 {
 		pipe.SendQueryParams(enterSQL, [][]byte{ids.done(), who.done(), given.done()}, nil, oneBinary, nil)
 	}
+}
+
+// say queues the statement that hands over what the writers of batches say of them, if anybody does.
+func say(pipe *pgconn.Pipeline, batches []*member) {
+	said := map[string]string{}
+	for _, m := range batches {
+		if m.batch.Message != "" {
+			said[m.batch.ID.String()] = m.batch.Message
+		}
+	}
+	if len(said) == 0 {
+		return
+	}
+	text, err := json.Marshal(said)
+	if err != nil {
+		panic(err) // texts can be encoded
+	}
+	pipe.SendQueryParams(saySQL, [][]byte{text}, []uint32{pgtype.TextOID}, nil, nil)
 }
 
 // finish sends a pipeline of two transactions, the writes and the query of their changes, and reads the answers.

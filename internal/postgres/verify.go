@@ -28,6 +28,13 @@ func (e *TamperError) Error() string {
 // verifyPage is how many changes one read checks.
 const verifyPage = 500
 
+// verifiedSQL reads a page of the log, with whether each change's document was purged and what an erasure has left.
+func verifiedSQL() string {
+	return loggedFrom("LEFT JOIN erased e ON e.erasure = c.erased AND e.seq = c.seq WHERE c.seq > $1 ORDER BY c.seq LIMIT $2",
+		"EXISTS (SELECT FROM changes p WHERE p.kind = c.kind AND p.id = c.id AND p.version >= c.version AND p.verb = 'purge')",
+		"e.document_hash AS left_hash", "e.digest")
+}
+
 // VerifyChanges checks the log from its oldest change to its newest: seqs without gaps, the hash of each document, and
 // each link of the chain. It calls progress now and then; progress may be nil. It returns a [*TamperError] if something
 // does not match.
@@ -56,8 +63,7 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 	for after := first - 1; after < last; {
 		n := 0
 		var tampered error
-		err := s.query(ctx, "verify", "SELECT "+changeColumns+` , EXISTS (SELECT FROM changes p WHERE p.kind = c.kind AND p.id = c.id AND p.version >= c.version AND p.verb = 'purge'), e.document_hash, e.digest
-FROM changes c LEFT JOIN erased e ON e.erasure = c.erased AND e.seq = c.seq WHERE c.seq > $1 ORDER BY c.seq LIMIT $2`, []any{after, verifyPage}, func(r pgx.Rows) error {
+		err := s.query(ctx, "verify", verifiedSQL(), []any{after, verifyPage}, func(r pgx.Rows) error {
 			var purged bool
 			var erased trace
 			c, document, err := scanLogged(rest{r, []any{&purged, &erased.document, &erased.digest}})

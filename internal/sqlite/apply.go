@@ -309,6 +309,7 @@ func (t *tx) log(ctx context.Context, b *knowledge.Batch, c *knowledge.Change) e
 			c.EnteredAt = t.now
 		}
 	}
+	c.Message = b.Message
 	c.Seq = t.head.Seq + 1
 	c.Chain = knowledge.NextChain(t.head.Chain, c)
 	if err := t.insertChange(ctx, c); err != nil {

@@ -11,14 +11,14 @@ import (
 
 // changeColumns lists the columns of a change.
 const changeColumns = "seq, kind, id, version, verb, batch_id, actor, at, document_hash, chain, more, category, " +
-	"active, rank, updated_at, document, entered_by, entered_at, erased"
+	"active, rank, updated_at, document, entered_by, entered_at, erased, message"
 
 // insertChange is the statement that writes a change.
 func (t *tx) insertChange(ctx context.Context, c *knowledge.Change) error {
 	args := []any{
 		int64(c.Seq), string(c.Key.Kind), c.Key.ID, c.Version, string(c.Verb), c.Batch[:], c.Actor, micros(c.At),
 		c.Hash[:], c.Chain[:],
-		c.More, nil, nil, nil, nil, nil, nil, nil, nil,
+		c.More, nil, nil, nil, nil, nil, nil, nil, nil, nil,
 	}
 	if r := c.Record; r != nil {
 		copy(args[11:], []any{r.Category, r.Active, r.Rank, micros(r.Updated), string(r.JSON)})
@@ -29,8 +29,11 @@ func (t *tx) insertChange(ctx context.Context, c *knowledge.Change) error {
 	if c.Erased != "" {
 		args[18] = c.Erased
 	}
+	if c.Message != "" {
+		args[19] = c.Message
+	}
 	return t.exec(ctx, "INSERT INTO changes ("+changeColumns+
-		") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", args...)
+		") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", args...)
 }
 
 // scanChange reads a change from a row of changeColumns.
@@ -41,9 +44,9 @@ func scanChange(r *sql.Rows, source knowledge.Source) (knowledge.Change, error) 
 	var category, text *string
 	var active *bool
 	var rank, updated, entered *int64
-	var by, erased *string
+	var by, erased, message *string
 	err := r.Scan(&c.Seq, &c.Key.Kind, &c.Key.ID, &c.Version, &c.Verb, &batch, &c.Actor, &at, &hash, &chain, &c.More,
-		&category, &active, &rank, &updated, &text, &by, &entered, &erased)
+		&category, &active, &rank, &updated, &text, &by, &entered, &erased, &message)
 	if err != nil {
 		return c, err
 	}
@@ -53,6 +56,9 @@ func scanChange(r *sql.Rows, source knowledge.Source) (knowledge.Change, error) 
 	c.At = moment(at)
 	if erased != nil {
 		c.Erased = *erased
+	}
+	if message != nil {
+		c.Message = *message
 	}
 	if by != nil && entered != nil {
 		c.EnteredBy, c.EnteredAt = *by, moment(*entered)

@@ -101,9 +101,11 @@ func (t *tx) lastPurged(ctx context.Context, key knowledge.Key) (version int64, 
 	return version, err
 }
 
-// forget removes the texts of a document from all its changes in the log.
+// forget removes the texts of a document from all its changes in the log. What was said of a purge stays: it is why.
 func (t *tx) forget(ctx context.Context, key knowledge.Key) error {
-	return t.exec(ctx, "UPDATE changes SET document = NULL WHERE kind = ? AND id = ?", string(key.Kind), key.ID)
+	const query = "UPDATE changes SET document = NULL, message = CASE WHEN verb = 'purge' THEN message END " +
+		"WHERE kind = ? AND id = ?"
+	return t.exec(ctx, query, string(key.Kind), key.ID)
 }
 
 func (t *tx) dropFacets(ctx context.Context, before current) error {

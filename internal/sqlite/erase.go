@@ -80,7 +80,7 @@ func (e *eraser) everything(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, step := range []func(context.Context) error{e.layers, e.log, e.columns, e.words, e.audit} {
+	for _, step := range []func(context.Context) error{e.layers, e.log, e.messages, e.columns, e.words, e.audit} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -282,6 +282,28 @@ func (e *eraser) change(ctx context.Context, seq int64) error {
 	digest := knowledge.ErasedDigest(&c, hash)
 	return e.exec(ctx, "INSERT OR REPLACE INTO erased (erasure, seq, document_hash, digest) VALUES (?, ?, ?, ?)",
 		e.pseudonym, seq, hash[:], digest[:])
+}
+
+// messages replaces the person in what writers have said of their batches. The chain does not hold it.
+func (e *eraser) messages(ctx context.Context) error {
+	for _, name := range e.names {
+		said, err := column[string](ctx, e.tx, "SELECT DISTINCT message FROM changes WHERE instr(message, ?) > 0", name)
+		if err != nil {
+			return err
+		}
+		for _, text := range said {
+			next := replaceWord(text, name, e.pseudonym)
+			if next == text {
+				continue
+			}
+			n, err := e.execCount(ctx, "UPDATE changes SET message = ? WHERE message = ?", next, text)
+			if err != nil {
+				return err
+			}
+			e.rows["messages"] += n
+		}
+	}
+	return nil
 }
 
 func (e *eraser) logged(ctx context.Context, seq int64) (c knowledge.Change, err error) {

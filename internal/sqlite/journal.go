@@ -93,7 +93,7 @@ func fullJournal(limit int64) error {
 
 // entryColumns lists the columns of an entry.
 const entryColumns = "seq, id, fingerprint, actor, caller, taken_at, batch_at, origin, unknown, document_schema, " +
-	"ops, bases, left_behind, sum"
+	"ops, bases, left_behind, message, sum"
 
 // outcomeColumns lists the columns of an entry's outcome.
 const outcomeColumns = "state, coalesce(primary_seq, 0), coalesce(versions, ''), coalesce(why, '')"

@@ -70,7 +70,7 @@ func plainJSON(v any) (string, error) {
 func (r *entryRow) insert(ctx context.Context, t *tx) error {
 	return t.exec(ctx, "INSERT INTO entries (id, fingerprint, state, actor, caller, taken_at, batch_at, origin, "+
 		"unknown, document_schema, "+
-		"ops, bases, left_behind, bytes, sum) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		"ops, bases, left_behind, message, bytes, sum) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		append(r.columns(), r.bytes, r.sum())...)
 }
 
@@ -83,7 +83,7 @@ func scanEntry(r *sql.Rows, more ...any) (store.Entry, error) {
 	var at *int64
 	err := r.Scan(append([]any{
 		&e.Seq, &id, &fingerprint, &e.Batch.Actor, &e.Caller, &taken, &at, &origin, &e.Unknown, &row.form, &row.ops,
-		&row.bases, &row.left, &sum,
+		&row.bases, &row.left, &e.Batch.Message, &sum,
 	}, more...)...)
 	if err != nil {
 		return e, err

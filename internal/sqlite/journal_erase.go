@@ -73,7 +73,7 @@ func (t *entryEraser) erase(ctx context.Context, seq int64) (bool, error) {
 		}
 		if err := t.exec(ctx, "UPDATE entries SET id = ?, fingerprint = ?, actor = ?, caller = ?, taken_at = ?, "+
 			"batch_at = ?, origin = ?, unknown = ?, "+
-			"document_schema = ?, ops = ?, bases = ?, left_behind = ?, sum = ? WHERE seq = ?",
+			"document_schema = ?, ops = ?, bases = ?, left_behind = ?, message = ?, sum = ? WHERE seq = ?",
 			append(row.columns(), row.sum(), seq)...); err != nil {
 			return false, err
 		}
@@ -107,6 +107,9 @@ func redactEntry(e *store.Entry, pseudonym string, person *knowledge.Erasure) (t
 		if person.Is(*field) {
 			*field, touched = pseudonym, true
 		}
+	}
+	if next := person.RedactWords(e.Batch.Message, pseudonym); next != e.Batch.Message {
+		e.Batch.Message, touched = next, true
 	}
 	key := func(k *knowledge.Key) {
 		if k.Kind == knowledge.KindPrincipal && person.IsID(k.ID) {

@@ -26,6 +26,7 @@ type JournalLine struct {
 	Fingerprint string            `json:"fingerprint"`
 	Unknown     bool              `json:"unknown,omitempty"` // the primary may have applied it already
 	Damaged     bool              `json:"damaged,omitempty"` // its checksum does not match
+	Message     string            `json:"message,omitempty"`
 	Ops         []knowledge.Op    `json:"ops"`
 	Bases       []store.Base      `json:"bases"`
 	Why         string            `json:"why,omitempty"`
@@ -46,13 +47,15 @@ func ReadJournal(ctx context.Context, path string, fn func(*JournalLine) error) 
 	}
 	defer db.Close() //nolint:errcheck // nothing was written
 	columns := prefixed("e.", entryColumns)
-	var sums int
-	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM pragma_table_info('entries') WHERE name = 'sum'").Scan(
-		&sums); err != nil {
-		return translate(ctx, err)
-	}
-	if sums == 0 { // written by an older program and not migrated yet
-		columns = strings.TrimSuffix(columns, "e.sum") + "NULL"
+	for name, without := range map[string]string{"sum": "NULL", "message": "''"} {
+		var there int
+		const query = "SELECT count(*) FROM pragma_table_info('entries') WHERE name = ?"
+		if err := db.QueryRowContext(ctx, query, name).Scan(&there); err != nil {
+			return translate(ctx, err)
+		}
+		if there == 0 { // written by an older program and not migrated yet
+			columns = strings.Replace(columns, "e."+name, without, 1)
+		}
 	}
 	//nolint:gosec // columns of our own
 	query := "SELECT " + columns + ", e.state, coalesce(e.why, ''), p.base, p.theirs, p.ours FROM entries e " +
@@ -83,7 +86,7 @@ func scanLine(r *sql.Rows) (*JournalLine, error) {
 	}
 	l.Seq, l.Batch, l.Actor, l.Caller, l.At = e.Seq, e.Batch.ID, e.Batch.Actor, e.Caller, e.At
 	l.Fingerprint, l.Unknown, l.Ops, l.Bases = hex.EncodeToString(e.Fingerprint[:]), e.Unknown, e.Batch.Ops, e.Bases
-	l.Damaged = e.Damaged
+	l.Damaged, l.Message = e.Damaged, e.Batch.Message
 	for _, f := range []struct {
 		into *json.RawMessage
 		text *string

@@ -19,7 +19,7 @@ func (r *entryRow) columns() []any {
 	return []any{
 		e.Batch.ID[:], e.Fingerprint[:], e.Batch.Actor, e.Caller, micros(e.At), orNull(e.Batch.At), e.Batch.Origin[:],
 		e.Unknown, int64(r.form),
-		r.ops, r.bases, r.left,
+		r.ops, r.bases, r.left, e.Batch.Message,
 	}
 }
 
@@ -30,7 +30,11 @@ func (r *entryRow) sum() []byte {
 		h.Write(binary.AppendUvarint(nil, uint64(len(b))))
 		h.Write(b)
 	}
-	for _, v := range r.columns() {
+	columns := r.columns()
+	if r.e.Batch.Message == "" { // as a program wrote it that did not know of messages
+		columns = columns[:len(columns)-1]
+	}
+	for _, v := range columns {
 		switch v := v.(type) {
 		case []byte:
 			write(v)

@@ -18,10 +18,10 @@ import (
 var migrations embed.FS
 
 // supported is the number of schemas before the newest that the program serves without migrating. It serves none before
-// needed, the first schema with an archive.
+// needed, the first schema with messages.
 const (
 	supported = 2
-	needed    = 13
+	needed    = 15
 )
 
 // Schema compares the schema of a database file with the schemas that the program knows.

@@ -141,7 +141,11 @@ func ApplyProposal(ctx context.Context, s Store, actor, id string) (knowledge.Re
 	if rec.Pending != (knowledge.BatchID{}) {
 		last.IfVersion, last.IfBatch = knowledge.AnyVersion, rec.Pending
 	}
-	r, err := s.Apply(ctx, knowledge.Batch{ID: p.ApplyID(), Actor: actor, Ops: ops})
+	why := knowledge.MessageOf(p.Why)
+	if why == "" {
+		why = knowledge.MessageOf(p.Title)
+	}
+	r, err := s.Apply(ctx, knowledge.Batch{ID: p.ApplyID(), Actor: actor, Message: why, Ops: ops})
 	if errors.Is(err, ErrReused) || errors.Is(err, ErrConflict) {
 		// Another caller may have applied it meanwhile.
 		if again, now, failed := ProposalOf(ctx, s, id); failed == nil && again.State == knowledge.ProposalApplied {

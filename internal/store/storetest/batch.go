@@ -33,6 +33,10 @@ func batchLaws() []law {
 		{name: "a batch over the bound is refused", check: tooManyOps},
 		{name: "a batch keeps its actor and its time", check: actorAndTime, actor: true},
 		{
+			name:  "what a writer says of a batch stands beside its changes until a purge",
+			check: messageInTheLog, log: true,
+		},
+		{
 			name: "who enters a batch for another stands beside it in the log", check: enteredForAnother, log: true,
 			engine: true,
 		},

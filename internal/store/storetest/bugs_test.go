@@ -62,6 +62,7 @@ func TestEverySeededBugIsFound(t *testing.T) {
 		"folds case":                   "ids compare byte by byte",
 		"follows no references":        "a reference must name a document that is there",
 		"forgets batches":              "the same batch twice is one change and the same receipt",
+		"forgets what is said":         "what a writer says of a batch stands beside its changes until a purge",
 		"forgets the chain":            "the log tells every change once in order and its chain verifies",
 		"goes on when cancelled":       "a cancelled context returns its error and has written nothing",
 		"ignores batches":              "a batch is a condition as a version is",

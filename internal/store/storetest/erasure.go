@@ -73,6 +73,10 @@ func FillWithPerson(t testing.TB, s store.Store) {
 	put(Erased, Proposal("R-1", func(p *knowledge.Proposal) {
 		p.Reviews = []knowledge.Review{{By: Erased, Verdict: knowledge.VerdictComment, OpsDigest: p.OpsDigest, Comment: "mine", At: knowledge.At(time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC))}}
 	}))
+	apply(knowledge.Batch{
+		Actor: "root", Message: "Asked for by " + Erased + ", not by " + Bystander,
+		Ops: []knowledge.Op{{Verb: knowledge.VerbPatch, Key: rule.Key(), Patch: []byte(`{"priority":7}`)}},
+	})
 	gone := Rule(func(r *knowledge.Rule) { r.RuleID = "R-3" })
 	put(Erased, gone)
 	apply(knowledge.Batch{Actor: Erased, Ops: []knowledge.Op{{Verb: knowledge.VerbPurge, Key: gone.Key()}}})

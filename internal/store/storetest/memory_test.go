@@ -366,6 +366,10 @@ func (t *memoryTx) op(i int) error {
 	}
 	change := knowledge.Change{
 		Batch: t.b.ID, Verb: t.verb(op, before, next), Key: op.Key, Version: version + 1, Actor: t.b.Actor, At: t.now,
+		Message: t.b.Message,
+	}
+	if t.m.bug == "forgets what is said" && change.Version > 1 {
+		change.Message = ""
 	}
 	if t.b.EnteredBy != "" {
 		change.EnteredBy, change.EnteredAt = t.b.EnteredBy, knowledge.At(time.Now())
@@ -528,6 +532,9 @@ func (t *memoryTx) commit() knowledge.Receipt {
 		for i := range m.log {
 			if m.log[i].Key == k && !archived && m.bug != "keeps the texts of a purge" {
 				m.log[i].Record = nil
+				if m.log[i].Verb != knowledge.VerbPurge {
+					m.log[i].Message = ""
+				}
 			}
 		}
 	}
