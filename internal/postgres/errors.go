@@ -96,8 +96,8 @@ func fromServer(pg *pgconn.PgError) error {
 	case pg.Code == codePreparedTwice, pg.Code == codeProtocol && fatal(pg):
 		away.Halt, away.Reason = true, "the database address leads to a pooler, such as PgBouncer, that does not "+
 			"keep a session's statements and settings "+
-			"together: name PostgreSQL's own address, or a pool in session mode; see PostgreSQL in "+
-			"docs/operations/run.md"
+			"together: name PostgreSQL's own address, or a pool in session mode with the ignore_startup_parameters "+
+			"that docs/operations/run.md gives"
 		return away
 	case fatal(pg):
 		away.NotDone = false // the session may end during its commit
