@@ -283,9 +283,13 @@ func skippedFolder(name string) string {
 	return ""
 }
 
-// builtFolder says why nothing is read below a folder that a build makes: its name alone would not tell, what lies
-// beside it does.
+// builtFolder says why nothing is read below a folder that a build makes, or that is a work tree of its own: its name
+// alone would not tell, what lies in it or beside it does.
 func builtFolder(p string, exists func(string) bool) string {
+	// The topmost folder of an archive may be the work tree itself.
+	if exists(path.Join(p, ".git")) || strings.Contains(p, "/") && exists(path.Join(p, ".git/HEAD")) { // a submodule, or another branch of the same repository
+		return "another work tree: import it by itself to take it over"
+	}
 	if !slices.Contains([]string{"build", "target", "out", "obj", "bin", "coverage", "deriveddata", "generated"},
 		strings.ToLower(path.Base(p))) {
 		return ""

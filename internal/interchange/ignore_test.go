@@ -40,12 +40,15 @@ func TestWhatIsNotTheTeamsOwnIsPassedOver(t *testing.T) {
 		".gitattributes":        "api/** linguist-generated\nlib/x.md linguist-vendored=true\n",
 		"api/ref.md":            "# Ref\n\nx\n",
 		"lib/x.md":              "# X\n\nx\n",
+		".worktrees/b/.git":     "gitdir: /team/.git/worktrees/b\n", ".worktrees/b/CLAUDE.md": "# Team\n\nx\n",
+		".git/HEAD": "ref: refs/heads/main\n", "sub/.git/HEAD": "ref: refs/heads/main\n", "sub/AGENTS.md": "x\n",
 	}
 	skipped := skippedIn(t, files)
 	for _, path := range []string{
 		"CLAUDE.local.md", "AGENTS.local.md", ".cursor/rules/mine.local.mdc", "notes/", "b.tmp.md", "web/gen.md",
 		"web/out.md", "vendor/",
 		"pkg/third_party/", "node_modules/", "web/dist/", ".venv/", "web/build/", "api/ref.md", "lib/x.md",
+		".worktrees/b/", "sub/",
 	} {
 		if skipped[path] == "" {
 			t.Errorf("%s is read, want it passed over with a reason", path)
