@@ -30,7 +30,7 @@ type common struct {
 	Review             []string      `name:"review" doc:"What is written by proposals alone, as in kind=rule,enforcement=mandatory,approvals=2; may be given several times"`
 	ReviewOwn          bool          `name:"review-own" doc:"Let people approve of what they have proposed themselves"`
 	AgentWrites        string        `name:"agent-writes" default:"propose" doc:"What becomes of what agents write: propose makes proposals of it, refuse answers 403"`
-	Agent              string        `name:"as-agent" doc:"The name of the agent that runs the command: it reads, reports and proposes; a tenet that runs is told"`
+	Agent              string        `name:"as-agent" doc:"The name of the agent that runs the command: it reads, reports and proposes; a server that runs is told"`
 	Timeout            time.Duration `name:"timeout" default:"60s" doc:"Longest time for one call"`
 	Output             string        `name:"output" short:"o" default:"table" doc:"How to print: table, json or yaml; where documents are listed also wide, csv or name" by:"flag"`
 	Quiet              bool          `name:"quiet" short:"q" doc:"Print results and errors only" by:"flag"`
@@ -73,7 +73,7 @@ func newApp(in io.Reader, out, errs io.Writer, env func(string) (string, bool)) 
 		Long: `Tenet keeps a team's engineering rules, best practices and templates in one place and serves them to people and to AI
 coding assistants.
 
-Start one with "tenet serve". Every other command finds its way by itself: to the tenet that --url names, else to the one
+Start one with "tenet serve". Every other command finds its way by itself: to the server that --url names, else to the one
 that runs on the data directory, else straight into the database.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,

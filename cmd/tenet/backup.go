@@ -29,12 +29,12 @@ type backupRunSettings struct {
 
 type listBackupsSettings struct {
 	backupSettings
-	Machine string `name:"machine" by:"flag" doc:"List the copies of what a machine with a tenet on a PostgreSQL alone has, by its host name: its journal and its admin token"`
+	Machine string `name:"machine" by:"flag" doc:"List the copies of what a machine with a server on a PostgreSQL alone has, by its host name: its journal and its admin token"`
 }
 
 type restoreSettings struct {
 	backupSettings
-	Machine   string `name:"machine" by:"flag" doc:"Restore what a machine with a tenet on a PostgreSQL alone had, by its host name: its journal and its admin token"`
+	Machine   string `name:"machine" by:"flag" doc:"Restore what a machine with a server on a PostgreSQL alone had, by its host name: its journal and its admin token"`
 	To        string `name:"to" default:"latest" by:"flag" doc:"What to restore: latest, the name of a backup, a time, or point:NAME for a restore point of PostgreSQL; of an embedded database the newest backup that is not younger than a time"`
 	Into      string `name:"into" by:"flag" doc:"Data directory to restore into; it must be empty or not there"`
 	AsItWas   bool   `name:"as-it-was" by:"flag" doc:"Do not erase again who was erased since, nor purge what was purged: only to look up what a backup holds"`
@@ -359,7 +359,7 @@ func restoreBackup(ctx context.Context, a *app, s *restoreSettings) error {
 			"serve --data-dir %s\n",
 			c.Name, moment(c.At), s.Into, c.Seq, s.Into)
 		if s.Machine != "" {
-			text = fmt.Sprintf("the journal and the admin token of %s, of %s UTC, are in %s\nstart a tenet on it "+
+			text = fmt.Sprintf("the journal and the admin token of %s, of %s UTC, are in %s\nstart a server on it "+
 				"with the same --database-url: what waits is brought to it\n",
 				s.Machine, moment(c.At), s.Into)
 		}

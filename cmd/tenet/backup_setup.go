@@ -93,7 +93,7 @@ func (b *backupSetup) settings() error {
 	if err := appendFile(path, lines.String()); err != nil {
 		return err
 	}
-	a.say("%s now names the backups; start the tenet anew, then `tenet backup run` and `tenet backup drill`", path)
+	a.say("%s now names the backups; start the server anew, then `tenet backup run` and `tenet backup drill`", path)
 	if s.KeyFile != "" {
 		a.say("keep a copy of the key elsewhere: without it nobody can read the backups")
 	}

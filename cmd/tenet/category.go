@@ -9,7 +9,7 @@ import (
 	"tenet/internal/store"
 )
 
-// missingCategories returns the categories that documents name, that are not among them and that the tenet does not
+// missingCategories returns the categories that documents name, that are not among them and that the server does not
 // have.
 func missingCategories(ctx context.Context, d *door, ops []knowledge.Op) ([]string, error) {
 	var missing []string

@@ -12,7 +12,7 @@ import (
 	"tenet/internal/pgtest"
 )
 
-// outage returns how a tenet says that it stands to its PostgreSQL.
+// outage returns how a server says that it stands to its PostgreSQL.
 func (p *process) outage(t *testing.T) failover.Status {
 	t.Helper()
 	var s struct {
@@ -26,8 +26,8 @@ func (p *process) outage(t *testing.T) failover.Status {
 	return s.Details.Outage
 }
 
-// TestAClientCertificateThatHasEndedIsReplacedWithoutARestart lets the certificate end with which a tenet connects to
-// PostgreSQL. The tenet says so, answers reads and refuses writes; a new one in its place is all it needs.
+// TestAClientCertificateThatHasEndedIsReplacedWithoutARestart lets the certificate end with which a server connects to
+// PostgreSQL. The server says so, answers reads and refuses writes; a new one in its place is all it needs.
 func TestAClientCertificateThatHasEndedIsReplacedWithoutARestart(t *testing.T) {
 	pg, a := pgtest.Start(t, pgtest.Options{}), pgtest.NewAuthority(t)
 	a.Server()

@@ -27,7 +27,7 @@ type checkSettings struct {
 	Diff    string `name:"diff" by:"flag" doc:"Look at what has changed since this commit or branch, and tell only what is new"`
 	Format  string `name:"format" default:"text" by:"flag" doc:"How to print: text, json, sarif or github"`
 	Report  bool   `name:"report" by:"flag" doc:"Report what was found as violations of the repository in .tenet.yaml, and resolve what is mended"`
-	Offline bool   `name:"offline" by:"flag" doc:"Use what was taken from the tenet before, and ask nobody"`
+	Offline bool   `name:"offline" by:"flag" doc:"Use what was taken from the server before, and ask nobody"`
 }
 
 func addCheck(a *app) {
@@ -36,7 +36,7 @@ func addCheck(a *app) {
 		Use:   "check [PATH...]",
 		Short: "Find where files break rules",
 		Long: `Looks for what the checks of rules forbid or require, in the files that are named, in all files of the work tree, or in what has changed. The
-rules are those that the work tree takes (.tenet.yaml); while the tenet is away, those that it took last.
+rules are those that the work tree takes (.tenet.yaml); while the server is away, those that it took last.
 
 It fails when a mandatory rule is broken. What is exempt is shown and does not count.`,
 		Example: `  tenet check
@@ -249,7 +249,7 @@ func (w *workTree) readFile(name string) (check.File, bool) {
 		return check.File{}, false
 	}
 	if info.Size() > check.MaxFile {
-		return check.File{Path: name, Content: make([]byte, check.MaxFile+1)}, true // it is told of as too large
+		return check.File{Path: name, Content: make([]byte, check.MaxFile+1)}, true // it is reported as too large
 	}
 	text, err := os.ReadFile(whole) //nolint:gosec // a file of the tree that is checked
 	return check.File{Path: name, Content: text}, err == nil

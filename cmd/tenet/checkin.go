@@ -19,7 +19,7 @@ import (
 // checkInTimeout bounds how long a command waits to tell how its work tree stands: it has done its work by then.
 const checkInTimeout = 5 * time.Second
 
-// checkIn tells the tenet how a work tree stands, where that is a repository of its. While the tenet is away nothing is
+// checkIn tells the server how a work tree stands, where that is a repository of its. While the server is away nothing is
 // told: the next run tells more. What hooks have judged meanwhile is kept until then.
 func checkIn(ctx context.Context, a *app, w *workTree, b *bundle.Bundle, c *store.CheckIn) {
 	if w.config.Repository == "" || b == nil || w.kept {
@@ -35,7 +35,7 @@ func checkIn(ctx context.Context, a *app, w *workTree, b *bundle.Bundle, c *stor
 		err = tell(ctx, a, w, c)
 	}
 	if err != nil && !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
-		a.say("the tenet could not be told how the work tree stands: %s", err)
+		a.say("the server could not be told how the work tree stands: %s", err)
 	}
 }
 
@@ -107,7 +107,7 @@ func syncCheckIn(p *treesync.Plan, b *bundle.Bundle, applied bool) *store.CheckI
 	return c
 }
 
-// A tally is what hooks have judged since the tenet was told last: a line for each edit, in a file beside the bundle.
+// A tally is what hooks have judged since the server was told last: a line for each edit, in a file beside the bundle.
 type tally struct {
 	path  string
 	size  int64

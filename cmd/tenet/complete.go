@@ -110,7 +110,7 @@ func texts[T ~string](words []T) []string {
 	return out
 }
 
-// completeFlags lets shells complete the values of flags: those that are fixed, and those that the tenet has.
+// completeFlags lets shells complete the values of flags: those that are fixed, and those that the server has.
 func completeFlags(a *app) {
 	add := func(cmd *cobra.Command, flags *pflag.FlagSet, list []*setting) {
 		for _, s := range list {
@@ -171,7 +171,7 @@ func completionOf(a *app, flag string) func(*cobra.Command, []string, string) ([
 	}
 }
 
-// recordsToComplete returns the documents of a kind that the tenet has, none where it can't be asked.
+// recordsToComplete returns the documents of a kind that the server has, none where it can't be asked.
 func recordsToComplete(a *app, cmd *cobra.Command, kinds ...knowledge.Kind) []*knowledge.Record {
 	if a.load(cmd, nil) != nil {
 		return nil

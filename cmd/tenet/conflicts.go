@@ -44,10 +44,10 @@ func addConflicts(a *app) {
 	group := &cobra.Command{
 		Use:   "conflicts",
 		Short: "Decide what becomes of writes that did not fit after an outage",
-		Long: `Shows and decides the writes that were acknowledged while PostgreSQL was away and did not fit when it came back, because the
+		Long: `Shows and decides the writes that were acknowledged while PostgreSQL was down and did not fit when it came back, because the
 document had been changed there meanwhile. Nothing of them is lost: each waits until a person decides.
 
-They lie beside a running tenet that works on a PostgreSQL, so these commands speak to such a tenet only.`,
+They lie beside a running tenet that works on a PostgreSQL, so these commands speak to such a server only.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -107,7 +107,7 @@ func openRunning(ctx context.Context, a *app) (*door, error) {
 		return d, nil
 	}
 	a.close(d)
-	return nil, usageError("no tenet runs on %s, and only a running one that works on a PostgreSQL can do this: "+
+	return nil, usageError("no server runs on %s, and only a running one that works on a PostgreSQL can do this: "+
 		"start it with "+
 		"`tenet serve --database-url …`, or name it with --url", a.DataDir)
 }

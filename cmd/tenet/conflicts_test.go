@@ -14,7 +14,7 @@ import (
 	"tenet/internal/pgtest"
 )
 
-// TestScriptsOfTheMirror runs the scripts that are about a tenet on a PostgreSQL.
+// TestScriptsOfTheMirror runs the scripts that are about a server on a PostgreSQL.
 func TestScriptsOfTheMirror(t *testing.T) {
 	pgtest.URL(t) // skips here, and not within a script, where there is no PostgreSQL
 	runScripts(t, func(e *testscript.Env) { e.Setenv("TENET_DATABASE_URL", pgtest.URL(t)) }, "",

@@ -47,7 +47,7 @@ func TestWhatWatchesATenetAsksForMeasuresThatThereAre(t *testing.T) {
 				continue
 			}
 			if known[measure] == nil && known[suffix.ReplaceAllString(measure, "")] == nil {
-				t.Errorf("%s names %s, which no tenet has", name, measure)
+				t.Errorf("%s names %s, which no server has", name, measure)
 			}
 		}
 	}

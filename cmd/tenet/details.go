@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// detailDepth is how deep a person is shown what the parts of a tenet tell about themselves; programs get all of it.
+// detailDepth is how deep a person is shown what the parts of a server tell about themselves; programs get all of it.
 const detailDepth = 2
 
-// addDetails adds what the parts of a tenet tell about themselves, each value on a line with the path of its names.
+// addDetails adds what the parts of a server tell about themselves, each value on a line with the path of its names.
 // Within the parts, what is zero or empty is left out.
 func addDetails(t *table, path []string, details map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(details)) {

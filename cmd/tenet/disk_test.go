@@ -8,7 +8,7 @@ import (
 	"tenet/internal/pgtest"
 )
 
-// TestARestartOnAFullDiskReads kills a tenet, fills its disk, and starts another one.
+// TestARestartOnAFullDiskReads kills a server, fills its disk, and starts another one.
 func TestARestartOnAFullDiskReads(t *testing.T) {
 	disk := pgtest.SmallDisk(t, 64<<20)
 	dir := filepath.Join(disk, "data")

@@ -91,7 +91,7 @@ func metricsDocument(ctx context.Context, path string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// measures returns the measures of a tenet on a PostgreSQL, which has all of them. Nothing needs to answer at its
+// measures returns the metrics of a server on a PostgreSQL, which has all of them. Nothing needs to answer at its
 // address.
 func measures(ctx context.Context) (_ []server.Measure, err error) {
 	dir, err := os.MkdirTemp("", "tenet-docs-*")

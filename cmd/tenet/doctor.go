@@ -21,7 +21,7 @@ func addDoctor(a *app) {
 		Use:   "doctor",
 		Short: "Look for what is wrong with this install",
 		Long: `Looks over the install and shows, the worst first, what is wrong, what that means and what to do: the settings, the data directory
-and its rights, the admin token, the disk, the clock, the way to the tenet or the database, and the schema; of a running tenet also an outage, what
+and its rights, the admin token, the disk, the clock, the way to the server or the database, and the schema; of a running tenet also an outage, what
 waits in the journal, conflicts, jobs that failed, backups, their proof, and whether that meets the goals. The exit code is 1 when something is wrong, and
 with --strict also when there are warnings.`,
 		Example: `  tenet doctor

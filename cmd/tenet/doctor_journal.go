@@ -26,7 +26,7 @@ func addDoctorJournal(a *app, group *cobra.Command) {
 	a.command(group, &cobra.Command{
 		Use:   "journal",
 		Short: "Show or export what waits in the journal of this machine",
-		Long: `Reads the journal in the data directory: the writes that were acknowledged while PostgreSQL was away, and wait for it or, as
+		Long: `Reads the journal in the data directory: the writes that were acknowledged while PostgreSQL was down, and wait for it or, as
 conflicts, for a person. It only reads, needs neither a running tenet nor PostgreSQL, and does no harm beside a running one. Each batch
 is compared with its checksum: a damaged one is named, and the command fails.
 
@@ -104,7 +104,7 @@ func exportJournal(ctx context.Context, a *app, path, dest string) error {
 // noJournal says what it means when there is none.
 func noJournal(dir string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
-		return usageError("there is no journal in %s: no tenet has worked on a PostgreSQL from there, or it is "+
+		return usageError("there is no journal in %s: no server has worked on a PostgreSQL from there, or it is "+
 			"another directory", dir)
 	}
 	return fmt.Errorf("read the journal: %w", err)

@@ -16,7 +16,7 @@ type mirrorSettings struct {
 	Accept bool `name:"accept" by:"flag" doc:"Make the mirror anew from the PostgreSQL there is, although its history is another one; for the mode diverged"`
 }
 
-// A mirrorReport is what a tenet's status tells of its mirror.
+// A mirrorReport is what a server's status tells of its mirror.
 type mirrorReport struct {
 	Mode   knowledge.Mode `json:"mode"`
 	Why    string         `json:"why"`
@@ -47,9 +47,9 @@ func addDoctorMirror(a *app, group *cobra.Command) {
 		Use:   "mirror",
 		Short: "Compare the mirror of a running tenet with its PostgreSQL",
 		Long: `Asks a running tenet that works on a PostgreSQL to compare its mirror with it, document by document, waits for the outcome and
-shows it. A mirror that differs is made anew by the tenet itself; what it alone holds is kept among the conflicts.
+shows it. A mirror that differs is rebuilt by the server itself; what it alone holds is kept among the conflicts.
 
-In the mode diverged the tenet has found another database than the one it knows, and follows it only once a person has said so:
+In the mode diverged the server has found another database than the one it knows, and follows it only once a person has said so:
 that is --accept. It needs the admin's token.`,
 		Example: `  tenet doctor mirror
   tenet doctor mirror --accept`,
@@ -84,12 +84,12 @@ func doctorMirror(ctx context.Context, a *app, accept bool) error {
 	}
 	switch {
 	case !done && accept:
-		return fmt.Errorf("the tenet has not left the mode %s yet; look again with `tenet status`", after.Mode)
+		return fmt.Errorf("the server has not left the mode %s yet; look again with `tenet status`", after.Mode)
 	case !done:
 		a.say("the comparison was asked for and is not done yet: it comes once PostgreSQL answers and the journal " +
 			"is empty")
 	case !accept && !after.Mirror.Compared.Equal:
-		return fmt.Errorf("the mirror was another than PostgreSQL; it is made anew, and `tenet conflicts list` " +
+		return fmt.Errorf("the mirror was another than PostgreSQL; it is rebuilt, and `tenet conflicts list` " +
 			"shows what it alone held")
 	}
 	return nil
@@ -98,7 +98,7 @@ func doctorMirror(ctx context.Context, a *app, accept bool) error {
 // mirrorPatience is how long the command waits for the outcome.
 const mirrorPatience = 10 * time.Second
 
-// awaitMirror waits until the tenet has done what was asked for, and returns its report as it then is.
+// awaitMirror waits until the server has done what was asked for, and returns its report as it then is.
 func awaitMirror(ctx context.Context, a *app, d *door, before *mirrorReport, accept bool) (*mirrorReport, bool, error) {
 	wait, cancel := context.WithTimeout(ctx, mirrorPatience)
 	defer cancel()
@@ -121,7 +121,7 @@ func awaitMirror(ctx context.Context, a *app, d *door, before *mirrorReport, acc
 	}
 }
 
-// mirrorReport reads the tenet's status.
+// mirrorReport reads the server's status.
 func (a *app) mirrorReport(ctx context.Context, d *door) (*mirrorReport, error) {
 	s, err := withTimeout(ctx, a.Timeout, d.status)
 	if err != nil {

@@ -27,26 +27,26 @@ type diagnosis struct {
 // found.
 func advice() map[string][2]string {
 	return map[string][2]string{
-		"settings":       {"the tenet runs with other settings than the file says", "`tenet config` shows what is in force, and where each comes from"},
-		"data directory": {"what is kept there can't be written, or can be read by others", "give the directory to the account that runs the tenet, with mode 0700"},
-		"admin token":    {"whoever has read it may do everything", "`chmod 600` it; if somebody may have read it: remove the file, start the tenet anew, and look at `tenet history principal/admin`"},
+		"settings":       {"the server runs with other settings than the file says", "`tenet config` shows what is in force, and where each comes from"},
+		"data directory": {"what is kept there can't be written, or can be read by others", "give the directory to the account that runs the server, with mode 0700"},
+		"admin token":    {"anybody who has read it may do everything", "`chmod 600` it; if somebody may have read it: remove the file, start the server anew, and look at `tenet history principal/admin`"},
 		"disk":           {"when it is full, writes are refused; reads go on", "free some space, or move the data directory to a larger disk"},
-		"clock":          {"changes get wrong times, and tokens end too early or too late", "set the clock, and keep it set with NTP"},
+		"clock":          {"changes get wrong times, and tokens expire too early or too late", "set the clock, and keep it set with NTP"},
 		"store":          {"nothing can be read or written here", "what it says, then `tenet status`; docs/operations/outage.md, \"When something is wrong\""},
-		"rights":         {"whoever takes over the program may do it, too; or the program can't do its work", "`tenet migrate grants`, as the owner of the tables"},
+		"rights":         {"an attacker who takes over the program may do it, too; or the program can't do its work", "`tenet migrate grants`, as the owner of the tables"},
 		"setting":        {"the server works as it comes, and not as tenet needs it", "deploy/postgres/tenet.conf into conf.d, and start PostgreSQL anew"},
 		"certificate":    {"when it ends no connection can be made", "put a new one in its place; docs/runbooks/alerts.md, TenetCertificateEnds"},
 		"schema":         {"the program and the database are of different versions", "`tenet migrate status`, then `tenet migrate up`"},
 		"shape":          {"somebody has changed the database past tenet: it may be slow, or take what it should refuse", "compare it with docs/schema.md, and put back what is gone"},
 		"record":         {"a write may leave no trace, or the database was changed past tenet", "`tenet doctor changes`; docs/operations/run.md, \"Verify the log\""},
 		"audit":          {"who was refused and who read what can't be told with certainty any more", "`tenet doctor audit`; docs/operations/run.md, \"Answer an auditor\""},
-		"times":          {"a clock was wrong when it was written: changes may seem to come before others", "compare the clocks of all machines with a tenet"},
-		"damage":         {"the disk or its controller lies, and more may be lost with each write", "stop the tenet, copy the file away, `tenet backup restore` into a new directory"},
+		"times":          {"a clock was wrong when it was written: changes may seem to come before others", "compare the clocks of all machines with a server"},
+		"damage":         {"the disk or its controller lies, and more may be lost with each write", "stop the server, copy the file away, `tenet backup restore` into a new directory"},
 		"outage":         {"answers come from the copy on this machine, and writes wait here", "mend PostgreSQL; docs/runbooks/alerts.md, TenetDegraded"},
 		"journal":        {"writes that were acknowledged are on this machine alone", "`tenet doctor journal` shows them; docs/runbooks/alerts.md, TenetJournalWaits"},
 		"conflicts":      {"writes of an outage do not fit, and nobody reads them meanwhile", "`tenet conflicts list`, then `show` and `resolve`"},
-		"jobs":           {"work that comes round is not done", "`tenet jobs history NAME` says why; `tenet jobs run NAME` tries again"},
-		"backups": {"a lost disk loses everything since the newest backup", "where none are made: `tenet backup setup --backup-dir DIR --write`, and start the tenet anew; else " +
+		"jobs":           {"scheduled jobs is not done", "`tenet jobs history NAME` says why; `tenet jobs run NAME` tries again"},
+		"backups": {"a lost disk loses everything since the newest backup", "where none are made: `tenet backup setup --backup-dir DIR --write`, and start the server anew; else " +
 			"`tenet backup check`, then `tenet backup run`; docs/runbooks/alerts.md, TenetBackupOld"},
 		"proof": {"nobody knows whether the backups restore, and how fast", "`tenet backup drill` restores one beside everything else and measures"},
 	}
@@ -219,7 +219,7 @@ func examineBackups(h *health, goals recoveryGoals, now time.Time) []server.Find
 	made := server.Finding{Check: "backups", State: stateOK}
 	switch {
 	case b == nil:
-		made.State, made.Text = stateWarn, "this tenet makes none"
+		made.State, made.Text = stateWarn, "this server makes none"
 		return []server.Finding{made}
 	case b.Error != "":
 		made.State, made.Text = stateBad, b.Error

@@ -45,12 +45,12 @@ func (d *door) actor(ctx context.Context) (string, error) {
 // place says in words where the door leads.
 func (d *door) place() string {
 	if d.remote != nil {
-		return "the tenet at " + d.remote.URL()
+		return "the server at " + d.remote.URL()
 	}
 	return d.local.Place()
 }
 
-// open finds the way in: the tenet that --url names, else the one that runs on the data directory, else the database.
+// open finds the way in: the server that --url names, else the one that runs on the data directory, else the database.
 func (a *app) open(ctx context.Context) (*door, error) { return a.openWith(ctx, a.localOptions()) }
 
 // openToLook is open for commands that look, or change what is there: they make no database and put nothing into one.
@@ -58,14 +58,14 @@ func (a *app) openToLook(ctx context.Context) (*door, error) {
 	o := a.localOptions()
 	o.NoSeed = true
 	if a.URL == "" && !server.HasDatabase(o) {
-		return nil, &store.UnavailableError{Reason: "there is no tenet in " + a.DataDir +
+		return nil, &store.UnavailableError{Reason: "there is no server in " + a.DataDir +
 			" yet: `tenet serve` makes one; --data-dir and TENET_DATA_DIR name another place"}
 	}
 	return a.openWith(ctx, o)
 }
 
 // tryElsewhere lets a dry run that finds no database compare with the starter set in a folder of its own, which clean
-// removes: a dry run writes nothing, and a first one need not wait for a tenet.
+// removes: a dry run writes nothing, and a first one need not wait for a server.
 func (a *app) tryElsewhere(o *server.Options, dry bool) (clean func(), err error) {
 	if !dry || a.URL != "" || server.HasDatabase(*o) {
 		return func() {}, nil
@@ -73,7 +73,7 @@ func (a *app) tryElsewhere(o *server.Options, dry bool) (clean func(), err error
 	if o.DataDir, err = os.MkdirTemp("", "tenet-dry-run-"); err != nil {
 		return func() {}, fmt.Errorf("make a folder for the dry run: %w", err)
 	}
-	a.say("there is no tenet in %s yet: compared with the starter set alone", a.DataDir)
+	a.say("there is no server in %s yet: compared with the starter set alone", a.DataDir)
 	return func() { _ = os.RemoveAll(o.DataDir) }, nil
 }
 
@@ -94,10 +94,10 @@ func (a *app) openWith(ctx context.Context, o server.Options) (*door, error) {
 		local, err := server.OpenLocal(ctx, o)
 		if err == nil {
 			if token, from, _ := a.givenToken(); token != "" || a.TokenFile != "" {
-				// Without a tenet nobody looks at tokens: the command would do as the owner of the files what its token
+				// Without a server nobody looks at tokens: the command would do as the owner of the files what its token
 				// may not.
 				return nil, errors.Join(usageError(
-					"a token is given (%s), and no tenet runs on %s that could look at it: start one, "+
+					"a token is given (%s), and no server runs on %s that could look at it: start one, "+
 						"name one with --url, or leave the token out to work on the database as the owner of its files",
 					from, a.DataDir), local.Close())
 			}
@@ -113,7 +113,7 @@ func (a *app) openWith(ctx context.Context, o server.Options) (*door, error) {
 		case owned.URL != "":
 			return a.openNeighbour(ctx, owned)
 		}
-		// Another command, which is soon done, or a tenet that is just starting.
+		// Another command, which is soon done, or a server that is just starting.
 		select {
 		case <-time.After(ownedPause):
 		case <-patience.Done():
@@ -135,13 +135,13 @@ func (a *app) saySeeded(l *server.Local) {
 	}
 }
 
-// openURL returns a client of the tenet that --url names.
+// openURL returns a client of the server that --url names.
 func (a *app) openURL() (*door, error) {
 	token, from, err := a.givenToken()
 	if err != nil {
 		return nil, err
 	}
-	// A checked-out directory may hold a tenet.yaml that somebody else wrote: it must not draw this user's token to an
+	// A checked-out directory may hold a server.yaml that somebody else wrote: it must not draw this user's token to an
 	// address of its choice, neither one from elsewhere nor one in a file that it names.
 	if a.TokenFile != "" {
 		from = a.TokenFile + ", by " + from
@@ -184,7 +184,7 @@ func (a *app) connect(url, token string, with *http.Client) (*door, error) {
 	return &door{Store: c, remote: c}, nil
 }
 
-// openNeighbour returns a client of the tenet that runs on the data directory.
+// openNeighbour returns a client of the server that runs on the data directory.
 func (a *app) openNeighbour(ctx context.Context, owned *server.OwnedError) (*door, error) {
 	token, _, err := a.givenToken()
 	if err != nil {
@@ -203,15 +203,15 @@ func (a *app) openNeighbour(ctx context.Context, owned *server.OwnedError) (*doo
 	if err != nil || unread == nil {
 		return d, err
 	}
-	// A tenet that has not reached its database yet has made no token: then that is what is wrong.
+	// A server that has not reached its database yet has made no token: then that is what is wrong.
 	if err := d.Ping(ctx); errors.Is(err, store.ErrUnavailable) {
 		return nil, errors.Join(err, d.Close())
 	}
-	return nil, errors.Join(fmt.Errorf("a tenet runs on %s, and its token can't be read (%w): %w", a.DataDir, unread,
+	return nil, errors.Join(fmt.Errorf("a server runs on %s, and its token can't be read (%w): %w", a.DataDir, unread,
 		store.ErrUnauthenticated), d.Close())
 }
 
-// pinned returns a client for the tenet on this machine that answers with the certificate in a file: it stands for
+// pinned returns a client for the server on this machine that answers with the certificate in a file: it stands for
 // names that this machine's own address is none of, so it is compared itself.
 func pinned(file string) *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
@@ -225,7 +225,7 @@ func pinned(file string) *http.Client {
 			}
 			block, _ := pem.Decode(data)
 			if block == nil || len(s.PeerCertificates) == 0 || !bytes.Equal(block.Bytes, s.PeerCertificates[0].Raw) {
-				return fmt.Errorf("the tenet on this machine answers with another certificate than %s holds", file)
+				return fmt.Errorf("the server on this machine answers with another certificate than %s holds", file)
 			}
 			return nil
 		},
@@ -281,7 +281,7 @@ func withTimeout[T any](ctx context.Context, d time.Duration, fn func(context.Co
 
 // close lets go of the way in. What was acknowledged is safe whatever comes of it.
 //
-// What a tenet has answered without its primary may be old, and the reader is told so.
+// What a server has answered without its primary may be old, and the reader is told so.
 func (a *app) close(d *door) {
 	if d.remote != nil && !d.shown {
 		switch l := d.remote.Level(); l.Mode {

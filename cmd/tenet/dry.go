@@ -13,7 +13,7 @@ type dryRun int64
 const (
 	dryNone   dryRun = iota
 	dryClient        // here: what was given is checked and shown
-	dryServer        // by the tenet: it judges the write as any other and takes it back
+	dryServer        // by the server: it judges the write as any other and takes it back
 )
 
 // String returns the word for it.
@@ -34,7 +34,7 @@ func (d dryRun) Parse(text string) (int64, error) {
 	case "server":
 		return int64(dryServer), nil
 	}
-	return 0, fmt.Errorf("%q: want client, or server to ask the tenet", text)
+	return 0, fmt.Errorf("%q: want client, or server to ask the server", text)
 }
 
 // applyOr applies a batch, or only tries it, and prints what became of each op.

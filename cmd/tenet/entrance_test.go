@@ -110,7 +110,7 @@ func TestATenetSpeaksTLSAndTakesANewCertificate(t *testing.T) {
 	p.end(t)
 }
 
-// TestStatusBlamesTheDatabaseThatCannotBeReached starts a tenet whose PostgreSQL refuses it from the beginning: nobody
+// TestStatusBlamesTheDatabaseThatCannotBeReached starts a server whose PostgreSQL refuses it from the beginning: nobody
 // has made a token yet, and that is not what is wrong.
 func TestStatusBlamesTheDatabaseThatCannotBeReached(t *testing.T) {
 	p := serveProcess(t, filepath.Join(t.TempDir(), "data"), "postgres://u@"+freePort(t)+"/x")

@@ -25,7 +25,7 @@ func addErase(a *app) {
 	group := &cobra.Command{
 		Use:   "erase",
 		Short: "Erase a person",
-		Long:  `Erases a person from everything that tenet keeps. Only admins may do this.`,
+		Long:  `Erases a person from everything that server keeps. Only admins may do this.`,
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -44,7 +44,7 @@ and "tenet doctor changes" says how many changes were rewritten.
 
 Texts that name the person are listed, for people to rewrite. Backups made before hold the name until they are removed: they are
 listed with the day. A backup that is restored later is brought up to the ledger of erasures, which lies in the data directory and
-beside the backups, and holds hashes alone. It can't be undone. While PostgreSQL is away it is refused.`,
+beside the backups, and holds hashes alone. It can't be undone. While PostgreSQL is down it is refused.`,
 		Example: `  tenet erase principal ada --dry-run
   tenet erase principal ada --yes`,
 		Args: cobra.ExactArgs(1),

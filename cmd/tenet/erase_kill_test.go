@@ -12,7 +12,7 @@ import (
 	"tenet/internal/store/storetest"
 )
 
-// TestAKilledErasureLeavesNothingHalfDone kills a tenet while the PostgreSQL erases a person, and once more when the
+// TestAKilledErasureLeavesNothingHalfDone kills a server while the PostgreSQL erases a person, and once more when the
 // person is erased and the ledger does not say so yet. What was begun is undone, the same command finishes it, and the
 // next start writes the ledger.
 func TestAKilledErasureLeavesNothingHalfDone(t *testing.T) {

@@ -36,7 +36,7 @@ func exitCodes() []struct {
 		{exitUsage, "the command line or a setting is wrong"},
 		{exitNotFound, "there is no such document"},
 		{exitConflict, "the document is not at the version that was expected, or the batch id was used before"},
-		{exitUnavailable, "the tenet or its database can't be reached or can't answer now"},
+		{exitUnavailable, "the server or its database can't be reached or can't answer now"},
 		{exitDenied, "not authenticated, or not allowed"},
 		{exitInterrupted, "interrupted from the keyboard"},
 	}

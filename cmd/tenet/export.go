@@ -31,7 +31,7 @@ type exportSettings struct {
 	Tag       string   `name:"tag" by:"flag" doc:"Only documents with this tag"`
 	Source    string   `name:"source" by:"flag" doc:"Only documents that this source brought (see \"tenet source list\")"`
 	Pack      string   `name:"pack" by:"flag" doc:"Only documents that this pack holds, by itself or by what it extends"`
-	Active    string   `name:"active" default:"any" by:"flag" doc:"true for documents in use, false for retired ones, any for both"`
+	Active    string   `name:"active" default:"any" by:"flag" doc:"true for active documents, false for retired ones, any for both"`
 }
 
 // narrowed reports whether only a part is exported. A part has no history: the log is one.

@@ -60,7 +60,7 @@ func withFleet[T any](ctx context.Context, a *app,
 	}
 	defer a.close(d)
 	if d.remote == nil {
-		return got, usageError("no tenet runs on %s, and only a running one keeps a fleet: start it with `tenet "+
+		return got, usageError("no server runs on %s, and only a running one keeps a fleet: start it with `tenet "+
 			"serve`, or name it with --url", a.DataDir)
 	}
 	return withTimeout(ctx, a.Timeout, func(ctx context.Context) (T, error) {

@@ -116,7 +116,7 @@ func TestAForgerOfAPostgreSQLIsFoundByTheCommandLine(t *testing.T) {
 	}
 }
 
-// TestAForgerIsFoundBesideARunningTenet forges a text while a tenet runs, which compares the documents itself.
+// TestAForgerIsFoundBesideARunningTenet forges a text while a server runs, which compares the documents itself.
 func TestAForgerIsFoundBesideARunningTenet(t *testing.T) {
 	url := pgtest.URL(t)
 	dir := filepath.Join(t.TempDir(), "data")

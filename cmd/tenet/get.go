@@ -136,7 +136,7 @@ func withKeys(a *app) cobra.CompletionFunc {
 	}
 }
 
-// completeKeys completes a key, in one word or in two, with what the tenet has.
+// completeKeys completes a key, in one word or in two, with what the server has.
 func completeKeys(a *app, cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 	const quiet = cobra.ShellCompDirectiveNoFileComp
 	if len(args) > 0 {

@@ -124,7 +124,7 @@ func (d *door) guidance(ctx context.Context, q guidance.Query) (*guidance.Answer
 		case q.Budget.Explain:
 			tokens = &zero
 		case *tokens == 0:
-			tokens = nil // the tenet's own default; 0 would explain
+			tokens = nil // the server's own default; 0 would explain
 		}
 		a := new(guidance.Answer)
 		err := d.remote.Guidance(ctx, struct {

@@ -35,7 +35,7 @@ type load struct {
 
 const loadWriters, loadReaders = 4, 4
 
-// newLoad begins a load on a tenet.
+// newLoad begins a load on a server.
 func newLoad(t *testing.T, p *process) *load {
 	ctx, stop := context.WithCancel(t.Context())
 	l := &load{t: t, stop: stop, acked: map[knowledge.BatchID]string{}}
@@ -117,7 +117,7 @@ func waitFor(holds func() bool) (err error) {
 	return err
 }
 
-// TestSoakHighAvailability runs deploy/ha with a tenet under load, and takes its leader away in turn by kill -9 and by
+// TestSoakHighAvailability runs deploy/ha with a server under load, and takes its leader away in turn by kill -9 and by
 // a switchover, for as long as TENET_SOAK says, once at least.
 func TestSoakHighAvailability(t *testing.T) {
 	text := os.Getenv("TENET_SOAK")
@@ -152,7 +152,7 @@ func TestSoakHighAvailability(t *testing.T) {
 			o := p.outage(t)
 			return o.Mode == knowledge.ModeNormal && o.Journal.Depth == 0 && o.Mirror.Ready
 		}); err != nil {
-			t.Fatalf("the tenet has not come back to normal: %+v", p.outage(t))
+			t.Fatalf("the server has not come back to normal: %+v", p.outage(t))
 		}
 	}
 	normal()

@@ -5,13 +5,13 @@ import (
 	"runtime/metrics"
 )
 
-// heapRoom is about what the Go heap may grow by before anything of it is collected. A tenet whose documents fill a few
+// heapRoom is about what the Go heap may grow by before anything of it is collected. A server whose documents fill a few
 // megabytes would otherwise mark them thirty times a second under load, for the sake of a few megabytes.
 const heapRoom = 64 << 20
 
 // A ballast is a block of memory that is never touched, and so takes none. It makes a small heap look larger, which
 // then grows by as much before it is collected. A large heap has room enough, and goes without. To change the
-// percentage by which the heap grows would need no ballast, but nobody hears of a collection in time: while much comes
+// percentage by which the heap grows would need no ballast, but nobody learns of a collection in time: while much comes
 // to live at once, a percentage that was right for little has let the heap grow far beyond what it should.
 type ballast struct {
 	size  uint64

@@ -106,7 +106,7 @@ func historyOf(ctx context.Context, a *app, d *door, key knowledge.Key, limit in
 	return withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]knowledge.Change, error) {
 		changes, err := d.Changes(ctx, knowledge.ChangeQuery{Key: key, Newest: true, Limit: limit})
 		for more := changes; err == nil && len(more) > 0 && len(changes) < limit && more[len(more)-1].Version > 1; {
-			// A tenet's answer ends before its count where the documents are large.
+			// A server's answer ends before its count where the documents are large.
 			more, err = d.Changes(ctx, knowledge.ChangeQuery{
 				Key: key, Newest: true, After: more[len(more)-1].Seq,
 				Limit: limit - len(changes),

@@ -224,7 +224,7 @@ func installHook(a *app, s *hookInstallSettings) error {
 	}
 	where := filepath.Join(w.Dir(), filepath.FromSlash(file))
 	if string(text) == string(f.Text) {
-		a.say("%s is as it should be", where)
+		a.say("%s is up to date", where)
 		return nil
 	}
 	if s.Remove {

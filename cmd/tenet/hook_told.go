@@ -16,7 +16,7 @@ import (
 // Bounds of what is told at an edit.
 const (
 	toldAtOnce = 12        // documents that are named at one edit, the strictest; of the others the number is told
-	maxTold    = 256 << 10 // bytes of the file that says what was told; a longer one begins anew
+	maxTold    = 256 << 10 // bytes of the file that says what was told; a longer one starts again
 )
 
 // tellWhatHolds adds to a verdict what holds for the paths of an edit, a line for each document, as far as its

@@ -31,7 +31,7 @@ type importSettings struct {
 	Status    string   `name:"status" by:"flag" doc:"Status of the rules that are created: DRAFT, ACTIVE or DEPRECATED; later imports leave it to you"`
 	Strict    bool     `name:"strict" by:"flag" doc:"Refuse templates with placeholders that no variable declares, or variables that stand nowhere in the text"`
 	Column    []string `name:"column" by:"flag" doc:"Which column of a table holds a field, as in title=Rule; may be given several times"`
-	Invalid   bool     `name:"accept-invalid" by:"flag" doc:"Restore also documents of an export with history that tenet would refuse, as they are, and name them; with no tenet running"`
+	Invalid   bool     `name:"accept-invalid" by:"flag" doc:"Restore also documents of an export with history that server would refuse, as they are, and name them; with no server running"`
 	Sum       string   `name:"sha256" by:"flag" doc:"SHA-256 that tenet export has shown: an export that is no longer the same is refused"`
 	Ref       string   `name:"ref" by:"flag" doc:"Branch or tag of a git repository that is imported by its address"`
 }
@@ -187,7 +187,7 @@ func importAll(ctx context.Context, a *app, d *door, paths []string, o interchan
 		}
 	}
 	if n := invalidOf(plan); n > 0 {
-		a.say("%s that tenet would refuse: write them anew as they should be; `tenet doctor documents` names them",
+		a.say("%s that server would refuse: write them anew as they should be; `tenet doctor documents` names them",
 			plural(n, "document was restored", "documents were restored"))
 	}
 	if refused > 0 {
@@ -254,7 +254,7 @@ func listed(ctx context.Context, d *door, q knowledge.Query, kinds []knowledge.K
 	}
 }
 
-// Bounds of an import's batches: what a tenet takes in one request, with room to spare.
+// Bounds of an import's batches: what a server takes in one request, with room to spare.
 const (
 	importOps   = 500
 	importBytes = 16 << 20

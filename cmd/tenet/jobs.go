@@ -25,8 +25,8 @@ type jobRunSettings struct {
 func addJobs(a *app) {
 	group := &cobra.Command{
 		Use:   "jobs",
-		Short: "Show and run the work that comes round",
-		Long: `Shows the work that comes round (backups, drills, retention, maintenance), runs it now, and pauses it. The jobs belong to a
+		Short: "Show and run the scheduled jobs",
+		Long: `Shows the scheduled jobs (backups, drills, retention, maintenance), runs it now, and pauses it. The jobs belong to a
 running tenet, so these commands speak to one, with the token of an admin. Schedules are settings: see --schedule of
 "tenet serve".`,
 		Args: cobra.ArbitraryArgs,
@@ -45,7 +45,7 @@ running tenet, so these commands speak to one, with the token of an admin. Sched
 	var run jobRunSettings
 	a.command(group, &cobra.Command{
 		Use: "run NAME", Short: "Run a job now",
-		Long: `Runs a job now, at the tenet, and waits for its end. The exit code is 1 when the run fails.`,
+		Long: `Runs a job now, at the server, and waits for its end. The exit code is 1 when the run fails.`,
 		Example: `  tenet jobs run backup.full
   tenet jobs run log.verify --wait=false`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: func(cmd *cobra.Command, args []string, p2 string) ([]string, cobra.ShellCompDirective) {
@@ -91,7 +91,7 @@ func atRunning(ctx context.Context, a *app, fn func(context.Context, *client.Sto
 	}
 	defer a.close(d)
 	if d.remote == nil {
-		return usageError("no tenet runs on %s, and only a running one has jobs: start it with `tenet serve`, or "+
+		return usageError("no server runs on %s, and only a running one has jobs: start it with `tenet serve`, or "+
 			"name it with --url", a.DataDir)
 	}
 	return fn(ctx, d.remote)

@@ -18,7 +18,7 @@ import (
 	"tenet/internal/server"
 )
 
-// TestAKilledTenetLosesNoAcknowledgedBatch kills a tenet in the middle of a bulk import, starts it again, and looks for
+// TestAKilledTenetLosesNoAcknowledgedBatch kills a server in the middle of a bulk import, starts it again, and looks for
 // every batch that was acknowledged. Those whose answer was lost are sent again, and none of them is done twice.
 func TestAKilledTenetLosesNoAcknowledgedBatch(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) { killInBulkImport(t, "") })
@@ -100,7 +100,7 @@ func bulk(name string) knowledge.Batch {
 	return b
 }
 
-// A process is a tenet in a process of its own.
+// A process is a server in a process of its own.
 type process struct {
 	dir  string
 	cmd  *exec.Cmd
@@ -108,7 +108,7 @@ type process struct {
 	log  printed
 }
 
-// serveProcess starts a tenet and waits until it answers. It is killed when the test ends.
+// serveProcess starts a server and waits until it answers. It is killed when the test ends.
 func serveProcess(t *testing.T, dir, databaseURL string, args ...string) *process {
 	t.Helper()
 	cmd := exec.Command("tenet", append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", dir}, args...)...)
@@ -176,7 +176,7 @@ func (p *process) kill(t *testing.T) {
 	p.done <- <-p.done
 }
 
-// end sends SIGINT and checks that the tenet ends in order.
+// end sends SIGINT and checks that the server ends in order.
 func (p *process) end(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
@@ -188,9 +188,9 @@ func (p *process) end(t *testing.T) {
 	case err := <-p.done:
 		p.done <- err
 		if err != nil {
-			t.Errorf("the tenet ended with %v", err)
+			t.Errorf("the server ended with %v", err)
 		}
 	case <-ctx.Done():
-		t.Error("the tenet has not ended on SIGINT")
+		t.Error("the server has not ended on SIGINT")
 	}
 }

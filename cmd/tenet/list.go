@@ -20,7 +20,7 @@ type filters struct {
 	Status       string `name:"status" by:"flag" doc:"Only this status (rules: DRAFT, ACTIVE, DEPRECATED; violations: open, resolved, waived)"`
 	Rule         string `name:"rule" by:"flag" doc:"Only violations of this rule"`
 	Repository   string `name:"repository" by:"flag" doc:"Only violations in this repository"`
-	Active       string `name:"active" default:"true" by:"flag" doc:"true for documents in use, false for retired ones, any for both"`
+	Active       string `name:"active" default:"true" by:"flag" doc:"true for active documents, false for retired ones, any for both"`
 	UpdatedSince string `name:"updated-since" by:"flag" doc:"Only documents changed since: a time such as 2026-01-31T12:00:00Z, a day, or an age such as 24h"`
 	Sort         string `name:"sort" by:"flag" doc:"Order: house (what matters most first), updated, title or id"`
 	Limit        int    `name:"limit" default:"50" by:"flag" doc:"How many at most"`

@@ -25,7 +25,7 @@ func addMCP(a *app) {
 		Use:   "mcp",
 		Short: "Answer an assistant over the Model Context Protocol",
 		Long: `Answers one assistant over standard input and output, as it starts this command by itself; "tenet mcp install" tells it to. The answers
-come from the tenet that --url names, else from the one that runs on the data directory, else from the database. A running tenet
+come from the server that --url names, else from the one that runs on the data directory, else from the database. A running tenet
 answers the same protocol at /mcp.`,
 		Example: `  tenet mcp install --client claude
   tenet mcp --url https://tenet.example.org`,
@@ -88,7 +88,7 @@ func serveMCP(ctx context.Context, a *app) error {
 		}
 	}
 	if err != nil {
-		a.say("the tenet can't be reached (%s): what the work tree took %s ago answers", err, ago(kept.kept.Fetched))
+		a.say("the server can't be reached (%s): what the work tree took %s ago answers", err, ago(kept.kept.Fetched))
 	}
 	door := mcp.New(o)
 	following, stop := context.WithCancel(ctx)
@@ -117,7 +117,7 @@ func (s signed) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 
 type mcpInstallSettings struct {
 	Client string `name:"client" by:"flag" doc:"The assistant: claude, cursor, vscode, copilot or codex"`
-	HTTP   bool   `name:"http" by:"flag" doc:"Let the assistant ask the tenet at --url by itself, instead of starting this program"`
+	HTTP   bool   `name:"http" by:"flag" doc:"Let the assistant ask the server at --url by itself, instead of starting this program"`
 	Remove bool   `name:"remove" by:"flag" doc:"Take the settings out again"`
 	Global bool   `name:"global" by:"flag" doc:"For every project of yours, and not for this one"`
 }
@@ -198,7 +198,7 @@ func installMCP(a *app, c *mcpClient, s *mcpInstallSettings) error {
 		return err
 	}
 	if s.HTTP && a.URL == "" && !s.Remove {
-		return usageError("--http needs the address of the tenet: give it with --url")
+		return usageError("--http needs the address of the server: give it with --url")
 	}
 	tree, err := worktree.At(dir)
 	if err != nil {
@@ -227,7 +227,7 @@ func installMCP(a *app, c *mcpClient, s *mcpInstallSettings) error {
 		return fmt.Errorf("%s: %w", where, err)
 	}
 	if string(text) == string(f.Text) {
-		a.say("%s is as it should be", where)
+		a.say("%s is up to date", where)
 		return nil
 	}
 	if err := tree.Write(name, text, 0); err != nil {

@@ -13,7 +13,7 @@ import (
 	"tenet/internal/store"
 )
 
-// A lastResort answers an assistant from the tenet, and while that is away from what the work tree took last.
+// A lastResort answers an assistant from the server, and while that is away from what the work tree took last.
 type lastResort struct {
 	store.Store
 	kept   *kept
@@ -71,7 +71,7 @@ func (k *kept) Guide(ctx context.Context, q guidance.Query) (*guidance.Answer, e
 	}
 	a, err := p.Answer(ctx, k.reader)
 	if err == nil {
-		a.Notes = append(a.Notes, "the tenet is away: this is what the work tree took "+ago(k.Fetched)+" ago")
+		a.Notes = append(a.Notes, "the server is away: this is what the work tree took "+ago(k.Fetched)+" ago")
 	}
 	return a, err
 }
@@ -80,7 +80,7 @@ func away(err error) bool {
 	return errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// or returns what the tenet answered, and where it is away what is kept.
+// or returns what the server answered, and where it is away what is kept.
 func or[T any](l *lastResort, got T, err error, kept func() (T, error)) (T, error) {
 	if err == nil || !away(err) {
 		l.fell.Store(false)
@@ -149,7 +149,7 @@ func (m *modelsChoice) left(ctx context.Context) ([]guidance.Left, error) {
 	return c.LeftToModel(ctx)
 }
 
-// Check checks files by what the tenet holds, and while that is away by what the work tree took last, as hooks do.
+// Check checks files by what the server holds, and while that is away by what the work tree took last, as hooks do.
 func (l *lastResort) Check(ctx context.Context, q *check.Question) (*check.Result, error) {
 	if err := q.Check(); err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ func addMigrate(a *app) {
 	group := &cobra.Command{
 		Use:   "migrate",
 		Short: "Change the database's schema",
-		Long: `Changes the schema of the database: of the embedded one in the data directory, which no tenet may be using, or of the
+		Long: `Changes the schema of the database: of the embedded one in the data directory, which no server may be using, or of the
 PostgreSQL that --database-url names. "tenet serve" migrates up by itself when its role may; where the application's role
 has no rights to do so, run "tenet migrate up" under another role.`,
 		Args: cobra.ArbitraryArgs,
@@ -89,7 +89,7 @@ func addMigrateDown(a *app, group *cobra.Command) {
 	a.command(group, &cobra.Command{
 		Use: "down", Short: "Migrate to the schema before",
 		Long: `Migrates one schema down, or to --to. What only the newer schema can hold is lost: export first. Without
---yes it says how much the database holds, and does nothing. It refuses while a tenet is at work on the database; --to 0 empties it
+--yes it says how much the database holds, and does nothing. It refuses while a server is at work on the database; --to 0 empties it
 and wants its name as --database.`,
 		Example: `  tenet export before.jsonl && tenet migrate down --yes`,
 	}, &down, func(ctx context.Context, _ []string) error {
@@ -149,7 +149,7 @@ changes, the ledger of batches, purges or the audit, nor anything of the schema.
 	})
 }
 
-// mayGoDown returns an error unless whoever goes down knows what that costs, and nobody else is at work on the
+// mayGoDown returns an error unless the operator knows what that costs, and nobody else is at work on the
 // database.
 func mayGoDown(ctx context.Context, a *app, s *migrateDownSettings, to int64) error {
 	c, name, err := server.ReadContents(ctx, a.localOptions())
@@ -160,7 +160,7 @@ func mayGoDown(ctx context.Context, a *app, s *migrateDownSettings, to int64) er
 		c.Changes)
 	switch {
 	case c.Tenets > 0:
-		return usageError("a tenet is at work on the database (%d sessions): stop every one, then go down", c.Tenets)
+		return usageError("a server is at work on the database (%d sessions): stop every one, then go down", c.Tenets)
 	case to == 0 && s.Database != name:
 		return usageError("schema 0 is an empty database: %s would be lost; to go there, name the database with "+
 			"--database %s, and give --yes", holds, name)

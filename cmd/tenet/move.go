@@ -30,7 +30,7 @@ func addMove(a *app) {
 and when. Everything is checked before anything is written; what is there already stays, and the same again goes on where one stopped. When all of it has come
 over, tenet.db is renamed to tenet.db.moved, and is no longer looked at.
 
-No tenet may run on the data directory meanwhile. A PostgreSQL in which somebody has written takes no history: --no-history brings the documents as they are.`,
+No server may run on the data directory meanwhile. A PostgreSQL in which somebody has written takes no history: --no-history brings the documents as they are.`,
 		Example: `  tenet move --database-url postgres://tenet@db.example.com/tenet --dry-run
   tenet move --database-url postgres://tenet@db.example.com/tenet`,
 		Args: cobra.NoArgs,
@@ -40,7 +40,7 @@ No tenet may run on the data directory meanwhile. A PostgreSQL in which somebody
 func move(ctx context.Context, a *app, s *moveSettings) (err error) {
 	to := a.localOptions()
 	if to.DatabaseURL == "" || a.URL != "" {
-		return usageError("name the PostgreSQL with --database-url; a tenet that runs is not moved to: stop it first")
+		return usageError("name the PostgreSQL with --database-url; a server that runs is not moved to: stop it first")
 	}
 	path := server.DatabasePath(to)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {

@@ -34,7 +34,7 @@ and may have them hold more strictly. "tenet put" and "tenet patch" write packs,
 	a.command(pack, &cobra.Command{
 		Use:     "show PACK...",
 		Short:   "Show what packs hold, and how strictly",
-		Long:    `Shows the documents in use that packs hold together with those that they extend, with the packs that lead to each.`,
+		Long:    `Shows the active documents that packs hold together with those that they extend, with the packs that lead to each.`,
 		Example: `  tenet pack show backend`,
 		Args:    cobra.MinimumNArgs(1),
 	}, nil, func(ctx context.Context, args []string) error {

@@ -12,14 +12,14 @@ import (
 	"tenet/internal/needs"
 )
 
-// A shell runs lines of a page as a reader does: in a folder and a home of its own, beside a tenet that runs.
+// A shell runs lines of a page as a reader does: in a folder and a home of its own, beside a server that runs.
 type shell struct {
 	dir   string
 	env   []string
 	token string // the admin's
 }
 
-// beside starts a tenet in the home of a reader.
+// beside starts a server in the home of a reader.
 func beside(t *testing.T, dir string) *shell {
 	t.Helper()
 	for _, name := range []string{"sh", "curl", "tar"} {
@@ -47,7 +47,7 @@ func (s *shell) run(line string) (string, error) {
 	return string(out), err
 }
 
-// command returns a line as a command, with the address of the tenet that runs in place of the usual one.
+// command returns a line as a command, with the address of the server that runs in place of the usual one.
 func (s *shell) command(line string) *exec.Cmd {
 	line = strings.ReplaceAll(line, "go run ./cmd/tenet ", "tenet ")
 	line = regexp.MustCompile(`(localhost|127\.0\.0\.1):8420`).ReplaceAllString(line, "$$ADDRESS")

@@ -18,7 +18,7 @@ type patchSettings struct {
 	IfVersion int64    `name:"if-version" by:"flag" doc:"Write only if this is the version that is there"`
 	IfBatch   string   `name:"if-batch" by:"flag" doc:"Write only if this batch, which may still wait for PostgreSQL, has left what is there"`
 	Batch     string   `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
-	DryRun    dryRun   `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the tenet whether it would do it"`
+	DryRun    dryRun   `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the server whether it would do it"`
 }
 
 func addPatch(a *app) {

@@ -20,7 +20,7 @@ import (
 // A served is a running tenet as its clients know it.
 type served struct{ url, token, dir string }
 
-// serveForClients starts a tenet with the starter set until the test ends.
+// serveForClients starts a server with the starter set until the test ends.
 func serveForClients(t *testing.T) served {
 	t.Helper()
 	p := serveProcess(t, filepath.Join(t.TempDir(), "data"), "")
@@ -66,7 +66,7 @@ func node(t *testing.T, args ...string) (string, error) {
 // passed is the last line of the suite: everything, nothing failed, nothing to warn of.
 var passed = regexp.MustCompile(`Passed: ([1-9]\d*)/([1-9]\d*), 0 failed, (\d+) warnings`)
 
-// TestTheProtocolIsKeptByARunningTenet holds a tenet as it is served to the scenarios of the protocol's own suite that
+// TestTheProtocolIsKeptByARunningTenet holds a server as it is served to the scenarios of the protocol's own suite that
 // need no tools of the suite's. The whole of what each version of the protocol requires is in package mcp.
 func TestTheProtocolIsKeptByARunningTenet(t *testing.T) {
 	suite := filepath.Join(npmtest.Modules(t, "@modelcontextprotocol/conformance"),

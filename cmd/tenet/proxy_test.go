@@ -43,7 +43,7 @@ func inCaddy(t *testing.T, program, dir, front, recipe string) *exec.Cmd {
 	return cmd
 }
 
-// TestTheRecipesForProxies runs each proxy of deploy with its recipe before a tenet.
+// TestTheRecipesForProxies runs each proxy of deploy with its recipe before a server.
 func TestTheRecipesForProxies(t *testing.T) {
 	for _, c := range []struct {
 		name, recipe string
@@ -81,7 +81,7 @@ func TestTheRecipesForProxies(t *testing.T) {
 	}
 }
 
-// behindProxy asks a tenet through the proxy at base what a proxy may spoil.
+// behindProxy asks a server through the proxy at base what a proxy may spoil.
 func behindProxy(t *testing.T, p *process, base string) {
 	t.Helper()
 	token := strings.TrimSpace(read(t, filepath.Join(p.dir, server.TokenFile)))

@@ -23,7 +23,7 @@ type putSettings struct {
 	IfVersion  int64  `name:"if-version" by:"flag" doc:"Write only if this is the version that is there"`
 	Create     bool   `name:"create" by:"flag" doc:"Write only if there is no such document"`
 	Force      bool   `name:"force" by:"flag" doc:"Write whatever is there, also where the file says which version it was made of"`
-	DryRun     dryRun `name:"dry-run" by:"flag" doc:"Check the documents here and write nothing; with =server ask the tenet whether it would take them"`
+	DryRun     dryRun `name:"dry-run" by:"flag" doc:"Check the documents here and write nothing; with =server ask the server whether it would take them"`
 	Strict     bool   `name:"strict" by:"flag" doc:"Refuse a template with a placeholder that no variable declares, or a variable that stands nowhere in its text"`
 	Categories bool   `name:"create-category" by:"flag" doc:"Create the categories that the documents name and that are not there"`
 	Batch      string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`

@@ -218,7 +218,7 @@ func applyProposal(ctx context.Context, a *app, id string) error {
 		}
 		says := "is applied"
 		if r.Queued {
-			says = "is queued as batch " + r.Batch.String() + ": the primary is away, and gets it when it is back"
+			says = "is queued as batch " + r.Batch.String() + ": the primary is down, and gets it when it is back"
 		}
 		_, err := fmt.Fprintf(w, "%s %s\n", rec.Key, says)
 		return err

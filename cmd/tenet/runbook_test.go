@@ -19,13 +19,13 @@ import (
 	"tenet/internal/pgtest"
 )
 
-// A host is a machine as a runbook means it: a PostgreSQL and a tenet that systemctl starts and stops, backups on
+// A host is a machine as a runbook means it: a PostgreSQL and a server that systemctl starts and stops, backups on
 // another disk.
 type host struct {
 	t     *testing.T
 	pg    *pgtest.Server
 	env   []string
-	dir   string // the tenet's data directory
+	dir   string // the server's data directory
 	log   string // what it says
 	tenet *exec.Cmd
 	calls chan call
@@ -73,7 +73,7 @@ func newHost(t *testing.T) *host {
 		<-ended
 		h.stopTenet()
 		if log, err := os.ReadFile(h.log); err == nil && t.Failed() {
-			t.Logf("the tenet said:\n%s", log)
+			t.Logf("the server said:\n%s", log)
 		}
 	})
 	etc := pgtest.MakeDir(h.pg, "etc")
@@ -169,7 +169,7 @@ func (h *host) startTenet() {
 	if err := h.tenet.Start(); err != nil {
 		h.t.Fatal(err)
 	}
-	pgtest.Await(h.t, "the tenet to answer", func() bool {
+	pgtest.Await(h.t, "the server to answer", func() bool {
 		data, err := os.ReadFile(filepath.Join(h.dir, "owner.json"))
 		var r running
 		return err == nil && json.Unmarshal(data, &r) == nil && r.PID == h.tenet.Process.Pid && r.URL != ""
@@ -344,7 +344,7 @@ rm -rf "$TENET_DATA_DIR" "$TENET_BACKUP_CONFIG" "$KEY" "$PGDATA"/base`)
 	data, err := os.ReadFile(filepath.Join(h.dir, "owner.json"))
 	var r running
 	if err != nil || json.Unmarshal(data, &r) != nil {
-		t.Fatalf("the tenet's address: %s, %v", data, err)
+		t.Fatalf("the server's address: %s, %v", data, err)
 	}
 	for _, token := range []string{old, robot} {
 		h.want("TENET_URL="+r.URL+" TENET_TOKEN="+token+" tenet list rules 2>&1 || echo refused with $?",

@@ -94,7 +94,7 @@ func runScripts(t *testing.T, setup func(*testscript.Env), dir string, files ...
 	})
 }
 
-// cmdReady waits until the tenet of a data directory answers: ready [DIR].
+// cmdReady waits until the server of a data directory answers: ready [DIR].
 func cmdReady(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 1 {
 		ts.Fatalf("usage: ready [DIR]")
@@ -109,7 +109,7 @@ func cmdReady(ts *testscript.TestScript, neg bool, args []string) {
 		return err == nil && json.Unmarshal(data, &r) == nil && r.URL != ""
 	}
 	if err := eventually(answers); err != nil {
-		ts.Fatalf("no tenet is running on %s: %v", dir, err)
+		ts.Fatalf("no server is running on %s: %v", dir, err)
 	}
 }
 
@@ -129,7 +129,7 @@ func eventually(holds func() bool) error {
 	return nil
 }
 
-// cmdPrimary takes the PostgreSQL away from the tenet, or gives it back: primary away|back.
+// cmdPrimary takes the PostgreSQL away from the server, or gives it back: primary away|back.
 func cmdPrimary(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: primary away|back")
@@ -137,7 +137,7 @@ func cmdPrimary(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Value(primaryAway{}).(func(bool))(args[0] == "away") //nolint:forcetypeassert // the setup of these scripts
 }
 
-// cmdEnters waits until the tenet is in a mode: enters MODE.
+// cmdEnters waits until the server is in a mode: enters MODE.
 func cmdEnters(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: enters MODE")
@@ -189,7 +189,7 @@ func cmdMode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cmdTerminate sends SIGTERM to the tenet of the data directory.
+// cmdTerminate sends SIGTERM to the server of the data directory.
 func cmdTerminate(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: terminate")
@@ -199,7 +199,7 @@ func cmdTerminate(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(p.Signal(syscall.SIGTERM))
 }
 
-// cmdAddress puts the address of the tenet of the data directory into a variable: address NAME.
+// cmdAddress puts the address of the server of the data directory into a variable: address NAME.
 func cmdAddress(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: address NAME")

@@ -14,10 +14,10 @@ import (
 )
 
 // seenFor is how long a command asks for what an earlier one has seen. By then every instance has long followed; and a
-// tenet that was put back from a backup is not asked for ever for what it has lost.
+// server that was put back from a backup is not asked for ever for what it has lost.
 const seenFor = time.Hour
 
-// seenFile returns where the commands of this user keep the newest change that a tenet has told them of; "" where there
+// seenFile returns where the commands of this user keep the newest change that a server has told them of; "" where there
 // is no place.
 func seenFile(url string) string {
 	cache, err := os.UserCacheDir()

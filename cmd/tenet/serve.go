@@ -33,8 +33,8 @@ func addServe(a *app) {
 	var cmd *cobra.Command
 	cmd = a.command(a.root, &cobra.Command{
 		Use:   "serve",
-		Short: "Run a tenet",
-		Long: `Runs a tenet until it gets SIGTERM or SIGINT; it then finishes the requests at work, within 10 seconds, and ends. Without
+		Short: "Run a server",
+		Long: `Runs a server until it gets SIGTERM or SIGINT; it then finishes the requests at work, within 10 seconds, and ends. Without
 settings it keeps its data in an embedded database in the user's data directory and listens on this machine only. With
 --database-url the PostgreSQL named there is the primary.
 
@@ -58,7 +58,7 @@ func serve(ctx context.Context, a *app, s *serveSettings) error {
 		return err
 	}
 	if a.URL != "" && a.sourceOf("url") == "flag --url" {
-		return usageError("--url names a tenet that runs elsewhere; to choose where this one listens use --listen")
+		return usageError("--url names a server that runs elsewhere; to choose where this one listens use --listen")
 	}
 	if err := checkBackupSettings(a, s); err != nil {
 		return err
@@ -138,7 +138,7 @@ func fitMemory(ctx context.Context, a *app, s *serveSettings, o *server.Options)
 		slog.Int64("heap_limit_mb", limit/mb), slog.Int64("needs_mb", sizes.Needs/mb))
 }
 
-// greeting is what a person who starts a tenet wants to know first. The token is for their eyes: where the output goes
+// greeting is what a person who starts a server wants to know first. The token is for their eyes: where the output goes
 // to a file, or to the journal of a service manager, the path of its file is told, and nothing more.
 func greeting(f server.Facts, terminal bool) string {
 	var b strings.Builder
@@ -175,7 +175,7 @@ func logger(a *app, s *serveSettings) (*slog.Logger, error) {
 	return nil, usageError("--log-format %q: want text, json or auto", s.LogFormat)
 }
 
-// logAuto is the format that suits whoever reads.
+// logAuto is the format that suits the reader.
 const logAuto = "auto"
 
 // logFormat returns the format of the log.

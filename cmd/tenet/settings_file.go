@@ -20,7 +20,7 @@ import (
 // settingsFileName is the name of a settings file that nobody named.
 const settingsFileName = "tenet.yaml"
 
-// A settingsFile is what a tenet.yaml holds, by key.
+// A settingsFile is what a server.yaml holds, by key.
 type settingsFile struct {
 	path   string // "" when there is none
 	values map[string]yaml.Node

@@ -10,7 +10,7 @@ import (
 	"tenet/internal/pgtest"
 )
 
-// ask returns what a tenet answers to a GET with its admin's token.
+// ask returns what a server answers to a GET with its admin's token.
 func (s *site) ask(t *testing.T, path string) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.addr+path, nil)

@@ -17,7 +17,7 @@ import (
 // A statusShown is what the command tells, for programs.
 type statusShown struct {
 	Place   string          `json:"place"`   // where the answers come from
-	Running bool            `json:"running"` // whether a tenet answers, or this command has opened the database itself
+	Running bool            `json:"running"` // whether a server answers, or this command has opened the database itself
 	Version string          `json:"version"`
 	Mode    knowledge.Mode  `json:"mode"`
 	AsOf    knowledge.Time  `json:"as_of"`
@@ -35,7 +35,7 @@ func addStatus(a *app) {
 	var set statusSettings
 	a.command(a.root, &cobra.Command{
 		Use:   "status",
-		Short: "Show how the tenet is",
+		Short: "Show how the server is",
 		Long: `Shows which tenet or database the commands reach, whether it can answer, and how fresh its answers are. The exit code is 5
 when it can't answer, which makes the command a health check. --all shows the figures of its parts, for who looks after it; --output json
 always has them.`,

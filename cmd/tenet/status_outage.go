@@ -11,7 +11,7 @@ import (
 	"tenet/internal/postgres"
 )
 
-// addOutage shows how a tenet on a PostgreSQL stands to it, and reports whether there was such a thing to show.
+// addOutage shows how a server on a PostgreSQL stands to it, and reports whether there was such a thing to show.
 func addOutage(t *table, details json.RawMessage) bool {
 	var d struct {
 		Outage   *failover.Status   `json:"outage"`

@@ -21,11 +21,11 @@ import (
 type syncSettings struct {
 	Targets   []string `name:"target" by:"flag" doc:"An assistant to write for, besides those of .tenet.yaml and of the repository; may be given several times"`
 	Label     string   `name:"label" by:"flag" doc:"Take documents as they stand at this label, whatever .tenet.yaml and the repository say"`
-	Check     bool     `name:"check" by:"flag" doc:"Write nothing, and fail when the tree is not as it should be"`
+	Check     bool     `name:"check" by:"flag" doc:"Write nothing, and fail when the tree is not in sync"`
 	Diff      bool     `name:"diff" by:"flag" doc:"Write nothing, and show what would be written"`
 	Adopt     bool     `name:"adopt" by:"flag" doc:"Put a block behind what stands in a shared file that has none yet"`
 	Overwrite bool     `name:"overwrite" by:"flag" doc:"Take back what somebody has changed by hand in the parts that are written"`
-	Offline   bool     `name:"offline" by:"flag" doc:"Use what was taken from the tenet before, and ask nobody"`
+	Offline   bool     `name:"offline" by:"flag" doc:"Use what was taken from the server before, and ask nobody"`
 }
 
 func addSync(a *app) {
@@ -38,7 +38,7 @@ says what was written. Files of its own have names that begin with tenet-; in a 
 else is touched: a file that is somebody else's, a mark that is missing, a part that was edited by hand or a symbolic link is an error, and
 then nothing is written at all. What an assistant's form can't say is left out and named, and never said wider.
 
-With --check it fails with 1 when the tree is not as it should be, and with 2 when that can't be told. While the tenet is away, what it said last counts.`,
+With --check it fails with 1 when the tree is not in sync, and with 2 when that can't be told. While the server is away, what it said last counts.`,
 		Example: `  tenet sync --target claude --target cursor
   tenet sync --check
   tenet sync --diff
@@ -48,14 +48,14 @@ With --check it fails with 1 when the tree is not as it should be, and with 2 wh
 	}, &s, func(ctx context.Context, _ []string) error { return syncTree(ctx, a, &s) })
 }
 
-// driftError says that the tree is not as it should be, and what a sync would do about it. What there is to say of each
+// driftError says that the tree is not in sync, and what a sync would do about it. What there is to say of each
 // file was printed.
 func driftError(p *treesync.Plan) error {
 	if no := p.Refused(); len(no) > 0 {
-		return fmt.Errorf("the work tree is not as it should be, and `tenet sync` writes nothing before this is "+
+		return fmt.Errorf("the work tree is not in sync, and `tenet sync` writes nothing before this is "+
 			"settled:%s", (&treesync.RefusalError{Steps: no}).Lines())
 	}
-	return errors.New("the work tree is not as it should be: `tenet sync` mends it")
+	return errors.New("the work tree is not in sync: `tenet sync` mends it")
 }
 
 func syncTree(ctx context.Context, a *app, s *syncSettings) error {
@@ -108,7 +108,7 @@ func syncTree(ctx context.Context, a *app, s *syncSettings) error {
 	case s.Check && len(drift) > 0:
 		return driftError(p)
 	case len(drift) == 0:
-		a.say("everything is as it should be: %s", plural(int64(len(p.Steps)), "file", "files"))
+		a.say("everything is in sync: %s", plural(int64(len(p.Steps)), "file", "files"))
 	case write:
 		a.say("%s written", plural(int64(len(drift)), "file", "files"))
 	}

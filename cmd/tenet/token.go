@@ -22,7 +22,7 @@ type tokenCreateSettings struct {
 	Name    string `name:"name" by:"flag" doc:"Name to show (default: the id)"`
 	Role    string `name:"role" default:"viewer" by:"flag" doc:"viewer reads; contributor writes drafts of rules and reports violations; maintainer publishes and waives; admin manages principals and purges"`
 	Agent   bool   `name:"agent" by:"flag" doc:"It is a program that decides by itself: it reads, reports and proposes, whatever its role"`
-	Expires string `name:"expires" by:"flag" doc:"When the token ends: a time, a day, or how long it lives, such as 720h (default: never)"`
+	Expires string `name:"expires" by:"flag" doc:"When the token expires: a time, a day, or how long it lives, such as 720h (default: never)"`
 	Batch   string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 }
 
@@ -45,7 +45,7 @@ func addToken(a *app) {
 		Use:   "create ID",
 		Short: "Make a principal with a token",
 		Long: `Makes a principal and prints its token, which is shown this once and kept nowhere. The name of the token's file or variable is
-up to whoever uses it; every tenet command takes it from TENET_TOKEN or --token-file.`,
+up to its user; every command takes it from TENET_TOKEN or --token-file.`,
 		Example: `  tenet token create ci-payments --role contributor --expires 2160h
   TENET_TOKEN=$(tenet token create laptop --role maintainer --quiet)`,
 		Args: cobra.ExactArgs(1),
@@ -70,7 +70,7 @@ use again. When the old token is the admin's in the data directory of this machi
 	})
 	var revoke verbSettings
 	a.command(group, &cobra.Command{
-		Use: "revoke ID...", Short: "Make tokens worthless",
+		Use: "revoke ID...", Short: "Revoke tokens at once",
 		Long:    `Disables principals: their tokens open nothing from now on. "tenet restore principal/ID" takes it back.`,
 		Example: `  tenet token revoke ci-payments`, Args: cobra.MinimumNArgs(1),
 	}, &revoke, func(ctx context.Context, args []string) error {
@@ -145,7 +145,7 @@ func showToken(a *app, p *knowledge.Principal, token string) error {
 }
 
 type tokenRotateSettings struct {
-	Expires string `name:"expires" by:"flag" doc:"When the new token ends: a time, a day, or how long it lives, such as 720h (default: as the old one, unless that is past)"`
+	Expires string `name:"expires" by:"flag" doc:"When the new token expires: a time, a day, or how long it lives, such as 720h (default: as the old one, unless that is past)"`
 }
 
 // principalRecord returns the record of a principal.
@@ -231,7 +231,7 @@ func tokenFileHolds(path, hash string) bool {
 	return err == nil && access.HashToken(strings.TrimSpace(string(data))) == hash
 }
 
-// expiry reads when a token ends: a time, a day, or a span from now.
+// expiry reads when a token expires: a time, a day, or a span from now.
 func expiry(text string, now time.Time) (knowledge.Time, error) {
 	if text == "" {
 		return knowledge.Time{}, nil

@@ -19,7 +19,7 @@ const undoneUnasked = 20
 
 type undoSettings struct {
 	whySettings
-	DryRun dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the tenet whether it would do it"`
+	DryRun dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the server whether it would do it"`
 	Yes    bool   `name:"yes" short:"y" by:"flag" doc:"Do not ask, also where many documents are brought back"`
 	Batch  string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 }
@@ -218,7 +218,7 @@ func restoreVersion(ctx context.Context, a *app, args []string, s *restoreVerbSe
 type retireSettings struct {
 	verbSettings
 	Source string `name:"source" by:"flag" doc:"Every document that this source brought, as \"tenet source remove\" does"`
-	Tag    string `name:"tag" by:"flag" doc:"Every document in use that has this tag"`
+	Tag    string `name:"tag" by:"flag" doc:"Every active document that has this tag"`
 	Yes    bool   `name:"yes" short:"y" by:"flag" doc:"With --source or --tag: do not ask"`
 }
 
@@ -256,7 +256,7 @@ func retireMany(ctx context.Context, a *app, args []string, s *retireSettings) e
 	}
 	switch n := len(ops); {
 	case n == 0:
-		a.say("no document in use has the tag %s", s.Tag)
+		a.say("no active document has the tag %s", s.Tag)
 		return nil
 	case n > knowledge.MaxBatchOps:
 		return usageError("%d documents have the tag %s, and at most %d are retired at once", n, s.Tag,

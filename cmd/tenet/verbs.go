@@ -19,7 +19,7 @@ type verbSettings struct {
 	IfVersion int64  `name:"if-version" by:"flag" doc:"Only if this is the version that is there"`
 	IfBatch   string `name:"if-batch" by:"flag" doc:"Only if this batch, which may still wait for PostgreSQL, has left what is there"`
 	Batch     string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
-	DryRun    dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the tenet whether it would do it"`
+	DryRun    dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the server whether it would do it"`
 }
 
 // A condition is what must stand of a document for a write to be done.
@@ -146,7 +146,7 @@ func doVerb(ctx context.Context, a *app, verb knowledge.Verb, args []string, s v
 	if err != nil || verb != knowledge.VerbPurge || s.DryRun != dryNone {
 		return err
 	}
-	if d.local != nil { // a tenet that runs notes it by itself
+	if d.local != nil { // a server that runs notes it by itself
 		if err := d.local.NotePurged(ctx, a.localOptions(), keys); err != nil {
 			return err
 		}

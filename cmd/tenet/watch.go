@@ -27,7 +27,7 @@ func addWatch(a *app) {
 		Long: `Follows the changes of a running tenet as they happen, until it is interrupted. When the connection is lost it is opened
 again, and goes on where it ended: nothing is missed, and nothing is shown twice.
 
-With --output json every line is one message: a change, or a change in how the tenet stands to its database.`,
+With --output json every line is one message: a change, or a change in how the server stands to its database.`,
 		Example: `  tenet watch --kind rule --category security
   tenet watch --after 0 --output json`,
 	}, &s, func(ctx context.Context, _ []string) error {
@@ -41,7 +41,7 @@ With --output json every line is one message: a change, or a change in how the t
 		}
 		defer a.close(d)
 		if d.remote == nil {
-			return usageError("no tenet is running on %s, and while this command looks nobody else can write: start "+
+			return usageError("no server is running on %s, and while this command looks nobody else can write: start "+
 				"one with "+
 				"`tenet serve`, or name one with --url", a.DataDir)
 		}

@@ -100,7 +100,7 @@ func TestABrowserAndAWatchSeeEveryChangeOnce(t *testing.T) {
 	}
 }
 
-// A site is a tenet that keeps its address and its data from one process to the next.
+// A site is a server that keeps its address and its data from one process to the next.
 type site struct {
 	*process
 	addr, database string
@@ -121,7 +121,7 @@ func newSite(t *testing.T, database string) *site {
 	return s
 }
 
-// serve starts the tenet.
+// serve starts the server.
 func (s *site) serve(t *testing.T) {
 	t.Helper()
 	s.process = serveProcess(t, s.dir, s.database, "--listen", s.addr)
@@ -285,7 +285,7 @@ type watcher struct {
 	err   error // why it ended: io.EOF once it was told of the change "final"
 }
 
-// watch follows one tenet from where the watcher stands; with n for so many changes, or until the stream is lost.
+// watch follows one server from where the watcher stands; with n for so many changes, or until the stream is lost.
 func (w *watcher) watch(ctx context.Context, c *client.Store, n int) {
 	left := n
 	err := c.Watch(ctx, client.Watch{After: knowledge.MarkAt(w.after, w.chain)}, func(m client.LiveMessage) error {
@@ -310,7 +310,7 @@ func (w *watcher) watch(ctx context.Context, c *client.Store, n int) {
 	}
 }
 
-// disturb does something bad to a tenet or the database.
+// disturb does something bad to a server or the database.
 func disturb(t *testing.T, pg *pgtest.Server, s *site, id string) {
 	t.Helper()
 	switch rand.IntN(6) {

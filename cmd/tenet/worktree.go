@@ -34,7 +34,7 @@ type workTree struct {
 	*worktree.Tree
 	config treeConfig
 	cache  string // where its bundle is kept
-	kept   bool   // what it takes is what was kept, since the tenet is away or was not asked
+	kept   bool   // what it takes is what was kept, since the server is away or was not asked
 }
 
 // openTree finds the work tree around a folder: that of git, else the folder itself.
@@ -67,7 +67,7 @@ func openTree(a *app, dir string) (*workTree, error) {
 	return w, nil
 }
 
-// take returns what the work tree takes: fresh where the tenet answers, else what was kept, with a word about its age.
+// take returns what the work tree takes: fresh where the server answers, else what was kept, with a word about its age.
 func takeBundle(ctx context.Context, a *app, w *workTree, offline bool) (*bundle.Bundle, error) {
 	kept, err := bundle.Load(w.cache)
 	if err != nil {
@@ -76,7 +76,7 @@ func takeBundle(ctx context.Context, a *app, w *workTree, offline bool) (*bundle
 	if offline {
 		if kept == nil {
 			return nil, &store.UnavailableError{Reason: "nothing was taken for " + w.Dir() +
-				" yet: run `tenet sync` or `tenet check` once while the tenet can be reached"}
+				" yet: run `tenet sync` or `tenet check` once while the server can be reached"}
 		}
 		w.kept = true
 		return kept, nil
@@ -86,7 +86,7 @@ func takeBundle(ctx context.Context, a *app, w *workTree, offline bool) (*bundle
 	case err == nil:
 		return fresh, fresh.Save(w.cache)
 	case kept != nil && (errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)):
-		a.say("the tenet can't be reached (%s): what it said %s ago counts", err, ago(kept.Fetched))
+		a.say("the server can't be reached (%s): what it said %s ago counts", err, ago(kept.Fetched))
 		w.kept = true
 		return kept, nil
 	}
@@ -106,7 +106,7 @@ func ago(t time.Time) string {
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
-// fetch asks the tenet. The address in .tenet.yaml is somebody else's word: a token goes there only when its holder
+// fetch asks the server. The address in .tenet.yaml is somebody else's word: a token goes there only when its holder
 // names the same address.
 func fetchBundle(ctx context.Context, a *app, w *workTree, kept *bundle.Bundle) (*bundle.Bundle, error) {
 	if s := strings.TrimSuffix(w.config.Server, "/"); s != "" && strings.TrimSuffix(a.URL, "/") != s {
@@ -135,7 +135,7 @@ func fetchBundle(ctx context.Context, a *app, w *workTree, kept *bundle.Bundle) 
 		return bundle.Fetch(ctx, d.Store, server, want, kept)
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, fmt.Errorf("%w\nWhat %s takes must stand in the tenet first: write it with `tenet put`, as "+
+		return nil, fmt.Errorf("%w\nWhat %s takes must stand in the server first: write it with `tenet put`, as "+
 			"docs/for-assistants.md shows", err, treeFile)
 	}
 	return b, err

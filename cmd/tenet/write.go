@@ -112,10 +112,10 @@ func writeReceipt(w io.Writer, b *knowledge.Batch, r *knowledge.Receipt) error {
 		fmt.Fprintf(&text, "%s %s%s, version %d\n", op.Key, would, past(op.Verb, rec.Version), rec.Version)
 	}
 	if r.Dry {
-		text.WriteString("nothing was written: the tenet was only asked\n")
+		text.WriteString("nothing was written: the server was only asked\n")
 	}
 	if r.Queued {
-		fmt.Fprintf(&text, "queued as batch %s: the primary is away, and gets it when it is back\n", b.ID)
+		fmt.Fprintf(&text, "queued as batch %s: the primary is down, and gets it when it is back\n", b.ID)
 	}
 	_, err := io.WriteString(w, text.String())
 	return err

@@ -243,7 +243,7 @@ func ownPath(s string) bool {
 func modeText(m knowledge.Mode) string {
 	switch m {
 	case knowledge.ModeNormal:
-		return "Everything is as it should be."
+		return "Everything is well."
 	case knowledge.ModeDegraded:
 		return "The primary database is away: reads are answered from this machine's own copy, and writes wait for it."
 	case knowledge.ModeRecovering:
