@@ -243,13 +243,6 @@ func notAReport(c *Caller, a Act) string {
 	return ""
 }
 
-// DecideBatch decides each operation, as far as possible without the documents. A replay uses it to check the writer's
-// current rights.
-func DecideBatch(c *Caller, b *knowledge.Batch) *store.ForbiddenError {
-	_, no := decideOps(c, b)
-	return no
-}
-
 func decideOps(c *Caller, b *knowledge.Batch) (int, *store.ForbiddenError) {
 	for i := range b.Ops {
 		if no := Decide(c, Act{Verb: b.Ops[i].Verb, Key: b.Ops[i].Key}); no != nil {

@@ -167,11 +167,11 @@ func authorize(ctx context.Context, now failover.Lookup, who string, b *knowledg
 	if by == nil {
 		return &store.ForbiddenError{Reason: who + ", who asked for it, was disabled, has expired or is gone"}
 	}
-	if no := access.DecideBatch(by, b); no != nil {
+	err = access.DecideAgain(ctx, by, now, b)
+	if no, ok := errors.AsType[*store.ForbiddenError](err); ok {
 		no.Reason = fmt.Sprintf("%s, who asked for it, has the role %s by now: %s", who, by.Role, no.Reason)
-		return no
 	}
-	return nil
+	return err
 }
 
 func (d *dual) place() string { return d.where }
