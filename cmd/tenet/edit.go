@@ -16,7 +16,8 @@ import (
 
 type editSettings struct {
 	whySettings
-	Batch string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+	DryRun dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the tenet whether it would do it"`
+	Batch  string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 }
 
 func addEdit(a *app) {
@@ -41,12 +42,12 @@ meanwhile, or the text is refused, nothing is written, and the file with the tex
 		if err != nil {
 			return err
 		}
-		return edit(ctx, a, key, knowledge.Batch{ID: id, Message: s.Message})
+		return edit(ctx, a, key, s.DryRun, knowledge.Batch{ID: id, Message: s.Message})
 	})
 }
 
 // edit asks twice: a person may think for an hour, and while a command holds the database nobody else can write.
-func edit(ctx context.Context, a *app, key knowledge.Key, b knowledge.Batch) error {
+func edit(ctx context.Context, a *app, key knowledge.Key, dry dryRun, b knowledge.Batch) error {
 	editor, err := editorOf(a)
 	if err != nil {
 		return err
@@ -82,7 +83,7 @@ func edit(ctx context.Context, a *app, key knowledge.Key, b knowledge.Batch) err
 	if b.Ops, err = editedOps(a, name, rec); err != nil {
 		return kept(err)
 	}
-	d, err := a.open(ctx)
+	d, err := a.openToLook(ctx) // what was edited is there
 	if err != nil {
 		return kept(err)
 	}
@@ -91,11 +92,15 @@ func edit(ctx context.Context, a *app, key knowledge.Key, b knowledge.Batch) err
 	if err := checkSeen(ctx, a, d, b.Ops); err != nil {
 		return kept(err)
 	}
-	if err := send(ctx, a, d, b); err != nil {
+	if err := applyOr(ctx, a, d, dry, b); err != nil {
 		if _, ok := errors.AsType[*doubt](err); ok {
 			return fmt.Errorf("%w\nFor what you have edited that is `tenet put %s --batch %s`", err, name, b.ID)
 		}
 		return kept(err)
+	}
+	if dry != dryNone {
+		a.say("your text is kept in %s: write it with `tenet put %s`", name, name)
+		return nil
 	}
 	return os.Remove(name)
 }

@@ -23,7 +23,7 @@ type importSettings struct {
 	Format    string   `name:"format" by:"flag" doc:"Format of the files, where their names and contents do not tell"`
 	Category  string   `name:"category" by:"flag" doc:"Category of everything that is imported"`
 	Source    string   `name:"source" by:"flag" doc:"Name of the source, by which a later import finds again what this one brought (default: made of the path)"`
-	DryRun    bool     `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing"`
+	DryRun    dryRun   `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the tenet, too, whether it would do it"`
 	Prune     bool     `name:"prune" by:"flag" doc:"Retire what the source brought earlier and no longer holds"`
 	KeepGoing bool     `name:"keep-going" by:"flag" doc:"Import what is good although something is refused"`
 	Overwrite bool     `name:"overwrite" by:"flag" doc:"Replace also what was edited here since it was imported"`
@@ -70,12 +70,16 @@ document and file: what would be created, what would change and how, what is ref
 		local := a.localOptions()
 		// A backup is restored into nothing: a starter set of today would stand in the way of the one that it holds.
 		local.NoSeed = slices.ContainsFunc(args, interchange.HoldsHistory)
-		clean, err := a.tryElsewhere(&local, s.DryRun)
+		clean, err := a.tryElsewhere(&local, s.DryRun == dryClient)
 		defer clean()
 		if err != nil {
 			return err
 		}
-		d, err := a.openWith(ctx, local)
+		open := func(ctx context.Context) (*door, error) { return a.openWith(ctx, local) }
+		if s.DryRun == dryServer {
+			open = a.openToLook
+		}
+		d, err := open(ctx)
 		if err != nil {
 			return err
 		}
@@ -85,7 +89,7 @@ document and file: what would be created, what would change and how, what is ref
 				"documents; stop it first", d.place())
 		}
 		err = importAll(ctx, a, d, args, o, &s)
-		if d.local != nil && !s.DryRun { // an old export may name people who were erased since; a running tenet sees that by itself
+		if d.local != nil && s.DryRun == dryNone { // an old export may name people who were erased since; a running tenet sees that by itself
 			err = errors.Join(err, d.local.Reapply(ctx, local))
 		}
 		return err
@@ -171,11 +175,15 @@ func importAll(ctx context.Context, a *app, d *door, paths []string, o interchan
 	}
 	refused := plan.Count()[interchange.Refused]
 	switch {
-	case s.DryRun:
+	case s.DryRun == dryClient:
 		a.say("nothing was written: this was a dry run")
 	case plan.Blocked():
 		return fmt.Errorf("%d refused, and nothing was written: correct them, or give --keep-going to import "+
 			"the others", refused)
+	case s.DryRun == dryServer:
+		if err := tryPlan(ctx, a, d, plan); err != nil {
+			return err
+		}
 	default:
 		if err := carryOut(ctx, a, d, plan, s.Message); err != nil {
 			return err

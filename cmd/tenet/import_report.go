@@ -41,7 +41,7 @@ func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
 			st.Changes(), st.Notes, st.Invalid,
 		})
 		notes += len(st.Notes)
-		if s.DryRun || s.Verbose || st.Outcome == interchange.Refused || st.Outcome == interchange.Pruned ||
+		if s.DryRun != dryNone || s.Verbose || st.Outcome == interchange.Refused || st.Outcome == interchange.Pruned ||
 			len(st.Invalid) > 0 {
 			t.add(string(st.Outcome), key, strings.TrimSpace(st.Path+" "+st.Place), why(&st))
 		}
@@ -59,11 +59,11 @@ func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
 			if err := writeDetails(w, plan); err != nil {
 				return err
 			}
-		} else if notes > 0 && !s.DryRun {
+		} else if notes > 0 && s.DryRun == dryNone {
 			a.say("%s on what was repaired, guessed or left out: --verbose shows them",
 				plural(int64(notes), "note", "notes"))
 		}
-		if s.DryRun || plan.Blocked() {
+		if s.DryRun != dryNone || plan.Blocked() {
 			return writeSums(w, sc, plan, ahead)
 		}
 		return nil // once it is done

@@ -61,7 +61,10 @@ func move(ctx context.Context, a *app, s *moveSettings) (err error) {
 		return err
 	}
 	defer a.close(d)
-	how := importSettings{DryRun: s.DryRun, KeepGoing: s.KeepGoing, Verbose: s.Verbose, Source: "embedded"}
+	how := importSettings{KeepGoing: s.KeepGoing, Verbose: s.Verbose, Source: "embedded"}
+	if s.DryRun {
+		how.DryRun = dryClient
+	}
 	if err := importAll(ctx, a, d, []string{file}, interchange.ReadOptions{Format: "", Source: ""},
 		&how); err != nil || s.DryRun {
 		return err

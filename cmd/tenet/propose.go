@@ -18,6 +18,7 @@ type proposeSettings struct {
 	Set     []string `name:"set" by:"flag" doc:"Field and value for a document that is there, as in severity=ERROR; may be given several times"`
 	Retire  bool     `name:"retire" by:"flag" doc:"Propose to take the documents out of use"`
 	Restore bool     `name:"restore" by:"flag" doc:"Propose to bring them back into use"`
+	DryRun  dryRun   `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the tenet whether it would do it"`
 	Batch   string   `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 }
 
@@ -27,7 +28,7 @@ func addPropose(a *app) {
 		Use:   "propose FILE|KEY...",
 		Short: "Propose changes that somebody else approves and applies",
 		Long: `Proposes changes in place of making them: documents of JSON or YAML files, as "tenet put" reads them, or with --set, --retire or
---restore changes of documents that are there. It needs the role contributor, whatever the documents are. "tenet review" decides.`,
+--restore changes of documents that are there: KEY, or an id alone. It needs the role contributor, whatever the documents are. "tenet review" decides.`,
 		Example: `  tenet propose rule.yaml --title 'Forbid dynamic table names' --why 'Seen twice this month'
   tenet propose rule/SEC-001 --set severity=CRITICAL
   tenet propose practice/old --retire`,
@@ -41,19 +42,26 @@ func addPropose(a *app) {
 		if err != nil {
 			return err
 		}
+		open := a.open
+		if s.DryRun != dryNone {
+			open = a.openToLook
+		}
+		d, err := open(ctx)
+		if err != nil {
+			return err
+		}
+		defer a.close(d)
 		p := &knowledge.Proposal{ProposalID: id.String(), Title: s.Title, Why: s.Why, IsActive: true}
 		for i := range ops {
+			if err := findKeys(ctx, a, d, &ops[i].Key); err != nil {
+				return err
+			}
 			o, err := knowledge.ProposedOpOf(&ops[i])
 			if err != nil {
 				return err
 			}
 			p.Ops = append(p.Ops, o)
 		}
-		d, err := a.open(ctx)
-		if err != nil {
-			return err
-		}
-		defer a.close(d)
 		if _, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (any, error) {
 			if p.Title == "" {
 				store.TitleProposal(ctx, d, p, ops)
@@ -65,7 +73,8 @@ func addPropose(a *app) {
 		if err := p.Validate(); err != nil {
 			return err
 		}
-		return send(ctx, a, d, knowledge.Batch{ID: id, Ops: []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}})
+		ops = []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}
+		return applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Ops: ops})
 	})
 }
 
@@ -92,23 +101,25 @@ func proposedOps(a *app, s *proposeSettings, args []string) ([]knowledge.Op, err
 		verb = way.verb
 	}
 	var ops []knowledge.Op
-	for _, arg := range args {
-		if verb == knowledge.VerbPut {
-			if _, err := os.Stat(arg); err != nil && arg != "-" {
-				return nil, usageError("%s: want a file, or a document with --set, --retire or --restore", err)
-			}
-			puts, err := readPuts(a, arg, &putSettings{})
-			if err != nil {
-				return nil, err
-			}
-			ops = append(ops, puts...)
-			continue
-		}
-		key, err := parseKey(arg)
+	if verb != knowledge.VerbPut {
+		keys, err := readKeys(args)
 		if err != nil {
 			return nil, err
 		}
-		ops = append(ops, knowledge.Op{Verb: verb, Key: key, Patch: patch})
+		for _, key := range keys {
+			ops = append(ops, knowledge.Op{Verb: verb, Key: key, Patch: patch})
+		}
+		args = nil
+	}
+	for _, arg := range args {
+		if _, err := os.Stat(arg); err != nil && arg != "-" {
+			return nil, usageError("%s: want a file, or a document with --set, --retire or --restore", err)
+		}
+		puts, err := readPuts(a, arg, &putSettings{})
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, puts...)
 	}
 	if len(ops) > knowledge.MaxProposedOps {
 		return nil, usageError("%d documents: a proposal has at most %d, since a person reads it", len(ops),

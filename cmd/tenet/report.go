@@ -18,6 +18,7 @@ type reportSettings struct {
 	Severity   string `name:"severity" by:"flag" doc:"How grave it is there: CRITICAL, ERROR, WARNING or INFO (default: as the rule says)"`
 	Repository string `name:"repository" by:"flag" doc:"Repository of the file (default: the one in .tenet.yaml)"`
 	Source     string `name:"source" default:"person" by:"flag" doc:"Who or what found it"`
+	DryRun     dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the tenet whether it would do it"`
 	Batch      string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 }
 
@@ -95,5 +96,6 @@ func report(ctx context.Context, a *app, rule knowledge.Key, s *reportSettings) 
 	if err := doc.Validate(); err != nil {
 		return err
 	}
-	return send(ctx, a, d, knowledge.Batch{ID: id, Ops: []knowledge.Op{knowledge.Put(doc, knowledge.NoVersion)}})
+	ops := []knowledge.Op{knowledge.Put(doc, knowledge.NoVersion)}
+	return applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Ops: ops})
 }
