@@ -19,7 +19,7 @@ func addDoctorDocuments(a *app, group *cobra.Command) {
 	a.command(group, &cobra.Command{
 		Use:   "documents",
 		Short: "Look for documents that were written past tenet, and that it would refuse",
-		Long: `Validates every document in the database as if it were written now, retired ones too, and names each that server would refuse, with each fault and
+		Long: `Validates every document in the database as if it were written now, retired ones too, and names each that the server would refuse, with each fault and
 what would be right: unknown words, wrong types, invisible characters, empty titles, keys and passwords, two principals with one token. Such a document came in
 by another way than tenet, as with psql. Of a running tenet its job ` + documentsJob + ` looks, which only an admin may ask for. The exit code is 1 when something is found.
 
@@ -87,7 +87,7 @@ func printStored(a *app, d *door, r *server.StoredReport) error {
 		return err
 	})
 	if err == nil && len(r.Faults) > 0 {
-		err = errors.New("there are documents that server would refuse: they were written past it; write them anew " +
+		err = errors.New("there are documents that the server would refuse: they were written past it; write them anew " +
 			"as they should be")
 	}
 	return err

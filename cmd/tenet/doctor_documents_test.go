@@ -112,7 +112,7 @@ func restored(t *testing.T, w *pastTenet, dir string, from, to []string) {
 	}
 	code, said = command(t, into, append([]string{"import", file, "--accept-invalid"}, to...)...)
 	if code != exitOK || !twin && (!strings.Contains(said, fault) ||
-		!strings.Contains(said, "1 document was restored that server would refuse")) {
+		!strings.Contains(said, "1 document was restored that the server would refuse")) {
 		t.Fatalf("with --accept-invalid: %d\n%s", code, said)
 	}
 	code, said = command(t, into, append([]string{"doctor", "documents"}, to...)...)

@@ -45,7 +45,7 @@ func addDoctorQuery(a *app, group *cobra.Command) {
 	a.command(group, &cobra.Command{
 		Use:   "query [NAME]",
 		Short: "Show how PostgreSQL carries out one of tenet's statements",
-		Long: `Shows the plan of a statement that server reads with, by the name that measures, the log of slow statements and doctor postgres give it. Without
+		Long: `Shows the plan of a statement that the server reads with, by the name that measures, the log of slow statements and doctor postgres give it. Without
 a name it lists the names.`,
 		Example: `  tenet doctor query
   tenet doctor query "list rules of a category"

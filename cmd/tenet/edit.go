@@ -16,7 +16,7 @@ import (
 
 type editSettings struct {
 	whySettings
-	DryRun dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the tenet whether it would do it"`
+	DryRun dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the server whether it would do it"`
 	Batch  string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 }
 

@@ -25,7 +25,7 @@ func addErase(a *app) {
 	group := &cobra.Command{
 		Use:   "erase",
 		Short: "Erase a person",
-		Long:  `Erases a person from everything that server keeps. Only admins may do this.`,
+		Long:  `Erases a person from everything that the server keeps. Only admins may do this.`,
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {

@@ -78,6 +78,9 @@ the patterns.`,
 				return writeExplained(w, sc, got)
 			}
 			_, err := io.WriteString(w, got.Markdown(&q))
+			if got.LeftOut.Total > 0 {
+				a.say("--explain lists what was left out, each with its reason")
+			}
 			return err
 		})
 	})

@@ -23,7 +23,7 @@ type importSettings struct {
 	Format    string   `name:"format" by:"flag" doc:"Format of the files, where their names and contents do not tell"`
 	Category  string   `name:"category" by:"flag" doc:"Category of everything that is imported"`
 	Source    string   `name:"source" by:"flag" doc:"Name of the source, by which a later import finds again what this one brought (default: made of the path)"`
-	DryRun    dryRun   `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the tenet, too, whether it would do it"`
+	DryRun    dryRun   `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the server, too, whether it would do it"`
 	Prune     bool     `name:"prune" by:"flag" doc:"Retire what the source brought earlier and no longer holds"`
 	KeepGoing bool     `name:"keep-going" by:"flag" doc:"Import what is good although something is refused"`
 	Overwrite bool     `name:"overwrite" by:"flag" doc:"Replace also what was edited here since it was imported"`
@@ -31,7 +31,7 @@ type importSettings struct {
 	Status    string   `name:"status" by:"flag" doc:"Status of the rules that are created: DRAFT, ACTIVE or DEPRECATED; later imports leave it to you"`
 	Strict    bool     `name:"strict" by:"flag" doc:"Refuse templates with placeholders that no variable declares, or variables that stand nowhere in the text"`
 	Column    []string `name:"column" by:"flag" doc:"Which column of a table holds a field, as in title=Rule; may be given several times"`
-	Invalid   bool     `name:"accept-invalid" by:"flag" doc:"Restore also documents of an export with history that server would refuse, as they are, and name them; with no server running"`
+	Invalid   bool     `name:"accept-invalid" by:"flag" doc:"Restore also documents of an export with history that the server would refuse, as they are, and name them; with no server running"`
 	Sum       string   `name:"sha256" by:"flag" doc:"SHA-256 that tenet export has shown: an export that is no longer the same is refused"`
 	Ref       string   `name:"ref" by:"flag" doc:"Branch or tag of a git repository that is imported by its address"`
 }
@@ -195,7 +195,7 @@ func importAll(ctx context.Context, a *app, d *door, paths []string, o interchan
 		}
 	}
 	if n := invalidOf(plan); n > 0 {
-		a.say("%s that server would refuse: write them anew as they should be; `tenet doctor documents` names them",
+		a.say("%s that the server would refuse: write them anew as they should be; `tenet doctor documents` names them",
 			plural(n, "document was restored", "documents were restored"))
 	}
 	if refused > 0 {
@@ -316,8 +316,25 @@ func carryOut(ctx context.Context, a *app, d *door, plan *interchange.Plan, mess
 		}
 	}
 	bar.done()
-	a.say("%d documents written", written)
+	a.say("%s written%s", plural(int64(written), "document", "documents"), takenBack(plan))
 	return nil
+}
+
+// takenBack tells how to take back what one source has brought; nothing where an import can't be taken back so simply.
+func takenBack(plan *interchange.Plan) string {
+	source := ""
+	for _, st := range plan.Steps() {
+		switch {
+		case st.Outcome == interchange.Changed || st.Source == "" || source != "" && st.Source != source:
+			return ""
+		case st.Outcome == interchange.Created && st.Key.Kind != knowledge.KindCategory:
+			source = st.Source
+		}
+	}
+	if source == "" {
+		return ""
+	}
+	return "; `tenet source remove " + source + "` retires them again"
 }
 
 // split cuts a batch into parts that fit into one request. The first part keeps the batch's id.

@@ -8,7 +8,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// tryPlan asks the tenet whether it would take each batch of a plan. What a batch refers to and an earlier one brings is
+// tryPlan asks the server whether it would take each batch of a plan. What a batch refers to and an earlier one brings is
 // tried along with it, since that one has written nothing.
 func tryPlan(ctx context.Context, a *app, d *door, plan *interchange.Plan) error {
 	actor, err := withTimeout(ctx, a.Timeout, d.actor)
@@ -39,7 +39,7 @@ func tryPlan(ctx context.Context, a *app, d *door, plan *interchange.Plan) error
 		}
 	}
 	bar.done()
-	a.say("nothing was written: the tenet was only asked, and would take %s", plural(int64(tried), "document", "documents"))
+	a.say("nothing was written: the server was only asked, and would take %s", plural(int64(tried), "document", "documents"))
 	return nil
 }
 

@@ -18,7 +18,7 @@ type proposeSettings struct {
 	Set     []string `name:"set" by:"flag" doc:"Field and value for a document that is there, as in severity=ERROR; may be given several times"`
 	Retire  bool     `name:"retire" by:"flag" doc:"Propose to take the documents out of use"`
 	Restore bool     `name:"restore" by:"flag" doc:"Propose to bring them back into use"`
-	DryRun  dryRun   `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the tenet whether it would do it"`
+	DryRun  dryRun   `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the server whether it would do it"`
 	Batch   string   `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 }
 
@@ -74,7 +74,11 @@ func addPropose(a *app) {
 			return err
 		}
 		ops = []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}
-		return applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Ops: ops})
+		err = applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Ops: ops})
+		if err == nil && s.DryRun == dryNone {
+			a.say("it waits for somebody else: `tenet review show %s`, then `tenet review approve` and `apply`", id)
+		}
+		return err
 	})
 }
 

@@ -18,7 +18,7 @@ type reportSettings struct {
 	Severity   string `name:"severity" by:"flag" doc:"How grave it is there: CRITICAL, ERROR, WARNING or INFO (default: as the rule says)"`
 	Repository string `name:"repository" by:"flag" doc:"Repository of the file (default: the one in .tenet.yaml)"`
 	Source     string `name:"source" default:"person" by:"flag" doc:"Who or what found it"`
-	DryRun     dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the tenet whether it would do it"`
+	DryRun     dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the server whether it would do it"`
 	Batch      string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
 }
 

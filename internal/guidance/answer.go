@@ -248,7 +248,7 @@ func relevant(ctx context.Context, reader store.Reader, s *snapshot, task string
 		hits = append(hits, h)
 	}
 	if chosen == 0 {
-		return hits, "no document that the model decides about holds enough of the task's words", nil
+		return hits, "none of the documents whose titles decide holds enough of the task's words", nil
 	}
 	return hits, "", nil
 }
