@@ -375,7 +375,9 @@ func (r *questioner) wish(text string, stops bool) {
 			s.Words, s.Prefix = [][]string{nil}, p.text
 		default:
 			s.Words = [][]string{r.terms(p.text, p.gram)}
-			s.Also = r.alternatives(p.text)
+			if dotted := strings.ContainsAny(text, ".:"); !dotted || len(pieces) == 1 {
+				s.Also = r.alternatives(p.text)
+			}
 		}
 		at := r.slot(s)
 		switch {

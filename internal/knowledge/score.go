@@ -15,7 +15,7 @@ const (
 	weightTags  = 3.5
 	weightLead  = 1.5
 	weightBody  = 1.0
-	saturation  = 3.0  // k1: how soon more occurrences of a word stop counting
+	saturation  = 4.0  // k1: how soon more occurrences of a word stop counting
 	flatTitle   = 0.45 // 1-b of the title
 	flatText    = 0.55 // 1-b of the rest
 	meanTitle   = 6.0
@@ -218,10 +218,11 @@ func (s *Scorer) AlsoPart(slot int, w Where, sh Shape) float32 {
 	return float32(alsoShare * s.part(slot, w, sh, alsoWeight))
 }
 
-// times maps the buckets of a [Where] to a number of occurrences.
+// times maps the buckets of a [Where] to what so many occurrences count: their number to the power of 0.7, as a long text
+// about anything repeats many words.
 //
 //nolint:gochecknoglobals // a table
-var times = [8]float64{0, 1, 2, 3.5, 6, 12, 24, 48}
+var times = [8]float64{0, 1, 1.6, 2.4, 3.5, 5.7, 9.3, 15}
 
 // Accepts reports whether a document with these slots is a hit.
 func (s *Scorer) Accepts(mask uint64) bool {
