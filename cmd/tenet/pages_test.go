@@ -17,6 +17,7 @@ type shell struct {
 	dir   string
 	env   []string
 	token string // the admin's
+	p     *process
 }
 
 // beside starts a server in the home of a reader.
@@ -37,7 +38,7 @@ func beside(t *testing.T, dir string) *shell {
 	}
 	s := &shell{dir: dir, env: []string{
 		"HOME=" + home, "PATH=" + os.Getenv("PATH"), "XDG_CACHE_HOME=" + t.TempDir(), "ADDRESS=" + p.address(t),
-	}, token: strings.TrimSpace(string(token))}
+	}, token: strings.TrimSpace(string(token)), p: p}
 	return s
 }
 
@@ -168,7 +169,8 @@ func TestTheCommandsOfThePagesRun(t *testing.T) {
 			}
 			return strings.ReplaceAll(line, " ID", " "+id)
 		},
-		"docs/rest.md": func(_ *testing.T, _ *shell, line string) string { return line },
+		"docs/rest.md":           func(_ *testing.T, _ *shell, line string) string { return line },
+		"docs/operations/run.md": asOperator(),
 	} {
 		t.Run(page, func(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join(root, page))
@@ -193,6 +195,45 @@ func TestTheCommandsOfThePagesRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// asOperator returns what prepares the page about running a server: the server with the embedded database, in folders
+// of the test's own. What PostgreSQL, pgBackRest or systemd do there has tests of its own.
+func asOperator() func(t *testing.T, s *shell, line string) string {
+	others := regexp.MustCompile(`^(psql|pg_|createdb|dropdb|systemctl|TENET_DATABASE_URL=)|postgres|--backup-(key-file|engine)|` +
+		`tenet serve|--to 20`)
+	ready := false
+	return func(t *testing.T, s *shell, line string) string {
+		t.Helper()
+		line = strings.NewReplacer("/mnt/backup/tenet", filepath.Join(s.dir, "copies"),
+			"/var/lib/tenet-restored", "restored", "tenet-2026-11-24.jsonl", "tenet-$(date +%F).jsonl").Replace(line)
+		switch {
+		case others.MatchString(line):
+			return ""
+		case strings.HasPrefix(line, "dir="): // for the lines behind it
+			s.env = append(s.env, "dir="+filepath.Join(t.TempDir(), "new"), "TENET_TOKEN=") // the owner of files needs none
+			return ""
+		case strings.HasPrefix(line, "tenet backup setup"):
+			s.must(t, line)
+			s.p.end(t) // "then restart the server"
+			s.p = serveProcess(t, s.p.dir, "")
+			ready = true
+			return ""
+		case strings.HasPrefix(line, "tenet erase") && strings.HasSuffix(line, "--dry-run"):
+			s.must(t, "tenet token create ada --role viewer --quiet")
+		case strings.HasPrefix(line, "tenet backup") && !ready:
+			t.Fatalf("%s: the page has set up no backups before", line)
+		case strings.Contains(line, "--into restored") && s.restored():
+			return "" // the same with PostgreSQL
+		}
+		return line
+	}
+}
+
+// restored reports whether a backup was restored already.
+func (s *shell) restored() bool {
+	_, err := os.Stat(filepath.Join(s.dir, "restored"))
+	return err == nil
 }
 
 // given writes a file that a page speaks of.
