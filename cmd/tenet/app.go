@@ -94,6 +94,11 @@ that runs on the data directory, else straight into the database.`,
 	a.shared = settingsOf(&a.common)
 	register(a.root.PersistentFlags(), a.shared)
 	addCommands(a)
+	for _, cmd := range a.root.Commands() {
+		if !cmd.Runnable() && cmd.HasSubCommands() {
+			asGroup(cmd)
+		}
+	}
 	return a
 }
 

@@ -172,6 +172,27 @@ func unknownCommand(root *cobra.Command, name string) error {
 	return usageError("no command %q: %s", name, hint)
 }
 
+// asGroup makes a command with others below it refuse the name of one that is not there.
+func asGroup(group *cobra.Command) {
+	group.Args = cobra.ArbitraryArgs
+	group.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		var names []string
+		for _, c := range cmd.Commands() {
+			if c.IsAvailableCommand() {
+				names = append(names, c.Name())
+			}
+		}
+		instead := ""
+		if kind, err := knowledge.ParseKind(cmd.Name()); err == nil {
+			instead = fmt.Sprintf("; documents are read with `tenet list %s` and `tenet get %s/ID`", kind.Plural(), kind)
+		}
+		return usageError("no command %q in %s: want %s%s", args[0], cmd.CommandPath(), strings.Join(names, ", "), instead)
+	}
+}
+
 // unknownFlag adds to what is wrong with a flag the flag that was probably meant.
 func unknownFlag(cmd *cobra.Command, err error) error {
 	if e, ok := errors.AsType[*pflag.NotExistError](err); ok && len(e.GetSpecifiedShortnames()) == 0 {

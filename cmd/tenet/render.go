@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -65,6 +66,9 @@ func addRender(a *app) {
 			}
 			return d.render(ctx, key, values)
 		})
+		if _, faulty := errors.AsType[*knowledge.InvalidError](err); faulty {
+			return fmt.Errorf("%w\nGive the values with --set NAME=VALUE or --values FILE; `tenet get %s -o wide` describes them", err, key)
+		}
 		if err != nil {
 			return err
 		}
