@@ -8,11 +8,12 @@ import (
 	"tenet/internal/store"
 )
 
-// DecideAgain decides a batch that was taken before, as a replay does with the writer's rights of now: each operation, and
-// by the documents where the right to publish is missing. Get returns the documents that it is about to change. The error
-// is a [*store.ForbiddenError] if the writer may no longer do it.
+// DecideAgain decides a batch that was taken before, as a replay does with the writer's rights of now: each operation,
+// and by the documents where the right to publish is missing. Get returns the documents that it is about to change. The
+// error is a [*store.ForbiddenError] if the writer may no longer do it.
 func DecideAgain(
-	ctx context.Context, c *Caller, get func(context.Context, knowledge.Key) (*knowledge.Record, error), b *knowledge.Batch,
+	ctx context.Context, c *Caller, get func(context.Context, knowledge.Key) (*knowledge.Record, error),
+	b *knowledge.Batch,
 ) error {
 	if _, no := decideOps(c, b); no != nil {
 		return no

@@ -54,10 +54,13 @@ func (x *Index) Prepare(ctx context.Context, reader store.Past, q Query) (*Prepa
 	if err != nil {
 		return nil, err
 	}
-	s, err := x.current(ctx)
-	if err != nil {
+	if _, err := x.current(ctx); err != nil {
 		return nil, err
 	}
+	if err := x.await(ctx); err != nil {
+		return nil, err
+	}
+	s := x.snap.Load()
 	if s, err = x.view(ctx, reader, s, &at); err != nil {
 		return nil, err
 	}

@@ -48,6 +48,7 @@ type Index struct {
 	since   map[knowledge.Key]*doc // what was changed while a load reads the documents; nil while none does
 	seq     knowledge.Seq
 	level   knowledge.Time // the time up to which the feed was followed
+	moved   chan struct{}  // closed when there is more than before
 }
 
 // A textKey identifies one text of a document.
@@ -68,7 +69,7 @@ func New(o Options) *Index {
 		o.TextBytes = 32 << 20
 	}
 	return &Index{
-		o: o, ready: make(chan struct{}), stale: stale{bell: make(chan struct{}, 1)}, changed: map[knowledge.Key]*doc{},
+		o: o, ready: make(chan struct{}), moved: make(chan struct{}), stale: stale{bell: make(chan struct{}, 1)}, changed: map[knowledge.Key]*doc{},
 		texts: otter.Must(&otter.Options[textKey, texts]{
 			MaximumWeight: uint64(o.TextBytes), //nolint:gosec // not negative
 			Weigher: func(k textKey, t texts) uint32 {
@@ -164,6 +165,7 @@ func (x *Index) publish() {
 	}
 	s.recent = newSegment(docs)
 	x.snap.Store(s)
+	x.step()
 }
 
 // rebuild merges base and changed into a new base.
@@ -214,6 +216,7 @@ func (x *Index) learn(ctx context.Context, changes []knowledge.Change) {
 	next := *x.snap.Load()
 	next.seq = x.seq
 	x.snap.Store(&next)
+	x.step()
 }
 
 // set updates the index entry of a document, and reports whether that can change an answer. The caller holds the lock.

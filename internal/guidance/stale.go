@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -13,6 +14,8 @@ import (
 // are not in the feed yet, and may never be.
 type stale struct {
 	bell chan struct{}
+
+	marked, done atomic.Uint64 // how often something was marked, and how much of that was read again
 
 	mu      sync.Mutex // guards the fields below
 	all     bool
@@ -40,6 +43,7 @@ func (s *stale) add(fn func(*stale)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fn(s)
+	s.marked.Add(1)
 	if len(s.keys)+len(s.batches) > mostStale {
 		s.all, s.keys, s.batches = true, nil, nil
 	}
@@ -49,12 +53,13 @@ func (s *stale) add(fn func(*stale)) {
 	}
 }
 
-func (s *stale) take() (all bool, keys []knowledge.Key, batches []knowledge.BatchID) {
+// take returns what was marked, and up to which mark that is.
+func (s *stale) take() (all bool, keys []knowledge.Key, batches []knowledge.BatchID, upTo uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all, keys, batches = s.all, s.keys, s.batches
 	s.all, s.keys, s.batches = false, nil, nil
-	return all, keys, batches
+	return all, keys, batches, s.marked.Load()
 }
 
 // refresh reads stale documents again, until ctx ends.
@@ -65,7 +70,7 @@ func (x *Index) refresh(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		all, keys, batches := x.stale.take()
+		all, keys, batches, upTo := x.stale.take()
 		for _, id := range batches {
 			written, err := x.o.Waits(ctx, id)
 			if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -79,6 +84,10 @@ func (x *Index) refresh(ctx context.Context) {
 					"error", err)
 			}
 		}
+		x.stale.done.Store(upTo)
+		x.mu.Lock()
+		x.step()
+		x.mu.Unlock()
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"tenet/internal/api"
 	"tenet/internal/guidance"
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 const (
@@ -185,7 +186,13 @@ func answerGuidance(c *call, q guidance.Query, tagged bool) error {
 	if c.h.o.Guidance == nil {
 		return api.Refuse(api.ErrNoPath, "this server gives no guidance")
 	}
-	p, err := c.h.o.Guidance.Prepare(c.limited(), c.h.o.Store, q)
+	ctx := c.limited()
+	if c.h.o.Seq != nil { // no answer is older than it says by its header Tenet-Seq
+		w := store.WishOf(ctx)
+		w.MinSeq = max(w.MinSeq, c.h.o.Seq())
+		ctx = store.WithWish(ctx, w)
+	}
+	p, err := c.h.o.Guidance.Prepare(ctx, c.h.o.Store, q)
 	if err != nil {
 		return err
 	}
