@@ -20,15 +20,16 @@ const (
 	mostMethods       = 40
 	mostFileLines     = 500
 	mostFunctionLines = 60
-	mostLineLength    = 140
-	mostProseLength   = 120
+	mostLineLength    = 120
+	mostLongLines     = 10 // in a thousand: a field's tag, SQL and a message can't always be broken
 )
 
 // A house is what the counter finds in the program, tests left out.
 type house struct {
-	lines, overlong, prose int            // lines in all, those over mostLineLength, and over mostProseLength
-	methods                map[string]int // of each type
-	files, functions       []string       // those that are too long, each with how long it is
+	lines, overlong  int            // lines in all, and those over mostLineLength
+	methods          map[string]int // of each type
+	files, functions []string       // those that are too long, each with how long it is
+	prose            []string       // comments over mostLineLength, each with its place
 }
 
 // survey counts what the Go files of the program hold.
@@ -53,9 +54,9 @@ func (h *house) add(name, text string) error {
 		width := len([]rune(strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\t", "    ")))
 		if width > mostLineLength {
 			h.overlong++
-		}
-		if width > mostProseLength && strings.HasPrefix(strings.TrimSpace(line), "//") {
-			h.prose++
+			if strings.HasPrefix(strings.TrimSpace(line), "// ") {
+				h.prose = append(h.prose, fmt.Sprintf("%s:%d", name, n))
+			}
 		}
 	}
 	h.lines += n
@@ -120,8 +121,14 @@ func TestTheHouseStaysInOrder(t *testing.T) {
 				mostMethods)
 		}
 	}
-	t.Logf("lines over %d characters: %d of %d; comments over %d: %d", mostLineLength, h.overlong, h.lines,
-		mostProseLength, h.prose)
+	t.Logf("lines over %d characters: %d of %d", mostLineLength, h.overlong, h.lines)
+	if 1000*h.overlong > mostLongLines*h.lines {
+		t.Errorf("%d of %d lines have over %d characters, and %d in a thousand may: break some of yours", h.overlong,
+			h.lines, mostLineLength, mostLongLines)
+	}
+	for _, place := range h.prose {
+		t.Errorf("%s: a comment has over %d characters: break it", place, mostLineLength)
+	}
 	t.Logf("files over %d lines:\n\t%s", mostFileLines, strings.Join(h.files, "\n\t"))
 	for _, f := range h.functions {
 		t.Errorf("%s, and may have %d: give a part of it a name of its own", f, mostFunctionLines)
@@ -137,7 +144,7 @@ func TestTheCounterOfTheHouseCounts(t *testing.T) {
 		"a/a_test.go": {Data: []byte("package a\n\nfunc (T[K]) Three() {}\n")},
 	})
 	if err != nil || h.methods["tenet/a.T"] != 2 || len(h.functions) != 1 || len(h.files) != 0 || h.overlong != 1 ||
-		h.prose != 1 {
+		len(h.prose) != 1 {
 		t.Errorf("counted %+v, %v", h, err)
 	}
 }

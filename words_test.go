@@ -66,7 +66,8 @@ func unplain() []word {
 // plain returns the packages whose comments and messages are in plain English. The list only grows.
 func plain() []string {
 	return []string{
-		"cmd/tenet", "internal/access", "internal/api", "internal/backup", "internal/bundle", "internal/cache", "internal/check",
+		"cmd/tenet", "internal/access", "internal/api", "internal/backup", "internal/bundle", "internal/cache",
+		"internal/check",
 		"internal/client", "internal/coherence", "internal/erasure", "internal/failover", "internal/guidance",
 		"internal/hook", "internal/httpapi", "internal/interchange", "internal/knowledge", "internal/labels",
 		"internal/live", "internal/mcp", "internal/observe", "internal/postgres", "internal/server",

@@ -19,8 +19,8 @@ import (
 // checkInTimeout bounds how long a command waits to tell how its work tree stands: it has done its work by then.
 const checkInTimeout = 5 * time.Second
 
-// checkIn tells the server how a work tree stands, where that is a repository of its. While the server is away nothing is
-// told: the next run tells more. What hooks have judged meanwhile is kept until then.
+// checkIn tells the server how a work tree stands, where that is a repository of its. While the server is away nothing
+// is told: the next run tells more. What hooks have judged meanwhile is kept until then.
 func checkIn(ctx context.Context, a *app, w *workTree, b *bundle.Bundle, c *store.CheckIn) {
 	if w.config.Repository == "" || b == nil || w.kept {
 		return

@@ -87,7 +87,8 @@ func printStored(a *app, d *door, r *server.StoredReport) error {
 		return err
 	})
 	if err == nil && len(r.Faults) > 0 {
-		err = errors.New("there are documents that the server would refuse: they were written past it; write them anew " +
+		err = errors.New("there are documents that the server would refuse: they were written past it; write " +
+			"them anew " +
 			"as they should be")
 	}
 	return err

@@ -94,8 +94,8 @@ func (a *app) openWith(ctx context.Context, o server.Options) (*door, error) {
 		local, err := server.OpenLocal(ctx, o)
 		if err == nil {
 			if token, from, _ := a.givenToken(); token != "" || a.TokenFile != "" {
-				// Without a server nobody looks at tokens: the command would do as the owner of the files what its token
-				// may not.
+				// Without a server nobody looks at tokens: the command would do as the owner of the files what its
+				// token may not.
 				return nil, errors.Join(usageError(
 					"a token is given (%s), and no server runs on %s that could look at it: start one, "+
 						"name one with --url, or leave the token out to work on the database as the owner of its files",

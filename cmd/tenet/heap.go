@@ -5,8 +5,8 @@ import (
 	"runtime/metrics"
 )
 
-// heapRoom is about what the Go heap may grow by before anything of it is collected. A server whose documents fill a few
-// megabytes would otherwise mark them thirty times a second under load, for the sake of a few megabytes.
+// heapRoom is about what the Go heap may grow by before anything of it is collected. A server whose documents fill a
+// few megabytes would otherwise mark them thirty times a second under load, for the sake of a few megabytes.
 const heapRoom = 64 << 20
 
 // A ballast is a block of memory that is never touched, and so takes none. It makes a small heap look larger, which

@@ -8,8 +8,8 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// tryPlan asks the server whether it would take each batch of a plan. What a batch refers to and an earlier one brings is
-// tried along with it, since that one has written nothing.
+// tryPlan asks the server whether it would take each batch of a plan. What a batch refers to and an earlier one brings
+// is tried along with it, since that one has written nothing.
 func tryPlan(ctx context.Context, a *app, d *door, plan *interchange.Plan) error {
 	actor, err := withTimeout(ctx, a.Timeout, d.actor)
 	if err != nil {
@@ -24,7 +24,8 @@ func tryPlan(ctx context.Context, a *app, d *door, plan *interchange.Plan) error
 		case err != nil:
 			return err
 		case !b.At.IsZero():
-			return usageError("an export with its history is tried with --dry-run alone: each of its versions stands on the one before")
+			return usageError("an export with its history is tried with --dry-run alone: each of its versions " +
+				"stands on the one before")
 		}
 		for _, part := range split(b, importBytes) {
 			n := len(part.Ops)
@@ -39,7 +40,8 @@ func tryPlan(ctx context.Context, a *app, d *door, plan *interchange.Plan) error
 		}
 	}
 	bar.done()
-	a.say("nothing was written: the server was only asked, and would take %s", plural(int64(tried), "document", "documents"))
+	a.say("nothing was written: the server was only asked, and would take %s", plural(int64(tried), "document",
+		"documents"))
 	return nil
 }
 

@@ -187,9 +187,11 @@ func asGroup(group *cobra.Command) {
 		}
 		instead := ""
 		if kind, err := knowledge.ParseKind(cmd.Name()); err == nil {
-			instead = fmt.Sprintf("; documents are read with `tenet list %s` and `tenet get %s/ID`", kind.Plural(), kind)
+			instead = fmt.Sprintf("; documents are read with `tenet list %s` and `tenet get %s/ID`", kind.Plural(),
+				kind)
 		}
-		return usageError("no command %q in %s: want %s%s", args[0], cmd.CommandPath(), strings.Join(names, ", "), instead)
+		return usageError("no command %q in %s: want %s%s", args[0], cmd.CommandPath(), strings.Join(names, ", "),
+			instead)
 	}
 }
 

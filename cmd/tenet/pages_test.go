@@ -211,7 +211,8 @@ func asOperator() func(t *testing.T, s *shell, line string) string {
 		case others.MatchString(line):
 			return ""
 		case strings.HasPrefix(line, "dir="): // for the lines behind it
-			s.env = append(s.env, "dir="+filepath.Join(t.TempDir(), "new"), "TENET_TOKEN=") // the owner of files needs none
+			// the owner of files needs none
+			s.env = append(s.env, "dir="+filepath.Join(t.TempDir(), "new"), "TENET_TOKEN=")
 			return ""
 		case strings.HasPrefix(line, "tenet backup setup"):
 			s.must(t, line)

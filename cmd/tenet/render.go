@@ -67,7 +67,8 @@ func addRender(a *app) {
 			return d.render(ctx, key, values)
 		})
 		if _, faulty := errors.AsType[*knowledge.InvalidError](err); faulty {
-			return fmt.Errorf("%w\nGive the values with --set NAME=VALUE or --values FILE; `tenet get %s -o wide` describes them", err, key)
+			return fmt.Errorf("%w\nGive the values with --set NAME=VALUE or --values FILE; `tenet get %s -o wide` "+
+				"describes them", err, key)
 		}
 		if err != nil {
 			return err
@@ -95,7 +96,9 @@ func printRendered(a *app, key knowledge.Key, got *api.RenderAnswer) error {
 }
 
 // renderVersion fills in a version of a template, out of the log. It counts as no use: those are of what holds now.
-func renderVersion(ctx context.Context, d *door, key knowledge.Key, n int64, values map[string]any) (*api.RenderAnswer, error) {
+func renderVersion(ctx context.Context, d *door, key knowledge.Key, n int64,
+	values map[string]any,
+) (*api.RenderAnswer, error) {
 	rec, err := readVersion(ctx, d, key, n)
 	if err != nil {
 		return nil, err

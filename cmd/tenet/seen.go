@@ -17,8 +17,8 @@ import (
 // server that was put back from a backup is not asked for ever for what it has lost.
 const seenFor = time.Hour
 
-// seenFile returns where the commands of this user keep the newest change that a server has told them of; "" where there
-// is no place.
+// seenFile returns where the commands of this user keep the newest change that a server has told them of; "" where
+// there is no place.
 func seenFile(url string) string {
 	cache, err := os.UserCacheDir()
 	if err != nil {

@@ -29,11 +29,26 @@ func TestAWriteThatWaitedIsDecidedByTheDocumentsToo(t *testing.T) {
 		op    knowledge.Op
 		may   bool
 	}{
-		"a maintainer's edit":                 {knowledge.RoleMaintainer, ours(knowledge.StatusActive, "eve"), patch, true},
-		"an edit of who only drafts by now":   {knowledge.RoleContributor, ours(knowledge.StatusActive, "ann"), patch, false},
-		"an edit of a draft":                  {knowledge.RoleContributor, ours(knowledge.StatusDraft, "ann"), patch, true},
-		"an edit of somebody else's draft":    {knowledge.RoleContributor, ours(knowledge.StatusDraft, "eve"), patch, false},
-		"publishing a draft":                  {knowledge.RoleContributor, ours(knowledge.StatusDraft, "ann"), publish, false},
+		"a maintainer's edit": {
+			knowledge.RoleMaintainer, ours(knowledge.StatusActive, "eve"), patch,
+			true,
+		},
+		"an edit of who only drafts by now": {
+			knowledge.RoleContributor, ours(knowledge.StatusActive, "ann"), patch,
+			false,
+		},
+		"an edit of a draft": {
+			knowledge.RoleContributor, ours(knowledge.StatusDraft, "ann"), patch,
+			true,
+		},
+		"an edit of somebody else's draft": {
+			knowledge.RoleContributor, ours(knowledge.StatusDraft, "eve"), patch,
+			false,
+		},
+		"publishing a draft": {
+			knowledge.RoleContributor, ours(knowledge.StatusDraft, "ann"), publish,
+			false,
+		},
 		"an edit of what is not there":        {knowledge.RoleContributor, nil, patch, true}, // the primary refuses it
 		"an edit of who may only read by now": {knowledge.RoleViewer, ours(knowledge.StatusDraft, "ann"), patch, false},
 	} {

@@ -169,7 +169,8 @@ func (c *chunk) list() []any {
 
 // unquote removes the quotation marks around a text. Those of a list, "a", "b", are not around it.
 func unquote(s string) string {
-	if len(s) >= 2 && (s[0] == '"' || s[0] == '\'') && s[len(s)-1] == s[0] && strings.IndexByte(s[1:len(s)-1], s[0]) < 0 {
+	if len(s) >= 2 && (s[0] == '"' || s[0] == '\'') && s[len(s)-1] == s[0] && strings.IndexByte(s[1:len(s)-1],
+		s[0]) < 0 {
 		return s[1 : len(s)-1]
 	}
 	return s

@@ -19,7 +19,8 @@ func testNames(t *testing.T, ext string) {
 	var n Names
 	seen := map[string]bool{}
 	for _, id := range []string{
-		"NET-1", "Net-1", "net-1", "con", "CON", "aux", "com1", "lpt9.x", "nul.md", "console", "com10", "_con", "a.", ".b", "prn", "_con.x", "con.x",
+		"NET-1", "Net-1", "net-1", "con", "CON", "aux", "com1", "lpt9.x", "nul.md", "console", "com10", "_con", "a.",
+		".b", "prn", "_con.x", "con.x",
 	} {
 		got := n.Free("rules/" + id + ext)
 		base := strings.TrimPrefix(got, "rules/")

@@ -64,7 +64,8 @@ func TestASignHasItsName(t *testing.T) {
 			t.Errorf("%s: %q is not looked for", text, want)
 		}
 	}
-	if _, q, err := (knowledge.SearchQuery{Text: "== in conditions", Literal: true}).Check(); err != nil || len(q.Wishes) != 1 {
+	if _, q, err := (knowledge.SearchQuery{Text: "== in conditions", Literal: true}).Check(); err != nil ||
+		len(q.Wishes) != 1 {
 		t.Errorf("literal: %v, %v: a sign is no word", q, err)
 	}
 }

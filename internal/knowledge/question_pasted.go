@@ -9,8 +9,8 @@ import (
 // pasted is the number of words besides those in quotation marks from which on a question may be a pasted message.
 const pasted = 8
 
-// CleanQuestion returns a question without what a terminal or a page adds to a copied text: colours, control characters,
-// marks of direction and spaces without width. A question is not stored, so they can't mislead anybody.
+// CleanQuestion returns a question without what a terminal or a page adds to a copied text: colours, control
+// characters, marks of direction and spaces without width. A question is not stored, so they can't mislead anybody.
 func CleanQuestion(text string) string {
 	if strings.IndexFunc(text, addedByCopying) < 0 || !utf8.ValidString(text) {
 		return text

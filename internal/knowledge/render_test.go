@@ -221,7 +221,8 @@ func TestSlipsOfThePenAreNamed(t *testing.T) {
 		{
 			"{{user-name}} {{user_name}}",
 			[]string{"user_name"},
-			[]string{"/template_content line 1, column 1: {{user-name}} is no name of a variable: it stays text; is {{user_name}} meant?"},
+			[]string{"/template_content line 1, column 1: {{user-name}} is no name of a variable: it stays text; is " +
+				"{{user_name}} meant?"},
 		},
 		{"{{ big name }} {{größe}}", nil, nil},
 		{"costs ${{amount}}", []string{"amount"}, nil},

@@ -218,8 +218,8 @@ func (s *Scorer) AlsoPart(slot int, w Where, sh Shape) float32 {
 	return float32(alsoShare * s.part(slot, w, sh, alsoWeight))
 }
 
-// times maps the buckets of a [Where] to what so many occurrences count: their number to the power of 0.7, as a long text
-// about anything repeats many words.
+// times maps the buckets of a [Where] to what so many occurrences count: their number to the power of 0.7, as a long
+// text about anything repeats many words.
 //
 //nolint:gochecknoglobals // a table
 var times = [8]float64{0, 1, 1.6, 2.4, 3.5, 5.7, 9.3, 15}

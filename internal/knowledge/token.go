@@ -179,7 +179,8 @@ func denseScript(r rune) bool {
 	return r <= 0x0e7f || // Thai
 		r >= 0x0e80 && r <= 0x0eff || r >= 0x1000 && r <= 0x109f || r >= 0x1780 && r <= 0x17ff || // Lao, Burmese, Khmer
 		r >= 0x3040 && r <= 0x30ff || r >= 0x31f0 && r <= 0x31ff || r == 0x3005 || // Kana
-		r >= 0xff66 && r <= 0xffdc || r >= 0x3100 && r <= 0x312f || r >= 0x31a0 && r <= 0x31bf || // in half width; Bopomofo
+		// in half width; Bopomofo
+		r >= 0xff66 && r <= 0xffdc || r >= 0x3100 && r <= 0x312f || r >= 0x31a0 && r <= 0x31bf ||
 		// Han
 		r >= 0x3400 && r <= 0x4dbf || r >= 0x4e00 && r <= 0x9fff || r >= 0xf900 && r <= 0xfaff ||
 		r >= 0x20000 && r <= 0x3ffff ||

@@ -315,7 +315,9 @@ func (d *Door) render(ctx context.Context, in *renderArgs) (*reply, error) {
 	}{text, rec.Version, left}}, nil
 }
 
-func (d *Door) rendered(ctx context.Context, id string, values map[string]any) (string, *knowledge.Record, []string, error) {
+func (d *Door) rendered(ctx context.Context, id string,
+	values map[string]any,
+) (string, *knowledge.Record, []string, error) {
 	rec, doc, err := d.document(ctx, string(knowledge.KindTemplate)+"/"+strings.TrimPrefix(id, "template/"))
 	if err != nil {
 		return "", nil, nil, err

@@ -30,8 +30,10 @@ const verifyPage = 500
 
 // verifiedSQL reads a page of the log, with whether each change's document was purged and what an erasure has left.
 func verifiedSQL() string {
-	return loggedFrom("LEFT JOIN erased e ON e.erasure = c.erased AND e.seq = c.seq WHERE c.seq > $1 ORDER BY c.seq LIMIT $2",
-		"EXISTS (SELECT FROM changes p WHERE p.kind = c.kind AND p.id = c.id AND p.version >= c.version AND p.verb = 'purge')",
+	return loggedFrom("LEFT JOIN erased e ON e.erasure = c.erased AND e.seq = c.seq WHERE c.seq > $1 ORDER BY c.seq "+
+		"LIMIT $2",
+		"EXISTS (SELECT FROM changes p WHERE p.kind = c.kind AND p.id = c.id AND p.version >= c.version AND p.verb "+
+			"= 'purge')",
 		"e.document_hash AS left_hash", "e.digest")
 }
 

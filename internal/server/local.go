@@ -151,7 +151,8 @@ func (l *Local) Render(ctx context.Context, key knowledge.Key, values map[string
 	if err != nil {
 		return nil, err
 	}
-	return &api.RenderAnswer{Text: text, Version: rec.Version, Notes: t.Left()}, l.engine.AddUses(ctx, map[string]int64{t.TemplateID: 1})
+	return &api.RenderAnswer{Text: text, Version: rec.Version, Notes: t.Left()},
+		l.engine.AddUses(ctx, map[string]int64{t.TemplateID: 1})
 }
 
 // Close closes the database and lets go of the directory.
