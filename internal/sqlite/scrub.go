@@ -171,8 +171,8 @@ func (r *listRow) strip(gone []byte) bool {
 
 // listRows reads lists of a chunk, beginning after a term.
 func (w *writer) listRows(ctx context.Context, chunk int64, after string) ([]listRow, error) {
-	st, err := w.stmt(ctx, "SELECT term, documents, places FROM search_words WHERE chunk = ? AND term > ? ORDER BY "+
-		"term LIMIT ?") //nolint:sqlclosecheck // closed with its writer
+	const text = "SELECT term, documents, places FROM search_words WHERE chunk = ? AND term > ? ORDER BY term LIMIT ?"
+	st, err := w.stmt(ctx, text) //nolint:sqlclosecheck // closed with its writer
 	if err != nil {
 		return nil, err
 	}
