@@ -76,6 +76,7 @@ func appendPartial(b []byte, part *store.Partial) []byte {
 
 type versionParams struct {
 	documentPath
+	knownHeader
 	Version string `path:"version" doc:"A version, from 1" example:"1"`
 }
 
@@ -94,8 +95,7 @@ func (l *collection) version(c *call, _ *versionParams) error {
 	if err != nil {
 		return err
 	}
-	c.record(http.StatusOK, rec)
-	return nil
+	return c.answerRecord(rec)
 }
 
 // at returns a document as it was at a version.

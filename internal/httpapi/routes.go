@@ -139,7 +139,7 @@ func (l *collection) pastRoutes() []*route {
 			description: "The document as a version left it behind. Versions of a purged document have no text " +
 				"any more.",
 			handler:  with(l.version),
-			answers:  []answer{l.documentAnswer(http.StatusOK, "The "+one+" at that version")},
+			answers:  []answer{l.documentAnswer(http.StatusOK, "The "+one+" at that version"), notModified()},
 			refusals: []int{http.StatusNotFound},
 		},
 		{

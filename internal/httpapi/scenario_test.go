@@ -698,6 +698,14 @@ func TestReads(t *testing.T) {
 			want: `{"version":1,"title":"Use parameterized queries"}`, heads: map[string]string{"ETag": `"1-*"`},
 		},
 		{
+			name: "a version that the caller has", ask: get(rulePath+"/versions/1").with("If-None-Match", `"{tag}"`),
+			status: 304, heads: map[string]string{"ETag": `"1-*"`},
+		},
+		{
+			name: "a version of another text", ask: get(rulePath+"/versions/1").with("If-Match", `"1-0123456789ab"`),
+			status: 412, want: `{"code":"precondition_failed"}`,
+		},
+		{
 			name: "a version to come", ask: get(rulePath + "/versions/2"), status: 404,
 			want: `{"code":"not_found","detail":"~is at 1"}`,
 		},
