@@ -26,7 +26,7 @@ UNWATCHED := -gcflags='modernc.org/sqlite/lib=-race=false -d=checkptr=0' $(forea
 WATCHED  := $(addprefix tenet/internal/,access client failover guidance labels live mcp upkeep)
 CROWDED  := ./internal/cache ./internal/httpapi ./internal/postgres ./internal/server ./internal/sqlite
 ATONCE   := ^TestStoreKeepsTheLaws$$/^(of_writers|the_same_batch|a_follower|batches_over|readers_of|a_cancelled|Wait|Close)|Crowd|ABody|AllBodies|Connections|Share|TooManyRequests|TwoDoors|NoRead|AskOnce|LoadsUnderWay|Group|UnderItsReaders|BesideItsOwner
-SLOW     := ^Test(Faults(Of|By|Around)|LostPackets|FailoverOfPostgreSQL|AKillAtAnyStepLosesNothing|TheChecksFindSeededBugs|TheCheckerFindsSeededBugs)|Keeps?The(Laws|Contract)|^TestTheLawsHold
+SLOW     := ^Test(Faults(Of|By|Around)|LostPackets|FailoverOfPostgreSQL|AKillAtAnyStepLosesNothing|TheChecksFindSeededBugs|TheCheckerFindsSeededBugs|ALongJournalIs|AStartWithMuchWaiting|AnInstanceOlderThan)|Keeps?The(Laws|Contract)|^TestTheLawsHold
 
 test: ## Run all tests, with the race detector where there is a C compiler; installs PostgreSQL and promtool on Debian when it may
 	@scripts/install-postgres
@@ -36,8 +36,12 @@ ifeq ($(RACE),)
 	go test -timeout 30m ./...
 else
 	@# Those that wait leave the processor to those that reckon: all run at once, and whoever fails fails the target. Lint vets.
-	@( nice go test -vet=off -race $(UNWATCHED) -timeout 30m -skip '$(SLOW)' $(WATCHED); all=$$?; \
-		nice go test -vet=off -race $(UNWATCHED) -timeout 30m -run '$(ATONCE)' $(CROWDED) && exit $$all ) & watched=$$!; \
+	@# What they have in common is built first, once.
+	@go build ./... || exit 1; \
+	( nice go build -race $(UNWATCHED) $(WATCHED) $(CROWDED) || exit 1; \
+		nice go test -vet=off -race $(UNWATCHED) -timeout 30m -skip '$(SLOW)' $(WATCHED) & all=$$!; \
+		nice go test -vet=off -race $(UNWATCHED) -p 1 -timeout 30m -run '$(ATONCE)' $(CROWDED); crowded=$$?; \
+		wait $$all && exit $$crowded ) & watched=$$!; \
 	go test -vet=off -timeout 30m -run '$(SLOW)' $(WATCHED) & slow=$$!; \
 	go test -vet=off -p 1 -timeout 30m $(filter-out $(WATCHED),$(shell go list ./...)); calm=$$?; \
 	wait $$slow || calm=1; wait $$watched || calm=1; exit $$calm
