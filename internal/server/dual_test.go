@@ -32,10 +32,12 @@ type web struct {
 // browse returns a caller with the admin's token.
 func (x *tenet) browse(t *testing.T) *web {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(x.dir, server.TokenFile))
-	if err != nil {
-		t.Fatal(err)
-	}
+	var data []byte
+	await(t, "there is an admin's token", func() (made bool) { // where all is slow the start was without the primary
+		text, err := os.ReadFile(filepath.Join(x.dir, server.TokenFile))
+		data = text
+		return err == nil
+	})
 	return &web{t, x.Facts().URL, strings.TrimSpace(string(data))}
 }
 
