@@ -24,7 +24,7 @@ UNWATCHED := -gcflags='modernc.org/sqlite/lib=-race=false -d=checkptr=0' $(forea
 # The race detector watches the packages in which much runs at once, and of the next line's the tests that are about callers at
 # once. All else runs without it, and so do the tests that wait for real faults or judge broken stores, and the laws.
 WATCHED  := $(addprefix tenet/internal/,access client failover guidance labels live mcp upkeep)
-CROWDED  := ./internal/cache ./internal/httpapi ./internal/postgres ./internal/server ./internal/sqlite
+CROWDED  := $(addprefix tenet/internal/,cache httpapi postgres server sqlite)
 ATONCE   := ^TestStoreKeepsTheLaws$$/^(of_writers|the_same_batch|a_follower|batches_over|readers_of|a_cancelled|Wait|Close)|Crowd|ABody|AllBodies|Connections|Share|TooManyRequests|TwoDoors|NoRead|AskOnce|LoadsUnderWay|Group|UnderItsReaders|BesideItsOwner
 SLOW     := ^Test(Faults(Of|By|Around)|LostPackets|FailoverOfPostgreSQL|AKillAtAnyStepLosesNothing|TheChecksFindSeededBugs|TheCheckerFindsSeededBugs|ALongJournalIs|AStartWithMuchWaiting|AnInstanceOlderThan)|Keeps?The(Laws|Contract)|^TestTheLawsHold
 
@@ -38,12 +38,11 @@ else
 	@# Those that wait leave the processor to those that reckon: all run at once, and whoever fails fails the target. Lint vets.
 	@# What they have in common is built first, once.
 	@go build ./... || exit 1; \
-	( nice go build -race $(UNWATCHED) $(WATCHED) $(CROWDED) || exit 1; \
-		nice go test -vet=off -race $(UNWATCHED) -timeout 30m -skip '$(SLOW)' $(WATCHED) & all=$$!; \
-		nice go test -vet=off -race $(UNWATCHED) -p 1 -timeout 30m -run '$(ATONCE)' $(CROWDED); crowded=$$?; \
-		wait $$all && exit $$crowded ) & watched=$$!; \
+	( nice go test -vet=off -race $(UNWATCHED) -timeout 30m -skip '$(SLOW)' $(WATCHED); all=$$?; \
+		nice go test -vet=off -race $(UNWATCHED) -timeout 30m -run '$(ATONCE)' $(CROWDED) && exit $$all ) & watched=$$!; \
 	go test -vet=off -timeout 30m -run '$(SLOW)' $(WATCHED) & slow=$$!; \
-	go test -vet=off -p 1 -timeout 30m $(filter-out $(WATCHED),$(shell go list ./...)); calm=$$?; \
+	go test -vet=off -p 1 -timeout 30m $(filter-out $(WATCHED) $(CROWDED),$(shell go list ./...)); calm=$$?; \
+	go test -vet=off -p 1 -timeout 30m -skip '$(ATONCE)' $(CROWDED) || calm=1; \
 	wait $$slow || calm=1; wait $$watched || calm=1; exit $$calm
 endif
 

@@ -371,7 +371,7 @@ func TestAPositionLeadsBackAndIsKnownInAnotherHistory(t *testing.T) {
 	kinds(t, func(t *testing.T, kind string) {
 		log := newLog(t)
 		log.rules(20)
-		r := newRig(t, log, Options{PollFloor: 10 * time.Millisecond, PingEvery: 20 * time.Millisecond})
+		r := newRig(t, log, Options{PollFloor: 10 * time.Millisecond, PingEvery: 250 * time.Millisecond})
 		p := r.dial(kind, "after=0&kind=practice", "viewer")
 		p.expect(typeHello)
 		m := p.expect(typePing)

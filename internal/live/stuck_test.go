@@ -40,7 +40,7 @@ func (r *rig) stuck(query string) net.Conn {
 func TestAStuckReaderIsCutOffAndDelaysNobody(t *testing.T) {
 	log := newLog(t)
 	registry := prometheus.NewRegistry()
-	r := newRig(t, log, Options{Ring: 32, WriteTimeout: 2 * time.Second, Metrics: registry})
+	r := newRig(t, log, Options{Ring: 32, WriteTimeout: 8 * time.Second, Metrics: registry})
 	for range 5 {
 		r.stuck("after=0")
 	}
