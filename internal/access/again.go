@@ -32,6 +32,10 @@ func DecideAgain(
 		}
 		switch {
 		case errors.Is(err, store.ErrNotFound) && op.Verb == knowledge.VerbPut: // it makes the document
+		case errors.Is(err, store.ErrNotFound) && op.Verb == knowledge.VerbRestore: // the archive may have it
+			return &store.ForbiddenError{
+				Reason: "restore " + op.Key.String() + " from the archive: that is for those who may publish",
+			}
 		case errors.Is(err, store.ErrNotFound):
 			continue // it does not fit: the primary says why
 		case err != nil:

@@ -22,6 +22,7 @@ func TestAWriteThatWaitedIsDecidedByTheDocumentsToo(t *testing.T) {
 	}
 	key := knowledge.Key{Kind: knowledge.KindRule, ID: "a"}
 	patch := knowledge.Op{Verb: knowledge.VerbPatch, Key: key, Patch: []byte(`{"title":"Other"}`)}
+	restore := knowledge.Op{Verb: knowledge.VerbRestore, Key: key}
 	publish := knowledge.Op{Verb: knowledge.VerbPatch, Key: key, Patch: []byte(`{"status":"ACTIVE"}`)}
 	for name, c := range map[string]struct {
 		role  string
@@ -49,8 +50,10 @@ func TestAWriteThatWaitedIsDecidedByTheDocumentsToo(t *testing.T) {
 			knowledge.RoleContributor, ours(knowledge.StatusDraft, "ann"), publish,
 			false,
 		},
-		"an edit of what is not there":        {knowledge.RoleContributor, nil, patch, true}, // the primary refuses it
-		"an edit of who may only read by now": {knowledge.RoleViewer, ours(knowledge.StatusDraft, "ann"), patch, false},
+		"a restore of what only the archive may have":         {knowledge.RoleContributor, nil, restore, false},
+		"a maintainer's restore of what the archive may have": {knowledge.RoleMaintainer, nil, restore, true},
+		"an edit of what is not there":                        {knowledge.RoleContributor, nil, patch, true}, // the primary refuses it
+		"an edit of who may only read by now":                 {knowledge.RoleViewer, ours(knowledge.StatusDraft, "ann"), patch, false},
 	} {
 		get := func(context.Context, knowledge.Key) (*knowledge.Record, error) {
 			if c.there == nil {
