@@ -1,4 +1,5 @@
-// Package api holds the problems and the types of answers that the REST API, the live stream and the client share.
+// Package api holds what the doors read and answer alike and the client reads again: problems, entity tags,
+// preconditions, idempotency keys, and the types of answers.
 package api
 
 import (

@@ -9,11 +9,9 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -37,11 +35,7 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 	if err != nil {
 		return nil, garbled(s, err)
 	}
-	// The tag of a compressed answer has the encoding after the version or batch.
-	tag := strings.TrimSuffix(strings.TrimSuffix(strings.Trim(a.header.Get("ETag"), `"`), "-gzip"), "-zstd")
-	if pending, err := uuid.Parse(tag); err == nil {
-		r.Pending = pending
-	}
+	r.Pending = api.Pending(a.header.Get("ETag"))
 	return r, nil
 }
 

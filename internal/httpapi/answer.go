@@ -9,13 +9,14 @@ import (
 	"strconv"
 	"strings"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 )
 
 // answerRecord answers with a document, unless the caller has it.
 func (c *call) answerRecord(rec *knowledge.Record) error {
 	c.source = rec.Source
-	if tag := etag(rec); !c.unchanged(tag, len(rec.JSON)) {
+	if tag := api.ETag(rec); !c.unchanged(tag, len(rec.JSON)) {
 		c.set("Etag", tag)
 		c.send(http.StatusOK, mediaJSON, rec.JSON)
 	}
@@ -126,7 +127,7 @@ func (c *call) compress(body []byte) (packed []byte, done func()) {
 	*buf = c.h.compressor.pack(k, body, *buf)
 	c.set("Content-Encoding", k.String())
 	if tags := c.w.Header()["Etag"]; len(tags) == 1 && strings.HasSuffix(tags[0], `"`) {
-		c.set("Etag", tagIn(tags[0], k))
+		c.set("Etag", k.tag(tags[0]))
 	}
 	return *buf, done
 }
@@ -146,7 +147,7 @@ func (c *call) json(status int, v any) error {
 // record answers with a document.
 func (c *call) record(status int, r *knowledge.Record) {
 	c.source = r.Source
-	c.set("Etag", etag(r))
+	c.set("Etag", api.ETag(r))
 	c.send(status, mediaJSON, r.JSON)
 }
 
@@ -176,16 +177,24 @@ func matchKnownTag(c *call, current string) (string, bool) {
 	if len(values) == 1 && values[0] == current {
 		return current, true
 	}
-	tags, star, ok := parseTags(values)
+	tags, ok := api.ParseTags(values)
 	if !ok {
 		return "", false // a caller that can't say what it has gets everything
 	}
-	for _, t := range tags {
-		if t.value == current[1:len(current)-1] {
-			return strings.TrimPrefix(t.sent, "W/"), true
-		}
+	return tags.Known(current)
+}
+
+// checkIfMatch returns an error unless the current tag is one of those in If-Match.
+func checkIfMatch(c *call, current string) error {
+	values := c.r.Header["If-Match"]
+	if len(values) == 0 {
+		return nil
 	}
-	return current, star
+	tags, ok := api.ParseTags(values)
+	if !ok {
+		return api.BadIfMatch()
+	}
+	return tags.Name(current)
 }
 
 // placed sets the position of an answer with several documents: a follower that starts there misses nothing.

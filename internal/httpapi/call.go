@@ -126,18 +126,16 @@ type call struct {
 	source  knowledge.Source // where the answer came from; "" when it came from no document
 	status  int              // 0 until the head was written
 	bytes   int64
-	queued  bool   // it wrote a batch that waits for the primary
-	slot    bool   // it holds one of the handler's slots
-	taken   bool   // its body was read, or as much of it as came
-	held    int64  // bytes of the budget of bodies
-	sending int64  // bytes of the budget of answers
-	share   *share // of the caller; nil where nobody known is calling, and for probes
-	// conditional is set if a write has preconditions. unmatched says why they do not hold, if that is known already.
-	conditional bool
-	unmatched   *api.RefusedError
-	cause       error         // the error that is answered
-	values      [12][1]string // of the headers, so that they need no slices of their own
-	used        int
+	queued  bool             // it wrote a batch that waits for the primary
+	slot    bool             // it holds one of the handler's slots
+	taken   bool             // its body was read, or as much of it as came
+	held    int64            // bytes of the budget of bodies
+	sending int64            // bytes of the budget of answers
+	share   *share           // of the caller; nil where nobody known is calling, and for probes
+	cond    api.Precondition // of a write
+	cause   error            // the error that is answered
+	values  [12][1]string    // of the headers, so that they need no slices of their own
+	used    int
 }
 
 // Header implements [http.ResponseWriter].

@@ -48,6 +48,9 @@ func (k coding) String() string { return [codingCount]string{"gzip", "zstd"}[k] 
 // suffix is what the tag of an answer in the coding ends with.
 func (k coding) suffix() string { return [codingCount]string{"-gzip", "-zstd"}[k] }
 
+// tag returns the tag of an answer in the coding: its bytes are others.
+func (k coding) tag(plain string) string { return strings.TrimSuffix(plain, `"`) + k.suffix() + `"` }
+
 // pack appends a body in a coding.
 func (z *compressor) pack(k coding, body, into []byte) []byte {
 	if k == codingZstd {

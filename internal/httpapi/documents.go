@@ -30,7 +30,7 @@ func (l *collection) create(c *call, p *createParams) error {
 		return err
 	}
 	batch.Ops = []knowledge.Op{knowledge.Put(d, knowledge.AnyVersion)}
-	if err := readCondition(c.limited(), c, &batch); err != nil {
+	if err := c.conditions().Read(c.limited(), &batch); err != nil {
 		return err
 	}
 	batch.Ops[0].IfVersion = knowledge.NoVersion
@@ -67,10 +67,10 @@ func (l *collection) put(c *call, p *putParams) error {
 		return knowledge.Invalid("/version", "%d: want the version that you saw, or leave it out", seen)
 	}
 	batch.Ops = []knowledge.Op{knowledge.Put(d, seen)}
-	if err := readCondition(c.limited(), c, &batch); err != nil {
+	if err := c.conditions().Read(c.limited(), &batch); err != nil {
 		return err
 	}
-	if !c.conditional {
+	if !c.cond.Given() {
 		if err := store.CheckSeen(c.limited(), c.h.o.Store.Get, 0, &batch.Ops[0]); err != nil {
 			return err
 		}
@@ -149,7 +149,7 @@ func (l *collection) change(c *call, op knowledge.Op, said saidParams) error {
 		return knowledge.BadQuery("If-None-Match", "only a document that is not there yet can be none: use PUT")
 	}
 	batch.Ops = []knowledge.Op{op}
-	if err := readCondition(c.limited(), c, &batch); err != nil {
+	if err := c.conditions().Read(c.limited(), &batch); err != nil {
 		return asNotFound(err)
 	}
 	return asNotFound(l.write(c, batch))
@@ -168,7 +168,7 @@ func asNotFound(err error) error {
 func (l *collection) write(c *call, b knowledge.Batch) error {
 	receipt, err := l.h.o.Store.Apply(c.limited(), b)
 	if err != nil {
-		return asPrecondition(c, asSingle(err))
+		return c.cond.Explain(asSingle(err))
 	}
 	setBatchHeaders(c, b.ID, &receipt)
 	op := &b.Ops[0]

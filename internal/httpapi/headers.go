@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 )
 
@@ -122,4 +123,22 @@ func orInt[T ~int | ~int64](v, def T) T {
 		return def
 	}
 	return v
+}
+
+// newBatch returns a batch without ops: its id from the caller's key, or new; its actor the caller. A dry one is only
+// tried.
+func newBatch(c *call, said saidParams) (knowledge.Batch, error) {
+	b := knowledge.Batch{Actor: c.actor(), Dry: said.DryRun, Message: said.Message}
+	var err error
+	b.ID, err = api.BatchID(b.Actor, c.r.Header["Idempotency-Key"])
+	return b, err
+}
+
+// conditions returns the preconditions of a write, as the request has them.
+func (c *call) conditions() *api.Precondition {
+	c.cond = api.Precondition{
+		Match: c.r.Header["If-Match"], NoneMatch: c.r.Header["If-None-Match"],
+		Store: c.h.o.Store, Fresh: c.h.o.Fresh,
+	}
+	return &c.cond
 }

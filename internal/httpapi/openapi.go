@@ -442,7 +442,7 @@ func exampleErrors() map[int]error {
 		http.StatusNotAcceptable:      api.Refuse(api.ErrNotAcceptable, "this path answers with application/json"),
 		http.StatusConflict:           &store.ConflictError{Key: key, Want: knowledge.NoVersion, Got: 4},
 		http.StatusGone:               &store.GoneError{Oldest: 1000},
-		http.StatusPreconditionFailed: preconditionFailed(conflict),
+		http.StatusPreconditionFailed: api.PreconditionFailed(conflict),
 		http.StatusRequestEntityTooLarge: api.Refuse(api.ErrTooLarge,
 			"the body has 5000000 bytes: at most 4194304 fit"),
 		http.StatusRequestURITooLong: api.Refuse(api.ErrURLTooLong, "the URL has 9000 bytes: at most 8192 fit"),

@@ -78,7 +78,7 @@ func (a *ready) in(z *compressor, k coding) *packed {
 		return p
 	}
 	body := z.pack(k, a.body, nil)
-	p := &packed{body: body, tag: tagIn(a.tag, k), length: strconv.Itoa(len(body))}
+	p := &packed{body: body, tag: k.tag(a.tag), length: strconv.Itoa(len(body))}
 	a.packed[k].Store(p) // two at once make the same
 	return p
 }

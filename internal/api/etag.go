@@ -1,4 +1,4 @@
-package httpapi
+package api
 
 import (
 	"crypto/sha256"
@@ -14,10 +14,10 @@ import (
 // sumDigits is how many hex digits of the SHA-256 of a document its tag carries.
 const sumDigits = 12
 
-// etag returns the strong tag of a record: its version and a part of its hash, as in "3-9f86d081884c"; or the batch
-// that wrote it while that still waits in a journal. The version alone would come again, for another text, in a
-// database that was put back from a backup.
-func etag(r *knowledge.Record) string {
+// ETag returns the strong entity tag of a record, in quotes: its version and a part of its hash, as in
+// "3-9f86d081884c"; or the batch that wrote it while that still waits in a journal. The version alone would come again,
+// for another text, in a database that was put back from a backup.
+func ETag(r *knowledge.Record) string {
 	if r.Pending != (knowledge.BatchID{}) {
 		return `"` + r.Pending.String() + `"`
 	}
@@ -32,8 +32,19 @@ func appendSum(b []byte, r *knowledge.Record) []byte {
 	return hex.AppendEncode(b, sum[:sumDigits/2])
 }
 
-// versionTag reads a tag without quotes that names a version, with a part of the document's hash or alone.
-func versionTag(value string) (version int64, sum string, ok bool) {
+// Pending returns the batch that a document waits in for the primary, by the ETag of its answer; the zero id where it
+// waits in none.
+func Pending(etag string) knowledge.BatchID {
+	tags, _, ok := parseTags([]string{etag})
+	if !ok || len(tags) != 1 {
+		return knowledge.BatchID{}
+	}
+	id, _ := batchOf(tags[0].value)
+	return id
+}
+
+// versionOf reads a tag without quotes that names a version, with a part of the document's hash or alone.
+func versionOf(value string) (version int64, sum string, ok bool) {
 	digits, sum, whole := strings.Cut(value, "-")
 	version, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || version <= 0 || whole && len(sum) != sumDigits {
@@ -41,9 +52,6 @@ func versionTag(value string) (version int64, sum string, ok bool) {
 	}
 	return version, sum, true
 }
-
-// tagIn returns the tag of an answer in a coding: its bytes are others.
-func tagIn(tag string, k coding) string { return strings.TrimSuffix(tag, `"`) + k.suffix() + `"` }
 
 // withoutCoding takes away what says in which coding an answer was sent: ours, or that of a proxy which has compressed
 // it, as Apache, Caddy and Jetty do. No tag of ours ends so.
@@ -63,7 +71,46 @@ type tag struct {
 	sent  string // as the caller wrote it
 }
 
-// parseTags reads the values of If-Match or If-None-Match. A star alone is star.
+// Tags are the values of an If-Match or If-None-Match.
+type Tags struct {
+	list []tag
+	any  bool // a star alone, which any document matches
+}
+
+// ParseTags reads the values of If-Match or If-None-Match. It reports false where they are no tags in quotes and no
+// star.
+func ParseTags(values []string) (Tags, bool) {
+	tags, star, ok := parseTags(values)
+	return Tags{list: tags, any: star}, ok
+}
+
+// Name returns an error unless one of the tags names what has the tag current, in quotes. A tag with a version alone,
+// as a person may write it, names every text of that version.
+func (t Tags) Name(current string) error {
+	if t.any {
+		return nil
+	}
+	for _, one := range t.list {
+		version, sum, numbered := versionOf(one.value)
+		if one.value == current[1:len(current)-1] || numbered && sum == "" && strings.HasPrefix(current,
+			`"`+strconv.FormatInt(version, 10)+"-") {
+			return nil
+		}
+	}
+	return Refuse(ErrPrecondition, "what is there has the ETag %s, which If-Match does not name", current)
+}
+
+// Known reports whether a caller that has these tags has what has the tag current, in quotes, and returns the tag to
+// answer with: the caller's own, without a weak mark.
+func (t Tags) Known(current string) (string, bool) {
+	for _, one := range t.list {
+		if one.value == current[1:len(current)-1] {
+			return strings.TrimPrefix(one.sent, "W/"), true
+		}
+	}
+	return current, t.any
+}
+
 func parseTags(values []string) (tags []tag, star, ok bool) {
 	rest := strings.TrimSpace(strings.Join(values, ","))
 	if rest == "*" {
@@ -102,8 +149,8 @@ func parseTags(values []string) (tags []tag, star, ok bool) {
 	return tags, false, len(tags) > 0
 }
 
-// batchTag reads a tag without quotes that names a batch.
-func batchTag(value string) (knowledge.BatchID, bool) {
+// batchOf reads a tag without quotes that names a batch, as a document has it that waits for the primary.
+func batchOf(value string) (knowledge.BatchID, bool) {
 	id, err := uuid.Parse(value)
 	return id, err == nil && len(value) == 36 && id != uuid.Nil
 }

@@ -1,0 +1,206 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"strconv"
+	"strings"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A Precondition says which state of a document the writer of a batch of one op saw, in the forms of RFC 9110, 13.1.
+// Read it once with [Precondition.Read], and give what the store refuses to [Precondition.Explain].
+type Precondition struct {
+	// Match and NoneMatch are the values of If-Match and If-None-Match.
+	Match, NoneMatch []string
+	// Store has the documents that the tags are compared with.
+	Store store.Store
+	// Fresh returns a context in which Store answers as the primary stands now; nil where it always does.
+	Fresh func(context.Context) context.Context
+
+	unmatched *RefusedError // why it does not hold, if that is known before the store is asked
+}
+
+// Given reports whether the writer gave a precondition.
+func (p *Precondition) Given() bool { return len(p.Match) > 0 || len(p.NoneMatch) > 0 }
+
+// Read puts the precondition into the only op of a batch: the version that the writer saw, the batch that left it, or
+// [knowledge.NoVersion] for If-None-Match: *. One that has to be looked at and does not hold becomes
+// [knowledge.NeverVersion]: the store refuses it, unless the batch was taken before. That question comes first, and
+// nobody asks it but the store.
+func (p *Precondition) Read(ctx context.Context, b *knowledge.Batch) error {
+	op := &b.Ops[0]
+	match, none := p.Match, p.NoneMatch
+	switch {
+	case len(match) > 0 && len(none) > 0:
+		return knowledge.BadQuery("If-Match", "stands beside If-None-Match: give one of them")
+	case len(none) > 0:
+		if _, star, ok := parseTags(none); !ok || !star {
+			return knowledge.BadQuery("If-None-Match", "a write knows only If-None-Match: *")
+		}
+		op.IfVersion = knowledge.NoVersion
+		return nil
+	case len(match) == 0:
+		return nil
+	}
+	tags, star, ok := parseTags(match)
+	if !ok {
+		return BadIfMatch()
+	}
+	if len(tags) == 1 {
+		version, sum, ok := versionOf(tags[0].value)
+		if ok && sum == "" { // the version alone, as a person may write it
+			op.IfVersion = version
+			return nil
+		}
+		if ok {
+			op.IfVersion = version
+			return p.postpone(b, "", p.sameText(ctx, op.Key, version, sum))
+		}
+		if id, ok := batchOf(tags[0].value); ok {
+			op.IfBatch = id
+			return nil
+		}
+	}
+	if star {
+		if op.Verb != knowledge.VerbPut {
+			return nil // the store knows whether it is there
+		}
+		_, err := p.mustExist(ctx, op.Key)
+		return p.postpone(b, "", err)
+	}
+	return p.postpone(b, strings.Join(match, ","), p.matchOneTag(ctx, op, tags))
+}
+
+// postpone replaces a precondition that does not hold by one that never holds, and keeps the refusal: the store must
+// first look whether the batch was applied before. The fingerprint of the batch is that of the request, with its tags.
+func (p *Precondition) postpone(b *knowledge.Batch, tags string, err error) error {
+	no, refused := errors.AsType[*RefusedError](err)
+	if err != nil && !refused || err == nil && tags == "" {
+		return err
+	}
+	sent := *b
+	sent.Ops = []knowledge.Op{b.Ops[0]}
+	if tags != "" {
+		sent.Ops[0].IfVersion, sent.Ops[0].IfBatch = knowledge.AnyVersion, knowledge.BatchID{}
+	}
+	origin, err := sent.Fingerprint()
+	if err != nil {
+		return err
+	}
+	if tags != "" {
+		origin = sha256.Sum256(append(origin[:], tags...))
+	}
+	b.Origin = origin
+	if refused {
+		b.Ops[0].IfVersion, b.Ops[0].IfBatch = knowledge.NeverVersion, knowledge.BatchID{}
+		p.unmatched = no
+	}
+	return nil
+}
+
+// BadIfMatch is the error of an If-Match that is none.
+func BadIfMatch() error {
+	return knowledge.BadQuery("If-Match", "want an ETag in quotes, as in \"3-9f86d081884c\", or *")
+}
+
+// mustExist returns a document, and an [*RefusedError] if there is none.
+func (p *Precondition) mustExist(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
+	rec, err := p.Store.Get(ctx, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, &RefusedError{
+			Err: ErrPrecondition, Detail: key.String() + " does not exist: nothing matches",
+			Cause: &store.ConflictError{Key: key, Want: knowledge.AnyVersion},
+		}
+	}
+	return rec, err
+}
+
+// sameText returns a [*RefusedError] when the version that a writer saw has another text here than the writer sap.
+// A version that is not here is left to the store.
+func (p *Precondition) sameText(ctx context.Context, key knowledge.Key, version int64, sum string) error {
+	rec, err := p.Store.Get(ctx, key)
+	if err == nil && rec.Version < version && p.Fresh != nil {
+		rec, err = p.Store.Get(p.Fresh(ctx), key) // it was read from another tenet, which is further
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case rec.Version != version || rec.Pending != (knowledge.BatchID{}) || string(appendSum(nil, rec)) == sum:
+		return nil
+	}
+	return &RefusedError{
+		Err: ErrPrecondition, Detail: key.String() + " is at version " + strconv.FormatInt(version, 10) +
+			", but its text is another than the one that If-Match " +
+			"names, as after a database was put back from a backup: read it again",
+		Cause: &store.ConflictError{Key: key, Want: version, Got: version},
+	}
+}
+
+// matchOneTag makes the precondition of an op from the one of several tags that names the current document, by its
+// version or by its batch. If none does, it returns an [*RefusedError].
+func (p *Precondition) matchOneTag(ctx context.Context, op *knowledge.Op, tags []tag) error {
+	rec, err := p.mustExist(ctx, op.Key)
+	if err != nil {
+		return err
+	}
+	current := strings.Trim(ETag(rec), `"`)
+	for _, t := range tags {
+		if id, ok := batchOf(t.value); ok {
+			if by, err := p.leftBy(ctx, id, rec); err != nil {
+				return err
+			} else if by {
+				op.IfBatch = id
+				return nil
+			}
+			continue
+		}
+		version, sum, ok := versionOf(t.value)
+		if ok && rec.Pending == (knowledge.BatchID{}) && (t.value == current || sum == "" && version == rec.Version) {
+			op.IfVersion = version
+			return nil
+		}
+	}
+	return &RefusedError{
+		Err: ErrPrecondition, Detail: op.Key.String() + " is at " + ETag(rec) +
+			", which If-Match does not name: read it again",
+		Cause: &store.ConflictError{Key: op.Key, Want: knowledge.AnyVersion, Got: rec.Version},
+	}
+}
+
+// leftBy reports whether a batch wrote a record.
+func (p *Precondition) leftBy(ctx context.Context, id knowledge.BatchID, rec *knowledge.Record) (bool, error) {
+	if rec.Pending != (knowledge.BatchID{}) {
+		return rec.Pending == id, nil
+	}
+	changes, err := p.Store.Changes(ctx, knowledge.ChangeQuery{Batch: id, Key: rec.Key, Limit: 1})
+	if err != nil || len(changes) == 0 {
+		return false, err
+	}
+	return changes[0].Version == rec.Version, nil
+}
+
+// Explain turns a conflict that the store found into a failed precondition, where the writer gave one.
+func (p *Precondition) Explain(err error) error {
+	conflict, ok := errors.AsType[*store.ConflictError](err)
+	switch {
+	case !ok || !p.Given():
+		return err
+	case p.unmatched != nil && conflict.Want == knowledge.NeverVersion:
+		return p.unmatched
+	}
+	return PreconditionFailed(conflict)
+}
+
+// PreconditionFailed is the error of a precondition that does not hold, made from the conflict that says hop.
+func PreconditionFailed(conflict *store.ConflictError) error {
+	return &RefusedError{
+		Err: ErrPrecondition, Detail: strings.TrimPrefix(conflict.Error(), "conflict: "),
+		Cause: conflict,
+	}
+}
