@@ -75,6 +75,46 @@ func tool(name string, arguments any) (*call, error) {
 	}}, err
 }
 
+// openSession opens a session of the older protocol, and returns the headers of its requests.
+func openSession(t *testing.T, p *process) map[string]string {
+	t.Helper()
+	headers := map[string]string{
+		"Accept": "application/json, text/event-stream", "Mcp-Protocol-Version": "2025-11-25",
+		"Authorization": "Bearer " + p.token, "Content-Type": "application/json",
+	}
+	for _, body := range []string{
+		`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},` +
+			`"clientInfo":{"name":"bench","version":"1"}}}`,
+		`{"jsonrpc":"2.0","method":"notifications/initialized"}`,
+	} {
+		req, err := http.NewRequest(http.MethodPost, p.url+"/mcp", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range headers {
+			req.Header.Set(name, value)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if id := resp.Header.Get("Mcp-Session-Id"); id != "" {
+			headers["Mcp-Session-Id"] = id
+		}
+	}
+	return headers
+}
+
+// inSession is a call of a tool within a session.
+func inSession(headers map[string]string, name string, arguments any) (*call, error) {
+	body, err := json.Marshal(map[string]any{
+		"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+		"params": map[string]any{"name": name, "arguments": arguments},
+	})
+	return &call{http.MethodPost, "/mcp", string(body), headers}, err
+}
+
 // calls is how often each call is asked.
 const calls = 1000
 
@@ -105,7 +145,8 @@ func byTurns(t *testing.T, p *process, list ...*call) (times [][]time.Duration, 
 func (r *report) tools(t *testing.T, p *process) {
 	t.Helper()
 	r.line("Tools over the Model Context Protocol beside the same question over REST, one caller, in turn call by "+
-		"call, %d of each, of the starter set.\n", calls)
+		"call, %d of each, of the starter set, in both eras of the protocol.\n", calls)
+	session := openSession(t, p)
 	r.line("| question | bytes, REST | bytes, MCP | REST p50 | MCP p50 | REST p99 | MCP p99 | ratio of p50 | ratio " +
 		"of p99 | bound of the last |")
 	r.line("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
@@ -132,12 +173,19 @@ func (r *report) tools(t *testing.T, p *process) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		times, size := byTurns(t, p, q.rest, c)
+		old, err := inSession(session, q.tool, q.arguments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		times, size := byTurns(t, p, q.rest, c, old)
 		at := func(i, percent int) time.Duration { return times[i][len(times[i])*percent/100] }
-		over := ratio(at(1, 99), at(0, 99))
-		r.line("| `%s` | %d | %d | %s | %s | %s | %s | %.2f | %.2f | %s |", q.tool, size[0], size[1], us(at(0, 50)),
-			us(at(1, 50)), us(at(0, 99)), us(at(1, 99)),
-			ratio(at(1, 50), at(0, 50)), over, verdict(over, 1.5))
+		for i, era := range []string{"2026-07-28", "2025-11-25"} {
+			i++
+			over := ratio(at(i, 99), at(0, 99))
+			r.line("| `%s`, %s | %d | %d | %s | %s | %s | %s | %.2f | %.2f | %s |", q.tool, era, size[0], size[i],
+				us(at(0, 50)), us(at(i, 50)), us(at(0, 99)), us(at(i, 99)),
+				ratio(at(i, 50), at(0, 50)), over, verdict(over, 1.5))
+		}
 	}
 	r.line("")
 }

@@ -76,8 +76,13 @@ type Door struct {
 	stop    chan struct{} // closed when streams should end
 	ending  sync.Once
 
-	mu       sync.Mutex // guards sessions
-	sessions map[*mcp.ServerSession]string
+	tools   map[string]*directTool // nil: all calls go through the SDK
+	about   *mcp.Implementation
+	guarded http.Handler
+
+	mu       sync.Mutex // guards the sessions
+	sessions map[*mcp.ServerSession]*session
+	byID     map[string]*session
 }
 
 // New returns a door to o.Store.
@@ -95,7 +100,10 @@ func build(o Options, try trial) *Door {
 	l := &o.Limits
 	l.Sessions, l.PerPrincipal, l.Streams = or(l.Sessions, 2048), or(l.PerPrincipal, 64), or(l.Streams, 1024)
 	l.Idle, l.Beat, l.Timeout = or(l.Idle, 2*time.Hour), or(l.Beat, 15*time.Second), or(l.Timeout, time.Minute)
-	d := &Door{o: o, prompt: try.prompt, stop: make(chan struct{}), sessions: map[*mcp.ServerSession]string{}}
+	d := &Door{o: o, prompt: try.prompt, stop: make(chan struct{}), sessions: map[*mcp.ServerSession]*session{}, byID: map[string]*session{}}
+	if !try.events {
+		d.tools = map[string]*directTool{}
+	}
 	d.wanted.counts = map[string]int{}
 	d.streams.of = map[string]int{}
 	options := &mcp.ServerOptions{
@@ -120,7 +128,8 @@ func build(o Options, try trial) *Door {
 	if try.adjust != nil {
 		try.adjust(options)
 	}
-	d.server = mcp.NewServer(&mcp.Implementation{Name: "tenet", Title: "Tenet", Version: o.Version}, options)
+	d.about = &mcp.Implementation{Name: "tenet", Title: "Tenet", Version: o.Version}
+	d.server = mcp.NewServer(d.about, options)
 	d.addTools()
 	d.addResources()
 	d.addPrompts()
@@ -134,6 +143,7 @@ func build(o Options, try trial) *Door {
 	d.legacy = mcp.NewStreamableHTTPHandler(always, &mcp.StreamableHTTPOptions{
 		JSONResponse: !try.events, SessionTimeout: l.Idle, DisableLocalhostProtection: true,
 	})
+	d.guarded = d.guard()
 	return d
 }
 
@@ -168,18 +178,20 @@ func instructionsFor(o Options) string {
 	return before + after
 }
 
-// eraHeader carries the protocol's version; modernEra is the first version without sessions.
+// eraHeader carries the protocol's version; modernEra is the first version without sessions, of which the older ones
+// have sessionHeader.
 const (
-	eraHeader = "Mcp-Protocol-Version"
-	modernEra = "2026-07-28"
+	eraHeader     = "Mcp-Protocol-Version"
+	modernEra     = "2026-07-28"
+	sessionHeader = "Mcp-Session-Id"
 )
 
 // ServeHTTP implements [http.Handler]. The caller is the one of the request's context: who authenticates stands in
 // front of it.
-func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.guarded().ServeHTTP(w, r) }
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.guarded.ServeHTTP(w, r) }
 
-// guarded refuses pages of other origins, and passes the caller to the handlers.
-func (d *Door) guarded() http.Handler {
+// guard refuses pages of other origins, answers plain calls, and passes the caller of all others to the handlers.
+func (d *Door) guard() http.Handler {
 	named := auth.RequireBearerToken(func(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, error) {
 		c := access.CallerFrom(ctx)
 		if c == nil {
@@ -187,8 +199,12 @@ func (d *Door) guarded() http.Handler {
 		}
 		return &auth.TokenInfo{UserID: c.ID, Extra: map[string]any{callerKey: c, requestKey: access.RequestFrom(ctx)}},
 			nil
-	}, &auth.RequireBearerTokenOptions{AllowMissingExpiration: true})
-	return http.NewCrossOriginProtection().Handler(named(http.HandlerFunc(d.dispatch)))
+	}, &auth.RequireBearerTokenOptions{AllowMissingExpiration: true})(http.HandlerFunc(d.dispatch))
+	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !d.direct(w, r) {
+			named.ServeHTTP(w, r)
+		}
+	}))
 }
 
 // callerKey is the key of the caller in a request's extra data of the SDK.
@@ -208,6 +224,9 @@ func (d *Door) dispatch(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	s := &stream{d: d, w: w, caller: access.CallerFrom(ctx), cancel: cancel, rc: http.NewResponseController(w)}
 	defer s.end()
+	if r.Method == http.MethodDelete {
+		d.forget(r.Header.Get(sessionHeader))
+	}
 	h := d.legacy
 	if r.Header.Get(eraHeader) >= modernEra {
 		h = d.modern
@@ -256,6 +275,7 @@ func (d *Door) receive(next mcp.MethodHandler) mcp.MethodHandler {
 			ctx, cancel = context.WithTimeout(ctx, d.o.Limits.Timeout)
 			defer cancel()
 		}
+		d.hear(req, method)
 		switch p := req.GetParams().(type) {
 		case *mcp.InitializeParams:
 			if err := d.admit(req); err != nil {
@@ -271,37 +291,6 @@ func (d *Door) receive(next mcp.MethodHandler) mcp.MethodHandler {
 		}
 		return next(ctx, method, req)
 	}
-}
-
-// admit counts a session of the older protocol, and refuses it above the limit.
-func (d *Door) admit(req mcp.Request) error {
-	session, ok := req.GetSession().(*mcp.ServerSession)
-	x := req.GetExtra()
-	if !ok || x == nil || x.TokenInfo == nil {
-		return nil // standard input has one session
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	open := map[*mcp.ServerSession]bool{}
-	for s := range d.server.Sessions() {
-		open[s] = true
-	}
-	own := 0
-	for s, of := range d.sessions {
-		if !open[s] {
-			delete(d.sessions, s)
-		} else if of == x.TokenInfo.UserID {
-			own++
-		}
-	}
-	switch {
-	case len(d.sessions) >= d.o.Limits.Sessions:
-		return refuse("%d sessions are open, which is as many as there may be: try again later", len(d.sessions))
-	case own >= d.o.Limits.PerPrincipal:
-		return refuse("%d sessions of yours are open, which is as many as there may be: end one with DELETE", own)
-	}
-	d.sessions[session] = x.TokenInfo.UserID
-	return nil
 }
 
 // meta returns the metadata of a result: how current it is.

@@ -1,7 +1,9 @@
 package mcp
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,9 +25,13 @@ type reply struct {
 	data any // an object
 }
 
-// add registers a tool. The SDK checks its arguments against the schema of In before it calls fn.
+// add registers a tool. Its arguments are checked against the schema of In before fn is called.
 func add[In any](d *Door, t *mcp.Tool, fn func(ctx context.Context, in *In) (*reply, error)) {
-	t.InputSchema = schemaOf[In]()
+	schema := schemaOf[In]()
+	t.InputSchema = schema
+	if d.tools != nil && t.Annotations.ReadOnlyHint {
+		d.tools[t.Name] = directly(schema, fn)
+	}
 	mcp.AddTool(d.server, t, func(ctx context.Context, _ *mcp.CallToolRequest, in In) (*mcp.CallToolResult, any, error) {
 		r, err := fn(ctx, &in)
 		if err != nil {
@@ -195,6 +201,18 @@ func (d *Door) search(ctx context.Context, in *searchArgs) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	shown := knowledge.Memoized(found.Memo, func() *shownHits { return showHits(found) })
+	return &reply{shown.text, shown.data}, shown.err
+}
+
+// shownHits are hits as the tool answers them: made once as long as they stay in memory.
+type shownHits struct {
+	text string
+	data json.RawMessage
+	err  error
+}
+
+func showHits(found *knowledge.Hits) *shownHits {
 	var b strings.Builder
 	list := make([]foundDocument, 0, len(found.Hits))
 	for i := range found.Hits {
@@ -217,12 +235,16 @@ func (d *Door) search(ctx context.Context, in *searchArgs) (*reply, error) {
 	for _, e := range found.Reading.AlsoSearched {
 		fmt.Fprintf(&b, "For %q also searched for %s.\n", e.Typed, strings.Join(e.Used, ", "))
 	}
-	return &reply{b.String(), struct {
+	var data bytes.Buffer
+	enc := json.NewEncoder(&data)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(struct {
 		Hits  []foundDocument `json:"hits"`
 		Total int             `json:"total"`
 		knowledge.Reading
 		knowledge.LabelAt
-	}{list, found.Total, found.Reading.Filled(), found.At}}, nil
+	}{list, found.Total, found.Reading.Filled(), found.At})
+	return &shownHits{b.String(), data.Bytes(), err}
 }
 
 // hitsOf searches as of a label, or as of now without one.
