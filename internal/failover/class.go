@@ -104,3 +104,17 @@ func (c class) forBreaker() error {
 	}
 	return nil
 }
+
+// A diskError is an error of this instance's files. It says nothing about the primary.
+type diskError struct{ err error }
+
+func (e *diskError) Error() string { return e.err.Error() }
+func (e *diskError) Unwrap() error { return e.err }
+
+// onDisk marks an error as one of this instance's files.
+func onDisk(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &diskError{err}
+}

@@ -165,36 +165,3 @@ func (x *comparer) compare(ctx context.Context, p Primary, asked bool) outcome {
 	}
 	return o
 }
-
-// compared acts on the outcome of a comparison. It runs on the keeper's goroutine.
-func (k *keeper) compared(ctx context.Context, p Primary, o *outcome) error {
-	if old := o.of != k.counts.resyncs.Load(); old || o.err != nil {
-		if o.err != nil {
-			k.o.Log.WarnContext(ctx, "mirror was not compared with the primary", "error", o.err.Error())
-		}
-		if o.asked {
-			k.check.Store(true)
-		}
-		return nil
-	}
-	if !o.At.IsZero() {
-		k.copy.compared(o.Comparison)
-	}
-	if o.why != "" {
-		if o.asked && o.At.IsZero() {
-			k.check.Store(true) // the rebuilt mirror is compared
-		}
-		return k.rebuild(ctx, p, o.why, behind)
-	}
-	k.copy.well()
-	k.o.Log.InfoContext(ctx, "mirror equals the primary", "seq", int64(o.Seq), "documents", o.Documents)
-	return nil
-}
-
-// A Comparison is the outcome of comparing the mirror with the primary.
-type Comparison struct {
-	At        knowledge.Time `json:"at"`
-	Seq       knowledge.Seq  `json:"seq"`
-	Documents int64          `json:"documents"`
-	Equal     bool           `json:"equal"`
-}

@@ -87,10 +87,6 @@ func (c *localCopy) wait(ctx context.Context, after knowledge.Seq) error {
 	}
 }
 
-// Mirrored returns the feed of the changes that the mirror has applied. A read of this store that begins after the feed
-// has brought a change sees that change: this is the feed for a cache to follow.
-func (s *Store) Mirrored() store.Feed { return mirrored{s.copy} }
-
 // mirrored is the mirror's part of the log as a feed.
 type mirrored struct{ c *localCopy }
 

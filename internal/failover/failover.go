@@ -5,95 +5,11 @@ package failover
 import (
 	"context"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
-
-// A Primary is the authoritative store, with the calls that a mirror needs beyond the contract.
-type Primary interface {
-	store.Store
-	// Position returns the current end of the primary's history.
-	Position(ctx context.Context) (knowledge.Position, error)
-	// Newest returns the seq of the newest change, 0 if there is none, by one cheap query.
-	Newest(ctx context.Context) (knowledge.Seq, error)
-	// Snapshot writes the state at one position to sink: the documents ordered by kind and id, and the last versions of
-	// each document's history.
-	Snapshot(ctx context.Context, versions int, sink store.Sink) error
-}
-
-// A Mirror is a local copy of the primary. Besides the changes of the feed it takes what this instance knows earlier:
-// acknowledged writes, and writes that wait in the journal.
-type Mirror interface {
-	store.Reader
-	Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error)
-	// Position returns the mirror's position in the log; [store.ErrNotFound] until it is complete for the first time.
-	Position(ctx context.Context) (knowledge.Position, error)
-	// SetIdentity notes the cluster and the timeline of the primary whose history the mirror follows.
-	SetIdentity(ctx context.Context, system string, timeline int64) error
-	// Replicate applies changes of the feed and moves the position, in one transaction. A document with an overlay
-	// keeps the overlay until Settle, unless the change belongs to the overlay's own batch.
-	Replicate(ctx context.Context, changes []knowledge.Change) error
-	// Foresee writes documents that the primary has acknowledged and the feed has not yet brought. Older versions are
-	// ignored.
-	Foresee(ctx context.Context, left []store.Left) error
-	// Overlay lays the documents of waiting batches over the mirror, each batch over the earlier ones; the documents
-	// below are kept. A batch that is already laid, or that the feed has brought, changes nothing.
-	Overlay(ctx context.Context, waiting ...store.Entry) error
-	// Settle removes the overlays of a batch. The documents that it left at the primary take their place; if applied is
-	// nil, the documents below show again.
-	Settle(ctx context.Context, id knowledge.BatchID, keys []knowledge.Key, applied []store.Left) error
-	// Rebuild makes a new mirror from what fill writes to the sink, and swaps it in when it is complete. Overlays are
-	// carried over.
-	Rebuild(ctx context.Context, fill func(store.Sink) error) error
-	// Compare calls fn for every document of the mirror, without overlays, ordered by kind and id.
-	Compare(ctx context.Context, fn func(*knowledge.Record) error) error
-	// Documents returns at most n documents of the mirror after a key, without overlays, ordered by kind and id.
-	Documents(ctx context.Context, after knowledge.Key, n int) ([]*knowledge.Record, error)
-	// Check looks for damage.
-	Check(ctx context.Context) error
-	// Present returns an error when the file is no longer in its place: the open file would be missing after a restart.
-	Present() error
-	// Overlaid returns the batches that are laid over the mirror, each with the documents it covers.
-	Overlaid(ctx context.Context) (map[knowledge.BatchID][]knowledge.Key, error)
-}
-
-// A Journal keeps batches on disk until the primary has taken them. Acknowledged entries survive a crash.
-type Journal interface {
-	// Append makes an entry durable. A batch that is already there changes nothing. A full journal is an
-	// [*store.UnavailableError] with NotDone.
-	Append(ctx context.Context, e store.Entry) error
-	// Find returns a batch that was ever in the journal, with its state; [store.ErrNotFound] otherwise.
-	Find(ctx context.Context, id knowledge.BatchID) (store.Entry, store.Outcome, error)
-	// Oldest returns at most n waiting entries after a seq, the oldest first; fewer where they are large. An empty
-	// result means that none wait.
-	Oldest(ctx context.Context, after int64, n int) ([]store.Entry, error)
-	// Applied notes the versions that a batch has at the primary, and ends its waiting.
-	Applied(ctx context.Context, id knowledge.BatchID, seq knowledge.Seq, versions map[knowledge.Key]int64) error
-	// Park sets a batch aside for a person. It also takes a batch that was never in the journal.
-	Park(ctx context.Context, p store.Parked) error
-	// Parked returns parked batches that match the query, the newest first.
-	Parked(ctx context.Context, q store.ParkedQuery) ([]store.Parked, error)
-	// Resolve notes a person's decision.
-	Resolve(ctx context.Context, p store.Parked) error
-	// Forget removes batches that were applied, or resolved, before a time, and returns how many.
-	Forget(ctx context.Context, before knowledge.Time) (int64, error)
-	Depth(ctx context.Context) (store.JournalDepth, error)
-}
-
-// An Event is a change of this instance's mode or breaker, or a batch put in the journal.
-type Event struct {
-	At   knowledge.Time `json:"at"`
-	Mode knowledge.Mode `json:"mode"`
-	From knowledge.Mode `json:"from,omitempty"` // for a change of mode
-	Why  string         `json:"why,omitempty"`  // in words
-	// Breaker is the breaker's new state, when it has changed: closed, half-open or open.
-	Breaker string             `json:"breaker,omitempty"`
-	Queued  *knowledge.BatchID `json:"queued,omitempty"` // for a batch put in the journal
-}
 
 // A Store answers reads from the mirror. It sends writes to the primary, and to the journal while the primary can't
 // take them. It assembles the parts; each part has one job.
@@ -113,25 +29,6 @@ type Store struct {
 }
 
 var _ store.Store = (*Store)(nil)
-
-// counts are totals since the start.
-type counts struct {
-	fellBack, passed, queued, replayed, parked, mirrorErrors, resyncs, transitions, breakerMoves atomic.Int64
-}
-
-// A life is the lifetime of one process: its start, its end, and the calls still running.
-type life struct {
-	began  time.Time
-	closed atomic.Bool
-	work   sync.WaitGroup // calls to the primary that outlive their callers
-}
-
-func (l *life) checkOpen() error {
-	if l.closed.Load() {
-		return store.ErrClosed
-	}
-	return nil
-}
 
 // Open returns a store with the parts that options names, in the mode that the mirror and the journal allow before the
 // primary has answered. It starts nothing: [Store.Run] does. If much waits in the journal, Run first lays it over the
@@ -338,4 +235,31 @@ func (s *Store) Close() error {
 	s.board.post(mirrorFollowed) // wakes those who wait for changes
 	s.life.work.Wait()
 	return nil
+}
+
+// Mirrored returns the feed of the changes that the mirror has applied. A read of this store that begins after the feed
+// has brought a change sees that change: this is the feed for a cache to follow.
+func (s *Store) Mirrored() store.Feed { return mirrored{s.copy} }
+
+// Status returns the instance's current status.
+func (s *Store) Status(ctx context.Context) (Status, error) {
+	depth, err := s.o.Journal.Depth(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	st := Status{
+		AsOf: s.Level().AsOf,
+		Journal: JournalStatus{
+			Depth: depth.Entries, Bytes: depth.Bytes, Limit: depth.Limit, Queued: s.counts.queued.Load(),
+			Replayed: s.counts.replayed.Load(), Parked: depth.Parked,
+		},
+		Floor: knowledge.Seq(s.copy.floor.Load()), Passed: s.counts.passed.Load(), FellBack: s.counts.fellBack.Load(),
+	}
+	if !depth.Oldest.IsZero() {
+		st.Journal.Oldest = max(0, s.o.Wall().Sub(depth.Oldest.Time).Seconds())
+	}
+	s.modes.tell(&st)
+	s.copy.tell(&st.Mirror)
+	s.replayer.tell(&st.Journal)
+	return st, nil
 }

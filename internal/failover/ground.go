@@ -147,41 +147,6 @@ func (g *ground) leftBy(ctx context.Context, op *knowledge.Op, current *knowledg
 	return err == nil && len(changes) > 0 && changes[0].Version == current.Version, err
 }
 
-// left returns the document that an operation leaves on this instance until the primary has decided.
-func left(op *knowledge.Op, i int, current *knowledge.Record, e *store.Entry) (store.Left, error) {
-	var before knowledge.Document
-	var err error
-	if current != nil {
-		if before, err = current.Document(); err != nil {
-			return store.Left{}, err
-		}
-	}
-	next, err := op.Next(before)
-	if err != nil {
-		if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
-			return store.Left{}, invalid.Below(fmt.Sprintf("/ops/%d/patch", i))
-		}
-		return store.Left{}, err
-	}
-	if next, err = knowledge.Clone(next); err != nil {
-		return store.Left{}, err
-	}
-	knowledge.StampNext(next, before, max(0, op.IfVersion), e.Batch.Actor, e.At)
-	stamps := next.Stamps()
-	switch {
-	case stamps.Version <= op.IfVersion && op.IfVersion != knowledge.NeverVersion:
-		stamps.Version = op.IfVersion + 1 // its writer has seen a later version than the mirror has
-	case e.Unknown && current != nil && op.IfVersion != knowledge.AnyVersion:
-		stamps.Version = max(current.Version, op.IfVersion+1) // the document there may be its own first attempt
-	}
-	r, err := knowledge.NewRecord(next)
-	if err != nil {
-		return store.Left{}, err
-	}
-	r.Source, r.Pending = knowledge.SourceMirror, e.Batch.ID
-	return store.Left{Key: op.Key, Record: r}, nil
-}
-
 // referred checks that the parent of the document that an operation leaves exists.
 func (g *ground) referred(
 	ctx context.Context, op *knowledge.Op, i int, after *knowledge.Record, written map[knowledge.Key]bool,

@@ -56,20 +56,6 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
-// A diskError is an error of this instance's files. It says nothing about the primary.
-type diskError struct{ err error }
-
-func (e *diskError) Error() string { return e.err.Error() }
-func (e *diskError) Unwrap() error { return e.err }
-
-// onDisk marks an error as one of this instance's files.
-func onDisk(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &diskError{err}
-}
-
 // step looks at the primary once, and waits until the next look is due.
 func (k *keeper) step(ctx context.Context) {
 	k.wanted = k.board.next(lookWanted)
@@ -346,18 +332,6 @@ func (k *keeper) await(ctx context.Context, most time.Duration) {
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
-
-// errDiverged says that the primary's history is not the mirror's, and a person must decide.
-var errDiverged = errors.New("the primary has another history than the mirror")
-
 // verify compares the histories of mirror and primary, and rebuilds the mirror if they have parted.
 func (k *keeper) verify(ctx context.Context, p Primary) error {
 	ours, err := k.copy.mirror.Position(ctx)
@@ -428,40 +402,6 @@ func (k *keeper) changed(ctx context.Context, p Primary) (bool, error) {
 	return theirs.Timeline != k.timeline, err
 }
 
-// foreign returns why only a person may let the mirror follow a primary; "" if nothing speaks against it. An old
-// primary that comes back after a standby was promoted has an earlier timeline: the changes it took since are not
-// authoritative, and the changes it lacks are not lost.
-func foreign(theirs, ours *knowledge.Position) string {
-	switch {
-	case ours.System != "" && theirs.System != "" && ours.System != theirs.System:
-		return "the primary is another database cluster than the mirror's: " + bothPositions(theirs, ours)
-	case ours.System != "" && theirs.Timeline > 0 && theirs.Timeline < ours.Timeline:
-		return "the primary has an earlier timeline than the mirror, like an old primary that comes back after a " +
-			"standby was promoted: " +
-			bothPositions(theirs, ours)
-	}
-	return ""
-}
-
-// bothPositions describes the positions of primary and mirror, for the person who has to choose.
-func bothPositions(primary, mirror *knowledge.Position) string {
-	name := func(p *knowledge.Position) string {
-		at := "cluster " + p.System
-		if p.System == "" {
-			at = "an unknown cluster"
-		}
-		if p.Timeline != 0 {
-			at += fmt.Sprintf(", timeline %d", p.Timeline)
-		}
-		at += fmt.Sprintf(", change %d", p.Seq)
-		if !p.At.IsZero() {
-			at += " of " + p.At.Format(time.RFC3339)
-		}
-		return at
-	}
-	return "the primary is " + name(primary) + "; the mirror is of " + name(mirror)
-}
-
 // diverge stops following the primary until a person has decided.
 func (k *keeper) diverge(ctx context.Context, p Primary, why string) error {
 	if k.accept.Load() {
@@ -473,4 +413,29 @@ func (k *keeper) diverge(ctx context.Context, p Primary, why string) error {
 			"see tenet doctor mirror",
 	})
 	return errDiverged
+}
+
+// compared acts on the outcome of a comparison. It runs on the keeper's goroutine.
+func (k *keeper) compared(ctx context.Context, p Primary, o *outcome) error {
+	if old := o.of != k.counts.resyncs.Load(); old || o.err != nil {
+		if o.err != nil {
+			k.o.Log.WarnContext(ctx, "mirror was not compared with the primary", "error", o.err.Error())
+		}
+		if o.asked {
+			k.check.Store(true)
+		}
+		return nil
+	}
+	if !o.At.IsZero() {
+		k.copy.compared(o.Comparison)
+	}
+	if o.why != "" {
+		if o.asked && o.At.IsZero() {
+			k.check.Store(true) // the rebuilt mirror is compared
+		}
+		return k.rebuild(ctx, p, o.why, behind)
+	}
+	k.copy.well()
+	k.o.Log.InfoContext(ctx, "mirror equals the primary", "seq", int64(o.Seq), "documents", o.Documents)
+	return nil
 }

@@ -10,9 +10,6 @@ import (
 	"tenet/internal/store"
 )
 
-// A Lookup reads a document at the end of the primary's log, which the mirror may not have reached yet.
-type Lookup func(ctx context.Context, key knowledge.Key) (*knowledge.Record, error)
-
 // Options configures a [Store]. Zero values mean the defaults named.
 type Options struct {
 	// Connect opens the primary. It is called again until it succeeds.

@@ -130,24 +130,6 @@ func (q *queue) lay(ctx context.Context, e *store.Entry) error {
 	return q.copy.mirror.Overlay(ctx, *e)
 }
 
-func queuedReceipt(e *store.Entry) knowledge.Receipt {
-	rec := knowledge.Receipt{Batch: e.Batch.ID, Queued: true, Records: make([]*knowledge.Record, len(e.Batch.Ops))}
-	for i := range e.Batch.Ops {
-		op := &e.Batch.Ops[i]
-		l, known := e.LeftOf(op.Key)
-		if !known && op.Verb == knowledge.VerbPut && op.Doc != nil {
-			// The mirror could not tell what the primary will make of it; the document itself is certain.
-			l, _ = left(op, i, nil, e)
-		}
-		if l.Record != nil {
-			c := *l.Record
-			c.Pending, c.Source = e.Batch.ID, knowledge.SourceMirror
-			rec.Records[i] = &c
-		}
-	}
-	return rec
-}
-
 // layAll lays the waiting batches over a rebuilt mirror, unless they were carried over from the old one, and makes the
 // mirror the one that answers. A long journal is laid page by page. Over the first mirror, which does not answer yet,
 // new writes get their turn between pages; over a mirror that answers already they would be laid below older batches,

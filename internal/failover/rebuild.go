@@ -14,39 +14,6 @@ import (
 // acceptance.
 const keptShare = 0.8
 
-// errShrunk says that a snapshot holds suspiciously few documents.
-var errShrunk = errors.New("more than a fifth of the documents are missing")
-
-// A reason says why a mirror is rebuilt, and with it which writes of the old mirror must be kept.
-type reason int
-
-const (
-	noMirror reason = iota // there is no mirror, or it is damaged: nothing is kept
-	behind                 // the mirror has the primary's history, as far as can be told, but can't follow it
-	parted                 // the mirror's history has parted from the primary's
-)
-
-// A guard refuses the snapshot of a primary that may not be followed.
-type guard struct {
-	store.Sink
-	ours *knowledge.Position // nil for any
-}
-
-// foreignError says that a snapshot comes from a primary that only a person may accept.
-type foreignError struct{ why string }
-
-func (e *foreignError) Error() string { return e.why }
-
-// Begin implements [store.Sink].
-func (g guard) Begin(at knowledge.Position) error {
-	if g.ours != nil {
-		if why := foreign(&at, g.ours); why != "" {
-			return &foreignError{why}
-		}
-	}
-	return g.Sink.Begin(at)
-}
-
 // rebuild makes the mirror again from a snapshot of the primary, or of its replica if there is one. Before the new
 // mirror takes its place, the writes that the old one has and the primary lacks are parked. A snapshot that lacks more
 // than a fifth of the documents is refused, unless a person has accepted the primary.

@@ -10,15 +10,6 @@ import (
 	"tenet/internal/store"
 )
 
-// A Replica is a standby of the primary, opened to build one mirror from it.
-type Replica interface {
-	// Newest returns the seq of the newest change that the standby has, 0 if there is none.
-	Newest(ctx context.Context) (knowledge.Seq, error)
-	// Snapshot is that of a [Primary].
-	Snapshot(ctx context.Context, versions int, sink store.Sink) error
-	Close() error
-}
-
 // replicaPoll is the time between two questions to a replica that is behind: nothing tells when a standby has caught
 // up.
 const replicaPoll = 100 * time.Millisecond

@@ -1,8 +1,6 @@
 package failover
 
 import (
-	"context"
-
 	"tenet/internal/knowledge"
 )
 
@@ -58,25 +56,10 @@ type JournalStatus struct {
 	Rate     float64 `json:"replay_rate"`    // batches per second of the replay under way, 0 if there is none
 }
 
-// Status returns the instance's current status.
-func (s *Store) Status(ctx context.Context) (Status, error) {
-	depth, err := s.o.Journal.Depth(ctx)
-	if err != nil {
-		return Status{}, err
-	}
-	st := Status{
-		AsOf: s.Level().AsOf,
-		Journal: JournalStatus{
-			Depth: depth.Entries, Bytes: depth.Bytes, Limit: depth.Limit, Queued: s.counts.queued.Load(),
-			Replayed: s.counts.replayed.Load(), Parked: depth.Parked,
-		},
-		Floor: knowledge.Seq(s.copy.floor.Load()), Passed: s.counts.passed.Load(), FellBack: s.counts.fellBack.Load(),
-	}
-	if !depth.Oldest.IsZero() {
-		st.Journal.Oldest = max(0, s.o.Wall().Sub(depth.Oldest.Time).Seconds())
-	}
-	s.modes.tell(&st)
-	s.copy.tell(&st.Mirror)
-	s.replayer.tell(&st.Journal)
-	return st, nil
+// A Comparison is the outcome of comparing the mirror with the primary.
+type Comparison struct {
+	At        knowledge.Time `json:"at"`
+	Seq       knowledge.Seq  `json:"seq"`
+	Documents int64          `json:"documents"`
+	Equal     bool           `json:"equal"`
 }

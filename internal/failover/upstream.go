@@ -12,6 +12,9 @@ import (
 	"tenet/internal/store"
 )
 
+// opTime is added to WriteTimeout for each operation of a batch.
+const opTime = 10 * time.Millisecond
+
 // An upstream sends calls to the primary: through the breaker, each with a deadline of its own. It reports each result
 // to the breaker and to modes.
 type upstream struct {

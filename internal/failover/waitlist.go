@@ -2,6 +2,8 @@ package failover
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -123,4 +125,58 @@ func (w *waitlist) has(id knowledge.BatchID) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.waiting[id]
+}
+
+// queuedReceipt is the answer to a write that waits in the journal.
+func queuedReceipt(e *store.Entry) knowledge.Receipt {
+	rec := knowledge.Receipt{Batch: e.Batch.ID, Queued: true, Records: make([]*knowledge.Record, len(e.Batch.Ops))}
+	for i := range e.Batch.Ops {
+		op := &e.Batch.Ops[i]
+		l, known := e.LeftOf(op.Key)
+		if !known && op.Verb == knowledge.VerbPut && op.Doc != nil {
+			// The mirror could not tell what the primary will make of it; the document itself is certain.
+			l, _ = left(op, i, nil, e)
+		}
+		if l.Record != nil {
+			c := *l.Record
+			c.Pending, c.Source = e.Batch.ID, knowledge.SourceMirror
+			rec.Records[i] = &c
+		}
+	}
+	return rec
+}
+
+// left returns the document that an operation leaves on this instance until the primary has decided.
+func left(op *knowledge.Op, i int, current *knowledge.Record, e *store.Entry) (store.Left, error) {
+	var before knowledge.Document
+	var err error
+	if current != nil {
+		if before, err = current.Document(); err != nil {
+			return store.Left{}, err
+		}
+	}
+	next, err := op.Next(before)
+	if err != nil {
+		if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
+			return store.Left{}, invalid.Below(fmt.Sprintf("/ops/%d/patch", i))
+		}
+		return store.Left{}, err
+	}
+	if next, err = knowledge.Clone(next); err != nil {
+		return store.Left{}, err
+	}
+	knowledge.StampNext(next, before, max(0, op.IfVersion), e.Batch.Actor, e.At)
+	stamps := next.Stamps()
+	switch {
+	case stamps.Version <= op.IfVersion && op.IfVersion != knowledge.NeverVersion:
+		stamps.Version = op.IfVersion + 1 // its writer has seen a later version than the mirror has
+	case e.Unknown && current != nil && op.IfVersion != knowledge.AnyVersion:
+		stamps.Version = max(current.Version, op.IfVersion+1) // the document there may be its own first attempt
+	}
+	r, err := knowledge.NewRecord(next)
+	if err != nil {
+		return store.Left{}, err
+	}
+	r.Source, r.Pending = knowledge.SourceMirror, e.Batch.ID
+	return store.Left{Key: op.Key, Record: r}, nil
 }

@@ -9,9 +9,6 @@ import (
 	"tenet/internal/store"
 )
 
-// opTime is added to WriteTimeout for each operation of a batch.
-const opTime = 10 * time.Millisecond
-
 // A writer sends writes to the primary, or puts them into the queue.
 type writer struct {
 	life   *life
