@@ -28,7 +28,8 @@ func nameFormat(p string) Format {
 		return FormatMarkdown
 	case strings.HasSuffix(base, ".examples.yaml") || strings.HasSuffix(base, ".examples.yml"):
 		return examplesOf
-	case ext == ".yaml" || ext == ".yml" || ext == ".toml":
+	case ext == ".yaml" || ext == ".yml" || ext == ".toml" || isEditorConfig(p) ||
+		base == ".yamllint" || base == ".ansible-lint":
 		return FormatRuleYAML
 	case ext == ".csv" || ext == ".tsv":
 		return FormatCSV
@@ -41,6 +42,11 @@ func nameFormat(p string) Format {
 		return FormatXML
 	}
 	return skipName
+}
+
+// isEditorConfig reports whether a file holds settings of editors, or of .NET's analyzers in their form.
+func isEditorConfig(p string) bool {
+	return slices.Contains([]string{".editorconfig", ".globalconfig"}, strings.ToLower(path.Ext(p)))
 }
 
 func isNotice(base string) bool {

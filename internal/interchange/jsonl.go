@@ -306,6 +306,11 @@ func unpackLines(rc io.ReadCloser, limits Limits) (io.ReadCloser, error) {
 		}
 		return stacked{bound(z), func() error { z.Close(); return rc.Close() }}, nil
 	}
+	if bytes.HasPrefix(magic, []byte{0xff, 0xfe}) || bytes.HasPrefix(magic, []byte{0xfe, 0xff}) ||
+		unmarkedUTF16(bytes.Repeat(magic, 2)) != nil {
+		return nil, errors.Join(errors.New("the file is UTF-16, as some shells of Windows write: save it as UTF-8"),
+			rc.Close())
+	}
 	return stacked{br, rc.Close}, nil
 }
 

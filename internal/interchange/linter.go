@@ -258,11 +258,14 @@ func rulesIn(f *file, d yamlValue) ([]foundRule, bool) {
 		if falcoList(v) {
 			return falcoRules(f, v, n), true
 		}
+		if some, ok := publishedRules(v, n); ok {
+			return some, true
+		}
 		return listedRules(f, v, n)
 	case map[string]any:
 		for _, read := range []func(*file, map[string]any, *yaml.Node) ([]foundRule, bool){
-			policyRules, nucleiRules, checkovRules, valeRules, listedLinters, pathInstructions, cargoLints,
-			switchedRules, copRules, detektRules,
+			policyRules, nucleiRules, checkovRules, valeRules, listedLinters, packageSettings, pathInstructions, cargoLints,
+			biomeRules, switchedRules, copRules, detektRules,
 		} {
 			if some, ok := read(f, v, n); ok {
 				return some, true

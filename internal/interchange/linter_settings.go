@@ -16,13 +16,16 @@ import (
 // that hold for some files only ("overrides").
 func switchedRules(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 	tool, known := toolOf(f.path, m)
-	rules, at := settingsOf(tool, m, n)
+	rules, at := settingsOf(f.path, tool, m, n)
 	overrides, _ := m["overrides"].([]any)
 	if len(rules) == 0 && (!known || len(overrides) == 0) {
 		return nil, false
 	}
 	if !known && !slices.ContainsFunc(slices.Collect(maps.Values(rules)), func(v any) bool { return isSwitch(v) }) {
 		return nil, false
+	}
+	if tool == "markdownlint" && m["default"] == true {
+		f.note("its default is true: rules that it does not name hold too")
 	}
 	if from := textOf(m["extends"]); from != "" {
 		f.note("what it extends is not read: %s", shortQuote(from))
@@ -41,9 +44,9 @@ func switchedRules(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) 
 }
 
 // settingsOf returns the map from names to settings, and where it stands.
-func settingsOf(tool string, m map[string]any, n *yaml.Node) (map[string]any, *yaml.Node) {
+func settingsOf(p, tool string, m map[string]any, n *yaml.Node) (map[string]any, *yaml.Node) {
 	if tool == "markdownlint" {
-		if config, ok := m["config"].(map[string]any); ok { // markdownlint-cli2
+		if config, ok := m["config"].(map[string]any); ok || strings.Contains(p, "-cli2.") {
 			m, n = config, childNode(n, "config")
 		}
 		rules := maps.Clone(m)
@@ -97,6 +100,8 @@ func toolOf(p string, m map[string]any) (string, bool) {
 		return "markdownlint", true
 	case strings.Contains(base, "yamllint"):
 		return "yamllint", true
+	case strings.Contains(base, "commitlint"):
+		return "commitlint", true
 	case strings.Contains(base, "tslint"):
 		return "TSLint", true
 	case strings.Contains(base, "swiftlint") || m["custom_rules"] != nil:

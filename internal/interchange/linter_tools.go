@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 	"unicode"
@@ -52,55 +51,6 @@ func detektRules(_ *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 	return out, len(out) > 0
 }
 
-// listedLinters reads the settings of golangci-lint and hadolint, which list the names of what is on and off.
-func listedLinters(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
-	var tool, language string
-	var lists [][2]string // key, severity; "off" for what is switched off
-	switch base := strings.ToLower(path.Base(f.path)); {
-	case strings.Contains(base, "golangci"):
-		tool, language, lists = "golangci-lint", "go", [][2]string{{"linters.enable", ""}, {"linters.disable", "off"}}
-	case strings.Contains(base, "hadolint"):
-		tool, language = "hadolint", "dockerfile"
-		lists = [][2]string{
-			{"override.error", "error"},
-			{"override.warning", "warning"},
-			{"override.info", "info"},
-			{"override.style", "style"},
-			{"ignored", "off"},
-		}
-	default:
-		return nil, false
-	}
-	var out []foundRule
-	for _, l := range lists {
-		names, _ := dig(m, l[0]).([]any)
-		at := n
-		for key := range strings.SplitSeq(l[0], ".") {
-			at = childNode(at, key)
-		}
-		for i, v := range names {
-			name := textOf(v)
-			y := foundRule{
-				values: map[string]any{"tool": tool}, line: lineOf(at, i), listed: true, ident: name, title: name,
-				languages: []string{language}, severity: l[1], notes: []string{standsForIt},
-			}
-			if l[1] == "off" {
-				y.severity, y.off = "", true
-			}
-			settings, _ := dig(m, "linters.settings."+name).(map[string]any)
-			if settings == nil {
-				settings, _ = dig(m, "linters-settings."+name).(map[string]any)
-			}
-			y.text = settingsText(tool, name, settings)
-			if name == "" {
-				y.err = fmt.Errorf("an entry of %s is no name", l[0])
-			}
-			out = append(out, y)
-		}
-	}
-	return out, len(out) > 0
-}
-
 // pathInstructions reads the instructions for a CodeRabbit reviewer about some files.
 func pathInstructions(_ *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 	list, _ := dig(m, "reviews.path_instructions").([]any)
@@ -140,14 +90,8 @@ func cargoLints(_ *file, m map[string]any, _ *yaml.Node) ([]foundRule, bool) {
 					text:      fmt.Sprintf("%s's lint %s is set to %s.", tool, name, level),
 					notes:     []string{standsForIt},
 				}
-				switch level {
-				case "deny", "forbid":
-					y.severity = "error"
-				case "warn":
-					y.severity = level
-				case "allow":
-					y.off = true
-				default:
+				y.severity, y.off = lintLevel(level)
+				if y.off && level != "allow" {
 					y.err = fmt.Errorf("%s: want a level: allow, warn, deny or forbid", y.called())
 				}
 				if tool != "rust" {

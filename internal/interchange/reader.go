@@ -115,6 +115,9 @@ func (r *reader) read(it *Item, format Format) {
 		it.Err = readError(err)
 		return
 	}
+	if format == FormatXML {
+		data = fromLatin1(data)
+	}
 	text, err := cleanText(data)
 	if err != nil {
 		it.Err = err

@@ -19,6 +19,10 @@ func (r *reader) ruleYAML(f *file) ([]Entry, error) {
 	if strings.EqualFold(path.Ext(f.path), ".toml") {
 		return r.ruleTOML(f)
 	}
+	if isEditorConfig(f.path) {
+		found, err := editorConfig(f)
+		return r.foundEntries(f, found, false), err
+	}
 	docs, err := parseYAML(f.text)
 	if err != nil {
 		if r.s.single || isMetadata(f.path) || r.s.o.Format != "" || meansRules(f.text) {
@@ -77,6 +81,7 @@ func (r *reader) foundEntries(f *file, found []foundRule, alone bool) []Entry {
 	entries := make([]Entry, 0, len(found))
 	first := map[string]string{}
 	alike := alikeNames(found)
+	mine := map[string]bool{}
 	for _, y := range found {
 		one := &file{path: f.path, text: f.text}
 		place, at := "", orElse(y.place, fmt.Sprintf("line %d", y.line))
@@ -100,6 +105,10 @@ func (r *reader) foundEntries(f *file, found []foundRule, alone bool) []Entry {
 			entries = append(entries, Entry{Key: key, Place: at, Err: y.err})
 			continue
 		}
+		if r.ids[knowledge.KindRule][id] > 0 && !mine[id] { // by another file: a number would depend on that
+			id = id[:min(len(id), knowledge.MaxID-9)] + "-" + shortHash(f.path)
+		}
+		mine[id] = true
 		key.ID = r.ids[knowledge.KindRule].free(id)
 		d := r.ruleOf(one, y, key.ID, examples)
 		if y.ident != "" || y.listed {

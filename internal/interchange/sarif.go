@@ -17,8 +17,8 @@ func (r *reader) jsonRules(f *file) ([]Entry, bool, error) {
 	if found, ok, err := sarifRules(f); ok || err != nil {
 		return r.foundEntries(f, found, false), ok, err
 	}
-	if len(f.text) > 2<<20 {
-		return nil, false, nil // larger than any linter's settings: not worth unfolding
+	if len(f.text) > 8<<20 {
+		return nil, false, nil // larger than any linter's settings and lists: not worth unfolding
 	}
 	docs, err := parseYAML(withoutComments(f.text)) // JSON is YAML, and a node of YAML knows its line
 	if err != nil || len(docs) != 1 {
@@ -26,7 +26,7 @@ func (r *reader) jsonRules(f *file) ([]Entry, bool, error) {
 	}
 	switch v := docs[0].value.(type) {
 	case []any:
-		if !graded(v) {
+		if _, published := publishedRules(v, nil); !published && !graded(v) {
 			return nil, false, nil
 		}
 	case map[string]any: // package.json and its like have a name and a description too
@@ -224,5 +224,5 @@ func sarifFound(tool string, raw json.RawMessage) foundRule {
 
 // eslintFile reports whether a name without an ending is one of a linter's settings.
 func eslintFile(base string) bool {
-	return slices.Contains([]string{".eslintrc", ".stylelintrc"}, base)
+	return slices.Contains([]string{".eslintrc", ".stylelintrc", ".markdownlintrc", ".commitlintrc"}, base)
 }

@@ -16,8 +16,7 @@ import (
 )
 
 // cleanText returns the text of a file: UTF-8, without byte order mark, lines ending in a line feed. Trailing spaces
-// stay: they mean a line break in Markdown. UTF-16 with a byte order mark, as some programs of Windows write, becomes
-// UTF-8.
+// stay: they mean a line break in Markdown. UTF-16, as some programs of Windows write, becomes UTF-8.
 func cleanText(data []byte) (string, error) {
 	data, err := fromUTF16(data)
 	if err != nil {
@@ -37,9 +36,10 @@ func cleanText(data []byte) (string, error) {
 	return strings.ReplaceAll(string(data), "\r\n", "\n"), nil
 }
 
-// fromUTF16 returns UTF-8 of what begins with a byte order mark of UTF-16, and anything else as it is.
+// fromUTF16 returns UTF-8 of what is UTF-16 by its byte order mark or its first characters, and anything else as it is.
 func fromUTF16(data []byte) ([]byte, error) {
 	var order binary.ByteOrder
+	begin := 2 // behind the mark
 	switch {
 	case bytes.HasPrefix(data, []byte{0xff, 0xfe, 0, 0}), bytes.HasPrefix(data, []byte{0, 0, 0xfe, 0xff}):
 		return nil, errors.New("the file is UTF-32: save it as UTF-8")
@@ -48,14 +48,17 @@ func fromUTF16(data []byte) ([]byte, error) {
 	case bytes.HasPrefix(data, []byte{0xfe, 0xff}):
 		order = binary.BigEndian
 	default:
-		return data, nil
+		if order = unmarkedUTF16(data); order == nil {
+			return data, nil
+		}
+		begin = 0
 	}
 	if len(data)%2 != 0 {
 		return nil, fmt.Errorf("the file is UTF-16 and ends within a character, at byte %d: save it as UTF-8",
 			len(data))
 	}
 	out := make([]byte, 0, len(data)/2)
-	for i := 2; i < len(data); i += 2 {
+	for i := begin; i < len(data); i += 2 {
 		r := rune(order.Uint16(data[i:]))
 		if utf16.IsSurrogate(r) {
 			if i += 2; i < len(data) {
@@ -69,6 +72,46 @@ func fromUTF16(data []byte) ([]byte, error) {
 		out = utf8.AppendRune(out, r)
 	}
 	return out, nil
+}
+
+// unmarkedUTF16 returns the order of bytes of UTF-16 that begins without a mark, nil for another text: its first
+// characters are letters of ASCII, each beside a zero.
+func unmarkedUTF16(data []byte) binary.ByteOrder {
+	const looked = 4
+	if len(data) < 2*looked {
+		return nil
+	}
+	zeros := [2]int{}
+	for i, b := range data[:2*looked] {
+		if b == 0 {
+			zeros[i%2]++
+		}
+	}
+	switch zeros {
+	case [2]int{0, looked}:
+		return binary.LittleEndian
+	case [2]int{looked, 0}:
+		return binary.BigEndian
+	}
+	return nil
+}
+
+var declaresLatin1 = regexp.MustCompile(`^<\?xml[^>]*encoding=["'](?i:iso-8859-1|latin1|windows-1252)["']`)
+
+// fromLatin1 returns UTF-8 of XML that says that it is Latin-1, and anything else as it is, so that what is not as it
+// says is refused with its place: 0x80 to 0x9f are no characters there, and Windows has others of them than the web.
+func fromLatin1(data []byte) []byte {
+	if !declaresLatin1.Match(data) || utf8.Valid(data) {
+		return data
+	}
+	out := make([]byte, 0, len(data)+len(data)/8)
+	for _, b := range data {
+		if b >= 0x80 && b < 0xa0 {
+			return data
+		}
+		out = utf8.AppendRune(out, rune(b))
+	}
+	return out
 }
 
 // withoutSeparators returns a text without the separators that some programs put between its parts, and how many there

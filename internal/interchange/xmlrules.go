@@ -24,17 +24,40 @@ func xmlReader(root string) func(*file, *xmlNode) []foundRule {
 		return analyzerRules
 	case "Benchmark":
 		return benchmarkRules
+	case "MessageCollection":
+		return spotBugsRules
+	case "lint":
+		return androidRules
 	}
 	return nil
 }
 
+// noRulesIn says what a file of a linter with this outermost element is, where it holds no rules; "" for another.
+func noRulesIn(root string) string {
+	switch root {
+	case "FindBugsFilter", "suppressions", "SmellBaseline":
+		return "it says what a linter does not look at, and is no list of rules"
+	case "FindbugsPlugin":
+		return "it lists SpotBugs' patterns by name alone: their texts stand in messages.xml"
+	case "import-control":
+		return "it says what may import what, and is no list of rules"
+	case "checkstyle", "pmd", "pmd-cpd", "BugCollection", "issues", "testsuites", "testsuite":
+		return "it is the report of a run: findings are no rules"
+	}
+	return ""
+}
+
 // xmlRules reads the rules of an XML file.
 func (r *reader) xmlRules(f *file) ([]Entry, error) {
-	read := xmlReader(xmlRoot(f.text))
+	name := xmlRoot(f.text)
+	read := xmlReader(name)
+	if why := noRulesIn(name); why != "" {
+		return nil, nothing("%s", why)
+	}
 	if read == nil {
 		return nil, nothing("XML that describes no rules: want a profile of SonarQube, rules of PMD, " +
-			"PHP_CodeSniffer or CodeNarc, " +
-			"a configuration of Checkstyle, a rule set of .NET, or an XCCDF benchmark")
+			"PHP_CodeSniffer or CodeNarc, a configuration of Checkstyle, messages of SpotBugs, lint.xml of Android, " +
+			"a rule set of .NET, or an XCCDF benchmark")
 	}
 	root, err := parseXML(f.text)
 	if err != nil {
@@ -308,6 +331,48 @@ func analyzerRules(f *file, root *xmlNode) []foundRule {
 			}
 			out = append(out, y)
 		}
+	}
+	return out
+}
+
+// spotBugsRules reads the texts of SpotBugs' patterns, its own or those of a plugin.
+func spotBugsRules(_ *file, root *xmlNode) []foundRule {
+	var out []foundRule
+	for _, n := range root.all("BugPattern") {
+		y := newXMLRule("SpotBugs", n)
+		y.ident, y.title = n.attr("type"), cmp.Or(n.child("ShortDescription"), n.attr("type"))
+		y.text, y.languages = cmp.Or(n.child("Details"), n.child("LongDescription")), []string{"java"}
+		y.standIn("SpotBugs", y.ident, nil)
+		if y.ident == "" {
+			y.err = errors.New("a BugPattern without a type")
+		}
+		out = append(out, y)
+	}
+	return out
+}
+
+// androidRules reads the severities that a lint.xml gives to the checks of Android.
+func androidRules(f *file, root *xmlNode) []foundRule {
+	var out []foundRule
+	for _, n := range root.all("issue") {
+		y := newXMLRule("Android Lint", n)
+		y.ident, y.title = n.attr("id"), n.attr("id")
+		switch y.severity = strings.ToLower(n.attr("severity")); y.severity {
+		case "ignore":
+			y.severity, y.off = "", true
+		case "fatal":
+			y.severity = "critical"
+		case "informational":
+			y.severity = "info"
+		}
+		if len(n.kids) > 0 {
+			f.note("line %d: where %s does not look is not read", n.line, shortQuote(y.ident))
+		}
+		y.standIn("Android Lint", y.ident, nil)
+		if y.ident == "" {
+			y.err = errors.New("an issue without an id")
+		}
+		out = append(out, y)
 	}
 	return out
 }

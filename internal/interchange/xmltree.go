@@ -63,7 +63,7 @@ func xmlDecoder(text string) *xml.Decoder {
 	dec := xml.NewDecoder(strings.NewReader(text))
 	dec.CharsetReader = func(charset string, in io.Reader) (io.Reader, error) {
 		switch strings.ToLower(charset) {
-		case "utf-8", "us-ascii", "utf-16", "utf-16le", "utf-16be":
+		case "utf-8", "us-ascii", "utf-16", "utf-16le", "utf-16be", "iso-8859-1", "latin1", "windows-1252":
 			return in, nil
 		}
 		return nil, errors.New("not UTF-8: save it as UTF-8")
