@@ -27,6 +27,7 @@ type host struct {
 	env   []string
 	dir   string // the server's data directory
 	log   string // what it says
+	cwd   string // where commands run; "" for a folder of its own each time
 	tenet *exec.Cmd
 	calls chan call
 }
@@ -47,9 +48,16 @@ read -r answer <&3
 
 func newHost(t *testing.T) *host {
 	t.Helper()
+	return newHostOn(t, pgtest.Options{Dir: pgtest.InMemory()})
+}
+
+func newHostOn(t *testing.T, options pgtest.Options) *host {
+	t.Helper()
 	needs.Program(t, "pgbackrest", "Debian: apt-get install pgbackrest")
-	h := &host{t: t, pg: pgtest.Start(t, pgtest.Options{Dir: pgtest.InMemory()}), dir: filepath.Join(t.TempDir(),
-		"data"), calls: make(chan call), log: filepath.Join(t.TempDir(), "log")}
+	h := &host{
+		t: t, pg: pgtest.Start(t, options), dir: filepath.Join(t.TempDir(), "data"), calls: make(chan call),
+		log: filepath.Join(t.TempDir(), "log"),
+	}
 	bin, key := t.TempDir(), filepath.Join(t.TempDir(), "key")
 	for path, text := range map[string]string{
 		filepath.Join(bin, "systemctl"): systemctl,
@@ -106,7 +114,10 @@ func (h *host) listen(l net.Listener) {
 func (h *host) run(commands string) string {
 	h.t.Helper()
 	cmd := exec.CommandContext(h.t.Context(), "bash", "-euo", "pipefail", "-c", commands)
-	cmd.Env, cmd.Dir = h.env, h.t.TempDir()
+	cmd.Env, cmd.Dir = h.env, h.cwd
+	if h.cwd == "" {
+		cmd.Dir = h.t.TempDir()
+	}
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
@@ -140,8 +151,11 @@ func (h *host) serve(c call) {
 		h.pg.Start()
 	case "restart postgresql":
 		h.pg.Restart()
-	case "stop tenet":
+	case "stop tenet", "restart tenet":
 		h.stopTenet()
+		if c.words == "restart tenet" {
+			h.startTenet()
+		}
 	case "start tenet":
 		h.startTenet()
 	default:
