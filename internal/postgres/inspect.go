@@ -77,7 +77,7 @@ func glances() []glance {
 			GROUP BY indrelid, indkey::text, indclass::text, indcollation::text, indoption::text, pg_get_expr(indexprs, indrelid), pg_get_expr(indpred, indrelid) HAVING count(*) > 1`},
 		{"index", `SELECT false, format('index %s (%s) was not used in the %s days since the statistics began; a standby has its own, so check there too before you drop it',
 			u.indexrelid::regclass, pg_size_pretty(pg_relation_size(u.indexrelid)), extract(day FROM now() - d.stats_reset))
-			FROM pg_stat_user_indexes u JOIN pg_index x USING (indexrelid), pg_stat_database d
+			FROM pg_stat_user_indexes u JOIN pg_index x USING (indexrelid) JOIN pg_class c ON c.oid = u.indexrelid AND NOT c.relispartition, pg_stat_database d
 			WHERE d.datname = current_database() AND d.stats_reset < now() - interval '7 days' AND u.schemaname = current_schema() AND u.idx_scan = 0 AND NOT x.indisunique
 			AND pg_relation_size(u.indexrelid) > 1024 * 1024`},
 		{"bloat", `SELECT n_dead_tup > n_live_tup, format('table %s has %s dead rows beside %s live ones, last vacuumed %s: autovacuum does not keep up, or something holds old rows', relname,

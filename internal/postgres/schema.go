@@ -20,11 +20,11 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// supported is how many schemas before the newest one the program still serves without migrating, and needed the first
-// that has an archive: it serves none before that.
+// supported is how many schemas before the newest one the program still serves without migrating, and months the first
+// in which the audit has months.
 const (
 	supported = 2
-	needed    = 14
+	months    = 17
 )
 
 // A Schema is a database's schema version, and those that the program knows.
@@ -37,7 +37,7 @@ type Schema struct {
 func (s Schema) Pending() bool { return s.Version < s.Newest }
 
 // oldest returns the oldest schema that the program serves without migrating.
-func (s Schema) oldest() int64 { return max(needed, s.Newest-supported) }
+func (s Schema) oldest() int64 { return s.Newest - supported }
 
 // check returns nil if the program can serve the schema.
 func (s Schema) check() error {

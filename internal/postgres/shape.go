@@ -16,9 +16,10 @@ import (
 var shapeText string
 
 // ShapeSQL describes the schema of the tables, a line for each column, index, constraint, trigger and function: a name,
-// a colon, and a definition. Spaces and parentheses, which vary between PostgreSQL versions, are removed.
+// a colon, and a definition. Spaces and parentheses, which vary between PostgreSQL versions, are removed. Months of the
+// audit, which are made later, are left out.
 const ShapeSQL = `WITH here AS (
-	SELECT c.oid, c.relname FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND c.relname <> 'goose_db_version'
+	SELECT c.oid, c.relname FROM pg_class c WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = current_schema()::regnamespace AND c.relname <> 'goose_db_version'
 ), lines AS (
 	SELECT format('column %s.%s: %s%s%s', h.relname, a.attname, format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnotnull THEN ', not null' ELSE '' END,
 		coalesce(CASE WHEN a.attgenerated <> '' THEN ', generated ' ELSE ', default ' END || regexp_replace(pg_get_expr(d.adbin, d.adrelid), '[\s()]|::text', '', 'g'), '')) AS line

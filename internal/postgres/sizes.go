@@ -35,7 +35,8 @@ func (c *Cluster) Indexes(ctx context.Context) (r IndexReport, err error) {
 		r.Since = *since
 	}
 	err = c.s.query(ctx, "indexes.unused", `SELECT s.indexrelname, pg_relation_size(s.indexrelid), s.idx_scan = 0 AND NOT i.indisunique
-FROM pg_stat_user_indexes s JOIN pg_index i USING (indexrelid) WHERE s.schemaname = current_schema() ORDER BY 2 DESC, 1`, nil, func(rows pgx.Rows) error {
+FROM pg_stat_user_indexes s JOIN pg_index i USING (indexrelid) JOIN pg_class c ON c.oid = s.indexrelid AND NOT c.relispartition
+WHERE s.schemaname = current_schema() ORDER BY 2 DESC, 1`, nil, func(rows pgx.Rows) error {
 		var name string
 		var bytes int64
 		var unused bool

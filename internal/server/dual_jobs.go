@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -79,7 +80,26 @@ func (b primaryBook) ForgetRuns(ctx context.Context, before knowledge.Time) (int
 
 func (d *dual) jobs(o Options) ([]upkeep.Job, error) {
 	own, err := d.machineJobs(o)
-	return append([]upkeep.Job{d.indexJob()}, own...), err
+	return append([]upkeep.Job{d.indexJob(), d.monthsJob()}, own...), err
+}
+
+// monthsJob describes the job that makes the parts of the audit before they are needed.
+func (d *dual) monthsJob() upkeep.Job {
+	return upkeep.Job{
+		Name: "audit.months", Schedule: "15 3 * * *", Book: upkeep.Shared,
+		Doc: "Makes the months of the audit ahead, in which PostgreSQL keeps it, so that retention.log drops what is old by the month",
+		Do: func(ctx context.Context, _ *upkeep.Progress) (string, error) {
+			p := d.primary.Load()
+			if p == nil {
+				return "", d.errAway()
+			}
+			made, err := p.MakeMonths(ctx)
+			if err != nil {
+				return "", err
+			}
+			return fmt.Sprintf("%d months made", made), nil
+		},
+	}
 }
 
 func (d *dual) runBooks() (shared, local store.RunBook) { return primaryBook{d}, d.instance.RunBook() }

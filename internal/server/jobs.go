@@ -23,7 +23,7 @@ type Upkeep struct {
 	Schedules    []string      `name:"schedule" doc:"Schedule of a job, as in \"backup.full=0 2 * * *\": five fields of cron in UTC; nothing after the = switches the schedule off. May be given several times"`
 	Window       string        `name:"maintenance-window" doc:"When heavy jobs may start, in UTC, as in \"first sunday 03:00-05:00\"; always when empty"`
 	ArchiveAfter time.Duration `name:"archive-after" default:"17520h" doc:"How long a retired document stays where it is; then the job retention.archive moves it to the archive"`
-	RetainAudit  time.Duration `name:"retain-audit" default:"9600h" doc:"How long the audit and the history of jobs are kept"`
+	RetainAudit  time.Duration `name:"retain-audit" default:"9600h" doc:"How long the audit and the history of jobs are kept; PostgreSQL drops the audit by whole months"`
 	AuditReads   bool          `name:"audit-reads" words:"off,all" default:"off" doc:"Whether the audit tells who read which document, list or search, when and by which door, and who signed in: off or all"`
 	RetainLog    time.Duration `name:"retain-log" default:"0s" doc:"How long changes are kept, and no shorter than retain-audit; 0 for ever. While there are labels in use none is removed"`
 }
