@@ -120,7 +120,7 @@ func (h *Hub) noteMode() {
 
 // queued publishes a batch that waits in the journal, unless the log already has it.
 func (h *Hub) queued(ctx context.Context, id knowledge.BatchID, waiting map[knowledge.BatchID]bool) {
-	ctx, cancel := context.WithTimeout(ctx, h.o.ReadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	entry, outcome, err := h.o.Queued(ctx, id)
 	if err != nil {
@@ -165,7 +165,7 @@ func (h *Hub) checkWaiting(ctx context.Context, waiting map[knowledge.BatchID]bo
 }
 
 func (h *Hub) outcome(ctx context.Context, id knowledge.BatchID) (store.Entry, store.Outcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.o.ReadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	return h.o.Queued(ctx, id)
 }

@@ -44,20 +44,21 @@ type Options struct {
 	MaxPerPrincipal int `name:"live-streams-each" default:"1000" least:"1" doc:"Live streams of one principal at one time"`
 
 	Ring         int           // events kept in memory, ready to be sent; 1024
-	RingBytes    int64         // their approximate size at most; 64 MiB
-	Readers      int           // concurrent reads of the log for subscribers that are behind the ring; 4
 	MaxLag       int           // changes that a subscriber that was level may fall behind; 20,000
 	PingEvery    time.Duration // the longest silence on a stream; 25 s
 	WriteTimeout time.Duration // how long a peer may take for a piece of 64 KiB; 5 s
-	ReadTimeout  time.Duration // how long a read of the log may take; 15 s
 	PollFloor    time.Duration // the longest time between two looks at the log; 1 s
-	// CompressFrom is the size in bytes from which a message is compressed, once for all that accept that; 1 KiB,
-	// negative for never.
-	CompressFrom int
 
 	Metrics prometheus.Registerer // nil for no metrics
 	Log     *slog.Logger          // nil discards
 }
+
+const (
+	ringBytes    = 64 << 20         // the approximate size of the events kept in memory, at most
+	readers      = 4                // concurrent reads of the log for subscribers that are behind the ring
+	readTimeout  = 15 * time.Second // how long a read of the log may take
+	compressFrom = 1 << 10          // bytes from which a message is compressed, once for all that accept that
+)
 
 func (o Options) withDefaults() Options {
 	settings.Defaults(&o)
@@ -70,14 +71,10 @@ func (o Options) withDefaults() Options {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Ring = or(o.Ring, 1024)
-	o.RingBytes = or(o.RingBytes, 64<<20)
-	o.Readers = or(o.Readers, 4)
 	o.MaxLag = or(o.MaxLag, 20_000)
 	o.PingEvery = or(o.PingEvery, 25*time.Second)
 	o.WriteTimeout = or(o.WriteTimeout, 5*time.Second)
-	o.ReadTimeout = or(o.ReadTimeout, 15*time.Second)
 	o.PollFloor = or(o.PollFloor, time.Second)
-	o.CompressFrom = or(o.CompressFrom, 1<<10)
 	return o
 }
 
@@ -147,9 +144,9 @@ func newBell() *bell { return &bell{rung: make(chan struct{})} }
 func NewHub(o Options) *Hub {
 	o = o.withDefaults()
 	h := &Hub{
-		o: o, ring: newRing(o.Ring, o.RingBytes), groups: map[string]*group{},
+		o: o, ring: newRing(o.Ring, ringBytes), groups: map[string]*group{},
 		principals: map[string]map[*subscriber]struct{}{},
-		readied:    make(chan struct{}), notices: newNotices(), pages: newPages(o.Feed, o.ReadTimeout),
+		readied:    make(chan struct{}), notices: newNotices(), pages: newPages(o.Feed, readTimeout),
 	}
 	h.buffers.New = func() any { b := make([]byte, 0, pieceSize); return &b }
 	level := o.Level()
@@ -165,7 +162,7 @@ const closeTimeout = 10 * time.Second
 func (h *Hub) Run(ctx context.Context) error {
 	ctx = access.System(ctx)
 	var parts sync.WaitGroup
-	for range h.o.Readers {
+	for range readers {
 		parts.Go(func() { h.pages.serve(ctx) })
 	}
 	parts.Go(func() { h.announce(ctx) })

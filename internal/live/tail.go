@@ -31,7 +31,7 @@ func (t *tail) run(ctx context.Context) {
 		Name: "live changes", Feed: t.h.o.Feed, Begin: t.begin, Changed: t.publish, Level: t.h.level,
 		// A shorter log may be a mirror that lags. It is another history if it stays short while the primary answers.
 		Sure: func() bool { return t.h.o.Level().Mode == knowledge.ModeNormal }, Patience: shortLimit,
-		Floor: t.h.o.PollFloor, Timeout: t.h.o.ReadTimeout, Retry: minPause, Log: t.h.o.Log,
+		Floor: t.h.o.PollFloor, Timeout: readTimeout, Retry: minPause, Log: t.h.o.Log,
 	}
 	if err := w.Run(ctx); errors.Is(err, store.ErrClosed) {
 		<-ctx.Done()
@@ -43,7 +43,7 @@ func (t *tail) run(ctx context.Context) {
 // tail's place, the tail goes on from there; a subscriber that needs earlier changes asks for them and learns whether
 // they are gone.
 func (t *tail) begin(ctx context.Context, why error) (store.Place, error) {
-	short, cancel := context.WithTimeout(ctx, t.h.o.ReadTimeout)
+	short, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	end, err := store.Newest(short, t.h.o.Feed)
 	if err != nil {

@@ -45,10 +45,8 @@ func (h *Hub) openSocket(w http.ResponseWriter, r *http.Request) (*socket, error
 	up := &upgrade{ResponseWriter: w, timeout: h.o.WriteTimeout}
 	options := &websocket.AcceptOptions{
 		Subprotocols: []string{Subprotocol}, OriginPatterns: h.o.Origins,
-		OnPongReceived: func(context.Context, []byte) { s.owed.Store(0) },
-	}
-	if h.o.CompressFrom > 0 {
-		options.CompressionMode = websocket.CompressionNoContextTakeover
+		CompressionMode: websocket.CompressionNoContextTakeover,
+		OnPongReceived:  func(context.Context, []byte) { s.owed.Store(0) },
 	}
 	conn, err := websocket.Accept(up, r, options)
 	if err != nil {
@@ -98,7 +96,7 @@ func (s *socket) Send(events []*event, documents bool) error {
 
 func (s *socket) frame(e *event, documents bool) []byte {
 	b := e.body(documents)
-	if s.packed && len(b.text) >= s.h.o.CompressFrom {
+	if s.packed && len(b.text) >= compressFrom {
 		if packed := s.h.packer.pack(b); packed != nil {
 			return packed
 		}
