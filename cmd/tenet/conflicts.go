@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tenet/internal/client"
+	"tenet/internal/interchange"
 	"tenet/internal/knowledge"
 )
 
@@ -279,7 +280,7 @@ func sideText(document json.RawMessage) ([]byte, error) {
 	}
 	dropStamps(node)
 	var b bytes.Buffer
-	if err := encodeYAML(&b, node); err != nil {
+	if err := interchange.EncodeYAML(&b, node); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"gopkg.in/yaml.v3"
 
+	"tenet/internal/interchange"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -235,7 +236,7 @@ func diffOf(before string, old []byte, after string, now []byte) ([]byte, error)
 			return nil, err
 		}
 		dropStamps(node)
-		if err := encodeYAML(&texts[i], node); err != nil {
+		if err := interchange.EncodeYAML(&texts[i], node); err != nil {
 			return nil, err
 		}
 	}

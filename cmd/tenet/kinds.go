@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"gopkg.in/yaml.v3"
 
+	"tenet/internal/interchange"
 	"tenet/internal/knowledge"
 )
 
@@ -129,7 +130,7 @@ func printNew(a *app, kind knowledge.Kind, id string) error {
 		}
 		return printJSON(a.out, doc)
 	}
-	if err := encodeYAML(a.out, needed); err != nil {
+	if err := interchange.EncodeYAML(a.out, needed); err != nil {
 		return err
 	}
 	_, err = io.WriteString(a.out, strings.Join(rest, ""))

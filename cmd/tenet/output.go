@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 
-	"gopkg.in/yaml.v3"
+	"tenet/internal/interchange"
 )
 
 // print prints a value as --output says: as JSON or YAML of v, or by what people does.
@@ -76,14 +76,5 @@ func printYAML(w io.Writer, v any) error {
 	if err != nil {
 		return err
 	}
-	return encodeYAML(w, node)
-}
-
-func encodeYAML(w io.Writer, node *yaml.Node) error {
-	enc := yaml.NewEncoder(w)
-	enc.SetIndent(2)
-	if err := enc.Encode(node); err != nil {
-		return fmt.Errorf("encode: %w", err)
-	}
-	return enc.Close()
+	return interchange.EncodeYAML(w, node)
 }

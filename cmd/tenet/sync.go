@@ -111,6 +111,10 @@ func syncTree(ctx context.Context, a *app, s *syncSettings) error {
 		a.say("everything is in sync: %s", plural(int64(len(p.Steps)), "file", "files"))
 	case write:
 		a.say("%s written", plural(int64(len(drift)), "file", "files"))
+		if b != nil && len(w.config.Targets)+len(b.Targets) == 0 {
+			a.say("`targets: [%s]` in %s lets `tenet sync` alone keep them, and --check tell", strings.Join(targetsOf(p),
+				", "), treeFile)
+		}
 	}
 	return nil
 }
@@ -162,8 +166,7 @@ func planSync(ctx context.Context, a *app, w *workTree, s *syncSettings) (*trees
 	}
 	targets := append(append(append([]string{}, w.config.Targets...), b.Targets...), s.Targets...)
 	if len(targets) == 0 {
-		return nil, nil, usageError("no assistant is named: give targets in %s, or --target; there are %s", treeFile,
-			strings.Join(treesync.Targets(), ", "))
+		return nil, nil, noTargets(w)
 	}
 	for _, t := range targets {
 		if !slices.Contains(treesync.Targets(), t) {
@@ -172,6 +175,32 @@ func planSync(ctx context.Context, a *app, w *workTree, s *syncSettings) (*trees
 	}
 	p, err := treesync.Make(w.Tree, b, targets, treesync.Options{Adopt: s.Adopt, Overwrite: s.Overwrite})
 	return p, b, err
+}
+
+// noTargets says that no assistant is named, and how it is: as those that the tree was written for, if it was.
+func noTargets(w *workTree) error {
+	if p, err := treesync.FromLock(w.Tree); err == nil {
+		if was := targetsOf(p); len(was) > 0 {
+			return usageError("no assistant is named, and %s was written for %s: put `targets: [%s]` into %s, or give "+
+				"--target", treesync.LockFile, strings.Join(was, ", "), strings.Join(was, ", "), treeFile)
+		}
+	}
+	return usageError("no assistant is named: give targets in %s, or --target; there are %s", treeFile,
+		strings.Join(treesync.Targets(), ", "))
+}
+
+// targetsOf returns the assistants that a plan has files for.
+func targetsOf(p *treesync.Plan) []string {
+	var out []string
+	for i := range p.Steps {
+		for t := range strings.SplitSeq(p.Steps[i].Target, ", ") {
+			if slices.Contains(treesync.Targets(), t) {
+				out = append(out, t)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // writeSteps shows what differs, the lines that go and those that come.

@@ -31,6 +31,8 @@ func notAProposer(c *Caller, a Act) string {
 		return "its writer may only withdraw it; a maintainer decides"
 	case onlyComments(was, is):
 		return ""
+	case was.CreatedBy != c.ID && was.CreatedBy != c.writesFor && len(is.Reviews) > len(was.Reviews):
+		return "to review it: " + c.lacks(DoReview, knowledge.KindProposal)
 	case was.CreatedBy != c.ID && was.CreatedBy != c.writesFor:
 		return "it is a proposal of " + was.CreatedBy + ": others may only review it"
 	case len(is.Reviews) > len(was.Reviews):

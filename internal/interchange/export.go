@@ -202,17 +202,9 @@ func ordered(dec *json.Decoder) (any, error) {
 
 // prettyYAML writes fields in a readable form: texts of several lines as blocks.
 func prettyYAML(fields []field) ([]byte, error) {
-	n := yamlNode(members(fields))
 	var b bytes.Buffer
-	enc := yaml.NewEncoder(&b)
-	enc.SetIndent(2)
-	if err := enc.Encode(n); err != nil {
-		return nil, err
-	}
-	if err := enc.Close(); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	err := EncodeYAML(&b, yamlNode(members(fields)))
+	return b.Bytes(), err
 }
 
 // MisreadYAML reports whether a text without quotes is text to YAML 1.2 alone: programs that read YAML 1.1 take yes,
