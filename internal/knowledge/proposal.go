@@ -8,7 +8,6 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/google/uuid"
 )
@@ -147,7 +146,7 @@ func (p *Proposal) Validate() error {
 		f.oneOf(pointer+"/verdict", r.Verdict, Verdicts())
 		f.text(pointer+"/ops_digest", r.OpsDigest)
 		f.text(pointer+"/comment", r.Comment)
-		if r.Verdict == VerdictOverride && strings.TrimSpace(r.Comment) == "" {
+		if r.Verdict == VerdictOverride && blank(r.Comment) {
 			f.add(pointer+"/comment", "missing: an override needs a reason")
 		}
 		f.time(pointer+"/at", r.At)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"unicode"
 )
 
 // secrets are patterns of credentials that must not be stored.
@@ -115,34 +114,4 @@ func findSecret(s string) string {
 		}
 	}
 	return ""
-}
-
-// zeroWidth reports whether a character has no width: some scripts and emoji need single ones.
-func zeroWidth(r rune) bool {
-	return r == 0x00ad || r >= 0x200b && r <= 0x200d || r == 0x2060 || r == 0xfeff
-}
-
-// hides reports whether a character is invisible and no script needs it.
-func hides(r rune) bool {
-	return r >= 0x2061 && r <= 0x2064 || r >= 0x206a && r <= 0x206f || r == 0x3164 || r == 0xffa0 || r == 0x180e ||
-		r >= 0xfff9 && r <= 0xfffb ||
-		r >= 0x1d173 && r <= 0x1d17a
-}
-
-// maxTags is the largest number of tag characters in a region's flag: six of its code, and the end.
-const maxTags = 7
-
-// joiner reports whether a character only joins or separates its neighbours, as some scripts and emoji need.
-func joiner(r rune) bool { return r >= 0x200b && r <= 0x200d || r == 0x2060 }
-
-// plain reports whether a character belongs to a script that needs no joiners.
-func plain(r rune) bool { return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' }
-
-// variation reports whether a character only selects a variant of the one before it. A run of them can carry any text.
-func variation(r rune) bool { return r >= 0xfe00 && r <= 0xfe0f || r >= 0xe0100 && r <= 0xe01ef }
-
-// varies reports whether a character has variants: signs, emoji, keycap digits, and characters of Asian scripts.
-func varies(r rune) bool {
-	return unicode.In(r, unicode.S, unicode.P, unicode.N) || r == 0x200d || r >= 0x1000 && !variation(r) &&
-		!zeroWidth(r)
 }

@@ -151,7 +151,7 @@ func (f *faults) ref(pointer, id string) {
 
 // line checks a title: one line, not empty, at most MaxTitle characters.
 func (f *faults) line(pointer, s string) {
-	if strings.TrimSpace(s) == "" {
+	if blank(s) {
 		f.add(pointer, "missing: want one line of text")
 		return
 	}
@@ -162,14 +162,14 @@ func (f *faults) short(pointer, s string) {
 	if n := utf8.RuneCountInString(s); n > MaxTitle {
 		f.add(pointer, "%d characters: at most %d fit", n, MaxTitle)
 	}
-	if strings.ContainsAny(s, "\n\r") {
+	if strings.ContainsAny(s, "\n\r\u2028\u2029") {
 		f.add(pointer, "holds a line break: want one line")
 	}
 	f.text(pointer, s)
 }
 
 func (f *faults) needed(pointer, s string) {
-	if strings.TrimSpace(s) == "" {
+	if blank(s) {
 		f.add(pointer, "missing: want text")
 		return
 	}
@@ -310,43 +310,15 @@ func TextFault(s string) string {
 			}
 		}
 	}
-	prev, tags := rune(0), 0
+	var h hider
 	for i, r := range s {
 		if r >= ' ' && r < 0x7f { // the common case
-			prev, tags = r, 0
+			h = hider{prev: r}
 			continue
 		}
-		if tags++; r < 0xe0000 || r > 0xe007f {
-			tags = 0
+		if why := h.fault(s, i, r); why != "" {
+			return why
 		}
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-		case r < ' ' || r >= 0x7f && r < 0xa0:
-			return fmt.Sprintf("%s: control character U+%04X", place(s, i), r)
-		case r == 0x061c || r == 0x200e || r == 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
-			return fmt.Sprintf("%s: invisible direction character U+%04X, which makes text read otherwise than it is",
-				place(s, i), r)
-		case r >= 0xe0000 && r <= 0xe007f && prev != 0x1f3f4 && (prev < 0xe0000 || prev > 0xe007f):
-			// Tag characters follow a black flag to make the flags of regions; elsewhere they only hide text.
-			return fmt.Sprintf("%s: invisible tag character U+%04X", place(s, i), r)
-		case tags > maxTags:
-			return fmt.Sprintf("%s: more invisible tag characters than the flag of a region has, U+%04X the last",
-				place(s, i), r)
-		case variation(r) && !varies(prev):
-			return fmt.Sprintf("%s: variation selector U+%04X behind a character that has no variants", place(s, i), r)
-		case hides(r):
-			return fmt.Sprintf("%s: invisible character U+%04X, which no script needs", place(s, i), r)
-		case zeroWidth(r) && zeroWidth(prev):
-			return fmt.Sprintf("%s: several characters without width in a row, U+%04X the last, hide something",
-				place(s, i), r)
-		case joiner(r) && plain(prev) && i+utf8.RuneLen(r) < len(s) && plain(rune(s[i+utf8.RuneLen(r)])):
-			if fault := secretFault(s); fault != "" {
-				return fault
-			}
-			return fmt.Sprintf("%s: invisible character U+%04X inside of a word, which its script does not need",
-				place(s, i), r)
-		}
-		prev = r
 	}
 	return secretFault(s)
 }

@@ -237,11 +237,42 @@ func TestTextFaultNamesTheFaultAndItsPlace(t *testing.T) {
 		{"AKIA\u200bIOSFODNN7ABCDEFG", "without its invisible characters, line 1, column 1: looks like an AWS"},
 		{"a\u200b\u200bb", "in a row"},
 		{"a\u3164b", "U+3164"},
+		{"a\ufeffb", "U+FEFF inside of a word"},
+		{"a\u034fb", "U+034F, which no script needs there"},
+		{"a\u0301\u034f\u0302", ""},
+		{"a\u115fb", "U+115F"},
+		{"\u115f\u1161 \u1100\u1160", ""}, // syllables of old Hangul
+		{"a\u17b4b", "U+17B4"},
+		{"\u1780\u17b4", ""}, // Khmer
+		{"a\u180bb", "U+180B"},
+		{"a\u180eb", "U+180E"},
+		{"\u1820\u180b \u1828\u180e\u1820 \u1820\u180f", ""}, // Mongolian
+		{"a\u2065b", "U+2065"},
+		{"a\ufff0b", "U+FFF0"},
+		{"a\U0001bca0b", "U+1BCA0"},
+		{"\U0001bc00\U0001bca0", ""}, // shorthand
+		{"a\U000e0080b", "U+E0080"},
+		{"a\U000e0fffb", "U+E0FFF"},
 		{"\u0645\u06cc\u200c\u062e \U0001f469\u200d\U0001f4bb \u0e01\u200b\u0e02", ""}, // Persian, an emoji, Thai
 	} {
 		got := TextFault(c.text)
 		if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
 			t.Errorf("TextFault(%q) = %q, want %q in it", c.text, got, c.want)
+		}
+	}
+}
+
+func TestATitleHasSomethingToSee(t *testing.T) {
+	for _, title := range []string{
+		"", " ", "\u00a0", "\u200b", "\u00ad", "\ufeff", "\u2800", "\u3000\u200d", "\u034f", "\u1160", "a\u2028b",
+	} {
+		r := valid()[0].(*Rule)
+		r.Title = title
+		if invalid, ok := errors.AsType[*InvalidError](r.Validate()); !ok || invalid.Faults[0].Pointer != "/title" {
+			t.Errorf("the title %+q: %v", title, r.Validate())
+		}
+		if r.Title, r.Description = "Seen", title; title != "a\u2028b" && r.Validate() == nil {
+			t.Errorf("the description %+q is taken", title)
 		}
 	}
 }

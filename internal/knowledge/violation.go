@@ -85,7 +85,7 @@ func (v *Violation) Validate() error {
 	f.oneOf("/severity", v.Severity, Severities())
 	f.oneOf("/status", v.Status, ViolationStatuses())
 	f.text("/waiver_reason", v.WaiverReason)
-	if v.Status == ViolationWaived && v.WaiverReason == "" {
+	if v.Status == ViolationWaived && blank(v.WaiverReason) {
 		f.add("/waiver_reason", "a waived violation says why: give a reason")
 	}
 	f.time("/waiver_expiry", v.WaiverExpiry)
