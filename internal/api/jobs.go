@@ -39,7 +39,8 @@ type JobList struct {
 	Jobs []JobView `json:"jobs" doc:"The jobs"`
 }
 
-// A RunList is the newest runs of a job.
+// A RunList is a page of the runs of a job.
 type RunList struct {
-	Runs []RunView `json:"runs" doc:"The newest runs of the job, the newest first"`
+	Runs []RunView       `json:"runs" doc:"Runs of the job, the newest first"`
+	Next *knowledge.Time `json:"next,omitempty" doc:"What before leads to the next page with; left out on the last one"`
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"tenet/internal/api"
+	"tenet/internal/knowledge"
 )
 
 // A Job is a scheduled job of the server.
@@ -26,16 +27,24 @@ func (s *Store) Jobs(ctx context.Context) ([]Job, error) {
 	return got.Jobs, nil
 }
 
-// JobRuns returns the newest runs of a job, the newest first.
+// JobRuns returns the newest runs of a job, the newest first, page by page.
 func (s *Store) JobRuns(ctx context.Context, name string, limit int) ([]JobRun, error) {
-	got, err := told[api.RunList](ctx, s, request{
-		method: http.MethodGet, path: jobsPath + "/" + url.PathEscape(name) + "/runs",
-		query: url.Values{"limit": {strconv.Itoa(limit)}},
-	})
-	if err != nil {
-		return nil, err
+	const page = 200
+	runs, query := []JobRun{}, url.Values{}
+	for {
+		query.Set("limit", strconv.Itoa(min(page, limit-len(runs))))
+		got, err := told[api.RunList](ctx, s, request{
+			method: http.MethodGet, path: jobsPath + "/" + url.PathEscape(name) + "/runs", query: query,
+		})
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, got.Runs...)
+		if got.Next == nil || len(runs) >= limit {
+			return runs, nil
+		}
+		query.Set("before", got.Next.Format(knowledge.TimeLayout))
 	}
-	return got.Runs, nil
 }
 
 // RunJob requests a run of a job now. It does not wait for its end.

@@ -58,7 +58,7 @@ func jobRoutes() []*route {
 		},
 		{
 			method: http.MethodGet, path: jobsPath + "/{id}/runs", id: "list-job-runs", tag: "operations",
-			summary: "List the runs of a job", description: "How the newest runs of a job ended, the newest first." +
+			summary: "List the runs of a job", description: "How the runs of a job ended, the newest first." +
 				only,
 			handler: with(listRuns), sample: exampleJob,
 			answers:  []answer{jsonAnswer[api.RunList](http.StatusOK, "The runs", exampleRuns())},
@@ -148,7 +148,25 @@ func listJobs(c *call, _ *noParams) error {
 
 type runsParams struct {
 	jobPath
-	Limit int `query:"limit" doc:"How many runs at most" minimum:"1" maximum:"200" default:"20" example:"5"`
+	Limit  int    `query:"limit" doc:"How many runs at most" minimum:"1" maximum:"200" default:"20" example:"5"`
+	Before string `query:"before" doc:"Only runs that were due before this time: next of the page before" example:"2026-11-24T02:00:00Z"`
+}
+
+// query returns what the parameters ask for.
+func (p *runsParams) query(name string) (store.RunQuery, error) {
+	const most, usual = 200, 20
+	q := store.RunQuery{Job: name, Limit: orInt(p.Limit, usual)}
+	if q.Limit < 1 || q.Limit > most {
+		return q, knowledge.BadQuery("limit", "%d: want 1 to %d", q.Limit, most)
+	}
+	if p.Before != "" {
+		at, err := time.Parse(time.RFC3339Nano, p.Before)
+		if err != nil {
+			return q, knowledge.BadQuery("before", "%q: want a time such as 2026-11-24T02:00:00Z", p.Before)
+		}
+		q.Before = knowledge.At(at)
+	}
+	return q, nil
 }
 
 func listRuns(c *call, p *runsParams) error {
@@ -156,21 +174,20 @@ func listRuns(c *call, p *runsParams) error {
 	if err != nil {
 		return err
 	}
-	const most, usual = 200, 20
-	switch {
-	case p.Limit == 0:
-		p.Limit = usual
-	case p.Limit < 1 || p.Limit > most:
-		return knowledge.BadQuery("limit", "%d: want 1 to %d", p.Limit, most)
-	}
-	name := c.r.PathValue("id")
-	list, err := jobs.History(c.limited(), name, p.Limit)
+	q, err := p.query(c.r.PathValue("id"))
 	if err != nil {
-		return jobError(err, name)
+		return err
+	}
+	list, err := jobs.History(c.limited(), q)
+	if err != nil {
+		return jobError(err, q.Job)
 	}
 	a := api.RunList{Runs: make([]api.RunView, len(list))}
 	for i := range list {
 		a.Runs[i] = runOf(&list[i])
+	}
+	if n := len(list); n == q.Limit {
+		a.Next = &list[n-1].Due
 	}
 	return c.json(http.StatusOK, a)
 }

@@ -158,8 +158,8 @@ type Jobs interface {
 	// Start asks for a run now; it is [store.ErrNotFound] for a job that there is not, [store.ErrConflict] while it
 	// runs.
 	Start(ctx context.Context, name, by string) (store.Run, error)
-	// History returns the newest runs of a job, the newest first.
-	History(ctx context.Context, name string, limit int) ([]store.Run, error)
+	// History returns runs of a job, the newest first.
+	History(ctx context.Context, q store.RunQuery) ([]store.Run, error)
 	// Pause keeps a job from being run by its schedule, or lets it run again.
 	Pause(ctx context.Context, name, by string, paused bool) error
 }

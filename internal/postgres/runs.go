@@ -49,23 +49,19 @@ WHERE job = $1 AND due = $2 AND instance = $3 AND state = 'running' RETURNING tr
 }
 
 // Runs implements [store.RunBook].
-func (b *RunBook) Runs(ctx context.Context, job string, limit int) ([]store.Run, error) {
-	query, args := `SELECT job, due, instance, by, state, attempt, started_at, beat_at, ended_at, done, total, changed, error
-FROM job_runs ORDER BY started_at DESC LIMIT $1`, []any{limit}
-	if job != "" {
-		query, args = `SELECT job, due, instance, by, state, attempt, started_at, beat_at, ended_at, done, total, changed, error
-FROM job_runs WHERE job = $2 ORDER BY due DESC LIMIT $1`, []any{limit, job}
-	}
+func (b *RunBook) Runs(ctx context.Context, q store.RunQuery) ([]store.Run, error) {
 	list := []store.Run{}
-	err := b.s.query(ctx, "runs", query, args, func(rows pgx.Rows) error {
-		var r store.Run
-		var due, started, beat, ended pgtype.Timestamptz
-		err := rows.Scan(&r.Job, &due, &r.Instance, &r.By, &r.State, &r.Attempt, &started, &beat, &ended, &r.Done,
-			&r.Total, &r.Changed, &r.Error)
-		r.Due, r.Started, r.Beat, r.Ended = timeOf(due), timeOf(started), timeOf(beat), timeOf(ended)
-		list = append(list, r)
-		return err
-	})
+	err := b.s.query(ctx, "runs", `SELECT job, due, instance, by, state, attempt, started_at, beat_at, ended_at, done, total, changed, error
+FROM job_runs WHERE job = $1 AND due < coalesce($2::timestamptz, 'infinity') ORDER BY due DESC LIMIT $3`,
+		[]any{q.Job, null(q.Before), q.Limit}, func(rows pgx.Rows) error {
+			var r store.Run
+			var due, started, beat, ended pgtype.Timestamptz
+			err := rows.Scan(&r.Job, &due, &r.Instance, &r.By, &r.State, &r.Attempt, &started, &beat, &ended, &r.Done,
+				&r.Total, &r.Changed, &r.Error)
+			r.Due, r.Started, r.Beat, r.Ended = timeOf(due), timeOf(started), timeOf(beat), timeOf(ended)
+			list = append(list, r)
+			return err
+		})
 	return list, err
 }
 

@@ -43,12 +43,12 @@ func (b primaryBook) UpdateRun(ctx context.Context, r store.Run) error {
 }
 
 // Runs implements [store.RunBook].
-func (b primaryBook) Runs(ctx context.Context, job string, limit int) ([]store.Run, error) {
+func (b primaryBook) Runs(ctx context.Context, q store.RunQuery) ([]store.Run, error) {
 	book, err := b.book()
 	if err != nil {
 		return nil, err
 	}
-	return book.Runs(ctx, job, limit)
+	return book.Runs(ctx, q)
 }
 
 // PauseJob implements [store.RunBook].

@@ -152,7 +152,7 @@ func (p *parts) reportJobs() []upkeep.Job {
 				return "", err
 			}
 			shared, _ := p.engine.runBooks()
-			runs, err := shared.Runs(ctx, capacity, 10)
+			runs, err := shared.Runs(ctx, store.RunQuery{Job: capacity, Limit: 10})
 			if err != nil {
 				return "", err
 			}

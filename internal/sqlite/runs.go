@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"math"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -50,15 +51,14 @@ WHERE job = ? AND due = ? AND instance = ? AND state = 'running'`,
 }
 
 // Runs implements [store.RunBook].
-func (b *RunBook) Runs(ctx context.Context, job string, limit int) ([]store.Run, error) {
-	query, args := `SELECT job, due, instance, by, state, attempt, started_at, beat_at, ended_at, done, total, changed, error
-FROM job_runs ORDER BY started_at DESC LIMIT ?`, []any{limit}
-	if job != "" {
-		query, args = `SELECT job, due, instance, by, state, attempt, started_at, beat_at, ended_at, done, total, changed, error
-FROM job_runs WHERE job = ? ORDER BY due DESC LIMIT ?`, []any{job, limit}
+func (b *RunBook) Runs(ctx context.Context, q store.RunQuery) ([]store.Run, error) {
+	before := int64(math.MaxInt64)
+	if !q.Before.IsZero() {
+		before = micros(q.Before)
 	}
 	list := []store.Run{}
-	err := b.s.read(ctx, "runs", query, args, func(rows *sql.Rows) error {
+	err := b.s.read(ctx, "runs", `SELECT job, due, instance, by, state, attempt, started_at, beat_at, ended_at, done, total, changed, error
+FROM job_runs WHERE job = ? AND due < ? ORDER BY due DESC LIMIT ?`, []any{q.Job, before, q.Limit}, func(rows *sql.Rows) error {
 		var r store.Run
 		var due, started, beat int64
 		var ended *int64

@@ -44,6 +44,13 @@ func (r *Run) Took() time.Duration {
 	return max(0, end.Sub(r.Started.Time))
 }
 
+// A RunQuery asks for runs of a job.
+type RunQuery struct {
+	Job    string
+	Before knowledge.Time // only runs that were due before it; zero for the newest
+	Limit  int
+}
+
 // A RunBook keeps the runs of jobs. Its claims are the only agreement between instances: there is no leader.
 type RunBook interface {
 	// ClaimRun writes a run that nobody has claimed, or takes over one without a sign of life since a time; false if
@@ -51,8 +58,8 @@ type RunBook interface {
 	ClaimRun(ctx context.Context, r Run, aliveSince knowledge.Time) (bool, error)
 	// UpdateRun updates a run. It is [ErrNotFound] if another instance has taken the run over.
 	UpdateRun(ctx context.Context, r Run) error
-	// Runs returns the newest runs of a job, the newest first; of all jobs if job is "".
-	Runs(ctx context.Context, job string, limit int) ([]Run, error)
+	// Runs returns runs of a job, the newest first.
+	Runs(ctx context.Context, q RunQuery) ([]Run, error)
 	// PauseJob pauses a job's schedule, or resumes it.
 	PauseJob(ctx context.Context, job, by string, paused bool) error
 	// PausedJobs returns the paused jobs, each with the person who paused it.

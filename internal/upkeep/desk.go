@@ -43,7 +43,7 @@ func (k *Keeper) standing(ctx context.Context, j *Job) (Standing, error) {
 		return s, err
 	}
 	s.PausedBy = paused[j.Name]
-	last, err := k.book(j).Runs(ctx, j.Name, 1)
+	last, err := k.book(j).Runs(ctx, store.RunQuery{Job: j.Name, Limit: 1})
 	if err != nil {
 		return s, err
 	}
@@ -74,7 +74,7 @@ func (k *Keeper) Start(ctx context.Context, name, by string) (store.Run, error) 
 	if j == nil {
 		return store.Run{}, fmt.Errorf("job %q: %w", name, store.ErrNotFound)
 	}
-	last, err := k.book(j).Runs(ctx, name, 1)
+	last, err := k.book(j).Runs(ctx, store.RunQuery{Job: name, Limit: 1})
 	if err != nil {
 		return store.Run{}, err
 	}
@@ -95,13 +95,13 @@ func (k *Keeper) Start(ctx context.Context, name, by string) (store.Run, error) 
 	return r, nil
 }
 
-// History returns the newest runs of a job, the newest first. It is [store.ErrNotFound] if there is no such job.
-func (k *Keeper) History(ctx context.Context, name string, limit int) ([]store.Run, error) {
-	j := k.job(name)
+// History returns runs of a job, the newest first. It is [store.ErrNotFound] if there is no such job.
+func (k *Keeper) History(ctx context.Context, q store.RunQuery) ([]store.Run, error) {
+	j := k.job(q.Job)
 	if j == nil {
-		return nil, fmt.Errorf("job %q: %w", name, store.ErrNotFound)
+		return nil, fmt.Errorf("job %q: %w", q.Job, store.ErrNotFound)
 	}
-	return k.book(j).Runs(ctx, name, limit)
+	return k.book(j).Runs(ctx, q)
 }
 
 // Pause pauses a job's schedule, or resumes it. It is [store.ErrNotFound] if there is no such job.

@@ -169,7 +169,7 @@ func (k *Keeper) look(ctx context.Context, began time.Time) time.Duration {
 func (k *Keeper) consider(ctx context.Context, j *Job, began time.Time) (time.Duration, error) {
 	own, cancel := context.WithTimeout(ctx, bookTimeout)
 	defer cancel()
-	last, err := k.book(j).Runs(own, j.Name, 1)
+	last, err := k.book(j).Runs(own, store.RunQuery{Job: j.Name, Limit: 1})
 	if err != nil {
 		return 0, err
 	}

@@ -67,19 +67,19 @@ func (m *memory) UpdateRun(_ context.Context, r store.Run) error {
 	return store.ErrNotFound
 }
 
-func (m *memory) Runs(_ context.Context, job string, limit int) ([]store.Run, error) {
+func (m *memory) Runs(_ context.Context, q store.RunQuery) ([]store.Run, error) {
 	defer m.mu.Unlock()
 	if err := m.lock(); err != nil {
 		return nil, err
 	}
 	var list []store.Run
 	for _, r := range m.runs {
-		if job == "" || r.Job == job {
+		if r.Job == q.Job && (q.Before.IsZero() || r.Due.Before(q.Before.Time)) {
 			list = append(list, r)
 		}
 	}
 	slices.SortFunc(list, func(a, b store.Run) int { return b.Due.Compare(a.Due.Time) })
-	return list[:min(limit, len(list))], nil
+	return list[:min(q.Limit, len(list))], nil
 }
 
 func (m *memory) PauseJob(_ context.Context, job, by string, paused bool) error {
@@ -400,7 +400,7 @@ func TestAPersonRunsPausesAndResumes(t *testing.T) {
 		}
 		for _, err := range []error{
 			k.Pause(ctx, "no", "", true), second(k.Start(ctx, "no", "")),
-			second(k.History(ctx, "no", 1)),
+			second(k.History(ctx, store.RunQuery{Job: "no", Limit: 1})),
 		} {
 			if !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("a job that there is not: %v, want %v", err, store.ErrNotFound)

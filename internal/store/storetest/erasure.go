@@ -185,7 +185,7 @@ func Erasure(t *testing.T, s ErasingStore, book store.RunBook, audited store.Aud
 		t.Error("somebody else's name, or a sentence, was rewritten")
 	}
 	erasedAudit(t, audited, pseudonym)
-	runs, err := book.Runs(t.Context(), run.Job, 1)
+	runs, err := book.Runs(t.Context(), store.RunQuery{Job: run.Job, Limit: 1})
 	if err != nil || len(runs) != 1 || runs[0].By != pseudonym || runs[0].Changed != "for "+pseudonym+" and "+
 		Bystander || runs[0].Error != "no role "+pseudonym {
 		t.Errorf("the history of jobs is %+v, %v", runs, err)

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -77,7 +78,7 @@ func (b runBook) handsOver(t *testing.T) {
 	if err := b.book.UpdateRun(t.Context(), heir); err != nil {
 		t.Fatal("end:", err)
 	}
-	runs, err := b.book.Runs(t.Context(), "heir", 5)
+	runs, err := b.book.Runs(t.Context(), store.RunQuery{Job: "heir", Limit: 5})
 	if err != nil || len(runs) != 1 {
 		t.Fatalf("runs: %+v, %v", runs, err)
 	}
@@ -118,10 +119,27 @@ func (b runBook) forgets(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	var days []int
+	for q := (store.RunQuery{Job: "daily", Limit: 3}); ; {
+		page, err := b.book.Runs(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page) == 0 {
+			break
+		}
+		for i := range page {
+			days = append(days, int(page[i].Due.Sub(b.at.Time)/(24*time.Hour)))
+		}
+		q.Before = page[len(page)-1].Due
+	}
+	if !slices.Equal(days, []int{3, 2, 1, 0}) {
+		t.Errorf("page by page there are the runs of the days %v, want each once, the newest first", days)
+	}
 	if _, err := b.book.ForgetRuns(t.Context(), knowledge.At(b.at.AddDate(1, 0, 0))); err != nil {
 		t.Fatal(err)
 	}
-	runs, err := b.book.Runs(t.Context(), "daily", 10)
+	runs, err := b.book.Runs(t.Context(), store.RunQuery{Job: "daily", Limit: 10})
 	if err != nil || len(runs) != 1 || !runs[0].Due.Equal(b.at.AddDate(0, 0, 3)) {
 		t.Errorf("kept: %+v, %v; want the newest alone", runs, err)
 	}
