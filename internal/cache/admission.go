@@ -10,6 +10,8 @@ const (
 	lately          = 2
 	// fullEvery is how many evictions pass between two checks whether the tier is full.
 	fullEvery = 256
+	// nearly is the part of a tier that may still be free when it counts as full.
+	nearly = 16
 )
 
 // admission keeps items that are asked for only once out of the warm tier. That tier drops its oldest entries first,
@@ -18,7 +20,7 @@ const (
 type admission struct {
 	counts [admissionCounts]uint8
 	seen   int
-	full   bool // the tier has begun to drop entries
+	full   bool // the tier drops entries, or is about to
 }
 
 // admit counts an item evicted from the hot tier, and reports whether it may enter the warm tier.
@@ -26,7 +28,7 @@ func (a *admission) admit(at slot, tier *fastcache.Cache) bool {
 	if a.seen++; !a.full && a.seen%fullEvery == 0 {
 		var st fastcache.Stats
 		tier.UpdateStats(&st)
-		a.full = st.EvictedBytes > 0
+		a.full = st.BytesSize >= st.MaxBytesSize-st.MaxBytesSize/nearly // a part of it drops entries when it is full itself
 	}
 	if a.seen >= lately*admissionCounts {
 		a.seen = 0

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -27,7 +28,39 @@ func (a Address) config() (*pgxpool.Config, error) {
 	if err := checkTLS(cfg.ConnConfig, a.AllowUnverifiedTLS); err != nil {
 		return nil, err
 	}
+	if pair := a.clientPair(); pair != nil {
+		hold(cfg.ConnConfig.TLSConfig, pair)
+		for _, f := range cfg.ConnConfig.Fallbacks {
+			hold(f.TLSConfig, pair)
+		}
+	}
 	return cfg, nil
+}
+
+// clientPair reads the client certificate that the address names, nil for none. pgx reads the files at each handshake:
+// then nobody knows when the certificate ends, and while one of two files is replaced no connection succeeds. One that
+// only the environment names is left to pgx.
+func (a Address) clientPair() *tls.Certificate {
+	u, err := url.Parse(a.URL)
+	if err != nil {
+		return nil
+	}
+	query := u.Query()
+	if query.Get("sslcert") == "" || query.Get("sslpassword") != "" {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(query.Get("sslcert"), query.Get("sslkey"))
+	if err != nil {
+		return nil // pgx, which has read them, knows more forms
+	}
+	return &pair
+}
+
+// hold lets a TLS configuration, if there is one, use a client certificate.
+func hold(c *tls.Config, pair *tls.Certificate) {
+	if c != nil {
+		c.Certificates = []tls.Certificate{*pair}
+	}
 }
 
 // fault describes why an address can't be parsed. pgx's message may contain the password, except if it is about the
