@@ -66,7 +66,8 @@ type route struct {
 	limit        int64    // of the body, in bytes; 0 for Limits.MaxBody
 	sample       string   // the id of the example document, for the path
 	kind         knowledge.Kind
-	raw          bool // it writes its answer itself
+	raw          bool   // it writes its answer itself
+	door         string // of a mount, as the audit names it; "" for this one
 	// of a mount whose callers sign in by other means than the Authorization header
 	token   func(*http.Request) string
 	name    string // method and path, for measures and logs

@@ -69,6 +69,9 @@ func (h *Handler) direct(r *http.Request) (*route, string) {
 // serve runs a route.
 func (c *call) serve(rt *route) {
 	c.route = rt
+	if rt.door != "" { // before anybody is refused there
+		c.request.Door = rt.door
+	}
 	if err := c.enter(); err != nil {
 		c.fail(err)
 		return

@@ -9,6 +9,7 @@ import (
 
 	"tenet/internal/access"
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 // agentToken is the token of a maintainer that is marked as an agent.
@@ -72,6 +73,44 @@ func TestEveryOperationObeysTheTable(t *testing.T) {
 		refusedOf[knowledge.RoleViewer] <= refusedOf[knowledge.RoleContributor] ||
 		refusedOf[agentToken] <= refusedOf[knowledge.RoleMaintainer] {
 		t.Errorf("refused operations: %v", refusedOf)
+	}
+}
+
+// TestEveryOperationKnowsNoStrangers sends every operation without a token, with one that was never given out, and with
+// one of a principal who was disabled.
+func TestEveryOperationKnowsNoStrangers(t *testing.T) {
+	n := newTenet(t, func(o *Options) {
+		authenticate := o.Authenticate
+		o.Authenticate = func(token string) (*access.Caller, error) {
+			if token == "off" {
+				return nil, &store.UnauthenticatedError{Reason: access.ReasonDisabled, ID: "ann"}
+			}
+			return authenticate(token)
+		}
+	})
+	tried := 0
+	for token, actor := range map[string]string{"-": "", "never-given-out": "", "off": "ann"} {
+		for _, rt := range n.h.routes {
+			if rt.id == "" || rt.public {
+				continue
+			}
+			tried++
+			a := base(rt)
+			a.token, n.told = token, nil
+			r := n.do(a)
+			if r.status != http.StatusUnauthorized || len(n.told) != 1 {
+				t.Errorf("%s with the token %q: status %d, and the record has %+v", rt.name, token, r.status, n.told)
+				continue
+			}
+			told := n.told[0]
+			if told.Method != access.MethodAuthenticate || told.Peer == "" || !strings.Contains(told.Reason, rt.path) ||
+				(actor != "") != (told.Caller != nil) || actor != "" && told.Caller.ID != actor {
+				t.Errorf("%s with the token %q: the record does not say who, what and from where: %+v", rt.name, token, told)
+			}
+		}
+	}
+	if tried < 100 {
+		t.Errorf("only %d calls were tried", tried)
 	}
 }
 

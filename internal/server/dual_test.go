@@ -50,11 +50,20 @@ type said struct {
 
 func (w *web) do(method, path, body string) *said {
 	w.t.Helper()
+	return w.ask(method, path, body)
+}
+
+// ask does a request with headers, each its name and its value.
+func (w *web) ask(method, path, body string, header ...string) *said {
+	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+w.token)
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
