@@ -98,7 +98,7 @@ func everyCharacter(s *suite) {
 	})
 	s.same(s.put(r), r)
 	s.same(s.get(r.Key()), r)
-	one := strings.NewReplacer("\n", " ", "\r", " ").Replace(text)
+	one := strings.NewReplacer("\n", " ", "\r", " ", "\u2028", " ", "\u2029", " ").Replace(text)
 	for i := 0; i < len(one); { // as titles and tags, in pieces that fit
 		end := i
 		for n := 0; end < len(one) && n < 200; n++ {
