@@ -11,39 +11,42 @@ import (
 	"tenet/internal/server"
 )
 
+// filled returns the address of a PostgreSQL whose log has six categories, and a purge.
+func filled(t *testing.T) string {
+	t.Helper()
+	return pgtest.Template(t, "forge", func(url string) error {
+		l, err := server.OpenLocal(t.Context(), server.Options{
+			DataDir: t.TempDir(), DatabaseURL: url,
+			NoSeed: true,
+		})
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		for i := range 6 {
+			c := &knowledge.Category{ID: fmt.Sprint("c-", i+1), Name: fmt.Sprint("Name ", i+1)}
+			c.Normalize()
+			ops := []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)}
+			if i == 5 {
+				ops = append(ops, knowledge.Op{
+					Verb: knowledge.VerbPurge,
+					Key:  knowledge.Key{Kind: knowledge.KindCategory, ID: "c-1"},
+				})
+			}
+			if _, err := l.Apply(t.Context(), knowledge.Batch{
+				ID: knowledge.NewBatchID(), Actor: "ann",
+				Ops: ops,
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // TestAForgerOfAPostgreSQLIsFoundByTheCommandLine writes into a PostgreSQL past tenet, as its superuser, and asks
 // `tenet doctor changes`.
 func TestAForgerOfAPostgreSQLIsFoundByTheCommandLine(t *testing.T) {
-	filled := func() string {
-		return pgtest.Template(t, "forge", func(url string) error {
-			l, err := server.OpenLocal(t.Context(), server.Options{
-				DataDir: t.TempDir(), DatabaseURL: url,
-				NoSeed: true,
-			})
-			if err != nil {
-				return err
-			}
-			defer l.Close()
-			for i := range 6 {
-				c := &knowledge.Category{ID: fmt.Sprint("c-", i+1), Name: fmt.Sprint("Name ", i+1)}
-				c.Normalize()
-				ops := []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)}
-				if i == 5 {
-					ops = append(ops, knowledge.Op{
-						Verb: knowledge.VerbPurge,
-						Key:  knowledge.Key{Kind: knowledge.KindCategory, ID: "c-1"},
-					})
-				}
-				if _, err := l.Apply(t.Context(), knowledge.Batch{
-					ID: knowledge.NewBatchID(), Actor: "ann",
-					Ops: ops,
-				}); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
 	for name, is := range map[string]struct{ forge, says string }{
 		"nothing": {"SELECT 1", ""},
 		"the text": {
@@ -102,7 +105,7 @@ func TestAForgerOfAPostgreSQLIsFoundByTheCommandLine(t *testing.T) {
 			"RETURN NULL; END'", "function tenet_log"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			url, dir := filled(), filepath.Join(t.TempDir(), "data")
+			url, dir := filled(t), filepath.Join(t.TempDir(), "data")
 			args := []string{"doctor", "changes", "--database-url", url}
 			_, said := command(t, dir, args...)
 			_, head, _ := strings.Cut(said, "head ")

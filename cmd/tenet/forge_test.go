@@ -24,6 +24,31 @@ func command(t *testing.T, dir string, args ...string) (int, string) {
 	return code, out.String()
 }
 
+// filledDirectory returns a data directory whose log has six categories.
+func filledDirectory(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, err := server.OpenLocal(t.Context(), server.Options{DataDir: dir, NoSeed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 6 {
+		c := &knowledge.Category{ID: fmt.Sprint("c-", i+1), Name: fmt.Sprint("Name ", i+1)}
+		c.Normalize()
+		if _, err := l.Apply(t.Context(), knowledge.Batch{
+			ID: knowledge.NewBatchID(), Actor: "ann",
+			Ops: []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.Close()
+	return dir
+}
+
 // TestAForgerIsFoundByTheCommandLine writes into the database past tenet, and asks `tenet doctor changes`.
 func TestAForgerIsFoundByTheCommandLine(t *testing.T) {
 	relink := func(t *testing.T, db *sql.DB) { // a forger who knows how the chain is made
@@ -101,25 +126,7 @@ func TestAForgerIsFoundByTheCommandLine(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "data")
-			if err := os.MkdirAll(dir, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			l, err := server.OpenLocal(t.Context(), server.Options{DataDir: dir, NoSeed: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i := range 6 {
-				c := &knowledge.Category{ID: fmt.Sprint("c-", i+1), Name: fmt.Sprint("Name ", i+1)}
-				c.Normalize()
-				if _, err := l.Apply(t.Context(), knowledge.Batch{
-					ID: knowledge.NewBatchID(), Actor: "ann",
-					Ops: []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)},
-				}); err != nil {
-					t.Fatal(err)
-				}
-			}
-			l.Close()
+			dir := filledDirectory(t)
 			_, said := command(t, dir, "doctor", "changes")
 			_, head, _ := strings.Cut(said, "head ")
 			head, _, _ = strings.Cut(head, ":")

@@ -217,8 +217,21 @@ func (v *verifier) check(c *knowledge.Change) error {
 	if c.Record != nil && c.Verb.Removes() {
 		return &TamperError{Seq: c.Seq, Why: "its verb is " + string(c.Verb) + ", and it holds a document"}
 	}
+	if !v.mirror && !derived(c.Record) {
+		return &TamperError{Seq: c.Seq, Why: "what lists and labels know of its document is not what the document says"}
+	}
 	v.next, v.chain, v.begun = c.Seq+1, c.Chain, true
 	return nil
+}
+
+// derived reports whether the columns beside a document are those that the document makes, so far as it can be read.
+// Its place in lists is not compared: a later program may reckon that otherwise.
+func derived(r *knowledge.Record) bool {
+	if r == nil {
+		return true
+	}
+	made, err := knowledge.RecordOf(r.Key.Kind, r.JSON)
+	return err != nil || r.Category == made.Category && r.Active == made.Active && r.Updated.Equal(made.Updated.Time)
 }
 
 // emptied checks that a document that is missing from the log was purged.
