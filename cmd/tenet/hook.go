@@ -37,7 +37,13 @@ It asks nobody: the rules are those that the work tree took last ("tenet sync" a
 into the assistant's settings.`,
 		Example: `  tenet hook install --tool claude
   echo '{"tool_name":"Write","tool_input":{"file_path":"a.go","content":"..."}}' | tenet hook --tool claude`,
-	}, &s, func(context.Context, []string) error { return judgeEdit(a, &s) })
+	}, &s, nil)
+	group.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := a.load(cmd, a.settings[cmd]); err != nil { // it asks nobody, and exit code 2 is a denial to most tools
+			a.say("the settings were not read: %s", err)
+		}
+		return judgeEdit(a, &s)
+	}
 	var in hookInstallSettings
 	a.command(group, &cobra.Command{
 		Use:   "install",

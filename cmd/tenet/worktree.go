@@ -63,7 +63,11 @@ func openTree(a *app, dir string) (*workTree, error) {
 	if err != nil {
 		cache = filepath.Join(a.DataDir, "cache-of-trees")
 	}
-	w.cache = bundle.Path(cache, tree.Dir())
+	real, err := filepath.EvalSymlinks(tree.Dir()) // a tree is the same by every path that leads to it
+	if err != nil {
+		return nil, err
+	}
+	w.cache = bundle.Path(cache, real)
 	return w, nil
 }
 
@@ -147,8 +151,14 @@ func (w *workTree) relative(path string) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	if dir, err := filepath.EvalSymlinks(filepath.Dir(whole)); err == nil {
-		whole = filepath.Join(dir, filepath.Base(whole))
+	for dir := filepath.Dir(whole); ; dir = filepath.Dir(dir) { // the folders of a new file may not be there yet
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			whole = filepath.Join(real, strings.TrimPrefix(whole, dir))
+			break
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
 	}
 	root, err := filepath.EvalSymlinks(w.Dir())
 	if err != nil {

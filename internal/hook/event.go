@@ -61,7 +61,7 @@ type input struct {
 	Contents   *string `json:"contents"`
 	FileText   *string `json:"file_text"`
 	NewSource  *string `json:"new_source"`
-	Command    string  `json:"command"`
+	Command    words   `json:"command"`
 	Input      string  `json:"input"`
 	Patch      string  `json:"patch"`
 	ReplaceAll bool    `json:"replace_all"`
@@ -76,6 +76,19 @@ type input struct {
 		NewString  string `json:"new_string"`
 		ReplaceAll bool   `json:"replace_all"`
 	} `json:"edits"`
+}
+
+// words are a command: one text, or a list as the program gets it.
+type words string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (w *words) UnmarshalJSON(text []byte) error {
+	var list []string
+	if json.Unmarshal(text, &list) == nil {
+		*w = words(strings.Join(list, "\n"))
+		return nil
+	}
+	return json.Unmarshal(text, (*string)(w))
 }
 
 // MaxEvent is the largest size of an event, in bytes.
@@ -127,7 +140,7 @@ func editTools() []string {
 }
 
 func (e *Event) read(in *input, file func(string) ([]byte, error)) error {
-	for _, text := range []string{in.Input, in.Patch, in.Command} {
+	for _, text := range []string{in.Input, in.Patch, string(in.Command)} {
 		if strings.Contains(text, patchBegin) {
 			return e.applyPatch(text, file)
 		}
@@ -203,6 +216,12 @@ func value(s *string) string {
 var errNoPlace = errors.New("the text to replace is not there")
 
 func replace(text, before, after string, all bool) (string, error) {
+	if !strings.Contains(text, before) && strings.Contains(text, "\r\n") { // the tools show such a file without \r
+		before, after = withCR(before), withCR(after)
+		if !strings.Contains(text, before) { // its line ends are mixed
+			text, before, after = withoutCR(text), withoutCR(before), withoutCR(after)
+		}
+	}
 	switch {
 	case before == "" && text == "":
 		return after, nil
@@ -213,6 +232,10 @@ func replace(text, before, after string, all bool) (string, error) {
 	}
 	return strings.Replace(text, before, after, 1), nil
 }
+
+func withoutCR(text string) string { return strings.ReplaceAll(text, "\r\n", "\n") }
+
+func withCR(text string) string { return strings.ReplaceAll(withoutCR(text), "\n", "\r\n") }
 
 func insert(text []byte, line int, what string) []byte {
 	lines := strings.SplitAfter(string(text), "\n")

@@ -12,7 +12,10 @@ import (
 )
 
 func TestEachToolsEditIsReadAsTheFileItMakes(t *testing.T) {
-	now := map[string]string{"a.go": "one\ntwo\nthree\n", "/w/a.go": "one\ntwo\nthree\n"}
+	now := map[string]string{
+		"a.go": "one\ntwo\nthree\n", "/w/a.go": "one\ntwo\nthree\n", "/w/crlf": "one\r\ntwo\r\nthree\r\n",
+		"/w/mixed": "one\r\ntwo\nthree\n",
+	}
 	file := func(path string) ([]byte, error) {
 		if text, ok := now[path]; ok {
 			return []byte(text), nil
@@ -25,6 +28,10 @@ func TestEachToolsEditIsReadAsTheFileItMakes(t *testing.T) {
 			"x",
 		},
 		{"a piece", "claude", `{"tool_name":"Edit","tool_input":{"file_path":"/w/a.go","old_string":"two","new_string":"2"}}`, "/w/a.go", "one\n2\nthree\n"},
+		{"a piece of a file with other line ends", "claude", `{"tool_name":"Edit","tool_input":{"file_path":"/w/crlf","old_string":"one\ntwo","new_string":"1\n2"}}`, "/w/crlf", "1\r\n2\r\nthree\r\n"},
+		{"a piece of a file with mixed line ends", "claude", `{"tool_name":"MultiEdit","tool_input":{"file_path":"/w/mixed","edits":[{"old_string":"one\ntwo\nthree","new_string":"x\ny"}]}}`, "/w/mixed", "x\ny\n"},
+		{"a patch as a list of words", "codex", `{"cwd":"/w","tool_name":"shell","tool_input":{"command":["apply_patch","*** Begin Patch\n*** Add File: b\n+x\n*** End Patch"]}}`, "b", "x"},
+		{"a patch in a shell's words", "codex", `{"cwd":"/w","tool_name":"shell","tool_input":{"command":["bash","-lc","apply_patch <<'E'\n*** Begin Patch\n*** Add File: b\n+x\n*** End Patch\nE"]}}`, "b", "x"},
 		{"every piece", "claude", `{"tool_name":"Edit","tool_input":{"file_path":"/w/a.go","old_string":"e","new_string":"E","replace_all":true}}`, "/w/a.go", "onE\ntwo\nthrEE\n"},
 		{"several pieces", "claude", `{"tool_name":"MultiEdit","tool_input":{"file_path":"/w/a.go","edits":[{"old_string":"one","new_string":"two"},{"old_string":"two","new_string":"2"}]}}`, "/w/a.go", "2\ntwo\nthree\n"},
 		{
@@ -88,6 +95,7 @@ func TestWhatEditsNothingIsLeftAlone(t *testing.T) {
 	none := func(string) ([]byte, error) { return nil, nil }
 	for _, event := range []string{
 		`{}`, `{"tool_name":"Bash","tool_input":{"command":"rm -rf /"}}`,
+		`{"tool_name":"shell","tool_input":{"command":["ls","-l"]}}`, `{"tool_name":"shell","tool_input":{"command":7}}`,
 		`{"tool_name":"Read","tool_input":{"file_path":"/w/a"}}`,
 		`{"tool_name":"X","tool_input":"text"}`, `{"tool_name":"Glob","tool_input":{"path":"/w"}}`,
 	} {
