@@ -217,14 +217,23 @@ func writeGitHub(w io.Writer, f *check.Finding) error {
 func (w *workTree) files(ctx context.Context, s *checkSettings, args []string) (files, before []check.File, err error) {
 	switch {
 	case s.Staged:
-		return w.changed(ctx, "HEAD", ":0:", "--cached", "HEAD")
+		base := "HEAD"
+		if _, err := w.git(ctx, "rev-parse", "--verify", "--quiet", base); err != nil { // before the first commit
+			empty, err := w.git(ctx, "hash-object", "-t", "tree", "--stdin")
+			if err != nil {
+				return nil, nil, err
+			}
+			base = strings.TrimSpace(string(empty))
+		}
+		return w.changed(ctx, base, ":0:", "--cached", base)
 	case s.Diff != "":
 		if strings.HasPrefix(s.Diff, "-") {
 			return nil, nil, usageError("--diff %q: want a commit or a branch", s.Diff)
 		}
 		base, err := w.git(ctx, "merge-base", s.Diff, "HEAD")
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, usageError("--diff %s: where the two part is not in this clone (%s): fetch it with its "+
+				"history, as by `git fetch --unshallow` or with fetch-depth: 0 of actions/checkout", s.Diff, err)
 		}
 		at := strings.TrimSpace(string(base))
 		return w.changed(ctx, at, "", at)
@@ -330,13 +339,14 @@ func split0(list []byte) []string {
 }
 
 func (w *workTree) git(ctx context.Context, args ...string) ([]byte, error) {
+	name := args[0]
 	args = append([]string{"-C", w.Dir(), "--literal-pathspecs", "-c", "core.quotepath=off"}, args...)
 	cmd := exec.CommandContext(ctx, "git", args...) //nolint:gosec // our own arguments, names behind --
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("git %s: %s", args[0], strings.TrimSpace(cell(said.String()+" "+err.Error())))
+		return nil, fmt.Errorf("git %s: %s", name, strings.TrimSpace(cell(said.String()+" "+err.Error())))
 	}
 	return out, nil
 }

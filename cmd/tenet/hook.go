@@ -39,7 +39,8 @@ into the assistant's settings.`,
   echo '{"tool_name":"Write","tool_input":{"file_path":"a.go","content":"..."}}' | tenet hook --tool claude`,
 	}, &s, nil)
 	group.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := a.load(cmd, a.settings[cmd]); err != nil { // it asks nobody, and exit code 2 is a denial to most tools
+		// It asks nobody and needs no settings, and most tools take exit code 2 for a denial.
+		if err := a.load(cmd, a.settings[cmd]); err != nil {
 			a.say("the settings were not read: %s", err)
 		}
 		return judgeEdit(a, &s)

@@ -41,6 +41,9 @@ type workTree struct {
 func openTree(a *app, dir string) (*workTree, error) {
 	root, ok := worktree.Root(dir)
 	if !ok {
+		if worktree.Bare(dir) {
+			return nil, usageError("%s is a bare repository and has no files: clone it, and run this there", dir)
+		}
 		root = dir
 	}
 	tree, err := worktree.At(root)

@@ -44,6 +44,16 @@ func Root(dir string) (string, bool) {
 	}
 }
 
+// Bare reports whether a folder is a git repository without a work tree.
+func Bare(dir string) bool {
+	for _, name := range []string{"HEAD", "objects", "refs"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.IsDir() == (name == "HEAD") {
+			return false
+		}
+	}
+	return true
+}
+
 // Dir returns the folder.
 func (t *Tree) Dir() string { return t.dir }
 
