@@ -66,11 +66,11 @@ func openTree(a *app, dir string) (*workTree, error) {
 	if err != nil {
 		cache = filepath.Join(a.DataDir, "cache-of-trees")
 	}
-	real, err := filepath.EvalSymlinks(tree.Dir()) // a tree is the same by every path that leads to it
+	resolved, err := filepath.EvalSymlinks(tree.Dir()) // a tree is the same by every path that leads to it
 	if err != nil {
 		return nil, err
 	}
-	w.cache = bundle.Path(cache, real)
+	w.cache = bundle.Path(cache, resolved)
 	return w, nil
 }
 
@@ -155,8 +155,8 @@ func (w *workTree) relative(path string) (string, bool) {
 		return "", false
 	}
 	for dir := filepath.Dir(whole); ; dir = filepath.Dir(dir) { // the folders of a new file may not be there yet
-		if real, err := filepath.EvalSymlinks(dir); err == nil {
-			whole = filepath.Join(real, strings.TrimPrefix(whole, dir))
+		if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+			whole = filepath.Join(resolved, strings.TrimPrefix(whole, dir))
 			break
 		}
 		if dir == filepath.Dir(dir) {
