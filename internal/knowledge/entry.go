@@ -11,7 +11,7 @@ import (
 const IndexForm = 2
 
 // rankForm is the version of the ranking.
-const rankForm = 4
+const rankForm = 5
 
 // SearchForm differs between releases that answer a search in different ways: answers that another one has saved are of
 // no use.

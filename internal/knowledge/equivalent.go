@@ -22,6 +22,7 @@ const (
 type Alternative struct {
 	Text  string     // as it is shown
 	Words [][]string // as in a [Slot]
+	Broad bool       // it says less than the word does, as token does for JWT
 }
 
 // equivalents holds the table of equivalents.txt: for each language the expressions, as stems with spaces between, and
@@ -29,6 +30,7 @@ type Alternative struct {
 type equivalents struct {
 	of    [tongues]map[string][]string
 	start [tongues]map[string]bool // the first words of the expressions
+	broad map[[2]string]bool       // English words, and what is broader than each
 	alike map[string]bool          // English words that look like inflected ones of the other languages
 }
 
@@ -38,7 +40,7 @@ type equivalents struct {
 var theEquivalents = sync.OnceValue(func() *equivalents { return readEquivalents(equivalentsText) })
 
 func readEquivalents(text string) *equivalents {
-	e := &equivalents{alike: map[string]bool{}}
+	e := &equivalents{alike: map[string]bool{}, broad: map[[2]string]bool{}}
 	stems, l := newStemmer(), inEnglish
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
@@ -62,12 +64,27 @@ func readEquivalents(text string) *equivalents {
 				e.alike[name] = true
 			case oneWay:
 				e.put(stems, l, name, others)
+				if l == inEnglish {
+					e.widen(name, others)
+				}
 			default:
 				e.put(stems, l, name, slices.Delete(slices.Clone(names), i, i+1))
 			}
 		}
 	}
 	return e
+}
+
+// widen notes that some words say less than another one.
+func (e *equivalents) widen(name string, others []string) {
+	for _, o := range others {
+		e.broad[[2]string{name, o}] = true
+	}
+}
+
+// broader reports whether another word says less than a word does, and not the other way round too.
+func (e *equivalents) broader(word, other string) bool {
+	return e.broad[[2]string{word, other}] && !e.broad[[2]string{other, word}]
 }
 
 func splitList(text string) []string {

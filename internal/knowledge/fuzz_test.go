@@ -162,7 +162,7 @@ func FuzzSearch(f *testing.F) {
 			}
 		}
 		for i := range q.Slots {
-			if q.Holds(i, e) {
+			if q.Holds(i, e, true) {
 				frequency[i] = 1
 			}
 		}

@@ -48,6 +48,8 @@ func TestASignHasItsName(t *testing.T) {
 		"== in conditions":      "equality",
 		"=> with one parameter": "arrow function",
 		"a ?? b":                "nullish coalescing",
+		"std::move or ::":       "scope resolution",
+		"line 12 of the file total.js: expected '===' and instead saw '=='.": "equality",
 	}
 	for text, want := range names {
 		_, q, err := knowledge.SearchQuery{Text: text}.Check()

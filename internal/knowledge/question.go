@@ -50,7 +50,7 @@ type Wish struct {
 	Text  string
 	Whole []int
 	Parts []int
-	weak  bool // a word of questions about anything
+	weak  bool // a word of questions about anything, or a place in somebody's source
 }
 
 // A Condition is met by one of some slots.
@@ -69,6 +69,7 @@ type questioner struct {
 	also  map[string][]string // what else stands for a word
 	mixed bool                // some letters are small
 	last  string              // the plain word before, in lower case
+	frame bool                // the word is a place in somebody's source
 
 	expressions int // of several words that are looked for too
 }
@@ -194,10 +195,12 @@ func (r *questioner) take(p *part, alternative bool) string {
 			return ""
 		}
 		r.unknownField(p.text)
+		r.frame = inSource(p.text)
 		for _, word := range splitPlain(p.text) {
 			r.wish(word, true)
 			r.last = strings.ToLower(word)
 		}
+		r.frame = false
 		return ""
 	}
 	slots := r.slots(p)
@@ -389,7 +392,7 @@ func (r *questioner) wish(text string, stops bool) {
 			w.Parts = append(w.Parts, at...)
 		}
 	}
-	w.weak = len(pieces) == 1 &&
+	w.weak = r.frame || len(pieces) == 1 &&
 		(r.q.tongue == inEnglish && weakWords[pieces[0].text] || r.q.plain >= pasted && places(pieces[0].text))
 	if len(w.Whole) == 1 && len(pieces) == 1 && !pieces[0].gram {
 		w.Parts = r.compound(pieces[0].text)

@@ -79,16 +79,46 @@ func asPasted(parts []part) {
 	}
 }
 
+// inQuotes returns what stands in single quotation marks or backticks, without the punctuation after them; "" for a
+// word without any.
+func inQuotes(word string) string {
+	word = strings.TrimRight(word, ".,;:!?)")
+	if n := len(word); n > 2 && (word[0] == '\'' || word[0] == '`') && word[n-1] == word[0] {
+		return word[1 : n-1]
+	}
+	return ""
+}
+
+// inSource reports whether a word of a message is a line of a file, as in /app/index.js:14:7 or main.go:12. Such names
+// are those of the program that failed.
+func inSource(word string) bool {
+	word = strings.Trim(word, "()[],;")
+	name, end := word, len(word)
+	for at := strings.LastIndexByte(name, ':'); at > 0 && digits(name[at+1:]); at = strings.LastIndexByte(name, ':') {
+		name = name[:at]
+	}
+	dot := strings.LastIndexByte(name, '.')
+	return len(name) < end && dot > 0 && dot < len(name)-1 && isLetter(name[dot+1])
+}
+
+func digits(text string) bool {
+	return text != "" && strings.Trim(text, "0123456789") == ""
+}
+
 // places reports whether a word is a number of one or two digits: in a pasted message a line, a column or a count.
 func places(word string) bool {
-	return len(word) < 3 && strings.IndexFunc(word, func(r rune) bool { return r < '0' || r > '9' }) < 0
+	return len(word) < 3 && digits(word)
 }
 
 // sign adds a wish for a sign that stands alone and has a name, and reports whether it did: for => the name arrow
-// function. In a pasted text signs say nothing.
+// function. In a pasted text signs without quotation marks say nothing.
 func (r *questioner) sign(text string) bool {
+	quoted := inQuotes(text)
+	if quoted != "" {
+		text = quoted
+	}
 	names := signNames[text]
-	if len(names) == 0 || r.also == nil || r.q.plain >= pasted {
+	if len(names) == 0 || r.also == nil || r.q.plain >= pasted && quoted == "" {
 		return false
 	}
 	s := Slot{Word: text, Words: [][]string{{text}}}
@@ -125,4 +155,15 @@ var signNames = map[string][]string{
 	"-=":  {"assignment operator"},
 	":=":  {"short variable declaration"},
 	"<-":  {"channel"},
+	"<>":  {"inequality"},
+	"<=>": {"spaceship operator", "comparison"},
+	"??=": {"logical assignment", "nullish coalescing"},
+	"||=": {"logical assignment"},
+	"&&=": {"logical assignment"},
+	"...": {"spread", "rest parameter", "variadic"},
+	"::":  {"scope resolution", "method reference", "namespace"},
+	"|>":  {"pipeline operator", "pipe"},
+	">>":  {"shift operator", "bitwise"},
+	"<<":  {"shift operator", "bitwise"},
+	"${}": {"template literal", "interpolation"},
 }

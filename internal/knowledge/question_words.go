@@ -22,7 +22,7 @@ func (r *questioner) named(word string) bool {
 func (r *questioner) alternatives(word string) []Alternative {
 	var list []Alternative
 	for _, text := range r.also[word] {
-		a := Alternative{Text: text}
+		a := Alternative{Text: text, Broad: theEquivalents().broader(word, text)}
 		for _, leaf := range leavesOf(text) {
 			a.Words = append(a.Words, r.terms(leaf.text, leaf.gram))
 		}

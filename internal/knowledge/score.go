@@ -26,6 +26,7 @@ const (
 	exactWeight = 0.6  // of a title or id equal to the query, relative to the largest score of the words
 	formWeight  = 0.06 // of a word in exactly the form of the query
 	alsoWeight  = 0.5  // of each time that something else stands for a word
+	broadWeight = 0.25 // of each time that something broader stands for a word
 	alsoShare   = 0.9  // of the score of what else stands for a word
 	weakWeight  = 0.4  // of a word that is in questions about anything
 	wholeWeight = 0.6  // of the share of a question that a document holds
@@ -170,7 +171,7 @@ func (s *Scorer) weaken() {
 	}
 	for _, i := range weak {
 		s.lead[i] *= weakWeight
-		for _, at := range s.q.Wishes[i].Whole {
+		for _, at := range slices.Concat(s.q.Wishes[i].Whole, s.q.Wishes[i].Parts) {
 			s.idf[at] *= weakWeight
 		}
 	}
@@ -213,9 +214,13 @@ func (s *Scorer) part(slot int, w Where, sh Shape, weight float64) float64 {
 	return idf * tf * (saturation + 1) / (tf + saturation)
 }
 
-// AlsoPart returns the score of what else stands for the word of a slot.
-func (s *Scorer) AlsoPart(slot int, w Where, sh Shape) float32 {
-	return float32(alsoShare * s.part(slot, w, sh, alsoWeight))
+// AlsoPart returns the score of one of the alternatives of a slot.
+func (s *Scorer) AlsoPart(slot, alternative int, w Where, sh Shape) float32 {
+	weight := alsoWeight
+	if s.q.Slots[slot].Also[alternative].Broad {
+		weight = broadWeight
+	}
+	return float32(alsoShare * s.part(slot, w, sh, weight))
 }
 
 // times maps the buckets of a [Where] to what so many occurrences count: their number to the power of 0.7, as a long

@@ -17,9 +17,9 @@ func (s *Scorer) Look(e *Entry) (mask, title uint64, sum float32) {
 			mask, own = mask|1<<i, s.Part(i, w, sh, exact)
 			title |= w.titleBit(i)
 		}
-		for _, a := range slot.Also {
+		for k, a := range slot.Also {
 			if w, _, ok := (&Slot{Words: a.Words}).in(e); ok {
-				mask, own = mask|1<<i, max(own, s.AlsoPart(i, w, sh))
+				mask, own = mask|1<<i, max(own, s.AlsoPart(i, k, w, sh))
 				title |= w.titleBit(i)
 			}
 		}
@@ -35,11 +35,11 @@ func (w Where) titleBit(slot int) uint64 {
 	return 0
 }
 
-// Holds reports whether an entry contains a slot, for stores that count.
-func (q *Question) Holds(slot int, e *Entry) bool {
+// Holds reports whether an entry contains a slot, for stores that count; broadly, with a broader word too.
+func (q *Question) Holds(slot int, e *Entry, broadly bool) bool {
 	_, _, ok := q.Slots[slot].in(e)
 	for _, a := range q.Slots[slot].Also {
-		if !ok {
+		if !ok && (broadly || !a.Broad) {
 			_, _, ok = (&Slot{Words: a.Words}).in(e)
 		}
 	}

@@ -1,8 +1,10 @@
 package knowledge
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -11,6 +13,7 @@ import (
 const (
 	shortestSpelled = 4
 	longestOneError = 7 // up to this length only one error is allowed, not two
+	sureHead        = 6 // letters at the beginning after which a long word may have one error more
 	maxCorrections  = 5
 )
 
@@ -28,10 +31,12 @@ func Spellable(word string) bool {
 
 // A Spelling collects the words that are closest to one word.
 type Spelling struct {
-	word  []rune
-	limit int
-	best  []candidate
-	rows  [3][]int
+	word   []rune
+	head   []byte // its first letters
+	dotted bool
+	limit  int
+	best   []candidate
+	rows   [3][]int
 }
 
 type candidate struct {
@@ -46,6 +51,8 @@ func NewSpelling(word string) *Spelling {
 	if len(s.word) > longestOneError {
 		s.limit = 2
 	}
+	s.dotted = strings.Contains(word, ".")
+	s.head = []byte(string(s.word[:min(sureHead, len(s.word))]))
 	for i := range s.rows {
 		s.rows[i] = make([]int, maxCompound+4)
 	}
@@ -54,23 +61,45 @@ func NewSpelling(word string) *Spelling {
 
 // Try compares a word.
 func (s *Spelling) Try(term []byte) {
-	if d := utf8.RuneCount(term) - len(s.word); d > s.limit || -d > s.limit {
+	limit := s.limit
+	if len(s.word) > sureHead+2 && bytes.HasPrefix(term, s.head) {
+		limit++
+	}
+	if d := utf8.RuneCount(term) - len(s.word); d > limit || -d > limit {
 		return
 	}
 	other := []rune(string(term))
 	if len(other) < shortestSpelled-1 || len(other) > maxCompound {
 		return
 	}
-	d := s.distance(other)
-	if d == 0 || d > s.limit {
+	d := s.distance(other, limit)
+	if d == 0 || d > limit {
 		return
 	}
 	word := string(other)
+	if s.dotted && !sameParts(string(s.word), word) {
+		return
+	}
 	if !Spellable(word) && len(other) >= shortestSpelled ||
 		slices.ContainsFunc(s.best, func(c candidate) bool { return c.word == word }) {
 		return
 	}
 	s.best = append(s.best, candidate{word, d, other[0] == s.word[0]})
+}
+
+// sameParts reports whether two names with dots differ only in parts that are long enough to be misspelled: a.ts is not
+// b.ts.
+func sameParts(name, other string) bool {
+	a, b := strings.Split(name, "."), strings.Split(other, ".")
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] && len(a[i]) < shortestSpelled {
+			return false
+		}
+	}
+	return true
 }
 
 // Best returns the closest words, at most five.
@@ -96,7 +125,7 @@ func (s *Spelling) Best() []string {
 
 // distance is the number of insertions, deletions, replacements and swaps of neighbours between two words. A result
 // above the limit only means more than the limit.
-func (s *Spelling) distance(other []rune) int {
+func (s *Spelling) distance(other []rune, limit int) int {
 	before, last, row := s.rows[0], s.rows[1], s.rows[2]
 	for j := range len(other) + 1 {
 		last[j] = j
@@ -115,7 +144,7 @@ func (s *Spelling) distance(other []rune) int {
 			}
 			least = min(least, row[j])
 		}
-		if least > s.limit {
+		if least > limit {
 			return least
 		}
 		before, last, row = last, row, before

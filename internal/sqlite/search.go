@@ -213,14 +213,20 @@ func (l *look) count() {
 	}
 	l.frequency = make([]int, len(l.question.Slots))
 	for i := range l.question.Slots {
-		l.frequency[i] = l.countSlot(i, of)
+		if l.frequency[i] = l.countSlot(i, of, false); l.frequency[i] == 0 {
+			l.frequency[i] = l.countSlot(i, of, true)
+		}
 	}
 }
 
-func (l *look) countSlot(i int, of map[string]int) int {
+// countSlot counts broader words only if broadly is set: they make no rare word common.
+func (l *look) countSlot(i int, of map[string]int, broadly bool) int {
 	s := &l.question.Slots[i]
 	n := countWords(s.Words, of, s.Prefix != "")
 	for _, a := range s.Also { // a common equivalent makes no word too common to count
+		if a.Broad && !broadly {
+			continue
+		}
 		also := countWords(a.Words, of, false)
 		if len(a.Words) > 1 {
 			also = (also + apart) / (apart + 1)
@@ -228,7 +234,7 @@ func (l *look) countSlot(i int, of map[string]int) int {
 		n = max(n, min(also, l.documents/2))
 	}
 	for _, x := range l.entries {
-		if l.question.Holds(i, x.entry) {
+		if l.question.Holds(i, x.entry, broadly) {
 			n++
 		}
 	}

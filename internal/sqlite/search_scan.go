@@ -70,7 +70,7 @@ func (l *look) scanChunk(b *bench, chunk int64, lists map[string][]byte) error {
 			continue
 		}
 		for k, words := range l.question.Slots[i].Spellings() {
-			if err := l.scanSpelling(b, chunk, spelling{i, words, k > 0}, lists, shapes); err != nil {
+			if err := l.scanSpelling(b, chunk, spelling{i, words, k - 1}, lists, shapes); err != nil {
 				return err
 			}
 		}
@@ -94,11 +94,11 @@ func (l *look) scanChunk(b *bench, chunk int64, lists map[string][]byte) error {
 	return nil
 }
 
-// A spelling is what stands for a slot: its own words, or also others.
+// A spelling is what stands for a slot: its own words, or those of an alternative.
 type spelling struct {
-	slot  int
-	words [][]string
-	also  bool
+	slot        int
+	words       [][]string
+	alternative int // -1 for its own words
 }
 
 func (l *look) scanSpelling(b *bench, chunk int64, s spelling, lists map[string][]byte, shapes []byte) error {
@@ -111,8 +111,8 @@ func (l *look) scanSpelling(b *bench, chunk int64, s spelling, lists map[string]
 
 // part is the score of a spelling.
 func (l *look) part(s spelling, w knowledge.Where, sh knowledge.Shape, exact bool) float32 {
-	if s.also {
-		return l.scorer.AlsoPart(s.slot, w, sh)
+	if s.alternative >= 0 {
+		return l.scorer.AlsoPart(s.slot, s.alternative, w, sh)
 	}
 	return l.scorer.Part(s.slot, w, sh, exact)
 }

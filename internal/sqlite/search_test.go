@@ -323,6 +323,31 @@ func TestTypingErrorsAreCorrected(t *testing.T) {
 	}
 }
 
+func TestABroaderWordMakesARareOneNoLessRare(t *testing.T) {
+	s := openTest(t, Options{})
+	docs := []knowledge.Document{general(), wordy(1, "how a JWT is read")}
+	for i := range 30 {
+		docs = append(docs, wordy(10+i, "a token of some kind"))
+	}
+	for i := range 5 {
+		docs = append(docs, wordy(50+i, "rotation of what gets old"))
+	}
+	put(t, s, docs...)
+	hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "jwt rotation"})
+	if err != nil || len(hits.Hits) == 0 || hits.Hits[0].Record.Key.ID != "rule-000001" {
+		t.Errorf("%+v, %v: want the document that has the word itself first", hits, err)
+	}
+}
+
+func TestALineOfSourceInAMessageSaysLittle(t *testing.T) {
+	s := openTest(t, Options{})
+	put(t, s, general(), wordy(1, "never give a constant another value"), wordy(2, "the app in orders.js has a page"))
+	hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "assignment to constant variable (/app/orders.js:14:7)"})
+	if err != nil || len(hits.Hits) == 0 || hits.Hits[0].Record.Key.ID != "rule-000001" {
+		t.Errorf("%+v, %v: want the document about the message first", hits, err)
+	}
+}
+
 func TestFacetsCountAllHits(t *testing.T) {
 	s := openTest(t, Options{})
 	put(t, s, general())

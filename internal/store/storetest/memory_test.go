@@ -219,7 +219,7 @@ func (m *memory) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledg
 	for i, r := range rows {
 		entries[i] = m.entry(r)
 		for slot := range question.Slots {
-			if question.Holds(slot, entries[i]) {
+			if question.Holds(slot, entries[i], true) {
 				frequency[slot]++
 			}
 		}
