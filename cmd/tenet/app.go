@@ -49,6 +49,7 @@ type app struct {
 	shared   []*setting                    // of common
 	settings map[*cobra.Command][]*setting // of each command
 	file     *settingsFile
+	word     string // the first argument, where it is no flag
 }
 
 // run executes the command that args name and returns the exit code.
@@ -58,6 +59,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer, 
 	a := newApp(in, out, errs, env)
 	a.environ = environ
 	a.root.SetArgs(args)
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		a.word = args[0]
+	}
 	err := a.root.ExecuteContext(ctx)
 	if err != nil {
 		_, _ = fmt.Fprintln(errs, "tenet: "+explain(err)) // who can't be told can't be told that either
@@ -88,7 +92,12 @@ that runs on the data directory, else straight into the database.`,
 	a.root.SetIn(in)
 	a.root.SetOut(out)
 	a.root.SetErr(errs)
-	a.root.SetFlagErrorFunc(unknownFlag)
+	a.root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if cmd == a.root && a.word != "" { // the flags of a command that is not there mean nothing
+			return unknownCommand(a.root, a.word)
+		}
+		return unknownFlag(cmd, err)
+	})
 	a.root.Version = buildInfo().Version
 	a.root.SetVersionTemplate(buildInfo().String() + "\n")
 	a.shared = settingsOf(&a.common)

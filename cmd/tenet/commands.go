@@ -14,4 +14,5 @@ func addCommands(a *app) {
 		add(a)
 	}
 	completeFlags(a)
+	completeArguments(a)
 }

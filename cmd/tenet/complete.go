@@ -21,6 +21,9 @@ func valuesOf(cmd *cobra.Command, flag string) []string {
 	case "output":
 		return outputsOf(cmd)
 	case "kind":
+		if cmd.Name() == "audit" {
+			return store.AuditKinds()
+		}
 		var names []string
 		for _, k := range knowledge.Kinds() {
 			names = append(names, string(k))
@@ -139,6 +142,10 @@ func completionOf(a *app, flag string) func(*cobra.Command, []string, string) ([
 		return idsOf(a, knowledge.KindPack)
 	case "actor":
 		return idsOf(a, knowledge.KindPrincipal)
+	case "language":
+		return languagesKnown(a)
+	case "version":
+		return versionsOf(a)
 	case "key", "hold", "release":
 		return withKeys(a)
 	case "tag", "source":
@@ -162,13 +169,28 @@ func completionOf(a *app, flag string) func(*cobra.Command, []string, string) ([
 			return names, cobra.ShellCompDirectiveNoFileComp
 		}
 	}
-	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		values := valuesOf(cmd, flag)
+		if flag == "status" && cmd.Name() == "list" && len(args) > 0 {
+			values = statusesOf(args[0])
+		}
 		if values == nil {
 			return nil, cobra.ShellCompDirectiveDefault
 		}
 		return values, cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// statusesOf returns the statuses of a kind's documents, none for a kind without one.
+func statusesOf(kind string) []string {
+	if k, err := knowledge.ParseKind(kind); err == nil {
+		for _, f := range knowledge.FieldsOf(k) {
+			if f.Name == "status" && f.Values != nil {
+				return f.Values
+			}
+		}
+	}
+	return []string{}
 }
 
 // recordsToComplete returns the documents of a kind that the server has, none where it can't be asked.

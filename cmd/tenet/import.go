@@ -295,6 +295,7 @@ func carryOut(ctx context.Context, a *app, d *door, plan *interchange.Plan, mess
 	bar := a.progress("writing", plan.Writes())
 	defer bar.done()
 	written := 0
+	var batches []knowledge.BatchID
 	for b, err := range plan.Batches(actor, importOps) {
 		if err != nil {
 			return err
@@ -312,29 +313,41 @@ func carryOut(ctx context.Context, a *app, d *door, plan *interchange.Plan, mess
 				return &stoppedError{written, plan.Writes(), err}
 			}
 			written += len(part.Ops)
+			batches = append(batches, part.ID)
 			bar.set(written)
 		}
 	}
 	bar.done()
-	a.say("%s written%s", plural(int64(written), "document", "documents"), takenBack(plan))
+	a.say("%s written%s", plural(int64(written), "document", "documents"), takenBack(plan, batches))
 	return nil
 }
 
-// takenBack tells how to take back what one source has brought; nothing where an import can't be taken back so simply.
-func takenBack(plan *interchange.Plan) string {
-	source := ""
+// takenBack tells how to take back what one source has brought, or one batch has written; nothing where an import can't
+// be taken back so simply.
+func takenBack(plan *interchange.Plan, batches []knowledge.BatchID) string {
+	source, ofSource := "", true
 	for _, st := range plan.Steps() {
+		written := st.Outcome == interchange.Created || st.Outcome == interchange.Changed
+		_, d := st.Documents()
 		switch {
-		case st.Outcome == interchange.Changed || st.Source == "" || source != "" && st.Source != source:
+		case written && d == nil: // history
 			return ""
-		case st.Outcome == interchange.Created && st.Key.Kind != knowledge.KindCategory:
-			source = st.Source
+		case !written || st.Outcome == interchange.Created && st.Key.Kind == knowledge.KindCategory:
+			continue
 		}
+		o, ok, err := interchange.OriginOf(d) // a document of our own form belongs to no source
+		if err != nil || !ok || st.Outcome == interchange.Changed || source != "" && o.Source != source {
+			ofSource = false
+		}
+		source = o.Source
 	}
-	if source == "" {
-		return ""
+	switch {
+	case ofSource && source != "":
+		return "; `tenet source remove " + source + "` retires them again"
+	case len(batches) == 1:
+		return "; `tenet undo " + batches[0].String() + "` takes that back"
 	}
-	return "; `tenet source remove " + source + "` retires them again"
+	return ""
 }
 
 // split cuts a batch into parts that fit into one request. The first part keeps the batch's id.

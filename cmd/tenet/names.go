@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -149,6 +150,19 @@ func synonyms() map[string]string {
 		"start":    "serve", "run": "serve", "server": "serve", "up": "serve", "health": "status", "info": "status",
 		"ping":  "status",
 		"login": "token", "whoami": "token", "tail": "watch", "lint": "check", "ask": "guidance",
+		"logs": "watch", "auth": "token", "approve": "review approve", "reject": "review reject",
+		"merge": "review apply", "close": "review reject", "comment": "review comment", "withdraw": "review withdraw",
+		"pr": "review", "save": "put", "clone": "import", "pull": "sync",
+	}
+}
+
+// noCommands returns what to do instead of commands that other programs have and this one does not need.
+func noCommands() map[string]string {
+	return map[string]string{
+		"stop": "`tenet serve` ends with Ctrl-C or SIGTERM", "restart": "`tenet serve` ends with Ctrl-C or SIGTERM",
+		"init": "none is needed: `tenet serve` makes what is not there",
+		"api":  "REST is under /api/v1 of the running tenet, described at its /docs",
+		"open": "`tenet status` shows the address to open",
 	}
 }
 
@@ -161,6 +175,9 @@ func unknownCommand(root *cobra.Command, name string) error {
 		}
 	}
 	hint := "`tenet --help` lists the commands"
+	if instead, ok := noCommands()[name]; ok {
+		return usageError("no command %q: %s", name, instead)
+	}
 	other := synonyms()
 	near := knowledge.Nearest(name, slices.Values(names))
 	if near == "" || other[name] != "" {
@@ -195,15 +212,49 @@ func asGroup(group *cobra.Command) {
 	}
 }
 
+// foreignFlags returns the flags for what other programs call by another name, the most likely first.
+func foreignFlags() map[string][]string {
+	return map[string][]string{
+		"jq": {"fields"}, "template": {"fields"}, "format": {"output"}, "L": {"limit"}, "n": {"limit"}, "max": {"limit"},
+		"count": {"limit"}, "per-page": {"limit"}, "l": {"tag"}, "label": {"tag"}, "selector": {"tag"}, "f": {"file"},
+		"filename": {"file"}, "A": {"all"}, "since": {"after"}, "v": {"verbose"}, "assume-yes": {"yes"},
+		"comment": {"message"}, "reason": {"why", "message"}, "author": {"actor"}, "user": {"actor"},
+		"token": {"token-file"}, "host": {"url"}, "server": {"url"},
+	}
+}
+
 // unknownFlag adds to what is wrong with a flag the flag that was probably meant.
 func unknownFlag(cmd *cobra.Command, err error) error {
-	if e, ok := errors.AsType[*pflag.NotExistError](err); ok && len(e.GetSpecifiedShortnames()) == 0 {
-		var names []string
-		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if near := knowledge.Nearest(e.GetSpecifiedName(), slices.Values(names)); near != "" {
-			return usageError("%s has no flag --%s: did you mean --%s?", cmd.CommandPath(), e.GetSpecifiedName(), near)
+	e, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok {
+		return usageError("%s; see `%s --help`", err, cmd.CommandPath())
+	}
+	name, short := e.GetSpecifiedName(), len(e.GetSpecifiedShortnames()) > 0
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	near := ""
+	if !short {
+		near = knowledge.Nearest(name, slices.Values(names))
+	}
+	for _, other := range foreignFlags()[name] {
+		if near == "" && slices.Contains(names, other) {
+			near = other
 		}
+	}
+	if name == "json" {
+		near = "output json"
+	}
+	dashes := "--"
+	if short {
+		dashes = "-"
+	}
+	switch takesFile := regexp.MustCompile(`\b(FILE|PATH|SOURCE)\b`); {
+	case near != "":
+		return usageError("%s has no flag %s%s: did you mean --%s?", cmd.CommandPath(), dashes, name, near)
+	case (name == "f" || name == "filename" || name == "file") && takesFile.MatchString(cmd.Use):
+		return usageError("%s has no flag %s%s: the file is an argument, as in `tenet %s`", cmd.CommandPath(), dashes, name,
+			cmd.Use)
 	}
 	return usageError("%s; see `%s --help`", err, cmd.CommandPath())
 }

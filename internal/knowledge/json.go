@@ -298,18 +298,30 @@ func nearest(name string, fields map[string][]int) string {
 	return ""
 }
 
-// Nearest returns the known name that is closest to an unknown one, or "" if none is close.
+// Nearest returns the known name that is closest to an unknown one, or "" if none is close. A short name has no two
+// letters to spare, unless they changed places: init is not edit, and lsit is list.
 func Nearest(name string, known iter.Seq[string]) string {
 	best, dist := "", 3
 	for k := range known {
 		if len(name) > len(k)+dist || len(k) > len(name)+dist { // they differ by this much at least
 			continue
 		}
-		if d := distance(name, k); d < dist || d == dist && best != "" && k < best {
+		d := distance(name, k)
+		if d == 2 && len(name) <= 4 && !sameLetters(name, k) {
+			continue
+		}
+		if d < dist || d == dist && best != "" && k < best {
 			best, dist = k, d
 		}
 	}
 	return best
+}
+
+func sameLetters(a, b string) bool {
+	x, y := []byte(a), []byte(b)
+	slices.Sort(x)
+	slices.Sort(y)
+	return bytes.Equal(x, y)
 }
 
 // distance is the Levenshtein distance of two short words.
