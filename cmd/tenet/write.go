@@ -33,6 +33,7 @@ type receipt struct {
 	Seq     knowledge.Seq     `json:"seq"`
 	Results []result          `json:"results"`
 	DryRun  bool              `json:"dry_run,omitempty"`
+	Same    bool              `json:"unchanged,omitempty"`
 }
 
 type result struct {
@@ -45,7 +46,7 @@ type result struct {
 
 func receiptOf(b *knowledge.Batch, r *knowledge.Receipt) receipt {
 	out := receipt{
-		ID: b.ID, State: knowledge.BatchApplied, Seq: r.Seq, DryRun: r.Dry,
+		ID: b.ID, State: knowledge.BatchApplied, Seq: r.Seq, DryRun: r.Dry, Same: r.Unchanged,
 		Results: make([]result, len(b.Ops)),
 	}
 	if r.Queued {
@@ -109,7 +110,11 @@ func writeReceipt(w io.Writer, b *knowledge.Batch, r *knowledge.Receipt) error {
 			fmt.Fprintf(&text, "%s %s%s\n", op.Key, would, past(op.Verb, 0))
 			continue
 		}
-		fmt.Fprintf(&text, "%s %s%s, version %d\n", op.Key, would, past(op.Verb, rec.Version), rec.Version)
+		did := past(op.Verb, rec.Version)
+		if r.Unchanged {
+			did = "unchanged"
+		}
+		fmt.Fprintf(&text, "%s %s%s, version %d\n", op.Key, would, did, rec.Version)
 	}
 	if r.Dry {
 		text.WriteString("nothing was written: the server was only asked\n")

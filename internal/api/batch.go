@@ -17,7 +17,9 @@ type BatchResult struct {
 	Document json.RawMessage `json:"document,omitempty" doc:"The document it left behind; left out after a purge"`
 	Batch    *uuid.UUID      `json:"batch,omitempty" doc:"With best_effort: the id of the op's own batch" format:"uuid"`
 	State    string          `json:"state,omitempty" doc:"With best_effort: whether it is done, or waits for the primary" enum:"applied,queued"`
-	Error    *Problem        `json:"error,omitempty" doc:"With best_effort: why it was refused"`
+	// Unchanged is left out where something was written.
+	Unchanged bool     `json:"unchanged,omitempty" doc:"With best_effort: true where the document is as the op would leave it, and nothing was written"`
+	Error     *Problem `json:"error,omitempty" doc:"With best_effort: why it was refused"`
 }
 
 // A RenderAnswer is a rendered template.

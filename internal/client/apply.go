@@ -42,6 +42,7 @@ func receipt(s *Store, a *answer) (knowledge.Receipt, error) {
 		State   string            `json:"state"`
 		Seq     knowledge.Seq     `json:"seq"`
 		DryRun  bool              `json:"dry_run"`
+		Same    bool              `json:"unchanged"`
 		Results []struct {
 			Kind     knowledge.Kind  `json:"kind"`
 			Document json.RawMessage `json:"document"`
@@ -51,7 +52,7 @@ func receipt(s *Store, a *answer) (knowledge.Receipt, error) {
 		return knowledge.Receipt{}, garbled(s, err)
 	}
 	receipt := knowledge.Receipt{
-		Batch: got.ID, Seq: got.Seq, Queued: got.State == knowledge.BatchQueued, Dry: got.DryRun,
+		Batch: got.ID, Seq: got.Seq, Queued: got.State == knowledge.BatchQueued, Dry: got.DryRun, Unchanged: got.Same,
 		Records: make([]*knowledge.Record, len(got.Results)),
 	}
 	for i, r := range got.Results {

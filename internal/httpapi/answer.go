@@ -237,6 +237,9 @@ func setBatchHeaders(c *call, id knowledge.BatchID, r *knowledge.Receipt) {
 	c.source = knowledge.SourcePrimary
 	if r.Dry {
 		c.set(dryHeader, "true")
+		if r.Unchanged {
+			c.set(unchangedHeader, "true")
+		}
 		return
 	}
 	c.set("Tenet-Batch", id.String())
@@ -245,6 +248,9 @@ func setBatchHeaders(c *call, id knowledge.BatchID, r *knowledge.Receipt) {
 		c.queued = true
 		c.set("Link", "<"+batchesPath+"/"+id.String()+`>; rel="monitor"`)
 		return
+	}
+	if r.Unchanged {
+		c.set(unchangedHeader, "true")
 	}
 	if r.Seq > 0 {
 		c.set("Tenet-Seq", decimal(int64(r.Seq)))

@@ -50,6 +50,8 @@ type batchAnswer struct {
 	Results []api.BatchResult `json:"results" doc:"What became of each op, in their order"`
 	Failed  *int              `json:"failed,omitempty" doc:"With best_effort: how many ops were refused"`
 	DryRun  bool              `json:"dry_run,omitempty" doc:"True where the batch was only tried: the rest is what it would be"`
+	// Unchanged is left out where something was written.
+	Unchanged bool `json:"unchanged,omitempty" doc:"True where every document is as the batch would leave it: nothing was written, and seq is that of their last change"`
 }
 
 func batchRoutes(h *Handler) []*route {
@@ -70,7 +72,7 @@ func batchRoutes(h *Handler) []*route {
 			body: &payload{media: mediaJSON, body: typeOf[batchRequest](), samples: exampleBatches()},
 			answers: []answer{
 				jsonAnswer[batchAnswer](http.StatusOK, "What the batch did", exampleBatchAnswer(), "Tenet-Batch",
-					"Tenet-Seq", dryHeader),
+					"Tenet-Seq", dryHeader, unchangedHeader),
 				jsonAnswer[batchAnswer](http.StatusAccepted, "The batch waits for the primary", exampleQueuedBatch(),
 					"Tenet-Batch", "Link"),
 			},
@@ -132,7 +134,7 @@ func applyBatch(c *call, params *batchParams) error {
 	}
 	setBatchHeaders(c, p.batch.ID, &receipt)
 	a := batchAnswer{ID: p.batch.ID, State: stateOf(&receipt), Seq: receipt.Seq, Results: make([]api.BatchResult,
-		len(p.batch.Ops)), DryRun: receipt.Dry}
+		len(p.batch.Ops)), DryRun: receipt.Dry, Unchanged: receipt.Unchanged}
 	for i := range p.batch.Ops {
 		a.Results[i] = resultOf(&p.batch.Ops[i])
 		if i < len(receipt.Records) {
@@ -189,7 +191,7 @@ func applyEach(c *call, p *parsedBatch) error {
 			if len(receipt.Records) > 0 {
 				setRecord(&r, receipt.Records[0])
 			}
-			r.State = stateOf(&receipt)
+			r.State, r.Unchanged = stateOf(&receipt), receipt.Unchanged
 			all.Queued = all.Queued || receipt.Queued
 			all.Seq = max(all.Seq, receipt.Seq)
 		}

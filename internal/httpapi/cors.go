@@ -54,7 +54,7 @@ func crossOrigin(c *call) (answered bool) {
 		return true
 	}
 	c.set("Access-Control-Expose-Headers", "ETag, Link, Location, Retry-After, Tenet-As-Of, Tenet-Batch, "+
-		"Tenet-Dry-Run, Tenet-Mode, Tenet-Position, "+
+		"Tenet-Dry-Run, Tenet-Mode, Tenet-Position, Tenet-Unchanged, "+
 		"Tenet-Seq, Tenet-Source, X-Request-Id")
 	return false
 }

@@ -185,7 +185,7 @@ func (l *collection) write(c *call, b knowledge.Batch) error {
 		return nil
 	}
 	status := http.StatusOK
-	if op.Verb == knowledge.VerbPut && (op.IfVersion == knowledge.NoVersion || rec.Version == 1) {
+	if op.Verb == knowledge.VerbPut && !receipt.Unchanged && (op.IfVersion == knowledge.NoVersion || rec.Version == 1) {
 		status = http.StatusCreated
 		c.set("Location", l.path+"/"+rec.Key.ID)
 	}

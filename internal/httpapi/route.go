@@ -63,6 +63,9 @@ type writeHeaders struct {
 // dryHeader tells of a write that was only tried.
 const dryHeader = "Tenet-Dry-Run"
 
+// unchangedHeader tells of a write that leaves everything as it was.
+const unchangedHeader = "Tenet-Unchanged"
+
 // saidParams are what a caller says of a write besides its content.
 type saidParams struct {
 	Message string `query:"message" doc:"Why: one line that the history shows beside the change" maxLength:"500" example:"Seen twice in reviews"`

@@ -61,7 +61,7 @@ func (l *collection) readRoutes() []*route {
 
 func (l *collection) writeRoutes() []*route {
 	one := string(l.kind)
-	wrote := []string{"Tenet-Batch", "Tenet-Seq", dryHeader}
+	wrote := []string{"Tenet-Batch", "Tenet-Seq", dryHeader, unchangedHeader}
 	queued := l.documentAnswer(http.StatusAccepted, "The write is safe on disk and waits for the primary", "Tenet-Batch", "Link")
 	made := l.documentAnswer(http.StatusCreated, "The new "+one, append(wrote, "Location")...)
 	done := l.documentAnswer(http.StatusOK, "The "+one+" as it is now", wrote...)

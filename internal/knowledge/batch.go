@@ -106,6 +106,9 @@ type Receipt struct {
 	Queued bool
 	// Dry is true when the batch was only tried: the records are those that it would leave behind.
 	Dry bool
+	// Unchanged is true when the batch leaves every document as it was: nothing was written, the records are those that
+	// were there, and Seq is that of the last change of them.
+	Unchanged bool
 }
 
 // A Change is one row of the log: what one op did.

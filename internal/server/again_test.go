@@ -61,6 +61,7 @@ func TestAWriteThatWaitedIsDecidedWithTheRightsOfNow(t *testing.T) {
 	} {
 		state(t, w, batch, want)
 	}
+	level(t, x.admin(t)) // before that nothing is decided
 	list, _, err := x.admin(t).Conflicts(t.Context(), client.ConflictQuery{})
 	if err != nil || len(list) != 2 {
 		t.Fatalf("conflicts: %+v, %v", list, err)

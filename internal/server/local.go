@@ -14,6 +14,7 @@ import (
 	"tenet/internal/knowledge"
 	"tenet/internal/labels"
 	"tenet/internal/store"
+	"tenet/internal/unchanged"
 )
 
 // A Local is the database of a server that is not running, opened by a command on the same machine. A user that can
@@ -60,7 +61,7 @@ func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 		l.actor, l.agent = agentActor(o.Agent), true
 	}
 	caller := &access.Caller{ID: l.actor, Name: l.actor, Role: knowledge.RoleAdmin, Agent: o.Agent != "", Local: true}
-	l.Store = &asCaller{access.New(coherence.New(l.engine), nil, nil).WithPolicy(o.Policy), caller}
+	l.Store = &asCaller{access.New(coherence.New(unchanged.New(l.engine)), nil, nil).WithPolicy(o.Policy), caller}
 	if l.seeded, err = firstSeed(ctx, l.engine, o); err != nil {
 		return nil, errors.Join(err, l.engine.Close())
 	}

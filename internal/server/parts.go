@@ -29,6 +29,7 @@ import (
 	"tenet/internal/mcp"
 	"tenet/internal/observe"
 	"tenet/internal/store"
+	"tenet/internal/unchanged"
 	"tenet/internal/upkeep"
 )
 
@@ -137,7 +138,7 @@ func (p *parts) stack(ctx context.Context, o Options) (_ store.Store, err error)
 	if err != nil {
 		return nil, err
 	}
-	s = p.cache
+	s = unchanged.New(p.cache)
 	s = observe.New(s, "all", p.measures)
 	s = coherence.New(s)
 	return access.New(s, p.directory, p.refusals.note).WithReads(p.told).WithJournal(p.from.taken).WithQuotas(quotas).

@@ -197,6 +197,7 @@ func refusedIDIsFree(s *suite) {
 	if err := s.refused(b); !errors.Is(err, store.ErrConflict) {
 		s.Errorf("creating what is there: %v, want ErrConflict", err)
 	}
+	r.Title = "Corrected"
 	b.Ops = []knowledge.Op{knowledge.Put(r, 1)}
 	if rec := s.applyBatch(b).Records[0]; rec.Version != 2 {
 		s.Errorf("the corrected batch left version %d, want 2", rec.Version)

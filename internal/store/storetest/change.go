@@ -216,9 +216,10 @@ func longTransaction(s *suite) {
 }
 
 func changeSaysWhatHappened(s *suite) {
-	r := Rule()
+	r, priority := Rule(), int64(0)
 	with := func(active bool) knowledge.Op {
-		return knowledge.Put(Rule(func(d *knowledge.Rule) { d.RuleID, d.IsActive = r.RuleID, active }),
+		priority++ // what changes nothing may be no change
+		return knowledge.Put(Rule(func(d *knowledge.Rule) { d.RuleID, d.IsActive, d.Priority = r.RuleID, active, priority }),
 			knowledge.AnyVersion)
 	}
 	s.apply(with(true))

@@ -35,8 +35,8 @@ func (s *suite) conflict(what string, err error, want store.ConflictError) {
 func staleVersion(s *suite) {
 	for _, d := range s.oneOfEach() {
 		s.put(d)
-		second := s.put(d)
 		k := d.Key()
+		second := s.apply(knowledge.Op{Verb: knowledge.VerbRetire, Key: k}).Records[0]
 		for _, op := range []knowledge.Op{
 			knowledge.Put(d, 1),
 			{Verb: knowledge.VerbPatch, Key: k, Patch: []byte(`{}`), IfVersion: 1},
@@ -177,14 +177,17 @@ func opOnMissing(s *suite) {
 func versionsGrow(s *suite) {
 	r := Rule()
 	k := r.Key()
+	put := func(priority, ifVersion int64) knowledge.Op {
+		return knowledge.Put(Rule(func(d *knowledge.Rule) { d.RuleID, d.Priority = r.RuleID, priority }), ifVersion)
+	}
 	for want, op := range []knowledge.Op{
-		knowledge.Put(r, knowledge.NoVersion),
-		knowledge.Put(r, 1),
-		knowledge.Put(r, knowledge.AnyVersion), // nothing is different, and still it is a change
+		put(10, knowledge.NoVersion),
+		put(11, 1),
+		put(12, knowledge.AnyVersion),
 		{Verb: knowledge.VerbPatch, Key: k, Patch: []byte(`{"priority":3}`), IfVersion: 3},
-		{Verb: knowledge.VerbPatch, Key: k, Patch: []byte(`{}`)},
+		{Verb: knowledge.VerbPatch, Key: k, Patch: []byte(`{"priority":4}`)},
 		{Verb: knowledge.VerbRetire, Key: k, IfVersion: 5},
-		{Verb: knowledge.VerbRetire, Key: k},
+		{Verb: knowledge.VerbPatch, Key: k, Patch: []byte(`{"priority":5}`)},
 		{Verb: knowledge.VerbRestore, Key: k, IfVersion: 7},
 	} {
 		if rec := s.apply(op).Records[0]; rec.Version != int64(want)+1 {

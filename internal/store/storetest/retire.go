@@ -121,6 +121,7 @@ func purgeEmptiesHistory(s *suite) {
 func recreateAfterPurge(s *suite) {
 	r := Rule()
 	s.put(r)
+	r.Title = "Written again"
 	s.put(r)
 	s.apply(purgeOp(r.Key()))
 	rec := s.apply(knowledge.Put(r, knowledge.NoVersion)).Records[0]
