@@ -91,3 +91,41 @@ func TestAMirrorIsBuiltFromAStandby(t *testing.T) {
 	standby.Kill()
 	builds(`"from":"primary"`, "mirror can't be built from the replica")
 }
+
+// TestATenetTellsHowOldItsReplicaIs pauses the replay of a standby, and stops the standby.
+func TestATenetTellsHowOldItsReplicaIs(t *testing.T) {
+	primary := pgtest.Start(t, pgtest.Options{})
+	s := newSite(t, primary.URL("postgres"))
+	standby := primary.Standby(pgtest.Options{})
+	p := serveProcess(t, t.TempDir(), primary.URL("postgres"), "--database-replica-url", standby.URL("postgres"))
+	says := func(what, status string) {
+		t.Helper()
+		if err := eventually(func() bool { return strings.Contains(p.command(t, "status", "--all"), status) }); err != nil {
+			t.Errorf("%s the status does not say %q:\n%s", what, status, p.command(t, "status", "--all"))
+		}
+	}
+	says("with a standby", " s old")
+	// An old heartbeat that the standby has, and the new one not: the tenets write that within seconds.
+	if err := eventually(func() bool {
+		standby.Exec("SELECT pg_wal_replay_resume()")
+		primary.Exec("UPDATE heartbeat SET at = at - interval '1 hour'")
+		primary.CatchUp(standby)
+		standby.Exec("SELECT pg_wal_replay_pause()")
+		return pgtest.Value(t, standby.URL("postgres"), "SELECT at < now() - interval '30 minutes' FROM heartbeat") == "t"
+	}); err != nil {
+		t.Fatal(err)
+	}
+	says("while the standby does not replay", "heartbeat 36")
+	says("while the standby does not replay", "KiB behind at most")
+	standby.Kill()
+	says("when the standby is gone", "it can't be asked")
+	standby.Start()
+	if err := eventually(func() bool {
+		return !strings.Contains(p.command(t, "status", "--all"), "it can't be asked")
+	}); err != nil {
+		t.Errorf("when it is back the status says:\n%s", p.command(t, "status", "--all"))
+	}
+	if got := s.ask(t, "/metrics"); !strings.Contains(got, "\ntenet_replica_heartbeat_age_seconds -1\n") {
+		t.Error("a tenet without a replica knows its heartbeat")
+	}
+}

@@ -16,6 +16,10 @@ func addOutage(t *table, details json.RawMessage) bool {
 	var d struct {
 		Outage   *failover.Status   `json:"outage"`
 		Standbys *postgres.Standbys `json:"standbys"`
+		Replica  *struct {
+			Age   float64 `json:"heartbeat_age_seconds"`
+			Error string  `json:"error"`
+		} `json:"replica"`
 	}
 	if json.Unmarshal(details, &d) != nil || d.Outage == nil {
 		return false
@@ -30,6 +34,9 @@ func addOutage(t *table, details json.RawMessage) bool {
 	t.add("outage breaker", o.Breaker)
 	if d.Standbys != nil {
 		t.add("outage standbys", standbyText(*d.Standbys))
+	}
+	if r := d.Replica; r != nil {
+		t.add("outage replica", replicaText(r.Age, r.Error))
 	}
 	m := o.Mirror
 	t.add("outage mirror", m.State+colon(m.Why)+fmt.Sprintf("; at change %d, level %s ago, built %s since the start",

@@ -1,10 +1,17 @@
 package main
 
-import "tenet/internal/postgres"
+import (
+	"fmt"
+
+	"tenet/internal/postgres"
+)
 
 // standbyText tells whether a write that PostgreSQL has acknowledged stands on a second host.
 func standbyText(s postgres.Standbys) string {
 	streaming := plural(int64(s.Streaming), "standby streams", "standbys stream")
+	if s.Behind > 0 {
+		streaming += fmt.Sprintf(", %d KiB behind at most", (s.Behind+1023)/1024)
+	}
 	switch {
 	case s.Hidden:
 		return "not known: the role needs pg_read_all_stats"
@@ -16,4 +23,16 @@ func standbyText(s postgres.Standbys) string {
 		return streaming + ", none of them synchronous: a failover can lose what was acknowledged last"
 	}
 	return "none"
+}
+
+// replicaText tells how old what the standby of database_replica_url has is.
+func replicaText(age float64, failure string) string {
+	text := "no heartbeat seen yet"
+	if age >= 0 {
+		text = fmt.Sprintf("heartbeat %.0f s old", age)
+	}
+	if failure != "" {
+		text += "; it can't be asked: " + failure
+	}
+	return text
 }

@@ -156,7 +156,8 @@ func ask(t *testing.T, s *postgres.Store, batch knowledge.BatchID, key knowledge
 	note := func(err error) { all = append(all, err) }
 	for _, kind := range knowledge.Kinds() {
 		for _, q := range []knowledge.Query{
-			{Kind: kind, Order: knowledge.OrderUpdated}, {Kind: kind, Order: knowledge.OrderTitle, Total: true},
+			{Kind: kind, Order: knowledge.OrderUpdated},
+			{Kind: kind, Order: knowledge.OrderTitle, Total: true},
 			{Kind: kind, Order: knowledge.OrderID, Activity: knowledge.AnyActivity},
 		} {
 			_, err := s.List(ctx, q)
@@ -166,21 +167,28 @@ func ask(t *testing.T, s *postgres.Store, batch knowledge.BatchID, key knowledge
 		note(err)
 	}
 	for _, q := range []knowledge.Query{
-		{Kind: knowledge.KindRule, Tag: "io"}, {Kind: knowledge.KindRule, Language: "go"},
-		{Kind: knowledge.KindRule, Severity: "ERROR"}, {Kind: knowledge.KindViolation, Rule: "R-1"},
+		{Kind: knowledge.KindRule, Tag: "io"},
+		{Kind: knowledge.KindRule, Language: "go"},
+		{Kind: knowledge.KindRule, Severity: "ERROR"},
+		{Kind: knowledge.KindViolation, Rule: "R-1"},
 	} {
 		_, err := s.List(ctx, q)
 		note(err)
 	}
 	for _, q := range []knowledge.SearchQuery{
-		{Text: "rule", Facets: true}, {Text: "before", Kinds: []knowledge.Kind{knowledge.KindRule}},
+		{Text: "rule", Facets: true},
+		{Text: "before", Kinds: []knowledge.Kind{knowledge.KindRule}},
 		{Text: "rule", Tag: "io", Severity: "ERROR", Category: storetest.GeneralCategory},
 	} {
 		_, err := s.Search(ctx, q)
 		note(err)
 	}
 	for _, q := range []knowledge.ChangeQuery{
-		{After: 1}, {Newest: true, Limit: 1}, {Key: key}, {Key: key, Version: 1}, {Batch: batch},
+		{After: 1},
+		{Newest: true, Limit: 1},
+		{Key: key},
+		{Key: key, Version: 1},
+		{Batch: batch},
 		{Kind: knowledge.KindRule, Bytes: 100},
 	} {
 		_, err := s.Changes(ctx, q)
@@ -193,6 +201,8 @@ func ask(t *testing.T, s *postgres.Store, batch knowledge.BatchID, key knowledge
 	_, err = s.Newest(ctx)
 	note(err)
 	_, err = postgres.StandbysOf(ctx, s)
+	note(err)
+	_, _, err = postgres.Beat(ctx, s)
 	note(err)
 	note(s.Snapshot(ctx, 2, nothing{}))
 	note(s.Guards(ctx))

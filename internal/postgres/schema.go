@@ -20,11 +20,12 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// supported is how many schemas before the newest one the program still serves without migrating, and months the first
-// in which the audit has months.
+// supported is how many schemas before the newest one the program still serves without migrating. The audit has months
+// since the schema of that name, and there is a heartbeat since its own.
 const (
 	supported = 2
 	months    = 17
+	heartbeat = 19
 )
 
 // A Schema is a database's schema version, and those that the program knows.

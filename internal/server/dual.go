@@ -237,6 +237,9 @@ func (d *dual) stat(ctx context.Context) (map[string]any, error) {
 	if n := d.standbys.now.Load(); n != nil {
 		out["standbys"] = n
 	}
+	if r := d.standbys.replica.Load(); r != nil {
+		out["replica"] = r
+	}
 	if p := d.primary.Load(); p != nil {
 		pool := p.Stat()
 		out["connections"], out["connections_idle"], out["connections_most"] = pool.TotalConns(), pool.IdleConns(),

@@ -86,6 +86,8 @@ func (d *dual) measure(reg prometheus.Registerer, m *observe.Metrics) {
 		observe.Gauge{Name: "tenet_journal_replay_rate", Help: "Batches a second of the replay under way, 0 while none is.", Value: status(func(s failover.Status) float64 { return s.Journal.Rate })},
 		observe.Gauge{Name: "tenet_standbys", Help: "Standbys that stream from PostgreSQL, -1 while that is not known; fewer than there are hosts for: one is down or lags.", Value: d.standbys.count(func(n *postgres.Standbys) int { return n.Streaming })},
 		observe.Gauge{Name: "tenet_synchronous_standbys", Help: "Standbys that commits of PostgreSQL wait for, -1 while that is not known; 0 where there was one: what is acknowledged stands on one host, or waits.", Value: d.standbys.count(func(n *postgres.Standbys) int { return n.Synchronous })},
+		observe.Gauge{Name: "tenet_standby_lag_bytes", Help: "WAL that the standby which is furthest behind has yet to show to its readers, -1 while that is not known; growing: its disk or its network is too slow, or a long query holds it back.", Value: d.standbys.count(func(n *postgres.Standbys) int { return int(n.Behind) })},
+		observe.Gauge{Name: "tenet_replica_heartbeat_age_seconds", Help: "How old the heartbeat is that the standby of database_replica_url has, which is written once a minute; -1 without one, and while it is not known. More than two minutes: it is away or far behind, and mirrors are built from the primary.", Value: d.standbys.age},
 		observe.Gauge{Name: "tenet_conflicts", Help: "Batches that did not fit when they were replayed and wait for a person: see tenet conflicts.", Value: status(func(s failover.Status) float64 { return float64(s.Journal.Parked) })},
 	)
 }

@@ -53,6 +53,7 @@ func reasons() [][2]string {
 		{"audit_by_key", "who read a document, and who was refused it"},
 		{"audit_pkey", "the audit, the newest first; PostgreSQL wants the month in it"},
 		{"audit_head_pkey", "the one row there is"},
+		{"heartbeat_pkey", "the one row there is"},
 		{"audit_erased_pkey", "what an erasure has left of an entry"},
 		{"job_runs_by_started_at", "the newest runs; what is too old"},
 		{"job_runs_pkey", "a run is claimed once"},

@@ -18,7 +18,16 @@ const (
 
 // standbys keeps what the last look at the standbys of a PostgreSQL has found; nil while that is not known.
 type standbys struct {
-	now atomic.Pointer[postgres.Standbys]
+	now     atomic.Pointer[postgres.Standbys]
+	replica atomic.Pointer[replicaState]
+}
+
+// A replicaState is what the last look at the replica has found.
+type replicaState struct {
+	Age   float64 `json:"heartbeat_age_seconds"` // of the newest heartbeat that was ever seen there; -1 for none
+	Error string  `json:"error,omitempty"`       // why it could not be asked
+
+	beat time.Time
 }
 
 // watch looks from time to time, until ctx ends.
@@ -27,6 +36,7 @@ func (s *standbys) watch(ctx context.Context, d *dual) {
 	defer tick.Stop()
 	for {
 		s.now.Store(d.lookAtStandbys(ctx))
+		s.replica.Store(lookAtReplica(ctx, d, s.replica.Load()))
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -35,10 +45,18 @@ func (s *standbys) watch(ctx context.Context, d *dual) {
 	}
 }
 
+// answering returns the primary while it answers, else nil.
+func answering(d *dual) *primary {
+	if mode := d.Level().Mode; mode != knowledge.ModeNormal && mode != knowledge.ModeRecovering {
+		return nil
+	}
+	return d.primary.Load()
+}
+
 // lookAtStandbys returns what streams from the primary; nil while it is away.
 func (d *dual) lookAtStandbys(ctx context.Context) *postgres.Standbys {
-	p := d.primary.Load()
-	if mode := d.Level().Mode; p == nil || mode != knowledge.ModeNormal && mode != knowledge.ModeRecovering {
+	p := answering(d)
+	if p == nil {
 		return nil
 	}
 	own, cancel := context.WithTimeout(ctx, standbysTimeout)
@@ -48,6 +66,41 @@ func (d *dual) lookAtStandbys(ctx context.Context) *postgres.Standbys {
 		return nil
 	}
 	return &n
+}
+
+// lookAtReplica keeps the primary's heartbeat going and compares it with that of the replica. It returns nil where
+// there is no replica, and while the primary is down.
+func lookAtReplica(ctx context.Context, d *dual, last *replicaState) *replicaState {
+	own, cancel := context.WithTimeout(ctx, standbysTimeout)
+	defer cancel()
+	p := answering(d)
+	if p == nil {
+		return nil
+	}
+	now, there, err := postgres.Beat(own, p.Store)
+	if err != nil || !there || d.o.ReplicaURL == "" {
+		return nil
+	}
+	state := &replicaState{Age: -1}
+	a := postgres.Address{URL: d.o.ReplicaURL, AllowUnverifiedTLS: d.o.AllowUnverifiedTLS}
+	if state.beat, err = postgres.HeartbeatAt(own, a); err != nil {
+		state.Error = err.Error()
+		if last != nil {
+			state.beat = last.beat
+		}
+	}
+	if !state.beat.IsZero() {
+		state.Age = max(0, now.Sub(state.beat).Round(time.Second).Seconds())
+	}
+	return state
+}
+
+// age tells the age of the replica's heartbeat, -1 while that is not known.
+func (s *standbys) age() float64 {
+	if r := s.replica.Load(); r != nil {
+		return r.Age
+	}
+	return -1
 }
 
 // notes returns warnings about the standbys, for the operator of a server that can answer.
