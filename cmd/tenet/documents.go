@@ -74,7 +74,8 @@ func yesNo(b bool) string {
 func kindOf(raw json.RawMessage) (knowledge.Kind, error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
-		return "", knowledge.Invalid("", "want a document: an object with fields")
+		return "", knowledge.Invalid("", "want a document: an object with fields; `tenet import` reads "+
+			"Markdown and the files of other tools")
 	}
 	for _, k := range slices.Backward(knowledge.Kinds()) { // a violation before the rule that it also names
 		if _, ok := members[k.IDField()]; ok && (k != knowledge.KindCategory || members["name"] != nil ||

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -98,6 +99,10 @@ func explain(err error) string {
 	case exitDenied:
 		if errors.Is(err, store.ErrUnauthenticated) {
 			text += "\nGive a token in TENET_TOKEN, or in a file named by --token-file."
+		}
+		if no, ok := errors.AsType[*store.ForbiddenError](err); ok && no.Right == access.DoPublish {
+			text += "\nA contributor proposes a change with `tenet propose`, and brings rules as drafts with " +
+				"`tenet import --status DRAFT`."
 		}
 	case exitInterrupted:
 		text = "interrupted"

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tenet/internal/interchange"
 	"tenet/internal/knowledge"
 )
 
@@ -17,6 +18,7 @@ type filters struct {
 	Language     string `name:"language" by:"flag" doc:"Only documents whose scope names this language"`
 	Severity     string `name:"severity" by:"flag" doc:"Only this severity: CRITICAL, ERROR, WARNING or INFO (rules, violations)"`
 	Enforcement  string `name:"enforcement" by:"flag" doc:"Only this enforcement: mandatory, recommended or optional (rules)"`
+	Source       string `name:"source" by:"flag" doc:"Only documents that this source brought (see \"tenet source list\")"`
 	Status       string `name:"status" by:"flag" doc:"Only this status (rules: DRAFT, ACTIVE, DEPRECATED; violations: open, resolved, waived)"`
 	Rule         string `name:"rule" by:"flag" doc:"Only violations of this rule"`
 	Repository   string `name:"repository" by:"flag" doc:"Only violations in this repository"`
@@ -36,6 +38,12 @@ func (f *filters) query(kind knowledge.Kind, now time.Time) (knowledge.Query, er
 		Kind: kind, Category: f.Category, Tag: f.Tag, Language: f.Language, Severity: f.Severity,
 		Enforcement: f.Enforcement,
 		Status:      f.Status, Rule: f.Rule, Repository: f.Repository, Order: knowledge.Order(f.Sort), Cursor: f.Cursor,
+	}
+	if f.Source != "" {
+		if f.Tag != "" {
+			return q, usageError("--source and --tag can't be given together")
+		}
+		q.Tag = interchange.SourceTag(f.Source)
 	}
 	switch f.Active {
 	case "true":

@@ -50,7 +50,7 @@ history keeps both. Where one of the documents was written since, nothing is don
 		}
 		defer a.close(d)
 		ops, err := withTimeout(ctx, a.Timeout,
-			func(ctx context.Context) ([]knowledge.Op, error) { return undoOps(ctx, d, undone) })
+			func(ctx context.Context) ([]knowledge.Op, error) { return undoOps(ctx, a, d, undone) })
 		if err != nil {
 			return err
 		}
@@ -73,8 +73,8 @@ func (e *missingBatchError) Error() string {
 func (e *missingBatchError) Is(target error) bool { return target == store.ErrNotFound }
 
 // undoOps returns the ops that bring back what was there before a batch. Each holds only where the batch's version is
-// still there.
-func undoOps(ctx context.Context, d *door, id knowledge.BatchID) ([]knowledge.Op, error) {
+// still there. A proposal that the batch has applied stays: that it was applied is true.
+func undoOps(ctx context.Context, a *app, d *door, id knowledge.BatchID) ([]knowledge.Op, error) {
 	changes, err := d.Changes(ctx, knowledge.ChangeQuery{Batch: id, Limit: knowledge.MaxChanges})
 	if err != nil {
 		return nil, err
@@ -91,6 +91,10 @@ func undoOps(ctx context.Context, d *door, id knowledge.BatchID) ([]knowledge.Op
 		if c.Record == nil {
 			return nil, fmt.Errorf("%s was purged, which can't be undone: nothing was done", c.Key)
 		}
+		if len(changes) > 1 && isApplied(c.Record) {
+			a.say("%s stays applied, and its documents are brought back", c.Key)
+			continue
+		}
 		before, err := versionBefore(ctx, d, c)
 		if err != nil {
 			return nil, fmt.Errorf("undo the change of %s: %w", c.Key, err)
@@ -106,6 +110,12 @@ func undoOps(ctx context.Context, d *door, id knowledge.BatchID) ([]knowledge.Op
 		ops = append(ops, knowledge.Put(doc, c.Version))
 	}
 	return ops, nil
+}
+
+func isApplied(r *knowledge.Record) bool {
+	d, err := r.Document()
+	p, ok := d.(*knowledge.Proposal)
+	return err == nil && ok && p.State == knowledge.ProposalApplied
 }
 
 // versionBefore returns the document before a change, nil where the change has created it, or brought it back from the
