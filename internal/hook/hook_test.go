@@ -65,6 +65,10 @@ func TestEachToolsEditIsReadAsTheFileItMakes(t *testing.T) {
 				"*** Begin Patch\n*** Update File: a.go\n*** Move to: c.go\n@@\n-one\n+1\n*** End Patch"), "c.go",
 			"1\ntwo\nthree\n",
 		},
+		{
+			"a patch with other line ends", "codex", patchEvent("*** Begin Patch\r\n*** Update File: a.go\r\n@@\r\n" +
+				"-two\r\n+2\r\n*** End of File\r\n*** End Patch\r\n"), "a.go", "one\n2\nthree\n",
+		},
 		{"two hunks", "codex", patchEvent("*** Begin Patch\n*** Update File: " +
 			"a.go\n@@\n-one\n+1\n@@\n-three\n+3\n\n*** End Patch"), "a.go", "1\ntwo\n3\n"},
 	} {

@@ -19,7 +19,7 @@ const (
 
 // applyPatch parses a patch and computes the resulting content of each of its files.
 func (e *Event) applyPatch(text string, file func(string) ([]byte, error)) error {
-	_, text, _ = strings.Cut(text, patchBegin)
+	_, text, _ = strings.Cut(withoutCR(text), patchBegin)
 	text, _, _ = strings.Cut(text, "\n"+patchEnd)
 	var p *patching
 	done := func() error {

@@ -1,10 +1,13 @@
 package mcp
 
 import (
+	"context"
+	"encoding/json"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +17,7 @@ import (
 
 	"tenet/internal/access"
 	"tenet/internal/knowledge"
+	"tenet/internal/sqlite"
 )
 
 const plainCall = `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"NAME","arguments":ARGUMENTS,"_meta":{
@@ -27,8 +31,12 @@ func callOf(name, arguments string) string {
 // request is a request of an admin. header replaces headers of a plain call, or removes them.
 func (x *house) request(body, name string, header http.Header) *http.Request {
 	x.Helper()
-	ctx := access.WithCaller(x.Context(), &access.Caller{ID: "admin", Role: knowledge.RoleAdmin})
-	r := httptest.NewRequestWithContext(ctx, http.MethodPost, x.url, strings.NewReader(body))
+	return requestOf(x.Context(), body, name, header)
+}
+
+func requestOf(ctx context.Context, body, name string, header http.Header) *http.Request {
+	ctx = access.WithCaller(ctx, &access.Caller{ID: "admin", Role: knowledge.RoleAdmin})
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "http://example.com/mcp", strings.NewReader(body))
 	r.Header = http.Header{
 		"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"},
 		"Authorization": {"Bearer x"}, "Mcp-Protocol-Version": {"2026-07-28"},
@@ -199,4 +207,38 @@ func TestACallOfASessionGoesPastTheSDKAsLongAsTheSessionIsOpen(t *testing.T) {
 	if w.Code != http.StatusNotFound {
 		t.Errorf("a session that was ended answers %d", w.Code)
 	}
+}
+
+// FuzzDirect sends messages: what is answered without the SDK, the SDK answers alike.
+func FuzzDirect(f *testing.F) {
+	plain := callOf("search", `{"query":"\u0041 <b>","limit":2}`)
+	for _, body := range []string{
+		plain, callOf("get", `{"key":null}`), strings.Replace(plain, `"id":7`, `"id":"\u00e9"`, 1), "[" + plain + "]",
+		strings.Replace(plain, `"id":7`, `"id":7,"id":8`, 1), strings.Replace(plain, `"id":7`, `"id":-0`, 1),
+		callOf("get", `{"key":"a","key":"rule/x"}`), callOf("render_template", `{"template":"t","values":{"a":[[]]}}`),
+	} {
+		f.Add("search", body)
+	}
+	s, err := sqlite.Open(f.Context(), filepath.Join(f.TempDir(), "tenet.db"), sqlite.Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { s.Close() })
+	d := New(Options{Store: s})
+	f.Fuzz(func(t *testing.T, name, body string) {
+		direct := httptest.NewRecorder()
+		if !d.direct(direct, requestOf(t.Context(), body, name, nil)) {
+			return
+		}
+		sdk := httptest.NewRecorder()
+		twoLines := http.Header{"Accept": {"application/json", "text/event-stream"}}
+		d.ServeHTTP(sdk, requestOf(t.Context(), body, name, twoLines))
+		var got, want any
+		if err := json.Unmarshal(direct.Body.Bytes(), &got); err != nil {
+			t.Fatalf("%q is answered with %q", body, direct.Body)
+		}
+		if err := json.Unmarshal(sdk.Body.Bytes(), &want); err != nil || cmp.Diff(want, got) != "" {
+			t.Errorf("%q: the SDK answers %q, and we %q", body, sdk.Body, direct.Body)
+		}
+	})
 }
