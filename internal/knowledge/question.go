@@ -319,6 +319,8 @@ func leavesOf(text string) []piece {
 		switch n := len(leaves); {
 		case p.words > 1:
 		case p.gram && p.at > 0 && n > 0 && leaves[n-1].gram && leaves[n-1].to == p.to: // the last character of a run
+		case n > 0 && leaves[n-1].at == p.at && picture([]rune(leaves[n-1].text)[0]):
+			leaves[n-1] = *p
 		case n > 0 && leaves[n-1].at == p.at:
 		default:
 			leaves = append(leaves, *p)
@@ -345,7 +347,7 @@ func (r *questioner) slot(s Slot) []int {
 
 // splitPlain splits text that is not a name at its punctuation, so that each word is a separate wish.
 func splitPlain(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return !joins(r) })
+	return strings.FieldsFunc(slashes(text), func(r rune) bool { return !joins(r) && !picture(r) })
 }
 
 // wish adds a wish for a word, or for a name with its parts.

@@ -30,12 +30,16 @@ type scanner struct {
 
 // scan calls emit for each piece of a text, a name before its parts. Positions continue from the previous text.
 func (s *scanner) scan(text string) {
+	text = slashes(text)
 	for at := 0; at < len(text); {
 		r, size := rune(text[at]), 1
 		if r >= utf8.RuneSelf {
 			r, size = utf8.DecodeRuneInString(text[at:])
 		}
 		if !joins(r) {
+			if picture(r) {
+				s.put(text[at:at+size], s.n, 1, at, at+size, true)
+			}
 			at += size
 			continue
 		}
@@ -63,6 +67,40 @@ func joins(r rune) bool {
 		}
 	}
 	return isWord(r)
+}
+
+// slashes returns a text with the backslashes inside of paths as slashes: src\a.ts is src/a.ts.
+func slashes(text string) string {
+	var b []byte
+	for at := strings.IndexByte(text, '\\'); at >= 0; {
+		if at > 0 && isWordAt(text, at+1) && endsWord(text, at) {
+			if b == nil {
+				b = []byte(text)
+			}
+			b[at] = '/'
+		}
+		next := strings.IndexByte(text[at+1:], '\\')
+		if next < 0 {
+			break
+		}
+		at += 1 + next
+	}
+	if b == nil {
+		return text
+	}
+	return string(b)
+}
+
+// endsWord reports whether a word, or the drive of a path, ends before a place.
+func endsWord(text string, at int) bool {
+	r, _ := utf8.DecodeLastRuneInString(text[:at])
+	return isWord(r) || r == ':' && at > 1 && isLetter(text[at-2])
+}
+
+// picture reports whether a character is a picture, which is a word of its own. It takes no place of its own, so that
+// the words around it are adjacent.
+func picture(r rune) bool {
+	return r >= 0x2600 && r <= 0x27bf || r == 0x2b50 || r == 0x2b55 || r >= 0x1f000 && r <= 0x1faff
 }
 
 // run splits the text between spaces and other characters that can't be part of a name.
@@ -188,13 +226,15 @@ func denseScript(r rune) bool {
 }
 
 // grams splits a run of such a script into overlapping pairs, and its last character, so that any two or more adjacent
-// characters are found. Kana in half width, and characters that are put together of several, count as the usual ones.
+// characters are found. Kana in half width, characters that are put together of several, and traditional Chinese ones
+// count as the usual ones.
 func (s *scanner) grams(text string, from, to int) {
 	run := text[from:to]
 	if !norm.NFKC.IsNormalString(run) {
 		s.unusual(run, from)
 		return
 	}
+	run = simplify(run)
 	if n := utf8.RuneCountInString(run); n > 1 && len(run) <= maxCompound {
 		s.put(run, s.n, max(1, n-1), from, to, false)
 	}
@@ -229,7 +269,7 @@ func (s *scanner) unusual(run string, base int) {
 		}
 		usual.WriteString(part)
 	}
-	text := usual.String()
+	text := simplify(usual.String())
 	if len(chars) > 1 && len(text) <= maxCompound {
 		s.put(text, s.n, len(chars)-1, base, base+len(run), false)
 	}

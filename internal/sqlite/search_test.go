@@ -348,6 +348,25 @@ func TestALineOfSourceInAMessageSaysLittle(t *testing.T) {
 	}
 }
 
+func TestTheSameTextIsFoundHoweverItIsWritten(t *testing.T) {
+	s := openTest(t, Options{})
+	put(t, s, general(), wordy(1, "限制資料庫連線逾時"), wordy(2, "缓存必须设置过期时间"), wordy(3, `see src\pay\refund.ts on Windows`),
+		wordy(4, "see lib/pay/charge.ts"), wordy(5, "🚀 launch with care"), wordy(6, "launch, pay and refund"))
+	for text, want := range map[string]string{
+		"资料库连线": "rule-000001", "資料庫連線": "rule-000001", "過期時間": "rule-000002", "过期时间": "rule-000002",
+		"緩*":                "rule-000002",
+		"src/pay/refund.ts": "rule-000003", `src\pay\refund.ts`: "rule-000003", `pay\refund.ts`: "rule-000003",
+		`lib\pay\charge.ts`: "rule-000004", "🚀": "rule-000005", `"launch with care"`: "rule-000005",
+		`"🚀 launch"`: "rule-000005",
+	} {
+		hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: text})
+		if err != nil || len(hits.Hits) == 0 || hits.Hits[0].Record.Key.ID != want ||
+			hits.Reading.Matched != knowledge.MatchedAll {
+			t.Errorf("%s: %+v, %v, want %s first", text, hits, err, want)
+		}
+	}
+}
+
 func TestFacetsCountAllHits(t *testing.T) {
 	s := openTest(t, Options{})
 	put(t, s, general())
