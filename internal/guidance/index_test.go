@@ -256,6 +256,19 @@ func TestTheTaskChoosesAmongWhatTheModelDecides(t *testing.T) {
 	}
 }
 
+func TestATaskIsFoundByWhatElseStandsForItsWords(t *testing.T) {
+	s := open(t, nil)
+	s.put(rule("TWICE", func(r *knowledge.Rule) {
+		r.Scope = knowledge.Scope{Activation: "model"}
+		r.Title = "An API is safe to call twice"
+		r.ViolationsConsequence = "Customers are charged two times."
+	}))
+	got := ids(s.ask(guidance.Query{Paths: []string{"cmd/main.go"}, Task: "add a refund endpoint"}))
+	if got != "TWICE" {
+		t.Errorf("%q holds, want TWICE", got)
+	}
+}
+
 // TestAnETagNamesOneAnswer writes in all ways that change an answer, and in some that don't.
 func TestAnETagNamesOneAnswer(t *testing.T) {
 	s := open(t, nil)
