@@ -25,7 +25,7 @@ var theSimplified = sync.OnceValue(func() []uint16 {
 		for pair := range strings.FieldsSeq(line) {
 			from, size := utf8.DecodeRuneInString(pair)
 			to, _ := utf8.DecodeRuneInString(pair[size:])
-			table[from-firstHan] = uint16(to) //nolint:gosec // all are below 0xa000, as the tests check
+			table[from-firstHan] = uint16(to) // all are below 0xa000, as a test checks
 		}
 	}
 	return table
