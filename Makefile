@@ -94,10 +94,11 @@ cover: ## Run all tests and show how much of each function they reach; coverage.
 # On other versions of PostgreSQL: the laws, the migrations, and a row of each class of fault.
 OTHERS := 14 16 17 18
 
-soak: ## Run the randomised outage tests for SOAKTIME (1h), a failing one prints its seed; then laws, migrations and faults on OTHERS
+soak: ## Run the randomised outage tests for SOAKTIME (1h), a failing one prints its seed; then every row of the faults; then laws, migrations and faults on OTHERS
 	@scripts/install-postgres
 	@scripts/install-patroni
 	packages=$$(scripts/packages-with '^func TestSoak') && TENET_SOAK=$(SOAKTIME) go test -run='^TestSoak' -v -count=1 -timeout 0 $$packages
+	TENET_SOAK=$(SOAKTIME) go test -run='^Test(Faults|LostPackets|FailoverOf)' -count=1 -timeout 60m ./internal/failover
 	for version in $(OTHERS); do \
 		bin=$$(scripts/fetch-postgres $$version) && echo "On PostgreSQL $$version:" && TENET_TEST_PG_BIN=$$bin go test -count=1 -timeout 60m \
 			-run '^Test(StoreKeepsTheLaws|Migrations|TheShapeIs|Faults)' ./internal/postgres ./internal/failover || exit 1; \

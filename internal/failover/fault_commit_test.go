@@ -15,19 +15,20 @@ func TestFaultsAroundACommit(t *testing.T) {
 	for _, trick := range []struct {
 		name string
 		is   pgtest.Trick
+		soak bool
 	}{
-		{"cut before the commit", pgtest.CutBefore},
-		{"reset before the commit", pgtest.ResetBefore},
-		{"the commit hangs", pgtest.HangBefore},
-		{"the client vanishes before the commit", pgtest.Vanish},
-		{"cut after the commit", pgtest.CutAfter},
-		{"reset after the commit", pgtest.ResetAfter},
-		{"the answer hangs", pgtest.HangAfter},
-		{"the commit comes late", pgtest.Late},
+		{"cut before the commit", pgtest.CutBefore, true},
+		{"reset before the commit", pgtest.ResetBefore, false},
+		{"the commit hangs", pgtest.HangBefore, true},
+		{"the client vanishes before the commit", pgtest.Vanish, false},
+		{"cut after the commit", pgtest.CutAfter, false},
+		{"reset after the commit", pgtest.ResetAfter, true},
+		{"the answer hangs", pgtest.HangAfter, false},
+		{"the commit comes late", pgtest.Late, false},
 	} {
 		var proxy *pgtest.Proxy
 		troubles = append(troubles, trouble{
-			name: trick.name, lasts: time.Second,
+			name: trick.name, soak: trick.soak, lasts: time.Second,
 			site: func(t *testing.T) *site {
 				t.Helper()
 				s := newSite(t, server)

@@ -22,18 +22,19 @@ func TestFaultsOfTheNetwork(t *testing.T) {
 		name   string
 		toxics []string // stream, type and attributes
 		lasts  time.Duration
+		soak   bool
 	}{
-		{"refused", nil, 0},
-		{"silent", []string{`downstream timeout {"timeout": 0}`, `upstream timeout {"timeout": 0}`}, 0},
-		{"70 ms away", []string{`downstream latency {"latency": 70, "jitter": 10}`}, 0},
-		{"1.5 s away", []string{`downstream latency {"latency": 1500}`}, 3 * time.Second},
-		{"4 KB a second", []string{`downstream bandwidth {"rate": 4}`}, 3 * time.Second},
-		{"reset", []string{`downstream reset_peer {"timeout": 0}`}, 0},
-		{"cut in the middle of an answer", []string{`downstream limit_data {"bytes": 20000}`}, 0},
+		{"refused", nil, 0, true},
+		{"silent", []string{`downstream timeout {"timeout": 0}`, `upstream timeout {"timeout": 0}`}, 0, false},
+		{"70 ms away", []string{`downstream latency {"latency": 70, "jitter": 10}`}, 0, true},
+		{"1.5 s away", []string{`downstream latency {"latency": 1500}`}, 3 * time.Second, true},
+		{"4 KB a second", []string{`downstream bandwidth {"rate": 4}`}, 3 * time.Second, false},
+		{"reset", []string{`downstream reset_peer {"timeout": 0}`}, 0, true},
+		{"cut in the middle of an answer", []string{`downstream limit_data {"bytes": 20000}`}, 0, false},
 	} {
 		var w *wire
 		troubles = append(troubles, trouble{
-			name: f.name, lasts: f.lasts, unfelt: f.name == "70 ms away", // reads are the copy's, and a write bears it
+			name: f.name, soak: f.soak, lasts: f.lasts, unfelt: f.name == "70 ms away", // reads are the copy's, and a write bears it
 			site: func(t *testing.T) *site {
 				t.Helper()
 				s := newSite(t, server)

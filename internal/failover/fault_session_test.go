@@ -23,7 +23,7 @@ func TestFaultsByOtherSessions(t *testing.T) {
 	runAll(t, server, []trouble{
 		{name: "too many connections", inject: func(*cluster) { end = server.Crowd() }, heal: heal},
 		{
-			name: "connections terminated again and again",
+			name: "connections terminated again and again", soak: true,
 			inject: func(c *cluster) {
 				end = c.repeat("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = " +
 					"'tenet'")
@@ -34,7 +34,10 @@ func TestFaultsByOtherSessions(t *testing.T) {
 			name: "read and write wait for a lock", inject: func(c *cluster) { end = c.lock("ACCESS EXCLUSIVE") },
 			heal: heal,
 		},
-		{name: "writes wait for a lock", inject: func(c *cluster) { end = c.lock("SHARE") }, heal: heal},
+		{
+			name: "writes wait for a lock", soak: true, inject: func(c *cluster) { end = c.lock("SHARE") },
+			heal: heal,
+		},
 		{
 			name: "statements take too long",
 			site: func(t *testing.T) *site {
@@ -65,12 +68,12 @@ func TestFaultsByOtherSessions(t *testing.T) {
 			heal: func(c *cluster) { readOnly(c.t, c.site.url, "off") },
 		},
 		{
-			name: "a table is missing", refuses: true,
+			name: "a table is missing", refuses: true, soak: true,
 			inject: func(c *cluster) { pgtest.Exec(c.t, c.site.url, "ALTER TABLE rules RENAME TO elsewhere") },
 			heal:   func(c *cluster) { pgtest.Exec(c.t, c.site.url, "ALTER TABLE elsewhere RENAME TO rules") },
 		},
 		{
-			name: "rights revoked", refuses: true,
+			name: "rights revoked", refuses: true, soak: true,
 			site: func(t *testing.T) *site { return limited(t, server) },
 			inject: func(c *cluster) {
 				pgtest.Exec(c.t, c.site.url, "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM limited")

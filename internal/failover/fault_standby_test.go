@@ -61,7 +61,7 @@ func TestFailoverOfPostgreSQL(t *testing.T) {
 		{
 			// Both take writes, the instances move one after the other, and what was written at the old one is lost to
 			// the new.
-			name: "a standby is promoted while the old primary lives",
+			name: "a standby is promoted while the old primary lives", soak: true,
 			site: func(t *testing.T) *site { p = newPair(t); s := p.site(t); s.loses = true; return s },
 			inject: func(c *cluster) {
 				p.old.CatchUp(p.standby)

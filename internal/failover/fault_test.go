@@ -43,6 +43,8 @@ type trouble struct {
 	refuses bool
 	// unfelt says that it may pass without any call noticing.
 	unfelt bool
+	// soak says that it runs in "make soak" alone, since another row of its class runs everywhere.
+	soak bool
 	// after looks at more than every row does.
 	after func(c *cluster)
 }
@@ -81,11 +83,17 @@ func (f *trouble) run(t *testing.T, s *site) {
 	}
 }
 
+// soakEnv is set by "make soak" to how long it runs.
+const soakEnv = "TENET_SOAK"
+
 // runAll runs troubles one after the other on a server of their own, beside other groups.
 func runAll(t *testing.T, server *pgtest.Server, troubles []trouble) {
 	t.Helper()
 	for i := range troubles {
 		f := &troubles[i]
+		if f.soak && os.Getenv(soakEnv) == "" {
+			continue
+		}
 		t.Run(f.name, func(t *testing.T) {
 			if f.site != nil {
 				f.run(t, f.site(t))
@@ -111,20 +119,23 @@ func TestFaultsOfPostgreSQL(t *testing.T) {
 			heal: func(*cluster) { server.WaitReady() }, lasts: time.Millisecond,
 		},
 		{
-			name: "shut down fast", inject: func(*cluster) { server.Stop(pgtest.Fast) },
+			name: "shut down fast", soak: true, inject: func(*cluster) { server.Stop(pgtest.Fast) },
 			heal: func(*cluster) { server.Start() },
 		},
 		{
-			name: "shut down immediately", inject: func(*cluster) { server.Stop(pgtest.Immediate) },
+			name: "shut down immediately", soak: true, inject: func(*cluster) { server.Stop(pgtest.Immediate) },
 			heal: func(*cluster) { server.Start() },
 		},
 		{
 			// It waits for its clients, who notice nothing until they need a new connection.
-			name: "shut down smartly", unfelt: true,
+			name: "shut down smartly", unfelt: true, soak: true,
 			inject: func(*cluster) { server.Shutdown(pgtest.Smart) },
 			heal:   func(*cluster) { server.Stop(pgtest.Fast); server.Start() },
 		},
-		{name: "restarted", inject: func(*cluster) { server.Restart() }, lasts: time.Millisecond, unfelt: true},
+		{
+			name: "restarted", inject: func(*cluster) { server.Restart() }, lasts: time.Millisecond, unfelt: true,
+			soak: true,
+		},
 	})
 }
 
@@ -191,7 +202,7 @@ func (c *cluster) felt(began time.Time) bool {
 
 // TestSoakStoppedForLong stops a server for much longer than any deadline, and for longer than a breaker waits.
 func TestSoakStoppedForLong(t *testing.T) {
-	if os.Getenv("TENET_SOAK") == "" {
+	if os.Getenv(soakEnv) == "" {
 		t.Skip("it takes a minute: make soak runs it")
 	}
 	server := pgtest.Start(t, pgtest.Options{})

@@ -28,7 +28,7 @@ func TestRandomOutagesOfPostgreSQL(t *testing.T) { runStorm(t, seedOf(*stormSeed
 
 // TestSoakOutages does the same for as long as TENET_SOAK says, with a new seed and a new database each round.
 func TestSoakOutages(t *testing.T) {
-	text := os.Getenv("TENET_SOAK")
+	text := os.Getenv(soakEnv)
 	if text == "" {
 		t.Skip("TENET_SOAK is not set: it says how long to soak, as in 10m")
 	}
