@@ -35,14 +35,17 @@ var theSimplified = sync.OnceValue(func() []uint16 {
 // stays the same.
 func simplify(run string) string {
 	table := theSimplified()
-	other := func(r rune) rune {
+	var out []byte
+	for at, r := range run {
 		if i := int(r) - firstHan; i >= 0 && i < len(table) && table[i] != 0 {
-			return rune(table[i])
+			if out == nil {
+				out = []byte(run)
+			}
+			utf8.EncodeRune(out[at:], rune(table[i]))
 		}
-		return r
 	}
-	if strings.IndexFunc(run, func(r rune) bool { return other(r) != r }) < 0 {
+	if out == nil {
 		return run
 	}
-	return strings.Map(other, run)
+	return string(out)
 }
