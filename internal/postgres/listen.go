@@ -30,7 +30,11 @@ func (s *Store) listen(ctx context.Context) {
 			s.o.Log.DebugContext(ctx, "lost the connection that listens for changes; reconnecting", "error",
 				err.Error())
 		}
-		t := time.NewTimer(listenAgain)
+		again := listenAgain
+		if pg, ok := serverError(err); ok && pg.Code == codeReadOnly { // a standby has no notifications, and its log an error for each attempt
+			again = listenCheck
+		}
+		t := time.NewTimer(again)
 		select {
 		case <-t.C:
 		case <-ctx.Done():
