@@ -35,11 +35,11 @@ func appendSum(b []byte, r *knowledge.Record) []byte {
 // Pending returns the batch that a document waits in for the primary, by the ETag of its answer; the zero id where it
 // waits in none.
 func Pending(etag string) knowledge.BatchID {
-	tags, _, ok := parseTags([]string{etag})
-	if !ok || len(tags) != 1 {
+	tags, ok := ParseTags([]string{etag})
+	if !ok || len(tags.list) != 1 {
 		return knowledge.BatchID{}
 	}
-	id, _ := batchOf(tags[0].value)
+	id, _ := batchOf(tags.list[0].value)
 	return id
 }
 
@@ -77,13 +77,6 @@ type Tags struct {
 	any  bool // a star alone, which any document matches
 }
 
-// ParseTags reads the values of If-Match or If-None-Match. It reports false where they are no tags in quotes and no
-// star.
-func ParseTags(values []string) (Tags, bool) {
-	tags, star, ok := parseTags(values)
-	return Tags{list: tags, any: star}, ok
-}
-
 // Name returns an error unless one of the tags names what has the tag current, in quotes. A tag with a version alone,
 // as a person may write it, names every text of that version.
 func (t Tags) Name(current string) error {
@@ -111,11 +104,14 @@ func (t Tags) Known(current string) (string, bool) {
 	return current, t.any
 }
 
-func parseTags(values []string) (tags []tag, star, ok bool) {
+// ParseTags reads the values of If-Match or If-None-Match. It reports false where they are no tags in quotes and no
+// star.
+func ParseTags(values []string) (Tags, bool) {
 	rest := strings.TrimSpace(strings.Join(values, ","))
 	if rest == "*" {
-		return nil, true, true
+		return Tags{any: true}, true
 	}
+	var list []tag
 	for rest != "" {
 		if rest[0] == ',' { // an empty entry says nothing (RFC 9110, 5.6.1.2)
 			rest = strings.TrimSpace(rest[1:])
@@ -127,26 +123,26 @@ func parseTags(values []string) (tags []tag, star, ok bool) {
 			rest = after
 		}
 		if !strings.HasPrefix(rest, `"`) {
-			return nil, false, false
+			return Tags{}, false
 		}
 		end := strings.IndexByte(rest[1:], '"')
 		if end < 0 {
-			return nil, false, false
+			return Tags{}, false
 		}
 		t.value, rest = rest[1:1+end], rest[end+2:]
 		t.sent = whole[:len(whole)-len(rest)]
 		t.value = withoutCoding(t.value)
-		tags = append(tags, t)
+		list = append(list, t)
 		rest = strings.TrimSpace(rest)
 		if rest == "" {
 			break
 		}
 		if rest[0] != ',' {
-			return nil, false, false
+			return Tags{}, false
 		}
 		rest = strings.TrimSpace(rest[1:])
 	}
-	return tags, false, len(tags) > 0
+	return Tags{list: list}, len(list) > 0
 }
 
 // batchOf reads a tag without quotes that names a batch, as a document has it that waits for the primary.

@@ -38,7 +38,7 @@ func (p *Precondition) Read(ctx context.Context, b *knowledge.Batch) error {
 	case len(match) > 0 && len(none) > 0:
 		return knowledge.BadQuery("If-Match", "stands beside If-None-Match: give one of them")
 	case len(none) > 0:
-		if _, star, ok := parseTags(none); !ok || !star {
+		if tags, ok := ParseTags(none); !ok || !tags.any {
 			return knowledge.BadQuery("If-None-Match", "a write knows only If-None-Match: *")
 		}
 		op.IfVersion = knowledge.NoVersion
@@ -46,12 +46,13 @@ func (p *Precondition) Read(ctx context.Context, b *knowledge.Batch) error {
 	case len(match) == 0:
 		return nil
 	}
-	tags, star, ok := parseTags(match)
+	tags, ok := ParseTags(match)
 	if !ok {
 		return BadIfMatch()
 	}
-	if len(tags) == 1 {
-		version, sum, ok := versionOf(tags[0].value)
+	if len(tags.list) == 1 {
+		only := tags.list[0].value
+		version, sum, ok := versionOf(only)
 		if ok && sum == "" { // the version alone, as a person may write it
 			op.IfVersion = version
 			return nil
@@ -60,19 +61,19 @@ func (p *Precondition) Read(ctx context.Context, b *knowledge.Batch) error {
 			op.IfVersion = version
 			return p.postpone(b, "", p.sameText(ctx, op.Key, version, sum))
 		}
-		if id, ok := batchOf(tags[0].value); ok {
+		if id, ok := batchOf(only); ok {
 			op.IfBatch = id
 			return nil
 		}
 	}
-	if star {
+	if tags.any {
 		if op.Verb != knowledge.VerbPut {
 			return nil // the store knows whether it is there
 		}
 		_, err := p.mustExist(ctx, op.Key)
 		return p.postpone(b, "", err)
 	}
-	return p.postpone(b, strings.Join(match, ","), p.matchOneTag(ctx, op, tags))
+	return p.postpone(b, strings.Join(match, ","), p.matchOneTag(ctx, op, tags.list))
 }
 
 // postpone replaces a precondition that does not hold by one that never holds, and keeps the refusal: the store must
@@ -119,7 +120,7 @@ func (p *Precondition) mustExist(ctx context.Context, key knowledge.Key) (*knowl
 	return rec, err
 }
 
-// sameText returns a [*RefusedError] when the version that a writer saw has another text here than the writer sap.
+// sameText returns a [*RefusedError] when the version that a writer saw has another text here than the writer saw.
 // A version that is not here is left to the store.
 func (p *Precondition) sameText(ctx context.Context, key knowledge.Key, version int64, sum string) error {
 	rec, err := p.Store.Get(ctx, key)
@@ -197,7 +198,7 @@ func (p *Precondition) Explain(err error) error {
 	return PreconditionFailed(conflict)
 }
 
-// PreconditionFailed is the error of a precondition that does not hold, made from the conflict that says hop.
+// PreconditionFailed is the error of a precondition that does not hold, made from the conflict that the store found.
 func PreconditionFailed(conflict *store.ConflictError) error {
 	return &RefusedError{
 		Err: ErrPrecondition, Detail: strings.TrimPrefix(conflict.Error(), "conflict: "),
