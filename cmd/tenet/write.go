@@ -28,12 +28,12 @@ func batchID(text string) (knowledge.BatchID, error) {
 
 // A receipt is what a write did, in the shape that the REST API has.
 type receipt struct {
-	ID      knowledge.BatchID `json:"id"`
-	State   string            `json:"state"`
-	Seq     knowledge.Seq     `json:"seq"`
-	Results []result          `json:"results"`
-	DryRun  bool              `json:"dry_run,omitempty"`
-	Same    bool              `json:"unchanged,omitempty"`
+	ID        knowledge.BatchID `json:"id"`
+	State     string            `json:"state"`
+	Seq       knowledge.Seq     `json:"seq"`
+	Results   []result          `json:"results"`
+	DryRun    bool              `json:"dry_run,omitempty"`
+	Unchanged bool              `json:"unchanged,omitempty"`
 }
 
 type result struct {
@@ -46,7 +46,7 @@ type result struct {
 
 func receiptOf(b *knowledge.Batch, r *knowledge.Receipt) receipt {
 	out := receipt{
-		ID: b.ID, State: knowledge.BatchApplied, Seq: r.Seq, DryRun: r.Dry, Same: r.Unchanged,
+		ID: b.ID, State: knowledge.BatchApplied, Seq: r.Seq, DryRun: r.Dry, Unchanged: r.Unchanged,
 		Results: make([]result, len(b.Ops)),
 	}
 	if r.Queued {

@@ -38,12 +38,12 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 
 func receipt(s *Store, a *answer) (knowledge.Receipt, error) {
 	var got struct {
-		ID      knowledge.BatchID `json:"id"`
-		State   string            `json:"state"`
-		Seq     knowledge.Seq     `json:"seq"`
-		DryRun  bool              `json:"dry_run"`
-		Same    bool              `json:"unchanged"`
-		Results []struct {
+		ID        knowledge.BatchID `json:"id"`
+		State     string            `json:"state"`
+		Seq       knowledge.Seq     `json:"seq"`
+		DryRun    bool              `json:"dry_run"`
+		Unchanged bool              `json:"unchanged"`
+		Results   []struct {
 			Kind     knowledge.Kind  `json:"kind"`
 			Document json.RawMessage `json:"document"`
 		} `json:"results"`
@@ -52,7 +52,7 @@ func receipt(s *Store, a *answer) (knowledge.Receipt, error) {
 		return knowledge.Receipt{}, garbled(s, err)
 	}
 	receipt := knowledge.Receipt{
-		Batch: got.ID, Seq: got.Seq, Queued: got.State == knowledge.BatchQueued, Dry: got.DryRun, Unchanged: got.Same,
+		Batch: got.ID, Seq: got.Seq, Queued: got.State == knowledge.BatchQueued, Dry: got.DryRun, Unchanged: got.Unchanged,
 		Records: make([]*knowledge.Record, len(got.Results)),
 	}
 	for i, r := range got.Results {

@@ -235,11 +235,11 @@ func nextURL(u *url.URL, cursor string) string {
 // setBatchHeaders sets the headers about the result of a batch.
 func setBatchHeaders(c *call, id knowledge.BatchID, r *knowledge.Receipt) {
 	c.source = knowledge.SourcePrimary
+	if r.Unchanged { // never of one that is queued
+		c.set(unchangedHeader, "true")
+	}
 	if r.Dry {
 		c.set(dryHeader, "true")
-		if r.Unchanged {
-			c.set(unchangedHeader, "true")
-		}
 		return
 	}
 	c.set("Tenet-Batch", id.String())
@@ -248,9 +248,6 @@ func setBatchHeaders(c *call, id knowledge.BatchID, r *knowledge.Receipt) {
 		c.queued = true
 		c.set("Link", "<"+batchesPath+"/"+id.String()+`>; rel="monitor"`)
 		return
-	}
-	if r.Unchanged {
-		c.set(unchangedHeader, "true")
 	}
 	if r.Seq > 0 {
 		c.set("Tenet-Seq", decimal(int64(r.Seq)))
