@@ -9,6 +9,7 @@ import (
 
 	"tenet/internal/failover"
 	"tenet/internal/postgres"
+	"tenet/internal/server"
 )
 
 // addOutage shows how a server on a PostgreSQL stands to it, and reports whether there was such a thing to show.
@@ -16,10 +17,7 @@ func addOutage(t *table, details json.RawMessage) bool {
 	var d struct {
 		Outage   *failover.Status   `json:"outage"`
 		Standbys *postgres.Standbys `json:"standbys"`
-		Replica  *struct {
-			Age   float64 `json:"heartbeat_age_seconds"`
-			Error string  `json:"error"`
-		} `json:"replica"`
+		Replica  *server.Replica    `json:"replica"`
 	}
 	if json.Unmarshal(details, &d) != nil || d.Outage == nil {
 		return false
@@ -35,8 +33,8 @@ func addOutage(t *table, details json.RawMessage) bool {
 	if d.Standbys != nil {
 		t.add("outage standbys", standbyText(*d.Standbys))
 	}
-	if r := d.Replica; r != nil {
-		t.add("outage replica", replicaText(r.Age, r.Error))
+	if d.Replica != nil {
+		t.add("outage replica", replicaText(*d.Replica))
 	}
 	m := o.Mirror
 	t.add("outage mirror", m.State+colon(m.Why)+fmt.Sprintf("; at change %d, level %s ago, built %s since the start",

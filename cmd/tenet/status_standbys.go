@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"tenet/internal/postgres"
+	"tenet/internal/server"
 )
 
 // standbyText tells whether a write that PostgreSQL has acknowledged stands on a second host.
@@ -25,14 +26,14 @@ func standbyText(s postgres.Standbys) string {
 	return "none"
 }
 
-// replicaText tells how old what the standby of database_replica_url has is.
-func replicaText(age float64, failure string) string {
+// replicaText tells how far behind the standby of database_replica_url is.
+func replicaText(r server.Replica) string {
 	text := "no heartbeat seen yet"
-	if age >= 0 {
-		text = fmt.Sprintf("heartbeat %.0f s old", age)
+	if r.Age >= 0 {
+		text = fmt.Sprintf("heartbeat %.0f s old", r.Age)
 	}
-	if failure != "" {
-		text += "; it can't be asked: " + failure
+	if r.Error != "" {
+		text += "; it can't be asked: " + r.Error
 	}
 	return text
 }

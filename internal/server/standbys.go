@@ -19,11 +19,11 @@ const (
 // standbys keeps what the last look at the standbys of a PostgreSQL has found; nil while that is not known.
 type standbys struct {
 	now     atomic.Pointer[postgres.Standbys]
-	replica atomic.Pointer[replicaState]
+	replica atomic.Pointer[Replica]
 }
 
-// A replicaState is what the last look at the replica has found.
-type replicaState struct {
+// A Replica is what the last look at the standby that mirrors are built from has found.
+type Replica struct {
 	Age   float64 `json:"heartbeat_age_seconds"` // of the newest heartbeat that was ever seen there; -1 for none
 	Error string  `json:"error,omitempty"`       // why it could not be asked
 
@@ -70,7 +70,7 @@ func (d *dual) lookAtStandbys(ctx context.Context) *postgres.Standbys {
 
 // lookAtReplica keeps the primary's heartbeat going and compares it with that of the replica. It returns nil where
 // there is no replica, and while the primary is down.
-func lookAtReplica(ctx context.Context, d *dual, last *replicaState) *replicaState {
+func lookAtReplica(ctx context.Context, d *dual, last *Replica) *Replica {
 	own, cancel := context.WithTimeout(ctx, standbysTimeout)
 	defer cancel()
 	p := answering(d)
@@ -81,7 +81,7 @@ func lookAtReplica(ctx context.Context, d *dual, last *replicaState) *replicaSta
 	if err != nil || !there || d.o.ReplicaURL == "" {
 		return nil
 	}
-	state := &replicaState{Age: -1}
+	state := &Replica{Age: -1}
 	a := postgres.Address{URL: d.o.ReplicaURL, AllowUnverifiedTLS: d.o.AllowUnverifiedTLS}
 	if state.beat, err = postgres.HeartbeatAt(own, a); err != nil {
 		state.Error = err.Error()
