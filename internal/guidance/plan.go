@@ -136,14 +136,19 @@ func (f *filler) mandatory(g *merge) *candidate {
 // misses is the number of documents in a row that did not fit after which the rest is only counted.
 const misses = 200
 
-// others adds the remaining candidates that fit, in order.
+// others adds the remaining candidates that fit, in order. One that only the task has found may be shortened, since it
+// is what was asked for and comes last.
 func (f *filler) others(g *merge, c *candidate) {
 	for missed := 0; c != nil && missed < misses && len(f.p.choices) < MaxItems; c = g.next() {
-		form, known := FormFull, f.isKnown(c)
-		if known {
-			form = FormLink
+		forms, known := []string{FormFull, FormBrief, FormLink}, f.isKnown(c)
+		switch {
+		case known:
+			forms = forms[2:]
+		case c.class != classTask:
+			forms = forms[:1]
 		}
-		if f.cost(c, form) > f.room {
+		form, fits := f.fitting(c, forms...)
+		if !fits {
 			missed++
 			f.p.name(LeftBudget, c.doc, firstLeft)
 			continue
@@ -154,6 +159,16 @@ func (f *filler) others(g *merge, c *candidate) {
 	if c != nil {
 		f.p.name(LeftBudget, c.doc, firstLeft)
 	}
+}
+
+// fitting returns the first of some forms of a document that there is room for.
+func (f *filler) fitting(c *candidate, forms ...string) (string, bool) {
+	for _, form := range forms {
+		if f.cost(c, form) <= f.room {
+			return form, true
+		}
+	}
+	return "", false
 }
 
 // leaveOne counts an omitted document, and names it if it is one of the first.
