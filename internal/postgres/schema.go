@@ -20,11 +20,10 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// supported is how many schemas before the newest one the program still serves without migrating. The audit has months
-// since the schema of that name, and there is a heartbeat since its own.
+// supported is how many schemas before the newest one the program still serves without migrating. There is a heartbeat
+// since the schema of that name.
 const (
 	supported = 2
-	months    = 17
 	heartbeat = 19
 )
 

@@ -79,6 +79,36 @@ func TestAPersonIsErasedOnEveryInstance(t *testing.T) {
 	}
 }
 
+// TestAnOldFaultByHandKeepsNobodyFromBeingErased erases a person from rows that were written by hand before PostgreSQL
+// refused such faults of a hand.
+func TestAnOldFaultByHandKeepsNobodyFromBeingErased(t *testing.T) {
+	url := pgtest.URL(t)
+	x := start(t, server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: url, Outage: outage()})
+	w := x.browse(t)
+	w.want(http.StatusCreated, http.MethodPost, "/api/v1/tokens", `{"principal_id":"quinn","name":"Quinn Q","role":"maintainer"}`)
+	const granted = "jsonb_build_array(jsonb_build_object('rule', 'SEC-001', 'paths', '[]'::jsonb, 'reason', " +
+		"E'be\\u200b\\u200bcause', 'until', '2027-01-01T00:00:00Z', 'by', 'quinn'))"
+	const reviewed = `'[{"by":"quinn","at":"2026-01-01T00:00:00Z","verdict":"maybe","comment":""}]'`
+	for _, sql := range []string{
+		"ALTER TABLE repositories DISABLE TRIGGER tenet_valid", "ALTER TABLE proposals DISABLE TRIGGER tenet_valid",
+		"INSERT INTO repositories (repository_id, name, owner, exemptions) VALUES ('by-hand', 'Hand', 'quinn', " + granted + ")",
+		"INSERT INTO proposals (proposal_id, title, reviews) VALUES (gen_random_uuid(), 'Old', " + reviewed + ")",
+		"ALTER TABLE repositories ENABLE ALWAYS TRIGGER tenet_valid",
+		"ALTER TABLE proposals ENABLE ALWAYS TRIGGER tenet_valid",
+	} {
+		pgtest.Exec(t, url, sql)
+	}
+	const change = "UPDATE repositories SET exemptions = jsonb_set(exemptions, '{0,by}', '\"else\"')"
+	if _, err := pgtest.Connect(t, url).Exec(t.Context(), change); err == nil {
+		t.Error("a hand changes a field with a fault, and is not refused")
+	}
+	w.want(http.StatusOK, http.MethodPost, "/api/v1/erasures", `{"principal":"quinn"}`)
+	if left := pgtest.Value(t, url, "SELECT (SELECT count(*) FROM repositories r WHERE r::text LIKE '%quinn%') + "+
+		"(SELECT count(*) FROM proposals p WHERE p::text LIKE '%quinn%')"); left != "0" {
+		t.Errorf("%s rows still name the person", left)
+	}
+}
+
 // TestTheLedgerBesideTheBackupsErasesWhatARestoreBringsBack erases a person from a PostgreSQL, and starts a tenet with
 // nothing but the backups' directory on another PostgreSQL that holds what an older backup would.
 func TestTheLedgerBesideTheBackupsErasesWhatARestoreBringsBack(t *testing.T) {
