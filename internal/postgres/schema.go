@@ -20,8 +20,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// supported is how many schemas before the newest one the program still serves without migrating. There is a heartbeat
-// since the schema of that name.
+// supported is how many schemas before the newest one the program still serves without migrating. heartbeat is the
+// schema that brought what it is named after: before it the program does without.
 const (
 	supported = 2
 	heartbeat = 19

@@ -32,13 +32,12 @@ func StandbysOf(ctx context.Context, s *Store) (Standbys, error) {
 	return n, err
 }
 
-// beatSQL writes the heartbeat once it is a minute old, and reads it with the server's clock. It waits for
-// no standby: the heartbeat is what shows that one is missing.
+// beatSQL writes the heartbeat once it is a minute old, and reads the server's clock. It waits for no standby: the
+// heartbeat is what shows that one is missing.
 const beatSQL = `WITH beat AS (
 	UPDATE heartbeat h SET at = clock_timestamp()
 	WHERE NOT h.at BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() AND set_config('synchronous_commit', 'local', true) <> ''
-	RETURNING h.at
-) SELECT clock_timestamp(), coalesce((SELECT b.at FROM beat b), (SELECT h.at FROM heartbeat h))`
+) SELECT clock_timestamp()`
 
 // Beat keeps the heartbeat of a primary going, and returns the time by the primary's clock. It is false where there is
 // no heartbeat, in a schema before it.
@@ -47,8 +46,7 @@ func Beat(ctx context.Context, s *Store) (now time.Time, there bool, err error) 
 	if err != nil || schema.Version < heartbeat {
 		return now, false, err
 	}
-	var at time.Time
-	return now, true, s.one(ctx, "heartbeat.beat", beatSQL, nil, &now, &at)
+	return now, true, s.one(ctx, "heartbeat.beat", beatSQL, nil, &now)
 }
 
 // HeartbeatAt returns the heartbeat that the standby at an address has: it has everything that was written before. It
