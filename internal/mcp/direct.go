@@ -94,19 +94,26 @@ func (d *Door) sendDirect(w http.ResponseWriter, r *http.Request, c *directCall,
 		}
 		a.Result.Meta[mcp.MetaKeyServerInfo] = d.about
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(&a); err != nil {
+	body, err := encoded(&a)
+	if err != nil {
 		return err
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-cache, no-transform")
 	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(b.Bytes()) // a caller that disconnected is told nothing
+	_, _ = w.Write(body) // a caller that disconnected is told nothing
 	return nil
+}
+
+// encoded returns the JSON of a value for assistants, who read < as it is.
+func encoded(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return b.Bytes(), err
 }
 
 // A directAnswer has the members of the SDK's answer, in the same order.

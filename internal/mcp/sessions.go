@@ -69,9 +69,9 @@ func (d *Door) forget(id string) {
 	delete(d.byID, id)
 }
 
-// heard is how long a session of the older protocol may be served without the SDK, which would otherwise take it for
+// pastSDK is how long a session of the older protocol may be served without the SDK, which would otherwise take it for
 // idle and end it, or has ended it.
-func (d *Door) heard() time.Duration { return min(time.Minute, d.o.Limits.Idle/4) }
+func (d *Door) pastSDK() time.Duration { return min(time.Minute, d.o.Limits.Idle/4) }
 
 // inSession reports whether a request belongs to an open session of its caller.
 func (d *Door) inSession(r *http.Request) bool {
@@ -82,5 +82,5 @@ func (d *Door) inSession(r *http.Request) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.byID[id]
-	return s != nil && s.ready && s.of == access.CallerFrom(r.Context()).ID && time.Since(s.heard) < d.heard()
+	return s != nil && s.ready && s.of == access.CallerFrom(r.Context()).ID && time.Since(s.heard) < d.pastSDK()
 }

@@ -1,7 +1,6 @@
 package mcp
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -235,16 +234,13 @@ func showHits(found *knowledge.Hits) *shownHits {
 	for _, e := range found.Reading.AlsoSearched {
 		fmt.Fprintf(&b, "For %q also searched for %s.\n", e.Typed, strings.Join(e.Used, ", "))
 	}
-	var data bytes.Buffer
-	enc := json.NewEncoder(&data)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(struct {
+	data, err := encoded(struct {
 		Hits  []foundDocument `json:"hits"`
 		Total int             `json:"total"`
 		knowledge.Reading
 		knowledge.LabelAt
 	}{list, found.Total, found.Reading.Filled(), found.At})
-	return &shownHits{b.String(), data.Bytes(), err}
+	return &shownHits{b.String(), data, err}
 }
 
 // hitsOf searches as of a label, or as of now without one.
