@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,31 +15,16 @@ func filled(t *testing.T) string {
 	t.Helper()
 	return pgtest.Template(t, "forge", func(url string) error {
 		l, err := server.OpenLocal(t.Context(), server.Options{
-			DataDir: t.TempDir(), DatabaseURL: url,
-			NoSeed: true,
+			DataDir: t.TempDir(), DatabaseURL: url, NoSeed: true,
 		})
 		if err != nil {
 			return err
 		}
 		defer l.Close()
-		for i := range 6 {
-			c := &knowledge.Category{ID: fmt.Sprint("c-", i+1), Name: fmt.Sprint("Name ", i+1)}
-			c.Normalize()
-			ops := []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)}
-			if i == 5 {
-				ops = append(ops, knowledge.Op{
-					Verb: knowledge.VerbPurge,
-					Key:  knowledge.Key{Kind: knowledge.KindCategory, ID: "c-1"},
-				})
-			}
-			if _, err := l.Apply(t.Context(), knowledge.Batch{
-				ID: knowledge.NewBatchID(), Actor: "ann",
-				Ops: ops,
-			}); err != nil {
-				return err
-			}
-		}
-		return nil
+		return sixCategories(t.Context(), l, knowledge.Op{
+			Verb: knowledge.VerbPurge,
+			Key:  knowledge.Key{Kind: knowledge.KindCategory, ID: "c-1"},
+		})
 	})
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"database/sql" //nolint:depguard // a forger writes past the engine
 	"errors"
@@ -13,6 +14,7 @@ import (
 
 	"tenet/internal/knowledge"
 	"tenet/internal/server"
+	"tenet/internal/store"
 )
 
 // command runs the command line and returns its exit code and all that it printed.
@@ -35,18 +37,27 @@ func filledDirectory(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer l.Close()
+	if err := sixCategories(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// sixCategories writes c-1 to c-6, each as a batch of its own; the last has further ops.
+func sixCategories(ctx context.Context, s store.Store, further ...knowledge.Op) error {
 	for i := range 6 {
 		c := &knowledge.Category{ID: fmt.Sprint("c-", i+1), Name: fmt.Sprint("Name ", i+1)}
 		c.Normalize()
-		if _, err := l.Apply(t.Context(), knowledge.Batch{
-			ID: knowledge.NewBatchID(), Actor: "ann",
-			Ops: []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)},
-		}); err != nil {
-			t.Fatal(err)
+		ops := []knowledge.Op{knowledge.Put(c, knowledge.NoVersion)}
+		if i == 5 {
+			ops = append(ops, further...)
+		}
+		if _, err := s.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "ann", Ops: ops}); err != nil {
+			return err
 		}
 	}
-	l.Close()
-	return dir
+	return nil
 }
 
 // TestAForgerIsFoundByTheCommandLine writes into the database past tenet, and asks `tenet doctor changes`.

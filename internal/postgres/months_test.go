@@ -101,13 +101,9 @@ func TestRetentionOfTheAuditWaitsForNobodyAndKeepsNobodyWaiting(t *testing.T) {
 	pgtest.Await(t, "that retention waits for the reader", func() bool {
 		return pgtest.Value(t, url, "SELECT count(*) FROM pg_locks WHERE NOT granted") != "0"
 	})
-	started := time.Now()
-	entry := store.AuditEntry{At: knowledge.At(started), Kind: store.AuditRead, Actor: "bob"}
-	if err := postgres.NewAuditBook(s).Add(t.Context(), entry); err != nil {
+	entry := store.AuditEntry{At: knowledge.At(time.Now()), Kind: store.AuditRead, Actor: "bob"}
+	if err := postgres.NewAuditBook(s).Add(t.Context(), entry); err != nil { // the reader stays: only retention can give way
 		t.Errorf("add an entry meanwhile: %v", err)
-	}
-	if took := time.Since(started); took > 5*time.Second {
-		t.Errorf("the entry waited %v", took)
 	}
 	if err := <-failed; err == nil || monthsOf(t, url) != "audit_2025_01:1,2,4 audit_2025_02:3,5 audit_rest:6,7" {
 		t.Errorf("beside an open transaction: %v, and the months hold %s", err, monthsOf(t, url))
