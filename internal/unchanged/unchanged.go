@@ -54,9 +54,9 @@ func (s *Store) Ping(ctx context.Context) error { return s.next.Ping(ctx) }
 // Close implements [store.Store].
 func (s *Store) Close() error { return s.next.Close() }
 
-// nothing returns the receipt of a batch that changes nothing, and whether it is one. The nearest answer says that of
-// most batches; only if it says that nothing would change, the primary is asked, whose answer counts. A batch of the
-// past or of invalid documents, which only restores write, is always done.
+// nothing returns the receipt of a batch that changes nothing, and whether it is one. It looks at the nearest copy
+// first, which shows of most batches that they change something; only where it does not is the primary asked, whose
+// answer counts. A batch of the past or of invalid documents, which only restores write, is always done.
 func (s *Store) nothing(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt, bool) {
 	if !b.At.IsZero() || b.Invalid {
 		return knowledge.Receipt{}, false
