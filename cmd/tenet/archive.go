@@ -57,6 +57,10 @@ func archived(ctx context.Context, a *app, q store.ArchiveQuery) ([]store.Archiv
 		return nil, err
 	}
 	defer a.close(d)
+	return archivedIn(ctx, a, d, q)
+}
+
+func archivedIn(ctx context.Context, a *app, d *door, q store.ArchiveQuery) ([]store.Archived, error) {
 	return withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]store.Archived, error) {
 		if d.remote != nil {
 			return client.Archived(ctx, d.remote, q)
@@ -118,12 +122,40 @@ func showArchived(ctx context.Context, a *app, args []string) error {
 	if len(keys) != 1 {
 		return usageError("%d documents are named: want one", len(keys))
 	}
-	list, err := archived(ctx, a, store.ArchiveQuery{Kind: keys[0].Kind, ID: keys[0].ID, Limit: 1})
+	return printArchived(ctx, a, keys[0], "")
+}
+
+// printArchived prints a document as it was before it was archived; fields names those to print, "" all.
+func printArchived(ctx context.Context, a *app, key knowledge.Key, fields string) error {
+	if key.Kind == "" {
+		return usageError("%s: the archive is asked by kind and id, as in rule/%s", key.ID, key.ID)
+	}
+	only, err := splitFields(key.Kind, fields)
+	if err != nil {
+		return err
+	}
+	list, err := archived(ctx, a, store.ArchiveQuery{Kind: key.Kind, ID: key.ID, Limit: 1})
 	if err != nil {
 		return err
 	}
 	if len(list) == 0 {
-		return &store.NotFoundError{Key: keys[0]}
+		return &store.NotFoundError{Key: key}
 	}
-	return printDocument(a, list[0].Record, nil)
+	return printDocument(a, list[0].Record, only)
 }
+
+// isArchived reports whether a document is in the archive, as far as can be told.
+func isArchived(ctx context.Context, a *app, d *door, key knowledge.Key) bool {
+	list, err := archivedIn(ctx, a, d, store.ArchiveQuery{Kind: key.Kind, ID: key.ID, Limit: 1})
+	return err == nil && len(list) > 0
+}
+
+// An archivedError says that a document is in the archive. It is [store.ErrNotFound].
+type archivedError struct{ key knowledge.Key }
+
+func (e *archivedError) Error() string {
+	return e.key.String() + " is archived: `tenet get " + e.key.String() + " --archived` shows it, and `tenet restore " +
+		e.key.String() + "` brings it back"
+}
+
+func (e *archivedError) Is(target error) bool { return target == store.ErrNotFound }

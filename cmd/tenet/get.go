@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 
@@ -12,9 +13,10 @@ import (
 )
 
 type getSettings struct {
-	Version int64  `name:"version" by:"flag" doc:"This version instead of the newest"`
-	Label   string `name:"label" by:"flag" doc:"The document as it stands where this label does"`
-	Fields  string `name:"fields" by:"flag" doc:"Only these fields, as in title,scope.globs; \"tenet explain KIND\" lists them"`
+	Version  int64  `name:"version" by:"flag" doc:"This version instead of the newest"`
+	Label    string `name:"label" by:"flag" doc:"The document as it stands where this label does"`
+	Archived bool   `name:"archived" by:"flag" doc:"The document as it was before it was archived"`
+	Fields   string `name:"fields" by:"flag" doc:"Only these fields, as in title,scope.globs; \"tenet explain KIND\" lists them"`
 }
 
 func addGet(a *app) {
@@ -29,50 +31,62 @@ absent PostgreSQL says so, with the batch that it waits in as pending; "tenet pu
   tenet get SEC-001 --output wide
   tenet get rule/SEC-001 --version 1
   tenet get rule/SEC-001 --label production
+  tenet get rule/SEC-001 --archived
   tenet get template/incident-report > t.yaml && $EDITOR t.yaml && tenet put t.yaml`,
 		Annotations: prints(asWide, asName),
 		Args:        cobra.RangeArgs(1, 2),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 			return completeKeys(a, cmd, args, begun)
 		},
-	}, &s, func(ctx context.Context, args []string) error {
-		key, err := oneKey(args)
-		if err != nil {
-			return err
+	}, &s, func(ctx context.Context, args []string) error { return get(ctx, a, args, &s) })
+}
+
+func get(ctx context.Context, a *app, args []string, s *getSettings) error {
+	key, err := oneKey(args)
+	if err != nil {
+		return err
+	}
+	switch {
+	case s.Version != 0 && s.Label != "":
+		return usageError("--version and --label say two things: give one")
+	case s.Archived && (s.Version != 0 || s.Label != ""):
+		return usageError("--archived shows the document as it was before it was archived: --version and " +
+			"--label name other states")
+	case s.Archived:
+		return printArchived(ctx, a, key, s.Fields)
+	}
+	d, err := a.openToLook(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	if err := findKeys(ctx, a, d, &key); err != nil {
+		return err
+	}
+	fields, err := splitFields(key.Kind, s.Fields)
+	if err != nil {
+		return err
+	}
+	rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) {
+		switch {
+		case s.Version != 0:
+			return readVersion(ctx, d, key, s.Version)
+		case s.Label != "":
+			return readAtLabel(ctx, d, key, s.Label)
 		}
-		if s.Version != 0 && s.Label != "" {
-			return usageError("--version and --label say two things: give one")
-		}
-		d, err := a.openToLook(ctx)
-		if err != nil {
-			return err
-		}
-		defer a.close(d)
-		if err := findKeys(ctx, a, d, &key); err != nil {
-			return err
-		}
-		fields, err := splitFields(key.Kind, s.Fields)
-		if err != nil {
-			return err
-		}
-		rec, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*knowledge.Record, error) {
-			switch {
-			case s.Version != 0:
-				return readVersion(ctx, d, key, s.Version)
-			case s.Label != "":
-				return readAtLabel(ctx, d, key, s.Label)
-			}
-			return d.Get(ctx, key)
-		})
-		if err != nil {
-			return err
-		}
-		if rec.Pending != (knowledge.BatchID{}) {
-			a.say("version %d of %s waits in batch %s for PostgreSQL, which may decide otherwise", rec.Version, key,
-				rec.Pending)
-		}
-		return printDocument(a, rec, fields)
+		return d.Get(ctx, key)
 	})
+	if errors.Is(err, store.ErrNotFound) && s.Version == 0 && s.Label == "" && isArchived(ctx, a, d, key) {
+		return &archivedError{key}
+	}
+	if err != nil {
+		return err
+	}
+	if rec.Pending != (knowledge.BatchID{}) {
+		a.say("version %d of %s waits in batch %s for PostgreSQL, which may decide otherwise", rec.Version, key,
+			rec.Pending)
+	}
+	return printDocument(a, rec, fields)
 }
 
 // printDocument prints a document: for a person at a terminal to read, else as text that can be edited and written
