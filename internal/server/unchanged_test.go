@@ -76,6 +76,46 @@ func TestAWriteThatChangesNothingIsNone(t *testing.T) {
 	})
 }
 
+// TestAWriteThatChangedNothingIsNotDoneWhenItIsSentAgain sends a write again that changed nothing at first, after
+// somebody else has written.
+func TestAWriteThatChangedNothingIsNotDoneWhenItIsSentAgain(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, o server.Options) {
+		x := start(t, o)
+		w := x.browse(t)
+		w.want(http.StatusCreated, http.MethodPut, stillPath, named("Still"))
+		const batch = `{"ops":[{"verb":"put","kind":"category","document":{"category_id":"still","name":"Still"}}]%s}`
+		for what, send := range map[string]func(body string) *said{
+			"a PUT": func(name string) *said {
+				return w.ask(http.MethodPut, stillPath, named(name), "Idempotency-Key", "put")
+			},
+			"a batch": func(name string) *said {
+				return w.ask(http.MethodPost, "/api/v1/batches", strings.ReplaceAll(strings.Replace(batch, "%s", "", 1),
+					`"Still"`, `"`+name+`"`), "Idempotency-Key", "batch")
+			},
+			"ops one by one": func(name string) *said {
+				return w.ask(http.MethodPost, "/api/v1/batches", strings.ReplaceAll(strings.Replace(batch, "%s",
+					`,"mode":"best_effort"`, 1), `"Still"`, `"`+name+`"`), "Idempotency-Key", "each")
+			},
+		} {
+			first := send("Still")
+			w.want(http.StatusOK, http.MethodPut, stillPath, named("Theirs"))
+			again := send("Still")
+			if first.status != http.StatusOK || again.status != first.status || again.body != first.body ||
+				again.header.Get("Tenet-Seq") != first.header.Get("Tenet-Seq") ||
+				again.header.Get("Tenet-Unchanged") != first.header.Get("Tenet-Unchanged") {
+				t.Errorf("%s, sent twice: %v %s, then %v %s", what, first.header, first.body, again.header, again.body)
+			}
+			if s := send("Other"); !strings.Contains(s.body, "already used") && !strings.Contains(s.body, "reused") {
+				t.Errorf("%s, its key with another document: %d %s", what, s.status, s.body)
+			}
+			if s := w.want(http.StatusOK, http.MethodGet, stillPath, ""); !strings.Contains(s.body, `"Theirs"`) {
+				t.Errorf("%s, sent again, has written over what somebody else wrote: %s", what, s.body)
+			}
+			w.want(http.StatusOK, http.MethodPut, stillPath, named("Still"))
+		}
+	})
+}
+
 // TestAnOldCopySaysOfNoWriteThatItChangesNothing writes what the copy of an instance holds, and PostgreSQL does not.
 func TestAnOldCopySaysOfNoWriteThatItChangesNothing(t *testing.T) {
 	url := pgtest.URL(t)

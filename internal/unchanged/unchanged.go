@@ -10,7 +10,10 @@ import (
 )
 
 // A Store looks at what is there before it hands a batch on.
-type Store struct{ next store.Store }
+type Store struct {
+	next store.Store
+	said said
+}
 
 var _ store.Store = (*Store)(nil)
 
@@ -34,6 +37,9 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 
 // Apply implements [store.Store].
 func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
+	if r, was, err := s.again(ctx, &b); was {
+		return r, err
+	}
 	if r, ok := s.nothing(ctx, &b); ok {
 		return r, nil
 	}
@@ -82,6 +88,9 @@ func (s *Store) nothing(ctx context.Context, b *knowledge.Batch) (knowledge.Rece
 		if len(last) > 0 && !b.Dry {
 			r.Seq = max(r.Seq, last[0].Seq)
 		}
+	}
+	if !b.Dry && s.said.note(b, &r) != nil {
+		return knowledge.Receipt{}, false
 	}
 	return r, true
 }
