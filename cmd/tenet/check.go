@@ -38,7 +38,8 @@ func addCheck(a *app) {
 		Long: `Looks for what the checks of rules forbid or require, in the files that are named, in all files of the work tree, or in what has changed. The
 rules are those that the work tree takes (.tenet.yaml); while the server is away, those that it took last.
 
-It fails when a mandatory rule is broken. What is exempt is shown and does not count.`,
+It fails when a mandatory rule is broken. What is exempt is shown and does not count. Of a file over 4 MiB the path alone is looked at: every
+format names it, with the mandatory rules that were not looked for.`,
 		Example: `  tenet check
   tenet check --staged
   tenet check --diff origin/main --format github
@@ -167,12 +168,21 @@ func printFindings(a *app, format string, r *check.Result) error {
 	}
 	for _, skip := range r.Skipped {
 		a.say("%s was not looked at: %s", cell(skip.Path), skip.Why)
+		if format == "github" {
+			if err := writeSkipped(a.out, skip); err != nil {
+				return err
+			}
+		}
 	}
 	if r.More {
 		a.say("there is more: only the first %d are shown", len(r.Findings))
 	}
-	a.say("%s: %s in %s, by %s with checks", r.Decision, plural(int64(len(r.Findings)), "finding", "findings"),
-		plural(int64(r.Files), "file", "files"), plural(int64(r.Rules), "rule", "rules"))
+	not := ""
+	if n := len(r.Skipped); n > 0 {
+		not = "; " + plural(int64(n), "file", "files") + " not looked at"
+	}
+	a.say("%s: %s in %s, by %s with checks%s", r.Decision, plural(int64(len(r.Findings)), "finding", "findings"),
+		plural(int64(r.Files), "file", "files"), plural(int64(r.Rules), "rule", "rules"), not)
 	return nil
 }
 
@@ -202,15 +212,27 @@ func writeGitHub(w io.Writer, f *check.Finding) error {
 	case f.Enforcement == "mandatory":
 		level = "error"
 	}
-	escape := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
-	text := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
-	at := "file=" + escape.Replace(f.Path)
+	at := "file=" + gitHubName(f.Path)
 	if f.Line > 0 {
 		at += fmt.Sprintf(",line=%d,col=%d", f.Line, f.Column)
 	}
-	_, err := fmt.Fprintf(w, "::%s %s,title=%s::%s\n", level, at, escape.Replace("rule/"+f.Rule),
-		text.Replace(strings.TrimSpace(f.Message+" "+f.Fix)))
+	_, err := fmt.Fprintf(w, "::%s %s,title=%s::%s\n", level, at, gitHubName("rule/"+f.Rule),
+		gitHubText(strings.TrimSpace(f.Message+" "+f.Fix)))
 	return err
+}
+
+// writeSkipped writes a warning that GitHub shows at a file that was not looked at.
+func writeSkipped(w io.Writer, skip check.Skipped) error {
+	_, err := fmt.Fprintf(w, "::warning file=%s,title=not looked at::%s\n", gitHubName(skip.Path), gitHubText(skip.Why))
+	return err
+}
+
+func gitHubText(s string) string {
+	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(s)
+}
+
+func gitHubName(s string) string {
+	return strings.NewReplacer(":", "%3A", ",", "%2C").Replace(gitHubText(s))
 }
 
 // files returns what is to be looked at, and as it was before where only what is new counts.
@@ -229,6 +251,11 @@ func (w *workTree) files(ctx context.Context, s *checkSettings, args []string) (
 	case s.Diff != "":
 		if strings.HasPrefix(s.Diff, "-") {
 			return nil, nil, usageError("--diff %q: want a commit or a branch", s.Diff)
+		}
+		if _, err := w.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", s.Diff+"^{commit}"); err != nil {
+			return nil, nil, usageError("--diff %s: this clone has no such commit or branch (`git branch --all` shows "+
+				"what it has): fetch it with its history, as by `git fetch --unshallow` or with fetch-depth: 0 of "+
+				"actions/checkout", cell(s.Diff))
 		}
 		base, err := w.git(ctx, "merge-base", s.Diff, "HEAD")
 		if err != nil {
@@ -257,11 +284,12 @@ func (w *workTree) readFile(name string) (check.File, bool) {
 	if err != nil || !info.Mode().IsRegular() {
 		return check.File{}, false
 	}
-	if info.Size() > check.MaxFile {
-		return check.File{Path: name, Content: make([]byte, check.MaxFile+1)}, true // it is reported as too large
+	f, err := os.Open(whole) //nolint:gosec // a file of the tree that is checked
+	if err != nil {
+		return check.File{}, false
 	}
-	text, err := os.ReadFile(whole) //nolint:gosec // a file of the tree that is checked
-	return check.File{Path: name, Content: text}, err == nil
+	text, err := io.ReadAll(io.LimitReader(f, check.MaxFile+1)) // more is too large, and not needed to say so
+	return check.File{Path: name, Content: text}, errors.Join(err, f.Close()) == nil
 }
 
 // changed returns the files that have changed since base; of the index where from is ":0:", else of the work tree.

@@ -21,9 +21,10 @@ import (
 
 // Bounds of one run.
 const (
-	MaxFile     = 4 << 20 // bytes; larger files are skipped
+	MaxFile     = 4 << 20 // bytes; of larger files the path alone is checked
 	MaxFindings = 1000    // in total
 	maxOfOne    = 50      // of one check in one file
+	maxNamed    = 5       // mandatory rules that are named with a file that was skipped
 	// places of one check in one file that are compared with earlier findings; more are reported as [Skipped].
 	maxLooked = 20_000
 	maxKnown  = 200_000 // earlier findings; those beyond count as new
@@ -195,7 +196,7 @@ func (s *Set) runSince(files, before []File, over func() bool) *Result {
 	for i := range before {
 		f := &before[i]
 		clean, err := knowledge.CleanPath(f.Path)
-		if err != nil || len(f.Content) > MaxFile {
+		if err != nil {
 			continue
 		}
 		s.each(clean, f, func(rl *rule, c *one) {
@@ -222,11 +223,10 @@ func (s *Set) run(files []File, known map[string]bool, over func() bool) *Result
 		case err != nil:
 			r.Skipped = append(r.Skipped, Skipped{f.Path, err.Error()})
 			continue
-		case len(f.Content) > MaxFile:
-			r.Skipped = append(r.Skipped, Skipped{f.Path, "it has more than " + strconv.Itoa(MaxFile) + " bytes"})
-			continue
+		case len(f.Content) > MaxFile && s.unread(r, clean, f):
+		default:
+			r.Files++
 		}
-		r.Files++
 		s.file(r, clean, f, known, over)
 	}
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
@@ -237,6 +237,45 @@ func (s *Set) run(files []File, known map[string]bool, over func() bool) *Result
 	})
 	return r
 }
+
+// unread adds a file that is too large to be read to what was skipped, and returns true, if any check would have read
+// it. It names the mandatory rules among them: a reviewer must know that they were not looked for.
+func (s *Set) unread(r *Result, clean string, f *File) bool {
+	if isBinary(f.Content) {
+		return false
+	}
+	some, mandatory := false, []string(nil)
+	for i := range s.rules {
+		rl := &s.rules[i]
+		if !slices.ContainsFunc(rl.checks, func(c one) bool {
+			return c.Kind != knowledge.CheckPath && rl.covers(&c, clean)
+		}) {
+			continue
+		}
+		some = true
+		out := Finding{Rule: rl.RuleID, Path: clean}
+		if s.exempt(&out); out.Exempt == nil && rl.Enforcement == "mandatory" {
+			mandatory = append(mandatory, "rule/"+rl.RuleID)
+		}
+	}
+	if !some {
+		return false
+	}
+	why := "it has more than " + strconv.Itoa(MaxFile) + " bytes"
+	if n := len(mandatory); n > 0 {
+		why += ": what is mandatory was not looked for in it (" + strings.Join(mandatory[:min(n, maxNamed)], ", ")
+		if n > maxNamed {
+			why += " and " + strconv.Itoa(n-maxNamed) + " more"
+		}
+		why += ")"
+	}
+	r.Skipped = append(r.Skipped, Skipped{clean, why})
+	return true
+}
+
+// isBinary reports whether a text is none. One zero byte does not make a source file binary: in a comment it would hide
+// the rest of the file.
+func isBinary(text []byte) bool { return bytes.IndexByte(text, 0) >= 0 && !utf8.Valid(text) }
 
 // take adds a finding to the outcome and, if there is room, to the list. In a full list it replaces one that denies
 // nothing.
@@ -263,14 +302,13 @@ func (r *Result) take(f *Finding) {
 	}
 }
 
-// each calls fn with the checks that apply to a file.
+// each calls fn with the checks that apply to a file: of a binary or too large one those of its path alone.
 func (s *Set) each(clean string, f *File, fn func(*rule, *one)) {
-	// One zero byte does not make a source file binary: in a comment it would hide the rest of the file.
-	binary := bytes.IndexByte(f.Content, 0) >= 0 && !utf8.Valid(f.Content)
+	closed := len(f.Content) > MaxFile || isBinary(f.Content)
 	for i := range s.rules {
 		rl := &s.rules[i]
 		for j := range rl.checks {
-			if c := &rl.checks[j]; rl.covers(c, clean) && (!binary || c.Kind == knowledge.CheckPath) {
+			if c := &rl.checks[j]; rl.covers(c, clean) && (!closed || c.Kind == knowledge.CheckPath) {
 				fn(rl, c)
 			}
 		}

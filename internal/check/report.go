@@ -84,7 +84,8 @@ func Report(ctx context.Context, s store.Store, actor, repository string, checke
 		if err != nil {
 			return t, err
 		}
-		if v, ok := d.(*knowledge.Violation); ok && v.Source == source && slices.Contains(checked, v.Path) {
+		v, ok := d.(*knowledge.Violation)
+		if ok && v.Source == source && slices.Contains(checked, v.Path) && !r.skipped(v.Path) {
 			t.Resolved++
 			ops = append(ops, knowledge.Op{
 				Verb: knowledge.VerbPatch, Key: rec.Key,
@@ -99,6 +100,11 @@ func Report(ctx context.Context, s store.Store, actor, repository string, checke
 		}
 	}
 	return t, nil
+}
+
+// skipped reports whether a file was not looked at: that nothing was found there does not say that it is fixed.
+func (r *Result) skipped(path string) bool {
+	return slices.ContainsFunc(r.Skipped, func(s Skipped) bool { return s.Path == path })
 }
 
 func openReports(ctx context.Context, s store.Store, repository string) (map[string]*knowledge.Record, error) {

@@ -14,9 +14,19 @@ type (
 		Runs    []sarifRun `json:"runs"`
 	}
 	sarifRun struct {
-		Tool       sarifTool     `json:"tool"`
-		ColumnKind string        `json:"columnKind"`
-		Results    []sarifResult `json:"results"`
+		Tool        sarifTool         `json:"tool"`
+		Invocations []sarifInvocation `json:"invocations,omitempty"`
+		ColumnKind  string            `json:"columnKind"`
+		Results     []sarifResult     `json:"results"`
+	}
+	sarifInvocation struct {
+		ExecutionSuccessful bool                `json:"executionSuccessful"`
+		Notifications       []sarifNotification `json:"toolExecutionNotifications"`
+	}
+	sarifNotification struct {
+		Level     string          `json:"level"`
+		Message   sarifMessage    `json:"message"`
+		Locations []sarifLocation `json:"locations"`
 	}
 	sarifTool struct {
 		Driver sarifDriver `json:"driver"`
@@ -67,7 +77,7 @@ type (
 )
 
 // SARIF returns the findings as SARIF 2.1.0, for code hosts and editors. Exempted findings are included, and
-// suppressed.
+// suppressed; files that were not looked at are notifications of the run.
 func (r *Result) SARIF(version string) ([]byte, error) {
 	run := sarifRun{ColumnKind: "unicodeCodePoints", Results: []sarifResult{}}
 	run.Tool.Driver = sarifDriver{Name: "tenet", SemanticVersion: semantic(version), Rules: []sarifRule{}}
@@ -88,7 +98,7 @@ func (r *Result) SARIF(version string) ([]byte, error) {
 			Message:             sarifMessage{sentence(strings.TrimSpace(f.Message + " " + f.Fix))},
 			PartialFingerprints: map[string]string{"tenet/v1": f.Fingerprint},
 		}
-		where := sarifPhysical{ArtifactLocation: sarifArtifact{(&url.URL{Path: f.Path}).EscapedPath()}}
+		where := physical(f.Path)
 		if f.Line > 0 {
 			where.Region = &sarifRegion{f.Line, f.Column}
 		}
@@ -99,8 +109,28 @@ func (r *Result) SARIF(version string) ([]byte, error) {
 		}
 		run.Results = append(run.Results, out)
 	}
+	if len(r.Skipped) > 0 {
+		run.Invocations = []sarifInvocation{{true, r.notifications()}}
+	}
 	return json.MarshalIndent(sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}}, "",
 		"  ")
+}
+
+// notifications say which files were not looked at: without them the results read as if all were.
+func (r *Result) notifications() []sarifNotification {
+	var list []sarifNotification
+	for _, skip := range r.Skipped {
+		list = append(list, sarifNotification{
+			"warning",
+			sarifMessage{sentence(skip.Path + " was not looked at: " + skip.Why)},
+			[]sarifLocation{{physical(skip.Path)}},
+		})
+	}
+	return list
+}
+
+func physical(path string) sarifPhysical {
+	return sarifPhysical{ArtifactLocation: sarifArtifact{(&url.URL{Path: path}).EscapedPath()}}
 }
 
 // level returns the SARIF level of a finding.
