@@ -65,7 +65,7 @@ func addNew(a *app) {
 		Use:   "new KIND [ID]",
 		Short: "Print a document to fill in",
 		Long: `Prints a document of a kind as YAML: the fields that it needs, with a sample of each, and the others behind a #, with what each is for.
-Nothing is written; "tenet put" writes what became of it.`,
+Nothing is written; "tenet put" writes what became of it. Without an ID it is called my-rule, or after another kind.`,
 		Example:           "  tenet new rule SEC-100 > sec-100.yaml && $EDITOR sec-100.yaml && tenet put sec-100.yaml",
 		Args:              cobra.RangeArgs(1, 2),
 		ValidArgsFunction: completeKinds,
@@ -94,6 +94,8 @@ func printNew(a *app, kind knowledge.Kind, id string) error {
 		knowledge.SetID(sample, id)
 	case d.UUID:
 		knowledge.SetID(sample, knowledge.NewBatchID().String())
+	default: // the id of the sample is often that of a real document, which "tenet put" would replace
+		knowledge.SetID(sample, "my-"+string(kind))
 	}
 	whole, err := knowledge.Canonical(sample)
 	if err != nil {

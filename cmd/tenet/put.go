@@ -55,7 +55,7 @@ A document that says its version, as "tenet get" prints it, is written only if t
 			return err
 		}
 		if s.DryRun == dryClient {
-			a.say("%d documents are valid; nothing was written", len(ops))
+			a.say("%s valid; nothing was written", plural(int64(len(ops)), "document is", "documents are"))
 			return nil
 		}
 		open := a.open
