@@ -55,6 +55,14 @@ func (e *usage) Is(target error) bool { return target == errUsage }
 // usageError returns an error about the command line or the settings.
 func usageError(format string, args ...any) error { return &usage{fmt.Sprintf(format, args...)} }
 
+// wantOneOf says that the value of a flag is none of those that there are, or is not given.
+func wantOneOf(flag, value string, names []string) error {
+	if value == "" {
+		return usageError("--%s is missing: want one of %s", flag, strings.Join(names, ", "))
+	}
+	return usageError("--%s %q: want one of %s", flag, value, strings.Join(names, ", "))
+}
+
 // exitCode returns the code that a command ends with after err.
 func exitCode(err error) int {
 	switch {

@@ -58,7 +58,7 @@ layout too; --remove takes it out again.`,
 
 func checkTool(tool, onError string) error {
 	if !slices.Contains(hook.Tools(), tool) {
-		return usageError("--tool %q: want one of %s", tool, strings.Join(hook.Tools(), ", "))
+		return wantOneOf("tool", tool, hook.Tools())
 	}
 	if onError != "allow" && onError != "deny" {
 		return usageError("--on-error %q: want allow or deny", onError)
@@ -250,7 +250,12 @@ func installHook(a *app, s *hookInstallSettings) error {
 	if err := w.Write(file, text, 0); err != nil {
 		return err
 	}
-	a.say("%s was written", where)
+	if s.Remove {
+		a.say("%s was written", where)
+		return nil
+	}
+	a.say("%s was written; %s reads it when it starts, and edits are judged by the rules that `tenet sync` or "+
+		"`tenet check` took last", where, s.Tool)
 	return nil
 }
 

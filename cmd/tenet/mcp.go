@@ -171,7 +171,7 @@ comments and layout too. No token is written: the started program finds it as ev
 	}, &s, func(context.Context, []string) error {
 		i := slices.IndexFunc(mcpClients(), func(c mcpClient) bool { return c.name == s.Client })
 		if i < 0 {
-			return usageError("--client %q: want one of %s", s.Client, strings.Join(names, ", "))
+			return wantOneOf("client", s.Client, names)
 		}
 		return installMCP(a, &mcpClients()[i], &s)
 	})
@@ -228,6 +228,13 @@ func installMCP(a *app, c *mcpClient, s *mcpInstallSettings) error {
 	}
 	if string(text) == string(f.Text) {
 		a.say("%s is up to date", where)
+		return nil
+	}
+	if left := strings.Join(strings.Fields(string(text)), ""); s.Remove && (left == "" || left == "{}") {
+		if err := tree.Remove(name); err != nil { // nothing but ours stood there
+			return err
+		}
+		a.say("%s was removed", where)
 		return nil
 	}
 	if err := tree.Write(name, text, 0); err != nil {
