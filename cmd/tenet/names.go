@@ -223,6 +223,28 @@ func foreignFlags() map[string][]string {
 	}
 }
 
+// takesFile finds in the usage of a command that its argument is a file.
+var takesFile = regexp.MustCompile(`\b(FILE|PATH|SOURCE)\b`)
+
+// meantFlag returns the flag of a command that was probably meant by one that it does not have, "" where none is
+// likely.
+func meantFlag(name string, short bool, known []string) string {
+	if name == "json" {
+		return "output json"
+	}
+	if !short {
+		if near := knowledge.Nearest(name, slices.Values(known)); near != "" {
+			return near
+		}
+	}
+	for _, other := range foreignFlags()[name] {
+		if slices.Contains(known, other) {
+			return other
+		}
+	}
+	return ""
+}
+
 // unknownFlag adds to what is wrong with a flag the flag that was probably meant.
 func unknownFlag(cmd *cobra.Command, err error) error {
 	e, ok := errors.AsType[*pflag.NotExistError](err)
@@ -233,25 +255,13 @@ func unknownFlag(cmd *cobra.Command, err error) error {
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	near := ""
-	if !short {
-		near = knowledge.Nearest(name, slices.Values(names))
-	}
-	for _, other := range foreignFlags()[name] {
-		if near == "" && slices.Contains(names, other) {
-			near = other
-		}
-	}
-	if name == "json" {
-		near = "output json"
-	}
 	dashes := "--"
 	if short {
 		dashes = "-"
 	}
-	switch takesFile := regexp.MustCompile(`\b(FILE|PATH|SOURCE)\b`); {
-	case near != "":
-		return usageError("%s has no flag %s%s: did you mean --%s?", cmd.CommandPath(), dashes, name, near)
+	switch meant := meantFlag(name, short, names); {
+	case meant != "":
+		return usageError("%s has no flag %s%s: did you mean --%s?", cmd.CommandPath(), dashes, name, meant)
 	case (name == "f" || name == "filename" || name == "file") && takesFile.MatchString(cmd.Use):
 		return usageError("%s has no flag %s%s: the file is an argument, as in `tenet %s`", cmd.CommandPath(), dashes, name,
 			cmd.Use)
