@@ -43,11 +43,9 @@ func (d effectDoor) list(c *call, p *effectParams) error {
 	if d.h.o.Effects == nil {
 		return api.Refuse(api.ErrNoPath, "this server counts no effects")
 	}
-	switch {
-	case p.Limit == 0:
-		p.Limit = store.FleetLimit
-	case p.Limit < 1 || p.Limit > store.MaxFleetLimit:
-		return knowledge.BadQuery("limit", "%d: want 1 to %d", p.Limit, store.MaxFleetLimit)
+	var err error
+	if p.Limit, err = limitWithin(p.Limit, store.FleetLimit, store.MaxFleetLimit); err != nil {
+		return err
 	}
 	if verdicts := []string{"", store.EffectDead, store.EffectNoisy, store.EffectUnserved}; !slices.Contains(verdicts,
 		p.Verdict) {

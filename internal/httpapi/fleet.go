@@ -112,11 +112,8 @@ func (d fleetDoor) list(c *call, p *fleetParams) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case p.Limit == 0:
-		p.Limit = store.FleetLimit
-	case p.Limit < 1 || p.Limit > store.MaxFleetLimit:
-		return knowledge.BadQuery("limit", "%d: want 1 to %d", p.Limit, store.MaxFleetLimit)
+	if p.Limit, err = limitWithin(p.Limit, store.FleetLimit, store.MaxFleetLimit); err != nil {
+		return err
 	}
 	state := store.FleetState(p.State)
 	if state != "" && !slices.Contains(store.FleetStates(), state) {

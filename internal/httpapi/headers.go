@@ -125,6 +125,14 @@ func orInt[T ~int | ~int64](v, def T) T {
 	return v
 }
 
+// limitWithin returns how many entries an answer may have: usual where the caller does not say.
+func limitWithin(asked, usual, most int) (int, error) {
+	if n := orInt(asked, usual); n >= 1 && n <= most {
+		return n, nil
+	}
+	return 0, knowledge.BadQuery("limit", "%d: want 1 to %d", asked, most)
+}
+
 // newBatch returns a batch without ops: its id from the caller's key, or new; its actor the caller. A dry one is only
 // tried.
 func newBatch(c *call, said saidParams) (knowledge.Batch, error) {

@@ -154,11 +154,11 @@ type runsParams struct {
 
 // query returns what the parameters ask for.
 func (p *runsParams) query(name string) (store.RunQuery, error) {
-	const most, usual = 200, 20
-	q := store.RunQuery{Job: name, Limit: orInt(p.Limit, usual)}
-	if q.Limit < 1 || q.Limit > most {
-		return q, knowledge.BadQuery("limit", "%d: want 1 to %d", q.Limit, most)
+	limit, err := limitWithin(p.Limit, 20, 200)
+	if err != nil {
+		return store.RunQuery{}, err
 	}
+	q := store.RunQuery{Job: name, Limit: limit}
 	if p.Before != "" {
 		at, err := time.Parse(time.RFC3339Nano, p.Before)
 		if err != nil {
