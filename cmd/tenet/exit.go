@@ -108,7 +108,7 @@ func explain(err error) string {
 		if errors.Is(err, store.ErrUnauthenticated) {
 			text += "\nGive a token in TENET_TOKEN, or in a file named by --token-file."
 		}
-		if no, ok := errors.AsType[*store.ForbiddenError](err); ok && no.Right == access.DoPublish {
+		if no, ok := errors.AsType[*store.ForbiddenError](err); ok && no.Right == access.DoPublish && !strings.Contains(text, "\n") {
 			text += "\nA contributor proposes a change with `tenet propose`, and brings rules as drafts with " +
 				"`tenet import --status DRAFT`."
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -172,6 +173,9 @@ With --file it shows what "tenet put FILE" would change: of each document in the
 		}
 		defer a.close(d)
 		if err := findKeys(ctx, a, d, &key); err != nil {
+			if _, no := os.Stat(args[0]); no == nil && errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("%w\nWhat the file %[2]s would change shows `tenet diff --file %[2]s`", err, args[0])
+			}
 			return err
 		}
 		return diffVersions(ctx, a, d, key, versions[0], versions[1])

@@ -78,17 +78,33 @@ func findKey(ctx context.Context, s store.Reader, id string) (knowledge.Key, err
 	}
 	switch len(found) {
 	case 0:
-		return key, &missingIDError{id}
+		return key, &missingIDError{id, otherCase(ctx, s, id)}
 	case 1:
 		return key, nil
 	}
 	return key, usageError("%s is the id of %s: say which, by its kind", id, strings.Join(found, " and "))
 }
 
+// otherCase returns a document that has an id in other letters, "" if none is found: ids compare byte by byte.
+func otherCase(ctx context.Context, s store.Reader, id string) string {
+	for _, other := range []string{strings.ToUpper(id), strings.ToLower(id)} {
+		for _, kind := range knowledge.Kinds() {
+			key := knowledge.Key{Kind: kind, ID: other}
+			if _, err := s.Get(ctx, key); err == nil && other != id {
+				return key.String()
+			}
+		}
+	}
+	return ""
+}
+
 // A missingIDError says that no document has an id. It is [store.ErrNotFound].
-type missingIDError struct{ id string }
+type missingIDError struct{ id, near string }
 
 func (e *missingIDError) Error() string {
+	if e.near != "" {
+		return "no document has the id " + e.id + ": did you mean " + e.near + "?"
+	}
 	return fmt.Sprintf("no document has the id %[1]s: `tenet search %[1]s` looks for it in texts; what was purged "+
 		"is named with its kind, as in rule/%[1]s", e.id)
 }
@@ -219,7 +235,7 @@ func foreignFlags() map[string][]string {
 		"count": {"limit"}, "per-page": {"limit"}, "l": {"tag"}, "label": {"tag"}, "selector": {"tag"}, "f": {"file"},
 		"filename": {"file"}, "A": {"all"}, "since": {"after"}, "v": {"verbose"}, "assume-yes": {"yes"},
 		"comment": {"message"}, "reason": {"why", "message"}, "author": {"actor"}, "user": {"actor"},
-		"token": {"token-file"}, "host": {"url"}, "server": {"url"},
+		"dry-run": {"diff"}, "force": {"overwrite", "yes"}, "token": {"token-file"}, "host": {"url"}, "server": {"url"},
 	}
 }
 

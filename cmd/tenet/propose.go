@@ -76,7 +76,8 @@ func addPropose(a *app) {
 		ops = []knowledge.Op{knowledge.Put(p, knowledge.NoVersion)}
 		err = applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Ops: ops})
 		if err == nil && s.DryRun == dryNone {
-			a.say("it waits for somebody else: `tenet review show %s`, then `tenet review approve` and `apply`", id)
+			a.say("it waits for somebody else: `tenet review show %[1]s`, then `tenet review approve %[1]s` and "+
+				"`tenet review apply %[1]s`", id)
 		}
 		return err
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -36,6 +37,7 @@ decides about their own, and agents decide about none.`,
 	var list reviewListSettings
 	a.command(review, &cobra.Command{
 		Use: "list", Short: "List proposals", Long: `Lists the proposals that are open, or those of another state.`, Example: `  tenet review list`, Args: cobra.NoArgs,
+		Annotations: prints(asWide, asCSV, asName),
 	}, &list, func(ctx context.Context, _ []string) error {
 		f := filters{Limit: knowledge.MaxLimit, All: true, Active: "true"}
 		if list.State != "any" {
@@ -199,6 +201,10 @@ func applyProposal(ctx context.Context, a *app, id string) error {
 	if errors.Is(err, store.ErrConflict) {
 		return fmt.Errorf("%w\nThe document is no longer as the proposal saw it: `tenet review show %s` shows what "+
 			"has changed meanwhile", err, id)
+	}
+	if no, ok := errors.AsType[*store.ForbiddenError](err); ok && no.Right == access.DoPublish {
+		return fmt.Errorf("%w\nWho applies a proposal needs the right to make its changes: ask a maintainer for "+
+			"`tenet review apply %s`", err, id)
 	}
 	if err != nil {
 		return err

@@ -154,7 +154,7 @@ func ownState(f worktree.File, want []byte) (state, why string) {
 	digest, intact := ownDigest(string(f.Text))
 	switch {
 	case digest == "":
-		return Unmanaged, "a file of that name is there, and it is not ours"
+		return Unmanaged, "a file of that name is there, and it is not ours: move it away, or import and remove it"
 	case !intact:
 		return Edited, "it was changed by hand"
 	}
