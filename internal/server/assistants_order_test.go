@@ -19,8 +19,7 @@ import (
 func TestToolsKeepTheirOrderAndCallsTheirConnection(t *testing.T) {
 	x := start(t, server.Options{})
 	token, url := x.token(t), x.Facts().URL+"/mcp"
-	const body = `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{` +
-		`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
+	body, header := plainRPC("tools/list", "")
 	list := func(client *http.Client, opened *atomic.Int64) (string, error) {
 		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
 			if !i.Reused {
@@ -31,11 +30,9 @@ func TestToolsKeepTheirOrderAndCallsTheirConnection(t *testing.T) {
 		if err != nil {
 			return "", err
 		}
-		for name, value := range map[string]string{
-			"Authorization": "Bearer " + token, "Content-Type": "application/json", "Mcp-Method": "tools/list",
-			"Accept": "application/json, text/event-stream", "Mcp-Protocol-Version": "2026-07-28",
-		} {
-			req.Header.Set(name, value)
+		req.Header.Set("Authorization", "Bearer "+token)
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
 		}
 		resp, err := client.Do(req)
 		if err != nil {

@@ -508,21 +508,28 @@ func TestAPageOfAnotherOriginIsRefused(t *testing.T) {
 	}
 }
 
+// plainRPC returns the body and the headers of a request of the protocol without sessions, written without the SDK.
+// params are the first members of its parameters, each with a comma behind it.
+func plainRPC(method, params string) (body string, header []string) {
+	return fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q,"params":{%s"_meta":{`+
+			`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`, method, params),
+		[]string{
+			"Content-Type", "application/json", "Accept", "application/json, text/event-stream",
+			"Mcp-Protocol-Version", "2026-07-28", "Mcp-Method", method,
+		}
+}
+
 // TestAListeningStreamEndsWithTheServer holds that the end of a server waits for nobody who listens.
 func TestAListeningStreamEndsWithTheServer(t *testing.T) {
 	x := start(t, server.Options{})
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, x.Facts().URL+"/mcp", strings.NewReader(
-		`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"promptsListChanged":true},"_meta":{`+
-			`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`))
+	body, header := plainRPC("subscriptions/listen", `"notifications":{"promptsListChanged":true},`)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, x.Facts().URL+"/mcp", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, value := range map[string]string{
-		"Authorization": "Bearer " + x.token(t), "Content-Type": "application/json",
-		"Accept":               "application/json, text/event-stream",
-		"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen",
-	} {
-		r.Header.Set(name, value)
+	r.Header.Set("Authorization", "Bearer "+x.token(t))
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
 	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {

@@ -36,10 +36,8 @@ func tool(name, arguments string) doorOp {
 // rpc asks the door of assistants.
 func (w *web) rpc(method, name, arguments string) *said {
 	w.t.Helper()
-	return w.ask(http.MethodPost, "/mcp", fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q,"params":{"name":%q,"arguments":%s,"_meta":{`+
-		`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`,
-		method, name, arguments), "Accept", "application/json, text/event-stream", "Mcp-Protocol-Version", "2026-07-28",
-		"Mcp-Method", method, "Mcp-Name", name)
+	body, header := plainRPC(method, fmt.Sprintf(`"name":%q,"arguments":%s,`, name, arguments))
+	return w.ask(http.MethodPost, "/mcp", body, append(header, "Mcp-Name", name)...)
 }
 
 func (o doorOp) by(role string) doorOp {
