@@ -81,7 +81,8 @@ func syncTree(ctx context.Context, a *app, s *syncSettings) error {
 	shown := struct {
 		Drift   []treesync.Step     `json:"drift"`
 		LeftOut []treesync.Omission `json:"left_out"`
-	}{append([]treesync.Step{}, drift...), append([]treesync.Omission{}, p.LeftOut...)}
+		Twice   []treesync.Twice    `json:"twice,omitempty"`
+	}{append([]treesync.Step{}, drift...), append([]treesync.Omission{}, p.LeftOut...), p.Twice}
 	write := !s.Check && !s.Diff
 	if write {
 		err = p.Apply()
@@ -101,8 +102,18 @@ func syncTree(ctx context.Context, a *app, s *syncSettings) error {
 	if err != nil {
 		return err
 	}
+	return tellSync(a, s, w, p, b, write)
+}
+
+// tellSync says what is not in the files, and what comes next.
+func tellSync(a *app, s *syncSettings, w *workTree, p *treesync.Plan, b *bundle.Bundle, write bool) error {
+	drift := p.Drift()
 	for _, o := range p.LeftOut {
 		a.say("%s is left out for %s: %s", o.Document, o.Target, o.Why)
+	}
+	for _, t := range p.Twice {
+		a.say("%s reads %s twice: it was imported from %s, which is still here; take it out of there, and edit it "+
+			"in tenet", t.Target, t.Document, cell(t.Path))
 	}
 	switch {
 	case s.Check && len(drift) > 0:
@@ -111,6 +122,10 @@ func syncTree(ctx context.Context, a *app, s *syncSettings) error {
 		a.say("everything is in sync: %s", plural(int64(len(p.Steps)), "file", "files"))
 	case write:
 		a.say("%s written", plural(int64(len(drift)), "file", "files"))
+		if b != nil && len(b.Packs) == 0 {
+			a.say("no packs are named, so that every rule and practice was taken: `packs: [ID]` in %s says which; "+
+				"`tenet list packs` shows them", treeFile)
+		}
 		if b != nil && len(w.config.Targets)+len(b.Targets) == 0 {
 			a.say("`targets: [%s]` in %s lets `tenet sync` alone keep them, and --check tell", strings.Join(targetsOf(p),
 				", "), treeFile)

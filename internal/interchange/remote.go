@@ -6,6 +6,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"tenet/internal/knowledge"
 )
 
 // remoteName returns the name of the repository that a work tree was cloned from, so that every checkout of it is one
@@ -30,6 +32,19 @@ func remoteName(dir string) string {
 		return ""
 	}
 	return name
+}
+
+// ImportedFrom returns the path of the file that a document was imported from, and the assistant that reads it, "" for
+// none, if its source is the work tree at a folder, an absolute path.
+func ImportedFrom(d knowledge.Document, dir string) (name, assistant string, ok bool) {
+	o, ok := originOf(d)
+	if source, root := namedAnchor(filepath.ToSlash(dir)); !ok || root != "" || o.source != source {
+		return "", "", false
+	}
+	if a, _ := adapterFor(o.path); a != nil {
+		assistant = a.Target
+	}
+	return o.path, assistant, true
 }
 
 // originOfTree returns the address of origin of the work tree whose top a folder is, or "".

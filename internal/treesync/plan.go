@@ -61,6 +61,7 @@ type Options struct {
 type Plan struct {
 	Steps   []Step
 	LeftOut []Omission
+	Twice   []Twice
 	LockSeq int64 // the seq at the last write, from the lock; 0 for never
 	o       Options
 	tree    *worktree.Tree
@@ -76,7 +77,7 @@ func Make(tree *worktree.Tree, b *bundle.Bundle, targets []string, o Options) (*
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{LeftOut: x.LeftOut, o: o, tree: tree}
+	p := &Plan{LeftOut: x.LeftOut, Twice: twice(tree, x, docs), o: o, tree: tree}
 	blocks := map[string]bool{}
 	for i := range x.Parts {
 		part := &x.Parts[i]
