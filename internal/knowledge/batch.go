@@ -249,7 +249,7 @@ func (f *faults) message(pointer, text string) {
 	switch n := utf8.RuneCountInString(text); {
 	case n > MaxMessage:
 		f.add(pointer, "%d characters: at most %d fit", n, MaxMessage)
-	case strings.ContainsAny(text, "\n\r\t"):
+	case strings.ContainsAny(text, lineBreaks+"\t"):
 		f.add(pointer, "has a line break or a tab: want one line")
 	default:
 		f.text(pointer, text)

@@ -293,7 +293,7 @@ func (v *Variable) check(value any) (text, why string) {
 	switch {
 	case v.Type == TypeSelect && !slices.Contains(v.Options, s):
 		return "", fmt.Sprintf("%q: %s", clipped(s), v.wanted())
-	case v.Type == TypeText && strings.ContainsAny(s, "\r\n"):
+	case v.Type == TypeText && strings.ContainsAny(s, lineBreaks):
 		return "", "holds a line break: want one line"
 	case v.Pattern != "":
 		re, err := regexp.Compile("^(?:" + v.Pattern + ")$")

@@ -158,11 +158,14 @@ func (f *faults) line(pointer, s string) {
 	f.short(pointer, s)
 }
 
+// lineBreaks are the characters that end a line, on paper or in Unicode.
+const lineBreaks = "\n\r\u2028\u2029"
+
 func (f *faults) short(pointer, s string) {
 	if n := utf8.RuneCountInString(s); n > MaxTitle {
 		f.add(pointer, "%d characters: at most %d fit", n, MaxTitle)
 	}
-	if strings.ContainsAny(s, "\n\r\u2028\u2029") {
+	if strings.ContainsAny(s, lineBreaks) {
 		f.add(pointer, "holds a line break: want one line")
 	}
 	f.text(pointer, s)

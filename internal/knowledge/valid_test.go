@@ -262,6 +262,25 @@ func TestTextFaultNamesTheFaultAndItsPlace(t *testing.T) {
 	}
 }
 
+// TestOneLineIsOneLineEverywhere holds titles, messages and values of one line to the same rule.
+func TestOneLineIsOneLineEverywhere(t *testing.T) {
+	form := &Template{TemplateContent: "{{v}}", Variables: []Variable{{Name: "v", Type: TypeText}}}
+	for _, text := range []string{"a\nb", "a\rb", "a\u2028b", "a\u2029b"} {
+		r := valid()[0].(*Rule)
+		r.Title = text
+		if r.Validate() == nil {
+			t.Errorf("the title %+q is taken", text)
+		}
+		b := Batch{ID: NewBatchID(), Actor: "ann", Message: text, Ops: []Op{Put(valid()[0], AnyVersion)}}
+		if invalid, ok := errors.AsType[*InvalidError](b.Validate()); !ok || invalid.Faults[0].Pointer != "/message" {
+			t.Errorf("the message %+q: %v", text, b.Validate())
+		}
+		if out, err := form.Render(map[string]any{"v": text}); err == nil {
+			t.Errorf("the value %+q is rendered as %q", text, out)
+		}
+	}
+}
+
 func TestATitleHasSomethingToSee(t *testing.T) {
 	for _, title := range []string{
 		"", " ", "\u00a0", "\u200b", "\u00ad", "\ufeff", "\u2800", "\u3000\u200d", "\u034f", "\u1160", "a\u2028b",
