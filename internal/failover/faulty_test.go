@@ -67,7 +67,7 @@ func (f *faulty) fail(ctx context.Context) error {
 		return &store.UnavailableError{Reason: "connection refused", NotDone: true}
 	case hangs:
 		<-ctx.Done()
-		return &store.UnavailableError{Reason: "timeout", Err: ctx.Err()}
+		return ctx.Err() // as an engine says of a deadline that came with the call
 	case halts:
 		return &store.UnavailableError{Reason: "relation does not exist", Halt: true, NotDone: true}
 	case slow:

@@ -3,6 +3,7 @@ package failover
 import (
 	"context"
 	"errors"
+	"time"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -117,14 +118,25 @@ func pass[T any](
 	rd.counts.passed.Add(1)
 	v, err := read(own, p)
 	if classify(ctx.Err(), err) != fine {
-		return v, err
+		return v, inTime(ctx, err)
 	}
 	seq, failed := rd.up.newest(own, p)
 	if failed != nil {
-		return v, failed
+		return v, inTime(ctx, failed)
 	}
 	raise(&rd.copy.floor, seq)
 	return v, err
+}
+
+// inTime returns the error of a call whose deadline was not the caller's: what the caller hears is that the primary did
+// not answer, and when to ask again.
+func inTime(ctx context.Context, err error) error {
+	if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
+	return &store.UnavailableError{
+		Reason: "the primary did not answer in time", RetryAfter: 5 * time.Second, NotDone: true, Err: err,
+	}
 }
 
 // get implements [store.Reader].

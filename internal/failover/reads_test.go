@@ -138,6 +138,30 @@ func TestWhatTheCopyCouldNotTakeIsReadAtThePrimary(t *testing.T) {
 	c.wants(t.Context(), 2, knowledge.SourceMirror)
 }
 
+// TestAReadThatThePrimaryLetsHangIsUnavailable: the deadline is the instance's own, and the caller hears what to do.
+func TestAReadThatThePrimaryLetsHangIsUnavailable(t *testing.T) {
+	g := &gated{}
+	c := newScene(t, behind(g), func(o *failover.Options) { o.ReadTimeout, o.Failures = 100*time.Millisecond, 1000 })
+	c.past(knowledge.Put(rule("R"), 0))
+	c.follow()
+	g.shut.Store(true)
+	g.blind.Store(true)
+	c.write(knowledge.Put(rule("R"), 0)) // the copy lacks it, so that the primary is asked
+	c.primary.set(hangs)
+	_, err := c.s.Get(required(t.Context()), ruleKey("R"))
+	if no, ok := errors.AsType[*store.UnavailableError](err); !ok || no.RetryAfter == 0 {
+		t.Errorf("a read that the primary lets hang: %v, want that it is unavailable, and when to ask again", err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := c.s.Get(required(short), ruleKey("R")); !errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a read whose caller waits for a shorter time: %v, want the caller's own deadline", err)
+	}
+	c.primary.set(healthy)
+	g.shut.Store(false)
+}
+
 func TestACopyThatDoesNotFollowIsPassedOver(t *testing.T) {
 	c, g := behindByOne(t, func(o *failover.Options) { o.CopyMaxLag = 50 * time.Millisecond })
 	waitFor(t, "the primary answers a read", func() bool {
