@@ -38,8 +38,9 @@ func addCheck(a *app) {
 		Long: `Looks for what the checks of rules forbid or require, in the files that are named, in all files of the work tree, or in what has changed. The
 rules are those that the work tree takes (.tenet.yaml); while the server is away, those that it took last.
 
-It fails when a mandatory rule is broken. What is exempt is shown and does not count. Of a file over 4 MiB the path alone is looked at: every
-format names it, with the mandatory rules that were not looked for.`,
+It fails when a mandatory rule is broken. What is exempt is shown and does not count. Of a file over 4 MiB, and of a
+binary one, the path alone is looked at: every format names it, with the mandatory rules that were not looked for; a binary one only where a check
+says which files it is for.`,
 		Example: `  tenet check
   tenet check --staged
   tenet check --diff origin/main --format github

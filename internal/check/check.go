@@ -223,7 +223,7 @@ func (s *Set) run(files []File, known map[string]bool, over func() bool) *Result
 		case err != nil:
 			r.Skipped = append(r.Skipped, Skipped{f.Path, err.Error()})
 			continue
-		case len(f.Content) > MaxFile && s.unread(r, clean, f):
+		case s.unread(r, clean, f):
 		default:
 			r.Files++
 		}
@@ -238,17 +238,21 @@ func (s *Set) run(files []File, known map[string]bool, over func() bool) *Result
 	return r
 }
 
-// unread adds a file that is too large to be read to what was skipped, and returns true, if any check would have read
-// it. It names the mandatory rules among them: a reviewer must know that they were not looked for.
+// unread adds a file that is too large to be read, or binary, to what was skipped, and returns true, if any check would
+// have read it. It names the mandatory rules among them: a reviewer must know that they were not looked for. A binary
+// file is only told of where a check names files like it: two bytes make a binary file of a source file.
 func (s *Set) unread(r *Result, clean string, f *File) bool {
-	if isBinary(f.Content) {
+	binary, why := isBinary(f.Content), "it has more than "+strconv.Itoa(MaxFile)+" bytes"
+	if binary {
+		why = "it is binary"
+	} else if len(f.Content) <= MaxFile {
 		return false
 	}
 	some, mandatory := false, []string(nil)
 	for i := range s.rules {
 		rl := &s.rules[i]
 		if !slices.ContainsFunc(rl.checks, func(c one) bool {
-			return c.Kind != knowledge.CheckPath && rl.covers(&c, clean)
+			return c.Kind != knowledge.CheckPath && rl.covers(&c, clean) && (!binary || rl.names(&c))
 		}) {
 			continue
 		}
@@ -261,7 +265,6 @@ func (s *Set) unread(r *Result, clean string, f *File) bool {
 	if !some {
 		return false
 	}
-	why := "it has more than " + strconv.Itoa(MaxFile) + " bytes"
 	if n := len(mandatory); n > 0 {
 		why += ": what is mandatory was not looked for in it (" + strings.Join(mandatory[:min(n, maxNamed)], ", ")
 		if n > maxNamed {
@@ -362,6 +365,9 @@ func (r *rule) covers(c *one, clean string) bool {
 	return slices.ContainsFunc(knowledge.LanguagesOf(clean),
 		func(l string) bool { return slices.Contains(r.Scope.Languages, l) })
 }
+
+// names reports whether a check says which files it is for, instead of being for all.
+func (r *rule) names(c *one) bool { return len(c.globs)+len(r.scope)+len(r.Scope.Languages) > 0 }
 
 // places calls yield with the offset and line of each match, until yield returns false; offset -1 is the whole file.
 func (c *one) places(clean string, f *File, yield func(at, line int) bool) {
