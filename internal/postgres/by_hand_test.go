@@ -182,3 +182,37 @@ func TestAFaultThatWasThereBeforeStaysInNobodysWay(t *testing.T) {
 		Verb: knowledge.VerbRestore, Key: knowledge.Key{Kind: knowledge.KindRule, ID: "old"}, IfVersion: knowledge.AnyVersion,
 	})
 }
+
+// TestTheDatabaseHidesAndShowsWhatTheProgramDoes compares each character of the ranges in which any shows nothing: the
+// two lists are written in two languages.
+func TestTheDatabaseHidesAndShowsWhatTheProgramDoes(t *testing.T) {
+	conn := pgtest.Connect(t, migrated(t))
+	rows, err := conn.Query(t.Context(), `SELECT n, tenet_hides('a ' || chr(n) || ' b'), tenet_shows(chr(n))
+		FROM (SELECT generate_series(1, 55295) UNION ALL SELECT generate_series(57344, 65535)
+			UNION ALL SELECT generate_series(112640, 119295) UNION ALL SELECT generate_series(917504, 921599)) s (n)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var n rune
+		var hides, shows bool
+		if err := rows.Scan(&n, &hides, &shows); err != nil {
+			t.Fatal(err)
+		}
+		if hides && knowledge.TextFault("a "+string(n)+" b") == "" {
+			t.Errorf("the database refuses U+%04X, and the program takes it", n)
+		}
+		c := storetest.Category(func(c *knowledge.Category) { c.Name = string(n) })
+		invalid, refused := errors.AsType[*knowledge.InvalidError](c.Validate())
+		switch blank := refused && strings.HasPrefix(invalid.Faults[0].Detail, "missing"); {
+		case !shows && !refused: // control characters are refused for what they are
+			t.Errorf("U+%04X is an empty title to the database, and a good one to the program", n)
+		case shows && blank:
+			t.Errorf("U+%04X is an empty title to the program, and a good one to the database", n)
+		}
+	}
+	if rows.Err() != nil {
+		t.Fatal(rows.Err())
+	}
+}
