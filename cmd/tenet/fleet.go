@@ -96,7 +96,7 @@ func listFleet(ctx context.Context, a *app, s *fleetSettings) error {
 		sums = append(sums, fmt.Sprintf("%d %s", c.Repositories, c.State))
 	}
 	if len(sums) > 0 {
-		a.say("of all repositories %s", strings.Join(sums, ", "))
+		a.say("of all repositories %s, as counted at %s UTC", strings.Join(sums, ", "), moment(page.CountedAt))
 	}
 	if page.Next != "" {
 		a.say("there are more: --after %s shows them", page.Next)

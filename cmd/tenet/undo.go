@@ -30,7 +30,7 @@ func addUndo(a *app) {
 		Use:   "undo BATCH",
 		Short: "Take back what one write did",
 		Long: `Brings every document of a batch back to the version before it; what the batch has created is retired. It is a write of its own: the
-history keeps both. Where one of the documents was written since, nothing is done. More than 20 documents are asked about first.
+history keeps both, and says so. Where one of the documents was written since, nothing is done. More than 20 documents are asked about first.
 "tenet history" shows the batch of each change.`,
 		Example:     "  tenet history rule/SEC-001\n  tenet undo 01890a5d-ac96-774b-bcce-b302099a8057 --dry-run",
 		Args:        cobra.ExactArgs(1),
@@ -58,6 +58,9 @@ history keeps both. Where one of the documents was written since, nothing is don
 			if err := confirm(a, fmt.Sprintf("Take back what the batch did to %d documents?", len(ops))); err != nil {
 				return err
 			}
+		}
+		if s.Message == "" { // else the history has an update like any other
+			s.Message = "Take back batch " + undone.String()
 		}
 		return applyOr(ctx, a, d, s.DryRun, knowledge.Batch{ID: id, Message: s.Message, Ops: ops})
 	})
