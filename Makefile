@@ -42,7 +42,7 @@ else
 		nice go test -vet=off -race $(UNWATCHED) -timeout 30m -run '$(ATONCE)' $(CROWDED) && exit $$all ) & watched=$$!; \
 	go test -vet=off -timeout 30m -run '$(SLOW)' $(WATCHED) & slow=$$!; \
 	go test -vet=off -p 1 -timeout 30m $(filter-out $(WATCHED) $(CROWDED),$(shell go list ./...)); calm=$$?; \
-	go test -vet=off -p 1 -timeout 30m -skip '$(ATONCE)' $(CROWDED) || calm=1; \
+	go test -vet=off -p 2 -timeout 30m -skip '$(ATONCE)' $(CROWDED) || calm=1; \
 	wait $$slow || calm=1; wait $$watched || calm=1; exit $$calm
 endif
 

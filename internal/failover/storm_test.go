@@ -78,7 +78,7 @@ func TestTheCheckerFindsSeededBugs(t *testing.T) {
 		},
 		{
 			"what the copy could not take is forgotten", func(o *failover.Options) { o.Mirror = &belated{o.Mirror} },
-			nil,
+			func(p failover.Primary) failover.Primary { return &tardy{p} },
 			[]string{"and went back to"},
 		},
 		{
@@ -184,6 +184,18 @@ func (f *forgetful) Append(ctx context.Context, e store.Entry) error {
 type belated struct{ failover.Mirror }
 
 func (belated) Foresee(context.Context, []store.Left) error { return nil }
+
+// tardy is a primary whose feed takes its time, so that somebody reads before it has brought what was acknowledged.
+type tardy struct{ failover.Primary }
+
+func (t *tardy) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	select {
+	case <-time.After(30 * time.Millisecond):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return t.Primary.Changes(ctx, q)
+}
 
 // mixing shows the text of a look before under what a document is called now.
 type mixing struct {
