@@ -38,8 +38,9 @@ func TestAClientCertificateThatHasEndedIsReplacedWithoutARestart(t *testing.T) {
 	s := newSite(t, pgtest.URLWith(pg, "postgres", "postgres", a.Query(a)))
 	is := func(mode knowledge.Mode) {
 		t.Helper()
-		if err := eventually(func() bool { return s.outage(t).Mode == mode }); err != nil {
-			t.Fatalf("not in mode %s, but: %+v", mode, s.outage(t))
+		// Also the mirror must be there: an outage before that leaves nothing to answer from.
+		if err := eventually(func() bool { o := s.outage(t); return o.Mode == mode && o.Mirror.Ready }); err != nil {
+			t.Fatalf("not in mode %s with a mirror, but: %+v", mode, s.outage(t))
 		}
 	}
 	is(knowledge.ModeNormal)
