@@ -69,7 +69,7 @@ type questioner struct {
 	also  map[string][]string // what else stands for a word
 	mixed bool                // some letters are small
 	last  string              // the plain word before, in lower case
-	frame bool                // the word is a place in somebody's source
+	faint bool                // the word is of every message, or of the program that failed
 
 	expressions int // of several words that are looked for too
 }
@@ -134,6 +134,7 @@ type part struct {
 	field          string // of field:text
 	not, or        bool
 	phrase, prefix bool
+	faint          bool // of every message, or of the program that failed
 }
 
 func (p *part) plain() bool { return p.field == "" && !p.not && !p.or && !p.phrase && !p.prefix }
@@ -195,12 +196,12 @@ func (r *questioner) take(p *part, alternative bool) string {
 			return ""
 		}
 		r.unknownField(p.text)
-		r.frame = inSource(p.text)
+		r.faint = p.faint || inSource(p.text)
 		for _, word := range splitPlain(p.text) {
 			r.wish(word, true)
 			r.last = strings.ToLower(word)
 		}
-		r.frame = false
+		r.faint = false
 		return ""
 	}
 	slots := r.slots(p)
@@ -394,7 +395,7 @@ func (r *questioner) wish(text string, stops bool) {
 			w.Parts = append(w.Parts, at...)
 		}
 	}
-	w.weak = r.frame || len(pieces) == 1 &&
+	w.weak = r.faint || len(pieces) == 1 &&
 		(r.q.tongue == inEnglish && weakWords[pieces[0].text] || r.q.plain >= pasted && places(pieces[0].text))
 	if len(w.Whole) == 1 && len(pieces) == 1 && !pieces[0].gram {
 		w.Parts = r.compound(pieces[0].text)

@@ -1,6 +1,8 @@
 package knowledge
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -77,7 +79,73 @@ func asPasted(parts []part) {
 			p.not, p.text = false, "-"+p.text
 		}
 	}
+	for i := range parts {
+		for k := range frameAt(parts[i:]) {
+			parts[i+k].faint = true
+		}
+		parts[i].faint = parts[i].faint || labels(parts[i:]) || addresses(parts[i].text)
+	}
 }
+
+// addresses reports whether a word is a place in a network or in memory: 127.0.0.1:5432, 0xc0000b4010.
+func addresses(word string) bool {
+	word = strings.Trim(word, "()[],;+.")
+	if hex, ok := strings.CutPrefix(word, "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdefABCDEF") == ""
+	}
+	_, err := netip.ParseAddrPort(strings.TrimRight(word, ":"))
+	return err == nil
+}
+
+// maxFrame is the number of words of a line of a stack trace that may stand before the place in the source.
+const maxFrame = 6
+
+// frameAt returns how many parts at the beginning of a list are a line of a stack trace, 0 for none. It says where a
+// program failed, in that program's own names, and not why.
+func frameAt(parts []part) int {
+	switch parts[0].text {
+	case "at", "from", "in": // at Object.<anonymous> (/app/index.js:7:9), at Orders.Load() in Orders.cs:line 12
+		for i := range parts[:min(maxFrame, len(parts))] {
+			switch {
+			case i > 0 && parts[i].text == parts[0].text: // the next line
+				return 0
+			case inSource(parts[i].text):
+				return i + 1
+			case strings.HasSuffix(parts[i].text, ":line"):
+				return min(i+2, len(parts))
+			}
+		}
+	case "File": // File "/app/main.py", line 3, in load
+		if len(parts) > 5 && parts[0].plain() && slices.ContainsFunc(parts[1:4], func(p part) bool {
+			return p.text == "line"
+		}) {
+			return 6
+		}
+	case "goroutine": // goroutine 18 [chan receive, 2 minutes]:
+		if len(parts) > 2 && digits(parts[1].text) && strings.HasPrefix(parts[2].text, "[") {
+			end := slices.IndexFunc(parts[:min(maxFrame, len(parts))], func(p part) bool {
+				return strings.HasSuffix(p.text, "]:")
+			})
+			return end + 1
+		}
+	}
+	if len(parts) > 1 && strings.HasSuffix(parts[0].text, ")") && inSource(parts[1].text) { // main.load(0x2) main.go:12
+		return 2
+	}
+	return 0
+}
+
+// labels reports whether the first part is a word that programs write before a message, whatever it is about: Error: or
+// the first word of fatal error:.
+func labels(parts []part) bool {
+	word := strings.TrimRight(parts[0].text, ":!]")
+	before := len(word) < len(parts[0].text) || len(parts) > 1 && strings.HasSuffix(parts[1].text, ":")
+	return parts[0].plain() && before && messageLabels[strings.ToLower(strings.TrimLeft(word, "["))]
+}
+
+//nolint:gochecknoglobals // made once, never written again
+var messageLabels = wordSet(`alert code critical debug detail details err error errors exception fail failed failure fatal hint info
+message note notice panic reason state statement status trace uncaught unhandled warn warning`)
 
 // inQuotes returns what stands in single quotation marks or backticks, without the punctuation after them; "" for a
 // word without any.
@@ -98,6 +166,9 @@ func inSource(word string) bool {
 		name = name[:at]
 	}
 	dot := strings.LastIndexByte(name, '.')
+	if strings.HasPrefix(name, "node:") {
+		return len(name) < end
+	}
 	return len(name) < end && dot > 0 && dot < len(name)-1 && isLetter(name[dot+1])
 }
 
