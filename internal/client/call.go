@@ -107,14 +107,8 @@ func rest(ctx context.Context, d time.Duration) bool {
 	if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
 		return false
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	store.Pause(ctx, d)
+	return ctx.Err() == nil
 }
 
 // attempt makes a call once.

@@ -77,16 +77,7 @@ func (s *Store) Watch(ctx context.Context, w Watch, fn func(LiveMessage) error) 
 		}); err != nil {
 			return err
 		}
-		sleep(within, wait)
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
+		store.Pause(within, wait)
 	}
 }
 

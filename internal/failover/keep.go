@@ -61,7 +61,7 @@ func (k *keeper) step(ctx context.Context) {
 	k.wanted = k.board.next(lookWanted)
 	k.modes.remind(k.waits.len())
 	if k.up.breaker.State() != gobreaker.StateClosed && !k.probe(ctx) {
-		pause(ctx, retryEvery)
+		store.Pause(ctx, retryEvery)
 		return
 	}
 	began := time.Now()
@@ -82,7 +82,7 @@ func (k *keeper) step(ctx context.Context) {
 		if c == halted {
 			k.modes.handle(input{kind: primaryUnusable, why: reasonOf(err)})
 		}
-		pause(ctx, retryEvery)
+		store.Pause(ctx, retryEvery)
 		return
 	}
 	k.failures = 0
@@ -127,7 +127,7 @@ func (k *keeper) failed(ctx context.Context, err error) {
 	k.failures++
 	k.verified = false // the primary may have been replaced by another
 	k.o.Log.ErrorContext(ctx, "mirror failed to follow the primary", "error", err.Error(), "failures", k.failures)
-	pause(ctx, min(retryEvery<<min(k.failures, 10), k.o.Recovery))
+	store.Pause(ctx, min(retryEvery<<min(k.failures, 10), k.o.Recovery))
 }
 
 // broken reports whether the mirror has failed so often that it should be rebuilt.
@@ -305,7 +305,7 @@ func (k *keeper) rest(ctx context.Context) {
 	}()
 	if p := k.up.current(); p != nil {
 		if err := p.Wait(short, knowledge.Seq(k.copy.applied.Load())); err != nil && short.Err() == nil {
-			pause(short, k.o.PollFloor) // the primary's notifications fail; poll instead
+			store.Pause(short, k.o.PollFloor) // the primary's notifications fail; poll instead
 		}
 	}
 	cancel()

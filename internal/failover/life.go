@@ -1,7 +1,6 @@
 package failover
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,14 +37,4 @@ type Event struct {
 	// Breaker is the breaker's new state, when it has changed: closed, half-open or open.
 	Breaker string             `json:"breaker,omitempty"`
 	Queued  *knowledge.BatchID `json:"queued,omitempty"` // for a batch put in the journal
-}
-
-// pause waits for a time, or until its context ends.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

@@ -54,7 +54,7 @@ func (r *replayer) run(ctx context.Context) {
 					continue
 				}
 			case readOnly, halted: // the primary answers, and would say the same in a moment
-				pause(ctx, r.o.Soon)
+				store.Pause(ctx, r.o.Soon)
 			case infra, late, disconnected:
 			}
 		}

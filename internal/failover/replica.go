@@ -58,7 +58,7 @@ func awaitSeq(ctx context.Context, r Replica, least knowledge.Seq) error {
 			return nil
 		}
 		behind = fmt.Errorf("the replica has the log up to change %d, and the primary up to %d", seq, least)
-		pause(ctx, replicaPoll)
+		store.Pause(ctx, replicaPoll)
 	}
 }
 

@@ -87,7 +87,7 @@ func (q *queue) restoreFirst(ctx context.Context) {
 			return
 		}
 		q.o.Log.ErrorContext(ctx, "journal can't be read: no write is taken until it can", "error", err.Error())
-		pause(ctx, q.o.Soon)
+		store.Pause(ctx, q.o.Soon)
 	}
 }
 

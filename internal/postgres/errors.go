@@ -176,11 +176,7 @@ func again(ctx context.Context, do func() error) error {
 		if i == tries {
 			return once(err)
 		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if store.Pause(ctx, wait); ctx.Err() != nil {
 			return ctx.Err()
 		}
 		wait *= 2

@@ -113,7 +113,7 @@ func (s *Server) beginLater(ctx context.Context) error {
 		return nil
 	}
 	said := ""
-	for {
+	for ctx.Err() == nil {
 		if s.parts.engine.Level().Mode == knowledge.ModeNormal {
 			report, token, err := s.firstStart(ctx)
 			if err == nil {
@@ -125,14 +125,9 @@ func (s *Server) beginLater(ctx context.Context) error {
 				s.o.Log.WarnContext(ctx, "first start not done yet: it is tried again until it is", "error", text)
 			}
 		}
-		t := time.NewTimer(laterEvery)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return nil
-		}
+		store.Pause(ctx, laterEvery)
 	}
+	return nil
 }
 
 // authenticate asks the directory. While there is neither a primary nor a mirror nobody is known; then the holder of

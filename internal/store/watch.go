@@ -99,7 +99,7 @@ func (w *Watch) Run(ctx context.Context) error {
 		if w.at != before {
 			wait = w.Retry
 		}
-		pause(ctx, wait)
+		Pause(ctx, wait)
 		wait = min(2*wait, 10*w.Retry)
 	}
 	return ctx.Err()
@@ -161,7 +161,7 @@ func (w *Watch) follow(ctx context.Context) error {
 			continue
 		}
 		if idle {
-			pause(ctx, quiet)
+			Pause(ctx, quiet)
 		}
 		idle = true
 		if err := w.rest(ctx, again); err != nil {
@@ -238,7 +238,8 @@ func (w *Watch) rest(ctx context.Context, again <-chan time.Time) error {
 	return err
 }
 
-func pause(ctx context.Context, d time.Duration) {
+// Pause waits for a time, or until its context ends.
+func Pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
