@@ -50,23 +50,25 @@ the same.`,
 	})
 }
 
-// archived asks for a page of the archive.
-func archived(ctx context.Context, a *app, q store.ArchiveQuery) ([]store.Archived, error) {
+// archived asks for a page of the archive, and whether another one comes after it.
+func archived(ctx context.Context, a *app, q store.ArchiveQuery) (list []store.Archived, more bool, err error) {
 	d, err := a.openToLook(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer a.close(d)
-	return archivedIn(ctx, a, d, q)
-}
-
-func archivedIn(ctx context.Context, a *app, d *door, q store.ArchiveQuery) ([]store.Archived, error) {
-	return withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]store.Archived, error) {
+	list, err = withTimeout(ctx, a.Timeout, func(ctx context.Context) (page []store.Archived, err error) {
 		if d.remote != nil {
-			return client.Archived(ctx, d.remote, q)
+			page, more, err = client.Archived(ctx, d.remote, q)
+			return page, err
 		}
-		return d.local.Archived(ctx, q)
+		one := q
+		one.Limit++
+		page, err = d.local.Archived(ctx, one)
+		more = len(page) > q.Limit
+		return page[:min(len(page), q.Limit)], err
 	})
+	return list, more, err
 }
 
 func listArchive(ctx context.Context, a *app, s *archiveSettings) error {
@@ -85,7 +87,7 @@ func listArchive(ctx context.Context, a *app, s *archiveSettings) error {
 			return usageError("--after: %s", err)
 		}
 	}
-	list, err := archived(ctx, a, q)
+	list, more, err := archived(ctx, a, q)
 	if err != nil {
 		return err
 	}
@@ -106,8 +108,8 @@ func listArchive(ctx context.Context, a *app, s *archiveSettings) error {
 		rows[i] = r
 		t.add(r.Key, itoa(r.Version), moment(r.At), r.Title)
 	}
-	if len(list) == s.Limit {
-		a.say("there may be more: --after %s", list[len(list)-1].Key)
+	if more {
+		a.say("there are more: --after %s", list[len(list)-1].Key)
 	}
 	return a.printTable(struct {
 		Documents []row `json:"documents"`
@@ -134,7 +136,7 @@ func printArchived(ctx context.Context, a *app, key knowledge.Key, fields string
 	if err != nil {
 		return err
 	}
-	list, err := archived(ctx, a, store.ArchiveQuery{Kind: key.Kind, ID: key.ID, Limit: 1})
+	list, _, err := archived(ctx, a, store.ArchiveQuery{Kind: key.Kind, ID: key.ID, Limit: 1})
 	if err != nil {
 		return err
 	}
@@ -143,19 +145,3 @@ func printArchived(ctx context.Context, a *app, key knowledge.Key, fields string
 	}
 	return printDocument(a, list[0].Record, only)
 }
-
-// isArchived reports whether a document is in the archive, as far as can be told.
-func isArchived(ctx context.Context, a *app, d *door, key knowledge.Key) bool {
-	list, err := archivedIn(ctx, a, d, store.ArchiveQuery{Kind: key.Kind, ID: key.ID, Limit: 1})
-	return err == nil && len(list) > 0
-}
-
-// An archivedError says that a document is in the archive. It is [store.ErrNotFound].
-type archivedError struct{ key knowledge.Key }
-
-func (e *archivedError) Error() string {
-	return e.key.String() + " is archived: `tenet get " + e.key.String() + " --archived` shows it, and `tenet restore " +
-		e.key.String() + "` brings it back"
-}
-
-func (e *archivedError) Is(target error) bool { return target == store.ErrNotFound }

@@ -163,7 +163,7 @@ func archivedKeys(a *app) func(*cobra.Command, string) []string {
 		if a.load(cmd, nil) != nil {
 			return nil
 		}
-		list, err := archived(cmd.Context(), a, store.ArchiveQuery{Limit: store.MaxArchived})
+		list, _, err := archived(cmd.Context(), a, store.ArchiveQuery{Limit: store.MaxArchived})
 		if err != nil {
 			return nil
 		}

@@ -96,6 +96,10 @@ func explain(err error) string {
 	}
 	text := err.Error()
 	switch exitCode(err) {
+	case exitNotFound:
+		if none, ok := errors.AsType[*store.NotFoundError](err); ok && none.Archived {
+			text += fmt.Sprintf(": `tenet get %s --archived` shows it, and `tenet restore %[1]s` brings it back", none.Key)
+		}
 	case exitConflict:
 		if conflict, ok := errors.AsType[*store.ConflictError](err); ok && conflict.Want != knowledge.NoVersion && !strings.Contains(text, "\n") { // else it says already what to do
 			text += "\nSomebody has changed it since. Look at it with `tenet get`, and write on top of that version."

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"strings"
 
@@ -76,9 +75,6 @@ func get(ctx context.Context, a *app, args []string, s *getSettings) error {
 		}
 		return d.Get(ctx, key)
 	})
-	if errors.Is(err, store.ErrNotFound) && s.Version == 0 && s.Label == "" && isArchived(ctx, a, d, key) {
-		return &archivedError{key}
-	}
 	if err != nil {
 		return err
 	}

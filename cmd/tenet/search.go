@@ -220,8 +220,15 @@ func mark(h knowledge.Hit, s screen) string {
 	if !s.styled {
 		begin, end = "", ""
 	}
-	text := strings.TrimRight(h.Snippet, " \n\t")
-	short := fit(cell(text), s.columns-4)
+	text, room := strings.TrimRight(h.Snippet, " \n\t"), s.columns-4
+	before, after := h.Cut()
+	if before {
+		room--
+	}
+	if after {
+		text = strings.TrimRight(text, " \n\t,;:.-") + "…" // which fit keeps, or puts further to the front
+	}
+	short := fit(cell(text), room)
 	kept := len(strings.TrimSuffix(short, "…")) // cell keeps the bytes of a line in their places
 	var b strings.Builder
 	at := 0
@@ -232,7 +239,11 @@ func mark(h knowledge.Hit, s screen) string {
 		b.WriteString(short[at:m[0]] + begin + short[m[0]:m[1]] + end)
 		at = m[1]
 	}
-	return squeeze(b.String() + short[at:])
+	line := squeeze(b.String() + short[at:])
+	if before {
+		return "…" + line
+	}
+	return line
 }
 
 // squeeze makes one space of several.

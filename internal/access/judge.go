@@ -128,11 +128,11 @@ func impossible(b knowledge.Batch) knowledge.Batch {
 // of its archiving. It is [store.ErrNotFound] for a document that is not in the archive, or whose text the log has
 // lost.
 func (c call) bindArchived(ctx context.Context, i int, op *knowledge.Op) (knowledge.Document, error) {
-	last, err := c.s.next.Changes(ctx, knowledge.ChangeQuery{Key: op.Key, Newest: true, Limit: 2})
+	last, err := c.s.archived(ctx, op.Key)
 	if err != nil {
 		return nil, err
 	}
-	if len(last) < 2 || last[0].Verb != knowledge.VerbArchive || last[1].Record == nil {
+	if last == nil {
 		return nil, &store.NotFoundError{Key: op.Key}
 	}
 	if at := last[0].Version; op.IfVersion != knowledge.AnyVersion && op.IfVersion != at {

@@ -155,7 +155,7 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 	if err == nil && s.reads != nil {
 		s.reads.Tell(ctx, Read{Action: ReadGet, Key: key, Count: 1})
 	}
-	return rec, err
+	return rec, s.missing(ctx, err)
 }
 
 // List implements [store.Store].
@@ -204,11 +204,11 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	}
 	asked := b
 	if b, err = c.judge(ctx, b); err != nil {
-		return c.instead(ctx, &asked, err)
+		return c.instead(ctx, &asked, s.missing(ctx, err))
 	}
 	r, err := s.next.Apply(ctx, b)
 	if b.Dry {
-		return r, err
+		return r, s.missing(ctx, err)
 	}
 	if err == nil {
 		s.reads.Tell(ctx, Read{Action: Wrote})
@@ -218,7 +218,7 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	if err == nil && s.dir != nil {
 		s.dir.learnReceipt(&b, &r)
 	}
-	return r, err
+	return r, s.missing(ctx, err)
 }
 
 // instead answers for a refused batch: with a proposal made of an agent's batch, or else with the refusal.

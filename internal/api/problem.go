@@ -91,6 +91,7 @@ type Problem struct {
 	Query      bool              `json:"query,omitempty" doc:"True when the errors are about the path, the query or a header; their pointers begin with its name"`
 	Kind       knowledge.Kind    `json:"kind,omitempty" doc:"The kind of the document it is about"`
 	ID         string            `json:"id,omitempty" doc:"The id of the document it is about"`
+	Archived   bool              `json:"archived,omitempty" doc:"Not found: the document is in the archive, and a restore brings it back"`
 	Right      string            `json:"right,omitempty" doc:"Forbidden: the right that the caller lacks" example:"publish"`
 	Op         *int              `json:"op,omitempty" doc:"Conflict: the index of the op in its batch"`
 	Want       *int64            `json:"want,omitempty" doc:"Conflict: the version that the writer saw, -1 for none"`
@@ -173,6 +174,11 @@ func (p *Problem) detail(err error) {
 	}
 	if e, ok := errors.AsType[*store.NotFoundError](err); ok {
 		p.Kind, p.ID = e.Key.Kind, e.Key.ID
+		if e.Archived {
+			p.Archived = true
+			p.Detail = e.Error() + ": GET /api/v1/archive?kind=" + string(e.Key.Kind) + "&id=" + e.Key.ID +
+				" shows it, and POST /api/v1/" + e.Key.Kind.Plural() + "/" + e.Key.ID + "/restore brings it back"
+		}
 	}
 	if e, ok := errors.AsType[*store.ConflictError](err); ok {
 		p.Kind, p.ID, p.Op, p.Want, p.Got = e.Key.Kind, e.Key.ID, &e.Op, &e.Want, &e.Got

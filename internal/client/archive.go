@@ -12,8 +12,8 @@ import (
 	"tenet/internal/store"
 )
 
-// Archived returns a page of the archive of the server.
-func Archived(ctx context.Context, s *Store, q store.ArchiveQuery) ([]store.Archived, error) {
+// Archived returns a page of the archive of the server, and whether another one comes after it.
+func Archived(ctx context.Context, s *Store, q store.ArchiveQuery) (list []store.Archived, more bool, err error) {
 	query := url.Values{"limit": {strconv.Itoa(q.Limit)}}
 	if q.Kind != "" {
 		query.Set("kind", string(q.Kind))
@@ -32,17 +32,18 @@ func Archived(ctx context.Context, s *Store, q store.ArchiveQuery) ([]store.Arch
 			At       knowledge.Time  `json:"archived_at"`
 			Document json.RawMessage `json:"document"`
 		} `json:"documents"`
+		Next string `json:"next"`
 	}](ctx, s, request{method: http.MethodGet, path: "/api/v1/archive", query: query})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	list := make([]store.Archived, len(got.Documents))
+	list = make([]store.Archived, len(got.Documents))
 	for i, d := range got.Documents {
 		rec, err := knowledge.RecordOf(d.Kind, d.Document)
 		if err != nil {
-			return nil, fmt.Errorf("read %s/%s of the archive: %w", d.Kind, d.ID, err)
+			return nil, false, fmt.Errorf("read %s/%s of the archive: %w", d.Kind, d.ID, err)
 		}
 		list[i] = store.Archived{Key: knowledge.Key{Kind: d.Kind, ID: d.ID}, Version: d.Version, At: d.At, Record: rec}
 	}
-	return list, nil
+	return list, got.Next != "", nil
 }

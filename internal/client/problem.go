@@ -59,7 +59,7 @@ func errorOf(p *api.Problem, status int) error {
 		if p.Kind == "" {
 			return &refused{said(p), store.ErrNotFound}
 		}
-		return &store.NotFoundError{Key: knowledge.Key{Kind: p.Kind, ID: p.ID}}
+		return &store.NotFoundError{Key: knowledge.Key{Kind: p.Kind, ID: p.ID}, Archived: p.Archived}
 	case "conflict":
 		return &store.ConflictError{
 			Key: knowledge.Key{Kind: p.Kind, ID: p.ID}, Op: value(p.Op), Want: value(p.Want), Got: value(p.Got),

@@ -125,7 +125,7 @@ func (d *Door) search(r *http.Request, v *view) (*listing, error) {
 	for i := range found.Hits {
 		hit := &found.Hits[i]
 		one := lineOf(hit.Record, hit.Title)
-		one.Marked, one.Notes = marked(hit.Snippet, hit.Marks), strings.TrimSpace(hit.Severity+" "+one.Notes)
+		one.Marked, one.Notes = marked(hit), strings.TrimSpace(hit.Severity+" "+one.Notes)
 		l.Lines = append(l.Lines, one)
 	}
 	if len(found.Hits) == 0 {
@@ -157,17 +157,24 @@ func said(r *knowledge.Reading) []string {
 }
 
 // marked cuts a text into what was searched for and what lies between.
-func marked(text string, marks [][2]int) []piece {
+func marked(hit *knowledge.Hit) []piece {
 	var list []piece
-	at := 0
-	for _, m := range marks {
+	before, after := hit.Cut()
+	if before {
+		list = append(list, piece{Text: "…"})
+	}
+	text, at := hit.Snippet, 0
+	for _, m := range hit.Marks {
 		if m[0] < at || m[1] > len(text) || m[0] > m[1] {
 			continue
 		}
 		list = append(list, piece{Text: text[at:m[0]]}, piece{Text: text[m[0]:m[1]], Hit: true})
 		at = m[1]
 	}
-	return append(list, piece{Text: text[at:]})
+	if list = append(list, piece{Text: text[at:]}); after {
+		list = append(list, piece{Text: "…"})
+	}
+	return list
 }
 
 // A sheet is a document as a page shows it.

@@ -90,15 +90,18 @@ func listArchive(c *call, p *archiveParams) error {
 	if c.h.o.Archive == nil {
 		return c.json(http.StatusOK, a)
 	}
+	limit := q.Limit
+	q.Limit++
 	list, err := c.h.o.Archive.Archived(c.limited(), q)
 	if err != nil {
 		return err
 	}
+	list, more := onePage(list, limit)
 	for i := range list {
 		d := &list[i]
 		a.Documents = append(a.Documents, archivedView{string(d.Key.Kind), d.Key.ID, d.Version, d.At, d.Record.JSON})
 	}
-	if len(list) == q.Limit {
+	if more {
 		a.Next = list[len(list)-1].Key.String()
 	}
 	c.h.o.Reads.Tell(c.request, access.Read{

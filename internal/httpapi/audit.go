@@ -81,13 +81,16 @@ func listAudit(c *call, p *auditParams) error {
 	if c.h.o.Audit == nil {
 		return c.json(http.StatusOK, a)
 	}
+	limit := q.Limit
+	q.Limit++
 	list, err := c.h.o.Audit.Entries(c.limited(), q)
 	if err != nil {
 		return err
 	}
+	list, more := onePage(list, limit)
 	a.Entries = append(a.Entries, list...)
-	if n := len(list); n == q.Limit {
-		a.Next = list[n-1].Seq
+	if more {
+		a.Next = list[len(list)-1].Seq
 	}
 	c.h.o.Reads.Tell(c.request, access.Read{Action: access.ReadAudit, Question: c.r.URL.RawQuery, Count: len(list)})
 	return c.json(http.StatusOK, a)

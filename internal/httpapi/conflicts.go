@@ -140,6 +140,22 @@ const (
 	maxConflicts     = 200
 )
 
+// conflictPage returns a page of conflicts, which its number or its size ends, and whether there are more.
+func conflictPage(c *call, q store.ParkedQuery) ([]store.Parked, bool, error) {
+	q.Bytes = knowledge.MaxPageBytes
+	list, err := c.h.o.Desk.Conflicts(c.limited(), q)
+	bytes := 0
+	for i := range list {
+		bytes += list[i].Size()
+	}
+	if err != nil || len(list) < q.Limit && bytes < q.Bytes {
+		return list, false, err
+	}
+	q.Before, q.Limit = list[len(list)-1].Entry.Seq, 1 // a page that is full may be the last
+	after, err := c.h.o.Desk.Conflicts(c.limited(), q)
+	return list, len(after) > 0, err
+}
+
 func listConflicts(c *call, p *conflictsParams) error {
 	a := api.ConflictList{Conflicts: []api.Conflict{}}
 	q, err := p.query()
@@ -149,20 +165,17 @@ func listConflicts(c *call, p *conflictsParams) error {
 	if c.h.o.Desk == nil {
 		return c.json(http.StatusOK, a)
 	}
-	q.Bytes = knowledge.MaxPageBytes
-	list, err := c.h.o.Desk.Conflicts(c.limited(), q)
+	list, more, err := conflictPage(c, q)
 	if err != nil {
 		return err
 	}
-	bytes := 0
 	for i := range list {
-		bytes += list[i].Size()
 		if access.DecideConflict(c.request.Caller, access.VerbRead, &list[i].Entry.Batch) == nil {
 			a.Conflicts = append(a.Conflicts, conflictOf(&list[i]))
 		}
 	}
 	c.h.o.Reads.Tell(c.request, access.Read{Action: access.ReadConflicts, Count: len(a.Conflicts)})
-	if len(list) == q.Limit || bytes >= q.Bytes && len(list) > 0 {
+	if more {
 		a.Next = strconv.FormatInt(list[len(list)-1].Entry.Seq, 10)
 	}
 	return c.json(http.StatusOK, a)

@@ -53,13 +53,14 @@ func (d effectDoor) list(c *call, p *effectParams) error {
 	}
 	list, err := d.h.o.Effects.Page(c.limited(), store.EffectQuery{
 		Key: p.Key, Verdict: p.Verdict, After: p.After,
-		Limit: p.Limit,
+		Limit: p.Limit + 1,
 	})
 	if err != nil {
 		return err
 	}
+	list, more := onePage(list, p.Limit)
 	a := api.EffectPage{Documents: list}
-	if len(list) == p.Limit && p.Key == "" {
+	if more {
 		a.Next = list[len(list)-1].Key
 	}
 	return c.json(http.StatusOK, a)

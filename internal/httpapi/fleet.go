@@ -119,10 +119,11 @@ func (d fleetDoor) list(c *call, p *fleetParams) error {
 	if state != "" && !slices.Contains(store.FleetStates(), state) {
 		return knowledge.BadQuery("state", "%q: want one of silent, edited, missing, behind, exempt, current", p.State)
 	}
-	list, err := fleet.Page(c.limited(), store.FleetQuery{State: state, After: p.After, Limit: p.Limit})
+	list, err := fleet.Page(c.limited(), store.FleetQuery{State: state, After: p.After, Limit: p.Limit + 1})
 	if err != nil {
 		return err
 	}
+	list, more := onePage(list, p.Limit)
 	a := api.FleetPage{Repositories: make([]api.Standing, len(list)), Counts: []store.FleetCount{}}
 	for i := range list {
 		a.Repositories[i] = standingOf(&list[i])
@@ -130,7 +131,7 @@ func (d fleetDoor) list(c *call, p *fleetParams) error {
 	if counts, at := fleet.Counts(); counts != nil {
 		a.Counts, a.CountedAt = counts, at
 	}
-	if len(list) == p.Limit {
+	if more {
 		a.Next = list[len(list)-1].Repository
 	}
 	return c.json(http.StatusOK, a)

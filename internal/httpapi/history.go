@@ -52,10 +52,19 @@ func (l *collection) history(c *call, p *historyParams) error {
 			return err
 		}
 	}
+	more := false
+	if q.Full(changes) { // a page that is full may be the last
+		next := knowledge.ChangeQuery{Key: key, Newest: true, After: changes[len(changes)-1].Seq, Limit: 1}
+		before, err := l.h.o.Store.Changes(ctx, next)
+		if err != nil {
+			return err
+		}
+		more = len(before) > 0
+	}
 	buf, done := c.buffer()
 	defer done()
 	b := appendChanges(*buf, changes)
-	if q.Full(changes) {
+	if more {
 		b = append(b, `,"next":`...)
 		b = strconv.AppendInt(b, int64(changes[len(changes)-1].Seq), 10)
 	}

@@ -178,16 +178,19 @@ func listRuns(c *call, p *runsParams) error {
 	if err != nil {
 		return err
 	}
+	limit := q.Limit
+	q.Limit++
 	list, err := jobs.History(c.limited(), q)
 	if err != nil {
 		return jobError(err, q.Job)
 	}
+	list, more := onePage(list, limit)
 	a := api.RunList{Runs: make([]api.RunView, len(list))}
 	for i := range list {
 		a.Runs[i] = runOf(&list[i])
 	}
-	if n := len(list); n == q.Limit {
-		a.Next = &list[n-1].Due
+	if more {
+		a.Next = &list[len(list)-1].Due
 	}
 	return c.json(http.StatusOK, a)
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,6 +88,10 @@ func withTag(n *tenet, header map[string]string) map[string]string {
 }
 
 func TestWrites(t *testing.T) {
+	archived := []ask{
+		del("/api/v1/templates/incident-report"),
+		post(batchesPath, `{"ops":[{"verb":"archive","kind":"template","id":"incident-report"}]}`),
+	}
 	runScenarios(t, []scenario{
 		{
 			name: "creating a document", ask: post("/api/v1/rules", `{"rule_id":"NEW-1",`+aRule[1:]), status: 201,
@@ -316,6 +321,26 @@ func TestWrites(t *testing.T) {
 		{
 			name: "restoring", before: []ask{del(rulePath)}, ask: post(rulePath+"/restore", ""), status: 200,
 			want: `{"active":true,"version":3}`, changes: []string{"restore rule/SEC-001 3 the-admin"},
+		},
+		{
+			name: "reading what is archived", before: archived, ask: get("/api/v1/templates/incident-report"), status: 404,
+			want: `{"archived":true,"kind":"template","id":"incident-report","detail":"template/incident-report is archived: ` +
+				`GET /api/v1/archive?kind=template&id=incident-report shows it, and POST ` +
+				`/api/v1/templates/incident-report/restore brings it back"}`,
+		},
+		{
+			name: "editing what is archived", before: archived,
+			ask: patch("/api/v1/templates/incident-report", `{"title":"T"}`), status: 404, want: `{"archived":true}`,
+		},
+		{
+			name: "retiring what is archived", before: archived, ask: del("/api/v1/templates/incident-report"), status: 404,
+			want: `{"archived":true}`,
+		},
+		{
+			name: "reading what came back from the archive and was purged", before: append(slices.Clone(archived),
+				post("/api/v1/templates/incident-report/restore", ""), del("/api/v1/templates/incident-report"),
+				del("/api/v1/templates/incident-report?purge=true")),
+			ask: get("/api/v1/templates/incident-report"), status: 404, want: `{"archived":null}`,
 		},
 		{
 			name: "purging", before: []ask{del("/api/v1/templates/incident-report")},

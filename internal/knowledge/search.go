@@ -142,6 +142,21 @@ type Hit struct {
 	Severity string // of rules
 }
 
+// Cut reports whether the document's text goes on before and after the snippet, for those who show it to people.
+func (h *Hit) Cut() (before, after bool) {
+	doc, err := h.Record.Document()
+	if err != nil {
+		return false, false
+	}
+	t := doc.Text()
+	for _, text := range []string{t.Lead, t.Body} {
+		if lead, rest, ok := strings.Cut(text, h.Snippet); ok && h.Snippet != "" {
+			return strings.TrimSpace(lead) != "", strings.TrimSpace(rest) != ""
+		}
+	}
+	return false, false
+}
+
 // Head returns the answer without its hits.
 func (h *Hits) Head() Hits {
 	return Hits{

@@ -76,12 +76,18 @@ func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 
 // A NotFoundError names a missing document. It is [ErrNotFound].
 type NotFoundError struct {
-	Key    knowledge.Key
-	Source knowledge.Source // the source of the answer; "" for the usual one
+	Key      knowledge.Key
+	Source   knowledge.Source // the source of the answer; "" for the usual one
+	Archived bool             // the document is in the archive, and a restore brings it back
 }
 
 // Error names the document.
-func (e *NotFoundError) Error() string { return e.Key.String() + " does not exist" }
+func (e *NotFoundError) Error() string {
+	if e.Archived {
+		return e.Key.String() + " is archived"
+	}
+	return e.Key.String() + " does not exist"
+}
 
 // Is reports whether target is [ErrNotFound].
 func (e *NotFoundError) Is(target error) bool { return target == ErrNotFound }
