@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tenet/internal/erasure"
 	"tenet/internal/server"
 )
 
@@ -30,6 +32,23 @@ as a first name alone, is not found.`,
 			"--key-file scrub.key",
 		Args: cobra.NoArgs,
 	}, &s, func(ctx context.Context, _ []string) error { return scrub(ctx, a, &s) })
+}
+
+// showLeftOut says which changes a scrub has not copied, and why.
+func showLeftOut(w io.Writer, r *erasure.ScrubReport) (err error) {
+	if r.Purged > 0 {
+		_, err = fmt.Fprintf(w, "%d changes not copied, since a purge has taken the text out of the log\n", r.Purged)
+	}
+	if r.NotTaken > 0 {
+		_, failed := fmt.Fprintf(w, "%d changes not copied, since the copy refused them:\n  %s\n", r.NotTaken,
+			strings.Join(r.Reasons, "\n  "))
+		err = errors.Join(err, failed)
+	}
+	if more := r.NotTaken - int64(len(r.Reasons)); more > 0 {
+		_, failed := fmt.Fprintf(w, "  and %d more\n", more)
+		err = errors.Join(err, failed)
+	}
+	return err
 }
 
 func scrub(ctx context.Context, a *app, s *scrubSettings) error {
@@ -61,9 +80,8 @@ func scrub(ctx context.Context, a *app, s *scrubSettings) error {
 		return err
 	}
 	return a.print(r, func(w io.Writer, _ screen) error {
-		_, err := fmt.Fprintf(w, "%d changes copied, %d left out, since what they name or say was purged\n%d people "+
-			"have pseudonyms; replaced in texts: %d mentions and %d addresses; dropped: %d tokens\n",
-			r.Changes, r.LeftOut, r.People, r.Mentions, r.Addresses, r.Tokens)
-		return err
+		_, err := fmt.Fprintf(w, "%d changes copied\n%d people have pseudonyms; replaced in texts: %d mentions and %d "+
+			"addresses; dropped: %d tokens\n", r.Changes, r.People, r.Mentions, r.Addresses, r.Tokens)
+		return errors.Join(err, showLeftOut(w, r))
 	})
 }

@@ -119,3 +119,46 @@ func TestAScrubbedCopyNamesNobody(t *testing.T) {
 		t.Errorf("the PostgreSQL names people:\n%s", strings.Join(list, "\n"))
 	}
 }
+
+// TestAScrubSaysWhyItLeftAChangeOut copies a log with a version whose text was purged and one that the copy refuses: the
+// report counts them apart, and names the second with the reason of the copy.
+func TestAScrubSaysWhyItLeftAChangeOut(t *testing.T) {
+	work := t.TempDir()
+	dir := filepath.Join(work, "data")
+	withPerson(t, dir)
+	s, err := sqlite.Open(t.Context(), filepath.Join(dir, "tenet.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	category := storetest.Category(func(c *knowledge.Category) { c.ID = "short-lived" })
+	rule := storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Category = "R-moved", "short-lived" })
+	moved := storetest.Rule(func(r *knowledge.Rule) { r.RuleID = "R-moved" })
+	gone := storetest.Rule(func(r *knowledge.Rule) { r.RuleID = "R-gone" })
+	for _, op := range []knowledge.Op{
+		knowledge.Put(category, knowledge.NoVersion), knowledge.Put(rule, knowledge.NoVersion), knowledge.Put(moved, 1),
+		{Verb: knowledge.VerbPurge, Key: category.Key()},
+		knowledge.Put(gone, knowledge.NoVersion), {Verb: knowledge.VerbPurge, Key: gone.Key()},
+	} {
+		if _, err := s.Apply(t.Context(), storetest.Batch(op)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	code, said := command(t, dir, "scrub", "--to", filepath.Join(work, "copy"))
+	if code != exitOK {
+		t.Fatalf("scrub ends with %d:\n%s", code, said)
+	}
+	for _, want := range []string{
+		"changes not copied, since a purge has taken the text out of the log", "changes not copied, since the copy refused them",
+		"rule/R-moved version 1: ", "short-lived",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("scrub says\n%s\nwant %q in it", said, want)
+		}
+	}
+	if strings.Contains(said, "R-gone") {
+		t.Errorf("scrub names a document whose text was purged as refused:\n%s", said)
+	}
+}

@@ -28,8 +28,14 @@ type ScrubReport struct {
 	Mentions  int   `json:"mentions"`  // of people, counted each time
 	Tokens    int   `json:"tokens"`    // dropped, counted in each version of a principal
 	Changes   int64 `json:"changes"`   // copied
-	LeftOut   int64 `json:"left_out"`  // not copied, since what they name was purged, or their text was
+	Purged    int64 `json:"purged"`    // not copied, since a purge took the text out of the log
+	NotTaken  int64 `json:"not_taken"` // not copied, since the copy refused them
+	// Reasons says of the first that were not taken which they are, and why. They hold pseudonyms only.
+	Reasons []string `json:"reasons"`
 }
+
+// maxReasons is how many changes that were not taken a report names.
+const maxReasons = 20
 
 // Scrub copies documents and history of a store into an empty one, with people replaced by pseudonyms, e-mail addresses
 // by others, and tokens dropped. The key decides the pseudonyms: the same key and name give the same one.
@@ -43,7 +49,7 @@ func Scrub(ctx context.Context, from store.Store, to store.Store, key []byte) (*
 			"the database to write to has a log of %d changes: a scrubbed copy goes into an empty one, and never "+
 				"over another", end)}
 	}
-	s := &scrubber{key: key, names: map[string]string{}, to: to}
+	s := &scrubber{key: key, names: map[string]string{}, to: to, report: ScrubReport{Reasons: []string{}}}
 	if err := s.meet(ctx, from); err != nil {
 		return nil, err
 	}
@@ -257,22 +263,29 @@ func (s *scrubber) change(ctx context.Context, c *knowledge.Change) error {
 		}
 		op = knowledge.Put(d, knowledge.AnyVersion)
 	case !c.Verb.Removes():
-		s.report.LeftOut++
+		s.report.Purged++
 		return nil
 	}
-	return s.apply(ctx, op, s.text(c.Actor), c.At)
+	return s.apply(ctx, op, s.text(c.Actor), c.At, c.Version)
 }
 
-// apply writes one op. What refers to something that is not there any more is left out.
-func (s *scrubber) apply(ctx context.Context, op knowledge.Op, actor string, at knowledge.Time) error {
+// apply writes one op. One that the copy refuses is left out with the copy's own reason: it may name what was purged,
+// or be a version of before a rule that the program has now.
+func (s *scrubber) apply(ctx context.Context, op knowledge.Op, actor string, at knowledge.Time, version int64) error {
 	_, err := s.to.Apply(ctx, knowledge.Batch{
 		ID: knowledge.NewBatchID(), Actor: actor, At: at,
 		Ops: []knowledge.Op{op},
 	})
 	_, invalid := errors.AsType[*knowledge.InvalidError](err)
 	switch {
+	case op.Verb.Removes() && errors.Is(err, store.ErrNotFound): // it was not copied, since its text was purged
+		s.report.Purged++
+		return nil
 	case invalid, errors.Is(err, store.ErrNotFound):
-		s.report.LeftOut++
+		s.report.NotTaken++
+		if len(s.report.Reasons) < maxReasons {
+			s.report.Reasons = append(s.report.Reasons, fmt.Sprintf("%s version %d: %s", op.Key, version, err))
+		}
 		return nil
 	case err != nil:
 		return err
@@ -293,7 +306,8 @@ func (s *scrubber) rest(ctx context.Context, from store.Store) error {
 			if _, err := s.to.Get(ctx, d.Key()); !errors.Is(err, store.ErrNotFound) {
 				return err
 			}
-			return s.apply(ctx, knowledge.Put(d, knowledge.AnyVersion), d.Stamps().UpdatedBy, d.Stamps().UpdatedAt)
+			stamps := d.Stamps()
+			return s.apply(ctx, knowledge.Put(d, knowledge.AnyVersion), stamps.UpdatedBy, stamps.UpdatedAt, r.Version)
 		})
 		if err != nil {
 			return err
