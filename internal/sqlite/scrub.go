@@ -5,8 +5,6 @@ import (
 	"errors"
 	"math/bits"
 	"time"
-
-	"tenet/internal/knowledge"
 )
 
 // A purge removes the texts of a document from the rows, and secure_delete overwrites them. The lists of the search
@@ -158,12 +156,13 @@ type listRow struct {
 // strip removes documents from a list, and reports whether any was in it.
 func (r *listRow) strip(gone []byte) bool {
 	var documents, places []byte
-	eachPlaces(r.documents, r.places, func(doc uint16, w knowledge.Where, own []byte) {
+	all := cursor{r.documents, r.places}
+	for doc, w, own, ok := all.next(); ok; doc, w, own, ok = all.next() {
 		if gone[doc/8]&(1<<(doc%8)) == 0 {
 			documents = append(documents, byte(doc>>8), byte(doc), byte(w)) //nolint:gosec // both halves are written
 			places = appendOwn(places, own)
 		}
-	})
+	}
 	stripped := len(documents) < len(r.documents)
 	r.documents, r.places = documents, places
 	return stripped

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
@@ -377,7 +378,7 @@ func (l *look) near(top []knowledge.Found) error {
 	if slots == nil {
 		return nil
 	}
-	byChunk := map[int64]map[uint16]int{}
+	byChunk := map[int64][]*knowledge.Found{}
 	for i := range top {
 		f := &top[i]
 		if at, ok := slices.BinarySearch(l.numbers, f.At); ok {
@@ -386,17 +387,10 @@ func (l *look) near(top []knowledge.Found) error {
 				l.scorer.Near(f.Mask, func(slot int) []uint32 { return l.question.Places(slot, e) }))
 			continue
 		}
-		chunk := f.At >> chunkBits
-		if byChunk[chunk] == nil {
-			byChunk[chunk] = map[uint16]int{}
-		}
-		byChunk[chunk][uint16(f.At&(chunkSize-1))] = i
+		byChunk[f.At>>chunkBits] = append(byChunk[f.At>>chunkBits], f)
 	}
 	for _, chunk := range l.chunks {
-		if byChunk[chunk] == nil {
-			continue
-		}
-		if err := l.nearChunk(top, chunk, byChunk[chunk], slots); err != nil {
+		if err := l.nearChunk(chunk, byChunk[chunk], slots); err != nil {
 			return err
 		}
 	}
@@ -404,16 +398,22 @@ func (l *look) near(top []knowledge.Found) error {
 }
 
 // nearChunk does the same for hits of a chunk.
-func (l *look) nearChunk(top []knowledge.Found, chunk int64, docs map[uint16]int, slots []int) error {
-	places := make([]map[uint16][]uint32, len(l.question.Slots))
+func (l *look) nearChunk(chunk int64, hits []*knowledge.Found, slots []int) error {
+	if len(hits) == 0 {
+		return nil
+	}
+	slices.SortFunc(hits, func(a, b *knowledge.Found) int { return cmp.Compare(a.At, b.At) })
 	of := map[string][]int{}
 	var terms []string
 	for _, slot := range slots {
-		places[slot] = make(map[uint16][]uint32, len(docs))
 		for _, t := range l.question.Slots[slot].Words[0] {
 			of[t] = append(of[t], slot)
 			terms = append(terms, t)
 		}
+	}
+	places := make([][][]uint32, len(hits)) // of each hit, by slot
+	for i := range places {
+		places[i] = make([][]uint32, len(l.question.Slots))
 	}
 	read := 0
 	err := l.query(l.ctx, "search.places", placesQuery, []any{asJSON(terms), chunk}, func(r *sql.Rows) error {
@@ -425,24 +425,23 @@ func (l *look) nearChunk(top []knowledge.Found, chunk int64, docs map[uint16]int
 		if read += len(all); read > nearBytes {
 			return nil
 		}
-		eachPlaces(documents, all, func(doc uint16, _ knowledge.Where, own []byte) {
-			if _, ok := docs[doc]; ok && len(own) > 0 {
+		c := cursor{documents, all}
+		for i, f := range hits {
+			if _, own := c.at(uint16(f.At & (chunkSize - 1))); len(own) > 0 { //nolint:gosec // below chunkSize
 				for _, slot := range of[term] {
-					places[slot][doc] = placesOf(own, places[slot][doc])
+					places[i][slot] = placesOf(own, places[i][slot])
 				}
 			}
-		})
+		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for doc, i := range docs {
-		f := &top[i]
+	for i, f := range hits {
 		f.Score = knowledge.Round(f.Score + l.scorer.Near(f.Mask, func(slot int) []uint32 {
-			list := places[slot][doc]
-			slices.Sort(list)
-			return list
+			slices.Sort(places[i][slot])
+			return places[i][slot]
 		}))
 	}
 	return nil

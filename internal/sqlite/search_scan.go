@@ -3,7 +3,6 @@ package sqlite
 import (
 	"database/sql"
 	"encoding/binary"
-	"slices"
 	"sync"
 
 	"tenet/internal/knowledge"
@@ -11,9 +10,10 @@ import (
 
 // A bench is the buffer in which a chunk is scored, with an element for each of its documents.
 type bench struct {
-	sum, own    [chunkSize]float32 // own is the score of the current slot
-	mask, title [chunkSize]uint64
-	touched     []uint16
+	sum, own     [chunkSize]float32 // own is the score of the current slot
+	mask, title  [chunkSize]uint64
+	touched      []uint16
+	before, next []uint32 // positions in a document
 }
 
 //nolint:gochecknoglobals // room that is used again and again
@@ -65,15 +65,22 @@ func (l *look) scanChunk(b *bench, chunk int64, lists map[string][]byte) error {
 	if err != nil {
 		return err
 	}
+	phrases, err := l.phrases(chunk, lists)
+	if err != nil {
+		return err
+	}
 	for i := range l.question.Slots {
 		if l.scorer.Common&(1<<i) != 0 {
 			continue
 		}
 		for k, words := range l.question.Slots[i].Spellings() {
-			if err := l.scanSpelling(b, chunk, spelling{i, words, k - 1}, lists, shapes); err != nil {
-				return err
+			if len(words) == 1 {
+				l.scanWord(b, spelling{i, words, k - 1}, lists, shapes)
 			}
 		}
+	}
+	for i := range phrases {
+		l.scanPhrase(b, &phrases[i], shapes)
 	}
 	for _, at := range b.touched {
 		mask, title, sum := b.mask[at], b.title[at], b.sum[at]
@@ -99,14 +106,6 @@ type spelling struct {
 	slot        int
 	words       [][]string
 	alternative int // -1 for its own words
-}
-
-func (l *look) scanSpelling(b *bench, chunk int64, s spelling, lists map[string][]byte, shapes []byte) error {
-	if len(s.words) > 1 {
-		return l.scanPhrase(b, chunk, s, lists, shapes)
-	}
-	l.scanWord(b, s, lists, shapes)
-	return nil
 }
 
 // part is the score of a spelling.
@@ -154,68 +153,3 @@ func (b *bench) score(at uint16, bit uint64, title bool, part float32) {
 // placesQuery reads the positions of terms in the documents of a chunk.
 const placesQuery = "SELECT w.term, w.documents, w.places FROM json_each(?) t CROSS JOIN search_words w ON w.chunk " +
 	"= ? AND w.term = t.value"
-
-// scanPhrase scores the documents in which the words of a phrase are adjacent.
-func (l *look) scanPhrase(b *bench, chunk int64, s spelling, lists map[string][]byte, shapes []byte) error {
-	title, bit := l.question.Slots[s.slot].Title, uint64(1)<<s.slot
-	for _, terms := range s.words {
-		if !slices.ContainsFunc(terms, func(t string) bool { return lists[t] != nil }) {
-			return nil
-		}
-	}
-	var at map[uint16][]uint32
-	where := map[uint16]knowledge.Where{}
-	for _, terms := range s.words {
-		next := make(map[uint16][]uint32, len(at))
-		err := l.query(l.ctx, "search.places", placesQuery, []any{asJSON(terms), chunk}, func(r *sql.Rows) error {
-			var term string
-			var documents, places sql.RawBytes
-			if err := r.Scan(&term, &documents, &places); err != nil {
-				return err
-			}
-			eachPlaces(documents, places, func(doc uint16, w knowledge.Where, own []byte) {
-				before := at[doc]
-				if at != nil && before == nil || len(own) == 0 {
-					return
-				}
-				where[doc] |= w
-				for _, p := range placesOf(own, nil) {
-					if at == nil || follows(before, p) {
-						next[doc] = append(next[doc], p)
-					}
-				}
-			})
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		for doc := range next {
-			slices.Sort(next[doc])
-		}
-		at = next
-	}
-	for doc, places := range at {
-		inTitle := knowledge.PlaceInTitle(places[0])
-		if title && !inTitle {
-			continue
-		}
-		sh, _ := shapeAt(shapes, int(doc))
-		b.score(doc, bit, inTitle, l.part(s, where[doc].Only(inTitle), sh, false))
-	}
-	return nil
-}
-
-func follows(list []uint32, place uint32) bool {
-	_, ok := slices.BinarySearch(list, place-1)
-	return ok
-}
-
-// eachPlaces calls fn for each document of a list.
-func eachPlaces(documents, places []byte, fn func(doc uint16, w knowledge.Where, own []byte)) {
-	for ; len(documents) >= listEntry; documents = documents[listEntry:] {
-		var own []byte
-		own, places = cutPlaces(places)
-		fn(binary.BigEndian.Uint16(documents)&(chunkSize-1), knowledge.Where(documents[2]), own)
-	}
-}

@@ -158,15 +158,15 @@ func soundLists(t testing.TB, s *Store) {
 			nil, func(r *sql.Rows) error {
 				var chunk int64
 				var term string
-				var documents, places []byte
-				if err := r.Scan(&chunk, &term, &documents, &places); err != nil {
+				var c cursor
+				if err := r.Scan(&chunk, &term, &c.documents, &c.places); err != nil {
 					return err
 				}
-				eachPlaces(documents, places, func(doc uint16, w knowledge.Where, own []byte) {
+				for doc, w, own, ok := c.next(); ok; doc, w, own, ok = c.next() {
 					if b := gone[chunk]; b == nil || b[doc/8]&(1<<(doc%8)) == 0 {
 						note(chunk<<chunkBits|int64(doc), term, w, placesOf(own, nil))
 					}
-				})
+				}
 				return nil
 			})
 		if err != nil {
