@@ -427,7 +427,7 @@ func (l *look) nearChunk(chunk int64, hits []*knowledge.Found, slots []int) erro
 		}
 		c := cursor{documents, all}
 		for i, f := range hits {
-			if _, own := c.at(uint16(f.At & (chunkSize - 1))); len(own) > 0 { //nolint:gosec // below chunkSize
+			if _, own := c.at(uint16(f.At & (chunkSize - 1))); len(own) > 0 {
 				for _, slot := range of[term] {
 					places[i][slot] = placesOf(own, places[i][slot])
 				}

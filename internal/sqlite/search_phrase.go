@@ -30,7 +30,7 @@ func (l *look) phrases(chunk int64, lists map[string][]byte) ([]phrase, error) {
 			if len(words) < 2 {
 				continue
 			}
-			if set, any := holdAll(words, lists, l.question.Slots[i].Title); any {
+			if set, some := holdAll(words, lists, l.question.Slots[i].Title); some {
 				found = append(found, phrase{spelling: spelling{i, words, k - 1}, documents: set})
 				terms = append(terms, slices.Concat(words...)...)
 			}
