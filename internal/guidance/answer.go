@@ -214,7 +214,7 @@ func (x *Index) text(ctx context.Context, get getter, d *doc) (texts, *doc, erro
 const (
 	taskHits   = 100 // hits requested from the search
 	taskWords  = 30
-	taskChosen = 8    // hits that may be chosen by their words alone
+	taskChosen = 8    // hits that may be chosen by their words alone, and as many that hold anyhow and fit
 	taskHeld   = 4    // matching words that are enough for a long task
 	taskShare  = 0.35 // minimum score of a chosen document, as a share of the best score
 )
@@ -233,7 +233,7 @@ func relevant(ctx context.Context, reader store.Reader, s *snapshot, task string
 		return nil, "", err
 	}
 	hits := make([]Relevant, 0, len(found.Hits))
-	best, chosen, asked := 0.0, 0, len(strings.Fields(words))
+	best, chosen, holding, asked := 0.0, 0, 0, len(strings.Fields(words))
 	for _, l := range found.Reading.LeftOut {
 		if l.Why != knowledge.WhyUnknown { // a word that no document contains still counts as a word of the task
 			asked--
@@ -241,12 +241,17 @@ func relevant(ctx context.Context, reader store.Reader, s *snapshot, task string
 	}
 	for i := range found.Hits {
 		h := Relevant{Key: found.Hits[i].Record.Key, Score: found.Hits[i].Score}
-		if s.leftToModel(h.Key) {
+		fit := fits(asked, len(found.Hits[i].Missing))
+		switch {
+		case s.leftToModel(h.Key):
 			best = max(best, h.Score)
-			if chosen < taskChosen && h.Score >= taskShare*best && fits(asked, len(found.Hits[i].Missing)) {
-				h.Chosen = true
+			if chosen < taskChosen && h.Score >= taskShare*best && fit {
+				h.Fits = true
 				chosen++
 			}
+		case holding < taskChosen && h.Score >= taskShare*found.Hits[0].Score && fit:
+			h.Fits = true
+			holding++
 		}
 		hits = append(hits, h)
 	}

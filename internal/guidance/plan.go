@@ -1,6 +1,7 @@
 package guidance
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -49,7 +50,9 @@ func (s *snapshot) plan(q *Query, hits []Relevant) *plan {
 		p.reserve = 0
 		f.explain(g)
 	} else {
-		f.others(g, f.mandatory(g))
+		c := f.mandatory(g)
+		f.keep(found)
+		f.others(g, c)
 	}
 	p.leave(LeftBudget, total-len(p.choices)-p.left.Counts[LeftBound])
 	p.leaveFound(q, found)
@@ -65,6 +68,8 @@ type filler struct {
 	q    *Query
 	fam  Family
 	room int
+	kept int          // of room, what is kept for the documents that the task is about
+	each map[*doc]int // of kept, what is kept for each of them
 	p    *plan
 }
 
@@ -136,35 +141,78 @@ func (f *filler) mandatory(g *merge) *candidate {
 // misses is the number of documents in a row that did not fit after which the rest is only counted.
 const misses = 200
 
-// others adds the remaining candidates that fit, in order. One that only the task has found may be shortened, since it
-// is what was asked for and comes last.
+const (
+	// taskRoom is the share of the room behind the mandatory documents that is kept for what the task is about.
+	taskRoom = 0.5
+	// taskClear is the score, as a share of the best one, from which on room is kept for a document.
+	taskClear = 0.6
+)
+
+// keep keeps room for the documents that the task is about, the one that fits best first. They are what was asked for,
+// and the rules that hold for every file would leave them none.
+func (f *filler) keep(found [2]*match) {
+	var list []candidate
+	for _, m := range found {
+		for o := range m.fits {
+			for class, b := range m.classes {
+				if b.has(o) && !m.s.docs[o].mandatory {
+					list = append(list, m.candidate(o, class))
+				}
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), byKey(a.doc, b.doc))
+	})
+	f.each = make(map[*doc]int, len(list))
+	share := int(taskRoom * float64(max(f.room, 0)))
+	for i := range list {
+		c := &list[i]
+		if c.score < taskClear*list[0].score {
+			break
+		}
+		if form, fits := f.fitting(c, share-f.kept, f.forms(c)...); fits {
+			f.each[c.doc] = f.cost(c, form)
+			f.kept += f.each[c.doc]
+		}
+	}
+}
+
+// forms are the forms that a document may have which is not mandatory, the best first. One that only the task has found
+// may be shortened.
+func (f *filler) forms(c *candidate) []string {
+	forms := []string{FormFull, FormBrief, FormLink}
+	switch {
+	case f.isKnown(c):
+		return forms[2:]
+	case c.class != classTask:
+		return forms[:1]
+	}
+	return forms
+}
+
+// others adds the remaining candidates that fit, in order.
 func (f *filler) others(g *merge, c *candidate) {
 	for missed := 0; c != nil && missed < misses && len(f.p.choices) < MaxItems; c = g.next() {
-		forms, known := []string{FormFull, FormBrief, FormLink}, f.isKnown(c)
-		switch {
-		case known:
-			forms = forms[2:]
-		case c.class != classTask:
-			forms = forms[:1]
-		}
-		form, fits := f.fitting(c, forms...)
+		f.kept -= f.each[c.doc]
+		form, fits := f.fitting(c, f.room-f.kept, f.forms(c)...)
 		if !fits {
 			missed++
 			f.p.name(LeftBudget, c.doc, firstLeft)
 			continue
 		}
 		missed = 0
-		f.take(c, form, known)
+		f.take(c, form, f.isKnown(c))
 	}
 	if c != nil {
 		f.p.name(LeftBudget, c.doc, firstLeft)
 	}
 }
 
-// fitting returns the first of some forms of a document that there is room for.
-func (f *filler) fitting(c *candidate, forms ...string) (string, bool) {
+// fitting returns the first of some forms of a document that some room is enough for.
+func (f *filler) fitting(c *candidate, room int, forms ...string) (string, bool) {
 	for _, form := range forms {
-		if f.cost(c, form) <= f.room {
+		if f.cost(c, form) <= room {
 			return form, true
 		}
 	}

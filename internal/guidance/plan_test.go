@@ -77,7 +77,7 @@ func naive(docs []*doc, q *Query, hits []Relevant) (held []string, model []strin
 				c.class = classLanguage
 			}
 		case "model":
-			chosen := slices.ContainsFunc(hits, func(h Relevant) bool { return h.Key == d.key && h.Chosen })
+			chosen := slices.ContainsFunc(hits, func(h Relevant) bool { return h.Key == d.key && h.Fits })
 			if !chosen || !speaks(d.scope.Languages, q.spoken()) {
 				model = append(model, d.key.ID)
 				continue
@@ -148,7 +148,7 @@ func TestAnIndexAgreesWithReadingEveryGlob(t *testing.T) {
 			if rapid.Bool().Draw(r, "found") {
 				hits = append(hits, Relevant{
 					d.key, float64(rapid.IntRange(1, 3).Draw(r, "score")),
-					rapid.Bool().Draw(r, "chosen"),
+					rapid.Bool().Draw(r, "fits"),
 				})
 			}
 			switch rapid.IntRange(0, 5).Draw(r, "place") {
@@ -262,6 +262,49 @@ func TestKnownDocumentsAreLinks(t *testing.T) {
 	}
 }
 
+// TestRoomIsKeptForWhatTheTaskIsAbout: also for what holds anyhow and is about the task.
+func TestRoomIsKeptForWhatTheTaskIsAbout(t *testing.T) {
+	long := strings.Repeat("Say what is sent, and to whom. ", 60)
+	var docs []*doc
+	for _, id := range []string{"A", "B", "C", "ASKED"} {
+		docs = append(docs, ruleOf(t, id, func(r *knowledge.Rule) {
+			if r.Scope.Activation, r.Description = "always", long; id == "ASKED" {
+				r.Scope.Activation = "model"
+			}
+		}))
+	}
+	about := []Relevant{{docs[3].key, 3, true}, {docs[2].key, 2, true}, {docs[1].key, 1, true}}
+	s := &snapshot{base: newSegment(slices.Clone(docs)), recent: newSegment(nil)}
+	for name, c := range map[string]struct {
+		room int
+		hits []Relevant
+		want string
+	}{
+		"without a task":                {2, nil, "A full, B full"},
+		"one that only the task found":  {2, about[:1], "A full, ASKED full"},
+		"one that holds anyhow":         {2, about[1:2], "C full, A full"},
+		"one that fits much less":       {3, []Relevant{{docs[2].key, 5, true}, {docs[3].key, 1, true}}, "C full, A full, B full"},
+		"half of the room is for both":  {3, about, "C full, B full, ASKED full"},
+		"there is room for all of them": {4, about, "C full, B full, A full, ASKED full"},
+	} {
+		q, err := Query{Task: "send", Budget: Budget{Tokens: 500_000}}.Check()
+		if err != nil {
+			t.Fatal(err)
+		}
+		room := c.room*int(docs[3].tokens[0]) + c.room // the ids differ in length
+		for q.Budget.Tokens = room; q.Budget.Tokens-int(float64(q.Budget.Tokens)*reserve) < room; {
+			q.Budget.Tokens++
+		}
+		var got []string
+		for _, c := range s.plan(&q, c.hits).choices {
+			got = append(got, c.key.ID+" "+c.form)
+		}
+		if text := strings.Join(got, ", "); text != c.want {
+			t.Errorf("%s: the answer is %q, want %q", name, text, c.want)
+		}
+	}
+}
+
 // TestWhatOnlyTheTaskHasFoundIsShortened: it comes last, and the rules that always hold would leave no room for what the
 // asker wants to do.
 func TestWhatOnlyTheTaskHasFoundIsShortened(t *testing.T) {
@@ -274,8 +317,7 @@ func TestWhatOnlyTheTaskHasFoundIsShortened(t *testing.T) {
 		both:                                     "HOLDS full, ASKED full",
 		both - 1:                                 "HOLDS full, ASKED brief",
 		int(holds.tokens[0] + asked.tokens[1]):   "HOLDS full, ASKED brief",
-		int(holds.tokens[0] + asked.tokens[2]):   "HOLDS full, ASKED link",
-		int(holds.tokens[0]+asked.tokens[2]) - 1: "HOLDS full",
+		int(holds.tokens[0]+asked.tokens[1]) - 1: "ASKED full",
 		int(holds.tokens[0]) - 1:                 "ASKED brief",
 	} {
 		q, err := Query{Task: "send", Budget: Budget{Tokens: 500_000}}.Check()
@@ -286,7 +328,7 @@ func TestWhatOnlyTheTaskHasFoundIsShortened(t *testing.T) {
 			q.Budget.Tokens++
 		}
 		var got []string
-		for _, c := range s.plan(&q, []Relevant{{Key: asked.key, Score: 1, Chosen: true}}).choices {
+		for _, c := range s.plan(&q, []Relevant{{Key: asked.key, Score: 1, Fits: true}}).choices {
 			got = append(got, c.key.ID+" "+c.form)
 		}
 		if text := strings.Join(got, ", "); text != want {
@@ -361,6 +403,19 @@ func TestEstimatesAreNearATokenizer(t *testing.T) {
 	} {
 		if got := int(Estimate(c.text)); got < c.want*7/10 || got > c.want*14/10+1 {
 			t.Errorf("%q is estimated at %d tokens, and is %d", c.text, got, c.want)
+		}
+	}
+}
+
+func TestABriefFormEndsBehindASentence(t *testing.T) {
+	long := strings.Repeat("word ", 30)
+	for text, want := range map[string]string{
+		"One sentence.":                       "One sentence.",
+		"First. " + long + ". " + long + long: "First. " + strings.TrimSpace(long) + " . …",
+		long + long + long:                    strings.TrimSpace(long+strings.Repeat("word ", 26)) + "…",
+	} {
+		if got := beginning(text); got != want {
+			t.Errorf("%.20s: the beginning is %q, want %q", text, got, want)
 		}
 	}
 }

@@ -151,6 +151,7 @@ type match struct {
 	classes [classes]bitset // by the reason; each document is in one class at most
 	depth   map[int32]uint8 // of the most specific pattern that matched, if it has literal folders
 	score   map[int32]float64
+	fits    map[int32]bool
 	model   bitset // left to the model
 	hidden  bitset // documents with a newer entry in another segment
 	foreign int    // number of documents that hold only for other targets
@@ -168,7 +169,7 @@ const (
 // match returns the documents that hold. hidden are documents with a newer entry in another segment; nil for none.
 func (s *segment) match(q *Query, hidden bitset, hits []Relevant) *match {
 	n := len(s.docs)
-	m := &match{s: s, depth: map[int32]uint8{}, score: map[int32]float64{}, hidden: hidden}
+	m := &match{s: s, depth: map[int32]uint8{}, score: map[int32]float64{}, fits: map[int32]bool{}, hidden: hidden}
 	for i := range m.classes {
 		m.classes[i] = newBitset(n)
 	}
@@ -264,7 +265,11 @@ func (m *match) take(hits []Relevant, spoken []string) {
 			continue
 		}
 		m.score[o] = h.Score
-		if h.Chosen && m.model.has(o) && speaks(m.s.docs[o].scope.Languages, spoken) {
+		if !h.Fits {
+			continue
+		}
+		m.fits[o] = true
+		if m.model.has(o) && speaks(m.s.docs[o].scope.Languages, spoken) {
 			m.model.clear(o)
 			m.classes[classTask].set(o)
 		}

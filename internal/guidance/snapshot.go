@@ -17,9 +17,9 @@ type snapshot struct {
 
 // A Relevant is a hit of the search for the words of a task.
 type Relevant struct {
-	Key    knowledge.Key
-	Score  float64 // greater is better
-	Chosen bool    // it matches well enough to hold by its words alone
+	Key   knowledge.Key
+	Score float64 // greater is better
+	Fits  bool    // it is what the task is about: if it is left to the model, it holds by its words alone
 }
 
 // A candidate is a document that holds.
@@ -28,6 +28,7 @@ type candidate struct {
 	class int
 	depth uint8
 	score float64
+	fits  bool // what the task is about
 }
 
 // before reports whether a candidate comes before another in an answer.
@@ -93,7 +94,7 @@ func (c *cursor) next() *candidate {
 func (c *cursor) fill(class int, o, end int32) {
 	sorted := true
 	for ; o >= 0; o = c.m.classes[class].next(o+1, end) {
-		c.group = append(c.group, candidate{c.m.s.docs[o], class, c.m.depth[o], c.m.score[o]})
+		c.group = append(c.group, c.m.candidate(o, class))
 		if n := len(c.group); n > 1 && within(&c.group[n-2], &c.group[n-1]) > 0 {
 			sorted = false
 		}
@@ -101,6 +102,11 @@ func (c *cursor) fill(class int, o, end int32) {
 	if !sorted {
 		slices.SortStableFunc(c.group, func(a, b candidate) int { return within(&a, &b) })
 	}
+}
+
+// candidate returns a document of a match as a candidate of a class.
+func (m *match) candidate(o int32, class int) candidate {
+	return candidate{m.s.docs[o], class, m.depth[o], m.score[o], m.fits[o]}
 }
 
 // A merge returns the candidates of both segments in order.

@@ -109,7 +109,8 @@ func fenceFor(code string) string {
 	return fence
 }
 
-// beginning returns the first paragraph of a text that is not empty, cut at a word if it is long.
+// beginning returns the first paragraph of a text that is not empty, cut behind a sentence if it is long, or at a word
+// if its first sentence is.
 func beginning(text string) string {
 	for part := range strings.SplitSeq(text, "\n\n") {
 		part = strings.Join(strings.Fields(part), " ")
@@ -125,6 +126,9 @@ func beginning(text string) string {
 				part = part[:i]
 				break
 			}
+		}
+		if i := strings.LastIndex(part, ". "); i > len(part)/4 {
+			return part[:i+1] + " …"
 		}
 		if i := strings.LastIndexByte(part, ' '); i > len(part)/2 {
 			part = part[:i]
