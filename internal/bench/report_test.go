@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"database/sql"
 	"net/url"
 	"os"
 	"os/exec"
@@ -176,6 +177,31 @@ func (r *report) space(t *testing.T, url, lite string) {
 		    ORDER BY pg_relation_size(i.indexrelid) DESC) AS list
 		  FROM pg_index i WHERE i.indrelid = c.oid AND pg_relation_size(i.indexrelid) > 500000) indexes
 		WHERE c.relkind = 'r' AND c.relnamespace <> 'pg_catalog'::regnamespace AND pg_total_relation_size(c.oid) > pg_database_size(current_database()) / 100`))
+	r.indexes(t, url, lite)
+}
+
+// indexes reports what the search indexes take, of the bytes of the documents that they are about.
+func (r *report) indexes(t *testing.T, url, lite string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+lite+"?mode=ro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var index, texts float64
+	err = db.QueryRowContext(t.Context(), `
+		SELECT (SELECT sum(pgsize) FROM dbstat WHERE name LIKE 'search%' OR name LIKE 'sqlite_autoindex_search%'),
+		  (SELECT sum(octet_length(document)) FROM rules) + (SELECT sum(octet_length(document)) FROM practices) +
+		  (SELECT sum(octet_length(document)) FROM templates)`).Scan(&index, &texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	primary, err := strconv.ParseFloat(pgtest.Value(t, url, `SELECT pg_total_relation_size('search')::text`), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.line("The search index takes **%.2f** of the bytes of the documents on SQLite and **%.2f** on PostgreSQL (goal: "+
+		"at most 0.6).\n", index/texts, primary/texts)
 }
 
 // batches hands out generated documents, the categories first.
