@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -39,6 +40,7 @@ into the assistant's settings.`,
   echo '{"tool_name":"Write","tool_input":{"file_path":"a.go","content":"..."}}' | tenet hook --tool claude`,
 	}, &s, nil)
 	group.RunE = func(cmd *cobra.Command, _ []string) error {
+		debug.SetGCPercent(hookHeap) // it ends before there is much to collect, and somebody waits for it
 		// It asks nobody and needs no settings, and most tools take exit code 2 for a denial.
 		if err := a.load(cmd, a.settings[cmd]); err != nil {
 			a.say("the settings were not read: %s", err)
@@ -55,6 +57,9 @@ layout too; --remove takes it out again.`,
 			"hook install --tool claude --remove",
 	}, &in, func(context.Context, []string) error { return installHook(a, &in) })
 }
+
+// hookHeap lets the heap of a hook grow to some 30 MB before anything of it is collected.
+const hookHeap = 800
 
 func checkTool(tool, onError string) error {
 	if !slices.Contains(hook.Tools(), tool) {
@@ -113,15 +118,30 @@ func judged(a *app, tool string, text []byte) (*hook.Event, hook.Verdict, error)
 	if err != nil {
 		return e, v, err
 	}
-	b, err := bundle.Load(w.cache)
+	before, after, paths := w.edited(dir, e)
+	b, err := bundle.LoadFor(w.cache, paths)
 	if err != nil {
 		return e, v, err
 	}
 	if b == nil {
 		return e, v, errors.New("no rules were taken for this work tree yet: run `tenet check` once")
 	}
-	var before, after []check.File
-	var paths []string
+	set, err := setOf(b)
+	if err != nil {
+		return e, v, err
+	}
+	said := ""
+	if d := ago(b.Fetched); !strings.Contains(d, "moment") {
+		said = "\n(The rules are as of " + d + " ago.)"
+	}
+	v = hook.Judge(set.RunSince(after, before), said)
+	tellWhatHolds(w, b, tool, e, paths, &v)
+	noteEdit(w.cache, v)
+	return e, v, nil
+}
+
+// edited returns the files of an event that are of the tree, as they are and as they will be, and their paths.
+func (w *workTree) edited(dir string, e *hook.Event) (before, after []check.File, paths []string) {
 	for _, edit := range e.Edits {
 		path := edit.Path
 		if !filepath.IsAbs(path) {
@@ -137,19 +157,7 @@ func judged(a *app, tool string, text []byte) (*hook.Event, hook.Verdict, error)
 			before = append(before, check.File{Path: rel, Content: edit.Before})
 		}
 	}
-	b = b.For(paths)
-	set, err := setOf(b)
-	if err != nil {
-		return e, v, err
-	}
-	said := ""
-	if d := ago(b.Fetched); !strings.Contains(d, "moment") {
-		said = "\n(The rules are as of " + d + " ago.)"
-	}
-	v = hook.Judge(set.RunSince(after, before), said)
-	tellWhatHolds(w, b, tool, e, paths, &v)
-	noteEdit(w.cache, v)
-	return e, v, nil
+	return before, after, paths
 }
 
 // existing reads a file as it is now; nil for none.

@@ -44,6 +44,7 @@ func tellWhatHolds(w *workTree, b *bundle.Bundle, tool string, e *hook.Event, pa
 	a, err := k.Guide(context.Background(), guidance.Query{
 		Paths:  paths[:min(len(paths), guidance.MaxPaths)],
 		Target: tool,
+		Budget: guidance.Budget{Explain: true}, // names are told, and no texts
 	})
 	if err != nil {
 		return

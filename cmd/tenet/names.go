@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -240,7 +241,9 @@ func foreignFlags() map[string][]string {
 }
 
 // takesFile finds in the usage of a command that its argument is a file.
-var takesFile = regexp.MustCompile(`\b(FILE|PATH|SOURCE)\b`)
+var takesFile = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\b(FILE|PATH|SOURCE)\b`)
+})
 
 // meantFlag returns the flag of a command that was probably meant by one that it does not have, "" where none is
 // likely.
@@ -278,7 +281,7 @@ func unknownFlag(cmd *cobra.Command, err error) error {
 	switch meant := meantFlag(name, short, names); {
 	case meant != "":
 		return usageError("%s has no flag %s%s: did you mean --%s?", cmd.CommandPath(), dashes, name, meant)
-	case (name == "f" || name == "filename" || name == "file") && takesFile.MatchString(cmd.Use):
+	case (name == "f" || name == "filename" || name == "file") && takesFile().MatchString(cmd.Use):
 		return usageError("%s has no flag %s%s: the file is an argument, as in `tenet %s`", cmd.CommandPath(), dashes, name,
 			cmd.Use)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"tenet/internal/bundle"
 	"tenet/internal/pgtest"
 )
 
@@ -89,9 +90,30 @@ func runScripts(t *testing.T, setup func(*testscript.Env), dir string, files ...
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready": cmdReady, "enters": cmdEnters, "primary": cmdPrimary, "code": cmdCode, "mode": cmdMode,
-			"terminate": cmdTerminate, "address": cmdAddress,
+			"terminate": cmdTerminate, "address": cmdAddress, "ages": cmdAges,
 		},
 	})
+}
+
+// cmdAges makes the bundles in a folder two years older: ages DIR.
+func cmdAges(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: ages DIR")
+	}
+	paths, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "*.json"))
+	ts.Check(err)
+	if len(paths) == 0 {
+		ts.Fatalf("there is no bundle in %s", args[0])
+	}
+	for _, path := range paths {
+		b, err := bundle.Load(path)
+		ts.Check(err)
+		if b == nil {
+			ts.Fatalf("%s is no bundle", path)
+		}
+		b.Fetched = b.Fetched.AddDate(-2, 0, 0)
+		ts.Check(b.Save(path))
+	}
 }
 
 // cmdReady waits until the server of a data directory answers: ready [DIR].

@@ -13,6 +13,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"tenet/internal/interchange"
@@ -76,11 +77,13 @@ func (c *cancelReader) Read(p []byte) (int, error) {
 	}
 }
 
-var scpAddress = regexp.MustCompile(`^[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^:]+$`)
+var scpAddress = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^:]+$`)
+})
 
 // isGit reports whether a name is the address of a git repository.
 func isGit(name string) bool {
-	if scpAddress.MatchString(name) {
+	if scpAddress().MatchString(name) {
 		return true
 	}
 	u, err := url.Parse(name)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -63,7 +62,7 @@ func ParseTarget(text string) (Target, error) {
 	if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
 		return Target{To: at}, nil
 	}
-	if _, err := timeOfName(text); err == nil || restLabel.MatchString(text) {
+	if _, err := timeOfName(text); err == nil || restLabel().MatchString(text) {
 		return Target{Name: text}, nil
 	}
 	if strings.HasPrefix(text, pointPrefix) && len(text) > len(pointPrefix) {
@@ -78,7 +77,7 @@ func ParseTarget(text string) (Target, error) {
 const pointPrefix = "point:"
 
 // restLabel matches pgBackRest's labels.
-var restLabel = regexp.MustCompile(`^\d{8}-\d{6}F(_\d{8}-\d{6}[DI])?$`)
+var restLabel = compiled(`^\d{8}-\d{6}F(_\d{8}-\d{6}[DI])?$`)
 
 // A Report is the result of a check. Without faults all is well.
 type Report struct {

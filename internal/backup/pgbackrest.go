@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,7 +110,7 @@ func (e *PgBackRest) call(ctx context.Context, args ...string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-var percent = regexp.MustCompile(`, (\d+)(?:\.\d+)?%\)`)
+var percent = compiled(`, (\d+)(?:\.\d+)?%\)`)
 
 // follow runs pgBackRest and passes on the percentage that it prints for each file.
 func (e *PgBackRest) follow(ctx context.Context, config string, progress Progress, args ...string) error {
@@ -128,7 +127,7 @@ func (e *PgBackRest) follow(ctx context.Context, config string, progress Progres
 	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		if m := percent.FindSubmatch(lines.Bytes()); m != nil && progress != nil {
+		if m := percent().FindSubmatch(lines.Bytes()); m != nil && progress != nil {
 			n, _ := strconv.ParseInt(string(m[1]), 10, 64)
 			progress(n, 100)
 		}
@@ -181,10 +180,10 @@ func (e *PgBackRest) failure(ctx context.Context, args []string, err error, said
 	return err
 }
 
-var errorCode = regexp.MustCompile(`ERROR: \[(\d+)\]`)
+var errorCode = compiled(`ERROR: \[(\d+)\]`)
 
 func codeOf(said string) int {
-	m := errorCode.FindStringSubmatch(said)
+	m := errorCode().FindStringSubmatch(said)
 	if m == nil {
 		return 0
 	}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -155,7 +154,7 @@ func (e *PgBackRest) manifests(ctx context.Context, s *stanza) (faults []string,
 }
 
 // segmentName matches a WAL segment in an archive: timeline, log and segment, and its checksum.
-var segmentName = regexp.MustCompile(`^([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})-[0-9a-f]{40}`)
+var segmentName = compiled(`^([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})-[0-9a-f]{40}`)
 
 // wal describes the WAL in an archive.
 type wal struct {
@@ -185,7 +184,7 @@ func (e *PgBackRest) wal(ctx context.Context, s *stanza) (*wal, error) {
 		return nil, err
 	}
 	for name, f := range list {
-		m := segmentName.FindStringSubmatch(path.Base(name))
+		m := segmentName().FindStringSubmatch(path.Base(name))
 		if m == nil || f.Type != "file" {
 			continue
 		}

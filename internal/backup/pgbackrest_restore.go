@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,7 +141,7 @@ func (e *PgBackRest) fetch(ctx context.Context, p plan, work, tablespaces string
 	return nil
 }
 
-var redoDone = regexp.MustCompile(`redo done at ([0-9A-F]+)/([0-9A-F]+)`)
+var redoDone = compiled(`redo done at ([0-9A-F]+)/([0-9A-F]+)`)
 
 // replay starts the fetched cluster and waits until it has replayed up to the target. It returns where the replay ended
 // if the target lies after the end of the WAL.
@@ -194,7 +193,7 @@ func (p plan) reached(log string) error {
 	if err != nil {
 		return err
 	}
-	m := redoDone.FindSubmatch(text)
+	m := redoDone().FindSubmatch(text)
 	if m == nil {
 		return nil // nothing to replay
 	}

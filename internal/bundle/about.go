@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"slices"
+	"strings"
 
 	"tenet/internal/knowledge"
 )
@@ -61,29 +62,35 @@ func (a *About) add(texts, languages []string) {
 	a.All = a.All || !included
 }
 
-// fits reports whether a document may be about a clean path.
-func (a *About) fits(clean string, languages []string) bool {
-	if a.All || slices.ContainsFunc(a.Languages, func(l string) bool { return slices.Contains(languages, l) }) {
+// A file is a path that [knowledge.CleanPath] returned, and its languages.
+type file struct {
+	clean     string
+	languages []string
+}
+
+// fits reports whether a document may be about a file.
+func (a *About) fits(f file) bool {
+	if a.All || slices.ContainsFunc(a.Languages, func(l string) bool { return slices.Contains(f.languages, l) }) {
 		return true
 	}
 	return slices.ContainsFunc(a.Globs, func(text string) bool {
+		if !strings.HasPrefix(f.clean, plainFolder(text)) {
+			return false // most globs need no parsing to say so
+		}
 		g, err := knowledge.ParseGlob(text)
-		return err != nil || g.Match(clean)
+		return err != nil || g.Match(f.clean)
 	})
 }
 
-// For returns the part of the bundle that may be about some files: for these it gives the same answers as the whole.
-func (b *Bundle) For(paths []string) *Bundle {
-	part := *b
-	part.Documents = nil
-	for i := range b.Documents {
-		e := &b.Documents[i]
-		if e.About == nil || slices.ContainsFunc(paths, func(path string) bool {
-			clean, err := knowledge.CleanPath(path)
-			return err == nil && e.About.fits(clean, knowledge.LanguagesOf(clean))
-		}) {
-			part.Documents = append(part.Documents, *e)
-		}
+// plainFolder returns the folder, with its slash, that all paths of a glob begin with, as far as that can be seen
+// without parsing it.
+func plainFolder(glob string) string {
+	if strings.HasPrefix(glob, ".") || strings.HasPrefix(glob, "/") || strings.Contains(glob, "//") ||
+		strings.Contains(glob, "/.") {
+		return "" // it may be written otherwise than paths are
 	}
-	return &part
+	if i := strings.IndexAny(glob, `*?[]{}\!`); i >= 0 {
+		glob = glob[:i]
+	}
+	return glob[:strings.LastIndexByte(glob, '/')+1]
 }

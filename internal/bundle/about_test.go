@@ -1,6 +1,7 @@
 package bundle_test
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -26,6 +27,10 @@ func anyRule(r *rand.Rand, id string) *knowledge.Rule {
 		{"!**/*_test.go"},
 		{"{cmd,web}/*.ts", "!web/a.ts"},
 		{"**/main.*"},
+		{"./web/*"},
+		{"/web//deep/*"},
+		{"web/deep/"},
+		{"web/d[e]ep/*", "x.*"},
 	}
 	languages := [][]string{nil, nil, {"go"}, {"typescript", "python"}}
 	d := rule(id, "Rule "+id, "c")
@@ -73,7 +78,10 @@ func TestOfAFewFilesAPartSaysWhatTheWholeSays(t *testing.T) {
 		{"README"},
 		{"x.py", "y/main.rs"},
 	} {
-		part := whole.For(paths)
+		part, err := bundle.LoadFor(path, paths)
+		if err != nil || part == nil {
+			t.Fatalf("%v, %v", part, err)
+		}
 		left += len(whole.Documents) - len(part.Documents)
 		if diff := cmp.Diff(saysOf(t, whole, paths), saysOf(t, part, paths),
 			cmpopts.IgnoreUnexported(check.Result{})); diff != "" {
@@ -137,11 +145,18 @@ func TestADamagedBundleIsNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	turned := append([]byte{}, text...)
-	turned[len(turned)-20] ^= 1
+	turned := func(at int) []byte {
+		damaged := append([]byte{}, text...)
+		damaged[at] ^= 1
+		return damaged
+	}
 	for name, damaged := range map[string][]byte{
-		"a bit turned": turned, "cut short": text[:len(text)-1], "with more": append(append([]byte{}, text...), ' '),
-		"its first line alone": text[:len(text)/4], "empty": nil,
+		"a bit turned in a document":        turned(len(text) - 20),
+		"a bit turned before the documents": turned(bytes.Index(text, []byte(`"about"`)) + 3),
+		"a bit turned in the first line":    turned(3),
+		"cut short":                         text[:len(text)-1],
+		"with more":                         append(append([]byte{}, text...), ' '),
+		"its first line alone":              text[:len(text)/4], "empty": nil,
 	} {
 		if err := os.WriteFile(path, damaged, 0o600); err != nil {
 			t.Fatal(err)

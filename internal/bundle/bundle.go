@@ -23,7 +23,7 @@ type Want struct {
 }
 
 // format is the version of the file format. A file of another version is fetched again.
-const format = 2
+const format = 3
 
 // A Bundle is a fetched set of documents.
 type Bundle struct {
@@ -36,7 +36,6 @@ type Bundle struct {
 	Exempt    []json.RawMessage `json:"exempt,omitempty"`
 	Packs     []json.RawMessage `json:"packs,omitempty"` // the packs of the documents; none if everything is taken
 	Documents []Entry           `json:"documents"`       // in the order of their keys
-	Sum       uint32            `json:"sum"`             // checksum of the documents in its file
 }
 
 // An Entry is one document.
@@ -44,6 +43,7 @@ type Entry struct {
 	Kind     knowledge.Kind  `json:"kind"`
 	Document json.RawMessage `json:"-"`     // the file has it after the header
 	Size     int             `json:"size"`  // of the document in the file
+	Sum      uint32          `json:"sum"`   // checksum of the document in the file
 	About    *About          `json:"about"` // from the file; nil for all files
 }
 

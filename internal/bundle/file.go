@@ -1,17 +1,19 @@
 package bundle
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+
+	"tenet/internal/knowledge"
 )
 
 // Path returns the file for the bundle of a work tree: in the user's cache, since the tree is shared.
@@ -22,40 +24,123 @@ func Path(cache, tree string) string {
 
 // Load reads a saved bundle; nil if there is no usable one.
 func Load(path string) (*Bundle, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // of the user's cache
+	return load(path, func(*Entry) bool { return true })
+}
+
+// LoadFor reads the part of a saved bundle that may be about some files: for these it gives the same answers as the
+// whole.
+func LoadFor(path string, paths []string) (*Bundle, error) {
+	var files []file
+	for _, path := range paths {
+		if clean, err := knowledge.CleanPath(path); err == nil {
+			files = append(files, file{clean, knowledge.LanguagesOf(clean)})
+		}
+	}
+	return load(path, func(e *Entry) bool { return e.About == nil || slices.ContainsFunc(files, e.About.fits) })
+}
+
+// errDamaged means that a file is no bundle, is of another version, or was not written to its end.
+var errDamaged = errors.New("the bundle can't be read")
+
+// load reads a saved bundle with the documents that are wanted, and leaves the others where they are.
+func load(path string, wanted func(*Entry) bool) (*Bundle, error) {
+	f, err := os.Open(path) //nolint:gosec // of the user's cache
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // there is none
 	}
 	if err != nil {
 		return nil, err
 	}
-	head, rest, _ := bytes.Cut(text, []byte{'\n'})
-	b := new(Bundle)
-	if json.Unmarshal(head, b) != nil || b.Format != format || b.Sum != checksum(rest) {
-		return nil, nil //nolint:nilnil,nilerr // it is fetched again
+	defer f.Close() //nolint:errcheck // it was only read
+	b, err := read(f, wanted)
+	if errors.Is(err, errDamaged) {
+		return nil, nil //nolint:nilnil // it is fetched again
 	}
+	return b, err
+}
+
+func read(f *os.File, wanted func(*Entry) bool) (*Bundle, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	b, at, err := readHead(f, info.Size())
+	if err != nil {
+		return nil, err
+	}
+	var taken []Entry
 	for i := range b.Documents {
 		e := &b.Documents[i]
-		if e.Size < 0 || e.Size > len(rest) {
-			return nil, nil //nolint:nilnil // as above
+		if e.Size < 0 || int64(e.Size) > info.Size()-at {
+			return nil, errDamaged
 		}
-		e.Document, rest = rest[:e.Size:e.Size], rest[e.Size:]
+		if wanted(e) {
+			if e.Document, err = readPart(f, at, e.Size, e.Sum); err != nil {
+				return nil, err
+			}
+			taken = append(taken, *e)
+		}
+		at += int64(e.Size)
 	}
-	if len(rest) > 0 {
-		return nil, nil //nolint:nilnil // as above
+	if at != info.Size() {
+		return nil, errDamaged
 	}
+	b.Documents = taken
 	return b, nil
 }
 
-// encode encodes the file: one line with everything except the documents, then the documents. A caller that needs few
-// of them need not read the others.
+// firstLine is the first line of a bundle's file: the size and the checksum of what stands before the documents.
+const firstLine = "%08x %08x\n"
+
+// readHead reads what stands before the documents of a file, and returns where they begin.
+func readHead(f *os.File, size int64) (*Bundle, int64, error) {
+	line := make([]byte, len(fmt.Sprintf(firstLine, 0, 0)))
+	if _, err := f.ReadAt(line, 0); err != nil {
+		return nil, 0, orDamaged(err)
+	}
+	var n, sum uint32
+	if _, err := fmt.Sscanf(string(line), firstLine, &n, &sum); err != nil || int64(n) > size {
+		return nil, 0, errDamaged
+	}
+	head, err := readPart(f, int64(len(line)), int(n), sum)
+	if err != nil {
+		return nil, 0, err
+	}
+	b := new(Bundle)
+	if json.Unmarshal(head, b) != nil || b.Format != format {
+		return nil, 0, errDamaged
+	}
+	return b, int64(len(line) + len(head)), nil
+}
+
+func readPart(f *os.File, at int64, size int, sum uint32) ([]byte, error) {
+	text := make([]byte, size)
+	if _, err := f.ReadAt(text, at); err != nil {
+		return nil, orDamaged(err)
+	}
+	if checksum(text) != sum {
+		return nil, errDamaged
+	}
+	return text, nil
+}
+
+// orDamaged returns errDamaged for a file that is too short.
+func orDamaged(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errDamaged
+	}
+	return err
+}
+
+// encode encodes the file: its first line, everything except the documents, then the documents. A caller that needs few
+// of them does not read the others.
 func (b *Bundle) encode() ([]byte, error) {
 	whole := *b
 	whole.Documents = slices.Clone(b.Documents)
-	var texts [][]byte
+	texts := [][]byte{nil, nil}
 	for i := range whole.Documents {
 		e := &whole.Documents[i]
-		e.Size = len(e.Document)
+		e.Size, e.Sum = len(e.Document), checksum(e.Document)
 		texts = append(texts, e.Document)
 		if e.About != nil {
 			continue
@@ -66,13 +151,12 @@ func (b *Bundle) encode() ([]byte, error) {
 		}
 		e.About = aboutOf(d)
 	}
-	rest := slices.Concat(texts...)
-	whole.Sum = checksum(rest)
 	head, err := json.Marshal(&whole)
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(head, []byte{'\n'}, rest), nil
+	texts[0], texts[1] = fmt.Appendf(nil, firstLine, len(head), checksum(head)), head
+	return slices.Concat(texts...), nil
 }
 
 // checksum detects a damaged file.

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -171,11 +172,13 @@ func (s *scrubber) compile() error {
 }
 
 // address finds addresses of e-mail.
-var address = regexp.MustCompile(`[\pL\pN._%+-]+@[\pL\pN-]+(\.[\pL\pN-]+)+`)
+var address = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`[\pL\pN._%+-]+@[\pL\pN-]+(\.[\pL\pN-]+)+`)
+})
 
 // text returns a text with people and addresses replaced.
 func (s *scrubber) text(text string) string {
-	text = address.ReplaceAllStringFunc(text, func(a string) string {
+	text = address().ReplaceAllStringFunc(text, func(a string) string {
 		if strings.HasSuffix(a, "@example.invalid") {
 			return a
 		}

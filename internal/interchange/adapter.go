@@ -126,10 +126,10 @@ func segmentsOf(pattern string) []segment {
 // path that no assistant reads.
 func adapterFor(p string) (*Adapter, string) {
 	names := strings.Split(strings.ToLower(p), "/")
-	for i := range adapters {
-		for _, pattern := range adapters[i].patterns {
+	for i := range adapters() {
+		for _, pattern := range adapters()[i].patterns {
 			if n := patternStart(pattern, names); n >= 0 {
-				return &adapters[i], owned(strings.Join(strings.Split(p, "/")[:n], "/"))
+				return &adapters()[i], owned(strings.Join(strings.Split(p, "/")[:n], "/"))
 			}
 		}
 	}

@@ -1,12 +1,16 @@
 package interchange
 
-import "tenet/internal/knowledge"
+import (
+	"sync"
+
+	"tenet/internal/knowledge"
+)
 
 // Adapters returns the table of the assistants' formats, as a copy.
 func Adapters() []Adapter { return adapterTable() }
 
 //nolint:gochecknoglobals // made once, never written
-var adapters = adapterTable()
+var adapters = sync.OnceValue(adapterTable)
 
 const (
 	always = "always"

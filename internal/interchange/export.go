@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -209,9 +208,9 @@ func prettyYAML(fields []field) ([]byte, error) {
 
 // MisreadYAML reports whether a text without quotes is text to YAML 1.2 alone: programs that read YAML 1.1 take yes,
 // no, on and off for booleans, and 12:30 or 010_0 for numbers.
-func MisreadYAML(text string) bool { return misread.MatchString(text) }
+func MisreadYAML(text string) bool { return misread().MatchString(text) }
 
-var misread = regexp.MustCompile(`^(?i:y|n|yes|no|on|off)$|^[-+]?[0-9][0-9_:]*(?:\.[0-9_]*)?$`)
+var misread = compiled(`^(?i:y|n|yes|no|on|off)$|^[-+]?[0-9][0-9_:]*(?:\.[0-9_]*)?$`)
 
 func yamlNode(v any) *yaml.Node {
 	switch v := v.(type) {

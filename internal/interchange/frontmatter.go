@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -16,10 +15,10 @@ type frontMatter struct {
 	notes  []string
 }
 
-var keyLine = regexp.MustCompile(`^["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?[ \t]*:(?:[ \t]+(.*))?$`)
+var keyLine = compiled(`^["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?[ \t]*:(?:[ \t]+(.*))?$`)
 
 // tightKey is a key that tools know, written without the space that YAML wants.
-var tightKey = regexp.MustCompile(`^(description|globs|alwaysApply|applyTo|title|name|tags):(\S.*)$`)
+var tightKey = compiled(`^(description|globs|alwaysApply|applyTo|title|name|tags):(\S.*)$`)
 
 // splitFrontMatter returns the front matter of a text and what follows it. Real front matter is often not valid YAML
 // (globs: **/*.ts), and sometimes has no end: what can be read is read, and noted.
@@ -69,7 +68,7 @@ func looksLikeKeys(head []string) bool {
 			continue
 		}
 		line = strings.TrimRight(line, " \t")
-		return keyLine.MatchString(line) || tightKey.MatchString(line)
+		return keyLine().MatchString(line) || tightKey().MatchString(line)
 	}
 	return false
 }
@@ -79,7 +78,7 @@ func cutOpenHead(lines []string) (head []string, body string) {
 	n := 0
 	for n < len(lines) {
 		line := strings.TrimRight(lines[n], " \t")
-		if line == "" || !keyLine.MatchString(line) && !tightKey.MatchString(line) && !strings.ContainsAny(line[:1],
+		if line == "" || !keyLine().MatchString(line) && !tightKey().MatchString(line) && !strings.ContainsAny(line[:1],
 			" \t-") {
 			break
 		}
@@ -120,9 +119,9 @@ type chunk struct {
 func chunks(head []string) []chunk {
 	var out []chunk
 	for _, line := range head {
-		m := keyLine.FindStringSubmatch(strings.TrimRight(line, " \t"))
+		m := keyLine().FindStringSubmatch(strings.TrimRight(line, " \t"))
 		if m == nil {
-			m = tightKey.FindStringSubmatch(strings.TrimRight(line, " \t"))
+			m = tightKey().FindStringSubmatch(strings.TrimRight(line, " \t"))
 		}
 		switch {
 		case m != nil:

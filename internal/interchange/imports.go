@@ -2,7 +2,6 @@ package interchange
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -14,8 +13,8 @@ type bringer struct{ by, folder string }
 const maxHops = 5
 
 var (
-	importMark = regexp.MustCompile(`(?:^|[\s(])@([^\s()` + "`" + `]+)`)
-	codeSpan   = regexp.MustCompile("`[^`]*`")
+	importMark = compiled(`(?:^|[\s(])@([^\s()` + "`" + `]+)`)
+	codeSpan   = compiled("`[^`]*`")
 )
 
 // importsOf returns the paths that a text includes with "@path", as written; those in code are only text.
@@ -27,7 +26,7 @@ func importsOf(text string) []string {
 		if f.inside(strings.TrimSuffix(line, "\n")) {
 			continue
 		}
-		for _, m := range importMark.FindAllStringSubmatch(codeSpan.ReplaceAllString(line, "``"), -1) {
+		for _, m := range importMark().FindAllStringSubmatch(codeSpan().ReplaceAllString(line, "``"), -1) {
 			p := strings.TrimRight(m[1], ".,;:!?\"'*_")
 			if p != "" && !slices.Contains(out, p) {
 				out = append(out, p)

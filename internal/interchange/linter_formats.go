@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -185,20 +184,20 @@ func valeTitle(p string) string {
 	return humanName(b.String())
 }
 
-var copName = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*(?:/[A-Z][A-Za-z0-9]*)+$`)
+var copName = compiled(`^[A-Z][A-Za-z0-9]*(?:/[A-Z][A-Za-z0-9]*)+$`)
 
 // copRules reads RuboCop's map from names such as Layout/LineLength to settings.
 func copRules(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 	if !slices.ContainsFunc(slices.Collect(maps.Keys(m)), func(k string) bool {
 		_, ok := m[k].(map[string]any)
-		return ok && copName.MatchString(k)
+		return ok && copName().MatchString(k)
 	}) {
 		return nil, false
 	}
 	var out []foundRule
 	for _, name := range keysInOrder(m, n) {
 		line := keyLineOf(n, name)
-		if !copName.MatchString(name) {
+		if !copName().MatchString(name) {
 			f.note("line %d: %s holds for all rules and is none: passed over", line, shortQuote(name))
 			continue
 		}

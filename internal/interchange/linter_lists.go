@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -205,7 +204,7 @@ func (l *lister) rule(m map[string]any, name, severity string) foundRule {
 		}
 	}
 	y.text = settingsText(l.tool, name, settings)
-	if l.sets && !oneRuffRule.MatchString(name) && name != "" {
+	if l.sets && !oneRuffRule().MatchString(name) && name != "" {
 		y.title = l.tool + "'s rules " + name
 		y.text = fmt.Sprintf("%s's rules whose codes begin with %s.", l.tool, name)
 		if name == "ALL" {
@@ -215,7 +214,7 @@ func (l *lister) rule(m map[string]any, name, severity string) foundRule {
 	return y
 }
 
-var oneRuffRule = regexp.MustCompile(`^[A-Z]+[0-9]{3,}$`)
+var oneRuffRule = compiled(`^[A-Z]+[0-9]{3,}$`)
 
 // configured returns the rules that are in no list and have settings, and takes those out of what is left.
 func (l *lister) configured(m map[string]any, n *yaml.Node, left map[string]any, named map[string]bool) []foundRule {
@@ -326,8 +325,8 @@ func biomeRules(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 }
 
 var (
-	iniSection = regexp.MustCompile(`^\[(.*)\]$`)
-	diagnostic = regexp.MustCompile(`^dotnet_diagnostic\.([\w.-]+)\.severity$`)
+	iniSection = compiled(`^\[(.*)\]$`)
+	diagnostic = compiled(`^dotnet_diagnostic\.([\w.-]+)\.severity$`)
 )
 
 // editorConfig reads the severities that an .editorconfig or a .globalconfig gives to .NET's analyzers.
@@ -338,12 +337,12 @@ func editorConfig(f *file) ([]foundRule, error) {
 	for line := range strings.Lines(f.text) {
 		number++
 		line = strings.TrimSpace(line)
-		if m := iniSection.FindStringSubmatch(line); m != nil {
+		if m := iniSection().FindStringSubmatch(line); m != nil {
 			where = m[1]
 			continue
 		}
 		key, value, ok := strings.Cut(line, "=")
-		m := diagnostic.FindStringSubmatch(strings.TrimSpace(key))
+		m := diagnostic().FindStringSubmatch(strings.TrimSpace(key))
 		if !ok || strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
 			continue
 		}

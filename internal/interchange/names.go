@@ -2,7 +2,6 @@ package interchange
 
 import (
 	"path"
-	"regexp"
 	"strings"
 )
 
@@ -17,7 +16,7 @@ func (n *Names) Free(p string) string {
 		n.taken = map[string]bool{}
 	}
 	dir, base := path.Split(p)
-	if device.MatchString(base) {
+	if device().MatchString(base) {
 		base = "_" + base
 	}
 	ext := path.Ext(base)
@@ -30,4 +29,4 @@ func (n *Names) Free(p string) string {
 }
 
 // device is a name that Windows keeps for itself, whatever its ending.
-var device = regexp.MustCompile(`(?i)^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9]|lpt[0-9])(?:\.|$)`)
+var device = compiled(`(?i)^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9]|lpt[0-9])(?:\.|$)`)

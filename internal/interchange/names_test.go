@@ -27,7 +27,7 @@ func testNames(t *testing.T, ext string) {
 		switch {
 		case seen[strings.ToLower(got)]:
 			t.Errorf("%s is named %s, which is taken on a file system that ignores case", id, got)
-		case device.MatchString(base):
+		case device().MatchString(base):
 			t.Errorf("%s is named %s, which Windows keeps for itself", id, got)
 		case !strings.HasSuffix(base, ext) || strings.Contains(base, "/"):
 			t.Errorf("%s is named %s", id, got)

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"path"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -102,7 +101,7 @@ func ownEntry(kind knowledge.Kind, data []byte, place string) (Entry, error) {
 	return e, nil
 }
 
-var ownField = regexp.MustCompile(`"(?:rule|practice|template|category|violation)_id"|"documents"`)
+var ownField = compiled(`"(?:rule|practice|template|category|violation)_id"|"documents"`)
 
 // jsonFile reads a JSON file: our own documents, or the rules of a linter.
 func (r *reader) jsonFile(f *file) ([]Entry, error) {
@@ -120,7 +119,7 @@ func (r *reader) jsonFile(f *file) ([]Entry, error) {
 		return rules, nil
 	case none == nil && eslintFile(path.Base(f.path)):
 		return r.ruleYAML(f) // .eslintrc may be YAML
-	case none == nil && !r.s.single && !ownField.MatchString(f.text):
+	case none == nil && !r.s.single && !ownField().MatchString(f.text):
 		return nil, nothing("%s", err) // settings with comments, most of the time
 	}
 	return entries, err

@@ -53,10 +53,10 @@ func (r *reader) prompt(f *file, fm *frontMatter, body string) *knowledge.Templa
 func promptName(p string) string { return humanName(strings.ToLower(stem(path.Base(p)))) }
 
 var (
-	inputVariable  = regexp.MustCompile(`\$\{input:([^{}:]+)(?::([^{}]*))?\}`)
-	dollarArgument = regexp.MustCompile(`\$(ARGUMENTS(?:\[\d+\])?|[0-9]\b|[A-Za-z_][A-Za-z0-9_]*)`)
-	capitals       = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
-	bracesArgument = regexp.MustCompile(`\{\{\{?\s*(args|input)\s*\}?\}\}`)
+	inputVariable  = compiled(`\$\{input:([^{}:]+)(?::([^{}]*))?\}`)
+	dollarArgument = compiled(`\$(ARGUMENTS(?:\[\d+\])?|[0-9]\b|[A-Za-z_][A-Za-z0-9_]*)`)
+	capitals       = compiled(`^[A-Z][A-Z0-9_]*$`)
+	bracesArgument = compiled(`\{\{\{?\s*(args|input)\s*\}?\}\}`)
 )
 
 // read turns what a caller fills in into placeholders, and returns the text and the variables in the order of their
@@ -68,20 +68,20 @@ func (a Arguments) read(f *file, fm *frontMatter, body string) (string, []knowle
 	}
 	switch a {
 	case ArgumentsInput:
-		return w.replace(body, inputVariable, func(m []string) (string, string, bool) {
+		return w.replace(body, inputVariable(), func(m []string) (string, string, bool) {
 			return strings.TrimSpace(m[1]), strings.TrimSpace(m[2]), true
 		})
 	case ArgumentsDollar, ArgumentsNamed:
 		hint := argumentHint(fm)
 		declared := fm.list("arguments")
-		return w.replace(body, dollarArgument, func(m []string) (string, string, bool) {
+		return w.replace(body, dollarArgument(), func(m []string) (string, string, bool) {
 			name, about, ok := dollarName(m[1], hint, declared)
-			return name, about, ok || a == ArgumentsNamed && capitals.MatchString(m[1])
+			return name, about, ok || a == ArgumentsNamed && capitals().MatchString(m[1])
 		})
 	case ArgumentsBraces:
 		delete(w.taken, "args")
 		delete(w.taken, "input")
-		return w.replace(body, bracesArgument,
+		return w.replace(body, bracesArgument(),
 			func(m []string) (string, string, bool) { return m[1], argumentHint(fm), true })
 	case ArgumentsNone:
 	}
@@ -161,13 +161,13 @@ func (w *argumentWriter) variable(title, about string) string {
 
 // safeKeepCase returns a name that can stand between braces, as it is where it can.
 func safeKeepCase(title string) string {
-	if safeName.MatchString(title) {
+	if safeName().MatchString(title) {
 		return title
 	}
 	return knowledge.SafeName(title)
 }
 
-var safeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`)
+var safeName = compiled(`^[A-Za-z][A-Za-z0-9_]{0,63}$`)
 
 // issueForm makes a template of a form in YAML, with a variable for each of its fields.
 func (r *reader) issueForm(f *file) (Entry, error) {

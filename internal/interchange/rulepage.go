@@ -1,7 +1,6 @@
 package interchange
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -10,9 +9,9 @@ import (
 )
 
 var (
-	blockOpen  = regexp.MustCompile(`^\s*:{3,}\s*([A-Za-z]+)\b(.*)$`)
-	blockClose = regexp.MustCompile(`^\s*:{3,}\s*$`)
-	leadIn     = regexp.MustCompile(`(?i)\b(in)?correct\b|\bexamples?\b|\bgood\b|\bbad\b|\b(in)?valid\b`)
+	blockOpen  = compiled(`^\s*:{3,}\s*([A-Za-z]+)\b(.*)$`)
+	blockClose = compiled(`^\s*:{3,}\s*$`)
+	leadIn     = compiled(`(?i)\b(in)?correct\b|\bexamples?\b|\bgood\b|\bbad\b|\b(in)?valid\b`)
 )
 
 // blockKind says whether a word names what to do (1), what not to do (-1), or nothing of the kind (0).
@@ -54,7 +53,7 @@ func hasBlocks(body string) bool {
 			good, bad = good || opening && under > 0, bad || opening && under < 0
 			continue
 		}
-		if m := blockOpen.FindStringSubmatch(line); m != nil && blockKind(m[1]) != 0 {
+		if m := blockOpen().FindStringSubmatch(line); m != nil && blockKind(m[1]) != 0 {
 			return true
 		}
 		if level, text := heading(line); level > 0 {
@@ -116,7 +115,7 @@ func (p *page) split() string {
 			p.out = append(p.out, pageLine{text: line})
 			continue
 		}
-		if m := blockOpen.FindStringSubmatch(line); m != nil && blockKind(m[1]) != 0 {
+		if m := blockOpen().FindStringSubmatch(line); m != nil && blockKind(m[1]) != 0 {
 			i = p.block(i, blockKind(m[1]), strings.TrimSpace(m[2]), nearest)
 			continue
 		}
@@ -166,7 +165,7 @@ func (p *page) block(i, kind int, options, section string) int {
 	last, closed := i+1, false
 	for ; last < len(p.lines); last++ {
 		line := p.lines[last]
-		if blockClose.MatchString(line) {
+		if blockClose().MatchString(line) {
 			closed = true
 			break
 		}
@@ -227,7 +226,7 @@ func (p *page) leadIn() string {
 	}
 	text := plain(b.String())
 	title, cut := shorten(strings.TrimSuffix(text, ":"))
-	if cut || !leadIn.MatchString(text) || !strings.HasSuffix(text, ":") {
+	if cut || !leadIn().MatchString(text) || !strings.HasSuffix(text, ":") {
 		return ""
 	}
 	p.out = p.out[:start]

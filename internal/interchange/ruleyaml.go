@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -66,12 +65,12 @@ func (r *reader) ruleYAML(f *file) ([]Entry, error) {
 
 // meansRules reports whether a text that is not YAML was meant to be rules, so that it is not passed over.
 func meansRules(text string) bool {
-	return rulesHead.MatchString(text) && severityLine.MatchString(text) && !strings.Contains(text, "{{")
+	return rulesHead().MatchString(text) && severityLine().MatchString(text) && !strings.Contains(text, "{{")
 }
 
 var (
-	rulesHead    = regexp.MustCompile(`(?m)^(?:rules:|\s*-?\s*(?:id|rule_id):)`)
-	severityLine = regexp.MustCompile(`(?m)^\s*-?\s*(?:severity|message|level):`)
+	rulesHead    = compiled(`(?m)^(?:rules:|\s*-?\s*(?:id|rule_id):)`)
+	severityLine = compiled(`(?m)^\s*-?\s*(?:severity|message|level):`)
 )
 
 // foundEntries makes entries of rules. The id of a rule that has one in the file is made of it, however many others

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -96,12 +95,12 @@ func unmarkedUTF16(data []byte) binary.ByteOrder {
 	return nil
 }
 
-var declaresLatin1 = regexp.MustCompile(`^<\?xml[^>]*encoding=["'](?i:iso-8859-1|latin1|windows-1252)["']`)
+var declaresLatin1 = compiled(`^<\?xml[^>]*encoding=["'](?i:iso-8859-1|latin1|windows-1252)["']`)
 
 // fromLatin1 returns UTF-8 of XML that says that it is Latin-1, and anything else as it is, so that what is not as it
 // says is refused with its place: 0x80 to 0x9f are no characters there, and Windows has others of them than the web.
 func fromLatin1(data []byte) []byte {
-	if !declaresLatin1.Match(data) || utf8.Valid(data) {
+	if !declaresLatin1().Match(data) || utf8.Valid(data) {
 		return data
 	}
 	out := make([]byte, 0, len(data)+len(data)/8)
@@ -193,15 +192,15 @@ func (f *fence) inside(line string) bool {
 }
 
 var (
-	headingLine = regexp.MustCompile(`^ {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$`)
-	commentLine = regexp.MustCompile(`^\s*<!--.*-->\s*$`)
-	linkMarkup  = regexp.MustCompile(`!?\[([^\]]*)\]\([^)]*\)`)
-	htmlMarkup  = regexp.MustCompile(`</?[a-zA-Z][^<>]*>`)
+	headingLine = compiled(`^ {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$`)
+	commentLine = compiled(`^\s*<!--.*-->\s*$`)
+	linkMarkup  = compiled(`!?\[([^\]]*)\]\([^)]*\)`)
+	htmlMarkup  = compiled(`</?[a-zA-Z][^<>]*>`)
 )
 
 // heading returns the level and the text of a heading line, 0 for another line.
 func heading(line string) (int, string) {
-	m := headingLine.FindStringSubmatch(line)
+	m := headingLine().FindStringSubmatch(line)
 	if m == nil {
 		return 0, ""
 	}
@@ -210,8 +209,8 @@ func heading(line string) (int, string) {
 
 // plain returns one line of Markdown without its marks.
 func plain(s string) string {
-	s = linkMarkup.ReplaceAllString(s, "$1")
-	s = htmlMarkup.ReplaceAllString(s, "")
+	s = linkMarkup().ReplaceAllString(s, "$1")
+	s = htmlMarkup().ReplaceAllString(s, "")
 	s = strings.NewReplacer("**", "", "`", "", "__", "").Replace(s)
 	return strings.Join(strings.Fields(s), " ")
 }
@@ -220,7 +219,7 @@ func plain(s string) string {
 func leadingHeading(body string) string {
 	for line := range strings.Lines(body) {
 		line = strings.TrimSuffix(line, "\n")
-		if strings.TrimSpace(line) == "" || commentLine.MatchString(line) {
+		if strings.TrimSpace(line) == "" || commentLine().MatchString(line) {
 			continue
 		}
 		_, text := heading(line)

@@ -2,7 +2,6 @@ package interchange
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -10,7 +9,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-var dollarBraces = regexp.MustCompile(`\$\{([^{}]*)\}`)
+var dollarBraces = compiled(`\$\{([^{}]*)\}`)
 
 // variables turns ${name} and ${name:default} into {{placeholders}}, and returns the text, the variables in the order
 // of their first standing, and what a person may want to know. Braces of program code, as in ${index + 1}, stay as they
@@ -26,7 +25,7 @@ func variables(text string) (string, []knowledge.Variable, []string) {
 	others := map[int][]string{}
 	var b strings.Builder
 	last := 0
-	for _, m := range dollarBraces.FindAllStringSubmatchIndex(text, -1) {
+	for _, m := range dollarBraces().FindAllStringSubmatchIndex(text, -1) {
 		title, def, ok := splitVariable(text[m[2]:m[3]])
 		if !ok || m[0] > 0 && text[m[0]-1] == '$' {
 			continue

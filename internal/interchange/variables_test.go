@@ -96,7 +96,7 @@ func TestRenderingPutsValuesWhereTheVariablesStood(t *testing.T) {
 			t.Fatalf("%q gives %q: %v", text, content, err)
 		}
 		values := map[string]any{}
-		want := dollarBraces.ReplaceAllStringFunc(text, func(s string) string {
+		want := dollarBraces().ReplaceAllStringFunc(text, func(s string) string {
 			title, _, ok := splitVariable(s[2 : len(s)-1])
 			if !ok {
 				return s

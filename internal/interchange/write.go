@@ -75,8 +75,8 @@ func SkillName(key knowledge.Key) string {
 // Skill returns the file of a text as a skill, and leaves in t the description that it holds; the error is a
 // [*NarrowError] where the form can't say it.
 func Skill(t *Text, marker string) (File, error) {
-	i := slices.IndexFunc(adapters, func(a Adapter) bool { return a.Format == FormatSkill })
-	f, err := adapters[i].Write(t, marker)
+	i := slices.IndexFunc(adapters(), func(a Adapter) bool { return a.Format == FormatSkill })
+	f, err := adapters()[i].Write(t, marker)
 	t.Description = strings.Join(strings.Fields(t.Description), " ")
 	return f, err
 }

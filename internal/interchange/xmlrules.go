@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"html"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -377,7 +376,7 @@ func androidRules(f *file, root *xmlNode) []foundRule {
 	return out
 }
 
-var discussion = regexp.MustCompile(`(?s)<VulnDiscussion>(.*?)</VulnDiscussion>`)
+var discussion = compiled(`(?s)<VulnDiscussion>(.*?)</VulnDiscussion>`)
 
 // benchmarkRules reads an XCCDF benchmark, as security guides for systems are published; its groups lie within groups.
 func benchmarkRules(_ *file, root *xmlNode) []foundRule {
@@ -401,7 +400,7 @@ func benchmarkRule(n *xmlNode, group string) foundRule {
 	maps.DeleteFunc(y.values, func(_ string, v any) bool { return v == "" })
 	y.ident, y.title = n.attr("id"), n.child("title")
 	y.text = n.child("description")
-	if m := discussion.FindStringSubmatch(html.UnescapeString(y.text)); m != nil {
+	if m := discussion().FindStringSubmatch(html.UnescapeString(y.text)); m != nil {
 		y.text = strings.TrimSpace(m[1])
 	}
 	if why := n.child("rationale"); why != "" {

@@ -268,11 +268,11 @@ func FuzzRender(f *testing.F) {
 			t.Fatalf("%q renders as %q", content, got)
 		}
 		for _, name := range names {
-			if !variableName.MatchString(name) && len(name) <= 128 {
+			if !variableName().MatchString(name) && len(name) <= 128 {
 				t.Fatalf("the placeholder %q", name)
 			}
 		}
-		if name := SafeName(content); !variableName.MatchString(name) {
+		if name := SafeName(content); !variableName().MatchString(name) {
 			t.Fatalf("SafeName(%q) = %q", content, name)
 		}
 	})

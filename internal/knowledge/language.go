@@ -2,6 +2,7 @@ package knowledge
 
 import (
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/blevesearch/snowballstem"
@@ -133,8 +134,8 @@ func tongueOf(words []string) tongue {
 		if i == 400 {
 			break
 		}
-		for l := range stopLists {
-			if len(w) > 1 && stopLists[l][w] { // single letters are elisions, or names of languages
+		for l := range stopLists() {
+			if len(w) > 1 && stopLists()[l][w] { // single letters are elisions, or names of languages
 				seen[l]++
 			}
 		}
@@ -151,37 +152,40 @@ func tongueOf(words []string) tongue {
 // stopLists are the stop words of each language.
 //
 //nolint:gochecknoglobals,misspell // made once, never written again; Spanish
-var stopLists = [tongues]map[string]bool{
-	wordSet(`a about after actually again all also am an and any are as at be because been before being both but by can cannot could did do does
+var stopLists = sync.OnceValue(func() *[tongues]map[string]bool {
+	return &[tongues]map[string]bool{
+		wordSet(`a about after actually again all also am an and any are as at be because been before being both but by can cannot could did do does
 doing done during each either else for from further get gets getting give given gives go goes going got had has have having he hence her here
 hers herself him himself his how i if in into is it its itself just let like ll made make makes making many may me might more most much must my
 myself need needs neither no nor not of off ok okay on once one only onto or other others ought our ours ourselves out over own per please put re really s same
 shall she should since so some somebody someone something such sure t than that the their theirs them themselves then there these they
 thing things this those though through thus to too under until up upon us ve very via want wants was way we well were what whatever when
 where whether which while who whom whose why will with within without would yes yet you your yours yourself`),
-	wordSet(`aber alle allem allen aller alles als also am an andere anderen auch auf aus bei beim bin bis bist da dabei damit dann das dass
+		wordSet(`aber alle allem allen aller alles als also am an andere anderen auch auf aus bei beim bin bis bist da dabei damit dann das dass
 dein deine dem den denn der des dessen dich die dies diese diesem diesen dieser dieses dir doch dort du durch ein eine einem einen einer eines
 er es etwas euch euer eure für fuer gegen gewesen gibt gut gute guten guter gutes hab habe haben hat hatte hatten hier hin ich ihm ihn ihnen ihr ihre ihrem ihren ihrer im in
 indem ins ist ja jede jedem jeden jeder jedes jene kann kein keine keinem keinen keiner mache machen macht können koennen könnte man manche mein meine mich mir mit muss müssen
 muessen nach nicht nichts noch nun nur ob oder ohne sehr sein seine seinem seinen seiner seit sich sie sind so soll sollen sollte sollten solche
 sondern sonst über ueber um und uns unser unsere unter viel vom von vor während war waren warum was weil welche welchem welchen welcher welches wenn wer
 werden wie wieder will wir wird wirst wo wollen worden wurde wurden würde zu zum zur zwar zwischen`),
-	wordSet(`à au aucun aucune aussi autre autres aux avant avec avoir c car ce ceci cela celle celles celui ces cet cette ceux chaque ci comme
+		wordSet(`à au aucun aucune aussi autre autres aux avant avec avoir c car ce ceci cela celle celles celui ces cet cette ceux chaque ci comme
 comment d dans de depuis des doit doivent donc dont du elle elles en encore entre es est et étaient était être etre eu fait faire faut il ils j je l la laquelle
 le lequel les lesquels leur leurs lors lui m ma mais me même memes mes mon n ne ni non nos notre nous on ont ou où par parce pas pendant peut peuvent
 plus pour pourquoi qu quand que quel quelle quelles quels qui quoi sa sans se ses si son sont sous sur ta te tes toi ton tous tout toute toutes très tu un
 une vers vos votre vous y`),
-	wordSet(`a al algo algunas algunos ante antes aquel aquella aquellos como cómo con contra cual cuál cuales cuando cuándo cuanta cuánta cuantas cuántas cuanto cuánto cuantos cuántos cada de debe deben debería debo del desde donde dónde
+		wordSet(`a al algo algunas algunos ante antes aquel aquella aquellos como cómo con contra cual cuál cuales cuando cuándo cuanta cuánta cuantas cuántas cuanto cuánto cuantos cuántos cada de debe deben debería debo del desde donde dónde
 durante e el él ella ellas ellos en entre era es esa esas ese eso esos esta está están estas este esto estos estoy fue fueron ha haber había han hasta hay la
 las le les lo los más mas me mi mis mucho muchos muy nada ni no nos nosotros nuestra nuestro o os otra otro otros para pero poco por porque puede pueden pues
 qué que quien quién se sea ser si sí sido sin sobre son su sus también tambien tanto te tiene tienen toda todas todo todos tu tus un una unas uno unos usted y ya yo`),
-}
+	}
+})
 
 // weakWords are English words of questions about anything. They say little about what is asked for, and count for
 // less.
 //
 //nolint:gochecknoglobals // made once, never written again
-var weakWords = wordSet(`advice advise already always anybody anyone anything ask asked asking asks away bad believe best better bring came
+var weakWords = sync.OnceValue(func() map[string]bool {
+	return wordSet(`advice advise already always anybody anyone anything ask asked asking asks away bad believe best better bring came
 care colleague colleagues come comes complain consider correct correctly deal different easily enough even ever every
 everybody everyone everything exactly explain far fear find finding finds fine finished forget forgotten found good
 guess guy guys happen happened happening happens instead keep keeping kept knew know knowing known knows lately later
@@ -191,14 +195,15 @@ reason recommend recommended said saw say saying says see seem seems seen show s
 suppose supposed suspect sort take taken takes taking talk tell telling tells think thinking thought today together
 told tomorrow took tried tries trouble true try trying understand unsure useful usual usually went wonder wondering
 worse worst worth wrong year years yesterday`)
+})
 
 // onlyEnglish reports whether words are clearly of an English text: two of its stop words, which no other language has,
 // and none of another one.
 func onlyEnglish(words []string) bool {
 	own := 0
 	for _, w := range words {
-		other := stopLists[inGerman][w] || stopLists[inFrench][w] || stopLists[inSpanish][w]
-		switch english := stopLists[inEnglish][w]; {
+		other := stopLists()[inGerman][w] || stopLists()[inFrench][w] || stopLists()[inSpanish][w]
+		switch english := stopLists()[inEnglish][w]; {
 		case english && !other:
 			own++
 		case other && !english && len(w) > 1:
@@ -218,12 +223,14 @@ func wordSet(list string) map[string]bool {
 
 // stopWord reports whether a word is a stop word in a query of a language. English stop words count in all languages,
 // since texts mix them.
-func stopWord(l tongue, word string) bool { return stopLists[inEnglish][word] || stopLists[l][word] }
+func stopWord(l tongue, word string) bool {
+	return stopLists()[inEnglish][word] || stopLists()[l][word]
+}
 
 // sameThing lists synonyms.
 //
 //nolint:gochecknoglobals // made once, never written again
-var sameThing = func() map[string][]string {
+var sameThing = sync.OnceValue(func() map[string][]string {
 	all := map[string][]string{}
 	for _, names := range [][]string{
 		{"c++", "cpp"},
@@ -251,4 +258,4 @@ var sameThing = func() map[string][]string {
 		}
 	}
 	return all
-}()
+})

@@ -396,7 +396,7 @@ func (r *questioner) wish(text string, stops bool) {
 		}
 	}
 	w.weak = r.faint || len(pieces) == 1 &&
-		(r.q.tongue == inEnglish && weakWords[pieces[0].text] || r.q.plain >= pasted && places(pieces[0].text))
+		(r.q.tongue == inEnglish && weakWords()[pieces[0].text] || r.q.plain >= pasted && places(pieces[0].text))
 	if len(w.Whole) == 1 && len(pieces) == 1 && !pieces[0].gram {
 		w.Parts = r.compound(pieces[0].text)
 	}

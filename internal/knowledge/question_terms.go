@@ -26,7 +26,7 @@ func (q *Question) terms(word string, gram bool) []string {
 	}
 	s := q.stems.stem(inEnglish, bare)
 	if !letters(bare) {
-		return append(list, sameThing[word]...)
+		return append(list, sameThing()[word]...)
 	}
 	add(s)
 	add(inEnglish.mark() + s)
@@ -36,7 +36,7 @@ func (q *Question) terms(word string, gram bool) []string {
 			add(l.mark() + fold(q.stems.stem(l, word)))
 		}
 	}
-	for _, other := range sameThing[word] {
+	for _, other := range sameThing()[word] {
 		add(other)
 	}
 	return list

@@ -36,7 +36,7 @@ func parseTemplate(content string, declared map[string]bool) ([]node, error) {
 	add := func(n node) { top := &stack[len(stack)-1]; top.nodes = append(top.nodes, n) }
 	var inverted []bool
 	for len(content) > 0 {
-		m := placeholder.FindStringSubmatchIndex(content)
+		m := placeholder().FindStringSubmatchIndex(content)
 		if m == nil {
 			add(node{text: content})
 			break
@@ -81,17 +81,17 @@ func parseTemplate(content string, declared map[string]bool) ([]node, error) {
 	return stack[0].nodes, nil
 }
 
-var placeholder = regexp.MustCompile(
+var placeholder = compiled(
 	`\{\{\{\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}\}|\{\{\s*([#^/]?)\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}`)
 
 // titled is what looks like a placeholder, and may hold the title of a variable in place of its name.
-var titled = regexp.MustCompile(`\{\{\s*([\p{L}_][\p{L}\p{M}\p{N}_' -]*?)\s*\}\}`)
+var titled = compiled(`\{\{\s*([\p{L}_][\p{L}\p{M}\p{N}_' -]*?)\s*\}\}`)
 
 // Placeholders returns the names between braces in a template's text, each once, in the order of their first
 // occurrence.
 func Placeholders(content string) []string {
 	names := []string{}
-	for _, m := range placeholder.FindAllStringSubmatch(content, -1) {
+	for _, m := range placeholder().FindAllStringSubmatch(content, -1) {
 		if name := m[1] + m[3]; !slices.Contains(names, name) {
 			names = append(names, name)
 		}
@@ -107,7 +107,7 @@ func (t *Template) Loose() []Fault {
 		declared[v.Name] = true
 	}
 	var f faults
-	for _, at := range placeholder.FindAllStringSubmatchIndex(t.TemplateContent, -1) {
+	for _, at := range placeholder().FindAllStringSubmatchIndex(t.TemplateContent, -1) {
 		group := 2
 		if at[group] < 0 {
 			group = 6
@@ -130,7 +130,7 @@ func (t *Template) Loose() []Fault {
 		f.add("/template_content", "%s: {{%s}} is declared by no variable: %s", place(t.TemplateContent, at[0]),
 			clipped(name), hint)
 	}
-	for _, at := range titled.FindAllStringSubmatchIndex(t.TemplateContent, -1) {
+	for _, at := range titled().FindAllStringSubmatchIndex(t.TemplateContent, -1) {
 		name := t.TemplateContent[at[2]:at[3]]
 		if safe := SafeName(name); safe != name && declared[safe] {
 			f.add("/template_content", "%s: {{%s}} is no name of a variable: it stays text; is {{%s}} meant?",

@@ -181,7 +181,7 @@ func TestSafeNamesCanStandBetweenBraces(t *testing.T) {
 			13)[:64], "_"),
 	} {
 		got := SafeName(title)
-		if got != want || !variableName.MatchString(got) {
+		if got != want || !variableName().MatchString(got) {
 			t.Errorf("SafeName(%q) = %q, want %q", title, got, want)
 		}
 	}

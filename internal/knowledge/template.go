@@ -82,7 +82,7 @@ func (t *Template) Normalize() {
 	t.normalize()
 }
 
-var variableName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,127}$`)
+var variableName = compiled(`^[A-Za-z][A-Za-z0-9_]{0,127}$`)
 
 // Validate implements [Document].
 func (t *Template) Validate() error {
@@ -106,7 +106,7 @@ func (t *Template) Validate() error {
 
 func (f *faults) variable(p string, v *Variable, seen map[string]bool) {
 	switch {
-	case !variableName.MatchString(v.Name):
+	case !variableName().MatchString(v.Name):
 		f.add(p+"/name", "%q: want a letter, then letters, digits and underscores; the shown name goes into title",
 			clipped(v.Name))
 	case seen[v.Name]:

@@ -137,7 +137,9 @@ func guards(ctx context.Context, s *Store) error {
 		strings.Join(missing, ", "))}
 }
 
-var functionText = regexp.MustCompile(`(?s)CREATE (?:OR REPLACE )?FUNCTION (\w+)\([^\n]*?AS \$\$(.*?)\$\$`)
+var functionText = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?s)CREATE (?:OR REPLACE )?FUNCTION (\w+)\([^\n]*?AS \$\$(.*?)\$\$`)
+})
 
 // functions returns the bodies of the database's functions as the migrations create them.
 func functions() (map[string]string, error) {
@@ -153,7 +155,7 @@ func functions() (map[string]string, error) {
 			return nil, err
 		}
 		up, _, _ := strings.Cut(string(text), "-- +goose Down")
-		for _, m := range functionText.FindAllStringSubmatch(up, -1) {
+		for _, m := range functionText().FindAllStringSubmatch(up, -1) {
 			bodies[m[1]] = plainBody(m[2])
 		}
 	}

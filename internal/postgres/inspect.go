@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -147,10 +148,12 @@ func (i *Inspection) Statements(ctx context.Context, most int) ([]StatementCost,
 }
 
 // constant matches the parts that pg_stat_statements removes from a statement, and those that vary in writing.
-var constant = regexp.MustCompile(`\$\d+|'[^']*'|\b\d+\b|\b(true|false)\b|\s+`)
+var constant = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\$\d+|'[^']*'|\b\d+\b|\b(true|false)\b|\s+`)
+})
 
 // bare returns a statement without the parts that vary between calls.
-func bare(sql string) string { return constant.ReplaceAllString(sql, "") }
+func bare(sql string) string { return constant().ReplaceAllString(sql, "") }
 
 // ourNames maps the program's statements, without constants, to their names.
 func ourNames() map[string]string {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
 
 	"tenet/internal/backup"
 	"tenet/internal/knowledge"
@@ -20,7 +21,9 @@ import (
 const machinesDir = "machines"
 
 // machineName is what a machine may be called: its copies are a directory of that name.
-var machineName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$`)
+var machineName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$`)
+})
 
 // OpenMachineBackups returns the engine for backups of the files that only this instance has: its journal, with the
 // acknowledged writes that wait for the primary, and its admin's token. Without a journal it only reads backups.
@@ -28,7 +31,7 @@ func OpenMachineBackups(o Options, machine string, journal *sqlite.Journal) (bac
 	if o.Backups.Dir == "" {
 		return nil, errors.New("no backup directory: name one with --backup-dir, best on another disk")
 	}
-	if !machineName.MatchString(machine) {
+	if !machineName().MatchString(machine) {
 		return nil, fmt.Errorf("%q is no name of a machine", machine)
 	}
 	key, err := backup.ReadKey(o.Backups.KeyFile)

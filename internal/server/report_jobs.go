@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"tenet/internal/knowledge"
@@ -75,7 +76,9 @@ func (d *dual) size(ctx context.Context) (size, error) {
 }
 
 // reported reads a report of before.
-var reported = regexp.MustCompile(`^(\d+) documents, (\d+) changes, (\d+) bytes`)
+var reported = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(\d+) documents, (\d+) changes, (\d+) bytes`)
+})
 
 // report says how much there is, how it grew since a run before, and how long the disk lasts at that rate.
 func (z size) report(now time.Time, before *store.Run) string {
@@ -89,7 +92,7 @@ func (z size) report(now time.Time, before *store.Run) string {
 	if before == nil {
 		return text + "; growth is told from the second report on"
 	}
-	m := reported.FindStringSubmatch(before.Changed)
+	m := reported().FindStringSubmatch(before.Changed)
 	days := now.Sub(before.Ended.Time).Hours() / 24
 	if m == nil || days <= 0 {
 		return text
