@@ -172,12 +172,18 @@ func giveReview(ctx context.Context, a *app, s *reviewSettings, id, verdict stri
 	if verdict == knowledge.VerdictOverride && strings.TrimSpace(s.Comment) == "" {
 		return usageError("say why, as in --comment 'Production is down: the approvers are asleep'")
 	}
-	return onProposal(ctx, a, s.Batch, id, func(p *knowledge.Proposal, rec *knowledge.Record, write knowledge.BatchID, actor string) (knowledge.Batch, bool) {
+	var given knowledge.Key
+	err := onProposal(ctx, a, s.Batch, id, func(p *knowledge.Proposal, rec *knowledge.Record, write knowledge.BatchID, actor string) (knowledge.Batch, bool) {
+		given = rec.Key
 		return store.ReviewBatch(p, rec, write, knowledge.Review{
 			By: actor, Verdict: verdict, Comment: s.Comment,
 			At: knowledge.At(time.Now()),
 		})
 	})
+	if err == nil && (verdict == knowledge.VerdictApprove || verdict == knowledge.VerdictOverride) {
+		a.say("nothing is done yet: `tenet review apply %s` does it", given.ID)
+	}
+	return err
 }
 
 func applyProposal(ctx context.Context, a *app, id string) error {

@@ -202,7 +202,8 @@ func (p *Problem) detail(err error) {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		p.unavailable(err)
 	case http.StatusUnauthorized:
-		p.Detail = "send a header such as Authorization: Bearer tenet_..., with a token that an admin has made"
+		p.Detail = "give a token that an admin has made: programs send it in a header, as in Authorization: Bearer " +
+			"tenet_..., and people sign in at /"
 		if e, ok := errors.AsType[*store.UnauthenticatedError](err); ok {
 			p.Detail = e.Reason
 		}

@@ -54,7 +54,7 @@ func New(o Options) *Door {
 		o: o,
 		pages: template.Must(template.New("pages").Funcs(template.FuncMap{
 			"style": func() template.CSS { return template.CSS(styleText) }, //nolint:gosec // our own
-			"mode":  modeText,
+			"mode":  modeText, "sentence": sentence,
 		}).Parse(pagesText)),
 		policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 			"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",

@@ -129,7 +129,7 @@ func TestAStrangerIsToldWhatThisIsAndNoMore(t *testing.T) {
 	r.see(r.get("/search?q=queries&kind=rule"), 401, "A valid token is needed",
 		`value="/search?q=queries&amp;kind=rule"`)
 	r.see(r.get("/read/rule/SEC-001"), 401, "/sign-in")
-	r.see(r.get("/api/v1/rules"), 401, "/sign-in", `name="next" value="/"`)
+	r.see(r.get("/api/v1/rules"), 401, "/sign-in", "<p>Give a token that an admin has made: ", " sign in at /.</p>", `name="next" value="/"`)
 	r.see(r.get("/nothing/here"), 404, "There is nothing here", `href="/docs"`)
 	r.sick = []string{"the disk is full"}
 	r.see(r.get("/"), 200, "answer now", "the disk is full")
@@ -142,8 +142,8 @@ func TestAReaderSignsInSearchesAndReads(t *testing.T) {
 	r.see(r.get("/search?q=queries"), 401)
 	r.see(r.post("/sign-in", url.Values{"token": {"good"}, "next": {"/search?q=parametrized+query"}}, r.url), 200,
 		"Searched for “parameterized”", `href="/read/rule/SEC-001"`, "<mark>")
-	r.see(r.get("/"), 200, "1.2.3", `href="/read/rules">1 rules</a>`, "reader")
-	r.see(r.get("/read/rules"), 200, "Use parameterized queries", "1 in all", `name="kind" value="rule"`)
+	r.see(r.get("/"), 200, "1.2.3", `href="/read/rules">1 rule</a>`, "reader")
+	r.see(r.get("/read/rules"), 200, "<h1>Rules</h1>", "Use parameterized queries", "1 in all", `name="kind" value="rule"`)
 	r.see(r.get("/read/rule/SEC-001"), 200, "<h1>Use parameterized queries</h1>",
 		"Never build a query &lt;b&gt;of text&lt;/b&gt;.", "<dd>sql</dd>")
 	r.see(r.get("/read/packs"), 200, "There are none.")

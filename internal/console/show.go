@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"tenet/internal/knowledge"
 )
@@ -23,7 +26,7 @@ type home struct {
 type shelf struct {
 	Name  string
 	About string
-	Count int
+	Count string // with the word for what is counted
 }
 
 func (d *Door) home(ctx context.Context, v *view) (*home, error) {
@@ -41,9 +44,38 @@ func (d *Door) home(ctx context.Context, v *view) (*home, error) {
 		if err != nil {
 			return nil, err
 		}
-		h.Shelves = append(h.Shelves, shelf{k.Plural, k.About, page.Total})
+		h.Shelves = append(h.Shelves, shelf{k.Plural, k.About, counted(page.Total, k)})
 	}
 	return h, nil
+}
+
+// counted says how many documents of a kind there are, as in "1 rule".
+func counted(n int, k *knowledge.Description) string {
+	if n == 1 {
+		return "1 " + string(k.Kind)
+	}
+	return strconv.Itoa(n) + " " + k.Plural
+}
+
+// capital returns a text with a capital at its start.
+func capital(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(first)) + text[size:]
+}
+
+// sentence returns a message of the program as a sentence of a page. One that begins with a key such as rule/SEC-001
+// keeps it as it is.
+func sentence(text string) string {
+	if first, _, _ := strings.Cut(text, " "); !strings.ContainsAny(first, "/:_") {
+		text = capital(text)
+	}
+	if text == "" || strings.ContainsAny(text[len(text)-1:], ".!?:") {
+		return text
+	}
+	return text + "."
 }
 
 // A line is a document on a list or among hits.
@@ -70,7 +102,7 @@ type listing struct {
 }
 
 func (d *Door) list(r *http.Request, v *view, kind knowledge.Kind) (*listing, error) {
-	v.Title, v.Kind = kind.Plural(), string(kind)
+	v.Title, v.Kind = capital(kind.Plural()), string(kind)
 	page, err := d.o.Store.List(r.Context(), knowledge.Query{
 		Kind: kind, Total: true,
 		Cursor: r.URL.Query().Get("cursor"),
