@@ -13,7 +13,10 @@ import (
 )
 
 // An Account runs other programs. The zero account is that of this process.
-type Account struct{ as *syscall.Credential }
+type Account struct {
+	as   *syscall.Credential
+	name string // "" for that of this process
+}
 
 // FindAccount returns the account that runs PostgreSQL's programs. They refuse root, so for root it is the named
 // account; any other user runs them itself.
@@ -34,7 +37,16 @@ func FindAccount(name string) (Account, error) {
 	if err != nil {
 		return Account{}, fmt.Errorf("account %s: %w", name, err)
 	}
-	return Account{&syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
+	return Account{&syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, name}, nil
+}
+
+// lacks says whom to let at the files that a program was denied, "" where it ran as who has called.
+func (a Account) lacks() string {
+	if a.name == "" {
+		return ""
+	}
+	return "root lends such programs to the account " + a.name + " (--backup-user): let it read and write what is " +
+		"named here, as with chown and chmod, or name another account"
 }
 
 // lend makes a program run as the account, in its own session, so that Ctrl-C reaches only this process.

@@ -151,6 +151,9 @@ const (
 // exitQuery is pgBackRest's exit code for a refused statement.
 const exitQuery = 57
 
+// deniedFile is how pgBackRest, asked in the locale C, ends a message about a file that the system keeps from it.
+const deniedFile = "[13] Permission denied"
+
 // Rights are the rights that the backup role needs, as statements for a superuser in the backed-up database.
 const Rights = "GRANT pg_read_all_settings TO the role, and GRANT EXECUTE ON FUNCTION pg_backup_start(text, " +
 	"boolean), pg_backup_stop(boolean), " +
@@ -173,6 +176,9 @@ func (e *PgBackRest) failure(ctx context.Context, args []string, err error, said
 	err = fmt.Errorf("pgbackrest %s: %w", args[0], err)
 	if codeOf(said) == exitQuery && strings.Contains(said, "permission denied") {
 		return fmt.Errorf("%w; as a superuser, %s", err, Rights)
+	}
+	if help := e.o.Account.lacks(); help != "" && strings.Contains(said, deniedFile) {
+		return fmt.Errorf("%w; %s", err, help)
 	}
 	if code := codeOf(said); slices.Contains([]int{exitChecksum, exitFormat, exitMissing, exitCrypto}, code) {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
