@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tenet/internal/bundle"
+	"tenet/internal/knowledge"
 	"tenet/internal/store"
 	"tenet/internal/treesync"
 	"tenet/internal/worktree"
@@ -25,6 +27,7 @@ type syncSettings struct {
 	Diff      bool     `name:"diff" by:"flag" doc:"Write nothing, and show what would be written"`
 	Adopt     bool     `name:"adopt" by:"flag" doc:"Put a block behind what stands in a shared file that has none yet"`
 	Overwrite bool     `name:"overwrite" by:"flag" doc:"Take back what somebody has changed by hand in the parts that are written"`
+	Verbose   bool     `name:"verbose" by:"flag" doc:"Name each document that is left out, and why"`
 	Offline   bool     `name:"offline" by:"flag" doc:"Use what was taken from the server before, and ask nobody"`
 }
 
@@ -108,8 +111,8 @@ func syncTree(ctx context.Context, a *app, s *syncSettings) error {
 // tellSync says what is not in the files, and what comes next.
 func tellSync(a *app, s *syncSettings, w *workTree, p *treesync.Plan, b *bundle.Bundle, write bool) error {
 	drift := p.Drift()
-	for _, o := range p.LeftOut {
-		a.say("%s is left out for %s: %s", o.Document, o.Target, o.Why)
+	if err := tellLeftOut(a, s, p, b); err != nil {
+		return err
 	}
 	for _, t := range p.Twice {
 		a.say("%s reads %s twice: it was imported from %s, which is still here; take it out of there, and edit it "+
@@ -131,6 +134,58 @@ func tellSync(a *app, s *syncSettings, w *workTree, p *treesync.Plan, b *bundle.
 				", "), treeFile)
 		}
 	}
+	return nil
+}
+
+// Of what is left out, so many are named without --verbose.
+const (
+	strictShown = 10 // mandatory ones
+	otherShown  = 3  // others, if there are no more
+)
+
+// tellLeftOut says what assistants do not get: what is mandatory one by one, and of many others how many.
+func tellLeftOut(a *app, s *syncSettings, p *treesync.Plan, b *bundle.Bundle) error {
+	strict := map[string]bool{}
+	if b != nil {
+		docs, err := b.All()
+		if err != nil {
+			return err
+		}
+		for _, d := range docs {
+			_, enforcement := knowledge.Strictness(d)
+			strict[d.Key().String()] = enforcement == "mandatory"
+		}
+	}
+	name := func(o treesync.Omission) { a.say("%s is left out for %s: %s", o.Document, o.Target, o.Why) }
+	var others []treesync.Omission
+	named := 0
+	for _, o := range p.LeftOut {
+		switch {
+		case s.Verbose:
+			name(o)
+		case strict[o.Document] && named < strictShown:
+			named++
+			name(o)
+		default:
+			others = append(others, o)
+		}
+	}
+	if len(others) <= otherShown {
+		for _, o := range others {
+			name(o)
+		}
+		return nil
+	}
+	counts := map[string]int{}
+	for _, o := range others {
+		counts[o.Target]++
+	}
+	var of []string
+	for _, target := range slices.Sorted(maps.Keys(counts)) {
+		of = append(of, fmt.Sprintf("%d for %s", counts[target], target))
+	}
+	a.say("left out, since an assistant's form can't say when it holds: %s; --verbose names each, and why",
+		strings.Join(of, ", "))
 	return nil
 }
 

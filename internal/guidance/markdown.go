@@ -8,6 +8,11 @@ import (
 // Markdown returns the answer as a block of Markdown for the context of a model, the most important documents first.
 func (a *Answer) Markdown(q *Query) string {
 	var b strings.Builder
+	size := 1 << 10
+	for i := range a.Items {
+		size += len(a.Items[i].Text) + 1
+	}
+	b.Grow(size) // it is long, and would be copied each time that it outgrows its room
 	b.WriteString("## What holds " + q.about() + "\n\n")
 	if len(a.Items) == 0 {
 		b.WriteString("No document holds here.\n")

@@ -94,26 +94,42 @@ func (d *Door) sendDirect(w http.ResponseWriter, r *http.Request, c *directCall,
 		}
 		a.Result.Meta[mcp.MetaKeyServerInfo] = d.about
 	}
-	body, err := encoded(&a)
-	if err != nil {
+	body := d.bodies.Get().(*bytes.Buffer) //nolint:forcetypeassert // of ours
+	defer d.keep(body)
+	body.Reset()
+	if err := encode(body, &a); err != nil {
 		return err
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-cache, no-transform")
 	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(body) // a caller that disconnected is told nothing
+	_, _ = w.Write(body.Bytes()) // a caller that disconnected is told nothing
 	return nil
+}
+
+// maxKept bounds the buffers that are used again for other answers.
+const maxKept = 256 << 10
+
+// keep keeps the buffer of an answer that was sent for the next one.
+func (d *Door) keep(body *bytes.Buffer) {
+	if body.Cap() <= maxKept {
+		d.bodies.Put(body)
+	}
 }
 
 // encoded returns the JSON of a value for assistants, who read < as it is.
 func encoded(v any) ([]byte, error) {
 	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
+	err := encode(&b, v)
 	return b.Bytes(), err
+}
+
+func encode(b *bytes.Buffer, v any) error {
+	enc := json.NewEncoder(b)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
 }
 
 // A directAnswer has the members of the SDK's answer, in the same order.

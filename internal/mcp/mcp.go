@@ -6,6 +6,7 @@
 package mcp
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net"
@@ -77,6 +78,7 @@ type Door struct {
 	ending  sync.Once
 
 	tools   map[string]*directTool // nil: all calls go through the SDK
+	bodies  sync.Pool              // of *bytes.Buffer, for answers without the SDK
 	about   *mcp.Implementation
 	guarded http.Handler
 
@@ -128,6 +130,7 @@ func build(o Options, try trial) *Door {
 	if try.adjust != nil {
 		try.adjust(options)
 	}
+	d.bodies.New = func() any { return new(bytes.Buffer) }
 	d.about = &mcp.Implementation{Name: "tenet", Title: "Tenet", Version: o.Version}
 	d.server = mcp.NewServer(d.about, options)
 	d.addTools()
