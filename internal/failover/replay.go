@@ -257,7 +257,9 @@ func (r *replayer) finishApplied(ctx context.Context, e *store.Entry, rec *knowl
 	if err := r.journal.Applied(ctx, e.Batch.ID, rec.Seq, versions); err != nil {
 		return fmt.Errorf("note that batch %s is applied: %w", e.Batch.ID, err)
 	}
-	r.acks.add(&e.Batch, rec)
+	if !rec.Unchanged {
+		r.acks.add(&e.Batch, rec)
+	}
 	raise(&r.copy.foreseen, rec.Seq)
 	r.counts.replayed.Add(1)
 	r.queue.finish(ctx, e, left)

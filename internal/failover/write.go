@@ -63,7 +63,7 @@ func (w *writer) apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 	got := make(chan said[knowledge.Receipt], 1)
 	w.life.work.Go(func() {
 		rec, err := w.up.apply(context.WithoutCancel(ctx), p, b, 1, done)
-		if err == nil {
+		if err == nil && !rec.Unchanged { // the feed brings nothing of one that changed nothing
 			w.acks.add(&b, &rec)
 			w.copy.foresee(ctx, &rec, b.Ops)
 		}

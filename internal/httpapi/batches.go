@@ -355,6 +355,15 @@ func batchStatus(c *call, _ *batchStatusParams) error {
 		return knowledge.BadQuery("id", "%q: want the UUID of a batch", text)
 	}
 	s, err := c.h.o.Batches.Batch(c.limited(), id)
+	if errors.Is(err, store.ErrNotFound) && c.h.o.Found != nil {
+		seq, there, failed := c.h.o.Found(c.limited(), id)
+		if failed != nil {
+			return failed
+		}
+		if there {
+			s, err = knowledge.BatchStatus{ID: id, State: knowledge.BatchApplied, Seq: seq}, nil
+		}
+	}
 	if err != nil {
 		return err
 	}

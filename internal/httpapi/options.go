@@ -39,6 +39,8 @@ type Options struct {
 	Labels store.LabelReader
 	// Batches returns the state of a batch. If nil, it is read from the log of changes.
 	Batches BatchTeller
+	// Found returns the seq of what a batch found that changed nothing: the log knows nothing of it. May be nil.
+	Found func(ctx context.Context, id knowledge.BatchID) (seq knowledge.Seq, there bool, err error)
 	// Desk keeps the conflicts of an outage. Nil: there are none.
 	Desk Desk
 	// Policy names the documents that only proposals may write. A decision about a conflict is no way around it.

@@ -72,6 +72,10 @@ type Batch struct {
 	// Dry asks whether the batch would be taken: it is judged and applied as any other, and then taken back, so that
 	// nothing is written and its id stays free.
 	Dry bool
+	// Found is set of a batch that leaves every document as it is: for each op the seq of the change that left its
+	// document so, 0 if the log no longer has it. Of such a batch only the id is kept, with these. The store that finds
+	// it out sets it, package unchanged; no request can.
+	Found []Seq
 	// Origin is the fingerprint of the batch as its writer sent it, if a door or a replay has filled in conditions
 	// since; else zero. With it a retry by the writer finds its batch.
 	Origin [32]byte
@@ -479,4 +483,24 @@ func ReceiptOf(b *Batch, changes []Change) Receipt {
 		receipt.Records[i] = at[b.Ops[i].Key]
 	}
 	return receipt
+}
+
+// FoundReceipt returns the receipt of a batch that changed nothing, from the changes that it found. A record is nil if
+// the log no longer has it.
+func FoundReceipt(b *Batch, found []Change) Receipt {
+	receipt := ReceiptOf(b, found)
+	receipt.Batch, receipt.Unchanged = b.ID, true
+	if receipt.Records == nil {
+		receipt.Records = make([]*Record, len(b.Ops))
+	}
+	return receipt
+}
+
+// LastOf returns the last of some seqs, 0 for none.
+func LastOf(seqs []Seq) Seq {
+	var last Seq
+	for _, seq := range seqs {
+		last = max(last, seq)
+	}
+	return last
 }

@@ -33,6 +33,9 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 		return knowledge.Receipt{}, err
 	}
 	a := application{s: s, own: own, caller: ctx, batch: &b, fingerprint: fingerprint}
+	if b.Found != nil && s.schema.Version >= foundSchema {
+		return a.find()
+	}
 	var receipt knowledge.Receipt
 	err = again(ctx, func() error {
 		receipt, err = a.try()
@@ -73,9 +76,7 @@ func (a *application) try() (knowledge.Receipt, error) {
 		return knowledge.Receipt{}, err
 	}
 	if done {
-		changes, err := a.s.changes(a.own, "read receipt", appliedSQL(), []any{[]knowledge.BatchID{a.batch.ID}},
-			&knowledge.ChangeQuery{})
-		return knowledge.ReceiptOf(a.batch, changes), err
+		return a.first()
 	}
 	payload, err := a.payload(docs, versions)
 	if err != nil {
@@ -93,6 +94,11 @@ func (a *application) try() (knowledge.Receipt, error) {
 		return knowledge.Receipt{}, a.failed(err)
 	}
 	receipt := knowledge.ReceiptOf(a.batch, changes)
+	if len(changes) == 0 { // the ledger has it, and it had changed nothing
+		if receipt, err = a.first(); err != nil {
+			return receipt, a.failed(err)
+		}
+	}
 	if a.batch.Dry {
 		receipt.Seq, receipt.Dry = 0, true
 	}

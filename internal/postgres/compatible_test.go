@@ -116,13 +116,21 @@ func day(t *testing.T, s *postgres.Store) {
 		must(err)
 	}
 	key := many[0].Key
+	same := storetest.Batch(knowledge.Put(many[1].Doc, knowledge.AnyVersion))
+	same.Found = []knowledge.Seq{1}
+	for range 2 {
+		_, err := s.Apply(ctx, same)
+		must(err)
+	}
+	_, _, err := s.Found(ctx, same.ID)
+	must(err)
 	apply(t, s, knowledge.Op{Verb: knowledge.VerbRetire, Key: key}, knowledge.Put(storetest.Label(), knowledge.NoVersion),
 		knowledge.Put(storetest.Pack(), knowledge.NoVersion))
 	apply(t, s, knowledge.Op{Verb: knowledge.VerbRestore, Key: key})
 	apply(t, s, knowledge.Op{Verb: knowledge.VerbRestore, Key: knowledge.Key{Kind: knowledge.KindRule, ID: "R-4"}})
 	late := storetest.Batch(knowledge.Put(storetest.Category(), knowledge.NoVersion))
 	late.Origin[0] = 1
-	_, err := s.Apply(ctx, late)
+	_, err = s.Apply(ctx, late)
 	must(err)
 	if _, err := s.Apply(ctx, storetest.Batch(knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.Category = "none" }),
 		knowledge.NoVersion))); err == nil {

@@ -20,11 +20,12 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// supported is how many schemas before the newest one the program still serves without migrating. heartbeat is the
-// schema that brought what it is named after: before it the program does without.
+// supported is how many schemas before the newest one the program still serves without migrating. The others are the
+// schemas that brought what they are named after: before them the program does without.
 const (
-	supported = 2
-	heartbeat = 19
+	supported   = 2
+	heartbeat   = 19
+	foundSchema = 21
 )
 
 // A Schema is a database's schema version, and those that the program knows.

@@ -87,7 +87,7 @@ func TestAnUnknownSchemaIsRefused(t *testing.T) {
 	for what, c := range map[string]struct{ sql, want string }{
 		"newer": {"INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, true)", "run the newer program"},
 		"none":  {"DROP TABLE goose_db_version", "tenet migrate up"},
-		"older": {"DELETE FROM goose_db_version WHERE version_id > 7", "needs at least schema 18"},
+		"older": {"DELETE FROM goose_db_version WHERE version_id > 7", "needs at least schema 19"},
 	} {
 		url := migrated(t)
 		pgtest.Exec(t, url, c.sql)
@@ -124,7 +124,7 @@ func serve(t *testing.T, s *postgres.Store) {
 
 func TestAnOlderSchemaIsServedAlsoWhileItIsMigrated(t *testing.T) {
 	url := pgtest.URL(t)
-	migrate(t, url, 18) // the oldest that is served
+	migrate(t, url, 19) // the oldest that is served
 	s := openAt(t, url)
 	serve(t, s)
 	var wg sync.WaitGroup

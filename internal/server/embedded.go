@@ -79,7 +79,7 @@ func (e *embedded) Level() knowledge.Level {
 	return knowledge.Level{Mode: knowledge.ModeNormal, AsOf: knowledge.At(time.Now())}
 }
 
-func (e *embedded) sources() sources { return sources{feed: e, alone: true} }
+func (e *embedded) sources() sources { return sources{feed: e, alone: true, found: e.Found} }
 
 func (e *embedded) mode() string { return "embedded: the data is in this directory alone" }
 

@@ -99,8 +99,8 @@ type serving interface {
 	mode() string
 }
 
-// sources are what the rest of a server reads of its engine. Fields but the first may be nil; the embedded database has
-// no others.
+// sources are what the rest of a server reads of its engine. Fields but the first and found may be nil; the embedded
+// database has no others.
 type sources struct {
 	// feed brings changes that reads can see already: the feed for memories and indexes to follow.
 	feed store.Feed
@@ -119,6 +119,8 @@ type sources struct {
 	// forget takes the name of an erased person out of the files that this machine alone has.
 	forget []func(ctx context.Context, pseudonym string, person *knowledge.Erasure) error
 
+	// found tells of a batch that changed nothing, which the ledger alone knows.
+	found   func(ctx context.Context, id knowledge.BatchID) (knowledge.Seq, bool, error)
 	batches httpapi.BatchTeller
 	desk    httpapi.Desk
 	mirror  httpapi.Mirror

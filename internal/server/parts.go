@@ -240,7 +240,7 @@ func (p *parts) door(o Options, crowd *httpapi.Crowd) *httpapi.Handler {
 		Guidance: p.guidance, Labels: p.labelled(), Notes: p.notes, Uses: p.uses, Jobs: p.keeper,
 		Audit: p.engine.auditBook(),
 		Fleet: p.fleet, Effects: p.effects, Check: p.check, Erase: p.erase, Reads: p.told, Archive: p.engine.archive(),
-		Batches: p.from.batches, Desk: p.from.desk, Mirror: p.from.mirror,
+		Batches: p.from.batches, Found: p.from.found, Desk: p.from.desk, Mirror: p.from.mirror,
 		MetricsOpen: o.Entrance.MetricsOpen, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}),
 		LiveDescription: live.Description(),
 		Limits:          o.Limits, Crowded: crowd.Crowded, Trusted: trusted, Origins: o.Entrance.Origins,

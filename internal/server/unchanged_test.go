@@ -131,3 +131,54 @@ func TestAnOldCopySaysOfNoWriteThatItChangesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestTheKeyOfAWriteThatChangedNothingOutlivesItsInstance sends a write again, that changed nothing at first, after
+// somebody else has written: to its instance when that was started anew, and to another one.
+func TestTheKeyOfAWriteThatChangedNothingOutlivesItsInstance(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, o server.Options) {
+		o.DataDir, o.Outage = filepath.Join(t.TempDir(), "data"), outage()
+		x := start(t, o)
+		w := x.browse(t)
+		w.want(http.StatusCreated, http.MethodPut, stillPath, named("Still"))
+		key := knowledge.NewBatchID().String()
+		send := func(w *web) *said {
+			return w.ask(http.MethodPut, stillPath, named("Still"), "Idempotency-Key", key)
+		}
+		first := send(w)
+		if first.header.Get("Tenet-Unchanged") != "true" || first.header.Get("Tenet-Source") != "primary" {
+			t.Errorf("at first: %v", first.header)
+		}
+		w.want(http.StatusOK, http.MethodPut, stillPath, named("Theirs"))
+		holds := func(what string, w *web) {
+			t.Helper()
+			again := send(w)
+			for _, name := range []string{"Tenet-Unchanged", "Tenet-Seq", "Tenet-Batch", "Tenet-Source", "Etag"} {
+				if again.header.Get(name) != first.header.Get(name) {
+					t.Errorf("%s: %s is %q, and was %q", what, name, again.header.Get(name), first.header.Get(name))
+				}
+			}
+			if again.status != first.status || again.body != first.body {
+				t.Errorf("%s: %d %s, and it was %d %s", what, again.status, again.body, first.status, first.body)
+			}
+			s := w.want(http.StatusOK, http.MethodGet, "/api/v1/batches/"+key, "")
+			if !strings.Contains(s.body, `"state":"applied","seq":`+first.header.Get("Tenet-Seq")+"}") {
+				t.Errorf("%s, where it stands: %s", what, s.body)
+			}
+		}
+		holds("its instance", w)
+		if o.DatabaseURL != "" {
+			other := o
+			other.DataDir = filepath.Join(t.TempDir(), "data")
+			y := start(t, other)
+			level(t, x.admin(t))
+			holds("another instance", &web{t, y.Facts().URL, x.token(t)})
+		}
+		x.end(t)
+		x = start(t, o)
+		w = x.browse(t)
+		holds("its instance, started anew", w)
+		if s := w.want(http.StatusOK, http.MethodGet, stillPath, ""); !strings.Contains(s.body, `"Theirs"`) {
+			t.Errorf("it has written over what somebody else wrote: %s", s.body)
+		}
+	})
+}

@@ -76,9 +76,16 @@ func (t *tx) apply(ctx context.Context, b *knowledge.Batch, fingerprint [32]byte
 		if err != nil {
 			return knowledge.Receipt{}, err
 		}
-		return t.receipt(ctx, b.ID)
+		return t.receipt(ctx, b)
 	}
 	t.now = knowledge.At(now())
+	if b.Found != nil {
+		if found, err := t.find(ctx, b, fingerprint, t.now); err != nil {
+			return knowledge.Receipt{}, err
+		} else if found {
+			return t.receipt(ctx, b)
+		}
+	}
 	at := b.At
 	if at.IsZero() {
 		at = t.now
@@ -114,29 +121,21 @@ func (t *tx) applied(ctx context.Context, id knowledge.BatchID, fingerprint [32]
 	return ok, err
 }
 
-// receipt rebuilds the receipt of an applied batch from the log.
-func (t *tx) receipt(ctx context.Context, id knowledge.BatchID) (knowledge.Receipt, error) {
-	receipt := knowledge.Receipt{Batch: id}
-	if _, err := t.one(ctx, "SELECT seq FROM batches WHERE id = ?", []any{id[:]}, &receipt.Seq); err != nil {
+// receipt rebuilds the receipt of a batch that the ledger has, from the log.
+func (t *tx) receipt(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt, error) {
+	receipt := knowledge.Receipt{Batch: b.ID}
+	if _, err := t.one(ctx, "SELECT seq FROM batches WHERE id = ?", []any{b.ID[:]}, &receipt.Seq); err != nil {
 		return receipt, err
 	}
-	st, err := t.stmt(ctx, "SELECT "+changeColumns+" FROM changes WHERE batch_id = ? ORDER BY seq") //nolint:sqlclosecheck // closed with its writer
-	if err != nil {
-		return receipt, err
+	changes, err := t.logged(ctx, "SELECT "+changeColumns+" FROM changes WHERE batch_id = ? ORDER BY seq", b.ID[:])
+	if err == nil && len(changes) == 0 {
+		changes, err = t.foundAt(ctx, b, receipt.Seq)
+		return knowledge.FoundReceipt(b, changes), err
 	}
-	rows, err := st.QueryContext(ctx, id[:])
-	if err != nil {
-		return receipt, err
+	for i := range changes {
+		receipt.Records = append(receipt.Records, changes[i].Record)
 	}
-	defer rows.Close() //nolint:errcheck // what went wrong, rows.Err tells
-	for rows.Next() {
-		c, err := scanChange(rows, knowledge.SourcePrimary)
-		if err != nil {
-			return receipt, err
-		}
-		receipt.Records = append(receipt.Records, c.Record)
-	}
-	return receipt, rows.Err()
+	return receipt, err
 }
 
 // op applies op i of a batch and returns the resulting record.

@@ -1,5 +1,5 @@
-// Package unchanged answers writes that would leave every document as it is: they make no version, no change of the log
-// and no event.
+// Package unchanged finds writes that would leave every document as it is: they make no version, no change of the log
+// and no event, and the engine keeps only their ids.
 package unchanged
 
 import (
@@ -12,7 +12,6 @@ import (
 // A Store looks at what is there before it hands a batch on.
 type Store struct {
 	next store.Store
-	said said
 }
 
 var _ store.Store = (*Store)(nil)
@@ -37,13 +36,16 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 
 // Apply implements [store.Store].
 func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt, error) {
-	if r, was, err := s.again(ctx, &b); was {
+	records, found := s.nothing(ctx, &b)
+	if b.Dry && records != nil {
+		return knowledge.Receipt{Batch: b.ID, Records: records, Dry: true, Unchanged: true}, nil
+	}
+	b.Found = found
+	r, err := s.next.Apply(ctx, b)
+	if err != nil || !r.Unchanged {
 		return r, err
 	}
-	if r, ok := s.nothing(ctx, &b); ok {
-		return r, nil
-	}
-	return s.next.Apply(ctx, b)
+	return r, s.fill(ctx, &b, &r)
 }
 
 // Changes implements [store.Store].
@@ -60,39 +62,48 @@ func (s *Store) Ping(ctx context.Context) error { return s.next.Ping(ctx) }
 // Close implements [store.Store].
 func (s *Store) Close() error { return s.next.Close() }
 
-// nothing returns the receipt of a batch that changes nothing, and whether it is one. It looks at the nearest copy
-// first, which shows of most batches that they change something; only where it does not is the primary asked, whose
-// answer counts. A batch of the past or of invalid documents, which only restores write, is always done.
-func (s *Store) nothing(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt, bool) {
-	if !b.At.IsZero() || b.Invalid {
-		return knowledge.Receipt{}, false
-	}
-	if s.same(ctx, b) == nil || b.Validate() != nil {
-		return knowledge.Receipt{}, false
+// nothing returns the documents of a batch that changes nothing, and the change of each; nil for any other batch. It
+// looks at the nearest copy first, which shows of most batches that they change something; only where it does not is the
+// primary asked, whose answer counts. A batch of the past or of invalid documents, which only restores write, is always
+// done.
+func (s *Store) nothing(ctx context.Context, b *knowledge.Batch) ([]*knowledge.Record, []knowledge.Seq) {
+	if !b.At.IsZero() || b.Invalid || s.same(ctx, b) == nil || b.Validate() != nil {
+		return nil, nil
 	}
 	now := store.WithWish(ctx, store.Wish{Fresh: true, Required: true})
 	records := s.same(now, b)
 	if records == nil {
-		return knowledge.Receipt{}, false
+		return nil, nil
 	}
-	// A batch that was done before is answered with what it did.
-	if own, err := s.next.Changes(now, knowledge.ChangeQuery{Batch: b.ID, Limit: 1}); err != nil || len(own) > 0 {
-		return knowledge.Receipt{}, false
-	}
-	r := knowledge.Receipt{Batch: b.ID, Records: records, Dry: b.Dry, Unchanged: true}
-	for i := range records {
-		last, err := s.next.Changes(now, knowledge.ChangeQuery{Key: records[i].Key, Newest: true, Limit: 1})
+	found := make([]knowledge.Seq, len(records))
+	for i, rec := range records {
+		made, err := s.next.Changes(now, knowledge.ChangeQuery{Key: rec.Key, Version: rec.Version, Limit: 1})
 		if err != nil {
-			return knowledge.Receipt{}, false
+			return nil, nil
 		}
-		if len(last) > 0 && !b.Dry {
-			r.Seq = max(r.Seq, last[0].Seq)
+		if len(made) > 0 { // it is not where the log was trimmed
+			found[i] = made[0].Seq
 		}
 	}
-	if !b.Dry && s.said.note(b, &r) != nil {
-		return knowledge.Receipt{}, false
+	return records, found
+}
+
+// fill adds to a receipt the documents that the log no longer has, as they are now.
+func (s *Store) fill(ctx context.Context, b *knowledge.Batch, r *knowledge.Receipt) error {
+	now := store.WithWish(ctx, store.Wish{Fresh: true, Required: true})
+	for i, rec := range r.Records {
+		if rec != nil {
+			continue
+		}
+		rec, err := s.next.Get(now, b.Ops[i].Key)
+		if err != nil {
+			return err
+		}
+		asked := *rec
+		asked.Source = knowledge.SourcePrimary // which has said that it holds
+		r.Records[i] = &asked
 	}
-	return r, true
+	return nil
 }
 
 // same returns the documents that a batch is about if it leaves each of them as it is, and nil otherwise.

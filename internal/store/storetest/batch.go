@@ -21,6 +21,10 @@ func batchLaws() []law {
 			name:  "the same batch again is answered as before although the documents have moved on",
 			check: sameBatchMuchLater,
 		},
+		{
+			name:  "a batch that changed nothing is answered as before although the documents have moved on",
+			check: nothingMuchLater, log: true, engine: true,
+		},
 		{name: "a batch's id with other content is ErrReused", check: reusedID},
 		{name: "an id whose batch was refused may be used again", check: refusedIDIsFree},
 		{name: "a batch is left as its writer made it", check: batchIsLeftAlone},
@@ -111,6 +115,37 @@ func sameBatchMuchLater(s *suite) {
 	})
 	first = s.applyBatch(p)
 	s.sameReceipt("a patch, sent again", first, s.applyBatch(p))
+}
+
+// nothingMuchLater holds the ledger to its word where no change of the log knows the batch.
+func nothingMuchLater(s *suite) {
+	r, other := Rule(), Rule()
+	made := s.apply(knowledge.Put(r, knowledge.NoVersion), knowledge.Put(other, knowledge.NoVersion))
+	end := len(s.log())
+	b := Batch(knowledge.Put(r, knowledge.AnyVersion), knowledge.Put(other, knowledge.AnyVersion))
+	b.Found = []knowledge.Seq{made.Seq - 1, made.Seq}
+	first := s.applyBatch(b)
+	if !first.Unchanged || first.Batch != b.ID || first.Seq != made.Seq || len(first.Records) != 2 ||
+		first.Records[0].Version != 1 || first.Records[1].Key != other.Key() {
+		s.Errorf("a batch that changes nothing is answered with %+v", first)
+	}
+	if n := len(s.log()); n != end {
+		s.Errorf("the log has %d changes after it, want %d", n, end)
+	}
+	moved, err := knowledge.Clone(r)
+	if err != nil {
+		s.Fatal(err)
+	}
+	moved.(*knowledge.Rule).Title = "Moved on"
+	now := s.put(moved)
+	s.sameReceipt("sent again as it was", first, s.applyBatch(b))
+	b.Found = nil // nobody finds that it changes nothing any more
+	s.sameReceipt("sent again when it would change something", first, s.applyBatch(b))
+	s.unchanged(now)
+	b.Ops = b.Ops[:1]
+	if err := s.refused(b); !errors.Is(err, store.ErrReused) {
+		s.Errorf("other content under its id: %v, want ErrReused", err)
+	}
 }
 
 func reusedID(s *suite) {

@@ -89,6 +89,7 @@ func TestEverySeededBugIsFound(t *testing.T) {
 		"sets its own time":                "a batch keeps its actor and its time",
 		"shows a change late":              "a follower sees every seq once in order while many write",
 		"sorts titles like a dictionary":   "every order of every kind is kept over pages of any size",
+		"forgets what changed nothing":     "a batch that changed nothing is answered as before although the documents have moved on",
 		"takes an id for anything":         "a batch's id with other content is ErrReused",
 		"takes any cursor":                 "a cursor that was tampered with or belongs to another list is refused",
 		"writes what is only tried":        "a dry run is judged as a write and leaves nothing behind",

@@ -284,6 +284,13 @@ func (m *memory) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 		}
 		return d.receipt, nil
 	}
+	if b.Found != nil {
+		receipt := knowledge.FoundReceipt(&b, m.foundBy(&b))
+		if m.bug != "forgets what changed nothing" {
+			m.batches[b.ID] = done{fingerprint, receipt}
+		}
+		return receipt, nil
+	}
 	now := knowledge.At(time.Now())
 	if m.bug == "keeps nanoseconds" {
 		now = knowledge.Time{Time: time.Now().UTC().Truncate(0).Add(1)}
@@ -314,6 +321,17 @@ func (m *memory) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receip
 	receipt := t.commit()
 	m.batches[b.ID] = done{fingerprint, receipt}
 	return receipt, nil
+}
+
+// foundBy returns the changes that a batch found which changes nothing.
+func (m *memory) foundBy(b *knowledge.Batch) []knowledge.Change {
+	var found []knowledge.Change
+	for i := range m.log {
+		if slices.Contains(b.Found, m.log[i].Seq) {
+			found = append(found, m.log[i])
+		}
+	}
+	return found
 }
 
 // A memoryTx collects what a batch does until all of it is known to be possible.
