@@ -137,7 +137,8 @@ func TestAScrubSaysWhyItLeftAChangeOut(t *testing.T) {
 	for _, op := range []knowledge.Op{
 		knowledge.Put(category, knowledge.NoVersion), knowledge.Put(rule, knowledge.NoVersion), knowledge.Put(moved, 1),
 		{Verb: knowledge.VerbPurge, Key: category.Key()},
-		knowledge.Put(gone, knowledge.NoVersion), {Verb: knowledge.VerbPurge, Key: gone.Key()},
+		knowledge.Put(gone, knowledge.NoVersion),
+		{Verb: knowledge.VerbPurge, Key: gone.Key()},
 	} {
 		if _, err := s.Apply(t.Context(), storetest.Batch(op)); err != nil {
 			t.Fatal(err)

@@ -19,10 +19,10 @@ import (
 type four struct{ *faulty }
 
 // within returns those that are there on a page.
-func within[T any](limit int, make func(i int) T, on func(t *T) bool) []T {
+func within[T any](limit int, of func(i int) T, on func(t *T) bool) []T {
 	list := []T{}
 	for i := 1; i <= 4; i++ {
-		if t := make(i); on(&t) && len(list) < limit {
+		if t := of(i); on(&t) && len(list) < limit {
 			list = append(list, t)
 		}
 	}

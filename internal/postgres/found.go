@@ -27,12 +27,12 @@ func (a *application) first() (knowledge.Receipt, error) {
 	if err != nil || len(changes) > 0 {
 		return knowledge.ReceiptOf(a.batch, changes), err
 	}
-	var print []byte
-	found, there, err := a.s.found(a.caller, a.batch.ID, &print)
+	var fingerprint []byte
+	found, there, err := a.s.found(a.caller, a.batch.ID, &fingerprint)
 	switch {
 	case err != nil || !there:
 		return knowledge.Receipt{}, err
-	case string(print) != string(a.fingerprint[:]):
+	case string(fingerprint) != string(a.fingerprint[:]):
 		return knowledge.Receipt{}, store.ErrReused
 	}
 	changes, err = a.s.changes(a.caller, "read found", loggedFrom("WHERE c.seq = ANY ($1::bigint[]) ORDER BY c.seq"),
@@ -43,13 +43,13 @@ func (a *application) first() (knowledge.Receipt, error) {
 // Found returns the seq of the last change that a batch found when it had nothing to change, and whether there was such
 // a batch.
 func (s *Store) Found(ctx context.Context, id knowledge.BatchID) (knowledge.Seq, bool, error) {
-	var print []byte
-	found, there, err := s.found(ctx, id, &print)
+	var fingerprint []byte
+	found, there, err := s.found(ctx, id, &fingerprint)
 	return knowledge.LastOf(found), there, err
 }
 
 // found reads what a batch found that changed nothing, and its fingerprint.
-func (s *Store) found(ctx context.Context, id knowledge.BatchID, print *[]byte) (
+func (s *Store) found(ctx context.Context, id knowledge.BatchID, fingerprint *[]byte) (
 	found []knowledge.Seq, there bool, err error,
 ) {
 	schema, err := s.Schema(ctx)
@@ -59,7 +59,7 @@ func (s *Store) found(ctx context.Context, id knowledge.BatchID, print *[]byte) 
 	const query = "SELECT fingerprint, found FROM batches WHERE id = $1 AND found IS NOT NULL"
 	err = s.query(ctx, "read ledger", query, []any{id}, func(r pgx.Rows) error {
 		there = true
-		return r.Scan(print, &found)
+		return r.Scan(fingerprint, &found)
 	})
 	return found, there, err
 }
