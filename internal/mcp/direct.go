@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -95,7 +96,7 @@ func (d *Door) sendDirect(w http.ResponseWriter, r *http.Request, c *directCall,
 		a.Result.Meta[mcp.MetaKeyServerInfo] = d.about
 	}
 	body := d.bodies.Get().(*bytes.Buffer) //nolint:forcetypeassert // of ours
-	defer d.keep(body)
+	defer keep(&d.bodies, body)
 	body.Reset()
 	if err := encode(body, &a); err != nil {
 		return err
@@ -113,9 +114,9 @@ func (d *Door) sendDirect(w http.ResponseWriter, r *http.Request, c *directCall,
 const maxKept = 256 << 10
 
 // keep keeps the buffer of an answer that was sent for the next one.
-func (d *Door) keep(body *bytes.Buffer) {
+func keep(bodies *sync.Pool, body *bytes.Buffer) {
 	if body.Cap() <= maxKept {
-		d.bodies.Put(body)
+		bodies.Put(body)
 	}
 }
 

@@ -28,7 +28,7 @@ func (a *application) first() (knowledge.Receipt, error) {
 		return knowledge.ReceiptOf(a.batch, changes), err
 	}
 	var fingerprint []byte
-	found, there, err := a.s.found(a.caller, a.batch.ID, &fingerprint)
+	seqs, there, err := found(a.caller, a.s, a.batch.ID, &fingerprint)
 	switch {
 	case err != nil || !there:
 		return knowledge.Receipt{}, err
@@ -36,7 +36,7 @@ func (a *application) first() (knowledge.Receipt, error) {
 		return knowledge.Receipt{}, store.ErrReused
 	}
 	changes, err = a.s.changes(a.caller, "read found", loggedFrom("WHERE c.seq = ANY ($1::bigint[]) ORDER BY c.seq"),
-		[]any{found}, &knowledge.ChangeQuery{})
+		[]any{seqs}, &knowledge.ChangeQuery{})
 	return knowledge.FoundReceipt(a.batch, changes), err
 }
 
@@ -44,13 +44,13 @@ func (a *application) first() (knowledge.Receipt, error) {
 // a batch.
 func (s *Store) Found(ctx context.Context, id knowledge.BatchID) (knowledge.Seq, bool, error) {
 	var fingerprint []byte
-	found, there, err := s.found(ctx, id, &fingerprint)
-	return knowledge.LastOf(found), there, err
+	seqs, there, err := found(ctx, s, id, &fingerprint)
+	return knowledge.LastOf(seqs), there, err
 }
 
 // found reads what a batch found that changed nothing, and its fingerprint.
-func (s *Store) found(ctx context.Context, id knowledge.BatchID, fingerprint *[]byte) (
-	found []knowledge.Seq, there bool, err error,
+func found(ctx context.Context, s *Store, id knowledge.BatchID, fingerprint *[]byte) (
+	seqs []knowledge.Seq, there bool, err error,
 ) {
 	schema, err := s.Schema(ctx)
 	if err != nil || schema.Version < foundSchema {
@@ -59,7 +59,7 @@ func (s *Store) found(ctx context.Context, id knowledge.BatchID, fingerprint *[]
 	const query = "SELECT fingerprint, found FROM batches WHERE id = $1 AND found IS NOT NULL"
 	err = s.query(ctx, "read ledger", query, []any{id}, func(r pgx.Rows) error {
 		there = true
-		return r.Scan(fingerprint, &found)
+		return r.Scan(fingerprint, &seqs)
 	})
-	return found, there, err
+	return seqs, there, err
 }

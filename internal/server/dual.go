@@ -182,7 +182,7 @@ func (d *dual) sources() sources {
 	return sources{
 		feed: d.Mirrored(), asOf: d.mirrorAsOf, journal: d.journal, taken: d.Journalled, waits: d.waiting,
 		queued:  d.journal.Find,
-		found:   d.found,
+		found:   foundIn(&d.primary),
 		batches: d.Store, desk: d.Store, mirror: d.Store, notes: d.standbys.notes, forget: d.forgets(),
 	}
 }
@@ -192,17 +192,19 @@ func (d *dual) tell(settled func([]knowledge.Key), event func(failover.Event)) {
 	d.event.Store(&event)
 }
 
-// found tells of a batch that changed nothing, which PostgreSQL alone knows.
-func (d *dual) found(ctx context.Context, id knowledge.BatchID) (knowledge.Seq, bool, error) {
-	p := d.primary.Load()
-	if p == nil {
-		return 0, false, nil
+// foundIn tells of a batch that changed nothing, which PostgreSQL alone knows.
+func foundIn(from *atomic.Pointer[primary]) func(context.Context, knowledge.BatchID) (knowledge.Seq, bool, error) {
+	return func(ctx context.Context, id knowledge.BatchID) (knowledge.Seq, bool, error) {
+		p := from.Load()
+		if p == nil {
+			return 0, false, nil
+		}
+		seq, there, err := p.Found(ctx, id)
+		if errors.Is(err, store.ErrUnavailable) {
+			return 0, false, nil // what is known here is known; a batch that is not may be one
+		}
+		return seq, there, err
 	}
-	seq, there, err := p.Found(ctx, id)
-	if errors.Is(err, store.ErrUnavailable) {
-		return 0, false, nil // what is known here is known; a batch that is not may be one
-	}
-	return seq, there, err
 }
 
 // mirrorAsOf returns as of when the mirror is current.

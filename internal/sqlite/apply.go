@@ -80,7 +80,7 @@ func (t *tx) apply(ctx context.Context, b *knowledge.Batch, fingerprint [32]byte
 	}
 	t.now = knowledge.At(now())
 	if b.Found != nil {
-		if found, err := t.find(ctx, b, fingerprint, t.now); err != nil {
+		if found, err := find(ctx, t, b, fingerprint); err != nil {
 			return knowledge.Receipt{}, err
 		} else if found {
 			return t.receipt(ctx, b)
@@ -127,9 +127,9 @@ func (t *tx) receipt(ctx context.Context, b *knowledge.Batch) (knowledge.Receipt
 	if _, err := t.one(ctx, "SELECT seq FROM batches WHERE id = ?", []any{b.ID[:]}, &receipt.Seq); err != nil {
 		return receipt, err
 	}
-	changes, err := t.logged(ctx, "SELECT "+changeColumns+" FROM changes WHERE batch_id = ? ORDER BY seq", b.ID[:])
+	changes, err := logged(ctx, t, "SELECT "+changeColumns+" FROM changes WHERE batch_id = ? ORDER BY seq", b.ID[:])
 	if err == nil && len(changes) == 0 {
-		changes, err = t.foundAt(ctx, b, receipt.Seq)
+		changes, err = foundAt(ctx, t, b, receipt.Seq)
 		return knowledge.FoundReceipt(b, changes), err
 	}
 	for i := range changes {

@@ -10,8 +10,8 @@ import (
 // find enters a batch that changes nothing into the ledger, with the end of the log: what each of its ops found is the
 // last change of its key up to there. It reports false, and does nothing, if a document has changed since the batch was
 // looked at.
-func (t *tx) find(ctx context.Context, b *knowledge.Batch, fingerprint [32]byte, at knowledge.Time) (bool, error) {
-	found, err := t.foundAt(ctx, b, t.head.Seq)
+func find(ctx context.Context, t *tx, b *knowledge.Batch, fingerprint [32]byte) (bool, error) {
+	found, err := foundAt(ctx, t, b, t.head.Seq)
 	if err != nil {
 		return false, err
 	}
@@ -21,15 +21,15 @@ func (t *tx) find(ctx context.Context, b *knowledge.Batch, fingerprint [32]byte,
 		}
 	}
 	return true, t.exec(ctx, "INSERT INTO batches (id, fingerprint, actor, at, seq) VALUES (?, ?, ?, ?, ?)",
-		b.ID[:], fingerprint[:], b.Actor, micros(at), int64(t.head.Seq))
+		b.ID[:], fingerprint[:], b.Actor, micros(t.now), int64(t.head.Seq))
 }
 
 // foundAt returns the last change of each op's key up to a seq; an empty one where the log no longer has it.
-func (t *tx) foundAt(ctx context.Context, b *knowledge.Batch, end knowledge.Seq) ([]knowledge.Change, error) {
+func foundAt(ctx context.Context, t *tx, b *knowledge.Batch, end knowledge.Seq) ([]knowledge.Change, error) {
 	found := make([]knowledge.Change, len(b.Ops))
 	for i := range b.Ops {
 		key := b.Ops[i].Key
-		last, err := t.logged(ctx, "SELECT "+changeColumns+" FROM changes INDEXED BY changes_by_key WHERE kind = ? AND "+
+		last, err := logged(ctx, t, "SELECT "+changeColumns+" FROM changes INDEXED BY changes_by_key WHERE kind = ? AND "+
 			"id = ? AND seq <= ? ORDER BY seq DESC LIMIT 1", string(key.Kind), key.ID, int64(end))
 		if err != nil {
 			return nil, err
@@ -42,7 +42,7 @@ func (t *tx) foundAt(ctx context.Context, b *knowledge.Batch, end knowledge.Seq)
 }
 
 // logged reads changes within a job of the writer.
-func (t *tx) logged(ctx context.Context, query string, args ...any) ([]knowledge.Change, error) {
+func logged(ctx context.Context, t *tx, query string, args ...any) ([]knowledge.Change, error) {
 	st, err := t.stmt(ctx, query) //nolint:sqlclosecheck // closed with its writer
 	if err != nil {
 		return nil, err

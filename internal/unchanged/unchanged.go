@@ -63,9 +63,9 @@ func (s *Store) Ping(ctx context.Context) error { return s.next.Ping(ctx) }
 func (s *Store) Close() error { return s.next.Close() }
 
 // nothing returns the documents of a batch that changes nothing, and the change of each; nil for any other batch. It
-// looks at the nearest copy first, which shows of most batches that they change something; only where it does not is the
-// primary asked, whose answer counts. A batch of the past or of invalid documents, which only restores write, is always
-// done.
+// looks at the nearest copy first, which shows of most batches that they change something; only where it does not is
+// the primary asked, whose answer counts. A batch of the past or of invalid documents, which only restores write, is
+// always done.
 func (s *Store) nothing(ctx context.Context, b *knowledge.Batch) ([]*knowledge.Record, []knowledge.Seq) {
 	if !b.At.IsZero() || b.Invalid || s.same(ctx, b) == nil || b.Validate() != nil {
 		return nil, nil
