@@ -152,7 +152,10 @@ func TestTheCounterOfArrowsCounts(t *testing.T) {
 		files[name] = f
 	}
 	arrows := arrowsOf("p", set, files)
-	want := map[arrow]bool{{"a.go", "b.go"}: true, {"a.go", "c.go"}: true, {"b.go", "c.go"}: true, {"c.go", "a.go"}: true}
+	want := map[arrow]bool{
+		{"a.go", "b.go"}: true, {"a.go", "c.go"}: true, {"b.go", "c.go"}: true,
+		{"c.go", "a.go"}: true,
+	}
 	if !maps.Equal(arrows, want) {
 		t.Fatalf("the arrows are %v, want %v", arrows, want)
 	}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestNoMergeIsLeftHalfDone finds the marks that git leaves in a file where two sides have changed the same lines. In Go
-// they do not compile; in a page nobody else would notice.
+// TestNoMergeIsLeftHalfDone finds the marks that git leaves in a file where two sides have changed the same lines. In
+// Go they do not compile; in a page nobody else would notice.
 func TestNoMergeIsLeftHalfDone(t *testing.T) {
 	mark := regexp.MustCompile(`(?m)^(<{7}|>{7}|\|{7}) .*$`)
 	text := regexp.MustCompile(`\.(md|sql|txtar|ya?ml|json|html|sh|toml)$`)

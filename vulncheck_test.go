@@ -57,9 +57,11 @@ func writeAdvisory(t *testing.T, dir, module string) {
 		"index/db.json":      `{"modified":"` + at + `"}`,
 		"index/modules.json": `[{"path":"` + module + `","vulns":[{"id":"` + id + `","modified":"` + at + `"}]}]`,
 		"index/vulns.json":   `[{"id":"` + id + `","modified":"` + at + `"}]`,
-		"ID/" + id + ".json": `{"schema_version":"1.3.1","id":"` + id + `","modified":"` + at + `","published":"` + at + `","details":"made for a test","database_specific":{"url":"https://example.com/vulnerability"},
+		"ID/" + id + ".json": `{"schema_version":"1.3.1","id":"` + id + `","modified":"` + at + `","published":"` + at +
+			`","details":"made for a test","database_specific":{"url":"https://example.com/vulnerability"},
 "affected":[{"package":{"name":"` + module + `","ecosystem":"Go"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"}]}],
-"ecosystem_specific":{"imports":[{"path":"` + module + `","symbols":["Unmarshal","Node.Decode","NewDecoder","Decoder.Decode"]}]}}]}`,
+"ecosystem_specific":{"imports":[{"path":"` + module + `","symbols":["Unmarshal","Node.Decode","NewDecoder",` +
+			`"Decoder.Decode"]}]}}]}`,
 	} {
 		name := filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {

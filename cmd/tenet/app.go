@@ -74,11 +74,11 @@ func newApp(in io.Reader, out, errs io.Writer, env func(string) (string, bool)) 
 	a.root = &cobra.Command{
 		Use:   "tenet",
 		Short: "Keep a team's engineering rules, practices and templates in one place",
-		Long: `Tenet keeps a team's engineering rules, best practices and templates in one place and serves them to people and to AI
-coding assistants.
+		Long: `Tenet keeps a team's engineering rules, best practices and templates in one place and serves them to
+people and to AI coding assistants.
 
-Start one with "tenet serve". Every other command finds its way by itself: to the server that --url names, else to the one
-that runs on the data directory, else straight into the database.`,
+Start one with "tenet serve". Every other command finds its way by itself: to the server that --url names, else to the
+one that runs on the data directory, else straight into the database.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -151,7 +151,8 @@ func (a *app) command(parent, cmd *cobra.Command, pointer any,
 
 // load fills the settings of a command and those that all share.
 func (a *app) load(cmd *cobra.Command, list []*setting) error {
-	if err := fill(a.shared, cmd.Flags(), a.env, a.file); err != nil { // config and data-dir, which say where the file is
+	// config and data-dir, which say where the file is
+	if err := fill(a.shared, cmd.Flags(), a.env, a.file); err != nil {
 		return err
 	}
 	if err := a.checkEnvironment(); err != nil {

@@ -19,8 +19,9 @@ type archiveSettings struct {
 func addArchive(a *app) {
 	group := &cobra.Command{
 		Use: "archive", Short: "Show what was retired long ago, and bring it back",
-		Long: `Documents that were retired long ago are in the archive: --archive-after of "tenet serve" says after how long, and the job
-retention.archive moves them. No list, no search, no guidance and no copy has them; their history stays.`,
+		Long: `Documents that were retired long ago are in the archive: --archive-after of "tenet serve" says after
+how long, and the job retention.archive moves them. No list, no search, no guidance and no copy has them; their
+history stays.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -42,8 +43,8 @@ retention.archive moves them. No list, no search, no guidance and no copy has th
 	var restore verbSettings
 	a.command(group, &cobra.Command{
 		Use: "restore KEY...", Short: "Bring archived documents back",
-		Long: `Brings archived documents back into use, at the version after that of the archive and with their history. "tenet restore" does
-the same.`,
+		Long: `Brings archived documents back into use, at the version after that of the archive and with their
+history. "tenet restore" does the same.`,
 		Example: "  tenet archive restore rule/SEC-001", Args: cobra.MinimumNArgs(1), Annotations: prints(asName),
 	}, &restore, func(ctx context.Context, args []string) error {
 		return doVerb(ctx, a, knowledge.VerbRestore, args, restore)

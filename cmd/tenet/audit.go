@@ -28,13 +28,15 @@ func addAudit(a *app) {
 	var s auditSettings
 	a.command(a.root, &cobra.Command{
 		Use: "audit", Short: "Show who was refused, and who read what",
-		Long: `Shows who was refused what, when and from where, the newest first; who applied a proposal without its approvals; who entered a write
-under another's name or another time; and, where "tenet serve" runs with --audit-reads all, who read which document, list or search, when, by
-which door and from where, and who called at all. Of a list, a search and guidance the question and the number of documents is kept. What was
-written stands in the log of changes: see "tenet history". Only admins may ask a running tenet.
+		Long: `Shows who was refused what, when and from where, the newest first; who applied a proposal without its
+approvals; who entered a write under another's name or another time; and, where "tenet serve" runs with --audit-reads
+all, who read which document, list or search, when, by which door and from where, and who called at all. Of a list, a
+search and guidance the question and the number of documents is kept. What was written stands in the log of changes:
+see "tenet history". Only admins may ask a running tenet.
 
-How long entries are kept says --retain-audit of "tenet serve". Of one principal, or of one address without a token, a minute's
-first 60 refusals are kept one by one; the rest is counted. "tenet doctor audit" verifies that no entry was changed or removed.`,
+How long entries are kept says --retain-audit of "tenet serve". Of one principal, or of one address without a token, a
+minute's first 60 refusals are kept one by one; the rest is counted. "tenet doctor audit" verifies that no entry was
+changed or removed.`,
 		Example: `  tenet audit --key rule/SEC-001 --kind read
   tenet audit --kind refused --since 2026-11-01T00:00:00Z
   tenet audit --actor ada --limit 500 --output csv

@@ -105,9 +105,10 @@ func addRestore(a *app, group *cobra.Command) {
 	var restore restoreSettings
 	a.command(group, &cobra.Command{
 		Use: "restore", Short: "Put a backup into a new data directory",
-		Long: `Puts a backup into a data directory that is empty or not there, and verifies it before the directory appears. It never writes
-over anything. What was written after the backup is not in it: the log ends where the backup does. Who was erased since, and what was
-purged, is erased and purged again from an embedded database; a PostgreSQL is brought up to that by the first tenet that starts on it.`,
+		Long: `Puts a backup into a data directory that is empty or not there, and verifies it before the directory
+appears. It never writes over anything. What was written after the backup is not in it: the log ends where the backup
+does. Who was erased since, and what was purged, is erased and purged again from an embedded database; a PostgreSQL is
+brought up to that by the first tenet that starts on it.`,
 		Example: `  tenet backup restore --into /var/lib/tenet-restored
   tenet backup restore --to 2026-01-31T12:00:00Z --into /var/lib/tenet-restored`,
 	}, &restore, func(ctx context.Context, _ []string) error { return restoreBackup(ctx, a, &restore) })

@@ -35,12 +35,13 @@ func addCheck(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "check [PATH...]",
 		Short: "Find where files break rules",
-		Long: `Looks for what the checks of rules forbid or require, in the files that are named, in all files of the work tree, or in what has changed. The
-rules are those that the work tree takes (.tenet.yaml); while the server is away, those that it took last.
+		Long: `Looks for what the checks of rules forbid or require, in the files that are named, in all files of the
+work tree, or in what has changed. The rules are those that the work tree takes (.tenet.yaml); while the server is
+away, those that it took last.
 
 It fails when a mandatory rule is broken. What is exempt is shown and does not count. Of a file over 4 MiB, and of a
-binary one, the path alone is looked at: every format names it, with the mandatory rules that were not looked for; a binary one only where a check
-says which files it is for.`,
+binary one, the path alone is looked at: every format names it, with the mandatory rules that were not looked for; a
+binary one only where a check says which files it is for.`,
 		Example: `  tenet check
   tenet check --staged
   tenet check --diff origin/main --format github
@@ -253,7 +254,8 @@ func (w *workTree) files(ctx context.Context, s *checkSettings, args []string) (
 		if strings.HasPrefix(s.Diff, "-") {
 			return nil, nil, usageError("--diff %q: want a commit or a branch", s.Diff)
 		}
-		if _, err := w.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", s.Diff+"^{commit}"); err != nil {
+		if _, err := w.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options",
+			s.Diff+"^{commit}"); err != nil {
 			return nil, nil, usageError("--diff %s: this clone has no such commit or branch (`git branch --all` shows "+
 				"what it has): fetch it with its history, as by `git fetch --unshallow` or with fetch-depth: 0 of "+
 				"actions/checkout", cell(s.Diff))

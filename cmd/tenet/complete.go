@@ -230,7 +230,8 @@ func idsOf(a *app, kind knowledge.Kind) func(*cobra.Command, []string, string) (
 }
 
 // completeOf completes the one argument of a command, a document of a kind, by its id.
-func completeOf(a *app, kind knowledge.Kind) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+func completeOf(a *app, kind knowledge.Kind) func(*cobra.Command, []string, string) ([]string,
+	cobra.ShellCompDirective) {
 	ids := idsOf(a, kind)
 	return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {

@@ -11,8 +11,8 @@ func addCompletion(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "completion SHELL",
 		Short: "Print the completion script for a shell",
-		Long: `Prints the script with which bash, zsh, fish or powershell completes commands, flags, kinds and keys. Load it once to try it,
-or from the shell's own start-up file.`,
+		Long: `Prints the script with which bash, zsh, fish or powershell completes commands, flags, kinds and keys.
+Load it once to try it, or from the shell's own start-up file.`,
 		Example: `  source <(tenet completion bash)
   tenet completion zsh > "${fpath[1]}/_tenet"
   tenet completion fish > ~/.config/fish/completions/tenet.fish`,

@@ -22,8 +22,8 @@ func addConfig(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "config",
 		Short: "Show the settings in force, and where each comes from",
-		Long: `Shows every setting that is in force, with where its value comes from: a flag, the environment, the settings file, or the
-default. Secrets are not shown.`,
+		Long: `Shows every setting that is in force, with where its value comes from: a flag, the environment, the
+settings file, or the default. Secrets are not shown.`,
 		Example: `  tenet config
   TENET_LISTEN=:9000 tenet config --output json`,
 	}, nil, func(context.Context, []string) error {

@@ -45,8 +45,9 @@ func addConflicts(a *app) {
 	group := &cobra.Command{
 		Use:   "conflicts",
 		Short: "Decide what becomes of writes that did not fit after an outage",
-		Long: `Shows and decides the writes that were acknowledged while PostgreSQL was down and did not fit when it came back, because the
-document had been changed there meanwhile. Nothing of them is lost: each waits until a person decides.
+		Long: `Shows and decides the writes that were acknowledged while PostgreSQL was down and did not fit when it
+came back, because the document had been changed there meanwhile. Nothing of them is lost: each waits until a person
+decides.
 
 They lie beside a running tenet that works on a PostgreSQL, so these commands speak to such a server only.`,
 		Args: cobra.ArbitraryArgs,
@@ -71,8 +72,8 @@ They lie beside a running tenet that works on a PostgreSQL, so these commands sp
 	a.command(group, &cobra.Command{
 		Use:   "show ID",
 		Short: "Show both sides of a conflict",
-		Long: `Shows a conflict as two differences: what was changed at the primary, and what the write would have changed, both against the
-document that its writer saw. The ID may be cut short as long as it names one conflict.`,
+		Long: `Shows a conflict as two differences: what was changed at the primary, and what the write would have
+changed, both against the document that its writer saw. The ID may be cut short as long as it names one conflict.`,
 		Example: `  tenet conflicts show 018f4a3e
   tenet conflicts show 018f4a3e --output json | jq .ours > merged.json`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
@@ -82,12 +83,13 @@ document that its writer saw. The ID may be cut short as long as it names one co
 	a.command(group, &cobra.Command{
 		Use:   "resolve ID theirs|ours|merged [FILE|-]",
 		Short: "Decide a conflict",
-		Long: `Decides a conflict. "theirs" leaves everything as it is at the primary, "ours" writes the whole batch over it, and "merged"
-writes the document of a JSON or YAML file in place of both. It needs the role maintainer, or admin where the batch is about a
-principal or purges. A conflict is decided once; the history of the document keeps what was overwritten.
+		Long: `Decides a conflict. "theirs" leaves everything as it is at the primary, "ours" writes the whole batch
+over it, and "merged" writes the document of a JSON or YAML file in place of both. It needs the role maintainer, or
+admin where the batch is about a principal or purges. A conflict is decided once; the history of the document keeps
+what was overwritten.
 
-"ours" and "merged" say with --seen what they write over, as "tenet conflicts show" told it. Where something was written since, they are
-refused: look again.`,
+"ours" and "merged" say with --seen what they write over, as "tenet conflicts show" told it. Where something was
+written since, they are refused: look again.`,
 		Example: `  tenet conflicts resolve 018f4a3e theirs
   tenet conflicts resolve 018f4a3e ours --seen 8f1c5a90d2b7e364
   tenet conflicts resolve 018f4a3e merged merged.yaml --seen 8f1c5a90d2b7e364`,

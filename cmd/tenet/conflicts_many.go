@@ -17,9 +17,10 @@ func addResolveAll(a *app, group *cobra.Command) {
 	a.command(group, &cobra.Command{
 		Use:   "resolve-all theirs|ours",
 		Short: "Decide many conflicts at once",
-		Long: `Decides all conflicts that wait, or those that the filters name, in the order in which their batches were acknowledged: what was made
-on top of another comes after it. They are decided as they stand when the command lists them; where something is written meanwhile, nothing
-of that page of 200 is done. It needs the rights of deciding each.`,
+		Long: `Decides all conflicts that wait, or those that the filters name, in the order in which their batches
+were acknowledged: what was made on top of another comes after it. They are decided as they stand when the command
+lists them; where something is written meanwhile, nothing of that page of 200 is done. It needs the rights of deciding
+each.`,
 		Example: `  tenet conflicts resolve-all theirs --actor importer
   tenet conflicts resolve-all ours --kind rule --document SEC-001`,
 		Args: cobra.ExactArgs(1), ValidArgs: []string{"theirs", "ours"},

@@ -36,7 +36,8 @@ func TestEveryCommandOfTheDocumentsIsOne(t *testing.T) {
 			lines = append(lines, strings.Split(strings.ReplaceAll(m[2], "\\\n", " "), "\n")...)
 		}
 		for _, m := range inline.FindAllStringSubmatch(string(text), -1) {
-			if filepath.Base(page) != "cli.md" && filepath.Base(page) != "configuration.md" { // which are made of the program
+			// which are made of the program
+			if filepath.Base(page) != "cli.md" && filepath.Base(page) != "configuration.md" {
 				lines = append(lines, "?"+m[1])
 			}
 		}

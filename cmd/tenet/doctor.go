@@ -20,10 +20,11 @@ func addDoctor(a *app) {
 	group := a.command(a.root, &cobra.Command{
 		Use:   "doctor",
 		Short: "Look for what is wrong with this install",
-		Long: `Looks over the install and shows, the worst first, what is wrong, what that means and what to do: the settings, the data directory
-and its rights, the admin token, the disk, the clock, the way to the server or the database, and the schema; of a running tenet also an outage, what
-waits in the journal, conflicts, jobs that failed, backups, their proof, and whether that meets the goals. The exit code is 1 when something is wrong, and
-with --strict also when there are warnings.`,
+		Long: `Looks over the install and shows, the worst first, what is wrong, what that means and what to do: the
+settings, the data directory and its rights, the admin token, the disk, the clock, the way to the server or the
+database, and the schema; of a running tenet also an outage, what waits in the journal, conflicts, jobs that failed,
+backups, their proof, and whether that meets the goals. The exit code is 1 when something is wrong, and with --strict
+also when there are warnings.`,
 		Example: `  tenet doctor
   tenet doctor --strict --output json
   tenet doctor changes
@@ -35,12 +36,13 @@ with --strict also when there are warnings.`,
 	a.command(group, &cobra.Command{
 		Use:   "changes",
 		Short: "Verify the log of changes",
-		Long: `Reads the whole log of changes and verifies it: numbers without gaps, and a chain value on every change that is made of the one
-before it. The actor and the time of a change are compared with the stamps in its document. Where the command opens the database
-itself, each document is compared with its hash too; a running tenet's answers don't show that, and the command says so.
+		Long: `Reads the whole log of changes and verifies it: numbers without gaps, and a chain value on every change
+that is made of the one before it. The actor and the time of a change are compared with the stamps in its document.
+Where the command opens the database itself, each document is compared with its hash too; a running tenet's answers
+don't show that, and the command says so.
 
-Who writes past tenet can make the whole chain anew, or cut off its end. The head that is shown, noted elsewhere and given with --head
-later, shows that too.`,
+Who writes past tenet can make the whole chain anew, or cut off its end. The head that is shown, noted elsewhere and
+given with --head later, shows that too.`,
 		Example: `  tenet doctor changes
   tenet doctor changes --head 42-9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08`,
 	}, &s, func(ctx context.Context, _ []string) error { return doctorChanges(ctx, a, s.Head) })

@@ -17,11 +17,13 @@ func addDoctorAudit(a *app, group *cobra.Command) {
 	a.command(group, &cobra.Command{
 		Use:   "audit",
 		Short: "Verify the audit: who was refused, and who read what",
-		Long: `Reads all of the audit and verifies it: numbers without gaps, the hash of each entry, a chain value on every entry that is made of the one
-before it, and that the last one is there. Entries from which a person was erased are compared with what that erasure has left. A running tenet
-is asked for its job audit.verify, which only an admin may do.
+		Long: `Reads all of the audit and verifies it: numbers without gaps, the hash of each entry, a chain value on
+every entry that is made of the one before it, and that the last one is there. Entries from which a person was erased
+are compared with what that erasure has left. A running tenet is asked for its job audit.verify, which only an admin
+may do.
 
-Who writes past tenet can make the whole chain anew. The head that is shown, noted elsewhere and given with --head later, shows that too.`,
+Who writes past tenet can make the whole chain anew. The head that is shown, noted elsewhere and given with --head
+later, shows that too.`,
 		Example: `  tenet doctor audit
   tenet doctor audit --head 42-9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08`,
 		Args: cobra.NoArgs,

@@ -19,7 +19,8 @@ type pastTenet struct {
 	says             []string // the report has all of these, the document first
 }
 
-const badVariable = `'{"name":"x","title":"x","type":"colour","default":null,"options":[],"required":false,"description":"","pattern":""}'`
+const badVariable = `'{"name":"x","title":"x","type":"colour","default":null,"options":[],"required":false,` +
+	`"description":"","pattern":""}'`
 
 func writtenPast() []pastTenet {
 	set := func(path, value string) string {
@@ -29,7 +30,8 @@ func writtenPast() []pastTenet {
 	key := "-----BEGIN RSA PRIVATE" + " KEY----- " + strings.Repeat("Ab9/", 20)
 	return []pastTenet{
 		{
-			"an activation", `UPDATE rules SET scope = jsonb_set(scope, '{activation}', '"sometimes"') WHERE rule_id = 'SEC-001'`,
+			"an activation", `UPDATE rules SET scope = jsonb_set(scope, '{activation}', '"sometimes"') WHERE ` +
+				`rule_id = 'SEC-001'`,
 			set("$.scope.activation", "'sometimes'"),
 			[]string{"rule/SEC-001: /scope/activation", `"sometimes"`, "want one of always, glob, model, manual"},
 		},
@@ -55,10 +57,14 @@ func writtenPast() []pastTenet {
 			[]string{"rule/SEC-001: /description", "looks like a private key"},
 		},
 		{
-			"a twin of a token", `INSERT INTO principals (principal_id, name, role, token_hash) SELECT i, i, 'viewer', repeat('ab', 32) FROM unnest('{ann,bob}'::text[]) i`,
-			`INSERT INTO principals (principal_id, rank, document) SELECT i, 1, json_object('principal_id', i, 'name', i, 'role', 'viewer', 'token_hash',
-				replace(hex(zeroblob(32)), '00', 'ab'), 'token_prefix', '', 'expiry', NULL, 'agent', json('false'), 'disabled', json('false'), 'created_by', 'x',
-				'created_at', '2026-01-31T12:00:00.000000Z', 'updated_by', 'x', 'updated_at', '2026-01-31T12:00:00.000000Z', 'version', 1)
+			"a twin of a token", `INSERT INTO principals (principal_id, name, role, token_hash) SELECT i, i, ` +
+				`'viewer', repeat('ab', 32) FROM unnest('{ann,bob}'::text[]) i`,
+			`INSERT INTO principals (principal_id, rank, document) SELECT i, 1, json_object('principal_id', i, 'name',
+				i, 'role', 'viewer', 'token_hash',
+				replace(hex(zeroblob(32)), '00', 'ab'), 'token_prefix', '', 'expiry', NULL, 'agent', json('false'),
+				'disabled', json('false'), 'created_by', 'x',
+				'created_at', '2026-01-31T12:00:00.000000Z', 'updated_by', 'x', 'updated_at',
+				'2026-01-31T12:00:00.000000Z', 'version', 1)
 				FROM (SELECT 'ann' AS i UNION ALL SELECT 'bob')`,
 			[]string{"principal/bob: /token_hash", "principal/ann"},
 		},
@@ -141,7 +147,8 @@ func TestWhatIsWrittenPastTenetIsNamed(t *testing.T) {
 	}
 }
 
-// pastTheCheck writes into a PostgreSQL what that refuses of a person, as somebody does who has switched the check off first.
+// pastTheCheck writes into a PostgreSQL what that refuses of a person, as somebody does who has switched the check off
+// first.
 func pastTheCheck(t *testing.T, url, sql string) {
 	t.Helper()
 	if _, err := pgtest.Connect(t, url).Exec(t.Context(), sql); err == nil || !strings.Contains(err.Error(), "23514") {

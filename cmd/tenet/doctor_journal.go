@@ -26,12 +26,12 @@ func addDoctorJournal(a *app, group *cobra.Command) {
 	a.command(group, &cobra.Command{
 		Use:   "journal",
 		Short: "Show or export what waits in the journal of this machine",
-		Long: `Reads the journal in the data directory: the writes that were acknowledged while PostgreSQL was down, and wait for it or, as
-conflicts, for a person. It only reads, needs neither a running tenet nor PostgreSQL, and does no harm beside a running one. Each batch
-is compared with its checksum: a damaged one is named, and the command fails.
+		Long: `Reads the journal in the data directory: the writes that were acknowledged while PostgreSQL was down,
+and wait for it or, as conflicts, for a person. It only reads, needs neither a running tenet nor PostgreSQL, and does
+no harm beside a running one. Each batch is compared with its checksum: a damaged one is named, and the command fails.
 
-With --export every batch comes as one line of JSON with all its documents: what to keep before the disk is given up, and what to write
-by hand if the machine is.`,
+With --export every batch comes as one line of JSON with all its documents: what to keep before the disk is given up,
+and what to write by hand if the machine is.`,
 		Example: `  tenet doctor journal
   tenet doctor journal --export journal.jsonl`,
 		Args: cobra.NoArgs,

@@ -46,11 +46,12 @@ func addDoctorMirror(a *app, group *cobra.Command) {
 	a.command(group, &cobra.Command{
 		Use:   "mirror",
 		Short: "Compare the mirror of a running tenet with its PostgreSQL",
-		Long: `Asks a running tenet that works on a PostgreSQL to compare its mirror with it, document by document, waits for the outcome and
-shows it. A mirror that differs is rebuilt by the server itself; what it alone holds is kept among the conflicts.
+		Long: `Asks a running tenet that works on a PostgreSQL to compare its mirror with it, document by document,
+waits for the outcome and shows it. A mirror that differs is rebuilt by the server itself; what it alone holds is kept
+among the conflicts.
 
-In the mode diverged the server has found another database than the one it knows, and follows it only once a person has said so:
-that is --accept. It needs the admin's token.`,
+In the mode diverged the server has found another database than the one it knows, and follows it only once a person
+has said so: that is --accept. It needs the admin's token.`,
 		Example: `  tenet doctor mirror
   tenet doctor mirror --accept`,
 	}, &s, func(ctx context.Context, _ []string) error { return doctorMirror(ctx, a, s.Accept) })

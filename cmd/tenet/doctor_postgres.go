@@ -20,10 +20,11 @@ func addDoctorPostgres(a *app, group *cobra.Command) {
 	a.command(group, &cobra.Command{
 		Use:   "postgres",
 		Short: "Look at the PostgreSQL as its administrator would",
-		Long: `Looks at the PostgreSQL that --database-url names: what the role of the address, or of --role, may do and should not, and what it lacks;
-which settings differ from deploy/postgres/tenet.conf, and what that costs; old transactions, slots that hold the log, wraparound, dead rows, indexes
-that nobody uses or that are there twice, an archive that fails; and the statements that cost most, by tenet's names for them. It
-only reads. The exit code is 1 when something is wrong, and 0 when there are only warnings.`,
+		Long: `Looks at the PostgreSQL that --database-url names: what the role of the address, or of --role, may do
+and should not, and what it lacks; which settings differ from deploy/postgres/tenet.conf, and what that costs; old
+transactions, slots that hold the log, wraparound, dead rows, indexes that nobody uses or that are there twice, an
+archive that fails; and the statements that cost most, by tenet's names for them. It only reads. The exit code is 1
+when something is wrong, and 0 when there are only warnings.`,
 		Example: `  tenet doctor postgres
   tenet doctor postgres --role tenet_app`,
 		Args: cobra.NoArgs,
@@ -45,8 +46,8 @@ func addDoctorQuery(a *app, group *cobra.Command) {
 	a.command(group, &cobra.Command{
 		Use:   "query [NAME]",
 		Short: "Show how PostgreSQL carries out one of tenet's statements",
-		Long: `Shows the plan of a statement that the server reads with, by the name that measures, the log of slow statements and doctor postgres give it. Without
-a name it lists the names.`,
+		Long: `Shows the plan of a statement that the server reads with, by the name that measures, the log of slow
+statements and doctor postgres give it. Without a name it lists the names.`,
 		Example: `  tenet doctor query
   tenet doctor query "list rules of a category"
   tenet doctor query search --analyze`,

@@ -22,8 +22,9 @@ func addEffect(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "effect [KEY]",
 		Short: "Show what rules and practices do",
-		Long: `Shows for each rule and practice in use how often it was served (answers of guidance that held it), followed and broken (runs of "tenet check", and
-edits that hooks judged) and exempt, in the last 180 days, and what follows from that:
+		Long: `Shows for each rule and practice in use how often it was served (answers of guidance that held it),
+followed and broken (runs of "tenet check", and edits that hooks judged) and exempt, in the last 180 days, and what
+follows from that:
 
   ADOPTION   the share of the repositories that take it; - with fewer than 5 repositories
   EFFECT     by how much the share of runs that break it has fallen, from the first 14 days of its count to the last 14: 1 is to nothing, 0 is not
@@ -31,7 +32,8 @@ edits that hooks judged) and exempt, in the last 180 days, and what follows from
   VERDICT    dead: 20 runs or more looked for it, and none found it broken. noisy: it was broken or exempt in more than half of 20 runs or
              more. unserved: nobody was given it in 14 days or more
 
-A night's work makes it of the counts ("tenet jobs run effect.work" does it now). Today is not counted: it is not over.`,
+A night's work makes it of the counts ("tenet jobs run effect.work" does it now). Today is not counted: it is not
+over.`,
 		Example: `  tenet effect
   tenet effect --verdict noisy
   tenet effect rule/GO-001`,

@@ -228,7 +228,8 @@ func TestAHostileCallerSlowsNobody(t *testing.T) {
 					return
 				default:
 				}
-				body := fmt.Sprintf(`{"rule_id":"LOOP-%d-%d","category":"security","title":"Loop","status":"DRAFT","description":%q}`, i, n, text)
+				body := fmt.Sprintf(`{"rule_id":"LOOP-%d-%d","category":"security","title":"Loop","status":"DRAFT",`+
+					`"description":%q}`, i, n, text)
 				r, _ := http.NewRequest(http.MethodPost, "http://"+at+"/api/v1/rules", strings.NewReader(body))
 				r.Header.Set("Content-Type", "application/json")
 				r.Header.Set("Authorization", "Bearer "+loop)

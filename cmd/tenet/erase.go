@@ -38,13 +38,14 @@ func addErase(a *app) {
 	var s eraseSettings
 	a.command(group, &cobra.Command{
 		Use: "principal ID", Short: "Replace a person by a pseudonym, everywhere",
-		Long: `Replaces the id and the names of a person by a pseudonym in every field that names people: in documents, in the log of changes,
-the audit, jobs, conflicts and what waits, here and on every instance. The token opens nothing from then on. The log still verifies,
-and "tenet doctor changes" says how many changes were rewritten.
+		Long: `Replaces the id and the names of a person by a pseudonym in every field that names people: in
+documents, in the log of changes, the audit, jobs, conflicts and what waits, here and on every instance. The token
+opens nothing from then on. The log still verifies, and "tenet doctor changes" says how many changes were rewritten.
 
-Texts that name the person are listed, for people to rewrite. Backups made before hold the name until they are removed: they are
-listed with the day. A backup that is restored later is brought up to the ledger of erasures, which lies in the data directory and
-beside the backups, and holds hashes alone. It can't be undone. While PostgreSQL is down it is refused.`,
+Texts that name the person are listed, for people to rewrite. Backups made before hold the name until they are
+removed: they are listed with the day. A backup that is restored later is brought up to the ledger of erasures, which
+lies in the data directory and beside the backups, and holds hashes alone. It can't be undone. While PostgreSQL is
+down it is refused.`,
 		Example: `  tenet erase principal ada --dry-run
   tenet erase principal ada --yes`,
 		Args: cobra.ExactArgs(1),

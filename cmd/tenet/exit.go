@@ -101,7 +101,9 @@ func explain(err error) string {
 			text += fmt.Sprintf(": `tenet get %s --archived` shows it, and `tenet restore %[1]s` brings it back", none.Key)
 		}
 	case exitConflict:
-		if conflict, ok := errors.AsType[*store.ConflictError](err); ok && conflict.Want != knowledge.NoVersion && !strings.Contains(text, "\n") { // else it says already what to do
+		// else it says already what to do
+		if conflict, ok := errors.AsType[*store.ConflictError](err); ok && conflict.Want != knowledge.NoVersion &&
+			!strings.Contains(text, "\n") {
 			text += "\nSomebody has changed it since. Look at it with `tenet get`, and write on top of that version."
 		}
 	case exitUnavailable:
@@ -112,7 +114,8 @@ func explain(err error) string {
 		if errors.Is(err, store.ErrUnauthenticated) {
 			text += "\nGive a token in TENET_TOKEN, or in a file named by --token-file."
 		}
-		if no, ok := errors.AsType[*store.ForbiddenError](err); ok && no.Right == access.DoPublish && !strings.Contains(text, "\n") {
+		if no, ok := errors.AsType[*store.ForbiddenError](err); ok && no.Right == access.DoPublish &&
+			!strings.Contains(text, "\n") {
 			text += "\nA contributor proposes a change with `tenet propose`, and brings rules as drafts with " +
 				"`tenet import --status DRAFT`."
 		}

@@ -89,9 +89,9 @@ func addExport(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "export DEST",
 		Short: "Write everything, or a part of it, to a file or a folder",
-		Long: `Writes every document to a file of JSON lines, with the whole history of changes unless --no-history says otherwise; as a folder of
-Markdown or YAML files; or one kind as a table. "-" is standard output. Filters write only a part, without its history. "tenet import"
-reads all of them back, with the ids that they had.`,
+		Long: `Writes every document to a file of JSON lines, with the whole history of changes unless --no-history
+says otherwise; as a folder of Markdown or YAML files; or one kind as a table. "-" is standard output. Filters write
+only a part, without its history. "tenet import" reads all of them back, with the ids that they had.`,
 		Example: `  tenet export backup.jsonl
   tenet export --no-history - | jq .
   tenet export --format markdown handbook/

@@ -26,8 +26,8 @@ func addFleet(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "fleet [REPOSITORY]",
 		Short: "Show which repositories are behind",
-		Long: `Shows how repositories stand to what they take, by what "tenet sync" and "tenet check" told of them when they ran last. The states, the one that
-matters most first:
+		Long: `Shows how repositories stand to what they take, by what "tenet sync" and "tenet check" told of them
+when they ran last. The states, the one that matters most first:
 
   silent    nothing was heard of it for 14 days, or ever
   edited    somebody has changed by hand what sync has written
@@ -36,8 +36,8 @@ matters most first:
   exempt    it is current, but for rules that need not hold in it for a while
   current   it has what it takes
 
-With a repository it shows which documents have changed since that took them. A running tenet looks every 15 minutes at which repositories others'
-changes have left behind ("tenet jobs run fleet.look" looks now).`,
+With a repository it shows which documents have changed since that took them. A running tenet looks every 15 minutes
+at which repositories others' changes have left behind ("tenet jobs run fleet.look" looks now).`,
 		Example: `  tenet fleet
   tenet fleet --state behind
   tenet fleet acme.pay`,

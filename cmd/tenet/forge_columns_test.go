@@ -11,8 +11,8 @@ import (
 	"tenet/internal/pgtest"
 )
 
-// untold are the columns of the log that say nothing of what was done: the words of a writer, which docs/operations/run.md
-// names, and what an engine keeps for itself.
+// untold are the columns of the log that say nothing of what was done: the words of a writer, which
+// docs/operations/run.md names, and what an engine keeps for itself.
 func untold() map[string]bool {
 	return map[string]bool{"message": true, "more": true, "txid": true, "rank": true}
 }
@@ -20,7 +20,8 @@ func untold() map[string]bool {
 // forgery returns the statement that changes one column of the third change.
 func forgery(column, typ string, blob func(bytes int) string) string {
 	value := map[string]string{
-		"verb": "'restore'", "kind": "'rule'", "seq": "99", "batch_id": blob(16), "document_hash": blob(32), "chain": blob(32),
+		"verb": "'restore'", "kind": "'rule'", "seq": "99", "batch_id": blob(16), "document_hash": blob(32),
+		"chain":    blob(32),
 		"document": "(SELECT document FROM changes WHERE seq = 4)", "active": "1 - active",
 		"entered_by": "'mallory', entered_at = at", "entered_at": "at, entered_by = 'mallory'",
 	}[column]
@@ -49,7 +50,8 @@ func foundOrUntold(t *testing.T, column string, forge func(), dir string, args .
 	}
 }
 
-// TestNoColumnOfTheLogIsForgedUnseen changes every column of the log that there is, so that a new one can't be forgotten.
+// TestNoColumnOfTheLogIsForgedUnseen changes every column of the log that there is, so that a new one can't be
+// forgotten.
 func TestNoColumnOfTheLogIsForgedUnseen(t *testing.T) {
 	dir := filledDirectory(t)
 	db, err := sql.Open("sqlite", filepath.Join(dir, "tenet.db"))

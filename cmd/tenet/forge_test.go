@@ -118,9 +118,11 @@ func TestAForgerIsFoundByTheCommandLine(t *testing.T) {
 			"= 'c-6'", nil, true, "cut off"},
 		"a document put in": {putIn, nil, false, "category/c-7 was never written"},
 		"a document put in behind a shortened log": {
-			`DELETE FROM batches WHERE id = (SELECT batch_id FROM changes WHERE seq = 1); DELETE FROM changes WHERE seq = 1; DELETE FROM categories WHERE category_id = 'c-1';
+			`DELETE FROM batches WHERE id = (SELECT batch_id FROM changes WHERE seq = 1); DELETE FROM changes
+				WHERE seq = 1; DELETE FROM categories WHERE category_id = 'c-1';
 			INSERT INTO categories (category_id, rank, document)
-			SELECT 'c-7', rank, json_set(document, '$.category_id', 'c-7', '$.updated_at', '2099-01-31T12:00:00.000000Z') FROM categories LIMIT 1`,
+			SELECT 'c-7', rank, json_set(document, '$.category_id', 'c-7', '$.updated_at',
+			'2099-01-31T12:00:00.000000Z') FROM categories LIMIT 1`,
 			nil, false, "category/c-7 was never written",
 		},
 		"a trigger put in": {

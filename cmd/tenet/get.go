@@ -23,9 +23,11 @@ func addGet(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "get KEY",
 		Short: "Print one document",
-		Long: `Prints the document that a key such as rule/SEC-001, a kind and an id, or an id that no other document has, names: on a terminal for reading, as --output wide does
-anywhere. Into a file or a pipe it prints YAML, or what --output says, which can be edited and given back to "tenet put", which then refuses to overwrite what somebody else has written meanwhile. A document that waits for an
-absent PostgreSQL says so, with the batch that it waits in as pending; "tenet put" then asks what became of that.`,
+		Long: `Prints the document that a key such as rule/SEC-001, a kind and an id, or an id that no other document
+has, names: on a terminal for reading, as --output wide does anywhere. Into a file or a pipe it prints YAML, or what
+--output says, which can be edited and given back to "tenet put", which then refuses to overwrite what somebody else
+has written meanwhile. A document that waits for an absent PostgreSQL says so, with the batch that it waits in as
+pending; "tenet put" then asks what became of that.`,
 		Example: `  tenet get rule/SEC-001
   tenet get SEC-001 --output wide
   tenet get rule/SEC-001 --version 1

@@ -32,10 +32,10 @@ func addGuidance(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "guidance [PATH...]",
 		Short: "Show what holds for files and a task",
-		Long: `Shows the rules, practices and templates that hold for files, what matters most first: in a git work tree the paths are taken from
-its root. With --task what fits the words is there too. What does not fit the budget is counted, and a mandatory document is
-never left out. The repository, packs and label that .tenet.yaml names count where no flag says otherwise. docs/scopes.md describes
-the patterns.`,
+		Long: `Shows the rules, practices and templates that hold for files, what matters most first: in a git work
+tree the paths are taken from its root. With --task what fits the words is there too. What does not fit the budget is
+counted, and a mandatory document is never left out. The repository, packs and label that .tenet.yaml names count
+where no flag says otherwise. docs/scopes.md describes the patterns.`,
 		Example: `  tenet guidance cmd/pay/main.go --task 'add a refund endpoint' --budget 4000
   tenet guidance src/app.ts --explain
   tenet guidance src/app.ts --pack frontend --label production
@@ -93,7 +93,8 @@ func asTreeTakes(a *app, files []string, q *guidance.Query) error {
 	if len(files) > 0 {
 		dir = filepath.Dir(files[0])
 	}
-	for dir != "." && dir != string(filepath.Separator) { // a file that is not there yet, in a folder that is not either
+	// a file that is not there yet, in a folder that is not either
+	for dir != "." && dir != string(filepath.Separator) {
 		if _, err := os.Stat(dir); err == nil {
 			break
 		}
@@ -245,10 +246,11 @@ func addExplain(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "explain KIND | PATH DOCUMENT",
 		Short: "Show the fields of a kind; or tell why a document holds for a file",
-		Long: `Tells whether a document holds for a file, with every glob of its scope and what it says. The document is kind/id; a rule needs
-its id only.
+		Long: `Tells whether a document holds for a file, with every glob of its scope and what it says. The document
+is kind/id; a rule needs its id only.
 
-With a kind alone it shows the fields of its documents: what each is for, what it may be, and what it is when left out.`,
+With a kind alone it shows the fields of its documents: what each is for, what it may be, and what it is when left
+out.`,
 		Example: `  tenet explain rule
   tenet explain rule.scope
   tenet explain cmd/pay/main.go GO-001

@@ -31,9 +31,9 @@ func addHistory(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "history KEY",
 		Short: "Show who changed a document, and when",
-		Long: `Shows the changes of a document, the newest first, with the fields that each has changed, and what its writer
-said of it with --message. "tenet get KEY --version N" prints one of
-its versions, "tenet diff" what changed between two, and "tenet undo BATCH" takes a write back.`,
+		Long: `Shows the changes of a document, the newest first, with the fields that each has changed, and what its
+writer said of it with --message. "tenet get KEY --version N" prints one of its versions, "tenet diff" what changed
+between two, and "tenet undo BATCH" takes a write back.`,
 		Example:     "  tenet history rule/SEC-001\n  tenet history rule SEC-001 --limit 5",
 		Annotations: prints(asWide, asCSV),
 		Args:        cobra.RangeArgs(1, 2),
@@ -134,8 +134,8 @@ func addDiff(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "diff KEY [FROM [TO]]",
 		Short: "Show what changed between two versions, or what a file would change",
-		Long: `Shows what changed between two versions of a document, as lines of its YAML. Without TO it is the newest version, without
-FROM the one before.
+		Long: `Shows what changed between two versions of a document, as lines of its YAML. Without TO it is the
+newest version, without FROM the one before.
 
 With --file it shows what "tenet put FILE" would change: of each document in the file, against what is there.`,
 		Example: `  tenet diff rule/SEC-001

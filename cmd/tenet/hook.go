@@ -30,12 +30,14 @@ func addHook(a *app) {
 	group := a.command(a.root, &cobra.Command{
 		Use:   "hook",
 		Short: "Judge an edit that an assistant is about to make",
-		Long: `Reads on standard input what an assistant is about to do, in the form that its hooks have, and answers in that form: an edit that breaks a mandatory
-rule is denied with the reason, another departure is told. Of an edit that is let through the assistant learns what holds there, once in a conversation and
-only what its own files don't hold (all but Copilot, whose hooks have no place for it). Only what the edit brings in counts, not what stood there before.
+		Long: `Reads on standard input what an assistant is about to do, in the form that its hooks have, and answers
+in that form: an edit that breaks a mandatory rule is denied with the reason, another departure is told. Of an edit
+that is let through the assistant learns what holds there, once in a conversation and only what its own files don't
+hold (all but Copilot, whose hooks have no place for it). Only what the edit brings in counts, not what stood there
+before.
 
-It asks nobody: the rules are those that the work tree took last ("tenet sync" and "tenet check" take them). "tenet hook install" writes it
-into the assistant's settings.`,
+It asks nobody: the rules are those that the work tree took last ("tenet sync" and "tenet check" take them). "tenet
+hook install" writes it into the assistant's settings.`,
 		Example: `  tenet hook install --tool claude
   echo '{"tool_name":"Write","tool_input":{"file_path":"a.go","content":"..."}}' | tenet hook --tool claude`,
 	}, &s, nil)
@@ -51,8 +53,8 @@ into the assistant's settings.`,
 	a.command(group, &cobra.Command{
 		Use:   "install",
 		Short: "Write the hook into an assistant's settings",
-		Long: `Writes the hook into the settings of an assistant, in the work tree around the working directory. What else stands there stays, comments and
-layout too; --remove takes it out again.`,
+		Long: `Writes the hook into the settings of an assistant, in the work tree around the working directory. What
+else stands there stays, comments and layout too; --remove takes it out again.`,
 		Example: "  tenet hook install --tool claude\n  tenet hook install --tool cursor --on-error deny\n  tenet " +
 			"hook install --tool claude --remove",
 	}, &in, func(context.Context, []string) error { return installHook(a, &in) })

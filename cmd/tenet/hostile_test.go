@@ -64,8 +64,8 @@ func (e *enemy) ask(ctx context.Context, method, path, token, body string, heade
 	return a.StatusCode, err
 }
 
-// hold opens a connection, says something on it, reads no more than the status of an answer, and neither reads nor writes
-// any more until the server has enough of it, or half a minute later.
+// hold opens a connection, says something on it, reads no more than the status of an answer, and neither reads nor
+// writes any more until the server has enough of it, or half a minute later.
 func (e *enemy) hold(ctx context.Context, text string) (status int, err error) {
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", e.at)
 	if err != nil {
@@ -114,7 +114,8 @@ func hostiles() []hostile {
 		}},
 		{"large drafts", "contributor", 4, http.StatusCreated, func(ctx context.Context, e *enemy, n int) (int, error) {
 			return e.ask(ctx, http.MethodPost, "/api/v1/rules", e.token,
-				fmt.Sprintf(`{"rule_id":"LOOP-%d","category":"security","title":"Loop","status":"DRAFT","description":%q}`, n, text))
+				fmt.Sprintf(`{"rule_id":"LOOP-%d","category":"security","title":"Loop","status":"DRAFT",`+
+					`"description":%q}`, n, text))
 		}},
 		{"expensive searches", "viewer", 4, http.StatusOK, func(ctx context.Context, e *enemy, n int) (int, error) {
 			words := []string{
@@ -128,13 +129,17 @@ func hostiles() []hostile {
 			return e.ask(ctx, http.MethodGet, "/api/v1/rules", fmt.Sprintf("tenet_%043d", n), "")
 		}},
 		{"live listeners that do not read", "viewer", 40, http.StatusOK, func(ctx context.Context, e *enemy, _ int) (int, error) {
-			return e.hold(ctx, strings.Replace(get("/api/v1/live?after=0", e.token), "Host: x\r\n", "Host: x\r\nAccept: text/event-stream\r\n", 1))
+			return e.hold(ctx, strings.Replace(get("/api/v1/live?after=0", e.token), "Host: x\r\n",
+				"Host: x\r\nAccept: text/event-stream\r\n", 1))
 		}},
 		{"assistants in a loop", "viewer", 4, http.StatusOK, func(ctx context.Context, e *enemy, n int) (int, error) {
-			return e.ask(ctx, http.MethodPost, "/mcp", e.token, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call",`+
-				`"params":{"name":"search","arguments":{"query":"draft text"},"_meta":{"io.modelcontextprotocol/protocolVersion":`+
-				`"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`, n),
-				"Accept", "application/json, text/event-stream", "Mcp-Protocol-Version", "2026-07-28", "Mcp-Method", "tools/call",
+			return e.ask(ctx, http.MethodPost, "/mcp", e.token,
+				fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call",`+
+					`"params":{"name":"search","arguments":{"query":"draft `+
+					`text"},"_meta":{"io.modelcontextprotocol/protocolVersion":`+
+					`"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`, n),
+				"Accept", "application/json, text/event-stream", "Mcp-Protocol-Version", "2026-07-28", "Mcp-Method",
+				"tools/call",
 				"Mcp-Name", "search")
 		}},
 	}

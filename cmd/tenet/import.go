@@ -89,7 +89,8 @@ document and file: what would be created, what would change and how, what is ref
 				"documents; stop it first", d.place())
 		}
 		err = importAll(ctx, a, d, args, o, &s)
-		if d.local != nil && s.DryRun == dryNone { // an old export may name people who were erased since; a running tenet sees that by itself
+		// an old export may name people who were erased since; a running tenet sees that by itself
+		if d.local != nil && s.DryRun == dryNone {
 			err = errors.Join(err, d.local.Reapply(ctx, local))
 		}
 		return err

@@ -26,9 +26,9 @@ func addJobs(a *app) {
 	group := &cobra.Command{
 		Use:   "jobs",
 		Short: "Show and run the scheduled jobs",
-		Long: `Shows the scheduled jobs (backups, drills, retention, maintenance), runs it now, and pauses it. The jobs belong to a
-running tenet, so these commands speak to one, with the token of an admin. Schedules are settings: see --schedule of
-"tenet serve".`,
+		Long: `Shows the scheduled jobs (backups, drills, retention, maintenance), runs it now, and pauses it. The
+jobs belong to a running tenet, so these commands speak to one, with the token of an admin. Schedules are settings:
+see --schedule of "tenet serve".`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -274,7 +274,8 @@ func completeJobs(a *app, cmd *cobra.Command, args []string, _ string) ([]string
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var names []string
-	_ = atRunning(cmd.Context(), a, func(ctx context.Context, c *client.Store) error { // who can't be asked offers nothing
+	// who can't be asked offers nothing
+	_ = atRunning(cmd.Context(), a, func(ctx context.Context, c *client.Store) error {
 		list, err := withTimeout(ctx, a.Timeout, c.Jobs)
 		for i := range list {
 			names = append(names, list[i].Name+"\t"+list[i].Doc)

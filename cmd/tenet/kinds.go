@@ -64,8 +64,9 @@ func addNew(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "new KIND [ID]",
 		Short: "Print a document to fill in",
-		Long: `Prints a document of a kind as YAML: the fields that it needs, with a sample of each, and the others behind a #, with what each is for.
-Nothing is written; "tenet put" writes what became of it. Without an ID it is called my-rule, or after another kind.`,
+		Long: `Prints a document of a kind as YAML: the fields that it needs, with a sample of each, and the others
+behind a #, with what each is for. Nothing is written; "tenet put" writes what became of it. Without an ID it is
+called my-rule, or after another kind.`,
 		Example:           "  tenet new rule SEC-100 > sec-100.yaml && $EDITOR sec-100.yaml && tenet put sec-100.yaml",
 		Args:              cobra.RangeArgs(1, 2),
 		ValidArgsFunction: completeKinds,

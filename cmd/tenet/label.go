@@ -89,15 +89,17 @@ func addLabel(a *app) {
 	label := &cobra.Command{
 		Use:   "label",
 		Short: "Name positions of the log, and move the names",
-		Long: `A label is a name for a position of the log: the documents as they were after that change. Moving it is the roll-out, moving it
-back the roll-back. What is read at a label stays as it is until the label is moved, whatever is written meanwhile.`,
+		Long: `A label is a name for a position of the log: the documents as they were after that change. Moving it is
+the roll-out, moving it back the roll-back. What is read at a label stays as it is until the label is moved, whatever
+is written meanwhile.`,
 	}
 	a.root.AddCommand(label)
 	var set labelSettings
 	a.command(label, &cobra.Command{
 		Use:   "set NAME [POSITION]",
 		Short: "Make a label, or change what it says",
-		Long:  `Makes a label at a position: the seq of a change, or the newest change when left out. Of a label that is there it changes what is given.`,
+		Long: `Makes a label at a position: the seq of a change, or the newest change when left out. Of a label that
+is there it changes what is given.`,
 		Example: `  tenet label set production
   tenet label set production 48211 --hold rule/SEC-001=3`,
 		Args: cobra.RangeArgs(1, 2),
@@ -114,7 +116,8 @@ back the roll-back. What is read at a label stays as it is until the label is mo
 	a.command(label, &cobra.Command{
 		Use:   "compare A [B]",
 		Short: "Show which documents differ between two labels",
-		Long:  `Shows which documents stand at other versions at label B than at label A; without B, than now. A position does for a label.`,
+		Long: `Shows which documents stand at other versions at label B than at label A; without B, than now. A
+position does for a label.`,
 		Example: `  tenet label compare production staging
   tenet label compare production
   tenet label compare 48211 production`,

@@ -24,17 +24,18 @@ func addMCP(a *app) {
 	group := a.command(a.root, &cobra.Command{
 		Use:   "mcp",
 		Short: "Answer an assistant over the Model Context Protocol",
-		Long: `Answers one assistant over standard input and output, as it starts this command by itself; "tenet mcp install" tells it to. The answers
-come from the server that --url names, else from the one that runs on the data directory, else from the database. A running tenet
-answers the same protocol at /mcp.`,
+		Long: `Answers one assistant over standard input and output, as it starts this command by itself; "tenet mcp
+install" tells it to. The answers come from the server that --url names, else from the one that runs on the data
+directory, else from the database. A running tenet answers the same protocol at /mcp.`,
 		Example: `  tenet mcp install --client claude
   tenet mcp --url https://tenet.example.org`,
 	}, nil, func(ctx context.Context, _ []string) error { return serveMCP(ctx, a) })
 	addMCPInstall(a, group)
 	a.command(group, &cobra.Command{
-		Use:     "headers",
-		Short:   "Print the headers that a client sends to /mcp",
-		Long:    `Prints the headers that a client sends to /mcp, as JSON. It is what headersHelper in the settings of Claude Code runs, so that no token stands in a file.`,
+		Use:   "headers",
+		Short: "Print the headers that a client sends to /mcp",
+		Long: `Prints the headers that a client sends to /mcp, as JSON. It is what headersHelper in the settings of
+Claude Code runs, so that no token stands in a file.`,
 		Example: "  tenet mcp headers",
 	}, nil, func(context.Context, []string) error {
 		token, err := heldToken(a)
@@ -163,8 +164,9 @@ func addMCPInstall(a *app, group *cobra.Command) {
 	a.command(group, &cobra.Command{
 		Use:   "install",
 		Short: "Tell an assistant of tenet",
-		Long: `Writes into the settings of an assistant how it reaches tenet, in the project around the working directory. What else stands there stays,
-comments and layout too. No token is written: the started program finds it as every command does.`,
+		Long: `Writes into the settings of an assistant how it reaches tenet, in the project around the working
+directory. What else stands there stays, comments and layout too. No token is written: the started program finds it as
+every command does.`,
 		Example: `  tenet mcp install --client claude
   tenet mcp install --client vscode --url https://tenet.example.org --http
   tenet mcp install --client cursor --remove`,

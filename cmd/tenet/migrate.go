@@ -36,9 +36,9 @@ func addMigrate(a *app) {
 	group := &cobra.Command{
 		Use:   "migrate",
 		Short: "Change the database's schema",
-		Long: `Changes the schema of the database: of the embedded one in the data directory, which no server may be using, or of the
-PostgreSQL that --database-url names. "tenet serve" migrates up by itself when its role may; where the application's role
-has no rights to do so, run "tenet migrate up" under another role.`,
+		Long: `Changes the schema of the database: of the embedded one in the data directory, which no server may be
+using, or of the PostgreSQL that --database-url names. "tenet serve" migrates up by itself when its role may; where
+the application's role has no rights to do so, run "tenet migrate up" under another role.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -88,9 +88,9 @@ func addMigrateDown(a *app, group *cobra.Command) {
 	var down migrateDownSettings
 	a.command(group, &cobra.Command{
 		Use: "down", Short: "Migrate to the schema before",
-		Long: `Migrates one schema down, or to --to. What only the newer schema can hold is lost: export first. Without
---yes it says how much the database holds, and does nothing. It refuses while a server is at work on the database; --to 0 empties it
-and wants its name as --database.`,
+		Long: `Migrates one schema down, or to --to. What only the newer schema can hold is lost: export first.
+Without --yes it says how much the database holds, and does nothing. It refuses while a server is at work on the
+database; --to 0 empties it and wants its name as --database.`,
 		Example: `  tenet export before.jsonl && tenet migrate down --yes`,
 	}, &down, func(ctx context.Context, _ []string) error {
 		to := down.To
@@ -119,9 +119,10 @@ func addMigrateGrants(a *app, group *cobra.Command) {
 	var s grantSettings
 	a.command(group, &cobra.Command{
 		Use: "grants", Short: "Give the roles of a PostgreSQL their rights",
-		Long: `Gives the program's role and the reader's what they need, and takes away everything else, also from everybody (PUBLIC). It wants the
-address of the role that owns the tables; deploy/postgres/roles.sql makes the roles. The program's role can neither change nor delete the log of
-changes, the ledger of batches, purges or the audit, nor anything of the schema. Run it again after each migration.`,
+		Long: `Gives the program's role and the reader's what they need, and takes away everything else, also from
+everybody (PUBLIC). It wants the address of the role that owns the tables; deploy/postgres/roles.sql makes the roles.
+The program's role can neither change nor delete the log of changes, the ledger of batches, purges or the audit, nor
+anything of the schema. Run it again after each migration.`,
 		Example: `  tenet migrate grants --database-url postgres://tenet_owner@db.example.org/tenet?sslmode=verify-full
   tenet migrate grants --dry-run`,
 		Args: cobra.NoArgs,

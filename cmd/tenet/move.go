@@ -26,11 +26,13 @@ func addMove(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "move",
 		Short: "Bring an embedded database over to PostgreSQL, with its history",
-		Long: `Brings what lies in the embedded database of the data directory to the PostgreSQL of --database-url, with its history: who wrote what
-and when. Everything is checked before anything is written; what is there already stays, and the same again goes on where one stopped. When all of it has come
-over, tenet.db is renamed to tenet.db.moved, and is no longer looked at.
+		Long: `Brings what lies in the embedded database of the data directory to the PostgreSQL of --database-url,
+with its history: who wrote what and when. Everything is checked before anything is written; what is there already
+stays, and the same again goes on where one stopped. When all of it has come over, tenet.db is renamed to
+tenet.db.moved, and is no longer looked at.
 
-No server may run on the data directory meanwhile. A PostgreSQL in which somebody has written takes no history: --no-history brings the documents as they are.`,
+No server may run on the data directory meanwhile. A PostgreSQL in which somebody has written takes no history:
+--no-history brings the documents as they are.`,
 		Example: `  tenet move --database-url postgres://tenet@db.example.com/tenet --dry-run
   tenet move --database-url postgres://tenet@db.example.com/tenet`,
 		Args: cobra.NoArgs,

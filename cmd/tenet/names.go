@@ -232,7 +232,8 @@ func asGroup(group *cobra.Command) {
 // foreignFlags returns the flags for what other programs call by another name, the most likely first.
 func foreignFlags() map[string][]string {
 	return map[string][]string{
-		"jq": {"fields"}, "template": {"fields"}, "format": {"output"}, "L": {"limit"}, "n": {"limit"}, "max": {"limit"},
+		"jq": {"fields"}, "template": {"fields"}, "format": {"output"}, "L": {"limit"}, "n": {"limit"},
+		"max":   {"limit"},
 		"count": {"limit"}, "per-page": {"limit"}, "l": {"tag"}, "label": {"tag"}, "selector": {"tag"}, "f": {"file"},
 		"filename": {"file"}, "A": {"all"}, "since": {"after"}, "v": {"verbose"}, "assume-yes": {"yes"},
 		"comment": {"message"}, "reason": {"why", "message"}, "author": {"actor"}, "user": {"actor"},
@@ -282,7 +283,8 @@ func unknownFlag(cmd *cobra.Command, err error) error {
 	case meant != "":
 		return usageError("%s has no flag %s%s: did you mean --%s?", cmd.CommandPath(), dashes, name, meant)
 	case (name == "f" || name == "filename" || name == "file") && takesFile().MatchString(cmd.Use):
-		return usageError("%s has no flag %s%s: the file is an argument, as in `tenet %s`", cmd.CommandPath(), dashes, name,
+		return usageError("%s has no flag %s%s: the file is an argument, as in `tenet %s`", cmd.CommandPath(), dashes,
+			name,
 			cmd.Use)
 	}
 	return usageError("%s; see `%s --help`", err, cmd.CommandPath())

@@ -27,14 +27,16 @@ func addPack(a *app) {
 	pack := &cobra.Command{
 		Use:   "pack",
 		Short: "Look at packs: named selections of documents",
-		Long: `A pack is a named selection of documents to which repositories subscribe. One that extends others holds all of theirs, adds some,
-and may have them hold more strictly. "tenet put" and "tenet patch" write packs, as other documents.`,
+		Long: `A pack is a named selection of documents to which repositories subscribe. One that extends others holds
+all of theirs, adds some, and may have them hold more strictly. "tenet put" and "tenet patch" write packs, as other
+documents.`,
 	}
 	a.root.AddCommand(pack)
 	a.command(pack, &cobra.Command{
-		Use:     "show PACK...",
-		Short:   "Show what packs hold, and how strictly",
-		Long:    `Shows the active documents that packs hold together with those that they extend, with the packs that lead to each.`,
+		Use:   "show PACK...",
+		Short: "Show what packs hold, and how strictly",
+		Long: `Shows the active documents that packs hold together with those that they extend, with the packs that
+lead to each.`,
 		Example: `  tenet pack show backend`,
 		Args:    cobra.MinimumNArgs(1),
 	}, nil, func(ctx context.Context, args []string) error {
@@ -69,8 +71,8 @@ and may have them hold more strictly. "tenet put" and "tenet patch" write packs,
 	a.command(pack, &cobra.Command{
 		Use:   "test PACK DOCUMENT...",
 		Short: "Tell whether packs hold documents",
-		Long: `Tells whether a pack holds documents, and by which packs; a rule needs its id only. It ends with code 1 when one of them is not in the
-pack: for checks of what a pack promises.`,
+		Long: `Tells whether a pack holds documents, and by which packs; a rule needs its id only. It ends with code 1
+when one of them is not in the pack: for checks of what a pack promises.`,
 		Example: `  tenet pack test backend SEC-001 practice/small-pull-requests`,
 		Args:    cobra.MinimumNArgs(2),
 	}, nil, func(ctx context.Context, args []string) error { return testPack(ctx, a, args[0], args[1:]) })

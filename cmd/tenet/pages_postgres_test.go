@@ -79,7 +79,8 @@ func TestThePageAboutRunningRunsOnPostgreSQL(t *testing.T) {
 	words := strings.NewReplacer(
 		"TENET_DATABASE_URL=postgres://tenet_owner@...", "TENET_DATABASE_URL="+as("tenet_owner"),
 		"TENET_DATABASE_URL=postgres://tenet_app@... tenet serve --migrate=false", "systemctl start tenet",
-		"/var/run/postgresql", filepath.Dir(h.pg.DataDir()), "/mnt/backup/tenet.dump", filepath.Join(h.cwd, "tenet.dump"),
+		"/var/run/postgresql", filepath.Dir(h.pg.DataDir()), "/mnt/backup/tenet.dump",
+		filepath.Join(h.cwd, "tenet.dump"),
 		"/mnt/backup/tenet", filepath.Join(disk, "tenet"), "/etc/tenet/backup.key", h.value("KEY"),
 		"2026-01-31T12:00:00Z", "$WHEN", "/var/lib/postgresql/15/restored", "$RESTORED")
 	ran := 0
@@ -125,7 +126,8 @@ func TestThePageAboutRunningRunsOnPostgreSQL(t *testing.T) {
 // now returns the time as PostgreSQL has it.
 func (h *host) now() string {
 	h.t.Helper()
-	return strings.TrimSpace(h.run(`psql -At -d tenet -c "SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"`))
+	return strings.TrimSpace(h.run(`psql -At -d tenet -c "SELECT to_char(now() AT TIME ZONE 'UTC', ` +
+		`'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"`))
 }
 
 // TestThePageAboutOutagesRuns runs docs/operations/outage.md, after an outage in which five writes were made that no

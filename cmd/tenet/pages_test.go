@@ -200,8 +200,9 @@ func TestTheCommandsOfThePagesRun(t *testing.T) {
 // asOperator returns what prepares the page about running a server: the server with the embedded database, in folders
 // of the test's own. What PostgreSQL, pgBackRest or systemd do there has tests of its own.
 func asOperator() func(t *testing.T, s *shell, line string) string {
-	others := regexp.MustCompile(`^(psql|pg_|createdb|dropdb|systemctl|TENET_DATABASE_URL=)|postgres|--backup-(key-file|engine)|` +
-		`tenet serve|--to 20`)
+	others := regexp.MustCompile(
+		`^(psql|pg_|createdb|dropdb|systemctl|TENET_DATABASE_URL=)|postgres|--backup-(key-file|engine)|` +
+			`tenet serve|--to 20`)
 	ready := false
 	return func(t *testing.T, s *shell, line string) string {
 		t.Helper()

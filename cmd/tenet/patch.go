@@ -26,8 +26,8 @@ func addPatch(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "patch KEY",
 		Short: "Change fields of a document",
-		Long: `Changes some fields of a document and leaves the others. A value that is JSON (5, true, null, "text", ["a","b"]) is taken as
-such; anything else is text. null takes a field back to its default.`,
+		Long: `Changes some fields of a document and leaves the others. A value that is JSON (5, true, null, "text",
+["a","b"]) is taken as such; anything else is text. null takes a field back to its default.`,
 		Example: `  tenet patch rule/SEC-001 --set severity=CRITICAL --set priority=10
   tenet patch rule/SEC-001 --set 'tags=["web","sql"]' --if-version 3
   tenet patch practice/small-pull-requests --file patch.yaml`,

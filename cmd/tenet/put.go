@@ -34,9 +34,9 @@ func addPut(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "put FILE|FOLDER|-",
 		Short: "Write documents from JSON or YAML files",
-		Long: `Writes the documents of a JSON or YAML file, of all such files in a folder, or of standard input: one, several, or a list of them. All
-are written, or none.
-A document that says its version, as "tenet get" prints it, is written only if that is still the version that is there.`,
+		Long: `Writes the documents of a JSON or YAML file, of all such files in a folder, or of standard input: one,
+several, or a list of them. All are written, or none. A document that says its version, as "tenet get" prints it, is
+written only if that is still the version that is there.`,
 		Example: `  tenet put rule.yaml
   tenet get rule/SEC-001 | sed 's/WARNING/ERROR/' | tenet put -
   tenet put new-rules.json --create --dry-run=server`,

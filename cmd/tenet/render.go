@@ -27,8 +27,8 @@ func addRender(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "render TEMPLATE",
 		Short: "Fill in a template",
-		Long: `Prints the text of a template with values in place of its variables. What is missing or does not fit is named, all at once;
-"tenet get template/ID" shows the variables.`,
+		Long: `Prints the text of a template with values in place of its variables. What is missing or does not fit is
+named, all at once; "tenet get template/ID" shows the variables.`,
 		Example: `  tenet render incident-report --set title='Login fails' --set severity=high
   tenet render incident-report --values values.yaml --set summary=@summary.md
   tenet render incident-report --version 3 --values values.yaml`,

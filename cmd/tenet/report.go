@@ -27,8 +27,8 @@ func addReport(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "report RULE",
 		Short: "Report that a rule is broken somewhere",
-		Long: `Reports a place where a rule is broken, as a violation that "tenet list violations" shows. In a git work tree the path is taken from
-its root. "tenet check --report" reports what the checks of rules find.`,
+		Long: `Reports a place where a rule is broken, as a violation that "tenet list violations" shows. In a git
+work tree the path is taken from its root. "tenet check --report" reports what the checks of rules find.`,
 		Example: `  tenet report SEC-001 --path internal/auth/login.go --line 42 --message 'the password is logged'
   tenet report SEC-001 --path db.go --message 'built by hand' --repository payments-api --severity CRITICAL`,
 		Args:              cobra.RangeArgs(1, 2),

@@ -24,10 +24,10 @@ func addScrub(a *app) {
 	var s scrubSettings
 	a.command(a.root, &cobra.Command{
 		Use: "scrub", Short: "Copy everything for a test system, without people",
-		Long: `Copies documents and their history into a new database, for a test system. People's ids and names are replaced by pseudonyms, in the
-fields of people and where texts name them whole; addresses of e-mail are replaced too, and no token of the copy opens anything. Refused
-calls and the history of jobs are not copied. It never writes into a database that holds anything. A part of a name in a text, such
-as a first name alone, is not found.`,
+		Long: `Copies documents and their history into a new database, for a test system. People's ids and names are
+replaced by pseudonyms, in the fields of people and where texts name them whole; addresses of e-mail are replaced too,
+and no token of the copy opens anything. Refused calls and the history of jobs are not copied. It never writes into a
+database that holds anything. A part of a name in a text, such as a first name alone, is not found.`,
 		Example: "  tenet scrub --to /srv/staging/data\n  tenet scrub --to postgres://staging.internal/tenet " +
 			"--key-file scrub.key",
 		Args: cobra.NoArgs,

@@ -30,9 +30,10 @@ func addSearch(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "search WORDS...",
 		Short: "Find documents by their text",
-		Long: `Finds the active documents that match a text best. Ask as you would ask a person: a document that holds more of the words, and
-rarer ones, comes first. Conditions hold for every hit: "a phrase", -not, OR, prefix*, title:word, tag:, category:, kind: and id:. Put -- before
-a question that holds a minus, and quotes around one that holds quotes.`,
+		Long: `Finds the active documents that match a text best. Ask as you would ask a person: a document that holds
+more of the words, and rarer ones, comes first. Conditions hold for every hit: "a phrase", -not, OR, prefix*,
+title:word, tag:, category:, kind: and id:. Put -- before a question that holds a minus, and quotes around one that
+holds quotes.`,
 		Example: `  tenet search how do I write a commit message
   tenet search sql injection
   tenet search 'retry OR backoff' --kind practice

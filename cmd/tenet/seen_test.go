@@ -23,7 +23,8 @@ func TestACommandSeesWhatTheOneBeforeHasSeen(t *testing.T) {
 		w.Header().Set("Tenet-Seq", "41")
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(http.StatusNotFound)
-		_, _ = w.Write([]byte(`{"type":"/problems/not-found","title":"Not found","status":404,"detail":"there is no rule x"}`))
+		_, _ = w.Write([]byte(`{"type":"/problems/not-found","title":"Not found","status":404,"detail":"there is no ` +
+			`rule x"}`))
 	}))
 	defer tenet.Close()
 	home := t.TempDir()

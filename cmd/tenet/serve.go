@@ -34,12 +34,12 @@ func addServe(a *app) {
 	cmd = a.command(a.root, &cobra.Command{
 		Use:   "serve",
 		Short: "Run a server",
-		Long: `Runs a server until it gets SIGTERM or SIGINT; it then finishes the requests at work, within 10 seconds, and ends. Without
-settings it keeps its data in an embedded database in the user's data directory and listens on this machine only. With
---database-url the PostgreSQL named there is the primary.
+		Long: `Runs a server until it gets SIGTERM or SIGINT; it then finishes the requests at work, within 10
+seconds, and ends. Without settings it keeps its data in an embedded database in the user's data directory and listens
+on this machine only. With --database-url the PostgreSQL named there is the primary.
 
-The first start writes the starter set and makes an admin token, which is shown once on a terminal and kept in admin.token in the data
-directory, readable by its owner only.`,
+The first start writes the starter set and makes an admin token, which is shown once on a terminal and kept in
+admin.token in the data directory, readable by its owner only.`,
 		Example: `  tenet serve
   tenet serve --listen 127.0.0.1:9000 --data-dir ./data
   TENET_DATABASE_URL=postgres://tenet@db/tenet tenet serve

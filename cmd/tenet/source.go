@@ -41,8 +41,9 @@ func addSource(a *app) {
 	group := &cobra.Command{
 		Use:   "source",
 		Short: "See and remove what was imported",
-		Long:  `Lists the sources that documents were imported from, shows what one of them brought, and takes that out of use.`,
-		Args:  cobra.ArbitraryArgs,
+		Long: `Lists the sources that documents were imported from, shows what one of them brought, and takes that
+out of use.`,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usageError("no command %q: want source list, show or remove", args[0])
@@ -53,7 +54,8 @@ func addSource(a *app) {
 	a.root.AddCommand(group)
 	a.command(group, &cobra.Command{
 		Use: "list", Short: "List the sources", Example: `  tenet source list`,
-		Long: `Lists the sources that documents were imported from, with how many of each kind are in use, retired, and edited in tenet since.`,
+		Long: `Lists the sources that documents were imported from, with how many of each kind are in use, retired,
+and edited in tenet since.`,
 	}, nil, func(ctx context.Context, _ []string) error { return listSources(ctx, a) })
 	a.command(group, &cobra.Command{
 		Use: "show NAME", Short: "List what a source brought", Example: `  tenet source show handbook`,
@@ -63,8 +65,8 @@ func addSource(a *app) {
 	var remove sourceRemoveSettings
 	a.command(group, &cobra.Command{
 		Use: "remove NAME", Short: "Take what a source brought out of use", Args: cobra.ExactArgs(1),
-		Long: `Retires every document that a source brought and that is in use. They stay, with their history; an import of the source, or
-"tenet restore", brings them back.`,
+		Long: `Retires every document that a source brought and that is in use. They stay, with their history; an
+import of the source, or "tenet restore", brings them back.`,
 		Example: "  tenet source remove handbook --dry-run\n  tenet source remove handbook --yes",
 	}, &remove, func(ctx context.Context, args []string) error { return removeSource(ctx, a, args[0], &remove) })
 }

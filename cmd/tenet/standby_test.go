@@ -112,7 +112,8 @@ func TestATenetTellsHowOldItsReplicaIs(t *testing.T) {
 		primary.Exec("UPDATE heartbeat SET at = at - interval '1 hour'")
 		primary.CatchUp(standby)
 		standby.Exec("SELECT pg_wal_replay_pause()")
-		return pgtest.Value(t, standby.URL("postgres"), "SELECT at < now() - interval '30 minutes' FROM heartbeat") == "t"
+		return pgtest.Value(t, standby.URL("postgres"),
+			"SELECT at < now() - interval '30 minutes' FROM heartbeat") == "t"
 	}); err != nil {
 		t.Fatal(err)
 	}

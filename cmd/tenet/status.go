@@ -36,9 +36,9 @@ func addStatus(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "status",
 		Short: "Show how the server is",
-		Long: `Shows which tenet or database the commands reach, whether it can answer, and how fresh its answers are. The exit code is 5
-when it can't answer, which makes the command a health check. --all shows the figures of its parts, for who looks after it; --output json
-always has them.`,
+		Long: `Shows which tenet or database the commands reach, whether it can answer, and how fresh its answers are.
+The exit code is 5 when it can't answer, which makes the command a health check. --all shows the figures of its parts,
+for who looks after it; --output json always has them.`,
 		Example: `  tenet status
   tenet status --all
   tenet status --quiet || echo down`,

@@ -36,12 +36,14 @@ func addSync(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "sync",
 		Short: "Write what holds here into the files that assistants read",
-		Long: `Writes the rules and practices that the work tree takes (.tenet.yaml) into the files that its assistants read by themselves, and tenet.lock, which
-says what was written. Files of its own have names that begin with tenet-; in a shared file such as AGENTS.md it has one block between two marks. Nothing
-else is touched: a file that is somebody else's, a mark that is missing, a part that was edited by hand or a symbolic link is an error, and
+		Long: `Writes the rules and practices that the work tree takes (.tenet.yaml) into the files that its
+assistants read by themselves, and tenet.lock, which says what was written. Files of its own have names that begin
+with tenet-; in a shared file such as AGENTS.md it has one block between two marks. Nothing else is touched: a file
+that is somebody else's, a mark that is missing, a part that was edited by hand or a symbolic link is an error, and
 then nothing is written at all. What an assistant's form can't say is left out and named, and never said wider.
 
-With --check it fails with 1 when the tree is not in sync, and with 2 when that can't be told. While the server is away, what it said last counts.`,
+With --check it fails with 1 when the tree is not in sync, and with 2 when that can't be told. While the server is
+away, what it said last counts.`,
 		Example: `  tenet sync --target claude --target cursor
   tenet sync --check
   tenet sync --diff
@@ -130,8 +132,9 @@ func tellSync(a *app, s *syncSettings, w *workTree, p *treesync.Plan, b *bundle.
 				"`tenet list packs` shows them", treeFile)
 		}
 		if b != nil && len(w.config.Targets)+len(b.Targets) == 0 {
-			a.say("`targets: [%s]` in %s lets `tenet sync` alone keep them, and --check tell", strings.Join(targetsOf(p),
-				", "), treeFile)
+			a.say("`targets: [%s]` in %s lets `tenet sync` alone keep them, and --check tell",
+				strings.Join(targetsOf(p),
+					", "), treeFile)
 		}
 	}
 	return nil

@@ -30,8 +30,9 @@ func addToken(a *app) {
 	group := &cobra.Command{
 		Use:   "token",
 		Short: "Manage who may call, and with which token",
-		Long:  `Makes, lists and revokes tokens. A token stands for a principal, who has a role. Only admins may do this.`,
-		Args:  cobra.ArbitraryArgs,
+		Long: `Makes, lists and revokes tokens. A token stands for a principal, who has a role. Only admins may do
+this.`,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usageError("no command %q: want token create, rotate, list or revoke", args[0])
@@ -44,8 +45,8 @@ func addToken(a *app) {
 	a.command(group, &cobra.Command{
 		Use:   "create ID",
 		Short: "Make a principal with a token",
-		Long: `Makes a principal and prints its token, which is shown this once and kept nowhere. The name of the token's file or variable is
-up to its user; every command takes it from TENET_TOKEN or --token-file.`,
+		Long: `Makes a principal and prints its token, which is shown this once and kept nowhere. The name of the
+token's file or variable is up to its user; every command takes it from TENET_TOKEN or --token-file.`,
 		Example: `  tenet token create ci-payments --role contributor --expires 2160h
   TENET_TOKEN=$(tenet token create laptop --role maintainer --quiet)`,
 		Args: cobra.ExactArgs(1),
@@ -54,8 +55,9 @@ up to its user; every command takes it from TENET_TOKEN or --token-file.`,
 	a.command(group, &cobra.Command{
 		Use:   "rotate ID",
 		Short: "Give a principal another token",
-		Long: `Gives a principal another token and prints it, shown this once; the old one opens nothing from then on. A revoked principal is in
-use again. When the old token is the admin's in the data directory of this machine, its file gets the new one.`,
+		Long: `Gives a principal another token and prints it, shown this once; the old one opens nothing from then on.
+A revoked principal is in use again. When the old token is the admin's in the data directory of this machine, its file
+gets the new one.`,
 		Example: `  tenet token rotate ci-payments --expires 2160h`, Args: cobra.ExactArgs(1),
 	}, &rotate, func(ctx context.Context, args []string) error { return rotateToken(ctx, a, args[0], &rotate) })
 	var list filters
@@ -71,7 +73,8 @@ use again. When the old token is the admin's in the data directory of this machi
 	var revoke verbSettings
 	a.command(group, &cobra.Command{
 		Use: "revoke ID...", Short: "Revoke tokens at once",
-		Long:    `Disables principals: their tokens open nothing from now on. "tenet restore principal/ID" takes it back.`,
+		Long: `Disables principals: their tokens open nothing from now on. "tenet restore principal/ID" takes it
+back.`,
 		Example: `  tenet token revoke ci-payments`, Args: cobra.MinimumNArgs(1),
 	}, &revoke, func(ctx context.Context, args []string) error {
 		keys := make([]string, len(args))

@@ -29,9 +29,9 @@ func addUndo(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "undo BATCH",
 		Short: "Take back what one write did",
-		Long: `Brings every document of a batch back to the version before it; what the batch has created is retired. It is a write of its own: the
-history keeps both, and says so. Where one of the documents was written since, nothing is done. More than 20 documents are asked about first.
-"tenet history" shows the batch of each change.`,
+		Long: `Brings every document of a batch back to the version before it; what the batch has created is retired.
+It is a write of its own: the history keeps both, and says so. Where one of the documents was written since, nothing
+is done. More than 20 documents are asked about first. "tenet history" shows the batch of each change.`,
 		Example:     "  tenet history rule/SEC-001\n  tenet undo 01890a5d-ac96-774b-bcce-b302099a8057 --dry-run",
 		Args:        cobra.ExactArgs(1),
 		Annotations: prints(asName),

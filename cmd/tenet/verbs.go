@@ -48,8 +48,8 @@ func addVerbs(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "retire KEY...",
 		Short: "Take documents out of use",
-		Long: `Takes documents out of use: those that are named, everything that a source brought, or everything with a tag. They stay, with their
-history, and "tenet restore" brings them back.`,
+		Long: `Takes documents out of use: those that are named, everything that a source brought, or everything with
+a tag. They stay, with their history, and "tenet restore" brings them back.`,
 		Example: "  tenet retire rule/SEC-001\n  tenet retire rule SEC-001 SEC-002\n  tenet retire --tag " +
 			"legacy --dry-run",
 		Args:              cobra.ArbitraryArgs,
@@ -68,8 +68,8 @@ history, and "tenet restore" brings them back.`,
 	a.command(a.root, &cobra.Command{
 		Use:   "restore KEY...",
 		Short: "Bring retired documents, or an older version, back",
-		Long: `Brings retired documents back into use. With --version an older version of one document is written again, on top of the newest:
-nothing of the history is lost.`,
+		Long: `Brings retired documents back into use. With --version an older version of one document is written
+again, on top of the newest: nothing of the history is lost.`,
 		Example:           "  tenet restore rule/SEC-001\n  tenet restore rule/SEC-001 --version 3",
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: withKeys(a),
@@ -98,9 +98,9 @@ func addPurge(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "purge KEY...",
 		Short: "Remove documents for ever, their texts from the history too",
-		Long: `Removes documents, and their texts from every version in the log; the log keeps that there was something and who removed it.
-Proposals that hold a text of it are named: they are purged on their own. This can't be undone.
-Only admins may do it. To take a document out of use, "tenet retire" is what you want.`,
+		Long: `Removes documents, and their texts from every version in the log; the log keeps that there was
+something and who removed it. Proposals that hold a text of it are named: they are purged on their own. This can't be
+undone. Only admins may do it. To take a document out of use, "tenet retire" is what you want.`,
 		Example:           `  tenet purge rule/SEC-001 --yes`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: withKeys(a),

@@ -24,8 +24,8 @@ func addWatch(a *app) {
 	a.command(a.root, &cobra.Command{
 		Use:   "watch",
 		Short: "Follow changes as they happen",
-		Long: `Follows the changes of a running tenet as they happen, until it is interrupted. When the connection is lost it is opened
-again, and goes on where it ended: nothing is missed, and nothing is shown twice.
+		Long: `Follows the changes of a running tenet as they happen, until it is interrupted. When the connection is
+lost it is opened again, and goes on where it ended: nothing is missed, and nothing is shown twice.
 
 With --output json every line is one message: a change, or a change in how the server stands to its database.`,
 		Example: `  tenet watch --kind rule --category security

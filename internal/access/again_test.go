@@ -52,8 +52,12 @@ func TestAWriteThatWaitedIsDecidedByTheDocumentsToo(t *testing.T) {
 		},
 		"a restore of what only the archive may have":         {knowledge.RoleContributor, nil, restore, false},
 		"a maintainer's restore of what the archive may have": {knowledge.RoleMaintainer, nil, restore, true},
-		"an edit of what is not there":                        {knowledge.RoleContributor, nil, patch, true}, // the primary refuses it
-		"an edit of who may only read by now":                 {knowledge.RoleViewer, ours(knowledge.StatusDraft, "ann"), patch, false},
+		// the primary refuses it
+		"an edit of what is not there": {knowledge.RoleContributor, nil, patch, true},
+		"an edit of who may only read by now": {
+			knowledge.RoleViewer,
+			ours(knowledge.StatusDraft, "ann"), patch, false,
+		},
 	} {
 		get := func(context.Context, knowledge.Key) (*knowledge.Record, error) {
 			if c.there == nil {

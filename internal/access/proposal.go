@@ -58,7 +58,8 @@ func notAReviewer(c *Caller, a Act) string {
 	case overrides(was, is): // also one's own: in an emergency there may be nobody else
 		return ""
 	case was.CreatedBy == c.ID && !c.ownApproval && len(is.Reviews) > len(was.Reviews) && !onlyComments(was, is):
-		return "nobody may review their own proposal: somebody else does, with a token of their own (tenet token create " +
+		return "nobody may review their own proposal: somebody else does, with a token of their own (tenet token " +
+			"create " +
 			"NAME --role maintainer), or, where you work alone, start the server with --review-own"
 	}
 	return ""

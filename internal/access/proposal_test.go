@@ -107,7 +107,8 @@ func TestWhoMayDecideAboutAProposal(t *testing.T) {
 			}
 		}
 	}
-	if err := d.review(con, t, p.ProposalID, knowledge.VerdictApprove); !forbiddenFor(err, "to review it: this needs the role") {
+	if err := d.review(con, t, p.ProposalID, knowledge.VerdictApprove); !forbiddenFor(err,
+		"to review it: this needs the role") {
 		t.Errorf("a review by a contributor: %v, want the roles that may named", err)
 	}
 	if err := d.review(viewer, t, p.ProposalID, knowledge.VerdictComment); !errors.Is(err, store.ErrForbidden) {

@@ -152,7 +152,8 @@ func sizeOf(b *knowledge.Batch) int64 {
 		if b.Ops[i].Doc == nil {
 			continue
 		}
-		if text, err := knowledge.Canonical(b.Ops[i].Doc); err == nil { // the store refuses a document that can't be encoded
+		// the store refuses a document that can't be encoded
+		if text, err := knowledge.Canonical(b.Ops[i].Doc); err == nil {
 			n += len(text)
 		}
 	}

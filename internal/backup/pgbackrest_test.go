@@ -22,7 +22,8 @@ status: ok
 status: error
   backup: 20261129-070258F, status: invalid, total files checked: 968, total valid files: 967
     checksum invalid: 1
-`, []string{"backup: 20261129-070258F, status: invalid, total files checked: 968, total valid files: 967: checksum invalid: 1"}},
+`, []string{"backup: 20261129-070258F, status: invalid, total files checked: 968, total valid files: 967: checksum " +
+			"invalid: 1"}},
 		"a repository that can't be read": {`stanza: tenet
 status: error
   No usable backup.info file

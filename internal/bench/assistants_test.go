@@ -222,8 +222,10 @@ func (r *report) hooks(t *testing.T, bin string, p *process) {
 		if i < rulesOfFile {
 			glob = "**/*.go"
 		}
-		fmt.Fprintf(&rules, `{"rule_id":"BENCH-%d","category":"documentation","title":"Rule %d","description":%q,"enforcement":"mandatory",`+
-			`"scope":{"activation":"glob","globs":[%q]},"checks":[{"id":"c","kind":"forbid","pattern":"forbidden_%d\\(","message":"No."}]}`+"\n",
+		fmt.Fprintf(&rules, `{"rule_id":"BENCH-%d","category":"documentation","title":"Rule `+
+			`%d","description":%q,"enforcement":"mandatory",`+
+			`"scope":{"activation":"glob","globs":[%q]},"checks":[{"id":"c","kind":"forbid",`+
+			`"pattern":"forbidden_%d\\(","message":"No."}]}`+"\n",
 			i, i, strings.Repeat("A sentence that says what the rule asks for, and why. ", 12), glob, i)
 	}
 	file := filepath.Join(tree, "rules.jsonl")
@@ -239,7 +241,8 @@ func (r *report) hooks(t *testing.T, bin string, p *process) {
 	run(`{"pack_id":"bench","name":"Bench","select":{"categories":["documentation"]}}`, "put", "-")
 	run("", "check", ".tenet.yaml")
 	event := func(session int, text string) string {
-		return fmt.Sprintf(`{"session_id":"s%d","cwd":%q,"tool_name":"Write","tool_input":{"file_path":"pay.go","content":%q}}`, session, tree, text)
+		return fmt.Sprintf(`{"session_id":"s%d","cwd":%q,"tool_name":"Write","tool_input":{"file_path":"pay.go",`+
+			`"content":%q}}`, session, tree, text)
 	}
 	r.line("A hook as a whole process, from its start to its end, the median of %d, in a work tree that takes %d "+
 		"rules with checks, of which %d concern the edited file. It asks no tenet.\n",

@@ -42,17 +42,22 @@ func newHandWriter(t *testing.T, url string) *handWriter {
 }
 
 const (
-	handRules = `INSERT INTO hand.rules (rule_id, category, title, description, severity, enforcement, examples, anti_patterns, violations_consequence,
+	handRules = `INSERT INTO hand.rules (rule_id, category, title, description, severity, enforcement, examples,
+		anti_patterns, violations_consequence,
 		checks, priority, status, active, tags, scope, extra, created_by, updated_by, batch_id)
-		SELECT d.rule_id, d.category, d.title, d.description, d.severity, d.enforcement, d.examples, d.anti_patterns, d.violations_consequence,
+		SELECT d.rule_id, d.category, d.title, d.description, d.severity, d.enforcement, d.examples, d.anti_patterns,
+		d.violations_consequence,
 		coalesce(d.checks, '[]'), d.priority, d.status, d.active, d.tags, d.scope, d.extra, $2, $2, $3
 		FROM unnest($1::jsonb[]) o (document), jsonb_populate_record(NULL::hand.rules, o.document) d`
 	handSearch = `INSERT INTO hand.search (kind, id, category, rank, title, tags, vector)
-		SELECT 'rule', r.rule_id, r.category, r.rank, r.title, r.tags::text, setweight(to_tsvector('english', r.title), 'A') || to_tsvector('english', r.description)
+		SELECT 'rule', r.rule_id, r.category, r.rank, r.title, r.tags::text, setweight(to_tsvector('english', r.title),
+		'A') || to_tsvector('english', r.description)
 		FROM hand.rules r WHERE r.rule_id = ANY ($1)`
 	handFacets = `INSERT INTO hand.facets (kind, id, facet, value, rank)
-		SELECT 'rule', r.rule_id, 'tag', t, r.rank FROM hand.rules r, jsonb_array_elements_text(r.tags) t WHERE r.rule_id = ANY ($1)`
-	handChanges = `INSERT INTO hand.changes (seq, kind, id, version, verb, batch_id, actor, at, document, document_hash, chain)
+		SELECT 'rule', r.rule_id, 'tag', t, r.rank FROM hand.rules r, jsonb_array_elements_text(r.tags) t
+		WHERE r.rule_id = ANY ($1)`
+	handChanges = `INSERT INTO hand.changes (seq, kind, id, version, verb, batch_id, actor, at, document,
+		document_hash, chain)
 		SELECT o.seq, 'rule', o.id, 1, 'put', $6, $7, now(), o.document, o.hash, o.chain
 		FROM unnest($1::bigint[], $2::text[], $3::jsonb[], $4::bytea[], $5::bytea[]) o (seq, id, document, hash, chain)`
 )

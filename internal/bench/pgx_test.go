@@ -111,8 +111,10 @@ func servePgx(addr string) {
 	})
 	mux.HandleFunc("GET /search", func(w http.ResponseWriter, r *http.Request) {
 		words := strings.Join(strings.Fields(r.FormValue("q")), " & ")
-		rows, err := pool.Query(r.Context(), "SELECT "+bareColumns+` FROM rules JOIN (SELECT s.id, ts_rank(s.vector, to_tsquery('tenet', $1)) AS score
-			FROM (SELECT id, vector FROM search WHERE kind = 'rule' AND vector @@ to_tsquery('tenet', $1) ORDER BY kind, rank, id LIMIT 500) s
+		rows, err := pool.Query(r.Context(), "SELECT "+bareColumns+` FROM rules
+			JOIN (SELECT s.id, ts_rank(s.vector, to_tsquery('tenet', $1)) AS score
+			FROM (SELECT id, vector FROM search WHERE kind = 'rule' AND vector @@ to_tsquery('tenet', $1)
+			ORDER BY kind, rank, id LIMIT 500) s
 			ORDER BY score DESC LIMIT 20) hit ON hit.id = rule_id ORDER BY score DESC`, words)
 		if err != nil {
 			answer(w, nil, err)

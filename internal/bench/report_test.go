@@ -176,7 +176,8 @@ func (r *report) space(t *testing.T, url, lite string) {
 		  SELECT string_agg(format('%s %s', i.indexrelid::regclass, round(pg_relation_size(i.indexrelid) / 1e6)), ', '
 		    ORDER BY pg_relation_size(i.indexrelid) DESC) AS list
 		  FROM pg_index i WHERE i.indrelid = c.oid AND pg_relation_size(i.indexrelid) > 500000) indexes
-		WHERE c.relkind = 'r' AND c.relnamespace <> 'pg_catalog'::regnamespace AND pg_total_relation_size(c.oid) > pg_database_size(current_database()) / 100`))
+		WHERE c.relkind = 'r' AND c.relnamespace <> 'pg_catalog'::regnamespace
+		AND pg_total_relation_size(c.oid) > pg_database_size(current_database()) / 100`))
 	r.indexes(t, url, lite)
 }
 

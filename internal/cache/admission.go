@@ -28,7 +28,8 @@ func (a *admission) admit(at slot, tier *fastcache.Cache) bool {
 	if a.seen++; !a.full && a.seen%fullEvery == 0 {
 		var st fastcache.Stats
 		tier.UpdateStats(&st)
-		a.full = st.BytesSize >= st.MaxBytesSize-st.MaxBytesSize/nearly // a part of it drops entries when it is full itself
+		// a part of it drops entries when it is full itself
+		a.full = st.BytesSize >= st.MaxBytesSize-st.MaxBytesSize/nearly
 	}
 	if a.seen >= lately*admissionCounts {
 		a.seen = 0

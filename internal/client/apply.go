@@ -52,8 +52,9 @@ func receipt(s *Store, a *answer) (knowledge.Receipt, error) {
 		return knowledge.Receipt{}, garbled(s, err)
 	}
 	receipt := knowledge.Receipt{
-		Batch: got.ID, Seq: got.Seq, Queued: got.State == knowledge.BatchQueued, Dry: got.DryRun, Unchanged: got.Unchanged,
-		Records: make([]*knowledge.Record, len(got.Results)),
+		Batch: got.ID, Seq: got.Seq, Queued: got.State == knowledge.BatchQueued, Dry: got.DryRun,
+		Unchanged: got.Unchanged,
+		Records:   make([]*knowledge.Record, len(got.Results)),
 	}
 	for i, r := range got.Results {
 		if len(r.Document) == 0 || string(r.Document) == "null" {

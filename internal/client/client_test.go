@@ -86,7 +86,8 @@ func TestErrorsAreRebuiltFromProblems(t *testing.T) {
 			&knowledge.InvalidError{Faults: []knowledge.Fault{{Detail: "at most 5"}}},
 		},
 		{
-			"unavailable", 503, `{"code":"unavailable","detail":"disk full","retry_after":30,"halt":true,"read_only":true,"not_done":true}`,
+			"unavailable", 503, `{"code":"unavailable","detail":"disk ` +
+				`full","retry_after":30,"halt":true,"read_only":true,"not_done":true}`,
 			&store.UnavailableError{
 				Reason: "disk full", RetryAfter: 30 * time.Second, Halt: true, ReadOnly: true,
 				NotDone: true,

@@ -19,7 +19,8 @@ func TestConflictsAreAskedForAndDecided(t *testing.T) {
 	s := answering(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		asked = append(asked, r.Method+" "+r.URL.String()+" "+string(body))
-		one := `{"id":"` + id.String() + `","kind":"rule","document_id":"SEC-001","found":2,"base":null,"theirs":{"version":2},"ours":{"version":2}}`
+		one := `{"id":"` + id.String() + `","kind":"rule","document_id":"SEC-001","found":2,"base":null,` +
+			`"theirs":{"version":2},"ours":{"version":2}}`
 		switch r.URL.Path {
 		case "/api/v1/conflicts":
 			io.WriteString(w, `{"conflicts":[`+one+`],"next":"41"}`)

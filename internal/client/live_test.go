@@ -255,7 +255,8 @@ func FuzzDecodeLive(f *testing.F) {
 		`{"type":"gone","oldest":3}`, `{"type":"new"}`,
 		`{"type":"change","provisional":true,"kind":"rule","document":{"rule_id":"x"}}`, `{"type":"change","seq":1}`,
 		`null`, `{}`,
-		`{"type":"change","seq":1,"batch":"00000000-0000-0000-0000-000000000000","verb":"purge","kind":"rule","id":"x","version":2,"actor":"a",` +
+		`{"type":"change","seq":1,"batch":"00000000-0000-0000-0000-000000000000","verb":"purge","kind":"rule",` +
+			`"id":"x","version":2,"actor":"a",` +
 			`"at":null,"hash":"` + strings.Repeat("0", 64) + `","chain":"` + strings.Repeat("0", 64) +
 			`","document":null}`,
 	} {

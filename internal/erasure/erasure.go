@@ -114,7 +114,9 @@ func Erase(ctx context.Context, s store.Store, e store.Eraser, r Request) (*Repo
 }
 
 // principals returns the erasures of a store by pseudonym, and the ids of all principals.
-func principals(ctx context.Context, s store.Reader) (people map[string]*knowledge.Erasure, ids map[string]bool, err error) {
+func principals(ctx context.Context, s store.Reader) (people map[string]*knowledge.Erasure, ids map[string]bool,
+	err error,
+) {
 	people, ids = map[string]*knowledge.Erasure{}, map[string]bool{}
 	q := knowledge.Query{Kind: knowledge.KindPrincipal, Activity: knowledge.AnyActivity, Order: knowledge.OrderID}
 	err = store.All(ctx, s, q, func(rec *knowledge.Record) error {

@@ -261,7 +261,8 @@ func (x *client) run(stop chan struct{}) {
 		default:
 		}
 		x.n.mu.RLock()
-		if x.gen != x.n.gen { // a session ends with its process: what it wrote must still be there, others' may come back later
+		// a session ends with its process: what it wrote must still be there, others' may come back later
+		if x.gen != x.n.gen {
 			x.gen, x.seen = x.n.gen, maps.Clone(x.own)
 		}
 		x.step(x.n.s)

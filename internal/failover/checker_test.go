@@ -60,7 +60,8 @@ func TestTheChecksFindSeededBugs(t *testing.T) {
 				proxy.Stop()
 				c.until("writes to be taken after it", time.Now(), 20, wasTaken)
 			})
-			for _, in := range c.instances { // one that has forgotten something waits for it, and never calls itself normal
+			// one that has forgotten something waits for it, and never calls itself normal
+			for _, in := range c.instances {
 				pgtest.Await(t, "the journal to be empty", func() bool {
 					st, err := in.Status(t.Context())
 					return err == nil && st.Journal.Depth == 0

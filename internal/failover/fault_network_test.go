@@ -34,7 +34,8 @@ func TestFaultsOfTheNetwork(t *testing.T) {
 	} {
 		var w *wire
 		troubles = append(troubles, trouble{
-			name: f.name, soak: f.soak, lasts: f.lasts, unfelt: f.name == "70 ms away", // reads are the copy's, and a write bears it
+			// reads are the copy's, and a write bears it
+			name: f.name, soak: f.soak, lasts: f.lasts, unfelt: f.name == "70 ms away",
 			site: func(t *testing.T) *site {
 				t.Helper()
 				s := newSite(t, server)

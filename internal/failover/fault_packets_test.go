@@ -19,7 +19,13 @@ func TestLostPackets(t *testing.T) {
 			name: "both ways", inject: func(*cluster) { network.LoseRequests(); network.LoseAnswers() }, heal: mend,
 			lasts: 3 * time.Second,
 		},
-		{name: "requests", inject: func(*cluster) { network.LoseRequests() }, heal: mend, lasts: 3 * time.Second, soak: true},
-		{name: "answers", inject: func(*cluster) { network.LoseAnswers() }, heal: mend, lasts: 3 * time.Second, soak: true},
+		{
+			name: "requests", inject: func(*cluster) { network.LoseRequests() }, heal: mend, lasts: 3 * time.Second,
+			soak: true,
+		},
+		{
+			name: "answers", inject: func(*cluster) { network.LoseAnswers() }, heal: mend, lasts: 3 * time.Second,
+			soak: true,
+		},
 	})
 }

@@ -47,7 +47,8 @@ func TestFaultsByOtherSessions(t *testing.T) {
 				return s
 			},
 			inject: func(c *cluster) {
-				pgtest.Exec(c.t, c.site.url, `CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(5); RETURN NEW; END $$;
+				pgtest.Exec(c.t, c.site.url, `CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+					PERFORM pg_sleep(5); RETURN NEW; END $$;
 					CREATE TRIGGER a_dawdle BEFORE INSERT OR UPDATE ON rules FOR EACH ROW EXECUTE FUNCTION dawdle()`)
 			},
 			heal: func(c *cluster) { pgtest.Exec(c.t, c.site.url, "DROP TRIGGER a_dawdle ON rules") },
@@ -114,7 +115,8 @@ func limited(t *testing.T, server *pgtest.Server) *site {
 	}
 	u.User = url.User("limited")
 	s.address = u.String()
-	pgtest.Exec(t, s.url, `DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'limited') THEN CREATE ROLE limited LOGIN; END IF; END $$`)
+	pgtest.Exec(t, s.url, `DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'limited') THEN CREATE `+
+		`ROLE limited LOGIN; END IF; END $$`)
 	pgtest.Exec(t, s.url, grants)
 	// Which cluster it is tells pg_control_system, which monitors may ask.
 	pgtest.Exec(t, s.url, "GRANT pg_monitor TO limited")

@@ -168,7 +168,8 @@ func (q *queue) finish(ctx context.Context, e *store.Entry, applied []store.Left
 	q.turns.over(e.Batch.ID)
 	q.turns.gate.RLock()
 	defer q.turns.gate.RUnlock()
-	if e.Damaged && q.copy.complete() { // what it says of its documents is not what was laid over the mirror, perhaps by another run
+	// what it says of its documents is not what was laid over the mirror, perhaps by another run
+	if e.Damaged && q.copy.complete() {
 		if lies, err := q.copy.mirror.Overlaid(ctx); err == nil {
 			keys = append(keys, lies[e.Batch.ID]...)
 		}

@@ -46,7 +46,8 @@ func TestAPlainReadIsAnsweredByTheCopyAndSaysSo(t *testing.T) {
 	c, g := behindByOne(t)
 	asked := c.primary.newest.Load()
 	c.wants(t.Context(), 1, knowledge.SourceMirror)
-	if at := c.s.Seq(); c.s.Level().Local.After(time.Now()) || at < 2 || at > 3 { // the third is on its way, and may be seen at any moment
+	// the third is on its way, and may be seen at any moment
+	if at := c.s.Seq(); c.s.Level().Local.After(time.Now()) || at < 2 || at > 3 {
 		t.Errorf("the answer is as of change %d, want 2, or 3", at)
 	}
 	if n := c.primary.newest.Load() - asked; n != 0 {

@@ -42,7 +42,8 @@ func (x *Index) await(ctx context.Context) error {
 				return nil
 			}
 			return &store.UnavailableError{
-				Reason: "guidance has not followed the log so far: ask again soon", RetryAfter: time.Second, NotDone: true,
+				Reason: "guidance has not followed the log so far: ask again soon", RetryAfter: time.Second,
+				NotDone: true,
 			}
 		}
 	}

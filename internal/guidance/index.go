@@ -69,7 +69,8 @@ func New(o Options) *Index {
 		o.TextBytes = 32 << 20
 	}
 	return &Index{
-		o: o, ready: make(chan struct{}), moved: make(chan struct{}), stale: stale{bell: make(chan struct{}, 1)}, changed: map[knowledge.Key]*doc{},
+		o: o, ready: make(chan struct{}), moved: make(chan struct{}), stale: stale{bell: make(chan struct{}, 1)},
+		changed: map[knowledge.Key]*doc{},
 		texts: otter.Must(&otter.Options[textKey, texts]{
 			MaximumWeight: uint64(o.TextBytes), //nolint:gosec // not negative
 			Weigher: func(k textKey, t texts) uint32 {

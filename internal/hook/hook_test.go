@@ -27,26 +27,45 @@ func TestEachToolsEditIsReadAsTheFileItMakes(t *testing.T) {
 			"a whole file", "claude", `{"tool_name":"Write","tool_input":{"file_path":"/w/b","content":"x"}}`, "/w/b",
 			"x",
 		},
-		{"a piece", "claude", `{"tool_name":"Edit","tool_input":{"file_path":"/w/a.go","old_string":"two","new_string":"2"}}`, "/w/a.go", "one\n2\nthree\n"},
-		{"a piece of a file with other line ends", "claude", `{"tool_name":"Edit","tool_input":{"file_path":"/w/crlf","old_string":"one\ntwo","new_string":"1\n2"}}`, "/w/crlf", "1\r\n2\r\nthree\r\n"},
-		{"a piece of a file with mixed line ends", "claude", `{"tool_name":"MultiEdit","tool_input":{"file_path":"/w/mixed","edits":[{"old_string":"one\ntwo\nthree","new_string":"x\ny"}]}}`, "/w/mixed", "x\ny\n"},
-		{"a patch as a list of words", "codex", `{"cwd":"/w","tool_name":"shell","tool_input":{"command":["apply_patch","*** Begin Patch\n*** Add File: b\n+x\n*** End Patch"]}}`, "b", "x"},
-		{"a patch in a shell's words", "codex", `{"cwd":"/w","tool_name":"shell","tool_input":{"command":["bash","-lc","apply_patch <<'E'\n*** Begin Patch\n*** Add File: b\n+x\n*** End Patch\nE"]}}`, "b", "x"},
-		{"every piece", "claude", `{"tool_name":"Edit","tool_input":{"file_path":"/w/a.go","old_string":"e","new_string":"E","replace_all":true}}`, "/w/a.go", "onE\ntwo\nthrEE\n"},
-		{"several pieces", "claude", `{"tool_name":"MultiEdit","tool_input":{"file_path":"/w/a.go","edits":[{"old_string":"one","new_string":"two"},{"old_string":"two","new_string":"2"}]}}`, "/w/a.go", "2\ntwo\nthree\n"},
+		{"a piece", "claude", `{"tool_name":"Edit","tool_input":{"file_path":"/w/a.go","old_string":"two",` +
+			`"new_string":"2"}}`, "/w/a.go", "one\n2\nthree\n"},
+		{
+			"a piece of a file with other line ends", "claude",
+			`{"tool_name":"Edit","tool_input":{"file_path":"/w/crlf","old_string":"one\ntwo","new_string":"1\n2"}}`, "/w/crlf",
+			"1\r\n2\r\nthree\r\n",
+		},
+		{
+			"a piece of a file with mixed line ends", "claude",
+			`{"tool_name":"MultiEdit","tool_input":{"file_path":"/w/mixed","edits":[{"old_string":"one\ntwo\nthree",` +
+				`"new_string":"x\ny"}]}}`, "/w/mixed", "x\ny\n",
+		},
+		{"a patch as a list of words", "codex", `{"cwd":"/w","tool_name":"shell",` +
+			`"tool_input":{"command":["apply_patch","*** Begin Patch\n*** Add File: b\n+x\n*** End Patch"]}}`, "b", "x"},
+		{"a patch in a shell's words", "codex", `{"cwd":"/w","tool_name":"shell","tool_input":{"command":["bash",` +
+			`"-lc","apply_patch <<'E'\n*** Begin Patch\n*** Add File: b\n+x\n*** End Patch\nE"]}}`, "b", "x"},
+		{"every piece", "claude", `{"tool_name":"Edit","tool_input":{"file_path":"/w/a.go","old_string":"e",` +
+			`"new_string":"E","replace_all":true}}`, "/w/a.go", "onE\ntwo\nthrEE\n"},
+		{
+			"several pieces", "claude", `{"tool_name":"MultiEdit","tool_input":{"file_path":"/w/a.go",` +
+				`"edits":[{"old_string":"one","new_string":"two"},{"old_string":"two","new_string":"2"}]}}`, "/w/a.go",
+			"2\ntwo\nthree\n",
+		},
 		{
 			"a cell", "claude", `{"tool_name":"NotebookEdit","tool_input":{"notebook_path":"/w/n","new_source":"x"}}`,
 			"/w/n", "x",
 		},
-		{"copilot, quoted", "copilot", `{"cwd":"/w","toolName":"edit","toolArgs":"{\"path\":\"a.go\",\"old_str\":\"two\",\"new_str\":\"\"}"}`, "a.go", "one\n\nthree\n"},
+		{"copilot, quoted", "copilot", `{"cwd":"/w","toolName":"edit","toolArgs":"{\"path\":\"a.go\",` +
+			`\"old_str\":\"two\",\"new_str\":\"\"}"}`, "a.go", "one\n\nthree\n"},
 		{
 			"copilot, plain", "copilot", `{"cwd":"/w","toolName":"create","toolArgs":{"path":"b","file_text":"x"}}`,
 			"b",
 			"x",
 		},
-		{"copilot, a line", "copilot", `{"cwd":"/w","toolName":"insert","toolArgs":{"path":"a.go","insert_line":1,"insert_text":"x"}}`, "a.go", "one\nx\ntwo\nthree\n"},
+		{"copilot, a line", "copilot", `{"cwd":"/w","toolName":"insert","toolArgs":{"path":"a.go","insert_line":1,` +
+			`"insert_text":"x"}}`, "a.go", "one\nx\ntwo\nthree\n"},
 		{
-			"cursor", "cursor", `{"workspace_roots":["/w"],"tool_name":"Write","tool_input":{"path":"b","contents":"x"}}`,
+			"cursor", "cursor", `{"workspace_roots":["/w"],"tool_name":"Write","tool_input":{"path":"b",` +
+				`"contents":"x"}}`,
 			"b", "x",
 		},
 		{"a patch", "codex", patchEvent("*** Begin Patch\n*** Update File: a.go\n@@ one\n two\n-three\n+3\n*** " +
@@ -99,7 +118,8 @@ func TestWhatEditsNothingIsLeftAlone(t *testing.T) {
 	none := func(string) ([]byte, error) { return nil, nil }
 	for _, event := range []string{
 		`{}`, `{"tool_name":"Bash","tool_input":{"command":"rm -rf /"}}`,
-		`{"tool_name":"shell","tool_input":{"command":["ls","-l"]}}`, `{"tool_name":"shell","tool_input":{"command":7}}`,
+		`{"tool_name":"shell","tool_input":{"command":["ls","-l"]}}`,
+		`{"tool_name":"shell","tool_input":{"command":7}}`,
 		`{"tool_name":"Read","tool_input":{"file_path":"/w/a"}}`,
 		`{"tool_name":"X","tool_input":"text"}`, `{"tool_name":"Glob","tool_input":{"path":"/w"}}`,
 	} {
@@ -107,7 +127,8 @@ func TestWhatEditsNothingIsLeftAlone(t *testing.T) {
 			t.Errorf("%s: %v, %+v", event, err, e)
 		}
 	}
-	if _, err := Read("claude", []byte(`{"tool_name":"Edit","tool_input":{"file_path":"/w/a","old_string":"x","new_string":"y"}}`), none); !errors.Is(err, errNoPlace) {
+	if _, err := Read("claude", []byte(`{"tool_name":"Edit","tool_input":{"file_path":"/w/a","old_string":"x",`+
+		`"new_string":"y"}}`), none); !errors.Is(err, errNoPlace) {
 		t.Errorf("an edit of what is not there: %v", err)
 	}
 }
@@ -143,7 +164,8 @@ func TestAVerdictIsBounded(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add("claude", `{"tool_name":"Write","tool_input":{"file_path":"/w/b","content":"x"}}`)
 	f.Add("codex", patchEvent("*** Begin Patch\n*** Update File: a.go\n@@ one\n two\n-three\n+3\n*** End Patch"))
-	f.Add("copilot", `{"cwd":"/w","toolName":"edit","toolArgs":"{\"path\":\"a.go\",\"old_str\":\"two\",\"new_str\":\"\"}"}`)
+	f.Add("copilot", `{"cwd":"/w","toolName":"edit","toolArgs":"{\"path\":\"a.go\",\"old_str\":\"two\",`+
+		`\"new_str\":\"\"}"}`)
 	f.Fuzz(func(t *testing.T, tool, event string) {
 		e, err := Read(tool, []byte(event), func(string) ([]byte, error) { return []byte("one\ntwo\nthree\n"), nil })
 		if err == nil {

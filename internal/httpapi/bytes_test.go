@@ -21,7 +21,8 @@ import (
 
 func TestDocumentsAreSentAsTheyAre(t *testing.T) {
 	n := newTenet(t, nil)
-	n.do(patch(rulePath, `{"description":"<b>&amp; \u2028 \"quoted\" ü 😀</b>","extra":{"n":1.50,"big":12345678901234567890}}`))
+	n.do(patch(rulePath, `{"description":"<b>&amp; \u2028 \"quoted\" ü `+
+		`😀</b>","extra":{"n":1.50,"big":12345678901234567890}}`))
 	rec, err := n.store.next.Get(t.Context(), knowledge.Key{Kind: knowledge.KindRule, ID: "SEC-001"})
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +128,8 @@ func TestPagesLeadThroughTheWholeList(t *testing.T) {
 	n := newTenet(t, nil)
 	var ops []string
 	for i := range 45 {
-		ops = append(ops, fmt.Sprintf(`{"verb":"put","kind":"category","document":{"category_id":"c%02d","name":"N%02d"}}`, i, 50-i))
+		ops = append(ops, fmt.Sprintf(`{"verb":"put","kind":"category","document":{"category_id":"c%02d",`+
+			`"name":"N%02d"}}`, i, 50-i))
 	}
 	if r := n.do(post(batchesPath, `{"ops":[`+strings.Join(ops, ",")+`]}`)); r.status != http.StatusOK {
 		t.Fatalf("%d %s", r.status, r.body)

@@ -155,7 +155,8 @@ func (c *call) WriteHeader(status int) {
 
 // Write implements [http.ResponseWriter].
 func (c *call) Write(b []byte) (int, error) {
-	if c.sending == 0 && len(b) > uncountedAnswer { // of a mount, which writes its answers itself: it is counted, and goes on
+	// of a mount, which writes its answers itself: it is counted, and goes on
+	if c.sending == 0 && len(b) > uncountedAnswer {
 		_ = holdAnswer(c, len(b))
 		defer letAnswerGo(c)
 	}

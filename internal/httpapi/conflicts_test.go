@@ -113,13 +113,15 @@ func TestConflicts(t *testing.T) {
 			want: `{"conflicts":[
 				{"id":"` + exampleBatchID + `","actor":"anna","kind":"rule","document_id":"SEC-001","op":0,"verb":"put","ops":1,"found":1,
 				"base":{"version":1},"theirs":{"title":"Never build SQL from text"},"ours":{"title":"Pass values as parameters"},"parked_at":"*"},
-				{"id":"` + purgeID + `","verb":"purge","base":null,"theirs":null,"ours":null},{"id":"` + principalID + `"}]}`,
+				{"id":"` + purgeID + `","verb":"purge","base":null,"theirs":null,"ours":null},{"id":"` + principalID +
+				`"}]}`,
 		},
 		{
 			name: "also those decided, of a viewer",
 			ask:  as(knowledge.RoleViewer, get(conflictsPath+"?resolved=true")), status: 200,
 			want: `{"conflicts":[{"id":"` + exampleBatchID + `"},{"id":"` + purgeID + `"},
-				{"id":"` + decidedID + `","kind":"category","op":-1,"resolution":"theirs","resolved_by":"carla","resolved_at":"*"}]}`,
+				{"id":"` + decidedID + `","kind":"category","op":-1,"resolution":"theirs","resolved_by":"carla",` +
+				`"resolved_at":"*"}]}`,
 		},
 		{name: "one", ask: get(conflictsPath + "/" + exampleBatchID), status: 200, want: `{"id":"` + exampleBatchID +
 			`","document_id":"SEC-001"}`},
@@ -142,7 +144,8 @@ func TestConflicts(t *testing.T) {
 		{
 			name: "ours", ask: as(knowledge.RoleMaintainer, resolve(exampleBatchID, `{"resolution":"ours","seen":"`+
 				exampleSeen+`"}`)), status: 200,
-			want:    `{"state":"applied","seq":"*","results":[{"kind":"rule","id":"SEC-001","version":2,"document":{"title":"Pass values as parameters"}}]}`,
+			want: `{"state":"applied","seq":"*","results":[{"kind":"rule","id":"SEC-001","version":2,` +
+				`"document":{"title":"Pass values as parameters"}}]}`,
 			heads:   map[string]string{"Tenet-Batch": "*", "Tenet-Seq": "*"},
 			changes: []string{"put rule/SEC-001 2 the-maintainer"},
 		},
@@ -190,7 +193,8 @@ func TestConflicts(t *testing.T) {
 		},
 		{
 			name: "none of many", ask: post(conflictsPath+"/resolve", `{"resolution":"merged","conflicts":[]}`),
-			status: 422, want: `{"errors":[{"pointer":"/resolution","detail":"*"},{"pointer":"/conflicts","detail":"*"}]}`,
+			status: 422, want: `{"errors":[{"pointer":"/resolution","detail":"*"},{"pointer":"/conflicts",` +
+				`"detail":"*"}]}`,
 		},
 		{
 			name: "many with a purge, by a maintainer", status: 403,
@@ -213,7 +217,8 @@ func TestConflicts(t *testing.T) {
 		},
 		{
 			name: "another decision", ask: resolve(exampleBatchID, `{"resolution":"mine","by":"me"}`), status: 422,
-			want: `{"errors":[{"pointer":"/by","detail":"*"},{"pointer":"/resolution","detail":"~theirs, ours or merged"}]}`,
+			want: `{"errors":[{"pointer":"/by","detail":"*"},{"pointer":"/resolution","detail":"~theirs, ours or ` +
+				`merged"}]}`,
 		},
 		{
 			name: "merged without a document", ask: resolve(exampleBatchID, `{"resolution":"merged"}`), status: 422,

@@ -93,7 +93,8 @@ func (w *Crowd) refuse(c *net.TCPConn, why string) {
 			w.told--
 			w.mu.Unlock()
 		}()
-		const body = `{"type":"urn:tenet:problem:unavailable","title":"Tenet can't answer now","status":503,"code":"unavailable","detail":%q,"retry_after":1,"not_done":true}`
+		const body = `{"type":"urn:tenet:problem:unavailable","title":"Tenet can't answer ` +
+			`now","status":503,"code":"unavailable","detail":%q,"retry_after":1,"not_done":true}`
 		text := fmt.Sprintf(body, why+": come back soon")
 		_ = c.SetDeadline(time.Now().Add(time.Second))
 		_, err := fmt.Fprintf(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: %s\r\nContent-Length: "+

@@ -102,8 +102,9 @@ func TestTheFleetNamesEachFaultOfACheckIn(t *testing.T) {
 	runScenarios(t, []scenario{
 		{
 			name: "everything is wrong", ask: post(fleetPath+"/acme.pay", `{"via":"mail","branch":"a\nb","seq":-1,"files":{"edited":-1},"hooks":{"edits":"x"},
-				"findings":-2,"packs":["a/b"],"at":"yesterday","when":1,"rules":{"R-1":{"violated":-1,"lost":2}}}`), status: http.StatusUnprocessableEntity,
-			want: `{"detail":"11 faults: see errors"}`,
+				"findings":-2,"packs":["a/b"],"at":"yesterday","when":1,"rules":{"R-1":{"violated":-1,"lost":2}}}`),
+			status: http.StatusUnprocessableEntity,
+			want:   `{"detail":"11 faults: see errors"}`,
 		},
 		{name: "another id", ask: post(fleetPath+"/nobody", `{"via":"sync"}`), status: http.StatusNotFound},
 		{

@@ -84,7 +84,10 @@ func TestJobsAreForAdmins(t *testing.T) {
 			}
 		}
 	}
-	for query, want := range map[string]int{"?limit=0": 400, "?limit=201": 400, "?limit=x": 400, "?limit=200": 200, "?before=x": 400} {
+	for query, want := range map[string]int{
+		"?limit=0": 400, "?limit=201": 400, "?limit=x": 400, "?limit=200": 200,
+		"?before=x": 400,
+	} {
 		if r := n.do(ask{
 			method: http.MethodGet, path: jobsPath + "/" + exampleJob + "/runs" + query,
 			token: knowledge.RoleAdmin,

@@ -14,7 +14,10 @@ func mountRoutes(list []Mount) []*route {
 		m := &list[i]
 		for _, name := range m.Routes {
 			method, path, _ := strings.Cut(name, " ")
-			rt := &route{method: method, path: path, tag: m.Tag, door: m.Door, raw: true, public: m.Token != nil, token: m.Token}
+			rt := &route{
+				method: method, path: path, tag: m.Tag, door: m.Door, raw: true, public: m.Token != nil,
+				token: m.Token,
+			}
 			rt.probe = m.Streams != nil && m.Streams(method, nil)
 			rt.handler = handler{params: typeOf[noParams](), run: func(c *call) error { return m.serve(c) }}
 			routes = append(routes, rt)

@@ -288,7 +288,8 @@ func answerHeaders() map[string]*huma.Param {
 		labelHeader: text("Of an answer as of a label: which it is, and where in the log it stood",
 			"production;seq=48211"),
 		"Tenet-Batch": text("The id of the batch that the write was", exampleBatchID),
-		unchangedHeader: text("true where the document is as the request would leave it: no version was made, and Tenet-Seq is "+
+		unchangedHeader: text("true where the document is as the request would leave it: no version was made, and "+
+			"Tenet-Seq is "+
 			"that of its last change", "true"),
 		dryHeader: text("true where nothing was written, since the request said dry_run", "true"),
 	}

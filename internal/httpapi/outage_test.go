@@ -41,7 +41,8 @@ func TestQueuedWritesSayThatTheyWait(t *testing.T) {
 		t.Fatalf("batch: got %d %s", r.status, r.body)
 	}
 	r.holds(t, `{"state":"queued","results":[{"verb":"retire","document":{"is_active":false}}]}`)
-	r = n.do(post(batchesPath, `{"mode":"best_effort","ops":[{"verb":"retire","kind":"template","id":"incident-report"},{"verb":"retire","kind":"rule","id":"NONE"}]}`))
+	r = n.do(post(batchesPath, `{"mode":"best_effort","ops":[{"verb":"retire","kind":"template",`+
+		`"id":"incident-report"},{"verb":"retire","kind":"rule","id":"NONE"}]}`))
 	if r.status != http.StatusAccepted {
 		t.Fatalf("each for itself: got %d %s", r.status, r.body)
 	}
@@ -59,15 +60,18 @@ func TestUnavailableSaysWhatItIs(t *testing.T) {
 		Err: errors.New("host db7.internal"),
 	})
 	r := n.do(put(rulePath, aRule))
-	r.holds(t, `{"code":"unavailable","detail":"the disk is full","retry_after":2,"read_only":true,"halt":true,"not_done":true}`)
+	r.holds(t, `{"code":"unavailable","detail":"the disk is `+
+		`full","retry_after":2,"read_only":true,"halt":true,"not_done":true}`)
 	if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") != "2" {
 		t.Errorf("got %d, Retry-After %q", r.status, r.header.Get("Retry-After"))
 	}
 	if bytes.Contains(r.body, []byte("db7")) {
 		t.Errorf("the cause went out: %s", r.body)
 	}
-	r = n.do(post(batchesPath, `{"mode":"best_effort","ops":[{"verb":"retire","kind":"rule","id":"A"},{"verb":"retire","kind":"rule","id":"B"}]}`))
-	r.holds(t, `{"failed":2,"results":[{"error":{"detail":"the disk is full"}},{"error":{"code":"unavailable","detail":"~before this one","not_done":true}}]}`)
+	r = n.do(post(batchesPath, `{"mode":"best_effort","ops":[{"verb":"retire","kind":"rule","id":"A"},`+
+		`{"verb":"retire","kind":"rule","id":"B"}]}`))
+	r.holds(t, `{"failed":2,"results":[{"error":{"detail":"the disk is `+
+		`full"}},{"error":{"code":"unavailable","detail":"~before this one","not_done":true}}]}`)
 	n.store.fail(&store.GoneError{Oldest: 17})
 	n.do(get("/api/v1/changes?after=3")).holds(t, `{"code":"gone","oldest":17}`)
 	n.store.fail(store.ErrClosed)

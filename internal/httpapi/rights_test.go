@@ -105,7 +105,8 @@ func TestEveryOperationKnowsNoStrangers(t *testing.T) {
 			told := n.told[0]
 			if told.Method != access.MethodAuthenticate || told.Peer == "" || !strings.Contains(told.Reason, rt.path) ||
 				(actor != "") != (told.Caller != nil) || actor != "" && told.Caller.ID != actor {
-				t.Errorf("%s with the token %q: the record does not say who, what and from where: %+v", rt.name, token, told)
+				t.Errorf("%s with the token %q: the record does not say who, what and from where: %+v", rt.name, token,
+					told)
 			}
 		}
 	}

@@ -273,7 +273,8 @@ func TestWrites(t *testing.T) {
 		{
 			name: "another id in the body", ask: put(rulePath,
 				`{"rule_id":"SEC-002","category":"security","title":""}`), status: 422,
-			want: `{"code":"invalid","errors":[{"pointer":"/rule_id","detail":"~the path says"},{"pointer":"/title","detail":"*"},{"pointer":"/description","detail":"*"}]}`,
+			want: `{"code":"invalid","errors":[{"pointer":"/rule_id","detail":"~the path ` +
+				`says"},{"pointer":"/title","detail":"*"},{"pointer":"/description","detail":"*"}]}`,
 		},
 		{
 			name: "merging", ask: patch(rulePath, `{"title":"T","tags":null,"scope":{"globs":["**/*.sql"]}}`),
@@ -284,7 +285,8 @@ func TestWrites(t *testing.T) {
 		{
 			name: "merging what makes it invalid", ask: patch(rulePath, `{"title":null,"severity":"HUGE"}`),
 			status: 422,
-			want:   `{"code":"invalid","errors":[{"pointer":"/title","detail":"*"},{"pointer":"/severity","detail":"*"}]}`,
+			want: `{"code":"invalid","errors":[{"pointer":"/title","detail":"*"},{"pointer":"/severity",` +
+				`"detail":"*"}]}`,
 		},
 		{
 			name: "merging another id", ask: patch(rulePath, `{"rule_id":"SEC-009"}`), status: 422,
@@ -361,7 +363,8 @@ func TestWhoReportedAndResolvedAViolationIsStamped(t *testing.T) {
 			name: "reported by another, says the body",
 			ask: ask{
 				method: http.MethodPost, path: "/api/v1/violations", token: knowledge.RoleContributor,
-				body: `{"violation_id":"018f4a3e-7c10-7a5e-9f0b-0000000000aa","rule_id":"SEC-001","message":"There.","reported_by":"carla","reported_at":"2020-01-01T00:00:00Z"}`,
+				body: `{"violation_id":"018f4a3e-7c10-7a5e-9f0b-0000000000aa","rule_id":"SEC-001",` +
+					`"message":"There.","reported_by":"carla","reported_at":"2020-01-01T00:00:00Z"}`,
 			},
 			status: 201, want: `{"reported_by":"the-contributor"}`,
 			changes: []string{"put violation/018f4a3e-7c10-7a5e-9f0b-0000000000aa 1 the-contributor"},
@@ -375,18 +378,22 @@ func TestWhoReportedAndResolvedAViolationIsStamped(t *testing.T) {
 			ask: ask{
 				method: http.MethodPut, path: "/api/v1/violations/018f4a3e-7c10-7a5e-9f0b-0000000000ab",
 				token: knowledge.RoleMaintainer,
-				body:  `{"violation_id":"018f4a3e-7c10-7a5e-9f0b-0000000000ab","rule_id":"SEC-001","message":"There.","status":"resolved","reported_by":"carla","resolved_by":"carla"}`,
+				body: `{"violation_id":"018f4a3e-7c10-7a5e-9f0b-0000000000ab","rule_id":"SEC-001",` +
+					`"message":"There.","status":"resolved","reported_by":"carla","resolved_by":"carla"}`,
 			},
 			status: 200, want: `{"reported_by":"the-contributor","resolved_by":"the-maintainer"}`,
 			changes: []string{"put violation/018f4a3e-7c10-7a5e-9f0b-0000000000ab 2 the-maintainer"},
 		},
 		{
-			name:   "nor in a patch",
-			before: []ask{post(batchesPath, `{"actor":"nightly-scan","ops":[{"verb":"put","kind":"violation","document":{"violation_id":"018f4a3e-7c10-7a5e-9f0b-0000000000ac","rule_id":"SEC-001","message":"There.","reported_by":"another-scan"}}]}`)},
+			name: "nor in a patch",
+			before: []ask{post(batchesPath, `{"actor":"nightly-scan","ops":[{"verb":"put","kind":"violation",`+
+				`"document":{"violation_id":"018f4a3e-7c10-7a5e-9f0b-0000000000ac","rule_id":"SEC-001","message":"There.",`+
+				`"reported_by":"another-scan"}}]}`)},
 			ask: ask{
 				method: http.MethodPatch, path: "/api/v1/violations/018f4a3e-7c10-7a5e-9f0b-0000000000ac",
 				token: knowledge.RoleMaintainer,
-				body:  `{"status":"resolved","reported_by":"carla","resolved_by":"carla","resolved_at":"2020-01-01T00:00:00Z"}`,
+				body: `{"status":"resolved","reported_by":"carla","resolved_by":"carla",` +
+					`"resolved_at":"2020-01-01T00:00:00Z"}`,
 			},
 			status: 200, want: `{"reported_by":"nightly-scan","resolved_by":"the-maintainer"}`,
 			changes: []string{"put violation/018f4a3e-7c10-7a5e-9f0b-0000000000ac 2 the-maintainer"},
@@ -396,12 +403,14 @@ func TestWhoReportedAndResolvedAViolationIsStamped(t *testing.T) {
 			before: []ask{ask{
 				method: http.MethodPut, path: "/api/v1/violations/018f4a3e-7c10-7a5e-9f0b-0000000000ad",
 				token: knowledge.RoleMaintainer,
-				body:  `{"violation_id":"018f4a3e-7c10-7a5e-9f0b-0000000000ad","rule_id":"SEC-001","message":"There.","reported_by":"carla"}`,
+				body: `{"violation_id":"018f4a3e-7c10-7a5e-9f0b-0000000000ad","rule_id":"SEC-001",` +
+					`"message":"There.","reported_by":"carla"}`,
 			}.with("Idempotency-Key", "twice")},
 			ask: ask{
 				method: http.MethodPut, path: "/api/v1/violations/018f4a3e-7c10-7a5e-9f0b-0000000000ad",
 				token: knowledge.RoleMaintainer,
-				body:  `{"violation_id":"018f4a3e-7c10-7a5e-9f0b-0000000000ad","rule_id":"SEC-001","message":"There.","reported_by":"carla"}`,
+				body: `{"violation_id":"018f4a3e-7c10-7a5e-9f0b-0000000000ad","rule_id":"SEC-001",` +
+					`"message":"There.","reported_by":"carla"}`,
 			}.with("Idempotency-Key", "twice"),
 			status: 201, want: `{"reported_by":"the-maintainer","version":1}`,
 		},
@@ -486,9 +495,12 @@ func TestRepeatedWrites(t *testing.T) {
 }
 
 func TestBatches(t *testing.T) {
-	two := `"ops":[{"verb":"put","kind":"category","document":{"category_id":"b1"}},{"verb":"retire","kind":"rule","id":"SEC-001"}]`
-	half := `"ops":[{"verb":"put","kind":"category","document":{"category_id":"b1"}},{"verb":"retire","kind":"rule","id":"NONE"},` +
-		`{"verb":"put","kind":"rule","document":{"rule_id":"X","category":"security","title":"T","description":"D","titel":"?"}},{"verb":"patch","kind":"rule","id":"SEC-001","if_version":5,"patch":{}}]`
+	two := `"ops":[{"verb":"put","kind":"category","document":{"category_id":"b1"}},{"verb":"retire","kind":"rule",` +
+		`"id":"SEC-001"}]`
+	half := `"ops":[{"verb":"put","kind":"category","document":{"category_id":"b1"}},{"verb":"retire","kind":"rule",` +
+		`"id":"NONE"},` +
+		`{"verb":"put","kind":"rule","document":{"rule_id":"X","category":"security","title":"T","description":"D",` +
+		`"titel":"?"}},{"verb":"patch","kind":"rule","id":"SEC-001","if_version":5,"patch":{}}]`
 	runScenarios(t, []scenario{
 		{
 			name: "atomic", ask: post(batchesPath, `{"id":"`+batchUUID+`",`+two+`}`), status: 200,
@@ -525,7 +537,8 @@ func TestBatches(t *testing.T) {
 		{
 			name: "faults of documents in their places",
 			ask: post(batchesPath, `{"ops":[{"verb":"retire","kind":"rule","id":"SEC-001"},`+
-				`{"verb":"put","kind":"rule","document":{"rule_id":"A","category":"security","title":"","description":"D"}}]}`), status: 422,
+				`{"verb":"put","kind":"rule","document":{"rule_id":"A","category":"security","title":"",`+
+				`"description":"D"}}]}`), status: 422,
 			want: `{"errors":[{"pointer":"/ops/1/document/title","detail":"*"}]}`,
 		},
 		{
@@ -627,15 +640,21 @@ func TestReads(t *testing.T) {
 		},
 		{name: "what can't be an id", ask: get("/api/v1/rules/a%2Fb%00"), status: 404, want: `{"code":"not_found"}`},
 		{name: "ids in another case", ask: get("/api/v1/rules/sec-001"), status: 404},
-		{name: "a list", ask: get("/api/v1/rules?category=security&tag=sql&language=go&severity=CRITICAL&enforcement=mandatory&status=ACTIVE"), status: 200, want: `{"items":[{"rule_id":"SEC-001"}]}`},
+		{
+			name:   "a list",
+			ask:    get("/api/v1/rules?category=security&tag=sql&language=go&severity=CRITICAL&enforcement=mandatory&status=ACTIVE"),
+			status: 200, want: `{"items":[{"rule_id":"SEC-001"}]}`,
+		},
 		{
 			name: "a list of summaries", ask: get("/api/v1/rules?view=summary"), status: 200,
-			want: `{"items":[{"rule_id":"SEC-001","title":"Use parameterized queries","severity":"CRITICAL","version":1,"description":null}]}`,
+			want: `{"items":[{"rule_id":"SEC-001","title":"Use parameterized ` +
+				`queries","severity":"CRITICAL","version":1,"description":null}]}`,
 		},
 		{
 			name: "a list of some fields", ask: get("/api/v1/rules?fields=title,scope.languages&fields=version"),
 			status: 200,
-			want:   `{"items":[{"title":"Use parameterized queries","scope.languages":["go"],"version":1,"rule_id":null}]}`,
+			want: `{"items":[{"title":"Use parameterized ` +
+				`queries","scope.languages":["go"],"version":1,"rule_id":null}]}`,
 		},
 		{
 			name: "a list that counts", ask: get("/api/v1/rules?total=true&limit=1"), status: 200,
@@ -648,7 +667,8 @@ func TestReads(t *testing.T) {
 		{name: "a list that does not count", ask: get("/api/v1/rules"), status: 200, want: `{"total":null}`},
 		{
 			name: "a field that rules don't have", ask: get("/api/v1/rules?fields=titel,name"), status: 400,
-			want: `{"errors":[{"pointer":"/fields","detail":"~did you mean \"title\""},{"pointer":"/fields","detail":"*"}]}`,
+			want: `{"errors":[{"pointer":"/fields","detail":"~did you mean ` +
+				`\"title\""},{"pointer":"/fields","detail":"*"}]}`,
 		},
 		{
 			name: "fields of summaries", ask: get("/api/v1/rules?fields=title&view=summary"), status: 400,
@@ -685,7 +705,8 @@ func TestReads(t *testing.T) {
 		},
 		{
 			name: "a search for whole documents", ask: get("/api/v1/search?q=parameterized&view=full"), status: 200,
-			want: `{"hits":[{"kind":"rule","id":"SEC-001","document":{"rule_id":"SEC-001","title":"Use parameterized queries"}}]}`,
+			want: `{"hits":[{"kind":"rule","id":"SEC-001","document":{"rule_id":"SEC-001","title":"Use ` +
+				`parameterized queries"}}]}`,
 		},
 		{
 			name: "a search for some fields", ask: get("/api/v1/search?q=parameterized&fields=title,priority"),
@@ -699,11 +720,15 @@ func TestReads(t *testing.T) {
 		{
 			name: "a search as a person asks", ask: get("/api/v1/search?q=how+do+I+use+parametrized+zebras"),
 			status: 200,
-			want:   `{"matched":"most","left_out":[{"word":"how","why":"stop word"},{"word":"do"},{"word":"i"},{"word":"zebras","why":"in no document"}],"searched_for":[{"typed":"parametrized","used":"parameterized"}]}`,
+			want: `{"matched":"most","left_out":[{"word":"how","why":"stop ` +
+				`word"},{"word":"do"},{"word":"i"},{"word":"zebras","why":"in no ` +
+				`document"}],"searched_for":[{"typed":"parametrized","used":"parameterized"}]}`,
 		},
 		{
 			name: "a search that counts", ask: get("/api/v1/search?q=parameterized&facets=true"), status: 200,
-			want: `{"facets":[{"facet":"kind","value":"rule","count":1},{"facet":"category","value":"security","count":1},{"facet":"tag","value":"*"},{"facet":"tag","value":"*"},{"facet":"language","value":"*"},{"facet":"severity","value":"CRITICAL"}]}`,
+			want: `{"facets":[{"facet":"kind","value":"rule","count":1},{"facet":"category","value":"security",` +
+				`"count":1},{"facet":"tag","value":"*"},{"facet":"tag","value":"*"},{"facet":"language","value":"*"},` +
+				`{"facet":"severity","value":"CRITICAL"}]}`,
 		},
 		{
 			name: "a cursor of no search", ask: get("/api/v1/search?q=parameterized&cursor=AAAA"), status: 400,
@@ -711,7 +736,8 @@ func TestReads(t *testing.T) {
 		},
 		{
 			name: "a history", before: edited, ask: get(rulePath + "/history"), status: 200,
-			want: `{"changes":[{"seq":"*","verb":"put","version":2,"document":{"title":"Edited"},"actor":"the-admin"},{"version":1,"actor":"seed"}]}`,
+			want: `{"changes":[{"seq":"*","verb":"put","version":2,"document":{"title":"Edited"},` +
+				`"actor":"the-admin"},{"version":1,"actor":"seed"}]}`,
 		},
 		{
 			name: "a page of a history", before: edited, ask: get(rulePath + "/history?limit=1"), status: 200,
@@ -792,7 +818,8 @@ func TestReads(t *testing.T) {
 			name:   "a rendered template with a slip of the pen",
 			before: []ask{patch("/api/v1/templates/incident-report", `{"template_content":"# {{titel}}"}`)},
 			ask:    post("/api/v1/templates/incident-report/render", `{"values":{"title":"x"}}`), status: 200,
-			want: `{"text":"# {{titel}}","version":2,"notes":["line 1, column 3: {{titel}} is declared by no variable: it stays text; is {{title}} meant?"]}`,
+			want: `{"text":"# {{titel}}","version":2,"notes":["line 1, column 3: {{titel}} is declared by no ` +
+				`variable: it stays text; is {{title}} meant?"]}`,
 		},
 		{
 			name: "a template without its values", ask: post("/api/v1/templates/incident-report/render", ""),
@@ -802,7 +829,8 @@ func TestReads(t *testing.T) {
 		{
 			name: "a template with wrong values", ask: post("/api/v1/templates/incident-report/render",
 				`{"values":{"impact":"much","followed_up":1,"tilte":"x"}}`), status: 422,
-			want: `{"errors":[{"pointer":"/values/title","detail":"*"},{"pointer":"/values/impact","detail":"*"},{"pointer":"/values/followed_up","detail":"*"},{"pointer":"/values/tilte","detail":"*"}]}`,
+			want: `{"errors":[{"pointer":"/values/title","detail":"*"},{"pointer":"/values/impact","detail":"*"},` +
+				`{"pointer":"/values/followed_up","detail":"*"},{"pointer":"/values/tilte","detail":"*"}]}`,
 		},
 		{
 			name: "how often a template was rendered", before: []ask{post("/api/v1/templates/incident-report/render",
@@ -853,7 +881,8 @@ func TestBadRequestsAreToldAndDoNothing(t *testing.T) {
 		{name: "a list", ask: put(rulePath, `[]`), status: 422, want: `{"errors":[{"pointer":"","detail":"*"}]}`},
 		{
 			name: "wrong types and unknown fields",
-			ask:  put(rulePath, `{"titel":"T","severity":"HIGH","priority":"high","tags":"sql","active":1,"scope":{"glob":[]}}`), status: 422,
+			ask: put(rulePath, `{"titel":"T","severity":"HIGH","priority":"high","tags":"sql","active":1,`+
+				`"scope":{"glob":[]}}`), status: 422,
 			want: `{"code":"invalid","errors":[{"pointer":"/active","detail":"*"},{"pointer":"/priority","detail":"*"},{"pointer":"/scope/glob","detail":"~globs"},{"pointer":"/tags","detail":"*"},{"pointer":"/titel","detail":"~title"},
 				{"pointer":"/category","detail":"*"},{"pointer":"/title","detail":"*"},{"pointer":"/description","detail":"*"},{"pointer":"/severity","detail":"*"}]}`,
 		},
@@ -887,7 +916,8 @@ func TestBadRequestsAreToldAndDoNothing(t *testing.T) {
 		{
 			name: "every faulty value", ask: put(rulePath,
 				`{"category":"","title":"a\nb","description":" ","severity":"BAD","priority":9999999}`), status: 422,
-			want: `{"errors":[{"pointer":"/category","detail":"*"},{"pointer":"/title","detail":"*"},{"pointer":"/description","detail":"*"},{"pointer":"/severity","detail":"*"},{"pointer":"/priority","detail":"*"}]}`,
+			want: `{"errors":[{"pointer":"/category","detail":"*"},{"pointer":"/title","detail":"*"},` +
+				`{"pointer":"/description","detail":"*"},{"pointer":"/severity","detail":"*"},{"pointer":"/priority","detail":"*"}]}`,
 		},
 		{
 			name: "a category that is not there",
@@ -935,7 +965,9 @@ func TestBadRequestsAreToldAndDoNothing(t *testing.T) {
 		{
 			name: "every faulty parameter", ask: get(
 				"/api/v1/rules?limit=many&sevrity=HIGH&active=maybe&status=NONE&category=a&category=b"), status: 400,
-			want: `{"query":true,"errors":[{"pointer":"/category","detail":"~twice"},{"pointer":"/limit","detail":"*"},{"pointer":"/sevrity","detail":"~severity"},{"pointer":"/active","detail":"*"},{"pointer":"/status","detail":"*"}]}`,
+			want: `{"query":true,"errors":[{"pointer":"/category","detail":"~twice"},{"pointer":"/limit",` +
+				`"detail":"*"},{"pointer":"/sevrity","detail":"~severity"},{"pointer":"/active","detail":"*"},{"pointer":"/status",` +
+				`"detail":"*"}]}`,
 		},
 		{
 			name: "a filter of another kind", ask: get("/api/v1/categories?severity=ERROR"), status: 400,
@@ -1079,7 +1111,8 @@ func TestRoles(t *testing.T) {
 			del("/api/v1/principals/ci-payments")), status: 403},
 		{
 			name: "a maintainer says when", ask: as(knowledge.RoleMaintainer,
-				post(batchesPath, `{"at":"2020-01-01T00:00:00Z","ops":[{"verb":"retire","kind":"rule","id":"SEC-001"}]}`)),
+				post(batchesPath,
+					`{"at":"2020-01-01T00:00:00Z","ops":[{"verb":"retire","kind":"rule","id":"SEC-001"}]}`)),
 			status: 403,
 		},
 		{

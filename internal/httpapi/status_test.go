@@ -204,7 +204,8 @@ func (n *tenet) dripping(a ask) *reply {
 func (n *tenet) approved() string {
 	n.t.Helper()
 	id := knowledge.NewBatchID().String()
-	body := `{"proposal_id":"` + id + `","title":"A category","ops":[{"verb":"put","kind":"category","document":{"category_id":"` + id + `"}}]}`
+	body := `{"proposal_id":"` + id + `","title":"A category","ops":[{"verb":"put","kind":"category",` +
+		`"document":{"category_id":"` + id + `"}}]}`
 	if r := n.do(post("/api/v1/proposals", body)); r.status != http.StatusCreated {
 		n.t.Fatalf("propose: %d %s", r.status, r.body)
 	}

@@ -365,21 +365,24 @@ func TestPromptsAndFormsAreTemplates(t *testing.T) {
 			t.Errorf("%s has the category %q", path, d.Category)
 		}
 	}
-	if it := readItems(t, map[string]string{".github/ISSUE_TEMPLATE/config.yml": "blank_issues_enabled: false\n"}); it[".github/ISSUE_TEMPLATE/config.yml"].Skipped == "" {
+	if it := readItems(t,
+		map[string]string{".github/ISSUE_TEMPLATE/config.yml": "blank_issues_enabled: false\n"}); it[".github/ISSUE_TEMPLATE/config.yml"].Skipped == "" {
 		t.Error("the settings of issue forms are read as a form")
 	}
 }
 
 // A plugin keeps its commands outside of the folders that an assistant reads.
 func TestACommandOfAPluginIsATemplate(t *testing.T) {
-	e := readAll(t, map[string]string{"plugins/p/commands/go.md": "---\nargument-hint: [what]\n---\nDo $ARGUMENTS\n"})["plugins/p/commands/go.md"]
+	e := readAll(t,
+		map[string]string{"plugins/p/commands/go.md": "---\nargument-hint: [what]\n---\nDo $ARGUMENTS\n"})["plugins/p/commands/go.md"]
 	d, ok := e.Doc.(*knowledge.Template)
 	if !ok || d.TemplateContent != "Do {{arguments}}" || len(d.Variables) != 1 ||
 		d.Variables[0].Description != "[what]" {
 		t.Errorf("it becomes %+v, want a template with a variable", e.Doc)
 	}
 	text := "# Commands\n\nEach is described here.\n"
-	if e := readAll(t, map[string]string{"docs/commands/index.md": text})["docs/commands/index.md"]; e.Key.Kind != knowledge.KindPractice {
+	if e := readAll(t,
+		map[string]string{"docs/commands/index.md": text})["docs/commands/index.md"]; e.Key.Kind != knowledge.KindPractice {
 		t.Errorf("a page about commands is a %s, want a practice", e.Key.Kind)
 	}
 }

@@ -327,7 +327,8 @@ func TestAFileThatIsNamedIsNeverPassedOver(t *testing.T) {
 	for name, want := range map[string]string{
 		"empty.md":  "refused: it is empty",
 		"notes.txt": "refused: no format that tenet reads (.txt): give the format that it has",
-		"package.json": "refused: JSON without documents of tenet (want rule_id, practice_id, template_id or category_id), " +
+		"package.json": "refused: JSON without documents of tenet (want rule_id, practice_id, template_id or " +
+			"category_id), " +
 			"and no list of rules of a linter that is known",
 		"ci.yml":          "refused: YAML that describes no rules: want a title and a severity, a description or an id",
 		"CLAUDE.md":       "refused: it only points at AGENTS.md",

@@ -167,7 +167,8 @@ func FuzzJSONL(f *testing.F) {
 	f.Add([]byte(`{"tenet":1,"exported_at":"2026-01-02T03:04:05Z","history":false}` + "\n" +
 		`{"kind":"category","document":{"category_id":"c"}}` + "\n" + `{"end":true,"lines":1}` + "\n"))
 	f.Add([]byte(`{"tenet":1,"exported_at":null,"history":true}` + "\n" +
-		`{"change":{"seq":1,"batch":"00000000-0000-0000-0000-000000000000","verb":"put","kind":"category","id":"c","version":1,` +
+		`{"change":{"seq":1,"batch":"00000000-0000-0000-0000-000000000000","verb":"put","kind":"category","id":"c",` +
+		`"version":1,` +
 		`"actor":"a","at":"2026-01-02T03:04:05.000000Z","hash":"` + strings.Repeat("0", 64) + `","chain":"` +
 		strings.Repeat("0", 64) +
 		`","document":{"category_id":"c","name":"c","is_active":true,"version":1}}}` + "\n" +

@@ -287,7 +287,8 @@ func skippedFolder(name string) string {
 // alone would not tell, what lies in it or beside it does.
 func builtFolder(p string, exists func(string) bool) string {
 	// The topmost folder of an archive may be the work tree itself.
-	if exists(path.Join(p, ".git")) || strings.Contains(p, "/") && exists(path.Join(p, ".git/HEAD")) { // a submodule, or another branch of the same repository
+	// a submodule, or another branch of the same repository
+	if exists(path.Join(p, ".git")) || strings.Contains(p, "/") && exists(path.Join(p, ".git/HEAD")) {
 		return "another work tree: import it by itself to take it over"
 	}
 	if !slices.Contains([]string{"build", "target", "out", "obj", "bin", "coverage", "deriveddata", "generated"},

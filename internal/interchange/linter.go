@@ -111,13 +111,15 @@ func genericRule(m map[string]any, line int) foundRule {
 	if y.title == "" && y.text == "" {
 		y.err = fmt.Errorf("%s has neither a title nor a description or message", y.called())
 	}
-	if _, sentence := m["rule"].(string); sentence && len(y.globs) == 0 { // Continue's rules hold unless they say otherwise
+	// Continue's rules hold unless they say otherwise
+	if _, sentence := m["rule"].(string); sentence && len(y.globs) == 0 {
 		y.activation = always
 		if m["alwaysApply"] == false {
 			y.activation = model
 		}
 	}
-	if rule, ok := m["rule"].(map[string]any); ok && y.ident != "" && len(rule) > 0 && y.err != nil { // ast-grep needs no message
+	// ast-grep needs no message
+	if rule, ok := m["rule"].(map[string]any); ok && y.ident != "" && len(rule) > 0 && y.err != nil {
 		y.text, y.err = "No code like this pattern.", nil
 		y.bad = codeExamples(pick(m, "language"), pick(rule, "pattern"))
 	}
@@ -264,7 +266,8 @@ func rulesIn(f *file, d yamlValue) ([]foundRule, bool) {
 		return listedRules(f, v, n)
 	case map[string]any:
 		for _, read := range []func(*file, map[string]any, *yaml.Node) ([]foundRule, bool){
-			policyRules, nucleiRules, checkovRules, valeRules, listedLinters, packageSettings, pathInstructions, cargoLints,
+			policyRules, nucleiRules, checkovRules, valeRules, listedLinters, packageSettings, pathInstructions,
+			cargoLints,
 			biomeRules, switchedRules, copRules, detektRules,
 		} {
 			if some, ok := read(f, v, n); ok {

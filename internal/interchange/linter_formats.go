@@ -30,7 +30,8 @@ func falcoRules(f *file, list []any, n *yaml.Node) []foundRule {
 			others++
 			continue
 		}
-		if name != "" && m["desc"] == nil && m["condition"] == nil { // it switches a rule on or off, of this file or another
+		// it switches a rule on or off, of this file or another
+		if name != "" && m["desc"] == nil && m["condition"] == nil {
 			others++
 			for i := range out {
 				out[i].off = out[i].off && m["enabled"] != true || out[i].ident == name && m["enabled"] == false

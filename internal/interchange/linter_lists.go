@@ -311,7 +311,8 @@ func biomeRules(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 	for _, group := range keysInOrder(groups, at) {
 		rules, ok := groups[group].(map[string]any)
 		if !ok {
-			f.note("line %d: %s is set for all rules, and is none: passed over", keyLineOf(at, group), shortQuote(group))
+			f.note("line %d: %s is set for all rules, and is none: passed over", keyLineOf(at, group),
+				shortQuote(group))
 			continue
 		}
 		below := childNode(at, group)

@@ -26,20 +26,26 @@ func TestListsThatLintersPrintAndSettingsThatListNames(t *testing.T) {
 			"ruff.json", `[{"name": "assert", "code": "S101", "linter": "flake8-bandit", "summary": "Use of assert", ` +
 				`"explanation": "## What it does\nFinds assert."}, {"name": "gone", "code": "X1", "linter": "x", ` +
 				`"summary": "Gone", "explanation": null, "status": {"Removed": {"since": "1"}}}]`,
-			[]toldRule{{"team-ruff-s101", "WARNING", "Finds assert.", false}, {"team-ruff-x1", "WARNING", "Gone", true}},
+			[]toldRule{
+				{"team-ruff-s101", "WARNING", "Finds assert.", false},
+				{"team-ruff-x1", "WARNING", "Gone", true},
+			},
 			"",
 		},
 		"Clippy's own list": {
-			"lints.json", `[{"id": "swap", "group": "correctness", "level": "deny", "docs": "\n### What it does\nSwaps.\n"}, ` +
+			"lints.json", `[{"id": "swap", "group": "correctness", "level": "deny", "docs": "\n### What it ` +
+				`does\nSwaps.\n"}, ` +
 				`{"id": "paths", "group": "restriction", "level": "allow", "docs": "Paths."}]`,
 			[]toldRule{
-				{"team-lints-clippy-swap", "ERROR", "Swaps.", false}, {"team-lints-clippy-paths", "WARNING", "Paths.", true},
+				{"team-lints-clippy-swap", "ERROR", "Swaps.", false},
+				{"team-lints-clippy-paths", "WARNING", "Paths.", true},
 			},
 			"",
 		},
 		"Ruff in pyproject.toml": {
 			"pyproject.toml", "[project]\nname = 'x'\n[tool.ruff]\nline-length = 100\n[tool.ruff.lint]\n" +
-				"select = ['E', 'S101']\nignore = ['E501', 'S101']\n[tool.ruff.lint.per-file-ignores]\n'tests/**' = ['E']\n",
+				"select = ['E', 'S101']\nignore = ['E501', 'S101']\n[tool.ruff.lint.per-file-ignores]\n'tests/**' = " +
+				"['E']\n",
 			[]toldRule{
 				{"team-pyproject-e", "WARNING", "begin with E", false},
 				{"team-pyproject-s101", "WARNING", "S101", false},
@@ -55,7 +61,8 @@ func TestListsThatLintersPrintAndSettingsThatListNames(t *testing.T) {
 		},
 		"SwiftLint": {
 			".swiftlint.yml", "disabled_rules: [colon]\nopt_in_rules: [empty_count]\nincluded: [Sources]\n" +
-				"line_length: 110\ncustom_rules:\n  ninja:\n    regex: n\n    message: No ninjas.\n    severity: error\n",
+				"line_length: 110\ncustom_rules:\n  ninja:\n    regex: n\n    message: No ninjas.\n    severity: " +
+				"error\n",
 			[]toldRule{
 				{"team-swiftlint-empty_count", "WARNING", "empty_count", false},
 				{"team-swiftlint-colon", "WARNING", "colon", true},
@@ -65,19 +72,23 @@ func TestListsThatLintersPrintAndSettingsThatListNames(t *testing.T) {
 			"included: no rules, and passed over",
 		},
 		"golangci-lint, with formatters and what is only configured": {
-			".golangci.yml", "version: '2'\nlinters:\n  default: all\n  enable: [errcheck]\n  settings:\n    lll: {line-length: 90}\n" +
+			".golangci.yml", "version: '2'\nlinters:\n  default: all\n  enable: [errcheck]\n  settings:\n    lll: " +
+				"{line-length: 90}\n" +
 				"formatters: {enable: [gofumpt]}\n",
 			[]toldRule{
 				{"team-golangci-errcheck", "WARNING", "errcheck", false},
 				{"team-golangci-gofumpt", "WARNING", "gofumpt", false},
 				{"team-golangci-lll", "WARNING", "90", false},
 			},
-			"version: no rules, and passed over; linters.default says more than the names that are listed, and is not read",
+			"version: no rules, and passed over; linters.default says more than the names that are listed, and is " +
+				"not read",
 		},
 		"Biome": {
-			"biome.json", `{"linter":{"rules":{"recommended":true,"style":{"useConst":"off"},"suspicious":{"noDebugger":{"level":"error"}}}}}`,
+			"biome.json", `{"linter":{"rules":{"recommended":true,"style":{"useConst":"off"},` +
+				`"suspicious":{"noDebugger":{"level":"error"}}}}}`,
 			[]toldRule{
-				{"team-biome-style-useconst", "WARNING", "useConst", true}, {"team-biome-suspicious-nodebugger", "ERROR", "noDebugger", false},
+				{"team-biome-style-useconst", "WARNING", "useConst", true},
+				{"team-biome-suspicious-nodebugger", "ERROR", "noDebugger", false},
 			},
 			"line 1: recommended is set for all rules, and is none: passed over",
 		},
@@ -92,41 +103,50 @@ func TestListsThatLintersPrintAndSettingsThatListNames(t *testing.T) {
 		"commitlint": {
 			".commitlintrc.json", `{"rules":{"type-enum":[2,"always",["feat"]],"subject-case":[0]}}`,
 			[]toldRule{
-				{"team-commitlintrc-type-enum", "ERROR", "feat", false}, {"team-commitlintrc-subject-case", "WARNING", "subject-case", true},
+				{"team-commitlintrc-type-enum", "ERROR", "feat", false},
+				{"team-commitlintrc-subject-case", "WARNING", "subject-case", true},
 			},
 			"",
 		},
 		"yamllint without an ending": {
 			".yamllint", "rules:\n  line-length: {max: 120, level: warning}\n  truthy: disable\n",
-			[]toldRule{{"team-yamllint-line-length", "WARNING", "120", false}, {"team-yamllint-truthy", "WARNING", "truthy", true}},
+			[]toldRule{
+				{"team-yamllint-line-length", "WARNING", "120", false},
+				{"team-yamllint-truthy", "WARNING", "truthy", true},
+			},
 			"",
 		},
 		".NET's severities in an .editorconfig": {
 			".editorconfig", "root = true\n[*]\ndotnet_diagnostic.CA1822.severity = error\n[*.cs]\n" +
 				"dotnet_diagnostic.CA1822.severity = none\nindent_size = 4\n",
 			[]toldRule{
-				{"team-editorconfig-ca1822", "ERROR", "CA1822", false}, {"team-editorconfig-ca1822-.cs", "WARNING", "CA1822", true},
+				{"team-editorconfig-ca1822", "ERROR", "CA1822", false},
+				{"team-editorconfig-ca1822-.cs", "WARNING", "CA1822", true},
 			},
 			"2 other settings are no rules: passed over",
 		},
 		"ESLint in a package.json": {
-			"package.json", `{"name":"x","description":"y","eslintConfig":{"extends":"z","rules":{"no-console":"error"}}}`,
+			"package.json", `{"name":"x","description":"y","eslintConfig":{"extends":"z",` +
+				`"rules":{"no-console":"error"}}}`,
 			[]toldRule{{"team-package-no-console", "ERROR", "no-console", false}},
 			"what it extends is not read: z",
 		},
 		"SpotBugs": {
-			"messages.xml", "<MessageCollection><Plugin/><BugPattern type='NP_NULL'><ShortDescription>Null</ShortDescription>" +
+			"messages.xml", "<MessageCollection><Plugin/><BugPattern " +
+				"type='NP_NULL'><ShortDescription>Null</ShortDescription>" +
 				"<Details><![CDATA[<p>A null.</p>]]></Details></BugPattern></MessageCollection>",
 			[]toldRule{{"team-messages-np_null", "WARNING", "<p>A null.</p>", false}},
 			"",
 		},
 		"Android Lint": {
-			"lint.xml", "<lint><issue id='A' severity='ignore'/><issue id='B' severity='fatal'><ignore path='x'/></issue></lint>",
+			"lint.xml", "<lint><issue id='A' severity='ignore'/><issue id='B' severity='fatal'><ignore " +
+				"path='x'/></issue></lint>",
 			[]toldRule{{"team-lint-a", "WARNING", "A holds", true}, {"team-lint-b", "CRITICAL", "B holds", false}},
 			"line 1: where B does not look is not read",
 		},
 		"XML in Latin-1": {
-			"old.xml", "<?xml version='1.0' encoding='ISO-8859-1'?>\n<ruleset><rule name='N' language='java' message='T\xfcr'/></ruleset>",
+			"old.xml", "<?xml version='1.0' encoding='ISO-8859-1'?>\n<ruleset><rule name='N' language='java' " +
+				"message='T\xfcr'/></ruleset>",
 			[]toldRule{{"team-old-n", "WARNING", "Tür", false}},
 			"",
 		},
@@ -152,7 +172,8 @@ func TestListsThatLintersPrintAndSettingsThatListNames(t *testing.T) {
 				t.Errorf("rules (-want +got):\n%s", diff)
 			}
 			notes := strings.Join(it.Notes, "; ")
-			if tc.notes == "" && strings.Contains(notes, "passed over") || !strings.Contains(dropLines(notes), tc.notes) {
+			if tc.notes == "" && strings.Contains(notes, "passed over") ||
+				!strings.Contains(dropLines(notes), tc.notes) {
 				t.Errorf("the notes are %q, want %q", notes, tc.notes)
 			}
 		})
@@ -164,8 +185,14 @@ func dropLines(notes string) string { return strings.ReplaceAll(notes, "line 0: 
 
 func TestWhatLintersHaveBesidesRulesIsSkippedWithATrueReason(t *testing.T) {
 	for path, tc := range map[string]struct{ text, why string }{
-		"exclude.xml":             {"<FindBugsFilter><Match><Bug pattern='NP_NULL'/></Match></FindBugsFilter>", "does not look at"},
-		"suppressions.xml":        {"<suppressions><suppress checks='X' files='Y'/></suppressions>", "does not look at"},
+		"exclude.xml": {
+			"<FindBugsFilter><Match><Bug pattern='NP_NULL'/></Match></FindBugsFilter>",
+			"does not look at",
+		},
+		"suppressions.xml": {
+			"<suppressions><suppress checks='X' files='Y'/></suppressions>",
+			"does not look at",
+		},
 		"findbugs.xml":            {"<FindbugsPlugin><BugPattern type='X'/></FindbugsPlugin>", "messages.xml"},
 		"import-control.xml":      {"<import-control pkg='x'/>", "what may import what"},
 		"report.xml":              {"<checkstyle><file name='x'/></checkstyle>", "findings are no rules"},
@@ -175,7 +202,8 @@ func TestWhatLintersHaveBesidesRulesIsSkippedWithATrueReason(t *testing.T) {
 		".tflint.hcl":             {"rule \"x\" {}\n", "no format that tenet reads"},
 	} {
 		if it := readItems(t, map[string]string{path: tc.text})[path]; !strings.Contains(it.Skipped, tc.why) {
-			t.Errorf("%s is skipped for %q, becomes %v or is refused (%v): want %q", path, it.Skipped, rulesSeen(t, it), it.Err, tc.why)
+			t.Errorf("%s is skipped for %q, becomes %v or is refused (%v): want %q", path, it.Skipped, rulesSeen(t, it),
+				it.Err, tc.why)
 		}
 	}
 }
@@ -201,14 +229,16 @@ func TestUTF16IsReadWithoutItsMarkToo(t *testing.T) {
 		}
 	}
 	if got, err := cleanText([]byte("a\x00b\x00c")); err != nil || got != "a\x00b\x00c" {
-		t.Errorf("three letters between zeros become %q, %v: want them as they stand, to be refused as what they are", got, err)
+		t.Errorf("three letters between zeros become %q, %v: want them as they stand, to be refused as what they are",
+			got, err)
 	}
 }
 
 // TestARuleOfTwoFilesWithOneNameKeepsItsID: .golangci.toml and .golangci.yml differ in what is no part of an id.
 func TestARuleOfTwoFilesWithOneNameKeepsItsID(t *testing.T) {
 	files := map[string]string{
-		".golangci.toml": "[linters]\nenable = ['errcheck', 'lll']\n", ".golangci.yml": "linters:\n  enable: [errcheck, lll]\n",
+		".golangci.toml": "[linters]\nenable = ['errcheck', 'lll']\n",
+		".golangci.yml":  "linters:\n  enable: [errcheck, lll]\n",
 	}
 	both := rulesSeen(t, readItems(t, files)[".golangci.yml"])
 	files[".golangci.toml"] = "[linters]\nenable = ['errcheck', 'lll', 'govet']\n"

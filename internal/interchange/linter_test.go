@@ -223,7 +223,8 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 			[]ruleSeen{
 				{"team-r-a-1", "First", "INFO", "", false},
 				{
-					"refused", `line 2: the id "A-1" stands there twice, first in line 1: each rule needs one of its own`,
+					"refused", `line 2: the id "A-1" stands there twice, first in line 1: each rule needs one of ` +
+						`its own`,
 					"", "", false,
 				},
 			},
@@ -452,7 +453,8 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 			}},
 		},
 		"a list": {
-			"l.json", `[{"id": "J-1", "severity": "high", "message": "One."}, {"id": "J-2", "severity": "low", "message": "Two."}, {"id": "J-3"}]`,
+			"l.json", `[{"id": "J-1", "severity": "high", "message": "One."}, {"id": "J-2", "severity": "low", ` +
+				`"message": "Two."}, {"id": "J-3"}]`,
 			[]ruleSeen{
 				{"team-l-j-1", "J-1", "ERROR", "", false},
 				{"team-l-j-2", "J-2", "INFO", "", false},
@@ -483,7 +485,8 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 			[]ruleSeen{{"team-s-x", "x", "INFO", "go", false}},
 		},
 		"SonarQube's answer": {
-			"sonar.json", `{"total": 1, "rules": [{"key": "java:S1", "name": "Close it", "severity": "MAJOR", "htmlDesc": "<p>x</p>", "lang": "java"}]}`,
+			"sonar.json", `{"total": 1, "rules": [{"key": "java:S1", "name": "Close it", "severity": "MAJOR", ` +
+				`"htmlDesc": "<p>x</p>", "lang": "java"}]}`,
 			[]ruleSeen{{"team-sonar-java-s1", "Close it", "ERROR", "java", false}},
 		},
 		"markdownlint-cli2": {
@@ -544,7 +547,8 @@ func TestRulesOfLintersInOtherFormats(t *testing.T) {
 			[]ruleSeen{{"team-guide-sv-1", "Lock root", "ERROR", "", false}},
 		},
 		"a profile of SonarQube": {
-			"profile.xml", "<?xml version='1.0' encoding='UTF-8'?><profile><name>Ours</name><language>java</language><rules><rule>" +
+			"profile.xml",
+			"<?xml version='1.0' encoding='UTF-8'?><profile><name>Ours</name><language>java</language><rules><rule>" +
 				"<repositoryKey>java</repositoryKey><key>S100</key><priority>MINOR</priority><parameters><parameter><key>f</key><value>1</value></parameter></parameters>" +
 				"</rule></rules></profile>",
 			[]ruleSeen{{"team-profile-java-s100", "java:S100", "WARNING", "java", false}},

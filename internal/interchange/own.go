@@ -194,7 +194,8 @@ func bareDocument(raw json.RawMessage, place string) (Entry, error) {
 	}
 	kind := ownKind(values, anyKind)
 	if kind == "" {
-		return Entry{}, nothing("JSON without documents of tenet (want rule_id, practice_id, template_id or category_id), and no list " +
+		return Entry{}, nothing("JSON without documents of tenet (want rule_id, practice_id, template_id or " +
+			"category_id), and no list " +
 			"of rules of a linter that is known")
 	}
 	return ownEntry(kind, raw, place)

@@ -169,7 +169,8 @@ func TestEditsInTenetAreNotLost(t *testing.T) {
 		t.Errorf("both edited: refusals %q, want one", r)
 	}
 	p = m.run(t, dir, ReadOptions{}, PlanOptions{Overwrite: true})
-	if n := p.Count(); n[Changed] != 1 || m.doc(t, "rule/team-rules-one").(*knowledge.Rule).Severity != knowledge.SeverityWarning {
+	if n := p.Count(); n[Changed] != 1 ||
+		m.doc(t, "rule/team-rules-one").(*knowledge.Rule).Severity != knowledge.SeverityWarning {
 		t.Errorf("overwritten: %v", n)
 	}
 }

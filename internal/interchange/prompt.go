@@ -28,7 +28,8 @@ func (r *reader) prompt(f *file, fm *frontMatter, body string) *knowledge.Templa
 		d.Description = fm.text("description")
 	}
 	title := fm.peek("name")
-	if a.Target != "github" { // there a title is that of the issue which the form makes, and a heading a part of the form
+	// there a title is that of the issue which the form makes, and a heading a part of the form
+	if a.Target != "github" {
 		title = titleOf(f, fm, body, "")
 	}
 	title = orElse(title, promptName(f.path))

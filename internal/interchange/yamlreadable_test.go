@@ -15,7 +15,8 @@ func textNode(text string) *yaml.Node {
 
 func TestATextWithAnEmojiStaysABlockForPeople(t *testing.T) {
 	var b bytes.Buffer
-	if err := EncodeYAML(&b, textNode("Do NOT use `🚀`.  \nA line break of Markdown stands before this.\n")); err != nil {
+	if err := EncodeYAML(&b,
+		textNode("Do NOT use `🚀`.  \nA line break of Markdown stands before this.\n")); err != nil {
 		t.Fatal(err)
 	}
 	const want = "title: '🚀 Do NOT use `🚀`.   A line break of Markdown stands before this. '\n" +
@@ -27,7 +28,8 @@ func TestATextWithAnEmojiStaysABlockForPeople(t *testing.T) {
 
 func FuzzYAMLForPeopleReadsBack(f *testing.F) {
 	for _, text := range []string{
-		"🚀", "a 🚀\nb", "a  \nb", " \n\n a ", "  \n🚀", "\n", "\ue000🚀 \n\ue001", "a\t\n b  ", "- x: 🚀\n# y ", "a \n\n", "---\n🚀",
+		"🚀", "a 🚀\nb", "a  \nb", " \n\n a ", "  \n🚀", "\n", "\ue000🚀 \n\ue001", "a\t\n b  ", "- x: 🚀\n# y ", "a \n\n",
+		"---\n🚀",
 		"\r\n ", "\u0085 \n", "\ufeff \n", "yes \n",
 	} {
 		f.Add(text)

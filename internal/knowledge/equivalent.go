@@ -129,7 +129,8 @@ func (e *equivalents) equivalentsOf(stems stemmer, words []string, english bool)
 	for l := inEnglish; l <= last; l++ {
 		for i, w := range words {
 			keys[i] = fold(stems.stem(l, fold(w)))
-			if short, ok := strings.CutSuffix(keys[i], "s"); ok && l == inEnglish && e.of[l][short] != nil { // PRs is its own stem
+			// PRs is its own stem
+			if short, ok := strings.CutSuffix(keys[i], "s"); ok && l == inEnglish && e.of[l][short] != nil {
 				keys[i] = short
 				add(all, stems, l, words[i:i+1], []string{short})
 			}

@@ -17,7 +17,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add(byte(0), []byte(`{"extra":{"a":[1e2,-0,1.50,null,{"b":"\u0000"}]},"tags":["a"],"examples":[{"code":"x"}]}`))
 	f.Add(byte(1), []byte(`{"effectiveness_score":0.285,"adoption_rate":-0.001}`))
 	f.Add(byte(2), []byte(`{"template_content":"{{a}}","variables":[{"name":"a","default":1e400,"type":"number"}]}`))
-	f.Add(byte(4), []byte(`{"violation_id":"{01890A5D-AC96-774B-BCCE-B302099A8057}","reported_at":"0001-01-01T00:00:00+23:59"}`))
+	f.Add(byte(4), []byte(`{"violation_id":"{01890A5D-AC96-774B-BCCE-B302099A8057}",`+
+		`"reported_at":"0001-01-01T00:00:00+23:59"}`))
 	f.Fuzz(func(t *testing.T, kind byte, data []byte) {
 		k := Kinds()[int(kind)%len(Kinds())]
 		d, err := Decode(k, data)

@@ -268,7 +268,8 @@ func FuzzGlobs(f *testing.F) {
 		if err != nil || again.Match(clean) != got {
 			t.Errorf("%q on %q: two answers (%v)", text, clean, err)
 		}
-		for _, pattern := range g.Patterns { // what is stored is the glob's own form: it reads the same when it is read again
+		// what is stored is the glob's own form: it reads the same when it is read again
+		for _, pattern := range g.Patterns {
 			once, err := ParseGlob("./" + pattern)
 			if err != nil || once.Match(clean) != MatchPattern(pattern, clean) {
 				t.Errorf("%q became %q, which matches %q otherwise (%v)", text, pattern, clean, err)

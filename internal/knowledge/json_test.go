@@ -55,7 +55,8 @@ func TestDecodeNamesEveryFaultOfForm(t *testing.T) {
 	}
 	_, err := Decode("nonsense", []byte(`{}`))
 	wantFaults(t, "a kind", err, "/kind")
-	_, err = Decode(KindTemplate, []byte(`{"variables":[{"name":1},{"name":"b","default":"x"},{"name":"c","required":1}]}`))
+	_, err = Decode(KindTemplate, []byte(`{"variables":[{"name":1},{"name":"b","default":"x"},{"name":"c",`+
+		`"required":1}]}`))
 	wantFaults(t, "variables", butMissing(err), "/variables/0/name", "/variables/2/required")
 	_, err = Decode(KindPractice, []byte(`{"effectiveness_score":"high","adoption_rate":null}`))
 	wantFaults(t, "scores", butMissing(err), "/effectiveness_score")
@@ -149,7 +150,8 @@ func TestCanonicalJSONIsOneForEqualDocuments(t *testing.T) {
 			t.Errorf("%s in another order of keys:\n%s", d.Key(), cmp.Diff(first, string(r.JSON)))
 		}
 	}
-	d, err := DecodeStored(KindRule, []byte(`{"rule_id":"x","title":"a<b>&c \u2028 \u00e9 \ud83d\ude00","field_of_tomorrow":1}`))
+	d, err := DecodeStored(KindRule, []byte(`{"rule_id":"x","title":"a<b>&c \u2028 \u00e9 `+
+		`\ud83d\ude00","field_of_tomorrow":1}`))
 	if err != nil {
 		t.Fatalf("a field of a newer schema: %v", err)
 	}
@@ -224,9 +226,11 @@ func TestMergePatchFollowsTheRFC(t *testing.T) {
 		{`[1,2]`, `{"a":"b","c":null}`, `{"a":"b"}`},
 		{`{}`, `{"a":{"bb":{"ccc":null}}}`, `{"a":{"bb":{}}}`},
 		{
-			`{"title":"Goodbye!","author":{"givenName":"John","familyName":"Doe"},"tags":["example","sample"],"content":"This will be unchanged"}`,
+			`{"title":"Goodbye!","author":{"givenName":"John","familyName":"Doe"},"tags":["example","sample"],` +
+				`"content":"This will be unchanged"}`,
 			`{"title":"Hello!","phoneNumber":"+01-123-456-7890","author":{"familyName":null},"tags":["example"]}`,
-			`{"author":{"givenName":"John"},"content":"This will be unchanged","phoneNumber":"+01-123-456-7890","tags":["example"],"title":"Hello!"}`,
+			`{"author":{"givenName":"John"},"content":"This will be ` +
+				`unchanged","phoneNumber":"+01-123-456-7890","tags":["example"],"title":"Hello!"}`,
 		},
 		{`{"n":12345678901234567890}`, `{"<":"&"}`, `{"<":"&","n":12345678901234567890}`},
 	} {

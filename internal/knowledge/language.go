@@ -154,12 +154,18 @@ func tongueOf(words []string) tongue {
 //nolint:gochecknoglobals,misspell // made once, never written again; Spanish
 var stopLists = sync.OnceValue(func() *[tongues]map[string]bool {
 	return &[tongues]map[string]bool{
-		wordSet(`a about after actually again all also am an and any are as at be because been before being both but by can cannot could did do does
-doing done during each either else for from further get gets getting give given gives go goes going got had has have having he hence her here
-hers herself him himself his how i if in into is it its itself just let like ll made make makes making many may me might more most much must my
-myself need needs neither no nor not of off ok okay on once one only onto or other others ought our ours ourselves out over own per please put re really s same
-shall she should since so some somebody someone something such sure t than that the their theirs them themselves then there these they
-thing things this those though through thus to too under until up upon us ve very via want wants was way we well were what whatever when
+		wordSet(`a about after actually again all also am an and any are as at be because been before being both but by
+			can cannot could did do does
+doing done during each either else for from further get gets getting give given gives go goes going got had has have
+having he hence her here
+hers herself him himself his how i if in into is it its itself just let like ll made make makes making many may me
+might more most much must my
+myself need needs neither no nor not of off ok okay on once one only onto or other others ought our ours ourselves out
+over own per please put re really s same
+shall she should since so some somebody someone something such sure t than that the their theirs them themselves then
+there these they
+thing things this those though through thus to too under until up upon us ve very via want wants was way we well were
+what whatever when
 where whether which while who whom whose why will with within without would yes yet you your yours yourself`),
 		wordSet(`aber alle allem allen aller alles als also am an andere anderen auch auf aus bei beim bin bis bist da dabei damit dann das dass
 dein deine dem den denn der des dessen dich die dies diese diesem diesen dieser dieses dir doch dort du durch ein eine einem einen einer eines

@@ -15,7 +15,8 @@ func TestEachTraditionalCharacterHasASimplifiedOne(t *testing.T) {
 		for pair := range strings.FieldsSeq(line) {
 			from, size := utf8.DecodeRuneInString(pair)
 			to, rest := utf8.DecodeRuneInString(pair[size:])
-			if size != 3 || rest != 3 || len(pair) != 6 || from < firstHan || to < firstHan || from > 0x9fff || to > 0x9fff {
+			if size != 3 || rest != 3 || len(pair) != 6 || from < firstHan || to < firstHan || from > 0x9fff ||
+				to > 0x9fff {
 				t.Errorf("%q: want two characters of three bytes each, between U+3400 and U+9FFF", pair)
 			}
 			if seen[from] {

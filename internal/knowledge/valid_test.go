@@ -383,16 +383,37 @@ func TestDefaultsAreTheHousesOwn(t *testing.T) {
 		kind Kind
 		want string
 	}{
-		{KindRule, `{"rule_id":"","category":"","title":"","description":"","severity":"WARNING","enforcement":"recommended","examples":[],"anti_patterns":[],"violations_consequence":"","priority":0,"status":"ACTIVE","active":true,"tags":[],"scope":{"activation":"model","globs":[],"languages":[],"targets":[]},"extra":{},"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
-		{KindPractice, `{"practice_id":"","category":"","title":"","description":"","benefits":[],"implementation_guide":"","anti_patterns":[],"references":[],"examples":[],"effectiveness_score":null,"adoption_rate":null,"is_required":false,"is_active":true,"tags":[],"scope":{"activation":"model","globs":[],"languages":[],"targets":[]},"extra":{},"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
-		{KindTemplate, `{"template_id":"","name":"","description":"","category":"","template_content":"","variables":[],"is_active":true,"tags":[],"scope":{"activation":"model","globs":[],"languages":[],"targets":[]},"extra":{},"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
-		{KindCategory, `{"category_id":"","name":"","description":"","is_active":true,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
-		{KindViolation, `{"violation_id":"","rule_id":"","source":"","repository":"","path":"","line":0,"message":"","severity":"WARNING","status":"open","waiver_reason":"","waiver_expiry":null,"reported_by":"","reported_at":null,"resolved_at":null,"resolved_by":"","is_active":true,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
-		{KindPack, `{"pack_id":"","name":"","description":"","select":{"kinds":[],"categories":[],"tags":[],"ids":[],"except":[]},"extends":[],"raise":[],"is_active":true,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
-		{KindRepository, `{"repository_id":"","name":"","url":"","packs":[],"targets":[],"label":"","owner":"","exemptions":[],"is_active":true,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
-		{KindLabel, `{"label_id":"","name":"","description":"","seq":0,"holds":{},"is_active":true,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
-		{KindProposal, `{"proposal_id":"","title":"","why":"","ops":[],"ops_digest":"37517e5f3dc66819f61f5a7bb8ace1921282415f10551d2defa5c3eb0985b570","state":"open","reviews":[],"is_active":true,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
-		{KindPrincipal, `{"principal_id":"","name":"","role":"viewer","token_hash":"","token_prefix":"","expiry":null,"agent":false,"disabled":false,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
+		{KindRule, `{"rule_id":"","category":"","title":"","description":"","severity":"WARNING",` +
+			`"enforcement":"recommended","examples":[],"anti_patterns":[],"violations_consequence":"","priority":0,` +
+			`"status":"ACTIVE","active":true,"tags":[],"scope":{"activation":"model","globs":[],"languages":[],"targets":[]},` +
+			`"extra":{},"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
+		{KindPractice, `{"practice_id":"","category":"","title":"","description":"","benefits":[],` +
+			`"implementation_guide":"","anti_patterns":[],"references":[],"examples":[],"effectiveness_score":null,` +
+			`"adoption_rate":null,"is_required":false,"is_active":true,"tags":[],"scope":{"activation":"model","globs":[],` +
+			`"languages":[],"targets":[]},"extra":{},"created_by":"","created_at":null,"updated_by":"","updated_at":null,` +
+			`"version":0}`},
+		{KindTemplate, `{"template_id":"","name":"","description":"","category":"","template_content":"",` +
+			`"variables":[],"is_active":true,"tags":[],"scope":{"activation":"model","globs":[],"languages":[],"targets":[]},` +
+			`"extra":{},"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
+		{KindCategory, `{"category_id":"","name":"","description":"","is_active":true,"created_by":"",` +
+			`"created_at":null,"updated_by":"","updated_at":null,"version":0}`},
+		{KindViolation, `{"violation_id":"","rule_id":"","source":"","repository":"","path":"","line":0,` +
+			`"message":"","severity":"WARNING","status":"open","waiver_reason":"","waiver_expiry":null,"reported_by":"",` +
+			`"reported_at":null,"resolved_at":null,"resolved_by":"","is_active":true,"created_by":"","created_at":null,` +
+			`"updated_by":"","updated_at":null,"version":0}`},
+		{KindPack, `{"pack_id":"","name":"","description":"","select":{"kinds":[],"categories":[],"tags":[],` +
+			`"ids":[],"except":[]},"extends":[],"raise":[],"is_active":true,"created_by":"","created_at":null,"updated_by":"",` +
+			`"updated_at":null,"version":0}`},
+		{KindRepository, `{"repository_id":"","name":"","url":"","packs":[],"targets":[],"label":"","owner":"",` +
+			`"exemptions":[],"is_active":true,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
+		{KindLabel, `{"label_id":"","name":"","description":"","seq":0,"holds":{},"is_active":true,"created_by":"",` +
+			`"created_at":null,"updated_by":"","updated_at":null,"version":0}`},
+		{KindProposal, `{"proposal_id":"","title":"","why":"","ops":[],` +
+			`"ops_digest":"37517e5f3dc66819f61f5a7bb8ace1921282415f10551d2defa5c3eb0985b570","state":"open","reviews":[],` +
+			`"is_active":true,"created_by":"","created_at":null,"updated_by":"","updated_at":null,"version":0}`},
+		{KindPrincipal, `{"principal_id":"","name":"","role":"viewer","token_hash":"","token_prefix":"",` +
+			`"expiry":null,"agent":false,"disabled":false,"created_by":"","created_at":null,"updated_by":"","updated_at":null,` +
+			`"version":0}`},
 	} {
 		d, err := Decode(c.kind, []byte(`{}`))
 		if err != nil {

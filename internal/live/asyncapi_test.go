@@ -164,7 +164,8 @@ func TestTheDescriptionIsCurrent(t *testing.T) {
 	if err := enc.Encode(doc); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{filepath.Join("..", "..", "docs", "api", "asyncapi.json"), "asyncapi.json"} { // for readers, and for the program
+	// for readers, and for the program
+	for _, path := range []string{filepath.Join("..", "..", "docs", "api", "asyncapi.json"), "asyncapi.json"} {
 		if *update {
 			if err := os.WriteFile(path, want.Bytes(), 0o644); err != nil {
 				t.Fatal(err)

@@ -159,7 +159,8 @@ func TestACallOfASessionGoesPastTheSDKAsLongAsTheSessionIsOpen(t *testing.T) {
 	x := open(t, trial{})
 	x.toolbox()
 	s := x.client("2025-11-25")
-	body := `{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"get","arguments":{"key":"rule/SEC-001"}}}`
+	body := `{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"get",` +
+		`"arguments":{"key":"rule/SEC-001"}}}`
 	header := http.Header{"Mcp-Protocol-Version": {"2025-11-25"}, "Mcp-Session-Id": {s.ID()}}
 	ask := func(header http.Header) (*httptest.ResponseRecorder, bool) {
 		w := httptest.NewRecorder()
@@ -181,7 +182,8 @@ func TestACallOfASessionGoesPastTheSDKAsLongAsTheSessionIsOpen(t *testing.T) {
 		t.Error("a version that does not exist was answered")
 	}
 	stranger := x.request(body, "get", header)
-	stranger = stranger.WithContext(access.WithCaller(t.Context(), &access.Caller{ID: "eve", Role: knowledge.RoleAdmin}))
+	stranger = stranger.WithContext(access.WithCaller(t.Context(),
+		&access.Caller{ID: "eve", Role: knowledge.RoleAdmin}))
 	if x.door.direct(httptest.NewRecorder(), stranger) {
 		t.Error("a session of another principal was used")
 	}

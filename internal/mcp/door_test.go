@@ -288,7 +288,8 @@ func FuzzArguments(f *testing.F) {
 // the input is the end.
 func FuzzServe(f *testing.F) {
 	f.Add(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
-	f.Add(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}` + "\n" +
+	f.Add(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},` +
+		`"clientInfo":{"name":"x","version":"1"}}}` + "\n" +
 		`{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"get","arguments":{"key":null}}}`)
 	f.Add(`{"jsonrpc":"2.0","id":1,"method":"skills/list","params":[]}`)
 	f.Add(`[{"jsonrpc":"2.0"}]`)

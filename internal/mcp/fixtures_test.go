@@ -143,7 +143,8 @@ func wantsSampling(_ context.Context, req *mcp.CallToolRequest) (*mcp.CallToolRe
 		return told("the client can")
 	}
 	//nolint:staticcheck // as above
-	data, err := json.Marshal(mcp.MissingRequiredClientCapabilityData{RequiredCapabilities: &mcp.ClientCapabilities{Sampling: &mcp.SamplingCapabilities{}}})
+	data, err := json.Marshal(
+		mcp.MissingRequiredClientCapabilityData{RequiredCapabilities: &mcp.ClientCapabilities{Sampling: &mcp.SamplingCapabilities{}}})
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +183,8 @@ func asking() map[string]fixture {
 			}
 			return told("LLM response: %s", said.Text)
 		},
-		"test_elicitation": elicit(`{"type":"object","properties":{"username":{"type":"string"},"email":{"type":"string"}},"required":["username"]}`),
+		"test_elicitation": elicit(`{"type":"object","properties":{"username":{"type":"string"},` +
+			`"email":{"type":"string"}},"required":["username"]}`),
 		"test_elicitation_sep1034_defaults": elicit(`{"type":"object","properties":{
 			"name":{"type":"string","default":"John Doe"},"age":{"type":"integer","default":30},"score":{"type":"number","default":95.5},
 			"status":{"type":"string","enum":["active","inactive","pending"],"default":"active"},"verified":{"type":"boolean","default":true}}}`),

@@ -102,7 +102,10 @@ func build(o Options, try trial) *Door {
 	l := &o.Limits
 	l.Sessions, l.PerPrincipal, l.Streams = or(l.Sessions, 2048), or(l.PerPrincipal, 64), or(l.Streams, 1024)
 	l.Idle, l.Beat, l.Timeout = or(l.Idle, 2*time.Hour), or(l.Beat, 15*time.Second), or(l.Timeout, time.Minute)
-	d := &Door{o: o, prompt: try.prompt, stop: make(chan struct{}), sessions: map[*mcp.ServerSession]*session{}, byID: map[string]*session{}}
+	d := &Door{
+		o: o, prompt: try.prompt, stop: make(chan struct{}), sessions: map[*mcp.ServerSession]*session{},
+		byID: map[string]*session{},
+	}
 	if !try.events {
 		d.tools = map[string]*directTool{}
 	}

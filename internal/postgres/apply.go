@@ -286,7 +286,9 @@ func idsOf(ops []knowledge.Op, wanted func(*knowledge.Op) bool) map[knowledge.Ki
 
 // current reads the documents that the batch patches (nil for missing ones), and the standing of those whose last batch
 // an op names. It also reports whether the ledger has the batch.
-func (a *application) current() (current map[knowledge.Key]*knowledge.Record, stands map[knowledge.Key]standing, done bool, err error) {
+func (a *application) current() (current map[knowledge.Key]*knowledge.Record, stands map[knowledge.Key]standing,
+	done bool, err error,
+) {
 	patched := idsOf(a.batch.Ops, reads)
 	bound := idsOf(a.batch.Ops, func(op *knowledge.Op) bool { return op.IfBatch != (knowledge.BatchID{}) })
 	if patched == nil && bound == nil {

@@ -13,7 +13,8 @@ const (
 	archivedColumns = "SELECT p.kind, p.id, p.version, p.at, p.document::text FROM purges p WHERE p.document IS NOT " +
 		"NULL AND "
 	archivedOnesSQL = archivedColumns + "p.kind = $1 AND p.id = ANY ($2)"
-	archivedSQL     = archivedColumns + `(p.kind, p.id) > ($1, $2) AND ($3 = '' OR p.kind = $3) AND ($4 = '' OR p.id = $4) ORDER BY p.kind, p.id LIMIT $5`
+	archivedSQL     = archivedColumns + `(p.kind, p.id) > ($1, $2) AND ($3 = '' OR p.kind = $3) AND ($4 = '' OR ` +
+		`p.id = $4) ORDER BY p.kind, p.id LIMIT $5`
 )
 
 // An Archive reads the archive of a store.

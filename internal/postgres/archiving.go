@@ -37,12 +37,16 @@ func NewCluster(s *Store) *Cluster { return &Cluster{s} }
 func (c *Cluster) Archiving(ctx context.Context) (Archiving, error) {
 	var a Archiving
 	var last, failed *time.Time
-	err := c.s.one(ctx, "archiving", `SELECT current_setting('archive_mode'), coalesce((SELECT setting FROM pg_settings WHERE name = 'archive_command'), ''),
-  current_setting('wal_level'), coalesce(w.last_archived_wal, ''), w.last_archived_time, coalesce(w.last_failed_wal, ''), w.last_failed_time,
-  pg_size_bytes(current_setting('wal_segment_size')), coalesce((SELECT setting FROM pg_settings WHERE name = 'data_directory'), ''),
+	err := c.s.one(ctx, "archiving", `SELECT current_setting('archive_mode'), coalesce((SELECT setting
+		FROM pg_settings WHERE name = 'archive_command'), ''),
+  current_setting('wal_level'), coalesce(w.last_archived_wal, ''), w.last_archived_time, coalesce(w.last_failed_wal,
+  ''), w.last_failed_time,
+  pg_size_bytes(current_setting('wal_segment_size')), coalesce((SELECT setting FROM pg_settings
+  WHERE name = 'data_directory'), ''),
   trim(split_part(coalesce((SELECT setting FROM pg_settings WHERE name = 'unix_socket_directories'), ''), ',', 1)),
   current_setting('port')::integer, current_user, current_database(), (SELECT rolname FROM pg_roles WHERE oid = 10)
-FROM pg_stat_archiver w`, nil, &a.Mode, &a.Command, &a.Level, &a.LastSegment, &last, &a.FailedSegment, &failed, &a.SegmentBytes,
+FROM pg_stat_archiver w`, nil, &a.Mode, &a.Command, &a.Level, &a.LastSegment, &last, &a.FailedSegment, &failed,
+		&a.SegmentBytes,
 		&a.DataDir, &a.SocketDir, &a.Port, &a.User, &a.Database, &a.Superuser)
 	if last != nil {
 		a.LastAt = *last

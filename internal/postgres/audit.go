@@ -42,11 +42,14 @@ func (b *AuditBook) Add(ctx context.Context, list ...store.AuditEntry) error {
 	for _, c := range columns {
 		args = append(args, c)
 	}
-	return b.s.exec(ctx, "audit.add", `INSERT INTO audit (at, count, kind, actor, door, action, key, question, reason, request_id, peer)
+	return b.s.exec(ctx, "audit.add", `INSERT INTO audit (at, count, kind, actor, door, action, key, question, reason,
+		request_id, peer)
 SELECT at, count, kind, actor, door, action, key, question, reason, request_id, peer
-FROM unnest($1::timestamptz[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+FROM unnest($1::timestamptz[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+$9::text[], $10::text[],
 	$11::text[])
-	WITH ORDINALITY AS e (at, count, kind, actor, door, action, key, question, reason, request_id, peer, n) ORDER BY n`, args...)
+	WITH ORDINALITY AS e (at, count, kind, actor, door, action, key, question, reason, request_id, peer, n) ORDER BY n`,
+		args...)
 }
 
 const auditColumns = "a.seq, a.at, a.kind, a.actor, a.door, a.action, a.key, a.question, a.count, a.reason, " +
@@ -70,7 +73,8 @@ func scanAudit(r pgx.Rows, more ...any) (store.AuditEntry, error) {
 func (b *AuditBook) Entries(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error) {
 	list := []store.AuditEntry{}
 	err := b.s.query(ctx, "audit", "SELECT "+auditColumns+` FROM audit a
-WHERE ($1::bigint = 0 OR a.seq < $1) AND ($2::timestamptz IS NULL OR a.at < $2) AND ($3::timestamptz IS NULL OR a.at >= $3)
+WHERE ($1::bigint = 0 OR a.seq < $1) AND ($2::timestamptz IS NULL OR a.at < $2)
+AND ($3::timestamptz IS NULL OR a.at >= $3)
 	AND ($4 = '' OR a.actor = $4) AND ($5 = '' OR a.kind = $5) AND ($6 = '' OR a.key = $6)
 ORDER BY a.seq DESC LIMIT $7`, []any{q.Below, null(q.Before), null(q.Since), q.Actor, q.Kind, q.Key, q.Limit}, func(r pgx.Rows) error {
 		e, err := scanAudit(r)
@@ -104,7 +108,8 @@ func (b *AuditBook) Verify(ctx context.Context, progress func(done, last int64))
 		n = 0
 		var tampered error
 		err := b.s.query(ctx, "verify.audit", "SELECT "+auditColumns+`, e.hash
-FROM audit a LEFT JOIN audit_erased e ON e.erasure = a.erased AND e.seq = a.seq WHERE a.seq > $1 AND a.seq <= $2 ORDER BY a.seq LIMIT $3`, []any{after, head.Seq, verifyPage}, func(r pgx.Rows) error {
+FROM audit a LEFT JOIN audit_erased e ON e.erasure = a.erased AND e.seq = a.seq WHERE a.seq > $1
+AND a.seq <= $2 ORDER BY a.seq LIMIT $3`, []any{after, head.Seq, verifyPage}, func(r pgx.Rows) error {
 			var left []byte
 			e, err := scanAudit(r, &left)
 			if n++; err == nil && tampered == nil {

@@ -35,7 +35,8 @@ func TestRefusalsOfBeforeAreChained(t *testing.T) {
 	url := pgtest.URL(t)
 	migrate(t, url, 14)
 	pgtest.Exec(t, url, `INSERT INTO refusals (at, actor, action, key, reason, request_id, peer) VALUES
-('2026-01-02T03:04:05.000006Z', 'eve', 'put', 'rule/x', 'é', 'r1', ''), ('2026-01-02T03:04:05.000007Z', 'ann', 'entered', '', '', '', '192.0.2.7')`)
+('2026-01-02T03:04:05.000006Z', 'eve', 'put', 'rule/x', 'é', 'r1', ''), ('2026-01-02T03:04:05.000007Z', 'ann',
+'entered', '', '', '', '192.0.2.7')`)
 	migrate(t, url, -1)
 	s := openAt(t, url)
 	if err := postgres.NewAuditBook(s).Add(t.Context(), store.AuditEntry{

@@ -132,7 +132,8 @@ func day(t *testing.T, s *postgres.Store) {
 	late.Origin[0] = 1
 	_, err = s.Apply(ctx, late)
 	must(err)
-	if _, err := s.Apply(ctx, storetest.Batch(knowledge.Put(storetest.Rule(func(r *knowledge.Rule) { r.Category = "none" }),
+	if _, err := s.Apply(ctx, storetest.Batch(knowledge.Put(
+		storetest.Rule(func(r *knowledge.Rule) { r.Category = "none" }),
 		knowledge.NoVersion))); err == nil {
 		t.Fatal("a rule of no category was let in")
 	}
@@ -374,7 +375,8 @@ func TestTheProgramsOfTheLastTwoSchemasAreServed(t *testing.T) {
 			url := ready(t, server)
 			conn := pgtest.Connect(t, url).PgConn()
 			if failed := play(t.Context(), conn, readCalls(t, schema)); len(failed) > 0 {
-				t.Errorf("%d calls of a program of schema %d end otherwise, the first: %s", len(failed), schema, failed[0])
+				t.Errorf("%d calls of a program of schema %d end otherwise, the first: %s", len(failed), schema,
+					failed[0])
 			}
 			s := openAt(t, url)
 			if err := s.VerifyChanges(t.Context(), func(knowledge.Seq, knowledge.Seq) {}); err != nil {

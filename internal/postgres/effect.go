@@ -33,7 +33,8 @@ func (b *EffectBook) AddEffects(ctx context.Context, list ...store.EffectDay) er
 	}
 	return b.s.exec(ctx, "effects.add", `INSERT INTO effect_days AS e (key, day, served, followed, violated, exempted)
 SELECT key, day, sum(s), sum(f), sum(v), sum(x)
-  FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS n (key, day, s, f, v, x)
+  FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS n (key, day, s, f, v,
+  x)
   GROUP BY key, day ORDER BY key, day
 ON CONFLICT (key, day) DO UPDATE SET served = e.served + excluded.served, followed = e.followed + excluded.followed,
   violated = e.violated + excluded.violated, exempted = e.exempted + excluded.exempted`,
@@ -42,7 +43,8 @@ ON CONFLICT (key, day) DO UPDATE SET served = e.served + excluded.served, follow
 
 // EffectDays implements [store.EffectBook].
 func (b *EffectBook) EffectDays(ctx context.Context, from string, fn func(store.EffectDay) error) error {
-	return b.s.query(ctx, "effects.days", `SELECT key, day, served, followed, violated, exempted FROM effect_days WHERE day >= $1
+	return b.s.query(ctx, "effects.days", `SELECT key, day, served, followed, violated, exempted FROM effect_days
+		WHERE day >= $1
 ORDER BY key, day`, []any{from}, func(r pgx.Rows) error {
 		var d store.EffectDay
 		if err := r.Scan(&d.Key, &d.Day, &d.Served, &d.Followed, &d.Violated, &d.Exempted); err != nil {
@@ -68,7 +70,8 @@ func (b *EffectBook) PutEffects(ctx context.Context, list ...store.Effect) error
 		keys, verdicts, texts = append(keys, list[i].Key), append(verdicts, list[i].Verdict),
 			append(texts, string(text))
 	}
-	return b.s.exec(ctx, "effects.put", `WITH gone AS (DELETE FROM effects e WHERE NOT EXISTS (SELECT FROM unnest($1::text[]) AS n (key) WHERE n.key = e.key))
+	return b.s.exec(ctx, "effects.put", `WITH gone AS (DELETE FROM effects e WHERE NOT EXISTS (SELECT
+		FROM unnest($1::text[]) AS n (key) WHERE n.key = e.key))
 INSERT INTO effects (key, verdict, effect) SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
 ON CONFLICT (key) DO UPDATE SET verdict = excluded.verdict, effect = excluded.effect`, keys, verdicts, texts)
 }

@@ -83,7 +83,8 @@ var errCounted = errors.New("only counted")
 
 // erasedSQL sums the trace of each erasure, and reads the sum that it recorded.
 const erasedSQL = `SELECT t.principal_id, t.erasure, count(e.seq),
-	encode(sha256(coalesce(string_agg(convert_to(e.seq || E'\n', 'UTF8') || e.document_hash || e.digest, ''::bytea ORDER BY e.seq), '')), 'hex')
+	encode(sha256(coalesce(string_agg(convert_to(e.seq || E'\n', 'UTF8') || e.document_hash || e.digest, ''::bytea
+	ORDER BY e.seq), '')), 'hex')
 FROM principals t LEFT JOIN erased e ON e.erasure = t.principal_id WHERE t.erasure IS NOT NULL GROUP BY t.principal_id`
 
 // verifyErasures checks the recorded sum of each erasure against its traces in the log, and returns the pseudonyms.

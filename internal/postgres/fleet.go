@@ -36,9 +36,11 @@ func (b *FleetBook) PutStandings(ctx context.Context, list ...store.Standing) er
 		since, at, touched = append(since, s.Since.Time), append(at, s.At.Time), append(touched, s.Touched.Time)
 	}
 	return b.s.exec(ctx, "fleet.put", `INSERT INTO standings AS s (repository, state, since, at, touched, standing)
-SELECT DISTINCT ON (repository) * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::text[])
+SELECT DISTINCT ON (repository) * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[],
+$5::timestamptz[], $6::text[])
   AS n (repository, state, since, at, touched, standing) ORDER BY repository, at DESC, touched DESC
-ON CONFLICT (repository) DO UPDATE SET state = excluded.state, since = excluded.since, at = excluded.at, touched = excluded.touched,
+ON CONFLICT (repository) DO UPDATE SET state = excluded.state, since = excluded.since, at = excluded.at, touched =
+excluded.touched,
   standing = excluded.standing
 WHERE (s.at, s.touched) <= (excluded.at, excluded.touched)`, ids, states, since, at, touched, texts)
 }

@@ -35,10 +35,14 @@ func guarding() []string {
 }
 
 // guardsSQL finds missing or disabled triggers, and reads the functions.
-const guardsSQL = `SELECT 'trigger ' || g.name || ' of ' || t.tab, NULL FROM unnest($1::text[]) t(tab) CROSS JOIN unnest($2::text[]) g(name)
-	WHERE NOT EXISTS (SELECT FROM pg_trigger x WHERE x.tgrelid = to_regclass(quote_ident(t.tab)) AND x.tgname = g.name AND x.tgenabled IN ('O', 'A'))
-UNION ALL SELECT f.name, coalesce((SELECT p.prosrc FROM pg_proc p JOIN pg_trigger x ON x.tgfoid = p.oid JOIN pg_class c ON c.oid = x.tgrelid
-		WHERE p.proname = f.name AND c.relnamespace = current_schema()::regnamespace LIMIT 1), '') FROM unnest($3::text[]) f(name)
+const guardsSQL = `SELECT 'trigger ' || g.name || ' of ' || t.tab, NULL FROM unnest($1::text[]) t(tab) CROSS
+	JOIN unnest($2::text[]) g(name)
+	WHERE NOT EXISTS (SELECT FROM pg_trigger x WHERE x.tgrelid = to_regclass(quote_ident(t.tab))
+	AND x.tgname = g.name AND x.tgenabled IN ('O', 'A'))
+UNION ALL SELECT f.name, coalesce((SELECT p.prosrc FROM pg_proc p JOIN pg_trigger x ON x.tgfoid = p.oid
+JOIN pg_class c ON c.oid = x.tgrelid
+		WHERE p.proname = f.name AND c.relnamespace = current_schema()::regnamespace LIMIT 1), '')
+		FROM unnest($3::text[]) f(name)
 UNION ALL SELECT 'session_replication_role', NULL WHERE current_setting('session_replication_role') = 'replica'`
 
 // How often writers check the triggers, and how often while one is missing.

@@ -42,7 +42,8 @@ func TestAServerWithTheRecipeHasNothingSaidOfItsSettings(t *testing.T) {
 			t.Errorf("%s is asked for and does not stand in tenet.conf", name)
 		}
 		said = append(said, name)
-		if wrong := name == "fsync" || name == "full_page_writes"; (r.Level == postgres.RemarkWrong) != wrong { // the tests' server has them off
+		// the tests' server has them off
+		if wrong := name == "fsync" || name == "full_page_writes"; (r.Level == postgres.RemarkWrong) != wrong {
 			t.Errorf("%s: level %d", r.Text, r.Level)
 		}
 	}
@@ -54,7 +55,8 @@ func TestAServerWithTheRecipeHasNothingSaidOfItsSettings(t *testing.T) {
 			t.Errorf("of a server as it comes nothing is said of %s", name)
 		}
 	}
-	if pgtest.Value(t, pgtest.URL(t), "SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_stat_statements'") == "0" {
+	if pgtest.Value(t, pgtest.URL(t),
+		"SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_stat_statements'") == "0" {
 		delete(settings, "shared_preload_libraries") // a build without what comes along with PostgreSQL
 	}
 	maps.DeleteFunc(settings, func(name, _ string) bool {

@@ -31,7 +31,8 @@ func (s *Store) listen(ctx context.Context) {
 				err.Error())
 		}
 		again := listenAgain
-		if pg, ok := serverError(err); ok && pg.Code == codeReadOnly { // a standby has no notifications, and its log an error for each attempt
+		// a standby has no notifications, and its log an error for each attempt
+		if pg, ok := serverError(err); ok && pg.Code == codeReadOnly {
 			again = listenCheck
 		}
 		t := time.NewTimer(again)

@@ -32,7 +32,8 @@ func TestAStandbyIsNotAskedToListenAgainAndAgain(t *testing.T) {
 		heard := make(chan error, 1)
 		go func() { heard <- reader.Wait(t.Context(), seq) }()
 		b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "a", Ops: []knowledge.Op{
-			knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = fmt.Sprintf("c-%d", i) }), knowledge.NoVersion),
+			knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = fmt.Sprintf("c-%d", i) }),
+				knowledge.NoVersion),
 		}}
 		if _, err := writer.Apply(t.Context(), b); err != nil {
 			t.Fatal(err)

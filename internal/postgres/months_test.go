@@ -31,7 +31,8 @@ CREATE TABLE audit_2025_03 PARTITION OF audit FOR VALUES FROM ('2025-03-01Z') TO
 // addEntry adds an entry in a month of the test's choice, as only the owner may.
 func addEntry(t *testing.T, url, added string) {
 	t.Helper()
-	pgtest.Exec(t, url, `INSERT INTO audit (added_at, at, kind, actor, door, action, key, question, count, reason, request_id, peer)
+	pgtest.Exec(t, url, `INSERT INTO audit (added_at, at, kind, actor, door, action, key, question, count, reason,
+		request_id, peer)
 SELECT $1::timestamptz, $1::timestamptz, 'read', 'ann', '', 'get', '', '', 1, '', '', ''`, added)
 }
 
@@ -39,7 +40,8 @@ SELECT $1::timestamptz, $1::timestamptz, 'read', 'ann', '', 'get', '', '', 1, ''
 func monthsOf(t *testing.T, url string) string {
 	t.Helper()
 	return pgtest.Value(t, url, `SELECT string_agg(line, ' ' ORDER BY line) FROM (
-		SELECT format('%s:%s', tableoid::regclass, string_agg(seq::text, ',' ORDER BY seq)) AS line FROM audit GROUP BY tableoid) l`)
+		SELECT format('%s:%s', tableoid::regclass, string_agg(seq::text, ',' ORDER BY seq)) AS line FROM audit
+		GROUP BY tableoid) l`)
 }
 
 func TestRetentionDropsTheMonthsOfTheAuditThatAreOld(t *testing.T) {
@@ -102,7 +104,8 @@ func TestRetentionOfTheAuditWaitsForNobodyAndKeepsNobodyWaiting(t *testing.T) {
 		return pgtest.Value(t, url, "SELECT count(*) FROM pg_locks WHERE NOT granted") != "0"
 	})
 	entry := store.AuditEntry{At: knowledge.At(time.Now()), Kind: store.AuditRead, Actor: "bob"}
-	if err := postgres.NewAuditBook(s).Add(t.Context(), entry); err != nil { // the reader stays: only retention can give way
+	// the reader stays: only retention can give way
+	if err := postgres.NewAuditBook(s).Add(t.Context(), entry); err != nil {
 		t.Errorf("add an entry meanwhile: %v", err)
 	}
 	if err := <-failed; err == nil || monthsOf(t, url) != "audit_2025_01:1,2,4 audit_2025_02:3,5 audit_rest:6,7" {
@@ -135,8 +138,10 @@ func TestAMonthThatNobodyMadeLosesNoEntry(t *testing.T) {
 		t.Errorf("the schema is said to differ: %q, %v", drift, err)
 	}
 	// Whoever switches triggers off for a session adds no entry past the chain, in no month.
-	pgtest.Exec(t, url, `SET session_replication_role = replica; INSERT INTO `+gone+` (added_at, at, kind, actor, door, action, key, question, count,
-reason, request_id, peer) SELECT '`+next.Format("2006-01-15Z")+`', now(), 'read', 'ann', '', 'get', '', '', 1, '', '', ''`)
+	pgtest.Exec(t, url, `SET session_replication_role = replica; INSERT INTO `+gone+` (added_at, at, kind, actor, door,
+		action, key, question, count,
+reason, request_id, peer) SELECT '`+next.Format("2006-01-15Z")+`', now(), 'read', 'ann', '', 'get', '', '', 1, '', `+
+		`'', ''`)
 	if got := monthsOf(t, url); !strings.Contains(got, "audit_rest:6") || !strings.Contains(got, gone+":8") {
 		t.Errorf("the months hold %s", got)
 	}
@@ -179,7 +184,8 @@ func TestTheProgramsRoleMakesMonthsAndTouchesNoneOfThem(t *testing.T) {
 			t.Errorf("%s as the reader: %v", sql, err)
 		}
 	}
-	if _, err := pgtest.Connect(t, address("reader")).Exec(t.Context(), "SELECT tenet_make_months()"); pgtest.Code(err) !=
+	if _, err := pgtest.Connect(t, address("reader")).Exec(t.Context(),
+		"SELECT tenet_make_months()"); pgtest.Code(err) !=
 		"42501" {
 		t.Errorf("months made by the reader: %v", err)
 	}
@@ -213,5 +219,6 @@ func TestTheMonthsTakeOverTheRightsOfTheWhole(t *testing.T) {
 func rightsOn(t *testing.T, url, role, table string) string {
 	t.Helper()
 	return pgtest.Value(t, url, `SELECT coalesce(string_agg(a.privilege_type, ',' ORDER BY a.privilege_type), '')
-FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = $1::text::regclass AND a.grantee = $2::text::regrole`, table, role)
+FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = $1::text::regclass AND a.grantee = $2::text::regrole`, table,
+		role)
 }

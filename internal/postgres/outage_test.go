@@ -150,7 +150,8 @@ func TestAFailureInsideCommitIsTriedAgain(t *testing.T) {
 	for _, sql := range []string{
 		"CREATE SEQUENCE failures",
 		`CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-			IF nextval('failures') = 1 THEN RAISE EXCEPTION 'not now' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$`,
+			IF nextval('failures') = 1 THEN RAISE EXCEPTION 'not now' USING ERRCODE = '40001'; END IF; RETURN NULL; END
+			$$`,
 		"CREATE CONSTRAINT TRIGGER z_fail AFTER INSERT ON rules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE " +
 			"FUNCTION fail_once()",
 	} {

@@ -20,39 +20,62 @@ import (
 // filling makes {rules} rules and a tenth of each other kind, past the triggers: what a plan depends on is how values
 // spread.
 const filling = `
-ALTER TABLE categories DISABLE TRIGGER USER; ALTER TABLE rules DISABLE TRIGGER USER; ALTER TABLE practices DISABLE TRIGGER USER;
-ALTER TABLE templates DISABLE TRIGGER USER; ALTER TABLE violations DISABLE TRIGGER USER; ALTER TABLE principals DISABLE TRIGGER USER;
+ALTER TABLE categories DISABLE TRIGGER USER; ALTER TABLE rules DISABLE TRIGGER USER; ALTER TABLE practices DISABLE
+TRIGGER USER;
+ALTER TABLE templates DISABLE TRIGGER USER; ALTER TABLE violations DISABLE TRIGGER USER; ALTER TABLE principals DISABLE
+TRIGGER USER;
 INSERT INTO categories (category_id, name) SELECT 'cat-' || i, 'Category ' || i FROM generate_series(0, 999) i;
-INSERT INTO principals (principal_id, name, token_hash, disabled) SELECT 'p-' || i, 'P ' || i, repeat('0', 64), i % 20 = 0 FROM generate_series(1, {rules} / 10) i;
-INSERT INTO rules (rule_id, category, title, description, severity, enforcement, status, priority, active, tags, scope, updated_at)
-  SELECT 'r-' || i, 'cat-' || CASE WHEN i % 30 = 0 THEN 0 ELSE i % 1000 END, 'Rule ' || md5(i::text), 'd' || i, (ARRAY['CRITICAL','ERROR','WARNING','INFO'])[1 + i % 4],
-    CASE WHEN i % 61 = 0 THEN 'mandatory' ELSE 'optional' END, CASE WHEN i % 59 = 0 THEN 'DRAFT' ELSE 'ACTIVE' END, i % 100, i % 20 > 0,
-    jsonb_build_array('t' || i % 50, 'all'), jsonb_build_object('languages', jsonb_build_array('l' || i % 10)), now() - i * interval '1 minute'
+INSERT INTO principals (principal_id, name, token_hash, disabled) SELECT 'p-' || i, 'P ' || i, repeat('0', 64), i % 20
+= 0 FROM generate_series(1, {rules} / 10) i;
+INSERT INTO rules (rule_id, category, title, description, severity, enforcement, status, priority, active, tags, scope,
+updated_at)
+  SELECT 'r-' || i, 'cat-' || CASE WHEN i % 30 = 0 THEN 0 ELSE i % 1000 END, 'Rule ' || md5(i::text), 'd' || i,
+  (ARRAY['CRITICAL','ERROR','WARNING','INFO'])[1 + i % 4],
+    CASE WHEN i % 61 = 0 THEN 'mandatory' ELSE 'optional' END, CASE WHEN i % 59 = 0 THEN 'DRAFT' ELSE 'ACTIVE' END, i %
+    100, i % 20 > 0,
+    jsonb_build_array('t' || i % 50, 'all'), jsonb_build_object('languages', jsonb_build_array('l' || i % 10)), now() -
+    i * interval '1 minute'
   FROM generate_series(1, {rules}) i;
-INSERT INTO practices (practice_id, category, title, description, is_required, effectiveness_score, is_active, updated_at)
-  SELECT 'p-' || i, 'cat-' || i % 1000, 'P ' || md5(i::text), 'd', i % 2 = 0, (i % 100) / 100.0, i % 20 > 0, now() - i * interval '1 minute' FROM generate_series(1, {rules} / 10) i;
+INSERT INTO practices (practice_id, category, title, description, is_required, effectiveness_score, is_active,
+updated_at)
+  SELECT 'p-' || i, 'cat-' || i % 1000, 'P ' || md5(i::text), 'd', i % 2 = 0, (i % 100) / 100.0, i % 20 > 0, now() - i
+  * interval '1 minute' FROM generate_series(1, {rules} / 10) i;
 INSERT INTO templates (template_id, category, name, template_content, is_active, updated_at)
-  SELECT 't-' || i, 'cat-' || i % 1000, 'T ' || md5(i::text), 'c', i % 20 > 0, now() - i * interval '1 minute' FROM generate_series(1, {rules} / 10) i;
+  SELECT 't-' || i, 'cat-' || i % 1000, 'T ' || md5(i::text), 'c', i % 20 > 0, now() - i * interval '1 minute'
+  FROM generate_series(1, {rules} / 10) i;
 INSERT INTO violations (violation_id, rule_id, repository, message, severity, status, reported_at, is_active)
-  SELECT md5(i::text)::uuid, 'r-' || 1 + i % 1000, 'repo-' || i % 50, 'm' || i, CASE WHEN i % 61 = 0 THEN 'ERROR' ELSE 'INFO' END,
-    CASE WHEN i % 59 = 0 THEN 'open' ELSE 'resolved' END, now() - i * interval '1 minute', i % 20 > 0 FROM generate_series(1, {rules} * 3 / 10) i;
-ALTER TABLE packs DISABLE TRIGGER USER; ALTER TABLE repositories DISABLE TRIGGER USER; ALTER TABLE labels DISABLE TRIGGER USER; ALTER TABLE proposals DISABLE TRIGGER USER;
-INSERT INTO packs (pack_id, name, is_active, updated_at) SELECT 'p-' || i, 'P ' || md5(i::text), i % 20 > 0, now() - i * interval '1 minute' FROM generate_series(1, {rules} / 10) i;
-INSERT INTO repositories (repository_id, name, is_active, updated_at) SELECT 'p-' || i, 'P ' || md5(i::text), i % 20 > 0, now() - i * interval '1 minute' FROM generate_series(1, {rules} / 10) i;
-INSERT INTO labels (label_id, name, is_active, updated_at) SELECT 'p-' || i, 'P ' || md5(i::text), i % 20 > 0, now() - i * interval '1 minute' FROM generate_series(1, {rules} / 10) i;
-INSERT INTO proposals (proposal_id, title, state, is_active, created_at, updated_at) SELECT md5(i::text)::uuid, 'P ' || md5(i::text), CASE WHEN i % 59 = 0 THEN 'open' ELSE 'applied' END,
+  SELECT md5(i::text)::uuid, 'r-' || 1 + i % 1000, 'repo-' || i % 50, 'm' || i, CASE WHEN i % 61 = 0 THEN 'ERROR' ELSE
+  'INFO' END,
+    CASE WHEN i % 59 = 0 THEN 'open' ELSE 'resolved' END, now() - i * interval '1 minute', i % 20 > 0
+    FROM generate_series(1, {rules} * 3 / 10) i;
+ALTER TABLE packs DISABLE TRIGGER USER; ALTER TABLE repositories DISABLE TRIGGER USER; ALTER TABLE labels DISABLE
+TRIGGER USER; ALTER TABLE proposals DISABLE TRIGGER USER;
+INSERT INTO packs (pack_id, name, is_active, updated_at) SELECT 'p-' || i, 'P ' || md5(i::text), i % 20 > 0, now() - i
+* interval '1 minute' FROM generate_series(1, {rules} / 10) i;
+INSERT INTO repositories (repository_id, name, is_active, updated_at) SELECT 'p-' || i, 'P ' || md5(i::text), i % 20 >
+0, now() - i * interval '1 minute' FROM generate_series(1, {rules} / 10) i;
+INSERT INTO labels (label_id, name, is_active, updated_at) SELECT 'p-' || i, 'P ' || md5(i::text), i % 20 > 0, now() -
+i * interval '1 minute' FROM generate_series(1, {rules} / 10) i;
+INSERT INTO proposals (proposal_id, title, state, is_active, created_at, updated_at) SELECT md5(i::text)::uuid, 'P ' ||
+md5(i::text), CASE WHEN i % 59 = 0 THEN 'open' ELSE 'applied' END,
   i % 20 > 0, now() - i * interval '2 minutes', now() - i * interval '1 minute' FROM generate_series(1, {rules} / 10) i;
-INSERT INTO facets (kind, id, facet, value, rank) SELECT 'rule', r.rule_id, 'tag', t, r.rank FROM rules r, jsonb_array_elements_text(r.tags) t WHERE r.active
-  UNION ALL SELECT 'rule', r.rule_id, 'language', l, r.rank FROM rules r, jsonb_array_elements_text(r.scope -> 'languages') l WHERE r.active;
+INSERT INTO facets (kind, id, facet, value, rank) SELECT 'rule', r.rule_id, 'tag', t, r.rank
+FROM rules r, jsonb_array_elements_text(r.tags) t WHERE r.active
+  UNION ALL SELECT 'rule', r.rule_id, 'language', l, r.rank FROM rules r, jsonb_array_elements_text(r.scope ->
+  'languages') l WHERE r.active;
 INSERT INTO search (kind, id, category, rank, title, tags, vector)
-  SELECT 'rule', rule_id, category, rank, title, 'x', to_tsvector('tenet', concat_ws(' ', title, CASE WHEN hashtext(rule_id) % 2 = 0 THEN 'database' END,
+  SELECT 'rule', rule_id, category, rank, title, 'x', to_tsvector('tenet', concat_ws(' ', title, CASE WHEN
+  hashtext(rule_id) % 2 = 0 THEN 'database' END,
     'rare' || abs(hashtext(rule_id) % 20000))) FROM rules WHERE active
-  UNION ALL SELECT 'practice', practice_id, category, rank, title, 'x', to_tsvector('tenet', title || ' database') FROM practices WHERE is_active
-  UNION ALL SELECT 'template', template_id, category, rank, name, 'x', to_tsvector('tenet', name) FROM templates WHERE is_active;
+  UNION ALL SELECT 'practice', practice_id, category, rank, title, 'x', to_tsvector('tenet', title || ' database')
+  FROM practices WHERE is_active
+  UNION ALL SELECT 'template', template_id, category, rank, name, 'x', to_tsvector('tenet', name) FROM templates
+  WHERE is_active;
 INSERT INTO standings (repository, state, since, at, touched, standing)
   SELECT 'r-' || i, CASE WHEN i % 61 = 0 THEN 'behind' ELSE 'current' END, now(), now(), now() - i * interval '1 second', '{}' FROM generate_series(1, {rules} / 10) i;
 INSERT INTO changes (seq, kind, id, version, verb, batch_id, actor, at, document_hash, chain, txid)
-  SELECT i, CASE WHEN i % 97 = 0 THEN 'category' ELSE 'rule' END, 'x-' || i % 9000, 1 + i / 9000, 'put', md5((i / 3)::text)::uuid, 'a', now(), sha256('x'), sha256('x'), 1000 + i / 3 FROM generate_series(1, {rules}) i;
+  SELECT i, CASE WHEN i % 97 = 0 THEN 'category' ELSE 'rule' END, 'x-' || i % 9000, 1 + i / 9000, 'put', md5((i /
+  3)::text)::uuid, 'a', now(), sha256('x'), sha256('x'), 1000 + i / 3 FROM generate_series(1, {rules}) i;
 ANALYZE;`
 
 // filled returns a connection to a database with so many rules, and its address.
@@ -230,7 +253,8 @@ func critical() []criticalQuery {
 		list(knowledge.Query{Kind: kind, Activity: knowledge.RetiredOnly}, t+"_by_house")
 	}
 	for _, kind := range []knowledge.Kind{knowledge.KindRule, knowledge.KindPractice, knowledge.KindTemplate} {
-		for _, order := range knowledge.Orders() { // ten documents of such a category are also quickly sorted: no index is named
+		// ten documents of such a category are also quickly sorted: no index is named
+		for _, order := range knowledge.Orders() {
 			list(knowledge.Query{Kind: kind, Category: "cat-7", Order: order})
 		}
 	}

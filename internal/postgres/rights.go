@@ -96,10 +96,13 @@ func Grants(r Roles, schema, database string, tables []string, ownsDatabase bool
 // grantsSQL reads the arguments of Grants from the session's role and schema.
 const grantsSQL = `SELECT current_schema()::text, current_database()::text,
 	(SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database d WHERE d.datname = current_database()),
-	ARRAY(SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') ORDER BY 1),
-	ARRAY(SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+	ARRAY(SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace
+	AND c.relkind IN ('r', 'p') ORDER BY 1),
+	ARRAY(SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace
+	AND c.relkind IN ('r', 'p')
 		AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1),
-	ARRAY(SELECT w.name FROM unnest($1::text[]) w (name) WHERE w.name <> '' AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = w.name))`
+	ARRAY(SELECT w.name FROM unnest($1::text[]) w (name) WHERE w.name <> '' AND NOT EXISTS (SELECT
+	FROM pg_roles r WHERE r.rolname = w.name))`
 
 // Grant grants the roles their rights in one transaction and returns the statements; with dry it only returns them.
 func Grant(ctx context.Context, a Address, r Roles, dry bool) (list []string, err error) {
@@ -153,25 +156,32 @@ const tablesSQL = `SELECT c.relname::text FROM pg_class c
 WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')`
 
 // rightsSQL compares a role's rights with those it should have. It reads effective rights, however they were granted.
-const rightsSQL = `WITH me AS (SELECT r.* FROM pg_roles r WHERE r.rolname = coalesce(nullif($1, ''), session_user)), tab AS (
-	SELECT c.oid, c.relname::text AS name, c.relowner FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+const rightsSQL = `WITH me AS (SELECT r.* FROM pg_roles r WHERE r.rolname = coalesce(nullif($1, ''), session_user)),
+	tab AS (
+	SELECT c.oid, c.relname::text AS name, c.relowner FROM pg_class c
+	WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
 ), wanted AS (
 	SELECT t.name, t.rights FROM unnest($2::text[], $3::text[]) AS t (name, rights)
 )
 SELECT 'role ' || me.rolname, 'is ' || a.what, false FROM me, LATERAL (VALUES (me.rolsuper, 'a superuser: it passes by every right'),
 	(me.rolcreaterole, 'one that may make roles'), (me.rolcreatedb, 'one that may make databases'),
-	(me.rolreplication, 'one that may replicate'), (me.rolbypassrls, 'one that passes by policies')) AS a (held, what) WHERE a.held
-UNION ALL SELECT 'database ' || current_database(), p.what, false FROM me, LATERAL (VALUES ('TEMPORARY'), ('CREATE')) AS p (what)
+	(me.rolreplication, 'one that may replicate'), (me.rolbypassrls, 'one that passes by policies')) AS a (held, what)
+	WHERE a.held
+UNION ALL SELECT 'database ' || current_database(), p.what, false
+FROM me, LATERAL (VALUES ('TEMPORARY'), ('CREATE')) AS p (what)
 	WHERE NOT me.rolsuper AND has_database_privilege(me.oid, current_database(), p.what)
-UNION ALL SELECT 'schema ' || current_schema(), 'CREATE', false FROM me WHERE NOT me.rolsuper AND has_schema_privilege(me.oid, current_schema(), 'CREATE')
+UNION ALL SELECT 'schema ' || current_schema(), 'CREATE', false FROM me WHERE NOT me.rolsuper
+AND has_schema_privilege(me.oid, current_schema(), 'CREATE')
 UNION ALL SELECT 'schema ' || current_schema(), format('ownership of %s tables', count(*)), false FROM me, tab
 	WHERE NOT me.rolsuper AND pg_has_role(me.oid, tab.relowner, 'USAGE') HAVING count(*) > 0
 UNION ALL SELECT 'table ' || tab.name, p.what, w.name IS NOT NULL AND p.what = ANY (string_to_array(w.rights, ','))
 	FROM me, tab LEFT JOIN wanted w ON w.name = tab.name, LATERAL unnest($4::text[]) AS p (what)
 	WHERE NOT me.rolsuper AND NOT pg_has_role(me.oid, tab.relowner, 'USAGE')
-		AND has_table_privilege(me.oid, tab.oid, p.what) <> (p.what = ANY (string_to_array(coalesce(w.rights, $5), ',')))
+		AND has_table_privilege(me.oid, tab.oid, p.what) <> (p.what = ANY (string_to_array(coalesce(w.rights, $5),
+		',')))
 UNION ALL SELECT 'function ' || f.name, 'EXECUTE', true FROM me, unnest($6::text[]) AS f (name)
-	WHERE NOT me.rolsuper AND to_regprocedure(f.name) IS NOT NULL AND NOT has_function_privilege(me.oid, to_regprocedure(f.name), 'EXECUTE')
+	WHERE NOT me.rolsuper AND to_regprocedure(f.name) IS NOT NULL
+	AND NOT has_function_privilege(me.oid, to_regprocedure(f.name), 'EXECUTE')
 ORDER BY 1, 2`
 
 // A RightsFault is a right that a role has and should not have, or lacks and needs.

@@ -110,7 +110,8 @@ func (m *migrator) schema(ctx context.Context) (Schema, error) {
 
 // versionSQL reads the newest applied migration from goose's table.
 const versionSQL = `SELECT coalesce(max(version_id), 0) FROM (
-	SELECT DISTINCT ON (version_id) version_id, is_applied FROM ` + goose.DefaultTablename + ` ORDER BY version_id, id DESC) v WHERE is_applied`
+	SELECT DISTINCT ON (version_id) version_id, is_applied FROM ` + goose.DefaultTablename +
+	` ORDER BY version_id, id DESC) v WHERE is_applied`
 
 // ReadSchema returns the schema version of the database at an address.
 func ReadSchema(ctx context.Context, a Address) (Schema, error) {

@@ -21,10 +21,12 @@ import (
 func layout(t *testing.T, url string) []string {
 	t.Helper()
 	return strings.Split(pgtest.Value(t, url, `SELECT string_agg(line, E'\n' ORDER BY line) FROM (
-		SELECT format('%s.%s %s %s %s %s', table_name, column_name, data_type, column_default, is_nullable, generation_expression) AS line
+		SELECT format('%s.%s %s %s %s %s', table_name, column_name, data_type, column_default, is_nullable,
+		generation_expression) AS line
 			FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'goose_db_version'
 		UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
-		UNION ALL SELECT format('%s %s', conrelid::regclass, pg_get_constraintdef(oid)) FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+		UNION ALL SELECT format('%s %s', conrelid::regclass, pg_get_constraintdef(oid)) FROM pg_constraint
+		WHERE connamespace = 'public'::regnamespace
 			AND contype <> 'n' -- 18 has rows for NOT NULL, which the columns tell above
 		UNION ALL SELECT format('%s %s', pg_get_triggerdef(oid), tgenabled) FROM pg_trigger WHERE NOT tgisinternal
 		UNION ALL SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace

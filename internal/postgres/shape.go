@@ -19,25 +19,32 @@ var shapeText string
 // a colon, and a definition. Spaces and parentheses, which vary between PostgreSQL versions, are removed. Months of the
 // audit, which are made later, are left out.
 const ShapeSQL = `WITH here AS (
-	SELECT c.oid, c.relname FROM pg_class c WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = current_schema()::regnamespace AND c.relname <> 'goose_db_version'
+	SELECT c.oid, c.relname FROM pg_class c WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
+	AND c.relnamespace = current_schema()::regnamespace AND c.relname <> 'goose_db_version'
 ), lines AS (
-	SELECT format('column %s.%s: %s%s%s', h.relname, a.attname, format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnotnull THEN ', not null' ELSE '' END,
-		coalesce(CASE WHEN a.attgenerated <> '' THEN ', generated ' ELSE ', default ' END || regexp_replace(pg_get_expr(d.adbin, d.adrelid), '[\s()]|::text', '', 'g'), '')) AS line
+	SELECT format('column %s.%s: %s%s%s', h.relname, a.attname, format_type(a.atttypid, a.atttypmod), CASE WHEN
+	a.attnotnull THEN ', not null' ELSE '' END,
+		coalesce(CASE WHEN a.attgenerated <> '' THEN ', generated ' ELSE ', default ' END ||
+		regexp_replace(pg_get_expr(d.adbin, d.adrelid), '[\s()]|::text', '', 'g'), '')) AS line
 	FROM here h JOIN pg_attribute a ON a.attrelid = h.oid AND a.attnum > 0 AND NOT a.attisdropped
 		LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 	UNION ALL
 	SELECT format('index %s of %s: %s%s', i.relname, h.relname, CASE WHEN x.indisunique THEN 'unique ' ELSE '' END,
-		regexp_replace(regexp_replace(pg_get_indexdef(x.indexrelid), '^.* USING ', ''), '[\s()]|::text', '', 'g') || CASE WHEN x.indisvalid THEN '' ELSE ', not valid' END)
+		regexp_replace(regexp_replace(pg_get_indexdef(x.indexrelid), '^.* USING ', ''), '[\s()]|::text', '', 'g') ||
+		CASE WHEN x.indisvalid THEN '' ELSE ', not valid' END)
 	FROM here h JOIN pg_index x ON x.indrelid = h.oid JOIN pg_class i ON i.oid = x.indexrelid
 	UNION ALL
-	SELECT format('constraint %s of %s: %s%s', k.conname, h.relname, regexp_replace(pg_get_constraintdef(k.oid), '[\s()]|::text', '', 'g'),
+	SELECT format('constraint %s of %s: %s%s', k.conname, h.relname, regexp_replace(pg_get_constraintdef(k.oid),
+	'[\s()]|::text', '', 'g'),
 		CASE WHEN k.convalidated THEN '' ELSE ', not valid' END)
 	FROM here h JOIN pg_constraint k ON k.conrelid = h.oid WHERE k.contype IN ('c', 'f')
 	UNION ALL
-	SELECT format('trigger %s of %s: %s, type %s, runs %s', t.tgname, h.relname, CASE t.tgenabled WHEN 'A' THEN 'always' WHEN 'O' THEN 'on' ELSE 'off' END, t.tgtype, p.proname)
+	SELECT format('trigger %s of %s: %s, type %s, runs %s', t.tgname, h.relname, CASE t.tgenabled WHEN 'A' THEN
+	'always' WHEN 'O' THEN 'on' ELSE 'off' END, t.tgtype, p.proname)
 	FROM here h JOIN pg_trigger t ON t.tgrelid = h.oid AND NOT t.tgisinternal JOIN pg_proc p ON p.oid = t.tgfoid
 	UNION ALL
-	SELECT format('function %s(%s): returns %s, %s%s, body %s', p.proname, pg_get_function_identity_arguments(p.oid), pg_get_function_result(p.oid), p.provolatile, CASE WHEN p.prosecdef THEN ', as its owner' ELSE '' END,
+	SELECT format('function %s(%s): returns %s, %s%s, body %s', p.proname, pg_get_function_identity_arguments(p.oid),
+	pg_get_function_result(p.oid), p.provolatile, CASE WHEN p.prosecdef THEN ', as its owner' ELSE '' END,
 		md5(regexp_replace(regexp_replace(p.prosrc, '--[^\n]*', '', 'g'), '\s+', '', 'g')))
 	FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'tenet\_%'
 ) SELECT line FROM lines ORDER BY line COLLATE "C"`

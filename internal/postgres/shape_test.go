@@ -34,9 +34,12 @@ func TestDriftNamesWhatDiffers(t *testing.T) {
 	if drift, err := postgres.Drift(t.Context(), s); err != nil || len(drift) > 0 {
 		t.Fatalf("of a migrated database: %q, %v", drift, err)
 	}
-	pgtest.Exec(t, url, `DROP INDEX changes_by_batch; CREATE INDEX mine ON rules (title); ALTER TABLE rules ADD COLUMN note text;
-ALTER TABLE rules ALTER COLUMN title DROP NOT NULL; ALTER TABLE rules DROP CONSTRAINT rules_checks_check; DROP TRIGGER tenet_index_gone ON rules;
-CREATE OR REPLACE FUNCTION tenet_texts(list jsonb, VARIADIC texts text[]) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN ''; END $$`)
+	pgtest.Exec(t, url, `DROP INDEX changes_by_batch; CREATE INDEX mine ON rules (title); ALTER TABLE rules ADD COLUMN
+		note text;
+ALTER TABLE rules ALTER COLUMN title DROP NOT NULL; ALTER TABLE rules DROP CONSTRAINT rules_checks_check; DROP TRIGGER
+tenet_index_gone ON rules;
+CREATE OR REPLACE FUNCTION tenet_texts(list jsonb, VARIADIC texts text[]) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN RETURN ''; END $$`)
 	drift, err := postgres.Drift(t.Context(), s)
 	all := strings.Join(drift, "\n")
 	for _, want := range []string{

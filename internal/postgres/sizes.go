@@ -26,7 +26,8 @@ type IndexReport struct {
 // Indexes finds indexes that slow down writes and are never used. The counters are those of this server alone.
 func (c *Cluster) Indexes(ctx context.Context) (r IndexReport, err error) {
 	var since *time.Time
-	err = c.s.one(ctx, "indexes.since", `SELECT stats_reset, (SELECT count(*) FROM pg_stat_replication) FROM pg_stat_database WHERE datname = current_database()`,
+	err = c.s.one(ctx, "indexes.since", `SELECT stats_reset, (SELECT count(*) FROM pg_stat_replication) FROM `+
+		`pg_stat_database WHERE datname = current_database()`,
 		nil, &since, &r.Replicas)
 	if err != nil {
 		return r, err
@@ -34,8 +35,10 @@ func (c *Cluster) Indexes(ctx context.Context) (r IndexReport, err error) {
 	if since != nil {
 		r.Since = *since
 	}
-	err = c.s.query(ctx, "indexes.unused", `SELECT s.indexrelname, pg_relation_size(s.indexrelid), s.idx_scan = 0 AND NOT i.indisunique
-FROM pg_stat_user_indexes s JOIN pg_index i USING (indexrelid) JOIN pg_class c ON c.oid = s.indexrelid AND NOT c.relispartition
+	err = c.s.query(ctx, "indexes.unused", `SELECT s.indexrelname, pg_relation_size(s.indexrelid), s.idx_scan = 0
+		AND NOT i.indisunique
+FROM pg_stat_user_indexes s JOIN pg_index i USING (indexrelid) JOIN pg_class c ON c.oid = s.indexrelid
+AND NOT c.relispartition
 WHERE s.schemaname = current_schema() ORDER BY 2 DESC, 1`, nil, func(rows pgx.Rows) error {
 		var name string
 		var bytes int64
@@ -51,7 +54,8 @@ WHERE s.schemaname = current_schema() ORDER BY 2 DESC, 1`, nil, func(rows pgx.Ro
 	if err != nil {
 		return r, err
 	}
-	err = c.s.query(ctx, "indexes.duplicate", `SELECT array_agg(c.relname::text ORDER BY c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+	err = c.s.query(ctx, "indexes.duplicate", `SELECT array_agg(c.relname::text ORDER BY c.relname)
+		FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE c.relnamespace = current_schema()::regnamespace
 GROUP BY i.indrelid, i.indkey::text, i.indclass::text, i.indcollation::text, i.indoption::text, c.relam,
   coalesce(pg_get_expr(i.indexprs, i.indrelid), ''), coalesce(pg_get_expr(i.indpred, i.indrelid), '')

@@ -18,9 +18,11 @@ type Standbys struct {
 }
 
 // standbysSQL counts streaming standbys. Base backups have another state.
-const standbysSQL = `SELECT count(*) FILTER (WHERE state = 'streaming'), count(*) FILTER (WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum')),
+const standbysSQL = `SELECT count(*) FILTER (WHERE state = 'streaming'), count(*) FILTER (WHERE state = 'streaming'
+	AND sync_state IN ('sync', 'quorum')),
 	current_setting('synchronous_standby_names') <> '', count(*) FILTER (WHERE state IS NULL) > 0,
-	coalesce(max(CASE WHEN NOT pg_is_in_recovery() THEN greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0) END) FILTER (WHERE state = 'streaming'), 0)::bigint
+	coalesce(max(CASE WHEN NOT pg_is_in_recovery() THEN greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)
+	END) FILTER (WHERE state = 'streaming'), 0)::bigint
 	FROM pg_stat_replication`
 
 // StandbysOf returns the standbys of the store's server.
@@ -36,7 +38,8 @@ func StandbysOf(ctx context.Context, s *Store) (Standbys, error) {
 // heartbeat is what shows that one is missing.
 const beatSQL = `WITH beat AS (
 	UPDATE heartbeat h SET at = clock_timestamp()
-	WHERE NOT h.at BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() AND set_config('synchronous_commit', 'local', true) <> ''
+	WHERE NOT h.at BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp()
+	AND set_config('synchronous_commit', 'local', true) <> ''
 ) SELECT clock_timestamp()`
 
 // Beat keeps the heartbeat of a primary going, and returns the time by the primary's clock. It is false where there is

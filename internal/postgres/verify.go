@@ -45,16 +45,19 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 		return err
 	}
 	var first, last int64
-	if err := s.one(ctx, "verify.bounds", "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM changes", nil, &first, &last); err != nil {
+	if err := s.one(ctx, "verify.bounds", "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM changes", nil,
+		&first, &last); err != nil {
 		return err
 	}
 	if first > 1 { // retention removes the ledger's entries with the changes; a forger may overlook that
 		var left int64
-		if err := s.one(ctx, "verify.ledger", "SELECT count(*) FROM batches b WHERE NOT EXISTS (SELECT FROM changes c WHERE c.batch_id = b.id)", nil, &left); err != nil {
+		if err := s.one(ctx, "verify.ledger", "SELECT count(*) FROM batches b WHERE NOT EXISTS (SELECT FROM changes "+
+			"c WHERE c.batch_id = b.id)", nil, &left); err != nil {
 			return err
 		}
 		if left > 0 {
-			return &TamperError{Seq: knowledge.Seq(first) - 1, Why: fmt.Sprintf("it is missing, and the ledger still holds %d batches that the log does not", left)}
+			return &TamperError{Seq: knowledge.Seq(first) - 1, Why: fmt.Sprintf("it is missing, and the ledger "+
+				"still holds %d batches that the log does not", left)}
 		}
 	}
 	known, err := verifyErasures(ctx, s)
@@ -101,11 +104,17 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 // verifyArchive checks that what is archived is what the log holds of it, and that nothing is missing in the archive.
 func verifyArchive(ctx context.Context, s *Store) error {
 	for _, look := range []struct{ name, sql, why string }{
-		{"", `SELECT p.kind || '/' || p.id FROM purges p JOIN changes c ON c.kind = p.kind AND c.id = p.id AND c.version = p.version - 1
-WHERE p.document IS NOT NULL AND c.document IS DISTINCT FROM p.document LIMIT 1`, "is not in the archive as its last change left it"},
 		{
-			".missing", `SELECT l.kind || '/' || l.id FROM (SELECT DISTINCT ON (c.kind, c.id) c.kind, c.id, c.verb FROM changes c ORDER BY c.kind, c.id, c.version DESC) l
-WHERE l.verb = 'archive' AND NOT EXISTS (SELECT FROM purges p WHERE p.kind = l.kind AND p.id = l.id AND p.document IS NOT NULL) LIMIT 1`,
+			"", `SELECT p.kind || '/' || p.id FROM purges p JOIN changes c ON c.kind = p.kind AND c.id = p.id
+			AND c.version = p.version - 1
+WHERE p.document IS NOT NULL AND c.document IS DISTINCT FROM p.document LIMIT 1`,
+			"is not in the archive as its last change left it",
+		},
+		{
+			".missing", `SELECT l.kind || '/' || l.id FROM (SELECT DISTINCT ON (c.kind, c.id) c.kind, c.id, c.verb
+				FROM changes c ORDER BY c.kind, c.id, c.version DESC) l
+WHERE l.verb = 'archive' AND NOT EXISTS (SELECT FROM purges p WHERE p.kind = l.kind AND p.id = l.id
+AND p.document IS NOT NULL) LIMIT 1`,
 			"is missing in the archive",
 		},
 	} {

@@ -513,7 +513,8 @@ func TestAPageOfAnotherOriginIsRefused(t *testing.T) {
 // params are the first members of its parameters, each with a comma behind it.
 func plainRPC(method, params string) (body string, header []string) {
 	return fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q,"params":{%s"_meta":{`+
-			`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`, method, params),
+			`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`,
+			method, params),
 		[]string{
 			"Content-Type", "application/json", "Accept", "application/json, text/event-stream",
 			"Mcp-Protocol-Version", "2026-07-28", "Mcp-Method", method,

@@ -87,7 +87,8 @@ func (d *dual) jobs(o Options) ([]upkeep.Job, error) {
 func (d *dual) monthsJob() upkeep.Job {
 	return upkeep.Job{
 		Name: "audit.months", Schedule: "15 3 * * *", Book: upkeep.Shared,
-		Doc: "Makes the months of the audit ahead, in which PostgreSQL keeps it, so that retention.log drops what is old by the month",
+		Doc: "Makes the months of the audit ahead, in which PostgreSQL keeps it, so that retention.log drops what " +
+			"is old by the month",
 		Do: func(ctx context.Context, _ *upkeep.Progress) (string, error) {
 			p := d.primary.Load()
 			if p == nil {

@@ -45,7 +45,8 @@ type engine interface {
 	// VerifyChanges checks the log from its first change to its last.
 	VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error
 	// eachStored reads documents as the database holds them, also what can't be read as one; see [sqlite.EachStored].
-	eachStored(ctx context.Context, kind knowledge.Kind, after string, limit int, each func(id string, row []byte)) (int, error)
+	eachStored(ctx context.Context, kind knowledge.Kind, after string, limit int,
+		each func(id string, row []byte)) (int, error)
 	// guards returns what should guard the log in the database and does not, as an error.
 	guards(ctx context.Context) error
 	// drift tells how the database's schema differs from what the migrations make of it.

@@ -40,7 +40,8 @@ func TestAPersonIsErasedOnEveryInstance(t *testing.T) {
 		t.Errorf("in an outage it says %s", s.body)
 	}
 	queued := w.want(http.StatusAccepted, http.MethodPost, "/api/v1/batches",
-		`{"actor":"`+storetest.Erased+`","ops":[{"verb":"patch","kind":"category","id":"disputed","patch":{"name":"Ours"}}]}`).header.Get("Tenet-Batch")
+		`{"actor":"`+storetest.Erased+`","ops":[{"verb":"patch","kind":"category","id":"disputed",`+
+			`"patch":{"name":"Ours"}}]}`).header.Get("Tenet-Batch")
 	pg.Start()
 	past(t, o.DatabaseURL, patch("category/disputed", named("Theirs")))
 	state(t, w, queued, knowledge.BatchParked)
@@ -85,13 +86,15 @@ func TestAnOldFaultByHandKeepsNobodyFromBeingErased(t *testing.T) {
 	url := pgtest.URL(t)
 	x := start(t, server.Options{DataDir: filepath.Join(t.TempDir(), "data"), DatabaseURL: url, Outage: outage()})
 	w := x.browse(t)
-	w.want(http.StatusCreated, http.MethodPost, "/api/v1/tokens", `{"principal_id":"quinn","name":"Quinn Q","role":"maintainer"}`)
+	w.want(http.StatusCreated, http.MethodPost, "/api/v1/tokens",
+		`{"principal_id":"quinn","name":"Quinn Q","role":"maintainer"}`)
 	const granted = "jsonb_build_array(jsonb_build_object('rule', 'SEC-001', 'paths', '[]'::jsonb, 'reason', " +
 		"E'be\\u200b\\u200bcause', 'until', '2027-01-01T00:00:00Z', 'by', 'quinn'))"
 	const reviewed = `'[{"by":"quinn","at":"2026-01-01T00:00:00Z","verdict":"maybe","comment":""}]'`
 	for _, sql := range []string{
 		"ALTER TABLE repositories DISABLE TRIGGER tenet_valid", "ALTER TABLE proposals DISABLE TRIGGER tenet_valid",
-		"INSERT INTO repositories (repository_id, name, owner, exemptions) VALUES ('by-hand', 'Hand', 'quinn', " + granted + ")",
+		"INSERT INTO repositories (repository_id, name, owner, exemptions) VALUES ('by-hand', 'Hand', 'quinn', " +
+			granted + ")",
 		"INSERT INTO proposals (proposal_id, title, reviews) VALUES (gen_random_uuid(), 'Old', " + reviewed + ")",
 		"ALTER TABLE repositories ENABLE ALWAYS TRIGGER tenet_valid",
 		"ALTER TABLE proposals ENABLE ALWAYS TRIGGER tenet_valid",

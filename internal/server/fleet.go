@@ -209,7 +209,9 @@ func (f *fleet) repositories(ctx context.Context) (map[string]*knowledge.Reposit
 }
 
 // known reads the standings, and tells those of repositories that are gone apart.
-func (f *fleet) known(ctx context.Context, list map[string]*knowledge.Repository) (known map[string]store.Standing, gone []string, err error) {
+func (f *fleet) known(ctx context.Context, list map[string]*knowledge.Repository) (known map[string]store.Standing,
+	gone []string, err error,
+) {
 	known = map[string]store.Standing{}
 	err = store.EachStanding(ctx, f.book, func(s *store.Standing) error {
 		if list[s.Repository] != nil {

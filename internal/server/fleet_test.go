@@ -106,8 +106,8 @@ func (m *manyRepositories) walk(state string, limit int) (ids []string, pages in
 	}
 }
 
-// TestAPageOfAFleetOfTenThousandIsNoLonger compares pages of ten thousand repositories with the same pages of a hundred.
-// What a page reads is held by the tests of the engines' plans.
+// TestAPageOfAFleetOfTenThousandIsNoLonger compares pages of ten thousand repositories with the same pages of a
+// hundred. What a page reads is held by the tests of the engines' plans.
 func TestAPageOfAFleetOfTenThousandIsNoLonger(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, o server.Options) {
 		x := start(t, o)

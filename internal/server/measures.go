@@ -24,7 +24,8 @@ func (s *Server) Measures() []Measure {
 		s.parts.metrics.Describe(described)
 	}()
 	// The library tells a description's parts in no other way than as text.
-	form := regexp.MustCompile(`^Desc\{fqName: ("(?:[^"\\]|\\.)*"), help: ("(?:[^"\\]|\\.)*"),.* variableLabels: \{(.*)\}\}$`)
+	form := regexp.MustCompile(`^Desc\{fqName: ("(?:[^"\\]|\\.)*"), help: ("(?:[^"\\]|\\.)*"),.* variableLabels: ` +
+		`\{(.*)\}\}$`)
 	var list []Measure
 	for d := range described {
 		m := form.FindStringSubmatch(d.String())

@@ -29,7 +29,8 @@ func TestAnAdminBreaksTheGlassForAllToSee(t *testing.T) {
 	const path = "/api/v1/proposals/018f4a3e-7c10-7a5e-9f0b-0000000000f1"
 	admin.want(http.StatusForbidden, http.MethodPut, "/api/v1/labels/production", `{"seq":1}`)
 	admin.want(http.StatusCreated, http.MethodPut, path,
-		`{"title":"Roll back","why":"It is down.","ops":[{"verb":"put","kind":"label","id":"production","document":{"label_id":"production","seq":1}}]}`)
+		`{"title":"Roll back","why":"It is `+
+			`down.","ops":[{"verb":"put","kind":"label","id":"production","document":{"label_id":"production","seq":1}}]}`)
 	admin.want(http.StatusForbidden, http.MethodPost, path+"/apply", "")
 	maintainer.want(http.StatusForbidden, http.MethodPost, path+"/reviews",
 		`{"verdict":"override","comment":"I want it"}`)

@@ -35,7 +35,8 @@ func TestProposalsLabelsAndGuidanceInAnOutage(t *testing.T) {
 	theirs := &web{t, x.Facts().URL, token}
 	propose := func(w *web, status int, id, title string) {
 		w.want(status, http.MethodPut, "/api/v1/proposals/"+id,
-			`{"title":"Say it better","why":"It was asked about.","ops":[{"verb":"patch","kind":"rule","id":"OUT-1","patch":{"title":"`+title+`"}}]}`)
+			`{"title":"Say it better","why":"It was asked `+
+				`about.","ops":[{"verb":"patch","kind":"rule","id":"OUT-1","patch":{"title":"`+title+`"}}]}`)
 	}
 	const (
 		early = "018f4a3e-7c10-7a5e-9f0b-0000000000e1"

@@ -18,17 +18,24 @@ var updateFlag = flag.Bool("update", false, "write docs/schema.md anew")
 // What the document is made of, out of the catalog of a migrated database. Each statement answers one text.
 const (
 	tablesSQL = `SELECT coalesce(string_agg(relname, ' ' ORDER BY relname COLLATE "C"), '') FROM pg_class
-WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace AND relname <> 'goose_db_version'`
-	columnsSQL = `SELECT string_agg(format('| %s | %s | %s | %s |', attname, replace(format_type(atttypid, atttypmod), '|', '/'),
+WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace
+AND relname <> 'goose_db_version'`
+	columnsSQL = `SELECT string_agg(format('| %s | %s | %s | %s |', attname, replace(format_type(atttypid, atttypmod),
+		'|', '/'),
   CASE WHEN attnotnull THEN 'no' ELSE 'yes' END,
-  CASE WHEN attgenerated <> '' THEN 'generated: ' ELSE '' END || regexp_replace(coalesce(pg_get_expr(adbin, adrelid), ''), '\s+', ' ', 'g')), E'\n' ORDER BY attnum)
-FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped`
-	indexesSQL = `SELECT coalesce(string_agg(indexname || '|' || regexp_replace(indexdef, '^.* USING ', ''), E'\n' ORDER BY indexname COLLATE "C"), '')
+  CASE WHEN attgenerated <> '' THEN 'generated: ' ELSE '' END || regexp_replace(coalesce(pg_get_expr(adbin, adrelid),
+  ''), '\s+', ' ', 'g')), E'\n' ORDER BY attnum)
+FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum WHERE attrelid = $1::regclass
+AND attnum > 0 AND NOT attisdropped`
+	indexesSQL = `SELECT coalesce(string_agg(indexname || '|' || regexp_replace(indexdef, '^.* USING ', ''), E'\n'
+		ORDER BY indexname COLLATE "C"), '')
 FROM pg_indexes WHERE schemaname = 'public' AND tablename = $1`
-	constraintsSQL = `SELECT coalesce(string_agg('- ' || pg_get_constraintdef(oid), E'\n' ORDER BY contype, pg_get_constraintdef(oid) COLLATE "C"), '')
+	constraintsSQL = `SELECT coalesce(string_agg('- ' || pg_get_constraintdef(oid), E'\n'
+		ORDER BY contype, pg_get_constraintdef(oid) COLLATE "C"), '')
 FROM pg_constraint WHERE conrelid = $1::regclass AND contype IN ('c', 'f')`
 	monthsSQL   = `SELECT coalesce(pg_get_partkeydef($1::regclass), '')`
-	triggersSQL = `SELECT coalesce(string_agg(tgname, ', ' ORDER BY tgname COLLATE "C"), '') FROM pg_trigger WHERE tgrelid = $1::regclass AND NOT tgisinternal`
+	triggersSQL = `SELECT coalesce(string_agg(tgname, ', ' ORDER BY tgname COLLATE "C"), '') FROM pg_trigger WHERE ` +
+		`tgrelid = $1::regclass AND NOT tgisinternal`
 )
 
 // reasons say which question each index answers, by the end of its name or all of it.
@@ -100,14 +107,16 @@ What differs from the design that the tables began with, and why:
 | partial indexes where a document is in use | the flag is the first column of each index, or the second behind what is equal | what is retired is a range of the same index, and both together are two ranges merged |
 | an index by severity and time of making | a generated ` + "`rank`" + ` with the severity in front, in every index of house order | one order for every list, and keyset pages by it |
 | GIN indexes on examples and benefits | none; their words are in ` + "`search`" + ` | the questions by content are questions for words; an index of JSON paths is written for each row and asked by nobody |
-| an index for the keys of ` + "`extra`" + ` | none: such a question reads its kind | it holds what an import could not place; ask psql, or ` + "`tenet export`" + ` |
+| an index for the keys of ` + "`extra`" + ` | none: such a question reads its kind | it holds what an import could ` +
+	`not place; ask psql, or ` + "`tenet export`" + ` |
 | tags and languages as JSON | kept as JSON, with a row for each in ` + "`facets`" + ` | pages by tag in house order are one walk along an index |
 | full-text columns in each table | ` + "`search`" + `, one table for all kinds | one search over all kinds, and rows of documents stay narrow |
 | unique titles or names | ids alone are unique | two teams may call two rules the same; an import recognizes a document by its place and its text |
 | history tables by trigger | ` + "`changes`" + `, one log with a chain of hashes | the log is history, feed and proof at once |
 | append-only tables partitioned by time | only ` + "`audit`" + `, by months; the others are whole | retention drops what is old of it; see [docs/decisions.md](decisions.md#the-audit-has-months-and-nothing-else-has) |
 
-Questions by the content of JSON, and what answers them: *which rules are for Go?* ` + "`tenet list rules --language go`" + `, by facets; *which examples mention a function?* search, by words; *which rules came from this file?* a tag, by facets; *which documents have this key in
+Questions by the content of JSON, and what answers them: *which rules are for Go?* ` +
+	"`tenet list rules --language go`" + `, by facets; *which examples mention a function?* search, by words; *which rules came from this file?* a tag, by facets; *which documents have this key in
 ` + "`extra`" + `?* no index: psql reads the table.
 `
 
@@ -120,14 +129,16 @@ func TestSchemaDocumentIsCurrent(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Schema\n\nGenerated from a migrated PostgreSQL database; `make docs` writes it anew. The " +
 		"embedded SQLite database has the same tables and columns,\n" +
-		"but for its own means of search and the months of the audit; there the columns of a document are generated from " +
+		"but for its own means of search and the months of the audit; there the columns of a document are generated " +
+		"from " +
 		"its canonical JSON in the column `document`.\n")
 	b.WriteString(deviations)
 	for table := range strings.FieldsSeq(pgtest.Value(t, url, tablesSQL)) {
 		fmt.Fprintf(&b, "\n## %s\n\n| column | type | null | default |\n| --- | --- | --- | --- |\n%s\n", table,
 			pgtest.Value(t, url, columnsSQL, table))
 		if by := pgtest.Value(t, url, monthsSQL, table); by != "" {
-			fmt.Fprintf(&b, "\nPartitioned by %s: a part for each month, made ahead by the job `audit.months`; `audit_first` "+
+			fmt.Fprintf(&b, "\nPartitioned by %s: a part for each month, made ahead by the job `audit.months`; "+
+				"`audit_first` "+
 				"holds what was there before,\nand `audit_rest` what no month was made for.\n", by)
 		}
 		if constraints := pgtest.Value(t, url, constraintsSQL, table); constraints != "" {

@@ -92,7 +92,8 @@ func (r *StoredReport) look(key knowledge.Key, row []byte, holders map[string]kn
 		return
 	}
 	var p knowledge.Principal
-	if err := json.Unmarshal(row, &p); err != nil || p.TokenHash == "" || p.Erasure != nil { // an erased person has no token
+	// an erased person has no token
+	if err := json.Unmarshal(row, &p); err != nil || p.TokenHash == "" || p.Erasure != nil {
 		return
 	}
 	if first, twice := holders[p.TokenHash]; twice {

@@ -39,7 +39,8 @@ func TestAWriteThatChangesNothingIsNone(t *testing.T) {
 			t.Errorf("the answer is not the document as it is: %v %s", s.header, s.body)
 		}
 		tag := s.header.Get("Etag")
-		one("a PUT of the version that is there", http.StatusOK, http.MethodPut, stillPath, named("Still"), "If-Match", tag)
+		one("a PUT of the version that is there", http.StatusOK, http.MethodPut, stillPath, named("Still"), "If-Match",
+			tag)
 		one("a PUT of what was read", http.StatusOK, http.MethodPut, stillPath, s.body)
 		one("a patch", http.StatusOK, http.MethodPatch, stillPath, named("Still"))
 		one("a restore of what is active", http.StatusOK, http.MethodPost, stillPath+"/restore", "")
@@ -62,7 +63,8 @@ func TestAWriteThatChangesNothingIsNone(t *testing.T) {
 				t.Errorf("a patch of %s: %d %s", seen, s.status, s.body)
 			}
 		}
-		if s := w.want(http.StatusOK, http.MethodPatch, stillPath, named("Moved")); s.header.Get("Tenet-Unchanged") != "" {
+		if s := w.want(http.StatusOK, http.MethodPatch, stillPath,
+			named("Moved")); s.header.Get("Tenet-Unchanged") != "" {
 			t.Errorf("a change: %v", s.header)
 		}
 		// A batch that was done is answered as it was, though what it would write is there now.
@@ -70,7 +72,8 @@ func TestAWriteThatChangesNothingIsNone(t *testing.T) {
 		first := w.ask(http.MethodPut, stillPath, named("Again"), "Idempotency-Key", again)
 		second := w.ask(http.MethodPut, stillPath, named("Again"), "Idempotency-Key", again)
 		if first.status != http.StatusOK || second.status != first.status || second.body != first.body ||
-			second.header.Get("Tenet-Unchanged") != "" || second.header.Get("Tenet-Seq") != first.header.Get("Tenet-Seq") {
+			second.header.Get("Tenet-Unchanged") != "" || second.header.Get("Tenet-Seq") != first.header.Get(
+			"Tenet-Seq") {
 			t.Errorf("sent twice: %v %s, then %v %s", first.header, first.body, second.header, second.body)
 		}
 	})

@@ -50,7 +50,8 @@ func addAudit(ctx context.Context, t *tx, list ...store.AuditEntry) error {
 		head.Seq++
 		head.Chain = store.AuditChain(head.Chain, head.Seq, hash)
 		err := t.exec(ctx, `INSERT INTO audit
-(seq, at, kind, actor, door, action, key, question, count, reason, request_id, peer, hash, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+(seq, at, kind, actor, door, action, key, question, count, reason, request_id, peer, hash, chain)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			head.Seq, micros(e.At), e.Kind, e.Actor, e.Door, e.Action, e.Key, e.Question, e.Count, e.Reason,
 			e.RequestID, e.Peer, hash[:], head.Chain[:])
 		if err != nil {
@@ -161,7 +162,8 @@ func (b *AuditBook) Verify(ctx context.Context, progress func(done, last int64))
 func trimAudit(ctx context.Context, t *tx, before, now knowledge.Time) error {
 	var last int64
 	var chain []byte
-	there, err := t.one(ctx, `SELECT seq, chain FROM audit WHERE seq < coalesce((SELECT min(seq) FROM audit WHERE at >= ?), (SELECT seq + 1 FROM audit_head))
+	there, err := t.one(ctx, `SELECT seq, chain FROM audit WHERE seq < coalesce((SELECT min(seq) FROM audit
+		WHERE at >= ?), (SELECT seq + 1 FROM audit_head))
 ORDER BY seq DESC LIMIT 1`, []any{micros(before)}, &last, &chain)
 	if err != nil || !there {
 		return err

@@ -67,7 +67,8 @@ func (l *look) similar(word string) ([]string, error) {
 	c := knowledge.NewSpelling(word)
 	first, size := utf8.DecodeRuneInString(word)
 	starts := []rune{first}
-	if second, _ := utf8.DecodeRuneInString(word[size:]); second != first { // the first two letters may be swapped, or the first may be superfluous
+	// the first two letters may be swapped, or the first may be superfluous
+	if second, _ := utf8.DecodeRuneInString(word[size:]); second != first {
 		starts = append(starts, second)
 	}
 	for _, r := range starts {

@@ -24,7 +24,8 @@ func (b *EffectBook) AddEffects(ctx context.Context, list ...store.EffectDay) er
 	return b.s.do(ctx, "effects.add", func(ctx context.Context, t *tx) error {
 		for i := range list {
 			d := &list[i]
-			err := t.exec(ctx, `INSERT INTO effect_days (key, day, served, followed, violated, exempted) VALUES (?, ?, ?, ?, ?, ?)
+			err := t.exec(ctx, `INSERT INTO effect_days (key, day, served, followed, violated, exempted)
+				VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET served = served + excluded.served, followed = followed + excluded.followed,
   violated = violated + excluded.violated, exempted = exempted + excluded.exempted`,
 				d.Key, d.Day, d.Served, d.Followed, d.Violated, d.Exempted)
@@ -38,7 +39,8 @@ ON CONFLICT DO UPDATE SET served = served + excluded.served, followed = followed
 
 // EffectDays implements [store.EffectBook].
 func (b *EffectBook) EffectDays(ctx context.Context, from string, fn func(store.EffectDay) error) error {
-	return b.s.read(ctx, "effects.days", `SELECT key, day, served, followed, violated, exempted FROM effect_days WHERE day >= ?
+	return b.s.read(ctx, "effects.days", `SELECT key, day, served, followed, violated, exempted FROM effect_days
+		WHERE day >= ?
 ORDER BY key, day`, []any{from}, func(r *sql.Rows) error {
 		var d store.EffectDay
 		if err := r.Scan(&d.Key, &d.Day, &d.Served, &d.Followed, &d.Violated, &d.Exempted); err != nil {

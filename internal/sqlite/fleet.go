@@ -28,8 +28,10 @@ func (b *FleetBook) PutStandings(ctx context.Context, list ...store.Standing) er
 			if err != nil {
 				return err
 			}
-			err = t.exec(ctx, `INSERT INTO standings (repository, state, since, at, touched, standing) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET state = excluded.state, since = excluded.since, at = excluded.at, touched = excluded.touched, standing = excluded.standing
+			err = t.exec(ctx, `INSERT INTO standings (repository, state, since, at, touched, standing)
+				VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET state = excluded.state, since = excluded.since, at = excluded.at, touched = excluded.touched,
+standing = excluded.standing
 WHERE (at, touched) <= (excluded.at, excluded.touched)`,
 				s.Repository, string(s.State), micros(s.Since), micros(s.At), micros(s.Touched), string(text))
 			if err != nil {

@@ -132,7 +132,8 @@ func (p *planned) fault() string {
 			if step == "SCAN c" || step == "SCAN search_waiting" {
 				continue // a row for some thousand documents, and at most some hundred documents
 			}
-			if !strings.Contains(step, "changes") || strings.Contains(step, "INDEX") { // the log is walked by its number
+			// the log is walked by its number
+			if !strings.Contains(step, "changes") || strings.Contains(step, "INDEX") {
 				return step
 			}
 		}

@@ -23,7 +23,8 @@ func (b *RunBook) ClaimRun(ctx context.Context, r store.Run, aliveSince knowledg
 	err := b.s.do(ctx, "runs.claim", func(ctx context.Context, t *tx) error {
 		n, err := t.execCount(ctx, `INSERT INTO job_runs (job, due, instance, by, state, attempt, started_at, beat_at)
 VALUES (?, ?, ?, ?, 'running', 1, ?, ?)
-ON CONFLICT DO UPDATE SET instance = excluded.instance, attempt = attempt + 1, started_at = excluded.started_at, beat_at = excluded.beat_at
+ON CONFLICT DO UPDATE SET instance = excluded.instance, attempt = attempt + 1, started_at = excluded.started_at,
+beat_at = excluded.beat_at
 WHERE state = 'running' AND beat_at < ?`,
 			r.Job, micros(r.Due), r.Instance, r.By, micros(r.Started), micros(r.Started), micros(aliveSince))
 		claimed = n == 1
@@ -39,7 +40,8 @@ func (b *RunBook) UpdateRun(ctx context.Context, r store.Run) error {
 		if !r.Ended.IsZero() {
 			ended = micros(r.Ended)
 		}
-		n, err := t.execCount(ctx, `UPDATE job_runs SET state = ?, beat_at = ?, ended_at = ?, done = ?, total = ?, changed = ?, error = ?
+		n, err := t.execCount(ctx, `UPDATE job_runs SET state = ?, beat_at = ?, ended_at = ?, done = ?, total = ?,
+			changed = ?, error = ?
 WHERE job = ? AND due = ? AND instance = ? AND state = 'running'`,
 			string(r.State), micros(r.Beat), ended, r.Done, r.Total, r.Changed, r.Error, r.Job, micros(r.Due),
 			r.Instance)
@@ -57,7 +59,8 @@ func (b *RunBook) Runs(ctx context.Context, q store.RunQuery) ([]store.Run, erro
 		before = micros(q.Before)
 	}
 	list := []store.Run{}
-	err := b.s.read(ctx, "runs", `SELECT job, due, instance, by, state, attempt, started_at, beat_at, ended_at, done, total, changed, error
+	err := b.s.read(ctx, "runs", `SELECT job, due, instance, by, state, attempt, started_at, beat_at, ended_at, done,
+		total, changed, error
 FROM job_runs WHERE job = ? AND due < ? ORDER BY due DESC LIMIT ?`, []any{q.Job, before, q.Limit}, func(rows *sql.Rows) error {
 		var r store.Run
 		var due, started, beat int64

@@ -315,7 +315,8 @@ func TestTypingErrorsAreCorrected(t *testing.T) {
 	if err != nil || len(hits.Hits) != 0 || !slices.Contains(hits.Reading.Suggestions, "accessibility") {
 		t.Errorf("literally: %+v, %v", hits, err)
 	}
-	for _, typed := range []string{"cod", "AVD-AWS-0004", "127.0.0.1", "zzzzzz"} { // too short, a code, a number, nothing near
+	// too short, a code, a number, nothing near
+	for _, typed := range []string{"cod", "AVD-AWS-0004", "127.0.0.1", "zzzzzz"} {
 		if hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: typed}); err != nil ||
 			len(hits.Reading.SearchedFor) > 0 {
 			t.Errorf("%s is corrected: %+v, %v", typed, hits, err)
@@ -342,7 +343,8 @@ func TestABroaderWordMakesARareOneNoLessRare(t *testing.T) {
 func TestALineOfSourceInAMessageSaysLittle(t *testing.T) {
 	s := openTest(t, Options{})
 	put(t, s, general(), wordy(1, "never give a constant another value"), wordy(2, "the app in orders.js has a page"))
-	hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "assignment to constant variable (/app/orders.js:14:7)"})
+	hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: "assignment to constant variable " +
+		"(/app/orders.js:14:7)"})
 	if err != nil || len(hits.Hits) == 0 || hits.Hits[0].Record.Key.ID != "rule-000001" {
 		t.Errorf("%+v, %v: want the document about the message first", hits, err)
 	}

@@ -15,7 +15,8 @@ import (
 var shapeText string
 
 // shapeSQL reads the schema of a file without the tables of the search index, which is rebuilt when needed.
-const shapeSQL = `SELECT type || ' ' || name || ': ' || sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
+const shapeSQL = `SELECT type || ' ' || name || ': ' || sql FROM sqlite_schema WHERE sql IS NOT NULL
+	AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
 	AND name <> 'goose_db_version' AND name NOT LIKE '%search%' ORDER BY type, name`
 
 // maxDrift is the largest number of differences that are reported.

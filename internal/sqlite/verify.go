@@ -117,13 +117,16 @@ func verifyArchive(ctx context.Context, s *Store) error {
 		})
 	}
 	err := look("verify.archive", `SELECT p.kind, p.id, p.document, (
-	SELECT coalesce((SELECT e.document_hash FROM erased e WHERE e.erasure = c.erased AND e.seq = c.seq), c.document_hash)
-	FROM changes c WHERE c.kind = p.kind AND c.id = p.id AND c.version = p.version - 1) FROM purged p WHERE p.document IS NOT NULL`,
+	SELECT coalesce((SELECT e.document_hash FROM erased e WHERE e.erasure = c.erased
+	AND e.seq = c.seq), c.document_hash)
+	FROM changes c WHERE c.kind = p.kind AND c.id = p.id AND c.version = p.version - 1) FROM purged p
+	WHERE p.document IS NOT NULL`,
 		"is not in the archive as its last change left it")
 	if err == nil {
 		err = look("verify.archive.missing", `SELECT c.kind, c.id, NULL, NULL FROM changes c WHERE c.verb = 'archive'
 	AND NOT EXISTS (SELECT 1 FROM changes l WHERE l.kind = c.kind AND l.id = c.id AND l.version > c.version)
-	AND NOT EXISTS (SELECT 1 FROM purged p WHERE p.kind = c.kind AND p.id = c.id AND p.document IS NOT NULL) LIMIT 1`, "is missing in the archive")
+	AND NOT EXISTS (SELECT 1 FROM purged p WHERE p.kind = c.kind AND p.id = c.id AND p.document IS NOT NULL) LIMIT 1`,
+			"is missing in the archive")
 	}
 	return errors.Join(err, tampered)
 }

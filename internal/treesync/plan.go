@@ -339,7 +339,8 @@ func (p *Plan) ownFiles() []string {
 		}
 	}
 	for dir := range dirs {
-		_ = fs.WalkDir(os.DirFS(p.tree.Dir()), dir, func(name string, e fs.DirEntry, err error) error { // a missing folder has no files
+		// a missing folder has no files
+		_ = fs.WalkDir(os.DirFS(p.tree.Dir()), dir, func(name string, e fs.DirEntry, err error) error {
 			if err == nil && e.Type().IsRegular() && isOurs(name) {
 				names = append(names, name)
 			}

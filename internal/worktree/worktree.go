@@ -161,7 +161,8 @@ func (t *Tree) sweep(dir string) {
 	// a folder whose name has pattern characters is not swept
 	left, _ := filepath.Glob(filepath.Join(dir, tempPrefix+"*"))
 	for _, f := range left {
-		if info, err := os.Lstat(f); err == nil && time.Since(info.ModTime()) > time.Minute { // otherwise another run may be writing it
+		// otherwise another run may be writing it
+		if info, err := os.Lstat(f); err == nil && time.Since(info.ModTime()) > time.Minute {
 			_ = os.Remove(f) // the next write tries again
 		}
 	}

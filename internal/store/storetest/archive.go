@@ -88,7 +88,8 @@ func (s *suite) takenUp() {
 	s.put(r)
 	s.apply(archiveOp(r.Key()))
 	next := Rule(func(n *knowledge.Rule) { n.RuleID, n.Title = r.RuleID, "Quixotic successor" })
-	if rec := s.apply(knowledge.Put(next, knowledge.NoVersion)).Records[0]; rec.Version != 3 { // the put, the archive, and this
+	// the put, the archive, and this
+	if rec := s.apply(knowledge.Put(next, knowledge.NoVersion)).Records[0]; rec.Version != 3 {
 		s.Errorf("a rule with the id of an archived one has version %d, want 3", rec.Version)
 	}
 	if list := s.changes(knowledge.ChangeQuery{Key: r.Key()}); list[len(list)-1].Verb != knowledge.VerbPut ||

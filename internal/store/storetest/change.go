@@ -219,7 +219,10 @@ func changeSaysWhatHappened(s *suite) {
 	r, priority := Rule(), int64(0)
 	with := func(active bool) knowledge.Op {
 		priority++ // what changes nothing may be no change
-		return knowledge.Put(Rule(func(d *knowledge.Rule) { d.RuleID, d.IsActive, d.Priority = r.RuleID, active, priority }),
+		return knowledge.Put(Rule(func(d *knowledge.Rule) {
+			d.RuleID, d.IsActive, d.Priority = r.RuleID, active,
+				priority
+		}),
 			knowledge.AnyVersion)
 	}
 	s.apply(with(true))

@@ -122,7 +122,9 @@ func everyCharacter(s *suite) {
 }
 
 func freeNumbers(s *suite) {
-	extra := `{"big":9007199254740993,"neg":-1,"zero":0,"half":0.5,"exp":1e3,"small":1e-7,"huge":1e300,"pi":3.141592653589793,"max":9223372036854775807,"min":-9223372036854775808,"over":9223372036854775808,"one":1.0,"minuszero":-0,"nested":[[1,2.50,{"a":1e2}],null,true,""],"null":null}`
+	extra := `{"big":9007199254740993,"neg":-1,"zero":0,"half":0.5,"exp":1e3,"small":1e-7,"huge":1e300,` +
+		`"pi":3.141592653589793,"max":9223372036854775807,"min":-9223372036854775808,"over":9223372036854775808,"one":1.0,` +
+		`"minuszero":-0,"nested":[[1,2.50,{"a":1e2}],null,true,""],"null":null}`
 	d, err := knowledge.Decode(knowledge.KindRule, fmt.Appendf(nil,
 		`{"rule_id":"numbers","category":%q,"title":"Numbers","description":"d","extra":%s}`, GeneralCategory, extra))
 	if err != nil {

@@ -116,7 +116,8 @@ func (b fleetBook) pagesShowEachOnce(t *testing.T) {
 		!counts[0].Since.Equal(b.at.Time) {
 		t.Errorf("counts %+v, %v", counts, err)
 	}
-	if ids := b.page(t, store.FleetQuery{Touched: knowledge.At(b.at.Add(23 * time.Minute))}); len(ids) != 3 { // two of these, and the one judged later
+	// two of these, and the one judged later
+	if ids := b.page(t, store.FleetQuery{Touched: knowledge.At(b.at.Add(23 * time.Minute))}); len(ids) != 3 {
 		t.Errorf("written since: %v", ids)
 	}
 }
