@@ -59,7 +59,7 @@ func (h *past) inConflict(ctx context.Context, b *knowledge.Batch, conflict erro
 	if p == nil {
 		return knowledge.Receipt{}, conflict
 	}
-	own, cancel := context.WithTimeout(ctx, h.o.ReadTimeout)
+	own, cancel := context.WithTimeout(ctx, h.o.readTimeout)
 	defer cancel()
 	changes, err := p.Changes(own, knowledge.ChangeQuery{Batch: b.ID, Limit: knowledge.MaxChanges})
 	if rec, taken, err := logged(b, changes, err); taken || err != nil {

@@ -37,7 +37,7 @@ func (b *board) announce(e Event) {
 	if b.o.Event == nil {
 		return
 	}
-	e.At = knowledge.At(b.o.Wall())
+	e.At = knowledge.At(b.o.wall())
 	b.o.Event(e)
 }
 

@@ -13,7 +13,8 @@ import (
 // breaker stays closed.
 func TestSlowWritesAreNoOutage(t *testing.T) {
 	c := newScene(t, func(o *failover.Options) {
-		o.Soon, o.Recovery, o.ReadTimeout = 10*time.Second, 10*time.Second, 10*time.Second
+		o.Recovery = 10 * time.Second
+		o.Wait(failover.Waits{Soon: 10 * time.Second, ReadTimeout: 10 * time.Second})
 	})
 	c.follow()
 	c.primary.set(stalls)
@@ -30,7 +31,7 @@ func TestSlowWritesAreNoOutage(t *testing.T) {
 
 // What was journalled meanwhile is brought to it when it has time again.
 func TestSlowWritesAreReplayed(t *testing.T) {
-	c := newScene(t, func(o *failover.Options) { o.ReadTimeout = 10 * time.Second })
+	c := newScene(t, func(o *failover.Options) { o.Wait(failover.Waits{ReadTimeout: 10 * time.Second}) })
 	c.primary.set(stalls)
 	for i := range 4 {
 		c.write(knowledge.Put(rule(fmt.Sprintf("R-%d", i)), 0))

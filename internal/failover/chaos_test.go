@@ -158,9 +158,9 @@ func (c *chaos) open(n *node) {
 			primary = p
 			return p, err
 		},
-		Mirror: mirror, Journal: journal, Recovery: 200 * time.Millisecond, ReadTimeout: time.Second,
-		WriteTimeout: time.Second,
+		Mirror: mirror, Journal: journal, Recovery: 200 * time.Millisecond,
 	}
+	o.Wait(failover.Waits{ReadTimeout: time.Second, WriteTimeout: time.Second})
 	if c.wrap != nil {
 		c.wrap(&o)
 	}

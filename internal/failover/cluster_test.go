@@ -170,9 +170,10 @@ func (s *site) open(t testing.TB, address, dir, journals string) *instance {
 			mu.Unlock()
 			return p, nil
 		},
-		Mirror: mirror, Journal: journal, Recovery: 500 * time.Millisecond, WriteTimeout: time.Second,
+		Mirror: mirror, Journal: journal, Recovery: 500 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
+	o.Wait(failover.Waits{WriteTimeout: time.Second})
 	if s.outage != nil {
 		s.outage(&o)
 	}

@@ -18,7 +18,7 @@ const comparePage = 500
 // difference therefore counts only when no change of that document explains it.
 type comparison struct {
 	x      *comparer
-	ctx    context.Context //nolint:containedctx // a sink's methods take none, and a comparison lives as long as one call
+	ctx    context.Context // a sink's methods take none, and a comparison lives as long as one call
 	at     knowledge.Position
 	from   knowledge.Seq       // both sides have every change up to this one
 	n      int64               // documents of the primary
@@ -95,7 +95,7 @@ func compareKeys(a, b knowledge.Key) int {
 // explain removes the differences that a change since the comparison began explains. The mirror may also hold
 // acknowledged writes of this instance that the feed has yet to bring.
 func (c *comparison) explain(p Primary) error {
-	short, cancel := context.WithTimeout(c.ctx, c.x.o.ReadTimeout)
+	short, cancel := context.WithTimeout(c.ctx, c.x.o.readTimeout)
 	defer cancel()
 	now, err := p.Position(short)
 	for at := c.from; err == nil && at < now.Seq && len(c.differ) > 0; {
@@ -112,7 +112,7 @@ func (c *comparison) explain(p Primary) error {
 }
 
 func (c *comparison) changes(p Primary, after knowledge.Seq) ([]knowledge.Change, error) {
-	short, cancel := context.WithTimeout(c.ctx, c.x.o.ReadTimeout)
+	short, cancel := context.WithTimeout(c.ctx, c.x.o.readTimeout)
 	defer cancel()
 	return p.Changes(short, knowledge.ChangeQuery{After: after})
 }
@@ -157,7 +157,7 @@ func (x *comparer) compare(ctx context.Context, p Primary, asked bool) outcome {
 		o.err = err
 		return o
 	}
-	o.Comparison = Comparison{At: knowledge.At(x.o.Wall()), Seq: c.at.Seq, Documents: c.n, Equal: len(c.differ) == 0}
+	o.Comparison = Comparison{At: knowledge.At(x.o.wall()), Seq: c.at.Seq, Documents: c.n, Equal: len(c.differ) == 0}
 	if !o.Equal {
 		o.why = "it differs from the primary"
 		x.o.Log.ErrorContext(ctx, "mirror differs from the primary", "seq", int64(o.Seq), "documents", o.Documents,

@@ -178,12 +178,13 @@ func crashing(point string) error {
 	if !l.end { // before the mirror is made, or there were nothing in it
 		l.past(storetest.Category(func(c *knowledge.Category) { c.ID = "general" }), rule("A"), rule("B"))
 	}
-	l.s, err = failover.Open(ctx, failover.Options{
+	o := failover.Options{
 		Connect: func(context.Context) (failover.Primary, error) { return p, nil },
 		Mirror:  &mortalMirror{Mirror: mirror, k: k, p: p}, Journal: &mortalJournal{Journal: journal, k: k},
-		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, Recovery: 100 * time.Millisecond,
-	})
-	if err != nil {
+		Recovery: 100 * time.Millisecond,
+	}
+	o.Wait(failover.Waits{ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second})
+	if l.s, err = failover.Open(ctx, o); err != nil {
 		return err
 	}
 	go l.s.Run(ctx)
@@ -192,7 +193,7 @@ func crashing(point string) error {
 
 // A life is what an instance goes through.
 type life struct {
-	ctx    context.Context //nolint:containedctx // of the whole process
+	ctx    context.Context // of the whole process
 	s      *failover.Store
 	p      *door
 	direct *postgres.Store

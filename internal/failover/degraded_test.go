@@ -53,7 +53,10 @@ func TestStoreKeepsTheContractInDegradedMode(t *testing.T) {
 		Open: func(t testing.TB) store.Store {
 			p := &faulty{Store: openEngine(t), system: "one"}
 			s, _ := openInstance(t, t.TempDir(), p,
-				func(o *failover.Options) { o.Recovery, o.Soon = time.Hour, time.Hour })
+				func(o *failover.Options) {
+					o.Recovery = time.Hour
+					o.Wait(failover.Waits{Soon: time.Hour})
+				})
 			run(t, s)
 			waitFor(t, "the instance is level", func() bool {
 				st, err := s.Status(t.Context())

@@ -182,7 +182,7 @@ func (d *desk) carryOut(
 	ctx context.Context, c *deskCase, by string, written map[knowledge.Key]int64,
 ) (knowledge.Receipt, error) {
 	p := &c.parked
-	p.Resolution, p.ResolvedBy, p.ResolvedAt = c.decision.How, by, knowledge.At(d.o.Wall())
+	p.Resolution, p.ResolvedBy, p.ResolvedAt = c.decision.How, by, knowledge.At(d.o.wall())
 	if c.decision.How == store.ResolveTheirs {
 		return knowledge.Receipt{}, d.journal.Resolve(ctx, *p)
 	}

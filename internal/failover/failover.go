@@ -132,7 +132,7 @@ func (s *Store) Seq() knowledge.Seq { return s.copy.seq() }
 // Level returns the mode, and the time at which the answers were last known to be current.
 func (s *Store) Level() knowledge.Level {
 	level := knowledge.Level{Mode: s.modes.mode()}
-	now := s.o.Wall()
+	now := s.o.wall()
 	if asOf := s.copy.asOf.Load(); asOf != nil {
 		// The wall clock may have been set since, but the elapsed time still holds. The position's time comes from the
 		// primary's clock: never report a time in the future.
@@ -256,7 +256,7 @@ func (s *Store) Status(ctx context.Context) (Status, error) {
 		Floor: knowledge.Seq(s.copy.floor.Load()), Passed: s.counts.passed.Load(), FellBack: s.counts.fellBack.Load(),
 	}
 	if !depth.Oldest.IsZero() {
-		st.Journal.Oldest = max(0, s.o.Wall().Sub(depth.Oldest.Time).Seconds())
+		st.Journal.Oldest = max(0, s.o.wall().Sub(depth.Oldest.Time).Seconds())
 	}
 	s.modes.tell(&st)
 	s.copy.tell(&st.Mirror)

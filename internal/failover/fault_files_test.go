@@ -196,7 +196,7 @@ func TestFaultsOfClocks(t *testing.T) {
 			s := newSite(t, server)
 			var ahead atomic.Int64
 			s.outage = func(o *failover.Options) {
-				o.Wall = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+				o.Wait(failover.Waits{Wall: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})
 			}
 			c := newCluster(t, s, 2)
 			in := c.instances[0]

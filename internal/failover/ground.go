@@ -90,7 +90,7 @@ func (g *ground) standing(ctx context.Context, key knowledge.Key) (*knowledge.Re
 	}
 	r, err := g.copy.mirror.Get(ctx, key)
 	if isNotFound(err) {
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil // there is none
 	}
 	return r, err
 }

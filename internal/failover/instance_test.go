@@ -43,9 +43,12 @@ func openInstance(t testing.TB, dir string, p *faulty, change ...func(*failover.
 	o := failover.Options{
 		Connect: func(ctx context.Context) (failover.Primary, error) { return p, p.Ping(ctx) },
 		Mirror:  mirror, Journal: journal,
-		ReadWait: 100 * time.Millisecond, ReadTimeout: 50 * time.Millisecond, WriteTimeout: 50 * time.Millisecond,
-		ConnectTimeout: 50 * time.Millisecond, Recovery: 20 * time.Millisecond, PollFloor: 10 * time.Millisecond,
+		Recovery: 20 * time.Millisecond,
 	}
+	o.Wait(failover.Waits{
+		ReadWait: 100 * time.Millisecond, ReadTimeout: 50 * time.Millisecond, WriteTimeout: 50 * time.Millisecond,
+		ConnectTimeout: 50 * time.Millisecond, PollFloor: 10 * time.Millisecond,
+	})
 	for _, c := range change {
 		c(&o)
 	}
@@ -65,9 +68,7 @@ func openInstance(t testing.TB, dir string, p *faulty, change ...func(*failover.
 func TestStoreKeepsTheContractInNormalMode(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) store.Store {
 		// No patience is tested here: a laggard of the test machine must not turn into an outage.
-		s, _ := openInstance(t, t.TempDir(), &faulty{Store: openEngine(t), system: "one"}, func(o *failover.Options) {
-			o.ReadTimeout, o.WriteTimeout = 30*time.Second, 30*time.Second
-		})
+		s, _ := openInstance(t, t.TempDir(), &faulty{Store: openEngine(t), system: "one"}, patient)
 		run(t, s)
 		waitMode(t, s, "normal")
 		waitMirror(t, s)

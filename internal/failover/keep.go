@@ -107,7 +107,7 @@ func (k *keeper) probe(ctx context.Context) bool {
 	if p := k.up.current(); p == nil {
 		_, err = k.up.connect(ctx)
 	} else {
-		short, cancel := context.WithTimeout(ctx, k.o.ReadTimeout)
+		short, cancel := context.WithTimeout(ctx, k.o.readTimeout)
 		_, err = p.Position(short)
 		cancel()
 	}
@@ -200,7 +200,7 @@ func (k *keeper) look(ctx context.Context) (level bool, err error) {
 // another in its place, has been replaced by one with another history, even if that looks level or behind.
 func (k *keeper) next(ctx context.Context, p Primary) ([]knowledge.Change, error) {
 	at := knowledge.Seq(k.copy.applied.Load())
-	short, cancel := context.WithTimeout(ctx, k.o.ReadTimeout)
+	short, cancel := context.WithTimeout(ctx, k.o.readTimeout)
 	defer cancel()
 	changes, err := p.Changes(short, knowledge.ChangeQuery{After: max(at-1, 0)})
 	if err != nil || at == 0 {
@@ -250,7 +250,7 @@ func (k *keeper) upkeep(ctx context.Context, p Primary) error {
 		k.check.Store(asked) // later, when nothing waits
 		return nil
 	}
-	if _, err := k.journal.Forget(ctx, knowledge.At(k.o.Wall().Add(-outcomesKept))); err != nil {
+	if _, err := k.journal.Forget(ctx, knowledge.At(k.o.wall().Add(-outcomesKept))); err != nil {
 		k.o.Log.ErrorContext(ctx, "journal failed to delete old outcomes", "error", err.Error())
 	}
 	if err := k.queue.sweep(ctx); err != nil {
@@ -292,7 +292,7 @@ func (k *keeper) levelled() {
 
 // rest waits until the primary has a new change, or this instance has something to do.
 func (k *keeper) rest(ctx context.Context) {
-	short, cancel := context.WithTimeout(ctx, k.o.PollFloor)
+	short, cancel := context.WithTimeout(ctx, k.o.pollFloor)
 	defer cancel()
 	stop := make(chan struct{})
 	go func() { // work on this instance ends the wait too
@@ -305,7 +305,7 @@ func (k *keeper) rest(ctx context.Context) {
 	}()
 	if p := k.up.current(); p != nil {
 		if err := p.Wait(short, knowledge.Seq(k.copy.applied.Load())); err != nil && short.Err() == nil {
-			store.Pause(short, k.o.PollFloor) // the primary's notifications fail; poll instead
+			store.Pause(short, k.o.pollFloor) // the primary's notifications fail; poll instead
 		}
 	}
 	cancel()
@@ -341,7 +341,7 @@ func (k *keeper) verify(ctx context.Context, p Primary) error {
 	k.chain = ours.Chain
 	k.copy.applied.Store(int64(ours.Seq)) // the mirror may have applied changes and then returned an error
 	promised := k.copy.promised()
-	short, cancel := context.WithTimeout(ctx, k.o.ReadTimeout)
+	short, cancel := context.WithTimeout(ctx, k.o.readTimeout)
 	defer cancel()
 	theirs, err := p.Position(short)
 	if err != nil {
@@ -362,7 +362,7 @@ func (k *keeper) compareLogs(ctx context.Context, p Primary, theirs, ours *knowl
 	if ours.Seq == 0 {
 		return nil
 	}
-	short, cancel := context.WithTimeout(ctx, k.o.ReadTimeout)
+	short, cancel := context.WithTimeout(ctx, k.o.readTimeout)
 	defer cancel()
 	if theirs.Seq < ours.Seq {
 		return k.rebuild(ctx, p, "the primary lacks changes that the mirror has", parted)
@@ -396,7 +396,7 @@ func (k *keeper) identify(ctx context.Context, theirs *knowledge.Position) error
 // That can happen without any failed call: a connection pool reconnects by itself, and an old primary that comes back
 // has the same log up to the mirror's position, followed by its own changes.
 func (k *keeper) changed(ctx context.Context, p Primary) (bool, error) {
-	short, cancel := context.WithTimeout(ctx, k.o.ReadTimeout)
+	short, cancel := context.WithTimeout(ctx, k.o.readTimeout)
 	defer cancel()
 	theirs, err := p.Position(short)
 	return theirs.Timeline != k.timeline, err

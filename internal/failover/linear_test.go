@@ -148,7 +148,7 @@ func wander(t *testing.T, c *cluster, key knowledge.Key, over <-chan struct{}) (
 func TestWritesAndReadsAsOfNowAreLinearizableOverInstances(t *testing.T) {
 	t.Parallel()
 	// A wait that ends is answered by the copy as it is; on a busy machine that would be no fault.
-	ordered, back := linear(t, false, func(o *failover.Options) { o.ReadWait = time.Minute })
+	ordered, back := linear(t, false, func(o *failover.Options) { o.Wait(failover.Waits{ReadWait: time.Minute}) })
 	if !ordered {
 		t.Error("what writers and readers were told fits no order")
 	}

@@ -51,7 +51,8 @@ type modes struct {
 
 func newModes(o *Options, b *board, n *counts) *modes {
 	m := &modes{o: o, board: b, counts: n, since: time.Now()}
-	m.at.Store(&standing{mode: knowledge.ModeCold, why: whyStarting})
+	at := atStart(knowledge.ModeCold, false)
+	m.at.Store(&at)
 	return m
 }
 
@@ -63,7 +64,8 @@ func (m *modes) mode() knowledge.Mode { return m.now().mode }
 
 // begin sets the first standing of an instance with a complete mirror.
 func (m *modes) begin() {
-	m.at.Store(&standing{mode: knowledge.ModeDegraded, why: whyStarting, copied: true})
+	at := atStart(knowledge.ModeDegraded, true)
+	m.at.Store(&at)
 }
 
 // handle moves to the next standing, and reports the changes.
@@ -86,7 +88,7 @@ func (m *modes) handleLocked(in input) {
 	switch {
 	case after.mode != before.mode:
 		m.tellMode(before.mode, &after)
-	case before.why == whyStarting && after.why != whyStarting: // the mode stays, but the log must tell why
+	case before.starting && !after.starting: // the mode stays, but the log must tell why
 		m.say("started without the primary", slog.String("mode", string(after.mode)), slog.String("why", after.why))
 	}
 	if before.halt == "" && after.halt != "" {
@@ -167,7 +169,7 @@ func (m *modes) probeDue() bool {
 	defer m.mu.Unlock()
 	wait := m.o.Recovery
 	if m.o.Hosts > 1 || m.refusing {
-		wait = m.o.Soon
+		wait = m.o.soon
 	}
 	return m.opened.IsZero() || time.Since(m.opened) >= wait
 }
@@ -186,7 +188,7 @@ func (m *modes) heard(to inputKind, c class, err error, took time.Duration) {
 		case c == fine:
 			m.writesAfter = time.Time{}
 		case (c == readOnly || c == late) && m.now().refused >= m.o.Failures:
-			m.writesAfter = time.Now().Add(m.o.Soon)
+			m.writesAfter = time.Now().Add(m.o.soon)
 		}
 	}
 	switch c {
@@ -200,7 +202,7 @@ func (m *modes) heard(to inputKind, c class, err error, took time.Duration) {
 	case readOnly, late, halted:
 	}
 	m.failure = &failure{class: c, text: in.why, reason: reasonOf(err)}
-	m.errs = append(m.errs, m.o.Wall().UTC().Format(time.RFC3339)+" "+in.why)
+	m.errs = append(m.errs, m.o.wall().UTC().Format(time.RFC3339)+" "+in.why)
 	if len(m.errs) > keptErrors {
 		m.errs = m.errs[len(m.errs)-keptErrors:]
 	}

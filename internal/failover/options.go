@@ -22,22 +22,15 @@ type Options struct {
 	// Seed answers reads while there is neither primary nor mirror.
 	Seed store.Reader
 
-	ReadWait time.Duration // how long a read waits for the mirror to reach what its caller asks for; 2 s
 	// CopyMaxLag is how old the mirror may be while the primary answers; beyond it the primary answers reads.
 	CopyMaxLag time.Duration `name:"mirror-max-lag" default:"10s" doc:"How old the mirror may be while PostgreSQL answers; then PostgreSQL answers reads"`
 	// FreshReads makes every read ask for a current answer.
-	FreshReads   bool          `name:"reads" words:"mirror,fresh" default:"mirror" doc:"What a read without a wish gets beside PostgreSQL: mirror answers as of the mirror, milliseconds old; fresh asks PostgreSQL for its newest change first"`
-	ReadTimeout  time.Duration // how long a read at the primary may take; 2 s
-	WriteTimeout time.Duration // how long a write at the primary may take; 2 s; more for large batches
-	// ConnectTimeout is how long Connect may take, migrations included; 1 min.
-	ConnectTimeout time.Duration
+	FreshReads bool `name:"reads" words:"mirror,fresh" default:"mirror" doc:"What a read without a wish gets beside PostgreSQL: mirror answers as of the mirror, milliseconds old; fresh asks PostgreSQL for its newest change first"`
 	// Failures counts the consecutive infrastructure failures that open the breaker.
 	Failures int `name:"breaker-failures" default:"3" doc:"Consecutive failures of PostgreSQL after which it is left alone"`
 	// Recovery is how long the breaker stays open before a probe.
-	Recovery  time.Duration `name:"breaker-recovery" default:"30s" doc:"How long PostgreSQL is left alone before it is tried again"`
-	Soon      time.Duration // the same for a primary that refuses at once, or has several hosts; 3 s, at most Recovery
-	Hosts     int           // number of hosts that the primary may run on; 1
-	PollFloor time.Duration // longest time between two looks at the feed; 250 ms
+	Recovery time.Duration `name:"breaker-recovery" default:"30s" doc:"How long PostgreSQL is left alone before it is tried again"`
+	Hosts    int           // number of hosts that the primary may run on; 1
 	// Versions is how many versions of each document the mirror keeps.
 	Versions int `name:"mirror-versions" default:"20" doc:"Versions of each document in the mirror's history"`
 	// CheckEvery is the time between two comparisons of mirror and primary.
@@ -55,10 +48,23 @@ type Options struct {
 	Settled func(keys []knowledge.Key)
 	// Event is called for every change of mode or breaker and every queued batch; nil for nobody. It must not block.
 	Event func(Event)
-	// Wall is the wall clock, for times that are shown or stored; time.Now. It may be set back and forth, so durations
+	Log   *slog.Logger
+
+	waits // which tests alone set
+}
+
+// waits says how long the parts of a store wait, and by which clock they tell the time.
+type waits struct {
+	readWait       time.Duration // how long a read waits for the mirror to reach what its caller asks for; 2 s
+	readTimeout    time.Duration // how long a read at the primary may take; 2 s
+	writeTimeout   time.Duration // how long a write at the primary may take; 2 s; more for large batches
+	connectTimeout time.Duration // how long Connect may take, migrations included; 1 min
+	// soon is Recovery for a primary that refuses at once, or has several hosts; 3 s, at most Recovery.
+	soon      time.Duration
+	pollFloor time.Duration // longest time between two looks at the feed; 250 ms
+	// wall is the wall clock, for times that are shown or stored; time.Now. It may be set back and forth, so durations
 	// are measured without it.
-	Wall func() time.Time
-	Log  *slog.Logger
+	wall func() time.Time
 }
 
 func withDefaults(o Options) Options {
@@ -67,20 +73,20 @@ func withDefaults(o Options) Options {
 		v   *time.Duration
 		def time.Duration
 	}{
-		{&o.ReadWait, 2 * time.Second},
-		{&o.ReadTimeout, 2 * time.Second},
-		{&o.WriteTimeout, 2 * time.Second},
-		{&o.ConnectTimeout, time.Minute},
-		{&o.Soon, 3 * time.Second},
-		{&o.PollFloor, 250 * time.Millisecond},
+		{&o.readWait, 2 * time.Second},
+		{&o.readTimeout, 2 * time.Second},
+		{&o.writeTimeout, 2 * time.Second},
+		{&o.connectTimeout, time.Minute},
+		{&o.soon, 3 * time.Second},
+		{&o.pollFloor, 250 * time.Millisecond},
 	} {
 		if *d.v == 0 {
 			*d.v = d.def
 		}
 	}
-	o.Soon = min(o.Soon, o.Recovery)
-	if o.Wall == nil {
-		o.Wall = time.Now
+	o.soon = min(o.soon, o.Recovery)
+	if o.wall == nil {
+		o.wall = time.Now
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

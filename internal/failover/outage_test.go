@@ -81,7 +81,7 @@ func behind(g *gated) func(*failover.Options) {
 
 // patient gives calls all the time they want.
 func patient(o *failover.Options) {
-	o.ReadTimeout, o.WriteTimeout = 30*time.Second, 30*time.Second
+	o.Wait(failover.Waits{ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second})
 }
 
 func rule(id string) *knowledge.Rule {
@@ -490,7 +490,11 @@ func TestWhatWasPurgedDoesNotComeBackInAnOutage(t *testing.T) {
 }
 
 func TestAHistoryIsNotCutShortWhenThePrimaryIsSlow(t *testing.T) {
-	c := newScene(t, func(o *failover.Options) { o.Versions, o.ReadTimeout = 2, 20*time.Second })
+	few := func(o *failover.Options) {
+		o.Versions = 2
+		o.Wait(failover.Waits{ReadTimeout: 20 * time.Second})
+	}
+	c := newScene(t, few)
 	for range 4 {
 		c.past(knowledge.Put(rule("R"), 0))
 	}
@@ -501,7 +505,7 @@ func TestAHistoryIsNotCutShortWhenThePrimaryIsSlow(t *testing.T) {
 	// A mirror made from now on has but the last versions, and not every batch.
 	c.end()
 	c.dir = t.TempDir()
-	c.open(func(o *failover.Options) { o.Versions, o.ReadTimeout = 2, 20*time.Second })
+	c.open(few)
 	waitMode(t, c.s, knowledge.ModeNormal)
 	c.follow()
 	c.primary.set(slow)
@@ -581,8 +585,9 @@ func TestAMirrorThatKeepsFailingIsBuiltAnew(t *testing.T) {
 
 func TestARefusingPrimaryIsAskedSoonAndAHangingOneIsLeftAlone(t *testing.T) {
 	c := newScene(t, func(o *failover.Options) {
-		o.Recovery, o.Soon, o.ReadTimeout, o.WriteTimeout = time.Hour, 20*time.Millisecond, 600*time.Millisecond,
-			600*time.Millisecond
+		o.Recovery = time.Hour
+		o.Wait(failover.Waits{Soon: 20 * time.Millisecond, ReadTimeout: 600 * time.Millisecond,
+			WriteTimeout: 600 * time.Millisecond})
 	})
 	c.primary.set(refused)
 	waitMode(t, c.s, knowledge.ModeDegraded)
@@ -605,8 +610,9 @@ func TestARefusingPrimaryIsAskedSoonAndAHangingOneIsLeftAlone(t *testing.T) {
 
 func TestOneOfSeveralHostsIsAskedSoonAlsoWhenItHangs(t *testing.T) {
 	c := newScene(t, func(o *failover.Options) {
-		o.Recovery, o.Soon, o.ReadTimeout, o.WriteTimeout, o.Hosts = time.Hour, 20*time.Millisecond,
-			600*time.Millisecond, 600*time.Millisecond, 2
+		o.Recovery, o.Hosts = time.Hour, 2
+		o.Wait(failover.Waits{Soon: 20 * time.Millisecond, ReadTimeout: 600 * time.Millisecond,
+			WriteTimeout: 600 * time.Millisecond})
 	})
 	c.primary.set(hangs)
 	waitMode(t, c.s, knowledge.ModeDegraded)
@@ -642,7 +648,7 @@ func TestManyReadersWaitForThePrimaryWhileThereIsNoMirror(t *testing.T) {
 	p := &faulty{Store: openEngine(t), system: "one", hold: make(chan struct{})}
 	c := &scene{t: t, dir: t.TempDir(), primary: p}
 	c.past(knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = "general" }), 0))
-	c.open(func(o *failover.Options) { o.ReadTimeout = 20 * time.Second })
+	c.open(func(o *failover.Options) { o.Wait(failover.Waits{ReadTimeout: 20 * time.Second}) })
 	waitMode(t, c.s, knowledge.ModeNormal)
 	p.set(slow)
 	var readers sync.WaitGroup
@@ -658,7 +664,11 @@ func TestManyReadersWaitForThePrimaryWhileThereIsNoMirror(t *testing.T) {
 }
 
 func TestAPrimaryThatTakesNoWritesIsSparedThemAndGoesOnAnsweringReads(t *testing.T) {
-	c := newScene(t, func(o *failover.Options) { patient(o); o.Recovery, o.Soon = time.Hour, time.Hour })
+	c := newScene(t, func(o *failover.Options) {
+		patient(o)
+		o.Recovery = time.Hour
+		o.Wait(failover.Waits{Soon: time.Hour})
+	})
 	c.past(knowledge.Put(rule("R"), 0))
 	c.follow()
 	c.primary.set(readonly)

@@ -127,7 +127,7 @@ func beInstance(text string) error {
 	if err != nil {
 		return err
 	}
-	s, err := failover.Open(ctx, failover.Options{
+	o := failover.Options{
 		Connect: func(ctx context.Context) (failover.Primary, error) {
 			ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 			defer cancel()
@@ -137,10 +137,11 @@ func beInstance(text string) error {
 			}
 			return p, nil
 		},
-		Mirror: mirror, Journal: journal, Recovery: 200 * time.Millisecond, ReadTimeout: time.Second,
-		WriteTimeout: time.Second,
-		Log:          slog.New(slog.NewTextHandler(log, nil)),
-	})
+		Mirror: mirror, Journal: journal, Recovery: 200 * time.Millisecond,
+		Log: slog.New(slog.NewTextHandler(log, nil)),
+	}
+	o.Wait(failover.Waits{ReadTimeout: time.Second, WriteTimeout: time.Second})
+	s, err := failover.Open(ctx, o)
 	if err != nil {
 		return err
 	}

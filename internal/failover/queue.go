@@ -52,7 +52,7 @@ func (q *queue) enqueue(ctx context.Context, b knowledge.Batch, unknown bool) (k
 	if err != nil {
 		return knowledge.Receipt{}, err
 	}
-	e := store.Entry{Batch: b, Caller: b.Actor, Fingerprint: sum, At: knowledge.At(q.o.Wall()), Unknown: unknown}
+	e := store.Entry{Batch: b, Caller: b.Actor, Fingerprint: sum, At: knowledge.At(q.o.wall()), Unknown: unknown}
 	if q.o.Caller != nil {
 		e.Caller = q.o.Caller(ctx)
 	}

@@ -97,7 +97,7 @@ func (rd *reader) reach(ctx context.Context) (Primary, error) {
 // catchUp waits until the mirror has the log up to a seq; if fresh is set, up to the primary's newest. A seq that the
 // primary itself lacks comes from another history: catchUp does not wait for it.
 func (rd *reader) catchUp(ctx context.Context, p Primary, least knowledge.Seq, fresh bool) error {
-	short, cancel := context.WithTimeout(ctx, rd.o.ReadWait)
+	short, cancel := context.WithTimeout(ctx, rd.o.readWait)
 	defer cancel()
 	newest, err := rd.up.newest(short, p)
 	if err != nil {
@@ -113,7 +113,7 @@ func (rd *reader) catchUp(ctx context.Context, p Primary, least knowledge.Seq, f
 func pass[T any](
 	ctx context.Context, rd *reader, p Primary, read func(context.Context, Primary) (T, error),
 ) (T, error) {
-	own, cancel := context.WithTimeout(ctx, rd.o.ReadTimeout)
+	own, cancel := context.WithTimeout(ctx, rd.o.readTimeout)
 	defer cancel()
 	rd.counts.passed.Add(1)
 	v, err := read(own, p)
@@ -203,7 +203,7 @@ func (rd *reader) awaitForeseen(ctx context.Context) {
 	if rd.copy.followedTo() >= least || rd.up.reachable() == nil {
 		return
 	}
-	short, cancel := context.WithTimeout(ctx, rd.o.ReadWait)
+	short, cancel := context.WithTimeout(ctx, rd.o.readWait)
 	defer cancel()
 	if rd.copy.await(short, least) != nil {
 		raise(&rd.copy.floor, least) // so that the primary answers

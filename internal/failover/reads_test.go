@@ -65,7 +65,7 @@ func TestAReadThatWishesForMoreWaitsForTheCopy(t *testing.T) {
 		"or else an error": required,
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, g := behindByOne(t, func(o *failover.Options) { o.ReadWait = time.Minute })
+			c, g := behindByOne(t, func(o *failover.Options) { o.Wait(failover.Waits{ReadWait: time.Minute}) })
 			asked := c.primary.newest.Load()
 			var reader sync.WaitGroup
 			reader.Go(func() { c.wants(wish(t.Context()), 2, knowledge.SourceMirror) })
@@ -78,7 +78,7 @@ func TestAReadThatWishesForMoreWaitsForTheCopy(t *testing.T) {
 }
 
 func TestAWishThatCantBeMetIsAnErrorOnlyWhenItIsRequired(t *testing.T) {
-	c, g := behindByOne(t, func(o *failover.Options) { o.ReadWait = 10 * time.Millisecond })
+	c, g := behindByOne(t, func(o *failover.Options) { o.Wait(failover.Waits{ReadWait: 10 * time.Millisecond}) })
 	c.wants(store.WithFresh(t.Context()), 1, knowledge.SourceMirror)
 	c.wants(atLeast(t.Context(), 3), 1, knowledge.SourceMirror)
 	if _, err := c.s.Get(required(t.Context()), ruleKey("R")); !errors.Is(err, store.ErrUnavailable) {
@@ -97,7 +97,7 @@ func TestAWishThatCantBeMetIsAnErrorOnlyWhenItIsRequired(t *testing.T) {
 }
 
 func TestASeqThatThePrimaryHasNotIsNotWaitedFor(t *testing.T) {
-	c := newScene(t, patient, func(o *failover.Options) { o.ReadWait = time.Hour })
+	c := newScene(t, patient, func(o *failover.Options) { o.Wait(failover.Waits{ReadWait: time.Hour}) })
 	c.past(knowledge.Put(rule("R"), 0))
 	c.follow()
 	c.wants(atLeast(t.Context(), 1_000_000), 1, knowledge.SourceMirror)
@@ -142,7 +142,10 @@ func TestWhatTheCopyCouldNotTakeIsReadAtThePrimary(t *testing.T) {
 // TestAReadThatThePrimaryLetsHangIsUnavailable: the deadline is the instance's own, and the caller hears what to do.
 func TestAReadThatThePrimaryLetsHangIsUnavailable(t *testing.T) {
 	g := &gated{}
-	c := newScene(t, behind(g), func(o *failover.Options) { o.ReadTimeout, o.Failures = 100*time.Millisecond, 1000 })
+	c := newScene(t, behind(g), func(o *failover.Options) {
+		o.Failures = 1000
+		o.Wait(failover.Waits{ReadTimeout: 100 * time.Millisecond})
+	})
 	c.past(knowledge.Put(rule("R"), 0))
 	c.follow()
 	g.shut.Store(true)

@@ -54,7 +54,7 @@ func (r *replayer) run(ctx context.Context) {
 					continue
 				}
 			case readOnly, halted: // the primary answers, and would say the same in a moment
-				store.Pause(ctx, r.o.Soon)
+				store.Pause(ctx, r.o.soon)
 			case infra, late, disconnected:
 			}
 		}
@@ -226,7 +226,7 @@ func (r *replayer) rebase(ctx context.Context, e *store.Entry) (knowledge.Batch,
 // forgotten it since.
 func (r *replayer) unfit(ctx context.Context, p Primary, e *store.Entry, cause error) error {
 	if !errors.Is(cause, store.ErrReused) {
-		own, cancel := context.WithTimeout(ctx, r.o.ReadTimeout)
+		own, cancel := context.WithTimeout(ctx, r.o.readTimeout)
 		defer cancel()
 		changes, err := p.Changes(own, knowledge.ChangeQuery{Batch: e.Batch.ID, Limit: knowledge.MaxChanges})
 		if err != nil {
@@ -268,13 +268,13 @@ func (r *replayer) finishApplied(ctx context.Context, e *store.Entry, rec *knowl
 
 // park parks a batch, with the version it was made on, the primary's current one, and the one it would have written.
 func (r *replayer) park(ctx context.Context, p Primary, e *store.Entry, why string, op int, found *int64) error {
-	parked := store.Parked{Entry: *e, Op: op, Why: why, ParkedAt: knowledge.At(r.o.Wall())}
+	parked := store.Parked{Entry: *e, Op: op, Why: why, ParkedAt: knowledge.At(r.o.wall())}
 	if found != nil {
 		parked.Found = *found
 	}
 	at := max(op, 0)
 	key := e.Batch.Ops[at].Key
-	own, cancel := context.WithTimeout(ctx, r.o.ReadTimeout)
+	own, cancel := context.WithTimeout(ctx, r.o.readTimeout)
 	defer cancel()
 	theirs, err := p.Get(own, key)
 	switch {

@@ -22,7 +22,7 @@ func (k *keeper) buildFromReplica(ctx context.Context, p Primary, why string, be
 	if err != nil {
 		return nil, err
 	}
-	short, cancel := context.WithTimeout(ctx, k.o.ConnectTimeout)
+	short, cancel := context.WithTimeout(ctx, k.o.connectTimeout)
 	defer cancel()
 	r, err := k.o.Replica(short)
 	if err != nil {
@@ -39,7 +39,7 @@ func (k *keeper) buildFromReplica(ctx context.Context, p Primary, why string, be
 
 // position asks the primary where it stands.
 func (k *keeper) position(ctx context.Context, p Primary) (knowledge.Position, error) {
-	short, cancel := context.WithTimeout(ctx, k.o.ReadTimeout)
+	short, cancel := context.WithTimeout(ctx, k.o.readTimeout)
 	defer cancel()
 	return p.Position(short)
 }
@@ -66,7 +66,7 @@ func awaitSeq(ctx context.Context, r Replica, least knowledge.Seq) error {
 // that is older than the primary was when the build began.
 type sameHistory struct {
 	store.Sink
-	ctx    context.Context //nolint:containedctx // of the build; a sink's methods take none
+	ctx    context.Context // of the build; a sink's methods take none
 	k      *keeper
 	p      Primary
 	theirs knowledge.Position
@@ -81,7 +81,7 @@ func (s *sameHistory) Begin(at knowledge.Position) error {
 		return fmt.Errorf("the replica has the log up to change %d, and the primary up to %d", at.Seq, s.theirs.Seq)
 	}
 	if at.Seq > 0 {
-		short, cancel := context.WithTimeout(s.ctx, s.k.o.ReadTimeout)
+		short, cancel := context.WithTimeout(s.ctx, s.k.o.readTimeout)
 		defer cancel()
 		same, err := s.p.Changes(short, knowledge.ChangeQuery{After: at.Seq - 1, Limit: 1})
 		if err != nil {

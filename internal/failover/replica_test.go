@@ -74,7 +74,7 @@ func TestAMirrorIsBuiltFromTheReplica(t *testing.T) {
 			log := &lines{}
 			s, _ := openInstance(t, t.TempDir(), p, patient, func(o *failover.Options) {
 				o.Log = slog.New(log)
-				o.ConnectTimeout = 2 * time.Second
+				o.Wait(failover.Waits{ConnectTimeout: 2 * time.Second})
 				o.Replica = func(context.Context) (failover.Replica, error) { return r, nil }
 			})
 			run(t, s)

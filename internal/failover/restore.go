@@ -87,7 +87,7 @@ func (q *queue) restoreFirst(ctx context.Context) {
 			return
 		}
 		q.o.Log.ErrorContext(ctx, "journal can't be read: no write is taken until it can", "error", err.Error())
-		store.Pause(ctx, q.o.Soon)
+		store.Pause(ctx, q.o.soon)
 	}
 }
 
@@ -98,7 +98,7 @@ func (q *queue) awaitRestored(ctx context.Context) error {
 		return nil
 	default:
 	}
-	t := time.NewTimer(q.o.WriteTimeout)
+	t := time.NewTimer(q.o.writeTimeout)
 	defer t.Stop()
 	select {
 	case <-q.restored:

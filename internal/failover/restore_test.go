@@ -46,7 +46,7 @@ func TestAStartWithMuchWaitingReadsAtOnce(t *testing.T) {
 	s, _ := openInstance(t, dir, p, func(o *failover.Options) {
 		behind(g)(o)
 		g.Mirror = &bare{Mirror: g.Mirror}
-		o.WriteTimeout = 50 * time.Millisecond
+		o.Wait(failover.Waits{WriteTimeout: 50 * time.Millisecond})
 	})
 	run(t, s)
 	if _, err := s.Get(t.Context(), ruleKey("before")); err != nil {

@@ -168,7 +168,7 @@ func (v *salvage) batch(
 ) error {
 	first := &changes[0]
 	if first.Batch != (knowledge.BatchID{}) {
-		short, cancel := context.WithTimeout(ctx, v.o.ReadTimeout)
+		short, cancel := context.WithTimeout(ctx, v.o.readTimeout)
 		there, err := p.Changes(short, knowledge.ChangeQuery{Batch: first.Batch, Limit: 1})
 		cancel()
 		if err != nil {
@@ -185,7 +185,7 @@ func (v *salvage) batch(
 		if c.Record == nil && c.Verb != knowledge.VerbPurge {
 			continue // a later purge has emptied it, or a job archives it again
 		}
-		short, cancel := context.WithTimeout(ctx, v.o.ReadTimeout)
+		short, cancel := context.WithTimeout(ctx, v.o.readTimeout)
 		now, err := p.Get(short, c.Key)
 		cancel()
 		if err != nil && !isNotFound(err) {
@@ -255,7 +255,7 @@ func (v *salvage) unlogged(ctx context.Context, p Primary, was *acknowledged) (b
 	if ours, err := v.copy.mirror.Changes(ctx, q); len(ours) > 0 || err != nil {
 		return false, onDisk(err)
 	}
-	short, cancel := context.WithTimeout(ctx, v.o.ReadTimeout)
+	short, cancel := context.WithTimeout(ctx, v.o.readTimeout)
 	defer cancel()
 	if theirs, err := p.Changes(short, q); len(theirs) > 0 || err != nil {
 		return false, err
@@ -301,7 +301,7 @@ func (v *salvage) same(ctx context.Context, p Primary, at knowledge.Seq) (bool, 
 	case err != nil:
 		return false, onDisk(err)
 	}
-	short, cancel := context.WithTimeout(ctx, v.o.ReadTimeout)
+	short, cancel := context.WithTimeout(ctx, v.o.readTimeout)
 	defer cancel()
 	theirs, err := p.Changes(short, q)
 	switch {
@@ -319,7 +319,7 @@ func (v *salvage) keep(
 	ctx context.Context, name []byte, batch knowledge.BatchID, why, actor string, lost []lostOp,
 ) error {
 	b := knowledge.Batch{ID: uuid.NewSHA1(uuid.NameSpaceOID, name), Actor: actor}
-	e := store.Entry{Caller: actor, At: knowledge.At(v.o.Wall())}
+	e := store.Entry{Caller: actor, At: knowledge.At(v.o.wall())}
 	for _, l := range lost {
 		op := knowledge.Op{Verb: knowledge.VerbPurge, Key: l.key}
 		if l.record != nil {
@@ -338,12 +338,12 @@ func (v *salvage) keep(
 		return err
 	}
 	e.Batch, e.Fingerprint = b, sum
-	parked := store.Parked{Entry: e, Why: why, Found: lost[0].found, ParkedAt: knowledge.At(v.o.Wall()), Lost: batch}
+	parked := store.Parked{Entry: e, Why: why, Found: lost[0].found, ParkedAt: knowledge.At(v.o.wall()), Lost: batch}
 	if lost[0].record != nil {
 		parked.Ours = json.RawMessage(lost[0].record.JSON)
 	}
 	if p := v.up.current(); p != nil && lost[0].found > 0 {
-		short, cancel := context.WithTimeout(ctx, v.o.ReadTimeout)
+		short, cancel := context.WithTimeout(ctx, v.o.readTimeout)
 		defer cancel()
 		theirs, err := p.Get(short, lost[0].key)
 		if err != nil && !isNotFound(err) {

@@ -9,10 +9,12 @@ import (
 // A standing describes how an instance stands to its primary: its mode, and why. It is a value; [standing.next] makes
 // the following one, and nothing else does.
 type standing struct {
-	mode    knowledge.Mode
-	why     string          // in words
-	copied  bool            // a complete mirror is on this instance
-	breaker gobreaker.State // the breaker's last known state
+	mode knowledge.Mode
+	why  string // in words, for people: nothing is decided by it
+	// starting holds until the primary was asked, and building from then until the instance's first mirror is level.
+	starting, building bool
+	copied             bool            // a complete mirror is on this instance
+	breaker            gobreaker.State // the breaker's last known state
 	// halt says why an operator must act before the primary can be read, and haltWrites before it can be written; ""
 	// for no reason.
 	halt, haltWrites string
@@ -45,13 +47,18 @@ type input struct {
 	class   class           // of the primary's answer
 }
 
-// Reasons that the code compares with.
-const (
-	// whyStarting is the reason of the first mode, until the primary was asked.
-	whyStarting = "starting: the primary has not answered yet"
-	// whyBuilding is the reason of an instance that builds its first mirror, until the mirror is level.
-	whyBuilding = "the primary answers; the mirror is being built"
-)
+// atStart returns the standing of an instance that has not asked the primary yet.
+func atStart(mode knowledge.Mode, copied bool) standing {
+	s := standing{copied: copied}.moved(mode, "starting: the primary has not answered yet")
+	s.starting = true
+	return s
+}
+
+// moved returns the standing in a mode, with the reason.
+func (s standing) moved(mode knowledge.Mode, why string) standing {
+	s.mode, s.why, s.starting, s.building = mode, why, false, false
+	return s
+}
 
 // next returns the standing after an input.
 func (s standing) next(in input) standing {
@@ -61,16 +68,17 @@ func (s standing) next(in input) standing {
 		switch {
 		case present:
 		case !s.copied && in.waiting == 0:
-			s.mode, s.why = knowledge.ModeNormal, whyBuilding
+			s = s.moved(knowledge.ModeNormal, "the primary answers; the mirror is being built")
+			s.building = true
 		default:
-			s.mode, s.why = knowledge.ModeRecovering, "the primary answers again"
+			s = s.moved(knowledge.ModeRecovering, "the primary answers again")
 		}
 	case mirrorLevel:
 		if s.mode == knowledge.ModeRecovering && in.waiting == 0 {
-			s.mode, s.why = knowledge.ModeNormal, "the journal is empty and the mirror is level"
+			s = s.moved(knowledge.ModeNormal, "the journal is empty and the mirror is level")
 		}
-		if s.why == whyBuilding {
-			s.why = "the primary answers, and the mirror is level"
+		if s.building {
+			s = s.moved(s.mode, "the primary answers, and the mirror is level")
 		}
 	case primaryUnusable:
 		why := "a person must act"
@@ -85,17 +93,17 @@ func (s standing) next(in input) standing {
 		}
 	case batchQueued:
 		if s.mode == knowledge.ModeNormal {
-			s.mode, s.why = knowledge.ModeRecovering, "a write waits in the journal"
+			s = s.moved(knowledge.ModeRecovering, "a write waits in the journal")
 		}
 	case mirrorRebuilding: // the mirror is not level during a rebuild
 		if s.copied && s.mode == knowledge.ModeNormal {
-			s.mode, s.why = knowledge.ModeRecovering, "the mirror is being rebuilt: "+in.why
+			s = s.moved(knowledge.ModeRecovering, "the mirror is being rebuilt: "+in.why)
 		}
 	case mirrorComplete:
 		s.copied = true
 	case otherHistory:
 		if s.mode != knowledge.ModeDiverged {
-			s.mode, s.why = knowledge.ModeDiverged, in.why
+			s = s.moved(knowledge.ModeDiverged, in.why)
 		}
 	case readSaid, writeSaid:
 		s = s.said(in)
@@ -108,12 +116,13 @@ func (s standing) next(in input) standing {
 func (s standing) away(why, never string) standing {
 	switch {
 	case s.mode == knowledge.ModeNormal || s.mode == knowledge.ModeRecovering:
-		s.mode, s.why = knowledge.ModeCold, why
+		mode := knowledge.ModeCold
 		if s.copied {
-			s.mode = knowledge.ModeDegraded
+			mode = knowledge.ModeDegraded
 		}
-	case s.why == whyStarting:
-		s.why = never
+		s = s.moved(mode, why)
+	case s.starting:
+		s = s.moved(s.mode, never)
 	}
 	return s
 }

@@ -28,7 +28,7 @@ type upstream struct {
 
 func newUpstream(o *Options, l *life, m *modes) *upstream {
 	return &upstream{o: o, life: l, modes: m, breaker: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		Name: "primary", MaxRequests: 1, Timeout: min(o.Soon, o.Recovery),
+		Name: "primary", MaxRequests: 1, Timeout: min(o.soon, o.Recovery),
 		ReadyToTrip:   func(c gobreaker.Counts) bool { return int(c.ConsecutiveFailures) >= o.Failures },
 		IsSuccessful:  func(err error) bool { return !isInfra(err) },
 		IsExcluded:    func(err error) bool { return isExcluded(err) },
@@ -105,7 +105,7 @@ func (u *upstream) askNewest(ctx context.Context, p Primary) (knowledge.Seq, err
 	if err != nil {
 		return 0, unreached(err)
 	}
-	own, cancel := context.WithTimeout(ctx, u.o.ReadTimeout)
+	own, cancel := context.WithTimeout(ctx, u.o.readTimeout)
 	defer cancel()
 	began := time.Now()
 	seq, err := p.Newest(own)
@@ -124,7 +124,7 @@ func (u *upstream) report(c class) {
 
 // connect opens the primary for the first time.
 func (u *upstream) connect(ctx context.Context) (Primary, error) {
-	short, cancel := context.WithTimeout(ctx, u.o.ConnectTimeout)
+	short, cancel := context.WithTimeout(ctx, u.o.connectTimeout)
 	defer cancel()
 	p, err := u.o.Connect(short)
 	if err != nil {
@@ -160,7 +160,7 @@ func (u *upstream) lookup() Lookup {
 				l.err = cold()
 				return
 			}
-			own, cancel := context.WithTimeout(ctx, u.o.ReadTimeout)
+			own, cancel := context.WithTimeout(ctx, u.o.readTimeout)
 			defer cancel()
 			l.r, l.err = p.Get(own, key)
 		})
@@ -173,7 +173,7 @@ func (u *upstream) lookup() Lookup {
 func (u *upstream) apply(
 	ctx context.Context, p Primary, b knowledge.Batch, patience time.Duration, done func(error),
 ) (knowledge.Receipt, error) {
-	own, cancel := context.WithTimeout(ctx, patience*u.o.WriteTimeout+time.Duration(len(b.Ops))*opTime)
+	own, cancel := context.WithTimeout(ctx, patience*u.o.writeTimeout+time.Duration(len(b.Ops))*opTime)
 	defer cancel()
 	began := time.Now()
 	rec, err := p.Apply(own, b)
