@@ -35,7 +35,7 @@ func TestEveryExitCodeIsWhatTheDocumentationSays(t *testing.T) {
 	covered := map[int]bool{}
 	for _, c := range []struct {
 		name string
-		ctx  context.Context //nolint:containedctx // of one row
+		ctx  context.Context // of one row
 		code int
 		args string
 	}{

@@ -157,7 +157,7 @@ func importAll(ctx context.Context, a *app, d *door, paths []string, o interchan
 	plan := interchange.NewPlan(planOptions(ctx, a, d, s, bar))
 	for _, path := range paths {
 		source, clean, err := openSource(ctx, a, path, s.Ref, o)
-		defer clean() //nolint:gocritic // the batches are made of the sources after the loop
+		defer clean() // the batches are made of the sources after the loop
 		if err != nil {
 			return err
 		}
@@ -223,7 +223,7 @@ func planOptions(ctx context.Context, a *app, d *door, s *importSettings, bar *p
 			rec, err := withTimeout(ctx, a.Timeout,
 				func(ctx context.Context) (*knowledge.Record, error) { return d.Get(ctx, key) })
 			if errors.Is(err, store.ErrNotFound) {
-				return nil, nil //nolint:nilnil // that is how a plan is told that there is none
+				return nil, nil // that is how a plan is told that there is none
 			}
 			return rec, err
 		},

@@ -355,7 +355,7 @@ func versionAt(ctx context.Context, a *app, d *door, l *knowledge.Label, key kno
 		return store.AtLabel(ctx, d, l, key)
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil //nolint:nilnil // it does not stand there
+		return nil, nil // it does not stand there
 	}
 	return rec, err
 }

@@ -86,7 +86,7 @@ func newHostOn(t *testing.T, options pgtest.Options) *host {
 	})
 	etc := pgtest.MakeDir(h.pg, "etc")
 	h.env = append(os.Environ(),
-		"PATH="+bin+":"+os.Getenv("PATH"), "SYSTEMCTL_PORT="+fmt.Sprint(listener.Addr().(*net.TCPAddr).Port), //nolint:forcetypeassert // of TCP
+		"PATH="+bin+":"+os.Getenv("PATH"), "SYSTEMCTL_PORT="+fmt.Sprint(listener.Addr().(*net.TCPAddr).Port), // of TCP
 		"PGDATA="+h.pg.DataDir(), "BACKUPS="+filepath.Join(pgtest.MakeDir(h.pg, "disk"), "backups"), "KEY="+key,
 		"TENET_DATABASE_URL="+h.pg.NewDatabase(), "TENET_DATA_DIR="+h.dir, "TENET_LISTEN=127.0.0.1:0",
 		"TENET_BREAKER_RECOVERY=1s",

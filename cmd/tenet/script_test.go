@@ -156,7 +156,7 @@ func cmdPrimary(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: primary away|back")
 	}
-	ts.Value(primaryAway{}).(func(bool))(args[0] == "away") //nolint:forcetypeassert // the setup of these scripts
+	ts.Value(primaryAway{}).(func(bool))(args[0] == "away") // the setup of these scripts
 }
 
 // cmdEnters waits until the server is in a mode: enters MODE.

@@ -52,7 +52,7 @@ func openSource(ctx context.Context, a *app, name, ref string,
 
 // A cancelReader reads from what may block for ever, such as a pipe that nobody writes to, until its context ends.
 type cancelReader struct {
-	ctx context.Context //nolint:containedctx // io.Reader has no place for one
+	ctx context.Context // io.Reader has no place for one
 	r   io.Reader
 }
 

@@ -154,7 +154,7 @@ func (c *counter) Write(b []byte) (int, error) {
 
 // watched is a reader that ends with its context and reports its progress.
 type watched struct {
-	ctx      context.Context //nolint:containedctx // it lives as long as one call
+	ctx      context.Context // it lives as long as one call
 	r        io.Reader
 	progress func(int64)
 	n        int64

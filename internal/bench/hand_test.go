@@ -152,7 +152,7 @@ func (r *report) writes(t *testing.T, e *env) {
 		var list [3][]knowledge.Batch
 		onlyRules(t, w.n, w.size, func(b knowledge.Batch) {
 			for i := range b.Ops { // those of the turns before are there already
-				d := b.Ops[i].Doc.(*knowledge.Rule) //nolint:forcetypeassert // onlyRules
+				d := b.Ops[i].Doc.(*knowledge.Rule) // onlyRules
 				d.RuleID = fmt.Sprintf("%s-%d", d.RuleID, w.size)
 				b.Ops[i] = knowledge.Put(d, 0)
 			}

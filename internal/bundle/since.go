@@ -120,13 +120,13 @@ func (d *difference) move(ctx context.Context, c *knowledge.Change) (*store.Flee
 	if c.Key.Kind == knowledge.KindPack {
 		same := func(p *knowledge.Pack) bool { return p.PackID == c.Key.ID }
 		if d.chosen == nil || !slices.ContainsFunc(d.chosen.Packs, same) {
-			return nil, nil //nolint:nilnil // of a pack that is not taken
+			return nil, nil // of a pack that is not taken
 		}
 		m.How = "changed"
 		return titled(m, c.Record)
 	}
 	if !taken(c.Key.Kind) {
-		return nil, nil //nolint:nilnil // of a kind that is not taken
+		return nil, nil // of a kind that is not taken
 	}
 	is, err := holds(ctx, d.now, d.chosen, c.Key)
 	if err != nil {
@@ -138,14 +138,14 @@ func (d *difference) move(ctx context.Context, c *knowledge.Change) (*store.Flee
 	}
 	switch {
 	case was == nil && is == nil:
-		return nil, nil //nolint:nilnil // not taken
+		return nil, nil // not taken
 	case was == nil:
 		m.How = "added"
 	case is == nil:
 		m.How = "removed"
 		return titled(m, was)
 	case was.Version == is.Version:
-		return nil, nil //nolint:nilnil // unchanged at the label
+		return nil, nil // unchanged at the label
 	default:
 		m.How = "changed"
 	}
@@ -157,7 +157,7 @@ func (d *difference) move(ctx context.Context, c *knowledge.Change) (*store.Flee
 func holds(ctx context.Context, v *view, c *knowledge.Composition, key knowledge.Key) (*knowledge.Record, error) {
 	rec, err := v.get(ctx, key)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone) || err == nil && !rec.Active {
-		return nil, nil //nolint:nilnil // it is not there
+		return nil, nil // it is not there
 	}
 	if err != nil || c == nil {
 		return rec, err

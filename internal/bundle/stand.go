@@ -82,7 +82,7 @@ func (v *view) get(ctx context.Context, key knowledge.Key) (*knowledge.Record, e
 // compose composes packs; nil for none, which means everything.
 func (v *view) compose(ctx context.Context, packs []string) (*knowledge.Composition, error) {
 	if len(packs) == 0 {
-		return nil, nil //nolint:nilnil // everything
+		return nil, nil // everything
 	}
 	return knowledge.Compose(packs, func(id string) (*knowledge.Pack, error) { return store.PackOf(ctx, v.get, id) })
 }

@@ -143,7 +143,7 @@ func opening(ctx context.Context, s store.Store, v *knowledge.Violation) (*knowl
 		return nil, err
 	}
 	if old, ok := d.(*knowledge.Violation); ok && old.IsActive && old.Status != knowledge.ViolationResolved {
-		return nil, nil //nolint:nilnil // it stands
+		return nil, nil // it stands
 	}
 	op.IfVersion = rec.Version
 	return &op, nil

@@ -122,7 +122,7 @@ func (w *writing) look(ctx context.Context, key knowledge.Key) (knowledge.Docume
 			continue
 		}
 		if d, err = op.Next(d); err != nil {
-			return nil, nil //nolint:nilerr,nilnil // the engine says what is wrong with it
+			return nil, nil //nolint:nilerr // the engine says what is wrong with it
 		}
 	}
 	w.after[key] = d
@@ -132,7 +132,7 @@ func (w *writing) look(ctx context.Context, key knowledge.Key) (knowledge.Docume
 func (w *writing) current(ctx context.Context, key knowledge.Key) (knowledge.Document, error) {
 	rec, err := w.s.next.Get(ctx, key)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil // there is none
 	}
 	if err != nil {
 		return nil, err

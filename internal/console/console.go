@@ -180,7 +180,7 @@ func (d *Door) Refusal(r *http.Request, status int, title, detail string) []byte
 		v.Here = r.URL.RequestURI()
 	}
 	if path := r.URL.Path; v.Body.(refusal).SignIn && (r.Method == http.MethodPost ||
-		strings.HasPrefix(path, "/api/")) { //nolint:forcetypeassert // made here
+		strings.HasPrefix(path, "/api/")) { // made here
 		v.Here = homePath // what answers to a header alone is no place to come back to
 	}
 	b, err := d.render("refusal", v)

@@ -39,7 +39,7 @@ func Explain(d knowledge.Document, q *Query) Verdict {
 		v.Why = "it is retired"
 		return v
 	case e == nil:
-		v.Why = "its status is " + d.(*knowledge.Rule).Status + ": only an ACTIVE rule holds" //nolint:forcetypeassert // nothing else has one
+		v.Why = "its status is " + d.(*knowledge.Rule).Status + ": only an ACTIVE rule holds" // nothing else has one
 		return v
 	}
 	for _, text := range e.scope.Globs {

@@ -113,6 +113,6 @@ func answerProposed(c *call, e *store.ProposedError) {
 		c.record(http.StatusAccepted, e.Receipt.Records[0])
 		return
 	}
-	body, _ := json.Marshal(map[string]string{"proposal_id": e.Key.ID}) //nolint:errchkjson // a text
+	body, _ := json.Marshal(map[string]string{"proposal_id": e.Key.ID}) // a text
 	c.send(http.StatusAccepted, mediaJSON, body)
 }

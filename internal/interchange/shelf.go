@@ -30,7 +30,7 @@ type shelf struct {
 // fill lists the store; nil when it holds more than a shelf does.
 func (p *Plan) fill() (*shelf, error) {
 	if p.o.All == nil {
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil // there is none
 	}
 	s := &shelf{byKey: map[knowledge.Key]*knowledge.Record{}, byText: map[string]knowledge.Key{}}
 	size := 0
@@ -40,7 +40,7 @@ func (p *Plan) fill() (*shelf, error) {
 		}
 		size += len(rec.JSON)
 		if len(s.byKey) >= shelfDocuments || size > shelfBytes {
-			return nil, nil //nolint:nilnil // there is none
+			return nil, nil // there is none
 		}
 		s.byKey[rec.Key] = rec
 		if !rec.Active {

@@ -63,7 +63,7 @@ func fromYAML(n *yaml.Node, depth int, budget *int) (any, error) {
 	switch n.Kind {
 	case yaml.DocumentNode:
 		if len(n.Content) == 0 {
-			return nil, nil //nolint:nilnil // an empty document is null
+			return nil, nil // an empty document is null
 		}
 		return fromYAML(n.Content[0], depth, budget)
 	case yaml.AliasNode:
@@ -83,7 +83,7 @@ func fromYAML(n *yaml.Node, depth int, budget *int) (any, error) {
 	case yaml.ScalarNode:
 		return fromScalar(n), nil
 	}
-	return nil, nil //nolint:nilnil // nothing stands there: null
+	return nil, nil // nothing stands there: null
 }
 
 func fromMapping(n *yaml.Node, depth int, budget *int) (any, error) {

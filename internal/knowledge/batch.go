@@ -353,9 +353,9 @@ func (o *Op) Next(current Document) (Document, error) {
 		if current.Active() {
 			return nil, Invalid("/verb", "%s is active: retire it first", o.Key)
 		}
-		return nil, nil //nolint:nilnil // the archive has it
+		return nil, nil // the archive has it
 	case VerbPurge:
-		return nil, nil //nolint:nilnil // a purge has no document, which is no error
+		return nil, nil // a purge has no document, which is no error
 	}
 	return nil, Invalid("/verb", "%q: want put, patch, retire, restore, archive or purge", o.Verb)
 }

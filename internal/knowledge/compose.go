@@ -232,7 +232,7 @@ func (p *Pack) Loosens(find func(id string) (*Pack, error), look func(Key) (Docu
 func lookUp(name string, look func(Key) (Document, error)) (Document, error) {
 	key, err := ParseKey(name)
 	if err != nil {
-		return nil, nil //nolint:nilerr,nilnil // validation reports it
+		return nil, nil //nolint:nilerr // validation reports it
 	}
 	return look(key)
 }

@@ -174,7 +174,7 @@ func (c *Change) Follows(before [32]byte) bool {
 // Erasure returns the erasure that a change records, nil for none.
 func (c *Change) Erasure() (*Erasure, error) {
 	if c.Key.Kind != KindPrincipal || c.Record == nil {
-		return nil, nil //nolint:nilnil // most changes record none
+		return nil, nil // most changes record none
 	}
 	d, err := c.Record.Document()
 	if err != nil {
@@ -183,7 +183,7 @@ func (c *Change) Erasure() (*Erasure, error) {
 	if p, ok := d.(*Principal); ok {
 		return p.Erasure, nil
 	}
-	return nil, nil //nolint:nilnil // there is none
+	return nil, nil // there is none
 }
 
 // Unlinked reports whether the chain value of an erased change covered erased texts.

@@ -262,7 +262,7 @@ func commonFilters() []Filter {
 
 // column makes a column of documents of one Go type.
 func column[D Document](head string, cell func(D) string) Column {
-	return Column{Head: head, Cell: func(d Document) string { return cell(d.(D)) }} //nolint:forcetypeassert // of its kind's documents
+	return Column{Head: head, Cell: func(d Document) string { return cell(d.(D)) }} // of its kind's documents
 }
 
 // firstRunes returns the first n characters of s.

@@ -168,7 +168,7 @@ func (q Query) Check() (Query, *Cursor, error) {
 		}
 	}
 	if err := f.err(); err != nil {
-		err.(*InvalidError).Query = true //nolint:errorlint,forcetypeassert // faults.err returns nothing else
+		err.(*InvalidError).Query = true //nolint:errorlint // faults.err returns nothing else
 		return q, nil, err
 	}
 	return q, c, nil
@@ -307,7 +307,7 @@ func (q ChangeQuery) Check() (ChangeQuery, error) {
 		f.add("/version", "%d: want a version, from 1", q.Version)
 	}
 	if err := f.err(); err != nil {
-		err.(*InvalidError).Query = true //nolint:errorlint,forcetypeassert // faults.err returns nothing else
+		err.(*InvalidError).Query = true //nolint:errorlint // faults.err returns nothing else
 		return q, err
 	}
 	return q, nil

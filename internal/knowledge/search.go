@@ -200,7 +200,7 @@ func (q SearchQuery) Check() (SearchQuery, *Question, error) {
 		s.narrow(&q)
 	}
 	if err := f.err(); err != nil {
-		err.(*InvalidError).Query = true //nolint:errorlint,forcetypeassert // faults.err returns nothing else
+		err.(*InvalidError).Query = true //nolint:errorlint // faults.err returns nothing else
 		return q, nil, err
 	}
 	return q, s, nil

@@ -235,7 +235,7 @@ func checkRefusal(t *testing.T, resp *http.Response, err error, status int, code
 	if resp.StatusCode != status || p.Status != status || p.Code != code {
 		t.Errorf("refused with %d and code %q, want %d and %q", resp.StatusCode, p.Code, status, code)
 	}
-	text, _ := json.Marshal(p) //nolint:errchkjson // it was just decoded
+	text, _ := json.Marshal(p) // it was just decoded
 	if !strings.Contains(string(text), say) {
 		t.Errorf("the refusal does not say %q: %s", say, text)
 	}

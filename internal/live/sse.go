@@ -50,7 +50,7 @@ func (h *Hub) openStream(w http.ResponseWriter, r *http.Request) *eventStream {
 
 // Send implements [wire].
 func (s *eventStream) Send(events []*event, documents bool) error {
-	piece := s.h.buffers.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
+	piece := s.h.buffers.Get().(*[]byte) // the pool holds nothing else
 	defer s.h.buffers.Put(piece)
 	b := (*piece)[:0]
 	for _, e := range events {

@@ -72,7 +72,7 @@ func (s *socket) Send(events []*event, documents bool) error {
 	if len(events) == 1 {
 		return s.pipe.send(s.frame(events[0], documents))
 	}
-	piece := s.h.buffers.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
+	piece := s.h.buffers.Get().(*[]byte) // the pool holds nothing else
 	defer s.h.buffers.Put(piece)
 	b := (*piece)[:0]
 	for _, e := range events {

@@ -324,7 +324,7 @@ func prompt(_ context.Context, p *mcp.GetPromptParams) (*mcp.GetPromptResult, er
 		}
 		return &mcp.GetPromptResult{InputRequests: mcp.InputRequestMap{"user_context": named("context")}}, nil
 	}
-	return nil, nil //nolint:nilnil // it is a template's
+	return nil, nil // it is a template's
 }
 
 // watch tells of the watched resource until ctx ends.

@@ -124,7 +124,7 @@ func glob(pattern string) []string {
 // refuses.
 func serverAccount() (*syscall.Credential, error) {
 	if os.Getuid() != 0 {
-		return nil, nil //nolint:nilnil // no other account is needed
+		return nil, nil // no other account is needed
 	}
 	account, err := user.Lookup("postgres")
 	if err != nil {

@@ -59,8 +59,8 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 // An application is one call of Apply.
 type application struct {
 	s           *Store
-	own         context.Context //nolint:containedctx // of this call
-	caller      context.Context //nolint:containedctx // of the caller; its end is distinguished from the store's own
+	own         context.Context // of this call
+	caller      context.Context // of the caller; its end is distinguished from the store's own
 	batch       *knowledge.Batch
 	fingerprint [32]byte
 	waits       bool // holds the store's turn

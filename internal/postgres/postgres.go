@@ -79,7 +79,7 @@ type Store struct {
 	left    atomic.Int64    // last call of leave, nanoseconds since 1970
 	watch   watch           // over the log's triggers
 	closing sync.RWMutex    // held while closed is set, so that nothing joins done after it
-	life    context.Context //nolint:containedctx // ends with the store, and cancels every call in progress
+	life    context.Context // ends with the store, and cancels every call in progress
 	stop    context.CancelFunc
 	// certificates are those of the pool's newest session.
 	certificates *certificates

@@ -152,7 +152,7 @@ func (t *table) scan(r pgx.Rows) (knowledge.Document, error) {
 	for i, f := range t.fields {
 		switch read := into[i].(type) {
 		case *pgtype.Timestamptz:
-			*v.FieldByIndex(f.index).Addr().Interface().(*knowledge.Time) = timeOf(*read) //nolint:forcetypeassert // its shape says so
+			*v.FieldByIndex(f.index).Addr().Interface().(*knowledge.Time) = timeOf(*read) // its shape says so
 		case *pgtype.DriverBytes:
 			if len(*read) <= 2 { // [] or {}: Normalize creates it
 				continue

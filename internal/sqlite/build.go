@@ -16,7 +16,7 @@ const buildCommit = 5000
 // A Builder makes a new mirror file from a snapshot of the primary. It is a [store.Sink]. The file is valid only after
 // Finish has returned.
 type Builder struct {
-	ctx   context.Context //nolint:containedctx // a sink's methods take none, and a builder lives as long as one call
+	ctx   context.Context // a sink's methods take none, and a builder lives as long as one call
 	path  string
 	w     *writer
 	t     *tx

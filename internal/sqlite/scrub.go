@@ -36,7 +36,7 @@ func (t *tx) owe(ctx context.Context) error {
 // owes returns the scrub that is due in a file, or nil.
 func (w *writer) owes(ctx context.Context) (*scrub, error) {
 	if w.role == journal {
-		return nil, nil //nolint:nilnil // a journal has no index, and that is no error
+		return nil, nil // a journal has no index, and that is no error
 	}
 	var one int
 	owed, err := w.one(ctx, "SELECT value FROM meta WHERE key = '"+scrubKey+"'", nil, &one)

@@ -68,7 +68,7 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 // A look is one search in progress.
 type look struct {
 	view
-	ctx      context.Context //nolint:containedctx // a look lives as long as one call
+	ctx      context.Context // a look lives as long as one call
 	q        *knowledge.SearchQuery
 	question *knowledge.Question
 	scorer   *knowledge.Scorer

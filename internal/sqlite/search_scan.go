@@ -21,7 +21,7 @@ var benches = sync.Pool{New: func() any { return new(bench) }}
 
 // scan scores every document that contains a word of the query.
 func (l *look) scan() error {
-	b := benches.Get().(*bench) //nolint:forcetypeassert // nothing else is in the pool
+	b := benches.Get().(*bench) // nothing else is in the pool
 	defer benches.Put(b)
 	byChunk := map[int64]map[string][]byte{}
 	for i := range l.lists {

@@ -115,11 +115,11 @@ func PackOf(
 ) (*knowledge.Pack, error) {
 	key := knowledge.Key{Kind: knowledge.KindPack, ID: id}
 	if !key.Sound() {
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil // there is none
 	}
 	rec, err := get(ctx, key)
 	if errors.Is(err, ErrNotFound) || err == nil && !rec.Active {
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil // there is none
 	}
 	if err != nil {
 		return nil, err

@@ -241,11 +241,11 @@ func leftBehind(op *knowledge.Op, before *knowledge.Record) (*knowledge.Record, 
 			return nil, err
 		}
 	} else if op.Verb != knowledge.VerbPut {
-		return nil, nil //nolint:nilnil // the document was deleted
+		return nil, nil // the document was deleted
 	}
 	next, err := op.Next(current)
 	if _, invalid := errors.AsType[*knowledge.InvalidError](err); invalid || err == nil && next == nil {
-		return nil, nil //nolint:nilnil // it can't be applied; applying it reports why
+		return nil, nil // it can't be applied; applying it reports why
 	}
 	if err != nil {
 		return nil, err

@@ -110,7 +110,7 @@ const patience = 2 * time.Minute
 // A suite is the surroundings of one law: a test and a fresh store that holds the category "general".
 type suite struct {
 	testing.TB
-	ctx context.Context //nolint:containedctx // the context of the one test that the suite lives for
+	ctx context.Context // the context of the one test that the suite lives for
 	s   store.Store
 	o   Options
 	// fresh is how many changes the log of a fresh store has.
