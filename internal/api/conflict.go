@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 // A Conflict is a parked batch as it is shown.
@@ -60,4 +61,33 @@ type ResolveAnswer struct {
 	State    string        `json:"state" doc:"Whether what was decided is done, or waits for the primary" enum:"applied,queued"`
 	Seq      knowledge.Seq `json:"seq,omitempty" doc:"The seq of the last change that it made; left out when it made none"`
 	Results  []BatchResult `json:"results" doc:"The documents that it left behind; none for theirs"`
+}
+
+// ConflictOf returns what doors show of a parked batch.
+func ConflictOf(p *store.Parked) Conflict {
+	op := &p.Entry.Batch.Ops[max(p.Op, 0)]
+	c := Conflict{
+		ID: p.Entry.Batch.ID, Actor: p.Entry.Batch.Actor, Kind: op.Key.Kind, DocumentID: op.Key.ID, Op: p.Op,
+		Verb: op.Verb,
+		Ops:  len(p.Entry.Batch.Ops), Why: p.Why, Found: max(p.Found, 0), Base: orNull(p.Base),
+		Theirs: orNull(p.Theirs), Ours: orNull(p.Ours),
+		QueuedAt: p.Entry.At, ParkedAt: p.ParkedAt, Resolution: p.Resolution, ResolvedBy: p.ResolvedBy, Seen: p.Seen,
+	}
+	if p.Lost != (knowledge.BatchID{}) {
+		c.Lost = &p.Lost
+	}
+	if p.Resolution != "" {
+		c.ResolvedAt = &p.ResolvedAt
+	}
+	if p.ResolvedAs != (knowledge.BatchID{}) {
+		c.ResolvedAs = &p.ResolvedAs
+	}
+	return c
+}
+
+func orNull(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return json.RawMessage("null")
+	}
+	return raw
 }

@@ -52,44 +52,11 @@ func parkedOfPath(c *call) (*store.Parked, error) {
 
 // parkedByID returns a conflict if the caller may see it.
 func parkedByID(c *call, id uuid.UUID) (*store.Parked, error) {
-	if c.h.o.Desk != nil {
-		p, err := access.FindConflict(c.limited(), c.h.o.Desk, c.request.Caller, id)
-		if !errors.Is(err, store.ErrNotFound) {
-			return p, err
-		}
+	p, err := access.FindConflict(c.limited(), c.h.o.Desk, c.request.Caller, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, api.Refuse(store.ErrNotFound, "there is no conflict %s", id)
 	}
-	return nil, api.Refuse(store.ErrNotFound, "there is no conflict %s", id)
-}
-
-// disputedOp returns the op that a conflict is about.
-func disputedOp(p *store.Parked) *knowledge.Op { return &p.Entry.Batch.Ops[max(p.Op, 0)] }
-
-func conflictOf(p *store.Parked) api.Conflict {
-	op := disputedOp(p)
-	c := api.Conflict{
-		ID: p.Entry.Batch.ID, Actor: p.Entry.Batch.Actor, Kind: op.Key.Kind, DocumentID: op.Key.ID, Op: p.Op,
-		Verb: op.Verb,
-		Ops:  len(p.Entry.Batch.Ops), Why: p.Why, Found: max(p.Found, 0), Base: orNull(p.Base),
-		Theirs: orNull(p.Theirs), Ours: orNull(p.Ours),
-		QueuedAt: p.Entry.At, ParkedAt: p.ParkedAt, Resolution: p.Resolution, ResolvedBy: p.ResolvedBy, Seen: p.Seen,
-	}
-	if p.Lost != (knowledge.BatchID{}) {
-		c.Lost = &p.Lost
-	}
-	if p.Resolution != "" {
-		c.ResolvedAt = &p.ResolvedAt
-	}
-	if p.ResolvedAs != (knowledge.BatchID{}) {
-		c.ResolvedAs = &p.ResolvedAs
-	}
-	return c
-}
-
-func orNull(raw json.RawMessage) json.RawMessage {
-	if len(raw) == 0 {
-		return json.RawMessage("null")
-	}
-	return raw
+	return p, err
 }
 
 // exampleConflict is a conflict about the example rule: both sides gave it another title.

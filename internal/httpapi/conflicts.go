@@ -140,22 +140,6 @@ const (
 	maxConflicts     = 200
 )
 
-// conflictPage returns a page of conflicts, which its number or its size ends, and whether there are more.
-func conflictPage(c *call, q store.ParkedQuery) ([]store.Parked, bool, error) {
-	q.Bytes = knowledge.MaxPageBytes
-	list, err := c.h.o.Desk.Conflicts(c.limited(), q)
-	bytes := 0
-	for i := range list {
-		bytes += list[i].Size()
-	}
-	if err != nil || len(list) < q.Limit && bytes < q.Bytes {
-		return list, false, err
-	}
-	q.Before, q.Limit = list[len(list)-1].Entry.Seq, 1 // a page that is full may be the last
-	after, err := c.h.o.Desk.Conflicts(c.limited(), q)
-	return list, len(after) > 0, err
-}
-
 func listConflicts(c *call, p *conflictsParams) error {
 	a := api.ConflictList{Conflicts: []api.Conflict{}}
 	q, err := p.query()
@@ -165,18 +149,16 @@ func listConflicts(c *call, p *conflictsParams) error {
 	if c.h.o.Desk == nil {
 		return c.json(http.StatusOK, a)
 	}
-	list, more, err := conflictPage(c, q)
+	list, next, err := access.ListConflicts(c.limited(), c.h.o.Desk, c.request.Caller, q)
 	if err != nil {
 		return err
 	}
 	for i := range list {
-		if access.DecideConflict(c.request.Caller, access.VerbRead, &list[i].Entry.Batch) == nil {
-			a.Conflicts = append(a.Conflicts, conflictOf(&list[i]))
-		}
+		a.Conflicts = append(a.Conflicts, api.ConflictOf(&list[i]))
 	}
 	c.h.o.Reads.Tell(c.request, access.Read{Action: access.ReadConflicts, Count: len(a.Conflicts)})
-	if more {
-		a.Next = strconv.FormatInt(list[len(list)-1].Entry.Seq, 10)
+	if next > 0 {
+		a.Next = strconv.FormatInt(next, 10)
 	}
 	return c.json(http.StatusOK, a)
 }
@@ -188,7 +170,7 @@ func getConflict(c *call, _ *conflictPath) error {
 	}
 	c.h.o.Reads.Tell(c.request, access.Read{Action: access.ReadConflicts, Question: "batch=" +
 		p.Entry.Batch.ID.String(), Count: 1})
-	return c.json(http.StatusOK, conflictOf(p))
+	return c.json(http.StatusOK, api.ConflictOf(p))
 }
 
 func resolveConflict(c *call, _ *conflictPath) error {
@@ -210,10 +192,8 @@ func resolveConflict(c *call, _ *conflictPath) error {
 	if err != nil {
 		return err
 	}
-	if err := c.h.o.Policy.MayResolve(c.limited(), c.h.o.Store, c.request.Caller, p, &d); err != nil {
-		return err
-	}
-	done, err := c.h.o.Desk.Resolve(c.limited(), c.request.Caller.ID, d)
+	done, err := c.h.o.Policy.ResolveConflicts(c.limited(), c.h.o.Store, c.h.o.Desk, c.request.Caller,
+		[]*store.Parked{p}, []store.Decision{d})
 	if errors.Is(err, store.ErrNotFound) {
 		return api.Refuse(store.ErrNotFound, "there is no conflict %s", p.Entry.Batch.ID)
 	}
@@ -273,7 +253,7 @@ func answerResolved(c *call, how string, receipt *knowledge.Receipt) error {
 		return err
 	}
 	a := api.ResolveAnswer{
-		Conflict: conflictOf(p), State: stateOf(receipt), Seq: receipt.Seq,
+		Conflict: api.ConflictOf(p), State: stateOf(receipt), Seq: receipt.Seq,
 		Results: []api.BatchResult{},
 	}
 	for _, rec := range receipt.Records {

@@ -32,16 +32,14 @@ func resolveConflicts(c *call, _ *noParams) error {
 	if err != nil {
 		return err
 	}
+	parked := make([]*store.Parked, len(decisions))
 	for i := range decisions {
-		p, err := parkedByID(c, decisions[i].ID)
-		if err != nil {
-			return err
-		}
-		if err := c.h.o.Policy.MayResolve(c.limited(), c.h.o.Store, c.request.Caller, p, &decisions[i]); err != nil {
+		if parked[i], err = parkedByID(c, decisions[i].ID); err != nil {
 			return err
 		}
 	}
-	done, err := c.h.o.Desk.Resolve(c.limited(), c.request.Caller.ID, decisions...)
+	done, err := c.h.o.Policy.ResolveConflicts(c.limited(), c.h.o.Store, c.h.o.Desk, c.request.Caller, parked,
+		decisions)
 	if err != nil && len(done) == 0 {
 		return err
 	}

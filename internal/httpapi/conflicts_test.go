@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"tenet/internal/access"
+	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
@@ -303,7 +304,7 @@ func TestOnlyAdminsAskTheMirror(t *testing.T) {
 }
 
 func TestNullStandsForADocumentThatIsNotThere(t *testing.T) {
-	b, err := json.Marshal(conflictOf(&store.Parked{Entry: store.Entry{Batch: knowledge.Batch{Ops: make([]knowledge.Op,
+	b, err := json.Marshal(api.ConflictOf(&store.Parked{Entry: store.Entry{Batch: knowledge.Batch{Ops: make([]knowledge.Op,
 		1)}}, Found: knowledge.NoVersion}))
 	if err != nil {
 		t.Fatal(err)

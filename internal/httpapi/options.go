@@ -42,7 +42,7 @@ type Options struct {
 	// Found returns the seq of what a batch found that changed nothing: the log knows nothing of it. May be nil.
 	Found func(ctx context.Context, id knowledge.BatchID) (seq knowledge.Seq, there bool, err error)
 	// Desk keeps the conflicts of an outage. Nil: there are none.
-	Desk Desk
+	Desk access.Desk
 	// Policy names the documents that only proposals may write. A decision about a conflict is no way around it.
 	Policy access.Policy
 	// Mirror is the copy of the primary on this disk. If nil, there is none.
@@ -134,15 +134,6 @@ type UseCounter interface {
 	Use(template string)
 	// Uses returns how often each of these templates was rendered; those never rendered may be left out.
 	Uses(ctx context.Context, ids []string) (map[string]int64, error)
-}
-
-// A Desk keeps the batches of an outage that did not fit when the primary came back, until a person decides.
-type Desk interface {
-	// Conflicts returns those that are asked for, the newest first, with what stands of their documents now.
-	Conflicts(ctx context.Context, q store.ParkedQuery) ([]store.Parked, error)
-	// Resolve carries out decisions, in the order in which the batches were taken, and returns those that were. One
-	// that was made of what is no longer so is refused, and all with it.
-	Resolve(ctx context.Context, by string, decisions ...store.Decision) ([]store.Decided, error)
 }
 
 // A Mirror is a copy of the primary's documents. Neither call waits.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tenet/internal/access"
 	"tenet/internal/failover"
 	"tenet/internal/httpapi"
 	"tenet/internal/knowledge"
@@ -123,7 +124,7 @@ type sources struct {
 	// found tells of a batch that changed nothing, which the ledger alone knows.
 	found   func(ctx context.Context, id knowledge.BatchID) (knowledge.Seq, bool, error)
 	batches httpapi.BatchTeller
-	desk    httpapi.Desk
+	desk    access.Desk
 	mirror  httpapi.Mirror
 	// notes returns what the status page tells of the primary's standbys.
 	notes func() []string
