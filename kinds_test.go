@@ -16,7 +16,7 @@ import (
 
 // maxKindFiles is how many files of the program may name a kind. What more there is to it, its description tells to
 // all.
-const maxKindFiles = 9
+const maxKindFiles = 8
 
 // TestAKindIsDescribedOnce counts the files of the program that name a kind: its constant, its Go type, or its name or
 // its table's name as a text of its own, and the migrations with its table. A repository is also where a violation was

@@ -115,7 +115,7 @@ func renamed(d knowledge.Document, id string) (knowledge.Document, error) {
 		d.PracticeID = id
 	case *knowledge.Template:
 		d.TemplateID = id
-	case *knowledge.Category, *knowledge.Violation, *knowledge.Principal:
+	default: // no format brings others
 		return d, nil
 	}
 	return d, sign(d)
