@@ -14,27 +14,26 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/settings"
 )
 
 // common are the settings that every command has.
 type common struct {
-	Config             string        `name:"config" doc:"Settings file (else ./tenet.yaml, else tenet.yaml in the data directory)"`
-	DataDir            string        `name:"data-dir" doc:"Directory that holds the data (default: tenet in the user's data directory)"`
-	DatabaseURL        secret        `name:"database-url" doc:"PostgreSQL to use as the primary, as in postgres://user@host/name (none: the embedded database)"`
-	AllowUnverifiedTLS bool          `name:"database-allow-unverified-tls" doc:"Take a PostgreSQL on another machine although its certificate is not verified"`
-	URL                string        `name:"url" doc:"Address of a running tenet to speak to, as in http://127.0.0.1:8420"`
-	Token              secret        `name:"token" by:"secret" doc:"Token for the running tenet"`
-	TokenFile          string        `name:"token-file" doc:"File that holds the token for the running tenet"`
-	Review             []string      `name:"review" doc:"What is written by proposals alone, as in kind=rule,enforcement=mandatory,approvals=2; may be given several times"`
-	ReviewOwn          bool          `name:"review-own" doc:"Let people approve of what they have proposed themselves"`
-	AgentWrites        string        `name:"agent-writes" default:"propose" doc:"What becomes of what agents write: propose makes proposals of it, refuse answers 403"`
+	Config             string `name:"config" doc:"Settings file (else tenet.yaml here or in the data directory)"`
+	DataDir            string `name:"data-dir" doc:"The data directory (default: tenet in the user's data directory)"`
+	DatabaseURL        secret `name:"database-url" doc:"PostgreSQL to use as the primary, as in postgres://user@host/name (none: the embedded database)"`
+	AllowUnverifiedTLS bool   `name:"database-allow-unverified-tls" doc:"Allow a remote PostgreSQL without verifying it"`
+	URL                string `name:"url" doc:"Address of the server to use, as in http://127.0.0.1:8420"`
+	Token              secret `name:"token" by:"secret" doc:"Token for the running tenet"`
+	TokenFile          string `name:"token-file" doc:"File that holds the token for the running tenet"`
+	Policy             access.PolicyOptions
 	Agent              string        `name:"as-agent" doc:"The name of the agent that runs the command: it reads, reports and proposes; a server that runs is told"`
 	Timeout            time.Duration `name:"timeout" default:"60s" doc:"Longest time for one call"`
 	Output             string        `name:"output" short:"o" default:"table" doc:"How to print: table, json or yaml; where documents are listed also wide, csv or name" by:"flag"`
 	Quiet              bool          `name:"quiet" short:"q" doc:"Print results and errors only" by:"flag"`
-	NoPager            bool          `name:"no-pager" doc:"Print long output on a terminal as it is, and not through PAGER (else less)" by:"flag"`
+	NoPager            bool          `name:"no-pager" doc:"Print long output as it is, not through PAGER" by:"flag"`
 }
 
 // An app is one run of the program.

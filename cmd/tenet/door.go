@@ -245,16 +245,9 @@ func (a *app) located(o server.Options) server.Options {
 
 // policyOf reads what must be reviewed.
 func policyOf(s *common) (access.Policy, error) {
-	p := access.Policy{OwnApproval: s.ReviewOwn, RefuseAgents: s.AgentWrites == "refuse"}
-	if s.AgentWrites != "propose" && s.AgentWrites != "refuse" {
-		return p, usageError("--agent-writes %q: want propose or refuse", s.AgentWrites)
-	}
-	for _, text := range s.Review {
-		r, err := access.ParsePolicyRule(text)
-		if err != nil {
-			return p, usageError("--review %s", err)
-		}
-		p.Rules = append(p.Rules, r)
+	p, err := s.Policy.Policy()
+	if err != nil {
+		return p, usageError("--review %s", err)
 	}
 	if knowledge.TextFault(s.Agent) != "" || len(s.Agent) > 100 {
 		return p, usageError("--agent: want a name of at most 100 characters")

@@ -21,6 +21,29 @@ type Policy struct {
 	RefuseAgents bool
 }
 
+// PolicyOptions are the settings of a [Policy].
+type PolicyOptions struct {
+	// Review holds a rule of the policy in each text.
+	Review []string `name:"review" doc:"What only proposals may write, as in kind=rule,approvals=2; repeatable"`
+	// OwnApproval lets people approve their own proposals.
+	OwnApproval bool `name:"review-own" doc:"Let people approve of what they have proposed themselves"`
+	// RefuseAgents refuses agents' writes.
+	RefuseAgents bool `name:"agent-writes" words:"propose,refuse" default:"propose" doc:"What agents' writes become: proposals, or 403"`
+}
+
+// Policy returns the policy, or what is wrong with one of its rules.
+func (o *PolicyOptions) Policy() (Policy, error) {
+	p := Policy{OwnApproval: o.OwnApproval, RefuseAgents: o.RefuseAgents}
+	for _, text := range o.Review {
+		r, err := ParsePolicyRule(text)
+		if err != nil {
+			return p, err
+		}
+		p.Rules = append(p.Rules, r)
+	}
+	return p, nil
+}
+
 // A PolicyRule covers documents. An empty field covers all values.
 type PolicyRule struct {
 	Kind        knowledge.Kind
