@@ -16,12 +16,12 @@ import (
 
 type auditSettings struct {
 	Actor  string `name:"actor" by:"flag" doc:"Only the calls of one principal"`
-	Key    string `name:"key" by:"flag" doc:"Only those about one document, as in rule/SEC-001; a kind alone, as in rule, means its lists"`
-	Kind   string `name:"kind" by:"flag" doc:"Only entries of one kind: refused, read, signed-in, entered, overridden, counted, erased or trimmed"`
+	Key    string `name:"key" by:"flag" doc:"Only those about a document, as in rule/SEC-001; a kind means its lists"`
+	Kind   string `name:"kind" by:"flag" doc:"One of refused, read, signed-in, entered, overridden, counted, erased, trimmed"`
 	Since  string `name:"since" by:"flag" doc:"Only what is of this time or later, as in 2026-11-24T08:00:00Z"`
 	Before string `name:"before" by:"flag" doc:"Only what is older than this time, as in 2026-11-24T08:00:00Z"`
 	Limit  int    `name:"limit" default:"50" by:"flag" doc:"How many at most, 100000 at most"`
-	Export string `name:"export" by:"flag" doc:"A new file for all entries that fit, as JSON lines with their hashes, whatever the limit; - for standard output"`
+	Export string `name:"export" by:"flag" doc:"A new file for all entries that fit, as JSON lines; - for standard output"`
 }
 
 func addAudit(a *app) {

@@ -37,8 +37,8 @@ type restoreSettings struct {
 	Machine   string `name:"machine" by:"flag" doc:"Restore what a machine with a server on a PostgreSQL alone had, by its host name: its journal and its admin token"`
 	To        string `name:"to" default:"latest" by:"flag" doc:"What to restore: latest, the name of a backup, a time, or point:NAME for a restore point of PostgreSQL; of an embedded database the newest backup that is not younger than a time"`
 	Into      string `name:"into" by:"flag" doc:"Data directory to restore into; it must be empty or not there"`
-	AsItWas   bool   `name:"as-it-was" by:"flag" doc:"Do not erase again who was erased since, nor purge what was purged: only to look up what a backup holds"`
-	AcceptGap bool   `name:"accept-gap" by:"flag" doc:"Restore up to where WAL is missing or can't be read, instead of refusing to"`
+	AsItWas   bool   `name:"as-it-was" by:"flag" doc:"Do not erase or purge again: only to see what a backup holds"`
+	AcceptGap bool   `name:"accept-gap" by:"flag" doc:"Restore up to a gap in the WAL, instead of refusing to"`
 }
 
 func addBackup(a *app) {

@@ -24,9 +24,9 @@ import (
 
 type checkSettings struct {
 	Staged  bool   `name:"staged" by:"flag" doc:"Look at what is staged, and tell only what is new in it"`
-	Diff    string `name:"diff" by:"flag" doc:"Look at what has changed since this commit or branch, and tell only what is new"`
+	Diff    string `name:"diff" by:"flag" doc:"Check what has changed since this commit or branch; tell only what is new"`
 	Format  string `name:"format" default:"text" by:"flag" doc:"How to print: text, json, sarif or github"`
-	Report  bool   `name:"report" by:"flag" doc:"Report what was found as violations of the repository in .tenet.yaml, and resolve what is mended"`
+	Report  bool   `name:"report" by:"flag" doc:"Report violations of the repository in .tenet.yaml, and resolve mended ones"`
 	Offline bool   `name:"offline" by:"flag" doc:"Use what was taken from the server before, and ask nobody"`
 }
 

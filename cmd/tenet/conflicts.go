@@ -38,7 +38,7 @@ type conflictsSettings struct {
 }
 
 type resolveSettings struct {
-	Seen string `name:"seen" by:"flag" doc:"What the decision has seen, as tenet conflicts show tells it; needed for ours and merged"`
+	Seen string `name:"seen" by:"flag" doc:"The seen of tenet conflicts show; needed for ours and merged"`
 }
 
 func addConflicts(a *app) {

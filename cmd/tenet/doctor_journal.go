@@ -18,7 +18,7 @@ import (
 )
 
 type journalSettings struct {
-	Export string `name:"export" by:"flag" doc:"A new file for the batches, whole, as JSON lines; - for standard output"`
+	Export string `name:"export" by:"flag" doc:"A new file for the whole batches, as JSON lines; - for standard output"`
 }
 
 func addDoctorJournal(a *app, group *cobra.Command) {

@@ -13,7 +13,7 @@ import (
 )
 
 type mirrorSettings struct {
-	Accept bool `name:"accept" by:"flag" doc:"Make the mirror anew from the PostgreSQL there is, although its history is another one; for the mode diverged"`
+	Accept bool `name:"accept" by:"flag" doc:"In mode diverged: rebuild the mirror, although the history is another"`
 }
 
 // A mirrorReport is what a server's status tells of its mirror.

@@ -38,7 +38,7 @@ when something is wrong, and 0 when there are only warnings.`,
 }
 
 type doctorQuerySettings struct {
-	Analyze bool `name:"analyze" by:"flag" doc:"Carry it out too, in a transaction that only reads, and say what it took"`
+	Analyze bool `name:"analyze" by:"flag" doc:"Carry it out too, in a read-only transaction, and say what it took"`
 }
 
 func addDoctorQuery(a *app, group *cobra.Command) {

@@ -16,8 +16,8 @@ import (
 
 type editSettings struct {
 	whySettings
-	DryRun dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the server whether it would do it"`
-	Batch  string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+	DryRun dryRun `name:"dry-run" by:"flag" doc:"Write nothing, and show what would be done; =server asks the server"`
+	Batch  string `name:"batch" by:"flag" doc:"UUID of the write: sent again with it, nothing is done twice"`
 }
 
 func addEdit(a *app) {

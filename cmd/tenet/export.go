@@ -24,14 +24,14 @@ import (
 
 type exportSettings struct {
 	Format    string   `name:"format" default:"jsonl" by:"flag" doc:"jsonl (everything, for a backup or another tenet), markdown or yaml (a folder to read and edit), or csv (a table of one kind)"`
-	NoHistory bool     `name:"no-history" by:"flag" doc:"Only the documents as they are, without the changes that led there"`
-	Force     bool     `name:"force" short:"f" by:"flag" doc:"Write over an existing file, or into a folder that is not empty"`
+	NoHistory bool     `name:"no-history" by:"flag" doc:"Only the documents as they are, without their history"`
+	Force     bool     `name:"force" short:"f" by:"flag" doc:"Overwrite a file, or write into a folder that is not empty"`
 	Kind      []string `name:"kind" by:"flag" doc:"Only documents of this kind; may be given several times"`
 	Category  string   `name:"category" by:"flag" doc:"Only documents of this category"`
 	Tag       string   `name:"tag" by:"flag" doc:"Only documents with this tag"`
-	Source    string   `name:"source" by:"flag" doc:"Only documents that this source brought (see \"tenet source list\")"`
-	Pack      string   `name:"pack" by:"flag" doc:"Only documents that this pack holds, by itself or by what it extends"`
-	Active    string   `name:"active" default:"any" by:"flag" doc:"true for active documents, false for retired ones, any for both"`
+	Source    string   `name:"source" by:"flag" doc:"Only documents of this source (see \"tenet source list\")"`
+	Pack      string   `name:"pack" by:"flag" doc:"Only documents of this pack, or of a pack that it extends"`
+	Active    string   `name:"active" default:"any" by:"flag" doc:"true: active ones, false: retired ones, or any"`
 }
 
 // narrowed reports whether only a part is exported. A part has no history: the log is one.

@@ -16,7 +16,7 @@ import (
 )
 
 type fleetSettings struct {
-	State string `name:"state" by:"flag" doc:"Only repositories in this state: silent, edited, missing, behind, exempt or current"`
+	State string `name:"state" by:"flag" doc:"Only this state: silent, edited, missing, behind, exempt or current"`
 	Limit int    `name:"limit" default:"200" by:"flag" doc:"How many repositories at most"`
 	After string `name:"after" by:"flag" doc:"Only repositories whose ids come after this one"`
 }

@@ -15,7 +15,7 @@ type getSettings struct {
 	Version  int64  `name:"version" by:"flag" doc:"This version instead of the newest"`
 	Label    string `name:"label" by:"flag" doc:"The document as it stands where this label does"`
 	Archived bool   `name:"archived" by:"flag" doc:"The document as it was before it was archived"`
-	Fields   string `name:"fields" by:"flag" doc:"Only these fields, as in title,scope.globs; \"tenet explain KIND\" lists them"`
+	Fields   string `name:"fields" by:"flag" doc:"Only these fields, as in title,scope.globs: see \"tenet explain KIND\""`
 }
 
 func addGet(a *app) {

@@ -17,13 +17,13 @@ import (
 
 type guidanceSettings struct {
 	Task       string   `name:"task" by:"flag" doc:"What is to be done, in words"`
-	Languages  []string `name:"language" by:"flag" doc:"A language besides those that the names of the files tell; may be given several times"`
+	Languages  []string `name:"language" by:"flag" doc:"A language besides those of the files' names; repeatable"`
 	Target     string   `name:"target" by:"flag" doc:"The assistant or tool that asks, as in claude"`
 	Repository string   `name:"repository" by:"flag" doc:"The id of the repository, whose packs, label and exemptions count"`
 	Packs      []string `name:"pack" by:"flag" doc:"A pack that narrows the answer; may be given several times"`
 	Label      string   `name:"label" by:"flag" doc:"Documents as they stand where this label does"`
 	Budget     int      `name:"budget" default:"8000" by:"flag" doc:"Tokens that the answer may take"`
-	Family     string   `name:"family" default:"openai" by:"flag" doc:"The family of models whose tokens are meant: openai or claude"`
+	Family     string   `name:"family" default:"openai" by:"flag" doc:"Count tokens as these models do: openai or claude"`
 	Explain    bool     `name:"explain" by:"flag" doc:"Show everything that holds or could and why, without texts"`
 }
 

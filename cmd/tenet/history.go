@@ -126,7 +126,7 @@ func historyOf(ctx context.Context, a *app, d *door, key knowledge.Key, limit in
 }
 
 type diffSettings struct {
-	File string `name:"file" short:"f" by:"flag" doc:"JSON or YAML file, a folder of such files, or - for standard input"`
+	File string `name:"file" short:"f" by:"flag" doc:"JSON or YAML file, a folder of them, or - for standard input"`
 }
 
 func addDiff(a *app) {

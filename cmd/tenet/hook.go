@@ -22,7 +22,7 @@ import (
 
 type hookSettings struct {
 	Tool    string `name:"tool" by:"flag" doc:"The assistant: claude, copilot, cursor or codex"`
-	OnError string `name:"on-error" default:"allow" by:"flag" doc:"What becomes of an edit that can't be judged: allow or deny"`
+	OnError string `name:"on-error" default:"allow" by:"flag" doc:"For an edit that can't be judged: allow or deny"`
 }
 
 func addHook(a *app) {
@@ -183,7 +183,7 @@ func existing(path string) ([]byte, error) {
 
 type hookInstallSettings struct {
 	Tool    string `name:"tool" by:"flag" doc:"The assistant: claude, copilot, cursor or codex"`
-	OnError string `name:"on-error" default:"allow" by:"flag" doc:"What becomes of an edit that can't be judged: allow or deny"`
+	OnError string `name:"on-error" default:"allow" by:"flag" doc:"For an edit that can't be judged: allow or deny"`
 	Remove  bool   `name:"remove" by:"flag" doc:"Take the hook out again"`
 }
 

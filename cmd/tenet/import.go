@@ -22,17 +22,17 @@ type importSettings struct {
 	whySettings
 	Format    string   `name:"format" by:"flag" doc:"Format of the files, where their names and contents do not tell"`
 	Category  string   `name:"category" by:"flag" doc:"Category of everything that is imported"`
-	Source    string   `name:"source" by:"flag" doc:"Name of the source, by which a later import finds again what this one brought (default: made of the path)"`
-	DryRun    dryRun   `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the server, too, whether it would do it"`
+	Source    string   `name:"source" by:"flag" doc:"Name of the source for later imports (default: made of the path)"`
+	DryRun    dryRun   `name:"dry-run" by:"flag" doc:"Write nothing, and show what would be done; =server asks the server too"`
 	Prune     bool     `name:"prune" by:"flag" doc:"Retire what the source brought earlier and no longer holds"`
 	KeepGoing bool     `name:"keep-going" by:"flag" doc:"Import what is good although something is refused"`
 	Overwrite bool     `name:"overwrite" by:"flag" doc:"Replace also what was edited here since it was imported"`
-	Verbose   bool     `name:"verbose" short:"v" by:"flag" doc:"List every document and file, with what changes line by line"`
+	Verbose   bool     `name:"verbose" short:"v" by:"flag" doc:"List every document and file, with changed lines"`
 	Status    string   `name:"status" by:"flag" doc:"Status of the rules that are created: DRAFT, ACTIVE or DEPRECATED; later imports leave it to you"`
-	Strict    bool     `name:"strict" by:"flag" doc:"Refuse templates with placeholders that no variable declares, or variables that stand nowhere in the text"`
-	Column    []string `name:"column" by:"flag" doc:"Which column of a table holds a field, as in title=Rule; may be given several times"`
+	Strict    bool     `name:"strict" by:"flag" doc:"Refuse placeholders without a variable, and unused variables"`
+	Column    []string `name:"column" by:"flag" doc:"The column that holds a field, as in title=Rule; repeatable"`
 	Invalid   bool     `name:"accept-invalid" by:"flag" doc:"Restore also documents of an export with history that the server would refuse, as they are, and name them; with no server running"`
-	Sum       string   `name:"sha256" by:"flag" doc:"SHA-256 that tenet export has shown: an export that is no longer the same is refused"`
+	Sum       string   `name:"sha256" by:"flag" doc:"SHA-256 that tenet export showed: a changed file is refused"`
 	Ref       string   `name:"ref" by:"flag" doc:"Branch or tag of a git repository that is imported by its address"`
 }
 

@@ -79,10 +79,10 @@ func (a *app) sayAt(at knowledge.LabelAt) {
 
 type labelSettings struct {
 	whySettings
-	Hold        []string `name:"hold" by:"flag" doc:"A document that stays at a version, as in rule/SEC-001=3; may be given several times"`
+	Hold        []string `name:"hold" by:"flag" doc:"A document that stays at a version, as in rule/SEC-001=3; repeatable"`
 	Release     []string `name:"release" by:"flag" doc:"A document that no longer does; may be given several times"`
 	Description string   `name:"description" by:"flag" doc:"What the label is for"`
-	Batch       string   `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+	Batch       string   `name:"batch" by:"flag" doc:"UUID of the write: sent again with it, nothing is done twice"`
 }
 
 func addLabel(a *app) {

@@ -16,20 +16,20 @@ type filters struct {
 	Category     string `name:"category" by:"flag" doc:"Only this category"`
 	Tag          string `name:"tag" by:"flag" doc:"Only documents with this tag"`
 	Language     string `name:"language" by:"flag" doc:"Only documents whose scope names this language"`
-	Severity     string `name:"severity" by:"flag" doc:"Only this severity: CRITICAL, ERROR, WARNING or INFO (rules, violations)"`
-	Enforcement  string `name:"enforcement" by:"flag" doc:"Only this enforcement: mandatory, recommended or optional (rules)"`
-	Source       string `name:"source" by:"flag" doc:"Only documents that this source brought (see \"tenet source list\")"`
-	Status       string `name:"status" by:"flag" doc:"Only this status (rules: DRAFT, ACTIVE, DEPRECATED; violations: open, resolved, waived)"`
+	Severity     string `name:"severity" by:"flag" doc:"Only this severity: CRITICAL, ERROR, WARNING or INFO"`
+	Enforcement  string `name:"enforcement" by:"flag" doc:"Only this enforcement: mandatory, recommended, optional"`
+	Source       string `name:"source" by:"flag" doc:"Only documents of this source (see \"tenet source list\")"`
+	Status       string `name:"status" by:"flag" doc:"Only this status, as DRAFT, ACTIVE, DEPRECATED, or open, resolved"`
 	Rule         string `name:"rule" by:"flag" doc:"Only violations of this rule"`
 	Repository   string `name:"repository" by:"flag" doc:"Only violations in this repository"`
-	Active       string `name:"active" default:"true" by:"flag" doc:"true for active documents, false for retired ones, any for both"`
+	Active       string `name:"active" default:"true" by:"flag" doc:"true: active ones, false: retired ones, or any"`
 	UpdatedSince string `name:"updated-since" by:"flag" doc:"Only documents changed since: a time such as 2026-01-31T12:00:00Z, a day, or an age such as 24h"`
 	Sort         string `name:"sort" by:"flag" doc:"Order: house (what matters most first), updated, title or id"`
 	Limit        int    `name:"limit" default:"50" by:"flag" doc:"How many at most"`
 	Cursor       string `name:"cursor" by:"flag" doc:"Where to go on: next of an earlier answer"`
 	All          bool   `name:"all" by:"flag" doc:"All there are"`
 	Label        string `name:"label" by:"flag" doc:"The documents as they stand where this label does"`
-	Fields       string `name:"fields" by:"flag" doc:"Only these fields, as in rule_id,severity,scope.globs; \"tenet explain KIND\" lists them"`
+	Fields       string `name:"fields" by:"flag" doc:"Only these fields, as in severity,scope.globs: see tenet explain"`
 }
 
 // query returns the filters as a question.

@@ -118,7 +118,7 @@ func (s signed) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 
 type mcpInstallSettings struct {
 	Client string `name:"client" by:"flag" doc:"The assistant: claude, cursor, vscode, copilot or codex"`
-	HTTP   bool   `name:"http" by:"flag" doc:"Let the assistant ask the server at --url by itself, instead of starting this program"`
+	HTTP   bool   `name:"http" by:"flag" doc:"Let the assistant ask the server at --url, not start this program"`
 	Remove bool   `name:"remove" by:"flag" doc:"Take the settings out again"`
 	Global bool   `name:"global" by:"flag" doc:"For every project of yours, and not for this one"`
 }

@@ -16,20 +16,20 @@ type migrateSettings struct {
 
 type grantSettings struct {
 	App    string `name:"app" default:"tenet_app" by:"flag" doc:"Role of the program; empty for none"`
-	Reader string `name:"reader" default:"tenet_reader" by:"flag" doc:"Role of people and reports that only look; empty for none"`
+	Reader string `name:"reader" default:"tenet_reader" by:"flag" doc:"Role that only reads; empty for none"`
 	DryRun bool   `name:"dry-run" by:"flag" doc:"Show the statements, and run none"`
 }
 
 type migrateUpSettings struct {
 	migrateSettings
 
-	Grants bool `name:"grants" by:"flag" doc:"Give the roles tenet_app and tenet_reader their rights afterwards, as tenet migrate grants does"`
+	Grants bool `name:"grants" by:"flag" doc:"Then give tenet_app and tenet_reader their rights (tenet migrate grants)"`
 }
 
 type migrateDownSettings struct {
 	To       int64  `name:"to" default:"-1" by:"flag" doc:"Schema to go to (default: the one before)"`
 	Yes      bool   `name:"yes" by:"flag" doc:"Do it: without this the command says what would be lost, and does nothing"`
-	Database string `name:"database" by:"flag" doc:"For --to 0, which empties the database: its name, so that it is no other one"`
+	Database string `name:"database" by:"flag" doc:"For --to 0, which empties the database: its name, to be sure"`
 }
 
 func addMigrate(a *app) {

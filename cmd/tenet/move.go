@@ -15,7 +15,7 @@ import (
 )
 
 type moveSettings struct {
-	NoHistory bool `name:"no-history" by:"flag" doc:"Only the documents as they are: for a PostgreSQL in which people have written already"`
+	NoHistory bool `name:"no-history" by:"flag" doc:"Only the documents: for a PostgreSQL that people have written to"`
 	DryRun    bool `name:"dry-run" by:"flag" doc:"Show what would be brought over, and write nothing"`
 	KeepGoing bool `name:"keep-going" by:"flag" doc:"Bring what fits although something does not"`
 	Verbose   bool `name:"verbose" short:"v" by:"flag" doc:"List every document, with what changes line by line"`

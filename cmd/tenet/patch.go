@@ -13,12 +13,12 @@ import (
 
 type patchSettings struct {
 	whySettings
-	Set       []string `name:"set" by:"flag" doc:"Field and value, as in severity=ERROR or scope.languages='[\"go\"]'; may be given several times"`
-	File      string   `name:"file" by:"flag" doc:"JSON or YAML file with a merge patch (RFC 7396); - for standard input"`
+	Set       []string `name:"set" by:"flag" doc:"Field and value, as in severity=ERROR or tags='[\"go\"]'; repeatable"`
+	File      string   `name:"file" by:"flag" doc:"JSON or YAML merge patch (RFC 7396); - for standard input"`
 	IfVersion int64    `name:"if-version" by:"flag" doc:"Write only if this is the version that is there"`
-	IfBatch   string   `name:"if-batch" by:"flag" doc:"Write only if this batch, which may still wait for PostgreSQL, has left what is there"`
-	Batch     string   `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
-	DryRun    dryRun   `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the server whether it would do it"`
+	IfBatch   string   `name:"if-batch" by:"flag" doc:"Write only if this batch, even one that waits, has left what is there"`
+	Batch     string   `name:"batch" by:"flag" doc:"UUID of the write: sent again with it, nothing is done twice"`
+	DryRun    dryRun   `name:"dry-run" by:"flag" doc:"Write nothing, and show what would be done; =server asks the server"`
 }
 
 func addPatch(a *app) {

@@ -13,13 +13,13 @@ import (
 )
 
 type proposeSettings struct {
-	Title   string   `name:"title" by:"flag" doc:"One line that says what is proposed (default: what is done to which documents)"`
+	Title   string   `name:"title" by:"flag" doc:"One line that says what is proposed (default: made of the changes)"`
 	Why     string   `name:"why" by:"flag" doc:"Why, in words"`
-	Set     []string `name:"set" by:"flag" doc:"Field and value for a document that is there, as in severity=ERROR; may be given several times"`
+	Set     []string `name:"set" by:"flag" doc:"Field and value for an existing document, as severity=ERROR; repeatable"`
 	Retire  bool     `name:"retire" by:"flag" doc:"Propose to take the documents out of use"`
 	Restore bool     `name:"restore" by:"flag" doc:"Propose to bring them back into use"`
-	DryRun  dryRun   `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the server whether it would do it"`
-	Batch   string   `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+	DryRun  dryRun   `name:"dry-run" by:"flag" doc:"Write nothing, and show what would be done; =server asks the server"`
+	Batch   string   `name:"batch" by:"flag" doc:"UUID of the write: sent again with it, nothing is done twice"`
 }
 
 func addPropose(a *app) {

@@ -22,11 +22,11 @@ type putSettings struct {
 	Kind       string `name:"kind" by:"flag" doc:"What the documents are, where their id field does not tell"`
 	IfVersion  int64  `name:"if-version" by:"flag" doc:"Write only if this is the version that is there"`
 	Create     bool   `name:"create" by:"flag" doc:"Write only if there is no such document"`
-	Force      bool   `name:"force" by:"flag" doc:"Write whatever is there, also where the file says which version it was made of"`
-	DryRun     dryRun `name:"dry-run" by:"flag" doc:"Check the documents here and write nothing; with =server ask the server whether it would take them"`
-	Strict     bool   `name:"strict" by:"flag" doc:"Refuse a template with a placeholder that no variable declares, or a variable that stands nowhere in its text"`
-	Categories bool   `name:"create-category" by:"flag" doc:"Create the categories that the documents name and that are not there"`
-	Batch      string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+	Force      bool   `name:"force" by:"flag" doc:"Write even if the file's version is not the one that is there"`
+	DryRun     dryRun `name:"dry-run" by:"flag" doc:"Write nothing, and check the documents; =server asks the server"`
+	Strict     bool   `name:"strict" by:"flag" doc:"Refuse placeholders without a variable, and unused variables"`
+	Categories bool   `name:"create-category" by:"flag" doc:"Create the categories that the documents name"`
+	Batch      string `name:"batch" by:"flag" doc:"UUID of the write: sent again with it, nothing is done twice"`
 }
 
 func addPut(a *app) {

@@ -15,11 +15,11 @@ type reportSettings struct {
 	Path       string `name:"path" by:"flag" doc:"File in which the rule is broken"`
 	Line       int64  `name:"line" by:"flag" doc:"Line in the file, from 1"`
 	Message    string `name:"message" short:"m" by:"flag" doc:"What is wrong there"`
-	Severity   string `name:"severity" by:"flag" doc:"How grave it is there: CRITICAL, ERROR, WARNING or INFO (default: as the rule says)"`
+	Severity   string `name:"severity" by:"flag" doc:"CRITICAL, ERROR, WARNING or INFO (default: as the rule says)"`
 	Repository string `name:"repository" by:"flag" doc:"Repository of the file (default: the one in .tenet.yaml)"`
 	Source     string `name:"source" default:"person" by:"flag" doc:"Who or what found it"`
-	DryRun     dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the server whether it would do it"`
-	Batch      string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+	DryRun     dryRun `name:"dry-run" by:"flag" doc:"Write nothing, and show what would be done; =server asks the server"`
+	Batch      string `name:"batch" by:"flag" doc:"UUID of the write: sent again with it, nothing is done twice"`
 }
 
 func addReport(a *app) {

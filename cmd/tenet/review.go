@@ -18,7 +18,7 @@ import (
 
 type reviewSettings struct {
 	Comment string `name:"comment" by:"flag" doc:"In words"`
-	Batch   string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+	Batch   string `name:"batch" by:"flag" doc:"UUID of the write: sent again with it, nothing is done twice"`
 }
 
 type reviewListSettings struct {

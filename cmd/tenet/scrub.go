@@ -16,7 +16,7 @@ import (
 )
 
 type scrubSettings struct {
-	To      string `name:"to" by:"flag" doc:"Where the copy goes: a directory that is empty or not there, or the address of an empty PostgreSQL"`
+	To      string `name:"to" by:"flag" doc:"Where the copy goes: a new or empty directory, or an empty PostgreSQL"`
 	KeyFile string `name:"key-file" by:"flag" doc:"A secret that decides the pseudonyms, at least 16 bytes: the same secret gives the same ones again; a new one each time when left out"`
 }
 

@@ -22,7 +22,7 @@ type searchSettings struct {
 	Cursor   string   `name:"cursor" by:"flag" doc:"Go on after another page: the cursor that it has named"`
 	Facets   bool     `name:"facets" by:"flag" doc:"Also count the hits by kind, category, tag, language and severity"`
 	Label    string   `name:"label" by:"flag" doc:"The documents as they stand where this label does"`
-	Literal  bool     `name:"literal" by:"flag" doc:"Look for the words as they are typed, also where no document has them"`
+	Literal  bool     `name:"literal" by:"flag" doc:"Look for the words as typed, even where no document has them"`
 }
 
 func addSearch(a *app) {

@@ -22,10 +22,10 @@ type serveSettings struct {
 	ReplicaURL  secret    `name:"database-replica-url" doc:"Standby of the PostgreSQL, from which mirrors are built, so that the primary need not be read whole; the primary is read where the standby can't be (none)"`
 	CacheHot    mebibytes `name:"cache-hot" default:"auto" doc:"MiB of memory for answers that are ready to send, 0 for none; auto: 512, or less on a machine that has little"`
 	CacheWarm   mebibytes `name:"cache-warm" default:"auto" doc:"MiB of memory for compressed answers, kept on disk between two runs, 0 for none; auto: 2048, or less on a machine that has little"`
-	LogFormat   string    `name:"log-format" default:"auto" doc:"text, json, or auto: text for a terminal, json otherwise"`
+	LogFormat   string    `name:"log-format" default:"auto" doc:"text, json, or auto: text on a terminal, else json"`
 	LogLevel    string    `name:"log-level" default:"info" doc:"debug, info, warn or error"`
 	AccessLog   bool      `name:"access-log" default:"false" doc:"Log every request"`
-	PrintConfig bool      `name:"print-config" by:"flag" doc:"Print the settings that would be in force, with where each comes from, and end"`
+	PrintConfig bool      `name:"print-config" by:"flag" doc:"Print the settings, with where each comes from, and end"`
 }
 
 func addServe(a *app) {

@@ -21,8 +21,8 @@ import (
 )
 
 type syncSettings struct {
-	Targets   []string `name:"target" by:"flag" doc:"An assistant to write for, besides those of .tenet.yaml and of the repository; may be given several times"`
-	Label     string   `name:"label" by:"flag" doc:"Take documents as they stand at this label, whatever .tenet.yaml and the repository say"`
+	Targets   []string `name:"target" by:"flag" doc:"An assistant to write for, besides those in settings; repeatable"`
+	Label     string   `name:"label" by:"flag" doc:"Take documents as they stand at this label, before all settings"`
 	Check     bool     `name:"check" by:"flag" doc:"Write nothing, and fail when the tree is not in sync"`
 	Diff      bool     `name:"diff" by:"flag" doc:"Write nothing, and show what would be written"`
 	Adopt     bool     `name:"adopt" by:"flag" doc:"Put a block behind what stands in a shared file that has none yet"`

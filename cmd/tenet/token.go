@@ -21,9 +21,9 @@ import (
 type tokenCreateSettings struct {
 	Name    string `name:"name" by:"flag" doc:"Name to show (default: the id)"`
 	Role    string `name:"role" default:"viewer" by:"flag" doc:"viewer reads; contributor writes drafts of rules and reports violations; maintainer publishes and waives; admin manages principals and purges"`
-	Agent   bool   `name:"agent" by:"flag" doc:"It is a program that decides by itself: it reads, reports and proposes, whatever its role"`
-	Expires string `name:"expires" by:"flag" doc:"When the token expires: a time, a day, or how long it lives, such as 720h (default: never)"`
-	Batch   string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+	Agent   bool   `name:"agent" by:"flag" doc:"A program that decides by itself: it only reads, reports and proposes"`
+	Expires string `name:"expires" by:"flag" doc:"When it expires: a time, a day, or an age such as 720h (default: never)"`
+	Batch   string `name:"batch" by:"flag" doc:"UUID of the write: sent again with it, nothing is done twice"`
 }
 
 func addToken(a *app) {
@@ -148,7 +148,7 @@ func showToken(a *app, p *knowledge.Principal, token string) error {
 }
 
 type tokenRotateSettings struct {
-	Expires string `name:"expires" by:"flag" doc:"When the new token expires: a time, a day, or how long it lives, such as 720h (default: as the old one, unless that is past)"`
+	Expires string `name:"expires" by:"flag" doc:"When it expires: a time, a day, or an age such as 720h (default: as the old one)"`
 }
 
 // principalRecord returns the record of a principal.

@@ -19,9 +19,9 @@ const undoneUnasked = 20
 
 type undoSettings struct {
 	whySettings
-	DryRun dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the server whether it would do it"`
+	DryRun dryRun `name:"dry-run" by:"flag" doc:"Write nothing, and show what would be done; =server asks the server"`
 	Yes    bool   `name:"yes" short:"y" by:"flag" doc:"Do not ask, also where many documents are brought back"`
-	Batch  string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
+	Batch  string `name:"batch" by:"flag" doc:"UUID of the write: sent again with it, nothing is done twice"`
 }
 
 func addUndo(a *app) {
@@ -230,7 +230,7 @@ func restoreVersion(ctx context.Context, a *app, args []string, s *restoreVerbSe
 
 type retireSettings struct {
 	verbSettings
-	Source string `name:"source" by:"flag" doc:"Every document that this source brought, as \"tenet source remove\" does"`
+	Source string `name:"source" by:"flag" doc:"All documents of this source, as \"tenet source remove\" does"`
 	Tag    string `name:"tag" by:"flag" doc:"Every active document that has this tag"`
 	Yes    bool   `name:"yes" short:"y" by:"flag" doc:"With --source or --tag: do not ask"`
 }

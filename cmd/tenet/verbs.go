@@ -17,9 +17,9 @@ import (
 type verbSettings struct {
 	whySettings
 	IfVersion int64  `name:"if-version" by:"flag" doc:"Only if this is the version that is there"`
-	IfBatch   string `name:"if-batch" by:"flag" doc:"Only if this batch, which may still wait for PostgreSQL, has left what is there"`
-	Batch     string `name:"batch" by:"flag" doc:"Id of the write, a UUID: given again after a lost answer, nothing is done twice"`
-	DryRun    dryRun `name:"dry-run" by:"flag" doc:"Show what would be done, and write nothing; with =server ask the server whether it would do it"`
+	IfBatch   string `name:"if-batch" by:"flag" doc:"Only if this batch, even one that waits, has left what is there"`
+	Batch     string `name:"batch" by:"flag" doc:"UUID of the write: sent again with it, nothing is done twice"`
+	DryRun    dryRun `name:"dry-run" by:"flag" doc:"Write nothing, and show what would be done; =server asks the server"`
 }
 
 // A condition is what must stand of a document for a write to be done.

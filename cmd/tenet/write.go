@@ -63,7 +63,7 @@ func receiptOf(b *knowledge.Batch, r *knowledge.Receipt) receipt {
 
 // whySettings are the flag by which a write says why.
 type whySettings struct {
-	Message string `name:"message" short:"m" by:"flag" doc:"Why, in one line of at most 500 characters, which \"tenet history\" shows"`
+	Message string `name:"message" short:"m" by:"flag" doc:"Why, in one line, which \"tenet history\" shows"`
 }
 
 // send does a batch, or tries it, and prints what became of each op.

@@ -16,7 +16,7 @@ type BatchResult struct {
 	Version  int64           `json:"version,omitempty" doc:"The version it left behind; left out after a purge"`
 	Document json.RawMessage `json:"document,omitempty" doc:"The document it left behind; left out after a purge"`
 	Batch    *uuid.UUID      `json:"batch,omitempty" doc:"With best_effort: the id of the op's own batch" format:"uuid"`
-	State    string          `json:"state,omitempty" doc:"With best_effort: whether it is done, or waits for the primary" enum:"applied,queued"`
+	State    string          `json:"state,omitempty" doc:"With best_effort: its outcome" enum:"applied,queued"`
 	// Unchanged is left out where something was written.
 	Unchanged bool     `json:"unchanged,omitempty" doc:"With best_effort: true where the document is as the op would leave it, and nothing was written"`
 	Error     *Problem `json:"error,omitempty" doc:"With best_effort: why it was refused"`

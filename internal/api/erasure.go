@@ -9,7 +9,7 @@ type ErasureView struct {
 	Again     bool             `json:"again" doc:"The person was erased before; what had come in since was erased too"`
 	Seq       knowledge.Seq    `json:"seq" doc:"The change that tells of it; 0 for none" minimum:"0"`
 	Rows      map[string]int64 `json:"rows" doc:"How many rows were rewritten, by table"`
-	Mentions  []MentionView    `json:"mentions" doc:"Documents whose texts name the person, for people to rewrite; 500 at most"`
+	Mentions  []MentionView    `json:"mentions" doc:"Documents whose texts name the person, to rewrite; 500 at most"`
 	More      bool             `json:"more_mentions" doc:"There are more than those"`
 	Held      []HeldView       `json:"held" doc:"Backups that still hold the name"`
 	Note      string           `json:"note" doc:"What else may hold it, and what to do; empty for nothing"`

@@ -18,10 +18,10 @@ type Standing struct {
 	Program    string                `json:"program" doc:"The version of the command" example:"1.4.0"`
 	Seq        knowledge.Seq         `json:"seq" doc:"The change of the log up to which it has what it takes"`
 	Files      *store.FleetFiles     `json:"files,omitempty" doc:"Its files that are not as sync would write them; left out where nobody looked"`
-	Findings   *int                  `json:"findings,omitempty" doc:"What the last check found; left out where none ran"`
+	Findings   *int                  `json:"findings,omitempty" doc:"What the last check found; none: left out"`
 	Hooks      *store.FleetHookTally `json:"hooks,omitempty" doc:"Edits that its hooks judged; left out where none ran"`
 	Exemptions int                   `json:"exemptions" doc:"Exemptions that are in force" minimum:"0"`
-	Fault      string                `json:"fault,omitempty" doc:"Why it can't be told what it takes, such as a pack that is not there"`
+	Fault      string                `json:"fault,omitempty" doc:"Why that can't be told, as for a pack that is missing"`
 }
 
 // A FleetPage is a page of repositories.
@@ -41,6 +41,6 @@ type FleetNews struct {
 
 // An EffectPage is a page of the effects of rules and practices.
 type EffectPage struct {
-	Documents []store.Effect `json:"documents" doc:"Rules and practices in use, by their keys; none before the first night"`
+	Documents []store.Effect `json:"documents" doc:"Active rules and practices, by key; none before the first night"`
 	Next      string         `json:"next,omitempty" doc:"What to ask on with as after; left out on the last page"`
 }

@@ -11,9 +11,9 @@ type JobView struct {
 	Doc      string          `json:"doc" doc:"What it does"`
 	Schedule string          `json:"schedule" doc:"When it is due, as five fields of cron in UTC; empty when only a person runs it" example:"0 2 * * *"`
 	Heavy    bool            `json:"heavy" doc:"It waits for the maintenance window"`
-	Local    bool            `json:"local" doc:"It is about this instance's machine; the others are done by one instance for all"`
+	Local    bool            `json:"local" doc:"It is done on each machine; others by one instance for all"`
 	PausedBy string          `json:"paused_by,omitempty" doc:"Who has paused it; left out when nobody has"`
-	NextAt   *knowledge.Time `json:"next_at,omitempty" doc:"When it runs next; left out while it is paused or has no schedule"`
+	NextAt   *knowledge.Time `json:"next_at,omitempty" doc:"When it runs next; left out while paused or unscheduled"`
 	Last     *RunView        `json:"last,omitempty" doc:"Its newest run; left out when there was none"`
 }
 
@@ -21,7 +21,7 @@ type JobView struct {
 type RunView struct {
 	Job      string          `json:"job" doc:"The job's name" example:"backup.full"`
 	DueAt    knowledge.Time  `json:"due_at" doc:"When it was due"`
-	State    store.RunState  `json:"state" doc:"How it stands; lost: its process ended before it did" enum:"running,done,failed,lost"`
+	State    store.RunState  `json:"state" doc:"Its state; lost: its process ended first" enum:"running,done,failed,lost"`
 	Instance string          `json:"instance" doc:"Which instance runs it: host and process" example:"db1/4711"`
 	By       string          `json:"by,omitempty" doc:"Who asked for it; left out for the schedule"`
 	Attempt  int             `json:"attempt" doc:"Above 1 after an attempt was lost" minimum:"1"`

@@ -92,7 +92,7 @@ type Problem struct {
 	Kind       knowledge.Kind    `json:"kind,omitempty" doc:"The kind of the document it is about"`
 	ID         string            `json:"id,omitempty" doc:"The id of the document it is about"`
 	Archived   bool              `json:"archived,omitempty" doc:"Not found: the document is in the archive, and a restore brings it back"`
-	Right      string            `json:"right,omitempty" doc:"Forbidden: the right that the caller lacks" example:"publish"`
+	Right      string            `json:"right,omitempty" doc:"Forbidden: the right that is lacking" example:"publish"`
 	Op         *int              `json:"op,omitempty" doc:"Conflict: the index of the op in its batch"`
 	Want       *int64            `json:"want,omitempty" doc:"Conflict: the version that the writer saw, -1 for none"`
 	Got        *int64            `json:"got,omitempty" doc:"Conflict: the version that is there, 0 for none"`

@@ -5,8 +5,8 @@ import "tenet/internal/knowledge"
 // A StatusAnswer is the status of a server.
 type StatusAnswer struct {
 	Version string         `json:"version" doc:"The version of the program" example:"1.4.0"`
-	Mode    knowledge.Mode `json:"mode" doc:"How tenet stands to its primary" enum:"normal,degraded,recovering,cold,diverged"`
-	AsOf    knowledge.Time `json:"as_of" doc:"The last time at which the answers were known to be current; null when they never were"`
+	Mode    knowledge.Mode `json:"mode" doc:"The instance's mode" enum:"normal,degraded,recovering,cold,diverged"`
+	AsOf    knowledge.Time `json:"as_of" doc:"When the answers were last known to be current; null if never"`
 	Ready   bool           `json:"ready" doc:"Whether tenet can answer"`
 	Reasons []string       `json:"reasons" doc:"Why it can't"`
 	Details any            `json:"details,omitempty" doc:"What else the parts of tenet tell about themselves"`

@@ -47,7 +47,7 @@ type Finding struct {
 	Title       string    `json:"title" doc:"The rule's title"`
 	Path        string    `json:"path" doc:"The file"`
 	Line        int       `json:"line" doc:"The line, from 1; 0 when it is about the whole file"`
-	Column      int       `json:"column" doc:"Where it begins in the line, in characters from 1; 0 when it is about the whole file"`
+	Column      int       `json:"column" doc:"The column it begins in, from 1; 0 when it is about the whole file"`
 	Severity    string    `json:"severity" doc:"The rule's severity" enum:"CRITICAL,ERROR,WARNING,INFO"`
 	Enforcement string    `json:"enforcement" doc:"How strictly the rule holds" enum:"mandatory,recommended,optional"`
 	Message     string    `json:"message" doc:"What is wrong there"`
@@ -72,7 +72,7 @@ const (
 
 // A Result is the result of a run.
 type Result struct {
-	Decision string    `json:"decision" doc:"allow, warn, or deny where a mandatory rule is broken" enum:"allow,warn,deny"`
+	Decision string    `json:"decision" doc:"allow, warn, or deny: a mandatory rule is broken" enum:"allow,warn,deny"`
 	Findings []Finding `json:"findings" doc:"What was found, by file and line"`
 	Files    int       `json:"files" doc:"How many files were looked at"`
 	Rules    int       `json:"rules" doc:"How many rules have checks"`

@@ -27,14 +27,14 @@ type Options struct {
 	// FreshReads makes every read ask for a current answer.
 	FreshReads bool `name:"reads" words:"mirror,fresh" default:"mirror" doc:"What a read without a wish gets beside PostgreSQL: mirror answers as of the mirror, milliseconds old; fresh asks PostgreSQL for its newest change first"`
 	// Failures counts the consecutive infrastructure failures that open the breaker.
-	Failures int `name:"breaker-failures" default:"3" doc:"Consecutive failures of PostgreSQL after which it is left alone"`
+	Failures int `name:"breaker-failures" default:"3" doc:"Consecutive failures after which PostgreSQL is left alone"`
 	// Recovery is how long the breaker stays open before a probe.
-	Recovery time.Duration `name:"breaker-recovery" default:"30s" doc:"How long PostgreSQL is left alone before it is tried again"`
+	Recovery time.Duration `name:"breaker-recovery" default:"30s" doc:"How long until PostgreSQL is tried again"`
 	Hosts    int           // number of hosts that the primary may run on; 1
 	// Versions is how many versions of each document the mirror keeps.
 	Versions int `name:"mirror-versions" default:"20" doc:"Versions of each document in the mirror's history"`
 	// CheckEvery is the time between two comparisons of mirror and primary.
-	CheckEvery time.Duration `name:"mirror-check" default:"1h" doc:"Time between two comparisons of the mirror with PostgreSQL"`
+	CheckEvery time.Duration `name:"mirror-check" default:"1h" doc:"Time between comparisons of mirror and PostgreSQL"`
 	// RefuseWrites refuses writes in an outage instead of journalling them.
 	RefuseWrites bool `name:"outage-writes" words:"journal,refuse" default:"journal" doc:"What becomes of writes while PostgreSQL is down: journal keeps them on disk and replays them, refuse answers 503"`
 	// Caller returns the principal that is calling, whose rights are checked again before a replay; nil means the

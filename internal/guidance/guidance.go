@@ -151,7 +151,7 @@ type Answer struct {
 	Seq     knowledge.Seq  `json:"seq" doc:"The newest change that the answer knows of"`
 	Label   string         `json:"label,omitempty" doc:"The label that was asked for"`
 	AsOf    knowledge.Time `json:"as_of" doc:"The last time at which the answer was known to be current"`
-	ETag    string         `json:"etag" doc:"Changes when the documents in the answer, their forms or their order change"`
+	ETag    string         `json:"etag" doc:"Changes with the documents in the answer, their forms or their order"`
 	Items   []Item         `json:"items" doc:"What holds, what matters most first"`
 	LeftOut Omissions      `json:"left_out" doc:"What is not among the items, and why"`
 	Budget  Spent          `json:"budget" doc:"How the room was used"`
@@ -170,7 +170,7 @@ type Item struct {
 	Form        string         `json:"form" doc:"How much of it the text is" enum:"full,brief,link"`
 	Tokens      int            `json:"tokens" doc:"An estimate of what the text takes"`
 	Because     []Reason       `json:"because" doc:"Why it holds"`
-	Known       bool           `json:"known,omitempty" doc:"True when the asker has this version already, and gets a link only"`
+	Known       bool           `json:"known,omitempty" doc:"True when the caller has this version, and gets a link"`
 	Text        string         `json:"text,omitempty" doc:"The text, in Markdown; left out in an explanation"`
 	Sizes       *Sizes         `json:"sizes,omitempty" doc:"In an explanation: what each form would take"`
 }
@@ -212,6 +212,6 @@ type Spent struct {
 	Tokens   int    `json:"tokens" doc:"The room that was given"`
 	Reserve  int    `json:"reserve" doc:"What of it was kept free, since estimates err"`
 	Used     int    `json:"used" doc:"What the items take"`
-	Family   string `json:"family" doc:"The family of models whose tokens are meant" enum:"openai,claude"`
+	Family   string `json:"family" doc:"Whose tokens are meant" enum:"openai,claude"`
 	Estimate bool   `json:"estimate" doc:"True: nothing here was counted by a model's own tokenizer"`
 }

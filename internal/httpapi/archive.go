@@ -13,8 +13,8 @@ const archivePath = "/api/v1/archive"
 
 type archiveParams struct {
 	Kind  string `query:"kind" doc:"Only documents of this kind" example:"rule"`
-	ID    string `query:"id" doc:"Only the document with this id; beside it stands a kind" maxLength:"128" example:"SEC-001"`
-	After string `query:"after" doc:"The kind and id that the page before ended with" maxLength:"160" example:"rule/SEC-000"`
+	ID    string `query:"id" doc:"Only the document with this id; needs a kind" maxLength:"128" example:"SEC-001"`
+	After string `query:"after" doc:"Last kind and id of the page before" maxLength:"160" example:"rule/SEC-000"`
 	Limit int    `query:"limit" doc:"How many at most" minimum:"1" maximum:"500" default:"100" example:"20"`
 }
 
@@ -22,7 +22,7 @@ type archiveParams struct {
 type archivedView struct {
 	Kind     string          `json:"kind" doc:"Its kind" example:"rule"`
 	ID       string          `json:"id" doc:"Its id" example:"SEC-001"`
-	Version  int64           `json:"version" doc:"Of the change that archived it: a restore names it in If-Match" minimum:"1"`
+	Version  int64           `json:"version" doc:"Version in the archive: for If-Match of a restore" minimum:"1"`
 	At       knowledge.Time  `json:"archived_at" doc:"When it was archived"`
 	Document json.RawMessage `json:"document" doc:"The document as it was before"`
 }

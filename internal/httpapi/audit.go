@@ -16,11 +16,11 @@ import (
 const auditPath = "/api/v1/audit"
 
 type auditParams struct {
-	Below  int64  `query:"below" doc:"Only entries with a smaller seq: next of the page before" minimum:"1" example:"1000"`
+	Below  int64  `query:"below" doc:"Only entries below this: next of the page before" minimum:"1" example:"1000"`
 	Before string `query:"before" doc:"Only what is older than this time" example:"2026-11-24T08:00:00Z"`
 	Since  string `query:"since" doc:"Only what is of this time or later" example:"2026-11-24T00:00:00Z"`
 	Actor  string `query:"actor" doc:"Only those of one principal" maxLength:"128" example:"ada"`
-	Key    string `query:"key" doc:"Only those of one document, or, given a kind alone, of lists of that kind" example:"rule/SEC-001"`
+	Key    string `query:"key" doc:"Only those of a document; or a kind: those of its lists" example:"rule/SEC-001"`
 	Kind   string `query:"kind" doc:"Only those of one kind" enum:"refused,read,signed-in,entered,overridden,counted,erased,trimmed" example:"refused"`
 	Limit  int    `query:"limit" doc:"How many at most" minimum:"1" maximum:"500" default:"100" example:"20"`
 }

@@ -23,10 +23,10 @@ const (
 
 // batchRequest is the body of POST /batches.
 type batchRequest struct {
-	ID      *uuid.UUID      `json:"id,omitempty" doc:"The batch's id, which makes it happen once; new when left out" format:"uuid"`
+	ID      *uuid.UUID      `json:"id,omitempty" doc:"The batch's id; sent again, nothing is done twice" format:"uuid"`
 	Mode    string          `json:"mode,omitempty" doc:"Whether all ops happen or none, or each for itself" enum:"atomic,best_effort" default:"atomic"`
-	Actor   string          `json:"actor,omitempty" doc:"Who wrote, for those who may write for others; the caller when left out" maxLength:"255"`
-	At      *knowledge.Time `json:"at,omitempty" doc:"When it was written, for those who may restore an export; now when left out"`
+	Actor   string          `json:"actor,omitempty" doc:"Who wrote; only admins write for others" maxLength:"255"`
+	At      *knowledge.Time `json:"at,omitempty" doc:"When it was written, for a restore; default: now"`
 	Message string          `json:"message,omitempty" doc:"Why: one line that the history shows beside each change. It may also be given as the parameter of that name" maxLength:"500"`
 	Ops     []batchOp       `json:"ops" doc:"What to do, each document once" minItems:"1" maxItems:"2000"`
 }
@@ -49,7 +49,7 @@ type batchAnswer struct {
 	Seq     knowledge.Seq     `json:"seq,omitempty" doc:"The seq of its last change, once applied"`
 	Results []api.BatchResult `json:"results" doc:"What became of each op, in their order"`
 	Failed  *int              `json:"failed,omitempty" doc:"With best_effort: how many ops were refused"`
-	DryRun  bool              `json:"dry_run,omitempty" doc:"True where the batch was only tried: the rest is what it would be"`
+	DryRun  bool              `json:"dry_run,omitempty" doc:"True for a trial: the rest is what it would be"`
 	// Unchanged is left out where something was written.
 	Unchanged bool `json:"unchanged,omitempty" doc:"True where every document is as the batch would leave it: nothing was written, and seq is that of their last change"`
 }

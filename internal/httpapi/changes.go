@@ -202,18 +202,18 @@ func (h *Handler) ring(ctx context.Context, after knowledge.Seq, wait time.Durat
 // change is an entry of the log.
 type change struct {
 	Seq      knowledge.Seq     `json:"seq" doc:"Its place in the log, from 1 without gaps" minimum:"1"`
-	Batch    knowledge.BatchID `json:"batch" doc:"The batch it belongs to; zeros for one made by hand in the database" format:"uuid"`
+	Batch    knowledge.BatchID `json:"batch" doc:"Its batch; zeros for a change by hand in the database" format:"uuid"`
 	Verb     knowledge.Verb    `json:"verb" doc:"What was done" enum:"put,retire,restore,purge"`
 	Kind     knowledge.Kind    `json:"kind" doc:"The document's kind"`
 	ID       string            `json:"id" doc:"The document's id"`
 	Version  int64             `json:"version" doc:"The document's version after it" minimum:"1"`
 	Actor    string            `json:"actor" doc:"Who did it"`
 	At       knowledge.Time    `json:"at" doc:"When"`
-	By       string            `json:"entered_by,omitempty" doc:"Who handed it in, where that was another than the actor or the time was given"`
+	By       string            `json:"entered_by,omitempty" doc:"Who entered it for another, or for another time"`
 	Entered  knowledge.Time    `json:"entered_at,omitzero" doc:"When it was handed in: beside entered_by"`
-	Message  string            `json:"message,omitempty" doc:"The message of its writer: why. That of a batch stands beside each of its changes"`
+	Message  string            `json:"message,omitempty" doc:"The message of its writer, or of its batch: why"`
 	Hash     string            `json:"hash" doc:"SHA-256 of the document as it was stored" pattern:"^[0-9a-f]{64}$"`
-	Chain    string            `json:"chain" doc:"SHA-256 that binds the change to all before it" pattern:"^[0-9a-f]{64}$"`
+	Chain    string            `json:"chain" doc:"SHA-256 of the change and all before it" pattern:"^[0-9a-f]{64}$"`
 	Erased   string            `json:"erased,omitempty" doc:"The pseudonym of the person who was erased from it last; hash and chain are those of before"`
 	More     bool              `json:"more,omitempty" doc:"True when the next change belongs to the same transaction"`
 	Document any               `json:"document" doc:"The document after it; null after a purge"`

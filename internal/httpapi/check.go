@@ -15,8 +15,8 @@ const checkPath = "/api/v1/check"
 // checkRequest is the body of POST /check.
 type checkRequest struct {
 	Repository string      `json:"repository,omitempty" doc:"The id of the repository, whose packs, label and exemptions count" example:"acme.pay"`
-	Packs      []string    `json:"packs,omitempty" doc:"The ids of packs besides those of the repository; with neither every rule counts"`
-	Label      string      `json:"label,omitempty" doc:"The label at which rules are taken, in place of the repository's"`
+	Packs      []string    `json:"packs,omitempty" doc:"Packs besides those of the repository; with neither, all rules"`
+	Label      string      `json:"label,omitempty" doc:"The label at which rules are taken, not the repository's"`
 	Files      []checkFile `json:"files" doc:"What is checked" minItems:"1" maxItems:"1000"`
 	Report     bool        `json:"report,omitempty" doc:"Keep what was found as violations of the repository, and resolve those of these files that are mended"`
 }
@@ -25,7 +25,7 @@ type checkFile struct {
 	Path    string  `json:"path" doc:"The file, from the repository's root" example:"cmd/pay/main.go"`
 	Content string  `json:"content" doc:"Its text"`
 	Before  *string `json:"before,omitempty" doc:"Its text before an edit: what it broke already does not count. With it for one file, files without it are new"`
-	Lines   []int   `json:"lines,omitempty" doc:"The lines that count, from 1, in order; all when left out" maxItems:"100000"`
+	Lines   []int   `json:"lines,omitempty" doc:"The lines that count, from 1, in order; default: all" maxItems:"100000"`
 }
 
 // A checkDoor checks files.

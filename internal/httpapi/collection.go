@@ -37,10 +37,10 @@ func (l *collection) key(c *call) (knowledge.Key, error) {
 func pageType(k knowledge.Kind) reflect.Type {
 	fields := []reflect.StructField{
 		{Name: "Items", Type: reflect.SliceOf(documentType(k)), Tag: `json:"items" doc:"The documents"`},
-		{Name: "Total", Type: typeOf[int](), Tag: `json:"total,omitempty" doc:"With total=true: how many documents all pages hold together"`},
+		{Name: "Total", Type: typeOf[int](), Tag: `json:"total,omitempty" doc:"With total=true: documents on all pages"`},
 		{
 			Name: "Next", Type: typeOf[string](),
-			Tag: `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`,
+			Tag: `json:"next,omitempty" doc:"The cursor of the next page; none on the last"`,
 		},
 	}
 	if knowledge.Labelled(k) {

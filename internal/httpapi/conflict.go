@@ -27,7 +27,7 @@ type resolveManyRequest struct {
 
 // seenConflict names a conflict as it was looked at.
 type seenConflict struct {
-	ID   string `json:"id" doc:"The id of the batch that did not fit" format:"uuid" example:"018f4a3e-7c10-7a5e-9f0b-2f6d1c3b5a70"`
+	ID   string `json:"id" doc:"The parked batch" format:"uuid" example:"018f4a3e-7c10-7a5e-9f0b-2f6d1c3b5a70"`
 	Seen string `json:"seen,omitempty" doc:"For ours: the seen of the conflict" example:"8f1c5a90d2b7e364"`
 }
 
@@ -37,7 +37,7 @@ type mirrorAnswer struct {
 }
 
 type conflictPath struct {
-	ID string `path:"id" doc:"The id of the batch that did not fit" format:"uuid"`
+	ID string `path:"id" doc:"The parked batch" format:"uuid"`
 }
 
 // parkedOfPath finds the conflict that the path names, as far as the caller may see it.

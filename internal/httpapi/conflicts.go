@@ -103,8 +103,8 @@ type conflictsParams struct {
 	Kind       string `query:"kind" doc:"Only those about documents of a kind" kinds:"all" example:"rule"`
 	DocumentID string `query:"document_id" doc:"Only those about documents of an id" example:"SEC-001"`
 	Actor      string `query:"actor" doc:"Only what this principal wrote" example:"anna"`
-	Limit      int    `query:"limit" doc:"How many conflicts a page holds" minimum:"1" maximum:"200" default:"50" example:"20"`
-	Cursor     string `query:"cursor" doc:"Where the page begins: next of the page before, with the same filters"`
+	Limit      int    `query:"limit" doc:"Conflicts on a page" minimum:"1" maximum:"200" default:"50" example:"20"`
+	Cursor     string `query:"cursor" doc:"Next of the page before, with the same filters"`
 }
 
 // query reads which conflicts are asked for.

@@ -114,7 +114,7 @@ func (l *collection) patch(c *call, p *patchParams) error {
 
 type deleteParams struct {
 	documentPath
-	Purge bool `query:"purge" doc:"True removes the document and its texts from the log for ever, which admins may" example:"false"`
+	Purge bool `query:"purge" doc:"True removes the document and its texts for ever; admins only" example:"false"`
 	matchHeader
 	writeHeaders
 }

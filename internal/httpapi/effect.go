@@ -15,7 +15,7 @@ const effectPath = "/api/v1/effect"
 type effectParams struct {
 	Verdict string `query:"verdict" doc:"Only what is dead (looked for and never broken), noisy (broken or exempt more often than not) or unserved (nobody was given it)" enum:"dead,noisy,unserved" example:"noisy"`
 	Key     string `query:"key" doc:"Only this document, by kind and id" maxLength:"160" example:"rule/GO-001"`
-	After   string `query:"after" doc:"Only keys after this one: next of the page before" maxLength:"160" example:"rule/GO-001"`
+	After   string `query:"after" doc:"After this key: next of the page before" maxLength:"160" example:"rule/GO-001"`
 	Limit   int    `query:"limit" doc:"How many at most" minimum:"1" maximum:"1000" default:"100" example:"50"`
 }
 

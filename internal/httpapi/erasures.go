@@ -16,7 +16,7 @@ const erasuresPath = "/api/v1/erasures"
 
 // erasureRequest names a person in the body, since addresses stand in the logs of every proxy.
 type erasureRequest struct {
-	Principal string `json:"principal" doc:"The id of the principal, or an id that the log names" minLength:"1" maxLength:"255"`
+	Principal string `json:"principal" doc:"The principal's id, or an id in the log" minLength:"1" maxLength:"255"`
 	Dry       bool   `json:"dry_run,omitempty" doc:"Only say what would be done"`
 }
 

@@ -34,8 +34,8 @@ type checkInRequest struct {
 	Commit   string                       `json:"commit,omitempty" doc:"The commit of the work tree" maxLength:"255"`
 	Program  string                       `json:"program,omitempty" doc:"The version of the command" maxLength:"255" example:"1.4.0"`
 	Seq      knowledge.Seq                `json:"seq" doc:"The change of the log up to which it has what it takes" minimum:"0" example:"4711"`
-	Takes    string                       `json:"takes,omitempty" doc:"A digest of what it took, as tenet sync makes it" maxLength:"255"`
-	Packs    []string                     `json:"packs,omitempty" doc:"Packs that it takes besides those of the repository" maxItems:"500"`
+	Takes    string                       `json:"takes,omitempty" doc:"A digest of what it took" maxLength:"255"`
+	Packs    []string                     `json:"packs,omitempty" doc:"Packs besides those of the repository" maxItems:"500"`
 	Label    string                       `json:"label,omitempty" doc:"The label at which it takes documents, where that is not the repository's" maxLength:"255"`
 	Files    *store.FleetFiles            `json:"files,omitempty" doc:"Its files that are not as sync would write them"`
 	Findings *int                         `json:"findings,omitempty" doc:"What was found" minimum:"0" example:"0"`
@@ -45,7 +45,7 @@ type checkInRequest struct {
 
 type fleetParams struct {
 	State string `query:"state" doc:"Only those in this state, as of the last look (every 15 minutes)" enum:"silent,edited,missing,behind,exempt,current" example:"behind"`
-	After string `query:"after" doc:"Only ids after this one: next of the page before" maxLength:"128" example:"acme.pay"`
+	After string `query:"after" doc:"Only ids after this: next of the page before" maxLength:"128" example:"acme.pay"`
 	Limit int    `query:"limit" doc:"How many at most" minimum:"1" maximum:"1000" default:"100" example:"50"`
 }
 

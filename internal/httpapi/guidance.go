@@ -33,7 +33,7 @@ type guidanceRequest struct {
 
 type guidanceBudget struct {
 	Tokens *int   `json:"tokens,omitempty" doc:"Tokens; 0 explains: everything that holds or could, without texts" minimum:"0" maximum:"500000" default:"8000"`
-	Family string `json:"family,omitempty" doc:"The family of models whose tokens are meant" enum:"openai,claude" default:"openai"`
+	Family string `json:"family,omitempty" doc:"Whose tokens are meant" enum:"openai,claude" default:"openai"`
 }
 
 type guidanceKnown struct {
@@ -50,7 +50,7 @@ type guidanceParams struct {
 	labelParam
 	Target string `query:"target" doc:"The assistant or tool that asks" example:"claude"`
 	Budget string `query:"budget" doc:"Tokens; 0 explains: everything that holds or could, without texts" default:"8000" example:"4000"`
-	Family string `query:"family" doc:"The family of models whose tokens are meant" enum:"openai,claude" default:"openai" example:"claude"`
+	Family string `query:"family" doc:"Whose tokens are meant" enum:"openai,claude" default:"openai" example:"claude"`
 	knownHeader
 }
 

@@ -18,8 +18,8 @@ const (
 
 type historyParams struct {
 	documentPath
-	Limit  int           `query:"limit" doc:"How many changes the answer holds" minimum:"1" maximum:"200" default:"50" example:"10"`
-	Before knowledge.Seq `query:"before" doc:"Only changes before this one: next of the page before" minimum:"1" example:"1000"`
+	Limit  int           `query:"limit" doc:"Changes to return" minimum:"1" maximum:"200" default:"50" example:"10"`
+	Before knowledge.Seq `query:"before" doc:"Before this: next of the page before" minimum:"1" example:"1000"`
 }
 
 // history answers with the changes of a document, the newest first.

@@ -149,7 +149,7 @@ func listJobs(c *call, _ *noParams) error {
 type runsParams struct {
 	jobPath
 	Limit  int    `query:"limit" doc:"How many runs at most" minimum:"1" maximum:"200" default:"20" example:"5"`
-	Before string `query:"before" doc:"Only runs that were due before this time: next of the page before" example:"2026-11-24T02:00:00Z"`
+	Before string `query:"before" doc:"Only runs before this: next of the page before" example:"2026-11-24T02:00:00Z"`
 }
 
 // query returns what the parameters ask for.

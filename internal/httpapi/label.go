@@ -11,7 +11,7 @@ import (
 
 // labelParam is that of reads of documents as they stand at a label.
 type labelParam struct {
-	Label string `query:"label" doc:"The document as it stands where this label does; as it is now when left out" example:"production"`
+	Label string `query:"label" doc:"The document as it stands at this label; default: as it is now" example:"production"`
 }
 
 // atLabel returns a document as it stands at a label, or as it is now without one.
@@ -41,7 +41,7 @@ const labelHeader = "Tenet-Label"
 
 // labelsParam is that of lists and searches of documents as they stand at a label.
 type labelsParam struct {
-	Label string `query:"label" doc:"The documents as they stand where this label does; as they are now when left out" example:"production"`
+	Label string `query:"label" doc:"The documents as they stand at this label; default: as they are now" example:"production"`
 }
 
 // labelled returns a label, and what lists and searches at labels, for a caller who may read documents of these kinds:

@@ -34,8 +34,8 @@ type pageParams struct {
 	Active       string         `query:"active" doc:"Active documents, retired ones, or both" enum:"true,false,any" default:"true" example:"any"`
 	UpdatedSince knowledge.Time `query:"updated_since" doc:"Only what was changed at this time or later, the newest first" example:"2026-01-31T12:00:00Z"`
 	Sort         string         `query:"sort" doc:"The order: what matters most first, the last changed first, by title, by id" enum:"house,updated,title,id" default:"house" example:"title"`
-	Limit        int            `query:"limit" doc:"How many documents a page holds" minimum:"1" maximum:"200" default:"50" example:"20"`
-	Cursor       string         `query:"cursor" doc:"Where the page begins: next of the page before, with the same filters"`
+	Limit        int            `query:"limit" doc:"Documents on a page" minimum:"1" maximum:"200" default:"50" example:"20"`
+	Cursor       string         `query:"cursor" doc:"Next of the page before, with the same filters"`
 	Total        bool           `query:"total" doc:"True also counts the documents of all pages together" example:"true"`
 	viewParams
 	knownHeader

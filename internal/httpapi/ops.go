@@ -21,7 +21,7 @@ const (
 // readyAnswer is the answer of a server that is ready.
 type readyAnswer struct {
 	Ready bool     `json:"ready" doc:"True"`
-	Notes []string `json:"notes,omitempty" doc:"What an operator should know all the same, such as that no synchronous standby is present"`
+	Notes []string `json:"notes,omitempty" doc:"What to know all the same, as when a synchronous standby is missing"`
 }
 
 // healthAnswer is the answer of a running process.

@@ -109,7 +109,7 @@ type Limits struct {
 	MaxBody      int64 `name:"max-body" default:"4194304" doc:"Bytes of a request's body"`
 	MaxBatchBody int64 `name:"max-batch-body" default:"33554432" doc:"Bytes of a batch"`
 	// MaxConcurrent bounds the requests at a time, probes not counted; more are refused with 503.
-	MaxConcurrent int `name:"max-requests" default:"1024" least:"1" doc:"Requests at work at one time; more are told to come back"`
+	MaxConcurrent int `name:"max-requests" default:"1024" least:"1" doc:"Requests at one time; more are refused"`
 	// MaxEach bounds those of one principal, and of those whose body is on its way; more are refused with 429. When 0
 	// it is a quarter of MaxConcurrent, 64 at least.
 	MaxEach    int           `name:"requests-each" default:"256" least:"1" doc:"Requests of one principal at one time; more are refused with 429, and the others are answered"`

@@ -17,12 +17,12 @@ type searchParams struct {
 	Tag      string   `query:"tag" doc:"A tag that they carry" example:"sql"`
 	Language string   `query:"language" doc:"A language of their scope" example:"go"`
 	Severity string   `query:"severity" doc:"The severity of rules" enum:"CRITICAL,ERROR,WARNING,INFO" example:"CRITICAL"`
-	Limit    int      `query:"limit" doc:"How many hits the answer holds" minimum:"1" maximum:"100" default:"20" example:"5"`
-	Cursor   string   `query:"cursor" doc:"Where the page begins: next of the page before, with the same question and filters"`
-	Facets   bool     `query:"facets" doc:"True also counts the hits by kind, category, tag, language and severity" example:"true"`
+	Limit    int      `query:"limit" doc:"How many hits to return" minimum:"1" maximum:"100" default:"20" example:"5"`
+	Cursor   string   `query:"cursor" doc:"Next of the page before, with the same question and filters"`
+	Facets   bool     `query:"facets" doc:"True counts hits by kind, category, tag, language, severity" example:"true"`
 	Literal  bool     `query:"literal" doc:"True looks for a word that no document has as it was typed, and not for a similar one" example:"false"`
 	View     string   `query:"view" doc:"The content of each hit: enough to choose among them, or the whole document" enum:"summary,full" default:"summary" example:"full"`
-	Fields   []string `query:"fields" doc:"Fields of the documents to send along, repeated or separated by commas" example:"description"`
+	Fields   []string `query:"fields" doc:"Fields of the documents to add, several with commas" example:"description"`
 	labelsParam
 	knownHeader
 }
@@ -196,10 +196,10 @@ type hits struct {
 	LeftOut       []knowledge.LeftOut    `json:"left_out" doc:"The words that played no part, with the reason"`
 	SearchedFor   []knowledge.Correction `json:"searched_for" doc:"Words that no document has, and those that were looked for in their place; literal=true looks for what was typed"`
 	AlsoSearched  []knowledge.Equivalent `json:"also_searched_for" doc:"Words of the question for which others were looked for too, which count for less: abbreviations, names of the same thing, English words for those of other languages; none with literal=true"`
-	Suggestions   []string               `json:"suggestions" doc:"With literal: words that resemble those that no document has"`
+	Suggestions   []string               `json:"suggestions" doc:"With literal: similar words, for those not found"`
 	UnknownFields []string               `json:"unknown_fields" doc:"What stands before a colon in the question and is no field: it was looked for as a word"`
 	Facets        []knowledge.FacetCount `json:"facets,omitempty" doc:"With facets=true: how many hits have which value, the most frequent twenty of each"`
-	Next          string                 `json:"next,omitempty" doc:"The cursor of the next page; left out on the last one"`
+	Next          string                 `json:"next,omitempty" doc:"The cursor of the next page; none on the last"`
 }
 
 // hit is a document that matches.

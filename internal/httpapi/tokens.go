@@ -14,7 +14,7 @@ const tokensPath = "/api/v1/tokens" //nolint:gosec // an address
 
 // tokenRequest is the body of POST /tokens.
 type tokenRequest struct {
-	PrincipalID string         `json:"principal_id" doc:"The principal's id; that of a revoked one can be used again" example:"ci-payments"`
+	PrincipalID string         `json:"principal_id" doc:"Its id; that of a revoked one is free" example:"ci-payments"`
 	Name        string         `json:"name,omitempty" doc:"The name to show: the id when left out"`
 	Role        string         `json:"role,omitempty" doc:"What it may do: viewer when left out" enum:"viewer,contributor,maintainer,admin"`
 	Agent       bool           `json:"agent,omitempty" doc:"True for a program that decides by itself"`

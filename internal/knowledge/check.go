@@ -9,10 +9,10 @@ import (
 
 // A Check lets a program find violations of a rule: by a pattern for the text of a file, or for its path.
 type Check struct {
-	ID      string   `json:"id" doc:"The check's id, once within its rule" pattern:"^[A-Za-z0-9._-]+$" example:"private-key"`
+	ID      string   `json:"id" doc:"The check's id within its rule" pattern:"^[A-Za-z0-9._-]+$" example:"private-key"`
 	Kind    string   `json:"kind" doc:"forbid: no text may match; require: some text of each file must; path: no file may have such a path" enum:"forbid,require,path"`
-	Pattern string   `json:"pattern" doc:"A regular expression (RE2); ^ and $ are the ends of a line" example:"password\\s*=\\s*[\"']"`
-	Globs   []string `json:"globs,omitempty" doc:"Path patterns of the files it looks at; those of the rule's scope when empty"`
+	Pattern string   `json:"pattern" doc:"A regular expression (RE2), with ^ and $ at lines" example:"password\\s*=\\s*[\"']"`
+	Globs   []string `json:"globs,omitempty" doc:"Path patterns of its files; empty: those of the rule's scope"`
 	Message string   `json:"message,omitempty" doc:"What is wrong there; the rule's title when empty"`
 	Fix     string   `json:"fix,omitempty" doc:"What to do about it"`
 }

@@ -14,7 +14,7 @@ type Pack struct {
 	Description string    `json:"description" doc:"Whom the pack is for"`
 	Select      Selection `json:"select" doc:"Which documents the pack holds of its own"`
 	Extends     []string  `json:"extends" doc:"The ids of packs whose documents it holds too" maxItems:"500"`
-	Raise       []Raise   `json:"raise" doc:"Documents that hold more strictly in this pack than by themselves" maxItems:"500"`
+	Raise       []Raise   `json:"raise" doc:"Documents that hold more strictly in this pack" maxItems:"500"`
 	IsActive    bool      `json:"is_active" doc:"False once the pack is retired" default:"true"`
 	Stamp
 }
@@ -26,13 +26,13 @@ type Selection struct {
 	Categories []string `json:"categories" doc:"Ids of categories" maxItems:"500" example:"[\"security\"]"`
 	Tags       []string `json:"tags" doc:"Tags, of which a document carries one" maxItems:"500"`
 	IDs        []string `json:"ids" doc:"Documents by kind and id, chosen whatever the other lists say; a rule needs its id only" maxItems:"500" example:"[\"rule/SEC-001\"]"`
-	Except     []string `json:"except" doc:"Documents by kind and id that the other lists would choose and the pack does not" maxItems:"500"`
+	Except     []string `json:"except" doc:"Documents, by kind and id, that the other lists must not choose" maxItems:"500"`
 }
 
 // A Raise makes a document stricter than it is itself.
 type Raise struct {
 	ID          string `json:"id" doc:"The document, by kind and id; a rule needs its id only" example:"rule/SEC-001"`
-	Severity    string `json:"severity,omitempty" doc:"At least this severity; of rules only" enum:"CRITICAL,ERROR,WARNING,INFO"`
+	Severity    string `json:"severity,omitempty" doc:"At least this severity" enum:"CRITICAL,ERROR,WARNING,INFO"`
 	Enforcement string `json:"enforcement,omitempty" doc:"At least this strictness" enum:"mandatory,recommended,optional"`
 }
 

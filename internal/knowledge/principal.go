@@ -21,10 +21,10 @@ type Principal struct {
 	PrincipalID string `json:"principal_id" doc:"The principal's id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._-]+$" example:"ci-payments"`
 	Name        string `json:"name" doc:"The name to show" maxLength:"255"`
 	Role        string `json:"role" doc:"What it may do" enum:"viewer,contributor,maintainer,admin" default:"viewer"`
-	TokenHash   string `json:"token_hash" doc:"SHA-256 of its token, in hex; the token itself is kept nowhere" pattern:"^[0-9a-f]{64}$"`
+	TokenHash   string `json:"token_hash" doc:"SHA-256 of its token, which is kept nowhere" pattern:"^[0-9a-f]{64}$"`
 	TokenPrefix string `json:"token_prefix" doc:"The first characters of its token, to tell tokens apart"`
 	Expiry      Time   `json:"expiry" doc:"When the token expires; null for never"`
-	Agent       bool   `json:"agent" doc:"True for a program that decides by itself: it reads, reports and proposes, whatever its role"`
+	Agent       bool   `json:"agent" doc:"True for a program that decides: it only reads, reports and proposes"`
 	Disabled    bool   `json:"disabled" doc:"True once its token no longer opens anything"`
 	// Erasure is set only by the store, when it erases a person.
 	Erasure *Erasure `json:"erasure,omitempty" doc:"Where the principal stands for an erased person: the ledger's entry; else left out" readOnly:"true"`

@@ -50,9 +50,9 @@ type Proposal struct {
 	Title      string       `json:"title" doc:"One line that says what is proposed" maxLength:"255"`
 	Why        string       `json:"why" doc:"Why, in Markdown"`
 	Ops        []ProposedOp `json:"ops" doc:"What is done when it is applied" maxItems:"200"`
-	OpsDigest  string       `json:"ops_digest" doc:"SHA-256 of the ops; a review counts for the ops that it saw" readOnly:"true"`
+	OpsDigest  string       `json:"ops_digest" doc:"SHA-256 of the ops, which a review names" readOnly:"true"`
 	State      string       `json:"state" doc:"Where it stands" enum:"open,applied,rejected,withdrawn" default:"open"`
-	Reviews    []Review     `json:"reviews" doc:"What people have said of it, the first one first" maxItems:"500" readOnly:"true"`
+	Reviews    []Review     `json:"reviews" doc:"What people said of it, oldest first" maxItems:"500" readOnly:"true"`
 	IsActive   bool         `json:"is_active" doc:"False once the proposal is retired" default:"true"`
 	Stamp
 }

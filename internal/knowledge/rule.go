@@ -49,7 +49,7 @@ type Rule struct {
 	Examples              []Example `json:"examples" doc:"What following the rule looks like"`
 	AntiPatterns          []Example `json:"anti_patterns" doc:"What breaking the rule looks like"`
 	ViolationsConsequence string    `json:"violations_consequence" doc:"What happens when the rule is broken"`
-	Checks                []Check   `json:"checks,omitempty" doc:"How a program finds that the rule is broken" maxItems:"50"`
+	Checks                []Check   `json:"checks,omitempty" doc:"How programs find breaches" maxItems:"50"`
 	Priority              int64     `json:"priority" doc:"Greater comes first among rules of one severity" minimum:"-1000000" maximum:"1000000"`
 	Status                string    `json:"status" doc:"Where the rule stands in its life" enum:"DRAFT,ACTIVE,DEPRECATED" default:"ACTIVE"`
 	IsActive              bool      `json:"active" doc:"False once the rule is retired" default:"true"`
@@ -74,7 +74,7 @@ type Common struct {
 
 // A Scope says for which files and tools a document holds.
 type Scope struct {
-	Activation string   `json:"activation" doc:"When an assistant takes it up" enum:"always,glob,model,manual" default:"model"`
+	Activation string   `json:"activation" doc:"When assistants get it" enum:"always,glob,model,manual" default:"model"`
 	Globs      []string `json:"globs" doc:"Path patterns it holds for, as in **/*.go"`
 	Languages  []string `json:"languages" doc:"Programming languages it holds for, in lower case"`
 	Targets    []string `json:"targets" doc:"Assistants or tools it is meant for; all when empty"`

@@ -21,7 +21,7 @@ func ViolationStatuses() []string { return []string{ViolationOpen, ViolationReso
 type Violation struct {
 	ViolationID  string `json:"violation_id" doc:"The violation's id, a UUID (version 7 is advised)" format:"uuid"`
 	RuleID       string `json:"rule_id" doc:"The rule that was broken" example:"SEC-001"`
-	Source       string `json:"source" doc:"Who or what found it: a linter, a review, an assistant" example:"golangci-lint"`
+	Source       string `json:"source" doc:"What found it: a linter, a review, an assistant" example:"golangci-lint"`
 	Repository   string `json:"repository" doc:"Where: the repository" example:"payments-api"`
 	Path         string `json:"path" doc:"Where: the file" example:"internal/auth/login.go"`
 	Line         int64  `json:"line" doc:"Where: the line, from 1; 0 when it is about the whole file" minimum:"0"`

@@ -40,7 +40,7 @@ type Options struct {
 	Origins []string `name:"live-origins" split:"," doc:"Hosts whose pages may follow the live changes, besides the server's own; several between commas, as in docs.example.com,https://*.example.org"`
 	// MaxConnections bounds the streams; more are refused with 503. MaxPerPrincipal bounds those of one principal; more
 	// are refused with 429.
-	MaxConnections  int `name:"live-streams" default:"10000" least:"1" doc:"Live streams at one time; more are told to come back"`
+	MaxConnections  int `name:"live-streams" default:"10000" least:"1" doc:"Live streams at one time; more are refused"`
 	MaxPerPrincipal int `name:"live-streams-each" default:"1000" least:"1" doc:"Live streams of one principal at one time"`
 
 	Ring         int           // events kept in memory, ready to be sent; 1024

@@ -24,8 +24,8 @@ type helloMessage struct {
 	Mode knowledge.Mode `json:"mode" doc:"The instance's mode" enum:"normal,degraded,recovering,cold,diverged" example:"normal"`
 	// Breaker is left out if there is no breaker, and until it has changed.
 	Breaker string         `json:"breaker,omitempty" doc:"State of the breaker before the primary; left out until it has changed" enum:"closed,half-open,open" example:"closed"`
-	AsOf    knowledge.Time `json:"as_of" doc:"The last time at which the answers were known to be current; null if never"`
-	After   knowledge.Seq  `json:"after" doc:"Where the stream begins: the first change comes after this one" example:"41"`
+	AsOf    knowledge.Time `json:"as_of" doc:"When the answers were last known to be current; null if never"`
+	After   knowledge.Seq  `json:"after" doc:"The stream begins with the change after this one" example:"41"`
 	// Position has no chain if that is not known here.
 	Position string        `json:"position" doc:"The same as a position" example:"41-9f86d081884c7d65"`
 	Newest   knowledge.Seq `json:"newest" doc:"The newest change that this instance knows" example:"43"`
@@ -38,20 +38,20 @@ type changeMessage struct {
 	Type     string            `json:"type" enum:"change"`
 	Position string            `json:"position" doc:"The position to reconnect with: the change's seq and the first digits of its chain" example:"42-60303ae22b998861"`
 	Seq      knowledge.Seq     `json:"seq" doc:"The change's place in the log" example:"42"`
-	Batch    knowledge.BatchID `json:"batch" doc:"The batch that made it; all zeroes for a change made by hand in the database" format:"uuid"`
+	Batch    knowledge.BatchID `json:"batch" doc:"Its batch; zeros for a change by hand in the database" format:"uuid"`
 	Verb     knowledge.Verb    `json:"verb" doc:"What was done" enum:"put,retire,restore,purge" example:"put"`
 	Kind     knowledge.Kind    `json:"kind" doc:"The document's kind" kinds:"all" example:"rule"`
 	ID       string            `json:"id" doc:"The document's id" example:"SEC-001"`
 	Version  int64             `json:"version" doc:"The version that the change left behind" example:"3"`
 	Actor    string            `json:"actor" doc:"Who did it" example:"ci-payments"`
 	At       knowledge.Time    `json:"at" doc:"When it was done"`
-	By       string            `json:"entered_by,omitempty" doc:"Who entered it, if not the actor, or if the time was given"`
+	By       string            `json:"entered_by,omitempty" doc:"Who entered it for another, or for another time"`
 	Entered  knowledge.Time    `json:"entered_at,omitzero" doc:"When it was entered; beside entered_by"`
 	Message  string            `json:"message,omitempty" doc:"The message of its writer: why"`
 	Hash     string            `json:"hash" doc:"SHA-256 of the document as it is stored, in hex" pattern:"^[0-9a-f]{64}$"`
 	Chain    string            `json:"chain" doc:"The log's chain value at this change, in hex; see the parameter chain" pattern:"^[0-9a-f]{64}$"`
 	Erased   string            `json:"erased,omitempty" doc:"The pseudonym of the person who was erased from the change last; hash and chain are those of before"`
-	More     bool              `json:"more,omitempty" doc:"True when the next change of the log belongs to the same transaction"`
+	More     bool              `json:"more,omitempty" doc:"True if the next change belongs to the same transaction"`
 	Document json.RawMessage   `json:"document,omitempty" doc:"The document after the change; null if there is none any more; left out with document=false"`
 }
 
@@ -63,10 +63,10 @@ type provisionalMessage struct {
 	Verb        knowledge.Verb    `json:"verb" doc:"What will be done" enum:"put,retire,restore,purge" example:"put"`
 	Kind        knowledge.Kind    `json:"kind" doc:"The document's kind" kinds:"all" example:"rule"`
 	ID          string            `json:"id" doc:"The document's id" example:"SEC-001"`
-	Version     int64             `json:"version" doc:"The version that it will have unless another write comes first" example:"3"`
+	Version     int64             `json:"version" doc:"The version it will have, unless another comes first" example:"3"`
 	Actor       string            `json:"actor" doc:"Who wrote it" example:"ci-payments"`
 	At          knowledge.Time    `json:"at" doc:"When it was journalled"`
-	Document    json.RawMessage   `json:"document,omitempty" doc:"The document as the batch leaves it; left out with document=false"`
+	Document    json.RawMessage   `json:"document,omitempty" doc:"The document; left out with document=false"`
 }
 
 // parkedMessage takes a provisional change back.
@@ -110,7 +110,7 @@ type behindMessage struct {
 // goneMessage ends the stream of a subscriber whose position is no longer in the log.
 type goneMessage struct {
 	Type   string        `json:"type" enum:"gone"`
-	Oldest knowledge.Seq `json:"oldest" doc:"The oldest change that is kept; 0 if the position is not from this log" example:"1200"`
+	Oldest knowledge.Seq `json:"oldest" doc:"The oldest change kept; 0 if it is another log" example:"1200"`
 	Why    string        `json:"why" doc:"Why, in words, and what to do"`
 }
 

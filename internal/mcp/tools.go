@@ -120,11 +120,11 @@ func (d *Door) addTools() {
 }
 
 type guideArgs struct {
-	Paths     []string `json:"paths,omitempty" jsonschema:"files that you are about to read or change, from the repository's root, as in cmd/pay/main.go"`
-	Languages []string `json:"languages,omitempty" jsonschema:"languages besides those that the names of the files tell, as in sql"`
+	Paths     []string `json:"paths,omitempty" jsonschema:"files you are about to read or change, from the root, as cmd/main.go"`
+	Languages []string `json:"languages,omitempty" jsonschema:"languages besides those of the files' names, as in sql"`
 	Task      string   `json:"task,omitempty" jsonschema:"what is to be done, in a sentence"`
 	Budget    int      `json:"budget,omitempty" jsonschema:"tokens that the answer may take; 8000 when left out"`
-	Family    string   `json:"family,omitempty" jsonschema:"the family of models whose tokens are meant: openai or claude"`
+	Family    string   `json:"family,omitempty" jsonschema:"the model family that counts the tokens: openai or claude"`
 	Target    string   `json:"target,omitempty" jsonschema:"the assistant that asks, as in claude or cursor"`
 	Label     string   `json:"label,omitempty" jsonschema:"documents as they stand at this label, as in production"`
 	Known     []string `json:"known,omitempty" jsonschema:"what you have already, as in rule/SEC-001@3"`
@@ -170,7 +170,7 @@ type searchArgs struct {
 	Category string   `json:"category,omitempty" jsonschema:"the id of their category"`
 	Language string   `json:"language,omitempty" jsonschema:"a language of their scope"`
 	Limit    int      `json:"limit,omitempty" jsonschema:"hits to return, at most 50; 10 when left out"`
-	Label    string   `json:"label,omitempty" jsonschema:"documents as they stand at this label, as in production; as they are now when left out"`
+	Label    string   `json:"label,omitempty" jsonschema:"documents as they stand at this label; default: as they are now"`
 }
 
 type foundDocument struct {
@@ -263,7 +263,7 @@ func hitsOf(ctx context.Context, d *Door, label string, q knowledge.SearchQuery)
 
 type getArgs struct {
 	Key   string `json:"key" jsonschema:"kind and id, as in rule/SEC-001"`
-	Label string `json:"label,omitempty" jsonschema:"the document as it stands at this label; as it is now when left out"`
+	Label string `json:"label,omitempty" jsonschema:"the document as it stands at this label; default: as it is now"`
 }
 
 func (d *Door) get(ctx context.Context, in *getArgs) (*reply, error) {
@@ -360,7 +360,7 @@ type reportArgs struct {
 	Line       int64  `json:"line,omitempty" jsonschema:"the line, from 1; left out when it is about the whole file"`
 	Message    string `json:"message" jsonschema:"what is wrong there, in a sentence"`
 	Repository string `json:"repository,omitempty" jsonschema:"the repository's name"`
-	Severity   string `json:"severity,omitempty" jsonschema:"how grave it is here: CRITICAL, ERROR, WARNING or INFO; the rule's own when left out"`
+	Severity   string `json:"severity,omitempty" jsonschema:"CRITICAL, ERROR, WARNING or INFO; default: the rule's own"`
 }
 
 func (d *Door) report(ctx context.Context, in *reportArgs) (*reply, error) {

@@ -34,8 +34,8 @@ func (d *Door) addWorkTools() {
 }
 
 type checkArgs struct {
-	Repository string     `json:"repository,omitempty" jsonschema:"the repository's id, whose packs and exemptions count, as in acme.pay"`
-	Packs      []string   `json:"packs,omitempty" jsonschema:"packs besides those of the repository; with neither every rule counts"`
+	Repository string     `json:"repository,omitempty" jsonschema:"the repository's id, as in acme.pay"`
+	Packs      []string   `json:"packs,omitempty" jsonschema:"packs besides the repository's; with neither, all rules"`
 	Files      []fileArgs `json:"files" jsonschema:"the files that you have written or changed"`
 }
 
@@ -95,9 +95,9 @@ type proposeArgs struct {
 type opArgs struct {
 	Verb     string         `json:"verb" jsonschema:"put a whole document, patch fields of one, retire or restore one"`
 	Key      string         `json:"key" jsonschema:"kind and id, as in rule/SEC-001"`
-	Document map[string]any `json:"document,omitempty" jsonschema:"for put: the whole document, with the fields that get shows"`
+	Document map[string]any `json:"document,omitempty" jsonschema:"for put: the whole document, as get shows it"`
 	Patch    map[string]any `json:"patch,omitempty" jsonschema:"for patch: the fields that change; null sets one back"`
-	Version  int64          `json:"version,omitempty" jsonschema:"the version that you have read; the one that is there when left out"`
+	Version  int64          `json:"version,omitempty" jsonschema:"the version that you have read; default: the current one"`
 }
 
 func (d *Door) propose(ctx context.Context, in *proposeArgs) (*reply, error) {

@@ -30,9 +30,9 @@ type Options struct {
 	MinConns int32 `name:"pool-min" default:"2" doc:"PostgreSQL connections that are kept open"`
 	MaxConns int32 `name:"pool-max" default:"10" doc:"PostgreSQL connections at most"`
 	// IdleTime is how long a connection above MinConns may be idle.
-	IdleTime time.Duration `name:"pool-idle" default:"5m" doc:"How long a PostgreSQL connection above pool-min may be idle"`
+	IdleTime time.Duration `name:"pool-idle" default:"5m" doc:"How long a connection above pool-min may be idle"`
 	// StatementTimeout bounds one statement. PostgreSQL enforces it.
-	StatementTimeout time.Duration `name:"statement-timeout" default:"10s" doc:"Longest time for one statement in PostgreSQL"`
+	StatementTimeout time.Duration `name:"statement-timeout" default:"10s" doc:"Longest time for one statement"`
 	ConnectTimeout   time.Duration // 2 s
 	CommandTimeout   time.Duration // for one method call; 60 s
 	// Observer is called after every statement; may be nil.

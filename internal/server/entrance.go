@@ -29,7 +29,7 @@ type Entrance struct {
 	Connections    int      `name:"max-connections" default:"16384" least:"1" doc:"Connections at one time; more are told to come back. Fewer where the process may not open so many files"`
 	// ConnectionsEach is a quarter of Connections when 0.
 	ConnectionsEach int  `name:"connections-each" default:"4096" least:"1" doc:"Connections of one address, unless it is this machine's or a trusted proxy's"`
-	MetricsOpen     bool `name:"metrics-open" default:"false" doc:"Let everybody who reaches tenet read /metrics, without a token"`
+	MetricsOpen     bool `name:"metrics-open" default:"false" doc:"Let everybody read /metrics, without a token"`
 	// SendWindow is the time in which a piece of an answer must go out, or its connection is closed; 30 s when 0.
 	SendWindow    time.Duration
 	MetricsListen string `name:"metrics-listen" doc:"Address of a listener of its own that answers /metrics without a token, and nothing else, as in 127.0.0.1:9420"`

@@ -37,7 +37,7 @@ type Options struct {
 	// AllowUnverifiedTLS allows a PostgreSQL on another machine whose certificate is not verified.
 	AllowUnverifiedTLS bool
 	Postgres           postgres.Options
-	SlowQuery          time.Duration `name:"slow-query" default:"200ms" doc:"Statements that take longer are logged with their plan"`
+	SlowQuery          time.Duration `name:"slow-query" default:"200ms" doc:"Slower statements are logged with their plan"`
 	NoMigrate          bool          `name:"migrate" words:"true,false" default:"true" doc:"Bring the schema of a PostgreSQL up to date at the start; false where the role may not, and tenet migrate up runs under another"`
 	NoSeed             bool          `name:"seed" words:"true,false" default:"true" doc:"Write the starter set into a new, empty database"`
 	Outage             failover.Options

@@ -15,7 +15,7 @@ import (
 // JournalOptions configure a [Journal]. Zero values stand for the defaults named.
 type JournalOptions struct {
 	// MaxBytes limits the size of the waiting entries. Entries beyond it are refused.
-	MaxBytes int64 `name:"journal-max-bytes" default:"1073741824" doc:"Bytes that may wait in the journal; more is refused with 503"`
+	MaxBytes int64 `name:"journal-max-bytes" default:"1073741824" doc:"Bytes the journal may hold; more is refused"`
 	// Options are those of any file; Mirror and Versions have no effect.
 	Options Options
 }

@@ -32,20 +32,20 @@ func AuditKinds() []string {
 
 // An AuditEntry says who was refused, or who read what. What was written is in the log of changes.
 type AuditEntry struct {
-	Seq       int64          `json:"seq" doc:"Its number, from 1 without gaps; 0 while it waits for the primary" example:"42"`
+	Seq       int64          `json:"seq" doc:"Its number, from 1 without gaps; 0 while not stored" example:"42"`
 	At        knowledge.Time `json:"at" doc:"When"`
 	Kind      string         `json:"kind" doc:"What it tells of: a refused call, a read, the first call of a principal in a day from an address, a write under another's name or time, a proposal applied without its approvals, what was only counted, an erasure, entries that retention removed" enum:"refused,read,signed-in,entered,overridden,counted,erased,trimmed" example:"refused"`
 	Actor     string         `json:"actor" doc:"The caller's id; empty if unknown" example:"ada"`
 	Door      string         `json:"door" doc:"The door: rest, live, mcp or pages; empty if unknown" example:"rest"`
 	Action    string         `json:"action" doc:"What was asked for: the verb of a write, what was read (get, list, search, history, changes, guidance, check, skills, follow, conflicts, audit, archive), a method of the store, authenticate, or request for a call that the HTTP API refused by itself" example:"put"`
-	Key       string         `json:"key" doc:"The document, or only the kind of a list; empty if there is none" example:"rule/SEC-001"`
+	Key       string         `json:"key" doc:"The document, or the kind of a list; or empty" example:"rule/SEC-001"`
 	Question  string         `json:"question" doc:"What a list, a search or guidance was asked for" example:"q=injection"`
-	Count     int64          `json:"count" doc:"How many documents were handed out, or how many calls were only counted" example:"1"`
+	Count     int64          `json:"count" doc:"Documents handed out, or calls that were only counted" example:"1"`
 	Reason    string         `json:"reason" doc:"Why it was refused"`
 	RequestID string         `json:"request_id" doc:"The request's id, to find it in the log"`
 	Peer      string         `json:"peer" doc:"The remote address; empty if unknown" example:"192.0.2.7"`
 	Hash      string         `json:"hash" doc:"The SHA-256 of the fields as they were added, in hex"`
-	Chain     string         `json:"chain" doc:"The SHA-256 of the chain of the entry before, the number and the hash, in hex"`
+	Chain     string         `json:"chain" doc:"The SHA-256 of the chain before, the number and the hash, in hex"`
 	Erased    string         `json:"erased,omitempty" doc:"The pseudonym of a person who was erased from the entry since: the hash is of before"`
 }
 

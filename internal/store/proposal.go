@@ -170,7 +170,7 @@ type ProposedChange struct {
 	ID      string         `json:"id" doc:"The document's id"`
 	Base    int64          `json:"base_version" doc:"The version that the proposal was made for; -1 for none"`
 	Current int64          `json:"current_version" doc:"The version that is there now; 0 for none"`
-	Moved   bool           `json:"moved" doc:"True when the document is no longer as the proposal saw it: it can't be applied as it is"`
+	Moved   bool           `json:"moved" doc:"True when the document has changed since: it can't be applied as it is"`
 	// The documents to compare.
 	Before any `json:"before" doc:"The document that the proposal was made for; null for none"`
 	Now    any `json:"now" doc:"The document as it is now; null for none"`
