@@ -120,8 +120,8 @@ func TestAScrubbedCopyNamesNobody(t *testing.T) {
 	}
 }
 
-// TestAScrubSaysWhyItLeftAChangeOut copies a log with a version whose text was purged and one that the copy refuses: the
-// report counts them apart, and names the second with the reason of the copy.
+// TestAScrubSaysWhyItLeftAChangeOut copies a log with a version whose text was purged and one that the copy refuses:
+// the report counts them apart, and names the second with the reason of the copy.
 func TestAScrubSaysWhyItLeftAChangeOut(t *testing.T) {
 	work := t.TempDir()
 	dir := filepath.Join(work, "data")

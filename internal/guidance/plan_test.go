@@ -306,8 +306,8 @@ func TestRoomIsKeptForWhatTheTaskIsAbout(t *testing.T) {
 	}
 }
 
-// TestWhatOnlyTheTaskHasFoundIsShortened: it comes last, and the rules that always hold would leave no room for what the
-// asker wants to do.
+// TestWhatOnlyTheTaskHasFoundIsShortened: it comes last, and the rules that always hold would leave no room for what
+// the asker wants to do.
 func TestWhatOnlyTheTaskHasFoundIsShortened(t *testing.T) {
 	long := strings.Repeat("Say what is sent, and to whom. ", 60)
 	holds := ruleOf(t, "HOLDS", func(r *knowledge.Rule) { r.Scope.Activation, r.Description = "always", long })
