@@ -46,7 +46,7 @@ var errDamaged = errors.New("the bundle can't be read")
 func load(path string, wanted func(*Entry) bool) (*Bundle, error) {
 	f, err := os.Open(path) //nolint:gosec // of the user's cache
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil // there is none
 	}
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func load(path string, wanted func(*Entry) bool) (*Bundle, error) {
 	defer f.Close() //nolint:errcheck // it was only read
 	b, err := read(f, wanted)
 	if errors.Is(err, errDamaged) {
-		return nil, nil //nolint:nilnil // it is fetched again
+		return nil, nil // it is fetched again
 	}
 	return b, err
 }
