@@ -95,7 +95,7 @@ func (d *Door) sendDirect(w http.ResponseWriter, r *http.Request, c *directCall,
 		}
 		a.Result.Meta[mcp.MetaKeyServerInfo] = d.about
 	}
-	body := d.bodies.Get().(*bytes.Buffer) //nolint:forcetypeassert // of ours
+	body := d.bodies.Get().(*bytes.Buffer)
 	defer keep(&d.bodies, body)
 	body.Reset()
 	if err := encode(body, &a); err != nil {
