@@ -23,8 +23,10 @@ func TestEveryOptionIsSetByTheProgram(t *testing.T) {
 	groups := map[string]bool{}           // types with a field that has it
 	set := map[string]bool{}              // names that a file of the program gives a value
 	err := fs.WalkDir(os.DirFS("."), ".", func(name string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && slices.Contains([]string{"storetest", "bench", "pgtest", "npmtest", "browsertest",
-			"testdata", "tools"}, d.Name()) {
+		if err == nil && d.IsDir() && slices.Contains([]string{
+			"storetest", "bench", "pgtest", "npmtest", "browsertest",
+			"testdata", "tools",
+		}, d.Name()) {
 			return fs.SkipDir
 		}
 		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {

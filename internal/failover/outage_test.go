@@ -586,8 +586,10 @@ func TestAMirrorThatKeepsFailingIsBuiltAnew(t *testing.T) {
 func TestARefusingPrimaryIsAskedSoonAndAHangingOneIsLeftAlone(t *testing.T) {
 	c := newScene(t, func(o *failover.Options) {
 		o.Recovery = time.Hour
-		o.Wait(failover.Waits{Soon: 20 * time.Millisecond, ReadTimeout: 600 * time.Millisecond,
-			WriteTimeout: 600 * time.Millisecond})
+		o.Wait(failover.Waits{
+			Soon: 20 * time.Millisecond, ReadTimeout: 600 * time.Millisecond,
+			WriteTimeout: 600 * time.Millisecond,
+		})
 	})
 	c.primary.set(refused)
 	waitMode(t, c.s, knowledge.ModeDegraded)
@@ -611,8 +613,10 @@ func TestARefusingPrimaryIsAskedSoonAndAHangingOneIsLeftAlone(t *testing.T) {
 func TestOneOfSeveralHostsIsAskedSoonAlsoWhenItHangs(t *testing.T) {
 	c := newScene(t, func(o *failover.Options) {
 		o.Recovery, o.Hosts = time.Hour, 2
-		o.Wait(failover.Waits{Soon: 20 * time.Millisecond, ReadTimeout: 600 * time.Millisecond,
-			WriteTimeout: 600 * time.Millisecond})
+		o.Wait(failover.Waits{
+			Soon: 20 * time.Millisecond, ReadTimeout: 600 * time.Millisecond,
+			WriteTimeout: 600 * time.Millisecond,
+		})
 	})
 	c.primary.set(hangs)
 	waitMode(t, c.s, knowledge.ModeDegraded)

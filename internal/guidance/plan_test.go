@@ -283,8 +283,11 @@ func TestRoomIsKeptForWhatTheTaskIsAbout(t *testing.T) {
 		"without a task":               {2, nil, "A full, B full"},
 		"one that only the task found": {2, about[:1], "A full, ASKED full"},
 		"one that holds anyhow":        {2, about[1:2], "C full, A full"},
-		"one that fits much less": {3, []Relevant{{docs[2].key, 5, true}, {docs[3].key, 1, true}},
-			"C full, A full, B full"},
+		"one that fits much less": {
+			3,
+			[]Relevant{{docs[2].key, 5, true}, {docs[3].key, 1, true}},
+			"C full, A full, B full",
+		},
 		"half of the room is for both":  {3, about, "C full, B full, ASKED full"},
 		"there is room for all of them": {4, about, "C full, B full, A full, ASKED full"},
 	} {

@@ -14,8 +14,10 @@ var secrets = []struct {
 	re   func() *regexp.Regexp
 	mark string // a cheap substring without which re can't match; rare in other texts
 }{
-	{"a private key", compiled(`-----BEGIN [A-Z ]*PRIVATE KEY-----(?:\s|\\[rn])+(?:[A-Za-z0-9+/=](?:\s|\\[rn])*){64}`),
-		"PRIVATE KEY-----"},
+	{
+		"a private key", compiled(`-----BEGIN [A-Z ]*PRIVATE KEY-----(?:\s|\\[rn])+(?:[A-Za-z0-9+/=](?:\s|\\[rn])*){64}`),
+		"PRIVATE KEY-----",
+	},
 	{"an age key", compiled(`\bAGE-SECRET-KEY-1[0-9A-Z]{58}\b`), "AGE-SECRET-KEY-1"},
 	{"an AWS access key", compiled(`\bAKIA[0-9A-Z]{16}\b`), "AKIA"},
 	{"an AWS access key", compiled(`\bASIA[0-9A-Z]{16}\b`), "ASIA"},
