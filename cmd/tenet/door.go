@@ -247,7 +247,7 @@ func (a *app) located(o server.Options) server.Options {
 func policyOf(s *common) (access.Policy, error) {
 	p, err := s.Policy.Policy()
 	if err != nil {
-		return p, usageError("--review %s", err)
+		return p, usageError("--%s", err)
 	}
 	if knowledge.TextFault(s.Agent) != "" || len(s.Agent) > 100 {
 		return p, usageError("--agent: want a name of at most 100 characters")

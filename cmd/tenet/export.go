@@ -115,6 +115,7 @@ only a part, without its history. "tenet import" reads all of them back, with th
 		if s.Format == "csv" && len(queries) != 1 {
 			return usageError("a table holds one kind: say which, as in --kind rules")
 		}
+		ctx = store.WithLeaving(ctx)
 		d, err := a.openToLook(ctx)
 		if err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 
 	"tenet/internal/guidance"
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 	"tenet/internal/worktree"
 )
 
@@ -148,6 +149,7 @@ func (d *door) guidance(ctx context.Context, q guidance.Query) (*guidance.Answer
 		}, a)
 		return a, err
 	}
+	ctx = store.WithLeaving(ctx)
 	x := guidance.New(guidance.Options{Store: d.Store, Feed: d.Store})
 	if err := x.Load(ctx); err != nil {
 		return nil, err

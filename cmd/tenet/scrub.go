@@ -13,6 +13,7 @@ import (
 
 	"tenet/internal/erasure"
 	"tenet/internal/server"
+	"tenet/internal/store"
 )
 
 type scrubSettings struct {
@@ -75,7 +76,7 @@ func scrub(ctx context.Context, a *app, s *scrubSettings) error {
 	if strings.Contains(s.To, "://") {
 		o.DatabaseURL, o.AllowUnverifiedTLS = s.To, a.AllowUnverifiedTLS
 	}
-	r, err := server.Scrub(ctx, d, o, key)
+	r, err := server.Scrub(store.WithLeaving(ctx), d, o, key)
 	if err != nil {
 		return err
 	}

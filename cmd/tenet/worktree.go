@@ -139,7 +139,7 @@ func fetchBundle(ctx context.Context, a *app, w *workTree, kept *bundle.Bundle) 
 	}
 	want := bundle.Want{Repository: w.config.Repository, Packs: w.config.Packs, Label: w.config.Label}
 	b, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*bundle.Bundle, error) {
-		return bundle.Fetch(ctx, d.Store, server, want, kept)
+		return bundle.Fetch(store.WithLeaving(ctx), d.Store, server, want, kept)
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("%w\nWhat %s takes must stand in the server first: write it with `tenet put`, as "+

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,9 @@ type Desk interface {
 
 // ListConflicts returns the parked batches of a page that the caller may see, and where the next page begins: 0 after
 // the last one.
-func ListConflicts(ctx context.Context, desk Desk, c *Caller, q store.ParkedQuery) ([]store.Parked, int64, error) {
+func (l Classification) ListConflicts(ctx context.Context, s store.Past, desk Desk, c *Caller, q store.ParkedQuery) (
+	[]store.Parked, int64, error,
+) {
 	if desk == nil {
 		return nil, 0, nil
 	}
@@ -34,7 +37,11 @@ func ListConflicts(ctx context.Context, desk Desk, c *Caller, q store.ParkedQuer
 	bytes := 0
 	for i := range list {
 		bytes += list[i].Size()
-		if DecideConflict(c, VerbRead, &list[i].Entry.Batch) == nil {
+		hidden, err := l.HidesBatch(ctx, s, &list[i].Entry.Batch)
+		if err != nil {
+			return nil, 0, err
+		}
+		if !hidden && DecideConflict(c, VerbRead, &list[i].Entry.Batch) == nil {
 			seen = append(seen, list[i])
 		}
 	}
@@ -51,7 +58,9 @@ func ListConflicts(ctx context.Context, desk Desk, c *Caller, q store.ParkedQuer
 }
 
 // FindConflict returns a parked batch if the caller may see it. Otherwise it is not found.
-func FindConflict(ctx context.Context, desk Desk, c *Caller, id knowledge.BatchID) (*store.Parked, error) {
+func (l Classification) FindConflict(ctx context.Context, s store.Past, desk Desk, c *Caller,
+	id knowledge.BatchID,
+) (*store.Parked, error) {
 	if desk == nil {
 		return nil, store.ErrNotFound
 	}
@@ -63,6 +72,10 @@ func FindConflict(ctx context.Context, desk Desk, c *Caller, id knowledge.BatchI
 		switch p := &list[i]; {
 		case p.Entry.Batch.ID != id:
 		case DecideConflict(c, VerbRead, &p.Entry.Batch) == nil:
+			hidden, err := l.HidesBatch(ctx, s, &p.Entry.Batch)
+			if err != nil || hidden {
+				return nil, cmp.Or(err, error(store.ErrNotFound))
+			}
 			return p, nil
 		case c.Unsure:
 			return nil, c.Deny(nil) // the caller may turn out to have the right

@@ -57,28 +57,28 @@ func TestADeskIsTheSameBehindEveryDoor(t *testing.T) {
 	maintainer := &Caller{ID: "mia", Role: knowledge.RoleMaintainer}
 	admin := &Caller{ID: "ada", Role: knowledge.RoleAdmin}
 
-	list, next, err := ListConflicts(ctx, desk, maintainer, store.ParkedQuery{Limit: 50})
+	list, next, err := Classification(nil).ListConflicts(ctx, nil, desk, maintainer, store.ParkedQuery{Limit: 50})
 	want := []knowledge.Kind{knowledge.KindRule, knowledge.KindPractice}
 	if diff := cmp.Diff(want, about(list)); diff != "" || next != 0 || err != nil {
 		t.Errorf("a maintainer's list ends with %d, %v; want no further page. Kinds (-want +got):\n%s", next, err, diff)
 	}
-	if list, next, err = ListConflicts(ctx, desk, maintainer, store.ParkedQuery{Limit: 2}); len(list) != 1 ||
+	if list, next, err = Classification(nil).ListConflicts(ctx, nil, desk, maintainer, store.ParkedQuery{Limit: 2}); len(list) != 1 ||
 		next != 8 ||
 		err != nil {
 		t.Errorf("a page of 2 shows %v, then %d, %v; want one, and the next page below what is hidden", about(list),
 			next,
 			err)
 	}
-	if list, next, err = ListConflicts(ctx, desk, maintainer, store.ParkedQuery{Limit: 3}); len(list) != 2 ||
+	if list, next, err = Classification(nil).ListConflicts(ctx, nil, desk, maintainer, store.ParkedQuery{Limit: 3}); len(list) != 2 ||
 		next != 0 ||
 		err != nil {
 		t.Errorf("a page of 3, which is the last, shows %v, then %d, %v; want no further page", about(list), next, err)
 	}
 	secret := desk.parked[1].Entry.Batch.ID
-	if _, err := FindConflict(ctx, desk, maintainer, secret); !errors.Is(err, store.ErrNotFound) {
+	if _, err := Classification(nil).FindConflict(ctx, nil, desk, maintainer, secret); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a maintainer finds a conflict about a principal: %v, want %v", err, store.ErrNotFound)
 	}
-	if p, err := FindConflict(ctx, desk, admin, secret); err != nil || p.Entry.Seq != 8 {
+	if p, err := Classification(nil).FindConflict(ctx, nil, desk, admin, secret); err != nil || p.Entry.Seq != 8 {
 		t.Errorf("an admin does not find a conflict about a principal: %v", err)
 	}
 
@@ -95,10 +95,10 @@ func TestADeskIsTheSameBehindEveryDoor(t *testing.T) {
 		t.Errorf("an admin has decided %d, %v; want both", len(done), err)
 	}
 
-	if list, next, err := ListConflicts(ctx, nil, admin, store.ParkedQuery{}); list != nil || next != 0 || err != nil {
+	if list, next, err := Classification(nil).ListConflicts(ctx, nil, nil, admin, store.ParkedQuery{}); list != nil || next != 0 || err != nil {
 		t.Errorf("without a desk the list is %v, %d, %v; want none", list, next, err)
 	}
-	if _, err := FindConflict(ctx, nil, admin, secret); !errors.Is(err, store.ErrNotFound) {
+	if _, err := Classification(nil).FindConflict(ctx, nil, nil, admin, secret); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("without a desk a conflict is %v, want %v", err, store.ErrNotFound)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// A Policy says which writes must be reviewed, and by how many. The zero value asks for one approval of each proposal,
+// A Policy says which writes must be reviewed, and by how many, and what is confidential. The zero value asks for one approval of each proposal,
 // forbids approving one's own, allows direct writes to those with the right, and turns agents' writes into proposals.
 type Policy struct {
 	// Rules select documents that only proposals may change. If several cover a document, the highest number of
@@ -17,6 +17,8 @@ type Policy struct {
 	Rules []PolicyRule
 	// OwnApproval lets people approve their own proposals: for people who work alone.
 	OwnApproval bool
+	// Confidential lists the categories that not everybody reads.
+	Confidential Classification
 	// RefuseAgents refuses agents' writes instead of turning them into proposals.
 	RefuseAgents bool
 }
@@ -25,6 +27,8 @@ type Policy struct {
 type PolicyOptions struct {
 	// Review holds a rule of the policy in each text.
 	Review []string `name:"review" doc:"What only proposals may write, as in kind=rule,approvals=2; repeatable"`
+	// Confidential holds a category that not everybody reads in each text.
+	Confidential []string `name:"confidential" doc:"A category that few read, as in category=payroll,role=maintainer,taker=bot; repeatable"`
 	// OwnApproval lets people approve their own proposals.
 	OwnApproval bool `name:"review-own" doc:"Let people approve of what they have proposed themselves"`
 	// RefuseAgents refuses agents' writes.
@@ -37,9 +41,16 @@ func (o *PolicyOptions) Policy() (Policy, error) {
 	for _, text := range o.Review {
 		r, err := ParsePolicyRule(text)
 		if err != nil {
-			return p, err
+			return p, fmt.Errorf("review %w", err)
 		}
 		p.Rules = append(p.Rules, r)
+	}
+	for _, text := range o.Confidential {
+		r, err := ParseConfidential(text)
+		if err != nil {
+			return p, fmt.Errorf("confidential %w", err)
+		}
+		p.Confidential = append(p.Confidential, r)
 	}
 	return p, nil
 }

@@ -296,7 +296,7 @@ func (c call) propose(ctx context.Context, b *knowledge.Batch) (knowledge.Batch,
 	}
 	for i := range b.Ops {
 		op := b.Ops[i]
-		if op.Verb.Removes() || hidden(op.Key.Kind) || op.Key.Kind == knowledge.KindProposal {
+		if op.Verb.Removes() || hiddenKind(op.Key.Kind) || op.Key.Kind == knowledge.KindProposal {
 			return *b, nil, false
 		}
 		if op.IfVersion == knowledge.AnyVersion {

@@ -91,14 +91,14 @@ func (c *Caller) May(do string, kind knowledge.Kind) bool {
 		return false
 	}
 	for _, r := range rights()[c.Role] {
-		if r.Do == do && (r.On == anyKind || r.On == kind || r.On == "" && kind != anyKind && !hidden(kind)) {
+		if r.Do == do && (r.On == anyKind || r.On == kind || r.On == "" && kind != anyKind && !hiddenKind(kind)) {
 			return true
 		}
 	}
 	return false
 }
 
-func hidden(kind knowledge.Kind) bool {
+func hiddenKind(kind knowledge.Kind) bool {
 	d := knowledge.Describe(kind)
 	return d != nil && d.Hidden
 }
@@ -138,7 +138,7 @@ type row struct {
 var table = sync.OnceValue(func() []row {
 	verb := func(v knowledge.Verb) func(Act) bool { return func(a Act) bool { return a.Verb == v } }
 	writes := func(kind knowledge.Kind) func(Act) bool {
-		return func(a Act) bool { return a.writes() && (kind == "" && !hidden(a.Key.Kind) || a.Key.Kind == kind) }
+		return func(a Act) bool { return a.writes() && (kind == "" && !hiddenKind(a.Key.Kind) || a.Key.Kind == kind) }
 	}
 	return []row{
 		{covers: verb(VerbRead), do: DoRead},
@@ -147,7 +147,7 @@ var table = sync.OnceValue(func() []row {
 		{covers: verb(VerbOperate), do: DoOperate},
 		{covers: verb(knowledge.VerbPurge), do: DoPurge},
 		{covers: verb(knowledge.VerbArchive), do: DoOperate},
-		{covers: func(a Act) bool { return a.writes() && hidden(a.Key.Kind) }, do: DoManage},
+		{covers: func(a Act) bool { return a.writes() && hiddenKind(a.Key.Kind) }, do: DoManage},
 		{covers: writes(knowledge.KindRule), do: DoDraft, unless: notADraft},
 		{covers: writes(knowledge.KindViolation), do: DoReport, unless: notAReport},
 		{covers: writes(knowledge.KindProposal), do: DoPropose, unless: notAProposer},

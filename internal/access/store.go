@@ -80,7 +80,7 @@ func (s *Store) WithQuotas(q Quotas) *Store {
 	return s
 }
 
-// WithPolicy sets the review policy. It returns s, and must be called before s is used.
+// WithPolicy sets the policy. It returns s, and must be called before s is used.
 func (s *Store) WithPolicy(p Policy) *Store {
 	s.policy = p
 	return s
@@ -152,10 +152,16 @@ func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, 
 		return nil, err
 	}
 	rec, err := s.next.Get(ctx, key)
-	if err == nil && s.reads != nil {
+	if err == nil && len(s.policy.Confidential) > 0 {
+		err = c.hide(ctx, rec)
+	}
+	if err != nil {
+		return nil, s.missing(ctx, err)
+	}
+	if s.reads != nil {
 		s.reads.Tell(ctx, Read{Action: ReadGet, Key: key, Count: 1})
 	}
-	return rec, s.missing(ctx, err)
+	return rec, nil
 }
 
 // List implements [store.Store].
@@ -167,6 +173,7 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 	if err := c.mayRead(ctx, knowledge.Key{Kind: q.Kind}); err != nil {
 		return nil, err
 	}
+	q.Without = s.policy.Confidential.Without(ctx)
 	page, err := s.next.List(ctx, q)
 	if err == nil && s.reads != nil {
 		s.reads.Tell(ctx, ListRead(&q, "", len(page.Records)))
@@ -174,11 +181,12 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 	return page, err
 }
 
-// Search implements [store.Store]. No search covers principals, so nothing is filtered.
+// Search implements [store.Store]. No search covers principals.
 func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
 	if _, err := s.enter(ctx, "Search"); err != nil {
 		return nil, err
 	}
+	q.Without = s.policy.Confidential.Without(ctx)
 	hits, err := s.next.Search(ctx, q)
 	if err == nil && s.reads != nil {
 		s.reads.Tell(ctx, SearchRead(&q, "", len(hits.Hits)))
@@ -201,6 +209,9 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 			return knowledge.Receipt{}, err
 		}
 		defer leave()
+	}
+	if err := c.confine(ctx, &b); err != nil {
+		return knowledge.Receipt{}, err
 	}
 	asked := b
 	if b, err = c.judge(ctx, b); err != nil {
@@ -263,7 +274,8 @@ func (s *Store) changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 	if err != nil {
 		return nil, err
 	}
-	if SeesAll(c.caller) {
+	may := c.keeper(ctx)
+	if may == nil {
 		return s.next.Changes(ctx, q)
 	}
 	for _, key := range []knowledge.Key{q.Key, {Kind: q.Kind}} {
@@ -271,16 +283,17 @@ func (s *Store) changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 			return nil, err
 		}
 	}
-	return s.visible(ctx, q)
+	return s.visible(ctx, q, may)
 }
 
-// Wait implements [store.Store]. For a caller that may not see principals, their changes don't end the wait.
+// Wait implements [store.Store]. Changes that the caller may not see don't end the wait.
 func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error {
 	c, err := s.enter(ctx, "Wait")
 	if err != nil {
 		return err
 	}
-	if SeesAll(c.caller) {
+	may := c.keeper(ctx)
+	if may == nil {
 		return s.next.Wait(ctx, after)
 	}
 	for {
@@ -291,7 +304,11 @@ func (s *Store) Wait(ctx context.Context, after knowledge.Seq) error {
 		if err != nil {
 			return err
 		}
-		if len(list) == 0 || len(shown(list)) > 0 {
+		seen, err := shown(list, may)
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 || len(seen) > 0 {
 			return nil // woken without a change, or by one that the caller may see
 		}
 		after = list[len(list)-1].Seq

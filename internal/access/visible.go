@@ -6,9 +6,32 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// visible reads the log without the changes of principals. If filtering leaves fewer changes than asked for, it reads
+// A keeper reports whether the caller of a call may see a change.
+type keeper func(c *knowledge.Change) (bool, error)
+
+// keeper returns which changes the caller may see: those of principals are for admins, and what is confidential for
+// those who may read it. It is nil for a caller who sees all.
+func (c call) keeper(ctx context.Context) keeper {
+	hidden := c.s.policy.Confidential.Hidden(ctx)
+	all := SeesAll(c.caller)
+	if all && len(hidden) == 0 {
+		return nil
+	}
+	return func(change *knowledge.Change) (bool, error) {
+		switch {
+		case !all && hiddenKind(change.Key.Kind):
+			return false, nil
+		case len(hidden) == 0:
+			return true, nil
+		}
+		found, err := among(ctx, c.s.next, hidden, func(in *inside) error { return in.change(ctx, change) })
+		return len(found) == 0, err
+	}
+}
+
+// visible reads the part of the log that the caller may see. If filtering leaves fewer changes than asked for, it reads
 // on: an empty answer means the end of the log.
-func (s *Store) visible(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
+func (s *Store) visible(ctx context.Context, q knowledge.ChangeQuery, may keeper) ([]knowledge.Change, error) {
 	q, err := q.Check()
 	if err != nil {
 		return nil, err
@@ -23,7 +46,10 @@ func (s *Store) visible(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 		if err != nil || len(list) == 0 {
 			return out, err
 		}
-		seen := keep(list)
+		seen, err := keep(list, may)
+		if err != nil {
+			return nil, err
+		}
 		out = append(out, seen...)
 		last := list[len(list)-1].Seq
 		switch {
@@ -36,24 +62,32 @@ func (s *Store) visible(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 	}
 }
 
-// without returns the changes that are not about principals.
-func without(list []knowledge.Change) []knowledge.Change {
+// without returns the changes that the caller may see.
+func without(list []knowledge.Change, may keeper) ([]knowledge.Change, error) {
 	out := make([]knowledge.Change, 0, len(list))
-	for _, c := range list {
-		if !hidden(c.Key.Kind) {
-			out = append(out, c)
+	for i := range list {
+		ok, err := may(&list[i])
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out = append(out, list[i])
 		}
 	}
-	return out
+	return out, nil
 }
 
 // shown filters like without but keeps transaction boundaries: if a transaction's last changes are filtered out, the
 // change before them ends it.
-func shown(list []knowledge.Change) []knowledge.Change {
+func shown(list []knowledge.Change, may keeper) ([]knowledge.Change, error) {
 	out := make([]knowledge.Change, 0, len(list))
 	begin := 0 // where the transaction begins in out
 	for i := range list {
-		if !hidden(list[i].Key.Kind) {
+		ok, err := may(&list[i])
+		if err != nil {
+			return nil, err
+		}
+		if ok {
 			out = append(out, list[i])
 		}
 		if !list[i].More {
@@ -63,5 +97,5 @@ func shown(list []knowledge.Change) []knowledge.Change {
 			begin = len(out)
 		}
 	}
-	return out
+	return out, nil
 }

@@ -124,7 +124,7 @@ func listKey(q *knowledge.Query) string {
 	}
 	for _, part := range [...]string{
 		q.Category, q.Tag, q.Language, q.Severity, q.Enforcement, q.Status, q.Rule, q.Repository, string(q.Activity),
-		string(order), q.Cursor,
+		string(order), q.Cursor, q.Without,
 	} {
 		b = append(append(b, part...), 0)
 	}
@@ -144,7 +144,7 @@ func listKey(q *knowledge.Query) string {
 
 func searchKey(q *knowledge.SearchQuery) string {
 	b := make([]byte, 0, keyBytes)
-	for _, part := range [...]string{q.Text, q.Category, q.Tag, q.Language, q.Severity, q.Cursor} {
+	for _, part := range [...]string{q.Text, q.Category, q.Tag, q.Language, q.Severity, q.Cursor, q.Without} {
 		b = append(append(b, part...), 0)
 	}
 	b = strconv.AppendBool(strconv.AppendBool(b, q.Facets), q.Literal)

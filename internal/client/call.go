@@ -164,6 +164,9 @@ func (s *Store) attempt(ctx context.Context, r request) (*answer, error) {
 
 // wish sends the context's wish and the newest seq seen.
 func (s *Store) wish(ctx context.Context, req *http.Request) {
+	if store.Leaving(ctx) {
+		req.Header.Set("Tenet-Leaving", "true")
+	}
 	w := store.WishOf(ctx)
 	if least := max(w.MinSeq, s.Seen()); least > 0 {
 		req.Header.Set("Tenet-Min-Seq", strconv.FormatInt(int64(least), 10))

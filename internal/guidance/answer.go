@@ -64,6 +64,7 @@ func (x *Index) Prepare(ctx context.Context, reader store.Past, q Query) (*Prepa
 	if s, err = x.view(ctx, reader, s, &at); err != nil {
 		return nil, err
 	}
+	s = s.without(knowledge.Listed(q.Without), x.snap.Load())
 	s, exempt := s.exempt(at.repository, &q, time.Now())
 	hits, note, err := relevant(ctx, reader, s, q.Task)
 	if err != nil {

@@ -39,6 +39,8 @@ type Query struct {
 	Label      string
 	Budget     Budget
 	Known      []Known
+	// Without leaves out the documents of some categories, with commas between.
+	Without string
 }
 
 // A Budget says how many tokens the answer may take.

@@ -39,6 +39,12 @@ type packed struct {
 	from []int32 // for each ordinal of seg, the ordinal in base
 }
 
+// A past reads what an index is made of.
+type past struct {
+	store.Reader
+	store.Feed
+}
+
 // A stand says which documents a query is about, and as of when.
 type stand struct {
 	label      *knowledge.Label       // nil for now
@@ -106,7 +112,8 @@ func (q *Query) stand(ctx context.Context, s store.Past) (stand, error) {
 func (x *Index) view(ctx context.Context, reader store.Past, s *snapshot, at *stand) (*snapshot, error) {
 	var err error
 	if at.label != nil {
-		if s, err = x.atLabel(ctx, reader, s, at.label); err != nil {
+		// What a label shows is kept for all callers, so it is read with nobody's rights.
+		if s, err = x.atLabel(ctx, past{x.o.Store, x.o.Feed}, s, at.label); err != nil {
 			return nil, err
 		}
 	}
@@ -275,6 +282,35 @@ func (x *Index) inPacks(s *snapshot, c *knowledge.Composition) *snapshot {
 		}
 	}
 	return out
+}
+
+// without returns a snapshot without the documents of some categories, in which they are now or were at the label.
+func (s *snapshot) without(categories []string, now *snapshot) *snapshot {
+	if len(categories) == 0 {
+		return s
+	}
+	hidden := func(d *doc) bool {
+		return slices.Contains(categories, d.category) || slices.Contains(categories, now.category(d.key))
+	}
+	out := &snapshot{seq: s.seq, base: s.base, hidden: newBitset(len(s.base.docs))}
+	copy(out.hidden, s.hidden)
+	for i, d := range s.base.docs {
+		if hidden(d) {
+			out.hidden.set(int32(i))
+		}
+	}
+	out.recent = newSegment(slices.DeleteFunc(slices.Clone(s.recent.docs), hidden))
+	return out
+}
+
+// category returns the category of a document that may hold; "" for any other.
+func (s *snapshot) category(key knowledge.Key) string {
+	for _, seg := range []*segment{s.recent, s.base} {
+		if n, ok := seg.ordinal[key]; ok {
+			return seg.docs[n].category
+		}
+	}
+	return ""
 }
 
 // held returns the documents that are in the packs, with the enforcement that the packs give them.

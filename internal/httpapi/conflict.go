@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"tenet/internal/access"
 	"tenet/internal/api"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -52,7 +51,7 @@ func parkedOfPath(c *call) (*store.Parked, error) {
 
 // parkedByID returns a conflict if the caller may see it.
 func parkedByID(c *call, id uuid.UUID) (*store.Parked, error) {
-	p, err := access.FindConflict(c.limited(), c.h.o.Desk, c.request.Caller, id)
+	p, err := c.h.o.Policy.Confidential.FindConflict(c.limited(), c.h.o.Store, c.h.o.Desk, c.request.Caller, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, api.Refuse(store.ErrNotFound, "there is no conflict %s", id)
 	}

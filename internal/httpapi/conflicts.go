@@ -149,7 +149,7 @@ func listConflicts(c *call, p *conflictsParams) error {
 	if c.h.o.Desk == nil {
 		return c.json(http.StatusOK, a)
 	}
-	list, next, err := access.ListConflicts(c.limited(), c.h.o.Desk, c.request.Caller, q)
+	list, next, err := c.h.o.Policy.Confidential.ListConflicts(c.limited(), c.h.o.Store, c.h.o.Desk, c.request.Caller, q)
 	if err != nil {
 		return err
 	}

@@ -186,7 +186,8 @@ func answerGuidance(c *call, q guidance.Query, tagged bool) error {
 	if c.h.o.Guidance == nil {
 		return api.Refuse(api.ErrNoPath, "this server gives no guidance")
 	}
-	ctx := c.limited()
+	ctx := store.WithLeaving(c.limited()) // it is made for assistants
+	q.Without = c.h.o.Policy.Confidential.Without(ctx)
 	if c.h.o.Seq != nil { // no answer is older than it says by its header Tenet-Seq
 		w := store.WishOf(ctx)
 		w.MinSeq = max(w.MinSeq, c.h.o.Seq())
@@ -206,7 +207,7 @@ func answerGuidance(c *call, q guidance.Query, tagged bool) error {
 	if tagged && c.unchanged(tag, 0) {
 		return nil
 	}
-	a, err := p.Answer(c.limited(), c.h.o.Store)
+	a, err := p.Answer(ctx, c.h.o.Store)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,10 @@ const (
 	mediaHTML    = "text/html; charset=utf-8"
 )
 
+// leavingHeader says that the answer leaves the house, as a file for an assistant or in an export: without what is
+// confidential, but for callers who may take it out.
+const leavingHeader = "Tenet-Leaving"
+
 // givenID returns the id that the caller gave to the request, "" for none.
 func givenID(h http.Header) string {
 	if given := h["X-Request-Id"]; len(given) == 1 && sane(given[0]) {

@@ -28,6 +28,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Context: r.Context(), Given: givenID(r.Header), Number: rand.Uint64() | 1<<63, Door: "rest", //nolint:gosec // no secret
 	}}
 	c.request.Origin = origin{c}
+	if len(r.Header[leavingHeader]) > 0 {
+		c.request.Context = store.WithLeaving(c.request.Context)
+	}
 	defer c.finish()
 	c.level = h.o.Level()
 	if len(h.o.Origins) > 0 && crossOrigin(c) {

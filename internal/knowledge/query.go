@@ -61,6 +61,9 @@ type Query struct {
 	Limit        int
 	Cursor       string // Page.Next of the page before
 	Total        bool   // also count the documents of all pages
+	// Without leaves out the documents of some categories, with commas between, and what tells of them. A store around a
+	// store sets it, and no caller.
+	Without string
 }
 
 // A Page is a part of a list.
@@ -71,6 +74,14 @@ type Page struct {
 	Source  Source
 	At      LabelAt // the label that the page is as of; zero for now
 	Memo    *Memo   // the encoded page, if the cache keeps the answer; else nil
+}
+
+// Listed returns the ids between the commas of a text; nil for an empty one.
+func Listed(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, ",")
 }
 
 // Filters returns the names of the filters of all kinds, each a field of [Query].

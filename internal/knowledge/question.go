@@ -16,6 +16,7 @@ type Question struct {
 	Wishes  []Wish
 	Must    []Condition
 	Not     []Condition
+	Without Condition // the categories that are hidden from who asks
 	Filters []Condition
 	LeftOut []LeftOut
 	Unknown []string // texts before a colon that are not fields

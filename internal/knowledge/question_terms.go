@@ -58,6 +58,14 @@ func (q *Question) narrow(by *SearchQuery) {
 	if by.Category != "" {
 		add(markCategory + by.Category)
 	}
+	if by.Without != "" {
+		var terms []string
+		for _, id := range Listed(by.Without) {
+			terms = append(terms, markCategory+id)
+		}
+		q.Slots = append(q.Slots, Slot{Words: [][]string{terms}})
+		q.Without.Any = []int{len(q.Slots) - 1}
+	}
 	if by.Tag != "" {
 		add(markTag + by.Tag)
 	}

@@ -93,6 +93,7 @@ func (q *Question) Scorer(documents int, frequency []int) *Scorer {
 	for _, c := range q.Not {
 		s.not |= maskOf(c.Any)
 	}
+	s.not |= maskOf(q.Without.Any)
 	s.weigh(documents, frequency)
 	return s
 }

@@ -30,6 +30,7 @@ type SearchQuery struct {
 	Limit    int    // DefaultHits when 0
 	Cursor   string // Hits.Next of the page before
 	Facets   bool   // count the hits by kind, category, tag, language and severity
+	Without  string // categories to leave out, as in [Query]; no other words are then suggested
 	Literal  bool   // search words that no document has as typed, not similar ones
 }
 

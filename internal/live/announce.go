@@ -131,8 +131,30 @@ func (h *Hub) queued(ctx context.Context, id knowledge.BatchID, waiting map[know
 	if outcome.State != knowledge.BatchQueued || waiting[id] || len(waiting) >= maxWaiting {
 		return
 	}
+	events := provisionalEvents(&entry, time.Now())
+	if err := h.classify(ctx, &entry, events); err != nil {
+		h.o.Log.WarnContext(ctx, "a batch in the journal could not be announced",
+			"batch", id.String(), "error", err.Error())
+		return
+	}
 	waiting[id] = true
-	h.publishUnless(id, provisionalEvents(&entry, time.Now()))
+	h.publishUnless(id, events)
+}
+
+// classify notes which confidential categories the events of a batch in the journal tell of.
+func (h *Hub) classify(ctx context.Context, entry *store.Entry, events []*event) (err error) {
+	for i, e := range events {
+		c := &knowledge.Change{Key: e.key}
+		for _, l := range entry.Left {
+			if l.Key == e.key {
+				c.Record = l.Record
+			}
+		}
+		if events[i].tells, err = h.o.Tells(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkWaiting checks the announced batches: the log publishes those that were applied, checkWaiting those that were
@@ -157,10 +179,14 @@ func (h *Hub) checkWaiting(ctx context.Context, waiting map[knowledge.BatchID]bo
 		if outcome.State == knowledge.BatchQueued {
 			continue
 		}
-		delete(waiting, id)
 		if outcome.State == knowledge.BatchParked {
-			h.publish(parkedEvents(&entry, outcome.Why, time.Now()))
+			events := parkedEvents(&entry, outcome.Why, time.Now())
+			if err := h.classify(ctx, &entry, events); err != nil {
+				return
+			}
+			h.publish(events)
 		}
+		delete(waiting, id)
 	}
 }
 

@@ -31,8 +31,9 @@ type event struct {
 	// The fields that filters check.
 	toAll    bool // it goes to everybody
 	key      knowledge.Key
-	category string // of the document
-	unknown  bool   // the category is not known, because there is no document
+	category string   // of the document
+	tells    []string // the confidential categories that it tells of
+	unknown  bool     // the category is not known, because there is no document
 	batch    knowledge.BatchID
 	purge    bool               // it is a change that purged the document
 	mode     *modeMessage       // for a change of mode
@@ -67,6 +68,7 @@ func (e *event) without() *event {
 	out := &event{
 		name: e.name, id: e.id, at: e.at, seq: e.seq, before: e.before, chain: e.chain, key: e.key,
 		category: e.category,
+		tells:    e.tells,
 		unknown:  e.unknown, batch: e.batch, cut: e.cut, mark: e.mark,
 	}
 	out.full.set(text)

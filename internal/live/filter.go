@@ -13,13 +13,19 @@ type filter struct {
 	kinds      []knowledge.Kind
 	categories []string
 	keys       map[knowledge.Key]bool
-	principals bool // the subscriber may see principals
+	principals bool     // the subscriber may see principals
+	hidden     []string // confidential categories that the subscriber may not read
 }
 
 // wants reports whether an event passes.
 func (f *filter) wants(e *event) bool {
 	if e.toAll {
 		return true
+	}
+	for _, category := range f.hidden {
+		if slices.Contains(e.tells, category) {
+			return false
+		}
 	}
 	if !f.principals && knowledge.Describe(e.key.Kind).Hidden {
 		return false
@@ -40,7 +46,7 @@ func (f *filter) name() string {
 	if f.principals {
 		b.WriteByte('p')
 	}
-	for _, list := range [][]string{texts(f.kinds), f.categories, keyTexts(f.keys)} {
+	for _, list := range [][]string{texts(f.kinds), f.categories, keyTexts(f.keys), f.hidden} {
 		list = slices.Clone(list)
 		slices.Sort(list)
 		b.WriteByte(0)

@@ -33,6 +33,10 @@ type Options struct {
 	Level func() knowledge.Level
 	// Queued returns the batch of a [Notice] and its state. If nil, batches in the journal are not announced.
 	Queued func(ctx context.Context, id knowledge.BatchID) (store.Entry, store.Outcome, error)
+	// Hidden returns the confidential categories that the caller of a context may not read, and Tells those that a
+	// change tells of. Both nil: nothing is confidential.
+	Hidden func(ctx context.Context) []string
+	Tells  func(ctx context.Context, c *knowledge.Change) ([]string, error)
 	// Reads is told when a stream begins.
 	Reads access.Reads
 	// Origins lists hosts whose pages may subscribe, besides the server's own, such as "docs.example.com" or
@@ -69,6 +73,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Hidden == nil {
+		o.Hidden = func(context.Context) []string { return nil }
+	}
+	if o.Tells == nil {
+		o.Tells = func(context.Context, *knowledge.Change) ([]string, error) { return nil, nil }
 	}
 	o.Ring = or(o.Ring, 1024)
 	o.MaxLag = or(o.MaxLag, 20_000)
@@ -146,7 +156,7 @@ func NewHub(o Options) *Hub {
 	h := &Hub{
 		o: o, ring: newRing(o.Ring, ringBytes), groups: map[string]*group{},
 		principals: map[string]map[*subscriber]struct{}{},
-		readied:    make(chan struct{}), notices: newNotices(), pages: newPages(o.Feed, readTimeout),
+		readied:    make(chan struct{}), notices: newNotices(), pages: newPages(o, readTimeout),
 	}
 	h.buffers.New = func() any { b := make([]byte, 0, pieceSize); return &b }
 	level := o.Level()

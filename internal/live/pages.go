@@ -26,6 +26,7 @@ const (
 // encoded once.
 type pages struct {
 	feed    store.Feed
+	tells   func(context.Context, *knowledge.Change) ([]string, error)
 	timeout time.Duration
 	queries chan *pageQuery // answered by Readers goroutines, which bounds the concurrent reads
 
@@ -62,8 +63,8 @@ type flight struct {
 	err  error
 }
 
-func newPages(feed store.Feed, timeout time.Duration) *pages {
-	return &pages{feed: feed, timeout: timeout, queries: make(chan *pageQuery), flights: map[knowledge.Seq]*flight{}}
+func newPages(o Options, timeout time.Duration) *pages {
+	return &pages{feed: o.Feed, tells: o.Tells, timeout: timeout, queries: make(chan *pageQuery), flights: map[knowledge.Seq]*flight{}}
 }
 
 // serve answers queries until ctx ends.
@@ -175,6 +176,9 @@ func (p *pages) load(ctx context.Context, start knowledge.Seq) (*page, error) {
 	pg := &page{start: start, events: make([]*event, len(changes))}
 	for i := range changes {
 		if pg.events[i], err = changeEvent(&changes[i], time.Time{}); err != nil {
+			return nil, err
+		}
+		if pg.events[i].tells, err = p.tells(ctx, &changes[i]); err != nil {
 			return nil, err
 		}
 		pg.bytes += len(pg.events[i].full.frame)

@@ -91,7 +91,7 @@ func (h *Hub) admit(r *http.Request) (*subscriber, error) {
 	if err != nil {
 		return nil, err
 	}
-	sub.principals = access.SeesAll(caller)
+	sub.principals, sub.hidden = access.SeesAll(caller), h.o.Hidden(r.Context())
 	for _, kind := range sub.asked() {
 		if no := access.Decide(caller, access.Act{Verb: access.VerbRead, Key: knowledge.Key{Kind: kind}}); no != nil {
 			return nil, caller.Deny(no)

@@ -28,7 +28,7 @@ func newTail(h *Hub) *tail { return &tail{h: h} }
 // run follows the log until ctx ends, through all failures.
 func (t *tail) run(ctx context.Context) {
 	w := store.Watch{
-		Name: "live changes", Feed: t.h.o.Feed, Begin: t.begin, Changed: t.publish, Level: t.h.level,
+		Name: "live changes", Feed: t.h.o.Feed, Begin: t.begin, Changed: func(list []knowledge.Change) error { return t.publish(ctx, list) }, Level: t.h.level,
 		// A shorter log may be a mirror that lags. It is another history if it stays short while the primary answers.
 		Sure: func() bool { return t.h.o.Level().Mode == knowledge.ModeNormal }, Patience: shortLimit,
 		Floor: t.h.o.PollFloor, Timeout: readTimeout, Retry: minPause, Log: t.h.o.Log,
@@ -62,7 +62,7 @@ func (t *tail) begin(ctx context.Context, why error) (store.Place, error) {
 }
 
 // publish encodes changes and publishes them, once they are known to follow the last ones.
-func (t *tail) publish(changes []knowledge.Change) error {
+func (t *tail) publish(ctx context.Context, changes []knowledge.Change) error {
 	now := time.Now()
 	events := make([]*event, len(changes))
 	for i := range changes {
@@ -72,6 +72,9 @@ func (t *tail) publish(changes []knowledge.Change) error {
 		}
 		e, err := changeEvent(c, now)
 		if err != nil {
+			return err
+		}
+		if e.tells, err = t.h.o.Tells(ctx, c); err != nil {
 			return err
 		}
 		events[i] = e

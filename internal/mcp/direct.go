@@ -18,6 +18,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"tenet/internal/access"
+	"tenet/internal/store"
 )
 
 // A directTool is a tool that can be called without the SDK.
@@ -69,7 +70,7 @@ func (d *Door) direct(w http.ResponseWriter, r *http.Request) bool {
 	if t == nil || t.arguments.Validate(c.values) != nil {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), d.o.Limits.Timeout)
+	ctx, cancel := context.WithTimeout(store.WithLeaving(r.Context()), d.o.Limits.Timeout)
 	defer cancel()
 	answer, err := t.call(ctx, c.arguments)
 	if _, protocol := errors.AsType[*jsonrpc.Error](err); protocol {

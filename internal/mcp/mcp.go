@@ -268,6 +268,7 @@ func (d *Door) Close() {
 // answer from its registrations.
 func (d *Door) receive(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		ctx = store.WithLeaving(ctx) // what an assistant reads leaves the house
 		if x := req.GetExtra(); x != nil && x.TokenInfo != nil {
 			if c, ok := x.TokenInfo.Extra[callerKey].(*access.Caller); ok {
 				ctx = access.WithCaller(ctx, c)

@@ -167,6 +167,30 @@ func place(b *statement, t *table, q *knowledge.Query, c *knowledge.Cursor, rank
 	return rank + ", " + id
 }
 
+// without leaves out the documents of the categories that are hidden, violations of their rules, and proposals of them.
+func without(b *statement, t *table, q *knowledge.Query) {
+	list := knowledge.Listed(q.Without)
+	d := knowledge.Describe(t.kind)
+	switch {
+	case len(list) == 0:
+	case d.HasCategory():
+		b.add("t."+d.ParentField+" <> ALL ($)", list)
+	case d.Parent != "" && knowledge.Describe(d.Parent).HasCategory():
+		p := tableOf(d.Parent)
+		b.add("NOT EXISTS (SELECT FROM "+p.name+" p WHERE p."+p.id+" = t."+d.ParentField+" AND p."+
+			knowledge.Describe(d.Parent).ParentField+" = ANY ($))", list)
+	case t.kind == knowledge.KindProposal:
+		cond, args := "o -> 'document' ->> 'category' = ANY ($) OR o -> 'patch' ->> 'category' = ANY ($)", []any{list, list}
+		for _, child := range knowledge.Children(knowledge.KindCategory) {
+			p := tableOf(child.Kind)
+			cond += " OR o ->> 'kind' = '" + string(child.Kind) + "' AND EXISTS (SELECT FROM " + p.name + " p WHERE p." +
+				p.id + " = o ->> 'id' AND p." + child.ParentField + " = ANY ($))"
+			args = append(args, list)
+		}
+		b.add("NOT EXISTS (SELECT FROM jsonb_array_elements(t.ops) o WHERE "+cond+")", args...)
+	}
+}
+
 // tierSize is the distance between two tiers in house order; see knowledge.Rank.
 const tierSize = 1 << 32
 
@@ -179,6 +203,7 @@ func filters(b *statement, t *table, q *knowledge.Query, lead facet) {
 		b.add(t.retired)
 	case knowledge.AnyActivity:
 	}
+	without(b, t, q)
 	d := knowledge.Describe(t.kind)
 	for i := range d.Filters {
 		f := &d.Filters[i]

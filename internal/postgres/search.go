@@ -236,6 +236,9 @@ func searchSQL(q *knowledge.SearchQuery, question *knowledge.Question, l looking
 	if q.Category != "" {
 		b.add("s.category = $", q.Category)
 	}
+	if hidden := knowledge.Listed(q.Without); len(hidden) > 0 {
+		b.add("s.category <> ALL ($)", hidden)
+	}
 	if q.Severity != "" {
 		tier := int64(slices.Index(knowledge.Severities(), q.Severity))
 		b.add("s.kind = 'rule' AND s.rank >= $ AND s.rank < $", tier*tierSize, (tier+1)*tierSize)

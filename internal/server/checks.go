@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"tenet/internal/access"
 	"tenet/internal/bundle"
 	"tenet/internal/check"
 	"tenet/internal/store"
@@ -13,7 +14,10 @@ import (
 
 // checks answers whether files keep rules. The rules of those who asked lately are kept, until the log has moved on.
 type checks struct {
-	docs store.Past // every document: which rules there are is no secret from who may read rules
+	docs store.Past // every document: which rules there are is no secret from who may read rules, but for
+	// confidential ones: a caller from whom any are hidden gets what confined gives them
+	confined store.Past
+	secret   access.Classification
 
 	mu   sync.Mutex // guards kept
 	kept map[string]*taken
@@ -46,7 +50,11 @@ func (c *checks) Check(ctx context.Context, q *check.Question) (*check.Result, e
 }
 
 func (c *checks) set(ctx context.Context, want bundle.Want) (*check.Set, error) {
-	name, err := json.Marshal(want)
+	hidden, docs := c.secret.Without(ctx), c.docs
+	if hidden != "" {
+		docs = c.confined
+	}
+	name, err := json.Marshal([]any{want, hidden})
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +70,7 @@ func (c *checks) set(ctx context.Context, want bundle.Want) (*check.Set, error) 
 	c.mu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b, err := bundle.Fetch(ctx, c.docs, "", want, t.b)
+	b, err := bundle.Fetch(ctx, docs, "", want, t.b)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/labels"
 	"tenet/internal/sqlite"
@@ -113,7 +114,7 @@ func (l *Local) ListAt(ctx context.Context, at *knowledge.Label, q knowledge.Que
 	if err != nil {
 		return nil, err
 	}
-	return c.ListAt(ctx, at, q)
+	return l.secret.Labelled(l.engine, c).ListAt(access.WithCaller(ctx, l.caller), at, q)
 }
 
 // SearchAt implements [store.LabelReader].
@@ -122,5 +123,5 @@ func (l *Local) SearchAt(ctx context.Context, at *knowledge.Label, q knowledge.S
 	if err != nil {
 		return nil, err
 	}
-	return c.SearchAt(ctx, at, q)
+	return l.secret.Labelled(l.engine, c).SearchAt(access.WithCaller(ctx, l.caller), at, q)
 }

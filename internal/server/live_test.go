@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -96,6 +97,13 @@ func (told *telling) await(t *testing.T, what string, is func(*client.LiveMessag
 		return found != nil
 	})
 	return found
+}
+
+// all returns what was told.
+func (told *telling) all() []client.LiveMessage {
+	told.mu.Lock()
+	defer told.mu.Unlock()
+	return slices.Clone(told.list)
 }
 
 // TestWhatWaitedBeforeARestartIsToldWhenParked restarts a tenet in an outage, while a write waits that will not fit.

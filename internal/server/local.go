@@ -26,6 +26,8 @@ type Local struct {
 	home      *home // nil on a PostgreSQL: it needs no directory
 	actor     string
 	agent     bool
+	caller    *access.Caller
+	secret    access.Classification
 	seeded    SeedReport
 	labels    *labels.Copies // nil until a command asks for one
 	labelsDir string
@@ -61,6 +63,7 @@ func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 		l.actor, l.agent = agentActor(o.Agent), true
 	}
 	caller := &access.Caller{ID: l.actor, Name: l.actor, Role: knowledge.RoleAdmin, Agent: o.Agent != "", Local: true}
+	l.caller, l.secret = caller, o.Policy.Confidential
 	l.Store = &asCaller{access.New(coherence.New(unchanged.New(l.engine)), nil, nil).WithPolicy(o.Policy), caller}
 	if l.seeded, err = firstSeed(ctx, l.engine, o); err != nil {
 		return nil, errors.Join(err, l.engine.Close())
@@ -113,7 +116,7 @@ func (l *Local) Stat(ctx context.Context) (map[string]any, error) { return l.eng
 
 // Archived returns a page of the archive.
 func (l *Local) Archived(ctx context.Context, q store.ArchiveQuery) ([]store.Archived, error) {
-	return l.engine.archive().Archived(ctx, q)
+	return l.secret.Archived(l.engine, l.engine.archive()).Archived(access.WithCaller(ctx, l.caller), q)
 }
 
 // Audit returns entries of the audit, the newest first.

@@ -47,6 +47,7 @@ type parts struct {
 	live      *live.Hub
 	mcp       *mcp.Door
 	guidance  *guidance.Index
+	policy    access.Policy
 	labels    *labels.Copies
 	erasures  *erasure.Keeper
 	fleet     *fleet
@@ -74,7 +75,8 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 	p := &parts{
 		metrics: registry, measures: o.measures, log: o.Log, engine: e, from: e.sources(),
 		uses: newUses(e, o.Log), refusals: newRefusals(e.auditBook(), o.Log),
-		reads: newReads(e.auditBook(), o.Log), directory: access.NewDirectory(e, o.Log),
+		policy: o.Policy,
+		reads:  newReads(e.auditBook(), o.Log), directory: access.NewDirectory(e, o.Log),
 	}
 	if o.Upkeep.AuditReads {
 		p.told = p.reads.note
@@ -88,7 +90,7 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 		return nil, errors.Join(err, e.Close())
 	}
 	p.measure()
-	p.checks = &checks{docs: e}
+	p.checks = &checks{docs: e, confined: p.store, secret: o.Policy.Confidential}
 	p.fleet = newFleet(e, o.Log)
 	p.fleet.gauges = newFleetGauges(registry)
 	p.effects = &effects{
@@ -179,6 +181,10 @@ func (p *parts) liveOptions(o Options) live.Options {
 	l := o.Live
 	l.Origins = slices.Concat(o.Live.Origins, o.Entrance.Origins)
 	l.Feed, l.Alone, l.Level, l.Queued = p.engine, p.from.alone, p.engine.Level, p.from.queued
+	l.Hidden = o.Policy.Confidential.Hidden
+	l.Tells = func(ctx context.Context, c *knowledge.Change) ([]string, error) {
+		return o.Policy.Confidential.Tells(ctx, p.engine, c)
+	}
 	l.Holds, l.Metrics, l.Log, l.Reads = p.directory.Holds, p.metrics, o.Log, p.told
 	return l
 }
@@ -239,7 +245,8 @@ func (p *parts) door(o Options, crowd *httpapi.Crowd) *httpapi.Handler {
 		Fresh: store.WithFresh, Ready: p.ready, Status: p.status, Observe: p.observed,
 		Guidance: p.guidance, Labels: p.labelled(), Notes: p.notes, Uses: p.uses, Jobs: p.keeper,
 		Audit: p.engine.auditBook(),
-		Fleet: p.fleet, Effects: p.effects, Check: p.check, Erase: p.erase, Reads: p.told, Archive: p.engine.archive(),
+		Fleet: p.fleet, Effects: p.effects, Check: p.check, Erase: p.erase, Reads: p.told,
+		Archive: p.policy.Confidential.Archived(p.engine, p.engine.archive()),
 		Batches: p.from.batches, Found: p.from.found, Desk: p.from.desk, Mirror: p.from.mirror,
 		MetricsOpen: o.Entrance.MetricsOpen, MetricsHandler: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}),
 		LiveDescription: live.Description(),

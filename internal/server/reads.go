@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -189,10 +190,11 @@ func (l auditedLabels) SearchAt(ctx context.Context, at *knowledge.Label,
 
 // labelled returns what lists and searches at labels.
 func (p *parts) labelled() store.LabelReader {
+	labels := p.policy.Confidential.Labelled(p.engine, p.labels)
 	if p.told == nil {
-		return p.labels
+		return labels
 	}
-	return auditedLabels{p.labels, p.told}
+	return auditedLabels{labels, p.told}
 }
 
 // check checks files, and tells that rules were read for it.
@@ -211,6 +213,9 @@ func (p *parts) check(ctx context.Context, q *check.Question) (*check.Result, er
 // skills returns the documents that a model may take up as skills.
 func (p *parts) skills(ctx context.Context) ([]guidance.Left, error) {
 	left, err := p.guidance.LeftToModel(ctx)
+	if hidden := p.policy.Confidential.Hidden(ctx); len(hidden) > 0 {
+		left = slices.DeleteFunc(left, func(l guidance.Left) bool { return slices.Contains(hidden, l.Category) })
+	}
 	if err == nil {
 		p.told.Tell(ctx, access.Read{Action: access.ReadSkills, Count: len(left)})
 	}

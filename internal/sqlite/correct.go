@@ -23,6 +23,9 @@ func (l *look) correct() error {
 	if l.documents == 0 {
 		return nil
 	}
+	if l.q.Without != "" { // a similar word may be one of what is hidden
+		return nil
+	}
 	var terms []string
 	for _, slot := range l.question.Doubtful() {
 		word := l.question.Slots[slot].Word

@@ -237,6 +237,33 @@ func (l *listing) filters(and func(string, ...any), active bool, id, rank string
 	if !q.UpdatedSince.IsZero() {
 		and("t.updated_at >= ?", micros(q.UpdatedSince))
 	}
+	l.without(and)
+}
+
+// without leaves out the documents of the categories that are hidden, violations of their rules, and proposals of them.
+func (l *listing) without(and func(string, ...any)) {
+	if l.q.Without == "" {
+		return
+	}
+	const among = " IN (SELECT value FROM json_each(?))"
+	list, d := asJSON(knowledge.Listed(l.q.Without)), knowledge.Describe(l.q.Kind)
+	switch {
+	case d.HasCategory():
+		and("t."+l.tab.category+" NOT"+among, list)
+	case d.Parent != "" && knowledge.Describe(d.Parent).HasCategory():
+		p := tableOf(d.Parent)
+		and("NOT EXISTS (SELECT 1 FROM "+p.name+" p WHERE p."+p.id+" = t."+d.ParentField+" AND p."+p.category+among+")",
+			list)
+	case l.q.Kind == knowledge.KindProposal:
+		cond, args := "o.value ->> '$.document.category'"+among+" OR o.value ->> '$.patch.category'"+among, []any{list, list}
+		for _, child := range knowledge.Children(knowledge.KindCategory) {
+			p := tableOf(child.Kind)
+			cond += " OR o.value ->> '$.kind' = '" + string(child.Kind) + "' AND EXISTS (SELECT 1 FROM " + p.name +
+				" p WHERE p." + p.id + " = o.value ->> '$.id' AND p." + p.category + among + ")"
+			args = append(args, list)
+		}
+		and("NOT EXISTS (SELECT 1 FROM json_each(t.document, '$.ops') o WHERE "+cond+")", args...)
+	}
 }
 
 // severityRanks returns the ranks of the rules of a severity.

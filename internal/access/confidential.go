@@ -1,0 +1,373 @@
+package access
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
+)
+
+// A Confidential rule says who may read the documents of a category, and whose answers may carry them out of the house.
+type Confidential struct {
+	Category string
+	// Role is the weakest role that reads them. It counts for people: what an agent reads has left the house.
+	Role    string
+	Readers []string // principals that read them, whatever their role
+	Takers  []string // principals that read them and take them out: by assistants, guidance and exports
+}
+
+// ParseConfidential parses a rule such as "category=payroll,role=maintainer,reader=ana,taker=archive-bot".
+func ParseConfidential(text string) (Confidential, error) {
+	r := Confidential{Role: knowledge.RoleAdmin}
+	for part := range strings.SplitSeq(text, ",") {
+		name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
+		if !ok || value == "" {
+			return r, fmt.Errorf("%q: want name=value, as in category=payroll,role=maintainer,reader=ana", part)
+		}
+		switch name {
+		case "category":
+			r.Category = value
+		case "role":
+			if !slices.Contains(knowledge.Roles(), value) {
+				return r, fmt.Errorf("%q: want one of %s", part, strings.Join(knowledge.Roles(), ", "))
+			}
+			r.Role = value
+		case "reader":
+			r.Readers = append(r.Readers, value)
+		case "taker":
+			r.Takers = append(r.Takers, value)
+		default:
+			return r, fmt.Errorf("%q: want category, role, reader or taker", name)
+		}
+	}
+	if key := (knowledge.Key{Kind: knowledge.KindCategory, ID: r.Category}); !key.Sound() {
+		return r, fmt.Errorf("%q: want the id of a category, as in category=payroll", text)
+	}
+	return r, nil
+}
+
+// shows reports whether a caller may read the documents of the rule's category.
+func (r *Confidential) shows(c *Caller, leaving bool) bool {
+	switch {
+	case slices.Contains(r.Takers, c.ID):
+		return true
+	case leaving || c.Agent:
+		return false
+	}
+	return slices.Contains(r.Readers, c.ID) ||
+		slices.Index(knowledge.Roles(), c.Role) >= slices.Index(knowledge.Roles(), r.Role)
+}
+
+// A Classification lists the confidential categories; all others are internal. The same category may have several
+// rules: each opens it to more. It is the one place that decides who reads what is confidential; a door asks it
+// with the context of its request.
+type Classification []Confidential
+
+// Hidden returns the confidential categories that the caller of a context may not read, sorted; nil if there are none.
+func (l Classification) Hidden(ctx context.Context) []string {
+	if len(l) == 0 {
+		return nil
+	}
+	c, leaving := CallerFrom(ctx), store.Leaving(ctx)
+	if c != nil && c.ID == SystemID && !leaving {
+		return nil
+	}
+	var hidden []string
+	for _, category := range l.categories() {
+		shown := func(r Confidential) bool { return r.Category == category && c != nil && r.shows(c, leaving) }
+		if !slices.ContainsFunc(l, shown) {
+			hidden = append(hidden, category)
+		}
+	}
+	return hidden
+}
+
+// categories returns the confidential categories, sorted.
+func (l Classification) categories() []string {
+	var list []string
+	for i := range l {
+		list = append(list, l[i].Category)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// Tells returns the confidential categories that a change of a document tells of: that of the document as the change
+// left it, and that of the document as it is now. So a document that becomes confidential takes its history along.
+func (l Classification) Tells(ctx context.Context, s store.Past, c *knowledge.Change) ([]string, error) {
+	if len(l) == 0 {
+		return nil, nil
+	}
+	return among(ctx, s, l.categories(), func(in *inside) error { return in.change(ctx, c) })
+}
+
+// Hides reports whether a record tells of a category that is hidden from the caller of a context.
+func (l Classification) Hides(ctx context.Context, s store.Past, r *knowledge.Record) (bool, error) {
+	return l.hides(ctx, s, func(in *inside) error { return in.record(ctx, r) })
+}
+
+// HidesBatch reports whether an op of a batch tells of a category that is hidden from the caller of a context.
+func (l Classification) HidesBatch(ctx context.Context, s store.Past, b *knowledge.Batch) (bool, error) {
+	return l.hides(ctx, s, func(in *inside) error {
+		for i := range b.Ops {
+			if err := in.op(ctx, &b.Ops[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (l Classification) hides(ctx context.Context, s store.Past, look func(*inside) error) (bool, error) {
+	hidden := l.Hidden(ctx)
+	if len(hidden) == 0 {
+		return false, nil
+	}
+	found, err := among(ctx, s, hidden, look)
+	return len(found) > 0, err
+}
+
+// among returns those of some categories that a look finds.
+func among(ctx context.Context, s store.Past, categories []string, look func(*inside) error) ([]string, error) {
+	in := &inside{s: s, of: categories}
+	err := look(in)
+	return in.found, err
+}
+
+// An inside collects which of some categories something tells of.
+type inside struct {
+	s     store.Past
+	of    []string
+	found []string
+}
+
+func (in *inside) add(category string) {
+	if slices.Contains(in.of, category) && !slices.Contains(in.found, category) {
+		in.found = append(in.found, category)
+	}
+}
+
+// record adds the category of a record: a violation tells of its rule, and a proposal of what it proposes.
+func (in *inside) record(ctx context.Context, r *knowledge.Record) error {
+	in.add(r.Category)
+	if r.Key.Kind != knowledge.KindViolation && r.Key.Kind != knowledge.KindProposal {
+		return nil
+	}
+	d, err := r.Document()
+	if err != nil {
+		return err
+	}
+	return in.document(ctx, d)
+}
+
+func (in *inside) document(ctx context.Context, d knowledge.Document) error {
+	in.add(d.CategoryID())
+	if p := proposalOf(d); p != nil {
+		for i := range p.Ops {
+			op, err := p.Ops[i].Op()
+			if err != nil {
+				return err
+			}
+			if err := in.op(ctx, &op); err != nil {
+				return err
+			}
+		}
+	}
+	if v, ok := d.(*knowledge.Violation); ok {
+		if rule, _, ok := knowledge.ParentOf(v); ok {
+			return in.key(ctx, rule)
+		}
+	}
+	return nil
+}
+
+// op adds the categories of an op: of the document as it is, and as the op would leave it.
+func (in *inside) op(ctx context.Context, op *knowledge.Op) error {
+	if op.Doc != nil {
+		if err := in.document(ctx, op.Doc); err != nil {
+			return err
+		}
+	}
+	var patch struct {
+		Category string `json:"category"`
+	}
+	if json.Unmarshal(op.Patch, &patch) == nil {
+		in.add(patch.Category)
+	}
+	return in.key(ctx, op.Key)
+}
+
+// key adds the category of a document as it is, or as it was before it left.
+func (in *inside) key(ctx context.Context, key knowledge.Key) error {
+	if d := knowledge.Describe(key.Kind); d == nil || !d.HasCategory() && key.Kind != knowledge.KindViolation &&
+		key.Kind != knowledge.KindProposal || !key.Sound() {
+		return nil
+	}
+	r, err := in.s.Get(ctx, key)
+	if err == nil {
+		return in.record(ctx, r)
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	last, err := in.s.Changes(ctx, knowledge.ChangeQuery{Key: key, Newest: true, Limit: 2})
+	if err != nil {
+		return err
+	}
+	for i := range last {
+		if last[i].Record != nil {
+			return in.record(ctx, last[i].Record)
+		}
+	}
+	return nil
+}
+
+func (in *inside) change(ctx context.Context, c *knowledge.Change) error {
+	if c.Record != nil {
+		if err := in.record(ctx, c.Record); err != nil {
+			return err
+		}
+	}
+	return in.key(ctx, c.Key)
+}
+
+// reasonConfidential is why the audit has a read or a write refused that is answered as if nothing were there.
+const reasonConfidential = "it is confidential"
+
+// hide returns an error for a record that is hidden from the caller: that it is there is confidential, too.
+func (c call) hide(ctx context.Context, r *knowledge.Record) error {
+	hidden, err := c.s.policy.Confidential.Hides(ctx, c.s.next, r)
+	if hidden {
+		c.tell(ctx, "", r.Key, reasonConfidential)
+		return &store.NotFoundError{Key: r.Key}
+	}
+	return err
+}
+
+// confine refuses a batch that writes what is hidden from its caller, or writes into a category that is. It is no
+// [store.ForbiddenError]: of a refused write a proposal would be made, which more people read.
+func (c call) confine(ctx context.Context, b *knowledge.Batch) error {
+	hidden := c.s.policy.Confidential.Hidden(ctx)
+	if len(hidden) == 0 {
+		return nil
+	}
+	for i := range b.Ops {
+		op := &b.Ops[i]
+		found, err := among(ctx, c.s.next, hidden, func(in *inside) error { return in.op(ctx, op) })
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			c.tell(ctx, op.Verb, op.Key, reasonConfidential)
+			return knowledge.Invalid(fmt.Sprintf("/ops/%d", i), "%s: it is in a category that is confidential: ask an "+
+				"operator to let you in", op.Key)
+		}
+	}
+	return nil
+}
+
+// Without returns the hidden categories in the form of [knowledge.Query].
+func (l Classification) Without(ctx context.Context) string { return strings.Join(l.Hidden(ctx), ",") }
+
+// Labelled returns what lists and searches at labels, for whoever calls. What is confidential now is left out, though
+// it was not at the label; a total may count it.
+func (l Classification) Labelled(s store.Past, next store.LabelReader) store.LabelReader {
+	if len(l) == 0 {
+		return next
+	}
+	return confinedLabels{l, s, next}
+}
+
+type confinedLabels struct {
+	l    Classification
+	s    store.Past
+	next store.LabelReader
+}
+
+// ListAt implements [store.LabelReader].
+func (c confinedLabels) ListAt(ctx context.Context, at *knowledge.Label, q knowledge.Query) (*knowledge.Page, error) {
+	q.Without = c.l.Without(ctx)
+	page, err := c.next.ListAt(ctx, at, q)
+	if err != nil || q.Without == "" {
+		return page, err
+	}
+	out := *page
+	out.Memo, out.Records = nil, []*knowledge.Record{}
+	for _, r := range page.Records {
+		if hidden, err := c.now(ctx, r); err != nil {
+			return nil, err
+		} else if !hidden {
+			out.Records = append(out.Records, r)
+		}
+	}
+	return &out, nil
+}
+
+// now reports whether a document is hidden as it is now.
+func (c confinedLabels) now(ctx context.Context, r *knowledge.Record) (bool, error) {
+	return c.l.hides(ctx, c.s, func(in *inside) error { return in.key(ctx, r.Key) })
+}
+
+// SearchAt implements [store.LabelReader].
+func (c confinedLabels) SearchAt(ctx context.Context, at *knowledge.Label,
+	q knowledge.SearchQuery,
+) (*knowledge.Hits, error) {
+	q.Without = c.l.Without(ctx)
+	hits, err := c.next.SearchAt(ctx, at, q)
+	if err != nil || q.Without == "" {
+		return hits, err
+	}
+	out := *hits
+	out.Memo, out.Hits = nil, []knowledge.Hit{}
+	for i := range hits.Hits {
+		if hidden, err := c.now(ctx, hits.Hits[i].Record); err != nil {
+			return nil, err
+		} else if !hidden {
+			out.Hits = append(out.Hits, hits.Hits[i])
+		}
+	}
+	return &out, nil
+}
+
+// Archived returns an archive without what is hidden from whoever calls.
+func (l Classification) Archived(s store.Past, next store.Archive) store.Archive {
+	if len(l) == 0 || next == nil {
+		return next
+	}
+	return confinedArchive{l, s, next}
+}
+
+type confinedArchive struct {
+	l    Classification
+	s    store.Past
+	next store.Archive
+}
+
+// Archived implements [store.Archive]. It reads on until the page is full, since a short page is the last one.
+func (c confinedArchive) Archived(ctx context.Context, q store.ArchiveQuery) ([]store.Archived, error) {
+	list := []store.Archived{}
+	for {
+		page, err := c.next.Archived(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page {
+			hidden, err := c.l.Hides(ctx, c.s, page[i].Record)
+			switch {
+			case err != nil:
+				return nil, err
+			case !hidden && len(list) < q.Limit:
+				list = append(list, page[i])
+			}
+		}
+		if len(page) < q.Limit || len(list) == q.Limit {
+			return list, nil
+		}
+		q.After = page[len(page)-1].Key
+	}
+}

@@ -1,0 +1,279 @@
+package server_test
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tenet/internal/access"
+	"tenet/internal/client"
+	"tenet/internal/knowledge"
+	"tenet/internal/server"
+	"tenet/internal/store"
+	"tenet/internal/store/storetest"
+)
+
+// Words that stand in confidential documents alone.
+const (
+	secretWord  = "zirconium"
+	secretOther = "palladium"
+)
+
+// confidential starts a tenet in which the category payroll is confidential: maintainers read it, and what the principal
+// taker reads may leave the house.
+func confidential(t *testing.T, o server.Options) (x *tenet, as map[string]*web) {
+	t.Helper()
+	rule, err := access.ParseConfidential("category=payroll,role=maintainer,taker=taker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Policy.Confidential = access.Classification{rule}
+	o.Upkeep.AuditReads = true
+	x = start(t, o)
+	as = map[string]*web{"admin": x.browse(t)}
+	var ops []knowledge.Op
+	for id, role := range map[string]string{
+		"viewer": knowledge.RoleViewer, "contributor": knowledge.RoleContributor, "keeper": knowledge.RoleMaintainer,
+		"robot": knowledge.RoleMaintainer, "taker": knowledge.RoleViewer,
+	} {
+		p, token, err := access.NewPrincipal(id, role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Agent = id == "robot"
+		p.Normalize()
+		ops = append(ops, knowledge.Put(p, knowledge.NoVersion))
+		as[id] = &web{t, x.Facts().URL, token}
+	}
+	write(t, x.admin(t), "admin", ops...)
+	admin := x.admin(t)
+	write(t, admin, "admin", knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = "payroll" }),
+		knowledge.NoVersion))
+	write(t, admin, "admin",
+		knowledge.Put(pay("PAY-1", "payroll", secretWord), knowledge.NoVersion),
+		knowledge.Put(pay("PAY-2", "security", secretOther), knowledge.NoVersion),
+		knowledge.Put(pay("OPEN-1", "security", "granite"), knowledge.NoVersion))
+	violation := storetest.Violation("PAY-1")
+	write(t, admin, "admin", knowledge.Put(violation, knowledge.NoVersion))
+	as["admin"].want(http.StatusCreated, http.MethodPost, "/api/v1/proposals",
+		`{"title":"Pay more `+secretWord+`","why":"It was asked about.","ops":[{"verb":"patch","kind":"rule","id":"PAY-1",`+
+			`"if_version":1,"patch":{"title":"Of `+secretWord+`"}}]}`)
+	seq := as["admin"].want(http.StatusOK, http.MethodGet, "/api/v1/rules/PAY-2", "").header.Get("Tenet-Seq")
+	as["admin"].want(http.StatusCreated, http.MethodPut, "/api/v1/labels/then", `{"name":"Then","seq":`+seq+`}`)
+	// What is confidential from here on was not before: it takes its history along.
+	write(t, admin, "admin", patch("rule/PAY-2", `{"category":"payroll"}`))
+	if o.DatabaseURL != "" {
+		level(t, admin)
+	}
+	return x, as
+}
+
+func pay(id, category, word string) *knowledge.Rule {
+	return storetest.Rule(func(r *knowledge.Rule) {
+		r.RuleID, r.Category, r.Title, r.Description = id, category, "About "+word, "Facts of "+word+" and stone."
+		r.Enforcement, r.Scope = "mandatory", knowledge.Scope{Activation: "always"}
+	})
+}
+
+// secretDoors are the addresses at which a document may be met.
+func secretDoors() []string {
+	return []string{
+		"/api/v1/rules?limit=200&total=true", "/api/v1/rules?category=payroll", "/api/v1/rules?sort=updated&active=any",
+		"/api/v1/rules?label=then&limit=200", "/api/v1/search?q=" + secretWord + "&facets=true",
+		"/api/v1/search?q=stone&facets=true&limit=50", "/api/v1/search?q=stone&label=then",
+		"/api/v1/search?q=zirconiun", "/api/v1/search?q=category:payroll+stone", "/api/v1/changes?limit=500",
+		"/api/v1/changes?kind=rule&limit=500", "/api/v1/violations?limit=100", "/api/v1/proposals?active=any&limit=100",
+		"/api/v1/archive", "/api/v1/conflicts", "/api/v1/guidance?path=a.go&budget=100000",
+		"/api/v1/guidance?path=a.go&budget=0", "/api/v1/guidance?path=a.go&label=then&budget=100000",
+		"/", "/search?q=stone", "/rules",
+	}
+}
+
+// TestWhatIsConfidentialIsAtNoDoor asks at every address that shows documents, as callers who may read what is
+// confidential and as those who may not.
+func TestWhatIsConfidentialIsAtNoDoor(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, o server.Options) {
+		_, as := confidential(t, o)
+		holds := func(text string) bool {
+			for _, word := range []string{secretWord, secretOther, "PAY-1", "PAY-2"} {
+				if strings.Contains(text, word) {
+					return true
+				}
+			}
+			return false
+		}
+		found := map[string]int{}
+		for who, w := range as {
+			for _, door := range secretDoors() {
+				asked := door
+				if strings.Contains(door, secretWord) || strings.Contains(door, "zirconiun") {
+					asked = "" // the answer repeats the question
+				}
+				s := w.ask(http.MethodGet, door, "")
+				body := s.body
+				if asked == "" {
+					body = strings.ReplaceAll(body, `"`+secretWord+`"`, "")
+				}
+				guided := strings.HasPrefix(door, "/api/v1/guidance")
+				may := who == "taker" || (who == "admin" || who == "keeper") && !guided
+				switch {
+				case !may && holds(body):
+					t.Errorf("%s meets what is confidential at %s:\n%s", who, door, body)
+				case may && holds(body):
+					found[door]++
+				}
+			}
+			for _, id := range []string{"PAY-1", "PAY-2"} {
+				for _, path := range []string{"", "/history", "/versions/1", "/diff?from=1", "?label=then"} {
+					want := http.StatusNotFound
+					if who == "admin" || who == "keeper" || who == "taker" {
+						want = http.StatusOK
+					}
+					if s := w.ask(http.MethodGet, "/api/v1/rules/"+id+path, ""); s.status != want {
+						t.Errorf("%s gets %d for %s%s, want %d: %s", who, s.status, id, path, want, s.body)
+					}
+				}
+			}
+		}
+		for _, door := range secretDoors() {
+			if found[door] == 0 && !slices.Contains([]string{
+				"/", "/rules", "/search?q=stone", "/api/v1/archive", "/api/v1/conflicts", "/api/v1/search?q=zirconiun",
+			}, door) {
+				t.Errorf("nobody meets anything confidential at %s: the test proves nothing of it", door)
+			}
+		}
+		refused := as["admin"].want(http.StatusOK, http.MethodGet, "/api/v1/audit?kind=refused&limit=100", "").body
+		if !strings.Contains(refused, "rule/PAY-1") || !strings.Contains(refused, "it is confidential") {
+			t.Errorf("the audit does not tell who was refused what is confidential:\n%s", refused)
+		}
+	})
+}
+
+// TestCountsTellNothingConfidential compares totals and facets of a caller from whom documents are hidden with those of
+// one who reads them.
+func TestCountsTellNothingConfidential(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, o server.Options) {
+		_, as := confidential(t, o)
+		count := func(who string) string {
+			s := as[who].want(http.StatusOK, http.MethodGet, "/api/v1/rules?limit=1&total=true", "").body
+			_, n, ok := strings.Cut(s, `"total":`)
+			if !ok {
+				t.Fatalf("no total: %s", s)
+			}
+			return strings.TrimRight(n, "}\n")
+		}
+		if hidden, all := count("viewer"), count("keeper"); hidden == all {
+			t.Errorf("a viewer counts %s rules, and who reads two more counts as many", hidden)
+		}
+		s := as["viewer"].want(http.StatusOK, http.MethodGet, "/api/v1/search?q=stone&facets=true", "").body
+		if strings.Contains(s, "payroll") {
+			t.Errorf("a facet counts what is confidential:\n%s", s)
+		}
+	})
+}
+
+// TestNobodyWritesWhatTheyMayNotRead tries to write a confidential document, into its category, and over it.
+func TestNobodyWritesWhatTheyMayNotRead(t *testing.T) {
+	_, as := confidential(t, server.Options{})
+	for _, who := range []string{"contributor", "robot"} {
+		for _, try := range []struct{ method, path, body string }{
+			{http.MethodPatch, "/api/v1/rules/PAY-1", `{"title":"Mine"}`},
+			{http.MethodDelete, "/api/v1/rules/PAY-1", ""},
+			{http.MethodPatch, "/api/v1/rules/OPEN-1", `{"category":"payroll"}`},
+			{http.MethodPut, "/api/v1/rules/PAY-9", `{"category":"payroll","title":"T","description":"D","status":"DRAFT"}`},
+			{http.MethodPost, "/api/v1/proposals", `{"title":"T","why":"W","ops":[{"verb":"patch","kind":"rule","id":"PAY-1",` +
+				`"if_version":1,"patch":{"title":"Mine"}}]}`},
+		} {
+			s := as[who].ask(try.method, try.path, try.body)
+			if s.status < 400 || strings.Contains(s.body, secretWord) || s.header.Get("Tenet-Proposal") != "" {
+				t.Errorf("%s: %s %s is answered with %d: %s", who, try.method, try.path, s.status, s.body)
+			}
+		}
+	}
+	as["keeper"].want(http.StatusOK, http.MethodPatch, "/api/v1/rules/PAY-1", `{"title":"Of the keeper"}`)
+}
+
+// TestWhatLeavesTheHouseIsNotConfidential reads as one who may read what is confidential and not take it out: by the door
+// of assistants, for an export, and with a token that may.
+func TestWhatLeavesTheHouseIsNotConfidential(t *testing.T) {
+	x, as := confidential(t, server.Options{})
+	for _, who := range []string{"viewer", "keeper", "admin", "taker"} {
+		takes := who == "taker"
+		out := store.WithLeaving(t.Context())
+		c := x.client(t, as[who].token)
+		page, err := c.List(out, knowledge.Query{Kind: knowledge.KindRule, Limit: 200})
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed := slices.ContainsFunc(page.Records, func(r *knowledge.Record) bool { return r.Key.ID == "PAY-1" })
+		if listed != takes {
+			t.Errorf("an export by %s holds what is confidential: %t", who, listed)
+		}
+		changes, err := c.Changes(out, knowledge.ChangeQuery{Limit: 500})
+		if err != nil {
+			t.Fatal(err)
+		}
+		logged := slices.ContainsFunc(changes, func(c knowledge.Change) bool { return c.Key.ID == "PAY-2" })
+		if logged != takes {
+			t.Errorf("a log exported by %s holds what is confidential: %t", who, logged)
+		}
+		s := x.assistant(t, "2025-06-18", as[who].token, nil)
+		for tool, args := range map[string]map[string]any{
+			"get_document": {"key": "rule/PAY-1"}, "search": {"query": "stone"}, "get_guidance": {"paths": []string{"a.go"}},
+		} {
+			text := textOf(call(t, s, tool, args))
+			if strings.Contains(text, "zirconium") != takes {
+				t.Errorf("an assistant with the token of %s gets by %s, and may it be confidential: %t\n%s", who, tool, takes, text)
+			}
+		}
+	}
+}
+
+// TestAStreamTellsNothingConfidential follows the log from its beginning and on, as a viewer and as one who may read all.
+func TestAStreamTellsNothingConfidential(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, o server.Options) {
+		x, as := confidential(t, o)
+		admin := x.admin(t)
+		told := map[string]*telling{}
+		for _, who := range []string{"viewer", "keeper"} {
+			told[who] = follow(t, x.client(t, as[who].token), client.Watch{})
+		}
+		write(t, admin, "admin", patch("rule/PAY-1", `{"description":"More of `+secretWord+`."}`))
+		write(t, admin, "admin", patch("rule/OPEN-1", `{"description":"The last word."}`))
+		last := func(m *client.LiveMessage) bool { return strings.Contains(string(m.Raw), "The last word.") }
+		for _, w := range told {
+			w.await(t, "the last change", last)
+		}
+		// A version that was not confidential when it was told is told again: whoever listened has it.
+		secret := func(m client.LiveMessage) bool {
+			return strings.Contains(string(m.Raw), secretWord) || strings.Contains(string(m.Raw), "PAY-1") ||
+				strings.Contains(string(m.Raw), `"payroll"`) && m.Change.Key.Kind == knowledge.KindRule
+		}
+		if !slices.ContainsFunc(told["keeper"].all(), secret) {
+			t.Error("a stream for who may read it tells nothing confidential: the test proves nothing")
+		}
+		if slices.ContainsFunc(told["viewer"].all(), secret) {
+			t.Error("a stream for a viewer tells what is confidential")
+		}
+	})
+}
+
+// TestAWaitIsNotEndedByWhatIsConfidential waits for a change as a viewer, while only confidential documents change.
+func TestAWaitIsNotEndedByWhatIsConfidential(t *testing.T) {
+	x, as := confidential(t, server.Options{})
+	end, err := store.Newest(t.Context(), x.client(t, as["viewer"].token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, x.admin(t), "admin", patch("rule/PAY-1", `{"description":"More of `+secretWord+`."}`))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	write(t, x.admin(t), "admin", patch("rule/OPEN-1", `{"description":"The last word."}`))
+	changes, err := x.client(t, as["viewer"].token).Changes(ctx, knowledge.ChangeQuery{After: end.Seq})
+	if err != nil || len(changes) != 1 || changes[0].Key.ID != "OPEN-1" {
+		t.Errorf("after seq %d a viewer reads %v, %v; want the one change of OPEN-1", end.Seq, changes, err)
+	}
+}
