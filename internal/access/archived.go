@@ -22,8 +22,12 @@ func (s *Store) archived(ctx context.Context, key knowledge.Key) ([]knowledge.Ch
 // tells, which every copy has: so the answer costs no question to the primary, and is the same during an outage.
 func (s *Store) missing(ctx context.Context, err error) error {
 	none, ok := errors.AsType[*store.NotFoundError](err)
-	if !ok || none.Archived || knowledge.New(none.Key.Kind) == nil || hidden(none.Key.Kind) {
+	if !ok || none.Archived || knowledge.New(none.Key.Kind) == nil || hiddenKind(none.Key.Kind) {
 		return err
+	}
+	hidden, failed := s.policy.Confidential.hides(ctx, s.next, func(in *inside) error { return in.key(ctx, none.Key) })
+	if hidden || failed != nil {
+		return err // not even that it is archived is told
 	}
 	if last, failed := s.archived(ctx, none.Key); failed != nil || last == nil {
 		return err // that the document is not there is certain: what else is known of it may be missing
