@@ -222,7 +222,7 @@ func TestWhatLeavesTheHouseIsNotConfidential(t *testing.T) {
 		}
 		s := x.assistant(t, "2025-06-18", as[who].token, nil)
 		for tool, args := range map[string]map[string]any{
-			"get_document": {"key": "rule/PAY-1"}, "search": {"query": "stone"}, "get_guidance": {"paths": []string{"a.go"}},
+			"get": {"key": "rule/PAY-1"}, "search": {"query": "stone"}, "get_guidance": {"paths": []string{"a.go"}},
 		} {
 			text := textOf(call(t, s, tool, args))
 			if strings.Contains(text, "zirconium") != takes {
