@@ -103,7 +103,7 @@ func (l Classification) Tells(ctx context.Context, s store.Past, c *knowledge.Ch
 	if len(l) == 0 {
 		return nil, nil
 	}
-	return among(ctx, s, l.categories(), func(in *inside) error { return in.change(ctx, c) })
+	return among(s, l.categories(), func(in *inside) error { return in.change(ctx, c) })
 }
 
 // Hides reports whether a record tells of a category that is hidden from the caller of a context.
@@ -128,12 +128,12 @@ func (l Classification) hides(ctx context.Context, s store.Past, look func(*insi
 	if len(hidden) == 0 {
 		return false, nil
 	}
-	found, err := among(ctx, s, hidden, look)
+	found, err := among(s, hidden, look)
 	return len(found) > 0, err
 }
 
 // among returns those of some categories that a look finds.
-func among(ctx context.Context, s store.Past, categories []string, look func(*inside) error) ([]string, error) {
+func among(s store.Past, categories []string, look func(*inside) error) ([]string, error) {
 	in := &inside{s: s, of: categories}
 	err := look(in)
 	return in.found, err
@@ -155,7 +155,7 @@ func (in *inside) add(category string) {
 // record adds the category of a record: a violation tells of its rule, and a proposal of what it proposes.
 func (in *inside) record(ctx context.Context, r *knowledge.Record) error {
 	in.add(r.Category)
-	if r.Key.Kind != knowledge.KindViolation && r.Key.Kind != knowledge.KindProposal {
+	if !tellsOfOthers(r.Key.Kind) {
 		return nil
 	}
 	d, err := r.Document()
@@ -178,12 +178,17 @@ func (in *inside) document(ctx context.Context, d knowledge.Document) error {
 			}
 		}
 	}
-	if v, ok := d.(*knowledge.Violation); ok {
-		if rule, _, ok := knowledge.ParentOf(v); ok {
-			return in.key(ctx, rule)
-		}
+	if parent, _, ok := knowledge.ParentOf(d); ok {
+		return in.key(ctx, parent) // a violation's rule
 	}
 	return nil
+}
+
+// tellsOfOthers reports whether documents of a kind tell of others that have a category: violations of their rule, and
+// proposals of what they propose.
+func tellsOfOthers(kind knowledge.Kind) bool {
+	d := knowledge.Describe(kind)
+	return d != nil && (kind == knowledge.KindProposal || d.Parent != "" && knowledge.Describe(d.Parent).HasCategory())
 }
 
 // op adds the categories of an op: of the document as it is, and as the op would leave it.
@@ -204,8 +209,7 @@ func (in *inside) op(ctx context.Context, op *knowledge.Op) error {
 
 // key adds the category of a document as it is, or as it was before it left.
 func (in *inside) key(ctx context.Context, key knowledge.Key) error {
-	if d := knowledge.Describe(key.Kind); d == nil || !d.HasCategory() && key.Kind != knowledge.KindViolation &&
-		key.Kind != knowledge.KindProposal || !key.Sound() {
+	if !key.Sound() || !knowledge.Describe(key.Kind).HasCategory() && !tellsOfOthers(key.Kind) {
 		return nil
 	}
 	r, err := in.s.Get(ctx, key)
@@ -258,7 +262,7 @@ func (c call) confine(ctx context.Context, b *knowledge.Batch) error {
 	}
 	for i := range b.Ops {
 		op := &b.Ops[i]
-		found, err := among(ctx, c.s.next, hidden, func(in *inside) error { return in.op(ctx, op) })
+		found, err := among(c.s.next, hidden, func(in *inside) error { return in.op(ctx, op) })
 		if err != nil {
 			return err
 		}
@@ -274,8 +278,8 @@ func (c call) confine(ctx context.Context, b *knowledge.Batch) error {
 // Without returns the hidden categories in the form of [knowledge.Query].
 func (l Classification) Without(ctx context.Context) string { return strings.Join(l.Hidden(ctx), ",") }
 
-// Labelled returns what lists and searches at labels, for whoever calls. What is confidential now is left out, though
-// it was not at the label; a total may count it.
+// Labelled returns what lists and searches at labels, for the caller of each context. What is confidential now is left
+// out, though it was not at the label; a total may count it.
 func (l Classification) Labelled(s store.Past, next store.LabelReader) store.LabelReader {
 	if len(l) == 0 {
 		return next
@@ -334,7 +338,7 @@ func (c confinedLabels) SearchAt(ctx context.Context, at *knowledge.Label,
 	return &out, nil
 }
 
-// Archived returns an archive without what is hidden from whoever calls.
+// Archived returns an archive without what is hidden from the caller.
 func (l Classification) Archived(s store.Past, next store.Archive) store.Archive {
 	if len(l) == 0 || next == nil {
 		return next

@@ -74,7 +74,7 @@ func (l Classification) FindConflict(ctx context.Context, s store.Past, desk Des
 		case DecideConflict(c, VerbRead, &p.Entry.Batch) == nil:
 			hidden, err := l.HidesBatch(ctx, s, &p.Entry.Batch)
 			if err != nil || hidden {
-				return nil, cmp.Or(err, error(store.ErrNotFound))
+				return nil, cmp.Or(err, store.ErrNotFound)
 			}
 			return p, nil
 		case c.Unsure:

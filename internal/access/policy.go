@@ -9,8 +9,9 @@ import (
 	"tenet/internal/knowledge"
 )
 
-// A Policy says which writes must be reviewed, and by how many, and what is confidential. The zero value asks for one approval of each proposal,
-// forbids approving one's own, allows direct writes to those with the right, and turns agents' writes into proposals.
+// A Policy says which writes must be reviewed, and by how many, and what is confidential. The zero value asks for one
+// approval of each proposal, forbids approving one's own, allows direct writes to those with the right, turns agents'
+// writes into proposals, and hides nothing.
 type Policy struct {
 	// Rules select documents that only proposals may change. If several cover a document, the highest number of
 	// approvals counts.

@@ -16,7 +16,9 @@ import (
 )
 
 func TestStoreKeepsTheLawsForTheSystem(t *testing.T) {
-	storetest.Run(t, func(t testing.TB) store.Store { return &callers{New(openEngine(t), nil, nil), System} })
+	storetest.RunWith(t, storetest.Options{Confines: true, Open: func(t testing.TB) store.Store {
+		return &callers{New(openEngine(t), nil, nil), System}
+	}})
 }
 
 func TestNobodyMayDoAnything(t *testing.T) {

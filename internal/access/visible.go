@@ -24,7 +24,7 @@ func (c call) keeper(ctx context.Context) keeper {
 		case len(hidden) == 0:
 			return true, nil
 		}
-		found, err := among(ctx, c.s.next, hidden, func(in *inside) error { return in.change(ctx, change) })
+		found, err := among(c.s.next, hidden, func(in *inside) error { return in.change(ctx, change) })
 		return len(found) == 0, err
 	}
 }

@@ -61,7 +61,7 @@ func (x *Index) Prepare(ctx context.Context, reader store.Past, q Query) (*Prepa
 		return nil, err
 	}
 	s := x.snap.Load()
-	if s, err = x.view(ctx, reader, s, &at); err != nil {
+	if s, err = x.view(ctx, s, &at); err != nil {
 		return nil, err
 	}
 	s = s.without(knowledge.Listed(q.Without), x.snap.Load())

@@ -109,7 +109,7 @@ func (q *Query) stand(ctx context.Context, s store.Past) (stand, error) {
 }
 
 // view returns the variant of the snapshot that a query is about.
-func (x *Index) view(ctx context.Context, reader store.Past, s *snapshot, at *stand) (*snapshot, error) {
+func (x *Index) view(ctx context.Context, s *snapshot, at *stand) (*snapshot, error) {
 	var err error
 	if at.label != nil {
 		// What a label shows is kept for all callers, so it is read with nobody's rights.

@@ -17,7 +17,7 @@ import (
 // TestClientKeepsTheLaws runs the contract's laws against a client of the REST door over the local engine, with an
 // admin's token.
 func TestClientKeepsTheLaws(t *testing.T) {
-	storetest.Run(t, openClient)
+	storetest.RunWith(t, storetest.Options{Open: openClient, Confines: true})
 }
 
 func openClient(t testing.TB) store.Store {

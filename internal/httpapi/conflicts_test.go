@@ -311,3 +311,24 @@ func TestNullStandsForADocumentThatIsNotThere(t *testing.T) {
 	}
 	(&reply{body: b}).holds(t, `{"base":null,"theirs":null,"ours":null,"found":0}`)
 }
+
+// TestConflictsOfWhatIsConfidentialAreForThoseWhoReadIt makes the category of the example confidential.
+func TestConflictsOfWhatIsConfidentialAreForThoseWhoReadIt(t *testing.T) {
+	category := exampleDocument(knowledge.KindRule).CategoryID()
+	n := newTenet(t, func(o *Options) {
+		o.Policy.Confidential = access.Classification{{Category: category, Role: knowledge.RoleMaintainer}}
+	})
+	for role, reads := range map[string]bool{knowledge.RoleContributor: false, knowledge.RoleMaintainer: true} {
+		list := string(n.do(as(role, get(conflictsPath))).body)
+		if strings.Contains(list, exampleBatchID) != reads || !strings.Contains(list, `"conflicts":[`) {
+			t.Errorf("%s: the list shows the conflict: %t, want %t\n%s", role, !reads, reads, list)
+		}
+		want := http.StatusNotFound
+		if reads {
+			want = http.StatusOK
+		}
+		if one := n.do(as(role, get(conflictsPath+"/"+exampleBatchID))); one.status != want {
+			t.Errorf("%s gets %d for the conflict, want %d\n%s", role, one.status, want, one.body)
+		}
+	}
+}

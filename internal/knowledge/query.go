@@ -61,8 +61,8 @@ type Query struct {
 	Limit        int
 	Cursor       string // Page.Next of the page before
 	Total        bool   // also count the documents of all pages
-	// Without leaves out the documents of some categories, with commas between, and what tells of them. A store around a
-	// store sets it, and no caller.
+	// Without leaves out the documents of some categories, with commas between, and what tells of them. A store
+	// around a store sets it, and no caller.
 	Without string
 }
 

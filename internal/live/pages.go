@@ -64,7 +64,10 @@ type flight struct {
 }
 
 func newPages(o Options, timeout time.Duration) *pages {
-	return &pages{feed: o.Feed, tells: o.Tells, timeout: timeout, queries: make(chan *pageQuery), flights: map[knowledge.Seq]*flight{}}
+	return &pages{
+		feed: o.Feed, tells: o.Tells, timeout: timeout, queries: make(chan *pageQuery),
+		flights: map[knowledge.Seq]*flight{},
+	}
 }
 
 // serve answers queries until ctx ends.

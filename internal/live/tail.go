@@ -28,7 +28,8 @@ func newTail(h *Hub) *tail { return &tail{h: h} }
 // run follows the log until ctx ends, through all failures.
 func (t *tail) run(ctx context.Context) {
 	w := store.Watch{
-		Name: "live changes", Feed: t.h.o.Feed, Begin: t.begin, Changed: func(list []knowledge.Change) error { return t.publish(ctx, list) }, Level: t.h.level,
+		Name: "live changes", Feed: t.h.o.Feed, Begin: t.begin, Level: t.h.level,
+		Changed: func(list []knowledge.Change) error { return t.publish(ctx, list) },
 		// A shorter log may be a mirror that lags. It is another history if it stays short while the primary answers.
 		Sure: func() bool { return t.h.o.Level().Mode == knowledge.ModeNormal }, Patience: shortLimit,
 		Floor: t.h.o.PollFloor, Timeout: readTimeout, Retry: minPause, Log: t.h.o.Log,

@@ -1,12 +1,11 @@
 package server_test
 
 import (
-	"context"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"tenet/internal/access"
 	"tenet/internal/client"
@@ -22,8 +21,8 @@ const (
 	secretOther = "palladium"
 )
 
-// confidential starts a tenet in which the category payroll is confidential: maintainers read it, and what the principal
-// taker reads may leave the house.
+// confidential starts a tenet in which the category payroll is confidential: maintainers read it, and what the
+// principal taker reads may leave the house.
 func confidential(t *testing.T, o server.Options) (x *tenet, as map[string]*web) {
 	t.Helper()
 	rule, err := access.ParseConfidential("category=payroll,role=maintainer,taker=taker")
@@ -34,6 +33,9 @@ func confidential(t *testing.T, o server.Options) (x *tenet, as map[string]*web)
 	o.Upkeep.AuditReads = true
 	x = start(t, o)
 	as = map[string]*web{"admin": x.browse(t)}
+	if o.DatabaseURL != "" { // where all is slow the start was without the primary
+		level(t, x.admin(t))
+	}
 	var ops []knowledge.Op
 	for id, role := range map[string]string{
 		"viewer": knowledge.RoleViewer, "contributor": knowledge.RoleContributor, "keeper": knowledge.RoleMaintainer,
@@ -86,9 +88,9 @@ func secretDoors() []string {
 		"/api/v1/search?q=stone&facets=true&limit=50", "/api/v1/search?q=stone&label=then",
 		"/api/v1/search?q=zirconiun", "/api/v1/search?q=category:payroll+stone", "/api/v1/changes?limit=500",
 		"/api/v1/changes?kind=rule&limit=500", "/api/v1/violations?limit=100", "/api/v1/proposals?active=any&limit=100",
-		"/api/v1/archive", "/api/v1/conflicts", "/api/v1/guidance?path=a.go&budget=100000",
+		"/api/v1/guidance?path=a.go&budget=100000",
 		"/api/v1/guidance?path=a.go&budget=0", "/api/v1/guidance?path=a.go&label=then&budget=100000",
-		"/", "/search?q=stone", "/rules",
+		"/search?q=stone", "/read/proposals", "/read/rule/PAY-1",
 	}
 }
 
@@ -112,10 +114,13 @@ func TestWhatIsConfidentialIsAtNoDoor(t *testing.T) {
 				if strings.Contains(door, secretWord) || strings.Contains(door, "zirconiun") {
 					asked = "" // the answer repeats the question
 				}
-				s := w.ask(http.MethodGet, door, "")
+				s := w.ask(http.MethodGet, door, "", "Cookie", "tenet_session="+w.token)
 				body := s.body
 				if asked == "" {
 					body = strings.ReplaceAll(body, `"`+secretWord+`"`, "")
+				}
+				if strings.HasSuffix(door, "PAY-1") {
+					body = strings.ReplaceAll(body, "PAY-1", "") // so does the address of a page
 				}
 				guided := strings.HasPrefix(door, "/api/v1/guidance")
 				may := who == "taker" || (who == "admin" || who == "keeper") && !guided
@@ -139,9 +144,7 @@ func TestWhatIsConfidentialIsAtNoDoor(t *testing.T) {
 			}
 		}
 		for _, door := range secretDoors() {
-			if found[door] == 0 && !slices.Contains([]string{
-				"/", "/rules", "/search?q=stone", "/api/v1/archive", "/api/v1/conflicts", "/api/v1/search?q=zirconiun",
-			}, door) {
+			if found[door] == 0 {
 				t.Errorf("nobody meets anything confidential at %s: the test proves nothing of it", door)
 			}
 		}
@@ -157,20 +160,26 @@ func TestWhatIsConfidentialIsAtNoDoor(t *testing.T) {
 func TestCountsTellNothingConfidential(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, o server.Options) {
 		_, as := confidential(t, o)
-		count := func(who string) string {
+		count := func(who string) int {
 			s := as[who].want(http.StatusOK, http.MethodGet, "/api/v1/rules?limit=1&total=true", "").body
 			_, n, ok := strings.Cut(s, `"total":`)
 			if !ok {
 				t.Fatalf("no total: %s", s)
 			}
-			return strings.TrimRight(n, "}\n")
+			total, err := strconv.Atoi(n[:strings.IndexAny(n, ",}")])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return total
 		}
-		if hidden, all := count("viewer"), count("keeper"); hidden == all {
-			t.Errorf("a viewer counts %s rules, and who reads two more counts as many", hidden)
+		if hidden, all := count("viewer"), count("keeper"); hidden+2 != all {
+			t.Errorf("a viewer counts %d rules, and who reads two more counts %d", hidden, all)
 		}
-		s := as["viewer"].want(http.StatusOK, http.MethodGet, "/api/v1/search?q=stone&facets=true", "").body
-		if strings.Contains(s, "payroll") {
-			t.Errorf("a facet counts what is confidential:\n%s", s)
+		for who, counts := range map[string]bool{"viewer": false, "keeper": true} {
+			s := as[who].want(http.StatusOK, http.MethodGet, "/api/v1/search?q=stone&facets=true", "").body
+			if strings.Contains(s, `"value":"payroll"`) != counts {
+				t.Errorf("for %s a facet counts what is confidential: %t\n%s", who, !counts, s)
+			}
 		}
 	})
 }
@@ -259,21 +268,4 @@ func TestAStreamTellsNothingConfidential(t *testing.T) {
 			t.Error("a stream for a viewer tells what is confidential")
 		}
 	})
-}
-
-// TestAWaitIsNotEndedByWhatIsConfidential waits for a change as a viewer, while only confidential documents change.
-func TestAWaitIsNotEndedByWhatIsConfidential(t *testing.T) {
-	x, as := confidential(t, server.Options{})
-	end, err := store.Newest(t.Context(), x.client(t, as["viewer"].token))
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, x.admin(t), "admin", patch("rule/PAY-1", `{"description":"More of `+secretWord+`."}`))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	write(t, x.admin(t), "admin", patch("rule/OPEN-1", `{"description":"The last word."}`))
-	changes, err := x.client(t, as["viewer"].token).Changes(ctx, knowledge.ChangeQuery{After: end.Seq})
-	if err != nil || len(changes) != 1 || changes[0].Key.ID != "OPEN-1" {
-		t.Errorf("after seq %d a viewer reads %v, %v; want the one change of OPEN-1", end.Seq, changes, err)
-	}
 }

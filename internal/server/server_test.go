@@ -22,7 +22,7 @@ func TestTheWholeChainKeepsTheLaws(t *testing.T) {
 	const why = "the log of a tenet begins with its admin"
 	storetest.RunWith(t, storetest.Options{
 		Open:   func(t testing.TB) store.Store { return start(t, server.Options{NoSeed: true}).admin(t) },
-		Stamps: true,
+		Stamps: true, Confines: true,
 		Skip: map[string]string{
 			"the log tells every change once in order and its chain verifies": why,
 			"the newest changes come first when asked for":                    why,

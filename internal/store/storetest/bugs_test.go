@@ -58,6 +58,8 @@ func TestEverySeededBugIsFound(t *testing.T) {
 		"creates twice":                "a document that is there can't be created",
 		"cuts transactions":            "an answer of the log never ends within a transaction",
 		"filters by kind only":         "the log is narrowed by key, version, batch and kind",
+		"finds what is hidden":         "a search leaves out hidden categories in hits counts and facets",
+		"lists what is hidden":         "a list leaves out hidden categories and what tells of them",
 		"finds what is retired":        "a search follows what is written",
 		"folds case":                   "ids compare byte by byte",
 		"follows no references":        "a reference must name a document that is there",

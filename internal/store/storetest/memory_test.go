@@ -135,7 +135,7 @@ func (m *memory) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, 
 			other.Activity = knowledge.AnyActivity
 			return rec.Key.Kind == q.Kind && matches(rec, d, other)
 		}
-		return rec.Key.Kind == q.Kind && matches(rec, d, q)
+		return rec.Key.Kind == q.Kind && matches(rec, d, q) && (m.bug == "lists what is hidden" || !m.tells(d, q.Without))
 	})
 	if err != nil {
 		return nil, err
@@ -170,6 +170,28 @@ func (m *memory) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, 
 		page.Next = q.NextCursor(rows[len(rows)-1].rec, rows[len(rows)-1].doc.Text().Title)
 	}
 	return page, nil
+}
+
+// tells reports whether a document is of a hidden category, or tells of one that is.
+func (m *memory) tells(d knowledge.Document, without string) bool {
+	hidden := func(category any) bool {
+		id, _ := category.(string)
+		return id != "" && slices.Contains(knowledge.Listed(without), id)
+	}
+	of := func(key knowledge.Key) bool {
+		rec := m.docs[key]
+		return rec != nil && hidden(rec.Category)
+	}
+	switch d := d.(type) {
+	case *knowledge.Violation:
+		return of(knowledge.Key{Kind: knowledge.KindRule, ID: d.RuleID})
+	case *knowledge.Proposal:
+		return slices.ContainsFunc(d.Ops, func(op knowledge.ProposedOp) bool {
+			return hidden(op.Document["category"]) || hidden(op.Patch["category"]) ||
+				of(knowledge.Key{Kind: knowledge.Kind(op.Kind), ID: op.ID})
+		})
+	}
+	return hidden(d.CategoryID())
 }
 
 func placeOf(r titled) knowledge.Cursor {
@@ -214,6 +236,9 @@ func (m *memory) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledg
 	}
 	if m.bug == "ignores exclusions" {
 		question.Not = nil
+	}
+	if m.bug == "finds what is hidden" {
+		question.Without = knowledge.Condition{}
 	}
 	frequency, entries := make([]int, len(question.Slots)), make([]*knowledge.Entry, len(rows))
 	for i, r := range rows {

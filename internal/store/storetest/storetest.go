@@ -24,6 +24,8 @@ type Options struct {
 	// NoLog is set for a store whose log begins where it was opened, or can't be read with filters: laws about history
 	// are left out.
 	NoLog bool
+	// Confines is set for a store that says itself what is hidden from its caller.
+	Confines bool
 	// Engine is set for an engine as such: what takes many documents is tried with as many as it takes.
 	Engine bool
 	// Stall makes what is behind a store stop answering until release is called. The law about Ping uses it.
@@ -75,6 +77,8 @@ func (o *Options) skip(l *law) string {
 		return "the store has no log of its own"
 	case l.actor && o.OwnActor:
 		return "the store names the actor itself"
+	case l.hides && o.Confines:
+		return "the store says itself what is hidden"
 	case l.engine && !o.Engine:
 		return "a door says who enters a batch"
 	}
@@ -87,6 +91,7 @@ type law struct {
 	check func(*suite)
 	log   bool // needs the log of changes
 	actor bool // needs the batch's own actor and time
+	hides bool // needs a question that leaves out categories
 	// engine is set where a door says something of its own in place of what the batch says.
 	engine bool
 }
@@ -96,7 +101,7 @@ func laws() []law {
 	var all []law
 	for _, part := range [][]law{
 		readLaws(), batchLaws(), conditionLaws(), patchLaws(), retireLaws(), listLaws(), searchLaws(), changeLaws(),
-		historyLaws(),
+		historyLaws(), hiddenLaws(),
 		concurrencyLaws(), lifeLaws(), extremeLaws(),
 	} {
 		all = append(all, part...)
