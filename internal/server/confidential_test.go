@@ -155,8 +155,8 @@ func TestWhatIsConfidentialIsAtNoDoor(t *testing.T) {
 	})
 }
 
-// TestCountsTellNothingConfidential compares totals and facets of a caller from whom documents are hidden with those of
-// one who reads them.
+// TestCountsTellNothingConfidential compares totals and facets of a caller from whom documents are hidden with those
+// of one who reads them.
 func TestCountsTellNothingConfidential(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, o server.Options) {
 		_, as := confidential(t, o)
@@ -205,8 +205,8 @@ func TestNobodyWritesWhatTheyMayNotRead(t *testing.T) {
 	as["keeper"].want(http.StatusOK, http.MethodPatch, "/api/v1/rules/PAY-1", `{"title":"Of the keeper"}`)
 }
 
-// TestWhatLeavesTheHouseIsNotConfidential reads as one who may read what is confidential and not take it out: by the door
-// of assistants, for an export, and with a token that may.
+// TestWhatLeavesTheHouseIsNotConfidential reads as one who may read what is confidential and not take it out: by the
+// door of assistants, for an export, and with a token that may.
 func TestWhatLeavesTheHouseIsNotConfidential(t *testing.T) {
 	x, as := confidential(t, server.Options{})
 	for _, who := range []string{"viewer", "keeper", "admin", "taker"} {
@@ -241,7 +241,8 @@ func TestWhatLeavesTheHouseIsNotConfidential(t *testing.T) {
 	}
 }
 
-// TestAStreamTellsNothingConfidential follows the log from its beginning and on, as a viewer and as one who may read all.
+// TestAStreamTellsNothingConfidential follows the log from its beginning and on, as a viewer and as one who may read
+// all.
 func TestAStreamTellsNothingConfidential(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, o server.Options) {
 		x, as := confidential(t, o)
