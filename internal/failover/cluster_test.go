@@ -608,6 +608,19 @@ func (h *history) count(after time.Time, ok func(*attempt) bool) int {
 	return n
 }
 
+// readsAcross counts the reads that began before a time and were answered after a later one.
+func (h *history) readsAcross(from, to time.Time) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := 0
+	for _, r := range h.reads {
+		if r.began.Before(from) && r.began.Add(r.took).After(to) {
+			n++
+		}
+	}
+	return n
+}
+
 // readsIn returns how long the reads took that began between two times, the fastest first.
 func (h *history) readsIn(from, to time.Time) []time.Duration {
 	h.mu.Lock()
