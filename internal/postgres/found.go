@@ -17,6 +17,15 @@ func (a *application) find() (knowledge.Receipt, error) {
 	if err := a.s.exec(a.caller, "enter found", enter, b.ID, a.fingerprint[:], b.Actor, b.Found); err != nil {
 		return knowledge.Receipt{}, err
 	}
+	var known []byte
+	err := a.s.query(a.caller, "read fingerprint", "SELECT fingerprint FROM batches WHERE id = $1", []any{b.ID},
+		func(r pgx.Rows) error { return r.Scan(&known) })
+	switch {
+	case err != nil:
+		return knowledge.Receipt{}, err
+	case string(known) != string(a.fingerprint[:]): // the ledger had another batch of this id
+		return knowledge.Receipt{}, store.ErrReused
+	}
 	return a.first()
 }
 

@@ -146,6 +146,12 @@ func nothingMuchLater(s *suite) {
 	if err := s.refused(b); !errors.Is(err, store.ErrReused) {
 		s.Errorf("other content under its id: %v, want ErrReused", err)
 	}
+	taken := Batch(knowledge.Put(Rule(), knowledge.NoVersion))
+	s.applyBatch(taken)
+	taken.Ops, taken.Found = []knowledge.Op{knowledge.Put(other, knowledge.AnyVersion)}, []knowledge.Seq{made.Seq}
+	if err := s.refused(taken); !errors.Is(err, store.ErrReused) {
+		s.Errorf("what changes nothing under the id of another batch: %v, want ErrReused", err)
+	}
 }
 
 func reusedID(s *suite) {
