@@ -141,11 +141,11 @@ func TestAnArchivesPageIsFullWithoutWhatIsConfidential(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			page := ""
+			var page strings.Builder
 			for i := range list {
-				page += list[i].Key.ID
+				page.WriteString(list[i].Key.ID)
 			}
-			pages = append(pages, page)
+			pages = append(pages, page.String())
 			if len(list) < q.Limit {
 				break
 			}

@@ -42,6 +42,7 @@ FROM pg_constraint WHERE conrelid = $1::regclass AND contype IN ('c', 'f')`
 func reasons() [][2]string {
 	return [][2]string{
 		{"batches_pkey", "a batch is let in once"},
+		{"batches_found", "the ends of batches that changed nothing, for retention"},
 		{"changes_pkey", "the log from a number on"},
 		{"changes_by_batch", "what a batch did: receipts, undo"},
 		{"changes_by_key", "the history and the versions of a document; one change for each version"},
