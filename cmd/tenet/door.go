@@ -190,25 +190,38 @@ func (a *app) openNeighbour(ctx context.Context, owned *server.OwnedError) (*doo
 	if err != nil {
 		return nil, err
 	}
-	var unread error
-	if token == "" {
-		data, err := os.ReadFile(filepath.Join(a.DataDir, server.TokenFile))
-		unread, token = err, strings.TrimSpace(string(data))
-	}
 	var with *http.Client
 	if owned.Certificate != "" {
 		with = pinned(owned.Certificate)
 	}
+	if token != "" {
+		return a.connect(owned.URL, token, with)
+	}
+	token, unread := a.ownToken()
 	d, err := a.connect(owned.URL, token, with)
 	if err != nil || unread == nil {
 		return d, err
 	}
-	// A server that has not reached its database yet has made no token: then that is what is wrong.
-	if err := d.Ping(ctx); errors.Is(err, store.ErrUnavailable) {
-		return nil, errors.Join(err, d.Close())
+	// A server that has not reached its database yet has made no token: then that is what is wrong. One that has
+	// reached it since made its token before it answers, so the file is read once more.
+	unready := d.Ping(ctx)
+	if err := d.Close(); err != nil {
+		return nil, err
 	}
-	return nil, errors.Join(fmt.Errorf("a server runs on %s, and its token can't be read (%w): %w", a.DataDir, unread,
-		store.ErrUnauthenticated), d.Close())
+	if errors.Is(unready, store.ErrUnavailable) {
+		return nil, unready
+	}
+	if token, unread = a.ownToken(); unread == nil {
+		return a.connect(owned.URL, token, with)
+	}
+	return nil, fmt.Errorf("a server runs on %s, and its token can't be read (%w): %w", a.DataDir, unread,
+		store.ErrUnauthenticated)
+}
+
+// ownToken returns the admin token that a server on the data directory has made.
+func (a *app) ownToken() (string, error) {
+	data, err := os.ReadFile(filepath.Join(a.DataDir, server.TokenFile))
+	return strings.TrimSpace(string(data)), err
 }
 
 // pinned returns a client for the server on this machine that answers with the certificate in a file: it stands for
