@@ -17,6 +17,7 @@ import (
 	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/settings"
+	"tenet/internal/store"
 )
 
 // common are the settings that every command has.
@@ -61,7 +62,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer, 
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		a.word = args[0]
 	}
+	ctx, marks := store.WithMarks(ctx)
 	err := a.root.ExecuteContext(ctx)
+	if marked := marks.Categories(); len(marked) > 0 {
+		a.say("confidential: %s", strings.Join(marked, ", "))
+	}
 	if err != nil {
 		_, _ = fmt.Fprintln(errs, "tenet: "+explain(err)) // who can't be told can't be told that either
 	}

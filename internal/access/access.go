@@ -63,6 +63,8 @@ type Request struct {
 	Door   string // the door that answers it
 	// Told is true once a refusal of the request was reported.
 	Told atomic.Bool
+	// Marks are the confidential categories that its answer shows.
+	Marks store.Marks
 }
 
 // An Origin is where a request comes from.
@@ -108,6 +110,8 @@ func (r *Request) Value(key any) any {
 		return r.RequestID()
 	case wholeKey:
 		return r
+	case store.MarksKey{}:
+		return &r.Marks
 	}
 	return r.Context.Value(key)
 }

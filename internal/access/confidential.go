@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -123,13 +124,41 @@ func (l Classification) HidesBatch(ctx context.Context, s store.Past, b *knowled
 	})
 }
 
+// hides reports whether a look finds a category that is hidden from the caller of a context. What it finds otherwise is
+// shown, and marked.
 func (l Classification) hides(ctx context.Context, s store.Past, look func(*inside) error) (bool, error) {
-	hidden := l.Hidden(ctx)
-	if len(hidden) == 0 {
+	if len(l) == 0 {
 		return false, nil
 	}
-	found, err := among(s, hidden, look)
-	return len(found) > 0, err
+	found, err := among(s, l.categories(), look)
+	if err != nil || len(found) == 0 {
+		return false, err
+	}
+	for _, hidden := range l.Hidden(ctx) {
+		if slices.Contains(found, hidden) {
+			return true, nil
+		}
+	}
+	store.MarksOf(ctx).Add(found...)
+	return false, nil
+}
+
+// mark marks the answer of a context with the confidential categories that some shown records tell of.
+func (l Classification) mark(ctx context.Context, s store.Past, records iter.Seq[*knowledge.Record]) error {
+	marks := store.MarksOf(ctx)
+	if len(l) == 0 || marks == nil {
+		return nil
+	}
+	found, err := among(s, l.categories(), func(in *inside) error {
+		for r := range records {
+			if err := in.record(ctx, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	marks.Add(found...)
+	return err
 }
 
 // among returns those of some categories that a look finds.
@@ -278,6 +307,9 @@ func (c call) confine(ctx context.Context, b *knowledge.Batch) error {
 // Without returns the hidden categories in the form of [knowledge.Query].
 func (l Classification) Without(ctx context.Context) string { return strings.Join(l.Hidden(ctx), ",") }
 
+// Categories returns the confidential categories, with commas between.
+func (l Classification) Categories() string { return strings.Join(l.categories(), ",") }
+
 // Labelled returns what lists and searches at labels, for the caller of each context. What is confidential now is left
 // out, though it was not at the label; a total may count it.
 func (l Classification) Labelled(s store.Past, next store.LabelReader) store.LabelReader {
@@ -297,6 +329,9 @@ type confinedLabels struct {
 func (c confinedLabels) ListAt(ctx context.Context, at *knowledge.Label, q knowledge.Query) (*knowledge.Page, error) {
 	q.Without = c.l.Without(ctx)
 	page, err := c.next.ListAt(ctx, at, q)
+	if err == nil && q.Without == "" {
+		err = c.l.mark(ctx, c.s, slices.Values(page.Records))
+	}
 	if err != nil || q.Without == "" {
 		return page, err
 	}
@@ -323,6 +358,9 @@ func (c confinedLabels) SearchAt(ctx context.Context, at *knowledge.Label,
 ) (*knowledge.Hits, error) {
 	q.Without = c.l.Without(ctx)
 	hits, err := c.next.SearchAt(ctx, at, q)
+	if err == nil && q.Without == "" {
+		err = c.l.mark(ctx, c.s, found(hits))
+	}
 	if err != nil || q.Without == "" {
 		return hits, err
 	}

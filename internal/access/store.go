@@ -3,6 +3,8 @@ package access
 import (
 	"context"
 	"errors"
+	"iter"
+	"slices"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -175,6 +177,9 @@ func (s *Store) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, e
 	}
 	q.Without = s.policy.Confidential.Without(ctx)
 	page, err := s.next.List(ctx, q)
+	if err == nil {
+		err = s.policy.Confidential.mark(ctx, s.next, slices.Values(page.Records))
+	}
 	if err == nil && s.reads != nil {
 		s.reads.Tell(ctx, ListRead(&q, "", len(page.Records)))
 	}
@@ -188,10 +193,24 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 	}
 	q.Without = s.policy.Confidential.Without(ctx)
 	hits, err := s.next.Search(ctx, q)
+	if err == nil {
+		err = s.policy.Confidential.mark(ctx, s.next, found(hits))
+	}
 	if err == nil && s.reads != nil {
 		s.reads.Tell(ctx, SearchRead(&q, "", len(hits.Hits)))
 	}
 	return hits, err
+}
+
+// found returns the records of hits.
+func found(hits *knowledge.Hits) iter.Seq[*knowledge.Record] {
+	return func(yield func(*knowledge.Record) bool) {
+		for i := range hits.Hits {
+			if !yield(hits.Hits[i].Record) {
+				return
+			}
+		}
+	}
 }
 
 // Apply implements [store.Store].

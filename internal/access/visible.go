@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 // A keeper reports whether the caller of a call may see a change.
@@ -12,20 +13,19 @@ type keeper func(c *knowledge.Change) (bool, error)
 // keeper returns which changes the caller may see: those of principals are for admins, and what is confidential for
 // those who may read it. It is nil for a caller who sees all.
 func (c call) keeper(ctx context.Context) keeper {
-	hidden := c.s.policy.Confidential.Hidden(ctx)
-	all := SeesAll(c.caller)
-	if all && len(hidden) == 0 {
+	secret, all := c.s.policy.Confidential, SeesAll(c.caller)
+	if len(secret.Hidden(ctx)) == 0 && store.MarksOf(ctx) == nil {
+		secret = nil // nothing is hidden, and nobody asks what is confidential
+	}
+	if all && len(secret) == 0 {
 		return nil
 	}
 	return func(change *knowledge.Change) (bool, error) {
-		switch {
-		case !all && hiddenKind(change.Key.Kind):
+		if !all && hiddenKind(change.Key.Kind) {
 			return false, nil
-		case len(hidden) == 0:
-			return true, nil
 		}
-		found, err := among(c.s.next, hidden, func(in *inside) error { return in.change(ctx, change) })
-		return len(found) == 0, err
+		hidden, err := secret.hides(ctx, c.s.next, func(in *inside) error { return in.change(ctx, change) })
+		return !hidden, err
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"tenet/internal/knowledge"
@@ -156,6 +157,9 @@ func (s *Store) attempt(ctx context.Context, r request) (*answer, error) {
 	}
 	a := &answer{status: resp.StatusCode, header: resp.Header, body: body}
 	s.noteLevel(a) // also for an error: "not found" is an answer
+	if marked := resp.Header.Get("Tenet-Confidential"); marked != "" {
+		store.MarksOf(ctx).Add(strings.Split(marked, ",")...)
+	}
 	if resp.StatusCode >= http.StatusMultipleChoices {
 		return nil, s.refusal(resp, body)
 	}

@@ -99,6 +99,7 @@ type view struct {
 	Kind   string // that is searched
 	Here   string // where to come back to after signing in
 	Level  knowledge.Level
+	Marks  []string // the confidential categories that it shows
 	Body   any
 }
 
@@ -112,6 +113,7 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	v.Marks = store.MarksOf(r.Context()).Categories()
 	b, err := d.render(page, v)
 	if err != nil {
 		return err

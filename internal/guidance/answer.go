@@ -97,10 +97,7 @@ func (p *Prepared) Answer(ctx context.Context, reader store.Past) (*Answer, erro
 			Tokens: p.q.Budget.Tokens, Reserve: p.plan.reserve, Used: p.plan.used, Family: p.q.Budget.Family,
 			Estimate: true,
 		},
-		Notes: p.plan.notes,
-	}
-	if a.Notes == nil {
-		a.Notes = []string{}
+		Notes: p.notes(ctx),
 	}
 	if p.q.Budget.Explain {
 		a.Budget.Tokens = 0
@@ -163,6 +160,33 @@ func (p *Prepared) item(c *choice, fam Family) Item {
 		item.Tokens = fam.cost(c.tokens[slices.Index([]string{FormFull, FormBrief, FormLink}, c.form)])
 	}
 	return item
+}
+
+// notes returns the notes of the answer, and marks it if it shows confidential documents.
+func (p *Prepared) notes(ctx context.Context) []string {
+	list := append([]string{}, p.plan.notes...)
+	if marked := p.confidential(); len(marked) > 0 {
+		store.MarksOf(ctx).Add(marked...)
+		list = append(list, "confidential: documents of "+strings.Join(marked, ", ")+" are among these")
+	}
+	return list
+}
+
+// confidential returns the confidential categories that the answer shows documents of, sorted.
+func (p *Prepared) confidential() []string {
+	var marked []string
+	of := knowledge.Listed(p.q.Confidential)
+	for i := range p.plan.choices {
+		category := p.plan.choices[i].category
+		if now := p.x.snap.Load().category(p.plan.choices[i].key); slices.Contains(of, now) {
+			category = now
+		}
+		if slices.Contains(of, category) && !slices.Contains(marked, category) {
+			marked = append(marked, category)
+		}
+	}
+	slices.Sort(marked)
+	return marked
 }
 
 // A getter reads one document.

@@ -41,6 +41,8 @@ type Query struct {
 	Known      []Known
 	// Without leaves out the documents of some categories, with commas between.
 	Without string
+	// Confidential are the categories whose documents the answer's notes call confidential, with commas between.
+	Confidential string
 }
 
 // A Budget says how many tokens the answer may take.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -256,6 +257,9 @@ func (c *call) head(status int) {
 	}
 	if !c.direct || c.request.Given != "" || status >= http.StatusBadRequest || c.h.o.AccessLog != nil {
 		c.set("X-Request-Id", c.request.RequestID())
+	}
+	if marked := c.request.Marks.Categories(); len(marked) > 0 && status < http.StatusBadRequest {
+		c.set(confidentialHeader, strings.Join(marked, ","))
 	}
 	c.set("X-Content-Type-Options", "nosniff") // a document's text is never a page
 }

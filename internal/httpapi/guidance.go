@@ -187,7 +187,8 @@ func answerGuidance(c *call, q guidance.Query, tagged bool) error {
 		return api.Refuse(api.ErrNoPath, "this server gives no guidance")
 	}
 	ctx := store.WithLeaving(c.limited()) // it is made for assistants
-	q.Without = c.h.o.Policy.Confidential.Without(ctx)
+	secret := c.h.o.Policy.Confidential
+	q.Without, q.Confidential = secret.Without(ctx), secret.Categories()
 	if c.h.o.Seq != nil { // no answer is older than it says by its header Tenet-Seq
 		w := store.WishOf(ctx)
 		w.MinSeq = max(w.MinSeq, c.h.o.Seq())

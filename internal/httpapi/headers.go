@@ -22,6 +22,9 @@ const (
 // confidential, but for callers who may take it out.
 const leavingHeader = "Tenet-Leaving"
 
+// confidentialHeader names the confidential categories of which an answer shows documents.
+const confidentialHeader = "Tenet-Confidential"
+
 // givenID returns the id that the caller gave to the request, "" for none.
 func givenID(h http.Header) string {
 	if given := h["X-Request-Id"]; len(given) == 1 && sane(given[0]) {

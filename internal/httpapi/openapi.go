@@ -59,7 +59,8 @@ func (h *Handler) describe() *huma.OpenAPI {
 			Description: "Rules, best practices and templates of engineering teams, for people and for AI " +
 				"assistants.\n\n" +
 				"Every answer says where it came from and how fresh it is, in the headers Tenet-Source, Tenet-Mode " +
-				"and Tenet-As-Of. " +
+				"and Tenet-As-Of. One that shows documents of confidential categories names these in " +
+				"Tenet-Confidential. " +
 				"A read with Tenet-Min-Seq: N waits until the instance that answers has the log up to change N: " +
 				"send the newest Tenet-Seq that you " +
 				"have seen, and you never go back in time, whichever instance you ask. A read with Cache-Control: " +
@@ -291,6 +292,8 @@ func answerHeaders() map[string]*huma.Param {
 		unchangedHeader: text("true where the document is as the request would leave it: no version was made, and "+
 			"Tenet-Seq is "+
 			"that of its last change", "true"),
+		confidentialHeader: text("The confidential categories of which the answer shows documents, with commas "+
+			"between; left out where there are none", "payroll"),
 		dryHeader: text("true where nothing was written, since the request said dry_run", "true"),
 	}
 }

@@ -23,9 +23,9 @@ func (h *Handler) documentRoutes() []*route {
 
 func (l *collection) readRoutes() []*route {
 	one, many := string(l.kind), l.kind.Plural()
-	get, heads, missing := with(l.get), []string{}, []int{}
+	get, heads, missing := with(l.get), []string{confidentialHeader}, []int{}
 	if knowledge.Labelled(l.kind) {
-		get, heads, missing = with(l.getAt), []string{labelHeader}, []int{http.StatusNotFound}
+		get, heads, missing = with(l.getAt), []string{confidentialHeader, labelHeader}, []int{http.StatusNotFound}
 	}
 	return []*route{
 		{

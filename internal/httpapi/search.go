@@ -40,7 +40,7 @@ func (h *Handler) searchRoutes() []*route {
 		handler: collecting(findDocuments),
 		answers: []answer{
 			jsonAnswer[hits](http.StatusOK, "The documents that match best, the best first", exampleHits(), "ETag",
-				"Tenet-Position", "Link", labelHeader),
+				"Tenet-Position", "Link", labelHeader, confidentialHeader),
 			notModified(),
 		},
 		refusals: []int{http.StatusNotFound},

@@ -86,7 +86,7 @@ func (d *Door) sendDirect(w http.ResponseWriter, r *http.Request, c *directCall,
 	if failed != nil {
 		a.Result.Content, a.Result.IsError = []textContent{{"text", d.explain(r.Context(), failed).Error()}}, true
 	} else {
-		a.Result.Content, a.Result.Meta = []textContent{{"text", answer.text}}, d.meta()
+		a.Result.Content, a.Result.Meta = []textContent{{"text", answer.text}}, d.meta(r.Context())
 		a.Result.Structured = answer.data
 	}
 	if c.modern {

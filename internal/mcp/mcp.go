@@ -300,8 +300,8 @@ func (d *Door) receive(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-// meta returns the metadata of a result: how current it is.
-func (d *Door) meta() mcp.Meta {
+// meta returns the metadata of a result: how current it is, and the confidential categories of what it shows.
+func (d *Door) meta(ctx context.Context) mcp.Meta {
 	m := mcp.Meta{}
 	if d.o.Level != nil {
 		l := d.o.Level()
@@ -313,6 +313,9 @@ func (d *Door) meta() mcp.Meta {
 	}
 	if d.o.Seq != nil {
 		m["tenet/seq"] = d.o.Seq()
+	}
+	if marked := store.MarksOf(ctx).Categories(); len(marked) > 0 {
+		m["tenet/confidential"] = marked
 	}
 	return m
 }

@@ -34,7 +34,7 @@ func (d *Door) listPrompts(ctx context.Context, p *mcp.ListPromptsParams) (mcp.R
 		}
 		return nil, d.explain(ctx, err)
 	}
-	r := &mcp.ListPromptsResult{Meta: d.meta(), Prompts: []*mcp.Prompt{}, NextCursor: page.Next}
+	r := &mcp.ListPromptsResult{Meta: d.meta(ctx), Prompts: []*mcp.Prompt{}, NextCursor: page.Next}
 	r.CacheScope = "private"
 	for _, rec := range page.Records {
 		doc, err := rec.Document()
@@ -125,7 +125,7 @@ func (d *Door) getPrompt(ctx context.Context, p *mcp.GetPromptParams) (*mcp.GetP
 		d.o.Use(t.TemplateID)
 	}
 	return &mcp.GetPromptResult{
-		Meta: d.meta(), Description: t.Description,
+		Meta: d.meta(ctx), Description: t.Description,
 		Messages: []*mcp.PromptMessage{{Role: "user", Content: &mcp.TextContent{Text: text}}},
 	}, nil
 }
@@ -167,7 +167,7 @@ func typed(t *knowledge.Template, args map[string]string) map[string]any {
 
 // complete suggests values: the options of a prompt's argument, or ids of documents.
 func (d *Door) complete(ctx context.Context, req *mcp.CompleteRequest) (*mcp.CompleteResult, error) {
-	r := &mcp.CompleteResult{Meta: d.meta(), Completion: mcp.CompletionResultDetails{Values: []string{}}}
+	r := &mcp.CompleteResult{Meta: d.meta(ctx), Completion: mcp.CompletionResultDetails{Values: []string{}}}
 	if req.Params.Ref == nil {
 		return nil, refuse("ref: want a prompt or a resource")
 	}

@@ -73,7 +73,7 @@ func (d *Door) read(ctx context.Context, req *mcp.ReadResourceRequest) (*mcp.Rea
 	if kindHasNoText(key.Kind) {
 		c.MIMEType, c.Text = "application/json", string(rec.JSON)
 	}
-	return &mcp.ReadResourceResult{Meta: d.meta(), Contents: []*mcp.ResourceContents{c}}, nil
+	return &mcp.ReadResourceResult{Meta: d.meta(ctx), Contents: []*mcp.ResourceContents{c}}, nil
 }
 
 // kindHasNoText reports whether documents of a kind consist of fields rather than text.

@@ -166,7 +166,7 @@ func (d shelf) listSkills(ctx context.Context, p *listSkillsParams) (*listSkills
 		return nil, d.explain(ctx, err)
 	}
 	r := &listSkillsResult{cacheable: uncached(), Skills: []*skillEntry{}}
-	r.Meta = d.meta()
+	r.Meta = d.meta(ctx)
 	from := 0
 	if p != nil && p.Cursor != "" {
 		if !strings.HasPrefix(p.Cursor, skillScheme) {
@@ -209,7 +209,7 @@ func (d shelf) getSkill(ctx context.Context, p *getSkillParams) (*getSkillResult
 		return nil, refuse("there is no skill %q", p.URI)
 	}
 	r := &getSkillResult{cacheable: uncached(), Skill: e}
-	r.Meta = d.meta()
+	r.Meta = d.meta(ctx)
 	return r, nil
 }
 
@@ -221,7 +221,7 @@ func (d shelf) readSkill(ctx context.Context, req *mcp.ReadResourceRequest) (*mc
 	if e == nil {
 		return nil, mcp.ResourceNotFoundError(req.Params.URI)
 	}
-	return &mcp.ReadResourceResult{Meta: d.meta(), Contents: []*mcp.ResourceContents{{
+	return &mcp.ReadResourceResult{Meta: d.meta(ctx), Contents: []*mcp.ResourceContents{{
 		URI: e.URI, MIMEType: markdown,
 		Text: text,
 	}}}, nil

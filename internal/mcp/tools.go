@@ -36,7 +36,7 @@ func add[In any](d *Door, t *mcp.Tool, fn func(ctx context.Context, in *In) (*re
 		if err != nil {
 			return nil, nil, d.explain(ctx, err)
 		}
-		return &mcp.CallToolResult{Meta: d.meta(), Content: []mcp.Content{&mcp.TextContent{Text: r.text}}}, r.data, nil
+		return &mcp.CallToolResult{Meta: d.meta(ctx), Content: []mcp.Content{&mcp.TextContent{Text: r.text}}}, r.data, nil
 	})
 }
 

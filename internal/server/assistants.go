@@ -16,7 +16,7 @@ func (p *parts) newMCP(o Options) *mcp.Door {
 		Holds: p.directory.Holds,
 		Use:   p.uses.Use, Fault: mcp.LogFault(o.Log), Version: o.Version, Level: p.level, Seq: p.engine.Seq,
 		Guide: func(ctx context.Context, q guidance.Query) (*guidance.Answer, error) {
-			q.Without = o.Policy.Confidential.Without(ctx)
+			q.Without, q.Confidential = o.Policy.Confidential.Without(ctx), o.Policy.Confidential.Categories()
 			return guided(ctx, p.guidance, p.store, q)
 		},
 	})

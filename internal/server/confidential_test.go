@@ -130,6 +130,11 @@ func TestWhatIsConfidentialIsAtNoDoor(t *testing.T) {
 				case may && holds(body):
 					found[door]++
 				}
+				marked := s.header.Get("Tenet-Confidential") == "payroll" &&
+					(strings.HasPrefix(door, "/api/") || strings.Contains(s.body, "Confidential: payroll"))
+				if marked != (s.status == http.StatusOK && may && holds(body)) {
+					t.Errorf("%s, at %s, is told of what is confidential: %v", who, door, marked)
+				}
 			}
 			for _, id := range []string{"PAY-1", "PAY-2"} {
 				for _, path := range []string{"", "/history", "/versions/1", "/diff?from=1", "?label=then"} {
