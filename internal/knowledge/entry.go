@@ -8,7 +8,7 @@ import (
 )
 
 // IndexForm is the version of the index format. An index of another version must be rebuilt.
-const IndexForm = 3
+const IndexForm = 4
 
 // rankForm is the version of the ranking.
 const rankForm = 5

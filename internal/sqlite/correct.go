@@ -126,8 +126,8 @@ func (l *look) holds(number int64, word string) bool {
 	chunk, at := number>>chunkBits, number&(chunkSize-1)
 	for i := range l.lists {
 		if n := &l.lists[i]; n.chunk == chunk && n.term == word {
-			for d := n.documents; len(d) >= listEntry; d = d[listEntry:] {
-				if int64(d[0])<<8|int64(d[1]) == at {
+			for doc := range n.documents.all() {
+				if int64(doc) == at {
 					return true
 				}
 			}

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,8 +18,8 @@ const (
 	// waitingMax is the largest number of documents that wait to enter the lists. Each search reads all of them, and
 	// entering them rewrites the lists of all their words.
 	waitingMax = 256
-	// listEntry is the number of bytes of a document in a list: its number within the chunk, and where the term occurs.
-	listEntry = 3
+	// listShift is the number of bits of a term's number: that of a list has the chunk above them.
+	listShift = 32
 	// shapeEntry is the number of bytes that ranking needs of a document: the length of its title and text, and its
 	// place in house order.
 	shapeEntry = 5
@@ -186,8 +185,20 @@ func (w *writer) takeWaiting(ctx context.Context, all map[int64]*indexed) error 
 	return errors.Join(rows.Err(), rows.Close())
 }
 
-// A growing holds the bytes that are added to the list of a term.
-type growing struct{ documents, places []byte }
+// A growing holds what is added to the list of a term.
+type growing struct {
+	documents documentList
+	last      int // the last document, -1 for none
+	places    placeList
+	placed    bool // in some document the term has positions
+}
+
+// add adds a document.
+func (g *growing) add(doc uint16, p *knowledge.Posting) {
+	g.documents = g.documents.append(g.last, doc, p.Where)
+	g.last = int(doc)
+	g.places, g.placed = g.places.append(p.Places), g.placed || len(p.Places) > 0
+}
 
 // list adds documents to the lists of their terms, chunk by chunk.
 func (w *writer) list(ctx context.Context, all map[int64]*indexed) error {
@@ -217,27 +228,31 @@ func (w *writer) listChunk(ctx context.Context, chunk int64, numbers []int64, al
 			p := &x.entry.Postings[i]
 			g := lists[p.Term]
 			if g == nil {
-				g = &growing{}
+				g = &growing{last: -1}
 				lists[p.Term] = g
 			}
-			g.documents = append(binary.BigEndian.AppendUint16(g.documents, uint16(at)), byte(p.Where))
-			g.places = appendPlaces(g.places, p.Places)
+			g.add(uint16(at), p)
 		}
 		if need := int(at+1) * shapeEntry; len(shapes) < need {
 			shapes = append(shapes, make([]byte, need-len(shapes))...)
 		}
 		copy(shapes[at*shapeEntry:], x.shape())
 	}
-	for _, term := range slices.Sorted(maps.Keys(lists)) {
+	terms := slices.Sorted(maps.Keys(lists))
+	known, err := w.termNumbers(ctx, terms)
+	if err != nil {
+		return err
+	}
+	for _, term := range terms {
 		g := lists[term]
-		err := w.exec(ctx, "INSERT INTO search_words (chunk, term, documents, places) VALUES (?, ?, ?, ?) ON "+
-			"CONFLICT DO UPDATE SET "+
+		if !g.placed {
+			g.places = nil
+		}
+		err := w.exec(ctx, "INSERT INTO search_words (number, documents, places) VALUES (?, ?, ?) ON CONFLICT DO "+
+			"UPDATE SET "+
 			"documents = CAST(documents || excluded.documents AS BLOB), places = CAST(places || excluded.places "+
 			"AS BLOB)",
-			chunk, term, g.documents, orEmpty(g.places))
-		if err == nil && term[0] > 2 {
-			err = w.exec(ctx, "INSERT INTO search_terms (term) VALUES (?) ON CONFLICT DO NOTHING", term)
-		}
+			chunk<<listShift|known[term], []byte(g.documents), orEmpty(g.places))
 		if err != nil {
 			return err
 		}
@@ -245,6 +260,56 @@ func (w *writer) listChunk(ctx context.Context, chunk int64, numbers []int64, al
 	return w.exec(ctx, "INSERT INTO search_chunks (chunk, documents, shapes) VALUES (?, ?, ?) ON CONFLICT DO "+
 		"UPDATE SET "+
 		"documents = documents + excluded.documents, shapes = excluded.shapes", chunk, len(numbers), shapes)
+}
+
+// lastTerm is the key, in meta, of the last number that was given to a term. None is given twice.
+const lastTerm = "search_term"
+
+// termNumbers returns the numbers of terms, and gives numbers to those that have none.
+func (w *writer) termNumbers(ctx context.Context, terms []string) (map[string]int64, error) {
+	known, err := w.knownTerms(ctx, terms)
+	if err != nil || len(known) == len(terms) {
+		return known, err
+	}
+	var last int64
+	if _, err := w.one(ctx, "SELECT value FROM meta WHERE key = '"+lastTerm+"'", nil, &last); err != nil {
+		return nil, err
+	}
+	for _, term := range terms {
+		if _, ok := known[term]; ok {
+			continue
+		}
+		last++
+		known[term] = last
+		if err := w.exec(ctx, "INSERT INTO search_terms (term, number) VALUES (?, ?)", term, last); err != nil {
+			return nil, err
+		}
+	}
+	t := &tx{writer: w}
+	return known, t.setMeta(ctx, lastTerm, last)
+}
+
+func (w *writer) knownTerms(ctx context.Context, terms []string) (map[string]int64, error) {
+	st, err := w.stmt(ctx, //nolint:sqlclosecheck // closed with its writer
+		"SELECT n.term, n.number FROM json_each(?) t CROSS JOIN search_terms n ON n.term = t.value")
+	if err != nil {
+		return nil, err
+	}
+	rows, err := st.QueryContext(ctx, asJSON(terms))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // what went wrong, rows.Err tells
+	known := make(map[string]int64, len(terms))
+	for rows.Next() {
+		var term string
+		var number int64
+		if err := rows.Scan(&term, &number); err != nil {
+			return nil, err
+		}
+		known[term] = number
+	}
+	return known, errors.Join(rows.Err(), rows.Close())
 }
 
 // sparse is the share of removed documents at which the others move to a new chunk and the lists are deleted.
@@ -290,12 +355,13 @@ func (w *writer) tidy(ctx context.Context) error {
 	if len(keys) == movedAtOnce {
 		return nil
 	}
-	for _, table := range []string{"search_words", "search_chunks", "search_gone"} {
+	for _, table := range []string{"search_chunks", "search_gone"} {
 		if err := w.exec(ctx, "DELETE FROM "+table+" WHERE chunk = ?", chunk); err != nil {
 			return err
 		}
 	}
-	return nil
+	return w.exec(ctx, "DELETE FROM search_words WHERE number >= ? AND number < ?", chunk<<listShift,
+		(chunk+1)<<listShift)
 }
 
 // keysOf returns the next documents of a chunk to move.

@@ -91,18 +91,13 @@ func prefixRange(prefix string) (from, to string) { return prefix, prefix + "\U0
 func (v view) terms(ctx context.Context, prefix string, waiting []*indexed) ([]string, bool, error) {
 	from, to := prefixRange(prefix)
 	set := map[string]bool{}
-	query, args := "SELECT term FROM search_terms WHERE term >= ? AND term < ? LIMIT ?",
-		[]any{from, to, maxBeginnings + 1}
-	if prefix[0] == 2 { // ids are no words: each chunk has its own
-		query = "SELECT w.term FROM search_chunks c CROSS JOIN search_words w ON w.chunk = c.chunk AND w.term >= ? " +
-			"AND w.term < ? LIMIT ?"
-	}
-	err := v.query(ctx, "search.terms", query, args, func(r *sql.Rows) error {
-		var term string
-		err := r.Scan(&term)
-		set[term] = true
-		return err
-	})
+	err := v.query(ctx, "search.terms", "SELECT term FROM search_terms WHERE term >= ? AND term < ? LIMIT ?",
+		[]any{from, to, maxBeginnings + 1}, func(r *sql.Rows) error {
+			var term string
+			err := r.Scan(&term)
+			set[term] = true
+			return err
+		})
 	if err != nil {
 		return nil, false, err
 	}

@@ -22,7 +22,8 @@ const (
 type scrub struct {
 	chunk  int64  // the current chunk
 	gone   []byte // its documents that were removed before the sweep began; nil between two chunks
-	after  string // the last term that was read
+	after  int64  // the number of the last list that was read
+	term   string // the last term that was read
 	words  bool   // all chunks are swept; next are the words without a list
 	merged bool   // only the write-ahead log is left
 }
@@ -84,7 +85,7 @@ func (w *writer) sweep(ctx context.Context, s *scrub) (more bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if s.after = ""; !ok {
+		if s.after = s.chunk<<listShift - 1; !ok {
 			s.words = true
 		}
 		return true, nil
@@ -95,14 +96,14 @@ func (w *writer) sweep(ctx context.Context, s *scrub) (more bool, err error) {
 	}
 	for i := range rows {
 		r := &rows[i]
-		if s.after = r.term; !r.strip(s.gone) {
+		if s.after = r.number; !r.strip(s.gone) {
 			continue
 		}
 		if len(r.documents) == 0 {
-			err = w.exec(ctx, "DELETE FROM search_words WHERE chunk = ? AND term = ?", s.chunk, r.term)
+			err = w.exec(ctx, "DELETE FROM search_words WHERE number = ?", r.number)
 		} else {
-			err = w.exec(ctx, "UPDATE search_words SET documents = ?, places = ? WHERE chunk = ? AND term = ?",
-				r.documents, orEmpty(r.places), s.chunk, r.term)
+			err = w.exec(ctx, "UPDATE search_words SET documents = ?, places = ? WHERE number = ?",
+				[]byte(r.documents), orEmpty(r.places), r.number)
 		}
 		if err != nil {
 			return false, err
@@ -116,7 +117,7 @@ func (w *writer) sweep(ctx context.Context, s *scrub) (more bool, err error) {
 
 // next returns the chunk after which the sweep continues.
 func (s *scrub) next() int64 {
-	if s.after == "" && s.chunk == 0 {
+	if s.after == 0 {
 		return -1
 	}
 	return s.chunk
@@ -149,33 +150,36 @@ func (w *writer) swept(ctx context.Context, s *scrub) error {
 
 // A listRow is the list of a term.
 type listRow struct {
-	term              string
-	documents, places []byte
+	number    int64
+	documents documentList
+	places    placeList
 }
 
 // strip removes documents from a list, and reports whether any was in it.
 func (r *listRow) strip(gone []byte) bool {
-	var documents, places []byte
-	all := cursor{r.documents, r.places}
+	left, last, stripped := listRow{number: r.number}, -1, false
+	all := cursor{documents: r.documents, places: r.places}
 	for doc, w, own, ok := all.next(); ok; doc, w, own, ok = all.next() {
-		if gone[doc/8]&(1<<(doc%8)) == 0 {
-			documents = append(documents, byte(doc>>8), byte(doc), byte(w)) //nolint:gosec // both halves are written
-			places = appendOwn(places, own)
+		if gone[doc/8]&(1<<(doc%8)) != 0 {
+			stripped = true
+			continue
 		}
+		left.documents, left.places = left.documents.append(last, doc, w), append(left.places, own...)
+		last = int(doc)
 	}
-	stripped := len(documents) < len(r.documents)
-	r.documents, r.places = documents, places
+	*r = left
 	return stripped
 }
 
-// listRows reads lists of a chunk, beginning after a term.
-func (w *writer) listRows(ctx context.Context, chunk int64, after string) ([]listRow, error) {
-	const text = "SELECT term, documents, places FROM search_words WHERE chunk = ? AND term > ? ORDER BY term LIMIT ?"
+// listRows reads lists of a chunk, beginning after one of them.
+func (w *writer) listRows(ctx context.Context, chunk, after int64) ([]listRow, error) {
+	const text = "SELECT number, documents, places FROM search_words WHERE number > ? AND number < ? ORDER BY number " +
+		"LIMIT ?"
 	st, err := w.stmt(ctx, text) //nolint:sqlclosecheck // closed with its writer
 	if err != nil {
 		return nil, err
 	}
-	rows, err := st.QueryContext(ctx, chunk, after, scrubRows)
+	rows, err := st.QueryContext(ctx, after, (chunk+1)<<listShift, scrubRows)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +187,7 @@ func (w *writer) listRows(ctx context.Context, chunk int64, after string) ([]lis
 	var list []listRow
 	for rows.Next() {
 		var r listRow
-		if err := rows.Scan(&r.term, &r.documents, &r.places); err != nil {
+		if err := rows.Scan(&r.number, (*[]byte)(&r.documents), (*[]byte)(&r.places)); err != nil {
 			return nil, err
 		}
 		list = append(list, r)
@@ -195,13 +199,13 @@ func (w *writer) listRows(ctx context.Context, chunk int64, after string) ([]lis
 func (w *writer) sweepWords(ctx context.Context, s *scrub) (more bool, err error) {
 	last := ""
 	if _, err := w.one(ctx, "SELECT coalesce(max(term), '') FROM (SELECT term FROM search_terms WHERE term > ? "+
-		"ORDER BY term LIMIT ?)", []any{s.after, scrubRows}, &last); err != nil || last == "" {
+		"ORDER BY term LIMIT ?)", []any{s.term, scrubRows}, &last); err != nil || last == "" {
 		return false, err
 	}
 	err = w.exec(ctx, "DELETE FROM search_terms WHERE term > ? AND term <= ? AND NOT EXISTS "+
-		"(SELECT 1 FROM search_chunks c CROSS JOIN search_words w ON w.chunk = c.chunk AND w.term = "+
-		"search_terms.term)", s.after, last)
-	s.after = last
+		"(SELECT 1 FROM search_chunks c CROSS JOIN search_words w ON w.number = (c.chunk << 32 | "+
+		"search_terms.number))", s.term, last)
+	s.term = last
 	return true, err
 }
 

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -95,7 +95,8 @@ type look struct {
 type list struct {
 	chunk     int64
 	term      string
-	documents []byte
+	documents documentList
+	n         int // of them
 }
 
 func (l *look) run() error {
@@ -166,10 +167,9 @@ func (l *look) expand() error {
 	return nil
 }
 
-// listQuery looks up each term in each chunk.
-const listQuery = "SELECT w.chunk, w.term, w.documents FROM search_chunks c CROSS JOIN json_each(?) t CROSS JOIN " +
-	"search_words w " +
-	"ON w.chunk = c.chunk AND w.term = t.value"
+// ofTerms looks up the lists of each term in each chunk.
+const ofTerms = " FROM json_each(?) t CROSS JOIN search_terms n ON n.term = t.value CROSS JOIN search_chunks c " +
+	"CROSS JOIN search_words w ON w.number = (c.chunk << 32 | n.number)"
 
 // readLists reads the lists of some terms; of all terms of the query if none are given.
 func (l *look) readLists(terms []string) error {
@@ -185,24 +185,68 @@ func (l *look) readLists(terms []string) error {
 	if len(l.chunks) == 0 || len(terms) == 0 {
 		return nil
 	}
-	size := 0
+	size, before := 0, len(l.lists)
 	for i := range l.lists {
 		size += len(l.lists[i].documents)
 	}
-	return l.query(l.ctx, "search.lists", listQuery, []any{asJSON(terms)}, func(r *sql.Rows) error {
-		var n list
-		var b sql.RawBytes
-		if err := r.Scan(&n.chunk, &n.term, &b); err != nil {
-			return err
-		}
-		if size += len(b); size > searchBytes {
-			l.bounded = true
+	room := searchBytes - size
+	fits, err := l.readWithin(terms, room)
+	if err != nil || fits {
+		return err
+	}
+	l.lists, l.bounded = l.lists[:before], true
+	if terms, err = l.rarest(terms, room); err != nil || len(terms) == 0 {
+		return err
+	}
+	_, err = l.readWithin(terms, room)
+	return err
+}
+
+// readWithin reads the lists of some terms, and reports whether they have no more than so many bytes.
+func (l *look) readWithin(terms []string, room int) (fits bool, err error) {
+	fits = true
+	err = l.query(l.ctx, "search.lists", "SELECT c.chunk, n.term, w.documents"+ofTerms, []any{asJSON(terms)},
+		func(r *sql.Rows) error {
+			var n list
+			var b sql.RawBytes
+			if !fits {
+				return nil
+			}
+			if err := r.Scan(&n.chunk, &n.term, &b); err != nil {
+				return err
+			}
+			if room -= len(b); room < 0 {
+				fits = false
+				return nil
+			}
+			n.documents = slices.Clone(documentList(b))
+			n.n = n.documents.len()
+			l.lists = append(l.lists, n)
 			return nil
-		}
-		n.documents = slices.Clone(b)
-		l.lists = append(l.lists, n)
-		return nil
+		})
+	return fits, err
+}
+
+// rarest returns the terms whose lists are the shortest, as many as have no more than so many bytes together.
+func (l *look) rarest(terms []string, room int) ([]string, error) {
+	sizes := map[string]int{}
+	err := l.query(l.ctx, "search.sizes", "SELECT n.term, octet_length(w.documents)"+ofTerms, []any{asJSON(terms)},
+		func(r *sql.Rows) error {
+			var term string
+			var n int
+			err := r.Scan(&term, &n)
+			sizes[term] += n
+			return err
+		})
+	terms = slices.SortedFunc(maps.Keys(sizes), func(a, b string) int {
+		return cmp.Or(cmp.Compare(sizes[a], sizes[b]), cmp.Compare(a, b))
 	})
+	for i, term := range terms {
+		if room -= sizes[term]; room < 0 {
+			return terms[:i], err
+		}
+	}
+	return terms, err
 }
 
 // count counts the documents of each slot. The count is approximate: removed documents count until their chunk is
@@ -210,7 +254,7 @@ func (l *look) readLists(terms []string) error {
 func (l *look) count() {
 	of := map[string]int{}
 	for i := range l.lists {
-		of[l.lists[i].term] += len(l.lists[i].documents) / listEntry
+		of[l.lists[i].term] += l.lists[i].n
 	}
 	l.frequency = make([]int, len(l.question.Slots))
 	for i := range l.question.Slots {
@@ -425,11 +469,11 @@ func (l *look) nearChunk(chunk int64, hits []*knowledge.Found, slots []int) erro
 		if read += len(all); read > nearBytes {
 			return nil
 		}
-		c := cursor{documents, all}
+		c := cursor{documents: documentList(documents), places: placeList(all)}
 		for i, f := range hits {
 			if _, own := c.at(uint16(f.At & (chunkSize - 1))); len(own) > 0 {
 				for _, slot := range of[term] {
-					places[i][slot] = placesOf(own, places[i][slot])
+					places[i][slot] = own.decode(places[i][slot])
 				}
 			}
 		}
@@ -459,8 +503,8 @@ func (l *look) noteHit(chunk int64, at uint16) {
 }
 
 // facetQuery reads the lists of the values that filters use.
-const facetQuery = "SELECT c.chunk, w.term, w.documents FROM search_chunks c CROSS JOIN search_words w ON w.chunk = " +
-	"c.chunk AND w.term >= ? AND w.term < ?"
+const facetQuery = "SELECT c.chunk, n.term, w.documents FROM search_terms n CROSS JOIN search_chunks c CROSS JOIN " +
+	"search_words w ON w.number = (c.chunk << 32 | n.number) WHERE n.term >= ? AND n.term < ?"
 
 // countFacets counts the hits by the values that filters use.
 func (l *look) countFacets() error {
@@ -475,8 +519,11 @@ func (l *look) countFacets() error {
 				return err
 			}
 			set := l.hitSets[chunk]
-			for d := []byte(documents); set != nil && len(d) >= listEntry; d = d[listEntry:] {
-				if at := binary.BigEndian.Uint16(d) & (chunkSize - 1); set[at/64]&(1<<(at%64)) != 0 {
+			if set == nil {
+				return nil
+			}
+			for at := range documentList(documents).all() {
+				if set[at/64]&(1<<(at%64)) != 0 {
 					counts[term]++
 				}
 			}

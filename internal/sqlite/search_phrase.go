@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"database/sql"
-	"encoding/binary"
 	"iter"
 	"math/bits"
 	"slices"
@@ -19,7 +18,7 @@ type phrase struct {
 
 // phrases returns the phrases of the query that documents of a chunk may hold. Positions are read by one statement for
 // all of them, and only where all the words of a phrase meet: the positions of common words are most of the index.
-func (l *look) phrases(chunk int64, lists map[string][]byte) ([]phrase, error) {
+func (l *look) phrases(chunk int64, lists map[string]documentList) ([]phrase, error) {
 	var found []phrase
 	var terms []string
 	for i := range l.question.Slots {
@@ -45,7 +44,7 @@ func (l *look) phrases(chunk int64, lists map[string][]byte) ([]phrase, error) {
 		func(r *sql.Rows) error {
 			var term string
 			var c cursor
-			err := r.Scan(&term, &c.documents, &c.places)
+			err := r.Scan(&term, (*[]byte)(&c.documents), (*[]byte)(&c.places))
 			read[term] = c
 			return err
 		})
@@ -92,7 +91,7 @@ func (p *phrase) at(b *bench, doc uint16) (places []uint32, where knowledge.Wher
 				continue
 			}
 			where |= w
-			next = placesOf(own, next)
+			next = own.decode(next)
 		}
 		if len(p.cursors[k]) > 1 {
 			slices.Sort(next)
@@ -117,12 +116,12 @@ func follows(list []uint32, place uint32) bool {
 type documentSet [chunkSize / 64]uint64
 
 // holdAll returns the documents that hold one of the terms of each word, in their title if that is wanted.
-func holdAll(words [][]string, lists map[string][]byte, title bool) (all documentSet, some bool) {
+func holdAll(words [][]string, lists map[string]documentList, title bool) (all documentSet, some bool) {
 	for k, terms := range words {
 		var set documentSet
 		for _, t := range terms {
-			for d := lists[t]; len(d) >= listEntry; d = d[listEntry:] {
-				if at := binary.BigEndian.Uint16(d) & (chunkSize - 1); !title || knowledge.Where(d[2]).InTitle() {
+			for at, w := range lists[t].all() {
+				if !title || w.InTitle() {
 					set[at/64] |= 1 << (at % 64)
 				}
 			}
@@ -157,26 +156,32 @@ func (s *documentSet) all() iter.Seq[uint16] {
 }
 
 // A cursor reads a list of documents with the positions of a term in each, in ascending order.
-type cursor struct{ documents, places []byte }
+type cursor struct {
+	documents documentList
+	places    placeList
+	last      uint16
+}
 
 // next returns the next document of the list.
-func (c *cursor) next() (doc uint16, w knowledge.Where, own []byte, ok bool) {
-	if len(c.documents) < listEntry {
+func (c *cursor) next() (doc uint16, w knowledge.Where, own placeList, ok bool) {
+	doc, w, rest, ok := c.documents.next(c.last)
+	if !ok {
 		return 0, 0, nil, false
 	}
-	doc, w = binary.BigEndian.Uint16(c.documents)&(chunkSize-1), knowledge.Where(c.documents[2])
-	c.documents = c.documents[listEntry:]
-	own, c.places = cutPlaces(c.places)
+	c.documents, c.last = rest, doc
+	own, c.places = c.places.cut()
 	return doc, w, own, true
 }
 
 // at returns where a document holds the term; nothing if it does not, or if the term has no positions. Documents are
 // asked for in ascending order.
-func (c *cursor) at(doc uint16) (knowledge.Where, []byte) {
-	for len(c.documents) >= listEntry && binary.BigEndian.Uint16(c.documents)&(chunkSize-1) <= doc {
+func (c *cursor) at(doc uint16) (knowledge.Where, placeList) {
+	for {
+		if ahead, _, _, ok := c.documents.next(c.last); !ok || ahead > doc {
+			return 0, nil
+		}
 		if at, w, own, _ := c.next(); at == doc {
 			return w, own
 		}
 	}
-	return 0, nil
 }

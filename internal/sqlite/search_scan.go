@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"database/sql"
-	"encoding/binary"
 	"sync"
 
 	"tenet/internal/knowledge"
@@ -23,11 +22,11 @@ var benches = sync.Pool{New: func() any { return new(bench) }}
 func (l *look) scan() error {
 	b := benches.Get().(*bench) // nothing else is in the pool
 	defer benches.Put(b)
-	byChunk := map[int64]map[string][]byte{}
+	byChunk := map[int64]map[string]documentList{}
 	for i := range l.lists {
 		n := &l.lists[i]
 		if byChunk[n.chunk] == nil {
-			byChunk[n.chunk] = map[string][]byte{}
+			byChunk[n.chunk] = map[string]documentList{}
 		}
 		byChunk[n.chunk][n.term] = n.documents
 	}
@@ -57,7 +56,7 @@ func (l *look) scan() error {
 	return nil
 }
 
-func (l *look) scanChunk(b *bench, chunk int64, lists map[string][]byte) error {
+func (l *look) scanChunk(b *bench, chunk int64, lists map[string]documentList) error {
 	var shapes, gone []byte
 	err := l.query(l.ctx, "search.shapes", "SELECT c.shapes, g.bits FROM search_chunks c LEFT JOIN search_gone g ON "+
 		"g.chunk = c.chunk WHERE c.chunk = ?",
@@ -117,11 +116,10 @@ func (l *look) part(s spelling, w knowledge.Where, sh knowledge.Shape, exact boo
 }
 
 // scanWord scores the documents that contain a word.
-func (l *look) scanWord(b *bench, s spelling, lists map[string][]byte, shapes []byte) {
+func (l *look) scanWord(b *bench, s spelling, lists map[string]documentList, shapes []byte) {
 	title, bit := l.question.Slots[s.slot].Title, uint64(1)<<s.slot
 	for k, term := range s.words[0] {
-		for d := lists[term]; len(d) >= listEntry; d = d[listEntry:] {
-			at, w := binary.BigEndian.Uint16(d)&(chunkSize-1), knowledge.Where(d[2])
+		for at, w := range lists[term].all() {
 			if title && !w.InTitle() {
 				continue
 			}
@@ -151,5 +149,5 @@ func (b *bench) score(at uint16, bit uint64, title bool, part float32) {
 }
 
 // placesQuery reads the positions of terms in the documents of a chunk.
-const placesQuery = "SELECT w.term, w.documents, w.places FROM json_each(?) t CROSS JOIN search_words w ON w.chunk " +
-	"= ? AND w.term = t.value"
+const placesQuery = "SELECT n.term, w.documents, w.places FROM json_each(?) t CROSS JOIN search_terms n ON n.term = " +
+	"t.value CROSS JOIN search_words w ON w.number = (? << 32 | n.number)"

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/seed"
 	"tenet/internal/store/storetest"
 )
 
@@ -154,17 +155,18 @@ func soundLists(t testing.TB, s *Store) {
 		if err != nil {
 			return err
 		}
-		err = v.query(t.Context(), "test", "SELECT chunk, term, documents, places FROM search_words",
+		err = v.query(t.Context(), "test", "SELECT w.number >> 32, n.term, w.documents, w.places FROM "+
+			"search_words w LEFT JOIN search_terms n ON n.number = (w.number & 4294967295)",
 			nil, func(r *sql.Rows) error {
 				var chunk int64
 				var term string
 				var c cursor
-				if err := r.Scan(&chunk, &term, &c.documents, &c.places); err != nil {
+				if err := r.Scan(&chunk, &term, (*[]byte)(&c.documents), (*[]byte)(&c.places)); err != nil {
 					return err
 				}
 				for doc, w, own, ok := c.next(); ok; doc, w, own, ok = c.next() {
 					if b := gone[chunk]; b == nil || b[doc/8]&(1<<(doc%8)) == 0 {
-						note(chunk<<chunkBits|int64(doc), term, w, placesOf(own, nil))
+						note(chunk<<chunkBits|int64(doc), term, w, own.decode(nil))
 					}
 				}
 				return nil
@@ -250,7 +252,7 @@ func TestChunksOfWhichMostIsGoneAreGivenUp(t *testing.T) {
 		apply(t, s, ops...)
 	}
 	var chunks int
-	if err := s.read(t.Context(), "test", "SELECT count(DISTINCT chunk) FROM search_words",
+	if err := s.read(t.Context(), "test", "SELECT count(DISTINCT number >> 32) FROM search_words",
 		nil, func(r *sql.Rows) error { return r.Scan(&chunks) }); err != nil || chunks != 1 {
 		t.Errorf("there are %d chunks (%v), want the newest alone", chunks, err)
 	}
@@ -418,6 +420,95 @@ func FuzzWaitingEntries(f *testing.F) {
 		}
 		if diff := cmp.Diff(x.entry, again.entry); diff != "" {
 			t.Errorf("decoded twice (-first +second):\n%s", diff)
+		}
+	})
+}
+
+func TestAListHoldsWhatWasAppendedToIt(t *testing.T) {
+	type entry struct {
+		Doc    uint16
+		Where  knowledge.Where
+		Places []uint32
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		var want, got []entry
+		var all cursor
+		doc := -1
+		for range rapid.IntRange(0, 4).Draw(r, "flushes") {
+			g := growing{last: -1}
+			for range rapid.IntRange(1, 6).Draw(r, "documents") {
+				if doc += rapid.SampledFrom([]int{1, 2, absolute - 1, absolute, absolute + 1, 300}).Draw(r, "gap"); doc >= chunkSize {
+					break
+				}
+				e := entry{uint16(doc), knowledge.Where(rapid.Byte().Draw(r, "where")), nil}
+				place := uint32(0)
+				for range rapid.IntRange(1, 4).Draw(r, "places") {
+					place += uint32(rapid.SampledFrom([]int{1, 63, 64, 127, 128, 9000, 1 << 20}).Draw(r, "distance"))
+					e.Places = append(e.Places, place)
+				}
+				g.add(e.Doc, &knowledge.Posting{Where: e.Where, Places: e.Places})
+				want = append(want, e)
+			}
+			all.documents, all.places = append(all.documents, g.documents...), append(all.places, g.places...)
+		}
+		if n := all.documents.len(); n != len(want) {
+			r.Errorf("a list of %d documents counts %d", len(want), n)
+		}
+		looking := all
+		for d, w, own, ok := all.next(); ok; d, w, own, ok = all.next() {
+			got = append(got, entry{d, w, own.decode(nil)})
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			r.Errorf("the list (-appended +read):\n%s", diff)
+		}
+		for _, e := range want {
+			if w, own := looking.at(e.Doc); w != e.Where || !slices.Equal(own.decode(nil), e.Places) {
+				r.Errorf("document %d: %v %v, want %v %v", e.Doc, w, own.decode(nil), e.Where, e.Places)
+			}
+		}
+	})
+}
+
+// A list without any positions is stored as an empty one, so that a term must have them everywhere or nowhere.
+func TestATermHasPositionsInEveryDocumentOrInNone(t *testing.T) {
+	placed := map[string]bool{}
+	look := func(doc knowledge.Document) {
+		for _, p := range knowledge.NewEntry(doc).Postings {
+			if before, known := placed[p.Term]; known && before != (len(p.Places) > 0) {
+				t.Errorf("%q has positions in some documents, and none in %s", p.Term, doc.Key())
+			}
+			placed[p.Term] = len(p.Places) > 0
+		}
+	}
+	starter, err := seed.Documents()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, doc := range slices.Concat(starter, foreign()) {
+		look(doc)
+	}
+	for i, words := range []string{
+		"testing tests test-cases testCases TestCases test_cases", "Tests: test.Cases, (testing)", "größe Größen groesse",
+		"die Tests der Größen und die Größe", "データベース データ", "データ", "ﬁne ſtraße", "🚀 rockets🚀", "한국어 데이터",
+		strings.Repeat("long", 40), strings.Repeat("Long", 40) + "-names", "les tests de la migration", "C++ c++11 c#",
+	} {
+		look(wordy(i, words))
+	}
+}
+
+func FuzzLists(f *testing.F) {
+	l := documentList(nil).append(-1, 3, 9).append(3, 700, 1)
+	f.Add([]byte(l), []byte(placeList(nil).append([]uint32{4}).append([]uint32{5, 1000})))
+	f.Fuzz(func(t *testing.T, documents, places []byte) {
+		n, c := 0, cursor{documents: documents, places: places}
+		for doc, _, own, ok := c.next(); ok; doc, _, own, ok = c.next() {
+			if n++; doc >= chunkSize {
+				t.Fatalf("document %d is beyond the chunk", doc)
+			}
+			own.decode(nil)
+		}
+		if got := documentList(documents).len(); got != n {
+			t.Errorf("%d documents are counted, and %d read", got, n)
 		}
 	})
 }
