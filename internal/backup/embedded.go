@@ -74,6 +74,7 @@ func NewEmbedded(o EmbeddedOptions) *Embedded {
 
 const (
 	manifestSuffix = ".json"
+	expiredSuffix  = ".expired" // behind the manifest of a backup that is being removed
 	archiveSuffix  = ".tar.zst"
 	sealedSuffix   = ".age"
 	scratchPrefix  = ".scratch-"
@@ -92,12 +93,31 @@ func (e *Embedded) scratch() (string, error) {
 	}
 	for _, dir := range old {
 		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > staleAfter {
-			if err := os.RemoveAll(dir); err != nil {
+			if err := errors.Join(e.complete(dir), os.RemoveAll(dir)); err != nil {
 				return "", err
 			}
 		}
 	}
 	return os.MkdirTemp(e.o.Dir, scratchPrefix+"*")
+}
+
+// complete publishes the backup of a process that was killed between moving the archive and moving its manifest.
+func (e *Embedded) complete(work string) error {
+	manifests, err := filepath.Glob(filepath.Join(work, "*"+manifestSuffix))
+	if err != nil {
+		return err
+	}
+	for _, path := range manifests {
+		var c Copy
+		data, err := os.ReadFile(path) //nolint:gosec // found in the directory
+		if err != nil || json.Unmarshal(data, &c) != nil || !filepath.IsLocal(c.File) {
+			continue // it was killed earlier
+		}
+		if _, err := os.Stat(filepath.Join(e.o.Dir, c.File)); err == nil {
+			return os.Rename(path, filepath.Join(e.o.Dir, filepath.Base(path)))
+		}
+	}
+	return nil
 }
 
 // staleAfter is how long a temporary directory must be unmodified to count as one of a killed process.
@@ -179,11 +199,10 @@ func (e *Embedded) publish(work string, c Copy) error {
 	if err := writeSynced(manifest, append(text, '\n')); err != nil {
 		return err
 	}
-	return errors.Join(
-		os.Rename(filepath.Join(work, c.File), filepath.Join(e.o.Dir, c.File)),
-		os.Rename(manifest, filepath.Join(e.o.Dir, c.Name+manifestSuffix)),
-		syncDir(e.o.Dir),
-	)
+	if err := os.Rename(filepath.Join(work, c.File), filepath.Join(e.o.Dir, c.File)); err != nil {
+		return err
+	}
+	return errors.Join(os.Rename(manifest, filepath.Join(e.o.Dir, c.Name+manifestSuffix)), syncDir(e.o.Dir))
 }
 
 func writeSynced(path string, data []byte) error {
@@ -258,6 +277,14 @@ func (e *Embedded) Check(ctx context.Context) (Report, error) {
 	if age := time.Since(r.Newest.Time); age > e.o.MaxAge {
 		r.Faults = append(r.Faults, fmt.Sprintf("the newest backup is %s old: at most %s is allowed",
 			age.Round(time.Minute), e.o.MaxAge))
+	}
+	strays, err := e.strays()
+	if err != nil {
+		return r, err
+	}
+	for _, file := range strays {
+		r.Faults = append(r.Faults, file+": it has no manifest, so it is no backup that can be restored, and none that "+
+			"expires: put its manifest back, or remove it")
 	}
 	for _, c := range list {
 		if err := e.whole(ctx, c); errors.Is(err, ErrDamaged) {
@@ -392,45 +419,4 @@ func sameFacts(c Copy, f Facts) error {
 		}
 	}
 	return nil
-}
-
-// Expire implements [Engine].
-func (e *Embedded) Expire(context.Context) ([]Copy, error) {
-	list, _, err := e.read()
-	if err != nil {
-		return nil, err
-	}
-	old := e.o.Keep.expired(list, time.Now())
-	for _, c := range old {
-		// The manifest goes first: an archive without one is not a backup, but a manifest without an archive is a
-		// fault.
-		err := errors.Join(os.Remove(filepath.Join(e.o.Dir, c.Name+manifestSuffix)),
-			os.Remove(filepath.Join(e.o.Dir, c.File)))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return old, err
-		}
-	}
-	return old, nil
-}
-
-// expired returns the copies, from a list with the newest first, that are no longer kept.
-func (k Keep) expired(list []Copy, now time.Time) []Copy {
-	firsts := map[string]string{} // the oldest copy of each hour and day, by name
-	for _, c := range slices.Backward(list) {
-		for _, slot := range []string{c.At.Format("2006010215"), c.At.Format("20060102")} {
-			if firsts[slot] == "" {
-				firsts[slot] = c.Name
-			}
-		}
-	}
-	var old []Copy
-	for i, c := range list {
-		age := now.Sub(c.At.Time)
-		keep := i == 0 || age <= k.Every || age <= k.Hourly && firsts[c.At.Format("2006010215")] == c.Name ||
-			age <= k.Daily && firsts[c.At.Format("20060102")] == c.Name
-		if !keep {
-			old = append(old, c)
-		}
-	}
-	return old
 }
