@@ -1,7 +1,6 @@
 package worktree
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -11,20 +10,20 @@ import (
 )
 
 // SetInJSON returns a JSON file with an entry in the list at a path of names: it replaces our entry, or is appended.
-// All other bytes stay. A nil entry removes ours, and then the list and its parent objects if they are empty. An entry
-// that contains mark is ours.
-func SetInJSON(text []byte, entry any, mark string, names ...string) ([]byte, error) {
-	return inItsLineEnds(text, func(text []byte) ([]byte, error) { return setInJSON(text, entry, mark, names) })
+// All other bytes stay. A nil entry removes ours, and then the list and its parent objects if they are empty. In a list,
+// a name is the index of an entry.
+func SetInJSON(text []byte, entry any, ours func(json.RawMessage) bool, names ...string) ([]byte, error) {
+	return inItsForm(text, func(text []byte) ([]byte, error) { return setInJSON(text, entry, ours, names) })
 }
 
-func setInJSON(text []byte, entry any, mark string, names []string) ([]byte, error) {
+func setInJSON(text []byte, entry any, ours func(json.RawMessage) bool, names []string) ([]byte, error) {
 	var list []json.RawMessage
 	there, err := GetJSON(text, &list, names...)
 	if err != nil {
 		return nil, fmt.Errorf("want a list at %s: %w", strings.Join(names, "."), err)
 	}
-	ours := slices.IndexFunc(list, func(e json.RawMessage) bool { return bytes.Contains(e, []byte(mark)) })
-	if entry == nil && ours < 0 {
+	own := slices.IndexFunc(list, ours)
+	if entry == nil && own < 0 {
 		return text, nil
 	}
 	if entry != nil && !there {
@@ -33,19 +32,19 @@ func setInJSON(text []byte, entry any, mark string, names []string) ([]byte, err
 	if entry == nil && len(list) == 1 {
 		return setJSON(text, nil, names)
 	}
-	doc, err := hujson.Parse(text)
+	doc, err := parse(text, names)
 	if err != nil {
-		return nil, fmt.Errorf("not JSON: %w", err)
+		return nil, err
 	}
 	at := func(i int) []string { return append(slices.Clone(names), fmt.Sprint(i)) }
 	switch {
 	case entry == nil:
-		err = patch(&doc, "remove", at(ours), nil)
-	case ours >= 0:
-		if same(doc.Find(pointer(at(ours))), entry) {
+		err = patch(&doc, "remove", at(own), nil)
+	case own >= 0:
+		if same(doc.Find(pointer(at(own))), entry) {
 			return text, nil
 		}
-		err = patch(&doc, "replace", at(ours), entry)
+		err = patch(&doc, "replace", at(own), entry)
 	default:
 		err = patch(&doc, "add", at(len(list)), entry)
 		if a, ok := doc.Find(pointer(names)).Value.(*hujson.Array); ok && err == nil {

@@ -16,11 +16,18 @@ import (
 // the path; all other bytes stay. An empty file counts as an empty object. A nil value removes the present one, and
 // then the parent objects that are empty.
 func SetJSON(text []byte, value any, names ...string) ([]byte, error) {
-	return inItsLineEnds(text, func(text []byte) ([]byte, error) { return setJSON(text, value, names) })
+	return inItsForm(text, func(text []byte) ([]byte, error) { return setJSON(text, value, names) })
 }
 
-// inItsLineEnds lets fn change a text with CRLF line ends as if they were LF.
-func inItsLineEnds(text []byte, fn func([]byte) ([]byte, error)) ([]byte, error) {
+// byteOrder is what some editors begin a file with.
+const byteOrder = "\ufeff"
+
+// inItsForm lets fn change a text with CRLF line ends as if they were LF, and without a byte order mark.
+func inItsForm(text []byte, fn func([]byte) ([]byte, error)) ([]byte, error) {
+	if rest, marked := bytes.CutPrefix(text, []byte(byteOrder)); marked {
+		out, err := inItsForm(rest, fn)
+		return append([]byte(byteOrder), out...), err
+	}
 	lf, crlf := []byte{'\n'}, []byte("\r\n")
 	if n := bytes.Count(text, crlf); n == 0 || n != bytes.Count(text, lf) {
 		return fn(text)
@@ -40,9 +47,9 @@ func setJSON(text []byte, value any, names []string) ([]byte, error) {
 		fresh, err := json.MarshalIndent(value, "", "  ")
 		return append(fresh, '\n'), err
 	}
-	doc, err := hujson.Parse(text)
+	doc, err := parse(text, names)
 	if err != nil {
-		return nil, fmt.Errorf("not JSON: %w", err)
+		return nil, err
 	}
 	if _, ok := doc.Value.(*hujson.Object); !ok {
 		return nil, fmt.Errorf("want an object at the top, and there is %s", brief(doc.Pack()))
@@ -84,12 +91,13 @@ func setJSON(text []byte, value any, names []string) ([]byte, error) {
 
 // GetJSON decodes the value at a path of names in a JSON file, and reports whether there is one.
 func GetJSON(text []byte, into any, names ...string) (bool, error) {
+	text = bytes.TrimPrefix(text, []byte(byteOrder))
 	if len(bytes.TrimSpace(text)) == 0 {
 		return false, nil
 	}
-	doc, err := hujson.Parse(text)
+	doc, err := parse(text, names)
 	if err != nil {
-		return false, fmt.Errorf("not JSON: %w", err)
+		return false, err
 	}
 	at := &doc
 	if len(names) > 0 {
@@ -100,6 +108,38 @@ func GetJSON(text []byte, into any, names ...string) (bool, error) {
 	plain := at.Clone()
 	plain.Standardize()
 	return true, json.Unmarshal(plain.Pack(), into)
+}
+
+// parse reads a file. A name of the path that an object has twice is an error: programs read the last, and here the
+// first would be changed.
+func parse(text []byte, names []string) (hujson.Value, error) {
+	doc, err := hujson.Parse(text)
+	if err != nil {
+		return doc, fmt.Errorf("not JSON: %w", err)
+	}
+	for n, name := range names {
+		at := &doc
+		if n > 0 {
+			at = doc.Find(pointer(names[:n]))
+		}
+		if at == nil {
+			break
+		}
+		obj, ok := at.Value.(*hujson.Object)
+		if !ok {
+			continue
+		}
+		count := 0
+		for i := range obj.Members {
+			if lit, ok := obj.Members[i].Name.Value.(hujson.Literal); ok && lit.String() == name {
+				count++
+			}
+		}
+		if count > 1 {
+			return doc, fmt.Errorf("%s stands there %d times: leave one", strings.Join(names[:n+1], "."), count)
+		}
+	}
+	return doc, nil
 }
 
 func same(at *hujson.Value, value any) bool {
@@ -245,7 +285,7 @@ func brief(text []byte) string {
 // SetTOML returns a TOML file with a table of texts and lists of texts under a dotted name, such as mcp_servers.tenet.
 // All other bytes stay. A nil table removes the present one.
 func SetTOML(text []byte, name string, lines []string) ([]byte, error) {
-	return inItsLineEnds(text, func(text []byte) ([]byte, error) { return setTOML(text, name, lines) })
+	return inItsForm(text, func(text []byte) ([]byte, error) { return setTOML(text, name, lines) })
 }
 
 func setTOML(text []byte, name string, lines []string) ([]byte, error) {

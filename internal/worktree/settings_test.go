@@ -97,7 +97,7 @@ func TestAFileIsByteForByteWhatItWasWhenOursIsTakenOut(t *testing.T) {
 		for _, before := range []string{text, strings.ReplaceAll(text, "\n", "\r\n")} {
 			for how, set := range map[string]func([]byte, any) ([]byte, error){
 				"in a list": func(text []byte, v any) ([]byte, error) {
-					return SetInJSON(text, v, "ours", "hooks", "Pre")
+					return SetInJSON(text, v, isOurs, "hooks", "Pre")
 				},
 				"by a name":  func(text []byte, v any) ([]byte, error) { return SetJSON(text, v, "servers", "ours") },
 				"at the top": func(text []byte, v any) ([]byte, error) { return SetJSON(text, v, "ours") },
@@ -115,6 +115,50 @@ func TestAFileIsByteForByteWhatItWasWhenOursIsTakenOut(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func isOurs(e json.RawMessage) bool { return strings.Contains(string(e), "ours") }
+
+// TestAListInAnEntryIsChangedWithoutTheRest goes by the index of an entry.
+func TestAListInAnEntryIsChangedWithoutTheRest(t *testing.T) {
+	const before = `{"Pre": [{"m": 1}, {"hooks": [ {"c": "theirs"} /* why */ ], "m": 2}]}`
+	with, err := SetInJSON([]byte(before), map[string]any{"c": "ours"}, isOurs, "Pre", "1", "hooks")
+	if err != nil || !strings.Contains(string(with), `{"c": "theirs"}`) || !strings.Contains(string(with), "why") {
+		t.Fatalf("%v\n%s", err, with)
+	}
+	var list []map[string]string
+	if _, err := GetJSON(with, &list, "Pre", "1", "hooks"); err != nil || len(list) != 2 || list[1]["c"] != "ours" {
+		t.Errorf("%v: %v", err, list)
+	}
+	if after, err := SetInJSON(with, nil, isOurs, "Pre", "1", "hooks"); err != nil || string(after) != before {
+		t.Errorf("%v\n%s", err, after)
+	}
+}
+
+func TestANameThatStandsTwiceIsRefused(t *testing.T) {
+	const twice = `{"hooks": {"Pre": []}, "hooks": {"Pre": [1]}}`
+	if got, err := SetJSON([]byte(twice), 1, "hooks", "x"); err == nil || !strings.Contains(err.Error(), "2 times") {
+		t.Errorf("%v\n%s", err, got)
+	}
+	if got, err := SetInJSON([]byte(twice), 1, isOurs, "hooks", "Pre"); err == nil {
+		t.Errorf("it was changed to %s", got)
+	}
+	if _, err := SetJSON([]byte(twice), 1, "other"); err != nil {
+		t.Errorf("what is beside the path does not matter: %v", err)
+	}
+}
+
+func TestAByteOrderMarkStays(t *testing.T) {
+	const before = "\ufeff{\"a\":1}\r\n"
+	with, err := SetJSON([]byte(before), 2, "b")
+	var two int
+	if ok, got := GetJSON(with, &two, "b"); err != nil || !ok || got != nil || two != 2 ||
+		!strings.HasPrefix(string(with), "\ufeff{") {
+		t.Fatalf("%v, %v\n%q", err, got, with)
+	}
+	if after, err := SetJSON(with, nil, "b"); err != nil || string(after) != before {
+		t.Errorf("%v\n%q", err, after)
 	}
 }
 
