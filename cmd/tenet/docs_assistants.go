@@ -23,7 +23,9 @@ func assistantsDocument() []byte {
 		"said. *Skill* is a file that the\n" +
 		"model takes up by its description, which is narrower. What can't be said is left out, and named by `tenet " +
 		"sync` and in `tenet.lock`;\n" +
-		"so is what excludes paths, or what a person takes up by hand.\n\n" +
+		"so is what excludes paths, or what a person takes up by hand. Of what is longer than code reviews read, `tenet " +
+		"sync` says so. The\n" +
+		"description of a skill is cut at 1,024 characters.\n\n" +
 		"| assistant | always | path patterns | the model decides | limit |\n| --- | --- | --- | --- | --- |\n")
 	for _, target := range treesync.Targets() {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", target, fileOf(target, "always"), fileOf(target, "glob"),
@@ -50,7 +52,7 @@ func fileOf(target, activation string) string {
 		r.Scope.Globs = []string{"src/**/*.go"}
 	}
 	r.Normalize()
-	x, err := treesync.Expect([]knowledge.Document{r}, []string{target})
+	x, err := treesync.Expect([]knowledge.Document{r}, []string{target}, nil)
 	if err != nil || len(x.Parts) == 0 {
 		return "left out"
 	}
@@ -66,9 +68,22 @@ func fileOf(target, activation string) string {
 
 func limits(target string) string {
 	var all []string
-	for _, a := range interchange.Adapters() {
-		if text := fmt.Sprintf("%d", a.Limit); a.Target == target && a.Limit > 0 && !slices.Contains(all, text) {
+	add := func(text string) {
+		if !slices.Contains(all, text) {
 			all = append(all, text)
+		}
+	}
+	for _, a := range interchange.Adapters() {
+		switch {
+		case a.Target != target:
+			continue
+		case a.Limit > 0 && a.Shared():
+			add(fmt.Sprintf("%d bytes of the file, with what others wrote", a.Limit))
+		case a.Limit > 0:
+			add(fmt.Sprintf("%d characters of a file", a.Limit))
+		}
+		if a.Review > 0 {
+			add(fmt.Sprintf("%d characters of a file in code reviews", a.Review))
 		}
 	}
 	return strings.Join(all, ", ")

@@ -86,8 +86,9 @@ func syncTree(ctx context.Context, a *app, s *syncSettings) error {
 	shown := struct {
 		Drift   []treesync.Step     `json:"drift"`
 		LeftOut []treesync.Omission `json:"left_out"`
+		Cut     []treesync.Omission `json:"cut,omitempty"`
 		Twice   []treesync.Twice    `json:"twice,omitempty"`
-	}{append([]treesync.Step{}, drift...), append([]treesync.Omission{}, p.LeftOut...), p.Twice}
+	}{append([]treesync.Step{}, drift...), append([]treesync.Omission{}, p.LeftOut...), p.Cut, p.Twice}
 	write := !s.Check && !s.Diff
 	if write {
 		err = p.Apply()
@@ -116,6 +117,7 @@ func tellSync(a *app, s *syncSettings, w *workTree, p *treesync.Plan, b *bundle.
 	if err := tellLeftOut(a, s, p, b); err != nil {
 		return err
 	}
+	tellCut(a, s, p)
 	for _, t := range p.Twice {
 		a.say("%s reads %s twice: it was imported from %s, which is still here; take it out of there, and edit it "+
 			"in tenet", t.Target, t.Document, cell(t.Path))
@@ -190,6 +192,17 @@ func tellLeftOut(a *app, s *syncSettings, p *treesync.Plan, b *bundle.Bundle) er
 	a.say("left out, since an assistant's form can't say when it holds: %s; --verbose names each, and why",
 		strings.Join(of, ", "))
 	return nil
+}
+
+// tellCut says of which documents reviews read the beginning alone.
+func tellCut(a *app, s *syncSettings, p *treesync.Plan) {
+	if len(p.Cut) > otherShown && !s.Verbose {
+		a.say("%d documents are longer than code reviews read; --verbose names each", len(p.Cut))
+		return
+	}
+	for _, o := range p.Cut {
+		a.say("%s is cut short for %s: %s", o.Document, o.Target, o.Why)
+	}
 }
 
 // writeDrift lists the files that differ; when they were written meanwhile, as they were before.

@@ -61,9 +61,17 @@ func (x *syncTreeTest) run(args ...string) {
 // files returns what is in the tree, without what is being written.
 func (x *syncTreeTest) files() map[string]string {
 	x.t.Helper()
+	all := x.everything()
+	maps.DeleteFunc(all, func(name, _ string) bool { return strings.Contains(name, ".tenet-tmp-") })
+	return all
+}
+
+// everything returns what is in the tree.
+func (x *syncTreeTest) everything() map[string]string {
+	x.t.Helper()
 	all := map[string]string{}
 	err := fs.WalkDir(os.DirFS(x.dir), ".", func(name string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() || strings.Contains(name, ".tenet-tmp-") {
+		if err != nil || e.IsDir() {
 			return nil //nolint:nilerr // it went while it was looked at
 		}
 		text, err := os.ReadFile(filepath.Join(x.dir, name))
@@ -81,7 +89,7 @@ func (x *syncTreeTest) files() map[string]string {
 // clear leaves the hand-written parts alone.
 func (x *syncTreeTest) clear(hand map[string]string) {
 	x.t.Helper()
-	for name := range x.files() {
+	for name := range x.everything() {
 		if err := os.Remove(filepath.Join(x.dir, name)); err != nil {
 			x.t.Fatal(err)
 		}
@@ -123,9 +131,11 @@ func TestAKilledSyncIsMendedByTheNext(t *testing.T) {
 				t.Errorf("killed after %d files, %s is neither as it was nor as it becomes: %q", after, name, text)
 			}
 		}
+		x.write(".claude/rules/.tenet-tmp-1", "half a f") // as one that was killed at another moment
+		x.write(".tenet-tmp-2", "")
 		x.run("sync", "--adopt", "--offline")
 		x.run("sync", "--check", "--offline")
-		if got := x.files(); !maps.Equal(got, want) {
+		if got := x.everything(); !maps.Equal(got, want) {
 			t.Errorf("killed after %d files, the next run leaves %v", after, slices.Sorted(maps.Keys(got)))
 		}
 	}

@@ -27,6 +27,7 @@ type Adapter struct {
 	Imports   bool   // "@path" in the text brings another file in
 	Named     bool   // the file's own name is the title where the text gives none, before any heading
 	Limit     int    // characters that a file may have, 0 for no bound that is documented
+	Review    int    // characters of a file that the owner's code reviews read, 0 for all
 	Checked   string // when Source was read
 	Source    string // the owner's document
 

@@ -85,6 +85,7 @@ var ruleAdapters = []Adapter{
 		Name: "copilot-instructions", Target: "copilot", Kind: knowledge.KindRule, Format: FormatCopilot,
 		Place: AtFolder,
 		Paths: []string{".github/instructions/**/*.instructions.md"}, Means: byApplyTo(), Checked: "2026-11",
+		Review: 4000,
 		Source: "https://docs.github.com/en/copilot/how-tos/configure-custom-instructions/add-repository-instructions",
 	},
 	{

@@ -59,7 +59,7 @@ func TestRealTextsAreWrittenAndReadAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			docs := imported(t, name)
 			for _, target := range Targets() {
-				x, err := Expect(docs, []string{target})
+				x, err := Expect(docs, []string{target}, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

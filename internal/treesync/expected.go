@@ -16,6 +16,7 @@ import (
 	"tenet/internal/guidance"
 	"tenet/internal/interchange"
 	"tenet/internal/knowledge"
+	"tenet/internal/worktree"
 )
 
 // A Part is a file of ours, or our part of a file.
@@ -43,6 +44,7 @@ type Omission struct {
 
 // The markers. The digest of our part follows the word begin.
 const (
+	markHead  = "<!-- tenet:"
 	beginMark = "<!-- tenet:begin "
 	endMark   = "<!-- tenet:end -->"
 	markTail  = " Written by tenet sync: edit the documents in tenet, and not here. -->"
@@ -63,7 +65,9 @@ func ownFile(text string) string {
 type Expected struct {
 	Parts    []Part
 	LeftOut  []Omission
+	Cut      []Omission        // documents of which an assistant's reviews read the beginning alone
 	Adapters map[string]string // by name, with the date when its documentation was read
+	others   func(path string) int
 }
 
 // Targets returns the assistants that files can be written for.
@@ -119,9 +123,10 @@ func skillsOf(target string) *interchange.Adapter {
 	return &all[i]
 }
 
-// Expect computes the expected content for documents and targets. The same documents give the same bytes.
-func Expect(docs []knowledge.Document, targets []string) (*Expected, error) {
-	x := &Expected{Adapters: map[string]string{}}
+// Expect computes the expected content for documents and targets. The same documents give the same bytes. The function
+// others returns how many bytes of a shared file are somebody else's; nil for none.
+func Expect(docs []knowledge.Document, targets []string, others func(path string) int) (*Expected, error) {
+	x := &Expected{Adapters: map[string]string{}, others: others}
 	docs = slices.Clone(docs)
 	slices.SortStableFunc(docs, byWeight)
 	for _, target := range slices.Compact(slices.Sorted(slices.Values(targets))) {
@@ -170,24 +175,30 @@ func mandatory(d knowledge.Document) bool {
 
 // textOf returns the text of a document; false if no assistant reads it as a file.
 func textOf(d knowledge.Document) (*interchange.Text, bool) {
-	t := &interchange.Text{Key: d.Key(), Body: guidance.Text(d)}
+	t := &interchange.Text{Key: d.Key(), Body: withoutMarks(guidance.Text(d))}
 	switch d := d.(type) {
 	case *knowledge.Rule:
 		if d.Status != knowledge.StatusActive {
 			return nil, false
 		}
-		t.Description, t.Scope = d.Title, d.Scope
+		t.Description, t.Scope = withoutMarks(d.Title), d.Scope
 	case *knowledge.Practice:
-		t.Description, t.Scope = d.Title, d.Scope
+		t.Description, t.Scope = withoutMarks(d.Title), d.Scope
 	default:
 		return nil, false
 	}
 	return t, true
 }
 
+// withoutMarks returns a text in which nothing reads as a marker: a document about this program may quote them.
+func withoutMarks(text string) string { return strings.ReplaceAll(text, markHead, "<!-- tenet ") }
+
 func (x *Expected) target(target string, rules, shared *interchange.Adapter, docs []knowledge.Document) {
 	skills := skillsOf(target)
 	block := &blockOf{adapter: shared}
+	if shared != nil && x.others != nil {
+		block.size = x.others(shared.Paths[0])
+	}
 	for _, d := range docs {
 		t, ok := textOf(d)
 		if !ok || len(t.Scope.Targets) > 0 && !slices.Contains(t.Scope.Targets, target) {
@@ -230,6 +241,10 @@ func (x *Expected) own(a *interchange.Adapter, target string, t *interchange.Tex
 	}
 	text := ownFile(string(f.Data))
 	x.Parts = append(x.Parts, Part{f.Path, target, modeOwn, digestOf(text), []string{id}, text})
+	if n := len([]rune(text)); a.Review > 0 && n > a.Review {
+		x.Cut = append(x.Cut, Omission{t.Key.String(), target,
+			fmt.Sprintf("its code reviews read the first %d of %d characters of %s", a.Review, n, f.Path)})
+	}
 	x.Adapters[a.Name] = a.Checked
 	return nil
 }
@@ -239,7 +254,7 @@ type blockOf struct {
 	adapter   *interchange.Adapter
 	documents []string
 	parts     []string
-	size      int
+	size      int // of the file, in bytes
 }
 
 // blockHead is the heading of a block.
@@ -247,9 +262,10 @@ const blockHead = "# Rules of this team\n\n"
 
 // add adds a document if there is room. Mandatory ones come first.
 func (b *blockOf) add(t *interchange.Text, id string) error {
-	n := len(t.Body) + 2
+	n := len(t.Body) + strings.Count(t.Body, "\n") + 4 // where lines end with two characters
 	if limit := b.adapter.Limit; limit > 0 && b.size+n+len(blockHead)+200 > limit {
-		return fmt.Errorf("%s reads at most %d bytes, and they are full", b.adapter.Target, limit)
+		return fmt.Errorf("%s reads at most %d bytes of %s, and they are full", b.adapter.Target, limit,
+			b.adapter.Paths[0])
 	}
 	b.size += n
 	b.documents, b.parts = append(b.documents, id), append(b.parts, strings.TrimSpace(t.Body))
@@ -260,6 +276,9 @@ func (b *blockOf) text() string { return "\n" + blockHead + strings.Join(b.parts
 
 // isOurs reports whether a file's name is one that we give.
 func isOurs(name string) bool {
+	if worktree.Temporary(name) {
+		return false
+	}
 	return strings.HasPrefix(path.Base(name), interchange.OwnPrefix) || strings.HasPrefix(path.Base(path.Dir(name)),
 		interchange.OwnPrefix)
 }

@@ -2,7 +2,6 @@ package treesync
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,21 +13,6 @@ import (
 	"tenet/internal/interchange"
 	"tenet/internal/worktree"
 )
-
-// LockFile records what was written, for people and for checks without a server.
-const LockFile = "tenet.lock"
-
-// A Lock is the content of LockFile. It has no times: the same input gives the same bytes.
-type Lock struct {
-	Format     int               `json:"format"`
-	Server     string            `json:"server"`
-	Repository string            `json:"repository,omitempty"`
-	Label      string            `json:"label,omitempty"`
-	Seq        int64             `json:"seq"`
-	Adapters   map[string]string `json:"adapters"`
-	Files      []Part            `json:"files"`
-	LeftOut    []Omission        `json:"left_out"`
-}
 
 // States of a part.
 const (
@@ -61,6 +45,7 @@ type Options struct {
 type Plan struct {
 	Steps   []Step
 	LeftOut []Omission
+	Cut     []Omission
 	Twice   []Twice
 	LockSeq int64 // the seq at the last write, from the lock; 0 for never
 	o       Options
@@ -73,11 +58,11 @@ func Make(tree *worktree.Tree, b *bundle.Bundle, targets []string, o Options) (*
 	if err != nil {
 		return nil, err
 	}
-	x, err := Expect(docs, targets)
+	x, err := Expect(docs, targets, func(path string) int { return othersIn(tree, path) })
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{LeftOut: x.LeftOut, Twice: twice(tree, x, docs), o: o, tree: tree}
+	p := &Plan{LeftOut: x.LeftOut, Cut: x.Cut, Twice: twice(tree, x, docs), o: o, tree: tree}
 	blocks := map[string]bool{}
 	for i := range x.Parts {
 		part := &x.Parts[i]
@@ -104,6 +89,19 @@ func Make(tree *worktree.Tree, b *bundle.Bundle, targets []string, o Options) (*
 	}
 	slices.SortFunc(p.Steps, func(a, b Step) int { return strings.Compare(a.Path, b.Path) })
 	return p, nil
+}
+
+// othersIn returns how many bytes of a shared file are not ours. A file that can't be read is refused elsewhere.
+func othersIn(tree *worktree.Tree, path string) int {
+	f, err := tree.Read(path)
+	if err != nil {
+		return 0
+	}
+	around, err := split(string(f.Text))
+	if err != nil {
+		return 0
+	}
+	return len(around.before) + len(around.after)
 }
 
 // look returns the step for a part.
@@ -173,110 +171,8 @@ func ownDigest(text string) (digest string, intact bool) {
 	return digest, digestOf(before + beginMark + rest[16:])[:16] == digest
 }
 
-// A surrounding is a shared file: the text before our block, in it, and after it.
-type surrounding struct {
-	before, after string
-	block         []byte
-	digest        string
-	there         bool
-}
-
-// split finds our block. Markers that are not exactly one pair are an error: our part is then unknown.
-func split(text string) (surrounding, error) {
-	begins, ends := strings.Count(text, beginMark), strings.Count(text, endMark)
-	if begins == 0 && ends == 0 {
-		return surrounding{before: text}, nil
-	}
-	from, to := strings.Index(text, beginMark), strings.Index(text, endMark)
-	if begins != 1 || ends != 1 || to < from {
-		return surrounding{}, fmt.Errorf("it has %d lines that begin our block and %d that end it: leave one pair, "+
-			"or none", begins, ends)
-	}
-	head, rest, ok := strings.Cut(text[from+len(beginMark):to], "-->")
-	if !ok {
-		return surrounding{}, errors.New("the line that begins our block is cut off")
-	}
-	digest, _, _ := strings.Cut(head, " ")
-	rest = strings.TrimPrefix(strings.TrimPrefix(rest, "\r"), "\n")
-	return surrounding{text[:from], text[to+len(endMark):], []byte(rest), digest, true}, nil
-}
-
-// with returns the file with a new block in place of the old one, or at the end.
-func (s *surrounding) with(block string, crlf bool) string {
-	text := beginMark + digestOf(block)[:16] + markTail + "\n" + block + endMark
-	if crlf {
-		text = strings.ReplaceAll(text, "\n", "\r\n")
-	}
-	if s.there {
-		return s.before + text + s.after
-	}
-	nl := "\n"
-	if crlf {
-		nl = "\r\n"
-	}
-	before := s.before
-	if before != "" && !strings.HasSuffix(before, "\n") {
-		before += nl
-	}
-	if before != "" {
-		before += nl
-	}
-	return before + text + nl
-}
-
-// without returns the file without our block, the blank line added before it and the line end after it: people's text
-// stays, byte for byte.
-func (s *surrounding) without() string {
-	nl := "\n"
-	if strings.HasPrefix(s.after, "\r\n") {
-		nl = "\r\n"
-	}
-	after := strings.TrimPrefix(s.after, nl)
-	if after == "" {
-		return strings.TrimSuffix(s.before, nl)
-	}
-	return s.before + after
-}
-
-func unix(text []byte) string { return strings.ReplaceAll(string(text), "\r\n", "\n") }
-
-// inStyle gives a text the line ends of a file.
-func inStyle(text string, file []byte) []byte {
-	if bytes.Contains(file, []byte("\r\n")) {
-		return []byte(strings.ReplaceAll(text, "\n", "\r\n"))
-	}
-	return []byte(text)
-}
-
-// Written returns the documents, with versions, in an assistant's files according to the lock of a tree.
-func Written(tree *worktree.Tree, target string) ([]string, error) {
-	l, err := readLock(tree)
-	if err != nil || l == nil {
-		return nil, err
-	}
-	var list []string
-	for i := range l.Files {
-		if l.Files[i].Target == target {
-			list = append(list, l.Files[i].Documents...)
-		}
-	}
-	return list, nil
-}
-
-func readLock(tree *worktree.Tree) (*Lock, error) {
-	f, err := tree.Read(LockFile)
-	if err != nil || !f.Exists {
-		return nil, err
-	}
-	l := new(Lock)
-	if err := json.Unmarshal(f.Text, l); err != nil {
-		return nil, fmt.Errorf("%s can't be read: %w: take it away, and sync writes it anew", LockFile, err)
-	}
-	return l, nil
-}
-
-// strays finds files and blocks of ours that are no longer expected: by the lock, and by our names in the folders that
-// are written to.
+// strays finds files and blocks of ours that are no longer expected: by the lock, and where the lock is lost by our
+// names in the folders that are written to and by our marks in shared files.
 func (p *Plan) strays(x *Expected, old *Lock) {
 	wanted := map[string]bool{}
 	for i := range x.Parts {
@@ -286,8 +182,14 @@ func (p *Plan) strays(x *Expected, old *Lock) {
 	if old != nil {
 		known = old.Files
 	}
+	locked := len(known)
 	for _, name := range p.ownFiles() {
 		known = append(known, Part{Path: name, Mode: modeOwn})
+	}
+	for _, target := range Targets() {
+		if _, shared := adapterOf(target); shared != nil {
+			known = append(known, Part{Path: shared.Paths[0], Mode: modeBlock})
+		}
 	}
 	for i := range known {
 		part := &known[i]
@@ -303,6 +205,8 @@ func (p *Plan) strays(x *Expected, old *Lock) {
 		if part.Mode == modeBlock {
 			around, err := split(string(f.Text))
 			switch {
+			case err != nil && i >= locked:
+				continue // a text about such marks
 			case err != nil:
 				s.State, s.Why = Broken, err.Error()
 			case !around.there:
@@ -351,43 +255,6 @@ func (p *Plan) ownFiles() []string {
 	return names
 }
 
-// lock adds the step of the lock file. Its seq changes only together with other content.
-func (p *Plan) lock(x *Expected, b *bundle.Bundle, old *Lock) error {
-	l := Lock{
-		Format: 1, Server: b.Server, Repository: b.Want.Repository, Label: b.Want.Label, Seq: int64(b.Seq),
-		Adapters: x.Adapters,
-		Files:    append([]Part{}, x.Parts...), LeftOut: append([]Omission{}, x.LeftOut...),
-	}
-	if old != nil {
-		probe := l
-		probe.Seq = old.Seq
-		a, errA := json.Marshal(probe)
-		o, errO := json.Marshal(old)
-		if errA == nil && errO == nil && bytes.Equal(a, o) {
-			l = probe
-		}
-	}
-	text, err := json.MarshalIndent(l, "", "  ")
-	if err != nil {
-		return err
-	}
-	f, err := p.tree.Read(LockFile)
-	if err != nil {
-		return err
-	}
-	s := Step{Path: LockFile, State: Clean, before: f, after: append(text, '\n')}
-	switch {
-	case !f.Exists:
-		s.State = Missing
-	case unix(f.Text) != string(s.after):
-		s.State = Behind
-	default:
-		s.after = f.Text
-	}
-	p.Steps = append(p.Steps, s)
-	return nil
-}
-
 // Drift returns the steps whose file differs from the expected content.
 func (p *Plan) Drift() []Step {
 	return slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.State == Clean })
@@ -424,6 +291,9 @@ func (p *Plan) Apply() error {
 	if no := p.Refused(); len(no) > 0 {
 		return &RefusalError{no}
 	}
+	if err := p.sweep(); err != nil {
+		return err
+	}
 	var last *Step
 	for i := range p.Steps {
 		s := &p.Steps[i]
@@ -441,10 +311,27 @@ func (p *Plan) Apply() error {
 	return p.do(last)
 }
 
+// sweep removes what killed runs have left beside the files.
+func (p *Plan) sweep() error {
+	names := make([]string, len(p.Steps))
+	for i := range p.Steps {
+		names[i] = p.Steps[i].Path
+	}
+	return p.tree.Sweep(names...)
+}
+
+// do makes one step. A file that somebody has changed since the plan was made is left alone.
 func (p *Plan) do(s *Step) error {
-	switch {
-	case s.State == Clean:
+	if s.State == Clean {
 		return nil
+	}
+	now, err := p.tree.Read(s.Path)
+	if err != nil {
+		return err
+	}
+	switch {
+	case now.Exists != s.before.Exists || !bytes.Equal(now.Text, s.before.Text):
+		return fmt.Errorf("%s was changed while sync was at work: run it again", s.Path)
 	case s.after == nil:
 		return p.tree.Remove(s.Path)
 	}
@@ -453,41 +340,3 @@ func (p *Plan) do(s *Step) error {
 
 // Texts returns the file of a step before and after.
 func (s *Step) Texts() (before, after []byte) { return s.before.Text, s.after }
-
-// FromLock checks a tree only by its lock, without a server or a bundle: it finds edited and missing parts, but not
-// outdated ones.
-func FromLock(tree *worktree.Tree) (*Plan, error) {
-	l, err := readLock(tree)
-	if err != nil {
-		return nil, err
-	}
-	if l == nil {
-		return nil, fmt.Errorf("there is no %s: run tenet sync once", LockFile)
-	}
-	p := &Plan{LeftOut: l.LeftOut, tree: tree}
-	for i := range l.Files {
-		part := &l.Files[i]
-		f, err := tree.Read(part.Path)
-		if err != nil {
-			return nil, err
-		}
-		s := Step{Path: part.Path, Target: part.Target, State: Clean, before: f}
-		digest := digestOf(unix(f.Text))
-		if part.Mode == modeBlock {
-			around, err := split(string(f.Text))
-			if err != nil {
-				s.State, s.Why = Broken, err.Error()
-			}
-			digest = digestOf(unix(around.block))
-		}
-		switch {
-		case s.State == Broken:
-		case !f.Exists:
-			s.State = Missing
-		case digest != part.Digest:
-			s.State, s.Why = Edited, "it is not what "+LockFile+" says"
-		}
-		p.Steps = append(p.Steps, s)
-	}
-	return p, nil
-}

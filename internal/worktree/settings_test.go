@@ -2,11 +2,12 @@ package worktree
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -212,19 +213,62 @@ func TestNothingIsWrittenThroughALink(t *testing.T) {
 	}
 }
 
+// TestARepositoryInsideIsNotWrittenInto has a submodule, which has a file .git, and a repository that somebody cloned.
+func TestARepositoryInsideIsNotWrittenInto(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string) {
+		t.Helper()
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(".claude/.git")
+	write("lib/dep/.git/HEAD")
+	for _, inside := range []bool{false, true} {
+		if inside {
+			write(".git/HEAD")
+		}
+		tree, err := At(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{".claude/rules/x.md", "lib/dep/AGENTS.md"} {
+			err := tree.Write(name, []byte("x"), 0)
+			if link, ok := errors.AsType[*LinkError](err); ok != inside || ok && link.What != "another repository" {
+				t.Errorf("%s, in a repository %v: %v", name, inside, err)
+			}
+		}
+		if err := tree.Write("lib/x", []byte("x"), 0); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestAFileKeepsItsModeAndAKilledWriteIsSwept(t *testing.T) {
 	dir := t.TempDir()
 	tree, err := At(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, mode := range map[string]os.FileMode{"run.sh": 0o755, ".tenet-tmp-123": 0o644} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("old"), mode); err != nil {
+	for name, mode := range map[string]os.FileMode{"run.sh": 0o755, ".tenet-tmp-123": 0o644, "x[1]/.tenet-tmp-4": 0o644} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("old"), mode)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chtimes(filepath.Join(dir, ".tenet-tmp-123"), time.Time{}, time.Now().Add(-time.Hour)); err != nil {
+	alive, err := temporary(dir) // another program is writing it
+	if err != nil {
 		t.Fatal(err)
+	}
+	if err := tree.Sweep("x[1]/file", "gone/file"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "x[1]", ".tenet-tmp-4")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what a killed program left stands: %v", err)
+	}
+	if err := os.Remove(filepath.Join(dir, "x[1]")); err != nil {
+		t.Error(err)
 	}
 	if err := tree.Write("run.sh", []byte("new"), 0); err != nil {
 		t.Fatal(err)
@@ -238,6 +282,12 @@ func TestAFileKeepsItsModeAndAKilledWriteIsSwept(t *testing.T) {
 	}
 	if err := tree.Remove("a/b/c"); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := os.Stat(alive.Name()); err != nil {
+		t.Errorf("what is being written was taken away: %v", err)
+	}
+	if err := errors.Join(alive.Close(), os.Remove(alive.Name())); err != nil {
+		t.Error(err)
 	}
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 1 {

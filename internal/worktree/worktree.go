@@ -10,11 +10,13 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // A Tree is a folder whose files are read and written.
-type Tree struct{ dir string }
+type Tree struct {
+	dir        string
+	repository bool // it is one of git: a repository below it is somebody else's
+}
 
 // At returns the tree of a folder.
 func At(dir string) (*Tree, error) {
@@ -22,7 +24,14 @@ func At(dir string) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tree{whole}, nil
+	return &Tree{whole, isRepository(whole)}, nil
+}
+
+// isRepository reports whether a folder is the root of a work tree of git: a repository, a submodule, or one of several
+// work trees.
+func isRepository(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, ".git"))
+	return err == nil
 }
 
 // Root returns the folder of the git work tree that contains a path; false if there is none. A submodule is a separate
@@ -33,7 +42,7 @@ func Root(dir string) (string, bool) {
 		return "", false
 	}
 	for {
-		if _, err := os.Lstat(filepath.Join(whole, ".git")); err == nil {
+		if isRepository(whole) {
 			return whole, true
 		}
 		up := filepath.Dir(whole)
@@ -57,7 +66,7 @@ func Bare(dir string) bool {
 // Dir returns the folder.
 func (t *Tree) Dir() string { return t.dir }
 
-// A LinkError means that a path leads through a symbolic link, or is not a regular file.
+// A LinkError means that a path leads through a symbolic link or into another repository, or is not a regular file.
 type LinkError struct{ Path, What string }
 
 // Error implements error.
@@ -95,7 +104,8 @@ func (t *Tree) Read(name string) (File, error) {
 	return File{text, info.Mode().Perm(), true}, err
 }
 
-// plain returns the full path, after checking that no part of it is a symbolic link and that it leads to a file.
+// plain returns the full path, after checking that no part of it is a symbolic link or another repository and that it
+// leads to a file.
 func (t *Tree) plain(name string) (string, error) {
 	if !fs.ValidPath(name) || name == "." {
 		return "", fmt.Errorf("%q: want a path below the folder", name)
@@ -103,7 +113,8 @@ func (t *Tree) plain(name string) (string, error) {
 	parts := strings.Split(name, "/")
 	for n := 1; n <= len(parts); n++ {
 		part := path.Join(parts[:n]...)
-		info, err := os.Lstat(filepath.Join(t.dir, filepath.FromSlash(part)))
+		whole := filepath.Join(t.dir, filepath.FromSlash(part))
+		info, err := os.Lstat(whole)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return filepath.Join(t.dir, filepath.FromSlash(name)), nil
@@ -113,6 +124,8 @@ func (t *Tree) plain(name string) (string, error) {
 			return "", &LinkError{part, "a symbolic link"}
 		case n < len(parts) && !info.IsDir():
 			return "", &LinkError{part, "a file where a folder is needed"}
+		case n < len(parts) && t.repository && isRepository(whole):
+			return "", &LinkError{part, "another repository"}
 		case n == len(parts) && !info.Mode().IsRegular():
 			return "", &LinkError{part, "no plain file"}
 		}
@@ -120,8 +133,11 @@ func (t *Tree) plain(name string) (string, error) {
 	return filepath.Join(t.dir, filepath.FromSlash(name)), nil
 }
 
-// tempPrefix begins the names of temporary files. Those of a killed program are removed by the next write beside them.
+// tempPrefix begins the names of temporary files.
 const tempPrefix = ".tenet-tmp-"
+
+// Temporary reports whether a file's name is that of a temporary file, which is nobody's.
+func Temporary(name string) bool { return strings.HasPrefix(path.Base(name), tempPrefix) }
 
 // Write replaces a file atomically. Mode 0 keeps the mode of the present file, or means 0644.
 func (t *Tree) Write(name string, text []byte, mode fs.FileMode) error {
@@ -139,15 +155,19 @@ func (t *Tree) Write(name string, text []byte, mode fs.FileMode) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // folders of a work tree are readable by all
 		return err
 	}
-	t.sweep(dir)
-	f, err := os.CreateTemp(dir, tempPrefix+"*")
+	if err := sweep(dir); err != nil {
+		return err
+	}
+	f, err := temporary(dir)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(text)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), whole)
+	err = errors.Join(err, f.Chmod(mode), f.Sync())
+	renamed := err == nil && os.Rename(f.Name(), whole) == nil // while its lock is held
+	err = errors.Join(err, f.Close())
+	if err == nil && !renamed {
+		err = os.Rename(f.Name(), whole) // some systems rename no open file
 	}
 	if err != nil {
 		_ = os.Remove(f.Name()) // it is nobody's
@@ -156,16 +176,63 @@ func (t *Tree) Write(name string, text []byte, mode fs.FileMode) error {
 	return nil
 }
 
-// sweep removes the temporary files of killed programs. The caller holds the tree's lock, or is alone.
-func (t *Tree) sweep(dir string) {
-	// a folder whose name has pattern characters is not swept
-	left, _ := filepath.Glob(filepath.Join(dir, tempPrefix+"*"))
-	for _, f := range left {
-		// otherwise another run may be writing it
-		if info, err := os.Lstat(f); err == nil && time.Since(info.ModTime()) > time.Minute {
-			_ = os.Remove(f) // the next write tries again
+// temporary makes a temporary file in a folder, and locks it until it is closed: one without a lock is a dead
+// program's.
+func temporary(dir string) (*os.File, error) {
+	for {
+		f, err := os.CreateTemp(dir, tempPrefix+"*")
+		if err != nil {
+			return nil, err
+		}
+		taken, err := lock(f)
+		if err != nil {
+			return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
+		}
+		if _, err := os.Lstat(f.Name()); taken && err == nil {
+			return f, nil
+		}
+		_ = f.Close() // another program has taken it for a dead one's before the lock
+	}
+}
+
+// Sweep removes the temporary files of killed programs from the folders of files.
+func (t *Tree) Sweep(names ...string) error {
+	done := map[string]bool{}
+	for _, name := range names {
+		dir := filepath.Join(t.dir, filepath.FromSlash(path.Dir(name)))
+		if _, err := t.plain(name); err != nil || done[dir] {
+			continue // what is not ours to write has none of ours
+		}
+		done[dir] = true
+		if err := sweep(dir); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+func sweep(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !Temporary(e.Name()) || !e.Type().IsRegular() {
+			continue
+		}
+		f, err := os.Open(filepath.Join(dir, e.Name())) //nolint:gosec // a name of ours in a folder of the tree
+		if err != nil {
+			continue // it has just gone
+		}
+		if dead, err := lock(f); dead && err == nil {
+			_ = os.Remove(f.Name()) // the next write tries again
+		}
+		_ = f.Close() // it was only locked
+	}
+	return nil
 }
 
 // Remove removes a file, and then the parent folders that are empty.
