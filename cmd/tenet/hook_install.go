@@ -33,8 +33,10 @@ func hookPlaceOf(tool, command string) *hookPlace {
 	nested := func(file, matcher string) *hookPlace {
 		hook := map[string]any{"type": "command", "command": command, "timeout": 10}
 		return &hookPlace{
-			tool, file, []string{"hooks", "PreToolUse"},
-			map[string]any{"matcher": matcher, "hooks": []any{hook}}, hook,
+			tool, file,
+			[]string{"hooks", "PreToolUse"},
+			map[string]any{"matcher": matcher, "hooks": []any{hook}},
+			hook,
 		}
 	}
 	switch tool {

@@ -242,8 +242,10 @@ func (x *Expected) own(a *interchange.Adapter, target string, t *interchange.Tex
 	text := ownFile(string(f.Data))
 	x.Parts = append(x.Parts, Part{f.Path, target, modeOwn, digestOf(text), []string{id}, text})
 	if n := len([]rune(text)); a.Review > 0 && n > a.Review {
-		x.Cut = append(x.Cut, Omission{t.Key.String(), target,
-			fmt.Sprintf("its code reviews read the first %d of %d characters of %s", a.Review, n, f.Path)})
+		x.Cut = append(x.Cut, Omission{
+			t.Key.String(), target,
+			fmt.Sprintf("its code reviews read the first %d of %d characters of %s", a.Review, n, f.Path),
+		})
 	}
 	x.Adapters[a.Name] = a.Checked
 	return nil
