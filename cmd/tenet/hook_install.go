@@ -39,15 +39,18 @@ func hookPlaceOf(tool, command string) *hookPlace {
 			hook,
 		}
 	}
+	flat := func(file string, entry map[string]any) *hookPlace {
+		return &hookPlace{tool: tool, file: file, names: []string{"hooks", "preToolUse"}, entry: entry}
+	}
 	switch tool {
 	case "copilot":
-		return &hookPlace{tool: tool, file: ".github/hooks/tenet.json", names: []string{"hooks", "preToolUse"}, entry: map[string]any{
+		return flat(".github/hooks/tenet.json", map[string]any{
 			"type": "command", "bash": command, "powershell": command, "timeoutSec": 10,
-		}}
+		})
 	case "cursor":
-		return &hookPlace{tool: tool, file: ".cursor/hooks.json", names: []string{"hooks", "preToolUse"}, entry: map[string]any{
+		return flat(".cursor/hooks.json", map[string]any{
 			"command": command, "failClosed": strings.HasSuffix(command, "deny"),
-		}}
+		})
 	case "codex":
 		return nested(".codex/hooks.json", "apply_patch|"+edits)
 	}

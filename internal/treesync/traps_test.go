@@ -72,8 +72,8 @@ func TestWhatOthersWroteCountsForTheLimitOfAFile(t *testing.T) {
 		if !strings.Contains(got["AGENTS.md"], "SMALL-1") {
 			t.Errorf("beside %d bytes of others what fits is not there", by)
 		}
-		if in, skill := strings.Contains(got["AGENTS.md"], "BIG-1"), got[".agents/skills/tenet-big-1/SKILL.md"] != ""; in != (by == 0) ||
-			skill == in {
+		in := strings.Contains(got["AGENTS.md"], "BIG-1")
+		if skill := got[".agents/skills/tenet-big-1/SKILL.md"] != ""; in != (by == 0) || skill == in {
 			t.Errorf("beside %d bytes of others: in the file %v, as a skill %v", by, in, skill)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 // SetInJSON returns a JSON file with an entry in the list at a path of names: it replaces our entry, or is appended.
-// All other bytes stay. A nil entry removes ours, and then the list and its parent objects if they are empty. In a list,
-// a name is the index of an entry.
+// All other bytes stay. A nil entry removes ours, and then the list and its parent objects if they are empty. In a
+// list, a name is the index of an entry.
 func SetInJSON(text []byte, entry any, ours func(json.RawMessage) bool, names ...string) ([]byte, error) {
 	return inItsForm(text, func(text []byte) ([]byte, error) { return setInJSON(text, entry, ours, names) })
 }
