@@ -57,10 +57,15 @@ func Scrub(ctx context.Context, from store.Store, to store.Store, key []byte) (*
 	if err := s.compile(); err != nil {
 		return nil, err
 	}
-	if err := everyChange(ctx, from, func(c *knowledge.Change) error { return s.change(ctx, c) }); err != nil {
-		return nil, err
+	err = everyChange(ctx, from, func(c *knowledge.Change) error { return s.change(ctx, c) })
+	if err == nil {
+		err = s.rest(ctx, from)
 	}
-	return &s.report, s.rest(ctx, from)
+	if err != nil && s.report.Changes > 0 {
+		err = fmt.Errorf("the scrub ended after %d changes, and what it has written is no copy: remove it: %w",
+			s.report.Changes, err)
+	}
+	return &s.report, err
 }
 
 // A scrubber replaces the people of a store.
