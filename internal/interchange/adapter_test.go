@@ -122,6 +122,9 @@ func TestEachFormatHoldsWhenItsOwnerSays(t *testing.T) {
 		{".agents/rules/a.md", "trigger: always_on", "always", ""},
 		{".agent/rules/a.md", "trigger: glob\nglobs: '*.go'", "glob", "**/*.go"},
 		{".kiro/steering/tech.md", "", "always", ""},
+		{".roorules-code", "", "manual", ""},
+		{".clinerules-architect", "", "manual", ""},
+		{"apps/web/.kilocoderules-ask", "", "manual", ""},
 		{".kiro/steering/a.md", "inclusion: manual", "manual", ""},
 		{".kiro/steering/a.md", "inclusion: auto\nname: a\ndescription: x", "model", ""},
 		{

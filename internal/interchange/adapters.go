@@ -253,6 +253,7 @@ func fileAdapters() []Adapter {
 		"AGENTS.override.md", "AGENT.md")
 	codex.Limit = 32 << 10
 	imports := func(a Adapter) Adapter { a.Imports = true; return a }
+	mode := func(a Adapter) Adapter { a.Means = Meaning{Default: manual}; return a } // they hold in one mode only
 	return []Adapter{
 		// Before AGENTS.md, which lies in its folder too.
 		one("junie-guidelines", "junie", "https://junie.jetbrains.com/docs/guidelines-and-memory.html",
@@ -270,6 +271,9 @@ func fileAdapters() []Adapter {
 		one("cline-file", "cline", "https://docs.cline.bot/customization/cline-rules", ".clinerules"),
 		one("roo-file", "roo", "https://docs.roocode.com/features/custom-instructions", ".roorules"),
 		one("kilo-file", "kilo", "https://kilo.ai/docs/customize/custom-rules", ".kilocoderules"),
+		mode(one("roo-mode-file", "roo", "https://docs.roocode.com/features/custom-instructions", ".roorules-*",
+			".clinerules-*")),
+		mode(one("kilo-mode-file", "kilo", "https://kilo.ai/docs/customize/custom-rules", ".kilocoderules-*")),
 		one("continue-file", "continue", "https://docs.continue.dev/customize/deep-dives/rules", ".continuerules"),
 		one("zed-file", "zed", "https://zed.dev/docs/ai/rules", ".rules"),
 		one("augment-file", "augment", "https://docs.augmentcode.com/cli/rules", ".augment-guidelines",

@@ -15,6 +15,8 @@ const maxHops = 5
 var (
 	importMark = compiled(`(?:^|[\s(])@([^\s()` + "`" + `]+)`)
 	codeSpan   = compiled("`[^`]*`")
+
+	kiroReference = compiled(`#\[\[file:([^\]]+)\]\]`)
 )
 
 // importsOf returns the paths that a text includes with "@path", as written; those in code are only text.
@@ -104,12 +106,28 @@ func (r *reader) resolve(from, p string) (string, bool) {
 
 // noteImports adds a note for each include that is missing.
 func (r *reader) noteImports(f *file, body string) {
-	if a, _ := adapterFor(f.path); a == nil || !a.Imports {
+	a, folder := adapterFor(f.path)
+	if a != nil && a.Target == "kiro" {
+		r.noteReferences(f, body, folder)
+	}
+	if a == nil || !a.Imports {
 		return
 	}
 	for _, p := range importsOf(body) {
 		if why := r.missing(f.path, p); why != "" {
 			f.note("@%s %s", shortQuote(p), why)
+		}
+	}
+}
+
+// noteReferences adds a note for each file that a steering file of Kiro brings in, by its path in the work tree, and
+// that is not there.
+func (r *reader) noteReferences(f *file, body, folder string) {
+	for _, m := range kiroReference().FindAllStringSubmatch(body, -1) {
+		p := strings.TrimSpace(m[1])
+		at := path.Join(folder, p)
+		if !r.s.single && r.s.covers(at) && !r.known[at] {
+			f.note("#[[file:%s]] is not there", shortQuote(p))
 		}
 	}
 }

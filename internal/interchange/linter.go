@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,9 +105,9 @@ func genericRule(m map[string]any, line int) foundRule {
 	}
 	y.languages = languagesOf(slices.Concat(listOf(m["languages"]), listOf(m["language"]), listOf(m["lang"])))
 	y.tags = listOf(m["sysTags"])
-	y.globs = append(patternsOf(dig(m, "paths.include"), "", true), patternsOf(m["files"], "", false)...)
+	y.globs = append(reaching(dig(m, "paths.include"), ""), patternsOf(m["files"], "", false)...)
 	y.globs = append(y.globs, patternsOf(m["globs"], "", false)...)
-	y.globs = append(y.globs, append(patternsOf(dig(m, "paths.exclude"), "!", true),
+	y.globs = append(y.globs, append(reaching(dig(m, "paths.exclude"), "!"),
 		patternsOf(m["ignores"], "!", false)...)...)
 	if y.title == "" && y.text == "" {
 		y.err = fmt.Errorf("%s has neither a title nor a description or message", y.called())
@@ -200,21 +201,51 @@ func patternsOf(v any, prefix string, bare bool) []string {
 	return out
 }
 
+// reaching returns path patterns as semgrep has them, each behind a prefix: one that names a folder is for all that lies
+// in it. What is excluded is so at any depth; what is included is where it has a slash in it anchored, which is narrower.
+func reaching(v any, prefix string) []string {
+	var out []string
+	for _, g := range patternsOf(v, "", false) {
+		g, isAnchored := strings.CutPrefix(strings.TrimPrefix(g, "."), "/")
+		g, folder := strings.CutSuffix(g, "/")
+		if !isAnchored && (prefix != "" || !strings.Contains(g, "/")) {
+			g = "**/" + strings.TrimPrefix(g, "**/")
+		}
+		if !folder {
+			out = append(out, prefix+g)
+		}
+		if last := path.Base(g); folder || last != "**" && !strings.HasPrefix(last, "*.") {
+			out = append(out, prefix+g+"/**")
+		}
+	}
+	return out
+}
+
 // scope says for which files a rule holds: excludes alone are of everything.
 func (y *foundRule) scope(f *file) knowledge.Scope {
 	s := knowledge.Scope{Languages: y.languages, Activation: y.activation}
+	folder, whole := settingsFolder(f.path), "**"
+	if folder != "" {
+		whole = globEscape(folder) + "/**"
+	}
 	for _, g := range y.globs {
+		if folder != "" {
+			g = anchored(g, false, folder)
+		}
 		if _, err := knowledge.ParseGlob(g); err != nil {
 			f.note("the pattern %q is left out: %s", shortQuote(g), err)
 		} else if !slices.Contains(s.Globs, g) {
 			s.Globs = append(s.Globs, g)
 		}
 	}
-	if len(s.Globs) > 0 {
+	switch {
+	case len(s.Globs) > 0:
 		s.Activation = glob
 		if !slices.ContainsFunc(s.Globs, func(g string) bool { return !strings.HasPrefix(g, "!") }) {
-			s.Globs = append([]string{"**"}, s.Globs...)
+			s.Globs = append([]string{whole}, s.Globs...)
 		}
+	case folder != "":
+		s.Activation, s.Globs = orElse(s.Activation, model), []string{whole}
 	}
 	return s
 }

@@ -131,6 +131,9 @@ func firstLine(n *yaml.Node) int {
 // nucleiRules reads a template of nuclei.
 func nucleiRules(_ *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 	info, ok := m["info"].(map[string]any)
+	if m["workflows"] != nil { // it runs other templates
+		return nil, false
+	}
 	if !ok || pick(m, "id") == "" || pick(info, "name") == "" || pick(info, "severity", "author") == "" {
 		return nil, false
 	}
@@ -168,8 +171,29 @@ func valeRules(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 		return nil, false
 	}
 	y := foundRule{values: m, line: firstLine(n), title: valeTitle(f.path), severity: pick(m, "level")}
-	y.text = y.take("message")
+	y.text = strings.TrimSpace(y.take("message") + "\n\n" + valeWords(m))
 	return []foundRule{y}, true
+}
+
+// valeWords lists what a rule of Vale looks for: its message names the word with "%s".
+func valeWords(m map[string]any) string {
+	var lines []string
+	for _, key := range []string{"tokens", "raw"} {
+		for _, word := range listOf(m[key]) {
+			lines = append(lines, "- "+word)
+		}
+	}
+	for _, key := range []string{"swap", "either"} {
+		words, _ := m[key].(map[string]any)
+		for _, word := range slices.Sorted(maps.Keys(words)) {
+			if key == "swap" {
+				lines = append(lines, "- "+word+" → "+textOf(words[word]))
+			} else {
+				lines = append(lines, "- "+word+" or "+textOf(words[word]))
+			}
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 func valeTitle(p string) string {

@@ -41,7 +41,7 @@ func TestRulesOfLintersAndPolicyEngines(t *testing.T) {
 			"scan.yaml", "rules:\n  - id: no-exec\n    languages: [py, generic]\n    severity: ERROR\n    message: " +
 				"No exec.\n    pattern: exec(...)\n" +
 				"    paths: {include: ['*.py'], exclude: [tests/]}\n    metadata: {category: security}\n",
-			[]ruleSeen{{"team-scan-no-exec", "no-exec", "ERROR", "python **/*.py !tests/", false}},
+			[]ruleSeen{{"team-scan-no-exec", "no-exec", "ERROR", "python **/*.py !**/tests/**", false}},
 		},
 		"ast-grep, a document for each": {
 			"tree.yml", "id: no-log\nlanguage: TypeScript\nseverity: hint\nmessage: No log.\nfiles: [src/**]\nrule: " +

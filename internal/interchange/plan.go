@@ -45,6 +45,9 @@ type Step struct {
 	doc  knowledge.Document // what to write, nil for none and for history
 	was  knowledge.Document // what is there now, of a change
 	size int                // of doc, as JSON
+
+	fresh    knowledge.Document // what a foreign file holds that is not there under its id, as it was read
+	ownNotes []string           // the notes of fresh
 }
 
 // Documents returns what is there now and what will be, of a step that changes a document; nil for others.
@@ -96,6 +99,7 @@ type Plan struct {
 	shelf     *shelf    // what the store holds; nil before it is needed, and for a large store
 	filled    bool      // the shelf was asked for
 	asked     int       // documents that were asked for one by one
+	pairs     int       // pairs of documents that were compared to find what was moved
 }
 
 // NewPlan returns an empty plan.
@@ -124,6 +128,9 @@ func (p *Plan) Add(s *Source) error {
 		if p.o.Progress != nil {
 			p.o.Progress(done, s.Len())
 		}
+	}
+	if err := p.moves(s, first, keep); err != nil {
+		return err
 	}
 	if err := p.categories(s, first); err != nil {
 		return err
@@ -218,6 +225,12 @@ func (p *Plan) create(st *Step, e Entry) error {
 	key, here, err := p.here(&e)
 	if err != nil {
 		return err
+	}
+	if _, foreign := originOf(e.Doc); foreign && !e.Own && len(p.before.list) > 0 {
+		if st.fresh, err = knowledge.Clone(e.Doc); err != nil {
+			return err
+		}
+		st.ownNotes = slices.Clone(st.Notes)
 	}
 	if here {
 		delete(p.seen, e.Key)

@@ -1,7 +1,6 @@
 package interchange
 
 import (
-	"fmt"
 	"path"
 	"strings"
 )
@@ -11,16 +10,13 @@ func SourceTag(name string) string { return "source:" + name }
 
 // prune plans to retire what the source imported before, from where it was read now, and no longer holds.
 func (p *Plan) prune(s *Source, keep map[string]bool) error {
-	for _, rec := range p.before.list {
-		if _, read := p.seen[rec.Key]; read || !rec.Active {
-			continue
-		}
-		d, err := rec.Document()
-		if err != nil {
-			return fmt.Errorf("read %s: %w", rec.Key, err)
-		}
-		o, ok := originOf(d)
-		if !ok || o.source != s.name || kept(keep, o.path) || !s.covers(o.path) {
+	gone, err := p.gone(s, keep)
+	if err != nil {
+		return err
+	}
+	for _, one := range gone {
+		rec, d, o := one.rec, one.doc, one.origin
+		if !rec.Active {
 			continue
 		}
 		st := Step{Source: s.name, Path: o.path, Key: rec.Key, Version: rec.Version}
