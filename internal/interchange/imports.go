@@ -108,7 +108,7 @@ func (r *reader) resolve(from, p string) (string, bool) {
 func (r *reader) noteImports(f *file, body string) {
 	a, folder := adapterFor(f.path)
 	if a != nil && a.Target == "kiro" {
-		r.noteReferences(f, body, folder)
+		noteReferences(r, f, body, folder)
 	}
 	if a == nil || !a.Imports {
 		return
@@ -122,7 +122,7 @@ func (r *reader) noteImports(f *file, body string) {
 
 // noteReferences adds a note for each file that a steering file of Kiro brings in, by its path in the work tree, and
 // that is not there.
-func (r *reader) noteReferences(f *file, body, folder string) {
+func noteReferences(r *reader, f *file, body, folder string) {
 	for _, m := range kiroReference().FindAllStringSubmatch(body, -1) {
 		p := strings.TrimSpace(m[1])
 		at := path.Join(folder, p)

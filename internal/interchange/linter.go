@@ -201,8 +201,9 @@ func patternsOf(v any, prefix string, bare bool) []string {
 	return out
 }
 
-// reaching returns path patterns as semgrep has them, each behind a prefix: one that names a folder is for all that lies
-// in it. What is excluded is so at any depth; what is included is where it has a slash in it anchored, which is narrower.
+// reaching returns path patterns as semgrep has them, each behind a prefix: one that names a folder is for all that
+// lies in it. What is excluded is so at any depth; what is included and has a slash in it is anchored, which is
+// narrower.
 func reaching(v any, prefix string) []string {
 	var out []string
 	for _, g := range patternsOf(v, "", false) {

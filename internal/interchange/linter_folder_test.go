@@ -50,8 +50,10 @@ func TestPathsOfSemgrepReachIntoFolders(t *testing.T) {
 		"{exclude: [project/tests, '*_gen.*']}": "** !**/project/tests !**/project/tests/** !**/*_gen.* !**/*_gen.*/**",
 		"{exclude: ['/dist/', '**/*.min.js']}":  "** !dist/** !**/*.min.js",
 	} {
-		text := "rules:\n  - {id: a, severity: ERROR, message: m, languages: [python], pattern: x, paths: " + paths + "}\n"
-		if got := strings.Join(scopeIn(readAll(t, map[string]string{"s.yaml": text})["s.yaml"]).Globs, " "); got != want {
+		text := "rules:\n  - {id: a, severity: ERROR, message: m, languages: [python], pattern: x, paths: " + paths +
+			"}\n"
+		s := scopeIn(readAll(t, map[string]string{"s.yaml": text})["s.yaml"])
+		if got := strings.Join(s.Globs, " "); got != want {
 			t.Errorf("paths %s: %q, want %q", paths, got, want)
 		}
 	}
@@ -86,7 +88,8 @@ func TestAWorkflowOfNucleiIsNoRule(t *testing.T) {
 
 func TestAReferenceOfKiroThatDanglesIsNamed(t *testing.T) {
 	notes := readItems(t, map[string]string{
-		".kiro/steering/a.md": "# A\n\n#[[file:api/openapi.yaml]] and #[[file:api/gone.yaml]]\n", "api/openapi.yaml": "a: 1\n",
+		".kiro/steering/a.md": "# A\n\n#[[file:api/openapi.yaml]] and #[[file:api/gone.yaml]]\n",
+		"api/openapi.yaml":    "a: 1\n",
 	})[".kiro/steering/a.md"].Notes
 	if diff := cmp.Diff([]string{"#[[file:api/gone.yaml]] is not there"}, notes); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
