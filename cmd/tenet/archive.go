@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -35,6 +36,7 @@ history stays.`,
 	a.command(group, &cobra.Command{
 		Use: "list", Short: "List archived documents", Long: `Lists archived documents, by kind and id.`,
 		Example: "  tenet archive list\n  tenet archive list --kind rule --limit 500", Args: cobra.NoArgs,
+		Annotations: printsLists(),
 	}, &list, func(ctx context.Context, _ []string) error { return listArchive(ctx, a, &list) })
 	a.command(group, &cobra.Command{
 		Use: "show KEY", Short: "Show an archived document", Long: `Shows a document as it was before it was archived.`,
@@ -99,7 +101,9 @@ func listArchive(ctx context.Context, a *app, s *archiveSettings) error {
 		Title   string         `json:"title"`
 	}
 	rows := make([]row, len(list))
-	t := &table{head: []string{"KEY", "VERSION", "ARCHIVED (UTC)", "TITLE"}, wide: 3}
+	t := &table{
+		head: []string{"KEY", "VERSION", "ARCHIVED (UTC)", "TITLE"}, wide: 3, none: "no documents are in the archive",
+	}
 	for i := range list {
 		d, err := list[i].Record.Document()
 		if err != nil {
@@ -110,7 +114,7 @@ func listArchive(ctx context.Context, a *app, s *archiveSettings) error {
 		t.add(r.Key, itoa(r.Version), moment(r.At), r.Title)
 	}
 	if more {
-		a.say("there are more: --after %s", list[len(list)-1].Key)
+		defer func() { a.sayMore(len(list), fmt.Sprintf("--after %s shows them", list[len(list)-1].Key)) }()
 	}
 	return a.printTable(struct {
 		Documents []row `json:"documents"`

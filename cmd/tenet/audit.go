@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,16 +96,21 @@ func showAudit(ctx context.Context, a *app, s *auditSettings) error {
 		return exportAudit(ctx, a, d, q, s.Export)
 	}
 	list := []store.AuditEntry{}
-	if err := auditOf(ctx, a, d, q, s.Limit, func(e *store.AuditEntry) error {
+	if err := auditOf(ctx, a, d, q, s.Limit+1, func(e *store.AuditEntry) error {
 		list = append(list, *e)
 		return nil
 	}); err != nil {
 		return err
 	}
+	if len(list) > s.Limit {
+		list = list[:s.Limit]
+		defer a.sayMore(s.Limit, fmt.Sprintf("--limit %d shows more at once, --before %s goes on, --export FILE takes all",
+			min(10*s.Limit, maxAudit), list[s.Limit-1].At.Format(time.RFC3339Nano)))
+	}
 	t := &table{head: []string{
 		"AT (UTC)", "KIND", "ACTOR", "DOOR", "FROM", "ACTION", "KEY", "COUNT",
 		"QUESTION OR REASON",
-	}, wide: 8}
+	}, wide: 8, none: "no entries"}
 	for i := range list {
 		e := &list[i]
 		t.add(moment(e.At), e.Kind, orDash(e.Actor), orDash(e.Door), orDash(e.Peer), e.Action, orDash(e.Key),

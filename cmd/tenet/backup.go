@@ -74,7 +74,7 @@ configuration and the lines of postgresql.conf. It can be run again, as after a 
 	}, &run, func(ctx context.Context, _ []string) error { return runBackup(ctx, a, &run) })
 	var list listBackupsSettings
 	a.command(group, &cobra.Command{
-		Use: "list", Short: "List the backups", Long: `Lists the backups, the newest first.`,
+		Use: "list", Short: "List the backups", Long: `Lists the backups, the newest first.`, Annotations: printsLists(),
 		Example: "  tenet backup list\n  tenet backup list --machine app1",
 	}, &list, func(ctx context.Context, _ []string) error { return listBackups(ctx, a, &list) })
 	for _, c := range []struct {
@@ -229,9 +229,7 @@ func listBackups(ctx context.Context, a *app, s *listBackupsSettings) error {
 		t.add(c.Name, c.Type, moment(c.At), itoa(int64(c.Seq)), documents, bytesText(c.Bytes), encrypted,
 			(time.Duration(c.TookMilli) * time.Millisecond).String())
 	}
-	if len(list) == 0 {
-		a.say("no backups in %s", s.Dir)
-	}
+	t.none = "no backups in " + s.Dir
 	return a.printTable(struct {
 		Backups []backup.Copy `json:"backups"`
 	}{list}, t)

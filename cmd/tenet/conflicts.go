@@ -67,6 +67,7 @@ They lie beside a running tenet that works on a PostgreSQL, so these commands sp
 		Example: `  tenet conflicts list
   tenet conflicts list --kind rule --actor anna
   tenet conflicts list --resolved --output json`,
+		Annotations: printsLists(),
 	}, &s, func(ctx context.Context, _ []string) error { return listConflicts(ctx, a, &s) })
 	var seen resolveSettings
 	a.command(group, &cobra.Command{
@@ -127,7 +128,9 @@ func listConflicts(ctx context.Context, a *app, s *conflictsSettings) error {
 	if err != nil {
 		return err
 	}
-	t := &table{head: []string{"ID", "DOCUMENT", "VERB", "BY", "SINCE (UTC)", "STATE", "WHY"}, wide: 6}
+	t := &table{
+		head: []string{"ID", "DOCUMENT", "VERB", "BY", "SINCE (UTC)", "STATE", "WHY"}, wide: 6, none: "no conflicts",
+	}
 	for i := range list {
 		c := &list[i]
 		state := "waits"
@@ -135,12 +138,6 @@ func listConflicts(ctx context.Context, a *app, s *conflictsSettings) error {
 			state = c.Resolution + " by " + c.ResolvedBy
 		}
 		t.add(c.ID.String(), c.Key().String(), string(c.Verb), c.Actor, moment(c.ParkedAt), state, c.Why)
-	}
-	if len(list) == 0 {
-		a.say("no conflicts")
-		if a.Output == "table" {
-			return nil
-		}
 	}
 	return a.printTable(struct {
 		Conflicts []client.Conflict `json:"conflicts"`

@@ -37,7 +37,7 @@ over.`,
 		Example: `  tenet effect
   tenet effect --verdict noisy
   tenet effect rule/GO-001`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.MaximumNArgs(1), Annotations: printsLists(),
 	}, &s, func(ctx context.Context, args []string) error {
 		q := store.EffectQuery{Verdict: s.Verdict, After: s.After, Limit: s.Limit}
 		if len(args) > 0 {
@@ -54,7 +54,7 @@ func showEffects(ctx context.Context, a *app, q store.EffectQuery) error {
 	if q.Limit < 1 || q.Limit > store.MaxFleetLimit {
 		return usageError("--limit %d: want 1 to %d", q.Limit, store.MaxFleetLimit)
 	}
-	page, err := withFleet(ctx, a, func(ctx context.Context, c client.Fleet) (*client.EffectPage, error) {
+	page, err := withFleet(ctx, a, "counts what rules do", func(ctx context.Context, c client.Fleet) (*client.EffectPage, error) {
 		return c.Effects(ctx, q)
 	})
 	if err != nil {
@@ -77,7 +77,7 @@ func showEffects(ctx context.Context, a *app, q store.EffectQuery) error {
 		a.say("nothing was worked out yet: `tenet jobs run effect.work` does it now")
 	}
 	if page.Next != "" {
-		a.say("there are more: --after %s shows them", page.Next)
+		a.sayMore(len(page.Documents), "--after "+page.Next+" shows them")
 	}
 	return nil
 }

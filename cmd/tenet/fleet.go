@@ -41,7 +41,7 @@ at which repositories others' changes have left behind ("tenet jobs run fleet.lo
 		Example: `  tenet fleet
   tenet fleet --state behind
   tenet fleet acme.pay`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.MaximumNArgs(1), Annotations: printsLists(),
 	}, &s, func(ctx context.Context, args []string) error {
 		if len(args) > 0 {
 			return fleetNews(ctx, a, args[0])
@@ -50,8 +50,11 @@ at which repositories others' changes have left behind ("tenet jobs run fleet.lo
 	})
 }
 
-// withFleet calls fn with the running tenet.
-func withFleet[T any](ctx context.Context, a *app,
+// keepsFleet is what only a running tenet does for these commands.
+const keepsFleet = "keeps a fleet"
+
+// withFleet calls fn with the running tenet, which alone does what the command is about.
+func withFleet[T any](ctx context.Context, a *app, does string,
 	fn func(context.Context, client.Fleet) (T, error),
 ) (got T, err error) {
 	d, err := a.openToLook(ctx)
@@ -60,8 +63,8 @@ func withFleet[T any](ctx context.Context, a *app,
 	}
 	defer a.close(d)
 	if d.remote == nil {
-		return got, usageError("no server runs on %s, and only a running one keeps a fleet: start it with `tenet "+
-			"serve`, or name it with --url", a.DataDir)
+		return got, usageError("no server runs on %s, and only a running one %s: start it with `tenet serve`, or "+
+			"name it with --url", a.DataDir, does)
 	}
 	return withTimeout(ctx, a.Timeout, func(ctx context.Context) (T, error) {
 		return fn(ctx, client.Fleet{Store: d.remote})
@@ -76,13 +79,13 @@ func listFleet(ctx context.Context, a *app, s *fleetSettings) error {
 	if s.Limit < 1 || s.Limit > store.MaxFleetLimit {
 		return usageError("--limit %d: want 1 to %d", s.Limit, store.MaxFleetLimit)
 	}
-	page, err := withFleet(ctx, a, func(ctx context.Context, c client.Fleet) (*client.FleetPage, error) {
+	page, err := withFleet(ctx, a, keepsFleet, func(ctx context.Context, c client.Fleet) (*client.FleetPage, error) {
 		return c.Page(ctx, s.State, s.After, s.Limit)
 	})
 	if err != nil {
 		return err
 	}
-	t := &table{head: []string{"REPOSITORY", "STATE", "FOR", "SEEN", "BRANCH", "BY", "WHY"}, wide: 6}
+	t := &table{head: []string{"REPOSITORY", "STATE", "FOR", "SEEN", "BRANCH", "BY", "WHY"}, wide: 6, none: "no repositories are here"}
 	for i := range page.Repositories {
 		r := &page.Repositories[i]
 		t.add(r.Repository, string(r.State), since(r.Since), since(r.LastSeen), orDash(r.Branch), orDash(r.By),
@@ -99,7 +102,7 @@ func listFleet(ctx context.Context, a *app, s *fleetSettings) error {
 		a.say("of all repositories %s, as counted at %s UTC", strings.Join(sums, ", "), moment(page.CountedAt))
 	}
 	if page.Next != "" {
-		a.say("there are more: --after %s shows them", page.Next)
+		a.sayMore(len(page.Repositories), "--after "+page.Next+" shows them")
 	}
 	return nil
 }
@@ -144,7 +147,7 @@ func whyFleet(r *client.FleetStanding) string {
 }
 
 func fleetNews(ctx context.Context, a *app, id string) error {
-	n, err := withFleet(ctx, a, func(ctx context.Context, c client.Fleet) (*client.FleetNews, error) {
+	n, err := withFleet(ctx, a, keepsFleet, func(ctx context.Context, c client.Fleet) (*client.FleetNews, error) {
 		return c.News(ctx, id)
 	})
 	if err != nil {

@@ -33,6 +33,9 @@ func prints(ways ...string) map[string]string {
 	return map[string]string{outputs: strings.Join(ways, ",")}
 }
 
+// printsLists says that a command prints a list in every way: wide, for spreadsheets, and by name.
+func printsLists() map[string]string { return prints(asWide, asCSV, asName) }
+
 // checkOutput refuses a way to print that a command does not have.
 func checkOutput(cmd *cobra.Command, way string) error {
 	ways := outputsOf(cmd)
@@ -73,6 +76,16 @@ func (t *table) writeCSV(w io.Writer) error {
 		return fmt.Errorf("write CSV: %w", err)
 	}
 	return nil
+}
+
+// writeNames prints the first column, which names each row.
+func (t *table) writeNames(w io.Writer) error {
+	var b strings.Builder
+	for _, row := range t.rows {
+		b.WriteString(cell(row[0]) + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // writeNames prints keys, one on a line.

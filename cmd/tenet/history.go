@@ -57,6 +57,10 @@ between two, and "tenet undo BATCH" takes a write back.`,
 		if err != nil {
 			return err
 		}
+		more, err := olderThan(ctx, a, d, key, changes)
+		if err != nil {
+			return err
+		}
 		fields, err := withTimeout(ctx, a.Timeout,
 			func(ctx context.Context) ([]string, error) { return changedFields(ctx, d, changes) })
 		if err != nil {
@@ -81,6 +85,9 @@ between two, and "tenet undo BATCH" takes a write back.`,
 			Changes []knowledge.Change `json:"changes"`
 		}{changes}, t); err != nil {
 			return err
+		}
+		if more {
+			a.sayMore(len(changes), fmt.Sprintf("--limit %d shows older ones too", min(10*s.Limit, knowledge.MaxChanges)))
 		}
 		return sayWaiting(ctx, a, d, key)
 	})
@@ -123,6 +130,19 @@ func historyOf(ctx context.Context, a *app, d *door, key knowledge.Key, limit in
 		}
 		return changes, err
 	})
+}
+
+// olderThan reports whether the log holds older changes of a document than those that were read.
+func olderThan(ctx context.Context, a *app, d *door, key knowledge.Key, read []knowledge.Change) (bool, error) {
+	if len(read) == 0 || read[len(read)-1].Version == 1 {
+		return false, nil
+	}
+	older, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]knowledge.Change, error) {
+		return d.Changes(ctx, knowledge.ChangeQuery{
+			Key: key, Newest: true, After: read[len(read)-1].Seq, Limit: 1,
+		})
+	})
+	return len(older) > 0, err
 }
 
 type diffSettings struct {

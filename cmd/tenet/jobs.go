@@ -40,7 +40,7 @@ see --schedule of "tenet serve".`,
 	a.root.AddCommand(group)
 	a.command(group, &cobra.Command{
 		Use: "list", Short: "List the jobs", Long: `Lists the jobs: when each runs next, and how its last run ended.`,
-		Example: `  tenet jobs list`,
+		Example: `  tenet jobs list`, Annotations: printsLists(),
 	}, nil, func(ctx context.Context, _ []string) error { return listJobs(ctx, a) })
 	var run jobRunSettings
 	a.command(group, &cobra.Command{
@@ -57,7 +57,8 @@ see --schedule of "tenet serve".`,
 		Use: "history NAME", Short: "Show how the runs of a job ended",
 		Long:    `Shows the newest runs of a job, the newest first.`,
 		Example: `  tenet jobs history backup.drill`,
-		Args:    cobra.ExactArgs(1), ValidArgsFunction: func(cmd *cobra.Command, args []string, p2 string) ([]string, cobra.ShellCompDirective) {
+		Args:    cobra.ExactArgs(1), Annotations: prints(asWide, asCSV),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, p2 string) ([]string, cobra.ShellCompDirective) {
 			return completeJobs(a, cmd, args, p2)
 		},
 	}, &history, func(ctx context.Context, args []string) error { return jobHistory(ctx, a, args[0], history.Limit) })
@@ -162,13 +163,23 @@ func runCells(r *client.JobRun) []string {
 }
 
 func jobHistory(ctx context.Context, a *app, name string, limit int) error {
+	if limit < 1 {
+		return usageError("--limit %d: want 1 or more", limit)
+	}
 	return atRunning(ctx, a, func(ctx context.Context, c *client.Store) error {
 		list, err := withTimeout(ctx, a.Timeout,
-			func(ctx context.Context) ([]client.JobRun, error) { return c.JobRuns(ctx, name, limit) })
+			func(ctx context.Context) ([]client.JobRun, error) { return c.JobRuns(ctx, name, limit+1) })
 		if err != nil {
 			return ofJob(name, err)
 		}
-		t := &table{head: []string{"DUE (UTC)", "STARTED (UTC)", "STATE", "TOOK", "RESULT", "BY", "INSTANCE"}, wide: 4}
+		if len(list) > limit {
+			list = list[:limit]
+			defer a.sayMore(limit, fmt.Sprintf("--limit %d shows older ones too", 10*limit))
+		}
+		t := &table{
+			head: []string{"DUE (UTC)", "STARTED (UTC)", "STATE", "TOOK", "RESULT", "BY", "INSTANCE"}, wide: 4,
+			none: "the job has not run yet",
+		}
 		for i := range list {
 			r := &list[i]
 			by := r.By

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -121,7 +120,7 @@ position does for a label.`,
 		Example: `  tenet label compare production staging
   tenet label compare production
   tenet label compare 48211 production`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: cobra.RangeArgs(1, 2), Annotations: printsLists(),
 	}, nil, func(ctx context.Context, args []string) error { return compareLabels(ctx, a, args) })
 }
 
@@ -292,6 +291,7 @@ func compareLabels(ctx context.Context, a *app, args []string) error {
 	t := &table{
 		head: []string{"DOCUMENT", strings.ToUpper(from.LabelID), strings.ToUpper(to.LabelID), "TITLE"},
 		wide: 3,
+		none: fmt.Sprintf("the documents are the same at %s and %s", from.LabelID, to.LabelID),
 	}
 	for _, one := range list {
 		title := ""
@@ -300,15 +300,9 @@ func compareLabels(ctx context.Context, a *app, args []string) error {
 		}
 		t.add(string(one.Kind)+"/"+one.ID, versionCell(one.From), versionCell(one.To), cell(title))
 	}
-	return a.print(struct {
+	return a.printTable(struct {
 		Differences []labelDifference `json:"differences"`
-	}{list}, func(w io.Writer, sc screen) error {
-		if len(list) == 0 {
-			_, err := fmt.Fprintf(w, "the documents are the same at %s and %s\n", from.LabelID, to.LabelID)
-			return err
-		}
-		return t.write(w, sc)
-	})
+	}{list}, t)
 }
 
 // differences returns the documents that stand at other versions at one label than at the other.

@@ -166,7 +166,9 @@ func synonyms() map[string]string {
 		"unretire": "restore",
 		"start":    "serve", "run": "serve", "server": "serve", "up": "serve", "health": "status", "info": "status",
 		"ping":  "status",
-		"login": "token", "whoami": "token", "tail": "watch", "lint": "check", "ask": "guidance",
+		"login": "token", "whoami": "status", "user": "token", "users": "token", "scan": "check", "verify": "check",
+		"dump": "export", "load": "import", "rollout": "label", "settings": "config", "env": "config", "stats": "effect",
+		"tail": "watch", "lint": "check", "ask": "guidance",
 		"logs": "watch", "auth": "token", "approve": "review approve", "reject": "review reject",
 		"merge": "review apply", "close": "review reject", "comment": "review comment", "withdraw": "review withdraw",
 		"pr": "review", "save": "put", "clone": "import", "pull": "sync",
@@ -179,7 +181,16 @@ func noCommands() map[string]string {
 		"stop": "`tenet serve` ends with Ctrl-C or SIGTERM", "restart": "`tenet serve` ends with Ctrl-C or SIGTERM",
 		"init": "none is needed: `tenet serve` makes what is not there",
 		"api":  "REST is under /api/v1 of the running tenet, described at its /docs",
-		"open": "`tenet status` shows the address to open",
+		"open": "`tenet status` shows the address to open", "browse": "`tenet status` shows the address to open",
+		"web": "`tenet status` shows the address to open", "ui": "`tenet status` shows the address to open",
+		"validate": "`tenet put FILE --dry-run` judges documents, and `tenet check` the files of a work tree",
+		"test":     "`tenet put FILE --dry-run` judges documents, and `tenet check` the files of a work tree",
+		"copy":     "`tenet get KEY > FILE`, give it another id, and `tenet put FILE`",
+		"cp":       "`tenet get KEY > FILE`, give it another id, and `tenet put FILE`",
+		"rename":   "an id stays: `tenet get KEY > FILE`, give it another id, `tenet put FILE` and `tenet retire KEY`",
+		"mv":       "an id stays: `tenet get KEY > FILE`, give it another id, `tenet put FILE` and `tenet retire KEY`",
+		"man":      "`tenet COMMAND --help` says what a command does",
+		"install":  "`tenet hook install` and `tenet mcp install` set an assistant up",
 	}
 }
 
@@ -236,6 +247,8 @@ func foreignFlags() map[string][]string {
 		"max":   {"limit"},
 		"count": {"limit"}, "per-page": {"limit"}, "l": {"tag"}, "label": {"tag"}, "selector": {"tag"}, "f": {"file"},
 		"filename": {"file"}, "A": {"all"}, "since": {"after"}, "v": {"verbose"}, "assume-yes": {"yes"},
+		"message": {"why", "comment"}, "m": {"message", "why", "comment"}, "body": {"why", "message"}, "a": {"all"},
+		"type":    {"kind"},
 		"comment": {"message"}, "reason": {"why", "message"}, "author": {"actor"}, "user": {"actor"},
 		"dry-run": {"diff"}, "force": {"overwrite", "yes"}, "token": {"token-file"}, "host": {"url"}, "server": {"url"},
 	}
@@ -249,8 +262,8 @@ var takesFile = sync.OnceValue(func() *regexp.Regexp {
 // meantFlag returns the flag of a command that was probably meant by one that it does not have, "" where none is
 // likely.
 func meantFlag(name string, short bool, known []string) string {
-	if name == "json" {
-		return "output json"
+	if slices.Contains([]string{asJSON, asYAML, asCSV, asWide}, name) {
+		return "output " + name
 	}
 	if !short {
 		if near := knowledge.Nearest(name, slices.Values(known)); near != "" {

@@ -28,13 +28,25 @@ func (a *app) print(v any, people func(w io.Writer, s screen) error) error {
 // forPeople reports whether the output is for people, not for a program.
 func (a *app) forPeople() bool { return a.Output != "json" && a.Output != "yaml" }
 
-// printTable prints a table, or v for programs.
+// printTable prints a table, or v for programs. A list without rows is said to be empty.
 func (a *app) printTable(v any, t *table) error {
-	if a.Output == asCSV {
+	if len(t.rows) == 0 && t.none != "" {
+		a.say("%s", t.none)
+		if a.Output == asTable || a.Output == asWide {
+			return nil
+		}
+	}
+	switch a.Output {
+	case asCSV:
 		return t.writeCSV(a.out)
+	case asName:
+		return t.writeNames(a.out)
 	}
 	return a.print(v, t.write)
 }
+
+// sayMore says that a list was cut off at its limit, and where it goes on.
+func (a *app) sayMore(shown int, on string) { a.say("%d shown, and there are more: %s", shown, on) }
 
 // exportLines writes lines of JSON to a new file, for its owner's eyes only, or to standard output for "-".
 func (a *app) exportLines(dest string, write func(enc *json.Encoder) error) (failed error) {

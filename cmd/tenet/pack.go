@@ -38,7 +38,7 @@ documents.`,
 		Long: `Shows the active documents that packs hold together with those that they extend, with the packs that
 lead to each.`,
 		Example: `  tenet pack show backend`,
-		Args:    cobra.MinimumNArgs(1),
+		Args:    cobra.MinimumNArgs(1), Annotations: printsLists(),
 	}, nil, func(ctx context.Context, args []string) error {
 		d, err := a.openToLook(ctx)
 		if err != nil {
@@ -53,7 +53,7 @@ lead to each.`,
 		if err != nil {
 			return err
 		}
-		t := &table{head: []string{"DOCUMENT", "ENFORCEMENT", "PACKS", "TITLE"}, wide: 3}
+		t := &table{head: []string{"DOCUMENT", "ENFORCEMENT", "PACKS", "TITLE"}, wide: 3, none: "the packs hold no documents"}
 		for _, p := range list {
 			strict := p.Enforcement
 			if p.Severity != "" {

@@ -39,7 +39,7 @@ holds quotes.`,
   tenet search 'retry OR backoff' --kind practice
   tenet search sql injection --label production
   tenet search -- 'cache -redis'`,
-		Args: cobra.MinimumNArgs(1),
+		Args: cobra.MinimumNArgs(1), Annotations: printsLists(),
 	}, &s, func(ctx context.Context, args []string) error {
 		q := knowledge.SearchQuery{
 			Text: strings.Join(args, " "), Category: s.Category, Tag: s.Tag, Language: s.Language,
@@ -64,12 +64,28 @@ holds quotes.`,
 			return err
 		}
 		a.sayAt(hits.At)
-		if len(hits.Hits) == 0 && a.Output == "table" {
+		if len(hits.Hits) == 0 && a.forPeople() {
 			a.say("nothing matches%s", missed(hits))
 			return nil
 		}
+		if a.Output == asName || a.Output == asCSV {
+			if next := footer(hits); next != "" {
+				a.say("%s", strings.TrimSuffix(next, "\n"))
+			}
+			return a.printTable(nil, hitTable(hits))
+		}
 		return a.print(foundOf(hits), func(w io.Writer, sc screen) error { return writeHits(w, sc, hits) })
 	})
+}
+
+// hitTable returns hits in columns.
+func hitTable(hits *knowledge.Hits) *table {
+	t := &table{head: []string{"KEY", "SCORE", "TITLE", "CATEGORY", "SEVERITY", "VERSION", "SNIPPET"}}
+	for _, h := range hits.Hits {
+		t.add(h.Record.Key.String(), fmt.Sprintf("%.4f", h.Score), h.Title, h.Record.Category, h.Severity,
+			itoa(h.Record.Version), squeeze(h.Snippet))
+	}
+	return t
 }
 
 // missed says which words no document has, and which resemble them.

@@ -53,13 +53,13 @@ out of use.`,
 	}
 	a.root.AddCommand(group)
 	a.command(group, &cobra.Command{
-		Use: "list", Short: "List the sources", Example: `  tenet source list`,
+		Use: "list", Short: "List the sources", Example: `  tenet source list`, Annotations: printsLists(),
 		Long: `Lists the sources that documents were imported from, with how many of each kind are in use, retired,
 and edited in tenet since.`,
 	}, nil, func(ctx context.Context, _ []string) error { return listSources(ctx, a) })
 	a.command(group, &cobra.Command{
 		Use: "show NAME", Short: "List what a source brought", Example: `  tenet source show handbook`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1), Annotations: printsLists(),
 		Long: `Lists the documents that a source brought, with the file that each came from.`,
 	}, nil, func(ctx context.Context, args []string) error { return showSource(ctx, a, args[0]) })
 	var remove sourceRemoveSettings
@@ -131,7 +131,10 @@ func listSources(ctx context.Context, a *app) error {
 		return err
 	}
 	shown := []*sourceShown{}
-	t := &table{head: []string{"SOURCE", "RULES", "PRACTICES", "TEMPLATES", "RETIRED", "EDITED", "NEWEST"}}
+	t := &table{
+		head: []string{"SOURCE", "RULES", "PRACTICES", "TEMPLATES", "RETIRED", "EDITED", "NEWEST"},
+		none: "nothing was imported yet",
+	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		s := all[name]
 		shown = append(shown, s)
@@ -139,13 +142,7 @@ func listSources(ctx context.Context, a *app) error {
 			itoa(int64(s.Active[knowledge.KindTemplate])), itoa(int64(s.Retired)), itoa(int64(s.Edited)),
 			s.Newest.Format("2006-01-02 15:04"))
 	}
-	if err := a.printTable(shown, t); err != nil {
-		return err
-	}
-	if len(shown) == 0 && a.Output == "table" {
-		a.say("nothing was imported yet")
-	}
-	return nil
+	return a.printTable(shown, t)
 }
 
 // errNoSource says that a source brought nothing that is there.

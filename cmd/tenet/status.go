@@ -23,7 +23,8 @@ type statusShown struct {
 	AsOf    knowledge.Time  `json:"as_of"`
 	Ready   bool            `json:"ready"`
 	Reasons []string        `json:"reasons"`
-	Seq     knowledge.Seq   `json:"seq"` // of the newest change
+	Seq     knowledge.Seq   `json:"seq"`              // of the newest change
+	Caller  string          `json:"caller,omitempty"` // who calls, with the role
 	Details json.RawMessage `json:"details,omitempty"`
 }
 
@@ -78,8 +79,12 @@ func (d *door) status(ctx context.Context) (*statusShown, error) {
 			return nil, err
 		}
 		s.fill(said)
+		if me, err := d.remote.Me(ctx); err == nil { // without a token the rest is told too
+			s.Caller = me.ID + ", " + me.Role
+		}
 	}
 	if d.local != nil {
+		s.Caller = d.local.Actor() + ", the owner of the files"
 		stat, err := d.local.Stat(ctx)
 		if err != nil {
 			return nil, err
@@ -105,6 +110,7 @@ func (s *statusShown) fill(said *client.Status) {
 func writeStatus(w io.Writer, sc screen, s *statusShown, all bool) error {
 	t := &table{head: []string{"", ""}, wide: 1}
 	t.add("from", s.Place)
+	t.add("you are", orDash(s.Caller))
 	t.add("version", s.Version)
 	t.add("ready", yesNo(s.Ready)+colon(strings.Join(s.Reasons, "; ")))
 	t.add("mode", string(s.Mode))

@@ -19,6 +19,7 @@ type table struct {
 	rows [][]string
 	// wide is the column that gives way when the terminal is too narrow.
 	wide int
+	none string // what is said of a list without rows
 }
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }

@@ -65,7 +65,7 @@ gets the new one.`,
 	a.command(group, &cobra.Command{
 		Use: "list", Short: "List principals",
 		Long:    `Lists the principals, with the beginning of their tokens, by which a token can be told.`,
-		Example: `  tenet token list`,
+		Example: `  tenet token list`, Annotations: printsLists(),
 	}, nil, func(ctx context.Context, _ []string) error {
 		list.All, list.Sort = true, string(knowledge.OrderID)
 		return listDocuments(ctx, a, knowledge.KindPrincipal, &list)
@@ -79,6 +79,7 @@ back.`,
 	}, &revoke, func(ctx context.Context, args []string) error {
 		keys := make([]string, len(args))
 		for i, id := range args {
+			id = strings.TrimPrefix(id, string(knowledge.KindPrincipal)+"/") // as token list --output name prints it
 			keys[i] = string(knowledge.KindPrincipal) + "/" + id
 		}
 		return doVerb(ctx, a, knowledge.VerbRetire, keys, revoke)
