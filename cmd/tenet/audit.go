@@ -110,7 +110,7 @@ func showAudit(ctx context.Context, a *app, s *auditSettings) error {
 	t := &table{head: []string{
 		"AT (UTC)", "KIND", "ACTOR", "DOOR", "FROM", "ACTION", "KEY", "COUNT",
 		"QUESTION OR REASON",
-	}, wide: 8, none: "no entries"}
+	}, wide: 8, wrap: true, none: "no entries"}
 	for i := range list {
 		e := &list[i]
 		t.add(moment(e.At), e.Kind, orDash(e.Actor), orDash(e.Door), orDash(e.Peer), e.Action, orDash(e.Key),

@@ -286,7 +286,7 @@ func drillBackup(ctx context.Context, a *app, s *backupSettings) error {
 		return fmt.Errorf("the backup is not proven: %w", err)
 	}
 	return a.print(drill, func(w io.Writer, sc screen) error {
-		t := &table{head: []string{"STEP", "TOOK", "RESULT"}, wide: 2}
+		t := &table{head: []string{"STEP", "TOOK", "RESULT"}, wide: 2, wrap: true}
 		for _, step := range drill.Steps {
 			t.add(step.Name, step.Took.Duration().Round(time.Millisecond).String(), step.Text)
 		}

@@ -45,7 +45,7 @@ settings file, or the default. Secrets are not shown.`,
 // printSettings prints the settings of a command and those that all share.
 func printSettings(a *app, list []*setting) error {
 	shown := []settingInForce{}
-	t := &table{head: []string{"SETTING", "VALUE", "FROM"}, wide: 1}
+	t := &table{head: []string{"SETTING", "VALUE", "FROM"}, wide: 1, wrap: true}
 	for _, s := range slices.Concat(a.shared, list) {
 		if s.By == settings.ByFlag {
 			continue

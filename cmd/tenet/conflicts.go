@@ -129,7 +129,8 @@ func listConflicts(ctx context.Context, a *app, s *conflictsSettings) error {
 		return err
 	}
 	t := &table{
-		head: []string{"ID", "DOCUMENT", "VERB", "BY", "SINCE (UTC)", "STATE", "WHY"}, wide: 6, none: "no conflicts",
+		head: []string{"ID", "DOCUMENT", "VERB", "BY", "SINCE (UTC)", "STATE", "WHY"}, wide: 6, wrap: true,
+		none: "no conflicts",
 	}
 	for i := range list {
 		c := &list[i]

@@ -48,7 +48,7 @@ func doctorJournal(ctx context.Context, a *app, export string) error {
 	if err := sqlite.ReadJournal(ctx, path, keep); err != nil {
 		return noJournal(a.DataDir, err)
 	}
-	t := &table{head: []string{"SEQ", "BATCH", "STATE", "BY", "SINCE (UTC)", "OPS", "FIRST DOCUMENT", "WHY"}, wide: 7}
+	t := &table{head: []string{"SEQ", "BATCH", "STATE", "BY", "SINCE (UTC)", "OPS", "FIRST DOCUMENT", "WHY"}, wide: 7, wrap: true}
 	damaged := 0
 	for _, l := range lines {
 		first := ""

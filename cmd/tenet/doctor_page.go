@@ -71,7 +71,7 @@ func diagnose(findings []server.Finding) []diagnosis {
 // something is wrong, or, where it is strict, that anything is to be said.
 func printDiagnosis(a *app, findings []server.Finding, strict bool) error {
 	list := diagnose(findings)
-	t := &table{head: []string{"CHECK", "STATE", "FINDING"}, wide: 2}
+	t := &table{head: []string{"CHECK", "STATE", "FINDING"}, wide: 2, wrap: true}
 	bad, warned := 0, 0
 	for _, d := range list {
 		t.add(d.Check, d.State, d.Text)

@@ -63,7 +63,7 @@ func showEffects(ctx context.Context, a *app, q store.EffectQuery) error {
 	t := &table{head: []string{
 		"DOCUMENT", "SERVED", "FOLLOWED", "BROKEN", "EXEMPT", "ADOPTION", "EFFECT", "VERDICT",
 		"WHY",
-	}, wide: 8}
+	}, wide: 8, wrap: true}
 	for i := range page.Documents {
 		e := &page.Documents[i]
 		t.add(e.Key, itoa(e.Served), itoa(e.Followed), itoa(e.Violated), itoa(e.Exempted),

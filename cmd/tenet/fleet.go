@@ -85,7 +85,7 @@ func listFleet(ctx context.Context, a *app, s *fleetSettings) error {
 	if err != nil {
 		return err
 	}
-	t := &table{head: []string{"REPOSITORY", "STATE", "FOR", "SEEN", "BRANCH", "BY", "WHY"}, wide: 6, none: "no repositories are here"}
+	t := &table{head: []string{"REPOSITORY", "STATE", "FOR", "SEEN", "BRANCH", "BY", "WHY"}, wide: 6, wrap: true, none: "no repositories are here"}
 	for i := range page.Repositories {
 		r := &page.Repositories[i]
 		t.add(r.Repository, string(r.State), since(r.Since), since(r.LastSeen), orDash(r.Branch), orDash(r.By),

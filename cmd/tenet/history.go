@@ -53,44 +53,48 @@ between two, and "tenet undo BATCH" takes a write back.`,
 		if err := findKeys(ctx, a, d, &key); err != nil {
 			return err
 		}
-		changes, err := historyOf(ctx, a, d, key, s.Limit)
-		if err != nil {
-			return err
-		}
-		more, err := olderThan(ctx, a, d, key, changes)
-		if err != nil {
-			return err
-		}
-		fields, err := withTimeout(ctx, a.Timeout,
-			func(ctx context.Context) ([]string, error) { return changedFields(ctx, d, changes) })
-		if err != nil {
-			return err
-		}
-		t := &table{head: []string{"VERSION", "VERB", "BY", "AT (UTC)", "SEQ", "BATCH", "CHANGED"}, wide: 6}
-		said := slices.ContainsFunc(changes, func(c knowledge.Change) bool { return c.Message != "" })
-		if said {
-			t.head, t.wide = append(t.head, "MESSAGE"), 7
-		}
-		for i, c := range changes {
-			by := c.Actor
-			if c.Entered() {
-				by += " (entered by " + c.EnteredBy + ", " + moment(c.EnteredAt) + ")"
-			}
-			t.add(itoa(c.Version), string(c.Verb), by, moment(c.At), itoa(int64(c.Seq)), c.Batch.String(), fields[i])
-			if said {
-				t.rows[i] = append(t.rows[i], c.Message)
-			}
-		}
-		if err := a.printTable(struct {
-			Changes []knowledge.Change `json:"changes"`
-		}{changes}, t); err != nil {
-			return err
-		}
-		if more {
-			a.sayMore(len(changes), fmt.Sprintf("--limit %d shows older ones too", min(10*s.Limit, knowledge.MaxChanges)))
-		}
-		return sayWaiting(ctx, a, d, key)
+		return showHistory(ctx, a, d, key, s.Limit)
 	})
+}
+
+func showHistory(ctx context.Context, a *app, d *door, key knowledge.Key, limit int) error {
+	changes, err := historyOf(ctx, a, d, key, limit)
+	if err != nil {
+		return err
+	}
+	more, err := olderThan(ctx, a, d, key, changes)
+	if err != nil {
+		return err
+	}
+	fields, err := withTimeout(ctx, a.Timeout,
+		func(ctx context.Context) ([]string, error) { return changedFields(ctx, d, changes) })
+	if err != nil {
+		return err
+	}
+	t := &table{head: []string{"VERSION", "VERB", "BY", "AT (UTC)", "SEQ", "BATCH", "CHANGED"}, wide: 6}
+	said := slices.ContainsFunc(changes, func(c knowledge.Change) bool { return c.Message != "" })
+	if said {
+		t.head, t.wide = append(t.head, "MESSAGE"), 7
+	}
+	for i, c := range changes {
+		by := c.Actor
+		if c.Entered() {
+			by += " (entered by " + c.EnteredBy + ", " + moment(c.EnteredAt) + ")"
+		}
+		t.add(itoa(c.Version), string(c.Verb), by, moment(c.At), itoa(int64(c.Seq)), c.Batch.String(), fields[i])
+		if said {
+			t.rows[i] = append(t.rows[i], c.Message)
+		}
+	}
+	if err := a.printTable(struct {
+		Changes []knowledge.Change `json:"changes"`
+	}{changes}, t); err != nil {
+		return err
+	}
+	if more {
+		a.sayMore(len(changes), fmt.Sprintf("--limit %d shows older ones too", min(10*limit, knowledge.MaxChanges)))
+	}
+	return sayWaiting(ctx, a, d, key)
 }
 
 // sayWaiting tells of a document's newest write that waits for an absent primary: it is in no log yet.

@@ -29,7 +29,7 @@ type stepShown struct {
 // --verbose list every document and file.
 func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
 	steps := []stepShown{}
-	t := &table{head: []string{"OUTCOME", "KEY", "FILE", "WHY"}, wide: 3}
+	t := &table{head: []string{"OUTCOME", "KEY", "FILE", "WHY"}, wide: 3, wrap: true}
 	notes := 0
 	for _, st := range plan.Steps() {
 		key := ""

@@ -48,19 +48,14 @@ see --schedule of "tenet serve".`,
 		Long: `Runs a job now, at the server, and waits for its end. The exit code is 1 when the run fails.`,
 		Example: `  tenet jobs run backup.full
   tenet jobs run log.verify --wait=false`,
-		Args: cobra.ExactArgs(1), ValidArgsFunction: func(cmd *cobra.Command, args []string, p2 string) ([]string, cobra.ShellCompDirective) {
-			return completeJobs(a, cmd, args, p2)
-		},
+		Args: cobra.ExactArgs(1), ValidArgsFunction: once(jobNames(a)),
 	}, &run, func(ctx context.Context, args []string) error { return runJob(ctx, a, args[0], run.Wait) })
 	var history jobHistorySettings
 	a.command(group, &cobra.Command{
 		Use: "history NAME", Short: "Show how the runs of a job ended",
 		Long:    `Shows the newest runs of a job, the newest first.`,
 		Example: `  tenet jobs history backup.drill`,
-		Args:    cobra.ExactArgs(1), Annotations: prints(asWide, asCSV),
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, p2 string) ([]string, cobra.ShellCompDirective) {
-			return completeJobs(a, cmd, args, p2)
-		},
+		Args:    cobra.ExactArgs(1), Annotations: prints(asWide, asCSV), ValidArgsFunction: once(jobNames(a)),
 	}, &history, func(ctx context.Context, args []string) error { return jobHistory(ctx, a, args[0], history.Limit) })
 	for _, p := range []struct {
 		name, short, long string
@@ -77,9 +72,7 @@ see --schedule of "tenet serve".`,
 	} {
 		a.command(group, &cobra.Command{
 			Use: p.name + " NAME", Short: p.short, Long: p.long, Example: "  tenet jobs " + p.name + " backup.full",
-			Args: cobra.ExactArgs(1), ValidArgsFunction: func(cmd *cobra.Command, args []string, p2 string) ([]string, cobra.ShellCompDirective) {
-				return completeJobs(a, cmd, args, p2)
-			},
+			Args: cobra.ExactArgs(1), ValidArgsFunction: once(jobNames(a)),
 		}, nil, func(ctx context.Context, args []string) error { return pauseJob(ctx, a, args[0], p.paused) })
 	}
 }
@@ -279,19 +272,21 @@ func pauseJob(ctx context.Context, a *app, name string, paused bool) error {
 	})
 }
 
-// completeJobs offers the names of the jobs.
-func completeJobs(a *app, cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 || a.load(cmd, nil) != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	// who can't be asked offers nothing
-	_ = atRunning(cmd.Context(), a, func(ctx context.Context, c *client.Store) error {
-		list, err := withTimeout(ctx, a.Timeout, c.Jobs)
-		for i := range list {
-			names = append(names, list[i].Name+"\t"+list[i].Doc)
+// jobNames offers the names of the jobs.
+func jobNames(a *app) func(*cobra.Command, string) []string {
+	return func(cmd *cobra.Command, _ string) []string {
+		if a.load(cmd, nil) != nil {
+			return nil
 		}
-		return err
-	})
-	return names, cobra.ShellCompDirectiveNoFileComp
+		var names []string
+		// who can't be asked offers nothing
+		_ = atRunning(cmd.Context(), a, func(ctx context.Context, c *client.Store) error {
+			list, err := withTimeout(ctx, a.Timeout, c.Jobs)
+			for i := range list {
+				names = append(names, list[i].Name+"\t"+list[i].Doc)
+			}
+			return err
+		})
+		return names
+	}
 }

@@ -31,7 +31,7 @@ func explainKind(a *app, name string) error {
 			return f.Name != inner && !strings.HasPrefix(f.Name, inner+".")
 		})
 	}
-	t := &table{head: []string{"FIELD", "TYPE", "DEFAULT", "WHAT IT IS"}, wide: 3}
+	t := &table{head: []string{"FIELD", "TYPE", "DEFAULT", "WHAT IT IS"}, wide: 3, wrap: true}
 	for _, f := range fields {
 		what := f.Doc
 		if len(f.Values) > 0 {

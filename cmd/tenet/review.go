@@ -145,7 +145,7 @@ func proposalID(ctx context.Context, d store.Reader, given string) (string, erro
 				return "", err
 			}
 			for _, r := range page.Records {
-				if strings.HasPrefix(r.Key.ID, id) || strings.HasSuffix(r.Key.ID, id) {
+				if meansID(r.Key.ID, id) {
 					fit = append(fit, r.Key.ID)
 				}
 			}

@@ -214,7 +214,7 @@ func writeDrift(w io.Writer, sc screen, drift []treesync.Step, written bool) err
 	if written {
 		state = "WAS"
 	}
-	t := &table{head: []string{"FILE", state, "WHY"}, wide: 2}
+	t := &table{head: []string{"FILE", state, "WHY"}, wide: 2, wrap: true}
 	for i := range drift {
 		t.add(cell(drift[i].Path), drift[i].State, cell(drift[i].Why))
 	}

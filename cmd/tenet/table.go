@@ -19,6 +19,7 @@ type table struct {
 	rows [][]string
 	// wide is the column that gives way when the terminal is too narrow.
 	wide int
+	wrap bool   // its text goes on in the next line, and nothing of it is cut
 	none string // what is said of a list without rows
 }
 
@@ -57,47 +58,103 @@ const minWide = 16
 // minOther is how far the other columns are.
 const minOther = 12
 
-// write prints the table below its heading.
+// write prints the table below its heading. On a terminal that is too narrow for it each row is a block of lines.
 func (t *table) write(w io.Writer, s screen) error {
-	return writeColumns(w, s, append([][]string{t.head}, t.rows...), t.wide, true)
-}
-
-// writeRows prints the table without its heading.
-func (t *table) writeRows(w io.Writer, s screen) error {
-	return writeColumns(w, s, t.rows, t.wide, false)
-}
-
-func writeColumns(w io.Writer, s screen, rows [][]string, wide int, headed bool) error {
-	widths := columnWidths(rows, wide, s.columns)
+	rows := append([][]string{t.head}, t.rows...)
+	widths, fits := t.widths(rows, s.columns)
+	if !fits {
+		return t.writeBlocks(w, s)
+	}
 	var b strings.Builder
 	for n, row := range rows {
-		var line strings.Builder
-		for i, c := range row {
-			if c = cell(c); i == wide || i == len(row)-1 {
-				c = shorten(c, widths[i])
-			} else {
-				c = shortenInside(c, widths[i])
-			}
-			line.WriteString(c)
-			if i < len(row)-1 {
-				line.WriteString(strings.Repeat(" ", widths[i]-textWidth(c)+2))
-			}
+		text := t.line(row, widths)
+		if n == 0 && s.styled {
+			text = bold(strings.TrimSuffix(text, "\n")) + "\n"
 		}
-		text := strings.TrimRight(line.String(), " ")
-		if n == 0 && headed && s.styled {
-			text = "\x1b[1m" + text + "\x1b[0m"
-		}
-		b.WriteString(text + "\n")
+		b.WriteString(text)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// columnWidths returns how wide each column is, the one that gives way narrowed until the others fit into limit columns
-// of a terminal; 0 for no limit.
-func columnWidths(rows [][]string, wide, limit int) []int {
+// writeRows prints the table without its heading. Nothing of it is cut.
+func (t *table) writeRows(w io.Writer, s screen) error {
+	whole := table{rows: t.rows, wide: t.wide, wrap: true}
+	widths, _ := whole.widths(t.rows, s.columns)
+	var b strings.Builder
+	for _, row := range t.rows {
+		b.WriteString(whole.line(row, widths))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func bold(text string) string { return "\x1b[1m" + text + "\x1b[0m" }
+
+// line returns a row in columns: one line, or several where the column that gives way goes on below.
+func (t *table) line(row []string, widths []int) string {
+	var parts []string
+	if t.wrap {
+		parts = wrapText(cell(row[t.wide]), widths[t.wide])
+	} else {
+		parts = []string{shorten(cell(row[t.wide]), widths[t.wide])}
+	}
+	var b strings.Builder
+	for n, part := range parts {
+		var line strings.Builder
+		for i, c := range row {
+			switch {
+			case i == t.wide:
+				c = part
+			case n > 0:
+				c = ""
+			case i == len(row)-1:
+				c = shorten(cell(c), widths[i])
+			default:
+				c = shortenInside(cell(c), widths[i])
+			}
+			line.WriteString(c + strings.Repeat(" ", max(0, widths[i]-textWidth(c))+2))
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+	return b.String()
+}
+
+// writeBlocks prints each row as what names it, and below it what else is known, a line for each.
+func (t *table) writeBlocks(w io.Writer, s screen) error {
+	label := 0
+	for _, h := range t.head[1:] {
+		label = max(label, textWidth(h))
+	}
+	var b strings.Builder
+	for _, row := range t.rows {
+		for i, c := range row {
+			c = cell(c)
+			switch {
+			case i == 0:
+				c = strings.Join(wrapText(c, s.columns), "\n")
+				if s.styled {
+					c = bold(c)
+				}
+				b.WriteString(c + "\n")
+			case c != "" && c != "-":
+				head := "  " + strings.ToLower(t.head[i]) + strings.Repeat(" ", label-textWidth(t.head[i])+2)
+				for _, part := range wrapText(c, max(minWide, s.columns-textWidth(head))) {
+					b.WriteString(head + part + "\n")
+					head = strings.Repeat(" ", textWidth(head))
+				}
+			}
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// widths returns how wide each column is, the one that gives way narrowed until the others fit into limit columns of a
+// terminal; 0 for no limit. False says that they do not fit: times are not cut, and of the others something must stay.
+func (t *table) widths(rows [][]string, limit int) ([]int, bool) {
 	if len(rows) == 0 {
-		return nil
+		return nil, true
 	}
 	widths := make([]int, len(rows[0]))
 	total := 2 * (len(widths) - 1)
@@ -109,25 +166,49 @@ func columnWidths(rows [][]string, wide, limit int) []int {
 	}
 	over := total - limit
 	if limit <= 0 || over <= 0 {
-		return widths
+		return widths, true
 	}
-	narrower := max(min(minWide, widths[wide]), widths[wide]-over)
-	over -= widths[wide] - narrower
-	widths[wide] = narrower
+	narrower := max(min(minWide, widths[t.wide]), widths[t.wide]-over)
+	over -= widths[t.wide] - narrower
+	widths[t.wide] = narrower
 	for over > 0 { // ids and names that are too long give way too, the widest first
-		widest := 0
+		widest := t.wide
 		for i := range widths {
-			if i != wide && (widest == wide || widths[i] > widths[widest]) {
+			isTime := i < len(t.head) && strings.HasSuffix(t.head[i], "(UTC)")
+			if i != t.wide && !isTime && (widest == t.wide || widths[i] > widths[widest]) {
 				widest = i
 			}
 		}
-		if widest == wide || widths[widest] <= minOther {
-			break
+		if widest == t.wide || widths[widest] <= minOther {
+			return widths, false
 		}
 		widths[widest]--
 		over--
 	}
-	return widths
+	return widths, true
+}
+
+// wrapText cuts a text into lines of n columns at most, between words where that is possible; 0 and less for one line.
+func wrapText(text string, n int) []string {
+	var lines []string
+	for n > 0 && textWidth(text) > n {
+		end, used := 0, 0
+		for i, r := range text {
+			if used += runeWidth(r); used > n {
+				break
+			}
+			end = i + utf8.RuneLen(r)
+		}
+		if end == 0 {
+			break
+		}
+		if at := strings.LastIndexByte(text[:end], ' '); at > 0 && text[end] != ' ' {
+			end = at
+		}
+		lines = append(lines, strings.TrimRight(text[:end], " "))
+		text = strings.TrimLeft(text[end:], " ")
+	}
+	return append(lines, text)
 }
 
 // cell returns text as one line that can do nothing to a terminal.

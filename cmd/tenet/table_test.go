@@ -18,9 +18,48 @@ func TestATableFitsTheTerminal(t *testing.T) {
 		30: "ID    TITLE                AGE\n" +
 			"a     A title that is mu…  1d\n" +
 			"漢字  短い                 2d\n",
-		5: "ID    TITLE             AGE\n" +
+		27: "ID    TITLE             AGE\n" +
 			"a     A title that is…  1d\n" +
 			"漢字  短い              2d\n",
+		// Too narrow for columns: a block of lines for each, and nothing is cut.
+		26: "a\n  title  A title that is\n         much too long for\n         this terminal\n  age    1d\n" +
+			"漢字\n  title  短い\n  age    2d\n",
+	} {
+		var b strings.Builder
+		if err := table.write(&b, screen{columns: columns}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, b.String()); diff != "" {
+			t.Errorf("%d columns (-want +got):\n%s", columns, diff)
+		}
+	}
+}
+
+// A reason, and what doctor has found, is for reading: it goes on below, and times are not cut.
+func TestATextGoesOnInTheNextLine(t *testing.T) {
+	table := &table{head: []string{"ID", "AT (UTC)", "WHY"}, wide: 2, wrap: true}
+	table.add("a-long-identifier", "2026-11-30 12:00:00", "It says 短い texts of several words, and aVeryLongWordThatFitsNoLine")
+	for columns, want := range map[int]string{
+		60: "ID                 AT (UTC)             WHY\n" +
+			"a-long-identifier  2026-11-30 12:00:00  It says 短い texts\n" +
+			"                                        of several words,\n" +
+			"                                        and\n" +
+			"                                        aVeryLongWordThatFit\n" +
+			"                                        sNoLine\n",
+		52: "ID             AT (UTC)             WHY\n" +
+			"a-long…tifier  2026-11-30 12:00:00  It says 短い\n" +
+			"                                    texts of several\n" +
+			"                                    words, and\n" +
+			"                                    aVeryLongWordTha\n" +
+			"                                    tFitsNoLine\n",
+		30: "a-long-identifier\n" +
+			"  at (utc)  2026-11-30\n" +
+			"            12:00:00\n" +
+			"  why       It says 短い texts\n" +
+			"            of several words,\n" +
+			"            and\n" +
+			"            aVeryLongWordThatF\n" +
+			"            itsNoLine\n",
 	} {
 		var b strings.Builder
 		if err := table.write(&b, screen{columns: columns}); err != nil {

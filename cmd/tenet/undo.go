@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"tenet/internal/interchange"
@@ -31,8 +30,10 @@ func addUndo(a *app) {
 		Short: "Take back what one write did",
 		Long: `Brings every document of a batch back to the version before it; what the batch has created is retired.
 It is a write of its own: the history keeps both, and says so. Where one of the documents was written since, nothing
-is done. More than 20 documents are asked about first. "tenet history" shows the batch of each change.`,
-		Example:     "  tenet history rule/SEC-001\n  tenet undo 01890a5d-ac96-774b-bcce-b302099a8057 --dry-run",
+is done. More than 20 documents are asked about first. "tenet history" shows the batch of each change; the first or last
+signs of its id do, as far as no other one has them.`,
+		Example: "  tenet history rule/SEC-001\n  tenet undo 01890a5d-ac96-774b-bcce-b302099a8057 --dry-run\n" +
+			"  tenet undo b302099a8057",
 		Args:        cobra.ExactArgs(1),
 		Annotations: prints(asName),
 	}, &s, func(ctx context.Context, args []string) error {
@@ -40,15 +41,16 @@ is done. More than 20 documents are asked about first. "tenet history" shows the
 		if err != nil {
 			return err
 		}
-		undone, err := uuid.Parse(args[0])
-		if err != nil {
-			return usageError("%q: want the id of a batch, a UUID, as `tenet history` shows it", args[0])
-		}
 		d, err := a.openToLook(ctx)
 		if err != nil {
 			return err
 		}
 		defer a.close(d)
+		undone, err := withTimeout(ctx, a.Timeout,
+			func(ctx context.Context) (knowledge.BatchID, error) { return findBatch(ctx, d, args[0]) })
+		if err != nil {
+			return err
+		}
 		ops, err := withTimeout(ctx, a.Timeout,
 			func(ctx context.Context) ([]knowledge.Op, error) { return undoOps(ctx, a, d, undone) })
 		if err != nil {
