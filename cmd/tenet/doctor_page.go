@@ -36,6 +36,7 @@ func advice() map[string][2]string {
 		"rights":         {"an attacker who takes over the program may do it, too; or the program can't do its work", "`tenet migrate grants`, as the owner of the tables"},
 		"setting":        {"the server works as it comes, and not as tenet needs it", "deploy/postgres/tenet.conf into conf.d, and start PostgreSQL anew"},
 		"certificate":    {"when it ends no connection can be made", "put a new one in its place; docs/runbooks/alerts.md, TenetCertificateEnds"},
+		"policy":         {"what was to be reviewed, or to be read by few, is like all else", "correct the setting of the server, or write what it names; `tenet config` shows where it comes from"},
 		"schema":         {"the program and the database are of different versions", "`tenet migrate status`, then `tenet migrate up`"},
 		"shape":          {"somebody has changed the database past tenet: it may be slow, or take what it should refuse", "compare it with docs/schema.md, and put back what is gone"},
 		"record":         {"a write may leave no trace, or the database was changed past tenet", "`tenet doctor changes`; docs/operations/run.md, \"Verify the log\""},
@@ -45,7 +46,7 @@ func advice() map[string][2]string {
 		"outage":         {"answers come from the copy on this machine, and writes wait here", "mend PostgreSQL; docs/runbooks/alerts.md, TenetDegraded"},
 		"journal":        {"writes that were acknowledged are on this machine alone", "`tenet doctor journal` shows them; docs/runbooks/alerts.md, TenetJournalWaits"},
 		"conflicts":      {"writes of an outage do not fit, and nobody reads them meanwhile", "`tenet conflicts list`, then `show` and `resolve`"},
-		"jobs":           {"scheduled jobs is not done", "`tenet jobs history NAME` says why; `tenet jobs run NAME` tries again"},
+		"jobs":           {"scheduled work is not done", "`tenet jobs history NAME` says why; `tenet jobs run NAME` tries again"},
 		"backups": {"a lost disk loses everything since the newest backup", "where none are made: `tenet backup setup --backup-dir DIR --write`, and start the server anew; else " +
 			"`tenet backup check`, then `tenet backup run`; docs/runbooks/alerts.md, TenetBackupOld"},
 		"proof": {"nobody knows whether the backups restore, and how fast", "`tenet backup drill` restores one beside everything else and measures"},
@@ -119,6 +120,7 @@ type health struct {
 		Newest *backup.Copy  `json:"newest"`
 		Drill  *backup.Drill `json:"drill"`
 	} `json:"backups"`
+	Policy []string `json:"policy"` // what its settings name and is not there
 }
 
 // examineRunning looks at what a running tenet tells of itself.
@@ -133,6 +135,9 @@ func examineRunning(ctx context.Context, remote *client.Store, s *statusShown, g
 		}
 	}
 	var found []server.Finding
+	for _, what := range h.Policy {
+		found = append(found, server.Finding{Check: "policy", State: stateWarn, Text: what})
+	}
 	if h.Outage != nil {
 		found = append(found, examineOutage(s, &h)...)
 	}

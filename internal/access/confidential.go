@@ -25,17 +25,13 @@ type Confidential struct {
 // ParseConfidential parses a rule such as "category=payroll,role=maintainer,reader=ana,taker=archive-bot".
 func ParseConfidential(text string) (Confidential, error) {
 	r := Confidential{Role: knowledge.RoleAdmin}
-	for part := range strings.SplitSeq(text, ",") {
-		name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
-		if !ok || value == "" {
-			return r, fmt.Errorf("%q: want name=value, as in category=payroll,role=maintainer,reader=ana", part)
-		}
+	err := pairs(text, "category=payroll,role=maintainer,reader=ana", func(part, name, value string) error {
 		switch name {
 		case "category":
 			r.Category = value
 		case "role":
 			if !slices.Contains(knowledge.Roles(), value) {
-				return r, fmt.Errorf("%q: want one of %s", part, strings.Join(knowledge.Roles(), ", "))
+				return fmt.Errorf("%q: want one of %s", part, strings.Join(knowledge.Roles(), ", "))
 			}
 			r.Role = value
 		case "reader":
@@ -43,8 +39,12 @@ func ParseConfidential(text string) (Confidential, error) {
 		case "taker":
 			r.Takers = append(r.Takers, value)
 		default:
-			return r, fmt.Errorf("%q: want category, role, reader or taker", name)
+			return fmt.Errorf("%q: want category, role, reader or taker", name)
 		}
+		return nil
+	})
+	if err != nil {
+		return r, err
 	}
 	if key := (knowledge.Key{Kind: knowledge.KindCategory, ID: r.Category}); !key.Sound() {
 		return r, fmt.Errorf("%q: want the id of a category, as in category=payroll", text)

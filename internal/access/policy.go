@@ -1,12 +1,15 @@
 package access
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 // A Policy says which writes must be reviewed, and by how many, and what is confidential. The zero value asks for one
@@ -68,41 +71,82 @@ type PolicyRule struct {
 // ParsePolicyRule parses a rule such as "kind=rule,enforcement=mandatory,approvals=2".
 func ParsePolicyRule(text string) (PolicyRule, error) {
 	r := PolicyRule{Approvals: 1}
-	for part := range strings.SplitSeq(text, ",") {
-		name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
-		if !ok || value == "" {
-			return r, fmt.Errorf("%q: want name=value, as in kind=rule,enforcement=mandatory,approvals=2", part)
-		}
+	err := pairs(text, "kind=rule,enforcement=mandatory,approvals=2", func(part, name, value string) (err error) {
 		switch name {
 		case "kind":
-			kind, err := knowledge.ParseKind(value)
-			if err != nil {
-				return r, err
+			if r.Kind, err = knowledge.ParseKind(value); err == nil && !reviewed(r.Kind) {
+				err = fmt.Errorf("%q: a %s is not reviewed", part, r.Kind)
 			}
-			if !reviewed(kind) {
-				return r, fmt.Errorf("%q: a %s is not reviewed", part, kind)
-			}
-			r.Kind = kind
 		case "category":
 			r.Category = value
 		case "enforcement":
 			if !slices.Contains(knowledge.Enforcements(), value) {
-				return r, fmt.Errorf("%q: want one of %s", part, strings.Join(knowledge.Enforcements(), ", "))
+				return fmt.Errorf("%q: want one of %s", part, strings.Join(knowledge.Enforcements(), ", "))
 			}
 			r.Enforcement = value
 		case "id":
 			r.ID = value
 		case "approvals":
-			n, err := strconv.Atoi(value)
-			if err != nil || n < 1 || n > 100 {
-				return r, fmt.Errorf("%q: want a number from 1 to 100", part)
+			if r.Approvals, err = strconv.Atoi(value); err != nil || r.Approvals < 1 || r.Approvals > 100 {
+				err = fmt.Errorf("%q: want a number from 1 to 100", part)
 			}
-			r.Approvals = n
 		default:
-			return r, fmt.Errorf("%q: want kind, category, enforcement, id or approvals", name)
+			err = fmt.Errorf("%q: want kind, category, enforcement, id or approvals", name)
+		}
+		return err
+	})
+	return r, err
+}
+
+// pairs calls fn with the name and the value of each part of a rule such as "kind=rule,approvals=2".
+func pairs(text, as string, fn func(part, name, value string) error) error {
+	for part := range strings.SplitSeq(text, ",") {
+		name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
+		if !ok || value == "" {
+			return fmt.Errorf("%q: want name=value, as in %s", part, as)
+		}
+		if err := fn(part, name, value); err != nil {
+			return err
 		}
 	}
-	return r, nil
+	return nil
+}
+
+// Missing names what the policy's rules name and a store does not have, as a mistyped category: such a rule does
+// nothing, and nobody would notice.
+func (p *Policy) Missing(ctx context.Context, s store.Reader) ([]string, error) {
+	var list []string
+	look := func(rule string, kind knowledge.Kind, ids ...string) error {
+		for _, id := range ids {
+			key := knowledge.Key{Kind: kind, ID: id}
+			_, err := s.Get(ctx, key)
+			if errors.Is(err, store.ErrNotFound) {
+				list = append(list, rule+" names "+key.String()+", which is not there")
+			} else if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for i := range p.Rules {
+		r := &p.Rules[i]
+		if r.Category != "" {
+			if err := look("review "+r.String(), knowledge.KindCategory, r.Category); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for i := range p.Confidential {
+		r := &p.Confidential[i]
+		rule := "confidential category=" + r.Category
+		if err := look(rule, knowledge.KindCategory, r.Category); err != nil {
+			return nil, err
+		}
+		if err := look(rule, knowledge.KindPrincipal, append(slices.Clone(r.Readers), r.Takers...)...); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 // reviewed reports whether a policy can cover a kind: not principals, and not reports and proposals, whose ids are

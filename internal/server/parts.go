@@ -308,6 +308,9 @@ func (p *parts) status(ctx context.Context) any {
 	if b := p.backupStatus(ctx); b != nil {
 		d["backups"] = b
 	}
+	if missing, err := p.policy.Missing(ctx, p.engine); err == nil && len(missing) > 0 {
+		d["policy"] = missing
+	}
 	return d
 }
 

@@ -97,6 +97,13 @@ func (s *Server) firstStart(ctx context.Context) (SeedReport, string, error) {
 	if err != nil {
 		return report, "", err
 	}
+	missing, err := s.o.Policy.Missing(ctx, s.parts.engine)
+	if err != nil {
+		return report, "", err
+	}
+	for _, what := range missing {
+		s.parts.log.WarnContext(ctx, "a setting names what is not there, and does nothing until it is", "setting", what)
+	}
 	token, err := ensureAdmin(ctx, s.parts.engine, s.o.DataDir)
 	if err != nil || token == "" {
 		return report, token, err
