@@ -147,7 +147,7 @@ func (a *app) command(parent, cmd *cobra.Command, pointer any,
 		if err := a.load(cmd, list); err != nil {
 			return err
 		}
-		return do(cmd.Context(), args)
+		return ofFlags(cmd, do(cmd.Context(), args))
 	}
 	parent.AddCommand(cmd)
 	return cmd

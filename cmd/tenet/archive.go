@@ -81,12 +81,12 @@ func listArchive(ctx context.Context, a *app, s *archiveSettings) error {
 	}
 	var err error
 	if s.Kind != "" {
-		if q.Kind, err = knowledge.ParseKind(s.Kind); err != nil {
+		if q.Kind, err = parseKind(s.Kind); err != nil {
 			return usageError("--kind: %s", err)
 		}
 	}
 	if s.After != "" {
-		if q.After, err = knowledge.ParseKey(s.After); err != nil {
+		if q.After, err = parseKey(s.After); err != nil {
 			return usageError("--after: %s", err)
 		}
 	}

@@ -73,7 +73,7 @@ func (s *auditSettings) query() (store.AuditQuery, error) {
 		return q, usageError("--kind %q: want one of %s", s.Kind, strings.Join(store.AuditKinds(), ", "))
 	}
 	kind, _, _ := strings.Cut(s.Key, "/")
-	if _, err := knowledge.ParseKind(kind); s.Key != "" && err != nil {
+	if _, err := parseKind(kind); s.Key != "" && err != nil {
 		return q, usageError("--key %q: want kind and id, as in rule/SEC-001, or a kind: %s", s.Key, err)
 	}
 	if s.Limit < 1 || s.Limit > maxAudit {

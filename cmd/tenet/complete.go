@@ -158,7 +158,7 @@ func completionOf(a *app, flag string) func(*cobra.Command, []string, string) ([
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
 			name, _, _ := strings.Cut(args[0], "/")
-			kind, err := knowledge.ParseKind(name)
+			kind, err := parseKind(name)
 			if err != nil {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
@@ -183,7 +183,7 @@ func completionOf(a *app, flag string) func(*cobra.Command, []string, string) ([
 
 // statusesOf returns the statuses of a kind's documents, none for a kind without one.
 func statusesOf(kind string) []string {
-	if k, err := knowledge.ParseKind(kind); err == nil {
+	if k, err := parseKind(kind); err == nil {
 		for _, f := range knowledge.FieldsOf(k) {
 			if f.Name == "status" && f.Values != nil {
 				return f.Values

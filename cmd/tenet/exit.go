@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"tenet/internal/access"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -68,7 +70,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errUsage):
+	case errors.Is(err, errUsage), isQueryFault(err):
 		return exitUsage
 	case errors.Is(err, store.ErrNotFound):
 		return exitNotFound
@@ -83,6 +85,28 @@ func exitCode(err error) int {
 		return exitInterrupted
 	}
 	return exitFailed
+}
+
+// isQueryFault reports whether what was asked for can't be: flags and arguments say that, and no document.
+func isQueryFault(err error) bool {
+	invalid, ok := errors.AsType[*knowledge.InvalidError](err)
+	return ok && invalid.Query
+}
+
+// ofFlags names the flags whose values a question was refused for.
+func ofFlags(cmd *cobra.Command, err error) error {
+	if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok && invalid.Query {
+		for i := range invalid.Faults {
+			f := &invalid.Faults[i]
+			name := strings.ReplaceAll(strings.TrimPrefix(f.Pointer, "/"), "_", "-")
+			if f.Pointer == "/q" { // the words
+				f.Pointer = ""
+			} else if cmd.Flags().Changed(name) {
+				f.Pointer = "--" + name
+			}
+		}
+	}
+	return err
 }
 
 // explain returns an error as lines for a person: what is wrong, and what to do about it.

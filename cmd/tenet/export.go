@@ -62,7 +62,7 @@ func (s *exportSettings) queries() ([]knowledge.Query, error) {
 		wanted := map[knowledge.Kind]bool{}
 		for _, text := range s.Kind {
 			for name := range strings.SplitSeq(text, ",") {
-				k, err := knowledge.ParseKind(strings.TrimSpace(name))
+				k, err := parseKind(strings.TrimSpace(name))
 				if err != nil {
 					return nil, usageError("--kind: %s", err)
 				}

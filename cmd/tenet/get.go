@@ -152,7 +152,7 @@ func withKeys(a *app) cobra.CompletionFunc {
 func completeKeys(a *app, cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 	const quiet = cobra.ShellCompDirectiveNoFileComp
 	if len(args) > 0 {
-		kind, err := knowledge.ParseKind(args[0])
+		kind, err := parseKind(args[0])
 		if err != nil || len(args) > 1 {
 			return nil, quiet
 		}

@@ -218,7 +218,8 @@ func diffVersions(ctx context.Context, a *app, d *door, key knowledge.Key, from,
 		to = changes[0].Version
 	}
 	if from == 0 && to == 1 {
-		return usageError("%s has had one version so far: there is nothing to compare", key)
+		a.say("%s has had one version so far: there is nothing to compare", key)
+		return nil
 	}
 	if from == 0 {
 		from = to - 1

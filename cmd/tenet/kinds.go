@@ -18,7 +18,7 @@ import (
 // explainKind shows the fields of a kind, or of one of its objects where the name goes on as in rule.scope.
 func explainKind(a *app, name string) error {
 	text, inner, _ := strings.Cut(name, ".")
-	kind, err := knowledge.ParseKind(text)
+	kind, err := parseKind(text)
 	if err != nil {
 		return usageError("%s\nTo hear why a document holds for a file, name both: `tenet explain PATH DOCUMENT`", err)
 	}
@@ -75,7 +75,7 @@ called my-rule, or after another kind.`,
 		if len(args) == 2 {
 			id = args[1]
 		}
-		kind, err := knowledge.ParseKind(name)
+		kind, err := parseKind(name)
 		if err != nil {
 			return usageError("%s", err)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,10 +35,14 @@ type filters struct {
 
 // query returns the filters as a question.
 func (f *filters) query(kind knowledge.Kind, now time.Time) (knowledge.Query, error) {
+	status := strings.ToLower(f.Status)
+	if kind == knowledge.KindRule {
+		status = strings.ToUpper(f.Status)
+	}
 	q := knowledge.Query{
-		Kind: kind, Category: f.Category, Tag: f.Tag, Language: f.Language, Severity: f.Severity,
-		Enforcement: f.Enforcement,
-		Status:      f.Status, Rule: f.Rule, Repository: f.Repository, Order: knowledge.Order(f.Sort), Cursor: f.Cursor,
+		Kind: kind, Category: f.Category, Tag: f.Tag, Language: f.Language, Severity: strings.ToUpper(f.Severity),
+		Enforcement: strings.ToLower(f.Enforcement),
+		Status:      status, Rule: f.Rule, Repository: f.Repository, Order: knowledge.Order(f.Sort), Cursor: f.Cursor,
 	}
 	if f.Source != "" {
 		if f.Tag != "" {
@@ -98,7 +103,7 @@ is for spreadsheets, and name prints keys only, which other commands take.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeKinds,
 	}, &f, func(ctx context.Context, args []string) error {
-		kind, err := knowledge.ParseKind(args[0])
+		kind, err := parseKind(args[0])
 		if err != nil {
 			return usageError("%s", err)
 		}

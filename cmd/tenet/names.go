@@ -20,13 +20,24 @@ import (
 	"tenet/internal/store"
 )
 
+// parseKind returns the kind that a word names, whatever its letters are.
+func parseKind(text string) (knowledge.Kind, error) {
+	if kind, err := knowledge.ParseKind(strings.ToLower(text)); err == nil {
+		return kind, nil
+	}
+	return knowledge.ParseKind(text)
+}
+
 // parseKey returns the key that one word names.
 func parseKey(text string) (knowledge.Key, error) {
+	if kind, id, ok := strings.Cut(text, "/"); ok {
+		text = strings.ToLower(kind) + "/" + id
+	}
 	key, err := knowledge.ParseKey(text)
 	if err == nil {
 		return key, nil
 	}
-	if kind, no := knowledge.ParseKind(text); no == nil {
+	if kind, no := parseKind(text); no == nil {
 		return key, usageError("%s is a kind: name a document of it, as in %s/ID; `tenet list %s` lists them", text,
 			kind, kind.Plural())
 	}
@@ -35,7 +46,7 @@ func parseKey(text string) (knowledge.Key, error) {
 
 // parseName returns the key that one word names, or an id alone, without a kind: [findKeys] looks for that.
 func parseName(text string) (knowledge.Key, error) {
-	if _, err := knowledge.ParseKind(text); err == nil || strings.Contains(text, "/") {
+	if _, err := parseKind(text); err == nil || strings.Contains(text, "/") {
 		return parseKey(text)
 	}
 	key := knowledge.Key{ID: text}
@@ -115,7 +126,7 @@ func (e *missingIDError) Is(target error) bool { return target == store.ErrNotFo
 // takeKey returns the key that arguments begin with: in one word, rule/SEC-001, in two, rule SEC-001, or as an id
 // alone, SEC-001, whose kind [findKeys] finds; and the arguments behind it.
 func takeKey(args []string) (knowledge.Key, []string, error) {
-	if kind, err := knowledge.ParseKind(args[0]); err == nil && len(args) > 1 && !strings.Contains(args[1], "/") {
+	if kind, err := parseKind(args[0]); err == nil && len(args) > 1 && !strings.Contains(args[1], "/") {
 		key, err := parseKey(string(kind) + "/" + args[1])
 		return key, args[2:], err
 	}
@@ -138,7 +149,7 @@ func readKeys(args []string) ([]knowledge.Key, error) {
 	var keys []knowledge.Key
 	var kind string
 	for i, arg := range args {
-		if _, err := knowledge.ParseKind(arg); err == nil && i+1 < len(args) && !strings.Contains(args[i+1], "/") {
+		if _, err := parseKind(arg); err == nil && i+1 < len(args) && !strings.Contains(args[i+1], "/") {
 			kind = arg
 			continue
 		}
@@ -231,7 +242,7 @@ func asGroup(group *cobra.Command) {
 			}
 		}
 		instead := ""
-		if kind, err := knowledge.ParseKind(cmd.Name()); err == nil {
+		if kind, err := parseKind(cmd.Name()); err == nil {
 			instead = fmt.Sprintf("; documents are read with `tenet list %s` and `tenet get %s/ID`", kind.Plural(),
 				kind)
 		}

@@ -264,7 +264,7 @@ func putOp(raw json.RawMessage, s *putSettings) (knowledge.Op, error) {
 	var kind knowledge.Kind
 	var err error
 	if s.Kind != "" {
-		if kind, err = knowledge.ParseKind(s.Kind); err != nil {
+		if kind, err = parseKind(s.Kind); err != nil {
 			return knowledge.Op{}, usageError("--kind: %s", err)
 		}
 	} else if kind, err = kindOf(raw); err != nil {

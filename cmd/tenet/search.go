@@ -43,11 +43,11 @@ holds quotes.`,
 	}, &s, func(ctx context.Context, args []string) error {
 		q := knowledge.SearchQuery{
 			Text: strings.Join(args, " "), Category: s.Category, Tag: s.Tag, Language: s.Language,
-			Severity: s.Severity, Limit: s.Limit,
+			Severity: strings.ToUpper(s.Severity), Limit: s.Limit,
 			Cursor: s.Cursor, Facets: s.Facets, Literal: s.Literal,
 		}
 		for _, name := range s.Kinds {
-			k, err := knowledge.ParseKind(name)
+			k, err := parseKind(name)
 			if err != nil {
 				return usageError("--kind: %s", err)
 			}

@@ -63,7 +63,7 @@ func (s *watchSettings) watch() (client.Watch, error) {
 		return w, usageError("--count %d: want a number from 1", s.Count)
 	}
 	for _, name := range s.Kind {
-		kind, err := knowledge.ParseKind(name)
+		kind, err := parseKind(name)
 		if err != nil {
 			return w, usageError("--kind: %s", err)
 		}
