@@ -58,10 +58,6 @@ func valuesOf(cmd *cobra.Command, flag string) []string {
 		}
 	case "log-format":
 		return []string{"auto", "text", "json"}
-	case "outage-writes":
-		return []string{"journal", "refuse"}
-	case "reads":
-		return []string{"mirror", "fresh"}
 	case "format":
 		switch cmd.Name() {
 		case "export":
@@ -118,7 +114,7 @@ func completeFlags(a *app) {
 	add := func(cmd *cobra.Command, flags *pflag.FlagSet, list []*setting) {
 		for _, s := range list {
 			if flags.Lookup(s.Name) != nil { // a secret has no flag
-				_ = cmd.RegisterFlagCompletionFunc(s.Name, completionOf(a, s.Name)) // it fails for a flag that has one
+				_ = cmd.RegisterFlagCompletionFunc(s.Name, completionOf(a, s)) // it fails for a flag that has one
 			}
 		}
 	}
@@ -128,7 +124,8 @@ func completeFlags(a *app) {
 	}
 }
 
-func completionOf(a *app, flag string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+func completionOf(a *app, s *setting) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	flag := s.Name
 	switch flag {
 	case "category":
 		return idsOf(a, knowledge.KindCategory)
@@ -146,6 +143,8 @@ func completionOf(a *app, flag string) func(*cobra.Command, []string, string) ([
 		return languagesKnown(a)
 	case "version":
 		return versionsOf(a)
+	case "set":
+		return valuesToSet(a)
 	case "key", "hold", "release":
 		return withKeys(a)
 	case "tag", "source":
@@ -171,6 +170,9 @@ func completionOf(a *app, flag string) func(*cobra.Command, []string, string) ([
 	}
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		values := valuesOf(cmd, flag)
+		if values == nil && s.Words() != nil {
+			values = s.Words()
+		}
 		if flag == "status" && cmd.Name() == "list" && len(args) > 0 {
 			values = statusesOf(args[0])
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tenet/internal/knowledge"
+	"tenet/internal/server"
 	"tenet/internal/store"
 )
 
@@ -63,6 +64,10 @@ func argumentsOf(a *app, command string) cobra.CompletionFunc {
 			}
 			return completeKeys(a, cmd, nil, begun)
 		}
+	case "explain":
+		return explained(a)
+	case "doctor query":
+		return once(func(*cobra.Command, string) []string { return server.StatementNames() })
 	case "conflicts resolve-all":
 		return cobra.FixedCompletions([]cobra.Completion{"theirs", "ours"}, cobra.ShellCompDirectiveNoFileComp)
 	}

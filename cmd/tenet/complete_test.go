@@ -12,7 +12,7 @@ import (
 // files, new names or free text.
 func TestEveryArgumentIsCompletedOrFree(t *testing.T) {
 	free := map[string]bool{
-		"tenet backup restore": true, "tenet check": true, "tenet config": true, "tenet doctor query": true,
+		"tenet backup restore": true, "tenet check": true, "tenet config": true,
 		"tenet export": true, "tenet guidance": true, "tenet import": true, "tenet put": true, "tenet scrub": true,
 		"tenet search": true, "tenet serve": true, "tenet token create": true,
 	}

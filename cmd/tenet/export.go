@@ -202,6 +202,9 @@ func (e *exporter) file(ctx context.Context, dest, what string,
 		}
 	}
 	f, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+"-*")
+	if errors.Is(err, os.ErrNotExist) {
+		return usageError("the folder %s is not there: make it first", filepath.Dir(target))
+	}
 	if err != nil {
 		return usageError("%s", err)
 	}

@@ -257,8 +257,7 @@ out.`,
   tenet explain rule.scope
   tenet explain cmd/pay/main.go GO-001
   tenet explain docs/index.md practice/small-pull-requests`,
-		Args:              cobra.RangeArgs(1, 2),
-		ValidArgsFunction: completeKinds,
+		Args: cobra.RangeArgs(1, 2),
 	}, &s, func(ctx context.Context, args []string) error {
 		if len(args) == 1 {
 			return explainKind(a, args[0])

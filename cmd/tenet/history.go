@@ -165,10 +165,7 @@ With --file it shows what "tenet put FILE" would change: of each document in the
 		Example: `  tenet diff rule/SEC-001
   tenet diff rule SEC-001 1 3
   tenet diff --file rules.yaml`,
-		Args: cobra.RangeArgs(0, 4),
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
-			return completeKeys(a, cmd, args, begun)
-		},
+		Args: cobra.RangeArgs(0, 4), ValidArgsFunction: keyThenVersions(a),
 	}, &s, func(ctx context.Context, args []string) error {
 		switch {
 		case s.File != "" && len(args) > 0:

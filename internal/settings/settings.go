@@ -107,6 +107,9 @@ func (s *Setting) String() string {
 	}
 }
 
+// Words returns the words for false and true of a bool that has some; nil for others.
+func (s *Setting) Words() []string { return s.words }
+
 func (s *Setting) word(v bool) string {
 	switch {
 	case len(s.words) < 2:
