@@ -1,13 +1,16 @@
 package bundle_test
 
 import (
+	"encoding/json"
 	"errors"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"tenet/internal/bundle"
+	"tenet/internal/check"
 	"tenet/internal/knowledge"
 	"tenet/internal/sqlite"
 	"tenet/internal/store"
@@ -220,5 +223,56 @@ func told(t *testing.T, s store.Past, what string, r *knowledge.Repository, seq 
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// TestWhatIsCheckedIsWhatABundleHolds compares the rules that a server checks by with those of a work tree.
+func TestWhatIsCheckedIsWhatABundleHolds(t *testing.T) {
+	s := open(t)
+	with := func(r *knowledge.Rule) *knowledge.Rule {
+		r.Checks = []knowledge.Check{{ID: "c", Kind: knowledge.CheckForbid, Pattern: "bad"}}
+		r.Scope = knowledge.Scope{Activation: "glob", Globs: []string{"**/*.go"}}
+		return r
+	}
+	put(t, s, &knowledge.Category{ID: "a", Name: "a", IsActive: true},
+		&knowledge.Category{ID: "b", Name: "b", IsActive: true})
+	seq := put(t, s, with(rule("R-1", "one", "a")), with(rule("R-2", "two", "b")), rule("R-3", "three", "a"),
+		&knowledge.Pack{
+			PackID: "p", Name: "P", IsActive: true, Select: knowledge.Selection{Categories: []string{"a"}},
+			Raise: []knowledge.Raise{{ID: "rule/R-1", Severity: "CRITICAL", Enforcement: "mandatory"}},
+		})
+	put(t, s, &knowledge.Label{LabelID: "then", Name: "L", Seq: seq, IsActive: true}, with(rule("R-4", "four", "a")),
+		with(rule("R-1", "ONE", "a")), rule("R-2", "TWO", "b"), &knowledge.Repository{
+			RepositoryID: "acme", Name: "A", Packs: []string{"p"}, IsActive: true,
+			Exemptions: []knowledge.Exemption{{Rule: "R-4", Reason: "r", Until: knowledge.At(time.Now().Add(time.Hour))}},
+		})
+	files := []check.File{{Path: "a.go", Content: []byte("bad\n")}}
+	for want, found := range map[string]int{
+		`{}`: 2, `{"packs":["p"]}`: 2, `{"label":"then"}`: 2, `{"packs":["p"],"label":"then"}`: 1,
+		`{"repository":"acme"}`: 2, `{"repository":"acme","label":"then"}`: 1,
+	} {
+		var w bundle.Want
+		if err := json.Unmarshal([]byte(want), &w); err != nil {
+			t.Fatal(err)
+		}
+		b := fetch(t, s, w)
+		rules, err := b.Rules()
+		if err != nil {
+			t.Fatal(err)
+		}
+		exempt, err := b.Exemptions()
+		if err != nil {
+			t.Fatal(err)
+		}
+		checked, spared, err := bundle.Checked(t.Context(), s, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := check.NewSet(rules, exempt, time.Now()).Run(files)
+		part := check.NewSet(checked, spared, time.Now()).Run(files)
+		if diff := cmp.Diff(whole.Findings, part.Findings); diff != "" || len(part.Findings) != found {
+			t.Errorf("%s finds %d, want %d as a bundle does (-bundle +checked)\n%s", want, len(part.Findings), found,
+				diff)
+		}
 	}
 }

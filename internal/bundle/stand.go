@@ -47,6 +47,9 @@ func stand(ctx context.Context, s store.Past, label string) (*view, error) {
 			return v, nil
 		}
 		for i := range changes {
+			if _, known := v.moved[changes[i].Key]; !known && store.Came(v.label, &changes[i]) {
+				v.moved[changes[i].Key] = nil
+			}
 			if err := v.move(ctx, changes[i].Key); err != nil {
 				return nil, err
 			}

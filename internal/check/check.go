@@ -111,7 +111,18 @@ type Set struct {
 	rules []rule
 	now   time.Time
 	ends  []exemption
+	size  int
 }
+
+// Size returns about how many bytes the set takes, most of them for its patterns.
+func (s *Set) Size() int { return s.size }
+
+// What a rule and a pattern take in memory, about: a pattern's program grows with its text.
+const (
+	ruleSize        = 1 << 10
+	patternSize     = 8 << 10
+	patternByteSize = 100
+)
 
 type rule struct {
 	*knowledge.Rule
@@ -166,10 +177,12 @@ func NewSet(rules []*knowledge.Rule, exemptions []knowledge.Exemption, now time.
 			continue
 		}
 		ready := rule{Rule: r, scope: globsOf(r.Scope.Globs)}
+		s.size += ruleSize
 		for i := range r.Checks {
 			c := &r.Checks[i]
 			if re, err := regexp.Compile("(?m)" + c.Pattern); err == nil { // stored patterns are valid
 				ready.checks = append(ready.checks, one{c, re, globsOf(c.Globs)})
+				s.size += patternSize + patternByteSize*len(c.Pattern)
 			}
 		}
 		s.rules = append(s.rules, ready)

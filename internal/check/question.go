@@ -11,6 +11,7 @@ import (
 const (
 	MaxFiles = 1000
 	MaxText  = 16 << 20 // bytes of all files
+	MaxPacks = 500
 )
 
 // A Question asks for a check of files by the rules of a repository or of packs.
@@ -43,6 +44,9 @@ func (q *Question) Check() error {
 	}
 	if size > MaxText {
 		add("/files", "%d bytes of text: at most %d", size, MaxText)
+	}
+	if len(q.Packs) > MaxPacks {
+		add("/packs", "%d packs: at most %d", len(q.Packs), MaxPacks)
 	}
 	if len(f) > 0 {
 		return &knowledge.InvalidError{Faults: f}

@@ -61,10 +61,9 @@ func (x *Index) Prepare(ctx context.Context, reader store.Past, q Query) (*Prepa
 		return nil, err
 	}
 	s := x.snap.Load()
-	if s, err = x.view(ctx, s, &at); err != nil {
+	if s, err = x.view(ctx, s, &at, knowledge.Listed(q.Without)); err != nil {
 		return nil, err
 	}
-	s = s.without(knowledge.Listed(q.Without), x.snap.Load())
 	s, exempt := s.exempt(at.repository, &q, time.Now())
 	hits, note, err := relevant(ctx, reader, s, q.Task)
 	if err != nil {

@@ -27,9 +27,12 @@ const maxViews = 16
 // An overlay holds the documents that differ between a label and now, nil for one that does not hold at the label. A
 // label's documents never change, so an overlay only grows with the log.
 type overlay struct {
-	mu   sync.Mutex // guards the fields below; the first query reads for all others
+	gate chan struct{} // guards the fields below: the first query reads for all others, which wait until they have to go
 	upto knowledge.Seq
 	docs map[knowledge.Key]*doc
+	// The categories of documents that were written after the label, as they are now: who may not read a document
+	// there does not get it by the label either.
+	category map[knowledge.Key]string
 }
 
 // A packed is a segment of the documents of packs, with the enforcement that the packs give them.
@@ -108,15 +111,18 @@ func (q *Query) stand(ctx context.Context, s store.Past) (stand, error) {
 	return at, err
 }
 
-// view returns the variant of the snapshot that a query is about.
-func (x *Index) view(ctx context.Context, s *snapshot, at *stand) (*snapshot, error) {
-	var err error
+// view returns the variant of the snapshot that a query is about, without the documents of some categories.
+func (x *Index) view(ctx context.Context, s *snapshot, at *stand, without []string) (*snapshot, error) {
+	now := s
 	if at.label != nil {
-		// What a label shows is kept for all callers, so it is read with nobody's rights.
-		if s, err = x.atLabel(ctx, past{x.o.Store, x.o.Feed}, s, at.label); err != nil {
+		o, err := x.atLabel(ctx, s, at.label)
+		if err != nil {
 			return nil, err
 		}
+		s = o.over(s, without)
+		<-o.gate
 	}
+	s = s.without(without, now)
 	if at.packs != nil {
 		s = x.inPacks(s, at.packs)
 	}
@@ -134,38 +140,52 @@ func remembered[T any](m *map[string]*T, key string) *T {
 	return (*m)[key]
 }
 
-// atLabel returns the snapshot as of a label. It reads the log from the label's position on, or from where the last
-// call stopped, and the old version of each document that was changed since.
-func (x *Index) atLabel(ctx context.Context, reader store.Past, s *snapshot, l *knowledge.Label) (*snapshot, error) {
+// atLabel returns the overlay of a label, with its gate held. What a label shows is kept for all callers, so it is read
+// with nobody's rights.
+func (x *Index) atLabel(ctx context.Context, s *snapshot, l *knowledge.Label) (*overlay, error) {
 	x.views.mu.Lock()
 	o := remembered(&x.views.labels, fmt.Sprintf("%d %v", l.Seq, l.Holds))
+	if o.gate == nil {
+		o.gate = make(chan struct{}, 1)
+	}
 	x.views.mu.Unlock()
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	select {
+	case o.gate <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if err := x.follow(ctx, o, s, l); err != nil {
+		<-o.gate
+		return nil, err
+	}
+	return o, nil
+}
+
+// follow brings an overlay up to a snapshot. It reads the log from the label's position on, or from where the last call
+// stopped, and the old version of each document that was changed since.
+func (x *Index) follow(ctx context.Context, o *overlay, s *snapshot, l *knowledge.Label) error {
+	reader := past{x.o.Store, x.o.Feed}
 	if o.docs == nil {
-		o.upto, o.docs = min(l.Seq, s.seq), map[knowledge.Key]*doc{}
-		for text := range l.Holds {
-			if key, err := knowledge.ParseKey(text); err == nil {
-				if err := x.stood(ctx, reader, o, l, key); err != nil {
-					return nil, err
-				}
+		o.upto, o.docs, o.category = min(l.Seq, s.seq), map[knowledge.Key]*doc{}, map[knowledge.Key]string{}
+	}
+	for text := range l.Holds {
+		if key, err := knowledge.ParseKey(text); err == nil {
+			if err := x.stood(ctx, reader, o, l, key); err != nil {
+				return err
 			}
 		}
 	}
 	for end := max(s.seq, l.Seq); o.upto < end; {
 		changes, err := reader.Changes(ctx, knowledge.ChangeQuery{After: o.upto})
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if len(changes) == 0 {
 			break
 		}
 		for i := range changes {
-			if changes[i].Verb == knowledge.VerbPurge {
-				delete(o.docs, changes[i].Key) // the label shows it no longer
-			}
-			if err := x.stood(ctx, reader, o, l, changes[i].Key); err != nil {
-				return nil, err
+			if err := x.wrote(ctx, reader, o, l, &changes[i]); err != nil {
+				return err
 			}
 		}
 		o.upto = changes[len(changes)-1].Seq
@@ -174,20 +194,37 @@ func (x *Index) atLabel(ctx context.Context, reader store.Past, s *snapshot, l *
 	for _, d := range s.recent.docs {
 		if d.pending != (knowledge.BatchID{}) {
 			if err := x.stood(ctx, reader, o, l, d.key); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
 	for _, key := range s.gone() {
 		if err := x.stood(ctx, reader, o, l, key); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return o.over(s), nil
+	return nil
 }
 
-// over returns the snapshot with the overlay's documents instead of its own. The caller holds the lock of the overlay.
-func (o *overlay) over(s *snapshot) *snapshot {
+// wrote takes a change after the label into its overlay.
+func (x *Index) wrote(ctx context.Context, reader store.Past, o *overlay, l *knowledge.Label, c *knowledge.Change) error {
+	if !slices.Contains(Kinds(), c.Key.Kind) {
+		return nil
+	}
+	if c.Record != nil {
+		o.category[c.Key] = c.Record.Category
+	}
+	if c.Verb == knowledge.VerbPurge {
+		delete(o.docs, c.Key) // the label shows it no longer
+	} else if _, known := o.docs[c.Key]; !known && store.Came(l, c) {
+		o.docs[c.Key] = nil
+	}
+	return x.stood(ctx, reader, o, l, c.Key)
+}
+
+// over returns the snapshot with the overlay's documents instead of its own, but for those that are in some categories
+// now. The caller holds the gate of the overlay.
+func (o *overlay) over(s *snapshot, without []string) *snapshot {
 	out := &snapshot{seq: s.seq, base: s.base, hidden: newBitset(len(s.base.docs))}
 	copy(out.hidden, s.hidden)
 	var docs []*doc
@@ -200,7 +237,7 @@ func (o *overlay) over(s *snapshot) *snapshot {
 		if n, ok := s.base.ordinal[key]; ok {
 			out.hidden.set(n)
 		}
-		if d != nil {
+		if d != nil && !slices.Contains(without, o.category[key]) {
 			docs = append(docs, d)
 		}
 	}

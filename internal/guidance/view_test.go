@@ -1,6 +1,7 @@
 package guidance
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -150,4 +151,60 @@ func openStore(t *testing.T) store.Store {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// A stuckFeed does not answer until it is let go, and tells that it was asked.
+type stuckFeed struct {
+	store.Feed
+	asked, free chan struct{}
+}
+
+func (f *stuckFeed) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	select {
+	case f.asked <- struct{}{}:
+	default:
+	}
+	<-f.free
+	return f.Feed.Changes(ctx, q)
+}
+
+// TestAQuestionAtALabelThatIsBeingReadEndsWithItsContext asks at a label while the log does not answer another.
+func TestAQuestionAtALabelThatIsBeingReadEndsWithItsContext(t *testing.T) {
+	s := openStore(t)
+	for _, d := range []knowledge.Document{
+		storetest.Category(func(c *knowledge.Category) { c.ID = storetest.GeneralCategory }),
+		storetest.Label(func(l *knowledge.Label) { l.LabelID, l.Seq, l.Holds = "then", 1, nil }), always("late", nil),
+	} {
+		if _, err := s.Apply(t.Context(), storetest.Batch(knowledge.Put(d, knowledge.NoVersion))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	feed := &stuckFeed{s, make(chan struct{}, 1), make(chan struct{})}
+	x := New(Options{Store: s, Feed: s})
+	if err := x.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	x.o.Feed = feed
+	first := make(chan error)
+	go func() {
+		_, err := x.Prepare(t.Context(), s, Query{Label: "then"})
+		first <- err
+	}()
+	<-feed.asked
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := x.Prepare(ctx, anyway{s}, Query{Label: "then"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ends with %v", err)
+	}
+	close(feed.free)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+}
+
+// anyway reads also for a context that has ended.
+type anyway struct{ store.Past }
+
+func (a anyway) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
+	return a.Past.Get(context.WithoutCancel(ctx), key)
 }

@@ -15,7 +15,7 @@ const checkPath = "/api/v1/check"
 // checkRequest is the body of POST /check.
 type checkRequest struct {
 	Repository string      `json:"repository,omitempty" doc:"The id of the repository, whose packs, label and exemptions count" example:"acme.pay"`
-	Packs      []string    `json:"packs,omitempty" doc:"Packs besides those of the repository; with neither, all rules"`
+	Packs      []string    `json:"packs,omitempty" doc:"Packs besides those of the repository; with neither, all rules" maxItems:"500"`
 	Label      string      `json:"label,omitempty" doc:"The label at which rules are taken, not the repository's"`
 	Files      []checkFile `json:"files" doc:"What is checked" minItems:"1" maxItems:"1000"`
 	Report     bool        `json:"report,omitempty" doc:"Keep what was found as violations of the repository, and resolve those of these files that are mended"`

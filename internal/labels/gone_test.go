@@ -77,3 +77,81 @@ func TestAListNamesTheDocumentsThatTheLogHasLost(t *testing.T) {
 		t.Errorf("the log begins after a label: %v", err)
 	}
 }
+
+type who struct{}
+
+// TestWhoReadsAtManyLabelsTakesTheCopiesOfNobody has one caller ask at ever other labels, and hold what it asked for.
+func TestWhoReadsAtManyLabelsTakesTheCopiesOfNobody(t *testing.T) {
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "tenet.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for i := range 12 {
+		c := storetest.Category(func(c *knowledge.Category) { c.ID = "c-" + string(rune('a'+i)) })
+		if _, err := s.Apply(t.Context(), storetest.Batch(knowledge.Put(c, knowledge.NoVersion))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := map[string]int{} // copies made for each caller
+	hold, holding := make(chan struct{}), make(chan struct{}, 8)
+	c := labels.New(labels.Options{
+		Source: s, Feed: s,
+		Who: func(ctx context.Context) string { return ctx.Value(who{}).(string) },
+		Make: func(ctx context.Context, fill func(store.Sink) error) (labels.Copy, error) {
+			name := ctx.Value(who{}).(string)
+			count[name]++ // one is made at a time
+			made, err := made(ctx, t.TempDir(), fill)
+			return &held{made, name == "holder", hold, holding}, err
+		},
+	})
+	defer c.Close()
+	ask := func(name string, seq knowledge.Seq) error {
+		_, err := c.ListAt(context.WithValue(t.Context(), who{}, name), &knowledge.Label{LabelID: "l", Seq: seq},
+			knowledge.Query{Kind: knowledge.KindRule})
+		return err
+	}
+	if err := ask("polite", 1); err != nil {
+		t.Fatal(err)
+	}
+	for seq := range knowledge.Seq(8) {
+		if err := ask("greedy", 2+seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := ask("polite", 1); err != nil || count["polite"] != 1 || count["greedy"] != 8 {
+		t.Errorf("%v: the copy of who asked once was made %d times, beside %d of others", err, count["polite"],
+			count["greedy"])
+	}
+	ended := make(chan error, 2)
+	for seq := range knowledge.Seq(2) { // holders that read without end
+		go func() { ended <- ask("holder", 10+seq) }()
+		<-holding
+	}
+	over, ok := errors.AsType[*store.UnavailableError](ask("holder", 12))
+	if !ok || !over.TooMany {
+		t.Errorf("a caller whose share is in use is answered %v", over)
+	}
+	if err := errors.Join(ask("fourth", 2), ask("fifth", 3), ask("polite", 1)); err != nil {
+		t.Errorf("beside a caller who holds its share: %v", err)
+	}
+	close(hold)
+	if err := errors.Join(<-ended, <-ended); err != nil {
+		t.Error(err)
+	}
+}
+
+// A held copy answers lists when it is let go, if it waits at all.
+type held struct {
+	labels.Copy
+	waits         bool
+	hold, holding chan struct{}
+}
+
+func (h *held) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
+	if h.waits {
+		h.holding <- struct{}{}
+		<-h.hold
+	}
+	return h.Copy.List(ctx, q)
+}

@@ -31,13 +31,19 @@ type Options struct {
 	Feed store.Feed
 	// Make returns a copy of what fill passes to the sink.
 	Make func(ctx context.Context, fill func(store.Sink) error) (Copy, error)
+	// Who returns the principal that asks. Nil: all are one.
+	Who func(ctx context.Context) string
 	// Patience is how long a call waits while its copy is being made; 10 s.
 	Patience time.Duration
 	Log      *slog.Logger // nil discards
 }
 
-// maxCopies is the largest number of copies; beyond it the least recently used one is evicted.
-const maxCopies = 4
+// maxCopies is the largest number of copies; beyond it the least recently used one is evicted. Of these, one principal
+// has at most its share made: who asks at many labels in turn takes the others' copies from nobody.
+const (
+	maxCopies = 4
+	copyShare = maxCopies / 2
+)
 
 // makingTime is the deadline for making one copy.
 const makingTime = 15 * time.Minute
@@ -64,6 +70,7 @@ var _ store.LabelReader = (*Copies)(nil)
 // it.
 type held struct {
 	name   string
+	by     string // who it was made for
 	era    int
 	ready  chan struct{} // closed once copy or err is set
 	copy   Copy
@@ -168,13 +175,14 @@ func (c *Copies) take(ctx context.Context, l *knowledge.Label) (*held, error) {
 	}
 	h := c.held[name]
 	if h == nil {
-		if len(c.held) >= maxCopies && !c.makeRoom() {
-			return nil, &store.UnavailableError{
-				Reason: fmt.Sprintf("lists and searches are kept for %d positions of labels, and all of them are in "+
-					"use now", maxCopies), RetryAfter: notYet, NotDone: true,
-			}
+		by := ""
+		if c.o.Who != nil {
+			by = c.o.Who(ctx)
 		}
-		h = &held{name: name, era: c.era, ready: make(chan struct{}), users: 1}
+		if err := c.makeRoom(by); err != nil {
+			return nil, err
+		}
+		h = &held{name: name, by: by, era: c.era, ready: make(chan struct{}), users: 1}
 		c.held[name] = h
 		own, stop := context.WithTimeout(context.WithoutCancel(ctx), makingTime) // others may wait for it
 		h.stop = stop
@@ -190,18 +198,48 @@ func (c *Copies) take(ctx context.Context, l *knowledge.Label) (*held, error) {
 	return h, nil
 }
 
-// makeRoom evicts the least recently used copy. It reports false if all have users. The caller holds c.mu.
-func (c *Copies) makeRoom() bool {
-	var oldest *held
+// makeRoom evicts a copy where a principal has its share, or there are as many as may be: of its own the least recently
+// used one, else of all. Where all are in use, it is one of who has most. The caller holds c.mu.
+func (c *Copies) makeRoom(by string) error {
+	count := map[string]int{}
 	for _, h := range c.held {
-		if h.users == 0 && (oldest == nil || h.last < oldest.last) {
-			oldest = h
+		count[h.by]++
+	}
+	oldest := func(fits func(*held) bool) *held {
+		var found *held
+		for _, h := range c.held {
+			if fits(h) && (found == nil || h.last < found.last) {
+				found = h
+			}
+		}
+		return found
+	}
+	if count[by] >= copyShare {
+		own := oldest(func(h *held) bool { return h.by == by && h.users == 0 })
+		if own == nil {
+			return &store.UnavailableError{
+				Reason: fmt.Sprintf("lists and searches are kept for this token at %d positions of labels, and both are "+
+					"in use or being put together: ask again when they are ready", copyShare),
+				TooMany: true, RetryAfter: notYet, NotDone: true,
+			}
+		}
+		c.drop(own)
+	}
+	if len(c.held) < maxCopies {
+		return nil
+	}
+	idle := oldest(func(h *held) bool { return h.users == 0 })
+	if idle == nil {
+		idle = oldest(func(h *held) bool { return count[h.by] > count[by]+1 })
+	}
+	if idle == nil {
+		return &store.UnavailableError{
+			Reason: fmt.Sprintf("lists and searches are kept for %d positions of labels, and all of them are in "+
+				"use now", maxCopies), RetryAfter: notYet, NotDone: true,
 		}
 	}
-	if oldest != nil {
-		c.drop(oldest)
-	}
-	return oldest != nil
+	c.drop(idle)
+	return nil
 }
 
 // drop evicts a copy. The caller holds c.mu.

@@ -51,6 +51,11 @@ func (c *Copies) fail(h *held, made Copy, err error) {
 	h.copy, h.err = made, err
 	if old := c.outdated(h); old != nil {
 		h.err = old
+	} else if h.off {
+		h.err = &store.UnavailableError{
+			Reason:     "the documents at the label were being put together, and another caller had fewer: ask again",
+			RetryAfter: notYet, NotDone: true,
+		}
 	}
 	close(h.ready)
 	if !errors.Is(h.err, store.ErrGone) { // a trimmed log does not come back
@@ -77,20 +82,21 @@ func (c *Copies) fill(ctx context.Context, l *knowledge.Label) (Copy, int, error
 	case <-ctx.Done():
 		return nil, 0, ctx.Err()
 	}
-	s := &scan{source: c.o.Source, label: l, changed: map[knowledge.Key]bool{}, upto: l.Seq}
+	s := &scan{source: c.o.Source, label: l, moved: map[knowledge.Key]bool{}, upto: l.Seq}
 	made, err := c.o.Make(ctx, func(sink store.Sink) error { return s.run(ctx, sink) })
 	return made, s.n, err
 }
 
 // A scan reads the documents of a label: unchanged ones from the current lists, and the others from the log.
 type scan struct {
-	source  store.Past
-	label   *knowledge.Label
-	upto    knowledge.Seq          // the log was read up to here
-	changed map[knowledge.Key]bool // documents to read from the log
-	kind    int                    // kind of the last document passed on, by its index among the labelled kinds
-	id      string                 // and its id
-	n       int                    // documents passed on
+	source store.Past
+	label  *knowledge.Label
+	upto   knowledge.Seq // the log was read up to here
+	// documents written after the label: true for those that may have been there before, which are read from the log
+	moved map[knowledge.Key]bool
+	kind  int    // kind of the last document passed on, by its index among the labelled kinds
+	id    string // and its id
+	n     int    // documents passed on
 }
 
 // run passes the documents to a sink.
@@ -100,7 +106,7 @@ func (s *scan) run(ctx context.Context, sink store.Sink) error {
 	}
 	for text := range s.label.Holds {
 		if key, err := knowledge.ParseKey(text); err == nil {
-			s.changed[key] = true
+			s.moved[key] = true
 		}
 	}
 	for i, kind := range knowledge.LabelledKinds() {
@@ -116,9 +122,12 @@ func (s *scan) run(ctx context.Context, sink store.Sink) error {
 // have.
 func (s *scan) older(ctx context.Context, sink store.Sink) error {
 	var lost *store.GoneError
-	keys := slices.SortedFunc(maps.Keys(s.changed),
+	keys := slices.SortedFunc(maps.Keys(s.moved),
 		func(a, b knowledge.Key) int { return strings.Compare(a.String(), b.String()) })
 	for _, key := range keys {
+		if !s.moved[key] {
+			continue // it was not there
+		}
 		rec, err := store.AtLabel(ctx, s.source, s.label, key)
 		gone, trimmed := errors.AsType[*store.GoneError](err)
 		switch {
@@ -160,10 +169,11 @@ func (s *scan) list(ctx context.Context, kind knowledge.Kind, sink store.Sink) e
 			return err
 		}
 		for _, rec := range page.Records {
+			_, moved := s.moved[rec.Key]
 			switch {
 			case rec.Pending != knowledge.BatchID{}:
-				s.changed[rec.Key] = true
-			case !s.changed[rec.Key]:
+				s.moved[rec.Key] = true
+			case !moved:
 				if err := s.pass(sink, rec); err != nil {
 					return err
 				}
@@ -195,8 +205,8 @@ func (s *scan) follow(ctx context.Context) error {
 		for i := range changes {
 			key := changes[i].Key
 			kind := slices.Index(knowledge.LabelledKinds(), key.Kind)
-			if kind > s.kind || kind == s.kind && key.ID > s.id {
-				s.changed[key] = true
+			if _, known := s.moved[key]; !known && (kind > s.kind || kind == s.kind && key.ID > s.id) {
+				s.moved[key] = !store.Came(s.label, &changes[i])
 			}
 		}
 		s.upto = changes[len(changes)-1].Seq

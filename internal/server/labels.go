@@ -32,6 +32,12 @@ func newLabels(dir string, source store.Past, feed store.Feed, log *slog.Logger)
 	}
 	return labels.New(labels.Options{
 		Source: source, Feed: feed, Log: log,
+		Who: func(ctx context.Context) string {
+			if c := access.CallerFrom(ctx); c != nil {
+				return c.ID
+			}
+			return ""
+		},
 		Make: func(ctx context.Context, fill func(store.Sink) error) (labels.Copy, error) {
 			return newLabelCopy(ctx, dir, log, fill)
 		},

@@ -90,7 +90,7 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 		return nil, errors.Join(err, e.Close())
 	}
 	p.measure()
-	p.checks = &checks{docs: e, confined: p.store, secret: o.Policy.Confidential}
+	p.checks = newChecks(e, p.store, o.Policy.Confidential)
 	p.fleet = newFleet(e, o.Log)
 	p.fleet.gauges = newFleetGauges(registry)
 	p.effects = &effects{

@@ -69,6 +69,12 @@ func AtLabel(ctx context.Context, s Past, l *knowledge.Label, key knowledge.Key)
 	return AsOf(ctx, s, l.Seq, key)
 }
 
+// Came reports whether a document was not there at a label, by its first change after it: most that were written later
+// were made later, and need no question.
+func Came(l *knowledge.Label, c *knowledge.Change) bool {
+	return c.Version == 1 && l.Holding(c.Key) == 0
+}
+
 // AsOf returns a document as of a seq; see [AtLabel].
 func AsOf(ctx context.Context, s Past, seq knowledge.Seq, key knowledge.Key) (*knowledge.Record, error) {
 	list, err := s.Changes(ctx, knowledge.ChangeQuery{Key: key, Newest: true, After: seq + 1, Limit: 1})
