@@ -25,7 +25,7 @@ func (s *Store) missing(ctx context.Context, err error) error {
 	if !ok || none.Archived || knowledge.New(none.Key.Kind) == nil || hiddenKind(none.Key.Kind) {
 		return err
 	}
-	hidden, failed := s.policy.Confidential.hides(ctx, s.next, func(in *inside) error { return in.key(ctx, none.Key) })
+	hidden, failed := s.policy.Confidential.hidesKey(ctx, s.next, none.Key)
 	if hidden || failed != nil {
 		return err // not even that it is archived is told
 	}

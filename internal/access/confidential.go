@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tenet/internal/knowledge"
@@ -161,6 +162,25 @@ func (l Classification) mark(ctx context.Context, s store.Past, records iter.Seq
 	return err
 }
 
+// hidesKey reports whether a document is hidden from the caller of a context, as it is or as it was before it left.
+func (l Classification) hidesKey(ctx context.Context, s store.Past, key knowledge.Key) (bool, error) {
+	return l.hides(ctx, s, func(in *inside) error {
+		_, err := in.key(ctx, key)
+		return err
+	})
+}
+
+// Sees returns what reports whether the caller of a context may know of a document; nil if everybody may of each.
+func (l Classification) Sees(s store.Past) func(ctx context.Context, key knowledge.Key) (bool, error) {
+	if len(l) == 0 {
+		return nil
+	}
+	return func(ctx context.Context, key knowledge.Key) (bool, error) {
+		hidden, err := l.hidesKey(ctx, s, key)
+		return !hidden, err
+	}
+}
+
 // among returns those of some categories that a look finds.
 func among(s store.Past, categories []string, look func(*inside) error) ([]string, error) {
 	in := &inside{s: s, of: categories}
@@ -173,6 +193,8 @@ type inside struct {
 	s     store.Past
 	of    []string
 	found []string
+	// A proposal outlives what it is about: one whose document was purged tells of everything.
+	proposed bool
 }
 
 func (in *inside) add(category string) {
@@ -197,6 +219,7 @@ func (in *inside) record(ctx context.Context, r *knowledge.Record) error {
 func (in *inside) document(ctx context.Context, d knowledge.Document) error {
 	in.add(d.CategoryID())
 	if p := proposalOf(d); p != nil {
+		in.proposed = true
 		for i := range p.Ops {
 			op, err := p.Ops[i].Op()
 			if err != nil {
@@ -208,7 +231,8 @@ func (in *inside) document(ctx context.Context, d knowledge.Document) error {
 		}
 	}
 	if parent, _, ok := knowledge.ParentOf(d); ok {
-		return in.key(ctx, parent) // a violation's rule
+		_, err := in.key(ctx, parent) // a violation's rule
+		return err
 	}
 	return nil
 }
@@ -233,31 +257,41 @@ func (in *inside) op(ctx context.Context, op *knowledge.Op) error {
 	if json.Unmarshal(op.Patch, &patch) == nil {
 		in.add(patch.Category)
 	}
-	return in.key(ctx, op.Key)
+	if parent, _ := namedBy(op); parent.ID != "" {
+		if _, err := in.key(ctx, parent); err != nil {
+			return err
+		}
+	}
+	known, err := in.key(ctx, op.Key)
+	if err == nil && !known && in.proposed && op.Verb != knowledge.VerbPut {
+		in.found = slices.Clone(in.of)
+	}
+	return err
 }
 
-// key adds the category of a document as it is, or as it was before it left.
-func (in *inside) key(ctx context.Context, key knowledge.Key) error {
+// key adds the category of a document as it is, or as it was before it left, and reports whether it is known. It is for
+// documents without a category, too.
+func (in *inside) key(ctx context.Context, key knowledge.Key) (known bool, err error) {
 	if !key.Sound() || !knowledge.Describe(key.Kind).HasCategory() && !tellsOfOthers(key.Kind) {
-		return nil
+		return true, nil
 	}
 	r, err := in.s.Get(ctx, key)
 	if err == nil {
-		return in.record(ctx, r)
+		return true, in.record(ctx, r)
 	}
 	if !errors.Is(err, store.ErrNotFound) {
-		return err
+		return false, err
 	}
 	last, err := in.s.Changes(ctx, knowledge.ChangeQuery{Key: key, Newest: true, Limit: 2})
 	if err != nil {
-		return err
+		return false, err
 	}
 	for i := range last {
 		if last[i].Record != nil {
-			return in.record(ctx, last[i].Record)
+			return true, in.record(ctx, last[i].Record)
 		}
 	}
-	return nil
+	return false, nil
 }
 
 func (in *inside) change(ctx context.Context, c *knowledge.Change) error {
@@ -266,7 +300,8 @@ func (in *inside) change(ctx context.Context, c *knowledge.Change) error {
 			return err
 		}
 	}
-	return in.key(ctx, c.Key)
+	_, err := in.key(ctx, c.Key)
+	return err
 }
 
 // reasonConfidential is why the audit has a read or a write refused that is answered as if nothing were there.
@@ -282,7 +317,8 @@ func (c call) hide(ctx context.Context, r *knowledge.Record) error {
 	return err
 }
 
-// confine refuses a batch that writes what is hidden from its caller, or writes into a category that is. It is no
+// confine refuses a batch that writes what is hidden from its caller, or writes into a category that is, as if what is
+// hidden were not there. That the id of a document to be created is taken can't be hidden. It is no
 // [store.ForbiddenError]: of a refused write a proposal would be made, which more people read.
 func (c call) confine(ctx context.Context, b *knowledge.Batch) error {
 	hidden := c.s.policy.Confidential.Hidden(ctx)
@@ -292,16 +328,68 @@ func (c call) confine(ctx context.Context, b *knowledge.Batch) error {
 	for i := range b.Ops {
 		op := &b.Ops[i]
 		found, err := among(c.s.next, hidden, func(in *inside) error { return in.op(ctx, op) })
+		if err == nil && len(found) > 0 {
+			c.tell(ctx, op.Verb, op.Key, reasonConfidential)
+			err = c.denial(ctx, op, "/ops/"+strconv.Itoa(i))
+		}
 		if err != nil {
 			return err
 		}
-		if len(found) > 0 {
-			c.tell(ctx, op.Verb, op.Key, reasonConfidential)
-			return knowledge.Invalid(fmt.Sprintf("/ops/%d", i), "%s: it is in a category that is confidential: ask an "+
-				"operator to let you in", op.Key)
-		}
 	}
 	return nil
+}
+
+// denial returns the error for an op that tells of what is hidden: what it would be if that were not there.
+func (c call) denial(ctx context.Context, op *knowledge.Op, pointer string) error {
+	hides := func(key knowledge.Key) (bool, error) {
+		return c.s.policy.Confidential.hidesKey(ctx, c.s.next, key)
+	}
+	part := "/document"
+	if op.Verb != knowledge.VerbPut {
+		part = "/patch"
+		if hidden, err := hides(op.Key); err != nil {
+			return err
+		} else if hidden {
+			no := Decide(c.caller, Act{Verb: op.Verb, Key: op.Key})
+			if no != nil && (!c.caller.Agent || op.Verb.Removes()) {
+				return c.caller.Deny(no)
+			}
+			return &store.NotFoundError{Key: op.Key}
+		}
+	}
+	if p := proposalOf(op.Doc); p != nil {
+		if err := below(c.aimed(ctx, p), pointer+part); err != nil {
+			return err
+		}
+	}
+	if parent, field := namedBy(op); parent.ID != "" {
+		if hidden, err := hides(parent); err != nil {
+			return err
+		} else if hidden {
+			return knowledge.Invalid(pointer+part+"/"+field, "no %s %q: create it first", parent.Kind, parent.ID)
+		}
+	}
+	return knowledge.Invalid(pointer, "%s: it is in a category that is confidential: ask an operator to let you in",
+		op.Key)
+}
+
+// namedBy returns the document that an op says another one is of, such as the rule of a violation, with the name of the
+// field; without an id for none.
+func namedBy(op *knowledge.Op) (parent knowledge.Key, field string) {
+	d := knowledge.Describe(op.Key.Kind)
+	if !tellsOfOthers(op.Key.Kind) || d.Parent == "" {
+		return parent, ""
+	}
+	parent.Kind = d.Parent
+	if op.Doc != nil {
+		parent.ID = knowledge.TextField(op.Doc, d.ParentField)
+		return parent, d.ParentField
+	}
+	var patch map[string]json.RawMessage
+	if json.Unmarshal(op.Patch, &patch) != nil || json.Unmarshal(patch[d.ParentField], &parent.ID) != nil {
+		parent.ID = "" // it names none, or no valid one
+	}
+	return parent, d.ParentField
 }
 
 // Without returns the hidden categories in the form of [knowledge.Query].
@@ -349,7 +437,7 @@ func (c confinedLabels) ListAt(ctx context.Context, at *knowledge.Label, q knowl
 
 // now reports whether a document is hidden as it is now.
 func (c confinedLabels) now(ctx context.Context, r *knowledge.Record) (bool, error) {
-	return c.l.hides(ctx, c.s, func(in *inside) error { return in.key(ctx, r.Key) })
+	return c.l.hidesKey(ctx, c.s, r.Key)
 }
 
 // SearchAt implements [store.LabelReader].

@@ -173,12 +173,12 @@ func (c call) judgeOp(ctx context.Context, b *knowledge.Batch, i int, op *knowle
 	}
 	caller := c.caller
 	if op.Key.Kind == knowledge.KindProposal {
-		if invalid, ok := errors.AsType[*knowledge.InvalidError](claims(caller, before, after)); ok {
+		if err := c.claims(ctx, before, after); err != nil {
 			part := "/document"
 			if op.Verb == knowledge.VerbPatch {
 				part = "/patch"
 			}
-			return invalid.Below("/ops/" + strconv.Itoa(i) + part)
+			return below(err, "/ops/"+strconv.Itoa(i)+part)
 		}
 		own := *caller
 		own.ownApproval = c.s.policy.OwnApproval
@@ -200,6 +200,18 @@ func (c call) judgeOp(ctx context.Context, b *knowledge.Batch, i int, op *knowle
 		return no
 	}
 	return nil
+}
+
+// claims returns an error for what a proposal may not say: in others' names, or about documents that are not there.
+func (c call) claims(ctx context.Context, before, after knowledge.Document) error {
+	if err := claims(c.caller, before, after); err != nil {
+		return err
+	}
+	was, is := proposalOf(before), proposalOf(after)
+	if is == nil || was != nil && was.OpsDigest == is.OpsDigest {
+		return nil
+	}
+	return c.aimed(ctx, is)
 }
 
 // applies reports whether a batch applies a proposal, in the only form that [call.applied] accepts.

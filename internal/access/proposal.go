@@ -132,6 +132,63 @@ func claims(c *Caller, before, after knowledge.Document) error {
 	return nil
 }
 
+// aimed returns a fault for each op of a proposal that is about a document which is not there, or is hidden from the
+// caller: it could never be applied.
+func (c call) aimed(ctx context.Context, p *knowledge.Proposal) error {
+	invalid := &knowledge.InvalidError{}
+	made := map[knowledge.Key]bool{}
+	for i := range p.Ops {
+		op, err := p.Ops[i].Op()
+		if err != nil {
+			return nil // the store reports the fault
+		}
+		if made[op.Key] = made[op.Key] || op.Verb == knowledge.VerbPut; made[op.Key] {
+			continue
+		}
+		there, err := c.there(ctx, &op)
+		if err != nil {
+			return err
+		}
+		if !there {
+			invalid.Faults = append(invalid.Faults, knowledge.Fault{
+				Pointer: "/ops/" + strconv.Itoa(i) + "/id", Detail: op.Key.String() + " does not exist",
+			})
+		}
+	}
+	if len(invalid.Faults) > 0 {
+		return invalid
+	}
+	return nil
+}
+
+// there reports whether the document of an op is there, as far as the caller may know, or in the archive for one that
+// restores it.
+func (c call) there(ctx context.Context, op *knowledge.Op) (bool, error) {
+	hidden, err := c.s.policy.Confidential.hidesKey(ctx, c.s.next, op.Key)
+	if err != nil || hidden {
+		return false, err
+	}
+	_, err = c.s.next.Get(ctx, op.Key)
+	switch {
+	case err == nil:
+		return true, nil
+	case !errors.Is(err, store.ErrNotFound):
+		return false, err
+	case op.Verb != knowledge.VerbRestore:
+		return false, nil
+	}
+	last, err := c.s.archived(ctx, op.Key)
+	return last != nil, err
+}
+
+// below moves the faults of an error below a pointer.
+func below(err error, pointer string) error {
+	if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
+		return invalid.Below(pointer)
+	}
+	return err
+}
+
 // applied returns why a batch may not mark a proposal as applied; nil if it may, or does not.
 func (c call) applied(ctx context.Context, b *knowledge.Batch, i int, before, after knowledge.Document) error {
 	was, is := proposalOf(before), proposalOf(after)

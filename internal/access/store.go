@@ -256,6 +256,9 @@ func (c call) instead(ctx context.Context, b *knowledge.Batch, refused error) (k
 	if !errors.Is(refused, store.ErrForbidden) {
 		return knowledge.Receipt{}, refused
 	}
+	if err := c.targets(ctx, b); err != nil {
+		return knowledge.Receipt{}, c.s.missing(ctx, err)
+	}
 	next, p, ok := c.propose(ctx, b)
 	if !ok || next.Validate() != nil {
 		return knowledge.Receipt{}, refused
@@ -277,6 +280,27 @@ func (c call) instead(ctx context.Context, b *knowledge.Batch, refused error) (k
 		made.Key = r.Records[0].Key
 	}
 	return knowledge.Receipt{}, made
+}
+
+// targets returns an error for a batch of an agent that changes a document which is not there: a proposal of it could
+// never be applied.
+func (c call) targets(ctx context.Context, b *knowledge.Batch) error {
+	made := map[knowledge.Key]bool{}
+	for i := range b.Ops {
+		op := &b.Ops[i]
+		made[op.Key] = made[op.Key] || op.Verb == knowledge.VerbPut
+		if !c.caller.Agent || made[op.Key] || op.Verb.Removes() || hiddenKind(op.Key.Kind) {
+			continue
+		}
+		there, err := c.there(ctx, op)
+		if err == nil && !there {
+			err = &store.NotFoundError{Key: op.Key}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Changes implements [store.Store].

@@ -14,12 +14,22 @@ import (
 
 // A Store looks at what a batch writes together with what is there, before it hands the batch on. What two writers do
 // at the same time may still not fit: who reads packs and labels says so then, and does not rely on it.
-type Store struct{ next store.Store }
+type Store struct {
+	next store.Store
+	sees func(ctx context.Context, key knowledge.Key) (bool, error) // nil: every caller all
+}
 
 var _ store.Store = (*Store)(nil)
 
 // New returns a store over next.
 func New(next store.Store) *Store { return &Store{next: next} }
+
+// WithSight sets a function that reports whether the caller of a context may know of a document: an error tells nothing
+// of the others. It returns s, and must be called before s is used.
+func (s *Store) WithSight(sees func(ctx context.Context, key knowledge.Key) (bool, error)) *Store {
+	s.sees = sees
+	return s
+}
 
 // Get implements [store.Store].
 func (s *Store) Get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
@@ -130,6 +140,9 @@ func (w *writing) look(ctx context.Context, key knowledge.Key) (knowledge.Docume
 }
 
 func (w *writing) current(ctx context.Context, key knowledge.Key) (knowledge.Document, error) {
+	if seen, err := w.seen(ctx, key); !seen {
+		return nil, err
+	}
 	rec, err := w.s.next.Get(ctx, key)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil // there is none
@@ -138,6 +151,13 @@ func (w *writing) current(ctx context.Context, key knowledge.Key) (knowledge.Doc
 		return nil, err
 	}
 	return rec.Document()
+}
+
+func (w *writing) seen(ctx context.Context, key knowledge.Key) (bool, error) {
+	if w.s.sees == nil {
+		return true, nil
+	}
+	return w.s.sees(ctx, key)
 }
 
 func (w *writing) pack(ctx context.Context, id string) (*knowledge.Pack, error) {
@@ -199,7 +219,11 @@ func (w *writing) label(ctx context.Context, l *knowledge.Label) error {
 		if err != nil {
 			continue
 		}
-		list, err := w.s.next.Changes(ctx, knowledge.ChangeQuery{Key: key, Version: n, Limit: 1})
+		seen, err := w.seen(ctx, key)
+		var list []knowledge.Change
+		if seen {
+			list, err = w.s.next.Changes(ctx, knowledge.ChangeQuery{Key: key, Version: n, Limit: 1})
+		}
 		switch {
 		case err != nil:
 			return err

@@ -44,6 +44,8 @@ type Options struct {
 	Seq func() knowledge.Seq
 	// Feed delivers changes to subscribers. Nil: nobody can subscribe.
 	Feed store.Feed
+	// Quiet reports whether a change is announced to nobody, since it is confidential. Nil: none is.
+	Quiet func(ctx context.Context, c *knowledge.Change) (bool, error)
 	// Holds reports whether a caller is still current; otherwise its stream ends. Nil: always.
 	Holds func(c *access.Caller) bool
 	// Use counts one rendering of a template. Nil: renderings are not counted.
@@ -109,7 +111,7 @@ func build(o Options, try trial) *Door {
 	if !try.events {
 		d.tools = map[string]*directTool{}
 	}
-	d.wanted.counts = map[string]int{}
+	d.wanted.of, d.wanted.counts = map[*mcp.ServerSession]*wishes{}, map[string]int{}
 	d.streams.of = map[string]int{}
 	options := &mcp.ServerOptions{
 		Instructions: instructionsFor(o),

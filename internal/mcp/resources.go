@@ -3,6 +3,9 @@ package mcp
 import (
 	"context"
 	"errors"
+	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -81,25 +84,110 @@ func kindHasNoText(kind knowledge.Kind) bool {
 	return !slices.Contains(guidance.Kinds(), kind)
 }
 
-// wanted counts the subscribers of each URI.
+// Bounds of the addresses that assistants follow.
+const (
+	wantedAll  = 50_000
+	wantedEach = 5_000 // of one principal
+)
+
+// wanted are the addresses that sessions follow.
 type wanted struct {
-	mu     sync.Mutex // guards counts
-	counts map[string]int
+	mu     sync.Mutex // guards the fields below
+	of     map[*mcp.ServerSession]*wishes
+	counts map[string]int // sessions that follow an address
+	all    int            // addresses of all sessions together
 }
 
-// maxWanted is the largest number of subscribed URIs.
-const maxWanted = 50_000
+// wishes are the addresses that one session follows.
+type wishes struct {
+	by   string // its principal
+	uris map[string]bool
+}
 
-func (w *wanted) add(uri string, n int) bool {
+// add adds an address to a session of a principal. It returns why there is no room for it, "" if there is. Open are the
+// sessions that there are: those that have ended are forgotten when room is needed.
+func (w *wanted) add(s *mcp.ServerSession, by, uri string, open func() iter.Seq[*mcp.ServerSession]) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if n > 0 && w.counts[uri] == 0 && len(w.counts) >= maxWanted {
-		return false
+	if own := w.of[s]; own != nil && own.uris[uri] {
+		return ""
 	}
-	if w.counts[uri] += n; w.counts[uri] <= 0 {
+	why := w.full(by)
+	if why != "" {
+		ended := maps.Clone(w.of)
+		for one := range open() {
+			delete(ended, one)
+		}
+		for one := range ended {
+			w.forget(one)
+		}
+		why = w.full(by)
+	}
+	if why != "" {
+		return why
+	}
+	if w.of[s] == nil {
+		w.of[s] = &wishes{by: by, uris: map[string]bool{}}
+	}
+	w.of[s].uris[uri] = true
+	w.counts[uri]++
+	w.all++
+	return ""
+}
+
+// full returns why a principal may follow no more, "" if it may. The caller holds the lock.
+func (w *wanted) full(by string) string {
+	own := 0
+	for _, one := range w.of {
+		if one.by == by {
+			own += len(one.uris)
+		}
+	}
+	switch {
+	case own >= wantedEach:
+		return fmt.Sprintf("this token follows %d addresses, which is as many as it may: unsubscribe from some", own)
+	case w.all >= wantedAll:
+		return fmt.Sprintf("%d addresses are followed, which is as many as there may be", w.all)
+	}
+	return ""
+}
+
+// drop takes an address from a session, if it has it.
+func (w *wanted) drop(s *mcp.ServerSession, uri string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	own := w.of[s]
+	if own == nil || !own.uris[uri] {
+		return
+	}
+	w.less(uri)
+	if delete(own.uris, uri); len(own.uris) == 0 {
+		delete(w.of, s)
+	}
+}
+
+func (w *wanted) less(uri string) {
+	w.all--
+	if w.counts[uri]--; w.counts[uri] == 0 {
 		delete(w.counts, uri)
 	}
-	return true
+}
+
+// ended takes all addresses from a session that has ended.
+func (w *wanted) ended(s *mcp.ServerSession) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.of[s] != nil {
+		w.forget(s)
+	}
+}
+
+// forget is ended of a session that follows any. The caller holds the lock.
+func (w *wanted) forget(s *mcp.ServerSession) {
+	for uri := range w.of[s].uris {
+		w.less(uri)
+	}
+	delete(w.of, s)
 }
 
 func (w *wanted) has(uri string) bool {
@@ -108,14 +196,10 @@ func (w *wanted) has(uri string) bool {
 	return w.counts[uri] > 0
 }
 
-func (w *wanted) all() []string {
+func (w *wanted) list() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	uris := make([]string, 0, len(w.counts))
-	for uri := range w.counts {
-		uris = append(uris, uri)
-	}
-	return uris
+	return slices.Collect(maps.Keys(w.counts))
 }
 
 func (d *Door) subscribe(ctx context.Context, req *mcp.SubscribeRequest) error {
@@ -123,17 +207,20 @@ func (d *Door) subscribe(ctx context.Context, req *mcp.SubscribeRequest) error {
 	if !ok {
 		return mcp.ResourceNotFoundError(req.Params.URI)
 	}
-	if c := access.CallerFrom(ctx); c != nil && !access.Sees(c, key.Kind) {
-		return refuse("you may not read %s", key.Kind.Plural())
+	by := ""
+	if c := access.CallerFrom(ctx); c != nil {
+		if by = c.ID; !access.Sees(c, key.Kind) {
+			return refuse("you may not read %s", key.Kind.Plural())
+		}
 	}
-	if !d.wanted.add(req.Params.URI, 1) {
-		return refuse("%d addresses are followed, which is as many as there may be", maxWanted)
+	if why := d.wanted.add(req.Session, by, req.Params.URI, d.server.Sessions); why != "" {
+		return refuse("%s", why)
 	}
 	return nil
 }
 
 func (d *Door) unsubscribe(_ context.Context, req *mcp.UnsubscribeRequest) error {
-	d.wanted.add(req.Params.URI, -1)
+	d.wanted.drop(req.Session, req.Params.URI)
 	return nil
 }
 
@@ -150,18 +237,14 @@ func (d *Door) Run(ctx context.Context) error {
 		Begin: func(ctx context.Context, why error) (store.Place, error) {
 			at, err := store.Newest(ctx, d.o.Feed)
 			if err == nil && why != nil { // the missed changes are unknown
-				n.add(true, d.wanted.all()...)
+				n.add(true, d.wanted.list()...)
 			}
 			return at, err
 		},
 		Changed: func(changes []knowledge.Change) error {
 			for i := range changes {
-				uri := scheme + changes[i].Key.String()
-				if d.wanted.has(uri) {
-					n.add(false, uri)
-				}
-				if changes[i].Key.Kind == knowledge.KindTemplate {
-					n.add(true)
+				if err := d.heard(ctx, n, &changes[i]); err != nil {
+					return err
 				}
 			}
 			return nil
@@ -171,6 +254,26 @@ func (d *Door) Run(ctx context.Context) error {
 	told.Go(func() { d.tell(ctx, n) })
 	defer told.Wait()
 	return w.Run(ctx)
+}
+
+// heard takes in a change. An announcement goes to all who follow the address, so none is made of what few may read.
+func (d *Door) heard(ctx context.Context, n *news, c *knowledge.Change) error {
+	uri, prompt := scheme+c.Key.String(), c.Key.Kind == knowledge.KindTemplate
+	wanted := d.wanted.has(uri)
+	if !wanted && !prompt {
+		return nil
+	}
+	if d.o.Quiet != nil {
+		if quiet, err := d.o.Quiet(ctx, c); quiet || err != nil {
+			return err
+		}
+	}
+	if wanted {
+		n.add(prompt, uri)
+	} else {
+		n.add(true)
+	}
+	return nil
 }
 
 // news holds changes that subscribers were not notified of yet.

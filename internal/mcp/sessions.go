@@ -34,6 +34,7 @@ func (d *Door) admit(req mcp.Request) error {
 		if !open[s] {
 			delete(d.sessions, s)
 			delete(d.byID, s.ID())
+			d.wanted.ended(s)
 		} else if kept.of == x.TokenInfo.UserID {
 			own++
 		}

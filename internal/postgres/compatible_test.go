@@ -211,7 +211,7 @@ func ask(t *testing.T, s *postgres.Store, batch knowledge.BatchID, key knowledge
 	note(err)
 	_, err = postgres.StandbysOf(ctx, s)
 	note(err)
-	_, _, err = postgres.Beat(ctx, s)
+	_, err = postgres.Beat(ctx, s)
 	note(err)
 	note(s.Snapshot(ctx, 2, nothing{}))
 	note(s.Guards(ctx))

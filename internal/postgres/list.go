@@ -183,9 +183,13 @@ func without(b *statement, t *table, q *knowledge.Query) {
 		cond, args := "o -> 'document' ->> 'category' = ANY ($) OR o -> 'patch' ->> 'category' = ANY ($)", []any{list, list}
 		for _, child := range knowledge.Children(knowledge.KindCategory) {
 			p := tableOf(child.Kind)
-			cond += " OR o ->> 'kind' = '" + string(child.Kind) + "' AND EXISTS (SELECT FROM " + p.name + " p WHERE p." +
-				p.id + " = o ->> 'id' AND p." + child.ParentField + " = ANY ($))"
-			args = append(args, list)
+			row := "(SELECT FROM " + p.name + " p WHERE p." + p.id + " = o ->> 'id'"
+			// of a document that has left, its last text in the log tells, and of one that has none it is not known
+			cond += " OR o ->> 'kind' = '" + string(child.Kind) + "' AND (EXISTS " + row + " AND p." + child.ParentField +
+				" = ANY ($)) OR o ->> 'verb' <> 'put' AND NOT EXISTS " + row + ") AND coalesce((SELECT c.document ->> 'category' " +
+				"FROM changes c WHERE c.kind = '" + string(child.Kind) + "' AND c.id = o ->> 'id' AND c.document IS NOT NULL " +
+				"ORDER BY c.version DESC LIMIT 1) = ANY ($), true))"
+			args = append(args, list, list)
 		}
 		b.add("NOT EXISTS (SELECT FROM jsonb_array_elements(t.ops) o WHERE "+cond+")", args...)
 	}

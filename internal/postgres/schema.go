@@ -20,11 +20,10 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// supported is how many schemas before the newest one the program still serves without migrating. The others are the
-// schemas that brought what they are named after: before them the program does without.
 const (
-	supported   = 2
-	heartbeat   = 19
+	// supported is how many schemas before the newest one the program still serves without migrating.
+	supported = 2
+	// foundSchema is the schema that brought the index of found batches: before it the program does without.
 	foundSchema = 21
 )
 

@@ -42,14 +42,10 @@ const beatSQL = `WITH beat AS (
 	AND set_config('synchronous_commit', 'local', true) <> ''
 ) SELECT clock_timestamp()`
 
-// Beat keeps the heartbeat of a primary going, and returns the time by the primary's clock. It is false where there is
-// no heartbeat, in a schema before it.
-func Beat(ctx context.Context, s *Store) (now time.Time, there bool, err error) {
-	schema, err := s.Schema(ctx)
-	if err != nil || schema.Version < heartbeat {
-		return now, false, err
-	}
-	return now, true, s.one(ctx, "heartbeat.beat", beatSQL, nil, &now)
+// Beat keeps the heartbeat of a primary going, and returns the time by the primary's clock.
+func Beat(ctx context.Context, s *Store) (now time.Time, err error) {
+	err = s.one(ctx, "heartbeat.beat", beatSQL, nil, &now)
+	return now, err
 }
 
 // HeartbeatAt returns the heartbeat that the standby at an address has: it has everything that was written before. It

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"tenet/internal/guidance"
+	"tenet/internal/knowledge"
 	"tenet/internal/mcp"
 	"tenet/internal/store"
 )
@@ -15,6 +16,10 @@ func (p *parts) newMCP(o Options) *mcp.Door {
 		Store: p.store, Skills: p.skills, Labels: p.labelled(), Check: p.check, Feed: p.from.feed,
 		Holds: p.directory.Holds,
 		Use:   p.uses.Use, Fault: mcp.LogFault(o.Log), Version: o.Version, Level: p.level, Seq: p.engine.Seq,
+		Quiet: func(ctx context.Context, c *knowledge.Change) (bool, error) {
+			secret, err := o.Policy.Confidential.Tells(ctx, p.engine, c)
+			return len(secret) > 0, err
+		},
 		Guide: func(ctx context.Context, q guidance.Query) (*guidance.Answer, error) {
 			q.Without, q.Confidential = o.Policy.Confidential.Without(ctx), o.Policy.Confidential.Categories()
 			return guided(ctx, p.guidance, p.store, q)

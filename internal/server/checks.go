@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -44,11 +43,8 @@ const (
 	checksFor  = time.Minute // in which the end of an exemption is seen
 )
 
-func newChecks(docs, confined store.Past, secret access.Classification) *checks {
-	return &checks{
-		docs: docs, confined: confined, secret: secret, turns: newTurns(runtime.GOMAXPROCS(0)),
-		kept: map[string]*taken{},
-	}
+func newChecks(docs, confined store.Past, secret access.Classification, turns *turns) *checks {
+	return &checks{docs: docs, confined: confined, secret: secret, turns: turns, kept: map[string]*taken{}}
 }
 
 // Check checks files.

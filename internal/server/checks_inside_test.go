@@ -52,7 +52,7 @@ func manyChecks(t *testing.T, n int) *sqlite.Store {
 // TestChecksOfManyListsOfPacksTakeNoMoreThanTheirRoom asks for ever other lists of packs, as a caller in a loop can.
 func TestChecksOfManyListsOfPacksTakeNoMoreThanTheirRoom(t *testing.T) {
 	s := manyChecks(t, 2)
-	c := newChecks(s, s, nil)
+	c := newChecks(s, s, nil, newTurns(1))
 	ask := func(packs ...string) {
 		t.Helper()
 		r, err := c.Check(t.Context(), &check.Question{Packs: packs, Files: []check.File{{
@@ -112,8 +112,7 @@ func (s *stuck) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowled
 // TestACheckThatWaitsForAnotherEndsWithItsContext asks for the same packs as one that is stuck.
 func TestACheckThatWaitsForAnotherEndsWithItsContext(t *testing.T) {
 	s := &stuck{Past: manyChecks(t, 1), asked: make(chan struct{}, 8), free: make(chan struct{})}
-	c := newChecks(s, s, nil)
-	c.turns = newTurns(8)
+	c := newChecks(s, s, nil, newTurns(8))
 	q := &check.Question{Files: []check.File{{Path: "a.go", Content: []byte("x")}}}
 	first := make(chan error)
 	go func() {

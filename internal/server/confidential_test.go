@@ -1,11 +1,17 @@
 package server_test
 
 import (
+	"context"
+	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"tenet/internal/access"
 	"tenet/internal/client"
@@ -19,6 +25,8 @@ import (
 const (
 	secretWord  = "zirconium"
 	secretOther = "palladium"
+	secretEnded = "rhodium" // of a document that is retired since it became confidential
+	secretGone  = "osmium"  // of one that was purged, and that a proposal is about
 )
 
 // confidential starts a tenet in which the category payroll is confidential: maintainers read it, and what the
@@ -57,16 +65,25 @@ func confidential(t *testing.T, o server.Options) (x *tenet, as map[string]*web)
 	write(t, admin, "admin",
 		knowledge.Put(pay("PAY-1", "payroll", secretWord), knowledge.NoVersion),
 		knowledge.Put(pay("PAY-2", "security", secretOther), knowledge.NoVersion),
+		knowledge.Put(pay("PAY-3", "security", secretEnded), knowledge.NoVersion),
+		knowledge.Put(pay("PAY-4", "payroll", secretGone), knowledge.NoVersion),
 		knowledge.Put(pay("OPEN-1", "security", "granite"), knowledge.NoVersion))
 	violation := storetest.Violation("PAY-1")
 	write(t, admin, "admin", knowledge.Put(violation, knowledge.NoVersion))
 	as["admin"].want(http.StatusCreated, http.MethodPost, "/api/v1/proposals",
 		`{"title":"Pay more `+secretWord+`","why":"It was asked about.","ops":[{"verb":"patch","kind":"rule","id":"PAY-1",`+
 			`"if_version":1,"patch":{"title":"Of `+secretWord+`"}}]}`)
+	as["admin"].want(http.StatusCreated, http.MethodPost, "/api/v1/proposals",
+		`{"title":"Pay less `+secretGone+`","why":"It was asked about.","ops":[{"verb":"patch","kind":"rule","id":"PAY-4",`+
+			`"if_version":1,"patch":{"title":"Of `+secretGone+`"}}]}`)
 	seq := as["admin"].want(http.StatusOK, http.MethodGet, "/api/v1/rules/PAY-2", "").header.Get("Tenet-Seq")
 	as["admin"].want(http.StatusCreated, http.MethodPut, "/api/v1/labels/then", `{"name":"Then","seq":`+seq+`}`)
 	// What is confidential from here on was not before: it takes its history along.
-	write(t, admin, "admin", patch("rule/PAY-2", `{"category":"payroll"}`))
+	write(t, admin, "admin", patch("rule/PAY-2", `{"category":"payroll"}`), patch("rule/PAY-3", `{"category":"payroll"}`))
+	write(t, admin, "admin", knowledge.Op{Verb: knowledge.VerbRetire, Key: knowledge.Key{
+		Kind: knowledge.KindRule, ID: "PAY-3",
+	}})
+	as["admin"].want(http.StatusNoContent, http.MethodDelete, "/api/v1/rules/PAY-4?purge=true", "")
 	if o.DatabaseURL != "" {
 		level(t, admin)
 	}
@@ -100,7 +117,9 @@ func TestWhatIsConfidentialIsAtNoDoor(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, o server.Options) {
 		_, as := confidential(t, o)
 		holds := func(text string) bool {
-			for _, word := range []string{secretWord, secretOther, "PAY-1", "PAY-2"} {
+			for _, word := range []string{
+				secretWord, secretOther, secretEnded, secretGone, "PAY-1", "PAY-2", "PAY-3",
+			} {
 				if strings.Contains(text, word) {
 					return true
 				}
@@ -136,7 +155,7 @@ func TestWhatIsConfidentialIsAtNoDoor(t *testing.T) {
 					t.Errorf("%s, at %s, is told of what is confidential: %v", who, door, marked)
 				}
 			}
-			for _, id := range []string{"PAY-1", "PAY-2"} {
+			for _, id := range []string{"PAY-1", "PAY-2", "PAY-3"} {
 				for _, path := range []string{"", "/history", "/versions/1", "/diff?from=1", "?label=then"} {
 					want := http.StatusNotFound
 					if who == "admin" || who == "keeper" || who == "taker" {
@@ -177,7 +196,7 @@ func TestCountsTellNothingConfidential(t *testing.T) {
 			}
 			return total
 		}
-		if hidden, all := count("viewer"), count("keeper"); hidden+2 != all {
+		if hidden, all := count("viewer"), count("keeper"); hidden+2 != all { // PAY-3 is retired
 			t.Errorf("a viewer counts %d rules, and who reads two more counts %d", hidden, all)
 		}
 		for who, counts := range map[string]bool{"viewer": false, "keeper": true} {
@@ -208,6 +227,85 @@ func TestNobodyWritesWhatTheyMayNotRead(t *testing.T) {
 		}
 	}
 	as["keeper"].want(http.StatusOK, http.MethodPatch, "/api/v1/rules/PAY-1", `{"title":"Of the keeper"}`)
+}
+
+// TestAWriteTellsNothingOfWhatIsHidden tries each write of a hidden document, and of one that there never was: the
+// answers say the same.
+func TestAWriteTellsNothingOfWhatIsHidden(t *testing.T) {
+	x, as := confidential(t, server.Options{})
+	own := regexp.MustCompile(`"request_id":"[^"]*"`)
+	op := func(id string) string {
+		return `{"verb":"patch","kind":"rule","id":"` + id + `","if_version":1,"patch":{"title":"Mine"}}`
+	}
+	report := "/api/v1/violations/" + knowledge.NewBatchID().String()
+	as["contributor"].want(http.StatusCreated, http.MethodPut, report,
+		`{"rule_id":"OPEN-1","path":"a.go","message":"M","severity":"ERROR"}`)
+	for _, who := range []string{"contributor", "robot"} {
+		for _, try := range []struct {
+			method, path string
+			body         func(id string) string
+			header       []string
+		}{
+			{http.MethodPatch, "/api/v1/rules/ID", func(string) string { return `{"title":"Mine"}` }, nil},
+			{http.MethodPatch, "/api/v1/rules/ID", func(string) string { return `{"title":"Mine"}` }, []string{"If-Match", `"1"`}},
+			{http.MethodDelete, "/api/v1/rules/ID", nil, nil},
+			{http.MethodDelete, "/api/v1/rules/ID?purge=true", nil, nil},
+			{http.MethodPost, "/api/v1/rules/ID/restore", nil, nil},
+			{http.MethodPost, "/api/v1/proposals", func(id string) string {
+				return `{"title":"T","why":"W","ops":[` + op(id) + `]}`
+			}, nil},
+			{http.MethodPost, "/api/v1/violations", func(id string) string {
+				return `{"rule_id":"` + id + `","path":"a.go","message":"M","severity":"ERROR"}`
+			}, nil},
+			{http.MethodPost, "/api/v1/batches?dry_run=true", func(id string) string { return `{"ops":[` + op(id) + `]}` }, nil},
+			{http.MethodPost, "/api/v1/batches", func(id string) string {
+				return `{"id":"6f0c2f51-6f0a-4f9c-8a8c-0d3c1ac0f0aa","mode":"best_effort","ops":[` + op(id) + `]}`
+			}, nil},
+			{http.MethodPatch, report, func(id string) string { return `{"rule_id":"` + id + `"}` }, nil},
+		} {
+			if who == "robot" && try.path == report {
+				continue // of which a proposal is made, whatever it says
+			}
+			said := map[string]string{}
+			for _, id := range []string{"PAY-1", "PAX-0"} {
+				body := ""
+				if try.body != nil {
+					body = try.body(id)
+				}
+				s := as[who].ask(try.method, strings.ReplaceAll(try.path, "ID", id), body, try.header...)
+				if s.status < 400 && !strings.Contains(s.body, `"failed":1`) {
+					t.Errorf("%s: %s %s of %s is answered with %d: %s", who, try.method, try.path, id, s.status, s.body)
+				}
+				text := own.ReplaceAllString(strconv.Itoa(s.status)+" "+s.body, "")
+				said[id] = strings.ReplaceAll(text, id, "ID")
+			}
+			if said["PAY-1"] != said["PAX-0"] {
+				t.Errorf("%s: %s %s tells what is hidden:\n%s\n%s", who, try.method, try.path, said["PAY-1"], said["PAX-0"])
+			}
+		}
+	}
+	// A maintainer who may not read a category learns nothing of its documents by what must fit to them.
+	rule, err := access.ParseConfidential("category=payroll")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := server.Options{DataDir: x.dir, NoSeed: true}
+	o.Policy.Confidential = access.Classification{rule}
+	x.end(t)
+	y := start(t, o)
+	keeper := &web{t, y.Facts().URL, as["keeper"].token}
+	for name, body := range map[string]string{ // each tried in a trial
+		"/api/v1/packs/p?dry_run=true":  `{"name":"P","select":{"kinds":["rule"]},"raise":[{"id":"rule/ID","severity":"INFO"}]}`,
+		"/api/v1/labels/l?dry_run=true": `{"name":"L","seq":1,"holds":{"rule/ID":1}}`,
+	} {
+		hidden := keeper.ask(http.MethodPut, name, strings.ReplaceAll(body, "ID", "PAY-1"))
+		none := keeper.ask(http.MethodPut, name, strings.ReplaceAll(body, "ID", "PAX-0"))
+		seen := keeper.ask(http.MethodPut, name, strings.ReplaceAll(body, "ID", "OPEN-1"))
+		if hidden.status != none.status || seen.status == none.status {
+			t.Errorf("%s: %d for what is hidden, %d for what is not there, and %d for what is:\n%s\n%s", name, hidden.status,
+				none.status, seen.status, hidden.body, seen.body)
+		}
+	}
 }
 
 // TestWhatLeavesTheHouseIsNotConfidential reads as one who may read what is confidential and not take it out: by the
@@ -274,4 +372,44 @@ func TestAStreamTellsNothingConfidential(t *testing.T) {
 			t.Error("a stream for a viewer tells what is confidential")
 		}
 	})
+}
+
+// TestWhoFollowsAnAddressIsSilencedByNobodyAndHearsNothingConfidential follows a document in each version of the
+// protocol, beside another assistant that leaves the same address, and beside changes of a confidential one.
+func TestWhoFollowsAnAddressIsSilencedByNobodyAndHearsNothingConfidential(t *testing.T) {
+	x, as := confidential(t, server.Options{})
+	for _, era := range eras() {
+		told := make(chan string, 100)
+		s := x.assistant(t, era, as["viewer"].token, &mcp.ClientOptions{
+			ResourceUpdatedHandler: func(_ context.Context, r *mcp.ResourceUpdatedNotificationRequest) {
+				told <- r.Params.URI
+			},
+		})
+		for _, uri := range []string{"tenet://rule/PAY-1", "tenet://rule/OPEN-1"} {
+			if err := s.Subscribe(t.Context(), &mcp.SubscribeParams{URI: uri}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		other := x.assistant(t, "2025-11-25", as["contributor"].token, nil)
+		for range 3 { // of what it never followed
+			if err := other.Unsubscribe(t.Context(), &mcp.UnsubscribeParams{URI: "tenet://rule/OPEN-1"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// The first change may come before the stream stands: what is told later is what counts.
+		for n, heard := 0, false; !heard; n++ {
+			write(t, x.admin(t), "admin", patch("rule/PAY-1", fmt.Sprintf(`{"priority": %d}`, n+1)),
+				patch("rule/OPEN-1", fmt.Sprintf(`{"priority": %d}`, n+1)))
+			select {
+			case uri := <-told:
+				if heard = true; uri != "tenet://rule/OPEN-1" {
+					t.Errorf("%s: a viewer is told of %s", era, uri)
+				}
+			case <-time.After(2 * time.Second):
+				if n == 20 {
+					t.Fatalf("%s: nobody told of the change", era)
+				}
+			}
+		}
+	}
 }

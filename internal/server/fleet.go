@@ -20,7 +20,9 @@ import (
 type fleet struct {
 	book store.FleetBook
 	docs store.Past // reads every document: the documents of a repository do not depend on the caller's rights
-	log  *slog.Logger
+	// turns bound how many callers at a time have what has changed for a repository worked out.
+	turns *turns
+	log   *slog.Logger
 
 	count   func(knowledge.Key, store.EffectTally) // is told what checks found
 	gauges  *fleetGauges                           // nil for a command: nobody scrapes it
@@ -29,8 +31,8 @@ type fleet struct {
 	counted knowledge.Time
 }
 
-func newFleet(e serving, log *slog.Logger) *fleet {
-	return &fleet{book: e.fleetBook(), docs: e, log: log}
+func newFleet(e serving, turns *turns, log *slog.Logger) *fleet {
+	return &fleet{book: e.fleetBook(), docs: e, turns: turns, log: log}
 }
 
 // Bounds of the fleet.
@@ -141,6 +143,11 @@ func (f *fleet) News(ctx context.Context, reader store.Past, id string) (*store.
 		return n, nil
 	}
 	n.Standing = known[0]
+	leave, err := f.turns.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	n.Moves, n.More, err = bundle.Since(ctx, reader, effective(r, &n.CheckIn), n.Seq)
 	return n, err
 }

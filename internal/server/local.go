@@ -64,7 +64,8 @@ func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 	}
 	caller := &access.Caller{ID: l.actor, Name: l.actor, Role: knowledge.RoleAdmin, Agent: o.Agent != "", Local: true}
 	l.caller, l.secret = caller, o.Policy.Confidential
-	l.Store = &asCaller{access.New(coherence.New(unchanged.New(l.engine)), nil, nil).WithPolicy(o.Policy), caller}
+	under := coherence.New(unchanged.New(l.engine)).WithSight(l.secret.Sees(l.engine))
+	l.Store = &asCaller{access.New(under, nil, nil).WithPolicy(o.Policy), caller}
 	if l.seeded, err = firstSeed(ctx, l.engine, o); err != nil {
 		return nil, errors.Join(err, l.engine.Close())
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -90,8 +91,9 @@ func assemble(ctx context.Context, o Options) (*parts, error) {
 		return nil, errors.Join(err, e.Close())
 	}
 	p.measure()
-	p.checks = newChecks(e, p.store, o.Policy.Confidential)
-	p.fleet = newFleet(e, o.Log)
+	turns := newTurns(runtime.GOMAXPROCS(0))
+	p.checks = newChecks(e, p.store, o.Policy.Confidential, turns)
+	p.fleet = newFleet(e, turns, o.Log)
 	p.fleet.gauges = newFleetGauges(registry)
 	p.effects = &effects{
 		book: e.effectBook(), docs: e, fleet: p.fleet, log: o.Log,
@@ -142,7 +144,7 @@ func (p *parts) stack(ctx context.Context, o Options) (_ store.Store, err error)
 	}
 	s = unchanged.New(p.cache)
 	s = observe.New(s, "all", p.measures)
-	s = coherence.New(s)
+	s = coherence.New(s).WithSight(o.Policy.Confidential.Sees(p.engine))
 	return access.New(s, p.directory, p.refusals.note).WithReads(p.told).WithJournal(p.from.taken).WithQuotas(quotas).
 		WithPolicy(o.Policy), nil
 }

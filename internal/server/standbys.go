@@ -77,8 +77,8 @@ func lookAtReplica(ctx context.Context, d *dual, last *Replica) *Replica {
 	if p == nil {
 		return nil
 	}
-	now, there, err := postgres.Beat(own, p.Store)
-	if err != nil || !there || d.o.ReplicaURL == "" {
+	now, err := postgres.Beat(own, p.Store)
+	if err != nil || d.o.ReplicaURL == "" {
 		return nil
 	}
 	state := &Replica{Age: -1}

@@ -258,9 +258,13 @@ func (l *listing) without(and func(string, ...any)) {
 		cond, args := "o.value ->> '$.document.category'"+among+" OR o.value ->> '$.patch.category'"+among, []any{list, list}
 		for _, child := range knowledge.Children(knowledge.KindCategory) {
 			p := tableOf(child.Kind)
-			cond += " OR o.value ->> '$.kind' = '" + string(child.Kind) + "' AND EXISTS (SELECT 1 FROM " + p.name +
-				" p WHERE p." + p.id + " = o.value ->> '$.id' AND p." + p.category + among + ")"
-			args = append(args, list)
+			row := "(SELECT 1 FROM " + p.name + " p WHERE p." + p.id + " = o.value ->> '$.id'"
+			// of a document that has left, its last text in the log tells, and of one that has none it is not known
+			cond += " OR o.value ->> '$.kind' = '" + string(child.Kind) + "' AND (EXISTS " + row + " AND p." +
+				p.category + among + ") OR o.value ->> '$.verb' <> 'put' AND NOT EXISTS " + row + ") AND coalesce((SELECT " +
+				"c.category FROM changes c WHERE c.kind = '" + string(child.Kind) + "' AND c.id = o.value ->> '$.id' AND " +
+				"c.document IS NOT NULL ORDER BY c.version DESC LIMIT 1)" + among + ", 1))"
+			args = append(args, list, list)
 		}
 		and("NOT EXISTS (SELECT 1 FROM json_each(t.document, '$.ops') o WHERE "+cond+")", args...)
 	}

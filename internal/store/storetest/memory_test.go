@@ -188,10 +188,26 @@ func (m *memory) tells(d knowledge.Document, without string) bool {
 	case *knowledge.Proposal:
 		return slices.ContainsFunc(d.Ops, func(op knowledge.ProposedOp) bool {
 			return hidden(op.Document["category"]) || hidden(op.Patch["category"]) ||
-				of(knowledge.Key{Kind: knowledge.Kind(op.Kind), ID: op.ID})
+				of(knowledge.Key{Kind: knowledge.Kind(op.Kind), ID: op.ID}) ||
+				op.Verb != knowledge.VerbPut && without != "" && m.left(knowledge.Key{
+					Kind: knowledge.Kind(op.Kind), ID: op.ID,
+				}, hidden)
 		})
 	}
 	return hidden(d.CategoryID())
+}
+
+// left reports whether a document is not there whose last text was of a hidden category, or is unknown.
+func (m *memory) left(key knowledge.Key, hidden func(any) bool) bool {
+	if m.docs[key] != nil || !knowledge.Describe(key.Kind).HasCategory() {
+		return false
+	}
+	for i := len(m.log) - 1; i >= 0; i-- {
+		if c := &m.log[i]; c.Key == key && c.Record != nil {
+			return hidden(c.Record.Category)
+		}
+	}
+	return true
 }
 
 func placeOf(r titled) knowledge.Cursor {
