@@ -140,7 +140,7 @@ func (c call) aimed(ctx context.Context, p *knowledge.Proposal) error {
 	for i := range p.Ops {
 		op, err := p.Ops[i].Op()
 		if err != nil {
-			return nil // the store reports the fault
+			return nil //nolint:nilerr // the store reports the fault
 		}
 		if made[op.Key] = made[op.Key] || op.Verb == knowledge.VerbPut; made[op.Key] {
 			continue

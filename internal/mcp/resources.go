@@ -243,7 +243,7 @@ func (d *Door) Run(ctx context.Context) error {
 		},
 		Changed: func(changes []knowledge.Change) error {
 			for i := range changes {
-				if err := d.heard(ctx, n, &changes[i]); err != nil {
+				if err := n.heard(ctx, d, &changes[i]); err != nil {
 					return err
 				}
 			}
@@ -257,7 +257,7 @@ func (d *Door) Run(ctx context.Context) error {
 }
 
 // heard takes in a change. An announcement goes to all who follow the address, so none is made of what few may read.
-func (d *Door) heard(ctx context.Context, n *news, c *knowledge.Change) error {
+func (n *news) heard(ctx context.Context, d *Door, c *knowledge.Change) error {
 	uri, prompt := scheme+c.Key.String(), c.Key.Kind == knowledge.KindTemplate
 	wanted := d.wanted.has(uri)
 	if !wanted && !prompt {

@@ -41,8 +41,8 @@ func (s *suite) hideaway() (seen []knowledge.Key) {
 			}),
 		}
 		if !s.o.Queued && !s.o.NoLog { // what leaves, leaves the primary first
-			docs = append(docs, s.left(knowledge.VerbArchive, category))
-			s.putAll(s.left(knowledge.VerbPurge, category)) // nobody knows any more what it was
+			docs = append(docs, left(s, knowledge.VerbArchive, category))
+			s.putAll(left(s, knowledge.VerbPurge, category)) // nobody knows any more what it was
 		}
 		s.putAll(docs...)
 		for _, d := range docs {
@@ -55,7 +55,7 @@ func (s *suite) hideaway() (seen []knowledge.Key) {
 }
 
 // left returns a proposal about a document of a category that has left since.
-func (s *suite) left(verb knowledge.Verb, category string) *knowledge.Proposal {
+func left(s *suite, verb knowledge.Verb, category string) *knowledge.Proposal {
 	s.Helper()
 	rule := Rule(func(r *knowledge.Rule) { r.Category = category })
 	s.putAll(rule)
