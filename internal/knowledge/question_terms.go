@@ -183,5 +183,24 @@ func BareStem(term string) string {
 	return ""
 }
 
-// StemTerm returns the term of an English stem.
-func StemTerm(stem string) string { return inEnglish.mark() + stem }
+// StemsOfBeginning returns the stems of words that begin with a prefix, as far as the prefix goes beyond them:
+// transact for the prefix transactio.
+func StemsOfBeginning(prefix string) []string {
+	if !letters(prefix) {
+		return nil
+	}
+	var list []string
+	stems, runes := newStemmer(), []rune(prefix)
+	for n := max(shortestStem, len(runes)-longestEnding); n <= len(runes); n++ {
+		if s := stems.stem(inEnglish, string(runes[:n])); !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// The number of letters of the shortest word that is not its own stem, and of the longest ending that stems lack.
+const (
+	shortestStem  = 3
+	longestEnding = 10
+)

@@ -16,7 +16,7 @@ import (
 const (
 	maxCandidates = 500  // of each query: the first in house order
 	maxCounted    = 5000 // documents with a word are counted up to this number
-	maxRanked     = 120  // documents that are read and ranked
+	maxRanked     = 120  // documents that are read and ranked; with a phrase or a beginning all candidates
 )
 
 // A candidate is a match whose document has not been read yet.
@@ -48,7 +48,8 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 	}
 	total := len(list)
 	shortlist(scorer, list)
-	list = list[:min(len(list), max(maxRanked, q.Offset()+q.Limit))]
+	ranked := rankedOf(question)
+	list = list[:min(len(list), max(ranked, q.Offset()+q.Limit))]
 	keys := make([]knowledge.Key, len(list))
 	ranks := make(map[knowledge.Key]int64, len(list))
 	for i := range list {
@@ -71,7 +72,7 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 		f.Rank, byKey[rec.Key] = ranks[rec.Key], rec
 		found = append(found, f)
 	}
-	sortFound(found)
+	sortFound(found, ranked)
 	from := min(q.Offset(), len(found))
 	page := knowledge.PageOf(found[from:min(from+q.Limit, len(found))], byKey)
 	hits := &knowledge.Hits{Source: knowledge.SourcePrimary, Total: total, Bounded: bounded}
@@ -89,10 +90,20 @@ func (s *Store) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge
 	return hits, nil
 }
 
-// sortFound sorts the first maxRanked hits by score. The others keep the order of title and tags, so that a page does
-// not depend on the page requested before, and their scores are capped so that scores never increase.
-func sortFound(found []knowledge.Found) {
-	top := min(maxRanked, len(found))
+// rankedOf returns how many candidates are read and ranked: all of those of a phrase or a beginning.
+func rankedOf(question *knowledge.Question) int {
+	for _, c := range slices.Concat(question.Must, question.Not) {
+		if inexact(question, c) {
+			return 3 * maxCandidates
+		}
+	}
+	return maxRanked
+}
+
+// sortFound sorts the first hits by score. The others keep the order of title and tags, so that a page does not depend
+// on the page requested before, and their scores are capped so that scores never increase.
+func sortFound(found []knowledge.Found, first int) {
+	top := min(first, len(found))
 	slices.SortFunc(found[:top], func(a, b knowledge.Found) int { return knowledge.CompareFound(&a, &b) })
 	for i := max(top, 1); i < len(found); i++ {
 		found[i].Score = min(found[i].Score, found[i-1].Score)
@@ -219,7 +230,9 @@ func searchSQL(q *knowledge.SearchQuery, question *knowledge.Question, l looking
 		b.anyOf(question, c.Any, "")
 	}
 	for _, c := range question.Not {
-		b.anyOf(question, c.Any, "NOT ")
+		if !inexact(question, c) {
+			b.anyOf(question, c.Any, "NOT ")
+		}
 	}
 	kinds := make([]string, len(q.Kinds))
 	for i, k := range q.Kinds {
@@ -252,6 +265,16 @@ func searchSQL(q *knowledge.SearchQuery, question *knowledge.Question, l looking
 	}
 	return fmt.Sprintf("SELECT s.kind, s.id, s.rank, s.title, s.tags FROM search s WHERE %s ORDER BY %s LIMIT %d",
 		b.conditions(), order, maxCandidates+1), b.args
+}
+
+// inexact reports whether a condition has a phrase or a beginning. The full-text query of one finds more: what holds of
+// a document its words decide.
+func inexact(question *knowledge.Question, c knowledge.Condition) bool {
+	return slices.ContainsFunc(c.Any, func(i int) bool {
+		s := &question.Slots[i]
+		field, _, _ := s.Field()
+		return field == "" && (len(s.Words) > 1 || s.Prefix != "")
+	})
 }
 
 // anyOf adds the condition that one of some slots matches.
@@ -317,8 +340,8 @@ func wishQuery(question *knowledge.Question, l looking) string {
 
 func slotQuery(s *knowledge.Slot) string { return slotQueryIn(s, s.Title) }
 
-// slotQueryIn returns the full-text query of a slot, "" for one of a column. A phrase that ends in a prefix becomes an
-// AND of its words: ranking checks the document again.
+// slotQueryIn returns the full-text query of a slot, "" for one of a column. A phrase becomes an AND of its words, and a
+// beginning also finds words whose stem it goes beyond: ranking checks the document again.
 func slotQueryIn(s *knowledge.Slot, title bool) string {
 	if field, _, _ := s.Field(); field != "" {
 		return ""
@@ -338,31 +361,29 @@ func slotQueryIn(s *knowledge.Slot, title bool) string {
 	return "(" + strings.Join(alike, " | ") + ")"
 }
 
-// spellingQuery returns the full-text query of words that are adjacent, of which the last begins with prefix.
+// spellingQuery returns the full-text query of all of some words, of which the last begins with prefix. Whether they
+// are adjacent only the documents tell.
 func spellingQuery(list [][]string, prefix string, title bool) string {
-	suffix := ""
-	if title {
-		suffix = ":A"
-	}
-	sign := " <-> "
-	if prefix != "" {
-		sign = " & "
+	found := func(word, beginning string) string {
+		if !title {
+			return lexeme(word) + mark(beginning)
+		}
+		return lexeme(titleMark+word) + mark(beginning) + " | (" + lexeme(word) + mark("A"+beginning) + " & !" +
+			lexeme(titleMark) + ")"
 	}
 	words := make([]string, 0, len(list))
 	for k, terms := range list {
 		var alike []string
 		if prefix != "" && k == len(list)-1 {
-			alike = append(alike, lexeme(prefix)+":*"+strings.TrimPrefix(suffix, ":"))
-		}
-		if len(list) > 1 {
-			terms = placed(terms)
+			alike = append(alike, found(prefix, "*"))
+			for _, stem := range knowledge.StemsOfBeginning(prefix) {
+				alike = append(alike, found(stem, ""))
+			}
 		}
 		for _, t := range terms {
-			alike = append(alike, lexeme(t)+suffix)
-			// In a row that was restored or edited by hand the server has split the words: it holds plain stems, and
-			// those of other languages are computed from the words as they are spelt.
-			if stem := knowledge.BareStem(t); stem != "" && len(list) == 1 {
-				alike = append(alike, lexeme(stem)+suffix)
+			alike = append(alike, found(t, ""))
+			if stem := knowledge.BareStem(t); stem != "" { // vectors hold stems without their mark
+				alike = append(alike, found(stem, ""))
 			}
 		}
 		if len(alike) == 0 { // accents alone are not a word
@@ -370,15 +391,15 @@ func spellingQuery(list [][]string, prefix string, title bool) string {
 		}
 		words = append(words, "("+strings.Join(alike, " | ")+")")
 	}
-	return "(" + strings.Join(words, sign) + ")"
+	return "(" + strings.Join(words, " & ") + ")"
 }
 
-// placed returns the terms that have positions. A word that is not its own stem has none, and would match no phrase.
-func placed(terms []string) []string {
-	if len(terms) > 1 && !slices.Contains(terms, knowledge.StemTerm(terms[0])) {
-		return terms[1:]
+// mark returns the weight and the sign of a beginning, as they follow a word of a tsquery.
+func mark(text string) string {
+	if text == "" {
+		return ""
 	}
-	return terms
+	return ":" + text
 }
 
 // lexeme quotes a word for a tsquery.

@@ -2,53 +2,45 @@ package postgres
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"tenet/internal/knowledge"
 )
 
-// Bounds of a vector. The server computes one beyond them, which truncates the text.
-const (
-	maxPlace    = 16_383
-	maxPlaces   = 255
-	maxVector   = 900_000 // bytes
-	weightTitle = 3 << 14 // the weight A, as the two upper bits of a position hold it; everything else has D
-)
+// maxVector is the length, in bytes, of the longest vector. The server computes a longer one, and truncates the text.
+const maxVector = 900_000
 
-// vector encodes a vector for tsvectorrecv: the words in byte order, each with its positions.
+// titleMark begins the words of a title, which are also there without it. Alone it tells that the program has made the
+// vector: one of the server has positions, and gives those in the title the weight A.
+const titleMark = "\x04"
+
+// vector encodes a vector for tsvectorrecv: the words in byte order, without positions. Of a word that is not its own
+// English stem it holds the stem alone, without its mark, as the server's own vectors do.
 func vector(e *knowledge.Entry) []byte {
-	b := make([]byte, 4, 4+24*len(e.Postings))
-	n := uint32(0)
+	words := make([]string, 1, len(e.Postings)+16)
+	words[0] = titleMark
 	for i := range e.Postings {
 		p := &e.Postings[i]
-		if p.Term[0] == 2 { // filters use columns
+		if len(p.Places) == 0 { // filters use columns, and other words without positions have a stem
 			continue
 		}
-		n++
-		b = append(append(b, p.Term...), 0)
-		at := len(b)
-		b = append(b, 0, 0)
-		count := uint16(0)
-		add := func(place, weight uint16) {
-			b = binary.BigEndian.AppendUint16(b, place|weight)
-			count++
+		word := p.Term
+		if stem := knowledge.BareStem(word); stem != "" {
+			word = stem
 		}
-		if len(p.Places) == 0 && p.Where.InTitle() {
-			add(1, weightTitle)
+		if words = append(words, word); p.Where.InTitle() {
+			words = append(words, titleMark+word)
 		}
-		for _, place := range p.Places {
-			switch {
-			case place+1 > maxPlace || count == maxPlaces:
-			case knowledge.PlaceInTitle(place):
-				add(uint16(place+1), weightTitle)
-			default:
-				add(uint16(place+1), 0)
-			}
-		}
-		binary.BigEndian.PutUint16(b[at:], count)
+	}
+	slices.Sort(words)
+	words = slices.Compact(words)
+	b := make([]byte, 4, 4+12*len(words))
+	binary.BigEndian.PutUint32(b, uint32(len(words))) //nolint:gosec // a document is smaller
+	for _, word := range words {
+		b = append(append(b, word...), 0, 0, 0) // its end, and the number of its positions
 	}
 	if len(b) > maxVector {
 		return nil
 	}
-	binary.BigEndian.PutUint32(b, n)
 	return b
 }

@@ -91,6 +91,10 @@ func TestRowsOfTheServersWordsAreFound(t *testing.T) {
 		r.RuleID, r.Title, r.Description = "by-hand", "Deprecating interfaces", "Retired versions, datenbanken"
 	})
 	apply(t, s, knowledge.Put(r, knowledge.NoVersion))
+	if n := pgtest.Value(t, url, "SELECT count(*)::text FROM search WHERE vector @@ to_tsquery('tenet', "+
+		"'deprecated & interfaces & retiring & !mark')"); n != "1" {
+		t.Errorf("a question in SQL finds %s documents by the program's words, want the rule", n)
+	}
 	if _, err := pgtest.Connect(t, url).Exec(t.Context(),
 		"SELECT tenet_index('rule', '{by-hand}', NULL, '{by-hand}')"); err != nil {
 		t.Fatal(err)

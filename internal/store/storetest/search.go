@@ -170,6 +170,9 @@ func searchSyntax(s *suite) {
 	s.found("quick badger OR trees", b, c)
 	s.found("walls OR trees OR badger", a, b, c)
 	s.found("foxglov*", c)
+	s.found("meetin*", c) // it goes beyond the stem of the word
+	s.found("meetings*")
+	s.found("fox -meetin*", a, b)
 	s.found("qui* bro*", a, b)
 	s.found("title:badger", c)
 	s.found("title:quick", a, b)
