@@ -340,8 +340,8 @@ func wishQuery(question *knowledge.Question, l looking) string {
 
 func slotQuery(s *knowledge.Slot) string { return slotQueryIn(s, s.Title) }
 
-// slotQueryIn returns the full-text query of a slot, "" for one of a column. A phrase becomes an AND of its words, and a
-// beginning also finds words whose stem it goes beyond: ranking checks the document again.
+// slotQueryIn returns the full-text query of a slot, "" for one of a column. A phrase becomes an AND of its words, and
+// a beginning also finds words whose stem it goes beyond: ranking checks the document again.
 func slotQueryIn(s *knowledge.Slot, title bool) string {
 	if field, _, _ := s.Field(); field != "" {
 		return ""

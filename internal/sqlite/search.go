@@ -6,16 +6,12 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 )
-
-// searchBytes limits the size of the lists that a search reads, in bytes. Beyond it the most common words are left out.
-const searchBytes = 32 << 20
 
 // nearBytes limits the size of the positions that are read to find words next to each other.
 const nearBytes = 4 << 20
@@ -91,14 +87,6 @@ type look struct {
 	suggestions []string
 }
 
-// A list holds the documents of a chunk that contain a term.
-type list struct {
-	chunk     int64
-	term      string
-	documents documentList
-	n         int // of them
-}
-
 func (l *look) run() error {
 	var err error
 	if l.numbers, l.entries, err = l.waiting(l.ctx); err != nil {
@@ -165,148 +153,6 @@ func (l *look) expand() error {
 		l.question.Expand(i, terms)
 	}
 	return nil
-}
-
-// ofTerms looks up the lists of each term in each chunk.
-const ofTerms = " FROM json_each(?) t CROSS JOIN search_terms n ON n.term = t.value CROSS JOIN search_chunks c " +
-	"CROSS JOIN search_words w ON w.number = (c.chunk << 32 | n.number)"
-
-// readLists reads the lists of some terms; of all terms of the query if none are given.
-func (l *look) readLists(terms []string) error {
-	if terms == nil {
-		for i := range l.question.Slots {
-			for _, words := range l.question.Slots[i].Spellings() {
-				terms = append(terms, slices.Concat(words...)...)
-			}
-		}
-		slices.Sort(terms)
-		terms = slices.Compact(terms)
-	}
-	if len(l.chunks) == 0 || len(terms) == 0 {
-		return nil
-	}
-	size, before := 0, len(l.lists)
-	for i := range l.lists {
-		size += len(l.lists[i].documents)
-	}
-	room := searchBytes - size
-	fits, err := l.readWithin(terms, room)
-	if err != nil || fits {
-		return err
-	}
-	l.lists, l.bounded = l.lists[:before], true
-	if terms, err = l.rarest(terms, room); err != nil || len(terms) == 0 {
-		return err
-	}
-	_, err = l.readWithin(terms, room)
-	return err
-}
-
-// readWithin reads the lists of some terms, and reports whether they have no more than so many bytes.
-func (l *look) readWithin(terms []string, room int) (fits bool, err error) {
-	fits = true
-	err = l.query(l.ctx, "search.lists", "SELECT c.chunk, n.term, w.documents"+ofTerms, []any{asJSON(terms)},
-		func(r *sql.Rows) error {
-			var n list
-			var b sql.RawBytes
-			if !fits {
-				return nil
-			}
-			if err := r.Scan(&n.chunk, &n.term, &b); err != nil {
-				return err
-			}
-			if room -= len(b); room < 0 {
-				fits = false
-				return nil
-			}
-			n.documents = slices.Clone(documentList(b))
-			n.n = n.documents.len()
-			l.lists = append(l.lists, n)
-			return nil
-		})
-	return fits, err
-}
-
-// rarest returns the terms whose lists are the shortest, as many as have no more than so many bytes together.
-func (l *look) rarest(terms []string, room int) ([]string, error) {
-	sizes := map[string]int{}
-	err := l.query(l.ctx, "search.sizes", "SELECT n.term, octet_length(w.documents)"+ofTerms, []any{asJSON(terms)},
-		func(r *sql.Rows) error {
-			var term string
-			var n int
-			err := r.Scan(&term, &n)
-			sizes[term] += n
-			return err
-		})
-	terms = slices.SortedFunc(maps.Keys(sizes), func(a, b string) int {
-		return cmp.Or(cmp.Compare(sizes[a], sizes[b]), cmp.Compare(a, b))
-	})
-	for i, term := range terms {
-		if room -= sizes[term]; room < 0 {
-			return terms[:i], err
-		}
-	}
-	return terms, err
-}
-
-// count counts the documents of each slot. The count is approximate: removed documents count until their chunk is
-// tidied.
-func (l *look) count() {
-	of := map[string]int{}
-	for i := range l.lists {
-		of[l.lists[i].term] += l.lists[i].n
-	}
-	l.frequency = make([]int, len(l.question.Slots))
-	for i := range l.question.Slots {
-		if l.frequency[i] = l.countSlot(i, of, false); l.frequency[i] == 0 {
-			l.frequency[i] = l.countSlot(i, of, true)
-		}
-	}
-}
-
-// countSlot counts broader words only if broadly is set: they make no rare word common.
-func (l *look) countSlot(i int, of map[string]int, broadly bool) int {
-	s := &l.question.Slots[i]
-	n := countWords(s.Words, of, s.Prefix != "")
-	for _, a := range s.Also { // a common equivalent makes no word too common to count
-		if a.Broad && !broadly {
-			continue
-		}
-		also := countWords(a.Words, of, false)
-		if len(a.Words) > 1 {
-			also = (also + apart) / (apart + 1)
-		}
-		n = max(n, min(also, l.documents/2))
-	}
-	for _, x := range l.entries {
-		if l.question.Holds(i, x.entry, broadly) {
-			n++
-		}
-	}
-	return min(n, l.documents)
-}
-
-// apart is about how many documents hold the words of an expression apart for each that holds them together.
-const apart = 3
-
-// countWords counts the documents that hold all of some adjacent words, at most: those of the rarest. The terms of a
-// beginning add up.
-func countWords(words [][]string, of map[string]int, beginning bool) int {
-	n := -1
-	for _, terms := range words {
-		most := 0
-		for _, t := range terms {
-			if beginning {
-				most += of[t]
-			} else {
-				most = max(most, of[t])
-			}
-		}
-		if n < 0 || most < n {
-			n = most
-		}
-	}
-	return n
 }
 
 // rank sorts the best hits, with a bonus for words next to each other.
