@@ -216,3 +216,23 @@ func TestAForgedExportIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestHalfAScrubbedCopyIsNotLeft scrubs a database whose log can't be read to its end.
+func TestHalfAScrubbedCopyIsNotLeft(t *testing.T) {
+	dir := filledDirectory(t)
+	db, err := sql.Open("sqlite", filepath.Join(dir, "tenet.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Exec("UPDATE changes SET document = '{' WHERE seq = 4")
+	if err = errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	beside := t.TempDir()
+	if code, said := command(t, dir, "scrub", "--to", filepath.Join(beside, "new", "copy")); code == 0 {
+		t.Fatalf("the scrub ends with 0:\n%s", said)
+	}
+	if left, err := os.ReadDir(filepath.Join(beside, "new")); err != nil || len(left) > 0 {
+		t.Errorf("the scrub leaves %v, %v", left, err)
+	}
+}
