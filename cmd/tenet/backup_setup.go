@@ -107,8 +107,9 @@ func (b *backupSetup) postgreSQL(ctx context.Context) error {
 	o.Backups = s.Backups
 	var live backup.Cluster
 	db, done, err := server.OpenCluster(ctx, o)
+	away, _ := errors.AsType[*store.UnavailableError](err)
 	switch {
-	case errors.Is(err, store.ErrUnavailable):
+	case away != nil && !away.Halt: // one that answers and can't be used is to be mended first
 		a.say("PostgreSQL can't be reached (%s): this is for a restore, and to be run again when it is back", err)
 	case err != nil:
 		return err

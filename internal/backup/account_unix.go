@@ -54,6 +54,13 @@ func (a Account) lend(c *exec.Cmd) {
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: a.as}
 }
 
+// writes reports whether the account can write into a directory.
+func (a Account) writes(dir string) bool {
+	c := exec.Command("test", "-w", dir, "-a", "-x", dir) //nolint:gosec // the operator names the directory
+	a.lend(c)
+	return c.Run() == nil
+}
+
 // give changes the owner of a file or directory to the account.
 func (a Account) give(path string) error {
 	if a.as == nil {

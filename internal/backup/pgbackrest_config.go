@@ -129,10 +129,35 @@ func (s Setup) Write(path, dir string, account Account) error {
 			return err
 		}
 	}
+	if err := lendDir(dir, account); err != nil {
+		return err
+	}
 	if err := writeSynced(path+".part", []byte(s.Config)); err != nil {
 		return err
 	}
 	return errors.Join(account.give(path+".part"), os.Rename(path+".part", path))
+}
+
+// lendDir makes sure that the account can write into a directory: an empty one is given to it. A program that can't is
+// told of when it runs for the first time, at night.
+func lendDir(dir string, account Account) error {
+	if account.writes(dir) {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if len(entries) == 0 {
+		if err := account.give(dir); err != nil {
+			return err
+		}
+	}
+	if !account.writes(dir) {
+		return fmt.Errorf("%s can't be written by the account that makes the backups; %s", dir,
+			or(account.lacks(), "let it, as with chown and chmod"))
+	}
+	return nil
 }
 
 // ownDir creates a missing directory, with its parents, owned by the account.
