@@ -138,8 +138,8 @@ func (s Setup) Write(path, dir string, account Account) error {
 	return errors.Join(account.give(path+".part"), os.Rename(path+".part", path))
 }
 
-// lendDir makes sure that the account can write into a directory: an empty one is given to it. A program that can't is
-// told of when it runs for the first time, at night.
+// lendDir makes sure that the account can write into a directory: an empty one is given to it. Otherwise the first
+// backup would fail, at night.
 func lendDir(dir string, account Account) error {
 	if account.writes(dir) {
 		return nil
