@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 
@@ -12,16 +13,17 @@ import (
 
 // A stepShown is a step of an import as programs get it.
 type stepShown struct {
-	Source  string              `json:"source"`
-	Path    string              `json:"path"`
-	Place   string              `json:"place,omitempty"`
-	Format  interchange.Format  `json:"format"`
-	Key     string              `json:"key"`
-	Outcome interchange.Outcome `json:"outcome"`
-	Reason  string              `json:"reason,omitempty"`
-	Changes []string            `json:"changes,omitempty"`
-	Notes   []string            `json:"notes,omitempty"`
-	Invalid []string            `json:"invalid,omitempty"`
+	Source   string              `json:"source"`
+	Path     string              `json:"path"`
+	Place    string              `json:"place,omitempty"`
+	Format   interchange.Format  `json:"format"`
+	Key      string              `json:"key"`
+	Outcome  interchange.Outcome `json:"outcome"`
+	Reason   string              `json:"reason,omitempty"`
+	Changes  []string            `json:"changes,omitempty"`
+	Notes    []string            `json:"notes,omitempty"`
+	Versions int                 `json:"versions,omitempty"`
+	Invalid  []string            `json:"invalid,omitempty"`
 }
 
 // reportPlan prints what an import will do: every step for programs. People get the sums and what they must look at; a
@@ -38,7 +40,7 @@ func reportPlan(a *app, plan *interchange.Plan, s *importSettings) error {
 		}
 		steps = append(steps, stepShown{
 			st.Source, st.Path, st.Place, st.Format, key, st.Outcome, st.Reason,
-			st.Changes(), st.Notes, st.Invalid,
+			st.Changes(), st.Notes, st.Versions, st.Invalid,
 		})
 		notes += len(st.Notes)
 		if s.DryRun != dryNone || s.Verbose || st.Outcome == interchange.Refused || st.Outcome == interchange.Pruned ||
@@ -75,6 +77,9 @@ func why(st *interchange.Step) string {
 	parts := []string{}
 	if st.Reason != "" {
 		parts = append(parts, st.Reason)
+	}
+	if st.Versions > 1 {
+		parts = append(parts, fmt.Sprintf("%d versions", st.Versions))
 	}
 	parts = append(append(parts, st.Changes()...), st.Invalid...)
 	return strings.Join(append(parts, st.Notes...), "; ")

@@ -55,6 +55,7 @@ func New(o Options) *Door {
 		pages: template.Must(template.New("pages").Funcs(template.FuncMap{
 			"style": func() template.CSS { return template.CSS(styleText) }, //nolint:gosec // our own
 			"mode":  modeText, "sentence": sentence,
+			"words": func(name string) string { return strings.ReplaceAll(name, "_", " ") },
 		}).Parse(pagesText)),
 		policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 			"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",

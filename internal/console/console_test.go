@@ -35,7 +35,9 @@ func newReader(t *testing.T) *reader {
 	}
 	put := func(d knowledge.Document) knowledge.Op { return knowledge.Put(d, knowledge.NoVersion) }
 	rule, err := knowledge.Decode(knowledge.KindRule, []byte(`{"rule_id":"SEC-001","category":"security","title":"Use parameterized queries",
-		"description":"Never build a query <b>of text</b>.","tags":["sql"]}`))
+		"description":"Never build a query <b>of text</b>.","tags":["sql"],"priority":7,
+		"examples":[{"title":"With <b>names</b>","language":"go","code":"a := 1\nb := 2"}],
+		"extra":{"odd":{"deep":[1,"two",{"three":"x\ny"}],"none":null,"no":[]}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +147,20 @@ func TestAReaderSignsInSearchesAndReads(t *testing.T) {
 	r.see(r.get("/"), 200, "1.2.3", `href="/read/rules">1 rule</a>`, "reader")
 	r.see(r.get("/read/rules"), 200, "<h1>Rules</h1>", "Use parameterized queries", "1 in all", `name="kind" value="rule"`)
 	r.see(r.get("/read/rule/SEC-001"), 200, "<h1>Use parameterized queries</h1>",
-		"Never build a query &lt;b&gt;of text&lt;/b&gt;.", "<dd>sql</dd>")
+		"Never build a query &lt;b&gt;of text&lt;/b&gt;.", "<dd>sql</dd>", ">priority</dt><dd>7</dd>",
+		"<dt>title</dt><dd>With &lt;b&gt;names&lt;/b&gt;</dd>", "<dt>code</dt><dd><pre>a := 1\nb := 2</pre></dd>",
+		"<dt>deep</dt><dd><ol><li>1</li><li>two</li><li><dl><dt>three</dt><dd><pre>x\ny</pre></dd></dl></li></ol></dd>")
+	resp, err := r.client.Do(r.get("/read/rule/SEC-001"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || strings.Contains(string(body), "{") && strings.Contains(string(body), "&#34;code&#34;") {
+		t.Errorf("a document shows JSON (%v): %s", err, body)
+	}
+	if err := resp.Body.Close(); err != nil {
+		t.Fatal(err)
+	}
 	r.see(r.get("/read/packs"), 200, "There are none.")
 	r.see(r.get("/search?q=+"), 200, "as you would ask")
 	r.see(r.get("/search?q=zebra"), 200, "Nothing matches.")
@@ -156,7 +171,7 @@ func TestAReaderSignsInSearchesAndReads(t *testing.T) {
 	r.see(r.get("/read/principals"), 403)
 	r.see(r.post("/sign-in", url.Values{"token": {"good"}, "next": {"//evil.example.com/"}}, r.url), 200,
 		"What there is")
-	resp, err := r.client.Do(r.get("/api/v1/rules"))
+	resp, err = r.client.Do(r.get("/api/v1/rules"))
 	if err != nil {
 		t.Fatal(err)
 	}

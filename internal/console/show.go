@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -220,9 +221,19 @@ type sheet struct {
 
 // A field is a field of a document with its value for people.
 type field struct {
-	Name, Doc, Value string
-	Long             bool
+	Name, Doc string
+	value
 }
+
+// A value is what a field holds: a text, which may be of several lines, fields of its own, or a list of those.
+type value struct {
+	Text   string
+	Long   bool
+	Fields []field
+	List   []value
+}
+
+func (v *value) empty() bool { return v.Text == "" && len(v.Fields) == 0 && len(v.List) == 0 }
 
 func (d *Door) document(ctx context.Context, v *view, key knowledge.Key) (*sheet, error) {
 	rec, err := d.o.Store.Get(ctx, key)
@@ -248,38 +259,81 @@ func (d *Door) document(ctx context.Context, v *view, key knowledge.Key) (*sheet
 		if !ok || f.Name == described.TitleField {
 			continue
 		}
-		value := readable(raw)
+		value, err := readable(raw)
 		switch {
-		case value == "":
+		case err != nil:
+			return nil, err
+		case value.empty():
 		case f.Name == described.TextField:
-			s.Text = value
+			s.Text = value.Text
 		default:
-			s.Fields = append(s.Fields, field{f.Name, f.Doc, value, strings.Contains(value, "\n")})
+			s.Fields = append(s.Fields, field{f.Name, f.Doc, value})
 		}
 	}
 	return s, nil
 }
 
-// readable returns a value of JSON for people; "" where it says nothing.
-func readable(raw json.RawMessage) string {
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return text
+// readable returns a value of JSON for people, without what says nothing.
+func readable(raw json.RawMessage) (value, error) {
+	var v value
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	first, err := dec.Token()
+	if err != nil {
+		return v, fmt.Errorf("read a field: %w", err)
 	}
-	var list []string
-	if json.Unmarshal(raw, &list) == nil {
-		return strings.Join(list, ", ")
+	switch first {
+	case json.Delim('{'):
+		for dec.More() {
+			name, err := dec.Token()
+			if err != nil {
+				return v, fmt.Errorf("read a field: %w", err)
+			}
+			inner, err := next(dec)
+			if err != nil {
+				return v, err
+			}
+			if text, ok := name.(string); ok && !inner.empty() {
+				v.Fields = append(v.Fields, field{Name: text, value: inner})
+			}
+		}
+	case json.Delim('['):
+		for dec.More() {
+			inner, err := next(dec)
+			if err != nil {
+				return v, err
+			}
+			if !inner.empty() {
+				v.List = append(v.List, inner)
+			}
+		}
+		v.join()
+	case nil:
+	default:
+		v.Text = strings.TrimSpace(string(raw))
+		if text, ok := first.(string); ok {
+			v.Text, v.Long = text, strings.Contains(text, "\n")
+		}
 	}
-	switch string(raw) {
-	case "null", "[]", "{}":
-		return ""
+	return v, nil
+}
+
+// next returns the next value as [readable] does.
+func next(dec *json.Decoder) (value, error) {
+	var raw json.RawMessage
+	if err := dec.Decode(&raw); err != nil {
+		return value{}, fmt.Errorf("read a field: %w", err)
 	}
-	if raw[0] != '{' && raw[0] != '[' {
-		return string(raw)
+	return readable(raw)
+}
+
+// join makes one text of a list of short ones.
+func (v *value) join() {
+	texts := make([]string, len(v.List))
+	for i, one := range v.List {
+		if one.Text == "" || one.Long {
+			return
+		}
+		texts[i] = one.Text
 	}
-	var b bytes.Buffer
-	if json.Indent(&b, raw, "", "  ") != nil {
-		return string(raw)
-	}
-	return b.String()
+	v.Text, v.List = strings.Join(texts, ", "), nil
 }

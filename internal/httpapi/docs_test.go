@@ -35,6 +35,42 @@ func TestTheDocumentationShowsHowToAsk(t *testing.T) {
 	}
 }
 
+func TestTheDocumentationIsInGroupsAndCanBeNarrowed(t *testing.T) {
+	n := newTenet(t, nil)
+	p := browsertest.Open(t, n.url+"/docs")
+	p.Await("document.querySelectorAll('#groups a[href^=\"#group-\"]').length > 10", "true")
+	for ask, want := range map[string]string{
+		"document.querySelector('#groups a[href=\"#group-search\"]').textContent":                                 "search1",
+		"document.querySelectorAll('#group-rules > details').length":                                              "10",
+		"getComputedStyle(document.querySelector('#patch-rule .method')).color":                                   "rgb(255, 255, 255)",
+		"document.querySelectorAll('#about li').length >= 4":                                                      "true",
+		"document.getElementById('about').textContent.includes('`')":                                              "false",
+		"[...document.querySelectorAll('#about code')].map((c) => c.textContent)[0]":                              "Tenet-Source",
+		"document.getElementById('none').checkVisibility()":                                                       "false",
+		"[...document.querySelectorAll('a[href^=\"#\"]')].every((a) => document.getElementById(a.hash.slice(1)))": "true",
+	} {
+		if got := p.Eval(ask); got != want {
+			t.Errorf("%s is %q, want %q", ask, got, want)
+		}
+	}
+	narrow := func(words string) {
+		p.Eval("(() => { const f = document.getElementById('filter'); f.value = '" + words + "'; " +
+			"f.dispatchEvent(new Event('input')); return '' })()")
+	}
+	shown := "[...document.querySelectorAll('section > details')].filter((d) => d.checkVisibility()).map((d) => d.id).join()"
+	narrow("render")
+	if got := p.Eval(shown); !strings.Contains(got, "render-template") || strings.Contains(got, "list-rules") {
+		t.Errorf("narrowed to render: %s", got)
+	}
+	if got := p.Eval("document.querySelector('#groups a[href=\"#group-rules\"]').checkVisibility()"); got != "false" {
+		t.Error("a group without a shown operation stays in the list of groups")
+	}
+	narrow("zebra")
+	if got := p.Eval("document.getElementById('none').checkVisibility()"); got != "true" {
+		t.Error("nothing says that no operation holds the word")
+	}
+}
+
 func TestPagesOfOtherOriginsAskWhereTheyMay(t *testing.T) {
 	n := newTenet(t, func(o *Options) {
 		o.Origins, o.Limits.CompressFrom = []string{"https://docs.example.com", "https://*.example.org"}, 300

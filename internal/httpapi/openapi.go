@@ -49,6 +49,20 @@ func (h *Handler) specify() (*specification, error) {
 	return &s, nil
 }
 
+// about says what the API is, in Markdown.
+const about = "Rules, best practices and templates of engineering teams, for people and for AI assistants.\n\n" +
+	"Every answer says where it came from and how fresh it is:\n\n" +
+	"- `Tenet-Source`, `Tenet-Mode` and `Tenet-As-Of`: what has answered, how it stands to PostgreSQL, and as of when\n" +
+	"- `Tenet-Confidential`: the confidential categories of which it shows documents\n\n" +
+	"A read can wish for more:\n\n" +
+	"- `Tenet-Min-Seq: N` waits until the instance that answers has the log up to change N. Send the newest " +
+	"`Tenet-Seq` that you have seen, and you never go back in time, whichever instance you ask\n" +
+	"- `Cache-Control: no-cache` has everything in it that was acknowledged before it began\n" +
+	"- `Tenet-Require: fresh` makes both a 503 where PostgreSQL can't be asked or the wait takes more than two " +
+	"seconds; without it they are answered as of `Tenet-As-Of`\n\n" +
+	"Every change as it happens comes from `GET " + livePath + "`, which " + asyncPath + " describes. What goes wrong " +
+	"is told as `application/problem+json`, every fault of a request at once."
+
 // describe builds the OpenAPI document from the table of routes and the Go types that they name.
 func (h *Handler) describe() *huma.OpenAPI {
 	schemas := newSchemas()
@@ -56,21 +70,8 @@ func (h *Handler) describe() *huma.OpenAPI {
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
 			Title: "Tenet", Version: apiVersion,
-			Description: "Rules, best practices and templates of engineering teams, for people and for AI " +
-				"assistants.\n\n" +
-				"Every answer says where it came from and how fresh it is, in the headers Tenet-Source, Tenet-Mode " +
-				"and Tenet-As-Of. One that shows documents of confidential categories names these in " +
-				"Tenet-Confidential. " +
-				"A read with Tenet-Min-Seq: N waits until the instance that answers has the log up to change N: " +
-				"send the newest Tenet-Seq that you " +
-				"have seen, and you never go back in time, whichever instance you ask. A read with Cache-Control: " +
-				"no-cache has everything in it that " +
-				"was acknowledged before it began. While PostgreSQL can't be asked, or the wait takes more than two " +
-				"seconds, both are answered as " +
-				"of Tenet-As-Of; with Tenet-Require: fresh they are 503 instead. " +
-				"Every change as it happens comes from GET " + livePath + ", which " + asyncPath + " describes. " +
-				"What goes wrong is told as application/problem+json, every fault of a request at once.",
-			License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
+			Description: about,
+			License:     &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 		},
 		Servers: []*huma.Server{{URL: "/", Description: "The server of this document"}},
 		Tags:    tagList(),

@@ -51,6 +51,10 @@ func (r *reader) csv(f *file) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.isExport() {
+		return nil, nothing("a table that tenet export wrote, which is no way back: it lacks examples and extra. " +
+			"Edit what `tenet export --format yaml` writes, or leave out its columns created_by and version")
+	}
 	if t.holdsRules(r.s.o.Columns) {
 		return t.rules(r, f, r.s.o.Columns)
 	}
@@ -78,6 +82,14 @@ func (r *reader) csv(f *file) ([]Entry, error) {
 		entries = append(entries, e)
 	}
 	return entries, nil
+}
+
+// isExport reports whether a table has the columns that only an export of tenet has. Read as a table of others it would
+// make every document a second time.
+func (t *table) isExport() bool {
+	has := func(name string) bool { return slices.Contains(t.header, name) }
+	return has("created_by") && has("updated_by") && has("version") &&
+		(has("rule_id") || has("practice_id") || has("template_id"))
 }
 
 // located adds to an error where in the file the forbidden text of a row stands.

@@ -216,7 +216,7 @@ func (k *past) finish(st *Step) {
 		st.Outcome = Changed
 	}
 	if k.replays > 0 && st.Outcome != Refused {
-		st.Notes = append(slices.Clone(st.Notes), fmt.Sprintf("%d versions", k.replays))
+		st.Versions = k.replays
 	}
 	if k.lost {
 		st.Notes = append(slices.Clone(st.Notes),

@@ -31,16 +31,17 @@ func Outcomes() []Outcome { return []Outcome{Created, Changed, Unchanged, Pruned
 
 // A Step is the action of an import for one document, or for a file without documents.
 type Step struct {
-	Source  string
-	Path    string        // of the file, within the source
-	Place   string        // in the file, as in "line 12"; "" for the whole
-	Format  Format        // "" for a skipped file, a pruned document, a category that the import needs
-	Key     knowledge.Key // zero for a file that gave no document
-	Outcome Outcome
-	Reason  string // why it is refused or skipped
-	Notes   []string
-	Invalid []string // faults of a document of the export that is taken all the same, where the options say so
-	Version int64    // the version that is there now; 0 for none
+	Source   string
+	Path     string        // of the file, within the source
+	Place    string        // in the file, as in "line 12"; "" for the whole
+	Format   Format        // "" for a skipped file, a pruned document, a category that the import needs
+	Key      knowledge.Key // zero for a file that gave no document
+	Outcome  Outcome
+	Reason   string // why it is refused or skipped
+	Notes    []string
+	Versions int      // of a document of an export with history, how many are written
+	Invalid  []string // faults of a document of the export that is taken all the same, where the options say so
+	Version  int64    // the version that is there now; 0 for none
 
 	doc  knowledge.Document // what to write, nil for none and for history
 	was  knowledge.Document // what is there now, of a change
