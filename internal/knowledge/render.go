@@ -87,6 +87,9 @@ var placeholder = compiled(
 // titled is what looks like a placeholder, and may hold the title of a variable in place of its name.
 var titled = compiled(`\{\{\s*([\p{L}_][\p{L}\p{M}\p{N}_' -]*?)\s*\}\}`)
 
+// filtered is a name with a filter or a part behind it, as other programs' templates have them.
+var filtered = compiled(`\{\{-?\s*([A-Za-z][A-Za-z0-9_]*)\s*[|.\[(][^{}\n]*\}\}`)
+
 // Placeholders returns the names between braces in a template's text, each once, in the order of their first
 // occurrence.
 func Placeholders(content string) []string {
@@ -132,9 +135,16 @@ func (t *Template) Loose() []Fault {
 	}
 	for _, at := range titled().FindAllStringSubmatchIndex(t.TemplateContent, -1) {
 		name := t.TemplateContent[at[2]:at[3]]
-		if safe := SafeName(name); safe != name && declared[safe] {
+		if safe := SafeName(name); safe != name && declared[safe] && !used[name] {
+			used[name] = true
 			f.add("/template_content", "%s: {{%s}} is no name of a variable: it stays text; is {{%s}} meant?",
 				place(t.TemplateContent, at[0]), clipped(name), clipped(safe))
+		}
+	}
+	for _, at := range filtered().FindAllStringSubmatchIndex(t.TemplateContent, -1) {
+		if name := t.TemplateContent[at[2]:at[3]]; declared[name] && (at[0] == 0 || t.TemplateContent[at[0]-1] != '$') {
+			f.add("/template_content", "%s: %s is more than the name of a variable: it stays text; is {{%s}} meant?",
+				place(t.TemplateContent, at[0]), clipped(t.TemplateContent[at[0]:at[1]]), clipped(name))
 		}
 	}
 	for i, v := range t.Variables {

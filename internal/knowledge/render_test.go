@@ -225,6 +225,20 @@ func TestSlipsOfThePenAreNamed(t *testing.T) {
 				"{{user_name}} meant?"},
 		},
 		{"{{ big name }} {{größe}}", nil, nil},
+		{
+			"{{Name}} {{name}} {{Name}}", []string{"name"},
+			[]string{"/template_content line 1, column 1: {{Name}} is declared by no variable: it stays text; is " +
+				"{{name}} meant?"},
+		},
+		{
+			"{{name | upper}} {{name}} {{ other | upper }} ${{ name.first }} {{name.first}}", []string{"name"},
+			[]string{
+				"/template_content line 1, column 1: {{name | upper}} is more than the name of a variable: it " +
+					"stays text; is {{name}} meant?",
+				"/template_content line 1, column 65: {{name.first}} is more than the name of a variable: it " +
+					"stays text; is {{name}} meant?",
+			},
+		},
 		{"costs ${{amount}}", []string{"amount"}, nil},
 		{"{{other}} {{other}}", nil, []string{"/template_content line 1, column 1: {{other}} is declared by no " +
 			"variable: it stays text"}},
