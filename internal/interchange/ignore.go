@@ -275,6 +275,8 @@ func skippedFolder(name string) string {
 		return "installed packages"
 	case "vendor", "third_party", "third-party", "thirdparty", "vendored":
 		return "third parties' files: import it by itself to take it over"
+	case "testdata", "fixtures", "__fixtures__", "__snapshots__", "__mocks__":
+		return "data of tests: import it by itself to take it over"
 	case "dist", "__pycache__", ".next", ".nuxt", ".svelte-kit", ".output", ".turbo", ".cache", ".parcel-cache",
 		".gradle", ".terraform",
 		".pytest_cache", ".mypy_cache", ".ruff_cache", ".nyc_output", ".eggs", ".dart_tool":

@@ -34,8 +34,9 @@ func TestWhatIsNotTheTeamsOwnIsPassedOver(t *testing.T) {
 		"keep.tmp.md": "# Keep\n\nx\n", "web/.gitignore": "gen.md\n", "web/gen.md": "# G\n\nx\n",
 		"gen.md": "# G\n\nx\n", "web/out.md": "# O\n\nx\n",
 		"vendor/dep/AGENTS.md": "x\n", "pkg/third_party/x/CLAUDE.md": "x\n", "node_modules/a/README.md": "x\n",
-		"web/dist/AGENTS.md": "x\n",
-		".venv/README.md":    "x\n", "web/package.json": "{}", "web/build/AGENTS.md": "x\n",
+		"web/dist/AGENTS.md":     "x\n",
+		"pkg/testdata/AGENTS.md": "x\n", "web/__fixtures__/CLAUDE.md": "x\n", "tests/how.md": "# How\n\nx\n",
+		".venv/README.md": "x\n", "web/package.json": "{}", "web/build/AGENTS.md": "x\n",
 		"handbook/build/how.md": "# How\n\nx\n",
 		".gitattributes":        "api/** linguist-generated\nlib/x.md linguist-vendored=true\n",
 		"api/ref.md":            "# Ref\n\nx\n",
@@ -48,14 +49,14 @@ func TestWhatIsNotTheTeamsOwnIsPassedOver(t *testing.T) {
 		"CLAUDE.local.md", "AGENTS.local.md", ".cursor/rules/mine.local.mdc", "notes/", "b.tmp.md", "web/gen.md",
 		"web/out.md", "vendor/",
 		"pkg/third_party/", "node_modules/", "web/dist/", ".venv/", "web/build/", "api/ref.md", "lib/x.md",
-		".worktrees/b/", "sub/",
+		".worktrees/b/", "sub/", "pkg/testdata/", "web/__fixtures__/",
 	} {
 		if skipped[path] == "" {
 			t.Errorf("%s is read, want it passed over with a reason", path)
 		}
 		delete(skipped, path)
 	}
-	for _, path := range []string{"CLAUDE.md", "keep.tmp.md", "gen.md", "handbook/build/how.md"} {
+	for _, path := range []string{"CLAUDE.md", "keep.tmp.md", "gen.md", "handbook/build/how.md", "tests/how.md"} {
 		if why := skipped[path]; why != "" {
 			t.Errorf("%s is passed over: %s", path, why)
 		}
@@ -78,7 +79,7 @@ func TestWhatIsNotTheTeamsOwnIsPassedOver(t *testing.T) {
 			read = append(read, it.Path)
 		}
 	}
-	if want := []string{"CLAUDE.md", "gen.md", "handbook/build/how.md", "keep.tmp.md"}; !slices.Equal(read, want) {
+	if want := []string{"CLAUDE.md", "gen.md", "handbook/build/how.md", "keep.tmp.md", "tests/how.md"}; !slices.Equal(read, want) {
 		t.Errorf("the archive gives %v, want %v", read, want)
 	}
 }
