@@ -139,6 +139,9 @@ func readTable(f *file) (*table, error) {
 		if len(t.rows) == maxRows {
 			return nil, fmt.Errorf("more than %d rows: split the file", maxRows)
 		}
+		if !slices.ContainsFunc(fields, func(s string) bool { return strings.TrimSpace(s) != "" }) {
+			continue // a spreadsheet writes the empty rows below its table too
+		}
 		line, _ := c.FieldPos(0)
 		row := row{fields: fields, line: line, lines: make([]int, len(fields))}
 		for i, s := range fields {
@@ -155,6 +158,9 @@ func readTable(f *file) (*table, error) {
 	}
 	if len(t.rows) == 0 {
 		return nil, nothing("a table without rows")
+	}
+	if n := t.unnamed(); n > 0 {
+		f.note("%d values stand in columns without a name: left out", n)
 	}
 	return t, nil
 }
@@ -179,12 +185,25 @@ func separated(f *file) (string, rune) {
 	return f.text, best
 }
 
+// unnamed counts the values in columns without a name.
+func (t *table) unnamed() int {
+	n := 0
+	for _, row := range t.rows {
+		for i, s := range row.fields {
+			if i < len(t.header) && t.header[i] == "" && strings.TrimSpace(s) != "" {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // tidyHeader checks that no two columns have one name.
 func (t *table) tidyHeader() error {
 	seen := map[string]bool{}
 	for i, name := range t.header {
 		name = strings.ToLower(strings.TrimSpace(name))
-		if seen[name] {
+		if seen[name] && name != "" { // empty columns beside a table
 			return fmt.Errorf("line 1: two columns are called %q", shortQuote(name))
 		}
 		seen[name] = true

@@ -110,7 +110,7 @@ func genericRule(m map[string]any, line int) foundRule {
 	y.globs = append(y.globs, append(reaching(dig(m, "paths.exclude"), "!"),
 		patternsOf(m["ignores"], "!", false)...)...)
 	if y.title == "" && y.text == "" {
-		y.err = fmt.Errorf("%s has neither a title nor a description or message", y.called())
+		y.err = y.nothingSaid()
 	}
 	// Continue's rules hold unless they say otherwise
 	if _, sentence := m["rule"].(string); sentence && len(y.globs) == 0 {
@@ -125,6 +125,11 @@ func genericRule(m map[string]any, line int) foundRule {
 		y.bad = codeExamples(pick(m, "language"), pick(rule, "pattern"))
 	}
 	return y
+}
+
+// nothingSaid is the fault of a rule that says nothing.
+func (y *foundRule) nothingSaid() error {
+	return fmt.Errorf("%s has neither a title nor a description or message", y.called())
 }
 
 // called names a rule for a person.
@@ -373,7 +378,12 @@ func namedRules(f *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 		y := genericRule(one, keyLineOf(n, name))
 		y.listed = true
 		if y.ident == "" {
-			y.ident, y.title = name, cmp.Or(y.title, name)
+			y.ident = name
+			if y.err != nil {
+				y.err = y.nothingSaid()
+			} else {
+				y.title = cmp.Or(y.title, name)
+			}
 		}
 		out = append(out, y)
 	}

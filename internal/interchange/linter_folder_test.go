@@ -62,10 +62,11 @@ func TestPathsOfSemgrepReachIntoFolders(t *testing.T) {
 // A message such as "Avoid '%s'" says nothing without the words that the rule looks for.
 func TestARuleOfValeSaysWhichWordsItMeans(t *testing.T) {
 	for text, want := range map[string]string{
-		"extends: existence\nmessage: \"Avoid '%s'.\"\ntokens: [very, quite]\n":          "Avoid '%s'.\n\n- very\n- quite",
-		"extends: substitution\nmessage: Use '%s'.\nswap: {utilize: use, alot: a lot}\n": "Use '%s'.\n\n- alot → a lot\n- utilize → use",
-		"extends: consistency\nmessage: One of '%s'.\neither: {advisor: adviser}\n":      "One of '%s'.\n\n- advisor or adviser",
-		"extends: capitalization\nmessage: \"Capitals in '%s'.\"\nmatch: $title\n":       "Capitals in '%s'.",
+		"extends: existence\nmessage: \"Avoid '%s'.\"\ntokens: [very, quite]\n": "Avoid '%s'.\n\n- very\n- quite",
+		"extends: substitution\nmessage: Use '%s'.\nswap: {utilize: use, alot: a lot}\n": "Use '%s'.\n\n" +
+			"- alot → a lot\n- utilize → use",
+		"extends: consistency\nmessage: One of '%s'.\neither: {advisor: adviser}\n": "One of '%s'.\n\n- advisor or adviser",
+		"extends: capitalization\nmessage: \"Capitals in '%s'.\"\nmatch: $title\n":  "Capitals in '%s'.",
 	} {
 		d, ok := readAll(t, map[string]string{"styles/House/A.yml": text})["styles/House/A.yml"].Doc.(*knowledge.Rule)
 		if !ok {
@@ -93,5 +94,64 @@ func TestAReferenceOfKiroThatDanglesIsNamed(t *testing.T) {
 	})[".kiro/steering/a.md"].Notes
 	if diff := cmp.Diff([]string{"#[[file:api/gone.yaml]] is not there"}, notes); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
+	}
+}
+
+// A bad entry is refused where it stands, and nothing is passed over without a word.
+func TestNoEntryOfALinterIsLostInSilence(t *testing.T) {
+	for name, tc := range map[string]struct {
+		path, text string
+		refused    string // a part of the reason
+		note       string
+	}{
+		"a policy without a name among others": {
+			path: "p.yaml", refused: "a policy (ClusterPolicy) without metadata.name",
+			text: "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: ok}\nspec: {rules: []}\n---\n" +
+				"apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {labels: {a: b}}\nspec: {rules: []}\n",
+		},
+		"a rule of a map that says nothing": {
+			path: "m.yaml", text: "A-1: {severity: high, description: x}\nA-2: {severity: low}\n",
+			refused: "rule A-2 has neither a title",
+		},
+		"a misspelled level": {
+			path: ".eslintrc.json", text: `{"rules": {"a": "eror", "b": "warn"}}`, note: `level "eror" is none that is known`,
+		},
+		"a level out of bounds": {
+			path: ".eslintrc.json", text: `{"rules": {"a": [7, "x"]}}`, note: `level "7" is none that is known`,
+		},
+		"a second rule of one id": {
+			path: "r.sarif", note: `rule 2 of T has the id "X", and says something else`,
+			text: `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"T","rules":[{"id":"X","name":"A"},` +
+				`{"id":"X","name":"B"}]}}}]}`,
+		},
+		"the same rule of two runs": {
+			path: "r.sarif",
+			text: `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"T","rules":[{"id":"X","name":"A"}]}}},` +
+				`{"tool":{"driver":{"name":"T","rules":[{"id":"X","name":"A"}]}}}]}`,
+		},
+		"empty rows and columns of a spreadsheet": {
+			path: "t.csv", text: "id,title,severity,,\nA,T,high,,\n,,,,\n , ,,,\n",
+		},
+		"values in a column without a name": {
+			path: "t.csv", text: "id,title,severity,\nA,T,high,important\n", note: "1 values stand in columns without a name",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			it := readItems(t, map[string]string{tc.path: tc.text})[tc.path]
+			refused, notes := "", strings.Join(it.Notes, "\n")
+			for _, e := range it.Entries {
+				notes += "\n" + strings.Join(e.Notes, "\n")
+				if e.Err != nil {
+					refused += e.Err.Error()
+				}
+			}
+			if it.Skipped != "" || it.Err != nil || !strings.Contains(refused, tc.refused) || tc.refused == "" && refused != "" {
+				t.Errorf("refused %q, skipped %q, %v: want %q", refused, it.Skipped, it.Err, tc.refused)
+			}
+			if !strings.Contains(notes, tc.note) || tc.note == "" && strings.Contains(notes, "without a name: left") ||
+				tc.note == "" && strings.Contains(notes, "says something else") {
+				t.Errorf("notes %q, want %q", notes, tc.note)
+			}
+		})
 	}
 }

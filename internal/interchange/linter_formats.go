@@ -58,8 +58,14 @@ func falcoRules(f *file, list []any, n *yaml.Node) []foundRule {
 // policyRules reads a policy of Kubernetes: Kyverno's, Gatekeeper's, or one of its own.
 func policyRules(_ *file, m map[string]any, n *yaml.Node) ([]foundRule, bool) {
 	kind, name := pick(m, "kind"), pick(m, "metadata.name")
-	if name == "" || !isPolicy(pick(m, "apiVersion"), kind) {
+	if !isPolicy(pick(m, "apiVersion"), kind) {
 		return nil, false
+	}
+	if name == "" {
+		return []foundRule{{
+			values: m, line: firstLine(n), listed: true,
+			err: fmt.Errorf("a policy (%s) without metadata.name", shortQuote(kind)),
+		}}, true
 	}
 	notes, _ := dig(m, "metadata.annotations").(map[string]any)
 	label := func(word string) string {

@@ -157,6 +157,9 @@ func switched(tool, name string, v any) foundRule {
 		}
 	}
 	y.severity, y.off = levelOf(tool, level, y.off)
+	if said := textOf(level); y.severity == "" && !y.off && said != "" && !isLevelWord(said) {
+		y.notes = append(y.notes, fmt.Sprintf("level %q is none that is known: WARNING instead", shortQuote(said)))
+	}
 	if y.text == "" {
 		y.text = fmt.Sprintf("%s's rule %s is set to %s.", tool, name, cmp.Or(y.severity, offWord(y.off)))
 		if b, err := json.MarshalIndent(options, "", "  "); err == nil && options != nil {
@@ -183,6 +186,11 @@ func levelInList(tool string, v []any) (level, options any) {
 		options = v[1:]
 	}
 	return v[0], options
+}
+
+// isLevelWord reports whether a level says no more than that the rule is on.
+func isLevelWord(said string) bool {
+	return slices.Contains([]string{"true", "on", "yes", "enable", "enabled", "always", "default"}, strings.ToLower(said))
 }
 
 func offWord(off bool) string {

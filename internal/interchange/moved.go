@@ -30,10 +30,7 @@ func (p *Plan) moves(s *Source, first int, keep map[string]bool) error {
 	if err != nil || len(gone) == 0 {
 		return err
 	}
-	byName, err := p.sameName(gone, first)
-	if err != nil {
-		return err
-	}
+	byName := p.sameName(gone, first)
 	byText := map[string]*orphan{}
 	for _, o := range gone {
 		if h, err := textHash(o.doc); err == nil && h != "" && byText[h] == nil {
@@ -85,7 +82,7 @@ func (p *Plan) gone(s *Source, keep map[string]bool) ([]*orphan, error) {
 }
 
 // sameName returns for the steps from first on the document that has the name of theirs; none where several have it.
-func (p *Plan) sameName(gone []*orphan, first int) (map[int]*orphan, error) {
+func (p *Plan) sameName(gone []*orphan, first int) map[int]*orphan {
 	before := map[nameIn][]*orphan{}
 	for _, o := range gone {
 		if o.origin.entry != "" {
@@ -108,7 +105,7 @@ func (p *Plan) sameName(gone []*orphan, first int) (map[int]*orphan, error) {
 			out[steps[0]] = was[0]
 		}
 	}
-	return out, nil
+	return out
 }
 
 // editedTwin returns the document that was imported with the same text and edited in tenet since; nil for none.

@@ -160,7 +160,7 @@ func sarifRules(f *file) ([]foundRule, bool, error) {
 		return nil, false, nil //nolint:nilerr // another kind of JSON: the caller says what
 	}
 	var found []foundRule
-	seen := map[string]bool{}
+	seen := map[string]*foundRule{}
 	for _, run := range log.Runs {
 		for _, tool := range append([]sarifTool{run.Tool.Driver}, run.Tool.Extensions...) {
 			for i, raw := range tool.Rules {
@@ -169,10 +169,16 @@ func sarifRules(f *file) ([]foundRule, bool, error) {
 				if y.ident == "" {
 					y.err = errors.New("a rule without an id")
 				}
-				if !seen[y.ident] || y.err != nil { // runs of one tool repeat its rules
-					found = append(found, y)
+				first := seen[y.ident]
+				if first != nil && y.err == nil { // runs of one tool repeat its rules
+					if first.title != y.title || first.text != y.text || first.severity != y.severity {
+						f.note("%s has the id %q, and says something else than the first of it: passed over",
+							y.place, shortQuote(y.ident))
+					}
+					continue
 				}
-				seen[y.ident] = true
+				found = append(found, y)
+				seen[y.ident] = &y
 			}
 		}
 	}

@@ -226,12 +226,14 @@ func TestSlipsOfThePenAreNamed(t *testing.T) {
 		},
 		{"{{ big name }} {{größe}}", nil, nil},
 		{
-			"{{Name}} {{name}} {{Name}}", []string{"name"},
+			"{{Name}} {{name}} {{Name}}",
+			[]string{"name"},
 			[]string{"/template_content line 1, column 1: {{Name}} is declared by no variable: it stays text; is " +
 				"{{name}} meant?"},
 		},
 		{
-			"{{name | upper}} {{name}} {{ other | upper }} ${{ name.first }} {{name.first}}", []string{"name"},
+			"{{name | upper}} {{name}} {{ other | upper }} ${{ name.first }} {{name.first}}",
+			[]string{"name"},
 			[]string{
 				"/template_content line 1, column 1: {{name | upper}} is more than the name of a variable: it " +
 					"stays text; is {{name}} meant?",
