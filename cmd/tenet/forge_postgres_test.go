@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -150,4 +151,76 @@ func TestAForgerIsFoundBesideARunningTenet(t *testing.T) {
 		"there is no index changes_by_batch of changes") {
 		t.Errorf("doctor of the database with an index taken out: %d\n%s", code, said)
 	}
+}
+
+// TestWhatAltersWritesStopsThem puts into the database what the migrations do not make, and what keeps writes or their
+// changes from being made: a write that left no trace is no success, and later ones are refused with the name.
+func TestWhatAltersWritesStopsThem(t *testing.T) {
+	url := pgtest.URL(t)
+	dir := filepath.Join(t.TempDir(), "data")
+	p := serveProcess(t, dir, url)
+	const nothing = "CREATE FUNCTION other.tenet_log() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;"
+	const again = "DROP TRIGGER tenet_log_changed ON rules; CREATE CONSTRAINT TRIGGER tenet_log_changed AFTER UPDATE ON rules " +
+		"DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.version <> NEW.version) EXECUTE FUNCTION tenet_log('rule', " +
+		"'rule_id'); ALTER TABLE rules ENABLE ALWAYS TRIGGER tenet_log_changed"
+	n := 0
+	write := func() (int, string) {
+		n++
+		return command(t, dir, "patch", "rule/SEC-001", "--set", fmt.Sprint("priority=", n))
+	}
+	for name, is := range map[string]struct {
+		do, undo string
+		traced   bool // the first write leaves a trace: it is not known yet
+		says     string
+	}{
+		"a rule on the log": {
+			"CREATE RULE nolog AS ON INSERT TO changes DO INSTEAD NOTHING", "DROP RULE nolog ON changes", false,
+			"rule nolog of changes",
+		},
+		"a trigger that swallows writes": {
+			nothing + "CREATE TRIGGER aaa BEFORE UPDATE ON rules FOR EACH ROW EXECUTE FUNCTION other.tenet_log()",
+			"DROP TRIGGER aaa ON rules", false, "trigger aaa of rules",
+		},
+		"a trigger that swallows changes": {
+			nothing + "CREATE TRIGGER aaa BEFORE INSERT ON changes FOR EACH ROW EXECUTE FUNCTION other.tenet_log()",
+			"DROP TRIGGER aaa ON changes", false, "trigger aaa of changes",
+		},
+		"the log's trigger with a function of the same name": {
+			nothing + "DROP TRIGGER tenet_log_changed ON rules; CREATE CONSTRAINT TRIGGER tenet_log_changed AFTER UPDATE ON " +
+				"rules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION other.tenet_log(); " +
+				"ALTER TABLE rules ENABLE ALWAYS TRIGGER tenet_log_changed",
+			again, false, "trigger tenet_log_changed of rules",
+		},
+		"the log's trigger for no write": {
+			strings.ReplaceAll(again, "OLD.version <> NEW.version", "OLD.version = NEW.version"), again, false,
+			"trigger tenet_log_changed of rules",
+		},
+		"row security": {
+			"ALTER TABLE rules ENABLE ROW LEVEL SECURITY", "ALTER TABLE rules DISABLE ROW LEVEL SECURITY", true,
+			"row security of rules",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pgtest.Exec(t, url, "DROP SCHEMA IF EXISTS other CASCADE; CREATE SCHEMA other; "+is.do)
+			defer func() {
+				pgtest.Exec(t, url, is.undo)
+				if said := p.command(t, "jobs", "run", "log.head"); !strings.Contains(said, "head ") {
+					t.Errorf("when it is gone the log's job says %s", said)
+				}
+				if code, said := write(); code != exitOK {
+					t.Errorf("a write when it is gone: %d\n%s", code, said)
+				}
+			}()
+			if code, said := write(); (code == exitOK) != is.traced || !is.traced && !strings.Contains(said, is.says) {
+				t.Errorf("the first write: %d\n%s", code, said)
+			}
+			if code, said := command(t, dir, "doctor"); code == exitOK || !strings.Contains(said, is.says) {
+				t.Errorf("doctor: %d\n%s", code, said)
+			}
+			if code, said := write(); code == exitOK || !strings.Contains(said, is.says) {
+				t.Errorf("a later write: %d\n%s", code, said)
+			}
+		})
+	}
+	p.end(t)
 }

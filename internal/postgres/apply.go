@@ -95,7 +95,11 @@ func (a *application) try() (knowledge.Receipt, error) {
 	}
 	receipt := knowledge.ReceiptOf(a.batch, changes)
 	if len(changes) == 0 { // the ledger has it, and it had changed nothing
-		if receipt, err = a.first(); err != nil {
+		receipt, err = a.first()
+		if u, ok := errors.AsType[*store.UnavailableError](err); ok && u.Halt {
+			return receipt, err
+		}
+		if err != nil {
 			return receipt, a.failed(err)
 		}
 	}

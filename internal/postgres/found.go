@@ -39,14 +39,38 @@ func (a *application) first() (knowledge.Receipt, error) {
 	var fingerprint []byte
 	seqs, there, err := found(a.caller, a.s, a.batch.ID, &fingerprint)
 	switch {
-	case err != nil || !there:
+	case err != nil:
 		return knowledge.Receipt{}, err
+	case !there:
+		return knowledge.Receipt{}, a.untold()
 	case string(fingerprint) != string(a.fingerprint[:]):
 		return knowledge.Receipt{}, store.ErrReused
 	}
 	changes, err = a.s.changes(a.caller, "read found", loggedFrom("WHERE c.seq = ANY ($1::bigint[]) ORDER BY c.seq"),
 		[]any{seqs}, &knowledge.ChangeQuery{})
 	return knowledge.FoundReceipt(a.batch, changes), err
+}
+
+// untold returns an error for a batch that the ledger has and the log tells nothing of, unless its changes were trimmed:
+// something in the database keeps the log from being written. A replay goes on once that is gone, since nobody can make
+// up for it: the log's verification finds what it has left.
+func (a *application) untold() error {
+	const query = `SELECT FROM batches b WHERE b.id = $1 AND b.at > (SELECT coalesce(min(coalesce(c.entered_at, c.at)),
+	'-infinity') FROM changes c WHERE c.seq = (SELECT min(seq) FROM changes))`
+	lost := false
+	err := a.s.query(a.caller, "read untold", query, []any{a.batch.ID}, func(pgx.Rows) error {
+		lost = true
+		return nil
+	})
+	if err != nil || !lost {
+		return err
+	}
+	if err := a.s.Guards(a.caller); err != nil || a.replayed() {
+		return err
+	}
+	return &store.UnavailableError{Halt: true, NotDone: true, Reason: "the database has committed the batch, and the " +
+		"log of changes tells nothing of it: something in the database alters writes; tenet doctor and tenet doctor " +
+		"changes say more"}
 }
 
 // Found returns the seq of the last change that a batch found when it had nothing to change, and whether there was such

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -34,15 +35,16 @@ func guarding() []string {
 	return []string{"tenet_stamp", "tenet_stamp_more", "tenet_same_id", "tenet_keep", "tenet_log"}
 }
 
-// guardsSQL finds missing or disabled triggers, and reads the functions.
-const guardsSQL = `SELECT 'trigger ' || g.name || ' of ' || t.tab, NULL FROM unnest($1::text[]) t(tab) CROSS
-	JOIN unnest($2::text[]) g(name)
-	WHERE NOT EXISTS (SELECT FROM pg_trigger x WHERE x.tgrelid = to_regclass(quote_ident(t.tab))
-	AND x.tgname = g.name AND x.tgenabled IN ('O', 'A'))
-UNION ALL SELECT f.name, coalesce((SELECT p.prosrc FROM pg_proc p JOIN pg_trigger x ON x.tgfoid = p.oid
-JOIN pg_class c ON c.oid = x.tgrelid
-		WHERE p.proname = f.name AND c.relnamespace = current_schema()::regnamespace LIMIT 1), '')
-		FROM unnest($3::text[]) f(name)
+// guardsSQL reads the lines of all triggers, as [ShapeSQL] does, and the bodies of the functions that the log's triggers
+// run; and finds what alters writes: rules, row security, and a session without triggers.
+const guardsSQL = `WITH here AS (SELECT c.oid, c.relname, c.relrowsecurity FROM pg_class c WHERE c.relnamespace =
+	current_schema()::regnamespace AND (c.relname = ANY ($1::text[]) OR c.relname IN ('changes', 'batches', 'purges'))
+), ran AS (SELECT t.tgname, t.tgtype, p.proname, p.prosrc, ` + triggerLine + ` AS line FROM here h
+	JOIN pg_trigger t ON t.tgrelid = h.oid AND NOT t.tgisinternal JOIN pg_proc p ON p.oid = t.tgfoid
+) SELECT line, NULL FROM ran
+UNION ALL SELECT DISTINCT proname, prosrc FROM ran WHERE tgname = ANY ($2::text[])
+UNION ALL SELECT 'rule ' || r.rulename || ' of ' || h.relname, NULL FROM here h JOIN pg_rewrite r ON r.ev_class = h.oid
+UNION ALL SELECT 'row security of ' || h.relname, NULL FROM here h WHERE h.relrowsecurity
 UNION ALL SELECT 'session_replication_role', NULL WHERE current_setting('session_replication_role') = 'replica'`
 
 // How often writers check the triggers, and how often while one is missing.
@@ -113,32 +115,102 @@ func guards(ctx context.Context, s *Store) error {
 	if err != nil {
 		return err
 	}
-	var tables, missing []string
+	f := finding{newest: schema.Version == schema.Newest, bodies: bodies, made: madeTriggers(), seen: map[string]bool{}}
+	var tables []string
 	for _, kind := range knowledge.Kinds() {
 		tables = append(tables, tableOf(kind).name)
 	}
-	err = s.query(ctx, "guards", guardsSQL, []any{tables, guardNames(), guarding()}, func(r pgx.Rows) error {
-		var name string
+	err = s.query(ctx, "guards", guardsSQL, []any{tables, guardNames()}, func(r pgx.Rows) error {
+		var line string
 		var body *string
-		if err := r.Scan(&name, &body); err != nil {
-			return err
-		}
-		if body == nil {
-			missing = append(missing, name)
-		} else if schema.Version == schema.Newest && plainBody(*body) != bodies[name] { // other schemas may have other functions
-			missing = append(missing, "function "+name+" as the migrations make it")
-		}
-		return nil
+		err := r.Scan(&line, &body)
+		f.look(line, body)
+		return err
 	})
-	if err != nil || len(missing) == 0 {
+	if err != nil {
 		return err
 	}
-	slices.Sort(missing)
+	wrong := f.all(tables)
+	if len(wrong) == 0 {
+		return nil
+	}
 	return &store.UnavailableError{Halt: true, NotDone: true, Reason: fmt.Sprintf(
-		"triggers of the log of changes are missing, changed or disabled in the database, so that writes would "+
-			"leave no trace: %s; enable triggers with "+
-			"ALTER TABLE ... ENABLE TRIGGER, or restore the schema from a backup, and find out who has changed it",
-		strings.Join(missing, ", "))}
+		"triggers of the log of changes are missing, changed or disabled in the database, or something else alters "+
+			"writes, so that they would leave no trace: %s; enable triggers with ALTER TABLE ... ENABLE TRIGGER, drop what "+
+			"is not of the migrations, or restore the schema from a backup, and find out who has changed it",
+		strings.Join(wrong, ", "))}
+}
+
+// A finding collects what is wrong with the guards of the log.
+type finding struct {
+	newest bool              // the schema: others may have other functions, and triggers of other conditions
+	bodies map[string]string // of the functions, as the migrations make them
+	made   map[string]string // the triggers, as the migrations make them
+	seen   map[string]bool   // triggers and functions that are there
+	wrong  []string
+}
+
+// look takes in a line of [guardsSQL].
+func (f *finding) look(line string, body *string) {
+	rest, trigger := strings.CutPrefix(line, "trigger ")
+	name, what, _ := strings.Cut(rest, ": ")
+	state, what, _ := strings.Cut(what, ", ")
+	_, wanted, ours := strings.Cut(f.made[name], ", ")
+	guard := slices.ContainsFunc(guardNames(), func(g string) bool { return strings.HasPrefix(name, g+" of ") })
+	switch {
+	case body != nil:
+		if f.seen[line] = true; f.newest && plainBody(*body) != f.bodies[line] {
+			f.wrong = append(f.wrong, "function "+line+" is not as the migrations make it")
+		}
+	case !trigger:
+		f.wrong = append(f.wrong, line+" is not of the migrations")
+	case state == "off" || guard && f.newest && what != wanted: // told as missing, since it does not guard
+	case ours || guard || !f.newest:
+		f.seen[name] = true
+	case before(what):
+		f.wrong = append(f.wrong, "trigger "+name+" is not of the migrations")
+	}
+}
+
+// before reports whether a trigger runs before a write, which it may alter: see pg_trigger.tgtype.
+func before(what string) bool {
+	number := strings.TrimPrefix(what, "type ")
+	if i := strings.IndexAny(number, " ,"); i >= 0 {
+		number = number[:i]
+	}
+	n, err := strconv.Atoi(number)
+	return err != nil || n&2 != 0
+}
+
+// all returns everything that is wrong, with what is missing.
+func (f *finding) all(tables []string) []string {
+	for _, table := range tables {
+		for _, name := range guardNames() {
+			if name += " of " + table; !f.seen[name] {
+				f.wrong = append(f.wrong, "trigger "+name)
+			}
+		}
+	}
+	for _, name := range guarding() {
+		if !f.seen[name] {
+			f.wrong = append(f.wrong, "function "+name)
+		}
+	}
+	slices.Sort(f.wrong)
+	return f.wrong
+}
+
+// madeTriggers returns the triggers that the migrations make, as in "always, type 7, runs tenet_stamp(rule)" by "tenet_insert
+// of rules".
+func madeTriggers() map[string]string {
+	made := map[string]string{}
+	for line := range strings.Lines(shapeText) {
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "trigger "); ok {
+			name, what, _ := strings.Cut(rest, ": ")
+			made[name] = what
+		}
+	}
+	return made
 }
 
 var functionText = sync.OnceValue(func() *regexp.Regexp {

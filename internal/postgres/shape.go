@@ -39,15 +39,33 @@ const ShapeSQL = `WITH here AS (
 		CASE WHEN k.convalidated THEN '' ELSE ', not valid' END)
 	FROM here h JOIN pg_constraint k ON k.conrelid = h.oid WHERE k.contype IN ('c', 'f')
 	UNION ALL
-	SELECT format('trigger %s of %s: %s, type %s, runs %s', t.tgname, h.relname, CASE t.tgenabled WHEN 'A' THEN
-	'always' WHEN 'O' THEN 'on' ELSE 'off' END, t.tgtype, p.proname)
+	SELECT ` + triggerLine + `
 	FROM here h JOIN pg_trigger t ON t.tgrelid = h.oid AND NOT t.tgisinternal JOIN pg_proc p ON p.oid = t.tgfoid
+	UNION ALL
+	SELECT format('rule %s of %s: %s', r.rulename, h.relname, regexp_replace(pg_get_ruledef(r.oid), '\s+', ' ', 'g'))
+	FROM here h JOIN pg_rewrite r ON r.ev_class = h.oid
+	UNION ALL
+	SELECT format('%s of %s: on', w.what, c.relname)
+	FROM pg_class c JOIN here h ON h.oid = c.oid CROSS JOIN unnest(ARRAY[CASE WHEN c.relpersistence <> 'p' THEN
+		'no logging to WAL' END, CASE WHEN c.relrowsecurity THEN 'row security' END, CASE WHEN EXISTS (SELECT FROM
+		pg_inherits i WHERE i.inhrelid = c.oid OR i.inhparent = c.oid AND c.relkind = 'r') THEN 'inheritance' END]) w(what)
+	WHERE w.what IS NOT NULL
 	UNION ALL
 	SELECT format('function %s(%s): returns %s, %s%s, body %s', p.proname, pg_get_function_identity_arguments(p.oid),
 	pg_get_function_result(p.oid), p.provolatile, CASE WHEN p.prosecdef THEN ', as its owner' ELSE '' END,
 		md5(regexp_replace(regexp_replace(p.prosrc, '--[^\n]*', '', 'g'), '\s+', '', 'g')))
 	FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'tenet\_%'
 ) SELECT line FROM lines ORDER BY line COLLATE "C"`
+
+// triggerLine is the line of a trigger t of a table h that runs the function p: whether it is enabled, when it runs, and
+// with which arguments. The schema of a function is named where it is another one than that of the tables.
+const triggerLine = `format('trigger %s of %s: %s, type %s%s, runs %s%s(%s)%s', t.tgname, h.relname, CASE t.tgenabled
+	WHEN 'A' THEN 'always' WHEN 'O' THEN 'on' ELSE 'off' END, t.tgtype, CASE WHEN
+	t.tgattr::text <> '' THEN ' for ' || (SELECT string_agg(a.attname, ' ' ORDER BY a.attnum) FROM pg_attribute a WHERE
+	a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr::int2[])) END, CASE WHEN p.pronamespace =
+	current_schema()::regnamespace THEN '' ELSE p.pronamespace::regnamespace || '.' END, p.proname,
+	replace(rtrim(encode(t.tgargs, 'escape'), '\0'), '\000', ', '), coalesce(', when ' || regexp_replace(substring(
+	pg_get_triggerdef(t.oid) FROM ' WHEN \((.*)\) EXECUTE FUNCTION '), '[\s()]|::text', '', 'g'), ''))`
 
 // maxDrift is the maximal number of reported differences.
 const maxDrift = 20
