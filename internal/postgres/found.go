@@ -51,9 +51,9 @@ func (a *application) first() (knowledge.Receipt, error) {
 	return knowledge.FoundReceipt(a.batch, changes), err
 }
 
-// untold returns an error for a batch that the ledger has and the log tells nothing of, unless its changes were trimmed:
-// something in the database keeps the log from being written. A replay goes on once that is gone, since nobody can make
-// up for it: the log's verification finds what it has left.
+// untold returns an error for a batch that the ledger has and the log tells nothing of, unless its changes were
+// trimmed: something in the database keeps the log from being written. A replay goes on once that is gone, since
+// nobody can make up for it: the log's verification finds what it has left.
 func (a *application) untold() error {
 	const query = `SELECT FROM batches b WHERE b.id = $1 AND b.at > (SELECT coalesce(min(coalesce(c.entered_at, c.at)),
 	'-infinity') FROM changes c WHERE c.seq = (SELECT min(seq) FROM changes))`

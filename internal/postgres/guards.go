@@ -35,8 +35,8 @@ func guarding() []string {
 	return []string{"tenet_stamp", "tenet_stamp_more", "tenet_same_id", "tenet_keep", "tenet_log"}
 }
 
-// guardsSQL reads the lines of all triggers, as [ShapeSQL] does, and the bodies of the functions that the log's triggers
-// run; and finds what alters writes: rules, row security, and a session without triggers.
+// guardsSQL reads the lines of all triggers, as [ShapeSQL] does, and the bodies of the functions that the log's
+// triggers run; and finds what alters writes: rules, row security, and a session without triggers.
 const guardsSQL = `WITH here AS (SELECT c.oid, c.relname, c.relrowsecurity FROM pg_class c WHERE c.relnamespace =
 	current_schema()::regnamespace AND (c.relname = ANY ($1::text[]) OR c.relname IN ('changes', 'batches', 'purges'))
 ), ran AS (SELECT t.tgname, t.tgtype, p.proname, p.prosrc, ` + triggerLine + ` AS line FROM here h
@@ -200,8 +200,8 @@ func (f *finding) all(tables []string) []string {
 	return f.wrong
 }
 
-// madeTriggers returns the triggers that the migrations make, as in "always, type 7, runs tenet_stamp(rule)" by "tenet_insert
-// of rules".
+// madeTriggers returns the triggers that the migrations make, as in "always, type 7, runs tenet_stamp(rule)" by
+// "tenet_insert of rules".
 func madeTriggers() map[string]string {
 	made := map[string]string{}
 	for line := range strings.Lines(shapeText) {

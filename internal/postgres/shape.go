@@ -57,8 +57,8 @@ const ShapeSQL = `WITH here AS (
 	FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'tenet\_%'
 ) SELECT line FROM lines ORDER BY line COLLATE "C"`
 
-// triggerLine is the line of a trigger t of a table h that runs the function p: whether it is enabled, when it runs, and
-// with which arguments. The schema of a function is named where it is another one than that of the tables.
+// triggerLine is the line of a trigger t of a table h that runs the function p: whether it is enabled, when it runs,
+// and with which arguments. The schema of a function is named where it is another one than that of the tables.
 const triggerLine = `format('trigger %s of %s: %s, type %s%s, runs %s%s(%s)%s', t.tgname, h.relname, CASE t.tgenabled
 	WHEN 'A' THEN 'always' WHEN 'O' THEN 'on' ELSE 'off' END, t.tgtype, CASE WHEN
 	t.tgattr::text <> '' THEN ' for ' || (SELECT string_agg(a.attname, ' ' ORDER BY a.attnum) FROM pg_attribute a WHERE
