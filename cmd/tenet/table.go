@@ -60,6 +60,9 @@ const minOther = 12
 
 // write prints the table below its heading. On a terminal that is too narrow for it each row is a block of lines.
 func (t *table) write(w io.Writer, s screen) error {
+	if t.cramped(s) {
+		return t.writeHanging(w, s)
+	}
 	rows := append([][]string{t.head}, t.rows...)
 	widths, fits := t.widths(rows, s.columns)
 	if !fits {
@@ -72,6 +75,63 @@ func (t *table) write(w io.Writer, s screen) error {
 			text = bold(strings.TrimSuffix(text, "\n")) + "\n"
 		}
 		b.WriteString(text)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// minText is how wide a column of texts is at least that go on in the next line.
+const minText = 40
+
+// cramped reports whether the texts of the last column would stand in a column too narrow to read them.
+func (t *table) cramped(s screen) bool {
+	last := len(t.head) - 1
+	if !t.wrap || t.wide != last || last == 0 || s.columns <= 0 {
+		return false
+	}
+	widths, _ := t.widths(append([][]string{t.head}, t.rows...), 0)
+	text, total := widths[last], 2*last
+	for _, n := range widths[:last] {
+		total += n
+	}
+	return total+min(text, minText) > s.columns
+}
+
+// writeHanging prints the table without its last column, whose texts go below their rows.
+func (t *table) writeHanging(w io.Writer, s screen) error {
+	const indent = 4
+	last := len(t.head) - 1
+	short := &table{head: t.head[:last]}
+	for _, row := range t.rows {
+		short.add(row[:last]...)
+	}
+	rows := append([][]string{short.head}, short.rows...)
+	whole, _ := short.widths(rows, 0)
+	for i := range whole { // the widest gives way first
+		if whole[i] > whole[short.wide] {
+			short.wide = i
+		}
+	}
+	widths, fits := short.widths(rows, s.columns)
+	if !fits || s.columns < minText {
+		return t.writeBlocks(w, s)
+	}
+	var b strings.Builder
+	for n, row := range rows {
+		text := short.line(row, widths)
+		if n == 0 {
+			if s.styled {
+				text = bold(strings.TrimSuffix(text, "\n")) + "\n"
+			}
+			b.WriteString(text)
+			continue
+		}
+		b.WriteString(text)
+		if why := cell(t.rows[n-1][last]); why != "" {
+			for _, part := range wrapText(why, s.columns-indent) {
+				b.WriteString(strings.Repeat(" ", indent) + part + "\n")
+			}
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -39,19 +39,18 @@ func TestATableFitsTheTerminal(t *testing.T) {
 func TestATextGoesOnInTheNextLine(t *testing.T) {
 	table := &table{head: []string{"ID", "AT (UTC)", "WHY"}, wide: 2, wrap: true}
 	table.add("a-long-identifier", "2026-11-30 12:00:00", "It says 短い texts of several words, and aVeryLongWordThatFitsNoLine")
+	table.add("b", "-", "")
 	for columns, want := range map[int]string{
-		60: "ID                 AT (UTC)             WHY\n" +
-			"a-long-identifier  2026-11-30 12:00:00  It says 短い texts\n" +
-			"                                        of several words,\n" +
-			"                                        and\n" +
-			"                                        aVeryLongWordThatFit\n" +
-			"                                        sNoLine\n",
-		52: "ID             AT (UTC)             WHY\n" +
-			"a-long…tifier  2026-11-30 12:00:00  It says 短い\n" +
-			"                                    texts of several\n" +
-			"                                    words, and\n" +
-			"                                    aVeryLongWordTha\n" +
-			"                                    tFitsNoLine\n",
+		80: "ID                 AT (UTC)             WHY\n" +
+			"a-long-identifier  2026-11-30 12:00:00  It says 短い texts of several words, and\n" +
+			"                                        aVeryLongWordThatFitsNoLine\n" +
+			"b                  -\n",
+		// Too narrow for a column of texts: they stand below their rows.
+		60: "ID                 AT (UTC)\n" +
+			"a-long-identifier  2026-11-30 12:00:00\n" +
+			"    It says 短い texts of several words, and\n" +
+			"    aVeryLongWordThatFitsNoLine\n" +
+			"b                  -\n",
 		30: "a-long-identifier\n" +
 			"  at (utc)  2026-11-30\n" +
 			"            12:00:00\n" +
@@ -59,7 +58,8 @@ func TestATextGoesOnInTheNextLine(t *testing.T) {
 			"            of several words,\n" +
 			"            and\n" +
 			"            aVeryLongWordThatF\n" +
-			"            itsNoLine\n",
+			"            itsNoLine\n" +
+			"b\n",
 	} {
 		var b strings.Builder
 		if err := table.write(&b, screen{columns: columns}); err != nil {
