@@ -173,16 +173,19 @@ er es etwas euch euer eure für fuer gegen gewesen gibt gut gute guten guter gut
 indem ins ist ja jede jedem jeden jeder jedes jene kann kein keine keinem keinen keiner mache machen macht können koennen könnte man manche mein meine mich mir mit muss müssen
 muessen nach nicht nichts noch nun nur ob oder ohne sehr sein seine seinem seinen seiner seit sich sie sind so soll sollen sollte sollten solche
 sondern sonst über ueber um und uns unser unsere unter viel vom von vor während war waren warum was weil welche welchem welchen welcher welches wenn wer
-werden wie wieder will wir wird wirst wo wollen worden wurde wurden würde zu zum zur zwar zwischen`),
+werden wie wieder will wir wird wirst wo wollen worden wurde wurden würde zu zum zur zwar zwischen
+bevor bitte brauche brauchen braucht darf darfst dürfen dürfte falls geht immer jetzt lange lassen lässt mehr möchte möchten mögen müsste nachdem nie schon
+sobald sollst sowie statt trotz wann wegen wem wen weshalb wessen wieso wobei wodurch wofür woher wohin womit`),
 		wordSet(`à au aucun aucune aussi autre autres aux avant avec avoir c car ce ceci cela celle celles celui ces cet cette ceux chaque ci comme
 comment d dans de depuis des doit doivent donc dont du elle elles en encore entre es est et étaient était être etre eu fait faire faut il ils j je l la laquelle
 le lequel les lesquels leur leurs lors lui m ma mais me même memes mes mon n ne ni non nos notre nous on ont ou où par parce pas pendant peut peuvent
 plus pour pourquoi qu quand que quel quelle quelles quels qui quoi sa sans se ses si son sont sous sur ta te tes toi ton tous tout toute toutes très tu un
-une vers vos votre vous y`),
+une vers vos votre vous y allons après ça chez combien déjà devons devrait dois faudrait jamais lorsque peux puis puisque toujours trop va vais veut veux voulons`),
 		wordSet(`a al algo algunas algunos ante antes aquel aquella aquellos como cómo con contra cual cuál cuales cuando cuándo cuanta cuánta cuantas cuántas cuanto cuánto cuantos cuántos cada de debe deben debería debo del desde donde dónde
 durante e el él ella ellas ellos en entre era es esa esas ese eso esos esta está están estas este esto estos estoy fue fueron ha haber había han hasta hay la
 las le les lo los más mas me mi mis mucho muchos muy nada ni no nos nosotros nuestra nuestro o os otra otro otros para pero poco por porque puede pueden pues
-qué que quien quién se sea ser si sí sido sin sobre son su sus también tambien tanto te tiene tienen toda todas todo todos tu tus un una unas uno unos usted y ya yo`),
+qué que quien quién se sea ser si sí sido sin sobre son su sus también tambien tanto te tiene tienen toda todas todo todos tu tus un una unas uno unos usted y ya yo
+aunque después durante hacemos hacer hago mientras nunca podemos podría puedo queremos quiero según siempre tenemos tener tengo`),
 	}
 })
 

@@ -30,7 +30,15 @@ func TestQuotationMarksInAPastedMessageAreNoCondition(t *testing.T) {
 func TestShortFlagsInAPastedCommandExcludeNothing(t *testing.T) {
 	for text, want := range map[string]int{
 		"docker run -it -v /data:/data postgres stops at once because it may not write there": 0,
-		"docker run -it": 1,
+		"docker run -it":               0,
+		"docker -swarm":                1,
+		"curl -k in scripts":           0,
+		"go test -race":                0,
+		"go test -tags=integration ./": 0,
+		"go test -mocks":               1,
+		"go errors -panic":             1,
+		"linter -go":                   1,
+		`go test -"race"`:              1,
 		"a container of postgres stops at once because it may not write there -docker": 1,
 	} {
 		_, q, err := knowledge.SearchQuery{Text: text}.Check()

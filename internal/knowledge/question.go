@@ -21,7 +21,8 @@ type Question struct {
 	LeftOut []LeftOut
 	Unknown []string // texts before a colon that are not fields
 
-	plain  int // words that are not operators
+	titled []int // the stop words of a short question, which only tell whether it is a title
+	plain  int   // words that are not operators
 	stems  stemmer
 	tongue tongue
 }
@@ -113,6 +114,9 @@ func parseQuestion(text string, literal bool) (*Question, string) {
 		if why := r.take(&parts[i], alternative); why != "" {
 			return nil, why
 		}
+	}
+	if len(q.Must)+len(q.Not) == 0 && len(q.Wishes) > 0 && len(q.Wishes) <= 2 && q.plain <= shortTitle {
+		r.title()
 	}
 	if len(q.Wishes) == 0 && len(q.Must) == 0 {
 		for _, w := range r.stop { // no other words are left
@@ -414,6 +418,20 @@ func (r *questioner) run(text string) Slot {
 		s.Words = append(s.Words, r.terms(leaf.text, leaf.gram))
 	}
 	return s
+}
+
+// shortTitle is the number of words up to which a question may be a title of which most words say little, such as "use
+// before define".
+const shortTitle = 5
+
+// title adds slots for the stop words of a question.
+func (r *questioner) title() {
+	for _, word := range r.stop {
+		if leaves := leavesOf(word); len(leaves) == 1 {
+			s := Slot{Word: word, Title: true, Words: [][]string{r.terms(leaves[0].text, leaves[0].gram)}}
+			r.q.titled = append(r.q.titled, r.slot(s)...)
+		}
+	}
 }
 
 func (r *questioner) leave(word, why string) {

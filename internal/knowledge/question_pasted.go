@@ -62,6 +62,7 @@ func colour(text string) int {
 // asPasted takes the quotation marks off single words of a long text, and takes -it and -n for flags. There they come
 // from a message or command that was pasted, and are not meant as conditions.
 func asPasted(parts []part) {
+	asCommand(parts)
 	plain := 0
 	for i := range parts {
 		if parts[i].plain() {
@@ -86,6 +87,41 @@ func asPasted(parts []part) {
 		parts[i].faint = parts[i].faint || labels(parts[i:]) || addresses(parts[i].text)
 	}
 }
+
+// asCommand takes what follows the name of a command for its flags: -k of curl -k, and -race of go test -race.
+func asCommand(parts []part) {
+	command, gotool := false, false
+	for i := range parts {
+		p := &parts[i]
+		switch {
+		case p.plain():
+			command = command || commands[p.text]
+			gotool = gotool || i > 0 && parts[i-1].text == "go" && goTools[p.text]
+		case !p.not || p.phrase || p.field != "":
+		case command && (len(p.text) == 1 || flagPairs[p.text]), gotool && (len(p.text) == 1 || goFlags[flagName(p.text)]):
+			p.not, p.text = false, "-"+p.text
+		}
+	}
+}
+
+// flagName returns the name of a flag that is given with its value: tags of tags=integration.
+func flagName(text string) string {
+	name, _, _ := strings.Cut(text, "=")
+	return name
+}
+
+// commands are names of programs that are no words of other questions.
+//
+//nolint:gochecknoglobals // made once, never written again
+var (
+	commands = wordSet(`ansible apt-get awk bash brew cargo chmod chown clang cmake cp curl docker dotnet egrep gcc gcloud git
+gofmt gradle grep gzip helm jq journalctl kubectl ls mv mvn mysql npm npx openssl pg_dump pip pip3 pnpm podman psql pytest
+python3 rg rm rsync rustc scp sed ssh sudo systemctl tar terraform tsc unzip wget xargs yarn zsh`)
+	flagPairs = wordSet(`it la rf ti xf`)
+	goTools   = wordSet(`build clean fix fmt generate get install list mod run test tool vet work`)
+	goFlags   = wordSet(`bench benchmem buildmode buildvcs count cover coverprofile cpu cpuprofile exec failfast fuzz fuzztime
+gcflags json ldflags mod msan parallel race run short shuffle skip tags timeout trimpath vet`)
+)
 
 // addresses reports whether a word is a place in a network or in memory: 127.0.0.1:5432, 0xc0000b4010.
 func addresses(word string) bool {

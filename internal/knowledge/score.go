@@ -47,6 +47,7 @@ type Scorer struct {
 	filter []uint64
 	must   []uint64
 	not    uint64
+	titled uint64
 	whole  uint64 // the wishes whose name occurs in some document
 	total  float64
 	known  float64 // of total, what some document holds
@@ -92,6 +93,10 @@ func (q *Question) Scorer(documents int, frequency []int) *Scorer {
 	}
 	for _, c := range q.Not {
 		s.not |= maskOf(c.Any)
+	}
+	s.titled = maskOf(q.titled)
+	for _, i := range q.titled {
+		s.idf[i] = 0
 	}
 	s.not |= maskOf(q.Without.Any)
 	s.weigh(documents, frequency)
@@ -141,7 +146,7 @@ func (s *Scorer) weigh(documents int, frequency []int) {
 		for _, i := range common {
 			s.lead[i] = 0
 			s.leftOut = append(s.leftOut, LeftOut{s.q.Wishes[i].Text, WhyCommon})
-			if m := s.bits[i].whole; m&conditions == 0 {
+			if m := s.bits[i].whole; m&conditions == 0 && s.titled == 0 {
 				s.Common |= m
 			}
 			for _, at := range s.q.Wishes[i].Whole {
@@ -195,9 +200,9 @@ func (s *Scorer) part(slot int, w Where, sh Shape, weight float64) float64 {
 	if idf == 0 {
 		return 0
 	}
-	tf, text := 0.0, flatText+(1-flatText)*float64(sh.Words)/meanWords
+	tf := 0.0
 	if w&whereTitle != 0 {
-		tf += weightTitle / (flatTitle + (1-flatTitle)*float64(sh.Title)/meanTitle)
+		tf += titleWeights[min(max(sh.Title, 0), len(titleWeights)-1)]
 	}
 	if w&whereID != 0 {
 		tf += weightID
@@ -205,15 +210,22 @@ func (s *Scorer) part(slot int, w Where, sh Shape, weight float64) float64 {
 	if w&whereTags != 0 {
 		tf += weightTags
 	}
-	if n := w >> 3 & 3; n != 0 {
-		tf += weightLead * times[n] / text
-	}
-	if n := w & 7; n != 0 {
-		tf += weightBody * times[n] / text
+	if n, m := w>>3&3, w&7; n|m != 0 {
+		tf += (weightLead*times[n] + weightBody*times[m]) / (flatText + (1-flatText)*float64(sh.Words)/meanWords)
 	}
 	tf *= weight
 	return idf * tf * (saturation + 1) / (tf + saturation)
 }
+
+// titleWeights are the weights of a word in titles of so many words.
+//
+//nolint:gochecknoglobals // a table
+var titleWeights = func() (list [256]float64) {
+	for n := range list {
+		list[n] = weightTitle / (flatTitle + (1-flatTitle)*float64(n)/meanTitle)
+	}
+	return list
+}()
 
 // AlsoPart returns the score of one of the alternatives of a slot.
 func (s *Scorer) AlsoPart(slot, alternative int, w Where, sh Shape) float32 {
@@ -290,26 +302,25 @@ func (s *Scorer) Final(sum float32, mask, title uint64, sh Shape) float64 {
 		c = min(1, s.coverage(mask)*s.total/s.known)
 	}
 	score := float64(sum) * (1 - wholeWeight + wholeWeight*c*c)
-	if s.exact(title, sh) {
-		score += exactWeight * s.most()
-	}
-	return score
+	return score + exactWeight*s.exact(title, sh)*s.most()
 }
 
 // most is about the largest possible score of the words.
 func (s *Scorer) most() float64 { return max(s.total, 1) * (saturation + 1) }
 
-// exact reports whether a title consists of exactly the words of the query.
-func (s *Scorer) exact(title uint64, sh Shape) bool {
-	if len(s.bits) == 0 || sh.Title == 0 || sh.Title != s.q.plain || len(s.must) > 0 {
-		return false
+// exact is 1 if a title consists of exactly the words of the query. If it holds them all, with the stop words of a
+// query of few others, and hardly more, it is the share of the query in the title; else 0.
+func (s *Scorer) exact(title uint64, sh Shape) float64 {
+	if len(s.bits) == 0 || sh.Title < s.q.plain || sh.Title == 0 || len(s.must) > 0 ||
+		sh.Title > s.q.plain && (s.titled == 0 || sh.Title >= 2*s.q.plain) || title&s.titled != s.titled {
+		return 0
 	}
 	for i, b := range s.bits {
-		if s.lead[i] > 0 && !b.met(title) {
-			return false
+		if (s.lead[i] > 0 || s.titled != 0) && !b.met(title) {
+			return 0
 		}
 	}
-	return true
+	return float64(s.q.plain) / float64(sh.Title)
 }
 
 // Near returns the bonus for adjacent words. Places returns the positions of a slot in the document.
@@ -440,8 +451,16 @@ type Found struct {
 
 // CompareFound orders hits by score, then in house order.
 func CompareFound(a, b *Found) int {
-	return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Rank, b.Rank), strings.Compare(a.Key.ID, b.Key.ID),
-		strings.Compare(string(a.Key.Kind), string(b.Key.Kind)), cmp.Compare(a.At, b.At))
+	switch { // most pairs part here, and cmp.Or would compare everything
+	case a.Score > b.Score:
+		return -1
+	case a.Score < b.Score:
+		return 1
+	case a.Rank != b.Rank:
+		return cmp.Compare(a.Rank, b.Rank)
+	}
+	return cmp.Or(strings.Compare(a.Key.ID, b.Key.ID), strings.Compare(string(a.Key.Kind), string(b.Key.Kind)),
+		cmp.Compare(a.At, b.At))
 }
 
 // Round makes scores of equal documents equal, whatever order their parts were added in.

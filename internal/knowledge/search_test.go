@@ -268,6 +268,33 @@ func TestTheBestComesFirst(t *testing.T) {
 	}
 }
 
+// A question of words that say little may still be the title of a document.
+func TestAShortQuestionIsATitleWithItsStopWords(t *testing.T) {
+	title := func(text, title string) float64 {
+		_, q, err := SearchQuery{Text: text}.Check()
+		if err != nil {
+			t.Fatal(err)
+		}
+		frequency := make([]int, len(q.Slots))
+		for i := range frequency {
+			frequency[i] = 3
+		}
+		s := q.Scorer(100, frequency)
+		r := &Rule{RuleID: "r", Title: title}
+		r.Normalize()
+		mask, in, sum := s.Look(NewEntry(r))
+		return s.Final(sum, mask, in, Shape{Title: len(Words(title)), Words: 100})
+	}
+	const question = "use before define"
+	if with, without := title(question, "no-use-before-define"), title(question, "define what you use"); with < 1.2*without {
+		t.Errorf("the title with all of its words scores %.1f, the one without its stop word %.1f", with, without)
+	}
+	if long, other := title(question, "define the words that you want to use before you write the rest"),
+		title(question, "define the words that you want to use while you write the rest"); long != other {
+		t.Errorf("a stop word in a long title counts: %.2f and %.2f", long, other)
+	}
+}
+
 func TestSnippetsShowTheWords(t *testing.T) {
 	long := strings.Repeat("Ünïcödé wörds — and 😀 more of them. ", 50)
 	for _, c := range []struct {
