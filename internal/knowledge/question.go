@@ -107,8 +107,8 @@ func parseQuestion(text string, literal bool) (*Question, string) {
 		}
 	}
 	for i := range parts {
-		if parts[i].not && len(parts) == 1 { // alone, it is a word that begins with a hyphen
-			parts[i].not, parts[i].text = false, "-"+parts[i].text
+		if p := &parts[i]; p.not && len(parts) == 1 && p.field == "" && !p.phrase && !p.prefix { // a word with a hyphen
+			p.not, p.text = false, "-"+p.text
 		}
 		alternative := i+2 < len(parts) && parts[i+1].or || i > 1 && parts[i-1].or
 		if why := r.take(&parts[i], alternative); why != "" {
@@ -125,6 +125,9 @@ func parseQuestion(text string, literal bool) (*Question, string) {
 		q.LeftOut = slices.DeleteFunc(q.LeftOut, func(l LeftOut) bool { return l.Why == whyStop && len(q.Wishes) > 0 })
 	}
 	if len(q.Wishes) == 0 && len(q.Must) == 0 {
+		if len(q.Not) > 0 {
+			return nil, "want at least one word to look for: exclusions alone find nothing"
+		}
 		return nil, "want at least one word to look for"
 	}
 	if len(q.Must)+len(q.Not) > MaxConditions {
@@ -158,12 +161,7 @@ func cutQuestion(text string) []part {
 		if len(rest) > 1 && rest[0] == '-' && rest[1] != '-' && !isDigit(rest[1]) && !unicode.IsSpace(rune(rest[1])) {
 			p.not, rest = true, rest[1:]
 		}
-		for _, f := range searchFields() {
-			if r, ok := strings.CutPrefix(rest, f+":"); ok && r != "" && !unicode.IsSpace(rune(r[0])) && r[0] != ':' {
-				p.field, rest = f, r
-				break
-			}
-		}
+		p.field, rest = cutField(rest)
 		if r, ok := strings.CutPrefix(rest, `"`); ok {
 			if inner, after, closed := strings.Cut(r, `"`); closed {
 				p.text, p.phrase, rest = inner, true, after
@@ -182,9 +180,39 @@ func cutQuestion(text string) []part {
 			p.text, rest = rest[:end], rest[end:]
 		}
 		p.prefix = strings.HasSuffix(p.text, "*") && strings.IndexFunc(p.text, isWord) >= 0
+		if p.field == "kind" && !p.prefix && !searchable(p.text) {
+			p.field, p.text, p.phrase = "", "kind:"+p.text, false // a word that is named as an unknown field
+		}
 		parts = append(parts, p)
 	}
 	return parts
+}
+
+// cutField cuts a field off the beginning of a text. A field has a value.
+func cutField(text string) (field, rest string) {
+	for _, f := range searchFields() {
+		n := len(f)
+		if len(text) <= n+1 || text[n] != ':' || !strings.EqualFold(text[:n], f) {
+			continue
+		}
+		if f == "id" && text[:n] != f { // ID:4711 is of a message
+			continue
+		}
+		value := strings.TrimPrefix(text[n+1:], `"`)
+		if end := strings.IndexFunc(value, unicode.IsSpace); end >= 0 && value == text[n+1:] {
+			value = value[:end]
+		}
+		if value != "" && value[0] != ':' && strings.IndexFunc(value, isWord) >= 0 {
+			return f, text[n+1:]
+		}
+	}
+	return "", text
+}
+
+// searchable reports whether a text names a kind that search finds.
+func searchable(text string) bool {
+	k, err := ParseKind(strings.ToLower(text))
+	return err == nil && slices.Contains(SearchKinds(), k)
 }
 
 // take parses a part; alternative is set beside OR. It returns what is wrong with it.
@@ -264,6 +292,9 @@ func (r *questioner) unknownField(text string) {
 			return
 		}
 	}
+	if name == "kind" { // the field is known, and its value is not
+		name = text
+	}
 	if !slices.Contains(r.q.Unknown, name) && len(r.q.Unknown) < 8 {
 		r.q.Unknown = append(r.q.Unknown, name)
 	}
@@ -287,9 +318,10 @@ func (r *questioner) field(p *part) []int {
 	case "id":
 		terms = []string{markID + strings.ToLower(text)}
 	}
-	s.Words = [][]string{slices.Compact(terms)}
 	if p.prefix && !p.phrase {
 		s.Words, s.Prefix = [][]string{nil}, terms[len(terms)-1]
+	} else {
+		s.Words = [][]string{slices.Compact(terms)}
 	}
 	return r.slot(s)
 }

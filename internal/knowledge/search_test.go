@@ -62,6 +62,10 @@ func TestQuestionsAreParsed(t *testing.T) {
 		"title: x":                        "title x",
 		"subtitle:x":                      "subtitle:x",
 		"kind:rule x tag:go -id:a*":       "x +kind:rule +tag:go -id:a*",
+		"Kind:Rules Title:x TAG:go":       "+kind:Rules +title:x +tag:go",
+		"ID:4711 not found":               "id:4711 found",
+		"x kind:pod":                      "x kind:pod",
+		"x id:* tag:":                     "x tag +id:*",
 		"-x":                              "-x", // alone, a word
 		"--no-verify":                     "--no-verify",
 		"git commit --no-verify":          "git commit --no-verify",
@@ -78,7 +82,7 @@ func TestQuestionsAreParsed(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"", "  ", "-a -b", `""`, "* ( )", "OR", "\x00", "\xff", "→",
+		"", "  ", "-a -b", `-"a b"`, "-tag:a", "-title:a", "-a*", `""`, "* ( )", "OR", "\x00", "\xff", "→",
 		strings.Repeat("a", MaxSearchText+1), strings.Repeat("title:a ", 2) + strings.Repeat("-b* ", MaxConditions),
 	} {
 		_, _, err := SearchQuery{Text: bad}.Check()
@@ -88,7 +92,8 @@ func TestQuestionsAreParsed(t *testing.T) {
 	if len(many.Slots) > maxSlots || len(many.LeftOut) == 0 {
 		t.Errorf("a question of 200 words has %d slots, and leaves out %d", len(many.Slots), len(many.LeftOut))
 	}
-	if got := parse(t, "severity:high http://x time:12").Unknown; !slices.Equal(got, []string{"severity"}) {
+	if got := parse(t, "severity:high http://x time:12 kind:pod").Unknown; !slices.Equal(got,
+		[]string{"severity", "kind:pod"}) {
 		t.Errorf("fields that are none: %q", got)
 	}
 }

@@ -284,20 +284,20 @@ func (b *statement) anyOf(question *knowledge.Question, slots []int, not string)
 	for _, i := range slots {
 		s := &question.Slots[i]
 		if field, value, prefix := s.Field(); field != "" {
+			is, values := " = ANY ($)", []string{value, strings.ToLower(value)}
 			if prefix {
-				parts, args = append(parts, "lower(s.id) LIKE $"), append(args, likePrefix(value))
-				continue
+				is, values = " LIKE ANY ($)", []string{likePrefix(value)}
 			}
 			switch field {
 			case "tag":
 				parts = append(parts, "EXISTS (SELECT FROM facets f WHERE f.kind = s.kind AND f.facet = 'tag' AND "+
-					"f.value = $ AND f.rank = s.rank AND f.id = s.id)")
+					"f.value"+is+" AND f.rank = s.rank AND f.id = s.id)")
 			case "id":
-				parts = append(parts, "lower(s.id) = $")
+				parts = append(parts, "lower(s.id)"+is)
 			default:
-				parts = append(parts, "s."+field+" = $")
+				parts = append(parts, "s."+field+is)
 			}
-			args = append(args, value)
+			args = append(args, values)
 			continue
 		}
 		parts, args = append(parts, "s.vector @@ $::tsquery"), append(args, slotQuery(s))

@@ -363,6 +363,13 @@ func searchFields(s *suite) {
 	s.found("id:FLD-001", r.Key())
 	s.found("id:fld-001", r.Key())
 	s.found("id:fld-*", r.Key(), p.Key())
+	s.found("walrus tag:col*", r.Key(), p.Key())
+	s.found("tag:Cold walrus", r.Key(), p.Key())
+	s.found("Tag:cold -tag:deep*", r.Key())
+	s.found("walrus category:field*", r.Key())
+	s.found("walrus -category:field*", p.Key())
+	s.found("walrus kind:ru*", r.Key())
+	s.found("walrus kind:walrus", r.Key(), p.Key()) // no kind, so it is a word
 	s.order("FLD-001", r.Key())
 }
 
