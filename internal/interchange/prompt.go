@@ -5,6 +5,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tenet/internal/knowledge"
@@ -238,6 +239,12 @@ func (w *formWriter) field(i int, v any) {
 		}
 		if len(options) == 0 {
 			one.Type = knowledge.TypeText
+		}
+	}
+	if n, err := strconv.Atoi(textOf(attributes["default"])); err == nil && n >= 0 && n < len(one.Options) {
+		one.Default = one.Options[n] // the number of an option, from 0
+		if one.Type == knowledge.TypeMultiselect {
+			one.Default = []any{one.Options[n]}
 		}
 	}
 	if value := textOf(attributes["value"]); value != "" && len(one.Options) == 0 {
