@@ -226,25 +226,71 @@ func removeSource(ctx context.Context, a *app, name string, s *sourceRemoveSetti
 			return err
 		}
 	}
+	done, err := writeParts(ctx, a, d, ops, s.Message, "retired")
+	if err == nil {
+		a.say("%s retired; `tenet restore --source %s` takes that back", plural(int64(done), "document", "documents"), name)
+	}
+	return err
+}
+
+// writeParts writes any number of ops, in as many batches as they need.
+func writeParts(ctx context.Context, a *app, d *door, ops []knowledge.Op, message, became string) (int, error) {
 	actor, err := withTimeout(ctx, a.Timeout, d.actor)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	done := 0
 	for part := range slices.Chunk(ops, importOps) {
-		all := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Message: s.Message, Ops: part}
+		all := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Message: message, Ops: part}
 		for _, b := range split(all, importBytes) {
 			_, err := withTimeout(ctx, a.Timeout,
 				func(ctx context.Context) (knowledge.Receipt, error) { return d.Apply(ctx, b) })
 			if err != nil {
-				return fmt.Errorf("%d of %d documents were retired, then: %w\nThe same command again goes on", done,
-					len(ops), err)
+				return done, fmt.Errorf("%d of %d documents were %s, then: %w\nThe same command again goes on", done,
+					len(ops), became, err)
 			}
 			done += len(b.Ops)
 		}
 	}
-	a.say("%d documents retired", done)
-	return nil
+	return done, nil
+}
+
+// restoreSource brings back what "tenet source remove", or an import with --prune, has retired of a source.
+func restoreSource(ctx context.Context, a *app, s *restoreVerbSettings) error {
+	if s.DryRun == dryServer || s.IfVersion != 0 || s.IfBatch != "" || s.Batch != "" || s.Version != 0 {
+		return usageError("with --source say --dry-run alone, or --message")
+	}
+	d, err := a.openToLook(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.close(d)
+	var ops []knowledge.Op
+	there := 0
+	err = eachImported(ctx, d, s.Source, func(r *knowledge.Record, _ interchange.Origin) error {
+		there++
+		op, removed, err := interchange.Return(r)
+		if removed {
+			ops = append(ops, op)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case there == 0:
+		return errNoSource(s.Source)
+	case len(ops) == 0:
+		a.say("nothing of %s was retired with it; what was by itself is restored by its key", s.Source)
+		return nil
+	case s.DryRun != dryNone:
+		return printPlanned(a, ops)
+	}
+	done, err := writeParts(ctx, a, d, ops, s.Message, "restored")
+	if err == nil {
+		a.say("%s restored", plural(int64(done), "document", "documents"))
+	}
+	return err
 }
 
 func keysOf(ops []knowledge.Op) []string {

@@ -69,12 +69,22 @@ a tag. They stay, with their history, and "tenet restore" brings them back.`,
 		Use:   "restore KEY...",
 		Short: "Bring retired documents, or an older version, back",
 		Long: `Brings retired documents back into use. With --version an older version of one document is written
-again, on top of the newest: nothing of the history is lost.`,
-		Example:           "  tenet restore rule/SEC-001\n  tenet restore rule/SEC-001 --version 3",
-		Args:              cobra.MinimumNArgs(1),
+again, on top of the newest: nothing of the history is lost. With --source it takes back "tenet source remove", and what
+an import with --prune has retired.`,
+		Example: "  tenet restore rule/SEC-001\n  tenet restore rule/SEC-001 --version 3\n" +
+			"  tenet restore --source handbook",
+		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: withKeys(a),
 		Annotations:       prints(asName),
 	}, &restore, func(ctx context.Context, args []string) error {
+		switch {
+		case restore.Source != "" && len(args) > 0:
+			return usageError("name documents, or say --source, not both")
+		case restore.Source != "":
+			return restoreSource(ctx, a, &restore)
+		case len(args) == 0:
+			return usageError("name a document or a --source; see `tenet restore --help`")
+		}
 		if restore.Version != 0 {
 			return restoreVersion(ctx, a, args, &restore)
 		}

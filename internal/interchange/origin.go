@@ -37,3 +37,19 @@ func Removal(rec *knowledge.Record) (knowledge.Op, error) {
 	d.SetActive(false)
 	return knowledge.Put(d, rec.Version), nil
 }
+
+// Return returns the op that takes a [Removal] back; false for a document that was retired by itself.
+func Return(rec *knowledge.Record) (op knowledge.Op, removed bool, err error) {
+	d, err := rec.Document()
+	if err != nil {
+		return op, false, fmt.Errorf("read %s: %w", rec.Key, err)
+	}
+	o, ok := originOf(d)
+	if !ok || !o.pruned || d.Active() {
+		return op, false, nil
+	}
+	o.pruned = false
+	o.put(d)
+	d.SetActive(true)
+	return knowledge.Put(d, rec.Version), true, nil
+}
