@@ -19,6 +19,7 @@ import (
 )
 
 type tokenCreateSettings struct {
+	whySettings
 	Name    string `name:"name" by:"flag" doc:"Name to show (default: the id)"`
 	Role    string `name:"role" default:"viewer" by:"flag" doc:"viewer reads; contributor writes drafts of rules and reports violations; maintainer publishes and waives; admin manages principals and purges"`
 	Agent   bool   `name:"agent" by:"flag" doc:"A program that decides by itself: it only reads, reports and proposes"`
@@ -79,8 +80,7 @@ back.`,
 	}, &revoke, func(ctx context.Context, args []string) error {
 		keys := make([]string, len(args))
 		for i, id := range args {
-			id = strings.TrimPrefix(id, string(knowledge.KindPrincipal)+"/") // as token list --output name prints it
-			keys[i] = string(knowledge.KindPrincipal) + "/" + id
+			keys[i] = string(knowledge.KindPrincipal) + "/" + trimKind(id, knowledge.KindPrincipal)
 		}
 		return doVerb(ctx, a, knowledge.VerbRetire, keys, revoke)
 	})
@@ -117,7 +117,7 @@ func createToken(ctx context.Context, a *app, id string, s *tokenCreateSettings)
 			return err
 		}
 	}
-	b := knowledge.Batch{ID: batch, Ops: []knowledge.Op{access.Issue(p, was)}}
+	b := knowledge.Batch{ID: batch, Message: s.Message, Ops: []knowledge.Op{access.Issue(p, was)}}
 	if b.Actor, err = withTimeout(ctx, a.Timeout, d.actor); err != nil {
 		return err
 	}
@@ -149,6 +149,7 @@ func showToken(a *app, p *knowledge.Principal, token string) error {
 }
 
 type tokenRotateSettings struct {
+	whySettings
 	Expires string `name:"expires" by:"flag" doc:"When it expires: a time, a day, or an age such as 720h (default: as the old one)"`
 }
 
@@ -185,6 +186,7 @@ func rotated(rec *knowledge.Record, s *tokenRotateSettings) (next, was *knowledg
 }
 
 func rotateToken(ctx context.Context, a *app, id string, s *tokenRotateSettings) error {
+	id = trimKind(id, knowledge.KindPrincipal) // as token list --output name prints it
 	if _, err := parseKey(string(knowledge.KindPrincipal) + "/" + id); err != nil {
 		return err
 	}
@@ -204,7 +206,9 @@ func rotateToken(ctx context.Context, a *app, id string, s *tokenRotateSettings)
 	if err != nil {
 		return err
 	}
-	b := knowledge.Batch{ID: knowledge.NewBatchID(), Ops: []knowledge.Op{knowledge.Put(next, rec.Version)}}
+	b := knowledge.Batch{
+		ID: knowledge.NewBatchID(), Message: s.Message, Ops: []knowledge.Op{knowledge.Put(next, rec.Version)},
+	}
 	if b.Actor, err = withTimeout(ctx, a.Timeout, d.actor); err != nil {
 		return err
 	}
