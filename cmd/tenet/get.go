@@ -12,7 +12,7 @@ import (
 )
 
 type getSettings struct {
-	Version  int64  `name:"version" by:"flag" doc:"This version instead of the newest"`
+	Version  int64  `name:"version" least:"1" by:"flag" doc:"This version instead of the newest"`
 	Label    string `name:"label" by:"flag" doc:"The document as it stands where this label does"`
 	Archived bool   `name:"archived" by:"flag" doc:"The document as it was before it was archived"`
 	Fields   string `name:"fields" by:"flag" doc:"Only these fields, as in title,scope.globs: see \"tenet explain KIND\""`

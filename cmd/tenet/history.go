@@ -23,7 +23,7 @@ import (
 )
 
 type historySettings struct {
-	Limit int `name:"limit" default:"50" by:"flag" doc:"How many changes at most (up to 2000), the newest first"`
+	Limit int `name:"limit" least:"1" default:"50" by:"flag" doc:"How many changes at most (up to 2000), the newest first"`
 }
 
 func addHistory(a *app) {

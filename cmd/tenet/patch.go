@@ -15,7 +15,7 @@ type patchSettings struct {
 	whySettings
 	Set       []string `name:"set" by:"flag" doc:"Field and value, as in severity=ERROR or tags='[\"go\"]'; repeatable"`
 	File      string   `name:"file" by:"flag" doc:"JSON or YAML merge patch (RFC 7396); - for standard input"`
-	IfVersion int64    `name:"if-version" by:"flag" doc:"Write only if this is the version that is there"`
+	IfVersion int64    `name:"if-version" least:"1" by:"flag" doc:"Write only if this is the version that is there"`
 	IfBatch   string   `name:"if-batch" by:"flag" doc:"Write only if this batch, even one that waits, has left what is there"`
 	Batch     string   `name:"batch" by:"flag" doc:"UUID of the write: sent again with it, nothing is done twice"`
 	DryRun    dryRun   `name:"dry-run" by:"flag" doc:"Write nothing, and show what would be done; =server asks the server"`

@@ -20,7 +20,7 @@ import (
 type putSettings struct {
 	whySettings
 	Kind       string `name:"kind" by:"flag" doc:"What the documents are, where their id field does not tell"`
-	IfVersion  int64  `name:"if-version" by:"flag" doc:"Write only if this is the version that is there"`
+	IfVersion  int64  `name:"if-version" least:"1" by:"flag" doc:"Write only if this is the version that is there"`
 	Create     bool   `name:"create" by:"flag" doc:"Write only if there is no such document"`
 	Force      bool   `name:"force" by:"flag" doc:"Write even if the file's version is not the one that is there"`
 	DryRun     dryRun `name:"dry-run" by:"flag" doc:"Write nothing, and check the documents; =server asks the server"`

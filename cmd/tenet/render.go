@@ -17,7 +17,7 @@ import (
 
 type renderSettings struct {
 	Set     []string `name:"set" by:"flag" doc:"Variable and value, as in title='Login fails'; @file reads a file; repeatable"`
-	Version int64    `name:"version" by:"flag" doc:"This version of the template instead of the newest"`
+	Version int64    `name:"version" least:"1" by:"flag" doc:"This version of the template instead of the newest"`
 	Label   string   `name:"label" by:"flag" doc:"The template as it stands where this label does"`
 	Values  string   `name:"values" by:"flag" doc:"JSON or YAML file with the values; - for standard input"`
 }

@@ -18,7 +18,7 @@ type searchSettings struct {
 	Tag      string   `name:"tag" by:"flag" doc:"Only documents with this tag"`
 	Language string   `name:"language" by:"flag" doc:"Only documents whose scope names this language"`
 	Severity string   `name:"severity" by:"flag" doc:"Only rules of this severity"`
-	Limit    int      `name:"limit" default:"20" by:"flag" doc:"How many at most (up to 100)"`
+	Limit    int      `name:"limit" least:"1" default:"20" by:"flag" doc:"How many at most (up to 100)"`
 	Cursor   string   `name:"cursor" by:"flag" doc:"Go on after another page: the cursor that it has named"`
 	Facets   bool     `name:"facets" by:"flag" doc:"Also count the hits by kind, category, tag, language and severity"`
 	Label    string   `name:"label" by:"flag" doc:"The documents as they stand where this label does"`

@@ -173,7 +173,7 @@ func printPlanned(a *app, ops []knowledge.Op) error {
 
 type restoreVerbSettings struct {
 	verbSettings
-	Version int64  `name:"version" by:"flag" doc:"Write this version of one document again, on top of the newest"`
+	Version int64  `name:"version" least:"1" by:"flag" doc:"Write this version of one document again, on top of the newest"`
 	Source  string `name:"source" by:"flag" doc:"All documents that were retired with this source"`
 }
 

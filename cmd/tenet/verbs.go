@@ -16,7 +16,7 @@ import (
 
 type verbSettings struct {
 	whySettings
-	IfVersion int64  `name:"if-version" by:"flag" doc:"Only if this is the version that is there"`
+	IfVersion int64  `name:"if-version" least:"1" by:"flag" doc:"Only if this is the version that is there"`
 	IfBatch   string `name:"if-batch" by:"flag" doc:"Only if this batch, even one that waits, has left what is there"`
 	Batch     string `name:"batch" by:"flag" doc:"UUID of the write: sent again with it, nothing is done twice"`
 	DryRun    dryRun `name:"dry-run" by:"flag" doc:"Write nothing, and show what would be done; =server asks the server"`

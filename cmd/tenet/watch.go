@@ -16,7 +16,7 @@ type watchSettings struct {
 	Category []string `name:"category" by:"flag" doc:"Only documents of this category; may stand several times"`
 	Key      []string `name:"key" by:"flag" doc:"Only this document, as in rule/SEC-001; may stand several times"`
 	After    string   `name:"after" by:"flag" doc:"Begin after this change or position, as in 42 or 42-9f86d081884c7d65; 0 for the start of the log (default: only what comes from now on)"`
-	Count    int      `name:"count" short:"n" by:"flag" doc:"Stop after so many changes"`
+	Count    int      `name:"count" least:"1" short:"n" by:"flag" doc:"Stop after so many changes"`
 }
 
 func addWatch(a *app) {
