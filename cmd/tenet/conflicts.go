@@ -309,7 +309,7 @@ func resolveConflict(ctx context.Context, a *app, args []string, seen string) er
 	}
 	var document json.RawMessage
 	if len(args) == 3 {
-		data, err := readFile(a, args[2])
+		data, err := readFile(ctx, a, args[2])
 		if err != nil {
 			return err
 		}

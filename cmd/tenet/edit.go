@@ -81,7 +81,7 @@ func edit(ctx context.Context, a *app, key knowledge.Key, dry dryRun, b knowledg
 		a.say("nothing was changed")
 		return os.Remove(name)
 	}
-	if b.Ops, err = editedOps(a, name, rec); err != nil {
+	if b.Ops, err = editedOps(ctx, a, name, rec); err != nil {
 		return kept(err)
 	}
 	d, err := a.openToLook(ctx) // what was edited is there
@@ -107,8 +107,8 @@ func edit(ctx context.Context, a *app, key knowledge.Key, dry dryRun, b knowledg
 }
 
 // editedOps reads what was saved: one op, which holds for the version that was opened.
-func editedOps(a *app, name string, opened *knowledge.Record) ([]knowledge.Op, error) {
-	ops, err := readPuts(a, name, &putSettings{})
+func editedOps(ctx context.Context, a *app, name string, opened *knowledge.Record) ([]knowledge.Op, error) {
+	ops, err := readPuts(ctx, a, name, &putSettings{})
 	if err != nil {
 		return nil, err
 	}

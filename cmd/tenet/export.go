@@ -236,15 +236,20 @@ func (e *exporter) sayHead(sum hash.Hash) {
 func (e *exporter) into(ctx context.Context, target string,
 	write func(ctx context.Context, w io.Writer) (int, error),
 ) error {
-	f, err := os.OpenFile(target, os.O_WRONLY, 0) //nolint:gosec // the user names it
-	if err != nil {
-		return usageError("%s", err)
-	}
-	sum := sha256.New()
-	_, err = write(ctx, io.MultiWriter(f, sum))
-	if err = errors.Join(err, f.Close()); err == nil {
-		e.sayHead(sum)
-	}
+	// of a pipe the reader may never come, or stop reading
+	_, err := patiently(ctx, func() (struct{}, error) {
+		var none struct{}
+		f, err := os.OpenFile(target, os.O_WRONLY, 0) //nolint:gosec // the user names it
+		if err != nil {
+			return none, usageError("%s", err)
+		}
+		sum := sha256.New()
+		_, err = write(ctx, io.MultiWriter(f, sum))
+		if err = errors.Join(err, f.Close()); err == nil {
+			e.sayHead(sum)
+		}
+		return none, err
+	})
 	return err
 }
 

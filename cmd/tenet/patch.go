@@ -49,7 +49,7 @@ func addPatch(a *app) {
 		if err != nil {
 			return err
 		}
-		patch, err := readPatch(a, &s)
+		patch, err := readPatch(ctx, a, &s)
 		if err != nil {
 			return err
 		}
@@ -68,10 +68,10 @@ func addPatch(a *app) {
 }
 
 // readPatch returns the merge patch of a file with what --set says on top.
-func readPatch(a *app, s *patchSettings) (json.RawMessage, error) {
+func readPatch(ctx context.Context, a *app, s *patchSettings) (json.RawMessage, error) {
 	patch := json.RawMessage("{}")
 	if s.File != "" {
-		data, err := readFile(a, s.File)
+		data, err := readFile(ctx, a, s.File)
 		if err != nil {
 			return nil, err
 		}

@@ -38,7 +38,7 @@ func addPropose(a *app) {
 		if err != nil {
 			return err
 		}
-		ops, err := proposedOps(a, &s, args)
+		ops, err := proposedOps(ctx, a, &s, args)
 		if err != nil {
 			return err
 		}
@@ -84,11 +84,11 @@ func addPropose(a *app) {
 }
 
 // proposedOps reads what is proposed.
-func proposedOps(a *app, s *proposeSettings, args []string) ([]knowledge.Op, error) {
+func proposedOps(ctx context.Context, a *app, s *proposeSettings, args []string) ([]knowledge.Op, error) {
 	var patch json.RawMessage
 	if len(s.Set) > 0 {
 		var err error
-		if patch, err = readPatch(a, &patchSettings{Set: s.Set}); err != nil {
+		if patch, err = readPatch(ctx, a, &patchSettings{Set: s.Set}); err != nil {
 			return nil, err
 		}
 	}
@@ -120,7 +120,7 @@ func proposedOps(a *app, s *proposeSettings, args []string) ([]knowledge.Op, err
 		if _, err := os.Stat(arg); err != nil && arg != "-" {
 			return nil, usageError("%s: want a file, or a document with --set, --retire or --restore", err)
 		}
-		puts, err := readPuts(a, arg, &putSettings{})
+		puts, err := readPuts(ctx, a, arg, &putSettings{})
 		if err != nil {
 			return nil, err
 		}

@@ -47,7 +47,7 @@ written only if that is still the version that is there.`,
 		if err != nil {
 			return err
 		}
-		ops, err := readPuts(a, args[0], &s)
+		ops, err := readPuts(ctx, a, args[0], &s)
 		if err != nil {
 			return err
 		}
@@ -132,21 +132,28 @@ func sayLoose(a *app, ops []knowledge.Op, r *knowledge.Receipt) {
 	_ = loose(a, whole, false) // without strict it returns no error
 }
 
-// readFile reads a file, or standard input for "-", no more than fits into one batch.
-func readFile(a *app, name string) ([]byte, error) {
-	in := a.in
-	if name != "-" {
-		f, err := os.Open(name) //nolint:gosec // the user names the file
-		if err != nil {
-			return nil, usageError("%s", err)
-		}
-		defer f.Close() //nolint:errcheck // it was only read
-		in = f
-	}
+// readFile reads a file, or standard input for "-", no more than fits into one batch, until the context ends: of a pipe
+// the writer may never come.
+func readFile(ctx context.Context, a *app, name string) ([]byte, error) {
 	const most = 64 << 20
-	data, err := io.ReadAll(io.LimitReader(in, most+1))
+	data, err := patiently(ctx, func() ([]byte, error) {
+		in := a.in
+		if name != "-" {
+			f, err := os.Open(name) //nolint:gosec // the user names the file
+			if err != nil {
+				return nil, usageError("%s", err)
+			}
+			defer f.Close() //nolint:errcheck // it was only read
+			in = f
+		}
+		data, err := io.ReadAll(io.LimitReader(in, most+1))
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		return data, nil
+	})
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, err
 	}
 	if len(data) > most {
 		return nil, usageError("%s has more than %d bytes: use tenet import", name, most)
@@ -156,11 +163,11 @@ func readFile(a *app, name string) ([]byte, error) {
 
 // readPuts reads documents and returns the ops that write them. Those that were made of what a waiting batch had left
 // name that batch. Every fault of every document is named at once.
-func readPuts(a *app, name string, s *putSettings) ([]knowledge.Op, error) {
+func readPuts(ctx context.Context, a *app, name string, s *putSettings) ([]knowledge.Op, error) {
 	if s.Create && (s.Force || s.IfVersion != 0) || s.Force && s.IfVersion != 0 {
 		return nil, usageError("--create, --force and --if-version exclude each other")
 	}
-	values, err := readPutValues(a, name)
+	values, err := readPutValues(ctx, a, name)
 	switch {
 	case err != nil:
 		return nil, err
@@ -212,7 +219,7 @@ type putValue struct {
 }
 
 // readPutValues reads the documents of a file, of the JSON and YAML files in a folder, or of standard input for "-".
-func readPutValues(a *app, name string) ([]putValue, error) {
+func readPutValues(ctx context.Context, a *app, name string) ([]putValue, error) {
 	files := []string{name}
 	if info, err := os.Stat(name); name != "-" && err == nil && info.IsDir() {
 		if files, err = documentFiles(name); err != nil {
@@ -224,7 +231,7 @@ func readPutValues(a *app, name string) ([]putValue, error) {
 	}
 	var out []putValue
 	for _, file := range files {
-		data, err := readFile(a, file)
+		data, err := readFile(ctx, a, file)
 		if err != nil {
 			return nil, err
 		}

@@ -44,7 +44,7 @@ named, all at once; "tenet get template/ID" shows the variables.`,
 		if s.Version != 0 && s.Label != "" {
 			return usageError("--version and --label say two things: give one")
 		}
-		values, err := readValues(a, &s)
+		values, err := readValues(ctx, a, &s)
 		if err != nil {
 			return err
 		}
@@ -131,10 +131,10 @@ func (d *door) render(ctx context.Context, key knowledge.Key, values map[string]
 	return d.local.Render(ctx, key, values)
 }
 
-func readValues(a *app, s *renderSettings) (map[string]any, error) {
+func readValues(ctx context.Context, a *app, s *renderSettings) (map[string]any, error) {
 	values := map[string]any{}
 	if s.Values != "" {
-		data, err := readFile(a, s.Values)
+		data, err := readFile(ctx, a, s.Values)
 		if err != nil {
 			return nil, err
 		}

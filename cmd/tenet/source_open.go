@@ -59,21 +59,32 @@ type cancelReader struct {
 // Read reads in a goroutine of its own, since a blocked read can't be called off. The one that is left behind ends with
 // the program.
 func (c *cancelReader) Read(p []byte) (int, error) {
+	data, err := patiently(c.ctx, func() ([]byte, error) {
+		buf := make([]byte, len(p)) // p is the caller's again once this call has returned
+		n, err := c.r.Read(buf)
+		return buf[:n], err
+	})
+	return copy(p, data), err
+}
+
+// patiently does what may wait without end, such as opening or reading a pipe, until the context ends. What is left
+// waiting ends with the program.
+func patiently[T any](ctx context.Context, do func() (T, error)) (T, error) {
 	type answer struct {
-		data []byte
-		err  error
+		v   T
+		err error
 	}
 	got := make(chan answer, 1)
 	go func() {
-		buf := make([]byte, len(p)) // p is the caller's again once this call has returned
-		n, err := c.r.Read(buf)
-		got <- answer{buf[:n], err}
+		v, err := do()
+		got <- answer{v, err}
 	}()
 	select {
 	case a := <-got:
-		return copy(p, a.data), a.err
-	case <-c.ctx.Done():
-		return 0, c.ctx.Err()
+		return a.v, a.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
 	}
 }
 
