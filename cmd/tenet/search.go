@@ -171,6 +171,11 @@ func writeHits(w io.Writer, s screen, hits *knowledge.Hits) error {
 		fmt.Fprintf(&b, "no document has %s\n", cell(words))
 	}
 	for _, name := range hits.Reading.UnknownFields {
+		if strings.Contains(name, ":") {
+			fmt.Fprintf(&b, "%s is none: want kind:rule, kind:practice, kind:template or kind:category; it was looked for as "+
+				"a word\n", name)
+			continue
+		}
 		fmt.Fprintf(&b, "%s: is no field: want title, tag, category, kind or id; it was looked for as a word\n", name)
 	}
 	for _, h := range hits.Hits {

@@ -205,11 +205,16 @@ func candidates(ctx context.Context, s *Store, q *knowledge.SearchQuery,
 			}
 			return nil
 		})
-		if err != nil || len(question.Wishes) < 2 {
+		if err != nil || !several(question) {
 			return list, bounded, err
 		}
 	}
 	return list, bounded, nil
+}
+
+// several reports whether a document may hold some of the wanted words and not all: other words, or parts of a name.
+func several(question *knowledge.Question) bool {
+	return len(question.Wishes) > 1 || len(question.Wishes) == 1 && len(question.Wishes[0].Parts) > 1
 }
 
 // A looking says which of the words a document must have.

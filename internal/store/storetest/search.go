@@ -174,6 +174,7 @@ func searchSyntax(s *suite) {
 	s.found("meetings*")
 	s.found("fox -meetin*", a, b)
 	s.found("qui* bro*", a, b)
+	s.found("meeting.elsewhere", c) // a name that nobody has is its parts
 	s.found("title:badger", c)
 	s.found("title:quick", a, b)
 	s.found("title:meeting")
