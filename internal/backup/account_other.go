@@ -3,6 +3,7 @@
 package backup
 
 import (
+	"context"
 	"os"
 	"os/exec"
 )
@@ -17,7 +18,7 @@ func (Account) lacks() string { return "" }
 
 func (Account) lend(*exec.Cmd) {}
 
-func (Account) writes(string) bool { return true }
+func (Account) writes(context.Context, string) bool { return true }
 
 func (Account) give(string) error { return nil }
 

@@ -3,6 +3,7 @@
 package backup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -55,8 +56,8 @@ func (a Account) lend(c *exec.Cmd) {
 }
 
 // writes reports whether the account can write into a directory.
-func (a Account) writes(dir string) bool {
-	c := exec.Command("test", "-w", dir, "-a", "-x", dir) //nolint:gosec // the operator names the directory
+func (a Account) writes(ctx context.Context, dir string) bool {
+	c := exec.CommandContext(ctx, "test", "-w", dir, "-a", "-x", dir) //nolint:gosec // the operator names the directory
 	a.lend(c)
 	return c.Run() == nil
 }

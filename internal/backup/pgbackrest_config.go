@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -115,7 +116,7 @@ const ArchiveTimeout = 60
 
 // Write writes the configuration, readable only by the account, since it contains the passphrase. It does not replace a
 // file that a person wrote.
-func (s Setup) Write(path, dir string, account Account) error {
+func (s Setup) Write(ctx context.Context, path, dir string, account Account) error {
 	before, err := os.ReadFile(path) //nolint:gosec // the operator names it
 	switch {
 	case err == nil && !strings.HasPrefix(string(before), setupMark):
@@ -129,7 +130,7 @@ func (s Setup) Write(path, dir string, account Account) error {
 			return err
 		}
 	}
-	if err := lendDir(dir, account); err != nil {
+	if err := lendDir(ctx, dir, account); err != nil {
 		return err
 	}
 	if err := writeSynced(path+".part", []byte(s.Config)); err != nil {
@@ -140,8 +141,8 @@ func (s Setup) Write(path, dir string, account Account) error {
 
 // lendDir makes sure that the account can write into a directory: an empty one is given to it. Otherwise the first
 // backup would fail, at night.
-func lendDir(dir string, account Account) error {
-	if account.writes(dir) {
+func lendDir(ctx context.Context, dir string, account Account) error {
+	if account.writes(ctx, dir) {
 		return nil
 	}
 	entries, err := os.ReadDir(dir)
@@ -153,7 +154,7 @@ func lendDir(dir string, account Account) error {
 			return err
 		}
 	}
-	if !account.writes(dir) {
+	if !account.writes(ctx, dir) {
 		return fmt.Errorf("%s can't be written by the account that makes the backups; %s", dir,
 			or(account.lacks(), "let it, as with chown and chmod"))
 	}

@@ -129,7 +129,7 @@ func TestASetupIsRefusedWhereItWouldNotWork(t *testing.T) {
 	if err := os.WriteFile(path, []byte("[global]\n# by a person\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := (Setup{Config: setupMark}).Write(path, dir, Account{}); err == nil ||
+	if err := (Setup{Config: setupMark}).Write(t.Context(), path, dir, Account{}); err == nil ||
 		!strings.Contains(err.Error(), "left as it is") {
 		t.Errorf("a setup over a configuration of a person's: %v; want a refusal", err)
 	}

@@ -219,7 +219,7 @@ func SetUpBackups(ctx context.Context, o Options, live backup.Cluster,
 	if err != nil {
 		return s, false, err
 	}
-	if err := s.Write(b.Config, b.Dir, account); err != nil {
+	if err := s.Write(ctx, b.Config, b.Dir, account); err != nil {
 		return s, false, err
 	}
 	if live == nil {
