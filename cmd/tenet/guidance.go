@@ -108,13 +108,8 @@ func asTreeTakes(a *app, files []string, q *guidance.Query) error {
 	if err != nil {
 		return err
 	}
-	if q.Repository == "" && len(q.Packs) == 0 {
-		q.Repository, q.Packs = w.config.Repository, w.config.Packs
-	}
-	if q.Label == "" {
-		q.Label = w.config.Label
-	}
-	return nil
+	w.config.take(&q.Repository, &q.Packs, &q.Label)
+	return w.askServer(a)
 }
 
 // guidance asks what holds: the running tenet, or the database with an index made for this one question.

@@ -63,6 +63,13 @@ func heldToken(a *app) (string, error) {
 // serveMCP answers over standard input and output until the client leaves. What a person should know goes to standard
 // error: the output is the protocol's.
 func serveMCP(ctx context.Context, a *app) error {
+	w, err := openTree(a, ".")
+	if err != nil {
+		return err
+	}
+	if err := w.askServer(a); err != nil {
+		return err
+	}
 	d, err := a.openToLook(ctx)
 	if err != nil {
 		return err
@@ -70,7 +77,7 @@ func serveMCP(ctx context.Context, a *app) error {
 	defer a.close(d)
 	d.shown = true
 	actor, err := withTimeout(ctx, a.Timeout, d.actor)
-	kept, fault := withLastResort(ctx, a, signed{d.Store, actor}, d.guidance)
+	kept, fault := withLastResort(ctx, w, signed{d.Store, actor}, d.guidance)
 	if err != nil && (kept == nil || !away(err)) {
 		return errors.Join(err, fault)
 	}
@@ -91,6 +98,7 @@ func serveMCP(ctx context.Context, a *app) error {
 	if err != nil {
 		a.say("the server can't be reached (%s): what the work tree took %s ago answers", err, ago(kept.kept.Fetched))
 	}
+	asTreeAsks(&w.config, &o)
 	door := mcp.New(o)
 	following, stop := context.WithCancel(ctx)
 	followed := make(chan struct{})

@@ -10,8 +10,26 @@ import (
 	"tenet/internal/client"
 	"tenet/internal/guidance"
 	"tenet/internal/knowledge"
+	"tenet/internal/mcp"
 	"tenet/internal/store"
 )
+
+// asTreeAsks lets questions that name no repository be about the one of the work tree, with its packs and label: what
+// sync, check and hooks go by there.
+func asTreeAsks(c *treeConfig, o *mcp.Options) {
+	guide, look := o.Guide, o.Check
+	o.Guide = func(ctx context.Context, q guidance.Query) (*guidance.Answer, error) {
+		c.take(&q.Repository, &q.Packs, &q.Label)
+		return guide(ctx, q)
+	}
+	if look == nil {
+		return
+	}
+	o.Check = func(ctx context.Context, q *check.Question) (*check.Result, error) {
+		c.take(&q.Repository, &q.Packs, &q.Label)
+		return look(ctx, q)
+	}
+}
 
 // A lastResort answers an assistant from the server, and while that is away from what the work tree took last.
 type lastResort struct {
@@ -23,15 +41,11 @@ type lastResort struct {
 	fell   atomic.Bool                                                   // the last answer came from what was kept
 }
 
-// withLastResort returns a store with what the work tree around the working directory took last behind it; nil where it
-// took nothing.
+// withLastResort returns a store with what a work tree took last behind it; nil where it took nothing.
 func withLastResort(
-	ctx context.Context, a *app, s store.Store, guide func(context.Context, guidance.Query) (*guidance.Answer, error),
+	ctx context.Context, w *workTree, s store.Store,
+	guide func(context.Context, guidance.Query) (*guidance.Answer, error),
 ) (*lastResort, error) {
-	w, err := openTree(a, ".")
-	if err != nil {
-		return nil, err
-	}
 	b, err := bundle.Load(w.cache)
 	if err != nil || b == nil {
 		return nil, err

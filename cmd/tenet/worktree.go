@@ -113,20 +113,39 @@ func ago(t time.Time) string {
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
-// fetch asks the server. The address in .tenet.yaml is somebody else's word: a token goes there only when its holder
-// names the same address.
+// askServer makes the server that .tenet.yaml names the one that is asked. The address there is somebody else's word: a
+// token goes there only when its holder names the same address.
+func (w *workTree) askServer(a *app) error {
+	s := strings.TrimSuffix(w.config.Server, "/")
+	if s == "" || strings.TrimSuffix(a.URL, "/") == s {
+		return nil
+	}
+	if a.URL != "" {
+		return usageError("%s says that this work tree takes from %s, and --url or TENET_URL says %s: they must be the "+
+			"same", treeFile, s, a.URL)
+	}
+	if token, from, err := a.givenToken(); err != nil || token != "" {
+		return errors.Join(err, usageError(
+			"%s names the server %s, and the token comes from %s: to send it there, set TENET_URL=%s", treeFile, s,
+			from, s))
+	}
+	a.URL = s
+	return nil
+}
+
+// take fills in the repository and the packs of a question that names neither, and the label of one that names none.
+func (c *treeConfig) take(repository *string, packs *[]string, label *string) {
+	if *repository == "" && len(*packs) == 0 {
+		*repository, *packs = c.Repository, c.Packs
+	}
+	if *label == "" {
+		*label = c.Label
+	}
+}
+
 func fetchBundle(ctx context.Context, a *app, w *workTree, kept *bundle.Bundle) (*bundle.Bundle, error) {
-	if s := strings.TrimSuffix(w.config.Server, "/"); s != "" && strings.TrimSuffix(a.URL, "/") != s {
-		if a.URL != "" {
-			return nil, usageError("%s says that this work tree takes from %s, and --url or TENET_URL says %s: they "+
-				"must be the same", treeFile, s, a.URL)
-		}
-		if token, from, err := a.givenToken(); err != nil || token != "" {
-			return nil, errors.Join(err, usageError(
-				"%s names the server %s, and the token comes from %s: to send it there, set TENET_URL=%s", treeFile, s,
-				from, s))
-		}
-		a.URL = s
+	if err := w.askServer(a); err != nil {
+		return nil, err
 	}
 	d, err := a.openToLook(ctx)
 	if err != nil {

@@ -293,7 +293,9 @@ func (d *Door) receive(next mcp.MethodHandler) mcp.MethodHandler {
 		case *mcp.CallToolParamsRaw:
 			p.Arguments = withoutNulls(p.Arguments)
 		case *mcp.ListPromptsParams:
-			return d.listPrompts(ctx, p)
+			return catalogue{d}.listPrompts(ctx, p)
+		case *mcp.ListResourcesParams:
+			return catalogue{d}.listResources(ctx, p)
 		case *mcp.GetPromptParams:
 			ctx = context.WithValue(ctx, promptName{}, p.Name)
 			p.Name = anyPrompt

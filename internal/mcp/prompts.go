@@ -22,17 +22,14 @@ const (
 )
 
 // listPrompts returns a page of the active templates.
-func (d *Door) listPrompts(ctx context.Context, p *mcp.ListPromptsParams) (mcp.Result, error) {
+func (d catalogue) listPrompts(ctx context.Context, p *mcp.ListPromptsParams) (mcp.Result, error) {
 	q := knowledge.Query{Kind: knowledge.KindTemplate, Order: knowledge.OrderID, Limit: promptPage}
 	if p != nil {
 		q.Cursor = p.Cursor
 	}
-	page, err := d.o.Store.List(ctx, q)
+	page, err := d.page(ctx, q)
 	if err != nil {
-		if _, ok := errors.AsType[*knowledge.InvalidError](err); ok {
-			return nil, refuse("cursor: %s", d.explain(ctx, err))
-		}
-		return nil, d.explain(ctx, err)
+		return nil, err
 	}
 	r := &mcp.ListPromptsResult{Meta: d.meta(ctx), Prompts: []*mcp.Prompt{}, NextCursor: page.Next}
 	r.CacheScope = "private"
@@ -46,6 +43,21 @@ func (d *Door) listPrompts(ctx context.Context, p *mcp.ListPromptsParams) (mcp.R
 		}
 	}
 	return r, nil
+}
+
+// A catalogue lists what the protocol lists.
+type catalogue struct{ *Door }
+
+// page reads a page of a list.
+func (d catalogue) page(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
+	page, err := d.o.Store.List(ctx, q)
+	if _, ok := errors.AsType[*knowledge.InvalidError](err); ok {
+		return nil, refuse("cursor: %s", d.explain(ctx, err))
+	}
+	if err != nil {
+		return nil, d.explain(ctx, err)
+	}
+	return page, nil
 }
 
 // promptOf returns a template as a prompt. Clients ask for arguments one by one: required ones come first, and beyond

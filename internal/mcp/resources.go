@@ -24,7 +24,7 @@ const scheme = "tenet://"
 
 const markdown = "text/markdown"
 
-// addResources registers the URI templates of documents. Documents are not listed: there may be thousands.
+// addResources registers the URI templates of documents. Only packs are listed: of the others there may be thousands.
 func (d *Door) addResources() {
 	for _, kind := range kindsShown() {
 		about := knowledge.Describe(kind).About
@@ -33,6 +33,36 @@ func (d *Door) addResources() {
 			URITemplate: scheme + string(kind) + "/{id}",
 		}, d.read)
 	}
+}
+
+// packPage is how many packs a page of the list of resources holds.
+const packPage = 100
+
+// listResources returns a page of the active packs.
+func (d catalogue) listResources(ctx context.Context, p *mcp.ListResourcesParams) (mcp.Result, error) {
+	q := knowledge.Query{Kind: knowledge.KindPack, Order: knowledge.OrderID, Limit: packPage}
+	if p != nil {
+		q.Cursor = p.Cursor
+	}
+	page, err := d.page(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	r := &mcp.ListResourcesResult{Meta: d.meta(ctx), Resources: []*mcp.Resource{}, NextCursor: page.Next}
+	r.CacheScope = "private"
+	for _, rec := range page.Records {
+		doc, err := rec.Document()
+		if err != nil {
+			return nil, d.explain(ctx, err)
+		}
+		if pack, ok := doc.(*knowledge.Pack); ok {
+			r.Resources = append(r.Resources, &mcp.Resource{
+				URI: scheme + rec.Key.String(), Name: pack.PackID, Title: pack.Name, Description: pack.Description,
+				MIMEType: "application/json",
+			})
+		}
+	}
+	return r, nil
 }
 
 // keyOf returns the document of a URI.
@@ -202,18 +232,24 @@ func (w *wanted) list() []string {
 	return slices.Collect(maps.Keys(w.counts))
 }
 
+// subscribe lets a caller follow a document that it may read.
 func (d *Door) subscribe(ctx context.Context, req *mcp.SubscribeRequest) error {
-	key, ok := keyOf(req.Params.URI)
+	uri := req.Params.URI
+	key, ok := keyOf(uri)
 	if !ok {
-		return mcp.ResourceNotFoundError(req.Params.URI)
+		return mcp.ResourceNotFoundError(uri)
+	}
+	switch _, err := d.o.Store.Get(ctx, key); {
+	case errors.Is(err, store.ErrNotFound):
+		return mcp.ResourceNotFoundError(uri)
+	case err != nil:
+		return refuse("%s", d.explain(ctx, err))
 	}
 	by := ""
 	if c := access.CallerFrom(ctx); c != nil {
-		if by = c.ID; !access.Sees(c, key.Kind) {
-			return refuse("you may not read %s", key.Kind.Plural())
-		}
+		by = c.ID
 	}
-	if why := d.wanted.add(req.Session, by, req.Params.URI, d.server.Sessions); why != "" {
+	if why := d.wanted.add(req.Session, by, uri, d.server.Sessions); why != "" {
 		return refuse("%s", why)
 	}
 	return nil

@@ -126,6 +126,8 @@ type guideArgs struct {
 	Budget    int      `json:"budget,omitempty" jsonschema:"tokens that the answer may take; 8000 when left out"`
 	Family    string   `json:"family,omitempty" jsonschema:"the model family that counts the tokens: openai or claude"`
 	Target    string   `json:"target,omitempty" jsonschema:"the assistant that asks, as in claude or cursor"`
+	Repo      string   `json:"repository,omitempty" jsonschema:"the repository's id, as .tenet.yaml in its root names it"`
+	Packs     []string `json:"packs,omitempty" jsonschema:"packs besides the repository's; with neither, everything"`
 	Label     string   `json:"label,omitempty" jsonschema:"documents as they stand at this label, as in production"`
 	Known     []string `json:"known,omitempty" jsonschema:"what you have already, as in rule/SEC-001@3"`
 }
@@ -133,7 +135,7 @@ type guideArgs struct {
 func (d *Door) guide(ctx context.Context, in *guideArgs) (*reply, error) {
 	q := guidance.Query{
 		Paths: in.Paths, Languages: in.Languages, Task: in.Task, Target: in.Target, Label: in.Label,
-		Budget: guidance.Budget{Tokens: in.Budget, Family: in.Family},
+		Repository: in.Repo, Packs: in.Packs, Budget: guidance.Budget{Tokens: in.Budget, Family: in.Family},
 	}
 	for i, text := range in.Known {
 		name, version, _ := strings.Cut(text, "@")

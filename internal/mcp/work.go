@@ -34,7 +34,7 @@ func (d *Door) addWorkTools() {
 }
 
 type checkArgs struct {
-	Repository string     `json:"repository,omitempty" jsonschema:"the repository's id, as in acme.pay"`
+	Repository string     `json:"repository,omitempty" jsonschema:"the repository's id, as .tenet.yaml in its root names it"`
 	Packs      []string   `json:"packs,omitempty" jsonschema:"packs besides the repository's; with neither, all rules"`
 	Files      []fileArgs `json:"files" jsonschema:"the files that you have written or changed"`
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -108,44 +109,61 @@ func (x *tenet) rest(t *testing.T, accept, path string, body any) []byte {
 func TestAnAssistantOfEachEraGetsWhatRESTAnswers(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, o server.Options) {
 		x := start(t, o)
+		put(t, x, &knowledge.Repository{RepositoryID: "acme.pay", Name: "Payments", Packs: []string{"backend-go"}, IsActive: true})
 		for _, era := range eras() {
 			t.Run(era, func(t *testing.T) {
 				s := x.assistant(t, era, x.token(t), nil)
-				question := map[string]any{"paths": []string{"cmd/pay/main.go"}, "task": "add a refund endpoint"}
-				got := call(t, s, "get_guidance", question)
-				if got.IsError {
-					t.Fatal(textOf(got))
+				texts := map[string]bool{}
+				for _, narrow := range []map[string]any{
+					{}, {"repository": "acme.pay"}, {"packs": []string{"common"}},
+				} {
+					question := map[string]any{"paths": []string{"cmd/pay/main.go"}, "task": "add a refund endpoint"}
+					maps.Copy(question, narrow)
+					texts[x.askedAlike(t, s, question)] = true
 				}
-				if want := string(x.rest(t, "text/markdown", "/api/v1/guidance", question)); textOf(got) != want ||
-					!strings.Contains(want, "mandatory") {
-					t.Errorf("the text differs: %s", cmp.Diff(want, textOf(got)))
-				}
-				var answers [2]map[string]any
-				data, err := json.Marshal(got.StructuredContent)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for i, text := range [][]byte{data, x.rest(t, "application/json", "/api/v1/guidance", question)} {
-					if err := json.Unmarshal(text, &answers[i]); err != nil {
-						t.Fatal(err)
-					}
-					// When and as of which change they were asked: in between the index may have heard of one more.
-					delete(answers[i], "as_of")
-					if seq, _ := answers[i]["seq"].(float64); seq < 1 {
-						t.Errorf("the answer does not say as of which change it is: %v", answers[i]["seq"])
-					}
-					delete(answers[i], "seq")
-				}
-				if diff := cmp.Diff(answers[1], answers[0]); diff != "" {
-					t.Errorf("the answer differs from REST's: %s", diff)
-				}
-				if got.Meta["tenet/mode"] != "normal" || got.Meta["tenet/as-of"] == nil ||
-					got.Meta["tenet/seq"] == nil {
-					t.Errorf("the result does not say how fresh it is: %v", got.Meta)
+				if len(texts) != 3 {
+					t.Errorf("a repository and packs make no other answer: %d texts", len(texts))
 				}
 			})
 		}
 	})
+}
+
+// askedAlike asks an assistant's door and REST's the same, and returns the text that both answer.
+func (x *tenet) askedAlike(t *testing.T, s *mcp.ClientSession, question map[string]any) string {
+	t.Helper()
+	got := call(t, s, "get_guidance", question)
+	if got.IsError {
+		t.Fatal(textOf(got))
+	}
+	if want := string(x.rest(t, "text/markdown", "/api/v1/guidance", question)); textOf(got) != want ||
+		!strings.Contains(want, "mandatory") {
+		t.Errorf("the text differs: %s", cmp.Diff(want, textOf(got)))
+	}
+	var answers [2]map[string]any
+	data, err := json.Marshal(got.StructuredContent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, text := range [][]byte{data, x.rest(t, "application/json", "/api/v1/guidance", question)} {
+		if err := json.Unmarshal(text, &answers[i]); err != nil {
+			t.Fatal(err)
+		}
+		// When and as of which change they were asked: in between the index may have heard of one more.
+		delete(answers[i], "as_of")
+		if seq, _ := answers[i]["seq"].(float64); seq < 1 {
+			t.Errorf("the answer does not say as of which change it is: %v", answers[i]["seq"])
+		}
+		delete(answers[i], "seq")
+	}
+	if diff := cmp.Diff(answers[1], answers[0]); diff != "" {
+		t.Errorf("the answer differs from REST's: %s", diff)
+	}
+	if got.Meta["tenet/mode"] != "normal" || got.Meta["tenet/as-of"] == nil ||
+		got.Meta["tenet/seq"] == nil {
+		t.Errorf("the result does not say how fresh it is: %v", got.Meta)
+	}
+	return textOf(got)
 }
 
 func TestEveryToolAnswersAndExplainsItsErrors(t *testing.T) {
