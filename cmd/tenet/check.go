@@ -1,16 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -67,7 +62,7 @@ func checkTree(ctx context.Context, a *app, s *checkSettings, args []string) err
 	if s.Report && w.config.Repository == "" {
 		return usageError("--report needs to know the repository: name it in %s", treeFile)
 	}
-	files, before, err := w.files(ctx, s, args)
+	files, err := w.files(ctx, s, args)
 	if err != nil {
 		return err
 	}
@@ -79,9 +74,9 @@ func checkTree(ctx context.Context, a *app, s *checkSettings, args []string) err
 	if err != nil {
 		return err
 	}
-	r := set.Run(files)
-	if before != nil {
-		r = set.RunSince(files, before)
+	r := set.Stream(files.now, files.before)
+	if files.err != nil {
+		return files.err
 	}
 	if err := printFindings(a, s.Format, r); err != nil {
 		return err
@@ -92,7 +87,7 @@ func checkTree(ctx context.Context, a *app, s *checkSettings, args []string) err
 		}
 	}
 	in := &store.CheckIn{Via: "check", Seq: b.Seq}
-	if found := len(r.Findings); before == nil && len(args) == 0 { // else it says nothing of the whole tree
+	if found := len(r.Findings); files.before == nil && len(args) == 0 { // else it says nothing of the whole tree
 		in.Findings = &found
 	}
 	followed, violated, exempted := r.Outcomes()
@@ -120,7 +115,7 @@ func setOf(b *bundle.Bundle) (*check.Set, error) {
 	return check.NewSet(rules, exempt, time.Now()), err
 }
 
-func reportFindings(ctx context.Context, a *app, w *workTree, files []check.File, r *check.Result) error {
+func reportFindings(ctx context.Context, a *app, w *workTree, files *checkedFiles, r *check.Result) error {
 	d, err := a.openToLook(ctx)
 	if err != nil {
 		return err
@@ -130,12 +125,9 @@ func reportFindings(ctx context.Context, a *app, w *workTree, files []check.File
 	if err != nil {
 		return err
 	}
-	var names []string
-	for i := range files {
-		names = append(names, files[i].Path)
-	}
+	about := check.About{Repository: w.config.Repository, Checked: files.names, Gone: files.gone}
 	t, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (check.Tally, error) {
-		return check.Report(ctx, d.Store, actor, w.config.Repository, names, r)
+		return check.Report(ctx, d.Store, actor, about, r)
 	})
 	if err == nil {
 		a.say("reported: %d opened, %d stand, %d resolved, %d exempt", t.Opened, t.Standing, t.Resolved, t.Exempted)
@@ -235,149 +227,4 @@ func gitHubText(s string) string {
 
 func gitHubName(s string) string {
 	return strings.NewReplacer(":", "%3A", ",", "%2C").Replace(gitHubText(s))
-}
-
-// files returns what is to be looked at, and as it was before where only what is new counts.
-func (w *workTree) files(ctx context.Context, s *checkSettings, args []string) (files, before []check.File, err error) {
-	switch {
-	case s.Staged:
-		base := "HEAD"
-		if _, err := w.git(ctx, "rev-parse", "--verify", "--quiet", base); err != nil { // before the first commit
-			empty, err := w.git(ctx, "hash-object", "-t", "tree", "--stdin")
-			if err != nil {
-				return nil, nil, err
-			}
-			base = strings.TrimSpace(string(empty))
-		}
-		return w.changed(ctx, base, ":0:", "--cached", base)
-	case s.Diff != "":
-		if strings.HasPrefix(s.Diff, "-") {
-			return nil, nil, usageError("--diff %q: want a commit or a branch", s.Diff)
-		}
-		if _, err := w.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options",
-			s.Diff+"^{commit}"); err != nil {
-			return nil, nil, usageError("--diff %s: this clone has no such commit or branch (`git branch --all` shows "+
-				"what it has): fetch it with its history, as by `git fetch --unshallow` or with fetch-depth: 0 of "+
-				"actions/checkout", cell(s.Diff))
-		}
-		base, err := w.git(ctx, "merge-base", s.Diff, "HEAD")
-		if err != nil {
-			return nil, nil, usageError("--diff %s: where the two part is not in this clone (%s): fetch it with its "+
-				"history, as by `git fetch --unshallow` or with fetch-depth: 0 of actions/checkout", s.Diff, err)
-		}
-		at := strings.TrimSpace(string(base))
-		return w.changed(ctx, at, "", at)
-	}
-	names, err := w.named(ctx, args)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, name := range names {
-		if f, ok := w.readFile(name); ok {
-			files = append(files, f)
-		}
-	}
-	return files, nil, nil
-}
-
-// readFile reads a file of the work tree; false for what is none, such as a link or a submodule.
-func (w *workTree) readFile(name string) (check.File, bool) {
-	whole := filepath.Join(w.Dir(), filepath.FromSlash(name))
-	info, err := os.Lstat(whole)
-	if err != nil || !info.Mode().IsRegular() {
-		return check.File{}, false
-	}
-	f, err := os.Open(whole) //nolint:gosec // a file of the tree that is checked
-	if err != nil {
-		return check.File{}, false
-	}
-	text, err := io.ReadAll(io.LimitReader(f, check.MaxFile+1)) // more is too large, and not needed to say so
-	return check.File{Path: name, Content: text}, errors.Join(err, f.Close()) == nil
-}
-
-// changed returns the files that have changed since base; of the index where from is ":0:", else of the work tree.
-func (w *workTree) changed(ctx context.Context, base, from string,
-	diff ...string,
-) (files, before []check.File, err error) {
-	list, err := w.git(ctx, append([]string{"diff", "--name-only", "-z", "--no-renames", "--diff-filter=ACMT"},
-		diff...)...)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, name := range split0(list) {
-		if from == "" {
-			if f, ok := w.readFile(name); ok {
-				files = append(files, f)
-			}
-		} else if text, err := w.git(ctx, "show", from+name); err == nil {
-			files = append(files, check.File{Path: name, Content: text})
-		}
-		if text, err := w.git(ctx, "show", base+":"+name); err == nil { // a new file was not there
-			before = append(before, check.File{Path: name, Content: text})
-		}
-	}
-	if before == nil {
-		before = []check.File{}
-	}
-	return files, before, nil
-}
-
-// named returns the files below paths; all that git knows or would add where none are named.
-func (w *workTree) named(ctx context.Context, args []string) ([]string, error) {
-	var below []string
-	for _, arg := range args {
-		rel, ok := w.relative(arg)
-		if _, err := os.Lstat(arg); err != nil || !ok {
-			return nil, usageError("%s: want a file or a folder of the work tree %s", arg, w.Dir())
-		}
-		below = append(below, rel)
-	}
-	if list, err := w.git(ctx, append([]string{"ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"},
-		below...)...); err == nil {
-		names := split0(list)
-		slices.Sort(names)
-		return slices.Compact(names), nil
-	}
-	if len(below) == 0 {
-		below = []string{"."}
-	}
-	var names []string
-	for _, dir := range below {
-		err := fs.WalkDir(os.DirFS(w.Dir()), dir, func(name string, e fs.DirEntry, err error) error {
-			if err == nil && e.Type().IsRegular() {
-				names = append(names, name)
-			}
-			if e != nil && e.IsDir() && e.Name() == ".git" {
-				return fs.SkipDir
-			}
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return names, nil
-}
-
-func split0(list []byte) []string {
-	var names []string
-	for part := range bytes.SplitSeq(list, []byte{0}) {
-		if len(part) > 0 {
-			names = append(names, string(part))
-		}
-	}
-	return names
-}
-
-func (w *workTree) git(ctx context.Context, args ...string) ([]byte, error) {
-	name := args[0]
-	args = append([]string{"-C", w.Dir(), "--literal-pathspecs", "-c", "core.quotepath=off"}, args...)
-	cmd := exec.CommandContext(ctx, "git", args...) //nolint:gosec // our own arguments, names behind --
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("git %s: %s", name, strings.TrimSpace(cell(said.String()+" "+err.Error())))
-	}
-	return out, nil
 }

@@ -143,19 +143,26 @@ func judged(a *app, tool string, text []byte) (*hook.Event, hook.Verdict, error)
 
 // edited returns the files of an event that are of the tree, as they are and as they will be, and their paths.
 func (w *workTree) edited(dir string, e *hook.Event) (before, after []check.File, paths []string) {
-	for _, edit := range e.Edits {
-		path := edit.Path
+	at := func(path string) (string, bool) {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(dir, path)
 		}
-		rel, ok := w.relative(path)
+		return w.relative(path)
+	}
+	for i := range e.Edits {
+		edit := &e.Edits[i]
+		rel, ok := at(edit.Path)
 		if !ok || edit.Deleted {
 			continue // it is another tree's, or gone
 		}
 		paths = append(paths, rel)
 		after = append(after, check.File{Path: rel, Content: edit.After})
-		if edit.Before != nil {
-			before = append(before, check.File{Path: rel, Content: edit.Before})
+		was, in := rel, true
+		if edit.Was != "" {
+			was, in = at(edit.Was)
+		}
+		if edit.Before != nil && in { // what comes from elsewhere is new here
+			before = append(before, check.File{Path: rel, Was: was, Content: edit.Before})
 		}
 	}
 	return before, after, paths

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"iter"
 	"maps"
 	"regexp"
 	"slices"
@@ -34,6 +35,7 @@ const (
 type File struct {
 	Path    string // from the repository's root
 	Content []byte
+	Was     string // of a file before a change: the path that it had then; "" for the same
 	// Lines are the numbers of the lines that count, from 1, ascending; nil for all. A finding about a whole file
 	// always counts.
 	Lines []int
@@ -154,8 +156,13 @@ func globsOf(texts []string) globs {
 	return list
 }
 
+// includes reports whether a pattern includes paths, instead of all of them excluding some.
+func (g globs) includes() bool {
+	return slices.ContainsFunc(g, func(one knowledge.Glob) bool { return !one.Exclude })
+}
+
 func (g globs) match(path string) bool {
-	in := !slices.ContainsFunc(g, func(one knowledge.Glob) bool { return !one.Exclude })
+	in := !g.includes()
 	for i := range g {
 		switch {
 		case !g[i].Match(path):
@@ -180,7 +187,7 @@ func NewSet(rules []*knowledge.Rule, exemptions []knowledge.Exemption, now time.
 		s.size += ruleSize
 		for i := range r.Checks {
 			c := &r.Checks[i]
-			if re, err := regexp.Compile("(?m)" + c.Pattern); err == nil { // stored patterns are valid
+			if re, err := regexp.Compile(anyLineEnd("(?m)" + c.Pattern)); err == nil { // stored patterns are valid
 				ready.checks = append(ready.checks, one{c, re, globsOf(c.Globs)})
 				s.size += patternSize + patternByteSize*len(c.Pattern)
 			}
@@ -195,25 +202,41 @@ func NewSet(rules []*knowledge.Rule, exemptions []knowledge.Exemption, now time.
 }
 
 // Run checks files.
-func (s *Set) Run(files []File) *Result { return s.run(files, nil, forever) }
+func (s *Set) Run(files []File) *Result { return s.run(slices.Values(files), nil, forever) }
 
 // forever never ends a run: for runs without a deadline.
 func forever() bool { return false }
 
 // RunSince checks files, and omits findings that the earlier files had.
-func (s *Set) RunSince(files, before []File) *Result { return s.runSince(files, before, forever) }
+func (s *Set) RunSince(files, before []File) *Result {
+	return s.runSince(slices.Values(files), slices.Values(before), forever)
+}
+
+// Stream is [Set.RunSince] for files that are not in memory all at once; without earlier files (nil) it is [Set.Run].
+func (s *Set) Stream(files, before iter.Seq[File]) *Result {
+	if before == nil {
+		return s.run(files, nil, forever)
+	}
+	return s.runSince(files, before, forever)
+}
 
 // runSince is RunSince until over returns true; the result is then invalid.
-func (s *Set) runSince(files, before []File, over func() bool) *Result {
+func (s *Set) runSince(files, before iter.Seq[File], over func() bool) *Result {
 	known := map[string]bool{}
-	for i := range before {
-		f := &before[i]
+	for file := range before {
+		f := &file
 		clean, err := knowledge.CleanPath(f.Path)
 		if err != nil {
 			continue
 		}
-		s.each(clean, f, func(rl *rule, c *one) {
-			c.findings(rl, clean, f, maxLooked, func(one *Finding) bool {
+		was := clean
+		if f.Was != "" {
+			if was, err = knowledge.CleanPath(f.Was); err != nil {
+				continue
+			}
+		}
+		s.each(was, f, func(rl *rule, c *one) { // what held there, under the name that it has now
+			c.findings(rl, was, clean, f, maxLooked, func(one *Finding) bool {
 				if len(known) < maxKnown {
 					known[one.Fingerprint] = true
 				}
@@ -224,13 +247,13 @@ func (s *Set) runSince(files, before []File, over func() bool) *Result {
 	return s.run(files, known, over)
 }
 
-func (s *Set) run(files []File, known map[string]bool, over func() bool) *Result {
+func (s *Set) run(files iter.Seq[File], known map[string]bool, over func() bool) *Result {
 	r := &Result{
 		Decision: Allow, Findings: []Finding{}, Skipped: []Skipped{}, Rules: len(s.rules),
 		looked: map[string]bool{}, broken: map[string]bool{},
 	}
-	for i := range files {
-		f := &files[i]
+	for file := range files {
+		f := &file
 		clean, err := knowledge.CleanPath(f.Path)
 		switch {
 		case err != nil:
@@ -343,7 +366,7 @@ func (s *Set) file(r *Result, clean string, f *File, known map[string]bool, over
 			return
 		}
 		fresh, looked := 0, 0
-		all := c.findings(rl, clean, f, most, func(one *Finding) bool {
+		all := c.findings(rl, clean, clean, f, most, func(one *Finding) bool {
 			looked++
 			if known[one.Fingerprint] {
 				return !over()
@@ -369,11 +392,11 @@ func (r *rule) covers(c *one, clean string) bool {
 	if len(c.globs) > 0 {
 		return c.globs.match(clean)
 	}
-	if len(r.scope) == 0 && len(r.Scope.Languages) == 0 {
-		return true
+	if !r.scope.match(clean) {
+		return false
 	}
-	if len(r.scope) > 0 && r.scope.match(clean) {
-		return true
+	if len(r.Scope.Languages) == 0 || r.scope.includes() {
+		return true // languages count without a glob that includes
 	}
 	return slices.ContainsFunc(knowledge.LanguagesOf(clean),
 		func(l string) bool { return slices.Contains(r.Scope.Languages, l) })
@@ -430,13 +453,13 @@ func (f *File) counts(first, last int) bool {
 	return i < len(f.Lines) && f.Lines[i] <= last
 }
 
-// findings calls yield with the findings of a check in a file, at most so many, until yield returns false. all means
-// that there are no more.
-func (c *one) findings(r *rule, clean string, f *File, most int, yield func(*Finding) bool) (all bool) {
+// findings calls yield with the findings of a check in a file, at most so many, until yield returns false. They are
+// looked for at the path was, and named by clean. all means that there are no more.
+func (c *one) findings(r *rule, was, clean string, f *File, most int, yield func(*Finding) bool) (all bool) {
 	all = true
 	alike := map[string]int{} // findings with equal lines are numbered to tell them apart
 	n := 0
-	c.places(clean, f, func(at, line int) bool {
+	c.places(was, f, func(at, line int) bool {
 		if n++; n > most {
 			all = false
 			return false

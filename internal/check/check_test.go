@@ -331,19 +331,22 @@ func TestReportsOpenAndResolve(t *testing.T) {
 		{map[string]string{"a": "bad one\nbad two\n", "b": "bad\n"}, Tally{Standing: 3}},
 		{map[string]string{"a": "bad two\n"}, Tally{Standing: 1, Resolved: 1}}, // b was not looked at
 		{map[string]string{"a": "bad one\nbad two\n", "b": ""}, Tally{Opened: 1, Standing: 1, Resolved: 1}},
+		{map[string]string{"gone": "bad\n"}, Tally{Opened: 1}},
+		{map[string]string{"a": "bad one\n"}, Tally{Standing: 1, Resolved: 2}}, // the other is gone
 	} {
 		var files []File
 		var names []string
 		for name, text := range step.files {
 			files, names = append(files, File{Path: name, Content: []byte(text)}), append(names, name)
 		}
-		got, err := Report(t.Context(), s, "me", "repo", names, set.Run(files))
+		gone := func(path string) bool { return path == "gone" && step.files[path] == "" }
+		got, err := Report(t.Context(), s, "me", About{"repo", names, gone}, set.Run(files))
 		if err != nil || got != step.want {
 			t.Errorf("step %d: %+v, %v; want %+v", i, got, err, step.want)
 		}
 	}
 	page, err := s.List(t.Context(), knowledge.Query{Kind: knowledge.KindViolation})
-	if err != nil || len(page.Records) != 3 {
+	if err != nil || len(page.Records) != 4 {
 		t.Errorf("%d reports, want one for each place: %v", len(page.Records), err)
 	}
 }

@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"tenet/internal/knowledge"
 )
@@ -59,9 +60,9 @@ func (s *Set) Answer(ctx context.Context, q *Question) (*Result, error) {
 	over := func() bool { return ctx.Err() != nil }
 	var r *Result
 	if q.Before != nil {
-		r = s.runSince(q.Files, q.Before, over)
+		r = s.runSince(slices.Values(q.Files), slices.Values(q.Before), over)
 	} else {
-		r = s.run(q.Files, nil, over)
+		r = s.run(slices.Values(q.Files), nil, over)
 	}
 	return r, ctx.Err()
 }

@@ -39,10 +39,22 @@ const (
 	reportsRead = 20000 // open reports of one repository
 )
 
-// Report opens a report for each finding that counts, and resolves those of the checked files that are fixed. The actor
-// is their author.
-func Report(ctx context.Context, s store.Store, actor, repository string, checked []string, r *Result) (Tally, error) {
+// An About says which files a run was about.
+type About struct {
+	Repository string
+	Checked    []string               // the files that were looked at
+	Gone       func(path string) bool // whether a file is no longer there; nil if that is unknown
+}
+
+// Report opens a report for each finding that counts, and resolves those of the checked files that are fixed, and those
+// of files that are gone. The actor is their author.
+func Report(ctx context.Context, s store.Store, actor string, about About, r *Result) (Tally, error) {
 	var t Tally
+	repository := about.Repository
+	checked := make(map[string]bool, len(about.Checked))
+	for _, path := range about.Checked {
+		checked[path] = true
+	}
 	open, err := openReports(ctx, s, repository)
 	if err != nil {
 		return t, err
@@ -85,7 +97,11 @@ func Report(ctx context.Context, s store.Store, actor, repository string, checke
 			return t, err
 		}
 		v, ok := d.(*knowledge.Violation)
-		if ok && v.Source == source && slices.Contains(checked, v.Path) && !r.skipped(v.Path) {
+		if !ok {
+			continue
+		}
+		over := checked[v.Path] && !r.skipped(v.Path) || about.Gone != nil && about.Gone(v.Path)
+		if v.Source == source && over {
 			t.Resolved++
 			ops = append(ops, knowledge.Op{
 				Verb: knowledge.VerbPatch, Key: rec.Key,

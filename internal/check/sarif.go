@@ -130,7 +130,7 @@ func (r *Result) notifications() []sarifNotification {
 }
 
 func physical(path string) sarifPhysical {
-	return sarifPhysical{ArtifactLocation: sarifArtifact{(&url.URL{Path: path}).EscapedPath()}}
+	return sarifPhysical{ArtifactLocation: sarifArtifact{(&url.URL{Path: path}).String()}}
 }
 
 // level returns the SARIF level of a finding.

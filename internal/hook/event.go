@@ -22,6 +22,7 @@ func Tools() []string { return []string{"claude", "copilot", "cursor", "codex"} 
 // An Edit is a file with its content before and after the edit.
 type Edit struct {
 	Path    string // in the tool's form
+	Was     string // the path before a move; "" for none
 	Before  []byte // nil for a new file
 	After   []byte
 	Deleted bool

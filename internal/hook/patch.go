@@ -75,7 +75,7 @@ func (p *patching) take(line string) error {
 	case line == "" && p.add && len(p.lines) == 0, line == patchEOF:
 		return nil
 	case strings.HasPrefix(line, patchMove):
-		p.edit.Path = strings.TrimSpace(strings.TrimPrefix(line, patchMove))
+		p.edit.Was, p.edit.Path = p.edit.Path, strings.TrimSpace(strings.TrimPrefix(line, patchMove))
 	case p.add:
 		p.lines = append(p.lines, strings.TrimPrefix(line, "+"))
 	case strings.HasPrefix(line, "@@"):

@@ -77,7 +77,8 @@ func (d checkDoor) check(c *call, _ *noParams) error {
 		for i := range q.Files {
 			names[i] = q.Files[i].Path
 		}
-		if _, err := check.Report(c.limited(), d.h.o.Store, c.request.Caller.ID, q.Repository, names, r); err != nil {
+		about := check.About{Repository: q.Repository, Checked: names}
+		if _, err := check.Report(c.limited(), d.h.o.Store, c.request.Caller.ID, about, r); err != nil {
 			return err
 		}
 	}
