@@ -131,14 +131,19 @@ func judged(a *app, tool string, text []byte) (*hook.Event, hook.Verdict, error)
 	if err != nil {
 		return e, v, err
 	}
-	said := ""
-	if d := ago(b.Fetched); !strings.Contains(d, "moment") {
-		said = "\n(The rules are as of " + d + " ago.)"
-	}
-	v = hook.Judge(set.RunSince(after, before), said)
+	v = hook.Judge(set.RunSince(after, before), ageOf(b))
 	tellWhatHolds(w, b, tool, e, paths, &v)
 	noteEdit(w.cache, v)
 	return e, v, nil
+}
+
+// ageOf says how old what was taken is, where it is not from a moment ago.
+func ageOf(b *bundle.Bundle) string {
+	d := ago(b.Fetched)
+	if strings.Contains(d, "moment") {
+		return ""
+	}
+	return "\n(The rules are as of " + d + " ago.)"
 }
 
 // edited returns the files of an event that are of the tree, as they are and as they will be, and their paths.

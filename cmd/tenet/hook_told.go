@@ -67,7 +67,7 @@ func tellWhatHolds(w *workTree, b *bundle.Bundle, tool string, e *hook.Event, pa
 	if more := len(keys) - len(lines); more > 0 {
 		lines = append(lines, fmt.Sprintf("- %d more, less strict", more))
 	}
-	v.Tell(lines, paths)
+	v.Tell(lines, paths, ageOf(b))
 	flags := os.O_WRONLY | os.O_APPEND | os.O_CREATE
 	if len(told) > maxTold {
 		flags = os.O_WRONLY | os.O_TRUNC

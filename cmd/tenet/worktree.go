@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"tenet/internal/bundle"
+	"tenet/internal/knowledge"
 	"tenet/internal/store"
 	"tenet/internal/worktree"
 )
@@ -164,7 +165,15 @@ func fetchBundle(ctx context.Context, a *app, w *workTree, kept *bundle.Bundle) 
 		return nil, fmt.Errorf("%w\nWhat %s takes must stand in the server first: write it with `tenet put`, as "+
 			"docs/for-assistants.md shows", err, treeFile)
 	}
-	return b, err
+	if err != nil {
+		return nil, err
+	}
+	if d.remote != nil { // its copy may be older than the question
+		if l := d.remote.Level(); l.Mode != knowledge.ModeNormal && !l.AsOf.IsZero() && l.AsOf.Before(b.Fetched) {
+			b.Fetched = l.AsOf.Time
+		}
+	}
+	return b, nil
 }
 
 // relative returns a path from the work tree's root, false for one outside of it.

@@ -55,17 +55,17 @@ func Judge(r *check.Result, age string) Verdict {
 	return v
 }
 
-// Tell adds the rules that hold for the edited files. Not to a denied edit: the retry gets them.
-func (v *Verdict) Tell(lines, paths []string) {
+// Tell adds the rules that hold for the edited files, and how old they are. Not to a denied edit: the retry gets them.
+func (v *Verdict) Tell(lines, paths []string, age string) {
 	if v.Deny || len(lines) == 0 {
 		return
 	}
 	if v.Note != "" {
-		v.Note += "\n\n"
+		v.Note, age = v.Note+"\n\n", "" // it says so
 	}
 	v.Note = clip(v.Note + "These documents of the team, kept in Tenet, hold for " + strings.Join(paths, ", ") +
 		":\n" + strings.Join(lines, "\n") +
-		"\nThe command `tenet get KEY` and the tool get show one whole.")
+		"\nThe command `tenet get KEY` and the tool get show one whole." + age)
 }
 
 // Hears reports whether a tool accepts a note.

@@ -151,7 +151,12 @@ func (e *effects) Work(ctx context.Context, _ *upkeep.Progress) (string, error) 
 			}
 			f := c.effect(r.Key.String(), now)
 			f.AdoptionRate, f.AdoptionSample = share(takers[r.Key], fleet), fleet
-			f.Verdict, f.Why = verdict(&f, first, now)
+			d, err := r.Document()
+			if err != nil {
+				return err
+			}
+			// before it was written nobody could be given it
+			f.Verdict, f.Why = verdict(&f, max(first, dayOf(d.Stamps().CreatedAt.Time)), now)
 			list = append(list, f)
 			return nil
 		})
@@ -237,16 +242,16 @@ func (c *course) effect(key string, now time.Time) store.Effect {
 	return f
 }
 
-// verdict says what is worth a look.
-func verdict(f *store.Effect, first string, now time.Time) (what, why string) {
+// verdict says what is worth a look at a document that has been counted since a day.
+func verdict(f *store.Effect, since string, now time.Time) (what, why string) {
 	runs := f.Followed + f.Violated + f.Exempted
 	switch {
 	case runs >= effectRuns && f.Violated+f.Exempted == 0:
 		return store.EffectDead, fmt.Sprintf("%d runs looked for it, and none found it broken", runs)
 	case runs >= effectRuns && 2*(f.Violated+f.Exempted) > runs:
 		return store.EffectNoisy, fmt.Sprintf("of %d runs %d broke it and %d were exempt", runs, f.Violated, f.Exempted)
-	case f.Served+runs == 0 && first <= dayOf(now.AddDate(0, 0, -effectPart)):
-		return store.EffectUnserved, "nobody was given it since " + first
+	case f.Served+runs == 0 && since <= dayOf(now.AddDate(0, 0, -effectPart)):
+		return store.EffectUnserved, "nobody was given it since " + since
 	}
 	return "", ""
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,8 +99,9 @@ func TestScoresSayOnlyWhatTheirSamplesDo(t *testing.T) {
 	}
 	want := map[string]string{
 		"rule/BETTER": "0.80 of 140 1.0 ", "rule/DEAD": "- 0.2 dead", "rule/NOISY": "- 0.2 noisy",
-		"rule/UNSERVED": "- 0.2 unserved", "rule/SHORT": "- 0.2 ",
-		"rule/FEW": "- 0.2 dead", "rule/WORSE": "0.00 of 140 0.2 ",
+		"rule/UNSERVED": "- 0.2 ", // it was written today
+		"rule/SHORT":    "- 0.2 ",
+		"rule/FEW":      "- 0.2 dead", "rule/WORSE": "0.00 of 140 0.2 ",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("effects (-want +got):\n%s", diff)
@@ -114,6 +116,21 @@ func TestScoresSayOnlyWhatTheirSamplesDo(t *testing.T) {
 	}
 	if days[dayOf(time.Now().AddDate(0, 0, -effectDays-5))] || !days[dayOf(time.Now())] || len(days) != 61 {
 		t.Errorf("%d days are kept", len(days))
+	}
+}
+
+// TestOnlyWhatCouldBeServedForLongIsUnserved has documents that were written, or first counted, on different days.
+func TestOnlyWhatCouldBeServedForLongIsUnserved(t *testing.T) {
+	now := time.Now()
+	for ago, want := range map[int]string{0: "", effectPart - 1: "", effectPart: store.EffectUnserved, 100: store.EffectUnserved} {
+		since := dayOf(now.AddDate(0, 0, -ago))
+		if got, why := verdict(&store.Effect{}, since, now); got != want || got != "" && !strings.Contains(why, since) {
+			t.Errorf("since %d days: %q, %q; want %q", ago, got, why, want)
+		}
+	}
+	served := &store.Effect{EffectTally: store.EffectTally{Served: 1}}
+	if got, _ := verdict(served, "2020-01-01", now); got != "" {
+		t.Errorf("what was served once is %q", got)
 	}
 }
 

@@ -57,6 +57,9 @@ func (f *fleet) CheckIn(ctx context.Context, reader store.Reader, c store.CheckI
 		return nil, knowledge.Invalid("/at", "%s lies in the future: look at the clock of the machine, or "+
 			"leave it out", c.At.Format(time.RFC3339))
 	}
+	if c.At.After(now) {
+		c.At = knowledge.At(now) // else what it tells next would be older
+	}
 	if by := access.CallerFrom(ctx); by != nil {
 		c.By = by.ID
 	}

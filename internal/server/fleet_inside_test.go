@@ -52,6 +52,30 @@ func stateOf(t *testing.T, b store.FleetBook, id string) store.FleetState {
 	return list[0].State
 }
 
+// TestAClockThatIsAheadHidesNoCheckIn tells of a repository by a clock that is some minutes ahead, and then by one that
+// is right.
+func TestAClockThatIsAheadHidesNoCheckIn(t *testing.T) {
+	docs := fleetStore(t)
+	putAll(t, docs, &knowledge.Repository{RepositoryID: "a", Name: "A", IsActive: true})
+	f := &fleet{book: sqlite.NewFleetBook(fleetStore(t)), docs: docs, log: slog.New(slog.DiscardHandler)}
+	for _, c := range []store.CheckIn{
+		{At: knowledge.At(time.Now().Add(fleetAhead - time.Minute)), Files: &store.FleetFiles{Edited: 1}},
+		{Files: &store.FleetFiles{}},
+	} {
+		c.Repository, c.Via = "a", "sync"
+		if _, err := f.CheckIn(t.Context(), docs, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := stateOf(t, f.book, "a"); got != store.FleetCurrent {
+		t.Errorf("it is %s, want what it told last", got)
+	}
+	late := store.CheckIn{Repository: "a", Via: "sync", At: knowledge.At(time.Now().Add(2 * fleetAhead))}
+	if _, err := f.CheckIn(t.Context(), docs, late); err == nil {
+		t.Error("a check-in of the far future is taken")
+	}
+}
+
 // TestTheFleetGoesOnWithoutItsPrimary tells of repositories before, in and after an outage: nothing that was told is
 // lost, and the newest wins.
 func TestTheFleetGoesOnWithoutItsPrimary(t *testing.T) {
