@@ -257,7 +257,8 @@ func relevant(ctx context.Context, reader store.Reader, s *snapshot, task string
 		return nil, "", err
 	}
 	hits := make([]Relevant, 0, len(found.Hits))
-	best, chosen, holding, asked := 0.0, 0, 0, len(strings.Fields(words))
+	// The scores of the first that fit: of those that the model decides about, and of all.
+	best, top, chosen, holding, asked := 0.0, 0.0, 0, 0, len(strings.Fields(words))
 	for _, l := range found.Reading.LeftOut {
 		if l.Why != knowledge.WhyUnknown { // a word that no document contains still counts as a word of the task
 			asked--
@@ -265,15 +266,20 @@ func relevant(ctx context.Context, reader store.Reader, s *snapshot, task string
 	}
 	for i := range found.Hits {
 		h := Relevant{Key: found.Hits[i].Record.Key, Score: found.Hits[i].Score}
-		fit := fits(asked, len(found.Hits[i].Missing))
+		held := heldWords(found, i, words)
+		fit := fits(asked, len(held)) && (len(held) > 1 || asked <= 1 || knowledge.HoldsWord(found.Hits[i].Title, held[0]))
+		if fit {
+			top = max(top, h.Score)
+		}
 		switch {
+		case !fit:
 		case s.leftToModel(h.Key):
 			best = max(best, h.Score)
-			if chosen < taskChosen && h.Score >= taskShare*best && fit {
+			if chosen < taskChosen && h.Score >= taskShare*best {
 				h.Fits = true
 				chosen++
 			}
-		case holding < taskChosen && h.Score >= taskShare*found.Hits[0].Score && fit:
+		case holding < taskChosen && h.Score >= taskShare*top:
 			h.Fits = true
 			holding++
 		}
@@ -286,10 +292,21 @@ func relevant(ctx context.Context, reader store.Reader, s *snapshot, task string
 }
 
 // fits reports whether a document contains enough words of a task: half of them, or taskHeld. One word of many is
-// chance.
-func fits(asked, missing int) bool {
-	held := asked - missing
+// chance, and so is one of two, unless the title holds it.
+func fits(asked, held int) bool {
 	return held > 0 && (2*held >= asked || held >= taskHeld)
+}
+
+// heldWords returns the words of a task that a hit holds. What holds a similar word instead of a word that no document
+// has does not count, unless there is no other: a task is not a question with a slip of the pen.
+func heldWords(found *knowledge.Hits, hit int, words string) []string {
+	held := strings.Fields(words)
+	all := len(held)
+	return slices.DeleteFunc(held, func(w string) bool {
+		similar := slices.ContainsFunc(found.Reading.SearchedFor, func(c knowledge.Correction) bool { return c.Typed == w })
+		leftOut := slices.ContainsFunc(found.Reading.LeftOut, func(l knowledge.LeftOut) bool { return l.Word == w })
+		return leftOut || similar && all > 1 || slices.Contains(found.Hits[hit].Missing, w)
+	})
 }
 
 func (s *snapshot) leftToModel(key knowledge.Key) bool {

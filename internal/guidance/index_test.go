@@ -256,6 +256,36 @@ func TestTheTaskChoosesAmongWhatTheModelDecides(t *testing.T) {
 	}
 }
 
+// TestOneWordOfTwoIsChanceUnlessItIsTheTitles has a task of two words, of which most documents hold one in passing.
+func TestOneWordOfTwoIsChanceUnlessItIsTheTitles(t *testing.T) {
+	s := open(t, nil)
+	model := func(title, text string) func(*knowledge.Rule) {
+		return func(r *knowledge.Rule) {
+			r.Scope, r.Title, r.Description = knowledge.Scope{Activation: "model"}, title, text
+		}
+	}
+	s.put(rule("TITLE", model("Plan databases before you need them", "Say how large they become.")))
+	s.put(rule("PASSING", model("Hide addresses", "Services and a database trust what comes from inside.")))
+	s.put(rule("REVISION", model("Note each revision", "A revision has an author.")))
+	if got := ids(s.ask(guidance.Query{Task: "provision a database"})); got != "TITLE" {
+		t.Errorf("%q holds, want TITLE", got)
+	}
+	if got := ids(s.ask(guidance.Query{Task: "database"})); got != "TITLE PASSING" {
+		t.Errorf("by its only word %q holds, want TITLE and PASSING", got)
+	}
+	if got := ids(s.ask(guidance.Query{Task: "revisoin of addresses"})); got != "PASSING" {
+		t.Errorf("by a word that is similar to one of two %q holds, want PASSING alone", got)
+	}
+	s.put(rule("CHANCE", model("Keep what was", "Each revision of a database is kept.")))
+	if got := ids(s.ask(guidance.Query{Task: "provision a database cluster"})); got != "" {
+		t.Errorf("by a similar word and one of three %q holds, want nothing", got)
+	}
+	s.put(rule("BOTH", model("Ask for machines by a form", "Provision what a database needs with it.")))
+	if got := ids(s.ask(guidance.Query{Task: "provision a database"})); !strings.Contains(got, "BOTH") {
+		t.Errorf("%q holds, want BOTH among it", got)
+	}
+}
+
 func TestATaskIsFoundByWhatElseStandsForItsWords(t *testing.T) {
 	s := open(t, nil)
 	s.put(rule("TWICE", func(r *knowledge.Rule) {

@@ -141,15 +141,12 @@ func (f *filler) mandatory(g *merge) *candidate {
 // misses is the number of documents in a row that did not fit after which the rest is only counted.
 const misses = 200
 
-const (
-	// taskRoom is the share of the room behind the mandatory documents that is kept for what the task is about.
-	taskRoom = 0.5
-	// taskClear is the score, as a share of the best one, from which on room is kept for a document.
-	taskClear = 0.6
-)
+// taskRoom is the share of the room behind the mandatory documents that is kept for what the task is about.
+const taskRoom = 0.5
 
-// keep keeps room for the documents that the task is about, the one that fits best first. They are what was asked for,
-// and the rules that hold for every file would leave them none.
+// keep keeps room for the documents that the task is about. They are what was asked for, and the rules that hold for
+// every file would leave them none. All of them in a few words are worth more than one in full: each gets a link first,
+// then each its brief form and then its full text, the one that fits best first.
 func (f *filler) keep(found [2]*match) {
 	var list []candidate
 	for _, m := range found {
@@ -166,26 +163,27 @@ func (f *filler) keep(found [2]*match) {
 	})
 	f.each = make(map[*doc]int, len(list))
 	share := int(taskRoom * float64(max(f.room, 0)))
-	for i := range list {
-		c := &list[i]
-		if c.score < taskClear*list[0].score {
-			break
-		}
-		if form, fits := f.fitting(c, share-f.kept, f.forms(c)...); fits {
-			f.each[c.doc] = f.cost(c, form)
-			f.kept += f.each[c.doc]
+	for _, form := range []string{FormLink, FormBrief, FormFull} {
+		for i := range list {
+			c := &list[i]
+			more := f.cost(c, form) - f.each[c.doc]
+			if f.isKnown(c) && form != FormLink || f.kept+more > share || form != FormLink && f.each[c.doc] == 0 {
+				continue
+			}
+			f.each[c.doc] += more
+			f.kept += more
 		}
 	}
 }
 
-// forms are the forms that a document may have which is not mandatory, the best first. One that only the task has found
-// may be shortened.
+// forms are the forms that a document may have which is not mandatory, the best first. One that the task is about may be
+// shortened.
 func (f *filler) forms(c *candidate) []string {
 	forms := []string{FormFull, FormBrief, FormLink}
 	switch {
 	case f.isKnown(c):
 		return forms[2:]
-	case c.class != classTask:
+	case c.class != classTask && f.each[c.doc] == 0:
 		return forms[:1]
 	}
 	return forms

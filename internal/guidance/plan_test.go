@@ -262,6 +262,33 @@ func TestKnownDocumentsAreLinks(t *testing.T) {
 	}
 }
 
+// TestWhatExcludesAPathDoesNotHoldForItsLanguage has a document for a language, but for generated files.
+func TestWhatExcludesAPathDoesNotHoldForItsLanguage(t *testing.T) {
+	d := ruleOf(t, "GO", func(r *knowledge.Rule) {
+		r.Scope = knowledge.Scope{Activation: "glob", Globs: []string{"!gen/**"}, Languages: []string{"go"}}
+	})
+	s := &snapshot{base: newSegment([]*doc{d}), recent: newSegment(nil)}
+	for _, c := range []struct {
+		q     Query
+		holds bool
+	}{
+		{Query{Paths: []string{"a.go"}}, true},
+		{Query{Paths: []string{"gen/a.go"}}, false},
+		{Query{Paths: []string{"gen/a.go", "b.go"}}, true},
+		{Query{Paths: []string{"gen/a.go", "b.ts"}}, false},
+		{Query{Paths: []string{"gen/a.go"}, Languages: []string{"go"}}, true}, // somebody says so
+		{Query{Languages: []string{"go"}}, true},
+	} {
+		q, err := c.q.Check()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(s.plan(&q, nil).choices) == 1; got != c.holds {
+			t.Errorf("for %v and %v it holds: %v, want %v", q.Paths, q.Languages, got, c.holds)
+		}
+	}
+}
+
 // TestRoomIsKeptForWhatTheTaskIsAbout: also for what holds anyhow and is about the task.
 func TestRoomIsKeptForWhatTheTaskIsAbout(t *testing.T) {
 	long := strings.Repeat("Say what is sent, and to whom. ", 60)
@@ -283,11 +310,12 @@ func TestRoomIsKeptForWhatTheTaskIsAbout(t *testing.T) {
 		"without a task":               {2, nil, "A full, B full"},
 		"one that only the task found": {2, about[:1], "A full, ASKED full"},
 		"one that holds anyhow":        {2, about[1:2], "C full, A full"},
-		"one that fits much less": {
+		"one that fits less": {
 			3,
-			[]Relevant{{docs[2].key, 5, true}, {docs[3].key, 1, true}},
-			"C full, A full, B full",
+			[]Relevant{{docs[2].key, 5, true}, {docs[3].key, 2, true}},
+			"C full, A full, ASKED full",
 		},
+		"all before one in full":        {1, about, "C brief, B brief, ASKED brief"},
 		"half of the room is for both":  {3, about, "C full, B full, ASKED full"},
 		"there is room for all of them": {4, about, "C full, B full, A full, ASKED full"},
 	} {

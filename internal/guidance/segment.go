@@ -183,7 +183,7 @@ func (s *segment) match(q *Query, hidden bitset, hits []Relevant) *match {
 	}
 	for _, l := range spoken {
 		for _, o := range by[l] {
-			if !m.classes[classScope].has(o) {
+			if !m.classes[classScope].has(o) && !s.excludesAll(o, q, l) {
 				m.classes[classLanguage].set(o)
 			}
 		}
@@ -197,6 +197,20 @@ func (s *segment) match(q *Query, hidden bitset, hits []Relevant) *match {
 	m.narrow(q.Target)
 	m.take(hits, spoken)
 	return m
+}
+
+// excludesAll reports whether a document excludes every path by which a query is about a language.
+func (s *segment) excludesAll(o int32, q *Query, language string) bool {
+	if !s.excluding.has(o) || slices.Contains(q.Languages, language) {
+		return false
+	}
+	for _, p := range q.Paths {
+		if slices.Contains(knowledge.LanguagesOf(p), language) &&
+			!slices.ContainsFunc(s.excludes[o], func(g knowledge.Glob) bool { return g.Match(p) }) {
+			return false
+		}
+	}
+	return len(q.Paths) > 0
 }
 
 // matchPath adds the documents that hold for one path by their globs.

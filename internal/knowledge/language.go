@@ -1,6 +1,7 @@
 package knowledge
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -34,6 +35,13 @@ func (l tongue) mark() string { return stemMark + "edfs"[l:l+1] }
 type stemmer struct{ env *snowballstem.Env }
 
 func newStemmer() stemmer { return stemmer{snowballstem.NewEnv("")} }
+
+// HoldsWord reports whether a text holds a word, perhaps in another form of it.
+func HoldsWord(text, word string) bool {
+	s := newStemmer()
+	stem := s.stem(inEnglish, word)
+	return slices.ContainsFunc(Words(text), func(w string) bool { return s.stem(inEnglish, w) == stem })
+}
 
 // stem returns the stem of a word in lower case. A word with digits or signs is its own stem.
 func (s stemmer) stem(l tongue, word string) string {
