@@ -2,6 +2,7 @@ package check
 
 import (
 	"regexp/syntax"
+	"slices"
 	"strings"
 )
 
@@ -22,22 +23,20 @@ func withReturns(re *syntax.Regexp) *syntax.Regexp {
 	for i, sub := range re.Sub {
 		re.Sub[i] = withReturns(sub)
 	}
-	switch re.Op {
-	case syntax.OpEndLine:
+	if re.Op == syntax.OpEndLine {
 		return joined(mayReturn(), re)
-	case syntax.OpLiteral:
-		var parts []*syntax.Regexp
-		for _, r := range re.Rune {
-			if r == '\n' {
-				parts = append(parts, mayReturn())
-			}
-			parts = append(parts, &syntax.Regexp{Op: syntax.OpLiteral, Flags: re.Flags, Rune: []rune{r}})
-		}
-		if len(parts) > len(re.Rune) {
-			return joined(parts...)
-		}
 	}
-	return re
+	if re.Op != syntax.OpLiteral || !slices.Contains(re.Rune, '\n') {
+		return re
+	}
+	var parts []*syntax.Regexp
+	for _, r := range re.Rune {
+		if r == '\n' {
+			parts = append(parts, mayReturn())
+		}
+		parts = append(parts, &syntax.Regexp{Op: syntax.OpLiteral, Flags: re.Flags, Rune: []rune{r}})
+	}
+	return joined(parts...)
 }
 
 func joined(parts ...*syntax.Regexp) *syntax.Regexp {
