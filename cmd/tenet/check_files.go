@@ -149,8 +149,8 @@ func (w *workTree) changed(ctx context.Context, base string, staged bool) (*chec
 	return c, nil
 }
 
-// gitChanges reads what git diff --raw -z has written: for each change a line with modes, ids and a letter, and then one
-// path, or two where the file has moved.
+// gitChanges reads what git diff --raw -z has written: for each change a line with modes, ids and a letter, and then
+// one path, or two where the file has moved.
 func gitChanges(parts []string) []gitChange {
 	var list []gitChange
 	for i := 0; i+1 < len(parts); i++ {

@@ -92,16 +92,11 @@ func Report(ctx context.Context, s store.Store, actor string, about About, r *Re
 		if found[id] || r.More {
 			continue
 		}
-		d, err := rec.Document()
+		over, err := about.over(rec, checked, r)
 		if err != nil {
 			return t, err
 		}
-		v, ok := d.(*knowledge.Violation)
-		if !ok {
-			continue
-		}
-		over := checked[v.Path] && !r.skipped(v.Path) || about.Gone != nil && about.Gone(v.Path)
-		if v.Source == source && over {
+		if over {
 			t.Resolved++
 			ops = append(ops, knowledge.Op{
 				Verb: knowledge.VerbPatch, Key: rec.Key,
@@ -116,6 +111,16 @@ func Report(ctx context.Context, s store.Store, actor string, about About, r *Re
 		}
 	}
 	return t, nil
+}
+
+// over reports whether the place of a report that was not found again is mended, or gone.
+func (a *About) over(rec *knowledge.Record, checked map[string]bool, r *Result) (bool, error) {
+	d, err := rec.Document()
+	v, ok := d.(*knowledge.Violation)
+	if err != nil || !ok || v.Source != source {
+		return false, err
+	}
+	return checked[v.Path] && !r.skipped(v.Path) || a.Gone != nil && a.Gone(v.Path), nil
 }
 
 // skipped reports whether a file was not looked at: that nothing was found there does not say that it is fixed.

@@ -176,8 +176,8 @@ func (f *filler) keep(found [2]*match) {
 	}
 }
 
-// forms are the forms that a document may have which is not mandatory, the best first. One that the task is about may be
-// shortened.
+// forms are the forms that a document may have which is not mandatory, the best first. One that the task is about may
+// be shortened.
 func (f *filler) forms(c *candidate) []string {
 	forms := []string{FormFull, FormBrief, FormLink}
 	switch {
