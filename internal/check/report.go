@@ -50,11 +50,7 @@ type About struct {
 // of files that are gone. The actor is their author.
 func Report(ctx context.Context, s store.Store, actor string, about About, r *Result) (Tally, error) {
 	var t Tally
-	repository := about.Repository
-	checked := make(map[string]bool, len(about.Checked))
-	for _, path := range about.Checked {
-		checked[path] = true
-	}
+	repository, checked := about.Repository, about.checked()
 	open, err := openReports(ctx, s, repository)
 	if err != nil {
 		return t, err
@@ -111,6 +107,14 @@ func Report(ctx context.Context, s store.Store, actor string, about About, r *Re
 		}
 	}
 	return t, nil
+}
+
+func (a *About) checked() map[string]bool {
+	paths := make(map[string]bool, len(a.Checked))
+	for _, path := range a.Checked {
+		paths[path] = true
+	}
+	return paths
 }
 
 // over reports whether the place of a report that was not found again is mended, or gone.
