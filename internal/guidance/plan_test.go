@@ -72,8 +72,17 @@ func naive(docs []*doc, q *Query, hits []Relevant) (held []string, model []strin
 					}
 				}
 			}
+			excluded := func(p string) bool {
+				return slices.ContainsFunc(globs, func(g knowledge.Glob) bool { return g.Exclude && g.Match(p) })
+			}
+			spoken := slices.Clone(q.Languages)
+			for _, p := range q.Paths {
+				if !excluded(p) {
+					spoken = append(spoken, knowledge.LanguagesOf(p)...)
+				}
+			}
 			if c.class < 0 && (!includes || len(q.Paths) == 0) &&
-				slices.ContainsFunc(d.scope.Languages, func(l string) bool { return slices.Contains(q.spoken(), l) }) {
+				slices.ContainsFunc(d.scope.Languages, func(l string) bool { return slices.Contains(spoken, l) }) {
 				c.class = classLanguage
 			}
 		case "model":
