@@ -224,3 +224,36 @@ func TestWhatAltersWritesStopsThem(t *testing.T) {
 	}
 	p.end(t)
 }
+
+// TestNothingIsReplayedPastAGuard switches a guard off before an outage, and on again after it: what waited then is not
+// brought to a database that would keep no trace of it, doctor says why, and it is brought later.
+func TestNothingIsReplayedPastAGuard(t *testing.T) {
+	pg := pgtest.Start(t, pgtest.Options{})
+	dir := filepath.Join(t.TempDir(), "data")
+	p := serveProcess(t, dir, pg.URL("postgres"))
+	await := func(what string, is func() bool) {
+		t.Helper()
+		if err := eventually(is); err != nil {
+			t.Fatalf("%s: %v\n%s", what, err, p.command(t, "status"))
+		}
+	}
+	says := func(text string, args ...string) func() bool {
+		return func() bool {
+			_, said := command(t, dir, args...)
+			return strings.Contains(said, text)
+		}
+	}
+	await("a copy that is ready", says("normal", "status"))
+	pg.Exec("ALTER TABLE rules DISABLE TRIGGER tenet_log_changed")
+	pg.Stop(pgtest.Fast)
+	await("a write that waits", says("queued", "patch", "rule/SEC-001", "--set", "priority=7"))
+	pg.Start()
+	await("doctor with a guard switched off", says("trigger tenet_log_changed of rules", "doctor"))
+	pg.Exec("ALTER TABLE rules ENABLE ALWAYS TRIGGER tenet_log_changed")
+	await("an empty journal", func() bool { return !says("waits for PostgreSQL", "doctor")() })
+	await("what waited in the log", says("priority", "history", "rule/SEC-001"))
+	if code, said := command(t, dir, "doctor", "changes"); code != exitOK {
+		t.Errorf("the log does not verify: %d\n%s", code, said)
+	}
+	p.end(t)
+}

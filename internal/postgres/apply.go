@@ -25,7 +25,7 @@ func (s *Store) Apply(ctx context.Context, b knowledge.Batch) (knowledge.Receipt
 	if err := b.Validate(); err != nil {
 		return knowledge.Receipt{}, err
 	}
-	if err := guarded(own, s); err != nil {
+	if err := guarded(own, s, b.Origin != [32]byte{}); err != nil {
 		return knowledge.Receipt{}, err
 	}
 	fingerprint, err := b.Fingerprint()

@@ -47,9 +47,10 @@ UNION ALL SELECT 'rule ' || r.rulename || ' of ' || h.relname, NULL FROM here h 
 UNION ALL SELECT 'row security of ' || h.relname, NULL FROM here h WHERE h.relrowsecurity
 UNION ALL SELECT 'session_replication_role', NULL WHERE current_setting('session_replication_role') = 'replica'`
 
-// How often writers check the triggers, and how often while one is missing.
+// How often writers check the triggers; and how often while one is missing, and for a replay: what happened to the
+// database while it was away nobody has seen.
 const (
-	guardsEvery = time.Hour
+	guardsEvery = time.Minute
 	guardsAgain = 2 * time.Second
 )
 
@@ -57,6 +58,7 @@ const (
 type watch struct {
 	mu      sync.Mutex // guards the fields below
 	next    time.Time  // of the next check
+	last    time.Time  // check
 	missing error
 }
 
@@ -68,16 +70,19 @@ func (w *watch) note(err error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.missing, w.next = err, time.Now().Add(guardsEvery)
+	w.missing, w.last, w.next = err, time.Now(), time.Now().Add(guardsEvery)
 	if missing {
 		w.next = time.Now().Add(guardsAgain)
 	}
 }
 
 // due returns the last result, and whether the caller should check again now.
-func (w *watch) due() (bool, error) {
+func (w *watch) due(replayed bool) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if replayed && time.Since(w.last) > guardsAgain {
+		return true, w.missing
+	}
 	if time.Now().Before(w.next) {
 		return false, w.missing
 	}
@@ -86,8 +91,8 @@ func (w *watch) due() (bool, error) {
 }
 
 // guarded returns why writes must be refused, or nil.
-func guarded(ctx context.Context, s *Store) error {
-	due, missing := s.watch.due()
+func guarded(ctx context.Context, s *Store, replayed bool) error {
+	due, missing := s.watch.due(replayed)
 	if !due {
 		return missing
 	}

@@ -329,7 +329,7 @@ func (d *dual) Uses(ctx context.Context, ids []string) (map[string]int64, error)
 
 // guards looks at the primary, while that is there.
 func (d *dual) guards(ctx context.Context) error {
-	if p := d.primary.Load(); p != nil && d.Level().Mode == knowledge.ModeNormal {
+	if p := answering(d); p != nil {
 		return p.guards(ctx)
 	}
 	return nil
@@ -337,7 +337,7 @@ func (d *dual) guards(ctx context.Context) error {
 
 // drift looks at the primary, while that is there.
 func (d *dual) drift(ctx context.Context) ([]string, error) {
-	if p := d.primary.Load(); p != nil && d.Level().Mode == knowledge.ModeNormal {
+	if p := answering(d); p != nil {
 		return p.drift(ctx)
 	}
 	return nil, nil
