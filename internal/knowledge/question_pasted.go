@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -90,15 +91,15 @@ func asPasted(parts []part) {
 
 // asCommand takes what follows the name of a command for its flags: -k of curl -k, and -race of go test -race.
 func asCommand(parts []part) {
-	command, gotool := false, false
+	command, gotool, known := false, false, shellWords()
 	for i := range parts {
 		p := &parts[i]
 		switch {
 		case p.plain():
-			command = command || commands[p.text]
-			gotool = gotool || i > 0 && parts[i-1].text == "go" && goTools[p.text]
+			command = command || known.commands[p.text]
+			gotool = gotool || i > 0 && parts[i-1].text == "go" && known.goTools[p.text]
 		case !p.not || p.phrase || p.field != "":
-		case command && (len(p.text) == 1 || flagPairs[p.text]), gotool && (len(p.text) == 1 || goFlags[flagName(p.text)]):
+		case command && (len(p.text) == 1 || known.flagPairs[p.text]), gotool && (len(p.text) == 1 || known.goFlags[flagName(p.text)]):
 			p.not, p.text = false, "-"+p.text
 		}
 	}
@@ -110,18 +111,26 @@ func flagName(text string) string {
 	return name
 }
 
-// commands are names of programs that are no words of other questions.
-//
+// A shell knows the words by which a question shows a command.
+type shell struct {
+	commands  map[string]bool // names of programs that are no words of other questions
+	flagPairs map[string]bool // two flags of one letter each
+	goTools   map[string]bool
+	goFlags   map[string]bool
+}
+
 //nolint:gochecknoglobals // made once, never written again
-var (
-	commands = wordSet(`ansible apt-get awk bash brew cargo chmod chown clang cmake cp curl docker dotnet egrep gcc gcloud git
-gofmt gradle grep gzip helm jq journalctl kubectl ls mv mvn mysql npm npx openssl pg_dump pip pip3 pnpm podman psql pytest
-python3 rg rm rsync rustc scp sed ssh sudo systemctl tar terraform tsc unzip wget xargs yarn zsh`)
-	flagPairs = wordSet(`it la rf ti xf`)
-	goTools   = wordSet(`build clean fix fmt generate get install list mod run test tool vet work`)
-	goFlags   = wordSet(`bench benchmem buildmode buildvcs count cover coverprofile cpu cpuprofile exec failfast fuzz fuzztime
-gcflags json ldflags mod msan parallel race run short shuffle skip tags timeout trimpath vet`)
-)
+var shellWords = sync.OnceValue(func() *shell {
+	return &shell{
+		commands: wordSet(`ansible apt-get awk bash brew cargo chmod chown clang cmake cp curl docker dotnet egrep gcc gcloud
+git gofmt gradle grep gzip helm jq journalctl kubectl ls mv mvn mysql npm npx openssl pg_dump pip pip3 pnpm podman psql
+pytest python3 rg rm rsync rustc scp sed ssh sudo systemctl tar terraform tsc unzip wget xargs yarn zsh`),
+		flagPairs: wordSet(`it la rf ti xf`),
+		goTools:   wordSet(`build clean fix fmt generate get install list mod run test tool vet work`),
+		goFlags: wordSet(`bench benchmem buildmode buildvcs count cover coverprofile cpu cpuprofile exec failfast fuzz
+fuzztime gcflags json ldflags mod msan parallel race run short shuffle skip tags timeout trimpath vet`),
+	}
+})
 
 // addresses reports whether a word is a place in a network or in memory: 127.0.0.1:5432, 0xc0000b4010.
 func addresses(word string) bool {

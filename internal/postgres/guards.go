@@ -59,6 +59,7 @@ type watch struct {
 	mu      sync.Mutex // guards the fields below
 	next    time.Time  // of the next check
 	last    time.Time  // check
+	dialed  time.Time  // when the newest connection was made
 	missing error
 }
 
@@ -76,11 +77,18 @@ func (w *watch) note(err error) {
 	}
 }
 
+// connected notes a new connection: the server may have been away.
+func (w *watch) connected() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dialed = time.Now()
+}
+
 // due returns the last result, and whether the caller should check again now.
 func (w *watch) due(replayed bool) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if replayed && time.Since(w.last) > guardsAgain {
+	if replayed && (time.Since(w.last) > guardsAgain || w.last.Before(w.dialed)) {
 		return true, w.missing
 	}
 	if time.Now().Before(w.next) {

@@ -77,7 +77,7 @@ type Store struct {
 	slow    slowGate
 	closed  atomic.Bool
 	left    atomic.Int64    // last call of leave, nanoseconds since 1970
-	watch   watch           // over the log's triggers
+	watch   *watch          // over the log's triggers
 	closing sync.RWMutex    // held while closed is set, so that nothing joins done after it
 	life    context.Context // ends with the store, and cancels every call in progress
 	stop    context.CancelFunc
@@ -126,9 +126,13 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 			cfg.ConnConfig.RuntimeParams[name] = value
 		}
 	}
-	seen, fresh := &certificates{}, &renewer{address: o.address(), log: o.Log}
+	seen, fresh, watched := &certificates{}, &renewer{address: o.address(), log: o.Log}, &watch{}
 	cfg.BeforeConnect = func(ctx context.Context, c *pgx.ConnConfig) error { fresh.renew(ctx, c); return nil }
-	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error { seen.note(conn); return nil }
+	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		seen.note(conn)
+		watched.connected()
+		return nil
+	}
 	schema, err := prepare(ctx, o)
 	if err != nil {
 		return nil, err
@@ -141,6 +145,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		o: o, pool: pool, certificates: seen, renewer: fresh, alone: cfg.ConnConfig.Copy(), schema: schema,
 		turn: make(chan struct{}, 1), lanes: make(chan struct{}, max(1, o.MaxConns/2)), life: life, stop: stop,
+		watch: watched,
 	}
 	if err := s.Guards(ctx); err != nil {
 		stop()
