@@ -347,8 +347,16 @@ func TestResourcesPromptsAndCompletion(t *testing.T) {
 					t.Errorf("complete %+v %q: %s", c.ref, c.value, diff)
 				}
 			}
-			if list, err := s.ListResources(t.Context(), nil); err != nil || len(list.Resources) > 0 {
-				t.Errorf("resources: %v, %v", list, err)
+			list, err := s.ListResources(t.Context(), nil)
+			if err != nil || len(list.Resources) == 0 {
+				t.Fatalf("resources: %v, %v; want the packs", list, err)
+			}
+			for _, pack := range list.Resources {
+				read, err := s.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: pack.URI})
+				if err != nil || !strings.HasPrefix(pack.URI, "tenet://pack/") || !strings.Contains(read.Contents[0].Text,
+					pack.Name) {
+					t.Errorf("the resource %s: %v, %v", pack.URI, read, err)
+				}
 			}
 			templates, err := s.ListResourceTemplates(t.Context(), nil)
 			if err != nil || len(templates.ResourceTemplates) < 4 {
