@@ -58,7 +58,7 @@ func (w *workTree) files(ctx context.Context, s *checkSettings, args []string) (
 		}
 		return w.changed(ctx, strings.TrimSpace(string(base)), false)
 	}
-	names, err := w.named(ctx, args)
+	names, asked, err := w.named(ctx, args)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,11 @@ func (w *workTree) files(ctx context.Context, s *checkSettings, args []string) (
 	}
 	c.now = func(yield func(check.File) bool) {
 		for _, name := range names {
-			if f, ok := w.readFile(name); ok && !c.pass(f, yield) {
+			f, ok := w.readFile(name)
+			if !ok && slices.Contains(asked, name) { // who names it wants to hear of it
+				f, ok = check.File{Path: name, Fault: "it is no plain file"}, true
+			}
+			if ok && !c.pass(f, yield) {
 				return
 			}
 		}
@@ -82,7 +86,8 @@ func (c *checkedFiles) pass(f check.File, yield func(check.File) bool) bool {
 	return yield(f)
 }
 
-// readFile reads a file of the work tree; false for what is none, such as a link or a submodule.
+// readFile reads a file of the work tree; false for what is none, such as a link or a submodule. One that can't be read
+// says why.
 func (w *workTree) readFile(name string) (check.File, bool) {
 	whole := filepath.Join(w.Dir(), filepath.FromSlash(name))
 	info, err := os.Lstat(whole)
@@ -91,10 +96,21 @@ func (w *workTree) readFile(name string) (check.File, bool) {
 	}
 	f, err := os.Open(whole) //nolint:gosec // a file of the tree that is checked
 	if err != nil {
-		return check.File{}, false
+		return check.File{Path: name, Fault: "it can't be read: " + faultOf(err)}, true
 	}
 	text, err := io.ReadAll(io.LimitReader(f, check.MaxFile+1)) // more is too large, and not needed to say so
-	return check.File{Path: name, Content: text}, errors.Join(err, f.Close()) == nil
+	if err = errors.Join(err, f.Close()); err != nil {
+		return check.File{Path: name, Fault: "it can't be read: " + faultOf(err)}, true
+	}
+	return check.File{Path: name, Content: text}, true
+}
+
+// faultOf returns what is wrong with a file, without its name.
+func faultOf(err error) string {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err.Error()
+	}
+	return err.Error()
 }
 
 // A gitChange is a file that has changed, as git tells it.
@@ -240,29 +256,33 @@ func (b *blobs) close() error {
 	return err
 }
 
-// named returns the files below paths; all that git knows or would add where none are named.
-func (w *workTree) named(ctx context.Context, args []string) ([]string, error) {
+// named returns the files below paths, and those that the paths themselves name, which git may ignore; all that git
+// knows or would add where none are named.
+func (w *workTree) named(ctx context.Context, args []string) (names, asked []string, err error) {
 	var below []string
 	for _, arg := range args {
 		rel, ok := w.relative(arg)
-		if _, err := os.Lstat(arg); err != nil || !ok {
-			return nil, usageError("%s: want a file or a folder of the work tree %s", arg, w.Dir())
+		info, err := os.Lstat(arg)
+		if err != nil || !ok {
+			return nil, nil, usageError("%s: want a file or a folder of the work tree %s", arg, w.Dir())
 		}
 		below = append(below, rel)
+		if !info.IsDir() {
+			asked = append(asked, rel)
+		}
 	}
 	if list, err := w.git(ctx, append([]string{"ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"},
 		below...)...); err == nil {
-		names := split0(list)
+		names = append(split0(list), asked...)
 		slices.Sort(names)
-		return slices.Compact(names), nil
+		return slices.Compact(names), asked, nil
 	}
 	if len(below) == 0 {
 		below = []string{"."}
 	}
-	var names []string
 	for _, dir := range below {
 		err := fs.WalkDir(os.DirFS(w.Dir()), dir, func(name string, e fs.DirEntry, err error) error {
-			if err == nil && e.Type().IsRegular() {
+			if err == nil && (e.Type().IsRegular() || name == dir && !e.IsDir()) {
 				names = append(names, name)
 			}
 			if e != nil && e.IsDir() && e.Name() == ".git" {
@@ -271,11 +291,11 @@ func (w *workTree) named(ctx context.Context, args []string) ([]string, error) {
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	slices.Sort(names)
-	return names, nil
+	return names, asked, nil
 }
 
 func split0(list []byte) []string {

@@ -36,6 +36,8 @@ type File struct {
 	Path    string // from the repository's root
 	Content []byte
 	Was     string // of a file before a change: the path that it had then; "" for the same
+	// Fault is why its text could not be read; "" if it was. Then only its path is checked.
+	Fault string
 	// Lines are the numbers of the lines that count, from 1, ascending; nil for all. A finding about a whole file
 	// always counts.
 	Lines []int
@@ -275,13 +277,16 @@ func (s *Set) run(files iter.Seq[File], known map[string]bool, over func() bool)
 }
 
 // unread adds a file that is too large to be read, or binary, to what was skipped, and returns true, if any check would
-// have read it. It names the mandatory rules among them: a reviewer must know that they were not looked for. A binary
+// have read it; and one that could not be read in any case. It names the mandatory rules among them: a reviewer must know that they were not looked for. A binary
 // file is only told of where a check names files like it: two bytes make a binary file of a source file.
 func (s *Set) unread(r *Result, clean string, f *File) bool {
 	binary, why := isBinary(f.Content), "it has more than "+strconv.Itoa(MaxFile)+" bytes"
-	if binary {
+	switch {
+	case f.Fault != "":
+		why = f.Fault
+	case binary:
 		why = "it is binary"
-	} else if len(f.Content) <= MaxFile {
+	case len(f.Content) <= MaxFile:
 		return false
 	}
 	some, mandatory := false, []string(nil)
@@ -298,7 +303,7 @@ func (s *Set) unread(r *Result, clean string, f *File) bool {
 			mandatory = append(mandatory, "rule/"+rl.RuleID)
 		}
 	}
-	if !some {
+	if !some && f.Fault == "" {
 		return false
 	}
 	if n := len(mandatory); n > 0 {
@@ -343,7 +348,7 @@ func (r *Result) take(f *Finding) {
 
 // each calls fn with the checks that apply to a file: of a binary or too large one those of its path alone.
 func (s *Set) each(clean string, f *File, fn func(*rule, *one)) {
-	closed := len(f.Content) > MaxFile || isBinary(f.Content)
+	closed := f.Fault != "" || len(f.Content) > MaxFile || isBinary(f.Content)
 	for i := range s.rules {
 		rl := &s.rules[i]
 		for j := range rl.checks {
