@@ -65,6 +65,7 @@ func (a *application) untold() error {
 	if err != nil || !lost {
 		return err
 	}
+	a.s.replan()
 	if err := a.s.Guards(a.caller); err != nil || a.replayed() {
 		return err
 	}

@@ -116,8 +116,15 @@ func guarded(ctx context.Context, s *Store, replayed bool) error {
 func (s *Store) Guards(ctx context.Context) error {
 	err := guards(ctx, s)
 	s.watch.note(err)
+	if u, ok := errors.AsType[*store.UnavailableError](err); ok && u.Halt {
+		s.replan()
+	}
 	return err
 }
+
+// replan makes all sessions new ones. A session that has planned a write while a rule did away with it keeps to that
+// plan when the rule is gone: a plan that does nothing names no table whose change would end it.
+func (s *Store) replan() { s.pool.Reset() }
 
 func guards(ctx context.Context, s *Store) error {
 	schema, err := s.Schema(ctx)
