@@ -69,7 +69,7 @@ func (w *workTree) files(ctx context.Context, s *checkSettings, args []string) (
 	c.now = func(yield func(check.File) bool) {
 		for _, name := range names {
 			f, ok := w.readFile(name)
-			if !ok && slices.Contains(asked, name) { // who names it wants to hear of it
+			if !ok && slices.Contains(asked, name) { // who names it wants to know
 				f, ok = check.File{Path: name, Fault: "it is no plain file"}, true
 			}
 			if ok && !c.pass(f, yield) {

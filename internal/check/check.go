@@ -276,9 +276,10 @@ func (s *Set) run(files iter.Seq[File], known map[string]bool, over func() bool)
 	return r
 }
 
-// unread adds a file that is too large to be read, or binary, to what was skipped, and returns true, if any check would
-// have read it; and one that could not be read in any case. It names the mandatory rules among them: a reviewer must know that they were not looked for. A binary
-// file is only told of where a check names files like it: two bytes make a binary file of a source file.
+// unread adds a file that is too large, or binary, to what was skipped, and returns true, if any check would have read
+// it; and one that could not be read in any case. It names the mandatory rules among them: a reviewer must know that
+// they were not looked for. A binary file is only told of where a check names files like it: two bytes make a binary
+// file of a source file.
 func (s *Set) unread(r *Result, clean string, f *File) bool {
 	binary, why := isBinary(f.Content), "it has more than "+strconv.Itoa(MaxFile)+" bytes"
 	switch {

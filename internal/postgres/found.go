@@ -65,7 +65,7 @@ func (a *application) untold() error {
 	if err != nil || !lost {
 		return err
 	}
-	a.s.replan()
+	replan(a.s)
 	if err := a.s.Guards(a.caller); err != nil || a.replayed() {
 		return err
 	}

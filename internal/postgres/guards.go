@@ -117,14 +117,14 @@ func (s *Store) Guards(ctx context.Context) error {
 	err := guards(ctx, s)
 	s.watch.note(err)
 	if u, ok := errors.AsType[*store.UnavailableError](err); ok && u.Halt {
-		s.replan()
+		replan(s)
 	}
 	return err
 }
 
 // replan makes all sessions new ones. A session that has planned a write while a rule did away with it keeps to that
 // plan when the rule is gone: a plan that does nothing names no table whose change would end it.
-func (s *Store) replan() { s.pool.Reset() }
+func replan(s *Store) { s.pool.Reset() }
 
 func guards(ctx context.Context, s *Store) error {
 	schema, err := s.Schema(ctx)

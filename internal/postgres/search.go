@@ -161,7 +161,8 @@ func frequencies(ctx context.Context, s *Store, question *knowledge.Question) ([
 	frequency, documents := make([]int, len(list)), 0
 	err := s.query(ctx, "search words", "SELECT w.n, CASE WHEN w.q = '' THEN 1 ELSE (SELECT count(*) FROM (SELECT "+
 		"FROM search s WHERE s.vector @@ w.q::tsquery LIMIT $2) AS x) END, "+
-		"greatest((SELECT reltuples FROM pg_class WHERE oid = 'search'::regclass), 1000)::bigint FROM "+
+		"CASE WHEN t.n >= $2 THEN t.n ELSE (SELECT count(*) FROM (SELECT FROM search LIMIT $2) AS y) END FROM "+
+		"(SELECT reltuples::bigint AS n FROM pg_class WHERE oid = 'search'::regclass) AS t, "+
 		"unnest($1::text[]) WITH ORDINALITY AS w (q, n)",
 		[]any{list, maxCounted}, func(r pgx.Rows) error {
 			var n, count, all int
