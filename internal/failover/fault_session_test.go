@@ -49,7 +49,7 @@ func TestFaultsByOtherSessions(t *testing.T) {
 			inject: func(c *cluster) {
 				pgtest.Exec(c.t, c.site.url, `CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 					PERFORM pg_sleep(5); RETURN NEW; END $$;
-					CREATE TRIGGER a_dawdle BEFORE INSERT OR UPDATE ON rules FOR EACH ROW EXECUTE FUNCTION dawdle()`)
+					CREATE TRIGGER a_dawdle AFTER INSERT OR UPDATE ON rules FOR EACH ROW EXECUTE FUNCTION dawdle()`)
 			},
 			heal: func(c *cluster) { pgtest.Exec(c.t, c.site.url, "DROP TRIGGER a_dawdle ON rules") },
 		},
