@@ -164,6 +164,7 @@ func TestAReaderSignsInSearchesAndReads(t *testing.T) {
 	r.see(r.get("/read/packs"), 200, "There are none.")
 	r.see(r.get("/search?q=+"), 200, "as you would ask")
 	r.see(r.get("/search?q=zebra"), 200, "Nothing matches.")
+	r.see(r.get("/search?q=title:qeries"), 200, "Nothing matches.", "There is “title:queries”.")
 	r.see(r.get("/search?q=queries&kind=zebra"), 400)
 	r.see(r.get("/search?q=queries&cursor=AAAA"), 400)
 	r.see(r.get("/read/rule/NONE"), 404)

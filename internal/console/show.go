@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -161,8 +162,11 @@ func (d *Door) search(r *http.Request, v *view) (*listing, error) {
 		one.Marked, one.Notes = marked(hit), strings.TrimSpace(hit.Severity+" "+one.Notes)
 		l.Lines = append(l.Lines, one)
 	}
+	if found.Bounded {
+		l.Said = append(l.Said, "Not everything was looked at, since the question would have cost too much.")
+	}
 	if len(found.Hits) == 0 {
-		l.Said = append(l.Said, "Nothing matches.")
+		l.Said = slices.Insert(l.Said, 0, "Nothing matches.")
 	}
 	if found.Next != "" {
 		next := url.Values{"q": {v.Query}, "cursor": {found.Next}}
@@ -182,6 +186,9 @@ func said(r *knowledge.Reading) []string {
 	}
 	for _, e := range r.AlsoSearched {
 		list = append(list, "For “"+e.Typed+"” also searched for "+strings.Join(e.Used, ", ")+".")
+	}
+	for _, word := range r.Suggestions {
+		list = append(list, "There is “"+word+"”.")
 	}
 	if r.Matched == knowledge.MatchedMost || r.Matched == knowledge.MatchedSome {
 		list = append(list, "No document holds all of these words: these hold "+r.Matched+" of them.")

@@ -704,6 +704,10 @@ func TestReads(t *testing.T) {
 				"updated_at":"*","snippet":"*","missing":[]}]}`,
 		},
 		{
+			name: "a misspelled field in a search", ask: get("/api/v1/search?q=category:securty"), status: 200,
+			want: `{"hits":[],"total":0,"matched":"none","suggestions":["category:security"]}`,
+		},
+		{
 			name: "a search for whole documents", ask: get("/api/v1/search?q=parameterized&view=full"), status: 200,
 			want: `{"hits":[{"kind":"rule","id":"SEC-001","document":{"rule_id":"SEC-001","title":"Use ` +
 				`parameterized queries"}}]}`,

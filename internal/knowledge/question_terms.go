@@ -77,6 +77,13 @@ func (q *Question) narrow(by *SearchQuery) {
 	}
 }
 
+// Decides reports whether a slot is one of a filter or of an exclusion: without it no document can be judged.
+func (q *Question) Decides(slot int) bool {
+	return slices.ContainsFunc(slices.Concat(q.Filters, q.Not, []Condition{q.Without}), func(c Condition) bool {
+		return slices.Contains(c.Any, slot)
+	})
+}
+
 // wordy is the number of wishes from which on a text with quotation marks may be a pasted one.
 const wordy = 4
 

@@ -34,6 +34,7 @@ type Spelling struct {
 	word   []rune
 	head   []byte // its first letters
 	dotted bool
+	value  bool // of a field, which may have any signs
 	limit  int
 	best   []candidate
 	rows   [3][]int
@@ -59,6 +60,13 @@ func NewSpelling(word string) *Spelling {
 	return s
 }
 
+// NewValueSpelling returns a spelling for the value of a field, such as an id.
+func NewValueSpelling(value string) *Spelling {
+	s := NewSpelling(clip(strings.ToLower(value)))
+	s.value, s.dotted = true, false
+	return s
+}
+
 // Try compares a word.
 func (s *Spelling) Try(term []byte) {
 	limit := s.limit
@@ -69,6 +77,10 @@ func (s *Spelling) Try(term []byte) {
 		return
 	}
 	other := []rune(string(term))
+	word := string(other)
+	if s.value {
+		other = []rune(fold(strings.ToLower(word)))
+	}
 	if len(other) < shortestSpelled-1 || len(other) > maxCompound {
 		return
 	}
@@ -76,11 +88,10 @@ func (s *Spelling) Try(term []byte) {
 	if d == 0 || d > limit {
 		return
 	}
-	word := string(other)
 	if s.dotted && !sameParts(string(s.word), word) {
 		return
 	}
-	if !Spellable(word) && len(other) >= shortestSpelled ||
+	if !s.value && !Spellable(word) && len(other) >= shortestSpelled ||
 		slices.ContainsFunc(s.best, func(c candidate) bool { return c.word == word }) {
 		return
 	}

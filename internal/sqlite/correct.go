@@ -3,6 +3,7 @@ package sqlite
 import (
 	"database/sql"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"tenet/internal/knowledge"
@@ -10,6 +11,9 @@ import (
 
 // maxNeighbours is the largest number of words with one first letter that are compared with a misspelled word.
 const maxNeighbours = 50_000
+
+// maxCompared is the largest number of words of a question that are compared with those of the index.
+const maxCompared = 16
 
 // A correction is a list of words that replace a word that no document contains.
 type correction struct {
@@ -32,7 +36,7 @@ func (l *look) correct() error {
 		if l.frequency[slot] > 0 || !knowledge.Spellable(word) {
 			continue
 		}
-		words, err := l.similar(word)
+		words, err := l.similar(word, "", knowledge.NewSpelling(word))
 		if err != nil {
 			return err
 		}
@@ -65,17 +69,22 @@ func (l *look) correct() error {
 	return nil
 }
 
-// similar returns the words of the index that are closest to a misspelled word.
-func (l *look) similar(word string) ([]string, error) {
-	c := knowledge.NewSpelling(word)
+// similar returns the words of the index that are closest to a misspelled word; with a mark the values of a field.
+func (l *look) similar(word, mark string, c *knowledge.Spelling) ([]string, error) {
+	if l.compared++; l.compared > maxCompared {
+		return nil, nil
+	}
 	first, size := utf8.DecodeRuneInString(word)
-	starts := []rune{first}
+	starts := []string{mark + string(first)}
 	// the first two letters may be swapped, or the first may be superfluous
 	if second, _ := utf8.DecodeRuneInString(word[size:]); second != first {
-		starts = append(starts, second)
+		starts = append(starts, mark+string(second))
 	}
-	for _, r := range starts {
-		from, to := string(r), string(r+1)
+	if mark != "" && !knowledge.ManyValues(mark) { // values keep their case
+		starts = []string{mark}
+	}
+	for _, start := range starts {
+		from, to := prefixRange(start)
 		err := l.query(l.ctx, "search.similar", "SELECT term FROM search_terms WHERE term >= ? AND term < ? LIMIT ?",
 			[]any{from, to, maxNeighbours},
 			func(r *sql.Rows) error {
@@ -83,7 +92,7 @@ func (l *look) similar(word string) ([]string, error) {
 				if err := r.Scan(&term); err != nil {
 					return err
 				}
-				c.Try(term)
+				c.Try(term[len(mark):])
 				return nil
 			})
 		if err != nil {
@@ -92,8 +101,10 @@ func (l *look) similar(word string) ([]string, error) {
 	}
 	for _, x := range l.entries {
 		for i := range x.entry.Postings {
-			if t := x.entry.Postings[i].Term; t[0] > 2 {
+			if t := x.entry.Postings[i].Term; mark == "" && t[0] > 2 {
 				c.Try([]byte(t))
+			} else if value, ok := strings.CutPrefix(t, mark); ok && mark != "" {
+				c.Try([]byte(value))
 			}
 		}
 	}

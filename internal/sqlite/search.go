@@ -74,7 +74,9 @@ type look struct {
 	chunks    []int64
 	documents int // of the index
 	lists     []list
-	frequency []int // the number of documents for each slot
+	needed    int      // of the lists, the first: those of filters and exclusions
+	unread    []string // the terms whose lists were too long
+	frequency []int    // the number of documents for each slot
 	fixed     []correction
 
 	found       []knowledge.Found // the best hits, and some more
@@ -85,6 +87,7 @@ type look struct {
 	hitEntries  []*indexed
 	facets      []knowledge.FacetCount
 	suggestions []string
+	compared    int // words, with those of the index
 }
 
 func (l *look) run() error {
@@ -98,7 +101,7 @@ func (l *look) run() error {
 	if err := l.expand(); err != nil {
 		return err
 	}
-	if err := l.readLists(nil); err != nil {
+	if err := l.readAll(); err != nil {
 		return err
 	}
 	l.count()
@@ -112,6 +115,11 @@ func (l *look) run() error {
 	if l.total == 0 && l.question.Relax() {
 		l.scorer = l.question.Scorer(l.documents, l.frequency)
 		if err := l.scan(); err != nil {
+			return err
+		}
+	}
+	if l.total == 0 {
+		if err := l.suggest(); err != nil {
 			return err
 		}
 	}

@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"database/sql"
 	"maps"
+	"math"
 	"slices"
 )
-
-// searchBytes limits the size of the lists that a search reads, in bytes. Beyond it the most common words are left out.
-const searchBytes = 32 << 20
 
 // A list holds the documents of a chunk that contain a term.
 type list struct {
@@ -22,34 +20,57 @@ type list struct {
 const ofTerms = " FROM json_each(?) t CROSS JOIN search_terms n ON n.term = t.value CROSS JOIN search_chunks c " +
 	"CROSS JOIN search_words w ON w.number = (c.chunk << 32 | n.number)"
 
-// readLists reads the lists of some terms; of all terms of the query if none are given.
-func (l *look) readLists(terms []string) error {
-	if terms == nil {
-		for i := range l.question.Slots {
-			for _, words := range l.question.Slots[i].Spellings() {
-				terms = append(terms, slices.Concat(words...)...)
+// readAll reads the lists of all terms of the query. Those of filters and exclusions are read whatever they take:
+// without one of them hits would be shown that must not be, or none.
+func (l *look) readAll() error {
+	var needed, others []string
+	for i := range l.question.Slots {
+		for _, words := range l.question.Slots[i].Spellings() {
+			if terms := slices.Concat(words...); l.question.Decides(i) {
+				needed = append(needed, terms...)
+			} else {
+				others = append(others, terms...)
 			}
 		}
-		slices.Sort(terms)
-		terms = slices.Compact(terms)
 	}
+	slices.Sort(needed)
+	needed = slices.Compact(needed)
+	if len(l.chunks) > 0 && len(needed) > 0 {
+		if _, err := l.readWithin(needed, math.MaxInt); err != nil {
+			return err
+		}
+	}
+	l.needed = len(l.lists)
+	slices.Sort(others)
+	return l.readLists(slices.DeleteFunc(slices.Compact(others), func(term string) bool {
+		_, read := slices.BinarySearch(needed, term)
+		return read
+	}))
+}
+
+// readLists reads the lists of some terms, those of the rarest if they are too long together.
+func (l *look) readLists(terms []string) error {
 	if len(l.chunks) == 0 || len(terms) == 0 {
 		return nil
 	}
-	size, before := 0, len(l.lists)
-	for i := range l.lists {
-		size += len(l.lists[i].documents)
+	room, before := l.f.opts.SearchBytes, len(l.lists)
+	for i := range l.lists[l.needed:] {
+		room -= len(l.lists[l.needed+i].documents)
 	}
-	room := searchBytes - size
 	fits, err := l.readWithin(terms, room)
 	if err != nil || fits {
 		return err
 	}
 	l.lists, l.bounded = l.lists[:before], true
-	if terms, err = l.rarest(terms, room); err != nil || len(terms) == 0 {
+	rare, common, err := l.byRarity(terms, room)
+	if err != nil {
 		return err
 	}
-	_, err = l.readWithin(terms, room)
+	l.unread = append(l.unread, common...)
+	if len(rare) == 0 {
+		return nil
+	}
+	_, err = l.readWithin(rare, room)
 	return err
 }
 
@@ -78,10 +99,11 @@ func (l *look) readWithin(terms []string, room int) (fits bool, err error) {
 	return fits, err
 }
 
-// rarest returns the terms whose lists are the shortest, as many as have no more than so many bytes together.
-func (l *look) rarest(terms []string, room int) ([]string, error) {
+// byRarity parts terms into those whose lists are the shortest, as many as have no more than so many bytes together,
+// and the others.
+func (l *look) byRarity(terms []string, room int) (rare, common []string, err error) {
 	sizes := map[string]int{}
-	err := l.query(l.ctx, "search.sizes", "SELECT n.term, octet_length(w.documents)"+ofTerms, []any{asJSON(terms)},
+	err = l.query(l.ctx, "search.sizes", "SELECT n.term, octet_length(w.documents)"+ofTerms, []any{asJSON(terms)},
 		func(r *sql.Rows) error {
 			var term string
 			var n int
@@ -94,10 +116,10 @@ func (l *look) rarest(terms []string, room int) ([]string, error) {
 	})
 	for i, term := range terms {
 		if room -= sizes[term]; room < 0 {
-			return terms[:i], err
+			return terms[:i], terms[i:], err
 		}
 	}
-	return terms, err
+	return terms, nil, err
 }
 
 // count counts the documents of each slot. The count is approximate: removed documents count until their chunk is
@@ -112,7 +134,17 @@ func (l *look) count() {
 		if l.frequency[i] = l.countSlot(i, of, false); l.frequency[i] == 0 {
 			l.frequency[i] = l.countSlot(i, of, true)
 		}
+		if l.frequency[i] == 0 && l.notRead(i) { // it is no word that no document has
+			l.frequency[i] = l.documents
+		}
 	}
+}
+
+// notRead reports whether a list of a slot was too long to be read.
+func (l *look) notRead(slot int) bool {
+	return slices.ContainsFunc(slices.Concat(l.question.Slots[slot].Words...), func(term string) bool {
+		return slices.Contains(l.unread, term)
+	})
 }
 
 // countSlot counts broader words only if broadly is set: they make no rare word common.

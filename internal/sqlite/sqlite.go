@@ -23,6 +23,9 @@ type Options struct {
 	Readers int
 	// ReadTimeout limits a read, including the wait for a reader; 10 s. Reads of everything have no timeout.
 	ReadTimeout time.Duration
+	// SearchBytes is how much of the lists of its words a search reads; 32 MiB. Beyond it the most common words are
+	// left out.
+	SearchBytes int
 	// Frozen keeps the schema as it is; otherwise Open migrates to the newest.
 	Frozen bool
 	// CheckLimit is the largest size, in bytes, of a file that Open checks for damage; 64 MiB, which takes about a
@@ -47,6 +50,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ReadTimeout == 0 {
 		o.ReadTimeout = 10 * time.Second
+	}
+	if o.SearchBytes == 0 {
+		o.SearchBytes = 32 << 20
 	}
 	if o.CheckLimit == 0 {
 		o.CheckLimit = 64 << 20
