@@ -3,6 +3,7 @@ package failover_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -278,6 +279,71 @@ func TestADamagedMirrorIsNoReasonNotToStart(t *testing.T) {
 		return err == nil && st.Mirror.State == failover.MirrorReady && st.Journal.Depth == 0 &&
 			st.Mode == knowledge.ModeNormal && c.s.Ready() == nil
 	})
+}
+
+// TestAWriteOfUnknownOutcomeIsShownByTheMirrorMadeAnew lets writes lose their answers while the mirror can't be read, so
+// that nothing can say what they leave here. Once the mirror is made anew their writer sees them again, and not only
+// what the primary has: also after a restart, and over a first mirror.
+func TestAWriteOfUnknownOutcomeIsShownByTheMirrorMadeAnew(t *testing.T) {
+	t.Parallel()
+	for _, restarted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("restarted %t", restarted), func(t *testing.T) {
+			t.Parallel()
+			unread := &unreadable{}
+			unread.whole.Store(true)
+			behind := func(o *failover.Options) { unread.Mirror, o.Mirror = o.Mirror, unread }
+			c := newScene(t, behind)
+			was := c.write(knowledge.Put(rule("A"), 0), knowledge.Put(rule("B"), 0))
+			c.follow()
+			c.primary.set(stalls)
+			unread.whole.Store(false)
+			put := knowledge.Put(rule("A"), was.Records[0].Version)
+			patch := knowledge.Op{
+				Verb: knowledge.VerbPatch, Key: ruleKey("B"), IfVersion: was.Records[1].Version,
+				Patch: []byte(`{"title": "patched"}`),
+			}
+			added := knowledge.Put(rule("C"), knowledge.NoVersion)
+			batches := map[string]knowledge.BatchID{}
+			for id, op := range map[string]knowledge.Op{"A": put, "B": patch, "C": added} {
+				rec := c.write(op)
+				if !rec.Queued {
+					t.Fatalf("the write of %s is not queued", id)
+				}
+				batches[id] = rec.Batch
+			}
+			if restarted {
+				c.end()
+				deleteFile(t, filepath.Join(c.dir, "mirror.db"))
+				c.open(behind)
+			} else {
+				c.s.CheckMirror()
+			}
+			waitFor(t, "the mirror is made anew", func() bool {
+				st := c.status()
+				return unread.whole.Load() && st.Mirror.State == failover.MirrorReady
+			})
+			for id, batch := range batches {
+				if r, err := c.s.Get(t.Context(), ruleKey(id)); err != nil || r.Pending != batch {
+					t.Errorf("%s, which waits as batch %s, reads as %+v, %v", id, batch, r, err)
+				}
+			}
+			page, err := c.s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule})
+			if err != nil || len(page.Records) != 3 {
+				t.Errorf("a list has %+v, %v, want the three that wait", page, err)
+			}
+			if st := c.status(); st.Journal.Depth != 3 {
+				t.Errorf("%d batches wait, want 3: the test tests nothing", st.Journal.Depth)
+			}
+			c.primary.set(healthy)
+			waitFor(t, "the journal is drained", func() bool {
+				st := c.status()
+				return st.Journal.Depth == 0 && st.Mode == knowledge.ModeNormal
+			})
+			if r, err := c.s.Get(t.Context(), ruleKey("B")); err != nil || titleOf(t, r) != "patched" {
+				t.Errorf("B reads as %+v, %v after the replay", r, err)
+			}
+		})
+	}
 }
 
 // unreadable is a mirror whose file is damaged until it is made anew.

@@ -26,7 +26,7 @@ func (g *ground) prepare(ctx context.Context, e *store.Entry) error {
 	e.Bases, e.Left = make([]store.Base, len(e.Batch.Ops)), make([]store.Left, 0, len(e.Batch.Ops))
 	written := map[knowledge.Key]bool{}
 	for i := range e.Batch.Ops {
-		base, l, err := g.prepareOp(ctx, e, i, written)
+		base, l, err := g.prepareOp(ctx, e, i, g.standing, written)
 		if err != nil && !e.Unknown {
 			return err
 		}
@@ -40,12 +40,39 @@ func (g *ground) prepare(ctx context.Context, e *store.Entry) error {
 	return nil
 }
 
-// prepareOp prepares one operation. written holds the documents that earlier operations of the batch write.
+// whole reports whether it is known what each operation of a waiting batch leaves here. It may not be of a batch of
+// unknown outcome: that is journalled even while the mirror can't be read.
+func whole(e *store.Entry) bool {
+	return !e.Unknown || e.Damaged || e.Newer || len(e.Left) >= len(e.Batch.Ops)
+}
+
+// complete works out what a batch leaves that is not [whole], from a mirror that can be read again and over which all
+// earlier batches are laid. What the mirror shows to be in conflict leaves nothing, as in [ground.prepare].
+func (g *ground) complete(ctx context.Context, e *store.Entry) error {
+	written := map[knowledge.Key]bool{}
+	for i := range e.Batch.Ops {
+		if _, known := e.LeftOf(e.Batch.Ops[i].Key); known {
+			written[e.Batch.Ops[i].Key] = true
+			continue
+		}
+		_, l, err := g.prepareOp(ctx, e, i, g.mirrored, written)
+		switch {
+		case err == nil:
+			e.Left = append(e.Left, l)
+		case errors.Is(err, store.ErrUnavailable), ctx.Err() != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// prepareOp prepares one operation. read returns what its writer sees; written holds the documents that earlier
+// operations of the batch write.
 func (g *ground) prepareOp(
-	ctx context.Context, e *store.Entry, i int, written map[knowledge.Key]bool,
+	ctx context.Context, e *store.Entry, i int, read reading, written map[knowledge.Key]bool,
 ) (base store.Base, l store.Left, err error) {
 	op := &e.Batch.Ops[i]
-	current, err := g.standing(ctx, op.Key)
+	current, err := read(ctx, op.Key)
 	if err != nil {
 		return base, l, err
 	}
@@ -59,8 +86,11 @@ func (g *ground) prepareOp(
 	if l, err = left(op, i, current, e); err != nil {
 		return base, l, err
 	}
-	return base, l, g.referred(ctx, op, i, l.Record, written)
+	return base, l, g.referred(ctx, op, i, l.Record, read, written)
 }
+
+// A reading returns the document that a writer here sees, nil for none.
+type reading = func(ctx context.Context, key knowledge.Key) (*knowledge.Record, error)
 
 // baseOf returns what an operation is made on top of, where current is the document that its writer sees. A waiting
 // document is named by its batch; only here is that told apart from a version, since the version of a waiting document
@@ -80,14 +110,19 @@ func baseOf(op *knowledge.Op, current *knowledge.Record) store.Base {
 	return store.Base{Version: current.Version}
 }
 
-// standing returns the document that a writer here sees, nil for none. The record itself tells whether a waiting batch
-// left it (Pending): the feed may already have brought that batch, with another's version on top.
+// standing is the [reading] of a mirror, and of the journal before there is one. The record itself tells whether a
+// waiting batch left it (Pending): the feed may already have brought that batch, with another's version on top.
 func (g *ground) standing(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	if !g.copy.complete() {
 		if r, waits := g.waits.journalled(ctx, key); waits {
 			return r, nil
 		}
 	}
+	return g.mirrored(ctx, key)
+}
+
+// mirrored is the [reading] of a mirror, also of a new one that does not answer yet.
+func (g *ground) mirrored(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	r, err := g.copy.mirror.Get(ctx, key)
 	if isNotFound(err) {
 		return nil, nil // there is none
@@ -149,7 +184,8 @@ func (g *ground) leftBy(ctx context.Context, op *knowledge.Op, current *knowledg
 
 // referred checks that the parent of the document that an operation leaves exists.
 func (g *ground) referred(
-	ctx context.Context, op *knowledge.Op, i int, after *knowledge.Record, written map[knowledge.Key]bool,
+	ctx context.Context, op *knowledge.Op, i int, after *knowledge.Record, read reading,
+	written map[knowledge.Key]bool,
 ) error {
 	doc, part := op.Doc, "document"
 	if op.Verb == knowledge.VerbPatch {
@@ -166,7 +202,7 @@ func (g *ground) referred(
 	if !ok || written[key] {
 		return nil
 	}
-	r, err := g.standing(ctx, key)
+	r, err := read(ctx, key)
 	if err == nil && r == nil {
 		return knowledge.Invalid(fmt.Sprintf("/ops/%d/%s/%s", i, part, field), "no %s %q: create it first", key.Kind,
 			key.ID)

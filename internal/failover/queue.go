@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"tenet/internal/knowledge"
@@ -130,6 +131,27 @@ func (q *queue) lay(ctx context.Context, e *store.Entry) error {
 	return q.copy.mirror.Overlay(ctx, *e)
 }
 
+// layOver lays waiting batches over the mirror, over which all earlier ones are laid.
+func (q *queue) layOver(ctx context.Context, entries []store.Entry) error {
+	for len(entries) > 0 {
+		n := slices.IndexFunc(entries, func(e store.Entry) bool { return !whole(&e) })
+		switch {
+		case n < 0:
+			n = len(entries)
+		case n == 0:
+			if err := q.ground.complete(ctx, &entries[0]); err != nil {
+				return err
+			}
+			n = 1
+		}
+		if err := q.copy.mirror.Overlay(ctx, entries[:n]...); err != nil {
+			return err
+		}
+		entries = entries[n:]
+	}
+	return nil
+}
+
 // layAll lays the waiting batches over a rebuilt mirror, unless they were carried over from the old one, and makes the
 // mirror the one that answers. A long journal is laid page by page. Over the first mirror, which does not answer yet,
 // new writes get their turn between pages; over a mirror that answers already they would be laid below older batches,
@@ -149,7 +171,7 @@ func (q *queue) layAll(ctx context.Context) error {
 			q.copy.laying.Store(false)
 			return nil
 		}
-		if err := q.copy.mirror.Overlay(ctx, entries...); err != nil {
+		if err := q.layOver(ctx, entries); err != nil {
 			return onDisk(fmt.Errorf("lay what waits over the mirror: %w", err))
 		}
 		after = entries[len(entries)-1].Seq

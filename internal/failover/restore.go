@@ -64,14 +64,14 @@ func (q *queue) overlayMissing(
 	}
 	missing := make([]store.Entry, 0, len(entries))
 	for i := range entries {
-		if len(lies[entries[i].Batch.ID]) < len(entries[i].Left) {
+		if e := &entries[i]; len(lies[e.Batch.ID]) < len(e.Left) || !whole(e) {
 			missing = append(missing, entries[i])
 		}
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	return q.copy.mirror.Overlay(ctx, missing...)
+	return q.layOver(ctx, missing)
 }
 
 // restoreFirst does at the beginning of Run what Open has left to do, and tries until the journal can be read.
