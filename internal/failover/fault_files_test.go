@@ -346,10 +346,58 @@ func TestAWriteOfUnknownOutcomeIsShownByTheMirrorMadeAnew(t *testing.T) {
 	}
 }
 
+// TestAListOfADamagedMirrorNeverLacksWhatWaits lets PostgreSQL answer reads and take no write, while a write waits and
+// the mirror, which alone shows it, can't be read: lists and searches are refused, as PostgreSQL's would lack it. Where
+// nothing waits, PostgreSQL answers.
+func TestAListOfADamagedMirrorNeverLacksWhatWaits(t *testing.T) {
+	t.Parallel()
+	unread := &unreadable{}
+	unread.whole.Store(true)
+	c := newScene(t, func(o *failover.Options) { unread.Mirror, o.Mirror = o.Mirror, unread })
+	c.write(knowledge.Put(rule("A"), 0))
+	c.follow()
+	unread.stays.Store(true)
+	unread.whole.Store(false)
+	list := func() (int, error) {
+		page, err := c.s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule})
+		if err != nil {
+			return 0, err
+		}
+		return len(page.Records), nil
+	}
+	search := func() (int, error) {
+		hits, err := c.s.Search(t.Context(), knowledge.SearchQuery{Text: "rule"})
+		if err != nil {
+			return 0, err
+		}
+		return len(hits.Hits), nil
+	}
+	if n, err := list(); n != 1 || err != nil {
+		t.Errorf("a list while nothing waits: %d rules, %v; want PostgreSQL's", n, err)
+	}
+	if _, err := search(); err != nil {
+		t.Errorf("a search while nothing waits: %v", err)
+	}
+	c.primary.set(stalls)
+	if rec := c.write(knowledge.Put(rule("B"), 0)); !rec.Queued {
+		t.Fatal("the write is not queued")
+	}
+	for name, read := range map[string]func() (int, error){"list": list, "search": search} {
+		n, err := read()
+		if u, ok := errors.AsType[*store.UnavailableError](err); !ok || u.RetryAfter == 0 {
+			t.Errorf("a %s while a write waits: %d rules, %v; want a refusal that says when to ask again", name, n, err)
+		}
+	}
+	unread.stays.Store(false)
+	c.primary.set(healthy)
+	waitFor(t, "the list has both", func() bool { n, err := list(); return err == nil && n == 2 })
+}
+
 // unreadable is a mirror whose file is damaged until it is made anew.
 type unreadable struct {
 	failover.Mirror
 	whole atomic.Bool
+	stays atomic.Bool // it can't be made anew
 }
 
 func (u *unreadable) fails() error {
@@ -364,6 +412,20 @@ func (u *unreadable) Get(ctx context.Context, key knowledge.Key) (*knowledge.Rec
 		return nil, err
 	}
 	return u.Mirror.Get(ctx, key)
+}
+
+func (u *unreadable) List(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
+	if err := u.fails(); err != nil {
+		return nil, err
+	}
+	return u.Mirror.List(ctx, q)
+}
+
+func (u *unreadable) Search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
+	if err := u.fails(); err != nil {
+		return nil, err
+	}
+	return u.Mirror.Search(ctx, q)
 }
 
 func (u *unreadable) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
@@ -388,6 +450,9 @@ func (u *unreadable) Check(ctx context.Context) error {
 }
 
 func (u *unreadable) Rebuild(ctx context.Context, fill func(store.Sink) error) error {
+	if u.stays.Load() {
+		return u.fails()
+	}
 	err := u.Mirror.Rebuild(ctx, fill)
 	u.whole.Store(err == nil)
 	return err

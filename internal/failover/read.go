@@ -22,10 +22,10 @@ type reader struct {
 	waits  *waitlist
 }
 
-// answer answers a read from the mirror, or from the primary where the mirror can't. kept says that batches wait here,
-// which only the mirror shows.
+// answer answers a read from the mirror, or from the primary where the mirror can't. kept reports whether batches wait
+// here that the answer has to show, which the primary does not have.
 func answer[T any](
-	ctx context.Context, rd *reader, kept bool, primary func(context.Context, Primary) (T, error),
+	ctx context.Context, rd *reader, kept func() bool, primary func(context.Context, Primary) (T, error),
 	fromMirror func(context.Context) (T, error),
 ) (T, error) {
 	var none T
@@ -39,7 +39,7 @@ func answer[T any](
 	if err != nil {
 		return none, err
 	}
-	if kept {
+	if kept() {
 		p = nil
 	}
 	if p != nil {
@@ -56,11 +56,38 @@ func answer[T any](
 	}
 	v, err := fromMirror(ctx)
 	if p = rd.up.reachable(); p != nil && errors.Is(err, store.ErrUnavailable) {
+		if err := rd.awaitReplay(ctx, kept, err); err != nil {
+			return none, err
+		}
 		if v, failed := pass(ctx, rd, p, primary); classify(ctx.Err(), failed) == fine {
 			return v, failed
 		}
 	}
 	return v, err
+}
+
+// awaitReplay waits until the primary has the waiting batches that an answer has to show, as the mirror can't show them.
+// If they still wait after readWait, the answer would lack what its caller was told is written: it is refused.
+func (rd *reader) awaitReplay(ctx context.Context, kept func() bool, mirror error) error {
+	t := time.NewTimer(rd.o.readWait)
+	defer t.Stop()
+	for {
+		rung := rd.copy.board.next(batchFinished)
+		if !kept() {
+			return nil
+		}
+		select {
+		case <-rung:
+		case <-t.C:
+			return &store.UnavailableError{
+				Reason: "writes wait on this instance for the primary, and its mirror, which shows them, is " +
+					"damaged and being rebuilt: ask again soon",
+				RetryAfter: time.Second, NotDone: true, Err: mirror,
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // reach waits until the mirror has what the caller asks for. It returns the primary if the primary must answer instead,
@@ -142,7 +169,7 @@ func inTime(ctx context.Context, err error) error {
 // get implements [store.Reader].
 func (rd *reader) get(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	fromMirror := func(ctx context.Context) (*knowledge.Record, error) { return rd.mirrorGet(ctx, key) }
-	r, err := answer(ctx, rd, rd.waits.on(key),
+	r, err := answer(ctx, rd, func() bool { return rd.waits.on(key) },
 		func(ctx context.Context, p Primary) (*knowledge.Record, error) { return p.Get(ctx, key) }, fromMirror)
 	// A batch for the key may have been journalled meanwhile, and a session must go on seeing its own write.
 	if err == nil && r.Source == knowledge.SourcePrimary && rd.waits.on(key) {
@@ -164,16 +191,19 @@ func (rd *reader) mirrorGet(ctx context.Context, key knowledge.Key) (*knowledge.
 	return r, err
 }
 
+// showsWaiting reports whether lists and searches have to show waiting batches.
+func (rd *reader) showsWaiting() bool { return rd.copy.complete() && rd.waits.any() }
+
 // list implements [store.Reader].
 func (rd *reader) list(ctx context.Context, q knowledge.Query) (*knowledge.Page, error) {
-	return answer(ctx, rd, rd.copy.complete() && rd.waits.any(),
+	return answer(ctx, rd, rd.showsWaiting,
 		func(ctx context.Context, p Primary) (*knowledge.Page, error) { return p.List(ctx, q) },
 		func(ctx context.Context) (*knowledge.Page, error) { return rd.copy.list(ctx, q) })
 }
 
 // search implements [store.Reader].
 func (rd *reader) search(ctx context.Context, q knowledge.SearchQuery) (*knowledge.Hits, error) {
-	return answer(ctx, rd, rd.copy.complete() && rd.waits.any(),
+	return answer(ctx, rd, rd.showsWaiting,
 		func(ctx context.Context, p Primary) (*knowledge.Hits, error) { return p.Search(ctx, q) },
 		func(ctx context.Context) (*knowledge.Hits, error) { return rd.copy.search(ctx, q) })
 }
@@ -186,7 +216,7 @@ func (rd *reader) changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowl
 		return nil, errors.Join(rd.life.checkOpen(), err)
 	}
 	rd.awaitForeseen(ctx)
-	changes, err := answer(ctx, rd, false,
+	changes, err := answer(ctx, rd, func() bool { return false },
 		func(ctx context.Context, p Primary) ([]knowledge.Change, error) { return p.Changes(ctx, q) },
 		func(ctx context.Context) ([]knowledge.Change, error) { return rd.copy.changes(ctx, &q, nil) })
 	part, begins := store.PartialOf(ctx), (*store.GoneError)(nil)
