@@ -353,7 +353,10 @@ func TestAListOfADamagedMirrorNeverLacksWhatWaits(t *testing.T) {
 	t.Parallel()
 	unread := &unreadable{}
 	unread.whole.Store(true)
-	c := newScene(t, func(o *failover.Options) { unread.Mirror, o.Mirror = o.Mirror, unread })
+	c := newScene(t, func(o *failover.Options) {
+		unread.Mirror, o.Mirror = o.Mirror, unread
+		o.Wait(failover.Waits{ReadTimeout: 30 * time.Second}) // PostgreSQL answers, however busy this machine is
+	})
 	c.write(knowledge.Put(rule("A"), 0))
 	c.follow()
 	unread.stays.Store(true)

@@ -44,6 +44,7 @@ type keeper struct {
 	outcome  chan outcome    // of the comparison under way, nil if there is none
 	failures int             // mirror errors in a row
 	built    time.Time       // when the mirror was last rebuilt because it failed
+	laid     time.Time       // when hidden batches were last laid over it, or tried to be
 }
 
 // run looks at the primary again and again until ctx ends.
@@ -60,6 +61,7 @@ func (k *keeper) run(ctx context.Context) {
 func (k *keeper) step(ctx context.Context) {
 	k.wanted = k.board.next(lookWanted)
 	k.modes.remind(k.waits.len())
+	k.layHidden(ctx)
 	if k.up.breaker.State() != gobreaker.StateClosed && !k.probe(ctx) {
 		store.Pause(ctx, retryEvery)
 		return
@@ -89,6 +91,22 @@ func (k *keeper) step(ctx context.Context) {
 	if level {
 		k.rest(ctx)
 	}
+}
+
+// layHidden lays the batches over the mirror that it could not take, once every Soon, also while the primary is away: a
+// full disk may have room again.
+func (k *keeper) layHidden(ctx context.Context) {
+	if !k.waits.hidden.Load() || time.Since(k.laid) < k.o.soon || !k.copy.complete() {
+		return
+	}
+	k.laid = time.Now()
+	if err := k.queue.layHidden(ctx); err != nil {
+		k.copy.failed(ctx, err)
+		return
+	}
+	k.copy.well()
+	k.board.invalidate(nil)
+	k.o.Log.InfoContext(ctx, "mirror shows the waiting writes again")
 }
 
 // probe sends one call with its own deadline to a primary behind an open breaker, and reports whether the primary is

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"tenet/internal/failover"
 	"tenet/internal/knowledge"
@@ -337,5 +338,60 @@ func TestADamagedBatchOfAnEarlierRunLeavesNothingInTheMirror(t *testing.T) {
 		if rec, err := c.s.Get(t.Context(), ruleKey(id)); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("rule %s is there: %v (%v); want nothing of a damaged batch", id, rec != nil, err)
 		}
+	}
+}
+
+// TestWhatTheMirrorHadNoRoomForIsShownInOrder journals writes on top of each other while the mirror takes none of the
+// first ones: their writer sees and can replace them at once, and lists have the last one as soon as there is room, with
+// and without a restart, in an outage.
+func TestWhatTheMirrorHadNoRoomForIsShownInOrder(t *testing.T) {
+	for _, restarts := range []bool{false, true} {
+		t.Run(fmt.Sprintf("restarts %t", restarts), func(t *testing.T) {
+			g := &gated{}
+			soon := func(o *failover.Options) { o.Wait(failover.Waits{Soon: 20 * time.Millisecond}) }
+			c := newScene(t, behind(g), soon)
+			c.write(knowledge.Put(titled("R", "first"), 0))
+			c.follow()
+			c.primary.set(refused)
+			waitMode(t, c.s, knowledge.ModeDegraded)
+			last := func(title string) {
+				t.Helper()
+				r, err := c.s.Get(t.Context(), ruleKey("R"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				rec := c.write(onto(titled("R", title), r))
+				r, err = c.s.Get(t.Context(), ruleKey("R"))
+				if err != nil || r.Pending != rec.Batch || titleOf(t, r) != title {
+					t.Errorf("R reads as %+v, %v, want %q of batch %s", r, err, title, rec.Batch)
+				}
+			}
+			g.full.Store(true)
+			last("second")
+			last("third")
+			c.write(knowledge.Put(rule("S"), knowledge.NoVersion))
+			if _, err := c.s.Get(t.Context(), ruleKey("S")); err != nil {
+				t.Errorf("S, which waits: %v", err)
+			}
+			g.full.Store(false)
+			last("fourth") // perhaps laid before the second is
+			if restarts {
+				c.end()
+				c.open(behind(g), soon)
+			}
+			waitFor(t, "a list has what waits", func() bool {
+				page, err := c.s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule})
+				return err == nil && len(page.Records) == 2 && titleOf(t, page.Records[0]) == "fourth"
+			})
+			waitFor(t, "the mirror has no more trouble",
+				func() bool { return c.status().Mirror.State == failover.MirrorReady })
+			last("fifth")
+			c.primary.set(healthy)
+			waitMode(t, c.s, knowledge.ModeNormal)
+			page, err := c.s.List(t.Context(), knowledge.Query{Kind: knowledge.KindRule})
+			if err != nil || len(page.Records) != 2 || titleOf(t, page.Records[0]) != "fifth" {
+				t.Errorf("after the replay a list has %+v, %v", page, err)
+			}
+		})
 	}
 }

@@ -27,6 +27,7 @@ type gated struct {
 	broken atomic.Pointer[error] // what it says to changes; nil for nothing
 	settle atomic.Bool           // it fails to settle
 	blind  atomic.Bool           // it fails to foresee
+	full   atomic.Bool           // it has no room for overlays
 	lays   func(batches int)     // called before batches are laid over it; nil for nothing
 	shows  func(knowledge.Seq)   // called when readers may see changes up to a seq; nil for nothing
 }
@@ -39,6 +40,9 @@ func (g *gated) Foresee(ctx context.Context, left []store.Left) error {
 }
 
 func (g *gated) Overlay(ctx context.Context, waiting ...store.Entry) error {
+	if g.full.Load() {
+		return &store.UnavailableError{Reason: "no room", ReadOnly: true}
+	}
 	if g.lays != nil {
 		g.lays(len(waiting))
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"tenet/internal/knowledge"
@@ -74,8 +73,12 @@ func (q *queue) enqueue(ctx context.Context, b knowledge.Batch, unknown bool) (k
 		}
 		return knowledge.Receipt{}, err
 	}
-	// From here on the batch is durable: if the mirror fails now, the next start lays the batch over it again.
+	// From here on the batch is durable: if the mirror fails now, the keeper lays the batch over it later.
+	if !whole(&e) {
+		q.waits.hide(b.ID)
+	}
 	if err := q.lay(context.WithoutCancel(ctx), &e); err != nil {
+		q.waits.hide(b.ID)
 		q.copy.failed(ctx, err)
 		q.o.Log.ErrorContext(ctx, "mirror failed to show a journalled write; it is safe in the journal",
 			"batch", b.ID.String(), "error", err.Error())
@@ -131,27 +134,6 @@ func (q *queue) lay(ctx context.Context, e *store.Entry) error {
 	return q.copy.mirror.Overlay(ctx, *e)
 }
 
-// layOver lays waiting batches over the mirror, over which all earlier ones are laid.
-func (q *queue) layOver(ctx context.Context, entries []store.Entry) error {
-	for len(entries) > 0 {
-		n := slices.IndexFunc(entries, func(e store.Entry) bool { return !whole(&e) })
-		switch {
-		case n < 0:
-			n = len(entries)
-		case n == 0:
-			if err := q.ground.complete(ctx, &entries[0]); err != nil {
-				return err
-			}
-			n = 1
-		}
-		if err := q.copy.mirror.Overlay(ctx, entries[:n]...); err != nil {
-			return err
-		}
-		entries = entries[n:]
-	}
-	return nil
-}
-
 // layAll lays the waiting batches over a rebuilt mirror, unless they were carried over from the old one, and makes the
 // mirror the one that answers. A long journal is laid page by page. Over the first mirror, which does not answer yet,
 // new writes get their turn between pages; over a mirror that answers already they would be laid below older batches,
@@ -161,25 +143,18 @@ func (q *queue) layAll(ctx context.Context) error {
 	q.copy.laying.Store(first)
 	q.turns.gate.Lock()
 	defer q.turns.gate.Unlock()
-	for after := int64(0); ; {
-		entries, err := q.journal.Oldest(ctx, after, overlayPage)
-		if err != nil {
-			return onDisk(err)
-		}
-		if len(entries) == 0 {
-			q.modes.handle(input{kind: mirrorComplete})
-			q.copy.laying.Store(false)
-			return nil
-		}
-		if err := q.layOver(ctx, entries); err != nil {
-			return onDisk(fmt.Errorf("lay what waits over the mirror: %w", err))
-		}
-		after = entries[len(entries)-1].Seq
+	err := q.layJournal(ctx, func() {
 		if first {
 			q.turns.gate.Unlock()
 			q.turns.gate.Lock()
 		}
+	})
+	if err != nil {
+		return err
 	}
+	q.modes.handle(input{kind: mirrorComplete})
+	q.copy.laying.Store(false)
+	return nil
 }
 
 // finish ends a batch's overlay and its waiting. applied are the documents that it left at the primary, nil if it was

@@ -183,7 +183,7 @@ func (rd *reader) mirrorGet(ctx context.Context, key knowledge.Key) (*knowledge.
 	r, err := rd.copy.get(ctx, key)
 	// A damaged mirror may answer from SQLite's page cache and still lack the waiting batches.
 	if errors.Is(err, store.ErrUnavailable) ||
-		rd.copy.suspect.Load() && (r == nil || r.Pending == knowledge.BatchID{}) {
+		(r == nil || r.Pending == knowledge.BatchID{}) && (rd.copy.suspect.Load() || rd.waits.hides(key)) {
 		if r, waits := rd.waits.journalled(ctx, key); waits {
 			return r, nil
 		}

@@ -2,8 +2,10 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"tenet/internal/knowledge"
@@ -17,7 +19,7 @@ const soonBytes = 4 << 20
 // come between journal and overlay. Batches that are laid already are only read.
 func (q *queue) restore(ctx context.Context) error {
 	began := time.Now()
-	lies, err := q.lying(ctx)
+	over, err := q.cover(ctx)
 	if err != nil {
 		q.copy.failed(ctx, err) // a failing mirror must not keep the instance from starting
 	}
@@ -29,8 +31,13 @@ func (q *queue) restore(ctx context.Context) error {
 		if len(entries) == 0 {
 			break
 		}
-		if err := q.overlayMissing(ctx, entries, lies); err != nil {
-			q.copy.failed(ctx, err)
+		if q.copy.complete() {
+			if err := q.layPage(ctx, entries, &over); err != nil {
+				for i := range entries {
+					q.waits.hide(entries[i].Batch.ID)
+				}
+				q.copy.failed(ctx, err)
+			}
 		}
 		after = entries[len(entries)-1].Seq
 		q.waits.note(entries...)
@@ -47,31 +54,92 @@ func (q *queue) restore(ctx context.Context) error {
 	return nil
 }
 
-// lying returns the batches that are laid over the mirror.
-func (q *queue) lying(ctx context.Context) (map[knowledge.BatchID][]knowledge.Key, error) {
-	if !q.copy.complete() {
-		return nil, nil
-	}
-	return q.copy.mirror.Overlaid(ctx)
+// A cover is what is laid over a mirror.
+type cover struct {
+	of map[knowledge.BatchID][]knowledge.Key // the documents of each batch that are
+	// anew holds the documents over which a batch was laid just now: later ones belong on top of it
+	anew map[knowledge.Key]bool
 }
 
-// overlayMissing lays the entries over the mirror that are not laid yet, or only in part.
-func (q *queue) overlayMissing(
-	ctx context.Context, entries []store.Entry, lies map[knowledge.BatchID][]knowledge.Key,
-) error {
-	if !q.copy.complete() {
-		return nil
+// cover returns what is laid over the mirror.
+func (q *queue) cover(ctx context.Context) (cover, error) {
+	c := cover{anew: map[knowledge.Key]bool{}}
+	var err error
+	if q.copy.complete() || q.copy.laying.Load() {
+		c.of, err = q.copy.mirror.Overlaid(ctx)
 	}
-	missing := make([]store.Entry, 0, len(entries))
-	for i := range entries {
-		if e := &entries[i]; len(lies[e.Batch.ID]) < len(e.Left) || !whole(e) {
-			missing = append(missing, entries[i])
+	return c, err
+}
+
+// lacks reports whether a waiting batch is not laid, or only in part, or below what belongs under it.
+func (c *cover) lacks(e *store.Entry) bool {
+	lie := c.of[e.Batch.ID]
+	return len(lie) < len(e.Left) || !whole(e) ||
+		slices.ContainsFunc(lie, func(key knowledge.Key) bool { return c.anew[key] })
+}
+
+// layJournal lays the waiting batches over the mirror that are not laid yet, page by page, with between called after
+// each. No batch may be journalled meanwhile but between pages.
+func (q *queue) layJournal(ctx context.Context, between func()) error {
+	over, err := q.cover(ctx)
+	if err != nil {
+		return onDisk(err)
+	}
+	for after := int64(0); ; between() {
+		entries, err := q.journal.Oldest(ctx, after, overlayPage)
+		if err != nil {
+			return onDisk(err)
 		}
+		if len(entries) == 0 {
+			q.waits.laid()
+			return nil
+		}
+		if err := q.layPage(ctx, entries, &over); err != nil {
+			return onDisk(fmt.Errorf("lay what waits over the mirror: %w", err))
+		}
+		after = entries[len(entries)-1].Seq
 	}
-	if len(missing) == 0 {
-		return nil
+}
+
+// layHidden lays the batches over the mirror that it could not take when they were journalled.
+func (q *queue) layHidden(ctx context.Context) error {
+	q.turns.gate.Lock()
+	defer q.turns.gate.Unlock()
+	return q.layJournal(ctx, func() {})
+}
+
+// layPage lays those of the next waiting batches over the mirror that it lacks. Of a batch that lies below what belongs
+// under it, what lies there is taken off first.
+func (q *queue) layPage(ctx context.Context, entries []store.Entry, over *cover) error {
+	missing := make([]store.Entry, 0, len(entries))
+	lay := func() error {
+		if len(missing) == 0 {
+			return nil
+		}
+		defer func() { missing = missing[:0] }()
+		return q.copy.mirror.Overlay(ctx, missing...)
 	}
-	return q.layOver(ctx, missing)
+	for i := range entries {
+		e := &entries[i]
+		if !over.lacks(e) {
+			continue
+		}
+		if lie := over.of[e.Batch.ID]; len(lie) > 0 {
+			if err := q.copy.mirror.Settle(ctx, e.Batch.ID, lie, nil); err != nil {
+				return err
+			}
+		}
+		if !whole(e) { // what it leaves is worked out over those before it
+			if err := errors.Join(lay(), q.ground.complete(ctx, e)); err != nil {
+				return err
+			}
+		}
+		for _, l := range e.Left {
+			over.anew[l.Key] = true
+		}
+		missing = append(missing, *e)
+	}
+	return lay()
 }
 
 // restoreFirst does at the beginning of Run what Open has left to do, and tries until the journal can be read.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -18,10 +19,43 @@ type waitlist struct {
 	mu      sync.Mutex                          // guards the fields below; counted calls into modes with it held
 	pending map[knowledge.Key]knowledge.BatchID // the last waiting batch that writes a document
 	waiting map[knowledge.BatchID]bool
+	unlaid  map[knowledge.BatchID]bool // of them, those that could not be laid over the mirror
+
+	hidden atomic.Bool // there are unlaid ones
 }
 
 func newWaitlist(j Journal) *waitlist {
-	return &waitlist{journal: j, pending: map[knowledge.Key]knowledge.BatchID{}, waiting: map[knowledge.BatchID]bool{}}
+	return &waitlist{
+		journal: j, pending: map[knowledge.Key]knowledge.BatchID{}, waiting: map[knowledge.BatchID]bool{},
+		unlaid: map[knowledge.BatchID]bool{},
+	}
+}
+
+// hide notes that a batch which waits, or is about to, could not be laid over the mirror.
+func (w *waitlist) hide(id knowledge.BatchID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unlaid[id] = true
+	w.hidden.Store(true)
+}
+
+// laid notes that all waiting batches are laid over the mirror.
+func (w *waitlist) laid() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.unlaid)
+	w.hidden.Store(false)
+}
+
+// hides reports whether the mirror lacks what the last waiting batch leaves of a document.
+func (w *waitlist) hides(key knowledge.Key) bool {
+	if !w.hidden.Load() {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	id, waits := w.pending[key]
+	return waits && w.unlaid[id]
 }
 
 // note adds waiting batches.
@@ -42,6 +76,8 @@ func (w *waitlist) remove(id knowledge.BatchID, keys []knowledge.Key) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.waiting, id)
+	delete(w.unlaid, id)
+	w.hidden.Store(len(w.unlaid) > 0)
 	for _, key := range keys {
 		if w.pending[key] == id {
 			delete(w.pending, key)
