@@ -93,7 +93,7 @@ func (k *keeper) step(ctx context.Context) {
 	}
 }
 
-// layHidden lays the batches over the mirror that it could not take, once every Soon, also while the primary is away: a
+// layHidden lays the batches over the mirror that it could not take, once every Soon, also while the primary is down: a
 // full disk may have room again.
 func (k *keeper) layHidden(ctx context.Context) {
 	if !k.waits.hidden.Load() || time.Since(k.laid) < k.o.soon || !k.copy.complete() {

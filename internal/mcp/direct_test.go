@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -16,8 +17,10 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"tenet/internal/access"
+	"tenet/internal/guidance"
 	"tenet/internal/knowledge"
 	"tenet/internal/sqlite"
+	"tenet/internal/store"
 )
 
 const plainCall = `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"NAME","arguments":ARGUMENTS,"_meta":{
@@ -54,14 +57,16 @@ func (x *house) toolbox() {
 		TemplateID: "note", Name: "Note", Category: "c", TemplateContent: "Say {{what}}.", IsActive: true,
 		Variables: []knowledge.Variable{{Name: "what", Required: true}},
 	})
-	x.await("the index to have heard of the rules", func() bool {
-		return x.index.Holds(knowledge.Key{Kind: knowledge.KindRule, ID: "GLOB"})
+	x.await("the index to have followed the log", func() bool {
+		_, err := x.index.Prepare(store.WithWish(x.Context(), store.Wish{Required: true}), x.store, guidance.Query{})
+		return err == nil
 	})
 }
 
 func TestAPlainCallIsAnsweredWithTheBytesOfTheSDK(t *testing.T) {
 	x := open(t, trial{})
 	x.toolbox()
+	asOf := regexp.MustCompile(`"as_of":"[^"]*"`)                                 // it moves on between the two
 	unescaped := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&") // the SDK escapes for HTML
 	for _, c := range [][2]string{
 		{"get_guidance", `{"paths":["a.go"],"task":"write <b> & \"c\"","known":["rule/GLOB@1"]}`},
@@ -83,6 +88,7 @@ func TestAPlainCallIsAnsweredWithTheBytesOfTheSDK(t *testing.T) {
 		twoLines := http.Header{"Accept": {"application/json", "text/event-stream"}}
 		x.door.ServeHTTP(sdk, x.request(callOf(c[0], c[1]), c[0], twoLines))
 		got, want := strings.TrimSuffix(direct.Body.String(), "\n"), unescaped.Replace(sdk.Body.String())
+		got, want = asOf.ReplaceAllString(got, "as of"), asOf.ReplaceAllString(want, "as of")
 		if diff := cmp.Diff(want, got); diff != "" || direct.Code != sdk.Code {
 			t.Errorf("%s %s: %d and %d\n%s", c[0], c[1], sdk.Code, direct.Code, diff)
 		}
