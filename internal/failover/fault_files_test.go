@@ -281,9 +281,9 @@ func TestADamagedMirrorIsNoReasonNotToStart(t *testing.T) {
 	})
 }
 
-// TestAWriteOfUnknownOutcomeIsShownByTheMirrorMadeAnew lets writes lose their answers while the mirror can't be read, so
-// that nothing can say what they leave here. Once the mirror is made anew their writer sees them again, and not only
-// what the primary has: also after a restart, and over a first mirror.
+// TestAWriteOfUnknownOutcomeIsShownByTheMirrorMadeAnew lets writes lose their answers while the mirror can't be read,
+// so that nothing can say what they leave here. Once the mirror is made anew their writer sees them again, and not
+// only what the primary has: also after a restart, and over a first mirror.
 func TestAWriteOfUnknownOutcomeIsShownByTheMirrorMadeAnew(t *testing.T) {
 	t.Parallel()
 	for _, restarted := range []bool{false, true} {
@@ -347,8 +347,8 @@ func TestAWriteOfUnknownOutcomeIsShownByTheMirrorMadeAnew(t *testing.T) {
 }
 
 // TestAListOfADamagedMirrorNeverLacksWhatWaits lets PostgreSQL answer reads and take no write, while a write waits and
-// the mirror, which alone shows it, can't be read: lists and searches are refused, as PostgreSQL's would lack it. Where
-// nothing waits, PostgreSQL answers.
+// the mirror, which alone shows it, can't be read: lists and searches are refused, as PostgreSQL's would lack it.
+// Where nothing waits, PostgreSQL answers.
 func TestAListOfADamagedMirrorNeverLacksWhatWaits(t *testing.T) {
 	t.Parallel()
 	unread := &unreadable{}

@@ -110,8 +110,9 @@ func baseOf(op *knowledge.Op, current *knowledge.Record) store.Base {
 	return store.Base{Version: current.Version}
 }
 
-// standing is the [reading] of a mirror, and of the journal where that lacks what waits. The record itself tells whether a
-// waiting batch left it (Pending): the feed may already have brought that batch, with another's version on top.
+// standing is the [reading] of a mirror, and of the journal where that lacks what waits. The record itself tells
+// whether a waiting batch left it (Pending): the feed may already have brought that batch, with another's version on
+// top.
 func (g *ground) standing(ctx context.Context, key knowledge.Key) (*knowledge.Record, error) {
 	if !g.copy.complete() || g.waits.hides(key) {
 		if r, waits := g.waits.journalled(ctx, key); waits {

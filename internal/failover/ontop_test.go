@@ -342,8 +342,8 @@ func TestADamagedBatchOfAnEarlierRunLeavesNothingInTheMirror(t *testing.T) {
 }
 
 // TestWhatTheMirrorHadNoRoomForIsShownInOrder journals writes on top of each other while the mirror takes none of the
-// first ones: their writer sees and can replace them at once, and lists have the last one as soon as there is room, with
-// and without a restart, in an outage.
+// first ones: their writer sees and can replace them at once, and lists have the last one as soon as there is room,
+// with and without a restart, in an outage.
 func TestWhatTheMirrorHadNoRoomForIsShownInOrder(t *testing.T) {
 	for _, restarts := range []bool{false, true} {
 		t.Run(fmt.Sprintf("restarts %t", restarts), func(t *testing.T) {

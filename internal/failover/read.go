@@ -66,8 +66,8 @@ func answer[T any](
 	return v, err
 }
 
-// awaitReplay waits until the primary has the waiting batches that an answer has to show, as the mirror can't show them.
-// If they still wait after readWait, the answer would lack what its caller was told is written: it is refused.
+// awaitReplay waits until the primary has the waiting batches that an answer has to show, as the mirror can't show
+// them. If they still wait after readWait, the answer would lack what its caller was told is written: it is refused.
 func (rd *reader) awaitReplay(ctx context.Context, kept func() bool, mirror error) error {
 	t := time.NewTimer(rd.o.readWait)
 	defer t.Stop()
