@@ -23,7 +23,7 @@ import (
 type checkedFiles struct {
 	now    iter.Seq[check.File]
 	before iter.Seq[check.File] // as they were, where only what is new counts; nil where everything does
-	gone   func(string) bool    // whether a path is none of the tree; nil where not all of it was listed
+	gone   func(string) bool    // whether a path was deleted, or is none of the tree; nil where that is unknown
 	names  []string             // those that were read
 	err    error                // why not all were
 }
@@ -122,7 +122,7 @@ type gitChange struct {
 // changed returns the files that have changed since base: those of the index where staged, else of the work tree.
 func (w *workTree) changed(ctx context.Context, base string, staged bool) (*checkedFiles, error) {
 	args := []string{
-		"diff", "--raw", "-z", "--no-abbrev", "--find-renames", "--ignore-submodules=all", "--diff-filter=ACMRT",
+		"diff", "--raw", "-z", "--no-abbrev", "--find-renames", "--ignore-submodules=all", "--diff-filter=ACDMRT",
 	}
 	if staged {
 		args = append(args, "--cached")
@@ -131,8 +131,8 @@ func (w *workTree) changed(ctx context.Context, base string, staged bool) (*chec
 	if err != nil {
 		return nil, err
 	}
-	changes := gitChanges(split0(list))
-	c := &checkedFiles{}
+	changes, deleted := gitChanges(split0(list))
+	c := &checkedFiles{gone: func(path string) bool { return deleted[path] }}
 	c.now = func(yield func(check.File) bool) {
 		b := &blobs{w: w}
 		defer func() { c.err = errors.Join(c.err, b.close()) }()
@@ -166,15 +166,19 @@ func (w *workTree) changed(ctx context.Context, base string, staged bool) (*chec
 }
 
 // gitChanges reads what git diff --raw -z has written: for each change a line with modes, ids and a letter, and then
-// one path, or two where the file has moved.
-func gitChanges(parts []string) []gitChange {
-	var list []gitChange
+// one path, or two where the file has moved. Deleted files are returned by their paths.
+func gitChanges(parts []string) (list []gitChange, deleted map[string]bool) {
+	deleted = map[string]bool{}
 	for i := 0; i+1 < len(parts); i++ {
 		head := strings.Fields(strings.TrimPrefix(parts[i], ":"))
 		if len(head) != 5 {
-			return list
+			return list, deleted
 		}
 		i++
+		if head[4] == "D" {
+			deleted[parts[i]] = true
+			continue
+		}
 		c := gitChange{path: parts[i]}
 		if moved := head[4][0] == 'R' || head[4][0] == 'C'; moved && i+1 < len(parts) {
 			c.was = parts[i]
@@ -189,7 +193,7 @@ func gitChanges(parts []string) []gitChange {
 		}
 		list = append(list, c)
 	}
-	return list
+	return list, deleted
 }
 
 // blobs reads contents from git: one process for all, which is started when the first is wanted.

@@ -83,6 +83,7 @@ type Result struct {
 	More     bool      `json:"more" doc:"True when there is more than an answer holds"`
 	looked   map[string]bool
 	broken   map[string]bool // rules with findings, exempted ones included
+	stood    map[string]bool // the fingerprints of findings that were there before and count
 	soft     []int           // the findings that deny nothing, and are dropped first for one that does
 }
 
@@ -245,7 +246,7 @@ func (s *Set) runSince(files, before iter.Seq[File], over func() bool) *Result {
 func (s *Set) run(files iter.Seq[File], known map[string]bool, over func() bool) *Result {
 	r := &Result{
 		Decision: Allow, Findings: []Finding{}, Skipped: []Skipped{}, Rules: len(s.rules),
-		looked: map[string]bool{}, broken: map[string]bool{},
+		looked: map[string]bool{}, broken: map[string]bool{}, stood: map[string]bool{},
 	}
 	for file := range files {
 		f := &file
@@ -322,6 +323,9 @@ func (s *Set) file(r *Result, clean string, f *File, known map[string]bool, over
 		all := c.findings(rl, clean, clean, f, most, func(one *Finding) bool {
 			looked++
 			if known[one.Fingerprint] {
+				if s.exempt(one); one.Exempt == nil {
+					r.stood[one.Fingerprint] = true
+				}
 				return !over()
 			}
 			if fresh++; fresh > maxOfOne {

@@ -11,6 +11,7 @@ import (
 // Bounds of a question.
 const (
 	MaxFiles = 1000
+	MaxGone  = 10_000
 	MaxText  = 16 << 20 // bytes of all files
 	MaxPacks = 500
 )
@@ -21,7 +22,8 @@ type Question struct {
 	Packs      []string // in addition to those of the repository
 	Label      string   // instead of the repository's
 	Files      []File
-	Before     []File // the files before the edit: their findings do not count. Nil: everything counts
+	Before     []File   // the files before the edit: their findings do not count. Nil: everything counts
+	Gone       []string // files that are no longer there, for the report
 }
 
 // Check returns every fault of the question.
@@ -31,16 +33,29 @@ func (q *Question) Check() error {
 		f = append(f, knowledge.Fault{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
 	}
 	switch {
-	case len(q.Files) == 0:
+	case len(q.Files) == 0 && len(q.Gone) == 0:
 		add("/files", "empty: want at least one file, with its path and content")
 	case len(q.Files) > MaxFiles:
 		add("/files", "%d files: at most %d", len(q.Files), MaxFiles)
 	}
-	size := 0
+	if len(q.Gone) > MaxGone {
+		add("/gone", "%d files: at most %d", len(q.Gone), MaxGone)
+	}
+	size, there := 0, map[string]bool{}
 	for i := range q.Files {
 		size += len(q.Files[i].Content)
-		if _, err := knowledge.CleanPath(q.Files[i].Path); err != nil && i < MaxFiles {
+		clean, err := knowledge.CleanPath(q.Files[i].Path)
+		if err != nil && i < MaxFiles {
 			add(fmt.Sprintf("/files/%d/path", i), "%s", err)
+		}
+		there[clean] = true
+	}
+	for i, path := range q.Gone[:min(len(q.Gone), MaxGone)] {
+		switch clean, err := knowledge.CleanPath(path); {
+		case err != nil:
+			add(fmt.Sprintf("/gone/%d", i), "%s", err)
+		case there[clean]:
+			add(fmt.Sprintf("/gone/%d", i), "%q is among the files that are checked: want one that is no longer there", path)
 		}
 	}
 	if size > MaxText {
@@ -53,6 +68,17 @@ func (q *Question) Check() error {
 		return &knowledge.InvalidError{Faults: f}
 	}
 	return nil
+}
+
+// IsGone returns a function that reports whether a file is one of those that are no longer there.
+func (q *Question) IsGone() func(path string) bool {
+	gone := map[string]bool{}
+	for _, path := range q.Gone {
+		if clean, err := knowledge.CleanPath(path); err == nil {
+			gone[clean] = true
+		}
+	}
+	return func(path string) bool { return gone[path] }
 }
 
 // Answer checks the files of a question until its context ends, and then returns the context's error.

@@ -42,7 +42,7 @@ const (
 // An About says which files a run was about.
 type About struct {
 	Repository string
-	Checked    []string               // the files that were looked at
+	Checked    []string               // the files that were looked at as a whole
 	Gone       func(path string) bool // whether a file is no longer there; nil if that is unknown
 }
 
@@ -50,12 +50,18 @@ type About struct {
 // of files that are gone. The actor is their author.
 func Report(ctx context.Context, s store.Store, actor string, about About, r *Result) (Tally, error) {
 	var t Tally
-	repository, checked := about.Repository, about.checked()
+	repository := about.Repository
 	open, err := openReports(ctx, s, repository)
 	if err != nil {
 		return t, err
 	}
 	found := map[string]bool{}
+	for mark := range r.stood { // they are not new, and not mended either
+		if id := idOf(source, repository, mark); open[id] != nil {
+			found[id] = true
+			t.Standing++
+		}
+	}
 	var ops []knowledge.Op
 	for i := range r.Findings {
 		f := &r.Findings[i]
@@ -84,22 +90,11 @@ func Report(ctx context.Context, s store.Store, actor string, about About, r *Re
 		t.Opened++
 		ops = append(ops, *op)
 	}
-	for id, rec := range open {
-		if found[id] || r.More {
-			continue
-		}
-		over, err := about.over(rec, checked, r)
-		if err != nil {
-			return t, err
-		}
-		if over {
-			t.Resolved++
-			ops = append(ops, knowledge.Op{
-				Verb: knowledge.VerbPatch, Key: rec.Key,
-				Patch: []byte(`{"status":"resolved"}`), IfVersion: rec.Version,
-			})
-		}
+	ended, err := about.ended(open, found, r)
+	if err != nil {
+		return t, err
 	}
+	t.Resolved, ops = len(ended), append(ops, ended...)
 	for part := range slices.Chunk(ops, reportOps) {
 		if _, err := s.Apply(ctx, knowledge.Batch{ID: knowledge.NewBatchID(), Actor: actor, Ops: part}); err != nil &&
 			!errors.Is(err, store.ErrConflict) {
@@ -109,10 +104,34 @@ func Report(ctx context.Context, s store.Store, actor string, about About, r *Re
 	return t, nil
 }
 
+// ended returns the ops that resolve the open reports which were not found again and whose place is mended, or gone.
+func (a *About) ended(open map[string]*knowledge.Record, found map[string]bool, r *Result) ([]knowledge.Op, error) {
+	var ops []knowledge.Op
+	checked := a.checked()
+	for id, rec := range open {
+		if found[id] || r.More {
+			continue
+		}
+		over, err := a.over(rec, checked, r)
+		if err != nil {
+			return nil, err
+		}
+		if over {
+			ops = append(ops, knowledge.Op{
+				Verb: knowledge.VerbPatch, Key: rec.Key,
+				Patch: []byte(`{"status":"resolved"}`), IfVersion: rec.Version,
+			})
+		}
+	}
+	return ops, nil
+}
+
 func (a *About) checked() map[string]bool {
 	paths := make(map[string]bool, len(a.Checked))
 	for _, path := range a.Checked {
-		paths[path] = true
+		if clean, err := knowledge.CleanPath(path); err == nil { // as findings name it
+			paths[clean] = true
+		}
 	}
 	return paths
 }

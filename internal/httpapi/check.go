@@ -17,8 +17,9 @@ type checkRequest struct {
 	Repository string      `json:"repository,omitempty" doc:"The id of the repository, whose packs, label and exemptions count" example:"acme.pay"`
 	Packs      []string    `json:"packs,omitempty" doc:"Packs besides those of the repository; with neither, all rules" maxItems:"500"`
 	Label      string      `json:"label,omitempty" doc:"The label at which rules are taken, not the repository's"`
-	Files      []checkFile `json:"files" doc:"What is checked" minItems:"1" maxItems:"1000"`
-	Report     bool        `json:"report,omitempty" doc:"Keep what was found as violations of the repository, and resolve those of these files that are mended"`
+	Files      []checkFile `json:"files,omitempty" doc:"What is checked; may be left out where gone names files" maxItems:"1000"`
+	Report     bool        `json:"report,omitempty" doc:"Keep what was found as violations of the repository, and resolve those of these files that are mended; of a file with lines, none is resolved"`
+	Gone       []string    `json:"gone,omitempty" doc:"Files that are no longer there, whose violations a report resolves" maxItems:"10000"`
 }
 
 type checkFile struct {
@@ -73,11 +74,12 @@ func (d checkDoor) check(c *call, _ *noParams) error {
 		return err
 	}
 	if report {
-		names := make([]string, len(q.Files))
+		about := check.About{Repository: q.Repository, Gone: q.IsGone()}
 		for i := range q.Files {
-			names[i] = q.Files[i].Path
+			if q.Files[i].Lines == nil { // else what was not found again may stand in another line
+				about.Checked = append(about.Checked, q.Files[i].Path)
+			}
 		}
-		about := check.About{Repository: q.Repository, Checked: names}
 		if _, err := check.Report(c.limited(), d.h.o.Store, c.request.Caller.ID, about, r); err != nil {
 			return err
 		}
@@ -89,13 +91,17 @@ func (d checkDoor) check(c *call, _ *noParams) error {
 func checkQuestion(raw []byte) (*check.Question, bool, error) {
 	var f faultList
 	q, report := &check.Question{}, false
-	m := f.object("", raw, "repository", "packs", "label", "files", "report", "commit")
+	m := f.object("", raw, "repository", "packs", "label", "files", "report", "gone", "commit")
 	f.member("/repository", m["repository"], &q.Repository, "text")
 	f.member("/packs", m["packs"], &q.Packs, "a list of texts")
 	f.member("/label", m["label"], &q.Label, "text")
 	f.member("/report", m["report"], &report, "true or false")
 	if report && q.Repository == "" {
 		f.add("/repository", "missing: a report is about a repository")
+	}
+	f.member("/gone", m["gone"], &q.Gone, "a list of texts")
+	if len(q.Gone) > 0 && !report {
+		f.add("/gone", "only a report says of files that they are gone: want \"report\": true, or no gone")
 	}
 	var files []checkFile
 	f.member("/files", m["files"], &files, "a list of objects with path and content")

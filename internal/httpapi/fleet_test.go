@@ -93,6 +93,16 @@ func TestACheckNamesEachFaultOfItsQuestion(t *testing.T) {
 			status: http.StatusUnprocessableEntity,
 			want:   `{"detail":"3 faults: see errors"}`,
 		},
+		{
+			name: "gone", ask: post(checkPath,
+				`{"repository":"acme.pay","report":true,"gone":["../b","a"],"files":[{"path":"./a","content":"x"}]}`),
+			status: http.StatusUnprocessableEntity,
+			want:   `{"errors":[{"pointer":"/gone/0"},{"pointer":"/gone/1"}]}`,
+		},
+		{
+			name: "gone without a report", ask: post(checkPath, `{"gone":["a"]}`),
+			status: http.StatusUnprocessableEntity, want: `{"errors":[{"pointer":"/gone"}]}`,
+		},
 		{name: "another repository", ask: post(checkPath,
 			`{"repository":"none","files":[{"path":"a","content":"x"}]}`), status: http.StatusNotFound},
 	})
