@@ -52,7 +52,7 @@ func fileOf(target, activation string) string {
 		r.Scope.Globs = []string{"src/**/*.go"}
 	}
 	r.Normalize()
-	x, err := treesync.Expect([]knowledge.Document{r}, []string{target}, nil)
+	x, err := treesync.Expect([]knowledge.Document{r}, []string{target}, nil, nil)
 	if err != nil || len(x.Parts) == 0 {
 		return "left out"
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 
 	"tenet/internal/bundle"
@@ -79,6 +80,7 @@ func ready(ctx context.Context, b *bundle.Bundle) (*kept, error) {
 // Guide tells what holds, and how old that is. Repository, packs and label of the question are those that were taken.
 func (k *kept) Guide(ctx context.Context, q guidance.Query) (*guidance.Answer, error) {
 	q.Repository, q.Packs, q.Label = "", nil, ""
+	q.Confidential = strings.Join(k.Confidential, ",")
 	p, err := k.index.Prepare(ctx, k.reader, q)
 	if err != nil {
 		return nil, err

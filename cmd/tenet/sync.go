@@ -86,9 +86,10 @@ func syncTree(ctx context.Context, a *app, s *syncSettings) error {
 	shown := struct {
 		Drift   []treesync.Step     `json:"drift"`
 		LeftOut []treesync.Omission `json:"left_out"`
+		Skills  []treesync.Omission `json:"skills,omitempty"`
 		Cut     []treesync.Omission `json:"cut,omitempty"`
 		Twice   []treesync.Twice    `json:"twice,omitempty"`
-	}{append([]treesync.Step{}, drift...), append([]treesync.Omission{}, p.LeftOut...), p.Cut, p.Twice}
+	}{append([]treesync.Step{}, drift...), append([]treesync.Omission{}, p.LeftOut...), p.Skills, p.Cut, p.Twice}
 	write := !s.Check && !s.Diff
 	if write {
 		err = p.Apply()
@@ -114,9 +115,12 @@ func syncTree(ctx context.Context, a *app, s *syncSettings) error {
 // tellSync says what is not in the files, and what comes next.
 func tellSync(a *app, s *syncSettings, w *workTree, p *treesync.Plan, b *bundle.Bundle, write bool) error {
 	drift := p.Drift()
-	if err := tellLeftOut(a, s, p, b); err != nil {
+	strict, err := mandatoryOf(b)
+	if err != nil {
 		return err
 	}
+	tellLeftOut(a, s, p, strict)
+	tellSkills(a, s, p, strict)
 	tellCut(a, s, p)
 	for _, t := range p.Twice {
 		a.say("%s reads %s twice: it was imported from %s, which is still here; take it out of there, and edit it "+
@@ -148,19 +152,25 @@ const (
 	otherShown  = 3  // others, if there are no more
 )
 
-// tellLeftOut says what assistants do not get: what is mandatory one by one, and of many others how many.
-func tellLeftOut(a *app, s *syncSettings, p *treesync.Plan, b *bundle.Bundle) error {
+// mandatoryOf returns the keys of the mandatory documents of a bundle.
+func mandatoryOf(b *bundle.Bundle) (map[string]bool, error) {
 	strict := map[string]bool{}
-	if b != nil {
-		docs, err := b.All()
-		if err != nil {
-			return err
-		}
-		for _, d := range docs {
-			_, enforcement := knowledge.Strictness(d)
-			strict[d.Key().String()] = enforcement == "mandatory"
-		}
+	if b == nil {
+		return strict, nil
 	}
+	docs, err := b.All()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range docs {
+		_, enforcement := knowledge.Strictness(d)
+		strict[d.Key().String()] = enforcement == "mandatory"
+	}
+	return strict, nil
+}
+
+// tellLeftOut says what assistants do not get: what is mandatory one by one, and of many others how many.
+func tellLeftOut(a *app, s *syncSettings, p *treesync.Plan, strict map[string]bool) {
 	name := func(o treesync.Omission) { a.say("%s is left out for %s: %s", o.Document, o.Target, o.Why) }
 	var others []treesync.Omission
 	named := 0
@@ -179,7 +189,7 @@ func tellLeftOut(a *app, s *syncSettings, p *treesync.Plan, b *bundle.Bundle) er
 		for _, o := range others {
 			name(o)
 		}
-		return nil
+		return
 	}
 	counts := map[string]int{}
 	for _, o := range others {
@@ -191,7 +201,28 @@ func tellLeftOut(a *app, s *syncSettings, p *treesync.Plan, b *bundle.Bundle) er
 	}
 	a.say("left out, since an assistant's form can't say when it holds: %s; --verbose names each, and why",
 		strings.Join(of, ", "))
-	return nil
+}
+
+// tellSkills says which mandatory documents are a skill, which the model takes up or passes over; with --verbose the
+// others too.
+func tellSkills(a *app, s *syncSettings, p *treesync.Plan, strict map[string]bool) {
+	named, more := 0, 0
+	for _, o := range p.Skills {
+		switch {
+		case !strict[o.Document]:
+			if s.Verbose {
+				a.say("%s is a skill for %s: %s", o.Document, o.Target, o.Why)
+			}
+		case s.Verbose || named < strictShown:
+			named++
+			a.say("%s is mandatory, and only a skill for %s, whose model may pass it over: %s", o.Document, o.Target, o.Why)
+		default:
+			more++
+		}
+	}
+	if more > 0 {
+		a.say("%d more mandatory documents are only skills; --verbose names each", more)
+	}
 }
 
 // tellCut says of which documents reviews read the beginning alone.

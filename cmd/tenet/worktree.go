@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"tenet/internal/bundle"
+	"tenet/internal/client"
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
 	"tenet/internal/worktree"
@@ -153,11 +154,10 @@ func fetchBundle(ctx context.Context, a *app, w *workTree, kept *bundle.Bundle) 
 		return nil, err
 	}
 	defer a.close(d)
-	server := ""
+	server, want := "", bundle.Want{Repository: w.config.Repository, Packs: w.config.Packs, Label: w.config.Label}
 	if d.remote != nil {
-		server = d.remote.URL()
+		server, want.As = d.remote.URL(), client.CallerOf(d.remote)
 	}
-	want := bundle.Want{Repository: w.config.Repository, Packs: w.config.Packs, Label: w.config.Label}
 	b, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) (*bundle.Bundle, error) {
 		return bundle.Fetch(store.WithLeaving(ctx), d.Store, server, want, kept)
 	})

@@ -20,22 +20,25 @@ type Want struct {
 	// in addition to the repository's own; everything if neither names any
 	Packs []string `json:"packs,omitempty"`
 	Label string   `json:"label,omitempty"`
+	As    string   `json:"as,omitempty"` // who took them: another caller may get others, of confidential categories
 }
 
 // format is the version of the file format. A file of another version is fetched again.
-const format = 3
+const format = 4
 
 // A Bundle is a fetched set of documents.
 type Bundle struct {
-	Format    int               `json:"format"`
-	Server    string            `json:"server"`
-	Want      Want              `json:"want"`
-	Seq       knowledge.Seq     `json:"seq"`     // the last change of the log that it includes
-	Fetched   time.Time         `json:"fetched"` // when it was last known to be current
-	Targets   []string          `json:"targets,omitempty"`
-	Exempt    []json.RawMessage `json:"exempt,omitempty"`
-	Packs     []json.RawMessage `json:"packs,omitempty"` // the packs of the documents; none if everything is taken
-	Documents []Entry           `json:"documents"`       // in the order of their keys
+	Format  int               `json:"format"`
+	Server  string            `json:"server"`
+	Want    Want              `json:"want"`
+	Seq     knowledge.Seq     `json:"seq"`     // the last change of the log that it includes
+	Fetched time.Time         `json:"fetched"` // when it was last known to be current
+	Targets []string          `json:"targets,omitempty"`
+	Exempt  []json.RawMessage `json:"exempt,omitempty"`
+	Packs   []json.RawMessage `json:"packs,omitempty"` // the packs of the documents; none if everything is taken
+	// the confidential categories of the documents
+	Confidential []string `json:"confidential,omitempty"`
+	Documents    []Entry  `json:"documents"` // in the order of their keys
 }
 
 // An Entry is one document.
@@ -81,9 +84,12 @@ func Fetch(ctx context.Context, s store.Past, server string, want Want, old *Bun
 	if err := b.keepPacks(chosen); err != nil {
 		return nil, err
 	}
-	if err := v.each(ctx, func(r *knowledge.Record) error { return b.take(r, chosen) }); err != nil {
+	marked, marks := store.WithMarks(ctx)
+	if err := v.each(marked, func(r *knowledge.Record) error { return b.take(r, chosen) }); err != nil {
 		return nil, err
 	}
+	b.Confidential = marks.Categories()
+	store.MarksOf(ctx).Add(b.Confidential...)
 	slices.SortStableFunc(b.Documents, func(x, y Entry) int { return strings.Compare(string(x.Kind), string(y.Kind)) })
 	return b, nil
 }

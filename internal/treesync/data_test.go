@@ -59,7 +59,7 @@ func TestRealTextsAreWrittenAndReadAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			docs := imported(t, name)
 			for _, target := range Targets() {
-				x, err := Expect(docs, []string{target}, nil)
+				x, err := Expect(docs, []string{target}, nil, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -72,7 +72,7 @@ func TestRealTextsAreWrittenAndReadAgain(t *testing.T) {
 					written[o.Document] = true
 				}
 				for _, d := range docs {
-					text, ok := textOf(d)
+					text, ok := new(Expected).textOf(d)
 					meant := ok && (len(text.Scope.Targets) == 0 || slices.Contains(text.Scope.Targets, target))
 					if meant && !written[d.Key().String()] {
 						t.Errorf("%s: %s is neither written nor left out", target, d.Key())

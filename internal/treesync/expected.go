@@ -65,8 +65,10 @@ func ownFile(text string) string {
 type Expected struct {
 	Parts    []Part
 	LeftOut  []Omission
+	Skills   []Omission        // documents that hold always or for files, and are a skill, which the model may pass over
 	Cut      []Omission        // documents of which an assistant's reviews read the beginning alone
 	Adapters map[string]string // by name, with the date when its documentation was read
+	secret   []string          // confidential categories
 	others   func(path string) int
 }
 
@@ -123,10 +125,13 @@ func skillsOf(target string) *interchange.Adapter {
 	return &all[i]
 }
 
-// Expect computes the expected content for documents and targets. The same documents give the same bytes. The function
-// others returns how many bytes of a shared file are somebody else's; nil for none.
-func Expect(docs []knowledge.Document, targets []string, others func(path string) int) (*Expected, error) {
-	x := &Expected{Adapters: map[string]string{}, others: others}
+// Expect computes the expected content for documents and targets. The same documents give the same bytes. Documents of
+// the confidential categories are marked. The function others returns how many bytes of a shared file are somebody
+// else's; nil for none.
+func Expect(docs []knowledge.Document, targets, confidential []string,
+	others func(path string) int,
+) (*Expected, error) {
+	x := &Expected{Adapters: map[string]string{}, secret: confidential, others: others}
 	docs = slices.Clone(docs)
 	slices.SortStableFunc(docs, byWeight)
 	for _, target := range slices.Compact(slices.Sorted(slices.Values(targets))) {
@@ -173,9 +178,14 @@ func mandatory(d knowledge.Document) bool {
 	return false
 }
 
-// textOf returns the text of a document; false if no assistant reads it as a file.
-func textOf(d knowledge.Document) (*interchange.Text, bool) {
-	t := &interchange.Text{Key: d.Key(), Body: withoutMarks(guidance.Text(d))}
+// textOf returns the text of a document; false if no assistant reads it as a file. That it is confidential stands below
+// its title, behind its key.
+func (x *Expected) textOf(d knowledge.Document) (*interchange.Text, bool) {
+	body := guidance.Text(d)
+	if slices.Contains(x.secret, d.CategoryID()) {
+		body = strings.Replace(body, "\n\n", ", confidential ("+d.CategoryID()+")\n\n", 1)
+	}
+	t := &interchange.Text{Key: d.Key(), Body: withoutMarks(body)}
 	switch d := d.(type) {
 	case *knowledge.Rule:
 		if d.Status != knowledge.StatusActive {
@@ -200,7 +210,7 @@ func (x *Expected) target(target string, rules, shared *interchange.Adapter, doc
 		block.size = x.others(shared.Paths[0])
 	}
 	for _, d := range docs {
-		t, ok := textOf(d)
+		t, ok := x.textOf(d)
 		if !ok || len(t.Scope.Targets) > 0 && !slices.Contains(t.Scope.Targets, target) {
 			continue
 		}
@@ -218,7 +228,10 @@ func (x *Expected) target(target string, rules, shared *interchange.Adapter, doc
 			if len(t.Scope.Globs) > 0 {
 				t.Description += " (for " + strings.Join(t.Scope.Globs, ", ") + ")"
 			}
-			err = x.own(skills, target, t, id)
+			why := err.Error()
+			if err = x.own(skills, target, t, id); err == nil && t.Scope.Activation != "model" {
+				x.Skills = append(x.Skills, Omission{d.Key().String(), target, why})
+			}
 		}
 		if err != nil {
 			x.LeftOut = append(x.LeftOut, Omission{d.Key().String(), target, err.Error()})

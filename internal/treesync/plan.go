@@ -45,6 +45,7 @@ type Options struct {
 type Plan struct {
 	Steps   []Step
 	LeftOut []Omission
+	Skills  []Omission
 	Cut     []Omission
 	Twice   []Twice
 	LockSeq int64 // the seq at the last write, from the lock; 0 for never
@@ -58,11 +59,13 @@ func Make(tree *worktree.Tree, b *bundle.Bundle, targets []string, o Options) (*
 	if err != nil {
 		return nil, err
 	}
-	x, err := Expect(docs, targets, func(path string) int { return othersIn(tree, path) })
+	x, err := Expect(docs, targets, b.Confidential, func(path string) int { return othersIn(tree, path) })
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{LeftOut: x.LeftOut, Cut: x.Cut, Twice: twice(tree, x, docs), o: o, tree: tree}
+	p := &Plan{
+		LeftOut: x.LeftOut, Skills: x.Skills, Cut: x.Cut, Twice: twice(tree, x, docs), o: o, tree: tree,
+	}
 	blocks := map[string]bool{}
 	for i := range x.Parts {
 		part := &x.Parts[i]

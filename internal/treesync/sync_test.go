@@ -102,7 +102,7 @@ func TestWhatIsWrittenMeansWhatTheDocumentsSay(t *testing.T) {
 		byID[strings.ToLower(d.Key().ID)] = d.(*knowledge.Rule)
 	}
 	for _, target := range Targets() {
-		x, err := Expect(docs, []string{target}, nil)
+		x, err := Expect(docs, []string{target}, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -443,7 +443,7 @@ func TestLimitsAreKept(t *testing.T) {
 		r.Description = strings.Repeat("word ", 200)
 		docs = append(docs, r)
 	}
-	x, err := Expect(docs, []string{"codex"}, nil)
+	x, err := Expect(docs, []string{"codex"}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
