@@ -195,13 +195,22 @@ func statusesOf(kind string) []string {
 	return []string{}
 }
 
-// recordsToComplete returns the documents of a kind that the server has, none where it can't be asked.
-func recordsToComplete(a *app, cmd *cobra.Command, kinds ...knowledge.Kind) []*knowledge.Record {
+// toComplete opens what completions ask; nil where it can't be asked, and then nothing is completed.
+func toComplete(a *app, cmd *cobra.Command) *door {
 	if a.load(cmd, nil) != nil {
 		return nil
 	}
 	d, err := a.openToLook(cmd.Context())
 	if err != nil {
+		return nil
+	}
+	return d
+}
+
+// recordsToComplete returns the documents of a kind that the server has, none where it can't be asked.
+func recordsToComplete(a *app, cmd *cobra.Command, kinds ...knowledge.Kind) []*knowledge.Record {
+	d := toComplete(a, cmd)
+	if d == nil {
 		return nil
 	}
 	defer a.close(d)

@@ -105,11 +105,8 @@ func batchesOf(a *app) func(*cobra.Command, string) []string {
 
 // changesToComplete returns changes of the log, none where the server can't be asked.
 func changesToComplete(a *app, cmd *cobra.Command, q knowledge.ChangeQuery) []knowledge.Change {
-	if a.load(cmd, nil) != nil {
-		return nil
-	}
-	d, err := a.openToLook(cmd.Context())
-	if err != nil {
+	d := toComplete(a, cmd)
+	if d == nil {
 		return nil
 	}
 	defer a.close(d)

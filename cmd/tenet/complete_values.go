@@ -45,11 +45,8 @@ func fieldsToSet(a *app, cmd *cobra.Command, args []string) []knowledge.Field {
 	if cmd.Name() != "render" && key.Kind != "" {
 		return knowledge.FieldsOf(key.Kind)
 	}
-	if a.load(cmd, nil) != nil {
-		return nil
-	}
-	d, err := a.openToLook(cmd.Context())
-	if err != nil {
+	d := toComplete(a, cmd)
+	if d == nil {
 		return nil
 	}
 	defer a.close(d)

@@ -77,9 +77,7 @@ They lie beside a running tenet that works on a PostgreSQL, so these commands sp
 changed, both against the document that its writer saw. The ID may be cut short as long as it names one conflict.`,
 		Example: `  tenet conflicts show 018f4a3e
   tenet conflicts show 018f4a3e --output json | jq .ours > merged.json`,
-		Args: cobra.ExactArgs(1), ValidArgsFunction: func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-			return completeConflicts(a, cmd, args, typed)
-		},
+		Args: cobra.ExactArgs(1), ValidArgsFunction: withConflicts(a),
 	}, nil, func(ctx context.Context, args []string) error { return showConflict(ctx, a, args[0]) })
 	a.command(group, &cobra.Command{
 		Use:   "resolve ID theirs|ours|merged [FILE|-]",
@@ -94,9 +92,7 @@ written since, they are refused: look again.`,
 		Example: `  tenet conflicts resolve 018f4a3e theirs
   tenet conflicts resolve 018f4a3e ours --seen 8f1c5a90d2b7e364
   tenet conflicts resolve 018f4a3e merged merged.yaml --seen 8f1c5a90d2b7e364`,
-		Args: cobra.RangeArgs(2, 3), ValidArgsFunction: func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-			return completeConflicts(a, cmd, args, typed)
-		},
+		Args: cobra.RangeArgs(2, 3), ValidArgsFunction: withConflicts(a),
 	}, &seen, func(ctx context.Context, args []string) error { return resolveConflict(ctx, a, args, seen.Seen) })
 	addResolveAll(a, group)
 }
@@ -353,30 +349,36 @@ func resolveConflict(ctx context.Context, a *app, args []string, seen string) er
 // decisions are the ways to resolve a conflict.
 func decisions() []string { return []string{"theirs", "ours", "merged"} }
 
-// completeConflicts offers the conflicts that wait, then the decisions, then files.
-func completeConflicts(a *app, cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-	switch {
-	case len(args) == 1 && cmd.Name() == "resolve":
-		return decisions(), cobra.ShellCompDirectiveNoFileComp
-	case len(args) == 2 && args[1] == "merged":
-		return nil, cobra.ShellCompDirectiveDefault
-	case len(args) > 0 || a.load(cmd, nil) != nil:
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	d, err := openRunning(cmd.Context(), a)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	defer a.close(d)
-	list, err := allConflicts(cmd.Context(), a, d, client.ConflictQuery{}, maxCompleted)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var ids []string
-	for i := range list {
-		if id := list[i].ID.String(); strings.HasPrefix(id, typed) {
-			ids = append(ids, id+"\t"+list[i].Key().String())
+// withConflicts completes the conflicts that wait, then the decisions, then files.
+func withConflicts(a *app) cobra.CompletionFunc {
+	const quiet = cobra.ShellCompDirectiveNoFileComp
+	return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		switch {
+		case len(args) == 1 && cmd.Name() == "resolve":
+			return decisions(), quiet
+		case len(args) == 2 && args[1] == "merged":
+			return nil, cobra.ShellCompDirectiveDefault
+		case len(args) > 0:
+			return nil, quiet
 		}
+		d := toComplete(a, cmd)
+		if d == nil {
+			return nil, quiet
+		}
+		defer a.close(d)
+		if d.remote == nil {
+			return nil, quiet
+		}
+		list, err := allConflicts(cmd.Context(), a, d, client.ConflictQuery{}, maxCompleted)
+		if err != nil {
+			return nil, quiet
+		}
+		var ids []string
+		for i := range list {
+			if id := list[i].ID.String(); strings.HasPrefix(id, begun) {
+				ids = append(ids, id+"\t"+list[i].Key().String())
+			}
+		}
+		return ids, quiet
 	}
-	return ids, cobra.ShellCompDirectiveNoFileComp
 }

@@ -28,12 +28,10 @@ func addEdit(a *app) {
 		Long: `Opens a document as YAML in the editor that VISUAL or EDITOR names, and writes what was saved there.
 Where somebody else has written meanwhile, or the text is refused, nothing is written, and the file with the text
 stays; the message names it.`,
-		Example: "  tenet edit rule/SEC-001\n  EDITOR='code --wait' tenet edit practice small-pull-requests",
-		Args:    cobra.RangeArgs(1, 2),
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
-			return completeKeys(a, cmd, args, begun)
-		},
-		Annotations: prints(asName),
+		Example:           "  tenet edit rule/SEC-001\n  EDITOR='code --wait' tenet edit practice small-pull-requests",
+		Args:              cobra.RangeArgs(1, 2),
+		ValidArgsFunction: withKeys(a),
+		Annotations:       prints(asName),
 	}, &s, func(ctx context.Context, args []string) error {
 		id, err := batchID(s.Batch)
 		if err != nil {

@@ -34,11 +34,9 @@ pending; "tenet put" then asks what became of that.`,
   tenet get rule/SEC-001 --label production
   tenet get rule/SEC-001 --archived
   tenet get template/incident-report > t.yaml && $EDITOR t.yaml && tenet put t.yaml`,
-		Annotations: prints(asWide, asName),
-		Args:        cobra.RangeArgs(1, 2),
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
-			return completeKeys(a, cmd, args, begun)
-		},
+		Annotations:       prints(asWide, asName),
+		Args:              cobra.RangeArgs(1, 2),
+		ValidArgsFunction: withKeys(a),
 	}, &s, func(ctx context.Context, args []string) error { return get(ctx, a, args, &s) })
 }
 

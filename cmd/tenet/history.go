@@ -34,12 +34,10 @@ func addHistory(a *app) {
 		Long: `Shows the changes of a document, the newest first, with the fields that each has changed, and what its
 writer said of it with --message. "tenet get KEY --version N" prints one of its versions, "tenet diff" what changed
 between two, and "tenet undo BATCH" takes a write back.`,
-		Example:     "  tenet history rule/SEC-001\n  tenet history rule SEC-001 --limit 5",
-		Annotations: prints(asWide, asCSV),
-		Args:        cobra.RangeArgs(1, 2),
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
-			return completeKeys(a, cmd, args, begun)
-		},
+		Example:           "  tenet history rule/SEC-001\n  tenet history rule SEC-001 --limit 5",
+		Annotations:       prints(asWide, asCSV),
+		Args:              cobra.RangeArgs(1, 2),
+		ValidArgsFunction: withKeys(a),
 	}, &s, func(ctx context.Context, args []string) error {
 		key, err := oneKey(args)
 		if err != nil {

@@ -31,11 +31,9 @@ func addPatch(a *app) {
 		Example: `  tenet patch rule/SEC-001 --set severity=CRITICAL --set priority=10
   tenet patch rule/SEC-001 --set 'tags=["web","sql"]' --if-version 3
   tenet patch practice/small-pull-requests --file patch.yaml`,
-		Annotations: prints(asName),
-		Args:        cobra.RangeArgs(1, 2),
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
-			return completeKeys(a, cmd, args, begun)
-		},
+		Annotations:       prints(asName),
+		Args:              cobra.RangeArgs(1, 2),
+		ValidArgsFunction: withKeys(a),
 	}, &s, func(ctx context.Context, args []string) error {
 		id, err := batchID(s.Batch)
 		if err != nil {

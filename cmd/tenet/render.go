@@ -32,10 +32,8 @@ named, all at once; "tenet get template/ID" shows the variables.`,
 		Example: `  tenet render incident-report --set title='Login fails' --set severity=high
   tenet render incident-report --values values.yaml --set summary=@summary.md
   tenet render incident-report --version 3 --values values.yaml`,
-		Args: cobra.ExactArgs(1),
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
-			return completeTemplates(a, cmd, args, begun)
-		},
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeOf(a, knowledge.KindTemplate),
 	}, &s, func(ctx context.Context, args []string) error {
 		key, err := parseKey(string(knowledge.KindTemplate) + "/" + strings.TrimPrefix(args[0], "template/"))
 		if err != nil {
@@ -161,13 +159,4 @@ func readValues(ctx context.Context, a *app, s *renderSettings) (map[string]any,
 		values[name] = value
 	}
 	return values, nil
-}
-
-// completeTemplates completes the id of a template.
-func completeTemplates(a *app, cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
-	keys, directive := completeKeys(a, cmd, args, "template/"+begun)
-	for i, k := range keys {
-		keys[i] = strings.TrimPrefix(k, "template/")
-	}
-	return keys, directive
 }
