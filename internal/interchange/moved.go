@@ -9,6 +9,10 @@ import (
 // maxMovePairs is how many pairs of an edited document and a new file are compared at most.
 const maxMovePairs = 10_000
 
+// tooManyMoved is the note of a document that was not compared with all that are gone.
+const tooManyMoved = "so many files are new, and so many gone, that it can't be told whether this one was moved and " +
+	"edited: it counts as new; import the parts of the source one by one to know"
+
 // An orphan is a document that the source imported before and that no longer stands where it did.
 type orphan struct {
 	rec    *knowledge.Record
@@ -24,7 +28,7 @@ type nameIn struct {
 }
 
 // moves finds what was moved within the source: an entry that stands in another file under the id that it has there, a
-// file with the same text under another name. It stays the document that it was, with its history.
+// file with the same text under another name, or with most of it. It stays the document that it was, with its history.
 func (p *Plan) moves(s *Source, first int, keep map[string]bool) error {
 	gone, err := p.gone(s, keep)
 	if err != nil || len(gone) == 0 {
@@ -47,8 +51,12 @@ func (p *Plan) moves(s *Source, first int, keep map[string]bool) error {
 			o = byText[h]
 		}
 		if o == nil || o.taken {
-			if o, err = p.editedTwin(gone, fresh); err != nil {
+			var all bool
+			if o, all, err = p.editedTwin(gone, fresh); err != nil {
 				return err
+			}
+			if !all {
+				p.steps[i].note(tooManyMoved)
 			}
 		}
 		if o == nil {
@@ -58,7 +66,7 @@ func (p *Plan) moves(s *Source, first int, keep map[string]bool) error {
 			return err
 		}
 	}
-	return nil
+	return p.renames(gone, first)
 }
 
 // gone returns what the source imported before, from where it was read now, and no longer holds there.
@@ -108,24 +116,25 @@ func (p *Plan) sameName(gone []*orphan, first int) map[int]*orphan {
 	return out
 }
 
-// editedTwin returns the document that was imported with the same text and edited in tenet since; nil for none.
-func (p *Plan) editedTwin(gone []*orphan, fresh knowledge.Document) (*orphan, error) {
+// editedTwin returns the document that was imported with the same text and edited in tenet since; nil for none. all is
+// false where not all that are gone were compared.
+func (p *Plan) editedTwin(gone []*orphan, fresh knowledge.Document) (twin *orphan, all bool, err error) {
 	for _, o := range gone {
 		if o.taken || o.rec.Key.Kind != fresh.Key().Kind {
 			continue
 		}
 		if p.pairs++; p.pairs > maxMovePairs {
-			return nil, nil // there are too many to look at
+			return nil, false, nil
 		}
 		d, err := renamed(fresh, o.rec.Key.ID)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if now, _ := originOf(d); now.digest == o.origin.digest {
-			return o, nil
+			return o, true, nil
 		}
 	}
-	return nil, nil // there is none
+	return nil, true, nil
 }
 
 // move makes a step that would create a document one that keeps the document which was moved there.

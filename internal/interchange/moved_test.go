@@ -1,6 +1,7 @@
 package interchange
 
 import (
+	"fmt"
 	"iter"
 	"os"
 	"path/filepath"
@@ -96,6 +97,23 @@ func TestARuleThatIsMovedStaysTheDocumentThatItWas(t *testing.T) {
 			},
 			want: map[string]string{},
 		},
+		"its file has another name, and was edited at once": {
+			before: map[string]string{"a.md": "# A\n\nOne.\nTwo.\nThree.\n", "b.md": "# B\n\nFour.\nFive.\nSix.\n"},
+			after:  map[string]string{"c.md": "# B\n\nFour.\nFive.\nSeven.\n", "d.md": "# A\n\nOne.\nTwo.\nThree!\n"},
+			gone:   []string{"a.md", "b.md"},
+			want:   map[string]string{"practice/team-a": "d.md", "practice/team-b": "c.md"},
+			check: func(t *testing.T, m *memory) {
+				if d := m.doc(t, "practice/team-b").(*knowledge.Practice); !strings.Contains(d.ImplementationGuide, "Seven.") {
+					t.Errorf("the edit is lost: %q", d.ImplementationGuide)
+				}
+			},
+		},
+		"another file is new that has little of its text": {
+			before: map[string]string{"a.md": "# A\n\nOne.\nTwo.\nThree.\nFour.\n"},
+			after:  map[string]string{"b.md": "# B\n\nOne.\nEight is another number.\nNine is, too.\n"},
+			gone:   []string{"a.md"},
+			want:   map[string]string{"practice/team-b": "b.md"},
+		},
 		"its copy is new and it is still there": {
 			before: map[string]string{".claude/rules/b.md": "# A\n\nText.\n"},
 			after:  map[string]string{".claude/rules/a.md": "# A\n\nText.\n"},
@@ -173,5 +191,32 @@ func (m *memory) all() iter.Seq2[*knowledge.Record, error] {
 				return
 			}
 		}
+	}
+}
+
+// Of very many files that are new, and as many that are gone, not all are compared, and those are named.
+func TestWhatIsNotComparedIsNamed(t *testing.T) {
+	dir, m := named(t, "team"), newMemory()
+	o := PlanOptions{Imported: m.imported, All: m.all, Recognize: true}
+	const many = 120 // and 120 times 120 pairs
+	before, after := map[string]string{}, map[string]string{}
+	var gone []string
+	for i := range many {
+		text := func(of string) string { return fmt.Sprintf("# %s %d\n\nThe %s text of %d.\n", of, i, of, i) }
+		before[fmt.Sprintf("a%d.md", i)], after[fmt.Sprintf("b%d.md", i)] = text("Old"), text("New")
+		gone = append(gone, fmt.Sprintf("a%d.md", i))
+	}
+	write(t, dir, before)
+	m.run(t, dir, ReadOptions{}, o)
+	remove(t, dir, gone...)
+	write(t, dir, after)
+	noted := 0
+	for _, st := range m.run(t, dir, ReadOptions{}, o).Steps() {
+		if slices.Contains(st.Notes, tooManyMoved) {
+			noted++
+		}
+	}
+	if noted == 0 || noted > many {
+		t.Errorf("%d of %d documents say that they were not compared with all that are gone", noted, many)
 	}
 }
