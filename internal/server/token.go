@@ -97,16 +97,19 @@ func (s *Server) firstStart(ctx context.Context) (SeedReport, string, error) {
 	if err != nil {
 		return report, "", err
 	}
+	token, err := ensureAdmin(ctx, s.parts.engine, s.o.DataDir)
+	if err != nil {
+		return report, token, err
+	}
 	missing, err := s.o.Policy.Missing(ctx, s.parts.engine)
 	if err != nil {
-		return report, "", err
+		return report, token, err
 	}
 	for _, what := range missing {
 		s.parts.log.WarnContext(ctx, "a setting names what is not there, and does nothing until it is", "setting", what)
 	}
-	token, err := ensureAdmin(ctx, s.parts.engine, s.o.DataDir)
-	if err != nil || token == "" {
-		return report, token, err
+	if token == "" {
+		return report, "", nil
 	}
 	return report, token, s.parts.directory.Load(ctx) // the token opens from the first request on
 }
