@@ -11,7 +11,7 @@ import (
 const IndexForm = 4
 
 // rankForm is the version of the ranking.
-const rankForm = 6
+const rankForm = 7
 
 // SearchForm differs between releases that answer a search in different ways: answers that another one has saved are of
 // no use.

@@ -202,16 +202,17 @@ aunque después durante hacemos hacer hago mientras nunca podemos podría puedo 
 //
 //nolint:gochecknoglobals // made once, never written again
 var weakWords = sync.OnceValue(func() map[string]bool {
-	return wordSet(`advice advise already always anybody anyone anything ask asked asking asks away bad believe best better bring came
-care colleague colleagues come comes complain consider correct correctly deal different easily enough even ever every
-everybody everyone everything exactly explain far fear find finding finds fine finished forget forgotten found good
-guess guy guys happen happened happening happens instead keep keeping kept knew know knowing known knows lately later
-left likely little look looked looking looks lot lots management matter matters mean means nearly never next nice
-nobody none nothing now often okay opinion past possible possibly prefer proper properly quite rather ready really
-reason recommend recommended said saw say saying says see seem seems seen show sometimes soon still stuff suddenly
-suppose supposed suspect sort take taken takes taking talk tell telling tells think thinking thought today together
-told tomorrow took tried tries trouble true try trying understand unsure useful usual usually went wonder wondering
-worse worst worth wrong year years yesterday`)
+	return wordSet(`advice advise allowed already always anybody anyone anything ask asked asking asks away bad believe best better
+bring came care colleague colleagues come comes complain consider contain contains correct correctly deal
+different easily enough even ever every everybody everyone everything exactly explain far fear find finding
+finds fine finished forget forgotten found good guess guy guys happen happened happening happens instead keep
+keeping kept knew know knowing known knows lately later left likely little look looked looking looks lot lots
+management matter matters mean means nearly never next nice nobody none nothing now often okay opinion past
+possible possibly prefer proper properly quite rather ready really reason recommend recommended said saw say
+saying says see seem seems seen show sometimes soon sort still stuff suddenly suppose supposed suspect take
+taken takes taking talk tell telling tells think thinking thought today together told tomorrow took tried tries
+trouble true try trying understand unsure useful usual usually went wonder wondering worse worst worth wrong
+year years yesterday`)
 })
 
 // onlyEnglish reports whether words are clearly of an English text: two of its stop words, which no other language has,

@@ -52,7 +52,8 @@ type Wish struct {
 	Text  string
 	Whole []int
 	Parts []int
-	weak  bool // a word of questions about anything, or a place in somebody's source
+	weak  bool // a word of questions about anything
+	faint bool // a word of every message, or of the program that failed
 }
 
 // A Condition is met by one of some slots.
@@ -72,6 +73,8 @@ type questioner struct {
 	mixed bool                // some letters are small
 	last  string              // the plain word before, in lower case
 	faint bool                // the word is of every message, or of the program that failed
+	// theirs says that the word may be a name of the program that failed, so it is no typing error.
+	theirs bool
 
 	expressions int // of several words that are looked for too
 }
@@ -230,11 +233,12 @@ func (r *questioner) take(p *part, alternative bool) string {
 		}
 		r.unknownField(p.text)
 		r.faint = p.faint || inSource(p.text)
+		r.theirs = r.q.plain >= pasted && (inQuotes(p.text) != "" || innerCapital(p.text))
 		for _, word := range splitPlain(p.text) {
 			r.wish(word, true)
 			r.last = strings.ToLower(word)
 		}
-		r.faint = false
+		r.faint, r.theirs = false, false
 		return ""
 	}
 	slots := r.slots(p)
@@ -410,7 +414,7 @@ func (r *questioner) wish(text string, stops bool) {
 			continue
 		}
 		whole := p.words > 1 || len(pieces) == 1 || i == 0 && p.text[0] == '.' || i == 0 && p.text[0] == '-'
-		s := Slot{Word: p.text, typo: !p.gram}
+		s := Slot{Word: p.text, typo: !p.gram && !r.theirs}
 		switch {
 		case whole && pieces[len(pieces)-1].gram && p.words > 1:
 			s = r.run(p.text)
@@ -432,8 +436,8 @@ func (r *questioner) wish(text string, stops bool) {
 			w.Parts = append(w.Parts, at...)
 		}
 	}
-	w.weak = r.faint || len(pieces) == 1 &&
-		(r.q.tongue == inEnglish && weakWords()[pieces[0].text] || r.q.plain >= pasted && places(pieces[0].text))
+	w.weak = len(pieces) == 1 && r.q.tongue == inEnglish && weakWords()[pieces[0].text]
+	w.faint = r.faint || len(pieces) == 1 && r.q.plain >= pasted && places(pieces[0].text)
 	if len(w.Whole) == 1 && len(pieces) == 1 && !pieces[0].gram {
 		w.Parts = r.compound(pieces[0].text)
 	}

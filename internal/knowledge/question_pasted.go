@@ -71,6 +71,9 @@ func asPasted(parts []part) {
 		}
 	}
 	if plain < pasted {
+		if plain >= wordy { // a short message begins with what it is
+			parts[0].faint = strings.HasSuffix(parts[0].text, ":") && labels(parts)
+		}
 		return
 	}
 	for i := range parts {
@@ -189,8 +192,8 @@ func labels(parts []part) bool {
 }
 
 //nolint:gochecknoglobals // made once, never written again
-var messageLabels = wordSet(`alert code critical debug detail details err error errors exception fail failed failure fatal hint info
-message note notice panic reason state statement status trace uncaught unhandled warn warning`)
+var messageLabels = wordSet(`alert caused code context critical debug detail details err error errors exception fail failed failure fatal hint info
+location message note notice panic reason state statement status trace uncaught unhandled warn warning`)
 
 // inQuotes returns what stands in single quotation marks or backticks, without the punctuation after them; "" for a
 // word without any.
@@ -200,6 +203,16 @@ func inQuotes(word string) string {
 		return word[1 : n-1]
 	}
 	return ""
+}
+
+// innerCapital reports whether a word has a capital letter after a small one, as TodoList has.
+func innerCapital(word string) bool {
+	for i := 1; i < len(word); i++ {
+		if isLower(word[i-1]) && isUpper(word[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 // inSource reports whether a word of a message is a line of a file, as in /app/index.js:14:7 or main.go:12. Such names

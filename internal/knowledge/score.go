@@ -16,7 +16,7 @@ const (
 	weightLead  = 1.5
 	weightBody  = 1.0
 	saturation  = 4.0  // k1: how soon more occurrences of a word stop counting
-	flatTitle   = 0.45 // 1-b of the title
+	flatTitle   = 0.7  // 1-b of the title
 	flatText    = 0.55 // 1-b of the rest
 	meanTitle   = 6.0
 	meanWords   = 250.0
@@ -29,6 +29,7 @@ const (
 	broadWeight = 0.25 // of each time that something broader stands for a word
 	alsoShare   = 0.9  // of the score of what else stands for a word
 	weakWeight  = 0.4  // of a word that is in questions about anything
+	faintWeight = 0.15 // of what every message has, or of the program that failed
 	wholeWeight = 0.6  // of the share of a question that a document holds
 )
 
@@ -166,7 +167,7 @@ func (s *Scorer) weaken() {
 	var weak []int
 	strong := len(s.must) > 0
 	for i, w := range s.q.Wishes {
-		if w.weak {
+		if w.weak || w.faint {
 			weak = append(weak, i)
 		} else if s.lead[i] > 0 {
 			strong = true
@@ -176,9 +177,13 @@ func (s *Scorer) weaken() {
 		return
 	}
 	for _, i := range weak {
-		s.lead[i] *= weakWeight
+		weight := weakWeight
+		if s.q.Wishes[i].faint {
+			weight = faintWeight
+		}
+		s.lead[i] *= weight
 		for _, at := range slices.Concat(s.q.Wishes[i].Whole, s.q.Wishes[i].Parts) {
-			s.idf[at] *= weakWeight
+			s.idf[at] *= weight
 		}
 	}
 }

@@ -44,6 +44,7 @@ type candidate struct {
 	word     string
 	distance int
 	head     bool // the first letters are the same
+	swapped  bool // it has the same letters
 }
 
 // NewSpelling returns a spelling for a word.
@@ -95,7 +96,7 @@ func (s *Spelling) Try(term []byte) {
 		slices.ContainsFunc(s.best, func(c candidate) bool { return c.word == word }) {
 		return
 	}
-	s.best = append(s.best, candidate{word, d, other[0] == s.word[0]})
+	s.best = append(s.best, candidate{word, d, other[0] == s.word[0], rearranged(s.word, other)})
 }
 
 // sameParts reports whether two names with dots differ only in parts that are long enough to be misspelled: a.ts is not
@@ -113,7 +114,13 @@ func sameParts(name, other string) bool {
 	return true
 }
 
-// Best returns the closest words, at most five.
+// rearranged reports whether two words have the same letters, in another order.
+func rearranged(a, b []rune) bool {
+	return len(a) == len(b) && slices.Equal(slices.Sorted(slices.Values(a)),
+		slices.Sorted(slices.Values(b)))
+}
+
+// Best returns the closest words, at most five; only those with the letters of the word, if there are any.
 func (s *Spelling) Best() []string {
 	slices.SortStableFunc(s.best, func(a, b candidate) int {
 		head := 0
@@ -123,11 +130,18 @@ func (s *Spelling) Best() []string {
 				head = -1
 			}
 		}
-		return cmp.Or(cmp.Compare(a.distance, b.distance), head)
+		swap := 0
+		if a.swapped != b.swapped {
+			swap = 1
+			if a.swapped {
+				swap = -1
+			}
+		}
+		return cmp.Or(cmp.Compare(a.distance, b.distance), swap, head)
 	})
 	var words []string
 	for _, c := range s.best {
-		if c.distance == s.best[0].distance && len(words) < maxCorrections {
+		if c.distance == s.best[0].distance && c.swapped == s.best[0].swapped && len(words) < maxCorrections {
 			words = append(words, c.word)
 		}
 	}

@@ -38,6 +38,11 @@ func TestAPastedMessageIsAboutItsWordsAndNotAboutItsTrace(t *testing.T) {
 			"Last State: Terminated  Reason: Evicted  Message: the volume of the pod is full  Status: Failed",
 			"evicted pod volume", "state reason message status",
 		},
+		"labels of PostgreSQL": {
+			"ERROR:  division by zero\nCONTEXT:  SQL function settle during startup\nLOCATION: the first line of all",
+			"division", "context location",
+		},
+		"a short message": {"Warning: assignment to constant variable", "constant", "warning"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := openTest(t, Options{})

@@ -13,8 +13,8 @@ import (
 // What the questions of testdata must reach: the share with a right document among the first five, and the mean of
 // 1/rank of the first right one. Whoever changes the ranking moves them up, or says why not.
 const (
-	floorRecall = 0.95
-	floorRank   = 0.83
+	floorRecall = 0.96
+	floorRank   = 0.85
 )
 
 // foreign are documents of what the starter set lacks.

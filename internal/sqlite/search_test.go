@@ -296,12 +296,12 @@ func TestTypingErrorsAreCorrected(t *testing.T) {
 	s := openTest(t, Options{})
 	put(t, s, general(), wordy(1, "accessibility testing"), wordy(2, "kubernetes manifests"),
 		wordy(3, "use feature flags"), wordy(4, "the future is now"),
-		wordy(5, "no-unreachable code"), wordy(6, "naïveté"))
+		wordy(5, "no-unreachable code"), wordy(6, "naïveté"), wordy(7, "cores, cores, cores, examination"), wordy(8, "cross examination"))
 	for typed, want := range map[string]struct{ id, used string }{
 		"acessibility testing": {"rule-000001", "accessibility"}, "kuberntes": {"rule-000002", "kubernetes"},
 		"ukbernetes":   {"rule-000002", "kubernetes"},
 		"feture flags": {"rule-000003", "feature"}, "no-unreachabel": {"rule-000005", "no-unreachable"},
-		"naivte": {"rule-000006", "naivete"},
+		"naivte": {"rule-000006", "naivete"}, "corss examination": {"rule-000008", "cross"},
 	} {
 		hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: typed})
 		if err != nil || len(hits.Hits) == 0 || hits.Hits[0].Record.Key.ID != want.id {
@@ -317,8 +317,10 @@ func TestTypingErrorsAreCorrected(t *testing.T) {
 	if err != nil || len(hits.Hits) != 0 || !slices.Contains(hits.Reading.Suggestions, "accessibility") {
 		t.Errorf("literally: %+v, %v", hits, err)
 	}
-	// too short, a code, a number, nothing near
-	for _, typed := range []string{"cod", "AVD-AWS-0004", "127.0.0.1", "zzzzzz"} {
+	// too short, a code, a number, nothing near, and names of the program that failed
+	for _, typed := range []string{
+		"cod", "AVD-AWS-0004", "127.0.0.1", "zzzzzz", "the code of `featur` and 'kuberntes' will now be unreachable in FeturFlags",
+	} {
 		if hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: typed}); err != nil ||
 			len(hits.Reading.SearchedFor) > 0 {
 			t.Errorf("%s is corrected: %+v, %v", typed, hits, err)
