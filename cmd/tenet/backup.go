@@ -353,6 +353,11 @@ func restoreBackup(ctx context.Context, a *app, s *restoreSettings) error {
 	if err != nil {
 		return err
 	}
+	if s.Machine == "" && c.Engine == engineOfEmbedded {
+		if err := server.LookIntoRestored(ctx, s.Into); err != nil {
+			a.say("warning: %s", err)
+		}
+	}
 	return a.print(c, func(w io.Writer, _ screen) error {
 		text := fmt.Sprintf("backup %s, of %s UTC, is in %s and verified up to change %d\nstart it with: tenet "+
 			"serve --data-dir %s\n",

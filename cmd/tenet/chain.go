@@ -71,26 +71,6 @@ func (r *chainReport) compare(c *knowledge.Change) {
 	}
 }
 
-// stamped finds a change whose actor, time or version is not the one that its document was stamped with.
-func (r *chainReport) stamped(c *knowledge.Change) {
-	if c.Record == nil {
-		return
-	}
-	d, err := c.Record.Document()
-	if err != nil {
-		r.fault("change %d holds a document that can't be read: %s", c.Seq, err)
-		return
-	}
-	s := d.Stamps()
-	if s.UpdatedBy != c.Actor {
-		r.fault("change %d says that %s made it, and its document that %s did", c.Seq, c.Actor, s.UpdatedBy)
-	}
-	if !s.UpdatedAt.Equal(c.At.Time) {
-		r.fault("change %d says that it was made at %s, and its document at %s", c.Seq, c.At.Format(time.RFC3339Nano),
-			s.UpdatedAt.Format(time.RFC3339Nano))
-	}
-}
-
 // maxFaults is how many faults are told; more of them say nothing more.
 const maxFaults = 20
 
@@ -138,7 +118,9 @@ func (r *chainReport) check(prev, c *knowledge.Change) {
 	r.Changes++
 	r.To, r.Head = c.Seq, fmt.Sprintf("%d-%x", c.Seq, c.Chain)
 	r.compare(c)
-	r.stamped(c)
+	if why := c.Unstamped(); why != "" {
+		r.fault("change %d: %s", c.Seq, why)
+	}
 	if old, ok := c.Attested(); !ok {
 		r.fault("change %d is a purge by somebody else, or at another time, than was written", c.Seq)
 	} else if old {

@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -73,8 +75,9 @@ func packFile(ctx context.Context, tw *tar.Writer, path string, progress func(in
 const maxUnpacked = 1 << 42
 
 // unpack writes the files of an archive into a directory. It verifies the archive: age authenticates each chunk, zstd
-// has a checksum, and the manifest has a hash of the whole, which is checked here.
-func unpack(ctx context.Context, path string, c Copy, k Key, dir string, progress func(int64)) (err error) {
+// has a checksum, and the manifest has a hash of the whole, which is checked here. An archive that holds anything but
+// the files named is refused: a settings file in it would change what the restored instance is.
+func unpack(ctx context.Context, path string, c Copy, k Key, dir string, names []string, progress func(int64)) (err error) {
 	f, err := os.Open(path) //nolint:gosec // a path of the operator's
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -86,7 +89,7 @@ func unpack(ctx context.Context, path string, c Copy, k Key, dir string, progres
 	if err != nil {
 		return err
 	}
-	if err := unpackAll(plain, dir); err != nil {
+	if err := unpackAll(plain, dir, names); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -105,7 +108,7 @@ func sameSum(h hash.Hash, c Copy) error {
 	return nil
 }
 
-func unpackAll(r io.Reader, dir string) error {
+func unpackAll(r io.Reader, dir string, names []string) error {
 	zr, err := zstd.NewReader(r)
 	if err != nil {
 		return err
@@ -121,10 +124,11 @@ func unpackAll(r io.Reader, dir string) error {
 		if err != nil {
 			return err
 		}
-		if head.Name != filepath.Base(head.Name) || head.Name == ".." || head.Typeflag != tar.TypeReg {
-			return fmt.Errorf("it holds %q, which no backup of ours does", head.Name)
+		if !slices.Contains(names, head.Name) || head.Typeflag != tar.TypeReg {
+			return fmt.Errorf("it holds %q, which no backup of ours does: want %s alone", head.Name,
+				strings.Join(names, " and "))
 		}
-		if err := unpackFile(tr, filepath.Join(dir, head.Name)); err != nil { //nolint:gosec // a base name, looked at above
+		if err := unpackFile(tr, filepath.Join(dir, head.Name)); err != nil { //nolint:gosec // one of the names
 			return err
 		}
 	}

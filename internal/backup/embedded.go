@@ -391,7 +391,15 @@ func (e *Embedded) room(c Copy, dir string) error {
 
 // bring unpacks a copy into a directory, and verifies the result.
 func (e *Embedded) bring(ctx context.Context, c Copy, dir string, progress Progress) error {
-	err := unpack(ctx, filepath.Join(e.o.Dir, c.File), c, e.o.Key, dir, func(n int64) {
+	if e.o.Key.Encrypts() && !c.Encrypted {
+		return fmt.Errorf("backup %s is not encrypted, and there is a key for backups: whoever can write into %s may have "+
+			"put it there; if it is of before the key, restore it without --backup-key-file", c.Name, e.o.Dir)
+	}
+	names := []string{e.o.File}
+	for _, path := range e.o.Beside {
+		names = append(names, filepath.Base(path))
+	}
+	err := unpack(ctx, filepath.Join(e.o.Dir, c.File), c, e.o.Key, dir, names, func(n int64) {
 		if progress != nil {
 			progress(n, c.Bytes)
 		}
@@ -412,10 +420,10 @@ func sameFacts(c Copy, f Facts) error {
 		return fmt.Errorf("%w: its log ends with change %d (%s), and its manifest says %d (%s)", ErrDamaged, f.Seq,
 			f.Chain, c.Seq, c.Chain)
 	}
-	for kind, n := range c.Documents {
-		if f.Documents[kind] != n {
+	for kind, n := range f.Documents { // a kind that the program of the backup did not have is not in its manifest
+		if c.Documents[kind] != n {
 			return fmt.Errorf("%w: it holds %d documents of the kind %s, and its manifest says %d", ErrDamaged,
-				f.Documents[kind], kind, n)
+				n, kind, c.Documents[kind])
 		}
 	}
 	return nil

@@ -217,6 +217,9 @@ func (v *verifier) check(c *knowledge.Change, document []byte, purged bool, eras
 	case document == nil && !purged && !c.Verb.Removes():
 		return &TamperError{Seq: c.Seq, Why: "its document is missing, and it was never purged"}
 	}
+	if why := c.Unstamped(); why != "" {
+		return &TamperError{Seq: c.Seq, Why: why}
+	}
 	v.next, v.chain, v.begun = c.Seq+1, c.Chain, true
 	return nil
 }

@@ -93,7 +93,7 @@ func openCopy(ctx context.Context, path string) (store.Reader, func() error, err
 	return s, s.Close, nil
 }
 
-// inspectCopy looks a copy over for damage, verifies its log, and returns what it holds.
+// inspectCopy looks a copy over for damage, verifies its log and its audit, and returns what it holds.
 func inspectCopy(ctx context.Context, path string) (f backup.Facts, err error) {
 	s, err := sqlite.Open(ctx, path, sqlite.Options{CheckLimit: 1 << 62})
 	if err != nil {
@@ -103,11 +103,25 @@ func inspectCopy(ctx context.Context, path string) (f backup.Facts, err error) {
 	if err := s.VerifyChanges(ctx, nil); err != nil {
 		return f, err
 	}
+	if _, err := sqlite.NewAuditBook(s).Verify(ctx, nil); err != nil {
+		return f, err
+	}
 	st, err := s.Stat(ctx)
 	if err != nil {
 		return f, err
 	}
 	return factsOf(ctx, s, st.Schema.Version)
+}
+
+// LookIntoRestored checks what lists and searches of a restored embedded database find its documents by. A backup in
+// which that does not fit is restored all the same: the documents are what was verified.
+func LookIntoRestored(ctx context.Context, dir string) (err error) {
+	s, err := sqlite.Open(ctx, filepath.Join(dir, databaseFile), sqlite.Options{CheckLimit: -1})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return s.VerifyPlaces(ctx)
 }
 
 // A counted store tells how many documents of each kind it holds.

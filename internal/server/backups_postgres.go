@@ -102,7 +102,7 @@ func openRestored(ctx context.Context, o Options, address string) (*primary, err
 	return openPostgres(ctx, o.withDefaults())
 }
 
-// inspectCluster verifies the log of a restored PostgreSQL, and returns what it holds.
+// inspectCluster verifies the log and the audit of a restored PostgreSQL, and returns what it holds.
 func (o Options) inspectCluster(ctx context.Context, address string) (f backup.Facts, err error) {
 	p, err := openRestored(ctx, o, address)
 	if err != nil {
@@ -110,6 +110,9 @@ func (o Options) inspectCluster(ctx context.Context, address string) (f backup.F
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	if err := p.VerifyChanges(ctx, nil); err != nil {
+		return f, err
+	}
+	if _, err := p.auditBook().Verify(ctx, nil); err != nil {
 		return f, err
 	}
 	schema, err := p.Schema(ctx)

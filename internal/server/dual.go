@@ -273,12 +273,20 @@ func (d *dual) stat(ctx context.Context) (map[string]any, error) {
 	return out, nil
 }
 
-// VerifyChanges checks the primary's log, or the mirror's part of it while the primary is down.
+// VerifyChanges checks the primary's log, or the mirror's part of it while the primary is down, and what the mirror
+// finds its documents by: readers are answered by it.
 func (d *dual) VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error {
+	verify := d.mirror.VerifyChanges
 	if p := d.primary.Load(); p != nil && d.Level().Mode == knowledge.ModeNormal {
-		return p.VerifyChanges(ctx, progress)
+		verify = p.VerifyChanges
 	}
-	return d.mirror.VerifyChanges(ctx, progress)
+	if err := verify(ctx, progress); err != nil {
+		return err
+	}
+	if err := d.mirror.VerifyPlaces(ctx); err != nil {
+		return fmt.Errorf("the mirror of this instance: %w; stop the server and remove %s: it is made anew", err, mirrorFile)
+	}
+	return nil
 }
 
 // keepTimeout bounds the writing of counts to the journal's file.

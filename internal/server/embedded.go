@@ -98,3 +98,11 @@ func (e *embedded) tell(func([]knowledge.Key), func(failover.Event)) {}
 func (e *embedded) measure(prometheus.Registerer, *observe.Metrics) {}
 
 func (e *embedded) jobs(Options) ([]upkeep.Job, error) { return nil, nil }
+
+// VerifyChanges checks the log of changes and all that stands beside it.
+func (e *embedded) VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error {
+	if err := e.Store.VerifyChanges(ctx, progress); err != nil {
+		return err
+	}
+	return e.VerifyPlaces(ctx)
+}

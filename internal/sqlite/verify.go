@@ -95,7 +95,10 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 			return err
 		}
 	}
-	return verifyArchive(ctx, s)
+	if err := verifyArchive(ctx, s); err != nil {
+		return err
+	}
+	return verifyBeside(ctx, s)
 }
 
 // verifyArchive checks that what is archived is what the log holds of it, and that nothing is missing in the archive.
@@ -222,6 +225,9 @@ func (v *verifier) check(c *knowledge.Change) error {
 	}
 	if !v.mirror && !derived(c.Record) {
 		return &TamperError{Seq: c.Seq, Why: "what lists and labels know of its document is not what the document says"}
+	}
+	if why := c.Unstamped(); why != "" {
+		return &TamperError{Seq: c.Seq, Why: why}
 	}
 	v.next, v.chain, v.begun = c.Seq+1, c.Chain, true
 	return nil
