@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,8 +56,10 @@ func packBackup(t *testing.T, from, archive, manifest string, alter func(map[str
 		t.Fatal(err)
 	}
 	w := tar.NewWriter(z)
-	if err := errors.Join(w.AddFS(os.DirFS(from).(fs.ReadDirFS)), w.Close(), z.Close(), //nolint:forcetypeassert // it is
-		os.WriteFile(archive, b.Bytes(), 0o600)); err != nil {
+	if err := errors.Join(w.AddFS(os.DirFS(from)), w.Close(), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(archive, b.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(manifest)
@@ -114,8 +115,10 @@ func TestAForgedBackupIsRefused(t *testing.T) {
 		says  string // "" where it is restored
 		warns string
 	}{
-		"nothing":     {forge: forge("SELECT 1")},
-		"a text":      {forge: forge("UPDATE changes SET document = replace(document, 'Name 3', 'Forged')"), says: "change 3"},
+		"nothing": {forge: forge("SELECT 1")},
+		"a text": {
+			forge: forge("UPDATE changes SET document = replace(document, 'Name 3', 'Forged')"), says: "change 3",
+		},
 		"an actor":    {forge: forge("UPDATE changes SET actor = 'mallory' WHERE seq = 3"), says: "change 3"},
 		"a time":      {forge: forge("UPDATE changes SET at = at - 1 WHERE seq = 3"), says: "change 3"},
 		"a beginning": {forge: forge("DELETE FROM changes WHERE seq = 1"), says: "change 1: it is missing"},
@@ -125,10 +128,14 @@ func TestAForgedBackupIsRefused(t *testing.T) {
 			says:  "its log ends with change 6",
 		},
 		"an end of the audit": {forge: forge("UPDATE audit_head SET seq = seq + 1"), says: "audit"},
-		"a document":          {forge: forge("DELETE FROM categories WHERE category_id = 'c-2'"), says: "category/c-2 is missing"},
-		"a token":             {forge: forge("UPDATE principals SET document = replace(document, 'viewer', 'admin')"), says: "principal/eve"},
-		"a settings file":     {forge: file("tenet.yaml", "metrics_open: true\n"), says: `it holds "tenet.yaml"`},
-		"a journal":           {forge: file("journal.db", "x"), says: `it holds "journal.db"`},
+		"a document": {
+			forge: forge("DELETE FROM categories WHERE category_id = 'c-2'"), says: "category/c-2 is missing",
+		},
+		"a token": {
+			forge: forge("UPDATE principals SET document = replace(document, 'viewer', 'admin')"), says: "principal/eve",
+		},
+		"a settings file": {forge: file("tenet.yaml", "metrics_open: true\n"), says: `it holds "tenet.yaml"`},
+		"a journal":       {forge: file("journal.db", "x"), says: `it holds "journal.db"`},
 		"the numbers": {
 			forge: forge("SELECT 1"), alter: func(m map[string]any) { m["documents"] = map[string]int{} },
 			says: "and its manifest says 0",

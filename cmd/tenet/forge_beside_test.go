@@ -37,7 +37,8 @@ func listedDirectory(t *testing.T) string {
 	}
 	purge := knowledge.Op{Verb: knowledge.VerbPurge, Key: knowledge.Key{Kind: knowledge.KindRule, ID: "r-7"}}
 	for _, ops := range [][]knowledge.Op{ops, {purge}} {
-		if _, err := l.Apply(t.Context(), knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "ann", Ops: ops}); err != nil {
+		b := knowledge.Batch{ID: knowledge.NewBatchID(), Actor: "ann", Ops: ops}
+		if _, err := l.Apply(t.Context(), b); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -48,32 +49,59 @@ func listedDirectory(t *testing.T) string {
 // of removed documents, and of what lists and searches find documents by.
 func forgedBeside() map[string]struct{ forge, says string } {
 	return map[string]struct{ forge, says string }{
-		"nothing":                     {"SELECT 1", ""},
-		"a batch taken out":           {"DELETE FROM batches", "its batch is missing in the ledger"},
-		"a batch by another":          {"UPDATE batches SET actor = 'mallory'", "another actor or end"},
-		"a batch that ends later":     {"UPDATE batches SET seq = 302 WHERE seq = 301", "another end for its batch"},
-		"a batch beyond the log":      {"INSERT INTO batches SELECT zeroblob(16), fingerprint, actor, at, 999 FROM batches LIMIT 1", "up to change 999"},
-		"a purge forgotten":           {"DELETE FROM purged", "it removed rule/r-7"},
-		"a purge of another version":  {"UPDATE purged SET version = 1", "rule/r-7 counts as removed at version 1"},
-		"a purge that was none":       {"INSERT INTO purged (kind, id, version) VALUES ('rule', 'r-8', 1)", "rule/r-8 counts as removed"},
-		"a purge of what never was":   {"INSERT INTO purged (kind, id, version) VALUES ('rule', 'x', 1)", "rule/x counts as removed"},
-		"a text above a document":     {"INSERT INTO overlays VALUES ('rule', 'r-8', 1, zeroblob(16), '{}')", "rule/r-8 is covered"},
-		"a text below a document":     {"INSERT INTO below VALUES ('rule', 'r-8', '{}')", "rule/r-8 is covered"},
-		"a log that begins later":     {"INSERT INTO meta VALUES ('log_start', 4)", "change 5: it is missing"},
-		"a number taken out":          {"DELETE FROM search WHERE id = 'r-8'", "rule/r-8 is active, and no search finds it"},
-		"a number put in":             {"INSERT INTO search (kind, id) VALUES ('rule', 'r-7')", "rule/r-7 is found by searches"},
-		"a number moved":              {"UPDATE search SET number = 5000 WHERE id = 'r-8'", "searches do not find rule/r-8"},
-		"a document that counts gone": {"INSERT OR REPLACE INTO search_gone VALUES (0, 1, unhex(replace(hex(zeroblob(1024)), '0', 'F')))", "searches do not find"},
-		"a list taken out":            {"DELETE FROM search_words WHERE number = " + okapi, "searches do not find"},
+		"nothing":                 {"SELECT 1", ""},
+		"a batch taken out":       {"DELETE FROM batches", "its batch is missing in the ledger"},
+		"a batch by another":      {"UPDATE batches SET actor = 'mallory'", "another actor or end"},
+		"a batch that ends later": {"UPDATE batches SET seq = 302 WHERE seq = 301", "another end for its batch"},
+		"a batch beyond the log": {
+			"INSERT INTO batches SELECT zeroblob(16), fingerprint, actor, at, 999 FROM batches LIMIT 1",
+			"up to change 999",
+		},
+		"a purge forgotten":          {"DELETE FROM purged", "it removed rule/r-7"},
+		"a purge of another version": {"UPDATE purged SET version = 1", "rule/r-7 counts as removed at version 1"},
+		"a purge that was none": {
+			"INSERT INTO purged (kind, id, version) VALUES ('rule', 'r-8', 1)",
+			"rule/r-8 counts as removed",
+		},
+		"a purge of what never was": {
+			"INSERT INTO purged (kind, id, version) VALUES ('rule', 'x', 1)",
+			"rule/x counts as removed",
+		},
+		"a text above a document": {
+			"INSERT INTO overlays VALUES ('rule', 'r-8', 1, zeroblob(16), '{}')",
+			"rule/r-8 is covered",
+		},
+		"a text below a document": {"INSERT INTO below VALUES ('rule', 'r-8', '{}')", "rule/r-8 is covered"},
+		"a log that begins later": {"INSERT INTO meta VALUES ('log_start', 4)", "change 5: it is missing"},
+		"a number taken out": {
+			"DELETE FROM search WHERE id = 'r-8'",
+			"rule/r-8 is active, and no search finds it",
+		},
+		"a number put in": {
+			"INSERT INTO search (kind, id) VALUES ('rule', 'r-7')",
+			"rule/r-7 is found by searches",
+		},
+		"a number moved": {
+			"UPDATE search SET number = 5000 WHERE id = 'r-8'",
+			"searches do not find rule/r-8",
+		},
+		"a document that counts gone": {
+			"INSERT OR REPLACE INTO search_gone VALUES (0, 1, unhex(replace(hex(zeroblob(1024)), '0', 'F')))",
+			"searches do not find",
+		},
+		"a list taken out": {"DELETE FROM search_words WHERE number = " + okapi, "searches do not find"},
 		"a list cut off": {
 			"UPDATE search_words SET documents = substr(documents, 1, length(documents) - 2) WHERE number = " + okapi,
 			"searches do not find",
 		},
-		"a word renamed":      {"UPDATE search_terms SET term = 'lion' WHERE number = " + okapi, "searches do not find"},
-		"a word taken out":    {"DELETE FROM search_terms WHERE number = " + okapi, "belong to no word"},
-		"lengths of texts":    {"UPDATE search_chunks SET shapes = zeroblob(length(shapes))", "searches do not find"},
-		"a tag taken out":     {"DELETE FROM facets WHERE id = 'r-8'", "do not find rule/r-8"},
-		"a tag put in":        {"INSERT INTO facets SELECT kind, facet, 'farm', active, rank, id, category FROM facets WHERE id = 'r-8'", "do not find rule/r-8"},
+		"a word renamed":   {"UPDATE search_terms SET term = 'lion' WHERE number = " + okapi, "searches do not find"},
+		"a word taken out": {"DELETE FROM search_terms WHERE number = " + okapi, "belong to no word"},
+		"lengths of texts": {"UPDATE search_chunks SET shapes = zeroblob(length(shapes))", "searches do not find"},
+		"a tag taken out":  {"DELETE FROM facets WHERE id = 'r-8'", "do not find rule/r-8"},
+		"a tag put in": {
+			"INSERT INTO facets SELECT kind, facet, 'farm', active, rank, id, category FROM facets WHERE id = 'r-8'",
+			"do not find rule/r-8",
+		},
 		"a tag that is moved": {"UPDATE facets SET rank = 0 WHERE id = 'r-8'", "do not find rule/r-8"},
 	}
 }

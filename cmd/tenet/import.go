@@ -227,6 +227,9 @@ func planOptions(ctx context.Context, a *app, d *door, s *importSettings, bar *p
 			}
 			return rec, err
 		},
+		Position: func(key knowledge.Key, version int64) (knowledge.Seq, error) {
+			return position(ctx, a, d, key, version)
+		},
 		Imported: func(tag string) iter.Seq2[*knowledge.Record, error] {
 			return listed(ctx, d, knowledge.Query{Tag: tag}, interchange.Listed()[1:])
 		},
@@ -236,6 +239,20 @@ func planOptions(ctx context.Context, a *app, d *door, s *importSettings, bar *p
 		Progress: func(done, _ int) { bar.set(done) },
 		Entries:  func(path string, done, of int) { bar.about(path, done, of) },
 	}
+}
+
+// position returns the seq of a version of a document.
+func position(ctx context.Context, a *app, d *door, key knowledge.Key, version int64) (knowledge.Seq, error) {
+	changes, err := withTimeout(ctx, a.Timeout, func(ctx context.Context) ([]knowledge.Change, error) {
+		return d.Changes(ctx, knowledge.ChangeQuery{Key: key, Version: version, Limit: 1})
+	})
+	if err == nil && len(changes) == 0 {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return 0, err
+	}
+	return changes[0].Seq, nil
 }
 
 // listed returns the documents of some kinds that a query finds, in use or retired.

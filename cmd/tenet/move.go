@@ -71,19 +71,20 @@ func move(ctx context.Context, a *app, s *moveSettings) (err error) {
 		&how); err != nil || s.DryRun {
 		return err
 	}
-	for _, end := range []string{"", "-wal", "-shm"} {
-		if err := os.Rename(path+end, path+".moved"+end); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	moved := server.MovedPath(to)
+	for _, end := range []string{"-wal", "-shm", ""} { // killed in between, the same again finds the database
+		if err := os.Rename(path+end, moved+end); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	a.say("%s is %s.moved now", path, path)
+	a.say("%s is %s now", path, moved)
 	return nil
 }
 
 // takeOut writes everything in the embedded database of the data directory to a file.
 func takeOut(ctx context.Context, a *app, file string, noHistory bool) (err error) {
 	from := a.localOptions()
-	from.DatabaseURL, from.NoSeed = "", true
+	from.DatabaseURL, from.NoSeed, from.Before = "", true, true
 	local, err := server.OpenLocal(ctx, from)
 	if err != nil {
 		return err

@@ -77,7 +77,9 @@ const maxUnpacked = 1 << 42
 // unpack writes the files of an archive into a directory. It verifies the archive: age authenticates each chunk, zstd
 // has a checksum, and the manifest has a hash of the whole, which is checked here. An archive that holds anything but
 // the files named is refused: a settings file in it would change what the restored instance is.
-func unpack(ctx context.Context, path string, c Copy, k Key, dir string, names []string, progress func(int64)) (err error) {
+func unpack(ctx context.Context, path string, c Copy, k Key, dir string, names []string,
+	progress func(int64),
+) (err error) {
 	f, err := os.Open(path) //nolint:gosec // a path of the operator's
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)

@@ -392,8 +392,9 @@ func (e *Embedded) room(c Copy, dir string) error {
 // bring unpacks a copy into a directory, and verifies the result.
 func (e *Embedded) bring(ctx context.Context, c Copy, dir string, progress Progress) error {
 	if e.o.Key.Encrypts() && !c.Encrypted {
-		return fmt.Errorf("backup %s is not encrypted, and there is a key for backups: whoever can write into %s may have "+
-			"put it there; if it is of before the key, restore it without --backup-key-file", c.Name, e.o.Dir)
+		return fmt.Errorf("backup %s is not encrypted, and there is a key for backups: somebody who can write into %s "+
+			"may have put it there; if it was made before there was a key, restore it without --backup-key-file",
+			c.Name, e.o.Dir)
 	}
 	names := []string{e.o.File}
 	for _, path := range e.o.Beside {

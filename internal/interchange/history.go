@@ -19,6 +19,7 @@ type history struct {
 	keys    map[knowledge.Key]*past
 	ops     int
 	invalid bool // documents with faults are taken
+	places  positions
 }
 
 // A past is the state of one document during a replay.
@@ -43,7 +44,7 @@ type past struct {
 
 // history plans a replay: a step for each document.
 func (p *Plan) history(base Step, e *Export) error {
-	h := &history{export: e, keys: map[knowledge.Key]*past{}, invalid: p.o.Invalid}
+	h := &history{export: e, keys: map[knowledge.Key]*past{}, invalid: p.o.Invalid, places: positions{of: p.o.Position}}
 	first := len(p.steps)
 	for at, err := range e.Changes() {
 		if err != nil {
@@ -56,6 +57,9 @@ func (p *Plan) history(base Step, e *Export) error {
 			return err
 		}
 		k.change(at)
+		if err := h.places.want(at.Change); err != nil {
+			k.refused = fmt.Sprintf("line %d: %s", at.Line, err)
+		}
 	}
 	for _, k := range h.sorted() {
 		st := base
@@ -142,11 +146,7 @@ func (k *past) match(at ChangeAt) {
 	if c.Version != k.there && c.Version-k.base != k.there {
 		return
 	}
-	d, err := c.Record.Document()
-	same := false
-	if err == nil {
-		same, err = sameContent(d, k.current)
-	}
+	same, err := k.same(c)
 	switch {
 	case err == nil && same:
 		k.matched = c.Version
@@ -155,6 +155,23 @@ func (k *past) match(at ChangeAt) {
 	case c.Version == k.there:
 		k.refused = fmt.Sprintf("line %d: the store has another version %d: the two have parted", at.Line, c.Version)
 	}
+}
+
+// same reports whether the document of a change is the store's.
+func (k *past) same(c *knowledge.Change) (bool, error) {
+	d, err := c.Record.Document()
+	if err != nil {
+		return false, err
+	}
+	theirs, err := unplaced(d)
+	if err != nil {
+		return false, err
+	}
+	ours, err := unplaced(k.current)
+	if err != nil {
+		return false, err
+	}
+	return sameContent(theirs, ours)
 }
 
 // ownAdmin reports whether the store's document is the admin that a first start makes: an install that an export is
@@ -250,6 +267,7 @@ func (h *history) batches(maxOps int) iter.Seq2[knowledge.Batch, error] {
 		for _, k := range h.keys {
 			k.version, k.highest, k.archived = k.there, k.there, false
 		}
+		h.places.begin()
 		g := &group{maxOps: maxOps, invalid: h.invalid}
 		for at, err := range h.export.Changes() {
 			if err != nil {
@@ -262,6 +280,7 @@ func (h *history) batches(maxOps int) iter.Seq2[knowledge.Batch, error] {
 				}
 			}
 			g.begin(at.Change)
+			h.places.reach(at.Change.Seq)
 			op, ok, err := h.op(at.Change)
 			if err != nil {
 				yield(knowledge.Batch{}, fmt.Errorf("line %d: %w", at.Line, err))
@@ -282,9 +301,22 @@ func (h *history) batches(maxOps int) iter.Seq2[knowledge.Batch, error] {
 // op returns the op that repeats a change, or false when there is nothing to repeat.
 func (h *history) op(c *knowledge.Change) (knowledge.Op, bool, error) {
 	k := h.keys[c.Key]
-	if k == nil || k.refused != "" || k.stays != "" || c.Version <= k.matched {
+	if k == nil || k.refused != "" || k.stays != "" {
 		return knowledge.Op{}, false, nil
 	}
+	if c.Version <= k.matched {
+		h.places.pass(c.Key, c.Version-k.matched+k.there)
+		return knowledge.Op{}, false, nil
+	}
+	op, ok, err := h.repeat(k, c)
+	if ok {
+		h.places.pass(c.Key, k.highest)
+	}
+	return op, ok, err
+}
+
+// repeat returns the op that repeats a change that the store lacks, or false when there is nothing to repeat.
+func (h *history) repeat(k *past, c *knowledge.Change) (knowledge.Op, bool, error) {
 	seen := k.version
 	if seen == 0 {
 		seen = knowledge.NoVersion
@@ -301,6 +333,9 @@ func (h *history) op(c *knowledge.Change) (knowledge.Op, bool, error) {
 		return knowledge.Op{}, false, nil
 	}
 	d, err := c.Record.Document()
+	if err == nil {
+		err = h.places.bring(d)
+	}
 	if err != nil {
 		return knowledge.Op{}, false, err
 	}

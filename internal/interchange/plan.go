@@ -60,6 +60,9 @@ type Current func(knowledge.Key) (*knowledge.Record, error)
 // PlanOptions says how to plan.
 type PlanOptions struct {
 	Current Current // required
+	// Position returns the seq of a version of a document. With it, the labels of an export with history name the
+	// same position as there; without it they keep their numbers.
+	Position func(knowledge.Key, int64) (knowledge.Seq, error)
 	// Imported lists the documents of every kind, in use or retired, that carry a tag (see [SourceTag]). With it, what
 	// a source imported before is compared without asking for each document, and is known again by its place in the
 	// source whatever its id is.
@@ -207,18 +210,36 @@ func (p *Plan) entry(st *Step, e Entry) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", e.Key, err)
 	}
-	if rec == nil {
+	if rec == nil && e.Key.Kind != knowledge.KindLabel {
 		return p.create(st, e)
 	}
-	st.Version = rec.Version
-	current, err := rec.Document()
-	if err != nil {
-		return fmt.Errorf("read %s: %w", e.Key, err)
+	var current knowledge.Document
+	if rec != nil {
+		st.Version = rec.Version
+		if current, err = rec.Document(); err != nil {
+			return fmt.Errorf("read %s: %w", e.Key, err)
+		}
+	}
+	if elsewhere(e.Doc, current) {
+		st.Outcome, st.Reason = Skipped, "it names a position of the log that it comes from, which is another one here: "+
+			"set it here with tenet label set "+e.Key.ID
+		return nil
 	}
 	if e.Own {
 		return st.ownChange(e.Doc, current)
 	}
 	return p.foreignChange(st, e.Doc, current)
+}
+
+// elsewhere reports whether a document is a label at another position than the store's, if it has one: without the log
+// that it was set in it names nothing.
+func elsewhere(d, current knowledge.Document) bool {
+	l, ok := d.(*knowledge.Label)
+	if !ok {
+		return false
+	}
+	there, ok := current.(*knowledge.Label)
+	return !ok || there.Seq != l.Seq
 }
 
 // create decides about a document that is not there under its id.
@@ -243,10 +264,6 @@ func (p *Plan) create(st *Step, e Entry) error {
 		return err
 	}
 	st.Notes = append(st.Notes, p.supersedes(e)...)
-	if e.Key.Kind == knowledge.KindLabel { // it comes without the log that it was set in
-		st.Notes = append(st.Notes, "it names a position of the log that it comes from, and another one here: set "+
-			"it anew with tenet label move "+e.Key.ID+" now")
-	}
 	return st.write(Created, e.Doc)
 }
 

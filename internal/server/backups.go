@@ -121,7 +121,7 @@ func LookIntoRestored(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	return s.VerifyPlaces(ctx)
+	return sqlite.VerifyPlaces(ctx, s)
 }
 
 // A counted store tells how many documents of each kind it holds.

@@ -283,8 +283,9 @@ func (d *dual) VerifyChanges(ctx context.Context, progress func(done, last knowl
 	if err := verify(ctx, progress); err != nil {
 		return err
 	}
-	if err := d.mirror.VerifyPlaces(ctx); err != nil {
-		return fmt.Errorf("the mirror of this instance: %w; stop the server and remove %s: it is made anew", err, mirrorFile)
+	if err := sqlite.VerifyPlaces(ctx, d.mirror); err != nil {
+		return fmt.Errorf("the mirror of this instance: %w; stop the server and remove %s: the next start rebuilds it",
+			err, mirrorFile)
 	}
 	return nil
 }

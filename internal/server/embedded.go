@@ -104,5 +104,5 @@ func (e *embedded) VerifyChanges(ctx context.Context, progress func(done, last k
 	if err := e.Store.VerifyChanges(ctx, progress); err != nil {
 		return err
 	}
-	return e.VerifyPlaces(ctx)
+	return sqlite.VerifyPlaces(ctx, e.Store)
 }

@@ -138,12 +138,8 @@ func openEngine(ctx context.Context, o Options) (serving, error) {
 		}
 		return openDual(ctx, o)
 	}
-	if hasFile(o, JournalFile) { // also beside an embedded database: that is of before
-		return nil, &store.UnavailableError{Halt: true, NotDone: true, Reason: "the data directory " + o.DataDir +
-			" belongs to an instance with PostgreSQL: " +
-			"name its PostgreSQL with --database-url; to leave the PostgreSQL for good, see that tenet doctor " +
-			"journal shows nothing that waits, and move " +
-			mirrorFile + " and " + JournalFile + " away"}
+	if err := o.embedded(); err != nil {
+		return nil, err
 	}
 	e, err := openEmbedded(ctx, o)
 	if err != nil {

@@ -75,19 +75,37 @@ func OpenLocal(ctx context.Context, o Options) (_ *Local, err error) {
 // HasDatabase reports whether there is a database to open: the options name a PostgreSQL, or the data directory has a
 // database or belongs to an instance with PostgreSQL.
 func HasDatabase(o Options) bool {
-	return o.DatabaseURL != "" || hasFile(o, databaseFile) || hasFile(o, JournalFile)
+	return o.DatabaseURL != "" || hasFile(o, databaseFile) || hasFile(o, JournalFile) ||
+		hasFile(o, databaseFile+movedSuffix)
 }
 
-// embedded returns an error if the options name no PostgreSQL and the directory belongs to an instance with one: a new
-// database there would be the wrong one.
+// embedded returns an error if the options name no PostgreSQL and the directory belongs to an instance with one. An
+// embedded database that lies there is of before: what is written into it would be read by nobody.
 func (o Options) embedded() error {
-	if o.DatabaseURL != "" || hasFile(o, databaseFile) || !hasFile(o, JournalFile) {
+	moved := databaseFile + movedSuffix
+	why := ""
+	switch {
+	case o.DatabaseURL != "" || o.Before:
+	case hasFile(o, JournalFile):
+		why = "name its PostgreSQL with --database-url, or start its server and speak to that; to leave the PostgreSQL " +
+			"for good, see that tenet doctor journal shows nothing that waits, and move " + mirrorFile + " and " +
+			JournalFile + " away"
+	case hasFile(o, moved) && !hasFile(o, databaseFile):
+		why = "its database was moved there: name the PostgreSQL with --database-url; to go back to what " + moved +
+			" holds, rename it to " + databaseFile
+	}
+	if why == "" {
 		return nil
 	}
 	return &store.UnavailableError{Halt: true, NotDone: true, Reason: "the data directory " + o.DataDir +
-		" belongs to an instance with PostgreSQL: name its PostgreSQL with --database-url, or start the server to " +
-		"speak to it"}
+		" belongs to an instance with PostgreSQL: " + why}
 }
+
+// movedSuffix is behind the name of an embedded database whose documents were moved to a PostgreSQL.
+const movedSuffix = ".moved"
+
+// MovedPath returns the path that an embedded database gets when its documents were moved to a PostgreSQL.
+func MovedPath(o Options) string { return DatabasePath(o) + movedSuffix }
 
 func hasFile(o Options, name string) bool {
 	_, err := os.Stat(filepath.Join(o.DataDir, name))

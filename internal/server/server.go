@@ -51,6 +51,7 @@ type Options struct {
 	Policy    access.Policy // what must be reviewed, and by how many
 	Agent     string        // the name of the agent that runs a command; empty for a person
 	AccessLog *slog.Logger  // gets a line for every request; none is written when nil
+	Before    bool          // opens the embedded database in the directory of an instance with PostgreSQL, to move it
 	Version   string        // of the program
 	Log       *slog.Logger  // nothing is logged when nil
 

@@ -90,6 +90,11 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 	if s.opts.Mirror { // its log has the hashes of the primary's own texts
 		return nil
 	}
+	return verifyRest(ctx, s)
+}
+
+// verifyRest compares what stands beside the log with it: documents, the archive, the ledger.
+func verifyRest(ctx context.Context, s *Store) error {
 	for _, kind := range knowledge.Kinds() {
 		if err := s.verifyDocuments(ctx, kind); err != nil {
 			return err

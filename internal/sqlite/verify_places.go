@@ -15,7 +15,7 @@ import (
 // VerifyPlaces checks that lists and searches find exactly the documents that are there: that the rows by tag and
 // language, and the search index, are those that the documents make. If something does not match, the error is a
 // [*TamperError]. The documents themselves are checked by [Store.VerifyChanges].
-func (s *Store) VerifyPlaces(ctx context.Context) error {
+func VerifyPlaces(ctx context.Context, s *Store) error {
 	return s.apart(ctx, func(ctx context.Context, v view) error { return v.verifyPlaces(ctx) })
 }
 
@@ -72,7 +72,9 @@ func (v view) verifyFacets(ctx context.Context, kind knowledge.Kind, seed maphas
 
 // facetSums calls add with the hash of each row that the documents of a kind make, and the negated hash of each that is
 // there: the sum is 0 if they are the same.
-func (v view) facetSums(ctx context.Context, kind knowledge.Kind, seed maphash.Seed, add func(id string, h uint64)) error {
+func (v view) facetSums(ctx context.Context, kind knowledge.Kind, seed maphash.Seed,
+	add func(id string, h uint64),
+) error {
 	hash := func(id string, f facet, active bool, rank int64, category string) uint64 {
 		return maphash.Comparable(seed, [6]any{id, f.name, f.value, active, rank, category})
 	}
@@ -122,8 +124,8 @@ func (v view) verifySearched(ctx context.Context, kind knowledge.Kind) error {
 	var found error
 	err := v.query(ctx, "verify.searched", "SELECT t."+tab.id+", 'is active, and no search finds it' FROM "+tab.name+
 		" t WHERE "+active+" AND NOT EXISTS (SELECT 1 FROM search s WHERE s.kind = ?1 AND s.id = t."+tab.id+") "+
-		"UNION ALL SELECT s.id, 'is found by searches, and is not active' FROM search s WHERE s.kind = ?1 AND NOT EXISTS ("+
-		"SELECT 1 FROM "+tab.name+" t WHERE t."+tab.id+" = s.id AND "+active+") LIMIT 1", []any{string(kind)},
+		"UNION ALL SELECT s.id, 'is found by searches, and is not active' FROM search s WHERE s.kind = ?1 "+
+		"AND NOT EXISTS (SELECT 1 FROM "+tab.name+" t WHERE t."+tab.id+" = s.id AND "+active+") LIMIT 1", []any{string(kind)},
 		func(r *sql.Rows) error {
 			var id, why string
 			err := r.Scan(&id, &why)
@@ -188,8 +190,8 @@ func (c *placesOf) verify(ctx context.Context) error {
 // load reads which documents the chunk has, and which of them wait to enter its lists.
 func (c *placesOf) load(ctx context.Context) error {
 	from, to := c.chunk<<chunkBits, (c.chunk+1)<<chunkBits
-	err := c.query(ctx, "verify.numbers", "SELECT s.number, s.kind, s.id, w.entry FROM search s LEFT JOIN search_waiting w "+
-		"ON w.number = s.number WHERE s.number >= ? AND s.number < ?", []any{from, to}, func(r *sql.Rows) error {
+	err := c.query(ctx, "verify.numbers", "SELECT s.number, s.kind, s.id, w.entry FROM search s "+
+		"LEFT JOIN search_waiting w ON w.number = s.number WHERE s.number >= ? AND s.number < ?", []any{from, to}, func(r *sql.Rows) error {
 		var number int64
 		var key knowledge.Key
 		var entry []byte
@@ -212,7 +214,8 @@ func (c *placesOf) load(ctx context.Context) error {
 		return err
 	}
 	return c.query(ctx, "verify.shapes", "SELECT c.shapes, g.bits FROM search_chunks c LEFT JOIN search_gone g ON "+
-		"g.chunk = c.chunk WHERE c.chunk = ?", []any{c.chunk}, func(r *sql.Rows) error { return r.Scan(&c.shapes, &c.gone) })
+		"g.chunk = c.chunk WHERE c.chunk = ?", []any{c.chunk},
+		func(r *sql.Rows) error { return r.Scan(&c.shapes, &c.gone) })
 }
 
 // sumLists adds up what the lists of the chunk hold of each document.
@@ -243,7 +246,8 @@ func (c *placesOf) sumLists(ctx context.Context) error {
 		return nil
 	})
 	if err == nil && left != 0 {
-		err = &TamperError{Why: fmt.Sprintf("%d lists of the search index belong to no word, or to several", max(left, -left))}
+		err = &TamperError{Why: fmt.Sprintf("%d lists of the search index belong to no word, or to several",
+			max(left, -left))}
 	}
 	return err
 }
@@ -285,8 +289,8 @@ func (c *placesOf) compare(ctx context.Context, kind knowledge.Kind, ids []strin
 	return cmp.Or(err, found)
 }
 
-// holds reports whether the index holds an entry at a place, in its lists or waiting for them. The rank is not compared:
-// a later program may reckon it otherwise.
+// holds reports whether the index holds an entry at a place, in its lists or waiting for them. The rank is not
+// compared: a later program may reckon it otherwise.
 func (c *placesOf) holds(place int, e *knowledge.Entry) bool {
 	want, x := c.sum(e), &indexed{entry: e}
 	if w := c.waits[place]; w != nil {
