@@ -11,8 +11,8 @@ import (
 type disagreement struct{ name, sql string }
 
 // besideLog returns the statements that compare the ledger of batches and the last versions of removed documents with
-// the log. A ledger row without changes, of a batch that changed nothing, can be compared with nothing. An erasure is no
-// batch.
+// the log. A ledger row without changes, of a batch that changed nothing, can be compared with nothing. An erasure has
+// no row.
 func besideLog() []disagreement {
 	return []disagreement{
 		{"begin", `SELECT m.start + 1, 'it is missing'
