@@ -343,7 +343,7 @@ func (r *questioner) slots(p *part) []int {
 	s := Slot{Title: p.field == "title", Word: p.name()}
 	for i, leaf := range leaves {
 		last := i == len(leaves)-1
-		if p.prefix && last || leaf.gram && len(leaves) == 1 && len([]rune(leaf.text)) == 1 {
+		if last && (p.prefix || leaf.gram && len([]rune(leaf.text)) == 1) {
 			s.Prefix = fold(leaf.text)
 			s.Words = append(s.Words, nil)
 			continue
@@ -357,10 +357,14 @@ func (r *questioner) slots(p *part) []int {
 // its pairs.
 func leavesOf(text string) []piece {
 	var leaves []piece
+	ending := false // the last one is the last character of a run
 	(&scanner{emit: func(p *piece) {
-		switch n := len(leaves); {
+		n := len(leaves)
+		before := ending
+		ending = p.gram && p.at > 0 && n > 0 && leaves[n-1].gram && leaves[n-1].to == p.to
+		switch {
 		case p.words > 1:
-		case p.gram && p.at > 0 && n > 0 && leaves[n-1].gram && leaves[n-1].to == p.to: // the last character of a run
+			ending = before
 		case n > 0 && leaves[n-1].at == p.at && picture([]rune(leaves[n-1].text)[0]):
 			leaves[n-1] = *p
 		case n > 0 && leaves[n-1].at == p.at:
@@ -368,6 +372,9 @@ func leavesOf(text string) []piece {
 			leaves = append(leaves, *p)
 		}
 	}}).scan(text)
+	if ending { // the run may go on in a document
+		leaves = leaves[:len(leaves)-1]
+	}
 	return leaves
 }
 
