@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -201,19 +202,63 @@ func TestAForgedExportIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for was, is := range map[string]string{`"priority":3`: `"priority":4`, `"actor":"local:`: `"actor":"global:`} {
-		if err := os.WriteFile(file, bytes.Replace(whole, []byte(was), []byte(is), 1), 0o600); err != nil {
-			t.Fatal(err)
+	for name, is := range forgedExports() {
+		t.Run(name, func(t *testing.T) {
+			lines := is.forge(strings.Split(strings.TrimSpace(string(whole)), "\n"))
+			if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			into := filepath.Join(t.TempDir(), "into")
+			code, said := command(t, into, "import", file)
+			if (code != exitFailed) != is.taken || !strings.Contains(said, is.says) {
+				t.Errorf("%d, want %q:\n%s", code, is.says, said)
+			}
+			if code, said := command(t, into, "list", "rules"); strings.Contains(said, "SEC-001") != is.taken {
+				t.Errorf("after the import: %d\n%s", code, said)
+			}
+		})
+	}
+}
+
+// A forgedExport is what an editor makes of the lines of an export, and what an import says of it.
+type forgedExport struct {
+	forge func([]string) []string
+	says  string
+	taken bool // the export can't prove that anything was changed: then it is said
+}
+
+func forgedExports() map[string]forgedExport {
+	replace := func(was, is string) func([]string) []string {
+		return func(lines []string) []string {
+			return strings.Split(strings.Replace(strings.Join(lines, "\n"), was, is, 1), "\n")
 		}
-		into := filepath.Join(t.TempDir(), "into")
-		code, said := command(t, into, "import", file)
-		if code != exitFailed || !strings.Contains(said, "e.jsonl  line ") ||
-			!strings.Contains(said, "is another one than was exported") {
-			t.Errorf("%s changed to %s: %d\n%s", was, is, code, said)
+	}
+	without := func(at int, counted bool) func([]string) []string {
+		return func(lines []string) []string {
+			n := len(lines) - 2
+			lines = slices.Delete(lines, at, at+1)
+			if counted {
+				end := &lines[len(lines)-1]
+				*end = strings.Replace(*end, fmt.Sprint(n), fmt.Sprint(n-1), 1)
+			}
+			return lines
 		}
-		if code, said := command(t, into, "list", "rules"); strings.Contains(said, "SEC-001") {
-			t.Errorf("after a damaged export: %d\n%s", code, said)
-		}
+	}
+	bare := func(lines []string) []string { // as an older program wrote it
+		end := &lines[len(lines)-1]
+		*end, _, _ = strings.Cut(*end, `,"sum"`)
+		*end += "}"
+		return lines
+	}
+	return map[string]forgedExport{
+		"nothing":              {func(l []string) []string { return l }, "", true},
+		"a text":               {replace(`"priority":3`, `"priority":4`), "is another one than was exported", false},
+		"an actor":             {replace(`"actor":"local:`, `"actor":"global:`), "is another one than was exported", false},
+		"a line":               {without(40, false), "some were lost or put in", false},
+		"a line, and counted":  {without(40, true), "line 41: changes before it are missing", false},
+		"a first line":         {without(1, true), "something was changed, lost or put in", false},
+		"the time of the file": {replace(`"exported_at":"2`, `"exported_at":"1`), "something was changed, lost or put in", false},
+		"the sum of the lines": {bare, "warning: the last line of the export has no sum", true},
 	}
 }
 

@@ -175,6 +175,9 @@ func importAll(ctx context.Context, a *app, d *door, paths []string, o interchan
 		return err
 	}
 	refused := plan.Count()[interchange.Refused]
+	for _, doubt := range plan.Doubts() {
+		a.say("warning: %s", doubt)
+	}
 	switch {
 	case s.DryRun == dryClient:
 		a.say("nothing was written: this was a dry run")

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"iter"
 	"os"
@@ -36,7 +37,13 @@ type trailer struct {
 	End   bool  `json:"end"`
 	Lines int64 `json:"lines"`          // between the first and the last
 	Gaps  bool  `json:"gaps,omitempty"` // changes that the exporter may not see are left out between them
+	// Sum is the beginning of the SHA-256 of all lines before it, in an export with history. It is short, so that
+	// older programs know the line for the last one.
+	Sum string `json:"sum,omitempty"`
 }
+
+// sumDigits is the length of a trailer's sum.
+const sumDigits = 12
 
 // A documentLine is a line of an export without history.
 type documentLine struct {
@@ -51,12 +58,13 @@ type Writer struct {
 	h     Header
 	last  knowledge.Seq
 	gaps  bool
+	sum   hash.Hash // of the lines
 }
 
 // NewWriter writes the first line; it sets the version of the form.
 func NewWriter(w io.Writer, h Header) (*Writer, error) {
 	h.Tenet = exportVersion
-	e := &Writer{w: bufio.NewWriterSize(w, 64<<10), h: h}
+	e := &Writer{w: bufio.NewWriterSize(w, 64<<10), h: h, sum: sha256.New()}
 	return e, e.line(h)
 }
 
@@ -85,7 +93,7 @@ func (w *Writer) Document(r *knowledge.Record) error {
 }
 
 func (w *Writer) line(v any) error {
-	enc := json.NewEncoder(w.w)
+	enc := json.NewEncoder(io.MultiWriter(w.w, w.sum))
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
 		return fmt.Errorf("write export: %w", err)
@@ -95,7 +103,11 @@ func (w *Writer) line(v any) error {
 
 // Close writes the last line, without which an export counts as cut off, and flushes. It does not close what is below.
 func (w *Writer) Close() error {
-	if err := w.line(trailer{End: true, Lines: w.lines, Gaps: w.gaps}); err != nil {
+	end := trailer{End: true, Lines: w.lines, Gaps: w.gaps}
+	if w.h.History {
+		end.Sum = shortSum(w.sum)
+	}
+	if err := w.line(end); err != nil {
 		return err
 	}
 	if err := w.w.Flush(); err != nil {
@@ -104,10 +116,32 @@ func (w *Writer) Close() error {
 	return nil
 }
 
+func shortSum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil))[:sumDigits] }
+
 // An Export is an export with history, opened for reading. It can be read more than once.
 type Export struct {
 	Header Header
 	open   func() (io.ReadCloser, error)
+	seen   proof // what the last pass has found
+}
+
+// Doubts returns what an export can't prove of itself: that nothing was removed from its beginning, that gaps were
+// left by the exporter, and, where an older program wrote it, that nothing was changed.
+func (e *Export) Doubts() []string {
+	var list []string
+	if e.seen.first > 1 {
+		list = append(list, fmt.Sprintf("the export begins with change %d: that the ones before were no longer kept, and "+
+			"were not removed from the file, can't be verified", e.seen.first))
+	}
+	if e.seen.gap != 0 {
+		list = append(list, fmt.Sprintf("the export says that changes are left out, which its maker might not see; the "+
+			"first ones before line %d", e.seen.gap))
+	}
+	if !e.seen.whole {
+		list = append(list, "the last line of the export has no sum of the others: an older program wrote it, or somebody "+
+			"has changed it")
+	}
+	return list
 }
 
 // Changes returns the changes in their order, each with the line that it stands in. After an error there is nothing
@@ -130,6 +164,7 @@ func (e *Export) Changes() iter.Seq2[ChangeAt, error] {
 				return
 			}
 		}
+		e.seen = p
 	}
 }
 
@@ -217,20 +252,25 @@ func exportLines(r io.Reader, check func(*trailer) error) iter.Seq2[line, error]
 		var count, last int64
 		var end *trailer
 		head := false
+		sum := sha256.New()
 		for l, err := range lines(r) {
 			if err != nil {
 				yield(l, err)
 				return
 			}
-			if last = l.n; !head {
-				head = true
-				continue
-			}
 			if end != nil {
 				yield(l, fmt.Errorf("line %d: text behind the last line of the export", l.n))
 				return
 			}
-			if end = asTrailer(l.data); end != nil {
+			if last = l.n; head {
+				if end = asTrailer(l.data); end != nil {
+					continue
+				}
+			}
+			sum.Write(l.data)
+			sum.Write([]byte{'\n'})
+			if !head {
+				head = true
 				continue
 			}
 			count++
@@ -245,7 +285,12 @@ func exportLines(r io.Reader, check func(*trailer) error) iter.Seq2[line, error]
 			yield(line{n: last}, fmt.Errorf("line %d: %d lines where the export had %d: some were lost or put in",
 				last, count, end.Lines))
 		case check != nil:
-			if err := check(end); err != nil {
+			err := check(end)
+			if err == nil && end.Sum != "" && end.Sum != shortSum(sum) {
+				err = fmt.Errorf("line %d: the lines before it have the sum %s, and the export had %s: something was "+
+					"changed, lost or put in", last, shortSum(sum), end.Sum)
+			}
+			if err != nil {
 				yield(line{n: last}, err)
 			}
 		}
@@ -253,7 +298,7 @@ func exportLines(r io.Reader, check func(*trailer) error) iter.Seq2[line, error]
 }
 
 func asTrailer(data []byte) *trailer {
-	if len(data) > 64 || !bytes.HasPrefix(data, []byte(`{"end"`)) {
+	if len(data) > 256 || !bytes.HasPrefix(data, []byte(`{"end"`)) {
 		return nil
 	}
 	var t trailer

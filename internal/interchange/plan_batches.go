@@ -20,6 +20,15 @@ func (p *Plan) Count() map[Outcome]int {
 	return n
 }
 
+// Doubts returns what the exports with history can't prove of themselves.
+func (p *Plan) Doubts() []string {
+	var list []string
+	for _, h := range p.histories {
+		list = append(list, h.export.Doubts()...)
+	}
+	return list
+}
+
 // Blocked reports whether something is refused and the plan is not to keep going.
 func (p *Plan) Blocked() bool { return !p.o.KeepGoing && p.Count()[Refused] > 0 }
 

@@ -25,6 +25,8 @@ type proof struct {
 		seq   knowledge.Seq
 		chain [32]byte
 	}
+	first   knowledge.Seq
+	whole   bool  // the last line has a sum of the others
 	gap     int64 // the first line before which changes are missing; 0 for none
 	hashed  bool  // a document was met whose hash is of its JSON: so are all of that log
 	unlike  int64 // the first line whose document is not
@@ -49,6 +51,9 @@ func (p *proof) check(l *line, raw *rawChange, c *knowledge.Change) error {
 	}
 	if follows && !c.Follows(p.prev.chain) {
 		return fmt.Errorf("line %d: the change %d of %s is not what its chain value was made of", l.n, c.Seq, c.Key)
+	}
+	if !p.begun {
+		p.first = c.Seq
 	}
 	p.begun, p.prev.seq, p.prev.chain = true, c.Seq, c.Chain
 	if _, ok := c.Attested(); !ok {
@@ -91,6 +96,7 @@ func (p *proof) document(l *line, c *knowledge.Change) error {
 
 // end takes the last line.
 func (p *proof) end(t *trailer) error {
+	p.whole = t.Sum != ""
 	if p.gap != 0 && !t.Gaps {
 		return fmt.Errorf("line %d: changes before it are missing", p.gap)
 	}
