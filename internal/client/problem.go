@@ -61,6 +61,9 @@ func errorOf(p *api.Problem, status int) error {
 		}
 		return &store.NotFoundError{Key: knowledge.Key{Kind: p.Kind, ID: p.ID}, Archived: p.Archived}
 	case "conflict":
+		if p.Kind == "" { // of no document
+			return &refused{said(p), store.ErrConflict}
+		}
 		return &store.ConflictError{
 			Key: knowledge.Key{Kind: p.Kind, ID: p.ID}, Op: value(p.Op), Want: value(p.Want), Got: value(p.Got),
 			WantBatch: value(p.WantBatch), GotBatch: value(p.GotBatch),

@@ -85,7 +85,7 @@ type serving interface {
 	// passes reports whether an error may end without anybody doing something, so that a server starts all the same.
 	passes(err error) bool
 	// runBooks returns where the runs of jobs are kept: those about the data, and those about this machine, nil for the
-	// same.
+	// same. Then no other instance uses it.
 	runBooks() (shared, local store.RunBook)
 	// fleetBook returns where it is kept how repositories stand.
 	fleetBook() store.FleetBook

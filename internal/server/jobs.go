@@ -55,7 +55,8 @@ func (p *parts) newKeeper(o Options, end func(store.Run)) (*upkeep.Keeper, error
 	}
 	shared, local := p.engine.runBooks()
 	return upkeep.New(upkeep.Options{
-		Jobs: jobs, Shared: shared, Local: local, Window: window, Instance: instanceName(), Ended: end, Log: o.Log,
+		Jobs: jobs, Shared: shared, Local: local, Alone: local == nil, Window: window, Instance: instanceName(),
+		Ended: end, Log: o.Log,
 	})
 }
 

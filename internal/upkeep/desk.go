@@ -79,9 +79,12 @@ func (k *Keeper) Start(ctx context.Context, name, by string) (store.Run, error) 
 		return store.Run{}, err
 	}
 	now := time.Now()
-	if len(last) > 0 && last[0].State == store.RunRunning && now.Sub(last[0].Beat.Time) < deadAfter {
-		return store.Run{}, fmt.Errorf("job %s is already running, since %s: %w", name,
-			last[0].Started.Format(time.RFC3339), store.ErrConflict)
+	if len(last) > 0 && last[0].State == store.RunRunning {
+		if k.alive(j, &last[0], now) {
+			return store.Run{}, fmt.Errorf("job %s is already running, since %s: %w", name,
+				last[0].Started.Format(time.RFC3339), store.ErrConflict)
+		}
+		k.lose(ctx, j, last[0]) // this run takes its place
 	}
 	at := knowledge.At(now)
 	r := store.Run{

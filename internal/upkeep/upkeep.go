@@ -43,6 +43,7 @@ type Options struct {
 	Jobs     []Job
 	Shared   store.RunBook
 	Local    store.RunBook // nil means Shared
+	Alone    bool          // no other instance uses the shared database
 	Instance string        // host and process, unique among the instances
 	Window   Window        // when heavy jobs may start; the zero window means always
 	// Ended is called with every run that has ended here; may be nil. It must not block.
@@ -177,7 +178,7 @@ func (k *Keeper) consider(ctx context.Context, j *Job, began time.Time) (time.Du
 	from := began // a job that never ran is due at its next time, not at once
 	if len(last) > 0 {
 		r := &last[0]
-		switch alive := now.Sub(r.Beat.Time) < deadAfter; {
+		switch alive := k.alive(j, r, now); {
 		case r.State == store.RunRunning && alive:
 			return lookEvery, nil // one run of a job at a time
 		case r.State == store.RunRunning && r.Attempt < maxAttempts:
@@ -202,10 +203,35 @@ func (k *Keeper) consider(ctx context.Context, j *Job, began time.Time) (time.Du
 	return lookEvery, nil
 }
 
-// lose ends a run that has been lost too many times.
+// alone reports whether no other process carries out runs of a job: its book is in a file of this instance.
+func (k *Keeper) alone(j *Job) bool { return j.Book == Local || k.o.Alone }
+
+// alive reports whether the process of a run that has not ended is there. In a file of this instance every run of an
+// earlier process has ended with that; elsewhere its beats tell.
+func (k *Keeper) alive(j *Job, r *store.Run, now time.Time) bool {
+	if !k.alone(j) {
+		return now.Sub(r.Beat.Time) < deadAfter
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.running[j.Name] != nil
+}
+
+// deadBefore returns the beat before which a run that has not ended may be claimed again.
+func (k *Keeper) deadBefore(j *Job, now knowledge.Time) knowledge.Time {
+	if k.alone(j) {
+		return now
+	}
+	return knowledge.At(now.Add(-deadAfter))
+}
+
+// lose ends a run that has been lost.
 func (k *Keeper) lose(ctx context.Context, j *Job, r store.Run) {
 	r.State, r.Ended = store.RunLost, r.Beat
-	r.Error = fmt.Sprintf("the process running it ended before it was done, %d times", r.Attempt)
+	r.Error = "the process running it ended before it was done"
+	if r.Attempt > 1 {
+		r.Error += fmt.Sprintf(", %d times", r.Attempt)
+	}
 	if err := k.book(j).UpdateRun(ctx, r); err != nil && !errors.Is(err, store.ErrNotFound) {
 		k.bookFailed(ctx, j.Book, err)
 		return
@@ -233,7 +259,7 @@ func (k *Keeper) start(ctx context.Context, j *Job, r store.Run) {
 			k.mu.Unlock()
 		}()
 		own, cancel := context.WithTimeout(ctx, bookTimeout)
-		claimed, err := k.book(j).ClaimRun(own, r, knowledge.At(r.Started.Add(-deadAfter)))
+		claimed, err := k.book(j).ClaimRun(own, r, k.deadBefore(j, r.Started))
 		cancel()
 		if err != nil {
 			k.bookFailed(ctx, j.Book, err)

@@ -238,6 +238,37 @@ func TestARunWhoseInstanceDiedIsDoneByAnother(t *testing.T) {
 	})
 }
 
+// In a file that this process alone uses, whoever has begun a run before it is dead: nobody waits for beats.
+func TestARunOfAnEarlierProcessIsDoneAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		at := knowledge.At(time.Now())
+		left := store.Run{
+			Job: "daily", Due: at, Instance: "same/1", State: store.RunRunning, Attempt: 1, Started: at, Beat: at,
+		}
+		book, asked := &memory{runs: []store.Run{left}}, &memory{runs: []store.Run{left}}
+		jobs := func(schedule string) []upkeep.Job {
+			return []upkeep.Job{{Name: "daily", Schedule: schedule, Do: nothing}}
+		}
+		time.Sleep(time.Second)
+		keep(ctx, t, upkeep.Options{Shared: book, Alone: true, Instance: "same/1", Jobs: jobs("@daily")})
+		k := keep(ctx, t, upkeep.Options{Shared: asked, Alone: true, Instance: "same/1", Jobs: jobs("")})
+		synctest.Wait()
+		if r := book.at(0); len(book.runs) != 1 || r.State != store.RunDone || r.Attempt != 2 {
+			t.Errorf("the run of an earlier process: %+v; want it done at the second attempt", book.runs)
+		}
+		if _, err := k.Start(ctx, "daily", "ana"); err != nil {
+			t.Errorf("a person's run in place of one that is lost: %v", err)
+		}
+		synctest.Wait()
+		stop()
+		synctest.Wait()
+		if r := asked.at(0); r.State != store.RunLost || r.Error == "" || asked.at(1).State != store.RunDone {
+			t.Errorf("the runs are %+v; want the first lost, with the reason, and the second done", asked.runs)
+		}
+	})
+}
+
 func TestARunThatKillsItsProcessIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
