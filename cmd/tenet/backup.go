@@ -251,8 +251,8 @@ func checkBackups(ctx context.Context, a *app, s *backupSettings) error {
 			b.WriteString(f + "\n")
 		}
 		if len(r.Faults) == 0 {
-			fmt.Fprintf(&b, "%d backups are whole, the newest of %s UTC; only a drill proves that one restores\n",
-				r.Copies, moment(r.Newest))
+			fmt.Fprintf(&b, "%s whole, the newest of %s UTC; only a drill proves that one restores\n",
+				plural(int64(r.Copies), "backup is", "backups are"), moment(r.Newest))
 		}
 		_, err := io.WriteString(w, b.String())
 		return err
@@ -360,7 +360,8 @@ func restoreBackup(ctx context.Context, a *app, s *restoreSettings) error {
 	}
 	return a.print(c, func(w io.Writer, _ screen) error {
 		text := fmt.Sprintf("backup %s, of %s UTC, is in %s and verified up to change %d\nstart it with: tenet "+
-			"serve --data-dir %s\n",
+			"serve --data-dir %s\nsettings are no part of a backup: put your tenet.yaml there, or this one makes no "+
+			"backups\n",
 			c.Name, moment(c.At), s.Into, c.Seq, s.Into)
 		if s.Machine != "" {
 			text = fmt.Sprintf("the journal and the admin token of %s, of %s UTC, are in %s\nstart a server on it "+

@@ -295,7 +295,7 @@ func TestRunbooks(t *testing.T) {
 	h.want("tenet list practices", "threat-modelling-per-feature")
 	h.want("tenet conflicts list", "rule/SEC-002")
 	h.want("tenet jobs run backup.wal", "no WAL is missing")
-	h.want("tenet backup check", "backups are whole, the newest")
+	h.want("tenet backup check", "whole, the newest")
 
 	h.run("tenet retire rule/SEC-003")
 	h.archived()
