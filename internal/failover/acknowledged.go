@@ -1,7 +1,9 @@
 package failover
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +24,7 @@ type acks struct {
 	batches map[knowledge.BatchID]acknowledged
 	order   []knowledge.BatchID // the oldest first; some may be forgotten already
 	bytes   int
+	lost    knowledge.Seq // the newest that was forgotten over the bound
 }
 
 // An acknowledged batch, with the receipt that its writer got.
@@ -50,6 +53,7 @@ func (a *acks) add(b *knowledge.Batch, rec *knowledge.Receipt) {
 	a.order = append(a.order, b.ID)
 	a.bytes += size
 	for a.bytes > ackBytes && len(a.order) > 0 {
+		a.lost = max(a.lost, a.batches[a.order[0]].receipt.Seq)
 		a.drop(a.order[0])
 		a.order = a.order[1:]
 	}
@@ -75,6 +79,37 @@ func (a *acks) before(t time.Time) []acknowledged {
 		}
 	}
 	return list
+}
+
+// since returns what the batches left that were acknowledged at t or later, in the order of the log, and the newest seq
+// up to which some may be missing.
+func (a *acks) since(t time.Time) ([]store.Left, knowledge.Seq) {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	list := make([]acknowledged, 0, len(a.batches))
+	for _, was := range a.batches {
+		if !was.at.Before(t) {
+			list = append(list, was)
+		}
+	}
+	slices.SortFunc(list, func(a, b acknowledged) int { return cmp.Compare(a.receipt.Seq, b.receipt.Seq) })
+	left := make([]store.Left, 0, len(list))
+	for i := range list {
+		left = append(left, leftBy(list[i].batch.Ops, &list[i].receipt)...)
+	}
+	return left, a.lost
+}
+
+// leftBy returns the documents that an acknowledged batch left.
+func leftBy(ops []knowledge.Op, rec *knowledge.Receipt) []store.Left {
+	left := make([]store.Left, len(ops))
+	for i := range ops {
+		left[i].Key = ops[i].Key
+		if i < len(rec.Records) && rec.Records[i] != nil {
+			left[i].Record = rec.Records[i]
+		}
+	}
+	return left
 }
 
 // receipt returns the receipt of an acknowledged batch; [store.ErrReused] when the id was used for other content.

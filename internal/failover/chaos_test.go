@@ -75,7 +75,8 @@ type node struct {
 type sending struct {
 	batch   knowledge.Batch
 	key     knowledge.Key
-	base    int64
+	base    int64             // the version that it was made on
+	on      knowledge.BatchID // the waiting batch that it was made on, whose version is only promised
 	called  time.Time
 	heard   time.Time // when 200 was heard; the zero time otherwise
 	version int64     // told with it, or with 202
@@ -440,14 +441,14 @@ func (x *client) write(s subject, key knowledge.Key) {
 	if !ok {
 		return
 	}
-	base := knowledge.NoVersion
+	base, on := knowledge.NoVersion, knowledge.BatchID{}
 	if r != nil {
-		base = r.Version
+		base, on = r.Version, r.Pending
 	}
 	doc := storetest.Rule(func(r *knowledge.Rule) {
 		r.RuleID, r.Category, r.Title = key.ID, "general", fmt.Sprintf("written by %d, %d", x.id, x.r.Uint64())
 	})
-	out := &sending{batch: batchOf(onto(doc, r)), key: key, base: base, called: time.Now()}
+	out := &sending{batch: batchOf(onto(doc, r)), key: key, base: base, on: on, called: time.Now()}
 	x.c.mu.Lock()
 	x.c.sent = append(x.c.sent, out)
 	x.c.mu.Unlock()
@@ -567,6 +568,7 @@ func (c *chaos) settle() {
 	}
 	counts := [3]int{}
 	for _, s := range c.sent {
+		c.resolveBase(s, applied)
 		counts[c.checkSent(s, applied[s.batch.ID], parked[s.batch.ID])]++
 	}
 	c.checkRegisters(applied)
@@ -618,6 +620,19 @@ func (c *chaos) checkLog(changes []knowledge.Change) map[knowledge.BatchID][]kno
 		}
 	}
 	return applied
+}
+
+// resolveBase puts the version that a waiting batch got in the place of the one that it was promised: a batch that lost
+// its answer may have been applied before those that it was shown on top of.
+func (c *chaos) resolveBase(s *sending, applied map[knowledge.BatchID][]knowledge.Change) {
+	if s.on == (knowledge.BatchID{}) || len(applied[s.batch.ID]) == 0 {
+		return
+	}
+	if done := applied[s.on]; len(done) == 1 {
+		s.base = done[0].Version
+	} else {
+		c.problem("batch %s was applied on top of batch %s, which was applied %d times", s.batch.ID, s.on, len(done))
+	}
 }
 
 // checkSent checks what became of one batch, and returns 0 for one that was told done, 1 for queued, 2 for refused.

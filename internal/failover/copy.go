@@ -277,19 +277,12 @@ func (c *localCopy) tell(st *MirrorStatus) {
 // foresee writes an acknowledged write to the mirror before its writer gets the receipt. If the mirror fails, the write
 // still stands: the feed brings it, and until then the primary answers reads.
 func (c *localCopy) foresee(ctx context.Context, rec *knowledge.Receipt, ops []knowledge.Op) {
-	left := make([]store.Left, len(ops))
-	for i := range ops {
-		left[i].Key = ops[i].Key
-		if i < len(rec.Records) && rec.Records[i] != nil {
-			left[i].Record = rec.Records[i]
-		}
-	}
 	if !c.complete() {
 		raise(&c.floor, rec.Seq)
 		return
 	}
 	raise(&c.foreseen, rec.Seq)
-	if err := c.mirror.Foresee(context.WithoutCancel(ctx), left); err != nil {
+	if err := c.mirror.Foresee(context.WithoutCancel(ctx), leftBy(ops, rec)); err != nil {
 		raise(&c.floor, rec.Seq)
 		c.failed(ctx, err)
 		c.o.Log.WarnContext(ctx, "mirror failed to show an acknowledged write; the feed will bring it",

@@ -399,7 +399,7 @@ func (m *mortalMirror) Settle(ctx context.Context, id knowledge.BatchID, keys []
 	return err
 }
 
-func (m *mortalMirror) Rebuild(ctx context.Context, fill func(store.Sink) error) error {
+func (m *mortalMirror) Rebuild(ctx context.Context, fill func(store.Sink) error, newer func() []store.Left) error {
 	prefix := ""
 	if m.p.resync.Load() {
 		prefix = "resync: "
@@ -408,7 +408,7 @@ func (m *mortalMirror) Rebuild(ctx context.Context, fill func(store.Sink) error)
 		err := fill(&mortalSink{sink, m.k, prefix})
 		m.k.at(prefix + "built")
 		return err
-	})
+	}, newer)
 	m.k.at(prefix + "swapped")
 	return err
 }

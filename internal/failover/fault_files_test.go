@@ -452,11 +452,11 @@ func (u *unreadable) Check(ctx context.Context) error {
 	return u.Mirror.Check(ctx)
 }
 
-func (u *unreadable) Rebuild(ctx context.Context, fill func(store.Sink) error) error {
+func (u *unreadable) Rebuild(ctx context.Context, fill func(store.Sink) error, newer func() []store.Left) error {
 	if u.stays.Load() {
 		return u.fails()
 	}
-	err := u.Mirror.Rebuild(ctx, fill)
+	err := u.Mirror.Rebuild(ctx, fill, newer)
 	u.whole.Store(err == nil)
 	return err
 }

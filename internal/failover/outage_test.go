@@ -28,6 +28,7 @@ type gated struct {
 	settle atomic.Bool           // it fails to settle
 	blind  atomic.Bool           // it fails to foresee
 	full   atomic.Bool           // it has no room for overlays
+	filled func()                // called when a new one has all of the primary's documents; nil for nothing
 	lays   func(batches int)     // called before batches are laid over it; nil for nothing
 	shows  func(knowledge.Seq)   // called when readers may see changes up to a seq; nil for nothing
 }
@@ -47,6 +48,16 @@ func (g *gated) Overlay(ctx context.Context, waiting ...store.Entry) error {
 		g.lays(len(waiting))
 	}
 	return g.Mirror.Overlay(ctx, waiting...)
+}
+
+func (g *gated) Rebuild(ctx context.Context, fill func(store.Sink) error, newer func() []store.Left) error {
+	return g.Mirror.Rebuild(ctx, func(sink store.Sink) error {
+		err := fill(sink)
+		if g.filled != nil {
+			g.filled()
+		}
+		return err
+	}, newer)
 }
 
 func (g *gated) Replicate(ctx context.Context, changes []knowledge.Change) error {
@@ -585,6 +596,49 @@ func TestAMirrorThatKeepsFailingIsBuiltAnew(t *testing.T) {
 	waitFor(t, "the mirror was built anew", func() bool { return c.status().Mirror.Builds >= 2 })
 	g.broken.Store(nil)
 	c.follow()
+}
+
+// TestAMirrorMadeAnewHasWhatWasWrittenMeanwhile acknowledges writes after the new mirror has the primary's documents, and
+// takes the primary away before the new mirror has followed the log: it has them all the same, also after a restart.
+func TestAMirrorMadeAnewHasWhatWasWrittenMeanwhile(t *testing.T) {
+	g := &gated{}
+	c := newScene(t, behind(g), patient)
+	c.write(knowledge.Put(titled("R", "first"), 0))
+	c.follow()
+	reached, goOn := make(chan struct{}), make(chan struct{})
+	g.filled = sync.OnceFunc(func() { close(reached); <-goOn })
+	damaged := errors.New("malformed")
+	g.broken.Store(&damaged)
+	c.past(knowledge.Put(rule("other"), 0))
+	<-reached
+	g.broken.Store(nil)
+	for _, title := range []string{"second", "third"} {
+		if rec := c.write(knowledge.Put(titled("R", title), 0)); rec.Queued {
+			t.Fatal("a write was queued although the primary is well")
+		}
+	}
+	c.write(knowledge.Put(titled("S", "added"), 0))
+	c.primary.set(refused)
+	close(goOn)
+	waitFor(t, "the mirror was made anew", func() bool { return c.status().Mirror.State == failover.MirrorReady })
+	shows := func() {
+		t.Helper()
+		for id, title := range map[string]string{"R": "third", "S": "added"} {
+			r, err := c.s.Get(t.Context(), ruleKey(id))
+			if err != nil || titleOf(t, r) != title {
+				t.Errorf("%s reads as %+v, %v, want %q, which was acknowledged", id, r, err, title)
+			}
+		}
+	}
+	shows()
+	c.end()
+	g.filled = nil
+	c.open(behind(g))
+	shows()
+	c.primary.set(healthy)
+	waitMode(t, c.s, knowledge.ModeNormal)
+	c.follow()
+	shows()
 }
 
 func TestARefusingPrimaryIsAskedSoonAndAHangingOneIsLeftAlone(t *testing.T) {

@@ -73,8 +73,8 @@ func (k *keeper) build(
 			return tee, err
 		}
 	}
-	accepted := k.accept.Load()
-	var failed error // of another than this instance's files
+	accepted, began := k.accept.Load(), time.Now() // what was acknowledged before, the snapshot has
+	var failed error                               // of another than this instance's files
 	err := k.copy.mirror.Rebuild(ctx, func(sink store.Sink) error {
 		tee.next = sink
 		if err := from.Snapshot(ctx, k.o.Versions, check(tee)); err != nil {
@@ -90,6 +90,12 @@ func (k *keeper) build(
 		failed = k.salvage.run(ctx, p, tee, why, because)
 		raise(&k.copy.coming, tee.at.Seq)
 		return failed
+	}, func() []store.Left {
+		newer, missing := k.acks.since(began)
+		if missing > tee.at.Seq {
+			raise(&k.copy.floor, missing)
+		}
+		return newer
 	})
 	switch {
 	case failed != nil:

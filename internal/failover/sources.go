@@ -41,8 +41,9 @@ type Mirror interface {
 	// nil, the documents below show again.
 	Settle(ctx context.Context, id knowledge.BatchID, keys []knowledge.Key, applied []store.Left) error
 	// Rebuild makes a new mirror from what fill writes to the sink, and swaps it in when it is complete. Overlays are
-	// carried over.
-	Rebuild(ctx context.Context, fill func(store.Sink) error) error
+	// carried over, and so are the documents of newer, which is called when no other write of the mirror is under way:
+	// those that were foreseen after fill had read them.
+	Rebuild(ctx context.Context, fill func(store.Sink) error, newer func() []store.Left) error
 	// Compare calls fn for every document of the mirror, without overlays, ordered by kind and id.
 	Compare(ctx context.Context, fn func(*knowledge.Record) error) error
 	// Documents returns at most n documents of the mirror after a key, without overlays, ordered by kind and id.

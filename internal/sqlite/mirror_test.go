@@ -201,7 +201,7 @@ func TestMirrorKeepsSoManyVersions(t *testing.T) {
 	}
 	if err := mirror.Rebuild(t.Context(), func(sink store.Sink) error {
 		return primary.Snapshot(t.Context(), 3, sink)
-	}); err != nil {
+	}, nil); err != nil {
 		t.Fatalf("Rebuild: %v", err)
 	}
 	list, err := mirror.Changes(t.Context(), knowledge.ChangeQuery{Key: rule.Key()})
@@ -238,7 +238,7 @@ func TestRebuildSwapsTheFileUnderItsReaders(t *testing.T) {
 				}
 			}
 			return primary.Snapshot(ctx, 20, sink)
-		})
+		}, nil)
 		if err != nil {
 			t.Fatalf("Rebuild: %v", err)
 		}
@@ -250,7 +250,7 @@ func TestRebuildSwapsTheFileUnderItsReaders(t *testing.T) {
 		t.Errorf("Search in a rebuilt mirror: %v, %v; want the rule", hits, err)
 	}
 	broken := errors.New("the primary went away")
-	if err := mirror.Rebuild(ctx, func(store.Sink) error { return broken }); !errors.Is(err, broken) {
+	if err := mirror.Rebuild(ctx, func(store.Sink) error { return broken }, nil); !errors.Is(err, broken) {
 		t.Errorf("Rebuild that fails: %v", err)
 	}
 	put(t, primary, rule)
@@ -398,7 +398,7 @@ func TestOverlaysLieOverTheMirrorUntilTheyAreSettled(t *testing.T) {
 	under("theirs")
 
 	// A rebuild carries them over.
-	if err := mirror.Rebuild(ctx, func(sink store.Sink) error { return primary.Snapshot(ctx, 20, sink) }); err != nil {
+	if err := mirror.Rebuild(ctx, func(sink store.Sink) error { return primary.Snapshot(ctx, 20, sink) }, nil); err != nil {
 		t.Fatal(err)
 	}
 	want("", none)

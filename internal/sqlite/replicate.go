@@ -180,14 +180,16 @@ func (s *Store) Foresee(ctx context.Context, left []store.Left) error {
 	if len(left) == 0 {
 		return nil
 	}
-	return s.do(ctx, "foresee", func(ctx context.Context, t *tx) error {
-		for _, l := range left {
-			if err := t.base(ctx, l.Key, l.Record, versionOf(l.Record)); err != nil {
-				return err
-			}
+	return s.do(ctx, "foresee", func(ctx context.Context, t *tx) error { return t.foresee(ctx, left) })
+}
+
+func (t *tx) foresee(ctx context.Context, left []store.Left) error {
+	for _, l := range left {
+		if err := t.base(ctx, l.Key, l.Record, versionOf(l.Record)); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func versionOf(r *knowledge.Record) int64 {

@@ -63,8 +63,9 @@ func sweep(path string) error {
 }
 
 // Rebuild builds a new mirror from what fill passes to it, and swaps it in when it is complete; overlays are carried
-// over. Meanwhile reads are answered from the old mirror.
-func (s *Store) Rebuild(ctx context.Context, fill func(store.Sink) error) error {
+// over, and the documents of newer, which are written as [Store.Foresee] does. Meanwhile reads are answered from the old
+// mirror, and what is foreseen goes there. newer may be nil.
+func (s *Store) Rebuild(ctx context.Context, fill func(store.Sink) error, newer func() []store.Left) error {
 	if s.closed.Load() {
 		return store.ErrClosed
 	}
@@ -78,16 +79,21 @@ func (s *Store) Rebuild(ctx context.Context, fill func(store.Sink) error) error 
 	if err := b.Finish(); err != nil {
 		return err
 	}
-	if err := s.Swap(ctx, b.path); err != nil {
+	if err := s.swapIn(ctx, b.path, newer); err != nil {
 		return errors.Join(err, removeFile(b.path))
 	}
 	return nil
 }
 
-// Swap replaces the mirror by a file that was built beside it. The overlays of the old file are laid over the new one.
-func (s *Store) Swap(ctx context.Context, path string) error {
+// swapIn replaces the mirror by a file that was built beside it. It is a job of the writer, so what newer returns is all
+// that was foreseen in the old file.
+func (s *Store) swapIn(ctx context.Context, path string, newer func() []store.Left) error {
 	j := &job{name: "swap", own: func(ctx context.Context, w *writer) (*writer, error) {
-		next, err := s.swap(ctx, w, path)
+		var left []store.Left
+		if newer != nil {
+			left = newer()
+		}
+		next, err := s.swap(ctx, w, path, left)
 		if err != nil {
 			return w, contract(err)
 		}
@@ -98,10 +104,13 @@ func (s *Store) Swap(ctx context.Context, path string) error {
 }
 
 // swap returns the writer of the new file.
-func (s *Store) swap(ctx context.Context, old *writer, path string) (*writer, error) {
+func (s *Store) swap(ctx context.Context, old *writer, path string, newer []store.Left) (*writer, error) {
 	w, err := openWriter(ctx, handle{path: path, mirror: true, conns: 1}, mirror)
 	if err != nil {
 		return nil, err
+	}
+	if err := w.write(ctx, func(t *tx) error { return t.foresee(ctx, newer) }); err != nil {
+		return nil, errors.Join(err, w.close(ctx, false))
 	}
 	if err := carry(ctx, old, w); err != nil {
 		// The old mirror may be replaced because it is damaged. The journal has the waiting batches and overlays them
@@ -159,19 +168,29 @@ func carry(ctx context.Context, from, to *writer) error {
 	if err != nil || len(layers) == 0 {
 		return err
 	}
-	if err := to.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
-	t := &tx{writer: to}
-	for _, l := range layers {
-		if err := t.overlay(ctx, l.batch, l.key, l.rec); err != nil {
-			to.rollback(ctx)
-			return err
+	return to.write(ctx, func(t *tx) error {
+		for _, l := range layers {
+			if err := t.overlay(ctx, l.batch, l.key, l.rec); err != nil {
+				return err
+			}
 		}
-	}
-	if err := to.flush(ctx, &t.job); err != nil {
-		to.rollback(ctx)
+		return nil
+	})
+}
+
+// write does something in a transaction of a file that nobody else writes yet.
+func (w *writer) write(ctx context.Context, do func(t *tx) error) error {
+	if err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	return to.exec(ctx, "COMMIT")
+	t := &tx{writer: w}
+	err := do(t)
+	if err == nil {
+		err = w.flush(ctx, &t.job)
+	}
+	if err != nil {
+		w.rollback(ctx)
+		return err
+	}
+	return w.exec(ctx, "COMMIT")
 }
