@@ -323,7 +323,7 @@ func TestABatchThatWasDoneIsNotRefusedForWhatWaitedAndDidNotFit(t *testing.T) {
 
 func TestABatchThatOnlyThePrimaryKnowsIsNotRefusedForWhatWaits(t *testing.T) {
 	g := &gated{}
-	c := newScene(t, behind(g))
+	c := newScene(t, behind(g), patient)
 	c.write(knowledge.Put(rule("R"), knowledge.NoVersion))
 	c.follow()
 	b := batchOf(knowledge.Put(rule("R"), 1))
