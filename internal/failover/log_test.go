@@ -22,7 +22,9 @@ func TestTheMirrorsPartOfTheLogIsNotItsBeginning(t *testing.T) {
 		}
 	}
 	p := &faulty{Store: engine, system: "one"}
-	s, _ := openInstance(t, t.TempDir(), p, func(o *failover.Options) { o.Wait(failover.Waits{ReadTimeout: 30 * time.Second}) })
+	s, _ := openInstance(t, t.TempDir(), p, func(o *failover.Options) {
+		o.Wait(failover.Waits{ReadTimeout: 30 * time.Second})
+	})
 	run(t, s)
 	waitMode(t, s, knowledge.ModeNormal)
 	waitMirror(t, s)

@@ -598,8 +598,9 @@ func TestAMirrorThatKeepsFailingIsBuiltAnew(t *testing.T) {
 	c.follow()
 }
 
-// TestAMirrorMadeAnewHasWhatWasWrittenMeanwhile acknowledges writes after the new mirror has the primary's documents, and
-// takes the primary away before the new mirror has followed the log: it has them all the same, also after a restart.
+// TestAMirrorMadeAnewHasWhatWasWrittenMeanwhile acknowledges writes after the new mirror has the primary's documents,
+// and takes the primary away before the new mirror has followed the log: it has them all the same, also after a
+// restart.
 func TestAMirrorMadeAnewHasWhatWasWrittenMeanwhile(t *testing.T) {
 	g := &gated{}
 	c := newScene(t, behind(g), patient)

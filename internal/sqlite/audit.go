@@ -238,7 +238,7 @@ func (e *eraser) auditEntry(ctx context.Context, seq int64) error {
 // auditErasure adds the entry that tells of the erasure, and binds what it has left in the audit.
 func (e *eraser) auditErasure(ctx context.Context, actor string) error {
 	var sum knowledge.ErasedRoot
-	st, err := e.stmt(ctx, "SELECT seq, hash FROM audit_erased WHERE erasure = ? ORDER BY seq") //nolint:sqlclosecheck // closed with its writer
+	st, err := e.stmt(ctx, "SELECT seq, hash FROM audit_erased WHERE erasure = ? ORDER BY seq") //nolint:sqlclosecheck // the writer's
 	if err != nil {
 		return err
 	}

@@ -307,7 +307,7 @@ func (e *eraser) messages(ctx context.Context) error {
 }
 
 func (e *eraser) logged(ctx context.Context, seq int64) (c knowledge.Change, err error) {
-	st, err := e.stmt(ctx, "SELECT "+changeColumns+" FROM changes WHERE seq = ?") //nolint:sqlclosecheck // closed with its writer
+	st, err := e.stmt(ctx, "SELECT "+changeColumns+" FROM changes WHERE seq = ?") //nolint:sqlclosecheck // the writer's
 	if err != nil {
 		return c, err
 	}
@@ -379,7 +379,7 @@ func (e *eraser) conclude(ctx context.Context, r *store.ErasureRequest) (knowled
 
 // root computes the root of an erasure from its traces in the log.
 func (e *eraser) root(ctx context.Context, erasure string, sum *knowledge.ErasedRoot) error {
-	st, err := e.stmt(ctx, erasedSQL) //nolint:sqlclosecheck // closed with its writer
+	st, err := e.stmt(ctx, erasedSQL) //nolint:sqlclosecheck // the writer's
 	if err != nil {
 		return err
 	}

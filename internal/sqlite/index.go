@@ -74,7 +74,7 @@ func (t *tx) index(ctx context.Context, rec *knowledge.Record, doc knowledge.Doc
 
 // enter adds a document that is not in the search index yet.
 func (t *tx) enter(ctx context.Context, rec *knowledge.Record, doc knowledge.Document) error {
-	st, err := t.stmt(ctx, "INSERT INTO search (kind, id) VALUES (?, ?)") //nolint:sqlclosecheck // closed with its writer
+	st, err := t.stmt(ctx, "INSERT INTO search (kind, id) VALUES (?, ?)") //nolint:sqlclosecheck // the writer's
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (w *writer) flush(ctx context.Context, e *entries) error {
 
 // takeWaiting moves the waiting documents into all.
 func (w *writer) takeWaiting(ctx context.Context, all map[int64]*indexed) error {
-	st, err := w.stmt(ctx, "DELETE FROM search_waiting RETURNING number, entry") //nolint:sqlclosecheck // closed with its writer
+	st, err := w.stmt(ctx, "DELETE FROM search_waiting RETURNING number, entry") //nolint:sqlclosecheck // the writer's
 	if err != nil {
 		return err
 	}
@@ -290,7 +290,7 @@ func (w *writer) termNumbers(ctx context.Context, terms []string) (map[string]in
 }
 
 func (w *writer) knownTerms(ctx context.Context, terms []string) (map[string]int64, error) {
-	st, err := w.stmt(ctx, //nolint:sqlclosecheck // closed with its writer
+	st, err := w.stmt(ctx, //nolint:sqlclosecheck // the writer's
 		"SELECT n.term, n.number FROM json_each(?) t CROSS JOIN search_terms n ON n.term = t.value")
 	if err != nil {
 		return nil, err
@@ -366,7 +366,7 @@ func (w *writer) tidy(ctx context.Context) error {
 
 // keysOf returns the next documents of a chunk to move.
 func (w *writer) keysOf(ctx context.Context, chunk int64) ([]knowledge.Key, error) {
-	st, err := w.stmt(ctx, "SELECT kind, id FROM search WHERE number >= ? AND number < ? ORDER BY number LIMIT ?") //nolint:sqlclosecheck // closed with its writer
+	st, err := w.stmt(ctx, "SELECT kind, id FROM search WHERE number >= ? AND number < ? ORDER BY number LIMIT ?") //nolint:sqlclosecheck // the writer's
 	if err != nil {
 		return nil, err
 	}
@@ -448,7 +448,7 @@ func (w *writer) reindexSome(ctx context.Context, kind knowledge.Kind, after str
 	tab := tableOf(kind)
 	text := "SELECT " + tab.id + ", document FROM " + tab.name + " WHERE " + tab.id + " > ? ORDER BY " + tab.id +
 		" LIMIT ?"
-	st, err := w.stmt(ctx, text) //nolint:sqlclosecheck // closed with its writer
+	st, err := w.stmt(ctx, text) //nolint:sqlclosecheck // the writer's
 	if err != nil {
 		return 0, "", err
 	}

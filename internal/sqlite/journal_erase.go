@@ -84,7 +84,7 @@ func (t *entryEraser) erase(ctx context.Context, seq int64) (bool, error) {
 
 // entry reads a batch, and why it was parked or how it was resolved.
 func (t *entryEraser) entry(ctx context.Context, seq int64) (e store.Entry, why string, err error) {
-	st, err := t.stmt(ctx, "SELECT "+entryColumns+", coalesce(why, '') FROM entries WHERE seq = ?") //nolint:sqlclosecheck // closed with its writer
+	st, err := t.stmt(ctx, "SELECT "+entryColumns+", coalesce(why, '') FROM entries WHERE seq = ?") //nolint:sqlclosecheck // the writer's
 	if err != nil {
 		return e, "", err
 	}

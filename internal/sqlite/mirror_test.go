@@ -398,7 +398,9 @@ func TestOverlaysLieOverTheMirrorUntilTheyAreSettled(t *testing.T) {
 	under("theirs")
 
 	// A rebuild carries them over.
-	if err := mirror.Rebuild(ctx, func(sink store.Sink) error { return primary.Snapshot(ctx, 20, sink) }, nil); err != nil {
+	if err := mirror.Rebuild(ctx, func(sink store.Sink) error {
+		return primary.Snapshot(ctx, 20, sink)
+	}, nil); err != nil {
 		t.Fatal(err)
 	}
 	want("", none)

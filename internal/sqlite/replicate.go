@@ -180,10 +180,10 @@ func (s *Store) Foresee(ctx context.Context, left []store.Left) error {
 	if len(left) == 0 {
 		return nil
 	}
-	return s.do(ctx, "foresee", func(ctx context.Context, t *tx) error { return t.foresee(ctx, left) })
+	return s.do(ctx, "foresee", func(ctx context.Context, t *tx) error { return foresee(ctx, t, left) })
 }
 
-func (t *tx) foresee(ctx context.Context, left []store.Left) error {
+func foresee(ctx context.Context, t *tx, left []store.Left) error {
 	for _, l := range left {
 		if err := t.base(ctx, l.Key, l.Record, versionOf(l.Record)); err != nil {
 			return err

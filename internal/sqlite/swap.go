@@ -63,8 +63,8 @@ func sweep(path string) error {
 }
 
 // Rebuild builds a new mirror from what fill passes to it, and swaps it in when it is complete; overlays are carried
-// over, and the documents of newer, which are written as [Store.Foresee] does. Meanwhile reads are answered from the old
-// mirror, and what is foreseen goes there. newer may be nil.
+// over, and the documents of newer, which are written as [Store.Foresee] does. Meanwhile reads are answered from the
+// old mirror, and what is foreseen goes there. newer may be nil.
 func (s *Store) Rebuild(ctx context.Context, fill func(store.Sink) error, newer func() []store.Left) error {
 	if s.closed.Load() {
 		return store.ErrClosed
@@ -85,8 +85,8 @@ func (s *Store) Rebuild(ctx context.Context, fill func(store.Sink) error, newer 
 	return nil
 }
 
-// swapIn replaces the mirror by a file that was built beside it. It is a job of the writer, so what newer returns is all
-// that was foreseen in the old file.
+// swapIn replaces the mirror by a file that was built beside it. It is a job of the writer, so what newer returns is
+// all that was foreseen in the old file.
 func (s *Store) swapIn(ctx context.Context, path string, newer func() []store.Left) error {
 	j := &job{name: "swap", own: func(ctx context.Context, w *writer) (*writer, error) {
 		var left []store.Left
@@ -109,7 +109,7 @@ func (s *Store) swap(ctx context.Context, old *writer, path string, newer []stor
 	if err != nil {
 		return nil, err
 	}
-	if err := w.write(ctx, func(t *tx) error { return t.foresee(ctx, newer) }); err != nil {
+	if err := w.write(ctx, func(t *tx) error { return foresee(ctx, t, newer) }); err != nil {
 		return nil, errors.Join(err, w.close(ctx, false))
 	}
 	if err := carry(ctx, old, w); err != nil {
