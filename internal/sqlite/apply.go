@@ -195,8 +195,7 @@ func (t *tx) op(ctx context.Context, b *knowledge.Batch, i int, at knowledge.Tim
 		return nil, err
 	}
 	return rec, t.log(ctx, b, &knowledge.Change{
-		Batch: b.ID, Verb: knowledge.ChangeVerb(before.doc, next), Key: op.Key, Version: rec.Version,
-		Record: rec, Actor: b.Actor, At: at,
+		Batch: b.ID, Verb: knowledge.ChangeVerb(before.doc, next), Key: op.Key, Version: rec.Version, Record: rec, Actor: b.Actor, At: at,
 		Hash: sha256.Sum256(rec.JSON), More: i < len(b.Ops)-1,
 	})
 }
