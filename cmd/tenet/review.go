@@ -18,6 +18,7 @@ import (
 
 type reviewSettings struct {
 	Comment string `name:"comment" by:"flag" doc:"In words"`
+	Ops     string `name:"ops" by:"flag" doc:"The ops that you have read, as tenet review show names them: refused if they have changed since"`
 	Batch   string `name:"batch" by:"flag" doc:"UUID of the write: sent again with it, nothing is done twice"`
 }
 
@@ -47,7 +48,8 @@ decides about their own, and agents decide about none.`,
 	})
 	a.command(review, &cobra.Command{
 		Use: "show ID", Short: "Show what a proposal would do, and what was said of it",
-		Long:    `Shows a proposal with the lines that it changes. Of a document that is no longer as the proposal saw it, what has changed meanwhile is shown too.`,
+		Long: `Shows a proposal with the lines that it changes. Of a document that is no longer as the proposal saw it,
+what has changed meanwhile is shown too.`,
 		Example: `  tenet review show 01890a5d-ac96-774b-bcce-b302099a8050`, Args: cobra.ExactArgs(1),
 	}, nil, func(ctx context.Context, args []string) error { return showProposal(ctx, a, args[0]) })
 	for _, v := range []struct{ verdict, use, short, long string }{
@@ -61,8 +63,9 @@ who has applied it.`},
 	} {
 		var s reviewSettings
 		a.command(review, &cobra.Command{
-			Use: v.use + " ID", Short: v.short, Long: v.long, Example: "  tenet review " + v.use + " 01890a5d-ac96-774b-bcce-b302099a8050 --comment 'As we said'",
-			Args: cobra.ExactArgs(1),
+			Use: v.use + " ID", Short: v.short, Long: v.long,
+			Example: "  tenet review " + v.use + " 01890a5d-ac96-774b-bcce-b302099a8050 --comment 'As we said'",
+			Args:    cobra.ExactArgs(1),
 		}, &s, func(ctx context.Context, args []string) error { return giveReview(ctx, a, &s, args[0], v.verdict) })
 	}
 	var withdraw reviewSettings
@@ -173,10 +176,12 @@ func giveReview(ctx context.Context, a *app, s *reviewSettings, id, verdict stri
 		return usageError("say why, as in --comment 'Production is down: the approvers are asleep'")
 	}
 	var given knowledge.Key
-	err := onProposal(ctx, a, s.Batch, id, func(p *knowledge.Proposal, rec *knowledge.Record, write knowledge.BatchID, actor string) (knowledge.Batch, bool) {
+	err := onProposal(ctx, a, s.Batch, id, func(p *knowledge.Proposal, rec *knowledge.Record, write knowledge.BatchID,
+		actor string,
+	) (knowledge.Batch, bool) {
 		given = rec.Key
 		return store.ReviewBatch(p, rec, write, knowledge.Review{
-			By: actor, Verdict: verdict, Comment: s.Comment,
+			By: actor, Verdict: verdict, Comment: s.Comment, OpsDigest: s.Ops,
 			At: knowledge.At(time.Now()),
 		})
 	})
@@ -261,7 +266,8 @@ func showProposal(ctx context.Context, a *app, id string) error {
 
 func writeProposal(w io.Writer, p *knowledge.Proposal, list []store.ProposedChange) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s by %s, %s UTC, %s\n", cell(p.Title), p.Key(), p.CreatedBy, moment(p.CreatedAt), p.State)
+	fmt.Fprintf(&b, "%s\n%s by %s, %s UTC, %s, ops %.12s\n", cell(p.Title), p.Key(), p.CreatedBy, moment(p.CreatedAt),
+		p.State, p.OpsDigest)
 	if p.Why != "" {
 		fmt.Fprintf(&b, "\n%s\n", p.Why)
 	}

@@ -69,13 +69,18 @@ func (d *desk) version(t *testing.T) int64 {
 
 func (d *desk) review(ctx context.Context, t *testing.T, id, verdict string) error {
 	t.Helper()
+	return d.reviewOf(ctx, t, id, verdict, "")
+}
+
+// reviewOf reviews the ops with a digest.
+func (d *desk) reviewOf(ctx context.Context, t *testing.T, id, verdict, digest string) error {
+	t.Helper()
 	p, rec, err := store.ProposalOf(ctx, d, id)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b, _ := store.ReviewBatch(p, rec, knowledge.NewBatchID(), knowledge.Review{
-		By:      CallerFrom(ctx).ID,
-		Verdict: verdict,
+		By: CallerFrom(ctx).ID, Verdict: verdict, OpsDigest: digest,
 	})
 	_, err = d.Apply(ctx, b)
 	return err
@@ -170,6 +175,18 @@ func TestAnApprovalCountsForTheOpsThatItSaw(t *testing.T) {
 	}
 	if err := d.apply(ann, p.ProposalID); !forbiddenFor(err, "has 0") {
 		t.Errorf("approved, then edited, then applied: %v", err)
+	}
+	if err := d.reviewOf(ann, t, p.ProposalID, knowledge.VerdictApprove, p.OpsDigest); !isInvalid(err) ||
+		!strings.Contains(err.Error(), "the ops have changed") {
+		t.Errorf("edited between reading and approving: %v, want a fault", err)
+	}
+	now, _, err := store.ProposalOf(ann, d, p.ProposalID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := strings.ToUpper(now.OpsDigest[:12])
+	if err := d.reviewOf(ann, t, p.ProposalID, knowledge.VerdictComment, seen); err != nil {
+		t.Errorf("a review of the ops as they are: %v", err)
 	}
 	for what, patch := range map[string]string{
 		"a review of somebody else": `{"reviews":[]}`, "its being applied": `{"state":"applied"}`,

@@ -17,6 +17,7 @@ import (
 type reviewRequest struct {
 	Verdict string `json:"verdict" doc:"What you say of it; reject also closes it; override lets it be applied without its approvals, which admins may in an emergency" enum:"approve,ask,reject,comment,override"`
 	Comment string `json:"comment,omitempty" doc:"In words; an override needs a reason"`
+	Seen    string `json:"ops_digest,omitempty" doc:"The ops that the reviewer has read, as the proposal names them, or at least eight signs of the beginning: the review is refused if they have changed since"`
 }
 
 // proposedChanges are the changes that a proposal would make.
@@ -48,7 +49,7 @@ func proposalRoutes(h *Handler) []*route {
 			summary: "Review a proposal",
 			description: "Adds what the caller says of the ops as they are now. Who may decide about proposals " +
 				"approves, asks or rejects, but not about their own; " +
-				"everybody who may propose comments. An admin may override, with a reason: then it can be applied " +
+				"with ops_digest only of the ops that they have read; everybody who may propose comments. An admin may override, with a reason: then it can be applied " +
 				"without its approvals. When the ops change, what was said of others no longer counts.",
 			handler: with(reviewProposal),
 			body: &payload{media: mediaJSON, body: typeOf[reviewRequest](), samples: []sample{
@@ -110,9 +111,10 @@ func reviewProposal(c *call, _ *reviewParams) error {
 	}
 	var f faultList
 	var ask reviewRequest
-	members := f.object("", raw, "verdict", "comment")
+	members := f.object("", raw, "verdict", "comment", "ops_digest")
 	f.member("/verdict", members["verdict"], &ask.Verdict, "approve, ask, reject, comment or override")
 	f.member("/comment", members["comment"], &ask.Comment, "text")
+	f.member("/ops_digest", members["ops_digest"], &ask.Seen, "text")
 	if err := f.err(false); err != nil {
 		return err
 	}
@@ -122,7 +124,7 @@ func reviewProposal(c *call, _ *reviewParams) error {
 		return err
 	}
 	b, done := store.ReviewBatch(p, rec, batch.ID, knowledge.Review{
-		By: batch.Actor, Verdict: ask.Verdict, Comment: ask.Comment, At: knowledge.At(time.Now()),
+		By: batch.Actor, Verdict: ask.Verdict, Comment: ask.Comment, OpsDigest: ask.Seen, At: knowledge.At(time.Now()),
 	})
 	if done {
 		receipt := knowledge.Receipt{Batch: rec.Pending, Queued: rec.Pending != (knowledge.BatchID{})}
@@ -133,7 +135,11 @@ func reviewProposal(c *call, _ *reviewParams) error {
 		return nil
 	}
 	// Sent again, it is the same, whatever reviews there are by then.
-	b.Origin = sha256.Sum256(fmt.Appendf(nil, "review %q %q %q %q", b.Actor, rec.Key.ID, ask.Verdict, ask.Comment))
+	origin := fmt.Appendf(nil, "review %q %q %q %q", b.Actor, rec.Key.ID, ask.Verdict, ask.Comment)
+	if ask.Seen != "" {
+		origin = fmt.Appendf(origin, " %q", ask.Seen)
+	}
+	b.Origin = sha256.Sum256(origin)
 	receipt, err := c.h.o.Store.Apply(ctx, b)
 	if err != nil {
 		return underReview(err, len(p.Reviews))

@@ -448,6 +448,12 @@ func TestRepeatedWrites(t *testing.T) {
 			ask:    propose, status: 201, want: `{"proposal_id":"` + batchUUID + `","version":1}`,
 		},
 		{
+			name: "a review of ops that are no longer so", before: []ask{propose},
+			ask: post("/api/v1/proposals/"+batchUUID+"/reviews",
+				`{"verdict":"comment","comment":"I have read it.","ops_digest":"0123456789abcdef"}`),
+			status: 422, want: `{"errors":[{"pointer":"/ops_digest","detail":"~the ops have changed"}]}`,
+		},
+		{
 			name:   "a review again, behind another one",
 			before: []ask{propose, comment("First.").with("Idempotency-Key", "first"), comment("Second.")},
 			ask:    comment("First.").with("Idempotency-Key", "first"), status: 200,

@@ -296,7 +296,8 @@ func TestTypingErrorsAreCorrected(t *testing.T) {
 	s := openTest(t, Options{})
 	put(t, s, general(), wordy(1, "accessibility testing"), wordy(2, "kubernetes manifests"),
 		wordy(3, "use feature flags"), wordy(4, "the future is now"),
-		wordy(5, "no-unreachable code"), wordy(6, "naïveté"), wordy(7, "cores, cores, cores, examination"), wordy(8, "cross examination"))
+		wordy(5, "no-unreachable code"), wordy(6, "naïveté"),
+		wordy(7, "cores, cores, cores, examination"), wordy(8, "cross examination"))
 	for typed, want := range map[string]struct{ id, used string }{
 		"acessibility testing": {"rule-000001", "accessibility"}, "kuberntes": {"rule-000002", "kubernetes"},
 		"ukbernetes":   {"rule-000002", "kubernetes"},
@@ -319,7 +320,8 @@ func TestTypingErrorsAreCorrected(t *testing.T) {
 	}
 	// too short, a code, a number, nothing near, and names of the program that failed
 	for _, typed := range []string{
-		"cod", "AVD-AWS-0004", "127.0.0.1", "zzzzzz", "the code of `featur` and 'kuberntes' will now be unreachable in FeturFlags",
+		"cod", "AVD-AWS-0004", "127.0.0.1", "zzzzzz",
+		"the code of `featur` and 'kuberntes' will now be unreachable in FeturFlags",
 	} {
 		if hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: typed}); err != nil ||
 			len(hits.Reading.SearchedFor) > 0 {

@@ -91,12 +91,19 @@ func clip(text string, n int) string {
 	return text
 }
 
-// ReviewBatch returns the batch that adds a review to a proposal. done says that the last review is the same already.
+// leastDigest is how much of the digest of ops names them.
+const leastDigest = 8
+
+// ReviewBatch returns the batch that adds a review to a proposal. done says that the last review is the same already. A
+// review that names the ops which its writer has read, by their digest or its beginning, is refused for any other.
 func ReviewBatch(
 	p *knowledge.Proposal, rec *knowledge.Record, id knowledge.BatchID, r knowledge.Review,
 ) (b knowledge.Batch, done bool) {
-	r.OpsDigest = p.OpsDigest
-	if n := len(p.Reviews); n > 0 {
+	if seen := strings.ToLower(r.OpsDigest); seen == "" || len(seen) >= leastDigest && strings.HasPrefix(p.OpsDigest,
+		seen) {
+		r.OpsDigest = p.OpsDigest
+	}
+	if n := len(p.Reviews); n > 0 && r.OpsDigest == p.OpsDigest {
 		last := p.Reviews[n-1]
 		if last.By == r.By && last.Verdict == r.Verdict && last.Comment == r.Comment && last.OpsDigest == r.OpsDigest {
 			return b, true
