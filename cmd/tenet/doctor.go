@@ -234,7 +234,7 @@ func examineRecord(ctx context.Context, a *app, d *door, s *statusShown) []serve
 		f.State, f.Text = stateBad, explain(err)
 	case run.Error != "":
 		f.State, f.Text = stateBad, run.Error
-	case strings.Contains(run.Changed, server.Drifted):
+	case strings.Contains(run.Changed, server.Drifted), strings.Contains(run.Changed, server.Exposure):
 		f.State, f.Text = stateWarn, run.Changed
 	default:
 		f.Text = "the log is guarded, and the schema is that of the migrations; " + run.Changed

@@ -153,6 +153,31 @@ func TestAForgerIsFoundBesideARunningTenet(t *testing.T) {
 	}
 }
 
+// TestWhoMayChangeTheLogIsNamed gives rights on the log away, and asks a start, a running tenet and a command for them.
+func TestWhoMayChangeTheLogIsNamed(t *testing.T) {
+	url := pgtest.URL(t)
+	dir := filepath.Join(t.TempDir(), "data")
+	code, said := command(t, dir, "doctor", "--database-url", url)
+	if code != exitOK || !strings.Contains(said, "the role postgres is a superuser") || strings.Contains(said, "PUBLIC") {
+		t.Errorf("of a superuser: %d\n%s", code, said)
+	}
+	pgtest.Exec(t, url, "GRANT SELECT, DELETE, TRUNCATE ON changes TO PUBLIC; GRANT UPDATE (reason) ON audit TO "+
+		"pg_monitor; GRANT INSERT ON batches TO pg_monitor")
+	const everybody = "everybody (PUBLIC) may DELETE changes, TRUNCATE changes"
+	const column = "the role pg_monitor may UPDATE reason of audit"
+	p := serveProcess(t, dir, url)
+	for by, said := range map[string]string{"the start": p.log.text(), "doctor": p.command(t, "doctor")} {
+		if !strings.Contains(said, everybody) || !strings.Contains(said, column) || strings.Contains(said, "INSERT") ||
+			strings.Contains(said, "SELECT") {
+			t.Errorf("%s says of rights on the log\n%s", by, said)
+		}
+	}
+	p.end(t)
+	if code, said = command(t, dir, "doctor", "--database-url", url); !strings.Contains(said, everybody+"; "+column) {
+		t.Errorf("where no server runs: %d\n%s", code, said)
+	}
+}
+
 // TestWhatAltersWritesStopsThem puts into the database what the migrations do not make, and what keeps writes or their
 // changes from being made: a write that left no trace is no success, and later ones are refused with the name.
 func TestWhatAltersWritesStopsThem(t *testing.T) {

@@ -130,6 +130,7 @@ func (d *dual) connect(ctx context.Context) (failover.Primary, error) {
 	}
 	d.primary.Store(p)
 	warnOfDrift(ctx, d.o.Log, p)
+	warnOfExposure(ctx, d.o.Log, p)
 	return p, nil
 }
 
@@ -348,6 +349,14 @@ func (d *dual) guards(ctx context.Context) error {
 func (d *dual) drift(ctx context.Context) ([]string, error) {
 	if p := answering(d); p != nil {
 		return p.drift(ctx)
+	}
+	return nil, nil
+}
+
+// exposed asks the primary, while that is there.
+func (d *dual) exposed(ctx context.Context) ([]string, error) {
+	if p := answering(d); p != nil {
+		return p.exposed(ctx)
 	}
 	return nil, nil
 }

@@ -121,6 +121,9 @@ func examineDisk(dir string) (Finding, bool) {
 // clock, and its audit.
 func (l *Local) Examine(ctx context.Context) []Finding {
 	found := []Finding{l.examineSchema(ctx), l.examineShape(ctx), l.examineTime(ctx), l.examineAudit(ctx)}
+	if p, ok := l.engine.(exposable); ok {
+		found = append(found, examineExposure(ctx, p))
+	}
 	if c, ok := l.engine.(interface{ Check(context.Context) error }); ok {
 		f := Finding{"damage", FoundOK, "the database file is sound"}
 		if err := c.Check(ctx); err != nil {
@@ -176,6 +179,39 @@ func warnOfDrift(ctx context.Context, log *slog.Logger, e interface {
 		log.LogAttrs(ctx, slog.LevelWarn, "schema differs from the migrations", slog.Any("differences", list))
 	}
 	return list
+}
+
+// Exposure begins what is said of who may change the log of a PostgreSQL.
+const Exposure = "what was logged can be changed, and not by functions of its owner alone: "
+
+// An exposable database tells who may change what was logged.
+type exposable interface {
+	exposed(ctx context.Context) ([]string, error)
+}
+
+func examineExposure(ctx context.Context, p exposable) Finding {
+	list, err := p.exposed(ctx)
+	switch {
+	case err != nil:
+		return Finding{"rights", FoundWrong, err.Error()}
+	case len(list) > 0:
+		return Finding{"rights", FoundWarning, Exposure + strings.Join(list, "; ")}
+	}
+	return Finding{"rights", FoundOK, "nobody but the owner of the tables may change what was logged"}
+}
+
+// warnOfExposure writes into the log who may change what was logged, and returns it in words.
+func warnOfExposure(ctx context.Context, log *slog.Logger, p exposable) string {
+	list, err := p.exposed(ctx)
+	if err != nil {
+		log.LogAttrs(ctx, slog.LevelWarn, "rights on the log could not be read", slog.String("error", err.Error()))
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	log.LogAttrs(ctx, slog.LevelWarn, "what was logged can be changed by more than functions of its owner",
+		slog.Any("who", list))
+	return Exposure + strings.Join(list, "; ")
 }
 
 func (l *Local) examineAudit(ctx context.Context) Finding {

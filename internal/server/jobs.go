@@ -212,6 +212,11 @@ func (p *parts) noteHead(ctx context.Context, _ *upkeep.Progress) (string, error
 	if list := warnOfDrift(ctx, p.log, p.engine); len(list) > 0 {
 		drift = "; " + driftText(list)
 	}
+	if e, ok := p.engine.(exposable); ok {
+		if who := warnOfExposure(ctx, p.log, e); who != "" {
+			drift += "; " + who
+		}
+	}
 	head, err := headOf(ctx, p.engine)
 	if err != nil || head == "" {
 		return "the log is empty" + drift, err

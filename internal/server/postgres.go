@@ -85,6 +85,11 @@ func (p *primary) drift(ctx context.Context) ([]string, error) {
 	return postgres.Drift(ctx, p.Store)
 }
 
+// exposed lists who may change what was logged.
+func (p *primary) exposed(ctx context.Context) ([]string, error) {
+	return postgres.Exposed(ctx, p.Store)
+}
+
 func (p *primary) retain(ctx context.Context, before knowledge.Time, keep int64) (int64, error) {
 	return p.Retain(ctx, before, keep)
 }
