@@ -185,7 +185,8 @@ func TestWhatAltersWritesStopsThem(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	p := serveProcess(t, dir, url)
 	const nothing = "CREATE FUNCTION other.tenet_log() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;"
-	const again = "DROP TRIGGER tenet_log_changed ON rules; CREATE CONSTRAINT TRIGGER tenet_log_changed AFTER UPDATE ON rules " +
+	const again = "DROP TRIGGER tenet_log_changed ON rules; " +
+		"CREATE CONSTRAINT TRIGGER tenet_log_changed AFTER UPDATE ON rules " +
 		"DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.version <> NEW.version) EXECUTE FUNCTION tenet_log('rule', " +
 		"'rule_id'); ALTER TABLE rules ENABLE ALWAYS TRIGGER tenet_log_changed"
 	n := 0

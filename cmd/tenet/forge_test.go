@@ -251,13 +251,15 @@ func forgedExports() map[string]forgedExport {
 		return lines
 	}
 	return map[string]forgedExport{
-		"nothing":              {func(l []string) []string { return l }, "", true},
-		"a text":               {replace(`"priority":3`, `"priority":4`), "is another one than was exported", false},
-		"an actor":             {replace(`"actor":"local:`, `"actor":"global:`), "is another one than was exported", false},
-		"a line":               {without(40, false), "some were lost or put in", false},
-		"a line, and counted":  {without(40, true), "line 41: changes before it are missing", false},
-		"a first line":         {without(1, true), "something was changed, lost or put in", false},
-		"the time of the file": {replace(`"exported_at":"2`, `"exported_at":"1`), "something was changed, lost or put in", false},
+		"nothing":             {func(l []string) []string { return l }, "", true},
+		"a text":              {replace(`"priority":3`, `"priority":4`), "is another one than was exported", false},
+		"an actor":            {replace(`"actor":"local:`, `"actor":"global:`), "is another one than was exported", false},
+		"a line":              {without(40, false), "some were lost or put in", false},
+		"a line, and counted": {without(40, true), "line 41: changes before it are missing", false},
+		"a first line":        {without(1, true), "something was changed, lost or put in", false},
+		"the time of the file": {
+			replace(`"exported_at":"2`, `"exported_at":"1`), "something was changed, lost or put in", false,
+		},
 		"the sum of the lines": {bare, "warning: the last line of the export has no sum", true},
 	}
 }

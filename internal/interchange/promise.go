@@ -103,6 +103,25 @@ func (p *proof) end(t *trailer) error {
 	return nil
 }
 
+// Doubts returns what an export can't prove of itself: that nothing was removed from its beginning, that gaps were
+// left by the exporter, and, where an older program wrote it, that nothing was changed.
+func (e *Export) Doubts() []string {
+	var list []string
+	if e.seen.first > 1 {
+		list = append(list, fmt.Sprintf("the export begins with change %d: that the ones before were no longer kept, and "+
+			"were not removed from the file, can't be verified", e.seen.first))
+	}
+	if e.seen.gap != 0 {
+		list = append(list, fmt.Sprintf("the export says that changes are left out, which its maker might not see; the "+
+			"first ones before line %d", e.seen.gap))
+	}
+	if !e.seen.whole {
+		list = append(list, "the last line of the export has no sum of the others: an older program wrote it, or somebody "+
+			"has changed it")
+	}
+	return list
+}
+
 // plainText returns JSON without the escapes of characters that mean something in HTML, which older exports have.
 func plainText(text []byte) []byte {
 	if !bytes.Contains(text, []byte(`\u00`)) {

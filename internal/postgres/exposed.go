@@ -20,8 +20,8 @@ const exposedSQL = `WITH logs AS (
 	SELECT l.relname, l.relowner, a.grantee, a.privilege_type, t.attname FROM logs l
 		JOIN pg_attribute t ON t.attrelid = l.oid AND NOT t.attisdropped, aclexplode(t.attacl) a
 ), lines AS (
-	SELECT format('%s may %s', CASE r.grantee WHEN 0 THEN 'everybody (PUBLIC)' ELSE 'the role ' || pg_get_userbyid(r.grantee)
-		END, string_agg(DISTINCT r.privilege_type || CASE r.attname WHEN '' THEN '' ELSE ' ' || r.attname || ' of' END ||
+	SELECT format('%s may %s', CASE r.grantee WHEN 0 THEN 'everybody (PUBLIC)' ELSE 'the role ' ||
+		pg_get_userbyid(r.grantee) END, string_agg(DISTINCT r.privilege_type || CASE r.attname WHEN '' THEN '' ELSE ' ' || r.attname || ' of' END ||
 		' ' || r.relname, ', ')) AS line
 	FROM rights r WHERE r.grantee <> r.relowner AND r.privilege_type NOT IN ('SELECT', 'REFERENCES', 'MAINTAIN')
 		AND NOT (r.privilege_type = 'INSERT' AND r.relname IN ('batches', 'purges', 'audit'))

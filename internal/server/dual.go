@@ -353,14 +353,6 @@ func (d *dual) drift(ctx context.Context) ([]string, error) {
 	return nil, nil
 }
 
-// exposed asks the primary, while that is there.
-func (d *dual) exposed(ctx context.Context) ([]string, error) {
-	if p := answering(d); p != nil {
-		return p.exposed(ctx)
-	}
-	return nil, nil
-}
-
 // Close closes everything, the journal last.
 func (d *dual) Close() error {
 	if d.stop != nil {

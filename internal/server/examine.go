@@ -121,7 +121,7 @@ func examineDisk(dir string) (Finding, bool) {
 // clock, and its audit.
 func (l *Local) Examine(ctx context.Context) []Finding {
 	found := []Finding{l.examineSchema(ctx), l.examineShape(ctx), l.examineTime(ctx), l.examineAudit(ctx)}
-	if p, ok := l.engine.(exposable); ok {
+	if p, ok := l.engine.(*primary); ok {
 		found = append(found, examineExposure(ctx, p))
 	}
 	if c, ok := l.engine.(interface{ Check(context.Context) error }); ok {
@@ -184,12 +184,7 @@ func warnOfDrift(ctx context.Context, log *slog.Logger, e interface {
 // Exposure begins what is said of who may change the log of a PostgreSQL.
 const Exposure = "what was logged can be changed, and not by functions of its owner alone: "
 
-// An exposable database tells who may change what was logged.
-type exposable interface {
-	exposed(ctx context.Context) ([]string, error)
-}
-
-func examineExposure(ctx context.Context, p exposable) Finding {
+func examineExposure(ctx context.Context, p *primary) Finding {
 	list, err := p.exposed(ctx)
 	switch {
 	case err != nil:
@@ -200,8 +195,8 @@ func examineExposure(ctx context.Context, p exposable) Finding {
 	return Finding{"rights", FoundOK, "nobody but the owner of the tables may change what was logged"}
 }
 
-// warnOfExposure writes into the log who may change what was logged, and returns it in words.
-func warnOfExposure(ctx context.Context, log *slog.Logger, p exposable) string {
+// warnOfExposure writes into the log who may change what was logged, and returns it as a further part of a text.
+func warnOfExposure(ctx context.Context, log *slog.Logger, p *primary) string {
 	list, err := p.exposed(ctx)
 	if err != nil {
 		log.LogAttrs(ctx, slog.LevelWarn, "rights on the log could not be read", slog.String("error", err.Error()))
@@ -211,7 +206,7 @@ func warnOfExposure(ctx context.Context, log *slog.Logger, p exposable) string {
 	}
 	log.LogAttrs(ctx, slog.LevelWarn, "what was logged can be changed by more than functions of its owner",
 		slog.Any("who", list))
-	return Exposure + strings.Join(list, "; ")
+	return "; " + Exposure + strings.Join(list, "; ")
 }
 
 func (l *Local) examineAudit(ctx context.Context) Finding {

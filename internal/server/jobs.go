@@ -212,9 +212,9 @@ func (p *parts) noteHead(ctx context.Context, _ *upkeep.Progress) (string, error
 	if list := warnOfDrift(ctx, p.log, p.engine); len(list) > 0 {
 		drift = "; " + driftText(list)
 	}
-	if e, ok := p.engine.(exposable); ok {
-		if who := warnOfExposure(ctx, p.log, e); who != "" {
-			drift += "; " + who
+	if d, ok := p.engine.(*dual); ok {
+		if there := answering(d); there != nil {
+			drift += warnOfExposure(ctx, p.log, there)
 		}
 	}
 	head, err := headOf(ctx, p.engine)
