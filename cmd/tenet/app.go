@@ -165,7 +165,7 @@ func (a *app) load(cmd *cobra.Command, list []*setting) error {
 	if err := a.defaultDataDir(); err != nil {
 		return err
 	}
-	file, err := findSettings(a.Config, a.DataDir, a.knownKeys())
+	file, err := findSettings(cmd.Context(), a.Config, a.DataDir, a.knownKeys())
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func (a *app) tryElsewhere(o *server.Options, dry bool) (clean func(), err error
 
 func (a *app) openWith(ctx context.Context, o server.Options) (*door, error) {
 	if a.URL != "" {
-		return a.openURL()
+		return a.openURL(ctx)
 	}
 	if err := server.CheckAddress(o); err != nil {
 		return nil, usageError("%s", err)
@@ -93,7 +93,7 @@ func (a *app) openWith(ctx context.Context, o server.Options) (*door, error) {
 	for {
 		local, err := server.OpenLocal(ctx, o)
 		if err == nil {
-			if token, from, _ := a.givenToken(); token != "" || a.TokenFile != "" {
+			if token, from, _ := a.givenToken(ctx); token != "" || a.TokenFile != "" {
 				// Without a server nobody looks at tokens: the command would do as the owner of the files what its
 				// token may not.
 				return nil, errors.Join(usageError(
@@ -136,8 +136,8 @@ func (a *app) saySeeded(l *server.Local) {
 }
 
 // openURL returns a client of the server that --url names.
-func (a *app) openURL() (*door, error) {
-	token, from, err := a.givenToken()
+func (a *app) openURL(ctx context.Context) (*door, error) {
+	token, from, err := a.givenToken(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -161,11 +161,14 @@ func (a *app) openURL() (*door, error) {
 }
 
 // givenToken returns the token that the settings name, and which setting did; "" for none.
-func (a *app) givenToken() (token, from string, err error) {
+func (a *app) givenToken(ctx context.Context) (token, from string, err error) {
 	if a.TokenFile == "" {
 		return string(a.Token), a.sourceOf("token"), nil
 	}
-	data, err := os.ReadFile(a.TokenFile)
+	data, err := readPatiently(ctx, a.TokenFile)
+	if ctx.Err() != nil {
+		return "", "", ctx.Err()
+	}
 	if err != nil {
 		return "", "", usageError("read the token: %s", err)
 	}
@@ -186,7 +189,7 @@ func (a *app) connect(url, token string, with *http.Client) (*door, error) {
 
 // openNeighbour returns a client of the server that runs on the data directory.
 func (a *app) openNeighbour(ctx context.Context, owned *server.OwnedError) (*door, error) {
-	token, _, err := a.givenToken()
+	token, _, err := a.givenToken(ctx)
 	if err != nil {
 		return nil, err
 	}

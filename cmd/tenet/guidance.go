@@ -48,7 +48,7 @@ where no flag says otherwise. docs/scopes.md describes the patterns.`,
 			Label:  s.Label,
 			Budget: guidance.Budget{Tokens: s.Budget, Family: s.Family, Explain: s.Explain || s.Budget == 0},
 		}
-		if err := asTreeTakes(a, args, &q); err != nil {
+		if err := asTreeTakes(ctx, a, args, &q); err != nil {
 			return err
 		}
 		for _, arg := range args {
@@ -89,7 +89,7 @@ where no flag says otherwise. docs/scopes.md describes the patterns.`,
 
 // asTreeTakes fills in what the work tree of the files takes (.tenet.yaml), where the flags do not say it: the same
 // documents that sync, check and hooks go by.
-func asTreeTakes(a *app, files []string, q *guidance.Query) error {
+func asTreeTakes(ctx context.Context, a *app, files []string, q *guidance.Query) error {
 	dir := "."
 	if len(files) > 0 {
 		dir = filepath.Dir(files[0])
@@ -109,7 +109,7 @@ func asTreeTakes(a *app, files []string, q *guidance.Query) error {
 		return err
 	}
 	w.config.take(&q.Repository, &q.Packs, &q.Label)
-	return w.askServer(a)
+	return w.askServer(ctx, a)
 }
 
 // guidance asks what holds: the running tenet, or the database with an index made for this one question.

@@ -37,8 +37,8 @@ directory, else from the database. A running tenet answers the same protocol at 
 		Long: `Prints the headers that a client sends to /mcp, as JSON. It is what headersHelper in the settings of
 Claude Code runs, so that no token stands in a file.`,
 		Example: "  tenet mcp headers",
-	}, nil, func(context.Context, []string) error {
-		token, err := heldToken(a)
+	}, nil, func(ctx context.Context, _ []string) error {
+		token, err := heldToken(ctx, a)
 		if err != nil {
 			return err
 		}
@@ -47,8 +47,8 @@ Claude Code runs, so that no token stands in a file.`,
 }
 
 // heldToken returns the token that is given, or that of the data directory.
-func heldToken(a *app) (string, error) {
-	token, _, err := a.givenToken()
+func heldToken(ctx context.Context, a *app) (string, error) {
+	token, _, err := a.givenToken(ctx)
 	if err != nil || token != "" {
 		return token, err
 	}
@@ -67,7 +67,7 @@ func serveMCP(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := w.askServer(a); err != nil {
+	if err := w.askServer(ctx, a); err != nil {
 		return err
 	}
 	d, err := a.openToLook(ctx)

@@ -39,6 +39,8 @@ func TestACommandThatWaitsForAPipeEndsWhenItIsInterrupted(t *testing.T) {
 		"patch":   {[]string{"patch", "category/security", "--file", pipe}, os.O_WRONLY},
 		"export":  {[]string{"export", pipe}, os.O_RDONLY},
 		"stdin":   {[]string{"put", "-"}, 0},
+		"config":  {[]string{"list", "rules", "--config", pipe}, os.O_WRONLY},
+		"token":   {[]string{"list", "rules", "--url", "http://127.0.0.1:1", "--token-file", pipe}, os.O_WRONLY},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, interrupt := context.WithCancel(t.Context())

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,8 +29,8 @@ type settingsFile struct {
 }
 
 // readSettings reads a settings file, and checks that every key of it is known.
-func readSettings(path string, known []string) (*settingsFile, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the user names the file
+func readSettings(ctx context.Context, path string, known []string) (*settingsFile, error) {
+	data, err := readPatiently(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("read settings: %w", err)
 	}
@@ -53,9 +53,9 @@ func readSettings(path string, known []string) (*settingsFile, error) {
 }
 
 // findSettings returns the settings file to use: the one named, else ./tenet.yaml, else the one in the data directory.
-func findSettings(named, dataDir string, known []string) (*settingsFile, error) {
+func findSettings(ctx context.Context, named, dataDir string, known []string) (*settingsFile, error) {
 	if named != "" {
-		file, err := readSettings(named, known)
+		file, err := readSettings(ctx, named, known)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, usageError("--config: %s", err)
 		}
@@ -65,7 +65,7 @@ func findSettings(named, dataDir string, known []string) (*settingsFile, error) 
 		path  string
 		found bool
 	}{{settingsFileName, true}, {filepath.Join(dataDir, settingsFileName), false}} {
-		file, err := readSettings(place.path, known)
+		file, err := readSettings(ctx, place.path, known)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

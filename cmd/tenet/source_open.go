@@ -88,6 +88,11 @@ func patiently[T any](ctx context.Context, do func() (T, error)) (T, error) {
 	}
 }
 
+// readPatiently reads a file that the user names, which may be a pipe.
+func readPatiently(ctx context.Context, path string) ([]byte, error) {
+	return patiently(ctx, func() ([]byte, error) { return os.ReadFile(path) }) //nolint:gosec // the user names the file
+}
+
 var scpAddress = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^:]+$`)
 })

@@ -117,7 +117,7 @@ func ago(t time.Time) string {
 
 // askServer makes the server that .tenet.yaml names the one that is asked. The address there is somebody else's word: a
 // token goes there only when its holder names the same address.
-func (w *workTree) askServer(a *app) error {
+func (w *workTree) askServer(ctx context.Context, a *app) error {
 	s := strings.TrimSuffix(w.config.Server, "/")
 	if s == "" || strings.TrimSuffix(a.URL, "/") == s {
 		return nil
@@ -126,7 +126,7 @@ func (w *workTree) askServer(a *app) error {
 		return usageError("%s says that this work tree takes from %s, and --url or TENET_URL says %s: they must be the "+
 			"same", treeFile, s, a.URL)
 	}
-	if token, from, err := a.givenToken(); err != nil || token != "" {
+	if token, from, err := a.givenToken(ctx); err != nil || token != "" {
 		return errors.Join(err, usageError(
 			"%s names the server %s, and the token comes from %s: to send it there, set TENET_URL=%s", treeFile, s,
 			from, s))
@@ -146,7 +146,7 @@ func (c *treeConfig) take(repository *string, packs *[]string, label *string) {
 }
 
 func fetchBundle(ctx context.Context, a *app, w *workTree, kept *bundle.Bundle) (*bundle.Bundle, error) {
-	if err := w.askServer(a); err != nil {
+	if err := w.askServer(ctx, a); err != nil {
 		return nil, err
 	}
 	d, err := a.openToLook(ctx)
