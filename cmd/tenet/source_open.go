@@ -119,9 +119,11 @@ func isGit(name string) bool {
 }
 
 // cloneSource fetches the newest state of a repository into a folder that clean takes away.
-func cloneSource(ctx context.Context, address, ref string,
+func cloneSource(whole context.Context, address, ref string,
 	o interchange.ReadOptions,
 ) (*interchange.Source, func(), error) {
+	ctx, cancel := context.WithTimeout(whole, fetchPatience)
+	defer cancel()
 	clean := func() {}
 	if _, err := exec.LookPath("git"); err != nil {
 		return nil, clean, usageError("%s is a git repository, and there is no git here: install it, or import an "+
@@ -151,8 +153,12 @@ func cloneSource(ctx context.Context, address, ref string,
 	cmd.Stderr = &said
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return nil, clean, ctx.Err()
+		switch {
+		case whole.Err() != nil:
+			return nil, clean, whole.Err()
+		case ctx.Err() != nil:
+			return nil, clean, fmt.Errorf("git clone %s has not ended in %s: clone it yourself, and import the folder",
+				address, fetchPatience)
 		}
 		return nil, clean, fmt.Errorf("git clone %s: %s", address, strings.TrimSpace(cell(said.String())))
 	}
