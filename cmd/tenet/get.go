@@ -73,7 +73,8 @@ func get(ctx context.Context, a *app, args []string, s *getSettings) error {
 		case s.Label != "":
 			return readAtLabel(ctx, d, key, s.Label)
 		}
-		return d.Get(ctx, key)
+		rec, err := d.Get(ctx, key)
+		return rec, orNearest(ctx, d, key, err)
 	})
 	if err != nil {
 		return err

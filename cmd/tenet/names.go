@@ -90,7 +90,11 @@ func findKey(ctx context.Context, s store.Reader, id string) (knowledge.Key, err
 	}
 	switch len(found) {
 	case 0:
-		return key, &missingIDError{id, otherCase(ctx, s, id)}
+		near := otherCase(ctx, s, id)
+		if near == "" {
+			near = nearestKey(ctx, s, id, knowledge.KindRule, knowledge.KindPractice, knowledge.KindTemplate)
+		}
+		return key, &missingIDError{id, near}
 	case 1:
 		return key, nil
 	}
@@ -108,6 +112,37 @@ func otherCase(ctx context.Context, s store.Reader, id string) string {
 		}
 	}
 	return ""
+}
+
+// nearestKey returns the document of some kinds whose id is nearly the one given, as far as the first page of each kind
+// tells; "" for none.
+func nearestKey(ctx context.Context, s store.Reader, id string, kinds ...knowledge.Kind) string {
+	for _, kind := range kinds {
+		page, err := s.List(ctx, knowledge.Query{Kind: kind, Order: knowledge.OrderID, Limit: knowledge.MaxLimit})
+		if err != nil {
+			continue // a kind that the caller may not list
+		}
+		var ids []string
+		for _, r := range page.Records {
+			ids = append(ids, r.Key.ID)
+		}
+		if near := knowledge.Nearest(id, slices.Values(ids)); near != "" {
+			return knowledge.Key{Kind: kind, ID: near}.String()
+		}
+	}
+	return ""
+}
+
+// orNearest adds to the error for a document that is not there the one whose id is nearly the same.
+func orNearest(ctx context.Context, s store.Reader, key knowledge.Key, err error) error {
+	none, ok := errors.AsType[*store.NotFoundError](err)
+	if !ok || none.Archived || none.Key != key {
+		return err
+	}
+	if near := nearestKey(ctx, s, key.ID, key.Kind); near != "" {
+		return fmt.Errorf("%w: did you mean %s?", err, near)
+	}
+	return err
 }
 
 // A missingIDError says that no document has an id. It is [store.ErrNotFound].
