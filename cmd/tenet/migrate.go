@@ -71,6 +71,9 @@ func addMigrateUp(a *app, group *cobra.Command) {
 		Long:    `Migrates to the newest schema that this program knows, or to --to.`,
 		Example: `  tenet migrate up`,
 	}, &up, func(ctx context.Context, _ []string) error {
+		if up.To < -1 {
+			return usageError("--to %d: want a schema, as tenet migrate status shows it", up.To)
+		}
 		s, err := server.Migrate(ctx, a.localOptions(), up.To)
 		if err != nil {
 			return err
@@ -94,6 +97,9 @@ database; --to 0 empties it and wants its name as --database.`,
 		Example: `  tenet export before.jsonl && tenet migrate down --yes`,
 	}, &down, func(ctx context.Context, _ []string) error {
 		to := down.To
+		if to < -1 {
+			return usageError("--to %d: want a schema, as tenet migrate status shows it", to)
+		}
 		if to < 0 {
 			s, err := server.ReadSchema(ctx, a.localOptions())
 			if err != nil {

@@ -145,6 +145,9 @@ func migrate(ctx context.Context, path string, r role, to int64) (Schema, error)
 	case to > s.Version:
 		_, err = m.p.UpTo(ctx, to)
 	case to < s.Version:
+		if err := m.mayGoDown(ctx, path, r, to); err != nil {
+			return s, fmt.Errorf("migrate %s from schema %d to %d: nothing was changed: %s", path, s.Version, to, err) //nolint:errorlint // a driver's
+		}
 		_, err = m.p.DownTo(ctx, to)
 	}
 	if err != nil {
@@ -152,6 +155,38 @@ func migrate(ctx context.Context, path string, r role, to int64) (Schema, error)
 	}
 	s.Version = to
 	return s, nil
+}
+
+// mayGoDown tries the way down on a copy of the file, so that a step that is refused leaves nothing half done. Schema 0
+// is an empty database: the log, which refuses steps, goes first.
+func (m *migrator) mayGoDown(ctx context.Context, path string, r role, to int64) (err error) {
+	if to == 0 {
+		_, err := m.db.ExecContext(ctx, "DELETE FROM changes")
+		return err
+	}
+	trial := path + ".trial"
+	remove := func() error {
+		var err error
+		for _, end := range []string{"", "-wal", "-shm"} {
+			if e := os.Remove(trial + end); !errors.Is(e, fs.ErrNotExist) {
+				err = errors.Join(err, e)
+			}
+		}
+		return err
+	}
+	if err := remove(); err != nil { // of one that was killed
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	if _, err := m.db.ExecContext(ctx, "VACUUM INTO ?", trial); err != nil {
+		return err
+	}
+	t, err := newMigrator(trial, r)
+	if err != nil {
+		return err
+	}
+	_, err = t.p.DownTo(ctx, to)
+	return errors.Join(err, t.db.Close())
 }
 
 // Schema compares the schema of the file with the schemas that the program knows.
