@@ -11,7 +11,7 @@ import (
 const IndexForm = 4
 
 // rankForm is the version of the ranking.
-const rankForm = 7
+const rankForm = 8
 
 // SearchForm differs between releases that answer a search in different ways: answers that another one has saved are of
 // no use.
@@ -40,6 +40,11 @@ const (
 	whereTags  Where = 1 << 6
 	whereID    Where = 1 << 5
 )
+
+// And returns where one of two terms occurs: in the parts of both, and about as often as the more frequent one.
+func (w Where) And(o Where) Where {
+	return (w|o)&^(3<<3|7) | max(w&(3<<3), o&(3<<3)) | max(w&7, o&7)
+}
 
 // InTitle reports whether the term occurs in the title.
 func (w Where) InTitle() bool { return w&whereTitle != 0 }

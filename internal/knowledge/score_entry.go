@@ -51,8 +51,8 @@ func (t *Slot) in(e *Entry) (w Where, exact, ok bool) {
 	if len(t.Words) == 1 {
 		for i, p := range t.postings(e, 0) {
 			if !t.Title || p.Where.InTitle() {
-				exact = exact || i == 0 && len(t.Words[0]) > 0 && p.Term == t.Words[0][0]
-				w, ok = w|p.Where, true
+				exact = exact || i == 0 && t.Prefix == "" && len(t.Words[0]) > 0 && p.Term == t.Words[0][0]
+				w, ok = w.And(p.Where), true
 			}
 		}
 		return w, exact, ok

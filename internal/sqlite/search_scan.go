@@ -11,7 +11,9 @@ import (
 type bench struct {
 	sum, own     [chunkSize]float32 // own is the score of the current slot
 	mask, title  [chunkSize]uint64
+	where        [chunkSize]knowledge.Where // of the words of a beginning
 	touched      []uint16
+	some         []uint16 // those that have a beginning
 	before, next []uint32 // positions in a document
 }
 
@@ -73,7 +75,11 @@ func (l *look) scanChunk(b *bench, chunk int64, lists map[string]documentList) e
 			continue
 		}
 		for k, words := range l.question.Slots[i].Spellings() {
-			if len(words) == 1 {
+			switch {
+			case len(words) != 1:
+			case k == 0 && l.question.Slots[i].Prefix != "":
+				l.scanBeginning(b, i, lists, shapes)
+			default:
 				l.scanWord(b, spelling{i, words, k - 1}, lists, shapes)
 			}
 		}
@@ -125,6 +131,37 @@ func (l *look) scanWord(b *bench, s spelling, lists map[string]documentList, sha
 			}
 			sh, _ := shapeAt(shapes, int(at))
 			b.score(at, bit, w.InTitle(), l.part(s, w, sh, k == 0))
+		}
+	}
+}
+
+// scanBeginning scores the documents that contain words with a beginning. They may be hundreds, so they are put together
+// before anything is scored.
+func (l *look) scanBeginning(b *bench, slot int, lists map[string]documentList, shapes []byte) {
+	s, bit := &l.question.Slots[slot], uint64(1)<<slot
+	b.some = b.some[:0]
+	for _, term := range s.Words[0] {
+		for at, w := range lists[term].all() {
+			switch {
+			case s.Title && !w.InTitle():
+			case b.mask[at]&bit != 0:
+				b.where[at] = b.where[at].And(w)
+			default:
+				if b.mask[at] == 0 {
+					b.touched = append(b.touched, at)
+				}
+				b.mask[at] |= bit
+				b.where[at], b.some = w, append(b.some, at)
+			}
+		}
+	}
+	for _, at := range b.some {
+		sh, _ := shapeAt(shapes, int(at))
+		part := l.scorer.Part(slot, b.where[at], sh, false)
+		b.sum[at] += part
+		b.own[at] = part
+		if b.where[at].InTitle() {
+			b.title[at] |= bit
 		}
 	}
 }

@@ -534,3 +534,30 @@ func TestPhrasesOfScriptsWithoutSpaces(t *testing.T) {
 		}
 	}
 }
+
+// TestABeginningCountsAlikeWhereverADocumentStands compares a document in the lists with one of the same text that waits.
+func TestABeginningCountsAlikeWhereverADocumentStands(t *testing.T) {
+	s := openTest(t, Options{})
+	text := func(i int) *knowledge.Rule {
+		r := wordy(i, "coal coal, and cork")
+		r.Title = "About cobalt"
+		return r
+	}
+	ops := []knowledge.Op{knowledge.Put(general(), knowledge.AnyVersion), knowledge.Put(text(1), knowledge.NoVersion)}
+	for i := range 400 {
+		ops = append(ops, knowledge.Put(wordy(10+i, "something else"), knowledge.NoVersion))
+	}
+	apply(t, s, ops...)
+	put(t, s, text(2))
+	for _, q := range []string{"co*", "title:co*", "cor*"} {
+		hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: q})
+		if err != nil || len(hits.Hits) != 2 {
+			t.Errorf("%s: %+v, %v, want 2 hits", q, hits, err)
+			continue
+		}
+		if hits.Hits[0].Score > 1.005*hits.Hits[1].Score { // the lists round the number of words
+			t.Errorf("%s: %s scores %v and %s %v", q, hits.Hits[0].Record.Key, hits.Hits[0].Score,
+				hits.Hits[1].Record.Key, hits.Hits[1].Score)
+		}
+	}
+}
