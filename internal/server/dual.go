@@ -53,7 +53,7 @@ func openDual(ctx context.Context, o Options) (_ *dual, err error) {
 	slow := func(q sqlite.SlowQuery) { o.slowStatement(ctx, "mirror", q.Statement, q.Duration, q.Plan) }
 	d.mirror, err = openMirror(ctx, filepath.Join(o.DataDir, mirrorFile), sqlite.Options{
 		Mirror: true, Versions: int64(o.Outage.Versions), SlowQuery: o.SlowQuery, Slow: slow, Log: o.Log,
-		Observer: o.observer("mirror"),
+		Observer: o.observer("mirror"), Indexing: o.indexing,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the mirror: %w", err)

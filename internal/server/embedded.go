@@ -24,7 +24,7 @@ type embedded struct {
 func openEmbedded(ctx context.Context, o Options) (*embedded, error) {
 	path := filepath.Join(o.DataDir, databaseFile)
 	s, err := sqlite.Open(ctx, path, sqlite.Options{
-		SlowQuery: o.SlowQuery, Log: o.Log, Observer: o.observer("sqlite"),
+		SlowQuery: o.SlowQuery, Log: o.Log, Indexing: o.indexing, Observer: o.observer("sqlite"),
 		Slow: func(q sqlite.SlowQuery) { o.slowStatement(ctx, "sqlite", q.Statement, q.Duration, q.Plan) },
 	})
 	if err != nil {

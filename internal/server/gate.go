@@ -22,25 +22,38 @@ type gate struct {
 	starting http.Handler
 	door     atomic.Pointer[http.Handler] // nil until reads can be answered
 	joined   chan struct{}                // closed when writes can be taken
+	what     atomic.Pointer[string]       // what takes its time; nil for nothing in particular
 	open     atomic.Bool                  // both are done, and nothing has to be looked at any more
 }
 
 func newGate(version string, log *slog.Logger) *gate {
-	const why = "this server is starting"
+	g := &gate{joined: make(chan struct{})}
 	// Every path that there will be is there: a stream that comes back while its tenet starts must not hear that there
 	// is none.
 	later := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
 	doors := []httpapi.Mount{liveDoor(later), assistantDoor(later)}
-	return &gate{joined: make(chan struct{}), starting: httpapi.New(httpapi.Options{
+	g.starting = httpapi.New(httpapi.Options{
 		Version: version, Log: log, Mounts: doors, MetricsHandler: later,
-		Ready: func(context.Context) []string { return []string{why} },
+		Ready: func(context.Context) []string { return []string{g.why()} },
 		// Nobody can be told from a stranger yet, so nobody is refused as one.
 		Authenticate: func(string) (*access.Caller, error) {
-			return nil, &store.UnavailableError{Reason: why + ": ask again soon", RetryAfter: startRetry, NotDone: true}
+			return nil, &store.UnavailableError{Reason: g.why() + ": ask again soon", RetryAfter: startRetry, NotDone: true}
 		},
-	})}
+	})
+	return g
+}
+
+// says tells those who come too early what takes its time.
+func (g *gate) says(what string) { g.what.Store(&what) }
+
+func (g *gate) why() string {
+	const why = "this server is starting"
+	if what := g.what.Load(); what != nil {
+		return why + ", " + *what
+	}
+	return why
 }
 
 // reads lets reads through to a door.

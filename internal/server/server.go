@@ -55,7 +55,15 @@ type Options struct {
 	Version   string        // of the program
 	Log       *slog.Logger  // nothing is logged when nil
 
-	measures *observe.Metrics // nil for a command: nobody scrapes it
+	measures *observe.Metrics  // nil for a command: nobody scrapes it
+	starting func(what string) // is told what takes its time at a start; nil for a command
+}
+
+// indexing tells how far the search index is that is made anew.
+func (o Options) indexing(done, all int) {
+	if o.starting != nil {
+		o.starting(fmt.Sprintf("its search index is made anew, %d of %d documents", done, all))
+	}
 }
 
 // queryObserver is what the engines tell of their statements.
@@ -194,6 +202,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if err = s.listen(); err != nil {
 		return nil, err
 	}
+	o.starting = s.gate.says
 	if s.parts, err = assemble(ctx, o); err != nil {
 		return nil, err
 	}

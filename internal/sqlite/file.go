@@ -94,6 +94,9 @@ func (f *file) reindex(ctx context.Context, w *writer) error {
 	}
 	return translate(ctx, w.reindex(ctx, func(done, all int) {
 		f.opts.Log.InfoContext(ctx, "indexing documents for search", "path", f.path, "done", done, "all", all)
+		if f.opts.Indexing != nil {
+			f.opts.Indexing(done, all)
+		}
 	}))
 }
 

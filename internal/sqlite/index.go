@@ -415,6 +415,7 @@ func (w *writer) reindex(ctx context.Context, said func(done, all int)) error {
 		}
 		all += n
 	}
+	said(0, all)
 	for _, kind := range knowledge.SearchKinds() {
 		for after := ""; ; {
 			n, last, err := w.reindexSome(ctx, kind, after)
