@@ -42,7 +42,8 @@ func TestAGateHoldsWritesBackAndLetsReadsThrough(t *testing.T) {
 	})
 }
 
-// TestAStartThatTakesItsTimeTellsHowFarItIs opens a database whose search index is of another form, as after an upgrade.
+// TestAStartThatTakesItsTimeTellsHowFarItIs opens a database whose search index is of another form, as after an
+// upgrade.
 func TestAStartThatTakesItsTimeTellsHowFarItIs(t *testing.T) {
 	dir := t.TempDir()
 	e, err := openEmbedded(t.Context(), Options{DataDir: dir})
@@ -76,7 +77,7 @@ func TestAStartThatTakesItsTimeTellsHowFarItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	const want = `"this server is starting, its search index is made anew, 0 of `
+	const want = `"this server is starting, it rebuilds its search index, 0 of `
 	if len(told) < 2 || !strings.Contains(told[0], want) {
 		t.Errorf("it told %q, want at first %s", told, want)
 	}

@@ -59,10 +59,10 @@ type Options struct {
 	starting func(what string) // is told what takes its time at a start; nil for a command
 }
 
-// indexing tells how far the search index is that is made anew.
+// indexing tells how far the search index is that is rebuilt.
 func (o Options) indexing(done, all int) {
 	if o.starting != nil {
-		o.starting(fmt.Sprintf("its search index is made anew, %d of %d documents", done, all))
+		o.starting(fmt.Sprintf("it rebuilds its search index, %d of %d documents", done, all))
 	}
 }
 

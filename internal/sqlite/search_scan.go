@@ -135,8 +135,8 @@ func (l *look) scanWord(b *bench, s spelling, lists map[string]documentList, sha
 	}
 }
 
-// scanBeginning scores the documents that contain words with a beginning. They may be hundreds, so they are put together
-// before anything is scored.
+// scanBeginning scores the documents that contain words with a beginning. They may be hundreds, so they are put
+// together before anything is scored.
 func (l *look) scanBeginning(b *bench, slot int, lists map[string]documentList, shapes []byte) {
 	s, bit := &l.question.Slots[slot], uint64(1)<<slot
 	b.some = b.some[:0]

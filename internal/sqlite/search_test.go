@@ -535,7 +535,8 @@ func TestPhrasesOfScriptsWithoutSpaces(t *testing.T) {
 	}
 }
 
-// TestABeginningCountsAlikeWhereverADocumentStands compares a document in the lists with one of the same text that waits.
+// TestABeginningCountsAlikeWhereverADocumentStands compares a document in the lists with one of the same text that
+// waits.
 func TestABeginningCountsAlikeWhereverADocumentStands(t *testing.T) {
 	s := openTest(t, Options{})
 	text := func(i int) *knowledge.Rule {

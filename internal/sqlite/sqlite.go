@@ -37,7 +37,7 @@ type Options struct {
 	SlowQuery time.Duration
 	// Slow is called for slow statements, with the plan, at most once a minute for each; may be nil.
 	Slow func(SlowQuery)
-	// Indexing is called while Open makes the search index anew, as after an upgrade, with how many documents are in it;
+	// Indexing is called while Open rebuilds the search index, as after an upgrade, with how many documents are in it;
 	// may be nil.
 	Indexing func(done, all int)
 	// Log gets messages about the store's background work; nil logs nothing.
