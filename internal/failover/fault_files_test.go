@@ -396,6 +396,73 @@ func TestAListOfADamagedMirrorNeverLacksWhatWaits(t *testing.T) {
 	waitFor(t, "the list has both", func() bool { n, err := list(); return err == nil && n == 2 })
 }
 
+// TestADamagedMirrorIsMadeAnewWhileOthersWrite lets the primary have a new change at every look, so that the mirror
+// never is level, while it is found damaged.
+func TestADamagedMirrorIsMadeAnewWhileOthersWrite(t *testing.T) {
+	t.Parallel()
+	sick := &damaged{}
+	var restless atomic.Bool
+	c := newScene(t, func(o *failover.Options) {
+		sick.Mirror, o.Mirror = o.Mirror, sick
+		connect := o.Connect
+		o.Connect = func(ctx context.Context) (failover.Primary, error) {
+			p, err := connect(ctx)
+			return &busy{p, func() {
+				if restless.Load() {
+					_, _ = p.Apply(ctx, batchOf(knowledge.Put(rule("R"), 0)))
+				}
+			}}, err
+		}
+	})
+	restless.Store(true)
+	sick.is.Store(true)
+	c.write(knowledge.Put(rule("A"), 0))
+	waitFor(t, "the damaged mirror is made anew", func() bool { return !sick.is.Load() })
+	restless.Store(false)
+	waitMode(t, c.s, knowledge.ModeNormal)
+}
+
+// damaged is a mirror that is damaged where only what is foreseen and a check for damage find it, until it is made
+// anew.
+type damaged struct {
+	failover.Mirror
+	is atomic.Bool
+}
+
+func (d *damaged) fails() error {
+	if d.is.Load() {
+		return &store.UnavailableError{Reason: "the database file is damaged", Halt: true}
+	}
+	return nil
+}
+
+func (d *damaged) Foresee(ctx context.Context, left []store.Left) error {
+	return errors.Join(d.fails(), d.Mirror.Foresee(ctx, left))
+}
+
+func (d *damaged) Check(ctx context.Context) error {
+	return errors.Join(d.fails(), d.Mirror.Check(ctx))
+}
+
+func (d *damaged) Rebuild(ctx context.Context, fill func(store.Sink) error, newer func() []store.Left) error {
+	err := d.Mirror.Rebuild(ctx, fill, newer)
+	if err == nil {
+		d.is.Store(false)
+	}
+	return err
+}
+
+// busy is a primary in which something is written before each look.
+type busy struct {
+	failover.Primary
+	write func()
+}
+
+func (b *busy) Changes(ctx context.Context, q knowledge.ChangeQuery) ([]knowledge.Change, error) {
+	b.write()
+	return b.Primary.Changes(ctx, q)
+}
+
 // unreadable is a mirror whose file is damaged until it is made anew.
 type unreadable struct {
 	failover.Mirror

@@ -153,13 +153,19 @@ func (k *keeper) broken() bool {
 	return k.failures >= k.o.Failures && time.Since(k.built) > k.o.Recovery
 }
 
+// primary returns the primary, connected to where it is not yet.
+func (k *keeper) primary(ctx context.Context) (Primary, error) {
+	if p := k.up.current(); p != nil {
+		return p, nil
+	}
+	return k.up.connect(ctx)
+}
+
 // look follows the primary for one page of changes, and reports whether the mirror is level with it.
 func (k *keeper) look(ctx context.Context) (level bool, err error) {
-	p := k.up.current()
-	if p == nil {
-		if p, err = k.up.connect(ctx); err != nil {
-			return false, err
-		}
+	p, err := k.primary(ctx)
+	if err != nil {
+		return false, err
 	}
 	if !k.copy.complete() {
 		k.arrived()
@@ -174,6 +180,9 @@ func (k *keeper) look(ctx context.Context) (level bool, err error) {
 			return false, err
 		}
 		k.verified = true
+	}
+	if rebuilt, err := k.mend(ctx, p); rebuilt || err != nil {
+		return false, err
 	}
 	asked := time.Now()
 	changes, err := k.next(ctx, p)
@@ -214,6 +223,22 @@ func (k *keeper) look(ctx context.Context) (level bool, err error) {
 	return true, k.upkeep(ctx, p)
 }
 
+// mend looks for damage in a mirror that has failed as a damaged one does, at most once per Recovery, and rebuilds it
+// if there is some. It does not wait until the mirror is level: with many writers that may take long, and until then
+// an outage would find a mirror that can't answer.
+func (k *keeper) mend(ctx context.Context, p Primary) (rebuilt bool, err error) {
+	if !k.copy.suspect.Load() || time.Since(k.built) <= k.o.Recovery {
+		return false, nil
+	}
+	k.built = time.Now()
+	if err := k.copy.mirror.Check(ctx); err != nil && ctx.Err() == nil {
+		return true, k.rebuild(ctx, p, err.Error(), behind)
+	}
+	k.copy.trusted()
+	k.check.Store(true) // what such a check does not see, a comparison does
+	return false, ctx.Err()
+}
+
 // next reads the changes after the mirror's last one. It asks for the last one too: a primary that lacks it, or has
 // another in its place, has been replaced by one with another history, even if that looks level or behind.
 func (k *keeper) next(ctx context.Context, p Primary) ([]knowledge.Change, error) {
@@ -250,13 +275,6 @@ func (k *keeper) upkeep(ctx context.Context, p Primary) error {
 		return nil
 	}
 	asked := k.check.Swap(false)
-	if k.copy.suspect.Load() && time.Since(k.built) > k.o.Recovery { // at most once per Recovery, as in broken
-		k.built, asked = time.Now(), true
-		k.copy.trusted()
-		if err := k.copy.mirror.Check(ctx); err != nil && ctx.Err() == nil {
-			return k.rebuild(ctx, p, err.Error(), behind)
-		}
-	}
 	if k.checked.IsZero() {
 		k.checked = time.Now()
 	}
