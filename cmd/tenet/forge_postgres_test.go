@@ -1,7 +1,9 @@
 package main
 
 import (
+	"database/sql" //nolint:depguard // a forger writes past the engine
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -150,6 +152,44 @@ func TestAForgerIsFoundBesideARunningTenet(t *testing.T) {
 	if code, said = command(t, dir, "doctor", "--database-url", url); !strings.Contains(said,
 		"there is no index changes_by_batch of changes") {
 		t.Errorf("doctor of the database with an index taken out: %d\n%s", code, said)
+	}
+}
+
+// TestAForgedMirrorIsNamed writes into the mirror of an instance that is stopped, and asks it when it runs again.
+func TestAForgedMirrorIsNamed(t *testing.T) {
+	url := pgtest.URL(t)
+	dir := filepath.Join(t.TempDir(), "data")
+	serveProcess(t, dir, url).end(t)
+	for name, is := range map[string]struct{ forge, says string }{
+		"nothing":    {"SELECT 1", ""},
+		"a last row": {"DELETE FROM changes WHERE seq = (SELECT max(seq) FROM changes)", "the log was changed after it was written"},
+		"a row":      {"DELETE FROM changes WHERE seq = (SELECT max(seq) - 1 FROM changes)", "it is missing"},
+		"an actor":   {"UPDATE changes SET actor = 'mallory' WHERE seq = (SELECT max(seq) FROM changes)", "mallory"},
+		"a search":   {"DELETE FROM search WHERE id = 'SEC-001'", "rule/SEC-001 is active, and no search finds it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			forged := filepath.Join(t.TempDir(), "data")
+			if err := os.CopyFS(forged, os.DirFS(dir)); err != nil {
+				t.Fatal(err)
+			}
+			db, err := sql.Open("sqlite", filepath.Join(forged, "mirror.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = db.Exec(is.forge); err == nil {
+				err = db.Close()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := serveProcess(t, forged, url)
+			code, said := command(t, forged, "doctor", "changes")
+			if want := map[bool]int{true: exitOK, false: exitFailed}[is.says == ""]; code != want ||
+				!strings.Contains(said, is.says) || is.says != "" && !strings.Contains(said, "the mirror of this instance") {
+				t.Errorf("%d, want %d and %q:\n%s", code, want, is.says, said)
+			}
+			p.end(t)
+		})
 	}
 }
 

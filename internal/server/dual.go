@@ -274,21 +274,31 @@ func (d *dual) stat(ctx context.Context) (map[string]any, error) {
 	return out, nil
 }
 
-// VerifyChanges checks the primary's log, or the mirror's part of it while the primary is down, and what the mirror
-// finds its documents by: readers are answered by it.
+// VerifyChanges checks the primary's log, while it is there, and that of the mirror, with what the mirror finds its
+// documents by: readers are answered by it.
 func (d *dual) VerifyChanges(ctx context.Context, progress func(done, last knowledge.Seq)) error {
-	verify := d.mirror.VerifyChanges
 	if p := d.primary.Load(); p != nil && d.Level().Mode == knowledge.ModeNormal {
-		verify = p.VerifyChanges
+		if err := p.VerifyChanges(ctx, progress); err != nil {
+			return err
+		}
+		progress = nil
 	}
-	if err := verify(ctx, progress); err != nil {
-		return err
+	err := verifyMirror(ctx, d.mirror, progress)
+	if _, tampered := errors.AsType[*sqlite.TamperError](err); tampered {
+		err = verifyMirror(ctx, d.mirror, nil) // it may have been rebuilt meanwhile
 	}
-	if err := sqlite.VerifyPlaces(ctx, d.mirror); err != nil {
+	if err != nil {
 		return fmt.Errorf("the mirror of this instance: %w; stop the server and remove %s: the next start rebuilds it",
 			err, mirrorFile)
 	}
 	return nil
+}
+
+func verifyMirror(ctx context.Context, m *sqlite.Store, progress func(done, last knowledge.Seq)) error {
+	if err := m.VerifyChanges(ctx, progress); err != nil {
+		return err
+	}
+	return sqlite.VerifyPlaces(ctx, m)
 }
 
 // keepTimeout bounds the writing of counts to the journal's file.

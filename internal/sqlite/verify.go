@@ -88,7 +88,7 @@ func (s *Store) VerifyChanges(ctx context.Context, progress func(done, last know
 		}
 	}
 	if s.opts.Mirror { // its log has the hashes of the primary's own texts
-		return nil
+		return verifyEnd(ctx, s)
 	}
 	return verifyRest(ctx, s)
 }

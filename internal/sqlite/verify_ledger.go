@@ -3,7 +3,11 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+
+	"tenet/internal/knowledge"
+	"tenet/internal/store"
 )
 
 // A disagreement is a statement that finds a row beside the log that the log contradicts: the change, 0 for none, and a
@@ -64,5 +68,33 @@ func verifyBeside(ctx context.Context, s *Store) error {
 			}
 		}
 		return nil
+	})
+}
+
+// verifyEnd checks that the log of a mirror ends where the mirror has followed its primary to.
+func verifyEnd(ctx context.Context, s *Store) error {
+	return s.apart(ctx, func(ctx context.Context, v view) error {
+		at, err := v.position(ctx)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil // it was never complete
+		}
+		if err != nil {
+			return err
+		}
+		var last knowledge.Seq
+		var chain []byte
+		err = v.query(ctx, "verify.end", "SELECT seq, chain FROM changes WHERE seq > (SELECT coalesce(max(value), 0) FROM "+
+			"meta WHERE key = 'log_start') AND seq <= ? ORDER BY seq DESC LIMIT 1", []any{int64(at.Seq)},
+			func(r *sql.Rows) error { return r.Scan(&last, &chain) })
+		if err == nil && last == 0 { // it has none since it was built, up to where that was
+			err = v.query(ctx, "verify.built", "SELECT coalesce(max(value), 0) FROM meta WHERE key = 'log_start'", nil,
+				func(r *sql.Rows) error { return r.Scan(&last) })
+			chain = at.Chain[:]
+		}
+		if err == nil && (last != at.Seq || string(chain) != string(at.Chain[:])) {
+			err = &TamperError{Seq: last + 1, Why: fmt.Sprintf("the log ends before it, and was followed up to change %d",
+				at.Seq)}
+		}
+		return err
 	})
 }
