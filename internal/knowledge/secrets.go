@@ -15,7 +15,7 @@ var secrets = []struct {
 	mark string // a cheap substring without which re can't match; rare in other texts
 }{
 	{
-		"a private key", compiled(`-----BEGIN [A-Z ]*PRIVATE KEY-----(?:\s|\\[rn])+(?:[A-Za-z0-9+/=](?:\s|\\[rn])*){64}`),
+		"a private key", compiled(`-----BEGIN [A-Z ]*PRIVATE KEY-----(?:\s|\\[rn])*(?:[A-Za-z0-9+/=](?:\s|\\[rn])*){64}`),
 		"PRIVATE KEY-----",
 	},
 	{"an age key", compiled(`\bAGE-SECRET-KEY-1[0-9A-Z]{58}\b`), "AGE-SECRET-KEY-1"},
@@ -23,6 +23,10 @@ var secrets = []struct {
 	{"an AWS access key", compiled(`\bASIA[0-9A-Z]{16}\b`), "ASIA"},
 	{"an Azure storage key", compiled(`\bAccountKey=[A-Za-z0-9+/]{86}==`), "AccountKey="},
 	{"a Databricks token", compiled(`\bdapi[0-9a-f]{32}\b`), "dapi"},
+	{
+		"a Discord webhook", compiled(`discord(?:app)?\.com/api/webhooks/[0-9]{17,20}/[A-Za-z0-9_-]{60,}\b`),
+		"/api/webhooks/",
+	},
 	{"a DigitalOcean token", compiled(`\bdo[op]_v1_[a-f0-9]{64}\b`), "_v1_"},
 	{"a Docker Hub token", compiled(`\bdckr_pat_[A-Za-z0-9_-]{27}\b`), "dckr_pat_"},
 	{"a GitHub token", compiled(`\bghp_[A-Za-z0-9]{36,}\b`), "ghp_"},
@@ -38,6 +42,11 @@ var secrets = []struct {
 	{"a Hugging Face token", compiled(`\bhf_[A-Za-z]{34}\b`), "hf_"},
 	{"a Linear key", compiled(`\blin_api_[A-Za-z0-9]{40}\b`), "lin_api_"},
 	{"a New Relic key", compiled(`\bNRAK-[A-Z0-9]{27}\b`), "NRAK-"},
+	{
+		"a PuTTY private key", compiled(
+			`PuTTY-User-Key-File-[0-9]: (?:[^\n]*\n)*?Private-Lines: [0-9]+\n[A-Za-z0-9+/=]{20,}`),
+		"PuTTY-User-Key-File-",
+	},
 	{"a PyPI token", compiled(`\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}`), "pypi-AgEI"},
 	{"a SendGrid key", compiled(`\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}\b`), "SG."},
 	{"a Shopify token", compiled(`\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}\b`), "shp"},

@@ -206,6 +206,14 @@ func TestTextFaultNamesTheFaultAndItsPlace(t *testing.T) {
 		{"npm_config_cache, npm_lifecycle_event and sk-projects", ""},
 		{"tenet_" + strings.Repeat("a", 43), "tenet token"},
 		{"-----BEGIN RSA PRIVATE KEY-----\n" + key + "\n-----END RSA PRIVATE KEY-----", "private key"},
+		{"-----BEGIN PRIVATE KEY-----" + strings.ReplaceAll(key, "\n", "") + "-----END PRIVATE KEY-----", "private key"},
+		{
+			"PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\nPublic-Lines: 1\nAAAA\nPrivate-Lines: 1\n" +
+				strings.Repeat("a1", 22), "PuTTY",
+		},
+		{"A PuTTY-User-Key-File-2: line begins the file, and Private-Lines: says how many follow", ""},
+		{"https://discord.com/api/webhooks/" + strings.Repeat("1", 18) + "/" + strings.Repeat("a1", 34), "Discord"},
+		{"https://discord.com/api/webhooks/ID/TOKEN", ""},
 		{"-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----", ""},
 		{
 			`"-----BEGIN PRIVATE KEY-----\n` + strings.ReplaceAll(key, "\n", `\n`) + `\n-----END PRIVATE KEY-----"`,
