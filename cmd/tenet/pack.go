@@ -64,6 +64,9 @@ lead to each.`,
 			}
 			t.add(string(p.Kind)+"/"+p.ID, strict, strings.Join(p.Via, " → "), cell(p.Title))
 		}
+		for _, what := range idle(c, list) {
+			a.say("%s", what)
+		}
 		return a.printTable(struct {
 			Documents []packed `json:"documents"`
 		}{list}, t)
@@ -76,6 +79,29 @@ when one of them is not in the pack: for checks of what a pack promises.`,
 		Example: `  tenet pack test backend SEC-001 practice/small-pull-requests`,
 		Args:    cobra.MinimumNArgs(2),
 	}, nil, func(ctx context.Context, args []string) error { return testPack(ctx, a, args[0], args[1:]) })
+}
+
+// idle says which documents some packs name that are not among those that they hold: a misspelled id, or one that was
+// retired.
+func idle(c *knowledge.Composition, list []packed) []string {
+	held := map[string]bool{}
+	for i := range list {
+		held[string(list[i].Kind)+"/"+list[i].ID] = true
+	}
+	var says []string
+	for _, p := range c.Packs {
+		for _, id := range p.Select.IDs {
+			if !held[id] {
+				says = append(says, fmt.Sprintf("pack %s selects %s, which is not in use", p.PackID, id))
+			}
+		}
+		for i := range p.Raise {
+			if !held[p.Raise[i].ID] {
+				says = append(says, fmt.Sprintf("pack %s raises %s, which these packs do not hold", p.PackID, p.Raise[i].ID))
+			}
+		}
+	}
+	return says
 }
 
 // composed puts packs together.
