@@ -112,11 +112,14 @@ func hostiles() []hostile {
 		{"slow readers", "viewer", 20, http.StatusOK, func(ctx context.Context, e *enemy, _ int) (int, error) {
 			return e.hold(ctx, strings.Repeat(get("/api/v1/rules?limit=200&active=any", e.token), 20))
 		}},
-		{"large drafts", "contributor", 4, http.StatusCreated, func(ctx context.Context, e *enemy, n int) (int, error) {
-			return e.ask(ctx, http.MethodPost, "/api/v1/rules", e.token,
-				fmt.Sprintf(`{"rule_id":"LOOP-%d","category":"security","title":"Loop","status":"DRAFT",`+
-					`"description":%q}`, n, text))
-		}},
+		{
+			"large drafts", "contributor", 4, http.StatusCreated,
+			func(ctx context.Context, e *enemy, n int) (int, error) {
+				return e.ask(ctx, http.MethodPost, "/api/v1/rules", e.token,
+					fmt.Sprintf(`{"rule_id":"LOOP-%d","category":"security","title":"Loop","status":"DRAFT",`+
+						`"description":%q}`, n, text))
+			},
+		},
 		{"expensive searches", "viewer", 4, http.StatusOK, func(ctx context.Context, e *enemy, n int) (int, error) {
 			words := []string{
 				`"text of a draft"`, "a* OR s* OR t*", "title:loop -draft",
@@ -125,13 +128,19 @@ func hostiles() []hostile {
 			return e.ask(ctx, http.MethodGet, fmt.Sprintf("/api/v1/search?limit=100&facets=true&view=full&q=%s",
 				url.QueryEscape(words[n%len(words)])), e.token, "", "Cache-Control", "no-cache")
 		}},
-		{"refused tokens", "viewer", 4, http.StatusUnauthorized, func(ctx context.Context, e *enemy, n int) (int, error) {
-			return e.ask(ctx, http.MethodGet, "/api/v1/rules", fmt.Sprintf("tenet_%043d", n), "")
-		}},
-		{"live listeners that do not read", "viewer", 40, http.StatusOK, func(ctx context.Context, e *enemy, _ int) (int, error) {
-			return e.hold(ctx, strings.Replace(get("/api/v1/live?after=0", e.token), "Host: x\r\n",
-				"Host: x\r\nAccept: text/event-stream\r\n", 1))
-		}},
+		{
+			"refused tokens", "viewer", 4, http.StatusUnauthorized,
+			func(ctx context.Context, e *enemy, n int) (int, error) {
+				return e.ask(ctx, http.MethodGet, "/api/v1/rules", fmt.Sprintf("tenet_%043d", n), "")
+			},
+		},
+		{
+			"live listeners that do not read", "viewer", 40, http.StatusOK,
+			func(ctx context.Context, e *enemy, _ int) (int, error) {
+				return e.hold(ctx, strings.Replace(get("/api/v1/live?after=0", e.token), "Host: x\r\n",
+					"Host: x\r\nAccept: text/event-stream\r\n", 1))
+			},
+		},
 		{"assistants in a loop", "viewer", 4, http.StatusOK, func(ctx context.Context, e *enemy, n int) (int, error) {
 			return e.ask(ctx, http.MethodPost, "/mcp", e.token,
 				fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call",`+
@@ -145,6 +154,55 @@ func hostiles() []hostile {
 	}
 }
 
+// hostileWork are hostile callers of the doors that reckon, each with a question that costs as much as one may.
+func hostileWork() []hostile {
+	line := strings.Repeat(`password = \"x\" // TODO \n`, 20_000)
+	paths := make([]string, 100)
+	for i := range paths {
+		paths[i] = fmt.Sprintf("%q", fmt.Sprintf("services/s%d/cmd/main.go", i))
+	}
+	return []hostile{
+		{"large checks", "viewer", 4, http.StatusOK, func(ctx context.Context, e *enemy, _ int) (int, error) {
+			return e.ask(ctx, http.MethodPost, "/api/v1/check", e.token,
+				`{"files":[{"path":"cmd/main.go","content":"`+line+`"}]}`)
+		}},
+		{
+			"guidance for many files", "viewer", 4, http.StatusOK,
+			func(ctx context.Context, e *enemy, n int) (int, error) {
+				return e.ask(ctx, http.MethodPost, "/api/v1/guidance", e.token,
+					fmt.Sprintf(`{"paths":[%s],"task":"%s %d"}`, strings.Join(paths, ","), strings.Repeat("refund ", 200), n))
+			},
+		},
+		{"the whole log", "viewer", 4, http.StatusOK, func(ctx context.Context, e *enemy, _ int) (int, error) {
+			return e.ask(ctx, http.MethodGet, "/api/v1/changes?limit=1000", e.token, "")
+		}},
+		{
+			"proposals in a loop", "contributor", 4, http.StatusCreated,
+			func(ctx context.Context, e *enemy, n int) (int, error) {
+				return e.ask(ctx, http.MethodPost, "/api/v1/proposals", e.token, fmt.Sprintf(
+					`{"title":"Loop %d","ops":[{"verb":"patch","kind":"rule","id":"SEC-002","if_version":1,`+
+						`"patch":{"priority":10}}]}`, n))
+			},
+		},
+		{"tried imports", "contributor", 4, http.StatusOK, func(ctx context.Context, e *enemy, n int) (int, error) {
+			ops := make([]string, 500)
+			for i := range ops {
+				ops[i] = fmt.Sprintf(`{"verb":"put","kind":"rule","document":{"rule_id":"TRY-%d-%d","category":"security",`+
+					`"title":"Tried","description":"Text","status":"DRAFT"}}`, n, i)
+			}
+			return e.ask(ctx, http.MethodPost, "/api/v1/batches?dry_run=true", e.token,
+				`{"ops":[`+strings.Join(ops, ",")+`]}`)
+		}},
+		{
+			"those who may not", "viewer", 4, http.StatusForbidden,
+			func(ctx context.Context, e *enemy, n int) (int, error) {
+				doors := []string{"/api/v1/audit", "/api/v1/jobs", "/api/v1/principals"}
+				return e.ask(ctx, http.MethodGet, doors[n%len(doors)], e.token, "")
+			},
+		},
+	}
+}
+
 // besideHostile runs every kind of hostile caller beside a polite one for some time, and holds the polite one's answers
 // and the process's memory within bounds.
 func besideHostile(t *testing.T, address string, d time.Duration) {
@@ -152,7 +210,7 @@ func besideHostile(t *testing.T, address string, d time.Duration) {
 	p := serveProcess(t, filepath.Join(t.TempDir(), "data"), address, "--requests-each", "32", "--quota",
 		"contributor=30,64", "--cache-hot", "16", "--cache-warm", "0")
 	admin := strings.TrimSpace(read(t, filepath.Join(p.dir, server.TokenFile)))
-	kinds := hostiles()
+	kinds := append(hostiles(), hostileWork()...)
 	enemies := make([]*enemy, len(kinds))
 	for i, kind := range kinds {
 		token := p.command(t, "token", "create", fmt.Sprintf("hostile-%d", i), "--role", kind.role, "--quiet")
