@@ -46,9 +46,9 @@ func move(ctx context.Context, a *app, s *moveSettings) (err error) {
 	}
 	path := server.DatabasePath(to)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return usageError("there is no %s: nothing is to be moved", path)
+		return errors.Join(usageError("there is no %s: nothing is to be moved", path), clearMoves(to.DataDir))
 	}
-	dir, err := os.MkdirTemp(to.DataDir, ".move-*")
+	dir, err := os.MkdirTemp(to.DataDir, movesPattern)
 	if err != nil {
 		return err
 	}
@@ -78,8 +78,20 @@ func move(ctx context.Context, a *app, s *moveSettings) (err error) {
 		}
 	}
 	a.say("%s is %s now", path, moved)
-	return nil
+	return clearMoves(to.DataDir)
 }
+
+// clearMoves removes what killed moves have left: each has written out the whole database.
+func clearMoves(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, movesPattern))
+	for _, path := range left {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
+}
+
+// movesPattern is the pattern of the folders that moves write the database out into.
+const movesPattern = ".move-*"
 
 // takeOut writes everything in the embedded database of the data directory to a file.
 func takeOut(ctx context.Context, a *app, file string, noHistory bool) (err error) {

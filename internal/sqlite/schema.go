@@ -167,7 +167,7 @@ func (m *migrator) mayGoDown(ctx context.Context, path string, r role, to int64)
 	trial := path + ".trial"
 	remove := func() error {
 		var err error
-		for _, end := range []string{"", "-wal", "-shm"} {
+		for _, end := range []string{"", "-journal", "-wal", "-shm"} {
 			if e := os.Remove(trial + end); !errors.Is(e, fs.ErrNotExist) {
 				err = errors.Join(err, e)
 			}
