@@ -68,7 +68,9 @@ type node struct {
 	end     func()
 	gen     int
 	// its mirror was damaged and is not whole again: while the primary is away too, nothing can answer reads
-	hurt atomic.Bool
+	hurt   atomic.Bool
+	builds int64 // of its mirror, when that was damaged
+	hurtIn int   // the gen in which it was
 }
 
 // A sending is a batch, when it was sent first, and what its writer heard last.

@@ -165,28 +165,44 @@ func (s *storm) kill9(n *node) {
 	s.open(n)
 }
 
-// whole waits until the mirrors that were damaged were made anew. A damage inside of documents only a comparison finds,
-// which is not waited for here: it is asked for.
+// whole waits until the mirrors that were damaged were made anew. A damage that a running instance does not find, since
+// it has the pages in memory, the next start of it finds.
 func (s *storm) whole() {
-	for i, n := range s.nodes {
+	for _, n := range s.nodes {
 		if !n.hurt.Load() {
 			continue
 		}
 		if s.r.IntN(2) == 0 {
 			s.kill9(n)
 		}
-		asked := time.Now()
-		n.s.CheckMirror()
-		if !comes(s.patience, func() bool {
-			st, err := n.s.Status(s.t.Context())
-			anew := st.Mirror.Builds > 0 || st.Mirror.Compared.Equal && st.Mirror.Compared.At.After(asked)
-			return err == nil && st.Mirror.Ready && anew && st.Mode == knowledge.ModeNormal
-		}) {
-			st, err := n.s.Status(s.t.Context())
-			s.problem("instance %d has not made its damaged mirror anew: %+v (%v)", i, st, err)
+		if !s.mended(n) {
+			s.kill9(n)
+			s.mended(n)
 		}
 		n.hurt.Store(false)
 	}
+}
+
+// mended waits until the mirror of an instance was compared or made anew, and reports whether its file must be sound:
+// it was made anew, or opened again, since it was damaged.
+func (s *storm) mended(n *node) bool {
+	asked, before := time.Now(), int64(0)
+	if n.gen == n.hurtIn {
+		before = n.builds
+	}
+	n.s.CheckMirror()
+	anew := false
+	if !comes(s.patience, func() bool {
+		st, err := n.s.Status(s.t.Context())
+		anew = st.Mirror.Builds > before
+		same := st.Mirror.Compared.Equal && st.Mirror.Compared.At.After(asked)
+		return err == nil && st.Mirror.Ready && (anew || same) && st.Mode == knowledge.ModeNormal
+	}) {
+		st, err := n.s.Status(s.t.Context())
+		s.problem("instance %d has not made its damaged mirror anew: %+v (%v)", s.index(n), st, err)
+		return true
+	}
+	return anew || n.gen != n.hurtIn
 }
 
 func (s *storm) ofServers() []mishap {
@@ -302,6 +318,9 @@ func (s *storm) ofFiles() []mishap {
 func (s *storm) hurt(do func(testing.TB, string)) func() {
 	n := s.any()
 	s.note("  of instance %d", s.index(n))
+	if st, err := n.s.Status(s.t.Context()); err == nil {
+		n.builds, n.hurtIn = st.Mirror.Builds, n.gen
+	}
 	n.hurt.Store(true)
 	do(s.t, filepath.Join(n.dir, "mirror.db"))
 	return func() {}
