@@ -1,12 +1,14 @@
 // Package coherence refuses writes whose documents would not fit together: packs that extend each other in a ring, that
-// loosen what they extend, or that name packs which are not there; labels at positions that the log has not reached;
-// principals that stand for erased people.
+// loosen what they extend, that name packs which are not there, or that leave use while others extend them; labels at
+// positions that the log has not reached; principals that stand for erased people.
 package coherence
 
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
+	"strings"
 
 	"tenet/internal/knowledge"
 	"tenet/internal/store"
@@ -81,9 +83,13 @@ func (s *Store) check(ctx context.Context, b *knowledge.Batch) error {
 	for i := range b.Ops {
 		err := w.op(ctx, &b.Ops[i])
 		if invalid, ok := errors.AsType[*knowledge.InvalidError](err); ok {
-			part := "/document"
-			if b.Ops[i].Verb == knowledge.VerbPatch {
+			part := ""
+			switch b.Ops[i].Verb {
+			case knowledge.VerbPut:
+				part = "/document"
+			case knowledge.VerbPatch:
 				part = "/patch"
+			case knowledge.VerbRetire, knowledge.VerbRestore, knowledge.VerbArchive, knowledge.VerbPurge:
 			}
 			faults = append(faults, invalid.Below("/ops/"+strconv.Itoa(i)+part).Faults...)
 		} else if err != nil {
@@ -174,8 +180,7 @@ func (w *writing) op(ctx context.Context, op *knowledge.Op) error {
 	if op.Key.Kind == knowledge.KindPrincipal {
 		return w.principal(ctx, op.Key)
 	}
-	if op.Key.Kind != knowledge.KindPack && op.Key.Kind != knowledge.KindLabel || op.Verb.Removes() ||
-		op.Verb == knowledge.VerbRetire {
+	if op.Key.Kind != knowledge.KindPack && op.Key.Kind != knowledge.KindLabel {
 		return nil
 	}
 	d, err := w.look(ctx, op.Key)
@@ -183,13 +188,54 @@ func (w *writing) op(ctx context.Context, op *knowledge.Op) error {
 		return err
 	}
 	switch d := d.(type) {
+	case nil:
+		if op.Key.Kind == knowledge.KindPack && op.Verb.Removes() {
+			return w.extended(ctx, op.Key)
+		}
 	case *knowledge.Pack:
+		if !d.IsActive {
+			if err := w.extended(ctx, op.Key); err != nil || op.Verb == knowledge.VerbRetire {
+				return err
+			}
+		}
 		return d.Loosens(func(id string) (*knowledge.Pack, error) { return w.pack(ctx, id) },
 			func(key knowledge.Key) (knowledge.Document, error) { return w.look(ctx, key) })
 	case *knowledge.Label:
 		return w.label(ctx, d)
 	}
 	return nil
+}
+
+// extended refuses to take a pack out of use that others in use extend: they would hold for nobody any more.
+func (w *writing) extended(ctx context.Context, key knowledge.Key) error {
+	d, err := w.current(ctx, key)
+	if p, _ := d.(*knowledge.Pack); err != nil || p == nil || !p.IsActive {
+		return err
+	}
+	var by []string
+	for q := (knowledge.Query{Kind: knowledge.KindPack, Limit: knowledge.MaxLimit}); ; {
+		page, err := w.s.next.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, rec := range page.Records {
+			p, err := w.pack(ctx, rec.Key.ID)
+			if err != nil {
+				return err
+			}
+			if p != nil && slices.Contains(p.Extends, key.ID) {
+				by = append(by, p.PackID)
+			}
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			break
+		}
+	}
+	if len(by) == 0 {
+		return nil
+	}
+	return knowledge.Invalid("", "%s is extended by %s: take that out of use first, or together with it", key,
+		strings.Join(by, ", "))
 }
 
 // principal refuses to write over one that stands for an erased person: the ledger of erasures is not rewritten, and

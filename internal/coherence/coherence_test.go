@@ -129,19 +129,58 @@ func TestWhatDoesNotFitTogetherIsRefused(t *testing.T) {
 	}
 }
 
+// TestAPackThatOthersExtendStaysInUse takes packs out of use in every way: one that others in use extend stays, and
+// goes together with them.
+func TestAPackThatOthersExtendStaysInUse(t *testing.T) {
+	s := openTest(t)
+	apply := func(ops ...knowledge.Op) error {
+		_, err := s.Apply(t.Context(), storetest.Batch(ops...))
+		return err
+	}
+	put := func(p *knowledge.Pack) knowledge.Op { return knowledge.Put(p, knowledge.AnyVersion) }
+	of := func(verb knowledge.Verb, id string) knowledge.Op {
+		return knowledge.Op{Verb: verb, Key: knowledge.Key{Kind: knowledge.KindPack, ID: id}}
+	}
+	if err := apply(put(pack("base", nil)), put(pack("one", extends("base"))), put(pack("two", extends("base"))),
+		put(pack("alone", nil))); err != nil {
+		t.Fatal(err)
+	}
+	off := of(knowledge.VerbPatch, "base")
+	off.Patch = []byte(`{"is_active": false}`)
+	for name, op := range map[string]knowledge.Op{
+		"retire": of(knowledge.VerbRetire, "base"), "purge": of(knowledge.VerbPurge, "base"), "patch": off,
+		"put": put(pack("base", func(p *knowledge.Pack) { p.IsActive = false })),
+	} {
+		err := apply(op)
+		if invalid, ok := errors.AsType[*knowledge.InvalidError](err); !ok ||
+			!strings.Contains(invalid.Faults[0].Detail, "is extended by one, two: ") {
+			t.Errorf("%s: %v, want a refusal that names one and two", name, err)
+		}
+	}
+	if err := apply(of(knowledge.VerbRetire, "alone")); err != nil {
+		t.Errorf("a pack that nobody extends: %v", err)
+	}
+	if err := apply(of(knowledge.VerbRetire, "base"), of(knowledge.VerbRetire, "one"),
+		put(pack("two", nil))); err != nil {
+		t.Errorf("together with those that extend it: %v", err)
+	}
+}
+
 // A batch that was done gets its receipt again, also when it would no longer fit.
 func TestADoneBatchIsAnsweredAsBefore(t *testing.T) {
 	s := openTest(t)
-	b := storetest.Batch(knowledge.Put(pack("a", extends("b")), knowledge.NoVersion),
-		knowledge.Put(pack("b", nil), knowledge.NoVersion))
+	if _, err := s.Apply(t.Context(), storetest.Batch(knowledge.Put(pack("b", nil), knowledge.NoVersion))); err != nil {
+		t.Fatal(err)
+	}
+	b := storetest.Batch(knowledge.Put(pack("a", extends("b")), knowledge.NoVersion))
 	first, err := s.Apply(t.Context(), b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Apply(t.Context(), storetest.Batch(knowledge.Op{
-		Verb: knowledge.VerbRetire,
-		Key:  knowledge.Key{Kind: knowledge.KindPack, ID: "b"},
-	})); err != nil {
+	retire := func(id string) knowledge.Op {
+		return knowledge.Op{Verb: knowledge.VerbRetire, Key: knowledge.Key{Kind: knowledge.KindPack, ID: id}}
+	}
+	if _, err := s.Apply(t.Context(), storetest.Batch(retire("a"), retire("b"))); err != nil {
 		t.Fatal(err)
 	}
 	again, err := s.Apply(t.Context(), b)
