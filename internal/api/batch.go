@@ -14,6 +14,7 @@ type BatchResult struct {
 	ID       string          `json:"id" doc:"The document's id"`
 	Verb     knowledge.Verb  `json:"verb" doc:"What was asked for"`
 	Version  int64           `json:"version,omitempty" doc:"The version it left behind; left out after a purge"`
+	ETag     string          `json:"etag,omitempty" doc:"The ETag of that document, for if_match and If-Match"`
 	Document json.RawMessage `json:"document,omitempty" doc:"The document it left behind; left out after a purge"`
 	Batch    *uuid.UUID      `json:"batch,omitempty" doc:"With best_effort: the id of the op's own batch" format:"uuid"`
 	State    string          `json:"state,omitempty" doc:"With best_effort: its outcome" enum:"applied,queued"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,7 +22,7 @@ type Precondition struct {
 	// Fresh returns a context in which Store answers as the primary stands now; nil where it always does.
 	Fresh func(context.Context) context.Context
 
-	unmatched *RefusedError // why it does not hold, if that is known before the store is asked
+	unmatched map[int]*RefusedError // by op: why it does not hold, if that is known before the store is asked
 }
 
 // Given reports whether the writer gave a precondition.
@@ -59,7 +60,7 @@ func (p *Precondition) Read(ctx context.Context, b *knowledge.Batch) error {
 		}
 		if ok {
 			op.IfVersion = version
-			return p.postpone(b, "", p.sameText(ctx, op.Key, version, sum))
+			return p.postpone(b, "", p.sameText(ctx, op.Key, version, sum, "If-Match"))
 		}
 		if id, ok := batchOf(only); ok {
 			op.IfBatch = id
@@ -98,9 +99,65 @@ func (p *Precondition) postpone(b *knowledge.Batch, tags string, err error) erro
 	b.Origin = origin
 	if refused {
 		b.Ops[0].IfVersion, b.Ops[0].IfBatch = knowledge.NeverVersion, knowledge.BatchID{}
-		p.unmatched = no
+		p.unmatched = map[int]*RefusedError{0: no}
 	}
 	return nil
+}
+
+// ReadOps puts tags into the ops of a batch, "" where an op has none: for each the version or the batch that its writer
+// saw. As with [Precondition.Read], the store refuses those that do not hold.
+func (p *Precondition) ReadOps(ctx context.Context, b *knowledge.Batch, tags []string) error {
+	p.unmatched = map[int]*RefusedError{}
+	for i, text := range tags {
+		if text == "" {
+			continue
+		}
+		op, only := &b.Ops[i], onlyTag(text)
+		version, sum, ok := versionOf(only)
+		if !ok {
+			op.IfBatch, _ = batchOf(only)
+			continue
+		}
+		if op.IfVersion = version; sum == "" {
+			continue
+		}
+		err := p.sameText(ctx, op.Key, version, sum, "if_match")
+		if no, refused := errors.AsType[*RefusedError](err); refused {
+			p.unmatched[i] = &RefusedError{Err: store.ErrConflict, Detail: no.Detail, Cause: &store.ConflictError{
+				Key: op.Key, Op: i, Want: version, Got: version,
+			}}
+		} else if err != nil {
+			return err
+		}
+	}
+	if len(p.unmatched) == 0 {
+		return nil
+	}
+	origin, err := b.Fingerprint()
+	if err != nil {
+		return err
+	}
+	b.Origin, b.Ops = origin, slices.Clone(b.Ops)
+	for i := range p.unmatched {
+		b.Ops[i].IfVersion = knowledge.NeverVersion
+	}
+	return nil
+}
+
+// onlyTag returns the value of the one tag of a text, and "" if that is not one.
+func onlyTag(text string) string {
+	if tags, ok := ParseTags([]string{text}); ok && !tags.any && len(tags.list) == 1 {
+		return tags.list[0].value
+	}
+	return ""
+}
+
+// IsTag reports whether a text is one ETag of a document.
+func IsTag(text string) bool {
+	only := onlyTag(text)
+	_, _, version := versionOf(only)
+	_, batch := batchOf(only)
+	return version || batch
 }
 
 // BadIfMatch is the error of an If-Match that is none.
@@ -121,8 +178,8 @@ func (p *Precondition) mustExist(ctx context.Context, key knowledge.Key) (*knowl
 }
 
 // sameText returns a [*RefusedError] when the version that a writer saw has another text here than the writer saw.
-// A version that is not here is left to the store.
-func (p *Precondition) sameText(ctx context.Context, key knowledge.Key, version int64, sum string) error {
+// A version that is not here is left to the store. by is what names the text.
+func (p *Precondition) sameText(ctx context.Context, key knowledge.Key, version int64, sum, by string) error {
 	rec, err := p.Store.Get(ctx, key)
 	if err == nil && rec.Version < version && p.Fresh != nil {
 		rec, err = p.Store.Get(p.Fresh(ctx), key) // it was read from another tenet, which is further
@@ -137,8 +194,8 @@ func (p *Precondition) sameText(ctx context.Context, key knowledge.Key, version 
 	}
 	return &RefusedError{
 		Err: ErrPrecondition, Detail: key.String() + " is at version " + strconv.FormatInt(version, 10) +
-			", but its text is another than the one that If-Match " +
-			"names, as after a database was put back from a backup: read it again",
+			", but its text is another than the one that " + by + " names, as after a database was put back from a " +
+			"backup: read it again",
 		Cause: &store.ConflictError{Key: key, Want: version, Got: version},
 	}
 }
@@ -189,11 +246,14 @@ func (p *Precondition) leftBy(ctx context.Context, id knowledge.BatchID, rec *kn
 // Explain turns a conflict that the store found into a failed precondition, where the writer gave one.
 func (p *Precondition) Explain(err error) error {
 	conflict, ok := errors.AsType[*store.ConflictError](err)
-	switch {
-	case !ok || !p.Given():
+	if !ok {
 		return err
-	case p.unmatched != nil && conflict.Want == knowledge.NeverVersion:
-		return p.unmatched
+	}
+	if no := p.unmatched[conflict.Op]; no != nil && conflict.Want == knowledge.NeverVersion {
+		return no
+	}
+	if !p.Given() {
+		return err
 	}
 	return PreconditionFailed(conflict)
 }

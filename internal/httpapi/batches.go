@@ -37,6 +37,7 @@ type batchOp struct {
 	Kind      knowledge.Kind  `json:"kind" doc:"The document's kind"`
 	ID        string          `json:"id,omitempty" doc:"The document's id; that of the document when left out"`
 	IfVersion int64           `json:"if_version,omitempty" doc:"The version that the writer saw; 0 for any, -1 for none. Of a document whose ETag is the id of a batch it is only promised: give if_batch in its place" minimum:"-1"`
+	IfMatch   string          `json:"if_match,omitempty" doc:"In place of if_version: the ETag of what the writer saw, in quotes, which names one text also after a restore" example:"\"3-9f86d081884c\""`
 	IfBatch   *uuid.UUID      `json:"if_batch,omitempty" doc:"In place of if_version: the batch that left what the writer saw, which is the ETag of a document that waits for the primary" format:"uuid"`
 	Document  json.RawMessage `json:"document,omitempty" doc:"For a put: the whole document"`
 	Patch     json.RawMessage `json:"patch,omitempty" doc:"For a patch: a merge patch (RFC 7396)"`
@@ -101,7 +102,13 @@ func batchRoutes(h *Handler) []*route {
 type parsedBatch struct {
 	batch      knowledge.Batch
 	bestEffort bool
+	tags       []string    // of each op: its if_match, "" for none
 	faults     []faultList // of each op
+}
+
+// opConditions returns what reads the tags of a batch's ops.
+func opConditions(c *call) *api.Precondition {
+	return &api.Precondition{Store: c.h.o.Store, Fresh: c.h.o.Fresh}
 }
 
 type batchParams struct{ writeHeaders }
@@ -128,9 +135,13 @@ func applyBatch(c *call, params *batchParams) error {
 	if err := f.err(false); err != nil {
 		return err
 	}
+	cond := opConditions(c)
+	if err := cond.ReadOps(c.limited(), &p.batch, p.tags); err != nil {
+		return err
+	}
 	receipt, err := c.h.o.Store.Apply(c.limited(), p.batch)
 	if err != nil {
-		return err
+		return cond.Explain(err)
 	}
 	setBatchHeaders(c, p.batch.ID, &receipt)
 	a := batchAnswer{ID: p.batch.ID, State: stateOf(&receipt), Seq: receipt.Seq, Results: make([]api.BatchResult,
@@ -151,7 +162,7 @@ func resultOf(op *knowledge.Op) api.BatchResult {
 // setRecord adds the document that an op left behind.
 func setRecord(r *api.BatchResult, rec *knowledge.Record) {
 	if rec != nil {
-		r.Version, r.Document = rec.Version, rec.JSON
+		r.Version, r.ETag, r.Document = rec.Version, api.ETag(rec), rec.JSON
 	}
 }
 
@@ -180,7 +191,7 @@ func applyEach(c *call, p *parsedBatch) error {
 		id := uuid.NewSHA1(p.batch.ID, []byte(strconv.Itoa(i)))
 		r := resultOf(op)
 		r.Batch = &id
-		receipt, err := applyOne(c.limited(), c.h, p, i, id, stopped)
+		receipt, err := applyOne(c, p, i, id, stopped)
 		if err != nil {
 			if errors.Is(err, store.ErrUnavailable) || c.ctx.Err() != nil {
 				stopped = notTried(err)
@@ -206,7 +217,7 @@ func applyEach(c *call, p *parsedBatch) error {
 }
 
 func applyOne(
-	ctx context.Context, h *Handler, p *parsedBatch, i int, id knowledge.BatchID, stopped error,
+	c *call, p *parsedBatch, i int, id knowledge.BatchID, stopped error,
 ) (knowledge.Receipt, error) {
 	if err := p.faults[i].err(false); err != nil {
 		return knowledge.Receipt{}, asSingle(belowFirst(err, i))
@@ -216,9 +227,13 @@ func applyOne(
 	}
 	b := p.batch
 	b.ID, b.Ops = id, p.batch.Ops[i:i+1]
-	receipt, err := h.o.Store.Apply(ctx, b)
+	cond := opConditions(c)
+	if err := cond.ReadOps(c.limited(), &b, p.tags[i:i+1]); err != nil {
+		return knowledge.Receipt{}, err
+	}
+	receipt, err := c.h.o.Store.Apply(c.limited(), b)
 	if err != nil {
-		return receipt, asSingle(err)
+		return receipt, asSingle(cond.Explain(err))
 	}
 	return receipt, nil
 }
@@ -303,10 +318,39 @@ func batchID(c *call, f *faultList, p *parsedBatch, text string) {
 
 func (p *parsedBatch) decodeOps(ops []json.RawMessage) {
 	p.batch.Ops = make([]knowledge.Op, len(ops))
-	p.faults = make([]faultList, len(ops))
+	p.faults, p.tags = make([]faultList, len(ops)), make([]string, len(ops))
 	for i, raw := range ops {
-		p.batch.Ops[i], p.faults[i] = decodeOp("/ops/"+strconv.Itoa(i), raw)
+		pointer := "/ops/" + strconv.Itoa(i)
+		raw, p.tags[i], p.faults[i] = cutTag(pointer, raw)
+		var more faultList
+		p.batch.Ops[i], more = decodeOp(pointer, raw)
+		p.faults[i] = append(p.faults[i], more...)
 	}
+}
+
+// cutTag takes the if_match out of an op, which is this door's to read.
+func cutTag(pointer string, raw []byte) (rest []byte, tag string, f faultList) {
+	if !bytes.Contains(raw, []byte(`"if_match"`)) {
+		return raw, "", nil
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &members); err != nil || members["if_match"] == nil {
+		return raw, "", nil // what is wrong with it, decodeOp says
+	}
+	f.member(pointer+"/if_match", members["if_match"], &tag, "an ETag in quotes")
+	if len(f) == 0 && !api.IsTag(tag) {
+		f.add(pointer+"/if_match", "%q: want one ETag in quotes, as in \"3-9f86d081884c\"", tag)
+	}
+	if members["if_version"] != nil || members["if_batch"] != nil {
+		f.add(pointer+"/if_match", "stands beside if_version or if_batch: give one of them")
+	}
+	delete(members, "if_match")
+	rest, err := json.Marshal(members)
+	if err != nil {
+		f.add(pointer, "%s", err)
+		return raw, "", f
+	}
+	return rest, tag, f
 }
 
 // decodeOp reads an op. Of a faulty one it also returns the parts that could be read.

@@ -48,7 +48,7 @@ func runScenarios(t *testing.T, list []scenario) {
 				}
 			}
 			before := n.tail()
-			sc.ask.header = withTag(n, sc.ask.header)
+			sc.ask = withTag(n, sc.ask)
 			r := n.do(sc.ask)
 			if r.status != sc.status {
 				t.Fatalf("got %d, want %d\n%s", r.status, sc.status, r.body)
@@ -76,15 +76,19 @@ func runScenarios(t *testing.T, list []scenario) {
 	}
 }
 
-// withTag puts the tag that the rule of rulePath has now in place of {tag}.
-func withTag(n *tenet, header map[string]string) map[string]string {
-	out := maps.Clone(header)
-	for i, v := range out {
-		if strings.Contains(v, "{tag}") {
-			out[i] = strings.ReplaceAll(v, "{tag}", strings.Trim(n.do(get(rulePath)).header.Get("ETag"), `"`))
+// withTag puts the tag that the rule of rulePath has now, without its quotes, in place of {tag}.
+func withTag(n *tenet, a ask) ask {
+	put := func(text string) string {
+		if !strings.Contains(text, "{tag}") {
+			return text
 		}
+		return strings.ReplaceAll(text, "{tag}", strings.Trim(n.do(get(rulePath)).header.Get("ETag"), `"`))
 	}
-	return out
+	a.header, a.body = maps.Clone(a.header), put(a.body)
+	for i, v := range a.header {
+		a.header[i] = put(v)
+	}
+	return a
 }
 
 func TestWrites(t *testing.T) {
@@ -496,6 +500,49 @@ func TestRepeatedWrites(t *testing.T) {
 		{
 			name: "a key that is too long", ask: create.with("Idempotency-Key", strings.Repeat("k", 256)), status: 400,
 			want: `{"query":true,"errors":[{"pointer":"/Idempotency-Key","detail":"*"}]}`,
+		},
+	})
+}
+
+// TestOpsNameTexts gives ops the ETags of what their writers saw.
+func TestOpsNameTexts(t *testing.T) {
+	ops := func(mode, tag string) ask {
+		return post(batchesPath, `{"id":"`+batchUUID+`","mode":"`+mode+`","ops":[{"verb":"put","kind":"category",`+
+			`"document":{"category_id":"b1"}},{"verb":"retire","kind":"rule","id":"SEC-001",`+tag+`}]}`)
+	}
+	both := []string{"put category/b1 1 the-admin", "retire rule/SEC-001 2 the-admin"}
+	const another = `"if_match":"\"1-000000000000\""` // of the same version, as before a database was put back
+	runScenarios(t, []scenario{
+		{
+			name: "seen", ask: ops("atomic", `"if_match":"\"{tag}\""`), status: 200, changes: both,
+			want: `{"results":[{"id":"b1","etag":"*"},{"id":"SEC-001","version":2,"etag":"*"}]}`,
+		},
+		{
+			name: "made weak on its way", ask: ops("atomic", `"if_match":"W/\"{tag}-gzip\""`), status: 200,
+			changes: both,
+		},
+		{
+			name: "another text", ask: ops("atomic", another), status: 409,
+			want: `{"code":"conflict","id":"SEC-001","op":1,"want":1,"got":1,
+				"detail":"~another than the one that if_match names"}`,
+		},
+		{
+			name: "another text, each for itself", ask: ops("best_effort", another), status: 200,
+			want: `{"failed":1,"results":[{"id":"b1"},
+				{"id":"SEC-001","error":{"code":"conflict","op":0,"detail":"~another"}}]}`,
+			changes: both[:1],
+		},
+		{
+			name: "no tag", ask: ops("atomic", `"if_match":"1"`), status: 422,
+			want: `{"errors":[{"pointer":"/ops/1/if_match","detail":"~one ETag in quotes"}]}`,
+		},
+		{
+			name: "beside a version", ask: ops("atomic", `"if_match":"\"1\"","if_version":1`), status: 422,
+			want: `{"errors":[{"pointer":"/ops/1/if_match","detail":"~give one of them"}]}`,
+		},
+		{
+			name: "again", before: []ask{ops("atomic", `"if_match":"\"1\""`)}, ask: ops("atomic", `"if_match":"\"1\""`),
+			status: 200, want: `{"state":"applied","results":[{"version":1},{"version":2}]}`,
 		},
 	})
 }
