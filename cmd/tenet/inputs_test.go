@@ -116,6 +116,7 @@ func TestEveryInputActsOrIsRefused(t *testing.T) {
 				}
 				args, env := given(value)
 				a, cmd, now := in.of(t, env)
+				cmd.SetContext(t.Context())
 				if in.name != "data-dir" {
 					args = append(args, "--data-dir="+dir)
 				}

@@ -522,9 +522,11 @@ func TestPhrasesOfScriptsWithoutSpaces(t *testing.T) {
 	put(t, s, general(), wordy(1, "모든 서비스는 연결 풀의 크기를 제한한다"), wordy(2, "レビューAPI設計する。接続 プールの 上限"),
 		wordy(3, "每个服务必须限制连接池，释放连接"))
 	for text, want := range map[string]string{
-		`"연결 풀의 크기"`: "rule-000001", `"연결 풀"`: "rule-000001", `"서비스는 연결"`: "rule-000001", `"풀의 연결"`: "", `"연결 크기를"`: "",
-		`"レビューAPI設計"`: "rule-000002", `"接続 プール"`: "rule-000002", `"プール 接続"`: "", `"连接池，释放"`: "rule-000003",
-		`"连接池连接"`: "", `title:"연결 풀"`: "", `"연결 풀의 크"`: "rule-000001", `-"연결 풀" 서비스는`: "",
+		`"연결 풀의 크기"`: "rule-000001", `"연결 풀"`: "rule-000001", `"서비스는 연결"`: "rule-000001",
+		`"풀의 연결"`: "", `"연결 크기를"`: "",
+		`"レビューAPI設計"`: "rule-000002", `"接続 プール"`: "rule-000002", `"プール 接続"`: "",
+		`"连接池，释放"`: "rule-000003",
+		`"连接池连接"`:  "", `title:"연결 풀"`: "", `"연결 풀의 크"`: "rule-000001", `-"연결 풀" 서비스는`: "",
 	} {
 		hits, err := s.Search(t.Context(), knowledge.SearchQuery{Text: text})
 		if err != nil || len(hits.Hits) > 1 || (len(hits.Hits) == 1) != (want != "") {

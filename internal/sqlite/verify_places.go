@@ -191,25 +191,26 @@ func (c *placesOf) verify(ctx context.Context) error {
 func (c *placesOf) load(ctx context.Context) error {
 	from, to := c.chunk<<chunkBits, (c.chunk+1)<<chunkBits
 	err := c.query(ctx, "verify.numbers", "SELECT s.number, s.kind, s.id, w.entry FROM search s "+
-		"LEFT JOIN search_waiting w ON w.number = s.number WHERE s.number >= ? AND s.number < ?", []any{from, to}, func(r *sql.Rows) error {
-		var number int64
-		var key knowledge.Key
-		var entry []byte
-		if err := r.Scan(&number, &key.Kind, &key.ID, &entry); err != nil {
-			return err
-		}
-		place := int(number & (chunkSize - 1))
-		c.keys[place] = key
-		if entry == nil {
+		"LEFT JOIN search_waiting w ON w.number = s.number WHERE s.number >= ? AND s.number < ?",
+		[]any{from, to}, func(r *sql.Rows) error {
+			var number int64
+			var key knowledge.Key
+			var entry []byte
+			if err := r.Scan(&number, &key.Kind, &key.ID, &entry); err != nil {
+				return err
+			}
+			place := int(number & (chunkSize - 1))
+			c.keys[place] = key
+			if entry == nil {
+				return nil
+			}
+			x, err := decodeIndexed(entry)
+			if err != nil { // it holds nothing
+				x = &indexed{entry: &knowledge.Entry{}}
+			}
+			c.waits[place] = x
 			return nil
-		}
-		x, err := decodeIndexed(entry)
-		if err != nil { // it holds nothing
-			x = &indexed{entry: &knowledge.Entry{}}
-		}
-		c.waits[place] = x
-		return nil
-	})
+		})
 	if err != nil {
 		return err
 	}
