@@ -160,6 +160,9 @@ func migrate(ctx context.Context, path string, r role, to int64) (Schema, error)
 // mayGoDown tries the way down on a copy of the file, so that a step that is refused leaves nothing half done. Schema 0
 // is an empty database: the log, which refuses steps, goes first.
 func (m *migrator) mayGoDown(ctx context.Context, path string, r role, to int64) (err error) {
+	if to == 0 && r == journal {
+		return nil
+	}
 	if to == 0 {
 		_, err := m.db.ExecContext(ctx, "DELETE FROM changes")
 		return err
