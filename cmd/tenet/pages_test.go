@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"tenet/internal/knowledge"
 	"tenet/internal/needs"
+	"tenet/internal/store/storetest"
 )
 
 // A shell runs lines of a page as a reader does: in a folder and a home of its own, beside a server that runs.
@@ -223,12 +225,30 @@ func asOperator() func(t *testing.T, s *shell, line string) string {
 			return ""
 		case strings.HasPrefix(line, "tenet erase") && strings.HasSuffix(line, "--dry-run"):
 			s.must(t, "tenet token create ada --role viewer --quiet")
+		case strings.HasPrefix(line, "tenet get rule/OLD-1"):
+			s.archive(t, "OLD-1")
 		case strings.HasPrefix(line, "tenet backup") && !ready:
 			t.Fatalf("%s: the page has set up no backups before", line)
 		case strings.Contains(line, "--into restored") && s.restored():
 			return "" // the same with PostgreSQL
 		}
 		return line
+	}
+}
+
+// archive leaves a rule in the archive, as after two years.
+func (s *shell) archive(t *testing.T, id string) {
+	t.Helper()
+	rule := storetest.Rule(func(r *knowledge.Rule) { r.RuleID, r.Category = id, "old" })
+	store := s.p.client(t)
+	for _, ops := range [][]knowledge.Op{
+		{knowledge.Put(storetest.Category(func(c *knowledge.Category) { c.ID = "old" }), 0), knowledge.Put(rule, 0)},
+		{{Verb: knowledge.VerbRetire, Key: rule.Key()}},
+		{{Verb: knowledge.VerbArchive, Key: rule.Key()}},
+	} {
+		if _, err := store.Apply(t.Context(), storetest.Batch(ops...)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
