@@ -23,6 +23,7 @@ func (q *queue) restore(ctx context.Context) error {
 	if err != nil {
 		q.copy.failed(ctx, err) // a failing mirror must not keep the instance from starting
 	}
+	laid := err == nil
 	for after := int64(0); ; {
 		entries, err := q.journal.Oldest(ctx, after, overlayPage)
 		if err != nil {
@@ -33,6 +34,7 @@ func (q *queue) restore(ctx context.Context) error {
 		}
 		if q.copy.complete() {
 			if err := q.layPage(ctx, entries, &over); err != nil {
+				laid = false
 				for i := range entries {
 					q.waits.hide(entries[i].Batch.ID)
 				}
@@ -41,6 +43,9 @@ func (q *queue) restore(ctx context.Context) error {
 		}
 		after = entries[len(entries)-1].Seq
 		q.waits.note(entries...)
+	}
+	if laid {
+		q.waits.laid()
 	}
 	if err := q.sweep(ctx); err != nil {
 		q.copy.failed(ctx, err)
@@ -125,6 +130,7 @@ func (q *queue) layPage(ctx context.Context, entries []store.Entry, over *cover)
 			continue
 		}
 		if lie := over.of[e.Batch.ID]; len(lie) > 0 {
+			q.waits.hide(e.Batch.ID) // until all is laid
 			if err := q.copy.mirror.Settle(ctx, e.Batch.ID, lie, nil); err != nil {
 				return err
 			}
