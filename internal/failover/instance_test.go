@@ -46,8 +46,8 @@ func openInstance(t testing.TB, dir string, p *faulty, change ...func(*failover.
 		Recovery: 20 * time.Millisecond,
 	}
 	o.Wait(failover.Waits{
-		ReadWait: 100 * time.Millisecond, ReadTimeout: 50 * time.Millisecond, WriteTimeout: 50 * time.Millisecond,
-		ConnectTimeout: 50 * time.Millisecond, PollFloor: 10 * time.Millisecond,
+		ReadWait: 200 * time.Millisecond, ReadTimeout: 150 * time.Millisecond, WriteTimeout: 150 * time.Millisecond,
+		ConnectTimeout: 150 * time.Millisecond, PollFloor: 10 * time.Millisecond,
 	})
 	for _, c := range change {
 		c(&o)

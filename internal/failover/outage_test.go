@@ -534,7 +534,7 @@ func TestAHistoryIsNotCutShortWhenThePrimaryIsSlow(t *testing.T) {
 }
 
 func TestABatchThatOnlyThePrimaryKnowsIsNotDeniedInAnOutage(t *testing.T) {
-	c := newScene(t)
+	c := newScene(t, patient)
 	if _, err := c.s.Batch(t.Context(), knowledge.NewBatchID()); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("an unknown batch: %v, want not found", err)
 	}

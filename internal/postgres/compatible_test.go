@@ -273,6 +273,9 @@ func callsOf(data []byte) ([]call, error) {
 		if r[severity] != "LOG" || kind != "statement" && !strings.HasPrefix(kind, "execute ") {
 			continue
 		}
+		if strings.HasPrefix(sql, "LISTEN ") { // it comes from the background, in time or not, and reads no table
+			continue
+		}
 		_, args, _ := strings.Cut(r[detail], "arameters: ")
 		last[r[session]] = len(list)
 		list = append(list, call{SQL: sql, Args: parameters(args), Tx: r[session] + " " + r[transaction]})
