@@ -9,20 +9,12 @@ import (
 	"testing"
 
 	"tenet/internal/knowledge"
-	"tenet/internal/server"
 )
 
 // listedDirectory returns a data directory with 300 rules, so many that searches read lists, and one that was purged.
 func listedDirectory(t *testing.T) string {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "data")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	l, err := server.OpenLocal(t.Context(), server.Options{DataDir: dir, NoSeed: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir, l := emptyDirectory(t)
 	defer l.Close()
 	c := &knowledge.Category{ID: "c", Name: "Category"}
 	c.Normalize()

@@ -30,6 +30,17 @@ func command(t *testing.T, dir string, args ...string) (int, string) {
 // filledDirectory returns a data directory whose log has six categories.
 func filledDirectory(t *testing.T) string {
 	t.Helper()
+	dir, l := emptyDirectory(t)
+	defer l.Close()
+	if err := sixCategories(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// emptyDirectory returns a new data directory and its open, empty database.
+func emptyDirectory(t *testing.T) (string, *server.Local) {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -38,11 +49,7 @@ func filledDirectory(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	if err := sixCategories(t.Context(), l); err != nil {
-		t.Fatal(err)
-	}
-	return dir
+	return dir, l
 }
 
 // sixCategories writes c-1 to c-6, each as a batch of its own; the last has further ops.

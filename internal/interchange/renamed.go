@@ -1,6 +1,7 @@
 package interchange
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -75,15 +76,7 @@ func (p *Plan) renames(gone []*orphan, first int) error {
 			}
 		}
 	}
-	slices.SortStableFunc(found, func(a, b renaming) int {
-		switch {
-		case a.alike > b.alike:
-			return -1
-		case a.alike < b.alike:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(found, func(a, b renaming) int { return cmp.Compare(b.alike, a.alike) })
 	moved := map[int]bool{}
 	for _, r := range found {
 		if r.was.taken || moved[r.step] {
